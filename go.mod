@@ -1,3 +1,3 @@
 module github.com/sallyport/sallyport
 
-go 1.26.8
+go 1.26.0
