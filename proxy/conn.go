@@ -1,0 +1,167 @@
+package proxy
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/binary"
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+// Conn is a client's connection, as a [Handler] gets it. Until a session is
+// open, the handshake timeout is its deadline.
+type Conn struct {
+	net.Conn
+	gateway  *Gateway
+	protocol string
+
+	mu      sync.Mutex
+	session *Session
+	cutBy   error
+
+	prev, next *Conn
+	listed     bool
+}
+
+// Gateway returns the gateway that accepted the connection.
+func (c *Conn) Gateway() *Gateway { return c.gateway }
+
+// Lookup returns the resource of that name, if it is of the connection's
+// protocol.
+func (c *Conn) Lookup(ctx context.Context, name string) (*Resource, error) {
+	if c.gateway.Directory == nil {
+		return nil, ErrNotFound
+	}
+	r, err := c.gateway.Directory.Lookup(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if r.Type != c.protocol {
+		return nil, ErrNotFound
+	}
+	return r, nil
+}
+
+// Verifier returns the SCRAM verifier of user; ok is false when only a password
+// sent as it is can prove her, or the authenticator knows no verifiers.
+func (c *Conn) Verifier(ctx context.Context, user string) (verifier string, ok bool, err error) {
+	if src, is := c.gateway.Authenticator.(VerifierSource); is {
+		return src.Verifier(ctx, user)
+	}
+	return "", false, nil
+}
+
+// Authenticate asks the gateway's Authenticator. From success on the connection
+// no longer counts as unauthenticated.
+func (c *Conn) Authenticate(ctx context.Context, p Proof) (*Identity, error) {
+	p.Remote, p.Protocol = c.RemoteAddr(), c.protocol
+	var id *Identity
+	err := ErrUnauthenticated
+	if c.gateway.Authenticator != nil {
+		id, err = c.gateway.Authenticator.Authenticate(ctx, p)
+	}
+	if err == nil && (id == nil || id.Subject == "") {
+		err = ErrUnauthenticated
+	}
+	if err != nil {
+		c.LoginFailed(p.User, err)
+		return nil, err
+	}
+	c.gateway.authenticated(c)
+	c.gateway.event(Event{Kind: EventLogin, Protocol: c.protocol, Remote: c.RemoteAddr(), User: p.User, Identity: id})
+	return id, nil
+}
+
+// LoginFailed reports a proof that the handler itself found wrong, such as a
+// SCRAM exchange that failed.
+func (c *Conn) LoginFailed(user string, err error) {
+	c.gateway.event(Event{Kind: EventLoginFailed, Protocol: c.protocol, Remote: c.RemoteAddr(), User: user, Err: err})
+}
+
+// Open opens the connection's session; see [Gateway.Open]. A connection has one
+// session. The gateway closes it when ServeConn has returned. The deadline of
+// the handshake is lifted by Established.
+func (c *Conn) Open(ctx context.Context, id *Identity, t Target, params map[string]string) (*Session, *Connect, error) {
+	if c.session != nil {
+		return nil, nil, errors.New("the connection has a session already")
+	}
+	s, connect, err := c.gateway.Open(ctx, OpenRequest{
+		Identity: id, Target: t, Protocol: c.protocol, Remote: c.RemoteAddr(), Params: params,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	c.mu.Lock()
+	c.session = s
+	cut := c.cutBy
+	c.mu.Unlock()
+	if cut != nil {
+		s.Kill(cut)
+	}
+	return s, connect, nil
+}
+
+// Established lifts the handshake's deadline: the session is up.
+func (c *Conn) Established() error { return c.SetDeadline(time.Time{}) }
+
+// cut ends the connection because of cause: its session is killed, so that the
+// handler can tell the client; without a session it is closed.
+func (c *Conn) cut(cause error) {
+	c.mu.Lock()
+	c.cutBy = cause
+	s := c.session
+	c.mu.Unlock()
+	if s != nil {
+		s.Kill(cause)
+		return
+	}
+	c.Conn.Close()
+}
+
+// connList lists connections, oldest first. Its owner holds the lock.
+type connList struct {
+	head, tail *Conn
+	len        int
+}
+
+func (l *connList) push(c *Conn) {
+	c.prev, c.next, c.listed = l.tail, nil, true
+	if l.tail != nil {
+		l.tail.next = c
+	} else {
+		l.head = c
+	}
+	l.tail = c
+	l.len++
+}
+
+func (l *connList) remove(c *Conn) {
+	if !c.listed {
+		return
+	}
+	if c.prev != nil {
+		c.prev.next = c.next
+	} else {
+		l.head = c.next
+	}
+	if c.next != nil {
+		c.next.prev = c.prev
+	} else {
+		l.tail = c.prev
+	}
+	c.prev, c.next, c.listed = nil, nil, false
+	l.len--
+}
+
+var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+
+// newID returns 48 bits of time in milliseconds and 80 random bits.
+func newID() string {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], uint64(time.Now().UnixMilli())<<16)
+	rand.Read(b[6:])
+	return idEncoding.EncodeToString(b[:])
+}

@@ -1,0 +1,408 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Gateway accepts connections, opens sessions and ends them. The zero value of
+// each field is a safe default; a Gateway without an Authenticator or Directory
+// refuses everybody. Fields must not change once Serve or Open was called. A
+// Gateway must not be copied.
+type Gateway struct {
+	Authenticator Authenticator
+	Directory     Directory
+	Credentials   CredentialSource // nil: sessions use the account's user name without a secret
+	Dialer        Dialer           // nil: a plain net.Dialer
+	Interceptors  []Interceptor    // asked in this order
+	Log           *slog.Logger     // nil: slog.Default
+	// OnEvent is told of logins, sessions and failures. It must return quickly and
+	// be safe for concurrent use. May be nil.
+	OnEvent func(Event)
+
+	HandshakeTimeout   time.Duration // from accept to an open session; 0 is 30 s
+	DialTimeout        time.Duration // 0 is 10 s
+	AskTimeout         time.Duration // an operation longer in the chain ends its session; 0 is 30 s
+	DrainTimeout       time.Duration // how long shutdown lets sessions end by themselves; 0 is 10 s
+	MaxSession         time.Duration // the longest session; 0 is no limit
+	MaxUnauthenticated int           // above it the oldest silent connection is closed; 0 is 4096
+	MaxSessions        int           // open sessions; 0 is no limit
+	MaxPerIdentity     int           // open sessions of one subject; 0 is no limit
+
+	mu       sync.Mutex
+	drain    chan struct{}
+	drained  bool
+	sessions map[string]*Session
+	subjects map[string]int
+	unauth   connList
+}
+
+const (
+	defaultHandshakeTimeout   = 30 * time.Second
+	defaultDialTimeout        = 10 * time.Second
+	defaultAskTimeout         = 30 * time.Second
+	defaultDrainTimeout       = 10 * time.Second
+	defaultMaxUnauthenticated = 4096
+)
+
+// Handler speaks one protocol. It is used for many connections at once.
+type Handler interface {
+	// Protocol returns the protocol's name, such as "postgres".
+	Protocol() string
+	// ServeConn speaks with one client until it leaves. The gateway closes c
+	// afterwards. The error says why the connection failed; nil is an ordinary
+	// end.
+	ServeConn(ctx context.Context, c *Conn) error
+}
+
+// EventKind says what an Event tells.
+type EventKind uint8
+
+// Kinds of events.
+const (
+	EventLogin        EventKind = iota + 1 // an identity was proven
+	EventLoginFailed                       // a proof did not convince
+	EventSessionStart                      // a session was opened
+	EventSessionRefused
+	EventSessionEnd
+	EventPanic
+	EventOverload // a silent connection was closed to make room
+	EventConnFailed
+)
+
+var eventNames = [...]string{
+	"", "login", "login-failed", "session-start", "session-refused", "session-end", "panic", "overload", "connection-failed",
+}
+
+// String returns the kind's stable lower-case name.
+func (k EventKind) String() string {
+	if int(k) < len(eventNames) {
+		return eventNames[k]
+	}
+	return ""
+}
+
+// Event is something that happened at the gateway rather than in a session.
+type Event struct {
+	Kind     EventKind
+	At       time.Time
+	Protocol string
+	Remote   net.Addr
+	User     string // as claimed
+	Identity *Identity
+	Target   Target
+	Session  *Session // nil when there is none
+	Err      error
+}
+
+func (g *Gateway) log() *slog.Logger {
+	if g.Log != nil {
+		return g.Log
+	}
+	return slog.Default()
+}
+
+func (g *Gateway) event(e Event) {
+	if g.OnEvent == nil {
+		return
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			g.log().Error("panic in OnEvent", "type", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+		}
+	}()
+	e.At = time.Now()
+	g.OnEvent(e)
+}
+
+// recovered reports a panic. The panic's value is not shown: it may hold data.
+func (g *Gateway) recovered(where string, v any, s *Session) error {
+	err := &PanicError{Where: where}
+	id := ""
+	e := Event{Kind: EventPanic, Err: err, Session: s}
+	if s != nil {
+		id, e.Protocol, e.Remote, e.Identity, e.Target = s.ID, s.Protocol, s.Remote, s.Identity, s.Target
+	}
+	g.log().Error("panic", "in", where, "type", fmt.Sprintf("%T", v), "session", id, "stack", string(debug.Stack()))
+	g.event(e)
+	return err
+}
+
+// Serve accepts connections from ln and gives each to h, in a goroutine of its
+// own, until ctx ends or ln fails. Then it stops accepting, lets sessions end
+// for DrainTimeout, cuts the rest, and returns when every connection is closed:
+// with nil after ctx ended, else with the listener's error. It may be called
+// for several listeners at once; when one ends because of ctx, all sessions of
+// the gateway are drained.
+func (g *Gateway) Serve(ctx context.Context, ln net.Listener, h Handler) error {
+	var conns sync.WaitGroup
+	connCtx, cut := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cut(nil)
+	stop := context.AfterFunc(ctx, func() { ln.Close() })
+	defer stop()
+	err := g.accept(connCtx, ln, h, &conns)
+	ln.Close()
+	if ctx.Err() != nil {
+		err = nil
+		g.startDrain()
+	}
+	ended := make(chan struct{})
+	go func() {
+		conns.Wait()
+		close(ended)
+	}()
+	t := time.NewTimer(or(g.DrainTimeout, defaultDrainTimeout))
+	defer t.Stop()
+	select {
+	case <-ended:
+	case <-t.C:
+		cut(ErrShutdown)
+		<-ended
+	}
+	return err
+}
+
+func (g *Gateway) accept(ctx context.Context, ln net.Listener, h Handler, conns *sync.WaitGroup) error {
+	var pause time.Duration
+	for {
+		nc, err := ln.Accept()
+		if err != nil {
+			// Running out of descriptors passes; a closed listener does not.
+			var ne net.Error
+			if errors.As(err, &ne) && ne.Temporary() { //nolint:staticcheck // the one use Temporary is kept for
+				pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+				g.log().Warn("accept", "err", err, "retry", pause)
+				time.Sleep(pause)
+				continue
+			}
+			return err
+		}
+		pause = 0
+		conns.Add(1)
+		go g.serveConn(ctx, nc, h, conns)
+	}
+}
+
+func (g *Gateway) serveConn(ctx context.Context, nc net.Conn, h Handler, conns *sync.WaitGroup) {
+	defer conns.Done()
+	c := &Conn{Conn: nc, gateway: g, protocol: h.Protocol()}
+	defer nc.Close()
+	if err := nc.SetDeadline(time.Now().Add(or(g.HandshakeTimeout, defaultHandshakeTimeout))); err != nil {
+		return
+	}
+	stop := context.AfterFunc(ctx, func() { c.cut(context.Cause(ctx)) })
+	defer stop()
+	if !g.admit(c) {
+		return
+	}
+	defer g.authenticated(c)
+	err := func() (err error) {
+		defer func() {
+			if v := recover(); v != nil {
+				err = g.recovered("handler "+c.protocol, v, c.session)
+			}
+		}()
+		return h.ServeConn(ctx, c)
+	}()
+	if c.session != nil {
+		c.session.Close(err)
+	} else if err != nil {
+		g.log().Debug("connection failed", "protocol", c.protocol, "remote", nc.RemoteAddr(), "err", err)
+		g.event(Event{Kind: EventConnFailed, Protocol: c.protocol, Remote: nc.RemoteAddr(), Err: err})
+	}
+}
+
+// admit counts c as unauthenticated, closing the oldest silent connection when
+// there are too many, so that a flood cannot lock others out.
+func (g *Gateway) admit(c *Conn) bool {
+	g.mu.Lock()
+	if g.drained {
+		g.mu.Unlock()
+		return false
+	}
+	g.unauth.push(c)
+	var oldest *Conn
+	if g.unauth.len > or(g.MaxUnauthenticated, defaultMaxUnauthenticated) {
+		oldest = g.unauth.head
+		g.unauth.remove(oldest)
+	}
+	g.mu.Unlock()
+	if oldest != nil {
+		oldest.Conn.Close()
+		g.event(Event{Kind: EventOverload, Protocol: oldest.protocol, Remote: oldest.RemoteAddr()})
+	}
+	return true
+}
+
+func (g *Gateway) authenticated(c *Conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.unauth.remove(c)
+}
+
+func (g *Gateway) draining() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.drainChan()
+}
+
+func (g *Gateway) drainChan() chan struct{} {
+	if g.drain == nil {
+		g.drain = make(chan struct{})
+	}
+	return g.drain
+}
+
+// startDrain tells handlers to end sessions when they are idle, and closes
+// connections that have no session yet.
+func (g *Gateway) startDrain() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.drained {
+		return
+	}
+	g.drained = true
+	close(g.drainChan())
+	for c := g.unauth.head; c != nil; c = c.next {
+		c.Conn.Close()
+	}
+}
+
+// Sessions returns the open sessions, oldest first.
+func (g *Gateway) Sessions() []*Session {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	list := make([]*Session, 0, len(g.sessions))
+	for _, s := range g.sessions {
+		list = append(list, s)
+	}
+	slices.SortFunc(list, func(a, b *Session) int { return a.Started.Compare(b.Started) })
+	return list
+}
+
+// OpenRequest asks for a session.
+type OpenRequest struct {
+	Identity *Identity
+	Target   Target // Account and Database may be zero: the resource's defaults
+	Protocol string
+	Remote   net.Addr
+	Params   map[string]string // the connection's settings
+}
+
+// Open opens a session: it fills in the target's defaults, runs the
+// interceptors' Intercept and asks for Connect. It returns a *RefusedError when
+// Connect is refused. The caller closes the session, and calls Done for the
+// returned Connect operation once it knows whether the resource was reached.
+//
+// Handlers of connections use [Conn.Open].
+func (g *Gateway) Open(ctx context.Context, r OpenRequest) (*Session, *Connect, error) {
+	s, connect, err := g.open(ctx, r)
+	if err != nil {
+		g.event(Event{Kind: EventSessionRefused, Protocol: r.Protocol, Remote: r.Remote, Identity: r.Identity, Target: r.Target, Err: err})
+		return nil, nil, err
+	}
+	g.event(Event{Kind: EventSessionStart, Protocol: r.Protocol, Remote: r.Remote, Identity: r.Identity, Target: s.Target, Session: s})
+	return s, connect, nil
+}
+
+func (g *Gateway) open(ctx context.Context, r OpenRequest) (*Session, *Connect, error) {
+	if r.Identity == nil || r.Identity.Subject == "" {
+		return nil, nil, ErrUnauthenticated
+	}
+	if r.Target.Resource == nil {
+		return nil, nil, ErrNotFound
+	}
+	target, err := normalise(r.Target)
+	if err != nil {
+		return nil, nil, err
+	}
+	s := &Session{
+		ID: newID(), Identity: r.Identity, Target: target, Protocol: r.Protocol, Remote: r.Remote,
+		Started: time.Now(), gateway: g,
+	}
+	s.Deadline = r.Identity.Expires
+	for _, d := range []time.Duration{g.MaxSession, target.Resource.MaxSession} {
+		if end := s.Started.Add(d); d > 0 && (s.Deadline.IsZero() || end.Before(s.Deadline)) {
+			s.Deadline = end
+		}
+	}
+	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	if err := g.register(s); err != nil {
+		s.cancel(err)
+		return nil, nil, err
+	}
+	s.timer = time.AfterFunc(1<<62, func() { s.cancel(ErrDeadline) })
+	if !s.Deadline.IsZero() {
+		s.timer.Reset(time.Until(s.Deadline))
+	}
+	for _, i := range g.Interceptors {
+		var h Hooks
+		err := s.Protect(i.Name(), func() (err error) {
+			h, err = i.Intercept(ctx, s)
+			return err
+		})
+		s.hooks = append(s.hooks, namedHooks{i.Name(), h})
+		if err != nil {
+			err = fmt.Errorf("%s refuses the session: %w", i.Name(), err)
+			s.Close(err)
+			return nil, nil, err
+		}
+	}
+	s.chain = newChain(s.hooks)
+	connect := &Connect{Meta: Meta{Kind: KindConnect}, Target: target, Params: r.Params}
+	if v := s.Ask(ctx, connect); v.Refuses() {
+		err := &RefusedError{Verdict: *v}
+		s.Close(err)
+		return nil, nil, err
+	}
+	return s, connect, nil
+}
+
+// normalise fills in the defaults, once: what is authorised is what is used.
+func normalise(t Target) (Target, error) {
+	a, ok := t.Resource.Account(t.Account.Name)
+	if !ok && (t.Account.Name != "" || len(t.Resource.Accounts) > 0) {
+		return Target{}, fmt.Errorf("%w: account %q of %s", ErrNotFound, t.Account.Name, t.Resource.Name)
+	}
+	t.Account = a
+	t.Database = or(t.Database, t.Resource.Database)
+	return t, nil
+}
+
+func (g *Gateway) register(s *Session) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.drained {
+		return ErrShutdown
+	}
+	if g.MaxSessions > 0 && len(g.sessions) >= g.MaxSessions ||
+		g.MaxPerIdentity > 0 && g.subjects[s.Identity.Subject] >= g.MaxPerIdentity {
+		return ErrTooMany
+	}
+	if g.sessions == nil {
+		g.sessions, g.subjects = make(map[string]*Session), make(map[string]int)
+	}
+	g.sessions[s.ID] = s
+	g.subjects[s.Identity.Subject]++
+	return nil
+}
+
+func (g *Gateway) forget(s *Session, err error) {
+	g.mu.Lock()
+	delete(g.sessions, s.ID)
+	if g.subjects[s.Identity.Subject]--; g.subjects[s.Identity.Subject] <= 0 {
+		delete(g.subjects, s.Identity.Subject)
+	}
+	g.mu.Unlock()
+	g.event(Event{
+		Kind: EventSessionEnd, Protocol: s.Protocol, Remote: s.Remote, Identity: s.Identity,
+		Target: s.Target, Session: s, Err: err,
+	})
+}

@@ -1,0 +1,168 @@
+package proxy
+
+import (
+	"context"
+	"time"
+)
+
+// Interceptor takes part in sessions: it decides about operations and may edit
+// what flows. Interceptors are asked in the order of [Gateway.Interceptors].
+type Interceptor interface {
+	// Name names the interceptor in records and logs.
+	Name() string
+	// Intercept is called once a session, after authentication and before the
+	// Connect operation is asked. An error refuses the session.
+	Intercept(ctx context.Context, s *Session) (Hooks, error)
+}
+
+// Hooks are an interceptor's part in one session. Any may be nil, which says
+// "not interested" and costs nothing. Ask, Flow, Tell and Done may run
+// concurrently: answers come back while further operations are asked, and some
+// protocols run several operations at once.
+type Hooks struct {
+	// Ask decides about op before it goes to the resource.
+	Ask func(ctx context.Context, op Op) Verdict
+	// Flow is called once the shape of op's data is known and before its first
+	// byte is passed on. The zero Filter lets the data pass untouched. An error
+	// withholds the data and fails the operation.
+	Flow func(ctx context.Context, op Op, shape *Shape) (Filter, error)
+	// Tell sees and may change each text that the resource sends beside the data:
+	// errors, notices, notifications. op is nil when it belongs to none. An error
+	// ends the session, with nothing of the message passed on.
+	Tell func(ctx context.Context, op Op, m *Message) error
+	// Done is called once for every operation that was asked, refused ones too.
+	Done func(ctx context.Context, op Op, out *Outcome)
+	// Close is called once, when the session has ended, with the reason (nil for
+	// an ordinary end). It is called even when a later interceptor or Connect
+	// refused the session.
+	Close func(err error)
+}
+
+// ShapeKind says what sort of data flows.
+type ShapeKind uint8
+
+// Kinds of data.
+const (
+	ShapeRows   ShapeKind = iota + 1 // result rows: Filter.Row is called
+	ShapeCopy                        // rows in a bulk format: Filter.Row is called when Shape.Columns is set, else Filter.Bytes
+	ShapeStream                      // bytes of an exec, a terminal, a file
+	ShapeBody                        // an HTTP body of type Shape.Media
+)
+
+// Shape describes data before its first byte. It is shared and read-only.
+type Shape struct {
+	Kind ShapeKind
+	// Inbound is true for data that the client sends.
+	Inbound bool
+	Columns []ShapeColumn
+	Copy    *CopyFacts // ShapeCopy
+	Media   string     // ShapeBody: the media type; ShapeStream: "terminal", "stdout", "stderr", "stdin" or "file"
+	Width   int        // terminal columns, 0 when none
+}
+
+// ShapeColumn describes one column of rows, as the resource announced it.
+type ShapeColumn struct {
+	Name string
+	// Table and Attr are the resource's numbers for the base column
+	// (PostgreSQL: table OID and attribute number), 0 when it has none.
+	Table uint32
+	Attr  uint16
+	// Schema, Relation and Column are the base column's names where the protocol
+	// carries them (MySQL) or a catalog resolved them.
+	Schema, Relation, Column string
+	Type                     uint32 // the resource's number for the type
+	Binary                   bool   // values are in the type's binary format
+}
+
+// Filter edits the data of one operation. The zero Filter is not interested.
+// Its functions are called by one goroutine, in order.
+type Filter struct {
+	// Row may change the values of one row.
+	Row func(r *Row) error
+	// Bytes appends to dst what may be passed on after src came in, and returns
+	// it. It may hold bytes back until a later call. src is valid until it returns.
+	Bytes func(dst, src []byte) ([]byte, error)
+	// Idle appends what may be released although nothing followed, after IdleAfter
+	// passed without data. Nil holds on until more data or the end.
+	Idle      func(dst []byte) ([]byte, error)
+	IdleAfter time.Duration
+	// End appends what was still held back. It is called when the data is
+	// complete, not when the operation failed.
+	End func(dst []byte) ([]byte, error)
+}
+
+// Row is one row on its way to the client. Values are views into a buffer,
+// valid until the function that was given the row returns.
+type Row struct {
+	values  [][]byte
+	changed bool
+}
+
+// NewRow returns a row over values, for handlers and tests.
+func NewRow(values [][]byte) *Row { return &Row{values: values} }
+
+// Reset makes r a row over values, unchanged.
+func (r *Row) Reset(values [][]byte) { r.values, r.changed = values, false }
+
+// Len returns the number of columns.
+func (r *Row) Len() int { return len(r.values) }
+
+// Value returns the value of column i; nil is NULL.
+func (r *Row) Value(i int) []byte { return r.values[i] }
+
+// Set replaces the value of column i; nil is NULL. v must not change until the
+// same column's filter is called for the next row.
+func (r *Row) Set(i int, v []byte) { r.values[i], r.changed = v, true }
+
+// Changed reports whether Set was called since the last Reset.
+func (r *Row) Changed() bool { return r.changed }
+
+// MessageKind says what sort of text a Message is.
+type MessageKind uint8
+
+// Kinds of messages.
+const (
+	MessageError MessageKind = iota + 1
+	MessageNotice
+	MessageNotification // from another session, such as PostgreSQL's NOTIFY
+	MessageStatus       // a reported setting, such as ParameterStatus; info texts of OK packets
+)
+
+// Message is a text that the resource sends beside the data.
+type Message struct {
+	Kind   MessageKind
+	Code   string // SQLSTATE or error number, kept as it is
+	Fields []MessageField
+	// Severe says that the session ends with it.
+	Severe  bool
+	changed bool
+}
+
+// MessageField is one part of a message.
+type MessageField struct {
+	// Name is "message", "detail", "hint", "context", "query", "schema", "table",
+	// "column", "type", "constraint", "file", "line", "routine", "position",
+	// "channel", "payload", "name", "value", or the protocol's own letter.
+	Name  string
+	Value []byte
+}
+
+// Set replaces field i's value. A nil value removes the field.
+func (m *Message) Set(i int, v []byte) { m.Fields[i].Value, m.changed = v, true }
+
+// Changed reports whether Set was called.
+func (m *Message) Changed() bool { return m.changed }
+
+// Outcome is how an operation ended.
+type Outcome struct {
+	Verdict  *Verdict // the chain's answer
+	By       string   // the interceptor that gave it; empty for the core
+	Code     string   // SQLSTATE, error number, exit status, HTTP status; empty for plain success
+	Err      error    // why it did not run to its end, when the gateway knows; never holds data
+	Rows     uint64   // rows returned or changed
+	BytesIn  uint64   // from the client
+	BytesOut uint64   // to the client
+	Duration time.Duration
+	// Tag is the resource's own summary, such as PostgreSQL's command tag.
+	Tag string
+}

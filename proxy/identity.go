@@ -1,0 +1,128 @@
+package proxy
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"net"
+	"slices"
+	"strings"
+	"time"
+)
+
+// IdentityKind says what sort of subject an identity is.
+type IdentityKind uint8
+
+// Kinds of identities.
+const (
+	Human IdentityKind = iota
+	Service
+	Agent // acts for the human in Identity.OnBehalfOf
+)
+
+// Identity is who is asking, as it was proven. It is read-only once it was
+// returned by an [Authenticator].
+type Identity struct {
+	Subject    string // unique and stable
+	Name       string // for people; Subject when empty
+	Groups     []string
+	Claims     map[string]string
+	Kind       IdentityKind
+	OnBehalfOf string // the human's subject, for an Agent
+	Method     Method
+	AuthTime   time.Time
+	Expires    time.Time // sessions end by then; zero is never
+}
+
+// In reports whether the identity belongs to group.
+func (id *Identity) In(group string) bool { return slices.Contains(id.Groups, group) }
+
+// Method is how an identity was proven.
+type Method uint8
+
+// Methods of proof.
+const (
+	MethodNone           Method = iota
+	MethodPassword              // a password or access token, sent over an encrypted connection
+	MethodSCRAM                 // SCRAM against a verifier that the Authenticator gave
+	MethodChallenge             // another challenge–response against it, such as MySQL's
+	MethodCertificate           // a TLS client certificate
+	MethodPublicKey             // possession of an SSH key
+	MethodSSHCertificate        // possession of an SSH key certified by our CA
+	MethodOIDC                  // a login at an identity provider
+	MethodInteractive           // keyboard-interactive
+)
+
+var methodNames = [...]string{
+	"none", "password", "scram", "challenge", "certificate", "publickey", "ssh-certificate", "oidc", "interactive",
+}
+
+// String returns the method's stable lower-case name.
+func (m Method) String() string {
+	if int(m) < len(methodNames) {
+		return methodNames[m]
+	}
+	return "none"
+}
+
+// Proof is what a handler has seen proven, or a secret for the Authenticator to
+// check. Which fields are set depends on Method.
+type Proof struct {
+	Method Method
+	User   string // the name that the client claims
+	// Password: MethodPassword, to be checked by the Authenticator.
+	Password Secret
+	// Verifier: MethodSCRAM and MethodChallenge, the verifier against which the
+	// handler has checked the client's proof.
+	Verifier string
+	// Certificates: MethodCertificate, the chain as the client sent it, leaf first;
+	// possession of the leaf's key is proven, trust is for the Authenticator to
+	// decide.
+	Certificates []*x509.Certificate
+	// PublicKey: MethodPublicKey and MethodSSHCertificate, in SSH wire format;
+	// possession is proven, trust is for the Authenticator to decide.
+	PublicKey []byte
+	Remote    net.Addr
+	Protocol  string
+}
+
+// ErrUnauthenticated is returned, perhaps wrapped, when a proof does not
+// convince. It says no more, so that nothing can be learned from it.
+var ErrUnauthenticated = errors.New("authentication failed")
+
+// Authenticator turns a proof into an identity. Identity comes only from its
+// return value.
+type Authenticator interface {
+	// Authenticate returns who the proof belongs to, or an error that wraps
+	// ErrUnauthenticated. It takes the same time for unknown users as for wrong
+	// passwords.
+	Authenticate(ctx context.Context, p Proof) (*Identity, error)
+}
+
+// VerifierSource is implemented by authenticators that know users' SCRAM
+// verifiers, in PostgreSQL's form
+// "SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>".
+type VerifierSource interface {
+	// Verifier returns the user's verifier. For users it does not know it returns
+	// a made-up one that is always the same for that name, so that the exchange
+	// runs and fails like any other. ok is false when the user can prove herself
+	// only by a password sent as it is.
+	Verifier(ctx context.Context, user string) (verifier string, ok bool, err error)
+}
+
+// Login is a user name as clients send it: "alice", "alice+orders" or
+// "alice+orders+reporting".
+type Login struct {
+	User, Resource, Account string
+}
+
+// ParseLogin splits a client's user name. Empty parts and further parts are an
+// error.
+func ParseLogin(name string) (Login, error) {
+	parts := strings.Split(name, "+")
+	if len(parts) > 3 || slices.Contains(parts, "") {
+		return Login{}, errors.New("user name is not of the form USER, USER+RESOURCE or USER+RESOURCE+ACCOUNT")
+	}
+	parts = append(parts, "", "")
+	return Login{parts[0], parts[1], parts[2]}, nil
+}

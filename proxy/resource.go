@@ -1,0 +1,146 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+)
+
+// Resource is one thing behind the gateway. It is read-only once a [Directory]
+// returned it.
+type Resource struct {
+	Name     string
+	Type     string // the protocol: "postgres", "mysql", "ssh", "web"
+	Address  string // "host:port", or "unix:" and a socket's path
+	Labels   map[string]string
+	TLS      TLS
+	Database string // used when the client names none
+	Accounts []Account
+	// MaxSession ends sessions after this time; 0 is no limit.
+	MaxSession time.Duration
+	// Settings are the protocol's own, of the type that its package documents,
+	// such as postgres.Settings. Nil is that type's zero value.
+	Settings any
+}
+
+// Account is a role of the resource's own that sessions may use.
+type Account struct {
+	Name     string // how clients call it; the first account is the default
+	Username string // how the resource calls it
+	// Secret is a reference for the CredentialSource, such as "env:DB_PASSWORD".
+	Secret string
+}
+
+// Account returns the account of that name, the first one for "".
+func (r *Resource) Account(name string) (Account, bool) {
+	for i, a := range r.Accounts {
+		if a.Name == name || name == "" && i == 0 {
+			return a, true
+		}
+	}
+	return Account{}, false
+}
+
+// TLSMode says how the connection to a resource is protected.
+type TLSMode uint8
+
+// TLS modes, as PostgreSQL names them. The zero mode is the strictest.
+const (
+	TLSVerifyFull TLSMode = iota // encrypted, chain and name verified
+	TLSVerifyCA                  // encrypted, chain verified
+	TLSRequire                   // encrypted, not verified
+	TLSDisable                   // plain
+)
+
+// TLS is how the gateway protects the connection to a resource.
+type TLS struct {
+	Mode         TLSMode
+	RootCAs      *x509.CertPool // nil is the system's
+	ServerName   string         // empty is the address's host
+	Certificates []tls.Certificate
+}
+
+// Config returns the client configuration for a connection to address, or nil
+// when the mode is TLSDisable.
+func (t *TLS) Config(address string) *tls.Config {
+	if t.Mode == TLSDisable {
+		return nil
+	}
+	name := t.ServerName
+	if name == "" {
+		if host, _, err := net.SplitHostPort(address); err == nil {
+			name = host
+		}
+	}
+	c := &tls.Config{ServerName: name, RootCAs: t.RootCAs, Certificates: t.Certificates, MinVersion: tls.VersionTLS12}
+	switch t.Mode {
+	case TLSVerifyFull:
+	case TLSRequire:
+		c.InsecureSkipVerify = true
+	default: // TLSVerifyCA: the chain without the name
+		c.InsecureSkipVerify = true
+		c.VerifyConnection = func(cs tls.ConnectionState) error {
+			opts := x509.VerifyOptions{Roots: t.RootCAs, Intermediates: x509.NewCertPool()}
+			for _, cert := range cs.PeerCertificates[1:] {
+				opts.Intermediates.AddCert(cert)
+			}
+			_, err := cs.PeerCertificates[0].Verify(opts)
+			return err
+		}
+	}
+	return c
+}
+
+// Target is what an identity asks for. [Conn.Open] fills in defaults once; from
+// then on it is exactly what is authorised and used upstream.
+type Target struct {
+	Resource *Resource
+	Account  Account
+	Database string
+}
+
+// String returns "resource/database as account", for messages and records.
+func (t Target) String() string {
+	s := "?"
+	if t.Resource != nil {
+		s = t.Resource.Name
+	}
+	if t.Database != "" {
+		s += "/" + t.Database
+	}
+	if t.Account.Name != "" {
+		s += " as " + t.Account.Name
+	}
+	return s
+}
+
+// ErrNotFound is returned, perhaps wrapped, by a Directory that has no such
+// resource.
+var ErrNotFound = errors.New("no such resource")
+
+// Directory knows the resources.
+type Directory interface {
+	Lookup(ctx context.Context, name string) (*Resource, error)
+}
+
+// Resources is a Directory of fixed resources.
+type Resources []*Resource
+
+// Lookup returns the resource of that name.
+func (rs Resources) Lookup(_ context.Context, name string) (*Resource, error) {
+	for _, r := range rs {
+		if r.Name == name {
+			return r, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: %q", ErrNotFound, name)
+}
+
+// Dialer opens connections to resources. *net.Dialer is one.
+type Dialer interface {
+	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+}

@@ -1,0 +1,238 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Session is one identity at one resource, from the first byte to the last. Its
+// exported fields are read-only. Its methods are safe for concurrent use.
+type Session struct {
+	ID       string // 26 characters, unique, ordered by time, safe in file names
+	Identity *Identity
+	Target   Target
+	Protocol string
+	Remote   net.Addr
+	Started  time.Time
+	Deadline time.Time // zero is none
+
+	gateway *Gateway
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	hooks   []namedHooks
+	chain   chain
+
+	// Set by the handler before its first Ask.
+	onHold    func(op Op, h *Hold)
+	onRewrite func(op Op, text []byte) error
+
+	goroutines sync.WaitGroup
+	lastID     atomic.Uint64
+	timer      *time.Timer // ends the session at its deadline
+
+	mu     sync.Mutex
+	lease  *Lease
+	active metaList                          // operations between Ask and Done
+	holds  map[*Meta]context.CancelCauseFunc // parked operations
+	asking int                               // operations inside the chain
+	watch  *time.Timer                       // ends the session when the chain is stuck
+	armed  bool
+	closed bool
+}
+
+type namedHooks struct {
+	name string
+	Hooks
+}
+
+// Errors that end a session or refuse it.
+var (
+	ErrDeadline = errors.New("the session's time is over")
+	ErrShutdown = errors.New("the gateway is shutting down")
+	ErrStuck    = errors.New("a decision took too long")
+	ErrCanceled = errors.New("canceled by the client")
+	ErrTooMany  = errors.New("too many sessions")
+)
+
+// RefusedError says that Connect was refused.
+type RefusedError struct{ Verdict Verdict }
+
+// Error returns the verdict's message, fit for the user.
+func (e *RefusedError) Error() string { return e.Verdict.Message() }
+
+// PanicError says that code panicked. It holds where, never the panic's value,
+// which may contain data.
+type PanicError struct{ Where string }
+
+// Error names the place.
+func (e *PanicError) Error() string { return "internal error in " + e.Where }
+
+// Context ends with the session; context.Cause tells why.
+func (s *Session) Context() context.Context { return s.ctx }
+
+// Kill ends the session because of cause, which the client is told. It returns
+// at once; calls after the first do nothing.
+func (s *Session) Kill(cause error) { s.cancel(cause) }
+
+// Err returns why the session ended, nil while it lives.
+func (s *Session) Err() error { return context.Cause(s.ctx) }
+
+// Draining is closed when the gateway shuts down: a handler then ends the
+// session at its next idle moment, with ErrShutdown.
+func (s *Session) Draining() <-chan struct{} { return s.gateway.draining() }
+
+// Handle sets how operations are parked and rewritten on this wire. A handler
+// calls it once, before its first Ask. hold is called when op is parked, in the
+// goroutine that asks. rewrite replaces op's text and everything derived from
+// it, such as its Facts; where it is nil, rewriting verdicts refuse.
+func (s *Session) Handle(hold func(op Op, h *Hold), rewrite func(op Op, text []byte) error) {
+	s.onHold, s.onRewrite = hold, rewrite
+}
+
+// Go runs f in a goroutine of the session's. A panic in f ends the session, and
+// so does an error, as its cause. Close waits for f.
+func (s *Session) Go(name string, f func() error) {
+	s.goroutines.Add(1)
+	go func() {
+		defer s.goroutines.Done()
+		if err := s.Protect(name, f); err != nil {
+			s.Kill(err)
+		}
+	}()
+}
+
+// Protect runs f and turns a panic into a *PanicError, after logging where it
+// happened.
+func (s *Session) Protect(name string, f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = s.gateway.recovered(name, v, s)
+		}
+	}()
+	return f()
+}
+
+// Wants reports which hooks any interceptor has set.
+func (s *Session) Wants() (flow, tell bool) { return len(s.chain.flows) > 0, len(s.chain.tells) > 0 }
+
+// Dial opens a connection to the session's resource, within the gateway's dial
+// timeout. The address is the directory's, never the client's.
+func (s *Session) Dial(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, or(s.gateway.DialTimeout, defaultDialTimeout))
+	defer cancel()
+	network, address := "tcp", s.Target.Resource.Address
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		network, address = "unix", path
+	}
+	var d Dialer = &net.Dialer{}
+	if s.gateway.Dialer != nil {
+		d = s.gateway.Dialer
+	}
+	c, err := d.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, fmt.Errorf("resource %s cannot be reached: %w", s.Target.Resource.Name, err)
+	}
+	return c, nil
+}
+
+// Credential leases the credential for the session's account. It is held until
+// the session closes; fresh, after the resource refused it, replaces it by one
+// that no cache has held.
+func (s *Session) Credential(ctx context.Context, fresh bool) (Credential, error) {
+	if s.gateway.Credentials == nil {
+		return Credential{Username: s.Target.Account.Username}, nil
+	}
+	lease, err := s.gateway.Credentials.Lease(ctx, s.Target, fresh)
+	if err != nil {
+		return Credential{}, fmt.Errorf("no credential for %s: %w", s.Target, err)
+	}
+	s.mu.Lock()
+	old, closed := s.lease, s.closed
+	if !closed {
+		s.lease = lease
+	}
+	s.mu.Unlock()
+	if closed {
+		old = lease
+	}
+	release(old)
+	if closed {
+		return Credential{}, context.Cause(s.ctx)
+	}
+	return lease.Credential, nil
+}
+
+func release(l *Lease) {
+	if l != nil && l.Release != nil {
+		l.Release()
+	}
+}
+
+// Close ends the session: it waits for the session's goroutines, tells Done of
+// every operation that was asked and never ended, calls the Close hooks in
+// order and releases the credential. err is why; nil is an ordinary end. Calls
+// after the first do nothing.
+func (s *Session) Close(err error) {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.closed = true
+	s.mu.Unlock()
+	if cause := context.Cause(s.ctx); cause != nil {
+		err = cause // what ended it, rather than what broke when it ended
+	}
+	ended := err
+	if ended == nil {
+		ended = context.Canceled
+	}
+	s.cancel(ended)
+	s.goroutines.Wait()
+	s.timer.Stop()
+	s.mu.Lock()
+	if s.watch != nil {
+		s.watch.Stop()
+	}
+	s.mu.Unlock()
+	for op := s.firstActive(); op != nil; op = s.firstActive() {
+		s.Done(op, &Outcome{Err: errUnfinished})
+	}
+	for i := range s.hooks {
+		if h := &s.hooks[i]; h.Close != nil {
+			if p := s.Protect(h.name, func() error { h.Close(err); return nil }); p != nil && err == nil {
+				err = p
+			}
+		}
+	}
+	s.mu.Lock()
+	lease := s.lease
+	s.lease = nil
+	s.mu.Unlock()
+	if p := s.Protect("credential source", func() error { release(lease); return nil }); p != nil && err == nil {
+		err = p
+	}
+	s.gateway.forget(s, err)
+}
+
+var errUnfinished = errors.New("the session ended before the operation did")
+
+func (s *Session) firstActive() Op {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.active.first()
+}
+
+func or[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}

@@ -1,0 +1,264 @@
+package proxy
+
+import (
+	"context"
+	"strings"
+)
+
+// Statement is SQL text that is run, or prepared (Kind is KindPrepare).
+type Statement struct {
+	Meta
+	// Text is the statement as it will be sent, in the session's encoding. It may
+	// hold several statements when the protocol allows it. Empty when the text is
+	// not known, as for a name prepared in SQL; Facts are then unknown.
+	Text []byte
+	// Name is the prepared statement's name when it has one.
+	Name string
+	// Args are the values bound to the statement's parameters. Nil for text
+	// without parameters and for KindPrepare.
+	Args []Arg
+	// Facts say what the statement does. Never nil: without an Analyzer they are
+	// [UnknownFacts].
+	Facts *Facts
+}
+
+// Arg is one bound parameter.
+type Arg struct {
+	Value  []byte // nil is NULL
+	Type   uint32 // the resource's number for the type, 0 when unspecified
+	Binary bool
+}
+
+// Effects is a set of the things that a statement may do.
+type Effects uint32
+
+// The effects. A statement that is not understood has Unknown, alone or beside
+// those that are certain.
+const (
+	EffectRead        Effects = 1 << iota // returns or uses stored data
+	EffectInsert                          // INSERT, MERGE … INSERT, SELECT INTO also creates
+	EffectUpdate                          // UPDATE, MERGE … UPDATE, ON CONFLICT DO UPDATE
+	EffectDelete                          // DELETE, MERGE … DELETE
+	EffectTruncate                        // TRUNCATE
+	EffectCreate                          // CREATE of any object
+	EffectAlter                           // ALTER, COMMENT, RENAME, SECURITY LABEL
+	EffectDrop                            // DROP
+	EffectGrant                           // GRANT, REVOKE, roles, ownership, passwords, policies
+	EffectCall                            // CALL, or a function that is not known to be harmless
+	EffectCopyIn                          // COPY … FROM STDIN, LOAD DATA LOCAL
+	EffectCopyOut                         // COPY … TO STDOUT
+	EffectCopyProgram                     // COPY from or to a program or a server-side file, INTO OUTFILE
+	EffectSet                             // changes a setting of the session: SET, RESET, set_config
+	EffectRole                            // SET ROLE, SET SESSION AUTHORIZATION
+	EffectTransaction                     // BEGIN, COMMIT, SAVEPOINT …
+	EffectLock                            // LOCK, advisory locks, FOR UPDATE
+	EffectPrepare                         // PREPARE; the prepared statement's own effects stand beside it
+	EffectExecute                         // EXECUTE of a name prepared in SQL
+	EffectDo                              // DO, anonymous blocks
+	EffectOutside                         // reaches out of the database: files, network, other servers, sleeping
+	EffectNotify                          // LISTEN, NOTIFY, UNLISTEN
+	EffectMaintain                        // VACUUM, ANALYZE, REINDEX, CLUSTER, CHECKPOINT, KILL, server administration
+	EffectShow                            // SHOW, EXPLAIN without ANALYZE: metadata only
+	EffectUnknown                         // not understood
+)
+
+// Sets of effects that rules speak of.
+const (
+	EffectsWrite = EffectInsert | EffectUpdate | EffectDelete | EffectTruncate | EffectCopyIn
+	EffectsDDL   = EffectCreate | EffectAlter | EffectDrop
+)
+
+var effectNames = [...]string{
+	"read", "insert", "update", "delete", "truncate", "create", "alter", "drop", "grant", "call", "copy-in",
+	"copy-out", "copy-program", "set", "role", "transaction", "lock", "prepare", "execute", "do", "outside",
+	"notify", "maintain", "show", "unknown",
+}
+
+// Has reports whether e holds any effect of set.
+func (e Effects) Has(set Effects) bool { return e&set != 0 }
+
+// String lists the effects' names, joined by commas.
+func (e Effects) String() string {
+	var b strings.Builder
+	for i, name := range effectNames {
+		if e&(1<<i) != 0 {
+			if b.Len() > 0 {
+				b.WriteByte(',')
+			}
+			b.WriteString(name)
+		}
+	}
+	return b.String()
+}
+
+// ParseEffect returns the effect of that name, and false when there is none.
+func ParseEffect(name string) (Effects, bool) {
+	for i, n := range effectNames {
+		if n == name {
+			return 1 << i, true
+		}
+	}
+	return 0, false
+}
+
+// EffectNames returns the names of all effects, in the order of their bits.
+func EffectNames() []string { return append([]string(nil), effectNames[:]...) }
+
+// Facts say what SQL text does, as far as it is understood. A Facts value is
+// immutable and shared by all sessions that run the same statement.
+type Facts struct {
+	Dialect string // "postgres", "mysql"; empty when nobody looked
+	Effects Effects
+	// Unknown says why the text is not understood; empty when it is. Effects then
+	// has EffectUnknown too.
+	Unknown    string
+	Statements int // how many statements the text holds
+	// Parts are the facts of each statement when there are several; the fields of
+	// this value then sum them up. Nil for a single statement.
+	Parts []*Facts
+	// Normalised is the text with its literals lifted out; Fingerprint is a hash
+	// of it that is stable across processes and versions.
+	Normalised  string
+	Fingerprint uint64
+	Relations   []Relation
+	Functions   []Function
+	Settings    []Setting // changed by SET, RESET, set_config
+	// Unfiltered holds update, delete or read when a statement of that effect has
+	// no WHERE (nor a join that restricts it).
+	Unfiltered Effects
+	Limited    bool // every read has a LIMIT or FETCH FIRST
+	// Columns are the output columns, in order, when they could be worked out;
+	// nil when the statement returns none or they are not known.
+	Columns []Column
+	// ColumnsKnown tells "returns no rows" from "columns could not be worked out".
+	ColumnsKnown bool
+	// Uses are columns that shape the result without being returned: predicates,
+	// grouping, ordering, joins.
+	Uses []Use
+	Copy *CopyFacts // of a COPY from or to the client, else nil
+	// Rows says that the text returns rows to the client.
+	Rows bool
+}
+
+// Relation is a table, view or similar that a statement touches.
+type Relation struct {
+	Schema  string // empty when the text did not say and it was not resolved
+	Name    string
+	Effects Effects // what is done to it
+}
+
+// Function is a function that a statement calls.
+type Function struct {
+	Schema string
+	Name   string
+	Class  FunctionClass
+}
+
+// FunctionClass says what calling a function can do.
+type FunctionClass uint8
+
+// Classes of functions, from not understood to harmless.
+const (
+	FunctionUnknown  FunctionClass = iota // not known: counts as a call
+	FunctionHarmless                      // depends on its arguments only
+	FunctionReads                         // reads the database
+	FunctionWrites                        // changes data or sequences
+	FunctionOutside                       // files, programs, network, sleeping
+	FunctionSettings                      // changes settings
+	FunctionAdmin                         // server administration
+)
+
+// Setting is a session setting that a statement changes.
+type Setting struct {
+	Name  string // lower case
+	Value string // the literal, when it is one; empty for RESET, DEFAULT and expressions
+	Local bool
+}
+
+// Column is one output column.
+type Column struct {
+	Name    string
+	Origins []Origin // the base columns it derives from; empty for constants
+	// Opaque says that it may hold more than Origins tell.
+	Opaque bool
+}
+
+// Origin is a base column and how a value derives from it.
+type Origin struct {
+	Schema   string
+	Relation string
+	Column   string // "*" stands for the whole row
+	How      Derivation
+}
+
+// Derivation says how an output derives from a base column.
+type Derivation uint8
+
+// Derivations.
+const (
+	DerivedPlain       Derivation = iota // the column itself
+	DerivedTransformed                   // through an expression, cast or function
+	DerivedAggregated                    // through an aggregate or window function
+	DerivedPredicate                     // only its comparison decides the value
+)
+
+// Use is a base column that shapes a result without being returned.
+type Use struct {
+	Origin
+	In UsePlace
+}
+
+// UsePlace says where a column is used.
+type UsePlace uint8
+
+// Places of use.
+const (
+	UsePredicate UsePlace = iota
+	UseJoin
+	UseGroup
+	UseOrder
+	UseDistinct
+)
+
+// CopyFacts describe a COPY from or to the client.
+type CopyFacts struct {
+	Out       bool   // rows go to the client
+	Format    string // "text", "csv", "binary"
+	Delimiter byte   // 0: the format's default
+	Null      string // the marker; empty is the format's default unless NullSet
+	NullSet   bool
+	Quote     byte // 0: '"'
+	Escape    byte // 0: as Quote
+	Header    bool
+	// Columns are the columns of a COPY to the client; nil when not known.
+	Columns []Column
+}
+
+// UnknownFacts are the facts of a text that nobody has understood, because why.
+func UnknownFacts(why string) *Facts {
+	return &Facts{Effects: EffectUnknown, Unknown: why, Statements: 1, Rows: true}
+}
+
+// Reading says how the server reads SQL text, as far as the handler knows.
+type Reading struct {
+	Dialect  string // "postgres" or "mysql"
+	Resource string // with Database, the catalog in which names are looked up
+	Database string
+	// BackslashLiterals is true when a backslash escapes in plain literals
+	// (standard_conforming_strings off; MySQL without NO_BACKSLASH_ESCAPES).
+	BackslashLiterals bool
+	ANSIQuotes        bool // MySQL: double quotes delimit names
+	Version           int  // the server's version as a number: 150004, 101106
+	MariaDB           bool
+	// Epoch changes whenever something changed in the session that may alter what
+	// names mean: search_path, role, temporary tables. 0 is the state at login.
+	Epoch uint32
+}
+
+// Analyzer says what SQL text does. Implementations are safe for concurrent
+// use, keep no reference to text, and answer from a cache without allocating.
+type Analyzer interface {
+	// Analyze never returns nil and never fails: text that is too large, does not
+	// parse, or may be read in two ways with different results is unknown.
+	Analyze(ctx context.Context, text []byte, r *Reading) *Facts
+}

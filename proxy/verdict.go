@@ -1,0 +1,110 @@
+package proxy
+
+import (
+	"context"
+	"time"
+)
+
+// Action is what a verdict says.
+type Action uint8
+
+// Actions. The zero Action refuses, so that a verdict that was never filled in
+// lets nothing through.
+const (
+	ActionNone    Action = iota // no answer: refuses
+	ActionPass                  // no objection
+	ActionAllow                 // explicit permission; Connect needs at least one
+	ActionDeny                  // refuse
+	ActionRewrite               // run Verdict.Text instead
+	ActionHold                  // wait for Verdict.Hold
+)
+
+var actionNames = [...]string{"none", "pass", "allow", "deny", "rewrite", "hold"}
+
+// String returns the action's stable lower-case name.
+func (a Action) String() string {
+	if int(a) < len(actionNames) {
+		return actionNames[a]
+	}
+	return "none"
+}
+
+// Cause classifies a refusal, for exit codes and statistics.
+type Cause uint8
+
+// Causes of a refusal.
+const (
+	CauseUnspecified Cause = iota
+	CausePolicy            // access rules do not allow it
+	CauseApproval          // it needs an approval, or one is pending
+	CauseDenied            // a reviewer denied it, or the approval expired or was revoked
+	CauseGuardrail         // a guardrail blocks it
+	CauseMasking           // it would reveal masked data
+	CauseInternal          // something failed; closed by default
+)
+
+var causeNames = [...]string{"unspecified", "policy", "approval", "denied", "guardrail", "masking", "internal"}
+
+// String returns the cause's stable lower-case name.
+func (c Cause) String() string {
+	if int(c) < len(causeNames) {
+		return causeNames[c]
+	}
+	return "unspecified"
+}
+
+// Verdict answers an operation. It is plain data: it can be recorded, explained
+// and compared. The zero Verdict refuses.
+type Verdict struct {
+	Action Action
+	Cause  Cause
+	Rule   string // the rule that decided, as its author named it
+	Reason string // shown to the user: what is refused and why; never data
+	Remedy string // shown to the user: what would be allowed instead
+	Warn   string // shown to the user while the operation runs
+	Text   []byte // ActionRewrite: replaces the operation's text
+	Hold   *Hold  // ActionHold
+	// Grant names the approval that lets the operation run, for the record.
+	Grant string
+}
+
+// Pass returns a verdict with no objection.
+func Pass() Verdict { return Verdict{Action: ActionPass} }
+
+// Allow returns an explicit permission by rule.
+func Allow(rule string) Verdict { return Verdict{Action: ActionAllow, Rule: rule} }
+
+// Deny returns a refusal by rule.
+func Deny(cause Cause, rule, reason, remedy string) Verdict {
+	return Verdict{Action: ActionDeny, Cause: cause, Rule: rule, Reason: reason, Remedy: remedy}
+}
+
+// Refuses reports whether the operation does not run under v.
+func (v *Verdict) Refuses() bool {
+	return v.Action != ActionPass && v.Action != ActionAllow && v.Action != ActionRewrite
+}
+
+// Message is the one sentence that tells a user why an operation is refused:
+// rule, reason and remedy.
+func (v *Verdict) Message() string {
+	reason := v.Reason
+	if reason == "" {
+		reason = "this operation is not allowed"
+	}
+	if v.Rule != "" {
+		reason += " (rule " + v.Rule + ")"
+	}
+	return reason
+}
+
+// Hold parks one operation.
+type Hold struct {
+	ID       string    // names the request, for people and programs
+	Message  string    // told to the client when the operation is parked
+	Link     string    // where it can be decided; may be empty
+	Deadline time.Time // refused when it passes; zero is the session's deadline
+	// Wait blocks until the request is decided and returns the verdict, which is
+	// not a Hold. It returns a refusal when ctx ends, which it does at the
+	// deadline, at the client's cancel and at the session's end.
+	Wait func(ctx context.Context) Verdict
+}
