@@ -37,7 +37,8 @@ type Gateway struct {
 	MaxPerIdentity     int           // open sessions of one subject; 0 is no limit
 
 	mu       sync.Mutex
-	drain    chan struct{}
+	drain    context.Context // ends when shutdown begins
+	startEnd context.CancelFunc
 	drained  bool
 	sessions map[string]*Session
 	subjects map[string]int
@@ -247,15 +248,15 @@ func (g *Gateway) authenticated(c *Conn) {
 	g.unauth.remove(c)
 }
 
-func (g *Gateway) draining() <-chan struct{} {
+func (g *Gateway) draining() context.Context {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.drainChan()
+	return g.drainContext()
 }
 
-func (g *Gateway) drainChan() chan struct{} {
+func (g *Gateway) drainContext() context.Context {
 	if g.drain == nil {
-		g.drain = make(chan struct{})
+		g.drain, g.startEnd = context.WithCancel(context.Background())
 	}
 	return g.drain
 }
@@ -269,7 +270,8 @@ func (g *Gateway) startDrain() {
 		return
 	}
 	g.drained = true
-	close(g.drainChan())
+	g.drainContext()
+	g.startEnd()
 	for c := g.unauth.head; c != nil; c = c.next {
 		c.Conn.Close()
 	}

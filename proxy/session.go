@@ -83,9 +83,9 @@ func (s *Session) Kill(cause error) { s.cancel(cause) }
 // Err returns why the session ended, nil while it lives.
 func (s *Session) Err() error { return context.Cause(s.ctx) }
 
-// Draining is closed when the gateway shuts down: a handler then ends the
-// session at its next idle moment, with ErrShutdown.
-func (s *Session) Draining() <-chan struct{} { return s.gateway.draining() }
+// Draining ends when the gateway shuts down: a handler then ends the session at
+// its next idle moment, with ErrShutdown.
+func (s *Session) Draining() context.Context { return s.gateway.draining() }
 
 // Handle sets how operations are parked and rewritten on this wire. A handler
 // calls it once, before its first Ask. hold is called when op is parked, in the
