@@ -71,6 +71,15 @@ func (s *Session) Ask(ctx context.Context, op Op) *Verdict {
 	return &m.verdict
 }
 
+// Refuse records that the handler itself refused op, by v, without asking the
+// chain: what the resource's settings exclude, or what the protocol does not
+// know. Done is told, as of every refusal.
+func (s *Session) Refuse(op Op, v Verdict) {
+	m := op.Info()
+	*m = Meta{Kind: m.Kind, Parent: m.Parent, ID: s.lastID.Add(1), At: time.Now(), op: op, verdict: v}
+	s.Done(op, &Outcome{})
+}
+
 func (s *Session) ask(ctx context.Context, op Op, m *Meta) (v Verdict) {
 	asked := "chain"
 	defer func() {

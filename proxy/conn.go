@@ -15,6 +15,10 @@ import (
 // open, the handshake timeout is its deadline.
 type Conn struct {
 	net.Conn
+	// OnHold is told when Connect is parked. A handler sets it before Open, to
+	// tell the client and to extend the connection's deadline. May be nil.
+	OnHold func(h *Hold)
+
 	gateway  *Gateway
 	protocol string
 
@@ -89,7 +93,7 @@ func (c *Conn) Open(ctx context.Context, id *Identity, t Target, params map[stri
 		return nil, nil, errors.New("the connection has a session already")
 	}
 	s, connect, err := c.gateway.Open(ctx, OpenRequest{
-		Identity: id, Target: t, Protocol: c.protocol, Remote: c.RemoteAddr(), Params: params,
+		Identity: id, Target: t, Protocol: c.protocol, Remote: c.RemoteAddr(), Params: params, OnHold: c.OnHold,
 	})
 	if err != nil {
 		return nil, nil, err

@@ -296,6 +296,7 @@ type OpenRequest struct {
 	Protocol string
 	Remote   net.Addr
 	Params   map[string]string // the connection's settings
+	OnHold   func(h *Hold)     // told when Connect is parked; may be nil
 }
 
 // Open opens a session: it fills in the target's defaults, runs the
@@ -358,6 +359,9 @@ func (g *Gateway) open(ctx context.Context, r OpenRequest) (*Session, *Connect, 
 		}
 	}
 	s.chain = newChain(s.hooks)
+	if r.OnHold != nil {
+		s.onHold = func(_ Op, h *Hold) { r.OnHold(h) }
+	}
 	connect := &Connect{Meta: Meta{Kind: KindConnect}, Target: target, Params: r.Params}
 	if v := s.Ask(ctx, connect); v.Refuses() {
 		err := &RefusedError{Verdict: *v}

@@ -1,0 +1,325 @@
+package postgres
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/sallyport/sallyport/protocol/postgres/wire"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// channel says what of a server message can carry data to the client, and so
+// who must see it first. Every type that a server may send stands in channels;
+// a type that does not is refused.
+type channel uint8
+
+const (
+	channelNone    channel = iota // numbers and names of the protocol's own
+	channelRows                   // Flow sees its values
+	channelCopy                   // Flow sees its rows
+	channelText                   // Tell sees its fields
+	channelOpaque                 // cannot be seen through: its operation is asked for, with this in mind
+	channelHandled                // the gateway answers in its own words
+)
+
+var channels = map[byte]channel{
+	wire.Authentication:       channelHandled,
+	wire.BackendKeyData:       channelHandled,
+	wire.NegotiateVersion:     channelHandled,
+	wire.BindComplete:         channelNone,
+	wire.CloseComplete:        channelNone,
+	wire.ParseComplete:        channelNone,
+	wire.CommandComplete:      channelNone,
+	wire.EmptyQueryResponse:   channelNone,
+	wire.NoData:               channelNone,
+	wire.ParameterDescription: channelNone,
+	wire.PortalSuspended:      channelNone,
+	wire.ReadyForQuery:        channelNone,
+	wire.RowDescription:       channelNone,
+	wire.CopyInResponse:       channelNone,
+	wire.CopyOutResponse:      channelNone,
+	wire.CopyDone:             channelNone,
+	wire.DataRow:              channelRows,
+	wire.CopyData:             channelCopy,
+	wire.ErrorResponse:        channelText,
+	wire.NoticeResponse:       channelText,
+	wire.NotificationResponse: channelText,
+	wire.ParameterStatus:      channelText,
+	wire.FunctionCallResponse: channelOpaque,
+	wire.CopyBothResponse:     channelOpaque,
+}
+
+func unexpected(typ byte) error {
+	return fmt.Errorf("%w: unexpected message %s from the server", wire.ErrProtocol, wire.TypeName(typ))
+}
+
+// message handles one whole message of total bytes.
+func (d *down) message(typ byte, body []byte, total int) error {
+	if c, known := channels[typ]; !known || c == channelHandled {
+		return unexpected(typ)
+	}
+	switch typ { // what may come at any time
+	case wire.NoticeResponse:
+		return d.texts(typ, body, total, nil)
+	case wire.NotificationResponse, wire.ParameterStatus:
+		return d.pairs(typ, body, total)
+	case wire.ErrorResponse:
+		return d.failed(body, total)
+	case wire.ReadyForQuery:
+		return d.ready(body, total)
+	}
+	e := d.owed()
+	if e == nil || d.skipping {
+		return unexpected(typ)
+	}
+	return d.answer(e, typ, body, total)
+}
+
+// answer handles a message that belongs to the operation of e.
+func (d *down) answer(e *entry, typ byte, body []byte, total int) error {
+	runs := e.expect == expectQuery || e.expect == expectExecute
+	switch typ {
+	case wire.ParseComplete:
+		return d.completes(e, expectParse, typ, total)
+	case wire.BindComplete:
+		return d.completes(e, expectBind, typ, total)
+	case wire.CloseComplete:
+		return d.completes(e, expectClose, typ, total)
+	case wire.ParameterDescription:
+		if e.expect != expectStatement {
+			return unexpected(typ)
+		}
+		return d.show(e, total)
+	case wire.NoData:
+		if e.expect != expectStatement && e.expect != expectPortal {
+			return unexpected(typ)
+		}
+		return d.completes(e, e.expect, typ, total)
+	case wire.RowDescription:
+		return d.described(e, body, total)
+	case wire.DataRow:
+		if !runs {
+			return unexpected(typ)
+		}
+		return d.dataRow(e, body, total)
+	case wire.CommandComplete, wire.EmptyQueryResponse, wire.PortalSuspended:
+		if !runs {
+			return unexpected(typ)
+		}
+		return d.completed(e, typ, body, total)
+	case wire.CopyInResponse, wire.CopyBothResponse:
+		if !runs || typ == wire.CopyBothResponse && !d.settings.Replication {
+			return unexpected(typ)
+		}
+		if err := d.pending.startCopy(); err != nil {
+			return err
+		}
+		e.copying = true
+		d.copied.open = typ == wire.CopyBothResponse
+		d.copied.active = false
+		return d.show(e, total)
+	case wire.CopyOutResponse:
+		if !runs {
+			return unexpected(typ)
+		}
+		return d.copyOut(e, body, total)
+	case wire.CopyData:
+		return d.copyData(e, body, total)
+	case wire.CopyDone:
+		if !runs {
+			return unexpected(typ)
+		}
+		return d.copyDone(e, total)
+	}
+	return unexpected(typ)
+}
+
+// show passes the message on, unless the client is not to see it.
+func (d *down) show(e *entry, total int) error {
+	if e.hidden || d.muted {
+		d.drop(total)
+	} else {
+		d.pass(total)
+	}
+	return nil
+}
+
+// completes handles the message that ends the answer to e.
+func (d *down) completes(e *entry, want expect, typ byte, total int) error {
+	if e.expect != want || e.refusal != nil {
+		return unexpected(typ)
+	}
+	if err := d.show(e, total); err != nil {
+		return err
+	}
+	d.settle(e, true)
+	d.finish(e, nil)
+	return nil
+}
+
+// completed handles the end of one command of a query or of an Execute.
+func (d *down) completed(e *entry, typ byte, body []byte, total int) error {
+	if e.refusal != nil {
+		return fmt.Errorf("%w: the server ran what was refused", wire.ErrProtocol)
+	}
+	if typ == wire.CommandComplete {
+		tag, rows, err := wire.ParseTag(body)
+		if err != nil {
+			return err
+		}
+		d.done.Tag = d.tag(tag)
+		if !bytes.HasPrefix(tag, []byte("SELECT")) && !bytes.HasPrefix(tag, []byte("FETCH")) && d.done.Rows == 0 {
+			d.done.Rows = rows
+		}
+	}
+	if e.copying {
+		e.copying = false
+		if err := d.pending.endCopy(true); err != nil {
+			return err
+		}
+	}
+	d.row.active = false
+	if err := d.show(e, total); err != nil {
+		return err
+	}
+	if e.expect == expectExecute {
+		d.finish(e, nil)
+	}
+	return nil
+}
+
+// failed handles an ErrorResponse: of the operation that is owed, or of the
+// connection.
+func (d *down) failed(body []byte, total int) error {
+	severity := wire.ErrorField(body, 'V')
+	if severity == nil {
+		severity = wire.ErrorField(body, 'S')
+	}
+	severe := !bytes.Equal(severity, []byte("ERROR"))
+	e := d.owed()
+	if e == nil || severe {
+		return d.texts(wire.ErrorResponse, body, total, e)
+	}
+	if d.skipping {
+		return unexpected(wire.ErrorResponse)
+	}
+	d.copied.open, d.copied.active, d.row.active = false, false, false
+	if e.copying {
+		e.copying = false
+		if err := d.pending.endCopy(false); err != nil {
+			return err
+		}
+	}
+	d.done.Code = d.tag(wire.ErrorField(body, 'C'))
+	d.done.Err = errFailed
+	switch {
+	case d.muted:
+		d.drop(total)
+	case e.refusal != nil:
+		if err := d.replace(total, e.refusal); err != nil {
+			return err
+		}
+	default:
+		// Also when the message was the gateway's own: the client's would have
+		// failed in the same way.
+		if err := d.texts(wire.ErrorResponse, body, total, e); err != nil {
+			return err
+		}
+	}
+	if e.expect.endsWithReady() {
+		return nil // ReadyForQuery follows
+	}
+	d.skipping = true
+	d.settle(e, false)
+	d.finish(e, errFailed)
+	return nil
+}
+
+var (
+	errFailed  = errors.New("the server answered with an error")
+	errSkipped = errors.New("skipped after an error earlier in the batch")
+)
+
+// ready handles ReadyForQuery, which ends a simple query, a function call or a
+// batch.
+func (d *down) ready(body []byte, total int) error {
+	status, err := wire.ParseReady(body)
+	if err != nil {
+		return err
+	}
+	d.status, d.muted = status, false
+	d.copied.open, d.copied.active = false, false
+	for {
+		e := d.owed()
+		if e == nil {
+			return unexpected(wire.ReadyForQuery)
+		}
+		if d.skipping && e.expect != expectSync {
+			d.settle(e, false)
+			if e.op != nil {
+				d.done = proxy.Outcome{}
+			}
+			d.finish(e, errSkipped)
+			continue
+		}
+		if !e.expect.endsWithReady() || e.refusal != nil && d.done.Err == nil {
+			return unexpected(wire.ReadyForQuery)
+		}
+		d.skipping = false
+		d.pass(total)
+		d.finish(e, d.done.Err)
+		break
+	}
+	if status == 'I' {
+		d.pending.mu.Lock()
+		d.pending.portals.forget(nil) // they end with the transaction
+		d.pending.mu.Unlock()
+	}
+	return nil
+}
+
+// described handles a RowDescription.
+func (d *down) described(e *entry, body []byte, total int) error {
+	switch e.expect {
+	case expectStatement, expectPortal, expectQuery:
+	default:
+		return unexpected(wire.RowDescription)
+	}
+	if d.flows {
+		shape, err := newShape(body)
+		if err != nil {
+			return err
+		}
+		switch e.expect {
+		case expectStatement:
+			e.stmt.setShape(d.pending, shape)
+		case expectPortal:
+			e.portal.setShape(d.pending, shape)
+		default:
+			if err := d.startRows(e, shape); err != nil {
+				return d.withhold(total, err)
+			}
+		}
+	}
+	if err := d.show(e, total); err != nil {
+		return err
+	}
+	if e.expect != expectQuery {
+		d.finish(e, nil)
+	}
+	return nil
+}
+
+// withhold tells the client err in the place of the total bytes at pos, and
+// nothing more of the answer until ReadyForQuery.
+func (d *down) withhold(total int, err error) error {
+	n := wire.Notice{Severity: "ERROR", Code: codeRefused, Message: err.Error()}
+	var refused *proxy.RefusedError
+	if errors.As(err, &refused) {
+		n = refusal(&refused.Verdict)
+	}
+	d.muted = true
+	d.done.Err = err
+	return d.replace(total, wire.AppendError(nil, n))
+}

@@ -1,0 +1,286 @@
+package postgres
+
+import (
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/sallyport/sallyport/protocol/postgres/wire"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// down carries what the server sends to the client, and knows which operation
+// it belongs to. It is used by one goroutine, except where noted.
+type down struct {
+	*session
+	conn   net.Conn     // writes to the client
+	reader *wire.Reader // reads the server
+
+	flows bool // somebody wants rows
+	tells bool // somebody wants errors and notices
+
+	pos   int    // in reader.Buffered: what was walked
+	start int    // in reader.Buffered: what was passed on
+	need  int    // bytes that the next message takes
+	rest  int    // bytes of the current message that are still to come
+	out   []byte // to be sent before the run from start
+
+	status   byte // of the transaction, as reported last
+	skipping bool // an extended message failed: the server skips to Sync
+	muted    bool // the client was told an error in the place of data: nothing more until ReadyForQuery
+	draining bool
+
+	row    rowFilter
+	copied copyFilter
+	done   proxy.Outcome // of the first operation owed, as far as it is known
+	tags   map[string]string
+	fields []wire.Field
+}
+
+const (
+	maxMessage = 16 << 20 // messages other than rows and COPY data, which may be longer
+	maxOut     = 64 << 10 // collected before it is written
+	maxTags    = 64
+)
+
+// run reads until the server leaves or the session ends.
+func (d *down) run() error {
+	for {
+		if err := d.reader.Fill(d.need); err != nil {
+			if again, err := d.woken(err); !again {
+				return err
+			}
+			continue
+		}
+		if err := d.walk(); err != nil {
+			if d.leaving.Load() {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+// woken tells apart why reading stopped: a goroutine that wants something told
+// to the client, the gateway draining, or the end.
+func (d *down) woken(err error) (again bool, _ error) {
+	if d.session.session.Err() != nil {
+		return false, d.session.session.Err()
+	}
+	if !timedOut(err) {
+		if d.leaving.Load() {
+			return false, nil
+		}
+		if ended(err) {
+			return false, errServerLeft
+		}
+		return false, fmt.Errorf("%w: %w", errServerLeft, err)
+	}
+	// First the deadline, then the notices: one that comes in between sets the
+	// deadline again.
+	if err := d.upstream.conn.SetReadDeadline(time.Time{}); err != nil {
+		return false, err
+	}
+	if d.session.session.Err() != nil { // interrupt came before that
+		return false, d.session.session.Err()
+	}
+	if d.session.session.Draining().Err() != nil {
+		d.draining = true
+		if d.atRest() {
+			return false, proxy.ErrShutdown
+		}
+	}
+	return true, d.sendNotices()
+}
+
+// sendNotices writes what other goroutines want the client to be told, when no
+// message is half sent.
+func (d *down) sendNotices() error {
+	if !d.atBoundary() {
+		return nil
+	}
+	if b := d.takeNotices(); len(b) > 0 {
+		if _, err := d.conn.Write(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// atBoundary reports whether the client has whole messages only.
+func (d *down) atBoundary() bool { return d.rest == 0 }
+
+// atRest reports whether the server owes nothing and no transaction is open. It
+// may be called once down has returned, or by it.
+func (d *down) atRest() bool {
+	return d.status == 'I' && d.rest == 0 && d.owed() == nil
+}
+
+// owed returns the entry whose answer is due. Ends of COPY data are answered by
+// nothing.
+func (d *down) owed() *entry {
+	p := d.pending
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.head != nil && p.head.expect == copyEnd {
+		p.popLocked()
+	}
+	return p.head
+}
+
+// walk passes on every message that is buffered.
+func (d *down) walk() error {
+	d.pos, d.start, d.need = 0, 0, 0
+	err := d.messages()
+	if err2 := d.flush(); err == nil {
+		err = err2
+	}
+	d.reader.Discard(d.pos)
+	if err == nil && d.draining && d.atRest() {
+		return proxy.ErrShutdown
+	}
+	if err == nil {
+		err = d.sendNotices()
+	}
+	return err
+}
+
+func (d *down) messages() error {
+	b := d.reader.Buffered()
+	for {
+		left := len(b) - d.pos
+		if d.rest > 0 {
+			n := min(d.rest, left)
+			d.pos += n
+			if d.rest -= n; d.rest > 0 {
+				return nil
+			}
+			continue
+		}
+		if left < wire.HeaderLen {
+			d.need = wire.HeaderLen
+			return nil
+		}
+		typ, total, err := wire.Header(b[d.pos:])
+		if err != nil {
+			return err
+		}
+		if typ == wire.DataRow && !d.row.active && !d.muted && d.done.Rows > 0 {
+			// The common case: a further row that nobody wants to see.
+			d.done.Rows++
+			d.done.BytesOut += uint64(total)
+			d.rest = total
+			continue
+		}
+		if typ == wire.CopyData && d.copied.open && !d.copied.active && !d.muted {
+			d.done.BytesOut += uint64(total)
+			d.rest = total
+			continue
+		}
+		if typ == wire.FunctionCallResponse && !d.muted {
+			if err := d.functionResult(); err != nil {
+				return err
+			}
+			d.rest = total
+			continue
+		}
+		if typ == wire.DataRow && !d.row.active && !d.muted {
+			if err := d.firstRow(); err != nil {
+				return err
+			}
+			if !d.row.active && !d.muted {
+				d.done.Rows++
+				d.done.BytesOut += uint64(total)
+				d.rest = total
+				continue
+			}
+		}
+		limit := maxMessage
+		if typ == wire.DataRow || typ == wire.CopyData {
+			if limit = d.settings.MaxRow; limit == 0 {
+				limit = defaultMaxRow
+			}
+		}
+		if total > limit {
+			return fmt.Errorf("%w: server sent %s of %d bytes", wire.ErrTooLarge, wire.TypeName(typ), total)
+		}
+		if left < total {
+			d.need = total
+			return nil
+		}
+		if err := d.message(typ, b[d.pos+wire.HeaderLen:d.pos+total:d.pos+total], total); err != nil {
+			return err
+		}
+	}
+}
+
+// flush writes what is due to the client, in one write where it can.
+func (d *down) flush() error {
+	run := d.reader.Buffered()[d.start:d.pos]
+	d.start = d.pos
+	if len(d.out) > 0 {
+		d.out = append(d.out, run...)
+		run = d.out
+		d.out = d.out[:0]
+	}
+	if len(run) == 0 {
+		return nil
+	}
+	_, err := d.conn.Write(run)
+	if cap(d.out) > 2*maxOut {
+		d.out = nil
+	}
+	if err != nil && d.session.session.Err() == nil {
+		return errClientLeft
+	}
+	return err
+}
+
+// pass lets the n bytes at pos go to the client as they are.
+func (d *down) pass(n int) { d.pos += n }
+
+// drop keeps the n bytes at pos from the client.
+func (d *down) drop(n int) {
+	d.out = append(d.out, d.reader.Buffered()[d.start:d.pos]...)
+	d.pos += n
+	d.start = d.pos
+}
+
+// replace puts message in the place of the n bytes at pos.
+func (d *down) replace(n int, message []byte) error {
+	d.out = append(d.out, d.reader.Buffered()[d.start:d.pos]...)
+	d.out = append(d.out, message...)
+	d.pos += n
+	d.start = d.pos
+	if len(d.out) >= maxOut {
+		return d.flush()
+	}
+	return nil
+}
+
+// finish takes the first entry off the queue and tells its operation's end.
+func (d *down) finish(e *entry, err error) {
+	d.pending.pop()
+	d.row.active = false
+	if e.op != nil {
+		d.done.Err = err
+		d.session.session.Done(e.op, &d.done)
+	}
+	d.done = proxy.Outcome{}
+	d.pending.recycle(e)
+}
+
+// tag returns the command tag as a string, which is shared between operations.
+func (d *down) tag(b []byte) string {
+	if t, ok := d.tags[string(b)]; ok {
+		return t
+	}
+	t := string(b)
+	if d.tags == nil {
+		d.tags = make(map[string]string)
+	}
+	if len(d.tags) < maxTags {
+		d.tags[t] = t
+	}
+	return t
+}

@@ -1,0 +1,129 @@
+package postgres
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Handler serves PostgreSQL's clients. Its fields must not change once it is in
+// use; a Handler must not be copied.
+type Handler struct {
+	// Resource is the resource that all clients of this listener get; empty when
+	// they choose one by user name ("alice+orders") or TLS server name.
+	Resource string
+	// TLS protects connections with clients. Nil declines TLS.
+	TLS *tls.Config
+	// RequireTLS refuses sessions without TLS. Cancel requests, which carry nothing
+	// but their key, are taken without.
+	RequireTLS bool
+	// Domain makes the TLS server name choose the resource: with
+	// "gw.example.com", "orders.gw.example.com" is the resource "orders".
+	Domain string
+	// Analyzer says what statements do. Nil: every statement is unknown, and is
+	// refused wherever a rule depends on understanding it.
+	Analyzer proxy.Analyzer
+
+	cancels cancels
+	tlsOnce sync.Once
+	tls     *tls.Config
+}
+
+// Protocol returns "postgres".
+func (h *Handler) Protocol() string { return "postgres" }
+
+// ServeConn speaks with one client.
+func (h *Handler) ServeConn(ctx context.Context, c *proxy.Conn) error {
+	hello, err := h.greet(ctx, c)
+	if err != nil || hello == nil {
+		return err
+	}
+	if hello.cancel != nil {
+		h.cancels.request(ctx, hello.cancel)
+		return nil
+	}
+	s, err := h.open(ctx, c, hello)
+	if err != nil {
+		h.refuse(hello, err)
+		return err
+	}
+	defer s.close()
+	return s.run()
+}
+
+// refuse tells the client why it gets no session.
+func (h *Handler) refuse(hello *hello, err error) {
+	n := fatalNotice(err)
+	if n.Message == "" {
+		return
+	}
+	// A client that does not read must not hold the connection.
+	hello.conn.SetWriteDeadline(time.Now().Add(2 * time.Second))
+	hello.conn.Write(appendNotice(nil, n))
+	lingerClose(hello.conn)
+}
+
+// lingerClose ends what is written and reads away what the client still sends,
+// for a moment, so that the last message is not lost to a reset.
+func lingerClose(c net.Conn) {
+	type halfCloser interface{ CloseWrite() error }
+	if hc, ok := c.(halfCloser); !ok || hc.CloseWrite() != nil {
+		return
+	}
+	c.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+	var sink [1024]byte
+	for range 64 {
+		if _, err := c.Read(sink[:]); err != nil {
+			return
+		}
+	}
+}
+
+// serverTLS is h.TLS with the protocol's name for direct negotiation.
+func (h *Handler) serverTLS() *tls.Config {
+	h.tlsOnce.Do(func() {
+		h.tls = h.TLS.Clone()
+		h.tls.NextProtos = []string{"postgresql"}
+		if h.tls.MinVersion == 0 {
+			h.tls.MinVersion = tls.VersionTLS12
+		}
+	})
+	return h.tls
+}
+
+// resourceName works out which resource the client asks for; the ways of saying
+// so must agree.
+func (h *Handler) resourceName(hello *hello) (string, error) {
+	name := h.Resource
+	fromSNI := ""
+	if h.Domain != "" {
+		fromSNI, _ = strings.CutSuffix(hello.serverName, "."+h.Domain)
+		if fromSNI == hello.serverName || strings.Contains(fromSNI, ".") {
+			fromSNI = ""
+		}
+	}
+	for _, n := range []string{fromSNI, hello.login.Resource} {
+		switch {
+		case n == "" || n == name:
+		case name == "":
+			name = n
+		default:
+			return "", errAmbiguousResource
+		}
+	}
+	if name == "" {
+		return "", errNoResource
+	}
+	return name, nil
+}
+
+var (
+	errAmbiguousResource = errors.New("the server name, the user name and this port name different resources")
+	errNoResource        = errors.New("no resource was named: connect as USER+RESOURCE")
+)

@@ -1,0 +1,129 @@
+package postgres
+
+import (
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// statement is a prepared statement.
+type statement struct {
+	name    string
+	text    []byte
+	facts   *proxy.Facts
+	renames bool // may change what names of statements or portals mean
+	shape   *proxy.Shape
+	closed  bool // stands for a Close of the name
+}
+
+// portal is a statement with its arguments.
+type portal struct {
+	name      string
+	stmt      *statement
+	args      []proxy.Arg
+	values    []byte // what args refer to
+	formats   []byte // result format codes
+	described bool   // a Describe of it is on its way or answered
+	shape     *proxy.Shape
+	closed    bool // stands for a Close of the name
+}
+
+// meaning is what the name means once the server has answered.
+func (s *statement) meaning() *statement {
+	if s.closed {
+		return unknownStatement
+	}
+	return s
+}
+
+// meaning is what the name means once the server has answered.
+func (p *portal) meaning() *portal {
+	if p.closed {
+		return unknownPortal
+	}
+	return p
+}
+
+// unknownStatement stands for a name that the gateway did not see prepared: it
+// was made in SQL, or its meaning may have changed there.
+var unknownStatement = &statement{
+	facts:   proxy.UnknownFacts("the statement behind this name was prepared in SQL"),
+	renames: true,
+}
+
+// unknownPortal is a portal of unknownStatement.
+var unknownPortal = &portal{stmt: unknownStatement}
+
+// names maps the names of prepared statements or portals to what the server
+// will take them for. A name that was just sent is not certain: the server may
+// refuse it, and then the older meaning stays.
+type names[T comparable] map[string]*meaning[T]
+
+type meaning[T comparable] struct {
+	sure    T // confirmed by the server; zero when there is none
+	latest  T // sent last and not yet answered; zero when there is none
+	batch   uint64
+	waiting int // how many were sent and not yet answered
+}
+
+// send notes that name was given the meaning x in batch.
+func (n *names[T]) send(name []byte, x T, batch uint64) {
+	if *n == nil {
+		*n = make(names[T])
+	}
+	m := (*n)[string(name)]
+	if m == nil {
+		m = &meaning[T]{}
+		(*n)[string(name)] = m
+	}
+	m.latest, m.batch = x, batch
+	m.waiting++
+}
+
+// settled notes the server's answer to the oldest unanswered message about
+// name, which gave it the meaning x: whether the server took it.
+func (n names[T]) settled(name string, x T, ok bool) {
+	m := n[name]
+	if m == nil {
+		return
+	}
+	var zero T
+	m.waiting--
+	if ok {
+		m.sure = x
+	}
+	if m.waiting == 0 {
+		m.latest = zero
+	}
+}
+
+// get returns what name means for a message of the given batch, zero when it
+// was never given a meaning. certain is false when an earlier batch has yet to
+// tell.
+func (n names[T]) get(name []byte, batch uint64) (x T, certain bool) {
+	m := n[string(name)]
+	var zero T
+	switch {
+	case m == nil:
+		return zero, true
+	case m.waiting > 0 && m.batch == batch:
+		// Were it refused, the server would skip the rest of this batch.
+		return m.latest, true
+	case m.waiting > 0:
+		return zero, false
+	default:
+		return m.sure, true
+	}
+}
+
+// forget makes every name mean x, except those whose answer is still owed.
+func (n names[T]) forget(x T) {
+	for name, m := range n {
+		m.sure = x
+		// The unnamed one comes again at once; its place is kept.
+		if m.waiting == 0 && name != "" {
+			var zero T
+			if x == zero {
+				delete(n, name)
+			}
+		}
+	}
+}

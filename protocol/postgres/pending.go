@@ -1,0 +1,249 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/sallyport/sallyport/protocol/postgres/wire"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// expect says which answer an entry of the queue waits for.
+type expect uint8
+
+const (
+	expectQuery     expect = iota // anything, until ReadyForQuery
+	expectParse                   // ParseComplete
+	expectBind                    // BindComplete
+	expectStatement               // ParameterDescription, then RowDescription or NoData
+	expectPortal                  // RowDescription or NoData
+	expectExecute                 // rows or COPY, then CommandComplete, EmptyQueryResponse or PortalSuspended
+	expectClose                   // CloseComplete
+	expectSync                    // ReadyForQuery
+	expectFunction                // FunctionCallResponse, then ReadyForQuery
+	copyEnd                       // nothing: the client ended a COPY here
+)
+
+// endsWithReady reports whether the answer ends with a ReadyForQuery.
+func (e expect) endsWithReady() bool {
+	return e == expectQuery || e == expectSync || e == expectFunction
+}
+
+// entry is one answer that the server owes.
+type entry struct {
+	expect  expect
+	copying bool     // the server reads COPY data for it
+	hidden  bool     // the gateway asked for itself: the client gets nothing of it
+	refusal []byte   // takes the place of the server's error
+	op      proxy.Op // nil, or the operation whose Done is owed
+	stmt    *statement
+	portal  *portal
+
+	// The operation's own memory, valid until its Done.
+	statement proxy.Statement
+	call      proxy.Call
+	text      []byte
+
+	next *entry
+}
+
+const (
+	maxPending   = 8192 // answers owed before up waits for down
+	keptEntries  = 4    // for reuse, in an idle session
+	keptTextSize = 4 << 10
+)
+
+// pending is the queue of answers owed, and the names of prepared statements
+// and portals, which change as answers come. It is shared by up and down.
+type pending struct {
+	mu      sync.Mutex
+	moved   sync.Cond // signalled when down takes an entry off
+	waiting int
+	closed  bool
+
+	head, tail *entry
+	n          int
+	free       *entry
+	nfree      int
+
+	copying    bool   // the server reads COPY data and swallows everything else
+	batch      uint64 // counts Syncs sent
+	statements names[*statement]
+	portals    names[*portal]
+}
+
+func newPending() *pending {
+	p := &pending{}
+	p.moved.L = &p.mu
+	return p
+}
+
+// take returns an empty entry for reuse.
+func (p *pending) take(x expect) *entry {
+	p.mu.Lock()
+	e := p.free
+	if e != nil {
+		p.free, p.nfree = e.next, p.nfree-1
+	}
+	p.mu.Unlock()
+	if e == nil {
+		e = &entry{}
+	}
+	e.expect, e.next = x, nil
+	return e
+}
+
+// push appends e. It waits while too many answers are owed. It fails when the
+// session is over, and when the server would swallow the message because it
+// reads COPY data: its answer would never come.
+func (p *pending) push(e *entry) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.n >= maxPending && !p.closed {
+		p.wait()
+	}
+	p.add(e)
+	switch {
+	case p.closed:
+		return context.Canceled
+	case e.expect == copyEnd:
+		p.copying = false
+	case p.copying && e.expect != expectSync:
+		return errInCopy
+	}
+	return nil
+}
+
+var errInCopy = fmt.Errorf("%w: client sent another message in the middle of COPY data", wire.ErrProtocol)
+
+// startCopy notes that the server reads COPY data for the first entry.
+func (p *pending) startCopy() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.copying = true
+	for e := p.head.next; e != nil; e = e.next {
+		switch e.expect {
+		case copyEnd:
+			p.copying = false
+			return nil
+		case expectSync:
+		default:
+			return errInCopy
+		}
+	}
+	return nil
+}
+
+// endCopy notes that the server no longer reads COPY data. done says that it
+// took the data to its end: Syncs before that point were swallowed. After a
+// failure nobody can tell whether they were.
+func (p *pending) endCopy(done bool) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.copying = false
+	for {
+		e := p.head.next
+		switch {
+		case e == nil:
+			return nil
+		case e.expect == copyEnd:
+			p.dropSecond()
+			return nil
+		case e.expect == expectSync && done:
+			p.dropSecond()
+		case e.expect == expectSync:
+			return errDoubtfulSync
+		default:
+			return errInCopy
+		}
+	}
+}
+
+var errDoubtfulSync = errors.New("a COPY failed in a way after which the state of the connection is in doubt")
+
+// dropSecond takes off the entry after the first.
+func (p *pending) dropSecond() {
+	e := p.head.next
+	p.head.next = e.next
+	if e.next == nil {
+		p.tail = p.head
+	}
+	p.n--
+}
+
+func (p *pending) add(e *entry) {
+	if p.tail != nil {
+		p.tail.next = e
+	} else {
+		p.head = e
+	}
+	p.tail = e
+	p.n++
+}
+
+func (p *pending) wait() {
+	p.waiting++
+	p.moved.Wait()
+	p.waiting--
+}
+
+// first returns the entry whose answer is due, nil when none is.
+func (p *pending) first() *entry {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.head
+}
+
+// idle reports whether no answer is owed.
+func (p *pending) idle() bool { return p.first() == nil }
+
+// pop takes the first entry off; the caller gives it back with recycle.
+func (p *pending) pop() *entry {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.popLocked()
+}
+
+func (p *pending) popLocked() *entry {
+	e := p.head
+	if e == nil {
+		return nil
+	}
+	p.head = e.next
+	if p.head == nil {
+		p.tail = nil
+	}
+	p.n--
+	e.next = nil
+	if p.waiting > 0 {
+		p.moved.Broadcast()
+	}
+	return e
+}
+
+// recycle keeps e's memory for later entries.
+func (p *pending) recycle(e *entry) {
+	text := e.text
+	if cap(text) > keptTextSize {
+		text = nil
+	}
+	args := e.call.Args[:0]
+	*e = entry{text: text[:0]}
+	e.call.Args = args
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.nfree < keptEntries {
+		e.next, p.free = p.free, e
+		p.nfree++
+	}
+}
+
+// close wakes up whoever waits; the session is over.
+func (p *pending) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	p.moved.Broadcast()
+}

@@ -1,0 +1,130 @@
+package postgres
+
+import (
+	"errors"
+
+	"github.com/sallyport/sallyport/protocol/postgres/wire"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// rowFilter passes rows through a Flow.
+type rowFilter struct {
+	active bool
+	flow   *proxy.Flow
+	row    proxy.Row
+	values [][]byte
+}
+
+func newShape(description []byte) (*proxy.Shape, error) {
+	fields, err := wire.ParseRowDescription(description)
+	if err != nil {
+		return nil, err
+	}
+	s := &proxy.Shape{Kind: proxy.ShapeRows, Columns: make([]proxy.ShapeColumn, len(fields))}
+	for i, f := range fields {
+		s.Columns[i] = proxy.ShapeColumn{Name: f.Name, Table: f.Table, Attr: f.Attr, Type: f.Type, Binary: f.Binary}
+	}
+	return s, nil
+}
+
+// setShape notes the rows that the statement returns; formats are not yet
+// chosen.
+func (s *statement) setShape(p *pending, shape *proxy.Shape) {
+	if s == unknownStatement {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.shape = shape
+}
+
+// setShape notes the rows that the portal returns.
+func (p *portal) setShape(q *pending, shape *proxy.Shape) {
+	if p == unknownPortal {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	p.shape = shape
+}
+
+// startRows asks for filters over the rows of e's operation.
+func (d *down) startRows(e *entry, shape *proxy.Shape) error {
+	d.row.active = false
+	if e.op == nil {
+		return nil
+	}
+	flow, err := d.session.session.Flow(e.op, shape)
+	if err != nil {
+		return err
+	}
+	if flow.HasBytes() {
+		return errors.New("a filter asked for rows as bytes, which this protocol does not have")
+	}
+	d.row.flow, d.row.active = flow, flow.HasRow()
+	return nil
+}
+
+// firstRow is called at the first row of a result that has no filter yet: the
+// rows of an Execute, whose description came before.
+func (d *down) firstRow() error {
+	e := d.owed()
+	if e == nil || d.skipping || e.expect != expectQuery && e.expect != expectExecute {
+		return unexpected(wire.DataRow)
+	}
+	if e.refusal != nil {
+		return unexpected(wire.DataRow)
+	}
+	if !d.flows || e.expect == expectQuery {
+		return nil
+	}
+	d.pending.mu.Lock()
+	shape := e.portal.shape
+	d.pending.mu.Unlock()
+	if shape == nil {
+		return errors.New("rows came without a description")
+	}
+	if err := d.startRows(e, shape); err != nil {
+		return d.withhold(0, err)
+	}
+	return nil
+}
+
+// dataRow passes a row through the filters.
+func (d *down) dataRow(e *entry, body []byte, total int) error {
+	if d.muted {
+		d.drop(total)
+		return nil
+	}
+	f := &d.row
+	var err error
+	if f.values, err = wire.RowValues(body, f.values[:0]); err != nil {
+		return err
+	}
+	f.row.Reset(f.values)
+	if err := f.flow.Row(&f.row); err != nil {
+		return d.withhold(total, err)
+	}
+	d.done.Rows++
+	if !f.row.Changed() {
+		d.done.BytesOut += uint64(total)
+		d.pass(total)
+		return nil
+	}
+	d.out = append(d.out, d.reader.Buffered()[d.start:d.pos]...)
+	before := len(d.out)
+	d.out = wire.AppendRow(d.out, f.values)
+	d.done.BytesOut += uint64(len(d.out) - before)
+	return d.replaced(total)
+}
+
+// replaced moves on over the total bytes at pos, for which out holds something
+// already.
+func (d *down) replaced(total int) error {
+	d.pos += total
+	d.start = d.pos
+	if len(d.out) >= maxOut {
+		return d.flush()
+	}
+	return nil
+}

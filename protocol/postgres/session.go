@@ -1,0 +1,296 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport/sallyport/protocol/postgres/wire"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// session is one client at one server, after both are authenticated.
+type session struct {
+	session  *proxy.Session
+	handler  *Handler
+	settings Settings
+	client   net.Conn
+	upstream *upstream
+	key      cancelKey
+	pending  *pending
+
+	up   up
+	down down
+
+	cancelling atomic.Bool // a cancel request to the server is under way
+	leaving    atomic.Bool // the client said goodbye: what follows is no failure
+
+	mu      sync.Mutex
+	notices []byte // for the client, from other goroutines than down
+}
+
+// open authenticates the client, opens the session and connects to the server.
+func (h *Handler) open(ctx context.Context, c *proxy.Conn, hi *hello) (*session, error) {
+	name, err := h.resourceName(hi)
+	if err != nil {
+		return nil, err
+	}
+	id, err := h.authenticate(ctx, c, hi)
+	if err != nil {
+		return nil, err
+	}
+	r, err := c.Lookup(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %q", proxy.ErrNotFound, name)
+	}
+	s := &session{handler: h, client: hi.conn, pending: newPending()}
+	switch set := r.Settings.(type) {
+	case nil:
+	case Settings:
+		s.settings = set
+	default:
+		return nil, fmt.Errorf("resource %s has settings of type %T", r.Name, set)
+	}
+	if hi.replication != "" && !s.settings.Replication {
+		return nil, &parameterError{"replication"}
+	}
+	params, err := hi.allowedParams(&s.settings)
+	if err != nil {
+		return nil, err
+	}
+	database := hi.database
+	if database == "" && r.Database == "" && !isPhysical(hi.replication) {
+		database = hi.login.User // as the server would fill it in
+	}
+	target := proxy.Target{Resource: r, Account: proxy.Account{Name: hi.login.Account}, Database: database}
+	asked := make(map[string]string, len(params)+1)
+	for _, p := range params {
+		asked[p.Name] = p.Value
+	}
+	if hi.replication != "" {
+		asked["replication"] = hi.replication
+	}
+	var connect *proxy.Connect
+	if s.session, connect, err = c.Open(ctx, id, target, asked); err != nil {
+		return nil, err
+	}
+	out := proxy.Outcome{}
+	if err := s.connect(ctx, params, hi.replication); err != nil {
+		out.Err = publicError(err)
+		var se *serverError
+		if errors.As(err, &se) {
+			out.Code = se.code
+		}
+		s.session.Done(connect, &out)
+		return nil, err
+	}
+	s.session.Done(connect, &out)
+	s.key = h.cancels.register(s, hi.version)
+	s.prepare(hi)
+	if err := s.welcome(c); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func isPhysical(replication string) bool { return replication != "" && replication != "database" }
+
+func (s *session) prepare(hi *hello) {
+	wantsFlow, wantsTell := s.session.Wants()
+	s.up = up{
+		session: s, conn: s.upstream.conn, reader: wire.NewReader(s.client), describe: wantsFlow,
+		replication: hi.replication != "",
+		reading: proxy.Reading{
+			Dialect: "postgres", Resource: s.session.Target.Resource.Name, Database: s.session.Target.Database,
+			BackslashLiterals: s.upstream.status["standard_conforming_strings"] == "off",
+			Version:           serverVersion(s.upstream.status["server_version"]),
+		},
+	}
+	s.down = down{session: s, conn: s.client, reader: s.upstream.reader, flows: wantsFlow, tells: wantsTell, status: s.upstream.ready}
+	s.session.Handle(s.up.parked, s.up.rewrite)
+}
+
+// serverVersion turns "15.18 (Debian …)" into 150018.
+func serverVersion(s string) int {
+	var major, minor int
+	if n, _ := fmt.Sscanf(s, "%d.%d", &major, &minor); n == 0 {
+		return 0
+	}
+	return major*10000 + minor
+}
+
+// welcome passes the server's greeting on, with a cancel key of our own.
+func (s *session) welcome(c *proxy.Conn) error {
+	if err := c.Established(); err != nil {
+		return err
+	}
+	b := s.upstream.greet
+	s.upstream.greet = nil
+	b = wire.AppendKey(b, s.key.pid, s.key.secret)
+	b = wire.AppendMessage(b, wire.ReadyForQuery, []byte{s.upstream.ready})
+	_, err := s.client.Write(b)
+	return err
+}
+
+// run serves the session until either side leaves or the session is ended.
+func (s *session) run() error {
+	ctx := s.session.Context()
+	stopKill := context.AfterFunc(ctx, s.interrupt)
+	defer stopKill()
+	stopDrain := context.AfterFunc(s.session.Draining(), func() {
+		s.upstream.conn.SetReadDeadline(time.Unix(1, 0)) // wakes down
+	})
+	defer stopDrain()
+	s.session.Go("postgres up", func() error {
+		err := s.up.run()
+		s.up.reader.Close()
+		if err == nil {
+			err = errClientLeft
+		}
+		return err
+	})
+	err := s.down.run()
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	s.session.Kill(orEnd(err))
+	s.farewell(err)
+	if errors.Is(err, errClientLeft) {
+		return nil
+	}
+	return err
+}
+
+var errClientLeft = errors.New("the client left")
+
+func orEnd(err error) error {
+	if err == nil {
+		return errClientLeft
+	}
+	return err
+}
+
+// interrupt makes both goroutines stop waiting, because the session has ended.
+// A client that does not read gets little time.
+func (s *session) interrupt() {
+	past := time.Unix(1, 0)
+	s.pending.close()
+	s.client.SetReadDeadline(past)
+	s.client.SetWriteDeadline(time.Now().Add(250 * time.Millisecond))
+	s.upstream.conn.SetDeadline(past)
+}
+
+// farewell tells the client why the session ended, if the protocol allows it
+// at this point.
+func (s *session) farewell(err error) {
+	if err == nil || errors.Is(err, errClientLeft) || s.leaving.Load() || !s.down.atBoundary() {
+		return
+	}
+	n := lastNotice(err)
+	if n.Message == "" {
+		return
+	}
+	s.client.SetWriteDeadline(time.Now().Add(time.Second))
+	if _, err := s.client.Write(appendNotice(nil, n)); err == nil {
+		lingerClose(s.client)
+	}
+}
+
+// close ends what run leaves behind. The proxy's session is closed by the
+// gateway, after this.
+func (s *session) close() {
+	s.handler.cancels.unregister(s.key)
+	s.pending.close()
+	if !s.down.atRest() {
+		// The client is gone and the server still works for it.
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+		s.cancelUpstream(ctx)
+		cancel()
+	}
+	s.upstream.conn.SetWriteDeadline(time.Now().Add(time.Second))
+	s.upstream.conn.Write(wire.AppendMessage(nil, wire.Terminate))
+	s.upstream.conn.Close()
+	s.client.SetReadDeadline(time.Unix(1, 0))
+}
+
+// tell has down send b, whole messages, to the client.
+func (s *session) tell(b []byte) {
+	s.mu.Lock()
+	s.notices = append(s.notices, b...)
+	s.mu.Unlock()
+	s.upstream.conn.SetReadDeadline(time.Unix(1, 0)) // wakes down
+}
+
+func (s *session) takeNotices() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.notices
+	s.notices = nil
+	return b
+}
+
+// settle tells the names what the server did with the message behind e.
+func (s *session) settle(e *entry, ok bool) {
+	p := s.pending
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case e.stmt != nil && (e.expect == expectParse || e.expect == expectClose):
+		p.statements.settled(e.stmt.name, e.stmt.meaning(), ok)
+	case e.portal != nil && (e.expect == expectBind || e.expect == expectClose):
+		p.portals.settled(e.portal.name, e.portal.meaning(), ok)
+	default:
+		return
+	}
+	if p.waiting > 0 {
+		p.moved.Broadcast()
+	}
+}
+
+// ended says whether err is only the end of a connection.
+func ended(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+func timedOut(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
+// mayRename reports whether a statement can change what the protocol's names of
+// statements and portals mean, which SQL shares: PREPARE, DEALLOCATE, DISCARD,
+// DECLARE, CLOSE, or something whose text does not tell.
+func mayRename(text []byte, f *proxy.Facts) bool {
+	if f.Effects.Has(proxy.EffectPrepare | proxy.EffectExecute | proxy.EffectDo) {
+		return true
+	}
+	for _, word := range renamingWords {
+		if containsFold(text, word) {
+			return true
+		}
+	}
+	return false
+}
+
+var renamingWords = [][]byte{[]byte("prepare"), []byte("deallocate"), []byte("discard"), []byte("declare"), []byte("close")}
+
+// containsFold reports whether text holds word, which is lower case, in any
+// case.
+func containsFold(text, word []byte) bool {
+	first := word[0]
+	for {
+		i := bytes.IndexAny(text, string([]byte{first, first - 0x20}))
+		if i < 0 || len(text)-i < len(word) {
+			return false
+		}
+		if bytes.EqualFold(text[i:i+len(word)], word) {
+			return true
+		}
+		text = text[i+1:]
+	}
+}

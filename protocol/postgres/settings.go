@@ -1,0 +1,71 @@
+package postgres
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Settings are what a PostgreSQL resource allows beyond the default. They stand
+// in proxy.Resource.Settings, as a value. The zero value is the strictest.
+type Settings struct {
+	// Replication allows connections with the replication parameter.
+	Replication bool
+	// FunctionCall allows the FunctionCall message, with which large objects are
+	// read and written (lo_open, loread …); no SQL is seen there.
+	FunctionCall bool
+	// ReadOnly has the server refuse writes: every transaction starts read only.
+	ReadOnly bool
+	// MD5 and Cleartext allow these ways of proving the gateway's password to the
+	// server; Cleartext still asks for TLS unless Plaintext is set too.
+	MD5       bool
+	Cleartext bool
+	// Plaintext allows a secret to be proven over a connection without TLS to an
+	// address that is neither loopback nor a Unix socket. SCRAM never sends the
+	// secret and is always allowed.
+	Plaintext bool
+	// StartupParameters are names that clients may set at start-up, beside
+	// [DefaultStartupParameters]. "*" allows all.
+	StartupParameters []string
+	// MaxMessage is the longest statement or set of arguments from the client, in
+	// bytes; 0 is 64 MiB. Longer ones are refused, and the session goes on.
+	MaxMessage int
+	// MaxRow is the longest row that filters look at, in bytes; 0 is 64 MiB. Longer
+	// ones end the session. Rows that nobody looks at have no limit.
+	MaxRow int
+}
+
+const (
+	defaultMaxMessage = 64 << 20
+	defaultMaxRow     = 64 << 20
+)
+
+// defaultStartupParameters are the settings that every client may choose: they change how values look or how long things may take, not what
+// statements mean.
+var defaultStartupParameters = map[string]bool{
+	"application_name": true, "bytea_output": true, "client_encoding": true, "client_min_messages": true,
+	"datestyle": true, "default_transaction_deferrable": true, "default_transaction_isolation": true,
+	"default_transaction_read_only": true, "extra_float_digits": true, "geqo": true,
+	"idle_in_transaction_session_timeout": true, "idle_session_timeout": true, "intervalstyle": true,
+	"jit": true, "lock_timeout": true, "statement_timeout": true, "timezone": true,
+	"transaction_timeout": true,
+}
+
+// DefaultStartupParameters returns the names of the settings that every client
+// may choose at start-up, in lower case.
+func DefaultStartupParameters() []string {
+	return slices.Sorted(maps.Keys(defaultStartupParameters))
+}
+
+func (s *Settings) allowsParameter(name string) bool {
+	name = strings.ToLower(name)
+	if defaultStartupParameters[name] {
+		return !s.ReadOnly || name != "default_transaction_read_only"
+	}
+	for _, a := range s.StartupParameters {
+		if a == "*" || strings.EqualFold(a, name) {
+			return !s.ReadOnly || name != "default_transaction_read_only"
+		}
+	}
+	return false
+}

@@ -1,0 +1,625 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/sallyport/sallyport/protocol/postgres/wire"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// up carries what the client sends to the server. It is used by one goroutine.
+type up struct {
+	*session
+	conn   net.Conn     // writes to the server
+	reader *wire.Reader // reads the client
+
+	describe    bool // somebody wants rows: every portal's description must be known
+	replication bool // the connection is for replication: text is no SQL
+	reading     proxy.Reading
+
+	pos      int    // in reader.Buffered: what was walked
+	start    int    // in reader.Buffered: what was passed on
+	need     int    // bytes that the next message takes
+	rest     int    // bytes of the current message that are still to come
+	dropRest bool   // they are not for the server
+	out      []byte // to be sent before the run from start
+	skipping bool   // an extended message was refused: the server skips to Sync, and so do we
+	current  *entry // the operation that is being asked
+}
+
+// run reads until the client leaves.
+func (u *up) run() error {
+	for {
+		if err := u.reader.Fill(u.need); err != nil {
+			if ended(err) || u.session.session.Err() != nil {
+				return nil
+			}
+			if timedOut(err) {
+				return nil
+			}
+			return fmt.Errorf("reading from the client: %w", err)
+		}
+		left, err := u.walk()
+		if err != nil || left {
+			return err
+		}
+	}
+}
+
+// walk passes on every message that is buffered. left says that the client
+// said goodbye.
+func (u *up) walk() (left bool, err error) {
+	u.pos, u.start, u.need = 0, 0, 0
+	for !left {
+		b := u.reader.Buffered()[u.pos:]
+		if u.rest > 0 {
+			n := min(u.rest, len(b))
+			if n == 0 {
+				break
+			}
+			u.rest -= n
+			if u.dropRest {
+				u.drop(n)
+			} else {
+				u.pos += n
+			}
+			continue
+		}
+		if len(b) < wire.HeaderLen {
+			u.need = wire.HeaderLen
+			break
+		}
+		typ, total, err := wire.Header(b)
+		if err != nil {
+			return false, err
+		}
+		if typ == wire.CopyData {
+			u.rest, u.dropRest = total, u.skipping
+			continue
+		}
+		limit, err := u.limit(typ)
+		if err != nil {
+			return false, err
+		}
+		if total > limit {
+			if typ != wire.Query && typ != wire.Parse && typ != wire.Bind {
+				return false, fmt.Errorf("%w: %s of %d bytes", wire.ErrTooLarge, wire.TypeName(typ), total)
+			}
+			if err := u.tooLarge(typ, limit); err != nil {
+				return false, err
+			}
+			u.rest, u.dropRest = total, true
+			continue
+		}
+		if len(b) < total {
+			u.need = total
+			break
+		}
+		if left, err = u.message(typ, b[wire.HeaderLen:total:total], total); err != nil {
+			return false, err
+		}
+	}
+	if err := u.flush(); err != nil {
+		return false, err
+	}
+	u.reader.Discard(u.pos)
+	return left, nil
+}
+
+// limit is the longest message of a type that the client may send now.
+func (u *up) limit(typ byte) (int, error) {
+	switch typ {
+	case wire.Query, wire.Parse, wire.Bind, wire.FunctionCall:
+		if n := u.settings.MaxMessage; n > 0 {
+			return n, nil
+		}
+		return defaultMaxMessage, nil
+	case wire.Describe, wire.Close, wire.Execute, wire.CopyFail:
+		return 64 << 10, nil
+	case wire.Sync, wire.Flush, wire.Terminate, wire.CopyDone:
+		return wire.HeaderLen, nil
+	}
+	return 0, fmt.Errorf("%w: client sent message %s", wire.ErrProtocol, wire.TypeName(typ))
+}
+
+// flush sends what is due to the server, in one write where it can.
+func (u *up) flush() error {
+	run := u.reader.Buffered()[u.start:u.pos]
+	u.start = u.pos
+	if len(u.out) > 0 {
+		u.out = append(u.out, run...)
+		run = u.out
+		u.out = u.out[:0]
+	}
+	if len(run) == 0 {
+		return nil
+	}
+	_, err := u.conn.Write(run)
+	if cap(u.out) > 64<<10 {
+		u.out = nil
+	}
+	if err != nil && u.session.session.Err() == nil {
+		return errServerLeft
+	}
+	return err
+}
+
+// pass lets the n bytes at pos go to the server as they are.
+func (u *up) pass(n int) { u.pos += n }
+
+// drop keeps the n bytes at pos from the server.
+func (u *up) drop(n int) {
+	u.collect()
+	u.pos += n
+	u.start = u.pos
+}
+
+// collect moves the run before pos to out, so that other bytes can follow it.
+func (u *up) collect() {
+	u.out = append(u.out, u.reader.Buffered()[u.start:u.pos]...)
+	u.start = u.pos
+}
+
+// replace puts message in the place of the n bytes at pos.
+func (u *up) replace(n int, message []byte) {
+	u.collect()
+	u.out = append(u.out, message...)
+	u.drop(n)
+}
+
+// passExpecting lets the total bytes at pos go to the server, which owes e for
+// them.
+func (u *up) passExpecting(e *entry, total int) error {
+	if err := u.expect(e); err != nil {
+		return err
+	}
+	u.pass(total)
+	return nil
+}
+
+// message handles one whole message of total bytes.
+func (u *up) message(typ byte, body []byte, total int) (left bool, err error) {
+	if u.skipping && typ != wire.Sync && typ != wire.Terminate {
+		u.drop(total)
+		return false, nil
+	}
+	switch typ {
+	case wire.Query:
+		err = u.query(body, total)
+	case wire.Parse:
+		err = u.parse(body, total)
+	case wire.Bind:
+		err = u.bind(body, total)
+	case wire.Describe, wire.Close:
+		err = u.target(typ, body, total)
+	case wire.Execute:
+		err = u.execute(body, total)
+	case wire.FunctionCall:
+		err = u.function(body, total)
+	case wire.Sync:
+		u.skipping = false
+		u.pending.mu.Lock()
+		u.pending.batch++
+		u.pending.mu.Unlock()
+		err = u.passExpecting(u.pending.take(expectSync), total)
+	case wire.Flush:
+		u.pass(total)
+	case wire.CopyDone:
+		err = u.passExpecting(u.pending.take(copyEnd), total)
+	case wire.CopyFail:
+		if err = wire.ParseCopyFail(body); err == nil {
+			err = u.passExpecting(u.pending.take(copyEnd), total)
+		}
+	case wire.Terminate:
+		u.leaving.Store(true)
+		u.pass(total)
+		left = true
+	}
+	return left, err
+}
+
+// expect appends e to the answers owed. When too many are owed it lets the
+// server work first.
+func (u *up) expect(e *entry) error {
+	u.pending.mu.Lock()
+	full := u.pending.n >= maxPending-1
+	u.pending.mu.Unlock()
+	if full {
+		if err := u.flush(); err != nil {
+			return err
+		}
+	}
+	return u.pending.push(e)
+}
+
+// ask asks the chain about e's operation and reports whether it may run. A
+// refused operation's error is kept in e, to be told in its turn.
+func (u *up) ask(e *entry, op proxy.Op) bool {
+	u.current = e
+	v := u.session.session.Ask(u.session.session.Context(), op)
+	u.current = nil
+	if v.Refuses() {
+		e.refusal = wire.AppendError(nil, refusal(v))
+		return false
+	}
+	e.op = op
+	if v.Warn != "" {
+		u.tell(wire.AppendNotice(nil, wire.Notice{Severity: "WARNING", Code: "01000", Message: v.Warn}))
+	}
+	return true
+}
+
+// analyze says what text does.
+func (u *up) analyze(text []byte) *proxy.Facts {
+	if u.handler.Analyzer == nil {
+		return noAnalyzer
+	}
+	return u.handler.Analyzer.Analyze(u.session.session.Context(), text, &u.reading)
+}
+
+var noAnalyzer = proxy.UnknownFacts("no analyzer is configured")
+
+// follow keeps up with what a statement that may run changes in the session:
+// what names mean to the server.
+func (u *up) follow(text []byte, f *proxy.Facts) {
+	const changes = proxy.EffectRole | proxy.EffectCreate | proxy.EffectDo | proxy.EffectCall | proxy.EffectUnknown | proxy.EffectExecute
+	if f.Effects.Has(changes) || f.Effects.Has(proxy.EffectSet) && setsPath(f) {
+		u.reading.Epoch = 1
+	}
+	p := u.pending
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.statements)+len(p.portals) == 0 || !mayRename(text, f) {
+		return
+	}
+	p.statements.forget(unknownStatement)
+	p.portals.forget(unknownPortal)
+}
+
+func setsPath(f *proxy.Facts) bool {
+	for _, s := range f.Settings {
+		if s.Name == "search_path" || s.Name == "" || s.Name == "all" {
+			return true
+		}
+	}
+	return len(f.Settings) == 0
+}
+
+func (u *up) query(body []byte, total int) error {
+	text, err := wire.ParseQuery(body)
+	if err != nil {
+		return err
+	}
+	e := u.pending.take(expectQuery)
+	e.text = append(e.text[:0], text...)
+	var op proxy.Op
+	if u.replication && !u.isSQL(text) {
+		e.call = proxy.Call{Meta: proxy.Meta{Kind: proxy.KindReplication}, Name: string(text), Args: e.call.Args[:0]}
+		op = &e.call
+	} else {
+		e.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: e.text, Facts: u.analyze(text)}
+		op = &e.statement
+	}
+	allowed := u.ask(e, op)
+	if err := u.expect(e); err != nil {
+		return err
+	}
+	switch {
+	case !allowed:
+		u.replace(total, poisonQuery)
+		return nil
+	case op == &e.call:
+	default:
+		u.follow(e.statement.Text, e.statement.Facts)
+		if e.statement.Rewritten {
+			u.replace(total, wire.AppendQuery(nil, e.statement.Text))
+			return nil
+		}
+	}
+	u.pass(total)
+	return nil
+}
+
+// isSQL tells SQL from a replication command on a connection that takes both
+// (replication=database). A physical one takes commands only, and a command is
+// never taken for SQL: whatever does not begin like one of them is SQL.
+func (u *up) isSQL(text []byte) bool {
+	for _, w := range replicationWords {
+		if len(text) >= len(w) && containsFold(text[:len(w)], w) {
+			return false
+		}
+	}
+	return true
+}
+
+var replicationWords = [][]byte{
+	[]byte("identify_system"), []byte("base_backup"), []byte("create_replication_slot"), []byte("drop_replication_slot"),
+	[]byte("start_replication"), []byte("timeline_history"), []byte("read_replication_slot"), []byte("upload_manifest"),
+}
+
+func (u *up) parse(body []byte, total int) error {
+	m, err := wire.ParseParse(body)
+	if err != nil {
+		return err
+	}
+	st := &statement{name: string(m.Name), text: append([]byte(nil), m.Text...)}
+	e := u.pending.take(expectParse)
+	e.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindPrepare}, Text: st.text, Name: st.name, Facts: u.analyze(st.text)}
+	if !u.ask(e, &e.statement) {
+		return u.refuse(e, total, poisonParse)
+	}
+	st.text, st.facts = e.statement.Text, e.statement.Facts
+	st.renames = mayRename(st.text, st.facts)
+	e.stmt = st
+	u.pending.mu.Lock()
+	u.pending.statements.send(m.Name, st, u.pending.batch)
+	u.pending.mu.Unlock()
+	rewritten := e.statement.Rewritten
+	if err := u.expect(e); err != nil {
+		return err
+	}
+	if rewritten {
+		u.replace(total, wire.AppendParse(nil, m.Name, st.text, &m))
+	} else {
+		u.pass(total)
+	}
+	return nil
+}
+
+// refuse puts a message that the server will refuse in the place of a refused
+// one of the extended protocol. The server then skips to Sync, and so do we.
+func (u *up) refuse(e *entry, total int, poison []byte) error {
+	u.skipping = true
+	return u.replaceExpecting(e, total, poison)
+}
+
+// replaceExpecting puts message in the place of the total bytes at pos; the
+// server owes e for it.
+func (u *up) replaceExpecting(e *entry, total int, message []byte) error {
+	if err := u.expect(e); err != nil {
+		return err
+	}
+	u.replace(total, message)
+	return nil
+}
+
+func (u *up) bind(body []byte, total int) error {
+	m, err := wire.ParseBind(body)
+	if err != nil {
+		return err
+	}
+	st, err := resolve(u, &u.pending.statements, m.Statement, unknownStatement)
+	if err != nil {
+		return err
+	}
+	p := &portal{name: string(m.Portal), stmt: st, formats: m.AppendResultFormats(nil)}
+	if m.Params > 0 {
+		p.args = make([]proxy.Arg, 0, m.Params)
+		p.values = make([]byte, 0, len(body))
+		m.EachParam(func(_ int, v []byte, binary bool) {
+			arg := proxy.Arg{Binary: binary}
+			if v != nil {
+				at := len(p.values)
+				p.values = append(p.values, v...)
+				arg.Value = p.values[at:len(p.values):len(p.values)]
+			}
+			p.args = append(p.args, arg)
+		})
+	}
+	e := u.pending.take(expectBind)
+	e.portal = p
+	u.pending.mu.Lock()
+	u.pending.portals.send(m.Portal, p, u.pending.batch)
+	u.pending.mu.Unlock()
+	return u.passExpecting(e, total)
+}
+
+// resolve returns what name means to the server now. Where an earlier batch has
+// yet to tell, it waits for the server's answer.
+func resolve[T comparable](u *up, n *names[T], name []byte, unknown T) (T, error) {
+	var zero T
+	p := u.pending
+	p.mu.Lock()
+	x, certain := n.get(name, p.batch)
+	p.mu.Unlock()
+	if !certain {
+		name = append([]byte(nil), name...)
+		if err := u.flush(); err != nil {
+			return zero, err
+		}
+		p.mu.Lock()
+		for {
+			if x, certain = n.get(name, p.batch); certain || p.closed {
+				break
+			}
+			p.wait()
+		}
+		closed := p.closed
+		p.mu.Unlock()
+		if closed {
+			return zero, context.Canceled
+		}
+	}
+	if x == zero {
+		x = unknown
+	}
+	return x, nil
+}
+
+func (u *up) target(typ byte, body []byte, total int) error {
+	kind, name, err := wire.ParseTarget(body)
+	if err != nil {
+		return err
+	}
+	if typ == wire.Close {
+		return u.closeName(kind, name, total)
+	}
+	e := u.pending.take(expectStatement)
+	if kind == 'S' {
+		if e.stmt, err = resolve(u, &u.pending.statements, name, unknownStatement); err != nil {
+			return err
+		}
+	} else {
+		e.expect = expectPortal
+		if e.portal, err = resolve(u, &u.pending.portals, name, unknownPortal); err != nil {
+			return err
+		}
+		if e.portal != unknownPortal {
+			e.portal.described = true
+		}
+	}
+	return u.passExpecting(e, total)
+}
+
+// closeName takes the meaning away from a name, once the server has confirmed.
+func (u *up) closeName(kind byte, name []byte, total int) error {
+	e := u.pending.take(expectClose)
+	p := u.pending
+	p.mu.Lock()
+	if kind == 'S' {
+		e.stmt = &statement{name: string(name), closed: true}
+		p.statements.send(name, unknownStatement, p.batch)
+	} else {
+		e.portal = &portal{name: string(name), closed: true}
+		p.portals.send(name, unknownPortal, p.batch)
+	}
+	p.mu.Unlock()
+	return u.passExpecting(e, total)
+}
+
+func (u *up) execute(body []byte, total int) error {
+	name, _, err := wire.ParseExecute(body)
+	if err != nil {
+		return err
+	}
+	p, err := resolve(u, &u.pending.portals, name, unknownPortal)
+	if err != nil {
+		return err
+	}
+	e := u.pending.take(expectExecute)
+	e.portal = p
+	e.statement = proxy.Statement{
+		Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: p.stmt.text, Name: p.stmt.name, Args: p.args, Facts: p.stmt.facts,
+	}
+	if !u.ask(e, &e.statement) {
+		return u.refuse(e, total, poisonExecute)
+	}
+	if p.stmt.renames {
+		u.follow(p.stmt.text, p.stmt.facts)
+	}
+	if u.describe && (!p.described || p == unknownPortal) {
+		// The description is asked for in the client's place, so that filters know
+		// the rows before they come.
+		d := u.pending.take(expectPortal)
+		d.hidden = true
+		if p == unknownPortal {
+			p = &portal{name: string(name), stmt: unknownStatement}
+			e.portal = p
+		}
+		p.described = true
+		d.portal = p
+		if err := u.expect(d); err != nil {
+			return err
+		}
+		u.collect()
+		u.out = wire.AppendDescribePortal(u.out, name)
+	}
+	return u.passExpecting(e, total)
+}
+
+func (u *up) function(body []byte, total int) error {
+	e := u.pending.take(expectFunction)
+	oid, args, err := wire.ParseFunctionCall(body, e.call.Args[:0])
+	if err != nil {
+		return err
+	}
+	if !u.settings.FunctionCall {
+		e.call = proxy.Call{Meta: proxy.Meta{Kind: proxy.KindFunction}, Name: functionName(oid)}
+		v := proxy.Deny(proxy.CausePolicy, "", "function calls by number are not allowed for this resource", "Call the function in a statement.")
+		u.session.session.Refuse(&e.call, v)
+		e.refusal = wire.AppendError(nil, refusal(&v))
+		return u.replaceExpecting(e, total, poisonFunction)
+	}
+	// The arguments outlive the buffer they stand in.
+	e.text = e.text[:0]
+	for _, a := range args {
+		e.text = append(e.text, a...)
+	}
+	at := 0
+	for i, a := range args {
+		if a != nil {
+			args[i] = e.text[at : at+len(a) : at+len(a)]
+			at += len(a)
+		}
+	}
+	e.call = proxy.Call{Meta: proxy.Meta{Kind: proxy.KindFunction}, Name: functionName(oid), Args: args}
+	if !u.ask(e, &e.call) {
+		return u.replaceExpecting(e, total, poisonFunction)
+	}
+	return u.passExpecting(e, total)
+}
+
+func functionName(oid uint32) string { return "pg_proc/" + strconv.FormatUint(uint64(oid), 10) }
+
+// tooLarge refuses a message that is over the limit; its bytes are dropped as
+// they come.
+func (u *up) tooLarge(typ byte, limit int) error {
+	v := proxy.Deny(proxy.CausePolicy, "", "this message is longer than "+strconv.Itoa(limit)+" bytes, which the gateway takes at most", "")
+	refused := refusal(&v)
+	refused.Code = codeTooLarge
+	if u.skipping {
+		return nil
+	}
+	e := u.pending.take(expectQuery)
+	e.refusal = wire.AppendError(nil, refused)
+	poison := poisonQuery
+	switch typ {
+	case wire.Parse:
+		e.expect, u.skipping, poison = expectParse, true, poisonParse
+	case wire.Bind:
+		e.expect, u.skipping, poison = expectExecute, true, poisonExecute
+	}
+	return u.replaceExpecting(e, 0, poison)
+}
+
+// parked tells the client that its operation waits. What came before it goes to
+// the server first.
+func (u *up) parked(op proxy.Op, h *proxy.Hold) {
+	if u.down.reader == nil { // Connect, before the session is up
+		return
+	}
+	if err := u.flush(); err != nil {
+		u.session.session.Kill(err)
+		return
+	}
+	u.tell(holdNotice(h))
+}
+
+func holdNotice(h *proxy.Hold) []byte {
+	n := wire.Notice{Severity: "NOTICE", Code: "00000", Message: h.Message, Hint: h.Link}
+	if n.Message == "" {
+		n.Message = "this operation waits for an approval"
+	}
+	if !h.Deadline.IsZero() {
+		n.Detail = "It is refused if nobody decides until " + h.Deadline.Format(time.RFC3339) + "."
+	}
+	return wire.AppendNotice(nil, n)
+}
+
+// rewrite replaces the text of the operation that is being asked.
+func (u *up) rewrite(op proxy.Op, text []byte) error {
+	st, ok := op.(*proxy.Statement)
+	if !ok || st.Kind == proxy.KindStatement && u.current != nil && u.current.expect == expectExecute {
+		return errLateRewrite
+	}
+	st.Text = append([]byte(nil), text...)
+	st.Facts = u.analyze(st.Text)
+	return nil
+}
+
+var errLateRewrite = errors.New("a prepared statement cannot be rewritten when it runs")
