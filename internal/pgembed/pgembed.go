@@ -1,0 +1,292 @@
+// Package pgembed starts a private PostgreSQL from an installation that is on
+// this machine: in a folder of its own, on loopback and a Unix socket, with a
+// random password, gone without a trace when it is stopped.
+package pgembed
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// ErrNotInstalled says that no PostgreSQL server was found.
+var ErrNotInstalled = errors.New("no PostgreSQL server is installed")
+
+// InstallHint is the command that installs one on the usual systems.
+const InstallHint = "Debian, Ubuntu: apt-get install postgresql; Fedora: dnf install postgresql-server; macOS: brew install postgresql"
+
+// Find returns the folder of the newest installation's programs.
+func Find() (string, error) {
+	var dirs []string
+	for _, pattern := range []string{
+		"/usr/lib/postgresql/*/bin",                                      // Debian, Ubuntu
+		"/usr/pgsql-*/bin",                                               // RHEL, Fedora (PGDG)
+		"/opt/homebrew/opt/postgresql@*/bin",                             // Homebrew
+		"/usr/local/opt/postgresql@*/bin",                                // Homebrew, Intel
+		"/Applications/Postgres.app/Contents/Versions/*/bin",             // Postgres.app
+		"/usr/local/pgsql/bin", "/usr/libexec/postgresql*", "/opt/*/bin", // from source, Alpine
+	} {
+		found, _ := filepath.Glob(pattern)
+		slices.Sort(found)
+		slices.Reverse(found)
+		dirs = append(dirs, found...)
+	}
+	if out, err := exec.Command("pg_config", "--bindir").Output(); err == nil {
+		dirs = append(dirs, strings.TrimSpace(string(out)))
+	}
+	if p, err := exec.LookPath("postgres"); err == nil {
+		if real, err := filepath.EvalSymlinks(p); err == nil {
+			dirs = append(dirs, filepath.Dir(real))
+		}
+	}
+	for _, d := range dirs {
+		if executable(filepath.Join(d, "postgres")) && executable(filepath.Join(d, "initdb")) {
+			return d, nil
+		}
+	}
+	return "", ErrNotInstalled
+}
+
+func executable(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && !st.IsDir() && st.Mode()&0o111 != 0
+}
+
+// Config says how the server is to run. The zero value is good.
+type Config struct {
+	// Dir is where its folder is made; empty is the system's place for temporary
+	// files.
+	Dir string
+	// Settings go into postgresql.conf.
+	Settings map[string]string
+	// HBA is the text of pg_hba.conf; empty is SCRAM for everybody on loopback.
+	HBA string
+	// Auth is initdb's --auth; empty is scram-sha-256.
+	PasswordEncryption string
+	// CertPEM and KeyPEM turn TLS on.
+	CertPEM, KeyPEM []byte
+}
+
+// Server is a running server.
+type Server struct {
+	Bin      string // folder of its programs
+	Dir      string // everything it owns
+	Port     int
+	Password string // of the superuser postgres
+	cmd      *exec.Cmd
+	log      *bytes.Buffer
+	exited   chan struct{}
+}
+
+// User is the superuser's name.
+const User = "postgres"
+
+// Address is where it listens.
+func (s *Server) Address() string { return "127.0.0.1:" + strconv.Itoa(s.Port) }
+
+// Start initialises and starts a server and waits until it answers.
+func Start(ctx context.Context, c Config) (*Server, error) {
+	bin, err := Find()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(c.Dir, "sallyport-pg-")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Bin: bin, Dir: dir, Password: rand.Text(), log: &bytes.Buffer{}, exited: make(chan struct{})}
+	if err := s.start(ctx, c); err != nil {
+		s.Stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) start(ctx context.Context, c Config) error {
+	attr, uid, gid, err := unprivileged()
+	if err != nil {
+		return err
+	}
+	pw := filepath.Join(s.Dir, "password")
+	data := filepath.Join(s.Dir, "data")
+	files := map[string][]byte{pw: []byte(s.Password)}
+	if c.CertPEM != nil {
+		files[filepath.Join(s.Dir, "server.crt")] = c.CertPEM
+		files[filepath.Join(s.Dir, "server.key")] = c.KeyPEM
+	}
+	for name, b := range files {
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			return err
+		}
+		if attr != nil {
+			if err := os.Chown(name, uid, gid); err != nil {
+				return err
+			}
+		}
+	}
+	if attr != nil {
+		if err := os.Chown(s.Dir, uid, gid); err != nil {
+			return err
+		}
+	}
+	init := exec.CommandContext(ctx, filepath.Join(s.Bin, "initdb"), "-D", data, "-U", User, "--pwfile", pw,
+		"--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions")
+	init.SysProcAttr, init.Dir = attr, s.Dir
+	if out, err := init.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w: %s", err, out)
+	}
+	if err := os.Remove(pw); err != nil {
+		return err
+	}
+	hba := c.HBA
+	if hba == "" {
+		hba = "local all all scram-sha-256\nhost all all 127.0.0.1/32 scram-sha-256\nhost replication all 127.0.0.1/32 scram-sha-256\n"
+	}
+	if err := os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte(hba), 0o600); err != nil {
+		return err
+	}
+	if s.Port, err = freePort(); err != nil {
+		return err
+	}
+	settings := map[string]string{
+		"listen_addresses": "127.0.0.1", "port": strconv.Itoa(s.Port), "unix_socket_directories": s.Dir,
+		"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "64MB",
+		"max_connections": "200", "logging_collector": "off",
+	}
+	if c.PasswordEncryption != "" {
+		settings["password_encryption"] = c.PasswordEncryption
+	}
+	if c.CertPEM != nil {
+		settings["ssl"] = "on"
+		settings["ssl_cert_file"] = filepath.Join(s.Dir, "server.crt")
+		settings["ssl_key_file"] = filepath.Join(s.Dir, "server.key")
+	}
+	for k, v := range c.Settings {
+		settings[k] = v
+	}
+	conf := &strings.Builder{}
+	for k, v := range settings {
+		fmt.Fprintf(conf, "%s = '%s'\n", k, strings.ReplaceAll(v, "'", "''"))
+	}
+	if err := os.WriteFile(filepath.Join(data, "postgresql.auto.conf"), []byte(conf.String()), 0o600); err != nil {
+		return err
+	}
+	if attr != nil {
+		for _, name := range []string{"pg_hba.conf", "postgresql.auto.conf"} {
+			if err := os.Chown(filepath.Join(data, name), uid, gid); err != nil {
+				return err
+			}
+		}
+	}
+	s.cmd = exec.Command(filepath.Join(s.Bin, "postgres"), "-D", data)
+	s.cmd.SysProcAttr, s.cmd.Dir = attr, s.Dir
+	if s.cmd.SysProcAttr == nil {
+		s.cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	s.cmd.SysProcAttr.Setpgid = true // Ctrl-C is for us; we stop it in order
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	if err := s.cmd.Start(); err != nil {
+		return err
+	}
+	go func() {
+		s.cmd.Wait()
+		close(s.exited)
+	}()
+	return s.ready(ctx)
+}
+
+// ready waits until the server takes connections.
+func (s *Server) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		probe := exec.CommandContext(ctx, filepath.Join(s.Bin, "pg_isready"), "-q", "-h", "127.0.0.1", "-p", strconv.Itoa(s.Port))
+		if probe.Run() == nil {
+			return nil
+		}
+		select {
+		case <-s.exited:
+			return fmt.Errorf("postgres did not start: %s", s.log)
+		case <-ctx.Done():
+			return fmt.Errorf("postgres did not answer: %w", ctx.Err())
+		case <-time.After(30 * time.Millisecond):
+		}
+	}
+}
+
+// Exec runs SQL as the superuser through psql and returns what it prints,
+// unaligned and without headings.
+func (s *Server) Exec(ctx context.Context, database, sql string) (string, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(s.Bin, "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1",
+		"-h", "127.0.0.1", "-p", strconv.Itoa(s.Port), "-U", User, "-d", database, "-f", "-")
+	cmd.Env = append(os.Environ(), "PGPASSWORD="+s.Password)
+	cmd.Stdin = strings.NewReader(sql)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("psql: %w: %s", err, out)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// Stop ends the server and removes everything it owns. It may be called more
+// than once.
+func (s *Server) Stop() error {
+	if s.cmd != nil && s.cmd.Process != nil {
+		s.cmd.Process.Signal(syscall.SIGINT) // fast shutdown: sessions are ended
+		select {
+		case <-s.exited:
+		case <-time.After(10 * time.Second):
+			s.cmd.Process.Signal(syscall.SIGQUIT)
+			<-s.exited
+		}
+	}
+	return os.RemoveAll(s.Dir)
+}
+
+// Kill ends the server as a crash would.
+func (s *Server) Kill() {
+	s.cmd.Process.Signal(syscall.SIGQUIT)
+	<-s.exited
+}
+
+// unprivileged returns how to start programs as an ordinary user, since
+// PostgreSQL refuses to run as root; nil when we are one.
+func unprivileged() (*syscall.SysProcAttr, int, int, error) {
+	if os.Geteuid() != 0 {
+		return nil, 0, 0, nil
+	}
+	for _, name := range []string{"postgres", "nobody"} {
+		u, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		uid, err1 := strconv.Atoi(u.Uid)
+		gid, err2 := strconv.Atoi(u.Gid)
+		if err1 != nil || err2 != nil {
+			continue
+		}
+		return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, uid, gid, nil
+	}
+	return nil, 0, 0, errors.New("PostgreSQL does not run as root, and there is no user postgres or nobody")
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
