@@ -1,0 +1,139 @@
+package ssh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Handler serves SSH clients. HostKeys is needed; the zero value of every other
+// field is a safe default. Its fields must not change once it is in use.
+type Handler struct {
+	// Resource is the resource that all clients of this listener get; empty when
+	// they choose one by user name ("alice+vm1"), by jumping through the gateway
+	// (ssh -J alice@gateway vm1) or from the menu.
+	Resource string
+	// HostKeys are the gateway's own, one of a kind.
+	HostKeys []gossh.Signer
+	// Authority certifies the gateway's host keys for the names it is known by and
+	// for the resources behind it, and mints user certificates for resources whose
+	// settings ask for them. Nil: no certificates.
+	Authority *Authority
+	// Names are the host names by which clients know the gateway, for its host
+	// certificates.
+	Names []string
+	// KnowsKey says whether a key that a client offers, in SSH wire format, could
+	// belong to user, so that the client is told to try another before it signs.
+	// It grants nothing. Nil: every key is worth a signature.
+	KnowsKey func(ctx context.Context, user string, key []byte) bool
+	// Interactive leads logins by keyboard-interactive, such as a link to a login
+	// page or a one-time code. Nil: the client is asked for its password.
+	Interactive Interactive
+	// KnownHosts keeps the host keys of resources that trust the first one they
+	// show. Nil: those resources cannot be reached.
+	KnownHosts KnownHosts
+	// Menu lists what a client may reach that names no resource. Nil: such a client
+	// is told how to name one.
+	Menu Menu
+	// Own are the addresses that the gateway listens on; no forward may lead there.
+	Own []netip.AddrPort
+	// Resolve looks up the names of forwarding targets; nil is net.DefaultResolver's
+	// LookupNetIP.
+	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
+	// Grammar judges whether a command line can be understood, for exec-only
+	// resources. Nil: exec-only resources leave that to the chain.
+	Grammar Grammar
+	// Ciphers are offered to clients and resources, in order of preference; nil is
+	// [DefaultCiphers].
+	Ciphers []string
+	// RekeyBytes is after how many bytes keys are changed; 0 is the cipher's own
+	// limit.
+	RekeyBytes uint64
+}
+
+// Grammar judges command lines of exec-only resources.
+type Grammar interface {
+	// Check returns an error, fit for the user, when what command would run cannot
+	// be told from its text.
+	Check(command string) error
+}
+
+// Protocol returns "ssh".
+func (h *Handler) Protocol() string { return "ssh" }
+
+// ServeConn speaks with one client.
+func (h *Handler) ServeConn(ctx context.Context, c *proxy.Conn) error {
+	config, err := h.serverConfig(ctx, c)
+	if err != nil {
+		return err
+	}
+	client, channels, requests, err := gossh.NewServerConn(c, config)
+	if err != nil {
+		return fmt.Errorf("no SSH connection: %w", handshakeError(err))
+	}
+	defer client.Close()
+	who, err := provenBy(client)
+	if err != nil {
+		return err
+	}
+	if err := c.Established(); err != nil {
+		return err
+	}
+	name, err := h.resourceName(who.login)
+	d := &door{handler: h, conn: c, client: client, who: who}
+	if err == nil && name == "" {
+		return d.serve(ctx, channels, requests)
+	}
+	s := newSession(h, who, client)
+	s.open = func(ctx context.Context) (*proxy.Session, *proxy.Connect, error) {
+		if err != nil {
+			return nil, nil, err
+		}
+		return d.open(ctx, name, who.login.Account, s.parked)
+	}
+	return s.serve(ctx, channels, requests)
+}
+
+// resourceName works out which resource the client asks for; the ways of saying
+// so must agree.
+func (h *Handler) resourceName(l proxy.Login) (string, error) {
+	if h.Resource != "" && l.Resource != "" && h.Resource != l.Resource {
+		return "", errAmbiguousResource
+	}
+	if l.Resource != "" {
+		return l.Resource, nil
+	}
+	return h.Resource, nil
+}
+
+var (
+	errAmbiguousResource = errors.New("the user name and this port name different resources")
+	errNoResource        = errors.New("no resource was named: connect as USER+RESOURCE")
+)
+
+// handshakeError takes the failed proofs out of an authentication error: they
+// were reported one by one.
+func handshakeError(err error) error {
+	var auth *gossh.ServerAuthError
+	if errors.As(err, &auth) {
+		return proxy.ErrUnauthenticated
+	}
+	return err
+}
+
+// settingsOf returns the resource's settings.
+func settingsOf(r *proxy.Resource) (*Settings, error) {
+	switch set := r.Settings.(type) {
+	case nil:
+		return &Settings{}, nil
+	case Settings:
+		return &set, nil
+	default:
+		return nil, fmt.Errorf("resource %s has settings of type %T", r.Name, set)
+	}
+}
