@@ -1,0 +1,44 @@
+package ssh
+
+import (
+	"context"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// door is a client's connection to the gateway itself, before or without a
+// resource.
+type door struct {
+	handler *Handler
+	conn    *proxy.Conn
+	client  *gossh.ServerConn
+	who     *proven
+}
+
+// open opens the connection's session at the resource of that name.
+func (d *door) open(ctx context.Context, name, account string, parked func(*proxy.Hold)) (*proxy.Session, *proxy.Connect, error) {
+	r, err := d.conn.Lookup(ctx, name)
+	if err != nil {
+		return nil, nil, &unknownResourceError{name}
+	}
+	d.conn.OnHold = parked
+	return d.conn.Open(ctx, d.who.identity, proxy.Target{Resource: r, Account: proxy.Account{Name: account}}, nil)
+}
+
+// unknownResourceError says that there is no such resource, or none that this
+// client may know of.
+type unknownResourceError struct{ name string }
+
+func (e *unknownResourceError) Error() string {
+	return "there is no SSH resource named \"" + printable(e.name) + "\""
+}
+
+func (e *unknownResourceError) Unwrap() error { return proxy.ErrNotFound }
+
+func (d *door) serve(ctx context.Context, channels <-chan gossh.NewChannel, requests <-chan *gossh.Request) error {
+	s := newSession(d.handler, d.who, d.client)
+	s.open = func(context.Context) (*proxy.Session, *proxy.Connect, error) { return nil, nil, errNoResource }
+	return s.serve(ctx, channels, requests)
+}
