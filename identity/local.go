@@ -1,0 +1,151 @@
+// Package identity holds authenticators: what turns a proof that a protocol
+// handler has seen into a proxy.Identity.
+package identity
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/scram"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// User is a person or service that is known by name.
+type User struct {
+	Name   string
+	Groups []string
+	Kind   proxy.IdentityKind
+	// OnBehalfOf is the human that an Agent acts for.
+	OnBehalfOf string
+	// Password is a SCRAM-SHA-256 verifier in PostgreSQL's form, as made by
+	// NewVerifier; empty when the user has no password.
+	Password string
+	// SSHKeys are public keys in authorized_keys form.
+	SSHKeys []string
+}
+
+// Users is an authenticator of local users. It is safe for concurrent use.
+type Users struct {
+	byName map[string]*User
+	byKey  map[string][]*User // by public key in wire format
+	mock   []byte             // key of made-up verifiers
+}
+
+// NewUsers returns an authenticator of users. It fails on duplicate names and on
+// verifiers and keys that cannot be read.
+func NewUsers(users []User) (*Users, error) {
+	u := &Users{byName: make(map[string]*User), byKey: make(map[string][]*User), mock: make([]byte, 32)}
+	rand.Read(u.mock)
+	var errs []error
+	for i := range users {
+		user := users[i]
+		if err := ValidName(user.Name); err != nil {
+			errs = append(errs, fmt.Errorf("user %q: %w", user.Name, err))
+			continue
+		}
+		if u.byName[user.Name] != nil {
+			errs = append(errs, fmt.Errorf("user %q exists twice", user.Name))
+			continue
+		}
+		if user.Password != "" {
+			if _, err := scram.ParseVerifier(user.Password); err != nil {
+				errs = append(errs, fmt.Errorf("user %q: password is not a verifier: make one with \"sallyport passwd\"", user.Name))
+			}
+		}
+		u.byName[user.Name] = &user
+		for _, line := range user.SSHKeys {
+			key, err := ParseSSHKey(line)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("user %q: %w", user.Name, err))
+				continue
+			}
+			u.byKey[string(key)] = append(u.byKey[string(key)], &user)
+		}
+	}
+	return u, errors.Join(errs...)
+}
+
+// ValidName reports whether name can be a user's: it must not hold "+", which
+// parts it from a resource's, nor white space or control characters.
+func ValidName(name string) error {
+	if name == "" || len(name) > 128 {
+		return errors.New("a name has 1 to 128 bytes")
+	}
+	for _, r := range name {
+		if r <= ' ' || r == '+' || r == 0x7f || r == '/' || r == '\ufffd' {
+			return fmt.Errorf("a name cannot hold %q", r)
+		}
+	}
+	return nil
+}
+
+// NewVerifier returns the SCRAM-SHA-256 verifier of password.
+func NewVerifier(password string) (string, error) {
+	v, err := scram.NewVerifier(password)
+	return v.String(), err
+}
+
+// ParseSSHKey returns the key of an authorized_keys line, without options, in
+// wire format.
+func ParseSSHKey(line string) ([]byte, error) {
+	f := strings.Fields(line)
+	if len(f) < 2 {
+		return nil, errors.New("not an SSH public key: want \"TYPE BASE64 [COMMENT]\"")
+	}
+	key, err := base64.StdEncoding.DecodeString(f[1])
+	if err != nil || len(key) < 4 || !bytes.HasPrefix(key[4:], []byte(f[0])) {
+		return nil, errors.New("not an SSH public key: want \"TYPE BASE64 [COMMENT]\"")
+	}
+	return key, nil
+}
+
+// Verifier returns the user's verifier. A user without one, or who does not
+// exist, gets a made-up one that no password fits.
+func (u *Users) Verifier(_ context.Context, name string) (string, bool, error) {
+	if user := u.byName[name]; user != nil && user.Password != "" {
+		return user.Password, true, nil
+	}
+	return scram.Mock(u.mock, name).String(), true, nil
+}
+
+// Authenticate accepts SCRAM and challenge proofs against the user's own
+// verifier, passwords, and public keys.
+func (u *Users) Authenticate(_ context.Context, p proxy.Proof) (*proxy.Identity, error) {
+	user := u.byName[p.User]
+	switch p.Method {
+	case proxy.MethodSCRAM, proxy.MethodChallenge:
+		// The proof counts only against this user's verifier, as it is now.
+		if user == nil || user.Password == "" || p.Verifier != user.Password {
+			return nil, proxy.ErrUnauthenticated
+		}
+	case proxy.MethodPassword:
+		verifier := scram.Mock(u.mock, p.User)
+		if user != nil && user.Password != "" {
+			v, err := scram.ParseVerifier(user.Password)
+			if err != nil {
+				return nil, fmt.Errorf("%w: %w", proxy.ErrUnauthenticated, err)
+			}
+			verifier = v
+		}
+		if !verifier.Matches(p.Password.Reveal()) || user == nil {
+			return nil, proxy.ErrUnauthenticated
+		}
+	case proxy.MethodPublicKey:
+		if user == nil || !slices.Contains(u.byKey[string(p.PublicKey)], user) {
+			return nil, proxy.ErrUnauthenticated
+		}
+	default:
+		return nil, proxy.ErrUnauthenticated
+	}
+	return &proxy.Identity{
+		Subject: user.Name, Name: user.Name, Groups: user.Groups, Kind: user.Kind, OnBehalfOf: user.OnBehalfOf,
+		Method: p.Method, AuthTime: time.Now(),
+	}, nil
+}

@@ -1,0 +1,89 @@
+package identity
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+const aliceKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGLs0j4uyGVIoxyoP0KUBIXwPxJtqUsqAkZkFV6rMRpX alice@laptop"
+
+func testUsers(t *testing.T) (*Users, string) {
+	t.Helper()
+	v, err := NewVerifier("wonder")
+	require.NoError(t, err)
+	u, err := NewUsers([]User{{Name: "alice", Groups: []string{"dev"}, Password: v, SSHKeys: []string{aliceKey}}, {Name: "keyless"}})
+	require.NoError(t, err)
+	return u, v
+}
+
+func TestUsersAuthenticate(t *testing.T) {
+	u, v := testUsers(t)
+	key, err := ParseSSHKey(aliceKey)
+	require.NoError(t, err)
+	other, _, _ := u.Verifier(context.Background(), "nobody")
+	for name, c := range map[string]struct {
+		proof proxy.Proof
+		ok    bool
+	}{
+		"scram":                       {proxy.Proof{Method: proxy.MethodSCRAM, User: "alice", Verifier: v}, true},
+		"scram against another":       {proxy.Proof{Method: proxy.MethodSCRAM, User: "alice", Verifier: other}, false},
+		"scram of an unknown user":    {proxy.Proof{Method: proxy.MethodSCRAM, User: "nobody", Verifier: other}, false},
+		"scram without a password":    {proxy.Proof{Method: proxy.MethodSCRAM, User: "keyless"}, false},
+		"password":                    {proxy.Proof{Method: proxy.MethodPassword, User: "alice", Password: proxy.NewSecret("wonder")}, true},
+		"wrong password":              {proxy.Proof{Method: proxy.MethodPassword, User: "alice", Password: proxy.NewSecret("wonde")}, false},
+		"empty password":              {proxy.Proof{Method: proxy.MethodPassword, User: "alice"}, false},
+		"password of a keyless user":  {proxy.Proof{Method: proxy.MethodPassword, User: "keyless"}, false},
+		"password of an unknown user": {proxy.Proof{Method: proxy.MethodPassword, User: "nobody"}, false},
+		"public key":                  {proxy.Proof{Method: proxy.MethodPublicKey, User: "alice", PublicKey: key}, true},
+		"another's public key":        {proxy.Proof{Method: proxy.MethodPublicKey, User: "keyless", PublicKey: key}, false},
+		"public key of nobody":        {proxy.Proof{Method: proxy.MethodPublicKey, User: "nobody", PublicKey: key}, false},
+		"no public key":               {proxy.Proof{Method: proxy.MethodPublicKey, User: "alice"}, false},
+		"a certificate, not knowing":  {proxy.Proof{Method: proxy.MethodCertificate, User: "alice"}, false},
+		"no method":                   {proxy.Proof{User: "alice"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			id, err := u.Authenticate(context.Background(), c.proof)
+			if !c.ok {
+				require.ErrorIs(t, err, proxy.ErrUnauthenticated)
+				require.Nil(t, id)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, "alice", id.Subject)
+			require.Equal(t, []string{"dev"}, id.Groups)
+		})
+	}
+}
+
+func TestUnknownUsersLookLikeKnownOnes(t *testing.T) {
+	u, _ := testUsers(t)
+	for _, name := range []string{"nobody", "keyless"} {
+		a, ok, err := u.Verifier(context.Background(), name)
+		require.NoError(t, err)
+		require.True(t, ok)
+		b, _, _ := u.Verifier(context.Background(), name)
+		require.Equal(t, a, b, "the same salt each time")
+		require.Regexp(t, `^SCRAM-SHA-256\$4096:`, a)
+	}
+}
+
+func TestNewUsersRefuses(t *testing.T) {
+	for name, users := range map[string][]User{
+		"a plus sign":    {{Name: "a+b"}},
+		"no name":        {{}},
+		"a space":        {{Name: "a b"}},
+		"twice":          {{Name: "a"}, {Name: "a"}},
+		"clear password": {{Name: "a", Password: "secret"}},
+		"broken key":     {{Name: "a", SSHKeys: []string{"ssh-ed25519 AAAA"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := NewUsers(users)
+			require.Error(t, err)
+			require.NotContains(t, err.Error(), "secret")
+		})
+	}
+}

@@ -1,0 +1,282 @@
+// Package policy decides who may do what: rules as plain data, evaluated once a
+// session into sets, so that asking about an operation compares bits.
+//
+// A rule allows or denies actions at resources for groups or users. What no
+// rule allows is denied; what any rule denies is denied whatever others allow.
+// A statement may run when all of its effects are allowed; one that is not
+// understood has the effect "unknown", which only "all" or "unknown" allow.
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Rule allows or denies actions. The zero Rule is not valid.
+type Rule struct {
+	// Name is told to users whom the rule denies something; empty is made from the
+	// rule's place in the list.
+	Name string
+	// Groups and Users are whom it speaks of: a member of any group, or any of the
+	// users; "*" is everybody.
+	Groups []string
+	Users  []string
+	// Resources are names or globs (path.Match); Labels must all be there. Both
+	// empty is every resource.
+	Resources []string
+	Labels    map[string]string
+	// Databases and Accounts are globs; empty is any.
+	Databases []string
+	Accounts  []string
+	// Allow and Deny are actions; see Actions.
+	Allow []string
+	Deny  []string
+}
+
+// MatchesResource reports whether the rule speaks of r.
+func (r *Rule) MatchesResource(res *proxy.Resource) bool {
+	for k, v := range r.Labels {
+		if res.Labels[k] != v {
+			return false
+		}
+	}
+	return len(r.Resources) == 0 || matches(r.Resources, res.Name)
+}
+
+// MatchesIdentity reports whether the rule speaks of id.
+func (r *Rule) MatchesIdentity(id *proxy.Identity) bool {
+	return slices.Contains(r.Users, id.Subject) || slices.Contains(r.Users, "*") || slices.Contains(r.Groups, "*") ||
+		slices.ContainsFunc(r.Groups, id.In)
+}
+
+func (r *Rule) matches(id *proxy.Identity, t proxy.Target) bool {
+	return r.MatchesIdentity(id) && r.MatchesResource(t.Resource) &&
+		(len(r.Databases) == 0 || matches(r.Databases, t.Database)) &&
+		(len(r.Accounts) == 0 || matches(r.Accounts, t.Account.Name))
+}
+
+func matches(globs []string, s string) bool {
+	return slices.ContainsFunc(globs, func(g string) bool {
+		ok, err := path.Match(g, s)
+		return ok && err == nil
+	})
+}
+
+// compiled is a rule with its actions read.
+type compiled struct {
+	Rule
+	allow, deny grant
+}
+
+// Policy is a set of rules. It is safe for concurrent use.
+type Policy struct {
+	rules atomic.Pointer[[]compiled]
+}
+
+// New returns the policy of rules, or an error that names every rule that is
+// wrong.
+func New(rules []Rule) (*Policy, error) {
+	p := &Policy{}
+	return p, p.Set(rules)
+}
+
+// Set replaces the rules. Sessions that are open are judged by the new ones from
+// their next operation on. Nothing changes when it fails.
+func (p *Policy) Set(rules []Rule) error {
+	var errs []error
+	list := make([]compiled, len(rules))
+	for i, r := range rules {
+		if r.Name == "" {
+			r.Name = fmt.Sprintf("access-%d", i+1)
+		}
+		c, err := compile(r)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("rule %s: %w", r.Name, err))
+		}
+		list[i] = c
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	p.rules.Store(&list)
+	return nil
+}
+
+func compile(r Rule) (compiled, error) {
+	c := compiled{Rule: r}
+	var errs []error
+	if len(r.Groups)+len(r.Users) == 0 {
+		errs = append(errs, errors.New("it names neither groups nor users, so it never applies"))
+	}
+	if len(r.Allow)+len(r.Deny) == 0 {
+		errs = append(errs, errors.New("it neither allows nor denies anything"))
+	}
+	for _, list := range [][]string{r.Resources, r.Databases, r.Accounts} {
+		for _, g := range list {
+			if _, err := path.Match(g, ""); err != nil {
+				errs = append(errs, fmt.Errorf("%q is not a pattern", g))
+			}
+		}
+	}
+	for _, l := range []struct {
+		words []string
+		into  *grant
+	}{{r.Allow, &c.allow}, {r.Deny, &c.deny}} {
+		for _, w := range l.words {
+			g, ok := parseAction(w)
+			if !ok {
+				errs = append(errs, fmt.Errorf("unknown action %q: want one of %s", w, strings.Join(Actions(), ", ")))
+			}
+			*l.into = l.into.or(g)
+		}
+	}
+	for _, w := range r.Allow {
+		if slices.Contains(r.Deny, w) {
+			errs = append(errs, fmt.Errorf("it both allows and denies %q", w))
+		}
+	}
+	return c, errors.Join(errs...)
+}
+
+// Name returns "policy".
+func (p *Policy) Name() string { return "policy" }
+
+// Intercept works out what the session's identity may do at its target.
+func (p *Policy) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
+	d := &decision{policy: p, id: s.Identity, target: s.Target}
+	d.rights.Store(d.evaluate(p.rules.Load()))
+	return proxy.Hooks{Ask: d.ask}, nil
+}
+
+// May reports whether id may connect to a target, for lists of resources.
+func (p *Policy) May(id *proxy.Identity, t proxy.Target) bool {
+	d := &decision{policy: p, id: id, target: t}
+	r := d.evaluate(p.rules.Load())
+	return r.allow.kinds&kinds(proxy.KindConnect) != 0 && r.deny.kinds&kinds(proxy.KindConnect) == 0
+}
+
+// decision is what one session may do. It is worked out anew when the rules
+// change.
+type decision struct {
+	policy *Policy
+	id     *proxy.Identity
+	target proxy.Target
+	rights atomic.Pointer[rights]
+}
+
+type rights struct {
+	rules   *[]compiled
+	allow   grant
+	deny    grant
+	connect string   // the rule that allows it
+	words   []string // all that is allowed, for messages
+}
+
+func (d *decision) evaluate(rules *[]compiled) *rights {
+	r := &rights{rules: rules}
+	for i := range *rules {
+		c := &(*rules)[i]
+		if !c.matches(d.id, d.target) {
+			continue
+		}
+		r.allow = r.allow.or(c.allow)
+		r.deny = r.deny.or(deniedBy(c.deny))
+		if r.connect == "" && c.allow.kinds&kinds(proxy.KindConnect) != 0 {
+			r.connect = c.Name
+		}
+		for _, w := range c.Allow {
+			if !slices.Contains(r.words, w) {
+				r.words = append(r.words, w)
+			}
+		}
+	}
+	return r
+}
+
+// deniedBy is what a rule's deny list takes away. Denying what statements do
+// must not take away statements as such, nor what every statement needs.
+func deniedBy(g grant) grant {
+	if g.effects != 0 && g.effects != ^proxy.Effects(0) {
+		g.kinds &^= statements | kinds(proxy.KindRequest)
+		g.effects &^= proxy.EffectTransaction | proxy.EffectSet | proxy.EffectPrepare
+	}
+	if g.files != 0 && g.files != ^uint32(1) {
+		g.kinds &^= kinds(proxy.KindFile, proxy.KindSubsystem)
+	}
+	return g
+}
+
+func (d *decision) ask(_ context.Context, op proxy.Op) proxy.Verdict {
+	r := d.rights.Load()
+	if rules := d.policy.rules.Load(); rules != r.rules {
+		r = d.evaluate(rules)
+		d.rights.Store(r)
+	}
+	kind := op.Info().Kind
+	bit := kinds(kind)
+	if r.deny.kinds&bit != 0 || r.allow.kinds&bit == 0 {
+		return d.refuse(r, kind.String(), grant{kinds: bit})
+	}
+	switch op := op.(type) {
+	case *proxy.Connect:
+		return proxy.Allow(r.connect)
+	case *proxy.Statement:
+		e := op.Facts.Effects
+		if e == 0 {
+			e = proxy.EffectUnknown // nothing is known of it
+		}
+		if bad := e&^r.allow.effects | e&r.deny.effects; bad != 0 {
+			return d.refuseStatement(r, op, bad)
+		}
+	case *proxy.File:
+		if b := files(op.Action); r.allow.files&b == 0 || r.deny.files&b != 0 {
+			return d.refuse(r, "file "+op.Action.String(), grant{files: b})
+		}
+	case *proxy.Request:
+		b := uint8(unsafeMethods)
+		if op.Method == "GET" || op.Method == "HEAD" || op.Method == "OPTIONS" {
+			b = safeMethods
+		}
+		if r.allow.methods&b == 0 || r.deny.methods&b != 0 {
+			return d.refuse(r, op.Method, grant{methods: b})
+		}
+	}
+	return proxy.Pass()
+}
+
+func (d *decision) refuseStatement(r *rights, op *proxy.Statement, bad proxy.Effects) proxy.Verdict {
+	what := bad.String()
+	if bad == proxy.EffectUnknown && op.Facts.Unknown != "" {
+		what = "a statement that is not understood (" + op.Facts.Unknown + ")"
+	}
+	v := d.refuse(r, strings.ReplaceAll(what, ",", ", "), grant{effects: bad})
+	if v.Rule == "" {
+		v.Reason += ", which needs " + word(bad)
+	}
+	return v
+}
+
+// refuse says what is not allowed, by which rule, and what would be.
+func (d *decision) refuse(r *rights, what string, lacking grant) proxy.Verdict {
+	rule := ""
+	for i := range *r.rules {
+		c := &(*r.rules)[i]
+		g := deniedBy(c.deny)
+		if c.matches(d.id, d.target) && (g.kinds&lacking.kinds|g.files&lacking.files != 0 || g.effects&lacking.effects != 0 || g.methods&lacking.methods != 0) {
+			rule = c.Name
+			break
+		}
+	}
+	remedy := "Nothing is allowed to you here."
+	if len(r.words) > 0 {
+		remedy = "Allowed to you here: " + strings.Join(r.words, ", ") + "."
+	}
+	return proxy.Deny(proxy.CausePolicy, rule, "policy does not allow "+what+" at "+d.target.String(), remedy)
+}

@@ -1,0 +1,133 @@
+package policy
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+var orders = proxy.Target{
+	Resource: &proxy.Resource{Name: "orders", Labels: map[string]string{"env": "prod"}},
+	Account:  proxy.Account{Name: "app"}, Database: "shop",
+}
+
+func hooks(t testing.TB, p *Policy, groups ...string) proxy.Hooks {
+	t.Helper()
+	h, err := p.Intercept(context.Background(), &proxy.Session{Identity: &proxy.Identity{Subject: "alice", Groups: groups}, Target: orders})
+	require.NoError(t, err)
+	return h
+}
+
+func statement(e proxy.Effects) proxy.Op {
+	f := &proxy.Facts{Effects: e}
+	if e == proxy.EffectUnknown {
+		f.Unknown = "it does not parse"
+	}
+	return &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Facts: f}
+}
+
+func connect() proxy.Op { return &proxy.Connect{Meta: proxy.Meta{Kind: proxy.KindConnect}} }
+
+func TestDecisions(t *testing.T) {
+	rules := []Rule{
+		{Groups: []string{"dev"}, Labels: map[string]string{"env": "prod"}, Allow: []string{"connect", "read"}},
+		{Groups: []string{"ops"}, Resources: []string{"ord*"}, Allow: []string{"connect", "read", "write", "exec", "file-read"}},
+		{Name: "no-truncate", Groups: []string{"*"}, Deny: []string{"truncate", "drop"}},
+		{Groups: []string{"root"}, Allow: []string{"all"}},
+		{Groups: []string{"elsewhere"}, Resources: []string{"billing"}, Allow: []string{"all"}},
+		{Groups: []string{"other-db"}, Databases: []string{"x*"}, Allow: []string{"all"}},
+	}
+	p, err := New(rules)
+	require.NoError(t, err)
+	const read, write = proxy.EffectRead, proxy.EffectUpdate
+	for _, c := range []struct {
+		name  string
+		group string
+		op    proxy.Op
+		want  proxy.Action
+		says  string
+	}{
+		{"reader connects", "dev", connect(), proxy.ActionAllow, ""},
+		{"reader reads", "dev", statement(read), proxy.ActionPass, ""},
+		{"reader in a transaction", "dev", statement(proxy.EffectTransaction), proxy.ActionPass, ""},
+		{"reader writes", "dev", statement(read | write), proxy.ActionDeny, "policy does not allow update at orders/shop as app, which needs write"},
+		{"reader calls", "dev", statement(read | proxy.EffectCall), proxy.ActionDeny, "call"},
+		{"reader, not understood", "dev", statement(proxy.EffectUnknown), proxy.ActionDeny, "not understood (it does not parse)"},
+		{"reader, EXECUTE of a name", "dev", statement(proxy.EffectExecute), proxy.ActionDeny, "execute"},
+		{"no facts at all", "dev", statement(0), proxy.ActionDeny, "unknown"},
+		{"reader, exec", "dev", &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}}, proxy.ActionDeny, "exec"},
+		{"ops writes", "ops", statement(read | write), proxy.ActionPass, ""},
+		{"ops truncates", "ops", statement(proxy.EffectTruncate), proxy.ActionDeny, "truncate"},
+		{"ops reads a file", "ops", &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileOpenRead}, proxy.ActionPass, ""},
+		{"ops writes a file", "ops", &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileOpenWrite}, proxy.ActionDeny, "file write"},
+		{"root does anything", "root", statement(proxy.EffectUnknown), proxy.ActionPass, ""},
+		{"root truncates: any deny wins", "root", statement(proxy.EffectTruncate), proxy.ActionDeny, "truncate"},
+		{"another resource", "elsewhere", connect(), proxy.ActionDeny, "connect"},
+		{"another database", "other-db", connect(), proxy.ActionDeny, "connect"},
+		{"no group", "", connect(), proxy.ActionDeny, "connect"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := hooks(t, p, c.group).Ask(context.Background(), c.op)
+			require.Equal(t, c.want, v.Action, v.Reason)
+			require.Contains(t, v.Reason, c.says)
+			if c.want == proxy.ActionDeny {
+				require.NotEmpty(t, v.Remedy)
+			}
+		})
+	}
+	t.Run("the denying rule is named", func(t *testing.T) {
+		v := hooks(t, p, "root").Ask(context.Background(), statement(proxy.EffectDrop))
+		require.Equal(t, "no-truncate", v.Rule)
+	})
+}
+
+// TestAttack59 reloads the rules in mid-session.
+func TestAttack59ReloadAppliesToTheNextStatement(t *testing.T) {
+	p, err := New([]Rule{{Groups: []string{"dev"}, Allow: []string{"connect", "read"}}})
+	require.NoError(t, err)
+	h := hooks(t, p, "dev")
+	require.Equal(t, proxy.ActionPass, h.Ask(context.Background(), statement(proxy.EffectRead)).Action)
+	require.NoError(t, p.Set([]Rule{{Groups: []string{"dev"}, Allow: []string{"connect"}}}))
+	require.Equal(t, proxy.ActionDeny, h.Ask(context.Background(), statement(proxy.EffectRead)).Action)
+	require.Error(t, p.Set([]Rule{{Groups: []string{"dev"}}}))
+	require.Equal(t, proxy.ActionAllow, h.Ask(context.Background(), connect()).Action, "a broken policy changes nothing")
+}
+
+func TestNewRefuses(t *testing.T) {
+	for name, r := range map[string]Rule{
+		"nobody":        {Allow: []string{"read"}},
+		"nothing":       {Groups: []string{"dev"}},
+		"unknown word":  {Groups: []string{"dev"}, Allow: []string{"reed"}},
+		"contradiction": {Groups: []string{"dev"}, Allow: []string{"read"}, Deny: []string{"read"}},
+		"bad pattern":   {Groups: []string{"dev"}, Allow: []string{"read"}, Resources: []string{"[a"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := New([]Rule{r})
+			require.Error(t, err)
+		})
+	}
+}
+
+func TestAskAllocatesNothing(t *testing.T) {
+	p, err := New([]Rule{{Groups: []string{"dev"}, Allow: []string{"connect", "read"}}})
+	require.NoError(t, err)
+	h, op := hooks(t, p, "dev"), statement(proxy.EffectRead)
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		if v := h.Ask(context.Background(), op); v.Refuses() {
+			t.Fatal(v.Reason)
+		}
+	}))
+}
+
+func BenchmarkAsk(b *testing.B) {
+	p, err := New([]Rule{{Groups: []string{"dev"}, Allow: []string{"connect", "read"}}})
+	require.NoError(b, err)
+	h, op := hooks(b, p, "dev"), statement(proxy.EffectRead)
+	b.ReportAllocs()
+	for b.Loop() {
+		h.Ask(context.Background(), op)
+	}
+}

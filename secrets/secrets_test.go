@@ -1,0 +1,61 @@
+package secrets
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+func lease(ref string) (*proxy.Lease, error) {
+	return Default().Lease(context.Background(), proxy.Target{Account: proxy.Account{Username: "app", Secret: ref}}, false)
+}
+
+func TestLease(t *testing.T) {
+	t.Setenv("SECRET_X", "hunter2")
+	t.Setenv("SECRET_EMPTY", "")
+	file := filepath.Join(t.TempDir(), "s")
+	require.NoError(t, os.WriteFile(file, []byte("from file\n"), 0o600))
+	l, err := lease("env:SECRET_X")
+	require.NoError(t, err)
+	require.Equal(t, "hunter2", l.Password.Reveal())
+	require.Equal(t, "app", l.Username)
+	l, err = lease("file:" + file)
+	require.NoError(t, err)
+	require.Equal(t, "from file", l.Password.Reveal())
+	require.NoError(t, os.WriteFile(file, []byte("rotated"), 0o600))
+	l, err = lease("file:" + file)
+	require.NoError(t, err)
+	require.Equal(t, "rotated", l.Password.Reveal())
+	l, err = lease("")
+	require.NoError(t, err)
+	require.True(t, l.Password.Empty())
+}
+
+// TestAttack73 has secrets that cannot be had: there is no connection then.
+func TestAttack73SecretsThatCannotBeHad(t *testing.T) {
+	t.Setenv("SECRET_EMPTY", "")
+	empty := filepath.Join(t.TempDir(), "empty")
+	require.NoError(t, os.WriteFile(empty, []byte("\n"), 0o600))
+	for _, ref := range []string{"env:NO_SUCH_VARIABLE", "env:SECRET_EMPTY", "file:/no/such/file", "file:" + empty, "hunter2", "vault:x", "env:"} {
+		l, err := lease(ref)
+		require.Error(t, err, ref)
+		require.Nil(t, l)
+	}
+	_, err := lease("hunter2")
+	require.NotContains(t, err.Error(), "hunter2", "what stands in the place of a reference may be the secret itself")
+}
+
+func TestSecretsAreNotPrinted(t *testing.T) {
+	t.Setenv("SECRET_X", "hunter2")
+	l, err := lease("env:SECRET_X")
+	require.NoError(t, err)
+	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+		require.NotContains(t, fmt.Sprintf(format, l.Credential), "hunter2", format)
+	}
+}
