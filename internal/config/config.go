@@ -1,0 +1,287 @@
+// Package config reads the reference gateway's config file: YAML, strict, with
+// every problem reported at once, by its line.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// File is a config file. Its keys are documented in docs/config.md.
+type File struct {
+	Listen     Listen      `yaml:"listen"`
+	DataDir    string      `yaml:"data_dir"`
+	TLS        *ClientTLS  `yaml:"tls"`
+	Domain     string      `yaml:"domain"`
+	Identity   Identity    `yaml:"identity"`
+	Resources  []Resource  `yaml:"resources"`
+	Access     []Access    `yaml:"access"`
+	Guardrails []Guardrail `yaml:"guardrails"`
+	Masking    []Masking   `yaml:"masking"`
+	Audit      Audit       `yaml:"audit"`
+	Limits     Limits      `yaml:"limits"`
+	Runbooks   any         `yaml:"runbooks,later"`
+	Store      any         `yaml:"store,later"`
+
+	name string
+}
+
+// Listen says where the gateway listens.
+type Listen struct {
+	Position
+	Postgres string `yaml:"postgres"`
+	SSH      string `yaml:"ssh"`
+	MySQL    string `yaml:"mysql,later"`
+	Web      string `yaml:"web,later"`
+	Console  string `yaml:"console,later"`
+}
+
+// ClientTLS is the certificate that clients see.
+type ClientTLS struct {
+	Position
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+	// Optional takes clients without TLS too.
+	Optional bool `yaml:"optional"`
+}
+
+// Identity says who the users are.
+type Identity struct {
+	Users []User `yaml:"users"`
+	OIDC  any    `yaml:"oidc,later"`
+}
+
+// User is a local user.
+type User struct {
+	Position
+	Name     string   `yaml:"name"`
+	Groups   []string `yaml:"groups"`
+	Password string   `yaml:"password"`
+	SSHKeys  []string `yaml:"ssh_keys"`
+}
+
+// Resource is one thing behind the gateway.
+type Resource struct {
+	Position
+	Name     string            `yaml:"name"`
+	Type     string            `yaml:"type"`
+	Address  string            `yaml:"address"`
+	Listen   string            `yaml:"listen"`
+	Labels   map[string]string `yaml:"labels"`
+	TLS      *ResourceTLS      `yaml:"tls"`
+	Database string            `yaml:"database"`
+	Username string            `yaml:"username"`
+	Password string            `yaml:"password"`
+	Key      string            `yaml:"key"`
+	Accounts []Account         `yaml:"accounts"`
+	Session  time.Duration     `yaml:"max_session"`
+
+	// PostgreSQL
+	Replication       bool     `yaml:"replication"`
+	FunctionCall      bool     `yaml:"function_call"`
+	ReadOnly          bool     `yaml:"read_only"`
+	MD5               bool     `yaml:"md5"`
+	Cleartext         bool     `yaml:"cleartext"`
+	Plaintext         bool     `yaml:"plaintext"`
+	StartupParameters []string `yaml:"startup_parameters"`
+
+	// SSH
+	SSH *SSH `yaml:"ssh"`
+}
+
+// ResourceTLS is how the connection to a resource is protected.
+type ResourceTLS struct {
+	Position
+	Mode       string `yaml:"mode"`
+	CA         string `yaml:"ca"`
+	ServerName string `yaml:"server_name"`
+	Cert       string `yaml:"cert"`
+	Key        string `yaml:"key"`
+}
+
+// SSH are an SSH resource's own settings.
+type SSH struct {
+	Position
+	HostKeys   []string `yaml:"host_keys"`
+	HostCA     []string `yaml:"host_ca"`
+	TrustFirst bool     `yaml:"trust_on_first_use"`
+	Forwards   []string `yaml:"forwards"`
+	Env        []string `yaml:"env"`
+	ExecOnly   bool     `yaml:"exec_only"`
+	Agent      bool     `yaml:"agent_forwarding"`
+	X11        bool     `yaml:"x11"`
+}
+
+// Account is one of a resource's own roles.
+type Account struct {
+	Position
+	Name     string `yaml:"name"`
+	Username string `yaml:"username"`
+	Password string `yaml:"password"`
+	Key      string `yaml:"key"`
+}
+
+// Access is a rule about who may do what.
+type Access struct {
+	Position
+	Name      string   `yaml:"name"`
+	Groups    []string `yaml:"groups"`
+	Users     []string `yaml:"users"`
+	Resources Selector `yaml:"resources"`
+	Databases []string `yaml:"databases"`
+	Accounts  []string `yaml:"accounts"`
+	Allow     []string `yaml:"allow"`
+	Deny      []string `yaml:"deny"`
+	Review    any      `yaml:"review,later"`
+}
+
+// Selector chooses resources: a list of names and patterns, or labels that must
+// all be there.
+type Selector struct {
+	Names  []string
+	Labels map[string]string
+}
+
+// Guardrail is a rule over what an operation would do.
+type Guardrail struct {
+	Position
+	Use       string         `yaml:"use"`
+	Name      string         `yaml:"name"`
+	Deny      *GuardrailRule `yaml:"deny"`
+	Warn      *GuardrailRule `yaml:"warn"`
+	Resources Selector       `yaml:"resources"`
+	Groups    []string       `yaml:"groups"`
+	Observe   bool           `yaml:"observe"`
+	Message   string         `yaml:"message"`
+	Remedy    string         `yaml:"remedy"`
+}
+
+// GuardrailRule are the conditions of a guardrail.
+type GuardrailRule struct {
+	Position
+	Effects   []string `yaml:"effects"`
+	Relations []string `yaml:"relations"`
+	Functions []string `yaml:"functions"`
+	NoWhere   bool     `yaml:"no_where"`
+	NoLimit   bool     `yaml:"no_limit"`
+	Commands  []string `yaml:"commands"`
+}
+
+// Masking is a rule about what is masked.
+type Masking struct {
+	Position
+	Use       string     `yaml:"use"`
+	Columns   []string   `yaml:"columns"`
+	Entities  []string   `yaml:"entities"`
+	With      string     `yaml:"with"`
+	Mode      string     `yaml:"mode"`
+	Resources Selector   `yaml:"resources"`
+	Except    MaskExcept `yaml:"except"`
+}
+
+// MaskExcept are those who see what a rule masks.
+type MaskExcept struct {
+	Groups []string `yaml:"groups"`
+}
+
+// Audit says how records are kept.
+type Audit struct {
+	Position
+	Durability string `yaml:"durability"`
+	BestEffort bool   `yaml:"best_effort"`
+	Recordings any    `yaml:"recordings,later"`
+}
+
+// Limits bound what clients may use.
+type Limits struct {
+	Position
+	MaxSession         time.Duration `yaml:"max_session"`
+	MaxSessions        int           `yaml:"max_sessions"`
+	MaxPerUser         int           `yaml:"max_sessions_per_user"`
+	MaxUnauthenticated int           `yaml:"max_unauthenticated"`
+}
+
+// maxFile bounds a config file's size, in bytes.
+const maxFile = 4 << 20
+
+// Load reads a config file. Relative paths in it are relative to its folder.
+// The error is of type Problems when the file could be read.
+func Load(path string) (*File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, b)
+}
+
+// Parse reads a config file's text; name is for messages and for relative
+// paths.
+func Parse(name string, text []byte) (*File, error) {
+	d := &decoder{file: name}
+	out := &File{name: name}
+	if len(text) > maxFile {
+		d.problem(1, "", "the file is larger than %d bytes", maxFile)
+		return nil, d.problems
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(text))
+	var doc yaml.Node
+	switch err := dec.Decode(&doc); {
+	case errors.Is(err, io.EOF):
+		d.problem(1, "", "the file is empty")
+	case err != nil:
+		d.problem(yamlLine(err), "", "not YAML: %s", yamlText(err))
+	default:
+		d.decode(doc.Content[0], reflect.ValueOf(out).Elem(), "", 0)
+		if dec.Decode(new(yaml.Node)) == nil {
+			d.problem(doc.Line, "", "the file holds more than one document")
+		}
+	}
+	if len(d.problems) == 0 {
+		out.validate(d)
+	}
+	if len(d.problems) > 0 {
+		slices.SortStableFunc(d.problems, func(a, b Problem) int { return a.Line - b.Line })
+		return nil, d.problems
+	}
+	return out, nil
+}
+
+// path makes p relative to the config file's folder.
+func (f *File) path(p string) string {
+	if p == "" || filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(filepath.Dir(f.name), p)
+}
+
+// Data is the folder of the gateway's own files.
+func (f *File) Data() string { return f.path(or(f.DataDir, "data")) }
+
+func yamlLine(err error) int {
+	line := 1
+	fmt.Sscanf(err.Error(), "yaml: line %d:", &line)
+	return line
+}
+
+func yamlText(err error) string {
+	s := err.Error()
+	var line int
+	if n, _ := fmt.Sscanf(s, "yaml: line %d:", &line); n == 1 {
+		s = s[len(fmt.Sprintf("yaml: line %d: ", line)):]
+	}
+	return s
+}

@@ -1,0 +1,119 @@
+package config
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+const verifier = "SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2FsdA==$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
+const good = `listen: {postgres: 127.0.0.1:6432}
+data_dir: ./data
+identity:
+  users:
+    - {name: alice, groups: [dev], password: "` + verifier + `"}
+resources:
+  - {name: orders, type: postgres, address: db.internal:5432, listen: 127.0.0.1:7432, tls: {mode: require},
+     database: shop, username: app, password: env:DB_PASSWORD, labels: {env: prod}}
+access:
+  - {groups: [dev], resources: {env: prod}, allow: [connect, read]}
+  - {users: [alice], resources: [ord*], deny: [truncate]}
+guardrails: [{use: default}, {deny: {effects: [drop, truncate]}, resources: {env: prod}}]
+masking: [{use: default}]
+audit: {durability: group}
+limits: {max_session: 8h}
+`
+
+func TestGoodFile(t *testing.T) {
+	f, err := Parse("/etc/sallyport/sallyport.yaml", []byte(good))
+	require.NoError(t, err)
+	require.Equal(t, "/etc/sallyport/data", f.Data())
+	dir, err := f.Directory()
+	require.NoError(t, err)
+	require.Equal(t, "db.internal:5432", dir[0].Address)
+	require.Equal(t, proxy.TLSRequire, dir[0].TLS.Mode)
+	require.Equal(t, []proxy.Account{{Name: "default", Username: "app", Secret: "env:DB_PASSWORD"}}, dir[0].Accounts)
+	require.Equal(t, []Listener{{"postgres", "127.0.0.1:6432", ""}, {"postgres", "127.0.0.1:7432", "orders"}}, f.Listeners())
+	_, err = f.Policy()
+	require.NoError(t, err)
+	_, err = f.Users()
+	require.NoError(t, err)
+}
+
+// TestEveryProblemIsReportedAtOnce has one file with many problems.
+func TestEveryProblemIsReportedAtOnce(t *testing.T) {
+	_, err := Parse("x.yaml", []byte(`listen: {postgres: nowhere}
+identety: {}
+resources:
+  - {name: orders, type: postgress, address: db, username: app, password: hunter2}
+  - {name: orders, type: postgres, address: "db:1", listen: "127.0.0.1:1", username: a, tls: {mode: verify}}
+  - {name: b+c, type: ssh, address: "h:22", username: a, database: x}
+access:
+  - {groups: [nobody], resources: [oders], allow: [reed]}
+  - {allow: [read]}
+  - {groups: ["*"], resources: {env: prod}, allow: [read]}
+audit: {durability: sometimes}
+limits: {max_session: soon}
+`))
+	var ps Problems
+	require.ErrorAs(t, err, &ps)
+	// What stands in the way of reading comes first; the rest when that is mended.
+	require.Equal(t, []string{
+		`x.yaml:2: unknown key "identety" (did you mean "identity"?)`,
+		`x.yaml:12: limits.max_session must be a time such as 30s, 15m or 8h`,
+	}, strings.Split(err.Error(), "\n"))
+}
+
+func TestProblems(t *testing.T) {
+	for _, c := range []struct{ name, from, to, want string }{
+		{"bad address", "127.0.0.1:6432}", "nowhere}", `x.yaml:1: listen.postgres: "nowhere" is not an address (write HOST:PORT, such as 127.0.0.1:6432)`},
+		{"port twice", "127.0.0.1:6432}", "127.0.0.1:7432}", `x.yaml:7: resource orders: 127.0.0.1:7432 is used by listen.postgres already`},
+		{"unknown type", "type: postgres", "type: postgress", `unknown type "postgress" (did you mean "postgres"?)`},
+		{"unknown group", "groups: [dev], resources", "groups: [dve], resources", `x.yaml:10: the rule speaks of group "dve", to which nobody belongs`},
+		{"unknown user", "users: [alice]", "users: [bob]", `x.yaml:11: the rule speaks of user "bob", who does not exist`},
+		{"no such resource", "[ord*]", "[oders]", `x.yaml:11: no resource is named "oders" (did you mean "orders"?)`},
+		{"no such label", "resources: {env: prod}, allow", "resources: {env: dev}, allow", `x.yaml:10: no resource has the labels map[env:dev], so the rule never applies`},
+		{"unknown action", "[connect, read]", "[connect, reed]", `unknown action "reed"`},
+		{"unknown effect", "[drop, truncate]", "[dorp]", `x.yaml:12: unknown effect "dorp" (did you mean "drop"?)`},
+		{"bad mode", "mode: require", "mode: verify", `unknown tls mode "verify"`},
+		{"durability", "durability: group", "durability: groop", `x.yaml:14: audit.durability "groop" is unknown (did you mean "group"?)`},
+		{"not yet there", "audit: {", "runbooks: {git: x}\naudit: {", `"runbooks" is not available in this version`},
+		{"key twice", "data_dir: ./data", "data_dir: a\ndata_dir: b", `"data_dir" is given twice`},
+		{"anchor", "data_dir: ./data", "data_dir: &x data", "anchor"},
+		{"not YAML", "listen: {", "listen: {{", "not YAML"},
+		{"user without anything", `, password: "` + verifier + `"`, "", `user "alice" cannot log in`},
+		{"password in clear", verifier, "hunter2", `password is not a verifier`},
+		{"secret in clear", "env:DB_PASSWORD", "hunter2", "secrets never stand in this file"},
+		{"two documents", "audit:", "---\naudit:", "more than one document"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			require.Contains(t, good, c.from)
+			_, err := Parse("x.yaml", []byte(strings.Replace(good, c.from, c.to, 1)))
+			var ps Problems
+			require.ErrorAs(t, err, &ps)
+			require.Contains(t, err.Error(), c.want)
+			require.NotContains(t, err.Error(), "hunter2")
+		})
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(good)
+	f.Add("a: &a [*a]")
+	f.Add("resources: [{labels: {a: b, a: c}}]")
+	f.Fuzz(func(t *testing.T, text string) {
+		file, err := Parse("x.yaml", []byte(text))
+		if err == nil {
+			if _, err := file.Policy(); err != nil {
+				t.Fatalf("a file without problems has a policy that cannot be built: %v", err)
+			}
+			if _, err := file.Users(); err != nil {
+				t.Fatalf("a file without problems has users that cannot be built: %v", err)
+			}
+		}
+	})
+}

@@ -1,0 +1,259 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Problem is one thing that is wrong in a config file.
+type Problem struct {
+	File string
+	Line int
+	Text string
+	Hint string // what to do about it; may be empty
+}
+
+// String returns "file:line: text (hint)".
+func (p Problem) String() string {
+	s := fmt.Sprintf("%s:%d: %s", p.File, p.Line, p.Text)
+	if p.Hint != "" {
+		s += " (" + p.Hint + ")"
+	}
+	return s
+}
+
+// Problems are all things that are wrong, in the order of their lines.
+type Problems []Problem
+
+// Error lists the problems, a line each.
+func (ps Problems) Error() string {
+	lines := make([]string, len(ps))
+	for i, p := range ps {
+		lines[i] = p.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// decoder fills structs from YAML. It goes on after a problem, so that all of
+// them are found at once. It reads no more YAML than it needs: no anchors, no
+// tags, no duplicate keys.
+type decoder struct {
+	file     string
+	problems Problems
+}
+
+// Position is where a value stands. The decoder sets fields of this type.
+type Position struct{ Line int }
+
+func (d *decoder) problem(line int, hint, format string, args ...any) {
+	d.problems = append(d.problems, Problem{d.file, line, fmt.Sprintf(format, args...), hint})
+}
+
+var (
+	positionType = reflect.TypeFor[Position]()
+	durationType = reflect.TypeFor[time.Duration]()
+	selectorType = reflect.TypeFor[Selector]()
+)
+
+// maxDepth bounds how deep values may be nested.
+const maxDepth = 20
+
+func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string, depth int) {
+	if depth > maxDepth {
+		d.problem(n.Line, "", "%s is nested too deeply", path)
+		return
+	}
+	if n.Kind == yaml.AliasNode || n.Anchor != "" {
+		d.problem(n.Line, "write the value out", "%s uses an anchor, which this file does not know", path)
+		return
+	}
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
+		return // "key:" with nothing after it is the zero value
+	}
+	switch {
+	case v.Type() == durationType:
+		d.duration(n, v, path)
+		return
+	case v.Type() == selectorType:
+		d.selector(n, v.Addr().Interface().(*Selector), path, depth)
+		return
+	case v.Kind() == reflect.Struct:
+		d.object(n, v, path, depth)
+		return
+	case v.Kind() == reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		d.decode(n, v.Elem(), path, depth)
+		return
+	case v.Kind() == reflect.Slice:
+		if n.Kind != yaml.SequenceNode {
+			d.problem(n.Line, "write it as [a, b]", "%s must be a list", path)
+			return
+		}
+		for i, item := range n.Content {
+			e := reflect.New(v.Type().Elem()).Elem()
+			d.decode(item, e, path+"["+strconv.Itoa(i)+"]", depth+1)
+			v.Set(reflect.Append(v, e))
+		}
+		return
+	case v.Kind() == reflect.Map:
+		d.mapping(n, v, path, depth)
+		return
+	}
+	if n.Kind != yaml.ScalarNode {
+		d.problem(n.Line, "", "%s must be a single value", path)
+		return
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(n.Value)
+	case reflect.Bool:
+		b, err := strconv.ParseBool(n.Value)
+		if err != nil {
+			d.problem(n.Line, "", "%s must be true or false", path)
+		}
+		v.SetBool(b)
+	case reflect.Int:
+		i, err := strconv.ParseInt(n.Value, 10, 32)
+		if err != nil {
+			d.problem(n.Line, "", "%s must be a number", path)
+		}
+		v.SetInt(i)
+	default:
+		panic("config: no rule to decode " + v.Type().String())
+	}
+}
+
+func (d *decoder) duration(n *yaml.Node, v reflect.Value, path string) {
+	t, err := time.ParseDuration(n.Value)
+	if err != nil || t < 0 {
+		d.problem(n.Line, "", "%s must be a time such as 30s, 15m or 8h", path)
+		return
+	}
+	v.SetInt(int64(t))
+}
+
+// selector reads a list of names, or labels.
+func (d *decoder) selector(n *yaml.Node, s *Selector, path string, depth int) {
+	if n.Kind == yaml.SequenceNode {
+		d.decode(n, reflect.ValueOf(&s.Names).Elem(), path, depth)
+		return
+	}
+	d.decode(n, reflect.ValueOf(&s.Labels).Elem(), path, depth)
+}
+
+// object fills the struct v from a mapping. A field's key is in its tag.
+func (d *decoder) object(n *yaml.Node, v reflect.Value, path string, depth int) {
+	if n.Kind != yaml.MappingNode {
+		d.problem(n.Line, "", "%s must be keys and values", or(path, "the file"))
+		return
+	}
+	t := v.Type()
+	var keys []string
+	fields := make(map[string]int)
+	later := make(map[string]bool)
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if f.Type == positionType {
+			v.Field(i).Set(reflect.ValueOf(Position{n.Line}))
+			continue
+		}
+		key, option, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if key == "" {
+			continue
+		}
+		fields[key] = i
+		keys = append(keys, key)
+		later[key] = option == "later"
+	}
+	seen := make(map[string]bool)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, val := n.Content[i], n.Content[i+1]
+		at := k.Value
+		if path != "" {
+			at = path + "." + k.Value
+		}
+		field, ok := fields[k.Value]
+		switch {
+		case !ok:
+			d.problem(k.Line, suggest(k.Value, keys), "unknown key %q", at)
+		case later[k.Value]:
+			d.problem(k.Line, "remove it", "%q is not available in this version", at)
+		case seen[k.Value]:
+			d.problem(k.Line, "", "%q is given twice", at)
+		default:
+			d.decode(val, v.Field(field), at, depth+1)
+		}
+		seen[k.Value] = true
+	}
+}
+
+func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string, depth int) {
+	if n.Kind != yaml.MappingNode {
+		d.problem(n.Line, "write it as {key: value}", "%s must be keys and values", path)
+		return
+	}
+	v.Set(reflect.MakeMap(v.Type()))
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k := n.Content[i]
+		if v.MapIndex(reflect.ValueOf(k.Value)).IsValid() {
+			d.problem(k.Line, "", "%s.%s is given twice", path, k.Value)
+		}
+		e := reflect.New(v.Type().Elem()).Elem()
+		d.decode(n.Content[i+1], e, path+"."+k.Value, depth+1)
+		v.SetMapIndex(reflect.ValueOf(k.Value), e)
+	}
+}
+
+// suggest returns a hint that names the closest of the known words, or all of
+// them.
+func suggest(got string, known []string) string {
+	best, at := 3, ""
+	for _, k := range known {
+		if dist := distance(got, k); dist < best {
+			best, at = dist, k
+		}
+	}
+	if at != "" {
+		return fmt.Sprintf("did you mean %q?", at)
+	}
+	list := slices.Clone(known)
+	slices.Sort(list)
+	return "known here: " + strings.Join(list, ", ")
+}
+
+// distance is the number of edits between two words (Levenshtein).
+func distance(a, b string) int {
+	if len(a) > 64 || len(b) > 64 {
+		return 64
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+func or(s, def string) string {
+	if s == "" {
+		return def
+	}
+	return s
+}

@@ -1,0 +1,283 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/policy"
+	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/secrets"
+)
+
+// validate reports everything that decoding cannot see: names that mean
+// nothing, rules that never apply, references that lead nowhere.
+func (f *File) validate(d *decoder) {
+	f.validateListen(d)
+	f.validateUsers(d)
+	f.validateResources(d)
+	f.validateAccess(d)
+	f.validateMasking(d)
+	for _, g := range f.Guardrails {
+		f.validateGuardrail(d, g)
+	}
+	if !slices.Contains([]string{"", "os", "group", "each"}, f.Audit.Durability) {
+		d.problem(f.Audit.Line, suggest(f.Audit.Durability, []string{"os", "group", "each"}), "audit.durability %q is unknown", f.Audit.Durability)
+	}
+	if f.TLS != nil && (f.TLS.Cert == "") != (f.TLS.Key == "") {
+		d.problem(f.TLS.Line, "", "tls needs cert and key, or neither: then the gateway's own authority makes one")
+	}
+	if f.Limits.MaxSessions < 0 || f.Limits.MaxPerUser < 0 || f.Limits.MaxUnauthenticated < 0 {
+		d.problem(f.Limits.Line, "", "limits cannot be negative")
+	}
+}
+
+func (f *File) validateListen(d *decoder) {
+	used := make(map[string]string)
+	check := func(line int, what, addr string) {
+		if addr == "" {
+			return
+		}
+		_, port, err := net.SplitHostPort(addr)
+		if n, err2 := strconv.Atoi(port); err != nil || err2 != nil || n < 0 || n > 65535 {
+			d.problem(line, "write HOST:PORT, such as 127.0.0.1:6432", "%s: %q is not an address", what, addr)
+			return
+		}
+		if other, twice := used[addr]; twice && port != "0" {
+			d.problem(line, "", "%s: %s is used by %s already", what, addr, other)
+		}
+		used[addr] = what
+	}
+	check(f.Listen.Line, "listen.postgres", f.Listen.Postgres)
+	check(f.Listen.Line, "listen.ssh", f.Listen.SSH)
+	for _, r := range f.Resources {
+		check(r.Line, "resource "+r.Name, r.Listen)
+	}
+	for _, r := range f.Resources {
+		shared := map[string]string{"postgres": f.Listen.Postgres, "ssh": f.Listen.SSH}[r.Type]
+		if r.Listen == "" && shared == "" && (r.Type == "postgres" || r.Type == "ssh") {
+			d.problem(r.Line, "give it a listen address, or set listen."+r.Type, "resource %s cannot be reached: nothing listens for it", r.Name)
+		}
+	}
+}
+
+func (f *File) validateUsers(d *decoder) {
+	seen := make(map[string]bool)
+	for _, u := range f.Identity.Users {
+		if seen[u.Name] {
+			d.problem(u.Line, "", "user %q exists twice", u.Name)
+		}
+		seen[u.Name] = true
+		if _, err := identity.NewUsers([]identity.User{u.user()}); err != nil {
+			for _, line := range strings.Split(err.Error(), "\n") {
+				d.problem(u.Line, "", "%s", line)
+			}
+		}
+		if u.Password == "" && len(u.SSHKeys) == 0 {
+			d.problem(u.Line, "give a password or ssh_keys", "user %q cannot log in", u.Name)
+		}
+	}
+}
+
+func (u User) user() identity.User {
+	return identity.User{Name: u.Name, Groups: u.Groups, Password: u.Password, SSHKeys: u.SSHKeys}
+}
+
+// Types are the kinds of resources.
+var types = []string{"postgres", "ssh"}
+
+func (f *File) validateResources(d *decoder) {
+	seen := make(map[string]bool)
+	source := secrets.Default()
+	for _, r := range f.Resources {
+		at := "resource " + strconv.Quote(r.Name)
+		if err := identity.ValidName(r.Name); err != nil {
+			d.problem(r.Line, "", "%s: %v", at, err)
+		}
+		if seen[r.Name] {
+			d.problem(r.Line, "", "%s exists twice", at)
+		}
+		seen[r.Name] = true
+		if !slices.Contains(types, r.Type) {
+			d.problem(r.Line, suggest(r.Type, types), "%s: unknown type %q", at, r.Type)
+		}
+		if _, _, err := net.SplitHostPort(r.Address); err != nil && !strings.HasPrefix(r.Address, "unix:") {
+			d.problem(r.Line, "write HOST:PORT or unix:/path", "%s: %q is not an address", at, r.Address)
+		}
+		if len(r.Accounts) > 0 && (r.Username != "" || r.Password != "" || r.Key != "") {
+			d.problem(r.Line, "", "%s: give username and its secret, or accounts, not both", at)
+		}
+		names := make(map[string]bool)
+		for _, a := range r.accounts() {
+			if a.Username == "" {
+				d.problem(a.Line, "", "%s: an account needs a username", at)
+			}
+			if names[a.Name] {
+				d.problem(a.Line, "", "%s: account %q exists twice", at, a.Name)
+			}
+			names[a.Name] = true
+			if a.Password != "" && a.Key != "" {
+				d.problem(a.Line, "", "%s: an account has a password or a key, not both", at)
+			}
+			for _, ref := range []string{a.Password, a.Key} {
+				if ref == "" {
+					continue
+				}
+				if err := source.Check(ref); err != nil {
+					d.problem(a.Line, "secrets never stand in this file", "%s: %v", at, err)
+				}
+			}
+		}
+		if _, err := r.TLS.mode(r.Type); err != nil {
+			d.problem(r.TLS.Line, "", "%s: %v", at, err)
+		}
+		f.validateSettings(d, r, at)
+	}
+}
+
+// validateSettings reports settings that the resource's type does not have.
+func (f *File) validateSettings(d *decoder, r Resource, at string) {
+	if r.Type != "ssh" && (r.SSH != nil || r.Key != "") {
+		d.problem(r.Line, "", "%s: ssh and key are settings of type ssh", at)
+	}
+	if r.Type != "postgres" && (r.Replication || r.FunctionCall || r.ReadOnly || r.MD5 || r.Cleartext || r.Plaintext || len(r.StartupParameters) > 0 || r.Database != "") {
+		d.problem(r.Line, "", "%s: it has settings of type postgres", at)
+	}
+}
+
+// accounts are the resource's accounts, with the short form as one of them.
+func (r Resource) accounts() []Account {
+	if len(r.Accounts) > 0 {
+		return r.Accounts
+	}
+	return []Account{{Position: r.Position, Name: "default", Username: r.Username, Password: r.Password, Key: r.Key}}
+}
+
+var tlsModes = map[string]proxy.TLSMode{
+	"": proxy.TLSVerifyFull, "verify-full": proxy.TLSVerifyFull, "verify-ca": proxy.TLSVerifyCA,
+	"require": proxy.TLSRequire, "disable": proxy.TLSDisable,
+}
+
+func (t *ResourceTLS) mode(typ string) (proxy.TLSMode, error) {
+	if t == nil {
+		return proxy.TLSVerifyFull, nil
+	}
+	if typ == "ssh" {
+		return 0, fmt.Errorf("ssh has no tls: pin its host_keys instead")
+	}
+	m, ok := tlsModes[t.Mode]
+	if !ok {
+		return 0, fmt.Errorf("unknown tls mode %q: want disable, require, verify-ca or verify-full", t.Mode)
+	}
+	if (t.Cert == "") != (t.Key == "") {
+		return 0, fmt.Errorf("tls needs cert and key, or neither")
+	}
+	return m, nil
+}
+
+func (f *File) validateAccess(d *decoder) {
+	for i, a := range f.Access {
+		r := a.rule(i)
+		if _, err := policy.New([]policy.Rule{r}); err != nil {
+			for _, line := range strings.Split(err.Error(), "\n") {
+				d.problem(a.Line, "", "%s", strings.TrimPrefix(line, "rule "))
+			}
+		}
+		f.checkSelector(d, a.Line, a.Resources)
+		f.checkGroups(d, a.Line, a.Groups)
+		for _, u := range a.Users {
+			if u != "*" && !slices.ContainsFunc(f.Identity.Users, func(x User) bool { return x.Name == u }) {
+				d.problem(a.Line, "", "the rule speaks of user %q, who does not exist", u)
+			}
+		}
+	}
+	if len(f.Access) == 0 && len(f.Resources) > 0 {
+		d.problem(1, "add access: [{groups: […], allow: [connect, read]}]", "no access rule: nobody can connect to anything")
+	}
+}
+
+func (f *File) checkGroups(d *decoder, line int, groups []string) {
+	for _, g := range groups {
+		if g != "*" && !slices.ContainsFunc(f.Identity.Users, func(u User) bool { return slices.Contains(u.Groups, g) }) {
+			d.problem(line, "", "the rule speaks of group %q, to which nobody belongs", g)
+		}
+	}
+}
+
+// checkSelector reports a selector that chooses nothing.
+func (f *File) checkSelector(d *decoder, line int, s Selector) {
+	for _, name := range s.Names {
+		ok := slices.ContainsFunc(f.Resources, func(r Resource) bool {
+			m, err := path.Match(name, r.Name)
+			return m && err == nil
+		})
+		if !ok {
+			var names []string
+			for _, r := range f.Resources {
+				names = append(names, r.Name)
+			}
+			d.problem(line, suggest(name, names), "no resource is named %q", name)
+		}
+	}
+	if len(s.Labels) > 0 && !slices.ContainsFunc(f.Resources, func(r Resource) bool { return s.matchesLabels(r.Labels) }) {
+		d.problem(line, "", "no resource has the labels %v, so the rule never applies", s.Labels)
+	}
+}
+
+func (s Selector) matchesLabels(labels map[string]string) bool {
+	for k, v := range s.Labels {
+		if labels[k] != v {
+			return false
+		}
+	}
+	return true
+}
+
+func (a Access) rule(i int) policy.Rule {
+	name := a.Name
+	if name == "" {
+		name = fmt.Sprintf("access-%d", i+1)
+	}
+	return policy.Rule{
+		Name: name, Groups: a.Groups, Users: a.Users, Resources: a.Resources.Names, Labels: a.Resources.Labels,
+		Databases: a.Databases, Accounts: a.Accounts, Allow: a.Allow, Deny: a.Deny,
+	}
+}
+
+func (f *File) validateGuardrail(d *decoder, g Guardrail) {
+	if g.Use != "" && g.Use != "default" {
+		d.problem(g.Line, `the one there is is "default"`, "unknown guardrail pack %q", g.Use)
+	}
+	if g.Use == "" && g.Deny == nil && g.Warn == nil {
+		d.problem(g.Line, "", "a guardrail needs use, deny or warn")
+	}
+	f.checkSelector(d, g.Line, g.Resources)
+	f.checkGroups(d, g.Line, g.Groups)
+	for _, r := range []*GuardrailRule{g.Deny, g.Warn} {
+		if r == nil {
+			continue
+		}
+		for _, e := range r.Effects {
+			if _, ok := proxy.ParseEffect(e); !ok {
+				d.problem(r.Line, suggest(e, proxy.EffectNames()), "unknown effect %q", e)
+			}
+		}
+	}
+}
+
+func (f *File) validateMasking(d *decoder) {
+	for _, m := range f.Masking {
+		if m.Use != "" && m.Use != "default" && m.Use != "off" {
+			d.problem(m.Line, `want "default" or "off"`, "unknown masking pack %q", m.Use)
+		}
+		if m.Use == "" && len(m.Columns)+len(m.Entities) == 0 {
+			d.problem(m.Line, "", "a masking rule needs use, columns or entities")
+		}
+		f.checkSelector(d, m.Line, m.Resources)
+		f.checkGroups(d, m.Line, m.Except.Groups)
+	}
+}
