@@ -1,0 +1,28 @@
+# The commands of the project. What is longer than a line stands in scripts/.
+
+.PHONY: build test quick demo bench fuzz fmt regress
+
+build: ## the gateway and its command line, as bin/sallyport
+	go build -trimpath -o bin/sallyport ./cmd/sallyport
+
+test: ## everything: installs what is missing where it may, then every check there is
+	@scripts/test
+
+quick: ## the tests alone, with what is installed
+	go test ./...
+
+demo: ## a gateway before a private PostgreSQL, with three lines to try
+	@scripts/install demo || true
+	@go run ./cmd/sallyport demo
+
+bench: ## every benchmark
+	go test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## every fuzz target for FUZZTIME each (default 1m)
+	@FUZZTIME=$${FUZZTIME:-1m} scripts/fuzz
+
+fmt: ## formats every file
+	go run mvdan.cc/gofumpt@v0.9.2 -l -w .
+
+regress: ## PostgreSQL's own regression suite, directly and through the gateway
+	@scripts/regress

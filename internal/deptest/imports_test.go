@@ -1,0 +1,263 @@
+package deptest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/sallyport/sallyport"
+
+// pkg is what go list says of a package.
+type pkg struct {
+	ImportPath string
+	Standard   bool
+	Imports    []string
+	Deps       []string
+	Module     *struct{ Path string }
+}
+
+// rel is the path inside the module, "" for its root.
+func (p *pkg) rel() string { return strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/") }
+
+func list(t *testing.T) map[string]*pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Standard,Imports,Deps,Module", "./...")
+	cmd.Dir = "../.."
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
+	out, err := cmd.Output()
+	require.NoError(t, err, complaints.String())
+	all := make(map[string]*pkg)
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		p := &pkg{}
+		if err := d.Decode(p); errors.Is(err, io.EOF) {
+			break
+		} else {
+			require.NoError(t, err)
+		}
+		all[p.ImportPath] = p
+	}
+	require.Contains(t, all, module+"/proxy")
+	return all
+}
+
+func inside(rel, dir string) bool { return rel == dir || strings.HasPrefix(rel, dir+"/") }
+
+// decides are the packages that decide about operations. They meet only through
+// proxy's types.
+var decides = []string{"policy", "guardrail", "masking", "audit", "review", "identity", "secrets", "runbook"}
+
+// arrow forbids imports. from and to are folders of the module, or the paths of
+// other modules; to "?" is everything outside the standard library, except the
+// paths in but.
+type arrow struct {
+	name string
+	from func(rel string) bool
+	to   func(path string) bool
+	why  string
+}
+
+func folder(dirs ...string) func(string) bool {
+	return func(rel string) bool {
+		return slices.ContainsFunc(dirs, func(d string) bool { return inside(rel, d) })
+	}
+}
+
+// own reports whether an import path is in one of the module's folders.
+func own(dirs ...string) func(string) bool {
+	in := folder(dirs...)
+	return func(path string) bool {
+		rel, ok := strings.CutPrefix(path, module+"/")
+		return ok && in(rel)
+	}
+}
+
+func foreign(path string) bool { return strings.Contains(strings.Split(path, "/")[0], ".") }
+
+func and(a, b func(string) bool) func(string) bool {
+	return func(s string) bool { return a(s) && b(s) }
+}
+
+func not(f func(string) bool) func(string) bool { return func(s string) bool { return !f(s) } }
+
+func exactly(dir string) func(string) bool { return func(rel string) bool { return rel == dir } }
+
+// providers are the folders below one that decides: a provider each, with its
+// SDK. proxytest and the like are no providers.
+func provider(rel string) bool {
+	return strings.Count(rel, "/") == 1 && slices.Contains(decides, path.Dir(rel)) && rel != "identity/ca"
+}
+
+func arrows() []arrow {
+	as := []arrow{
+		{
+			"proxy stands alone", exactly("proxy"), foreign,
+			"the core is what everybody builds; it has the standard library and nothing else",
+		},
+		{
+			"wire packages know bytes only",
+			func(rel string) bool { return strings.HasPrefix(rel, "protocol/") && path.Base(rel) == "wire" },
+			own("proxy", "protocol", "internal", "policy", "guardrail", "masking", "audit", "review", "identity", "secrets", "runbook", "control", "cmd"),
+			"a codec that knows the gateway cannot be tested and fuzzed by itself",
+		},
+		{
+			"protocols do not know who decides", folder("protocol"), own(append([]string{"control", "cmd", "examples"}, decides...)...),
+			"a protocol asks the chain and must not care what stands in it",
+		},
+		{
+			"nothing imports the assembly", func(rel string) bool {
+				return !inside(rel, "cmd") && !inside(rel, "examples") && !inside(rel, "internal")
+			},
+			own("cmd", "examples"),
+			"cmd and examples are mains that can be copied, not libraries",
+		},
+		{
+			"providers are for the assembly",
+			func(rel string) bool {
+				return !inside(rel, "cmd") && !inside(rel, "control") && !inside(rel, "examples") && !inside(rel, "internal") && !provider(rel)
+			},
+			func(path string) bool {
+				rel, ok := strings.CutPrefix(path, module+"/")
+				return ok && provider(rel)
+			},
+			"a provider brings its SDK with it; only an assembly chooses one",
+		},
+		{
+			"scram is the standard library's", folder("internal/scram"), foreign,
+			"password arithmetic is to be read in one sitting",
+		},
+	}
+	for _, d := range decides {
+		others := slices.DeleteFunc(slices.Clone(decides), func(o string) bool { return o == d })
+		as = append(
+			as, arrow{
+				d + " does not know its neighbours", folder(d), own(others...),
+				"those that decide meet through proxy's types, so that each can be left out or replaced",
+			}, arrow{
+				d + " knows no wire", folder(d), and(own("protocol"), not(own("protocol/sql"))),
+				"rules speak of operations; which protocol brought them is the handler's business",
+			},
+		)
+	}
+	return as
+}
+
+// violations are the imports that as forbid, a sentence each.
+func violations(as []arrow, all map[string]*pkg) []string {
+	var found []string
+	for _, p := range all {
+		if p.Standard || !strings.HasPrefix(p.ImportPath, module) {
+			continue
+		}
+		for _, a := range as {
+			if !a.from(p.rel()) {
+				continue
+			}
+			for _, to := range p.Imports {
+				if a.to(to) {
+					found = append(found, fmt.Sprintf("%s imports %s, but %s: %s.", p.rel(), to, a.name, a.why))
+				}
+			}
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+func TestArrows(t *testing.T) {
+	for _, v := range violations(arrows(), list(t)) {
+		t.Error(v)
+	}
+}
+
+// TestArrowsSee shows that a forbidden import is found, whatever it is.
+func TestArrowsSee(t *testing.T) {
+	for _, c := range []struct {
+		from, to string
+		found    bool
+	}{
+		{"proxy", "github.com/jackc/pgx/v5/pgproto3", true},
+		{"proxy", "net/http", false},
+		{"proxy/proxytest", "github.com/stretchr/testify/require", false},
+		{"policy", module + "/masking", true},
+		{"policy", module + "/proxy", false},
+		{"policy/opa", module + "/policy", false},
+		{"policy/opa", "github.com/open-policy-agent/opa/v1/rego", false},
+		{"masking", module + "/protocol/postgres", true},
+		{"masking", module + "/protocol/sql", false},
+		{"audit", module + "/audit/s3", true},
+		{"protocol/postgres", module + "/policy", true},
+		{"protocol/postgres", module + "/protocol/sql", false},
+		{"protocol/postgres/wire", module + "/proxy", true},
+		{"protocol/postgres/wire", "github.com/jackc/pgx/v5/pgproto3", false},
+		{"control", module + "/cmd/sallyport", true},
+		{"internal/scram", "golang.org/x/text/secure/precis", true},
+		{"cmd/sallyport", module + "/audit/s3", false},
+	} {
+		p := &pkg{ImportPath: module + "/" + c.from, Imports: []string{c.to}}
+		got := violations(arrows(), map[string]*pkg{p.ImportPath: p})
+		require.Equal(t, c.found, len(got) > 0, "%s → %s: %v", c.from, c.to, got)
+	}
+}
+
+// heavy are modules that must not come with a package unasked, and why.
+var heavy = []struct {
+	packages []string
+	never    []string
+	why      string
+}{
+	{
+		[]string{"proxy", "protocol/postgres", "protocol/postgres/wire", "protocol/mysql", "protocol/ssh", "protocol/web"},
+		[]string{
+			"github.com/open-policy-agent/", "github.com/aws/", "cloud.google.com/", "github.com/Azure/", "github.com/hashicorp/vault",
+			"github.com/multigres/", "github.com/sqlc-dev/", "github.com/pingcap/", "k8s.io/", "go.opentelemetry.io/", "modernc.org/", "github.com/stretchr/",
+		},
+		"who embeds a protocol builds neither policy engines nor cloud SDKs nor SQL parsers; parsers come in as a proxy.Analyzer",
+	},
+	{
+		append([]string{"cmd/sallyport"}, decides...),
+		[]string{"github.com/pganalyze/pg_query_go", "github.com/sqlc-dev/oliphant", "github.com/stretchr/"},
+		"oracles and test libraries stay in tests; two of these register the same protobuf file",
+	},
+}
+
+func TestHeavyModulesStayOut(t *testing.T) {
+	all := list(t)
+	for _, h := range heavy {
+		for _, name := range h.packages {
+			p := all[module+"/"+name]
+			if p == nil {
+				continue // not built yet
+			}
+			for _, dep := range p.Deps {
+				for _, never := range h.never {
+					if strings.HasPrefix(dep, never) {
+						t.Errorf("%s builds %s, but %s.", name, dep, h.why)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestGoMod(t *testing.T) {
+	b, err := os.ReadFile("../../go.mod")
+	require.NoError(t, err)
+	for n, line := range strings.Split(string(b), "\n") {
+		if word, _, _ := strings.Cut(strings.TrimSpace(line), " "); word == "replace" || word == "exclude" {
+			t.Errorf("go.mod:%d: %s has no effect for who imports this module; publish the change or do without.", n+1, word)
+		}
+	}
+	require.Contains(t, string(b), "module "+module+"\n")
+}
