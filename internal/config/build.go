@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/policy"
@@ -44,7 +45,7 @@ func (f *File) Directory() (proxy.Resources, error) {
 			if secret == "" {
 				secret = a.Key
 			}
-			res.Accounts = append(res.Accounts, proxy.Account{Name: a.Name, Username: a.Username, Secret: secret})
+			res.Accounts = append(res.Accounts, proxy.Account{Name: a.Name, Username: a.Username, Secret: f.reference(secret)})
 		}
 		var err error
 		if res.TLS, err = f.resourceTLS(r); err != nil {
@@ -59,6 +60,14 @@ func (f *File) Directory() (proxy.Resources, error) {
 		list = append(list, res)
 	}
 	return list, nil
+}
+
+// reference makes a file: reference relative to the config file's folder.
+func (f *File) reference(ref string) string {
+	if name, ok := strings.CutPrefix(ref, "file:"); ok {
+		return "file:" + f.path(name)
+	}
+	return ref
 }
 
 func (f *File) resourceTLS(r Resource) (proxy.TLS, error) {

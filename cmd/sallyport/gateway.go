@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+
+	"github.com/sallyport/sallyport/identity/ca"
+	"github.com/sallyport/sallyport/internal/config"
+	"github.com/sallyport/sallyport/protocol/postgres"
+	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/secrets"
+)
+
+// gateway is everything that a config file asks for, built and not yet serving.
+type gateway struct {
+	*proxy.Gateway
+	config    *config.File
+	authority *ca.CA
+	handlers  map[config.Listener]proxy.Handler
+	listeners map[config.Listener]net.Listener
+	closers   []func() error
+}
+
+// build turns a config file into a gateway.
+func build(f *config.File, log *slog.Logger) (*gateway, error) {
+	users, err := f.Users()
+	if err != nil {
+		return nil, err
+	}
+	policy, err := f.Policy()
+	if err != nil {
+		return nil, err
+	}
+	directory, err := f.Directory()
+	if err != nil {
+		return nil, err
+	}
+	g := &gateway{config: f, handlers: make(map[config.Listener]proxy.Handler), listeners: make(map[config.Listener]net.Listener)}
+	g.Gateway = &proxy.Gateway{
+		Authenticator: users, Directory: directory, Credentials: secrets.Default(), Log: log,
+		Interceptors: []proxy.Interceptor{policy},
+		MaxSession:   f.Limits.MaxSession, MaxSessions: f.Limits.MaxSessions, MaxPerIdentity: f.Limits.MaxPerUser,
+		MaxUnauthenticated: f.Limits.MaxUnauthenticated,
+	}
+	certificate, err := g.certificate()
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range f.Listeners() {
+		if l.Protocol != "postgres" {
+			return nil, fmt.Errorf("%s cannot be served", l.Protocol)
+		}
+		g.handlers[l] = &postgres.Handler{
+			Resource: l.Resource, TLS: certificate, RequireTLS: f.TLS == nil || !f.TLS.Optional, Domain: f.Domain,
+		}
+	}
+	return g, nil
+}
+
+// certificate is what clients see: the configured one, or one of the gateway's
+// own authority.
+func (g *gateway) certificate() (*tls.Config, error) {
+	c, err := g.config.ClientTLS()
+	if c != nil || err != nil {
+		return c, err
+	}
+	if g.authority, err = ca.Open(filepath.Join(g.config.Data(), "ca")); err != nil {
+		return nil, err
+	}
+	names := []string{"localhost", "127.0.0.1", "::1"}
+	if g.config.Domain != "" {
+		names = append(names, g.config.Domain, "*."+g.config.Domain)
+	}
+	for _, l := range g.config.Listeners() {
+		if host, _, err := net.SplitHostPort(l.Address); err == nil && host != "" {
+			names = append(names, host)
+		}
+	}
+	pair, err := g.authority.Server(names...)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// listen opens every listener, or none.
+func (g *gateway) listen() error {
+	for l := range g.handlers {
+		ln, err := net.Listen("tcp", l.Address)
+		if err != nil {
+			g.close()
+			return err
+		}
+		g.listeners[l] = ln
+	}
+	return nil
+}
+
+// serve serves until ctx ends, and closes everything.
+func (g *gateway) serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	errs := make(chan error, len(g.listeners))
+	for l, ln := range g.listeners {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			if err := g.Serve(ctx, ln, g.handlers[l]); err != nil {
+				errs <- fmt.Errorf("%s: %w", l.Address, err)
+				cancel() // one listener less is not what was asked for
+			}
+		}()
+	}
+	wg.Wait()
+	close(errs)
+	err := g.close()
+	for e := range errs {
+		err = errors.Join(err, e)
+	}
+	return err
+}
+
+func (g *gateway) close() error {
+	var errs []error
+	for _, ln := range g.listeners {
+		ln.Close()
+	}
+	for i := len(g.closers) - 1; i >= 0; i-- {
+		errs = append(errs, g.closers[i]())
+	}
+	g.closers = nil
+	return errors.Join(errs...)
+}

@@ -1,0 +1,151 @@
+// Command sallyport is the reference gateway: the gateway, its command line and
+// a demo in one binary. Each command builds values from the library and calls
+// it; a gateway of one's own can begin as a copy.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+)
+
+// Exit codes; connect passes its client's own code through.
+const (
+	exitOK = iota
+	exitError
+	exitUsage
+	exitNotFound
+	exitNotLoggedIn
+	exitPolicy
+	exitApproval
+	exitDenied
+	exitGuardrail
+	exitUnreachable
+)
+
+// command is one word of the command line.
+type command struct {
+	name  string
+	args  string
+	about string
+	run   func(ctx context.Context, c *cli, args []string) error
+}
+
+// commands are in the order in which help shows them.
+func commands() []command {
+	return []command{
+		{"demo", "", "run a gateway in front of a private PostgreSQL, with printed users", demo},
+		{"serve", "[-c FILE]", "run the gateway", serve},
+		{"check", "[-c FILE]", "report everything that is wrong in the config file", check},
+		{"ls", "[-c FILE] [-u USER] [-o json]", "list resources", list},
+		{"connect", "[-c FILE] [-u USER] NAME [-- ARGS]", "start the native client at a resource", connect},
+		{"passwd", "", "turn a password into the verifier that the config file holds", passwd},
+		{"version", "", "print the version", version},
+		{"completion", "bash|zsh|fish", "print completions for a shell", completion},
+	}
+}
+
+// cli is where a command reads and writes. Data goes to out, the rest to err.
+type cli struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// exitWith ends the program with a code; its text was perhaps said already.
+type exitWith struct {
+	code int
+	text string
+}
+
+func (e *exitWith) Error() string { return e.text }
+
+func fail(code int, format string, args ...any) error {
+	return &exitWith{code, fmt.Sprintf(format, args...)}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, &cli{os.Stdin, os.Stdout, os.Stderr}, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// run runs one command line and returns the exit code.
+func run(ctx context.Context, c *cli, args []string) int {
+	if len(args) == 0 || slices.Contains([]string{"help", "-h", "-help", "--help"}, args[0]) {
+		usage(c.out)
+		if len(args) == 0 {
+			return exitUsage
+		}
+		return exitOK
+	}
+	for _, cmd := range commands() {
+		if cmd.name != args[0] {
+			continue
+		}
+		err := cmd.run(ctx, c, args[1:])
+		var exit *exitWith
+		switch {
+		case err == nil || errors.Is(err, flag.ErrHelp):
+			return exitOK
+		case errors.As(err, &exit):
+			if exit.text != "" {
+				fmt.Fprintln(c.err, "sallyport: "+exit.text)
+			}
+			return exit.code
+		default:
+			fmt.Fprintln(c.err, "sallyport: "+err.Error())
+			return exitError
+		}
+	}
+	fmt.Fprintf(c.err, "sallyport: unknown command %q; \"sallyport help\" lists them\n", args[0])
+	return exitUsage
+}
+
+func usage(w io.Writer) {
+	fmt.Fprintln(w, "Sallyport is a gateway to databases and servers: every operation is authorised, masked and recorded.\n\nUsage: sallyport COMMAND")
+	fmt.Fprintln(w)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, cmd := range commands() {
+		fmt.Fprintf(t, "  %s\t%s\n", strings.TrimSpace(cmd.name+" "+cmd.args), cmd.about)
+	}
+	t.Flush()
+}
+
+// flags returns a flag set that reports to c and fails with exitUsage.
+func (c *cli) flags(name string) *flag.FlagSet {
+	f := flag.NewFlagSet("sallyport "+name, flag.ContinueOnError)
+	f.SetOutput(c.err)
+	return f
+}
+
+// parse parses args, with at most max words after the flags.
+func parse(f *flag.FlagSet, args []string, max int) error {
+	if err := f.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return fail(exitUsage, "")
+	}
+	if f.NArg() > max {
+		return fail(exitUsage, "%s: too many words: %q", f.Name(), f.Args()[max:])
+	}
+	return nil
+}
+
+// configFlag adds -c.
+func configFlag(f *flag.FlagSet) *string {
+	file := os.Getenv("SALLYPORT_CONFIG")
+	if file == "" {
+		file = "sallyport.yaml"
+	}
+	return f.String("c", file, "config `file`; $SALLYPORT_CONFIG")
+}
