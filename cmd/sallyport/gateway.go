@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport/sallyport/identity/ca"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/protocol/postgres"
+	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/secrets"
 )
@@ -52,12 +53,13 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 	if err != nil {
 		return nil, err
 	}
+	analyzer := sqlpostgres.New(sqlpostgres.Config{})
 	for _, l := range f.Listeners() {
 		if l.Protocol != "postgres" {
 			return nil, fmt.Errorf("%s cannot be served", l.Protocol)
 		}
 		g.handlers[l] = &postgres.Handler{
-			Resource: l.Resource, TLS: certificate, RequireTLS: f.TLS == nil || !f.TLS.Optional, Domain: f.Domain,
+			Resource: l.Resource, TLS: certificate, RequireTLS: f.TLS == nil || !f.TLS.Optional, Domain: f.Domain, Analyzer: analyzer,
 		}
 	}
 	return g, nil

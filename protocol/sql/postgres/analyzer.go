@@ -1,0 +1,180 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"runtime"
+	"sync"
+
+	"github.com/multigres/multigres/go/common/parser"
+	"github.com/multigres/multigres/go/common/parser/ast"
+
+	"github.com/sallyport/sallyport/protocol/sql"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Config says how much an analyzer takes on. The zero value is good.
+type Config struct {
+	// Limits bound the text; what is over them is unknown.
+	Limits sql.Limits
+	// CacheBytes bounds the memory of remembered statements; 0 is 32 MiB.
+	CacheBytes int
+}
+
+// Analyzer is a proxy.Analyzer for PostgreSQL's dialect.
+type Analyzer struct {
+	limits  sql.Limits
+	cache   sql.Cache
+	scratch sync.Pool     // *sql.Normalised
+	parsers chan struct{} // bounds how many texts are parsed at once, and so the memory of it
+}
+
+// New returns an analyzer.
+func New(c Config) *Analyzer {
+	return &Analyzer{
+		limits: c.Limits.WithDefaults(), cache: sql.Cache{Bytes: c.CacheBytes},
+		scratch: sync.Pool{New: func() any { return &sql.Normalised{Text: make([]byte, 0, 512)} }},
+		parsers: make(chan struct{}, runtime.GOMAXPROCS(0)),
+	}
+}
+
+// Dialect is the name by which readings call this dialect.
+const Dialect = "postgres"
+
+// maxKey bounds what is remembered: longer texts are seldom the same.
+const maxKey = 64 << 10
+
+// exact stands in the cache for statements whose literals matter, which are
+// kept by their exact text.
+var exact = proxy.UnknownFacts("literals matter")
+
+// Analyze says what text does. See [proxy.Analyzer].
+func (a *Analyzer) Analyze(_ context.Context, text []byte, r *proxy.Reading) *proxy.Facts {
+	switch {
+	case r.Dialect != "" && r.Dialect != Dialect:
+		return proxy.UnknownFacts("another dialect: " + r.Dialect)
+	case r.BackslashLiterals:
+		return backslashes
+	}
+	n := a.scratch.Get().(*sql.Normalised)
+	sql.NormalisePostgres(n, text, a.limits)
+	facts := a.normalised(n, text)
+	if cap(n.Text) <= maxKey {
+		a.scratch.Put(n)
+	}
+	return facts
+}
+
+// backslashes is the answer while the server reads plain literals by its old
+// rules, by which no parser here reads.
+var backslashes = proxy.UnknownFacts("standard_conforming_strings is off")
+
+func (a *Analyzer) normalised(n *sql.Normalised, text []byte) *proxy.Facts {
+	if n.Problem != "" {
+		return proxy.UnknownFacts(n.Problem)
+	}
+	if len(n.Text) > maxKey {
+		facts, _ := a.parse(n, text)
+		return facts
+	}
+	facts := a.cache.Get(n.Text, func() *proxy.Facts {
+		facts, literals := a.parse(n, text)
+		if literals {
+			return exact
+		}
+		return facts
+	})
+	if facts != exact {
+		return facts
+	}
+	if len(text) > maxKey {
+		facts, _ := a.parse(n, text)
+		return facts
+	}
+	// No normalised text begins with a zero byte.
+	key := append(append(make([]byte, 0, 1+len(text)), 0), text...)
+	return a.cache.Get(key, func() *proxy.Facts {
+		facts, _ := a.parse(n, text)
+		return facts
+	})
+}
+
+// parse returns what text does, and whether its literals have a say in it.
+func (a *Analyzer) parse(n *sql.Normalised, text []byte) (facts *proxy.Facts, literals bool) {
+	a.parsers <- struct{}{}
+	defer func() { <-a.parsers }()
+	defer func() {
+		if p := recover(); p != nil {
+			facts, literals = proxy.UnknownFacts("the parser failed"), true
+		}
+		if facts.Normalised == "" {
+			facts.Normalised = string(n.Text)
+		}
+		h := fnv.New64a()
+		h.Write(n.Text)
+		facts.Fingerprint, facts.Dialect = h.Sum64(), Dialect
+	}()
+	stmts, err := parser.ParseSQL(string(text))
+	if err != nil {
+		// Whether a text parses can hang on its literals, as in U&'\zzzz'.
+		return unknown(n, "it does not parse"), true
+	}
+	stmts = withoutEmpty(stmts)
+	// A second count of the statements, by the scanner that follows the server's:
+	// where the two differ, one of them has misread the text.
+	if len(stmts) != n.Statements {
+		return unknown(n, fmt.Sprintf("%d or %d statements", len(stmts), n.Statements)), true
+	}
+	if len(stmts) == 0 {
+		return &proxy.Facts{ColumnsKnown: true}, false
+	}
+	parts := make([]*proxy.Facts, len(stmts))
+	for i, s := range stmts {
+		v := newVisitor()
+		parts[i] = v.statement(s)
+		literals = literals || v.literals
+	}
+	if len(parts) == 1 {
+		return parts[0], literals
+	}
+	return sum(parts), literals
+}
+
+func unknown(n *sql.Normalised, why string) *proxy.Facts {
+	f := proxy.UnknownFacts(why)
+	f.Statements = n.Statements
+	return f
+}
+
+func withoutEmpty(stmts []ast.Stmt) []ast.Stmt {
+	kept := stmts[:0]
+	for _, s := range stmts {
+		if !isNil(s) {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}
+
+// sum is what several statements do together.
+func sum(parts []*proxy.Facts) *proxy.Facts {
+	all := &proxy.Facts{Statements: len(parts), Parts: parts, Limited: true, ColumnsKnown: true}
+	for _, p := range parts {
+		all.Effects |= p.Effects
+		all.Unfiltered |= p.Unfiltered
+		all.Relations = append(all.Relations, p.Relations...)
+		all.Functions = append(all.Functions, p.Functions...)
+		all.Settings = append(all.Settings, p.Settings...)
+		all.Limited = all.Limited && p.Limited
+		all.ColumnsKnown = all.ColumnsKnown && p.ColumnsKnown && !p.Rows
+		all.Rows = all.Rows || p.Rows
+		if all.Unknown == "" {
+			all.Unknown = p.Unknown
+		}
+		if all.Copy == nil {
+			all.Copy = p.Copy
+		}
+	}
+	return all
+}

@@ -1,0 +1,331 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+func analyze(t testing.TB, text string) *proxy.Facts {
+	t.Helper()
+	f := New(Config{}).Analyze(context.Background(), []byte(text), &proxy.Reading{Dialect: Dialect})
+	require.NotNil(t, f)
+	require.Equal(t, f.Unknown != "", f.Effects.Has(proxy.EffectUnknown), "%q: unknown and why go together", text)
+	return f
+}
+
+// relations prints relations as schema.name:effects.
+func relations(f *proxy.Facts) string {
+	var list []string
+	for _, r := range f.Relations {
+		name := r.Name
+		if r.Schema != "" {
+			name = r.Schema + "." + name
+		}
+		list = append(list, name+":"+r.Effects.String())
+	}
+	return strings.Join(list, " ")
+}
+
+func TestEffects(t *testing.T) {
+	for _, c := range []struct{ text, effects, relations string }{
+		{"", "", ""},
+		{" ; -- nothing\n ;", "", ""},
+		{"SELECT 1", "read", ""},
+		{"select a, b from public.t where id = $1", "read", "public.t:read"},
+		{"TABLE t", "read", "t:read"},
+		{"VALUES (1), (2)", "read", ""},
+		{"SELECT * FROM a JOIN b ON a.id = b.id, LATERAL (SELECT * FROM c) x", "read", "a:read b:read c:read"},
+		{"SELECT (SELECT max(x) FROM hidden) FROM t", "read", "hidden:read t:read"},
+		{"SELECT 1 ORDER BY (SELECT 1 FROM hidden)", "read", "hidden:read"},
+		{"SELECT count(*) FILTER (WHERE EXISTS (SELECT 1 FROM hidden)) FROM t", "read", "hidden:read t:read"},
+		{"SELECT 1 LIMIT (SELECT count(*) FROM hidden)", "read", "hidden:read"},
+		{"SELECT sum(x) OVER (PARTITION BY (SELECT 1 FROM hidden)) FROM t", "read", "hidden:read t:read"},
+		{"SELECT CASE WHEN EXISTS (TABLE hidden) THEN 1 END", "read", "hidden:read"},
+		{"SELECT ARRAY(SELECT x FROM hidden)", "read", "hidden:read"},
+		{"SELECT * FROM unnest(ARRAY(SELECT x FROM hidden)) u", "read", "hidden:read"},
+		{"SELECT * FROM ROWS FROM (generate_series(1, (SELECT 3 FROM hidden))) u", "read", "hidden:read"},
+		{"SELECT * FROM t TABLESAMPLE system (10)", "read", "t:read"},
+		{"SELECT a FROM t UNION SELECT b FROM u", "read", "t:read u:read"},
+		{"SELECT a FROM t GROUP BY GROUPING SETS ((a), ((SELECT 1 FROM hidden)))", "read", "t:read hidden:read"},
+		{"SELECT * FROM t FOR UPDATE", "read,lock", "t:read"},
+		{"SELECT * INTO n FROM t", "read,insert,create", "n:insert,create t:read"},
+		{"CREATE TABLE n AS SELECT * FROM t", "read,insert,create", "n:insert,create t:read"},
+		{"INSERT INTO t VALUES (1)", "insert", "t:insert"},
+		{"INSERT INTO t VALUES ((SELECT x FROM hidden))", "read,insert", "t:insert hidden:read"},
+		{"INSERT INTO t SELECT * FROM u", "read,insert", "t:insert u:read"},
+		{"INSERT INTO t DEFAULT VALUES RETURNING *", "read,insert", "t:read,insert"},
+		{"INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING", "insert", "t:insert"},
+		{"INSERT INTO t VALUES (1) ON CONFLICT (id) DO UPDATE SET x = (SELECT 1 FROM hidden)", "read,insert,update", "t:insert,update hidden:read"},
+		{"UPDATE t SET x = 1 WHERE id = 2", "update", "t:update"},
+		{"UPDATE t SET (a, b) = (SELECT 1, 2 FROM hidden) WHERE id = 2", "read,update", "t:update hidden:read"},
+		{"UPDATE t SET x = u.x FROM u WHERE t.id = u.id", "read,update", "t:update u:read"},
+		{"DELETE FROM t USING u WHERE t.id = u.id", "read,delete", "t:delete u:read"},
+		{"DELETE FROM ONLY s.t WHERE id = 1", "delete", "s.t:delete"},
+		{"WITH d AS (DELETE FROM t RETURNING *) SELECT count(*) FROM d", "read,delete", "t:read,delete"},
+		{"WITH a AS (WITH b AS (UPDATE t SET x = 1 RETURNING x) SELECT * FROM b) SELECT 1", "read,update", "t:read,update"},
+		{"/* SELECT */ DeLeTe/**/FROM\"t\"WHERE id=1", "delete", "t:delete"},
+		{"DELETE FROM U&\"\\0074\" WHERE id = 1", "delete", "t:delete"},
+		{"SELECT 1; DROP TABLE t", "read,drop", "t:drop"},
+		{"SELECT 1;;DELETE FROM t WHERE id = 1;", "read,delete", "t:delete"},
+		{"MERGE INTO t USING u ON t.id = u.id WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (1)", "read,insert,delete", "t:insert,delete u:read"},
+		{"MERGE INTO t USING (SELECT * FROM u) s ON t.id = s.id WHEN MATCHED THEN UPDATE SET x = 1", "read,update", "t:update u:read"},
+		{"EXPLAIN DELETE FROM t", "show", "t:show"},
+		{"EXPLAIN ANALYZE DELETE FROM t", "delete,show", "t:delete"},
+		{"EXPLAIN (COSTS off, ANALYZE) DELETE FROM t", "delete,show", "t:delete"},
+		{"EXPLAIN (ANALYZE 0) DELETE FROM t", "delete,show", "t:delete"},
+		{"EXPLAIN (\"analyze\" true) DELETE FROM t", "delete,show", "t:delete"},
+		{"PREPARE p AS DELETE FROM t", "delete,prepare", "t:delete"},
+		{"EXECUTE p", "execute,unknown", ""},
+		{"CREATE TABLE n AS EXECUTE p", "insert,create,execute,unknown", "n:insert,create"},
+		{"DEALLOCATE ALL", "prepare", ""},
+		{"DO $$BEGIN DELETE FROM t; END$$", "do,unknown", ""},
+		{"CALL p(1)", "call", ""},
+		{"DECLARE c CURSOR FOR SELECT * FROM t", "read", "t:read"},
+		{"FETCH ALL FROM c", "read", ""},
+		{"COPY t FROM STDIN", "insert,copy-in", "t:insert"},
+		{"COPY t TO STDOUT", "read,copy-out", "t:read"},
+		{"COPY (DELETE FROM t RETURNING *) TO STDOUT", "read,delete,copy-out", "t:read,delete"},
+		{"COPY t TO PROGRAM 'sh'", "read,copy-program", "t:read"},
+		{"COPY t FROM '/etc/passwd'", "insert,copy-program", "t:insert"},
+		{"TRUNCATE a, b CASCADE", "truncate", "a:truncate b:truncate"},
+		{"DROP TABLE IF EXISTS s.a, b", "drop", "s.a:drop b:drop"},
+		{"ALTER TABLE t DROP COLUMN x", "alter,drop", "t:alter,drop"},
+		{"ALTER TABLE t OWNER TO bob", "alter,grant", "t:alter,grant"},
+		{"ALTER TABLE t DISABLE ROW LEVEL SECURITY", "alter,grant", "t:alter,grant"},
+		{"CREATE VIEW v AS SELECT * FROM t", "read,create", "v:create t:read"},
+		{"CREATE INDEX ON t (x)", "create", "t:create"},
+		{"CREATE EXTENSION dblink", "create,outside", ""},
+		{"CREATE SCHEMA s CREATE TABLE a (x int) CREATE VIEW v AS TABLE hidden", "read,create", "a:create v:create hidden:read"},
+		{"CREATE RULE r AS ON INSERT TO t DO ALSO DELETE FROM u", "delete,create", "t:create u:delete"},
+		{"GRANT SELECT ON t TO bob", "grant", "t:grant"},
+		{"GRANT admin TO bob", "grant", ""},
+		{"CREATE ROLE bob", "create,grant", ""},
+		{"ALTER ROLE bob PASSWORD 'x'", "alter,grant", ""},
+		{"REASSIGN OWNED BY a TO b", "alter,grant", ""},
+		{"SET search_path = x", "set", ""},
+		{"SET ROLE bob", "role", ""},
+		{"SET SESSION AUTHORIZATION bob", "role", ""},
+		{"RESET ROLE", "role", ""},
+		{"SELECT set_config('search_path', 'x', false)", "read,set", ""},
+		{"SELECT pg_catalog.set_config('ro' || 'le', 'x', false)", "read,set,role", ""},
+		{"BEGIN", "transaction", ""},
+		{"BEGIN READ WRITE", "set,transaction", ""},
+		{"SAVEPOINT s", "transaction", ""},
+		{"SHOW ALL", "show", ""},
+		{"LOCK TABLE t IN ACCESS SHARE MODE", "read", "t:read"},
+		{"LOCK TABLE t", "lock", "t:lock"},
+		{"VACUUM t", "maintain", "t:maintain"},
+		{"REFRESH MATERIALIZED VIEW m", "maintain", "m:maintain"},
+		{"ALTER SYSTEM SET x = 1", "set,outside,maintain", ""},
+		{"LISTEN c", "notify", ""},
+		{"LOAD 'x.so'", "outside", ""},
+		{"DISCARD ALL", "set,prepare", ""},
+		{"SELECT lower('A'), now(), count(*) FROM t", "read", "t:read"},
+		{"SELECT delete_all()", "read,call", ""},
+		{"SELECT public.lower('A')", "read,call", ""},
+		{"SELECT 1 OPERATOR(public.+) 2", "read,call", ""},
+		{"SELECT pg_read_file('/etc/passwd')", "read,outside", ""},
+		{"SELECT pg_catalog.pg_sleep(1)", "read,outside", ""},
+		{"SELECT lo_export(1, 'x')", "read,outside", ""},
+		{"SELECT * FROM dblink('', 'DROP TABLE t') AS x(a int)", "read,outside", ""},
+		{"SELECT nextval('s')", "read,update", ""},
+		{"SELECT query_to_xml('DELETE FROM t', true, true, '')", "read,call", ""},
+		{"SELECT table_to_xml('secret', true, true, '')", "read,call", ""},
+		{"SELECT pg_terminate_backend(1)", "read,maintain", ""},
+		{"SELECT pg_advisory_lock(1)", "read,lock", ""},
+		{"nonsense", "unknown", ""},
+		{"SELECT 'a\\' OR 'b'", "unknown", ""},
+		{"SELECT E'a\\' OR', 'b'", "read", ""},
+	} {
+		f := analyze(t, c.text)
+		require.Equal(t, c.effects, f.Effects.String(), "%s: %s", c.text, f.Unknown)
+		require.Equal(t, c.relations, relations(f), c.text)
+	}
+}
+
+// A name in WITH hides a table only where it can be named.
+func TestScope(t *testing.T) {
+	for text, want := range map[string]string{
+		"WITH a AS (SELECT 1) SELECT * FROM a":                                           "",
+		"WITH a AS (SELECT 1) SELECT * FROM public.a":                                    "public.a:read",
+		"WITH a AS (SELECT * FROM a) SELECT * FROM a":                                    "a:read",
+		"WITH RECURSIVE a AS (SELECT 1 UNION ALL SELECT * FROM a) SELECT * FROM a":       "",
+		"WITH a AS (SELECT * FROM b), b AS (SELECT 1) SELECT * FROM a":                   "b:read",
+		"SELECT * FROM (WITH a AS (SELECT 1) SELECT * FROM a) x, a":                      "a:read",
+		"SELECT * FROM a WHERE EXISTS (WITH a AS (SELECT 1) SELECT * FROM a)":            "a:read",
+		"WITH a AS (SELECT 1) SELECT (SELECT count(*) FROM a)":                           "",
+		"WITH a AS (SELECT 1) DELETE FROM a":                                             "a:delete",
+		"WITH a AS (SELECT 1) INSERT INTO a SELECT * FROM a":                             "a:insert",
+		"(WITH a AS (SELECT 1) SELECT * FROM a) UNION SELECT * FROM a":                   "a:read",
+		"WITH a AS (SELECT 1), b AS (WITH c AS (SELECT * FROM a) SELECT 1) TABLE c":      "c:read",
+		"INSERT INTO t WITH a AS (SELECT 1) SELECT * FROM a":                             "t:insert",
+		"CREATE VIEW v AS WITH a AS (SELECT 1) SELECT * FROM a, b":                       "v:create b:read",
+		"WITH \"A\" AS (SELECT 1) SELECT * FROM a":                                       "a:read",
+		"WITH a AS MATERIALIZED (SELECT * FROM h) SELECT * FROM a AS b JOIN c USING (x)": "h:read c:read",
+	} {
+		require.Equal(t, want, relations(analyze(t, text)), text)
+	}
+}
+
+func TestUnfiltered(t *testing.T) {
+	for text, want := range map[string]proxy.Effects{
+		"DELETE FROM t":                                                  proxy.EffectDelete,
+		"DELETE FROM t WHERE true":                                       proxy.EffectDelete,
+		"DELETE FROM t WHERE 1 = 1":                                      proxy.EffectDelete,
+		"DELETE FROM t WHERE ((2 > 1))":                                  proxy.EffectDelete,
+		"DELETE FROM t WHERE id = id":                                    proxy.EffectDelete,
+		"DELETE FROM t WHERE t.id = id":                                  proxy.EffectDelete,
+		"DELETE FROM t WHERE id = 1 OR true":                             proxy.EffectDelete,
+		"DELETE FROM t WHERE id = 1 OR 1 < (2)":                          proxy.EffectDelete,
+		"DELETE FROM t WHERE NOT false":                                  proxy.EffectDelete,
+		"DELETE FROM t WHERE EXISTS (SELECT 1)":                          proxy.EffectDelete,
+		"DELETE FROM t USING u":                                          proxy.EffectDelete,
+		"DELETE FROM t WHERE length('a') = 1":                            proxy.EffectDelete,
+		"DELETE FROM t WHERE id = 1":                                     0,
+		"DELETE FROM t WHERE true AND id = 1":                            0,
+		"DELETE FROM t WHERE id = 1 OR id = 2":                           0,
+		"DELETE FROM t WHERE id IN (1, 2)":                               0,
+		"DELETE FROM t WHERE NOT done":                                   0,
+		"DELETE FROM t WHERE x IS NULL":                                  0,
+		"DELETE FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.id = t.id)": 0,
+		"DELETE FROM t WHERE CURRENT OF c":                               0,
+		"UPDATE t SET x = 1":                                             proxy.EffectUpdate,
+		"UPDATE t SET x = 1 WHERE id = 1":                                0,
+		"WITH d AS (DELETE FROM t) SELECT 1":                             proxy.EffectDelete,
+		"SELECT * FROM t":                                                proxy.EffectRead,
+		"SELECT * FROM t WHERE id = 1":                                   0,
+		"SELECT 1; DELETE FROM t":                                        proxy.EffectDelete,
+	} {
+		require.Equal(t, want.String(), analyze(t, text).Unfiltered.String(), text)
+	}
+}
+
+func TestSettings(t *testing.T) {
+	for text, want := range map[string]proxy.Setting{
+		"SET default_transaction_read_only = off":  {Name: "default_transaction_read_only", Value: "off"},
+		"SET LOCAL Transaction_Read_Only TO 'off'": {Name: "transaction_read_only", Value: "off", Local: true},
+		"SET search_path = a, b":                   {Name: "search_path", Value: "a, b"},
+		"RESET ALL":                                {Name: "all"},
+		"SELECT set_config('default_transaction_read_only', 'off', false)": {Name: "default_transaction_read_only", Value: "off"},
+	} {
+		f := analyze(t, text)
+		require.Equal(t, []proxy.Setting{want}, f.Settings, text)
+	}
+	f := analyze(t, "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE")
+	require.Len(t, f.Settings, 2)
+	require.Equal(t, "transaction_read_only", f.Settings[1].Name)
+	f = analyze(t, "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE")
+	require.Equal(t, "default_transaction_read_only", f.Settings[0].Name)
+}
+
+func TestCopyOptions(t *testing.T) {
+	f := analyze(t, "COPY t TO STDOUT (FORMAT csv, DELIMITER ';', NULL 'nil', HEADER, QUOTE '''')")
+	require.Equal(t, &proxy.CopyFacts{Out: true, Format: "csv", Delimiter: ';', Null: "nil", NullSet: true, Quote: '\'', Header: true}, f.Copy)
+	require.Equal(t, "csv", analyze(t, "COPY t FROM STDIN CSV").Copy.Format)
+	require.Equal(t, "binary", analyze(t, "COPY BINARY t TO STDOUT").Copy.Format)
+}
+
+// Statements that differ in literals share an answer where literals have no say,
+// and only there.
+func TestCache(t *testing.T) {
+	a := New(Config{})
+	get := func(text string) *proxy.Facts {
+		return a.Analyze(context.Background(), []byte(text), &proxy.Reading{})
+	}
+	require.Same(t, get("SELECT * FROM t WHERE id = 1 AND n = 'a'"), get("select *  from T\nwhere id=2 and n = $$b$$ -- x"))
+	require.NotSame(t, get("SELECT * FROM t"), get("SELECT * FROM \"T\""))
+	require.NotSame(t, get("SET x = 'a'"), get("SET x = 'b'"))
+	require.Equal(t, "b", get("SET x = 'b'").Settings[0].Value)
+	require.Same(t, get("SET x = 'a'"), get("SET x = 'a'"))
+	require.NotSame(t, get("SELECT 1"), get("SELECT 1.5"))
+	require.Equal(t, "select * from t where id = 0 and n = '?'", get("SELECT * FROM t WHERE id = 1 AND n = 'a'").Normalised)
+
+	text := []byte("SELECT abalance FROM pgbench_accounts WHERE aid = 4711;")
+	r := &proxy.Reading{Dialect: Dialect}
+	a.Analyze(context.Background(), text, r)
+	require.Zero(t, testing.AllocsPerRun(100, func() { a.Analyze(context.Background(), text, r) }))
+}
+
+// Text that would exhaust a parser is answered in time, and is unknown.
+func TestHostileText(t *testing.T) {
+	a := New(Config{})
+	for name, text := range map[string]string{
+		"parentheses": "SELECT " + strings.Repeat("(", 400_000) + "1" + strings.Repeat(")", 400_000),
+		"cases":       "SELECT " + strings.Repeat("CASE WHEN true THEN ", 40_000) + "1" + strings.Repeat(" END", 40_000),
+		"nots":        "SELECT " + strings.Repeat("NOT ", 150_000) + "true",
+		"minuses":     "SELECT " + strings.Repeat("- ", 150_000) + "1",
+		"sums":        "SELECT 1" + strings.Repeat("+1", 90_000),
+		"comments":    strings.Repeat("/*", 400_000),
+		"too long":    strings.Repeat(" ", 2<<20),
+		"semicolons":  strings.Repeat("SELECT 1;", 60_000) + "x",
+		"unions":      "SELECT 1" + strings.Repeat(" UNION SELECT 1", 60_000),
+		"quote":       "SELECT 'abc",
+		"dollar":      "SELECT $a$ abc $b$",
+		"not UTF-8":   "SELECT '\xff'",
+		"latin":       "SELECT '\xbf' OR 1=1 --'",
+	} {
+		begun := time.Now()
+		f := a.Analyze(context.Background(), []byte(text), &proxy.Reading{})
+		require.True(t, f.Effects.Has(proxy.EffectUnknown), name)
+		require.NotEmpty(t, f.Unknown, name)
+		require.Less(t, time.Since(begun), 20*time.Second, name)
+		t.Log(name, time.Since(begun).Round(time.Millisecond), f.Unknown)
+	}
+}
+
+func TestManyStatements(t *testing.T) {
+	f := analyze(t, "SELECT 1; UPDATE t SET x = 1; COMMIT")
+	require.Equal(t, 3, f.Statements)
+	require.Len(t, f.Parts, 3)
+	require.Equal(t, "update", f.Parts[1].Effects.String())
+	require.Equal(t, proxy.EffectUpdate, f.Unfiltered)
+	require.True(t, f.Rows)
+}
+
+func FuzzAnalyze(f *testing.F) {
+	for _, text := range []string{
+		"SELECT 1", "WITH a AS (SELECT 1) DELETE FROM t WHERE x = 'a' RETURNING *", "SELECT E'a\\'b', U&\"x\", $a$b$a$ /* c */ -- d",
+		"COPY t FROM STDIN (FORMAT csv, NULL 'x')", "SET x = 1; BEGIN READ ONLY", "SELECT 1e5, .5, b'1', x'f', 'a'\n'b'",
+	} {
+		f.Add(text)
+	}
+	a := New(Config{})
+	f.Fuzz(func(t *testing.T, text string) {
+		facts := a.Analyze(context.Background(), []byte(text), &proxy.Reading{})
+		if facts.Effects == 0 && facts.Statements > 0 {
+			t.Errorf("%q: statements without an effect", text)
+		}
+		if (facts.Unknown != "") != facts.Effects.Has(proxy.EffectUnknown) {
+			t.Errorf("%q: %q and %s", text, facts.Unknown, facts.Effects)
+		}
+	})
+}
+
+func BenchmarkAnalyzeHit(b *testing.B) {
+	a := New(Config{})
+	r := &proxy.Reading{Dialect: Dialect}
+	b.ReportAllocs()
+	texts := make([][]byte, 64)
+	for i := range texts {
+		texts[i] = fmt.Appendf(nil, "SELECT abalance FROM pgbench_accounts WHERE aid = %d;", i*7919)
+	}
+	for i := 0; b.Loop(); i++ {
+		a.Analyze(context.Background(), texts[i%len(texts)], r)
+	}
+}
+
+func BenchmarkAnalyzeMiss(b *testing.B) {
+	r := &proxy.Reading{Dialect: Dialect}
+	a := New(Config{CacheBytes: 1})
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		a.Analyze(context.Background(), fmt.Appendf(nil, "SELECT abalance FROM pgbench_accounts_%d WHERE aid = 1;", i), r)
+	}
+}

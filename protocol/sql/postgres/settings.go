@@ -1,0 +1,83 @@
+package postgres
+
+import (
+	"strings"
+
+	"github.com/multigres/multigres/go/common/parser/ast"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// set notes SET and RESET.
+func (v *visitor) set(n *ast.VariableSetStmt) {
+	v.literals = true
+	name := strings.ToLower(n.Name)
+	if n.Kind == ast.VAR_SET_MULTI {
+		v.add(proxy.EffectTransaction)
+		v.transactionModes(n.Args, name == "transaction")
+		return
+	}
+	switch name {
+	case "role", "session_authorization":
+		v.add(proxy.EffectRole)
+	default:
+		v.add(proxy.EffectSet)
+	}
+	s := proxy.Setting{Name: name, Local: n.IsLocal}
+	if n.Kind == ast.VAR_RESET_ALL {
+		s.Name = "all"
+	}
+	if n.Kind == ast.VAR_SET_VALUE && n.Args != nil {
+		var parts []string
+		for _, a := range n.Args.Items {
+			if text, ok := constant(a); ok {
+				parts = append(parts, text)
+			}
+		}
+		if len(parts) == len(n.Args.Items) {
+			s.Value = strings.Join(parts, ", ")
+		}
+	}
+	v.facts.Settings = append(v.facts.Settings, s)
+}
+
+// transactionModes notes READ WRITE, READ ONLY and the like; local ones are for
+// one transaction.
+func (v *visitor) transactionModes(list *ast.NodeList, local bool) {
+	if list == nil {
+		return
+	}
+	for _, item := range list.Items {
+		d, ok := item.(*ast.DefElem)
+		if !ok {
+			continue
+		}
+		s := proxy.Setting{Name: strings.ToLower(d.Defname), Local: local}
+		if !local {
+			s.Name = "default_" + s.Name
+		}
+		if !isNil(d.Arg) {
+			s.Value, _ = constant(d.Arg)
+		}
+		v.literals = true
+		v.add(proxy.EffectSet)
+		v.facts.Settings = append(v.facts.Settings, s)
+	}
+}
+
+// setConfig notes set_config(name, value, local). A name that is no literal can
+// be any.
+func (v *visitor) setConfig(n *ast.FuncCall) {
+	v.literals = true
+	var s proxy.Setting
+	known := false
+	if n.Args != nil && len(n.Args.Items) == 3 {
+		s.Name, known = constant(n.Args.Items[0])
+		s.Name = strings.ToLower(s.Name)
+		s.Value, _ = constant(n.Args.Items[1])
+	}
+	if !known || s.Name == "role" || s.Name == "session_authorization" {
+		v.add(proxy.EffectRole)
+	}
+	v.facts.Settings = append(v.facts.Settings, s)
+}

@@ -1,0 +1,283 @@
+package postgres
+
+import (
+	"strings"
+
+	"github.com/multigres/multigres/go/common/parser/ast"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// statement returns what one statement does.
+func (v *visitor) statement(n ast.Stmt) *proxy.Facts {
+	switch n := n.(type) {
+	case *ast.SelectStmt, *ast.InsertStmt, *ast.UpdateStmt, *ast.DeleteStmt, *ast.MergeStmt:
+		v.visit(n)
+	default:
+		if !v.utility(n) {
+			v.unknown("a statement of a kind that is not known")
+		}
+	}
+	v.facts.Rows = returnsRows(n)
+	v.facts.ColumnsKnown = !v.facts.Rows
+	v.facts.Limited = limited(n)
+	if s, ok := n.(*ast.SelectStmt); ok && scans(s) {
+		v.facts.Unfiltered |= proxy.EffectRead
+	}
+	return v.facts
+}
+
+// ddl are the statements that do one thing to whatever they name.
+func ddl(n ast.Node) proxy.Effects {
+	const (
+		create = proxy.EffectCreate
+		alter  = proxy.EffectAlter
+		drop   = proxy.EffectDrop
+		grant  = proxy.EffectGrant
+		reach  = proxy.EffectOutside // takes in code, other servers or files
+	)
+	switch n := n.(type) {
+	case *ast.CreateStmt, *ast.IndexStmt, *ast.ViewStmt, *ast.CreateSchemaStmt, *ast.CreateSeqStmt, *ast.CreateTriggerStmt,
+		*ast.RuleStmt, *ast.CreateFunctionStmt, *ast.CreateDomainStmt, *ast.DefineStmt, *ast.CreateEnumStmt, *ast.CreateRangeStmt,
+		*ast.CompositeTypeStmt, *ast.CreateStatsStmt, *ast.CreateCastStmt, *ast.CreateConversionStmt, *ast.CreateOpClassStmt,
+		*ast.CreateOpFamilyStmt, *ast.CreatePublicationStmt, *ast.CreatedbStmt, *ast.CreateTransformStmt, *ast.CreateEventTrigStmt,
+		*ast.CreateForeignTableStmt, *ast.CreateAssertionStmt:
+		return create
+	case *ast.CreateExtensionStmt, *ast.CreateFdwStmt, *ast.CreateForeignServerStmt, *ast.CreateSubscriptionStmt, *ast.CreatePLangStmt,
+		*ast.CreateTableSpaceStmt, *ast.CreateAmStmt, *ast.ImportForeignSchemaStmt:
+		return create | reach
+	case *ast.CreateUserMappingStmt, *ast.CreateRoleStmt, *ast.CreatePolicyStmt:
+		return create | grant
+	case *ast.AlterDomainStmt, *ast.AlterTypeStmt, *ast.AlterEnumStmt, *ast.AlterCompositeTypeStmt, *ast.AlterFunctionStmt, *ast.AlterSeqStmt,
+		*ast.AlterStatsStmt, *ast.AlterOpFamilyStmt, *ast.AlterOperatorStmt, *ast.AlterObjectSchemaStmt, *ast.AlterObjectDependsStmt,
+		*ast.AlterCollationStmt, *ast.AlterDatabaseStmt, *ast.AlterDatabaseSetStmt, *ast.AlterDatabaseRefreshCollStmt,
+		*ast.AlterTSConfigurationStmt, *ast.AlterTSDictionaryStmt, *ast.AlterPublicationStmt, *ast.AlterTableMoveAllStmt,
+		*ast.AlterTableSpaceStmt, *ast.AlterEventTrigStmt, *ast.AlterExtensionContentsStmt, *ast.RenameStmt, *ast.CommentStmt:
+		return alter
+	case *ast.AlterExtensionStmt, *ast.AlterFdwStmt, *ast.AlterForeignServerStmt, *ast.AlterSubscriptionStmt:
+		return alter | reach
+	case *ast.AlterOwnerStmt, *ast.AlterPolicyStmt, *ast.AlterRoleStmt, *ast.AlterRoleSetStmt, *ast.AlterUserMappingStmt,
+		*ast.SecLabelStmt, *ast.ReassignOwnedStmt:
+		return alter | grant
+	case *ast.GrantStmt, *ast.GrantRoleStmt, *ast.AlterDefaultPrivilegesStmt:
+		return grant
+	case *ast.DropRoleStmt, *ast.DropOwnedStmt, *ast.DropUserMappingStmt:
+		return drop | grant
+	case *ast.DropdbStmt, *ast.DropTableSpaceStmt:
+		return drop
+	case *ast.DropStmt:
+		if n.RemoveType == ast.OBJECT_POLICY {
+			return drop | grant
+		}
+		return drop
+	case *ast.AlterTableStmt:
+		return alter | alterations(n)
+	case *ast.AlterSystemStmt:
+		return proxy.EffectMaintain | reach // writes a file of the server's
+	case *ast.VacuumStmt, *ast.ReindexStmt, *ast.ClusterStmt, *ast.CheckPointStmt, *ast.RefreshMatViewStmt:
+		return proxy.EffectMaintain
+	case *ast.LoadStmt:
+		return reach
+	case *ast.ListenStmt, *ast.NotifyStmt, *ast.UnlistenStmt:
+		return proxy.EffectNotify
+	case *ast.ConstraintsSetStmt:
+		return proxy.EffectTransaction
+	case *ast.TruncateStmt:
+		return proxy.EffectTruncate
+	}
+	return 0
+}
+
+// alterations are what ALTER TABLE's commands do beside altering.
+func alterations(n *ast.AlterTableStmt) proxy.Effects {
+	if n.Cmds == nil {
+		return 0
+	}
+	var e proxy.Effects
+	for _, item := range n.Cmds.Items {
+		c, ok := item.(*ast.AlterTableCmd)
+		if !ok {
+			e |= proxy.EffectUnknown
+			continue
+		}
+		switch c.Subtype {
+		case ast.AT_DropColumn, ast.AT_DropConstraint:
+			e |= proxy.EffectDrop
+		case ast.AT_ChangeOwner, ast.AT_EnableRowSecurity, ast.AT_DisableRowSecurity, ast.AT_ForceRowSecurity, ast.AT_NoForceRowSecurity:
+			e |= proxy.EffectGrant
+		}
+	}
+	return e
+}
+
+// utility notes a statement other than a query or a change of rows, and reports
+// whether n is one.
+func (v *visitor) utility(n ast.Node) bool {
+	if e := ddl(n); e != 0 {
+		v.add(e)
+		if e.Has(proxy.EffectUnknown) {
+			v.unknown("an ALTER that is not understood")
+		}
+		if d, ok := n.(*ast.DropStmt); ok {
+			v.dropped(d)
+		}
+		v.with(e, func() { v.children(n) })
+		return true
+	}
+	switch n := n.(type) {
+	case *ast.CreateTableAsStmt:
+		e := proxy.EffectCreate | proxy.EffectInsert
+		if n.Into != nil {
+			v.target(n.Into.Rel, e)
+		} else {
+			v.add(e)
+		}
+		v.visit(n.Query)
+	case *ast.TransactionStmt:
+		v.add(proxy.EffectTransaction)
+		v.transactionModes(n.Options, true)
+	case *ast.VariableSetStmt:
+		v.set(n)
+	case *ast.VariableShowStmt:
+		v.add(proxy.EffectShow)
+	case *ast.ExplainStmt:
+		v.explain(n)
+	case *ast.PrepareStmt:
+		v.add(proxy.EffectPrepare)
+		v.visit(n.Query)
+	case *ast.DeallocateStmt:
+		v.add(proxy.EffectPrepare)
+	case *ast.ExecuteStmt:
+		v.add(proxy.EffectExecute)
+		v.unknown("EXECUTE runs what was prepared before")
+		v.children(n)
+	case *ast.DoStmt:
+		v.add(proxy.EffectDo)
+		v.unknown("what a DO block does is not known")
+	case *ast.CallStmt:
+		v.add(proxy.EffectCall)
+		if n.Funccall != nil {
+			v.visit(n.Funccall)
+		}
+	case *ast.DeclareCursorStmt:
+		v.visit(n.Query)
+	case *ast.FetchStmt, *ast.ClosePortalStmt:
+		v.add(proxy.EffectRead)
+	case *ast.CopyStmt:
+		v.copy(n)
+	case *ast.DiscardStmt:
+		v.add(proxy.EffectSet | proxy.EffectPrepare)
+	case *ast.LockStmt:
+		e := proxy.EffectLock
+		if n.Mode == ast.AccessShareLock {
+			e = proxy.EffectRead // every SELECT takes it
+		}
+		v.add(e)
+		v.with(e, func() { v.children(n) })
+	default:
+		return false
+	}
+	return true
+}
+
+// dropped notes what DROP names, where it is a relation.
+func (v *visitor) dropped(n *ast.DropStmt) {
+	switch n.RemoveType {
+	case ast.OBJECT_TABLE, ast.OBJECT_VIEW, ast.OBJECT_MATVIEW, ast.OBJECT_FOREIGN_TABLE, ast.OBJECT_SEQUENCE, ast.OBJECT_INDEX:
+	default:
+		return
+	}
+	if n.Objects == nil {
+		return
+	}
+	for _, item := range n.Objects.Items {
+		if list, ok := item.(*ast.NodeList); ok {
+			schema, name := qualified(list)
+			v.relation(schema, name, proxy.EffectDrop)
+		}
+	}
+}
+
+// explain notes EXPLAIN, which runs its statement only with ANALYZE. An ANALYZE
+// with an argument counts as one, whatever the argument.
+func (v *visitor) explain(n *ast.ExplainStmt) {
+	v.add(proxy.EffectShow)
+	if n.Options != nil {
+		for _, item := range n.Options.Items {
+			if d, ok := item.(*ast.DefElem); ok && strings.EqualFold(d.Defname, "analyze") {
+				v.visit(n.Query)
+				return
+			}
+		}
+	}
+	inner := newVisitor()
+	inner.scope, inner.depth = v.scope, v.depth
+	inner.visit(n.Query)
+	v.literals = v.literals || inner.literals
+	for _, r := range inner.facts.Relations {
+		v.relation(r.Schema, r.Name, proxy.EffectShow)
+	}
+	if inner.facts.Unknown != "" && !isExecute(n.Query) {
+		v.unknown(inner.facts.Unknown)
+	}
+}
+
+func isExecute(n ast.Node) bool {
+	_, ok := n.(*ast.ExecuteStmt)
+	return ok
+}
+
+// returnsRows reports whether the client gets rows.
+func returnsRows(n ast.Stmt) bool {
+	some := func(l *ast.NodeList) bool { return l != nil && len(l.Items) > 0 }
+	switch n := n.(type) {
+	case *ast.SelectStmt:
+		return n.IntoClause == nil
+	case *ast.InsertStmt:
+		return some(n.ReturningList)
+	case *ast.UpdateStmt:
+		return some(n.ReturningList)
+	case *ast.DeleteStmt:
+		return some(n.ReturningList)
+	case *ast.MergeStmt:
+		return some(n.ReturningList)
+	case *ast.FetchStmt:
+		return !n.IsMove
+	case *ast.VariableShowStmt, *ast.ExplainStmt, *ast.ExecuteStmt, *ast.CallStmt:
+		return true
+	}
+	return false
+}
+
+// limited reports whether a query's rows are bounded by LIMIT or FETCH FIRST.
+func limited(n ast.Stmt) bool {
+	s, ok := n.(*ast.SelectStmt)
+	if !ok {
+		return !returnsRows(n)
+	}
+	if isNil(s.LimitCount) {
+		return false
+	}
+	c, ok := s.LimitCount.(*ast.A_Const)
+	return !ok || !c.Isnull // LIMIT ALL
+}
+
+// scans reports whether a query reads a relation with nothing that leaves rows
+// out.
+func scans(s *ast.SelectStmt) bool {
+	if s.Larg != nil || s.Rarg != nil {
+		return s.Larg != nil && scans(s.Larg) || s.Rarg != nil && scans(s.Rarg)
+	}
+	if s.FromClause == nil || restricts(s.WhereClause) {
+		return false
+	}
+	for _, item := range s.FromClause.Items {
+		if _, ok := item.(*ast.RangeVar); ok {
+			return true
+		}
+		if j, ok := item.(*ast.JoinExpr); ok && j != nil {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,262 @@
+package postgres
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/multigres/multigres/go/common/parser/ast"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// visitor gathers what one statement does. It visits every node that the tree
+// holds: fields that no case names are visited by reflection, so that a clause
+// cannot be forgotten.
+type visitor struct {
+	facts *proxy.Facts
+	// touch is what is done to a relation that is named where no case says more.
+	touch    proxy.Effects
+	scope    *scope
+	depth    int
+	literals bool // literals have a say in the facts
+}
+
+// scope holds the names of the queries in WITH that are seen at a place.
+type scope struct {
+	outer *scope
+	names []string
+}
+
+func (s *scope) has(name string) bool {
+	for ; s != nil; s = s.outer {
+		if slices.Contains(s.names, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// maxDepth bounds recursion: the text's nesting is bounded before it is parsed,
+// its chains of operators are not.
+const maxDepth = 5000
+
+func newVisitor() *visitor {
+	return &visitor{facts: &proxy.Facts{Statements: 1}, touch: proxy.EffectRead}
+}
+
+func (v *visitor) add(e proxy.Effects) { v.facts.Effects |= e }
+
+func (v *visitor) unknown(why string) {
+	v.facts.Effects |= proxy.EffectUnknown
+	if v.facts.Unknown == "" {
+		v.facts.Unknown = why
+	}
+}
+
+// with runs f while relations are touched in another way.
+func (v *visitor) with(touch proxy.Effects, f func()) {
+	old := v.touch
+	v.touch = touch
+	f()
+	v.touch = old
+}
+
+// relation notes that a relation is touched.
+func (v *visitor) relation(schema, name string, e proxy.Effects) {
+	for i := range v.facts.Relations {
+		if r := &v.facts.Relations[i]; r.Schema == schema && r.Name == name {
+			r.Effects |= e
+			return
+		}
+	}
+	v.facts.Relations = append(v.facts.Relations, proxy.Relation{Schema: schema, Name: name, Effects: e})
+}
+
+// target notes the relation that a statement changes, which no WITH hides.
+func (v *visitor) target(r *ast.RangeVar, e proxy.Effects) {
+	v.add(e)
+	if r != nil {
+		v.relation(r.SchemaName, r.RelName, e)
+	}
+}
+
+// visit visits a node and all below it.
+func (v *visitor) visit(n ast.Node) {
+	if isNil(n) {
+		return
+	}
+	if v.depth++; v.depth > maxDepth {
+		v.unknown("expressions are nested more deeply than the limit")
+		v.depth--
+		return
+	}
+	switch n := n.(type) {
+	case *ast.NodeList:
+		for _, item := range n.Items {
+			v.visit(item)
+		}
+	case *ast.RangeVar:
+		if n.SchemaName != "" || n.CatalogName != "" || !v.scope.has(n.RelName) {
+			v.relation(n.SchemaName, n.RelName, v.touch)
+		}
+	case *ast.SelectStmt:
+		v.with(proxy.EffectRead, func() { v.query(n) })
+	case *ast.InsertStmt:
+		v.insert(n)
+	case *ast.UpdateStmt:
+		v.update(n)
+	case *ast.DeleteStmt:
+		v.delete(n)
+	case *ast.MergeStmt:
+		v.merge(n)
+	case *ast.FuncCall:
+		v.call(n)
+		v.children(n)
+	case *ast.A_Expr:
+		v.operator(n)
+		v.children(n)
+	case *ast.LockingClause:
+		v.add(proxy.EffectLock) // the relations are named in FROM
+	default:
+		if !v.utility(n) {
+			v.children(n)
+		}
+	}
+	v.depth--
+}
+
+var nodeType = reflect.TypeFor[ast.Node]()
+
+// children visits everything that the fields of n hold.
+func (v *visitor) children(n ast.Node) {
+	value := reflect.ValueOf(n)
+	if value.Kind() == reflect.Pointer {
+		value = value.Elem()
+	}
+	v.fields(value)
+}
+
+func (v *visitor) fields(value reflect.Value) {
+	switch value.Kind() {
+	case reflect.Struct:
+		for i := range value.NumField() {
+			if f := value.Field(i); value.Type().Field(i).IsExported() {
+				v.field(f)
+			}
+		}
+	case reflect.Slice, reflect.Array:
+		for i := range value.Len() {
+			v.field(value.Index(i))
+		}
+	}
+}
+
+func (v *visitor) field(f reflect.Value) {
+	switch f.Kind() {
+	case reflect.Interface, reflect.Pointer:
+		if f.IsNil() {
+			return
+		}
+		if f.Type().Implements(nodeType) {
+			v.visit(f.Interface().(ast.Node))
+			return
+		}
+		if n, ok := f.Interface().(ast.Node); ok {
+			v.visit(n)
+			return
+		}
+		v.fields(f.Elem())
+	case reflect.Struct, reflect.Slice, reflect.Array:
+		v.fields(f)
+	}
+}
+
+// isNil also finds a nil pointer in an interface.
+func isNil(n ast.Node) bool {
+	if n == nil {
+		return true
+	}
+	v := reflect.ValueOf(n)
+	return v.Kind() == reflect.Pointer && v.IsNil()
+}
+
+// call notes a function.
+func (v *visitor) call(n *ast.FuncCall) {
+	schema, name := qualified(n.Funcname)
+	class, effects := classify(schema, name)
+	v.function(schema, name, class)
+	v.add(effects)
+	if class == proxy.FunctionSettings {
+		v.setConfig(n)
+	}
+}
+
+func (v *visitor) function(schema, name string, class proxy.FunctionClass) {
+	f := proxy.Function{Schema: schema, Name: name, Class: class}
+	if !slices.Contains(v.facts.Functions, f) {
+		v.facts.Functions = append(v.facts.Functions, f)
+	}
+}
+
+// operator notes an operator that is called by its schema, which is a function
+// of somebody's.
+func (v *visitor) operator(n *ast.A_Expr) {
+	if schema, name := qualified(n.Name); schema != "" && schema != "pg_catalog" {
+		v.function(schema, name, proxy.FunctionUnknown)
+		v.add(proxy.EffectCall)
+	}
+}
+
+// qualified takes a name apart. Of a name with a database in front, the
+// database is left out, since it can be only the session's own.
+func qualified(list *ast.NodeList) (schema, name string) {
+	if list == nil {
+		return "", ""
+	}
+	parts := make([]string, 0, 3)
+	for _, item := range list.Items {
+		if s, ok := item.(*ast.String); ok {
+			parts = append(parts, s.SVal)
+		}
+	}
+	switch n := len(parts); n {
+	case 0:
+		return "", ""
+	case 1:
+		return "", parts[0]
+	default:
+		return parts[n-2], parts[n-1]
+	}
+}
+
+// constant returns a literal's value as text.
+func constant(n ast.Node) (string, bool) {
+	for {
+		switch t := n.(type) {
+		case *ast.TypeCast:
+			n = t.Arg
+			continue
+		case *ast.ParenExpr:
+			n = t.Expr
+			continue
+		case *ast.A_Const:
+			if t.Isnull || t.Val == nil {
+				return "", false
+			}
+			return value(t.Val)
+		default:
+			return value(n)
+		}
+	}
+}
+
+func value(n ast.Node) (string, bool) {
+	switch t := n.(type) {
+	case *ast.String:
+		return t.SVal, true
+	case *ast.Integer, *ast.Float, *ast.Boolean:
+		return strings.ToLower(n.(interface{ SqlString() string }).SqlString()), true
+	}
+	return "", false
+}
