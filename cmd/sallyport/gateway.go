@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/identity/ca"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/protocol/postgres"
@@ -28,7 +29,7 @@ type gateway struct {
 	closers   []func() error
 }
 
-// build turns a config file into a gateway.
+// build turns a config file into a gateway, which is to be closed.
 func build(f *config.File, log *slog.Logger) (*gateway, error) {
 	users, err := f.Users()
 	if err != nil {
@@ -45,17 +46,25 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 	g := &gateway{config: f, handlers: make(map[config.Listener]proxy.Handler), listeners: make(map[config.Listener]net.Listener)}
 	g.Gateway = &proxy.Gateway{
 		Authenticator: users, Directory: directory, Credentials: secrets.Default(), Log: log,
-		Interceptors: []proxy.Interceptor{policy},
-		MaxSession:   f.Limits.MaxSession, MaxSessions: f.Limits.MaxSessions, MaxPerIdentity: f.Limits.MaxPerUser,
+		MaxSession: f.Limits.MaxSession, MaxSessions: f.Limits.MaxSessions, MaxPerIdentity: f.Limits.MaxPerUser,
 		MaxUnauthenticated: f.Limits.MaxUnauthenticated,
 	}
 	certificate, err := g.certificate()
 	if err != nil {
 		return nil, err
 	}
+	records, err := g.records(log)
+	if err != nil {
+		return nil, err
+	}
+	// Who may, then what is recorded: an operation that is refused before is
+	// recorded as refused.
+	g.Interceptors = []proxy.Interceptor{policy, records}
+	g.OnEvent = records.Event
 	analyzer := sqlpostgres.New(sqlpostgres.Config{})
 	for _, l := range f.Listeners() {
 		if l.Protocol != "postgres" {
+			g.close()
 			return nil, fmt.Errorf("%s cannot be served", l.Protocol)
 		}
 		g.handlers[l] = &postgres.Handler{
@@ -63,6 +72,22 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 		}
 	}
 	return g, nil
+}
+
+// records opens the audit log.
+func (g *gateway) records(log *slog.Logger) (*audit.Log, error) {
+	durability, err := audit.ParseDurability(g.config.Audit.Durability)
+	if err != nil {
+		return nil, err
+	}
+	l, err := audit.Open(filepath.Join(g.config.Data(), "audit"), audit.Config{
+		Durability: durability, BestEffort: g.config.Audit.BestEffort, Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	g.closers = append(g.closers, l.Close)
+	return l, nil
 }
 
 // certificate is what clients see: the configured one, or one of the gateway's

@@ -1,0 +1,279 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+func events(t testing.TB, dir, id string) []*Event {
+	t.Helper()
+	a, err := OpenArchive(dir)
+	require.NoError(t, err)
+	var list []*Event
+	for e, err := range a.Events(id) {
+		require.NoError(t, err)
+		list = append(list, e)
+	}
+	return list
+}
+
+func types(list []*Event) string {
+	var names []string
+	for _, e := range list {
+		names = append(names, e.Type)
+	}
+	return strings.Join(names, " ")
+}
+
+func TestSession(t *testing.T) {
+	dir := t.TempDir()
+	l := openLog(t, dir, Config{})
+	s := newSession(t, l)
+	require.False(t, run(s, "SELECT 'ü\n\x1b[2J\x00\xff'", proxy.Arg{Value: []byte("a")}, proxy.Arg{}, proxy.Arg{Value: []byte{1, 2}, Binary: true}).Refuses())
+	require.True(t, run(s, "refuse me").Refuses())
+	s.Close(errors.New("the client left"))
+	require.NoError(t, l.Close())
+
+	list := events(t, dir, s.ID)
+	require.Equal(t, "session.start operation.start operation.end operation.start operation.end operation.refused session.end", types(list))
+	for i, e := range list {
+		require.Equal(t, uint64(i+1), e.Index)
+		_, err := time.Parse(time.RFC3339Nano, e.Time)
+		require.NoError(t, err)
+	}
+	start := list[0]
+	require.Equal(t, []string{s.ID, "alice", "scram", "shop", "shop", "postgres", "127.0.0.1:4711"},
+		[]string{start.Session, start.User, start.Method, start.Resource, start.Database, start.Protocol, start.Remote})
+	require.Equal(t, []string{"dev"}, start.Groups)
+	require.Equal(t, "psql", list[1].Params["application_name"])
+	op := list[3]
+	require.Equal(t, "SELECT 'ü\n\x1b[2J\x00\ufffd'", op.Text)
+	require.Equal(t, `read,delete`, op.Effects)
+	require.Equal(t, `public.cust"omers:read`, op.Relations)
+	require.Equal(t, "lower", op.Functions)
+	require.Equal(t, "0000000000000abc", op.Fingerprint)
+	require.Len(t, op.Args, 3)
+	require.Equal(t, "a", *op.Args[0])
+	require.Nil(t, op.Args[1])
+	require.Equal(t, `\x0102`, *op.Args[2])
+	end := list[4]
+	require.Equal(t, op.Op, end.Op)
+	require.Equal(t, uint64(3), end.Rows)
+	require.Equal(t, "allow", end.Verdict)
+	require.Equal(t, "all", end.Rule)
+	refused := list[5]
+	require.Equal(t, []string{"deny", "permit", "policy", "no", "it says so", "refuse me"},
+		[]string{refused.Verdict, refused.By, refused.Cause, refused.Rule, refused.Reason, refused.Text})
+	require.Equal(t, "the client left", list[6].Error)
+
+	a, err := OpenArchive(dir)
+	require.NoError(t, err)
+	for raw, err := range a.Raw(s.ID) {
+		require.NoError(t, err)
+		for _, c := range string(raw) { // what a terminal shows is what was recorded
+			require.False(t, c < 0x20 || c == 0x7f, "%q", raw)
+		}
+	}
+	require.Empty(t, verify(t, dir, l.PublicKey()).Problems)
+}
+
+// What is written is encrypted: nothing of a statement stands in a file.
+func TestAtRest(t *testing.T) {
+	dir, _, _ := record(t, 1)
+	for _, name := range files(t, dir) {
+		require.NotContains(t, string(read(t, name)), "SELECT")
+		require.NotContains(t, string(read(t, name)), "alice")
+	}
+}
+
+func TestPasswordsAreNotRecorded(t *testing.T) {
+	dir := t.TempDir()
+	l := openLog(t, dir, Config{})
+	s := newSession(t, l)
+	run(s, "ALTER ROLE bob Password 'hunter2'", proxy.Arg{Value: []byte("hunter2")})
+	op := &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}, Command: "mysql --password=hunter2"}
+	require.False(t, s.Ask(context.Background(), op).Refuses())
+	s.Done(op, &proxy.Outcome{})
+	s.Close(nil)
+	require.NoError(t, l.Close())
+	a, err := OpenArchive(dir)
+	require.NoError(t, err)
+	withheld := 0
+	for raw, err := range a.Raw(s.ID) {
+		require.NoError(t, err)
+		require.NotContains(t, string(raw), "hunter2")
+		withheld += strings.Count(string(raw), `"withheld":`)
+	}
+	require.Equal(t, 2, withheld)
+}
+
+func TestGatewayEvents(t *testing.T) {
+	dir := t.TempDir()
+	l := openLog(t, dir, Config{})
+	l.Event(proxy.Event{Kind: proxy.EventLoginFailed, At: time.Now(), User: "mallory\n\xff", Protocol: "postgres", Err: errors.New("wrong")})
+	id := l.own.id
+	require.NoError(t, l.Close())
+	list := events(t, dir, id)
+	require.Equal(t, "gateway.start gateway.login-failed gateway.stop", types(list))
+	require.Equal(t, "mallory\n\ufffd", list[1].User)
+	require.Equal(t, "wrong", list[1].Error)
+}
+
+// A record that cannot be written ends the session before its next operation,
+// unless the log is kept by best effort.
+func TestDiskFull(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		bestEffort bool
+		break_     func(l *Log)
+	}{
+		{"full", false, func(l *Log) {
+			l.write = func(f *os.File, b []byte) (int, error) { n, _ := f.Write(b[:len(b)/2]); return n, syscall.ENOSPC }
+		}},
+		{"full, best effort", true, func(l *Log) {
+			l.write = func(*os.File, []byte) (int, error) { return 0, syscall.ENOSPC }
+		}},
+		{"sync fails", false, func(l *Log) { l.sync = func(*os.File) error { return syscall.EIO } }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			l := openLog(t, dir, Config{BestEffort: c.bestEffort, Durability: Each})
+			s := newSession(t, l)
+			require.False(t, run(s, "SELECT 1").Refuses())
+			c.break_(l)
+			v := run(s, "SELECT 2")
+			require.Equal(t, !c.bestEffort, v.Refuses())
+			require.Equal(t, !c.bestEffort, s.Err() != nil)
+			if !c.bestEffort {
+				require.Equal(t, proxy.CauseInternal, v.Cause)
+				require.NotContains(t, v.Message(), dir)
+			}
+			s.Close(nil)
+			l.write, l.sync = (*os.File).Write, (*os.File).Sync
+			require.NoError(t, l.Close())
+
+			// The next start seals what there is.
+			again := openLog(t, dir, Config{})
+			require.NoError(t, again.Close())
+			r := verify(t, dir, again.PublicKey())
+			require.Empty(t, r.Problems)
+			require.Empty(t, r.Unproven)
+			list := events(t, dir, s.ID)
+			require.Equal(t, SessionRecovered, list[len(list)-1].Type)
+		})
+	}
+}
+
+// A record that cannot be begun refuses the session.
+func TestCannotBegin(t *testing.T) {
+	l := openLog(t, t.TempDir(), Config{})
+	l.write = func(*os.File, []byte) (int, error) { return 0, syscall.ENOSPC }
+	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{permit{}, l}, Log: quiet().Log}
+	_, _, err := g.Open(context.Background(), proxy.OpenRequest{
+		Identity: &proxy.Identity{Subject: "alice"}, Target: proxy.Target{Resource: &proxy.Resource{Name: "shop"}},
+	})
+	var w *WriteError
+	require.ErrorAs(t, err, &w)
+}
+
+func TestOneProcess(t *testing.T) {
+	dir := t.TempDir()
+	l := openLog(t, dir, Config{})
+	_, err := Open(dir, quiet())
+	require.ErrorContains(t, err, "another process")
+	require.NoError(t, l.Close())
+}
+
+// The erased session cannot be read, and the log stays proven.
+func TestErasure(t *testing.T) {
+	dir, public, ids := record(t, 2)
+	path, err := find(dir, ids[0])
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(path+keySuffix))
+	a, err := OpenArchive(dir)
+	require.NoError(t, err)
+	for _, err := range a.Raw(ids[0]) {
+		require.ErrorIs(t, err, ErrErased)
+	}
+	require.Empty(t, verify(t, dir, public).Problems)
+	b, err := a.Export(ids[0])
+	require.NoError(t, err)
+	_, err = b.Verify(public)
+	require.NoError(t, err)
+}
+
+func TestIdentifiersAreNoPaths(t *testing.T) {
+	dir, _, _ := record(t, 1)
+	a, err := OpenArchive(dir)
+	require.NoError(t, err)
+	for _, id := range []string{"", "../../../../../../etc/passwd", strings.Repeat("*", idLen), strings.Repeat(".", idLen)} {
+		_, err := a.Export(id)
+		require.Error(t, err, id)
+	}
+	_, err = a.Export(strings.Repeat("0", idLen))
+	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func TestRecordingAllocatesNothing(t *testing.T) {
+	l := openLog(t, t.TempDir(), Config{})
+	defer l.Close()
+	s := newSession(t, l)
+	defer s.Close(nil)
+	op := statementOf("SELECT abalance FROM pgbench_accounts WHERE aid = 4711;")
+	out := &proxy.Outcome{}
+	require.Zero(t, testing.AllocsPerRun(1000, func() {
+		s.Ask(context.Background(), op)
+		*out = proxy.Outcome{Rows: 1, Tag: "SELECT 1"}
+		s.Done(op, out)
+	}))
+}
+
+func BenchmarkRecord(b *testing.B) {
+	for _, d := range []struct {
+		name string
+		Durability
+	}{{"os", OS}, {"group", Group}, {"each", Each}} {
+		b.Run(d.name, func(b *testing.B) {
+			l := openLog(b, b.TempDir(), Config{Durability: d.Durability})
+			defer l.Close()
+			s := newSession(b, l)
+			defer s.Close(nil)
+			op := statementOf("SELECT abalance FROM pgbench_accounts WHERE aid = 4711;")
+			out := &proxy.Outcome{}
+			b.ReportAllocs()
+			for b.Loop() {
+				s.Ask(context.Background(), op)
+				*out = proxy.Outcome{Rows: 1, Tag: "SELECT 1"}
+				s.Done(op, out)
+			}
+		})
+	}
+}
+
+func BenchmarkVerify(b *testing.B) {
+	dir := b.TempDir()
+	l := openLog(b, dir, Config{Durability: OS})
+	s := newSession(b, l)
+	for range 100_000 {
+		run(s, "SELECT abalance FROM pgbench_accounts WHERE aid = 4711;")
+	}
+	s.Close(nil)
+	require.NoError(b, l.Close())
+	path, err := find(dir, s.ID)
+	require.NoError(b, err)
+	st, err := os.Stat(path + recordSuffix)
+	require.NoError(b, err)
+	b.SetBytes(st.Size())
+	for b.Loop() {
+		require.Empty(b, verify(b, dir, l.PublicKey()).Problems)
+	}
+}

@@ -1,0 +1,152 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// bundleFormat is the first thing that a bundle says.
+const bundleFormat = "sallyport-session-bundle/1"
+
+// maxBundle bounds a bundle that is read, in bytes.
+const maxBundle = 2 << 30
+
+// Bundle is one session with the proof that it is in the log: everything that is
+// needed to read and verify it elsewhere, with the log's public key.
+type Bundle struct {
+	Format     string      `json:"format"`
+	Session    string      `json:"session"`
+	Leaf       string      `json:"leaf"`       // the line in the list of sealed sessions
+	Index      int64       `json:"index"`      // its place there, from 0
+	Proof      []tlog.Hash `json:"proof"`      // that the leaf is in the tree of the checkpoint
+	Checkpoint string      `json:"checkpoint"` // the signed head
+	Record     []byte      `json:"record"`     // the record file
+	Key        []byte      `json:"key,omitempty"`
+}
+
+// Export makes a session's bundle. The session must be sealed.
+func (a *Archive) Export(id string) (*Bundle, error) {
+	path, err := find(a.dir, id)
+	if err != nil {
+		return nil, err
+	}
+	b := &Bundle{Format: bundleFormat, Session: id, Index: -1}
+	// The checkpoint first: what is listed then is there for it.
+	head, err := os.ReadFile(filepath.Join(a.dir, "log", "checkpoint"))
+	if err != nil {
+		return nil, err
+	}
+	public, err := os.ReadFile(filepath.Join(a.dir, "log", "key.pub"))
+	if err != nil {
+		return nil, err
+	}
+	signed, err := openCheckpoint(head, strings.TrimSpace(string(public)))
+	if err != nil {
+		return nil, err
+	}
+	lines, err := readLeaves(filepath.Join(a.dir, "log", "leaves"))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(lines)) < signed.N {
+		return nil, errors.New("the list of sealed sessions was shortened")
+	}
+	mem := &memoryTree{}
+	for i := range signed.N {
+		if err := mem.add([]byte(lines[i])); err != nil {
+			return nil, err
+		}
+		if strings.HasPrefix(lines[i], id+" ") {
+			b.Index, b.Leaf = i, lines[i]
+		}
+	}
+	if b.Index < 0 {
+		return nil, fmt.Errorf("session %s is not sealed yet", id)
+	}
+	proof, err := tlog.ProveRecord(signed.N, b.Index, mem)
+	if err != nil {
+		return nil, err
+	}
+	b.Proof, b.Checkpoint = proof, string(head)
+	if b.Record, err = os.ReadFile(path + recordSuffix); err != nil {
+		return nil, err
+	}
+	b.Key, err = a.keys.load(path+keySuffix, id)
+	if errors.Is(err, ErrErased) {
+		err = nil // its proof stands without its content
+	}
+	return b, err
+}
+
+// ReadBundle reads a bundle. Nothing of it is verified.
+func ReadBundle(r io.Reader) (*Bundle, error) {
+	b := &Bundle{}
+	dec := json.NewDecoder(io.LimitReader(r, maxBundle))
+	if err := dec.Decode(b); err != nil {
+		return nil, fmt.Errorf("no bundle: %w", err)
+	}
+	if b.Format != bundleFormat {
+		return nil, fmt.Errorf("a bundle of another format: %q", b.Format)
+	}
+	return b, nil
+}
+
+// Verify checks that the bundle's record is the one that was sealed, with the
+// log's public key. It returns the number of events.
+func (b *Bundle) Verify(public string) (events uint64, err error) {
+	signed, err := openCheckpoint([]byte(b.Checkpoint), public)
+	if err != nil {
+		return 0, err
+	}
+	l, err := parseLeaf(strings.TrimSuffix(b.Leaf, "\n"))
+	if err != nil {
+		return 0, err
+	}
+	if l.ID != b.Session || string(l.text()) != b.Leaf {
+		return 0, errors.New("the leaf is another session's")
+	}
+	if b.Index < 0 || b.Index >= signed.N {
+		return 0, errors.New("the place in the log is none")
+	}
+	if err := tlog.CheckRecord(b.Proof, signed.N, signed.Hash, b.Index, tlog.RecordHash([]byte(b.Leaf))); err != nil {
+		return 0, errors.New("the proof does not lead to the signed head: the session is not one of those that were sealed")
+	}
+	if _, err := checkRecord(bytes.NewReader(b.Record), l); err != nil {
+		return 0, err
+	}
+	return l.Events, nil
+}
+
+// Events reads the bundle's events. Verify it first.
+func (b *Bundle) Events() iter.Seq2[*Event, error] {
+	return func(yield func(*Event, error) bool) {
+		if len(b.Key) == 0 {
+			yield(nil, ErrErased)
+			return
+		}
+		aead, err := newAEAD(b.Key)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		err = readEvents(bytes.NewReader(b.Record), aead, b.Session, func(raw []byte) bool {
+			e := &Event{}
+			if err := json.Unmarshal(raw, e); err != nil {
+				return yield(nil, err)
+			}
+			return yield(e, nil)
+		})
+		if err != nil {
+			yield(nil, err)
+		}
+	}
+}

@@ -1,0 +1,107 @@
+package audit
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func sum(b []byte) digest { return sha256.Sum256(b) }
+
+// TestMain lets the test binary be the gateway that is killed.
+func TestMain(m *testing.M) {
+	if dir := os.Getenv("AUDIT_CRASH_DIR"); dir != "" {
+		crashing(dir)
+	}
+	os.Exit(m.Run())
+}
+
+// crashing records statements for ever, and says on stdout which may run.
+func crashing(dir string) {
+	l, err := Open(dir, quiet())
+	if err != nil {
+		fmt.Println("error", err)
+		os.Exit(1)
+	}
+	t := &testing.T{}
+	out := bufio.NewWriterSize(os.Stdout, 0)
+	for session := 0; ; session++ {
+		s := newSession(t, l)
+		for i := range 1 + session%7 {
+			text := "SELECT " + strconv.Itoa(i)
+			if !run(s, text).Refuses() {
+				fmt.Fprintln(out, s.ID, text)
+				out.Flush()
+			}
+		}
+		if session%3 > 0 {
+			s.Close(nil)
+		}
+	}
+}
+
+// A gateway that is killed at any moment has recorded every operation that it
+// let run; the next start seals what was open and says so.
+func TestKill(t *testing.T) {
+	rounds := 6
+	if testing.Short() {
+		rounds = 3
+	}
+	for range rounds {
+		dir := t.TempDir()
+		cmd := exec.Command(os.Args[0], "-test.run=^$")
+		cmd.Env = append(os.Environ(), "AUDIT_CRASH_DIR="+dir)
+		pipe, err := cmd.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, cmd.Start())
+		acknowledged := map[string][]string{}
+		lines := bufio.NewScanner(pipe)
+		kill := time.AfterFunc(time.Duration(20+rand.IntN(150))*time.Millisecond, func() { cmd.Process.Kill() })
+		for lines.Scan() {
+			id, text, ok := strings.Cut(lines.Text(), " ")
+			require.True(t, ok)
+			require.NotEqual(t, "error", id, text)
+			if strings.HasPrefix(text, "SELECT ") { // the last line can be cut
+				acknowledged[id] = append(acknowledged[id], text)
+			}
+		}
+		kill.Stop()
+		cmd.Wait()
+		require.NotEmpty(t, acknowledged)
+
+		l := openLog(t, dir, Config{})
+		require.NoError(t, l.Close())
+		r := verify(t, dir, l.PublicKey())
+		require.Empty(t, r.Problems)
+		require.Empty(t, r.Unproven)
+		recovered := 0
+		for id, texts := range acknowledged {
+			var got []string
+			list := events(t, dir, id)
+			for _, e := range list {
+				if e.Type == OperationStart && e.Kind == "statement" {
+					got = append(got, e.Text)
+				}
+			}
+			require.GreaterOrEqual(t, len(got), len(texts))
+			require.Equal(t, texts[:len(texts)-1], got[:len(texts)-1])
+			switch last := list[len(list)-1].Type; last {
+			case SessionRecovered:
+				recovered++
+			case SessionEnd:
+			default:
+				t.Errorf("session %s ends with %s", id, last)
+			}
+		}
+		require.NotZero(t, recovered)
+	}
+}

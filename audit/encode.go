@@ -1,0 +1,328 @@
+package audit
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"math/bits"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Events are written as JSON by hand: it is done twice for every operation, and
+// must not allocate.
+
+const (
+	maxText = 1 << 20  // of a statement or command, in bytes
+	maxArg  = 16 << 10 // of one argument
+	maxArgs = 256 << 10
+)
+
+// object appends the beginning of an event.
+func object(b []byte, index uint64, at time.Time, typ string) []byte {
+	b = append(b, `{"i":`...)
+	b = strconv.AppendUint(b, index, 10)
+	b = append(b, `,"t":"`...)
+	b = at.UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z")
+	b = append(b, `","type":"`...)
+	b = append(b, typ...)
+	return append(b, '"')
+}
+
+func str(b []byte, key, value string) []byte {
+	if value == "" {
+		return b
+	}
+	return quote(name(b, key), value)
+}
+
+func num(b []byte, key string, value uint64) []byte {
+	if value == 0 {
+		return b
+	}
+	return strconv.AppendUint(name(b, key), value, 10)
+}
+
+func name(b []byte, key string) []byte {
+	b = append(b, `,"`...)
+	b = append(b, key...)
+	return append(b, `":`...)
+}
+
+const hexDigits = "0123456789abcdef"
+
+// quote appends a JSON string. Control characters, and what terminals could take
+// for one, are escaped; bytes that are not UTF-8 become U+FFFD.
+func quote[T string | []byte](b []byte, s T) []byte {
+	b = append(b, '"')
+	from := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= 0x20 && c < 0x7f && c != '"' && c != '\\' {
+			i++
+			continue
+		}
+		if c >= utf8.RuneSelf {
+			r, size := decode(s[i:])
+			if r > 0x9f && r != utf8.RuneError && r != 0x2028 && r != 0x2029 {
+				i += size
+				continue
+			}
+			b = append(b, s[from:i]...)
+			if r == utf8.RuneError && size == 1 {
+				b = append(b, `\ufffd`...)
+			} else {
+				b = append(b, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
+			}
+			i += size
+			from = i
+			continue
+		}
+		b = append(b, s[from:i]...)
+		switch c {
+		case '"', '\\':
+			b = append(b, '\\', c)
+		case '\n':
+			b = append(b, '\\', 'n')
+		case '\t':
+			b = append(b, '\\', 't')
+		default:
+			b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		}
+		i++
+		from = i
+	}
+	b = append(b, s[from:]...)
+	return append(b, '"')
+}
+
+func decode[T string | []byte](s T) (rune, int) {
+	var buf [utf8.UTFMax]byte
+	n := copy(buf[:], s)
+	return utf8.DecodeRune(buf[:n])
+}
+
+// operation appends what op asks.
+func operation(b []byte, op proxy.Op) []byte {
+	m := op.Info()
+	b = num(b, "op", m.ID)
+	b = num(b, "parent", m.Parent)
+	b = str(b, "kind", m.Kind.String())
+	if m.Rewritten {
+		b = append(b, `,"rewritten":true`...)
+	}
+	switch o := op.(type) {
+	case *proxy.Connect:
+		b = params(b, o.Params)
+	case *proxy.Statement:
+		b = statement(b, o)
+	case *proxy.Exec:
+		b = text(b, []byte(o.Command), "")
+		if o.Terminal {
+			b = append(b, `,"terminal":true`...)
+		}
+	case *proxy.Call:
+		b = str(b, "name", o.Name)
+		b = append(name(b, "args"), '[')
+		for i, a := range o.Args {
+			b = argument(b, i, a, false)
+		}
+		b = append(b, ']')
+	case *proxy.File:
+		b = str(b, "name", o.Action.String())
+		b = str(b, "text", o.Path)
+		b = str(b, "target", o.Target)
+	case *proxy.Forward:
+		b = str(b, "name", o.Network)
+		b = str(b, "target", o.Host)
+		b = num(b, "port", uint64(o.Port))
+		if o.Listen {
+			b = append(b, `,"listen":true`...)
+		}
+	case *proxy.Request:
+		b = str(b, "name", o.Method)
+		b = str(b, "target", o.Host)
+		b = str(b, "text", o.Path)
+		b = str(b, "query", o.Query)
+		b = str(b, "action", o.Action)
+	}
+	return b
+}
+
+func params(b []byte, p map[string]string) []byte {
+	if len(p) == 0 {
+		return b
+	}
+	b = append(name(b, "params"), '{')
+	first := true
+	for k, v := range p {
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		b = append(quote(b, k), ':')
+		b = quote(b, v)
+	}
+	return append(b, '}')
+}
+
+func statement(b []byte, o *proxy.Statement) []byte {
+	b = str(b, "name", o.Name)
+	f := o.Facts
+	b = text(b, o.Text, f.Normalised)
+	if len(o.Args) > 0 {
+		b = append(name(b, "args"), '[')
+		total := 0
+		secret := mentionsPassword(o.Text)
+		for i, a := range o.Args {
+			if total += len(a.Value); secret || total > maxArgs {
+				b = comma(b, i)
+				b = append(b, `"…"`...)
+				continue
+			}
+			b = argument(b, i, a.Value, a.Binary)
+		}
+		b = append(b, ']')
+	}
+	b = append(name(b, "effects"), '"')
+	b = effects(b, f.Effects)
+	b = append(b, '"')
+	b = str(b, "unknown", f.Unknown)
+	if len(f.Relations) > 0 {
+		b = append(name(b, "relations"), '"')
+		for i, r := range f.Relations {
+			if i > 0 {
+				b = append(b, ' ')
+			}
+			if r.Schema != "" {
+				b = append(inner(b, r.Schema), '.')
+			}
+			b = append(inner(b, r.Name), ':')
+			b = effects(b, r.Effects)
+		}
+		b = append(b, '"')
+	}
+	if len(f.Functions) > 0 {
+		b = append(name(b, "functions"), '"')
+		for i, fn := range f.Functions {
+			if i > 0 {
+				b = append(b, ' ')
+			}
+			if fn.Schema != "" {
+				b = append(inner(b, fn.Schema), '.')
+			}
+			b = inner(b, fn.Name)
+		}
+		b = append(b, '"')
+	}
+	if f.Fingerprint != 0 {
+		b = append(name(b, "fingerprint"), '"')
+		for shift := 60; shift >= 0; shift -= 4 {
+			b = append(b, hexDigits[f.Fingerprint>>shift&15])
+		}
+		b = append(b, '"')
+	}
+	return b
+}
+
+var effectNames = proxy.EffectNames()
+
+// inner appends s as it stands inside a JSON string.
+func inner(b []byte, s string) []byte {
+	mark := len(b)
+	b = quote(b, s)
+	copy(b[mark:], b[mark+1:len(b)-1])
+	return b[:len(b)-2]
+}
+
+func effects(b []byte, e proxy.Effects) []byte {
+	first := true
+	for e != 0 {
+		one := e & -e
+		e &^= one
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		b = append(b, effectNames[bits.TrailingZeros32(uint32(one))]...)
+	}
+	return b
+}
+
+// text appends a statement or command. What may hold a password is recorded
+// without its literals, or not at all where they cannot be told.
+func text(b, s []byte, normalised string) []byte {
+	if len(s) == 0 {
+		return b
+	}
+	if mentionsPassword(s) {
+		b = str(b, "withheld", "it may hold a password")
+		return str(b, "text", normalised)
+	}
+	if len(s) <= maxText {
+		return quote(name(b, "text"), s)
+	}
+	b = quote(name(b, "text"), s[:maxText])
+	b = num(b, "text_bytes", uint64(len(s)))
+	sum := sha256.Sum256(s)
+	return str(b, "text_digest", hex.EncodeToString(sum[:]))
+}
+
+// mentionsPassword reports whether a text has a word by which passwords are set
+// or given.
+func mentionsPassword(s []byte) bool {
+	for i := 0; i+len("passw") <= len(s); i++ {
+		if s[i]|0x20 == 'p' && bytes.EqualFold(s[i:i+len("passw")], []byte("passw")) {
+			return true
+		}
+	}
+	return false
+}
+
+func comma(b []byte, i int) []byte {
+	if i > 0 {
+		return append(b, ',')
+	}
+	return b
+}
+
+func argument(b []byte, i int, v []byte, binary bool) []byte {
+	b = comma(b, i)
+	if v == nil {
+		return append(b, "null"...)
+	}
+	cut := v[:min(len(v), maxArg)]
+	if binary {
+		b = append(b, `"\\x`...)
+		b = hex.AppendEncode(b, cut)
+		return append(b, '"')
+	}
+	return quote(b, cut)
+}
+
+// outcome appends the answer to an operation and how it ended.
+func outcome(b []byte, out *proxy.Outcome) []byte {
+	if v := out.Verdict; v != nil {
+		b = str(b, "verdict", v.Action.String())
+		b = str(b, "by", out.By)
+		if v.Refuses() {
+			b = str(b, "cause", v.Cause.String())
+			b = str(b, "reason", v.Reason)
+		}
+		b = str(b, "rule", v.Rule)
+		b = str(b, "grant", v.Grant)
+		b = str(b, "warn", v.Warn)
+	}
+	b = str(b, "code", out.Code)
+	if out.Err != nil {
+		b = str(b, "error", out.Err.Error())
+	}
+	b = str(b, "tag", out.Tag)
+	b = num(b, "rows", out.Rows)
+	b = num(b, "in", out.BytesIn)
+	b = num(b, "out", out.BytesOut)
+	return num(b, "us", uint64(max(0, out.Duration.Microseconds())))
+}

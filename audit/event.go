@@ -1,0 +1,77 @@
+package audit
+
+// Types of events, as their "type" says. They are stable.
+const (
+	SessionStart     = "session.start"     // who, from where, to what
+	SessionEnd       = "session.end"       // cause, when it was no ordinary end
+	SessionRecovered = "session.recovered" // the gateway stopped before the session ended; what followed is not known
+	OperationStart   = "operation.start"   // written before the operation goes to the resource
+	OperationEnd     = "operation.end"     // how it ended
+	OperationRefused = "operation.refused" // what was refused, by whom and why
+	Degraded         = "record.degraded"   // events are missing here, because they could not be written
+	GatewayStart     = "gateway.start"
+	GatewayStop      = "gateway.stop"
+	// GatewayPrefix begins the types of the gateway's own events; the rest is the
+	// name of the proxy.EventKind: gateway.login, gateway.login-failed …
+	GatewayPrefix = "gateway."
+)
+
+// Event is one event, read back. Fields that do not apply are zero.
+type Event struct {
+	Index uint64 `json:"i"`
+	Time  string `json:"t"` // RFC 3339, UTC, microseconds
+	Type  string `json:"type"`
+
+	// The session, in session.start.
+	Session  string            `json:"session,omitempty"`
+	User     string            `json:"user,omitempty"`
+	Groups   []string          `json:"groups,omitempty"`
+	Method   string            `json:"method,omitempty"`
+	For      string            `json:"for,omitempty"` // the human for whom an agent acts
+	Resource string            `json:"resource,omitempty"`
+	Account  string            `json:"account,omitempty"`
+	Database string            `json:"database,omitempty"`
+	Protocol string            `json:"protocol,omitempty"`
+	Remote   string            `json:"remote,omitempty"`
+	Deadline string            `json:"deadline,omitempty"`
+	Params   map[string]string `json:"params,omitempty"`
+
+	// An operation.
+	Op          uint64    `json:"op,omitempty"`
+	Parent      uint64    `json:"parent,omitempty"`
+	Kind        string    `json:"kind,omitempty"`
+	Text        string    `json:"text,omitempty"`
+	TextBytes   int       `json:"text_bytes,omitempty"`  // the text's length, where it was shortened
+	TextDigest  string    `json:"text_digest,omitempty"` // SHA-256 of the whole text, where it was shortened
+	Withheld    string    `json:"withheld,omitempty"`    // why the text's literals are not recorded
+	Name        string    `json:"name,omitempty"`
+	Target      string    `json:"target,omitempty"`
+	Args        []*string `json:"args,omitempty"` // null is NULL; "…" is not recorded
+	Effects     string    `json:"effects,omitempty"`
+	Unknown     string    `json:"unknown,omitempty"`
+	Relations   string    `json:"relations,omitempty"`
+	Functions   string    `json:"functions,omitempty"`
+	Fingerprint string    `json:"fingerprint,omitempty"`
+	Rewritten   bool      `json:"rewritten,omitempty"`
+	Terminal    bool      `json:"terminal,omitempty"`
+	Listen      bool      `json:"listen,omitempty"`
+	Port        uint16    `json:"port,omitempty"`
+	Query       string    `json:"query,omitempty"`
+	Action      string    `json:"action,omitempty"`
+
+	// Its answer and outcome.
+	Verdict  string `json:"verdict,omitempty"`
+	By       string `json:"by,omitempty"`
+	Cause    string `json:"cause,omitempty"`
+	Rule     string `json:"rule,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+	Grant    string `json:"grant,omitempty"`
+	Warn     string `json:"warn,omitempty"`
+	Code     string `json:"code,omitempty"`
+	Error    string `json:"error,omitempty"`
+	Tag      string `json:"tag,omitempty"`
+	Rows     uint64 `json:"rows,omitempty"`
+	BytesIn  uint64 `json:"in,omitempty"`
+	BytesOut uint64 `json:"out,omitempty"`
+	Micros   int64  `json:"us,omitempty"`
+}

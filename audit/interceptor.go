@@ -1,0 +1,146 @@
+package audit
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Name is "audit".
+func (l *Log) Name() string { return "audit" }
+
+// Intercept begins the session's record. Its hooks write every operation before
+// it goes to the resource, and how it ended afterwards.
+func (l *Log) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
+	rec, err := l.create(s.ID)
+	if err == nil {
+		err = rec.event(s.Started, SessionStart, true, func(b []byte) []byte { return session(b, s) })
+	}
+	if err != nil {
+		l.failed(&WriteError{Session: s.ID, Err: err})
+		if l.bestEffort {
+			return proxy.Hooks{}, nil
+		}
+		return proxy.Hooks{}, &WriteError{Session: s.ID, Err: err}
+	}
+	r := &recorder{session: s, stream: rec, strict: !l.bestEffort}
+	return proxy.Hooks{Ask: r.ask, Done: r.done, Close: r.close}, nil
+}
+
+// recorder is a session's hooks.
+type recorder struct {
+	session *proxy.Session
+	stream  *stream
+	strict  bool
+}
+
+func (r *recorder) ask(_ context.Context, op proxy.Op) proxy.Verdict {
+	err := r.stream.event(op.Info().At, OperationStart, true, func(b []byte) []byte { return operation(b, op) })
+	if err != nil && r.strict {
+		r.session.Kill(err)
+		return proxy.Deny(proxy.CauseInternal, "", err.Error(), "")
+	}
+	return proxy.Pass()
+}
+
+func (r *recorder) done(_ context.Context, op proxy.Op, out *proxy.Outcome) {
+	typ, refused := OperationEnd, out.Verdict != nil && out.Verdict.Refuses()
+	if refused {
+		typ = OperationRefused
+	}
+	// What ended is on its way to the disk with the next operation, or soon; what
+	// was refused may be an attack, and is written now.
+	err := r.stream.event(time.Now(), typ, refused, func(b []byte) []byte {
+		if refused {
+			b = operation(b, op)
+		} else {
+			b = num(b, "op", op.Info().ID)
+		}
+		return outcome(b, out)
+	})
+	if err != nil && r.strict {
+		r.session.Kill(err)
+	}
+}
+
+func (r *recorder) close(cause error) {
+	err := r.stream.event(time.Now(), SessionEnd, true, func(b []byte) []byte {
+		if cause != nil {
+			b = str(b, "error", cause.Error())
+		}
+		return b
+	})
+	if cerr := r.stream.close(); err == nil && cerr != nil {
+		r.stream.log.failed(&WriteError{Session: r.stream.id, Err: cerr})
+	}
+}
+
+func session(b []byte, s *proxy.Session) []byte {
+	b = str(b, "session", s.ID)
+	b = identity(b, s.Identity)
+	b = target(b, s.Target)
+	b = str(b, "protocol", s.Protocol)
+	if s.Remote != nil {
+		b = str(b, "remote", s.Remote.String())
+	}
+	if !s.Deadline.IsZero() {
+		b = str(b, "deadline", s.Deadline.UTC().Format(time.RFC3339))
+	}
+	return b
+}
+
+func identity(b []byte, id *proxy.Identity) []byte {
+	if id == nil {
+		return b
+	}
+	b = str(b, "user", id.Subject)
+	if len(id.Groups) > 0 {
+		b = append(name(b, "groups"), '[')
+		for i, g := range id.Groups {
+			b = quote(comma(b, i), g)
+		}
+		b = append(b, ']')
+	}
+	b = str(b, "method", id.Method.String())
+	return str(b, "for", id.OnBehalfOf)
+}
+
+func target(b []byte, t proxy.Target) []byte {
+	if t.Resource == nil {
+		return b
+	}
+	b = str(b, "resource", t.Resource.Name)
+	b = str(b, "account", t.Account.Name)
+	return str(b, "database", t.Database)
+}
+
+// Event records what happens at the gateway beside sessions: logins, refused
+// ones, failures. It is for proxy.Gateway's OnEvent.
+func (l *Log) Event(e proxy.Event) {
+	switch e.Kind {
+	case proxy.EventSessionStart, proxy.EventSessionEnd:
+		return // the session's own record tells
+	}
+	// What is not there cannot be told; a failure was logged.
+	_ = l.own.event(e.At, GatewayPrefix+e.Kind.String(), false, func(b []byte) []byte {
+		if e.Session != nil {
+			b = str(b, "session", e.Session.ID)
+		}
+		if e.Identity != nil {
+			b = identity(b, e.Identity)
+		} else {
+			b = str(b, "user", strings.ToValidUTF8(e.User, "\ufffd"))
+		}
+		b = target(b, e.Target)
+		b = str(b, "protocol", e.Protocol)
+		if e.Remote != nil {
+			b = str(b, "remote", e.Remote.String())
+		}
+		if e.Err != nil {
+			b = str(b, "error", e.Err.Error())
+		}
+		return b
+	})
+}

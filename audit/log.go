@@ -1,0 +1,260 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// Durability says what has happened to an operation's record before the
+// operation goes to the resource.
+type Durability uint8
+
+// Durabilities.
+const (
+	// Group: the operating system has it, and the disk a few milliseconds later,
+	// together with what others wrote. A killed gateway loses nothing; a machine
+	// that loses power can lose those milliseconds.
+	Group Durability = iota
+	// OS: the operating system has it, and writes it when it likes.
+	OS
+	// Each: the disk has it.
+	Each
+)
+
+// ParseDurability reads "group", "os" or "each"; empty is Group.
+func ParseDurability(s string) (Durability, error) {
+	switch s {
+	case "", "group":
+		return Group, nil
+	case "os":
+		return OS, nil
+	case "each":
+		return Each, nil
+	}
+	return 0, fmt.Errorf("unknown durability %q: want os, group or each", s)
+}
+
+// Config says how a log is kept. The zero value is good.
+type Config struct {
+	Durability Durability
+	// BestEffort lets sessions go on when their record cannot be written. They end
+	// otherwise, before their next operation.
+	BestEffort bool
+	// Interval is how often Group writes to the disk; 0 is 5 ms.
+	Interval time.Duration
+	// Log is told of failures; nil is slog.Default.
+	Log *slog.Logger
+}
+
+// Log keeps the records of sessions in a directory. It is a proxy.Interceptor,
+// which belongs at the end of the chain. It is safe for concurrent use.
+type Log struct {
+	dir        string
+	durability Durability
+	bestEffort bool
+	interval   time.Duration
+	logger     *slog.Logger
+	keys       *sessionKeys
+	tree       *tree
+	lock       *os.File
+
+	// Replaced by tests of failing disks.
+	write func(f *os.File, b []byte) (int, error)
+	sync  func(f *os.File) error
+
+	mu      sync.Mutex
+	dirty   []*stream
+	wake    chan struct{}
+	stop    chan struct{}
+	stopped chan struct{}
+	own     *stream // the gateway's own events
+}
+
+// WriteError says that a record could not be written.
+type WriteError struct {
+	Session string
+	Err     error
+}
+
+// Error says that the record is incomplete. It names no file: it can reach the
+// session's user.
+func (e *WriteError) Error() string { return "the session's record cannot be written" }
+
+// Unwrap returns the cause.
+func (e *WriteError) Unwrap() error { return e.Err }
+
+var (
+	errClosed   = errors.New("the record is closed")
+	errTooLarge = errors.New("the event is too large")
+)
+
+// Open opens the log in dir, or begins one there. Sessions that a stopped
+// process left open are sealed, with an event that says so. A log is open in
+// one process at a time.
+func Open(dir string, c Config) (*Log, error) {
+	l := &Log{
+		dir: dir, durability: c.Durability, bestEffort: c.BestEffort, interval: c.Interval, logger: c.Log,
+		write: (*os.File).Write, sync: (*os.File).Sync,
+		wake: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
+	}
+	if l.interval == 0 {
+		l.interval = 5 * time.Millisecond
+	}
+	if l.logger == nil {
+		l.logger = slog.Default()
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "sessions"), 0o700); err != nil {
+		return nil, err
+	}
+	if err := l.open(); err != nil {
+		l.unlock()
+		return nil, fmt.Errorf("audit log in %s: %w", dir, err)
+	}
+	go l.settle()
+	return l, nil
+}
+
+func (l *Log) open() (err error) {
+	if l.lock, err = lockFile(filepath.Join(l.dir, "lock")); err != nil {
+		return err
+	}
+	if l.keys, err = openKeys(filepath.Join(l.dir, "master.key")); err != nil {
+		return err
+	}
+	if l.tree, err = openTree(filepath.Join(l.dir, "log")); err != nil {
+		return err
+	}
+	if err = l.recover(); err != nil {
+		return err
+	}
+	if err = l.tree.commit(); err != nil {
+		return err
+	}
+	l.own, err = l.create(newID())
+	if err != nil {
+		return err
+	}
+	return l.own.event(time.Now(), GatewayStart, true, func(b []byte) []byte { return str(b, "session", l.own.id) })
+}
+
+// mark has s written and synced soon.
+func (l *Log) mark(s *stream) {
+	l.mu.Lock()
+	l.dirty = append(l.dirty, s)
+	l.mu.Unlock()
+	l.nudge()
+}
+
+// nudge wakes settle.
+func (l *Log) nudge() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// settle writes and syncs what was marked, at most once an interval.
+func (l *Log) settle() {
+	defer close(l.stopped)
+	t := time.NewTimer(0)
+	<-t.C
+	for {
+		select {
+		case <-l.wake:
+		case <-l.stop:
+			return
+		}
+		t.Reset(l.interval)
+		select {
+		case <-t.C:
+		case <-l.stop:
+			return // Close settles what is left
+		}
+		l.settleOnce()
+	}
+}
+
+func (l *Log) settleOnce() {
+	for _, s := range l.take() {
+		s.settle()
+	}
+	if err := l.tree.commit(); err != nil {
+		l.failed(&WriteError{Err: err}) // leaves stay, and the next commit tries again
+	}
+}
+
+func (l *Log) take() []*stream {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := l.dirty
+	l.dirty = nil
+	return list
+}
+
+func (l *Log) failed(err error) {
+	l.logger.Error("audit", "err", err, "cause", errors.Unwrap(err))
+}
+
+// Close seals the gateway's own record and closes the log. Sessions must have
+// ended; those that have not are sealed when the log is opened next.
+func (l *Log) Close() error {
+	close(l.stop)
+	<-l.stopped
+	l.settleOnce()
+	err := l.own.event(time.Now(), GatewayStop, true, func(b []byte) []byte { return b })
+	err = errors.Join(err, l.own.close(), l.tree.commit(), l.tree.close())
+	l.unlock()
+	return err
+}
+
+func (l *Log) unlock() {
+	if l.lock != nil {
+		l.lock.Close()
+	}
+}
+
+// PublicKey is the verifier of the log's checkpoints, as [Verify] takes it.
+func (l *Log) PublicKey() string { return l.tree.public }
+
+// find returns the path of a session's record, without its suffix.
+func find(dir, id string) (string, error) {
+	if len(id) != idLen || !isID(id) {
+		return "", fmt.Errorf("%q is no session's identifier", id)
+	}
+	found, err := filepath.Glob(filepath.Join(escape(dir), "sessions", "*", id+recordSuffix))
+	if err != nil {
+		return "", err
+	}
+	if len(found) == 0 {
+		return "", fmt.Errorf("session %s: %w", id, fs.ErrNotExist)
+	}
+	return found[0][:len(found[0])-len(recordSuffix)], nil
+}
+
+// escape keeps a directory's name from being read as a pattern.
+func escape(dir string) string {
+	var out []byte
+	for i := range len(dir) {
+		switch dir[i] {
+		case '*', '?', '[', '\\':
+			out = append(out, '\\')
+		}
+		out = append(out, dir[i])
+	}
+	return string(out)
+}
+
+func isID(s string) bool {
+	for _, c := range s {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return s != ""
+}

@@ -1,0 +1,142 @@
+package audit
+
+import (
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Archive reads the records in a log's directory, while the log is written or
+// not. It checks each session's chain as it reads; what proves that the chain is
+// the sealed one is [Verify].
+type Archive struct {
+	dir  string
+	keys *sessionKeys
+}
+
+// OpenArchive opens the log in dir for reading.
+func OpenArchive(dir string) (*Archive, error) {
+	if _, err := os.Stat(filepath.Join(dir, "master.key")); err != nil {
+		return nil, fmt.Errorf("no audit log: %w", err)
+	}
+	keys, err := openKeys(filepath.Join(dir, "master.key"))
+	if err != nil {
+		return nil, err
+	}
+	return &Archive{dir, keys}, nil
+}
+
+// Sessions lists the identifiers of the recorded sessions, oldest first. The
+// gateway's own records are among them.
+func (a *Archive) Sessions() ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(escape(a.dir), "sessions", "*", "*"+recordSuffix))
+	if err != nil {
+		return nil, err
+	}
+	for i, f := range files {
+		files[i] = strings.TrimSuffix(filepath.Base(f), recordSuffix)
+	}
+	slices.Sort(files)
+	return files, nil
+}
+
+// Events reads a session's events in order. The sequence ends after an error;
+// a session that is still open, or was when the gateway stopped, ends without
+// one at its last whole event.
+func (a *Archive) Events(id string) iter.Seq2[*Event, error] {
+	return func(yield func(*Event, error) bool) {
+		for raw, err := range a.Raw(id) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			e := &Event{}
+			if err := json.Unmarshal(raw, e); err != nil {
+				yield(nil, fmt.Errorf("session %s: %w", id, err))
+				return
+			}
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Raw reads a session's events as they were recorded: a JSON object each, valid
+// until the next.
+func (a *Archive) Raw(id string) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		if err := a.read(id, func(b []byte) bool { return yield(b, nil) }); err != nil {
+			yield(nil, fmt.Errorf("session %s: %w", id, err))
+		}
+	}
+}
+
+func (a *Archive) read(id string, each func(b []byte) bool) error {
+	path, err := find(a.dir, id)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(path + recordSuffix)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	key, err := a.keys.load(path+keySuffix, id)
+	if err != nil {
+		return err
+	}
+	aead, err := newAEAD(key)
+	if err != nil {
+		return err
+	}
+	return readEvents(f, aead, id, each)
+}
+
+func readEvents(f io.Reader, aead cipher.AEAD, id string, each func(b []byte) bool) error {
+	r, err := newReader(f)
+	if err != nil {
+		return err
+	}
+	if r.id != id {
+		return errors.New("the file is another session's")
+	}
+	for {
+		sealed, err := r.next()
+		if errors.Is(err, io.EOF) || errors.Is(err, errTorn) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		b, err := r.open(aead, sealed)
+		if err != nil {
+			return err
+		}
+		if !each(b) {
+			return nil
+		}
+	}
+}
+
+var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+
+// newID returns an identifier of the same form as a session's, for the gateway's
+// own record.
+func newID() string {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], uint64(time.Now().UnixMilli())<<16)
+	rand.Read(b[6:])
+	return idEncoding.EncodeToString(b[:])
+}

@@ -1,0 +1,193 @@
+package audit
+
+import (
+	"crypto/cipher"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"hash"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// stream is one session's record while it is written.
+type stream struct {
+	log  *Log
+	id   string
+	file *os.File
+
+	mu         sync.Mutex
+	aead       cipher.AEAD
+	nonce      [12]byte
+	hash       hash.Hash
+	chain      digest
+	index      uint64
+	generation uint32
+	json       []byte // the event that is being made
+	pending    []byte // frames that are not written yet
+	dirty      bool   // written and not synced, or pending; then it is in log.dirty
+	err        error  // what made the record incomplete; sticky
+	closed     bool
+}
+
+// create begins the record of session id.
+func (l *Log) create(id string) (*stream, error) {
+	dir := filepath.Join(l.dir, "sessions", time.Now().UTC().Format("2006-01-02"))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	key := make([]byte, 32)
+	rand.Read(key)
+	aead, err := newAEAD(key)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.keys.store(filepath.Join(dir, id+keySuffix), id, key); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, id+recordSuffix), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	s := newStream(l, id, f, aead)
+	s.pending = append([]byte(magic), id...)
+	s.chain = sha256.Sum256(s.pending)
+	return s, nil
+}
+
+func newStream(l *Log, id string, f *os.File, aead cipher.AEAD) *stream {
+	return &stream{log: l, id: id, file: f, aead: aead, hash: sha256.New()}
+}
+
+// event appends an event whose fields are written by fill, which gets the
+// object's beginning and returns it with its fields. now has it handed to the
+// operating system, and to the disk where the log's durability says so, before
+// event returns; otherwise this is done soon.
+func (s *stream) event(at time.Time, typ string, now bool, fill func(b []byte) []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return s.err
+	}
+	if s.closed {
+		return errClosed
+	}
+	s.json = append(fill(object(s.json[:0], s.index+1, at, typ)), '}')
+	if len(s.json) > maxEvent-sealLen {
+		return s.fail(errTooLarge)
+	}
+	s.append()
+	if len(s.json) > 64<<10 {
+		s.json = nil // one large statement is no reason to keep its buffer
+	}
+	if now || len(s.pending) > 64<<10 {
+		if err := s.flush(); err != nil {
+			return err
+		}
+	}
+	if now && s.log.durability == Each {
+		return s.sync()
+	}
+	if !s.dirty {
+		s.dirty = true
+		s.log.mark(s)
+	}
+	return nil
+}
+
+// append seals s.json as the next frame.
+func (s *stream) append() {
+	s.index++
+	begin := len(s.pending)
+	s.pending = binary.BigEndian.AppendUint32(s.pending, uint32(len(s.json)+sealLen))
+	s.pending = binary.BigEndian.AppendUint32(s.pending, s.generation)
+
+	s.pending = s.aead.Seal(s.pending, nonce(&s.nonce, s.generation, s.index), s.json, nil)
+	s.hash.Reset()
+	s.hash.Write(s.chain[:])
+	s.hash.Write(s.pending[begin:])
+	s.hash.Sum(s.chain[:0])
+	s.pending = append(s.pending, s.chain[:]...)
+}
+
+// flush hands what is pending to the operating system.
+func (s *stream) flush() error {
+	if len(s.pending) == 0 {
+		return nil
+	}
+	if _, err := s.log.write(s.file, s.pending); err != nil {
+		return s.fail(err)
+	}
+	s.pending = s.pending[:0]
+	if cap(s.pending) > 256<<10 {
+		s.pending = nil
+	}
+	return nil
+}
+
+func (s *stream) sync() error {
+	if err := s.log.sync(s.file); err != nil {
+		return s.fail(err)
+	}
+	return nil
+}
+
+// fail notes that the record is incomplete from here on.
+func (s *stream) fail(err error) error {
+	s.err = &WriteError{Session: s.id, Err: err}
+	s.log.failed(s.err)
+	return s.err
+}
+
+// settle writes and syncs what is left, as the log does every few milliseconds.
+func (s *stream) settle() {
+	s.mu.Lock()
+	s.dirty = false
+	if s.closed || s.err != nil || s.flush() != nil {
+		s.mu.Unlock()
+		return
+	}
+	f := s.file
+	s.mu.Unlock() // the disk's time is not the session's
+	if s.log.durability == OS {
+		return
+	}
+	if err := s.log.sync(f); err != nil && !errors.Is(err, os.ErrClosed) {
+		s.mu.Lock()
+		if !s.closed {
+			s.fail(err)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// close ends the record and makes it a leaf of the log's tree.
+func (s *stream) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	err := s.err
+	if err == nil {
+		err = s.flush()
+	}
+	if err == nil && s.log.durability != OS {
+		err = s.sync()
+	}
+	if cerr := s.file.Close(); err == nil && cerr != nil {
+		err = s.fail(cerr)
+	}
+	if err != nil {
+		return err // it is sealed when the log is opened next, from what the file holds
+	}
+	if err := s.log.tree.seal(leaf{ID: s.id, Events: s.index, Chain: s.chain}); err != nil {
+		return err
+	}
+	s.log.nudge()
+	return nil
+}

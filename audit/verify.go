@@ -1,0 +1,244 @@
+package audit
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// Report says what [Verify] found.
+type Report struct {
+	Sessions int   // sealed and proven
+	Events   int64 // in them
+	Bytes    int64 // read
+	// Problems name what is not as it was sealed, a sentence each; empty when
+	// everything is proven.
+	Problems []string
+	// Unproven names what no checkpoint speaks of yet: sessions that are open, or
+	// that a stopped process left.
+	Unproven []string
+}
+
+func (r *Report) problem(format string, args ...any) {
+	r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
+}
+
+// Verify checks the log in dir with nothing but its public key, the contents of
+// key.pub. trusted, when it is not nil, is a checkpoint that was kept elsewhere:
+// the log must continue it, which proves that it was not rolled back. The error
+// is for what cannot be read at all.
+func Verify(dir, public string, trusted []byte) (*Report, error) {
+	r := &Report{}
+	head, err := os.ReadFile(filepath.Join(dir, "log", "checkpoint"))
+	if err != nil {
+		return nil, err
+	}
+	signed, err := openCheckpoint(head, public)
+	if err != nil {
+		r.problem("%v", err)
+		return r, nil
+	}
+	lines, err := readLeaves(filepath.Join(dir, "log", "leaves"))
+	if err != nil {
+		return nil, err
+	}
+	mem := &memoryTree{}
+	if int64(len(lines)) < signed.N {
+		r.problem("the checkpoint speaks of %d sealed sessions, and %d are listed: the list was shortened", signed.N, len(lines))
+		return r, nil
+	}
+	kept := storedLeaves(filepath.Join(dir, "log", "hashes"))
+	for i := range signed.N {
+		if err := mem.add([]byte(lines[i])); err != nil {
+			return nil, err
+		}
+	}
+	root, err := mem.root(signed.N)
+	if err != nil {
+		return nil, err
+	}
+	if root != signed.Hash {
+		where := "which one cannot be told"
+		for i := range signed.N {
+			if h, ok := kept(i); ok && h != tlog.RecordHash([]byte(lines[i])) {
+				where = fmt.Sprintf("first at line %d", i+1)
+				break
+			}
+		}
+		r.problem("the list of sealed sessions is not the signed one: %s", where)
+		return r, nil
+	}
+	if err := r.checkTrusted(mem, signed, public, trusted); err != nil {
+		return nil, err
+	}
+	sealed := make(map[string]bool)
+	for i := range signed.N {
+		l, err := parseLeaf(strings.TrimSuffix(lines[i], "\n"))
+		if err != nil {
+			r.problem("line %d of the sealed sessions: %v", i+1, err)
+			continue
+		}
+		sealed[l.ID] = true
+		r.checkSession(dir, l)
+	}
+	return r, r.unproven(dir, sealed)
+}
+
+// checkTrusted checks that the log continues an earlier checkpoint of its own.
+func (r *Report) checkTrusted(mem *memoryTree, signed tlog.Tree, public string, trusted []byte) error {
+	if trusted == nil {
+		return nil
+	}
+	old, err := openCheckpoint(trusted, public)
+	if err != nil {
+		r.problem("the trusted copy: %v", err)
+		return nil
+	}
+	if old.N > signed.N {
+		r.problem("the log has %d sealed sessions, and had %d when the trusted checkpoint was made: it was rolled back", signed.N, old.N)
+		return nil
+	}
+	if old.N == 0 {
+		return nil
+	}
+	root, err := mem.root(old.N)
+	if err == nil && root != old.Hash {
+		r.problem("the log does not continue the trusted checkpoint: sealed sessions were replaced")
+	}
+	return err
+}
+
+func (r *Report) checkSession(dir string, l leaf) {
+	path, err := find(dir, l.ID)
+	if err != nil {
+		r.problem("session %s is sealed, and its record is missing", l.ID)
+		return
+	}
+	f, err := os.Open(path + recordSuffix)
+	if err != nil {
+		r.problem("session %s: %v", l.ID, err)
+		return
+	}
+	defer f.Close()
+	n, err := checkRecord(f, l)
+	r.Bytes += n
+	if err != nil {
+		r.problem("session %s: %v", l.ID, err)
+		return
+	}
+	r.Sessions++
+	r.Events += int64(l.Events)
+}
+
+// checkRecord checks that a record file is what a leaf commits to.
+func checkRecord(f io.Reader, l leaf) (int64, error) {
+	r, err := newReader(bufio.NewReaderSize(f, 256<<10))
+	if err != nil {
+		return 0, err
+	}
+	for err == nil {
+		_, err = r.next()
+	}
+	switch {
+	case errors.Is(err, errTorn):
+		return r.bytes, fmt.Errorf("the record is cut off in event %d of %d", r.index+1, l.Events)
+	case !errors.Is(err, io.EOF):
+		return r.bytes, err
+	case r.id != l.ID:
+		return r.bytes, fmt.Errorf("the record is that of session %s", quoteID(r.id))
+	case r.index < l.Events:
+		return r.bytes, fmt.Errorf("the record ends after event %d of %d", r.index, l.Events)
+	case r.index > l.Events:
+		return r.bytes, fmt.Errorf("the record goes on after event %d, with which it was sealed", l.Events)
+	case r.chain != l.Chain:
+		return r.bytes, errors.New("the record is consistent in itself, and is not the one that was sealed")
+	}
+	return r.bytes, nil
+}
+
+// quoteID shows what stands where an identifier should be.
+func quoteID(s string) string {
+	if isID(s) {
+		return s
+	}
+	return fmt.Sprintf("%q", s)
+}
+
+func (r *Report) unproven(dir string, sealed map[string]bool) error {
+	a := &Archive{dir: dir}
+	ids, err := a.Sessions()
+	for _, id := range ids {
+		if !sealed[id] {
+			r.Unproven = append(r.Unproven, id)
+		}
+	}
+	return err
+}
+
+func readLeaves(file string) ([]string, error) {
+	b, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var lines []string
+	for line := range strings.Lines(string(b)) {
+		if strings.HasSuffix(line, "\n") {
+			lines = append(lines, line)
+		}
+	}
+	return lines, nil
+}
+
+// storedLeaves reads the hashes that the log keeps of its leaves. They prove
+// nothing; they help to say where a change is.
+func storedLeaves(file string) func(i int64) (tlog.Hash, bool) {
+	b, err := os.ReadFile(file)
+	return func(i int64) (h tlog.Hash, ok bool) {
+		at := tlog.StoredHashIndex(0, i) * tlog.HashSize
+		if err != nil || at+tlog.HashSize > int64(len(b)) {
+			return h, false
+		}
+		copy(h[:], b[at:])
+		return h, true
+	}
+}
+
+// memoryTree is a Merkle tree in memory.
+type memoryTree struct {
+	size   int64
+	hashes []tlog.Hash
+}
+
+func (t *memoryTree) add(text []byte) error {
+	list, err := tlog.StoredHashes(t.size, text, t)
+	if err != nil {
+		return err
+	}
+	t.hashes = append(t.hashes, list...)
+	t.size++
+	return nil
+}
+
+func (t *memoryTree) root(n int64) (tlog.Hash, error) { return tlog.TreeHash(n, t) }
+
+// ReadHashes makes it a tlog.HashReader.
+func (t *memoryTree) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	list := make([]tlog.Hash, len(indexes))
+	for i, at := range indexes {
+		if at >= int64(len(t.hashes)) {
+			return nil, errors.New("no such hash")
+		}
+		list[i] = t.hashes[at]
+	}
+	return list, nil
+}

@@ -1,0 +1,284 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/sallyport/sallyport/audit"
+)
+
+// sessions has commands of its own: ls, show, export.
+func sessions(ctx context.Context, c *cli, args []string) error {
+	verbs := map[string]func(context.Context, *cli, []string) error{"ls": sessionsList, "show": sessionsShow, "export": sessionsExport}
+	if len(args) == 0 || verbs[args[0]] == nil {
+		return fail(exitUsage, "sessions ls | show ID | export ID")
+	}
+	return verbs[args[0]](ctx, c, args[1:])
+}
+
+// auditFlags adds -c and -d, and returns what opens the log that they name.
+func auditFlags(c *cli, f *flag.FlagSet) func() (*audit.Archive, error) {
+	file := configFlag(f)
+	dir := f.String("d", "", "audit log's `directory`; empty is that of the config file")
+	return func() (*audit.Archive, error) {
+		if *dir == "" {
+			cfg, err := load(c, *file)
+			if err != nil {
+				return nil, err
+			}
+			*dir = filepath.Join(cfg.Data(), "audit")
+		}
+		a, err := audit.OpenArchive(*dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fail(exitNotFound, "there is no audit log in %s", *dir)
+		}
+		return a, err
+	}
+}
+
+// summary is a session as ls shows it.
+type summary struct {
+	ID         string  `json:"id"`
+	Start      string  `json:"start"`
+	User       string  `json:"user"`
+	Resource   string  `json:"resource"`
+	Account    string  `json:"account,omitempty"`
+	Database   string  `json:"database,omitempty"`
+	Protocol   string  `json:"protocol"`
+	Remote     string  `json:"remote,omitempty"`
+	Operations int     `json:"operations"`
+	Refused    int     `json:"refused"`
+	Seconds    float64 `json:"seconds"`
+	End        string  `json:"end"` // "open", "ended", "recovered", "erased", or why it ended
+}
+
+// summarise returns nil for the gateway's own record.
+func summarise(a *audit.Archive, id string) (*summary, error) {
+	s := &summary{ID: id, End: "open"}
+	var begun, last time.Time
+	for e, err := range a.Events(id) {
+		if errors.Is(err, audit.ErrErased) {
+			s.End = "erased"
+			return s, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if last, err = time.Parse(time.RFC3339Nano, e.Time); err != nil {
+			return nil, err
+		}
+		switch e.Type {
+		case audit.GatewayStart:
+			return nil, nil
+		case audit.SessionStart:
+			begun = last
+			s.Start, s.User, s.Resource, s.Account, s.Database = e.Time, e.User, e.Resource, e.Account, e.Database
+			s.Protocol, s.Remote = e.Protocol, e.Remote
+		case audit.OperationStart:
+			if e.Kind != "connect" {
+				s.Operations++
+			}
+		case audit.OperationRefused:
+			s.Refused++
+		case audit.SessionEnd:
+			s.End = "ended"
+			if e.Error != "" {
+				s.End = e.Error
+			}
+		case audit.SessionRecovered:
+			s.End = "recovered"
+		}
+	}
+	if !begun.IsZero() {
+		s.Seconds = last.Sub(begun).Seconds()
+	}
+	return s, nil
+}
+
+func sessionsList(_ context.Context, c *cli, args []string) error {
+	f := c.flags("sessions ls")
+	open := auditFlags(c, f)
+	user, resource := f.String("u", "", "only this `user`'s"), f.String("r", "", "only at this `resource`")
+	since := f.Duration("since", 0, "only those that began within this `time`")
+	output := f.String("o", "table", "`format`: table or json")
+	if err := parse(f, args, 0); err != nil {
+		return err
+	}
+	if *output != "table" && *output != "json" {
+		return fail(exitUsage, "unknown format %q: want table or json", *output)
+	}
+	a, err := open()
+	if err != nil {
+		return err
+	}
+	ids, err := a.Sessions()
+	if err != nil {
+		return err
+	}
+	list := []*summary{}
+	for _, id := range ids {
+		s, err := summarise(a, id)
+		if err != nil {
+			return err
+		}
+		if s == nil || *user != "" && s.User != *user || *resource != "" && s.Resource != *resource {
+			continue
+		}
+		if start, err := time.Parse(time.RFC3339Nano, s.Start); *since > 0 && (err != nil || time.Since(start) > *since) {
+			continue
+		}
+		list = append(list, s)
+	}
+	if *output == "json" {
+		enc := json.NewEncoder(c.out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(list)
+	}
+	t := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "SESSION\tSTART\tUSER\tRESOURCE\tDATABASE\tOPERATIONS\tREFUSED\tSECONDS\tEND")
+	for _, s := range list {
+		start, _, _ := strings.Cut(s.Start, ".")
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%.1f\t%s\n",
+			s.ID, start, visible(s.User), visible(s.Resource), visible(s.Database), s.Operations, s.Refused, s.Seconds, visible(s.End))
+	}
+	return t.Flush()
+}
+
+func sessionsShow(_ context.Context, c *cli, args []string) error {
+	f := c.flags("sessions show")
+	open := auditFlags(c, f)
+	output := f.String("o", "text", "`format`: text or json, a line an event")
+	if err := parse(f, args, 1); err != nil {
+		return err
+	}
+	if f.NArg() == 0 {
+		return fail(exitUsage, "sessions show needs a session; \"sallyport sessions ls\" lists them")
+	}
+	if *output != "text" && *output != "json" {
+		return fail(exitUsage, "unknown format %q: want text or json", *output)
+	}
+	a, err := open()
+	if err != nil {
+		return err
+	}
+	if *output == "json" {
+		for raw, err := range a.Raw(f.Arg(0)) {
+			if err != nil {
+				return notFound(err)
+			}
+			if _, err := fmt.Fprintf(c.out, "%s\n", raw); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for e, err := range a.Events(f.Arg(0)) {
+		if err != nil {
+			return notFound(err)
+		}
+		printEvent(c.out, e)
+	}
+	return nil
+}
+
+// notFound gives a missing session its exit code.
+func notFound(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fail(exitNotFound, "%v", err)
+	}
+	return err
+}
+
+// printEvent writes an event as a line for people.
+func printEvent(w io.Writer, e *audit.Event) {
+	clock := e.Time
+	if t, err := time.Parse(time.RFC3339Nano, e.Time); err == nil {
+		clock = t.Format("15:04:05.000")
+	}
+	fmt.Fprintf(w, "%s  %-17s", clock, e.Type)
+	part := func(format, value string) {
+		if value != "" {
+			fmt.Fprintf(w, "  "+format, visible(value))
+		}
+	}
+	number := func(format string, n uint64) {
+		if n != 0 {
+			fmt.Fprintf(w, "  "+format, n)
+		}
+	}
+	number("#%d", e.Op)
+	part("%s", e.User)
+	part("at %s", e.Resource)
+	part("as %s", e.Account)
+	part("from %s", e.Remote)
+	part("%s", e.Kind)
+	part("%s", e.Name)
+	part("%s", e.Text)
+	part("→ %s", e.Target)
+	part("[%s]", e.Withheld)
+	for _, a := range e.Args {
+		if a == nil {
+			part("%s", "NULL")
+		} else {
+			part("'%s'", *a)
+		}
+	}
+	part("(%s)", e.Effects)
+	if e.Verdict != "" && e.Verdict != "pass" && e.Verdict != "allow" {
+		part("%s", e.Verdict)
+		part("by %s", e.By)
+	}
+	part("rule %s", e.Rule)
+	part("%s", e.Reason)
+	part("%s", e.Tag)
+	part("%s", e.Code)
+	part("%s", e.Error)
+	number("%d rows", e.Rows)
+	number("%d B", e.BytesOut)
+	number("%d µs", uint64(e.Micros))
+	fmt.Fprintln(w)
+}
+
+// visible shows control characters rather than sending them to a terminal.
+func visible(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return ' '
+		case r < 0x20:
+			return '␀' + r
+		case r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069:
+			return '\ufffd'
+		}
+		return r
+	}, s)
+}
+
+func sessionsExport(_ context.Context, c *cli, args []string) error {
+	f := c.flags("sessions export")
+	open := auditFlags(c, f)
+	if err := parse(f, args, 1); err != nil {
+		return err
+	}
+	if f.NArg() == 0 {
+		return fail(exitUsage, "sessions export needs a session; \"sallyport sessions ls\" lists them")
+	}
+	a, err := open()
+	if err != nil {
+		return err
+	}
+	b, err := a.Export(f.Arg(0))
+	if err != nil {
+		return notFound(err)
+	}
+	return json.NewEncoder(c.out).Encode(b)
+}
