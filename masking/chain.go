@@ -1,0 +1,424 @@
+package masking
+
+const (
+	maxGroups = 24
+	maxDigits = 96
+	maxWord   = 24 // of the forms of words
+)
+
+// group is a run of digits in a chain.
+type group struct {
+	start, end int  // in src
+	digit      int  // its first digit in scan.digits
+	sep        byte // what stands before it: ' ', '-', '.', '/', ')', '(', or 0 at the chain's start
+}
+
+// digitAt reads a digit of any script at i. size 0 is none.
+func (s *scan) digitAt(i int) (v byte, size int) {
+	c := s.at(i)
+	if isDigit(c) {
+		return c - '0', 1
+	}
+	d, e := s.at(i+1), s.at(i+2)
+	switch c {
+	case 0xD9: // Arabic-Indic
+		if d-0xA0 < 10 {
+			return d - 0xA0, 2
+		}
+	case 0xDB: // extended Arabic-Indic
+		if d-0xB0 < 10 {
+			return d - 0xB0, 2
+		}
+	case 0xE0: // Devanagari, Bengali, Gujarati, Thai
+		switch d {
+		case 0xA5, 0xA7, 0xA9, 0xAB, 0xAD, 0xAF:
+			if e-0xA6 < 10 {
+				return e - 0xA6, 3
+			}
+		case 0xB9:
+			if e-0x90 < 10 {
+				return e - 0x90, 3
+			}
+		}
+	case 0xEF: // fullwidth
+		if d == 0xBC && e-0x90 < 10 {
+			return e - 0x90, 3
+		}
+	case 0xF0: // mathematical
+		if f := s.at(i + 3); d == 0x9D && e == 0x9F && f-0x8E < 50 {
+			return (f - 0x8E) % 10, 4
+		}
+	}
+	return 0, 0
+}
+
+// invisible stands for what a reader does not see, such as a zero-width space.
+const invisible = 1
+
+// sepAt reads a separator between digit groups. size 0 is none.
+func (s *scan) sepAt(i int) (sep byte, size int) {
+	switch c := s.at(i); c {
+	case ' ', '-', '.', '/', '(', ')':
+		return c, 1
+	case 0xC2:
+		switch s.at(i + 1) {
+		case 0xA0:
+			return ' ', 2
+		case 0xAD:
+			return invisible, 2
+		case 0xB7:
+			return '.', 2
+		}
+	case 0xE2:
+		d, e := s.at(i+1), s.at(i+2)
+		switch {
+		case d == 0x80 && e >= 0x90 && e <= 0x95, d == 0x88 && e == 0x92:
+			return '-', 3
+		case d == 0x80 && (e >= 0x80 && e <= 0x8A || e == 0xAF):
+			return ' ', 3
+		case d == 0x80 && e >= 0x8B && e <= 0x8F, d == 0x81 && e == 0xA0:
+			return invisible, 3
+		}
+	case 0xE3:
+		if s.at(i+1) == 0x80 && s.at(i+2) == 0x80 {
+			return ' ', 3
+		}
+	case 0xEF:
+		switch d, e := s.at(i+1), s.at(i+2); {
+		case d == 0xBC && e == 0x8D:
+			return '-', 3
+		case d == 0xBC && e == 0x8E:
+			return '.', 3
+		case d == 0xBB && e == 0xBF:
+			return invisible, 3
+		}
+	}
+	return 0, 0
+}
+
+// chain reads groups of digits joined by separators from i on and returns where
+// it stopped. full is true when there was more than it holds.
+func (s *scan) chain(i int) (end int, full bool) {
+	s.n, s.nd = 0, 0
+	var sep byte
+	for {
+		g := &s.groups[s.n]
+		g.start, g.digit, g.sep = i, s.nd, sep
+		for {
+			v, size := s.digitAt(i)
+			if size == 0 {
+				if x, w := s.sepAt(i); x == invisible {
+					if _, more := s.digitAt(i + w); more > 0 {
+						i += w
+						continue
+					}
+				}
+				break
+			}
+			if s.nd == maxDigits {
+				for i < len(s.src) && isDigit(s.src[i]) {
+					i++
+				}
+				g.end = i
+				return i, true // no value is as long
+			}
+			s.digits[s.nd] = v
+			s.nd++
+			i += size
+		}
+		g.end = i
+		s.n++
+		x, w := s.sepAt(i)
+		if w == 0 {
+			return i, false
+		}
+		j := i + w
+		sep = x
+		// ") ", ")-", " (", "-(" and " - " are one separator.
+		if y, w2 := s.sepAt(j); w2 != 0 {
+			switch {
+			case x == ')' && (y == ' ' || y == '-' || y == '.' || y == '/'):
+				j += w2
+			case y == '(' && (x == ' ' || x == '-'), x == invisible, y == invisible:
+				j += w2
+				if y != invisible {
+					sep = y
+				}
+			case x == ' ' && (y == '-' || y == '/') && s.at(j+w2) == ' ':
+				j += w2 + 1
+				sep = y
+			}
+		}
+		if _, size := s.digitAt(j); size == 0 {
+			return i, false
+		}
+		if s.n == maxGroups {
+			return s.groups[maxGroups/2].start, true
+		}
+		i = j
+	}
+}
+
+// plainEnd are the bytes that certainly end a short number.
+var plainEnd = func() (t [256]bool) {
+	for _, c := range []byte{0, ',', '"', '\n', '\r', '\t', '|', ';', ':', '\'', '}', ']'} {
+		t[c] = true
+	}
+	return t
+}()
+
+// number looks at the digit at i and at what belongs to it.
+func (s *scan) number(i int) int {
+	src := s.src
+	j := i + 1
+	for j < len(src) && isDigit(src[j]) {
+		j++
+	}
+	before, after := s.at(i-1), s.at(j)
+	// Short plain numbers are most of them.
+	if j-i < 7 && plainEnd[after] && !isAlnum(before) {
+		return j
+	}
+	if isAlnum(before) || isAlnum(after) || before == '_' || after == '_' {
+		return s.wordAt(i)
+	}
+	return s.chained(i)
+}
+
+// wide looks at a lead byte that other scripts' digits share.
+func (s *scan) wide(i int) int {
+	if s.src[i] == 0xEF && s.at(i+1) == 0xBC && s.at(i+2) == 0xA0 {
+		return s.email(i, 3)
+	}
+	if _, size := s.digitAt(i); size != 0 {
+		return max(s.chained(i), i+size)
+	}
+	return i + 1
+}
+
+// chained reads the chain of numbers at i and finds the values in it.
+func (s *scan) chained(i int) int {
+	end, full := s.chain(i)
+	last := s.n
+	if full && last == maxGroups {
+		last = maxGroups / 2
+	}
+	if !full && s.n > 0 {
+		c := s.at(end)
+		goesOn := isAlnum(c) || (c == '-' || c == ' ' || c == '+' || c == '(') && isAlnum(s.at(end+1))
+		if start := s.formStart(s.groups[0].start); goesOn || start < s.groups[0].start {
+			if to := s.forms(start); to > start {
+				return max(to, end)
+			}
+		}
+		if isAlnum(c) {
+			last-- // the last group belongs to a word
+		}
+	}
+	if s.nd < 6 && s.n < 4 {
+		last = 0
+	}
+	for g := 0; g < last; {
+		g = max(s.groupsAt(g), g+1)
+	}
+	if !full && s.n > 0 && isAlnum(s.at(end)) {
+		return max(s.wordAt(s.groups[s.n-1].start), end)
+	}
+	return max(end, min(s.floor, len(s.src)))
+}
+
+// formStart returns where a form with digits at i may begin: at i, or at letters
+// before it, as in X-1234567-L and AB 12 34 56 C.
+func (s *scan) formStart(i int) int {
+	before := s.at(i - 1)
+	k := i - 1
+	if before == '-' || before == ' ' {
+		for k > s.floor && i-k < 6 && isUpper(s.src[k-1]) {
+			k--
+		}
+	}
+	if k < i-1 && !isAlnum(s.at(k-1)) && (before == '-' || i-k == 3) {
+		return k
+	}
+	return i
+}
+
+// length returns the digits of group g.
+func (s *scan) length(g int) int {
+	if g+1 < s.n {
+		return s.groups[g+1].digit - s.groups[g].digit
+	}
+	return s.nd - s.groups[g].digit
+}
+
+// groupsAt finds the best value that begins at group g and returns the group
+// behind it, or g.
+func (s *scan) groupsAt(g int) int {
+	start := s.groups[g].start
+	if start < s.floor {
+		return g
+	}
+	at, open := start, false // at is where it begins with its parenthesis
+	if s.at(at-1) == '(' {
+		open = true
+		at--
+	}
+	before := s.at(at - 1)
+	if before == '+' || before == 0x8B && s.at(at-2) == 0xBC { // + or its fullwidth form
+		if n := s.international(g); n > g {
+			return n
+		}
+	}
+	if g > 0 {
+		if sep := s.groups[g].sep; sep != ' ' && sep != '(' {
+			return g // in the middle of something written without spaces
+		}
+	} else if isAlnum(before) || before == '_' || before == '.' || before == '$' || before == '#' ||
+		(before == '-' || before == '/' || before == '\\') && isAlnum(s.at(at-2)) {
+		// A word before a dash, as in TEL-030123456, may still be the label.
+		if a := s.context(at); before != '-' || isDigit(s.at(at-2)) || a.near&^notPeople == 0 || a.issued {
+			return g
+		}
+	}
+	if n := s.ipv4(g); n > g {
+		return n
+	}
+	if n := s.prefixed(g); n > g {
+		return n
+	}
+	return s.shapes(g, at, open)
+}
+
+// shapes walks the shapes from group g on and emits the best value.
+func (s *scan) shapes(g, at int, open bool) int {
+	p := s.plan
+	var best *shapeRule
+	var bestScore uint8
+	bestEnd, node, from := g, 0, s.groups[g].digit
+	for k := g; k < s.n; k++ {
+		l := s.length(k)
+		if l >= len(p.nodes[0].next) {
+			break
+		}
+		if node = int(p.nodes[node].next[l]); node == 0 {
+			break
+		}
+		if len(p.nodes[node].rules) == 0 || !s.endsClean(k) {
+			continue
+		}
+		digits := s.digits[from : s.groups[k].digit+l]
+		for r := range p.nodes[node].rules {
+			rule := &p.nodes[node].rules[r]
+			// Context is dearer than most checks, so it comes last.
+			if !s.sepsMatch(g, k, rule.seps, open) || rule.digits != nil && !rule.digits(digits) {
+				continue
+			}
+			score, ok := s.accept(at, rule.weak, rule.context, rule.score, g == k)
+			if ok && (best == nil || score > bestScore || score == bestScore && k > bestEnd) {
+				best, bestScore, bestEnd = rule, score, k
+			}
+		}
+	}
+	if best == nil {
+		return g
+	}
+	start := s.groups[g].start
+	if open && best.typ == Phone {
+		start = at
+	}
+	s.emit(start, s.groups[bestEnd].end, best.typ, bestScore)
+	return bestEnd + 1
+}
+
+// endsClean reports whether a value may end with group k.
+func (s *scan) endsClean(k int) bool {
+	if k+1 < s.n {
+		sep := s.groups[k+1].sep
+		return sep == ' ' || sep == '('
+	}
+	end := s.groups[k].end
+	switch c := s.at(end); c {
+	case '-', '/', '.', '+':
+		return !isAlnum(s.at(end + 1))
+	case '_', '%', '@':
+		return false
+	default:
+		return !isAlnum(c)
+	}
+}
+
+// sepsMatch compares a shape's separators with the chain's.
+func (s *scan) sepsMatch(g, k int, seps string, open bool) bool {
+	if k == g {
+		return true
+	}
+	if seps[0] == '~' {
+		sep := s.groups[g+1].sep
+		if sep != ' ' && sep != '-' && sep != '.' {
+			return false
+		}
+		for i := g + 2; i <= k; i++ {
+			if s.groups[i].sep != sep {
+				return false
+			}
+		}
+		return true
+	}
+	for i := g + 1; i <= k; i++ {
+		want := seps[i-g-1]
+		if s.groups[i].sep != want || want == ')' && !open && i == g+1 {
+			return false
+		}
+	}
+	return true
+}
+
+// international finds a telephone number behind a plus, of 8 to 15 digits.
+func (s *scan) international(g int) int {
+	end := s.phoneEnd(g, 8)
+	if end == g || s.digits[s.groups[g].digit] == 0 {
+		return g
+	}
+	start := s.groups[g].start
+	for start > 0 && s.src[start-1] != '+' && s.src[start-1] != 0xEF {
+		start--
+	}
+	s.emit(start-1, s.groups[end-1].end, Phone, 92)
+	return end
+}
+
+// prefixed finds a telephone number that begins with the international prefix
+// 00 and a country.
+func (s *scan) prefixed(g int) int {
+	d := s.digits[s.groups[g].digit:s.nd]
+	if len(d) < 11 || d[0] != 0 || d[1] != 0 || d[2] == 0 || s.length(g) < 3 {
+		return g
+	}
+	end := s.phoneEnd(g, 11)
+	if end == g || end == g+1 && s.context(s.groups[g].start).near&aboutPhone == 0 {
+		return g
+	}
+	s.emit(s.groups[g].start, s.groups[end-1].end, Phone, 80)
+	return end
+}
+
+// phoneEnd returns the group behind a telephone number that begins with group g
+// and has at least least digits, or g.
+func (s *scan) phoneEnd(g, least int) int {
+	from := s.groups[g].digit
+	end := g
+	for k := g; k < s.n && k < g+8; k++ {
+		n := s.groups[k].digit + s.length(k) - from
+		if n > 15 || k > g && s.groups[k].sep == 0 {
+			break
+		}
+		if n >= least && s.endsClean(k) {
+			end = k + 1
+			// A space and a longer number is another value; groups do not grow past 8.
+			if n >= 11 && k+1 < s.n && s.groups[k+1].sep == ' ' && s.length(k+1) > 4 {
+				break
+			}
+		}
+	}
+	return end
+}

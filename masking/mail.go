@@ -1,0 +1,91 @@
+package masking
+
+import "bytes"
+
+// localByte are the bytes of the part before the @ that addresses use in
+// practice; those of UTF-8 count.
+var localByte = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c >= 0x80 || isAlnum(byte(c)) || bytes.IndexByte([]byte("._%+-'!#$&*/=?^`{|}~"), byte(c)) >= 0
+	}
+	return t
+}()
+
+// email looks at the @ at i, which is size bytes long.
+func (s *scan) email(i, size int) int {
+	src := s.src
+	next := i + size
+	start := i
+	for start > s.floor && i-start < 64 && localByte[src[start-1]] {
+		start--
+	}
+	// What quotes, assigns or parts is not the beginning of an address.
+	for start < i && !isAlnum(src[start]) && src[start] < 0x80 && src[start] != '_' {
+		start++
+	}
+	for k := i - 1; k >= start; k-- {
+		c := src[k]
+		if c == '\'' && k > start && isAlnum(src[k-1]) && src[start] != '\'' {
+			continue // o'neil
+		}
+		if k > start && bytes.IndexByte([]byte("='/{|&?*"), c) >= 0 {
+			start = k + 1
+			break
+		}
+	}
+	if start >= i || src[i-1] == '.' || s.at(start-1) == '/' && s.at(start-2) == '/' {
+		return next
+	}
+	end := s.domain(next)
+	if end == next {
+		return next
+	}
+	if i-start == 3 && bytes.EqualFold(src[start:i], []byte("git")) {
+		return end // an account of a service, not of a person
+	}
+	s.emit(start, end, Email, 95)
+	return end
+}
+
+// domain returns the end of the host name at i, which must have a dot and end in
+// letters, or i.
+func (s *scan) domain(i int) int {
+	src := s.src
+	end, label, dots := i, i, 0
+	k := i
+	for ; k < len(src) && k-i < 253; k++ {
+		c := src[k]
+		if isAlnum(c) || c >= 0x80 || c == '-' && k > label {
+			continue
+		}
+		if c != '.' || k == label {
+			break
+		}
+		dots++
+		label = k + 1
+	}
+	last := src[label:k]
+	for len(last) == 0 && k > i { // a full stop behind it
+		k = label - 1
+		if dots--; dots < 0 {
+			return i
+		}
+		label = bytes.LastIndexByte(src[i:k], '.') + 1 + i
+		last = src[label:k]
+	}
+	if dots < 1 || len(last) < 2 || len(last) > 24 {
+		return i
+	}
+	for _, c := range last {
+		if !isUpper(c) && !isLower(c) && c < 0x80 && !bytes.HasPrefix(last, []byte("xn--")) {
+			return i
+		}
+	}
+	for _, file := range [...]string{"png", "jpg", "jpeg", "gif", "svg", "webp", "css", "js", "html"} { // logo@2x.png
+		if string(last) == file {
+			return i
+		}
+	}
+	end = k
+	return end
+}

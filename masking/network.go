@@ -1,0 +1,157 @@
+package masking
+
+// ipv4 finds an address whose first part is group g and returns the group
+// behind it, or g. Loopback, unspecified, multicast and documentation addresses
+// say nothing about anybody and are passed over.
+func (s *scan) ipv4(g int) int {
+	if g+3 >= s.n {
+		return g
+	}
+	var part [4]int
+	for k := range part {
+		l := s.length(g + k)
+		if l > 3 || k > 0 && s.groups[g+k].sep != '.' {
+			return g
+		}
+		d := s.digits[s.groups[g+k].digit : s.groups[g+k].digit+l]
+		if part[k] = number(d); part[k] > 255 || l > 1 && d[0] == 0 {
+			return g
+		}
+	}
+	last := g + 3
+	end := s.groups[last].end
+	if last+1 < s.n {
+		if sep := s.groups[last+1].sep; sep == '.' || sep == '-' {
+			return g // 1.2.3.4.5, 1.2.3.4-5
+		}
+	} else if c := s.at(end); isAlnum(c) || c == '_' || (c == '-' || c == '.') && isAlnum(s.at(end+1)) {
+		return g
+	}
+	start := s.groups[g].start
+	switch a, b, c := part[0], part[1], part[2]; {
+	case a == 0, a == 127, a >= 224,
+		a == 192 && b == 0 && c == 2, a == 198 && b == 51 && c == 100, a == 203 && b == 0 && c == 113:
+		return last + 1
+	}
+	if near := s.context(start).near; near&aboutVersion != 0 && near&aboutIP == 0 {
+		return last + 1
+	}
+	s.emit(start, end, IP, 85)
+	return last + 1
+}
+
+// colon looks at the colon at i: a hardware or IPv6 address, a URL with a
+// password, or a key and its value.
+func (s *scan) colon(i int) int {
+	if s.at(i+1) == '/' && s.at(i+2) == '/' {
+		return s.userinfo(i + 3)
+	}
+	if isHex(s.at(i-1)) || s.at(i+1) == ':' {
+		if to := s.mac(i - 2); to > i {
+			return to
+		}
+		if to := s.ipv6(i); to > i {
+			return to
+		}
+	}
+	return s.assigned(i)
+}
+
+// mac finds a hardware address at start and returns its end, or start.
+func (s *scan) mac(start int) int {
+	if start < s.floor || start+17 > len(s.src) {
+		return start
+	}
+	w := s.src[start : start+17]
+	sep := w[2]
+	zero := true
+	for i, c := range w {
+		if i%3 == 2 {
+			if c != sep {
+				return start
+			}
+			continue
+		}
+		if !isHex(c) {
+			return start
+		}
+		zero = zero && c == '0'
+	}
+	if before, after := s.at(start-1), s.at(start+17); zero || isAlnum(before) || isAlnum(after) || before == sep || after == sep ||
+		sep != ':' && sep != '-' {
+		return start
+	}
+	s.emit(start, start+17, MAC, 85)
+	return start + 17
+}
+
+// ipv6 finds an address around the colon at i and returns its end, or i.
+func (s *scan) ipv6(i int) int {
+	src := s.src
+	start := i
+	for start > s.floor && i-start < 5 && isHex(src[start-1]) {
+		start--
+	}
+	if i-start > 4 || isAlnum(s.at(start-1)) || s.at(start-1) == ':' {
+		return i
+	}
+	groups, digits, gap, k := 0, 0, false, start
+	for ; k < len(src) && k-start < 40; k++ {
+		if c := src[k]; isHex(c) {
+			if digits++; digits > 4 {
+				return i
+			}
+			continue
+		} else if c != ':' {
+			break
+		}
+		if digits > 0 {
+			groups++
+		}
+		if s.at(k+1) == ':' {
+			if gap {
+				return i
+			}
+			gap = true
+			k++
+		} else if digits == 0 || !isHex(s.at(k+1)) {
+			if digits > 0 && k > start {
+				groups-- // a colon behind the address
+			}
+			break
+		}
+		digits = 0
+	}
+	if digits > 0 || s.at(k) == ':' && k > start && isHex(s.at(k-1)) {
+		groups++
+	}
+	if isAlnum(s.at(k)) || s.at(k) == '_' || !gap && groups != 8 || gap && (groups < 3 || groups > 7) {
+		return i
+	}
+	if string(src[start:min(k, start+9)]) == "2001:db8:" {
+		return k // documentation
+	}
+	s.emit(start, k, IP, 85)
+	return k
+}
+
+// userinfo finds the password of a URL whose authority begins at i and returns
+// where to go on.
+func (s *scan) userinfo(i int) int {
+	src := s.src
+	colon := -1
+	for k := i; k < len(src) && k-i < 512; k++ {
+		switch c := src[k]; {
+		case c == ':' && colon < 0:
+			colon = k
+		case c == '@':
+			if colon >= 0 && k > colon+1 && !reference(src[colon+1:k]) {
+				s.emit(colon+1, k, Password, 96)
+			}
+			return k + 1
+		case c <= ' ', c == '/', c == '"', c == '\'', c == '<', c == '>', c == '?', c == '#':
+			return i
+		}
+	}
+	return i
+}

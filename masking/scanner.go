@@ -1,0 +1,236 @@
+package masking
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// Scanner finds sensitive values. It is immutable and safe for concurrent use.
+type Scanner struct {
+	class    [256]uint8 // what a byte may begin; 0 is nothing
+	nodes    []shapeNode
+	patterns [2][]pattern // by what they begin with: a digit, a letter
+	literals [256][]literal
+	before   [256][4]uint64 // per trigger byte: the bytes that may stand before it
+	words    *wordTable
+	without  []Type
+	scans    sync.Pool
+}
+
+// Classes of bytes in the first loop.
+const (
+	classNone uint8 = iota
+	classDigit
+	classAt
+	classColon
+	classEquals
+	classPercent
+	classWide    // a lead byte of other scripts' digits
+	classLiteral // the trigger of a literal
+)
+
+// shapeNode is a node of the tree of shapes, whose edges are lengths of groups.
+type shapeNode struct {
+	next  [20]uint16
+	rules []shapeRule
+}
+
+type shapeRule struct {
+	seps    string // one a group after the first; "~" first: uniform
+	weak    bool
+	typ     Type
+	digits  func([]byte) bool
+	context Topics
+	score   uint8
+}
+
+type pattern struct {
+	form    string
+	weak    bool
+	typ     Type
+	valid   func(w, digits []byte) bool
+	context Topics
+	score   uint8
+}
+
+type literal struct {
+	text  string
+	at    int // where the trigger byte is in text
+	body  [256]bool
+	min   int
+	max   int // 0: exactly min
+	check func([]byte) bool
+	typ   Type
+	score uint8
+}
+
+// ScannerConfig chooses what is looked for. The zero value is the full set.
+type ScannerConfig struct {
+	Without     []Type       // types that are not looked for
+	Recognizers []Recognizer // further ones
+}
+
+// NewScanner compiles a scanner. It fails when a declaration is malformed.
+func NewScanner(c ScannerConfig) (*Scanner, error) {
+	p := &Scanner{nodes: make([]shapeNode, 1, 256), words: newWordTable(), without: slices.Clone(c.Without)}
+	for b := '0'; b <= '9'; b++ {
+		p.class[b] = classDigit
+	}
+	for _, b := range []byte{0xD9, 0xDB, 0xE0, 0xEF, 0xF0} {
+		p.class[b] = classWide
+	}
+	p.class['@'], p.class[':'], p.class['='], p.class['%'] = classAt, classColon, classEquals, classPercent
+	all := slices.Concat(numberRecognizers(), wordRecognizers(), secretRecognizers(), c.Recognizers)
+	for i := range all {
+		if p.wants(all[i].Type) {
+			if err := p.add(&all[i]); err != nil {
+				return nil, fmt.Errorf("recognizer %q: %w", all[i].Type, err)
+			}
+		}
+	}
+	p.scans.New = func() any { return &scan{plan: p} }
+	return p, nil
+}
+
+// Default returns the scanner with the full set.
+var Default = sync.OnceValue(func() *Scanner {
+	p, err := NewScanner(ScannerConfig{})
+	if err != nil {
+		panic("masking: the default set does not compile: " + err.Error())
+	}
+	return p
+})
+
+// Scan appends the findings in src to dst and returns it: in order, not
+// overlapping. It goes over src once, in time that is linear for any input,
+// keeps no reference to src, and allocates only when dst grows.
+func (p *Scanner) Scan(dst []Finding, src []byte) []Finding { return p.ScanNamed(dst, src, 0) }
+
+// ScanNamed is Scan for the value of a column or field whose name speaks of
+// topics; see [Scanner.Topics].
+func (p *Scanner) ScanNamed(dst []Finding, src []byte, topics Topics) []Finding {
+	s := p.scans.Get().(*scan)
+	dst = s.run(dst, src, topics)
+	s.src, s.out = nil, nil
+	p.scans.Put(s)
+	return dst
+}
+
+// Topics returns what the name of a column or field says about its values.
+func (p *Scanner) Topics(name string) Topics { return p.words.topics(name) }
+
+func (p *Scanner) wants(t Type) bool { return !slices.Contains(p.without, t) }
+
+var errMalformed = errors.New("malformed declaration")
+
+func (p *Scanner) add(r *Recognizer) error {
+	if r.Type == "" || r.Score == 0 || r.Score > 100 {
+		return errMalformed
+	}
+	for weak, shapes := range map[bool][]string{false: r.Shapes, true: r.Weak} {
+		for _, s := range shapes {
+			if err := p.shape(s, shapeRule{weak: weak, typ: r.Type, digits: r.Digits, context: r.Context, score: r.Score}); err != nil {
+				return err
+			}
+		}
+	}
+	for weak, forms := range map[bool][]string{false: r.Words, true: r.WeakWords} {
+		for _, s := range forms {
+			if len(s) < 4 || len(s) > maxWord {
+				return errMalformed
+			}
+			x := pattern{form: s, weak: weak, typ: r.Type, valid: r.Word, context: r.Context, score: r.Score}
+			if s[0] == '9' || s[0] == 'X' {
+				p.patterns[0] = append(p.patterns[0], x)
+			}
+			if s[0] != '9' {
+				p.patterns[1] = append(p.patterns[1], x)
+			}
+		}
+	}
+	for _, x := range r.Prefixes {
+		if len(x.Literal) < 2 || x.Min < 0 || x.Max != 0 && x.Max < x.Min {
+			return errMalformed
+		}
+		l := literal{text: x.Literal, min: x.Min, max: x.Max, check: x.Check, typ: r.Type, score: r.Score}
+		if err := byteClass(&l.body, x.Body); err != nil {
+			return err
+		}
+		p.literal(l)
+	}
+	return nil
+}
+
+// shape adds a rule at the end of its path of group lengths.
+func (p *Scanner) shape(s string, r shapeRule) error {
+	at := 0
+	for s != "" {
+		n := 0
+		for s != "" && isDigit(s[0]) {
+			n = n*10 + int(s[0]-'0')
+			s = s[1:]
+		}
+		if n < 1 || n >= len(p.nodes[0].next) {
+			return errMalformed
+		}
+		if s != "" {
+			r.seps += s[:1]
+			if s = s[1:]; s == "" {
+				return errMalformed
+			}
+		}
+		next := int(p.nodes[at].next[n])
+		if next == 0 {
+			next = len(p.nodes)
+			p.nodes = append(p.nodes, shapeNode{})
+			p.nodes[at].next[n] = uint16(next)
+		}
+		at = next
+	}
+	p.nodes[at].rules = append(p.nodes[at].rules, r)
+	return nil
+}
+
+// rarity orders bytes by how seldom they stand in text and rows, so that a
+// literal is looked for at its rarest byte.
+const rarity = " etaonisrhldcumfpgwybvk0123456789,.\"'/:()-_jxqzTSAIEMCRONLDPBHFWGUVYKJ=;XQZ"
+
+// literal enters l under its rarest byte that means nothing else.
+func (p *Scanner) literal(l literal) {
+	best := -1
+	for i := 0; i < len(l.text); i++ {
+		c := l.text[i]
+		if r := slices.Index([]byte(rarity), c); r > best && (p.class[c] == classNone || p.class[c] == classLiteral) {
+			best, l.at = r, i
+		}
+	}
+	b := l.text[l.at]
+	p.class[b] = classLiteral
+	p.literals[b] = append(p.literals[b], l)
+	if l.at > 0 {
+		c := l.text[l.at-1]
+		p.before[b][c/64] |= 1 << (c % 64)
+	} else {
+		p.before[b] = [4]uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
+	}
+}
+
+// byteClass fills t from a class such as "A-Za-z0-9_-".
+func byteClass(t *[256]bool, class string) error {
+	for i := 0; i < len(class); i++ {
+		if i+2 < len(class) && class[i+1] == '-' {
+			if class[i] > class[i+2] {
+				return errMalformed
+			}
+			for c := int(class[i]); c <= int(class[i+2]); c++ {
+				t[c] = true
+			}
+			i += 2
+			continue
+		}
+		t[class[i]] = true
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+package masking
+
+// maxRun bounds how far a word is followed back from a digit in it.
+const maxRun = 64
+
+// wordAt looks at the word of letters and digits around the digit at i, and
+// returns where to go on.
+func (s *scan) wordAt(i int) int {
+	src := s.src
+	start := i
+	for start > s.seen && i-start < maxRun && isAlnum(src[start-1]) {
+		start--
+	}
+	end := i
+	for end < len(src) && isAlnum(src[end]) {
+		end++
+	}
+	s.seen = end
+	if start < s.floor || s.at(start-1) == '_' || s.at(end) == '_' {
+		return end
+	}
+	if isUUID(src, start) {
+		return start + 36
+	}
+	if to := s.iban(start); to > start {
+		s.emit(start, to, IBAN, 95)
+		return max(to, end)
+	}
+	if to := s.forms(start); to > start {
+		return max(to, end)
+	}
+	if to := s.wallet(start, end); to > start {
+		return max(to, end)
+	}
+	if end-start == 2 {
+		for k := start; k > start-18; k -= 3 { // the letters may stand in any part
+			if to := s.mac(k); to > k {
+				return max(to, end)
+			}
+		}
+	}
+	return end
+}
+
+// isUUID reports whether 36 bytes from start on are a UUID.
+func isUUID(src []byte, start int) bool {
+	if len(src)-start < 36 {
+		return false
+	}
+	for i, c := range src[start : start+36] {
+		if i == 8 || i == 13 || i == 18 || i == 23 {
+			if c != '-' {
+				return false
+			}
+		} else if !isHex(c) {
+			return false
+		}
+	}
+	return true
+}
+
+// forms tries the forms of words at start and emits the best value. It returns
+// its end, or start.
+func (s *scan) forms(start int) int {
+	src := s.src
+	if start < s.floor || start >= len(src) {
+		return start
+	}
+	if c := s.at(start - 1); isAlnum(c) || c == '_' || (c == '-' || c == '.' || c == '/') && isAlnum(s.at(start-2)) {
+		return start
+	}
+	list := s.plan.patterns[1]
+	if isDigit(src[start]) {
+		list = s.plan.patterns[0]
+	}
+	var best *pattern
+	var bestScore uint8
+	to := start
+	for i := range list {
+		p := &list[i]
+		end := start + len(p.form)
+		if end > len(src) || len(p.form) < to-start {
+			continue
+		}
+		n, ok := s.fits(src[start:end], p.form)
+		if !ok || isAlnum(s.at(end)) || s.at(end) == '_' || s.at(end) == '-' && isAlnum(s.at(end+1)) {
+			continue
+		}
+		if p.valid != nil && !p.valid(src[start:end], s.word[:n]) {
+			continue
+		}
+		score, ok := s.accept(start, p.weak, p.context, p.score, false)
+		if ok && (best == nil || score > bestScore || end > to) {
+			best, bestScore, to = p, score, end
+		}
+	}
+	if best == nil {
+		return start
+	}
+	s.emit(start, to, best.typ, bestScore)
+	return to
+}
+
+// fits reports whether w has the form, and puts the values of its digits into
+// s.word.
+func (s *scan) fits(w []byte, form string) (digits int, ok bool) {
+	for i, c := range w {
+		switch f := form[i]; f {
+		case '9':
+			if !isDigit(c) {
+				return 0, false
+			}
+		case 'A':
+			if (c|0x20)-'a' >= 26 {
+				return 0, false
+			}
+		case 'X':
+			if !isAlnum(c) {
+				return 0, false
+			}
+		default:
+			if c != f {
+				return 0, false
+			}
+		}
+		if isDigit(c) {
+			s.word[digits] = c - '0'
+			digits++
+		}
+	}
+	return digits, true
+}
