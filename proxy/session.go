@@ -58,6 +58,10 @@ var (
 	ErrStuck    = errors.New("a decision took too long")
 	ErrCanceled = errors.New("canceled by the client")
 	ErrTooMany  = errors.New("too many sessions")
+
+	// ErrClientLeft is what a handler kills a session with when the client has
+	// taken its leave. Close hooks and events are then told of an ordinary end.
+	ErrClientLeft = errors.New("the client left")
 )
 
 // RefusedError says that Connect was refused.
@@ -188,6 +192,9 @@ func (s *Session) Close(err error) {
 	s.mu.Unlock()
 	if cause := context.Cause(s.ctx); cause != nil {
 		err = cause // what ended it, rather than what broke when it ended
+	}
+	if errors.Is(err, ErrClientLeft) {
+		err = nil
 	}
 	ended := err
 	if ended == nil {

@@ -231,7 +231,7 @@ func (d *down) flush() error {
 		d.out = nil
 	}
 	if err != nil && d.session.session.Err() == nil {
-		return errClientLeft
+		return proxy.ErrClientLeft
 	}
 	return err
 }

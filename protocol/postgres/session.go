@@ -153,7 +153,7 @@ func (s *session) run() error {
 		err := s.up.run()
 		s.up.reader.Close()
 		if err == nil {
-			err = errClientLeft
+			err = proxy.ErrClientLeft
 		}
 		return err
 	})
@@ -163,17 +163,15 @@ func (s *session) run() error {
 	}
 	s.session.Kill(orEnd(err))
 	s.farewell(err)
-	if errors.Is(err, errClientLeft) {
+	if errors.Is(err, proxy.ErrClientLeft) {
 		return nil
 	}
 	return err
 }
 
-var errClientLeft = errors.New("the client left")
-
 func orEnd(err error) error {
 	if err == nil {
-		return errClientLeft
+		return proxy.ErrClientLeft
 	}
 	return err
 }
@@ -191,7 +189,7 @@ func (s *session) interrupt() {
 // farewell tells the client why the session ended, if the protocol allows it
 // at this point.
 func (s *session) farewell(err error) {
-	if err == nil || errors.Is(err, errClientLeft) || s.leaving.Load() || !s.down.atBoundary() {
+	if err == nil || errors.Is(err, proxy.ErrClientLeft) || s.leaving.Load() || !s.down.atBoundary() {
 		return
 	}
 	n := lastNotice(err)
