@@ -11,7 +11,7 @@ import (
 type Scanner struct {
 	class    [256]uint8 // what a byte may begin; 0 is nothing
 	nodes    []shapeNode
-	patterns [2][]pattern // by what they begin with: a digit, a letter
+	patterns [2][maxWord + 1][]pattern // by how many digits, or letters, they begin with
 	literals [256][]literal
 	before   [256][4]uint64 // per trigger byte: the bytes that may stand before it
 	words    *wordTable
@@ -142,12 +142,7 @@ func (p *Scanner) add(r *Recognizer) error {
 				return errMalformed
 			}
 			x := pattern{form: s, weak: weak, typ: r.Type, valid: r.Word, context: r.Context, score: r.Score}
-			if s[0] == '9' || s[0] == 'X' {
-				p.patterns[0] = append(p.patterns[0], x)
-			}
-			if s[0] != '9' {
-				p.patterns[1] = append(p.patterns[1], x)
-			}
+			p.pattern(x)
 		}
 	}
 	for _, x := range r.Prefixes {
@@ -161,6 +156,24 @@ func (p *Scanner) add(r *Recognizer) error {
 		p.literal(l)
 	}
 	return nil
+}
+
+// pattern enters x under every run of digits, or of letters, that it can begin
+// with.
+func (p *Scanner) pattern(x pattern) {
+	for kind, class := range [...]byte{'9', 'A'} {
+		n := 0
+		for n < len(x.form) && (x.form[n] == class || class == 'A' && isUpper(x.form[n]) && x.form[n] != 'X') {
+			n++
+		}
+		if n < len(x.form) && x.form[n] == 'X' { // which may go on with the run
+			for ; n <= maxWord; n++ {
+				p.patterns[kind][n] = append(p.patterns[kind][n], x)
+			}
+		} else if n > 0 {
+			p.patterns[kind][n] = append(p.patterns[kind][n], x)
+		}
+	}
 }
 
 // shape adds a rule at the end of its path of group lengths.

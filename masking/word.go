@@ -69,10 +69,18 @@ func (s *scan) forms(start int) int {
 	if c := s.at(start - 1); isAlnum(c) || c == '_' || (c == '-' || c == '.' || c == '/') && isAlnum(s.at(start-2)) {
 		return start
 	}
-	list := s.plan.patterns[1]
+	kind, lead := 0, start
 	if isDigit(src[start]) {
-		list = s.plan.patterns[0]
+		for lead < len(src) && lead-start < maxWord && isDigit(src[lead]) {
+			lead++
+		}
+	} else {
+		kind = 1
+		for lead < len(src) && lead-start < maxWord && (src[lead]|0x20)-'a' < 26 {
+			lead++
+		}
 	}
+	list := s.plan.patterns[kind][lead-start]
 	var best *pattern
 	var bestScore uint8
 	to := start
