@@ -112,7 +112,7 @@ func (t Target) String() string {
 	if t.Database != "" {
 		s += "/" + t.Database
 	}
-	if t.Account.Name != "" {
+	if t.Account.Name != "" && t.Resource != nil && len(t.Resource.Accounts) > 1 {
 		s += " as " + t.Account.Name
 	}
 	return s

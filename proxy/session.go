@@ -70,6 +70,21 @@ type RefusedError struct{ Verdict Verdict }
 // Error returns the verdict's message, fit for the user.
 func (e *RefusedError) Error() string { return e.Verdict.Message() }
 
+// CredentialError says that a session's credential could not be had. Its text
+// is fit for the user: it says nothing of where secrets are kept.
+type CredentialError struct {
+	Target Target
+	Err    error // what the source said, for the operator
+}
+
+// Error names the target.
+func (e *CredentialError) Error() string {
+	return "the gateway has no credential for " + e.Target.String() + "; its log says why"
+}
+
+// Unwrap returns what the source said.
+func (e *CredentialError) Unwrap() error { return e.Err }
+
 // PanicError says that code panicked. It holds where, never the panic's value,
 // which may contain data.
 type PanicError struct{ Where string }
@@ -154,7 +169,8 @@ func (s *Session) Credential(ctx context.Context, fresh bool) (Credential, error
 	}
 	lease, err := s.gateway.Credentials.Lease(ctx, s.Target, fresh)
 	if err != nil {
-		return Credential{}, fmt.Errorf("no credential for %s: %w", s.Target, err)
+		s.gateway.log().Warn("no credential", "target", s.Target.String(), "session", s.ID, "err", err)
+		return Credential{}, &CredentialError{Target: s.Target, Err: err}
 	}
 	s.mu.Lock()
 	old, closed := s.lease, s.closed

@@ -54,37 +54,39 @@ func demo(ctx context.Context, c *cli, args []string) error {
 	return errors.Join(err, s.close())
 }
 
-func openShop(ctx context.Context, listen string) (s *shop, err error) {
-	s = &shop{password: map[string]string{}}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.close())
-		}
-	}()
+func openShop(ctx context.Context, listen string) (*shop, error) {
+	s := &shop{password: map[string]string{}}
+	if err := s.open(ctx, listen); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+func (s *shop) open(ctx context.Context, listen string) (err error) {
 	if s.dir, err = os.MkdirTemp("", "sallyport-demo-"); err != nil {
-		return nil, err
+		return err
 	}
 	if s.server, err = pgembed.Start(ctx, pgembed.Config{Dir: os.TempDir()}); err != nil {
-		return nil, err
+		return err
 	}
 	owner := rand.Text()
 	if _, err = s.server.Exec(ctx, "postgres", "CREATE ROLE shop LOGIN PASSWORD '"+owner+"'; CREATE DATABASE shop OWNER shop;"); err != nil {
-		return nil, err
+		return err
 	}
 	if _, err = s.server.Exec(ctx, "shop", "SET ROLE shop;\n"+shopSQL); err != nil {
-		return nil, err
+		return err
 	}
 	if err = os.WriteFile(filepath.Join(s.dir, "shop.password"), []byte(owner), 0o600); err != nil {
-		return nil, err
+		return err
 	}
 	if s.address, err = address(listen, demoAddress); err != nil {
-		return nil, err
+		return err
 	}
 	text, err := s.config()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return s, os.WriteFile(s.file(), []byte(text), 0o600)
+	return os.WriteFile(s.file(), []byte(text), 0o600)
 }
 
 func (s *shop) file() string { return filepath.Join(s.dir, "sallyport.yaml") }

@@ -19,6 +19,10 @@ import (
 // sessions has commands of its own: ls, show, export.
 func sessions(ctx context.Context, c *cli, args []string) error {
 	verbs := map[string]func(context.Context, *cli, []string) error{"ls": sessionsList, "show": sessionsShow, "export": sessionsExport}
+	if len(args) > 0 && (args[0] == "-h" || args[0] == "help") {
+		fmt.Fprintln(c.err, "sallyport sessions ls | show ID | export ID; each says more with -h")
+		return flag.ErrHelp
+	}
 	if len(args) == 0 || verbs[args[0]] == nil {
 		return fail(exitUsage, "sessions ls | show ID | export ID")
 	}

@@ -129,6 +129,7 @@ func (hi *hello) read(st *wire.Startup) error {
 		hi.version = wire.Version32
 	}
 	var unknown []string
+	user := ""
 	for _, p := range st.Params {
 		switch name := p.Name; {
 		case name == "user":
@@ -136,7 +137,7 @@ func (hi *hello) read(st *wire.Startup) error {
 			if err != nil {
 				return fmt.Errorf("%w: %w", errBadLogin, err)
 			}
-			hi.login = login
+			hi.login, user = login, p.Value
 		case name == "database":
 			hi.database = p.Value
 		case name == "replication":
@@ -155,6 +156,9 @@ func (hi *hello) read(st *wire.Startup) error {
 	}
 	if hi.login.User == "" {
 		return fmt.Errorf("%w: no user name was given", errBadLogin)
+	}
+	if hi.database == user {
+		hi.database = "" // what clients send when nobody named one
 	}
 	if len(unknown) > 0 || st.Version != hi.version {
 		hi.negotiate = wire.AppendNegotiate(nil, hi.version, unknown)

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/internal/pgembed"
+	"github.com/sallyport/sallyport/internal/testserver"
+)
+
+// The demo's three printed lines do what they say, and it leaves nothing behind.
+func TestDemo(t *testing.T) {
+	needs(t, "psql")
+	if _, err := pgembed.Find(); errors.Is(err, pgembed.ErrNotInstalled) {
+		testserver.Missing(t, "PostgreSQL")
+	}
+	p := start(t, "demo")
+	config := p.wait(t, `config, for the other commands: (\S+)`)
+	p.wait(t, "Ctrl-C stops it")
+	var lines []string
+	for line := range strings.Lines(p.output()) {
+		if strings.Contains(line, "psql ") {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	require.Len(t, lines, 3)
+
+	out, code := shell(t, lines[0])
+	require.Zero(t, code, out)
+	require.Contains(t, out, "(3 rows)")
+	out, code = shell(t, lines[1])
+	require.Equal(t, 1, code)
+	require.Contains(t, out, "ERROR:")
+	require.Contains(t, out, "policy does not allow delete")
+	require.Contains(t, out, "HINT:")
+	out, code = shell(t, lines[2])
+	require.Zero(t, code, out)
+	require.Contains(t, out, "UPDATE 1")
+
+	list := decode[[]summary](t, must(t, "sessions", "ls", "-c", config, "-o", "json"))
+	require.Len(t, list, 3)
+	require.Equal(t, "alice", list[1].User)
+	require.Equal(t, 1, list[1].Refused)
+
+	p.stop(t)
+	left, err := filepath.Glob(filepath.Join(tempDir(p), "*"))
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
+func tempDir(p *process) string {
+	for _, e := range p.cmd.Env {
+		if d, ok := strings.CutPrefix(e, "TMPDIR="); ok {
+			return d
+		}
+	}
+	return ""
+}
+
+// must runs a command that must succeed and returns what it prints.
+func must(t *testing.T, args ...string) string {
+	t.Helper()
+	code, out, errs := sallyport(t, "", args...)
+	require.Equal(t, exitOK, code, "%v: %s", args, errs)
+	return out
+}
+
+// Where no PostgreSQL is, the demo says how to get one.
+func TestDemoWithoutPostgres(t *testing.T) {
+	if _, err := pgembed.Find(); err == nil {
+		t.Skip("a PostgreSQL is installed, so that this message cannot come")
+	}
+	code, _, errs := sallyport(t, "", "demo")
+	require.Equal(t, exitError, code)
+	require.Contains(t, errs, "apt-get install postgresql")
+}
