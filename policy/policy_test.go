@@ -53,7 +53,7 @@ func TestDecisions(t *testing.T) {
 		{"reader connects", "dev", connect(), proxy.ActionAllow, ""},
 		{"reader reads", "dev", statement(read), proxy.ActionPass, ""},
 		{"reader in a transaction", "dev", statement(proxy.EffectTransaction), proxy.ActionPass, ""},
-		{"reader writes", "dev", statement(read | write), proxy.ActionDeny, "policy does not allow update at orders/shop as app, which needs write"},
+		{"reader writes", "dev", statement(read | write), proxy.ActionDeny, "policy does not allow update at orders/shop, which needs write"},
 		{"reader calls", "dev", statement(read | proxy.EffectCall), proxy.ActionDeny, "call"},
 		{"reader, not understood", "dev", statement(proxy.EffectUnknown), proxy.ActionDeny, "not understood (it does not parse)"},
 		{"reader, EXECUTE of a name", "dev", statement(proxy.EffectExecute), proxy.ActionDeny, "execute"},
