@@ -158,7 +158,7 @@ func TestDiskFull(t *testing.T) {
 				require.NotContains(t, v.Message(), dir)
 			}
 			s.Close(nil)
-			l.write, l.sync = (*os.File).Write, (*os.File).Sync
+			l.write, l.sync = (*os.File).Write, syncData
 			require.NoError(t, l.Close())
 
 			// The next start seals what there is.

@@ -3,6 +3,7 @@ package audit
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -173,6 +174,12 @@ func openCheckpoint(b []byte, public string) (tlog.Tree, error) {
 	n, err := note.Open(b, note.VerifierList(v))
 	if err != nil {
 		return tlog.Tree{}, fmt.Errorf("the checkpoint: %w", err)
+	}
+	for _, sig := range n.Sigs {
+		// A signature is written in one way only, so that no byte can be changed.
+		if _, err := base64.StdEncoding.Strict().DecodeString(sig.Base64); err != nil {
+			return tlog.Tree{}, errors.New("the checkpoint: the signature is not written as it was made")
+		}
 	}
 	lines := strings.Split(n.Text, "\n")
 	if len(lines) != 4 || lines[0] != v.Name() || lines[3] != "" {

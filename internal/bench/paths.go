@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/internal/pgembed"
+)
+
+// paths starts the peers that are installed, and the gateway.
+func (b *bench) paths(ctx context.Context) ([]path, error) {
+	direct := path{name: "direct", env: b.env("127.0.0.1:"+strconv.Itoa(b.server.Port), pgembed.User, b.server.Password)}
+	list := []path{direct}
+	for _, add := range []func(context.Context) (path, error){b.pgbouncer, b.haproxy, b.gateway} {
+		p, err := add(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if p.name != "" {
+			list = append(list, p)
+		}
+	}
+	return list, nil
+}
+
+func (b *bench) env(address, name, password string) []string {
+	host, port, _ := net.SplitHostPort(address)
+	return []string{"PGHOST=" + host, "PGPORT=" + port, "PGUSER=" + name, "PGPASSWORD=" + password, "PGSSLMODE=disable", "PGDATABASE=bench"}
+}
+
+func address() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+func (b *bench) write(name, text string) (string, error) {
+	file := filepath.Join(b.dir, name)
+	return file, os.WriteFile(file, []byte(text), 0o644)
+}
+
+// begin starts a program and waits until it listens.
+func (b *bench) begin(cmd *exec.Cmd, address string) (int, error) {
+	log, err := os.Create(filepath.Join(b.dir, filepath.Base(cmd.Path)+".log"))
+	if err != nil {
+		return 0, err
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	b.stops = append(b.stops, func() {
+		cmd.Process.Signal(os.Interrupt)
+		cmd.Wait()
+	})
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if c, err := net.Dial("tcp", address); err == nil {
+			return cmd.Process.Pid, c.Close()
+		}
+	}
+	text, _ := os.ReadFile(log.Name())
+	return 0, fmt.Errorf("%s does not listen: %s", cmd.Path, text)
+}
+
+func (b *bench) pgbouncer(context.Context) (path, error) {
+	program, err := exec.LookPath("pgbouncer")
+	if err != nil {
+		return path{}, nil
+	}
+	at, err := address()
+	if err != nil {
+		return path{}, err
+	}
+	_, port, _ := net.SplitHostPort(at)
+	users, err := b.write("users.txt", fmt.Sprintf("%q %q\n", pgembed.User, b.server.Password))
+	if err != nil {
+		return path{}, err
+	}
+	file, err := b.write("pgbouncer.ini", fmt.Sprintf(`[databases]
+bench = host=127.0.0.1 port=%d dbname=bench
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = %s
+unix_socket_dir =
+auth_type = scram-sha-256
+auth_file = %s
+pool_mode = session
+default_pool_size = 100
+max_client_conn = 300
+log_connections = 0
+log_disconnections = 0
+`, b.server.Port, port, users))
+	if err != nil {
+		return path{}, err
+	}
+	cmd := exec.Command(program, file)
+	if u, err := user.Lookup("postgres"); err == nil && os.Geteuid() == 0 {
+		uid, _ := strconv.Atoi(u.Uid)
+		gid, _ := strconv.Atoi(u.Gid)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+	}
+	pid, err := b.begin(cmd, at)
+	return path{"PgBouncer", b.env(at, pgembed.User, b.server.Password), pid}, err
+}
+
+func (b *bench) haproxy(context.Context) (path, error) {
+	program, err := exec.LookPath("haproxy")
+	if err != nil {
+		return path{}, nil
+	}
+	at, err := address()
+	if err != nil {
+		return path{}, err
+	}
+	file, err := b.write("haproxy.cfg", fmt.Sprintf(`defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 1h
+  timeout server 1h
+listen postgres
+  bind %s
+  server one 127.0.0.1:%d
+`, at, b.server.Port))
+	if err != nil {
+		return path{}, err
+	}
+	pid, err := b.begin(exec.Command(program, "-db", "-f", file), at)
+	return path{"HAProxy", b.env(at, pgembed.User, b.server.Password), pid}, err
+}
+
+// gateway builds and starts the product itself.
+func (b *bench) gateway(ctx context.Context) (path, error) {
+	program := filepath.Join(b.dir, "sallyport")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/sallyport").CombinedOutput(); err != nil {
+		return path{}, fmt.Errorf("go build: %w: %s", err, out)
+	}
+	at, err := address()
+	if err != nil {
+		return path{}, err
+	}
+	verifier, err := identity.NewVerifier("bench")
+	if err != nil {
+		return path{}, err
+	}
+	if _, err := b.write("password", b.server.Password); err != nil {
+		return path{}, err
+	}
+	file, err := b.write("sallyport.yaml", fmt.Sprintf(`
+data_dir: data
+tls: {optional: true}
+identity: {users: [{name: bench, groups: [bench], password: %q}]}
+resources:
+  - name: bench
+    type: postgres
+    listen: %q
+    address: %q
+    database: bench
+    username: postgres
+    password: file:password
+    plaintext: true
+    tls: {mode: disable}
+access: [{name: bench, groups: [bench], resources: [bench], allow: [connect, read, write, ddl]}]
+`, verifier, at, b.server.Address()))
+	if err != nil {
+		return path{}, err
+	}
+	pid, err := b.begin(exec.Command(program, "serve", "-c", file), at)
+	return path{"Sallyport", b.env(at, "bench", "bench"), pid}, err
+}
