@@ -16,6 +16,7 @@ type Scanner struct {
 	before   [256][4]uint64 // per trigger byte: the bytes that may stand before it
 	words    *wordTable
 	without  []Type
+	types    map[Type]struct{}
 	scans    sync.Pool
 }
 
@@ -82,9 +83,11 @@ func NewScanner(c ScannerConfig) (*Scanner, error) {
 		p.class[b] = classWide
 	}
 	p.class['@'], p.class[':'], p.class['='], p.class['%'] = classAt, classColon, classEquals, classPercent
+	p.types = map[Type]struct{}{Email: {}, IP: {}, MAC: {}, IBAN: {}, Crypto: {}, Password: {}, Secret: {}, PrivateKey: {}}
 	all := slices.Concat(numberRecognizers(), wordRecognizers(), secretRecognizers(), c.Recognizers)
 	for i := range all {
 		if p.wants(all[i].Type) {
+			p.types[all[i].Type] = struct{}{}
 			if err := p.add(&all[i]); err != nil {
 				return nil, fmt.Errorf("recognizer %q: %w", all[i].Type, err)
 			}
@@ -120,6 +123,20 @@ func (p *Scanner) ScanNamed(dst []Finding, src []byte, topics Topics) []Finding 
 
 // Topics returns what the name of a column or field says about its values.
 func (p *Scanner) Topics(name string) Topics { return p.words.topics(name) }
+
+// knows reports whether values of type t are found, or columns of that type by
+// their names.
+func (p *Scanner) knows(t Type) bool {
+	if _, ok := p.types[t]; ok {
+		return true
+	}
+	for _, named := range nameHints {
+		if named == t && t != "" {
+			return true
+		}
+	}
+	return false
+}
 
 func (p *Scanner) wants(t Type) bool { return !slices.Contains(p.without, t) }
 

@@ -1,0 +1,202 @@
+package masking
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// column is what is done with one column of a result.
+type column struct {
+	kind    kind
+	oid     uint32
+	binary  bool
+	topics  Topics
+	whole   bool // every value is masked, as one of type typ
+	tainted bool // it may derive from a masked column
+	null    bool // nothing but NULL can stand in the place of a value
+	typ     Type
+	with    Transform
+
+	seen, hits uint32 // values, and how many of them were one finding of type typ
+	buf        []byte
+}
+
+// decide works out the columns of shape, the result of a statement that mentions
+// m. kept is what earlier statements of the session left behind.
+func (v *view) decide(protocol string, op proxy.Op, shape *proxy.Shape, m *mentions, kept *memory) []column {
+	st, _ := op.(*proxy.Statement)
+	var facts *proxy.Facts
+	var names []string
+	if st != nil {
+		facts = st.Facts
+		if shape.Kind == proxy.ShapeCopy {
+			names, _ = copyColumns(st.Text)
+		}
+	}
+	columns := make([]column, len(shape.Columns))
+	for i := range columns {
+		sc := shape.Columns[i]
+		listed := sc.Name == "" && len(names) == len(columns)
+		if listed {
+			sc.Name = names[i]
+		}
+		c := &columns[i]
+		c.kind, c.oid, c.binary = kindOf(protocol, &sc), sc.Type, sc.Binary
+		c.null = c.kind != kindText || c.binary && c.oid == 0 || postgresArrays[c.oid]
+		name := sc.Name
+		if sc.Column != "" {
+			name = sc.Column
+		}
+		c.topics = v.masker.scanner.Topics(name)
+		if v.named(c, facts, &sc, name) || v.derived(c, facts, i, len(columns)) {
+			continue
+		}
+		resolved := listed || sc.Column != "" || facts != nil && facts.ColumnsKnown && len(facts.Columns) == len(columns) && !facts.Columns[i].Opaque
+		if !resolved && v.doubtful(c, facts, &sc, m, kept) {
+			c.tainted, c.typ = true, taintedValue
+			c.null = c.null || c.oid >= firstUser || c.oid == oidRecord || c.oid == oidRecords
+		}
+	}
+	return columns
+}
+
+// named decides by the column's own name.
+func (v *view) named(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, name string) bool {
+	typ, hinted := typeOfName(name)
+	if !hinted {
+		typ = Column
+	}
+	for i := range v.columns {
+		r := &v.columns[i]
+		if name != "" && r.matches(sc.Schema, sc.Relation, name) && (sc.Relation != "" || touches(facts, r)) {
+			c.whole, c.typ, c.with = true, typ, stricter(c.with, r.with)
+		}
+	}
+	if !c.whole && hinted {
+		if how := v.transform(typ); how != Visible {
+			c.whole, c.typ, c.with = true, typ, how
+		}
+	}
+	return c.whole
+}
+
+// touches reports whether a statement may read a relation that r is about.
+func touches(facts *proxy.Facts, r *columnRule) bool {
+	if r.relation == "" || facts == nil || facts.Unknown != "" || len(facts.Relations) == 0 {
+		return true
+	}
+	for _, rel := range facts.Relations {
+		if glob(r.relation, rel.Name) && (rel.Schema == "" || glob(r.schema, rel.Schema)) {
+			return true
+		}
+	}
+	return false
+}
+
+// derived decides by the base columns that the analyser found.
+func (v *view) derived(c *column, facts *proxy.Facts, i, n int) bool {
+	if facts == nil || !facts.ColumnsKnown || len(facts.Columns) != n {
+		return false
+	}
+	for _, o := range facts.Columns[i].Origins {
+		var base column
+		sc := proxy.ShapeColumn{Schema: o.Schema, Relation: o.Relation}
+		switch {
+		case o.Column == "*":
+			if len(v.columns) == 0 && !v.found {
+				continue
+			}
+			base.whole = true
+		case !v.named(&base, facts, &sc, o.Column):
+			continue
+		}
+		if o.How == proxy.DerivedPlain && o.Column != "*" {
+			c.whole, c.typ, c.with = true, base.typ, base.with
+			continue
+		}
+		c.tainted, c.typ = true, taintedValue
+	}
+	return c.whole || c.tainted
+}
+
+// doubtful reports whether a column whose origin is not known may hold something
+// masked.
+func (v *view) doubtful(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, m *mentions, kept *memory) bool {
+	switch {
+	case kept.gives(sc.Name):
+		return true
+	case sc.Table != 0 && sc.Attr == 0, c.oid == oidRecord, c.oid == oidRecords: // whole rows
+		return true
+	case sc.Table != 0:
+		return m.any && m.given(sc.Name)
+	case m.any, kept.reads(facts, m):
+		return true
+	case m.rows && c.kind != kindJSON: // JSON is masked by its keys
+		return true
+	case v.mode >= Balanced && (facts == nil || facts.Effects.Has(proxy.EffectCall|proxy.EffectUnknown)):
+		return true // a function may return anything
+	}
+	// Rows of a bulk copy without names, of a relation that a rule is about.
+	if sc.Name == "" {
+		for i := range v.columns {
+			if touches(facts, &v.columns[i]) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// memory is what a session's earlier statements left that later ones may read
+// without naming a masked column: prepared statements, cursors, tables.
+type memory struct {
+	any    bool
+	labels mentions
+}
+
+func (k *memory) add(m *mentions) {
+	k.any = true
+	for label := range m.labels {
+		k.labels.give(label)
+	}
+}
+
+func (k *memory) gives(label string) bool { return k.any && k.labels.given(label) }
+
+// reads reports whether a statement returns what an earlier one prepared.
+func (k *memory) reads(facts *proxy.Facts, m *mentions) bool {
+	return k.any && (m.runs || facts == nil || facts.Unknown != "")
+}
+
+// copyColumns returns the names in "COPY table (a, b) TO", nil when there are
+// none, and whether a query stands in the place of the table.
+func copyColumns(text []byte) (names []string, query bool) {
+	l := mentionLexer{text: text}
+	if k, ok := l.next(); !ok || k != tokenKey || !bytes.EqualFold(l.value, []byte("copy")) {
+		return nil, false
+	}
+	open, table := false, false
+	for {
+		k, ok := l.next()
+		switch {
+		case !ok || k == tokenText:
+			return nil, false
+		case k == tokenSign && l.value[0] == '(' && !open:
+			if !table {
+				return nil, true
+			}
+			open = true
+		case k == tokenSign && l.value[0] == ')' && open:
+			return names, false
+		case k == tokenSign && l.value[0] == ',' && open, k == tokenSign && l.value[0] == '.' && !open:
+		case k == tokenSign, k == tokenKey && !open:
+			return nil, false
+		case open:
+			names = append(names, strings.ToLower(string(l.value)))
+		default:
+			table = true
+		}
+	}
+}

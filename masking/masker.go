@@ -1,0 +1,249 @@
+package masking
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Config says what is masked. With the zero value every session's results are
+// scanned, columns whose names say what they hold are masked whole, and both
+// are masked in part.
+type Config struct {
+	// Rules come beside the default set, which one without columns and types
+	// replaces.
+	Rules []Rule
+	// Unmasked are groups that see everything.
+	Unmasked []string
+	// Key is the secret of hashes, at least 16 bytes. Nil is a random one: equal
+	// values then have equal hashes in this process only.
+	Key []byte
+	// Scanner finds values in text. Nil is [Default].
+	Scanner *Scanner
+	// Counted is told how many values of each type were masked in an operation,
+	// before its Done hooks that come later in the chain. It may be called
+	// concurrently. Nil is nobody.
+	Counted func(ctx context.Context, s *proxy.Session, op proxy.Op, counts []Count)
+}
+
+// Count is a number of masked values.
+type Count struct {
+	Type Type
+	N    uint64
+}
+
+// Masker masks what flows to clients. It is a [proxy.Interceptor], immutable and
+// safe for concurrent use.
+type Masker struct {
+	rules    []Rule
+	columns  [][]columnRule // by rule
+	unmasked []string
+	key      []byte
+	scanner  *Scanner
+	counted  func(context.Context, *proxy.Session, proxy.Op, []Count)
+}
+
+// New returns a masker, or an error that names the rule that is wrong.
+func New(c Config) (*Masker, error) {
+	m := &Masker{rules: slices.Clone(c.Rules), unmasked: slices.Clone(c.Unmasked), key: slices.Clone(c.Key), scanner: c.Scanner, counted: c.Counted}
+	if m.scanner == nil {
+		m.scanner = Default()
+	}
+	if m.key == nil {
+		m.key = make([]byte, 32)
+		if _, err := rand.Read(m.key); err != nil {
+			return nil, fmt.Errorf("a key for hashes: %w", err)
+		}
+	}
+	if len(m.key) < 16 {
+		return nil, errors.New("the key for hashes has fewer than 16 bytes")
+	}
+	known := m.scanner.knows
+	for i := range m.rules {
+		r := &m.rules[i]
+		if err := r.validate(known); err != nil {
+			return nil, fmt.Errorf("masking rule %d %q: %w", i+1, r.Name, err)
+		}
+		var columns []columnRule
+		for _, s := range r.Columns {
+			x, err := parseColumn(s)
+			if err != nil {
+				return nil, fmt.Errorf("masking rule %d %q: %w", i+1, r.Name, err)
+			}
+			columns = append(columns, x)
+		}
+		m.columns = append(m.columns, columns)
+	}
+	return m, nil
+}
+
+// Name returns "masking".
+func (m *Masker) Name() string { return "masking" }
+
+// Intercept implements [proxy.Interceptor].
+func (m *Masker) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
+	if slices.ContainsFunc(m.unmasked, s.Identity.In) {
+		return proxy.Hooks{}, nil
+	}
+	v := m.view(s.Identity, s.Target.Resource)
+	if v.idle() {
+		return proxy.Hooks{}, nil
+	}
+	x := &session{session: s, view: v, counts: map[uint64]*counts{}}
+	return proxy.Hooks{Ask: x.ask, Flow: x.flow, Tell: x.tell, Done: x.done}, nil
+}
+
+// session is the masker's part in one session.
+type session struct {
+	session *proxy.Session
+	view    *view
+
+	mu     sync.Mutex
+	counts map[uint64]*counts // of operations whose data flows, by their ID
+	kept   memory
+}
+
+// counts are how many values of each type one operation masked. They belong to
+// the goroutine that the operation's data flows in.
+type counts struct {
+	list []Count
+	mu   sync.Mutex // two streams of one operation
+}
+
+func (c *counts) add(t Type) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.list {
+		if c.list[i].Type == t {
+			c.list[i].N++
+			return
+		}
+	}
+	c.list = append(c.list, Count{t, 1})
+}
+
+// safeEncodings are the beginnings of the names of client encodings in which a
+// byte below 128 is that ASCII character wherever it stands.
+var safeEncodings = []string{"utf", "unicode", "sql_ascii", "sqlascii", "latin", "iso", "win", "koi8", "euc", "default", "alt", "abc", "tcvn", "mule"}
+
+// ask refuses what could not be masked.
+func (x *session) ask(_ context.Context, op proxy.Op) proxy.Verdict {
+	switch op.Info().Kind {
+	case proxy.KindFunction:
+		return proxy.Deny(proxy.CauseMasking, "", "the result of a function that is called by number cannot be masked", "Call it in a statement.")
+	case proxy.KindReplication:
+		return proxy.Deny(proxy.CauseMasking, "", "a database's log cannot be masked", "")
+	case proxy.KindStatement, proxy.KindPrepare:
+	default:
+		return proxy.Pass()
+	}
+	st, ok := op.(*proxy.Statement)
+	if !ok {
+		return proxy.Pass()
+	}
+	if st.Facts != nil {
+		for _, set := range st.Facts.Settings {
+			if set.Name == "client_encoding" && set.Value != "" && !safeEncoding(set.Value) {
+				return proxy.Deny(proxy.CauseMasking, "", "text in this client encoding cannot be masked", "Use UTF8.")
+			}
+		}
+	}
+	m := read(st.Text, x.view.sensitive)
+	if x.view.mode == Strict && (m.any && m.clauses || x.usesMasked(st.Facts)) {
+		return proxy.Deny(proxy.CauseMasking, x.view.rule, "a masked column may be returned, but not computed with or used in a condition, a join, an order or a grouping", "")
+	}
+	if m.any && m.keeps {
+		x.mu.Lock()
+		x.kept.add(&m)
+		x.mu.Unlock()
+	}
+	return proxy.Pass()
+}
+
+func safeEncoding(name string) bool {
+	name = strings.ToLower(strings.Trim(name, `'"`))
+	return slices.ContainsFunc(safeEncodings, func(p string) bool { return strings.HasPrefix(name, p) })
+}
+
+// usesMasked reports whether the analyser saw a masked column shape the result.
+func (x *session) usesMasked(facts *proxy.Facts) bool {
+	return facts != nil && slices.ContainsFunc(facts.Uses, func(u proxy.Use) bool {
+		return u.Column == "*" || x.view.sensitive(u.Column)
+	})
+}
+
+// flow masks the data of op.
+func (x *session) flow(_ context.Context, op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
+	if shape.Inbound {
+		return proxy.Filter{}, nil
+	}
+	switch shape.Kind {
+	case proxy.ShapeRows, proxy.ShapeCopy:
+		return x.rows(op, shape)
+	}
+	return proxy.Filter{}, fmt.Errorf("data of kind %d cannot be masked", shape.Kind)
+}
+
+var errCopyNames = errors.New("a COPY that does not name its columns cannot be masked: list them, as in COPY t (a, b) TO STDOUT or COPY (SELECT a, b FROM t) TO STDOUT")
+
+func (x *session) rows(op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
+	if shape.Kind == proxy.ShapeCopy && len(shape.Columns) == 0 {
+		return proxy.Filter{}, errors.New("the rows of this COPY cannot be told apart, so they cannot be masked")
+	}
+	if len(shape.Columns) == 0 {
+		return proxy.Filter{}, nil
+	}
+	var m mentions
+	if st, ok := op.(*proxy.Statement); ok {
+		m = read(st.Text, x.view.sensitive)
+		names, query := copyColumns(st.Text)
+		if shape.Kind == proxy.ShapeCopy && len(names) != len(shape.Columns) && shape.Columns[0].Name == "" && (m.star || !query) {
+			return proxy.Filter{}, errCopyNames
+		}
+	}
+	f := &rows{view: x.view, counts: x.count(op), scan: scan{plan: x.view.masker.scanner}}
+	x.mu.Lock()
+	f.columns = x.view.decide(x.session.Protocol, op, shape, &m, &x.kept)
+	x.mu.Unlock()
+	return proxy.Filter{Row: f.row}, nil
+}
+
+// count returns the counts of op.
+func (x *session) count(op proxy.Op) *counts {
+	if op == nil {
+		return &counts{}
+	}
+	id := op.Info().ID
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	c := x.counts[id]
+	if c == nil {
+		c = &counts{}
+		x.counts[id] = c
+	}
+	return c
+}
+
+// done tells how much was masked.
+func (x *session) done(ctx context.Context, op proxy.Op, _ *proxy.Outcome) {
+	id := op.Info().ID
+	x.mu.Lock()
+	c := x.counts[id]
+	delete(x.counts, id)
+	x.mu.Unlock()
+	if c == nil || x.view.masker.counted == nil {
+		return
+	}
+	c.mu.Lock()
+	list := slices.Clone(c.list)
+	c.mu.Unlock()
+	if len(list) > 0 {
+		x.view.masker.counted(ctx, x.session, op, list)
+	}
+}

@@ -1,0 +1,349 @@
+package masking
+
+import (
+	"bytes"
+	"strings"
+)
+
+// mentions is what a statement's text says about masked columns, read word by
+// word. It errs towards more: it does not know which name a word is.
+type mentions struct {
+	any     bool // a masked column's name stands somewhere
+	clauses bool // one stands in a condition, a join, an order, a grouping or a call
+	keeps   bool // the statement makes something that later statements read
+	runs    bool // the statement returns what an earlier one made, without naming it
+	rows    bool // a table's or a query's name may stand for its whole row
+	star    bool // all columns of something are returned without being named
+	// labels are the names that the text gives to columns, in lower case.
+	labels map[string]struct{}
+}
+
+// maxLabels bounds how many given names are kept; with more, every name counts
+// as given.
+const maxLabels = 1024
+
+// given reports whether the text may give a column that name.
+func (m *mentions) given(label string) bool {
+	if len(m.labels) > maxLabels {
+		return true
+	}
+	_, ok := m.labels[strings.ToLower(label)]
+	return ok
+}
+
+type tokenKind uint8
+
+const (
+	tokenSign tokenKind = iota
+	tokenWord
+	tokenKey // a word that SQL reserves
+	tokenText
+)
+
+// mentionLexer reads SQL text of PostgreSQL's and MySQL's dialects. Where the two
+// differ it reads names in both ways.
+type mentionLexer struct {
+	text  []byte
+	pos   int
+	value []byte // of a word or a text, without its quotes
+	// doubtful says that servers may read the rest of the text differently.
+	doubtful bool
+}
+
+func (l *mentionLexer) next() (k tokenKind, ok bool) {
+	t := l.text
+	for l.pos < len(t) {
+		c := t[l.pos]
+		start := l.pos
+		switch {
+		case c <= ' ':
+			l.pos++
+		case c == '-' && l.at(1) == '-':
+			l.pos = l.until(start, "\n")
+		case c == '/' && l.at(1) == '*' && l.at(2) != '!' && l.at(2) != 'M':
+			l.comment()
+		case c == '\'':
+			l.quoted('\'')
+			return tokenText, true
+		case c == '"', c == '`':
+			l.quoted(c)
+			return tokenWord, true
+		case c == '$' && !isDigit(l.at(1)):
+			if !l.dollar() {
+				l.pos++
+				return tokenSign, true
+			}
+			return tokenText, true
+		case letterByte[c] || c == '_':
+			for l.pos < len(t) && (letterByte[t[l.pos]] || isDigit(t[l.pos]) || t[l.pos] == '_' || t[l.pos] == '$') {
+				l.pos++
+			}
+			l.value = t[start:l.pos]
+			if reserved(l.value) {
+				return tokenKey, true
+			}
+			return tokenWord, true
+		case isDigit(c):
+			for l.pos < len(t) && (isAlnum(t[l.pos]) || t[l.pos] == '.') {
+				l.pos++
+			}
+			l.value = nil
+			return tokenText, true
+		default:
+			l.pos++
+			l.value = t[start:l.pos]
+			return tokenSign, true
+		}
+	}
+	return 0, false
+}
+
+func (l *mentionLexer) at(n int) byte {
+	if l.pos+n < len(l.text) {
+		return l.text[l.pos+n]
+	}
+	return 0
+}
+
+func (l *mentionLexer) until(from int, end string) int {
+	if n := bytes.Index(l.text[from:], []byte(end)); n >= 0 {
+		return from + n + len(end)
+	}
+	return len(l.text)
+}
+
+// comment skips a comment, in which others may be nested.
+func (l *mentionLexer) comment() {
+	depth := 0
+	for l.pos < len(l.text) {
+		switch {
+		case l.text[l.pos] == '/' && l.at(1) == '*':
+			depth++
+			l.pos += 2
+		case l.text[l.pos] == '*' && l.at(1) == '/':
+			l.pos += 2
+			if depth--; depth == 0 {
+				return
+			}
+		default:
+			l.pos++
+		}
+	}
+}
+
+// quoted reads what is between two q. A backslash escapes in a text that an E
+// stands before; elsewhere servers differ, and doubtful is set.
+func (l *mentionLexer) quoted(q byte) {
+	escapes := q == '\'' && l.pos > 0 && l.text[l.pos-1]|0x20 == 'e' && (l.pos < 2 || !isAlnum(l.text[l.pos-2]))
+	l.pos++
+	start := l.pos
+	for l.pos < len(l.text) {
+		if q == '\'' && l.text[l.pos] == '\\' && l.at(1) == q {
+			if escapes {
+				l.pos += 2
+				continue
+			}
+			l.doubtful = true
+		}
+		if escapes && l.text[l.pos] == '\\' {
+			l.pos += 2
+			continue
+		}
+		if l.text[l.pos] == q {
+			if l.at(1) != q {
+				break
+			}
+			l.pos++
+		}
+		l.pos++
+	}
+	l.pos = min(l.pos, len(l.text))
+	l.value = l.text[start:l.pos]
+	l.pos = min(l.pos+1, len(l.text))
+}
+
+// dollar reads a text between dollar tags.
+func (l *mentionLexer) dollar() bool {
+	k := l.pos + 1
+	for k < len(l.text) && (letterByte[l.text[k]] || isDigit(l.text[k]) || l.text[k] == '_') {
+		k++
+	}
+	if k >= len(l.text) || l.text[k] != '$' {
+		return false
+	}
+	tag := l.text[l.pos : k+1]
+	body := l.text[k+1:]
+	n := bytes.Index(body, tag)
+	if n < 0 {
+		n = len(body)
+	}
+	l.value = body[:n]
+	l.pos = min(k+1+n+len(tag), len(l.text))
+	return true
+}
+
+// reservedWords are those after which a name is not one that is being given, and
+// those that begin clauses.
+var reservedWords = map[string]bool{
+	"select": true, "from": true, "where": true, "group": true, "order": true, "having": true, "on": true, "using": true, "join": true, "and": true,
+	"or": true, "not": true, "by": true, "as": true, "with": true, "distinct": true, "all": true, "case": true, "when": true, "then": true, "else": true,
+	"in": true, "is": true, "like": true, "ilike": true, "between": true, "union": true, "except": true, "intersect": true, "limit": true, "offset": true,
+	"returning": true, "values": true, "set": true, "into": true, "insert": true, "update": true, "delete": true, "create": true, "table": true,
+	"view": true, "prepare": true, "declare": true, "cursor": true, "for": true, "partition": true, "over": true, "materialized": true, "temp": true,
+	"temporary": true, "function": true, "procedure": true, "copy": true, "to": true, "cross": true, "inner": true, "left": true, "right": true,
+	"full": true, "lateral": true, "any": true, "some": true, "similar": true, "null": true, "asc": true, "desc": true, "collate": true, "recursive": true,
+	"natural": true, "filter": true, "only": true, "execute": true, "fetch": true, "replace": true, "unlogged": true, "alter": true, "rename": true,
+	"call": true, "do": true,
+}
+
+func reserved(w []byte) bool {
+	var b [16]byte
+	if len(w) > len(b) {
+		return false
+	}
+	for i, c := range w {
+		b[i] = c | lowerBit(c)
+	}
+	return reservedWords[string(b[:len(w)])]
+}
+
+// read reads text. sensitive says which names are those of masked columns.
+func read(text []byte, sensitive func(name string) bool) (m mentions) {
+	m.read(text, sensitive, 0)
+	return m
+}
+
+const maxNested = 4 // texts within texts that hold statements
+
+func (m *mentions) read(text []byte, sensitive func(name string) bool, depth int) {
+	l := mentionLexer{text: text}
+	var stack [64]bool                // whether each open parenthesis follows a name that may be given
+	before, was := tokenSign, byte(0) // the token before, and which sign it was
+	last := ""                        // the last reserved word
+	open, restricts, lastGiven := 0, false, false
+	selected, into := false, false
+	var relations, bare map[string]struct{} // names in FROM, and names that stand for a value
+	for {
+		k, ok := l.next()
+		if !ok {
+			m.any, m.clauses = m.any || l.doubtful, m.clauses || l.doubtful
+			for name := range bare {
+				_, from := relations[name]
+				m.rows = m.rows || from || m.given(name)
+			}
+			return
+		}
+		sign := byte(0)
+		givenHere := false
+		switch k {
+		case tokenKey:
+			first := last == ""
+			last = string(bytes.ToLower(l.value))
+			m.runs = m.runs || first && (last == "execute" || last == "fetch" || last == "call" || last == "do")
+			selected, into = selected || last == "select", into || last == "into"
+			m.keeps = m.keeps || selected && into
+			m.star = m.star || last == "table" && (first || before == tokenSign)
+			switch last {
+			case "where", "having", "on", "using", "group", "order", "when", "partition", "filter", "similar", "like", "ilike", "between", "distinct":
+				restricts = true
+			case "select", "from", "returning", "values", "set", "union", "with", "all":
+				restricts = false
+			case "create", "prepare", "declare", "function", "procedure", "alter", "rename":
+				m.keeps = true
+			}
+		case tokenWord:
+			name := string(l.value)
+			if (name == "U" || name == "u") && l.at(0) == '&' && (l.at(1) == '"' || l.at(1) == '\'') {
+				m.any, m.clauses = true, true // names in escapes are not read
+			}
+			if sensitive(name) {
+				m.any = true
+				m.clauses = m.clauses || restricts || open > 0 && !lastGiven && before != tokenKey && last != "insert" && last != "into"
+			}
+			switch after := l.at(0); {
+			case (last == "from" || last == "join" || last == "update" || last == "lateral" || last == "only" || last == "using") && after != '(':
+				relations = with(relations, name)
+			case was == '.' || after == '(':
+			case after == '.' && !l.starFollows():
+			default:
+				bare = with(bare, name)
+			}
+			// A name behind a value, or behind AS, is given; so are those in a list
+			// behind such a name, as in t(a, b).
+			if before == tokenWord || before == tokenText || was == ')' || was == ']' || before == tokenKey && (last == "as" || last == "with") ||
+				open > 0 && open <= len(stack) && stack[open-1] {
+				givenHere = true
+				m.give(name)
+			}
+		case tokenText:
+			m.literal(&l, was, sensitive, depth)
+		case tokenSign:
+			sign = l.value[0]
+			switch sign {
+			case '(':
+				if open < len(stack) {
+					stack[open] = lastGiven
+				}
+				open++
+			case ')':
+				open = max(open-1, 0)
+			case ';':
+				restricts, open = false, 0
+			case '*':
+				m.star = m.star || before == tokenKey || was == ',' || was == '.'
+			}
+		}
+		before, was, lastGiven = k, sign, givenHere
+	}
+}
+
+// starFollows reports whether ".*" comes next, inside parentheses as in
+// format('%s', (p).*) or not.
+func (l *mentionLexer) starFollows() bool { return l.at(0) == '.' && l.at(1) == '*' }
+
+func with(set map[string]struct{}, name string) map[string]struct{} {
+	if set == nil {
+		set = map[string]struct{}{}
+	}
+	if len(set) <= maxLabels {
+		set[strings.ToLower(name)] = struct{}{}
+	}
+	return set
+}
+
+func (m *mentions) give(name string) {
+	m.labels = with(m.labels, name)
+}
+
+// literal reads a text that names a field, as in doc->>'ssn', or that holds
+// statements, as a function's body does.
+func (m *mentions) literal(l *mentionLexer, was byte, sensitive func(string) bool, depth int) {
+	v := l.value
+	if len(v) <= 128 && (was == '>' || was == '[' || was == '{') && sensitive(string(v)) {
+		m.any = true
+	}
+	if len(v) < 12 {
+		return
+	}
+	for _, word := range [...]string{"select", "table", "from", "returning"} {
+		if containsFold(v, word) {
+			if depth == maxNested {
+				m.any, m.clauses = true, true
+				return
+			}
+			m.read(v, sensitive, depth+1)
+			m.rows = m.rows || m.star
+			return
+		}
+	}
+}
+
+// containsFold reports whether b holds the lower-case ASCII text sub in any case.
+func containsFold(b []byte, sub string) bool {
+	for i := 0; i+len(sub) <= len(b); i++ {
+		if b[i]|0x20 == sub[0] && bytes.EqualFold(b[i:i+len(sub)], []byte(sub)) {
+			return true
+		}
+	}
+	return false
+}

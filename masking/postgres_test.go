@@ -1,0 +1,250 @@
+package masking_test
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/masking"
+)
+
+const schema = `
+CREATE TABLE p (id int PRIMARY KEY, name text, ssn text UNIQUE, ssn_n bigint, dob date CHECK (dob > '1900-01-01'), doc jsonb, note text, card bigint);
+INSERT INTO p VALUES
+ (1, 'Ann', '123-45-6789', 123456789, '1980-02-03', '{"ssn": "123-45-6789", "last_name": "Smithers", "card": 4111111111111111, "n": 7}', 'write to ann@example.com', 4111111111111111),
+ (2, 'Bob', '321-54-9876', 321549876, '1990-04-05', '{"n": 8}', 'nothing here', 42),
+ (3, 'Cat', NULL, NULL, NULL, NULL, '', NULL);
+CREATE TABLE plain (id int, at timestamptz, total numeric, tag text);
+INSERT INTO plain SELECT i, '2024-05-06', i * 1.5, 'tag ' || i FROM generate_series(1, 3) i;
+CREATE FUNCTION leak() RETURNS SETOF text LANGUAGE sql AS 'SELECT ssn FROM p';
+`
+
+// leaks finds what must not reach the client: four consecutive digits of an
+// identifier or card, or other parts of values.
+var leaks = regexp.MustCompile(`1234|2345|3456|4567|5678|6789|123-45|45-6789|321-54|3215|54-9876|549876|1980|411111|Smithers|ann@`)
+
+func TestSimpleQueries(t *testing.T) {
+	g := startRig(t, schema, masking.Config{})
+	out := g.psql(t, "alice", "SELECT id, name, ssn, ssn_n, dob, doc, note, card FROM p ORDER BY id;", "-A", "-t")
+	require.Equal(t, `1|Ann|***-**-****|||{"n": 7, "ssn": "***-**-****", "card": null, "last_name": "S*******"}|write to a**@*******.com|
+2|Bob|***-**-****|||{"n": 8}|nothing here|42
+3|Cat||||||
+`, out)
+	g.mu.Lock()
+	require.Equal(t, uint64(5), g.counts[masking.USSSN], "%v", g.counts)
+	require.Equal(t, uint64(1), g.counts[masking.Email])
+	g.mu.Unlock()
+	require.Equal(t, "1|2024-05-06 00:00:00+00|1.5|tag 1\n", g.psql(t, "alice", "SET timezone TO utc; SELECT * FROM plain WHERE id = 1;", "-A", "-t", "-q"))
+}
+
+func TestGroupsThatSeeEverything(t *testing.T) {
+	g := startRig(t, schema, masking.Config{Unmasked: []string{"auditors"}})
+	require.Equal(t, "123-45-6789\n", g.psql(t, "auditors", "SELECT ssn FROM p WHERE id = 1", "-A", "-t"))
+	require.Equal(t, "***-**-****\n", g.psql(t, "alice", "SELECT ssn FROM p WHERE id = 1", "-A", "-t"))
+}
+
+func TestTransforms(t *testing.T) {
+	for _, c := range []struct {
+		with masking.Transform
+		want string
+	}{
+		{masking.Redact, `^\[US_SSN\]\|write to \[EMAIL_ADDRESS\]\n$`},
+		{masking.Hash, `^[0-9a-f]{16}\|write to [0-9a-f]{16}\n$`},
+		{masking.Null, `^\|\n$`},
+	} {
+		t.Run(c.with.String(), func(t *testing.T) {
+			g := startRig(t, schema, masking.Config{Rules: []masking.Rule{{With: c.with}}, Key: []byte("0123456789abcdef")})
+			require.Regexp(t, c.want, g.psql(t, "alice", "SELECT ssn, note FROM p WHERE id = 1", "-A", "-t"))
+		})
+	}
+}
+
+// TestWaysOut asks for the value in the ways of the threat model. None may show
+// it, in rows, errors or notices.
+func TestWaysOut(t *testing.T) {
+	g := startRig(t, schema, masking.Config{})
+	for name, sql := range map[string]string{
+		"P1 alias":              `SELECT ssn AS harmless FROM p`,
+		"P1 swapped":            `SELECT ssn AS name, name AS ssn FROM p`,
+		"P1 alias without AS":   `SELECT p.ssn harmless FROM p`,
+		"P2 subquery":           `SELECT h FROM (SELECT ssn AS h FROM p) x`,
+		"P2 CTE":                `WITH x AS MATERIALIZED (SELECT ssn h FROM p) SELECT h FROM x`,
+		"P2 column list":        `WITH x(h) AS (SELECT ssn FROM p) SELECT h FROM x`,
+		"P2 table column list":  `SELECT t.b FROM (SELECT id, ssn FROM p) AS t(a, b)`,
+		"P2 lateral":            `SELECT l.h FROM p, LATERAL (SELECT p.ssn AS h) l`,
+		"P4 union":              `SELECT ssn FROM p UNION ALL SELECT 'x'`,
+		"P4 union renamed":      `SELECT 'x' AS a UNION ALL SELECT ssn FROM p`,
+		"P5 upper":              `SELECT upper(ssn) FROM p`,
+		"P5 concatenation":      `SELECT ssn || '' AS b FROM p`,
+		"P5 cast":               `SELECT ssn::varchar(40), ssn COLLATE "C", coalesce(ssn, '') FROM p`,
+		"P6 parts":              `SELECT substr(ssn, 1, 3) a, substr(ssn, 5, 2) b, substr(ssn, 8, 4) c FROM p`,
+		"P6 parts by name":      `SELECT substr(replace(ssn, '-', ''), 1, 4), right(ssn, 4) FROM p`,
+		"P7 reverse twice":      `SELECT reverse(reverse(ssn)) FROM p`,
+		"P7 translate":          `SELECT translate(ssn, '-', '.') FROM p`,
+		"P7 without dashes":     `SELECT replace(ssn, '-', '') FROM p`,
+		"P8 row":                `SELECT p FROM p`,
+		"P8 row as text":        `SELECT p::text FROM p`,
+		"P8 format":             `SELECT format('%s', p.*) FROM p`,
+		"P9 row_to_json":        `SELECT row_to_json(p) FROM p`,
+		"P9 to_jsonb":           `SELECT to_jsonb(p)->>'ssn' FROM p`,
+		"P9 json_agg":           `SELECT json_agg(p) FROM p`,
+		"P9 xml":                `SELECT query_to_xml('SELECT ssn, ssn_n FROM p', true, false, '')`,
+		"P10 jsonb":             `SELECT doc->>'ssn', doc->>'card', doc->>'last_name' FROM p`,
+		"P11 array_agg":         `SELECT array_agg(ssn) FROM p`,
+		"P11 string_agg":        `SELECT string_agg(ssn, ',') FROM p`,
+		"P11 unnest":            `SELECT unnest(array_agg(ssn)) FROM p`,
+		"P11 min":               `SELECT min(ssn), max(ssn_n) FROM p`,
+		"P16 cast error":        `SELECT ssn::int FROM p`,
+		"P16 hidden cast error": `SELECT replace(ssn, '-', '_')::int FROM p`,
+		"P17 unique":            `INSERT INTO p (id, ssn) VALUES (9, '123-45-6789')`,
+		"P18 check":             `UPDATE p SET dob = '1890-01-01'`,
+		"P19 notice":            `DO $$ DECLARE r record; BEGIN FOR r IN SELECT * FROM p LOOP RAISE NOTICE 'got %', replace(r.ssn, '-', ''); END LOOP; END $$`,
+		"P20 exception":         `DO $$ BEGIN RAISE EXCEPTION 'x %', (SELECT replace(ssn, '-', '') FROM p LIMIT 1) USING DETAIL = (SELECT ssn FROM p LIMIT 1), HINT = (SELECT replace(ssn, '-', '') FROM p LIMIT 1); END $$`,
+		"P21 notify":            `LISTEN ch; SELECT pg_notify('ch', ssn) FROM p WHERE id = 1`,
+		"P23 copy table":        `COPY p TO STDOUT`,
+		"P23 copy star":         `COPY (SELECT * FROM p) TO STDOUT`,
+		"P23 copy table query":  `COPY (TABLE p) TO STDOUT`,
+		"P23 copy unnamed":      `COPY (SELECT ssn_n, dob FROM p) TO STDOUT`,
+		"P24 csv columns":       `COPY p (id, name, ssn, ssn_n, dob, doc, note, card) TO STDOUT (FORMAT csv, FORCE_QUOTE *)`,
+		"P8 row in a query":     `SELECT x::text FROM (SELECT * FROM p) x`,
+		"P8 rows":               `SELECT array_agg(p) FROM p`,
+		"P8 row constructor":    `SELECT (p.*)::text, concat(p.*) FROM p`,
+		"P9 xml of all":         `SELECT query_to_xml('SELECT * FROM p', true, false, '')`,
+		"P9 key in parts":       `SELECT to_jsonb(p)->>('ss' || 'n_n') FROM p`,
+		"P23 copy columns":      `COPY p (id, ssn, ssn_n) TO STDOUT`,
+		"P23 copy query":        `COPY (SELECT replace(ssn, '-', '') FROM p) TO STDOUT`,
+		"P24 csv":               `COPY p TO STDOUT (FORMAT csv, HEADER, DELIMITER ';')`,
+		"P29 cursor":            `BEGIN; DECLARE c CURSOR FOR SELECT ssn AS a FROM p; FETCH ALL FROM c; COMMIT`,
+		"P29 computed cursor":   `BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT replace(ssn, '-', '') AS a FROM p; COMMIT; FETCH ALL FROM c`,
+		"P30 prepare":           `PREPARE x AS SELECT ssn AS a, replace(ssn, '-', '') AS b FROM p; EXECUTE x`,
+		"P31 explain":           `EXPLAIN SELECT * FROM p WHERE ssn = '123-45-6789'`,
+		"P32 statistics":        `ANALYZE p; SELECT most_common_vals, histogram_bounds FROM pg_stats WHERE tablename = 'p'`,
+		"P34 temporary table":   `CREATE TEMP TABLE z AS SELECT ssn AS z FROM p; SELECT z FROM z`,
+		"P34 select into":       `SELECT replace(ssn, '-', '') AS z INTO TEMP zz FROM p; SELECT z FROM zz`,
+		"P35 function":          `SELECT leak()`,
+		"P38 returning":         `UPDATE p SET name = name RETURNING ssn AS r, ssn_n + 0 AS q`,
+		"P39 values":            `VALUES ((SELECT replace(ssn, '-', '') FROM p LIMIT 1))`,
+		"P39 table":             `TABLE p`,
+		"P41 format":            `SET datestyle = 'German'; SET bytea_output = 'escape'; SELECT dob, ssn::bytea FROM p`,
+		"P48 quoted":            `SELECT "ssn" AS x, U&"\0073sn" AS y, p."ssn" /* "*/ AS z FROM p`,
+		"P48 unicode":           `SELECT replace(U&"\0073\0073n", '-', '') FROM p`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := g.psql(t, "alice", sql+";\n", "-A", "-q")
+			require.NotEmpty(t, out)
+			out = strings.ReplaceAll(out, sql, "") // psql quotes the statement itself
+			require.NotRegexp(t, leaks, out)
+			require.NotContains(t, out, "server closed the connection")
+		})
+	}
+}
+
+// TestErrorsStayUseful keeps what has nothing to do with masked columns.
+func TestErrorsStayUseful(t *testing.T) {
+	g := startRig(t, schema+`CREATE TABLE q (id int PRIMARY KEY, parent int REFERENCES p (id));`, masking.Config{})
+	require.Contains(t, g.psql(t, "alice", "INSERT INTO q VALUES (1, 99)"), "Key (parent)=(99) is not present")
+	require.Contains(t, g.psql(t, "alice", "INSERT INTO p (id, ssn) VALUES (9, '123-45-6789')"), "Key (ssn)=(...) already exists.")
+	require.Contains(t, g.psql(t, "alice", "SELECT 'abc'::int"), `invalid input syntax for type integer: "abc"`)
+	require.Contains(t, g.psql(t, "alice", "SELECT nope FROM p"), `column "nope" does not exist`)
+	require.Contains(t, g.psql(t, "alice", `\d p`), "p_ssn_key")
+	require.Contains(t, g.psql(t, "alice", "SELECT count(*), sum(total) FROM plain JOIN p USING (id) WHERE ssn IS NOT NULL", "-A", "-t"), "2|4.5")
+}
+
+func TestExtendedProtocol(t *testing.T) {
+	g := startRig(t, schema, masking.Config{})
+	c := g.connect(t, "alice")
+	ctx := t.Context()
+	for name, mode := range map[string]pgx.QueryExecMode{"prepared": pgx.QueryExecModeCacheStatement, "described": pgx.QueryExecModeDescribeExec, "text": pgx.QueryExecModeSimpleProtocol} {
+		t.Run(name, func(t *testing.T) {
+			for range 3 {
+				var id int32
+				var ssn, note string
+				var number, card *int64
+				var dob any
+				var doc map[string]any
+				err := c.QueryRow(ctx, "SELECT id, ssn, ssn_n, dob, doc, note, card FROM p WHERE id = $1", mode, 1).Scan(&id, &ssn, &number, &dob, &doc, &note, &card)
+				require.NoError(t, err)
+				require.Equal(t, int32(1), id)
+				require.Equal(t, "***-**-****", ssn)
+				require.Nil(t, number)
+				require.Nil(t, dob)
+				require.Nil(t, card)
+				require.Equal(t, map[string]any{"ssn": "***-**-****", "card": nil, "last_name": "S*******", "n": 7.0}, doc)
+				require.Equal(t, "write to a**@*******.com", note)
+			}
+			var list []string
+			require.NoError(t, c.QueryRow(ctx, "SELECT array_agg(note || 'x') FROM p WHERE id < 3", mode).Scan(&list))
+			var shown []*string
+			require.NoError(t, c.QueryRow(ctx, "SELECT array_agg(ssn) FROM p", mode).Scan(&shown))
+			require.Nil(t, shown)
+		})
+	}
+}
+
+// TestBinaryCopyAndSuspendedPortals speaks the wire's messages.
+func TestBinaryCopyAndSuspendedPortals(t *testing.T) {
+	g := startRig(t, schema, masking.Config{})
+	c := g.connect(t, "alice").PgConn()
+	var out bytes.Buffer
+	_, err := c.CopyTo(t.Context(), &out, "COPY p (id, name, ssn, ssn_n, dob, doc, note, card) TO STDOUT (FORMAT binary)")
+	require.NoError(t, err)
+	require.NotRegexp(t, leaks, out.String())
+	require.True(t, bytes.HasPrefix(out.Bytes(), []byte("PGCOPY\n")))
+	require.Contains(t, out.String(), "nothing here")
+
+	f := c.Frontend()
+	f.SendParse(&pgproto3.Parse{Name: "s", Query: "SELECT ssn, replace(ssn, '-', ''), id FROM p ORDER BY id"})
+	f.SendDescribe(&pgproto3.Describe{ObjectType: 'S', Name: "s"})
+	f.SendBind(&pgproto3.Bind{DestinationPortal: "a", PreparedStatement: "s", ResultFormatCodes: []int16{1}})
+	f.SendBind(&pgproto3.Bind{DestinationPortal: "b", PreparedStatement: "s", ResultFormatCodes: []int16{0}})
+	f.SendExecute(&pgproto3.Execute{Portal: "a", MaxRows: 1})
+	f.SendExecute(&pgproto3.Execute{Portal: "b", MaxRows: 1})
+	f.SendExecute(&pgproto3.Execute{Portal: "a", MaxRows: 0})
+	f.SendSync(&pgproto3.Sync{})
+	require.NoError(t, f.Flush())
+	rows := 0
+	for {
+		m, err := f.Receive()
+		require.NoError(t, err)
+		if row, ok := m.(*pgproto3.DataRow); ok {
+			rows++
+			require.NotRegexp(t, leaks, fmt.Sprintf("%q", row.Values))
+			if row.Values[0] != nil {
+				require.Equal(t, "***-**-****", string(row.Values[0]))
+			}
+		}
+		if _, ok := m.(*pgproto3.ErrorResponse); ok {
+			require.Failf(t, "error", "%v", m)
+		}
+		if _, ok := m.(*pgproto3.ReadyForQuery); ok {
+			break
+		}
+	}
+	require.Equal(t, 4, rows)
+}
+
+func TestRefusals(t *testing.T) {
+	g := startRig(t, schema, masking.Config{Rules: []masking.Rule{{Mode: masking.Strict, Name: "pii"}}})
+	for name, sql := range map[string]string{
+		"P12 predicate":    `SELECT count(*) FROM p WHERE ssn LIKE '123-45-6%'`,
+		"P13 case":         `SELECT CASE WHEN ssn LIKE '1%' THEN 1 ELSE 0 END FROM p`,
+		"P15 order":        `SELECT id FROM p ORDER BY ssn`,
+		"P15 group":        `SELECT count(*) FROM p GROUP BY ssn`,
+		"P15 distinct on":  `SELECT DISTINCT ON (ssn) id FROM p`,
+		"join":             `SELECT a.id FROM p a JOIN p b ON a.ssn = b.ssn`,
+		"P19 block":        `DO $$ BEGIN PERFORM 1 FROM p WHERE ssn > '2'; END $$`,
+		"P6 in a function": `SELECT ascii(substr(ssn, 1, 1)) FROM p`,
+		"P40 encoding":     `SET client_encoding = 'GB18030'`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.Contains(t, g.psql(t, "alice", sql), "mask")
+		})
+	}
+	require.Equal(t, "1|***-**-****\n", g.psql(t, "alice", "SELECT id, ssn FROM p WHERE id = 1", "-A", "-t"))
+}

@@ -1,0 +1,129 @@
+package masking_test
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/internal/pgembed"
+	"github.com/sallyport/sallyport/internal/scram"
+	"github.com/sallyport/sallyport/internal/testserver"
+	"github.com/sallyport/sallyport/masking"
+	"github.com/sallyport/sallyport/protocol/postgres"
+	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+func TestMain(m *testing.M) { testserver.Main(m) }
+
+// people authenticates by the one password; the user's name is her group.
+type people struct{ password string }
+
+func (p people) Verifier(context.Context, string) (string, bool, error) {
+	v, err := scram.NewVerifier(p.password)
+	return v.String(), true, err
+}
+
+func (people) Authenticate(_ context.Context, p proxy.Proof) (*proxy.Identity, error) {
+	return &proxy.Identity{Subject: p.User, Groups: []string{p.User}, Method: p.Method, AuthTime: time.Now()}, nil
+}
+
+type credential proxy.Credential
+
+func (c credential) Lease(context.Context, proxy.Target, bool) (*proxy.Lease, error) {
+	return &proxy.Lease{Credential: proxy.Credential(c)}, nil
+}
+
+// letIn allows Connect.
+type letIn struct{}
+
+func (letIn) Name() string { return "policy" }
+
+func (letIn) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
+	return proxy.Hooks{Ask: func(_ context.Context, op proxy.Op) proxy.Verdict {
+		if op.Info().Kind == proxy.KindConnect {
+			return proxy.Allow("test")
+		}
+		return proxy.Pass()
+	}}, nil
+}
+
+// rig is a gateway with a masker in front of the shared PostgreSQL.
+type rig struct {
+	pg       *pgembed.Server
+	database string
+	addr     string
+
+	mu     sync.Mutex
+	counts map[masking.Type]uint64
+}
+
+func startRig(t testing.TB, sql string, c masking.Config) *rig {
+	t.Helper()
+	g := &rig{counts: map[masking.Type]uint64{}}
+	g.pg, g.database = testserver.Database(t, sql)
+	c.Counted = func(_ context.Context, _ *proxy.Session, _ proxy.Op, counts []masking.Count) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		for _, n := range counts {
+			g.counts[n.Type] += n.N
+		}
+	}
+	m, err := masking.New(c)
+	require.NoError(t, err)
+	gateway := &proxy.Gateway{
+		Authenticator: people{"wonder"},
+		Directory: proxy.Resources{&proxy.Resource{
+			Name: "orders", Type: "postgres", Address: g.pg.Address(), Database: g.database, TLS: proxy.TLS{Mode: proxy.TLSDisable},
+			Accounts: []proxy.Account{{Name: "main", Username: pgembed.User}},
+		}},
+		Credentials:  credential{Username: pgembed.User, Password: proxy.NewSecret(g.pg.Password)},
+		Interceptors: []proxy.Interceptor{letIn{}, m},
+		DrainTimeout: 2 * time.Second,
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	g.addr = ln.Addr().String()
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() {
+		served <- gateway.Serve(ctx, ln, &postgres.Handler{Analyzer: sqlpostgres.New(sqlpostgres.Config{})})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		require.NoError(t, <-served)
+	})
+	return g
+}
+
+// psql runs the real client as user and returns all that it printed.
+func (g *rig) psql(t testing.TB, user, script string, args ...string) string {
+	t.Helper()
+	host, port, err := net.SplitHostPort(g.addr)
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(g.pg.Bin, "psql"), append([]string{"-X", "-d", g.database}, args...)...)
+	cmd.Env = append(os.Environ(), "PGHOST="+host, "PGPORT="+port, "PGUSER="+user+"+orders", "PGPASSWORD=wonder")
+	cmd.Stdin = strings.NewReader(script)
+	out, _ := cmd.CombinedOutput() // failing statements are part of the tests
+	return string(out)
+}
+
+// connect returns a client of the wire's own.
+func (g *rig) connect(t testing.TB, user string) *pgx.Conn {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), testserver.URL(user+"+orders", "wonder", g.addr, g.database, "sslmode=disable"))
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Close(context.Background()) })
+	return c
+}

@@ -1,0 +1,126 @@
+package masking
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// withheld stands for a text that may quote masked values.
+const withheld = "(withheld: it may quote masked values)"
+
+// tell masks errors, notices, notifications and reported settings. What a server
+// quotes is found by its content; of statements that have to do with masked
+// columns, what the server quotes is withheld.
+func (x *session) tell(_ context.Context, op proxy.Op, msg *proxy.Message) error {
+	doubt := false
+	if st, ok := op.(*proxy.Statement); ok {
+		m := read(st.Text, x.view.sensitive)
+		x.mu.Lock()
+		doubt = m.any || x.kept.reads(st.Facts, &m)
+		x.mu.Unlock()
+	}
+	code := msg.Code
+	class := code[:min(2, len(code))]
+	// Text that a statement or a function raised, rather than the server.
+	raised := code == "P0001" || msg.Kind == proxy.MessageNotice && code == "00000"
+	n := x.count(op)
+	for i := range msg.Fields {
+		f := &msg.Fields[i]
+		if len(f.Value) == 0 {
+			continue
+		}
+		var out []byte
+		changed := false
+		switch f.Name {
+		case "code", "severity", "position", "internal position", "file", "line", "routine":
+			continue
+		case "detail":
+			out, changed = x.detail(f.Value, class, doubt)
+		case "message", "hint":
+			switch {
+			case doubt && raised:
+				out, changed = []byte(withheld), true
+			case doubt && class == "22":
+				out, changed = hideQuoted(f.Value)
+			}
+		case "context", "query":
+			if doubt && class == "22" {
+				out, changed = hideQuoted(f.Value)
+			}
+		}
+		if doubt && raised && f.Name == "detail" {
+			out, changed = []byte(withheld), true
+		}
+		if !changed {
+			out = f.Value
+		}
+		masked, some := x.view.appendText(nil, out, n)
+		if changed && !some {
+			n.add(taintedValue)
+		}
+		if changed || some {
+			msg.Set(i, masked)
+		}
+	}
+	return nil
+}
+
+// detail masks the detail of an error. Those of violated constraints quote
+// values, and whole rows.
+func (x *session) detail(v []byte, class string, doubt bool) ([]byte, bool) {
+	if class != "23" {
+		if doubt && class == "22" {
+			return hideQuoted(v)
+		}
+		return nil, false
+	}
+	names, ok := bytes.CutPrefix(v, []byte("Key ("))
+	if !ok {
+		if open := bytes.IndexByte(v, '('); open >= 0 { // Failing row contains (…)
+			return append(bytes.Clone(v[:open]), "(...)."...), true
+		}
+		return nil, false
+	}
+	end := bytes.Index(names, []byte(")=("))
+	if end < 0 {
+		return []byte(withheld), true
+	}
+	for name := range bytes.FieldsFuncSeq(names[:end], func(r rune) bool { return r == ',' || r == ' ' || r == '(' || r == ')' || r == ':' || r == '"' }) {
+		if x.view.sensitive(string(name)) {
+			rest := names[end:]
+			tail := rest[bytes.LastIndexByte(rest, ')'):]
+			return append(append(bytes.Clone(v[:len("Key (")+end]), ")=(..."...), tail...), true
+		}
+	}
+	return nil, false
+}
+
+// hideQuoted hides what stands between quotes.
+func hideQuoted(v []byte) ([]byte, bool) {
+	first := bytes.IndexAny(v, `"'`)
+	last := bytes.LastIndexAny(v, `"'`)
+	if first < 0 || first == last {
+		return nil, false
+	}
+	return append(append(bytes.Clone(v[:first+1]), "..."...), v[last:]...), true
+}
+
+// appendText appends text with what is found in it masked, and reports whether
+// something was.
+func (v *view) appendText(dst, text []byte, n *counts) ([]byte, bool) {
+	found := v.masker.scanner.Scan(nil, text)
+	at, some := 0, false
+	for _, x := range found {
+		how := v.transform(x.Type)
+		if how == Visible {
+			continue
+		}
+		dst = append(dst, text[at:x.Start]...)
+		dst = v.masker.appendMasked(dst, text[x.Start:x.End], x.Type, how)
+		at, some = x.End, true
+		n.add(x.Type)
+	}
+	return append(dst, text[at:]...), some
+}
