@@ -186,6 +186,13 @@ func (x *session) flow(_ context.Context, op proxy.Op, shape *proxy.Shape) (prox
 	switch shape.Kind {
 	case proxy.ShapeRows, proxy.ShapeCopy:
 		return x.rows(op, shape)
+	case proxy.ShapeStream:
+		if shape.Media == "file" {
+			return proxy.Filter{}, nil // its bytes have places; see docs/masking.md
+		}
+		return x.view.stream(x.count(op), shape.Media), nil
+	case proxy.ShapeBody:
+		return x.view.stream(x.count(op), shape.Media), nil
 	}
 	return proxy.Filter{}, fmt.Errorf("data of kind %d cannot be masked", shape.Kind)
 }

@@ -1,0 +1,348 @@
+package masking
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+const (
+	// maxHeld bounds what a stream holds back, in bytes.
+	maxHeld = 8 << 10
+	// lineHeld is how much of an unfinished line a stream holds that nobody watches,
+	// so that values are seen with what stands around them.
+	lineHeld = 256
+	// lookBehind is how much of what was passed on is kept, as the context of what
+	// follows.
+	lookBehind = 160
+	// freeDigits is how many digits may be passed on, when nothing follows, of what
+	// may become a value.
+	freeDigits = 3
+	// freeWord is how many characters of what may become a token may be.
+	freeWord = 12
+	// maxKey bounds how far a private key is masked whose end does not come.
+	maxKey = 64 << 10
+
+	idleTerminal = 25 * time.Millisecond
+	idleOther    = 250 * time.Millisecond
+)
+
+// stream masks bytes that come in pieces. It replaces bytes by as many others,
+// since the streams it is for count them.
+type stream struct {
+	view     *view
+	counts   *counts
+	terminal bool
+	scan     scan
+	found    []Finding
+
+	buf  []byte // what was passed on last, then what is held back
+	done int    // how much of buf was passed on
+
+	key int // bytes of an unfinished private key so far; 0 outside of one
+
+	// What a reader of buf sees, when it has escape sequences, and where each byte
+	// of it stands; -1 is nowhere.
+	logical []byte
+	places  []int
+	masked  []byte
+}
+
+func (v *view) stream(c *counts, media string) proxy.Filter {
+	s := &stream{view: v, counts: c, terminal: media == "terminal", scan: scan{plan: v.masker.scanner}}
+	idle := idleOther
+	if s.terminal {
+		idle = idleTerminal
+	}
+	return proxy.Filter{
+		Bytes: func(dst, src []byte) ([]byte, error) {
+			for len(src) > maxHeld { // so that buf stays small
+				s.buf = append(s.buf, src[:maxHeld]...)
+				dst = s.release(dst, moreComes)
+				src = src[maxHeld:]
+			}
+			s.buf = append(s.buf, src...)
+			return s.release(dst, moreComes), nil
+		},
+		Idle:      func(dst []byte) ([]byte, error) { return s.release(dst, nothingComes), nil },
+		IdleAfter: idle,
+		End:       func(dst []byte) ([]byte, error) { return s.release(dst, ended), nil },
+	}
+}
+
+type outlook uint8
+
+const (
+	moreComes outlook = iota
+	nothingComes
+	ended
+)
+
+// release appends what may be passed on.
+func (s *stream) release(dst []byte, what outlook) []byte {
+	if s.key > 0 {
+		dst = s.insideKey(dst, what)
+		if s.key > 0 {
+			return dst
+		}
+	}
+	if s.done == len(s.buf) {
+		return dst
+	}
+	text := s.read()
+	s.found = s.scan.run(s.found[:0], text, 0)
+	cut := s.cut(what)
+	key := 0
+	for i := range s.found {
+		f := &s.found[i]
+		start, end := s.place(f.Start), s.place(f.End-1)+1
+		if f.Type == PrivateKey && end == len(s.buf) && !bytes.Contains(text[f.Start:f.End], []byte("-----END ")) && s.view.transform(PrivateKey) != Visible {
+			key, cut = end-start, end // the rest is masked as it comes
+		} else if what == moreComes && start < cut && end > cut {
+			cut = max(start, s.done)
+		}
+	}
+	at := len(dst) - s.done
+	dst = append(dst, s.buf[s.done:cut]...)
+	for i := range s.found {
+		f := &s.found[i]
+		end := s.place(f.End-1) + 1
+		if end <= s.done || s.view.transform(f.Type) == Visible {
+			continue
+		}
+		if end <= cut || s.place(f.Start) < cut {
+			s.mask(dst, at, cut, text, f)
+		}
+		if end <= cut {
+			s.counts.add(f.Type)
+		}
+	}
+	s.key = key
+	s.keep(cut)
+	return dst
+}
+
+// mask hides the part of f that was appended to dst; at is what to add to a
+// place in buf for its place in dst.
+func (s *stream) mask(dst []byte, at, cut int, text []byte, f *Finding) {
+	s.masked = append(s.masked[:0], text[f.Start:f.End]...)
+	maskInPlace(s.masked, f.Type)
+	for k, c := range s.masked {
+		if p := s.place(f.Start + k); p >= s.done && p < cut {
+			dst[at+p] = c
+		}
+	}
+}
+
+// keep notes that buf was passed on up to cut, and forgets what is too long ago
+// to matter.
+func (s *stream) keep(cut int) {
+	from := max(0, cut-lookBehind)
+	if from > 0 { // not from the middle of a word
+		if n := bytes.IndexAny(s.buf[from:cut], " \n\t"); n >= 0 {
+			from += n
+		}
+	}
+	n := copy(s.buf, s.buf[from:])
+	s.buf, s.done = s.buf[:n], cut-from
+}
+
+// insideKey hides the lines of a private key until its end.
+func (s *stream) insideKey(dst []byte, what outlook) []byte {
+	const marker = "-----END "
+	rest := s.buf[s.done:]
+	n := bytes.Index(rest, []byte(marker))
+	closed := n >= 0
+	switch {
+	case closed:
+	case what == moreComes:
+		n = max(0, len(rest)-len(marker)) // which may be its beginning
+	default:
+		n = len(rest)
+	}
+	at := len(dst)
+	dst = append(dst, rest[:n]...)
+	for i, c := range dst[at:] {
+		if c > ' ' {
+			dst[at+i] = '*'
+		}
+	}
+	s.key += n
+	if closed || s.key > maxKey {
+		s.key = 0
+	}
+	s.keep(s.done + n)
+	return dst
+}
+
+// place returns where in buf the byte i of what is read stands.
+func (s *stream) place(i int) int {
+	if s.logical == nil {
+		return i
+	}
+	for ; i < len(s.places); i++ {
+		if s.places[i] >= 0 {
+			return s.places[i]
+		}
+	}
+	return len(s.buf)
+}
+
+// read returns what a reader of buf sees: without escape sequences that colour
+// it, with characters that were taken back taken back.
+func (s *stream) read() []byte {
+	if bytes.IndexByte(s.buf, 0x1b) < 0 && bytes.IndexByte(s.buf, '\b') < 0 {
+		s.logical = nil
+		return s.buf
+	}
+	if s.logical == nil {
+		s.logical = make([]byte, 0, 2*maxHeld)
+	}
+	s.logical, s.places = s.logical[:0], s.places[:0]
+	for i := 0; i < len(s.buf); {
+		c := s.buf[i]
+		switch {
+		case c == 0x1b:
+			end, moves := escape(s.buf, i)
+			if moves {
+				s.logical, s.places = append(s.logical, '\n'), append(s.places, -1)
+			}
+			i = end
+			continue
+		case c == '\b' && len(s.logical) > 0 && s.places[len(s.places)-1] >= 0:
+			s.logical, s.places = s.logical[:len(s.logical)-1], s.places[:len(s.places)-1]
+		case c != '\b':
+			s.logical, s.places = append(s.logical, c), append(s.places, i)
+		}
+		i++
+	}
+	return s.logical
+}
+
+// escape returns the end of the escape sequence at i, as far as it has come, and
+// whether it moves what follows elsewhere. See ECMA-48.
+func escape(b []byte, i int) (end int, moves bool) {
+	if i+1 >= len(b) {
+		return len(b), false
+	}
+	switch b[i+1] {
+	case '[':
+		k := i + 2
+		for k < len(b) && k-i < 64 && (b[k] < 0x40 || b[k] > 0x7e) {
+			k++
+		}
+		if k >= len(b) || k-i >= 64 {
+			return k, false
+		}
+		return k + 1, b[k] != 'm' && b[k] != 'K' && b[k] != 'h' && b[k] != 'l'
+	case ']':
+		for k := i + 2; k < len(b) && k-i < 512; k++ {
+			if b[k] == 7 || b[k] == '\\' && b[k-1] == 0x1b {
+				return k + 1, false
+			}
+		}
+		return min(len(b), i+512), false
+	}
+	return i + 2, false
+}
+
+// cut returns how far buf may be passed on: up to where something begins that
+// may become a value.
+func (s *stream) cut(what outlook) int {
+	b, end := s.buf, len(s.buf)
+	if what == ended {
+		return end
+	}
+	if i := bytes.LastIndexByte(b[max(s.done, end-64):], 0x1b); what == moreComes && i >= 0 {
+		i += max(s.done, end-64)
+		if e, _ := escape(b, i); e == end { // perhaps not whole
+			end = i
+		}
+	}
+	if what == nothingComes {
+		live := s.live(end, 0)
+		for i := range s.found { // what is masked already may go
+			if s.place(s.found[i].Start) <= max(live, s.done) && s.place(s.found[i].End-1)+1 >= end {
+				return end
+			}
+		}
+		if unfinished(b[live:]) {
+			return max(live, s.done)
+		}
+		return end
+	}
+	live := s.live(end, s.done)
+	if !s.terminal {
+		if line := bytes.LastIndexByte(b[:end], '\n') + 1; end-line <= lineHeld {
+			live = min(live, max(line, s.done))
+		}
+	}
+	return live
+}
+
+// unfinished reports whether words at the end of a text that has stopped may yet
+// become a value: a number, an address, a URL with a password.
+func unfinished(w []byte) bool {
+	trimmed := bytes.TrimRight(w, " -.()/")
+	if len(trimmed) == 0 {
+		return false
+	}
+	last := trimmed[len(trimmed)-1]
+	digits := 0
+	for _, c := range w {
+		if isDigit(c) {
+			digits++
+		}
+	}
+	if digits > freeDigits && (isDigit(last) || last >= 0x80 || last == '\b') {
+		return true
+	}
+	// A long word of letters and digits, as tokens are.
+	if part := w[bytes.LastIndexAny(w, " /=\"'")+1:]; len(part) >= freeWord && digits > 1 && mixed(part) {
+		return true
+	}
+	if !isAlnum(w[len(w)-1]) && w[len(w)-1] != '.' && w[len(w)-1] != '-' {
+		// A prompt, as in alice@host:~$, or a sign within a password.
+		w = w[:len(w)-1]
+		if i := bytes.Index(w, []byte("://")); i < 0 || bytes.ContainsAny(w[i+3:], "/@ ") {
+			return false
+		}
+	}
+	if i := bytes.Index(w, []byte("://")); i >= 0 {
+		w = w[i+3:]
+		return bytes.IndexByte(w, ':') > 0 && !bytes.ContainsAny(w, "/@ ")
+	}
+	i := bytes.LastIndexAny(w, " ")
+	return bytes.IndexByte(w[i+1:], '@') > 0
+}
+
+// live returns where the words begin, at floor or later, that a value at the end
+// of buf[:end] may consist of.
+func (s *stream) live(end, floor int) int {
+	b := s.buf
+	i := end
+	word := func(i int) int {
+		for i > floor && end-i < maxHeld && (b[i-1] > ' ' || b[i-1] == 0x1b || b[i-1] == '\b') {
+			i--
+		}
+		return i
+	}
+	i = word(i)
+	// Words with digits, and the short ones between them, are groups of one value.
+	for groups := 0; groups < 12; groups++ {
+		j := i
+		for j > floor && i-j < 3 && b[j-1] == ' ' {
+			j--
+		}
+		k := word(j)
+		if j == i || k == j || end-k > lineHeld {
+			break
+		}
+		if !bytes.ContainsAny(b[k:j], "0123456789") && (j-k > 4 || !isUpper(b[k])) {
+			break
+		}
+		i = k
+	}
+	return i
+}
