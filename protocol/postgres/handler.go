@@ -29,6 +29,9 @@ type Handler struct {
 	// Analyzer says what statements do. Nil: every statement is unknown, and is
 	// refused wherever a rule depends on understanding it.
 	Analyzer proxy.Analyzer
+	// LoginTimeout is how long a server may take from the first byte until it is
+	// ready; 0 is 10 s.
+	LoginTimeout time.Duration
 
 	cancels cancels
 	tlsOnce sync.Once
@@ -83,6 +86,13 @@ func lingerClose(c net.Conn) {
 			return
 		}
 	}
+}
+
+func (h *Handler) loginTimeout() time.Duration {
+	if h.LoginTimeout > 0 {
+		return h.LoginTimeout
+	}
+	return 10 * time.Second
 }
 
 // serverTLS is h.TLS with the protocol's name for direct negotiation.

@@ -37,6 +37,10 @@ func (s *session) dialUpstream(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.SetDeadline(time.Now().Add(s.handler.loginTimeout())); err != nil {
+		c.Close()
+		return nil, err
+	}
 	r := s.session.Target.Resource
 	config := r.TLS.Config(r.Address)
 	if config == nil {
@@ -118,6 +122,9 @@ func (s *session) connectAs(ctx context.Context, cred proxy.Credential, params [
 	err = s.handshake(u, cred, params, replication)
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
+	}
+	if err == nil {
+		err = c.SetDeadline(time.Time{})
 	}
 	if err != nil {
 		u.reader.Close()
