@@ -31,6 +31,9 @@ type session struct {
 
 	cancelling atomic.Bool // a cancel request to the server is under way
 	leaving    atomic.Bool // the client said goodbye: what follows is no failure
+	// backslashes says that the server has reported standard_conforming_strings
+	// off. What was sent before the report is judged in both ways by the analyzer.
+	backslashes atomic.Bool
 
 	mu      sync.Mutex
 	notices []byte // for the client, from other goroutines than down
@@ -110,12 +113,19 @@ func (s *session) prepare(hi *hello) {
 		replication: hi.replication != "",
 		reading: proxy.Reading{
 			Dialect: "postgres", Resource: s.session.Target.Resource.Name, Database: s.session.Target.Database,
-			BackslashLiterals: s.upstream.status["standard_conforming_strings"] == "off",
-			Version:           serverVersion(s.upstream.status["server_version"]),
+			Version: serverVersion(s.upstream.status["server_version"]),
 		},
 	}
 	s.down = down{session: s, conn: s.client, reader: s.upstream.reader, flows: wantsFlow, tells: wantsTell, status: s.upstream.ready}
+	s.reported("standard_conforming_strings", s.upstream.status["standard_conforming_strings"])
 	s.session.Handle(s.up.parked, s.up.rewrite)
+}
+
+// reported notes a setting that the server has reported.
+func (s *session) reported(name, value string) {
+	if name == "standard_conforming_strings" {
+		s.backslashes.Store(value == "off")
+	}
 }
 
 // serverVersion turns "15.18 (Debian …)" into 150018.

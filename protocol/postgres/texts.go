@@ -83,6 +83,9 @@ func (d *down) pairs(typ byte, body []byte, total int) error {
 	if err != nil {
 		return err
 	}
+	if typ == wire.ParameterStatus {
+		d.session.reported(string(a), string(b))
+	}
 	if !d.tells {
 		d.pass(total)
 		return nil

@@ -259,6 +259,7 @@ func (u *up) analyze(text []byte) *proxy.Facts {
 	if u.handler.Analyzer == nil {
 		return noAnalyzer
 	}
+	u.reading.BackslashLiterals = u.session.backslashes.Load()
 	return u.handler.Analyzer.Analyze(u.session.session.Context(), text, &u.reading)
 }
 

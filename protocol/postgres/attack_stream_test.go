@@ -1,0 +1,443 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/protocol/postgres/wire"
+	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Every type of message with every small body: an error or an answer, never a
+// panic, and others work on.
+func TestAttack14ShortBodies(t *testing.T) {
+	panics := 0
+	g := startGate(t, gateConfig{gateway: func(g *proxy.Gateway) {
+		g.OnEvent = func(e proxy.Event) {
+			if e.Kind == proxy.EventPanic {
+				panics++
+			}
+		}
+	}})
+	for _, typ := range []byte("BCDEFHPQSXcdfp") {
+		c := g.raw(t)
+		for n := 0; n <= 16; n++ {
+			for _, fill := range []byte{0, 1, 0xff} {
+				c.SetDeadline(time.Now().Add(20 * time.Second))
+				if _, err := c.Write(append(msg(typ, bytes.Repeat([]byte{fill}, n)...), msg(wire.Sync)...)); err != nil {
+					c = g.raw(t)
+					continue
+				}
+				types, _ := c.until(wire.ReadyForQuery)
+				if strings.HasSuffix(types, "$") {
+					c = g.raw(t)
+				}
+			}
+		}
+		c.Close()
+	}
+	require.Zero(t, panics)
+	g.raw(t).works()
+}
+
+func TestAttack15BindLengths(t *testing.T) {
+	g := startGate(t, gateConfig{})
+	u16 := func(n uint16) []byte { return binary.BigEndian.AppendUint16(nil, n) }
+	u32 := func(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
+	for name, body := range map[string][]byte{
+		"length -2":          bytes.Join([][]byte{{0, 0}, u16(0), u16(1), u32(0xfffffffe), u16(0)}, nil),
+		"length INT_MIN":     bytes.Join([][]byte{{0, 0}, u16(0), u16(1), u32(0x80000000), u16(0)}, nil),
+		"more than there is": bytes.Join([][]byte{{0, 0}, u16(0), u16(1), u32(100), {1}, u16(0)}, nil),
+		"formats differ":     bytes.Join([][]byte{{0, 0}, u16(3), u16(0), u16(1), u16(0), u16(1), u32(1), {'a'}, u16(0)}, nil),
+		"unknown format":     bytes.Join([][]byte{{0, 0}, u16(1), u16(7), u16(1), u32(1), {'a'}, u16(0)}, nil),
+		"65535 parameters":   bytes.Join([][]byte{{0, 0}, u16(0), u16(65535), bytes.Repeat(u32(0xffffffff), 65534)}, nil),
+		"more behind":        bytes.Join([][]byte{{0, 0}, u16(0), u16(0), u16(0), {1}}, nil),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := g.raw(t)
+			c.send(wire.AppendParse(nil, nil, []byte("SELECT $1::text"), &wire.ParseMessage{}), msg(wire.Bind, body...), wire.AppendExecute(nil, "", 0), msg(wire.Sync))
+			types, failed := c.until(wire.ReadyForQuery)
+			require.NotContains(t, types, "D", "no row may come")
+			require.NotEmpty(t, failed)
+		})
+	}
+	t.Run("65535 parameters that are there", func(t *testing.T) {
+		c := g.raw(t)
+		marks := make([]string, 65535)
+		for i := range marks {
+			marks[i] = fmt.Sprintf("$%d", i+1)
+		}
+		bind := bytes.Join([][]byte{{0, 0}, u16(0), u16(65535), bytes.Repeat(append(u32(1), '7'), 65535), u16(0)}, nil)
+		c.send(wire.AppendParse(nil, nil, []byte("SELECT 1 WHERE 7 IN ("+strings.Join(marks, ",")+")"), &wire.ParseMessage{}),
+			msg(wire.Bind, bind...), wire.AppendExecute(nil, "", 0), msg(wire.Sync))
+		types, failed := c.until(wire.ReadyForQuery)
+		require.Equal(t, "12DCZ", types, failed)
+	})
+}
+
+// A length that is declared is not memory that is taken.
+func TestAttack16DeclaredLengths(t *testing.T) {
+	g := startGate(t, gateConfig{})
+	before := memory()
+	for _, typ := range []byte("QPBdpF") {
+		c := g.raw(t)
+		c.send([]byte{typ, 0x7f, 0xff, 0xff, 0xff, 1, 2, 3, 4, 5})
+		c.Conn.(*net.TCPConn).CloseWrite()
+		c.until(0)
+	}
+	require.Less(t, memory(), before+32<<20)
+}
+
+func TestAttack17LengthsAndTypes(t *testing.T) {
+	g := startGate(t, gateConfig{})
+	for name, bytes := range map[string][]byte{
+		"length 3":              {'Q', 0, 0, 0, 3},
+		"length 0":              {'Q', 0, 0, 0, 0},
+		"length -1":             {'Q', 0xff, 0xff, 0xff, 0xff},
+		"unknown type":          msg('!', 1, 2, 3),
+		"a server's type":       msg('Z', 'I'),
+		"a password when ready": msg('p', 'a', 0),
+		"a second startup":      wire.AppendStartup(nil, wire.Version30, []wire.Parameter{{Name: "user", Value: "mallory"}}),
+		"TLS when ready":        wire.AppendSSLRequest(nil),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := g.raw(t)
+			c.send(bytes)
+			c.Conn.(*net.TCPConn).CloseWrite()
+			require.NotEmpty(t, c.ended())
+		})
+	}
+}
+
+func TestAttack18NULs(t *testing.T) {
+	h := denying("secret")
+	g := startGate(t, gateConfig{chain: []proxy.Interceptor{h}})
+	for name, body := range map[string]string{
+		"inside": "SELECT 1\x00; SELECT 'secret'\x00", "two": "SELECT 1\x00\x00", "missing": "SELECT 1", "none at all": "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := g.raw(t)
+			c.send(msg(wire.Query, []byte(body)...), msg(wire.Terminate))
+			types, failed := c.until(0)
+			require.NotContains(t, types, "D", "nothing of it may run")
+			require.NotEmpty(t, failed)
+		})
+	}
+}
+
+// reader is a gate whose rule refuses what deletes, by what statements do.
+func reader(t testing.TB, c gateConfig) *gate {
+	t.Helper()
+	c.sql = "CREATE TABLE t (id int); INSERT INTO t VALUES (1), (2);" + c.sql
+	c.handler = func(h *Handler) { h.Analyzer = sqlpostgres.New(sqlpostgres.Config{}) }
+	c.chain = append(c.chain, &hooks{Hooks: proxy.Hooks{Ask: func(_ context.Context, op proxy.Op) proxy.Verdict {
+		reads := proxy.EffectRead | proxy.EffectCopyOut | proxy.EffectShow | proxy.EffectTransaction | proxy.EffectSet | proxy.EffectPrepare
+		if s, ok := op.(*proxy.Statement); ok && s.Facts.Effects.Has(^reads) {
+			return proxy.Deny(proxy.CausePolicy, "read-only", "this does more than read: "+s.Facts.Effects.String(), "")
+		}
+		return proxy.Pass()
+	}}})
+	return startGate(t, c)
+}
+
+func (g *gate) untouched(t testing.TB) {
+	t.Helper()
+	out, err := g.pg.Exec(context.Background(), g.db, "SELECT count(*) FROM t")
+	require.NoError(t, err)
+	require.Equal(t, "2", out)
+}
+
+func TestAttack19ManyStatements(t *testing.T) {
+	g := reader(t, gateConfig{})
+	c := g.raw(t)
+	for text, want := range map[string]bool{
+		"SELECT 1; DELETE FROM t":                              false,
+		"SELECT ';'; DELETE FROM t":                            false,
+		"SELECT 1 /* ; */; DELETE FROM t --":                   false,
+		"SELECT $a$ ; $a$; DELETE FROM t":                      false,
+		"SELECT E'\\'; '; DELETE FROM t":                       false,
+		"SELECT E'\\\\'; DELETE FROM t; --'":                   false,
+		"SELECT U&\"d\\0061ta\" FROM (SELECT 1 AS data) x":     true,
+		"DELETE FROM U&\"\\0074\"":                             false,
+		"SELECT '; DELETE FROM t'":                             true,
+		"SELECT 1 -- ; DELETE FROM t":                          true,
+		"SELECT 1 /* ; DELETE /* nested */ FROM t */":          true,
+		"SELECT $a$ ; DELETE FROM t $a$":                       true,
+		"SELECT E'\\'; DELETE FROM t; --'":                     true,
+		"SELECT 1/**/;/**/DELETE/**/FROM/**/t":                 false,
+		"SELECT 'a' --\n'; DELETE FROM t; SELECT '":            true,
+		"SELECT 1 AS \"; DELETE FROM t\"":                      true,
+		"BEGIN; DELETE FROM t; COMMIT":                         false,
+		"SELECT 'it''s'; DELETE FROM t; SELECT ''''":           false,
+		"SELECT B'1'; DELETE FROM t":                           false,
+		"SELECT 1::text;DELETE FROM t":                         false,
+		"SELECT 1e1;DELETE FROM t":                             false,
+		"\u00a0SELECT 1; DELETE FROM t":                        false,
+		"WITH x AS (SELECT 1) SELECT * FROM x; DELETE FROM t;": false,
+	} {
+		c.send(wire.AppendQuery(nil, []byte(text)))
+		types, failed := c.until(wire.ReadyForQuery)
+		require.Equal(t, want, failed == "", "%s: %s %s", text, types, failed)
+	}
+	g.untouched(t)
+}
+
+func TestAttack20Names(t *testing.T) {
+	g := reader(t, gateConfig{})
+	parse := func(name, text string) []byte {
+		return wire.AppendParse(nil, []byte(name), []byte(text), &wire.ParseMessage{})
+	}
+	bind := func(portal, name string) []byte {
+		return msg(wire.Bind, append(append([]byte(portal+"\x00"+name+"\x00"), 0, 0), 0, 0, 0, 0)...)
+	}
+	closing := func(kind byte, name string) []byte { return msg(wire.Close, append([]byte{kind}, name+"\x00"...)...) }
+	execute := func(portal string) []byte { return wire.AppendExecute(nil, portal, 0) }
+	sync := msg(wire.Sync)
+	const bad, good = "DELETE FROM t", "SELECT id FROM t"
+	for name, messages := range map[string][][]byte{
+		"in Parse alone":               {parse("a", bad), sync},
+		"by name":                      {parse("a", bad), bind("", "a"), execute(""), sync},
+		"parsed again under its name":  {parse("", good), bind("p", ""), parse("", bad), bind("", ""), execute(""), sync},
+		"closed and made again":        {parse("a", good), closing('S', "a"), parse("a", bad), bind("", "a"), execute(""), sync},
+		"portal closed and made again": {parse("a", good), bind("p", "a"), closing('P', "p"), parse("b", bad), bind("p", "b"), execute("p"), sync},
+		"behind a failing message":     {parse("a", "SELECT nonsense"), sync, parse("", bad), bind("", ""), execute(""), sync},
+		"behind a refused one":         {parse("a", bad), sync, parse("b", good), bind("", "b"), execute(""), parse("c", bad), bind("", "c"), execute(""), sync},
+		"as SQL's PREPARE":             {wire.AppendQuery(nil, []byte("PREPARE a AS DELETE FROM t")), bind("", "a"), execute(""), sync},
+		"a name taken twice":           {parse("a", good), parse("a", bad), bind("", "a"), execute(""), sync},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := g.raw(t)
+			c.send(messages...)
+			failed := ""
+			for range messages {
+				types, f := c.until(wire.ReadyForQuery)
+				if f != "" {
+					failed = f
+				}
+				if f != "" && strings.Contains(f, "42501") || strings.HasSuffix(types, "$") {
+					break
+				}
+			}
+			require.Contains(t, failed, "42501")
+		})
+	}
+	g.untouched(t)
+}
+
+// What runs text that the protocol does not show is refused where reading is
+// all that is allowed.
+func TestAttack21HiddenText(t *testing.T) {
+	g := reader(t, gateConfig{sql: "CREATE FUNCTION wipe() RETURNS void LANGUAGE sql AS 'DELETE FROM t'"})
+	c := g.raw(t)
+	for _, text := range []string{
+		"PREPARE p AS DELETE FROM t", "EXECUTE p", "DO $$BEGIN DELETE FROM t; END$$", "SELECT wipe()", "SELECT * FROM wipe()", "CALL wipe()",
+		"CREATE FUNCTION w() RETURNS void LANGUAGE sql AS 'DELETE FROM t'", "SELECT query_to_xml('DELETE FROM t', true, true, '')",
+		"EXPLAIN ANALYZE DELETE FROM t", "SELECT (SELECT wipe() FROM t LIMIT 1)", "CREATE TABLE u AS SELECT 1", "SET ROLE nobody",
+		"SELECT set_config('role', 'x', false)", "LOAD 'x'", "SELECT lo_import('/etc/passwd')", "COPY t TO PROGRAM 'sh'", "COPY t FROM STDIN",
+	} {
+		c.send(wire.AppendQuery(nil, []byte(text)))
+		_, failed := c.until(wire.ReadyForQuery)
+		require.Contains(t, failed, "42501", text)
+	}
+	g.untouched(t)
+	c.works()
+}
+
+func TestAttack22FunctionCall(t *testing.T) {
+	g := startGate(t, gateConfig{})
+	c := g.raw(t)
+	call := binary.BigEndian.AppendUint32(nil, 957) // lo_creat
+	c.send(msg(wire.FunctionCall, append(call, 0, 0, 0, 1, 0, 0, 0, 1, '1', 0, 0)...))
+	_, failed := c.until(wire.ReadyForQuery)
+	require.Contains(t, failed, "42501")
+	c.works()
+}
+
+// A row that is larger than memory passes, or breaks off, without being held.
+func TestAttack26HugeRow(t *testing.T) {
+	const size = 1 << 30
+	g := hostile(t, gateConfig{}, func(c net.Conn) {
+		if !welcome(c) {
+			return
+		}
+		c.Read(make([]byte, 1024))
+		description := msg(wire.RowDescription, append(append([]byte{0, 1}, "a\x00"...), make([]byte, 18)...)...)
+		header := binary.BigEndian.AppendUint32([]byte{wire.DataRow}, size+4+2+4)
+		header = binary.BigEndian.AppendUint32(append(header, 0, 1), size)
+		c.Write(append(description, header...))
+		chunk := make([]byte, 1<<20)
+		for range size / len(chunk) / 8 { // an eighth of what was declared
+			if _, err := c.Write(chunk); err != nil {
+				return
+			}
+		}
+	})
+	c := g.raw(t)
+	before := memory()
+	c.send(wire.AppendQuery(nil, []byte("SELECT 1")))
+	total, top := 0, uint64(0)
+	buf := make([]byte, 1<<20)
+	for {
+		n, err := c.Read(buf)
+		if total += n; total>>25 != (total-n)>>25 {
+			top = max(top, memory())
+		}
+		if err != nil {
+			require.False(t, isTimeout(err))
+			break
+		}
+	}
+	require.Greater(t, total, size/8)
+	require.Less(t, top, before+8<<20)
+}
+
+func TestAttack28TransactionStates(t *testing.T) {
+	g := startGate(t, gateConfig{chain: []proxy.Interceptor{denying("secret")}})
+	c := g.raw(t)
+	state := func(text string) byte {
+		c.send(wire.AppendQuery(nil, []byte(text)))
+		for {
+			typ, body := c.message()
+			if typ == wire.ReadyForQuery {
+				return body[0]
+			}
+			require.NotZero(t, typ)
+		}
+	}
+	require.Equal(t, byte('I'), state("SELECT 'secret'"))
+	require.Equal(t, byte('T'), state("BEGIN"))
+	require.Equal(t, byte('E'), state("SELECT 'secret'"))
+	require.Equal(t, byte('E'), state("SELECT 1"))
+	require.Equal(t, byte('I'), state("ROLLBACK"))
+	require.Equal(t, byte('T'), state("BEGIN; SAVEPOINT a"))
+	require.Equal(t, byte('E'), state("SELECT 'secret'"))
+	require.Equal(t, byte('T'), state("ROLLBACK TO a"))
+	require.Equal(t, byte('I'), state("COMMIT"))
+	c.works()
+}
+
+// Cancel keys are the gateway's own: another's, a guessed and the server's real
+// one cancel nothing.
+func TestAttack29CancelKeys(t *testing.T) {
+	g := startGate(t, gateConfig{})
+	host, port, _ := net.SplitHostPort(g.addr)
+	open := func() *pgx.Conn {
+		c, err := pgx.Connect(context.Background(), "sslmode=disable user=alice+orders password=wonder host="+host+" port="+port+" dbname="+g.db)
+		require.NoError(t, err)
+		t.Cleanup(func() { c.Close(context.Background()) })
+		return c
+	}
+	victim, other := open(), open()
+	var pid uint32
+	require.NoError(t, victim.QueryRow(context.Background(), "SELECT pg_backend_pid()").Scan(&pid))
+	require.NotEqual(t, pid, victim.PgConn().PID(), "the server's own number is not told")
+	slept := make(chan error, 1)
+	go func() {
+		_, err := victim.Exec(context.Background(), "SELECT pg_sleep(2)")
+		slept <- err
+	}()
+	time.Sleep(300 * time.Millisecond)
+	cancel := func(pid uint32, key []byte) {
+		c := g.dial(t)
+		c.send(wire.AppendCancel(nil, pid, key))
+		c.Conn.(*net.TCPConn).CloseWrite()
+		c.until(0)
+	}
+	cancel(other.PgConn().PID(), other.PgConn().SecretKey())
+	cancel(victim.PgConn().PID(), other.PgConn().SecretKey())
+	cancel(other.PgConn().PID(), victim.PgConn().SecretKey())
+	cancel(pid, victim.PgConn().SecretKey())
+	cancel(victim.PgConn().PID(), nil)
+	for i := range 50 {
+		cancel(victim.PgConn().PID(), binary.BigEndian.AppendUint32(nil, uint32(i)))
+	}
+	require.NoError(t, <-slept)
+}
+
+func TestAttack30Roles(t *testing.T) {
+	g := reader(t, gateConfig{})
+	c := g.raw(t)
+	for _, text := range []string{"SET ROLE x", "SET SESSION AUTHORIZATION x", "SET LOCAL ROLE x", "RESET ROLE", "RESET SESSION AUTHORIZATION", "ALTER ROLE postgres SUPERUSER", "SET \"role\" = x", "SELECT set_config('ROLE', 'x', true)"} {
+		c.send(wire.AppendQuery(nil, []byte(text)))
+		_, failed := c.until(wire.ReadyForQuery)
+		require.Contains(t, failed, "42501", text)
+	}
+}
+
+// What servers may say at odd times is passed on; what they may not say ends the
+// session.
+func TestAttack31OddMessages(t *testing.T) {
+	done := append(msg(wire.CommandComplete, []byte("SELECT 0\x00")...), msg(wire.ReadyForQuery, 'I')...)
+	description := msg(wire.RowDescription, append(append([]byte{0, 1}, "a\x00"...), make([]byte, 18)...)...)
+	join := func(b ...[]byte) []byte { return bytes.Join(b, nil) }
+	for _, c := range []struct {
+		name   string
+		answer []byte
+		types  string // "" when the session must end without a row
+	}{
+		{"status in mid-query", join(wire.AppendStatus(nil, "TimeZone", "UTC"), done), "SCZ"},
+		{"an error without SQLSTATE", join(msg(wire.ErrorResponse, []byte("SERROR\x00Mno code\x00\x00")...), msg(wire.ReadyForQuery, 'I')), "EZ"},
+		{"a notification without a body", join(msg(wire.NotificationResponse), done), ""},
+		{"an error without an end", join(msg(wire.ErrorResponse, []byte("SERROR")...), msg(wire.ReadyForQuery, 'I')), "EZ"},
+		{"ready without a state", msg(wire.ReadyForQuery), ""},
+		{"an unknown type", join(msg('~', 1, 2, 3), done), ""},
+		{"a login in mid-session", join(wire.AppendAuth(nil, 3, nil), done), ""},
+		{"a length of 3", []byte{wire.DataRow, 0, 0, 0, 3}, ""},
+		{"copy both", join(msg(wire.CopyBothResponse, 0, 0, 0), done), ""},
+		{"two answers", join(done, done), "CZ"},
+		{"rows without an end", join(description, done), "TCZ"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := hostile(t, gateConfig{}, answering(c.answer))
+			conn := g.raw(t)
+			conn.send(wire.AppendQuery(nil, []byte("SELECT 1")))
+			types, _ := conn.until(wire.ReadyForQuery)
+			if c.types == "" {
+				require.True(t, strings.HasSuffix(types, "$"), types)
+				require.NotContains(t, types, "D")
+				return
+			}
+			require.Equal(t, c.types, types)
+		})
+	}
+}
+
+// Encodings in which a byte of one character can be another's quote or
+// backslash.
+func TestAttack33Encodings(t *testing.T) {
+	g := reader(t, gateConfig{})
+	c := g.raw(t)
+	ask := func(text string) string {
+		c.send(wire.AppendQuery(nil, []byte(text)))
+		_, failed := c.until(wire.ReadyForQuery)
+		return failed
+	}
+	for _, encoding := range []string{"SJIS", "GBK", "BIG5", "UHC", "GB18030"} {
+		require.Empty(t, ask("SET client_encoding = "+encoding))
+		require.Contains(t, ask("SELECT '\x95\\'; DELETE FROM t; --'"), "42501", encoding)
+		require.Contains(t, ask("SELECT '\xbf\x27; DELETE FROM t; --'"), "42501", encoding)
+	}
+	require.Empty(t, ask("SET client_encoding = UTF8"))
+	require.Empty(t, ask("SET standard_conforming_strings = off"))
+	require.Contains(t, ask("SELECT 'a\\'; DELETE FROM t; --'"), "42501")
+	require.Contains(t, ask("SELECT 1"), "42501", "nothing is understood by those rules")
+	g.untouched(t)
+
+	// Before the server has said so, both ways of reading must pass.
+	d := g.raw(t)
+	d.send(wire.AppendQuery(nil, []byte("SET standard_conforming_strings = off")), wire.AppendQuery(nil, []byte("SELECT 'a\\'; DELETE FROM t; --'")))
+	d.until(wire.ReadyForQuery)
+	_, failed := d.until(wire.ReadyForQuery)
+	require.Contains(t, failed, "42501")
+	g.untouched(t)
+}
