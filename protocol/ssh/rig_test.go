@@ -300,7 +300,9 @@ func (j *journal) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error
 		},
 	}
 	if j.flow != nil {
-		h.Flow = func(_ context.Context, op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) { return j.flow(op, shape) }
+		h.Flow = func(_ context.Context, op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
+			return j.flow(op, shape)
+		}
 	}
 	return h, nil
 }
