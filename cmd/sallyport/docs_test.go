@@ -1,0 +1,102 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/internal/config"
+	"github.com/sallyport/sallyport/policy"
+)
+
+func document(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "..", name))
+	require.NoError(t, err)
+	return string(b)
+}
+
+// Every config that a document shows is one that the gateway takes.
+func TestDocumentedConfigs(t *testing.T) {
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```")
+	n := 0
+	for _, name := range []string{"README.md", "docs/config.md"} {
+		for _, m := range blocks.FindAllStringSubmatch(document(t, name), -1) {
+			f, err := config.Parse(filepath.Join(t.TempDir(), "sallyport.yaml"), []byte(m[1]))
+			require.NoError(t, err, "%s:\n%s", name, m[1])
+			_, err = f.Policy()
+			require.NoError(t, err)
+			_, err = f.Directory()
+			require.NoError(t, err)
+			n++
+		}
+	}
+	require.GreaterOrEqual(t, n, 2)
+}
+
+// Every command that a document shows exists, with its flags.
+func TestDocumentedCommands(t *testing.T) {
+	line := regexp.MustCompile(`(?m)(?:^    bin/|\x60)sallyport ([a-z]+)((?: [a-z]+| -[a-z]+)*)`)
+	names := map[string]bool{}
+	for _, c := range commands() {
+		names[c.name] = true
+	}
+	n := 0
+	for _, name := range []string{"README.md", "docs/config.md", "docs/audit.md"} {
+		for _, m := range line.FindAllStringSubmatch(document(t, name), -1) {
+			require.True(t, names[m[1]], "%s: %s", name, m[0])
+			args := []string{m[1]}
+			for _, word := range strings.Fields(m[2]) {
+				if !strings.HasPrefix(word, "-") {
+					args = append(args, word)
+					break
+				}
+			}
+			if m[1] == "sessions" || len(args) == 1 {
+				code, _, errs := sallyport(t, "", append(args, "-h")...)
+				require.Equal(t, exitOK, code, "%s: %s", m[0], errs)
+				for _, flag := range regexp.MustCompile(` (-[a-z]+)`).FindAllStringSubmatch(m[2], -1) {
+					require.Contains(t, errs, "  "+flag[1]+" ", "%s", m[0])
+				}
+			}
+			n++
+		}
+	}
+	require.Greater(t, n, 8)
+}
+
+// The table of words in docs/config.md is the one that the rules know.
+func TestDocumentedActions(t *testing.T) {
+	text := document(t, "docs/config.md")
+	for _, effect := range policy.Actions() {
+		switch effect {
+		case "exec", "shell", "file-read", "file-write", "forward", "agent", "x11", "upgrade", "tool", "command", "function", "replication":
+			continue // words of other protocols, and of single kinds
+		}
+		require.Contains(t, text, "`"+effect+"`")
+	}
+}
+
+// Every test that the threat model names exists.
+func TestThreatModelNamesTests(t *testing.T) {
+	tests := map[string]bool{}
+	require.NoError(t, filepath.WalkDir(filepath.Join("..", ".."), func(p string, _ os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(p, "_test.go") {
+			return err
+		}
+		b, err := os.ReadFile(p)
+		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllStringSubmatch(string(b), -1) {
+			tests[m[1]] = true
+		}
+		return err
+	}))
+	named := regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w+`).FindAllString(document(t, "docs/threat-model.md"), -1)
+	require.Greater(t, len(named), 30)
+	for _, name := range named {
+		require.True(t, tests[name], "docs/threat-model.md names %s, which does not exist", name)
+	}
+}
