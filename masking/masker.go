@@ -128,6 +128,14 @@ func (c *counts) add(t Type) {
 	c.list = append(c.list, Count{t, 1})
 }
 
+func (c *counts) addAll(other *counts) {
+	for _, n := range other.list {
+		for range n.N {
+			c.add(n.Type)
+		}
+	}
+}
+
 // safeEncodings are the beginnings of the names of client encodings in which a
 // byte below 128 is that ASCII character wherever it stands.
 var safeEncodings = []string{"utf", "unicode", "sql_ascii", "sqlascii", "latin", "iso", "win", "koi8", "euc", "default", "alt", "abc", "tcvn", "mule"}
@@ -135,6 +143,13 @@ var safeEncodings = []string{"utf", "unicode", "sql_ascii", "sqlascii", "latin",
 // ask refuses what could not be masked.
 func (x *session) ask(_ context.Context, op proxy.Op) proxy.Verdict {
 	switch op.Info().Kind {
+	case proxy.KindConnect:
+		if c, ok := op.(*proxy.Connect); ok {
+			if name, set := c.Params["client_encoding"]; set && !safeEncoding(name) {
+				return refuseEncoding
+			}
+		}
+		return proxy.Pass()
 	case proxy.KindFunction:
 		return proxy.Deny(proxy.CauseMasking, "", "the result of a function that is called by number cannot be masked", "Call it in a statement.")
 	case proxy.KindReplication:
@@ -150,7 +165,7 @@ func (x *session) ask(_ context.Context, op proxy.Op) proxy.Verdict {
 	if st.Facts != nil {
 		for _, set := range st.Facts.Settings {
 			if set.Name == "client_encoding" && set.Value != "" && !safeEncoding(set.Value) {
-				return proxy.Deny(proxy.CauseMasking, "", "text in this client encoding cannot be masked", "Use UTF8.")
+				return refuseEncoding
 			}
 		}
 	}
@@ -165,6 +180,8 @@ func (x *session) ask(_ context.Context, op proxy.Op) proxy.Verdict {
 	}
 	return proxy.Pass()
 }
+
+var refuseEncoding = proxy.Deny(proxy.CauseMasking, "", "text in this client encoding cannot be masked", "Use UTF8.")
 
 func safeEncoding(name string) bool {
 	name = strings.ToLower(strings.Trim(name, `'"`))

@@ -215,91 +215,160 @@ func read(text []byte, sensitive func(name string) bool) (m mentions) {
 
 const maxNested = 4 // texts within texts that hold statements
 
+// paren is what holds inside an open parenthesis and what held before it.
+type paren struct {
+	list   bool // a list of names that are given, as in t(a, b)
+	inFrom bool // it opened among the tables of a FROM
+}
+
+// maxParens is how deep parentheses are followed.
+const maxParens = 64
+
+// reader reads one text for mentions.
+type reader struct {
+	*mentions
+	lexer     mentionLexer
+	sensitive func(name string) bool
+	depth     int // of texts within texts
+
+	parens    [maxParens]paren
+	open      int
+	keyword   string // the last reserved word
+	before    tokenKind
+	sign      byte // the token before, when it is a sign
+	given     bool // the name before was one that is given
+	inFrom    bool
+	restricts bool // in a clause that decides about rows
+	selected  bool
+	into      bool
+	relations map[string]struct{} // names of tables and queries
+	bare      map[string]struct{} // names that stand for a value by themselves
+}
+
 func (m *mentions) read(text []byte, sensitive func(name string) bool, depth int) {
-	l := mentionLexer{text: text}
-	var stack [64]bool                // whether each open parenthesis follows a name that may be given
-	before, was := tokenSign, byte(0) // the token before, and which sign it was
-	last := ""                        // the last reserved word
-	open, restricts, lastGiven := 0, false, false
-	selected, into := false, false
-	var relations, bare map[string]struct{} // names in FROM, and names that stand for a value
+	r := reader{mentions: m, lexer: mentionLexer{text: text}, sensitive: sensitive, depth: depth}
 	for {
-		k, ok := l.next()
+		k, ok := r.lexer.next()
 		if !ok {
-			m.any, m.clauses = m.any || l.doubtful, m.clauses || l.doubtful
-			for name := range bare {
-				_, from := relations[name]
-				m.rows = m.rows || from || m.given(name)
-			}
-			return
+			break
 		}
-		sign := byte(0)
-		givenHere := false
+		sign, given := byte(0), false
 		switch k {
 		case tokenKey:
-			first := last == ""
-			last = string(bytes.ToLower(l.value))
-			m.runs = m.runs || first && (last == "execute" || last == "fetch" || last == "call" || last == "do")
-			selected, into = selected || last == "select", into || last == "into"
-			m.keeps = m.keeps || selected && into
-			m.star = m.star || last == "table" && (first || before == tokenSign)
-			switch last {
-			case "where", "having", "on", "using", "group", "order", "when", "partition", "filter", "similar", "like", "ilike", "between", "distinct":
-				restricts = true
-			case "select", "from", "returning", "values", "set", "union", "with", "all":
-				restricts = false
-			case "create", "prepare", "declare", "function", "procedure", "alter", "rename":
-				m.keeps = true
-			}
+			r.key(strings.ToLower(string(r.lexer.value)))
 		case tokenWord:
-			name := string(l.value)
-			if (name == "U" || name == "u") && l.at(0) == '&' && (l.at(1) == '"' || l.at(1) == '\'') {
-				m.any, m.clauses = true, true // names in escapes are not read
-			}
-			if sensitive(name) {
-				m.any = true
-				m.clauses = m.clauses || restricts || open > 0 && !lastGiven && before != tokenKey && last != "insert" && last != "into"
-			}
-			switch after := l.at(0); {
-			case (last == "from" || last == "join" || last == "update" || last == "lateral" || last == "only" || last == "using") && after != '(':
-				relations = with(relations, name)
-			case was == '.' || after == '(':
-			case after == '.' && !l.starFollows():
-			default:
-				bare = with(bare, name)
-			}
-			// A name behind a value, or behind AS, is given; so are those in a list
-			// behind such a name, as in t(a, b).
-			if before == tokenWord || before == tokenText || was == ')' || was == ']' || before == tokenKey && (last == "as" || last == "with") ||
-				open > 0 && open <= len(stack) && stack[open-1] {
-				givenHere = true
-				m.give(name)
-			}
+			given = r.word(string(r.lexer.value))
 		case tokenText:
-			m.literal(&l, was, sensitive, depth)
+			r.literal()
 		case tokenSign:
-			sign = l.value[0]
-			switch sign {
-			case '(':
-				if open < len(stack) {
-					stack[open] = lastGiven
-				}
-				open++
-			case ')':
-				open = max(open-1, 0)
-			case ';':
-				restricts, open = false, 0
-			case '*':
-				m.star = m.star || before == tokenKey || was == ',' || was == '.'
-			}
+			sign = r.lexer.value[0]
+			r.mark(sign)
 		}
-		before, was, lastGiven = k, sign, givenHere
+		r.before, r.sign, r.given = k, sign, given
+	}
+	m.any, m.clauses = m.any || r.lexer.doubtful, m.clauses || r.lexer.doubtful
+	for name := range r.bare {
+		if _, ok := r.relations[name]; ok {
+			m.rows = true
+		}
 	}
 }
 
-// starFollows reports whether ".*" comes next, inside parentheses as in
-// format('%s', (p).*) or not.
-func (l *mentionLexer) starFollows() bool { return l.at(0) == '.' && l.at(1) == '*' }
+func (r *reader) key(word string) {
+	first := r.keyword == ""
+	r.keyword = word
+	switch word {
+	case "where", "having", "on", "group", "order", "when", "partition", "filter", "similar", "like", "ilike", "between", "distinct":
+		r.restricts, r.inFrom = true, false
+	case "using":
+		r.restricts, r.inFrom = true, true // of a join, or the tables of a DELETE
+	case "from", "join", "update":
+		r.restricts, r.inFrom = false, true
+	case "select", "returning", "values", "set", "union", "with", "limit":
+		r.restricts, r.inFrom = false, false
+	case "create", "prepare", "declare", "function", "procedure", "alter", "rename":
+		r.keeps = true
+	case "table":
+		r.star = r.star || first || r.before == tokenSign // TABLE p
+	case "execute", "fetch", "call", "do":
+		r.runs = r.runs || first
+	}
+	r.selected, r.into = r.selected || word == "select", r.into || word == "into"
+	r.keeps = r.keeps || r.selected && r.into
+}
+
+// word takes a name and reports whether it is one that the text gives.
+func (r *reader) word(name string) (given bool) {
+	after := r.lexer.at(0)
+	if (name == "U" || name == "u") && after == '&' && (r.lexer.at(1) == '"' || r.lexer.at(1) == '\'') {
+		r.any, r.clauses = true, true // names in escapes are not read
+	}
+	if r.sensitive(name) {
+		r.any = true
+		r.clauses = r.clauses || r.restricts || r.open > 0 && !r.given && r.before != tokenKey && r.keyword != "insert" && r.keyword != "into"
+	}
+	inList := r.open > 0 && r.open <= maxParens && r.parens[r.open-1].list
+	// A name behind a value, or behind AS, is given; so are those in a list behind
+	// such a name.
+	given = inList || r.before == tokenWord || r.before == tokenText || r.sign == ')' || r.sign == ']' ||
+		r.before == tokenKey && (r.keyword == "as" || r.keyword == "with")
+	if given {
+		r.give(name)
+	}
+	switch {
+	case inList, r.sign == '.' && !r.inFrom, after == '(':
+	case r.inFrom:
+		r.relations = with(r.relations, name)
+	case given, after == '.' && r.lexer.at(1) != '*':
+	default:
+		r.bare = with(r.bare, name)
+	}
+	return given
+}
+
+func (r *reader) mark(sign byte) {
+	switch sign {
+	case '(':
+		if r.open < maxParens {
+			r.parens[r.open] = paren{list: r.given, inFrom: r.inFrom}
+		}
+		r.open++
+	case ')':
+		if r.open > 0 {
+			if r.open--; r.open < maxParens {
+				r.inFrom = r.parens[r.open].inFrom
+			}
+		}
+	case ';':
+		r.restricts, r.inFrom, r.open, r.keyword = false, false, 0, ""
+	case '*':
+		r.star = r.star || r.before == tokenKey || r.sign == ',' || r.sign == '.'
+	}
+}
+
+// literal takes a text, which may name a field, as in doc->>'ssn', or hold
+// statements, as a function's body does.
+func (r *reader) literal() {
+	v := r.lexer.value
+	if len(v) <= 128 && (r.sign == '>' || r.sign == '[' || r.sign == '{') && r.sensitive(string(v)) {
+		r.any = true
+	}
+	if len(v) < 12 {
+		return
+	}
+	for _, word := range [...]string{"select", "table", "from", "returning"} {
+		if !containsFold(v, word) {
+			continue
+		}
+		if r.depth == maxNested {
+			r.any, r.clauses = true, true
+			return
+		}
+		r.read(v, r.sensitive, r.depth+1)
+		r.rows = r.rows || r.star
+		return
+	}
+}
 
 func with(set map[string]struct{}, name string) map[string]struct{} {
 	if set == nil {
@@ -313,29 +382,6 @@ func with(set map[string]struct{}, name string) map[string]struct{} {
 
 func (m *mentions) give(name string) {
 	m.labels = with(m.labels, name)
-}
-
-// literal reads a text that names a field, as in doc->>'ssn', or that holds
-// statements, as a function's body does.
-func (m *mentions) literal(l *mentionLexer, was byte, sensitive func(string) bool, depth int) {
-	v := l.value
-	if len(v) <= 128 && (was == '>' || was == '[' || was == '{') && sensitive(string(v)) {
-		m.any = true
-	}
-	if len(v) < 12 {
-		return
-	}
-	for _, word := range [...]string{"select", "table", "from", "returning"} {
-		if containsFold(v, word) {
-			if depth == maxNested {
-				m.any, m.clauses = true, true
-				return
-			}
-			m.read(v, sensitive, depth+1)
-			m.rows = m.rows || m.star
-			return
-		}
-	}
 }
 
 // containsFold reports whether b holds the lower-case ASCII text sub in any case.

@@ -209,7 +209,7 @@ func (f *rows) text(r *proxy.Row, i int, c *column, v []byte) {
 		}
 		changed = true
 		switch {
-		case isJSON && !cursor.inside(x.Start):
+		case isJSON && !cursor.inside(x.Start) && (c.kind == kindJSON || isDigit(w[x.Start])):
 			x.Start, x.End = bareToken(w, max(x.Start, at), x.End)
 			x.Start = max(x.Start, at)
 			out = append(append(out, w[at:x.Start]...), "null"...)

@@ -25,7 +25,7 @@ func (x *session) tell(_ context.Context, op proxy.Op, msg *proxy.Message) error
 	class := code[:min(2, len(code))]
 	// Text that a statement or a function raised, rather than the server.
 	raised := code == "P0001" || msg.Kind == proxy.MessageNotice && code == "00000"
-	n := x.count(op)
+	n := &counts{}
 	for i := range msg.Fields {
 		f := &msg.Fields[i]
 		if len(f.Value) == 0 {
@@ -63,6 +63,9 @@ func (x *session) tell(_ context.Context, op proxy.Op, msg *proxy.Message) error
 		if changed || some {
 			msg.Set(i, masked)
 		}
+	}
+	if len(n.list) > 0 && op != nil {
+		x.count(op).addAll(n)
 	}
 	return nil
 }

@@ -1,0 +1,198 @@
+package masking
+
+import (
+	"context"
+	"encoding/binary"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// newRows returns the filter of a statement's rows.
+func newRows(t testing.TB, c Config, sql string, columns ...proxy.ShapeColumn) func(values ...[]byte) [][]byte {
+	t.Helper()
+	m, err := New(c)
+	require.NoError(t, err)
+	hooks, err := m.Intercept(context.Background(), &proxy.Session{
+		Protocol: "postgres", Identity: &proxy.Identity{Subject: "alice"}, Target: proxy.Target{Resource: &proxy.Resource{}},
+	})
+	require.NoError(t, err)
+	op := &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: []byte(sql), Facts: &proxy.Facts{Effects: proxy.EffectRead, Rows: true}}
+	f, err := hooks.Flow(context.Background(), op, &proxy.Shape{Kind: proxy.ShapeRows, Columns: columns})
+	require.NoError(t, err)
+	var r proxy.Row
+	return func(values ...[]byte) [][]byte {
+		r.Reset(values)
+		require.NoError(t, f.Row(&r))
+		return values
+	}
+}
+
+func plainColumn(name string, oid uint32, isBinary bool) proxy.ShapeColumn {
+	return proxy.ShapeColumn{Name: name, Table: 16400, Attr: 1, Type: oid, Binary: isBinary}
+}
+
+func b(s string) []byte { return []byte(s) }
+
+func int8Of(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) }
+
+// numericOf is 4111111111111111.00 in numeric's binary format.
+var numericOf = []byte{0, 4, 0, 3, 0, 0, 0, 2, 0x10, 0x0f, 4, 87, 4, 87, 4, 87}
+
+func TestCells(t *testing.T) {
+	array := func(oid uint32, elements ...[]byte) []byte {
+		v := binary.BigEndian.AppendUint32(nil, 1)
+		v = binary.BigEndian.AppendUint32(v, 0)
+		v = binary.BigEndian.AppendUint32(v, oid)
+		v = binary.BigEndian.AppendUint32(v, uint32(len(elements)))
+		v = binary.BigEndian.AppendUint32(v, 1)
+		for _, e := range elements {
+			v = append(binary.BigEndian.AppendUint32(v, uint32(len(e))), e...)
+		}
+		return v
+	}
+	for _, c := range []struct {
+		name   string
+		column proxy.ShapeColumn
+		in     []byte
+		want   []byte // nil is NULL
+	}{
+		{"text", plainColumn("note", 25, false), b("a@example.com, 4111111111111111"), b("*@*******.com, ************1111")},
+		{"binary text", plainColumn("note", 25, true), b("call +1 415 555 2671"), b("call +* *** *** **71")},
+		{"empty", plainColumn("ssn", 25, false), b(""), b("")},
+		{"named", plainColumn("ssn", 25, false), b("not a number"), b("*** * ******")},
+		{"named number", plainColumn("ssn", 20, false), b("123456789"), nil},
+		{"named binary number", plainColumn("ssn", 20, true), int8Of(123456789), nil},
+		{"named date", plainColumn("birth_date", 1082, false), b("1980-01-02"), nil},
+		{"named truth value", plainColumn("email_verified", 16, false), b("t"), b("t")},
+		{"number", plainColumn("n", 20, false), b("4111111111111111"), nil},
+		{"binary number", plainColumn("n", 20, true), int8Of(4111111111111111), nil},
+		{"binary numeric", plainColumn("n", 1700, true), numericOf, nil},
+		{"innocent number", plainColumn("n", 20, true), int8Of(12345), int8Of(12345)},
+		{"bytea", plainColumn("raw", 17, false), b(`\x3132332d34352d36373839`), nil},
+		{"innocent bytea", plainColumn("raw", 17, false), b(`\x3132`), b(`\x3132`)},
+		{"json", plainColumn("doc", 114, false), b(`{"a":4111111111111111,"b":"x@y.org"}`), b(`{"a":null,"b":"*@*.org"}`)},
+		{"json by key", plainColumn("doc", 114, false), b(`{"user":{"firstName":"Ann","x":1},"password":"\u0041b"}`), b(`{"user":{"firstName":"A**","x":1},"password":"********"}`)},
+		{"jsonb", plainColumn("doc", 3802, true), b("\x01{\"ssn\": \"123-45-6789\"}"), b("\x01{\"ssn\": \"***-**-****\"}")},
+		{"json in text", plainColumn("doc", 25, false), b(`{"card": 4111111111111111}`), b(`{"card": null}`)},
+		{"text array", plainColumn("list", 1009, false), b("{a@example.com,x}"), b("{*@*******.com,x}")},
+		{"binary text array", plainColumn("list", 1009, true), array(25, b("x"), b("a@example.com")), nil},
+		{"binary number array", plainColumn("list", 1016, true), array(20, int8Of(1), int8Of(4111111111111111)), nil},
+		{"innocent array", plainColumn("list", 1016, true), array(20, int8Of(1)), array(20, int8Of(1))},
+		{"broken array", plainColumn("list", 1016, true), b("\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x14\x00\x00"), nil},
+		{"address", plainColumn("host", 869, false), b("8.8.4.4"), nil},
+		{"uuid", plainColumn("id", 2950, false), b("12345678-1234-1234-1234-123456789012"), b("12345678-1234-1234-1234-123456789012")},
+		{"whole row", proxy.ShapeColumn{Name: "p", Table: 16400, Type: 16390}, b("(1,x)"), nil},
+		{"statistics", plainColumn("most_common_vals", 2277, false), b("{a}"), nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := newRows(t, Config{}, "SELECT 1", c.column)(c.in)
+			require.Equal(t, string(c.want), string(got[0]))
+			require.Equal(t, c.want == nil, got[0] == nil)
+		})
+	}
+}
+
+func TestColumnsAreDecidedByTheirValues(t *testing.T) {
+	row := newRows(t, Config{}, "SELECT x FROM t", plainColumn("x", 25, false))
+	for range promoteAfter {
+		require.Equal(t, "b**@*******.com", string(row(b("bob@example.com"))[0]))
+	}
+	require.Equal(t, "*** ** *******", string(row(b("bob at example"))[0]))
+}
+
+func TestRowsOfAnotherWidthAreRefused(t *testing.T) {
+	f := &rows{columns: make([]column, 2)}
+	require.ErrorIs(t, f.row(proxy.NewRow([][]byte{b("x")})), errColumns)
+}
+
+func TestColumnRules(t *testing.T) {
+	base := func(schema, relation, column string) proxy.ShapeColumn {
+		c := plainColumn("shown", 25, false)
+		c.Schema, c.Relation, c.Column = schema, relation, column
+		return c
+	}
+	for _, c := range []struct {
+		name    string
+		pattern string
+		column  proxy.ShapeColumn
+		masked  bool
+	}{
+		{"column", "salary", base("hr", "staff", "salary"), true},
+		{"any case", "SALARY", base("hr", "staff", "Salary"), true},
+		{"table", "staff.salary", base("hr", "staff", "salary"), true},
+		{"other table", "staff.salary", base("hr", "jobs", "salary"), false},
+		{"schema", "hr.*.sal*", base("hr", "staff", "salary"), true},
+		{"other schema", "hr.*.sal*", base("public", "staff", "salary"), false},
+		{"label only", "*.staff.salary", plainColumn("salary", 25, false), true},
+		{"other label", "staff.salary", plainColumn("wage", 25, false), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := newRows(t, Config{Rules: []Rule{{Columns: []string{c.pattern}, With: Redact}}}, "SELECT 1", c.column)(b("secretive"))
+			require.Equal(t, map[bool]string{true: "[COLUMN]", false: "secretive"}[c.masked], string(got[0]))
+		})
+	}
+}
+
+// TestOrigins uses what an analyser knows about columns.
+func TestOrigins(t *testing.T) {
+	m, err := New(Config{})
+	require.NoError(t, err)
+	v := m.view(&proxy.Identity{}, &proxy.Resource{})
+	of := func(how proxy.Derivation) *proxy.Facts {
+		return &proxy.Facts{ColumnsKnown: true, Columns: []proxy.Column{{Name: "x", Origins: []proxy.Origin{{Relation: "p", Column: "ssn", How: how}}}}}
+	}
+	shape := &proxy.Shape{Kind: proxy.ShapeRows, Columns: []proxy.ShapeColumn{{Name: "x", Type: 25}}}
+	decide := func(f *proxy.Facts) column {
+		return v.decide("postgres", &proxy.Statement{Facts: f}, shape, &mentions{any: true}, &memory{})[0]
+	}
+	require.True(t, decide(of(proxy.DerivedPlain)).whole)
+	require.Equal(t, USSSN, decide(of(proxy.DerivedPlain)).typ)
+	require.True(t, decide(of(proxy.DerivedTransformed)).tainted)
+	clear := of(proxy.DerivedPlain)
+	clear.Columns[0].Origins[0].Column = "city"
+	require.False(t, decide(clear).whole || decide(clear).tainted, "the analyser knows better than the text")
+	clear.Columns[0].Opaque = true
+	require.True(t, decide(clear).tainted)
+}
+
+func TestRowsDoNotAllocate(t *testing.T) {
+	row := newRows(t, Config{}, "SELECT * FROM t", plainColumn("id", 23, false), plainColumn("email", 25, false), plainColumn("note", 25, false))
+	values := make([][]byte, 3)
+	id, mail, note := b("1"), b("alice@example.com"), b("call 415-555-2671 about order 12345")
+	one := func() {
+		values[0], values[1], values[2] = id, mail, note
+		row(values...)
+	}
+	one()
+	require.Zero(t, testing.AllocsPerRun(200, one))
+}
+
+func BenchmarkRows(bench *testing.B) {
+	columns := []proxy.ShapeColumn{
+		plainColumn("id", 23, false), plainColumn("full_name", 25, false), plainColumn("email", 25, false), plainColumn("status", 25, false),
+		plainColumn("note", 25, false), plainColumn("created_at", 1184, false),
+	}
+	in := [][]byte{b("123456"), b("Alice Example"), b("alice@example.com"), b("active"), b("customer asked about the shipment of order 12345"), b("2024-05-06 12:34:56.789+00")}
+	clear := []proxy.ShapeColumn{
+		plainColumn("id", 23, false), plainColumn("title", 25, false), plainColumn("sku", 25, false), plainColumn("status", 25, false),
+		plainColumn("note", 25, false), plainColumn("created_at", 1184, false),
+	}
+	harmless := [][]byte{b("123456"), b("Blue umbrella"), b("AB-1234"), b("active"), in[4], in[5]}
+	for name, c := range map[string]struct {
+		columns []proxy.ShapeColumn
+		in      [][]byte
+	}{"masked": {columns, in}, "clean": {clear, harmless}} {
+		bench.Run(name, func(bench *testing.B) {
+			row := newRows(bench, Config{}, "SELECT * FROM t", c.columns...)
+			values := make([][]byte, len(c.in))
+			bench.ReportAllocs()
+			for bench.Loop() {
+				copy(values, c.in)
+				row(values...)
+			}
+		})
+	}
+}

@@ -1,0 +1,261 @@
+package masking
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+func TestNames(t *testing.T) {
+	for name, want := range map[string]Type{
+		"email": Email, "EMAIL": Email, "userEmail": Email, "customer_email_address": Email, "billing-email": Email, "e": "", "email_verified": "", "emailType": "",
+		"ssn": USSSN, "SSN ": USSSN, "ssn2": USSSN, "social_security_number": USSSN, "firstName": Person, "first_name": Person, "FIRST_NAME": Person, "name": "",
+		"dob": BirthDate, "date_of_birth": BirthDate, "birthDate": BirthDate, "cvv": CardCode, "card_number": Card, "cardNumber": Card, "card_type": "",
+		"password_hash": Password, "password": Password, "password_changed_at": "", "api_key": Secret, "apiKey": Secret, "key": "", "token": Secret,
+		"token_count": "", "ip_address": "", "home_address": Address, "address_line_1": Address, "wallet_address": "", "phone": Phone, "phone_number": Phone,
+		"phone_type": "", "iban": IBAN, "passport_no": Passport, "id": "", "": "", "order_id": "", "histogram_bounds": Statistics, "stavalues3": Statistics,
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, ok := typeOfName(name)
+			require.Equal(t, want, got)
+			require.Equal(t, want != "", ok)
+		})
+	}
+	got, ok := typeOfName(strings.Repeat("email_", 100) + "email")
+	require.False(t, ok, "%s", got)
+}
+
+func TestMentions(t *testing.T) {
+	for _, c := range []struct {
+		name, sql string
+		want      mentions
+		given     string // labels that the text gives
+		notGiven  string
+	}{
+		{"nothing", "SELECT a, b FROM t", mentions{}, "", "a b"},
+		{"plain", "SELECT ssn, b FROM t", mentions{any: true}, "", "ssn b"},
+		{"AS", "SELECT ssn AS x FROM t", mentions{any: true}, "x", "ssn"},
+		{"no AS", "SELECT t.ssn x, b FROM t", mentions{any: true}, "x", "b"},
+		{"quoted", `SELECT "SSN" "X y" FROM t`, mentions{any: true}, "x y", ""},
+		{"comment", "SELECT ssn/**/x -- y\nFROM t", mentions{any: true}, "x", "y"},
+		{"nested comment", "SELECT /* /* */ ssn */ a FROM t", mentions{}, "", "a"},
+		{"text", "SELECT 'ssn', a FROM t", mentions{}, "", "a"},
+		{"code in a text", "SELECT f('select ssn from t')", mentions{any: true}, "", ""},
+		{"code in dollars", "DO $x$ BEGIN PERFORM ssn FROM t; END $x$", mentions{any: true, runs: true}, "", ""},
+		{"field", "SELECT doc->>'ssn' FROM t", mentions{any: true}, "", ""},
+		{"escapes", `SELECT E'\'', ssn x FROM t`, mentions{any: true}, "x", ""},
+		{"doubtful", `SELECT '\', ssn x FROM t'`, mentions{any: true, clauses: true}, "", ""},
+		{"unicode name", `SELECT U&"\0073sn" FROM t`, mentions{any: true, clauses: true}, "", ""},
+		{"where", "SELECT a FROM t WHERE ssn = '1'", mentions{any: true, clauses: true}, "", "a"},
+		{"order", "SELECT a FROM t ORDER BY ssn", mentions{any: true, clauses: true}, "", ""},
+		{"call", "SELECT upper(ssn) FROM t", mentions{any: true, clauses: true}, "", ""},
+		{"table list", "SELECT b FROM (SELECT id, ssn FROM t) AS x(a, b)", mentions{any: true, clauses: true}, "a b x", ""},
+		{"prepare", "PREPARE s AS SELECT ssn FROM t", mentions{any: true, keeps: true}, "", ""},
+		{"select into", "SELECT ssn INTO x FROM t", mentions{any: true, keeps: true}, "", ""},
+		{"insert", "INSERT INTO t (ssn) VALUES ('1')", mentions{any: true}, "", ""},
+		{"insert select", "INSERT INTO t SELECT ssn FROM u", mentions{any: true, keeps: true}, "", ""},
+		{"execute", "EXECUTE s", mentions{runs: true}, "", ""},
+		{"row", "SELECT t FROM t", mentions{rows: true}, "", ""},
+		{"row by alias", "SELECT x::text FROM t x", mentions{rows: true}, "", ""},
+		{"row in a call", "SELECT f(x.*) FROM t AS x", mentions{rows: true, star: true}, "", ""},
+		{"star", "SELECT * FROM t", mentions{star: true}, "", ""},
+		{"count", "SELECT count(*), a * b FROM t", mentions{}, "", ""},
+		{"table", "TABLE t", mentions{star: true}, "", ""},
+		{"unfinished", "SELECT 'ssn", mentions{}, "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := read([]byte(c.sql), func(name string) bool { t, ok := typeOfName(name); return ok && t == USSSN })
+			for _, label := range strings.Fields(c.given) {
+				require.True(t, got.given(label) || label == "y" || label == "x" && got.given("x y"), label)
+			}
+			for _, label := range strings.Fields(c.notGiven) {
+				require.False(t, got.given(label), label)
+			}
+			got.labels = nil
+			require.Equal(t, c.want, got)
+		})
+	}
+}
+
+func FuzzMentions(f *testing.F) {
+	for _, s := range []string{"SELECT ssn AS x FROM t", "SELECT E'\\'', U&\"a\" FROM t(a)", "$a$ select $b$ from $b$ $a$", "/* /* */", "'", "\"", "$$", "((((("} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(_ *testing.T, text []byte) {
+		read(text, func(string) bool { return false })
+		copyColumns(text)
+	})
+}
+
+func TestCopyColumns(t *testing.T) {
+	for _, c := range []struct {
+		sql   string
+		names []string
+		query bool
+	}{
+		{"COPY p TO STDOUT", nil, false},
+		{`copy public.p (id, "SSN") TO STDOUT`, []string{"id", "ssn"}, false},
+		{"COPY (SELECT a FROM p) TO STDOUT", nil, true},
+		{"/* x */ COPY p(a) TO STDOUT WITH (FORMAT csv)", []string{"a"}, false},
+		{"COPY p TO STDOUT (FORMAT csv, HEADER)", nil, false},
+		{"SELECT 1", nil, false},
+	} {
+		t.Run(c.sql, func(t *testing.T) {
+			names, query := copyColumns([]byte(c.sql))
+			require.Equal(t, c.names, names)
+			require.Equal(t, c.query, query)
+		})
+	}
+}
+
+func TestTransform(t *testing.T) {
+	m, err := New(Config{Key: []byte("0123456789abcdef")})
+	require.NoError(t, err)
+	for _, c := range []struct {
+		name string
+		typ  Type
+		how  Transform
+		in   string
+		want string
+	}{
+		{"card", Card, Partial, "4111-1111-1111-1111", "****-****-****-1111"},
+		{"X3 short", Card, Partial, "41111", "*****"},
+		{"email", Email, Partial, "alice@example.com", "a****@*******.com"},
+		{"short email", Email, Partial, "a@b.co", "*@*.co"},
+		{"no email", Email, Partial, "nobody", "******"},
+		{"phone", Phone, Partial, "+1 (415) 555-2671", "+* (***) ***-**71"},
+		{"person", Person, Partial, "Zoë Çelik", "Z** *****"},
+		{"other scripts", Person, Partial, "山田太郎", "山***"},
+		{"identifier", USSSN, Partial, "123-45-6789", "***-**-****"},
+		{"other digits", USSSN, Partial, "١٢٣", "***"},
+		{"password", Password, Partial, "x", "********"},
+		{"redacted", Email, Redact, "a@b.co", "[EMAIL_ADDRESS]"},
+		{"null in a text", Email, Null, "a@b.co", "[EMAIL_ADDRESS]"},
+		{"visible", Email, Visible, "a@b.co", "a@b.co"},
+		{"broken UTF-8", Person, Partial, "\xff\xfeab", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := string(m.appendMasked(nil, []byte(c.in), c.typ, c.how))
+			if c.want != "" {
+				require.Equal(t, c.want, got)
+			}
+		})
+	}
+	hash := func(m *Masker, s string, t Type) string { return string(m.appendMasked(nil, []byte(s), t, Hash)) }
+	require.Equal(t, hash(m, "4111 1111 1111 1111", Card), hash(m, "4111-1111-1111-1111", Card), "X1: one value, one hash")
+	require.NotEqual(t, hash(m, "123456789", USSSN), hash(m, "123456789", Card))
+	other, err := New(Config{})
+	require.NoError(t, err)
+	require.NotEqual(t, hash(m, "123456789", USSSN), hash(other, "123456789", USSSN), "X2: the hash has a key")
+}
+
+func TestRulesThatAreRefused(t *testing.T) {
+	for name, c := range map[string]Config{
+		"short key":       {Key: []byte("short")},
+		"off and more":    {Rules: []Rule{{Off: true, With: Redact}}},
+		"visible all":     {Rules: []Rule{{With: Visible}}},
+		"visible columns": {Rules: []Rule{{With: Visible, Columns: []string{"a"}, Types: []Type{Email}}}},
+		"unknown type":    {Rules: []Rule{{Types: []Type{"EMAIL"}}}},
+		"column":          {Rules: []Rule{{Columns: []string{"a.b.c.d"}}}},
+		"empty part":      {Rules: []Rule{{Columns: []string{"a..c"}}}},
+		"pattern":         {Rules: []Rule{{Columns: []string{"[a"}}}},
+		"transform":       {Rules: []Rule{{With: 99}}},
+		"mode":            {Rules: []Rule{{Mode: 99}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := New(c)
+			require.Error(t, err)
+		})
+	}
+	for _, name := range []string{"", "partial", "hash", "redact", "null", "visible"} {
+		how, err := ParseTransform(name)
+		require.NoError(t, err)
+		require.True(t, name == "" || how.String() == name)
+	}
+	_, err := ParseTransform("tokenise")
+	require.Error(t, err)
+	for _, name := range []string{"", "display", "balanced", "strict"} {
+		mode, err := ParseMode(name)
+		require.NoError(t, err)
+		require.True(t, name == "" || mode.String() == name)
+	}
+	_, err = ParseMode("lenient")
+	require.Error(t, err)
+}
+
+// TestViews resolves rules for identities and resources.
+func TestViews(t *testing.T) {
+	prod := func(r *proxy.Resource) bool { return r.Labels["env"] == "prod" }
+	at := &proxy.Resource{Labels: map[string]string{"env": "prod"}}
+	elsewhere := &proxy.Resource{}
+	alice, admin := &proxy.Identity{Subject: "alice"}, &proxy.Identity{Subject: "root", Groups: []string{"admins"}}
+	for _, c := range []struct {
+		name  string
+		rules []Rule
+		id    *proxy.Identity
+		at    *proxy.Resource
+		email Transform
+		ip    Transform
+		idle  bool
+	}{
+		{"none", nil, alice, at, Partial, Partial, false},
+		{"off", []Rule{{Off: true}}, alice, at, Visible, Visible, true},
+		{"off elsewhere", []Rule{{Off: true, Resources: prod}}, alice, elsewhere, Partial, Partial, false},
+		{"off but for a type", []Rule{{Off: true}, {Types: []Type{Email}, With: Redact}}, alice, at, Redact, Visible, false},
+		{"general", []Rule{{With: Redact}}, alice, at, Redact, Redact, false},
+		{"except", []Rule{{With: Redact, Except: []string{"admins"}}}, admin, at, Visible, Visible, true},
+		{"except others", []Rule{{With: Redact, Except: []string{"admins"}}}, alice, at, Redact, Redact, false},
+		{"strictest", []Rule{{With: Redact}, {With: Hash}}, alice, at, Redact, Redact, false},
+		{"a type", []Rule{{Types: []Type{IP}, With: Visible}}, alice, at, Partial, Visible, false},
+		{"a type twice", []Rule{{Types: []Type{IP}, With: Visible}, {Types: []Type{IP}, With: Null}}, alice, at, Partial, Null, false},
+		{"except of a type", []Rule{{Types: []Type{Email}, With: Null, Except: []string{"admins"}}}, admin, at, Partial, Partial, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m, err := New(Config{Rules: c.rules})
+			require.NoError(t, err)
+			v := m.view(c.id, c.at)
+			require.Equal(t, c.email, v.transform(Email))
+			require.Equal(t, c.ip, v.transform(IP))
+			require.Equal(t, c.idle, v.idle())
+		})
+	}
+}
+
+func TestWhatIsRefused(t *testing.T) {
+	m, err := New(Config{})
+	require.NoError(t, err)
+	hooks, err := m.Intercept(context.Background(), &proxy.Session{Identity: &proxy.Identity{}, Target: proxy.Target{Resource: &proxy.Resource{}}})
+	require.NoError(t, err)
+	encoding := func(name string) proxy.Op {
+		return &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Facts: &proxy.Facts{Settings: []proxy.Setting{{Name: "client_encoding", Value: name}}}}
+	}
+	for _, c := range []struct {
+		name    string
+		op      proxy.Op
+		refused bool
+	}{
+		{"P37 function", &proxy.Call{Meta: proxy.Meta{Kind: proxy.KindFunction}}, true},
+		{"P45 replication", &proxy.Call{Meta: proxy.Meta{Kind: proxy.KindReplication}}, true},
+		{"P40 encoding", encoding("SJIS"), true},
+		{"P40 other", encoding("gb18030"), true},
+		{"UTF-8", encoding("utf8"), false},
+		{"latin", encoding("LATIN1"), false},
+		{"P40 at the start", &proxy.Connect{Meta: proxy.Meta{Kind: proxy.KindConnect}, Params: map[string]string{"client_encoding": "BIG5"}}, true},
+		{"start", &proxy.Connect{Meta: proxy.Meta{Kind: proxy.KindConnect}, Params: map[string]string{"client_encoding": "UTF8"}}, false},
+		{"statement", &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: []byte("SELECT ssn FROM p WHERE ssn = '1'")}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := hooks.Ask(context.Background(), c.op)
+			require.Equal(t, c.refused, v.Refuses())
+			if c.refused {
+				require.Equal(t, proxy.CauseMasking, v.Cause)
+			}
+		})
+	}
+	_, err = hooks.Flow(context.Background(), &proxy.Statement{}, &proxy.Shape{Kind: 99})
+	require.Error(t, err, "what is not known is not passed on")
+}
