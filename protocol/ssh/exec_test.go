@@ -96,7 +96,9 @@ func TestSignalReachesTheCommand(t *testing.T) {
 	require.NoError(t, s.Signal(gossh.SIGTERM))
 	if os.Getuid() == 0 {
 		// OpenSSH signals no session of root's, and says so: the request arrived.
-		waitFor(t, "the signal", func() bool { return strings.Contains(r.sshd.log.String(), "session signalling requires privilege separation") })
+		waitFor(t, "the signal", func() bool {
+			return strings.Contains(r.sshd.log.String(), "session signalling requires privilege separation")
+		})
 		return
 	}
 	err = s.Wait()

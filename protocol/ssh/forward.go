@@ -28,10 +28,12 @@ func (s *session) listenSocket(r *gossh.Request) {
 	s.refuseName("request", r.Type)
 	r.Reply(false, nil)
 }
+
 func (s *session) cancelSocket(r *gossh.Request) {
 	s.refuseName("request", r.Type)
 	r.Reply(false, nil)
 }
+
 func (ch *channel) requestAgent(r *gossh.Request) (bool, error) {
 	ch.session.refuseName("channel request", r.Type)
 	return false, nil
