@@ -71,6 +71,7 @@ func (l *mentionLexer) next() (k tokenKind, ok bool) {
 		case c == '$' && !isDigit(l.at(1)):
 			if !l.dollar() {
 				l.pos++
+				l.value = t[start:l.pos]
 				return tokenSign, true
 			}
 			return tokenText, true
