@@ -16,6 +16,7 @@ demo: ## a gateway before a private PostgreSQL, with three lines to try
 	@go run ./cmd/sallyport demo
 
 bench: ## every benchmark
+	@go run ./internal/bench
 	go test -run '^$$' -bench . -benchmem ./...
 
 fuzz: ## every fuzz target for FUZZTIME each (default 1m)

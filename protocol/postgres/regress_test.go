@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/pgembed"
 	"github.com/sallyport/sallyport/internal/testserver"
+	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -59,7 +60,9 @@ func runRegress(t *testing.T, dir string, gateway bool) map[string]string {
 		addr = ln.Addr().String()
 		ctx, cancel := context.WithCancel(context.Background())
 		served := make(chan error)
-		go func() { served <- g.Serve(ctx, ln, &Handler{Resource: "regress"}) }()
+		go func() {
+			served <- g.Serve(ctx, ln, &Handler{Resource: "regress", Analyzer: sqlpostgres.New(sqlpostgres.Config{})})
+		}()
 		defer func() {
 			cancel()
 			require.NoError(t, <-served)
