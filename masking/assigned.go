@@ -18,6 +18,12 @@ func (s *scan) assigned(i int) int {
 		k--
 	}
 	end := k + 1
+	if k < 1 {
+		return i + 1
+	}
+	if n := pairOf(src[k-1], src[k]); secretEnds[n/64]&(1<<(n%64)) == 0 {
+		return i + 1
+	}
 	for k >= s.floor && end-k < 48 && keyByte[src[k]] {
 		k--
 	}

@@ -176,14 +176,53 @@ func (s *scan) number(i int) int {
 	}
 	before, after := s.at(i-1), s.at(j)
 	// Short plain numbers are most of them.
+	if j-i == 2 && after == ':' {
+		if end := s.clock(i, j, before); end > i {
+			return end
+		}
+	}
 	if j-i < 7 && plainEnd[after] && !isAlnum(before) {
 		return j
+	}
+	if after == '-' {
+		if end := s.clock(i, j, before); end > i {
+			return end
+		}
 	}
 	if isAlnum(before) || isAlnum(after) || before == '_' || after == '_' {
 		return s.wordAt(i)
 	}
 	return s.chained(i)
 }
+
+// clock passes over a time of day, or a date with one, at the digits src[i:j],
+// which are most of what logs and rows have of digits, and returns its end, or
+// i. A date at midnight is left alone: it may be one of birth.
+func (s *scan) clock(i, j int, before byte) int {
+	src := s.src
+	if isAlnum(before) || before == '-' || before == '.' || before == ':' || before == '/' {
+		return i
+	}
+	date := false
+	if j-i == 4 && j+6 < len(src) && src[j] == '-' && src[j+3] == '-' && digits2(src, j+1) && digits2(src, j+4) &&
+		(src[j+6] == ' ' || src[j+6] == 'T') && j+8 < len(src) && digits2(src, j+7) {
+		j, date = j+9, true
+	} else if j-i != 2 {
+		return i
+	}
+	if j+6 > len(src) || src[j] != ':' || !digits2(src, j+1) || src[j+3] != ':' || !digits2(src, j+4) {
+		return i
+	}
+	if date && src[j-2] == '0' && src[j-1] == '0' && string(src[j:j+6]) == ":00:00" {
+		return i
+	}
+	if c := s.at(j + 6); isAlnum(c) && c != 'Z' || c == ':' {
+		return i
+	}
+	return j + 6
+}
+
+func digits2(b []byte, i int) bool { return isDigit(b[i]) && isDigit(b[i+1]) }
 
 // wide looks at a lead byte that other scripts' digits share.
 func (s *scan) wide(i int) int {

@@ -86,6 +86,23 @@ var topicWords = map[Topics]string{
 		"signingkey sessiontoken bearer credential credentials apisecret authorization accountkey sharedaccesskey token",
 }
 
+// secretEnds are the last two bytes of the words about passwords and secrets,
+// so that most keys need not be looked up.
+var secretEnds = func() (t [1 << 16 / 64]uint64) {
+	for set, words := range topicWords {
+		if set&(aboutPassword|aboutSecret) == 0 {
+			continue
+		}
+		for _, w := range strings.Fields(words) {
+			n := pairOf(w[len(w)-2], w[len(w)-1])
+			t[n/64] |= 1 << (n % 64)
+		}
+	}
+	return t
+}()
+
+func pairOf(a, b byte) int { return int(a|lowerBit(a))<<8 | int(b|lowerBit(b)) }
+
 // wordTable maps the hashes of words to topics. A false hit of a hash can only
 // raise a topic that nobody spoke of.
 type wordTable [wordSlots]wordSlot

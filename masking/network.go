@@ -46,9 +46,11 @@ func (s *scan) colon(i int) int {
 	if s.at(i+1) == '/' && s.at(i+2) == '/' {
 		return s.userinfo(i + 3)
 	}
-	if isHex(s.at(i-1)) || s.at(i+1) == ':' {
-		if to := s.mac(i - 2); to > i {
-			return to
+	if next := s.at(i + 1); next == ':' || isHex(next) && isHex(s.at(i-1)) {
+		if s.at(i+3) == ':' && s.at(i+6) == ':' {
+			if to := s.mac(i - 2); to > i {
+				return to
+			}
 		}
 		if to := s.ipv6(i); to > i {
 			return to
