@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,12 +31,9 @@ type channel struct {
 
 	// Used by the goroutine that acts on requests.
 	pty     *ptyRequest
-	agent   bool
-	x11     *x11Request
 	started bool
 
 	op       proxy.Op // the shell, command or subsystem
-	lines    *lines   // typed lines; nil when nobody may care
 	stdin    *pump
 	stdout   *pump
 	stderr   *pump
@@ -499,7 +497,7 @@ func (ch *channel) askStart(e *proxy.Exec) *proxy.Verdict {
 		return s.refuse(e, "this resource runs single commands only", "run: ssh HOST COMMAND")
 	case set.ExecOnly && e.Kind == proxy.KindSubsystem:
 		return s.refuse(e, "this resource runs single commands only", "")
-	case e.Kind == proxy.KindSubsystem && e.Command != "sftp" && !contains2(set.Subsystems, e.Command):
+	case e.Kind == proxy.KindSubsystem && !slices.Contains(set.Subsystems, e.Command):
 		return s.refuse(e, "this subsystem is not allowed here", "")
 	case set.NoFiles && movesFiles(e):
 		return s.refuse(e, "files may not be copied from or to this resource", "")
@@ -509,15 +507,6 @@ func (ch *channel) askStart(e *proxy.Exec) *proxy.Verdict {
 		}
 	}
 	return s.ask(ch.ctx, ch, e)
-}
-
-func contains2(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }
 
 // movesFiles reports whether e is one of the known ways to copy files.
@@ -565,18 +554,14 @@ func (ch *channel) flows(e *proxy.Exec) error {
 // has waited in the channel's window.
 func (ch *channel) start() {
 	s := ch.session
-	if e := ch.op.(*proxy.Exec); e.Kind == proxy.KindSubsystem && e.Command == "sftp" {
-		ch.startFiles()
-	} else {
-		s.spawn("ssh stdin", func() error {
-			err := ch.stdin.run()
-			if err == nil {
-				ch.up.CloseWrite()
-			}
-			return ch.broke(err)
-		})
-		s.spawn("ssh stdout", func() error { return ch.broke(ch.stdout.run()) })
-	}
+	s.spawn("ssh stdin", func() error {
+		err := ch.stdin.run()
+		if err == nil {
+			ch.up.CloseWrite()
+		}
+		return ch.broke(err)
+	})
+	s.spawn("ssh stdout", func() error { return ch.broke(ch.stdout.run()) })
 	s.spawn("ssh stderr", func() error { return ch.broke(ch.stderr.run()) })
 	s.spawn("ssh half-close", func() error {
 		<-ch.stdout.done

@@ -24,8 +24,8 @@
 // # What is a boundary, and what is a tripwire
 //
 // Exec, subsystem, file and forwarding operations are decided before they reach
-// the resource: they are boundaries. Lines typed in an interactive shell are
-// asked as KindInput, but a shell offers endless ways to say the same; rules on
-// them are a tripwire. Where commands must be limited, make the resource
+// the resource: they are boundaries. What is typed in an interactive shell is
+// not: a shell offers endless ways to say the same, and rules on what is typed
+// or shown are a tripwire. Where commands must be limited, make the resource
 // exec-only.
 package ssh

@@ -15,8 +15,8 @@ import (
 // field is a safe default. Its fields must not change once it is in use.
 type Handler struct {
 	// Resource is the resource that all clients of this listener get; empty when
-	// they choose one by user name ("alice+vm1"), by jumping through the gateway
-	// (ssh -J alice@gateway vm1) or from the menu.
+	// they choose one by user name ("alice+vm1") or by jumping through the gateway
+	// (ssh -J alice@gateway vm1).
 	Resource string
 	// HostKeys are the gateway's own, one of a kind.
 	HostKeys []gossh.Signer
@@ -37,10 +37,8 @@ type Handler struct {
 	// KnownHosts keeps the host keys of resources that trust the first one they
 	// show. Nil: those resources cannot be reached.
 	KnownHosts KnownHosts
-	// Menu lists what a client may reach that names no resource. Nil: such a client
-	// is told how to name one.
-	Menu Menu
 	// Own are the addresses that the gateway listens on; no forward may lead there.
+	// An unspecified address stands for all of this machine's.
 	Own []netip.AddrPort
 	// Resolve looks up the names of forwarding targets; nil is net.DefaultResolver's
 	// LookupNetIP.

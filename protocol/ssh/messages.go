@@ -188,6 +188,12 @@ func parseDirectSocket(b []byte) (socket string, err error) {
 	return socket, p.done()
 }
 
+func appendDirectSocket(b []byte, socket string) []byte {
+	b = appendText(b, socket)
+	b = appendText(b, "")
+	return binary.BigEndian.AppendUint32(b, 0)
+}
+
 func parseForwardedSocket(b []byte) (socket string, err error) {
 	p := payload{b: b}
 	socket = p.text(maxHost)

@@ -34,7 +34,8 @@ type session struct {
 	proxied  *proxy.Session
 	settings *Settings
 	upstream *upstream
-	forwards *forwards
+	listens  listens
+	lent     lent
 
 	ctx        context.Context // ends with the client's connection
 	cancel     context.CancelFunc
@@ -90,6 +91,7 @@ func (s *session) serve(ctx context.Context, channels <-chan gossh.NewChannel, r
 		s.upstream.Close()
 	}
 	s.goroutines.Wait()
+	s.endListens()
 	return s.outcome()
 }
 
@@ -213,7 +215,6 @@ func (s *session) reach() error {
 		return err
 	}
 	p.Handle(s.hold, rewrite)
-	s.forwards = newForwards()
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
 	defer context.AfterFunc(p.Context(), cancel)()

@@ -73,10 +73,6 @@ type Settings struct {
 	// cannot mean another host after it was judged.
 	RemoteNames bool `yaml:"resolve_at_resource"`
 
-	// ShellIntegration has the gateway follow the prompt marks (OSC 133 and 633)
-	// that shells with integration send, so that typed commands are known exactly.
-	ShellIntegration bool `yaml:"shell_integration"`
-
 	// MaxChannels is how many channels one session may have open; 0 is 256.
 	MaxChannels int `yaml:"max_channels"`
 	// KeepAlive is how often the resource and the client are asked for a sign of
