@@ -65,6 +65,9 @@ func (v *view) decide(protocol string, op proxy.Op, shape *proxy.Shape, m *menti
 // named decides by the column's own name.
 func (v *view) named(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, name string) bool {
 	typ, hinted := typeOfName(name)
+	if c.kind == kindBool || (typ == Address || typ == Person) && (c.kind == kindNumber || c.kind == kindPlain) {
+		hinted = false // a flag, or the number of an address in another table
+	}
 	if !hinted {
 		typ = Column
 	}
@@ -131,8 +134,12 @@ func (v *view) doubtful(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, m 
 		return true
 	case sc.Table != 0:
 		return m.any && m.given(sc.Name)
-	case m.any, kept.reads(facts, m):
+	case kept.reads(facts, m):
 		return true
+	case m.any:
+		// Dates, as in max(created_at), are of something else when no mentioned
+		// column holds dates.
+		return c.kind != kindTime || m.dates || v.mode >= Balanced
 	case m.rows && c.kind != kindJSON: // JSON is masked by its keys
 		return true
 	case v.mode >= Balanced && (facts == nil || facts.Effects.Has(proxy.EffectCall|proxy.EffectUnknown)):

@@ -95,7 +95,7 @@ func (m *Masker) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, er
 	if v.idle() {
 		return proxy.Hooks{}, nil
 	}
-	x := &session{session: s, view: v, counts: map[uint64]*counts{}}
+	x := &session{session: s, view: v, counts: map[uint64]*counts{}, read: map[string]*mentions{}}
 	return proxy.Hooks{Ask: x.ask, Flow: x.flow, Tell: x.tell, Done: x.done}, nil
 }
 
@@ -107,6 +107,29 @@ type session struct {
 	mu     sync.Mutex
 	counts map[uint64]*counts // of operations whose data flows, by their ID
 	kept   memory
+	read   map[string]*mentions // by the statement's text
+}
+
+const (
+	maxRemembered = 256     // statements
+	maxText       = 4 << 10 // bytes of one that is remembered
+)
+
+// mentions reads text, or remembers that it has.
+func (x *session) mentions(text []byte) *mentions {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if m := x.read[string(text)]; m != nil {
+		return m
+	}
+	m := read(text, x.view.sensitive)
+	if len(text) <= maxText {
+		if len(x.read) >= maxRemembered {
+			clear(x.read)
+		}
+		x.read[string(text)] = &m
+	}
+	return &m
 }
 
 // counts are how many values of each type one operation masked. They belong to
@@ -169,13 +192,13 @@ func (x *session) ask(_ context.Context, op proxy.Op) proxy.Verdict {
 			}
 		}
 	}
-	m := read(st.Text, x.view.sensitive)
+	m := x.mentions(st.Text)
 	if x.view.mode == Strict && (m.any && m.clauses || x.usesMasked(st.Facts)) {
 		return proxy.Deny(proxy.CauseMasking, x.view.rule, "a masked column may be returned, but not computed with or used in a condition, a join, an order or a grouping", "")
 	}
 	if m.any && m.keeps {
 		x.mu.Lock()
-		x.kept.add(&m)
+		x.kept.add(m)
 		x.mu.Unlock()
 	}
 	return proxy.Pass()
@@ -191,7 +214,8 @@ func safeEncoding(name string) bool {
 // usesMasked reports whether the analyser saw a masked column shape the result.
 func (x *session) usesMasked(facts *proxy.Facts) bool {
 	return facts != nil && slices.ContainsFunc(facts.Uses, func(u proxy.Use) bool {
-		return u.Column == "*" || x.view.sensitive(u.Column)
+		_, masked := x.view.sensitive(u.Column)
+		return masked || u.Column == "*"
 	})
 }
 
@@ -223,9 +247,9 @@ func (x *session) rows(op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
 	if len(shape.Columns) == 0 {
 		return proxy.Filter{}, nil
 	}
-	var m mentions
+	m := &mentions{}
 	if st, ok := op.(*proxy.Statement); ok {
-		m = read(st.Text, x.view.sensitive)
+		m = x.mentions(st.Text)
 		names, query := copyColumns(st.Text)
 		if shape.Kind == proxy.ShapeCopy && len(names) != len(shape.Columns) && shape.Columns[0].Name == "" && (m.star || !query) {
 			return proxy.Filter{}, errCopyNames
@@ -233,7 +257,7 @@ func (x *session) rows(op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
 	}
 	f := &rows{view: x.view, counts: x.count(op), scan: scan{plan: x.view.masker.scanner}}
 	x.mu.Lock()
-	f.columns = x.view.decide(x.session.Protocol, op, shape, &m, &x.kept)
+	f.columns = x.view.decide(x.session.Protocol, op, shape, m, &x.kept)
 	x.mu.Unlock()
 	return proxy.Filter{Row: f.row}, nil
 }

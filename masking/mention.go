@@ -9,6 +9,7 @@ import (
 // word. It errs towards more: it does not know which name a word is.
 type mentions struct {
 	any     bool // a masked column's name stands somewhere
+	dates   bool // one whose values may be dates
 	clauses bool // one stands in a condition, a join, an order, a grouping or a call
 	keeps   bool // the statement makes something that later statements read
 	runs    bool // the statement returns what an earlier one made, without naming it
@@ -209,7 +210,7 @@ func reserved(w []byte) bool {
 }
 
 // read reads text. sensitive says which names are those of masked columns.
-func read(text []byte, sensitive func(name string) bool) (m mentions) {
+func read(text []byte, sensitive func(name string) (Type, bool)) (m mentions) {
 	m.read(text, sensitive, 0)
 	return m
 }
@@ -229,7 +230,7 @@ const maxParens = 64
 type reader struct {
 	*mentions
 	lexer     mentionLexer
-	sensitive func(name string) bool
+	sensitive func(name string) (Type, bool)
 	depth     int // of texts within texts
 
 	parens    [maxParens]paren
@@ -246,7 +247,7 @@ type reader struct {
 	bare      map[string]struct{} // names that stand for a value by themselves
 }
 
-func (m *mentions) read(text []byte, sensitive func(name string) bool, depth int) {
+func (m *mentions) read(text []byte, sensitive func(name string) (Type, bool), depth int) {
 	r := reader{mentions: m, lexer: mentionLexer{text: text}, sensitive: sensitive, depth: depth}
 	for {
 		k, ok := r.lexer.next()
@@ -267,7 +268,9 @@ func (m *mentions) read(text []byte, sensitive func(name string) bool, depth int
 		}
 		r.before, r.sign, r.given = k, sign, given
 	}
-	m.any, m.clauses = m.any || r.lexer.doubtful, m.clauses || r.lexer.doubtful
+	if r.lexer.doubtful {
+		m.any, m.dates, m.clauses = true, true, true
+	}
 	for name := range r.bare {
 		if _, ok := r.relations[name]; ok {
 			m.rows = true
@@ -302,10 +305,9 @@ func (r *reader) key(word string) {
 func (r *reader) word(name string) (given bool) {
 	after := r.lexer.at(0)
 	if (name == "U" || name == "u") && after == '&' && (r.lexer.at(1) == '"' || r.lexer.at(1) == '\'') {
-		r.any, r.clauses = true, true // names in escapes are not read
+		r.any, r.dates, r.clauses = true, true, true // names in escapes are not read
 	}
-	if r.sensitive(name) {
-		r.any = true
+	if r.note(name) {
 		r.clauses = r.clauses || r.restricts || r.open > 0 && !r.given && r.before != tokenKey && r.keyword != "insert" && r.keyword != "into"
 	}
 	inList := r.open > 0 && r.open <= maxParens && r.parens[r.open-1].list
@@ -325,6 +327,14 @@ func (r *reader) word(name string) (given bool) {
 		r.bare = with(r.bare, name)
 	}
 	return given
+}
+
+// note takes a name that may be a masked column's and reports whether it is.
+func (r *reader) note(name string) bool {
+	t, ok := r.sensitive(name)
+	r.any = r.any || ok
+	r.dates = r.dates || ok && (t == BirthDate || t == Column)
+	return ok
 }
 
 func (r *reader) mark(sign byte) {
@@ -351,8 +361,8 @@ func (r *reader) mark(sign byte) {
 // statements, as a function's body does.
 func (r *reader) literal() {
 	v := r.lexer.value
-	if len(v) <= 128 && (r.sign == '>' || r.sign == '[' || r.sign == '{') && r.sensitive(string(v)) {
-		r.any = true
+	if len(v) <= 128 && (r.sign == '>' || r.sign == '[' || r.sign == '{') {
+		r.note(string(v))
 	}
 	if len(v) < 12 {
 		return
@@ -362,7 +372,7 @@ func (r *reader) literal() {
 			continue
 		}
 		if r.depth == maxNested {
-			r.any, r.clauses = true, true
+			r.any, r.dates, r.clauses = true, true, true
 			return
 		}
 		r.read(v, r.sensitive, r.depth+1)

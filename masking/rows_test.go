@@ -66,7 +66,8 @@ func TestCells(t *testing.T) {
 		{"named number", plainColumn("ssn", 20, false), b("123456789"), nil},
 		{"named binary number", plainColumn("ssn", 20, true), int8Of(123456789), nil},
 		{"named date", plainColumn("birth_date", 1082, false), b("1980-01-02"), nil},
-		{"named truth value", plainColumn("email_verified", 16, false), b("t"), b("t")},
+		{"truth value", plainColumn("email", 16, false), b("t"), b("t")},
+		{"number of an address", plainColumn("address", 23, false), b("17"), b("17")},
 		{"number", plainColumn("n", 20, false), b("4111111111111111"), nil},
 		{"binary number", plainColumn("n", 20, true), int8Of(4111111111111111), nil},
 		{"binary numeric", plainColumn("n", 1700, true), numericOf, nil},
@@ -195,4 +196,25 @@ func BenchmarkRows(bench *testing.B) {
 			}
 		})
 	}
+}
+
+func BenchmarkStatement(bench *testing.B) {
+	m, err := New(Config{})
+	require.NoError(bench, err)
+	v := m.view(&proxy.Identity{}, &proxy.Resource{})
+	sql := []byte(`SELECT o.id, o.total, u.full_name AS name, count(l.id) AS lines FROM orders o JOIN users u ON u.id = o.user_id LEFT JOIN lines l ON l.order_id = o.id WHERE o.created_at > now() - interval '1 day' AND o.state = 'open' GROUP BY 1, 2, 3 ORDER BY o.id LIMIT 50`)
+	bench.Run("first", func(bench *testing.B) {
+		bench.SetBytes(int64(len(sql)))
+		bench.ReportAllocs()
+		for bench.Loop() {
+			read(sql, v.sensitive)
+		}
+	})
+	bench.Run("again", func(bench *testing.B) {
+		x := &session{view: v, read: map[string]*mentions{}}
+		bench.ReportAllocs()
+		for bench.Loop() {
+			x.mentions(sql)
+		}
+	})
 }

@@ -215,15 +215,13 @@ func (v *view) idle() bool {
 }
 
 // sensitive reports whether a name, wherever it stands, is that of a column
-// that is masked.
-func (v *view) sensitive(name string) bool {
-	if t, ok := typeOfName(name); ok && v.transform(t) != Visible {
-		return true
-	}
+// that is masked, and of what type its values are.
+func (v *view) sensitive(name string) (Type, bool) {
 	for i := range v.columns {
 		if glob(v.columns[i].column, name) {
-			return true
+			return Column, true
 		}
 	}
-	return false
+	t, ok := typeOfName(name)
+	return t, ok && v.transform(t) != Visible
 }

@@ -16,9 +16,9 @@ const withheld = "(withheld: it may quote masked values)"
 func (x *session) tell(_ context.Context, op proxy.Op, msg *proxy.Message) error {
 	doubt := false
 	if st, ok := op.(*proxy.Statement); ok {
-		m := read(st.Text, x.view.sensitive)
+		m := x.mentions(st.Text)
 		x.mu.Lock()
-		doubt = m.any || x.kept.reads(st.Facts, &m)
+		doubt = m.any || x.kept.reads(st.Facts, m)
 		x.mu.Unlock()
 	}
 	code := msg.Code
@@ -91,7 +91,7 @@ func (x *session) detail(v []byte, class string, doubt bool) ([]byte, bool) {
 		return []byte(withheld), true
 	}
 	for name := range bytes.FieldsFuncSeq(names[:end], func(r rune) bool { return r == ',' || r == ' ' || r == '(' || r == ')' || r == ':' || r == '"' }) {
-		if x.view.sensitive(string(name)) {
+		if _, ok := x.view.sensitive(string(name)); ok {
 			rest := names[end:]
 			tail := rest[bytes.LastIndexByte(rest, ')'):]
 			return append(append(bytes.Clone(v[:len("Key (")+end]), ")=(..."...), tail...), true
