@@ -133,7 +133,7 @@ func (v *view) doubtful(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, m 
 	case sc.Table != 0 && sc.Attr == 0, c.oid == oidRecord, c.oid == oidRecords: // whole rows
 		return true
 	case sc.Table != 0:
-		return m.any && m.given(sc.Name)
+		return m.made || m.any && m.given(sc.Name)
 	case kept.reads(facts, m):
 		return true
 	case m.any:
@@ -161,12 +161,25 @@ func (v *view) doubtful(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, m 
 type memory struct {
 	any    bool
 	labels mentions
+	names  map[string]struct{} // of what was made
+}
+
+// made reports whether name may be that of something that was made.
+func (k *memory) made(name string) bool {
+	if len(k.names) == 0 {
+		return false
+	}
+	_, ok := k.names[strings.ToLower(name)]
+	return ok || len(k.names) > maxLabels
 }
 
 func (k *memory) add(m *mentions) {
 	k.any = true
 	for label := range m.labels {
 		k.labels.give(label)
+	}
+	for name := range m.makes {
+		k.names = with(k.names, name)
 	}
 }
 

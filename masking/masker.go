@@ -122,7 +122,15 @@ func (x *session) mentions(text []byte) *mentions {
 	if m := x.read[string(text)]; m != nil {
 		return m
 	}
-	m := read(text, x.view.sensitive)
+	made := false
+	m := read(text, func(name string) (Type, bool) {
+		if x.kept.made(name) {
+			made = true
+			return Column, true
+		}
+		return x.view.sensitive(name)
+	})
+	m.made = made
 	if len(text) <= maxText {
 		if len(x.read) >= maxRemembered {
 			clear(x.read)
@@ -193,12 +201,16 @@ func (x *session) ask(_ context.Context, op proxy.Op) proxy.Verdict {
 		}
 	}
 	m := x.mentions(st.Text)
+	if st.Facts != nil && st.Facts.Effects.Has(proxy.EffectCopyProgram) && !m.in {
+		return proxy.Deny(proxy.CauseMasking, "", "rows that the server writes to a file or a program cannot be masked", "Copy to the client: COPY ... TO STDOUT.")
+	}
 	if x.view.mode == Strict && (m.any && m.clauses || x.usesMasked(st.Facts)) {
 		return proxy.Deny(proxy.CauseMasking, x.view.rule, "a masked column may be returned, but not computed with or used in a condition, a join, an order or a grouping", "")
 	}
 	if m.any && m.keeps {
 		x.mu.Lock()
 		x.kept.add(m)
+		clear(x.read) // what was made counts from now on
 		x.mu.Unlock()
 	}
 	return proxy.Pass()

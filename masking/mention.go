@@ -15,8 +15,11 @@ type mentions struct {
 	runs    bool // the statement returns what an earlier one made, without naming it
 	rows    bool // a table's or a query's name may stand for its whole row
 	star    bool // all columns of something are returned without being named
-	// labels are the names that the text gives to columns, in lower case.
-	labels map[string]struct{}
+	in      bool // a COPY into a table
+	made    bool // something is named that was made of a masked column
+	// labels are the names that the text gives to columns, and makes those of what
+	// it makes, in lower case.
+	labels, makes map[string]struct{}
 }
 
 // maxLabels bounds how many given names are kept; with more, every name counts
@@ -195,7 +198,7 @@ var reservedWords = map[string]bool{
 	"temporary": true, "function": true, "procedure": true, "copy": true, "to": true, "cross": true, "inner": true, "left": true, "right": true,
 	"full": true, "lateral": true, "any": true, "some": true, "similar": true, "null": true, "asc": true, "desc": true, "collate": true, "recursive": true,
 	"natural": true, "filter": true, "only": true, "execute": true, "fetch": true, "replace": true, "unlogged": true, "alter": true, "rename": true,
-	"call": true, "do": true,
+	"call": true, "do": true, "if": true, "exists": true,
 }
 
 func reserved(w []byte) bool {
@@ -239,6 +242,7 @@ type reader struct {
 	before    tokenKind
 	sign      byte // the token before, when it is a sign
 	given     bool // the name before was one that is given
+	making    bool // the name that follows is that of what is made
 	inFrom    bool
 	restricts bool // in a clause that decides about rows
 	selected  bool
@@ -296,6 +300,17 @@ func (r *reader) key(word string) {
 		r.star = r.star || first || r.before == tokenSign // TABLE p
 	case "execute", "fetch", "call", "do":
 		r.runs = r.runs || first
+	case "copy":
+		r.in = first
+	case "to":
+		r.in = r.in && r.open > 0
+	}
+	switch word {
+	case "table", "view", "function", "procedure", "prepare", "declare", "into", "exists":
+		r.making = true
+	case "or", "replace", "not", "only", "if": // CREATE TABLE IF NOT EXISTS t
+	default:
+		r.making = false
 	}
 	r.selected, r.into = r.selected || word == "select", r.into || word == "into"
 	r.keeps = r.keeps || r.selected && r.into
@@ -304,6 +319,9 @@ func (r *reader) key(word string) {
 // word takes a name and reports whether it is one that the text gives.
 func (r *reader) word(name string) (given bool) {
 	after := r.lexer.at(0)
+	if r.making && after != '.' { // else a schema
+		r.makes, r.making = with(r.makes, name), false
+	}
 	if (name == "U" || name == "u") && after == '&' && (r.lexer.at(1) == '"' || r.lexer.at(1) == '\'') {
 		r.any, r.dates, r.clauses = true, true, true // names in escapes are not read
 	}

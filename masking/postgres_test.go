@@ -128,6 +128,10 @@ func TestWaysOut(t *testing.T) {
 		"P34 temporary table":   `CREATE TEMP TABLE z AS SELECT ssn AS z FROM p; SELECT z FROM z`,
 		"P34 select into":       `SELECT replace(ssn, '-', '') AS z INTO TEMP zz FROM p; SELECT z FROM zz`,
 		"P35 function":          `SELECT leak()`,
+		"P35 own function":      `CREATE FUNCTION pg_temp.mine() RETURNS SETOF text LANGUAGE sql AS $$ SELECT replace(ssn, '-', '') FROM p $$; SELECT pg_temp.mine() AS x, upper(pg_temp.mine()) AS y`,
+		"P34 if not exists":     `CREATE TEMP TABLE IF NOT EXISTS zzz AS SELECT ssn_n AS a, replace(ssn, '-', '') AS b FROM p; SELECT a + 0 AS c, b AS d, upper(b) FROM zzz`,
+		"P3 own view":           `CREATE TEMP VIEW vv AS SELECT replace(ssn, '-', '') AS h, ssn_n AS k FROM p; SELECT h AS q, k FROM vv; SELECT vv.* FROM vv`,
+		"P34 insert select":     `CREATE TEMP TABLE w (a text); INSERT INTO w SELECT replace(ssn, '-', '') FROM p; SELECT a FROM w; SELECT a AS b FROM w`,
 		"P38 returning":         `UPDATE p SET name = name RETURNING ssn AS r, ssn_n + 0 AS q`,
 		"P39 values":            `VALUES ((SELECT replace(ssn, '-', '') FROM p LIMIT 1))`,
 		"P39 table":             `TABLE p`,
@@ -240,6 +244,8 @@ func TestRefusals(t *testing.T) {
 		"join":             `SELECT a.id FROM p a JOIN p b ON a.ssn = b.ssn`,
 		"P19 block":        `DO $$ BEGIN PERFORM 1 FROM p WHERE ssn > '2'; END $$`,
 		"P6 in a function": `SELECT ascii(substr(ssn, 1, 1)) FROM p`,
+		"P25 program":      `COPY p TO PROGRAM 'cat'`,
+		"P25 file":         `COPY (SELECT ssn FROM p) TO '/tmp/x'`,
 		"P40 encoding":     `SET client_encoding = 'GB18030'`,
 	} {
 		t.Run(name, func(t *testing.T) {
