@@ -347,13 +347,16 @@ func (g *Gateway) open(ctx context.Context, r OpenRequest) (*Session, *Connect, 
 	}
 	for _, i := range g.Interceptors {
 		var h Hooks
+		ictx, cancel := context.WithTimeout(ctx, or(g.AskTimeout, defaultAskTimeout))
 		err := s.Protect(i.Name(), func() (err error) {
-			h, err = i.Intercept(ctx, s)
+			h, err = i.Intercept(ictx, s)
 			return err
 		})
+		cancel()
 		s.hooks = append(s.hooks, namedHooks{i.Name(), h})
 		if err != nil {
-			err = fmt.Errorf("%s refuses the session: %w", i.Name(), err)
+			g.log().Warn("session refused", "by", i.Name(), "session", s.ID, "err", err)
+			err = &InterceptError{Interceptor: i.Name(), Err: err}
 			s.Close(err)
 			return nil, nil, err
 		}

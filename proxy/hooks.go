@@ -11,7 +11,8 @@ type Interceptor interface {
 	// Name names the interceptor in records and logs.
 	Name() string
 	// Intercept is called once a session, after authentication and before the
-	// Connect operation is asked. An error refuses the session.
+	// Connect operation is asked. An error refuses the session; its text is logged
+	// and not shown to the user. ctx ends after the gateway's AskTimeout.
 	Intercept(ctx context.Context, s *Session) (Hooks, error)
 }
 

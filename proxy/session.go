@@ -70,6 +70,22 @@ type RefusedError struct{ Verdict Verdict }
 // Error returns the verdict's message, fit for the user.
 func (e *RefusedError) Error() string { return e.Verdict.Message() }
 
+// InterceptError says that an interceptor could not begin, which refuses the
+// session. Its text is fit for the user; an interceptor that has something to
+// say to her returns a *RefusedError.
+type InterceptError struct {
+	Interceptor string
+	Err         error // what it said, for the operator
+}
+
+// Error names the interceptor.
+func (e *InterceptError) Error() string {
+	return "the session is refused, because " + e.Interceptor + " cannot begin; the gateway's log says why"
+}
+
+// Unwrap returns what the interceptor said.
+func (e *InterceptError) Unwrap() error { return e.Err }
+
 // CredentialError says that a session's credential could not be had. Its text
 // is fit for the user: it says nothing of where secrets are kept.
 type CredentialError struct {

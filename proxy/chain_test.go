@@ -1,0 +1,371 @@
+package proxy_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
+)
+
+// part is an interceptor that answers by a function and notes what it sees.
+type part struct {
+	name  string
+	trace *[]string
+	ask   func(op proxy.Op) proxy.Verdict
+	hooks proxy.Hooks
+}
+
+func (p part) Name() string { return p.name }
+
+func (p part) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
+	h := p.hooks
+	note := func(what string) {
+		if p.trace != nil {
+			*p.trace = append(*p.trace, p.name+" "+what)
+		}
+	}
+	if h.Ask == nil {
+		h.Ask = func(_ context.Context, op proxy.Op) proxy.Verdict {
+			if op.Info().Kind == proxy.KindConnect {
+				return proxy.Pass()
+			}
+			note("ask")
+			if p.ask != nil {
+				return p.ask(op)
+			}
+			return proxy.Pass()
+		}
+	}
+	if h.Done == nil {
+		h.Done = func(_ context.Context, op proxy.Op, out *proxy.Outcome) {
+			if op.Info().Kind != proxy.KindConnect {
+				note("done " + out.Verdict.Action.String() + " by " + out.By)
+			}
+		}
+	}
+	if h.Close == nil {
+		h.Close = func(error) { note("close") }
+	}
+	return h, nil
+}
+
+func ask(s *proxy.Session, op proxy.Op) *proxy.Verdict { return s.Ask(context.Background(), op) }
+
+func read() *proxy.Statement { return proxytest.Statement("SELECT 1", proxy.EffectRead) }
+
+func TestChainOrder(t *testing.T) {
+	var trace []string
+	a, b, c := part{name: "a", trace: &trace}, part{name: "b", trace: &trace}, part{name: "c", trace: &trace}
+	s, err := proxytest.Open(&proxy.Gateway{}, a, b, c)
+	require.NoError(t, err)
+	op := read()
+	require.False(t, ask(s, op).Refuses())
+	s.Done(op, &proxy.Outcome{})
+	s.Done(op, &proxy.Outcome{}) // twice is once
+	s.Close(nil)
+	s.Close(nil)
+	require.Equal(t, "a ask,b ask,c ask,a done pass by ,b done pass by ,c done pass by ,a close,b close,c close", strings.Join(trace, ","))
+
+	// The first refusal is the answer; all are told.
+	trace = nil
+	b.ask = func(proxy.Op) proxy.Verdict { return proxy.Deny(proxy.CausePolicy, "r", "no", "") }
+	s, err = proxytest.Open(&proxy.Gateway{}, a, b, c)
+	require.NoError(t, err)
+	require.True(t, ask(s, read()).Refuses())
+	require.Equal(t, "a ask,b ask,a done deny by b,b done deny by b,c done deny by b", strings.Join(trace, ","))
+	s.Close(nil)
+}
+
+// Whatever does not say yes says no.
+func TestClosedByDefault(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		v    proxy.Verdict
+	}{
+		{"zero", proxy.Verdict{}},
+		{"an action that does not exist", proxy.Verdict{Action: 99}},
+		{"a hold without Wait", proxy.Verdict{Action: proxy.ActionHold}},
+		{"a rewrite without text", proxy.Verdict{Action: proxy.ActionRewrite}},
+		{"a rewrite where none is possible", proxy.Verdict{Action: proxy.ActionRewrite, Text: []byte("SELECT 2")}},
+		{"a hold that answers a hold", proxy.Verdict{Action: proxy.ActionHold, Hold: &proxy.Hold{Wait: func(context.Context) proxy.Verdict {
+			return proxy.Verdict{Action: proxy.ActionHold}
+		}}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := proxytest.Session(t, part{name: "p", ask: func(proxy.Op) proxy.Verdict { return c.v }})
+			v := ask(s, read())
+			require.True(t, v.Refuses())
+			require.NotEmpty(t, v.Message())
+		})
+	}
+	t.Run("an unknown kind", func(t *testing.T) {
+		asked := 0
+		s := proxytest.Session(t, part{name: "p", ask: func(proxy.Op) proxy.Verdict { asked++; return proxy.Pass() }})
+		for _, k := range []proxy.Kind{proxy.KindUnknown, 200} {
+			require.True(t, ask(s, &proxy.Call{Meta: proxy.Meta{Kind: k}}).Refuses())
+		}
+		require.Zero(t, asked, "nobody is asked what cannot be allowed")
+	})
+	t.Run("connect without an Allow", func(t *testing.T) {
+		g := &proxy.Gateway{Interceptors: []proxy.Interceptor{part{name: "p", hooks: proxy.Hooks{Ask: func(context.Context, proxy.Op) proxy.Verdict { return proxy.Pass() }}}}}
+		id, r := proxytest.Identity, proxytest.Resource
+		_, _, err := g.Open(context.Background(), proxy.OpenRequest{Identity: &id, Target: proxy.Target{Resource: &r}})
+		var refused *proxy.RefusedError
+		require.ErrorAs(t, err, &refused)
+		require.Empty(t, g.Sessions())
+	})
+	t.Run("nobody", func(t *testing.T) {
+		_, _, err := (&proxy.Gateway{}).Open(context.Background(), proxy.OpenRequest{Target: proxy.Target{Resource: &proxy.Resource{}}})
+		require.ErrorIs(t, err, proxy.ErrUnauthenticated)
+		_, _, err = (&proxy.Gateway{}).Open(context.Background(), proxy.OpenRequest{Identity: &proxy.Identity{}, Target: proxy.Target{Resource: &proxy.Resource{}}})
+		require.ErrorIs(t, err, proxy.ErrUnauthenticated)
+	})
+}
+
+// A panic in any hook ends its session and no other, and its value is shown to
+// nobody.
+func TestPanics(t *testing.T) {
+	for _, at := range []string{"Intercept", "Ask", "Flow", "Tell", "Done", "Close"} {
+		t.Run(at, func(t *testing.T) {
+			var event error
+			g := &proxy.Gateway{OnEvent: func(e proxy.Event) {
+				if e.Kind == proxy.EventPanic {
+					event = e.Err
+				}
+			}}
+			s, err := proxytest.Open(g, proxytest.Fault{At: at, How: proxytest.FailPanic})
+			if at == "Intercept" {
+				require.Error(t, err)
+				require.NotContains(t, err.Error(), proxytest.Secret)
+				return
+			}
+			require.NoError(t, err)
+			op := read()
+			v := ask(s, op)
+			switch at {
+			case "Ask":
+				require.True(t, v.Refuses())
+				require.NotContains(t, v.Message(), proxytest.Secret)
+			case "Flow":
+				_, err := s.Flow(op, &proxy.Shape{})
+				require.Error(t, err)
+			case "Tell":
+				require.Error(t, s.Tell(op, &proxy.Message{}))
+			}
+			s.Done(op, &proxy.Outcome{})
+			if at != "Close" {
+				require.Error(t, s.Err(), "the session has ended")
+			}
+			s.Close(nil)
+			require.Error(t, event)
+			require.NotContains(t, event.Error(), proxytest.Secret)
+			require.Empty(t, g.Sessions())
+			other, err := proxytest.Open(g)
+			require.NoError(t, err)
+			require.False(t, ask(other, read()).Refuses())
+			other.Close(nil)
+		})
+	}
+}
+
+// A decision that takes too long ends the session.
+func TestStuckDecision(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := proxytest.Open(&proxy.Gateway{AskTimeout: 30 * time.Second}, part{name: "p", ask: func(proxy.Op) proxy.Verdict {
+			time.Sleep(time.Minute) // deaf to its context
+			return proxy.Pass()
+		}})
+		require.NoError(t, err)
+		begun := time.Now()
+		stop := context.AfterFunc(s.Context(), func() {
+			require.Equal(t, 30*time.Second, time.Since(begun))
+		})
+		defer stop()
+		require.True(t, ask(s, read()).Refuses())
+		require.ErrorIs(t, s.Err(), proxy.ErrStuck)
+		s.Close(nil)
+	})
+}
+
+func holding(wait func(ctx context.Context) proxy.Verdict, deadline time.Duration) part {
+	return part{name: "review", ask: func(proxy.Op) proxy.Verdict {
+		h := &proxy.Hold{ID: "1", Wait: wait}
+		if deadline > 0 {
+			h.Deadline = time.Now().Add(deadline)
+		}
+		return proxy.Verdict{Action: proxy.ActionHold, Rule: "held", Hold: h}
+	}}
+}
+
+func TestHold(t *testing.T) {
+	wait := func(ctx context.Context) proxy.Verdict {
+		<-ctx.Done()
+		return proxy.Deny(proxy.CauseApproval, "", "nobody decided", "")
+	}
+	for _, c := range []struct {
+		name string
+		wait func(ctx context.Context) proxy.Verdict
+		end  func(s *proxy.Session)
+		want bool
+		took time.Duration
+	}{
+		{"approved", func(context.Context) proxy.Verdict { time.Sleep(time.Hour); return proxy.Pass() }, nil, true, time.Hour},
+		{"denied", func(context.Context) proxy.Verdict { return proxy.Deny(proxy.CauseDenied, "", "no", "") }, nil, false, 0},
+		{"deadline", wait, nil, false, 2 * time.Hour},
+		{"an approval after the deadline", func(context.Context) proxy.Verdict { time.Sleep(3 * time.Hour); return proxy.Pass() }, nil, false, 3 * time.Hour},
+		{"canceled by the client", wait, func(s *proxy.Session) { require.True(t, s.CancelHolds()) }, false, time.Minute},
+		{"the session ends", wait, func(s *proxy.Session) { s.Kill(proxy.ErrDeadline) }, false, time.Minute},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, err := proxytest.Open(&proxy.Gateway{AskTimeout: time.Second}, holding(c.wait, 2*time.Hour))
+				require.NoError(t, err)
+				told := 0
+				s.Handle(func(_ proxy.Op, h *proxy.Hold) { told++ }, nil)
+				if c.end != nil {
+					time.AfterFunc(time.Minute, func() { c.end(s) })
+				}
+				begun := time.Now()
+				require.Equal(t, c.want, !ask(s, read()).Refuses())
+				require.Equal(t, c.took, time.Since(begun))
+				require.Equal(t, 1, told)
+				require.False(t, s.CancelHolds(), "nothing is parked any more")
+				s.Close(nil)
+			})
+		})
+	}
+}
+
+func TestRewrite(t *testing.T) {
+	seen := []string{}
+	limit := part{name: "limit", ask: func(op proxy.Op) proxy.Verdict {
+		text := string(op.(*proxy.Statement).Text)
+		seen = append(seen, text)
+		if !strings.HasSuffix(text, "LIMIT 10") {
+			return proxy.Verdict{Action: proxy.ActionRewrite, Text: []byte(text + " LIMIT 10")}
+		}
+		return proxy.Pass()
+	}}
+	first := part{name: "first", ask: func(op proxy.Op) proxy.Verdict {
+		seen = append(seen, "first "+string(op.(*proxy.Statement).Text))
+		return proxy.Pass()
+	}}
+	s := proxytest.Session(t, first, limit)
+	s.Handle(nil, func(op proxy.Op, text []byte) error {
+		op.(*proxy.Statement).Text = text
+		return nil
+	})
+	op := read()
+	require.False(t, ask(s, op).Refuses())
+	require.True(t, op.Rewritten)
+	require.Equal(t, []string{"first SELECT 1", "SELECT 1", "first SELECT 1 LIMIT 10", "SELECT 1 LIMIT 10"}, seen, "the whole chain judges what runs")
+
+	forever := proxytest.Session(t, part{name: "f", ask: func(proxy.Op) proxy.Verdict { return proxy.Verdict{Action: proxy.ActionRewrite, Text: []byte("x")} }})
+	forever.Handle(nil, func(proxy.Op, []byte) error { return nil })
+	require.True(t, ask(forever, read()).Refuses())
+}
+
+func TestWarnings(t *testing.T) {
+	warn := func(text string) part {
+		return part{name: text, ask: func(proxy.Op) proxy.Verdict { return proxy.Verdict{Action: proxy.ActionPass, Warn: text} }}
+	}
+	s := proxytest.Session(t, warn("one"), warn("two"))
+	require.Equal(t, "one\ntwo", ask(s, read()).Warn)
+}
+
+func TestDeadlineAndKill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := &proxy.Gateway{MaxSession: time.Hour}
+		s, err := proxytest.Open(g, part{name: "p"})
+		require.NoError(t, err)
+		require.False(t, ask(s, read()).Refuses())
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		require.ErrorIs(t, s.Err(), proxy.ErrDeadline)
+		require.True(t, ask(s, read()).Refuses())
+		s.Close(nil)
+		require.Empty(t, g.Sessions())
+	})
+	cause := errors.New("revoked")
+	var closed error
+	s, err := proxytest.Open(&proxy.Gateway{}, part{name: "p", hooks: proxy.Hooks{Close: func(err error) { closed = err }}})
+	require.NoError(t, err)
+	s.Kill(cause)
+	s.Kill(errors.New("later"))
+	require.True(t, ask(s, read()).Refuses())
+	s.Close(nil)
+	require.Equal(t, cause, closed)
+}
+
+// Operations that never ended are told when the session does.
+func TestUnfinishedOperations(t *testing.T) {
+	var trace []string
+	s, err := proxytest.Open(&proxy.Gateway{}, part{name: "p", trace: &trace})
+	require.NoError(t, err)
+	ask(s, read())
+	ask(s, read())
+	s.Close(nil)
+	require.Equal(t, "p ask,p ask,p done pass by ,p done pass by ,p close", strings.Join(trace, ","))
+}
+
+func TestAttack70Numbers(t *testing.T) {
+	var mu sync.Mutex
+	seen := map[uint64]bool{}
+	s := proxytest.Session(t, part{name: "p", hooks: proxy.Hooks{Ask: func(_ context.Context, op proxy.Op) proxy.Verdict {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[op.Info().ID] = true
+		return proxy.Pass()
+	}}})
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() {
+			for range 50 {
+				op := read()
+				ask(s, op)
+				s.Done(op, &proxy.Outcome{})
+			}
+		})
+	}
+	wg.Wait()
+	for n := range uint64(5001) {
+		require.True(t, seen[n+1], "no gap at %d", n+1)
+	}
+}
+
+func TestAskAllocatesNothing(t *testing.T) {
+	six := make([]proxy.Interceptor, 6)
+	for i := range six {
+		six[i] = part{name: "p"}
+	}
+	s := proxytest.Session(t, six...)
+	op, out := read(), &proxy.Outcome{}
+	require.Zero(t, testing.AllocsPerRun(1000, func() {
+		s.Ask(context.Background(), op)
+		*out = proxy.Outcome{}
+		s.Done(op, out)
+	}))
+}
+
+func BenchmarkAsk(b *testing.B) {
+	six := make([]proxy.Interceptor, 6)
+	for i := range six {
+		six[i] = part{name: "p"}
+	}
+	s := proxytest.Session(b, six...)
+	op, out := read(), &proxy.Outcome{}
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Ask(context.Background(), op)
+		*out = proxy.Outcome{}
+		s.Done(op, out)
+	}
+}

@@ -1,0 +1,300 @@
+package proxy_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
+)
+
+// lines is a handler of a protocol of lines: the first is the user's name, each
+// further one an operation. "panic" panics.
+type lines struct{}
+
+func (lines) Protocol() string { return "test" }
+
+func (lines) ServeConn(ctx context.Context, c *proxy.Conn) error {
+	in := bufio.NewReader(c)
+	name, err := in.ReadString('\n')
+	if err != nil {
+		return err
+	}
+	id, err := c.Authenticate(ctx, proxy.Proof{Method: proxy.MethodPassword, User: strings.TrimSpace(name)})
+	if err != nil {
+		fmt.Fprintln(c, "no")
+		return err
+	}
+	r, err := c.Lookup(ctx, "shop")
+	if err != nil {
+		return err
+	}
+	s, connect, err := c.Open(ctx, id, proxy.Target{Resource: r}, nil)
+	if err != nil {
+		fmt.Fprintln(c, "refused")
+		return err
+	}
+	s.Done(connect, &proxy.Outcome{})
+	if err := c.Established(); err != nil {
+		return err
+	}
+	fmt.Fprintln(c, "hello")
+	stop := context.AfterFunc(s.Context(), func() { c.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	drain := context.AfterFunc(s.Draining(), func() { s.Kill(proxy.ErrShutdown) })
+	defer drain()
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return nil
+		}
+		if line == "panic\n" {
+			panic(proxytest.Secret)
+		}
+		op := proxytest.Statement(strings.TrimSpace(line), proxy.EffectRead)
+		v := s.Ask(ctx, op)
+		if v.Refuses() {
+			fmt.Fprintln(c, "refused")
+			continue
+		}
+		s.Done(op, &proxy.Outcome{})
+		fmt.Fprintln(c, "ran")
+	}
+}
+
+type everybody struct{}
+
+func (everybody) Authenticate(_ context.Context, p proxy.Proof) (*proxy.Identity, error) {
+	if p.User == "mallory" {
+		return nil, proxy.ErrUnauthenticated
+	}
+	return &proxy.Identity{Subject: p.User}, nil
+}
+
+func gateway() *proxy.Gateway {
+	r := proxytest.Resource
+	return &proxy.Gateway{
+		Authenticator: everybody{}, Directory: proxy.Resources{&r}, Interceptors: []proxy.Interceptor{proxytest.Allow{}},
+		DrainTimeout: 300 * time.Millisecond,
+	}
+}
+
+func dial(t *testing.T, ln *proxytest.Listener) net.Conn {
+	t.Helper()
+	c, err := ln.Dial()
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	return c
+}
+
+func say(t *testing.T, c net.Conn, text, want string) {
+	t.Helper()
+	fmt.Fprintln(c, text)
+	proxytest.Expect(t, c, []byte(want+"\n"))
+}
+
+func TestServe(t *testing.T) {
+	g := gateway()
+	ln := proxytest.Serve(t, g, lines{})
+	c := dial(t, ln)
+	say(t, c, "alice", "hello")
+	say(t, c, "SELECT 1", "ran")
+	require.Len(t, g.Sessions(), 1)
+	say(t, dial(t, ln), "mallory", "no")
+	c.Close()
+	require.Eventually(t, func() bool { return len(g.Sessions()) == 0 }, 5*time.Second, time.Millisecond)
+}
+
+// A gateway without its parts lets nobody in.
+func TestEmptyGateway(t *testing.T) {
+	for name, g := range map[string]*proxy.Gateway{
+		"nothing": {}, "no directory": {Authenticator: everybody{}}, "no interceptor": {Authenticator: everybody{}, Directory: proxy.Resources{&proxytest.Resource}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := dial(t, proxytest.Serve(t, g, lines{}))
+			fmt.Fprintln(c, "alice")
+			b, _ := io.ReadAll(c)
+			require.NotContains(t, string(b), "hello")
+		})
+	}
+}
+
+func TestHandlerPanic(t *testing.T) {
+	g := gateway()
+	events := make(chan proxy.Event, 100)
+	g.OnEvent = func(e proxy.Event) { events <- e }
+	ln := proxytest.Serve(t, g, lines{})
+	other := dial(t, ln)
+	say(t, other, "bob", "hello")
+	c := dial(t, ln)
+	say(t, c, "alice", "hello")
+	fmt.Fprintln(c, "panic")
+	b, _ := io.ReadAll(c)
+	require.NotContains(t, string(b), proxytest.Secret)
+	say(t, other, "SELECT 1", "ran")
+	for e := range events {
+		if e.Kind == proxy.EventPanic {
+			require.NotContains(t, e.Err.Error(), proxytest.Secret)
+			break
+		}
+	}
+}
+
+func TestLimits(t *testing.T) {
+	g := gateway()
+	g.MaxSessions, g.MaxPerIdentity = 3, 2
+	ln := proxytest.Serve(t, g, lines{})
+	first := dial(t, ln)
+	say(t, first, "alice", "hello")
+	say(t, dial(t, ln), "alice", "hello")
+	say(t, dial(t, ln), "alice", "refused")
+	say(t, dial(t, ln), "bob", "hello")
+	say(t, dial(t, ln), "carol", "refused")
+	first.Close()
+	require.Eventually(t, func() bool { return len(g.Sessions()) == 2 }, 5*time.Second, time.Millisecond)
+	say(t, dial(t, ln), "carol", "hello")
+}
+
+func TestHandshakeTimeout(t *testing.T) {
+	g := gateway()
+	g.HandshakeTimeout = 100 * time.Millisecond
+	ln := proxytest.Serve(t, g, lines{})
+	silent, idle := dial(t, ln), dial(t, ln)
+	say(t, idle, "alice", "hello")
+	_, err := io.ReadAll(silent)
+	require.NoError(t, err, "it is closed")
+	time.Sleep(200 * time.Millisecond)
+	say(t, idle, "SELECT 1", "ran")
+}
+
+// A flood of silent connections costs the oldest of them, not those who come to
+// work.
+func TestFlood(t *testing.T) {
+	g := gateway()
+	g.MaxUnauthenticated = 10
+	ln := proxytest.Serve(t, g, lines{})
+	worker := dial(t, ln)
+	say(t, worker, "alice", "hello")
+	silent := make([]net.Conn, 50)
+	for i := range silent {
+		silent[i] = dial(t, ln)
+	}
+	_, err := io.ReadAll(silent[0])
+	require.NoError(t, err)
+	say(t, worker, "SELECT 1", "ran")
+	say(t, dial(t, ln), "bob", "hello")
+}
+
+// Shutdown stops accepting, lets sessions end, cuts those that do not, and
+// leaves no goroutine.
+func TestShutdown(t *testing.T) {
+	before := runtime.NumGoroutine()
+	g := gateway()
+	ln := proxytest.NewListener()
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- g.Serve(ctx, ln, lines{}) }()
+	var conns []net.Conn
+	for i := range 20 {
+		c := dial(t, ln)
+		if i%2 == 0 {
+			say(t, c, "alice", "hello")
+		}
+		conns = append(conns, c)
+	}
+	cancel()
+	select {
+	case err := <-served:
+		require.NoError(t, err)
+	case <-time.After(10 * time.Second):
+		t.Fatal("Serve does not return")
+	}
+	_, err := ln.Dial()
+	require.Error(t, err)
+	require.Empty(t, g.Sessions())
+	_, _, err = g.Open(context.Background(), proxy.OpenRequest{Identity: &proxy.Identity{Subject: "a"}, Target: proxy.Target{Resource: &proxytest.Resource}})
+	require.ErrorIs(t, err, proxy.ErrShutdown)
+	for _, c := range conns {
+		c.Close()
+	}
+	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+2 }, 5*time.Second, 10*time.Millisecond)
+}
+
+// A listener that fails ends Serve with its error.
+func TestListenerFails(t *testing.T) {
+	ln := proxytest.NewListener()
+	ln.Close()
+	require.ErrorIs(t, gateway().Serve(context.Background(), ln, lines{}), net.ErrClosed)
+}
+
+// The credential is given back when the session ends, also after a panic.
+func TestLeases(t *testing.T) {
+	source := &leases{}
+	g := &proxy.Gateway{Credentials: source}
+	s, err := proxytest.Open(g)
+	require.NoError(t, err)
+	c, err := s.Credential(context.Background(), false)
+	require.NoError(t, err)
+	require.Equal(t, "app", c.Username)
+	_, err = s.Credential(context.Background(), true)
+	require.NoError(t, err)
+	require.Equal(t, 1, source.released, "a fresh one replaces the old")
+	s.Close(nil)
+	require.Equal(t, 2, source.released)
+	_, err = s.Credential(context.Background(), false)
+	require.Error(t, err)
+	require.Equal(t, source.leased, source.released)
+
+	source.err = errors.New("vault at /secret/path says no")
+	s, err = proxytest.Open(g)
+	require.NoError(t, err)
+	_, err = s.Credential(context.Background(), false)
+	require.ErrorIs(t, err, source.err)
+	require.NotContains(t, err.Error(), "/secret/path", "users are not told where secrets are")
+	s.Close(nil)
+}
+
+type leases struct {
+	leased, released int
+	err              error
+}
+
+func (l *leases) Lease(context.Context, proxy.Target, bool) (*proxy.Lease, error) {
+	if l.err != nil {
+		return nil, l.err
+	}
+	l.leased++
+	return &proxy.Lease{Credential: proxy.Credential{Username: "app"}, Release: func() { l.released++ }}, nil
+}
+
+func TestLogins(t *testing.T) {
+	for name, want := range map[string]proxy.Login{"a": {User: "a"}, "a+b": {User: "a", Resource: "b"}, "a+b+c": {User: "a", Resource: "b", Account: "c"}} {
+		got, err := proxy.ParseLogin(name)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	for _, name := range []string{"", "+", "a+", "+b", "a++c", "a+b+c+d"} {
+		_, err := proxy.ParseLogin(name)
+		require.Error(t, err, name)
+	}
+}
+
+func TestSecretsAreNotPrinted(t *testing.T) {
+	s := proxy.NewSecret("hunter2")
+	for _, text := range []string{fmt.Sprint(s), fmt.Sprintf("%v %+v %#v %s %q %x", s, s, s, s, s, s), fmt.Sprintf("%+v", proxy.Credential{Password: s})} {
+		require.NotContains(t, text, "hunter2")
+		require.NotContains(t, text, "68756e74657232")
+	}
+	require.Equal(t, "hunter2", s.Reveal())
+}
