@@ -161,7 +161,8 @@ func (v *view) doubtful(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, m 
 type memory struct {
 	any    bool
 	labels mentions
-	names  map[string]struct{} // of what was made
+	names  map[string]struct{} // of what was made of masked columns
+	own    map[string]struct{} // of all that was made
 }
 
 // made reports whether name may be that of something that was made.
@@ -173,13 +174,26 @@ func (k *memory) made(name string) bool {
 	return ok || len(k.names) > maxLabels
 }
 
+// add takes in what a statement with mentions m makes.
 func (k *memory) add(m *mentions) {
+	for name := range m.makes {
+		k.own = with(k.own, name)
+	}
+	if !m.any {
+		return
+	}
 	k.any = true
 	for label := range m.labels {
 		k.labels.give(label)
 	}
 	for name := range m.makes {
 		k.names = with(k.names, name)
+	}
+	for name := range m.fills {
+		// A table that others fill and read as well is what its columns say.
+		if _, own := k.own[name]; own {
+			k.names = with(k.names, name)
+		}
 	}
 }
 

@@ -17,9 +17,9 @@ type mentions struct {
 	star    bool // all columns of something are returned without being named
 	in      bool // a COPY into a table
 	made    bool // something is named that was made of a masked column
-	// labels are the names that the text gives to columns, and makes those of what
-	// it makes, in lower case.
-	labels, makes map[string]struct{}
+	// labels are the names that the text gives to columns, makes those of what it
+	// makes, and fills those of tables that it inserts into; all in lower case.
+	labels, makes, fills map[string]struct{}
 }
 
 // maxLabels bounds how many given names are kept; with more, every name counts
@@ -320,7 +320,12 @@ func (r *reader) key(word string) {
 func (r *reader) word(name string) (given bool) {
 	after := r.lexer.at(0)
 	if r.making && after != '.' { // else a schema
-		r.makes, r.making = with(r.makes, name), false
+		if r.keyword == "into" && !r.selected {
+			r.fills = with(r.fills, name)
+		} else {
+			r.makes = with(r.makes, name)
+		}
+		r.making = false
 	}
 	if (name == "U" || name == "u") && after == '&' && (r.lexer.at(1) == '"' || r.lexer.at(1) == '\'') {
 		r.any, r.dates, r.clauses = true, true, true // names in escapes are not read

@@ -156,6 +156,7 @@ func TestErrorsStayUseful(t *testing.T) {
 	require.Contains(t, g.psql(t, "alice", "INSERT INTO p (id, ssn) VALUES (9, '123-45-6789')"), "Key (ssn)=(...) already exists.")
 	require.Contains(t, g.psql(t, "alice", "SELECT 'abc'::int"), `invalid input syntax for type integer: "abc"`)
 	require.Contains(t, g.psql(t, "alice", "SELECT nope FROM p"), `column "nope" does not exist`)
+	require.Contains(t, g.psql(t, "alice", "INSERT INTO p (id, ssn) SELECT 8, NULL; SELECT id, name FROM p WHERE id = 2", "-A", "-t"), "2|Bob", "a table that is filled is not taken for a copy")
 	require.Contains(t, g.psql(t, "alice", `\d p`), "p_ssn_key")
 	require.Contains(t, g.psql(t, "alice", "SELECT count(*), sum(total) FROM plain JOIN p USING (id) WHERE ssn IS NOT NULL", "-A", "-t"), "2|4.5")
 }

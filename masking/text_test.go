@@ -78,7 +78,7 @@ func TestMentions(t *testing.T) {
 			for _, label := range strings.Fields(c.notGiven) {
 				require.False(t, got.given(label), label)
 			}
-			got.labels, got.makes = nil, nil
+			got.labels, got.makes, got.fills = nil, nil, nil
 			require.Equal(t, c.want, got)
 		})
 	}
