@@ -3,10 +3,10 @@
 // servers, and that authenticate, authorise, guard and record every operation
 // while native clients work unchanged.
 //
-// A gateway is a [proxy.Gateway]: ports that say who may come
-// ([proxy.Authenticator]), what there is ([proxy.Directory]) and how the gateway
-// proves itself there ([proxy.CredentialSource]), and a chain of
-// [proxy.Interceptor] values that decide. Handlers speak a protocol each and know
+// A gateway is a proxy.Gateway: ports that say who may come
+// (proxy.Authenticator), what there is (proxy.Directory) and how the gateway
+// proves itself there (proxy.CredentialSource), and a chain of
+// proxy.Interceptor values that decide. Handlers speak a protocol each and know
 // nothing of who decides.
 //
 //   - proxy is the core, and needs the standard library only.
@@ -17,7 +17,3 @@
 //   - cmd/sallyport is a gateway assembled from them, and examples/embed a small
 //     one with an interceptor of its own.
 package sallyport
-
-import (
-	_ "github.com/sallyport/sallyport/proxy" // so that the links above lead somewhere
-)

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -175,9 +176,7 @@ func (g *Gateway) accept(ctx context.Context, ln net.Listener, h Handler, conns 
 	for {
 		nc, err := ln.Accept()
 		if err != nil {
-			// Running out of descriptors passes; a closed listener does not.
-			var ne net.Error
-			if errors.As(err, &ne) && ne.Temporary() { //nolint:staticcheck // the one use Temporary is kept for
+			if passes(err) {
 				pause = min(max(2*pause, 5*time.Millisecond), time.Second)
 				g.log().Warn("accept", "err", err, "retry", pause)
 				time.Sleep(pause)
@@ -189,6 +188,18 @@ func (g *Gateway) accept(ctx context.Context, ln net.Listener, h Handler, conns 
 		conns.Add(1)
 		go g.serveConn(ctx, nc, h, conns)
 	}
+}
+
+// passes reports whether accepting can succeed again: after running out of
+// descriptors or memory, or a client that has left already; not when the listener
+// is closed.
+func passes(err error) bool {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EINTR} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 func (g *Gateway) serveConn(ctx context.Context, nc net.Conn, h Handler, conns *sync.WaitGroup) {

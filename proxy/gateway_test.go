@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -236,6 +238,29 @@ func TestListenerFails(t *testing.T) {
 	ln := proxytest.NewListener()
 	ln.Close()
 	require.ErrorIs(t, gateway().Serve(context.Background(), ln, lines{}), net.ErrClosed)
+}
+
+// One that runs out of descriptors for a while goes on.
+func TestAcceptRunsOut(t *testing.T) {
+	ln := &exhausted{Listener: proxytest.NewListener(), left: 3}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- gateway().Serve(ctx, ln, lines{}) }()
+	say(t, dial(t, ln.Listener), "alice", "hello")
+	cancel()
+	require.NoError(t, <-served)
+}
+
+type exhausted struct {
+	*proxytest.Listener
+	left int
+}
+
+func (l *exhausted) Accept() (net.Conn, error) {
+	if l.left--; l.left >= 0 {
+		return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	return l.Listener.Accept()
 }
 
 // The credential is given back when the session ends, also after a panic.

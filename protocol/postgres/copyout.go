@@ -416,7 +416,7 @@ func (c *csvCopy) encode(dst []byte, values [][]byte) []byte {
 			continue
 		}
 		if !bytes.Equal(v, c.null) && !bytes.Equal(v, []byte(`\.`)) &&
-			bytes.IndexByte(v, c.delimiter) < 0 && bytes.IndexByte(v, c.quote) < 0 && bytes.IndexAny(v, "\n\r") < 0 {
+			bytes.IndexByte(v, c.delimiter) < 0 && bytes.IndexByte(v, c.quote) < 0 && !bytes.ContainsAny(v, "\n\r") {
 			dst = append(dst, v...)
 			continue
 		}

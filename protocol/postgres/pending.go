@@ -189,16 +189,6 @@ func (p *pending) wait() {
 	p.waiting--
 }
 
-// first returns the entry whose answer is due, nil when none is.
-func (p *pending) first() *entry {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.head
-}
-
-// idle reports whether no answer is owed.
-func (p *pending) idle() bool { return p.first() == nil }
-
 // pop takes the first entry off; the caller gives it back with recycle.
 func (p *pending) pop() *entry {
 	p.mu.Lock()

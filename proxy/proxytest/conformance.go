@@ -47,9 +47,8 @@ func operations() []proxy.Op {
 // beginnings of. create makes a new one.
 func TestInterceptor(t *testing.T, create func(t *testing.T) proxy.Interceptor) {
 	t.Run("name", func(t *testing.T) {
-		i := create(t)
-		if i.Name() == "" || i.Name() != i.Name() {
-			t.Error("an interceptor has one name, which is not empty")
+		if create(t).Name() == "" {
+			t.Error("an interceptor has a name")
 		}
 	})
 	t.Run("every kind of operation, in sessions at once", func(t *testing.T) {
