@@ -240,7 +240,7 @@ func TestScanIsLinear(t *testing.T) {
 			text := []byte(strings.Repeat(unit, 1000000/len(unit)))
 			began := time.Now()
 			Default().Scan(nil, text)
-			require.Less(t, time.Since(began), time.Second, "a megabyte")
+			require.Less(t, time.Since(began), 15*time.Second, "a megabyte; quadratic takes minutes")
 		})
 	}
 }
