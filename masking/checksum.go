@@ -255,6 +255,10 @@ func validFodselsnummer(d []byte) bool {
 		(11-weighted(d, 5, 4, 3, 2, 7, 6, 5, 4, 3, 2)%11)%11 == int(d[10])
 }
 
+// validHetuDigits checks the Finnish number whose check happens to be a digit;
+// letters are a word's part.
+func validHetuDigits(d []byte) bool { return dayMonth(d[:2], d[2:4]) && number(d[:9])%31 == int(d[9]) }
+
 func validAHV(d []byte) bool {
 	return number(d[:3]) == 756 && weighted(d, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1)%10 == 0
 }

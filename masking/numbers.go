@@ -30,6 +30,7 @@ func numberRecognizers() []Recognizer {
 		{Type: SEPersonnr, Score: 74, Context: aboutPersonnr | aboutNational, Digits: validPersonnummer, Shapes: []string{"6-4", "8-4"}, Weak: []string{"10", "12"}},
 		{Type: DKCPR, Score: 64, Context: aboutCPR | aboutNational, Digits: validCPR, Weak: []string{"6-4", "10", "6 4"}},
 		{Type: NOFodselsnr, Score: 76, Context: aboutPersonnr | aboutNational, Digits: validFodselsnummer, Shapes: []string{"6 5"}, Weak: []string{"11"}},
+		{Type: FIHetu, Score: 76, Context: aboutPersonnr | aboutNational, Digits: validHetuDigits, Shapes: []string{"6-4"}},
 		{Type: CHAHV, Score: 90, Context: aboutNational, Digits: validAHV, Shapes: []string{"3.4.4.2", "13", "3 4 4 2"}},
 		{Type: BENRN, Score: 78, Context: aboutNational, Digits: validNRN, Shapes: []string{"2.2.2-3.2", "6-3-2"}, Weak: []string{"11"}},
 		{Type: PTNIF, Score: 62, Context: aboutTax, Digits: validPTNIF, Weak: []string{"9", "3 3 3"}},

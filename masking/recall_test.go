@@ -118,3 +118,99 @@ func TestRecallOfNumbers(t *testing.T) {
 	}
 	require.LessOrEqual(t, missed*100, total, "%d of %d", missed, total)
 }
+
+// fill makes a text of a form of words that is valid.
+func fill(r *rand.Rand, form string, valid func(w, d []byte) bool) (string, bool) {
+	const letters, both = "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	for range 400000 {
+		w := []byte(form)
+		var d []byte
+		for i, c := range form {
+			switch c {
+			case '9':
+				w[i] = byte('0' + r.IntN(10))
+			case 'A':
+				w[i] = letters[r.IntN(len(letters))]
+			case 'X':
+				w[i] = byte('0' + r.IntN(10))
+				if r.IntN(4) == 0 {
+					w[i] = both[r.IntN(len(both))]
+				}
+			}
+			if isDigit(w[i]) {
+				d = append(d, w[i]-'0')
+			}
+		}
+		if len(d) > 0 && (valid == nil || valid(w, d)) {
+			return string(w), true
+		}
+	}
+	return "", false
+}
+
+func TestRecallOfWords(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	for _, rec := range wordRecognizers() {
+		if rec.Type == CNID {
+			continue // chance does not find one; see TestScanFindsEveryType
+		}
+		for weak, forms := range map[bool][]string{false: rec.Words, true: rec.WeakWords} {
+			for _, form := range forms {
+				word := "value"
+				for _, w := range aWord {
+					if weak && rec.Context&w.topic != 0 {
+						word = w.word
+						break
+					}
+				}
+				for range 10 {
+					value, ok := fill(r, form, rec.Word)
+					require.True(t, ok, "%s %s", rec.Type, form)
+					text := word + ": " + value + ", end"
+					found := Default().Scan(nil, []byte(text))
+					require.Len(t, found, 1, "%s %q", rec.Type, text)
+					require.Equal(t, value, text[found[0].Start:found[0].End], "%s %q", rec.Type, text)
+				}
+			}
+		}
+	}
+}
+
+func TestRecallOfSecrets(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 10))
+	for _, rec := range secretRecognizers() {
+		for _, p := range rec.Prefixes {
+			if p.Min == 0 || rec.Type == JWT || p.Literal == "Basic " || p.Literal == "SG." { // made of parts; see TestScanFindsEveryType
+				continue
+			}
+			var class [256]bool
+			require.NoError(t, byteClass(&class, p.Body))
+			var of []byte
+			for c := byte('!'); c < 0x7f; c++ {
+				if class[c] && c != '.' && c != '-' && c != '\'' && c != '"' {
+					of = append(of, c)
+				}
+			}
+			for range 10 {
+				body := make([]byte, p.Min+r.IntN(max(p.Max, p.Min)-p.Min+1))
+				value := p.Literal
+				for ok := false; !ok; {
+					for i := range body {
+						body[i] = of[r.IntN(len(of))]
+					}
+					value = p.Literal + string(body)
+					ok = p.Check == nil || p.Check([]byte(value))
+				}
+				for _, around := range []string{"%s", "a %s b", `{"k": "%s"}`, "K=%s\n", "(%s)"} {
+					text := strings.Replace(around, "%s", value, 1)
+					covered := false
+					for _, f := range Default().Scan(nil, []byte(text)) {
+						at := strings.Index(text, value)
+						covered = covered || f.Start <= at+len(p.Literal) && f.End >= at+len(value)
+					}
+					require.True(t, covered, "%q", text)
+				}
+			}
+		}
+	}
+}

@@ -227,11 +227,15 @@ func (p *Scanner) shape(s string, r shapeRule) error {
 // literal is looked for at its rarest byte.
 const rarity = " etaonisrhldcumfpgwybvk0123456789,.\"'/:()-_jxqzTSAIEMCRONLDPBHFWGUVYKJ=;XQZ"
 
-// literal enters l under its rarest byte that means nothing else.
+// literal enters l under its rarest byte that means nothing else and that does
+// not follow a digit in a word, since such words are gone over at their digit.
 func (p *Scanner) literal(l literal) {
-	best := -1
+	best, digit := -1, false
 	for i := 0; i < len(l.text); i++ {
 		c := l.text[i]
+		if digit = isAlnum(c) && (digit || isDigit(c)); digit {
+			continue
+		}
 		if r := slices.Index([]byte(rarity), c); r > best && (p.class[c] == classNone || p.class[c] == classLiteral) {
 			best, l.at = r, i
 		}

@@ -20,7 +20,7 @@ func secretRecognizers() []Recognizer {
 		one(JWT, Prefix{Literal: "eyJ", Body: wordish + ".", Min: 20, Max: 16384, Check: validJWT}),
 		one(CloudKey,
 			Prefix{Literal: "AKIA", Body: aws, Min: 16}, Prefix{Literal: "ASIA", Body: aws, Min: 16}, Prefix{Literal: "ABIA", Body: aws, Min: 16},
-			Prefix{Literal: "ACCA", Body: aws, Min: 16}, Prefix{Literal: "A3T", Body: "A-Z0-9", Min: 17},
+			Prefix{Literal: "ACCA", Body: aws, Min: 16},
 			Prefix{Literal: "AIza", Body: wordish, Min: 35}, Prefix{Literal: "ya29.", Body: wordish + ".", Min: 20, Max: 1024}, Prefix{Literal: "GOCSPX-", Body: wordish, Min: 28},
 			Prefix{Literal: "dop_v1_", Body: lowerHex, Min: 64}, Prefix{Literal: "doo_v1_", Body: lowerHex, Min: 64}, Prefix{Literal: "dor_v1_", Body: lowerHex, Min: 64},
 			Prefix{Literal: "LTAI", Body: alnum, Min: 16, Max: 20}, Prefix{Literal: "AKCp", Body: alnum, Min: 60, Max: 80},
@@ -128,6 +128,9 @@ func (s *scan) literal(i int) int {
 			end++
 		}
 		n := end - from
+		if n > l.max && l.typ == Password { // up to a quote that does not come
+			end, n = from+l.max, l.max
+		}
 		if n < l.min || n > max(l.min, l.max) || l.check != nil && !l.check(src[start:end]) {
 			if n > maxRun {
 				return end // so that no run is looked at twice

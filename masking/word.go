@@ -26,6 +26,11 @@ func (s *scan) wordAt(i int) int {
 		s.emit(start, to, IBAN, 95)
 		return max(to, end)
 	}
+	if from := s.formStart(start); from < start {
+		if to := s.forms(from); to > from {
+			return max(to, end)
+		}
+	}
 	if to := s.forms(start); to > start {
 		return max(to, end)
 	}
