@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"math/bits"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -165,6 +167,19 @@ func params(b []byte, p map[string]string) []byte {
 		first = false
 		b = append(quote(b, k), ':')
 		b = quote(b, v)
+	}
+	return append(b, '}')
+}
+
+// counts appends how many values of each type were masked.
+func counts(b []byte, masked map[string]uint64) []byte {
+	if len(masked) == 0 {
+		return b
+	}
+	b = append(name(b, "masked"), '{')
+	for i, typ := range slices.Sorted(maps.Keys(masked)) {
+		b = append(quote(comma(b, i), typ), ':')
+		b = strconv.AppendUint(b, masked[typ], 10)
 	}
 	return append(b, '}')
 }

@@ -74,4 +74,6 @@ type Event struct {
 	BytesIn  uint64 `json:"in,omitempty"`
 	BytesOut uint64 `json:"out,omitempty"`
 	Micros   int64  `json:"us,omitempty"`
+
+	Masked map[string]uint64 `json:"masked,omitempty"` // values by type
 }

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sallyport/sallyport/proxy"
@@ -26,6 +27,7 @@ func (l *Log) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error
 		return proxy.Hooks{}, &WriteError{Session: s.ID, Err: err}
 	}
 	r := &recorder{session: s, stream: rec, strict: !l.bestEffort}
+	l.recorders.Store(s.ID, r)
 	return proxy.Hooks{Ask: r.ask, Done: r.done, Close: r.close}, nil
 }
 
@@ -34,6 +36,40 @@ type recorder struct {
 	session *proxy.Session
 	stream  *stream
 	strict  bool
+
+	mu     sync.Mutex
+	masked map[uint64]map[string]uint64 // by operation, until it ends
+}
+
+// Masked notes that n values of a type were masked in op, for the event of its
+// end. It is for interceptors that mask, before their Done returns.
+func (l *Log) Masked(s *proxy.Session, op proxy.Op, typ string, n uint64) {
+	v, ok := l.recorders.Load(s.ID)
+	if !ok || n == 0 {
+		return
+	}
+	r := v.(*recorder)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	id := op.Info().ID
+	if r.masked[id] == nil {
+		if r.masked == nil {
+			r.masked = make(map[uint64]map[string]uint64)
+		}
+		r.masked[id] = make(map[string]uint64)
+	}
+	r.masked[id][typ] += n
+}
+
+// takeMasked returns what Masked noted of an operation, and forgets it.
+func (r *recorder) takeMasked(op uint64) map[string]uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m := r.masked[op]
+	if m != nil {
+		delete(r.masked, op)
+	}
+	return m
 }
 
 func (r *recorder) ask(_ context.Context, op proxy.Op) proxy.Verdict {
@@ -50,6 +86,7 @@ func (r *recorder) done(_ context.Context, op proxy.Op, out *proxy.Outcome) {
 	if refused {
 		typ = OperationRefused
 	}
+	masked := r.takeMasked(op.Info().ID)
 	// What ended is on its way to the disk with the next operation, or soon; what
 	// was refused may be an attack, and is written now.
 	err := r.stream.event(time.Now(), typ, refused, func(b []byte) []byte {
@@ -58,7 +95,7 @@ func (r *recorder) done(_ context.Context, op proxy.Op, out *proxy.Outcome) {
 		} else {
 			b = num(b, "op", op.Info().ID)
 		}
-		return outcome(b, out)
+		return counts(outcome(b, out), masked)
 	})
 	if err != nil && r.strict {
 		r.session.Kill(err)
@@ -66,6 +103,7 @@ func (r *recorder) done(_ context.Context, op proxy.Op, out *proxy.Outcome) {
 }
 
 func (r *recorder) close(cause error) {
+	r.stream.log.recorders.Delete(r.session.ID)
 	err := r.stream.event(time.Now(), SessionEnd, true, func(b []byte) []byte {
 		if cause != nil {
 			b = str(b, "error", cause.Error())

@@ -70,6 +70,8 @@ type Log struct {
 	write func(f *os.File, b []byte) (int, error)
 	sync  func(f *os.File) error
 
+	recorders sync.Map // session's identifier → *recorder
+
 	mu      sync.Mutex
 	dirty   []*stream
 	wake    chan struct{}

@@ -147,6 +147,8 @@ access:
     groups: [engineers]
     resources: [shop]
     allow: [connect, read, write, ddl]
+masking:
+  - use: default
 `, verifier["alice"], verifier["bob"], s.address, s.server.Address()), nil
 }
 

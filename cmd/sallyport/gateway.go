@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/identity/ca"
 	"github.com/sallyport/sallyport/internal/config"
+	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/protocol/postgres"
 	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
 	"github.com/sallyport/sallyport/proxy"
@@ -57,9 +58,21 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Who may, then what is recorded: an operation that is refused before is
-	// recorded as refused.
-	g.Interceptors = []proxy.Interceptor{policy, records}
+	masker, err := f.Masker(func(_ context.Context, s *proxy.Session, op proxy.Op, counts []masking.Count) {
+		for _, c := range counts {
+			records.Masked(s, op, string(c.Type), c.N)
+		}
+	})
+	if err != nil {
+		return nil, errors.Join(err, g.close())
+	}
+	// Who may, what is hidden, and then what is recorded: records hold what users
+	// saw, and what was refused before as refused.
+	g.Interceptors = []proxy.Interceptor{policy}
+	if masker != nil {
+		g.Interceptors = append(g.Interceptors, masker)
+	}
+	g.Interceptors = append(g.Interceptors, records)
 	g.OnEvent = records.Event
 	analyzer := sqlpostgres.New(sqlpostgres.Config{})
 	for _, l := range f.Listeners() {

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -249,6 +251,9 @@ func printEvent(w io.Writer, e *audit.Event) {
 	number("%d rows", e.Rows)
 	number("%d B", e.BytesOut)
 	number("%d µs", uint64(e.Micros))
+	for _, typ := range slices.Sorted(maps.Keys(e.Masked)) {
+		part("masked %s", fmt.Sprintf("%s ×%d", typ, e.Masked[typ]))
+	}
 	fmt.Fprintln(w)
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/secrets"
@@ -279,5 +280,12 @@ func (f *File) validateMasking(d *decoder) {
 		}
 		f.checkSelector(d, m.Line, m.Resources)
 		f.checkGroups(d, m.Line, m.Except.Groups)
+		r, err := m.rule()
+		if err == nil {
+			_, err = masking.New(masking.Config{Rules: []masking.Rule{r}})
+		}
+		if err != nil {
+			d.problem(m.Line, "", "%v", err)
+		}
 	}
 }
