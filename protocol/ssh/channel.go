@@ -14,6 +14,7 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/protocol/ssh/sftp"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -40,6 +41,7 @@ type channel struct {
 	relayed  chan struct{} // closed when the resource's side has ended
 	exitCode atomic.Pointer[string]
 	terminal atomic.Bool
+	files    *sftp.Relay // of the sftp subsystem
 	finished sync.Once
 }
 
@@ -497,7 +499,7 @@ func (ch *channel) askStart(e *proxy.Exec) *proxy.Verdict {
 		return s.refuse(e, "this resource runs single commands only", "run: ssh HOST COMMAND")
 	case set.ExecOnly && e.Kind == proxy.KindSubsystem:
 		return s.refuse(e, "this resource runs single commands only", "")
-	case e.Kind == proxy.KindSubsystem && !slices.Contains(set.Subsystems, e.Command):
+	case e.Kind == proxy.KindSubsystem && e.Command != "sftp" && !slices.Contains(set.Subsystems, e.Command):
 		return s.refuse(e, "this subsystem is not allowed here", "")
 	case set.NoFiles && movesFiles(e):
 		return s.refuse(e, "files may not be copied from or to this resource", "")
@@ -524,7 +526,7 @@ func (ch *channel) flows(e *proxy.Exec) error {
 	s := ch.session
 	pumpOf := func(src io.Reader, dst io.Writer, media string, inbound bool) (*pump, error) {
 		p := &pump{src: src, dst: dst, protect: s.proxied.Protect, done: make(chan struct{})}
-		if e.Kind == proxy.KindSubsystem && e.Command == "sftp" && media != "stderr" {
+		if servesFiles(e) && media != "stderr" {
 			return p, nil // its files have flows of their own
 		}
 		shape := &proxy.Shape{Kind: proxy.ShapeStream, Media: media, Inbound: inbound}
@@ -554,14 +556,18 @@ func (ch *channel) flows(e *proxy.Exec) error {
 // has waited in the channel's window.
 func (ch *channel) start() {
 	s := ch.session
-	s.spawn("ssh stdin", func() error {
-		err := ch.stdin.run()
-		if err == nil {
-			ch.up.CloseWrite()
-		}
-		return ch.broke(err)
-	})
-	s.spawn("ssh stdout", func() error { return ch.broke(ch.stdout.run()) })
+	if e := ch.op.(*proxy.Exec); servesFiles(e) {
+		ch.startFiles(e)
+	} else {
+		s.spawn("ssh stdin", func() error {
+			err := ch.stdin.run()
+			if err == nil {
+				ch.up.CloseWrite()
+			}
+			return ch.broke(err)
+		})
+		s.spawn("ssh stdout", func() error { return ch.broke(ch.stdout.run()) })
+	}
 	s.spawn("ssh stderr", func() error { return ch.broke(ch.stderr.run()) })
 	s.spawn("ssh half-close", func() error {
 		<-ch.stdout.done
@@ -691,6 +697,11 @@ func (ch *channel) finish() {
 			}
 		} else if *code != "0" {
 			out.Code = *code
+		}
+		if ch.files != nil {
+			<-ch.stdin.done
+			<-ch.stdout.done
+			ch.files.Close()
 		}
 		if ch.stdin != nil {
 			out.BytesIn = ch.stdin.count.Load()
