@@ -140,7 +140,7 @@ func (v *view) doubtful(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, m 
 		// Dates, as in max(created_at), are of something else when no mentioned
 		// column holds dates.
 		return c.kind != kindTime || m.dates || v.mode >= Balanced
-	case m.rows && c.kind != kindJSON: // JSON is masked by its keys
+	case m.rows && (c.kind != kindJSON || m.opens): // whole JSON is masked by its keys
 		return true
 	case v.mode >= Balanced && (facts == nil || facts.Effects.Has(proxy.EffectCall|proxy.EffectUnknown)):
 		return true // a function may return anything
@@ -160,6 +160,7 @@ func (v *view) doubtful(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, m 
 // without naming a masked column: prepared statements, cursors, tables.
 type memory struct {
 	any    bool
+	aside  bool // masked values may have gone into settings and notifications
 	labels mentions
 	names  map[string]struct{} // of what was made of masked columns
 	own    map[string]struct{} // of all that was made
@@ -179,7 +180,11 @@ func (k *memory) add(m *mentions) {
 	for name := range m.makes {
 		k.own = with(k.own, name)
 	}
-	if !m.any {
+	k.aside = k.aside || m.aside && (m.any || m.rows)
+	if m.star { // all columns, by other names
+		k.fill(m)
+	}
+	if !m.any || !m.keeps {
 		return
 	}
 	k.any = true
@@ -189,8 +194,13 @@ func (k *memory) add(m *mentions) {
 	for name := range m.makes {
 		k.names = with(k.names, name)
 	}
+	k.fill(m)
+}
+
+// fill takes in the tables that a statement fills. One that was there before the
+// session is what its columns say.
+func (k *memory) fill(m *mentions) {
 	for name := range m.fills {
-		// A table that others fill and read as well is what its columns say.
 		if _, own := k.own[name]; own {
 			k.names = with(k.names, name)
 		}

@@ -207,7 +207,7 @@ func (x *session) ask(_ context.Context, op proxy.Op) proxy.Verdict {
 	if x.view.mode == Strict && (m.any && m.clauses || x.usesMasked(st.Facts)) {
 		return proxy.Deny(proxy.CauseMasking, x.view.rule, "a masked column may be returned, but not computed with or used in a condition, a join, an order or a grouping", "")
 	}
-	if m.keeps {
+	if m.keeps || m.aside {
 		x.mu.Lock()
 		x.kept.add(m)
 		clear(x.read) // what was made counts from now on

@@ -14,6 +14,8 @@ type mentions struct {
 	keeps   bool // the statement makes something that later statements read
 	runs    bool // the statement returns what an earlier one made, without naming it
 	rows    bool // a table's or a query's name may stand for its whole row
+	opens   bool // something takes values out of JSON, rows or arrays
+	aside   bool // values may go where no row goes: settings, notifications
 	star    bool // all columns of something are returned without being named
 	in      bool // a COPY into a table
 	made    bool // something is named that was made of a masked column
@@ -224,6 +226,7 @@ const maxNested = 4 // texts within texts that hold statements
 type paren struct {
 	list   bool // a list of names that are given, as in t(a, b)
 	inFrom bool // it opened among the tables of a FROM
+	inWith bool // it opened among the queries of a WITH
 }
 
 // maxParens is how deep parentheses are followed.
@@ -243,7 +246,12 @@ type reader struct {
 	sign      byte // the token before, when it is a sign
 	given     bool // the name before was one that is given
 	making    bool // the name that follows is that of what is made
+	made      bool // the name before is
 	inFrom    bool
+	inWith    bool
+	onTable   bool // the name that is given is that of a table, not of a query
+	lists     bool // names are given to the columns of a query
+	beforeAs  tokenKind
 	restricts bool // in a clause that decides about rows
 	selected  bool
 	into      bool
@@ -271,8 +279,10 @@ func (m *mentions) read(text []byte, sensitive func(name string) (Type, bool), d
 			r.mark(sign)
 		}
 		r.before, r.sign, r.given = k, sign, given
+		r.made = r.made && k == tokenWord
 	}
-	if r.lexer.doubtful {
+	// What all columns of something are called then, nobody knows.
+	if r.lexer.doubtful || r.star && r.lists {
 		m.any, m.dates, m.clauses = true, true, true
 	}
 	for name := range r.bare {
@@ -283,8 +293,18 @@ func (m *mentions) read(text []byte, sensitive func(name string) (Type, bool), d
 }
 
 func (r *reader) key(word string) {
-	first := r.keyword == ""
+	first, last := r.keyword == "", r.keyword
 	r.keyword = word
+	switch word {
+	case "as":
+		r.beforeAs = r.before
+	case "with":
+		r.inWith = true
+	case "select", "insert", "update", "delete", "values", "table":
+		r.inWith = false
+	case "union", "intersect", "except":
+		r.lists = true // the first query names the columns of all
+	}
 	switch word {
 	case "where", "having", "on", "group", "order", "when", "partition", "filter", "similar", "like", "ilike", "between", "distinct":
 		r.restricts, r.inFrom = true, false
@@ -297,7 +317,11 @@ func (r *reader) key(word string) {
 	case "create", "prepare", "declare", "function", "procedure", "alter", "rename":
 		r.keeps = true
 	case "table":
-		r.star = r.star || first || r.before == tokenSign // TABLE p
+		switch last { // TABLE p, not CREATE TABLE p
+		case "", "all", "union", "except", "intersect", "distinct", "as", "for":
+			r.star = true
+		}
+		r.star = r.star || first || r.before == tokenSign
 	case "execute", "fetch", "call", "do":
 		r.runs = r.runs || first
 	case "copy":
@@ -318,15 +342,16 @@ func (r *reader) key(word string) {
 
 // word takes a name and reports whether it is one that the text gives.
 func (r *reader) word(name string) (given bool) {
-	after := r.lexer.at(0)
+	after, made := r.lexer.at(0), false
 	if r.making && after != '.' { // else a schema
 		if r.keyword == "into" && !r.selected {
 			r.fills = with(r.fills, name)
 		} else {
 			r.makes = with(r.makes, name)
 		}
-		r.making = false
+		r.making, made = false, r.keyword != "into"
 	}
+	r.made = made
 	if (name == "U" || name == "u") && after == '&' && (r.lexer.at(1) == '"' || r.lexer.at(1) == '\'') {
 		r.any, r.dates, r.clauses = true, true, true // names in escapes are not read
 	}
@@ -336,10 +361,14 @@ func (r *reader) word(name string) (given bool) {
 	inList := r.open > 0 && r.open <= maxParens && r.parens[r.open-1].list
 	// A name behind a value, or behind AS, is given; so are those in a list behind
 	// such a name.
-	given = inList || r.before == tokenWord || r.before == tokenText || r.sign == ')' || r.sign == ']' ||
+	given = inList || r.inWith && r.sign == ',' || r.before == tokenWord || r.before == tokenText || r.sign == ')' || r.sign == ']' ||
 		r.before == tokenKey && (r.keyword == "as" || r.keyword == "with")
 	if given {
 		r.give(name)
+	}
+	r.onTable = r.inFrom && given && (r.before == tokenWord || r.before == tokenKey && r.keyword == "as" && r.beforeAs == tokenWord)
+	if after == '(' {
+		r.called(name)
 	}
 	switch {
 	case inList, r.sign == '.' && !r.inFrom, after == '(':
@@ -350,6 +379,19 @@ func (r *reader) word(name string) (given bool) {
 		r.bare = with(r.bare, name)
 	}
 	return given
+}
+
+// jsonWhole are the functions that make JSON and take nothing out of it.
+var jsonWhole = map[string]bool{
+	"row_to_json": true, "to_json": true, "to_jsonb": true, "json_agg": true, "jsonb_agg": true, "json_strip_nulls": true, "jsonb_strip_nulls": true,
+	"coalesce": true, "count": true, "json_build_object": true, "jsonb_build_object": true, "array_to_json": true, "array_agg": true, "sum": true,
+}
+
+// called takes the name of a function.
+func (r *reader) called(name string) {
+	name = strings.ToLower(name)
+	r.opens = r.opens || !jsonWhole[name]
+	r.aside = r.aside || name == "set_config" || name == "pg_notify"
 }
 
 // note takes a name that may be a masked column's and reports whether it is.
@@ -363,18 +405,29 @@ func (r *reader) note(name string) bool {
 func (r *reader) mark(sign byte) {
 	switch sign {
 	case '(':
+		list := r.given || r.made
 		if r.open < maxParens {
-			r.parens[r.open] = paren{list: r.given, inFrom: r.inFrom}
+			r.parens[r.open] = paren{list: list, inFrom: r.inFrom, inWith: r.inWith}
 		}
 		r.open++
+		if list && r.onTable {
+			r.any, r.dates = true, true // FROM p AS x(a, b) hides the names of p's columns
+		}
+		r.lists = r.lists || list
+		r.inFrom = r.inFrom && (list || r.before != tokenWord) // else the arguments of a function
+		r.inWith = false
 	case ')':
 		if r.open > 0 {
 			if r.open--; r.open < maxParens {
-				r.inFrom = r.parens[r.open].inFrom
+				r.inFrom, r.inWith = r.parens[r.open].inFrom, r.parens[r.open].inWith
 			}
 		}
 	case ';':
 		r.restricts, r.inFrom, r.open, r.keyword = false, false, 0, ""
+	case '#', '@', '[':
+		r.opens = true
+	case '>':
+		r.opens = r.opens || r.sign == '-' || r.sign == '>'
 	case '*':
 		r.star = r.star || r.before == tokenKey || r.sign == ',' || r.sign == '.'
 	}

@@ -48,8 +48,16 @@ var nameHints = func() map[string]Type {
 	return m
 }()
 
+// nameEndings are last parts that change nothing about what a name means, as in
+// ssn_raw.
+var nameEndings = map[string]bool{
+	"n": true, "no": true, "nr": true, "num": true, "number": true, "int": true, "str": true, "text": true, "txt": true, "raw": true, "value": true, "val": true,
+	"digits": true, "plain": true, "enc": true, "encrypted": true, "hash": true, "hashed": true, "old": true, "new": true, "tmp": true, "bak": true, "last": true,
+	"clear": true, "formatted": true, "normalized": true, "normalised": true, "lower": true, "upper": true, "primary": true, "secondary": true, "home": true, "work": true,
+}
+
 // nameParts are the parts of a name that are compared together, at most.
-const nameParts = 4
+const nameParts = 5
 
 // typeOfName returns the type that columns of that name hold, and whether the
 // name says so.
@@ -86,10 +94,16 @@ func typeOfName(name string) (Type, bool) {
 		}
 		n++
 	}
-	for k := min(parts, nameParts) - 1; k >= 0; k-- { // the longest first
-		if t, ok := nameHints[string(flat[starts[k]:n])]; ok {
-			return t, t != ""
+	known := starts[:min(parts, nameParts)]
+	for {
+		for k := len(known) - 1; k >= 0; k-- { // the longest first
+			if t, ok := nameHints[string(flat[known[k]:n])]; ok {
+				return t, t != ""
+			}
 		}
+		if len(known) < 2 || !nameEndings[string(flat[known[0]:n])] {
+			return "", false
+		}
+		n, known = known[0], known[1:]
 	}
-	return "", false
 }

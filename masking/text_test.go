@@ -17,7 +17,7 @@ func TestNames(t *testing.T) {
 		"dob": BirthDate, "date_of_birth": BirthDate, "birthDate": BirthDate, "cvv": CardCode, "card_number": Card, "cardNumber": Card, "card_type": "",
 		"password_hash": Password, "password": Password, "password_changed_at": "", "api_key": Secret, "apiKey": Secret, "key": "", "token": Secret,
 		"token_count": "", "ip_address": "", "home_address": Address, "address_line_1": Address, "wallet_address": "", "phone": Phone, "phone_number": Phone,
-		"phone_type": "", "iban": IBAN, "passport_no": Passport, "id": "", "": "", "order_id": "", "histogram_bounds": Statistics, "stavalues3": Statistics,
+		"phone_type": "", "ssn_n": USSSN, "ssn_raw_text": USSSN, "emailHash": Email, "ssn_last4": USSSN, "n": "", "no": "", "iban": IBAN, "passport_no": Passport, "id": "", "": "", "order_id": "", "histogram_bounds": Statistics, "stavalues3": Statistics,
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, ok := typeOfName(name)
@@ -78,7 +78,7 @@ func TestMentions(t *testing.T) {
 			for _, label := range strings.Fields(c.notGiven) {
 				require.False(t, got.given(label), label)
 			}
-			got.labels, got.makes, got.fills = nil, nil, nil
+			got.labels, got.makes, got.fills, got.opens = nil, nil, nil, false
 			require.Equal(t, c.want, got)
 		})
 	}

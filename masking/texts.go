@@ -18,8 +18,17 @@ func (x *session) tell(_ context.Context, op proxy.Op, msg *proxy.Message) error
 	if st, ok := op.(*proxy.Statement); ok {
 		m := x.mentions(st.Text)
 		x.mu.Lock()
-		doubt = m.any || x.kept.reads(st.Facts, m)
+		doubt = m.any || m.rows || x.kept.reads(st.Facts, m)
 		x.mu.Unlock()
+	}
+	if msg.Kind == proxy.MessageNotification || msg.Kind == proxy.MessageStatus {
+		x.mu.Lock()
+		aside := x.kept.aside
+		x.mu.Unlock()
+		if aside && len(msg.Fields) == 2 && (msg.Kind == proxy.MessageNotification || string(msg.Fields[0].Value) == "application_name") {
+			msg.Set(1, []byte(withheld))
+			return nil
+		}
 	}
 	code := msg.Code
 	class := code[:min(2, len(code))]
