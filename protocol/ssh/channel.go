@@ -60,6 +60,9 @@ func (w *lockedWriter) Write(b []byte) (int, error) {
 
 // serveChannel serves one channel that the client opens.
 func (s *session) serveChannel(nc gossh.NewChannel) error {
+	if s.jump != nil && nc.ChannelType() == "direct-tcpip" {
+		return s.jump(s.ctx, nc)
+	}
 	switch nc.ChannelType() {
 	case "session":
 		return s.serveSessionChannel(nc)

@@ -37,8 +37,10 @@ func (e *unknownResourceError) Error() string {
 
 func (e *unknownResourceError) Unwrap() error { return proxy.ErrNotFound }
 
+// serve serves a client that named no resource: it may jump to some.
 func (d *door) serve(ctx context.Context, channels <-chan gossh.NewChannel, requests <-chan *gossh.Request) error {
 	s := newSession(d.handler, d.who, d.client)
 	s.open = func(context.Context) (*proxy.Session, *proxy.Connect, error) { return nil, nil, errNoResource }
+	s.jump = d.jump
 	return s.serve(ctx, channels, requests)
 }

@@ -441,7 +441,15 @@ func newRig(t testing.TB, change func(r *rig)) *rig {
 Host gw
   HostName %s
   User alice+vm1
-`, filepath.Join(dir, "known_hosts"), r.keyFile, port, host)
+Host jump
+  HostName %s
+  User alice
+Host vm1 vm2
+  Port 22
+  User me
+  ProxyCommand %s -F %s -W %%h:%%p jump
+  HostKeyAlias [%s]:%s
+`, filepath.Join(dir, "known_hosts"), r.keyFile, port, host, host, program(t, "ssh"), filepath.Join(dir, "ssh_config"), host, port)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "ssh_config"), []byte(config), 0o600))
 	return r
 }
@@ -509,3 +517,8 @@ func (r *rig) mustClient() *gossh.Client {
 	r.t.Cleanup(func() { c.Close() })
 	return c
 }
+
+// random is crypto/rand.Reader, which this package's tests name in one place.
+type random struct{}
+
+func (random) Read(b []byte) (int, error) { return rand.Read(b) }

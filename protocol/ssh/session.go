@@ -25,6 +25,10 @@ type session struct {
 	// open opens the proxy's session; it may wait for an approval.
 	open func(ctx context.Context) (*proxy.Session, *proxy.Connect, error)
 
+	// jump serves a channel to a resource that the client names; nil when this is
+	// a session at one.
+	jump func(ctx context.Context, nc gossh.NewChannel) error
+
 	// held is closed when Connect is parked, ready when the resource is connected
 	// or cannot be. What stands below ready is set before it is closed.
 	held  chan struct{}
