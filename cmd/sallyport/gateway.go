@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"sync"
 
+	gossh "golang.org/x/crypto/ssh"
+
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/identity/ca"
 	"github.com/sallyport/sallyport/internal/config"
@@ -28,6 +30,8 @@ type gateway struct {
 	handlers  map[config.Listener]proxy.Handler
 	listeners map[config.Listener]net.Listener
 	closers   []func() error
+	analyzer  proxy.Analyzer // shared by all listeners, and with it what it remembers
+	hostKey   gossh.Signer   // of the SSH listeners
 }
 
 // build turns a config file into a gateway, which is to be closed.
@@ -74,17 +78,29 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 	}
 	g.Interceptors = append(g.Interceptors, records)
 	g.OnEvent = records.Event
-	analyzer := sqlpostgres.New(sqlpostgres.Config{})
 	for _, l := range f.Listeners() {
-		if l.Protocol != "postgres" {
-			g.close()
-			return nil, fmt.Errorf("%s cannot be served", l.Protocol)
-		}
-		g.handlers[l] = &postgres.Handler{
-			Resource: l.Resource, TLS: certificate, RequireTLS: f.TLS == nil || !f.TLS.Optional, Domain: f.Domain, Analyzer: analyzer,
+		if g.handlers[l], err = g.handler(l, certificate); err != nil {
+			return nil, errors.Join(err, g.close())
 		}
 	}
 	return g, nil
+}
+
+// handler speaks the protocol of one listener.
+func (g *gateway) handler(l config.Listener, certificate *tls.Config) (proxy.Handler, error) {
+	switch l.Protocol {
+	case "postgres":
+		if g.analyzer == nil {
+			g.analyzer = sqlpostgres.New(sqlpostgres.Config{})
+		}
+		return &postgres.Handler{
+			Resource: l.Resource, TLS: certificate, RequireTLS: g.config.TLS == nil || !g.config.TLS.Optional,
+			Domain: g.config.Domain, Analyzer: g.analyzer,
+		}, nil
+	case "ssh":
+		return g.sshHandler(l)
+	}
+	return nil, fmt.Errorf("%s cannot be served", l.Protocol)
 }
 
 // records opens the audit log.

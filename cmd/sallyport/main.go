@@ -47,6 +47,7 @@ func commands() []command {
 		{"check", "[-c FILE]", "report everything that is wrong in the config file", check},
 		{"ls", "[-c FILE] [-u USER] [-o json]", "list resources", list},
 		{"connect", "[-c FILE] [-u USER] NAME [-- ARGS]", "start the native client at a resource", connect},
+		{"ssh-config", "[-c FILE] [-u USER]", "print what makes ssh, scp and rsync reach resources by name", sshConfig},
 		{"sessions", "ls | show ID | export ID", "read the recorded sessions", sessions},
 		{"verify", "[-key FILE] BUNDLE|DIR", "prove that records are as they were sealed", verify},
 		{"passwd", "", "turn a password into the verifier that the config file holds", passwd},

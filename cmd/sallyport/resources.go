@@ -189,7 +189,8 @@ func client(ctx context.Context, cfg *config.File, e entry, account string, args
 		if err != nil {
 			return nil, fail(exitError, "ssh is not installed")
 		}
-		return exec.CommandContext(ctx, program, append([]string{"-p", port, "-l", login, host}, args...)...), nil
+		known := filepath.Join(cfg.Data(), "ssh", knownGateway)
+		return exec.CommandContext(ctx, program, append([]string{"-p", port, "-l", login, "-o", "UserKnownHostsFile=" + known, host}, args...)...), nil
 	}
 	return nil, fail(exitError, "no client is known for type %s", e.Type)
 }

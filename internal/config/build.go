@@ -98,6 +98,9 @@ func (f *File) Directory() (proxy.Resources, error) {
 				Cleartext: r.Cleartext, Plaintext: r.Plaintext, StartupParameters: r.StartupParameters,
 			}
 		}
+		if r.Type == "ssh" && r.SSH != nil {
+			res.Settings = *r.SSH
+		}
 		list = append(list, res)
 	}
 	return list, nil

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sallyport/sallyport/protocol/ssh"
 )
 
 // File is a config file. Its keys are documented in docs/config.md.
@@ -95,7 +97,7 @@ type Resource struct {
 	StartupParameters []string `yaml:"startup_parameters"`
 
 	// SSH
-	SSH *SSH `yaml:"ssh"`
+	SSH *ssh.Settings `yaml:"ssh"`
 }
 
 // ResourceTLS is how the connection to a resource is protected.
@@ -106,19 +108,6 @@ type ResourceTLS struct {
 	ServerName string `yaml:"server_name"`
 	Cert       string `yaml:"cert"`
 	Key        string `yaml:"key"`
-}
-
-// SSH are an SSH resource's own settings.
-type SSH struct {
-	Position
-	HostKeys   []string `yaml:"host_keys"`
-	HostCA     []string `yaml:"host_ca"`
-	TrustFirst bool     `yaml:"trust_on_first_use"`
-	Forwards   []string `yaml:"forwards"`
-	Env        []string `yaml:"env"`
-	ExecOnly   bool     `yaml:"exec_only"`
-	Agent      bool     `yaml:"agent_forwarding"`
-	X11        bool     `yaml:"x11"`
 }
 
 // Account is one of a resource's own roles.

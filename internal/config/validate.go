@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/policy"
+	"github.com/sallyport/sallyport/protocol/ssh"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/secrets"
 )
@@ -144,6 +145,20 @@ func (f *File) validateResources(d *decoder) {
 func (f *File) validateSettings(d *decoder, r Resource, at string) {
 	if r.Type != "ssh" && (r.SSH != nil || r.Key != "") {
 		d.problem(r.Line, "", "%s: ssh and key are settings of type ssh", at)
+	}
+	if r.Type == "ssh" {
+		set := r.SSH
+		if set == nil {
+			set = &ssh.Settings{}
+		}
+		if err := set.Validate(); err != nil {
+			for _, line := range strings.Split(err.Error(), "\n") {
+				d.problem(r.Line, "", "%s: ssh: %s", at, line)
+			}
+		}
+		if len(set.HostKeys)+len(set.HostCAs) == 0 && !set.TrustFirst {
+			d.problem(r.Line, "give ssh: {host_keys: [\"ssh-ed25519 …\"]}, host_cas, or trust_on_first_use", "%s: no host key is known, so it cannot be told from an impostor", at)
+		}
 	}
 	if r.Type != "postgres" && (r.Replication || r.FunctionCall || r.ReadOnly || r.MD5 || r.Cleartext || r.Plaintext || len(r.StartupParameters) > 0 || r.Database != "") {
 		d.problem(r.Line, "", "%s: it has settings of type postgres", at)

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/internal/config"
+	"github.com/sallyport/sallyport/protocol/ssh"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// sshHandler speaks SSH on one listener.
+func (g *gateway) sshHandler(l config.Listener) (proxy.Handler, error) {
+	dir := filepath.Join(g.config.Data(), "ssh")
+	if g.hostKey == nil {
+		key, err := hostKey(filepath.Join(dir, "host_key"))
+		if err != nil {
+			return nil, fmt.Errorf("SSH host key: %w", err)
+		}
+		g.hostKey = key
+		if err := g.writeKnownHosts(filepath.Join(dir, knownGateway)); err != nil {
+			return nil, err
+		}
+	}
+	return &ssh.Handler{
+		Resource: l.Resource, HostKeys: []gossh.Signer{g.hostKey}, KnownHosts: &knownHosts{file: filepath.Join(dir, "known_hosts")},
+		Own: g.addresses(),
+	}, nil
+}
+
+// knownGateway is the file of the gateway's own host key, in the form that ssh
+// reads.
+const knownGateway = "gateway_known_hosts"
+
+// addresses are those that the gateway listens on.
+func (g *gateway) addresses() []netip.AddrPort {
+	var list []netip.AddrPort
+	for _, l := range g.config.Listeners() {
+		if a, err := net.ResolveTCPAddr("tcp", l.Address); err == nil {
+			list = append(list, a.AddrPort())
+		}
+	}
+	return list
+}
+
+// writeKnownHosts writes what clients need to know the gateway by.
+func (g *gateway) writeKnownHosts(file string) error {
+	var b bytes.Buffer
+	for _, l := range g.config.Listeners() {
+		host, port, err := net.SplitHostPort(l.Address)
+		if l.Protocol != "ssh" || err != nil {
+			continue
+		}
+		fmt.Fprintf(&b, "[%s]:%s %s", host, port, gossh.MarshalAuthorizedKey(g.hostKey.PublicKey()))
+	}
+	return os.WriteFile(file, b.Bytes(), 0o644)
+}
+
+// hostKey reads a private key, or makes one.
+func hostKey(file string) (gossh.Signer, error) {
+	b, err := os.ReadFile(file)
+	if err == nil {
+		return gossh.ParsePrivateKey(b)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	block, err := gossh.MarshalPrivateKey(private, "sallyport")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+		return nil, err
+	}
+	return gossh.NewSignerFromKey(private)
+}
+
+// knownHosts keeps the first host keys of resources that trust them, a line each:
+// name and key.
+type knownHosts struct {
+	file string
+	mu   sync.Mutex
+}
+
+// Known returns the key that a resource showed first.
+func (k *knownHosts) Known(_ context.Context, resource string) ([]byte, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.find(resource)
+}
+
+func (k *knownHosts) find(resource string) ([]byte, error) {
+	f, err := os.Open(k.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if name, key, ok := strings.Cut(lines.Text(), " "); ok && name == resource {
+			return base64.StdEncoding.DecodeString(key)
+		}
+	}
+	return nil, nil
+}
+
+// Remember keeps a resource's first key.
+func (k *knownHosts) Remember(_ context.Context, resource string, key []byte) ([]byte, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if known, err := k.find(resource); known != nil || err != nil {
+		return known, err
+	}
+	f, err := os.OpenFile(k.file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	_, err = fmt.Fprintf(f, "%s %s\n", resource, base64.StdEncoding.EncodeToString(key))
+	return key, errors.Join(err, f.Close())
+}
+
+// sshConfig prints what makes ssh, scp, rsync and whatever builds on them reach
+// the resources by their names.
+func sshConfig(_ context.Context, c *cli, args []string) error {
+	f := c.flags("ssh-config")
+	file, user := configFlag(f), f.String("u", os.Getenv("USER"), "log in as this `user`")
+	if err := parse(f, args, 0); err != nil {
+		return err
+	}
+	cfg, err := load(c, *file)
+	if err != nil {
+		return err
+	}
+	list, err := entries(cfg, *user)
+	if err != nil {
+		return err
+	}
+	known, err := filepath.Abs(filepath.Join(cfg.Data(), "ssh", knownGateway))
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		host, port, err := net.SplitHostPort(e.Listen)
+		if e.Type != "ssh" || err != nil {
+			continue
+		}
+		fmt.Fprintf(c.out, "Host %s\n  HostName %s\n  Port %s\n  User %s\n  UserKnownHostsFile %q\n", e.Name, host, port, e.User, known)
+	}
+	return nil
+}

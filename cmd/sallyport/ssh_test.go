@@ -1,0 +1,147 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/internal/testserver"
+)
+
+// keyPair writes a key and returns its public line.
+func keyPair(t *testing.T, file string) string {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	block, err := gossh.MarshalPrivateKey(private, "")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, pem.EncodeToMemory(block), 0o600))
+	signer, err := gossh.NewSignerFromKey(private)
+	require.NoError(t, err)
+	line := strings.TrimSpace(string(gossh.MarshalAuthorizedKey(signer.PublicKey())))
+	require.NoError(t, os.WriteFile(file+".pub", []byte(line+"\n"), 0o600))
+	return line
+}
+
+// sshd starts OpenSSH's server and returns its address.
+func sshd(t *testing.T, dir, hostKey, accepted string) string {
+	t.Helper()
+	program := "/usr/sbin/sshd"
+	if _, err := os.Stat(program); err != nil {
+		testserver.Missing(t, "sshd")
+	}
+	if os.Geteuid() == 0 {
+		require.NoError(t, os.MkdirAll("/run/sshd", 0o755))
+	}
+	address := freeAddress(t)
+	_, port, _ := net.SplitHostPort(address)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "accepted"), []byte(accepted+"\n"), 0o600))
+	config := filepath.Join(dir, "sshd_config")
+	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `Port %s
+ListenAddress 127.0.0.1
+HostKey %s
+AuthorizedKeysFile %s
+StrictModes no
+UsePAM no
+PidFile none
+PasswordAuthentication no
+PermitRootLogin prohibit-password
+Subsystem sftp internal-sftp
+`, port, hostKey, filepath.Join(dir, "accepted")), 0o600))
+	cmd := exec.Command(program, "-D", "-e", "-f", config)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	require.Eventually(t, func() bool {
+		c, err := net.Dial("tcp", address)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	}, 10*time.Second, 20*time.Millisecond)
+	return address
+}
+
+// A server behind the gateway, with the real ssh: by a user's key, whose owner
+// never sees the server's.
+func TestServeSSH(t *testing.T) {
+	needs(t, "ssh")
+	me, err := user.Current()
+	require.NoError(t, err)
+	dir := t.TempDir()
+	host := keyPair(t, filepath.Join(dir, "host"))
+	upstream := keyPair(t, filepath.Join(dir, "upstream"))
+	alice := keyPair(t, filepath.Join(dir, "alice"))
+	address := sshd(t, dir, filepath.Join(dir, "host"), upstream)
+	listen := freeAddress(t)
+	config := filepath.Join(dir, "sallyport.yaml")
+	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `
+listen: {ssh: %q}
+data_dir: data
+identity:
+  users:
+    - {name: alice, groups: [dev], ssh_keys: [%q]}
+resources:
+  - name: vm1
+    type: ssh
+    address: %q
+    username: %s
+    key: file:upstream
+    ssh: {host_keys: [%q]}
+  - name: vm2
+    type: ssh
+    address: %q
+    username: %s
+    key: file:upstream
+    ssh: {trust_on_first_use: true, exec_only: true}
+access:
+  - {name: dev, groups: [dev], resources: [vm1], allow: [connect, exec, shell, file-read, file-write]}
+  - {name: dev-once, groups: [dev], resources: [vm2], allow: [connect, exec]}
+`, listen, alice, address, me.Username, host, address, me.Username), 0o600))
+	p := start(t, "serve", "-c", config)
+	p.wait(t, "listening")
+
+	stanza := filepath.Join(dir, "ssh_config")
+	require.NoError(t, os.WriteFile(stanza, []byte(must(t, "ssh-config", "-c", config, "-u", "alice")), 0o600))
+	ssh := func(args ...string) (string, int) {
+		cmd := exec.Command("ssh", append([]string{"-F", stanza, "-i", filepath.Join(dir, "alice"), "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes"}, args...)...)
+		out, err := cmd.CombinedOutput()
+		if cmd.ProcessState == nil {
+			t.Fatal(err)
+		}
+		return string(out), cmd.ProcessState.ExitCode()
+	}
+	out, code := ssh("vm1", "echo hello; exit 7")
+	require.Equal(t, 7, code, out)
+	require.Equal(t, "hello\n", out)
+	out, code = ssh("vm2", "echo twice")
+	require.Equal(t, 0, code, out)
+	require.Equal(t, "twice\n", out)
+	out, code = ssh("-tt", "vm2")
+	require.NotZero(t, code)
+	require.NotEmpty(t, out)
+	out, code = ssh("-W", "127.0.0.1:1", "vm1")
+	require.NotZero(t, code, out)
+
+	p.stop(t)
+
+	list := decode[[]summary](t, must(t, "sessions", "ls", "-c", config, "-o", "json", "-r", "vm1"))
+	require.NotEmpty(t, list)
+	require.Equal(t, "alice", list[0].User)
+	require.Contains(t, must(t, "sessions", "show", "-c", config, list[0].ID), "echo hello; exit 7")
+	require.NotContains(t, must(t, "verify", filepath.Join(dir, "data", "audit")), "NOT AS SEALED")
+}
