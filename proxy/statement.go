@@ -230,6 +230,7 @@ type CopyFacts struct {
 	Quote     byte // 0: '"'
 	Escape    byte // 0: as Quote
 	Header    bool
+	Encoding  string // empty: the session's
 	// Columns are the columns of a COPY to the client; nil when not known.
 	Columns []Column
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
 	"github.com/sallyport/sallyport/proxy"
@@ -21,6 +22,9 @@ type copyFilter struct {
 	held   []byte
 	row    proxy.Row
 	values [][]byte
+
+	columns  int
+	encoding string // that the server has reported for the client
 }
 
 // copyFormat cuts a COPY's bytes into records, and records into values. See
@@ -72,7 +76,10 @@ func (d *down) filterCopy(e *entry, isBinary bool, columns int) error {
 	if !flow.HasRow() {
 		return nil
 	}
-	c.flow, c.active, c.header = flow, true, false
+	c.flow, c.active, c.header, c.columns = flow, true, false, columns
+	if !isBinary && (e.newEncoding || !c.separable(facts)) {
+		return errCopyEncoding
+	}
 	switch {
 	case isBinary:
 		c.format = &binaryCopy{columns: columns}
@@ -86,6 +93,48 @@ func (d *down) filterCopy(e *entry, isBinary bool, columns int) error {
 		return fmt.Errorf("the COPY format %q is not understood, so it cannot be filtered", facts.Format)
 	}
 	return nil
+}
+
+var errCopyEncoding = errors.New("rows in this encoding cannot be told apart, so this COPY cannot be filtered; set client_encoding to UTF8 first")
+
+// separable reports whether the rows' encoding is one in which no part of a
+// character looks like a delimiter or a backslash.
+func (c *copyFilter) separable(f *proxy.CopyFacts) bool {
+	name := c.encoding
+	if f != nil && f.Encoding != "" {
+		name = f.Encoding
+	}
+	name = strings.ToUpper(name)
+	for _, safe := range []string{"UTF8", "UTF-8", "UNICODE", "SQL_ASCII"} {
+		if name == safe {
+			return true
+		}
+	}
+	for _, family := range []string{"LATIN", "ISO_8859_", "WIN", "KOI8", "EUC_"} {
+		if strings.HasPrefix(name, family) {
+			return true
+		}
+	}
+	return false
+}
+
+// changesEncoding reports whether a statement may change the session's encoding.
+// The server reports that at the end of the batch only.
+func changesEncoding(f *proxy.Facts) bool {
+	const opaque = proxy.EffectDo | proxy.EffectCall | proxy.EffectUnknown | proxy.EffectExecute
+	if f.Effects.Has(opaque) {
+		return true
+	}
+	if !f.Effects.Has(proxy.EffectSet) {
+		return false
+	}
+	for _, s := range f.Settings {
+		switch strings.ToLower(s.Name) {
+		case "client_encoding", "names", "all", "":
+			return true
+		}
+	}
+	return len(f.Settings) == 0
 }
 
 // copyFacts are the facts of the one COPY in op, nil when it is not certain
@@ -183,6 +232,9 @@ func (c *copyFilter) filter(record []byte, isRow bool) (changed bool, err error)
 	}
 	if c.values, err = c.format.decode(c.values[:0], record); err != nil {
 		return false, err
+	}
+	if len(c.values) != c.columns {
+		return false, fmt.Errorf("%w: a row of %d values, where %d were announced", errCopy, len(c.values), c.columns)
 	}
 	c.row.Reset(c.values)
 	if err := c.flow.Row(&c.row); err != nil {

@@ -34,12 +34,15 @@ func (e expect) endsWithReady() bool {
 // entry is one answer that the server owes.
 type entry struct {
 	expect  expect
-	copying bool     // the server reads COPY data for it
-	hidden  bool     // the gateway asked for itself: the client gets nothing of it
-	refusal []byte   // takes the place of the server's error
-	op      proxy.Op // nil, or the operation whose Done is owed
-	stmt    *statement
-	portal  *portal
+	copying bool   // the server reads COPY data for it
+	hidden  bool   // the gateway asked for itself: the client gets nothing of it
+	refusal []byte // takes the place of the server's error
+	// newEncoding says that the client's encoding may have changed before it, in
+	// the same batch.
+	newEncoding bool
+	op          proxy.Op // nil, or the operation whose Done is owed
+	stmt        *statement
+	portal      *portal
 
 	// The operation's own memory, valid until its Done.
 	statement proxy.Statement

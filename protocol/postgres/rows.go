@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
 	"github.com/sallyport/sallyport/proxy"
@@ -9,10 +10,11 @@ import (
 
 // rowFilter passes rows through a Flow.
 type rowFilter struct {
-	active bool
-	flow   *proxy.Flow
-	row    proxy.Row
-	values [][]byte
+	active  bool
+	columns int
+	flow    *proxy.Flow
+	row     proxy.Row
+	values  [][]byte
 }
 
 func newShape(description []byte) (*proxy.Shape, error) {
@@ -61,7 +63,7 @@ func (d *down) startRows(e *entry, shape *proxy.Shape) error {
 	if flow.HasBytes() {
 		return errors.New("a filter asked for rows as bytes, which this protocol does not have")
 	}
-	d.row.flow, d.row.active = flow, flow.HasRow()
+	d.row.flow, d.row.active, d.row.columns = flow, flow.HasRow(), len(shape.Columns)
 	return nil
 }
 
@@ -100,6 +102,9 @@ func (d *down) dataRow(e *entry, body []byte, total int) error {
 	var err error
 	if f.values, err = wire.RowValues(body, f.values[:0]); err != nil {
 		return err
+	}
+	if len(f.values) != f.columns {
+		return fmt.Errorf("%w: a row of %d values, where %d were announced", wire.ErrProtocol, len(f.values), f.columns)
 	}
 	f.row.Reset(f.values)
 	if err := f.flow.Row(&f.row); err != nil {

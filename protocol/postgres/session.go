@@ -117,14 +117,20 @@ func (s *session) prepare(hi *hello) {
 		},
 	}
 	s.down = down{session: s, conn: s.client, reader: s.upstream.reader, flows: wantsFlow, tells: wantsTell, status: s.upstream.ready}
-	s.reported("standard_conforming_strings", s.upstream.status["standard_conforming_strings"])
+	for name, value := range s.upstream.status {
+		s.reported(name, value)
+	}
 	s.session.Handle(s.up.parked, s.up.rewrite)
 }
 
-// reported notes a setting that the server has reported.
+// reported notes a setting that the server has reported. It is called by down,
+// and before it runs.
 func (s *session) reported(name, value string) {
-	if name == "standard_conforming_strings" {
+	switch name {
+	case "standard_conforming_strings":
 		s.backslashes.Store(value == "off")
+	case "client_encoding":
+		s.down.copied.encoding = value
 	}
 }
 

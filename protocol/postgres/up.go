@@ -30,6 +30,7 @@ type up struct {
 	out      []byte // to be sent before the run from start
 	skipping bool   // an extended message was refused: the server skips to Sync, and so do we
 	current  *entry // the operation that is being asked
+	encoded  bool   // the batch so far may have changed the client's encoding
 }
 
 // run reads until the client leaves.
@@ -202,7 +203,7 @@ func (u *up) message(typ byte, body []byte, total int) (left bool, err error) {
 	case wire.FunctionCall:
 		err = u.function(body, total)
 	case wire.Sync:
-		u.skipping = false
+		u.skipping, u.encoded = false, false
 		u.pending.mu.Lock()
 		u.pending.batch++
 		u.pending.mu.Unlock()
@@ -510,6 +511,8 @@ func (u *up) execute(body []byte, total int) error {
 	if !u.ask(e, &e.statement) {
 		return u.refuse(e, total, poisonExecute)
 	}
+	e.newEncoding = u.encoded
+	u.encoded = u.encoded || changesEncoding(p.stmt.facts)
 	if p.stmt.renames {
 		u.follow(p.stmt.text, p.stmt.facts)
 	}

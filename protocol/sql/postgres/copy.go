@@ -73,6 +73,10 @@ func (v *visitor) copyFacts(n *ast.CopyStmt) *proxy.CopyFacts {
 			c.Quote = one(text)
 		case "escape":
 			c.Escape = one(text)
+		case "encoding":
+			if c.Encoding = text; text == "" {
+				v.unknown("a COPY encoding that is not understood")
+			}
 		case "header":
 			switch strings.ToLower(text) {
 			case "", "true", "on", "1", "t", "match":
