@@ -134,6 +134,8 @@ func (v *view) doubtful(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, m 
 		return true
 	case sc.Table != 0:
 		return m.made || m.any && m.given(sc.Name)
+	case m.explain && sc.Name == "QUERY PLAN":
+		return false // it has no data, and of literals those that the user wrote
 	case kept.reads(facts, m):
 		return true
 	case m.any:
@@ -173,6 +175,15 @@ func (k *memory) made(name string) bool {
 	}
 	_, ok := k.names[strings.ToLower(name)]
 	return ok || len(k.names) > maxLabels
+}
+
+// makes reports whether name may be that of something that the session made.
+func (k *memory) makes(name string) bool {
+	if len(k.own) == 0 {
+		return false
+	}
+	_, ok := k.own[strings.ToLower(name)]
+	return ok || len(k.own) > maxLabels
 }
 
 // add takes in what a statement with mentions m makes.

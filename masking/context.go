@@ -195,6 +195,8 @@ func (t *wordTable) before(src []byte, pos, floor int) (s surroundings) {
 			if quotes++; quotes > 3 {
 				return s
 			}
+		case (c == '>' || c == '<') && i+1 < len(src) && src[i+1] == ' ':
+			return s // a comparison, as in a constraint, rather than an assignment
 		case c == '\n', c == '\t', c == ';', c == '|', c == '{', c == '}', c == '&':
 			return s
 		case c == ',' && (quotes > 0 || i+1 < len(src) && src[i+1] != ' '):

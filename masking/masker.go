@@ -122,15 +122,19 @@ func (x *session) mentions(text []byte) *mentions {
 	if m := x.read[string(text)]; m != nil {
 		return m
 	}
-	made := false
+	made, own := false, false
 	m := read(text, func(name string) (Type, bool) {
 		if x.kept.made(name) {
 			made = true
 			return Column, true
 		}
+		own = own || x.kept.makes(name)
 		return x.view.sensitive(name)
 	})
 	m.made = made
+	if m.unions && own { // whose columns' names are the user's choice
+		m.any, m.dates = true, true
+	}
 	if len(text) <= maxText {
 		if len(x.read) >= maxRemembered {
 			clear(x.read)

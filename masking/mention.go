@@ -18,6 +18,8 @@ type mentions struct {
 	aside   bool // values may go where no row goes: settings, notifications
 	star    bool // all columns of something are returned without being named
 	in      bool // a COPY into a table
+	explain bool // the plan of a statement
+	unions  bool // all columns of several queries, by the names that they have
 	made    bool // something is named that was made of a masked column
 	// labels are the names that the text gives to columns, makes those of what it
 	// makes, and fills those of tables that it inserts into; all in lower case.
@@ -49,9 +51,10 @@ const (
 // mentionLexer reads SQL text of PostgreSQL's and MySQL's dialects. Where the two
 // differ it reads names in both ways.
 type mentionLexer struct {
-	text  []byte
-	pos   int
-	value []byte // of a word or a text, without its quotes
+	text    []byte
+	pos     int
+	value   []byte // of a word or a text, without its quotes
+	dollars bool   // the text stands between dollar tags
 	// doubtful says that servers may read the rest of the text differently.
 	doubtful bool
 }
@@ -70,12 +73,13 @@ func (l *mentionLexer) next() (k tokenKind, ok bool) {
 			l.comment()
 		case c == '\'':
 			l.quoted('\'')
+			l.dollars = false
 			return tokenText, true
 		case c == '"', c == '`':
 			l.quoted(c)
 			return tokenWord, true
 		case c == '$' && !isDigit(l.at(1)):
-			if !l.dollar() {
+			if l.dollars = l.dollar(); !l.dollars {
 				l.pos++
 				l.value = t[start:l.pos]
 				return tokenSign, true
@@ -251,6 +255,9 @@ type reader struct {
 	inWith    bool
 	onTable   bool // the name that is given is that of a table, not of a query
 	lists     bool // names are given to the columns of a query
+	union     bool
+	queries   int // SELECTs, and those of them that return all columns
+	stars     int
 	beforeAs  tokenKind
 	restricts bool // in a clause that decides about rows
 	selected  bool
@@ -281,8 +288,10 @@ func (m *mentions) read(text []byte, sensitive func(name string) (Type, bool), d
 		r.before, r.sign, r.given = k, sign, given
 		r.made = r.made && k == tokenWord
 	}
+	same := r.union && r.queries == r.stars
+	m.unions = m.unions || same
 	// What all columns of something are called then, nobody knows.
-	if r.lexer.doubtful || r.star && r.lists {
+	if r.lexer.doubtful || r.star && (r.lists || r.union && !same) {
 		m.any, m.dates, m.clauses = true, true, true
 	}
 	for name := range r.bare {
@@ -303,7 +312,12 @@ func (r *reader) key(word string) {
 	case "select", "insert", "update", "delete", "values", "table":
 		r.inWith = false
 	case "union", "intersect", "except":
-		r.lists = true // the first query names the columns of all
+		r.union = true // the first query names the columns of all
+	}
+	if word == "select" {
+		r.queries++
+	} else if word == "table" || word == "values" {
+		r.queries += 2
 	}
 	switch word {
 	case "where", "having", "on", "group", "order", "when", "partition", "filter", "similar", "like", "ilike", "between", "distinct":
@@ -343,6 +357,10 @@ func (r *reader) key(word string) {
 // word takes a name and reports whether it is one that the text gives.
 func (r *reader) word(name string) (given bool) {
 	after, made := r.lexer.at(0), false
+	if after == '\'' && len(name) == 1 { // E'…', B'…', X'…', N'…'
+		return false
+	}
+	r.explain = r.explain || r.keyword == "" && strings.EqualFold(name, "explain")
 	if r.making && after != '.' { // else a schema
 		if r.keyword == "into" && !r.selected {
 			r.fills = with(r.fills, name)
@@ -429,6 +447,9 @@ func (r *reader) mark(sign byte) {
 	case '>':
 		r.opens = r.opens || r.sign == '-' || r.sign == '>'
 	case '*':
+		if r.before == tokenKey && r.keyword != "from" {
+			r.stars++
+		}
 		r.star = r.star || r.before == tokenKey || r.sign == ',' || r.sign == '.'
 	}
 }
@@ -440,21 +461,20 @@ func (r *reader) literal() {
 	if len(v) <= 128 && (r.sign == '>' || r.sign == '[' || r.sign == '{') {
 		r.note(string(v))
 	}
-	if len(v) < 12 {
+	// A text in dollars is code; one in quotes is when it reads like a query.
+	code := r.lexer.dollars || containsFold(v, "select ") || containsFold(v, "returning ") || len(v) > 6 && bytes.EqualFold(v[:6], []byte("table "))
+	if !code {
 		return
 	}
-	for _, word := range [...]string{"select", "table", "from", "returning"} {
-		if !containsFold(v, word) {
-			continue
-		}
-		if r.depth == maxNested {
-			r.any, r.dates, r.clauses = true, true, true
-			return
-		}
-		r.read(v, r.sensitive, r.depth+1)
-		r.rows = r.rows || r.star
+	if r.depth == maxNested {
+		r.any, r.dates, r.clauses = true, true, true
 		return
 	}
+	star := r.star
+	r.star = false
+	r.read(v, r.sensitive, r.depth+1)
+	r.rows = r.rows || r.star
+	r.star = r.star || star
 }
 
 func with(set map[string]struct{}, name string) map[string]struct{} {

@@ -129,6 +129,8 @@ func TestWaysOut(t *testing.T) {
 		"P8 split row":          `SELECT r[4] FROM (SELECT string_to_array(p::text, ',') AS r FROM p) x`,
 		"P34 all by new names":  `CREATE TEMP TABLE n (a int, b text, c text, d bigint, e date, f jsonb, g text, h bigint); INSERT INTO n SELECT * FROM p; SELECT d, e FROM n`,
 		"P3 own view of all":    `CREATE TEMP VIEW nv (a, b, c, d, e, f, g, h) AS SELECT * FROM p; SELECT d, e FROM nv`,
+		"P4 union of own":       `CREATE TEMP TABLE o (a int, b text, c text, d bigint, e date, f jsonb, g text, h bigint); SELECT * FROM o UNION ALL SELECT * FROM p`,
+		"P4 union of a query":   `SELECT * FROM (SELECT 0 a, '' b, '' c, 0::bigint d, now()::date e, '{}'::jsonb f, '' g, 0::bigint h) q UNION ALL SELECT * FROM p`,
 		"P34 renamed":           `CREATE TEMP TABLE rn AS TABLE p; ALTER TABLE rn RENAME ssn_n TO q; SELECT q FROM rn`,
 		"P16 row in an error":   `SELECT p::text::int FROM p`,
 		"P19 row in a notice":   `DO $$ DECLARE r record; BEGIN FOR r IN SELECT * FROM p LOOP RAISE NOTICE 'got %', r; END LOOP; END $$`,
@@ -272,4 +274,39 @@ func TestRefusals(t *testing.T) {
 		})
 	}
 	require.Equal(t, "1|***-**-****\n", g.psql(t, "alice", "SELECT id, ssn FROM p WHERE id = 1", "-A", "-t"))
+}
+
+// TestToolsWork compares what psql shows of the catalog, directly and through
+// the masker, and takes a dump.
+func TestToolsWork(t *testing.T) {
+	g := startRig(t, schema+`
+CREATE TYPE mood AS ENUM ('ok', 'bad');
+CREATE VIEW shown AS SELECT id, name FROM p;
+CREATE TABLE customers (id serial PRIMARY KEY, email text UNIQUE, city text DEFAULT 'x', at timestamptz DEFAULT '2024-05-06 01:02:03Z', m mood DEFAULT 'ok');
+INSERT INTO customers (email) VALUES ('ann@example.com'), ('bob@example.org');
+COMMENT ON TABLE customers IS 'those who buy';
+`, masking.Config{})
+	for _, script := range []string{
+		`\d`, `\d+`, `\d p`, `\d+ customers`, `\d shown`, `\dt`, `\dv`, `\di`, `\df`, `\dT+`, `\du`, `\dn+`, `\l`, `\dp`, `\dx`, `\sf leak`,
+		"SELECT version()", "SELECT current_user, current_database(), now() > '2020-01-01'", "SHOW server_version", "SELECT count(*) FROM customers",
+		"SELECT id, city, upper(city), at, m FROM customers ORDER BY id",
+		"SELECT c.city, count(*) AS n, max(c.at) FROM customers c GROUP BY c.city ORDER BY n DESC LIMIT 3",
+		"WITH x(a) AS (SELECT id FROM plain) SELECT a FROM x ORDER BY a",
+		"SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2",
+		"SELECT json_agg(q) FROM plain q", "SELECT row_to_json(q) FROM plain q", "SELECT * FROM plain UNION ALL SELECT * FROM plain WHERE id = 1 ORDER BY 1",
+		"EXPLAIN (COSTS off) SELECT * FROM customers WHERE email = 'x'",
+	} {
+		direct, err := g.client(t, "psql", g.pg.Address(), "postgres", script, "-X", "-d", g.database)
+		_ = err
+		through := g.psql(t, "alice", script)
+		if direct != through {
+			t.Errorf("%s\n%s\n%s", script, direct, through)
+		}
+	}
+	dump, err := g.client(t, "pg_dump", g.addr, "alice+orders", "", "--no-sync", g.database)
+	require.NoError(t, err, dump)
+	require.NotRegexp(t, leaks, dump)
+	for _, want := range []string{"CREATE TABLE public.customers", "a**@*******.com", "b**@*******.org", "***-**-****", "COPY public.plain (id, at, total, tag) FROM stdin;\n1\t2024-05-06", "PostgreSQL database dump complete"} {
+		require.Contains(t, dump, want)
+	}
 }

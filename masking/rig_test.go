@@ -108,15 +108,26 @@ func startRig(t testing.TB, sql string, c masking.Config) *rig {
 // psql runs the real client as user and returns all that it printed.
 func (g *rig) psql(t testing.TB, user, script string, args ...string) string {
 	t.Helper()
-	host, port, err := net.SplitHostPort(g.addr)
+	out, _ := g.client(t, "psql", g.addr, user+"+orders", script, append([]string{"-X", "-d", g.database}, args...)...)
+	return out // failing statements are part of the tests
+}
+
+// client runs one of PostgreSQL's programs at addr.
+func (g *rig) client(t testing.TB, program, addr, user, stdin string, args ...string) (string, error) {
+	t.Helper()
+	host, port, err := net.SplitHostPort(addr)
 	require.NoError(t, err)
+	password := "wonder"
+	if addr == g.pg.Address() {
+		password = g.pg.Password
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(g.pg.Bin, "psql"), append([]string{"-X", "-d", g.database}, args...)...)
-	cmd.Env = append(os.Environ(), "PGHOST="+host, "PGPORT="+port, "PGUSER="+user+"+orders", "PGPASSWORD=wonder")
-	cmd.Stdin = strings.NewReader(script)
-	out, _ := cmd.CombinedOutput() // failing statements are part of the tests
-	return string(out)
+	cmd := exec.CommandContext(ctx, filepath.Join(g.pg.Bin, program), args...)
+	cmd.Env = append(os.Environ(), "PGHOST="+host, "PGPORT="+port, "PGUSER="+user, "PGPASSWORD="+password)
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }
 
 // connect returns a client of the wire's own.
