@@ -90,7 +90,7 @@ func (s *session) listen(r *gossh.Request, op *proxy.Forward, key listenKey, v *
 		return
 	}
 	ok, reply, err := s.upstream.SendRequest(r.Type, true, r.Payload)
-	if ok && !key.unix && key.port == 0 {
+	if ok = ok && err == nil; ok && !key.unix && key.port == 0 {
 		key.port, err = parseUint32(reply)
 		ok = err == nil && key.port > 0 && key.port <= 65535 && l.open[key] == nil
 	}
