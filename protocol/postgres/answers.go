@@ -179,7 +179,7 @@ func (d *down) completed(e *entry, typ byte, body []byte, total int) error {
 			return err
 		}
 	}
-	d.row.active = false
+	d.row.end()
 	if err := d.show(e, total); err != nil {
 		return err
 	}
@@ -204,7 +204,8 @@ func (d *down) failed(body []byte, total int) error {
 	if d.skipping {
 		return unexpected(wire.ErrorResponse)
 	}
-	d.copied.open, d.copied.active, d.row.active = false, false, false
+	d.copied.open, d.copied.active = false, false
+	d.row.end()
 	if e.copying {
 		e.copying = false
 		if err := d.pending.endCopy(false); err != nil {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
@@ -440,4 +441,23 @@ func TestAttack33Encodings(t *testing.T) {
 	_, failed := d.until(wire.ReadyForQuery)
 	require.Contains(t, failed, "42501")
 	g.untouched(t)
+}
+
+// Commands of replication are no statements on an ordinary connection, and the
+// two ways of asking for the other kind are one.
+func TestAttack32StartReplication(t *testing.T) {
+	g := startGate(t, gateConfig{})
+	c := g.raw(t)
+	for _, text := range []string{"START_REPLICATION 0/0", "IDENTIFY_SYSTEM", "BASE_BACKUP", "CREATE_REPLICATION_SLOT x PHYSICAL"} {
+		c.send(wire.AppendQuery(nil, []byte(text)))
+		types, failed := c.until(wire.ReadyForQuery)
+		require.Equal(t, "EZ", types)
+		require.Contains(t, failed, "42601", "the server takes it for SQL")
+	}
+	_, port, err := net.SplitHostPort(g.addr)
+	require.NoError(t, err)
+	for _, value := range []string{"true", "on", "1", "database", "DATABASE", "tr"} {
+		_, err := pgconn.Connect(context.Background(), "sslmode=disable user=alice+orders password=wonder host=127.0.0.1 port="+port+" dbname="+g.db+" replication="+value)
+		require.ErrorContains(t, err, "replication", value)
+	}
 }

@@ -165,7 +165,7 @@ func (d *down) messages() error {
 		if err != nil {
 			return err
 		}
-		if typ == wire.DataRow && !d.row.active && !d.muted && d.done.Rows > 0 {
+		if typ == wire.DataRow && d.row.open && !d.muted {
 			// The common case: a further row that nobody wants to see.
 			d.done.Rows++
 			d.done.BytesOut += uint64(total)
@@ -261,7 +261,7 @@ func (d *down) replace(n int, message []byte) error {
 // finish takes the first entry off the queue and tells its operation's end.
 func (d *down) finish(e *entry, err error) {
 	d.pending.pop()
-	d.row.active = false
+	d.row.end()
 	if e.op != nil {
 		d.done.Err = err
 		d.session.session.Done(e.op, &d.done)

@@ -16,14 +16,14 @@ type statement struct {
 
 // portal is a statement with its arguments.
 type portal struct {
-	name      string
-	stmt      *statement
-	args      []proxy.Arg
-	values    []byte // what args refer to
-	formats   []byte // result format codes
-	described bool   // a Describe of it is on its way or answered
-	shape     *proxy.Shape
-	closed    bool // stands for a Close of the name
+	name        string
+	stmt        *statement
+	args        []proxy.Arg
+	values      []byte // what args refer to
+	formats     []byte // result format codes
+	describedIn uint64 // one more than the batch in which a Describe of it was sent last
+	shape       *proxy.Shape
+	closed      bool // stands for a Close of the name
 }
 
 // meaning is what the name means once the server has answered.

@@ -11,6 +11,8 @@ import (
 // rowFilter passes rows through a Flow.
 type rowFilter struct {
 	active  bool
+	named   bool // a RowDescription has come for the rows that follow
+	open    bool // the first row has come, and there are no filters for it
 	columns int
 	flow    *proxy.Flow
 	row     proxy.Row
@@ -52,7 +54,7 @@ func (p *portal) setShape(q *pending, shape *proxy.Shape) {
 
 // startRows asks for filters over the rows of e's operation.
 func (d *down) startRows(e *entry, shape *proxy.Shape) error {
-	d.row.active = false
+	d.row.end()
 	if e.op == nil {
 		return nil
 	}
@@ -63,7 +65,7 @@ func (d *down) startRows(e *entry, shape *proxy.Shape) error {
 	if flow.HasBytes() {
 		return errors.New("a filter asked for rows as bytes, which this protocol does not have")
 	}
-	d.row.flow, d.row.active, d.row.columns = flow, flow.HasRow(), len(shape.Columns)
+	d.row.flow, d.row.active, d.row.named, d.row.columns = flow, flow.HasRow(), true, len(shape.Columns)
 	return nil
 }
 
@@ -77,7 +79,18 @@ func (d *down) firstRow() error {
 	if e.refusal != nil {
 		return unexpected(wire.DataRow)
 	}
-	if !d.flows || e.expect == expectQuery {
+	if !d.flows {
+		d.row.open = true
+		return nil
+	}
+	if d.copied.open || e.copying {
+		return unexpected(wire.DataRow)
+	}
+	if e.expect == expectQuery {
+		if !d.row.named {
+			return unexpected(wire.DataRow)
+		}
+		d.row.open = true
 		return nil
 	}
 	d.pending.mu.Lock()
@@ -89,8 +102,12 @@ func (d *down) firstRow() error {
 	if err := d.startRows(e, shape); err != nil {
 		return d.withhold(0, err)
 	}
+	d.row.open = !d.row.active
 	return nil
 }
+
+// end notes that the rows have come to their end.
+func (f *rowFilter) end() { f.active, f.named, f.open = false, false, false }
 
 // dataRow passes a row through the filters.
 func (d *down) dataRow(e *entry, body []byte, total int) error {

@@ -472,7 +472,7 @@ func (u *up) target(typ byte, body []byte, total int) error {
 			return err
 		}
 		if e.portal != unknownPortal {
-			e.portal.described = true
+			u.noteDescribed(e.portal)
 		}
 	}
 	return u.passExpecting(e, total)
@@ -516,7 +516,7 @@ func (u *up) execute(body []byte, total int) error {
 	if p.stmt.renames {
 		u.follow(p.stmt.text, p.stmt.facts)
 	}
-	if u.describe && (!p.described || p == unknownPortal) {
+	if u.describe && !u.isDescribed(p) {
 		// The description is asked for in the client's place, so that filters know
 		// the rows before they come.
 		d := u.pending.take(expectPortal)
@@ -525,7 +525,7 @@ func (u *up) execute(body []byte, total int) error {
 			p = &portal{name: string(name), stmt: unknownStatement}
 			e.portal = p
 		}
-		p.described = true
+		u.noteDescribed(p)
 		d.portal = p
 		if err := u.expect(d); err != nil {
 			return err
@@ -534,6 +534,22 @@ func (u *up) execute(body []byte, total int) error {
 		u.out = wire.AppendDescribePortal(u.out, name)
 	}
 	return u.passExpecting(e, total)
+}
+
+// noteDescribed notes that a Describe of p is on its way.
+func (u *up) noteDescribed(p *portal) {
+	u.pending.mu.Lock()
+	defer u.pending.mu.Unlock()
+	p.describedIn = u.pending.batch + 1
+}
+
+// isDescribed reports whether p's rows are known by the time that they come. A
+// Describe of an earlier batch may have been skipped after an error, one of
+// this batch is skipped together with what follows it.
+func (u *up) isDescribed(p *portal) bool {
+	u.pending.mu.Lock()
+	defer u.pending.mu.Unlock()
+	return p != unknownPortal && (p.shape != nil || p.describedIn == u.pending.batch+1)
 }
 
 func (u *up) function(body []byte, total int) error {
