@@ -44,9 +44,10 @@ func (g *gate) raw(t testing.TB) *rawClient {
 	require.NoError(t, err)
 	h, err := c.Hijack()
 	require.NoError(t, err)
-	t.Cleanup(func() { h.Conn.Close() })
-	h.Conn.SetDeadline(time.Now().Add(20 * time.Second))
-	return &rawClient{t, h.Conn}
+	conn := h.Conn // and nothing else of what the driver holds
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	return &rawClient{t, conn}
 }
 
 func (c *rawClient) send(b ...[]byte) {

@@ -228,3 +228,24 @@ func TestAttack24HostileRows(t *testing.T) {
 		})
 	}
 }
+
+// What the gateway sends in the place of something refused fails whatever names
+// the client has given to its own things.
+func TestAttack20PoisonedNames(t *testing.T) {
+	argument := &hooks{Hooks: proxy.Hooks{Ask: func(_ context.Context, op proxy.Op) proxy.Verdict {
+		s, ok := op.(*proxy.Statement)
+		if ok && (len(s.Args) > 0 && string(s.Args[0].Value) == "evil" || bytes.Contains(s.Text, []byte("evil text"))) {
+			return proxy.Deny(proxy.CauseGuardrail, "no-evil", "not with this argument", "")
+		}
+		return proxy.Pass()
+	}}}
+	g := startGate(t, gateConfig{sql: "CREATE TABLE t (id int); INSERT INTO t VALUES (1), (2)", chain: []proxy.Interceptor{argument}})
+	const name = "refused by the gateway"
+	evil := msg(wire.Bind, append([]byte(name+"\x00"+name+"\x00"), 0, 0, 0, 1, 0, 0, 0, 4, 'e', 'v', 'i', 'l', 0, 0)...)
+	c := g.raw(t)
+	types, _ := c.batches([][]byte{parse(name, "DELETE FROM t WHERE $1 = 'evil'"), evil, execute(name, 0), sync1})
+	require.Equal(t, "12EZ", types)
+	types, text := c.batches([][]byte{parse("", "SELECT 7"), sync1}, [][]byte{evil, execute(name, 0), sync1}, [][]byte{parse("x", "evil text"), sync1}, [][]byte{bind("", ""), execute("", 0), sync1})
+	require.Equal(t, "1Z2EZEZ2DCZ", types, "what has no name is as it was: %s", text)
+	g.untouched(t)
+}

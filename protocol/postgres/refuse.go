@@ -123,7 +123,9 @@ var errServerLeft = errors.New("the server closed the connection")
 var (
 	poisonQuery   = wire.AppendQuery(nil, []byte("refused by the gateway"))
 	poisonParse   = wire.AppendParse(nil, nil, []byte("refused by the gateway"), nil)
-	poisonExecute = wire.AppendExecute(nil, "refused by the gateway", 0)
+	// In the place of an Execute or Bind too: a portal of any name could exist. With
+	// a name of its own it leaves the unnamed statement alone.
+	poisonNamed = wire.AppendParse(nil, []byte("refused"), []byte("refused by the gateway"), nil)
 	// A FunctionCall of function 0, without arguments.
 	poisonFunction = wire.AppendMessage(nil, wire.FunctionCall, make([]byte, 4), make([]byte, 2), make([]byte, 2), make([]byte, 2))
 )

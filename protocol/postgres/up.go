@@ -353,7 +353,11 @@ func (u *up) parse(body []byte, total int) error {
 	e := u.pending.take(expectParse)
 	e.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindPrepare}, Text: st.text, Name: st.name, Facts: u.analyze(st.text)}
 	if !u.ask(e, &e.statement) {
-		return u.refuse(e, total, poisonParse)
+		poison := poisonParse
+		if len(m.Name) > 0 {
+			poison = poisonNamed
+		}
+		return u.refuse(e, total, poison)
 	}
 	st.text, st.facts = e.statement.Text, e.statement.Facts
 	st.renames = mayRename(st.text, st.facts)
@@ -509,7 +513,7 @@ func (u *up) execute(body []byte, total int) error {
 		Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: p.stmt.text, Name: p.stmt.name, Args: p.args, Facts: p.stmt.facts,
 	}
 	if !u.ask(e, &e.statement) {
-		return u.refuse(e, total, poisonExecute)
+		return u.refuse(e, total, poisonNamed)
 	}
 	e.newEncoding = u.encoded
 	u.encoded = u.encoded || changesEncoding(p.stmt.facts)
@@ -602,7 +606,7 @@ func (u *up) tooLarge(typ byte, limit int) error {
 	case wire.Parse:
 		e.expect, u.skipping, poison = expectParse, true, poisonParse
 	case wire.Bind:
-		e.expect, u.skipping, poison = expectExecute, true, poisonExecute
+		e.expect, u.skipping, poison = expectExecute, true, poisonNamed
 	}
 	return u.replaceExpecting(e, 0, poison)
 }

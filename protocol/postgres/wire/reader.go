@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	smallBuffer = 4 << 10   // what an idle connection holds
+	smallBuffer = 2 << 10   // what an idle connection holds
 	largeBuffer = 128 << 10 // what a busy one borrows
 	calmReads   = 16        // small reads in a row after which the large buffer goes back
 )
