@@ -49,6 +49,11 @@ func (v *view) decide(protocol string, op proxy.Op, shape *proxy.Shape, m *menti
 		if sc.Column != "" {
 			name = sc.Column
 		}
+		if sc.Column == "" && sc.Table != 0 {
+			if source, known := m.labels.origin(name); known {
+				name = source
+			}
+		}
 		c.topics = v.masker.scanner.Topics(name)
 		if v.named(c, facts, &sc, name) || v.derived(c, facts, i, len(columns)) {
 			continue
@@ -128,12 +133,13 @@ func (v *view) derived(c *column, facts *proxy.Facts, i, n int) bool {
 // masked.
 func (v *view) doubtful(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, m *mentions, kept *memory) bool {
 	switch {
-	case kept.gives(sc.Name):
+	case kept.gives(sc.Name, v):
 		return true
 	case sc.Table != 0 && sc.Attr == 0, c.oid == oidRecord, c.oid == oidRecords: // whole rows
 		return true
 	case sc.Table != 0:
-		return m.made || m.any && m.given(sc.Name)
+		_, known := m.labels.origin(sc.Name)
+		return m.made || m.any && !known
 	case m.explain && sc.Name == "QUERY PLAN":
 		return false // it has no data, and of literals those that the user wrote
 	case kept.reads(facts, m):
@@ -163,7 +169,7 @@ func (v *view) doubtful(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, m 
 type memory struct {
 	any    bool
 	aside  bool // masked values may have gone into settings and notifications
-	labels mentions
+	labels labels
 	names  map[string]struct{} // of what was made of masked columns
 	own    map[string]struct{} // of all that was made
 }
@@ -199,8 +205,8 @@ func (k *memory) add(m *mentions) {
 		return
 	}
 	k.any = true
-	for label := range m.labels {
-		k.labels.give(label)
+	for label, source := range m.labels {
+		k.labels = k.labels.give(label, source)
 	}
 	for name := range m.makes {
 		k.names = with(k.names, name)
@@ -218,7 +224,17 @@ func (k *memory) fill(m *mentions) {
 	}
 }
 
-func (k *memory) gives(label string) bool { return k.any && k.labels.given(label) }
+func (k *memory) gives(label string, v *view) bool {
+	if _, given := k.labels[strings.ToLower(label)]; !k.any || !given && len(k.labels) <= maxLabels {
+		return false
+	}
+	source, known := k.labels.origin(label)
+	if !known {
+		return true
+	}
+	_, masked := v.sensitive(source)
+	return masked
+}
 
 // reads reports whether a statement returns what an earlier one prepared.
 func (k *memory) reads(facts *proxy.Facts, m *mentions) bool {

@@ -310,3 +310,35 @@ COMMENT ON TABLE customers IS 'those who buy';
 		require.Contains(t, dump, want)
 	}
 }
+
+// TestQueriesOfApplications has statements as mappers of objects and reports
+// write them: what is not masked by name stays readable.
+func TestQueriesOfApplications(t *testing.T) {
+	g := startRig(t, `
+CREATE TABLE users (id serial PRIMARY KEY, email text, first_name text, role text, created_at timestamptz DEFAULT '2024-05-06', active bool DEFAULT true);
+CREATE TABLE orders (id serial PRIMARY KEY, user_id int, total numeric, status text, ref text, meta jsonb);
+INSERT INTO users (email, first_name, role) VALUES ('ann@example.com', 'Ann', 'admin'), ('bob@example.org', 'Bob', 'user');
+INSERT INTO orders (user_id, total, status, ref, meta) VALUES (1, 10.5, 'open', 'AB-1', '{"k":1}'), (1, 1234567.25, 'done', 'AB-2', NULL);
+`, masking.Config{})
+	for sql, want := range map[string]string{
+		`SELECT "users".* FROM "users" WHERE "users"."email" = 'ann@example.com' LIMIT 1`:                                                  "1|a**@*******.com|A**|admin|2024-05-06 00:00:00+00|t",
+		`SELECT "users"."id" AS t0_r0, "users"."email" AS t0_r1, "users"."role" AS t0_r2 FROM "users" LIMIT 1`:                             "1|a**@*******.com|admin",
+		`select u.id as id1_0_, u.email as email2_0_, u.role as role3_0_ from users u where u.id = 2`:                                      "2|b**@*******.org|user",
+		`SELECT COUNT(*) AS "__count" FROM "users"`:                                                                                        "2",
+		`SELECT o.status, count(*) n, sum(o.total) s FROM orders o JOIN users u ON u.id = o.user_id GROUP BY 1 ORDER BY 1`:                 "done|1|1234567.25\nopen|1|10.5",
+		`SELECT o.id, u.role, u.email FROM orders o JOIN users u ON u.id = o.user_id ORDER BY 1 LIMIT 1`:                                   "1|admin|a**@*******.com",
+		`SELECT count(*), max(u.created_at) FROM users u WHERE u.email LIKE '%com'`:                                                        "1|2024-05-06 00:00:00+00",
+		`SELECT EXISTS (SELECT 1 FROM users WHERE email = 'a')`:                                                                            "f",
+		`WITH s AS (SELECT user_id, sum(total) t FROM orders GROUP BY 1) SELECT u.id, u.role, s.t FROM users u JOIN s ON s.user_id = u.id`: "1|admin|1234577.75",
+		`SELECT coalesce(json_agg(t), '[]') FROM (SELECT id, status FROM orders WHERE id = 1) t`:                                           `[{"id":1,"status":"open"}]`,
+		`SELECT json_agg(u) FROM (SELECT id, email FROM users WHERE id = 1) u`:                                                             "",
+		`SELECT meta->>'k' AS k, upper(status), status || '-' || ref AS label FROM orders WHERE id = 1`:                                    "1|OPEN|open-AB-1",
+		`SELECT id, CASE WHEN active THEN 'yes' ELSE 'no' END AS state FROM users WHERE id = 1`:                                            "1|yes",
+		`SELECT id, status FROM orders WHERE ref LIKE '%1%' AND status <> 'take from the table'`:                                           "1|open",
+		`UPDATE orders SET status = 'paid' WHERE id = 1 RETURNING id, status`:                                                              "1|paid",
+	} {
+		t.Run(sql, func(t *testing.T) {
+			require.Equal(t, want, strings.TrimSpace(g.psql(t, "alice", "SET timezone TO utc; BEGIN; "+sql+"; ROLLBACK", "-A", "-t", "-q")))
+		})
+	}
+}

@@ -95,7 +95,7 @@ func TestRecallOfNumbers(t *testing.T) {
 					}
 				}
 				miss := 0
-				const n = 20
+				const n = 12
 				for range n {
 					value, ok := render(r, shape, rec.Digits)
 					require.True(t, ok, "%s %s", rec.Type, shape)
