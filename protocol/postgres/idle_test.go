@@ -1,0 +1,58 @@
+package postgres
+
+import (
+	"net"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/protocol/postgres/wire"
+)
+
+// An idle session holds no large buffers. Measured is everything in this
+// process, which here plays the client and the server too; what these take by
+// themselves is measured first.
+func TestIdleSessions(t *testing.T) {
+	const n = 500
+	inUse := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapInuse + m.StackInuse
+	}
+	answer := func(c net.Conn) {
+		answering(append(msg(wire.CommandComplete, []byte("SELECT 0\x00")...), msg(wire.ReadyForQuery, 'I')...))(c)
+	}
+	ask := func(c *rawClient) {
+		c.send(wire.AppendQuery(nil, []byte("SELECT 1")))
+		types, failed := c.until(wire.ReadyForQuery)
+		require.Equal(t, "CZ", types, failed)
+	}
+
+	address := backdoor(t, answer)
+	before := inUse()
+	for range n { // the server's and the client's part, without a gateway
+		c, err := net.Dial("tcp", address)
+		require.NoError(t, err)
+		defer c.Close()
+		raw := &rawClient{t, c}
+		raw.send(wire.AppendStartup(nil, wire.Version30, nil))
+		raw.until(wire.ReadyForQuery)
+		ask(raw)
+	}
+	peers := inUse() - before
+
+	g := hostile(t, gateConfig{}, answer)
+	before = inUse()
+	for range n {
+		ask(g.raw(t))
+	}
+	total := inUse() - before
+	each := (total - min(total, peers)) / n
+	t.Logf("%d B a session, beside %d B of its peers", each, peers/n)
+	if !raceEnabled {
+		require.Less(t, each, uint64(32<<10))
+	}
+}
