@@ -281,8 +281,17 @@ func exitCodeOf(err error) uint32 {
 // exit ends the channel from the gateway's side.
 func (ch *channel) exit(code uint32) {
 	ch.client.SendRequest("exit-status", false, []byte{byte(code >> 24), byte(code >> 16), byte(code >> 8), byte(code)})
-	ch.client.CloseWrite()
 	ch.client.Close()
+}
+
+// closeWrite tells the client that no more output follows. The library wants no
+// writer beside it, and who has something to say may be one.
+func (ch *channel) closeWrite() {
+	ch.out.mu.Lock()
+	defer ch.out.mu.Unlock()
+	ch.err.mu.Lock()
+	defer ch.err.mu.Unlock()
+	ch.client.CloseWrite()
 }
 
 // say tells the client something, on stderr; on a terminal in the way that
@@ -575,7 +584,7 @@ func (ch *channel) start() {
 	s.spawn("ssh half-close", func() error {
 		<-ch.stdout.done
 		<-ch.stderr.done
-		ch.client.CloseWrite()
+		ch.closeWrite()
 		return nil
 	})
 }
@@ -592,8 +601,8 @@ func (ch *channel) broke(err error) error {
 	case errors.As(err, &withheld):
 		ch.say(withheld.Error())
 		ch.setExit("withheld")
-		ch.up.Close()
 		ch.exit(1)
+		ch.up.Close()
 	case err != nil:
 		// The writer's side is closed or closing; nothing more can be moved.
 	}

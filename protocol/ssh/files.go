@@ -39,8 +39,8 @@ func (ch *channel) filesBroke(err error) error {
 	if errors.Is(err, sftp.ErrMalformed) {
 		ch.say(err.Error())
 		ch.setExit("malformed")
-		ch.up.Close()
 		ch.exit(1)
+		ch.up.Close()
 	}
 	return nil
 }

@@ -27,7 +27,7 @@ type KnownHosts interface {
 // HostKeyError says that a resource showed a host key that it is not known by.
 type HostKeyError struct {
 	Resource string
-	Shown    string   // SHA-256 fingerprint
+	Shown    string   // SHA-256 fingerprint, or what kinds of keys it has
 	Expected []string // fingerprints; empty when no key is known
 	Reason   string   // what else is wrong; may be empty
 }
@@ -154,14 +154,30 @@ func (k *hostKeys) judgeCertificate(cert *gossh.Certificate) error {
 	return nil
 }
 
-func (k *hostKeys) wrong(shown gossh.PublicKey, reason string) error {
-	e := &HostKeyError{Resource: k.resource, Shown: gossh.FingerprintSHA256(shown), Reason: reason}
+func (k *hostKeys) wrong(shown gossh.PublicKey, reason string) *HostKeyError {
+	e := &HostKeyError{Resource: k.resource, Reason: reason}
+	if shown != nil {
+		e.Shown = gossh.FingerprintSHA256(shown)
+	}
 	for _, p := range k.pinned {
 		e.Expected = append(e.Expected, gossh.FingerprintSHA256(p))
 	}
 	for _, ca := range k.cas {
 		e.Expected = append(e.Expected, "a certificate of "+gossh.FingerprintSHA256(ca))
 	}
+	return e
+}
+
+// otherKind is the failure of a resource that has no key of the kinds that it is
+// known by, so that none was shown. A certificate may be missing for a key that
+// is there.
+func (k *hostKeys) otherKind(offered []string) error {
+	kinds := make([]string, 0, len(offered))
+	for _, o := range offered[:min(len(offered), 8)] {
+		kinds = append(kinds, printable(o[:min(len(o), 64)]))
+	}
+	e := k.wrong(nil, "the kinds of keys do not match")
+	e.Shown = "no such key but " + strings.Join(kinds, ", ")
 	return e
 }
 

@@ -481,7 +481,7 @@ func (r *rig) run(stdin io.Reader, name string, args ...string) result {
 	var out, errOut bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &out, &errOut
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "SSH_AUTH_SOCK=", "HOME="+r.dir)
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = 10 * time.Second
 	err := cmd.Run()
 	code := 0
 	var exit *exec.ExitError

@@ -172,10 +172,13 @@ func (s *session) connect() error {
 	if err != nil {
 		s.err = err
 		// Somebody has to hear why: a channel that is open, or is opened soon.
-		s.goroutines.Add(1)
-		time.AfterFunc(patience, func() {
-			defer s.goroutines.Done()
-			s.closeIfIdle(true)
+		s.spawn("ssh refusal", func() error {
+			select {
+			case <-s.ctx.Done():
+			case <-time.After(patience):
+				s.closeIfIdle(true)
+			}
+			return nil
 		})
 		return nil
 	}

@@ -72,13 +72,16 @@ func (h *Handler) dialOnce(ctx context.Context, s *proxy.Session, set *Settings,
 		},
 	}
 	up.Conn, up.channels, up.requests, err = gossh.NewClientConn(raw, address, config)
+	var unmatched *gossh.AlgorithmNegotiationError
 	switch {
 	case err == nil:
 	case keys.failure != nil:
 		return nil, keys.failure
+	case errors.As(err, &unmatched) && unmatched.What == "host key":
+		return nil, keys.otherKind(unmatched.RequestedAlgorithms)
 	case strings.Contains(err.Error(), "unable to authenticate"):
 		return nil, errNotAccepted
-	case strings.Contains(err.Error(), "no common algorithm"):
+	case unmatched != nil:
 		return nil, fmt.Errorf("resource %s: %s", name, strings.TrimPrefix(err.Error(), "ssh: handshake failed: "))
 	default:
 		return nil, &dialError{resource: name, err: err}
