@@ -1,6 +1,9 @@
 package masking
 
-import "bytes"
+import (
+	"bytes"
+	"unicode/utf8"
+)
 
 // localByte are the bytes of the part before the @ that addresses use in
 // practice; those of UTF-8 count.
@@ -40,11 +43,32 @@ func (s *scan) email(i, size int) int {
 	if end == next {
 		return next
 	}
+	if !utf8.Valid(src[start:end]) {
+		// Another encoding, or no text at all: what is ASCII counts.
+		for k := i - 1; k >= start; k-- {
+			if src[k] >= 0x80 {
+				start = k + 1
+				break
+			}
+		}
+		if start >= i || !ascii(src[next:end]) {
+			return next
+		}
+	}
 	if i-start == 3 && bytes.EqualFold(src[start:i], []byte("git")) {
 		return end // an account of a service, not of a person
 	}
 	s.emit(start, end, Email, 95)
 	return end
+}
+
+func ascii(b []byte) bool {
+	for _, c := range b {
+		if c >= 0x80 {
+			return false
+		}
+	}
+	return true
 }
 
 // domain returns the end of the host name at i, which must have a dot and end in

@@ -100,6 +100,7 @@ var recall = []struct {
 	{Email, "user=«alice%40example.com»&x=1"},
 	{Email, "«jörg@müller.de»"},
 	{Email, "to=«a@b.io»,"},
+	{Email, "j\xf6«rg@example.de» in Latin 1"},
 	{IP, "from «8.8.4.4» port"},
 	{IP, "«10.1.2.3»:443"},
 	{IP, "«2a00:1450:4001:82a::200e»"},
@@ -198,7 +199,14 @@ func TestScanFalseHits(t *testing.T) {
 		"price":     func() string { return fmt.Sprintf("%d.%02d", r.IntN(100000), r.IntN(100)) },
 		"version":   func() string { return fmt.Sprintf("v%d.%d.%d", r.IntN(20), r.IntN(50), r.IntN(1000)) },
 		"sku":       func() string { return fmt.Sprintf("%c%c-%06d", 'A'+r.IntN(26), 'A'+r.IntN(26), r.IntN(1e6)) },
-		"base64":    func() string { return fmt.Sprintf("%c%x", 'g'+r.IntN(10), r.Uint64()) },
+		"binary": func() string {
+			var b [64]byte
+			for i := range b {
+				b[i] = byte(r.Uint32())
+			}
+			return string(b[:])
+		},
+		"base64": func() string { return fmt.Sprintf("%c%x", 'g'+r.IntN(10), r.Uint64()) },
 	}
 	for name, make := range kinds {
 		t.Run(name, func(t *testing.T) {
@@ -212,7 +220,11 @@ func TestScanFalseHits(t *testing.T) {
 			for _, f := range found {
 				counts[f.Type]++
 			}
-			require.LessOrEqual(t, len(found), 300, "%v, as %q", counts, sample(b.Bytes(), found))
+			limit := 300
+			if name == "binary" {
+				limit = 1 // archives and the like pass through terminals' streams
+			}
+			require.LessOrEqual(t, len(found), limit, "%v, as %q", counts, sample(b.Bytes(), found))
 		})
 	}
 }
