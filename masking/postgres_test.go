@@ -342,3 +342,56 @@ INSERT INTO orders (user_id, total, status, ref, meta) VALUES (1, 10.5, 'open', 
 		})
 	}
 }
+
+// TestRowsOfAllSizes has rows that are large, wide and empty (P42, P43).
+func TestRowsOfAllSizes(t *testing.T) {
+	g := startRig(t, schema, masking.Config{})
+	c := g.connect(t, "alice")
+	var large string
+	require.NoError(t, c.QueryRow(t.Context(), "SELECT note FROM (SELECT repeat('x ', 5000000) || '123-45-6789' || repeat(' y', 5000000) AS note) q").Scan(&large))
+	require.Len(t, large, 20000011)
+	require.Equal(t, "x ***-**-**** y", large[9999998:10000013])
+
+	columns := make([]string, 1600)
+	for i := range columns {
+		columns[i] = []string{"id", "ssn", "NULL::text", "''", "name"}[i%5]
+	}
+	rows, err := c.Query(t.Context(), "SELECT "+strings.Join(columns, ", ")+" FROM p WHERE id = 1")
+	require.NoError(t, err)
+	require.True(t, rows.Next())
+	values, err := rows.Values()
+	require.NoError(t, err)
+	require.Len(t, values, 1600)
+	for i := 0; i < len(values); i += 5 {
+		require.Equal(t, []any{int32(1), "***-**-****", nil, "", "Ann"}, values[i:i+5])
+	}
+	rows.Close()
+	require.Contains(t, g.psql(t, "alice", "SELECT FROM p"), "(3 rows)")
+}
+
+// TestPipeline sends statements before the first is answered (P28), one of which
+// fails (P46).
+func TestPipeline(t *testing.T) {
+	g := startRig(t, schema, masking.Config{})
+	c := g.connect(t, "alice")
+	var b pgx.Batch
+	for range 5 {
+		b.Queue("SELECT ssn FROM p WHERE id = $1", 1)
+		b.Queue("SELECT name, ssn_n AS q FROM p WHERE id = $1", 2)
+	}
+	b.Queue("SELECT replace(ssn, '-', '_')::int FROM p")
+	results := c.SendBatch(t.Context(), &b)
+	for range 5 {
+		var ssn, name string
+		var q *int64
+		require.NoError(t, results.QueryRow().Scan(&ssn))
+		require.NoError(t, results.QueryRow().Scan(&name, &q))
+		require.Equal(t, "***-**-****", ssn)
+		require.Equal(t, "Bob", name)
+		require.Nil(t, q)
+	}
+	_, err := results.Exec()
+	require.Error(t, err)
+	require.NotRegexp(t, leaks, err.Error())
+	require.Error(t, results.Close())
+}
