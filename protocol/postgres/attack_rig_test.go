@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/internal/scram"
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -194,4 +195,23 @@ func memory() uint64 {
 	runtime.GC()
 	runtime.ReadMemStats(&m)
 	return m.HeapInuse
+}
+
+// login logs alice in with these parameters, by SCRAM, and returns the
+// connection once the gateway has accepted her proof.
+func (g *gate) login(t testing.TB, params []wire.Parameter) *rawClient {
+	t.Helper()
+	c := g.dial(t)
+	c.send(wire.AppendStartup(nil, wire.Version30, params))
+	typ, _ := c.message()
+	require.Equal(t, byte(wire.Authentication), typ)
+	client := scram.Client{Password: "wonder"}
+	mechanism, first, err := client.First([]string{scram.Mechanism})
+	require.NoError(t, err)
+	c.send(msg(wire.Password, append(binary.BigEndian.AppendUint32([]byte(mechanism+"\x00"), uint32(len(first))), first...)...))
+	_, body := c.message()
+	final, err := client.Final(body[4:])
+	require.NoError(t, err)
+	c.send(msg(wire.Password, final...))
+	return c
 }

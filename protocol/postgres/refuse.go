@@ -121,8 +121,8 @@ var errServerLeft = errors.New("the server closed the connection")
 // ones. Whatever state the server is in, it answers them with an error that has
 // all an error's consequences.
 var (
-	poisonQuery   = wire.AppendQuery(nil, []byte("refused by the gateway"))
-	poisonParse   = wire.AppendParse(nil, nil, []byte("refused by the gateway"), nil)
+	poisonQuery = wire.AppendQuery(nil, []byte("refused by the gateway"))
+	poisonParse = wire.AppendParse(nil, nil, []byte("refused by the gateway"), nil)
 	// In the place of an Execute or Bind too: a portal of any name could exist. With
 	// a name of its own it leaves the unnamed statement alone.
 	poisonNamed = wire.AppendParse(nil, []byte("refused"), []byte("refused by the gateway"), nil)
