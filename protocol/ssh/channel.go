@@ -40,6 +40,7 @@ type channel struct {
 	stderr   *pump
 	relayed  chan struct{} // closed when the resource's side has ended
 	exitCode atomic.Pointer[string]
+	exited   chan struct{} // closed when exitCode is set
 	terminal atomic.Bool
 	files    *sftp.Relay // of the sftp subsystem
 	finished sync.Once
@@ -128,7 +129,7 @@ func (s *session) serveSessionChannel(nc gossh.NewChannel) error {
 		}
 		return nil // the connection ended
 	}
-	ch := &channel{session: s, client: client, up: up, relayed: make(chan struct{})}
+	ch := &channel{session: s, client: client, up: up, relayed: make(chan struct{}), exited: make(chan struct{})}
 	ch.ctx, ch.cancel = context.WithCancel(s.ctx)
 	defer ch.cancel()
 	ch.out.w, ch.err.w = client, client.Stderr()
@@ -581,12 +582,29 @@ func (ch *channel) start() {
 		s.spawn("ssh stdout", func() error { return ch.broke(ch.stdout.run()) })
 	}
 	s.spawn("ssh stderr", func() error { return ch.broke(ch.stderr.run()) })
-	s.spawn("ssh half-close", func() error {
-		<-ch.stdout.done
-		<-ch.stderr.done
-		ch.closeWrite()
+	s.spawn("ssh half-close", ch.halfClose)
+}
+
+// statusTime is how long the end of the output may wait for the exit status.
+const statusTime = 3 * time.Second
+
+// halfClose tells the client that the output has ended. Commands end their
+// output a moment before they exit, and clients that have sent their own end
+// then close the channel, which the library answers at once: the exit status
+// would be lost. So the end waits for it.
+func (ch *channel) halfClose() error {
+	<-ch.stdout.done
+	<-ch.stderr.done
+	select {
+	case <-ch.exited:
+	case <-time.After(statusTime):
+	case <-ch.ctx.Done():
 		return nil
-	})
+	case <-ch.session.upstream.ended:
+		return nil // resourceRequests tells the client
+	}
+	ch.closeWrite()
+	return nil
 }
 
 // broke handles the end of a pump. When a filter would not let data pass, the
@@ -622,7 +640,7 @@ func (ch *channel) resourceRequests(requests <-chan *gossh.Request) error {
 		ch.wait(ch.stdout.done)
 		ch.wait(ch.stderr.done)
 	}
-	if ch.ctx.Err() == nil && ch.exitCode.Load() == nil && ch.session.connectionLost() {
+	if ch.ctx.Err() == nil && ch.cutOff() {
 		ch.say("the connection to " + ch.session.proxied.Target.Resource.Name + " was lost")
 		ch.exit(255)
 	}
@@ -641,19 +659,21 @@ func (ch *channel) wait(done <-chan struct{}) {
 	}
 }
 
-// connectionLost reports whether the resource's connection is ending by itself.
-func (s *session) connectionLost() bool {
-	if s.lost.Load() {
-		return true
-	}
-	ended := make(chan struct{})
-	go func() { s.upstream.Wait(); close(ended) }()
+// cutOff reports whether the channel ended because the resource's connection
+// did. The library closes the channels first, so this may take a moment to show.
+func (ch *channel) cutOff() bool {
 	select {
-	case <-ended:
-		return s.proxied.Err() == nil
-	case <-time.After(10 * time.Millisecond):
+	case <-ch.exited:
 		return false
+	default:
 	}
+	select {
+	case <-ch.session.upstream.ended:
+		return ch.session.lost.Load()
+	case <-ch.exited:
+	case <-time.After(100 * time.Millisecond):
+	}
+	return false
 }
 
 func (ch *channel) resourceRequest(r *gossh.Request) {
@@ -689,11 +709,15 @@ func (ch *channel) passExit(r *gossh.Request, code string) {
 	}
 	ch.stdout.settled(ch.ctx.Done())
 	ch.stderr.settled(ch.ctx.Done())
-	ch.setExit(code)
 	ch.client.SendRequest(r.Type, false, r.Payload)
+	ch.setExit(code)
 }
 
-func (ch *channel) setExit(code string) { ch.exitCode.CompareAndSwap(nil, &code) }
+func (ch *channel) setExit(code string) {
+	if ch.exitCode.CompareAndSwap(nil, &code) {
+		close(ch.exited)
+	}
+}
 
 // finish tells the chain how the channel's operation ended.
 func (ch *channel) finish() {

@@ -264,6 +264,7 @@ func (s *session) keepalives(peer gossh.Conn, every time.Duration, who string) e
 
 // watchUpstream notices that the resource's connection ended.
 func (s *session) watchUpstream() error {
+	defer close(s.upstream.ended)
 	s.upstream.Wait()
 	if s.ctx.Err() != nil || s.proxied.Err() != nil {
 		return nil

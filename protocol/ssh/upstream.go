@@ -21,6 +21,7 @@ type upstream struct {
 	channels <-chan gossh.NewChannel
 	requests <-chan *gossh.Request
 	banner   string
+	ended    chan struct{} // closed when the connection has ended, and why is known
 }
 
 const (
@@ -62,7 +63,7 @@ func (h *Handler) dialOnce(ctx context.Context, s *proxy.Session, set *Settings,
 	}
 	stop := context.AfterFunc(ctx, func() { raw.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	up := &upstream{raw: raw}
+	up := &upstream{raw: raw, ended: make(chan struct{})}
 	config := &gossh.ClientConfig{
 		Config: h.config(set.Legacy), User: user, Auth: methods, ClientVersion: version,
 		HostKeyCallback: keys.check, HostKeyAlgorithms: keys.algorithms(),
