@@ -15,6 +15,7 @@ type column struct {
 	topics  Topics
 	whole   bool // every value is masked, as one of type typ
 	tainted bool // it may derive from a masked column
+	numbers bool // numbers pass although it is tainted, as counts do
 	null    bool // nothing but NULL can stand in the place of a value
 	typ     Type
 	with    Transform
@@ -61,6 +62,7 @@ func (v *view) decide(protocol string, op proxy.Op, shape *proxy.Shape, m *menti
 		resolved := listed || sc.Column != "" || facts != nil && facts.ColumnsKnown && len(facts.Columns) == len(columns) && !facts.Columns[i].Opaque
 		if !resolved && v.doubtful(c, facts, &sc, m, kept) {
 			c.tainted, c.typ = true, taintedValue
+			c.numbers = v.mode == Display && !m.computed && !m.made && !(m.rows && m.opens) && !(kept.computed && (m.runs || kept.gives(sc.Name, v)))
 			c.null = c.null || c.oid >= firstUser || c.oid == oidRecord || c.oid == oidRecords
 		}
 	}
@@ -167,11 +169,12 @@ func (v *view) doubtful(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, m 
 // memory is what a session's earlier statements left that later ones may read
 // without naming a masked column: prepared statements, cursors, tables.
 type memory struct {
-	any    bool
-	aside  bool // masked values may have gone into settings and notifications
-	labels labels
-	names  map[string]struct{} // of what was made of masked columns
-	own    map[string]struct{} // of all that was made
+	any      bool
+	computed bool // with a masked column
+	aside    bool // masked values may have gone into settings and notifications
+	labels   labels
+	names    map[string]struct{} // of what was made of masked columns
+	own      map[string]struct{} // of all that was made
 }
 
 // made reports whether name may be that of something that was made.
@@ -205,6 +208,7 @@ func (k *memory) add(m *mentions) {
 		return
 	}
 	k.any = true
+	k.computed = k.computed || m.computed
 	for label, source := range m.labels {
 		k.labels = k.labels.give(label, source)
 	}

@@ -167,7 +167,7 @@ var reservedWords = map[string]bool{
 	"temporary": true, "function": true, "procedure": true, "copy": true, "to": true, "cross": true, "inner": true, "left": true, "right": true,
 	"full": true, "lateral": true, "any": true, "some": true, "similar": true, "null": true, "asc": true, "desc": true, "collate": true, "recursive": true,
 	"natural": true, "filter": true, "only": true, "execute": true, "fetch": true, "replace": true, "unlogged": true, "alter": true, "rename": true,
-	"call": true, "do": true, "if": true, "exists": true,
+	"call": true, "do": true, "if": true, "exists": true, "operator": true, "at": true,
 }
 
 func reserved(w []byte) bool {

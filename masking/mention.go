@@ -8,20 +8,23 @@ import (
 // mentions is what a statement's text says about masked columns, read word by
 // word. It errs towards more: it does not know which name a word is.
 type mentions struct {
-	any     bool   // a masked column's name stands somewhere
-	dates   bool   // one whose values may be dates
-	clauses bool   // one stands in a condition, a join, an order, a grouping or a call
-	keeps   bool   // the statement makes something that later statements read
-	runs    bool   // the statement returns what an earlier one made, without naming it
-	rows    bool   // a table's or a query's name may stand for its whole row
-	opens   bool   // something takes values out of JSON, rows or arrays
-	aside   bool   // values may go where no row goes: settings, notifications
-	star    bool   // all columns of something are returned without being named
-	in      bool   // a COPY into a table
-	explain bool   // the plan of a statement
-	unions  bool   // all columns of several queries, by the names that they have
-	made    bool   // something is named that was made of a masked column
-	labels  labels // the names that the text gives
+	any   bool // a masked column's name stands somewhere
+	dates bool // one whose values may be dates
+	// computed says that one is computed with, rather than returned by itself,
+	// counted, or used in a condition.
+	computed bool
+	clauses  bool   // one stands in a condition, a join, an order, a grouping or a call
+	keeps    bool   // the statement makes something that later statements read
+	runs     bool   // the statement returns what an earlier one made, without naming it
+	rows     bool   // a table's or a query's name may stand for its whole row
+	opens    bool   // something takes values out of JSON, rows or arrays
+	aside    bool   // values may go where no row goes: settings, notifications
+	star     bool   // all columns of something are returned without being named
+	in       bool   // a COPY into a table
+	explain  bool   // the plan of a statement
+	unions   bool   // all columns of several queries, by the names that they have
+	made     bool   // something is named that was made of a masked column
+	labels   labels // the names that the text gives
 	// makes are the names of what the text makes, and fills those of tables that it
 	// inserts into, in lower case.
 	makes, fills map[string]struct{}
@@ -40,7 +43,19 @@ type paren struct {
 	list   bool // a list of names that are given, as in t(a, b)
 	inFrom bool // it opened among the tables of a FROM
 	inWith bool // it opened among the queries of a WITH
+	where  bool // it opened in a clause that returns nothing
+	kind   parenKind
 }
+
+type parenKind uint8
+
+const (
+	parenPlain    parenKind = iota
+	parenCall               // the arguments of a function
+	parenCount              // of count()
+	parenOperator           // the name of an operator
+	parenDistinct           // of DISTINCT ON, behind which the items begin
+)
 
 // maxParens is how deep parentheses are followed.
 const maxParens = 64
@@ -62,6 +77,10 @@ type reader struct {
 	source    string
 	making    bool // the name that follows is that of what is made
 	made      bool // the name before is
+	where     bool // in a clause that returns nothing
+	computed  map[string]struct{}
+	last      string // the reserved word before keyword, the name before
+	name      string
 	inFrom    bool
 	inWith    bool
 	onTable   bool // the name that is given is that of a table, not of a query
@@ -93,8 +112,7 @@ func (m *mentions) read(text []byte, sensitive func(name string) (Type, bool), d
 		case tokenText:
 			r.literal()
 		case tokenSign:
-			sign = r.lexer.value[0]
-			r.mark(sign)
+			sign = r.mark(r.lexer.value[0])
 		}
 		r.before, r.sign, r.given = k, sign, given
 		r.plain = r.plain && (k == tokenWord || k == tokenKey && r.keyword == "as" || sign == '.')
@@ -104,7 +122,18 @@ func (m *mentions) read(text []byte, sensitive func(name string) (Type, bool), d
 	m.unions = m.unions || same
 	// What all columns of something are called then, nobody knows.
 	if r.lexer.doubtful || r.star && (r.lists || r.union && !same) {
-		m.any, m.dates, m.clauses = true, true, true
+		m.suspectAll()
+	}
+	for name := range r.computed {
+		if _, masked := r.sensitive(name); masked {
+			m.computed = true
+			continue
+		}
+		if _, given := m.labels[name]; given {
+			source, known := m.labels.origin(name)
+			_, masked := r.sensitive(source)
+			m.computed = m.computed || !known || masked
+		}
 	}
 	for name := range r.bare {
 		if _, ok := r.relations[name]; ok {
@@ -113,9 +142,18 @@ func (m *mentions) read(text []byte, sensitive func(name string) (Type, bool), d
 	}
 }
 
+// suspectAll is for texts of which cannot be told which columns they return.
+func (m *mentions) suspectAll() { m.any, m.dates, m.clauses, m.computed = true, true, true, true }
+
 func (r *reader) key(word string) {
 	first, last := r.keyword == "", r.keyword
-	r.keyword = word
+	r.last, r.keyword = last, word
+	switch word {
+	case "where", "having", "on", "group", "order", "limit":
+		r.where = true
+	case "select", "from", "returning", "set", "values", "union", "join", "with":
+		r.where = false
+	}
 	switch word {
 	case "as":
 		r.beforeAs = r.before
@@ -183,7 +221,7 @@ func (r *reader) word(name string) (given bool) {
 	}
 	r.made = made
 	if (name == "U" || name == "u") && after == '&' && (r.lexer.at(1) == '"' || r.lexer.at(1) == '\'') {
-		r.any, r.dates, r.clauses = true, true, true // names in escapes are not read
+		r.suspectAll() // names in escapes are not read
 	}
 	if r.note(name) {
 		r.clauses = r.clauses || r.restricts || r.open > 0 && !r.given && r.before != tokenKey && r.keyword != "insert" && r.keyword != "into"
@@ -193,6 +231,10 @@ func (r *reader) word(name string) (given bool) {
 	// such a name.
 	given = inList || r.inWith && r.sign == ',' || r.before == tokenWord || r.before == tokenText || r.sign == ')' || r.sign == ']' ||
 		r.before == tokenKey && (r.keyword == "as" || r.keyword == "with")
+	kind := parenPlain
+	if r.open > 0 && r.open <= maxParens {
+		kind = r.parens[r.open-1].kind
+	}
 	plain := r.sign == '.' && r.plain || r.sign == ',' && !inList || r.before == tokenKey && itemStarts[r.keyword]
 	if given {
 		source := ""
@@ -201,13 +243,23 @@ func (r *reader) word(name string) (given bool) {
 		}
 		r.labels = r.labels.give(name, source)
 	}
-	r.plain, r.source = plain && !given && after != '(', name
+	plain = plain && kind == parenPlain
+	switch {
+	case given:
+		if _, masked := r.sensitive(name); masked { // it may be no name that is given
+			r.computed = with(r.computed, name)
+		}
+	case after == '(', after == '.', inList, r.where, r.keyword == "into", kind == parenCount, r.inFrom && kind != parenCall, plain && r.itemEnds():
+	default:
+		r.computed = with(r.computed, name)
+	}
+	r.plain, r.source, r.name = plain && !given && after != '(', name, name
 	r.onTable = r.inFrom && given && (r.before == tokenWord || r.before == tokenKey && r.keyword == "as" && r.beforeAs == tokenWord)
 	if after == '(' {
 		r.called(name)
 	}
 	switch {
-	case inList, r.sign == '.' && !r.inFrom, after == '(':
+	case inList, r.sign == '.' && !r.inFrom, after == '(', kind == parenCount:
 	case r.inFrom:
 		r.relations = with(r.relations, name)
 	case given, after == '.' && r.lexer.at(1) != '*':
@@ -220,7 +272,7 @@ func (r *reader) word(name string) (given bool) {
 // jsonWhole are the functions that make JSON and take nothing out of it.
 var jsonWhole = map[string]bool{
 	"row_to_json": true, "to_json": true, "to_jsonb": true, "json_agg": true, "jsonb_agg": true, "json_strip_nulls": true, "jsonb_strip_nulls": true,
-	"coalesce": true, "count": true, "json_build_object": true, "jsonb_build_object": true, "array_to_json": true, "array_agg": true, "sum": true,
+	"coalesce": true, "count": true, "nullif": true, "current_setting": true, "now": true, "json_build_object": true, "jsonb_build_object": true, "array_to_json": true, "array_agg": true, "sum": true,
 }
 
 // called takes the name of a function.
@@ -241,16 +293,36 @@ func (r *reader) note(name string) bool {
 	return ok
 }
 
-func (r *reader) mark(sign byte) {
+// itemEnds reports whether the item of a list ends with the name that was read.
+func (r *reader) itemEnds() bool {
+	l := r.lexer
+	switch k, ok := l.next(); {
+	case !ok, k == tokenWord:
+		return true
+	case k == tokenKey:
+		return !operatorWords[strings.ToLower(string(l.value))]
+	case k == tokenSign:
+		return l.value[0] == ',' || l.value[0] == ')' || l.value[0] == ';'
+	}
+	return false
+}
+
+var operatorWords = map[string]bool{
+	"like": true, "ilike": true, "similar": true, "between": true, "in": true, "is": true, "and": true, "or": true, "not": true, "collate": true, "operator": true,
+	"at": true,
+}
+
+// mark takes a sign and returns the one that it stands for.
+func (r *reader) mark(sign byte) byte {
 	switch sign {
 	case '(':
 		list := r.given || r.made
 		if r.open < maxParens {
-			r.parens[r.open] = paren{list: list, inFrom: r.inFrom, inWith: r.inWith}
+			r.parens[r.open] = paren{list: list, inFrom: r.inFrom, inWith: r.inWith, where: r.where, kind: r.parenKind(list)}
 		}
 		r.open++
 		if list && r.onTable {
-			r.any, r.dates = true, true // FROM p AS x(a, b) hides the names of p's columns
+			r.suspectAll() // FROM p AS x(a, b) hides the names of p's columns
 		}
 		r.lists = r.lists || list
 		r.inFrom = r.inFrom && (list || r.before != tokenWord) // else the arguments of a function
@@ -258,7 +330,15 @@ func (r *reader) mark(sign byte) {
 	case ')':
 		if r.open > 0 {
 			if r.open--; r.open < maxParens {
-				r.inFrom, r.inWith = r.parens[r.open].inFrom, r.parens[r.open].inWith
+				p := &r.parens[r.open]
+				r.inFrom, r.inWith, r.where = p.inFrom, p.inWith, p.where
+				switch p.kind {
+				case parenOperator:
+					return '+'
+				case parenDistinct:
+					r.keyword, r.where = "distinct", false
+					return ','
+				}
 			}
 		}
 	case ';':
@@ -273,6 +353,22 @@ func (r *reader) mark(sign byte) {
 		}
 		r.star = r.star || r.before == tokenKey || r.sign == ',' || r.sign == '.'
 	}
+	return sign
+}
+
+// parenKind is the kind of the parenthesis that opens.
+func (r *reader) parenKind(list bool) parenKind {
+	switch {
+	case r.before == tokenKey && r.keyword == "operator":
+		return parenOperator
+	case r.before == tokenKey && r.keyword == "on" && r.last == "distinct":
+		return parenDistinct
+	case r.before != tokenWord || list || r.keyword == "into":
+		return parenPlain
+	case strings.EqualFold(r.name, "count"):
+		return parenCount
+	}
+	return parenCall
 }
 
 // literal takes a text, which may name a field, as in doc->>'ssn', or hold
@@ -288,7 +384,7 @@ func (r *reader) literal() {
 		return
 	}
 	if r.depth == maxNested {
-		r.any, r.dates, r.clauses = true, true, true
+		r.suspectAll()
 		return
 	}
 	star := r.star

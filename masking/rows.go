@@ -57,21 +57,24 @@ func (f *rows) replace(r *proxy.Row, i int, c *column, v []byte) {
 
 // doubtful masks a value that may derive from a masked column.
 func (f *rows) doubtful(r *proxy.Row, i int, c *column, v []byte) {
-	if f.view.mode == Display {
+	if c.numbers {
 		// Counts and sums pass, numbers as long as identifiers do not.
 		switch {
-		case c.kind == kindBool, c.kind == kindPlain && !c.binary:
+		case c.kind == kindPlain:
 			return
-		case c.kind == kindPlain, c.kind == kindNumber && c.binary, c.kind == kindNumber, c.kind == kindText && c.oid == 0 && !c.binary:
+		case c.kind == kindNumber, c.kind == kindText && c.oid == 0 && !c.binary:
 			w := v
 			if c.binary {
 				f.plain = decimal(f.plain[:0], v, c.oid)
 				w = f.plain
 			}
-			if shortNumber(w) || c.kind == kindPlain {
+			if shortNumber(w) {
 				return
 			}
 		}
+	}
+	if c.kind == kindBool && f.view.mode == Display {
+		return
 	}
 	f.counts.add(c.typ)
 	if c.null {
