@@ -207,6 +207,16 @@ func TestUnfiltered(t *testing.T) {
 	}
 }
 
+func TestLimited(t *testing.T) {
+	for text, want := range map[string]bool{
+		"SELECT * FROM t": false, "SELECT * FROM t LIMIT ALL": false, "SELECT * FROM t LIMIT NULL": false, "SELECT * FROM t LIMIT (NULL::int)": false,
+		"SELECT * FROM t LIMIT 5": true, "SELECT * FROM t LIMIT $1": true, "SELECT * FROM t FETCH FIRST ROW ONLY": true, "BEGIN": true,
+		"SELECT * FROM t LIMIT 5; SELECT * FROM u": false,
+	} {
+		require.Equal(t, want, analyze(t, text).Limited, text)
+	}
+}
+
 func TestSettings(t *testing.T) {
 	for text, want := range map[string]proxy.Setting{
 		"SET default_transaction_read_only = off":  {Name: "default_transaction_read_only", Value: "off"},

@@ -258,8 +258,20 @@ func limited(n ast.Stmt) bool {
 	if isNil(s.LimitCount) {
 		return false
 	}
-	c, ok := s.LimitCount.(*ast.A_Const)
-	return !ok || !c.Isnull // LIMIT ALL
+	return !isNull(s.LimitCount) // LIMIT ALL is LIMIT NULL
+}
+
+func isNull(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.ParenExpr:
+		return isNull(n.Expr)
+	case *ast.TypeCast:
+		return isNull(n.Arg)
+	case *ast.A_Const:
+		_, null := n.Val.(*ast.Null)
+		return n.Isnull || null
+	}
+	return false
 }
 
 // scans reports whether a query reads a relation with nothing that leaves rows

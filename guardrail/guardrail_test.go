@@ -1,0 +1,262 @@
+package guardrail_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/guardrail"
+	"github.com/sallyport/sallyport/protocol/shell"
+	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
+	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
+)
+
+var analyzer = sqlpostgres.New(sqlpostgres.Config{})
+
+func statement(text string) *proxy.Statement {
+	return &proxy.Statement{
+		Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: []byte(text),
+		Facts: analyzer.Analyze(context.Background(), []byte(text), &proxy.Reading{Dialect: "postgres"}),
+	}
+}
+
+func execute(command string) *proxy.Exec {
+	return &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}, Command: command}
+}
+
+func create(t testing.TB, rules ...guardrail.Rule) *guardrail.Guardrail {
+	t.Helper()
+	g, err := guardrail.New(guardrail.Config{Rules: rules, Commands: shell.Grammar{}})
+	require.NoError(t, err)
+	return g
+}
+
+func ask(s *proxy.Session, op proxy.Op) *proxy.Verdict { return s.Ask(context.Background(), op) }
+
+// The default pack: what it refuses, however it is written, and what it lets
+// pass although it looks alike.
+func TestDefaults(t *testing.T) {
+	s := proxytest.Session(t, create(t, guardrail.Defaults()...))
+	for text, rule := range map[string]string{
+		"DELETE FROM t": "no-where", "UPDATE t SET x = 1": "no-where", "/**/dElEtE\n--x\nFROM t WHERE 1=1": "no-where",
+		"DELETE FROM t WHERE true OR id = 1": "no-where", "WITH d AS (DELETE FROM t RETURNING *) SELECT * FROM d": "no-where",
+		"SELECT 1; DELETE FROM t": "no-where", "EXPLAIN ANALYZE UPDATE t SET x = 1": "no-where", "PREPARE p AS DELETE FROM t": "no-where",
+		"COPY (DELETE FROM t RETURNING *) TO STDOUT": "no-where", "DELETE FROM U&\"\\0074\"": "no-where", "DELETE FROM t USING u": "no-where",
+		"DROP TABLE t": "no-drop", "TRUNCATE t": "no-drop", "ALTER TABLE t DROP COLUMN x": "no-drop", "SELECT 1;drop/**/schema s": "no-drop", "DROP DATABASE d": "no-drop",
+		"GRANT ALL ON t TO bob": "no-grants", "ALTER ROLE bob SUPERUSER": "no-grants", "SET ROLE bob": "no-grants", "SELECT set_config('role', 'bob', false)": "no-grants",
+		"ALTER TABLE t OWNER TO bob": "no-grants", "SET SESSION AUTHORIZATION bob": "no-grants",
+		"COPY t TO '/tmp/x'": "no-server-files", "COPY t FROM PROGRAM 'id'": "no-server-files", "SELECT pg_read_file('x')": "no-server-files",
+		"SELECT lo_export(1, 'x')": "no-server-files", "SELECT pg_catalog.pg_sleep(100)": "no-server-files", "SELECT * FROM dblink('x', 'y') AS z(a int)": "no-server-files",
+		"CREATE EXTENSION dblink": "no-server-files", "ALTER SYSTEM SET x = 1": "no-server-files",
+		"SELECT pg_terminate_backend(1)": "no-administration", "SELECT pg_reload_conf()": "no-administration",
+		"DO $$BEGIN DELETE FROM t; END$$": "no-blind-text", "EXECUTE p": "no-blind-text", "nonsense": "no-blind-text", "SELECT 'a\\'; DELETE FROM t; --'": "no-blind-text",
+	} {
+		v := ask(s, statement(text))
+		require.True(t, v.Refuses(), text)
+		require.Equal(t, rule, v.Rule, text)
+		require.Equal(t, proxy.CauseGuardrail, v.Cause)
+		require.NotEmpty(t, v.Remedy, text)
+		require.Contains(t, v.Message(), rule)
+	}
+	for _, text := range []string{
+		"DELETE FROM t WHERE id = 1", "UPDATE t SET x = 1 WHERE id IN (1, 2)", "SELECT * FROM t", "SELECT 'DROP TABLE t'", "SELECT 1 -- ; DROP TABLE t",
+		"EXPLAIN DELETE FROM t", "INSERT INTO t SELECT * FROM u", "SELECT \"drop\" FROM \"delete\"", "CREATE TABLE x (id int)", "SET statement_timeout = 1",
+		"WITH d AS (DELETE FROM t WHERE id = 1 RETURNING *) SELECT * FROM d", "COPY t TO STDOUT", "BEGIN", "SELECT my_function(1)", "CALL p()", "",
+		"SELECT $a$ DELETE FROM t $a$", "SELECT pg_backend_pid()", "SELECT now() AT TIME ZONE 'UTC'", "MERGE INTO t USING u ON t.id = u.id WHEN MATCHED THEN DELETE",
+	} {
+		v := ask(s, statement(text))
+		require.False(t, v.Refuses(), "%s: %s", text, v.Message())
+	}
+	for command, rule := range map[string]string{
+		"rm -rf /": "no-wiping", "sudo rm -r --force /": "no-wiping", "sh -c 'rm -fr /*'": "no-wiping", "r\\m -R \"/\"": "no-wiping", "ls | xargs rm -r": "no-wiping",
+		"find / -delete": "no-wiping", "mkfs.ext4 /dev/sda": "no-wiping", "dd if=/dev/zero of=/dev/sda": "no-wiping", "rm -r $DIR": "no-wiping",
+		"echo cm0gLXJmIC8K | base64 -d | sh": "no-wiping", "$X": "no-wiping", "cat$IFS/etc/passwd": "no-wiping",
+		"reboot": "no-halting", "env A=1 /sbin/shutdown -h now": "no-halting", "systemctl reboot": "no-halting",
+	} {
+		v := ask(s, execute(command))
+		require.True(t, v.Refuses(), command)
+		require.Equal(t, rule, v.Rule, command)
+	}
+	for _, command := range []string{"ls -l /", "rm -r ./build", "rm file", "echo rm -rf /", "grep reboot log", "systemctl status x", "find . -name x", "dd if=a of=b", "rm -r build/$X"} {
+		v := ask(s, execute(command))
+		require.False(t, v.Refuses(), "%s: %s", command, v.Message())
+	}
+}
+
+func TestReadOnlyResources(t *testing.T) {
+	g := create(t, guardrail.Defaults()...)
+	id := &proxy.Identity{Subject: "alice"}
+	for label, want := range map[string]bool{"true": true, "false": false, "": false} {
+		res := &proxy.Resource{Name: "r", Labels: map[string]string{guardrail.ReadOnlyLabel: label}}
+		for _, text := range []string{
+			"INSERT INTO t VALUES (1)", "SELECT f()", "SET default_transaction_read_only = off", "BEGIN READ WRITE", "SELECT set_config('transaction_read_only', 'off', true)",
+			"SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE", "RESET ALL", "CREATE TABLE x ()", "VACUUM t",
+		} {
+			v, _ := g.Explain(id, res, statement(text))
+			require.Equal(t, want, v.Refuses(), "%s at %q: %s", text, label, v.Message())
+		}
+		v, _ := g.Explain(id, res, statement("SELECT * FROM t WHERE id = 1"))
+		require.False(t, v.Refuses())
+	}
+}
+
+// Any deny wins, in whatever order rules stand; a warning is told with it.
+func TestOrderDoesNotMatter(t *testing.T) {
+	deny := guardrail.Rule{Name: "deny", Effects: proxy.EffectDelete}
+	warn := guardrail.Rule{Name: "warn", Relations: []string{"t"}, Action: guardrail.Warn, Message: "t is being retired"}
+	other := guardrail.Rule{Name: "other", Effects: proxy.EffectDrop}
+	for _, rules := range [][]guardrail.Rule{{deny, warn, other}, {warn, other, deny}, {other, deny, warn}} {
+		s := proxytest.Session(t, create(t, rules...))
+		v := ask(s, statement("DELETE FROM t WHERE id = 1"))
+		require.Equal(t, "deny", v.Rule)
+		require.Equal(t, "t is being retired (rule warn)", v.Warn)
+		v = ask(s, statement("SELECT * FROM public.t"))
+		require.False(t, v.Refuses())
+		require.Contains(t, v.Warn, "retired")
+		require.True(t, ask(s, statement("DO $$x$$")).Refuses(), "a denying rule that cannot tell denies")
+	}
+	s := proxytest.Session(t, create(t, warn))
+	require.False(t, ask(s, statement("DO $$x$$")).Refuses(), "a warning one does not")
+}
+
+func TestConditions(t *testing.T) {
+	for _, c := range []struct {
+		rule      guardrail.Rule
+		yes, no   []string
+		operation func(string) proxy.Op
+	}{
+		{
+			rule: guardrail.Rule{Effects: proxy.EffectDelete, Relations: []string{"public.cust*"}},
+			yes:  []string{"DELETE FROM customers WHERE id = 1", "DELETE FROM public.customers WHERE id = 1"},
+			no:   []string{"DELETE FROM other.customers WHERE id = 1", "SELECT * FROM customers", "DELETE FROM t WHERE id IN (SELECT id FROM customers)"},
+		},
+		{rule: guardrail.Rule{Effects: proxy.EffectDrop, Relations: []string{"t"}}, yes: []string{"DROP TABLE t", "DROP SCHEMA public CASCADE"}, no: []string{"DROP TABLE u"}},
+		{rule: guardrail.Rule{NoLimit: true}, yes: []string{"SELECT * FROM t", "SELECT * FROM t LIMIT ALL"}, no: []string{"SELECT * FROM t LIMIT 5", "SELECT * FROM t FETCH FIRST ROW ONLY", "BEGIN"}},
+		{rule: guardrail.Rule{NoWhere: true, Effects: proxy.EffectDelete}, yes: []string{"DELETE FROM t"}, no: []string{"UPDATE t SET x = 1"}},
+		{rule: guardrail.Rule{Functions: []string{"app.*", "wipe"}}, yes: []string{"SELECT app.f()", "SELECT x.wipe()", "SELECT f2()"}, no: []string{"SELECT lower('a')", "SELECT b.f()"}},
+		{rule: guardrail.Rule{Classes: []proxy.FunctionClass{proxy.FunctionUnknown}}, yes: []string{"SELECT f()"}, no: []string{"SELECT lower('a')"}},
+		{rule: guardrail.Rule{MoreThan: 1}, yes: []string{"SELECT 1; SELECT 2"}, no: []string{"SELECT 1;", "nonsense"}},
+		{rule: guardrail.Rule{Settings: []string{"search_path"}}, yes: []string{"SET search_path = x", "RESET ALL", "SELECT set_config('search_' || 'path', 'x', true)"}, no: []string{"SET timezone = 'UTC'"}},
+		{
+			rule: guardrail.Rule{Paths: []string{"/etc", "*.key"}}, yes: []string{"/etc/passwd", "/etc", "/x/../etc/y", "a.key"}, no: []string{"/home/etc", "/x"},
+			operation: func(s string) proxy.Op {
+				return &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileOpenRead, Path: s}
+			},
+		},
+		{
+			rule: guardrail.Rule{Requests: []string{"DELETE /api/*"}}, yes: []string{"/api/x", "/api/x/y"}, no: []string{"/other"},
+			operation: func(s string) proxy.Op {
+				return &proxy.Request{Meta: proxy.Meta{Kind: proxy.KindRequest}, Method: "DELETE", Path: s}
+			},
+		},
+		{
+			rule: guardrail.Rule{Commands: []string{"> /etc/*"}}, yes: []string{"echo x > /etc/passwd", "echo x >> /etc/passwd"}, no: []string{"echo x > /tmp/y"},
+			operation: func(s string) proxy.Op { return execute(s) },
+		},
+	} {
+		c.rule.Name = "rule"
+		if c.operation == nil {
+			c.operation = func(s string) proxy.Op { return statement(s) }
+		}
+		s := proxytest.Session(t, create(t, c.rule))
+		for _, text := range c.yes {
+			require.True(t, ask(s, c.operation(text)).Refuses(), "%+v: %s", c.rule, text)
+		}
+		for _, text := range c.no {
+			require.False(t, ask(s, c.operation(text)).Refuses(), "%+v: %s", c.rule, text)
+		}
+	}
+}
+
+func TestSelectors(t *testing.T) {
+	effects := proxy.EffectRead
+	for name, c := range map[string]struct {
+		rule guardrail.Rule
+		want bool
+	}{
+		"everywhere":      {guardrail.Rule{}, true},
+		"this resource":   {guardrail.Rule{Resources: []string{"sh*"}}, true},
+		"another":         {guardrail.Rule{Resources: []string{"orders"}}, false},
+		"label":           {guardrail.Rule{Labels: map[string]string{"env": "test"}}, true},
+		"another label":   {guardrail.Rule{Labels: map[string]string{"env": "prod"}}, false},
+		"group":           {guardrail.Rule{Groups: []string{"dev"}}, true},
+		"another's group": {guardrail.Rule{Groups: []string{"ops"}}, false},
+	} {
+		c.rule.Name, c.rule.Effects = "rule", effects
+		require.Equal(t, c.want, ask(proxytest.Session(t, create(t, c.rule)), statement("SELECT 1")).Refuses(), name)
+	}
+}
+
+func TestObserve(t *testing.T) {
+	var seen []string
+	g, err := guardrail.New(guardrail.Config{
+		Rules:    []guardrail.Rule{{Name: "later", Effects: proxy.EffectDrop, Observe: true}},
+		Observed: func(_ *proxy.Session, op proxy.Op, rule string) { seen = append(seen, rule) },
+	})
+	require.NoError(t, err)
+	s := proxytest.Session(t, g)
+	require.False(t, ask(s, statement("DROP TABLE t")).Refuses())
+	require.False(t, ask(s, statement("SELECT 1")).Refuses())
+	require.Equal(t, []string{"later"}, seen)
+}
+
+func TestReload(t *testing.T) {
+	g := create(t)
+	s := proxytest.Session(t, g)
+	require.False(t, ask(s, statement("DROP TABLE t")).Refuses())
+	require.NoError(t, g.Set(guardrail.Defaults()))
+	require.True(t, ask(s, statement("DROP TABLE t")).Refuses(), "from the next operation on")
+	require.Error(t, g.Set([]guardrail.Rule{{}}))
+	require.True(t, ask(s, statement("DROP TABLE t")).Refuses(), "the old rules stay")
+}
+
+func TestWrongRules(t *testing.T) {
+	read := proxy.EffectRead
+	for name, r := range map[string]guardrail.Rule{
+		"no name":          {Effects: read},
+		"no condition":     {Name: "x"},
+		"two kinds":        {Name: "x", Effects: read, Commands: []string{"rm"}},
+		"no where of what": {Name: "x", Effects: proxy.EffectDrop, NoWhere: true},
+		"no limit of what": {Name: "x", Effects: proxy.EffectDrop, NoLimit: true},
+		"pattern":          {Name: "x", Relations: []string{"["}},
+		"empty pattern":    {Name: "x", Relations: []string{" "}},
+		"relation":         {Name: "x", Relations: []string{"a.b.c"}},
+		"action":           {Name: "x", Effects: read, Action: 9},
+		"negative":         {Name: "x", Effects: read, MoreThan: -1},
+	} {
+		_, err := guardrail.New(guardrail.Config{Rules: []guardrail.Rule{r}})
+		require.Error(t, err, name)
+	}
+	_, err := guardrail.New(guardrail.Config{Rules: []guardrail.Rule{{Name: "x", Effects: read}, {Name: "x", Effects: read}}})
+	require.ErrorContains(t, err, "twice")
+}
+
+func TestConformance(t *testing.T) {
+	proxytest.TestInterceptor(t, func(t *testing.T) proxy.Interceptor { return create(t, guardrail.Defaults()...) })
+}
+
+func TestAskAllocatesNothing(t *testing.T) {
+	s := proxytest.Session(t, create(t, guardrail.Defaults()...))
+	op, out := statement("SELECT abalance FROM pgbench_accounts WHERE aid = 1"), &proxy.Outcome{}
+	require.Zero(t, testing.AllocsPerRun(1000, func() {
+		s.Ask(context.Background(), op)
+		*out = proxy.Outcome{}
+		s.Done(op, out)
+	}))
+}
+
+// From a text that was seen before to a decision by the default pack.
+func BenchmarkDecide(b *testing.B) {
+	s := proxytest.Session(b, create(b, guardrail.Defaults()...))
+	text, reading := []byte("SELECT abalance FROM pgbench_accounts WHERE aid = 4711;"), &proxy.Reading{Dialect: "postgres"}
+	op, out := statement(string(text)), &proxy.Outcome{}
+	b.ReportAllocs()
+	for b.Loop() {
+		op.Facts = analyzer.Analyze(context.Background(), text, reading)
+		s.Ask(context.Background(), op)
+		*out = proxy.Outcome{}
+		s.Done(op, out)
+	}
+}

@@ -1,0 +1,113 @@
+package guardrail
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// statement reports whether what a statement does meets the rule's conditions.
+// understood is false when the rule meets it because it cannot be told.
+func (r *Rule) statement(f *proxy.Facts) (meets, understood bool) {
+	if f.Effects.Has(proxy.EffectUnknown) {
+		// What is known of it may meet the conditions all the same.
+		if r.Unknown || r.known(f) {
+			return true, true
+		}
+		return r.Action == Deny && r.MoreThan == 0, false
+	}
+	return r.known(f), true
+}
+
+func (r *Rule) known(f *proxy.Facts) bool {
+	switch {
+	case r.Unknown && !f.Effects.Has(proxy.EffectUnknown),
+		r.Effects != 0 && !f.Effects.Has(r.Effects),
+		r.MoreThan > 0 && f.Statements <= r.MoreThan,
+		r.NoWhere && !f.Unfiltered.Has(r.unfiltered()),
+		r.NoLimit && (f.Limited || !f.Rows),
+		len(r.Functions) > 0 && !r.calls(f),
+		len(r.Classes) > 0 && !slices.ContainsFunc(f.Functions, func(fn proxy.Function) bool { return slices.Contains(r.Classes, fn.Class) }),
+		len(r.Settings) > 0 && !r.sets(f),
+		len(r.Relations) > 0 && !r.touches(f):
+		return false
+	}
+	return true
+}
+
+// unfiltered are the effects that must not meet every row.
+func (r *Rule) unfiltered() proxy.Effects {
+	if r.Effects != 0 {
+		return r.Effects
+	}
+	return proxy.EffectUpdate | proxy.EffectDelete
+}
+
+func (r *Rule) calls(f *proxy.Facts) bool {
+	for i := range f.Functions {
+		fn := &f.Functions[i]
+		schema := fn.Schema
+		if schema == "" && fn.Class != proxy.FunctionUnknown {
+			schema = "pg_catalog" // the server's own
+		}
+		for _, g := range r.Functions {
+			if qualifiedMatch(g, schema, fn.Name) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (r *Rule) sets(f *proxy.Facts) bool {
+	for i := range f.Settings {
+		// A name that is not known, and RESET ALL, can be any.
+		if s := &f.Settings[i]; s.Name == "" || s.Name == "all" || matches(r.Settings, s.Name) {
+			return true
+		}
+	}
+	return false
+}
+
+// touches reports whether a relation of the rule's is touched in one of its
+// ways. An effect that no relation carries may be on any: DROP SCHEMA drops
+// tables.
+func (r *Rule) touches(f *proxy.Facts) bool {
+	want := r.Effects
+	if want == 0 {
+		want = ^proxy.Effects(0)
+	}
+	carried := proxy.Effects(0)
+	for i := range f.Relations {
+		rel := &f.Relations[i]
+		carried |= rel.Effects
+		if !rel.Effects.Has(want) {
+			continue
+		}
+		for _, g := range r.Relations {
+			if qualifiedMatch(g, rel.Schema, rel.Name) {
+				return true
+			}
+		}
+	}
+	return r.Effects != 0 && f.Effects&r.Effects&^carried != 0
+}
+
+// qualifiedMatch matches "name" or "schema.name"; a schema that is not known
+// matches every pattern.
+func qualifiedMatch(glob, schema, name string) bool {
+	g, n := "", glob
+	if i := strings.LastIndexByte(glob, '.'); i >= 0 {
+		g, n = glob[:i], glob[i+1:]
+	}
+	if ok, err := path.Match(n, name); !ok || err != nil {
+		return false
+	}
+	if g == "" || schema == "" {
+		return true
+	}
+	ok, err := path.Match(g, schema)
+	return ok && err == nil
+}

@@ -1,0 +1,377 @@
+// Package shell says which programs a command line runs, by a shell's grammar:
+// through pipes, substitutions, sh -c, sudo, env, xargs, find -exec and the
+// like. What is computed while it runs is not known here, and said to be so.
+package shell
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// Dynamic stands in a word for what is computed while the command runs. What is
+// before it is certain.
+const Dynamic = "\x00"
+
+// Bounds on what is parsed.
+const (
+	maxBytes   = 64 << 10
+	maxNesting = 100 // of parentheses, braces, substitutions
+	maxDepth   = 8   // of shells in shells
+)
+
+// Grammar reads command lines of POSIX shells and bash. The zero value is ready
+// and safe for concurrent use.
+type Grammar struct{}
+
+// Programs returns every program that command would run with its arguments, and
+// every file that it writes by a redirection as {">", FILE}. The error says what
+// cannot be told from the text; what could be is returned with it.
+func (Grammar) Programs(command string) ([][]string, error) {
+	r := &reading{}
+	r.read(command, 0)
+	return r.programs, errors.Join(r.errs...)
+}
+
+// Check returns why command cannot be understood; nil when it can.
+func (g Grammar) Check(command string) error {
+	_, err := g.Programs(command)
+	return err
+}
+
+type reading struct {
+	programs [][]string
+	errs     []error
+}
+
+func (r *reading) unclear(format string, args ...any) {
+	if len(r.errs) < 4 {
+		r.errs = append(r.errs, fmt.Errorf(format, args...))
+	}
+}
+
+func (r *reading) read(text string, depth int) {
+	switch {
+	case len(text) > maxBytes:
+		r.unclear("the command is longer than %d bytes", maxBytes)
+		return
+	case depth > maxDepth:
+		r.unclear("shells are nested too deeply")
+		return
+	case strings.IndexByte(text, 0) >= 0:
+		r.unclear("the command has a NUL in it")
+		return
+	case nesting(text) > maxNesting:
+		r.unclear("the command is nested too deeply")
+		return
+	}
+	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
+	if err != nil {
+		r.unclear("it is not a shell's grammar")
+		return
+	}
+	piped := make(map[*syntax.Stmt]bool)
+	syntax.Walk(file, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.BinaryCmd:
+			if n.Op == syntax.Pipe || n.Op == syntax.PipeAll {
+				piped[n.Y] = true
+			}
+		case *syntax.Stmt:
+			r.statement(n, piped[n], depth)
+		case *syntax.FuncDecl:
+			r.function(n)
+		case *syntax.DeclClause:
+			for _, a := range n.Args {
+				r.assignment(a)
+			}
+		}
+		return true
+	})
+}
+
+// nesting is an upper bound of how deeply a text is nested, whatever is quoted.
+func nesting(text string) int {
+	depth, most := 0, 0
+	for i := range len(text) {
+		switch text[i] {
+		case '(', '{', '`':
+			depth++
+			most = max(most, depth)
+		case ')', '}':
+			depth = max(0, depth-1)
+		}
+	}
+	return most
+}
+
+// function notes a function that starts itself, which fills the machine with
+// copies.
+func (r *reading) function(f *syntax.FuncDecl) {
+	syntax.Walk(f.Body, func(n syntax.Node) bool {
+		if c, ok := n.(*syntax.CallExpr); ok && len(c.Args) > 0 && c.Args[0].Lit() == f.Name.Value {
+			r.unclear("the function %q starts itself", f.Name.Value)
+		}
+		return true
+	})
+}
+
+func (r *reading) statement(s *syntax.Stmt, piped bool, depth int) {
+	input := piped
+	for _, d := range s.Redirs {
+		switch d.Op {
+		case syntax.RdrOut, syntax.AppOut, syntax.RdrAll, syntax.AppAll, syntax.ClbOut, syntax.RdrInOut:
+			if d.Word != nil {
+				r.programs = append(r.programs, []string{">", word(d.Word)})
+			}
+		case syntax.RdrIn, syntax.Hdoc, syntax.DashHdoc, syntax.WordHdoc:
+			input = true
+		}
+	}
+	call, ok := s.Cmd.(*syntax.CallExpr)
+	if !ok {
+		return
+	}
+	for _, a := range call.Assigns {
+		r.assignment(a)
+	}
+	words := make([]string, len(call.Args))
+	for i, w := range call.Args {
+		words[i] = word(w)
+	}
+	r.program(words, input, depth)
+}
+
+// finders are variables that change which programs or libraries run.
+var finders = []string{"PATH", "IFS", "ENV", "BASH_ENV", "SHELLOPTS", "BASHOPTS", "PS4", "PROMPT_COMMAND", "LD_*", "DYLD_*", "PYTHON*", "PERL5*", "NODE_OPTIONS", "GIT_SSH*"}
+
+func (r *reading) assignment(a *syntax.Assign) {
+	if a.Name != nil {
+		r.variable(a.Name.Value)
+	}
+}
+
+func (r *reading) variable(name string) {
+	for _, f := range finders {
+		if ok, _ := path.Match(f, name); ok {
+			r.unclear("it sets %s, which changes what programs do", name)
+		}
+	}
+}
+
+// program notes one program, and those that it starts for its caller. input is
+// true when something is written to its standard input.
+func (r *reading) program(words []string, input bool, depth int) {
+	if len(words) == 0 {
+		return
+	}
+	name := words[0]
+	if strings.Contains(name, Dynamic) {
+		r.unclear("the name of a program is computed")
+		return
+	}
+	if depth > maxDepth {
+		r.unclear("programs are nested too deeply")
+		return
+	}
+	r.programs = append(r.programs, words)
+	args := words[1:]
+	switch base := path.Base(name); base {
+	case "sh", "bash", "dash", "ash", "ksh", "zsh", "rbash", "mksh":
+		r.shell(base, args, input, depth)
+	case "eval":
+		r.text(strings.Join(args, " "), depth)
+	case "source", ".":
+		r.unclear("it runs a file of commands")
+	case "alias", "trap", "coproc", "enable", "hash":
+		r.unclear("%s changes what words mean", base)
+	case "exec", "command", "builtin", "nohup", "setsid", "time", "ionice", "nice", "stdbuf", "timeout", "sudo", "doas", "env", "xargs", "chroot",
+		"busybox", "unshare", "nsenter", "strace", "watch", "flock", "chrt", "taskset", "parallel", "script", "runuser", "su", "pkexec", "systemd-run":
+		r.wrapper(base, args, input, depth)
+	case "find":
+		r.find(args, depth)
+	}
+}
+
+// text reads the text of a command that stands in an argument.
+func (r *reading) text(s string, depth int) {
+	if strings.Contains(s, Dynamic) {
+		r.unclear("the text of a command is computed")
+		return
+	}
+	r.read(s, depth+1)
+}
+
+func (r *reading) shell(name string, args []string, input bool, depth int) {
+	for i, a := range args {
+		switch {
+		case strings.Contains(a, Dynamic):
+			r.unclear("an argument of %s is computed", name)
+			return
+		case len(a) > 1 && a[0] == '-' && a[1] != '-' && strings.Contains(a, "c"):
+			if i+1 < len(args) {
+				r.text(args[i+1], depth)
+			}
+			return
+		case strings.HasPrefix(a, "-"), strings.HasPrefix(a, "+"):
+			continue
+		default:
+			r.unclear("%s runs a file of commands", name)
+			return
+		}
+	}
+	if input {
+		r.unclear("%s reads commands that are not in the text", name)
+	}
+}
+
+// valued are options of wrappers that take the next word along.
+var valued = map[string]string{
+	"sudo": "-u -g -h -p -C -r -t -T -U -D -R", "doas": "-u -C", "env": "-u -C", "nice": "-n", "ionice": "-c -n -p", "timeout": "-s -k",
+	"xargs": "-I -n -P -L -s -d -a -E", "stdbuf": "-i -o -e", "time": "-f -o", "chrt": "-T -P -D", "taskset": "", "strace": "-e -o -p -s -u",
+	"watch": "-n", "flock": "-w -E", "unshare": "-S -G -R", "exec": "-a", "pkexec": "--user", "systemd-run": "-p -u -M -H", "parallel": "-j -I -a",
+}
+
+// texts are wrappers whose option -c takes the text of a command.
+var texts = []string{"su", "runuser", "script", "flock", "watch"}
+
+// wrapper finds the program that a wrapper starts.
+func (r *reading) wrapper(name string, args []string, input bool, depth int) {
+	takes := strings.Fields(valued[name])
+	i := 0
+	for ; i < len(args); i++ {
+		a := args[i]
+		switch {
+		case strings.HasPrefix(a, Dynamic):
+			r.unclear("an argument of %s is computed", name)
+			return
+		case a == "-c" && slices.Contains(texts, name), a == "--command" && slices.Contains(texts, name):
+			if i+1 < len(args) {
+				r.text(args[i+1], depth)
+			}
+			return
+		case name == "env" && (a == "-S" || strings.HasPrefix(a, "-S") || strings.HasPrefix(a, "--split-string")):
+			r.unclear("env splits a text into words")
+			return
+		case name == "env" && strings.Contains(a, "=") && !strings.HasPrefix(a, "-"), name == "sudo" && strings.Contains(a, "=") && !strings.HasPrefix(a, "-"):
+			v, _, _ := strings.Cut(a, "=")
+			r.variable(v)
+			continue
+		case a == "--":
+			i++
+		case slices.Contains(takes, a):
+			i++
+			continue
+		case strings.HasPrefix(a, "-"):
+			continue
+		}
+		break
+	}
+	switch name {
+	case "timeout", "chroot", "taskset", "flock", "chrt": // a duration, a folder, a mask, a file, a priority
+		i++
+	case "su", "runuser":
+		if i < len(args) || input { // a user, and then a shell that reads
+			r.unclear("%s starts a shell", name)
+		}
+		return
+	case "watch": // joins its arguments into a text
+		if i < len(args) {
+			r.text(strings.Join(args[i:], " "), depth)
+		}
+		return
+	case "xargs", "parallel":
+		if i < len(args) { // what is read is appended
+			r.program(append(slices.Clone(args[i:]), Dynamic), false, depth+1)
+		}
+		return
+	}
+	if i < len(args) {
+		r.program(args[i:], input, depth+1)
+	}
+}
+
+// find starts programs by its own words.
+func (r *reading) find(args []string, depth int) {
+	for i := 0; i < len(args); i++ {
+		switch args[i] {
+		case "-exec", "-execdir", "-ok", "-okdir":
+			end := i + 1
+			for end < len(args) && args[end] != ";" && args[end] != "+" {
+				end++
+			}
+			words := slices.Clone(args[i+1 : end])
+			for j, w := range words {
+				words[j] = strings.ReplaceAll(w, "{}", Dynamic)
+			}
+			r.program(words, false, depth+1)
+			i = end
+		case "-delete":
+			r.programs = append(r.programs, append([]string{"rm", "-r"}, starts(args)...))
+		}
+	}
+}
+
+// starts are the folders in which find begins.
+func starts(args []string) []string {
+	for i, a := range args {
+		if strings.HasPrefix(a, "-") || a == "(" || a == "!" {
+			return args[:i]
+		}
+	}
+	return args
+}
+
+// word returns a word as its program gets it, with Dynamic for what is not
+// known.
+func word(w *syntax.Word) string {
+	var b strings.Builder
+	for _, p := range w.Parts {
+		if !part(&b, p, false) {
+			b.WriteString(Dynamic)
+		}
+	}
+	return b.String()
+}
+
+func part(b *strings.Builder, p syntax.WordPart, quoted bool) bool {
+	switch p := p.(type) {
+	case *syntax.Lit:
+		return literal(b, p.Value, quoted)
+	case *syntax.SglQuoted:
+		if p.Dollar && strings.ContainsRune(p.Value, '\\') {
+			return false
+		}
+		b.WriteString(p.Value)
+		return true
+	case *syntax.DblQuoted:
+		for _, q := range p.Parts {
+			if !part(b, q, true) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// literal writes a piece of text without its backslashes.
+func literal(b *strings.Builder, s string, quoted bool) bool {
+	if !quoted && strings.Contains(s, "{") && (strings.Contains(s, ",") || strings.Contains(s, "..")) {
+		return false // {a,b} becomes several words
+	}
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+1 < len(s) && (!quoted || strings.IndexByte("$`\"\\\n", s[i+1]) >= 0) {
+			i++
+			if s[i] == '\n' {
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return true
+}

@@ -1,0 +1,82 @@
+package shell
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// show prints programs, "?" for what is computed.
+func show(programs [][]string) string {
+	var list []string
+	for _, p := range programs {
+		list = append(list, strings.ReplaceAll(strings.Join(p, " "), Dynamic, "?"))
+	}
+	return strings.Join(list, "; ")
+}
+
+func TestPrograms(t *testing.T) {
+	for command, want := range map[string]string{
+		"ls -l /tmp":                               "ls -l /tmp",
+		"r'm' -\\rf \"/\"":                         "rm -rf /",
+		"a | b && c || d; e & f":                   "a; b; c; d; e; f",
+		"echo $(rm -rf x) `id`":                    "echo ? ?; rm -rf x; id",
+		"echo \"$(rm x)\"":                         "echo ?; rm x",
+		"diff <(rm a) b":                           "diff ? b; rm a",
+		"sh -c 'rm -rf /'":                         "sh -c rm -rf /; rm -rf /",
+		"bash -xec \"sh -c 'rm x'\"":               "bash -xec sh -c 'rm x'; sh -c rm x; rm x",
+		"sudo -u root -n -- rm x":                  "sudo -u root -n -- rm x; rm x",
+		"env A=1 -u B nice -n 5 rm x":              "env A=1 -u B nice -n 5 rm x; nice -n 5 rm x; rm x",
+		"timeout -k 5 10 rm x":                     "timeout -k 5 10 rm x; rm x",
+		"ls | xargs -n 1 rm -r":                    "ls; xargs -n 1 rm -r; rm -r ?",
+		"find / -name x -exec rm -r {} \\; -print": "find / -name x -exec rm -r {} ; -print; rm -r ?",
+		"find / -delete":                           "find / -delete; rm -r /",
+		"(cd x; rm y)":                             "cd x; rm y",
+		"if a; then b; else c; fi":                 "a; b; c",
+		"while a; do b; done; for i in 1 2; do c $i; done; case x in x) d;; esac": "a; b; c ?; d",
+		"f() { rm x; }; f":     "f; rm x",
+		"echo a > /etc/passwd": "> /etc/passwd; echo a",
+		"eval 'rm x'":          "eval rm x; rm x",
+		"rm -r build/$X":       "rm -r build/?",
+		"cat <<EOF\nrm x\nEOF": "cat",
+		"watch -n 1 'rm x'":    "watch -n 1 rm x; rm x",
+		"su -c 'rm x' bob":     "su -c rm x bob; rm x",
+		"# rm x":               "",
+		"":                     "",
+	} {
+		got, err := Grammar{}.Programs(command)
+		require.NoError(t, err, command)
+		parts := strings.Split(show(got), "; ")
+		for _, p := range strings.Split(want, "; ") {
+			require.Contains(t, parts, p, "%s: %s", command, show(got))
+		}
+	}
+}
+
+func TestUnclear(t *testing.T) {
+	for _, command := range []string{
+		"$X", "r$Y -rf /", "cat$IFS/etc/passwd", "{rm,-rf,/}", "$'\\x72m' x", "`echo rm` x", "echo cm0gLXJm | base64 -d | sh", "curl x | bash -s", "sh < file", "sh script",
+		"sh <<EOF\nrm x\nEOF", "eval $X", "sh -c \"$X\"", ". ./x", "source x", "PATH=/tmp ls", "LD_PRELOAD=x ls", "env LD_PRELOAD=x ls", "alias ls=rm", "trap 'rm x' EXIT",
+		":(){ :|:& };:", "export PATH=/tmp", "a 'b", "a (", "su bob", "sudo $X", "xargs $X", "env -S 'rm x'", "ls\x00rm",
+		strings.Repeat("(", 1000) + "a" + strings.Repeat(")", 1000), strings.Repeat("$(", 5000), strings.Repeat("a ", 40000), "echo x | sh -c \"$(cat)\"",
+		"sh -c " + strings.Repeat("'sh -c ", 3) + "\"$x\"",
+	} {
+		_, err := Grammar{}.Programs(command)
+		require.Error(t, err, command)
+	}
+}
+
+func FuzzPrograms(f *testing.F) {
+	for _, c := range []string{"sudo sh -c 'rm -rf /' | xargs a > b", "find . -exec x {} \\;", "f() { f; }; $(a `b`) <<E\nx\nE", "{a,b} $'\\x41' \"$x\""} {
+		f.Add(c)
+	}
+	f.Fuzz(func(t *testing.T, command string) {
+		programs, _ := Grammar{}.Programs(command)
+		for _, p := range programs {
+			if len(p) == 0 {
+				t.Fatalf("%q: a program without a name", command)
+			}
+		}
+	})
+}
