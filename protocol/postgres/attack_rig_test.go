@@ -198,20 +198,25 @@ func memory() uint64 {
 }
 
 // login logs alice in with these parameters, by SCRAM, and returns the
-// connection once the gateway has accepted her proof.
+// connection once she has sent her proof.
 func (g *gate) login(t testing.TB, params []wire.Parameter) *rawClient {
 	t.Helper()
 	c := g.dial(t)
+	c.login(params)
+	return c
+}
+
+func (c *rawClient) login(params []wire.Parameter) {
+	c.t.Helper()
 	c.send(wire.AppendStartup(nil, wire.Version30, params))
 	typ, _ := c.message()
-	require.Equal(t, byte(wire.Authentication), typ)
+	require.Equal(c.t, byte(wire.Authentication), typ)
 	client := scram.Client{Password: "wonder"}
 	mechanism, first, err := client.First([]string{scram.Mechanism})
-	require.NoError(t, err)
+	require.NoError(c.t, err)
 	c.send(msg(wire.Password, append(binary.BigEndian.AppendUint32([]byte(mechanism+"\x00"), uint32(len(first))), first...)...))
 	_, body := c.message()
 	final, err := client.Final(body[4:])
-	require.NoError(t, err)
+	require.NoError(c.t, err)
 	c.send(msg(wire.Password, final...))
-	return c
 }

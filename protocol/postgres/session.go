@@ -109,13 +109,14 @@ func isPhysical(replication string) bool { return replication != "" && replicati
 func (s *session) prepare(hi *hello) {
 	wantsFlow, wantsTell := s.session.Wants()
 	s.up = up{
-		session: s, conn: s.upstream.conn, reader: wire.NewReader(s.client), describe: wantsFlow,
+		session: s, conn: s.upstream.conn, source: source{conn: s.client}, describe: wantsFlow,
 		replication: hi.replication != "",
 		reading: proxy.Reading{
 			Dialect: "postgres", Resource: s.session.Target.Resource.Name, Database: s.session.Target.Database,
 			Version: serverVersion(s.upstream.status["server_version"]),
 		},
 	}
+	s.up.reader = wire.NewReader(&s.up.source)
 	s.down = down{session: s, conn: s.client, reader: s.upstream.reader, flows: wantsFlow, tells: wantsTell, status: s.upstream.ready}
 	for name, value := range s.upstream.status {
 		s.reported(name, value)

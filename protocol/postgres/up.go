@@ -15,8 +15,9 @@ import (
 // up carries what the client sends to the server. It is used by one goroutine.
 type up struct {
 	*session
-	conn   net.Conn     // writes to the server
-	reader *wire.Reader // reads the client
+	conn   net.Conn // writes to the server
+	source source
+	reader *wire.Reader // reads the client, through source
 
 	describe    bool // somebody wants rows: every portal's description must be known
 	replication bool // the connection is for replication: text is no SQL
@@ -244,6 +245,7 @@ func (u *up) ask(e *entry, op proxy.Op) bool {
 	u.current = e
 	v := u.session.session.Ask(u.session.session.Context(), op)
 	u.current = nil
+	u.source.stop(u.session.session)
 	if v.Refuses() {
 		e.refusal = wire.AppendError(nil, refusal(v))
 		return false
@@ -622,6 +624,7 @@ func (u *up) parked(op proxy.Op, h *proxy.Hold) {
 		return
 	}
 	u.tell(holdNotice(h))
+	u.source.watch(u.session.session)
 }
 
 func holdNotice(h *proxy.Hold) []byte {

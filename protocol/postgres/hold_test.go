@@ -1,0 +1,142 @@
+package postgres
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/protocol/postgres/wire"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// deciding parks statements that hold "wait" until decide is closed, and allows
+// them then, whatever has become of the client.
+func deciding(decide chan struct{}) *hooks {
+	return &hooks{Hooks: proxy.Hooks{Ask: func(_ context.Context, op proxy.Op) proxy.Verdict {
+		if st, ok := op.(*proxy.Statement); ok && containsFold(st.Text, []byte("wait")) {
+			return proxy.Verdict{Action: proxy.ActionHold, Hold: &proxy.Hold{Message: "it waits", Wait: func(ctx context.Context) proxy.Verdict {
+				select {
+				case <-decide:
+				case <-ctx.Done():
+				}
+				return proxy.Allow("approved")
+			}}}
+		}
+		return proxy.Pass()
+	}}}
+}
+
+// secured turns c into a connection with TLS.
+func (c *rawClient) secured() *rawClient {
+	c.send(wire.AppendSSLRequest(nil))
+	_, err := io.ReadFull(c, make([]byte, 1))
+	require.NoError(c.t, err)
+	tc := tls.Client(c.Conn, &tls.Config{InsecureSkipVerify: true})
+	require.NoError(c.t, tc.Handshake())
+	return &rawClient{c.t, tc}
+}
+
+// What is sent behind a parked operation waits with it, is answered in order
+// afterwards, and another session does not wait.
+func TestHeldOperations(t *testing.T) {
+	for name, config := range map[string]gateConfig{"clear": {}, "TLS": withTLS(t)} {
+		t.Run(name, func(t *testing.T) {
+			decide := make(chan struct{})
+			config.chain = []proxy.Interceptor{deciding(decide)}
+			g := startGate(t, config)
+			login := func() *rawClient {
+				c := g.dial(t)
+				if name == "TLS" {
+					c = c.secured()
+				}
+				c.login([]wire.Parameter{{Name: "user", Value: "alice+orders"}})
+				_, failed := c.until(wire.ReadyForQuery)
+				require.Empty(t, failed)
+				return c
+			}
+			c := login()
+			behind := strings.Repeat("x", 40<<10) // more than is read ahead, with what follows
+			c.send(query("SELECT 1"), query("SELECT 2 AS wait"))
+			types, _ := c.until(wire.ReadyForQuery) // what came before is answered
+			if !strings.Contains(types, "N") {
+				c.until(wire.NoticeResponse)
+			}
+			sent := make(chan struct{})
+			go func() {
+				defer close(sent)
+				for i := range 3 {
+					c.Write(query("SELECT " + string(rune('3'+i)) + ", '" + behind + "'"))
+				}
+			}()
+			login().works()
+			time.Sleep(100 * time.Millisecond)
+			close(decide)
+			for i := range 4 {
+				for {
+					typ, body := c.message()
+					require.NotZero(t, typ)
+					require.NotEqual(t, byte(wire.ErrorResponse), typ)
+					if typ == wire.DataRow {
+						require.Equal(t, string(rune('2'+i)), string(body[6:7]), "in order")
+					}
+					if typ == wire.ReadyForQuery {
+						break
+					}
+				}
+			}
+			<-sent
+			c.works()
+		})
+	}
+}
+
+// A client that leaves while its operation is parked ends the session, and what
+// is approved later does not run.
+func TestHeldOperationOfNobody(t *testing.T) {
+	for name, leave := range map[string]func(c *rawClient){
+		"closes":           func(c *rawClient) { c.Close() },
+		"says goodbye":     func(c *rawClient) { c.send(msg(wire.Terminate)); c.Close() },
+		"sends and leaves": func(c *rawClient) { c.send(query("SELECT 2"), query("SELECT 3")); c.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			decide := make(chan struct{})
+			g := startGate(t, gateConfig{sql: "CREATE TABLE t (id int); INSERT INTO t VALUES (1), (2)", chain: []proxy.Interceptor{deciding(decide)}})
+			c := g.raw(t)
+			c.send(query("DELETE FROM t /* wait */"))
+			c.until(wire.NoticeResponse)
+			leave(c)
+			require.Eventually(t, func() bool { return len(g.Sessions()) == 0 }, 5*time.Second, 5*time.Millisecond)
+			close(decide)
+			g.untouched(t)
+		})
+	}
+}
+
+// Cancelling refuses what is parked, and the session goes on.
+func TestHeldOperationCancelled(t *testing.T) {
+	g := startGate(t, gateConfig{chain: []proxy.Interceptor{holding("wait")}})
+	c := g.connect(t, "sslmode=disable")
+	failed := make(chan error, 1)
+	go func() {
+		_, err := c.Exec(context.Background(), "SELECT 'wait'")
+		failed <- err
+	}()
+	require.Eventually(t, func() bool {
+		require.NoError(t, c.PgConn().CancelRequest(context.Background()))
+		select {
+		case err := <-failed:
+			require.ErrorContains(t, err, "42501")
+			return true
+		case <-time.After(100 * time.Millisecond):
+			return false
+		}
+	}, 10*time.Second, time.Millisecond)
+	var n int
+	require.NoError(t, c.QueryRow(context.Background(), "SELECT 7").Scan(&n))
+	require.Equal(t, 7, n)
+}
