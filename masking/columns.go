@@ -149,7 +149,11 @@ func (v *view) doubtful(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, m 
 	case m.any:
 		// Dates, as in max(created_at), are of something else when no mentioned
 		// column holds dates.
-		return c.kind != kindTime || m.dates || v.mode >= Balanced
+		if c.kind == kindTime {
+			return m.dates || v.mode >= Balanced
+		}
+		// Whole JSON is masked by its keys, where these are the columns' names.
+		return c.kind != kindJSON || m.computed || m.opens || m.renames || m.made
 	case m.rows && (c.kind != kindJSON || m.opens): // whole JSON is masked by its keys
 		return true
 	case v.mode >= Balanced && (facts == nil || facts.Effects.Has(proxy.EffectCall|proxy.EffectUnknown)):

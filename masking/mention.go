@@ -18,6 +18,7 @@ type mentions struct {
 	runs     bool   // the statement returns what an earlier one made, without naming it
 	rows     bool   // a table's or a query's name may stand for its whole row
 	opens    bool   // something takes values out of JSON, rows or arrays
+	renames  bool   // a masked column may be returned by a name that does not say so
 	aside    bool   // values may go where no row goes: settings, notifications
 	star     bool   // all columns of something are returned without being named
 	in       bool   // a COPY into a table
@@ -50,11 +51,12 @@ type paren struct {
 type parenKind uint8
 
 const (
-	parenPlain    parenKind = iota
-	parenCall               // the arguments of a function
-	parenCount              // of count()
-	parenOperator           // the name of an operator
-	parenDistinct           // of DISTINCT ON, behind which the items begin
+	parenPlain    parenKind = iota // a query, or nothing is open
+	parenGroup                     // an expression, a row
+	parenCall                      // the arguments of a function
+	parenCount                     // of count()
+	parenOperator                  // the name of an operator
+	parenDistinct                  // of DISTINCT ON, behind which the items begin
 )
 
 // maxParens is how deep parentheses are followed.
@@ -135,6 +137,9 @@ func (m *mentions) read(text []byte, sensitive func(name string) (Type, bool), d
 			m.computed = m.computed || !known || masked
 		}
 	}
+	if m.any && depth == 0 {
+		m.renames = r.union || m.hides(sensitive)
+	}
 	for name := range r.bare {
 		if _, ok := r.relations[name]; ok {
 			m.rows = true
@@ -144,6 +149,24 @@ func (m *mentions) read(text []byte, sensitive func(name string) (Type, bool), d
 
 // suspectAll is for texts of which cannot be told which columns they return.
 func (m *mentions) suspectAll() { m.any, m.dates, m.clauses, m.computed = true, true, true, true }
+
+// hides reports whether a name is given to a masked column that does not say what
+// it is.
+func (m *mentions) hides(sensitive func(name string) (Type, bool)) bool {
+	if len(m.labels) > maxLabels {
+		return true
+	}
+	for label := range m.labels {
+		source, known := m.labels.origin(label)
+		if _, masked := sensitive(source); known && !masked {
+			continue
+		}
+		if _, says := sensitive(label); !says {
+			return true
+		}
+	}
+	return false
+}
 
 func (r *reader) key(word string) {
 	first, last := r.keyword == "", r.keyword
@@ -166,6 +189,9 @@ func (r *reader) key(word string) {
 	}
 	if word == "select" {
 		r.queries++
+		if r.open > 0 && r.open <= maxParens {
+			r.parens[r.open-1].kind = parenPlain
+		}
 	} else if word == "table" || word == "values" {
 		r.queries += 2
 	}
@@ -236,7 +262,7 @@ func (r *reader) word(name string) (given bool) {
 		kind = r.parens[r.open-1].kind
 	}
 	plain := r.sign == '.' && r.plain || r.sign == ',' && !inList || r.before == tokenKey && itemStarts[r.keyword]
-	if given {
+	if given && (inList || !r.inFrom && r.keyword != "with" && !r.inWith) { // else the name of a table or a query
 		source := ""
 		if !inList && (r.before == tokenWord || r.before == tokenKey && r.keyword == "as" && r.beforeAs == tokenWord) && r.plain {
 			source = r.source
@@ -364,7 +390,7 @@ func (r *reader) parenKind(list bool) parenKind {
 	case r.before == tokenKey && r.keyword == "on" && r.last == "distinct":
 		return parenDistinct
 	case r.before != tokenWord || list || r.keyword == "into":
-		return parenPlain
+		return parenGroup // unless a SELECT follows
 	case strings.EqualFold(r.name, "count"):
 		return parenCount
 	}

@@ -57,7 +57,7 @@ func TestMentions(t *testing.T) {
 		{"where", "SELECT a FROM t WHERE ssn = '1'", mentions{any: true, clauses: true}, "", "a"},
 		{"order", "SELECT a FROM t ORDER BY ssn", mentions{any: true, clauses: true}, "", ""},
 		{"call", "SELECT upper(ssn) FROM t", mentions{any: true, clauses: true}, "", ""},
-		{"table list", "SELECT b FROM (SELECT id, ssn FROM t) AS x(a, b)", mentions{any: true, clauses: true}, "a b x", ""},
+		{"table list", "SELECT b FROM (SELECT id, ssn FROM t) AS x(a, b)", mentions{any: true, clauses: true}, "a b", ""},
 		{"prepare", "PREPARE s AS SELECT ssn FROM t", mentions{any: true, keeps: true}, "", ""},
 		{"select into", "SELECT ssn INTO x FROM t", mentions{any: true, keeps: true}, "", ""},
 		{"insert", "INSERT INTO t (ssn) VALUES ('1')", mentions{any: true}, "", ""},
@@ -84,7 +84,7 @@ func TestMentions(t *testing.T) {
 				source, known := got.labels.origin(label)
 				require.True(t, known && (source != "ssn" || label == "ssn"), label)
 			}
-			got.labels, got.makes, got.fills, got.opens, got.computed = nil, nil, nil, false, false
+			got.labels, got.makes, got.fills, got.opens, got.computed, got.renames = nil, nil, nil, false, false, false
 			require.Equal(t, c.want, got)
 		})
 	}
@@ -94,30 +94,33 @@ func TestMentions(t *testing.T) {
 // returned beside it.
 func TestComputedWith(t *testing.T) {
 	for sql, want := range map[string]bool{
-		"SELECT ssn, count(*) FROM t GROUP BY ssn":                       false,
-		"SELECT count(ssn), count(DISTINCT t.ssn) FROM t":                false,
-		"SELECT count(*) FROM t WHERE length(ssn) = 9 ORDER BY ssn":      false,
-		"SELECT t.ssn AS x, sum(a) FROM t JOIN u ON u.ssn = t.ssn":       false,
-		"INSERT INTO t (ssn) VALUES ('1') RETURNING id":                  false,
-		"SELECT sum(a), ssn FROM (SELECT a, ssn FROM t) q GROUP BY 2":    false,
-		"SELECT ssn % 1000 FROM t":                                       true,
-		"SELECT 1 + ssn FROM t":                                          true,
-		"SELECT (ssn) FROM t":                                            true,
-		"SELECT ascii(ssn) FROM t":                                       true,
-		"SELECT mod(5, ssn) FROM t":                                      true,
-		"SELECT length(t.ssn) FROM t":                                    true,
-		"SELECT y % 10 FROM (SELECT ssn AS y FROM t) q":                  true,
-		"SELECT q.y::int FROM (SELECT ssn y FROM t) q":                   true,
-		"SELECT z / 10 FROM (SELECT y z FROM (SELECT ssn y FROM t) a) b": true,
-		"SELECT d % 10 FROM t AS x(a, b, c, d), u WHERE ssn = 1":         true,
-		"SELECT DISTINCT ON (a) ssn % 10 FROM t":                         true,
-		"SELECT DISTINCT ON (a) y % 10 FROM (SELECT ssn y, a FROM t) q":  true,
-		"SELECT 1 OPERATOR(pg_catalog.*) y FROM (SELECT ssn y FROM t) q": true,
-		"SELECT string_agg(a ORDER BY b), ssn % 10 FROM t":               true,
-		"SELECT extract(year FROM ssn) FROM t":                           true,
-		"SELECT sum(length(ssn)) OVER (ORDER BY a) FROM t":               true,
-		"SELECT v.c FROM t, LATERAL (VALUES (ssn % 10)) v(c)":            true,
-		"SELECT count(*) + max(ssn) FROM t":                              true,
+		"SELECT ssn, count(*) FROM t GROUP BY ssn":                           false,
+		"SELECT count(ssn), count(DISTINCT t.ssn) FROM t":                    false,
+		"SELECT count(*) FROM t WHERE length(ssn) = 9 ORDER BY ssn":          false,
+		"SELECT t.ssn AS x, sum(a) FROM t JOIN u ON u.ssn = t.ssn":           false,
+		"INSERT INTO t (ssn) VALUES ('1') RETURNING id":                      false,
+		"SELECT sum(a), ssn FROM (SELECT a, ssn FROM t) q GROUP BY 2":        false,
+		"SELECT ssn % 1000 FROM t":                                           true,
+		"SELECT 1 + ssn FROM t":                                              true,
+		"SELECT (ssn) FROM t":                                                true,
+		"SELECT ascii(ssn) FROM t":                                           true,
+		"SELECT mod(5, ssn) FROM t":                                          true,
+		"SELECT length(t.ssn) FROM t":                                        true,
+		"SELECT y % 10 FROM (SELECT ssn AS y FROM t) q":                      true,
+		"SELECT q.y::int FROM (SELECT ssn y FROM t) q":                       true,
+		"SELECT z / 10 FROM (SELECT y z FROM (SELECT ssn y FROM t) a) b":     true,
+		"SELECT d % 10 FROM t AS x(a, b, c, d), u WHERE ssn = 1":             true,
+		"SELECT DISTINCT ON (a) ssn % 10 FROM t":                             true,
+		"SELECT DISTINCT ON (a) y % 10 FROM (SELECT ssn y, a FROM t) q":      true,
+		"SELECT 1 OPERATOR(pg_catalog.*) y FROM (SELECT ssn y FROM t) q":     true,
+		"SELECT string_agg(a ORDER BY b), ssn % 10 FROM t":                   true,
+		"SELECT extract(year FROM ssn) FROM t":                               true,
+		"SELECT sum(length(ssn)) OVER (ORDER BY a) FROM t":                   true,
+		"SELECT v.c FROM t, LATERAL (VALUES (ssn % 10)) v(c)":                true,
+		"SELECT row_to_json((1, ssn)) FROM t":                                true,
+		"SELECT v.* FROM t, LATERAL (VALUES (1, ssn), (2, 3)) v":             true,
+		"SELECT a FROM (SELECT a, t.ssn FROM t) q, (SELECT b, ssn FROM u) r": false,
+		"SELECT count(*) + max(ssn) FROM t":                                  true,
 	} {
 		t.Run(sql, func(t *testing.T) {
 			got := read([]byte(sql), func(name string) (Type, bool) { return USSSN, name == "ssn" })
