@@ -22,6 +22,7 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/protocol/ssh"
+	"github.com/sallyport/sallyport/protocol/ssh/commandline"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -344,6 +345,36 @@ func TestAttack49SecondRequests(t *testing.T) {
 	require.NoError(t, err)
 	require.Error(t, s.Run("second"), "a second channel passes the gate too")
 	r.journal.expect(t, "exec second → refused")
+}
+
+// TestAttack50HiddenCommands: where commands must be limited, what cannot be
+// understood is refused; the forms are listed in package commandline's own test.
+func TestAttack50HiddenCommands(t *testing.T) {
+	limited := func(r *rig) { r.settings.ExecOnly, r.handler.Grammar = true, &commandline.Grammar{} }
+	r := newRig(t, limited)
+	require.Equal(t, result{out: "plain\n"}, r.ssh("gw", "echo plain"))
+	for _, command := range []string{
+		"sh -c id", "LD_PRELOAD=/x ls", "rm$IFS-rf$IFS/x", "echo aWQ= | base64 -d | sh", "ls\nbash", "alias ls=id\nls", "sh <<E\nid\nE",
+		strings.Repeat("x ", 60000),
+	} {
+		got := r.ssh("gw", command)
+		require.Equal(t, 1, got.code, command)
+		require.Contains(t, got.err, "sallyport: what this command would run cannot be told: ")
+	}
+	got := r.run(strings.NewReader("id\n"), "ssh", "-F", r.config(), "-T", "gw")
+	require.Equal(t, result{err: "sallyport: this resource runs single commands only\nsallyport: run: ssh HOST COMMAND\n", code: 1}, got)
+	require.Equal(t, 255, r.run(nil, "sftp", "-F", r.config(), "gw").code)
+
+	c := r.mustClient()
+	s, err := c.NewSession()
+	require.NoError(t, err)
+	require.Error(t, s.Run("echo a\x00b"), "a NUL ends the text for some")
+	s, err = c.NewSession()
+	require.NoError(t, err)
+	require.Error(t, s.RequestPty("xterm", 24, 80, nil))
+
+	r = newRig(t, func(r *rig) { r.settings.ExecOnly = true })
+	require.Contains(t, r.ssh("gw", "ls").err, "cannot tell what commands would run", "without a grammar nothing runs")
 }
 
 func TestAttack51Files(t *testing.T) {

@@ -516,7 +516,9 @@ func (ch *channel) askStart(e *proxy.Exec) *proxy.Verdict {
 		return s.refuse(e, "this subsystem is not allowed here", "")
 	case set.NoFiles && movesFiles(e):
 		return s.refuse(e, "files may not be copied from or to this resource", "")
-	case set.ExecOnly && s.handler.Grammar != nil:
+	case set.ExecOnly && s.handler.Grammar == nil:
+		return s.refuse(e, "the gateway cannot tell what commands would run here", "")
+	case set.ExecOnly:
 		if err := s.handler.Grammar.Check(e.Command); err != nil {
 			return s.refuse(e, "what this command would run cannot be told: "+err.Error(), "write it as plain commands")
 		}

@@ -7,6 +7,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/internal/sshembed"
+	"github.com/sallyport/sallyport/proxy"
 )
 
 // hostile is an SSH server that a test plays: it takes any key, and what comes
@@ -82,4 +85,15 @@ func serveTrue(_ *gossh.ServerConn, ch gossh.Channel, requests <-chan *gossh.Req
 func exitWith(ch gossh.Channel, code byte) {
 	ch.SendRequest("exit-status", false, []byte{0, 0, 0, code})
 	ch.Close()
+}
+
+// inFrontOfEmbedded makes a rig's resource the embedded server.
+func (r *rig) inFrontOfEmbedded() {
+	r.t.Helper()
+	s, err := sshembed.Start(sshembed.Config{Dir: r.dir})
+	require.NoError(r.t, err)
+	r.t.Cleanup(func() { require.NoError(r.t, s.Stop()) })
+	r.resource.Address, r.settings.HostKeys = s.Address, []string{s.HostKey}
+	r.resource.Accounts = []proxy.Account{{Name: "demo", Username: sshembed.User}}
+	r.creds.cred = proxy.Credential{PrivateKey: proxy.NewSecret(s.PrivateKey)}
 }

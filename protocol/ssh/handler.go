@@ -44,7 +44,7 @@ type Handler struct {
 	// LookupNetIP.
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
 	// Grammar judges whether a command line can be understood, for exec-only
-	// resources. Nil: exec-only resources leave that to the chain.
+	// resources; the package commandline has one. Nil: they run nothing.
 	Grammar Grammar
 	// Ciphers are offered to clients and resources, in order of preference; nil is
 	// [DefaultCiphers].

@@ -1,0 +1,102 @@
+package commandline
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestAttack50: ways to hide which program runs.
+func TestAttack50(t *testing.T) {
+	tests := []struct {
+		name, command string
+		ok            bool
+	}{
+		{"plain", "ls -l /srv", true},
+		{"pipe of known programs", "grep -c error /var/log/x | sort", true},
+		{"several", "uptime; df -h && free", true},
+		{"quoted arguments", `grep 'a; rm -rf /' "file name"`, true},
+		{"redirected", "cat <<'E'\nrm -rf /\nE", true},
+		{"by its path", "/usr/bin/id", true},
+		{"variable as an argument", "ls $HOME", true},
+
+		{"sh -c", "sh -c 'rm -rf /'", false},
+		{"by the path of a shell", "/bin/../bin/bash -c id", false},
+		{"piped to a shell", "echo cm0gLXJmIC8= | base64 -d | sh", false},
+		{"here-document to a shell", "sh <<E\nrm -rf /\nE", false},
+		{"here-string", "bash <<< id", false},
+		{"process substitution", "cat <(sh -c id)", false},
+		{"substitution", "echo $(sh -c id)", false},
+		{"backquotes", "echo `python3 -c 'x'`", false},
+		{"the name is substituted", "$(echo rm) -rf /", false},
+		{"the name is a variable", "$SHELL -c id", false},
+		{"IFS", "rm$IFS-rf$IFS/", false},
+		{"IFS in braces", "{rm,-rf,/}", false},
+		{"variable before the command", "PATH=/tmp ls", false},
+		{"LD_PRELOAD", "LD_PRELOAD=/tmp/x.so ls", false},
+		{"variable set first", "X=rm; $X -rf /", false},
+		{"export", "export PATH=/tmp; ls", false},
+		{"alias", "alias ls=rm; ls /", false},
+		{"function", "ls() { rm -rf /; }; ls", false},
+		{"newline", "ls\nsh -c id", false},
+		{"in the background", "ls & sh -c id", false},
+		{"in a subshell", "(sh -c id)", false},
+		{"in a condition", "if true; then sh -c id; fi", false},
+		{"backslash in the name", `s\h -c id`, false},
+		{"quotes in the name", `s''h -c id`, false},
+		{"dollar quotes", `$'\x73\x68' -c id`, false},
+		{"glob in the name", "/bin/s? -c id", false},
+		{"tilde", "~/evil", false},
+		{"eval", "eval 'rm -rf /'", false},
+		{"dot", ". /tmp/x", false},
+		{"env", "env rm -rf /", false},
+		{"env -S", "env -S 'rm -rf /'", false},
+		{"xargs", "echo / | xargs rm -rf", false},
+		{"find -exec", "find / -exec rm {} +", false},
+		{"awk", "awk 'BEGIN{system(\"id\")}'", false},
+		{"python of a version", "python3.11 -c 1", false},
+		{"the loader", "/lib64/ld-linux-x86-64.so.2 /bin/sh", false},
+		{"command", "command rm -rf /", false},
+		{"exec", "exec rm -rf /", false},
+		{"coproc", "coproc id", false},
+		{"indirect expansion", "echo ${!X}", false},
+		{"prompt expansion", "echo ${X@P}", false},
+		{"arithmetic", "echo $((a[$(id)]))", false},
+		{"test", "[[ -v x ]]", false},
+		{"unfinished", "echo 'x", false},
+		{"empty", "", false},
+		{"a comment", "# ls", false},
+		{"very long", "ls " + strings.Repeat("x ", 20000), false},
+		{"deeply nested", strings.Repeat("(", 8000), false},
+		{"deeply nested substitutions", strings.Repeat("$(", 4000), false},
+		{"deeply nested quotes", strings.Repeat("\"$(", 2700), false},
+		{"deeply nested conditions", strings.Repeat("if ", 2700), false},
+	}
+	var g Grammar
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := g.Check(tt.command)
+			require.Equal(t, tt.ok, err == nil, "%v", err)
+		})
+	}
+	allowing := Grammar{Allow: []string{"rsync"}}
+	require.NoError(t, allowing.Check("rsync --server -e.x . /srv"))
+	require.Error(t, g.Check("rsync --server -e.x . /srv"))
+}
+
+func FuzzCheck(f *testing.F) {
+	f.Add("ls -l | sort")
+	f.Add("$(x) `y` <<E\nE\n${a[1]:-$((2))}")
+	f.Fuzz(func(t *testing.T, command string) {
+		var g Grammar
+		if g.Check(command) != nil {
+			return
+		}
+		for _, word := range []string{"sh -c", "eval "} {
+			if strings.HasPrefix(strings.TrimSpace(command), word) {
+				t.Fatalf("%q is taken for harmless", command)
+			}
+		}
+	})
+}
