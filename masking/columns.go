@@ -62,7 +62,7 @@ func (v *view) decide(protocol string, op proxy.Op, shape *proxy.Shape, m *menti
 		resolved := listed || sc.Column != "" || facts != nil && facts.ColumnsKnown && len(facts.Columns) == len(columns) && !facts.Columns[i].Opaque
 		if !resolved && v.doubtful(c, facts, &sc, m, kept) {
 			c.tainted, c.typ = true, taintedValue
-			c.numbers = v.mode == Display && !m.computed && !m.made && !(m.rows && m.opens) && !(kept.computed && (m.runs || kept.gives(sc.Name, v)))
+			c.numbers = v.mode == Display && !m.computed && !m.made && !(m.rows && m.opens) && !(kept.aside && m.settings) && !(kept.computed && (m.runs || kept.gives(sc.Name, v)))
 			c.null = c.null || c.oid >= firstUser || c.oid == oidRecord || c.oid == oidRecords
 		}
 	}
@@ -135,7 +135,7 @@ func (v *view) derived(c *column, facts *proxy.Facts, i, n int) bool {
 // masked.
 func (v *view) doubtful(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, m *mentions, kept *memory) bool {
 	switch {
-	case kept.gives(sc.Name, v):
+	case kept.gives(sc.Name, v), kept.aside && m.settings:
 		return true
 	case sc.Table != 0 && sc.Attr == 0, c.oid == oidRecord, c.oid == oidRecords: // whole rows
 		return true

@@ -18,6 +18,7 @@ type mentions struct {
 	runs     bool   // the statement returns what an earlier one made, without naming it
 	rows     bool   // a table's or a query's name may stand for its whole row
 	opens    bool   // something takes values out of JSON, rows or arrays
+	settings bool   // settings are read
 	renames  bool   // a masked column may be returned by a name that does not say so
 	aside    bool   // values may go where no row goes: settings, notifications
 	star     bool   // all columns of something are returned without being named
@@ -232,60 +233,43 @@ func (r *reader) key(word string) {
 
 // word takes a name and reports whether it is one that the text gives.
 func (r *reader) word(name string) (given bool) {
-	after, made := r.lexer.at(0), false
+	after := r.lexer.at(0)
 	if after == '\'' && len(name) == 1 { // E'…', B'…', X'…', N'…'
 		return false
 	}
-	r.explain = r.explain || r.keyword == "" && strings.EqualFold(name, "explain")
-	if r.making && after != '.' { // else a schema
-		if r.keyword == "into" && !r.selected {
-			r.fills = with(r.fills, name)
-		} else {
-			r.makes = with(r.makes, name)
-		}
-		r.making, made = false, r.keyword != "into"
-	}
-	r.made = made
 	if (name == "U" || name == "u") && after == '&' && (r.lexer.at(1) == '"' || r.lexer.at(1) == '\'') {
 		r.suspectAll() // names in escapes are not read
 	}
+	r.settings = r.settings || strings.EqualFold(name, "current_setting") || strings.EqualFold(name, "pg_settings") ||
+		r.keyword == "" && strings.EqualFold(name, "show")
+	r.explain = r.explain || r.keyword == "" && strings.EqualFold(name, "explain")
+	r.creates(name, after)
 	if r.note(name) {
 		r.clauses = r.clauses || r.restricts || r.open > 0 && !r.given && r.before != tokenKey && r.keyword != "insert" && r.keyword != "into"
 	}
-	inList := r.open > 0 && r.open <= maxParens && r.parens[r.open-1].list
+	in := r.within()
 	// A name behind a value, or behind AS, is given; so are those in a list behind
 	// such a name.
-	given = inList || r.inWith && r.sign == ',' || r.before == tokenWord || r.before == tokenText || r.sign == ')' || r.sign == ']' ||
+	renames := r.before == tokenWord || r.before == tokenKey && r.keyword == "as" && r.beforeAs == tokenWord
+	given = in.list || renames || r.inWith && r.sign == ',' || r.before == tokenText || r.sign == ')' || r.sign == ']' ||
 		r.before == tokenKey && (r.keyword == "as" || r.keyword == "with")
-	kind := parenPlain
-	if r.open > 0 && r.open <= maxParens {
-		kind = r.parens[r.open-1].kind
-	}
-	plain := r.sign == '.' && r.plain || r.sign == ',' && !inList || r.before == tokenKey && itemStarts[r.keyword]
-	if given && (inList || !r.inFrom && r.keyword != "with" && !r.inWith) { // else the name of a table or a query
+	if given && (in.list || !r.inFrom && r.keyword != "with" && !r.inWith) { // else the name of a table or a query
 		source := ""
-		if !inList && (r.before == tokenWord || r.before == tokenKey && r.keyword == "as" && r.beforeAs == tokenWord) && r.plain {
+		if renames && r.plain && !in.list {
 			source = r.source
 		}
 		r.labels = r.labels.give(name, source)
 	}
-	plain = plain && kind == parenPlain
-	switch {
-	case given:
-		if _, masked := r.sensitive(name); masked { // it may be no name that is given
-			r.computed = with(r.computed, name)
-		}
-	case after == '(', after == '.', inList, r.where, r.keyword == "into", kind == parenCount, r.inFrom && kind != parenCall, plain && r.itemEnds():
-	default:
+	plain := in.kind == parenPlain && (r.sign == '.' && r.plain || r.sign == ',' && !in.list || r.before == tokenKey && itemStarts[r.keyword])
+	if r.computes(name, after, in, given, plain) {
 		r.computed = with(r.computed, name)
 	}
 	r.plain, r.source, r.name = plain && !given && after != '(', name, name
-	r.onTable = r.inFrom && given && (r.before == tokenWord || r.before == tokenKey && r.keyword == "as" && r.beforeAs == tokenWord)
-	if after == '(' {
-		r.called(name)
-	}
+	r.onTable = r.inFrom && given && renames
 	switch {
-	case inList, r.sign == '.' && !r.inFrom, after == '(', kind == parenCount:
+	case after == '(':
+		r.called(name)
+	case in.list, in.kind == parenCount, r.sign == '.' && !r.inFrom:
 	case r.inFrom:
 		r.relations = with(r.relations, name)
 	case given, after == '.' && r.lexer.at(1) != '*':
@@ -293,6 +277,42 @@ func (r *reader) word(name string) (given bool) {
 		r.bare = with(r.bare, name)
 	}
 	return given
+}
+
+// within returns the parenthesis that the reader is in.
+func (r *reader) within() paren {
+	if r.open == 0 || r.open > maxParens {
+		return paren{}
+	}
+	return r.parens[r.open-1]
+}
+
+// creates notes the name of what the text makes or fills, when it is that.
+func (r *reader) creates(name string, after byte) {
+	r.made = false
+	if !r.making || after == '.' { // a schema
+		return
+	}
+	r.making = false
+	if r.keyword == "into" && !r.selected {
+		r.fills = with(r.fills, name)
+		return
+	}
+	r.makes = with(r.makes, name)
+	r.made = r.keyword != "into"
+}
+
+// computes reports whether something may be computed with a name, rather than
+// its column returned by itself, counted, or used where nothing is returned.
+func (r *reader) computes(name string, after byte, in paren, given, plain bool) bool {
+	switch {
+	case given:
+		_, masked := r.sensitive(name) // then it may be no name that is given
+		return masked
+	case after == '(', after == '.', in.list, in.kind == parenCount, r.where, r.keyword == "into", r.inFrom && in.kind != parenCall:
+		return false
+	}
+	return !plain || !r.itemEnds()
 }
 
 // jsonWhole are the functions that make JSON and take nothing out of it.
@@ -343,7 +363,9 @@ func (r *reader) mark(sign byte) byte {
 	switch sign {
 	case '(':
 		list := r.given || r.made
-		if r.open < maxParens {
+		if r.open >= maxParens {
+			r.suspectAll()
+		} else {
 			r.parens[r.open] = paren{list: list, inFrom: r.inFrom, inWith: r.inWith, where: r.where, kind: r.parenKind(list)}
 		}
 		r.open++

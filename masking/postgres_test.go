@@ -134,6 +134,8 @@ func TestWaysOut(t *testing.T) {
 		"P34 renamed":           `CREATE TEMP TABLE rn AS TABLE p; ALTER TABLE rn RENAME ssn_n TO q; SELECT q FROM rn`,
 		"P16 row in an error":   `SELECT p::text::int FROM p`,
 		"P19 row in a notice":   `DO $$ DECLARE r record; BEGIN FOR r IN SELECT * FROM p LOOP RAISE NOTICE 'got %', r; END LOOP; END $$`,
+		"P21 own setting":       `SELECT set_config('my.s', ssn_n::text, false) FROM p WHERE id = 1; SHOW my.s; SELECT current_setting('my.s'), current_setting('my.s')::bigint % 100000`,
+		"P21 all settings":      `SELECT set_config('my.s', ssn_n::text, false) FROM p WHERE id = 1; SELECT setting FROM pg_settings WHERE name = 'my.s' UNION SELECT ''`,
 		"P21 number":            `LISTEN ch; SELECT pg_notify('ch', ssn_n::text) FROM p WHERE id = 1`,
 		"P21 setting":           `SELECT set_config('application_name', ssn_n::text, false) FROM p WHERE id = 1`,
 		"P6 numbers":            `SELECT (ssn_n / 100000) AS a, ssn_n % 100000 AS b, left(ssn_n::text, 4)::int AS c, extract(year FROM dob) AS d FROM p`,
