@@ -2,15 +2,16 @@ package audit
 
 // Types of events, as their "type" says. They are stable.
 const (
-	SessionStart     = "session.start"     // who, from where, to what
-	SessionEnd       = "session.end"       // cause, when it was no ordinary end
-	SessionRecovered = "session.recovered" // the gateway stopped before the session ended; what followed is not known
-	OperationStart   = "operation.start"   // written before the operation goes to the resource
-	OperationEnd     = "operation.end"     // how it ended
-	OperationRefused = "operation.refused" // what was refused, by whom and why
-	Degraded         = "record.degraded"   // events are missing here, because they could not be written
-	GatewayStart     = "gateway.start"
-	GatewayStop      = "gateway.stop"
+	SessionStart      = "session.start"      // who, from where, to what
+	SessionEnd        = "session.end"        // cause, when it was no ordinary end
+	SessionRecovered  = "session.recovered"  // the gateway stopped before the session ended; what followed is not known
+	OperationStart    = "operation.start"    // written before the operation goes to the resource
+	OperationEnd      = "operation.end"      // how it ended
+	OperationRefused  = "operation.refused"  // what was refused, by whom and why
+	OperationObserved = "operation.observed" // a rule that only observes would have refused it
+	Degraded          = "record.degraded"    // events are missing here, because they could not be written
+	GatewayStart      = "gateway.start"
+	GatewayStop       = "gateway.stop"
 	// GatewayPrefix begins the types of the gateway's own events; the rest is the
 	// name of the proxy.EventKind: gateway.login, gateway.login-failed …
 	GatewayPrefix = "gateway."

@@ -61,6 +61,21 @@ func (l *Log) Masked(s *proxy.Session, op proxy.Op, typ string, n uint64) {
 	r.masked[id][typ] += n
 }
 
+// Observed notes that a rule which only observes would have refused op.
+func (l *Log) Observed(s *proxy.Session, op proxy.Op, rule string) {
+	v, ok := l.recorders.Load(s.ID)
+	if !ok {
+		return
+	}
+	r := v.(*recorder)
+	err := r.stream.event(time.Now(), OperationObserved, false, func(b []byte) []byte {
+		return str(num(b, "op", op.Info().ID), "rule", rule)
+	})
+	if err != nil && r.strict {
+		s.Kill(err)
+	}
+}
+
 // takeMasked returns what Masked noted of an operation, and forgets it.
 func (r *recorder) takeMasked(op uint64) map[string]uint64 {
 	r.mu.Lock()

@@ -23,6 +23,8 @@ func (r *Rule) statement(f *proxy.Facts) (meets, understood bool) {
 
 func (r *Rule) known(f *proxy.Facts) bool {
 	switch {
+	case r.Action == Deny && r.movesInto(f):
+		return true
 	case r.Unknown && !f.Effects.Has(proxy.EffectUnknown),
 		r.Effects != 0 && !f.Effects.Has(r.Effects),
 		r.MoreThan > 0 && f.Statements <= r.MoreThan,
@@ -95,19 +97,52 @@ func (r *Rule) touches(f *proxy.Facts) bool {
 	return r.Effects != 0 && f.Effects&r.Effects&^carried != 0
 }
 
-// qualifiedMatch matches "name" or "schema.name"; a schema that is not known
-// matches every pattern.
+// qualifiedMatch matches "name" or "schema.name". A schema that is not known
+// matches every pattern that names a relation, and of those that mean a whole
+// schema only public's: any other is reached by a search_path, which
+// movesInto looks at.
 func qualifiedMatch(glob, schema, name string) bool {
-	g, n := "", glob
-	if i := strings.LastIndexByte(glob, '.'); i >= 0 {
-		g, n = glob[:i], glob[i+1:]
-	}
+	g, n := cutSchema(glob)
 	if ok, err := path.Match(n, name); !ok || err != nil {
 		return false
 	}
-	if g == "" || schema == "" {
+	switch {
+	case g == "":
 		return true
+	case schema == "" && n != "*":
+		return true
+	case schema == "":
+		schema = "public"
 	}
 	ok, err := path.Match(g, schema)
 	return ok && err == nil
+}
+
+func cutSchema(glob string) (schema, name string) {
+	if i := strings.LastIndexByte(glob, '.'); i >= 0 {
+		return glob[:i], glob[i+1:]
+	}
+	return "", glob
+}
+
+// movesInto reports whether a statement makes names without a schema mean those
+// of a schema that a rule is about as a whole.
+func (r *Rule) movesInto(f *proxy.Facts) bool {
+	for i := range f.Settings {
+		if f.Settings[i].Name != "search_path" {
+			continue
+		}
+		for part := range strings.SplitSeq(f.Settings[i].Value, ",") {
+			part = strings.Trim(strings.TrimSpace(part), `"`)
+			if part == "" || part == "public" {
+				continue
+			}
+			for _, glob := range r.Relations {
+				if g, n := cutSchema(glob); n == "*" && g != "" && matches([]string{g}, part) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }

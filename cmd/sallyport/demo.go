@@ -147,6 +147,8 @@ access:
     groups: [engineers]
     resources: [shop]
     allow: [connect, read, write, ddl]
+guardrails:
+  - use: default
 masking:
   - use: default
 `, verifier["alice"], verifier["bob"], s.address, s.server.Address()), nil
@@ -189,6 +191,9 @@ Alice of support reads:
 She may not delete:
   %s
 
+Nor may anybody delete everything:
+  %s
+
 Bob, an engineer, may change a row:
   %s
 
@@ -196,6 +201,7 @@ Ctrl-C stops it and removes everything.
 `, took.Seconds(), s.file(),
 		line("alice", "SELECT name, email, card FROM customers ORDER BY id LIMIT 3"),
 		line("alice", "DELETE FROM customers WHERE id = 1"),
+		line("bob", "DELETE FROM orders"),
 		line("bob", "UPDATE products SET stock = stock - 1 WHERE id = 1 RETURNING name, stock"))
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/sallyport/sallyport/internal/testserver"
 )
 
-// The demo's three printed lines do what they say, and it leaves nothing behind.
+// The demo's printed lines do what they say, and it leaves nothing behind.
 func TestDemo(t *testing.T) {
 	needs(t, "psql")
 	if _, err := pgembed.Find(); errors.Is(err, pgembed.ErrNotInstalled) {
@@ -27,22 +27,26 @@ func TestDemo(t *testing.T) {
 			lines = append(lines, strings.TrimSpace(line))
 		}
 	}
-	require.Len(t, lines, 3)
+	require.Len(t, lines, 4)
 
-	out, code := shell(t, lines[0])
+	out, code := inShell(t, lines[0])
 	require.Zero(t, code, out)
 	require.Contains(t, out, "(3 rows)")
-	out, code = shell(t, lines[1])
+	require.NotContains(t, out, "4111", "cards are masked")
+	out, code = inShell(t, lines[1])
 	require.Equal(t, 1, code)
 	require.Contains(t, out, "ERROR:")
 	require.Contains(t, out, "policy does not allow delete")
 	require.Contains(t, out, "HINT:")
-	out, code = shell(t, lines[2])
+	out, code = inShell(t, lines[2])
+	require.Equal(t, 1, code)
+	require.Contains(t, out, "no-where")
+	out, code = inShell(t, lines[3])
 	require.Zero(t, code, out)
 	require.Contains(t, out, "UPDATE 1")
 
 	list := decode[[]summary](t, must(t, "sessions", "ls", "-c", config, "-o", "json"))
-	require.Len(t, list, 3)
+	require.Len(t, list, 4)
 	require.Equal(t, "alice", list[1].User)
 	require.Equal(t, 1, list[1].Refused)
 

@@ -46,7 +46,7 @@ func TestDocumentedCommands(t *testing.T) {
 		names[c.name] = true
 	}
 	n := 0
-	for _, name := range []string{"README.md", "docs/config.md", "docs/audit.md"} {
+	for _, name := range []string{"README.md", "docs/config.md", "docs/audit.md", "docs/guardrails.md"} {
 		for _, m := range line.FindAllStringSubmatch(document(t, name), -1) {
 			require.True(t, names[m[1]], "%s: %s", name, m[0])
 			args := []string{m[1]}
@@ -56,7 +56,7 @@ func TestDocumentedCommands(t *testing.T) {
 					break
 				}
 			}
-			if m[1] == "sessions" || len(args) == 1 {
+			if m[1] == "sessions" || m[1] == "policy" || len(args) == 1 {
 				code, _, errs := sallyport(t, "", append(args, "-h")...)
 				require.Equal(t, exitOK, code, "%s: %s", m[0], errs)
 				for _, flag := range regexp.MustCompile(` (-[a-z]+)`).FindAllStringSubmatch(m[2], -1) {

@@ -70,9 +70,16 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 	if err != nil {
 		return nil, errors.Join(err, g.close())
 	}
-	// Who may, what is hidden, and then what is recorded: records hold what users
-	// saw, and what was refused before as refused.
+	guard, err := f.Guardrail(records.Observed)
+	if err != nil {
+		return nil, errors.Join(err, g.close())
+	}
+	// Who may, what nobody should, what is hidden, and then what is recorded:
+	// records hold what users saw, and what was refused before as refused.
 	g.Interceptors = []proxy.Interceptor{policy}
+	if guard != nil {
+		g.Interceptors = append(g.Interceptors, guard)
+	}
 	if masker != nil {
 		g.Interceptors = append(g.Interceptors, masker)
 	}

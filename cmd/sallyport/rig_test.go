@@ -121,7 +121,7 @@ func (p *process) stop(t *testing.T) {
 	}
 }
 
-func shell(t *testing.T, line string) (string, int) {
+func inShell(t *testing.T, line string) (string, int) {
 	t.Helper()
 	cmd := exec.Command("sh", "-c", line)
 	out, err := cmd.CombinedOutput()

@@ -157,12 +157,16 @@ type Guardrail struct {
 // GuardrailRule are the conditions of a guardrail.
 type GuardrailRule struct {
 	Position
-	Effects   []string `yaml:"effects"`
-	Relations []string `yaml:"relations"`
-	Functions []string `yaml:"functions"`
-	NoWhere   bool     `yaml:"no_where"`
-	NoLimit   bool     `yaml:"no_limit"`
-	Commands  []string `yaml:"commands"`
+	Effects    []string `yaml:"effects"`
+	Relations  []string `yaml:"relations"`
+	Functions  []string `yaml:"functions"`
+	Settings   []string `yaml:"settings"`
+	NoWhere    bool     `yaml:"no_where"`
+	NoLimit    bool     `yaml:"no_limit"`
+	Unknown    bool     `yaml:"unknown"`
+	Statements int      `yaml:"more_statements_than"`
+	Commands   []string `yaml:"commands"`
+	Paths      []string `yaml:"paths"`
 }
 
 // Masking is a rule about what is masked.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sallyport/sallyport/guardrail"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/policy"
@@ -268,8 +269,15 @@ func (f *File) validateGuardrail(d *decoder, g Guardrail) {
 	if g.Use != "" && g.Use != "default" {
 		d.problem(g.Line, `the one there is is "default"`, "unknown guardrail pack %q", g.Use)
 	}
-	if g.Use == "" && g.Deny == nil && g.Warn == nil {
-		d.problem(g.Line, "", "a guardrail needs use, deny or warn")
+	given := 0
+	for _, has := range []bool{g.Use != "", g.Deny != nil, g.Warn != nil} {
+		if has {
+			given++
+		}
+	}
+	if given != 1 {
+		d.problem(g.Line, "", "a guardrail needs one of use, deny and warn")
+		return
 	}
 	f.checkSelector(d, g.Line, g.Resources)
 	f.checkGroups(d, g.Line, g.Groups)
@@ -281,6 +289,11 @@ func (f *File) validateGuardrail(d *decoder, g Guardrail) {
 			if _, ok := proxy.ParseEffect(e); !ok {
 				d.problem(r.Line, suggest(e, proxy.EffectNames()), "unknown effect %q", e)
 			}
+		}
+	}
+	if _, err := guardrail.New(guardrail.Config{Rules: g.rules(1)}); err != nil {
+		for _, line := range strings.Split(err.Error(), "\n") {
+			d.problem(g.Line, "", "%s", line)
 		}
 	}
 }

@@ -74,7 +74,11 @@ func (v *visitor) setConfig(n *ast.FuncCall) {
 	if n.Args != nil && len(n.Args.Items) == 3 {
 		s.Name, known = constant(n.Args.Items[0])
 		s.Name = strings.ToLower(s.Name)
-		s.Value, _ = constant(n.Args.Items[1])
+		var literal bool
+		s.Value, literal = constant(n.Args.Items[1])
+		if !literal && (!known || s.Name == "search_path") {
+			v.unknown("set_config with a computed value, which can change what names mean")
+		}
 	}
 	if !known || s.Name == "role" || s.Name == "session_authorization" {
 		v.add(proxy.EffectRole)

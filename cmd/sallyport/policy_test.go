@@ -1,0 +1,111 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const guarded = `
+listen: {postgres: "127.0.0.1:0", ssh: "127.0.0.1:0"}
+identity:
+  users:
+    - {name: alice, groups: [dev], password: "%s"}
+resources:
+  - {name: shop, type: postgres, address: "db:5432", username: x, database: shop, labels: {env: prod}}
+  - {name: vm1, type: ssh, address: "vm:22", username: x, ssh: {trust_on_first_use: true}}
+access:
+  - {name: dev, groups: [dev], resources: [shop, vm1], allow: [connect, read, write, exec]}
+guardrails:
+  - use: default
+  - name: secrets
+    deny: {relations: [secrets, "vault.*"]}
+    resources: {env: prod}
+    message: secrets are not read here
+    remedy: Ask the keeper.
+  - name: wide
+    warn: {no_limit: true}
+    message: this may return many rows
+`
+
+func TestPolicyExplain(t *testing.T) {
+	file := configFile(t, guarded)
+	for _, c := range []struct {
+		text string
+		code int
+		want []string
+	}{
+		{"SELECT * FROM t WHERE id = 1 LIMIT 3", exitOK, []string{"alice at shop", "effects      read", "relation     t: read", "answer       allowed"}},
+		{"SELECT * FROM t WHERE id = 1", exitOK, []string{"guardrail    wide warns", "allowed, with the warning: this may return many rows"}},
+		{"WITH d AS (DELETE FROM t RETURNING *) SELECT * FROM d", exitGuardrail, []string{"every row    read,delete", "no-where denies", "refused by guardrail", "Add a WHERE"}},
+		{"SELECT x FROM vault.keys LIMIT 1", exitGuardrail, []string{"secrets denies", "secrets are not read here", "Ask the keeper."}},
+		{"DROP TABLE t", exitPolicy, []string{"refused by policy", "no-drop denies"}},
+		{"DO $$x$$", exitPolicy, []string{"unknown      what a DO block does is not known", "secrets denies, since it cannot tell"}},
+	} {
+		code, out, errs := sallyport(t, "", "policy", "explain", "-c", file, "--", c.text)
+		require.Equal(t, c.code, code, "%s: %s%s", c.text, out, errs)
+		for _, w := range c.want {
+			require.Contains(t, out, w, c.text)
+		}
+	}
+	code, out, _ := sallyport(t, "", "policy", "explain", "-c", file, "-r", "vm1", "--", "sudo rm -rf /")
+	require.Equal(t, exitGuardrail, code)
+	require.Contains(t, out, "no-wiping")
+	code, _, _ = sallyport(t, "", "policy", "explain", "-c", file, "-u", "mallory", "--", "SELECT 1")
+	require.Equal(t, exitNotFound, code)
+}
+
+func TestPolicyTest(t *testing.T) {
+	file := configFile(t, guarded)
+	cases := filepath.Join(t.TempDir(), "cases.yaml")
+	write := func(text string) { require.NoError(t, os.WriteFile(cases, []byte(text), 0o600)) }
+	write(`
+- {sql: "SELECT 1 LIMIT 1", want: allow}
+- {sql: "SELECT * FROM t", want: warn, rule: wide}
+- {sql: "DELETE FROM t", want: deny, rule: no-where}
+- {command: "reboot", resource: vm1, user: alice, want: deny, rule: no-halting}
+- {command: "ls", resource: vm1, want: allow}
+`)
+	require.Contains(t, must(t, "policy", "test", "-c", file, cases), "5 cases, 0 failed")
+	write(`
+- {sql: "DELETE FROM t", want: allow}
+- {sql: "DELETE FROM t", want: deny, rule: another}
+- {sql: "SELECT 1 LIMIT 1", want: allow}
+`)
+	code, out, _ := sallyport(t, "", "policy", "test", "-c", file, cases)
+	require.Equal(t, exitError, code)
+	require.Contains(t, out, "FAIL case 1")
+	require.Contains(t, out, "FAIL case 2")
+	require.Contains(t, out, "3 cases, 2 failed")
+	for _, text := range []string{"- {sql: x}", "- {want: deny}", "- {sql: x, want: perhaps}", "- {sqll: x, want: deny}", "nonsense"} {
+		write(text)
+		code, _, _ := sallyport(t, "", "policy", "test", "-c", file, cases)
+		require.Equal(t, exitError, code, text)
+	}
+}
+
+// Through the gateway, with the real psql: what the default pack refuses, and the
+// session goes on.
+func TestServeGuardrails(t *testing.T) {
+	o := openOffice(t, "guardrails:\n  - use: default\n  - name: later\n    deny: {relations: [t], effects: [insert]}\n    observe: true\n")
+	require.Contains(t, o.psql(t, "bob", "-c", "CREATE TABLE t (id int)", "-c", "INSERT INTO t VALUES (1), (2)"), "INSERT 0 2")
+	for _, sql := range []string{
+		"DELETE FROM t", "UPDATE t SET id = 1", "delete/**/from t where 1=1", "SELECT 1; DELETE FROM t", "WITH d AS (DELETE FROM t RETURNING *) SELECT * FROM d",
+		"EXPLAIN ANALYZE DELETE FROM t", "PREPARE p AS DELETE FROM t", "DO $$BEGIN DELETE FROM t; END$$", "DROP TABLE t", "TRUNCATE t", "ALTER TABLE t DROP COLUMN id",
+		"COPY t TO PROGRAM 'cat'", "SELECT pg_read_file('postgresql.conf')", "SELECT pg_sleep(0)", "COPY (DELETE FROM t RETURNING *) TO STDOUT",
+	} {
+		out := o.psql(t, "bob", "-c", sql, "-c", "SELECT 'still ' || count(*) FROM t")
+		require.Contains(t, out, "ERROR:", sql)
+		require.Contains(t, out, "still 2", sql)
+	}
+	out := o.psql(t, "bob", "-c", "DELETE FROM t WHERE true")
+	require.Contains(t, out, "(rule no-where)")
+	require.Contains(t, out, "HINT:  Add a WHERE that names a column.")
+	require.Contains(t, o.psql(t, "bob", "-c", "DELETE FROM t WHERE id = 2"), "DELETE 1")
+	require.Contains(t, o.psql(t, "bob", "-c", "SELECT 'DROP TABLE t', \"id\" FROM t -- DELETE FROM t"), "DROP TABLE t|1")
+	o.stop(t)
+	list := decode[[]summary](t, must(t, "sessions", "ls", "-c", o.config, "-o", "json"))
+	require.Contains(t, must(t, "sessions", "show", "-c", o.config, list[0].ID), "operation.observed")
+}
