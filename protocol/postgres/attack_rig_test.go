@@ -155,7 +155,7 @@ func hostile(t testing.TB, c gateConfig, serve func(c net.Conn)) *gate {
 
 // welcome plays a server that logs everybody in.
 func welcome(c net.Conn) bool {
-	if _, err := wire.ReadStartup(c, nil); err != nil {
+	if st, err := wire.ReadStartup(c, nil); err != nil || st.Kind == wire.StartupCancel {
 		return false
 	}
 	b := wire.AppendAuth(nil, 0, nil)
