@@ -18,6 +18,7 @@ type hostile struct {
 	address string
 	mu      sync.Mutex
 	globals []string // types of the global requests that arrived
+	silent  bool     // answers no global request
 	session func(conn *gossh.ServerConn, ch gossh.Channel, requests <-chan *gossh.Request)
 }
 
@@ -53,7 +54,9 @@ func (h *hostile) serve(c net.Conn, config *gossh.ServerConfig) {
 			h.mu.Lock()
 			h.globals = append(h.globals, r.Type)
 			h.mu.Unlock()
-			r.Reply(true, nil)
+			if !h.silent {
+				r.Reply(true, nil)
+			}
 		}
 	}()
 	for nc := range channels {

@@ -1,89 +1,83 @@
-// Package commandline judges whether it can be told from a shell's command line
-// which programs it runs. It is ssh.Handler's Grammar, for resources that run
-// single commands only.
+// Package commandline is the grammar for SSH resources that run single commands
+// only: ssh.Handler's Grammar.
 package commandline
 
 import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/sallyport/sallyport/protocol/shell"
 )
 
-// Grammar judges command lines as shells of the Bourne family read them. Every
-// program must stand there by its name, and none may be one whose arguments are
-// commands again, such as sh, env, xargs or awk. The zero value is ready to use,
-// by several goroutines at once.
+// Grammar judges whether it can be told from a command line what runs. It is
+// stricter than what guardrails need: whoever runs a single command also writes
+// its standard input, so no program may take commands from its input, from its
+// arguments or from a file, as sh, env, xargs, awk and python do. The zero value
+// is ready to use, by several goroutines at once.
 type Grammar struct {
-	// Allow are names of programs that may be used although they could run others.
+	// Allow are names of programs that may be used all the same, such as "rsync" or
+	// "git".
 	Allow []string
 }
-
-// maxLength bounds the text, and with it how deep it can be nested: the parser
-// is recursive.
-const maxLength = 8 << 10
 
 // Check returns an error, fit for the user, when it cannot be told what command
 // would run.
 func (g *Grammar) Check(command string) error {
-	if len(command) > maxLength {
-		return fmt.Errorf("it is longer than %d bytes", maxLength)
-	}
-	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(command), "")
+	programs, err := shell.Grammar{}.Programs(command)
 	if err != nil {
-		return errors.New("it is no command line that a shell understands in one way")
+		return err
 	}
-	if len(file.Stmts) == 0 {
+	if len(programs) == 0 {
 		return errors.New("it runs nothing")
 	}
-	var found error
+	for _, words := range programs {
+		if err := g.program(words[0], words[1:]); err != nil {
+			return err
+		}
+	}
+	return forms(command)
+}
+
+// forms refuses what shells evaluate twice: with a variable such as
+// LC_X='a[$(id)]', which clients may set, $((LC_X)) runs id.
+func forms(command string) error {
+	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(command), "")
+	if err != nil {
+		return errors.New("it is not a shell's grammar")
+	}
 	syntax.Walk(file, func(node syntax.Node) bool {
-		if found == nil {
-			found = g.node(node)
+		bad := false
+		switch n := node.(type) {
+		case *syntax.LetClause, *syntax.ArithmCmd, *syntax.ArithmExp, *syntax.TestClause, *syntax.DeclClause:
+			bad = true
+		case *syntax.ParamExp:
+			bad = n.Excl || n.Names != 0 || n.Index != nil || n.Slice != nil || n.Exp != nil && n.Exp.Op == syntax.OtherParamOps
 		}
-		return found == nil
+		if bad && err == nil {
+			err = errors.New("it uses a form that shells evaluate twice")
+		}
+		return true
 	})
-	return found
+	return err
 }
 
-func (g *Grammar) node(node syntax.Node) error {
-	switch n := node.(type) {
-	case *syntax.CallExpr:
-		return g.call(n)
-	case *syntax.Assign:
-		return errors.New("variables are not set here: they can change what runs")
-	case *syntax.FuncDecl, *syntax.DeclClause:
-		return errors.New("names are not defined here: they can change what runs")
-	case *syntax.CoprocClause, *syntax.LetClause, *syntax.ArithmCmd, *syntax.ArithmExp, *syntax.TestClause:
-		return errors.New("it uses a form that is not understood")
-	case *syntax.ParamExp:
-		if n.Excl || n.Names != 0 || n.Index != nil || n.Exp != nil && n.Exp.Op == syntax.OtherParamOps {
-			return errors.New("it uses an expansion that is not understood")
-		}
-	}
-	return nil
-}
-
-func (g *Grammar) call(n *syntax.CallExpr) error {
-	if len(n.Assigns) > 0 {
-		return errors.New("variables are not set here: they can change what runs")
-	}
-	if len(n.Args) == 0 {
-		return nil
-	}
-	name := n.Args[0].Lit()
-	if name == "" || strings.ContainsAny(name, "\\*?[]{}~$`'\"") {
-		return errors.New("a program is not given by its plain name")
-	}
+func (g *Grammar) program(name string, args []string) error {
 	base := path.Base(name)
-	for _, a := range g.Allow {
-		if a == base {
-			return nil
-		}
-	}
-	if runsOthers(base) {
+	switch {
+	case name == ">": // writes a file
+	case name == "" || strings.ContainsAny(name, "\\*?[]{}~$`'\"") || strings.Contains(name, shell.Dynamic):
+		return errors.New("a program is not given by its plain name")
+	case slices.Contains([]string{"test", "[", "printf"}, base) && slices.ContainsFunc(args, func(a string) bool {
+		return strings.HasPrefix(a, "-v") || strings.Contains(a, shell.Dynamic)
+	}):
+		return fmt.Errorf("%s may evaluate this twice", base)
+	case slices.Contains(g.Allow, base):
+	case runsOthers(base):
 		return fmt.Errorf("%.32s runs what its arguments or its input say", base)
 	}
 	return nil
