@@ -36,7 +36,7 @@ func (f *rows) row(r *proxy.Row) error {
 			f.replace(r, i, c, v)
 		case c.tainted:
 			f.doubtful(r, i, c, v)
-		case c.kind == kindBool || c.kind == kindPlain:
+		case c.kind == kindBool || c.kind == kindPlain || !f.view.scans && c.kind != kindJSON && c.kind != kindText:
 		default:
 			f.scanned(r, i, c, v)
 		}

@@ -106,6 +106,7 @@ func (c *columnRule) matches(schema, relation, column string) bool {
 type view struct {
 	masker  *Masker
 	found   bool // the default set applies
+	scans   bool // some types that are found by content are masked
 	with    Transform
 	types   map[Type]Transform
 	columns []columnRule
@@ -176,6 +177,10 @@ func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
 	if off {
 		v.found = false
 	}
+	v.scans = v.found
+	for _, how := range v.types {
+		v.scans = v.scans || how != Visible
+	}
 	return v
 }
 
@@ -203,15 +208,7 @@ func (v *view) transform(t Type) Transform {
 
 // idle reports whether nothing is masked.
 func (v *view) idle() bool {
-	if v.found || len(v.columns) > 0 {
-		return false
-	}
-	for _, how := range v.types {
-		if how != Visible {
-			return false
-		}
-	}
-	return true
+	return !v.scans && len(v.columns) == 0
 }
 
 // sensitive reports whether a name, wherever it stands, is that of a column
