@@ -145,7 +145,7 @@ func TestConditions(t *testing.T) {
 		{rule: guardrail.Rule{MoreThan: 1}, yes: []string{"SELECT 1; SELECT 2"}, no: []string{"SELECT 1;", "nonsense"}},
 		{rule: guardrail.Rule{Settings: []string{"search_path"}}, yes: []string{"SET search_path = x", "RESET ALL", "SELECT set_config('search_' || 'path', 'x', true)"}, no: []string{"SET timezone = 'UTC'"}},
 		{
-			rule: guardrail.Rule{Paths: []string{"/etc", "*.key"}}, yes: []string{"/etc/passwd", "/etc", "/x/../etc/y", "a.key"}, no: []string{"/home/etc", "/x"},
+			rule: guardrail.Rule{Paths: []string{"/etc", "*.key"}}, yes: []string{"/etc/passwd", "/etc", "/x/../etc/y", "a.key"}, no: []string{"/srv/etc", "/x"},
 			operation: func(s string) proxy.Op {
 				return &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileOpenRead, Path: s}
 			},
