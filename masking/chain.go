@@ -412,10 +412,11 @@ func (s *scan) sepsMatch(g, k int, seps string, open bool) bool {
 	return true
 }
 
-// international finds a telephone number behind a plus, of 8 to 15 digits.
+// international finds a telephone number behind a plus, of 9 to 15 digits. With
+// one dot it is a number with a fraction.
 func (s *scan) international(g int) int {
-	end := s.phoneEnd(g, 8)
-	if end == g || s.digits[s.groups[g].digit] == 0 {
+	end := s.phoneEnd(g, 9)
+	if end == g || end == g+2 && s.groups[g+1].sep == '.' || s.digits[s.groups[g].digit] == 0 {
 		return g
 	}
 	start := s.groups[g].start

@@ -167,7 +167,7 @@ var untouched = []string{
 	"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----", "-----BEGIN PUBLIC KEY-----\nMIIB",
 	"SKU-4155552671", "part 12-3456789", "ISBN 978-3-16-148410-0", "isbn 9783161484100", "chapter 1.2.3.4", "0xdeadbeef", "AKIAIOSFODNN7EXAMPL",
 	"00000000-0000-0000-0000-000000000000", "1111 1111 1111 1111", "The year 1999 and 2001, 42 times", "sk-learn and risk-averse thinking about many things today",
-	"ABCDE1234F5", "192.168.1.300", "1.2.3.4.5", "256.1.1.1", "2001:db8::1", "00.00.00", "A-1234", "int4(11)", "x'1F'", "#123456", "$1,299.00", "50%",
+	"ABCDE1234F5", "192.168.1.300", "Thu Feb 04 21:00:57 +1130 2010", "m=+123.456789000", "cacae4329f", "c152449012", "1.2.3.4.5", "256.1.1.1", "2001:db8::1", "00.00.00", "A-1234", "int4(11)", "x'1F'", "#123456", "$1,299.00", "50%",
 }
 
 func TestScanLeavesLookAlikes(t *testing.T) {

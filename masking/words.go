@@ -86,7 +86,8 @@ func validCodiceFiscale(w, _ []byte) bool {
 }
 
 func validPAN(w, d []byte) bool {
-	return bytes.IndexByte([]byte("ABCFGHLJPT"), upper(w[3])) >= 0 && !uniform(d)
+	// In lower case it looks like the beginning of a hash.
+	return isUpper(w[0]) && bytes.IndexByte([]byte("ABCFGHLJPT"), upper(w[3])) >= 0 && !uniform(d)
 }
 
 func validGSTIN(w, d []byte) bool {
@@ -129,7 +130,7 @@ func validHKID(w, d []byte) bool {
 
 func validTaiwanID(w, d []byte) bool {
 	code := bytes.IndexByte([]byte("ABCDEFGHJKLMNPQRSTUVXYWZIO"), upper(w[0])) + 10
-	return (d[0] == 1 || d[0] == 2) && (code/10+code%10*9+weighted(d, 8, 7, 6, 5, 4, 3, 2, 1, 1))%10 == 0
+	return isUpper(w[0]) && (d[0] == 1 || d[0] == 2) && (code/10+code%10*9+weighted(d, 8, 7, 6, 5, 4, 3, 2, 1, 1))%10 == 0
 }
 
 func validHetu(w, d []byte) bool {
