@@ -45,6 +45,9 @@ const maxRewrites = 4
 // Done has been told already, or lets op run as it now is, and then the caller
 // owes a call of [Session.Done].
 //
+// ctx is what hooks wait on: the session's [Session.Context] or one derived from
+// it, so that they are told when the session ends.
+//
 // op must not be in use by an earlier Ask whose Done has not returned. Ask
 // allocates nothing for verdicts without a Hold, Rewrite or Warn.
 func (s *Session) Ask(ctx context.Context, op Op) *Verdict {

@@ -62,6 +62,9 @@ func TestInterceptor(t *testing.T, create func(t *testing.T) proxy.Interceptor) 
 				}
 			}}
 			s, err := Open(g, i)
+			if panicked != nil {
+				t.Fatal(panicked)
+			}
 			if err != nil {
 				var refused *proxy.RefusedError
 				if !errors.As(err, &refused) {
