@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
 	_ "embed"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,85 +14,151 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"text/template"
 	"time"
+
+	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/pgembed"
+	"github.com/sallyport/sallyport/internal/sshembed"
 )
 
 //go:embed demo.sql
 var shopSQL string
 
-// shop is the demo's parts: a private PostgreSQL and the files of a gateway in
-// front of it, all of them gone when it is closed.
-type shop struct {
+//go:embed demo.yaml
+var demoConfig string
+
+// stage is the demo's parts: a private PostgreSQL with a small shop's data where
+// one is installed, a machine that is reached by SSH, and the files of a gateway
+// in front of them, all of them gone when it is closed.
+type stage struct {
 	dir      string
-	server   *pgembed.Server
-	address  string // where the gateway listens
-	password map[string]string
+	database *pgembed.Server // nil where none is installed
+	machine  *sshembed.Server
+
+	// For demo.yaml.
+	DatabaseListen, DatabaseAddress string
+	MachineListen, MachineAddress   string
+	MachineUser, MachineKey         string
+	Alice, Bob                      demoUser
 }
 
-// demoAddress is where the demo listens when nobody else does.
-const demoAddress = "127.0.0.1:15432"
+type demoUser struct{ Password, Verifier, PublicKey string }
+
+// Where the demo listens when nobody else does.
+const (
+	demoDatabase = "127.0.0.1:15432"
+	demoMachine  = "127.0.0.1:15022"
+)
 
 func demo(ctx context.Context, c *cli, args []string) error {
 	f := c.flags("demo")
-	listen := f.String("listen", "", "`address` of the gateway; empty is "+demoAddress+", or any port when that is taken")
+	listen := f.String("listen", "", "`address` for PostgreSQL's clients; empty is "+demoDatabase+", or any port when that is taken")
 	if err := parse(f, args, 0); err != nil {
 		return err
 	}
 	begun := time.Now()
 	fmt.Fprintln(c.err, "starting a private PostgreSQL …")
-	s, err := openShop(ctx, *listen)
-	switch {
-	case errors.Is(err, pgembed.ErrNotInstalled):
-		return fail(exitError, "the demo starts a PostgreSQL of its own, and none is installed here.\nInstall one, without starting it, and run the demo again:\n  %s", pgembed.InstallHint)
-	case ctx.Err() != nil:
-		return nil // stopped while starting; nothing is left
-	case err != nil:
-		return err
+	s := &stage{}
+	err := s.open(ctx, *listen)
+	if errors.Is(err, pgembed.ErrNotInstalled) {
+		fmt.Fprintf(c.err, "No PostgreSQL is installed here, so that the demo goes on without one. To see it whole, install one without starting it:\n  %s\n", pgembed.InstallHint)
+		err = nil
 	}
-	err = s.run(ctx, c, begun)
+	if err == nil {
+		err = s.files()
+	}
+	if err == nil {
+		err = s.run(ctx, c, begun)
+	}
+	if ctx.Err() != nil && err != nil { // stopped while starting; nothing is left
+		err = nil
+	}
 	return errors.Join(err, s.close())
 }
 
-func openShop(ctx context.Context, listen string) (*shop, error) {
-	s := &shop{password: map[string]string{}}
-	if err := s.open(ctx, listen); err != nil {
-		return nil, errors.Join(err, s.close())
-	}
-	return s, nil
-}
-
-func (s *shop) open(ctx context.Context, listen string) (err error) {
+// open starts what the gateway will stand before. Without a PostgreSQL it
+// returns pgembed.ErrNotInstalled, with the rest started.
+func (s *stage) open(ctx context.Context, listen string) (err error) {
 	if s.dir, err = os.MkdirTemp("", "sallyport-demo-"); err != nil {
 		return err
 	}
-	if s.server, err = pgembed.Start(ctx, pgembed.Config{Dir: os.TempDir()}); err != nil {
+	if s.machine, err = sshembed.Start(sshembed.Config{Dir: s.dir}); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(s.machine.Home, "welcome.txt"), []byte("This machine is behind the gateway.\n"), 0o600); err != nil {
+		return err
+	}
+	if s.MachineListen, err = address("", demoMachine); err != nil {
+		return err
+	}
+	s.MachineAddress, s.MachineUser, s.MachineKey = s.machine.Address, sshembed.User, strings.TrimSpace(s.machine.HostKey)
+	if err := os.WriteFile(filepath.Join(s.dir, "machine.key"), []byte(s.machine.PrivateKey), 0o600); err != nil {
+		return err
+	}
+	if s.database, err = pgembed.Start(ctx, pgembed.Config{Dir: os.TempDir()}); err != nil {
 		return err
 	}
 	owner := rand.Text()
-	if _, err = s.server.Exec(ctx, "postgres", "CREATE ROLE shop LOGIN PASSWORD '"+owner+"'; CREATE DATABASE shop OWNER shop;"); err != nil {
+	if _, err := s.database.Exec(ctx, "postgres", "CREATE ROLE shop LOGIN PASSWORD '"+owner+"'; CREATE DATABASE shop OWNER shop;"); err != nil {
 		return err
 	}
-	if _, err = s.server.Exec(ctx, "shop", "SET ROLE shop;\n"+shopSQL); err != nil {
+	if _, err := s.database.Exec(ctx, "shop", "SET ROLE shop;\n"+shopSQL); err != nil {
 		return err
 	}
-	if err = os.WriteFile(filepath.Join(s.dir, "shop.password"), []byte(owner), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.dir, "shop.password"), []byte(owner), 0o600); err != nil {
 		return err
 	}
-	if s.address, err = address(listen, demoAddress); err != nil {
+	s.DatabaseAddress = s.database.Address()
+	s.DatabaseListen, err = address(listen, demoDatabase)
+	return err
+}
+
+// files writes the config file and what the users need.
+func (s *stage) files() (err error) {
+	if s.Alice, err = s.user("alice"); err != nil {
 		return err
 	}
-	text, err := s.config()
+	if s.Bob, err = s.user("bob"); err != nil {
+		return err
+	}
+	t, err := template.New("").Parse(demoConfig)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(s.file(), []byte(text), 0o600)
+	var b bytes.Buffer
+	if err := t.Execute(&b, s); err != nil {
+		return err
+	}
+	return os.WriteFile(s.file("sallyport.yaml"), b.Bytes(), 0o600)
 }
 
-func (s *shop) file() string { return filepath.Join(s.dir, "sallyport.yaml") }
+func (s *stage) file(name string) string { return filepath.Join(s.dir, name) }
+
+// user makes a user with a password and an SSH key.
+func (s *stage) user(name string) (u demoUser, err error) {
+	u.Password = strings.ToLower(rand.Text()[:16])
+	if u.Verifier, err = identity.NewVerifier(u.Password); err != nil {
+		return u, err
+	}
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return u, err
+	}
+	block, err := gossh.MarshalPrivateKey(private, name)
+	if err != nil {
+		return u, err
+	}
+	key, err := gossh.NewPublicKey(public)
+	if err != nil {
+		return u, err
+	}
+	u.PublicKey = strings.TrimSpace(string(gossh.MarshalAuthorizedKey(key)))
+	return u, os.WriteFile(s.file(name+".key"), pem.EncodeToMemory(block), 0o600)
+}
 
 // address is want, or preferred, or any port when that is taken.
 func address(want, preferred string) (string, error) {
@@ -106,57 +175,9 @@ func address(want, preferred string) (string, error) {
 	return l.Addr().String(), nil
 }
 
-// config is the demo's config file.
-func (s *shop) config() (string, error) {
-	verifier := map[string]string{}
-	for _, user := range []string{"alice", "bob"} {
-		s.password[user] = strings.ToLower(rand.Text()[:16])
-		v, err := identity.NewVerifier(s.password[user])
-		if err != nil {
-			return "", err
-		}
-		verifier[user] = v
-	}
-	return fmt.Sprintf(`# The demo's config. Alice may read, Bob may write too.
-data_dir: data
-identity:
-  users:
-    - name: alice
-      groups: [support]
-      password: %q
-    - name: bob
-      groups: [support, engineers]
-      password: %q
-resources:
-  - name: shop
-    type: postgres
-    listen: %q # a client here needs to name no resource
-    address: %q
-    database: shop
-    username: shop
-    password: file:shop.password
-    labels: {env: demo}
-    plaintext: true # loopback, a server of our own
-    tls: {mode: disable}
-access:
-  - name: support-reads
-    groups: [support]
-    resources: [shop]
-    allow: [connect, read]
-  - name: engineers-write
-    groups: [engineers]
-    resources: [shop]
-    allow: [connect, read, write, ddl]
-guardrails:
-  - use: default
-masking:
-  - use: default
-`, verifier["alice"], verifier["bob"], s.address, s.server.Address()), nil
-}
-
 // run serves until ctx ends.
-func (s *shop) run(ctx context.Context, c *cli, begun time.Time) error {
-	cfg, err := config.Load(s.file())
+func (s *stage) run(ctx context.Context, c *cli, begun time.Time) error {
+	cfg, err := config.Load(s.file("sallyport.yaml"))
 	if err != nil {
 		return err
 	}
@@ -176,39 +197,46 @@ func (s *shop) run(ctx context.Context, c *cli, begun time.Time) error {
 }
 
 // print shows what to try.
-func (s *shop) print(c *cli, g *gateway, took time.Duration) {
-	host, port, _ := net.SplitHostPort(s.address)
-	line := func(user, sql string) string {
-		return fmt.Sprintf("PGPASSWORD=%s psql \"host=%s port=%s user=%s dbname=shop sslmode=verify-full sslrootcert=%s\" -c \"%s\"",
-			s.password[user], host, port, user, g.authority.File(), sql)
+func (s *stage) print(c *cli, g *gateway, took time.Duration) {
+	fmt.Fprintf(c.out, "\nThe gateway is ready (%.1f s). Its config, for the other commands: %s\n", took.Seconds(), s.file("sallyport.yaml"))
+	try := func(about, line string) { fmt.Fprintf(c.out, "\n%s:\n  %s\n", about, line) }
+	if s.database != nil {
+		host, port, _ := net.SplitHostPort(s.DatabaseListen)
+		psql := func(name string, u demoUser, sql string) string {
+			return fmt.Sprintf("PGPASSWORD=%s psql \"host=%s port=%s user=%s dbname=shop sslmode=verify-full sslrootcert=%s\" -c \"%s\"",
+				u.Password, host, port, name, g.authority.File(), sql)
+		}
+		try("Alice of support reads, and sees no card", psql("alice", s.Alice, "SELECT name, email, card FROM customers ORDER BY id LIMIT 3"))
+		try("She may not delete", psql("alice", s.Alice, "DELETE FROM customers WHERE id = 1"))
+		try("Nor may anybody delete everything", psql("bob", s.Bob, "DELETE FROM orders"))
+		try("Bob, an engineer, may change a row", psql("bob", s.Bob, "UPDATE products SET stock = stock - 1 WHERE id = 1 RETURNING name, stock"))
 	}
-	fmt.Fprintf(c.out, `
-The gateway is ready (%.1f s). Its config, for the other commands: %s
-
-Alice of support reads:
-  %s
-
-She may not delete:
-  %s
-
-Nor may anybody delete everything:
-  %s
-
-Bob, an engineer, may change a row:
-  %s
-
-Ctrl-C stops it and removes everything.
-`, took.Seconds(), s.file(),
-		line("alice", "SELECT name, email, card FROM customers ORDER BY id LIMIT 3"),
-		line("alice", "DELETE FROM customers WHERE id = 1"),
-		line("bob", "DELETE FROM orders"),
-		line("bob", "UPDATE products SET stock = stock - 1 WHERE id = 1 RETURNING name, stock"))
+	host, port, _ := net.SplitHostPort(s.MachineListen)
+	ssh := func(name, command string) string {
+		return fmt.Sprintf("ssh -o UserKnownHostsFile=%s -o IdentitiesOnly=yes -i %s -p %s %s@%s '%s'",
+			filepath.Join(s.dir, "data", "ssh", knownGateway), s.file(name+".key"), port, name, host, command)
+	}
+	try("Bob runs a command on a machine whose key he has never seen", ssh("bob", "cat welcome.txt"))
+	try("One that would wipe it does not run", ssh("bob", "sh -c \"rm -rf /\""))
+	try("Who did what", fmt.Sprintf("%s sessions ls -c %s", program(), s.file("sallyport.yaml")))
+	fmt.Fprintln(c.out, "\nCtrl-C stops it and removes everything.")
 }
 
-func (s *shop) close() error {
+// program is how this program can be run again.
+func program() string {
+	if p, err := os.Executable(); err == nil && !strings.Contains(p, "go-build") {
+		return p
+	}
+	return "go run ./cmd/sallyport"
+}
+
+func (s *stage) close() error {
 	var errs []error
-	if s.server != nil {
-		errs = append(errs, s.server.Stop())
+	if s.database != nil {
+		errs = append(errs, s.database.Stop())
+	}
+	if s.machine != nil {
+		errs = append(errs, s.machine.Stop())
 	}
 	if s.dir != "" {
 		errs = append(errs, os.RemoveAll(s.dir))

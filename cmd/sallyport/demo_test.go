@@ -23,11 +23,11 @@ func TestDemo(t *testing.T) {
 	p.wait(t, "Ctrl-C stops it")
 	var lines []string
 	for line := range strings.Lines(p.output()) {
-		if strings.Contains(line, "psql ") {
+		if strings.Contains(line, "psql ") || strings.Contains(line, "ssh -o") {
 			lines = append(lines, strings.TrimSpace(line))
 		}
 	}
-	require.Len(t, lines, 4)
+	require.Len(t, lines, 6)
 
 	out, code := inShell(t, lines[0])
 	require.Zero(t, code, out)
@@ -45,8 +45,16 @@ func TestDemo(t *testing.T) {
 	require.Zero(t, code, out)
 	require.Contains(t, out, "UPDATE 1")
 
+	needs(t, "ssh")
+	out, code = inShell(t, lines[4])
+	require.Zero(t, code, out)
+	require.Equal(t, "This machine is behind the gateway.\n", out)
+	out, code = inShell(t, lines[5])
+	require.NotZero(t, code)
+	require.Contains(t, out, "no-wiping")
+
 	list := decode[[]summary](t, must(t, "sessions", "ls", "-c", config, "-o", "json"))
-	require.Len(t, list, 4)
+	require.Len(t, list, 6)
 	require.Equal(t, "alice", list[1].User)
 	require.Equal(t, 1, list[1].Refused)
 
@@ -73,12 +81,14 @@ func must(t *testing.T, args ...string) string {
 	return out
 }
 
-// Where no PostgreSQL is, the demo says how to get one.
+// Where no PostgreSQL is, the demo says how to get one and shows the rest.
 func TestDemoWithoutPostgres(t *testing.T) {
 	if _, err := pgembed.Find(); err == nil {
-		t.Skip("a PostgreSQL is installed, so that this message cannot come")
+		t.Skip("a PostgreSQL is installed, so that this cannot be seen")
 	}
-	code, _, errs := sallyport(t, "", "demo")
-	require.Equal(t, exitError, code)
-	require.Contains(t, errs, "apt-get install postgresql")
+	p := start(t, "demo")
+	p.wait(t, "Ctrl-C stops it")
+	require.Contains(t, p.output(), "apt-get install postgresql")
+	require.Contains(t, p.output(), "ssh -o")
+	p.stop(t)
 }
