@@ -51,6 +51,7 @@ func commands() []command {
 		{"policy", "explain -- SQL | test FILE", "say what a statement would do and which rule answers; test rules", policyCommand},
 		{"sessions", "ls | show ID | export ID", "read the recorded sessions", sessions},
 		{"verify", "[-key FILE] BUNDLE|DIR", "prove that records are as they were sealed", verify},
+		{"mask", "[-explain [-jsonl]] [-columns] [FILE]", "mask a text, or list what is found in it", mask},
 		{"passwd", "", "turn a password into the verifier that the config file holds", passwd},
 		{"version", "", "print the version", version},
 		{"completion", "bash|zsh|fish", "print completions for a shell", completion},

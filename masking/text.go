@@ -1,0 +1,45 @@
+package masking
+
+// AppendMasked appends src to dst with every value that is found in it masked in
+// part, and returns it.
+func (m *Masker) AppendMasked(dst, src []byte) []byte {
+	from := 0
+	for _, f := range m.scanner.Scan(nil, src) {
+		dst = append(dst, src[from:f.Start]...)
+		dst = m.appendMasked(dst, src[f.Start:f.End], f.Type, Partial)
+		from = f.End
+	}
+	return append(dst, src[from:]...)
+}
+
+// fewest is how many values a column must have for them to say what it holds.
+const fewest = 3
+
+// ColumnType returns what a column of that name with these values holds, and
+// false when neither says so: by its name, or because four in five of at least
+// three values are one finding of one type.
+func (p *Scanner) ColumnType(name string, values [][]byte) (Type, bool) {
+	if t, ok := typeOfName(name); ok {
+		return t, true
+	}
+	topics := p.Topics(name)
+	hits := make(map[Type]int)
+	seen := 0
+	var found []Finding
+	for _, v := range values {
+		if len(v) == 0 {
+			continue
+		}
+		seen++
+		found = p.ScanNamed(found[:0], v, topics)
+		if len(found) == 1 && found[0].Start <= 1 && found[0].End >= len(v)-1 {
+			hits[found[0].Type]++
+		}
+	}
+	for t, n := range hits {
+		if seen >= fewest && n*5 >= seen*4 {
+			return t, true
+		}
+	}
+	return "", false
+}
