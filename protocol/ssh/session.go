@@ -44,6 +44,7 @@ type session struct {
 	ctx        context.Context // ends with the client's connection
 	cancel     context.CancelFunc
 	goroutines sync.WaitGroup
+	began      time.Time
 	lost       atomic.Bool // the resource's connection ended by itself
 	refused    atomic.Int32
 
@@ -68,12 +69,17 @@ func newSession(h *Handler, who *proven, client gossh.Conn) *session {
 // while another is decided.
 const queued = 128
 
-// maxRefused is how many channels and requests of a connection may be refused
-// before it is taken for a flood.
-const maxRefused = 1000
+// So many channels and requests of a connection may be refused, and so many more
+// a second of its life, before it is taken for a flood: a browser behind ssh -D
+// meets closed doors all day.
+const (
+	maxRefused    = 1000
+	refusedSecond = 5
+)
 
 // serve serves the client until it leaves or the session ends.
 func (s *session) serve(ctx context.Context, channels <-chan gossh.NewChannel, requests <-chan *gossh.Request) error {
+	s.began = time.Now()
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	s.spawn("ssh connect", s.connect)
 	s.spawn("ssh requests", func() error { return s.globalRequests(requests) })
@@ -479,7 +485,7 @@ func (s *session) refuseName(what, name string) {
 // countRefusal ends the session when too much was refused: that is a flood, and
 // each refusal costs a record.
 func (s *session) countRefusal() {
-	if s.refused.Add(1) == maxRefused {
+	if int64(s.refused.Add(1)) > maxRefused+refusedSecond*int64(time.Since(s.began).Seconds()) {
 		s.fail(errors.New("too many channels and requests were refused"))
 	}
 }
