@@ -25,7 +25,8 @@ type Hooks struct {
 	Ask func(ctx context.Context, op Op) Verdict
 	// Flow is called once the shape of op's data is known and before its first
 	// byte is passed on. The zero Filter lets the data pass untouched. An error
-	// withholds the data and fails the operation.
+	// withholds the data and fails the operation; its text is shown to the user, as
+	// are those of Filter's functions, so it holds no data and no secret.
 	Flow func(ctx context.Context, op Op, shape *Shape) (Filter, error)
 	// Tell sees and may change each text that the resource sends beside the data:
 	// errors, notices, notifications. op is nil when it belongs to none. An error
