@@ -19,7 +19,7 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// policyCommand has commands of its own: explain, test.
+// policyCommand has commands of its own: explain, test, replay.
 func policyCommand(ctx context.Context, c *cli, args []string) error {
 	if len(args) > 0 {
 		switch args[0] {
@@ -27,12 +27,14 @@ func policyCommand(ctx context.Context, c *cli, args []string) error {
 			return policyExplain(ctx, c, args[1:])
 		case "test":
 			return policyTest(ctx, c, args[1:])
+		case "replay":
+			return policyReplay(ctx, c, args[1:])
 		case "-h", "help":
-			fmt.Fprintln(c.err, "sallyport policy explain -- SQL | test FILE; each says more with -h")
+			fmt.Fprintln(c.err, "sallyport policy explain -- SQL | test FILE | replay; each says more with -h")
 			return flag.ErrHelp
 		}
 	}
-	return fail(exitUsage, "policy explain -- SQL | policy test FILE")
+	return fail(exitUsage, "policy explain -- SQL | policy test FILE | policy replay")
 }
 
 // judge decides about operations as the gateway would, without one.
@@ -69,33 +71,47 @@ type verdict struct {
 	Answers []guardrail.Answer
 }
 
-// ask asks about one SQL text or one command of user at resource.
-func (j *judge) ask(ctx context.Context, user, resource, sql, command string) (*verdict, proxy.Op, error) {
-	i := slices.IndexFunc(j.config.Identity.Users, func(u config.User) bool { return u.Name == user })
-	if i < 0 {
-		return nil, nil, fail(exitNotFound, "there is no user %q", user)
-	}
-	k := slices.IndexFunc(j.directory, func(r *proxy.Resource) bool { return r.Name == resource })
+// resource finds a resource of the config.
+func (j *judge) resource(name string) (*proxy.Resource, error) {
+	k := slices.IndexFunc(j.directory, func(r *proxy.Resource) bool { return r.Name == name })
 	if k < 0 {
-		return nil, nil, fail(exitNotFound, "there is no resource %q", resource)
+		return nil, fail(exitNotFound, "there is no resource %q", name)
 	}
-	res, id := j.directory[k], &proxy.Identity{Subject: user, Groups: j.config.Identity.Users[i].Groups}
-	var op proxy.Op = &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}, Command: command}
-	if sql != "" {
-		op = &proxy.Statement{
-			Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: []byte(sql),
-			Facts: j.analyzer.Analyze(ctx, []byte(sql), &proxy.Reading{Dialect: "postgres", Resource: resource, Database: res.Database}),
-		}
+	return j.directory[k], nil
+}
+
+// identity finds a user of the config.
+func (j *judge) identity(name string) (*proxy.Identity, error) {
+	i := slices.IndexFunc(j.config.Identity.Users, func(u config.User) bool { return u.Name == name })
+	if i < 0 {
+		return nil, fail(exitNotFound, "there is no user %q", name)
 	}
+	return &proxy.Identity{Subject: name, Groups: j.config.Identity.Users[i].Groups}, nil
+}
+
+// statement is the operation that runs SQL.
+func (j *judge) statement(ctx context.Context, res *proxy.Resource, sql string) *proxy.Statement {
+	return &proxy.Statement{
+		Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: []byte(sql),
+		Facts: j.analyzer.Analyze(ctx, []byte(sql), &proxy.Reading{Dialect: "postgres", Resource: res.Name, Database: res.Database}),
+	}
+}
+
+func execOf(line string) *proxy.Exec {
+	return &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}, Command: line}
+}
+
+// ask asks about one operation of id at a target.
+func (j *judge) ask(ctx context.Context, id *proxy.Identity, target proxy.Target, op proxy.Op) (*verdict, error) {
 	v := &verdict{By: "policy"}
-	s, err := openSession(ctx, j.policy, id, res)
+	s, err := openSession(ctx, j.policy, id, target)
 	var refused *proxy.RefusedError
 	switch {
 	case errors.As(err, &refused):
 		v.Verdict = refused.Verdict
-		return v, op, nil
+		return v, nil
 	case err != nil:
-		return nil, nil, err
+		return nil, err
 	}
 	defer s.Close(nil)
 	answered := s.Ask(ctx, op)
@@ -103,18 +119,18 @@ func (j *judge) ask(ctx context.Context, user, resource, sql, command string) (*
 	if !answered.Refuses() {
 		s.Done(op, &proxy.Outcome{})
 	}
-	g, answers := j.guardrail.Explain(id, res, op)
+	g, answers := j.guardrail.Explain(id, target.Resource, op)
 	v.Answers = answers
 	if !v.Refuses() && (g.Refuses() || g.Warn != "") {
 		v.Verdict, v.By = g, "guardrail"
 	}
-	return v, op, nil
+	return v, nil
 }
 
 // openSession opens a session without a wire, at the access rules alone.
-func openSession(ctx context.Context, p *policy.Policy, id *proxy.Identity, res *proxy.Resource) (*proxy.Session, error) {
+func openSession(ctx context.Context, p *policy.Policy, id *proxy.Identity, target proxy.Target) (*proxy.Session, error) {
 	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{p}}
-	s, connect, err := g.Open(ctx, proxy.OpenRequest{Identity: id, Target: proxy.Target{Resource: res}, Protocol: res.Type})
+	s, connect, err := g.Open(ctx, proxy.OpenRequest{Identity: id, Target: target, Protocol: target.Resource.Type})
 	if err != nil {
 		return nil, err
 	}
@@ -156,11 +172,19 @@ func policyExplain(ctx context.Context, c *cli, args []string) error {
 	if text == "" {
 		return fail(exitUsage, "policy explain needs a statement, or a command for an ssh resource: policy explain -- 'SELECT 1'")
 	}
-	sql, command := text, ""
-	if k := slices.IndexFunc(j.directory, func(r *proxy.Resource) bool { return r.Name == resource }); k >= 0 && j.directory[k].Type == "ssh" {
-		sql, command = "", text
+	res, err := j.resource(resource)
+	if err != nil {
+		return err
 	}
-	v, op, err := j.ask(ctx, user, resource, sql, command)
+	id, err := j.identity(user)
+	if err != nil {
+		return err
+	}
+	var op proxy.Op = j.statement(ctx, res, text)
+	if res.Type == "ssh" {
+		op = execOf(text)
+	}
+	v, err := j.ask(ctx, id, proxy.Target{Resource: res}, op)
 	if err != nil {
 		return err
 	}
@@ -279,7 +303,19 @@ func policyTest(ctx context.Context, c *cli, args []string) error {
 		if k.Resource == "" {
 			k.Resource = resource
 		}
-		v, _, err := j.ask(ctx, k.User, k.Resource, k.SQL, k.Command)
+		res, err := j.resource(k.Resource)
+		if err != nil {
+			return err
+		}
+		id, err := j.identity(k.User)
+		if err != nil {
+			return err
+		}
+		var op proxy.Op = execOf(k.Command)
+		if k.SQL != "" {
+			op = j.statement(ctx, res, k.SQL)
+		}
+		v, err := j.ask(ctx, id, proxy.Target{Resource: res}, op)
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -108,4 +109,32 @@ func TestServeGuardrails(t *testing.T) {
 	o.stop(t)
 	list := decode[[]summary](t, must(t, "sessions", "ls", "-c", o.config, "-o", "json"))
 	require.Contains(t, must(t, "sessions", "show", "-c", o.config, list[0].ID), "operation.observed")
+}
+
+// The past, judged by rules that changed since.
+func TestPolicyReplay(t *testing.T) {
+	o := openOffice(t, "")
+	o.psql(t, "bob", "-c", "CREATE TABLE t (id int)", "-c", "INSERT INTO t VALUES (1)", "-c", "DELETE FROM t", "-c", "SELECT count(*) FROM t")
+	o.psql(t, "alice", "-c", "DELETE FROM t WHERE id = 1", "-c", "SELECT 1")
+	o.stop(t)
+	require.Contains(t, must(t, "policy", "replay", "-c", o.config), "6 operations judged again, 0 not")
+
+	old, err := os.ReadFile(o.config)
+	require.NoError(t, err)
+	changed := strings.Replace(string(old), "allow: [connect, read]", "allow: [connect, read, write]", 1) + "guardrails:\n  - use: default\n"
+	file := filepath.Join(o.dir, "changed.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(changed), 0o600))
+	code, out, errs := sallyport(t, "", "policy", "replay", "-c", file, "-o", "json")
+	require.Equal(t, exitError, code, errs)
+	r := decode[replayed](t, out)
+	require.Equal(t, 6, r.Operations)
+	require.Equal(t, 1, r.Totals.Denied)
+	require.Equal(t, "DELETE FROM t", r.Denied[0].Text)
+	require.Contains(t, r.Denied[0].Answer, "no-where")
+	require.Equal(t, 1, r.Totals.Allowed)
+	require.Equal(t, "alice", r.Allowed[0].User)
+	code, out, _ = sallyport(t, "", "policy", "replay", "-c", file)
+	require.Equal(t, exitError, code)
+	require.Contains(t, out, "1 newly denied")
+	require.Contains(t, must(t, "policy", "replay", "-c", file, "-since", "1ns"), "0 operations")
 }

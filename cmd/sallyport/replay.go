@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// maxExamples is how many changed operations of a sort replay shows.
+const maxExamples = 5
+
+// replayed is what changed rules would have done with what happened.
+type replayed struct {
+	Operations int       `json:"operations"`    // judged again
+	Skipped    int       `json:"skipped"`       // of resources that the rules no longer know, or not recorded in full
+	Denied     []example `json:"newly_denied"`  // were allowed
+	Allowed    []example `json:"newly_allowed"` // were refused
+	Totals     struct {
+		Denied  int `json:"newly_denied"`
+		Allowed int `json:"newly_allowed"`
+	} `json:"totals"`
+}
+
+type example struct {
+	Session string `json:"session"`
+	Time    string `json:"time"`
+	User    string `json:"user"`
+	Target  string `json:"target"`
+	Text    string `json:"text"`
+	Answer  string `json:"answer"`
+}
+
+// policyReplay judges what is on record by the config's rules, as they are now,
+// and shows what would be answered otherwise.
+func policyReplay(ctx context.Context, c *cli, args []string) error {
+	f := c.flags("policy replay")
+	file := configFlag(f)
+	dir := f.String("d", "", "audit log's `directory`; empty is that of the config file")
+	since := f.Duration("since", 30*24*time.Hour, "what happened within this `time`")
+	output := f.String("o", "text", "`format`: text or json")
+	if err := parse(f, args, 0); err != nil {
+		return err
+	}
+	if *output != "text" && *output != "json" {
+		return fail(exitUsage, "unknown format %q: want text or json", *output)
+	}
+	cfg, err := load(c, *file)
+	if err != nil {
+		return err
+	}
+	if *dir == "" {
+		*dir = filepath.Join(cfg.Data(), "audit")
+	}
+	a, err := audit.OpenArchive(*dir)
+	if err != nil {
+		return fail(exitNotFound, "there is no audit log in %s", *dir)
+	}
+	j, err := newJudge(cfg)
+	if err != nil {
+		return err
+	}
+	r := &replayed{Denied: []example{}, Allowed: []example{}}
+	ids, err := a.Sessions()
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := r.session(ctx, j, a, id, time.Now().Add(-*since)); err != nil {
+			return err
+		}
+	}
+	if *output == "json" {
+		enc := json.NewEncoder(c.out)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(r); err != nil {
+			return err
+		}
+	} else {
+		r.print(c)
+	}
+	if r.Totals.Denied+r.Totals.Allowed > 0 {
+		return fail(exitError, "")
+	}
+	return nil
+}
+
+// session judges one session's operations again.
+func (r *replayed) session(ctx context.Context, j *judge, a *audit.Archive, id string, after time.Time) error {
+	var start *audit.Event
+	for e, err := range a.Events(id) {
+		if err != nil {
+			r.Skipped++ // erased, or cut off: what cannot be read cannot be judged
+			return nil
+		}
+		switch e.Type {
+		case audit.SessionStart:
+			at, err := time.Parse(time.RFC3339Nano, e.Time)
+			if err != nil || at.Before(after) {
+				return nil
+			}
+			start = e
+		case audit.OperationStart, audit.OperationRefused:
+			if start == nil {
+				return nil // the gateway's own record
+			}
+			if err := r.operation(ctx, j, start, e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *replayed) operation(ctx context.Context, j *judge, start, e *audit.Event) error {
+	was := e.Type == audit.OperationStart
+	if !was && e.By != "policy" && e.By != "guardrail" {
+		return nil // refused for what no rule says
+	}
+	res, err := j.resource(start.Resource)
+	if err != nil || e.Text == "" || e.TextBytes > 0 {
+		if e.Kind == "statement" || e.Kind == "exec" {
+			r.Skipped++
+		}
+		return nil
+	}
+	var op proxy.Op
+	switch e.Kind {
+	case "statement":
+		op = j.statement(ctx, res, e.Text)
+	case "exec":
+		op = execOf(e.Text)
+	default:
+		return nil
+	}
+	account, _ := res.Account(start.Account)
+	v, err := j.ask(ctx, &proxy.Identity{Subject: start.User, Groups: start.Groups}, proxy.Target{Resource: res, Account: account, Database: start.Database}, op)
+	if err != nil {
+		return err
+	}
+	r.Operations++
+	x := example{start.Session, e.Time, start.User, start.Resource, e.Text, describe(v)}
+	switch {
+	case was && v.Refuses():
+		r.Totals.Denied++
+		if len(r.Denied) < maxExamples {
+			r.Denied = append(r.Denied, x)
+		}
+	case !was && !v.Refuses():
+		r.Totals.Allowed++
+		if len(r.Allowed) < maxExamples {
+			r.Allowed = append(r.Allowed, x)
+		}
+	}
+	return nil
+}
+
+func (r *replayed) print(c *cli) {
+	fmt.Fprintf(c.out, "%d operations judged again, %d not: of resources that are gone, or not recorded in full\n", r.Operations, r.Skipped)
+	show := func(what string, total int, list []example) {
+		fmt.Fprintf(c.out, "%d newly %s\n", total, what)
+		for _, x := range list {
+			fmt.Fprintf(c.out, "  %s  %s at %s: %s\n    %s\n", x.Time, visible(x.User), visible(x.Target), visible(x.Text), x.Answer)
+		}
+	}
+	show("denied", r.Totals.Denied, r.Denied)
+	show("allowed", r.Totals.Allowed, r.Allowed)
+}
