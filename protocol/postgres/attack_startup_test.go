@@ -412,8 +412,17 @@ func TestUpstreamFailures(t *testing.T) {
 		require.Less(t, time.Since(begun), 10*time.Second)
 	})
 	t.Run("closes at once", func(t *testing.T) {
-		g := hostile(t, gateConfig{}, func(net.Conn) {})
-		require.Contains(t, g.psql(t, "SELECT 1"), "FATAL")
+		for _, c := range []gateConfig{{}, {tls: true, mode: proxy.TLSRequire}} {
+			for range 5 { // an end of file, or a reset
+				require.Contains(t, hostile(t, c, func(net.Conn) {}).psql(t, "SELECT 1"), "FATAL")
+			}
+		}
+	})
+	t.Run("closes after the startup packet", func(t *testing.T) {
+		g := hostile(t, gateConfig{}, func(c net.Conn) { wire.ReadStartup(c, nil) })
+		out := g.psql(t, "SELECT 1")
+		require.Contains(t, out, "FATAL")
+		require.Contains(t, out, "the server closed the connection")
 	})
 	t.Run("speaks HTTP", func(t *testing.T) {
 		g := hostile(t, gateConfig{}, func(c net.Conn) { fmt.Fprint(c, "HTTP/1.1 400 Bad Request\r\n\r\n") })

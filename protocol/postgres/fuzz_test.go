@@ -13,11 +13,28 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/internal/scram"
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
 	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/proxy/proxytest"
 )
+
+// oneUser is an authenticator whose verifier is made once.
+type oneUser struct {
+	users
+	verifier string
+}
+
+func newOneUser(t testing.TB) oneUser {
+	v, err := scram.Derive("wonder", []byte("0123456789abcdef"), scram.MinIterations)
+	require.NoError(t, err)
+	return oneUser{users{"alice": "wonder"}, v.String()}
+}
+
+func (u oneUser) Verifier(context.Context, string) (string, bool, error) {
+	return u.verifier, true, nil
+}
 
 // judged is an interceptor that remembers what it allowed, and takes part in
 // everything.

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"time"
@@ -51,7 +52,7 @@ func (s *session) dialUpstream(ctx context.Context) (net.Conn, error) {
 	tc, err := secureUpstream(ctx, c, config)
 	if err != nil {
 		c.Close()
-		return nil, fmt.Errorf("resource %s: %w", r.Name, err)
+		return nil, fmt.Errorf("resource %s: %w", r.Name, ofServer(err))
 	}
 	return tc, nil
 }
@@ -215,7 +216,16 @@ func (s *session) handshake(u *upstream, cred proxy.Credential, params []wire.Pa
 
 // lost says that the connection to the server broke.
 func (s *session) lost(err error) error {
-	return fmt.Errorf("connection to resource %s was lost: %w", s.session.Target.Resource.Name, err)
+	return fmt.Errorf("connection to resource %s was lost: %w", s.session.Target.Resource.Name, ofServer(err))
+}
+
+// ofServer tells the server's end of file from the client's, of which nobody
+// needs to be told.
+func ofServer(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errServerLeft
+	}
+	return err
 }
 
 // isLocal reports whether traffic to a stays on this machine.
