@@ -38,7 +38,8 @@ type channel struct {
 	exitCode atomic.Pointer[string]
 	exited   chan struct{} // closed when exitCode is set
 	terminal atomic.Bool
-	files    *sftp.Relay // of the sftp subsystem
+	resize   atomic.Pointer[gossh.Request] // the last window change that waits
+	files    *sftp.Relay                   // of the sftp subsystem
 	finished sync.Once
 }
 
@@ -210,6 +211,9 @@ func (ch *channel) collect(requests <-chan *gossh.Request, queue chan<- *gossh.R
 		if overflow {
 			r.Reply(false, nil)
 			continue
+		}
+		if r.Type == "window-change" && !r.WantReply && ch.resize.Swap(r) != nil {
+			continue // one waits already, and will find this one
 		}
 		select {
 		case queue <- r:

@@ -102,6 +102,15 @@ func TestSignalReachesTheCommand(t *testing.T) {
 	r.journal.expect(t, "exec echo up; exec sleep 60 → done signal TERM")
 }
 
+// TestEmbeddedServer: the demo's resource, with OpenSSH's client.
+func TestEmbeddedServer(t *testing.T) {
+	r := newRig(t, func(r *rig) { r.inFrontOfEmbedded() })
+	require.Equal(t, result{out: "demo\n", code: 3}, r.ssh("gw", "echo $USER; exit 3"))
+	got := r.run(strings.NewReader("stty size; exit 4\n"), "ssh", "-F", r.config(), "-tt", "gw")
+	require.Equal(t, 4, got.code, got.err)
+	require.Contains(t, got.out, "stty size")
+}
+
 func TestRefusedCommand(t *testing.T) {
 	r := newRig(t, func(r *rig) {
 		r.journal.ask = func(op proxy.Op) proxy.Verdict {

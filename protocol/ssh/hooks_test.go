@@ -159,6 +159,45 @@ func TestHeldConnect(t *testing.T) {
 	require.Equal(t, result{out: "early", err: "sallyport: waits for oncall\n"}, got)
 }
 
+// TestManyResizes: a window that is dragged while its shell waits for an approval
+// ends up at its last size.
+func TestManyResizes(t *testing.T) {
+	decided := make(chan struct{})
+	r := newRig(t, func(r *rig) {
+		r.journal.ask = func(op proxy.Op) proxy.Verdict {
+			if op.Info().Kind != proxy.KindShell {
+				return proxy.Verdict{}
+			}
+			return proxy.Verdict{Action: proxy.ActionHold, Hold: &proxy.Hold{Wait: func(context.Context) proxy.Verdict {
+				<-decided
+				return proxy.Allow("oncall")
+			}}}
+		}
+	})
+	s, err := r.mustClient().NewSession()
+	require.NoError(t, err)
+	require.NoError(t, s.RequestPty("xterm", 24, 80, nil))
+	in, err := s.StdinPipe()
+	require.NoError(t, err)
+	var out lockedBuffer
+	s.Stdout = &out
+	started := make(chan error, 1)
+	go func() { started <- s.Shell() }()
+	waitFor(t, "the question", func() bool { return r.journalAsked("shell") })
+	for i := range 1000 {
+		require.NoError(t, s.WindowChange(30, 100+i))
+	}
+	close(decided)
+	require.NoError(t, <-started)
+	waitFor(t, "the last size", func() bool {
+		io.WriteString(in, "stty size\n")
+		time.Sleep(50 * time.Millisecond)
+		return strings.Contains(out.String(), "30 1099")
+	})
+	io.WriteString(in, "exit\n")
+	require.NoError(t, s.Wait())
+}
+
 // TestShutdown: what runs has its time, idle sessions end, and nobody new comes.
 func TestShutdown(t *testing.T) {
 	r := newRig(t, nil)

@@ -23,8 +23,12 @@ func (ch *channel) request(r *gossh.Request) error {
 	case "shell", "exec", "subsystem":
 		return ch.requestStart(r)
 	case "window-change":
-		if _, err = parseWindowChange(r.Payload); err == nil && ch.pty != nil {
-			_, err = ch.up.SendRequest(r.Type, false, r.Payload)
+		size := r.Payload
+		if last := ch.resize.Swap(nil); last != nil {
+			size = last.Payload
+		}
+		if _, err = parseWindowChange(size); err == nil && ch.pty != nil {
+			_, err = ch.up.SendRequest(r.Type, false, size)
 			ok = err == nil
 		}
 	case "signal":
