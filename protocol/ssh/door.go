@@ -2,6 +2,7 @@ package ssh
 
 import (
 	"context"
+	"fmt"
 
 	gossh "golang.org/x/crypto/ssh"
 
@@ -40,7 +41,33 @@ func (e *unknownResourceError) Unwrap() error { return proxy.ErrNotFound }
 // serve serves a client that named no resource: it may jump to some.
 func (d *door) serve(ctx context.Context, channels <-chan gossh.NewChannel, requests <-chan *gossh.Request) error {
 	s := newSession(d.handler, d.who, d.client)
-	s.open = func(context.Context) (*proxy.Session, *proxy.Connect, error) { return nil, nil, errNoResource }
+	s.open = func(ctx context.Context) (*proxy.Session, *proxy.Connect, error) {
+		e := &noResourceError{user: d.who.login.User}
+		if d.handler.Reachable != nil {
+			e.names = d.handler.Reachable(ctx, d.who.identity)
+		}
+		return nil, nil, e
+	}
 	s.jump = d.jump
 	return s.serve(ctx, channels, requests)
+}
+
+// noResourceError says how to name a resource, and which there are.
+type noResourceError struct {
+	user  string
+	names []string
+}
+
+// maxNames is how many resources a client is told of.
+const maxNames = 50
+
+func (e *noResourceError) Error() string {
+	text := "no resource was named: connect as " + e.user + "+RESOURCE"
+	for i, name := range e.names {
+		if i == maxNames {
+			return text + fmt.Sprintf("\n  and %d more", len(e.names)-maxNames)
+		}
+		text += "\n  " + e.user + "+" + name
+	}
+	return text
 }

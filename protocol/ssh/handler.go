@@ -37,6 +37,9 @@ type Handler struct {
 	// KnownHosts keeps the host keys of resources that trust the first one they
 	// show. Nil: those resources cannot be reached.
 	KnownHosts KnownHosts
+	// Reachable names what a client may reach, for one that has named nothing. Nil:
+	// such a client is told how to name a resource, and no names.
+	Reachable func(ctx context.Context, id *proxy.Identity) []string
 	// Own are the addresses that the gateway listens on; no forward may lead there.
 	// An unspecified address stands for all of this machine's.
 	Own []netip.AddrPort
@@ -109,10 +112,7 @@ func (h *Handler) resourceName(l proxy.Login) (string, error) {
 	return h.Resource, nil
 }
 
-var (
-	errAmbiguousResource = errors.New("the user name and this port name different resources")
-	errNoResource        = errors.New("no resource was named: connect as USER+RESOURCE")
-)
+var errAmbiguousResource = errors.New("the user name and this port name different resources")
 
 // handshakeError takes the failed proofs out of an authentication error: they
 // were reported one by one.

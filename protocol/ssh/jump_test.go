@@ -2,6 +2,7 @@ package ssh_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,12 +14,18 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/protocol/ssh"
+	"github.com/sallyport/sallyport/proxy"
 )
 
 // TestJump: a client that takes the gateway for a jump host is served by it all
 // the same, and what it does is seen.
 func TestJump(t *testing.T) {
-	r := newRig(t, nil)
+	r := newRig(t, func(r *rig) {
+		r.handler.Reachable = func(_ context.Context, id *proxy.Identity) []string {
+			require.Equal(t, "alice", id.Subject)
+			return []string{"vm1"}
+		}
+	})
 	got := r.ssh("vm1", "echo jumped; exit 4")
 	require.Equal(t, result{out: "jumped\n", code: 4}, got)
 	r.journal.expect(t, "connect vm1 → done")
@@ -28,7 +35,7 @@ func TestJump(t *testing.T) {
 	require.Equal(t, 255, got.code)
 	require.Contains(t, got.err, `there is no SSH resource named "vm2"`)
 	got = r.ssh("jump", "true")
-	require.Equal(t, result{err: "sallyport: no resource was named: connect as USER+RESOURCE\n", code: 255}, got)
+	require.Equal(t, result{err: "sallyport: no resource was named: connect as alice+RESOURCE\nsallyport:   alice+vm1\n", code: 255}, got)
 }
 
 // TestJumpWithCertificates: with the gateway's authority in known_hosts a jump
