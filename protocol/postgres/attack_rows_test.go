@@ -249,3 +249,101 @@ func TestAttack20PoisonedNames(t *testing.T) {
 	require.Equal(t, "1Z2EZEZ2DCZ", types, "what has no name is as it was: %s", text)
 	g.untouched(t)
 }
+
+// What interceptors put in the place of a text or a value cannot break the
+// framing.
+func TestAttack80Replacements(t *testing.T) {
+	const nul = "a\x00Cinjected\x00b"
+	put := &hooks{Hooks: proxy.Hooks{
+		Ask: func(_ context.Context, op proxy.Op) proxy.Verdict {
+			st, ok := op.(*proxy.Statement)
+			switch {
+			case ok && string(st.Text) == "rewrite":
+				return proxy.Verdict{Action: proxy.ActionRewrite, Text: []byte("SELECT 1\x00; SELECT 2")}
+			case ok && string(st.Text) == "rewrite to nothing":
+				return proxy.Verdict{Action: proxy.ActionRewrite}
+			case ok && string(st.Text) == "refuse":
+				return proxy.Deny(proxy.CausePolicy, nul, nul, nul)
+			}
+			v := proxy.Pass()
+			v.Warn = nul
+			return v
+		},
+		Tell: func(_ context.Context, _ proxy.Op, m *proxy.Message) error {
+			for i := range m.Fields {
+				m.Set(i, []byte(nul))
+			}
+			return nil
+		},
+		Flow: func(context.Context, proxy.Op, *proxy.Shape) (proxy.Filter, error) {
+			return proxy.Filter{Row: func(r *proxy.Row) error { r.Set(0, []byte(nul)); r.Set(1, nil); return nil }}, nil
+		},
+	}}
+	g := startGate(t, gateConfig{chain: []proxy.Interceptor{put}})
+	c := g.raw(t)
+	check := func(typ byte, body []byte) {
+		switch typ {
+		case wire.ErrorResponse, wire.NoticeResponse:
+			fields, err := wire.ParseFields(body, nil)
+			require.NoError(t, err)
+			for _, f := range fields {
+				require.NotEqual(t, "injected", string(f.Value))
+			}
+		case wire.ParameterStatus:
+			_, _, err := wire.ParseStatus(body)
+			require.NoError(t, err)
+		case wire.NotificationResponse:
+			_, _, _, err := wire.ParseNotification(body)
+			require.NoError(t, err)
+		case wire.DataRow:
+			values, err := wire.RowValues(body, nil)
+			require.NoError(t, err)
+			require.Equal(t, [][]byte{[]byte(nul), nil}, values)
+		}
+	}
+	for _, text := range []string{
+		"rewrite", "rewrite to nothing", "refuse", "SELECT 'x', 'y'", "SELECT nonsense", "SET application_name = 'x'", "LISTEN c; NOTIFY c, 'x'",
+		"DO $$BEGIN RAISE NOTICE 'x'; END$$", "COPY (SELECT 'x', 'y') TO STDOUT (FORMAT binary)",
+	} {
+		c.send(query(text))
+		for {
+			typ, body := c.message()
+			require.NotZero(t, typ, text)
+			check(typ, body)
+			if typ == wire.ReadyForQuery {
+				break
+			}
+		}
+	}
+}
+
+// Filters are told where each column comes from, under whatever name.
+func TestAttack25Origins(t *testing.T) {
+	var seen []proxy.ShapeColumn
+	watch := &hooks{Hooks: proxy.Hooks{Flow: func(_ context.Context, _ proxy.Op, s *proxy.Shape) (proxy.Filter, error) {
+		seen = s.Columns
+		return proxy.Filter{}, nil
+	}}}
+	g := startGate(t, gateConfig{sql: "CREATE TABLE p (id int, ssn text); CREATE VIEW v AS SELECT ssn AS other FROM p; INSERT INTO p VALUES (1, 'x')", chain: []proxy.Interceptor{watch}})
+	c := g.raw(t)
+	for text, attributes := range map[string][]uint16{
+		"SELECT ssn AS a, id AS ssn FROM p":                               {2, 1},
+		"SELECT * FROM p":                                                 {1, 2},
+		"SELECT x.h FROM (SELECT ssn AS h FROM p) x":                      {2},
+		"WITH q AS MATERIALIZED (SELECT ssn AS h FROM p) SELECT h FROM q": {2},
+		"SELECT other FROM v":                                             {1},
+		"SELECT ssn FROM p UNION ALL SELECT 'x'":                          {0},
+		"SELECT upper(ssn), ssn || '' FROM p":                             {0, 0},
+		"UPDATE p SET id = id RETURNING ssn, id":                          {2, 1},
+	} {
+		for _, b := range [][][]byte{{query(text)}, {parse("", text), bind("", "", 1), execute("", 0), sync1}} {
+			c.batches(b)
+			var got []uint16
+			for _, column := range seen {
+				got = append(got, column.Attr)
+				require.Equal(t, column.Attr != 0, column.Table != 0)
+			}
+			require.Equal(t, attributes, got, text)
+		}
+	}
+}

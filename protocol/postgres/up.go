@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -644,9 +645,15 @@ func (u *up) rewrite(op proxy.Op, text []byte) error {
 	if !ok || st.Kind == proxy.KindStatement && u.current != nil && u.current.expect == expectExecute {
 		return errLateRewrite
 	}
+	if bytes.IndexByte(text, 0) >= 0 {
+		return errRewrittenNUL
+	}
 	st.Text = append([]byte(nil), text...)
 	st.Facts = u.analyze(st.Text)
 	return nil
 }
 
-var errLateRewrite = errors.New("a prepared statement cannot be rewritten when it runs")
+var (
+	errLateRewrite  = errors.New("a prepared statement cannot be rewritten when it runs")
+	errRewrittenNUL = errors.New("the statement that was to run instead holds a NUL")
+)

@@ -170,14 +170,20 @@ func AppendParsedFields(dst []byte, typ byte, fields []Field) []byte {
 			continue
 		}
 		dst = append(dst, f.Key)
-		for _, b := range f.Value {
-			if b != 0 {
-				dst = append(dst, b)
-			}
-		}
-		dst = append(dst, 0)
+		dst = appendCString(dst, f.Value)
 	}
 	return finish(append(dst, 0), at)
+}
+
+// appendCString appends s and its end. NULs within s, which would end it early,
+// are left out.
+func appendCString(dst, s []byte) []byte {
+	for _, b := range s {
+		if b != 0 {
+			dst = append(dst, b)
+		}
+	}
+	return append(dst, 0)
 }
 
 // ErrorField returns a view of one field of an ErrorResponse or NoticeResponse,
@@ -370,9 +376,10 @@ func AppendNegotiate(dst []byte, version uint32, unknown []string) []byte {
 
 // AppendPair appends a ParameterStatus, or a NotificationResponse from pid.
 func AppendPair(dst []byte, typ byte, pid uint32, a, b []byte) []byte {
-	var head []byte
+	at := len(dst)
+	dst = append(dst, typ, 0, 0, 0, 0)
 	if typ == NotificationResponse {
-		head = binary.BigEndian.AppendUint32(nil, pid)
+		dst = binary.BigEndian.AppendUint32(dst, pid)
 	}
-	return AppendMessage(dst, typ, head, a, []byte{0}, b, []byte{0})
+	return finish(appendCString(appendCString(dst, a), b), at)
 }
