@@ -56,14 +56,21 @@ func (s *session) request(r *gossh.Request) bool {
 	case "window-change":
 		var p struct{ Columns, Rows, W, H uint32 }
 		return gossh.Unmarshal(r.Payload, &p) == nil && s.resize(winsize(p.Columns, p.Rows))
+	case "subsystem":
+		var p struct{ Name string }
+		if gossh.Unmarshal(r.Payload, &p) != nil || p.Name != "sftp" || s.size != nil {
+			return false
+		}
+		program := sftpServer()
+		return program != "" && s.start(program)
 	case "shell":
-		return s.start()
+		return s.start(s.server.shell)
 	case "exec":
 		var p struct{ Command string }
 		if gossh.Unmarshal(r.Payload, &p) != nil {
 			return false
 		}
-		return s.start("-c", p.Command)
+		return s.start(s.server.shell, "-c", p.Command)
 	case "signal":
 		var p struct{ Name string }
 		if gossh.Unmarshal(r.Payload, &p) != nil {
@@ -97,12 +104,25 @@ func (s *session) signal(sig syscall.Signal) bool {
 	return !s.reaped && s.cmd != nil && s.cmd.Process != nil && syscall.Kill(-s.cmd.Process.Pid, sig) == nil
 }
 
-// start starts the shell, with nothing of this process's environment.
-func (s *session) start(args ...string) bool {
+// sftpServer returns the path of OpenSSH's, where the usual systems have it;
+// empty when it is not installed.
+func sftpServer() string {
+	for _, path := range []string{
+		"/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/libexec/sftp-server", "/usr/lib/ssh/sftp-server",
+	} {
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			return path
+		}
+	}
+	return ""
+}
+
+// start starts a program, with nothing of this process's environment.
+func (s *session) start(program string, args ...string) bool {
 	if s.cmd != nil {
 		return false
 	}
-	s.cmd = exec.Command(s.server.shell, args...)
+	s.cmd = exec.Command(program, args...)
 	s.cmd.Dir = s.server.Home
 	s.cmd.Env = []string{
 		"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + s.server.Home, "USER=" + User, "LOGNAME=" + User, "SHELL=" + s.server.shell,

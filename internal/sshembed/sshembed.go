@@ -1,6 +1,7 @@
 // Package sshembed is a small SSH server inside this process, for demos and
-// tests: it runs sh, as this process's user, in a folder of its own, on loopback,
-// for who holds a key that is made anew each time.
+// tests: it runs sh, and OpenSSH's sftp-server where that is installed, as this
+// process's user, in a folder of its own, on loopback, for who holds a key that is
+// made anew each time.
 package sshembed
 
 import (

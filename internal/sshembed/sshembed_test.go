@@ -145,5 +145,5 @@ func TestRefused(t *testing.T) {
 	require.ErrorContains(t, err, "sessions only")
 	run, err := c.NewSession()
 	require.NoError(t, err)
-	require.Error(t, run.RequestSubsystem("sftp"))
+	require.Error(t, run.RequestSubsystem("other"))
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +111,12 @@ func TestEmbeddedServer(t *testing.T) {
 	got := r.run(strings.NewReader("stty size; exit 4\n"), "ssh", "-F", r.config(), "-tt", "gw")
 	require.Equal(t, 4, got.code, got.err)
 	require.Contains(t, got.out, "stty size")
+	program(t, "sftp-server")
+	file := filepath.Join(t.TempDir(), "f")
+	require.NoError(t, os.WriteFile(file, []byte("content"), 0o600))
+	require.Equal(t, result{}, r.run(nil, "scp", "-F", r.config(), file, "gw:copy"))
+	require.Equal(t, result{out: "content"}, r.ssh("gw", "cat copy"))
+	r.journal.expect(t, "file write copy → done")
 }
 
 func TestRefusedCommand(t *testing.T) {
