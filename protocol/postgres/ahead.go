@@ -7,13 +7,14 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// maxAhead is how much of what a client sends behind a parked operation is read,
-// to see whether the client is still there.
+// maxAhead is how much is read of what a client sends while the gateway waits, to
+// see whether the client is still there.
 const maxAhead = 64 << 10
 
-// source is what up reads the client from. While an operation is parked nobody
-// reads, and a client that leaves would not be noticed: what it asked for could
-// be approved hours later and run for nobody. So the source reads ahead then.
+// source is what up reads the client from. While an operation is parked, or the
+// server has yet to tell what a name means, nobody reads, and a client that
+// leaves would not be noticed: what it asked for could be approved hours later
+// and run for nobody. So the source reads ahead then.
 type source struct {
 	conn  net.Conn
 	ahead []byte

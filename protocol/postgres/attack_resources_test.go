@@ -25,15 +25,19 @@ func TestAttack76NoGoroutineStays(t *testing.T) {
 	require.Eventually(t, none, 5*time.Second, time.Millisecond)
 	before := runtime.NumGoroutine() + 1 // a subtest's own
 	ends := map[string]func(c *rawClient){
-		"says goodbye":                 func(c *rawClient) { c.send(msg(wire.Terminate)) },
-		"just goes":                    func(c *rawClient) {},
-		"goes in mid-query":            func(c *rawClient) { c.send(query("SELECT pg_sleep(60)")) },
-		"goes in mid-result":           func(c *rawClient) { c.send(query("SELECT generate_series(1, 1000000)")); c.Read(make([]byte, 100)) },
-		"goes in mid-message":          func(c *rawClient) { c.send(query("SELECT 1")[:7]) },
-		"goes in mid-batch":            func(c *rawClient) { c.send(parse("", "SELECT 1"), bind("", "")) },
-		"goes in mid-COPY":             func(c *rawClient) { c.send(query("COPY t FROM STDIN")); c.Read(make([]byte, 5)) },
-		"goes in a transaction":        func(c *rawClient) { c.send(query("BEGIN")); c.until(wire.ReadyForQuery) },
-		"goes while it is held":        func(c *rawClient) { c.send(query("SELECT 'wait'")); c.Read(make([]byte, 5)) },
+		"says goodbye":          func(c *rawClient) { c.send(msg(wire.Terminate)) },
+		"just goes":             func(c *rawClient) {},
+		"goes in mid-query":     func(c *rawClient) { c.send(query("SELECT pg_sleep(60)")) },
+		"goes in mid-result":    func(c *rawClient) { c.send(query("SELECT generate_series(1, 1000000)")); c.Read(make([]byte, 100)) },
+		"goes in mid-message":   func(c *rawClient) { c.send(query("SELECT 1")[:7]) },
+		"goes in mid-batch":     func(c *rawClient) { c.send(parse("", "SELECT 1"), bind("", "")) },
+		"goes in mid-COPY":      func(c *rawClient) { c.send(query("COPY t FROM STDIN")); c.Read(make([]byte, 5)) },
+		"goes in a transaction": func(c *rawClient) { c.send(query("BEGIN")); c.until(wire.ReadyForQuery) },
+		"goes while it is held": func(c *rawClient) { c.send(query("SELECT 'wait'")); c.Read(make([]byte, 5)) },
+		"goes while a name is in doubt": func(c *rawClient) {
+			c.send(parse("", "SELECT pg_sleep(60)"), bind("", ""), execute("", 0), parse("a", "SELECT 1"), sync1, bind("", "a"))
+			time.Sleep(50 * time.Millisecond)
+		},
 		"goes after a refusal":         func(c *rawClient) { c.send(query("SELECT 'secret'")); c.until(wire.ReadyForQuery) },
 		"breaks the protocol":          func(c *rawClient) { c.send(msg('~')); c.ended() },
 		"is killed":                    func(c *rawClient) { killAll(g); c.ended() },

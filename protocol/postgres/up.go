@@ -441,6 +441,7 @@ func resolve[T comparable](u *up, n *names[T], name []byte, unknown T) (T, error
 		if err := u.flush(); err != nil {
 			return zero, err
 		}
+		u.source.watch(u.session.session) // the answer may be long in coming
 		p.mu.Lock()
 		for {
 			if x, certain = n.get(name, p.batch); certain || p.closed {
@@ -450,6 +451,7 @@ func resolve[T comparable](u *up, n *names[T], name []byte, unknown T) (T, error
 		}
 		closed := p.closed
 		p.mu.Unlock()
+		u.source.stop(u.session.session)
 		if closed {
 			return zero, context.Canceled
 		}
