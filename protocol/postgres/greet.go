@@ -157,8 +157,8 @@ func (hi *hello) read(st *wire.Startup) error {
 	if hi.login.User == "" {
 		return fmt.Errorf("%w: no user name was given", errBadLogin)
 	}
-	if hi.database == user {
-		hi.database = "" // what clients send when nobody named one
+	if hi.database == user && hi.login.Resource != "" {
+		hi.database = "" // no database has such a name: clients send it when nobody named one
 	}
 	if len(unknown) > 0 || st.Version != hi.version {
 		hi.negotiate = wire.AppendNegotiate(nil, hi.version, unknown)
