@@ -36,14 +36,15 @@ func (s *source) Read(b []byte) (int, error) {
 	return s.conn.Read(b)
 }
 
-// watch reads ahead until stop, and ends the session when the client has left.
-func (s *source) watch(session *proxy.Session) {
+// watch reads ahead until stop, in a goroutine that start begins. When the client
+// has left that goroutine's function fails with ErrClientLeft.
+func (s *source) watch(start func(name string, f func() error)) {
 	if s.done != nil {
 		return
 	}
 	done := make(chan struct{})
 	s.done = done
-	session.Go("postgres hold", func() error {
+	start("postgres hold", func() error {
 		defer close(done)
 		buf := make([]byte, 4<<10)
 		for len(s.ahead) < maxAhead {
@@ -61,7 +62,8 @@ func (s *source) watch(session *proxy.Session) {
 	})
 }
 
-// stop ends watch. Read may be called again when it has returned.
+// stop ends watch. Read may be called again when it has returned. session may be
+// nil, when none is open.
 func (s *source) stop(session *proxy.Session) {
 	if s.done == nil {
 		return
@@ -70,7 +72,28 @@ func (s *source) stop(session *proxy.Session) {
 	<-s.done
 	s.done = nil
 	s.conn.SetReadDeadline(time.Time{})
-	if session.Err() != nil { // interrupt may have come before that
+	if session != nil && session.Err() != nil { // interrupt may have come before that
 		s.conn.SetReadDeadline(time.Unix(1, 0))
 	}
+}
+
+// parkedConnect tells the client that its session waits for an approval, and has
+// leave called if it goes away meanwhile. The handshake's deadline is the
+// hold's from here on.
+func (s *session) parkedConnect(c *proxy.Conn, h *proxy.Hold, leave func(error)) {
+	err := c.SetDeadline(h.Deadline)
+	if err == nil {
+		_, err = s.client.Write(holdNotice(h))
+	}
+	if err != nil {
+		leave(proxy.ErrClientLeft)
+		return
+	}
+	s.up.source.watch(func(_ string, f func() error) {
+		go func() {
+			if err := f(); err != nil {
+				leave(err)
+			}
+		}()
+	})
 }

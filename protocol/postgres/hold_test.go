@@ -140,3 +140,62 @@ func TestHeldOperationCancelled(t *testing.T) {
 	require.NoError(t, c.QueryRow(context.Background(), "SELECT 7").Scan(&n))
 	require.Equal(t, 7, n)
 }
+
+// A session that waits for an approval may wait longer than a handshake; the
+// client is told, and its leaving ends the waiting.
+func TestHeldConnect(t *testing.T) {
+	for name, config := range map[string]gateConfig{"clear": {}, "TLS": withTLS(t)} {
+		t.Run(name, func(t *testing.T) {
+			decide, parked := make(chan struct{}), make(chan struct{}, 10)
+			config.gateway = func(g *proxy.Gateway) {
+				g.HandshakeTimeout, g.AskTimeout = 500*time.Millisecond, 300*time.Millisecond
+				g.Interceptors = []proxy.Interceptor{connectHold{decide, parked}}
+			}
+			g := startGate(t, config)
+			login := func() *rawClient {
+				c := g.dial(t)
+				if name == "TLS" {
+					c = c.secured()
+				}
+				c.login([]wire.Parameter{{Name: "user", Value: "alice+orders"}})
+				types, failed := c.until(wire.NoticeResponse)
+				require.Equal(t, "RRN", types, failed)
+				<-parked
+				return c
+			}
+			patient, leaving := login(), login()
+			require.Len(t, g.Sessions(), 2)
+			leaving.Close()
+			require.Eventually(t, func() bool { return len(g.Sessions()) == 1 }, 5*time.Second, time.Millisecond)
+			time.Sleep(700 * time.Millisecond) // longer than a handshake may take
+			close(decide)
+			_, failed := patient.until(wire.ReadyForQuery)
+			require.Empty(t, failed)
+			patient.works()
+			out := g.psql(t, "SELECT 'works'")
+			require.Contains(t, out, "works", "real clients take a notice at this point")
+		})
+	}
+}
+
+// connectHold parks Connect until decide is closed.
+type connectHold struct{ decide, parked chan struct{} }
+
+func (connectHold) Name() string { return "review" }
+
+func (h connectHold) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
+	return proxy.Hooks{Ask: func(_ context.Context, op proxy.Op) proxy.Verdict {
+		if op.Info().Kind != proxy.KindConnect {
+			return proxy.Pass()
+		}
+		return proxy.Verdict{Action: proxy.ActionHold, Hold: &proxy.Hold{Message: "it waits", Wait: func(ctx context.Context) proxy.Verdict {
+			h.parked <- struct{}{}
+			select {
+			case <-h.decide:
+				return proxy.Allow("approved")
+			case <-ctx.Done():
+				return proxy.Deny(proxy.CauseApproval, "", "nobody decided", "")
+			}
+		}}}
+	}}, nil
+}

@@ -80,8 +80,14 @@ func (h *Handler) open(ctx context.Context, c *proxy.Conn, hi *hello) (*session,
 	if hi.replication != "" {
 		asked["replication"] = hi.replication
 	}
+	ctx, leave := context.WithCancelCause(ctx)
+	defer leave(nil)
+	s.up.source.conn = hi.conn
+	c.OnHold = func(h *proxy.Hold) { s.parkedConnect(c, h, leave) }
 	var connect *proxy.Connect
-	if s.session, connect, err = c.Open(ctx, id, target, asked); err != nil {
+	s.session, connect, err = c.Open(ctx, id, target, asked)
+	s.up.source.stop(s.session)
+	if err != nil {
 		return nil, err
 	}
 	out := proxy.Outcome{}
@@ -109,7 +115,7 @@ func isPhysical(replication string) bool { return replication != "" && replicati
 func (s *session) prepare(hi *hello) {
 	wantsFlow, wantsTell := s.session.Wants()
 	s.up = up{
-		session: s, conn: s.upstream.conn, source: source{conn: s.client}, describe: wantsFlow,
+		session: s, conn: s.upstream.conn, source: s.up.source, describe: wantsFlow,
 		replication: hi.replication != "",
 		reading: proxy.Reading{
 			Dialect: "postgres", Resource: s.session.Target.Resource.Name, Database: s.session.Target.Database,

@@ -441,7 +441,7 @@ func resolve[T comparable](u *up, n *names[T], name []byte, unknown T) (T, error
 		if err := u.flush(); err != nil {
 			return zero, err
 		}
-		u.source.watch(u.session.session) // the answer may be long in coming
+		u.source.watch(u.session.session.Go) // the answer may be long in coming
 		p.mu.Lock()
 		for {
 			if x, certain = n.get(name, p.batch); certain || p.closed {
@@ -627,7 +627,7 @@ func (u *up) parked(op proxy.Op, h *proxy.Hold) {
 		return
 	}
 	u.tell(holdNotice(h))
-	u.source.watch(u.session.session)
+	u.source.watch(u.session.session.Go)
 }
 
 func holdNotice(h *proxy.Hold) []byte {
