@@ -116,7 +116,7 @@ func TestEmbeddedServer(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte("content"), 0o600))
 	require.Equal(t, result{}, r.run(nil, "scp", "-F", r.config(), file, "gw:copy"))
 	require.Equal(t, result{out: "content"}, r.ssh("gw", "cat copy"))
-	r.journal.expect(t, "file write copy → done")
+	r.journal.expect(t, "/copy → done  sha256:")
 }
 
 func TestRefusedCommand(t *testing.T) {

@@ -67,7 +67,7 @@ rmdir %[2]s/dir
 		fmt.Sprintf("file setstat %s/a → done", there),
 		fmt.Sprintf("file rename %[1]s/a %[1]s/b → done", there),
 		fmt.Sprintf("file mkdir %s/dir → done", there),
-		fmt.Sprintf("file link %s/link b → done", there),
+		fmt.Sprintf("file link %[1]s/link %[1]s/b → done", there),
 		fmt.Sprintf("file link %[1]s/hard %[1]s/b → done", there),
 		fmt.Sprintf("file list %s", there),
 		fmt.Sprintf("file remove %s/hard → done", there),

@@ -1,5 +1,7 @@
 package sftp
 
+import "strings"
+
 // answer is a parsed answer of the server's.
 type answer struct {
 	kind   byte
@@ -58,4 +60,22 @@ func versionAnswer(b []byte) ([]byte, error) {
 		}
 	}
 	return finish(out), f.done()
+}
+
+// baseAnswer reads the answer to the relay's question for the base; it is empty
+// when the server does not tell it.
+func baseAnswer(b []byte) (string, error) {
+	a, err := parseAnswer(b)
+	if err != nil || a.id != baseID || a.kind != typeName && a.kind != typeStatus {
+		return "", ErrMalformed
+	}
+	if a.kind == typeStatus || a.names != 1 {
+		return "", nil
+	}
+	f := fields{b: b[9+4:]}
+	base := f.path()
+	if f.bad || !strings.HasPrefix(base, "/") {
+		return "", nil
+	}
+	return base, nil
 }

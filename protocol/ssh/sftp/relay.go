@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
+	"strings"
 	"sync"
 
 	"github.com/sallyport/sallyport/proxy"
@@ -21,7 +23,8 @@ type Gate interface {
 // Relay relays one SFTP session. Up and Down run in a goroutine each, once. When
 // both have returned, Close must be called.
 //
-// Every request that names a path is asked as a proxy.File and told as done when
+// Every request that names a path is asked as a proxy.File, whose Path and Target
+// are what the client sent, after the folder in which relative paths begin, and told as done when
 // the server has answered; an open one (read, write or list) when it is closed,
 // with how much was moved in Outcome.BytesIn and BytesOut and, where the file
 // was read or written from its beginning on without gaps, "sha256:" and the
@@ -51,6 +54,12 @@ type Relay struct {
 	files   map[string]*file
 	opening int           // opens that were sent and not answered
 	free    chan struct{} // gets a value when an answer came
+
+	begun     sync.Once
+	versioned chan struct{} // closed when the server has told its version
+	based     chan struct{} // closed when base is known
+	ended     chan struct{} // closed when Down has returned
+	base      string        // the folder in which relative paths begin; empty when it cannot be told
 }
 
 const (
@@ -70,11 +79,9 @@ var errEnded = errors.New("the connection ended before the file was closed")
 // Up relays the client's requests until it has no more. It returns nil then, and
 // an error when the client broke the protocol or a side is gone.
 func (r *Relay) Up(ctx context.Context) error {
-	r.mu.Lock()
-	r.pending, r.files, r.free = make(map[uint32]*exchange), make(map[string]*file), make(chan struct{}, 1)
-	r.mu.Unlock()
+	r.begin()
 	in := packets{r: r.ClientIn}
-	if err := r.init(&in); err != nil {
+	if ok, err := r.init(ctx, &in); !ok {
 		return err
 	}
 	for {
@@ -95,18 +102,62 @@ func (r *Relay) Up(ctx context.Context) error {
 	}
 }
 
-// init agrees on the version. The client's extensions are not passed on.
-func (r *Relay) init(in *packets) error {
+func (r *Relay) begin() {
+	r.begun.Do(func() {
+		r.pending, r.files, r.free = make(map[uint32]*exchange), make(map[string]*file), make(chan struct{}, 1)
+		r.versioned, r.based, r.ended = make(chan struct{}), make(chan struct{}), make(chan struct{})
+	})
+}
+
+// baseID is the id of the relay's own question for the base.
+const baseID = 0xffffffff
+
+// init agrees on the version, and asks the server where relative paths begin.
+// The client's extensions are not passed on. It reports whether requests may
+// follow.
+func (r *Relay) init(ctx context.Context, in *packets) (bool, error) {
 	b, err := in.next()
 	if err != nil {
-		return err
+		return false, ignoreEOF(err)
 	}
 	f := fields{b: b[5:]}
 	if v := f.uint32(); b[4] != typeInit || f.bad || v < version {
-		return fmt.Errorf("%w: it does not begin with a version of 3 or above", ErrMalformed)
+		return false, fmt.Errorf("%w: it does not begin with a version of 3 or above", ErrMalformed)
 	}
-	_, err = r.ServerOut.Write(finish(appendUint32(begin(typeInit), version)))
-	return err
+	if _, err := r.ServerOut.Write(finish(appendUint32(begin(typeInit), version))); err != nil {
+		return false, err
+	}
+	if !r.await(ctx, r.versioned) {
+		return false, context.Cause(ctx)
+	}
+	ask := appendText(appendUint32(begin(typeRealpath), baseID), ".")
+	if _, err := r.ServerOut.Write(finish(ask)); err != nil {
+		return false, err
+	}
+	return r.await(ctx, r.based), context.Cause(ctx)
+}
+
+// await reports whether done was closed before everything ended.
+func (r *Relay) await(ctx context.Context, done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	case <-r.ended:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// absolute returns the path that a relative one stands for, so that rules over
+// paths meet the same file under one name; it cleans nothing.
+func absolute(name, base string) string {
+	switch {
+	case strings.HasPrefix(name, "/"):
+		return name
+	case name == "":
+		return base
+	}
+	return strings.TrimSuffix(base, "/") + "/" + name
 }
 
 // request judges a request and passes it on, or answers it.
@@ -116,6 +167,20 @@ func (r *Relay) request(ctx context.Context, req request, packet []byte) error {
 	}
 	if err := r.room(ctx, req.id); err != nil {
 		return err
+	}
+	if namesPath(req) {
+		if r.base == "" && (!strings.HasPrefix(req.path, "/") || req.target != "" && !strings.HasPrefix(req.target, "/")) {
+			v := proxy.Deny(proxy.CausePolicy, "", "the server does not say where relative paths begin", "name the file from the root on")
+			r.Gate.Refuse(r.newFile(req.action(), req.path, req.target), v)
+			return r.deny(req.id, &v)
+		}
+		req.path = absolute(req.path, r.base)
+		switch {
+		case req.kind == typeSymlink: // what a link says begins where the link is
+			req.target = absolute(req.target, path.Dir(req.path))
+		case req.action() == proxy.FileRename || req.action() == proxy.FileLink:
+			req.target = absolute(req.target, r.base)
+		}
 	}
 	x := &exchange{request: req}
 	x.data = nil
@@ -146,6 +211,12 @@ func (r *Relay) request(ctx context.Context, req request, packet []byte) error {
 	r.mu.Unlock()
 	_, err := r.ServerOut.Write(packet)
 	return err
+}
+
+// namesPath reports whether the request's path is one as the server's file
+// system knows it; "~user" is not.
+func namesPath(req request) bool {
+	return !usesHandle(req) && req.name != "limits@openssh.com" && req.name != "expand-path@openssh.com"
 }
 
 func usesHandle(req request) bool {
@@ -223,6 +294,8 @@ func (r *Relay) answer(packet []byte) error {
 
 // Down relays the server's answers until it has no more.
 func (r *Relay) Down() error {
+	r.begin()
+	defer close(r.ended)
 	in := packets{r: r.ServerIn}
 	b, err := in.next()
 	if err != nil {
@@ -232,6 +305,14 @@ func (r *Relay) Down() error {
 	if err != nil {
 		return fmt.Errorf("%w: the server's version", err)
 	}
+	close(r.versioned)
+	if b, err = in.next(); err != nil {
+		return ignoreEOF(err)
+	}
+	if r.base, err = baseAnswer(b); err != nil {
+		return err
+	}
+	close(r.based)
 	if err := r.answer(hello); err != nil {
 		return err
 	}

@@ -91,6 +91,8 @@ func (b *bench) hello() {
 	v := appendUint32(begin(typeVersion), 3)
 	v = appendText(appendText(v, "posix-rename@openssh.com"), "1")
 	b.send(b.server, finish(appendText(appendText(v, "unknown@example.com"), "1")))
+	require.Equal(b.t, pathRequest(typeRealpath, baseID, "."), b.next(&b.asked))
+	b.send(b.server, nameReply(baseID, "/home/me"))
 	require.Equal(b.t, finish(appendText(appendText(appendUint32(begin(typeVersion), 3), "posix-rename@openssh.com"), "1")), b.next(&b.in))
 }
 
@@ -126,6 +128,52 @@ func readRequest(id uint32, handle string, offset uint64, length uint32) []byte 
 
 func reply(kind byte, id uint32, text string) []byte {
 	return finish(appendText(appendUint32(begin(kind), id), text))
+}
+
+func nameReply(id uint32, name string) []byte {
+	b := appendUint32(appendUint32(begin(typeName), id), 1)
+	return finish(appendUint32(appendText(appendText(b, name), name), 0))
+}
+
+// TestRelativePaths: rules meet a file under one name, and the server gets what
+// was sent.
+func TestRelativePaths(t *testing.T) {
+	tests := []struct {
+		name   string
+		packet []byte
+		asked  string
+	}{
+		{"absolute", pathRequest(typeStat, 1, "/a/../b"), "ask stat /a/../b  pass"},
+		{"relative", pathRequest(typeStat, 1, "a"), "ask stat /home/me/a  pass"},
+		{"upwards", pathRequest(typeStat, 1, "../a"), "ask stat /home/me/../a  pass"},
+		{"empty", pathRequest(typeStat, 1, ""), "ask stat /home/me  pass"},
+		{"rename", pathRequest(typeRename, 1, "a", "b"), "ask rename /home/me/a /home/me/b pass"},
+		{"hard link", pathRequest(typeExtended, 1, "hardlink@openssh.com", "old", "/x/new"), "ask link /x/new /home/me/old pass"},
+		{"symbolic link", pathRequest(typeSymlink, 1, "../old", "dir/new"), "ask link /home/me/dir/new /home/me/dir/../old pass"},
+		{"open", openRequest(1, "a", openRead), "ask read /home/me/a  pass"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t)
+			b.hello()
+			b.send(b.client, tt.packet)
+			require.Equal(t, tt.packet, b.next(&b.asked))
+			require.Contains(t, b.gate.lines, tt.asked)
+		})
+	}
+	t.Run("no base", func(t *testing.T) {
+		b := newBench(t)
+		b.send(b.client, finish(appendUint32(begin(typeInit), 3)))
+		b.next(&b.asked)
+		b.send(b.server, finish(appendUint32(begin(typeVersion), 3)))
+		b.next(&b.asked)
+		b.send(b.server, status(baseID, statusFailure, ""))
+		b.next(&b.in)
+		b.send(b.client, pathRequest(typeStat, 1, "a"))
+		require.Equal(t, byte(statusDenied), b.next(&b.in)[12])
+		b.send(b.client, pathRequest(typeStat, 2, "/a"))
+		require.Equal(t, pathRequest(typeStat, 2, "/a"), b.next(&b.asked))
+	})
 }
 
 func TestRelay(t *testing.T) {
