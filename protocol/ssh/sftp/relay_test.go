@@ -92,7 +92,7 @@ func (b *bench) hello() {
 	v = appendText(appendText(v, "posix-rename@openssh.com"), "1")
 	b.send(b.server, finish(appendText(appendText(v, "unknown@example.com"), "1")))
 	require.Equal(b.t, pathRequest(typeRealpath, baseID, "."), b.next(&b.asked))
-	b.send(b.server, nameReply(baseID, "/home/me"))
+	b.send(b.server, nameReply(baseID, "/srv/me"))
 	require.Equal(b.t, finish(appendText(appendText(appendUint32(begin(typeVersion), 3), "posix-rename@openssh.com"), "1")), b.next(&b.in))
 }
 
@@ -144,13 +144,13 @@ func TestRelativePaths(t *testing.T) {
 		asked  string
 	}{
 		{"absolute", pathRequest(typeStat, 1, "/a/../b"), "ask stat /a/../b  pass"},
-		{"relative", pathRequest(typeStat, 1, "a"), "ask stat /home/me/a  pass"},
-		{"upwards", pathRequest(typeStat, 1, "../a"), "ask stat /home/me/../a  pass"},
-		{"empty", pathRequest(typeStat, 1, ""), "ask stat /home/me  pass"},
-		{"rename", pathRequest(typeRename, 1, "a", "b"), "ask rename /home/me/a /home/me/b pass"},
-		{"hard link", pathRequest(typeExtended, 1, "hardlink@openssh.com", "old", "/x/new"), "ask link /x/new /home/me/old pass"},
-		{"symbolic link", pathRequest(typeSymlink, 1, "../old", "dir/new"), "ask link /home/me/dir/new /home/me/dir/../old pass"},
-		{"open", openRequest(1, "a", openRead), "ask read /home/me/a  pass"},
+		{"relative", pathRequest(typeStat, 1, "a"), "ask stat /srv/me/a  pass"},
+		{"upwards", pathRequest(typeStat, 1, "../a"), "ask stat /srv/me/../a  pass"},
+		{"empty", pathRequest(typeStat, 1, ""), "ask stat /srv/me  pass"},
+		{"rename", pathRequest(typeRename, 1, "a", "b"), "ask rename /srv/me/a /srv/me/b pass"},
+		{"hard link", pathRequest(typeExtended, 1, "hardlink@openssh.com", "old", "/x/new"), "ask link /x/new /srv/me/old pass"},
+		{"symbolic link", pathRequest(typeSymlink, 1, "../old", "dir/new"), "ask link /srv/me/dir/new /srv/me/dir/../old pass"},
+		{"open", openRequest(1, "a", openRead), "ask read /srv/me/a  pass"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
