@@ -83,7 +83,9 @@ func (s *session) cancelUpstream(ctx context.Context) {
 		return
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	if end, ok := ctx.Deadline(); ok {
+		c.SetDeadline(end)
+	}
 	if _, err := c.Write(wire.AppendCancel(nil, s.upstream.pid, s.upstream.key)); err != nil {
 		return
 	}

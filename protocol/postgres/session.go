@@ -230,16 +230,33 @@ func (s *session) farewell(err error) {
 func (s *session) close() {
 	s.handler.cancels.unregister(s.key)
 	s.pending.close()
-	if !s.down.atRest() {
-		// The client is gone and the server still works for it.
-		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
-		s.cancelUpstream(ctx)
-		cancel()
-	}
 	s.upstream.conn.SetWriteDeadline(time.Now().Add(time.Second))
 	s.upstream.conn.Write(wire.AppendMessage(nil, wire.Terminate))
+	if !s.down.atRest() {
+		s.abandon()
+	}
 	s.upstream.conn.Close()
 	s.client.SetReadDeadline(time.Unix(1, 0))
+}
+
+// abandon cancels what the server still does for a client that is gone. A cancel
+// that comes before the server has begun is lost, so it is sent again until the
+// server has left.
+func (s *session) abandon() {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	var sink [4 << 10]byte
+	for ctx.Err() == nil {
+		s.cancelUpstream(ctx)
+		s.upstream.conn.SetReadDeadline(time.Now().Add(250 * time.Millisecond))
+		for {
+			if _, err := s.upstream.conn.Read(sink[:]); timedOut(err) {
+				break
+			} else if err != nil {
+				return
+			}
+		}
+	}
 }
 
 // tell has down send b, whole messages, to the client.
