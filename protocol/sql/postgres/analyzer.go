@@ -116,9 +116,14 @@ func (a *Analyzer) parse(n *sql.Normalised, text []byte) (facts *proxy.Facts, li
 		facts.Fingerprint, facts.Dialect = h.Sum64(), Dialect
 	}()
 	stmts, err := parser.ParseSQL(string(text))
-	if err != nil {
-		// Whether a text parses can hang on its literals, as in U&'\zzzz'.
-		return unknown(n, "it does not parse"), true
+	lifted := err != nil
+	if lifted {
+		// The parser stumbles over some literals that the server takes, such as those
+		// that go on behind a comment. Without them the statement is the same, as
+		// long as they have no say in it.
+		if stmts, err = parser.ParseSQL(string(n.Text)); err != nil {
+			return unknown(n, "it does not parse"), false
+		}
 	}
 	stmts = withoutEmpty(stmts)
 	// A second count of the statements, by the scanner that follows the server's:
@@ -135,7 +140,10 @@ func (a *Analyzer) parse(n *sql.Normalised, text []byte) (facts *proxy.Facts, li
 		parts[i] = v.statement(s)
 		literals = literals || v.literals
 	}
-	if len(parts) == 1 {
+	switch {
+	case lifted && literals:
+		return unknown(n, "its literals do not parse"), true
+	case len(parts) == 1:
 		return parts[0], literals
 	}
 	return sum(parts), literals

@@ -264,6 +264,20 @@ func TestCache(t *testing.T) {
 }
 
 // Text that would exhaust a parser is answered in time, and is unknown.
+// What the parser cannot read of a literal does not change what the statement
+// does, whichever text came first; where literals have a say it is unknown.
+func TestLiteralsThatDoNotParse(t *testing.T) {
+	for text, want := range map[string]string{
+		"SELECT 'a' --\n'; DELETE FROM t; SELECT '":    "read",
+		"SELECT U&'\\zzzz'":                            "read",
+		"DELETE FROM t WHERE a = 'b' -- c\n'; SELECT'": "delete",
+		"SET search_path = 'a' --\n', b'":              "unknown",
+	} {
+		f := analyze(t, text)
+		require.Equal(t, want, f.Effects.String(), text)
+	}
+}
+
 func TestHostileText(t *testing.T) {
 	a := New(Config{})
 	for name, text := range map[string]string{
