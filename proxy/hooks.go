@@ -72,8 +72,12 @@ type ShapeColumn struct {
 	// Schema, Relation and Column are the base column's names where the protocol
 	// carries them (MySQL) or a catalog resolved them.
 	Schema, Relation, Column string
-	Type                     uint32 // the resource's number for the type
-	Binary                   bool   // values are in the type's binary format
+	// Source is what a catalog knows of the column that Table and Attr stand for:
+	// the base columns that it derives from, through views. Nil when it is not
+	// known. It is shared and read-only.
+	Source *Column
+	Type   uint32 // the resource's number for the type
+	Binary bool   // values are in the type's binary format
 }
 
 // Filter edits the data of one operation. The zero Filter is not interested.

@@ -245,6 +245,7 @@ type Reading struct {
 	Dialect  string // "postgres" or "mysql"
 	Resource string // with Database, the catalog in which names are looked up
 	Database string
+	Account  string // the account's name at the gateway, as which they are looked up
 	// BackslashLiterals is true when a backslash escapes in plain literals
 	// (standard_conforming_strings off; MySQL without NO_BACKSLASH_ESCAPES).
 	BackslashLiterals bool

@@ -1,0 +1,273 @@
+package sql
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Catalog knows what the databases behind the gateway hold. Implementations are
+// safe for concurrent use. [CatalogCache] is one.
+type Catalog interface {
+	// Snapshot returns what the database that r names holds, as the session's
+	// account sees it; nil when it is not known. It may wait for it until ctx ends.
+	// It allocates nothing when nothing changed since it was asked last.
+	Snapshot(ctx context.Context, r *proxy.Reading) *Snapshot
+	// Changed says that the database that r names holds something else from now on,
+	// so that an older snapshot must not be returned again.
+	Changed(r *proxy.Reading)
+	// Doubt says that it may hold something else: a statement names what the
+	// snapshot does not know, or did what cannot be told.
+	Doubt(r *proxy.Reading)
+}
+
+// Snapshot is what one database held at one moment, as far as the meaning of
+// statements needs it. Contents is its input; the rest is made by [NewSnapshot].
+// A Snapshot is immutable and shared.
+type Snapshot struct {
+	Contents
+	// ID tells snapshots of different contents apart, in this process. The cache
+	// sets it; it is not 0 then.
+	ID uint64
+
+	byOID     map[uint32]*Relation
+	byName    map[string]map[string]*Relation // by schema
+	functions map[string][]*Function
+	operators map[string]bool
+	size      int
+}
+
+// Contents are what a loader has read. Whoever makes a Snapshot of them must not
+// change them afterwards.
+type Contents struct {
+	// Account is the role as which the database was read.
+	Account string
+	// Path are the schemas in which a name without one is looked up, in order, at
+	// the beginning of a session of that role.
+	Path      []string
+	Relations []*Relation
+	// Functions are those that are not the server's own, or lie outside its
+	// catalog's schema.
+	Functions []*Function
+	// Operators are the names of operators behind which stands a function that is
+	// not the server's own.
+	Operators []string
+}
+
+// RelationKind says what sort of relation it is.
+type RelationKind uint8
+
+// Kinds of relations.
+const (
+	RelationOther RelationKind = iota
+	RelationTable
+	RelationView
+	RelationMaterialized // a view whose rows are kept
+	RelationForeign      // a table of another server's
+	RelationPartitioned
+	RelationSequence
+)
+
+// Relation is a table, view or similar.
+type Relation struct {
+	OID     uint32 // the resource's number for it
+	Schema  string
+	Name    string
+	Kind    RelationKind
+	Columns []Column // in order of Attr, without dropped ones
+	// Definition is a view's query, in which every name has its schema. Empty for
+	// the server's own views, which count as tables.
+	Definition string
+	Triggers   []Trigger
+	Rules      []Rule
+	// Children are the relations that inherit from it or are its partitions, by OID.
+	Children []uint32
+	// References are the foreign keys that refer to it and pass a change on.
+	References []Reference
+}
+
+// Column is one column of a relation.
+type Column struct {
+	Attr uint16 // the resource's number for it, in its relation
+	Name string
+	Type uint32 // the resource's number for its type
+	// Source is what the column holds: of a table's column itself, of a view's the
+	// base columns that it derives from. [NewSnapshot] sets it for tables;
+	// [CatalogCache.Resolve] for views, which are opaque before.
+	Source proxy.Column
+}
+
+// Trigger is something that is run when a relation is changed.
+type Trigger struct {
+	On proxy.Effects // insert, update, delete, truncate
+	// Instead says that it runs in the place of the change.
+	Instead bool
+}
+
+// Rule is a rewrite rule of a relation, other than a view's query.
+type Rule struct {
+	On         proxy.Effects // read, insert, update, delete
+	Instead    bool
+	Definition string // the whole CREATE RULE, in which every name has its schema
+}
+
+// Reference is a foreign key of another relation that changes rows there when
+// rows here change.
+type Reference struct {
+	From             uint32        // the relation that refers, by OID
+	OnDelete, OnMove proxy.Effects // what is done to it when a row here is deleted, or its key updated; 0 is nothing
+}
+
+// Volatility says how far a function's declaration binds it.
+type Volatility uint8
+
+// Volatilities, the loosest first.
+const (
+	Volatile Volatility = iota
+	Stable
+	Immutable
+)
+
+// Function is a function or procedure.
+type Function struct {
+	OID        uint32
+	Schema     string
+	Name       string
+	Volatility Volatility
+	Language   string
+	// Body is its text, of functions in SQL; empty when it is not known.
+	Body string
+	// Pinned says that it sets its own search_path, so that Body is not read by the
+	// caller's.
+	Pinned bool
+	// Server says that it came with the server.
+	Server bool
+}
+
+// NewSnapshot makes a snapshot of what was read.
+func NewSnapshot(c Contents) *Snapshot {
+	s := &Snapshot{
+		Contents: c, byOID: make(map[uint32]*Relation, len(c.Relations)), byName: make(map[string]map[string]*Relation),
+		functions: make(map[string][]*Function), operators: make(map[string]bool, len(c.Operators)),
+	}
+	for _, r := range c.Relations {
+		s.byOID[r.OID] = r
+		if s.byName[r.Schema] == nil {
+			s.byName[r.Schema] = make(map[string]*Relation)
+		}
+		s.byName[r.Schema][r.Name] = r
+		for i := range r.Columns {
+			col := &r.Columns[i]
+			col.Source.Name = col.Name
+			if r.Definition == "" {
+				col.Source.Origins = []proxy.Origin{{Schema: r.Schema, Relation: r.Name, Column: col.Name}}
+			} else {
+				col.Source.Opaque = true
+			}
+			s.size += 160 + len(col.Name)
+		}
+		s.size += 320 + len(r.Name) + len(r.Definition)
+		for i := range r.Rules {
+			s.size += 64 + len(r.Rules[i].Definition)
+		}
+		s.size += 8*len(r.Children) + 16*len(r.References) + 8*len(r.Triggers)
+	}
+	for _, f := range c.Functions {
+		s.functions[f.Name] = append(s.functions[f.Name], f)
+		s.size += 160 + len(f.Name) + len(f.Body)
+	}
+	for _, name := range c.Operators {
+		s.operators[name] = true
+	}
+	return s
+}
+
+// ByOID returns the relation of that number, nil when there is none.
+func (s *Snapshot) ByOID(oid uint32) *Relation {
+	if s == nil {
+		return nil
+	}
+	return s.byOID[oid]
+}
+
+// Relation returns the relation that a name means, nil when there is none. An
+// empty schema has it looked up on the path.
+func (s *Snapshot) Relation(schema, name string) *Relation {
+	if s == nil {
+		return nil
+	}
+	if schema != "" {
+		return s.byName[schema][name]
+	}
+	for _, schema := range s.Path {
+		if r := s.byName[schema][name]; r != nil {
+			return r
+		}
+	}
+	return nil
+}
+
+// Source returns what the column of those numbers holds, nil when it is not
+// known. It is shared and read-only.
+func (s *Snapshot) Source(oid uint32, attr uint16) *proxy.Column {
+	if r := s.ByOID(oid); r != nil {
+		if c := r.ByAttr(attr); c != nil {
+			return &c.Source
+		}
+	}
+	return nil
+}
+
+// FunctionsNamed returns the functions that a name may mean, which arguments
+// tell apart. An empty schema has it looked up everywhere on the path.
+func (s *Snapshot) FunctionsNamed(schema, name string) []*Function {
+	if s == nil {
+		return nil
+	}
+	all := s.functions[name]
+	for i, f := range all {
+		if !s.means(schema, f.Schema) {
+			kept := slices.Clone(all[:i])
+			for _, f := range all[i+1:] {
+				if s.means(schema, f.Schema) {
+					kept = append(kept, f)
+				}
+			}
+			return kept
+		}
+	}
+	return all
+}
+
+// means reports whether a name with the schema written may be of the schema in.
+func (s *Snapshot) means(written, in string) bool {
+	return written == in || written == "" && slices.Contains(s.Path, in)
+}
+
+// CallsOut reports whether an operator of that name may run a function that is
+// not the server's own.
+func (s *Snapshot) CallsOut(operator string) bool { return s != nil && s.operators[operator] }
+
+// Schemas returns the names of the schemas that hold relations, in order.
+func (s *Snapshot) Schemas() []string { return slices.Sorted(maps.Keys(s.byName)) }
+
+// ByAttr returns the column of that number, nil when there is none.
+func (r *Relation) ByAttr(attr uint16) *Column {
+	i, ok := slices.BinarySearchFunc(r.Columns, attr, func(c Column, attr uint16) int { return int(c.Attr) - int(attr) })
+	if !ok {
+		return nil
+	}
+	return &r.Columns[i]
+}
+
+// Column returns the column of that name, nil when there is none.
+func (r *Relation) Column(name string) *Column {
+	for i := range r.Columns {
+		if r.Columns[i].Name == name {
+			return &r.Columns[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,192 @@
+package sql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+func snapshotOf(relations ...string) *Snapshot {
+	c := Contents{Path: []string{"pg_catalog", "public"}}
+	for i, name := range relations {
+		c.Relations = append(c.Relations, &Relation{
+			OID: uint32(i + 1), Schema: "public", Name: name, Kind: RelationTable,
+			Columns: []Column{{Attr: 1, Name: "id"}, {Attr: 3, Name: "n"}},
+		})
+	}
+	return NewSnapshot(c)
+}
+
+func TestSnapshot(t *testing.T) {
+	s := NewSnapshot(Contents{
+		Path: []string{"pg_catalog", "a", "b"},
+		Relations: []*Relation{
+			{OID: 7, Schema: "b", Name: "t", Columns: []Column{{Attr: 1, Name: "x"}, {Attr: 4, Name: "y"}}},
+			{OID: 8, Schema: "a", Name: "t"},
+			{OID: 9, Schema: "c", Name: "u", Kind: RelationView, Definition: "SELECT 1", Columns: []Column{{Attr: 1, Name: "x"}}},
+		},
+		Functions: []*Function{{Schema: "a", Name: "f"}, {Schema: "c", Name: "f"}, {Schema: "c", Name: "g"}},
+		Operators: []string{"@@@"},
+	})
+	require.Equal(t, uint32(8), s.Relation("", "t").OID, "the path decides")
+	require.Equal(t, uint32(7), s.Relation("b", "t").OID)
+	require.Nil(t, s.Relation("", "u"), "not on the path")
+	require.Nil(t, s.Relation("a", "T"))
+	require.Equal(t, &proxy.Column{Name: "y", Origins: []proxy.Origin{{Schema: "b", Relation: "t", Column: "y"}}}, s.Source(7, 4))
+	require.Nil(t, s.Source(7, 2))
+	require.Nil(t, s.Source(6, 1))
+	require.True(t, s.Source(9, 1).Opaque, "a view nobody has resolved")
+	require.Len(t, s.FunctionsNamed("", "f"), 1)
+	require.Len(t, s.FunctionsNamed("c", "f"), 1)
+	require.Empty(t, s.FunctionsNamed("", "g"))
+	require.True(t, s.CallsOut("@@@"))
+	require.False(t, s.CallsOut("+"))
+	var none *Snapshot
+	require.Nil(t, none.Relation("", "t"))
+	require.Nil(t, none.Source(1, 1))
+}
+
+// source is a database whose tables the test changes.
+type source struct {
+	mu     sync.Mutex
+	tables []string
+	err    error
+	loads  atomic.Int32
+	takes  time.Duration
+}
+
+func (s *source) load(_ context.Context, k CatalogKey) (*Snapshot, error) {
+	s.mu.Lock()
+	tables, err := s.tables, s.err
+	s.mu.Unlock()
+	s.loads.Add(1)
+	time.Sleep(s.takes)
+	if k.Database == "panics" {
+		panic("secret")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return snapshotOf(tables...), nil
+}
+
+func (s *source) set(err error, tables ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tables, s.err = tables, err
+}
+
+func TestCatalogCache(t *testing.T) {
+	reading := &proxy.Reading{Resource: "r", Database: "d"}
+	ctx := context.Background()
+	bubble := func(name string, f func(t *testing.T, c *CatalogCache, s *source)) {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &source{takes: 10 * time.Millisecond}
+				s.set(nil, "t")
+				c := &CatalogCache{Load: s.load, Log: slog.New(slog.DiscardHandler)}
+				defer c.Close()
+				f(t, c, s)
+			})
+		})
+	}
+	bubble("single flight", func(t *testing.T, c *CatalogCache, s *source) {
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() { require.NotNil(t, c.Snapshot(ctx, reading).Relation("", "t")) })
+		}
+		wg.Wait()
+		require.EqualValues(t, 1, s.loads.Load())
+		require.Zero(t, testing.AllocsPerRun(100, func() { c.Snapshot(ctx, reading) }))
+	})
+	bubble("age", func(t *testing.T, c *CatalogCache, s *source) {
+		first := c.Snapshot(ctx, reading)
+		time.Sleep(2 * time.Minute)
+		require.Same(t, first, c.Snapshot(ctx, reading), "nobody waits")
+		synctest.Wait()
+		time.Sleep(time.Second)
+		require.EqualValues(t, 2, s.loads.Load())
+		require.Same(t, first, c.Snapshot(ctx, reading), "it says the same")
+		s.set(nil, "t", "u")
+		time.Sleep(2 * time.Minute)
+		c.Snapshot(ctx, reading)
+		time.Sleep(time.Second)
+		second := c.Snapshot(ctx, reading)
+		require.NotNil(t, second.Relation("", "u"))
+		require.NotEqual(t, first.ID, second.ID)
+	})
+	bubble("change", func(t *testing.T, c *CatalogCache, s *source) {
+		other := &proxy.Reading{Resource: "r", Database: "d", Account: "b"}
+		c.Snapshot(ctx, reading)
+		c.Snapshot(ctx, other)
+		s.set(nil, "t", "u")
+		c.Changed(reading)
+		require.NotNil(t, c.Snapshot(ctx, reading).Relation("", "u"), "at once")
+		require.NotNil(t, c.Snapshot(ctx, other).Relation("", "u"), "for all accounts")
+	})
+	bubble("change while it is read", func(t *testing.T, c *CatalogCache, s *source) {
+		go c.Snapshot(ctx, reading)
+		time.Sleep(5 * time.Millisecond)
+		s.set(nil, "u")
+		c.Changed(reading)
+		require.NotNil(t, c.Snapshot(ctx, reading).Relation("", "u"), "what was begun before the change is too old")
+	})
+	bubble("doubt", func(t *testing.T, c *CatalogCache, s *source) {
+		c.Snapshot(ctx, reading)
+		for range 100 {
+			c.Doubt(reading)
+			time.Sleep(100 * time.Millisecond)
+		}
+		require.InDelta(t, 11, s.loads.Load(), 2, "about one a second")
+	})
+	bubble("failure", func(t *testing.T, c *CatalogCache, s *source) {
+		s.set(errors.New("no"))
+		for range 100 {
+			require.Nil(t, c.Snapshot(ctx, reading))
+			time.Sleep(10 * time.Millisecond)
+		}
+		require.LessOrEqual(t, s.loads.Load(), int32(3))
+		s.set(nil, "t")
+		time.Sleep(2 * time.Second)
+		require.NotNil(t, c.Snapshot(ctx, reading))
+		s.set(errors.New("no"))
+		c.Changed(reading)
+		require.Nil(t, c.Snapshot(ctx, reading), "an old one is worse than none")
+	})
+	bubble("panic", func(t *testing.T, c *CatalogCache, _ *source) {
+		require.Nil(t, c.Snapshot(ctx, &proxy.Reading{Database: "panics"}))
+	})
+	bubble("slow", func(t *testing.T, c *CatalogCache, s *source) {
+		s.takes = time.Minute
+		begun := time.Now()
+		require.Nil(t, c.Snapshot(ctx, reading))
+		require.Equal(t, 5*time.Second, time.Since(begun))
+	})
+	bubble("memory", func(t *testing.T, c *CatalogCache, s *source) {
+		c.MaxBytes = 20_000
+		for i := range 30 {
+			c.Snapshot(ctx, &proxy.Reading{Database: fmt.Sprint(i)})
+			time.Sleep(time.Second)
+		}
+		c.mu.RLock()
+		require.Less(t, len(c.entries), 10)
+		c.mu.RUnlock()
+		n := s.loads.Load()
+		c.Snapshot(ctx, &proxy.Reading{Database: "29"})
+		require.Equal(t, n, s.loads.Load(), "the newest stays")
+	})
+	bubble("closed", func(t *testing.T, c *CatalogCache, _ *source) {
+		require.NoError(t, c.Close())
+		require.Nil(t, c.Snapshot(ctx, reading))
+	})
+}
