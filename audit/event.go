@@ -15,6 +15,12 @@ const (
 	// GatewayPrefix begins the types of the gateway's own events; the rest is the
 	// name of the proxy.EventKind: gateway.login, gateway.login-failed …
 	GatewayPrefix = "gateway."
+
+	// What people do to the gateway rather than through it, in its own record.
+	AdminList    = "admin.list"    // looked at the open sessions, or at one
+	AdminKill    = "admin.kill"    // ended a session
+	AdminWatch   = "admin.watch"   // watched a session
+	AdminRefused = "admin.refused" // was not permitted to do what action names
 )
 
 // Event is one event, read back. Fields that do not apply are zero.

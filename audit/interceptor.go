@@ -118,7 +118,6 @@ func (r *recorder) done(_ context.Context, op proxy.Op, out *proxy.Outcome) {
 }
 
 func (r *recorder) close(cause error) {
-	r.stream.log.recorders.Delete(r.session.ID)
 	err := r.stream.event(time.Now(), SessionEnd, true, func(b []byte) []byte {
 		if cause != nil {
 			b = str(b, "error", cause.Error())
@@ -128,6 +127,7 @@ func (r *recorder) close(cause error) {
 	if cerr := r.stream.close(); err == nil && cerr != nil {
 		r.stream.log.failed(&WriteError{Session: r.stream.id, Err: cerr})
 	}
+	r.stream.log.recorders.Delete(r.session.ID)
 }
 
 func session(b []byte, s *proxy.Session) []byte {

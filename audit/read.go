@@ -84,24 +84,30 @@ func (a *Archive) Raw(id string) iter.Seq2[[]byte, error] {
 }
 
 func (a *Archive) read(id string, each func(b []byte) bool) error {
-	path, err := find(a.dir, id)
-	if err != nil {
-		return err
-	}
-	f, err := os.Open(path + recordSuffix)
+	f, aead, err := openRecord(a.dir, a.keys, id)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	key, err := a.keys.load(path+keySuffix, id)
+	return readEvents(f, aead, id, each)
+}
+
+// openRecord opens a session's record, and what opens its events.
+func openRecord(dir string, keys *sessionKeys, id string) (*os.File, cipher.AEAD, error) {
+	path, err := find(dir, id)
 	if err != nil {
-		return err
+		return nil, nil, err
+	}
+	key, err := keys.load(path+keySuffix, id)
+	if err != nil {
+		return nil, nil, err
 	}
 	aead, err := newAEAD(key)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	return readEvents(f, aead, id, each)
+	f, err := os.Open(path + recordSuffix)
+	return f, aead, err
 }
 
 func readEvents(f io.Reader, aead cipher.AEAD, id string, each func(b []byte) bool) error {

@@ -300,6 +300,13 @@ func (g *Gateway) Sessions() []*Session {
 	return list
 }
 
+// Session returns the open session with this identifier, nil when there is none.
+func (g *Gateway) Session(id string) *Session {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.sessions[id]
+}
+
 // OpenRequest asks for a session.
 type OpenRequest struct {
 	Identity *Identity

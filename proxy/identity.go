@@ -51,10 +51,11 @@ const (
 	MethodSSHCertificate        // possession of an SSH key certified by our CA
 	MethodOIDC                  // a login at an identity provider
 	MethodInteractive           // keyboard-interactive
+	MethodPeer                  // the operating system's word for who is at the other end of a local socket
 )
 
 var methodNames = [...]string{
-	"none", "password", "scram", "challenge", "certificate", "publickey", "ssh-certificate", "oidc", "interactive",
+	"none", "password", "scram", "challenge", "certificate", "publickey", "ssh-certificate", "oidc", "interactive", "peer",
 }
 
 // String returns the method's stable lower-case name.

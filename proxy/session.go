@@ -118,6 +118,14 @@ func (s *Session) Kill(cause error) { s.cancel(cause) }
 // Err returns why the session ended, nil while it lives.
 func (s *Session) Err() error { return context.Cause(s.ctx) }
 
+// Operations returns how many operations were asked so far, and how many of them
+// are held for a decision now.
+func (s *Session) Operations() (asked uint64, held int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lastID.Load(), len(s.holds)
+}
+
 // Draining ends when the gateway shuts down: a handler then ends the session at
 // its next idle moment, with ErrShutdown.
 func (s *Session) Draining() context.Context { return s.gateway.draining() }

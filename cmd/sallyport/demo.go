@@ -19,6 +19,7 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/pgembed"
@@ -44,6 +45,7 @@ type stage struct {
 	MachineListen, MachineAddress   string
 	MachineUser, MachineKey         string
 	Alice, Bob                      demoUser
+	Operator                        string // whoever runs the demo
 }
 
 type demoUser struct{ Password, Verifier, PublicKey string }
@@ -125,6 +127,7 @@ func (s *stage) files() (err error) {
 	if s.Bob, err = s.user("bob"); err != nil {
 		return err
 	}
+	s.Operator = control.Self()
 	t, err := template.New("").Parse(demoConfig)
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/identity/ca"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/masking"
@@ -32,6 +33,8 @@ type gateway struct {
 	closers   []func() error
 	analyzer  proxy.Analyzer // shared by all listeners, and with it what it remembers
 	hostKey   gossh.Signer   // of the SSH listeners
+	control   *control.Handler
+	socket    net.Listener // where control is served
 }
 
 // build turns a config file into a gateway, which is to be closed.
@@ -85,6 +88,9 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 	}
 	g.Interceptors = append(g.Interceptors, records)
 	g.OnEvent = records.Event
+	g.control = &control.Handler{
+		Gateway: g.Gateway, Records: records, Authenticate: control.PeerIdentity, Permit: f.Permit(), Log: log,
+	}
 	for _, l := range f.Listeners() {
 		if g.handlers[l], err = g.handler(l, certificate); err != nil {
 			return nil, errors.Join(err, g.close())
@@ -162,7 +168,11 @@ func (g *gateway) listen() error {
 		}
 		g.listeners[l] = ln
 	}
-	return nil
+	var err error
+	if g.socket, err = control.Listen(controlSocket(g.config)); err != nil {
+		g.close()
+	}
+	return err
 }
 
 // serve serves until ctx ends, and closes everything.
@@ -170,7 +180,15 @@ func (g *gateway) serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wg sync.WaitGroup
-	errs := make(chan error, len(g.listeners))
+	errs := make(chan error, len(g.listeners)+1)
+	wg.Add(1)
+	go func() {
+		defer wg.Done()
+		if err := serveControl(ctx, g.socket, g.control); err != nil {
+			errs <- err
+			cancel()
+		}
+	}()
 	for l, ln := range g.listeners {
 		wg.Add(1)
 		go func() {
@@ -194,6 +212,9 @@ func (g *gateway) close() error {
 	var errs []error
 	for _, ln := range g.listeners {
 		ln.Close()
+	}
+	if g.socket != nil {
+		g.socket.Close()
 	}
 	for i := len(g.closers) - 1; i >= 0; i-- {
 		errs = append(errs, g.closers[i]())

@@ -49,7 +49,7 @@ func commands() []command {
 		{"connect", "[-c FILE] [-u USER] NAME [-- ARGS]", "start the native client at a resource", connect},
 		{"ssh-config", "[-c FILE] [-u USER]", "print what makes ssh, scp and rsync reach resources by name", sshConfig},
 		{"policy", "explain -- SQL | test FILE | replay", "say what a statement would do and which rule answers; test rules; try them on the past", policyCommand},
-		{"sessions", "ls | show ID | export ID", "read the recorded sessions", sessions},
+		{"sessions", sessionVerbs, "read the recorded sessions; watch and end the open ones", sessions},
 		{"verify", "[-key FILE] BUNDLE|DIR", "prove that records are as they were sealed", verify},
 		{"mask", "[-explain [-jsonl]] [-columns] [FILE]", "mask a text, or list what is found in it", mask},
 		{"passwd", "", "turn a password into the verifier that the config file holds", passwd},

@@ -18,15 +18,19 @@ import (
 	"github.com/sallyport/sallyport/audit"
 )
 
-// sessions has commands of its own: ls, show, export.
+const sessionVerbs = "ls | show ID | export ID | watch ID | kill ID"
+
+// sessions has commands of its own.
 func sessions(ctx context.Context, c *cli, args []string) error {
-	verbs := map[string]func(context.Context, *cli, []string) error{"ls": sessionsList, "show": sessionsShow, "export": sessionsExport}
+	verbs := map[string]func(context.Context, *cli, []string) error{
+		"ls": sessionsList, "show": sessionsShow, "export": sessionsExport, "watch": sessionsWatch, "kill": sessionsKill,
+	}
 	if len(args) > 0 && (args[0] == "-h" || args[0] == "help") {
-		fmt.Fprintln(c.err, "sallyport sessions ls | show ID | export ID; each says more with -h")
+		fmt.Fprintln(c.err, "sallyport sessions "+sessionVerbs+"; each says more with -h")
 		return flag.ErrHelp
 	}
 	if len(args) == 0 || verbs[args[0]] == nil {
-		return fail(exitUsage, "sessions ls | show ID | export ID")
+		return fail(exitUsage, "sessions %s", sessionVerbs)
 	}
 	return verbs[args[0]](ctx, c, args[1:])
 }
@@ -110,17 +114,25 @@ func summarise(a *audit.Archive, id string) (*summary, error) {
 	return s, nil
 }
 
-func sessionsList(_ context.Context, c *cli, args []string) error {
+func sessionsList(ctx context.Context, c *cli, args []string) error {
 	f := c.flags("sessions ls")
 	open := auditFlags(c, f)
 	user, resource := f.String("u", "", "only this `user`'s"), f.String("r", "", "only at this `resource`")
 	since := f.Duration("since", 0, "only those that began within this `time`")
+	live := f.Bool("live", false, "only those that are open, as the running gateway knows them")
 	output := f.String("o", "table", "`format`: table or json")
 	if err := parse(f, args, 0); err != nil {
 		return err
 	}
 	if *output != "table" && *output != "json" {
 		return fail(exitUsage, "unknown format %q: want table or json", *output)
+	}
+	if *live {
+		cfg, err := load(c, f.Lookup("c").Value.String())
+		if err != nil {
+			return err
+		}
+		return listLive(ctx, c, newControlClient(controlSocket(cfg)), *user, *resource, *output)
 	}
 	a, err := open()
 	if err != nil {
@@ -226,6 +238,10 @@ func printEvent(w io.Writer, e *audit.Event) {
 	part("at %s", e.Resource)
 	part("as %s", e.Account)
 	part("from %s", e.Remote)
+	if !strings.HasPrefix(e.Type, "session.") {
+		part("session %s", e.Session)
+	}
+	part("%s", e.Action)
 	part("%s", e.Kind)
 	part("%s", e.Name)
 	part("%s", e.Text)

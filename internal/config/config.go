@@ -30,6 +30,7 @@ type File struct {
 	Guardrails []Guardrail `yaml:"guardrails"`
 	Masking    []Masking   `yaml:"masking"`
 	Audit      Audit       `yaml:"audit"`
+	Control    []Control   `yaml:"control"`
 	Limits     Limits      `yaml:"limits"`
 	Runbooks   any         `yaml:"runbooks,later"`
 	Store      any         `yaml:"store,later"`
@@ -192,6 +193,14 @@ type Audit struct {
 	Durability string `yaml:"durability"`
 	BestEffort bool   `yaml:"best_effort"`
 	Recordings any    `yaml:"recordings,later"`
+}
+
+// Control says what users of the gateway's machine may do to the running
+// gateway, over its socket.
+type Control struct {
+	Position
+	Users []string `yaml:"users"` // of the operating system
+	Allow []string `yaml:"allow"`
 }
 
 // Limits bound what clients may use.

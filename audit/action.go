@@ -1,0 +1,30 @@
+package audit
+
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Action is something that somebody does to the gateway itself rather than
+// through it.
+type Action struct {
+	Type    string          // AdminKill, AdminWatch …
+	By      *proxy.Identity // nil when it is not known who
+	Session string          // the session that it is about; may be empty
+	Action  string          // what was refused, in AdminRefused
+	Reason  string          // as given
+	Remote  string
+}
+
+// Act records an action in the gateway's own record. It has been handed to the
+// operating system when Act returns; on an error the action must not be done.
+func (l *Log) Act(a Action) error {
+	return l.own.event(time.Now(), a.Type, true, func(b []byte) []byte {
+		b = identity(b, a.By)
+		b = str(b, "session", a.Session)
+		b = str(b, "action", a.Action)
+		b = str(b, "reason", a.Reason)
+		return str(b, "remote", a.Remote)
+	})
+}

@@ -1,0 +1,15 @@
+// Package control is how people and programs look into a running gateway and
+// act on it: an http.Handler with a JSON API.
+//
+//	GET  /v1/sessions              the open sessions
+//	GET  /v1/sessions/{id}         one of them
+//	POST /v1/sessions/{id}/kill    end it: {"reason": "…"}
+//	GET  /v1/sessions/{id}/watch   its record while it is written, a JSON object a line
+//
+// Answers are JSON; a failure is {"error": {"code": "…", "message": "…"}} with
+// a code of [Error]. The package is closed by default: without Authenticate and
+// Permit every request is refused, and what cannot be recorded is not done.
+//
+// [Listen] and [PeerContext] serve it on a local socket whose callers the operating
+// system names.
+package control

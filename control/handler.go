@@ -1,0 +1,183 @@
+package control
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Permission is something that one may be allowed to do here.
+type Permission string
+
+// Permissions.
+const (
+	List  Permission = "list"  // see who is at which resource
+	Kill  Permission = "kill"  // end a session
+	Watch Permission = "watch" // see what a session sees
+)
+
+// Permissions are all there are, in the order of documents.
+func Permissions() []Permission { return []Permission{List, Kill, Watch} }
+
+// Handler serves the API. Its fields are set before the first request. It is
+// safe for concurrent use.
+type Handler struct {
+	// Gateway is the gateway whose sessions these are.
+	Gateway *proxy.Gateway
+	// Records gets every action before it takes effect, and refused ones, as an
+	// event of the gateway's own; it is also what is watched.
+	Records *audit.Log
+	// Authenticate says who makes a request. Nil, an error and a nil identity refuse
+	// it.
+	Authenticate func(r *http.Request) (*proxy.Identity, error)
+	// Permit says whether who may do p; nil permits nothing.
+	Permit func(who *proxy.Identity, p Permission) bool
+	// Log is told of failures; nil is slog.Default.
+	Log *slog.Logger
+
+	once     sync.Once
+	mux      *http.ServeMux
+	watchers atomic.Int32
+}
+
+// maxBody bounds a request's body, in bytes.
+const maxBody = 64 << 10
+
+// call is one request by somebody who may make it.
+type call struct {
+	*http.Request
+	w   http.ResponseWriter
+	who *proxy.Identity
+}
+
+// ServeHTTP answers one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.once.Do(h.route)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	h.mux.ServeHTTP(w, r)
+}
+
+func (h *Handler) route() {
+	h.mux = http.NewServeMux()
+	h.handle("GET /v1/sessions", audit.AdminList, List, h.listSessions)
+	h.handle("GET /v1/sessions/{id}", audit.AdminList, List, h.showSession)
+	h.handle("POST /v1/sessions/{id}/kill", audit.AdminKill, Kill, h.killSession)
+	h.handle("GET /v1/sessions/{id}/watch", audit.AdminWatch, Watch, h.watchSession)
+	h.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		h.fail(w, NotFound("there is nothing at this address"))
+	})
+}
+
+// handle serves pattern for those who have permission p. action names what it
+// is, for the record of a refusal; do records what it does itself.
+func (h *Handler) handle(pattern, action string, p Permission, do func(c *call) error) {
+	h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		who, err := h.authenticate(r)
+		if err != nil || h.Permit == nil || !h.Permit(who, p) {
+			a := audit.Action{Type: audit.AdminRefused, Action: action, By: who, Session: knownID(r.PathValue("id")), Remote: r.RemoteAddr}
+			if rerr := h.record(a); rerr != nil {
+				h.fail(w, rerr)
+				return
+			}
+			if err != nil {
+				h.fail(w, &Error{http.StatusUnauthorized, "unauthenticated", "it is not known who you are"})
+				return
+			}
+			h.fail(w, &Error{http.StatusForbidden, "forbidden", "you may not do this: it needs the permission " + string(p)})
+			return
+		}
+		if err := do(&call{r, w, who}); err != nil {
+			h.fail(w, err)
+		}
+	})
+}
+
+func (h *Handler) authenticate(r *http.Request) (*proxy.Identity, error) {
+	if h.Authenticate == nil {
+		return nil, proxy.ErrUnauthenticated
+	}
+	who, err := h.Authenticate(r)
+	if err == nil && who == nil {
+		err = proxy.ErrUnauthenticated
+	}
+	return who, err
+}
+
+// record records an action, which is not to be done on an error.
+func (h *Handler) record(a audit.Action) error {
+	if h.Records == nil {
+		return &Error{http.StatusServiceUnavailable, "unrecorded", "nothing is done here, because it would not be recorded"}
+	}
+	if err := h.Records.Act(a); err != nil {
+		return &Error{http.StatusServiceUnavailable, "unrecorded", err.Error()}
+	}
+	return nil
+}
+
+// Error is a failure as the API tells it.
+type Error struct {
+	Status  int    `json:"-"`       // of HTTP
+	Code    string `json:"code"`    // "not-found", "forbidden", "unauthenticated", "bad-request", "unrecorded", "busy" or "internal"
+	Message string `json:"message"` // for people
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// NotFound is the failure of what names something that is not there.
+func NotFound(message string) *Error { return &Error{http.StatusNotFound, "not-found", message} }
+
+func badRequest(format string, args ...any) *Error {
+	return &Error{http.StatusBadRequest, "bad-request", fmt.Sprintf(format, args...)}
+}
+
+func (h *Handler) fail(w http.ResponseWriter, err error) {
+	var e *Error
+	if !errors.As(err, &e) {
+		// What went wrong inside is for the operator.
+		h.log().Error("control", "err", err)
+		e = &Error{http.StatusInternalServerError, "internal", "something went wrong; the gateway's log says what"}
+	}
+	h.answer(w, e.Status, map[string]*Error{"error": e})
+}
+
+func (h *Handler) answer(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		h.log().Debug("control: the caller left", "err", err)
+	}
+}
+
+func (h *Handler) log() *slog.Logger {
+	if h.Log != nil {
+		return h.Log
+	}
+	return slog.Default()
+}
+
+// body reads a request's body, one JSON object with known keys, into v. It must
+// be declared as JSON: what a page of another site can send is not.
+func (c *call) body(v any) error {
+	if media, _, err := mime.ParseMediaType(c.Header.Get("Content-Type")); err != nil || media != "application/json" {
+		return badRequest("the body must be application/json")
+	}
+	d := json.NewDecoder(http.MaxBytesReader(c.w, c.Body, maxBody))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return badRequest("the body is not what is wanted here: %v", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return badRequest("the body holds more than one value")
+	}
+	return nil
+}

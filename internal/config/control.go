@@ -1,0 +1,40 @@
+package config
+
+import (
+	"slices"
+
+	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+func (f *File) validateControl(d *decoder) {
+	var known []string
+	for _, p := range control.Permissions() {
+		known = append(known, string(p))
+	}
+	for _, c := range f.Control {
+		if len(c.Users) == 0 {
+			d.problem(c.Line, "name users of the machine that the gateway runs on", "a control rule without users permits nothing")
+		}
+		for _, word := range c.Allow {
+			if !slices.Contains(known, word) {
+				d.problem(c.Line, suggest(word, known), "control: unknown permission %q", word)
+			}
+		}
+	}
+}
+
+// Permit says who may do what at the control socket. Without rules the gateway's
+// own user and root may list and end sessions; seeing what sessions see takes a
+// rule.
+func (f *File) Permit() func(who *proxy.Identity, p control.Permission) bool {
+	rules := f.Control
+	if len(rules) == 0 {
+		rules = []Control{{Users: []string{"root", control.Self()}, Allow: []string{string(control.List), string(control.Kill)}}}
+	}
+	return func(who *proxy.Identity, p control.Permission) bool {
+		return slices.ContainsFunc(rules, func(c Control) bool {
+			return slices.Contains(c.Users, who.Subject) && slices.Contains(c.Allow, string(p))
+		})
+	}
+}
