@@ -133,12 +133,7 @@ func (b *Bundle) Events() iter.Seq2[*Event, error] {
 			yield(nil, ErrErased)
 			return
 		}
-		aead, err := newAEAD(b.Key)
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		err = readEvents(bytes.NewReader(b.Record), aead, b.Session, func(raw []byte) bool {
+		err := readEvents(bytes.NewReader(b.Record), b.Key, b.Session, func(raw []byte) bool {
 			e := &Event{}
 			if err := json.Unmarshal(raw, e); err != nil {
 				return yield(nil, err)

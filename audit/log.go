@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // Durability says what has happened to an operation's record before the
@@ -50,6 +52,10 @@ type Config struct {
 	// is 5 ms. It waits longer where the disk is slow or many sessions write, so
 	// that writing takes an eighth of the time at most.
 	Interval time.Duration
+	// Uncompressed leaves the records of sessions that ended as they were written,
+	// an event a frame: larger, and a change is located to its event rather than to
+	// its batch.
+	Uncompressed bool
 	// Log is told of failures; nil is slog.Default.
 	Log *slog.Logger
 }
@@ -62,9 +68,14 @@ type Log struct {
 	bestEffort bool
 	interval   time.Duration
 	logger     *slog.Logger
-	keys       *sessionKeys
-	tree       *tree
-	lock       *os.File
+
+	uncompressed bool
+	batchSize    int
+	packer       *zstd.Encoder // of the goroutine that seals
+
+	keys *sessionKeys
+	tree *tree
+	lock *os.File
 
 	// Replaced by tests of failing disks.
 	write func(f *os.File, b []byte) (int, error)
@@ -74,9 +85,12 @@ type Log struct {
 
 	mu      sync.Mutex
 	dirty   []*stream
+	endings []ending
 	wake    chan struct{}
 	stop    chan struct{}
 	stopped chan struct{}
+	sealing chan struct{}
+	sealed  chan struct{}
 	own     *stream // the gateway's own events
 }
 
@@ -104,8 +118,9 @@ var (
 func Open(dir string, c Config) (*Log, error) {
 	l := &Log{
 		dir: dir, durability: c.Durability, bestEffort: c.BestEffort, interval: c.Interval, logger: c.Log,
-		write: (*os.File).Write, sync: syncData,
+		uncompressed: c.Uncompressed, batchSize: batchSize, write: (*os.File).Write, sync: syncData,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
+		sealing: make(chan struct{}, 1), sealed: make(chan struct{}),
 	}
 	if l.interval == 0 {
 		l.interval = 5 * time.Millisecond
@@ -121,6 +136,7 @@ func Open(dir string, c Config) (*Log, error) {
 		return nil, fmt.Errorf("audit log in %s: %w", dir, err)
 	}
 	go l.settle()
+	go l.seal()
 	return l, nil
 }
 
@@ -134,9 +150,10 @@ func (l *Log) open() (err error) {
 	if l.tree, err = openTree(filepath.Join(l.dir, "log")); err != nil {
 		return err
 	}
-	if err = l.recover(); err != nil {
+	if err = errors.Join(l.removeHalfMade(), l.recover()); err != nil {
 		return err
 	}
+	l.sealEnded()
 	if err = l.tree.commit(); err != nil {
 		return err
 	}
@@ -213,9 +230,12 @@ func (l *Log) failed(err error) {
 func (l *Log) Close() error {
 	close(l.stop)
 	<-l.stopped
+	<-l.sealed
 	l.settleOnce()
 	err := l.own.event(time.Now(), GatewayStop, true, func(b []byte) []byte { return b })
-	err = errors.Join(err, l.own.close(), l.tree.commit(), l.tree.close())
+	err = errors.Join(err, l.own.close())
+	l.sealEnded()
+	err = errors.Join(err, l.tree.commit(), l.tree.close())
 	l.unlock()
 	return err
 }

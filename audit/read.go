@@ -1,7 +1,7 @@
 package audit
 
 import (
-	"crypto/cipher"
+	"bufio"
 	"crypto/rand"
 	"encoding/base32"
 	"encoding/binary"
@@ -84,16 +84,16 @@ func (a *Archive) Raw(id string) iter.Seq2[[]byte, error] {
 }
 
 func (a *Archive) read(id string, each func(b []byte) bool) error {
-	f, aead, err := openRecord(a.dir, a.keys, id)
+	f, key, err := openRecord(a.dir, a.keys, id)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return readEvents(f, aead, id, each)
+	return readEvents(bufio.NewReaderSize(f, 64<<10), key, id, each)
 }
 
-// openRecord opens a session's record, and what opens its events.
-func openRecord(dir string, keys *sessionKeys, id string) (*os.File, cipher.AEAD, error) {
+// openRecord opens a session's record, and returns the session's key.
+func openRecord(dir string, keys *sessionKeys, id string) (*os.File, []byte, error) {
 	path, err := find(dir, id)
 	if err != nil {
 		return nil, nil, err
@@ -102,21 +102,20 @@ func openRecord(dir string, keys *sessionKeys, id string) (*os.File, cipher.AEAD
 	if err != nil {
 		return nil, nil, err
 	}
-	aead, err := newAEAD(key)
-	if err != nil {
-		return nil, nil, err
-	}
 	f, err := os.Open(path + recordSuffix)
-	return f, aead, err
+	return f, key, err
 }
 
-func readEvents(f io.Reader, aead cipher.AEAD, id string, each func(b []byte) bool) error {
+func readEvents(f io.Reader, key []byte, id string, each func(b []byte) bool) error {
 	r, err := newReader(f)
 	if err != nil {
 		return err
 	}
 	if r.id != id {
 		return errors.New("the file is another session's")
+	}
+	if err := r.unlock(key); err != nil {
+		return err
 	}
 	for {
 		sealed, err := r.next()
@@ -126,12 +125,9 @@ func readEvents(f io.Reader, aead cipher.AEAD, id string, each func(b []byte) bo
 		if err != nil {
 			return err
 		}
-		b, err := r.open(aead, sealed)
-		if err != nil {
+		more, err := r.open(sealed, each)
+		if err != nil || !more {
 			return err
-		}
-		if !each(b) {
-			return nil
 		}
 	}
 }

@@ -62,6 +62,12 @@ func (l *Log) recoverSession(file, id string) error {
 		}
 		highest = max(highest, r.gen)
 	}
+	if r.salt != nil { // compact, so that it had ended, and was on the disk before it got its name
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+		return l.tree.seal(leaf{ID: id, Events: r.index, Chain: r.chain})
+	}
 	cut := int64(0)
 	switch {
 	case errors.Is(err, errTorn):

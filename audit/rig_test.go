@@ -76,8 +76,13 @@ func run(s *proxy.Session, text string, args ...proxy.Arg) *proxy.Verdict {
 // public key and the sessions' identifiers.
 func record(t testing.TB, sessions int) (dir, public string, ids []string) {
 	t.Helper()
+	return recordWith(t, sessions, Config{})
+}
+
+func recordWith(t testing.TB, sessions int, c Config) (dir, public string, ids []string) {
+	t.Helper()
 	dir = t.TempDir()
-	l := openLog(t, dir, Config{})
+	l := openLog(t, dir, c)
 	for range sessions {
 		s := newSession(t, l)
 		run(s, "SELECT 1")

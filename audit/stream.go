@@ -164,7 +164,7 @@ func (s *stream) settle() {
 	}
 }
 
-// close ends the record and makes it a leaf of the log's tree.
+// close ends the record. The log makes it a leaf of its tree soon.
 func (s *stream) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,7 +176,7 @@ func (s *stream) close() error {
 	if err == nil {
 		err = s.flush()
 	}
-	if err == nil && s.log.durability != OS {
+	if err == nil && s.log.durability == Each {
 		err = s.sync()
 	}
 	if cerr := s.file.Close(); err == nil && cerr != nil {
@@ -185,9 +185,6 @@ func (s *stream) close() error {
 	if err != nil {
 		return err // it is sealed when the log is opened next, from what the file holds
 	}
-	if err := s.log.tree.seal(leaf{ID: s.id, Events: s.index, Chain: s.chain}); err != nil {
-		return err
-	}
-	s.log.nudge()
+	s.log.ended(leaf{ID: s.id, Events: s.index, Chain: s.chain}, s.file.Name())
 	return nil
 }

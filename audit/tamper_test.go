@@ -13,7 +13,13 @@ import (
 
 // Every byte of a small log is flipped in turn, and every change is found.
 func TestEveryFlippedByteIsFound(t *testing.T) {
-	dir, public, _ := record(t, 1)
+	for name, c := range map[string]Config{"compact": {}, "as written": {Uncompressed: true}} {
+		t.Run(name, func(t *testing.T) { everyFlippedByte(t, c) })
+	}
+}
+
+func everyFlippedByte(t *testing.T, c Config) {
+	dir, public, _ := recordWith(t, 1, c)
 	require.Empty(t, verify(t, dir, public).Problems)
 	total := 0
 	for _, name := range files(t, dir) {
@@ -56,9 +62,10 @@ func frames(t *testing.T, b []byte) (header []byte, list [][]byte) {
 	r, err := newReader(bytes.NewReader(b))
 	require.NoError(t, err)
 	at := r.bytes
+	header = b[:at]
 	for {
 		if _, err := r.next(); err != nil {
-			return b[:headerLen], list
+			return header, list
 		}
 		list = append(list, b[at:r.bytes])
 		at = r.bytes
@@ -73,8 +80,11 @@ func join(header []byte, list ...[]byte) []byte {
 // format can.
 func rechain(b []byte) []byte {
 	out := bytes.Clone(b)
-	chain := sum(out[:headerLen])
 	at := headerLen
+	if string(b[:len(magic)]) == magicCompact {
+		at += saltLen
+	}
+	chain := sum(out[:at])
 	for at+frameLen <= len(out) {
 		n := int(uint32(out[at])<<24 | uint32(out[at+1])<<16 | uint32(out[at+2])<<8 | uint32(out[at+3]))
 		body := out[at : at+frameLen+n]
@@ -86,7 +96,7 @@ func rechain(b []byte) []byte {
 }
 
 func TestTamperingIsLocated(t *testing.T) {
-	dir, public, ids := record(t, 2)
+	dir, public, ids := recordWith(t, 2, Config{Uncompressed: true})
 	path, err := find(dir, ids[0])
 	require.NoError(t, err)
 	name := path + recordSuffix
@@ -210,7 +220,7 @@ func TestBundle(t *testing.T) {
 	require.Error(t, err, "another log's key")
 	for name, change := range map[string]func(b *Bundle){
 		"record":   func(b *Bundle) { b.Record[len(b.Record)/2] ^= 1 },
-		"rechain":  func(b *Bundle) { b.Record[headerLen+frameLen+2] ^= 1; b.Record = rechain(b.Record) },
+		"rechain":  func(b *Bundle) { b.Record[headerLen+saltLen+frameLen+2] ^= 1; b.Record = rechain(b.Record) },
 		"leaf":     func(b *Bundle) { b.Leaf = strings.Replace(b.Leaf, " ", " 1", 1) },
 		"session":  func(b *Bundle) { b.Session = ids[0] },
 		"index":    func(b *Bundle) { b.Index++ },
@@ -238,11 +248,13 @@ func FuzzRecord(f *testing.F) {
 	require.NoError(f, err)
 	f.Add(read(f, path+recordSuffix))
 	f.Add(append([]byte(magic), make([]byte, 200)...))
+	f.Add(append([]byte(magicCompact), make([]byte, 200)...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := newReader(bytes.NewReader(b))
 		for err == nil {
 			_, err = r.next()
 		}
+		unpack(nil, b)
 	})
 }
 

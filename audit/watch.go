@@ -26,7 +26,7 @@ func (l *Log) Watch(ctx context.Context, id string) iter.Seq2[[]byte, error] {
 }
 
 func (l *Log) watch(ctx context.Context, id string, each func(b []byte) bool) error {
-	f, aead, err := openRecord(l.dir, l.keys, id)
+	f, key, err := openRecord(l.dir, l.keys, id)
 	if err != nil {
 		return err
 	}
@@ -34,6 +34,9 @@ func (l *Log) watch(ctx context.Context, id string, each func(b []byte) bool) er
 	buf := bufio.NewReader(f)
 	r, err := newReader(buf)
 	if err != nil {
+		return err
+	}
+	if err := r.unlock(key); err != nil {
 		return err
 	}
 	tick := time.NewTicker(watchEvery)
@@ -48,12 +51,9 @@ func (l *Log) watch(ctx context.Context, id string, each func(b []byte) bool) er
 			if err != nil {
 				return err
 			}
-			b, err := r.open(aead, sealed)
-			if err != nil {
+			more, err := r.open(sealed, each)
+			if err != nil || !more {
 				return err
-			}
-			if !each(b) {
-				return nil
 			}
 		}
 		if !open || !each(nil) {

@@ -1,0 +1,87 @@
+package audit
+
+import (
+	"errors"
+	"os"
+	"strings"
+)
+
+// ending is a session that has ended and is no leaf yet.
+type ending struct {
+	leaf
+	file string
+}
+
+// ended has the record of a session that ended sealed soon.
+func (l *Log) ended(s leaf, file string) {
+	l.mu.Lock()
+	l.endings = append(l.endings, ending{s, file})
+	l.mu.Unlock()
+	select {
+	case l.sealing <- struct{}{}:
+	default:
+	}
+}
+
+// seal makes leaves of sessions that ended, until the log is closed.
+func (l *Log) seal() {
+	defer close(l.sealed)
+	for {
+		select {
+		case <-l.sealing:
+			l.sealEnded()
+		case <-l.stop:
+			return // Close seals what is left
+		}
+	}
+}
+
+func (l *Log) sealEnded() {
+	l.mu.Lock()
+	list := l.endings
+	l.endings = nil
+	l.mu.Unlock()
+	for _, e := range list {
+		if err := l.sealOne(e); err != nil {
+			// It is sealed when the log is opened next, from what the file holds.
+			l.failed(&WriteError{Session: e.ID, Err: err})
+		}
+	}
+	if len(list) > 0 {
+		l.nudge()
+	}
+}
+
+// sealOne writes a session's compact form, and makes a leaf of it. A record that
+// cannot be made compact is sealed as it is.
+func (l *Log) sealOne(e ending) error {
+	if !l.uncompressed {
+		sealed, err := l.compactOne(e)
+		if err == nil {
+			return l.tree.seal(sealed)
+		}
+		l.logger.Warn("audit: a record stays as it was written, being sealed", "session", e.ID, "err", err)
+	}
+	if l.durability != OS {
+		if err := l.syncFile(e.file); err != nil {
+			return err
+		}
+	}
+	return l.tree.seal(e.leaf)
+}
+
+func (l *Log) compactOne(e ending) (leaf, error) {
+	key, err := l.keys.load(strings.TrimSuffix(e.file, recordSuffix)+keySuffix, e.ID)
+	if err != nil {
+		return leaf{}, err
+	}
+	return l.compact(e.file, e.leaf, key)
+}
+
+func (l *Log) syncFile(name string) error {
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(l.sync(f), f.Close())
+}
