@@ -72,7 +72,7 @@ func TestServe(t *testing.T) {
 	require.Contains(t, must(t, "verify", "-key", key, bundle), "proven: session "+list[0].ID)
 	b, err := os.ReadFile(bundle)
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(bundle, []byte(strings.Replace(string(b), `"record":"U0FMTFlSRUM`, `"record":"U0FMTFlSRUN`, 1)), 0o600))
+	require.NoError(t, os.WriteFile(bundle, []byte(strings.Replace(string(b), `"record":"U0FMTF`, `"record":"U0FMTE`, 1)), 0o600))
 	code, _, errs := sallyport(t, "", "verify", "-key", key, bundle)
 	require.Equal(t, exitError, code)
 	require.Contains(t, errs, "NOT AS SEALED")
