@@ -18,10 +18,16 @@ type column struct {
 	numbers bool // numbers pass although it is tainted, as counts do
 	null    bool // nothing but NULL can stand in the place of a value
 	typ     Type
-	with    Transform
+	with    treatment
 
 	seen, hits uint32 // values, and how many of them were one finding of type typ
 	buf        []byte
+}
+
+// noText reports whether values of the column are in a form that not every text
+// is in.
+func (c *column) noText() bool {
+	return c.kind != kindText || c.binary && c.oid == 0 || postgresArrays[c.oid]
 }
 
 // decide works out the columns of shape, the result of a statement that mentions
@@ -45,7 +51,7 @@ func (v *view) decide(protocol string, op proxy.Op, shape *proxy.Shape, m *menti
 		}
 		c := &columns[i]
 		c.kind, c.oid, c.binary = kindOf(protocol, &sc), sc.Type, sc.Binary
-		c.null = c.kind != kindText || c.binary && c.oid == 0 || postgresArrays[c.oid]
+		c.null = c.noText()
 		name := sc.Name
 		if sc.Column != "" {
 			name = sc.Column
@@ -72,6 +78,7 @@ func (v *view) decide(protocol string, op proxy.Op, shape *proxy.Shape, m *menti
 // named decides by the column's own name.
 func (v *view) named(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, name string) bool {
 	typ, hinted := typeOfName(name)
+	c.with = treatment{Transform: Visible}
 	if c.kind == kindBool || (typ == Address || typ == Person) && (c.kind == kindNumber || c.kind == kindPlain) {
 		hinted = false // a flag, or the number of an address in another table
 	}
@@ -85,7 +92,7 @@ func (v *view) named(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, name 
 		}
 	}
 	if !c.whole && hinted {
-		if how := v.transform(typ); how != Visible {
+		if how := v.treatment(typ); how.Transform != Visible {
 			c.whole, c.typ, c.with = true, typ, how
 		}
 	}

@@ -2,7 +2,6 @@ package masking
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -21,9 +20,17 @@ type Config struct {
 	Rules []Rule
 	// Unmasked are groups that see everything.
 	Unmasked []string
-	// Key is the secret of hashes, at least 16 bytes. Nil is a random one: equal
-	// values then have equal hashes in this process only.
+	// Key is the secret of hashes, pseudonyms, tokens and encryption, at least 16
+	// bytes. Maskers with one key show one value in one way. Nil is a random key,
+	// which is forgotten with the process; what is to be turned back, and
+	// pseudonyms, need one that is given.
 	Key []byte
+	// Detokenise are groups that may turn tokens back.
+	Detokenise []string
+	// Detokenised is told of every call of [Masker.Detokenise], before it returns;
+	// err is why it fails. When Detokenised returns an error, so does the call. Nil
+	// is nobody.
+	Detokenised func(ctx context.Context, id *proxy.Identity, t Type, err error) error
 	// Scanner finds values in text. Nil is [Default].
 	Scanner *Scanner
 	// Counted is told how many values of each type were masked in an operation,
@@ -44,30 +51,31 @@ type Masker struct {
 	rules    []Rule
 	columns  [][]columnRule // by rule
 	unmasked []string
-	key      []byte
+	keys     *keys
 	scanner  *Scanner
 	counted  func(context.Context, *proxy.Session, proxy.Op, []Count)
+
+	detokenise  []string
+	detokenised func(context.Context, *proxy.Identity, Type, error) error
 }
 
 // New returns a masker, or an error that names the rule that is wrong.
 func New(c Config) (*Masker, error) {
-	m := &Masker{rules: slices.Clone(c.Rules), unmasked: slices.Clone(c.Unmasked), key: slices.Clone(c.Key), scanner: c.Scanner, counted: c.Counted}
+	m := &Masker{
+		rules: slices.Clone(c.Rules), unmasked: slices.Clone(c.Unmasked), scanner: c.Scanner, counted: c.Counted,
+		detokenise: slices.Clone(c.Detokenise), detokenised: c.Detokenised,
+	}
 	if m.scanner == nil {
 		m.scanner = Default()
 	}
-	if m.key == nil {
-		m.key = make([]byte, 32)
-		if _, err := rand.Read(m.key); err != nil {
-			return nil, fmt.Errorf("a key for hashes: %w", err)
-		}
-	}
-	if len(m.key) < 16 {
-		return nil, errors.New("the key for hashes has fewer than 16 bytes")
+	var err error
+	if m.keys, err = newKeys(c.Key); err != nil {
+		return nil, fmt.Errorf("masking: %w", err)
 	}
 	known := m.scanner.knows
 	for i := range m.rules {
 		r := &m.rules[i]
-		if err := r.validate(known); err != nil {
+		if err := r.validate(known, m.keys.lasting); err != nil {
 			return nil, fmt.Errorf("masking rule %d %q: %w", i+1, r.Name, err)
 		}
 		var columns []columnRule

@@ -47,11 +47,11 @@ func (f *rows) row(r *proxy.Row) error {
 // replace masks v whole.
 func (f *rows) replace(r *proxy.Row, i int, c *column, v []byte) {
 	f.counts.add(c.typ)
-	if c.null || c.with == Null {
+	var ok bool
+	if c.buf, ok = f.view.masker.appendCell(c.buf[:0], c, v); !ok {
 		r.Set(i, nil)
 		return
 	}
-	c.buf = f.view.masker.appendMasked(c.buf[:0], v, c.typ, c.with)
 	r.Set(i, c.buf)
 }
 
@@ -168,7 +168,7 @@ func (f *rows) promote(c *column, w []byte) {
 		}
 	}
 	if c.seen >= promoteAfter && c.hits*5 >= c.seen*4 {
-		if how := f.view.transform(c.typ); how != Visible {
+		if how := f.view.treatment(c.typ); how.Transform != Visible {
 			c.whole, c.with = true, how
 		}
 	}
@@ -201,12 +201,12 @@ func (f *rows) text(r *proxy.Row, i int, c *column, v []byte) {
 	at := 0
 	cursor := jsonCursor{src: w}
 	for _, x := range f.found {
-		how := f.view.transform(x.Type)
-		if how == Visible || x.Start < at {
+		how := f.view.treatment(x.Type)
+		if how.Transform == Visible || x.Start < at {
 			continue
 		}
 		f.counts.add(x.Type)
-		if how == Null {
+		if how.Transform == Null {
 			r.Set(i, nil)
 			return
 		}

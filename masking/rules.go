@@ -1,7 +1,6 @@
 package masking
 
 import (
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -62,7 +61,8 @@ type Rule struct {
 	// set's transform.
 	Types []Type
 	With  Transform
-	Mode  Mode
+	Options
+	Mode Mode
 	// Except are groups that the rule does not apply to.
 	Except []string
 }
@@ -70,7 +70,7 @@ type Rule struct {
 // columnRule is a compiled pattern of a Rule.
 type columnRule struct {
 	schema, relation, column string // patterns; "" matches everything
-	with                     Transform
+	with                     treatment
 	name                     string
 }
 
@@ -107,37 +107,16 @@ type view struct {
 	masker  *Masker
 	found   bool // the default set applies
 	scans   bool // some types that are found by content are masked
-	with    Transform
-	types   map[Type]Transform
+	with    treatment
+	types   map[Type]treatment
 	columns []columnRule
 	mode    Mode
 	rule    string // the one that mode is from
 }
 
-func (r *Rule) validate(known func(Type) bool) error {
-	if r.Off && (len(r.Columns)+len(r.Types) > 0 || r.Mode != Display || r.With != Partial) {
-		return errors.New("a rule that switches masking off has nothing else")
-	}
-	if int(r.With) >= len(transformNames) || int(r.Mode) >= len(modeNames) {
-		return errors.New("unknown transform or mode")
-	}
-	if r.With == Visible && len(r.Types) == 0 {
-		return errors.New("visible needs types; a rule that switches masking off says so")
-	}
-	if r.With == Visible && len(r.Columns) > 0 {
-		return errors.New("columns cannot be made visible")
-	}
-	for _, t := range r.Types {
-		if !known(t) {
-			return fmt.Errorf("unknown type %q", t)
-		}
-	}
-	return nil
-}
-
 // view resolves the rules for an identity at a resource.
 func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
-	v := &view{masker: m, types: map[Type]Transform{}}
+	v := &view{masker: m, with: treatment{Transform: Visible}, types: map[Type]treatment{}}
 	off, stated := false, false
 	for i := range m.rules {
 		rule := &m.rules[i]
@@ -154,57 +133,51 @@ func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
 			off = true
 		case general:
 			stated, v.found = true, true
-			v.with = stricter(v.with, rule.With)
+			v.with = stricter(v.with, rule.treatment())
 		}
 		if !rule.Off && rule.Mode >= v.mode && rule.Mode > Display {
 			v.mode, v.rule = rule.Mode, rule.Name
 		}
 		for _, t := range rule.Types {
 			if old, ok := v.types[t]; ok {
-				v.types[t] = stricter(old, rule.With)
+				v.types[t] = stricter(old, rule.treatment())
 			} else {
-				v.types[t] = rule.With
+				v.types[t] = rule.treatment()
 			}
 		}
 		for _, c := range m.columns[i] {
-			c.with, c.name = rule.With, rule.Name
+			c.with, c.name = rule.treatment(), rule.Name
 			v.columns = append(v.columns, c)
 		}
 	}
 	if !stated && !off {
-		v.found = true
+		v.found, v.with = true, treatment{}
 	}
 	if off {
 		v.found = false
 	}
 	v.scans = v.found
 	for _, how := range v.types {
-		v.scans = v.scans || how != Visible
+		v.scans = v.scans || how.Transform != Visible
 	}
 	return v
 }
 
-// stricter returns the more restrictive of two transforms.
-func stricter(a, b Transform) Transform {
-	switch {
-	case a == Visible:
-		return b
-	case b == Visible:
-		return a
-	}
-	return max(a, b)
-}
-
-// transform returns what is done with found values of type t.
-func (v *view) transform(t Type) Transform {
+// treatment returns what is done with found values of type t.
+func (v *view) treatment(t Type) treatment {
 	if how, ok := v.types[t]; ok {
 		return how
 	}
 	if !v.found {
-		return Visible
+		return treatment{Transform: Visible}
 	}
 	return v.with
 }
+
+// transform returns the transform of found values of type t.
+func (v *view) transform(t Type) Transform { return v.treatment(t).Transform }
+
+func (r *Rule) treatment() treatment { return treatment{r.With, r.Options}.withDefaults() }
 
 // idle reports whether nothing is masked.
 func (v *view) idle() bool {

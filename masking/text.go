@@ -6,7 +6,7 @@ func (m *Masker) AppendMasked(dst, src []byte) []byte {
 	from := 0
 	for _, f := range m.scanner.Scan(nil, src) {
 		dst = append(dst, src[from:f.Start]...)
-		dst = m.appendMasked(dst, src[f.Start:f.End], f.Type, Partial)
+		dst = m.appendMasked(dst, src[f.Start:f.End], f.Type, treatment{})
 		from = f.End
 	}
 	return append(dst, src[from:]...)

@@ -125,8 +125,8 @@ func (v *view) appendText(dst, text []byte, n *counts) ([]byte, bool) {
 	found := v.masker.scanner.Scan(nil, text)
 	at, some := 0, false
 	for _, x := range found {
-		how := v.transform(x.Type)
-		if how == Visible {
+		how := v.treatment(x.Type)
+		if how.Transform == Visible {
 			continue
 		}
 		dst = append(dst, text[at:x.Start]...)

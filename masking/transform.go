@@ -1,31 +1,44 @@
 package masking
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
+	"cmp"
 	"fmt"
-	"unicode/utf8"
+	"slices"
+	"strings"
 )
 
 // Transform says what stands in the place of a value.
 type Transform uint8
 
-// Transforms, from the least to the most restrictive. Where two rules meet, the
-// more restrictive is used.
+// Transforms. Where two rules meet, the more restrictive is used; see
+// docs/masking.md for the order.
 const (
-	Partial Transform = iota // the same form, with at most half of it readable
-	Hash                     // a keyed hash: equal values stay equal
-	Redact                   // the type's name
-	Null                     // no value: the whole cell becomes NULL
-	Visible                  // as it is; only for types that a rule names
+	Partial      Transform = iota // the same form, with at most half of it readable
+	Hash                          // a keyed hash: equal values stay equal
+	Redact                        // the type's name
+	Null                          // no value: the whole cell becomes NULL
+	Visible                       // as it is; only for types that a rule names
+	Fixed                         // Options.Text
+	Pseudonym                     // a keyed hash that names its type and its key
+	Tokenise                      // a token that [Masker.Detokenise] turns back
+	Encrypt                       // format-preserving encryption: as many digits, which can be turned back
+	SameShape                     // other digits and letters at the same places, chosen by the key
+	Shift                         // a date moved by up to Options.Days, by the key and the date
+	Truncate                      // a date cut down to its Options.Unit
+	Bucket                        // a number's multiple of Options.Size
+	KeepDomain                    // an e-mail address without the part before its @
+	KeepNetwork                   // an IP address without its host
+	transformEnd                  // how many there are
 )
 
-var transformNames = [...]string{"partial", "hash", "redact", "null", "visible"}
+var transformNames = [transformEnd]string{
+	"partial", "hash", "redact", "null", "visible", "fixed", "pseudonym", "tokenise", "encrypt", "same-shape", "shift", "truncate", "bucket",
+	"keep-domain", "keep-network",
+}
 
 // String returns the transform's name in configuration.
 func (t Transform) String() string {
-	if int(t) < len(transformNames) {
+	if t < transformEnd {
 		return transformNames[t]
 	}
 	return "null"
@@ -36,158 +49,130 @@ func ParseTransform(name string) (Transform, error) {
 	if name == "" {
 		return Partial, nil
 	}
-	for i, n := range transformNames {
-		if n == name {
-			return Transform(i), nil
-		}
+	if i := slices.Index(transformNames[:], name); i >= 0 {
+		return Transform(i), nil
 	}
-	return Null, fmt.Errorf("unknown transform %q: want partial, hash, redact, null or visible", name)
+	return Null, fmt.Errorf("unknown transform %q: want one of %s", name, strings.Join(transformNames[:], ", "))
+}
+
+// Options are what some transforms need to be told. The zero value is each
+// transform's default.
+type Options struct {
+	// KeepFirst and KeepLast are how many letters and digits Partial leaves
+	// readable; both 0 is the type's default. Of shorter values, of which that
+	// would be more than half, nothing is readable.
+	KeepFirst, KeepLast int
+	Text                string // of Fixed
+	Days                int    // of Shift, 1–3650; 0 is 30
+	Unit                string // of Truncate: "year" (also for ""), "decade", "month" or "day"
+	Size                int64  // of Bucket, at least 2; 0 is 10
+	// Bits are how many KeepNetwork keeps of an IPv4 address, 1–24; 0 is 16. Of
+	// an IPv6 address it keeps twice as many.
+	Bits int
+}
+
+// treatment is a transform with its options.
+type treatment struct {
+	Transform
+	Options
+}
+
+// restriction orders transforms, the less restrictive first.
+var restriction = func() (rank [transformEnd]int) {
+	for i, t := range []Transform{
+		Visible, KeepNetwork, KeepDomain, Bucket, Shift, Truncate, Partial, Encrypt, Tokenise, SameShape, Pseudonym, Hash, Fixed, Redact, Null,
+	} {
+		rank[t] = i
+	}
+	return rank
+}()
+
+// stricter returns the more restrictive of two treatments.
+func stricter(a, b treatment) treatment {
+	order := cmp.Compare(restriction[a.Transform], restriction[b.Transform])
+	if order == 0 {
+		order = cmp.Or(
+			cmp.Compare(b.KeepFirst+b.KeepLast, a.KeepFirst+a.KeepLast), cmp.Compare(a.Days, b.Days),
+			cmp.Compare(slices.Index(units, a.Unit), slices.Index(units, b.Unit)), cmp.Compare(a.Size, b.Size), cmp.Compare(b.Bits, a.Bits),
+		)
+	}
+	if order > 0 {
+		return a
+	}
+	return b
+}
+
+// units are those of Truncate, the finer first.
+var units = []string{"day", "month", "year", "decade"}
+
+// withDefaults fills in what the options leave open.
+func (t treatment) withDefaults() treatment {
+	switch t.Transform {
+	case Shift:
+		t.Days = cmp.Or(t.Days, 30)
+	case Truncate:
+		t.Unit = cmp.Or(t.Unit, "year")
+	case Bucket:
+		t.Size = cmp.Or(t.Size, 10)
+	case KeepNetwork:
+		t.Bits = cmp.Or(t.Bits, 16)
+	}
+	return t
 }
 
 // hidden stands for a value of which nothing may be told, its length neither.
 const hidden = "********"
 
-// appendMasked appends what stands for v, a value of type t. With Null it
-// appends what stands for it where there is no NULL.
-func (m *Masker) appendMasked(dst, v []byte, t Type, how Transform) []byte {
-	switch how {
+// appendMasked appends what stands for v, a value of type t, in a text. With
+// Null it appends what stands for it where there is no NULL.
+func (m *Masker) appendMasked(dst, v []byte, t Type, how treatment) []byte {
+	switch how.Transform {
 	case Visible:
 		return append(dst, v...)
 	case Partial:
-		return appendPartial(dst, v, t)
+		return appendPartial(dst, v, t, how.KeepFirst, how.KeepLast)
 	case Hash:
-		return m.appendHash(dst, v, t)
+		return m.keys.appendHash(dst, v, t)
+	case Pseudonym:
+		return m.keys.appendPseudonym(dst, v, t)
+	case Tokenise:
+		return m.keys.appendToken(dst, v, t)
+	case Fixed:
+		return append(dst, how.Text...)
 	}
-	return append(append(append(dst, '['), t...), ']')
-}
-
-// appendHash appends 16 digits of a keyed hash of the letters and digits of v.
-// Signs between them do not count, so that one card number has one hash.
-func (m *Masker) appendHash(dst, v []byte, t Type) []byte {
-	h := hmac.New(sha256.New, m.key)
-	h.Write([]byte(t))
-	h.Write([]byte{0})
-	plain := make([]byte, 0, len(v))
-	for _, c := range v {
-		if isAlnum(c) || c >= 0x80 || t == Email && (c == '@' || c == '.') {
-			plain = append(plain, c|lowerBit(c))
-		}
-	}
-	h.Write(plain)
-	sum := h.Sum(nil)
-	return hex.AppendEncode(dst, sum[:8])
-}
-
-func lowerBit(c byte) byte {
-	if isUpper(c) {
-		return 0x20
-	}
-	return 0
-}
-
-// appendPartial appends v with its letters and digits as stars and its signs
-// kept, but for the few that the type keeps.
-func appendPartial(dst, v []byte, t Type) []byte {
-	count := 0
-	for _, c := range v {
-		if isAlnum(c) || c >= 0xC0 {
-			count++
-		}
-	}
-	head, tail := 0, 0
-	switch t {
-	case Card:
-		tail = 4
-	case Phone:
-		tail = 2
-	case IBAN:
-		head, tail = 2, 2
-	case Person:
-		head = 1
-	case Email:
-		return appendEmail(dst, v)
-	case Password, Secret, CloudKey, APIToken, JWT, PrivateKey, taintedValue:
+	at := len(dst)
+	if isSecret(t) && (how.Transform == Encrypt || how.Transform == SameShape) {
 		return append(dst, hidden...)
 	}
-	if (head+tail)*2 > count {
-		head, tail = 0, 0
+	ok := false
+	switch how.Transform {
+	case Encrypt:
+		dst = append(dst, v...)
+		ok = (&ff1{m.keys.format, []byte(t)}).format(dst[at:], false)
+	case SameShape:
+		dst = append(dst, v...)
+		ok = m.keys.sameShape(dst[at:], t)
+	case Shift, Truncate:
+		dst, ok = m.keys.appendDate(dst, v, how)
+	case Bucket:
+		dst, ok = appendBucket(dst, v, how.Size)
+	case KeepDomain:
+		dst, ok = appendDomain(dst, v)
+	case KeepNetwork:
+		dst, ok = appendNetwork(dst, v, how.Bits)
+	default: // Redact, Null
+		return append(append(append(dst, '['), t...), ']')
 	}
-	n := 0
-	for i := 0; i < len(v); {
-		c := v[i]
-		if c < 0x80 && !isAlnum(c) {
-			dst = append(dst, c)
-			i++
-			continue
-		}
-		size := 1
-		if c >= 0x80 {
-			_, size = utf8.DecodeRune(v[i:])
-		}
-		if n < head || n >= count-tail {
-			dst = append(dst, v[i:i+size]...)
-		} else {
-			dst = append(dst, '*')
-		}
-		n++
-		i += size
-	}
-	return dst
-}
-
-// appendEmail keeps the first character when more than one stands before the @,
-// and the domain's last label.
-func appendEmail(dst, v []byte) []byte {
-	at, dot := -1, len(v)
-	for i, c := range v {
-		if c == '@' || c == '%' || c >= 0x80 && at < 0 && i+2 < len(v) && string(v[i:i+3]) == "＠" {
-			at = i
-			break
-		}
-	}
-	for i := len(v) - 1; i > at && at >= 0; i-- {
-		if v[i] == '.' {
-			dot = i
-			break
-		}
-	}
-	for i, c := range v {
-		switch {
-		case i == 0 && at > 1 && isAlnum(c), i >= dot && at >= 0, c < 0x80 && !isAlnum(c):
-			dst = append(dst, c)
-		case c < 0x80 || c >= 0xC0:
-			dst = append(dst, '*')
-		}
+	if !ok { // not what the transform is for
+		return appendStars(dst[:at], v, t)
 	}
 	return dst
 }
 
-// maskInPlace hides v with bytes of the same number, for streams whose framing
-// counts bytes. It keeps what appendPartial keeps.
-func maskInPlace(v []byte, t Type) {
-	switch t {
-	case Card:
-		starDigits(v, 4)
-	case Phone:
-		starDigits(v, 2)
-	default:
-		for i, c := range v {
-			if isAlnum(c) || c >= 0x80 || t == Password || t == Secret {
-				v[i] = '*'
-			}
-		}
+// appendStars appends v with all its letters and digits hidden.
+func appendStars(dst, v []byte, t Type) []byte {
+	if isSecret(t) {
+		return append(dst, hidden...)
 	}
-}
-
-// starDigits hides all letters and digits but the last tail.
-func starDigits(v []byte, tail int) {
-	for i := len(v) - 1; i >= 0; i-- {
-		if c := v[i]; isAlnum(c) || c >= 0x80 {
-			if tail > 0 && c < 0x80 {
-				tail--
-				continue
-			}
-			v[i] = '*'
-		}
-	}
+	return appendKept(dst, v, 0, 0)
 }

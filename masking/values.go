@@ -27,15 +27,22 @@ const (
 
 // Numbers of PostgreSQL's types, from pg_type.dat.
 const (
-	oidBytea   = 17
-	oidInt8    = 20
-	oidInt4    = 23
-	oidFloat8  = 701
-	oidNumeric = 1700
-	oidJSONB   = 3802
-	oidRecord  = 2249
-	oidRecords = 2287
-	firstUser  = 16384 // of types that the server was not built with
+	oidBytea       = 17
+	oidInt8        = 20
+	oidInt2        = 21
+	oidInt4        = 23
+	oidCIDR        = 650
+	oidFloat8      = 701
+	oidInet        = 869
+	oidDate        = 1082
+	oidTimestamp   = 1114
+	oidTimestampTZ = 1184
+	oidNumeric     = 1700
+	oidUUID        = 2950
+	oidJSONB       = 3802
+	oidRecord      = 2249
+	oidRecords     = 2287
+	firstUser      = 16384 // of types that the server was not built with
 )
 
 var postgresKinds = map[uint32]kind{
@@ -86,6 +93,8 @@ func decimal(dst, v []byte, oid uint32) []byte {
 		return strconv.AppendInt(dst, int64(binary.BigEndian.Uint64(v)), 10)
 	case oid == oidInt4 && len(v) == 4:
 		return strconv.AppendInt(dst, int64(int32(binary.BigEndian.Uint32(v))), 10)
+	case oid == oidInt2 && len(v) == 2:
+		return strconv.AppendInt(dst, int64(int16(binary.BigEndian.Uint16(v))), 10)
 	case oid == oidFloat8 && len(v) == 8:
 		return strconv.AppendFloat(dst, math.Float64frombits(binary.BigEndian.Uint64(v)), 'f', -1, 64)
 	case oid == oidNumeric && len(v) >= 8:

@@ -65,11 +65,11 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	masker, err := f.Masker(func(_ context.Context, s *proxy.Session, op proxy.Op, counts []masking.Count) {
+	masker, err := f.Masker(context.Background(), masking.Config{Counted: func(_ context.Context, s *proxy.Session, op proxy.Op, counts []masking.Count) {
 		for _, c := range counts {
 			records.Masked(s, op, string(c.Type), c.N)
 		}
-	})
+	}})
 	if err != nil {
 		return nil, errors.Join(err, g.close())
 	}

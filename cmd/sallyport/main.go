@@ -52,6 +52,7 @@ func commands() []command {
 		{"sessions", sessionVerbs, "read the recorded sessions; watch and end the open ones", sessions},
 		{"verify", "[-key FILE] BUNDLE|DIR", "prove that records are as they were sealed", verify},
 		{"mask", "[-explain [-jsonl]] [-columns] [FILE]", "mask a text, or list what is found in it", mask},
+		{"detokenise", "[-c FILE] [-u USER] TOKEN...", "turn tokens of masked values back, for those who may", detokenise},
 		{"passwd", "", "turn a password into the verifier that the config file holds", passwd},
 		{"version", "", "print the version", version},
 		{"completion", "bash|zsh|fish", "print completions for a shell", completion},

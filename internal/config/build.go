@@ -1,7 +1,6 @@
 package config
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/sallyport/sallyport/guardrail"
 	"github.com/sallyport/sallyport/identity"
-	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/protocol/postgres"
 	"github.com/sallyport/sallyport/protocol/shell"
@@ -104,45 +102,6 @@ func (r *GuardrailRule) rule(action guardrail.Action) guardrail.Rule {
 		out.Effects |= e
 	}
 	return out
-}
-
-// Masker builds the masking rules; nil when the file has none. notify is told
-// what was masked, as masking.Config.Counted is.
-func (f *File) Masker(notify func(context.Context, *proxy.Session, proxy.Op, []masking.Count)) (*masking.Masker, error) {
-	if len(f.Masking) == 0 {
-		return nil, nil
-	}
-	c := masking.Config{Counted: notify}
-	found := false
-	for i, m := range f.Masking {
-		found = found || m.Use == "default"
-		r, err := m.rule()
-		if err != nil {
-			return nil, fmt.Errorf("masking rule %d: %w", i+1, err)
-		}
-		c.Rules = append(c.Rules, r)
-	}
-	if !found { // what is found by itself is masked where the file says so
-		c.Rules = append(c.Rules, masking.Rule{Off: true})
-	}
-	return masking.New(c)
-}
-
-func (m Masking) rule() (masking.Rule, error) {
-	r := masking.Rule{Off: m.Use == "off", Columns: m.Columns, Except: m.Except.Groups}
-	for _, e := range m.Entities {
-		r.Types = append(r.Types, masking.Type(e))
-	}
-	if names, labels := m.Resources.Names, m.Resources.Labels; len(names)+len(labels) > 0 {
-		selector := policy.Rule{Resources: names, Labels: labels}
-		r.Resources = selector.MatchesResource
-	}
-	var err error
-	if r.With, err = masking.ParseTransform(m.With); err != nil {
-		return r, err
-	}
-	r.Mode, err = masking.ParseMode(m.Mode)
-	return r, err
 }
 
 // Directory builds the resources. It reads the certificates that they name.

@@ -29,6 +29,7 @@ type File struct {
 	Access     []Access    `yaml:"access"`
 	Guardrails []Guardrail `yaml:"guardrails"`
 	Masking    []Masking   `yaml:"masking"`
+	MaskingKey MaskingKey  `yaml:"masking_key"`
 	Audit      Audit       `yaml:"audit"`
 	Control    []Control   `yaml:"control"`
 	Limits     Limits      `yaml:"limits"`
@@ -173,6 +174,7 @@ type GuardrailRule struct {
 // Masking is a rule about what is masked.
 type Masking struct {
 	Position
+	Name      string     `yaml:"name"`
 	Use       string     `yaml:"use"`
 	Columns   []string   `yaml:"columns"`
 	Entities  []string   `yaml:"entities"`
@@ -180,6 +182,21 @@ type Masking struct {
 	Mode      string     `yaml:"mode"`
 	Resources Selector   `yaml:"resources"`
 	Except    MaskExcept `yaml:"except"`
+	// What some transforms need to be told; see masking.Options.
+	KeepFirst int    `yaml:"keep_first"`
+	KeepLast  int    `yaml:"keep_last"`
+	Text      string `yaml:"text"`
+	Days      int    `yaml:"days"`
+	Unit      string `yaml:"unit"`
+	Size      int64  `yaml:"size"`
+	Bits      int    `yaml:"bits"`
+}
+
+// MaskingKey is what hashes, pseudonyms, tokens and encryption are made with.
+type MaskingKey struct {
+	Position
+	Secret     string   `yaml:"secret"`     // empty: a key of the data directory
+	Detokenise []string `yaml:"detokenise"` // groups that may turn tokens back
 }
 
 // MaskExcept are those who see what a rule masks.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/sallyport/sallyport/guardrail"
 	"github.com/sallyport/sallyport/identity"
-	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/protocol/ssh"
 	"github.com/sallyport/sallyport/proxy"
@@ -295,26 +294,6 @@ func (f *File) validateGuardrail(d *decoder, g Guardrail) {
 	if _, err := guardrail.New(guardrail.Config{Rules: g.rules(1)}); err != nil {
 		for _, line := range strings.Split(err.Error(), "\n") {
 			d.problem(g.Line, "", "%s", line)
-		}
-	}
-}
-
-func (f *File) validateMasking(d *decoder) {
-	for _, m := range f.Masking {
-		if m.Use != "" && m.Use != "default" && m.Use != "off" {
-			d.problem(m.Line, `want "default" or "off"`, "unknown masking pack %q", m.Use)
-		}
-		if m.Use == "" && len(m.Columns)+len(m.Entities) == 0 {
-			d.problem(m.Line, "", "a masking rule needs use, columns or entities")
-		}
-		f.checkSelector(d, m.Line, m.Resources)
-		f.checkGroups(d, m.Line, m.Except.Groups)
-		r, err := m.rule()
-		if err == nil {
-			_, err = masking.New(masking.Config{Rules: []masking.Rule{r}})
-		}
-		if err != nil {
-			d.problem(m.Line, "", "%v", err)
 		}
 	}
 }

@@ -1,0 +1,149 @@
+package config
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/sallyport/sallyport/masking"
+	"github.com/sallyport/sallyport/policy"
+	"github.com/sallyport/sallyport/secrets"
+)
+
+// Masker builds the masking rules; nil when the file has none. Of told, the
+// functions that are told of things are used; the rest is the file's.
+func (f *File) Masker(ctx context.Context, told masking.Config) (*masking.Masker, error) {
+	if len(f.Masking) == 0 {
+		return nil, nil
+	}
+	c := masking.Config{Counted: told.Counted, Detokenised: told.Detokenised, Detokenise: f.MaskingKey.Detokenise}
+	var err error
+	if c.Key, err = f.maskingKey(ctx); err != nil {
+		return nil, fmt.Errorf("masking key: %w", err)
+	}
+	found := false
+	for i, m := range f.Masking {
+		found = found || m.Use == "default"
+		r, err := m.rule()
+		if err != nil {
+			return nil, fmt.Errorf("masking rule %d: %w", i+1, err)
+		}
+		c.Rules = append(c.Rules, r)
+	}
+	if !found { // what is found by itself is masked where the file says so
+		c.Rules = append(c.Rules, masking.Rule{Off: true})
+	}
+	return masking.New(c)
+}
+
+func (m Masking) rule() (masking.Rule, error) {
+	r := masking.Rule{Name: m.Name, Off: m.Use == "off", Columns: m.Columns, Except: m.Except.Groups}
+	for _, e := range m.Entities {
+		r.Types = append(r.Types, masking.Type(e))
+	}
+	if names, labels := m.Resources.Names, m.Resources.Labels; len(names)+len(labels) > 0 {
+		selector := policy.Rule{Resources: names, Labels: labels}
+		r.Resources = selector.MatchesResource
+	}
+	r.Options = masking.Options{
+		KeepFirst: m.KeepFirst, KeepLast: m.KeepLast, Text: m.Text, Days: m.Days, Unit: m.Unit, Size: m.Size, Bits: m.Bits,
+	}
+	var err error
+	if r.With, err = masking.ParseTransform(m.With); err != nil {
+		return r, err
+	}
+	r.Mode, err = masking.ParseMode(m.Mode)
+	return r, err
+}
+
+// maskingKeyFile is where the key stands that the gateway makes for itself.
+const maskingKeyFile = "masking.key"
+
+// maskingKey returns the configured key, or the one of the data directory, which
+// is made when there is none.
+func (f *File) maskingKey(ctx context.Context) ([]byte, error) {
+	source, ref := secrets.Default(), f.reference(f.MaskingKey.Secret)
+	if ref == "" {
+		path := filepath.Join(f.Data(), maskingKeyFile)
+		if err := makeKey(path); err != nil {
+			return nil, err
+		}
+		ref = "file:" + path
+	}
+	s, release, err := source.Fetch(ctx, ref, false)
+	if err != nil {
+		return nil, err
+	}
+	if release != nil {
+		defer release()
+	}
+	return []byte(s.Reveal()), nil
+}
+
+// makeKey writes a new key to path, unless one is there. It is whole or not
+// there, also when two gateways begin at once.
+func makeKey(path string) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	var key [32]byte
+	if _, err := rand.Read(key[:]); err != nil {
+		return err
+	}
+	t, err := os.CreateTemp(filepath.Dir(path), ".masking-*") // with mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(t.Name())
+	_, err = t.WriteString(hex.EncodeToString(key[:]) + "\n")
+	if err == nil {
+		err = t.Sync()
+	}
+	if err = errors.Join(err, t.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(t.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
+}
+
+func (f *File) validateMasking(d *decoder) {
+	if k := f.MaskingKey; k.Secret != "" {
+		if err := secrets.Default().Check(k.Secret); err != nil {
+			d.problem(k.Line, "secrets never stand in this file", "masking_key: %v", err)
+		}
+	}
+	f.checkGroups(d, f.MaskingKey.Line, f.MaskingKey.Detokenise)
+	tokens := false
+	for _, m := range f.Masking {
+		tokens = tokens || m.With == masking.Tokenise.String()
+		if m.Use != "" && m.Use != "default" && m.Use != "off" {
+			d.problem(m.Line, `want "default" or "off"`, "unknown masking pack %q", m.Use)
+		}
+		if m.Use == "" && len(m.Columns)+len(m.Entities) == 0 {
+			d.problem(m.Line, "", "a masking rule needs use, columns or entities")
+		}
+		f.checkSelector(d, m.Line, m.Resources)
+		f.checkGroups(d, m.Line, m.Except.Groups)
+		r, err := m.rule()
+		if err == nil {
+			_, err = masking.New(masking.Config{Rules: []masking.Rule{r}, Key: []byte(strings.Repeat("k", 32))})
+		}
+		if err != nil {
+			d.problem(m.Line, "", "%v", err)
+		}
+	}
+	if len(f.MaskingKey.Detokenise) > 0 && !tokens {
+		d.problem(f.MaskingKey.Line, "with: tokenise makes tokens", "detokenise has nothing to turn back: no masking rule makes tokens")
+	}
+}

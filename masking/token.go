@@ -1,0 +1,111 @@
+package masking
+
+import (
+	"context"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// A token is "tok_", the key's id, "_" and base64url of a MAC over type and
+// value, 16 bytes, and of the type's name, a zero byte and the value, encrypted
+// in counter mode with the MAC as the first counter. That is the construction of
+// SIV (RFC 5297) with HMAC-SHA-256 in the place of S2V: equal values have equal
+// tokens, and a token that was changed does not open.
+
+const tokenPrefix = "tok_"
+
+const tokenMAC = 16
+
+// maxTokenised bounds the values that become tokens, in bytes.
+const maxTokenised = 4096
+
+type tokenKeys struct {
+	mac   []byte
+	block cipher.Block
+}
+
+func (k *tokenKeys) seal(text []byte) []byte {
+	h := hmac.New(sha256.New, k.mac)
+	h.Write(text)
+	return h.Sum(nil)[:tokenMAC]
+}
+
+// appendToken appends the token of v; of values that are too long, what hides
+// them.
+func (k *keys) appendToken(dst, v []byte, t Type) []byte {
+	if len(v) > maxTokenised {
+		return append(dst, hidden...)
+	}
+	text := append(append(append(make([]byte, 0, len(t)+1+len(v)), t...), 0), v...)
+	sealed := k.tokens.seal(text)
+	cipher.NewCTR(k.tokens.block, sealed).XORKeyStream(text, text)
+	dst = append(append(append(dst, tokenPrefix...), k.id...), '_')
+	return base64.RawURLEncoding.AppendEncode(dst, append(sealed, text...))
+}
+
+// Errors of Detokenise.
+var (
+	ErrNoToken      = errors.New("this is no token")
+	ErrOtherKey     = errors.New("the token was made with another key")
+	ErrForgedToken  = errors.New("the token is damaged")
+	ErrNotPermitted = errors.New("no permission to turn tokens back")
+)
+
+// Detokenise returns the value and the type of a token that [Tokenise] made with
+// the masker's key, for members of [Config.Detokenise]. Each call that is
+// permitted or not is told to [Config.Detokenised] first.
+func (m *Masker) Detokenise(ctx context.Context, id *proxy.Identity, token []byte) (value []byte, t Type, err error) {
+	if id == nil || !slices.ContainsFunc(m.detokenise, id.In) {
+		err = ErrNotPermitted
+	} else {
+		value, t, err = m.keys.open(token)
+	}
+	if m.detokenised != nil {
+		if told := m.detokenised(ctx, id, t, err); told != nil {
+			return nil, "", told
+		}
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	return value, t, nil
+}
+
+func (k *keys) open(token []byte) (value []byte, t Type, err error) {
+	rest, ok := strings.CutPrefix(string(token), tokenPrefix)
+	if !ok {
+		return nil, "", ErrNoToken
+	}
+	id, body, ok := strings.Cut(rest, "_")
+	if !ok || len(id) != len(k.id) || len(body) > 2*(maxTokenised+256) {
+		return nil, "", ErrNoToken
+	}
+	if id != k.id {
+		return nil, "", ErrOtherKey
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(body)
+	if err != nil || len(b) < tokenMAC {
+		return nil, "", ErrForgedToken
+	}
+	sealed, text := b[:tokenMAC], b[tokenMAC:]
+	cipher.NewCTR(k.tokens.block, sealed).XORKeyStream(text, text)
+	if !hmac.Equal(sealed, k.tokens.seal(text)) {
+		return nil, "", ErrForgedToken
+	}
+	i := slices.Index(text, 0)
+	if i < 0 {
+		return nil, "", ErrForgedToken
+	}
+	return text[i+1:], Type(text[:i]), nil
+}
+
+// Token returns the token that stands for a value of type t where Tokenise masks
+// it.
+func (m *Masker) Token(v []byte, t Type) string { return string(m.keys.appendToken(nil, v, t)) }

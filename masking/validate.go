@@ -1,0 +1,138 @@
+package masking
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// validate reports what would not do what the rule says, or would show more than
+// it seems to. known says which types there are; lasting, that the key outlives
+// the process.
+func (r *Rule) validate(known func(Type) bool, lasting bool) error {
+	selects := len(r.Columns)+len(r.Types) > 0
+	if r.Off && (selects || r.Mode != Display || r.With != Partial || r.Options != Options{}) {
+		return errors.New("a rule that switches masking off has nothing else")
+	}
+	if r.With >= transformEnd || int(r.Mode) >= len(modeNames) {
+		return errors.New("unknown transform or mode")
+	}
+	if r.With == Visible && len(r.Types) == 0 {
+		return errors.New("visible needs types; a rule that switches masking off says so")
+	}
+	if r.With == Visible && len(r.Columns) > 0 {
+		return errors.New("columns cannot be made visible")
+	}
+	for _, t := range r.Types {
+		if !known(t) {
+			return fmt.Errorf("unknown type %q", t)
+		}
+	}
+	if err := r.validateOptions(); err != nil {
+		return err
+	}
+	switch r.With {
+	case Pseudonym, Tokenise, Encrypt:
+		if !lasting {
+			return fmt.Errorf("%s needs a key that outlives the process", r.With)
+		}
+	}
+	return r.validateTypes()
+}
+
+// validateOptions refuses options that the transform does not have, and values
+// of which nothing good comes.
+func (r *Rule) validateOptions() error {
+	o := r.Options
+	for _, x := range []struct {
+		name string
+		set  bool
+		of   Transform
+	}{
+		{"keep_first and keep_last", o.KeepFirst != 0 || o.KeepLast != 0, Partial},
+		{"text", o.Text != "", Fixed},
+		{"days", o.Days != 0, Shift},
+		{"unit", o.Unit != "", Truncate},
+		{"size", o.Size != 0, Bucket},
+		{"bits", o.Bits != 0, KeepNetwork},
+	} {
+		if x.set && r.With != x.of {
+			return fmt.Errorf("%s belongs to %s, not to %s", x.name, x.of, r.With)
+		}
+	}
+	switch {
+	case o.KeepFirst < 0 || o.KeepLast < 0 || o.KeepFirst+o.KeepLast > 8:
+		return errors.New("keep_first and keep_last keep 0 to 8 characters together")
+	case r.With == Fixed && (o.Text == "" || len(o.Text) > 256):
+		return errors.New("fixed needs a text of at most 256 bytes")
+	case o.Days < 0 || o.Days > 3650:
+		return errors.New("days is 1 to 3650")
+	case r.With == Truncate && o.Unit != "" && !slices.Contains(units, o.Unit):
+		return fmt.Errorf("unknown unit %q: want day, month, year or decade", o.Unit)
+	case o.Size < 0 || o.Size == 1:
+		return errors.New("size is at least 2: buckets of one number hide nothing")
+	case o.Bits < 0 || o.Bits > 24:
+		return errors.New("bits is 1 to 24: with more, an address is all but told")
+	}
+	return nil
+}
+
+// validateTypes refuses transforms for types that they are not for.
+func (r *Rule) validateTypes() error {
+	only := map[Transform]Type{Shift: BirthDate, Truncate: BirthDate, KeepDomain: Email, KeepNetwork: IP}
+	if t, ok := only[r.With]; ok {
+		if len(r.Columns)+len(r.Types) == 0 || slices.ContainsFunc(r.Types, func(x Type) bool { return x != t }) {
+			return fmt.Errorf("%s is for columns and for the type %s only", r.With, t)
+		}
+	}
+	switch r.With {
+	case Bucket:
+		if len(r.Types) > 0 || len(r.Columns) == 0 {
+			return errors.New("bucket is for columns of numbers")
+		}
+	case Encrypt:
+		if len(r.Columns)+len(r.Types) == 0 {
+			return errors.New("encrypt needs columns or types: not every type has values enough")
+		}
+		for _, t := range r.Types {
+			if notFormats[t] {
+				return fmt.Errorf("values of type %s have no format to be kept, or fewer than a million of them are possible", t)
+			}
+		}
+	case Partial:
+		for _, t := range r.Types {
+			kept := r.KeepFirst + r.KeepLast
+			if kept > 0 && isSecret(t) {
+				return fmt.Errorf("of a value of type %s nothing may be kept", t)
+			}
+			if least := shortest(t); kept*2 > least {
+				return fmt.Errorf("keeping %d characters of a value of type %s is more than half of the shortest, which has %d", kept, t, least)
+			}
+		}
+	}
+	return nil
+}
+
+// notFormats are the types whose values format-preserving encryption would not
+// keep in their format, or of which there are too few.
+var notFormats = map[Type]bool{
+	BirthDate: true, CardCode: true, Person: true, Address: true, Email: true, IP: true, MAC: true, Password: true, Secret: true, CloudKey: true,
+	APIToken: true, JWT: true, PrivateKey: true, Statistics: true,
+}
+
+// shortest is how many letters and digits the shortest usual value of a type has.
+func shortest(t Type) int {
+	switch t {
+	case Card:
+		return 13
+	case IBAN:
+		return 15
+	case Email, Person, Address:
+		return 6
+	case BirthDate, Passport, License, BankAccount, Phone, IP:
+		return 8
+	case USSSN, USITIN, CASIN, AUTFN, NLBSN, UKNINO, ESNIF, ESNIE, PTNIF:
+		return 9
+	}
+	return 10
+}
