@@ -312,7 +312,7 @@ func (s *Session) Flow(op Op, shape *Shape) (*Flow, error) {
 			}
 			return nil, err
 		}
-		if f.Row == nil && f.Bytes == nil && f.End == nil {
+		if f.Row == nil && f.Bytes == nil && f.End == nil && f.Resize == nil {
 			continue
 		}
 		if fl == nil {

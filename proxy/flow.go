@@ -14,7 +14,7 @@ func (f *Flow) add(x Filter) {
 	if x.Row != nil {
 		f.rows = append(f.rows, x.Row)
 	}
-	if x.Bytes != nil || x.End != nil {
+	if x.Bytes != nil || x.End != nil || x.Resize != nil {
 		f.bytes = append(f.bytes, x)
 	}
 }
@@ -82,6 +82,23 @@ func (f *Flow) IdleAfter() time.Duration {
 		}
 	}
 	return d
+}
+
+// Resize tells the filters that the terminal has another size from the next
+// bytes on. It is called by the goroutine that uses the flow, or in its place.
+func (f *Flow) Resize(width, height int) error {
+	if f == nil {
+		return nil
+	}
+	for i := range f.bytes {
+		if f.bytes[i].Resize == nil {
+			continue
+		}
+		if err := f.bytes[i].Resize(width, height); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // End appends what the filters still held back; the data is complete.

@@ -59,7 +59,9 @@ type Shape struct {
 	Columns []ShapeColumn
 	Copy    *CopyFacts // ShapeCopy
 	Media   string     // ShapeBody: the media type; ShapeStream: "terminal", "stdout", "stderr", "stdin" or "file"
-	Width   int        // terminal columns, 0 when none
+	// Width and Height are the terminal's size in characters, 0 when there is none.
+	Width, Height int
+	Terminal      string // the terminal's type, such as "xterm-256color"
 }
 
 // ShapeColumn describes one column of rows, as the resource announced it.
@@ -92,6 +94,8 @@ type Filter struct {
 	// passed without data. Nil holds on until more data or the end.
 	Idle      func(dst []byte) ([]byte, error)
 	IdleAfter time.Duration
+	// Resize is told that the terminal has another size from the next bytes on.
+	Resize func(width, height int) error
 	// End appends what was still held back. It is called when the data is
 	// complete, not when the operation failed.
 	End func(dst []byte) ([]byte, error)

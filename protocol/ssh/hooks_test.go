@@ -58,17 +58,20 @@ func TestFilters(t *testing.T) {
 // TestFilterOfATerminal: what a filter holds back is released when nothing
 // follows.
 func TestFilterOfATerminal(t *testing.T) {
+	sizes := make(chan [2]int, 10)
 	r := newRig(t, func(r *rig) {
 		r.journal.flow = func(_ proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
 			if shape.Media != "terminal" {
 				return proxy.Filter{}, nil
 			}
-			require.Equal(t, 100, shape.Width)
+			require.Equal(t, [2]int{100, 24}, [2]int{shape.Width, shape.Height})
+			require.Equal(t, "xterm", shape.Terminal)
 			var held []byte
 			return proxy.Filter{
 				Bytes:     func(dst, src []byte) ([]byte, error) { held = append(held, src...); return dst, nil },
 				Idle:      func(dst []byte) ([]byte, error) { dst = append(dst, held...); held = held[:0]; return dst, nil },
 				IdleAfter: 20 * time.Millisecond,
+				Resize:    func(width, height int) error { sizes <- [2]int{width, height}; return nil },
 				End:       func(dst []byte) ([]byte, error) { return append(dst, held...), nil },
 			}, nil
 		}
@@ -83,6 +86,8 @@ func TestFilterOfATerminal(t *testing.T) {
 	require.NoError(t, s.Shell())
 	io.WriteString(in, "echo rea''dy\n")
 	waitFor(t, "the output", func() bool { return strings.Contains(out.String(), "ready") })
+	require.NoError(t, s.WindowChange(50, 132))
+	require.Equal(t, [2]int{132, 50}, <-sizes)
 	io.WriteString(in, "exit\n")
 	require.NoError(t, s.Wait())
 }

@@ -33,6 +33,8 @@ type pump struct {
 	out   []byte
 	ended bool
 	late  error // what the timed release failed with
+
+	window atomic.Pointer[windowChange] // a new size that filters are not told of yet
 }
 
 // filterError says that a filter would not let data pass. Nothing of it went
@@ -102,6 +104,7 @@ func (p *pump) pass(b []byte) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.tellSize()
 	if p.late != nil {
 		return p.late
 	}
@@ -131,6 +134,33 @@ func (p *pump) write(out []byte) error {
 	}
 	_, err := p.dst.Write(out)
 	return err
+}
+
+// resize tells the filters of a terminal's new size: now, or before the next
+// bytes when some are being passed on, which may wait for the client.
+func (p *pump) resize(w windowChange) {
+	if !p.flow.HasBytes() {
+		return
+	}
+	p.window.Store(&w)
+	if p.mu.TryLock() {
+		defer p.mu.Unlock()
+		p.tellSize()
+	}
+}
+
+// tellSize tells the filters of a size that waits.
+func (p *pump) tellSize() {
+	w := p.window.Swap(nil)
+	if w == nil || p.ended || p.late != nil {
+		return
+	}
+	p.late = p.protect("ssh filter", func() error {
+		if err := p.flow.Resize(size(w.Columns), size(w.Rows)); err != nil {
+			return &filterError{err}
+		}
+		return nil
+	})
 }
 
 // idle releases what filters held back for bytes that did not come.

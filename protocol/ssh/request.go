@@ -27,7 +27,11 @@ func (ch *channel) request(r *gossh.Request) error {
 		if last := ch.resize.Swap(nil); last != nil {
 			size = last.Payload
 		}
-		if _, err = parseWindowChange(size); err == nil && ch.pty != nil {
+		var window windowChange
+		if window, err = parseWindowChange(size); err == nil && ch.pty != nil {
+			if ch.stdout != nil {
+				ch.stdout.resize(window)
+			}
 			_, err = ch.up.SendRequest(r.Type, false, size)
 			ok = err == nil
 		}

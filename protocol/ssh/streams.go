@@ -42,7 +42,7 @@ func (ch *channel) flows(e *proxy.Exec) error {
 		}
 		shape := &proxy.Shape{Kind: proxy.ShapeStream, Media: media, Inbound: inbound}
 		if ch.pty != nil {
-			shape.Width = int(min(ch.pty.Columns, 10000))
+			shape.Width, shape.Height, shape.Terminal = size(ch.pty.Columns), size(ch.pty.Rows), ch.pty.Term
 		}
 		var err error
 		p.flow, err = s.proxied.Flow(e, shape)
@@ -62,6 +62,9 @@ func (ch *channel) flows(e *proxy.Exec) error {
 	ch.stdin, err = pumpOf(ch.client, ch.up, "stdin", true)
 	return err
 }
+
+// size is a terminal's width or height as it is told to filters.
+func size(n uint32) int { return int(min(n, 10000)) }
 
 // start starts the pumps. What the client sent before the resource was there
 // has waited in the channel's window.
