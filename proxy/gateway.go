@@ -8,6 +8,7 @@ import (
 	"net"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -62,6 +63,25 @@ type Handler interface {
 	// afterwards. The error says why the connection failed; nil is an ordinary
 	// end.
 	ServeConn(ctx context.Context, c *Conn) error
+}
+
+// Dial opens a connection to a resource, within the dial timeout.
+func (g *Gateway) Dial(ctx context.Context, r *Resource) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, or(g.DialTimeout, defaultDialTimeout))
+	defer cancel()
+	network, address := "tcp", r.Address
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		network, address = "unix", path
+	}
+	var d Dialer = &net.Dialer{}
+	if g.Dialer != nil {
+		d = g.Dialer
+	}
+	c, err := d.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, fmt.Errorf("resource %s cannot be reached: %w", r.Name, err)
+	}
+	return c, nil
 }
 
 // EventKind says what an Event tells.

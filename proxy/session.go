@@ -3,9 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -167,21 +165,7 @@ func (s *Session) Wants() (flow, tell bool) { return len(s.chain.flows) > 0, len
 // Dial opens a connection to the session's resource, within the gateway's dial
 // timeout. The address is the directory's, never the client's.
 func (s *Session) Dial(ctx context.Context) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, or(s.gateway.DialTimeout, defaultDialTimeout))
-	defer cancel()
-	network, address := "tcp", s.Target.Resource.Address
-	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		network, address = "unix", path
-	}
-	var d Dialer = &net.Dialer{}
-	if s.gateway.Dialer != nil {
-		d = s.gateway.Dialer
-	}
-	c, err := d.DialContext(ctx, network, address)
-	if err != nil {
-		return nil, fmt.Errorf("resource %s cannot be reached: %w", s.Target.Resource.Name, err)
-	}
-	return c, nil
+	return s.gateway.Dial(ctx, s.Target.Resource)
 }
 
 // Credential leases the credential for the session's account. It is held until

@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/protocol/postgres"
+	"github.com/sallyport/sallyport/protocol/sql"
 	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/secrets"
@@ -32,7 +33,8 @@ type gateway struct {
 	listeners map[config.Listener]net.Listener
 	closers   []func() error
 	analyzer  proxy.Analyzer // shared by all listeners, and with it what it remembers
-	hostKey   gossh.Signer   // of the SSH listeners
+	catalog   *sql.CatalogCache
+	hostKey   gossh.Signer // of the SSH listeners
 	control   *control.Handler
 	socket    net.Listener // where control is served
 }
@@ -104,11 +106,14 @@ func (g *gateway) handler(l config.Listener, certificate *tls.Config) (proxy.Han
 	switch l.Protocol {
 	case "postgres":
 		if g.analyzer == nil {
+			reader := &postgres.CatalogReader{Gateway: g.Gateway}
+			g.catalog = &sql.CatalogCache{Load: reader.Load, Log: g.Log}
+			g.closers = append(g.closers, g.catalog.Close)
 			g.analyzer = sqlpostgres.New(sqlpostgres.Config{})
 		}
 		return &postgres.Handler{
 			Resource: l.Resource, TLS: certificate, RequireTLS: g.config.TLS == nil || !g.config.TLS.Optional,
-			Domain: g.config.Domain, Analyzer: g.analyzer,
+			Domain: g.config.Domain, Analyzer: g.analyzer, Catalog: g.catalog,
 		}, nil
 	case "ssh":
 		return g.sshHandler(l)

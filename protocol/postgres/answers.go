@@ -273,6 +273,7 @@ func (d *down) ready(body []byte, total int) error {
 		break
 	}
 	if status == 'I' {
+		d.settling.settled(&d.epoch, d.handler.Catalog, &d.named)
 		d.pending.mu.Lock()
 		d.pending.portals.forget(nil) // they end with the transaction
 		d.pending.mu.Unlock()
@@ -292,6 +293,7 @@ func (d *down) described(e *entry, body []byte, total int) error {
 		if err != nil {
 			return err
 		}
+		d.catalogShape(shape)
 		switch e.expect {
 		case expectStatement:
 			e.stmt.setShape(d.pending, shape)

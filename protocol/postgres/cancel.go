@@ -78,7 +78,7 @@ func (s *session) cancelUpstream(ctx context.Context) {
 	defer s.cancelling.Store(false)
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	c, err := s.dialUpstream(ctx)
+	c, err := s.server().secure(ctx)
 	if err != nil {
 		return
 	}

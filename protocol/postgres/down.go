@@ -30,6 +30,8 @@ type down struct {
 	muted    bool // the client was told an error in the place of data: nothing more until ReadyForQuery
 	draining bool
 
+	settling settling
+
 	row    rowFilter
 	copied copyFilter
 	done   proxy.Outcome // of the first operation owed, as far as it is known
@@ -263,6 +265,7 @@ func (d *down) finish(e *entry, err error) {
 	d.pending.pop()
 	d.row.end()
 	if e.op != nil {
+		d.settling.answered(e.op)
 		d.done.Err = err
 		d.session.session.Done(e.op, &d.done)
 	}

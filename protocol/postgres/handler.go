@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -29,6 +30,9 @@ type Handler struct {
 	// Analyzer says what statements do. Nil: every statement is unknown, and is
 	// refused wherever a rule depends on understanding it.
 	Analyzer proxy.Analyzer
+	// Catalog names the base columns of results, and is told of what may change it.
+	// Nil: they have numbers only.
+	Catalog sql.Catalog
 	// LoginTimeout is how long a server may take from the first byte until it is
 	// ready; 0 is 10 s.
 	LoginTimeout time.Duration

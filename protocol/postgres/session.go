@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +26,9 @@ type session struct {
 	upstream *upstream
 	key      cancelKey
 	pending  *pending
+
+	named proxy.Reading // of the session at its login, for the catalog; read-only
+	epoch epoch
 
 	up   up
 	down down
@@ -91,7 +95,7 @@ func (h *Handler) open(ctx context.Context, c *proxy.Conn, hi *hello) (*session,
 		return nil, err
 	}
 	out := proxy.Outcome{}
-	if err := s.connect(ctx, params, hi.replication); err != nil {
+	if s.upstream, err = s.server().connect(ctx, params, hi.replication); err != nil {
 		out.Err = publicError(err)
 		var se *serverError
 		if errors.As(err, &se) {
@@ -102,7 +106,7 @@ func (h *Handler) open(ctx context.Context, c *proxy.Conn, hi *hello) (*session,
 	}
 	s.session.Done(connect, &out)
 	s.key = h.cancels.register(s, hi.version)
-	s.prepare(hi)
+	s.prepare(hi, params)
 	if err := s.welcome(c); err != nil {
 		s.close()
 		return nil, err
@@ -112,15 +116,20 @@ func (h *Handler) open(ctx context.Context, c *proxy.Conn, hi *hello) (*session,
 
 func isPhysical(replication string) bool { return replication != "" && replication != "database" }
 
-func (s *session) prepare(hi *hello) {
+func (s *session) prepare(hi *hello, params []wire.Parameter) {
 	wantsFlow, wantsTell := s.session.Wants()
+	s.named = proxy.Reading{
+		Dialect: "postgres", Resource: s.session.Target.Resource.Name, Database: s.session.Target.Database,
+		Account: s.session.Target.Account.Name, Version: serverVersion(s.upstream.status["server_version"]),
+	}
+	for _, p := range params {
+		if !defaultStartupParameters[strings.ToLower(p.Name)] {
+			s.epoch.shadowed.Store(true) // it may be the search_path
+		}
+	}
 	s.up = up{
 		session: s, conn: s.upstream.conn, source: s.up.source, describe: wantsFlow,
-		replication: hi.replication != "",
-		reading: proxy.Reading{
-			Dialect: "postgres", Resource: s.session.Target.Resource.Name, Database: s.session.Target.Database,
-			Version: serverVersion(s.upstream.status["server_version"]),
-		},
+		replication: hi.replication != "", reading: s.named,
 	}
 	s.up.reader = wire.NewReader(&s.up.source)
 	s.down = down{session: s, conn: s.client, reader: s.upstream.reader, flows: wantsFlow, tells: wantsTell, status: s.upstream.ready}

@@ -263,8 +263,21 @@ func (u *up) analyze(text []byte) *proxy.Facts {
 	if u.handler.Analyzer == nil {
 		return noAnalyzer
 	}
+	if c := u.handler.Catalog; c != nil && !u.epoch.shadowed.Load() {
+		u.epoch.began(c.Snapshot(u.session.session.Context(), &u.named))
+	}
+	u.reading.Epoch = u.epoch.now()
 	u.reading.BackslashLiterals = u.session.backslashes.Load()
 	return u.handler.Analyzer.Analyze(u.session.session.Context(), text, &u.reading)
+}
+
+// factsOf says what a prepared statement does now: the names in it may mean
+// something else than when it was prepared.
+func (u *up) factsOf(s *statement) *proxy.Facts {
+	if s == unknownStatement {
+		return s.facts
+	}
+	return u.analyze(s.text)
 }
 
 var noAnalyzer = proxy.UnknownFacts("no analyzer is configured")
@@ -272,10 +285,7 @@ var noAnalyzer = proxy.UnknownFacts("no analyzer is configured")
 // follow keeps up with what a statement that may run changes in the session:
 // what names mean to the server.
 func (u *up) follow(text []byte, f *proxy.Facts) {
-	const changes = proxy.EffectRole | proxy.EffectCreate | proxy.EffectDo | proxy.EffectCall | proxy.EffectUnknown | proxy.EffectExecute
-	if f.Effects.Has(changes) || f.Effects.Has(proxy.EffectSet) && setsPath(f) {
-		u.reading.Epoch = 1
-	}
+	u.epoch.sent(f)
 	p := u.pending
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -284,15 +294,6 @@ func (u *up) follow(text []byte, f *proxy.Facts) {
 	}
 	p.statements.forget(unknownStatement)
 	p.portals.forget(unknownPortal)
-}
-
-func setsPath(f *proxy.Facts) bool {
-	for _, s := range f.Settings {
-		if s.Name == "search_path" || s.Name == "" || s.Name == "all" {
-			return true
-		}
-	}
-	return len(f.Settings) == 0
 }
 
 func (u *up) query(body []byte, total int) error {
@@ -515,7 +516,7 @@ func (u *up) execute(body []byte, total int) error {
 	e := u.pending.take(expectExecute)
 	e.portal = p
 	e.statement = proxy.Statement{
-		Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: p.stmt.text, Name: p.stmt.name, Args: p.args, Facts: p.stmt.facts,
+		Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: p.stmt.text, Name: p.stmt.name, Args: p.args, Facts: u.factsOf(p.stmt),
 	}
 	if !u.ask(e, &e.statement) {
 		return u.refuse(e, total, poisonNamed)
@@ -523,7 +524,9 @@ func (u *up) execute(body []byte, total int) error {
 	e.newEncoding = u.encoded
 	u.encoded = u.encoded || changesEncoding(p.stmt.facts)
 	if p.stmt.renames {
-		u.follow(p.stmt.text, p.stmt.facts)
+		u.follow(p.stmt.text, e.statement.Facts)
+	} else {
+		u.epoch.sent(e.statement.Facts)
 	}
 	if u.describe && !u.isDescribed(p) {
 		// The description is asked for in the client's place, so that filters know
@@ -590,6 +593,7 @@ func (u *up) function(body []byte, total int) error {
 	if !u.ask(e, &e.call) {
 		return u.replaceExpecting(e, total, poisonFunction)
 	}
+	u.epoch.shadowed.Store(true) // it may be any function
 	return u.passExpecting(e, total)
 }
 

@@ -31,18 +31,36 @@ type upstream struct {
 // maxGreeting bounds what a server may send before it is ready.
 const maxGreeting = 1 << 20
 
-// dialUpstream connects to the server and secures the connection, as the
-// resource's TLS mode asks. There is no falling back.
-func (s *session) dialUpstream(ctx context.Context) (net.Conn, error) {
-	c, err := s.session.Dial(ctx)
+// server is a resource's server, and how connections to it are made.
+type server struct {
+	target   proxy.Target
+	settings *Settings
+	timeout  time.Duration // of a login, from the first byte until it is ready
+	dial     func(context.Context) (net.Conn, error)
+	// credential leases what to log in with; fresh, after it was refused.
+	credential func(ctx context.Context, fresh bool) (proxy.Credential, error)
+}
+
+// server is the session's.
+func (s *session) server() *server {
+	return &server{
+		target: s.session.Target, settings: &s.settings, timeout: s.handler.loginTimeout(),
+		dial: s.session.Dial, credential: s.session.Credential,
+	}
+}
+
+// secure connects to the server and secures the connection, as the resource's
+// TLS mode asks. There is no falling back.
+func (s *server) secure(ctx context.Context) (net.Conn, error) {
+	c, err := s.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.SetDeadline(time.Now().Add(s.handler.loginTimeout())); err != nil {
+	if err := c.SetDeadline(time.Now().Add(s.timeout)); err != nil {
 		c.Close()
 		return nil, err
 	}
-	r := s.session.Target.Resource
+	r := s.target.Resource
 	config := r.TLS.Config(r.Address)
 	if config == nil {
 		return c, nil
@@ -87,29 +105,25 @@ func (e *serverError) Error() string { return "the server refuses the connection
 // refusesCredential reports whether the server did not accept who we are.
 func (e *serverError) refusesCredential() bool { return strings.HasPrefix(e.code, "28") }
 
-// connect opens the session's connection to the server and authenticates with
-// the leased credential; one that was refused is asked for once more, fresh.
-func (s *session) connect(ctx context.Context, params []wire.Parameter, replication string) error {
+// connect opens a connection to the server and authenticates with the leased
+// credential; one that was refused is asked for once more, fresh.
+func (s *server) connect(ctx context.Context, params []wire.Parameter, replication string) (*upstream, error) {
 	for try := 0; ; try++ {
-		cred, err := s.session.Credential(ctx, try > 0)
+		cred, err := s.credential(ctx, try > 0)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		u, err := s.connectAs(ctx, cred, params, replication)
-		if err == nil {
-			s.upstream = u
-			return nil
-		}
 		var se *serverError
 		if try == 0 && errors.As(err, &se) && se.refusesCredential() {
 			continue
 		}
-		return err
+		return u, err
 	}
 }
 
-func (s *session) connectAs(ctx context.Context, cred proxy.Credential, params []wire.Parameter, replication string) (*upstream, error) {
-	c, err := s.dialUpstream(ctx)
+func (s *server) connectAs(ctx context.Context, cred proxy.Credential, params []wire.Parameter, replication string) (*upstream, error) {
+	c, err := s.secure(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -135,10 +149,10 @@ func (s *session) connectAs(ctx context.Context, cred proxy.Credential, params [
 	return u, nil
 }
 
-func (s *session) handshake(u *upstream, cred proxy.Credential, params []wire.Parameter, replication string) error {
+func (s *server) handshake(u *upstream, cred proxy.Credential, params []wire.Parameter, replication string) error {
 	start := []wire.Parameter{{Name: "user", Value: cred.Username}}
-	if s.session.Target.Database != "" {
-		start = append(start, wire.Parameter{Name: "database", Value: s.session.Target.Database})
+	if s.target.Database != "" {
+		start = append(start, wire.Parameter{Name: "database", Value: s.target.Database})
 	}
 	if replication != "" {
 		start = append(start, wire.Parameter{Name: "replication", Value: replication})
@@ -155,7 +169,7 @@ func (s *session) handshake(u *upstream, cred proxy.Credential, params []wire.Pa
 	if _, err := u.conn.Write(wire.AppendStartup(nil, wire.Version30, start)); err != nil {
 		return s.lost(err)
 	}
-	auth := &upstreamAuth{u: u, cred: cred, settings: &s.settings, local: isLocal(u.conn.RemoteAddr())}
+	auth := &upstreamAuth{u: u, cred: cred, settings: s.settings, local: isLocal(u.conn.RemoteAddr())}
 	for {
 		typ, body, err := u.reader.ReadMessage(maxGreeting)
 		if err != nil {
@@ -215,8 +229,8 @@ func (s *session) handshake(u *upstream, cred proxy.Credential, params []wire.Pa
 }
 
 // lost says that the connection to the server broke.
-func (s *session) lost(err error) error {
-	return fmt.Errorf("connection to resource %s was lost: %w", s.session.Target.Resource.Name, ofServer(err))
+func (s *server) lost(err error) error {
+	return fmt.Errorf("connection to resource %s was lost: %w", s.target.Resource.Name, ofServer(err))
 }
 
 // ofServer tells the server's end of file from the client's, of which nobody

@@ -54,6 +54,9 @@ type Contents struct {
 	// Operators are the names of operators behind which stands a function that is
 	// not the server's own.
 	Operators []string
+	// Partial says that something could not be read for the moment, such as the
+	// definitions of views that somebody has locked.
+	Partial bool
 }
 
 // RelationKind says what sort of relation it is.
@@ -77,8 +80,10 @@ type Relation struct {
 	Name    string
 	Kind    RelationKind
 	Columns []Column // in order of Attr, without dropped ones
-	// Definition is a view's query, in which every name has its schema. Empty for
-	// the server's own views, which count as tables.
+	// Server says that it came with the server: such views count as tables.
+	Server bool
+	// Definition is a view's query, in which every name has its schema; empty when
+	// it could not be read.
 	Definition string
 	Triggers   []Trigger
 	Rules      []Rule
@@ -161,7 +166,7 @@ func NewSnapshot(c Contents) *Snapshot {
 		for i := range r.Columns {
 			col := &r.Columns[i]
 			col.Source.Name = col.Name
-			if r.Definition == "" {
+			if !r.IsView() {
 				col.Source.Origins = []proxy.Origin{{Schema: r.Schema, Relation: r.Name, Column: col.Name}}
 			} else {
 				col.Source.Opaque = true
@@ -252,6 +257,12 @@ func (s *Snapshot) CallsOut(operator string) bool { return s != nil && s.operato
 
 // Schemas returns the names of the schemas that hold relations, in order.
 func (s *Snapshot) Schemas() []string { return slices.Sorted(maps.Keys(s.byName)) }
+
+// IsView reports whether what the relation holds derives from other relations,
+// by its definition.
+func (r *Relation) IsView() bool {
+	return !r.Server && (r.Kind == RelationView || r.Kind == RelationMaterialized)
+}
 
 // ByAttr returns the column of that number, nil when there is none.
 func (r *Relation) ByAttr(attr uint16) *Column {

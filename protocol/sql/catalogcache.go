@@ -96,7 +96,7 @@ func (c *CatalogCache) Snapshot(ctx context.Context, r *proxy.Reading) *Snapshot
 	}
 	l := e.current.Load()
 	if l != nil && l.changes == e.changes.Load() {
-		if now.Sub(l.at) > cmp.Or(c.MaxAge, time.Minute) {
+		if age := now.Sub(l.at); age > cmp.Or(c.MaxAge, time.Minute) || l.snapshot.Partial && age > minPause {
 			c.refresh(e, now)
 		}
 		return l.snapshot
