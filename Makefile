@@ -3,7 +3,7 @@
 .PHONY: build test quick demo bench fuzz fmt regress
 
 build: ## the gateway and its command line, as bin/sallyport
-	go build -trimpath -o bin/sallyport ./cmd/sallyport
+	go build -trimpath -tags timetzdata -o bin/sallyport ./cmd/sallyport
 
 test: ## everything: installs what is missing where it may, then every check there is
 	@scripts/test

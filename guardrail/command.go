@@ -8,14 +8,20 @@ import (
 
 var errNoGrammar = errors.New("no grammar for commands is configured")
 
+// parse reads a command line, once.
+func (c *call) parse(command string) {
+	if c.parsed {
+		return
+	}
+	c.parsed, c.err = true, errNoGrammar
+	if c.guardrail.Commands != nil {
+		c.programs, c.err = c.guardrail.Commands.Programs(command)
+	}
+}
+
 // command reports whether a command line runs what the rule speaks of.
 func (c *call) command(r *Rule, command string) (meets, understood bool) {
-	if !c.parsed {
-		c.parsed, c.err = true, errNoGrammar
-		if c.guardrail.commands != nil {
-			c.programs, c.err = c.guardrail.commands.Programs(command)
-		}
-	}
+	c.parse(command)
 	for _, p := range c.programs {
 		for _, pattern := range r.Commands {
 			if runs(pattern, p) {
@@ -23,7 +29,7 @@ func (c *call) command(r *Rule, command string) (meets, understood bool) {
 			}
 		}
 	}
-	return c.err != nil && r.Action == Deny, c.err == nil
+	return c.err != nil && r.Action.blocks(), c.err == nil
 }
 
 // runs matches "PROGRAM" or "PROGRAM ARGUMENT…": each argument of the pattern
@@ -78,10 +84,7 @@ func file(globs []string, name string) bool {
 
 func request(patterns []string, method, name string) bool {
 	for _, p := range patterns {
-		m, g, ok := strings.Cut(p, " ")
-		if !ok {
-			m, g = "", p
-		}
+		m, g := cutMethod(p)
 		if m != "" && !strings.EqualFold(m, method) {
 			continue
 		}
@@ -90,4 +93,13 @@ func request(patterns []string, method, name string) bool {
 		}
 	}
 	return false
+}
+
+// cutMethod splits "METHOD /path" and "/path".
+func cutMethod(pattern string) (method, glob string) {
+	m, g, ok := strings.Cut(pattern, " ")
+	if !ok {
+		return "", pattern
+	}
+	return m, strings.TrimSpace(g)
 }

@@ -1,6 +1,10 @@
 package guardrail
 
-import "github.com/sallyport/sallyport/proxy"
+import (
+	"context"
+
+	"github.com/sallyport/sallyport/proxy"
+)
 
 // Answer is what one rule says of an operation.
 type Answer struct {
@@ -10,16 +14,17 @@ type Answer struct {
 	Understood bool
 }
 
-// Explain returns the rules that answer an operation of id at res, in their
-// order, and the verdict that comes of them.
-func (g *Guardrail) Explain(id *proxy.Identity, res *proxy.Resource, op proxy.Op) (proxy.Verdict, []Answer) {
+// Explain returns the rules that answer an operation of s, in their order, and
+// the verdict that comes of them. Nobody is asked for an approval: a verdict that
+// holds has no Hold.
+func (g *Guardrail) Explain(ctx context.Context, s *proxy.Session, op proxy.Op) (proxy.Verdict, []Answer) {
 	var rules []*Rule
 	var answers []Answer
-	c := call{op: op, guardrail: g}
+	c := call{op: op, guardrail: g, ctx: ctx, session: s}
 	all := *g.rules.Load()
 	for i := range all {
 		r := &all[i]
-		if !r.appliesTo(id, res) {
+		if !r.appliesTo(s.Identity, s.Target) {
 			continue
 		}
 		rules = append(rules, r)
@@ -27,6 +32,10 @@ func (g *Guardrail) Explain(id *proxy.Identity, res *proxy.Resource, op proxy.Op
 			answers = append(answers, Answer{r, understood})
 		}
 	}
-	v, _ := g.decide(rules, op)
-	return v, answers
+	d := c.decide(rules)
+	if len(d.holds) > 0 && !d.Refuses() {
+		h := held(d.holds)
+		d.Action, d.Cause, d.Rule, d.Reason = proxy.ActionHold, proxy.CauseApproval, d.holds[0].Name, h.Message
+	}
+	return d.Verdict, answers
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -22,28 +23,40 @@ type Commands interface {
 	Programs(command string) ([][]string, error)
 }
 
-// Config says which rules there are.
+// Config says which rules there are, and who does what rules ask for.
 type Config struct {
 	Rules []Rule
 	// Commands understands command lines. Nil: no command is understood, and every
 	// rule with Commands that denies does.
 	Commands Commands
+	// Estimators ask resources what statements would cost, by dialect. Where one is
+	// missing nothing can be estimated, and rules that depend on it refuse.
+	Estimators map[string]Estimator
+	// Limiters add LIMIT to queries, by dialect. Where one is missing, rewriting
+	// rules deny.
+	Limiters map[string]Limiter
+	// Holder has held operations decided. Nil: holding rules deny.
+	Holder Holder
 	// Observed is told what rules with Observe would have done. Nil is nobody. It
 	// may be called concurrently.
 	Observed func(s *proxy.Session, op proxy.Op, rule string)
+	// Now is the clock of During and Outside; nil is time.Now.
+	Now func() time.Time
 }
 
 // Guardrail judges operations. It is a proxy.Interceptor, safe for concurrent
 // use.
 type Guardrail struct {
-	rules    atomic.Pointer[[]Rule]
-	commands Commands
-	observed func(s *proxy.Session, op proxy.Op, rule string)
+	rules atomic.Pointer[[]Rule]
+	Config
 }
 
 // New returns a guardrail, or everything that is wrong with its rules.
 func New(c Config) (*Guardrail, error) {
-	g := &Guardrail{commands: c.Commands, observed: c.Observed}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	g := &Guardrail{Config: c}
 	return g, g.Set(c.Rules)
 }
 
@@ -83,6 +96,9 @@ type session struct {
 	guardrail *Guardrail
 	session   *proxy.Session
 	applying  atomic.Pointer[applying]
+	// moved says that a name without a schema may mean something else than it did
+	// at login.
+	moved atomic.Bool
 }
 
 type applying struct {
@@ -98,7 +114,7 @@ func (s *session) rules() []*Rule {
 	}
 	a := &applying{from: from}
 	for i := range *from {
-		if r := &(*from)[i]; r.appliesTo(s.session.Identity, s.session.Target.Resource) {
+		if r := &(*from)[i]; r.appliesTo(s.session.Identity, s.session.Target) {
 			a.rules = append(a.rules, r)
 		}
 	}
@@ -106,90 +122,20 @@ func (s *session) rules() []*Rule {
 	return a.rules
 }
 
-func (s *session) ask(_ context.Context, op proxy.Op) proxy.Verdict {
-	v, observed := s.guardrail.decide(s.rules(), op)
-	if s.guardrail.observed != nil {
-		for _, r := range observed {
-			s.guardrail.observed(s.session, op, r.Name)
+func (s *session) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
+	c := call{op: op, guardrail: s.guardrail, ctx: ctx, session: s.session, moved: s.moved.Load()}
+	rules := s.rules()
+	d := c.decide(rules)
+	if s.guardrail.Observed != nil {
+		for _, r := range d.observed {
+			s.guardrail.Observed(s.session, op, r.Name)
 		}
 	}
-	return v
-}
-
-// decide asks every rule. The first that denies names the refusal; the words of
-// those that warn are joined.
-func (g *Guardrail) decide(rules []*Rule, op proxy.Op) (proxy.Verdict, []*Rule) {
-	verdict := proxy.Pass()
-	blind := false // the verdict is of a rule that could not tell
-	var observed []*Rule
-	c := call{op: op, guardrail: g}
-	for _, r := range rules {
-		meets, understood := c.meets(r)
-		if !meets {
-			continue
-		}
-		switch {
-		case r.Observe:
-			observed = append(observed, r)
-		case r.Action == Warn:
-			if verdict.Warn != "" {
-				verdict.Warn += "\n"
-			}
-			verdict.Warn += r.message() + " (rule " + r.Name + ")"
-		case !verdict.Refuses() || blind && understood:
-			// A rule that knows what it forbids says more than one that cannot tell.
-			warn := verdict.Warn
-			verdict = proxy.Deny(proxy.CauseGuardrail, r.Name, c.reason(r, understood), r.Remedy)
-			verdict.Warn, blind = warn, !understood
-		}
+	if len(d.holds) > 0 && !d.Refuses() {
+		return c.hold(d)
 	}
-	return verdict, observed
-}
-
-// call is one operation while rules look at it.
-type call struct {
-	op        proxy.Op
-	guardrail *Guardrail
-	parsed    bool
-	programs  [][]string
-	err       error
-}
-
-func (c *call) meets(r *Rule) (meets, understood bool) {
-	switch op := c.op.(type) {
-	case *proxy.Statement:
-		if !r.sql() {
-			return false, true
-		}
-		return r.statement(op.Facts)
-	case *proxy.Exec:
-		if len(r.Commands) == 0 || op.Kind != proxy.KindExec {
-			return false, true
-		}
-		return c.command(r, op.Command)
-	case *proxy.File:
-		return len(r.Paths) > 0 && (file(r.Paths, op.Path) || op.Target != "" && file(r.Paths, op.Target)), true
-	case *proxy.Request:
-		return len(r.Requests) > 0 && request(r.Requests, op.Method, op.Path), true
+	if !d.Refuses() && movesNames(op) {
+		s.moved.Store(true)
 	}
-	return false, true
-}
-
-// reason is what the user is told of a refusal.
-func (c *call) reason(r *Rule, understood bool) string {
-	if understood {
-		return r.message()
-	}
-	return "it cannot be told whether this is what the rule forbids: " + c.why()
-}
-
-// why says what is not understood.
-func (c *call) why() string {
-	if s, ok := c.op.(*proxy.Statement); ok {
-		return s.Facts.Unknown
-	}
-	if c.err != nil {
-		return c.err.Error()
-	}
-	return "it is not understood"
+	return d.Verdict
 }

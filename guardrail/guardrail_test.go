@@ -87,17 +87,20 @@ func TestDefaults(t *testing.T) {
 
 func TestReadOnlyResources(t *testing.T) {
 	g := create(t, guardrail.Defaults()...)
-	id := &proxy.Identity{Subject: "alice"}
+	ctx := context.Background()
 	for label, want := range map[string]bool{"true": true, "false": false, "": false} {
-		res := &proxy.Resource{Name: "r", Labels: map[string]string{guardrail.ReadOnlyLabel: label}}
+		at := &proxy.Session{
+			Identity: &proxy.Identity{Subject: "alice"},
+			Target:   proxy.Target{Resource: &proxy.Resource{Name: "r", Labels: map[string]string{guardrail.ReadOnlyLabel: label}}},
+		}
 		for _, text := range []string{
 			"INSERT INTO t VALUES (1)", "SELECT f()", "SET default_transaction_read_only = off", "BEGIN READ WRITE", "SELECT set_config('transaction_read_only', 'off', true)",
 			"SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE", "RESET ALL", "CREATE TABLE x ()", "VACUUM t",
 		} {
-			v, _ := g.Explain(id, res, statement(text))
+			v, _ := g.Explain(ctx, at, statement(text))
 			require.Equal(t, want, v.Refuses(), "%s at %q: %s", text, label, v.Message())
 		}
-		v, _ := g.Explain(id, res, statement("SELECT * FROM t WHERE id = 1"))
+		v, _ := g.Explain(ctx, at, statement("SELECT * FROM t WHERE id = 1"))
 		require.False(t, v.Refuses())
 	}
 }

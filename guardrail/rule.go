@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -13,22 +13,33 @@ import (
 // Action is what a rule does.
 type Action uint8
 
-// Actions. The zero Action denies.
+// Actions. The zero Action denies. Of several rules that answer, a denying one
+// wins, then a rewriting one, then a holding one.
 const (
-	Deny Action = iota
-	Warn        // the operation runs, and its user is told
+	Deny    Action = iota
+	Warn           // the operation runs, and its user is told
+	Hold           // the operation waits until somebody of Rule.Approvers has decided
+	Rewrite        // a query that nothing bounds runs with a LIMIT of Rule.Limit
 )
+
+// blocks reports whether what cannot be told from an operation counts against
+// it.
+func (a Action) blocks() bool { return a != Warn }
 
 // Rule is one guardrail. All conditions that are given must hold; of a list, one.
 type Rule struct {
 	Name string // told to users and recorded; needed
 
-	// Where it applies. Resources are names or globs (path.Match), Labels must all
-	// be there; both empty is everywhere. Groups are those whose members it speaks
-	// of; empty is everybody.
+	// Where and when it applies. Resources, Databases and Accounts are names or
+	// globs (path.Match), Labels must all be there; all empty is everywhere. Groups
+	// are those whose members it speaks of; empty is everybody.
 	Resources []string
 	Labels    map[string]string
+	Databases []string
+	Accounts  []string
 	Groups    []string
+	During    *Hours // only then
+	Outside   *Hours // only at other times
 
 	// Conditions on statements.
 	Effects   proxy.Effects         // any of them
@@ -40,22 +51,35 @@ type Rule struct {
 	Settings  []string              // globs of settings that are changed
 	Unknown   bool                  // what it does is not understood
 	MoreThan  int                   // statements in one text; 0 is no condition
+	MoreRows  int                   // rows that the resource expects it to return or change; 0 is no condition
+	MoreCost  int                   // the resource's own estimate of its cost; 0 is no condition
 
 	// Conditions on the rest.
 	Commands []string // globs of programs that a command line runs, and "PROGRAM ARGUMENT…" patterns
 	Paths    []string // globs of files that are accessed
 	Requests []string // "METHOD /path/glob" or "/path/glob"
+	// Only turns Commands, Paths or Requests into a list of what is allowed: the
+	// rule denies everything else of that kind, with Commands also shells and
+	// subsystems. See [Rule.allows] for how patterns are read then.
+	Only bool
 
-	Action  Action
-	Observe bool   // nothing is refused: what would have been is told to Config.Observed
-	Message string // shown to the user; empty is made from the conditions
-	Remedy  string // shown to the user: what would be allowed instead
+	Action    Action
+	Limit     int           // rows, for Rewrite
+	Approvers []string      // groups of those who may decide, for Hold; "*" is everybody
+	For       time.Duration // how long Hold waits; 0 is 15 minutes
+	Observe   bool          // nothing is refused: what would have been is told to Config.Observed
+	Message   string        // shown to the user; empty is made from the conditions
+	Remedy    string        // shown to the user: what would be allowed instead
 }
 
 // sql reports whether the rule has conditions on statements.
 func (r *Rule) sql() bool {
-	return r.Effects != 0 || len(r.Relations)+len(r.Functions)+len(r.Classes)+len(r.Settings) > 0 || r.NoWhere || r.NoLimit || r.Unknown || r.MoreThan > 0
+	return r.Effects != 0 || len(r.Relations)+len(r.Functions)+len(r.Classes)+len(r.Settings) > 0 || r.NoWhere || r.NoLimit || r.Unknown ||
+		r.MoreThan > 0 || r.estimates()
 }
+
+// estimates reports whether the rule asks the resource before it can tell.
+func (r *Rule) estimates() bool { return r.MoreRows > 0 || r.MoreCost > 0 }
 
 // validate reports everything that is wrong with the rule.
 func (r *Rule) validate() error {
@@ -76,19 +100,9 @@ func (r *Rule) validate() error {
 	case kinds > 1:
 		bad("its conditions are about different kinds of operations, so that none meets all")
 	}
-	if r.NoWhere && r.Effects != 0 && !r.Effects.Has(proxy.EffectUpdate|proxy.EffectDelete|proxy.EffectRead) {
-		bad("no_where is about update, delete and read, and its effects are %s", r.Effects)
-	}
-	if r.NoLimit && r.Effects != 0 && !r.Effects.Has(proxy.EffectRead) {
-		bad("no_limit is about read, and its effects are %s", r.Effects)
-	}
-	if r.MoreThan < 0 {
-		bad("a negative number of statements")
-	}
-	if r.Action > Warn {
-		bad("an unknown action")
-	}
-	for _, list := range [][]string{r.Resources, r.Relations, r.Functions, r.Settings, r.Commands, r.Paths, r.Requests} {
+	r.validateStatement(bad)
+	r.validateAction(bad)
+	for _, list := range [][]string{r.Resources, r.Databases, r.Accounts, r.Relations, r.Functions, r.Settings, r.Commands, r.Paths, r.Requests} {
 		for _, g := range list {
 			if _, err := path.Match(g, ""); err != nil || strings.TrimSpace(g) == "" {
 				bad("%q is no pattern", g)
@@ -100,38 +114,94 @@ func (r *Rule) validate() error {
 			bad("relation %q is not TABLE or SCHEMA.TABLE", g)
 		}
 	}
+	for _, q := range r.Requests {
+		if _, glob := cutMethod(q); !strings.HasPrefix(glob, "/") {
+			bad("request %q is not METHOD /PATH or /PATH", q)
+		}
+	}
+	if r.During != nil && r.Outside != nil {
+		bad("it has both hours during which and hours outside of which it applies: write one")
+	}
+	for _, h := range []*Hours{r.During, r.Outside} {
+		if h != nil {
+			if err := h.validate(); err != nil {
+				bad("%w", err)
+			}
+		}
+	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("guardrail %q: %w", r.Name, err)
 	}
 	return nil
 }
 
-// appliesTo reports whether the rule speaks of a session of id at res.
-func (r *Rule) appliesTo(id *proxy.Identity, res *proxy.Resource) bool {
-	if len(r.Groups) > 0 && !slices.ContainsFunc(r.Groups, id.In) {
-		return false
+// bounded are the effects of statements of which a resource can say how many
+// rows they are about.
+const bounded = proxy.EffectRead | proxy.EffectInsert | proxy.EffectUpdate | proxy.EffectDelete
+
+// validateStatement reports conditions on statements that none meets.
+func (r *Rule) validateStatement(bad func(format string, args ...any)) {
+	if r.NoWhere && r.Effects != 0 && !r.Effects.Has(proxy.EffectUpdate|proxy.EffectDelete|proxy.EffectRead) {
+		bad("no_where is about update, delete and read, and its effects are %s", r.Effects)
 	}
-	for k, v := range r.Labels {
-		if res.Labels[k] != v {
-			return false
-		}
+	if r.NoLimit && r.Effects != 0 && !r.Effects.Has(proxy.EffectRead) {
+		bad("no_limit is about read, and its effects are %s", r.Effects)
 	}
-	return len(r.Resources) == 0 || matches(r.Resources, res.Name)
+	if r.estimates() && r.Effects != 0 && !r.Effects.Has(bounded) {
+		bad("rows and costs are estimated of read, insert, update and delete, and its effects are %s", r.Effects)
+	}
+	if r.Unknown && (r.estimates() || r.NoWhere || r.NoLimit) {
+		bad("of what is not understood nothing can be said of its rows")
+	}
+	if r.MoreThan < 0 || r.MoreRows < 0 || r.MoreCost < 0 {
+		bad("a negative number")
+	}
+	if r.MoreThan > 0 && r.estimates() {
+		bad("rows and costs are estimated of single statements")
+	}
 }
 
-func matches(globs []string, s string) bool {
-	for _, g := range globs {
-		if ok, err := path.Match(g, s); ok && err == nil {
-			return true
+// validateAction reports what the rule's action needs and has not, or has and
+// does not need.
+func (r *Rule) validateAction(bad func(format string, args ...any)) {
+	if r.Action > Rewrite {
+		bad("an unknown action")
+	}
+	switch {
+	case r.Action == Rewrite && (!r.NoLimit || r.Limit <= 0):
+		bad("a rewriting rule adds a LIMIT: it needs no_limit, and the number of rows")
+	case r.Action != Rewrite && r.Limit != 0:
+		bad("only a rewriting rule has a limit")
+	}
+	switch {
+	case r.Action == Hold && len(r.Approvers) == 0:
+		bad("a holding rule needs approvers: without one nobody could ever decide")
+	case r.Action != Hold && (len(r.Approvers) > 0 || r.For != 0):
+		bad("only a holding rule has approvers and a time to wait")
+	case r.For < 0:
+		bad("a negative time to wait")
+	}
+	if r.Only {
+		if r.sql() {
+			bad("only is about commands, paths or requests; what statements may do is said by access rules")
+		}
+		if r.Action != Deny {
+			bad("only denies everything else: it has no other action")
 		}
 	}
-	return false
 }
 
 // message is what the user is told.
 func (r *Rule) message() string {
-	if r.Message != "" {
+	switch {
+	case r.Message != "":
 		return r.Message
+	case r.Only:
+		return "this is not on the list of what is allowed"
+	case r.Action == Hold:
+		return "this waits for an approval"
+	case r.Action == Warn:
+		return "a guardrail warns of this"
 	}
 	return "a guardrail blocks this"
 }

@@ -16,20 +16,20 @@ func (r *Rule) statement(f *proxy.Facts) (meets, understood bool) {
 		if r.Unknown || r.known(f) {
 			return true, true
 		}
-		return r.Action == Deny && r.MoreThan == 0, false
+		return r.Action.blocks() && r.MoreThan == 0, false
 	}
 	return r.known(f), true
 }
 
 func (r *Rule) known(f *proxy.Facts) bool {
 	switch {
-	case r.Action == Deny && r.movesInto(f):
+	case r.Action.blocks() && r.movesInto(f):
 		return true
 	case r.Unknown && !f.Effects.Has(proxy.EffectUnknown),
 		r.Effects != 0 && !f.Effects.Has(r.Effects),
 		r.MoreThan > 0 && f.Statements <= r.MoreThan,
 		r.NoWhere && !f.Unfiltered.Has(r.unfiltered()),
-		r.NoLimit && (f.Limited || !f.Rows),
+		r.NoLimit && (f.Limited || !f.Rows || !f.Effects.Has(proxy.EffectRead)),
 		len(r.Functions) > 0 && !r.calls(f),
 		len(r.Classes) > 0 && !slices.ContainsFunc(f.Functions, func(fn proxy.Function) bool { return slices.Contains(r.Classes, fn.Class) }),
 		len(r.Settings) > 0 && !r.sets(f),

@@ -196,6 +196,17 @@ func (s *Session) Credential(ctx context.Context, fresh bool) (Credential, error
 	return lease.Credential, nil
 }
 
+// Leased returns the credential that the session holds, for further connections to
+// its resource; false when it holds none.
+func (s *Session) Leased() (Credential, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lease == nil {
+		return Credential{}, false
+	}
+	return s.lease.Credential, true
+}
+
 func release(l *Lease) {
 	if l != nil && l.Release != nil {
 		l.Release()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/guardrail"
 	"github.com/sallyport/sallyport/identity/ca"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/masking"
@@ -75,7 +76,9 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 	if err != nil {
 		return nil, errors.Join(err, g.close())
 	}
-	guard, err := f.Guardrail(records.Observed)
+	guard, err := f.Guardrail(guardrail.Config{
+		Observed: records.Observed, Limiters: limiters(), Estimators: map[string]guardrail.Estimator{sqlpostgres.Dialect: &postgres.Estimator{}},
+	})
 	if err != nil {
 		return nil, errors.Join(err, g.close())
 	}
@@ -99,6 +102,11 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 		}
 	}
 	return g, nil
+}
+
+// limiters add LIMIT to queries, by dialect.
+func limiters() map[string]guardrail.Limiter {
+	return map[string]guardrail.Limiter{sqlpostgres.Dialect: sqlpostgres.Limiter{}}
 }
 
 // handler speaks the protocol of one listener.

@@ -2,20 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"slices"
+	"strconv"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
+	"time"
 
 	"github.com/sallyport/sallyport/guardrail"
-	"github.com/sallyport/sallyport/internal/config"
-	"github.com/sallyport/sallyport/policy"
-	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -37,192 +31,134 @@ func policyCommand(ctx context.Context, c *cli, args []string) error {
 	return fail(exitUsage, "policy explain -- SQL | policy test FILE | policy replay")
 }
 
-// judge decides about operations as the gateway would, without one.
-type judge struct {
-	config    *config.File
-	policy    *policy.Policy
-	guardrail *guardrail.Guardrail
-	analyzer  *sqlpostgres.Analyzer
-	directory proxy.Resources
+// asked is what the flags of a command say: the rules, who, where, when.
+type asked struct {
+	*judge
+	user, resource, account, database string
+	words                             []string
 }
 
-func newJudge(cfg *config.File) (*judge, error) {
-	j := &judge{config: cfg, analyzer: sqlpostgres.New(sqlpostgres.Config{})}
-	var err error
-	if j.policy, err = cfg.Policy(); err != nil {
-		return nil, err
-	}
-	if j.guardrail, err = cfg.Guardrail(nil); err != nil {
-		return nil, err
-	}
-	if j.guardrail == nil {
-		if j.guardrail, err = guardrail.New(guardrail.Config{}); err != nil {
-			return nil, err
-		}
-	}
-	j.directory, err = cfg.Directory()
-	return j, err
-}
-
-// verdict is what the gateway would answer.
-type verdict struct {
-	proxy.Verdict
-	By      string
-	Answers []guardrail.Answer
-}
-
-// resource finds a resource of the config.
-func (j *judge) resource(name string) (*proxy.Resource, error) {
-	k := slices.IndexFunc(j.directory, func(r *proxy.Resource) bool { return r.Name == name })
-	if k < 0 {
-		return nil, fail(exitNotFound, "there is no resource %q", name)
-	}
-	return j.directory[k], nil
-}
-
-// identity finds a user of the config.
-func (j *judge) identity(name string) (*proxy.Identity, error) {
-	i := slices.IndexFunc(j.config.Identity.Users, func(u config.User) bool { return u.Name == name })
-	if i < 0 {
-		return nil, fail(exitNotFound, "there is no user %q", name)
-	}
-	return &proxy.Identity{Subject: name, Groups: j.config.Identity.Users[i].Groups}, nil
-}
-
-// statement is the operation that runs SQL.
-func (j *judge) statement(ctx context.Context, res *proxy.Resource, sql string) *proxy.Statement {
-	return &proxy.Statement{
-		Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: []byte(sql),
-		Facts: j.analyzer.Analyze(ctx, []byte(sql), &proxy.Reading{Dialect: "postgres", Resource: res.Name, Database: res.Database}),
-	}
-}
-
-func execOf(line string) *proxy.Exec {
-	return &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}, Command: line}
-}
-
-// ask asks about one operation of id at a target.
-func (j *judge) ask(ctx context.Context, id *proxy.Identity, target proxy.Target, op proxy.Op) (*verdict, error) {
-	v := &verdict{By: "policy"}
-	s, err := openSession(ctx, j.policy, id, target)
-	var refused *proxy.RefusedError
-	switch {
-	case errors.As(err, &refused):
-		v.Verdict = refused.Verdict
-		return v, nil
-	case err != nil:
-		return nil, err
-	}
-	defer s.Close(nil)
-	answered := s.Ask(ctx, op)
-	v.Verdict = *answered
-	if !answered.Refuses() {
-		s.Done(op, &proxy.Outcome{})
-	}
-	g, answers := j.guardrail.Explain(id, target.Resource, op)
-	v.Answers = answers
-	if !v.Refuses() && (g.Refuses() || g.Warn != "") {
-		v.Verdict, v.By = g, "guardrail"
-	}
-	return v, nil
-}
-
-// openSession opens a session without a wire, at the access rules alone.
-func openSession(ctx context.Context, p *policy.Policy, id *proxy.Identity, target proxy.Target) (*proxy.Session, error) {
-	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{p}}
-	s, connect, err := g.Open(ctx, proxy.OpenRequest{Identity: id, Target: target, Protocol: target.Resource.Type})
-	if err != nil {
-		return nil, err
-	}
-	s.Done(connect, &proxy.Outcome{})
-	return s, nil
-}
-
-// policyFlags adds the flags that name the rules, who and where.
-func policyFlags(c *cli, name string) func(args []string) (*judge, string, string, []string, error) {
+// policyFlags adds the flags that name the rules, who, where and when.
+func policyFlags(c *cli, name string) func(args []string) (*asked, error) {
 	f := c.flags(name)
 	file := configFlag(f)
-	user, resource := f.String("u", "", "as this `user`; empty is the first"), f.String("r", "", "at this `resource`; empty is the first")
-	return func(args []string) (*judge, string, string, []string, error) {
+	a := &asked{}
+	f.StringVar(&a.user, "u", "", "as this `user`; empty is the first")
+	f.StringVar(&a.resource, "r", "", "at this `resource`; empty is the first")
+	f.StringVar(&a.account, "a", "", "as this `account` of the resource; empty is its first")
+	f.StringVar(&a.database, "d", "", "in this `database`; empty is the resource's")
+	at := f.String("at", "", "at this `time`, such as 2026-05-04T22:30:00Z; empty is now")
+	rows, cost := f.String("rows", "", "the server would expect this `number` of rows"), f.String("cost", "", "the server would expect this `cost`")
+	return func(args []string) (*asked, error) {
 		if err := parse(f, args, 1<<10); err != nil {
-			return nil, "", "", nil, err
+			return nil, err
 		}
 		cfg, err := load(c, *file)
 		if err != nil {
-			return nil, "", "", nil, err
+			return nil, err
 		}
-		if *user == "" && len(cfg.Identity.Users) > 0 {
-			*user = cfg.Identity.Users[0].Name
+		if a.judge, err = newJudge(cfg); err != nil {
+			return nil, err
 		}
-		if *resource == "" && len(cfg.Resources) > 0 {
-			*resource = cfg.Resources[0].Name
+		if a.user == "" && len(cfg.Identity.Users) > 0 {
+			a.user = cfg.Identity.Users[0].Name
 		}
-		j, err := newJudge(cfg)
-		return j, *user, *resource, f.Args(), err
+		if a.resource == "" && len(cfg.Resources) > 0 {
+			a.resource = cfg.Resources[0].Name
+		}
+		if *at != "" {
+			if a.at, err = time.Parse(time.RFC3339, *at); err != nil {
+				return nil, fail(exitUsage, "-at: %q is no time: write 2026-05-04T22:30:00Z", *at)
+			}
+		}
+		for _, n := range []struct {
+			text string
+			to   **float64
+		}{{*rows, &a.given.rows}, {*cost, &a.given.cost}} {
+			if n.text == "" {
+				continue
+			}
+			x, err := strconv.ParseFloat(n.text, 64)
+			if err != nil || x < 0 {
+				return nil, fail(exitUsage, "%q is no number of rows and no cost", n.text)
+			}
+			*n.to = &x
+		}
+		a.words = f.Args()
+		return a, nil
 	}
 }
 
 // policyExplain says what a text would do and which rule answers.
 func policyExplain(ctx context.Context, c *cli, args []string) error {
-	j, user, resource, words, err := policyFlags(c, "policy explain")(args)
+	a, err := policyFlags(c, "policy explain")(args)
 	if err != nil {
 		return err
 	}
-	text := strings.Join(words, " ")
+	text := strings.Join(a.words, " ")
 	if text == "" {
 		return fail(exitUsage, "policy explain needs a statement, or a command for an ssh resource: policy explain -- 'SELECT 1'")
 	}
-	res, err := j.resource(resource)
+	target, err := a.target(a.resource, a.account, a.database)
 	if err != nil {
 		return err
 	}
-	id, err := j.identity(user)
+	id, err := a.identity(a.user)
 	if err != nil {
 		return err
 	}
-	var op proxy.Op = j.statement(ctx, res, text)
-	if res.Type == "ssh" {
+	var op proxy.Op
+	if target.Resource.Type == "ssh" {
 		op = execOf(text)
+	} else {
+		op = a.statement(ctx, target.Resource, text)
 	}
-	v, err := j.ask(ctx, id, proxy.Target{Resource: res}, op)
+	v, err := a.ask(ctx, id, target, op)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.out, "%s at %s\n", user, resource)
+	fmt.Fprintf(c.out, "%s at %s\n", a.user, a.resource)
 	if s, ok := op.(*proxy.Statement); ok {
 		explainFacts(c.out, s.Facts)
 	}
-	for _, a := range v.Answers {
-		what := "denies"
-		switch {
-		case a.Rule.Observe:
-			what = "observes"
-		case a.Rule.Action == guardrail.Warn:
-			what = "warns"
-		case !a.Understood:
-			what = "denies, since it cannot tell"
-		}
-		fmt.Fprintf(c.out, "guardrail    %s %s\n", a.Rule.Name, what)
+	for _, answer := range v.Answers {
+		fmt.Fprintf(c.out, "guardrail    %s %s\n", answer.Rule.Name, does(answer))
 	}
 	fmt.Fprintf(c.out, "answer       %s\n", describe(v))
-	if v.Refuses() {
-		if v.By == "guardrail" {
-			return fail(exitGuardrail, "")
-		}
-		return fail(exitPolicy, "")
+	if code := v.exit(); code != exitOK {
+		return fail(code, "")
 	}
 	return nil
 }
 
+// does says in words what a rule answers.
+func does(a guardrail.Answer) string {
+	if a.Rule.Observe {
+		return "observes"
+	}
+	what := map[guardrail.Action]string{guardrail.Deny: "denies", guardrail.Warn: "warns", guardrail.Hold: "holds", guardrail.Rewrite: "adds a LIMIT"}[a.Rule.Action]
+	if !a.Understood {
+		if a.Rule.Action == guardrail.Rewrite {
+			what = "denies"
+		}
+		what += ", since it cannot tell"
+	}
+	return what
+}
+
 func describe(v *verdict) string {
-	if v.Refuses() {
+	switch v.outcome() {
+	case "hold":
+		return "held for an approval: " + v.Reason + " (rule " + v.Rule + ")"
+	case "deny":
 		text := "refused by " + v.By + ": " + v.Message()
 		if v.Remedy != "" {
 			text += "\n             " + v.Remedy
 		}
 		return text
-	}
-	if v.Warn != "" {
+	case "rewrite":
+		return "allowed as: " + visible(v.Rewritten) + "\n             " + v.Warn
+	case "warn":
 		return "allowed, with the warning: " + v.Warn
 	}
 	return "allowed"
@@ -260,80 +196,4 @@ func explainFacts(w io.Writer, f *proxy.Facts) {
 		line("every row", f.Unfiltered.String())
 	}
 	line("normalised", f.Normalised)
-}
-
-// policyCase is one case of a test file.
-type policyCase struct {
-	SQL      string `yaml:"sql"`
-	Command  string `yaml:"command"`
-	User     string `yaml:"user"`
-	Resource string `yaml:"resource"`
-	Want     string `yaml:"want"` // allow, warn or deny
-	Rule     string `yaml:"rule"` // which rule; empty is any
-}
-
-// policyTest runs the rules against a file of cases, for CI.
-func policyTest(ctx context.Context, c *cli, args []string) error {
-	j, user, resource, words, err := policyFlags(c, "policy test")(args)
-	if err != nil {
-		return err
-	}
-	if len(words) != 1 {
-		return fail(exitUsage, "policy test needs one file of cases")
-	}
-	file, err := os.Open(words[0])
-	if err != nil {
-		return fail(exitNotFound, "%v", err)
-	}
-	defer file.Close()
-	var cases []policyCase
-	dec := yaml.NewDecoder(io.LimitReader(file, 4<<20))
-	dec.KnownFields(true)
-	if err := dec.Decode(&cases); err != nil {
-		return fail(exitError, "%s: %v", words[0], err)
-	}
-	failed := 0
-	for i, k := range cases {
-		if (k.SQL == "") == (k.Command == "") || !slices.Contains([]string{"allow", "warn", "deny"}, k.Want) {
-			return fail(exitError, "%s: case %d needs sql or command, and want: allow, warn or deny", words[0], i+1)
-		}
-		if k.User == "" {
-			k.User = user
-		}
-		if k.Resource == "" {
-			k.Resource = resource
-		}
-		res, err := j.resource(k.Resource)
-		if err != nil {
-			return err
-		}
-		id, err := j.identity(k.User)
-		if err != nil {
-			return err
-		}
-		var op proxy.Op = execOf(k.Command)
-		if k.SQL != "" {
-			op = j.statement(ctx, res, k.SQL)
-		}
-		v, err := j.ask(ctx, id, proxy.Target{Resource: res}, op)
-		if err != nil {
-			return err
-		}
-		got := "allow"
-		switch {
-		case v.Refuses():
-			got = "deny"
-		case v.Warn != "":
-			got = "warn"
-		}
-		if got != k.Want || k.Rule != "" && v.Rule != k.Rule && !strings.Contains(v.Warn, "(rule "+k.Rule+")") {
-			failed++
-			fmt.Fprintf(c.out, "FAIL case %d: %s at %s: %s\n  wanted %s %s, got: %s\n", i+1, k.User, k.Resource, visible(k.SQL+k.Command), k.Want, k.Rule, describe(v))
-		}
-	}
-	fmt.Fprintf(c.out, "%d cases, %d failed\n", len(cases), failed)
-	if failed > 0 {
-		return fail(exitError, "")
-	}
-	return nil
 }

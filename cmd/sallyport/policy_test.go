@@ -58,6 +58,62 @@ func TestPolicyExplain(t *testing.T) {
 	require.Equal(t, exitNotFound, code)
 }
 
+const acting = guarded + `  - name: big
+    hold: {effects: [update], more_rows_than: 1000}
+    approvers: [dev]
+  - name: bounded
+    rewrite: {no_limit: true, relations: [log]}
+    limit: 50
+  - name: night
+    deny: {effects: [insert]}
+    outside: {days: [mon-fri], times: "09:00-17:00", zone: UTC}
+  - name: listed
+    only: {commands: [ls, "systemctl status *"]}
+`
+
+// What rules do besides refusing, tried without a server.
+func TestPolicyActions(t *testing.T) {
+	file := configFile(t, acting)
+	for _, c := range []struct {
+		args []string
+		code int
+		want []string
+	}{
+		{[]string{"-rows", "5000", "--", "UPDATE t SET a = 1 WHERE b > 2"}, exitApproval, []string{"big holds", "held for an approval"}},
+		{[]string{"-rows", "10", "--", "UPDATE t SET a = 1 WHERE b > 2"}, exitOK, []string{"answer       allowed"}},
+		{[]string{"--", "UPDATE t SET a = 1 WHERE b > 2"}, exitApproval, []string{"big holds, since it cannot tell"}},
+		{[]string{"--", "SELECT * FROM log -- x"}, exitOK, []string{"bounded adds a LIMIT", "allowed as: SELECT * FROM log LIMIT 50 -- x"}},
+		{[]string{"--", "SELECT * FROM log FOR UPDATE"}, exitGuardrail, []string{"no LIMIT could be added", "it locks the rows"}},
+		{[]string{"-at", "2026-11-25T12:00:00Z", "--", "INSERT INTO t VALUES (1)"}, exitOK, []string{"allowed"}},
+		{[]string{"-at", "2026-11-28T12:00:00Z", "--", "INSERT INTO t VALUES (1)"}, exitGuardrail, []string{"rule night"}},
+		{[]string{"-r", "vm1", "--", "ls -l | rm x"}, exitGuardrail, []string{"listed denies"}},
+		{[]string{"-at", "noon", "--", "SELECT 1"}, exitUsage, nil},
+		{[]string{"-rows", "-1", "--", "SELECT 1"}, exitUsage, nil},
+		{[]string{"-a", "nobody", "--", "SELECT 1"}, exitNotFound, nil},
+	} {
+		code, out, errs := sallyport(t, "", append([]string{"policy", "explain", "-c", file}, c.args...)...)
+		require.Equal(t, c.code, code, "%v: %s%s", c.args, out, errs)
+		for _, w := range c.want {
+			require.Contains(t, out, w, c.args)
+		}
+	}
+	cases := filepath.Join(t.TempDir(), "cases.yaml")
+	require.NoError(t, os.WriteFile(cases, []byte(`
+- {sql: "UPDATE t SET a = 1 WHERE b > 2", rows: 5000, want: hold, rule: big}
+- {sql: "UPDATE t SET a = 1 WHERE b > 2", rows: 5, want: allow}
+- {sql: "SELECT * FROM log", want: rewrite, rule: bounded}
+- {sql: "INSERT INTO t VALUES (1)", at: 2026-11-25T18:00:00Z, want: deny, rule: night}
+- {sql: "INSERT INTO t VALUES (1)", at: 2026-11-25T10:00:00Z, want: allow}
+- {command: "systemctl status x", resource: vm1, want: allow}
+- {command: "systemctl stop x", resource: vm1, want: deny, rule: listed}
+- {shell: true, resource: vm1, want: deny}
+- {request: "GET /", resource: vm1, want: allow}
+`), 0o600))
+	code, out, errs := sallyport(t, "", "policy", "test", "-c", file, cases)
+	require.Equal(t, exitOK, code, out+errs)
+	require.Contains(t, out, "9 cases, 0 failed")
+}
+
 func TestPolicyTest(t *testing.T) {
 	file := configFile(t, guarded)
 	cases := filepath.Join(t.TempDir(), "cases.yaml")

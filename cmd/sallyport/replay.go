@@ -19,9 +19,11 @@ type replayed struct {
 	Operations int       `json:"operations"`    // judged again
 	Skipped    int       `json:"skipped"`       // of resources that the rules no longer know, or not recorded in full
 	Denied     []example `json:"newly_denied"`  // were allowed
+	Held       []example `json:"newly_held"`    // ran without an approval
 	Allowed    []example `json:"newly_allowed"` // were refused
 	Totals     struct {
 		Denied  int `json:"newly_denied"`
+		Held    int `json:"newly_held"`
 		Allowed int `json:"newly_allowed"`
 	} `json:"totals"`
 }
@@ -64,7 +66,7 @@ func policyReplay(ctx context.Context, c *cli, args []string) error {
 	if err != nil {
 		return err
 	}
-	r := &replayed{Denied: []example{}, Allowed: []example{}}
+	r := &replayed{Denied: []example{}, Held: []example{}, Allowed: []example{}}
 	ids, err := a.Sessions()
 	if err != nil {
 		return err
@@ -83,7 +85,7 @@ func policyReplay(ctx context.Context, c *cli, args []string) error {
 	} else {
 		r.print(c)
 	}
-	if r.Totals.Denied+r.Totals.Allowed > 0 {
+	if r.Totals.Denied+r.Totals.Held+r.Totals.Allowed > 0 {
 		return fail(exitError, "")
 	}
 	return nil
@@ -92,6 +94,7 @@ func policyReplay(ctx context.Context, c *cli, args []string) error {
 // session judges one session's operations again.
 func (r *replayed) session(ctx context.Context, j *judge, a *audit.Archive, id string, after time.Time) error {
 	var start *audit.Event
+	ended := ends(a, id)
 	for e, err := range a.Events(id) {
 		if err != nil {
 			r.Skipped++ // erased, or cut off: what cannot be read cannot be judged
@@ -108,7 +111,7 @@ func (r *replayed) session(ctx context.Context, j *judge, a *audit.Archive, id s
 			if start == nil {
 				return nil // the gateway's own record
 			}
-			if err := r.operation(ctx, j, start, e); err != nil {
+			if err := r.operation(ctx, j, start, e, ended[e.Op]); err != nil {
 				return err
 			}
 		}
@@ -116,7 +119,29 @@ func (r *replayed) session(ctx context.Context, j *judge, a *audit.Archive, id s
 	return nil
 }
 
-func (r *replayed) operation(ctx context.Context, j *judge, start, e *audit.Event) error {
+// end is how an operation ended that ran.
+type end struct {
+	approved bool
+	rows     float64
+}
+
+// ends are those of a session, as far as it can be read.
+func ends(a *audit.Archive, id string) map[uint64]end {
+	list := make(map[uint64]end)
+	for e, err := range a.Events(id) {
+		if err != nil {
+			break
+		}
+		if e.Type == audit.OperationEnd {
+			list[e.Op] = end{e.Grant != "", float64(e.Rows)}
+		}
+	}
+	return list
+}
+
+// operation judges what e records. What a server expected is not on record; how
+// many rows there were is.
+func (r *replayed) operation(ctx context.Context, j *judge, start, e *audit.Event, ended end) error {
 	was := e.Type == audit.OperationStart
 	if !was && e.By != "policy" && e.By != "guardrail" {
 		return nil // refused for what no rule says
@@ -138,6 +163,13 @@ func (r *replayed) operation(ctx context.Context, j *judge, start, e *audit.Even
 		return nil
 	}
 	account, _ := res.Account(start.Account)
+	if j.at, err = time.Parse(time.RFC3339Nano, e.Time); err != nil {
+		return err
+	}
+	j.given = given{}
+	if was {
+		j.given.rows = &ended.rows
+	}
 	v, err := j.ask(ctx, &proxy.Identity{Subject: start.User, Groups: start.Groups}, proxy.Target{Resource: res, Account: account, Database: start.Database}, op)
 	if err != nil {
 		return err
@@ -145,6 +177,14 @@ func (r *replayed) operation(ctx context.Context, j *judge, start, e *audit.Even
 	r.Operations++
 	x := example{start.Session, e.Time, start.User, start.Resource, e.Text, describe(v)}
 	switch {
+	case was && v.Action == proxy.ActionHold:
+		if ended.approved {
+			break
+		}
+		r.Totals.Held++
+		if len(r.Held) < maxExamples {
+			r.Held = append(r.Held, x)
+		}
 	case was && v.Refuses():
 		r.Totals.Denied++
 		if len(r.Denied) < maxExamples {
@@ -168,5 +208,6 @@ func (r *replayed) print(c *cli) {
 		}
 	}
 	show("denied", r.Totals.Denied, r.Denied)
+	show("held", r.Totals.Held, r.Held)
 	show("allowed", r.Totals.Allowed, r.Allowed)
 }

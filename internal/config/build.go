@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"maps"
 	"os"
 	"strings"
 
@@ -12,7 +11,6 @@ import (
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/protocol/postgres"
-	"github.com/sallyport/sallyport/protocol/shell"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -34,74 +32,6 @@ func (f *File) rules() []policy.Rule {
 		rules[i] = a.rule(i)
 	}
 	return rules
-}
-
-// Guardrail builds the rules over what operations would do; nil when the file
-// has none. observed is as in guardrail.Config.
-func (f *File) Guardrail(observed func(*proxy.Session, proxy.Op, string)) (*guardrail.Guardrail, error) {
-	if len(f.Guardrails) == 0 {
-		return nil, nil
-	}
-	c := guardrail.Config{Commands: shell.Grammar{}, Observed: observed}
-	for i, g := range f.Guardrails {
-		c.Rules = append(c.Rules, g.rules(i+1)...)
-	}
-	return guardrail.New(c)
-}
-
-// rules are the rules of the n-th guardrail in the file.
-func (g Guardrail) rules(n int) []guardrail.Rule {
-	var list []guardrail.Rule
-	if g.Use == "default" {
-		list = guardrail.Defaults()
-		for i := range list {
-			if n > 1 {
-				list[i].Name = fmt.Sprintf("%s-%d", list[i].Name, n) // the pack may be used for several selections
-			}
-		}
-	}
-	if r := g.Deny; r != nil {
-		list = append(list, r.rule(guardrail.Deny))
-	}
-	if r := g.Warn; r != nil {
-		list = append(list, r.rule(guardrail.Warn))
-	}
-	for i := range list {
-		r := &list[i]
-		if g.Name != "" {
-			r.Name = g.Name
-		} else if r.Name == "" {
-			r.Name = fmt.Sprintf("guardrail-%d", n)
-		}
-		r.Groups, r.Observe = g.Groups, g.Observe
-		if len(g.Resources.Names) > 0 {
-			r.Resources = g.Resources.Names
-		}
-		if len(g.Resources.Labels) > 0 {
-			labels := maps.Clone(g.Resources.Labels)
-			maps.Copy(labels, r.Labels)
-			r.Labels = labels
-		}
-		if g.Message != "" {
-			r.Message = g.Message
-		}
-		if g.Remedy != "" {
-			r.Remedy = g.Remedy
-		}
-	}
-	return list
-}
-
-func (r *GuardrailRule) rule(action guardrail.Action) guardrail.Rule {
-	out := guardrail.Rule{
-		Action: action, Relations: r.Relations, Functions: r.Functions, Settings: r.Settings, NoWhere: r.NoWhere, NoLimit: r.NoLimit,
-		Unknown: r.Unknown, MoreThan: r.Statements, Commands: r.Commands, Paths: r.Paths,
-	}
-	for _, name := range r.Effects {
-		e, _ := proxy.ParseEffect(name) // checked when the file was read
-		out.Effects |= e
-	}
-	return out
 }
 
 // Directory builds the resources. It reads the certificates that they name.

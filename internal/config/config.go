@@ -142,35 +142,6 @@ type Selector struct {
 	Labels map[string]string
 }
 
-// Guardrail is a rule over what an operation would do.
-type Guardrail struct {
-	Position
-	Use       string         `yaml:"use"`
-	Name      string         `yaml:"name"`
-	Deny      *GuardrailRule `yaml:"deny"`
-	Warn      *GuardrailRule `yaml:"warn"`
-	Resources Selector       `yaml:"resources"`
-	Groups    []string       `yaml:"groups"`
-	Observe   bool           `yaml:"observe"`
-	Message   string         `yaml:"message"`
-	Remedy    string         `yaml:"remedy"`
-}
-
-// GuardrailRule are the conditions of a guardrail.
-type GuardrailRule struct {
-	Position
-	Effects    []string `yaml:"effects"`
-	Relations  []string `yaml:"relations"`
-	Functions  []string `yaml:"functions"`
-	Settings   []string `yaml:"settings"`
-	NoWhere    bool     `yaml:"no_where"`
-	NoLimit    bool     `yaml:"no_limit"`
-	Unknown    bool     `yaml:"unknown"`
-	Statements int      `yaml:"more_statements_than"`
-	Commands   []string `yaml:"commands"`
-	Paths      []string `yaml:"paths"`
-}
-
 // Masking is a rule about what is masked.
 type Masking struct {
 	Position

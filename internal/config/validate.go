@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/sallyport/sallyport/guardrail"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/protocol/ssh"
@@ -24,9 +23,7 @@ func (f *File) validate(d *decoder) {
 	f.validateResources(d)
 	f.validateAccess(d)
 	f.validateMasking(d)
-	for _, g := range f.Guardrails {
-		f.validateGuardrail(d, g)
-	}
+	f.validateGuardrails(d)
 	if !slices.Contains([]string{"", "os", "group", "each"}, f.Audit.Durability) {
 		d.problem(f.Audit.Line, suggest(f.Audit.Durability, []string{"os", "group", "each"}), "audit.durability %q is unknown", f.Audit.Durability)
 	}
@@ -262,38 +259,5 @@ func (a Access) rule(i int) policy.Rule {
 	return policy.Rule{
 		Name: name, Groups: a.Groups, Users: a.Users, Resources: a.Resources.Names, Labels: a.Resources.Labels,
 		Databases: a.Databases, Accounts: a.Accounts, Allow: a.Allow, Deny: a.Deny,
-	}
-}
-
-func (f *File) validateGuardrail(d *decoder, g Guardrail) {
-	if g.Use != "" && g.Use != "default" {
-		d.problem(g.Line, `the one there is is "default"`, "unknown guardrail pack %q", g.Use)
-	}
-	given := 0
-	for _, has := range []bool{g.Use != "", g.Deny != nil, g.Warn != nil} {
-		if has {
-			given++
-		}
-	}
-	if given != 1 {
-		d.problem(g.Line, "", "a guardrail needs one of use, deny and warn")
-		return
-	}
-	f.checkSelector(d, g.Line, g.Resources)
-	f.checkGroups(d, g.Line, g.Groups)
-	for _, r := range []*GuardrailRule{g.Deny, g.Warn} {
-		if r == nil {
-			continue
-		}
-		for _, e := range r.Effects {
-			if _, ok := proxy.ParseEffect(e); !ok {
-				d.problem(r.Line, suggest(e, proxy.EffectNames()), "unknown effect %q", e)
-			}
-		}
-	}
-	if _, err := guardrail.New(guardrail.Config{Rules: g.rules(1)}); err != nil {
-		for _, line := range strings.Split(err.Error(), "\n") {
-			d.problem(g.Line, "", "%s", line)
-		}
 	}
 }

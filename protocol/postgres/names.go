@@ -8,6 +8,7 @@ import (
 type statement struct {
 	name    string
 	text    []byte
+	types   []uint32 // of the parameters, as far as the client declared them
 	facts   *proxy.Facts
 	renames bool // may change what names of statements or portals mean
 	shape   *proxy.Shape

@@ -353,7 +353,7 @@ func (u *up) parse(body []byte, total int) error {
 	if err != nil {
 		return err
 	}
-	st := &statement{name: string(m.Name), text: append([]byte(nil), m.Text...)}
+	st := &statement{name: string(m.Name), text: append([]byte(nil), m.Text...), types: m.AppendTypes(nil)}
 	e := u.pending.take(expectParse)
 	e.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindPrepare}, Text: st.text, Name: st.name, Facts: u.analyze(st.text)}
 	if !u.ask(e, &e.statement) {
@@ -411,8 +411,11 @@ func (u *up) bind(body []byte, total int) error {
 	if m.Params > 0 {
 		p.args = make([]proxy.Arg, 0, m.Params)
 		p.values = make([]byte, 0, len(body))
-		m.EachParam(func(_ int, v []byte, binary bool) {
+		m.EachParam(func(i int, v []byte, binary bool) {
 			arg := proxy.Arg{Binary: binary}
+			if i < len(st.types) {
+				arg.Type = st.types[i]
+			}
 			if v != nil {
 				at := len(p.values)
 				p.values = append(p.values, v...)

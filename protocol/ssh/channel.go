@@ -39,8 +39,7 @@ type channel struct {
 	exited   chan struct{} // closed when exitCode is set
 	terminal atomic.Bool
 	resize   atomic.Pointer[gossh.Request] // the last window change that waits
-	order    order
-	files    *sftp.Relay // of the sftp subsystem
+	files    *sftp.Relay                   // of the sftp subsystem
 	finished sync.Once
 }
 
@@ -208,18 +207,16 @@ func (ch *channel) collect(requests <-chan *gossh.Request, queue chan<- *gossh.R
 	defer close(queue)
 	defer ch.cancel()
 	overflow := false
-	taken := uint64(0)
-	take := func(r *gossh.Request) {
+	for r := range requests {
 		if overflow {
 			r.Reply(false, nil)
-			return
+			continue
 		}
 		if r.Type == "window-change" && !r.WantReply && ch.resize.Swap(r) != nil {
-			return // one waits already, and will find this one
+			continue // one waits already, and will find this one
 		}
 		select {
 		case queue <- r:
-			taken++
 		default:
 			// Nobody who waits for replies gets here.
 			overflow = true
@@ -227,29 +224,7 @@ func (ch *channel) collect(requests <-chan *gossh.Request, queue chan<- *gossh.R
 			r.Reply(false, nil)
 		}
 	}
-	for {
-		select {
-		case r, ok := <-requests:
-			if !ok {
-				return nil
-			}
-			take(r)
-		case mark := <-ch.order.next():
-			for more := true; more; {
-				select {
-				case r, ok := <-requests:
-					if !ok {
-						mark <- taken
-						return nil
-					}
-					take(r)
-				default:
-					more = false
-				}
-			}
-			mark <- taken
-		}
-	}
+	return nil
 }
 
 // refuseAll answers the client of a channel that leads nowhere: it may set up
@@ -303,7 +278,6 @@ func (ch *channel) serve(queue <-chan *gossh.Request, upRequests <-chan *gossh.R
 		if err := ch.request(r); err != nil {
 			return err
 		}
-		ch.order.act()
 	}
 	// The client closed the channel. What it sent before still arrives.
 	if ch.stdin != nil {

@@ -251,6 +251,9 @@ func returnsRows(n ast.Stmt) bool {
 
 // limited reports whether a query's rows are bounded by LIMIT or FETCH FIRST.
 func limited(n ast.Stmt) bool {
+	if f, ok := n.(*ast.FetchStmt); ok {
+		return f.HowMany != ast.FETCH_ALL
+	}
 	s, ok := n.(*ast.SelectStmt)
 	if !ok {
 		return !returnsRows(n)

@@ -1,0 +1,177 @@
+package guardrail
+
+import (
+	"context"
+	"errors"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// decision is what comes of all rules: a verdict that denies, rewrites or
+// passes, and, when it passes, the rules that hold the operation.
+type decision struct {
+	proxy.Verdict
+	holds    []*Rule
+	observed []*Rule
+}
+
+// call is one operation while rules look at it.
+type call struct {
+	op        proxy.Op
+	guardrail *Guardrail
+	ctx       context.Context
+	session   *proxy.Session
+	moved     bool
+
+	parsed   bool // programs and err are set
+	programs [][]string
+	err      error
+
+	estimated   bool // rows, cost and estimateErr are set
+	rows, cost  float64
+	estimateErr error
+}
+
+// decide asks every rule. Whatever their order, a rule that denies wins; one that
+// knows what it forbids says more than one that cannot tell. Then the lowest
+// LIMIT is added, then all that hold hold, and the words of those that warn are
+// joined.
+func (c *call) decide(rules []*Rule) decision {
+	d := decision{Verdict: proxy.Pass()}
+	blind := false // the verdict is of a rule that could not tell
+	var rewrite *Rule
+	for _, r := range rules {
+		if r.estimates() && d.Refuses() && !blind && !r.Observe {
+			continue // the resource need not be asked
+		}
+		meets, understood := c.meets(r)
+		if !meets {
+			continue
+		}
+		switch {
+		case r.Observe:
+			d.observed = append(d.observed, r)
+		case r.Action == Warn:
+			d.warn(r.message(), r.Name)
+		case r.Action == Hold:
+			d.holds = append(d.holds, r)
+		case r.Action == Rewrite && understood:
+			if rewrite == nil || r.Limit < rewrite.Limit {
+				rewrite = r
+			}
+		case !d.Refuses() || blind && understood:
+			d.deny(r, c.reason(r, understood))
+			blind = !understood
+		}
+	}
+	if rewrite != nil && !d.Refuses() {
+		c.limit(rewrite, &d)
+	}
+	return d
+}
+
+func (d *decision) deny(r *Rule, reason string) {
+	warn := d.Warn
+	d.Verdict = proxy.Deny(proxy.CauseGuardrail, r.Name, reason, r.Remedy)
+	d.Warn = warn
+}
+
+func (d *decision) warn(text, rule string) {
+	if d.Warn != "" {
+		d.Warn += "\n"
+	}
+	d.Warn += text + " (rule " + rule + ")"
+}
+
+// meets reports whether the operation is what the rule speaks of. understood is
+// false when it is taken for that because it cannot be told.
+func (c *call) meets(r *Rule) (meets, understood bool) {
+	if r.During != nil && !r.During.Contains(c.guardrail.Now()) || r.Outside != nil && r.Outside.Contains(c.guardrail.Now()) {
+		return false, true
+	}
+	if r.Only {
+		return c.exceeds(r)
+	}
+	switch op := c.op.(type) {
+	case *proxy.Statement:
+		if !r.sql() || r.Action == Hold && op.Kind == proxy.KindPrepare {
+			return false, true // what is prepared is held when it runs
+		}
+		meets, understood = r.statement(op.Facts)
+		if meets && understood && r.estimates() {
+			return c.expects(r, op)
+		}
+		return meets, understood
+	case *proxy.Exec:
+		if len(r.Commands) == 0 || op.Kind != proxy.KindExec {
+			return false, true
+		}
+		return c.command(r, op.Command)
+	case *proxy.File:
+		return len(r.Paths) > 0 && (file(r.Paths, op.Path) || op.Target != "" && file(r.Paths, op.Target)), true
+	case *proxy.Request:
+		return len(r.Requests) > 0 && request(r.Requests, op.Method, op.Path), true
+	}
+	return false, true
+}
+
+// reason is what the user is told of a refusal.
+func (c *call) reason(r *Rule, understood bool) string {
+	if understood {
+		return r.message()
+	}
+	return "it cannot be told whether this is what the rule forbids: " + c.why()
+}
+
+// why says what is not understood.
+func (c *call) why() string {
+	if c.estimateErr != nil {
+		return c.estimateErr.Error()
+	}
+	if s, ok := c.op.(*proxy.Statement); ok {
+		return s.Facts.Unknown
+	}
+	if c.err != nil {
+		return c.err.Error()
+	}
+	return "it is not understood"
+}
+
+var errNoLimiter = errors.New("nothing here adds one to this dialect")
+
+// limit makes the decision a rewriting one, by the rule with the lowest limit.
+func (c *call) limit(r *Rule, d *decision) {
+	s, ok := c.op.(*proxy.Statement)
+	if !ok {
+		return
+	}
+	var text []byte
+	err := errNoLimiter
+	if l := c.guardrail.Limiters[s.Facts.Dialect]; l != nil {
+		text, err = l.Limit(s.Text, r.Limit)
+	}
+	switch {
+	case err == nil && text == nil:
+		return // no query: what it returns is bounded by what it changes
+	case err == nil && s.Facts.Effects&^proxy.EffectRead != 0:
+		err = errors.New("it does more than read")
+	}
+	if err != nil {
+		reason := "nothing limits the rows of this query, and no LIMIT could be added: " + err.Error()
+		if r.Message != "" {
+			reason = r.Message + ": " + reason
+		}
+		d.deny(r, reason)
+		if d.Remedy == "" {
+			d.Remedy = "Add a LIMIT."
+		}
+		return
+	}
+	d.Action, d.Rule, d.Text = proxy.ActionRewrite, r.Name, text
+	d.holds = nil // they are asked again, of the new text
+	message := r.Message
+	if message == "" {
+		message = limitedMessage(r.Limit)
+	}
+	d.Warn = message + " (rule " + r.Name + ")" // those that warn are asked again too
+}

@@ -1,0 +1,290 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/guardrail"
+	"github.com/sallyport/sallyport/protocol/shell"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Guardrail is a rule over what an operation would do.
+type Guardrail struct {
+	Position
+	Use       string         `yaml:"use"`
+	Name      string         `yaml:"name"`
+	Deny      *GuardrailRule `yaml:"deny"`
+	Warn      *GuardrailRule `yaml:"warn"`
+	Hold      *GuardrailRule `yaml:"hold"`
+	Rewrite   *GuardrailRule `yaml:"rewrite"`
+	Only      *GuardrailRule `yaml:"only"`
+	Limit     int            `yaml:"limit"`
+	Approvers []string       `yaml:"approvers"`
+	For       time.Duration  `yaml:"for"`
+	Resources Selector       `yaml:"resources"`
+	Databases []string       `yaml:"databases"`
+	Accounts  []string       `yaml:"accounts"`
+	Groups    []string       `yaml:"groups"`
+	During    *Hours         `yaml:"during"`
+	Outside   *Hours         `yaml:"outside"`
+	Observe   bool           `yaml:"observe"`
+	Message   string         `yaml:"message"`
+	Remedy    string         `yaml:"remedy"`
+}
+
+// GuardrailRule are the conditions of a guardrail.
+type GuardrailRule struct {
+	Position
+	Effects    []string `yaml:"effects"`
+	Relations  []string `yaml:"relations"`
+	Functions  []string `yaml:"functions"`
+	Settings   []string `yaml:"settings"`
+	NoWhere    bool     `yaml:"no_where"`
+	NoLimit    bool     `yaml:"no_limit"`
+	Unknown    bool     `yaml:"unknown"`
+	Statements int      `yaml:"more_statements_than"`
+	Rows       int      `yaml:"more_rows_than"`
+	Cost       int      `yaml:"more_cost_than"`
+	Commands   []string `yaml:"commands"`
+	Paths      []string `yaml:"paths"`
+	Requests   []string `yaml:"requests"`
+}
+
+// Hours are a part of the week.
+type Hours struct {
+	Position
+	Days  []string `yaml:"days"`
+	Times string   `yaml:"times"`
+	Zone  string   `yaml:"zone"`
+}
+
+// Guardrail builds the rules over what operations would do; nil when the file
+// has none. Of c, everything but the rules and the grammar of commands is the
+// caller's.
+func (f *File) Guardrail(c guardrail.Config) (*guardrail.Guardrail, error) {
+	if len(f.Guardrails) == 0 {
+		return nil, nil
+	}
+	c.Commands = shell.Grammar{}
+	for i, g := range f.Guardrails {
+		c.Rules = append(c.Rules, g.rules(i+1)...)
+	}
+	return guardrail.New(c)
+}
+
+// conditions are a guardrail's conditions with what is done when they hold.
+type conditions struct {
+	*GuardrailRule
+	action guardrail.Action
+	only   bool
+}
+
+// given are the conditions that a guardrail has; it should be one.
+func (g Guardrail) given() []conditions {
+	all := []conditions{
+		{g.Deny, guardrail.Deny, false},
+		{g.Only, guardrail.Deny, true},
+		{g.Hold, guardrail.Hold, false},
+		{g.Rewrite, guardrail.Rewrite, false},
+		{g.Warn, guardrail.Warn, false},
+	}
+	return slices.DeleteFunc(all, func(c conditions) bool { return c.GuardrailRule == nil })
+}
+
+// rules are the rules of the n-th guardrail in the file.
+func (g Guardrail) rules(n int) []guardrail.Rule {
+	var list []guardrail.Rule
+	if g.Use == "default" {
+		list = guardrail.Defaults()
+		for i := range list {
+			if n > 1 {
+				list[i].Name = fmt.Sprintf("%s-%d", list[i].Name, n) // the pack may be used for several selections
+			}
+		}
+	}
+	for _, c := range g.given() {
+		r := c.rule(c.action)
+		r.Only, r.Limit, r.Approvers, r.For = c.only, g.Limit, g.Approvers, g.For
+		list = append(list, r)
+	}
+	for i := range list {
+		r := &list[i]
+		if g.Name != "" {
+			r.Name = g.Name
+		} else if r.Name == "" {
+			r.Name = fmt.Sprintf("guardrail-%d", n)
+		}
+		r.Groups, r.Observe, r.Databases, r.Accounts = g.Groups, g.Observe, g.Databases, g.Accounts
+		r.During, r.Outside = g.During.hours(), g.Outside.hours()
+		if len(g.Resources.Names) > 0 {
+			r.Resources = g.Resources.Names
+		}
+		if len(g.Resources.Labels) > 0 {
+			labels := maps.Clone(g.Resources.Labels)
+			maps.Copy(labels, r.Labels)
+			r.Labels = labels
+		}
+		if g.Message != "" {
+			r.Message = g.Message
+		}
+		if g.Remedy != "" {
+			r.Remedy = g.Remedy
+		}
+	}
+	return list
+}
+
+func (r *GuardrailRule) rule(action guardrail.Action) guardrail.Rule {
+	out := guardrail.Rule{
+		Action: action, Relations: r.Relations, Functions: r.Functions, Settings: r.Settings, NoWhere: r.NoWhere, NoLimit: r.NoLimit,
+		Unknown: r.Unknown, MoreThan: r.Statements, MoreRows: r.Rows, MoreCost: r.Cost, Commands: r.Commands, Paths: r.Paths, Requests: r.Requests,
+	}
+	for _, name := range r.Effects {
+		e, _ := proxy.ParseEffect(name) // checked when the file was read
+		out.Effects |= e
+	}
+	return out
+}
+
+// parse reads the hours.
+func (h *Hours) parse() (*guardrail.Hours, error) {
+	out := &guardrail.Hours{}
+	var err error
+	if out.Days, err = guardrail.ParseDays(h.Days); err != nil {
+		return nil, err
+	}
+	if h.Times != "" {
+		if out.From, out.To, err = guardrail.ParseTimes(h.Times); err != nil {
+			return nil, err
+		}
+	}
+	if h.Zone == "" || h.Zone == "Local" {
+		return nil, fmt.Errorf("hours need a zone, such as UTC or Europe/Berlin")
+	}
+	if out.Zone, err = time.LoadLocation(h.Zone); err != nil {
+		return nil, fmt.Errorf("%q is no time zone: write UTC, or one such as Europe/Berlin", h.Zone)
+	}
+	return out, nil
+}
+
+// hours are those of a file that was validated.
+func (h *Hours) hours() *guardrail.Hours {
+	if h == nil {
+		return nil
+	}
+	out, _ := h.parse()
+	return out
+}
+
+func (f *File) validateGuardrails(d *decoder) {
+	for i, g := range f.Guardrails {
+		f.validateGuardrail(d, i+1, g)
+	}
+}
+
+func (f *File) validateGuardrail(d *decoder, n int, g Guardrail) {
+	if g.Use != "" && g.Use != "default" {
+		d.problem(g.Line, `the one there is is "default"`, "unknown guardrail pack %q", g.Use)
+	}
+	given := g.given()
+	if (g.Use != "") == (len(given) > 0) || len(given) > 1 {
+		d.problem(g.Line, "", "a guardrail needs one of use, deny, only, hold, rewrite and warn")
+		return
+	}
+	if g.Use != "" && (g.Limit != 0 || g.For != 0 || len(g.Approvers) > 0 || g.Name != "") {
+		d.problem(g.Line, "", "a pack has names and actions of its own: resources, databases, accounts, groups, during, outside and observe narrow it")
+		return
+	}
+	f.checkSelector(d, g.Line, g.Resources)
+	f.checkGroups(d, g.Line, g.Groups)
+	f.checkApprovers(d, g)
+	for _, r := range given {
+		for _, e := range r.Effects {
+			if _, ok := proxy.ParseEffect(e); !ok {
+				d.problem(r.Line, suggest(e, proxy.EffectNames()), "unknown effect %q", e)
+			}
+		}
+		f.checkKind(d, g, r.GuardrailRule)
+	}
+	for _, h := range []*Hours{g.During, g.Outside} {
+		if h == nil {
+			continue
+		}
+		if _, err := h.parse(); err != nil {
+			d.problem(h.Line, "", "%v", err)
+			return
+		}
+	}
+	rules := g.rules(n)
+	for _, r := range rules {
+		for i := range n - 1 {
+			for _, other := range f.Guardrails[i].rules(i + 1) {
+				if other.Name == r.Name {
+					d.problem(g.Line, "", "guardrail %q is there twice", r.Name)
+				}
+			}
+		}
+	}
+	if _, err := guardrail.New(guardrail.Config{Rules: rules}); err != nil {
+		for _, line := range strings.Split(err.Error(), "\n") {
+			d.problem(g.Line, "", "%s", line)
+		}
+	}
+}
+
+// checkApprovers reports approvers of whom nobody could ever decide.
+func (f *File) checkApprovers(d *decoder, g Guardrail) {
+	f.checkGroups(d, g.Line, g.Approvers)
+	if len(g.Approvers) == 0 || g.Hold == nil {
+		return
+	}
+	able := 0
+	for _, u := range f.Identity.Users {
+		if u.Password != "" && slices.ContainsFunc(g.Approvers, func(a string) bool { return a == "*" || slices.Contains(u.Groups, a) }) {
+			able++
+		}
+	}
+	if able == 0 {
+		d.problem(g.Line, "approvers prove who they are by their password", "none of the approvers %v has a password, so that nobody could ever decide", g.Approvers)
+	}
+}
+
+// kinds are the types of resources that have operations of a kind.
+func (r *GuardrailRule) kinds() (types []string, what string) {
+	switch {
+	case len(r.Commands)+len(r.Paths) > 0:
+		return []string{"ssh"}, "commands and paths"
+	case len(r.Requests) > 0:
+		return nil, ""
+	}
+	return []string{"postgres"}, "statements"
+}
+
+// checkKind reports a rule about operations that none of its resources has.
+func (f *File) checkKind(d *decoder, g Guardrail, r *GuardrailRule) {
+	types, what := r.kinds()
+	if types == nil {
+		return
+	}
+	var chosen []string
+	for _, res := range f.Resources {
+		named := len(g.Resources.Names) == 0 || slices.ContainsFunc(g.Resources.Names, func(n string) bool {
+			ok, err := path.Match(n, res.Name)
+			return ok && err == nil
+		})
+		if named && g.Resources.matchesLabels(res.Labels) {
+			if slices.Contains(types, res.Type) {
+				return
+			}
+			chosen = append(chosen, res.Name)
+		}
+	}
+	if len(chosen) > 0 {
+		d.problem(g.Line, "", "the rule is about %s, and none of its resources has any: %s", what, strings.Join(chosen, ", "))
+	}
+}

@@ -1,0 +1,231 @@
+package postgres
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/protocol/postgres/wire"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Estimator asks servers by EXPLAIN what they expect of statements, over a
+// connection of the gateway's own beside the session's: as the same role, in the
+// same database, with a read-only transaction and short timeouts. What only the
+// session's own connection sees, such as its temporary tables and what its open
+// transaction made, cannot be estimated. The zero value is ready; a session's
+// connection is made when it is first needed and ends with the session.
+type Estimator struct {
+	// Timeout bounds one estimate, logging in included; 0 is 3 seconds.
+	Timeout time.Duration
+
+	mu       sync.Mutex
+	sessions map[*proxy.Session]*explainer
+}
+
+// Why there is no estimate. They are shown to the user.
+var (
+	errNoPlan       = errors.New("the server made no plan for it in time")
+	errNoConnection = errors.New("the server cannot be asked for a plan")
+	errPlan         = errors.New("the server's plan is not understood")
+)
+
+// Estimate returns how many rows the server expects st to return or to change, and
+// its cost in the planner's unit.
+func (e *Estimator) Estimate(ctx context.Context, s *proxy.Session, st *proxy.Statement) (rows, cost float64, err error) {
+	timeout := e.Timeout
+	if timeout <= 0 {
+		timeout = 3 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	x := e.of(s)
+	select {
+	case x.turn <- struct{}{}:
+		defer func() { <-x.turn }()
+	case <-ctx.Done():
+		return 0, 0, errNoPlan
+	}
+	plan, err := x.explain(ctx, st, timeout)
+	if err != nil {
+		return 0, 0, err
+	}
+	return readPlan(plan)
+}
+
+// of returns the session's explainer, which ends with it.
+func (e *Estimator) of(s *proxy.Session) *explainer {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	x := e.sessions[s]
+	if x == nil {
+		if e.sessions == nil {
+			e.sessions = make(map[*proxy.Session]*explainer)
+		}
+		x = &explainer{session: s, turn: make(chan struct{}, 1)}
+		e.sessions[s] = x
+		context.AfterFunc(s.Context(), func() {
+			e.mu.Lock()
+			delete(e.sessions, s)
+			e.mu.Unlock()
+			x.turn <- struct{}{} // who is at it is told by the same context
+			x.close()
+		})
+	}
+	return x
+}
+
+// explainer is one session's connection for plans. Who holds turn may use it.
+type explainer struct {
+	session  *proxy.Session
+	turn     chan struct{}
+	upstream *upstream
+}
+
+func (x *explainer) close() {
+	if x.upstream != nil {
+		x.upstream.conn.Close()
+		x.upstream.reader.Close()
+		x.upstream = nil
+	}
+}
+
+// maxPlan bounds a message of the server's, in bytes.
+const maxPlan = 8 << 20
+
+// explain returns the server's plan as JSON.
+func (x *explainer) explain(ctx context.Context, st *proxy.Statement, timeout time.Duration) (plan []byte, err error) {
+	if err := x.session.Err(); err != nil {
+		return nil, errNoConnection
+	}
+	if x.upstream == nil {
+		if x.upstream, err = x.connect(ctx, timeout); err != nil {
+			return nil, errNoConnection
+		}
+	}
+	u := x.upstream
+	healthy := false
+	defer func() {
+		if !healthy { // what it still sends belongs to nothing
+			x.close()
+		}
+	}()
+	stop := context.AfterFunc(ctx, func() { u.conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if _, err := u.conn.Write(explainRequest(st)); err != nil {
+		return nil, errNoConnection
+	}
+	var refused error
+	for {
+		typ, body, err := u.reader.ReadMessage(maxPlan)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return nil, errNoPlan
+		case err != nil:
+			return nil, errNoConnection
+		}
+		switch typ {
+		case wire.DataRow:
+			values, err := wire.RowValues(body, nil)
+			if err != nil || len(values) != 1 || len(plan)+len(values[0]) > maxPlan {
+				return nil, errPlan
+			}
+			plan = append(plan, values[0]...)
+		case wire.ErrorResponse:
+			// Its text may quote data; the code says enough.
+			refused = fmt.Errorf("the server makes no plan for it (%s)", wire.ErrorField(body, 'C'))
+		case wire.ReadyForQuery:
+			healthy = stop()
+			return plan, refused
+		}
+	}
+}
+
+// connect logs in as the session's role.
+func (x *explainer) connect(ctx context.Context, timeout time.Duration) (*upstream, error) {
+	cred, ok := x.session.Leased()
+	if !ok {
+		cred = proxy.Credential{Username: x.session.Target.Account.Username}
+	}
+	set, _ := x.session.Target.Resource.Settings.(Settings)
+	set.ReadOnly = true
+	ms := strconv.FormatInt(timeout.Milliseconds(), 10)
+	s := &server{target: x.session.Target, settings: &set, timeout: timeout, dial: x.session.Dial}
+	return s.connectAs(ctx, cred, []wire.Parameter{
+		{Name: "application_name", Value: "sallyport estimate"},
+		{Name: "client_encoding", Value: "UTF8"},
+		{Name: "statement_timeout", Value: ms},
+		{Name: "lock_timeout", Value: strconv.FormatInt(timeout.Milliseconds()/4+1, 10)},
+	}, "")
+}
+
+// explainRequest is a pipeline that explains st. By the extended protocol it is one
+// statement at most, and its arguments are values.
+func explainRequest(st *proxy.Statement) []byte {
+	text := append([]byte("EXPLAIN (FORMAT JSON) "), st.Text...)
+	var types, formats, values []byte
+	for _, a := range st.Args {
+		types = binary.BigEndian.AppendUint32(types, a.Type)
+		format := uint16(0)
+		if a.Binary {
+			format = 1
+		}
+		formats = binary.BigEndian.AppendUint16(formats, format)
+		if a.Value == nil {
+			values = binary.BigEndian.AppendUint32(values, 1<<32-1)
+			continue
+		}
+		values = binary.BigEndian.AppendUint32(values, uint32(len(a.Value)))
+		values = append(values, a.Value...)
+	}
+	n := binary.BigEndian.AppendUint16(nil, uint16(len(st.Args)))
+	out := wire.AppendMessage(nil, wire.Parse, []byte{0}, text, []byte{0}, n, types)
+	out = wire.AppendMessage(out, wire.Bind, []byte{0, 0}, n, formats, n, values, []byte{0, 0})
+	out = wire.AppendExecute(out, "", 0)
+	return wire.AppendMessage(out, wire.Sync)
+}
+
+// planNode is one node of a plan in JSON.
+type planNode struct {
+	Type  string     `json:"Node Type"`
+	Rows  *float64   `json:"Plan Rows"`
+	Cost  *float64   `json:"Total Cost"`
+	Plans []planNode `json:"Plans"`
+	Role  string     `json:"Parent Relationship"`
+}
+
+func readPlan(text []byte) (rows, cost float64, err error) {
+	var plans []struct {
+		Plan planNode `json:"Plan"`
+	}
+	if err := json.Unmarshal(text, &plans); err != nil || len(plans) == 0 {
+		return 0, 0, errPlan
+	}
+	for _, p := range plans { // several, where rules of the database rewrote it
+		if p.Plan.Rows == nil || p.Plan.Cost == nil {
+			return 0, 0, errPlan
+		}
+		rows = max(rows, *p.Plan.Rows, changed(&p.Plan))
+		cost += *p.Plan.Cost
+	}
+	return rows, cost, nil
+}
+
+// changed is how many rows the nodes of a plan that change some are given, at
+// most.
+func changed(n *planNode) float64 {
+	most, own := 0.0, 0.0
+	for i := range n.Plans {
+		p := &n.Plans[i]
+		most = max(most, changed(p))
+		if n.Type == "ModifyTable" && p.Rows != nil && p.Role != "InitPlan" && p.Role != "SubPlan" {
+			own += *p.Rows
+		}
+	}
+	return max(most, own)
+}
