@@ -175,6 +175,11 @@ func (s *scan) number(i int) int {
 		j++
 	}
 	before, after := s.at(i-1), s.at(j)
+	if j-i <= 2 && (after == ' ' || after == '-' || after == ',' || after == '.' || after|0x20 >= 'n') {
+		if end := s.monthDate(i, j); end > i {
+			return end
+		}
+	}
 	// Short plain numbers are most of them.
 	if j-i == 2 && after == ':' {
 		if end := s.clock(i, j, before); end > i {
@@ -191,6 +196,11 @@ func (s *scan) number(i int) int {
 	}
 	if isAlnum(before) || isAlnum(after) || before == '_' || after == '_' {
 		return s.wordAt(i)
+	}
+	if j-i <= 4 && (before == '-' || before == '.' || after == '-' || after == '.') {
+		if to := s.hardware(i, j); to > i {
+			return to
+		}
 	}
 	return s.chained(i)
 }
@@ -250,17 +260,17 @@ func (s *scan) chained(i int) int {
 				return max(to, end)
 			}
 		}
-		if isAlnum(c) {
+		if isAlnum(c) && !s.beforeExtension(end) {
 			last-- // the last group belongs to a word
 		}
 	}
-	if s.nd < 6 && s.n < 4 {
+	if s.nd < 6 && s.n < 3 {
 		last = 0
 	}
 	for g := 0; g < last; {
 		g = max(s.groupsAt(g), g+1)
 	}
-	if !full && s.n > 0 && isAlnum(s.at(end)) {
+	if !full && s.n > 0 && isAlnum(s.at(end)) && s.floor <= end {
 		return max(s.wordAt(s.groups[s.n-1].start), end)
 	}
 	return max(end, min(s.floor, len(s.src)))
@@ -358,15 +368,82 @@ func (s *scan) shapes(g, at int, open bool) int {
 			}
 		}
 	}
-	if best == nil {
-		return g
-	}
 	start := s.groups[g].start
-	if open && best.typ == Phone {
+	if open && (best == nil || best.typ == Phone) {
 		start = at
 	}
-	s.emit(start, s.groups[bestEnd].end, best.typ, bestScore)
+	if best == nil {
+		return s.labelled(g, start)
+	}
+	end := s.groups[bestEnd].end
+	if best.typ == Phone {
+		end = s.extension(end)
+	}
+	s.emit(start, end, best.typ, bestScore)
 	return bestEnd + 1
+}
+
+// labelled finds a telephone number of any form that begins with group g, right
+// behind a word that calls it one.
+func (s *scan) labelled(g, start int) int {
+	if s.nd-s.groups[g].digit < 7 || s.groups[g].start-start > 1 {
+		return g
+	}
+	end := s.phoneEnd(g, 7)
+	if end <= g+1 || s.context(start).near&aboutPhone == 0 || s.isDate(g) {
+		return g
+	}
+	s.emit(start, s.extension(s.groups[end-1].end), Phone, 60)
+	return end
+}
+
+// isDate reports whether the groups from g on are a date with a year of four
+// digits.
+func (s *scan) isDate(g int) bool {
+	if g+2 >= s.n {
+		return false
+	}
+	a, b, c := s.length(g), s.length(g+1), s.length(g+2)
+	return (a == 4 && b <= 2 && c <= 2 || a <= 2 && b <= 2 && c == 4) && s.groups[g+1].sep == s.groups[g+2].sep
+}
+
+// extension returns the end of the telephone number that ends at end, with its
+// extension if it has one, as in "x12" and "ext. 12".
+func (s *scan) extension(end int) int {
+	k := end
+	if s.at(k) == ' ' || s.at(k) == ',' {
+		if k++; s.at(k) == ' ' {
+			k++
+		}
+	}
+	switch c := s.at(k) | 0x20; {
+	case c == 'x':
+		k++
+	case c == 'e' && s.at(k+1)|0x20 == 'x' && s.at(k+2)|0x20 == 't':
+		for k += 3; (s.at(k)|0x20)-'a' < 26 && k-end < 14; k++ {
+		}
+	case s.at(k) == '#':
+		k++
+	default:
+		return end
+	}
+	for n := 0; n < 2 && (s.at(k) == '.' || s.at(k) == ' ' || s.at(k) == ':'); n++ {
+		k++
+	}
+	from := k
+	for k-from < 6 && isDigit(s.at(k)) {
+		k++
+	}
+	if k == from || isAlnum(s.at(k)) {
+		return end
+	}
+	return k
+}
+
+// beforeExtension reports whether an extension begins at i, so that a number may
+// end there although a letter follows.
+func (s *scan) beforeExtension(i int) bool {
+	return s.at(i)|0x20 == 'x' && isDigit(s.at(i+1)) && s.extension(i) > i
 }
 
 // endsClean reports whether a value may end with group k.
@@ -382,7 +459,7 @@ func (s *scan) endsClean(k int) bool {
 	case '_', '%', '@':
 		return false
 	default:
-		return !isAlnum(c)
+		return !isAlnum(c) || s.beforeExtension(end)
 	}
 }
 
@@ -423,7 +500,7 @@ func (s *scan) international(g int) int {
 	for start > 0 && s.src[start-1] != '+' && s.src[start-1] != 0xEF {
 		start--
 	}
-	s.emit(start-1, s.groups[end-1].end, Phone, 92)
+	s.emit(start-1, s.extension(s.groups[end-1].end), Phone, 92)
 	return end
 }
 
@@ -438,7 +515,7 @@ func (s *scan) prefixed(g int) int {
 	if end == g || end == g+1 && s.context(s.groups[g].start).near&aboutPhone == 0 {
 		return g
 	}
-	s.emit(s.groups[g].start, s.groups[end-1].end, Phone, 80)
+	s.emit(s.groups[g].start, s.extension(s.groups[end-1].end), Phone, 80)
 	return end
 }
 

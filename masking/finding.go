@@ -28,6 +28,7 @@ const (
 	Passport    Type = "PASSPORT"
 	License     Type = "DRIVER_LICENSE"
 	BankAccount Type = "BANK_ACCOUNT"
+	Medical     Type = "MEDICAL_LICENSE"
 	USSSN       Type = "US_SSN"
 	USITIN      Type = "US_ITIN"
 	USMBI       Type = "US_MBI"

@@ -79,12 +79,75 @@ func (s *scan) mac(start int) int {
 		}
 		zero = zero && c == '0'
 	}
-	if before, after := s.at(start-1), s.at(start+17); zero || isAlnum(before) || isAlnum(after) || before == sep || after == sep ||
+	if before, after := s.at(start-1), s.at(start+17); zero || isAlnum(before) || isAlnum(after) || before == sep && !s.label(start-1) || after == sep ||
 		sep != ':' && sep != '-' {
 		return start
 	}
 	s.emit(start, start+17, MAC, 85)
 	return start + 17
+}
+
+// label reports whether the colon at i stands behind a word, as in "MAC:", rather
+// than behind a part of an address.
+func (s *scan) label(i int) bool {
+	if s.at(i) != ':' || i < 1 || !letterByte[s.src[i-1]] {
+		return false
+	}
+	n := 0
+	for k := i - 1; k >= 0 && i-k < 6 && letterByte[s.src[k]]; k-- {
+		if n++; !isHex(s.src[k]) {
+			return true
+		}
+	}
+	return n > 4
+}
+
+// hardware finds a hardware address one of whose parts is src[start:end], written
+// with dashes or, in three parts, with dots.
+func (s *scan) hardware(start, end int) int {
+	before, after := s.at(start-1), s.at(end)
+	switch {
+	case end-start == 2 && (before == '-' || after == '-' || before == ':' || after == ':'):
+		for k := start; k > start-18; k -= 3 { // digits may stand in any part
+			if to := s.mac(k); to > k {
+				return max(to, end)
+			}
+		}
+	case end-start == 4 && (before == '.' || after == '.'):
+		for k := start; k > start-15; k -= 5 {
+			if to := s.dottedMAC(k); to > k {
+				return max(to, end)
+			}
+		}
+	}
+	return start
+}
+
+// dottedMAC finds a hardware address in three parts at start, with a letter in
+// it, and returns its end, or start.
+func (s *scan) dottedMAC(start int) int {
+	if start < s.floor || start+14 > len(s.src) {
+		return start
+	}
+	letter := false
+	for i, c := range s.src[start : start+14] {
+		if i%5 == 4 {
+			if c != '.' {
+				return start
+			}
+			continue
+		}
+		if !isHex(c) {
+			return start
+		}
+		letter = letter || !isDigit(c)
+	}
+	before, after := s.at(start-1), s.at(start+14)
+	if !letter || isAlnum(before) || isAlnum(after) || before == '.' || after == '.' && isAlnum(s.at(start+15)) {
+		return start
+	}
+	s.emit(start, start+14, MAC, 82)
+	return start + 14
 }
 
 // ipv6 finds an address around the colon at i and returns its end, or i.
@@ -94,7 +157,7 @@ func (s *scan) ipv6(i int) int {
 	for start > s.floor && i-start < 5 && isHex(src[start-1]) {
 		start--
 	}
-	if i-start > 4 || isAlnum(s.at(start-1)) || s.at(start-1) == ':' {
+	if i-start > 4 || isAlnum(s.at(start-1)) || s.at(start-1) == ':' && !s.label(start-1) {
 		return i
 	}
 	groups, digits, gap, k := 0, 0, false, start
@@ -127,13 +190,49 @@ func (s *scan) ipv6(i int) int {
 	if digits > 0 || s.at(k) == ':' && k > start && isHex(s.at(k-1)) {
 		groups++
 	}
+	if gap && s.at(k) == '.' && digits > 0 { // its end is written as an IPv4 address
+		if to := s.embedded(k - digits); to > k && groups < 7 {
+			s.emit(start, to, IP, 85)
+			return to
+		}
+	}
 	if isAlnum(s.at(k)) || s.at(k) == '_' || !gap && groups != 8 || gap && (groups < 3 || groups > 7) {
 		return i
 	}
 	if string(src[start:min(k, start+9)]) == "2001:db8:" {
 		return k // documentation
 	}
+	if s.at(k) == '%' { // the zone of a link-local address
+		for z := k + 1; z < len(src) && z-k < 18 && (isAlnum(src[z]) || src[z] == '.' || src[z] == '-' || src[z] == '_'); z++ {
+			k = z + 1
+		}
+	}
 	s.emit(start, k, IP, 85)
+	return k
+}
+
+// embedded returns the end of the IPv4 address at i, or i.
+func (s *scan) embedded(i int) int {
+	k := i
+	for part := range 4 {
+		if part > 0 {
+			if s.at(k) != '.' {
+				return i
+			}
+			k++
+		}
+		n, from := 0, k
+		for k-from < 3 && isDigit(s.at(k)) {
+			n = n*10 + int(s.at(k)-'0')
+			k++
+		}
+		if k == from || n > 255 {
+			return i
+		}
+	}
+	if isAlnum(s.at(k)) {
+		return i
+	}
 	return k
 }
 

@@ -8,7 +8,7 @@ func numberRecognizers() []Recognizer {
 	return []Recognizer{
 		{
 			Type: Card, Score: 90, Context: aboutCard, Digits: validCard,
-			Shapes: []string{"4~4~4~4", "4~6~5", "4~6~4", "15", "16", "18", "19", "4~4~4~4~3", "6~13", "4~4~5"}, Weak: []string{"13", "14"},
+			Shapes: []string{"4~4~4~4", "4~6~5", "4~6~4", "15", "16", "17", "18", "19", "4~4~4~4~3", "6~13", "4~4~5"}, Weak: []string{"13", "14"},
 		},
 		{Type: USSSN, Score: 80, Context: aboutSSN, Digits: validSSN, Shapes: []string{"3-2-4", "3 2 4", "3.2.4"}, Weak: []string{"9"}},
 		{Type: USITIN, Score: 82, Context: aboutSSN | aboutTax, Digits: validITIN, Shapes: []string{"3-2-4", "3 2 4"}, Weak: []string{"9"}},
@@ -49,24 +49,32 @@ func numberRecognizers() []Recognizer {
 		{Type: Passport, Score: 55, Context: aboutPassport, Weak: []string{"9", "8"}},
 		{Type: License, Score: 52, Context: aboutLicense, Weak: []string{"7", "8", "9", "10", "12"}},
 		{Type: BirthDate, Score: 60, Context: aboutBirth, Digits: validYearFirst, Weak: []string{"4-2-2", "4/2/2", "4.2.2", "8"}},
+		{Type: BirthDate, Score: 59, Context: aboutBirth, Digits: validShortDate, Weak: []string{"2/2/2", "2.2.2", "2-2-2", "1/2/2", "2/1/2", "1/1/2", "1.1.2", "2.1.2", "1.2.2"}},
 		{Type: BirthDate, Score: 60, Context: aboutBirth, Digits: validYearLast, Weak: []string{"2/2/4", "2.2.4", "2-2-4", "1/1/4", "1/2/4", "2/1/4", "1.1.4", "1.2.4", "2.1.4"}},
 		{
-			Type: Phone, Score: 70, Context: aboutPhone, Digits: validNANP,
+			Type: Phone, Score: 70, Context: aboutPhone | aboutCall, Digits: validNANP,
 			Shapes: []string{"3-3-4", "3 3 4", "3.3.4", "3)3-4", "3)3 4", "3)3.4", "3)7"}, Weak: []string{"10", "3-7"},
 		},
 		{
-			Type: Phone, Score: 71, Context: aboutPhone, Digits: func(d []byte) bool { return d[0] == 1 && validNANP(d[1:]) },
+			Type: Phone, Score: 71, Context: aboutPhone | aboutCall, Digits: func(d []byte) bool { return d[0] == 1 && validNANP(d[1:]) },
 			Shapes: []string{"1-3-3-4", "1 3 3 4", "1.3.3.4", "1(3)3-4", "1(3)3 4"}, Weak: []string{"11"},
 		},
 		{
 			Type: Phone, Score: 72, Context: aboutPhone, Digits: func(d []byte) bool { return d[0] == 1 && d[1] >= 3 && !uniform(d[3:]) },
 			Shapes: []string{"3 4 4", "3-4-4"}, Weak: []string{"11"},
 		},
+		{Type: Phone, Score: 74, Context: aboutPhone, Digits: func(d []byte) bool {
+			return (d[0] == 8 || d[0] == 7) && (d[1] == 9 || d[1] == 4 || d[1] == 8) && !uniform(d[4:])
+		}, Shapes: []string{
+			"1(3)3-2-2", "1 3 3 2 2", "1(3)3 2 2", "1(3)3-4", "1-3-3-2-2", "1 3 3-2-2",
+		}, Weak: []string{"11"}},
 		{Type: Phone, Score: 74, Context: aboutPhone, Digits: validBrazilianPhone, Shapes: []string{"2)5-4", "2)4-4", "2)9", "2)5 4"}},
 		{Type: Phone, Score: 72, Context: aboutPhone, Digits: validTrunk, Shapes: []string{
 			"2 2 2 2 2", "2.2.2.2.2", "2-2-2-2-2", "3 4 4", "3-4-4", "5 6", "5 3 3", "4 3 4", "4 3 3", "4-3-3", "2 4 4", "2-4-4", "3)4 4", "5)6",
-			"3 7", "3 8", "4 7", "4 6", "4 8", "3/7", "3/8", "4/7", "4/8", "5/6", "3-3-4", "3)3-4", "3 3 3 2", "3 3 4",
+			"3 7", "3 8", "4 7", "4 6", "4 8", "3/7", "3/8", "4/7", "4/8", "5/6", "3-3-4", "3)3-4", "3 3 3 2", "3 3 4", "2)4 4", "2)4-4", "3)7", "3)8", "4)6", "4)7", "4)5", "5)5", "3)6", "3)3 4", "4 4 3", "4 5 2", "5-6", "4-6", "4-7", "3-7", "3-8", "4)3 2 2", "4 3 2 2", "3 3 2 2", "2-3-4", "2 3 4", "2-8", "2-7", "3-3 2 2", "3-2 2 2", "3-3 3", "2-3 2 2", "2-3 3", "3-6", "1(3)3 2 2", "1(3)3 4", "1(3)3-2-2",
 		}, Weak: []string{"9", "10", "11", "12"}},
+		{Type: BankAccount, Score: 56, Context: aboutSort, Weak: []string{"2-2-2", "2 2 2", "6"}},
+		{Type: Medical, Score: 58, Context: aboutMedical, Digits: func(d []byte) bool { return d[0] == 1 || d[0] == 2 }, Weak: []string{"10"}},
 		{Type: Phone, Score: 60, Context: aboutPhone, Digits: func(d []byte) bool { return !uniform(d) }, Weak: []string{
 			"3-4", "3 4", "3.4", "3 3 3", "3-3-3", "2 2 2 2", "4 4", "4-4", "3 2 2 2", "2 4 4", "5 5", "5-5", "8", "9", "10", "7", "1-3-3-2-2", "3)3-2-2",
 		}},
@@ -82,6 +90,19 @@ func validTrunk(d []byte) bool { return d[0] == 0 && d[1] != 0 && !uniform(d[1:]
 
 func validBrazilianPhone(d []byte) bool {
 	return d[0] >= 1 && d[1] >= 1 && (len(d) == 11 && d[2] == 9 || len(d) == 10 && d[2] >= 2 && d[2] <= 5)
+}
+
+// validShortDate takes a day and a month in either order, and a year of two
+// digits.
+func validShortDate(d []byte) bool {
+	d = d[:len(d)-2]
+	for split := 1; split < len(d); split++ {
+		a, b := number(d[:split]), number(d[split:])
+		if validDate(0, a, b) || validDate(0, b, a) {
+			return true
+		}
+	}
+	return false
 }
 
 func validYearFirst(d []byte) bool {

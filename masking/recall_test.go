@@ -37,6 +37,8 @@ var aWord = []struct {
 	{aboutTeudat, "teudat"},
 	{aboutCPR, "cpr"},
 	{aboutNational, "national"},
+	{aboutSort, "sortcode"},
+	{aboutMedical, "dea"},
 }
 
 // render makes a number of the shape with random digits that are valid.

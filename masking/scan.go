@@ -103,7 +103,7 @@ func (s *scan) context(start int) *surroundings {
 	a.near |= s.topics
 	a.all |= s.topics
 	if t := s.topics; t&notPeople != 0 && t&^notPeople == 0 {
-		a.issued = true
+		a.issued, a.label = true, true
 	}
 	s.around, s.aroundPos = a, start
 	return &s.around
@@ -118,7 +118,7 @@ func (s *scan) accept(start int, weak bool, context Topics, score uint8, plain b
 		return min(score+20, 100), true
 	case weak && (a.all&context == 0 || a.near != 0):
 		return 0, false
-	case a.issued && (plain || score < 80):
+	case plain && (a.label || a.issued && score < 85), a.label && score < 80:
 		return 0, false // order 1234567890
 	case a.all&context != 0:
 		return min(score+10, 100), true

@@ -37,11 +37,9 @@ func (s *scan) wordAt(i int) int {
 	if to := s.wallet(start, end); to > start {
 		return max(to, end)
 	}
-	if end-start == 2 {
-		for k := start; k > start-18; k -= 3 { // the letters may stand in any part
-			if to := s.mac(k); to > k {
-				return max(to, end)
-			}
+	if end-start <= 4 {
+		if to := s.hardware(start, end); to > start {
+			return max(to, end)
 		}
 	}
 	return end

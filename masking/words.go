@@ -8,7 +8,7 @@ func wordRecognizers() []Recognizer {
 	return []Recognizer{
 		{Type: UKNINO, Score: 80, Context: aboutNational | aboutSIN, Words: []string{"AA999999A", "AA 99 99 99 A", "AA 999999 A"}, Word: validNINO},
 		{Type: ESNIF, Score: 78, Context: aboutTax | aboutNational, Words: []string{"99999999A", "99999999-A", "99.999.999-A"}, Word: validDNI},
-		{Type: ESNIE, Score: 80, Context: aboutTax | aboutNational, Words: []string{"A9999999A", "A-9999999-A", "A-9999999A"}, Word: validNIE},
+		{Type: ESNIE, Score: 80, Context: aboutTax | aboutNational, Words: []string{"A9999999A", "A-9999999-A", "A-9999999A", "A9999999-A"}, Word: validNIE},
 		{Type: ITFiscal, Score: 90, Context: aboutTax, Words: []string{"AAAAAAXXAXXAXXXA"}, Word: validCodiceFiscale},
 		{Type: INPAN, Score: 75, Context: aboutTax | aboutNational, Words: []string{"AAAAA9999A"}, Word: validPAN},
 		{Type: INGSTIN, Score: 85, Context: aboutTax, Words: []string{"99AAAAA9999AXAX"}, Word: validGSTIN},
@@ -24,11 +24,18 @@ func wordRecognizers() []Recognizer {
 			return w[17]|0x20 == 'x' && validChineseID(d, 10)
 		}},
 		{Type: USMBI, Score: 74, Context: aboutMedicare | aboutHealth, Words: []string{"9AX9AX9AA99", "9AX9-AX9-AA99"}, Word: validMBI},
+		{Type: Medical, Score: 66, Context: aboutMedical | aboutHealth, WeakWords: []string{"AA9999999", "A99999999"}, Word: validDEA},
 		{Type: Passport, Score: 60, Context: aboutPassport, WeakWords: []string{
 			"A99999999", "AA9999999", "A9999999", "AA999999", "99AA99999", "AAA999999", "CXXXXXXXX", "A9999999A",
 		}},
-		{Type: License, Score: 55, Context: aboutLicense, WeakWords: []string{"A9999999", "A99999999", "A999999999999", "AA999999", "A999-9999-9999", "AAAAA999999AA9AA"}},
+		{Type: License, Score: 55, Context: aboutLicense, WeakWords: []string{"A9999999", "A99999999", "A999999999999", "AA999999", "A999-9999-9999", "AAAAA999999AA9AA", "A99-999-999", "A99-999-9999", "A999-999-99-999-9", "99AAA9999", "AAA-99-9999", "A9999-99999-99999", "A9999 99999 99999"}},
 	}
+}
+
+// validDEA checks the number of the US Drug Enforcement Administration.
+func validDEA(_, d []byte) bool {
+	d = d[len(d)-7:]
+	return (int(d[0])+int(d[2])+int(d[4])+2*(int(d[1])+int(d[3])+int(d[5])))%10 == int(d[6]) && !uniform(d)
 }
 
 func upper(c byte) byte {
