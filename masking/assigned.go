@@ -5,63 +5,211 @@ import "bytes"
 // keyByte are the bytes of keys in front of an assignment.
 var keyByte = func() (t [256]bool) {
 	for c := range t {
-		t[c] = letterByte[c] || isDigit(byte(c)) || c == '_' || c == '-'
+		t[c] = letterByte[c] || isDigit(byte(c)) || c == '_' || c == '-' || c == '.'
 	}
 	return t
 }()
 
-// assigned looks at the = or : at i: a key that names a secret, and its value.
+// assigned looks at the =, : or > at i: a key that names a secret before it, and
+// its value behind it.
 func (s *scan) assigned(i int) int {
 	src := s.src
 	k := i - 1
-	for n := 0; n < 3 && k >= s.floor && (src[k] == '"' || src[k] == '\'' || src[k] == ' ' || src[k] == '\\'); n++ {
+	for n := 0; n < 4 && k >= s.floor && (src[k] == '"' || src[k] == '\'' || src[k] == ' ' || src[k] == '\\' || src[k] == ']'); n++ {
 		k--
 	}
-	end := k + 1
 	if k < 1 {
 		return i + 1
+	}
+	if src[i] == '=' && src[k] == 'g' && k > 8 && string(src[k-6:k+1]) == " string" { // var name string = "…"
+		k -= 7
 	}
 	if n := pairOf(src[k-1], src[k]); secretEnds[n/64]&(1<<(n%64)) == 0 {
 		return i + 1
 	}
+	end := k + 1
 	for k >= s.floor && end-k < 48 && keyByte[src[k]] {
 		k--
 	}
-	if k+1 >= end || !letterByte[src[end-1]] {
+	if src[i] == '>' && s.at(k) != '<' || src[i] == '>' && s.at(i-1) == '-' {
 		return i + 1
 	}
-	set := s.plan.words.before(src, end, k+1)
-	if set.near&(aboutPassword|aboutSecret) == 0 {
-		return i + 1
-	}
-	from, to, quoted := s.value(i + 1)
-	v := src[from:to]
-	if len(v) == 0 || reference(v) {
-		return i + 1
-	}
-	switch {
-	case set.near&aboutPassword != 0:
-		// "Password: required for" is prose.
-		if src[i] == ':' && !quoted && s.at(to) == ' ' && letterByte[s.at(to+1)] && !mixed(v) {
-			return i + 1
-		}
-		s.emit(from, to, Password, 90)
-	case len(v) >= 12 && mixed(v):
-		s.emit(from, to, Secret, 88)
-	default:
-		return i + 1
-	}
-	return max(to, i+1)
+	return s.keyed(k+1, end, i+1, src[i])
 }
 
-// value returns the bounds of the value behind an assignment.
-func (s *scan) value(i int) (from, to int, quoted bool) {
+// called looks at the ( at i: a call whose first argument is a key that names a
+// secret, and whose second is its value.
+func (s *scan) called(i int) int {
+	q := s.at(i + 1)
+	if q != '"' && q != '\'' {
+		return i + 1
+	}
+	k := i + 2
+	for k-i < 50 && keyByte[s.at(k)] {
+		k++
+	}
+	if s.at(k) != q || k < i+4 {
+		return i + 1
+	}
+	if n := pairOf(s.src[k-2], s.src[k-1]); secretEnds[n/64]&(1<<(n%64)) == 0 {
+		return i + 1
+	}
+	v := k + 1
+	for n := 0; n < 2 && (s.at(v) == ',' || s.at(v) == ' '); n++ {
+		v++
+	}
+	if v == k+1 || s.at(v) != '"' && s.at(v) != '\'' {
+		return i + 1
+	}
+	return max(s.keyed(i+2, k, v, '='), i+1)
+}
+
+// flagged looks at the key at i, behind two dashes or ENV, and at the value that
+// follows it after a space.
+func (s *scan) flagged(i int) int {
+	if c := s.at(i - 3); s.at(i-1) == '-' && c != 0 && c != ' ' && c != '\n' && c != '"' && c != '\'' {
+		return i
+	}
+	k := i
+	for k-i < 48 && keyByte[s.at(k)] {
+		k++
+	}
+	if s.at(k) != ' ' || k < i+3 || s.at(k+1) == '-' {
+		return i
+	}
+	if n := pairOf(s.src[k-2], s.src[k-1]); secretEnds[n/64]&(1<<(n%64)) == 0 {
+		return i
+	}
+	return max(s.keyed(i, k, k+1, ' '), i)
+}
+
+// keyed finds the value at i of the key src[from:to], behind sign. It returns
+// where to go on, at least i.
+func (s *scan) keyed(from, to, i int, sign byte) int {
+	src := s.src
+	if from >= to || !letterByte[src[to-1]] && !isDigit(src[to-1]) || from < s.floor {
+		return i
+	}
+	about := s.plan.words.before(src, to, from).near
+	if about&(aboutPassword|aboutSecret|aboutKey) == 0 {
+		return i
+	}
+	from, to, quoted := s.value(i, sign)
+	v := src[from:to]
+	if n := schemeEnd(v, src, to); n > 0 { // Authorization: token …
+		from = to + n
+		to = from
+		for to < len(src) && to-from < 512 && src[to] > ' ' && src[to] != '"' && src[to] != '\'' {
+			to++
+		}
+		v = src[from:to]
+	}
+	if len(v) == 0 || reference(v) || bytes.HasPrefix(v, []byte("-----")) { // a key in its own form
+		return i
+	}
+	if end := s.known(from, to); end > from {
+		return end
+	}
+	switch {
+	case about&aboutPassword != 0 && sign != ' ':
+		// "Password: required for" is prose.
+		if (sign == ':' || sign == '>') && !quoted && s.at(to) == ' ' && letterByte[s.at(to+1)] && !mixed(v) || len(v) < 3 || code(v, quoted) {
+			return i
+		}
+		s.emit(from, to, Password, 90)
+	case about&aboutPassword != 0 && (quoted || len(v) > 5 && mixed(v)):
+		s.emit(from, to, Password, 90)
+	case about&aboutSecret != 0 && len(v) >= 12 && mixed(v) && !code(v, quoted), random(v):
+		s.emit(from, to, Secret, 88)
+	default:
+		return i
+	}
+	return max(to, i)
+}
+
+// known finds a key of a known form that begins with src[from], and returns its
+// end, or from.
+func (s *scan) known(from, to int) int {
+	n := len(s.out)
+	for k := from; k < min(from+16, to); k++ {
+		if s.plan.class[s.src[k]] != classLiteral {
+			continue
+		}
+		if end := s.literal(k); len(s.out) > n && s.out[len(s.out)-1].Start == from {
+			return end
+		}
+	}
+	return from
+}
+
+// schemeEnd returns how long the space is between v, which names a way to
+// authenticate, and what proves it.
+func schemeEnd(v, src []byte, to int) int {
+	for _, scheme := range [...]string{"token", "apikey", "digest", "key"} {
+		if len(v) == len(scheme) && bytes.EqualFold(v, []byte(scheme)) && to+1 < len(src) && src[to] == ' ' {
+			return 1
+		}
+	}
+	return 0
+}
+
+// code reports whether an unquoted v is an expression rather than a value: a call,
+// an index, a member.
+func code(v []byte, quoted bool) bool {
+	if quoted {
+		return false
+	}
+	for i, c := range v {
+		switch c {
+		case '(', '[', '{':
+			return true
+		case '.':
+			if i > 0 && i+1 < len(v) && isLower(v[i-1]) && (isUpper(v[i+1]) || isLower(v[i+1])) && !mixed(v) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// random reports whether v looks like a key that a machine made.
+func random(v []byte) bool {
+	if len(v) < 16 || len(v) > 512 || isUUID(v, 0) {
+		return false
+	}
+	var seen [4]uint64
+	digits, letters, distinct, runs := 0, 0, 0, 0
+	for i, c := range v {
+		switch {
+		case isDigit(c):
+			digits++
+		case isAlnum(c):
+			letters++
+		case c != '+' && c != '/' && c != '=' && c != '-' && c != '_':
+			return false
+		default:
+			runs++
+			continue
+		}
+		if i > 0 && (isDigit(c) != isDigit(v[i-1]) || isUpper(c) != isUpper(v[i-1])) {
+			runs++
+		}
+		if seen[c/64]&(1<<(c%64)) == 0 {
+			seen[c/64] |= 1 << (c % 64)
+			distinct++
+		}
+	}
+	return digits > 1 && letters > 1 && distinct > 8 && runs*5 >= len(v)
+}
+
+// value returns the bounds of the value that follows sign at i.
+func (s *scan) value(i int, sign byte) (from, to int, quoted bool) {
 	src := s.src
 	for n := 0; i < len(src) && n < 4 && (src[i] == ' ' || src[i] == '=' || src[i] == '>' || src[i] == '\\'); n++ {
 		i++
 	}
 	var quote byte
-	if c := s.at(i); c == '"' || c == '\'' || c == '`' {
+	if c := s.at(i); (c == '"' || c == '\'' || c == '`') && sign != '>' {
 		quote = c
 		i++
 	}
@@ -69,15 +217,18 @@ func (s *scan) value(i int) (from, to int, quoted bool) {
 	for ; i < len(src) && i-from < 512; i++ {
 		c := src[i]
 		if quote != 0 {
-			if c == quote {
+			if c == quote || c == '\n' {
 				break
 			}
-			if c == '\\' && i+1 < len(src) && src[i+1] != quote {
+			if c == '\\' && i+1 < len(src) {
+				if src[i+1] == quote && (i+2 >= len(src) || plainEnd[src[i+2]] || src[i+2] == ' ') {
+					break // the end of a text within a text
+				}
 				i++
 			}
 			continue
 		}
-		if c <= ' ' || c == '"' || c == '\'' || c == ',' || c == ';' || c == '&' || c == '<' || c == '}' || c == ')' {
+		if c <= ' ' || c == '"' || c == '\'' || c == ',' || c == ';' || c == '&' || c == '<' || c == '}' || c == ')' || c == '\\' && i+1 < len(src) && (src[i+1] == 'n' || src[i+1] == '"') {
 			break
 		}
 	}
@@ -89,14 +240,61 @@ func (s *scan) value(i int) (from, to int, quoted bool) {
 func reference(v []byte) bool {
 	switch v[0] {
 	case '$':
-		return len(v) < 16 || v[1] == '{' || v[1] == '('
-	case '<', '{', '[', '(', '*', '%', '?':
+		return len(v) > 1 && (v[1] == '{' || v[1] == '(') || !bytes.ContainsFunc(v[1:], func(r rune) bool { return r >= 0x80 || !keyByte[r] || r == '-' })
+	case '<', '{', '[', '(', '*', '%', '?', '&', '=':
 		return true
 	}
-	for _, word := range [...]string{"null", "none", "nil", "true", "false", "undefined", "empty", "required", "invalid", "incorrect", "string"} {
-		if bytes.EqualFold(v, []byte(word)) {
+	for _, word := range [...]string{
+		"null", "none", "nil", "true", "false", "undefined", "empty", "required", "invalid", "incorrect", "string", "str", "text", "varchar", "bool", "int", "os.environ", "getenv", "process.env", "changed", "self", "this", "password", "func",
+	} {
+		if len(v) == len(word) && bytes.EqualFold(v, []byte(word)) {
 			return true
 		}
 	}
 	return false
+}
+
+// command looks at the option -u or -p at i, and at the program before it: a user
+// and a password of curl, or the password of mysql.
+func (s *scan) command(i int) int {
+	line := s.src[max(s.floor, i-80):i]
+	if n := bytes.LastIndexByte(line, '\n'); n >= 0 {
+		line = line[n:]
+	}
+	from := i + 2
+	switch s.at(i + 1) {
+	case 'u':
+		if !bytes.Contains(line, []byte("curl")) && !bytes.Contains(line, []byte("wget")) {
+			return i
+		}
+		for from < len(s.src) && (s.src[from] == ' ' || s.src[from] == '"' || s.src[from] == '\'') && from < i+5 {
+			from++
+		}
+		for k := from; ; k++ {
+			if c := s.at(k); c <= ' ' || k-from > 64 {
+				return i
+			} else if c == ':' {
+				from = k + 1
+				break
+			}
+		}
+	case 'p':
+		if !bytes.Contains(line, []byte("mysql")) && !bytes.Contains(line, []byte("mariadb")) {
+			return i
+		}
+		if c := s.at(from); c == '"' || c == '\'' {
+			from++
+		}
+	default:
+		return i
+	}
+	to := from
+	for to < len(s.src) && to-from < 128 && s.src[to] > ' ' && s.src[to] != '"' && s.src[to] != '\'' {
+		to++
+	}
+	if to-from < 3 || reference(s.src[from:to]) {
+		return i
+	}
+	s.emit(from, to, Password, 90)
+	return to
 }

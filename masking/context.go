@@ -40,6 +40,7 @@ const (
 	aboutCall    // a telephone number, if it looks like one
 	aboutMedical // a physician's number
 	aboutSort    // a British bank's code
+	aboutKey     // a credential, if it looks like one
 	filler       // belongs to a label, but says nothing: number
 	linking      // stands between a label and its value: is
 )
@@ -56,6 +57,7 @@ var topicWords = map[Topics]string{
 	aboutCall:    "call calls called calling dial reach ring text contact callback number",
 	aboutMedical: "dea npi prescriber medicallicense medicallicence deanumber physician",
 	aboutSort:    "sortcode",
+	aboutKey:     "key keys auth credential creds access api pat sid session sessionid sessid phpsessid jsessionid private cert license base dsn webhook appkey masterkey",
 	filler:       "number numbers no nr num id",
 	linking:      "is the value val to on at as was are has for use used using with file please now",
 	aboutSSN:     "ssn social ssns socialsecurity",
@@ -91,8 +93,8 @@ var topicWords = map[Topics]string{
 		"issn doi upc ean gtin commit hash checksum sha md5 uuid guid timestamp epoch ts bytes size seq sequence offset duration latency request " +
 		"trace span job pid port event message build row bestellung rechnung po rma record document unix counter count total session object " +
 		"key etag bug issue pr run task node stock warehouse claim booking amount price quantity",
-	aboutPassword: "password passwd pwd passphrase passwort kennwort motdepasse contraseña contrasena senha пароль 密码 パスワード pass pgpassword dbpassword userpassword",
-	aboutSecret: "secret apikey apitoken accesskey secretkey clientsecret privatekey accesstoken authtoken refreshtoken secretaccesskey encryptionkey " +
+	aboutPassword: "password passwd pwd passphrase passwort kennwort motdepasse contraseña contrasena senha пароль 密码 パスワード pass pgpassword dbpassword userpassword sshpass smtppass rootpassword",
+	aboutSecret: "secret apikey apitoken accesskey secretkey clientsecret privatekey accesstoken authtoken refreshtoken privatetoken apitoken apikey xapikey appsecret secretkeybase masterkey licensekey storagekey secretaccesskey encryptionkey " +
 		"signingkey sessiontoken bearer credential credentials apisecret authorization accountkey sharedaccesskey token",
 }
 
@@ -100,7 +102,7 @@ var topicWords = map[Topics]string{
 // so that most keys need not be looked up.
 var secretEnds = func() (t [1 << 16 / 64]uint64) {
 	for set, words := range topicWords {
-		if set&(aboutPassword|aboutSecret) == 0 {
+		if set&(aboutPassword|aboutSecret|aboutKey) == 0 {
 			continue
 		}
 		for _, w := range strings.Fields(words) {

@@ -28,3 +28,16 @@ func TestQualityStructured(t *testing.T) {
 	require.GreaterOrEqual(t, score.All.Precision(), 0.97)
 	require.LessOrEqual(t, score.All.Leak(), 0.005)
 }
+
+func TestQualitySecrets(t *testing.T) {
+	m := maskdata.New(2)
+	var score maskdata.Score
+	for range 10000 {
+		s := m.Secret()
+		score.Add(s, scanned(s.Text), nil)
+	}
+	t.Log("\n" + score.String())
+	require.GreaterOrEqual(t, score.All.Recall(), 0.985)
+	require.GreaterOrEqual(t, score.All.Precision(), 0.97)
+	require.LessOrEqual(t, score.All.Leak(), 0.01)
+}

@@ -32,9 +32,11 @@ type Recognizer struct {
 	Score uint8
 }
 
-// Prefix is a literal that begins a value, and what must follow.
+// Prefix is a literal that begins a value, or stands in it, and what must follow.
 type Prefix struct {
 	Literal string
+	Before  string // the class of the bytes that stand before it and belong to the value
+	Least   int    // how many of them there must be at least
 	Body    string // the class of the bytes that follow, as in "A-Za-z0-9_-"
 	Min     int    // how many of them there must be at least
 	Max     int    // how many belong to the value at most; 0 is Min exactly, else the value does not end

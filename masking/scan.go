@@ -61,6 +61,8 @@ func (s *scan) run(dst []Finding, src []byte, topics Topics) []Finding {
 			} else {
 				i++
 			}
+		case classCall:
+			i = s.called(i)
 		case classWide:
 			i = s.wide(i)
 		default:

@@ -1,9 +1,11 @@
 package masking
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -12,8 +14,9 @@ type Scanner struct {
 	class    [256]uint8 // what a byte may begin; 0 is nothing
 	nodes    []shapeNode
 	patterns [2][maxWord + 1][]pattern // by how many digits, or letters, they begin with
-	literals [256][]literal
-	before   [256][4]uint64 // per trigger byte: the bytes that may stand before it
+	literals []literal
+	byBefore [256]*literalIndex // by trigger byte and the byte before it
+	byAfter  [256]*literalIndex // by trigger byte and the byte behind it, of literals that begin with their trigger
 	words    *wordTable
 	without  []Type
 	types    map[Type]struct{}
@@ -28,6 +31,7 @@ const (
 	classColon
 	classEquals
 	classPercent
+	classCall
 	classWide    // a lead byte of other scripts' digits
 	classLiteral // the trigger of a literal
 )
@@ -56,15 +60,21 @@ type pattern struct {
 	score   uint8
 }
 
+// literalIndex lists literals, by their places in Scanner.literals.
+type literalIndex [256][]uint16
+
 type literal struct {
 	text  string
 	at    int // where the trigger byte is in text
+	front [256]bool
+	least int // bytes of front before text
 	body  [256]bool
 	min   int
 	max   int // 0: exactly min
 	check func([]byte) bool
 	typ   Type
 	score uint8
+	own   func(s *scan, start, end int) int // instead of what is above: looks at the place and returns where to go on, or start
 }
 
 // ScannerConfig chooses what is looked for. The zero value is the full set.
@@ -82,7 +92,7 @@ func NewScanner(c ScannerConfig) (*Scanner, error) {
 	for _, b := range []byte{0xD9, 0xDB, 0xE0, 0xEF, 0xF0} {
 		p.class[b] = classWide
 	}
-	p.class['@'], p.class[':'], p.class['='], p.class['%'] = classAt, classColon, classEquals, classPercent
+	p.class['@'], p.class[':'], p.class['='], p.class['>'], p.class['%'], p.class['('] = classAt, classColon, classEquals, classEquals, classPercent, classCall
 	p.types = map[Type]struct{}{Email: {}, IP: {}, MAC: {}, IBAN: {}, Crypto: {}, Password: {}, Secret: {}, PrivateKey: {}}
 	all := slices.Concat(numberRecognizers(), wordRecognizers(), secretRecognizers(), c.Recognizers)
 	for i := range all {
@@ -93,6 +103,16 @@ func NewScanner(c ScannerConfig) (*Scanner, error) {
 			}
 		}
 	}
+	if p.wants(Password) || p.wants(Secret) {
+		flag := func(s *scan, start, end int) int { return s.flagged(end) }
+		option := func(s *scan, start, _ int) int { return s.command(start + 1) }
+		for _, l := range []literal{{text: "--", own: flag}, {text: "ENV ", own: flag}, {text: " -u", own: option}, {text: " -p", own: option}} {
+			if err := p.literal(l); err != nil {
+				return nil, err
+			}
+		}
+	}
+	p.index()
 	p.scans.New = func() any { return &scan{plan: p} }
 	return p, nil
 }
@@ -163,14 +183,16 @@ func (p *Scanner) add(r *Recognizer) error {
 		}
 	}
 	for _, x := range r.Prefixes {
-		if len(x.Literal) < 2 || x.Min < 0 || x.Max != 0 && x.Max < x.Min {
+		if len(x.Literal) < 2 || x.Min < 0 || x.Least < 0 || x.Least > maxRun || x.Max != 0 && x.Max < x.Min {
 			return errMalformed
 		}
-		l := literal{text: x.Literal, min: x.Min, max: x.Max, check: x.Check, typ: r.Type, score: r.Score}
-		if err := byteClass(&l.body, x.Body); err != nil {
+		l := literal{text: x.Literal, least: x.Least, min: x.Min, max: x.Max, check: x.Check, typ: r.Type, score: r.Score}
+		if err := errors.Join(byteClass(&l.body, x.Body), byteClass(&l.front, x.Before)); err != nil {
 			return err
 		}
-		p.literal(l)
+		if err := p.literal(l); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -229,25 +251,42 @@ const rarity = " etaonisrhldcumfpgwybvk0123456789,.\"'/:()-_jxqzTSAIEMCRONLDPBHF
 
 // literal enters l under its rarest byte that means nothing else and that does
 // not follow a digit in a word, since such words are gone over at their digit.
-func (p *Scanner) literal(l literal) {
-	best, digit := -1, false
+func (p *Scanner) literal(l literal) error {
+	best, digit := -1, l.least > 0
 	for i := 0; i < len(l.text); i++ {
 		c := l.text[i]
 		if digit = isAlnum(c) && (digit || isDigit(c)); digit {
 			continue
 		}
-		if r := slices.Index([]byte(rarity), c); r > best && (p.class[c] == classNone || p.class[c] == classLiteral) {
+		r := strings.IndexByte(rarity, c)
+		if r < 0 {
+			r = len(rarity)
+		}
+		if r > best && (p.class[c] == classNone || p.class[c] == classLiteral) {
 			best, l.at = r, i
 		}
 	}
-	b := l.text[l.at]
-	p.class[b] = classLiteral
-	p.literals[b] = append(p.literals[b], l)
-	if l.at > 0 {
-		c := l.text[l.at-1]
-		p.before[b][c/64] |= 1 << (c % 64)
-	} else {
-		p.before[b] = [4]uint64{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
+	if best < 0 { // all of it follows a digit
+		return errMalformed
+	}
+	p.class[l.text[l.at]] = classLiteral
+	p.literals = append(p.literals, l)
+	return nil
+}
+
+// index makes the lists of literals by trigger, the longest first.
+func (p *Scanner) index() {
+	slices.SortStableFunc(p.literals, func(a, b literal) int { return cmp.Compare(len(b.text), len(a.text)) })
+	for i := range p.literals {
+		l := &p.literals[i]
+		trigger, at, table := l.text[l.at], l.at-1, &p.byBefore
+		if l.at == 0 {
+			at, table = 1, &p.byAfter
+		}
+		if table[trigger] == nil {
+			table[trigger] = &literalIndex{}
+		}
+		table[trigger][l.text[at]] = append(table[trigger][l.text[at]], uint16(i))
 	}
 }
 

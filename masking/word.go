@@ -22,6 +22,15 @@ func (s *scan) wordAt(i int) int {
 	if isUUID(src, start) {
 		return start + 36
 	}
+	if end-start == 2 && src[start] == 'v' {
+		if to := s.originKey(start); to > end {
+			return to
+		}
+	}
+	if end-start == 42 && string(src[start:start+4]) == "4b1d" && mixedCase(src[start:end]) { // a key of ClickHouse's cloud
+		s.emit(start, end, CloudKey, 95)
+		return end
+	}
 	if to := s.iban(start); to > start {
 		s.emit(start, to, IBAN, 95)
 		return max(to, end)
@@ -43,6 +52,24 @@ func (s *scan) wordAt(i int) int {
 		}
 	}
 	return end
+}
+
+// originKey finds a key of Cloudflare's for origin certificates, whose beginning
+// looks like a version, and returns its end, or start.
+func (s *scan) originKey(start int) int {
+	const begin = "v1.0-"
+	k := start + len(begin)
+	if k > len(s.src) || string(s.src[start:k]) != begin {
+		return start
+	}
+	for k < len(s.src) && k-start < 200 && (isHex(s.src[k]) || s.src[k] == '-') {
+		k++
+	}
+	if k-start < 160 {
+		return start
+	}
+	s.emit(start, k, CloudKey, 95)
+	return k
 }
 
 // isUUID reports whether 36 bytes from start on are a UUID.
