@@ -112,8 +112,8 @@ func (s *scan) keyed(from, to, i int, sign byte) int {
 	}
 	switch {
 	case about&aboutPassword != 0 && sign != ' ':
-		// "Password: required for" is prose.
-		if (sign == ':' || sign == '>') && !quoted && s.at(to) == ' ' && letterByte[s.at(to+1)] && !mixed(v) || len(v) < 3 || code(v, quoted) {
+		// "Password: required for" is prose, "password = await get()" is code.
+		if !quoted && (s.at(to) == ' ' || s.at(to) == '(') && (letterByte[s.at(to+1)] || s.at(to+1) == '(') && !mixed(v) || len(v) < 3 || code(v, quoted) {
 			return i
 		}
 		s.emit(from, to, Password, 90)

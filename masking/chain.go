@@ -377,6 +377,9 @@ func (s *scan) shapes(g, at int, open bool) int {
 	}
 	end := s.groups[bestEnd].end
 	if best.typ == Phone {
+		if bestEnd >= g+3 && s.length(g) == 2 && s.inDump(at, end) {
+			return bestEnd + 1
+		}
 		end = s.extension(end)
 	}
 	s.emit(start, end, best.typ, bestScore)
@@ -395,6 +398,15 @@ func (s *scan) labelled(g, start int) int {
 	}
 	s.emit(start, s.extension(s.groups[end-1].end), Phone, 60)
 	return end
+}
+
+// inDump reports whether the pairs of digits src[start:end] stand among others of
+// a hexadecimal dump.
+func (s *scan) inDump(start, end int) bool {
+	pair := func(i int) bool {
+		return isHex(s.at(i)) && isHex(s.at(i+1)) && (isDigit(s.at(i)) || isDigit(s.at(i+1)))
+	}
+	return s.at(start-1) == ' ' && isHex(s.at(start-2)) && isHex(s.at(start-3)) && !isAlnum(s.at(start-4)) || s.at(end) == ' ' && pair(end+1) && !isAlnum(s.at(end+3))
 }
 
 // isDate reports whether the groups from g on are a date with a year of four

@@ -8,7 +8,10 @@ func numberRecognizers() []Recognizer {
 	return []Recognizer{
 		{
 			Type: Card, Score: 90, Context: aboutCard, Digits: validCard,
-			Shapes: []string{"4~4~4~4", "4~6~5", "4~6~4", "15", "16", "17", "18", "19", "4~4~4~4~3", "6~13", "4~4~5"}, Weak: []string{"13", "14"},
+			Shapes: []string{"4~4~4~4", "4~6~5", "4~6~4", "15", "16", "4~4~4~4~3", "6~13", "4~4~5"}, Weak: []string{"13", "14", "17", "18", "19"},
+		},
+		{ // the long cards that are common
+			Type: Card, Score: 90, Context: aboutCard, Digits: func(d []byte) bool { return d[0] == 6 && d[1] == 2 && validCard(d) }, Shapes: []string{"17", "18", "19"},
 		},
 		{Type: USSSN, Score: 80, Context: aboutSSN, Digits: validSSN, Shapes: []string{"3-2-4", "3 2 4", "3.2.4"}, Weak: []string{"9"}},
 		{Type: USITIN, Score: 82, Context: aboutSSN | aboutTax, Digits: validITIN, Shapes: []string{"3-2-4", "3 2 4"}, Weak: []string{"9"}},

@@ -41,3 +41,21 @@ func TestQualitySecrets(t *testing.T) {
 	require.GreaterOrEqual(t, score.All.Precision(), 0.97)
 	require.LessOrEqual(t, score.All.Leak(), 0.01)
 }
+
+// TestQualityLookAlikes bounds false hits by kind of text, in hits a megabyte.
+func TestQualityLookAlikes(t *testing.T) {
+	const size = 1 << 19
+	for _, c := range maskdata.New(3).LookAlikes(size) {
+		t.Run(c.Name, func(t *testing.T) {
+			found := scanned(c.Text)
+			seen := map[string][]string{}
+			for _, f := range found {
+				seen[f.Type] = append(seen[f.Type], c.Text[max(0, f.Start-20):min(len(c.Text), f.End+5)])
+			}
+			for typ, list := range seen {
+				t.Logf("%s: %d, as %q", typ, len(list), list[:min(4, len(list))])
+			}
+			require.LessOrEqual(t, len(found)*(1<<20)/size, 300)
+		})
+	}
+}
