@@ -9,6 +9,7 @@ const (
 	OperationEnd      = "operation.end"      // how it ended
 	OperationRefused  = "operation.refused"  // what was refused, by whom and why
 	OperationObserved = "operation.observed" // a rule that only observes would have refused it
+	SessionUnmasked   = "session.unmasked"   // a rule's exception lets it see what others do not
 	Degraded          = "record.degraded"    // events are missing here, because they could not be written
 	GatewayStart      = "gateway.start"
 	GatewayStop       = "gateway.stop"

@@ -63,12 +63,22 @@ func (l *Log) Masked(s *proxy.Session, op proxy.Op, typ string, n uint64) {
 
 // Observed notes that a rule which only observes would have refused op.
 func (l *Log) Observed(s *proxy.Session, op proxy.Op, rule string) {
+	l.note(s, op, OperationObserved, rule)
+}
+
+// Unmasked notes that a rule's exception lets the session that op opens see what
+// others do not.
+func (l *Log) Unmasked(s *proxy.Session, op proxy.Op, rule string) {
+	l.note(s, op, SessionUnmasked, rule)
+}
+
+func (l *Log) note(s *proxy.Session, op proxy.Op, event, rule string) {
 	v, ok := l.recorders.Load(s.ID)
 	if !ok {
 		return
 	}
 	r := v.(*recorder)
-	err := r.stream.event(time.Now(), OperationObserved, false, func(b []byte) []byte {
+	err := r.stream.event(time.Now(), event, false, func(b []byte) []byte {
 		return str(num(b, "op", op.Info().ID), "rule", rule)
 	})
 	if err != nil && r.strict {

@@ -62,11 +62,10 @@ func (v *view) decide(protocol string, op proxy.Op, shape *proxy.Shape, m *menti
 			}
 		}
 		c.topics = v.masker.scanner.Topics(name)
-		if v.named(c, facts, &sc, name) || v.derived(c, facts, i, len(columns)) {
+		if v.named(c, facts, &sc, name) || v.derived(c, facts, origins(facts, &sc, i, len(columns))) {
 			continue
 		}
-		resolved := listed || sc.Column != "" || facts != nil && facts.ColumnsKnown && len(facts.Columns) == len(columns) && !facts.Columns[i].Opaque
-		if !resolved && v.doubtful(c, facts, &sc, m, kept) {
+		if !v.resolved(facts, &sc, i, len(columns), listed, kept) && v.doubtful(c, facts, &sc, m, kept) {
 			c.tainted, c.typ = true, taintedValue
 			c.numbers = v.mode == Display && !m.computed && !m.made && !(m.rows && m.opens) && !(kept.aside && m.settings) && !(kept.computed && (m.runs || kept.gives(sc.Name, v)))
 			c.null = c.null || c.oid >= firstUser || c.oid == oidRecord || c.oid == oidRecords
@@ -87,7 +86,7 @@ func (v *view) named(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, name 
 	}
 	for i := range v.columns {
 		r := &v.columns[i]
-		if name != "" && r.matches(sc.Schema, sc.Relation, name) && (sc.Relation != "" || touches(facts, r)) {
+		if (name != "" || r.column == "") && r.typed(c.oid) && r.matches(sc.Schema, sc.Relation, name) && (sc.Relation != "" || touches(facts, r)) {
 			c.whole, c.typ, c.with = true, typ, stricter(c.with, r.with)
 		}
 	}
@@ -112,12 +111,33 @@ func touches(facts *proxy.Facts, r *columnRule) bool {
 	return false
 }
 
-// derived decides by the base columns that the analyser found.
-func (v *view) derived(c *column, facts *proxy.Facts, i, n int) bool {
-	if facts == nil || !facts.ColumnsKnown || len(facts.Columns) != n {
+// origins returns what is known of the base columns of column i of n: from the
+// statement, else from the catalog. Nil is nothing.
+func origins(facts *proxy.Facts, sc *proxy.ShapeColumn, i, n int) *proxy.Column {
+	if facts != nil && facts.ColumnsKnown && len(facts.Columns) == n && !facts.Columns[i].Opaque {
+		return &facts.Columns[i]
+	}
+	return sc.Source
+}
+
+// resolved reports whether all that a column may hold is known by the columns that
+// it derives from.
+func (v *view) resolved(facts *proxy.Facts, sc *proxy.ShapeColumn, i, n int, listed bool, kept *memory) bool {
+	if kept.made(sc.Relation) {
+		return false // its columns' names are those that somebody chose for copies
+	}
+	if o := origins(facts, sc, i, n); o != nil {
+		return !o.Opaque
+	}
+	return listed || sc.Column != ""
+}
+
+// derived decides by the base columns that a column derives from.
+func (v *view) derived(c *column, facts *proxy.Facts, known *proxy.Column) bool {
+	if known == nil {
 		return false
 	}
-	for _, o := range facts.Columns[i].Origins {
+	for _, o := range known.Origins {
 		var base column
 		sc := proxy.ShapeColumn{Schema: o.Schema, Relation: o.Relation}
 		switch {
@@ -146,6 +166,8 @@ func (v *view) doubtful(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, m 
 		return true
 	case sc.Table != 0 && sc.Attr == 0, c.oid == oidRecord, c.oid == oidRecords: // whole rows
 		return true
+	case kept.made(sc.Relation), sc.Source != nil && sc.Source.Opaque: // a view that cannot be seen through
+		return true
 	case sc.Table != 0:
 		_, known := m.labels.origin(sc.Name)
 		return m.made || m.any && !known
@@ -163,8 +185,8 @@ func (v *view) doubtful(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, m 
 		return c.kind != kindJSON || m.computed || m.opens || m.renames || m.made
 	case m.rows && (c.kind != kindJSON || m.opens): // whole JSON is masked by its keys
 		return true
-	case v.mode >= Balanced && (facts == nil || facts.Effects.Has(proxy.EffectCall|proxy.EffectUnknown)):
-		return true // a function may return anything
+	case facts == nil || facts.Effects.Has(proxy.EffectCall|proxy.EffectUnknown):
+		return !m.runs && !v.trusted(facts) // a function may return anything
 	}
 	// Rows of a bulk copy without names, of a relation that a rule is about.
 	if sc.Name == "" {
@@ -175,85 +197,6 @@ func (v *view) doubtful(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, m 
 		}
 	}
 	return false
-}
-
-// memory is what a session's earlier statements left that later ones may read
-// without naming a masked column: prepared statements, cursors, tables.
-type memory struct {
-	any      bool
-	computed bool // with a masked column
-	aside    bool // masked values may have gone into settings and notifications
-	labels   labels
-	names    map[string]struct{} // of what was made of masked columns
-	own      map[string]struct{} // of all that was made
-}
-
-// made reports whether name may be that of something that was made.
-func (k *memory) made(name string) bool {
-	if len(k.names) == 0 {
-		return false
-	}
-	_, ok := k.names[strings.ToLower(name)]
-	return ok || len(k.names) > maxLabels
-}
-
-// makes reports whether name may be that of something that the session made.
-func (k *memory) makes(name string) bool {
-	if len(k.own) == 0 {
-		return false
-	}
-	_, ok := k.own[strings.ToLower(name)]
-	return ok || len(k.own) > maxLabels
-}
-
-// add takes in what a statement with mentions m makes.
-func (k *memory) add(m *mentions) {
-	for name := range m.makes {
-		k.own = with(k.own, name)
-	}
-	k.aside = k.aside || m.aside && (m.any || m.rows)
-	if m.star { // all columns, by other names
-		k.fill(m)
-	}
-	if !m.any || !m.keeps {
-		return
-	}
-	k.any = true
-	k.computed = k.computed || m.computed
-	for label, source := range m.labels {
-		k.labels = k.labels.give(label, source)
-	}
-	for name := range m.makes {
-		k.names = with(k.names, name)
-	}
-	k.fill(m)
-}
-
-// fill takes in the tables that a statement fills. One that was there before the
-// session is what its columns say.
-func (k *memory) fill(m *mentions) {
-	for name := range m.fills {
-		if _, own := k.own[name]; own {
-			k.names = with(k.names, name)
-		}
-	}
-}
-
-func (k *memory) gives(label string, v *view) bool {
-	if _, given := k.labels[strings.ToLower(label)]; !k.any || !given && len(k.labels) <= maxLabels {
-		return false
-	}
-	source, known := k.labels.origin(label)
-	if !known {
-		return true
-	}
-	_, masked := v.sensitive(source)
-	return masked
-}
-
-// reads reports whether a statement returns what an earlier one prepared.
-func (k *memory) reads(facts *proxy.Facts, m *mentions) bool {
-	return k.any && (m.runs || facts == nil || facts.Unknown != "")
 }
 
 // copyColumns returns the names in "COPY table (a, b) TO", nil when there are

@@ -1,5 +1,11 @@
 package masking
 
+import (
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
 // jsonCursor tells what of a JSON text is inside strings.
 type jsonCursor struct {
 	src    []byte
@@ -32,42 +38,148 @@ func bareToken(src []byte, start, end int) (int, int) {
 	return start, end
 }
 
-// namedValues calls each with the bounds of the values, strings without their
-// quotes, of the keys in a JSON text whose names say what they hold.
-func namedValues(src []byte, typeOf func(key []byte) (Type, bool), each func(start, end int, t Type)) {
+// jsonVisitor looks at the values of a JSON text. It goes over the text once,
+// whatever its nesting, and does not mind what is no JSON.
+type jsonVisitor struct {
+	// typeOf says whether the values of a key are masked, and as what.
+	typeOf func(key []byte) (Type, bool)
+	// named is called with the bounds of each value of such a key, strings without
+	// their quotes; of an array or an object, with those of every value in it.
+	named func(start, end int, t Type)
+	// escaped is called with the bounds of every other string, keys too, that has
+	// escapes in it. Nil is not interested.
+	escaped func(start, end int)
+}
+
+func (v *jsonVisitor) visit(src []byte) {
+	depth, within := 0, 0 // within is the depth of the container that a masked key has, 0 outside of one
+	var typ Type
 	for i := 0; i < len(src); {
-		if src[i] != '"' {
+		switch src[i] {
+		case '{', '[':
+			depth++
 			i++
-			continue
-		}
-		end := stringEnd(src, i)
-		k := skipSpace(src, end)
-		if k >= len(src) || src[k] != ':' || end < i+2 {
-			i = max(end, i+1)
-			continue
-		}
-		k = skipSpace(src, k+1)
-		t, ok := typeOf(src[i+1 : end-1])
-		if !ok || k >= len(src) {
-			i = k
-			continue
-		}
-		switch src[k] {
+		case '}', ']':
+			if depth == within {
+				within = 0
+			}
+			depth = max(depth-1, 0)
+			i++
 		case '"':
-			i = stringEnd(src, k)
-			if i > k+2 {
-				each(k+1, i-1, t)
+			end := stringEnd(src, i)
+			start, stop := i+1, max(end-1, i+1)
+			k := skipSpace(src, end)
+			i = max(end, i+1)
+			if k >= len(src) || src[k] != ':' || end < start+1 { // a value
+				switch {
+				case within > 0 && stop > start:
+					v.named(start, stop, typ)
+				case v.escaped != nil && hasEscape(src[start:stop]):
+					v.escaped(start, stop)
+				}
+				continue
 			}
-		case '{', '[', 'n', 't', 'f':
-			i = k + 1 // what is nested is looked at by its own keys
+			if v.escaped != nil && hasEscape(src[start:stop]) {
+				v.escaped(start, stop)
+			}
+			i = skipSpace(src, k+1)
+			t, ok := v.typeOf(src[start:stop])
+			if !ok || within > 0 || i >= len(src) {
+				continue
+			}
+			switch src[i] {
+			case '"':
+				end := stringEnd(src, i)
+				if end > i+2 {
+					v.named(i+1, end-1, t)
+				}
+				i = end
+			case '{', '[':
+				depth++
+				within, typ = depth, t
+				i++
+			default:
+				i = v.bare(src, i, t)
+			}
 		default:
-			_, i = bareToken(src, k, k)
-			if i > k {
-				each(k, i, t)
+			if within > 0 && (isAlnum(src[i]) || src[i] == '-') {
+				i = v.bare(src, i, typ)
+				continue
 			}
-			i = max(i, k+1)
+			i++
 		}
 	}
+}
+
+// bare reports the number or word at i, unless it is true, false or null, and
+// returns its end.
+func (v *jsonVisitor) bare(src []byte, i int, t Type) int {
+	_, end := bareToken(src, i, i)
+	switch string(src[i:end]) {
+	case "null", "true", "false", "":
+	default:
+		v.named(i, end, t)
+	}
+	return max(end, i+1)
+}
+
+func hasEscape(s []byte) bool {
+	for _, c := range s {
+		if c == '\\' {
+			return true
+		}
+	}
+	return false
+}
+
+// appendUnescaped appends the text that the inside of a JSON string stands for.
+func appendUnescaped(dst, s []byte) []byte {
+	for i := 0; i < len(s); i++ {
+		if s[i] != '\\' || i+1 == len(s) {
+			dst = append(dst, s[i])
+			continue
+		}
+		i++
+		switch c := s[i]; c {
+		case 'n':
+			dst = append(dst, '\n')
+		case 't':
+			dst = append(dst, '\t')
+		case 'r':
+			dst = append(dst, '\r')
+		case 'b', 'f':
+			dst = append(dst, ' ')
+		case 'u':
+			r := codeUnit(s[i+1:])
+			if r < 0 {
+				dst = append(dst, 'u')
+				continue
+			}
+			i += 4
+			if utf16.IsSurrogate(r) && i+2 < len(s) && s[i+1] == '\\' && s[i+2] == 'u' {
+				if both := utf16.DecodeRune(r, codeUnit(s[i+3:])); both != utf8.RuneError {
+					r = both
+					i += 6
+				}
+			}
+			dst = utf8.AppendRune(dst, r)
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+// codeUnit reads four hex digits, -1 when there are none.
+func codeUnit(s []byte) rune {
+	if len(s) < 4 {
+		return -1
+	}
+	n, err := strconv.ParseUint(string(s[:4]), 16, 16)
+	if err != nil {
+		return -1
+	}
+	return rune(n)
 }
 
 // stringEnd returns the position behind the string that begins at i.

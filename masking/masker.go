@@ -18,8 +18,19 @@ type Config struct {
 	// Rules come beside the default set, which one without columns and types
 	// replaces.
 	Rules []Rule
+	// Tags are columns by tag, as in [Rule.Columns].
+	Tags map[string][]string
+	// Trusted are functions of the database whose results hold nothing that is
+	// masked: "function" or "schema.function", patterns as in path.Match. What other
+	// functions return that are not the server's own is masked whole, unless it
+	// holds columns that are known.
+	Trusted []string
 	// Unmasked are groups that see everything.
 	Unmasked []string
+	// Excepted is told of each session that sees more than others because of
+	// Unmasked or a rule's exceptions, with the rules' names, when it opens; op is
+	// its Connect. Nil is nobody.
+	Excepted func(ctx context.Context, s *proxy.Session, op proxy.Op, rules []string)
 	// Key is the secret of hashes, pseudonyms, tokens and encryption, at least 16
 	// bytes. Maskers with one key show one value in one way. Nil is a random key,
 	// which is forgotten with the process; what is to be turned back, and
@@ -53,8 +64,11 @@ type Masker struct {
 	unmasked []string
 	keys     *keys
 	scanner  *Scanner
+	spreads  spreads
+	trusted  []columnRule // as relation and column
 	counted  func(context.Context, *proxy.Session, proxy.Op, []Count)
 
+	excepted    func(context.Context, *proxy.Session, proxy.Op, []string)
 	detokenise  []string
 	detokenised func(context.Context, *proxy.Identity, Type, error) error
 }
@@ -63,7 +77,7 @@ type Masker struct {
 func New(c Config) (*Masker, error) {
 	m := &Masker{
 		rules: slices.Clone(c.Rules), unmasked: slices.Clone(c.Unmasked), scanner: c.Scanner, counted: c.Counted,
-		detokenise: slices.Clone(c.Detokenise), detokenised: c.Detokenised,
+		excepted: c.Excepted, detokenise: slices.Clone(c.Detokenise), detokenised: c.Detokenised,
 	}
 	if m.scanner == nil {
 		m.scanner = Default()
@@ -72,19 +86,22 @@ func New(c Config) (*Masker, error) {
 	if m.keys, err = newKeys(c.Key); err != nil {
 		return nil, fmt.Errorf("masking: %w", err)
 	}
+	for _, name := range c.Trusted {
+		f, err := parseColumn(name)
+		if err != nil || f.schema != "" {
+			return nil, fmt.Errorf("masking: trusted function %q is not FUNCTION or SCHEMA.FUNCTION", name)
+		}
+		m.trusted = append(m.trusted, f)
+	}
 	known := m.scanner.knows
 	for i := range m.rules {
 		r := &m.rules[i]
 		if err := r.validate(known, m.keys.lasting); err != nil {
 			return nil, fmt.Errorf("masking rule %d %q: %w", i+1, r.Name, err)
 		}
-		var columns []columnRule
-		for _, s := range r.Columns {
-			x, err := parseColumn(s)
-			if err != nil {
-				return nil, fmt.Errorf("masking rule %d %q: %w", i+1, r.Name, err)
-			}
-			columns = append(columns, x)
+		columns, err := r.columnRules(c.Tags)
+		if err != nil {
+			return nil, fmt.Errorf("masking rule %d %q: %w", i+1, r.Name, err)
 		}
 		m.columns = append(m.columns, columns)
 	}
@@ -96,15 +113,31 @@ func (m *Masker) Name() string { return "masking" }
 
 // Intercept implements [proxy.Interceptor].
 func (m *Masker) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
-	if slices.ContainsFunc(m.unmasked, s.Identity.In) {
-		return proxy.Hooks{}, nil
-	}
 	v := m.view(s.Identity, s.Target.Resource)
-	if v.idle() {
-		return proxy.Hooks{}, nil
+	unmasked := slices.ContainsFunc(m.unmasked, s.Identity.In)
+	if unmasked && !v.idle() {
+		v.without = append(v.without, "unmasked")
+	}
+	if unmasked || v.idle() {
+		if len(v.without) == 0 || m.excepted == nil {
+			return proxy.Hooks{}, nil
+		}
+		return proxy.Hooks{Ask: func(ctx context.Context, op proxy.Op) proxy.Verdict {
+			v.tellExceptions(ctx, s, op)
+			return proxy.Pass()
+		}}, nil
 	}
 	x := &session{session: s, view: v, counts: map[uint64]*counts{}, read: map[string]*mentions{}}
+	x.kept.shared = m.spreads.at(&s.Target)
 	return proxy.Hooks{Ask: x.ask, Flow: x.flow, Tell: x.tell, Done: x.done}, nil
+}
+
+// tellExceptions tells of the rules that do not apply to the session that op
+// opens.
+func (v *view) tellExceptions(ctx context.Context, s *proxy.Session, op proxy.Op) {
+	if op.Info().Kind == proxy.KindConnect && len(v.without) > 0 && v.masker.excepted != nil {
+		v.masker.excepted(ctx, s, op, v.without)
+	}
 }
 
 // session is the masker's part in one session.
@@ -116,6 +149,8 @@ type session struct {
 	counts map[uint64]*counts // of operations whose data flows, by their ID
 	kept   memory
 	read   map[string]*mentions // by the statement's text
+
+	seen remembered // in masked columns
 }
 
 const (
@@ -184,9 +219,10 @@ func (c *counts) addAll(other *counts) {
 var safeEncodings = []string{"utf", "unicode", "sql_ascii", "sqlascii", "latin", "iso", "win", "koi8", "euc", "default", "alt", "abc", "tcvn", "mule"}
 
 // ask refuses what could not be masked.
-func (x *session) ask(_ context.Context, op proxy.Op) proxy.Verdict {
+func (x *session) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
 	switch op.Info().Kind {
 	case proxy.KindConnect:
+		x.view.tellExceptions(ctx, x.session, op)
 		if c, ok := op.(*proxy.Connect); ok {
 			if name, set := c.Params["client_encoding"]; set && !safeEncoding(name) {
 				return refuseEncoding
@@ -216,8 +252,10 @@ func (x *session) ask(_ context.Context, op proxy.Op) proxy.Verdict {
 	if st.Facts != nil && st.Facts.Effects.Has(proxy.EffectCopyProgram) && !m.in {
 		return proxy.Deny(proxy.CauseMasking, "", "rows that the server writes to a file or a program cannot be masked", "Copy to the client: COPY ... TO STDOUT.")
 	}
-	if x.view.mode == Strict && (m.any && m.clauses || x.usesMasked(st.Facts)) {
-		return proxy.Deny(proxy.CauseMasking, x.view.rule, "a masked column may be returned, but not computed with or used in a condition, a join, an order or a grouping", "")
+	if x.view.mode == Strict {
+		if v := x.strictly(st.Facts, m); v.Refuses() {
+			return v
+		}
 	}
 	if m.keeps || m.aside {
 		x.mu.Lock()
@@ -233,14 +271,6 @@ var refuseEncoding = proxy.Deny(proxy.CauseMasking, "", "text in this client enc
 func safeEncoding(name string) bool {
 	name = strings.ToLower(strings.Trim(name, `'"`))
 	return slices.ContainsFunc(safeEncodings, func(p string) bool { return strings.HasPrefix(name, p) })
-}
-
-// usesMasked reports whether the analyser saw a masked column shape the result.
-func (x *session) usesMasked(facts *proxy.Facts) bool {
-	return facts != nil && slices.ContainsFunc(facts.Uses, func(u proxy.Use) bool {
-		_, masked := x.view.sensitive(u.Column)
-		return masked || u.Column == "*"
-	})
 }
 
 // flow masks the data of op.
@@ -279,7 +309,7 @@ func (x *session) rows(op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
 			return proxy.Filter{}, errCopyNames
 		}
 	}
-	f := &rows{view: x.view, counts: x.count(op), scan: scan{plan: x.view.masker.scanner}}
+	f := &rows{inspector: newInspector(x.view, &x.seen), counts: x.count(op)}
 	x.mu.Lock()
 	f.columns = x.view.decide(x.session.Protocol, op, shape, m, &x.kept)
 	x.mu.Unlock()
@@ -302,8 +332,14 @@ func (x *session) count(op proxy.Op) *counts {
 	return c
 }
 
-// done tells how much was masked.
-func (x *session) done(ctx context.Context, op proxy.Op, _ *proxy.Outcome) {
+// done tells how much was masked, and notes what an operation made of masked
+// columns.
+func (x *session) done(ctx context.Context, op proxy.Op, out *proxy.Outcome) {
+	if st, ok := op.(*proxy.Statement); ok && out.Err == nil && st.Kind == proxy.KindStatement && (out.Verdict == nil || !out.Verdict.Refuses()) {
+		if m := x.mentions(st.Text); m.keeps && len(m.lasts) > 0 && (m.any || m.star) {
+			x.kept.shared.add(m.lasts)
+		}
+	}
 	id := op.Info().ID
 	x.mu.Lock()
 	c := x.counts[id]

@@ -2,6 +2,7 @@ package masking
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 )
 
@@ -13,23 +14,30 @@ type mentions struct {
 	// computed says that one is computed with, rather than returned by itself,
 	// counted, or used in a condition.
 	computed bool
-	clauses  bool   // one stands in a condition, a join, an order, a grouping or a call
-	keeps    bool   // the statement makes something that later statements read
-	runs     bool   // the statement returns what an earlier one made, without naming it
-	rows     bool   // a table's or a query's name may stand for its whole row
-	opens    bool   // something takes values out of JSON, rows or arrays
-	settings bool   // settings are read
-	renames  bool   // a masked column may be returned by a name that does not say so
-	aside    bool   // values may go where no row goes: settings, notifications
-	star     bool   // all columns of something are returned without being named
-	in       bool   // a COPY into a table
-	explain  bool   // the plan of a statement
-	unions   bool   // all columns of several queries, by the names that they have
-	made     bool   // something is named that was made of a masked column
-	labels   labels // the names that the text gives
+	// used are masked columns that stand in a condition, a join, an order, a grouping
+	// or a call; doubtful says that others may.
+	used     []string
+	doubtful bool
+	names    []string // of masked columns that stand anywhere
+	selects  bool     // there is a SELECT
+	keeps    bool     // the statement makes something that later statements read
+	runs     bool     // the statement returns what an earlier one made, without naming it
+	rows     bool     // a table's or a query's name may stand for its whole row
+	opens    bool     // something takes values out of JSON, rows or arrays
+	settings bool     // settings are read
+	renames  bool     // a masked column may be returned by a name that does not say so
+	aside    bool     // values may go where no row goes: settings, notifications
+	star     bool     // all columns of something are returned without being named
+	in       bool     // a COPY into a table
+	explain  bool     // the plan of a statement
+	unions   bool     // all columns of several queries, by the names that they have
+	made     bool     // something is named that was made of a masked column
+	labels   labels   // the names that the text gives
 	// makes are the names of what the text makes, and fills those of tables that it
 	// inserts into, in lower case.
 	makes, fills map[string]struct{}
+	// lasts are those of makes that other sessions see.
+	lasts map[string]struct{}
 }
 
 // read reads text. sensitive says which names are those of masked columns.
@@ -79,6 +87,7 @@ type reader struct {
 	plain     bool // the name before is a column by itself: a, t.a
 	source    string
 	making    bool // the name that follows is that of what is made
+	temporary bool // what is made is seen by its session only
 	made      bool // the name before is
 	where     bool // in a clause that returns nothing
 	computed  map[string]struct{}
@@ -149,7 +158,7 @@ func (m *mentions) read(text []byte, sensitive func(name string) (Type, bool), d
 }
 
 // suspectAll is for texts of which cannot be told which columns they return.
-func (m *mentions) suspectAll() { m.any, m.dates, m.clauses, m.computed = true, true, true, true }
+func (m *mentions) suspectAll() { m.any, m.dates, m.doubtful, m.computed = true, true, true, true }
 
 // hides reports whether a name is given to a masked column that does not say what
 // it is.
@@ -189,6 +198,7 @@ func (r *reader) key(word string) {
 		r.union = true // the first query names the columns of all
 	}
 	if word == "select" {
+		r.selects = true
 		r.queries++
 		if r.open > 0 && r.open <= maxParens {
 			r.parens[r.open-1].kind = parenPlain
@@ -221,6 +231,8 @@ func (r *reader) key(word string) {
 		r.in = r.in && r.open > 0
 	}
 	switch word {
+	case "temp", "temporary":
+		r.temporary = true
 	case "table", "view", "function", "procedure", "prepare", "declare", "into", "exists":
 		r.making = true
 	case "or", "replace", "not", "only", "if": // CREATE TABLE IF NOT EXISTS t
@@ -245,7 +257,14 @@ func (r *reader) word(name string) (given bool) {
 	r.explain = r.explain || r.keyword == "" && strings.EqualFold(name, "explain")
 	r.creates(name, after)
 	if r.note(name) {
-		r.clauses = r.clauses || r.restricts || r.open > 0 && !r.given && r.before != tokenKey && r.keyword != "insert" && r.keyword != "into"
+		uses := r.restricts || r.open > 0 && !r.given && r.before != tokenKey && r.keyword != "insert" && r.keyword != "into"
+		switch {
+		case !uses || slices.Contains(r.used, name):
+		case len(r.used) < maxUsed:
+			r.used = append(r.used, name)
+		default:
+			r.doubtful = true
+		}
 	}
 	in := r.within()
 	// A name behind a value, or behind AS, is given; so are those in a list behind
@@ -299,6 +318,9 @@ func (r *reader) creates(name string, after byte) {
 		return
 	}
 	r.makes = with(r.makes, name)
+	if !r.temporary && r.keyword != "prepare" && r.keyword != "declare" {
+		r.lasts = with(r.lasts, name)
+	}
 	r.made = r.keyword != "into"
 }
 
@@ -335,6 +357,9 @@ var itemStarts = map[string]bool{"select": true, "distinct": true, "all": true, 
 func (r *reader) note(name string) bool {
 	t, ok := r.sensitive(name)
 	r.any = r.any || ok
+	if ok && len(r.names) < maxUsed && !slices.Contains(r.names, name) {
+		r.names = append(r.names, name)
+	}
 	r.dates = r.dates || ok && (t == BirthDate || t == Column)
 	return ok
 }
@@ -390,7 +415,7 @@ func (r *reader) mark(sign byte) byte {
 			}
 		}
 	case ';':
-		r.restricts, r.inFrom, r.open, r.keyword = false, false, 0, ""
+		r.restricts, r.inFrom, r.open, r.keyword, r.temporary = false, false, 0, "", false
 	case '#', '@', '[':
 		r.opens = true
 	case '>':

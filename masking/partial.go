@@ -6,7 +6,7 @@ import "unicode/utf8"
 // neither.
 func isSecret(t Type) bool {
 	switch t {
-	case Password, Secret, CloudKey, APIToken, JWT, PrivateKey, CardCode, taintedValue:
+	case Password, Secret, CloudKey, APIToken, JWT, PrivateKey, CardCode, taintedValue, Remembered:
 		return true
 	}
 	return false

@@ -22,7 +22,10 @@ INSERT INTO p VALUES
  (3, 'Cat', NULL, NULL, NULL, NULL, '', NULL);
 CREATE TABLE plain (id int, at timestamptz, total numeric, tag text);
 INSERT INTO plain SELECT i, '2024-05-06', i * 1.5, 'tag ' || i FROM generate_series(1, 3) i;
+CREATE VIEW renamed AS SELECT id AS i, ssn AS h, ssn_n AS k FROM p;
 CREATE FUNCTION leak() RETURNS SETOF text LANGUAGE sql AS 'SELECT ssn FROM p';
+CREATE FUNCTION leak_numbers() RETURNS SETOF bigint LANGUAGE plpgsql AS 'BEGIN RETURN QUERY EXECUTE ''SELECT s''||''sn_n FROM p''; END';
+CREATE FUNCTION leak_rows() RETURNS TABLE (a bigint, b text) LANGUAGE sql AS 'SELECT ssn_n, ssn FROM p';
 `
 
 // leaks finds what must not reach the client: four consecutive digits of an
@@ -61,129 +64,6 @@ func TestTransforms(t *testing.T) {
 		t.Run(c.with.String(), func(t *testing.T) {
 			g := startRig(t, schema, masking.Config{Rules: []masking.Rule{{With: c.with}}, Key: []byte("0123456789abcdef")})
 			require.Regexp(t, c.want, g.psql(t, "alice", "SELECT ssn, note FROM p WHERE id = 1", "-A", "-t"))
-		})
-	}
-}
-
-// TestWaysOut asks for the value in the ways of the threat model. None may show
-// it, in rows, errors or notices.
-func TestWaysOut(t *testing.T) {
-	g := startRig(t, schema, masking.Config{})
-	for name, sql := range map[string]string{
-		"P1 alias":              `SELECT ssn AS harmless FROM p`,
-		"P1 swapped":            `SELECT ssn AS name, name AS ssn FROM p`,
-		"P1 alias without AS":   `SELECT p.ssn harmless FROM p`,
-		"P2 subquery":           `SELECT h FROM (SELECT ssn AS h FROM p) x`,
-		"P2 CTE":                `WITH x AS MATERIALIZED (SELECT ssn h FROM p) SELECT h FROM x`,
-		"P2 column list":        `WITH x(h) AS (SELECT ssn FROM p) SELECT h FROM x`,
-		"P2 table column list":  `SELECT t.b FROM (SELECT id, ssn FROM p) AS t(a, b)`,
-		"P2 lateral":            `SELECT l.h FROM p, LATERAL (SELECT p.ssn AS h) l`,
-		"P4 union":              `SELECT ssn FROM p UNION ALL SELECT 'x'`,
-		"P4 union renamed":      `SELECT 'x' AS a UNION ALL SELECT ssn FROM p`,
-		"P5 upper":              `SELECT upper(ssn) FROM p`,
-		"P5 concatenation":      `SELECT ssn || '' AS b FROM p`,
-		"P5 cast":               `SELECT ssn::varchar(40), ssn COLLATE "C", coalesce(ssn, '') FROM p`,
-		"P6 parts":              `SELECT substr(ssn, 1, 3) a, substr(ssn, 5, 2) b, substr(ssn, 8, 4) c FROM p`,
-		"P6 parts by name":      `SELECT substr(replace(ssn, '-', ''), 1, 4), right(ssn, 4) FROM p`,
-		"P7 reverse twice":      `SELECT reverse(reverse(ssn)) FROM p`,
-		"P7 translate":          `SELECT translate(ssn, '-', '.') FROM p`,
-		"P7 without dashes":     `SELECT replace(ssn, '-', '') FROM p`,
-		"P8 row":                `SELECT p FROM p`,
-		"P8 row as text":        `SELECT p::text FROM p`,
-		"P8 format":             `SELECT format('%s', p.*) FROM p`,
-		"P9 row_to_json":        `SELECT row_to_json(p) FROM p`,
-		"P9 to_jsonb":           `SELECT to_jsonb(p)->>'ssn' FROM p`,
-		"P9 json_agg":           `SELECT json_agg(p) FROM p`,
-		"P9 xml":                `SELECT query_to_xml('SELECT ssn, ssn_n FROM p', true, false, '')`,
-		"P10 jsonb":             `SELECT doc->>'ssn', doc->>'card', doc->>'last_name' FROM p`,
-		"P11 array_agg":         `SELECT array_agg(ssn) FROM p`,
-		"P11 string_agg":        `SELECT string_agg(ssn, ',') FROM p`,
-		"P11 unnest":            `SELECT unnest(array_agg(ssn)) FROM p`,
-		"P11 min":               `SELECT min(ssn), max(ssn_n) FROM p`,
-		"P16 cast error":        `SELECT ssn::int FROM p`,
-		"P16 hidden cast error": `SELECT replace(ssn, '-', '_')::int FROM p`,
-		"P17 unique":            `INSERT INTO p (id, ssn) VALUES (9, '123-45-6789')`,
-		"P18 check":             `UPDATE p SET dob = '1890-01-01'`,
-		"P19 notice":            `DO $$ DECLARE r record; BEGIN FOR r IN SELECT * FROM p LOOP RAISE NOTICE 'got %', replace(r.ssn, '-', ''); END LOOP; END $$`,
-		"P20 exception":         `DO $$ BEGIN RAISE EXCEPTION 'x %', (SELECT replace(ssn, '-', '') FROM p LIMIT 1) USING DETAIL = (SELECT ssn FROM p LIMIT 1), HINT = (SELECT replace(ssn, '-', '') FROM p LIMIT 1); END $$`,
-		"P21 notify":            `LISTEN ch; SELECT pg_notify('ch', ssn) FROM p WHERE id = 1`,
-		"P23 copy table":        `COPY p TO STDOUT`,
-		"P23 copy star":         `COPY (SELECT * FROM p) TO STDOUT`,
-		"P23 copy table query":  `COPY (TABLE p) TO STDOUT`,
-		"P23 copy unnamed":      `COPY (SELECT ssn_n, dob FROM p) TO STDOUT`,
-		"P24 csv columns":       `COPY p (id, name, ssn, ssn_n, dob, doc, note, card) TO STDOUT (FORMAT csv, FORCE_QUOTE *)`,
-		"P8 row in a query":     `SELECT x::text FROM (SELECT * FROM p) x`,
-		"P8 rows":               `SELECT array_agg(p) FROM p`,
-		"P8 row constructor":    `SELECT (p.*)::text, concat(p.*) FROM p`,
-		"P9 xml of all":         `SELECT query_to_xml('SELECT * FROM p', true, false, '')`,
-		"P2 names on a table":   `SELECT d, e, b FROM p AS x(a, b, c, d, e)`,
-		"P2 all by other names": `SELECT * FROM p x(a, b, c, d, e, f, g, h)`,
-		"P2 second CTE":         `WITH w AS (SELECT 1), x(a, b, c, d, e, f, g, h) AS (SELECT * FROM p) SELECT d, e FROM w, x`,
-		"P2 names on a query":   `SELECT d, e FROM (SELECT * FROM p) AS x(a, b, c, d, e, f, g, h)`,
-		"P4 union of all":       `SELECT 0 a, '' b, '' c, 0::bigint d, now()::date e, '{}'::jsonb f, '' g, 0::bigint h UNION ALL SELECT * FROM p`,
-		"P4 values and table":   `(SELECT 0 a, '' b, '' c, 0::bigint d, now()::date e, '{}'::jsonb f, '' g, 0::bigint h) UNION ALL TABLE p`,
-		"P9 json_each":          `SELECT value FROM p, json_each_text(row_to_json(p))`,
-		"P9 jsonb_each":         `SELECT j.value FROM p, jsonb_each(to_jsonb(p)) j`,
-		"P9 jsonb path":         `SELECT jsonb_path_query_array(to_jsonb(p), '$.*') FROM p`,
-		"P9 jsonb subscript":    `SELECT (to_jsonb(p))['ss' || 'n_n'] FROM p`,
-		"P8 split row":          `SELECT r[4] FROM (SELECT string_to_array(p::text, ',') AS r FROM p) x`,
-		"P34 all by new names":  `CREATE TEMP TABLE n (a int, b text, c text, d bigint, e date, f jsonb, g text, h bigint); INSERT INTO n SELECT * FROM p; SELECT d, e FROM n`,
-		"P3 own view of all":    `CREATE TEMP VIEW nv (a, b, c, d, e, f, g, h) AS SELECT * FROM p; SELECT d, e FROM nv`,
-		"P4 union of own":       `CREATE TEMP TABLE o (a int, b text, c text, d bigint, e date, f jsonb, g text, h bigint); SELECT * FROM o UNION ALL SELECT * FROM p`,
-		"P4 union of a query":   `SELECT * FROM (SELECT 0 a, '' b, '' c, 0::bigint d, now()::date e, '{}'::jsonb f, '' g, 0::bigint h) q UNION ALL SELECT * FROM p`,
-		"P34 renamed":           `CREATE TEMP TABLE rn AS TABLE p; ALTER TABLE rn RENAME ssn_n TO q; SELECT q FROM rn`,
-		"P16 row in an error":   `SELECT p::text::int FROM p`,
-		"P19 row in a notice":   `DO $$ DECLARE r record; BEGIN FOR r IN SELECT * FROM p LOOP RAISE NOTICE 'got %', r; END LOOP; END $$`,
-		"P21 own setting":       `SELECT set_config('my.s', ssn_n::text, false) FROM p WHERE id = 1; SHOW my.s; SELECT current_setting('my.s'), current_setting('my.s')::bigint % 100000`,
-		"P21 all settings":      `SELECT set_config('my.s', ssn_n::text, false) FROM p WHERE id = 1; SELECT setting FROM pg_settings WHERE name = 'my.s' UNION SELECT ''`,
-		"P21 number":            `LISTEN ch; SELECT pg_notify('ch', ssn_n::text) FROM p WHERE id = 1`,
-		"P21 setting":           `SELECT set_config('application_name', ssn_n::text, false) FROM p WHERE id = 1`,
-		"P6 numbers":            `SELECT (ssn_n / 100000) AS a, ssn_n % 100000 AS b, left(ssn_n::text, 4)::int AS c, extract(year FROM dob) AS d FROM p`,
-		"P6 numbers of numbers": `SELECT y / 100000, y % 100000 FROM (SELECT ssn_n AS y FROM p) q`,
-		"P6 numbers by row":     `SELECT (to_jsonb(p)->>('ssn' || '_n'))::bigint % 100000 FROM p`,
-		"P6 numbers by list":    `SELECT d % 100000 AS q, d / 100000 AS r FROM p AS x(a, b, c, d)`,
-		"P30 prepared numbers":  `PREPARE n AS SELECT ssn_n % 100000 AS b FROM p; EXECUTE n`,
-		"P34 numbers":           `CREATE TEMP TABLE zn AS SELECT ssn_n AS a FROM p; SELECT a % 100000 AS b FROM zn`,
-		"P9 renamed key":        `SELECT json_agg(x) FROM (SELECT ssn_n AS a, dob b, name FROM p) x`,
-		"P9 built key":          `SELECT json_build_object('a', ssn_n, 'b', p.dob) FROM p`,
-		"P9 key by list":        `SELECT json_agg(x) FROM (SELECT ssn_n, dob FROM p) AS x(a, b)`,
-		"P9 key by CTE":         `WITH x(a, b) AS (SELECT ssn_n, dob FROM p) SELECT row_to_json(x) FROM x`,
-		"P9 key by union":       `SELECT row_to_json(x) FROM (SELECT 1::bigint AS a UNION ALL SELECT ssn_n FROM p) x`,
-		"P9 key by plain union": `SELECT row_to_json(x) FROM (SELECT id::bigint FROM p UNION ALL SELECT ssn_n FROM p) x`,
-		"P9 key of a row":       `SELECT row_to_json((id, ssn_n)), to_json(row(id, ssn_n)) FROM p`,
-		"P9 key of values":      `SELECT row_to_json(v) FROM p, LATERAL (VALUES (id, ssn_n)) v`,
-		"P9 object keys":        `SELECT json_object_agg(ssn_n, id) FROM p WHERE ssn_n IS NOT NULL`,
-		"P9 array of values":    `SELECT json_agg(ssn_n) FROM p`,
-		"P9 rows of values":     `SELECT to_json(array(SELECT ssn_n FROM p))`,
-		"P9 key in parts":       `SELECT to_jsonb(p)->>('ss' || 'n_n') FROM p`,
-		"P23 copy columns":      `COPY p (id, ssn, ssn_n) TO STDOUT`,
-		"P23 copy query":        `COPY (SELECT replace(ssn, '-', '') FROM p) TO STDOUT`,
-		"P24 csv":               `COPY p TO STDOUT (FORMAT csv, HEADER, DELIMITER ';')`,
-		"P29 cursor":            `BEGIN; DECLARE c CURSOR FOR SELECT ssn AS a FROM p; FETCH ALL FROM c; COMMIT`,
-		"P29 computed cursor":   `BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT replace(ssn, '-', '') AS a FROM p; COMMIT; FETCH ALL FROM c`,
-		"P30 prepare":           `PREPARE x AS SELECT ssn AS a, replace(ssn, '-', '') AS b FROM p; EXECUTE x`,
-		"P31 explain":           `EXPLAIN SELECT * FROM p WHERE ssn = '123-45-6789'`,
-		"P32 statistics":        `ANALYZE p; SELECT most_common_vals, histogram_bounds FROM pg_stats WHERE tablename = 'p'`,
-		"P34 temporary table":   `CREATE TEMP TABLE z AS SELECT ssn AS z FROM p; SELECT z FROM z`,
-		"P34 select into":       `SELECT replace(ssn, '-', '') AS z INTO TEMP zz FROM p; SELECT z FROM zz`,
-		"P35 function":          `SELECT leak()`,
-		"P35 own function":      `CREATE FUNCTION pg_temp.mine() RETURNS SETOF text LANGUAGE sql AS $$ SELECT replace(ssn, '-', '') FROM p $$; SELECT pg_temp.mine() AS x, upper(pg_temp.mine()) AS y`,
-		"P34 if not exists":     `CREATE TEMP TABLE IF NOT EXISTS zzz AS SELECT ssn_n AS a, replace(ssn, '-', '') AS b FROM p; SELECT a + 0 AS c, b AS d, upper(b) FROM zzz`,
-		"P3 own view":           `CREATE TEMP VIEW vv AS SELECT replace(ssn, '-', '') AS h, ssn_n AS k FROM p; SELECT h AS q, k FROM vv; SELECT vv.* FROM vv`,
-		"P34 insert select":     `CREATE TEMP TABLE w (a text); INSERT INTO w SELECT replace(ssn, '-', '') FROM p; SELECT a FROM w; SELECT a AS b FROM w`,
-		"P38 returning":         `UPDATE p SET name = name RETURNING ssn AS r, ssn_n + 0 AS q`,
-		"P39 values":            `VALUES ((SELECT replace(ssn, '-', '') FROM p LIMIT 1))`,
-		"P39 table":             `TABLE p`,
-		"P41 format":            `SET datestyle = 'German'; SET bytea_output = 'escape'; SELECT dob, ssn::bytea FROM p`,
-		"P48 quoted":            `SELECT "ssn" AS x, U&"\0073sn" AS y, p."ssn" /* "*/ AS z FROM p`,
-		"P48 unicode":           `SELECT replace(U&"\0073\0073n", '-', '') FROM p`,
-	} {
-		t.Run(name, func(t *testing.T) {
-			out := g.psql(t, "alice", sql+";\n", "-A", "-q")
-			require.NotEmpty(t, out)
-			out = strings.ReplaceAll(out, sql, "") // psql quotes the statement itself
-			require.NotRegexp(t, leaks, out)
-			require.NotContains(t, out, "server closed the connection")
 		})
 	}
 }

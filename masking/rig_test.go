@@ -19,6 +19,7 @@ import (
 	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/protocol/postgres"
+	"github.com/sallyport/sallyport/protocol/sql"
 	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -67,10 +68,10 @@ type rig struct {
 	counts map[masking.Type]uint64
 }
 
-func startRig(t testing.TB, sql string, c masking.Config) *rig {
+func startRig(t testing.TB, schema string, c masking.Config) *rig {
 	t.Helper()
 	g := &rig{counts: map[masking.Type]uint64{}}
-	g.pg, g.database = testserver.Database(t, sql)
+	g.pg, g.database = testserver.Database(t, schema)
 	c.Counted = func(_ context.Context, _ *proxy.Session, _ proxy.Op, counts []masking.Count) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -95,12 +96,15 @@ func startRig(t testing.TB, sql string, c masking.Config) *rig {
 	g.addr = ln.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
+	reader := &postgres.CatalogReader{Gateway: gateway}
+	catalog := &sql.CatalogCache{Load: reader.Load}
 	go func() {
-		served <- gateway.Serve(ctx, ln, &postgres.Handler{Analyzer: sqlpostgres.New(sqlpostgres.Config{})})
+		served <- gateway.Serve(ctx, ln, &postgres.Handler{Analyzer: sqlpostgres.New(sqlpostgres.Config{}), Catalog: catalog})
 	}()
 	t.Cleanup(func() {
 		cancel()
 		require.NoError(t, <-served)
+		require.NoError(t, catalog.Close())
 	})
 	return g
 }

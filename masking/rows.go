@@ -1,21 +1,17 @@
 package masking
 
 import (
-	"cmp"
 	"errors"
-	"slices"
+	"time"
 
 	"github.com/sallyport/sallyport/proxy"
 )
 
 // rows masks the rows of one result.
 type rows struct {
-	view    *view
+	inspector
 	columns []column
 	counts  *counts
-	scan    scan
-	found   []Finding
-	plain   []byte // a value in another form, to be scanned
 }
 
 var errColumns = errors.New("a row has not the columns that were announced, so it cannot be masked")
@@ -47,12 +43,39 @@ func (f *rows) row(r *proxy.Row) error {
 // replace masks v whole.
 func (f *rows) replace(r *proxy.Row, i int, c *column, v []byte) {
 	f.counts.add(c.typ)
+	f.remember(c, v)
 	var ok bool
 	if c.buf, ok = f.view.masker.appendCell(c.buf[:0], c, v); !ok {
 		r.Set(i, nil)
 		return
 	}
 	r.Set(i, c.buf)
+}
+
+// remember notes a value of a masked column, in the form that texts have it in.
+func (f *rows) remember(c *column, v []byte) {
+	switch c.kind {
+	case kindText:
+		if !postgresArrays[c.oid] {
+			f.seen.add(v)
+		}
+	case kindNumber:
+		if c.binary {
+			f.plain = decimal(f.plain[:0], v, c.oid)
+			v = f.plain
+		}
+		f.seen.add(v)
+	case kindTime:
+		if c.binary {
+			t, ok := binaryTime(v, c.oid)
+			if !ok {
+				return
+			}
+			f.plain = t.AppendFormat(f.plain[:0], time.DateOnly)
+			v = f.plain
+		}
+		f.seen.add(v[:min(len(v), len(time.DateOnly))])
+	}
 }
 
 // doubtful masks a value that may derive from a masked column.
@@ -138,13 +161,14 @@ func (f *rows) scanned(r *proxy.Row, i int, c *column, v []byte) {
 // finds reports whether w holds something that is masked, and counts it.
 func (f *rows) finds(c *column, w []byte) (some bool) {
 	f.found = f.scan.run(f.found[:0], w, c.topics)
+	f.promote(c, w)
+	f.again(w)
 	for k := range f.found {
 		if t := f.found[k].Type; f.view.transform(t) != Visible {
 			f.counts.add(t)
 			some = true
 		}
 	}
-	f.promote(c, w)
 	return some
 }
 
@@ -188,86 +212,22 @@ func (f *rows) text(r *proxy.Row, i int, c *column, v []byte) {
 			return
 		}
 	}
+	isJSON := c.kind == kindJSON || likeJSON(w)
 	f.found = f.scan.run(f.found[:0], w, c.topics)
 	f.promote(c, w)
-	isJSON := c.kind == kindJSON || likeJSON(w)
+	f.again(w)
 	if isJSON {
 		f.fields(w)
 	}
 	if len(f.found) == 0 {
 		return
 	}
-	out, changed := append(c.buf[:0], v[:prefix]...), false
-	at := 0
-	cursor := jsonCursor{src: w}
-	for _, x := range f.found {
-		how := f.view.treatment(x.Type)
-		if how.Transform == Visible || x.Start < at {
-			continue
-		}
-		f.counts.add(x.Type)
-		if how.Transform == Null {
-			r.Set(i, nil)
-			return
-		}
-		changed = true
-		switch {
-		case isJSON && !cursor.inside(x.Start) && (c.kind == kindJSON || isDigit(w[x.Start])):
-			x.Start, x.End = bareToken(w, max(x.Start, at), x.End)
-			x.Start = max(x.Start, at)
-			out = append(append(out, w[at:x.Start]...), "null"...)
-		case isJSON && slices.Contains(w[x.Start:x.End], '\\'):
-			out = append(append(out, w[at:x.Start]...), hidden...) // half an escape would not be JSON
-		default:
-			out = append(out, w[at:x.Start]...)
-			out = f.view.masker.appendMasked(out, w[x.Start:x.End], x.Type, how)
-		}
-		at = x.End
+	out, changed, null := f.appendMasked(append(c.buf[:0], v[:prefix]...), w, isJSON, c.kind == kindJSON, f.counts)
+	c.buf = out
+	switch {
+	case null:
+		r.Set(i, nil)
+	case changed:
+		r.Set(i, out)
 	}
-	c.buf = append(out, w[at:]...)
-	if changed {
-		r.Set(i, c.buf)
-	}
-}
-
-// likeJSON reports whether a text looks like a JSON object or a list of them.
-func likeJSON(w []byte) bool {
-	return len(w) > 8 && (w[0] == '{' || w[0] == '[' && (w[1] == '{' || w[1] == '"'))
-}
-
-// fields adds the values of a JSON text whose keys say what they hold; they
-// take the place of what was found in them.
-func (f *rows) fields(w []byte) {
-	n := len(f.found)
-	namedValues(w, f.view.typeOfKey, func(start, end int, t Type) {
-		f.found = append(f.found, Finding{start, end, t, 100})
-	})
-	if len(f.found) == n {
-		return
-	}
-	for k := range n {
-		x := &f.found[k]
-		for _, y := range f.found[n:] {
-			if x.Start < y.End && y.Start < x.End {
-				x.Start, x.End = y.Start, y.Start
-			}
-		}
-	}
-	f.found = slices.DeleteFunc(f.found, func(x Finding) bool { return x.Start == x.End })
-	slices.SortFunc(f.found, func(a, b Finding) int { return cmp.Compare(a.Start, b.Start) })
-}
-
-// typeOfKey returns the type of the values of a key in structured text.
-func (v *view) typeOfKey(key []byte) (Type, bool) {
-	name := string(key)
-	t, ok := typeOfName(name)
-	if ok && v.transform(t) != Visible {
-		return t, true
-	}
-	for i := range v.columns {
-		if glob(v.columns[i].column, name) {
-			return Column, true
-		}
-	}
-	return "", false
 }

@@ -1,9 +1,11 @@
 package masking
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sallyport/sallyport/proxy"
@@ -45,33 +47,100 @@ func ParseMode(name string) (Mode, error) {
 	return Strict, fmt.Errorf("unknown mode %q: want display, balanced or strict", name)
 }
 
-// Rule says what is masked, how, and for whom not. A rule with neither Columns
-// nor Types is about everything that is found by itself: the default set.
+// Rule says what is masked, how, and for whom. A rule that names no columns, tags,
+// types of columns and types of values is about everything that is found by
+// itself: the default set.
 type Rule struct {
 	Name string // in refusals and records
 	// Resources chooses where it applies. Nil is everywhere.
 	Resources func(r *proxy.Resource) bool
+	// Groups are those that it applies to. Nil is everybody.
+	Groups []string
 	// Off switches the default set off; rules with Columns or Types stay.
 	Off bool
 	// Columns are columns that are masked whole: "column", "table.column" or
 	// "schema.table.column", each part a pattern as in path.Match. They bind to the
 	// base column where it is known, else to the name in the result.
 	Columns []string
+	// Tags are names of [Config.Tags], whose columns are masked whole.
+	Tags []string
+	// ColumnTypes are names of the database's types, such as "inet". Columns of a
+	// result that have one are masked whole; beside Columns or Tags, only those
+	// of their columns are that have one.
+	ColumnTypes []string
 	// Types are types of found values that With applies to, instead of the default
 	// set's transform.
 	Types []Type
 	With  Transform
 	Options
 	Mode Mode
-	// Except are groups that the rule does not apply to.
+	// Except are groups that the rule does not apply to. Sessions in which that
+	// makes a difference are told to [Config.Excepted].
 	Except []string
 }
 
+// selects reports whether the rule is about some columns or types only.
+func (r *Rule) selects() bool {
+	return len(r.Columns)+len(r.Tags)+len(r.ColumnTypes)+len(r.Types) > 0
+}
+
+// about reports whether the rule names columns.
+func (r *Rule) about() bool { return len(r.Columns)+len(r.Tags)+len(r.ColumnTypes) > 0 }
+
+// title is how a rule is called that perhaps has no name.
+func (r *Rule) title(i int) string { return cmp.Or(r.Name, "masking rule "+strconv.Itoa(i+1)) }
+
 // columnRule is a compiled pattern of a Rule.
 type columnRule struct {
-	schema, relation, column string // patterns; "" matches everything
+	schema, relation, column string   // patterns; "" matches everything
+	oids                     []uint32 // of the types that a column has; nil is any
 	with                     treatment
-	name                     string
+	mode                     modeOfRule
+}
+
+// modeOfRule is a mode and the name of the rule that it is from.
+type modeOfRule struct {
+	Mode
+	rule string
+}
+
+func (m modeOfRule) or(other modeOfRule) modeOfRule {
+	if other.Mode > m.Mode {
+		return other
+	}
+	return m
+}
+
+// columnRules compiles what r says about columns.
+func (r *Rule) columnRules(tags map[string][]string) ([]columnRule, error) {
+	names := slices.Clone(r.Columns)
+	for _, t := range r.Tags {
+		if len(tags[t]) == 0 {
+			return nil, fmt.Errorf("no column has the tag %q", t)
+		}
+		names = append(names, tags[t]...)
+	}
+	var oids []uint32
+	for _, t := range r.ColumnTypes {
+		oid, ok := postgresTypes[strings.ToLower(t)]
+		if !ok {
+			return nil, fmt.Errorf("unknown type of columns %q", t)
+		}
+		oids = append(oids, oid)
+	}
+	if oids != nil && len(names) == 0 {
+		return []columnRule{{oids: oids}}, nil
+	}
+	var list []columnRule
+	for _, s := range names {
+		c, err := parseColumn(s)
+		if err != nil {
+			return nil, err
+		}
+		c.oids = oids
+		list = append(list, c)
+	}
+	return list, nil
 }
 
 func parseColumn(s string) (columnRule, error) {
@@ -96,10 +165,23 @@ func glob(pattern, name string) bool {
 	return ok || err != nil
 }
 
+// named reports whether the rule is about columns that are called name.
+func (c *columnRule) named(name string) bool { return c.column != "" && glob(c.column, name) }
+
+// typed reports whether the rule is about columns of type oid; 0 is not known.
+func (c *columnRule) typed(oid uint32) bool {
+	return c.oids == nil || oid == 0 && c.column != "" || slices.Contains(c.oids, oid)
+}
+
 // matches reports whether the rule is about the column. Names that are empty are
 // not known and are taken to match.
 func (c *columnRule) matches(schema, relation, column string) bool {
-	return glob(c.column, column) && (relation == "" || glob(c.relation, relation)) && (schema == "" || glob(c.schema, schema))
+	return glob(c.column, column) && c.of(schema, relation)
+}
+
+// of reports whether the rule may be about columns of the relation.
+func (c *columnRule) of(schema, relation string) bool {
+	return (relation == "" || glob(c.relation, relation)) && (schema == "" || glob(c.schema, schema))
 }
 
 // view is what the rules come to for one session. It is immutable.
@@ -110,43 +192,46 @@ type view struct {
 	with    treatment
 	types   map[Type]treatment
 	columns []columnRule
-	mode    Mode
-	rule    string // the one that mode is from
+	mode    Mode                // the strictest of all rules
+	general modeOfRule          // of what is found by itself
+	modes   map[Type]modeOfRule // of the types that rules name
+	without []string            // rules that do not apply because of an exception
 }
 
 // view resolves the rules for an identity at a resource.
 func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
-	v := &view{masker: m, with: treatment{Transform: Visible}, types: map[Type]treatment{}}
+	v := &view{masker: m, with: treatment{Transform: Visible}, types: map[Type]treatment{}, modes: map[Type]modeOfRule{}}
 	off, stated := false, false
 	for i := range m.rules {
 		rule := &m.rules[i]
-		general := !rule.Off && len(rule.Columns)+len(rule.Types) == 0
-		if rule.Resources != nil && !rule.Resources(r) {
+		general := !rule.Off && !rule.selects()
+		if rule.Resources != nil && !rule.Resources(r) || rule.Groups != nil && !slices.ContainsFunc(rule.Groups, id.In) {
 			continue
 		}
 		if slices.ContainsFunc(rule.Except, id.In) {
 			stated = stated || general // it is meant for others
+			v.without = append(v.without, rule.title(i))
 			continue
 		}
+		mode := modeOfRule{rule.Mode, rule.title(i)}
 		switch {
 		case rule.Off:
 			off = true
 		case general:
 			stated, v.found = true, true
-			v.with = stricter(v.with, rule.treatment())
+			v.with, v.general = stricter(v.with, rule.treatment()), v.general.or(mode)
 		}
-		if !rule.Off && rule.Mode >= v.mode && rule.Mode > Display {
-			v.mode, v.rule = rule.Mode, rule.Name
-		}
+		v.mode = max(v.mode, rule.Mode)
 		for _, t := range rule.Types {
 			if old, ok := v.types[t]; ok {
 				v.types[t] = stricter(old, rule.treatment())
 			} else {
 				v.types[t] = rule.treatment()
 			}
+			v.modes[t] = v.modes[t].or(mode)
 		}
 		for _, c := range m.columns[i] {
-			c.with, c.name = rule.treatment(), rule.Name
+			c.with, c.mode = rule.treatment(), mode
 			v.columns = append(v.columns, c)
 		}
 	}
@@ -165,6 +250,9 @@ func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
 
 // treatment returns what is done with found values of type t.
 func (v *view) treatment(t Type) treatment {
+	if t == Remembered {
+		return treatment{}
+	}
 	if how, ok := v.types[t]; ok {
 		return how
 	}
@@ -188,10 +276,39 @@ func (v *view) idle() bool {
 // that is masked, and of what type its values are.
 func (v *view) sensitive(name string) (Type, bool) {
 	for i := range v.columns {
-		if glob(v.columns[i].column, name) {
+		if v.columns[i].named(name) {
 			return Column, true
 		}
 	}
 	t, ok := typeOfName(name)
 	return t, ok && v.transform(t) != Visible
+}
+
+// modeOf returns the mode in which a column is masked; Display also when it is
+// not. Schema and relation are empty when they are not known.
+func (v *view) modeOf(schema, relation, column string) modeOfRule {
+	var mode modeOfRule
+	for i := range v.columns {
+		if c := &v.columns[i]; c.named(column) && c.matches(schema, relation, column) {
+			mode = mode.or(c.mode)
+		}
+	}
+	t, ok := typeOfName(column)
+	if !ok || v.transform(t) == Visible {
+		return mode
+	}
+	if _, named := v.types[t]; named {
+		return mode.or(v.modes[t])
+	}
+	return mode.or(v.general)
+}
+
+// trusted reports whether all functions that a statement calls are trusted.
+func (v *view) trusted(facts *proxy.Facts) bool {
+	if facts == nil || facts.Effects.Has(proxy.EffectUnknown) {
+		return false
+	}
+	return !slices.ContainsFunc(facts.Functions, func(f proxy.Function) bool {
+		return f.Class == proxy.FunctionUnknown && !slices.ContainsFunc(v.masker.trusted, func(c columnRule) bool { return c.matches("", f.Schema, f.Name) })
+	})
 }

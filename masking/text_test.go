@@ -52,12 +52,12 @@ func TestMentions(t *testing.T) {
 		{"code in dollars", "DO $x$ BEGIN PERFORM ssn FROM t; END $x$", mentions{any: true, runs: true}, "", ""},
 		{"field", "SELECT doc->>'ssn' FROM t", mentions{any: true}, "", ""},
 		{"escapes", `SELECT E'\'', ssn x FROM t`, mentions{any: true}, "x", ""},
-		{"doubtful", `SELECT '\', ssn x FROM t'`, mentions{any: true, dates: true, clauses: true}, "", ""},
-		{"unicode name", `SELECT U&"\0073sn" FROM t`, mentions{any: true, dates: true, clauses: true}, "", ""},
-		{"where", "SELECT a FROM t WHERE ssn = '1'", mentions{any: true, clauses: true}, "", "a"},
-		{"order", "SELECT a FROM t ORDER BY ssn", mentions{any: true, clauses: true}, "", ""},
-		{"call", "SELECT upper(ssn) FROM t", mentions{any: true, clauses: true}, "", ""},
-		{"table list", "SELECT b FROM (SELECT id, ssn FROM t) AS x(a, b)", mentions{any: true, clauses: true}, "a b", ""},
+		{"doubtful", `SELECT '\', ssn x FROM t'`, mentions{any: true, dates: true, doubtful: true}, "", ""},
+		{"unicode name", `SELECT U&"\0073sn" FROM t`, mentions{any: true, dates: true, doubtful: true}, "", ""},
+		{"where", "SELECT a FROM t WHERE ssn = '1'", mentions{any: true, used: []string{"ssn"}}, "", "a"},
+		{"order", "SELECT a FROM t ORDER BY ssn", mentions{any: true, used: []string{"ssn"}}, "", ""},
+		{"call", "SELECT upper(ssn) FROM t", mentions{any: true, used: []string{"ssn"}}, "", ""},
+		{"table list", "SELECT b FROM (SELECT id, ssn FROM t) AS x(a, b)", mentions{any: true, used: []string{"ssn"}}, "a b", ""},
 		{"prepare", "PREPARE s AS SELECT ssn FROM t", mentions{any: true, keeps: true}, "", ""},
 		{"select into", "SELECT ssn INTO x FROM t", mentions{any: true, keeps: true}, "", ""},
 		{"insert", "INSERT INTO t (ssn) VALUES ('1')", mentions{any: true}, "", ""},
@@ -84,7 +84,7 @@ func TestMentions(t *testing.T) {
 				source, known := got.labels.origin(label)
 				require.True(t, known && (source != "ssn" || label == "ssn"), label)
 			}
-			got.labels, got.makes, got.fills, got.opens, got.computed, got.renames = nil, nil, nil, false, false, false
+			got.labels, got.makes, got.fills, got.lasts, got.opens, got.computed, got.renames, got.names, got.selects = nil, nil, nil, nil, false, false, false, nil, false
 			require.Equal(t, c.want, got)
 		})
 	}

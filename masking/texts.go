@@ -35,6 +35,7 @@ func (x *session) tell(_ context.Context, op proxy.Op, msg *proxy.Message) error
 	// Text that a statement or a function raised, rather than the server.
 	raised := code == "P0001" || msg.Kind == proxy.MessageNotice && code == "00000"
 	n := &counts{}
+	p := newInspector(x.view, &x.seen)
 	for i := range msg.Fields {
 		f := &msg.Fields[i]
 		if len(f.Value) == 0 {
@@ -65,7 +66,9 @@ func (x *session) tell(_ context.Context, op proxy.Op, msg *proxy.Message) error
 		if !changed {
 			out = f.Value
 		}
-		masked, some := x.view.appendText(nil, out, n)
+		isJSON := likeJSON(out)
+		p.find(out, 0, isJSON)
+		masked, some, _ := p.appendMasked(nil, out, isJSON, false, n)
 		if changed && !some {
 			n.add(taintedValue)
 		}
@@ -117,22 +120,4 @@ func hideQuoted(v []byte) ([]byte, bool) {
 		return nil, false
 	}
 	return append(append(bytes.Clone(v[:first+1]), "..."...), v[last:]...), true
-}
-
-// appendText appends text with what is found in it masked, and reports whether
-// something was.
-func (v *view) appendText(dst, text []byte, n *counts) ([]byte, bool) {
-	found := v.masker.scanner.Scan(nil, text)
-	at, some := 0, false
-	for _, x := range found {
-		how := v.treatment(x.Type)
-		if how.Transform == Visible {
-			continue
-		}
-		dst = append(dst, text[at:x.Start]...)
-		dst = v.masker.appendMasked(dst, text[x.Start:x.End], x.Type, how)
-		at, some = x.End, true
-		n.add(x.Type)
-	}
-	return append(dst, text[at:]...), some
 }

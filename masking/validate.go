@@ -4,14 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"unicode/utf8"
 )
 
 // validate reports what would not do what the rule says, or would show more than
 // it seems to. known says which types there are; lasting, that the key outlives
 // the process.
 func (r *Rule) validate(known func(Type) bool, lasting bool) error {
-	selects := len(r.Columns)+len(r.Types) > 0
-	if r.Off && (selects || r.Mode != Display || r.With != Partial || r.Options != Options{}) {
+	if r.Off && (r.selects() || r.Mode != Display || r.With != Partial || r.Options != Options{}) {
 		return errors.New("a rule that switches masking off has nothing else")
 	}
 	if r.With >= transformEnd || int(r.Mode) >= len(modeNames) {
@@ -20,7 +21,7 @@ func (r *Rule) validate(known func(Type) bool, lasting bool) error {
 	if r.With == Visible && len(r.Types) == 0 {
 		return errors.New("visible needs types; a rule that switches masking off says so")
 	}
-	if r.With == Visible && len(r.Columns) > 0 {
+	if r.With == Visible && r.about() {
 		return errors.New("columns cannot be made visible")
 	}
 	for _, t := range r.Types {
@@ -65,6 +66,8 @@ func (r *Rule) validateOptions() error {
 		return errors.New("keep_first and keep_last keep 0 to 8 characters together")
 	case r.With == Fixed && (o.Text == "" || len(o.Text) > 256):
 		return errors.New("fixed needs a text of at most 256 bytes")
+	case strings.ContainsFunc(o.Text, func(r rune) bool { return r < ' ' || r == '"' || r == '\\' || r == utf8.RuneError }):
+		return errors.New("a fixed text has no quotes, backslashes and control characters, which would not be the same everywhere")
 	case o.Days < 0 || o.Days > 3650:
 		return errors.New("days is 1 to 3650")
 	case r.With == Truncate && o.Unit != "" && !slices.Contains(units, o.Unit):
@@ -81,17 +84,22 @@ func (r *Rule) validateOptions() error {
 func (r *Rule) validateTypes() error {
 	only := map[Transform]Type{Shift: BirthDate, Truncate: BirthDate, KeepDomain: Email, KeepNetwork: IP}
 	if t, ok := only[r.With]; ok {
-		if len(r.Columns)+len(r.Types) == 0 || slices.ContainsFunc(r.Types, func(x Type) bool { return x != t }) {
+		if !r.selects() || slices.ContainsFunc(r.Types, func(x Type) bool { return x != t }) {
 			return fmt.Errorf("%s is for columns and for the type %s only", r.With, t)
+		}
+	}
+	if len(r.ColumnTypes) > 0 {
+		if err := r.validateColumnTypes(); err != nil {
+			return err
 		}
 	}
 	switch r.With {
 	case Bucket:
-		if len(r.Types) > 0 || len(r.Columns) == 0 {
+		if len(r.Types) > 0 || !r.about() {
 			return errors.New("bucket is for columns of numbers")
 		}
 	case Encrypt:
-		if len(r.Columns)+len(r.Types) == 0 {
+		if !r.selects() {
 			return errors.New("encrypt needs columns or types: not every type has values enough")
 		}
 		for _, t := range r.Types {
@@ -109,6 +117,20 @@ func (r *Rule) validateTypes() error {
 				return fmt.Errorf("keeping %d characters of a value of type %s is more than half of the shortest, which has %d", kept, t, least)
 			}
 		}
+	}
+	return nil
+}
+
+// validateColumnTypes refuses transforms that leave nothing but NULL of every
+// type that the rule names.
+func (r *Rule) validateColumnTypes() error {
+	kinds := map[Transform][]string{
+		Shift: {"date", "timestamp", "timestamptz"}, Truncate: {"date", "timestamp", "timestamptz"}, Bucket: {"int2", "int4", "int8", "numeric"},
+		KeepNetwork: {"inet", "cidr", "text", "varchar"}, KeepDomain: {"text", "varchar", "bpchar"},
+	}
+	want, limited := kinds[r.With]
+	if limited && !slices.ContainsFunc(r.ColumnTypes, func(t string) bool { return slices.Contains(want, strings.ToLower(t)) }) {
+		return fmt.Errorf("%s is for columns of %s", r.With, strings.Join(want, ", "))
 	}
 	return nil
 }

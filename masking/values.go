@@ -52,6 +52,14 @@ var postgresKinds = map[uint32]kind{
 	oidNumeric: kindNumber, 2205: kindPlain, 2950: kindPlain, 3220: kindPlain, 3614: kindText, oidJSONB: kindJSON,
 }
 
+// postgresTypes are the names of the types that rules may name.
+var postgresTypes = map[string]uint32{
+	"bool": 16, "bytea": oidBytea, "name": 19, "int8": oidInt8, "bigint": oidInt8, "int2": oidInt2, "smallint": oidInt2, "int4": oidInt4, "integer": oidInt4,
+	"text": 25, "json": 114, "xml": 142, "cidr": oidCIDR, "float4": 700, "float8": oidFloat8, "money": 790, "macaddr": 829, "inet": oidInet, "bpchar": 1042,
+	"char": 1042, "varchar": 1043, "date": oidDate, "time": 1083, "timestamp": oidTimestamp, "timestamptz": oidTimestampTZ, "interval": 1186,
+	"numeric": oidNumeric, "uuid": oidUUID, "jsonb": oidJSONB, "point": 600, "macaddr8": 774,
+}
+
 // postgresArrays are the element types of arrays.
 var postgresArrays = map[uint32]bool{
 	199: true, 1001: true, 1005: true, 1007: true, 1009: true, 1014: true, 1015: true, 1016: true, 1022: true, 1115: true, 1182: true, 1185: true, 1231: true,

@@ -136,6 +136,7 @@ const (
 	MessageNotice
 	MessageNotification // from another session, such as PostgreSQL's NOTIFY
 	MessageStatus       // a reported setting, such as ParameterStatus; info texts of OK packets
+	MessageNames        // names of a result's columns that may be data; when they are changed, the result is withheld
 )
 
 // Message is a text that the resource sends beside the data.

@@ -72,6 +72,10 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 		for _, c := range counts {
 			records.Masked(s, op, string(c.Type), c.N)
 		}
+	}, Excepted: func(_ context.Context, s *proxy.Session, op proxy.Op, rules []string) {
+		for _, rule := range rules {
+			records.Unmasked(s, op, rule)
+		}
 	}})
 	if err != nil {
 		return nil, errors.Join(err, g.close())

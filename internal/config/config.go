@@ -30,11 +30,15 @@ type File struct {
 	Guardrails []Guardrail `yaml:"guardrails"`
 	Masking    []Masking   `yaml:"masking"`
 	MaskingKey MaskingKey  `yaml:"masking_key"`
-	Audit      Audit       `yaml:"audit"`
-	Control    []Control   `yaml:"control"`
-	Limits     Limits      `yaml:"limits"`
-	Runbooks   any         `yaml:"runbooks,later"`
-	Store      any         `yaml:"store,later"`
+	// Tags are columns by tag, and Trusted functions of databases; see
+	// masking.Config.
+	Tags     map[string][]string `yaml:"tags"`
+	Trusted  []string            `yaml:"trusted_functions"`
+	Audit    Audit               `yaml:"audit"`
+	Control  []Control           `yaml:"control"`
+	Limits   Limits              `yaml:"limits"`
+	Runbooks any                 `yaml:"runbooks,later"`
+	Store    any                 `yaml:"store,later"`
 
 	name string
 }
@@ -148,7 +152,10 @@ type Masking struct {
 	Name      string     `yaml:"name"`
 	Use       string     `yaml:"use"`
 	Columns   []string   `yaml:"columns"`
+	Tags      []string   `yaml:"tags"`
+	DBTypes   []string   `yaml:"db_types"`
 	Entities  []string   `yaml:"entities"`
+	Groups    []string   `yaml:"groups"`
 	With      string     `yaml:"with"`
 	Mode      string     `yaml:"mode"`
 	Resources Selector   `yaml:"resources"`
@@ -159,7 +166,7 @@ type Masking struct {
 	Text      string `yaml:"text"`
 	Days      int    `yaml:"days"`
 	Unit      string `yaml:"unit"`
-	Size      int64  `yaml:"size"`
+	Size      int    `yaml:"size"`
 	Bits      int    `yaml:"bits"`
 }
 

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/masking"
@@ -22,7 +23,7 @@ func (f *File) Masker(ctx context.Context, told masking.Config) (*masking.Masker
 	if len(f.Masking) == 0 {
 		return nil, nil
 	}
-	c := masking.Config{Counted: told.Counted, Detokenised: told.Detokenised, Detokenise: f.MaskingKey.Detokenise}
+	c := masking.Config{Counted: told.Counted, Detokenised: told.Detokenised, Excepted: told.Excepted, Detokenise: f.MaskingKey.Detokenise, Tags: f.Tags, Trusted: f.Trusted}
 	var err error
 	if c.Key, err = f.maskingKey(ctx); err != nil {
 		return nil, fmt.Errorf("masking key: %w", err)
@@ -43,7 +44,7 @@ func (f *File) Masker(ctx context.Context, told masking.Config) (*masking.Masker
 }
 
 func (m Masking) rule() (masking.Rule, error) {
-	r := masking.Rule{Name: m.Name, Off: m.Use == "off", Columns: m.Columns, Except: m.Except.Groups}
+	r := masking.Rule{Name: m.Name, Off: m.Use == "off", Columns: m.Columns, Tags: m.Tags, ColumnTypes: m.DBTypes, Groups: m.Groups, Except: m.Except.Groups}
 	for _, e := range m.Entities {
 		r.Types = append(r.Types, masking.Type(e))
 	}
@@ -52,7 +53,7 @@ func (m Masking) rule() (masking.Rule, error) {
 		r.Resources = selector.MatchesResource
 	}
 	r.Options = masking.Options{
-		KeepFirst: m.KeepFirst, KeepLast: m.KeepLast, Text: m.Text, Days: m.Days, Unit: m.Unit, Size: m.Size, Bits: m.Bits,
+		KeepFirst: m.KeepFirst, KeepLast: m.KeepLast, Text: m.Text, Days: m.Days, Unit: m.Unit, Size: int64(m.Size), Bits: m.Bits,
 	}
 	var err error
 	if r.With, err = masking.ParseTransform(m.With); err != nil {
@@ -130,14 +131,14 @@ func (f *File) validateMasking(d *decoder) {
 		if m.Use != "" && m.Use != "default" && m.Use != "off" {
 			d.problem(m.Line, `want "default" or "off"`, "unknown masking pack %q", m.Use)
 		}
-		if m.Use == "" && len(m.Columns)+len(m.Entities) == 0 {
-			d.problem(m.Line, "", "a masking rule needs use, columns or entities")
+		if m.Use == "" && len(m.Columns)+len(m.Tags)+len(m.DBTypes)+len(m.Entities) == 0 {
+			d.problem(m.Line, "", "a masking rule needs use, columns, tags, db_types or entities")
 		}
 		f.checkSelector(d, m.Line, m.Resources)
-		f.checkGroups(d, m.Line, m.Except.Groups)
+		f.checkGroups(d, m.Line, slices.Concat(m.Groups, m.Except.Groups))
 		r, err := m.rule()
 		if err == nil {
-			_, err = masking.New(masking.Config{Rules: []masking.Rule{r}, Key: []byte(strings.Repeat("k", 32))})
+			_, err = masking.New(masking.Config{Rules: []masking.Rule{r}, Tags: f.Tags, Trusted: f.Trusted, Key: []byte(strings.Repeat("k", 32))})
 		}
 		if err != nil {
 			d.problem(m.Line, "", "%v", err)

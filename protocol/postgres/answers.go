@@ -9,47 +9,6 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// channel says what of a server message can carry data to the client, and so
-// who must see it first. Every type that a server may send stands in channels;
-// a type that does not is refused.
-type channel uint8
-
-const (
-	channelNone    channel = iota // numbers and names of the protocol's own
-	channelRows                   // Flow sees its values
-	channelCopy                   // Flow sees its rows
-	channelText                   // Tell sees its fields
-	channelOpaque                 // cannot be seen through: its operation is asked for, with this in mind
-	channelHandled                // the gateway answers in its own words
-)
-
-var channels = map[byte]channel{
-	wire.Authentication:       channelHandled,
-	wire.BackendKeyData:       channelHandled,
-	wire.NegotiateVersion:     channelHandled,
-	wire.BindComplete:         channelNone,
-	wire.CloseComplete:        channelNone,
-	wire.ParseComplete:        channelNone,
-	wire.CommandComplete:      channelNone,
-	wire.EmptyQueryResponse:   channelNone,
-	wire.NoData:               channelNone,
-	wire.ParameterDescription: channelNone,
-	wire.PortalSuspended:      channelNone,
-	wire.ReadyForQuery:        channelNone,
-	wire.RowDescription:       channelNone,
-	wire.CopyInResponse:       channelNone,
-	wire.CopyOutResponse:      channelNone,
-	wire.CopyDone:             channelNone,
-	wire.DataRow:              channelRows,
-	wire.CopyData:             channelCopy,
-	wire.ErrorResponse:        channelText,
-	wire.NoticeResponse:       channelText,
-	wire.NotificationResponse: channelText,
-	wire.ParameterStatus:      channelText,
-	wire.FunctionCallResponse: channelOpaque,
-	wire.CopyBothResponse:     channelOpaque,
-}
-
 func unexpected(typ byte) error {
 	return fmt.Errorf("%w: unexpected message %s from the server", wire.ErrProtocol, wire.TypeName(typ))
 }
@@ -294,6 +253,13 @@ func (d *down) described(e *entry, body []byte, total int) error {
 			return err
 		}
 		d.catalogShape(shape)
+		if err := d.tellNames(e, shape); err != nil {
+			werr := d.withhold(total, err)
+			if e.expect != expectQuery {
+				d.finish(e, err)
+			}
+			return werr
+		}
 		switch e.expect {
 		case expectStatement:
 			e.stmt.setShape(d.pending, shape)

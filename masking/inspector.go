@@ -1,0 +1,141 @@
+package masking
+
+import (
+	"cmp"
+	"slices"
+)
+
+// inspector finds what is masked in a text and hides it. It is used by one
+// goroutine; its buffers are valid until it is used again.
+type inspector struct {
+	view  *view
+	seen  *remembered // nil: nothing is remembered
+	scan  scan
+	found []Finding
+
+	plain []byte // a value in another form, to be scanned
+	inner []Finding
+	depth int // of JSON within strings of JSON
+}
+
+func newInspector(v *view, seen *remembered) inspector {
+	return inspector{view: v, seen: seen, scan: scan{plan: v.masker.scanner}}
+}
+
+// find sets found to what is masked in w, and to what is found and not masked. w
+// is JSON or a plain text.
+func (p *inspector) find(w []byte, topics Topics, isJSON bool) {
+	p.found = p.scan.run(p.found[:0], w, topics)
+	p.again(w)
+	if isJSON {
+		p.fields(w)
+	}
+}
+
+// again adds to the findings in w those that were seen in masked columns before.
+func (p *inspector) again(w []byte) {
+	if n := len(p.found); p.seen != nil && p.seen.table.Load() != nil {
+		p.found = p.view.merge(p.seen.find(p.found, w), n)
+	}
+}
+
+// maxNestedJSON bounds how deep JSON within strings of JSON is followed.
+const maxNestedJSON = 3
+
+// fields adds the values of a JSON text whose keys say what they hold, and the
+// strings that hold something behind their escapes. They take the place of what
+// was found in them.
+func (p *inspector) fields(w []byte) {
+	n := len(p.found)
+	visitor := jsonVisitor{
+		typeOf: p.view.typeOfKey,
+		named:  func(start, end int, t Type) { p.found = append(p.found, Finding{start, end, t, 100}) },
+		escaped: func(start, end int) {
+			if t, ok := p.behindEscapes(w[start:end]); ok {
+				p.found = append(p.found, Finding{start, end, t, 100})
+			}
+		},
+	}
+	visitor.visit(w)
+	if len(p.found) == n {
+		return
+	}
+	for k, j := 0, n; k < n; k++ { // both are in order
+		x := &p.found[k]
+		for j < len(p.found) && p.found[j].End <= x.Start {
+			j++
+		}
+		if j < len(p.found) && p.found[j].Start < x.End {
+			x.Start, x.End = p.found[j].Start, p.found[j].Start
+		}
+	}
+	p.found = slices.DeleteFunc(p.found, func(x Finding) bool { return x.Start == x.End })
+	slices.SortFunc(p.found, func(a, b Finding) int { return cmp.Compare(a.Start, b.Start) })
+}
+
+// behindEscapes returns the type of something that is masked in the text that the
+// inside of a JSON string stands for.
+func (p *inspector) behindEscapes(s []byte) (Type, bool) {
+	if p.depth == maxNestedJSON {
+		return taintedValue, true // nobody writes that
+	}
+	inner := inspector{view: p.view, seen: p.seen, scan: scan{plan: p.scan.plan}, found: p.inner, depth: p.depth + 1}
+	text := appendUnescaped(nil, s)
+	inner.find(text, 0, likeJSON(text))
+	p.inner = inner.found
+	for _, x := range inner.found {
+		if p.view.transform(x.Type) != Visible {
+			return x.Type, true
+		}
+	}
+	return "", false
+}
+
+// appendMasked appends w with what was found in it hidden. isJSON says that w is
+// JSON, typed that it must stay it. null says that the whole must become NULL,
+// where there is one.
+func (p *inspector) appendMasked(dst, w []byte, isJSON, typed bool, n *counts) (out []byte, changed, null bool) {
+	at := 0
+	cursor := jsonCursor{src: w}
+	for _, x := range p.found {
+		how := p.view.treatment(x.Type)
+		if how.Transform == Visible || x.Start < at {
+			continue
+		}
+		n.add(x.Type)
+		changed, null = true, null || how.Transform == Null
+		switch {
+		case isJSON && !cursor.inside(x.Start) && (typed || isDigit(w[x.Start])):
+			x.Start, x.End = bareToken(w, max(x.Start, at), x.End)
+			x.Start = max(x.Start, at)
+			dst = append(append(dst, w[at:x.Start]...), "null"...)
+		case isJSON && hasEscape(w[x.Start:x.End]):
+			dst = append(append(dst, w[at:x.Start]...), hidden...) // half an escape would not be JSON
+		default:
+			dst = append(dst, w[at:x.Start]...)
+			dst = p.view.masker.appendMasked(dst, w[x.Start:x.End], x.Type, how)
+		}
+		at = x.End
+	}
+	return append(dst, w[at:]...), changed, null
+}
+
+// typeOfKey returns the type of the values of a key in structured text.
+func (v *view) typeOfKey(key []byte) (Type, bool) {
+	name := string(key)
+	t, ok := typeOfName(name)
+	if ok && v.transform(t) != Visible {
+		return t, true
+	}
+	for i := range v.columns {
+		if v.columns[i].named(name) {
+			return Column, true
+		}
+	}
+	return "", false
+}
+
+// likeJSON reports whether a text looks like a JSON object or a list of them.
+func likeJSON(w []byte) bool {
+	return len(w) > 8 && (w[0] == '{' || w[0] == '[' && (w[1] == '{' || w[1] == '"'))
+}
