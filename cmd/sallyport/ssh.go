@@ -21,8 +21,8 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/internal/config"
-	"github.com/sallyport/sallyport/protocol/shell"
 	"github.com/sallyport/sallyport/protocol/ssh"
+	"github.com/sallyport/sallyport/protocol/ssh/commandline"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -41,7 +41,7 @@ func (g *gateway) sshHandler(l config.Listener) (proxy.Handler, error) {
 	}
 	return &ssh.Handler{
 		Resource: l.Resource, HostKeys: []gossh.Signer{g.hostKey}, KnownHosts: &knownHosts{file: filepath.Join(dir, "known_hosts")},
-		Own: g.addresses(), Grammar: shell.Grammar{},
+		Own: g.addresses(), Grammar: &commandline.Grammar{},
 	}, nil
 }
 

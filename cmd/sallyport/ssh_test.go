@@ -56,6 +56,10 @@ AuthorizedKeysFile %s
 StrictModes no
 UsePAM no
 PidFile none
+MaxSessions 100
+MaxStartups 1000
+AcceptEnv LANG LC_*
+X11Forwarding yes
 PasswordAuthentication no
 PermitRootLogin prohibit-password
 Subsystem sftp internal-sftp

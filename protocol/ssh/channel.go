@@ -31,6 +31,9 @@ type channel struct {
 	started bool
 
 	op       proxy.Op // the shell, command or subsystem
+	sftp     bool     // it serves SFTP
+	moves    bool     // it does nothing but copy files
+	moved    []*proxy.File
 	stdin    *pump
 	stdout   *pump
 	stderr   *pump
@@ -92,14 +95,6 @@ func (s *session) serveSessionChannel(nc gossh.NewChannel) error {
 	var upRequests <-chan *gossh.Request
 	connected := s.live() != nil && s.upstream != nil
 	if connected {
-		s.mu.Lock()
-		noMore := s.noMore
-		s.mu.Unlock()
-		if noMore {
-			nc.Reject(gossh.Prohibited, "the client wanted no more sessions")
-			s.countRefusal()
-			return nil
-		}
 		var err error
 		if up, upRequests, err = s.upstream.OpenChannel("session", nil); err != nil {
 			rejectLike(nc, err)

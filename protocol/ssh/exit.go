@@ -143,6 +143,7 @@ func (ch *channel) finish() {
 			out.BytesIn = ch.stdin.count.Load()
 			out.BytesOut = ch.stdout.count.Load() + ch.stderr.count.Load()
 		}
+		ch.doneFiles(out)
 		ch.session.proxied.Done(ch.op, out)
 	})
 }

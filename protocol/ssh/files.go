@@ -8,15 +8,11 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// servesFiles reports whether e is the subsystem whose every file access is
-// judged.
-func servesFiles(e *proxy.Exec) bool { return e.Kind == proxy.KindSubsystem && e.Command == "sftp" }
-
-// startFiles starts the relay of the sftp subsystem in place of the pumps.
-func (ch *channel) startFiles(e *proxy.Exec) {
+// startFiles starts the relay of SFTP in place of the pumps.
+func (ch *channel) startFiles() {
 	s := ch.session
 	ch.files = &sftp.Relay{
-		Gate: fileGate{s.proxied, ch}, Parent: e.ID, Tell: ch.say,
+		Gate: fileGate{s.proxied, ch}, Parent: ch.op.Info().ID, Tell: ch.say,
 		ClientIn: counted{ch.stdin}, ClientOut: &ch.out, ServerIn: counted{ch.stdout}, ServerOut: ch.up,
 	}
 	s.spawn("ssh sftp requests", func() error {

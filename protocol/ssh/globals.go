@@ -37,9 +37,10 @@ func (s *session) globalRequest(r *gossh.Request) {
 		r.Reply(false, nil)
 		return
 	case "no-more-sessions@openssh.com":
-		s.mu.Lock()
-		s.noMore = true
-		s.mu.Unlock()
+		select {
+		case s.noMore <- struct{}{}:
+		default: // it said so before
+		}
 		r.Reply(true, nil)
 		return
 	}

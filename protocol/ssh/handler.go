@@ -46,8 +46,8 @@ type Handler struct {
 	// Resolve looks up the names of forwarding targets; nil is net.DefaultResolver's
 	// LookupNetIP.
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
-	// Grammar judges whether a command line can be understood, for exec-only
-	// resources; the package commandline has one. Nil: they run nothing.
+	// Grammar reads command lines; the package commandline has one. Nil: exec-only
+	// resources run nothing, and commands that copy files are not told from others.
 	Grammar Grammar
 	// Ciphers are offered to clients and resources, in order of preference; nil is
 	// [DefaultCiphers].
@@ -57,11 +57,13 @@ type Handler struct {
 	RekeyBytes uint64
 }
 
-// Grammar judges command lines of exec-only resources.
+// Grammar reads command lines.
 type Grammar interface {
 	// Check returns an error, fit for the user, when what command would run cannot
-	// be told from its text.
+	// be told from its text. It judges for exec-only resources.
 	Check(command string) error
+	// Transfer returns what command copies; ok is false when it does anything else.
+	Transfer(command string) (t Transfer, ok bool)
 }
 
 // Protocol returns "ssh".

@@ -97,7 +97,10 @@ func (h *Handler) serverConfig(ctx context.Context, c *proxy.Conn) (*gossh.Serve
 	return config, nil
 }
 
-const version = "SSH-2.0-Sallyport"
+// version is announced on both legs. OpenSSH offers some of its extensions only to
+// peers of that name: without it, "ssh host yes | head -1" would never end, since
+// the client would not tell that it reads no more (eow@openssh.com).
+const version = "SSH-2.0-OpenSSH_9.9 Sallyport"
 
 // publicKeyAlgorithms leaves out signatures with SHA-1 and DSA.
 func publicKeyAlgorithms() []string { return gossh.SupportedAlgorithms().PublicKeyAuths }

@@ -211,10 +211,11 @@ func (p *pump) stop() {
 // requests apart, so this is how "the data, then the exit status" stays in that
 // order. stop ends the wait.
 func (p *pump) settled(stop <-chan struct{}) {
-	const look = 5 * time.Millisecond
+	const first, last = 200 * time.Microsecond, 5 * time.Millisecond
 	// No more than a window's worth can have been waiting.
 	enough := p.count.Load() + window
-	for last := uint64(0); ; {
+	seen := p.turn.Load()
+	for look := first; ; look = min(2*look, last) {
 		select {
 		case <-p.done:
 			return
@@ -223,10 +224,10 @@ func (p *pump) settled(stop <-chan struct{}) {
 		case <-time.After(look):
 		}
 		turn := p.turn.Load()
-		if turn%2 == 1 && turn == last || p.count.Load() > enough {
+		if look > first && turn%2 == 1 && turn == seen || p.count.Load() > enough {
 			return
 		}
-		last = turn
+		seen = turn
 	}
 }
 

@@ -129,6 +129,11 @@ func (ch *channel) requestStart(r *gossh.Request) error {
 	}
 	ch.started = true
 	v := ch.askStart(exec)
+	if !v.Refuses() {
+		if denied := ch.askFiles(exec); denied != nil {
+			v = denied
+		}
+	}
 	if v.Refuses() {
 		r.Reply(true, nil)
 		ch.say(refusalText(v))
@@ -146,6 +151,7 @@ func (ch *channel) requestStart(r *gossh.Request) error {
 	if err := ch.flows(exec); err != nil {
 		r.Reply(true, nil)
 		ch.say("nothing was run: " + err.Error())
+		ch.doneFiles(&proxy.Outcome{Err: err})
 		s.proxied.Done(exec, &proxy.Outcome{Err: err})
 		ch.op = nil
 		ch.exit(1)
@@ -154,6 +160,7 @@ func (ch *channel) requestStart(r *gossh.Request) error {
 	ok, err := ch.up.SendRequest(request, true, payload)
 	r.Reply(ok, nil)
 	if !ok {
+		ch.doneFiles(&proxy.Outcome{Code: "refused", Err: err})
 		s.proxied.Done(exec, &proxy.Outcome{Code: "refused", Err: err})
 		ch.op = nil
 		ch.up.Close()
@@ -202,7 +209,7 @@ func (ch *channel) askStart(e *proxy.Exec) *proxy.Verdict {
 		return s.refuse(e, "this resource runs single commands only", "")
 	case e.Kind == proxy.KindSubsystem && e.Command != "sftp" && !slices.Contains(set.Subsystems, e.Command):
 		return s.refuse(e, "this subsystem is not allowed here", "")
-	case set.NoFiles && movesFiles(e):
+	case set.NoFiles && s.movesFiles(e):
 		return s.refuse(e, "files may not be copied from or to this resource", "")
 	case set.ExecOnly && s.handler.Grammar == nil:
 		return s.refuse(e, "the gateway cannot tell what commands would run here", "")
@@ -215,9 +222,9 @@ func (ch *channel) askStart(e *proxy.Exec) *proxy.Verdict {
 }
 
 // movesFiles reports whether e is one of the known ways to copy files.
-func movesFiles(e *proxy.Exec) bool {
-	if e.Kind == proxy.KindSubsystem {
-		return e.Command == "sftp"
+func (s *session) movesFiles(e *proxy.Exec) bool {
+	if _, ok := s.handler.transferOf(e); ok {
+		return true
 	}
 	word, _, _ := strings.Cut(strings.TrimSpace(e.Command), " ")
 	word = word[strings.LastIndexByte(word, '/')+1:]

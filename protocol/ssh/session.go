@@ -32,6 +32,8 @@ type session struct {
 	// or cannot be. What stands below ready is set before it is closed.
 	held  chan struct{}
 	ready chan struct{}
+	// noMore gets a value when the client wants no more session channels.
+	noMore chan struct{}
 
 	err      error // why there is no connection
 	proxied  *proxy.Session
@@ -51,7 +53,6 @@ type session struct {
 	parkedBy  string // what clients are told while Connect is parked
 	channels  map[*channel]struct{}
 	open_     int // channels being served
-	noMore    bool
 	asking    map[proxy.Op]*channel
 	bannerOut bool
 }
@@ -59,7 +60,7 @@ type session struct {
 func newSession(h *Handler, who *proven, client gossh.Conn) *session {
 	return &session{
 		handler: h, who: who, client: client,
-		held: make(chan struct{}), ready: make(chan struct{}),
+		held: make(chan struct{}), ready: make(chan struct{}), noMore: make(chan struct{}, 1),
 		channels: make(map[*channel]struct{}), asking: make(map[proxy.Op]*channel),
 	}
 }
@@ -74,17 +75,7 @@ func (s *session) serve(ctx context.Context, channels <-chan gossh.NewChannel, r
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	s.spawn("ssh connect", s.connect)
 	s.spawn("ssh requests", func() error { return s.globalRequests(requests) })
-	for nc := range channels {
-		if !s.admit() {
-			nc.Reject(gossh.ResourceShortage, "too many channels are open")
-			s.countRefusal()
-			continue
-		}
-		s.spawn("ssh channel", func() error {
-			defer s.leave()
-			return s.serveChannel(nc)
-		})
-	}
+	s.serveChannels(channels)
 	// The client is gone.
 	s.cancel()
 	<-s.ready
@@ -94,6 +85,43 @@ func (s *session) serve(ctx context.Context, channels <-chan gossh.NewChannel, r
 	s.goroutines.Wait()
 	s.endListens()
 	return s.outcome()
+}
+
+// serveChannels serves the channels that the client opens, until it leaves.
+func (s *session) serveChannels(channels <-chan gossh.NewChannel) {
+	noMore := false
+	serve := func(nc gossh.NewChannel) {
+		switch {
+		case noMore && nc.ChannelType() == "session":
+			nc.Reject(gossh.Prohibited, "the client wanted no more sessions")
+			s.countRefusal()
+		case !s.admit():
+			nc.Reject(gossh.ResourceShortage, "too many channels are open")
+			s.countRefusal()
+		default:
+			s.spawn("ssh channel", func() error {
+				defer s.leave()
+				return s.serveChannel(nc)
+			})
+		}
+	}
+	for {
+		select {
+		case nc, ok := <-channels:
+			if !ok {
+				return
+			}
+			serve(nc)
+		case <-s.noMore:
+			// Those that the client had opened before are queued by now.
+			for n := len(channels); n > 0; n-- {
+				if nc, ok := <-channels; ok {
+					serve(nc)
+				}
+			}
+			noMore = true
+		}
+	}
 }
 
 // outcome is what serve returns: nil when the client left.

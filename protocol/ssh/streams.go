@@ -37,8 +37,11 @@ func (ch *channel) flows(e *proxy.Exec) error {
 	s := ch.session
 	pumpOf := func(src io.Reader, dst io.Writer, media string, inbound bool) (*pump, error) {
 		p := &pump{src: src, dst: dst, protect: s.proxied.Protect, done: make(chan struct{})}
-		if servesFiles(e) && media != "stderr" {
+		if ch.sftp && media != "stderr" {
 			return p, nil // its files have flows of their own
+		}
+		if ch.moves && media != "stderr" {
+			media = "file"
 		}
 		shape := &proxy.Shape{Kind: proxy.ShapeStream, Media: media, Inbound: inbound}
 		if ch.pty != nil {
@@ -70,8 +73,8 @@ func size(n uint32) int { return int(min(n, 10000)) }
 // has waited in the channel's window.
 func (ch *channel) start() {
 	s := ch.session
-	if e := ch.op.(*proxy.Exec); servesFiles(e) {
-		ch.startFiles(e)
+	if ch.sftp {
+		ch.startFiles()
 	} else {
 		s.spawn("ssh stdin", func() error {
 			err := ch.stdin.run()
