@@ -42,7 +42,8 @@ type channel struct {
 	exited   chan struct{} // closed when exitCode is set
 	terminal atomic.Bool
 	resize   atomic.Pointer[gossh.Request] // the last window change that waits
-	files    *sftp.Relay                   // of the sftp subsystem
+	order    order
+	files    *sftp.Relay // of the sftp subsystem
 	finished sync.Once
 }
 
@@ -202,16 +203,18 @@ func (ch *channel) collect(requests <-chan *gossh.Request, queue chan<- *gossh.R
 	defer close(queue)
 	defer ch.cancel()
 	overflow := false
-	for r := range requests {
+	taken := uint64(0)
+	take := func(r *gossh.Request) {
 		if overflow {
 			r.Reply(false, nil)
-			continue
+			return
 		}
 		if r.Type == "window-change" && !r.WantReply && ch.resize.Swap(r) != nil {
-			continue // one waits already, and will find this one
+			return // one waits already, and will find this one
 		}
 		select {
 		case queue <- r:
+			taken++
 		default:
 			// Nobody who waits for replies gets here.
 			overflow = true
@@ -219,7 +222,29 @@ func (ch *channel) collect(requests <-chan *gossh.Request, queue chan<- *gossh.R
 			r.Reply(false, nil)
 		}
 	}
-	return nil
+	for {
+		select {
+		case r, ok := <-requests:
+			if !ok {
+				return nil
+			}
+			take(r)
+		case mark := <-ch.order.next():
+			for more := true; more; {
+				select {
+				case r, ok := <-requests:
+					if !ok {
+						mark <- taken
+						return nil
+					}
+					take(r)
+				default:
+					more = false
+				}
+			}
+			mark <- taken
+		}
+	}
 }
 
 // refuseAll answers the client of a channel that leads nowhere: it may set up
@@ -273,6 +298,7 @@ func (ch *channel) serve(queue <-chan *gossh.Request, upRequests <-chan *gossh.R
 		if err := ch.request(r); err != nil {
 			return err
 		}
+		ch.order.act()
 	}
 	// The client closed the channel. What it sent before still arrives.
 	if ch.stdin != nil {

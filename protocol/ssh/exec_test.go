@@ -3,6 +3,7 @@ package ssh_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -83,6 +84,32 @@ func TestTerminal(t *testing.T) {
 	var exit *gossh.ExitError
 	require.ErrorAs(t, err, &exit)
 	require.Equal(t, 7, exit.ExitStatus())
+}
+
+// TestResizesComeBeforeWhatIsTypedNext: the library keeps requests and data
+// apart, and OpenSSH's server acts on them in the order of the connection.
+func TestResizesComeBeforeWhatIsTypedNext(t *testing.T) {
+	r := newRig(t, nil)
+	s, err := r.mustClient().NewSession()
+	require.NoError(t, err)
+	require.NoError(t, s.RequestPty("xterm", 24, 80, gossh.TerminalModes{gossh.ECHO: 0}))
+	in, err := s.StdinPipe()
+	require.NoError(t, err)
+	var out lockedBuffer
+	s.Stdout = &out
+	require.NoError(t, s.Start("while read x; do echo \"$x: $(stty size)\"; done"))
+	for rows := 30; rows < 60; rows++ {
+		require.NoError(t, s.WindowChange(rows, 100))
+		fmt.Fprintln(in, rows)
+		waitFor(t, "the answer", func() bool {
+			return strings.Contains(out.String(), fmt.Sprintf("\n%d: ", rows)) || rows == 30 && out.String() != ""
+		})
+	}
+	io.WriteString(in, "\x04")
+	require.NoError(t, s.Wait())
+	for rows := 30; rows < 60; rows++ {
+		require.Contains(t, out.String(), fmt.Sprintf("%d: %d 100", rows, rows))
+	}
 }
 
 // TestSignalReachesTheCommand is run with the embedded server: OpenSSH's signals

@@ -20,6 +20,9 @@ type pump struct {
 	// watch sees the bytes before they are passed on and returns what is to be
 	// passed on instead; nil for most streams.
 	watch func(b []byte) []byte
+	// before is called when bytes have arrived, and they are passed on when it
+	// returns; nil for most streams.
+	before func()
 	// protect runs the filters' timed release; see proxy.Session.Protect.
 	protect func(name string, f func() error) error
 
@@ -71,6 +74,9 @@ func (p *pump) run() error {
 		p.turn.Add(1)
 		if n > 0 {
 			p.count.Add(uint64(n))
+			if p.before != nil {
+				p.before()
+			}
 			if err := p.pass(buf[:n]); err != nil {
 				return err
 			}

@@ -63,6 +63,9 @@ func (ch *channel) flows(e *proxy.Exec) error {
 		return err
 	}
 	ch.stdin, err = pumpOf(ch.client, ch.up, "stdin", true)
+	if err == nil && ch.pty != nil {
+		ch.stdin.before = func() { ch.order.await(ch.ctx) }
+	}
 	return err
 }
 
