@@ -135,7 +135,10 @@ type Facts struct {
 	// Uses are columns that shape the result without being returned: predicates,
 	// grouping, ordering, joins.
 	Uses []Use
-	Copy *CopyFacts // of a COPY from or to the client, else nil
+	// Writes are the columns that the statement fills with what derives from base
+	// columns, in relations that are there or that it makes.
+	Writes []Write
+	Copy   *CopyFacts // of a COPY from or to the client, else nil
 	// Rows says that the text returns rows to the client.
 	Rows bool
 }
@@ -219,6 +222,15 @@ const (
 	UseOrder
 	UseDistinct
 )
+
+// Write is a column that a statement fills.
+type Write struct {
+	Schema   string // "pg_temp" of a temporary relation; empty when it was not resolved
+	Relation string
+	// Column is the column's name ("*" for columns that are not known) and what it
+	// is filled with.
+	Column Column
+}
 
 // CopyFacts describe a COPY from or to the client.
 type CopyFacts struct {

@@ -119,9 +119,9 @@ func (g *gateway) handler(l config.Listener, certificate *tls.Config) (proxy.Han
 	case "postgres":
 		if g.analyzer == nil {
 			reader := &postgres.CatalogReader{Gateway: g.Gateway}
-			g.catalog = &sql.CatalogCache{Load: reader.Load, Log: g.Log}
+			g.catalog = &sql.CatalogCache{Load: reader.Load, Resolve: sqlpostgres.Resolve, Log: g.Log}
 			g.closers = append(g.closers, g.catalog.Close)
-			g.analyzer = sqlpostgres.New(sqlpostgres.Config{})
+			g.analyzer = sqlpostgres.New(sqlpostgres.Config{Catalog: g.catalog})
 		}
 		return &postgres.Handler{
 			Resource: l.Resource, TLS: certificate, RequireTLS: g.config.TLS == nil || !g.config.TLS.Optional,

@@ -85,8 +85,11 @@ type Relation struct {
 	// Definition is a view's query, in which every name has its schema; empty when
 	// it could not be read.
 	Definition string
-	Triggers   []Trigger
-	Rules      []Rule
+	// Does is what the query of a view does, beside reading the view. Nil when it is
+	// not known. [CatalogCache.Resolve] sets it.
+	Does     *proxy.Facts
+	Triggers []Trigger
+	Rules    []Rule
 	// Children are the relations that inherit from it or are its partitions, by OID.
 	Children []uint32
 	// References are the foreign keys that refer to it and pass a change on.
@@ -98,8 +101,9 @@ type Column struct {
 	Attr uint16 // the resource's number for it, in its relation
 	Name string
 	Type uint32 // the resource's number for its type
-	// Source is what the column holds: of a table's column itself, of a view's the
-	// base columns that it derives from. [NewSnapshot] sets it for tables;
+	// Source is what the column holds: of a table's column itself, and the column of
+	// that name of what the table is a part of; of a view's the base columns that it
+	// derives from. [NewSnapshot] sets it for tables;
 	// [CatalogCache.Resolve] for views, which are opaque before.
 	Source proxy.Column
 }
@@ -115,7 +119,8 @@ type Trigger struct {
 type Rule struct {
 	On         proxy.Effects // read, insert, update, delete
 	Instead    bool
-	Definition string // the whole CREATE RULE, in which every name has its schema
+	Definition string       // the whole CREATE RULE, in which every name has its schema
+	Does       *proxy.Facts // what its actions do, as Relation.Does
 }
 
 // Reference is a foreign key of another relation that changes rows there when
@@ -144,6 +149,8 @@ type Function struct {
 	Language   string
 	// Body is its text, of functions in SQL; empty when it is not known.
 	Body string
+	// Does is what Body does, as Relation.Does.
+	Does *proxy.Facts
 	// Pinned says that it sets its own search_path, so that Body is not read by the
 	// caller's.
 	Pinned bool
@@ -179,6 +186,7 @@ func NewSnapshot(c Contents) *Snapshot {
 		}
 		s.size += 8*len(r.Children) + 16*len(r.References) + 8*len(r.Triggers)
 	}
+	s.inherit()
 	for _, f := range c.Functions {
 		s.functions[f.Name] = append(s.functions[f.Name], f)
 		s.size += 160 + len(f.Name) + len(f.Body)
@@ -187,6 +195,47 @@ func NewSnapshot(c Contents) *Snapshot {
 		s.operators[name] = true
 	}
 	return s
+}
+
+// inherit has the columns of partitions and of tables that inherit derive from
+// their parents' too: what is said of those holds for them.
+func (s *Snapshot) inherit() {
+	parents := make(map[*Relation][]*Relation)
+	for _, r := range s.Relations {
+		for _, oid := range r.Children {
+			if child := s.byOID[oid]; child != nil {
+				parents[child] = append(parents[child], r)
+			}
+		}
+	}
+	for child := range parents {
+		seen := map[*Relation]bool{child: true} // a server that lies may say that they go in a circle
+		for list := parents[child]; len(list) > 0 && len(seen) < maxAncestors; {
+			parent := list[0]
+			list = list[1:]
+			if seen[parent] {
+				continue
+			}
+			seen[parent] = true
+			list = append(list[:len(list):len(list)], parents[parent]...)
+			for i := range child.Columns {
+				c := &child.Columns[i]
+				if of := parent.Column(c.Name); of != nil && !child.IsView() {
+					c.Source.Origins = append(c.Source.Origins, proxy.Origin{Schema: parent.Schema, Relation: parent.Name, Column: of.Name})
+				}
+			}
+		}
+	}
+}
+
+const maxAncestors = 64
+
+// Number returns the snapshot's ID, 0 of none.
+func (s *Snapshot) Number() uint64 {
+	if s == nil {
+		return 0
+	}
+	return s.ID
 }
 
 // ByOID returns the relation of that number, nil when there is none.

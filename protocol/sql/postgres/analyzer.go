@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"hash/fnv"
 	"runtime"
@@ -20,13 +22,17 @@ type Config struct {
 	Limits sql.Limits
 	// CacheBytes bounds the memory of remembered statements; 0 is 32 MiB.
 	CacheBytes int
+	// Catalog tells what names mean. Without one, relations have the names that the
+	// text gives them, and columns' origins are not known.
+	Catalog sql.Catalog
 }
 
 // Analyzer is a proxy.Analyzer for PostgreSQL's dialect.
 type Analyzer struct {
 	limits  sql.Limits
 	cache   sql.Cache
-	scratch sync.Pool     // *sql.Normalised
+	scratch sync.Pool // *sql.Normalised
+	catalog sql.Catalog
 	parsers chan struct{} // bounds how many texts are parsed at once, and so the memory of it
 }
 
@@ -34,6 +40,7 @@ type Analyzer struct {
 func New(c Config) *Analyzer {
 	return &Analyzer{
 		limits: c.Limits.WithDefaults(), cache: sql.Cache{Bytes: c.CacheBytes},
+		catalog: c.Catalog,
 		scratch: sync.Pool{New: func() any { return &sql.Normalised{Text: make([]byte, 0, 512)} }},
 		parsers: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
@@ -49,8 +56,11 @@ const maxKey = 64 << 10
 // kept by their exact text.
 var exact = proxy.UnknownFacts("literals matter")
 
+// maxSuffix is what a key has behind its text: a zero byte and a snapshot's ID.
+const maxSuffix = 9
+
 // Analyze says what text does. See [proxy.Analyzer].
-func (a *Analyzer) Analyze(_ context.Context, text []byte, r *proxy.Reading) *proxy.Facts {
+func (a *Analyzer) Analyze(ctx context.Context, text []byte, r *proxy.Reading) *proxy.Facts {
 	switch {
 	case r.Dialect != "" && r.Dialect != Dialect:
 		return proxy.UnknownFacts("another dialect: " + r.Dialect)
@@ -59,7 +69,7 @@ func (a *Analyzer) Analyze(_ context.Context, text []byte, r *proxy.Reading) *pr
 	}
 	n := a.scratch.Get().(*sql.Normalised)
 	sql.NormalisePostgres(n, text, a.limits)
-	facts := a.normalised(n, text)
+	facts := a.normalised(ctx, n, text, r)
 	if cap(n.Text) <= maxKey {
 		a.scratch.Put(n)
 	}
@@ -70,38 +80,44 @@ func (a *Analyzer) Analyze(_ context.Context, text []byte, r *proxy.Reading) *pr
 // rules, by which no parser here reads.
 var backslashes = proxy.UnknownFacts("standard_conforming_strings is off")
 
-func (a *Analyzer) normalised(n *sql.Normalised, text []byte) *proxy.Facts {
+func (a *Analyzer) normalised(ctx context.Context, n *sql.Normalised, text []byte, r *proxy.Reading) *proxy.Facts {
 	if n.Problem != "" {
 		return proxy.UnknownFacts(n.Problem)
 	}
-	if len(n.Text) > maxKey {
-		facts, _ := a.parse(n, text)
-		return facts
+	var catalog *sql.Snapshot
+	if a.catalog != nil && r.Epoch == 0 {
+		catalog = a.catalog.Snapshot(ctx, r)
 	}
-	facts := a.cache.Get(n.Text, func() *proxy.Facts {
-		facts, literals := a.parse(n, text)
-		if literals {
+	create := func(text []byte, kept bool) *proxy.Facts {
+		facts, literals := a.parse(n, text, catalog, r)
+		if literals && kept {
 			return exact
 		}
 		return facts
-	})
+	}
+	if len(n.Text) > maxKey {
+		return create(text, false)
+	}
+	// A statement means the same as long as the catalog does. No normalised text
+	// holds a zero byte.
+	end := len(n.Text)
+	n.Text = binary.BigEndian.AppendUint64(append(n.Text, 0), catalog.Number())
+	key := n.Text
+	n.Text = n.Text[:end]
+	facts := a.cache.Get(key, func() *proxy.Facts { return create(text, true) })
 	if facts != exact {
 		return facts
 	}
 	if len(text) > maxKey {
-		facts, _ := a.parse(n, text)
-		return facts
+		return create(text, false)
 	}
 	// No normalised text begins with a zero byte.
-	key := append(append(make([]byte, 0, 1+len(text)), 0), text...)
-	return a.cache.Get(key, func() *proxy.Facts {
-		facts, _ := a.parse(n, text)
-		return facts
-	})
+	key = append(append(append(make([]byte, 0, 1+maxSuffix+len(text)), 0), key[end:]...), text...)
+	return a.cache.Get(key, func() *proxy.Facts { return create(text, false) })
 }
 
 // parse returns what text does, and whether its literals have a say in it.
-func (a *Analyzer) parse(n *sql.Normalised, text []byte) (facts *proxy.Facts, literals bool) {
+func (a *Analyzer) parse(n *sql.Normalised, text []byte, catalog *sql.Snapshot, r *proxy.Reading) (facts *proxy.Facts, literals bool) {
 	a.parsers <- struct{}{}
 	defer func() { <-a.parsers }()
 	defer func() {
@@ -135,10 +151,19 @@ func (a *Analyzer) parse(n *sql.Normalised, text []byte) (facts *proxy.Facts, li
 		return &proxy.Facts{ColumnsKnown: true}, false
 	}
 	parts := make([]*proxy.Facts, len(stmts))
+	// UESCAPE says by a literal what a name is.
+	literals = bytes.Contains(n.Text, []byte("uescape"))
+	doubt := false
 	for i, s := range stmts {
-		v := newVisitor()
-		parts[i] = v.statement(s)
-		literals = literals || v.literals
+		v := newVisitor(catalog)
+		parts[i] = v.whole(s)
+		literals, doubt = literals || v.literals, doubt || v.doubt
+		if changesNames(parts[i]) {
+			catalog = nil // of those behind it
+		}
+	}
+	if doubt {
+		a.catalog.Doubt(r)
 	}
 	switch {
 	case lifted && literals:

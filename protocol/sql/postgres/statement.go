@@ -210,7 +210,8 @@ func (v *visitor) explain(n *ast.ExplainStmt) {
 			}
 		}
 	}
-	inner := newVisitor()
+	inner := newVisitor(v.catalog)
+	inner.pending = v.pending
 	inner.scope, inner.depth = v.scope, v.depth
 	inner.visit(n.Query)
 	v.literals = v.literals || inner.literals

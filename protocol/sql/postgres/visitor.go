@@ -7,6 +7,7 @@ import (
 
 	"github.com/multigres/multigres/go/common/parser/ast"
 
+	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -20,6 +21,10 @@ type visitor struct {
 	scope    *scope
 	depth    int
 	literals bool // literals have a say in the facts
+
+	catalog *sql.Snapshot // what names mean; nil when that is not known
+	pending *definitions  // while the catalog's views are resolved
+	doubt   bool          // the catalog does not know a name
 }
 
 // scope holds the names of the queries in WITH that are seen at a place.
@@ -41,8 +46,8 @@ func (s *scope) has(name string) bool {
 // its chains of operators are not.
 const maxDepth = 5000
 
-func newVisitor() *visitor {
-	return &visitor{facts: &proxy.Facts{Statements: 1}, touch: proxy.EffectRead}
+func newVisitor(catalog *sql.Snapshot) *visitor {
+	return &visitor{facts: &proxy.Facts{Statements: 1}, touch: proxy.EffectRead, catalog: catalog}
 }
 
 func (v *visitor) add(e proxy.Effects) { v.facts.Effects |= e }
@@ -77,8 +82,25 @@ func (v *visitor) relation(schema, name string, e proxy.Effects) {
 func (v *visitor) target(r *ast.RangeVar, e proxy.Effects) {
 	v.add(e)
 	if r != nil {
-		v.relation(r.SchemaName, r.RelName, e)
+		v.named(r, e)
+		if r.RelName == "pg_settings" && e.Has(proxy.EffectUpdate) {
+			// A rule of the server's makes it set_config, of any setting.
+			v.add(proxy.EffectSet | proxy.EffectRole)
+			v.facts.Settings = append(v.facts.Settings, proxy.Setting{})
+		}
 	}
+}
+
+// temporarySchema is the alias of the schema of a session's temporary objects.
+const temporarySchema = "pg_temp"
+
+// named notes that the relation that r names is touched.
+func (v *visitor) named(r *ast.RangeVar, e proxy.Effects) {
+	schema := r.SchemaName
+	if schema == "" && r.RelPersistence == ast.RELPERSISTENCE_TEMP {
+		schema = temporarySchema
+	}
+	v.relation(schema, r.RelName, e)
 }
 
 // visit visits a node and all below it.
@@ -98,7 +120,7 @@ func (v *visitor) visit(n ast.Node) {
 		}
 	case *ast.RangeVar:
 		if n.SchemaName != "" || n.CatalogName != "" || !v.scope.has(n.RelName) {
-			v.relation(n.SchemaName, n.RelName, v.touch)
+			v.named(n, v.touch)
 		}
 	case *ast.SelectStmt:
 		v.with(proxy.EffectRead, func() { v.query(n) })
@@ -184,10 +206,7 @@ func isNil(n ast.Node) bool {
 // call notes a function.
 func (v *visitor) call(n *ast.FuncCall) {
 	schema, name := qualified(n.Funcname)
-	class, effects := classify(schema, name)
-	v.function(schema, name, class)
-	v.add(effects)
-	if class == proxy.FunctionSettings {
+	if v.calls(schema, name) == proxy.FunctionSettings {
 		v.setConfig(n)
 	}
 }
@@ -202,7 +221,7 @@ func (v *visitor) function(schema, name string, class proxy.FunctionClass) {
 // operator notes an operator that is called by its schema, which is a function
 // of somebody's.
 func (v *visitor) operator(n *ast.A_Expr) {
-	if schema, name := qualified(n.Name); schema != "" && schema != "pg_catalog" {
+	if schema, name := qualified(n.Name); schema != "" && schema != "pg_catalog" || v.catalog.CallsOut(name) {
 		v.function(schema, name, proxy.FunctionUnknown)
 		v.add(proxy.EffectCall)
 	}
@@ -244,14 +263,14 @@ func constant(n ast.Node) (string, bool) {
 			if t.Isnull || t.Val == nil {
 				return "", false
 			}
-			return value(t.Val)
+			return literal(t.Val)
 		default:
-			return value(n)
+			return literal(n)
 		}
 	}
 }
 
-func value(n ast.Node) (string, bool) {
+func literal(n ast.Node) (string, bool) {
 	switch t := n.(type) {
 	case *ast.String:
 		return t.SVal, true

@@ -1,0 +1,264 @@
+package postgres
+
+import (
+	"slices"
+
+	"github.com/multigres/multigres/go/common/parser/ast"
+
+	"github.com/sallyport/sallyport/protocol/sql"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// whole returns what a statement does, with what the catalog says of it.
+func (v *visitor) whole(n ast.Stmt) *proxy.Facts {
+	f := v.statement(n)
+	if v.catalog == nil {
+		return f
+	}
+	r := &resolver{catalog: v.catalog}
+	r.statement(n, f)
+	for _, name := range r.calls {
+		v.calls("", name)
+	}
+	v.expand()
+	v.literals, v.doubt = v.literals || r.literals, v.doubt || r.doubt
+	return f
+}
+
+// changesNames reports whether what stands behind a statement may mean something
+// else than the catalog says.
+func changesNames(f *proxy.Facts) bool {
+	const e = proxy.EffectsDDL | proxy.EffectSet | proxy.EffectRole | proxy.EffectDo | proxy.EffectCall | proxy.EffectExecute | proxy.EffectUnknown
+	return f.Effects.Has(e)
+}
+
+// calls notes that a function of that name is called, and returns its class.
+func (v *visitor) calls(schema, name string) proxy.FunctionClass {
+	class, effects := classify(schema, name)
+	own := v.catalog.FunctionsNamed(schema, name)
+	if len(own) == 0 {
+		v.function(schema, name, class)
+		v.add(effects)
+		v.doubt = v.doubt || v.catalog != nil && class == proxy.FunctionUnknown
+		return class
+	}
+	if class == proxy.FunctionUnknown { // it is none of the server's
+		class, effects = proxy.FunctionHarmless, 0
+	} else {
+		v.function(schema, name, class)
+		v.add(effects)
+	}
+	for _, f := range own {
+		c, e := v.does(f)
+		v.function(f.Schema, f.Name, c)
+		v.add(e)
+		if class = max(class, c); c == proxy.FunctionUnknown {
+			class = c
+			break
+		}
+	}
+	return class
+}
+
+// does is what a function that is not the server's own can do. What its author
+// declares counts where the server holds her to it, and where only who administers
+// the server can declare it:
+//
+//   - An IMMUTABLE one in C depends on its arguments only.
+//   - A STABLE or IMMUTABLE one in SQL, of which everything that it does is known
+//     to be reading, reads.
+//   - Any other may do anything; if its text is known, at least what stands there.
+func (v *visitor) does(f *sql.Function) (proxy.FunctionClass, proxy.Effects) {
+	if f.Volatility == sql.Immutable && (f.Language == "c" || f.Language == "internal") {
+		return proxy.FunctionHarmless, 0
+	}
+	if v.pending != nil {
+		v.pending.function(f)
+	}
+	d := f.Does
+	if d == nil {
+		return proxy.FunctionUnknown, proxy.EffectCall
+	}
+	v.absorb(d)
+	if f.Volatility != sql.Volatile && d.Effects&^proxy.EffectRead == 0 {
+		return proxy.FunctionReads, proxy.EffectRead
+	}
+	return proxy.FunctionUnknown, proxy.EffectCall | d.Effects
+}
+
+// absorb takes in what something does that a statement sets off. Its effects are
+// the caller's to add.
+func (v *visitor) absorb(d *proxy.Facts) {
+	for _, r := range d.Relations {
+		v.relation(r.Schema, r.Name, r.Effects)
+	}
+	for _, f := range d.Functions {
+		v.function(f.Schema, f.Name, f.Class)
+	}
+	for _, s := range d.Settings {
+		if !slices.Contains(v.facts.Settings, s) {
+			v.facts.Settings = append(v.facts.Settings, s)
+		}
+	}
+	v.facts.Unfiltered |= d.Unfiltered &^ proxy.EffectRead
+	if d.Unknown != "" {
+		v.unknown(d.Unknown)
+	}
+}
+
+// maxReached bounds how many relations one statement reaches through views,
+// partitions and foreign keys.
+const maxReached = 4096
+
+// expand names the schemas of the relations that are touched, and adds what
+// touching them sets off: what views show, triggers and rules run, foreign keys
+// pass on, and the partitions of a table.
+func (v *visitor) expand() {
+	if v.catalog == nil {
+		return
+	}
+	for i := range v.facts.Relations {
+		r := &v.facts.Relations[i]
+		if r.Schema != "" {
+			continue
+		}
+		if rel := v.catalog.Relation("", r.Name); rel != nil {
+			r.Schema = rel.Schema
+		}
+	}
+	v.facts.Relations = distinct(v.facts.Relations)
+	done := make(map[*sql.Relation]proxy.Effects)
+	// It grows while it is walked; a relation that is touched in a further way is
+	// walked again.
+	for again := true; again; {
+		again = false
+		for i := 0; i < len(v.facts.Relations); i++ {
+			if len(v.facts.Relations) > maxReached {
+				v.unknown("it reaches more relations than the limit")
+				return
+			}
+			r := v.facts.Relations[i]
+			rel := v.catalog.Relation(r.Schema, r.Name)
+			if rel == nil {
+				v.doubt = v.doubt || r.Schema != temporarySchema && !r.Effects.Has(proxy.EffectCreate|proxy.EffectDrop)
+				continue
+			}
+			if e := r.Effects &^ done[rel]; e != 0 {
+				done[rel] |= e
+				again = true
+				v.touches(rel, e)
+			}
+		}
+	}
+}
+
+func distinct(list []proxy.Relation) []proxy.Relation {
+	var out []proxy.Relation
+	for _, r := range list {
+		if i := slices.IndexFunc(out, func(o proxy.Relation) bool { return o.Schema == r.Schema && o.Name == r.Name }); i >= 0 {
+			out[i].Effects |= r.Effects
+		} else {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+const changes = proxy.EffectInsert | proxy.EffectUpdate | proxy.EffectDelete
+
+// touches adds what touching a relation in the ways e sets off.
+func (v *visitor) touches(rel *sql.Relation, e proxy.Effects) {
+	if v.pending != nil {
+		v.pending.view(rel)
+		v.pending.rules(rel)
+	}
+	instead := proxy.Effects(0) // what is done in the place of these changes
+	for i := range rel.Triggers {
+		t := &rel.Triggers[i]
+		if t.On.Has(e) {
+			v.add(proxy.EffectCall)
+			if t.Instead {
+				instead |= t.On
+			}
+		}
+	}
+	for i := range rel.Rules {
+		u := &rel.Rules[i]
+		if !u.On.Has(e) {
+			continue
+		}
+		if u.Does == nil {
+			v.unknown("a rule of " + rel.Name + " whose actions are not known")
+			continue
+		}
+		v.absorb(u.Does)
+		v.add(u.Does.Effects)
+	}
+	if rel.IsView() && e.Has(proxy.EffectRead|changes) {
+		v.seesThrough(rel, e&^instead)
+	}
+	for _, oid := range rel.Children {
+		if child := v.catalog.ByOID(oid); child != nil {
+			v.relation(child.Schema, child.Name, e&(proxy.EffectRead|changes|proxy.EffectTruncate|proxy.EffectLock|proxy.EffectMaintain|proxy.EffectShow))
+		}
+	}
+	for _, ref := range rel.References {
+		on := proxy.Effects(0)
+		if e.Has(proxy.EffectDelete) {
+			on |= ref.OnDelete
+		}
+		if e.Has(proxy.EffectUpdate) {
+			on |= ref.OnMove
+		}
+		if from := v.catalog.ByOID(ref.From); from != nil && on != 0 {
+			v.relation(from.Schema, from.Name, on)
+			v.add(on)
+		}
+	}
+}
+
+// seesThrough adds what a view shows when it is read, and changes when it is
+// changed. Of a materialized one the rows are kept: reading it reads nothing
+// else.
+func (v *visitor) seesThrough(rel *sql.Relation, e proxy.Effects) {
+	if rel.Kind == sql.RelationMaterialized {
+		return
+	}
+	d := rel.Does
+	if d == nil {
+		v.add(proxy.EffectCall) // it may call anything
+		return
+	}
+	v.absorb(d)
+	v.add(d.Effects)
+	for _, base := range d.Relations {
+		if base.Effects.Has(proxy.EffectRead) && e&changes != 0 {
+			v.relation(base.Schema, base.Name, e&changes)
+		}
+	}
+}
+
+// returnedBy is what a function that is not the server's own returns, beside what
+// derives from its arguments.
+func (r *resolver) returnedBy(f *sql.Function) value {
+	if f.Volatility == sql.Immutable && (f.Language == "c" || f.Language == "internal") {
+		return value{}
+	}
+	if r.pending != nil {
+		r.pending.function(f)
+	}
+	d := f.Does
+	if d == nil || d.Effects.Has(proxy.EffectCall|proxy.EffectUnknown|proxy.EffectOutside) {
+		return opaque
+	}
+	for _, called := range d.Functions {
+		if reveals[called.Name] {
+			return opaque
+		}
+	}
+	var v value
+	for _, rel := range d.Relations {
+		v = r.union(v, r.as(r.whole(r.relation(rel.Schema, rel.Name)), proxy.DerivedTransformed))
+	}
+	return v
+}

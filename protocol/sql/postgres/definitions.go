@@ -1,0 +1,205 @@
+package postgres
+
+import (
+	"strings"
+
+	"github.com/multigres/multigres/go/common/parser"
+	"github.com/multigres/multigres/go/common/parser/ast"
+
+	"github.com/sallyport/sallyport/protocol/sql"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Resolve works out what a catalog's views show, and what its views, rules and
+// functions in SQL do. It is [sql.CatalogCache]'s Resolve. What it cannot tell
+// stays opaque.
+func Resolve(s *sql.Snapshot) {
+	d := &definitions{catalog: s, begun: make(map[any]bool), limits: sql.Limits{}.WithDefaults()}
+	for _, rel := range s.Relations {
+		d.view(rel)
+		d.rules(rel)
+	}
+	for _, f := range s.Functions {
+		d.function(f)
+	}
+}
+
+// definitions resolves what refers to one another, each once.
+type definitions struct {
+	catalog *sql.Snapshot
+	begun   map[any]bool
+	limits  sql.Limits
+	depth   int
+}
+
+// maxDefinitions bounds how many definitions stand on one another.
+const maxDefinitions = 100
+
+// once runs f for what is looked at for the first time. Whoever comes while f
+// runs, in a circle, finds nothing known.
+func (d *definitions) once(what any, f func()) {
+	if d.begun[what] || d.depth > maxDefinitions {
+		return
+	}
+	d.begun[what] = true
+	d.depth++
+	defer func() {
+		d.depth--
+		_ = recover() // of the parser: it stays unknown
+	}()
+	f()
+}
+
+func (d *definitions) view(rel *sql.Relation) {
+	if !rel.IsView() || rel.Definition == "" {
+		return
+	}
+	d.once(rel, func() {
+		stmts := d.parse(rel.Definition)
+		if len(stmts) != 1 {
+			return
+		}
+		q := selectOf(stmts[0])
+		if q == nil {
+			return
+		}
+		rel.Does = d.facts(stmts)
+		r := &resolver{catalog: d.catalog, pending: d}
+		t := r.query(q, nil)
+		if t.open || r.incomplete || len(t.columns) != len(rel.Columns) {
+			return
+		}
+		for i := range rel.Columns {
+			c := &rel.Columns[i]
+			c.Source = proxy.Column{Name: c.Name, Origins: t.columns[i].origins, Opaque: t.columns[i].opaque}
+		}
+	})
+}
+
+func (d *definitions) rules(rel *sql.Relation) {
+	for i := range rel.Rules {
+		u := &rel.Rules[i]
+		if u.Definition == "" {
+			continue
+		}
+		d.once(u, func() {
+			stmts := d.parse(u.Definition)
+			if len(stmts) != 1 {
+				return
+			}
+			rule, ok := stmts[0].(*ast.RuleStmt)
+			if !ok {
+				return
+			}
+			var actions []ast.Stmt
+			if rule.Actions != nil {
+				for _, item := range rule.Actions.Items {
+					if list, ok := item.(*ast.NodeList); ok {
+						for _, item := range list.Items {
+							item = isStmt(item)
+							if item == nil {
+								return
+							}
+							actions = append(actions, item.(ast.Stmt))
+						}
+						continue
+					}
+					item = isStmt(item)
+					if item == nil {
+						return
+					}
+					actions = append(actions, item.(ast.Stmt))
+				}
+			}
+			f := d.facts(actions)
+			if !isNil(rule.WhereClause) {
+				v := newVisitor(d.catalog)
+				v.pending = d
+				v.visit(rule.WhereClause)
+				v.expand()
+				f = sum([]*proxy.Facts{f, v.facts})
+			}
+			f.Parts = nil
+			u.Does = f
+		})
+	}
+}
+
+// isStmt returns n when it is a statement, else nil.
+func isStmt(n ast.Node) ast.Node {
+	if _, ok := n.(ast.Stmt); ok && !isNil(n) {
+		return n
+	}
+	return nil
+}
+
+func (d *definitions) function(f *sql.Function) {
+	if f.Language != "sql" || f.Body == "" {
+		return
+	}
+	d.once(f, func() {
+		body, standard := functionBody(f.Body)
+		if f.Pinned && !standard {
+			return // what its names mean is for its own path to say
+		}
+		stmts := d.parse(body)
+		if stmts == nil {
+			return
+		}
+		if facts := d.facts(stmts); facts.Unknown == "" {
+			f.Does = facts
+		}
+	})
+}
+
+// functionBody takes the text of a function apart; standard is that of SQL's
+// standard, in which the server prints every name with its schema.
+func functionBody(text string) (body string, standard bool) {
+	text = strings.TrimSpace(text)
+	if e, ok := strings.CutPrefix(text, "RETURN "); ok {
+		return "SELECT " + e, true
+	}
+	if b, ok := strings.CutPrefix(text, "BEGIN ATOMIC"); ok {
+		if b, ok := strings.CutSuffix(b, "END"); ok {
+			return b, true
+		}
+	}
+	return text, false
+}
+
+// parse returns the statements of a definition, nil when it does not parse.
+func (d *definitions) parse(text string) []ast.Stmt {
+	n := &sql.Normalised{}
+	sql.NormalisePostgres(n, []byte(text), d.limits)
+	if n.Problem != "" {
+		return nil
+	}
+	stmts, err := parser.ParseSQL(text)
+	if err != nil {
+		return nil
+	}
+	if stmts = withoutEmpty(stmts); len(stmts) != n.Statements {
+		return nil
+	}
+	return stmts
+}
+
+// facts are what the statements of a definition do together.
+func (d *definitions) facts(stmts []ast.Stmt) *proxy.Facts {
+	if len(stmts) == 0 {
+		return &proxy.Facts{}
+	}
+	parts := make([]*proxy.Facts, len(stmts))
+	for i, s := range stmts {
+		v := newVisitor(d.catalog)
+		v.pending = d
+		parts[i] = v.statement(s)
+		v.expand()
+	}
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	f := sum(parts)
+	f.Parts = nil
+	return f
+}
