@@ -20,7 +20,7 @@ type Action struct {
 // Act records an action in the gateway's own record. It has been handed to the
 // operating system when Act returns; on an error the action must not be done.
 func (l *Log) Act(a Action) error {
-	return l.own.event(time.Now(), a.Type, true, func(b []byte) []byte {
+	return l.own.event(time.Now(), a.Type, synced, func(b []byte) []byte {
 		b = identity(b, a.By)
 		b = str(b, "session", a.Session)
 		b = str(b, "action", a.Action)

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"maps"
@@ -129,7 +128,12 @@ func operation(b []byte, op proxy.Op) []byte {
 	case *proxy.Call:
 		b = str(b, "name", o.Name)
 		b = append(name(b, "args"), '[')
+		secret := namesSecret(o.Name)
 		for i, a := range o.Args {
+			if secret || mentionsSecret(a) {
+				b = append(comma(b, i), `"…"`...)
+				continue
+			}
 			b = argument(b, i, a, false)
 		}
 		b = append(b, ']')
@@ -191,7 +195,7 @@ func statement(b []byte, o *proxy.Statement) []byte {
 	if len(o.Args) > 0 {
 		b = append(name(b, "args"), '[')
 		total := 0
-		secret := mentionsPassword(o.Text)
+		secret := mentionsSecret(o.Text)
 		for i, a := range o.Args {
 			if total += len(a.Value); secret || total > maxArgs {
 				b = comma(b, i)
@@ -273,7 +277,7 @@ func text(b, s []byte, normalised string) []byte {
 	if len(s) == 0 {
 		return b
 	}
-	if mentionsPassword(s) {
+	if mentionsSecret(s) {
 		b = str(b, "withheld", "it may hold a password")
 		return str(b, "text", normalised)
 	}
@@ -284,17 +288,6 @@ func text(b, s []byte, normalised string) []byte {
 	b = num(b, "text_bytes", uint64(len(s)))
 	sum := sha256.Sum256(s)
 	return str(b, "text_digest", hex.EncodeToString(sum[:]))
-}
-
-// mentionsPassword reports whether a text has a word by which passwords are set
-// or given.
-func mentionsPassword(s []byte) bool {
-	for i := 0; i+len("passw") <= len(s); i++ {
-		if s[i]|0x20 == 'p' && bytes.EqualFold(s[i:i+len("passw")], []byte("passw")) {
-			return true
-		}
-	}
-	return false
 }
 
 func comma(b []byte, i int) []byte {

@@ -10,9 +10,18 @@ const (
 	OperationRefused  = "operation.refused"  // what was refused, by whom and why
 	OperationObserved = "operation.observed" // a rule that only observes would have refused it
 	SessionUnmasked   = "session.unmasked"   // a rule's exception lets it see what others do not
-	Degraded          = "record.degraded"    // events are missing here, because they could not be written
-	GatewayStart      = "gateway.start"
-	GatewayStop       = "gateway.stop"
+	Degraded          = "record.degraded"    // events are late or missing here, because they could not be written
+
+	// What flowed, after masking. See Recording.
+	RecordingStart  = "recording.start"  // of a stream or result: its name, a terminal's size, a result's columns
+	RecordingOutput = "recording.output" // what a terminal showed or a command wrote
+	RecordingInput  = "recording.input"  // a line that was typed and echoed
+	RecordingResize = "recording.resize" // a terminal's new size
+	RecordingRows   = "recording.rows"   // rows of a result
+	RecordingEnd    = "recording.end"    // how much it was; the digest of what is not kept
+
+	GatewayStart = "gateway.start"
+	GatewayStop  = "gateway.stop"
 	// GatewayPrefix begins the types of the gateway's own events; the rest is the
 	// name of the proxy.EventKind: gateway.login, gateway.login-failed …
 	GatewayPrefix = "gateway."
@@ -84,4 +93,22 @@ type Event struct {
 	Micros   int64  `json:"us,omitempty"`
 
 	Masked map[string]uint64 `json:"masked,omitempty"` // values by type
+
+	// A recording.
+	Stream  string      `json:"stream,omitempty"` // "terminal", "stdout", "stderr", "stdin", "rows" or "copy"
+	Data    string      `json:"data,omitempty"`   // text
+	Base64  []byte      `json:"base64,omitempty"` // what follows it and is no text
+	Width   int         `json:"width,omitempty"`
+	Height  int         `json:"height,omitempty"`
+	Term    string      `json:"term,omitempty"`
+	Columns []string    `json:"columns,omitempty"`
+	Values  [][]*string `json:"values,omitempty"` // of rows; null is NULL, "…" is not recorded
+	Bytes   uint64      `json:"bytes,omitempty"`
+	SHA256  string      `json:"sha256,omitempty"` // of what is not kept of a stream; of all rows
+	Cut     bool        `json:"cut,omitempty"`    // more came than is kept
+
+	Lost uint64 `json:"lost,omitempty"` // events that could not be written, in record.degraded
 }
+
+// Content is what a recording.output or recording.input holds.
+func (e *Event) Content() []byte { return append([]byte(e.Data), e.Base64...) }

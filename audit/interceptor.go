@@ -17,28 +17,40 @@ func (l *Log) Name() string { return "audit" }
 func (l *Log) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
 	rec, err := l.create(s.ID)
 	if err == nil {
-		err = rec.event(s.Started, SessionStart, true, func(b []byte) []byte { return session(b, s) })
+		err = rec.event(s.Started, SessionStart, synced, func(b []byte) []byte { return session(b, s) })
 	}
 	if err != nil {
 		l.failed(&WriteError{Session: s.ID, Err: err})
 		if l.bestEffort {
+			// The gateway's own record says that this session has none.
+			_ = l.own.event(time.Now(), Degraded, synced, func(b []byte) []byte {
+				return str(str(b, "session", s.ID), "error", err.Error())
+			})
 			return proxy.Hooks{}, nil
 		}
 		return proxy.Hooks{}, &WriteError{Session: s.ID, Err: err}
 	}
-	r := &recorder{session: s, stream: rec, strict: !l.bestEffort}
+	r := &recorder{session: s, stream: rec, strict: !l.bestEffort, recording: l.recordings(s.Target).of(s)}
 	l.recorders.Store(s.ID, r)
-	return proxy.Hooks{Ask: r.ask, Done: r.done, Close: r.close}, nil
+	hooks := proxy.Hooks{Ask: r.ask, Done: r.done, Close: r.close}
+	if r.recording.wantsFlow() {
+		hooks.Flow = func(_ context.Context, op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
+			return r.flow(op, shape)
+		}
+	}
+	return hooks, nil
 }
 
 // recorder is a session's hooks.
 type recorder struct {
-	session *proxy.Session
-	stream  *stream
-	strict  bool
+	session   *proxy.Session
+	stream    *stream
+	strict    bool
+	recording Recording
 
 	mu     sync.Mutex
 	masked map[uint64]map[string]uint64 // by operation, until it ends
+	tapes  map[uint64][]tape            // by operation, until it ends
 }
 
 // Masked notes that n values of a type were masked in op, for the event of its
@@ -78,7 +90,7 @@ func (l *Log) note(s *proxy.Session, op proxy.Op, event, rule string) {
 		return
 	}
 	r := v.(*recorder)
-	err := r.stream.event(time.Now(), event, false, func(b []byte) []byte {
+	err := r.stream.event(time.Now(), event, soon, func(b []byte) []byte {
 		return str(num(b, "op", op.Info().ID), "rule", rule)
 	})
 	if err != nil && r.strict {
@@ -98,7 +110,7 @@ func (r *recorder) takeMasked(op uint64) map[string]uint64 {
 }
 
 func (r *recorder) ask(_ context.Context, op proxy.Op) proxy.Verdict {
-	err := r.stream.event(op.Info().At, OperationStart, true, func(b []byte) []byte { return operation(b, op) })
+	err := r.stream.event(op.Info().At, OperationStart, synced, func(b []byte) []byte { return operation(b, op) })
 	if err != nil && r.strict {
 		r.session.Kill(err)
 		return proxy.Deny(proxy.CauseInternal, "", err.Error(), "")
@@ -107,14 +119,16 @@ func (r *recorder) ask(_ context.Context, op proxy.Op) proxy.Verdict {
 }
 
 func (r *recorder) done(_ context.Context, op proxy.Op, out *proxy.Outcome) {
-	typ, refused := OperationEnd, out.Verdict != nil && out.Verdict.Refuses()
+	r.finishTapes(op.Info().ID)
+	typ, until := OperationEnd, soon
+	refused := out.Verdict != nil && out.Verdict.Refuses()
 	if refused {
-		typ = OperationRefused
+		// What ended is on its way to the disk with the next operation, or soon; what
+		// was refused may be an attack, and is written now.
+		typ, until = OperationRefused, synced
 	}
 	masked := r.takeMasked(op.Info().ID)
-	// What ended is on its way to the disk with the next operation, or soon; what
-	// was refused may be an attack, and is written now.
-	err := r.stream.event(time.Now(), typ, refused, func(b []byte) []byte {
+	err := r.stream.event(time.Now(), typ, until, func(b []byte) []byte {
 		if refused {
 			b = operation(b, op)
 		} else {
@@ -128,7 +142,7 @@ func (r *recorder) done(_ context.Context, op proxy.Op, out *proxy.Outcome) {
 }
 
 func (r *recorder) close(cause error) {
-	err := r.stream.event(time.Now(), SessionEnd, true, func(b []byte) []byte {
+	err := r.stream.event(time.Now(), SessionEnd, synced, func(b []byte) []byte {
 		if cause != nil {
 			b = str(b, "error", cause.Error())
 		}
@@ -187,7 +201,7 @@ func (l *Log) Event(e proxy.Event) {
 		return // the session's own record tells
 	}
 	// What is not there cannot be told; a failure was logged.
-	_ = l.own.event(e.At, GatewayPrefix+e.Kind.String(), false, func(b []byte) []byte {
+	_ = l.own.event(e.At, GatewayPrefix+e.Kind.String(), soon, func(b []byte) []byte {
 		if e.Session != nil {
 			b = str(b, "session", e.Session.ID)
 		}

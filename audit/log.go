@@ -8,9 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/sallyport/sallyport/proxy"
 )
 
 // Durability says what has happened to an operation's record before the
@@ -52,6 +55,11 @@ type Config struct {
 	// is 5 ms. It waits longer where the disk is slow or many sessions write, so
 	// that writing takes an eighth of the time at most.
 	Interval time.Duration
+	// Stall is how long writing may take before it counts as failed; 0 is 10 s.
+	Stall time.Duration
+	// Recordings says what is recorded of the data of sessions at a target. Nil is
+	// DefaultRecording.
+	Recordings func(t proxy.Target) Recording
 	// Uncompressed leaves the records of sessions that ended as they were written,
 	// an event a frame: larger, and a change is located to its event rather than to
 	// its batch.
@@ -67,6 +75,8 @@ type Log struct {
 	durability Durability
 	bestEffort bool
 	interval   time.Duration
+	stall      time.Duration
+	recordings func(t proxy.Target) Recording
 	logger     *slog.Logger
 
 	uncompressed bool
@@ -80,6 +90,9 @@ type Log struct {
 	// Replaced by tests of failing disks.
 	write func(f *os.File, b []byte) (int, error)
 	sync  func(f *os.File) error
+
+	tick    atomic.Int64 // counts the steps of guard, from 1
+	syncing atomic.Int64 // the tick when a sync began; 0 when none goes on
 
 	recorders sync.Map // session's identifier → *recorder
 
@@ -125,6 +138,14 @@ func Open(dir string, c Config) (*Log, error) {
 	if l.interval == 0 {
 		l.interval = 5 * time.Millisecond
 	}
+	l.stall, l.recordings = c.Stall, c.Recordings
+	if l.stall == 0 {
+		l.stall = defaultStall
+	}
+	if l.recordings == nil {
+		l.recordings = func(proxy.Target) Recording { return DefaultRecording }
+	}
+	l.tick.Store(1)
 	if l.logger == nil {
 		l.logger = slog.Default()
 	}
@@ -136,6 +157,7 @@ func Open(dir string, c Config) (*Log, error) {
 		return nil, fmt.Errorf("audit log in %s: %w", dir, err)
 	}
 	go l.settle()
+	go l.guard()
 	go l.seal()
 	return l, nil
 }
@@ -161,7 +183,8 @@ func (l *Log) open() (err error) {
 	if err != nil {
 		return err
 	}
-	return l.own.event(time.Now(), GatewayStart, true, func(b []byte) []byte { return str(b, "session", l.own.id) })
+	l.own.resumes = true // nobody's session depends on it
+	return l.own.event(time.Now(), GatewayStart, synced, func(b []byte) []byte { return str(b, "session", l.own.id) })
 }
 
 // mark has s written and synced soon.
@@ -232,7 +255,7 @@ func (l *Log) Close() error {
 	<-l.stopped
 	<-l.sealed
 	l.settleOnce()
-	err := l.own.event(time.Now(), GatewayStop, true, func(b []byte) []byte { return b })
+	err := l.own.event(time.Now(), GatewayStop, synced, func(b []byte) []byte { return b })
 	err = errors.Join(err, l.own.close())
 	l.sealEnded()
 	err = errors.Join(err, l.tree.commit(), l.tree.close())

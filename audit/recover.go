@@ -90,8 +90,8 @@ func (l *Log) recoverSession(file, id string) error {
 		return err
 	}
 	s := newStream(l, id, f, aead)
-	s.chain, s.index, s.generation = r.chain, r.index, highest+1
-	err = s.event(time.Now(), SessionRecovered, true, func(b []byte) []byte { return num(b, "in", uint64(cut)) })
+	s.chain, s.index, s.generation, s.offset = r.chain, r.index, highest+1, r.bytes
+	err = s.event(time.Now(), SessionRecovered, synced, func(b []byte) []byte { return num(b, "in", uint64(cut)) })
 	return errors.Join(err, s.close())
 }
 

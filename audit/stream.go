@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,8 +30,13 @@ type stream struct {
 	json       []byte // the event that is being made
 	pending    []byte // frames that are not written yet
 	dirty      bool   // written and not synced, or pending; then it is in log.dirty
-	err        error  // what made the record incomplete; sticky
+	offset     int64  // of the file, up to which frames are written
+	err        error  // what made the record incomplete
 	closed     bool
+	resumes    bool   // best effort: it goes on when writing is possible again
+	lost       uint64 // events since err
+	writing    *writing
+	busy       atomic.Int64 // the log's tick when a write began; 0 when none goes on
 }
 
 // create begins the record of session id.
@@ -48,7 +54,7 @@ func (l *Log) create(id string) (*stream, error) {
 	if err := l.keys.store(filepath.Join(dir, id+keySuffix), id, key); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(filepath.Join(dir, id+recordSuffix), os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, id+recordSuffix), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -59,36 +65,46 @@ func (l *Log) create(id string) (*stream, error) {
 }
 
 func newStream(l *Log, id string, f *os.File, aead cipher.AEAD) *stream {
-	return &stream{log: l, id: id, file: f, aead: aead, hash: sha256.New()}
+	return &stream{log: l, id: id, file: f, aead: aead, hash: sha256.New(), resumes: l.bestEffort}
 }
 
+// durable is how far an event has come when it counts as recorded.
+type durable uint8
+
+const (
+	soon    durable = iota // in memory, and written with what follows or within milliseconds
+	written                // the operating system has it
+	synced                 // so has the disk, where the log's durability says so
+)
+
 // event appends an event whose fields are written by fill, which gets the
-// object's beginning and returns it with its fields. now has it handed to the
-// operating system, and to the disk where the log's durability says so, before
-// event returns; otherwise this is done soon.
-func (s *stream) event(at time.Time, typ string, now bool, fill func(b []byte) []byte) error {
+// object's beginning and returns it with its fields.
+func (s *stream) event(at time.Time, typ string, until durable, fill func(b []byte) []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil {
-		return s.err
-	}
 	if s.closed {
 		return errClosed
 	}
+	if s.err != nil {
+		if err := s.resume(); err != nil {
+			return err
+		}
+	}
 	s.json = append(fill(object(s.json[:0], s.index+1, at, typ)), '}')
 	if len(s.json) > maxEvent-sealLen {
+		s.lost++
 		return s.fail(errTooLarge)
 	}
 	s.append()
 	if len(s.json) > 64<<10 {
 		s.json = nil // one large statement is no reason to keep its buffer
 	}
-	if now || len(s.pending) > 64<<10 {
+	if until >= written || len(s.pending) > 64<<10 {
 		if err := s.flush(); err != nil {
 			return err
 		}
 	}
-	if now && s.log.durability == Each {
+	if until == synced && s.log.durability == Each {
 		return s.sync()
 	}
 	if !s.dirty {
@@ -96,6 +112,11 @@ func (s *stream) event(at time.Time, typ string, now bool, fill func(b []byte) [
 		s.log.mark(s)
 	}
 	return nil
+}
+
+// put appends an event of now that the operating system has before put returns.
+func (s *stream) put(typ string, fill func(b []byte) []byte) error {
+	return s.event(time.Now(), typ, written, fill)
 }
 
 // append seals s.json as the next frame.
@@ -118,9 +139,11 @@ func (s *stream) flush() error {
 	if len(s.pending) == 0 {
 		return nil
 	}
-	if _, err := s.log.write(s.file, s.pending); err != nil {
+	n, err := s.write(s.pending)
+	if err != nil {
 		return s.fail(err)
 	}
+	s.offset += int64(n)
 	s.pending = s.pending[:0]
 	if cap(s.pending) > 256<<10 {
 		s.pending = nil
@@ -129,13 +152,14 @@ func (s *stream) flush() error {
 }
 
 func (s *stream) sync() error {
-	if err := s.log.sync(s.file); err != nil {
+	if err := s.log.syncSafely(s.file); err != nil {
 		return s.fail(err)
 	}
 	return nil
 }
 
-// fail notes that the record is incomplete from here on.
+// fail notes that the record is incomplete from here on. It stays so, unless the
+// stream resumes.
 func (s *stream) fail(err error) error {
 	s.err = &WriteError{Session: s.id, Err: err}
 	s.log.failed(s.err)
@@ -155,7 +179,7 @@ func (s *stream) settle() {
 	if s.log.durability == OS {
 		return
 	}
-	if err := s.log.sync(f); err != nil && !errors.Is(err, os.ErrClosed) {
+	if err := s.log.syncSafely(f); err != nil && !errors.Is(err, os.ErrClosed) {
 		s.mu.Lock()
 		if !s.closed {
 			s.fail(err)
@@ -173,6 +197,9 @@ func (s *stream) close() error {
 	}
 	s.closed = true
 	err := s.err
+	if err != nil {
+		err = s.resume()
+	}
 	if err == nil {
 		err = s.flush()
 	}

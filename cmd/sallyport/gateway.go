@@ -140,7 +140,7 @@ func (g *gateway) records(log *slog.Logger) (*audit.Log, error) {
 		return nil, err
 	}
 	l, err := audit.Open(filepath.Join(g.config.Data(), "audit"), audit.Config{
-		Durability: durability, BestEffort: g.config.Audit.BestEffort, Log: log,
+		Durability: durability, BestEffort: g.config.Audit.BestEffort, Recordings: g.config.Recordings(), Log: log,
 	})
 	if err != nil {
 		return nil, err

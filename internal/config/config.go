@@ -185,9 +185,22 @@ type MaskExcept struct {
 // Audit says how records are kept.
 type Audit struct {
 	Position
-	Durability string `yaml:"durability"`
-	BestEffort bool   `yaml:"best_effort"`
-	Recordings any    `yaml:"recordings,later"`
+	Durability string       `yaml:"durability"`
+	BestEffort bool         `yaml:"best_effort"`
+	Recordings []Recordings `yaml:"recordings"`
+}
+
+// Recordings says what is recorded of the data of sessions at some resources.
+type Recordings struct {
+	Position
+	Resources  Selector `yaml:"resources"`
+	Terminal   string   `yaml:"terminal"`
+	Input      bool     `yaml:"input"`
+	Exec       string   `yaml:"exec"`
+	Rows       string   `yaml:"rows"`
+	Copy       string   `yaml:"copy"`
+	SampleRows int      `yaml:"sample_rows"`
+	LimitMB    int      `yaml:"limit_mb"`
 }
 
 // Control says what users of the gateway's machine may do to the running

@@ -27,6 +27,7 @@ func (f *File) validate(d *decoder) {
 	if !slices.Contains([]string{"", "os", "group", "each"}, f.Audit.Durability) {
 		d.problem(f.Audit.Line, suggest(f.Audit.Durability, []string{"os", "group", "each"}), "audit.durability %q is unknown", f.Audit.Durability)
 	}
+	f.validateRecordings(d)
 	f.validateControl(d)
 	if f.TLS != nil && (f.TLS.Cert == "") != (f.TLS.Key == "") {
 		d.problem(f.TLS.Line, "", "tls needs cert and key, or neither: then the gateway's own authority makes one")

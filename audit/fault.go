@@ -1,0 +1,144 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// What happens when a record cannot be written: the disk is full or fails, a
+// write does not return, or the code below panics. A strict log ends the session
+// before its next operation. A log of best effort loses events, counts them, and
+// says so in the record when it can be written again.
+
+// defaultStall is how long writing may take before it counts as failed.
+const defaultStall = 10 * time.Second
+
+var (
+	errStalled = errors.New("writing takes too long")
+	errPanic   = errors.New("writing panicked")
+)
+
+// writing is a write that may not return.
+type writing struct {
+	b    []byte // owned by the write until it is done
+	done chan struct{}
+	n    int
+	err  error
+}
+
+// write writes b at the stream's offset. With best effort it comes back after
+// the log's stall time at the latest.
+func (s *stream) write(b []byte) (int, error) {
+	if !s.resumes {
+		s.busy.Store(s.log.tick.Load())
+		defer s.busy.Store(0)
+		return s.log.writeSafely(s.file, b)
+	}
+	w := &writing{b: b, done: make(chan struct{})}
+	go func() {
+		defer close(w.done)
+		w.n, w.err = s.log.writeSafely(s.file, w.b)
+	}()
+	t := time.NewTimer(s.log.stall)
+	defer t.Stop()
+	select {
+	case <-w.done:
+		return w.n, w.err
+	case <-t.C:
+		s.writing = w
+		return 0, errStalled
+	}
+}
+
+// resume tries to write what could not be written. Only streams of best effort
+// can: the others stay as they are. When it succeeds, an event says how much is
+// missing.
+func (s *stream) resume() error {
+	if !s.resumes {
+		return s.err
+	}
+	if w := s.writing; w != nil {
+		select {
+		case <-w.done:
+			s.writing = nil
+			if w.err == nil { // it came through after all
+				s.offset += int64(w.n)
+				s.pending = s.pending[:copy(s.pending, s.pending[w.n:])]
+			}
+		default:
+			s.lost++
+			return s.err
+		}
+	}
+	if _, err := s.file.Seek(s.offset, io.SeekStart); err != nil { // over what was written in part
+		s.lost++
+		return s.err
+	}
+	if len(s.pending) > 0 {
+		n, err := s.write(s.pending)
+		if err != nil {
+			s.lost++
+			return s.err
+		}
+		s.offset += int64(n)
+		s.pending = s.pending[:0]
+	}
+	lost, cause := s.lost, s.err
+	s.err, s.lost = nil, 0
+	s.json = append(num(str(object(s.json[:0], s.index+1, time.Now(), Degraded), "error", cause.Error()), "lost", lost), '}')
+	s.append()
+	return nil
+}
+
+// guardSteps is into how many steps the stall time is divided.
+const guardSteps = 4
+
+// guard ends strict sessions whose record is being written for too long, until
+// the log is closed. The write itself cannot be ended.
+func (l *Log) guard() {
+	t := time.NewTicker(max(l.stall/guardSteps, time.Millisecond))
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-l.stop:
+			return
+		}
+		now := l.tick.Add(1)
+		stuck := func(since int64) bool { return since != 0 && now-since > guardSteps }
+		disk := stuck(l.syncing.Load())
+		l.recorders.Range(func(_, v any) bool {
+			if r := v.(*recorder); r.strict && r.session.Err() == nil && (disk || stuck(r.stream.busy.Load())) {
+				err := &WriteError{Session: r.session.ID, Err: errStalled}
+				l.failed(err)
+				r.session.Kill(err)
+			}
+			return true
+		})
+	}
+}
+
+// writeSafely is write, with a panic as its error.
+func (l *Log) writeSafely(f *os.File, b []byte) (n int, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			n, err = 0, fmt.Errorf("%w: %T", errPanic, v)
+		}
+	}()
+	return l.write(f, b)
+}
+
+// syncSafely is sync, with a panic as its error.
+func (l *Log) syncSafely(f *os.File) (err error) {
+	l.syncing.Store(l.tick.Load())
+	defer func() {
+		l.syncing.Store(0)
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%w: %T", errPanic, v)
+		}
+	}()
+	return l.sync(f)
+}

@@ -1,0 +1,81 @@
+package config
+
+import (
+	"slices"
+
+	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/policy"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// detail is one of the four words for how much is recorded.
+type detail struct {
+	key, word string
+	streams   bool // all or nothing, or its digest
+	to        *audit.Detail
+	def       audit.Detail
+}
+
+// recording is what a section says, with the defaults of what it does not say,
+// and the words that it says it with.
+func (r Recordings) recording() (*audit.Recording, []detail) {
+	out := &audit.Recording{Input: r.Input, SampleRows: r.SampleRows, Limit: int64(r.LimitMB) << 20}
+	def := audit.DefaultRecording
+	words := []detail{
+		{"terminal", r.Terminal, true, &out.Terminal, def.Terminal},
+		{"exec", r.Exec, true, &out.Exec, def.Exec},
+		{"rows", r.Rows, false, &out.Rows, def.Rows},
+		{"copy", r.Copy, false, &out.Copy, def.Copy},
+	}
+	for _, w := range words {
+		*w.to = w.def
+		if d, err := audit.ParseDetail(w.word); err == nil {
+			*w.to = d
+		}
+	}
+	return out, words
+}
+
+func (f *File) validateRecordings(d *decoder) {
+	for _, r := range f.Audit.Recordings {
+		f.checkSelector(d, r.Line, r.Resources)
+		_, words := r.recording()
+		for _, w := range words {
+			known := []string{"off", "digest", "sample", "full"}
+			if w.streams {
+				known = []string{"off", "digest", "full"}
+			}
+			if w.word != "" && !slices.Contains(known, w.word) {
+				d.problem(r.Line, suggest(w.word, known), "audit.recordings: %s: %q is unknown", w.key, w.word)
+			}
+		}
+		if r.SampleRows < 0 || r.LimitMB < 0 {
+			d.problem(r.Line, "", "audit.recordings: sample_rows and limit_mb cannot be negative")
+		}
+		if r.Input && r.Terminal == "off" {
+			d.problem(r.Line, "record the terminal too", "audit.recordings: input is recorded by what the terminal echoes")
+		}
+	}
+}
+
+// Recordings says what is recorded of the data of sessions at a target: what the
+// first section for its resource says, and the default where there is none.
+func (f *File) Recordings() func(t proxy.Target) audit.Recording {
+	type section struct {
+		policy.Rule
+		*audit.Recording
+	}
+	var sections []section
+	for _, r := range f.Audit.Recordings {
+		what, _ := r.recording()
+		sections = append(sections, section{policy.Rule{Resources: r.Resources.Names, Labels: r.Resources.Labels}, what})
+	}
+	return func(t proxy.Target) audit.Recording {
+		for _, s := range sections {
+			if s.MatchesResource(t.Resource) {
+				return *s.Recording
+			}
+		}
+		return audit.DefaultRecording
+	}
+}
