@@ -36,6 +36,11 @@ type Users struct {
 	byName map[string]*User
 	byKey  map[string][]*User // by public key in wire format
 	mock   []byte             // key of made-up verifiers
+
+	// Certificate returns why a certificate, in SSH wire format, does not prove that
+	// its holder is the user of that name; possession of its key was proven. Nil: no
+	// certificate does. It is set before the first Authenticate.
+	Certificate func(wire []byte, name string) error
 }
 
 // NewUsers returns an authenticator of users. It fails on duplicate names and on
@@ -115,8 +120,14 @@ func (u *Users) Verifier(_ context.Context, name string) (string, bool, error) {
 	return scram.Mock(u.mock, name).String(), true, nil
 }
 
+// KnowsKey reports whether a key, in SSH wire format, is one of the user's.
+func (u *Users) KnowsKey(name string, key []byte) bool {
+	user := u.byName[name]
+	return user != nil && slices.Contains(u.byKey[string(key)], user)
+}
+
 // Authenticate accepts SCRAM and challenge proofs against the user's own
-// verifier, passwords, and public keys.
+// verifier, passwords, public keys, and certificates where Certificate does.
 func (u *Users) Authenticate(_ context.Context, p proxy.Proof) (*proxy.Identity, error) {
 	user := u.byName[p.User]
 	switch p.Method {
@@ -140,6 +151,13 @@ func (u *Users) Authenticate(_ context.Context, p proxy.Proof) (*proxy.Identity,
 	case proxy.MethodPublicKey:
 		if user == nil || !slices.Contains(u.byKey[string(p.PublicKey)], user) {
 			return nil, proxy.ErrUnauthenticated
+		}
+	case proxy.MethodSSHCertificate:
+		if user == nil || u.Certificate == nil {
+			return nil, proxy.ErrUnauthenticated
+		}
+		if err := u.Certificate(p.PublicKey, p.User); err != nil {
+			return nil, fmt.Errorf("%w: %w", proxy.ErrUnauthenticated, err)
 		}
 	default:
 		return nil, proxy.ErrUnauthenticated

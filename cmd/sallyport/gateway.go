@@ -15,12 +15,14 @@ import (
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/guardrail"
+	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/identity/ca"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/protocol/postgres"
 	"github.com/sallyport/sallyport/protocol/sql"
 	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
+	"github.com/sallyport/sallyport/protocol/ssh"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/secrets"
 )
@@ -35,7 +37,9 @@ type gateway struct {
 	closers   []func() error
 	analyzer  proxy.Analyzer // shared by all listeners, and with it what it remembers
 	catalog   *sql.CatalogCache
+	users     *identity.Users
 	hostKey   gossh.Signer // of the SSH listeners
+	signer    *ssh.Authority
 	control   *control.Handler
 	socket    net.Listener // where control is served
 }
@@ -54,7 +58,7 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &gateway{config: f, handlers: make(map[config.Listener]proxy.Handler), listeners: make(map[config.Listener]net.Listener)}
+	g := &gateway{config: f, users: users, handlers: make(map[config.Listener]proxy.Handler), listeners: make(map[config.Listener]net.Listener)}
 	g.Gateway = &proxy.Gateway{
 		Authenticator: users, Directory: directory, Credentials: secrets.Default(), Log: log,
 		MaxSession: f.Limits.MaxSession, MaxSessions: f.Limits.MaxSessions, MaxPerIdentity: f.Limits.MaxPerUser,

@@ -48,6 +48,7 @@ func commands() []command {
 		{"ls", "[-c FILE] [-u USER] [-o json]", "list resources", list},
 		{"connect", "[-c FILE] [-u USER] NAME [-- ARGS]", "start the native client at a resource", connect},
 		{"ssh-config", "[-c FILE] [-u USER]", "print what makes ssh, scp and rsync reach resources by name", sshConfig},
+		{"ssh-cert", "[-c FILE] [-u USER] [-for 1h] KEY.pub", "certify a user's key, for logging in by SSH until it expires", sshCert},
 		{"policy", "explain -- SQL | test FILE | replay", "say what a statement would do and which rule answers; test rules; try them on the past", policyCommand},
 		{"sessions", sessionVerbs, "read the recorded sessions; watch and end the open ones", sessions},
 		{"verify", "[-key FILE] BUNDLE|DIR", "prove that records are as they were sealed", verify},

@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -35,13 +36,19 @@ func (g *gateway) sshHandler(l config.Listener) (proxy.Handler, error) {
 			return nil, fmt.Errorf("SSH host key: %w", err)
 		}
 		g.hostKey = key
+		if g.signer, err = openAuthority(dir); err != nil {
+			return nil, fmt.Errorf("SSH authority: %w", err)
+		}
+		g.users.Certificate = g.signer.VerifyLogin
 		if err := g.writeKnownHosts(filepath.Join(dir, knownGateway)); err != nil {
 			return nil, err
 		}
 	}
 	return &ssh.Handler{
-		Resource: l.Resource, HostKeys: []gossh.Signer{g.hostKey}, KnownHosts: &knownHosts{file: filepath.Join(dir, "known_hosts")},
-		Own: g.addresses(), Grammar: &commandline.Grammar{},
+		Resource: l.Resource, HostKeys: []gossh.Signer{g.hostKey}, Authority: g.signer, Names: g.names(),
+		KnowsKey:   func(_ context.Context, user string, key []byte) bool { return g.users.KnowsKey(user, key) },
+		KnownHosts: &knownHosts{file: filepath.Join(dir, "known_hosts")},
+		Own:        g.addresses(), Grammar: &commandline.Grammar{},
 	}, nil
 }
 
@@ -60,9 +67,30 @@ func (g *gateway) addresses() []netip.AddrPort {
 	return list
 }
 
-// writeKnownHosts writes what clients need to know the gateway by.
+// names are the host names of the gateway's SSH listeners.
+func (g *gateway) names() []string {
+	names := []string{"localhost", "127.0.0.1", "::1"}
+	if g.config.Domain != "" {
+		names = append(names, g.config.Domain)
+	}
+	for _, l := range g.config.Listeners() {
+		if host, _, err := net.SplitHostPort(l.Address); l.Protocol == "ssh" && err == nil && host != "" && !slices.Contains(names, host) {
+			names = append(names, host)
+		}
+	}
+	return names
+}
+
+// writeKnownHosts writes what clients need to know the gateway by: its key, and
+// the authority that certifies it for the names of what lies behind it.
 func (g *gateway) writeKnownHosts(file string) error {
 	var b bytes.Buffer
+	authority := gossh.MarshalAuthorizedKey(g.signer.Hosts.PublicKey())
+	for _, r := range g.config.Resources {
+		if r.Type == "ssh" && !strings.ContainsAny(r.Name, "*?!,") {
+			fmt.Fprintf(&b, "@cert-authority %s %s", r.Name, authority)
+		}
+	}
 	for _, l := range g.config.Listeners() {
 		host, port, err := net.SplitHostPort(l.Address)
 		if l.Protocol != "ssh" || err != nil {

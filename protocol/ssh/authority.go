@@ -1,10 +1,12 @@
 package ssh
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 
 	gossh "golang.org/x/crypto/ssh"
@@ -53,6 +55,29 @@ func (a *Authority) SignLogin(key gossh.PublicKey, subject string, expires time.
 		Key: key, CertType: gossh.UserCert, KeyId: subject, ValidPrincipals: []string{subject},
 		ValidBefore: uint64(expires.Unix()), Permissions: gossh.Permissions{Extensions: userExtensions()},
 	})
+}
+
+// VerifyLogin returns why a certificate, in SSH wire format, does not prove that
+// its holder is subject; nil when it does. Possession of its key is for the
+// handler to check.
+func (a *Authority) VerifyLogin(wire []byte, subject string) error {
+	if a.Logins == nil {
+		return errNoAuthority
+	}
+	key, err := gossh.ParsePublicKey(wire)
+	if err != nil {
+		return errors.New("the certificate cannot be read")
+	}
+	cert, ok := key.(*gossh.Certificate)
+	switch {
+	case !ok:
+		return errors.New("this is no certificate")
+	case !bytes.Equal(cert.SignatureKey.Marshal(), a.Logins.PublicKey().Marshal()):
+		return errors.New("the certificate is signed by another authority")
+	case !slices.Contains(cert.ValidPrincipals, subject):
+		return errors.New("the certificate is another's")
+	}
+	return checkUserCertificate(cert, time.Now())
 }
 
 // SignHost certifies that key belongs to a host of these names.

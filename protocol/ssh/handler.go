@@ -29,7 +29,8 @@ type Handler struct {
 	Names []string
 	// KnowsKey says whether a key that a client offers, in SSH wire format, could
 	// belong to user, so that the client is told to try another before it signs.
-	// It grants nothing. Nil: every key is worth a signature.
+	// It grants nothing, and is not asked about certificates. Nil: every key is
+	// worth a signature.
 	KnowsKey func(ctx context.Context, user string, key []byte) bool
 	// Interactive leads logins by keyboard-interactive, such as a link to a login
 	// page or a one-time code. Nil: the client is asked for its password.

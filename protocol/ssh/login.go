@@ -122,7 +122,8 @@ func (l *loginProcess) offered(meta gossh.ConnMetadata, key gossh.PublicKey) (*g
 		return nil, err
 	}
 	perms := &gossh.Permissions{}
-	if cert, ok := key.(*gossh.Certificate); ok {
+	cert, certified := key.(*gossh.Certificate)
+	if certified {
 		if err := checkUserCertificate(cert, time.Now()); err != nil {
 			return nil, err
 		}
@@ -132,7 +133,7 @@ func (l *loginProcess) offered(meta gossh.ConnMetadata, key gossh.PublicKey) (*g
 	if rsa, ok := key.(gossh.CryptoPublicKey); ok && tooSmall(rsa.CryptoPublicKey()) {
 		return nil, errUnacceptable
 	}
-	if l.handler.KnowsKey != nil && !l.handler.KnowsKey(l.ctx, login.User, key.Marshal()) {
+	if !certified && l.handler.KnowsKey != nil && !l.handler.KnowsKey(l.ctx, login.User, key.Marshal()) {
 		return nil, errUnacceptable
 	}
 	return perms, nil

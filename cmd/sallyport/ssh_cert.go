@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/internal/config"
+	"github.com/sallyport/sallyport/protocol/ssh"
+)
+
+// openAuthority reads the SSH authority that is kept in dir, or makes one there:
+// a key each for hosts, logins and resources, with its public half beside it.
+func openAuthority(dir string) (*ssh.Authority, error) {
+	a := &ssh.Authority{}
+	for name, key := range map[string]*gossh.Signer{"hosts_ca": &a.Hosts, "logins_ca": &a.Logins, "resources_ca": &a.Resources} {
+		file := filepath.Join(dir, name)
+		signer, err := hostKey(file)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		*key = signer
+		if _, err := os.Stat(file + ".pub"); errors.Is(err, fs.ErrNotExist) {
+			if err := os.WriteFile(file+".pub", gossh.MarshalAuthorizedKey(signer.PublicKey()), 0o644); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return a, nil
+}
+
+// maxCertificate is how long a login certificate may live: it cannot be called
+// back.
+const maxCertificate = 24 * time.Hour
+
+// sshCert certifies a user's public key, for logging in until it expires.
+func sshCert(_ context.Context, c *cli, args []string) error {
+	f := c.flags("ssh-cert")
+	file, user := configFlag(f), f.String("u", os.Getenv("USER"), "whose certificate it is: a `user` of the config")
+	life := f.Duration("for", time.Hour, "how long it is good, at most 24h")
+	if err := parse(f, args, 1); err != nil {
+		return err
+	}
+	if f.NArg() != 1 || *life <= 0 || *life > maxCertificate {
+		return fail(exitUsage, "ssh-cert needs a public key's file, and -for of up to %s", maxCertificate)
+	}
+	cfg, err := load(c, *file)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(cfg.Identity.Users, func(u config.User) bool { return u.Name == *user }) {
+		return fail(exitNotFound, "there is no user %q", *user)
+	}
+	line, err := os.ReadFile(f.Arg(0))
+	if err != nil {
+		return err
+	}
+	key, _, _, _, err := gossh.ParseAuthorizedKey(line)
+	if err != nil {
+		return fail(exitUsage, "%s holds no public key", f.Arg(0))
+	}
+	authority, err := openAuthority(filepath.Join(cfg.Data(), "ssh"))
+	if err != nil {
+		return err
+	}
+	expires := time.Now().Add(*life)
+	cert, err := authority.SignLogin(key, *user, expires)
+	if err != nil {
+		return err
+	}
+	out := strings.TrimSuffix(f.Arg(0), ".pub") + "-cert.pub" // where ssh looks
+	if err := os.WriteFile(out, gossh.MarshalAuthorizedKey(cert), 0o644); err != nil {
+		return err
+	}
+	fmt.Fprintln(c.out, out)
+	fmt.Fprintf(c.err, "%s may log in with it until %s\n", *user, expires.Format(time.DateTime))
+	return nil
+}
