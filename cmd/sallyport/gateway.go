@@ -19,6 +19,7 @@ import (
 	"github.com/sallyport/sallyport/identity/ca"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/masking"
+	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/protocol/postgres"
 	"github.com/sallyport/sallyport/protocol/sql"
 	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
@@ -38,6 +39,8 @@ type gateway struct {
 	analyzer  proxy.Analyzer // shared by all listeners, and with it what it remembers
 	catalog   *sql.CatalogCache
 	users     *identity.Users
+	policy    *policy.Policy
+	resources proxy.Resources
 	hostKey   gossh.Signer // of the SSH listeners
 	signer    *ssh.Authority
 	control   *control.Handler
@@ -58,7 +61,7 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &gateway{config: f, users: users, handlers: make(map[config.Listener]proxy.Handler), listeners: make(map[config.Listener]net.Listener)}
+	g := &gateway{config: f, users: users, policy: policy, resources: directory, handlers: make(map[config.Listener]proxy.Handler), listeners: make(map[config.Listener]net.Listener)}
 	g.Gateway = &proxy.Gateway{
 		Authenticator: users, Directory: directory, Credentials: secrets.Default(), Log: log,
 		MaxSession: f.Limits.MaxSession, MaxSessions: f.Limits.MaxSessions, MaxPerIdentity: f.Limits.MaxPerUser,

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -46,6 +47,7 @@ func (g *gateway) sshHandler(l config.Listener) (proxy.Handler, error) {
 	}
 	return &ssh.Handler{
 		Resource: l.Resource, HostKeys: []gossh.Signer{g.hostKey}, Authority: g.signer, Names: g.names(),
+		Reachable:  func(_ context.Context, id *proxy.Identity) []ssh.Choice { return g.reachable(id) },
 		KnowsKey:   func(_ context.Context, user string, key []byte) bool { return g.users.KnowsKey(user, key) },
 		KnownHosts: &knownHosts{file: filepath.Join(dir, "known_hosts")},
 		Own:        g.addresses(), Grammar: &commandline.Grammar{},
@@ -62,6 +64,31 @@ func (g *gateway) addresses() []netip.AddrPort {
 	for _, l := range g.config.Listeners() {
 		if a, err := net.ResolveTCPAddr("tcp", l.Address); err == nil {
 			list = append(list, a.AddrPort())
+		}
+	}
+	return list
+}
+
+// reachable lists the SSH resources that id may connect to, each account of its
+// own where there are several.
+func (g *gateway) reachable(id *proxy.Identity) []ssh.Choice {
+	var list []ssh.Choice
+	for _, r := range g.resources {
+		if r.Type != "ssh" {
+			continue
+		}
+		for _, a := range r.Accounts {
+			if !g.policy.May(id, proxy.Target{Resource: r, Account: a}) {
+				continue
+			}
+			c := ssh.Choice{Resource: r.Name}
+			if len(r.Accounts) > 1 {
+				c.Account = a.Name
+			}
+			for _, k := range slices.Sorted(maps.Keys(r.Labels)) {
+				c.About = strings.TrimSpace(c.About + " " + k + "=" + r.Labels[k])
+			}
+			list = append(list, c)
 		}
 	}
 	return list

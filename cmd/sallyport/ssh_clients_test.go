@@ -113,3 +113,16 @@ ts=[threading.Thread(target=one,args=(n,)) for n in range(9)]
 d=c.get_transport().open_channel("direct-tcpip",(e["A"],int(e["P"])),("127.0.0.1",1)) if e["H"]=="direct" else None
 c.close()
 '`
+
+// TestSSHMenu: who names no resource chooses among those that rules let her
+// connect to.
+func TestSSHMenu(t *testing.T) {
+	m := openMachine(t, "[connect, shell]", "", "")
+	got := m.shell("gw", `{ sleep 1; printf 'vm\r'; sleep 1; printf 'echo $((6*7)); exit 5\n'; sleep 1; } | $SSH -tt menu`)
+	require.Equal(t, 5, got.Code, got)
+	require.Contains(t, got.Out, "Where to?")
+	require.Contains(t, got.Out, "vm1")
+	require.Contains(t, got.Out, "\r\n42\r\n")
+	got = m.shell("gw", "$SSH menu id")
+	require.Equal(t, ended{Err: "sallyport: no resource was named: connect as alice+RESOURCE\nsallyport:   alice+vm1\n", Code: 255}, got)
+}

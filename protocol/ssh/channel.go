@@ -3,6 +3,7 @@ package ssh
 import (
 	"context"
 	"errors"
+	"iter"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,9 +31,11 @@ type channel struct {
 	pty     *ptyRequest
 	started bool
 
-	op       proxy.Op // the shell, command or subsystem
-	sftp     bool     // it serves SFTP
-	moves    bool     // it does nothing but copy files
+	op       proxy.Op         // the shell, command or subsystem
+	before   []*gossh.Request // what was asked for before there was a resource
+	typed    []byte           // what was typed then
+	sftp     bool             // it serves SFTP
+	moves    bool             // it does nothing but copy files
 	moved    []*proxy.File
 	stdin    *pump
 	stdout   *pump
@@ -126,6 +129,9 @@ func (s *session) serveSessionChannel(nc gossh.NewChannel) error {
 		}
 	}()
 	if !connected {
+		if s.choosing != nil && !ch.choose(queue) {
+			return nil
+		}
 		if !s.awaitReady() {
 			return ch.refuseAll(queue)
 		}
@@ -251,7 +257,7 @@ func (ch *channel) collect(requests <-chan *gossh.Request, queue chan<- *gossh.R
 // what it wants, and is told why at the point where it would run something.
 func (ch *channel) refuseAll(queue <-chan *gossh.Request) error {
 	s := ch.session
-	for r := range queue {
+	for r := range ch.requests(queue) {
 		switch r.Type {
 		case "pty-req":
 			if pty, err := parsePty(r.Payload); err == nil {
@@ -276,6 +282,23 @@ func (ch *channel) refuseAll(queue <-chan *gossh.Request) error {
 	return nil
 }
 
+// requests yields what was asked for before there was a resource, and then what
+// comes.
+func (ch *channel) requests(queue <-chan *gossh.Request) iter.Seq[*gossh.Request] {
+	return func(yield func(*gossh.Request) bool) {
+		for _, r := range ch.before {
+			if !yield(r) {
+				return
+			}
+		}
+		for r := range queue {
+			if !yield(r) {
+				return
+			}
+		}
+	}
+}
+
 // say tells the client something, on stderr; on a terminal in the way that
 // terminals need.
 func (ch *channel) say(text string) {
@@ -294,7 +317,7 @@ func (ch *channel) say(text string) {
 // serve acts on the client's requests until either side closes the channel.
 func (ch *channel) serve(queue <-chan *gossh.Request, upRequests <-chan *gossh.Request) error {
 	ch.session.spawn("ssh resource channel requests", func() error { return ch.resourceRequests(upRequests) })
-	for r := range queue {
+	for r := range ch.requests(queue) {
 		if err := ch.request(r); err != nil {
 			return err
 		}

@@ -38,15 +38,24 @@ func (e *unknownResourceError) Error() string {
 
 func (e *unknownResourceError) Unwrap() error { return proxy.ErrNotFound }
 
-// serve serves a client that named no resource: it may jump to some.
+// serve serves a client that named no resource: it may choose one on its
+// terminal, or jump to some.
 func (d *door) serve(ctx context.Context, channels <-chan gossh.NewChannel, requests <-chan *gossh.Request) error {
 	s := newSession(d.handler, d.who, d.client)
+	s.choosing = &choosing{decided: make(chan struct{})}
+	if d.handler.Reachable != nil {
+		s.choosing.choices = d.handler.Reachable(ctx, d.who.identity)
+	}
+	close(s.held) // channels are taken before there is a resource
 	s.open = func(ctx context.Context) (*proxy.Session, *proxy.Connect, error) {
-		e := &noResourceError{user: d.who.login.User}
-		if d.handler.Reachable != nil {
-			e.names = d.handler.Reachable(ctx, d.who.identity)
+		chosen, err := s.choosing.wait(ctx)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case chosen == nil:
+			return nil, nil, &noResourceError{d.who.login.User, s.choosing.choices}
 		}
-		return nil, nil, e
+		return d.open(ctx, chosen.Resource, chosen.Account, s.parked)
 	}
 	s.jump = d.jump
 	return s.serve(ctx, channels, requests)
@@ -54,8 +63,8 @@ func (d *door) serve(ctx context.Context, channels <-chan gossh.NewChannel, requ
 
 // noResourceError says how to name a resource, and which there are.
 type noResourceError struct {
-	user  string
-	names []string
+	user    string
+	choices []Choice
 }
 
 // maxNames is how many resources a client is told of.
@@ -63,11 +72,11 @@ const maxNames = 50
 
 func (e *noResourceError) Error() string {
 	text := "no resource was named: connect as " + e.user + "+RESOURCE"
-	for i, name := range e.names {
+	for i, c := range e.choices {
 		if i == maxNames {
-			return text + fmt.Sprintf("\n  and %d more", len(e.names)-maxNames)
+			return text + fmt.Sprintf("\n  and %d more", len(e.choices)-maxNames)
 		}
-		text += "\n  " + e.user + "+" + name
+		text += "\n  " + e.user + "+" + c.login()
 	}
 	return text
 }

@@ -38,9 +38,10 @@ type Handler struct {
 	// KnownHosts keeps the host keys of resources that trust the first one they
 	// show. Nil: those resources cannot be reached.
 	KnownHosts KnownHosts
-	// Reachable names what a client may reach, for one that has named nothing. Nil:
-	// such a client is told how to name a resource, and no names.
-	Reachable func(ctx context.Context, id *proxy.Identity) []string
+	// Reachable lists what a client may reach, for one that has named nothing: on a
+	// terminal it chooses from a menu. Nil: such a client is told how to name a
+	// resource, and no names.
+	Reachable func(ctx context.Context, id *proxy.Identity) []Choice
 	// Own are the addresses that the gateway listens on; no forward may lead there.
 	// An unspecified address stands for all of this machine's.
 	Own []netip.AddrPort

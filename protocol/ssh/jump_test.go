@@ -21,9 +21,9 @@ import (
 // the same, and what it does is seen.
 func TestJump(t *testing.T) {
 	r := newRig(t, func(r *rig) {
-		r.handler.Reachable = func(_ context.Context, id *proxy.Identity) []string {
+		r.handler.Reachable = func(_ context.Context, id *proxy.Identity) []ssh.Choice {
 			require.Equal(t, "alice", id.Subject)
-			return []string{"vm1"}
+			return []ssh.Choice{{Resource: "vm1"}}
 		}
 	})
 	got := r.ssh("vm1", "echo jumped; exit 4")

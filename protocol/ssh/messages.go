@@ -81,6 +81,14 @@ func parsePty(b []byte) (r ptyRequest, err error) {
 	return r, p.done()
 }
 
+func (r *ptyRequest) marshal() []byte {
+	b := appendText(nil, r.Term)
+	for _, v := range []uint32{r.Columns, r.Rows, r.Width, r.Height} {
+		b = binary.BigEndian.AppendUint32(b, v)
+	}
+	return appendText(b, r.Modes)
+}
+
 // windowChange is "window-change", section 6.7.
 type windowChange struct{ Columns, Rows, Width, Height uint32 }
 

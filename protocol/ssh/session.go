@@ -28,6 +28,9 @@ type session struct {
 	// a session at one.
 	jump func(ctx context.Context, nc gossh.NewChannel) error
 
+	// choosing has the client choose a resource; nil when it named one.
+	choosing *choosing
+
 	// held is closed when Connect is parked, ready when the resource is connected
 	// or cannot be. What stands below ready is set before it is closed.
 	held  chan struct{}
@@ -127,6 +130,8 @@ func (s *session) serveChannels(channels <-chan gossh.NewChannel) {
 // outcome is what serve returns: nil when the client left.
 func (s *session) outcome() error {
 	switch {
+	case s.proxied == nil && errors.Is(s.err, errLeft):
+		return nil
 	case s.proxied == nil:
 		return s.err
 	case s.proxied.Err() != nil:

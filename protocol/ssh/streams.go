@@ -62,7 +62,7 @@ func (ch *channel) flows(e *proxy.Exec) error {
 	if ch.stderr, err = pumpOf(ch.up.Stderr(), &ch.err, "stderr", false); err != nil {
 		return err
 	}
-	ch.stdin, err = pumpOf(ch.client, ch.up, "stdin", true)
+	ch.stdin, err = pumpOf(ch.input(), ch.up, "stdin", true)
 	if err == nil && ch.pty != nil {
 		ch.stdin.before = func() { ch.order.await(ch.ctx) }
 	}
