@@ -2,6 +2,7 @@ package masking
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/proxy"
@@ -15,6 +16,7 @@ type column struct {
 	topics  Topics
 	whole   bool // every value is masked, as one of type typ
 	tainted bool // it may derive from a masked column
+	blind   bool // what it derives from could not be looked at
 	numbers bool // numbers pass although it is tainted, as counts do
 	null    bool // nothing but NULL can stand in the place of a value
 	typ     Type
@@ -62,10 +64,16 @@ func (v *view) decide(protocol string, op proxy.Op, shape *proxy.Shape, m *menti
 			}
 		}
 		c.topics = v.masker.scanner.Topics(name)
-		if v.named(c, facts, &sc, name) || v.derived(c, facts, origins(facts, &sc, i, len(columns))) {
+		from := origins(facts, &sc, i, len(columns))
+		if v.named(c, facts, &sc, name) || v.derived(c, facts, from) {
+			// Whole JSON is masked by its keys, where these are the columns' names.
+			if c.kind == kindJSON && c.tainted && !c.blind && !m.computed && !m.opens && !m.renames && !m.made {
+				c.tainted = false
+			}
 			continue
 		}
-		if !v.resolved(facts, &sc, i, len(columns), listed, kept) && v.doubtful(c, facts, &sc, m, kept) {
+		opened := m.opens && m.any && changes(from) // a field of a document, say
+		if (opened || !v.resolved(facts, &sc, i, len(columns), listed, kept)) && v.doubtful(c, facts, &sc, m, kept) {
 			c.tainted, c.typ = true, taintedValue
 			c.numbers = v.mode == Display && !m.computed && !m.made && !(m.rows && m.opens) && !(kept.aside && m.settings) && !(kept.computed && (m.runs || kept.gives(sc.Name, v)))
 			c.null = c.null || c.oid >= firstUser || c.oid == oidRecord || c.oid == oidRecords
@@ -114,8 +122,10 @@ func touches(facts *proxy.Facts, r *columnRule) bool {
 // origins returns what is known of the base columns of column i of n: from the
 // statement, else from the catalog. Nil is nothing.
 func origins(facts *proxy.Facts, sc *proxy.ShapeColumn, i, n int) *proxy.Column {
-	if facts != nil && facts.ColumnsKnown && len(facts.Columns) == n && !facts.Columns[i].Opaque {
-		return &facts.Columns[i]
+	if facts != nil && (facts.ColumnsKnown || facts.Copy != nil) {
+		if list := outputs(facts); len(list) == n && !list[i].Opaque {
+			return &list[i]
+		}
 	}
 	return sc.Source
 }
@@ -132,11 +142,14 @@ func (v *view) resolved(facts *proxy.Facts, sc *proxy.ShapeColumn, i, n int, lis
 	return listed || sc.Column != ""
 }
 
-// derived decides by the base columns that a column derives from.
+// derived decides by the base columns that a column derives from. Of what only
+// hangs on how masked values compare or how many there are, short numbers and
+// truth values pass in display.
 func (v *view) derived(c *column, facts *proxy.Facts, known *proxy.Column) bool {
 	if known == nil {
 		return false
 	}
+	numbers := v.mode == Display
 	for _, o := range known.Origins {
 		var base column
 		sc := proxy.ShapeColumn{Schema: o.Schema, Relation: o.Relation}
@@ -146,16 +159,35 @@ func (v *view) derived(c *column, facts *proxy.Facts, known *proxy.Column) bool 
 				continue
 			}
 			base.whole = true
-		case !v.named(&base, facts, &sc, o.Column):
+		case v.named(&base, facts, &sc, o.Column):
+		case o.How == proxy.DerivedPlain || !v.sampled(c, &o):
 			continue
 		}
 		if o.How == proxy.DerivedPlain && o.Column != "*" {
 			c.whole, c.typ, c.with = true, base.typ, base.with
 			continue
 		}
+		numbers = numbers && o.How == proxy.DerivedPredicate
 		c.tainted, c.typ = true, taintedValue
 	}
+	c.numbers = c.tainted && numbers
 	return c.whole || c.tainted
+}
+
+// sampled reports whether a base column of c holds by its values what is masked, or
+// may.
+func (v *view) sampled(c *column, o *proxy.Origin) bool {
+	if v.target == nil || !v.scans {
+		return false
+	}
+	typ, known := v.masker.samples.typeOf(v.target, o)
+	c.blind = c.blind || !known
+	return !known || typ != "" && v.transform(typ) != Visible
+}
+
+// changes reports whether something else than base columns themselves is returned.
+func changes(c *proxy.Column) bool {
+	return c != nil && slices.ContainsFunc(c.Origins, func(o proxy.Origin) bool { return o.How != proxy.DerivedPlain })
 }
 
 // doubtful reports whether a column whose origin is not known may hold something

@@ -9,7 +9,8 @@ import (
 // goroutine; its buffers are valid until it is used again.
 type inspector struct {
 	view  *view
-	seen  *remembered // nil: nothing is remembered
+	seen  *remembered         // nil: nothing is remembered
+	keys  map[string]struct{} // of JSON, beside those that name what is masked; in lower case
 	scan  scan
 	found []Finding
 
@@ -48,7 +49,7 @@ const maxNestedJSON = 3
 func (p *inspector) fields(w []byte) {
 	n := len(p.found)
 	visitor := jsonVisitor{
-		typeOf: p.view.typeOfKey,
+		typeOf: p.typeOfKey,
 		named:  func(start, end int, t Type) { p.found = append(p.found, Finding{start, end, t, 100}) },
 		escaped: func(start, end int) {
 			if t, ok := p.behindEscapes(w[start:end]); ok {
@@ -79,7 +80,7 @@ func (p *inspector) behindEscapes(s []byte) (Type, bool) {
 	if p.depth == maxNestedJSON {
 		return taintedValue, true // nobody writes that
 	}
-	inner := inspector{view: p.view, seen: p.seen, scan: scan{plan: p.scan.plan}, found: p.inner, depth: p.depth + 1}
+	inner := inspector{view: p.view, seen: p.seen, keys: p.keys, scan: scan{plan: p.scan.plan}, found: p.inner, depth: p.depth + 1}
 	text := appendUnescaped(nil, s)
 	inner.find(text, 0, likeJSON(text))
 	p.inner = inner.found
@@ -118,6 +119,14 @@ func (p *inspector) appendMasked(dst, w []byte, isJSON, typed bool, n *counts) (
 		at = x.End
 	}
 	return append(dst, w[at:]...), changed, null
+}
+
+// typeOfKey returns the type of the values of a key.
+func (p *inspector) typeOfKey(key []byte) (Type, bool) {
+	if t, ok := p.view.typeOfKey(key); ok {
+		return t, true
+	}
+	return Column, len(p.keys) > 0 && among(p.keys, string(key))
 }
 
 // typeOfKey returns the type of the values of a key in structured text.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -44,6 +45,10 @@ type Config struct {
 	Detokenised func(ctx context.Context, id *proxy.Identity, t Type, err error) error
 	// Scanner finds values in text. Nil is [Default].
 	Scanner *Scanner
+	// Sampler looks at columns of which results are computed, so that what they hold
+	// is known although no name says it. What it cannot look at is masked whole. Nil:
+	// only names and what is returned say what a column holds.
+	Sampler Sampler
 	// Counted is told how many values of each type were masked in an operation,
 	// before its Done hooks that come later in the chain. It may be called
 	// concurrently. Nil is nobody.
@@ -65,6 +70,7 @@ type Masker struct {
 	keys     *keys
 	scanner  *Scanner
 	spreads  spreads
+	samples  samples
 	trusted  []columnRule // as relation and column
 	counted  func(context.Context, *proxy.Session, proxy.Op, []Count)
 
@@ -93,6 +99,7 @@ func New(c Config) (*Masker, error) {
 		}
 		m.trusted = append(m.trusted, f)
 	}
+	m.samples = samples{sampler: c.Sampler, plan: m.scanner}
 	known := m.scanner.knows
 	for i := range m.rules {
 		r := &m.rules[i]
@@ -114,6 +121,7 @@ func (m *Masker) Name() string { return "masking" }
 // Intercept implements [proxy.Interceptor].
 func (m *Masker) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
 	v := m.view(s.Identity, s.Target.Resource)
+	v.target = &s.Target
 	unmasked := slices.ContainsFunc(m.unmasked, s.Identity.In)
 	if unmasked && !v.idle() {
 		v.without = append(v.without, "unmasked")
@@ -149,6 +157,9 @@ type session struct {
 	counts map[uint64]*counts // of operations whose data flows, by their ID
 	kept   memory
 	read   map[string]*mentions // by the statement's text
+	// learned are the names of columns that were found to hold what is masked, in
+	// lower case. The map is never changed, but replaced.
+	learned map[string]struct{}
 
 	seen remembered // in masked columns
 }
@@ -172,7 +183,10 @@ func (x *session) mentions(text []byte) *mentions {
 			return Column, true
 		}
 		own = own || x.kept.makes(name)
-		return x.view.sensitive(name)
+		if t, ok := x.view.sensitive(name); ok {
+			return t, true
+		}
+		return Column, among(x.learned, name)
 	})
 	m.made = made
 	if m.unions && own { // whose columns' names are the user's choice
@@ -185,6 +199,57 @@ func (x *session) mentions(text []byte) *mentions {
 		x.read[string(text)] = &m
 	}
 	return &m
+}
+
+// learn looks at the columns of which a statement's results are computed, or which
+// may go into something that it makes, and returns what it mentions in the light
+// of that.
+func (x *session) learn(ctx context.Context, st *proxy.Statement) *mentions {
+	m := x.mentions(st.Text)
+	samples := &x.view.masker.samples
+	var names []string
+	note := func(column string, t Type) {
+		if x.view.transform(t) != Visible {
+			names = append(names, column)
+		}
+	}
+	samples.computed(ctx, x.session, st.Facts, note)
+	known := true
+	if m.keeps || st.Facts != nil && st.Facts.Unknown != "" {
+		known = samples.read(ctx, x.session, st.Facts, note)
+	}
+	if x.remember(names) {
+		m = x.mentions(st.Text)
+	}
+	if !known {
+		all := *m
+		all.any, all.star = true, true
+		m = &all
+	}
+	return m
+}
+
+// remember adds to the columns that are known to hold what is masked, and reports
+// whether one is new.
+func (x *session) remember(names []string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	added := false
+	for _, name := range names {
+		name = strings.ToLower(name)
+		if _, old := x.learned[name]; old {
+			continue
+		}
+		if !added { // those that are read by others stay as they are
+			added = true
+			x.learned = maps.Clone(x.learned)
+		}
+		x.learned = with(x.learned, name)
+	}
+	if added {
+		clear(x.read)
+	}
+	return added
 }
 
 // counts are how many values of each type one operation masked. They belong to
@@ -248,7 +313,7 @@ func (x *session) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
 			}
 		}
 	}
-	m := x.mentions(st.Text)
+	m := x.learn(ctx, st)
 	if st.Facts != nil && st.Facts.Effects.Has(proxy.EffectCopyProgram) && !m.in {
 		return proxy.Deny(proxy.CauseMasking, "", "rows that the server writes to a file or a program cannot be masked", "Copy to the client: COPY ... TO STDOUT.")
 	}
@@ -311,6 +376,7 @@ func (x *session) rows(op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
 	}
 	f := &rows{inspector: newInspector(x.view, &x.seen), counts: x.count(op)}
 	x.mu.Lock()
+	f.keys = x.learned
 	f.columns = x.view.decide(x.session.Protocol, op, shape, m, &x.kept)
 	x.mu.Unlock()
 	return proxy.Filter{Row: f.row}, nil

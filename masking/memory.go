@@ -28,20 +28,12 @@ func (k *memory) made(name string) bool {
 	if k.shared != nil && k.shared.has(name) {
 		return true
 	}
-	if len(k.names) == 0 {
-		return false
-	}
-	_, ok := k.names[strings.ToLower(name)]
-	return ok || len(k.names) > maxLabels
+	return among(k.names, name)
 }
 
 // makes reports whether name may be that of something that the session made.
 func (k *memory) makes(name string) bool {
-	if len(k.own) == 0 {
-		return false
-	}
-	_, ok := k.own[strings.ToLower(name)]
-	return ok || len(k.own) > maxLabels
+	return among(k.own, name)
 }
 
 // add takes in what a statement with mentions m makes.
@@ -108,8 +100,7 @@ func (s *spread) has(name string) bool {
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	_, ok := s.names[strings.ToLower(name)]
-	return ok || len(s.names) > maxLabels
+	return among(s.names, name)
 }
 
 func (s *spread) add(names map[string]struct{}) {

@@ -477,6 +477,15 @@ func with(set map[string]struct{}, name string) map[string]struct{} {
 	return set
 }
 
+// among reports whether set has name, or had to forget some.
+func among(set map[string]struct{}, name string) bool {
+	if len(set) == 0 {
+		return false
+	}
+	_, ok := set[strings.ToLower(name)]
+	return ok || len(set) > maxLabels
+}
+
 // containsFold reports whether b holds the lower-case ASCII text sub in any case.
 func containsFold(b []byte, sub string) bool {
 	for i := 0; i+len(sub) <= len(b); i++ {

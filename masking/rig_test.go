@@ -58,7 +58,8 @@ func (letIn) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
 	}}, nil
 }
 
-// rig is a gateway with a masker in front of the shared PostgreSQL.
+// rig is a gateway with a masker in front of the shared PostgreSQL, assembled as
+// cmd/sallyport does it.
 type rig struct {
 	pg       *pgembed.Server
 	database string
@@ -70,6 +71,12 @@ type rig struct {
 
 func startRig(t testing.TB, schema string, c masking.Config) *rig {
 	t.Helper()
+	gateway := &proxy.Gateway{}
+	reader := &postgres.CatalogReader{Gateway: gateway}
+	catalog := &sql.CatalogCache{Load: reader.Load, Resolve: sqlpostgres.Resolve}
+	if c.Sampler == nil {
+		c.Sampler = &postgres.Sampler{Reader: reader, Catalog: catalog}
+	}
 	g := &rig{counts: map[masking.Type]uint64{}}
 	g.pg, g.database = testserver.Database(t, schema)
 	c.Counted = func(_ context.Context, _ *proxy.Session, _ proxy.Op, counts []masking.Count) {
@@ -81,7 +88,7 @@ func startRig(t testing.TB, schema string, c masking.Config) *rig {
 	}
 	m, err := masking.New(c)
 	require.NoError(t, err)
-	gateway := &proxy.Gateway{
+	*gateway = proxy.Gateway{
 		Authenticator: people{"wonder"},
 		Directory: proxy.Resources{&proxy.Resource{
 			Name: "orders", Type: "postgres", Address: g.pg.Address(), Database: g.database, TLS: proxy.TLS{Mode: proxy.TLSDisable},
@@ -96,10 +103,9 @@ func startRig(t testing.TB, schema string, c masking.Config) *rig {
 	g.addr = ln.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	reader := &postgres.CatalogReader{Gateway: gateway}
-	catalog := &sql.CatalogCache{Load: reader.Load}
 	go func() {
-		served <- gateway.Serve(ctx, ln, &postgres.Handler{Analyzer: sqlpostgres.New(sqlpostgres.Config{}), Catalog: catalog})
+		analyzer := sqlpostgres.New(sqlpostgres.Config{Catalog: catalog})
+		served <- gateway.Serve(ctx, ln, &postgres.Handler{Analyzer: analyzer, Catalog: catalog})
 	}()
 	t.Cleanup(func() {
 		cancel()

@@ -195,6 +195,7 @@ type view struct {
 	mode    Mode                // the strictest of all rules
 	general modeOfRule          // of what is found by itself
 	modes   map[Type]modeOfRule // of the types that rules name
+	target  *proxy.Target       // nil outside of sessions
 	without []string            // rules that do not apply because of an exception
 }
 

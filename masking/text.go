@@ -22,9 +22,19 @@ func (p *Scanner) ColumnType(name string, values [][]byte) (Type, bool) {
 	if t, ok := typeOfName(name); ok {
 		return t, true
 	}
-	topics := p.Topics(name)
-	hits := make(map[Type]int)
-	seen := 0
+	hits, seen := p.whole(p.Topics(name), values)
+	for t, n := range hits {
+		if seen >= fewest && n*5 >= seen*4 {
+			return t, true
+		}
+	}
+	return "", false
+}
+
+// whole counts the values that are one finding as a whole, by its type, and those
+// that are not empty.
+func (p *Scanner) whole(topics Topics, values [][]byte) (hits map[Type]int, seen int) {
+	hits = make(map[Type]int)
 	var found []Finding
 	for _, v := range values {
 		if len(v) == 0 {
@@ -36,10 +46,5 @@ func (p *Scanner) ColumnType(name string, values [][]byte) (Type, bool) {
 			hits[found[0].Type]++
 		}
 	}
-	for t, n := range hits {
-		if seen >= fewest && n*5 >= seen*4 {
-			return t, true
-		}
-	}
-	return "", false
+	return hits, seen
 }

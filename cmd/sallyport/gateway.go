@@ -75,7 +75,10 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	masker, err := f.Masker(context.Background(), masking.Config{Counted: func(_ context.Context, s *proxy.Session, op proxy.Op, counts []masking.Count) {
+	reader := &postgres.CatalogReader{Gateway: g.Gateway}
+	g.catalog = &sql.CatalogCache{Load: reader.Load, Resolve: sqlpostgres.Resolve, Log: g.Log}
+	g.closers = append(g.closers, g.catalog.Close)
+	masker, err := f.Masker(context.Background(), masking.Config{Sampler: &postgres.Sampler{Reader: reader, Catalog: g.catalog}, Counted: func(_ context.Context, s *proxy.Session, op proxy.Op, counts []masking.Count) {
 		for _, c := range counts {
 			records.Masked(s, op, string(c.Type), c.N)
 		}
@@ -125,9 +128,6 @@ func (g *gateway) handler(l config.Listener, certificate *tls.Config) (proxy.Han
 	switch l.Protocol {
 	case "postgres":
 		if g.analyzer == nil {
-			reader := &postgres.CatalogReader{Gateway: g.Gateway}
-			g.catalog = &sql.CatalogCache{Load: reader.Load, Resolve: sqlpostgres.Resolve, Log: g.Log}
-			g.closers = append(g.closers, g.catalog.Close)
 			g.analyzer = sqlpostgres.New(sqlpostgres.Config{Catalog: g.catalog})
 		}
 		return &postgres.Handler{

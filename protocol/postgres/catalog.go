@@ -28,34 +28,53 @@ type CatalogReader struct {
 
 // Load reads the catalog that k names.
 func (c *CatalogReader) Load(ctx context.Context, k sql.CatalogKey) (*sql.Snapshot, error) {
-	timeout := cmp.Or(c.Timeout, 20*time.Second)
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.Timeout, defaultReading))
 	defer cancel()
-	s, release, err := c.server(ctx, k)
+	r, closed, err := c.open(ctx, k)
 	if err != nil {
 		return nil, err
 	}
-	defer release()
+	defer closed()
+	if err := r.read(serverVersion(r.status["server_version"])); err != nil {
+		return nil, fmt.Errorf("reading the catalog of %s: %w", k.Resource, err)
+	}
+	return sql.NewSnapshot(r.contents), nil
+}
+
+const defaultReading = 20 * time.Second
+
+// open logs in at k's server, until ctx ends, which has a deadline. closed ends
+// the connection.
+func (c *CatalogReader) open(ctx context.Context, k sql.CatalogKey) (r *catalogRows, closed func(), err error) {
+	s, release, err := c.server(ctx, k)
+	if err != nil {
+		return nil, nil, err
+	}
+	timeout := s.timeout
+	if end, ok := ctx.Deadline(); ok {
+		timeout = max(time.Until(end), time.Millisecond)
+	}
 	u, err := s.connect(ctx, []wire.Parameter{
 		{Name: "application_name", Value: "sallyport catalog"},
 		{Name: "client_encoding", Value: "UTF8"},
 		{Name: "default_transaction_read_only", Value: "on"},
-		{Name: "statement_timeout", Value: strconv.Itoa(int(timeout.Milliseconds()))},
+		{Name: "statement_timeout", Value: strconv.FormatInt(max(timeout.Milliseconds(), 1), 10)},
 	}, "")
 	if err != nil {
-		return nil, err
+		release()
+		return nil, nil, err
 	}
-	defer u.reader.Close()
-	defer u.conn.Close()
 	stop := context.AfterFunc(ctx, func() { u.conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	r := &catalogRows{upstream: u, left: cmp.Or(c.MaxBytes, 64<<20), relations: make(map[uint32]*sql.Relation)}
+	r = &catalogRows{upstream: u, left: cmp.Or(c.MaxBytes, 64<<20), relations: make(map[uint32]*sql.Relation)}
 	r.contents.Account = k.Account
-	if err := r.read(serverVersion(u.status["server_version"])); err != nil {
-		return nil, fmt.Errorf("reading the catalog of %s: %w", s.target, err)
-	}
-	u.conn.Write(wire.AppendMessage(nil, wire.Terminate))
-	return sql.NewSnapshot(r.contents), nil
+	return r, func() {
+		if stop() {
+			u.conn.Write(wire.AppendMessage(nil, wire.Terminate))
+		}
+		u.conn.Close()
+		u.reader.Close()
+		release()
+	}, nil
 }
 
 // server finds k's server. release gives back the credentials that were leased.
@@ -77,7 +96,7 @@ func (c *CatalogReader) server(ctx context.Context, k sql.CatalogKey) (s *server
 	}
 	var leases []*proxy.Lease
 	s = &server{
-		target: proxy.Target{Resource: r, Account: account, Database: k.Database}, settings: &settings, timeout: cmp.Or(c.Timeout, 20*time.Second),
+		target: proxy.Target{Resource: r, Account: account, Database: k.Database}, settings: &settings, timeout: cmp.Or(c.Timeout, defaultReading),
 		dial: func(ctx context.Context) (net.Conn, error) { return c.Gateway.Dial(ctx, r) },
 	}
 	s.credential = func(ctx context.Context, fresh bool) (proxy.Credential, error) {

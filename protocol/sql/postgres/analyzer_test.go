@@ -240,6 +240,15 @@ func TestCopyOptions(t *testing.T) {
 	require.Equal(t, &proxy.CopyFacts{Out: true, Format: "csv", Delimiter: ';', Null: "nil", NullSet: true, Quote: '\'', Header: true}, f.Copy)
 	require.Equal(t, "csv", analyze(t, "COPY t FROM STDIN CSV").Copy.Format)
 	require.Equal(t, "binary", analyze(t, "COPY BINARY t TO STDOUT").Copy.Format)
+	for text, want := range map[string]proxy.CopyFacts{
+		"COPY (SELECT a FROM t WHERE id = 7) TO STDOUT":                                    {Out: true, Format: "text"},
+		"COPY (SELECT a FROM t WHERE id > 7 AND b IN (1, 2) LIMIT 3) TO STDOUT CSV HEADER": {Out: true, Format: "csv", Header: true},
+		"COPY (SELECT a FROM t JOIN u USING (a) WHERE f(a)) TO STDOUT (FORMAT binary)":     {Out: true, Format: "binary"},
+	} {
+		f := analyze(t, text)
+		require.Empty(t, f.Unknown, text)
+		require.Equal(t, &want, f.Copy, text)
+	}
 }
 
 // Statements that differ in literals share an answer where literals have no say,
@@ -263,7 +272,6 @@ func TestCache(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(100, func() { a.Analyze(context.Background(), text, r) }))
 }
 
-// Text that would exhaust a parser is answered in time, and is unknown.
 // What the parser cannot read of a literal does not change what the statement
 // does, whichever text came first; where literals have a say it is unknown.
 func TestLiteralsThatDoNotParse(t *testing.T) {
@@ -278,6 +286,7 @@ func TestLiteralsThatDoNotParse(t *testing.T) {
 	}
 }
 
+// Text that would exhaust a parser is answered in time, and is unknown.
 func TestHostileText(t *testing.T) {
 	a := New(Config{})
 	for name, text := range map[string]string{

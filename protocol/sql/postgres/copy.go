@@ -49,6 +49,9 @@ func (v *visitor) copyFacts(n *ast.CopyStmt) *proxy.CopyFacts {
 	}
 	for _, item := range n.Options.Items {
 		d, ok := item.(*ast.DefElem)
+		if _, condition := item.(ast.Expr); condition && n.Query != nil {
+			continue // the parser leaves a query's condition among the options
+		}
 		if !ok {
 			v.unknown("a COPY option that is not understood")
 			continue

@@ -198,7 +198,9 @@ func (r *resolver) call(s *space, n *ast.FuncCall) value {
 	schema, name := qualified(n.Funcname)
 	v := r.function(schema, name, r.generic(s, n.Args))
 	how := proxy.DerivedTransformed
-	if n.AggStar || n.AggDistinct || n.AggWithinGroup || n.AggFilter != nil || n.Over != nil || (schema == "" || schema == "pg_catalog") && aggregates[name] {
+	if (schema == "" || schema == "pg_catalog") && counts[name] && len(r.catalog.FunctionsNamed("", name)) == 0 {
+		how = proxy.DerivedPredicate
+	} else if n.AggStar || n.AggDistinct || n.AggWithinGroup || n.AggFilter != nil || n.Over != nil || (schema == "" || schema == "pg_catalog") && aggregates[name] {
 		how = proxy.DerivedAggregated
 	}
 	v = r.as(v, how)
@@ -248,6 +250,9 @@ var reveals = map[string]bool{
 	"pg_get_indexdef": true, "pg_mcv_list_items": true, "pg_stat_get_wal_receiver": true, "current_query": true, "pg_logical_slot_get_changes": true,
 	"pg_logical_slot_peek_changes": true, "obj_description": true, "col_description": true, "shobj_description": true,
 }
+
+// counts are the aggregates that tell of their arguments only how many there are.
+var counts = map[string]bool{"count": true, "regr_count": true}
 
 var aggregates = func() map[string]bool {
 	m := make(map[string]bool)

@@ -1,0 +1,68 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/sallyport/sallyport/protocol/sql"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Sampler reads the first values of tables' columns over connections of the
+// gateway's own, as the session's account: read-only, within the time of its
+// context. It is what masking wants to know of columns that results are computed
+// from.
+type Sampler struct {
+	Reader  *CatalogReader
+	Catalog sql.Catalog
+	// Rows is how many are read of a relation; 0 is 100.
+	Rows int
+}
+
+// sampleBytes is how much is read of a value, in characters.
+const sampleBytes = 256
+
+// Sample calls each with values of the columns of a relation, as text, the first
+// characters of each. They are valid until it returns. A column whose values are
+// no text, numbers or the like has none.
+func (s *Sampler) Sample(ctx context.Context, session *proxy.Session, schema, relation string, each func(column string, value []byte)) error {
+	t := &session.Target
+	reading := proxy.Reading{Dialect: "postgres", Resource: t.Resource.Name, Database: t.Database, Account: t.Account.Name}
+	rel := s.Catalog.Snapshot(ctx, &reading).Relation(schema, relation)
+	if rel == nil {
+		return fmt.Errorf("%w: relation %s.%s", proxy.ErrNotFound, schema, relation)
+	}
+	var names, list []string
+	for i := range rel.Columns {
+		if c := &rel.Columns[i]; !untold[c.Type] {
+			names = append(names, c.Name)
+			list = append(list, fmt.Sprintf("pg_catalog.left(%s::pg_catalog.text, %d)", quoted(c.Name), sampleBytes))
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	r, closed, err := s.Reader.open(ctx, sql.CatalogKey{Resource: t.Resource.Name, Database: t.Database, Account: t.Account.Name})
+	if err != nil {
+		return err
+	}
+	defer closed()
+	text := fmt.Sprintf("SELECT %s FROM %s.%s LIMIT %d", strings.Join(list, ", "), quoted(rel.Schema), quoted(rel.Name), cmp.Or(s.Rows, 100))
+	return r.query(text, len(names), func(values [][]byte) error {
+		for i, v := range values {
+			if len(v) > 0 {
+				each(names[i], v)
+			}
+		}
+		return nil
+	})
+}
+
+// quoted is a name as SQL has it, whatever it holds.
+func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+
+// untold are the types whose values say nothing by themselves: bool, bytea, char,
+// dates and times, and JSON, which is read by its keys.
+var untold = map[uint32]bool{16: true, 17: true, 18: true, 114: true, 1082: true, 1083: true, 1114: true, 1184: true, 1186: true, 1266: true, 3802: true}
