@@ -33,25 +33,35 @@ func main() {
 	seconds := flag.Int("t", 5, "seconds a measurement")
 	rounds := flag.Int("rounds", 3, "how often each is measured; the median counts")
 	bulk := flag.Int("bulk", 1024, "MiB of the bulk transfers; 0 leaves them out")
+	old := flag.String("old", "", "an older build of the gateway, to compare with")
+	clients := flag.String("clients", "1,4,16", "how many clients query at once")
+	modes := flag.String("modes", "simple,prepared", "how pgbench queries")
+	setup := flag.Bool("connections", true, "measure the setting up of sessions too")
 	flag.Parse()
+	if flag.Arg(0) == relayArg && flag.NArg() == 3 {
+		fmt.Fprintln(os.Stderr, "bench:", serveRelay(flag.Arg(1), flag.Arg(2)))
+		os.Exit(1)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *seconds, *rounds, *bulk); err != nil {
+	b := &bench{
+		seconds: *seconds, rounds: *rounds, mib: *bulk, setup: *setup, old: *old,
+		clients: strings.Split(*clients, ","), modes: strings.Split(*modes, ","),
+	}
+	if err := b.run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, seconds, rounds, bulk int) error {
-	dir, err := os.MkdirTemp("", "sallyport-bench-")
-	if err != nil {
+func (b *bench) run(ctx context.Context) (err error) {
+	if b.dir, err = os.MkdirTemp("", "sallyport-bench-"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil {
+	defer os.RemoveAll(b.dir)
+	if err := os.Chmod(b.dir, 0o755); err != nil {
 		return err
 	}
-	b := &bench{dir: dir}
 	defer b.stop()
 	if b.server, err = pgembed.Start(ctx, pgembed.Config{Settings: map[string]string{"shared_buffers": "256MB", "max_connections": "300"}}); err != nil {
 		return err
@@ -66,19 +76,26 @@ func run(ctx context.Context, seconds, rounds, bulk int) error {
 	if out, err := b.command(ctx, paths[0], "pgbench", "-q", "-i", "-s", "10", "bench").CombinedOutput(); err != nil {
 		return fmt.Errorf("pgbench -i: %w: %s", err, out)
 	}
-	if err := b.queries(ctx, paths, seconds, rounds); err != nil {
+	if err := b.queries(ctx, paths); err != nil {
 		return err
 	}
-	if err := b.connections(ctx, paths, seconds); err != nil {
-		return err
+	if b.setup {
+		if err := b.connections(ctx, paths); err != nil {
+			return err
+		}
 	}
-	if bulk > 0 {
-		return b.bulk(ctx, paths, bulk)
+	if b.mib > 0 {
+		return b.bulk(ctx, paths)
 	}
 	return nil
 }
 
 type bench struct {
+	seconds, rounds, mib int
+	setup                bool
+	old                  string
+	clients, modes       []string
+
 	dir    string
 	server *pgembed.Server
 	stops  []func()
@@ -129,15 +146,15 @@ func (b *bench) pgbench(ctx context.Context, p path, args ...string) (t tally, e
 	return t, nil
 }
 
-func (b *bench) queries(ctx context.Context, paths []path, seconds, rounds int) error {
+func (b *bench) queries(ctx context.Context, paths []path) error {
 	fmt.Println("| pgbench -S | clients | path | tps | of direct | CPU µs a query |")
 	fmt.Println("|---|---|---|---|---|---|")
-	for _, mode := range []string{"simple", "prepared"} {
-		for _, clients := range []int{1, 4, 16} {
+	for _, mode := range b.modes {
+		for _, clients := range b.clients {
 			results := make([][]tally, len(paths))
-			for range rounds {
+			for range b.rounds {
 				for i, p := range paths { // each round visits all, so that noise meets all
-					t, err := b.pgbench(ctx, p, "-n", "-S", "-M", mode, "-c", strconv.Itoa(clients), "-j", "1", "-T", strconv.Itoa(seconds))
+					t, err := b.pgbench(ctx, p, "-n", "-S", "-M", mode, "-c", clients, "-j", "1", "-T", strconv.Itoa(b.seconds))
 					if err != nil {
 						return err
 					}
@@ -147,7 +164,7 @@ func (b *bench) queries(ctx context.Context, paths []path, seconds, rounds int) 
 			direct := median(results[0]).tps
 			for i, p := range paths {
 				m := median(results[i])
-				fmt.Printf("| %s | %d | %s | %.0f | %.2f | %.1f |\n", mode, clients, p.name, m.tps, m.tps/direct, m.micros)
+				fmt.Printf("| %s | %s | %s | %.0f | %.2f | %.1f |\n", mode, clients, p.name, m.tps, m.tps/direct, m.micros)
 			}
 		}
 	}
@@ -160,12 +177,12 @@ func median(list []tally) tally {
 }
 
 // connections measures how fast sessions are set up: a connection a query.
-func (b *bench) connections(ctx context.Context, paths []path, seconds int) error {
+func (b *bench) connections(ctx context.Context, paths []path) error {
 	fmt.Println("\n| a connection a query, 4 clients | tps | of direct | CPU µs a connection |")
 	fmt.Println("|---|---|---|---|")
 	direct := 0.0
 	for _, p := range paths {
-		t, err := b.pgbench(ctx, p, "-n", "-S", "-C", "-c", "4", "-j", "1", "-T", strconv.Itoa(seconds))
+		t, err := b.pgbench(ctx, p, "-n", "-S", "-C", "-c", "4", "-j", "1", "-T", strconv.Itoa(b.seconds))
 		if err != nil {
 			return err
 		}
@@ -178,8 +195,8 @@ func (b *bench) connections(ctx context.Context, paths []path, seconds int) erro
 }
 
 // bulk measures large results and copies, with the client's output thrown away.
-func (b *bench) bulk(ctx context.Context, paths []path, mib int) error {
-	rows := mib * 1024 // of about 1 KiB
+func (b *bench) bulk(ctx context.Context, paths []path) error {
+	mib, rows := b.mib, b.mib*1024 // of about 1 KiB
 	fmt.Printf("\n| %d MiB | path | seconds | MiB/s | of direct | CPU s a GiB | RSS MiB after |\n", mib)
 	fmt.Println("|---|---|---|---|---|---|---|")
 	for _, what := range []struct{ name, sql string }{

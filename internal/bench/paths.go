@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -18,9 +19,8 @@ import (
 
 // paths starts the peers that are installed, and the gateway.
 func (b *bench) paths(ctx context.Context) ([]path, error) {
-	direct := path{name: "direct", env: b.env("127.0.0.1:"+strconv.Itoa(b.server.Port), pgembed.User, b.server.Password)}
-	list := []path{direct}
-	for _, add := range []func(context.Context) (path, error){b.pgbouncer, b.haproxy, b.gateway} {
+	list := []path{b.superuser("direct", "127.0.0.1:"+strconv.Itoa(b.server.Port), 0)}
+	for _, add := range []func(context.Context) (path, error){b.relay, b.pgbouncer, b.haproxy, b.gateway, b.older} {
 		p, err := add(ctx)
 		if err != nil {
 			return nil, err
@@ -30,6 +30,11 @@ func (b *bench) paths(ctx context.Context) ([]path, error) {
 		}
 	}
 	return list, nil
+}
+
+// superuser is a path on which clients log in as the server's own user.
+func (b *bench) superuser(name, address string, pid int) path {
+	return path{name, b.env(address, pgembed.User, b.server.Password), pid}
 }
 
 func (b *bench) env(address, name, password string) []string {
@@ -113,7 +118,7 @@ log_disconnections = 0
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
 	}
 	pid, err := b.begin(cmd, at)
-	return path{"PgBouncer", b.env(at, pgembed.User, b.server.Password), pid}, err
+	return b.superuser("PgBouncer", at, pid), err
 }
 
 func (b *bench) haproxy(context.Context) (path, error) {
@@ -138,7 +143,7 @@ listen postgres
 		return path{}, err
 	}
 	pid, err := b.begin(exec.Command(program, "-db", "-f", file), at)
-	return path{"HAProxy", b.env(at, pgembed.User, b.server.Password), pid}, err
+	return b.superuser("HAProxy", at, pid), err
 }
 
 // gateway builds and starts the product itself.
@@ -147,6 +152,18 @@ func (b *bench) gateway(ctx context.Context) (path, error) {
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "./cmd/sallyport").CombinedOutput(); err != nil {
 		return path{}, fmt.Errorf("go build: %w: %s", err, out)
 	}
+	return b.sallyport("Sallyport", program)
+}
+
+// older starts another build of the product, to compare with.
+func (b *bench) older(context.Context) (path, error) {
+	if b.old == "" {
+		return path{}, nil
+	}
+	return b.sallyport("older Sallyport", b.old)
+}
+
+func (b *bench) sallyport(name, program string) (path, error) {
 	at, err := address()
 	if err != nil {
 		return path{}, err
@@ -155,10 +172,16 @@ func (b *bench) gateway(ctx context.Context) (path, error) {
 	if err != nil {
 		return path{}, err
 	}
-	if _, err := b.write("password", b.server.Password); err != nil {
+	dir := filepath.Join(b.dir, strings.ReplaceAll(name, " ", "-"))
+	if err := os.Mkdir(dir, 0o755); err != nil {
 		return path{}, err
 	}
-	file, err := b.write("sallyport.yaml", fmt.Sprintf(`
+	password, err := b.write("password", b.server.Password)
+	if err != nil {
+		return path{}, err
+	}
+	file := filepath.Join(dir, "sallyport.yaml")
+	if err := os.WriteFile(file, fmt.Appendf(nil, `
 data_dir: data
 tls: {optional: true}
 identity: {users: [{name: bench, groups: [bench], password: %q}]}
@@ -169,14 +192,13 @@ resources:
     address: %q
     database: bench
     username: postgres
-    password: file:password
+    password: file:%s
     plaintext: true
     tls: {mode: disable}
 access: [{name: bench, groups: [bench], resources: [bench], allow: [connect, read, write, ddl]}]
-`, verifier, at, b.server.Address()))
-	if err != nil {
+`, verifier, at, b.server.Address(), password), 0o644); err != nil {
 		return path{}, err
 	}
 	pid, err := b.begin(exec.Command(program, "serve", "-c", file), at)
-	return path{"Sallyport", b.env(at, "bench", "bench"), pid}, err
+	return path{name, b.env(at, "bench", "bench"), pid}, err
 }

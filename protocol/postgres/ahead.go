@@ -1,7 +1,7 @@
 package postgres
 
 import (
-	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/proxy"
@@ -16,10 +16,11 @@ const maxAhead = 64 << 10
 // leaves would not be noticed: what it asked for could be approved hours later
 // and run for nobody. So the source reads ahead then.
 type source struct {
-	conn  net.Conn
-	ahead []byte
-	err   error
-	done  chan struct{} // closed when reading ahead has stopped; nil when it does not
+	conn     *line
+	ahead    []byte
+	err      error
+	done     chan struct{} // closed when reading ahead has stopped; nil when it does not
+	stopping atomic.Bool
 }
 
 func (s *source) Read(b []byte) (int, error) {
@@ -37,13 +38,15 @@ func (s *source) Read(b []byte) (int, error) {
 }
 
 // watch reads ahead until stop, in a goroutine that start begins. When the client
-// has left that goroutine's function fails with ErrClientLeft.
-func (s *source) watch(start func(name string, f func() error)) {
+// has left that goroutine's function fails with ErrClientLeft. session may be nil,
+// when none is open.
+func (s *source) watch(start func(name string, f func() error), session *proxy.Session) {
 	if s.done != nil {
 		return
 	}
 	done := make(chan struct{})
 	s.done = done
+	s.stopping.Store(false)
 	start("postgres hold", func() error {
 		defer close(done)
 		buf := make([]byte, 4<<10)
@@ -51,7 +54,16 @@ func (s *source) watch(start func(name string, f func() error)) {
 			n, err := s.conn.Read(buf)
 			s.ahead = append(s.ahead, buf[:n]...)
 			if timedOut(err) {
-				return nil // stop, or the session has ended
+				if session == nil || session.Err() != nil {
+					return nil
+				}
+				// First the deadline, then the question: stop asks for the end before it
+				// sets the deadline. Otherwise up is asked to rest, and cannot now.
+				s.conn.SetReadDeadline(time.Time{})
+				if s.stopping.Load() || session.Err() != nil {
+					return nil
+				}
+				continue
 			}
 			if err != nil {
 				s.err = err
@@ -62,12 +74,13 @@ func (s *source) watch(start func(name string, f func() error)) {
 	})
 }
 
-// stop ends watch. Read may be called again when it has returned. session may be
-// nil, when none is open.
-func (s *source) stop(session *proxy.Session) {
+// stop ends watch, and reports whether there was one. Read may be called again
+// when it has returned. session may be nil, when none is open.
+func (s *source) stop(session *proxy.Session) bool {
 	if s.done == nil {
-		return
+		return false
 	}
+	s.stopping.Store(true)
 	s.conn.SetReadDeadline(time.Unix(1, 0))
 	<-s.done
 	s.done = nil
@@ -75,6 +88,7 @@ func (s *source) stop(session *proxy.Session) {
 	if session != nil && session.Err() != nil { // interrupt may have come before that
 		s.conn.SetReadDeadline(time.Unix(1, 0))
 	}
+	return true
 }
 
 // parkedConnect tells the client that its session waits for an approval, and has
@@ -95,5 +109,5 @@ func (s *session) parkedConnect(c *proxy.Conn, h *proxy.Hold, leave func(error))
 				leave(err)
 			}
 		}()
-	})
+	}, nil)
 }

@@ -229,6 +229,7 @@ func (d *down) ready(body []byte, total int) error {
 		d.skipping = false
 		d.pass(total)
 		d.finish(e, d.done.Err)
+		d.turned()
 		break
 	}
 	if status == 'I' {

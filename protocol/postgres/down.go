@@ -1,10 +1,11 @@
 package postgres
 
 import (
+	"errors"
 	"fmt"
-	"net"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/evloop"
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -13,7 +14,7 @@ import (
 // it belongs to. It is used by one goroutine, except where noted.
 type down struct {
 	*session
-	conn   net.Conn     // writes to the client
+	conn   *line        // writes to the client
 	reader *wire.Reader // reads the server
 
 	flows bool // somebody wants rows
@@ -37,6 +38,12 @@ type down struct {
 	done   proxy.Outcome // of the first operation owed, as far as it is known
 	tags   map[string]string
 	fields []wire.Field
+
+	concurrent bool // it runs in a goroutine of its own
+	turns      int  // of the conversation, since it does
+
+	over bool  // the server has left, or the session has ended
+	err  error // why
 }
 
 const (
@@ -45,54 +52,89 @@ const (
 	maxTags    = 64
 )
 
-// run reads until the server leaves or the session ends.
-func (d *down) run() error {
-	for {
-		if err := d.reader.Fill(d.need); err != nil {
-			if again, err := d.woken(err); !again {
-				return err
-			}
-			continue
+// run reads until the server leaves or the session ends. rest is true when it
+// returns only because up has stopped, so that the session can be polled.
+func (d *down) run() (rest bool, err error) {
+	d.concurrent, d.turns = true, 0
+	defer func() { d.concurrent = false }()
+	for !d.over {
+		if err := d.step(); errors.Is(err, errRest) {
+			return true, nil
+		} else if err != nil {
+			d.end(err)
 		}
-		if err := d.walk(); err != nil {
-			if d.leaving.Load() {
-				return nil
-			}
-			return err
-		}
+	}
+	return false, d.err
+}
+
+// errRest is the error of a step after which the session can be polled.
+var errRest = errors.New("to be polled")
+
+// end notes that the last step was taken, and its error.
+func (d *down) end(err error) {
+	d.over = true
+	if !errors.Is(err, errOver) && !d.leaving.Load() {
+		d.err = err
+	}
+}
+
+// polled is a step that does not wait for the server.
+func (d *down) polled() error {
+	if d.over {
+		return nil
+	}
+	err := d.step()
+	if errors.Is(err, errRest) {
+		return nil
+	}
+	return err
+}
+
+// step reads once and passes on what it got.
+func (d *down) step() error {
+	switch err := d.reader.Fill(d.need); {
+	case err == nil:
+		return d.walk()
+	case err == evloop.ErrNothing:
+		return nil
+	default:
+		return d.woken(err)
 	}
 }
 
 // woken tells apart why reading stopped: a goroutine that wants something told
-// to the client, the gateway draining, or the end.
-func (d *down) woken(err error) (again bool, _ error) {
+// to the client, the gateway draining, up having stopped, or the end.
+func (d *down) woken(err error) error {
 	if d.session.session.Err() != nil {
-		return false, d.session.session.Err()
+		return d.session.session.Err()
 	}
 	if !timedOut(err) {
-		if d.leaving.Load() {
-			return false, nil
-		}
 		if ended(err) {
-			return false, errServerLeft
+			return errServerLeft
 		}
-		return false, fmt.Errorf("%w: %w", errServerLeft, err)
+		return fmt.Errorf("%w: %w", errServerLeft, err)
 	}
 	// First the deadline, then the notices: one that comes in between sets the
 	// deadline again.
 	if err := d.upstream.conn.SetReadDeadline(time.Time{}); err != nil {
-		return false, err
+		return err
 	}
 	if d.session.session.Err() != nil { // interrupt came before that
-		return false, d.session.session.Err()
+		return d.session.session.Err()
 	}
 	if d.session.session.Draining().Err() != nil {
 		d.draining = true
 		if d.atRest() {
-			return false, proxy.ErrShutdown
+			return proxy.ErrShutdown
 		}
 	}
-	return true, d.sendNotices()
+	if err := d.sendNotices(); err != nil {
+		return err
+	}
+	if d.rested.Load() {
+		return errRest
+	}
+	return nil
 }
 
 // sendNotices writes what other goroutines want the client to be told, when no

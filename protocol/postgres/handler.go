@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/evloop"
 	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -38,6 +39,7 @@ type Handler struct {
 	LoginTimeout time.Duration
 
 	cancels cancels
+	loops   evloop.Set
 	tlsOnce sync.Once
 	tls     *tls.Config
 }
@@ -80,7 +82,7 @@ func (h *Handler) refuse(hello *hello, err error) {
 // for a moment, so that the last message is not lost to a reset.
 func lingerClose(c net.Conn) {
 	type halfCloser interface{ CloseWrite() error }
-	if hc, ok := c.(halfCloser); !ok || hc.CloseWrite() != nil {
+	if hc, ok := underlying(c).(halfCloser); !ok || hc.CloseWrite() != nil {
 		return
 	}
 	c.SetReadDeadline(time.Now().Add(500 * time.Millisecond))

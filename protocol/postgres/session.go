@@ -22,7 +22,7 @@ type session struct {
 	session  *proxy.Session
 	handler  *Handler
 	settings Settings
-	client   net.Conn
+	client   *line
 	upstream *upstream
 	key      cancelKey
 	pending  *pending
@@ -41,6 +41,11 @@ type session struct {
 
 	mu      sync.Mutex
 	notices []byte // for the client, from other goroutines than down
+
+	modeMu  sync.Mutex // of modes, where other goroutines than run's look
+	modes   modes
+	resting atomic.Bool // up is to stop, so that the session can be polled
+	rested  atomic.Bool // it has
 }
 
 // open authenticates the client, opens the session and connects to the server.
@@ -57,7 +62,8 @@ func (h *Handler) open(ctx context.Context, c *proxy.Conn, hi *hello) (*session,
 	if err != nil {
 		return nil, fmt.Errorf("%w: %q", proxy.ErrNotFound, name)
 	}
-	s := &session{handler: h, client: hi.conn, pending: newPending()}
+	s := &session{handler: h, pending: newPending()}
+	s.client = newLine(hi.conn)
 	switch set := r.Settings.(type) {
 	case nil:
 	case Settings:
@@ -86,7 +92,7 @@ func (h *Handler) open(ctx context.Context, c *proxy.Conn, hi *hello) (*session,
 	}
 	ctx, leave := context.WithCancelCause(ctx)
 	defer leave(nil)
-	s.up.source.conn = hi.conn
+	s.up.source.conn = s.client
 	c.OnHold = func(h *proxy.Hold) { s.parkedConnect(c, h, leave) }
 	var connect *proxy.Connect
 	s.session, connect, err = c.Open(ctx, id, target, asked)
@@ -127,11 +133,9 @@ func (s *session) prepare(hi *hello, params []wire.Parameter) {
 			s.epoch.shadowed.Store(true) // it may be the search_path
 		}
 	}
-	s.up = up{
-		session: s, conn: s.upstream.conn, source: s.up.source, describe: wantsFlow,
-		replication: hi.replication != "", reading: s.named,
-	}
-	s.up.reader = wire.NewReader(&s.up.source)
+	u := &s.up
+	u.session, u.conn, u.reader = s, s.upstream.conn, wire.NewReader(&u.source)
+	u.describe, u.replication, u.reading = wantsFlow, hi.replication != "", s.named
 	s.down = down{session: s, conn: s.client, reader: s.upstream.reader, flows: wantsFlow, tells: wantsTell, status: s.upstream.ready}
 	for name, value := range s.upstream.status {
 		s.reported(name, value)
@@ -177,19 +181,13 @@ func (s *session) run() error {
 	ctx := s.session.Context()
 	stopKill := context.AfterFunc(ctx, s.interrupt)
 	defer stopKill()
-	stopDrain := context.AfterFunc(s.session.Draining(), func() {
-		s.upstream.conn.SetReadDeadline(time.Unix(1, 0)) // wakes down
-	})
+	stopDrain := context.AfterFunc(s.session.Draining(), s.stir)
 	defer stopDrain()
-	s.session.Go("postgres up", func() error {
-		err := s.up.run()
-		s.up.reader.Close()
-		if err == nil {
-			err = proxy.ErrClientLeft
-		}
-		return err
-	})
-	err := s.down.run()
+	var err error
+	for again := true; again; {
+		s.poll()
+		again, err = s.concurrently()
+	}
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
@@ -213,6 +211,12 @@ func orEnd(err error) error {
 func (s *session) interrupt() {
 	past := time.Unix(1, 0)
 	s.pending.close()
+	s.modeMu.Lock()
+	defer s.modeMu.Unlock()
+	if s.modes.pair != nil {
+		s.modes.pair.Leave() // and poll calls this again
+		return
+	}
 	s.client.SetReadDeadline(past)
 	s.client.SetWriteDeadline(time.Now().Add(250 * time.Millisecond))
 	s.upstream.conn.SetDeadline(past)
@@ -241,11 +245,13 @@ func (s *session) close() {
 	s.pending.close()
 	s.upstream.conn.SetWriteDeadline(time.Now().Add(time.Second))
 	s.upstream.conn.Write(wire.AppendMessage(nil, wire.Terminate))
-	if !s.down.atRest() {
+	// A server that broke the protocol is no longer reasoned with.
+	if !s.down.atRest() && !errors.Is(s.down.err, wire.ErrProtocol) {
 		s.abandon()
 	}
 	s.upstream.conn.Close()
 	s.client.SetReadDeadline(time.Unix(1, 0))
+	s.client.closeOwned()
 }
 
 // abandon cancels what the server still does for a client that is gone. A cancel
@@ -273,7 +279,13 @@ func (s *session) tell(b []byte) {
 	s.mu.Lock()
 	s.notices = append(s.notices, b...)
 	s.mu.Unlock()
-	s.upstream.conn.SetReadDeadline(time.Unix(1, 0)) // wakes down
+	s.stir()
+}
+
+func (s *session) hasNotices() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.notices) > 0
 }
 
 func (s *session) takeNotices() []byte {

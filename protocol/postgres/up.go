@@ -5,10 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strconv"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/evloop"
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -16,7 +16,7 @@ import (
 // up carries what the client sends to the server. It is used by one goroutine.
 type up struct {
 	*session
-	conn   net.Conn // writes to the server
+	conn   *line // writes to the server
 	source source
 	reader *wire.Reader // reads the client, through source
 
@@ -33,25 +33,66 @@ type up struct {
 	skipping bool   // an extended message was refused: the server skips to Sync, and so do we
 	current  *entry // the operation that is being asked
 	encoded  bool   // the batch so far may have changed the client's encoding
+
+	over bool  // the client has left, or broke the protocol
+	err  error // why it is over; nil when the client said goodbye
 }
 
-// run reads until the client leaves.
-func (u *up) run() error {
-	for {
-		if err := u.reader.Fill(u.need); err != nil {
-			if ended(err) || u.session.session.Err() != nil {
-				return nil
-			}
-			if timedOut(err) {
-				return nil
-			}
-			return fmt.Errorf("reading from the client: %w", err)
-		}
-		left, err := u.walk()
-		if err != nil || left {
-			return err
+// run reads until the client leaves. left is false when it was asked to rest.
+func (u *up) run() (left bool, err error) {
+	for !u.over {
+		switch err := u.step(); {
+		case err == nil:
+		case timedOut(err) && u.session.session.Err() == nil:
+			return false, nil
+		default:
+			u.end(err)
 		}
 	}
+	return true, u.err
+}
+
+// errOver is the error of a step after which no other may come, though nothing
+// is wrong.
+var errOver = errors.New("over")
+
+// end notes that the last step was taken, and its error.
+func (u *up) end(err error) {
+	u.over = true
+	if !errors.Is(err, errOver) && u.session.session.Err() == nil {
+		u.err = err
+	}
+}
+
+// polled is a step that does not wait for the client.
+func (u *up) polled() error {
+	if u.over {
+		return nil
+	}
+	err := u.step()
+	if err == evloop.ErrNothing || timedOut(err) && u.session.session.Err() == nil {
+		return nil
+	}
+	return err
+}
+
+// step reads once and passes on what it got. It fails with evloop.ErrNothing or
+// a timeout when it got nothing.
+func (u *up) step() error {
+	if err := u.reader.Fill(u.need); err != nil {
+		switch {
+		case err == evloop.ErrNothing || timedOut(err):
+			return err
+		case ended(err):
+			return errOver
+		}
+		return fmt.Errorf("reading from the client: %w", err)
+	}
+	left, err := u.walk()
+	if err == nil && left {
+		return errOver
+	}
+	return err
 }
 
 // walk passes on every message that is buffered. left says that the client
@@ -236,6 +277,7 @@ func (u *up) expect(e *entry) error {
 		if err := u.flush(); err != nil {
 			return err
 		}
+		u.leaveLoop()
 	}
 	return u.pending.push(e)
 }
@@ -246,7 +288,7 @@ func (u *up) ask(e *entry, op proxy.Op) bool {
 	u.current = e
 	v := u.session.session.Ask(u.session.session.Context(), op)
 	u.current = nil
-	u.source.stop(u.session.session)
+	u.unwatch()
 	if v.Refuses() {
 		e.refusal = wire.AppendError(nil, refusal(v))
 		return false
@@ -445,7 +487,8 @@ func resolve[T comparable](u *up, n *names[T], name []byte, unknown T) (T, error
 		if err := u.flush(); err != nil {
 			return zero, err
 		}
-		u.source.watch(u.session.session.Go) // the answer may be long in coming
+		u.leaveLoop()
+		u.watch() // the answer may be long in coming
 		p.mu.Lock()
 		for {
 			if x, certain = n.get(name, p.batch); certain || p.closed {
@@ -455,7 +498,7 @@ func resolve[T comparable](u *up, n *names[T], name []byte, unknown T) (T, error
 		}
 		closed := p.closed
 		p.mu.Unlock()
-		u.source.stop(u.session.session)
+		u.unwatch()
 		if closed {
 			return zero, context.Canceled
 		}
@@ -629,12 +672,23 @@ func (u *up) parked(op proxy.Op, h *proxy.Hold) {
 	if u.down.reader == nil { // Connect, before the session is up
 		return
 	}
+	u.leaveLoop()
 	if err := u.flush(); err != nil {
 		u.session.session.Kill(err)
 		return
 	}
 	u.tell(holdNotice(h))
-	u.source.watch(u.session.session.Go)
+	u.watch()
+}
+
+// watch has the client read ahead of until unwatch, so that it is noticed when
+// she leaves while nothing else reads.
+func (u *up) watch() { u.source.watch(u.session.session.Go, u.session.session) }
+
+func (u *up) unwatch() {
+	if u.source.stop(u.session.session) && u.resting.Load() {
+		u.client.SetReadDeadline(time.Unix(1, 0)) // turned may have come before that
+	}
 }
 
 func holdNotice(h *proxy.Hold) []byte {

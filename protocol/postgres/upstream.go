@@ -18,7 +18,7 @@ import (
 
 // upstream is the connection to the server.
 type upstream struct {
-	conn   net.Conn
+	conn   *line
 	reader *wire.Reader
 	tls    *tls.ConnectionState // nil without TLS
 	pid    uint32               // the server's cancel key
@@ -129,7 +129,8 @@ func (s *server) connectAs(ctx context.Context, cred proxy.Credential, params []
 	}
 	// The handshake ends with ctx; the connection that comes of it does not.
 	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
-	u := &upstream{conn: c, reader: wire.NewReader(c), status: make(map[string]string)}
+	u := &upstream{conn: newLine(c), status: make(map[string]string)}
+	u.reader = wire.NewReader(u.conn)
 	if tc, ok := c.(*tls.Conn); ok {
 		state := tc.ConnectionState()
 		u.tls = &state
