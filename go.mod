@@ -11,6 +11,8 @@ require (
 
 require github.com/klauspost/compress v1.20.4
 
+require github.com/lib/pq v1.12.3
+
 require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/creack/pty v1.1.24
