@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -197,13 +198,21 @@ func (s *Server) start(ctx context.Context, c Config) error {
 	}
 	s.cmd.SysProcAttr.Setpgid = true // Ctrl-C is for us; we stop it in order
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	if err := s.cmd.Start(); err != nil {
+	dieWithParent(s.cmd.SysProcAttr)
+	begun := make(chan error)
+	go func() {
+		// The parent is the thread that starts the server; it stays for as long.
+		runtime.LockOSThread()
+		err := s.cmd.Start()
+		begun <- err
+		if err == nil {
+			s.cmd.Wait()
+			close(s.exited)
+		}
+	}()
+	if err := <-begun; err != nil {
 		return err
 	}
-	go func() {
-		s.cmd.Wait()
-		close(s.exited)
-	}()
 	return s.ready(ctx)
 }
 
