@@ -132,7 +132,7 @@ func TestClosedByDefault(t *testing.T) {
 
 // A panic in any hook ends its session and no other, and its value is shown to
 // nobody.
-func TestPanics(t *testing.T) {
+func TestAttack78Panics(t *testing.T) {
 	for _, at := range []string{"Intercept", "Ask", "Flow", "Tell", "Done", "Close"} {
 		t.Run(at, func(t *testing.T) {
 			var event error

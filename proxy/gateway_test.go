@@ -153,7 +153,7 @@ func TestHandlerPanic(t *testing.T) {
 	}
 }
 
-func TestLimits(t *testing.T) {
+func TestAttack64Limits(t *testing.T) {
 	g := gateway()
 	g.MaxSessions, g.MaxPerIdentity = 3, 2
 	ln := proxytest.Serve(t, g, lines{})

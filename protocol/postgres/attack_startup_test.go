@@ -342,7 +342,7 @@ func TestAttack13SlowLoris(t *testing.T) {
 }
 
 // A thousand silent connections keep no login waiting.
-func TestSilentConnections(t *testing.T) {
+func TestAttack77SilentConnections(t *testing.T) {
 	g := startGate(t, gateConfig{})
 	for range 1000 {
 		c, err := net.Dial("tcp", g.addr)

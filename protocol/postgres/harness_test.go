@@ -180,12 +180,18 @@ func (g *gate) psql(t testing.TB, script string, args ...string) string {
 // client runs one of PostgreSQL's programs as alice through the gateway.
 func (g *gate) client(t testing.TB, program, stdin string, args ...string) (string, error) {
 	t.Helper()
+	return g.as(t, "alice+orders", "wonder", program, stdin, args...)
+}
+
+// as runs one of PostgreSQL's programs as user.
+func (g *gate) as(t testing.TB, user, password, program, stdin string, args ...string) (string, error) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(g.pg.Bin, program), args...)
 	host, port, err := net.SplitHostPort(g.addr)
 	require.NoError(t, err)
-	cmd.Env = append(os.Environ(), "PGHOST="+host, "PGPORT="+port, "PGUSER=alice+orders", "PGPASSWORD=wonder", "PGAPPNAME=test")
+	cmd.Env = append(os.Environ(), "PGHOST="+host, "PGPORT="+port, "PGUSER="+user, "PGPASSWORD="+password, "PGAPPNAME=test")
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	return string(out), err

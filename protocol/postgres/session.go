@@ -244,7 +244,9 @@ func (s *session) close() {
 	s.handler.cancels.unregister(s.key)
 	s.pending.close()
 	s.upstream.conn.SetWriteDeadline(time.Now().Add(time.Second))
-	s.upstream.conn.Write(wire.AppendMessage(nil, wire.Terminate))
+	if !s.leaving.Load() { // else the client's own has gone there
+		s.upstream.conn.Write(wire.AppendMessage(nil, wire.Terminate))
+	}
 	// A server that broke the protocol is no longer reasoned with.
 	if !s.down.atRest() && !errors.Is(s.down.err, wire.ErrProtocol) {
 		s.abandon()
