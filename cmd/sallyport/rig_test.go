@@ -161,8 +161,15 @@ const password = "correct horse"
 // added: a resource "shop" with alice, who reads, and bob, who writes.
 func openOffice(t *testing.T, extra string) *office {
 	t.Helper()
+	return openLabelled(t, "env: test", "", extra)
+}
+
+// openLabelled is openOffice with labels of the resource's, and sql run in its
+// database.
+func openLabelled(t *testing.T, labels, sql, extra string) *office {
+	t.Helper()
 	_, authority := testserver.Shared(t)
-	server, database := testserver.Database(t, "")
+	server, database := testserver.Database(t, sql)
 	dir := t.TempDir()
 	verifier, err := identity.NewVerifier(password)
 	require.NoError(t, err)
@@ -187,12 +194,12 @@ resources:
     database: %s
     username: postgres
     password: file:db.password
-    labels: {env: test}
+    labels: {%s}
     tls: {mode: verify-full, ca: upstream-ca.pem}
 access:
   - {name: dev-reads, groups: [dev], resources: {env: test}, allow: [connect, read]}
   - {name: ops-writes, groups: [ops], resources: [shop], allow: [connect, read, write, ddl, outside]}
-%s`, address, verifier, verifier, server.Address(), database, extra)
+%s`, address, verifier, verifier, server.Address(), database, labels, extra)
 	require.NoError(t, os.WriteFile(o.config, []byte(text), 0o600))
 	o.process = start(t, "serve", "-c", o.config)
 	o.wait(t, "listening")

@@ -428,7 +428,20 @@ func TestAttack33Encodings(t *testing.T) {
 		require.Contains(t, ask("SELECT '\x95\\'; DELETE FROM t; --'"), "42501", encoding)
 		require.Contains(t, ask("SELECT '\xbf\x27; DELETE FROM t; --'"), "42501", encoding)
 	}
+	// Text that is UTF-8, and something else in another encoding: there, the
+	// backslash is the second half of a character.
+	const hidden = "SELECT E'\xe3\x81\x82\\'; DELETE FROM t; --'"
+	require.Empty(t, ask("SET backslash_quote = on")) // else the server refuses such text itself
+	require.Empty(t, ask("SET client_encoding = SJIS"))
+	require.Contains(t, ask(hidden), "42501")
+	require.Empty(t, ask("SELECT E'a\\n'"), "ASCII is the same everywhere")
 	require.Empty(t, ask("SET client_encoding = UTF8"))
+	require.Empty(t, ask(hidden), "it is one literal")
+	e := g.raw(t)
+	e.send(wire.AppendQuery(nil, []byte("SET client_encoding = SJIS")), wire.AppendQuery(nil, []byte(hidden)))
+	e.until(wire.ReadyForQuery)
+	_, early := e.until(wire.ReadyForQuery)
+	require.Contains(t, early, "42501", "before the server has told")
 	require.Empty(t, ask("SET standard_conforming_strings = off"))
 	require.Contains(t, ask("SELECT 'a\\'; DELETE FROM t; --'"), "42501")
 	require.Contains(t, ask("SELECT 1"), "42501", "nothing is understood by those rules")

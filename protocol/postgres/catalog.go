@@ -364,6 +364,7 @@ func (r *catalogRows) function(v [][]byte) error {
 }
 
 func (r *catalogRows) operator(v [][]byte) error {
-	r.contents.Operators = append(r.contents.Operators, string(v[0]))
-	return nil
+	oid, err := number(v[1])
+	r.contents.Operators = append(r.contents.Operators, sql.Operator{Name: string(v[0]), Function: oid})
+	return err
 }

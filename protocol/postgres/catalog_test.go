@@ -71,8 +71,8 @@ func TestCatalogReader(t *testing.T) {
 	h := s.FunctionsNamed("", "h")[0]
 	require.True(t, h.Pinned)
 	require.Contains(t, h.Body, "RETURN")
-	require.True(t, s.CallsOut("@@@"))
-	require.False(t, s.CallsOut("+"))
+	require.Len(t, s.Behind("@@@"), 1)
+	require.Empty(t, s.Behind("+"))
 }
 
 // A view whose table somebody has locked keeps nobody waiting: it is opaque.

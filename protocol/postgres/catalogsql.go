@@ -46,8 +46,8 @@ WHERE contype = 'f' AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 
 		func(r *catalogRows) func([][]byte) error { return r.reference },
 	},
 	{
-		`SELECT DISTINCT o.oprname FROM pg_operator o JOIN pg_proc p ON p.oid = o.oprcode JOIN pg_language l ON l.oid = p.prolang
-WHERE p.oid >= 16384 AND NOT (p.provolatile = 'i' AND l.lanname IN ('c', 'internal')) ORDER BY 1`, 1,
+		`SELECT DISTINCT o.oprname, p.oid FROM pg_operator o JOIN pg_proc p ON p.oid = o.oprcode JOIN pg_language l ON l.oid = p.prolang
+WHERE p.oid >= 16384 AND NOT (p.provolatile = 'i' AND l.lanname IN ('c', 'internal')) ORDER BY 1, 2`, 2,
 		func(r *catalogRows) func([][]byte) error { return r.operator },
 	},
 }

@@ -27,8 +27,9 @@ type session struct {
 	key      cancelKey
 	pending  *pending
 
-	named proxy.Reading // of the session at its login, for the catalog; read-only
-	epoch epoch
+	named    proxy.Reading // of the session at its login, for the catalog; read-only
+	epoch    epoch
+	encoding encoding
 
 	up   up
 	down down
@@ -151,6 +152,7 @@ func (s *session) reported(name, value string) {
 		s.backslashes.Store(value == "off")
 	case "client_encoding":
 		s.down.copied.encoding = value
+		s.encoding.foreign.Store(!readsUTF8(value))
 	}
 }
 

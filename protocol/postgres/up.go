@@ -305,6 +305,9 @@ func (u *up) analyze(text []byte) *proxy.Facts {
 	if u.handler.Analyzer == nil {
 		return noAnalyzer
 	}
+	if u.encoding.mayHide(u.pending, text) {
+		return foreignText
+	}
 	if c := u.handler.Catalog; c != nil && !u.epoch.shadowed.Load() {
 		u.epoch.began(c.Snapshot(u.session.session.Context(), &u.named))
 	}
@@ -328,6 +331,7 @@ var noAnalyzer = proxy.UnknownFacts("no analyzer is configured")
 // what names mean to the server.
 func (u *up) follow(text []byte, f *proxy.Facts) {
 	u.epoch.sent(f)
+	u.encoding.sent(f)
 	p := u.pending
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -573,6 +577,7 @@ func (u *up) execute(body []byte, total int) error {
 		u.follow(p.stmt.text, e.statement.Facts)
 	} else {
 		u.epoch.sent(e.statement.Facts)
+		u.encoding.sent(e.statement.Facts)
 	}
 	if u.describe && !u.isDescribed(p) {
 		// The description is asked for in the client's place, so that filters know
@@ -640,6 +645,7 @@ func (u *up) function(body []byte, total int) error {
 		return u.replaceExpecting(e, total, poisonFunction)
 	}
 	u.epoch.shadowed.Store(true) // it may be any function
+	u.encoding.changing = true
 	return u.passExpecting(e, total)
 }
 

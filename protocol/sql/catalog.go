@@ -35,7 +35,7 @@ type Snapshot struct {
 	byOID     map[uint32]*Relation
 	byName    map[string]map[string]*Relation // by schema
 	functions map[string][]*Function
-	operators map[string]bool
+	operators map[string][]*Function
 	size      int
 }
 
@@ -51,9 +51,9 @@ type Contents struct {
 	// Functions are those that are not the server's own, or lie outside its
 	// catalog's schema.
 	Functions []*Function
-	// Operators are the names of operators behind which stands a function that is
-	// not the server's own.
-	Operators []string
+	// Operators are those behind which stands a function that is not the server's
+	// own, other than harmless ones.
+	Operators []Operator
 	// Partial says that something could not be read for the moment, such as the
 	// definitions of views that somebody has locked.
 	Partial bool
@@ -158,11 +158,17 @@ type Function struct {
 	Server bool
 }
 
+// Operator is an operator by its name and the number of the function behind it.
+type Operator struct {
+	Name     string
+	Function uint32
+}
+
 // NewSnapshot makes a snapshot of what was read.
 func NewSnapshot(c Contents) *Snapshot {
 	s := &Snapshot{
 		Contents: c, byOID: make(map[uint32]*Relation, len(c.Relations)), byName: make(map[string]map[string]*Relation),
-		functions: make(map[string][]*Function), operators: make(map[string]bool, len(c.Operators)),
+		functions: make(map[string][]*Function), operators: make(map[string][]*Function, len(c.Operators)),
 	}
 	for _, r := range c.Relations {
 		s.byOID[r.OID] = r
@@ -191,8 +197,14 @@ func NewSnapshot(c Contents) *Snapshot {
 		s.functions[f.Name] = append(s.functions[f.Name], f)
 		s.size += 160 + len(f.Name) + len(f.Body)
 	}
-	for _, name := range c.Operators {
-		s.operators[name] = true
+	byOID := make(map[uint32]*Function, len(c.Functions))
+	for _, f := range c.Functions {
+		byOID[f.OID] = f
+	}
+	for _, o := range c.Operators {
+		if f := byOID[o.Function]; f != nil {
+			s.operators[o.Name] = append(s.operators[o.Name], f)
+		}
 	}
 	return s
 }
@@ -300,9 +312,14 @@ func (s *Snapshot) means(written, in string) bool {
 	return written == in || written == "" && slices.Contains(s.Path, in)
 }
 
-// CallsOut reports whether an operator of that name may run a function that is
-// not the server's own.
-func (s *Snapshot) CallsOut(operator string) bool { return s != nil && s.operators[operator] }
+// Behind returns the functions that an operator of that name may run, other than
+// the server's own and harmless ones.
+func (s *Snapshot) Behind(operator string) []*Function {
+	if s == nil {
+		return nil
+	}
+	return s.operators[operator]
+}
 
 // Schemas returns the names of the schemas that hold relations, in order.
 func (s *Snapshot) Schemas() []string { return slices.Sorted(maps.Keys(s.byName)) }

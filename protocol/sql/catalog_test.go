@@ -35,8 +35,8 @@ func TestSnapshot(t *testing.T) {
 			{OID: 8, Schema: "a", Name: "t"},
 			{OID: 9, Schema: "c", Name: "u", Kind: RelationView, Definition: "SELECT 1", Columns: []Column{{Attr: 1, Name: "x"}}},
 		},
-		Functions: []*Function{{Schema: "a", Name: "f"}, {Schema: "c", Name: "f"}, {Schema: "c", Name: "g"}},
-		Operators: []string{"@@@"},
+		Functions: []*Function{{OID: 5, Schema: "a", Name: "f"}, {Schema: "c", Name: "f"}, {Schema: "c", Name: "g"}},
+		Operators: []Operator{{"@@@", 5}},
 	})
 	require.Equal(t, uint32(8), s.Relation("", "t").OID, "the path decides")
 	require.Equal(t, uint32(7), s.Relation("b", "t").OID)
@@ -49,8 +49,8 @@ func TestSnapshot(t *testing.T) {
 	require.Len(t, s.FunctionsNamed("", "f"), 1)
 	require.Len(t, s.FunctionsNamed("c", "f"), 1)
 	require.Empty(t, s.FunctionsNamed("", "g"))
-	require.True(t, s.CallsOut("@@@"))
-	require.False(t, s.CallsOut("+"))
+	require.Len(t, s.Behind("@@@"), 1)
+	require.Empty(t, s.Behind("+"))
 	var none *Snapshot
 	require.Nil(t, none.Relation("", "t"))
 	require.Nil(t, none.Source(1, 1))

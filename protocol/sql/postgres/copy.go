@@ -48,6 +48,9 @@ func (v *visitor) copyFacts(n *ast.CopyStmt) *proxy.CopyFacts {
 		return text[0]
 	}
 	for _, item := range n.Options.Items {
+		if isNil(item) { // the parser leaves such behind
+			continue
+		}
 		d, ok := item.(*ast.DefElem)
 		if _, condition := item.(ast.Expr); condition && n.Query != nil {
 			continue // the parser leaves a query's condition among the options

@@ -136,7 +136,7 @@ func (r *resolver) operation(s *space, n *ast.A_Expr) value {
 		return r.as(r.union(left, right), proxy.DerivedPredicate)
 	}
 	v := r.union(left, right)
-	if schema != "" && schema != "pg_catalog" || r.catalog.CallsOut(name) {
+	if schema != "" && schema != "pg_catalog" || len(r.catalog.Behind(name)) > 0 {
 		v.opaque = true
 	}
 	if compares[name] {

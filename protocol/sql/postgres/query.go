@@ -134,8 +134,10 @@ func (v *visitor) merge(n *ast.MergeStmt) {
 					v.target(n.Relation, proxy.EffectInsert)
 				case ast.CMD_UPDATE:
 					v.target(n.Relation, proxy.EffectUpdate)
+					v.matched(n, when, proxy.EffectUpdate)
 				case ast.CMD_DELETE:
 					v.target(n.Relation, proxy.EffectDelete)
+					v.matched(n, when, proxy.EffectDelete)
 				case ast.CMD_NOTHING:
 				default:
 					v.unknown("a WHEN that is not understood")
@@ -147,6 +149,13 @@ func (v *visitor) merge(n *ast.MergeStmt) {
 		v.visit(n.JoinCondition)
 		v.returning(n.Relation, n.ReturningList)
 	})
+}
+
+// matched notes a change of every row, by a MERGE in which nothing restricts it.
+func (v *visitor) matched(n *ast.MergeStmt, when *ast.MergeWhenClause, e proxy.Effects) {
+	if !restricts(when.Condition) && (when.MatchKind != ast.MERGE_WHEN_MATCHED || !restricts(n.JoinCondition)) {
+		v.facts.Unfiltered |= e
+	}
 }
 
 // from visits the tables beside the one that a statement changes.

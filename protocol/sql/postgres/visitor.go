@@ -218,12 +218,19 @@ func (v *visitor) function(schema, name string, class proxy.FunctionClass) {
 	}
 }
 
-// operator notes an operator that is called by its schema, which is a function
-// of somebody's.
+// operator notes an operator that is not the server's own: it is known by the
+// catalog, or called by its schema.
 func (v *visitor) operator(n *ast.A_Expr) {
-	if schema, name := qualified(n.Name); schema != "" && schema != "pg_catalog" || v.catalog.CallsOut(name) {
+	schema, name := qualified(n.Name)
+	behind := v.catalog.Behind(name)
+	if schema != "" && schema != "pg_catalog" && len(behind) == 0 {
 		v.function(schema, name, proxy.FunctionUnknown)
 		v.add(proxy.EffectCall)
+	}
+	for _, f := range behind {
+		class, effects := v.does(f)
+		v.function(f.Schema, f.Name, class)
+		v.add(effects)
 	}
 }
 
