@@ -9,7 +9,11 @@ require (
 	golang.org/x/term v0.47.0
 )
 
-require github.com/klauspost/compress v1.20.4
+require (
+	github.com/klauspost/compress v1.20.4
+	github.com/sqlc-dev/oliphant v0.2.0
+	google.golang.org/protobuf v1.36.12
+)
 
 require github.com/lib/pq v1.12.3
 

@@ -118,8 +118,13 @@ func (v *visitor) utility(n ast.Node) bool {
 		if e.Has(proxy.EffectUnknown) {
 			v.unknown("an ALTER that is not understood")
 		}
-		if d, ok := n.(*ast.DropStmt); ok {
-			v.dropped(d)
+		switch n := n.(type) {
+		case *ast.DropStmt:
+			v.dropped(n)
+		case *ast.CreateSeqStmt: // the parser does not tell a temporary one
+			if n.Sequence != nil && n.Sequence.SchemaName == "" {
+				v.relation(temporarySchema, n.Sequence.RelName, e)
+			}
 		}
 		v.with(e, func() { v.children(n) })
 		return true
