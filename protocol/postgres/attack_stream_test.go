@@ -444,7 +444,7 @@ func TestAttack33Encodings(t *testing.T) {
 	require.Contains(t, early, "42501", "before the server has told")
 	require.Empty(t, ask("SET standard_conforming_strings = off"))
 	require.Contains(t, ask("SELECT 'a\\'; DELETE FROM t; --'"), "42501")
-	require.Contains(t, ask("SELECT 1"), "42501", "nothing is understood by those rules")
+	require.Empty(t, ask("SELECT 1"))
 	g.untouched(t)
 
 	// Before the server has said so, both ways of reading must pass.

@@ -160,6 +160,9 @@ func (r *catalogRows) definitions() error {
 	if err == nil {
 		err = r.query(rulesQuery, 4, r.rule)
 	}
+	if err == nil {
+		err = r.query(generatedQuery, 3, r.generated)
+	}
 	var refused *serverError
 	if errors.As(err, &refused) {
 		r.contents.Partial = true
@@ -280,7 +283,7 @@ func (r *catalogRows) column(v [][]byte) error {
 			return errCatalogValue
 		}
 		typ, err := number(v[3])
-		rel.Columns = append(rel.Columns, sql.Column{Attr: uint16(attr), Name: string(v[2]), Type: typ})
+		rel.Columns = append(rel.Columns, sql.Column{Attr: uint16(attr), Name: string(v[2]), Type: typ, Generated: string(v[4])})
 		return err
 	})
 }
@@ -331,6 +334,16 @@ func (r *catalogRows) view(v [][]byte) error {
 	return r.of(v[0], func(rel *sql.Relation) error {
 		rel.Definition = string(v[1])
 		return nil
+	})
+}
+
+func (r *catalogRows) generated(v [][]byte) error {
+	return r.of(v[0], func(rel *sql.Relation) error {
+		attr, err := number(v[1])
+		if c := rel.ByAttr(uint16(attr)); err == nil && c != nil {
+			c.Generated = string(v[2])
+		}
+		return err
 	})
 }
 

@@ -77,7 +77,7 @@ func TestCatalogReader(t *testing.T) {
 
 // A view whose table somebody has locked keeps nobody waiting: it is opaque.
 func TestCatalogLocked(t *testing.T) {
-	g := startGate(t, gateConfig{sql: "CREATE TABLE p (ssn text); CREATE VIEW v AS SELECT ssn FROM p; CREATE RULE r AS ON INSERT TO p DO ALSO NOTHING"})
+	g := startGate(t, gateConfig{sql: "CREATE TABLE p (ssn text, g text GENERATED ALWAYS AS (ssn) STORED); CREATE VIEW v AS SELECT ssn FROM p; CREATE RULE r AS ON INSERT TO p DO ALSO NOTHING"})
 	c, err := pgx.Connect(t.Context(), testserver.URL(pgembed.User, g.pg.Password, g.pg.Address(), g.db, "sslmode=disable"))
 	require.NoError(t, err)
 	defer c.Close(context.Background())
@@ -90,6 +90,7 @@ func TestCatalogLocked(t *testing.T) {
 	require.True(t, s.Partial)
 	require.Empty(t, s.Relation("", "v").Definition)
 	require.True(t, s.Source(s.Relation("", "v").OID, 1).Opaque)
+	require.Equal(t, "?", s.Relation("", "p").Column("g").Generated)
 	require.Len(t, s.Relation("", "p").Rules, 1)
 	require.Empty(t, s.Relation("", "p").Rules[0].Definition)
 }
@@ -115,11 +116,11 @@ func TestCatalogFromHostileServers(t *testing.T) {
 	require.NoError(t, r.relation(b("20000", "s", "t", "r")))
 	require.Error(t, r.relation(b("20000", "s", "u", "r")), "twice")
 	require.Error(t, r.relation(b("-1", "s", "u", "r")))
-	require.NoError(t, r.column(b("20000", "1", "a", "23")))
-	for _, v := range [][]string{{"20000", "1", "b", "23"}, {"20000", "40000", "b", "23"}, {"20000", "0", "b", "23"}, {"20000", "2", "b", "x"}, {"", "2", "b", "1"}} {
+	require.NoError(t, r.column(b("20000", "1", "a", "23", "")))
+	for _, v := range [][]string{{"20000", "1", "b", "23", ""}, {"20000", "40000", "b", "23", ""}, {"20000", "0", "b", "23", ""}, {"20000", "2", "b", "x", ""}, {"", "2", "b", "1", ""}} {
 		require.Error(t, r.column(b(v...)), strings.Join(v, " "))
 	}
-	require.NoError(t, r.column(b("20001", "1", "a", "23")), "one of a relation that came later")
+	require.NoError(t, r.column(b("20001", "1", "a", "23", "")), "one of a relation that came later")
 	require.Error(t, r.rule(b("20000", "9", "t", "x")))
 }
 

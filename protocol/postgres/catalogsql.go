@@ -27,9 +27,9 @@ WHERE ` + relationsKept + ` ORDER BY c.oid`, 4,
 		func(r *catalogRows) func([][]byte) error { return r.relation },
 	},
 	{
-		`SELECT a.attrelid, a.attnum, a.attname, a.atttypid FROM pg_attribute a
+		`SELECT a.attrelid, a.attnum, a.attname, a.atttypid, CASE WHEN a.attgenerated <> '' THEN '?' END FROM pg_attribute a
 JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE ` + relationsKept + ` AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum`, 4,
+WHERE ` + relationsKept + ` AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attrelid, a.attnum`, 5,
 		func(r *catalogRows) func([][]byte) error { return r.column },
 	},
 	{
@@ -64,6 +64,9 @@ WHERE p.oid >= 16384 OR n.nspname <> 'pg_catalog' ORDER BY p.oid`
 
 	viewsQuery = `SELECT c.oid, pg_get_viewdef(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE ` + relationsKept + ` AND c.relkind IN ('v', 'm') AND c.oid >= 16384 ORDER BY c.oid`
+
+	generatedQuery = `SELECT a.attrelid, a.attnum, pg_get_expr(d.adbin, d.adrelid) FROM pg_attribute a
+JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum WHERE a.attgenerated <> '' AND NOT a.attisdropped ORDER BY 1, 2`
 
 	rulesFrom         = ` FROM pg_rewrite WHERE rulename <> '_RETURN' AND ev_enabled <> 'D' ORDER BY ev_class, oid`
 	rulesQuery        = `SELECT ev_class, ev_type, is_instead, pg_get_ruledef(oid)` + rulesFrom

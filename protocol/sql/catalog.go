@@ -101,6 +101,9 @@ type Column struct {
 	Attr uint16 // the resource's number for it, in its relation
 	Name string
 	Type uint32 // the resource's number for its type
+	// Generated is the expression that it is computed by from others of its row;
+	// empty of all other columns, "?" when it could not be read.
+	Generated string
 	// Source is what the column holds: of a table's column itself, and the column of
 	// that name of what the table is a part of; of a view's the base columns that it
 	// derives from. [NewSnapshot] sets it for tables;

@@ -16,14 +16,36 @@ type Normalised struct {
 	Statements int
 	// Problem says why the text must not be parsed; empty when it may.
 	Problem string
+	// Backslashes says that one stands in a plain literal, so that the literal's
+	// value depends on how it is read.
+	Backslashes bool
+
+	plain []int // where plain literals begin, when they are read as escaped
 }
+
+// Literals says how the backslashes in plain literals are read, which is for the
+// server's standard_conforming_strings to say.
+type Literals uint8
+
+// Readings of plain literals.
+const (
+	LiteralsEither  Literals = iota // what one reading would split otherwise than the other is Ambiguous
+	LiteralsPlain                   // a backslash is one: the setting is on
+	LiteralsEscaped                 // as in E'…': the setting is off
+)
 
 // NormalisePostgres normalises PostgreSQL's text into n, reusing n.Text. It
 // follows the server's scanner (scan.l) in where tokens begin and end; a text
 // that the server would split otherwise depending on its settings has a
 // Problem.
 func NormalisePostgres(n *Normalised, text []byte, limits Limits) {
-	s := postgresScanner{in: text, out: n.Text[:0], limits: limits, operatorEnd: -1}
+	NormalisePostgresAs(n, text, limits, LiteralsEither)
+}
+
+// NormalisePostgresAs is NormalisePostgres with plain literals read in one way.
+// What the server refuses to read in that way is Unclosed.
+func NormalisePostgresAs(n *Normalised, text []byte, limits Limits, literals Literals) {
+	s := postgresScanner{in: text, out: n.Text[:0], limits: limits, operatorEnd: -1, literals: literals, plain: n.plain[:0]}
 	switch {
 	case len(text) > limits.Bytes:
 		s.problem = TooLong
@@ -32,19 +54,36 @@ func NormalisePostgres(n *Normalised, text []byte, limits Limits) {
 	default:
 		s.run()
 	}
-	n.Text, n.Statements, n.Problem = s.out, s.statements, s.problem
+	n.Text, n.Statements, n.Problem, n.Backslashes, n.plain = s.out, s.statements, s.problem, s.backslashes, s.plain
+}
+
+// AppendEscaped appends text to dst with its plain literals written as E'…', so
+// that it is read everywhere as LiteralsEscaped, as which n has it.
+func (n *Normalised) AppendEscaped(dst, text []byte) []byte {
+	at := 0
+	for _, begin := range n.plain {
+		dst = append(dst, text[at:begin]...)
+		dst = append(dst, 'E')
+		if at = begin; text[at] != '\'' { // the letter of N'…'
+			at++
+		}
+	}
+	return append(dst, text[at:]...)
 }
 
 type postgresScanner struct {
-	in         []byte
-	at         int
-	out        []byte
-	limits     Limits
-	tokens     int
-	depth      int
-	pending    bool // tokens since the last semicolon
-	statements int
-	problem    string
+	in          []byte
+	at          int
+	out         []byte
+	limits      Limits
+	tokens      int
+	depth       int
+	pending     bool // tokens since the last semicolon
+	statements  int
+	problem     string
+	literals    Literals
+	backslashes bool
+	plain       []int
 	// operatorEnd is behind the last operator character: -1 before the first.
 	operatorEnd int
 	// nameEnd is where, in out, the last word or name ended.
@@ -174,8 +213,9 @@ func (s *postgresScanner) token() {
 	case classes[c]&classDigit != 0, c == '.' && classes[s.peek(1)]&classDigit != 0:
 		s.number()
 	case c == '\'':
+		s.plainAt(s.at)
 		s.at++
-		s.literal(false)
+		s.literal(s.literals == LiteralsEscaped)
 	case c == '"':
 		s.name(s.at)
 	case c == '$':
@@ -232,14 +272,19 @@ func (s *postgresScanner) word() {
 			s.bits()
 			return
 		case 'n':
+			s.plainAt(s.at)
 			s.at += 2
-			s.literal(false)
+			s.literal(s.literals == LiteralsEscaped)
 			return
 		}
 	}
 	if c == 'u' && next == '&' {
 		switch s.peek(2) {
 		case '\'':
+			if s.literals == LiteralsEscaped {
+				s.problem = Unclosed // the server refuses these then
+				return
+			}
 			s.at += 3
 			s.literal(false)
 			return
@@ -307,6 +352,13 @@ func (s *postgresScanner) number() {
 	}
 }
 
+// plainAt notes where a plain literal begins.
+func (s *postgresScanner) plainAt(at int) {
+	if s.literals == LiteralsEscaped {
+		s.plain = append(s.plain, at)
+	}
+}
+
 // literal scans a string behind its opening quote. In escaped ones a backslash
 // takes the next character along.
 func (s *postgresScanner) literal(escaped bool) {
@@ -331,9 +383,10 @@ func (s *postgresScanner) segment(escaped bool) bool {
 			continue
 		case c == '\\':
 			backslashes++
+			s.backslashes = true
 			s.at++
 			continue
-		case c == '\'' && backslashes%2 == 1:
+		case c == '\'' && backslashes%2 == 1 && s.literals == LiteralsEither:
 			s.problem = Ambiguous
 			return false
 		case c == '\'' && s.peek(1) == '\'':

@@ -59,13 +59,12 @@ var exact = proxy.UnknownFacts("literals matter")
 // maxSuffix is what a key has behind its text: a zero byte and a snapshot's ID.
 const maxSuffix = 9
 
-// Analyze says what text does. See [proxy.Analyzer].
+// Analyze says what text does. See [proxy.Analyzer]. What it says holds whether
+// or not backslashes escape in plain literals: the server may have been told
+// otherwise a moment ago.
 func (a *Analyzer) Analyze(ctx context.Context, text []byte, r *proxy.Reading) *proxy.Facts {
-	switch {
-	case r.Dialect != "" && r.Dialect != Dialect:
+	if r.Dialect != "" && r.Dialect != Dialect {
 		return proxy.UnknownFacts("another dialect: " + r.Dialect)
-	case r.BackslashLiterals:
-		return backslashes
 	}
 	n := a.scratch.Get().(*sql.Normalised)
 	sql.NormalisePostgres(n, text, a.limits)
@@ -76,44 +75,45 @@ func (a *Analyzer) Analyze(ctx context.Context, text []byte, r *proxy.Reading) *
 	return facts
 }
 
-// backslashes is the answer while the server reads plain literals by its old
-// rules, by which no parser here reads.
-var backslashes = proxy.UnknownFacts("standard_conforming_strings is off")
-
 func (a *Analyzer) normalised(ctx context.Context, n *sql.Normalised, text []byte, r *proxy.Reading) *proxy.Facts {
-	if n.Problem != "" {
+	if n.Problem != "" && n.Problem != sql.Ambiguous {
 		return proxy.UnknownFacts(n.Problem)
 	}
 	var catalog *sql.Snapshot
 	if a.catalog != nil && r.Epoch == 0 {
 		catalog = a.catalog.Snapshot(ctx, r)
 	}
-	create := func(text []byte, kept bool) *proxy.Facts {
-		facts, literals := a.parse(n, text, catalog, r)
-		if literals && kept {
-			return exact
+	if n.Problem == "" && len(n.Text) <= maxKey {
+		// A statement means the same as long as the catalog does. No normalised text
+		// holds a zero byte.
+		end := len(n.Text)
+		n.Text = binary.BigEndian.AppendUint64(append(n.Text, 0), catalog.Number())
+		key := n.Text
+		n.Text = n.Text[:end]
+		facts := a.cache.Get(key, func() *proxy.Facts {
+			facts, literals := a.parse(n, text, catalog, r)
+			if literals {
+				return exact
+			}
+			return facts
+		})
+		if facts != exact {
+			return facts
 		}
-		return facts
 	}
-	if len(n.Text) > maxKey {
-		return create(text, false)
-	}
-	// A statement means the same as long as the catalog does. No normalised text
-	// holds a zero byte.
-	end := len(n.Text)
-	n.Text = binary.BigEndian.AppendUint64(append(n.Text, 0), catalog.Number())
-	key := n.Text
-	n.Text = n.Text[:end]
-	facts := a.cache.Get(key, func() *proxy.Facts { return create(text, true) })
-	if facts != exact {
+	create := func() *proxy.Facts {
+		if n.Problem != "" || n.Backslashes {
+			return a.bothReadings(text, catalog, r)
+		}
+		facts, _ := a.parse(n, text, catalog, r)
 		return facts
 	}
 	if len(text) > maxKey {
-		return create(text, false)
+		return create()
 	}
 	// No normalised text begins with a zero byte.
-	key = append(append(append(make([]byte, 0, 1+maxSuffix+len(text)), 0), key[end:]...), text...)
-	return a.cache.Get(key, func() *proxy.Facts { return create(text, false) })
+	key := binary.BigEndian.AppendUint64(append(make([]byte, 0, maxSuffix+len(text)), 0), catalog.Number())
+	return a.cache.Get(append(key, text...), create)
 }
 
 // parse returns what text does, and whether its literals have a say in it.
@@ -199,6 +199,8 @@ func sum(parts []*proxy.Facts) *proxy.Facts {
 		all.Relations = append(all.Relations, p.Relations...)
 		all.Functions = append(all.Functions, p.Functions...)
 		all.Settings = append(all.Settings, p.Settings...)
+		all.Uses = append(all.Uses, p.Uses...)
+		all.Writes = append(all.Writes, p.Writes...)
 		all.Limited = all.Limited && p.Limited
 		all.ColumnsKnown = all.ColumnsKnown && p.ColumnsKnown && !p.Rows
 		all.Rows = all.Rows || p.Rows

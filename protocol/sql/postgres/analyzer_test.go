@@ -141,7 +141,13 @@ func TestEffects(t *testing.T) {
 		{"SELECT pg_terminate_backend(1)", "read,maintain", ""},
 		{"SELECT pg_advisory_lock(1)", "read,lock", ""},
 		{"nonsense", "unknown", ""},
-		{"SELECT 'a\\' OR 'b'", "unknown", ""},
+		{"SELECT 'a\\' OR 'b'", "read", ""},
+		{"SELECT 'a\\'; DELETE FROM t; --'", "read,delete", "t:delete"},
+		{"SELECT 'a\\' || (SELECT max(x) FROM t) || '\\'", "read", "t:read"},
+		{"SELECT 'a\\'$", "unknown", ""},
+		{"SET \"search_path\" = 'a\\142'", "set", ""},
+		{"SELECT set_config('r\\157le', 'x', false)", "read,set,role", ""},
+		{"COPY t TO STDOUT (DELIMITER '\\t')", "read,copy-out,unknown", "t:read"},
 		{"SELECT E'a\\' OR', 'b'", "read", ""},
 	} {
 		f := analyze(t, c.text)

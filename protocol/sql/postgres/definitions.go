@@ -16,6 +16,9 @@ import (
 func Resolve(s *sql.Snapshot) {
 	d := &definitions{catalog: s, begun: make(map[any]bool), limits: sql.Limits{}.WithDefaults()}
 	for _, rel := range s.Relations {
+		d.generated(rel)
+	}
+	for _, rel := range s.Relations {
 		d.view(rel)
 		d.rules(rel)
 	}
@@ -74,6 +77,37 @@ func (d *definitions) view(rel *sql.Relation) {
 			c.Source = proxy.Column{Name: c.Name, Origins: t.columns[i].origins, Opaque: t.columns[i].opaque}
 		}
 	})
+}
+
+// generated adds what columns that are computed from others hold of those.
+func (d *definitions) generated(rel *sql.Relation) {
+	for i := range rel.Columns {
+		c := &rel.Columns[i]
+		if c.Generated == "" {
+			continue
+		}
+		c.Source.Opaque = true
+		d.once(c, func() {
+			stmts := d.parse("SELECT " + c.Generated)
+			if len(stmts) != 1 {
+				return
+			}
+			q := selectOf(stmts[0])
+			if q == nil || q.TargetList == nil || len(q.TargetList.Items) != 1 {
+				return
+			}
+			target, ok := q.TargetList.Items[0].(*ast.ResTarget)
+			if !ok {
+				return
+			}
+			r := &resolver{catalog: d.catalog}
+			s := &space{}
+			r.join(s, fromItem{rows: r.relation(rel.Schema, rel.Name).rows})
+			v := r.as(r.expression(s, target.Val), proxy.DerivedTransformed)
+			c.Source.Origins = r.union(value{origins: c.Source.Origins}, v).origins
+			c.Source.Opaque = v.opaque || r.incomplete
+		})
+	}
 }
 
 func (d *definitions) rules(rel *sql.Relation) {

@@ -55,6 +55,44 @@ ANALYZE;`)
 	})
 }
 
+// Backslashes in plain literals are read in one of two ways, and what the server
+// does in either must have been told.
+func TestServerAgreesOnReadings(t *testing.T) {
+	server, database := testserver.Database(t, `
+CREATE TABLE t (id int PRIMARY KEY, x int, n text);
+CREATE TABLE u (id int PRIMARY KEY, x int, n text);
+INSERT INTO t SELECT i, i, 'n' FROM generate_series(1, 5) i; INSERT INTO u SELECT * FROM t;`)
+	c, err := pgx.Connect(context.Background(), testserver.URL(pgembed.User, server.Password, server.Address(), database, "sslmode=disable"))
+	require.NoError(t, err)
+	defer c.Close(context.Background())
+	ran := 0
+	for _, setting := range []string{"on", "off"} {
+		_, err := c.Exec(t.Context(), "SET standard_conforming_strings = "+setting+"; SET escape_string_warning = off; SET backslash_quote = on")
+		require.NoError(t, err)
+		for _, text := range []string{
+			`SELECT 'a\'; DELETE FROM t; --'`, `SELECT 'a\''; DELETE FROM t; --'`, `SELECT 'a\\'; DELETE FROM t; --'`,
+			`SELECT N'a\'; DELETE FROM t; --'`, `SELECT E'a\'; DELETE FROM t; --'`, `SELECT E'a\'''; DELETE FROM t; --'`,
+			"SELECT 'a'\n'b\\'; DELETE FROM t; --'", `DELETE FROM t WHERE n = 'a\' OR n IN (SELECT n FROM u) -- '`,
+			`DELETE FROM t WHERE n = '\'' OR id IN (SELECT id FROM u) OR n = '\''`, `UPDATE t SET n = '\', x = (SELECT max(x) FROM u) WHERE id = 1 --'`,
+			`SELECT 'C:\dir\' FROM t`, `SELECT n LIKE 'a\_b' FROM t`, `SELECT 'x\', (SELECT max(id) FROM u), '\y'`,
+		} {
+			judged, err := judge(c, text)
+			if err != nil {
+				continue // not in this reading
+			}
+			ran++
+			f := analyze(t, text)
+			require.False(t, f.Effects.Has(proxy.EffectUnknown), "%s: %s", text, f.Unknown)
+			for table, d := range judged {
+				require.True(t, d.deletes == 0 || touched(f, table, proxy.EffectDelete), "%s: %s", text, relations(f))
+				require.True(t, d.updates == 0 || touched(f, table, proxy.EffectUpdate), "%s: %s", text, relations(f))
+				require.True(t, d.reads == 0 || touched(f, table, proxy.EffectRead|proxy.EffectDelete|proxy.EffectUpdate), "%s: %s", text, relations(f))
+			}
+		}
+	}
+	require.Greater(t, ran, 9)
+}
+
 // agree has the server judge a corpus of at least least statements.
 func agree(t *testing.T, c *pgx.Conn, corpus string, least int, analyze func(text string) *proxy.Facts) {
 	t.Helper()

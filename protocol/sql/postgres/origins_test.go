@@ -66,6 +66,8 @@ CREATE FUNCTION all_ssn() RETURNS SETOF text STABLE LANGUAGE sql AS 'SELECT ssn 
 CREATE FUNCTION wrap(text) RETURNS text IMMUTABLE LANGUAGE sql AS $$SELECT '(' || $1 || ')'$$;
 CREATE FUNCTION plain(p) RETURNS text STABLE LANGUAGE plpgsql AS 'BEGIN RETURN $1.ssn; END';
 CREATE FUNCTION tab() RETURNS TABLE (a int, b text) STABLE LANGUAGE sql AS 'SELECT id, secret FROM q';
+CREATE TABLE gen (id int, word text, loud text GENERATED ALWAYS AS (upper(word) || '!') STORED);
+INSERT INTO gen VALUES (1, '<gen.word>');
 CREATE TABLE part (k int, w text) PARTITION BY LIST (k);
 CREATE TABLE part1 PARTITION OF part FOR VALUES IN (1);
 INSERT INTO part VALUES (1, '<part.w>');`
@@ -166,6 +168,7 @@ func TestOrigins(t *testing.T) {
 		{"SELECT current_setting('x')", "current_setting=*"},
 		{"SELECT * FROM tab()", "unknown"},
 		{"SELECT b FROM tab()", "b=q.*~"},
+		{"SELECT loud FROM gen", "loud=gen.loud,gen.word~"},
 		{"SELECT k, w FROM part", "k=part.k w=part.w"},
 		{"SELECT w FROM part1", "w=part1.w,part.w"},
 		{"SELECT part1 FROM part1", "part1=part1.*,part.k,part.w"},
@@ -327,6 +330,7 @@ SELECT * FROM mv
 SELECT v, vv.h FROM v, vv
 SELECT (v).harmless FROM v
 SELECT * FROM part
+SELECT loud, gen FROM gen
 SELECT part1, tableoid::regclass, w FROM part1
 SELECT (both_).a, both_ FROM c
 SELECT (c.both_).* FROM c

@@ -1,0 +1,57 @@
+package postgres
+
+import (
+	"reflect"
+
+	"github.com/sallyport/sallyport/protocol/sql"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// bothReadings is what text does in either reading of the backslashes in its
+// plain literals. A reading by which a literal does not end is none: the server
+// refuses the whole text then.
+func (a *Analyzer) bothReadings(text []byte, catalog *sql.Snapshot, r *proxy.Reading) *proxy.Facts {
+	var readings []*proxy.Facts
+	for _, literals := range []sql.Literals{sql.LiteralsPlain, sql.LiteralsEscaped} {
+		n := &sql.Normalised{}
+		sql.NormalisePostgresAs(n, text, a.limits, literals)
+		switch n.Problem {
+		case "":
+		case sql.Unclosed:
+			continue
+		default:
+			return proxy.UnknownFacts(n.Problem)
+		}
+		as := text
+		if literals == sql.LiteralsEscaped {
+			as = n.AppendEscaped(make([]byte, 0, len(text)+64), text)
+		}
+		facts, _ := a.parse(n, as, catalog, r)
+		readings = append(readings, facts)
+	}
+	switch len(readings) {
+	case 0:
+		return proxy.UnknownFacts(sql.Unclosed)
+	case 1:
+		return readings[0]
+	}
+	return either(readings[0], readings[1])
+}
+
+// either is what a text may do that is read in one of two ways.
+func either(x, y *proxy.Facts) *proxy.Facts {
+	if reflect.DeepEqual(x, y) {
+		return x
+	}
+	f := sum([]*proxy.Facts{x, y})
+	f.Parts, f.Statements, f.Relations = nil, max(x.Statements, y.Statements), distinct(f.Relations)
+	f.Columns, f.ColumnsKnown = nil, f.ColumnsKnown && !f.Rows
+	f.Dialect, f.Normalised, f.Fingerprint = x.Dialect, x.Normalised, x.Fingerprint
+	if !reflect.DeepEqual(x.Copy, y.Copy) {
+		f.Effects |= proxy.EffectUnknown
+		if f.Unknown == "" {
+			f.Unknown = sql.Ambiguous
+		}
+	}
+	return f
+}
