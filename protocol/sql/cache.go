@@ -78,6 +78,22 @@ func (s *shard) claim(key string) (*entry, bool) {
 	return e, true
 }
 
+// size is about what facts take.
+func size(f *proxy.Facts) int {
+	const item = 64
+	n := overhead + len(f.Normalised) + item*(len(f.Relations)+len(f.Functions)+len(f.Settings)+len(f.Uses)+2*len(f.Writes)+len(f.Columns))
+	for i := range f.Columns {
+		n += item * len(f.Columns[i].Origins)
+	}
+	for i := range f.Writes {
+		n += item * len(f.Writes[i].Column.Origins)
+	}
+	for _, p := range f.Parts {
+		n += size(p)
+	}
+	return n
+}
+
 func (s *shard) create(key string, e *entry, limit int, create func() *proxy.Facts) {
 	defer close(e.done) // also when create panics: the others must not wait for ever
 	defer func() {
@@ -87,7 +103,7 @@ func (s *shard) create(key string, e *entry, limit int, create func() *proxy.Fac
 			delete(s.entries, key)
 			return
 		}
-		e.bytes = 2*len(key) + len(e.facts.Normalised) + overhead*max(1, len(e.facts.Parts))
+		e.bytes = 2*len(key) + size(e.facts)
 		s.bytes += e.bytes
 		// Any entries go: the order of a map's keys is random, so that nobody can
 		// choose which.

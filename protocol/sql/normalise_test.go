@@ -82,6 +82,29 @@ func FuzzNormalisePostgres(f *testing.F) {
 	})
 }
 
+// A text that is read as if its plain literals were escaped is the same as one in
+// which they are written so.
+func FuzzEscapedLiterals(f *testing.F) {
+	for _, text := range []string{`SELECT 'a\', N'b\'', E'c', U&"d" -- 'e'`, "'a'\n'b\\'", `$$'$$ "'" /* ' */ 'x'y'z' n'1'`, `a'b'`, `U&'x' 'y'`} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		n := &Normalised{}
+		NormalisePostgresAs(n, []byte(text), Limits{}.WithDefaults(), LiteralsEscaped)
+		if n.Problem != "" {
+			return
+		}
+		written := string(n.AppendEscaped(nil, []byte(text)))
+		for _, literals := range []Literals{LiteralsPlain, LiteralsEscaped} {
+			m := &Normalised{}
+			NormalisePostgresAs(m, []byte(written), Limits{}.WithDefaults(), literals)
+			if m.Problem != "" || string(m.Text) != string(n.Text) || m.Statements != n.Statements || m.Backslashes {
+				t.Fatalf("%q: %q, written as %q: %q %s", text, n.Text, written, m.Text, m.Problem)
+			}
+		}
+	})
+}
+
 func BenchmarkNormalisePostgres(b *testing.B) {
 	n := &Normalised{}
 	text := []byte("SELECT abalance FROM pgbench_accounts WHERE aid = 4711;")

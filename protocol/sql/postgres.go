@@ -63,7 +63,7 @@ func (n *Normalised) AppendEscaped(dst, text []byte) []byte {
 	at := 0
 	for _, begin := range n.plain {
 		dst = append(dst, text[at:begin]...)
-		dst = append(dst, 'E')
+		dst = append(dst, " E"...)        // it may stand right behind a word
 		if at = begin; text[at] != '\'' { // the letter of N'…'
 			at++
 		}

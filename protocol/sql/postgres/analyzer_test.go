@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -328,6 +329,26 @@ func TestManyStatements(t *testing.T) {
 	require.True(t, f.Rows)
 }
 
+// smallSnapshot is a catalog of two tables and a view.
+func smallSnapshot() *sql.Snapshot {
+	columns := func() []sql.Column {
+		return []sql.Column{{Attr: 1, Name: "id"}, {Attr: 2, Name: "x"}, {Attr: 3, Name: "n"}}
+	}
+	s := sql.NewSnapshot(sql.Contents{
+		Path: []string{"pg_catalog", "public"},
+		Relations: []*sql.Relation{
+			{OID: 20000, Schema: "public", Name: "t", Kind: sql.RelationTable, Columns: columns()},
+			{OID: 20001, Schema: "public", Name: "u", Kind: sql.RelationTable, Columns: columns()},
+			{OID: 20002, Schema: "public", Name: "v", Kind: sql.RelationView, Columns: columns(), Definition: "SELECT t.id, u.x, upper(t.n) AS n FROM public.t, public.u"},
+			{OID: 20003, Schema: "public", Name: "pgbench_accounts", Kind: sql.RelationTable, Columns: []sql.Column{{Attr: 1, Name: "aid"}, {Attr: 3, Name: "abalance"}}},
+		},
+		Functions: []*sql.Function{{OID: 20004, Schema: "public", Name: "f", Volatility: sql.Stable, Language: "sql", Body: "SELECT n FROM v"}},
+	})
+	Resolve(s)
+	s.ID = 1
+	return s
+}
+
 func FuzzAnalyze(f *testing.F) {
 	for _, text := range []string{
 		"SELECT 1", "WITH a AS (SELECT 1) DELETE FROM t WHERE x = 'a' RETURNING *", "SELECT E'a\\'b', U&\"x\", $a$b$a$ /* c */ -- d",
@@ -335,9 +356,19 @@ func FuzzAnalyze(f *testing.F) {
 	} {
 		f.Add(text)
 	}
-	a := New(Config{})
+	for _, text := range []string{
+		"SELECT * FROM t JOIN u USING (id), LATERAL (SELECT t.*, u.x) l", "WITH RECURSIVE a AS (SELECT x FROM v UNION SELECT (t).x FROM t, a) SELECT a, a.* FROM a",
+		"INSERT INTO t SELECT * FROM u ON CONFLICT (id) DO UPDATE SET (x, n) = (SELECT 1, v.n FROM v) RETURNING *, old.x", "MERGE INTO t USING u ON t.id = u.id WHEN MATCHED THEN UPDATE SET x = u.x",
+		"SELECT f(x) OVER w, ARRAY(SELECT n FROM u), unnest(tags) FROM v WINDOW w AS (ORDER BY id) ORDER BY 2", "COPY v (x, n) TO STDOUT",
+	} {
+		f.Add(text)
+	}
+	a := New(Config{Catalog: &fixedCatalog{snapshot: smallSnapshot()}})
 	f.Fuzz(func(t *testing.T, text string) {
 		facts := a.Analyze(context.Background(), []byte(text), &proxy.Reading{})
+		if facts.Unknown == "the parser failed" && New(Config{}).Analyze(context.Background(), []byte(text), &proxy.Reading{}).Unknown != facts.Unknown {
+			t.Errorf("%q: the analysis panics", text)
+		}
 		if facts.Effects == 0 && facts.Statements > 0 {
 			t.Errorf("%q: statements without an effect", text)
 		}
@@ -345,6 +376,71 @@ func FuzzAnalyze(f *testing.F) {
 			t.Errorf("%q: %q and %s", text, facts.Unknown, facts.Effects)
 		}
 	})
+}
+
+// With a catalog, a statement that was seen before still costs no memory, and its
+// columns are known.
+func TestCacheWithCatalog(t *testing.T) {
+	cache := &sql.CatalogCache{Load: func(context.Context, sql.CatalogKey) (*sql.Snapshot, error) { return smallSnapshot(), nil }}
+	defer cache.Close()
+	a := New(Config{Catalog: cache})
+	text, r := []byte("SELECT abalance FROM pgbench_accounts WHERE aid = 4711;"), &proxy.Reading{Dialect: Dialect, Resource: "r"}
+	f := a.Analyze(context.Background(), text, r)
+	require.Equal(t, "abalance=pgbench_accounts.abalance", columnsOf(f))
+	require.Equal(t, "public.pgbench_accounts:read", relations(f))
+	require.Same(t, f, a.Analyze(context.Background(), []byte("select abalance from pgbench_accounts where aid=1;"), r))
+	require.Zero(t, testing.AllocsPerRun(100, func() { a.Analyze(context.Background(), text, r) }))
+	// In a session where names may mean something else, they are as written.
+	other := a.Analyze(context.Background(), text, &proxy.Reading{Dialect: Dialect, Resource: "r", Epoch: 1})
+	require.Equal(t, "pgbench_accounts:read", relations(other))
+	require.False(t, other.ColumnsKnown)
+}
+
+// What a statement changes may change what the names behind it mean.
+func TestNamesBehindChanges(t *testing.T) {
+	a := New(Config{Catalog: &fixedCatalog{snapshot: smallSnapshot()}})
+	for text, want := range map[string]string{
+		"SELECT 1; SELECT x FROM t":                                           "x=t.x",
+		"UPDATE t SET x = 1; SELECT x FROM t":                                 "x=t.x",
+		"SET search_path = evil; SELECT x FROM t":                             "unknown",
+		"CREATE TEMP TABLE t AS SELECT n AS x FROM public.u; SELECT x FROM t": "unknown",
+		"SELECT set_config('search_path', 'evil', false); SELECT x FROM t":    "unknown",
+		"SELECT g(); SELECT x FROM t":                                         "unknown",
+		"DO 'x'; SELECT x FROM t":                                             "unknown",
+	} {
+		f := a.Analyze(context.Background(), []byte(text), &proxy.Reading{})
+		require.Equal(t, want, columnsOf(f.Parts[1]), text)
+	}
+}
+
+// A short text whose columns would be without number is answered in time.
+func TestHostileColumns(t *testing.T) {
+	a := New(Config{Catalog: &fixedCatalog{snapshot: smallSnapshot()}})
+	deep := "SELECT * FROM t"
+	for range 150 {
+		deep = "SELECT x.*, x.*, x.* FROM (" + deep + ") x"
+	}
+	wide := "SELECT 1 FROM t" + strings.Repeat(", v", 900)
+	recursive := "WITH RECURSIVE " + strings.TrimSuffix(strings.Repeat("a AS (SELECT * FROM b UNION SELECT * FROM a), b AS (SELECT * FROM a UNION SELECT * FROM t),", 60), ",") + " SELECT * FROM a"
+	for name, text := range map[string]string{"deep": deep, "wide": wide, "recursive": recursive} {
+		begun := time.Now()
+		f := a.Analyze(context.Background(), []byte(text), &proxy.Reading{})
+		require.Less(t, time.Since(begun), 20*time.Second, name)
+		t.Log(name, time.Since(begun).Round(time.Millisecond), f.Unknown, f.ColumnsKnown)
+	}
+}
+
+// BenchmarkAnalyzeHitCatalog is BenchmarkAnalyzeHit with names that a catalog
+// resolved.
+func BenchmarkAnalyzeHitCatalog(b *testing.B) {
+	cache := &sql.CatalogCache{Load: func(context.Context, sql.CatalogKey) (*sql.Snapshot, error) { return smallSnapshot(), nil }}
+	defer cache.Close()
+	a := New(Config{Catalog: cache})
+	text, r := []byte("SELECT abalance FROM pgbench_accounts WHERE aid = 4711;"), &proxy.Reading{Dialect: Dialect, Resource: "r"}
+	b.ReportAllocs()
+	for b.Loop() {
+		a.Analyze(context.Background(), text, r)
+	}
 }
 
 func BenchmarkAnalyzeHit(b *testing.B) {
@@ -357,6 +453,16 @@ func BenchmarkAnalyzeHit(b *testing.B) {
 	}
 	for i := 0; b.Loop(); i++ {
 		a.Analyze(context.Background(), texts[i%len(texts)], r)
+	}
+}
+
+// BenchmarkAnalyzeMissCatalog is a new statement over a view, with its columns.
+func BenchmarkAnalyzeMissCatalog(b *testing.B) {
+	r := &proxy.Reading{Dialect: Dialect}
+	a := New(Config{CacheBytes: 1, Catalog: &fixedCatalog{snapshot: smallSnapshot()}})
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		a.Analyze(context.Background(), fmt.Appendf(nil, "SELECT v.*, t.n AS c%d FROM v JOIN t USING (id) WHERE t.x > 3;", i), r)
 	}
 }
 
