@@ -31,6 +31,13 @@ const (
 	AdminKill    = "admin.kill"    // ended a session
 	AdminWatch   = "admin.watch"   // watched a session
 	AdminRefused = "admin.refused" // was not permitted to do what action names
+
+	AdminRequests = "admin.requests" // looked at what is held
+	AdminDecide   = "admin.decide"   // what was refused, in AdminRefused: deciding about a held operation
+
+	// ReviewPrefix begins the types of what becomes of held operations, in the
+	// gateway's own record; the rest is the state: review.pending, review.approved …
+	ReviewPrefix = "review."
 )
 
 // Event is one event, read back. Fields that do not apply are zero.
@@ -75,6 +82,12 @@ type Event struct {
 	Port        uint16    `json:"port,omitempty"`
 	Query       string    `json:"query,omitempty"`
 	Action      string    `json:"action,omitempty"`
+
+	// What was held, and who decided.
+	Request   string `json:"request,omitempty"`
+	Hash      string `json:"hash,omitempty"` // of what was decided about
+	DecidedBy string `json:"decided_by,omitempty"`
+	Channel   string `json:"channel,omitempty"`
 
 	// Its answer and outcome.
 	Verdict  string `json:"verdict,omitempty"`

@@ -5,6 +5,10 @@
 //	GET  /v1/sessions/{id}         one of them
 //	POST /v1/sessions/{id}/kill    end it: {"reason": "…"}
 //	GET  /v1/sessions/{id}/watch   its record while it is written, a JSON object a line
+//	GET  /v1/requests              the operations that wait for a decision
+//	GET  /v1/requests/{id}         one of them, or one that was decided of late
+//	POST /v1/requests/{id}/approve let it run: {"user": "…", "password": "…", "hash": "…"}
+//	POST /v1/requests/{id}/deny    refuse it, with a "reason"
 //
 // Answers are JSON; a failure is {"error": {"code": "…", "message": "…"}} with
 // a code of [Error]. The package is closed by default: without Authenticate and

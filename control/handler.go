@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/review"
 )
 
 // Permission is something that one may be allowed to do here.
@@ -23,10 +24,13 @@ const (
 	List  Permission = "list"  // see who is at which resource
 	Kill  Permission = "kill"  // end a session
 	Watch Permission = "watch" // see what a session sees
+	// Review is to see what is held, with its text. To decide takes the password of
+	// a user who may, besides.
+	Review Permission = "review"
 )
 
 // Permissions are all there are, in the order of documents.
-func Permissions() []Permission { return []Permission{List, Kill, Watch} }
+func Permissions() []Permission { return []Permission{List, Kill, Watch, Review} }
 
 // Handler serves the API. Its fields are set before the first request. It is
 // safe for concurrent use.
@@ -41,9 +45,14 @@ type Handler struct {
 	Authenticate func(r *http.Request) (*proxy.Identity, error)
 	// Permit says whether who may do p; nil permits nothing.
 	Permit func(who *proxy.Identity, p Permission) bool
+	// Requests are the operations that wait for a decision; nil when nothing does.
+	Requests *review.Queue
+	// Deciders proves by a password who decides. Nil: nobody decides here.
+	Deciders proxy.Authenticator
 	// Log is told of failures; nil is slog.Default.
 	Log *slog.Logger
 
+	proving  sync.Mutex // one password is tried at a time
 	once     sync.Once
 	mux      *http.ServeMux
 	watchers atomic.Int32
@@ -73,6 +82,10 @@ func (h *Handler) route() {
 	h.handle("GET /v1/sessions/{id}", audit.AdminList, List, h.showSession)
 	h.handle("POST /v1/sessions/{id}/kill", audit.AdminKill, Kill, h.killSession)
 	h.handle("GET /v1/sessions/{id}/watch", audit.AdminWatch, Watch, h.watchSession)
+	h.handle("GET /v1/requests", audit.AdminRequests, Review, h.listRequests)
+	h.handle("GET /v1/requests/{id}", audit.AdminRequests, Review, h.showRequest)
+	h.handle("POST /v1/requests/{id}/approve", audit.AdminDecide, Review, h.approveRequest)
+	h.handle("POST /v1/requests/{id}/deny", audit.AdminDecide, Review, h.denyRequest)
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		h.fail(w, NotFound("there is nothing at this address"))
 	})
@@ -127,7 +140,7 @@ func (h *Handler) record(a audit.Action) error {
 // Error is a failure as the API tells it.
 type Error struct {
 	Status  int    `json:"-"`       // of HTTP
-	Code    string `json:"code"`    // "not-found", "forbidden", "unauthenticated", "bad-request", "unrecorded", "busy" or "internal"
+	Code    string `json:"code"`    // "not-found", "forbidden", "unauthenticated", "bad-request", "conflict", "unrecorded", "busy" or "internal"
 	Message string `json:"message"` // for people
 }
 

@@ -97,7 +97,7 @@ func (cc *controlClient) open(ctx context.Context, method, path string, body any
 		return nil, fmt.Errorf("the gateway answers %s", resp.Status)
 	}
 	code := map[string]int{
-		"not-found": exitNotFound, "forbidden": exitPolicy, "unauthenticated": exitNotLoggedIn, "bad-request": exitUsage,
+		"not-found": exitNotFound, "forbidden": exitPolicy, "unauthenticated": exitNotLoggedIn, "bad-request": exitUsage, "conflict": exitDenied,
 	}[failure.Error.Code]
 	if code == 0 {
 		code = exitError

@@ -25,6 +25,7 @@ import (
 	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
 	"github.com/sallyport/sallyport/protocol/ssh"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/review"
 	"github.com/sallyport/sallyport/secrets"
 )
 
@@ -90,8 +91,9 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 	if err != nil {
 		return nil, errors.Join(err, g.close())
 	}
+	requests := &review.Queue{Changed: func(r review.Request) error { return records.Held(recorded(r)) }}
 	guard, err := f.Guardrail(guardrail.Config{
-		Observed: records.Observed, Limiters: limiters(), Estimators: map[string]guardrail.Estimator{sqlpostgres.Dialect: &postgres.Estimator{}},
+		Observed: records.Observed, Holder: holder{requests}, Limiters: limiters(), Estimators: map[string]guardrail.Estimator{sqlpostgres.Dialect: &postgres.Estimator{}},
 	})
 	if err != nil {
 		return nil, errors.Join(err, g.close())
@@ -109,6 +111,7 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 	g.OnEvent = records.Event
 	g.control = &control.Handler{
 		Gateway: g.Gateway, Records: records, Authenticate: control.PeerIdentity, Permit: f.Permit(), Log: log,
+		Requests: requests, Deciders: users,
 	}
 	for _, l := range f.Listeners() {
 		if g.handlers[l], err = g.handler(l, certificate); err != nil {

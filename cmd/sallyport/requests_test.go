@@ -1,0 +1,151 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/review"
+)
+
+const holding = `guardrails:
+  - name: watched
+    hold: {effects: [delete, drop]}
+    approvers: [dev]
+    for: 1m
+    message: deletes are looked at by another
+  - name: brief
+    hold: {relations: [brief]}
+    approvers: ["*"]
+    for: 2s
+`
+
+// asker is a psql that runs.
+type asker struct {
+	*exec.Cmd
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (p *asker) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text.Write(b)
+}
+
+func (p *asker) shown() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text.String()
+}
+
+// asks starts psql as a user with statements, one after the other.
+func (o *office) asks(t *testing.T, user string, statements ...string) *asker {
+	t.Helper()
+	args := []string{"-X", "-A", "-t", o.conn(user)}
+	for _, s := range statements {
+		args = append(args, "-c", s)
+	}
+	p := &asker{Cmd: exec.Command("psql", args...)}
+	p.Stdout, p.Stderr = p, p
+	require.NoError(t, p.Start())
+	t.Cleanup(func() { p.Process.Kill() })
+	return p
+}
+
+// waiting returns the one request that waits, once there is one.
+func (o *office) waiting(t *testing.T) review.Request {
+	t.Helper()
+	var list []review.Request
+	require.Eventually(t, func() bool {
+		list = decode[[]review.Request](t, must(t, "requests", "ls", "-c", o.config, "-o", "json"))
+		return len(list) == 1
+	}, 20*time.Second, 20*time.Millisecond)
+	return list[0]
+}
+
+// With the real psql: what is held runs when another has approved, is refused
+// when she has denied, and the session goes on.
+func TestHeldStatements(t *testing.T) {
+	needs(t, "psql")
+	o := openOffice(t, holding)
+	o.psql(t, "bob", "-c", "CREATE TABLE t (id int)", "-c", "CREATE TABLE brief (id int)", "-c", "INSERT INTO t VALUES (1), (2), (3)")
+	decide := func(verb, user, secret string, args ...string) (int, string, string) {
+		return sallyport(t, secret+"\n", append([]string{verb, "-c", o.config, "-u", user}, args...)...)
+	}
+
+	p := o.asks(t, "bob", "DELETE FROM t WHERE id = 1", "SELECT 'left ' || count(*) FROM t")
+	r := o.waiting(t)
+	require.Equal(t, "bob", r.Requester)
+	require.Equal(t, "DELETE FROM t WHERE id = 1", r.Text)
+	require.Eventually(t, func() bool {
+		return strings.Contains(p.shown(), "NOTICE:  deletes are looked at by another: request "+r.ID)
+	}, 10*time.Second, 10*time.Millisecond, "she is told while it waits")
+	require.Contains(t, must(t, "requests", "ls", "-c", o.config), r.ID)
+	require.Contains(t, must(t, "requests", "show", "-c", o.config, r.ID), r.Hash)
+
+	// ATTACK 60: not by herself, not by who does not prove it, not unseen.
+	code, _, errs := decide("approve", "bob", password, r.ID)
+	require.Equal(t, exitPolicy, code, errs)
+	require.Contains(t, errs, "nobody decides about their own request")
+	code, _, errs = decide("approve", "alice", "wrong", r.ID)
+	require.Equal(t, exitNotLoggedIn, code, errs)
+	require.NotContains(t, errs, "wrong\n")
+	code, _, errs = decide("approve", "alice", password, "-hash", strings.Repeat("0", 64), r.ID)
+	require.Equal(t, exitDenied, code, errs)
+	code, _, errs = decide("approve", "alice", password, "nothing")
+	require.Equal(t, exitNotFound, code, errs)
+	require.Equal(t, r.ID, o.waiting(t).ID, "it still waits")
+
+	code, out, errs := decide("approve", "alice", password, r.ID)
+	require.Equal(t, exitOK, code, errs)
+	require.Contains(t, errs, "DELETE FROM t WHERE id = 1", "what is approved is shown")
+	require.Contains(t, out, "approved")
+	require.NoError(t, p.Wait())
+	require.Contains(t, p.shown(), "DELETE 1")
+	require.Contains(t, p.shown(), "left 2")
+	code, _, errs = decide("deny", "alice", password, "-reason", "after all", r.ID)
+	require.Equal(t, exitDenied, code, errs)
+
+	// ATTACK 61: what was approved does not run again, nor does anything like it.
+	p = o.asks(t, "bob", "DELETE FROM t WHERE id = 1 OR id = 2", "SELECT 'left ' || count(*) FROM t")
+	again := o.waiting(t)
+	require.NotEqual(t, r.Hash, again.Hash)
+	code, _, errs = decide("approve", "alice", password, "-hash", r.Hash, again.ID)
+	require.Equal(t, exitDenied, code, errs)
+	code, _, errs = decide("deny", "alice", password, again.ID)
+	require.Equal(t, exitUsage, code, errs)
+	code, _, errs = decide("deny", "alice", password, "-reason", "not on a friday", again.ID)
+	require.Equal(t, exitOK, code, errs)
+	p.Wait()
+	require.Contains(t, p.shown(), "ERROR:  alice denied request "+again.ID+": not on a friday")
+	require.Contains(t, p.shown(), "left 2", "the session goes on")
+
+	// Nobody decides in time.
+	out = o.psql(t, "bob", "-v", "VERBOSITY=verbose", "-c", "SELECT * FROM brief", "-c", "SELECT 'goes on'")
+	require.Contains(t, out, "ERROR:  42501: nobody decided about request")
+	require.Contains(t, out, "goes on")
+
+	// She gives up: Ctrl-C.
+	p = o.asks(t, "bob", "DROP TABLE t", "SELECT 'and on'")
+	given := o.waiting(t)
+	require.Eventually(t, func() bool {
+		require.NoError(t, p.Process.Signal(os.Interrupt))
+		return len(decode[[]review.Request](t, must(t, "requests", "ls", "-c", o.config, "-o", "json"))) == 0
+	}, 20*time.Second, 200*time.Millisecond)
+	p.Wait()
+	require.Contains(t, p.shown(), "request "+given.ID+" was given up")
+
+	o.stop(t)
+	var record string
+	for _, s := range decode[[]summary](t, must(t, "sessions", "ls", "-c", o.config, "-o", "json")) {
+		record += must(t, "sessions", "show", "-c", o.config, "-o", "json", s.ID)
+	}
+	require.Contains(t, record, r.ID+" by alice", "the statement's record names its approval")
+	require.NotContains(t, record, password)
+}
