@@ -1,5 +1,7 @@
 package audit
 
+import "time"
+
 // Types of events, as their "type" says. They are stable.
 const (
 	SessionStart      = "session.start"      // who, from where, to what
@@ -125,3 +127,12 @@ type Event struct {
 
 // Content is what a recording.output or recording.input holds.
 func (e *Event) Content() []byte { return append([]byte(e.Data), e.Base64...) }
+
+// When is the event's time, the zero time when it has none.
+func (e *Event) When() time.Time {
+	t, err := time.Parse(time.RFC3339Nano, e.Time)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}

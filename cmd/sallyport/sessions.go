@@ -18,12 +18,12 @@ import (
 	"github.com/sallyport/sallyport/audit"
 )
 
-const sessionVerbs = "ls | show ID | export ID | watch ID | kill ID"
+const sessionVerbs = "ls | show ID | play ID | export ID | watch ID | kill ID"
 
 // sessions has commands of its own.
 func sessions(ctx context.Context, c *cli, args []string) error {
 	verbs := map[string]func(context.Context, *cli, []string) error{
-		"ls": sessionsList, "show": sessionsShow, "export": sessionsExport, "watch": sessionsWatch, "kill": sessionsKill,
+		"ls": sessionsList, "show": sessionsShow, "export": sessionsExport, "play": sessionsPlay, "watch": sessionsWatch, "kill": sessionsKill,
 	}
 	if len(args) > 0 && (args[0] == "-h" || args[0] == "help") {
 		fmt.Fprintln(c.err, "sallyport sessions "+sessionVerbs+"; each says more with -h")
@@ -119,6 +119,8 @@ func sessionsList(ctx context.Context, c *cli, args []string) error {
 	open := auditFlags(c, f)
 	user, resource := f.String("u", "", "only this `user`'s"), f.String("r", "", "only at this `resource`")
 	since := f.Duration("since", 0, "only those that began within this `time`")
+	until := f.Duration("until", 0, "only those that began at least this `time` ago")
+	text := f.String("text", "", "only those in which this `text` was asked for or shown")
 	live := f.Bool("live", false, "only those that are open, as the running gateway knows them")
 	output := f.String("o", "table", "`format`: table or json")
 	if err := parse(f, args, 0); err != nil {
@@ -151,8 +153,16 @@ func sessionsList(ctx context.Context, c *cli, args []string) error {
 		if s == nil || *user != "" && s.User != *user || *resource != "" && s.Resource != *resource {
 			continue
 		}
-		if start, err := time.Parse(time.RFC3339Nano, s.Start); *since > 0 && (err != nil || time.Since(start) > *since) {
+		if start, err := time.Parse(time.RFC3339Nano, s.Start); *since > 0 && (err != nil || time.Since(start) > *since) || *until > 0 && time.Since(start) < *until {
 			continue
+		}
+		if *text != "" {
+			if found, err := mentions(a, id, *text); err != nil || !found {
+				if err != nil {
+					return err
+				}
+				continue
+			}
 		}
 		list = append(list, s)
 	}
@@ -291,6 +301,8 @@ func visible(s string) string {
 func sessionsExport(_ context.Context, c *cli, args []string) error {
 	f := c.flags("sessions export")
 	open := auditFlags(c, f)
+	format := f.String("format", "bundle", "`format`: bundle, with the proof; cast, a terminal as asciicast v3; csv, recorded rows")
+	op := f.Uint64("op", 0, "the `operation` whose terminal or rows; 0 is the first that has some")
 	if err := parse(f, args, 1); err != nil {
 		return err
 	}
@@ -301,9 +313,18 @@ func sessionsExport(_ context.Context, c *cli, args []string) error {
 	if err != nil {
 		return err
 	}
-	b, err := a.Export(f.Arg(0))
-	if err != nil {
-		return notFound(err)
+	id := f.Arg(0)
+	switch *format {
+	case "bundle":
+		b, err := a.Export(id)
+		if err != nil {
+			return notFound(err)
+		}
+		return json.NewEncoder(c.out).Encode(b)
+	case "cast":
+		return exportCast(c, a, id, *op)
+	case "csv":
+		return exportCSV(c, a, id, *op)
 	}
-	return json.NewEncoder(c.out).Encode(b)
+	return fail(exitUsage, "unknown format %q: want bundle, cast or csv", *format)
 }

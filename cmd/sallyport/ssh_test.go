@@ -140,6 +140,20 @@ access:
 	require.NotEmpty(t, out)
 	out, code = ssh("-W", "127.0.0.1:1", "vm1")
 	require.NotZero(t, code, out)
+	terminal := exec.Command("ssh", "-F", stanza, "-i", filepath.Join(dir, "alice"), "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-tt", "vm1")
+	typed, err := terminal.StdinPipe()
+	require.NoError(t, err)
+	screen := &process{cmd: terminal, done: make(chan error, 1)}
+	terminal.Stdout, terminal.Stderr = screen, screen
+	require.NoError(t, terminal.Start())
+	for _, step := range []struct{ wait, line string }{
+		{"[$#] ", "stty -echo; echo rea''dy; read -r word; stty echo; echo he''llo"}, {"ready", "hunter2"}, {"hello", "exit"},
+	} {
+		screen.wait(t, step.wait)
+		_, err := fmt.Fprintln(typed, step.line)
+		require.NoError(t, err)
+	}
+	require.NoError(t, terminal.Wait(), screen.output())
 
 	p.stop(t)
 
@@ -148,4 +162,18 @@ access:
 	require.Equal(t, "alice", list[0].User)
 	require.Contains(t, must(t, "sessions", "show", "-c", config, list[0].ID), "echo hello; exit 7")
 	require.NotContains(t, must(t, "verify", filepath.Join(dir, "data", "audit")), "NOT AS SEALED")
+
+	// What was shown is on record, and can be played and exported.
+	require.Equal(t, "hello\n", must(t, "sessions", "play", "-c", config, list[0].ID))
+	list = decode[[]summary](t, must(t, "sessions", "ls", "-c", config, "-o", "json", "-text", "hello"))
+	id := list[len(list)-1].ID
+	played := must(t, "sessions", "play", "-c", config, id)
+	require.Contains(t, played, "hello\r\n")
+	require.NotContains(t, played, "hunter2")
+	require.Contains(t, must(t, "sessions", "play", "-c", config, "-timeline", id), "shell")
+	require.Contains(t, must(t, "sessions", "export", "-c", config, "-format", "cast", id), `,"o","`)
+	code, _, errs := sallyport(t, "", "sessions", "play", "-c", config, "-find", "never shown", id)
+	require.Equal(t, exitNotFound, code, errs)
+	code, _, errs = sallyport(t, "", "sessions", "export", "-c", config, "-format", "csv", id)
+	require.Equal(t, exitNotFound, code, errs)
 }
