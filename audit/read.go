@@ -117,6 +117,12 @@ func readEvents(f io.Reader, key []byte, id string, each func(b []byte) bool) er
 	if err := r.unlock(key); err != nil {
 		return err
 	}
+	return r.rest(each)
+}
+
+// rest calls each with the events that follow, until it returns false. A record
+// that is still written ends with its last whole event.
+func (r *reader) rest(each func(json []byte) bool) error {
 	for {
 		sealed, err := r.next()
 		if errors.Is(err, io.EOF) || errors.Is(err, errTorn) {

@@ -185,26 +185,12 @@ func (r *Record) from(at time.Time, before int64, each func(e *Event) bool) erro
 	if err != nil {
 		return err
 	}
-	for {
-		sealed, err := rd.next()
-		if errors.Is(err, io.EOF) || errors.Is(err, errTorn) {
-			return nil
+	err = rd.rest(func(b []byte) bool {
+		e := &Event{}
+		if failed = json.Unmarshal(b, e); failed != nil {
+			return false
 		}
-		if err != nil {
-			return err
-		}
-		more, err := rd.open(sealed, func(b []byte) bool {
-			e := &Event{}
-			if failed = json.Unmarshal(b, e); failed != nil {
-				return false
-			}
-			return each(e)
-		})
-		if failed != nil {
-			return failed
-		}
-		if err != nil || !more {
-			return err
-		}
-	}
+		return each(e)
+	})
+	return errors.Join(failed, err)
 }

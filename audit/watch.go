@@ -3,7 +3,6 @@ package audit
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -43,18 +42,13 @@ func (l *Log) watch(ctx context.Context, id string, each func(b []byte) bool) er
 	defer tick.Stop()
 	for {
 		_, open := l.recorders.Load(id) // before reading: what is written by then is seen
-		for {
-			sealed, err := r.next()
-			if errors.Is(err, io.EOF) || errors.Is(err, errTorn) {
-				break
-			}
-			if err != nil {
-				return err
-			}
-			more, err := r.open(sealed, each)
-			if err != nil || !more {
-				return err
-			}
+		left := false
+		err := r.rest(func(b []byte) bool {
+			left = !each(b)
+			return !left
+		})
+		if err != nil || left {
+			return err
 		}
 		if !open || !each(nil) {
 			return nil
