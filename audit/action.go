@@ -28,3 +28,18 @@ func (l *Log) Act(a Action) error {
 		return str(b, "remote", a.Remote)
 	})
 }
+
+// Version says by what sessions are judged.
+type Version struct {
+	Config string // digest of the whole configuration
+	Policy string // of its rules
+}
+
+// Configured records that a configuration has come into force: sessions that
+// begin from now on name it.
+func (l *Log) Configured(v Version) error {
+	l.version.Store(&v)
+	return l.own.event(time.Now(), GatewayConfig, synced, v.append)
+}
+
+func (v *Version) append(b []byte) []byte { return str(str(b, "config", v.Config), "policy", v.Policy) }

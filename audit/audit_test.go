@@ -277,3 +277,20 @@ func BenchmarkVerify(b *testing.B) {
 		require.Empty(b, verify(b, dir, l.PublicKey()).Problems)
 	}
 }
+
+// Sessions say by which configuration they are judged, from when it is in force.
+func TestSessionNamesItsVersion(t *testing.T) {
+	dir := t.TempDir()
+	l := openLog(t, dir, Config{})
+	require.NoError(t, l.Configured(Version{Config: "c1", Policy: "p1"}))
+	first := newSession(t, l)
+	require.NoError(t, l.Configured(Version{Config: "c2", Policy: "p1"}))
+	second := newSession(t, l)
+	own := l.own.id
+	first.Close(nil)
+	second.Close(nil)
+	require.NoError(t, l.Close())
+	require.Equal(t, "c1 p1", events(t, dir, first.ID)[0].Config+" "+events(t, dir, first.ID)[0].Policy)
+	require.Equal(t, "c2 p1", events(t, dir, second.ID)[0].Config+" "+events(t, dir, second.ID)[0].Policy)
+	require.Equal(t, "gateway.start gateway.config gateway.config gateway.stop", types(events(t, dir, own)))
+}

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/proxy"
 )
 
 func sum(b []byte) digest { return sha256.Sum256(b) }
@@ -27,7 +30,7 @@ func TestMain(m *testing.M) {
 
 // crashing records statements for ever, and says on stdout which may run.
 func crashing(dir string) {
-	l, err := Open(dir, quiet())
+	l, err := Open(dir, Config{Log: quiet().Log, Recordings: everything})
 	if err != nil {
 		fmt.Println("error", err)
 		os.Exit(1)
@@ -35,13 +38,30 @@ func crashing(dir string) {
 	t := &testing.T{}
 	out := bufio.NewWriterSize(os.Stdout, 0)
 	for session := 0; ; session++ {
-		s := newSession(t, l)
+		s := newSessionOf(t, l, "ssh")
 		for i := range 1 + session%7 {
 			text := "SELECT " + strconv.Itoa(i)
 			if !run(s, text).Refuses() {
 				fmt.Fprintln(out, s.ID, text)
 				out.Flush()
 			}
+		}
+		if session%2 == 0 { // and a terminal, what it shows after it was recorded
+			op := &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindShell}, Terminal: true}
+			s.Ask(context.Background(), op)
+			flow, err := s.Flow(op, &proxy.Shape{Kind: proxy.ShapeStream, Media: "terminal"})
+			if err != nil {
+				fmt.Println("error", err)
+				os.Exit(1)
+			}
+			for i := range 20 {
+				shown, err := flow.Bytes(nil, fmt.Appendf(nil, "shown %d", i))
+				if err == nil {
+					fmt.Fprintf(out, "%s %s\n", s.ID, shown)
+					out.Flush()
+				}
+			}
+			s.Done(op, &proxy.Outcome{})
 		}
 		if session%3 > 0 {
 			s.Close(nil)
@@ -51,7 +71,7 @@ func crashing(dir string) {
 
 // A gateway that is killed at any moment has recorded every operation that it
 // let run; the next start seals what was open and says so.
-func TestKill(t *testing.T) {
+func TestAttack66Kill(t *testing.T) {
 	rounds := 6
 	if testing.Short() {
 		rounds = 3
@@ -64,6 +84,7 @@ func TestKill(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, cmd.Start())
 		acknowledged := map[string][]string{}
+		shown := map[string]string{}
 		lines := bufio.NewScanner(pipe)
 		kill := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
 		for lines.Scan() {
@@ -75,6 +96,9 @@ func TestKill(t *testing.T) {
 			require.NotEqual(t, "error", id, text)
 			if strings.HasPrefix(text, "SELECT ") { // the last line can be cut
 				acknowledged[id] = append(acknowledged[id], text)
+			}
+			if strings.HasPrefix(text, "shown ") && len(id) == idLen {
+				shown[id] += text
 			}
 		}
 		kill.Stop()
@@ -106,5 +130,8 @@ func TestKill(t *testing.T) {
 			}
 		}
 		require.NotZero(t, recovered)
+		for id, text := range shown {
+			require.True(t, strings.HasPrefix(content(events(t, dir, id), RecordingOutput), text), "what was shown is on record")
+		}
 	}
 }

@@ -24,6 +24,8 @@ const (
 
 	GatewayStart = "gateway.start"
 	GatewayStop  = "gateway.stop"
+	// GatewayConfig says by which configuration sessions are judged from here on.
+	GatewayConfig = "gateway.config"
 	// GatewayPrefix begins the types of the gateway's own events; the rest is the
 	// name of the proxy.EventKind: gateway.login, gateway.login-failed …
 	GatewayPrefix = "gateway."
@@ -60,6 +62,8 @@ type Event struct {
 	Protocol string            `json:"protocol,omitempty"`
 	Remote   string            `json:"remote,omitempty"`
 	Deadline string            `json:"deadline,omitempty"`
+	Config   string            `json:"config,omitempty"` // the digest of the configuration; in gateway.config too
+	Policy   string            `json:"policy,omitempty"` // the version of its rules
 	Params   map[string]string `json:"params,omitempty"`
 
 	// An operation.

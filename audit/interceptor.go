@@ -17,7 +17,13 @@ func (l *Log) Name() string { return "audit" }
 func (l *Log) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
 	rec, err := l.create(s.ID)
 	if err == nil {
-		err = rec.event(s.Started, SessionStart, synced, func(b []byte) []byte { return session(b, s) })
+		err = rec.event(s.Started, SessionStart, synced, func(b []byte) []byte {
+			b = session(b, s)
+			if v := l.version.Load(); v != nil {
+				b = v.append(b)
+			}
+			return b
+		})
 	}
 	if err != nil {
 		l.failed(&WriteError{Session: s.ID, Err: err})

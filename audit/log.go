@@ -94,6 +94,8 @@ type Log struct {
 	tick    atomic.Int64 // counts the steps of guard, from 1
 	syncing atomic.Int64 // the tick when a sync began; 0 when none goes on
 
+	version atomic.Pointer[Version]
+
 	recorders sync.Map // session's identifier → *recorder
 
 	mu      sync.Mutex

@@ -42,11 +42,16 @@ func openLog(t testing.TB, dir string, c Config) *Log {
 // newSession opens a session whose last interceptor is l.
 func newSession(t testing.TB, l *Log) *proxy.Session {
 	t.Helper()
+	return newSessionOf(t, l, "postgres")
+}
+
+func newSessionOf(t testing.TB, l *Log, protocol string) *proxy.Session {
+	t.Helper()
 	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{permit{}, l}, OnEvent: l.Event, Log: slog.New(slog.DiscardHandler)}
 	s, connect, err := g.Open(context.Background(), proxy.OpenRequest{
 		Identity: &proxy.Identity{Subject: "alice", Groups: []string{"dev"}, Method: proxy.MethodSCRAM},
 		Target:   proxy.Target{Resource: &proxy.Resource{Name: "shop", Type: "postgres"}, Database: "shop"},
-		Protocol: "postgres", Remote: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4711},
+		Protocol: protocol, Remote: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4711},
 		Params: map[string]string{"application_name": "psql"},
 	})
 	require.NoError(t, err)

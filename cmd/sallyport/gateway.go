@@ -74,7 +74,7 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 	}
 	records, err := g.records(log)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, g.close())
 	}
 	reader := &postgres.CatalogReader{Gateway: g.Gateway}
 	g.catalog = &sql.CatalogCache{Load: reader.Load, Resolve: sqlpostgres.Resolve, Log: g.Log}
@@ -156,7 +156,11 @@ func (g *gateway) records(log *slog.Logger) (*audit.Log, error) {
 		return nil, err
 	}
 	g.closers = append(g.closers, l.Close)
-	return l, nil
+	version, err := g.config.Version()
+	if err == nil {
+		err = l.Configured(version)
+	}
+	return l, err
 }
 
 // certificate is what clients see: the configured one, or one of the gateway's

@@ -4,6 +4,7 @@ package config
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -40,7 +41,8 @@ type File struct {
 	Runbooks any                 `yaml:"runbooks,later"`
 	Store    any                 `yaml:"store,later"`
 
-	name string
+	name   string
+	digest [sha256.Size]byte // of the file
 }
 
 // Listen says where the gateway listens.
@@ -242,7 +244,7 @@ func Load(path string) (*File, error) {
 // paths.
 func Parse(name string, text []byte) (*File, error) {
 	d := &decoder{file: name}
-	out := &File{name: name}
+	out := &File{name: name, digest: sha256.Sum256(text)}
 	if len(text) > maxFile {
 		d.problem(1, "", "the file is larger than %d bytes", maxFile)
 		return nil, d.problems
