@@ -64,16 +64,11 @@ func (v *view) decide(protocol string, op proxy.Op, shape *proxy.Shape, m *menti
 			}
 		}
 		c.topics = v.masker.scanner.Topics(name)
-		from := origins(facts, &sc, i, len(columns))
-		if v.named(c, facts, &sc, name) || v.derived(c, facts, from) {
-			// Whole JSON is masked by its keys, where these are the columns' names.
-			if c.kind == kindJSON && c.tainted && !c.blind && !m.computed && !m.opens && !m.renames && !m.made {
-				c.tainted = false
-			}
+		from := origins(facts, shape, &sc, i)
+		if v.named(c, facts, &sc, name) || v.derived(c, facts, from, m) {
 			continue
 		}
-		opened := m.opens && m.any && changes(from) // a field of a document, say
-		if (opened || !v.resolved(facts, &sc, i, len(columns), listed, kept)) && v.doubtful(c, facts, &sc, m, kept) {
+		if !resolved(&sc, from, listed, m, kept) && v.doubtful(c, facts, &sc, m, kept) {
 			c.tainted, c.typ = true, taintedValue
 			c.numbers = v.mode == Display && !m.computed && !m.made && !(m.rows && m.opens) && !(kept.aside && m.settings) && !(kept.computed && (m.runs || kept.gives(sc.Name, v)))
 			c.null = c.null || c.oid >= firstUser || c.oid == oidRecord || c.oid == oidRecords
@@ -98,6 +93,17 @@ func (v *view) named(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, name 
 			c.whole, c.typ, c.with = true, typ, stricter(c.with, r.with)
 		}
 	}
+	if x, ok := v.spread.column(sc.Schema, sc.Relation, name); ok && !c.whole {
+		if x.computed {
+			c.tainted, c.typ = true, taintedValue
+			c.numbers = v.mode == Display
+			c.null = c.noText()
+			return true
+		}
+		if how := v.treatment(x.typ); how.Transform != Visible {
+			c.whole, c.typ, c.with = true, x.typ, how
+		}
+	}
 	if !c.whole && hinted {
 		if how := v.treatment(typ); how.Transform != Visible {
 			c.whole, c.typ, c.with = true, typ, how
@@ -119,33 +125,47 @@ func touches(facts *proxy.Facts, r *columnRule) bool {
 	return false
 }
 
-// origins returns what is known of the base columns of column i of n: from the
+// origins returns what is known of the base columns of column i: from the
 // statement, else from the catalog. Nil is nothing.
-func origins(facts *proxy.Facts, sc *proxy.ShapeColumn, i, n int) *proxy.Column {
-	if facts != nil && (facts.ColumnsKnown || facts.Copy != nil) {
-		if list := outputs(facts); len(list) == n && !list[i].Opaque {
-			return &list[i]
+func origins(facts *proxy.Facts, shape *proxy.Shape, sc *proxy.ShapeColumn, i int) *proxy.Column {
+	n := len(shape.Columns)
+	switch {
+	case facts == nil:
+	case shape.Kind == proxy.ShapeCopy:
+		if facts.Copy != nil && len(facts.Copy.Columns) == n && !facts.Copy.Columns[i].Opaque && facts.Unknown == "" {
+			return &facts.Copy.Columns[i]
 		}
+	case facts.ColumnsKnown && len(facts.Columns) == n && !facts.Columns[i].Opaque:
+		return &facts.Columns[i]
 	}
 	return sc.Source
 }
 
 // resolved reports whether all that a column may hold is known by the columns that
 // it derives from.
-func (v *view) resolved(facts *proxy.Facts, sc *proxy.ShapeColumn, i, n int, listed bool, kept *memory) bool {
-	if kept.made(sc.Relation) {
+func resolved(sc *proxy.ShapeColumn, known *proxy.Column, listed bool, m *mentions, kept *memory) bool {
+	if kept.made(sc.Relation) || known != nil && slices.ContainsFunc(known.Origins, func(o proxy.Origin) bool { return kept.made(o.Relation) }) {
 		return false // its columns' names are those that somebody chose for copies
 	}
-	if o := origins(facts, sc, i, n); o != nil {
-		return !o.Opaque
+	if known == nil {
+		return listed || sc.Column != ""
 	}
-	return listed || sc.Column != ""
+	// A field of JSON that has a masked name is taken out of a column that has none.
+	return !known.Opaque && !(m.fields && changes(known))
+}
+
+// byKeys reports whether a column of JSON may be masked by its keys: it was made
+// of a table's row, or of columns that the text names, and nothing has another
+// name in it.
+func (c *column) byKeys(o *proxy.Origin, m *mentions) bool {
+	return c.kind == kindJSON && !c.blind && !m.opens && !m.computed && !m.renames && !m.made &&
+		(o.Column == "*" || m.mentions(o.Column))
 }
 
 // derived decides by the base columns that a column derives from. Of what only
 // hangs on how masked values compare or how many there are, short numbers and
 // truth values pass in display.
-func (v *view) derived(c *column, facts *proxy.Facts, known *proxy.Column) bool {
+func (v *view) derived(c *column, facts *proxy.Facts, known *proxy.Column, m *mentions) bool {
 	if known == nil {
 		return false
 	}
@@ -163,14 +183,22 @@ func (v *view) derived(c *column, facts *proxy.Facts, known *proxy.Column) bool 
 		case o.How == proxy.DerivedPlain || !v.sampled(c, &o):
 			continue
 		}
-		if o.How == proxy.DerivedPlain && o.Column != "*" {
-			c.whole, c.typ, c.with = true, base.typ, base.with
+		if c.byKeys(&o, m) {
 			continue
 		}
-		numbers = numbers && o.How == proxy.DerivedPredicate
-		c.tainted, c.typ = true, taintedValue
+		switch {
+		case base.tainted || o.How != proxy.DerivedPlain || o.Column == "*":
+			c.tainted = true
+			numbers = numbers && o.How == proxy.DerivedPredicate
+		case c.whole: // several, of which each may be the value
+			c.with = stricter(c.with, base.with)
+		default:
+			c.whole, c.typ, c.with = true, base.typ, base.with
+		}
 	}
-	c.numbers = c.tainted && numbers
+	if c.tainted {
+		c.whole, c.typ, c.numbers = false, taintedValue, numbers
+	}
 	return c.whole || c.tainted
 }
 
@@ -199,6 +227,8 @@ func (v *view) doubtful(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, m 
 	case sc.Table != 0 && sc.Attr == 0, c.oid == oidRecord, c.oid == oidRecords: // whole rows
 		return true
 	case kept.made(sc.Relation), sc.Source != nil && sc.Source.Opaque: // a view that cannot be seen through
+		return true
+	case m.copies: // and the catalog has not yet been read again
 		return true
 	case sc.Table != 0:
 		_, known := m.labels.origin(sc.Name)

@@ -14,9 +14,9 @@ type inspector struct {
 	scan  scan
 	found []Finding
 
-	plain []byte // a value in another form, to be scanned
-	inner []Finding
-	depth int // of JSON within strings of JSON
+	plain []byte     // a value in another form, to be scanned
+	inner *inspector // of JSON within strings of JSON
+	depth int        // of that
 }
 
 func newInspector(v *view, seen *remembered) inspector {
@@ -29,8 +29,15 @@ func (p *inspector) find(w []byte, topics Topics, isJSON bool) {
 	p.found = p.scan.run(p.found[:0], w, topics)
 	p.again(w)
 	if isJSON {
-		p.fields(w)
+		p.fields(w, &jsonVisitor{})
 	}
+}
+
+// findJSON is find for a part of a JSON text that visitor has come to.
+func (p *inspector) findJSON(w []byte, visitor *jsonVisitor) {
+	p.found = p.scan.run(p.found[:0], w, 0)
+	p.again(w)
+	p.fields(w, visitor)
 }
 
 // again adds to the findings in w those that were seen in masked columns before.
@@ -46,18 +53,9 @@ const maxNestedJSON = 3
 // fields adds the values of a JSON text whose keys say what they hold, and the
 // strings that hold something behind their escapes. They take the place of what
 // was found in them.
-func (p *inspector) fields(w []byte) {
+func (p *inspector) fields(w []byte, visitor *jsonVisitor) {
 	n := len(p.found)
-	visitor := jsonVisitor{
-		typeOf: p.typeOfKey,
-		named:  func(start, end int, t Type) { p.found = append(p.found, Finding{start, end, t, 100}) },
-		escaped: func(start, end int) {
-			if t, ok := p.behindEscapes(w[start:end]); ok {
-				p.found = append(p.found, Finding{start, end, t, 100})
-			}
-		},
-	}
-	visitor.visit(w)
+	visitor.visit(w, p)
 	if len(p.found) == n {
 		return
 	}
@@ -74,22 +72,30 @@ func (p *inspector) fields(w []byte) {
 	slices.SortFunc(p.found, func(a, b Finding) int { return cmp.Compare(a.Start, b.Start) })
 }
 
-// behindEscapes returns the type of something that is masked in the text that the
-// inside of a JSON string stands for.
-func (p *inspector) behindEscapes(s []byte) (Type, bool) {
+// named takes the bounds of a value that a key says is masked.
+func (p *inspector) named(start, end int, t Type) {
+	p.found = append(p.found, Finding{start, end, t, 100})
+}
+
+// escaped takes the bounds of the inside of a JSON string that has escapes.
+func (p *inspector) escaped(src []byte, start, end int) {
 	if p.depth == maxNestedJSON {
-		return taintedValue, true // nobody writes that
+		p.named(start, end, taintedValue) // nobody writes that
+		return
 	}
-	inner := inspector{view: p.view, seen: p.seen, keys: p.keys, scan: scan{plan: p.scan.plan}, found: p.inner, depth: p.depth + 1}
-	text := appendUnescaped(nil, s)
-	inner.find(text, 0, likeJSON(text))
-	p.inner = inner.found
-	for _, x := range inner.found {
+	if p.inner == nil {
+		inner := newInspector(p.view, p.seen)
+		inner.depth, inner.keys = p.depth+1, p.keys
+		p.inner = &inner
+	}
+	p.inner.plain = appendUnescaped(p.inner.plain[:0], src[start:end])
+	p.inner.find(p.inner.plain, 0, likeJSON(p.inner.plain))
+	for _, x := range p.inner.found {
 		if p.view.transform(x.Type) != Visible {
-			return x.Type, true
+			p.named(start, end, x.Type)
+			return
 		}
 	}
-	return "", false
 }
 
 // appendMasked appends w with what was found in it hidden. isJSON says that w is
@@ -142,6 +148,21 @@ func (v *view) typeOfKey(key []byte) (Type, bool) {
 		}
 	}
 	return "", false
+}
+
+// treatmentOfKey returns what is done with the values of a key, of which typeOfKey
+// has said that they are masked as type t.
+func (v *view) treatmentOfKey(name string, t Type) treatment {
+	how := treatment{Transform: Visible}
+	for i := range v.columns {
+		if v.columns[i].named(name) {
+			how = stricter(how, v.columns[i].with)
+		}
+	}
+	if how.Transform == Visible {
+		how = v.treatment(t)
+	}
+	return how
 }
 
 // likeJSON reports whether a text looks like a JSON object or a list of them.

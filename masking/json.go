@@ -39,21 +39,21 @@ func bareToken(src []byte, start, end int) (int, int) {
 }
 
 // jsonVisitor looks at the values of a JSON text. It goes over the text once,
-// whatever its nesting, and does not mind what is no JSON.
+// whatever its nesting, and does not mind what is no JSON. It tells an inspector
+// of the values of keys that are masked, strings without their quotes; when such
+// a value is an array or an object, of every value in it; and of every other
+// string, keys too, that has escapes in it.
 type jsonVisitor struct {
-	// typeOf says whether the values of a key are masked, and as what.
-	typeOf func(key []byte) (Type, bool)
-	// named is called with the bounds of each value of such a key, strings without
-	// their quotes; of an array or an object, with those of every value in it.
-	named func(start, end int, t Type)
-	// escaped is called with the bounds of every other string, keys too, that has
-	// escapes in it. Nil is not interested.
-	escaped func(start, end int)
+	// Where it stands: how deep, and the depth and type of the container that a
+	// masked key has, 0 outside of one.
+	depth, within int
+	typ           Type
 }
 
-func (v *jsonVisitor) visit(src []byte) {
-	depth, within := 0, 0 // within is the depth of the container that a masked key has, 0 outside of one
-	var typ Type
+// visit goes over src, which goes on where the last one ended.
+func (v *jsonVisitor) visit(src []byte, p *inspector) {
+	depth, within, typ := v.depth, v.within, v.typ
+	defer func() { v.depth, v.within, v.typ = depth, within, typ }()
 	for i := 0; i < len(src); {
 		switch src[i] {
 		case '{', '[':
@@ -73,17 +73,17 @@ func (v *jsonVisitor) visit(src []byte) {
 			if k >= len(src) || src[k] != ':' || end < start+1 { // a value
 				switch {
 				case within > 0 && stop > start:
-					v.named(start, stop, typ)
-				case v.escaped != nil && hasEscape(src[start:stop]):
-					v.escaped(start, stop)
+					p.named(start, stop, typ)
+				case hasEscape(src[start:stop]):
+					p.escaped(src, start, stop)
 				}
 				continue
 			}
-			if v.escaped != nil && hasEscape(src[start:stop]) {
-				v.escaped(start, stop)
+			if hasEscape(src[start:stop]) {
+				p.escaped(src, start, stop)
 			}
 			i = skipSpace(src, k+1)
-			t, ok := v.typeOf(src[start:stop])
+			t, ok := p.typeOfKey(src[start:stop])
 			if !ok || within > 0 || i >= len(src) {
 				continue
 			}
@@ -91,7 +91,7 @@ func (v *jsonVisitor) visit(src []byte) {
 			case '"':
 				end := stringEnd(src, i)
 				if end > i+2 {
-					v.named(i+1, end-1, t)
+					p.named(i+1, end-1, t)
 				}
 				i = end
 			case '{', '[':
@@ -99,11 +99,11 @@ func (v *jsonVisitor) visit(src []byte) {
 				within, typ = depth, t
 				i++
 			default:
-				i = v.bare(src, i, t)
+				i = bare(src, i, t, p)
 			}
 		default:
 			if within > 0 && (isAlnum(src[i]) || src[i] == '-') {
-				i = v.bare(src, i, typ)
+				i = bare(src, i, typ, p)
 				continue
 			}
 			i++
@@ -113,12 +113,12 @@ func (v *jsonVisitor) visit(src []byte) {
 
 // bare reports the number or word at i, unless it is true, false or null, and
 // returns its end.
-func (v *jsonVisitor) bare(src []byte, i int, t Type) int {
+func bare(src []byte, i int, t Type, p *inspector) int {
 	_, end := bareToken(src, i, i)
 	switch string(src[i:end]) {
 	case "null", "true", "false", "":
 	default:
-		v.named(i, end, t)
+		p.named(i, end, t)
 	}
 	return max(end, i+1)
 }

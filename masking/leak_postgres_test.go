@@ -53,7 +53,7 @@ func TestLeakP3Views(t *testing.T) {
 	leaksNothing(t, map[string]string{
 		"own view of all": `CREATE TEMP VIEW nv (a, b, c, d, e, f, g, h) AS SELECT * FROM p; SELECT d, e FROM nv`,
 		"own view":        `CREATE TEMP VIEW vv AS SELECT replace(ssn, '-', '') AS h, ssn_n AS k FROM p; SELECT h AS q, k FROM vv; SELECT vv.* FROM vv`,
-		"that is there":   `SELECT h, k FROM renamed; SELECT * FROM renamed; SELECT x FROM (SELECT h AS x FROM renamed) q`,
+		"that is there":   `SELECT h, k FROM renamed; SELECT upper(h) AS u, k % 100000 AS r FROM renamed; SELECT * FROM renamed; SELECT x FROM (SELECT h AS x FROM renamed) q`,
 		"of a view":       `CREATE TEMP VIEW v2 AS SELECT h AS g FROM renamed; SELECT g FROM v2`,
 	})
 }
@@ -114,6 +114,7 @@ func TestLeakP8WholeRows(t *testing.T) {
 
 func TestLeakP9RowsAsJSON(t *testing.T) {
 	leaksNothing(t, map[string]string{
+		"a view's rows":      `SELECT row_to_json(v) FROM renamed v; SELECT json_agg(v) FROM renamed v; SELECT to_jsonb(v) FROM (SELECT * FROM renamed) v; SELECT v FROM renamed v; SELECT v::text FROM renamed v`,
 		"row_to_json":        `SELECT row_to_json(p) FROM p`,
 		"to_jsonb":           `SELECT to_jsonb(p)->>'ssn' FROM p`,
 		"json_agg":           `SELECT json_agg(p) FROM p`,
@@ -243,6 +244,34 @@ func TestLeakP32Statistics(t *testing.T) {
 		"renamed":                `ANALYZE p; SELECT most_common_vals AS a, histogram_bounds::text AS b FROM pg_stats WHERE tablename = 'p'`,
 		"in JSON":                `ANALYZE p; SELECT row_to_json(s) FROM pg_stats s WHERE tablename = 'p'`,
 	})
+}
+
+// TestLeakP34CopiesOfOthers has tables that one session fills and another reads.
+func TestLeakP34CopiesOfOthers(t *testing.T) {
+	g := startRig(t, schema+"CREATE TABLE log (a text, b bigint, c text, n int);", masking.Config{})
+	for _, sql := range []string{
+		"CREATE TABLE copy1 AS SELECT id, ssn_n AS z, name AS fine FROM p",
+		"SELECT ssn_n + 1 AS z INTO copy2 FROM p",
+		"INSERT INTO log (b, n) SELECT ssn_n, id FROM p",
+		"CREATE TABLE copy3 (a bigint); INSERT INTO copy3 SELECT z FROM copy1",
+		"UPDATE log SET c = (SELECT ssn_n::text FROM p WHERE id = 1)",
+	} {
+		require.NotContains(t, g.psql(t, "alice", sql), "ERROR")
+	}
+	for sql, want := range map[string]string{
+		"SELECT z FROM copy1 WHERE id = 1":                       "",
+		"SELECT z AS y, z % 100000 AS r FROM copy1 WHERE id = 1": "|",
+		"SELECT z FROM copy2 LIMIT 1":                            "",
+		"SELECT b, c FROM log ORDER BY n LIMIT 1":                "|********",
+		"SELECT b % 100000 FROM log LIMIT 1":                     "",
+		"SELECT a FROM copy3 LIMIT 1":                            "",
+		"SELECT fine FROM copy1 WHERE id = 2":                    "Bob",
+		"SELECT n FROM log WHERE n = 2":                          "2",
+		"SELECT ssn FROM p WHERE id = 1":                         "***-**-****",
+	} {
+		got := g.psql(t, "bob", sql, "-A", "-t")
+		require.Equal(t, want, strings.TrimSpace(got), sql)
+	}
 }
 
 func TestLeakP34TablesMadeOfIt(t *testing.T) {

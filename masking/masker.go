@@ -136,7 +136,8 @@ func (m *Masker) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, er
 		}}, nil
 	}
 	x := &session{session: s, view: v, counts: map[uint64]*counts{}, read: map[string]*mentions{}}
-	x.kept.shared = m.spreads.at(&s.Target)
+	v.spread = m.spreads.at(&s.Target)
+	x.kept.shared = v.spread
 	return proxy.Hooks{Ask: x.ask, Flow: x.flow, Tell: x.tell, Done: x.done}, nil
 }
 
@@ -160,8 +161,10 @@ type session struct {
 	// learned are the names of columns that were found to hold what is masked, in
 	// lower case. The map is never changed, but replaced.
 	learned map[string]struct{}
+	known   uint64 // the version of what others made, as of read
 
-	seen remembered // in masked columns
+	seen   remembered        // in masked columns
+	typing map[uint64]*typed // by operation
 }
 
 const (
@@ -173,22 +176,27 @@ const (
 func (x *session) mentions(text []byte) *mentions {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if now := x.view.spread.now(); now != x.known {
+		x.known = now
+		clear(x.read)
+	}
 	if m := x.read[string(text)]; m != nil {
 		return m
 	}
-	made, own := false, false
+	made, own, copies := false, false, false
 	m := read(text, func(name string) (Type, bool) {
 		if x.kept.made(name) {
 			made = true
 			return Column, true
 		}
 		own = own || x.kept.makes(name)
+		copies = copies || x.view.spread.filled(name)
 		if t, ok := x.view.sensitive(name); ok {
 			return t, true
 		}
 		return Column, among(x.learned, name)
 	})
-	m.made = made
+	m.made, m.copies = made, copies
 	if m.unions && own { // whose columns' names are the user's choice
 		m.any, m.dates = true, true
 	}
@@ -341,7 +349,7 @@ func safeEncoding(name string) bool {
 // flow masks the data of op.
 func (x *session) flow(_ context.Context, op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
 	if shape.Inbound {
-		return proxy.Filter{}, nil
+		return x.inbound(op, shape), nil
 	}
 	switch shape.Kind {
 	case proxy.ShapeRows, proxy.ShapeCopy:
@@ -350,9 +358,9 @@ func (x *session) flow(_ context.Context, op proxy.Op, shape *proxy.Shape) (prox
 		if shape.Media == "file" {
 			return proxy.Filter{}, nil // its bytes have places; see docs/masking.md
 		}
-		return x.view.stream(x.count(op), shape.Media), nil
+		return x.view.stream(x.count(op), shape, &x.seen, x.typedIn(op)), nil
 	case proxy.ShapeBody:
-		return x.view.stream(x.count(op), shape.Media), nil
+		return x.view.body(x.count(op), shape, &x.seen), nil
 	}
 	return proxy.Filter{}, fmt.Errorf("data of kind %d cannot be masked", shape.Kind)
 }
@@ -382,6 +390,37 @@ func (x *session) rows(op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
 	return proxy.Filter{Row: f.row}, nil
 }
 
+// inbound notes what a user types into a terminal.
+func (x *session) inbound(op proxy.Op, shape *proxy.Shape) proxy.Filter {
+	t := x.typedIn(op)
+	if t == nil || shape.Kind != proxy.ShapeStream {
+		return proxy.Filter{}
+	}
+	return proxy.Filter{Bytes: func(dst, src []byte) ([]byte, error) {
+		t.add(src)
+		return append(dst, src...), nil
+	}}
+}
+
+// typedIn returns what is typed in op; nil when it has no terminal.
+func (x *session) typedIn(op proxy.Op) *typed {
+	e, ok := op.(*proxy.Exec)
+	if !ok || !e.Terminal {
+		return nil
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	t := x.typing[e.ID]
+	if t == nil {
+		if x.typing == nil {
+			x.typing = map[uint64]*typed{}
+		}
+		t = &typed{}
+		x.typing[e.ID] = t
+	}
+	return t
+}
+
 // count returns the counts of op.
 func (x *session) count(op proxy.Op) *counts {
 	if op == nil {
@@ -398,18 +437,32 @@ func (x *session) count(op proxy.Op) *counts {
 	return c
 }
 
+// made notes what a statement that ran has made of masked columns.
+func (x *session) made(st *proxy.Statement, out *proxy.Outcome) {
+	const may = proxy.EffectsWrite | proxy.EffectsDDL | proxy.EffectCall | proxy.EffectDo | proxy.EffectExecute | proxy.EffectUnknown
+	if st.Facts != nil && !st.Facts.Effects.Has(may) || strings.HasSuffix(out.Tag, " 0") { // no rows
+		return
+	}
+	m := x.mentions(st.Text)
+	if x.view.writes(st.Facts, m, &x.kept) {
+		return
+	}
+	if m.keeps && len(m.lasts) > 0 && (m.any || m.star || m.made || m.copies) {
+		x.kept.shared.add(m.lasts)
+	}
+}
+
 // done tells how much was masked, and notes what an operation made of masked
 // columns.
 func (x *session) done(ctx context.Context, op proxy.Op, out *proxy.Outcome) {
 	if st, ok := op.(*proxy.Statement); ok && out.Err == nil && st.Kind == proxy.KindStatement && (out.Verdict == nil || !out.Verdict.Refuses()) {
-		if m := x.mentions(st.Text); m.keeps && len(m.lasts) > 0 && (m.any || m.star) {
-			x.kept.shared.add(m.lasts)
-		}
+		x.made(st, out)
 	}
 	id := op.Info().ID
 	x.mu.Lock()
 	c := x.counts[id]
 	delete(x.counts, id)
+	delete(x.typing, id)
 	x.mu.Unlock()
 	if c == nil || x.view.masker.counted == nil {
 		return

@@ -1,6 +1,8 @@
 package masking
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -86,21 +88,60 @@ func (k *memory) reads(facts *proxy.Facts, m *mentions) bool {
 	return k.any && (m.runs || facts == nil || facts.Unknown != "")
 }
 
-// spread holds the names of tables, views and functions that sessions of one
-// database made of masked columns and that are there for all.
+// spread holds what sessions of one database made of masked columns and is there
+// for all: columns, where the analyser knows them, else the names of tables, views
+// and functions.
 type spread struct {
-	some  atomic.Bool
-	mu    sync.RWMutex
-	names map[string]struct{}
+	some    atomic.Bool
+	version atomic.Uint64 // of what is here
+	mu      sync.RWMutex
+	names   map[string]struct{}
+	columns map[string]copied // by schema, relation and column, or "*"
+	// relations are the names of those that have such columns, in lower case.
+	relations map[string]struct{}
+}
+
+// copied is what a column was filled with.
+type copied struct {
+	typ      Type
+	computed bool
+}
+
+// maxCopied bounds how many columns of a database are known to be copies. Further
+// ones are not followed.
+const maxCopied = 1 << 14
+
+func (s *spread) now() uint64 {
+	if s == nil {
+		return 0
+	}
+	return s.version.Load()
 }
 
 func (s *spread) has(name string) bool {
-	if !s.some.Load() {
+	if s == nil || !s.some.Load() {
 		return false
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return among(s.names, name)
+}
+
+// column returns what the column was filled with.
+func (s *spread) column(schema, relation, column string) (copied, bool) {
+	if s == nil || relation == "" || !s.some.Load() {
+		return copied{}, false
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, sch := range []string{schema, ""} { // a table that was made is known without its schema
+		for _, c := range []string{column, "*"} {
+			if x, ok := s.columns[sch+"\x00"+relation+"\x00"+c]; ok {
+				return x, true
+			}
+		}
+	}
+	return copied{}, false
 }
 
 func (s *spread) add(names map[string]struct{}) {
@@ -109,7 +150,61 @@ func (s *spread) add(names map[string]struct{}) {
 	for name := range names {
 		s.names = with(s.names, name)
 	}
-	s.some.Store(len(s.names) > 0)
+	s.some.Store(true)
+	s.version.Add(1)
+}
+
+// fill notes that a column was filled with x.
+func (s *spread) fill(w *proxy.Write, x copied) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := w.Schema + "\x00" + w.Relation + "\x00" + w.Column.Name
+	if old, ok := s.columns[key]; len(s.columns) >= maxCopied || ok && !old.computed {
+		return
+	}
+	if s.columns == nil {
+		s.columns = map[string]copied{}
+	}
+	s.columns[key] = x
+	if s.relations == nil {
+		s.relations = map[string]struct{}{}
+	}
+	s.relations[strings.ToLower(w.Relation)] = struct{}{}
+	s.some.Store(true)
+	s.version.Add(1)
+}
+
+// filled reports whether a relation of that name has columns that were filled.
+func (s *spread) filled(name string) bool {
+	if s == nil || !s.some.Load() {
+		return false
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	_, ok := s.relations[strings.ToLower(name)]
+	return ok
+}
+
+// writes notes what a statement that ran has filled with masked columns. ok is
+// false when the analyser does not know.
+func (v *view) writes(facts *proxy.Facts, m *mentions, kept *memory) (ok bool) {
+	if facts == nil || facts.Unknown != "" || facts.Effects.Has(proxy.EffectUnknown) || len(facts.Writes) == 0 {
+		return false
+	}
+	for i := range facts.Writes {
+		w := &facts.Writes[i]
+		if w.Schema == "pg_temp" {
+			continue // the session's own, which is followed by its words
+		}
+		var c column
+		if w.Column.Opaque && (m.any || m.rows || m.star) || slices.ContainsFunc(w.Column.Origins, func(o proxy.Origin) bool { return kept.made(o.Relation) }) {
+			c.tainted = true
+		} else if !v.derived(&c, facts, &w.Column, &mentions{opens: true}) {
+			continue
+		}
+		v.spread.fill(w, copied{cmp.Or(c.typ, taintedValue), c.tainted})
+	}
+	return true
 }
 
 // spreads are the spread names by database.

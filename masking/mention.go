@@ -20,6 +20,7 @@ type mentions struct {
 	doubtful bool
 	names    []string // of masked columns that stand anywhere
 	selects  bool     // there is a SELECT
+	fields   bool     // a text that names one stands where fields of JSON are named
 	keeps    bool     // the statement makes something that later statements read
 	runs     bool     // the statement returns what an earlier one made, without naming it
 	rows     bool     // a table's or a query's name may stand for its whole row
@@ -32,6 +33,7 @@ type mentions struct {
 	explain  bool     // the plan of a statement
 	unions   bool     // all columns of several queries, by the names that they have
 	made     bool     // something is named that was made of a masked column
+	copies   bool     // a table is named of which columns were filled with masked ones
 	labels   labels   // the names that the text gives
 	// makes are the names of what the text makes, and fills those of tables that it
 	// inserts into, in lower case.
@@ -44,6 +46,11 @@ type mentions struct {
 func read(text []byte, sensitive func(name string) (Type, bool)) (m mentions) {
 	m.read(text, sensitive, 0)
 	return m
+}
+
+// mentions reports whether name is one of the masked columns that the text names.
+func (m *mentions) mentions(name string) bool {
+	return slices.ContainsFunc(m.names, func(n string) bool { return strings.EqualFold(n, name) })
 }
 
 const maxNested = 4 // texts within texts that hold statements
@@ -449,7 +456,7 @@ func (r *reader) parenKind(list bool) parenKind {
 func (r *reader) literal() {
 	v := r.lexer.value
 	if len(v) <= 128 && (r.sign == '>' || r.sign == '[' || r.sign == '{') {
-		r.note(string(v))
+		r.fields = r.note(string(v)) || r.fields
 	}
 	// A text in dollars is code; one in quotes is when it reads like a query.
 	code := r.lexer.dollars || containsFold(v, "select ") || containsFold(v, "returning ") || len(v) > 6 && bytes.EqualFold(v[:6], []byte("table "))

@@ -217,7 +217,7 @@ func (f *rows) text(r *proxy.Row, i int, c *column, v []byte) {
 	f.promote(c, w)
 	f.again(w)
 	if isJSON {
-		f.fields(w)
+		f.fields(w, &jsonVisitor{})
 	}
 	if len(f.found) == 0 {
 		return

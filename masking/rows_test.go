@@ -160,11 +160,11 @@ func TestOrigins(t *testing.T) {
 }
 
 func TestRowsDoNotAllocate(t *testing.T) {
-	row := newRows(t, Config{}, "SELECT * FROM t", plainColumn("id", 23, false), plainColumn("email", 25, false), plainColumn("note", 25, false))
-	values := make([][]byte, 3)
-	id, mail, note := b("1"), b("alice@example.com"), b("call 415-555-2671 about order 12345")
+	row := newRows(t, Config{}, "SELECT * FROM t", plainColumn("id", 23, false), plainColumn("email", 25, false), plainColumn("note", 25, false), plainColumn("doc", oidJSONB, false))
+	values := make([][]byte, 4)
+	id, mail, note, doc := b("1"), b("alice@example.com"), b("call 415-555-2671 about order 12345"), b(`{"ssn": "123-45-6789", "a": ["x\n", 1], "b": "\u0031"}`)
 	one := func() {
-		values[0], values[1], values[2] = id, mail, note
+		values[0], values[1], values[2], values[3] = id, mail, note, doc
 		row(values...)
 	}
 	one()

@@ -187,11 +187,13 @@ func (c *columnRule) of(schema, relation string) bool {
 // view is what the rules come to for one session. It is immutable.
 type view struct {
 	masker  *Masker
-	found   bool // the default set applies
-	scans   bool // some types that are found by content are masked
+	spread  *spread // in the session's database
+	found   bool    // the default set applies
+	scans   bool    // some types that are found by content are masked
 	with    treatment
 	types   map[Type]treatment
 	columns []columnRule
+	column  treatment           // the strictest of columns
 	mode    Mode                // the strictest of all rules
 	general modeOfRule          // of what is found by itself
 	modes   map[Type]modeOfRule // of the types that rules name
@@ -201,7 +203,7 @@ type view struct {
 
 // view resolves the rules for an identity at a resource.
 func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
-	v := &view{masker: m, with: treatment{Transform: Visible}, types: map[Type]treatment{}, modes: map[Type]modeOfRule{}}
+	v := &view{masker: m, with: treatment{Transform: Visible}, column: treatment{Transform: Visible}, types: map[Type]treatment{}, modes: map[Type]modeOfRule{}}
 	off, stated := false, false
 	for i := range m.rules {
 		rule := &m.rules[i]
@@ -233,6 +235,7 @@ func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
 		}
 		for _, c := range m.columns[i] {
 			c.with, c.mode = rule.treatment(), mode
+			v.column = stricter(v.column, c.with)
 			v.columns = append(v.columns, c)
 		}
 	}
@@ -251,8 +254,11 @@ func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
 
 // treatment returns what is done with found values of type t.
 func (v *view) treatment(t Type) treatment {
-	if t == Remembered {
+	switch {
+	case t == Remembered:
 		return treatment{}
+	case t == Column && !v.found:
+		return v.column
 	}
 	if how, ok := v.types[t]; ok {
 		return how

@@ -22,7 +22,7 @@ const (
 	// freeWord is how many characters of what may become a token may be.
 	freeWord = 12
 	// maxKey bounds how far a private key is masked whose end does not come.
-	maxKey = 64 << 10
+	maxKey = 16 << 10
 
 	idleTerminal = 25 * time.Millisecond
 	idleOther    = 250 * time.Millisecond
@@ -36,9 +36,18 @@ type stream struct {
 	terminal bool
 	scan     scan
 	found    []Finding
+	seen     *remembered
+	codes    codes // what is found behind base64 and hex
 
 	buf  []byte // what was passed on last, then what is held back
 	done int    // how much of buf was passed on
+
+	screen *screen // of a terminal
+	line   []byte  // of it
+	cells  []*cell
+	fed    int // how much of buf is on it
+	typed  *typed
+	shown  int // how many of the bytes that are held back stars stand for
 
 	key int // bytes of an unfinished private key so far; 0 outside of one
 
@@ -49,26 +58,40 @@ type stream struct {
 	masked  []byte
 }
 
-func (v *view) stream(c *counts, media string) proxy.Filter {
-	s := &stream{view: v, counts: c, terminal: media == "terminal", scan: scan{plan: v.masker.scanner}}
-	idle := idleOther
-	if s.terminal {
-		idle = idleTerminal
-	}
-	return proxy.Filter{
-		Bytes: func(dst, src []byte) ([]byte, error) {
-			for len(src) > maxHeld { // so that buf stays small
-				s.buf = append(s.buf, src[:maxHeld]...)
-				dst = s.release(dst, moreComes)
-				src = src[maxHeld:]
-			}
-			s.buf = append(s.buf, src...)
-			return s.release(dst, moreComes), nil
-		},
+// stream returns the filter of a stream. seen is what is remembered of the
+// session, typed what goes the other way; both may be nil.
+func (v *view) stream(c *counts, shape *proxy.Shape, seen *remembered, typed *typed) proxy.Filter {
+	s := &stream{view: v, counts: c, terminal: shape.Media == "terminal", scan: scan{plan: v.masker.scanner}, seen: seen, typed: typed}
+	f := proxy.Filter{
+		Bytes:     s.bytes,
 		Idle:      func(dst []byte) ([]byte, error) { return s.release(dst, nothingComes), nil },
-		IdleAfter: idle,
+		IdleAfter: idleOther,
 		End:       func(dst []byte) ([]byte, error) { return s.release(dst, ended), nil },
 	}
+	if s.terminal {
+		s.screen = &screen{}
+		s.screen.resize(shape.Width, shape.Height)
+		f.IdleAfter = idleTerminal
+		f.Resize = func(width, height int) error {
+			s.screen.resize(width, height)
+			return nil
+		}
+	}
+	return f
+}
+
+func (s *stream) bytes(dst, src []byte) ([]byte, error) {
+	if s.typed.echoes(src) {
+		s.buf = append(s.buf, src...)
+		return s.conceal(s.release(dst, nothingComes)), nil
+	}
+	for len(src) > maxHeld { // so that buf stays small
+		s.buf = append(s.buf, src[:maxHeld]...)
+		dst = s.release(dst, moreComes)
+		src = src[maxHeld:]
+	}
+	s.buf = append(s.buf, src...)
+	return s.release(dst, moreComes), nil
 }
 
 type outlook uint8
@@ -91,7 +114,7 @@ func (s *stream) release(dst []byte, what outlook) []byte {
 		return dst
 	}
 	text := s.read()
-	s.found = s.scan.run(s.found[:0], text, 0)
+	s.look(text)
 	cut := s.cut(what)
 	key := 0
 	for i := range s.found {
@@ -102,6 +125,9 @@ func (s *stream) release(dst []byte, what outlook) []byte {
 		} else if what == moreComes && start < cut && end > cut {
 			cut = max(start, s.done)
 		}
+	}
+	if cut > s.done {
+		dst = s.reveal(dst)
 	}
 	at := len(dst) - s.done
 	dst = append(dst, s.buf[s.done:cut]...)
@@ -118,9 +144,68 @@ func (s *stream) release(dst []byte, what outlook) []byte {
 			s.counts.add(f.Type)
 		}
 	}
+	if s.screen != nil {
+		s.display(dst, at, cut)
+	}
 	s.key = key
 	s.keep(cut)
 	return dst
+}
+
+// look finds what is masked in text.
+func (s *stream) look(text []byte) {
+	s.found = s.codes.find(s.scan.run(s.found[:0], text, 0), text, s.view)
+	if s.seen != nil {
+		n := len(s.found)
+		s.found = s.view.merge(s.seen.find(s.found, text), n)
+	}
+}
+
+// display shows on the screen what has come, and hides what belongs to a value that
+// the lines of the screen have, however it was written: of what was appended to
+// dst, which is buf up to cut, and of what still waits.
+func (s *stream) display(dst []byte, at, cut int) {
+	read := func(first, last int) {
+		s.line, s.cells = s.screen.read(first, last, func(line []byte, cells []*cell) {
+			s.found = s.scan.run(s.found[:0], line, 0)
+			for i := range s.found {
+				f := &s.found[i]
+				if s.view.transform(f.Type) == Visible || f.Type == PrivateKey { // which goes over many lines
+					continue
+				}
+				s.masked = append(s.masked[:0], line[f.Start:f.End]...)
+				maskInPlace(s.masked, f.Type)
+				news := false
+				for k := 0; k < len(s.masked); {
+					c, size := cells[f.Start+k], 1
+					for k+size < len(s.masked) && cells[f.Start+k+size] == c {
+						size++
+					}
+					for j := range size {
+						p := int(c.at) + j
+						b := s.buf
+						if c.r == 0 || c.at < 0 || p < s.done || p >= len(b) {
+							continue
+						}
+						if p < cut {
+							b, p = dst, at+p
+						}
+						if b[p] != s.masked[k+j] {
+							b[p], news = s.masked[k+j], true
+						}
+					}
+					k += size
+				}
+				if news {
+					s.counts.add(f.Type)
+				}
+			}
+		}, s.line, s.cells)
+	}
+	s.screen.leave = func(row int) { read(row, row) }
+	s.screen.write(s.buf[s.fed:], s.fed)
+	s.fed = len(s.buf)
+	read(0, s.screen.height-1)
 }
 
 // mask hides the part of f that was appended to dst; at is what to add to a
@@ -146,6 +231,10 @@ func (s *stream) keep(cut int) {
 	}
 	n := copy(s.buf, s.buf[from:])
 	s.buf, s.done = s.buf[:n], cut-from
+	if s.screen != nil {
+		s.fed -= from
+		s.screen.passed(cut, from)
+	}
 }
 
 // insideKey hides the lines of a private key until its end.
@@ -156,10 +245,19 @@ func (s *stream) insideKey(dst []byte, what outlook) []byte {
 	closed := n >= 0
 	switch {
 	case closed:
-	case what == moreComes:
-		n = max(0, len(rest)-len(marker)) // which may be its beginning
+	case what == ended:
+		n = len(rest)
 	default:
 		n = len(rest)
+		for k := min(len(marker)-1, n); k > 0; k-- { // which may be its beginning
+			if string(rest[n-k:]) == marker[:k] {
+				n -= k
+				break
+			}
+		}
+	}
+	if n > 0 {
+		dst = s.reveal(dst)
 	}
 	at := len(dst)
 	dst = append(dst, rest[:n]...)
@@ -167,6 +265,13 @@ func (s *stream) insideKey(dst []byte, what outlook) []byte {
 		if c > ' ' {
 			dst[at+i] = '*'
 		}
+	}
+	if s.screen != nil {
+		if fed := max(s.fed-s.done, 0); fed < n {
+			s.screen.write(dst[at+fed:], 0)
+			s.fed = s.done + n
+		}
+		s.screen.rest()
 	}
 	s.key += n
 	if closed || s.key > maxKey {

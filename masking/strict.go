@@ -62,13 +62,24 @@ func (x *session) strictly(facts *proxy.Facts, m *mentions) proxy.Verdict {
 // keeps refuses what would keep a column under a strict rule where other names say
 // nothing of it: tables and functions made of it, and what is copied elsewhere.
 func (x *session) keeps(facts *proxy.Facts, m *mentions) proxy.Verdict {
+	const kept = "kept under another name"
+	if facts != nil && facts.Unknown == "" && len(facts.Writes) > 0 {
+		for i := range facts.Writes {
+			for k := range facts.Writes[i].Column.Origins {
+				if v := x.strictUse(&facts.Writes[i].Column.Origins[k], kept); v.Refuses() {
+					return v
+				}
+			}
+		}
+		return proxy.Pass()
+	}
 	copies := len(m.fills) > 0 && m.selects || len(m.lasts) > 0 && m.keeps
 	if !copies || facts != nil && facts.Effects.Has(proxy.EffectPrepare) {
 		return proxy.Pass()
 	}
 	for _, name := range m.names {
 		if mode := x.view.modeOf("", "", name); mode.Mode == Strict {
-			return refuseUse(mode.rule, name, "kept under another name")
+			return refuseUse(mode.rule, name, kept)
 		}
 	}
 	return proxy.Pass()

@@ -84,7 +84,7 @@ func TestMentions(t *testing.T) {
 				source, known := got.labels.origin(label)
 				require.True(t, known && (source != "ssn" || label == "ssn"), label)
 			}
-			got.labels, got.makes, got.fills, got.lasts, got.opens, got.computed, got.renames, got.names, got.selects = nil, nil, nil, nil, false, false, false, nil, false
+			got.labels, got.makes, got.fills, got.lasts, got.opens, got.computed, got.renames, got.names, got.selects, got.fields = nil, nil, nil, nil, false, false, false, nil, false, false
 			require.Equal(t, c.want, got)
 		})
 	}

@@ -126,8 +126,11 @@ func (s *settling) settled(e *epoch, c sql.Catalog, r *proxy.Reading) {
 	*s = settling{}
 }
 
+// opaqueColumn may hold anything.
+var opaqueColumn = &proxy.Column{Opaque: true}
+
 // catalogShape names the base columns of shape's columns, by their numbers. Of
-// views only those are told that nobody can have changed for this session alone.
+// views that this session may have changed, and nobody else can see yet, nothing is known.
 func (s *session) catalogShape(shape *proxy.Shape) {
 	c := s.handler.Catalog
 	if c == nil {
@@ -150,7 +153,8 @@ func (s *session) catalogShape(shape *proxy.Shape) {
 		case r == nil || col.Attr != 0 && r.ByAttr(col.Attr) == nil:
 			doubt = true
 			continue
-		case r.IsView() && s.epoch.now() != 0:
+		case r.IsView() && s.epoch.changes.Load() != 0: // it may be another view for this session alone
+			col.Source = opaqueColumn
 			continue
 		}
 		col.Schema, col.Relation = r.Schema, r.Name

@@ -1,0 +1,250 @@
+package masking
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/base64"
+	"slices"
+)
+
+// codes finds what is masked in words of base64 and hex, decoded once. Its buffers
+// are its own; it is used by one goroutine.
+type codes struct {
+	plain  []byte
+	places [][2]int // where the digits of each byte of plain begin, and its character; -1 is nowhere
+	found  []Finding
+	codes  []Finding
+	scan   scan
+}
+
+const (
+	leastCode = 12   // bytes of a word that is looked into
+	mostCode  = 8192 // longer ones are looked into up to there
+)
+
+var base64Byte = func() (t [256]bool) {
+	for i := range t {
+		c := byte(i)
+		t[i] = isAlnum(c) || c == '+' || c == '/' || c == '-' || c == '_'
+	}
+	return t
+}()
+
+// find appends a Finding for each word of text that something masked is behind,
+// and for the digits of dumps in hex.
+func (d *codes) find(dst []Finding, text []byte, v *view) []Finding {
+	d.scan.plan = v.masker.scanner
+	for i := 0; i < len(text); i++ {
+		if !base64Byte[text[i]] {
+			continue
+		}
+		start := i
+		for i < len(text) && base64Byte[text[i]] {
+			i++
+		}
+		if i-start >= leastCode {
+			if t, ok := d.word(text[start:min(i, start+mostCode)], v); ok {
+				for i < len(text) && text[i] == '=' {
+					i++
+				}
+				d.add(Finding{start, i, t, 90})
+			}
+		}
+	}
+	d.dump(text, v)
+	return d.merge(dst)
+}
+
+// add notes what is hidden.
+func (d *codes) add(f Finding) { d.codes = append(d.codes, f) }
+
+// merge adds what was noted to dst, both in order. What was found in the same
+// bytes otherwise gives way.
+func (d *codes) merge(dst []Finding) []Finding {
+	if len(d.codes) == 0 {
+		return dst
+	}
+	slices.SortFunc(d.codes, func(a, b Finding) int { return cmp.Compare(a.Start, b.Start) })
+	n := len(dst)
+	dst = append(dst, d.codes...)
+	d.codes = d.codes[:0]
+	slices.SortStableFunc(dst, func(a, b Finding) int { return cmp.Compare(a.Start, b.Start) })
+	if n == 0 {
+		return dst
+	}
+	k := 0
+	for _, x := range dst[1:] {
+		last := &dst[k]
+		if x.Start >= last.End {
+			k++
+			dst[k] = x
+			continue
+		}
+		last.End = max(last.End, x.End)
+		last.Type = Secret // nothing of either is kept
+	}
+	return dst[:k+1]
+}
+
+// word returns the type of what is masked behind one word.
+func (d *codes) word(w []byte, v *view) (Type, bool) {
+	d.plain = d.plain[:0]
+	if allHex(w) && len(w)%2 == 0 {
+		d.plain = appendHex(d.plain, w)
+	} else {
+		enc := base64.RawStdEncoding
+		if bytes.IndexByte(w, '-') >= 0 || bytes.IndexByte(w, '_') >= 0 {
+			enc = base64.RawURLEncoding
+		}
+		if len(w)%4 == 1 {
+			w = w[:len(w)-1]
+		}
+		var err error
+		if d.plain, err = enc.AppendDecode(d.plain, w); err != nil {
+			return "", false
+		}
+	}
+	if !readable(d.plain) {
+		return "", false
+	}
+	return d.masked(v)
+}
+
+// masked returns the type of what is masked in plain.
+func (d *codes) masked(v *view) (Type, bool) {
+	d.found = d.scan.run(d.found[:0], d.plain, 0)
+	for _, f := range d.found {
+		if v.transform(f.Type) != Visible {
+			return f.Type, true
+		}
+	}
+	return "", false
+}
+
+// readable reports whether b is text: nearly all of it.
+func readable(b []byte) bool {
+	odd := 0
+	for _, c := range b {
+		if c < ' ' && c != '\n' && c != '\r' && c != '\t' || c == 0x7f {
+			odd++
+		}
+	}
+	return len(b) > 5 && odd*8 <= len(b)
+}
+
+func allHex(w []byte) bool {
+	for _, c := range w {
+		if !isHex(c) {
+			return false
+		}
+	}
+	return true
+}
+
+func appendHex(dst, w []byte) []byte {
+	for i := 0; i+1 < len(w); i += 2 {
+		dst = append(dst, hexValue(w[i])<<4|hexValue(w[i+1]))
+	}
+	return dst
+}
+
+func hexValue(c byte) byte {
+	if isDigit(c) {
+		return c - '0'
+	}
+	return c | 0x20 - 'a' + 10
+}
+
+// dump finds values in dumps such as those of xxd and hexdump -C: lines of words
+// of hex with one or two spaces between them, behind an offset.
+func (d *codes) dump(text []byte, v *view) {
+	d.plain, d.places = d.plain[:0], d.places[:0]
+	for line := 0; line < len(text); {
+		end := line + bytes.IndexByte(text[line:], '\n')
+		if end < line {
+			end = len(text)
+		}
+		if !d.dumpLine(text, line, end) {
+			d.dumped(v)
+		}
+		line = end + 1
+	}
+	d.dumped(v)
+}
+
+// dumpLine adds the bytes of a line of a dump, and reports whether it is one: at
+// least three words of one length, of which the last may be shorter.
+func (d *codes) dumpLine(text []byte, i, end int) bool {
+	n := len(d.plain)
+	words, size := 0, 0
+	i = skipSpace(text[:end], i)
+	for first := true; i < end; first = false {
+		start := i
+		for i < end && isHex(text[i]) {
+			i++
+		}
+		length := i - start
+		if first && (length == 8 || length >= 4 && i < end && text[i] == ':') { // the offset
+			i = skipSpace(text[:end], i+1)
+			continue
+		}
+		if length != 2 && length != 4 && length != 8 || words > 0 && length > size || i < end && text[i] != ' ' && text[i] != '\r' {
+			break
+		}
+		for k := start; k < i; k += 2 {
+			d.plain = append(d.plain, hexValue(text[k])<<4|hexValue(text[k+1]))
+			d.places = append(d.places, [2]int{k, -1})
+		}
+		words++
+		if words > 1 && length < size {
+			break
+		}
+		size = length
+		for start = i; i < end && text[i] == ' '; i++ {
+		}
+		if i-start > 2 {
+			break
+		}
+	}
+	if words < 3 {
+		d.plain, d.places = d.plain[:n], d.places[:n]
+		return false
+	}
+	d.characters(text, n, end)
+	return true
+}
+
+// characters notes where the characters of the bytes from the n-th on stand, which
+// dumps have behind the digits, perhaps between bars.
+func (d *codes) characters(text []byte, n, end int) {
+	digits := d.places[len(d.places)-1][0] + 2
+	for end > digits && (text[end-1] == '\r' || text[end-1] == '|') {
+		end--
+	}
+	from := end - (len(d.plain) - n)
+	if from <= digits {
+		return
+	}
+	for k := n; k < len(d.plain); k++ {
+		d.places[k][1] = from + k - n
+	}
+}
+
+// dumped notes what was found in the lines so far, and forgets them.
+func (d *codes) dumped(v *view) {
+	if len(d.plain) > 0 && readable(d.plain) {
+		d.found = d.scan.run(d.found[:0], d.plain, 0)
+		for _, f := range d.found {
+			if v.transform(f.Type) == Visible {
+				continue
+			}
+			for k := f.Start; k < f.End; k++ {
+				d.add(Finding{d.places[k][0], d.places[k][0] + 2, Secret, 90})
+				if c := d.places[k][1]; c >= 0 {
+					d.add(Finding{c, c + 1, Secret, 90})
+				}
+			}
+		}
+	}
+	d.plain, d.places = d.plain[:0], d.places[:0]
+}
