@@ -103,10 +103,14 @@ func (c *call) meets(r *Rule) (meets, understood bool) {
 		}
 		return meets, understood
 	case *proxy.Exec:
-		if len(r.Commands) == 0 || op.Kind != proxy.KindExec {
+		if len(r.Commands) == 0 || op.Kind != proxy.KindExec && op.Kind != proxy.KindInput {
 			return false, true
 		}
-		return c.command(r, op.Command)
+		meets, understood = c.command(r, op.Command)
+		if op.Kind == proxy.KindInput && !understood {
+			return false, true // one line of several, or of another program than the shell: it is a tripwire
+		}
+		return meets, understood
 	case *proxy.File:
 		return len(r.Paths) > 0 && (file(r.Paths, op.Path) || op.Target != "" && file(r.Paths, op.Target)), true
 	case *proxy.Request:

@@ -122,7 +122,23 @@ func TestSSHMenu(t *testing.T) {
 	require.Equal(t, 5, got.Code, got)
 	require.Contains(t, got.Out, "Where to?")
 	require.Contains(t, got.Out, "vm1")
-	require.Contains(t, got.Out, "\r\n42\r\n")
+	require.Contains(t, got.Out, "42\r\n")
 	got = m.shell("gw", "$SSH menu id")
 	require.Equal(t, ended{Err: "sallyport: no resource was named: connect as alice+RESOURCE\nsallyport:   alice+vm1\n", Code: 255}, got)
+}
+
+// TestSSHShellGoesOn: a guardrail stops a line that is typed in a shell, and the
+// shell is there for the next.
+func TestSSHShellGoesOn(t *testing.T) {
+	m := openMachine(t, "[connect, shell]", "", "")
+	got := m.shell("gw", `{ sleep 1; printf 'mkfs.nothing /nowhere\r'; sleep 1; printf 'echo $((6*7)); exit 5\r'; sleep 1; } | $SSH -tt $H`)
+	require.Equal(t, 5, got.Code, got)
+	require.Contains(t, got.Out, "42\r\n")
+	require.Contains(t, got.Err, "sallyport: this can destroy a file system or a disk (rule no-wiping)")
+	require.NotContains(t, got.Out, "not found")
+	m.stop(t)
+	list := decode[[]summary](t, must(t, "sessions", "ls", "-c", m.config, "-o", "json"))
+	record := must(t, "sessions", "show", "-c", m.config, list[0].ID)
+	require.Regexp(t, `operation.refused.*input.*mkfs.nothing /nowhere`, record)
+	require.Regexp(t, `operation.start.*input.*echo`, record)
 }

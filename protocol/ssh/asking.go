@@ -60,7 +60,7 @@ func holdText(h *proxy.Hold) string {
 // rewrite replaces what a command is.
 func rewrite(op proxy.Op, text []byte) error {
 	e, ok := op.(*proxy.Exec)
-	if !ok || e.Kind != proxy.KindExec && e.Kind != proxy.KindInput {
+	if !ok || e.Kind != proxy.KindExec {
 		return errors.New("this operation cannot be rewritten")
 	}
 	if strings.ContainsRune(string(text), 0) || len(text) > maxCommand {

@@ -33,7 +33,8 @@ type channel struct {
 
 	op       proxy.Op         // the shell, command or subsystem
 	before   []*gossh.Request // what was asked for before there was a resource
-	typed    []byte           // what was typed then
+	ahead    []byte           // what was typed then
+	typed    *typed           // judges the lines of an interactive shell; nil for others
 	sftp     bool             // it serves SFTP
 	moves    bool             // it does nothing but copy files
 	moved    []*proxy.File

@@ -197,7 +197,7 @@ func (ch *channel) showMenu(queue <-chan *gossh.Request, terminal int) bool {
 					return leave()
 				case pressedEnter:
 					chosen, _ := m.current()
-					ch.typed = append(ch.typed, typed[i+1:]...)
+					ch.ahead = append(ch.ahead, typed[i+1:]...)
 					ch.out.Write([]byte(leaveScreen))
 					c.decide(&chosen, false)
 					return true
@@ -234,8 +234,8 @@ func (ch *channel) readKeys(keys chan<- []byte, more <-chan struct{}) error {
 
 // input is what the client types, from after the menu on.
 func (ch *channel) input() io.Reader {
-	if len(ch.typed) == 0 {
+	if len(ch.ahead) == 0 {
 		return ch.client
 	}
-	return io.MultiReader(bytes.NewReader(ch.typed), ch.client)
+	return io.MultiReader(bytes.NewReader(ch.ahead), ch.client)
 }

@@ -17,9 +17,9 @@ type pump struct {
 	src  io.Reader
 	dst  io.Writer
 	flow *proxy.Flow // nil: nobody is interested
-	// watch sees the bytes before they are passed on and returns what is to be
-	// passed on instead; nil for most streams.
-	watch func(b []byte) []byte
+	// watch is given the bytes and passes on what is to be passed on, in as many
+	// pieces as it likes; nil for most streams.
+	watch func(b []byte, pass func([]byte) error) error
 	// before is called when bytes have arrived, and they are passed on when it
 	// returns; nil for most streams.
 	before func()
@@ -97,13 +97,16 @@ func (p *pump) run() error {
 	}
 }
 
-// pass moves b through the filters.
+// pass moves b on.
 func (p *pump) pass(b []byte) error {
 	if p.watch != nil {
-		if b = p.watch(b); len(b) == 0 {
-			return nil
-		}
+		return p.watch(b, p.filter)
 	}
+	return p.filter(b)
+}
+
+// filter moves b through the filters.
+func (p *pump) filter(b []byte) error {
 	if !p.flow.HasBytes() {
 		_, err := p.dst.Write(b)
 		return err

@@ -32,6 +32,9 @@ func (ch *channel) request(r *gossh.Request) error {
 			if ch.stdout != nil {
 				ch.stdout.resize(window)
 			}
+			if ch.typed != nil {
+				ch.typed.resize(int(min(window.Columns, 10000)))
+			}
 			_, err = ch.up.SendRequest(r.Type, false, size)
 			ok = err == nil
 		}

@@ -65,6 +65,10 @@ func (ch *channel) flows(e *proxy.Exec) error {
 	ch.stdin, err = pumpOf(ch.input(), ch.up, "stdin", true)
 	if err == nil && ch.pty != nil {
 		ch.stdin.before = func() { ch.order.await(ch.ctx) }
+		if e.Kind == proxy.KindShell {
+			ch.typed = newTyped(ch)
+			ch.stdin.watch, ch.stdout.watch = ch.typed.input, ch.typed.output
+		}
 	}
 	return err
 }

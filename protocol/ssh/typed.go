@@ -1,0 +1,190 @@
+package ssh
+
+import (
+	"bytes"
+	"context"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// typed has the lines judged that are typed in an interactive shell: a tripwire.
+// What a line says is read off the terminal, where the shell's echo, history and
+// completion have put it, and not off the keys; what is typed without an echo,
+// as passwords are, is nobody's business. A line that is refused is taken back
+// by Ctrl-C, and the shell goes on.
+//
+// A shell has endless ways to run what no line says, so nothing is certain here.
+type typed struct {
+	ch    *channel
+	mu    sync.Mutex
+	line  *line
+	begun bool   // keys were pressed since the last Enter
+	at    int    // where the cursor stood before them
+	on    uint64 // the line on which that was
+	plain []byte // the keys; nil when one of them edits
+	moved chan struct{}
+}
+
+// echoTime is how long the echo of what was typed may take before Enter.
+const echoTime = 50 * time.Millisecond
+
+// interrupt is Ctrl-C, with which shells and most other programs drop a line.
+const interrupt = 3
+
+func newTyped(ch *channel) *typed {
+	return &typed{ch: ch, line: newLine(size(ch.pty.Columns)), moved: make(chan struct{})}
+}
+
+// output sees what the resource draws.
+func (t *typed) output(b []byte, pass func([]byte) error) error {
+	t.mu.Lock()
+	t.line.write(b)
+	close(t.moved)
+	t.moved = make(chan struct{})
+	t.mu.Unlock()
+	return pass(b)
+}
+
+func (t *typed) resize(width int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.line.resize(width)
+}
+
+// input sees what is typed. It passes on what stands before an Enter, has the
+// line judged, and goes on with the rest.
+func (t *typed) input(b []byte, pass func([]byte) error) error {
+	for len(b) > 0 {
+		n := bytes.IndexByte(b, '\r')
+		if n < 0 {
+			n = len(b)
+		}
+		if n > 0 {
+			t.keys(b[:n])
+			if err := pass(b[:n]); err != nil {
+				return err
+			}
+		}
+		if b = b[n:]; len(b) == 0 {
+			return nil
+		}
+		end := b[:1]
+		if !t.enter() {
+			end = []byte{interrupt}
+		}
+		if err := pass(end); err != nil {
+			return err
+		}
+		b = b[1:]
+	}
+	return nil
+}
+
+// keys notes keys other than Enter.
+func (t *typed) keys(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.begun {
+		t.begun, t.at, t.on, t.plain = true, t.line.cursor(), t.line.lines, make([]byte, 0, 64)
+	}
+	for _, c := range b {
+		switch {
+		case t.plain == nil:
+		case c == 0x7f || c == '\b':
+			if len(t.plain) > 0 {
+				t.plain = t.plain[:len(t.plain)-1]
+			}
+		case c < ' ' || c >= 0x80 || len(t.plain) >= maxLine:
+			t.plain = nil
+		default:
+			t.plain = append(t.plain, c)
+		}
+	}
+}
+
+// enter judges the line that ends now.
+func (t *typed) enter() bool {
+	text := t.text()
+	t.mu.Lock()
+	t.begun, t.plain = false, nil
+	t.mu.Unlock()
+	if text == "" {
+		return true
+	}
+	ch := t.ch
+	op := &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindInput, Parent: ch.op.Info().ID}, Command: text, Terminal: true}
+	v := ch.session.ask(ch.ctx, ch, op)
+	if v.Refuses() {
+		ch.say(refusalText(v))
+		return false
+	}
+	ch.session.proxied.Done(op, &proxy.Outcome{})
+	return true
+}
+
+// text returns what the line says that was typed, after its echo has had its
+// time.
+func (t *typed) text() string {
+	ctx, cancel := context.WithTimeout(t.ch.ctx, echoTime)
+	defer cancel()
+	for {
+		t.mu.Lock()
+		shown, certain := t.shown()
+		moved := t.moved
+		t.mu.Unlock()
+		if certain {
+			return shown
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return shown
+		}
+	}
+}
+
+// prompt ends where a shell's prompt usually does.
+var prompt = regexp.MustCompile(`^.{0,200}?[$#%>❯»] `)
+
+// shown returns what was typed as far as the terminal shows it. It is certain
+// when the keys alone say the same.
+func (t *typed) shown() (text string, certain bool) {
+	l := t.line
+	keys := strings.TrimRight(string(t.plain), " ")
+	switch {
+	case l.full:
+		return "", true
+	case l.marked >= 0:
+		text = l.from(l.marked)
+	case !t.begun: // taken from the history by the shell, or nothing
+		return "", true
+	case t.on == l.lines:
+		text = l.from(t.at)
+	default: // drawn anew, as after a completion
+		text = l.from(0)
+		if m := prompt.FindString(text); m != "" {
+			text = text[len(m):]
+		}
+	}
+	text = strings.TrimSpace(text)
+	if t.plain != nil && keys != "" && strings.HasSuffix(text, strings.TrimSpace(keys)) {
+		return text, true
+	}
+	if t.plain != nil && keys == "" && text == "" {
+		return "", true
+	}
+	if t.plain != nil && !strings.Contains(text, " ") && stars(text) {
+		return "", false // a password's echo
+	}
+	return text, false
+}
+
+// stars reports whether text is what stands on a screen for a secret.
+func stars(text string) bool { return strings.Trim(text, "*•") == "" }
