@@ -44,6 +44,7 @@ type stage struct {
 	DatabaseListen, DatabaseAddress string
 	MachineListen, MachineAddress   string
 	MachineUser, MachineKey         string
+	SharedListen                    string
 	Alice, Bob                      demoUser
 	Operator                        string // whoever runs the demo
 }
@@ -54,6 +55,7 @@ type demoUser struct{ Password, Verifier, PublicKey string }
 const (
 	demoDatabase = "127.0.0.1:15432"
 	demoMachine  = "127.0.0.1:15022"
+	demoShared   = "127.0.0.1:15023"
 )
 
 func demo(ctx context.Context, c *cli, args []string) error {
@@ -97,6 +99,9 @@ func (s *stage) open(ctx context.Context, listen string) (err error) {
 	if s.MachineListen, err = address("", demoMachine); err != nil {
 		return err
 	}
+	if s.SharedListen, err = address("", demoShared); err != nil {
+		return err
+	}
 	s.MachineAddress, s.MachineUser, s.MachineKey = s.machine.Address, sshembed.User, strings.TrimSpace(s.machine.HostKey)
 	if err := os.WriteFile(filepath.Join(s.dir, "machine.key"), []byte(s.machine.PrivateKey), 0o600); err != nil {
 		return err
@@ -136,7 +141,24 @@ func (s *stage) files() (err error) {
 	if err := t.Execute(&b, s); err != nil {
 		return err
 	}
-	return os.WriteFile(s.file("sallyport.yaml"), b.Bytes(), 0o600)
+	if err := os.WriteFile(s.file("sallyport.yaml"), b.Bytes(), 0o600); err != nil {
+		return err
+	}
+	return s.sshConfig()
+}
+
+// sshConfig writes the config with which ssh reaches the machine as Bob.
+func (s *stage) sshConfig() error {
+	var b bytes.Buffer
+	for _, section := range [][3]string{{"machine", s.MachineListen, "bob"}, {"gateway", s.SharedListen, "bob"}} {
+		host, port, err := net.SplitHostPort(section[1])
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&b, "Host %s\n  HostName %s\n  Port %s\n  User %s\n", section[0], host, port, section[2])
+	}
+	fmt.Fprintf(&b, "Host *\n  IdentityFile %q\n  IdentitiesOnly yes\n  UserKnownHostsFile %q\n", s.file("bob.key"), filepath.Join(s.dir, "data", "ssh", knownGateway))
+	return os.WriteFile(s.file("ssh_config"), b.Bytes(), 0o600)
 }
 
 func (s *stage) file(name string) string { return filepath.Join(s.dir, name) }
@@ -202,7 +224,9 @@ func (s *stage) run(ctx context.Context, c *cli, begun time.Time) error {
 // print shows what to try.
 func (s *stage) print(c *cli, g *gateway, took time.Duration) {
 	fmt.Fprintf(c.out, "\nThe gateway is ready (%.1f s). Its config, for the other commands: %s\n", took.Seconds(), s.file("sallyport.yaml"))
-	try := func(about, line string) { fmt.Fprintf(c.out, "\n%s:\n  %s\n", about, line) }
+	try := func(about string, lines ...string) {
+		fmt.Fprintf(c.out, "\n%s:\n  %s\n", about, strings.Join(lines, "\n  "))
+	}
 	if s.database != nil {
 		host, port, _ := net.SplitHostPort(s.DatabaseListen)
 		psql := func(name string, u demoUser, sql string) string {
@@ -214,13 +238,11 @@ func (s *stage) print(c *cli, g *gateway, took time.Duration) {
 		try("Nor may anybody delete everything", psql("bob", s.Bob, "DELETE FROM orders"))
 		try("Bob, an engineer, may change a row", psql("bob", s.Bob, "UPDATE products SET stock = stock - 1 WHERE id = 1 RETURNING name, stock"))
 	}
-	host, port, _ := net.SplitHostPort(s.MachineListen)
-	ssh := func(name, command string) string {
-		return fmt.Sprintf("ssh -o UserKnownHostsFile=%s -o IdentitiesOnly=yes -i %s -p %s %s@%s '%s'",
-			filepath.Join(s.dir, "data", "ssh", knownGateway), s.file(name+".key"), port, name, host, command)
-	}
-	try("Bob runs a command on a machine whose key he has never seen", ssh("bob", "cat welcome.txt"))
-	try("One that would wipe it does not run", ssh("bob", "sh -c \"rm -rf /\""))
+	ssh := "ssh -F " + s.file("ssh_config") + " "
+	try("Bob runs a command on a machine whose key he has never seen", ssh+"machine 'cat welcome.txt'")
+	try("One that would wipe it does not run", ssh+`machine 'sh -c "rm -rf /"'`)
+	try("He copies a file, by scp as by sftp and rsync", "scp -F "+s.file("ssh_config")+" machine:welcome.txt .")
+	try("He works in a shell, or chooses the machine from a menu", ssh+"machine", ssh+"gateway")
 	try("Who did what", fmt.Sprintf("%s sessions ls -c %s", program(), s.file("sallyport.yaml")))
 	fmt.Fprintln(c.out, "\nCtrl-C stops it and removes everything.")
 }

@@ -23,11 +23,11 @@ func TestDemo(t *testing.T) {
 	p.wait(t, "Ctrl-C stops it")
 	var lines []string
 	for line := range strings.Lines(p.output()) {
-		if strings.Contains(line, "psql ") || strings.Contains(line, "ssh -o") {
+		if strings.Contains(line, "psql ") || strings.HasPrefix(line, "  ssh -F") || strings.HasPrefix(line, "  scp -F") {
 			lines = append(lines, strings.TrimSpace(line))
 		}
 	}
-	require.Len(t, lines, 6)
+	require.Len(t, lines, 9)
 
 	out, code := inShell(t, lines[0])
 	require.Zero(t, code, out)
@@ -52,9 +52,17 @@ func TestDemo(t *testing.T) {
 	out, code = inShell(t, lines[5])
 	require.NotZero(t, code)
 	require.Contains(t, out, "no-wiping")
+	out, code = inShell(t, "cd "+t.TempDir()+" && "+lines[6]+" && cat welcome.txt")
+	require.Zero(t, code, out)
+	require.Contains(t, out, "This machine is behind the gateway.\n")
+	out, code = inShell(t, "{ sleep 0.5; echo exit 7; sleep 0.5; } | "+strings.Replace(lines[7], "ssh", "ssh -tt", 1))
+	require.Equal(t, 7, code, out)
+	require.Contains(t, out, "demo$ ")
+	out, code = inShell(t, "{ sleep 0.5; printf 'mach\\r'; sleep 0.5; echo exit 6; sleep 0.5; } | "+strings.Replace(lines[8], "ssh", "ssh -tt", 1))
+	require.Equal(t, 6, code, out)
 
 	list := decode[[]summary](t, must(t, "sessions", "ls", "-c", config, "-o", "json"))
-	require.Len(t, list, 6)
+	require.Len(t, list, 9)
 	require.Equal(t, "alice", list[1].User)
 	require.Equal(t, 1, list[1].Refused)
 
@@ -89,6 +97,6 @@ func TestDemoWithoutPostgres(t *testing.T) {
 	p := start(t, "demo")
 	p.wait(t, "Ctrl-C stops it")
 	require.Contains(t, p.output(), "apt-get install postgresql")
-	require.Contains(t, p.output(), "ssh -o")
+	require.Contains(t, p.output(), "ssh -F")
 	p.stop(t)
 }

@@ -126,7 +126,7 @@ func (s *session) start(program string, args ...string) bool {
 	s.cmd.Dir = s.server.Home
 	s.cmd.Env = []string{
 		"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + s.server.Home, "USER=" + User, "LOGNAME=" + User, "SHELL=" + s.server.shell,
-		"LANG=C.UTF-8", `PS1=demo:\w\$ `,
+		"LANG=C.UTF-8", `PS1=demo$ `,
 	}
 	if s.size != nil {
 		s.cmd.Env = append(s.cmd.Env, "TERM="+s.term)
