@@ -60,7 +60,7 @@ func (p *process) output() string {
 	return p.text.String()
 }
 
-func start(t *testing.T, args ...string) *process {
+func start(t testing.TB, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(os.Args[0], args...), done: make(chan error, 1)}
 	p.cmd.Env = append(os.Environ(), "SALLYPORT_TEST_MAIN=1", "TMPDIR="+publicDir(t))
@@ -80,7 +80,7 @@ func start(t *testing.T, args ...string) *process {
 
 // publicDir is a directory that another user can enter: as root, the demo's
 // PostgreSQL runs as one.
-func publicDir(t *testing.T) string {
+func publicDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "sallyport-test-")
 	require.NoError(t, err)
@@ -90,7 +90,7 @@ func publicDir(t *testing.T) string {
 }
 
 // wait waits until the output matches, and returns the first group.
-func (p *process) wait(t *testing.T, pattern string) string {
+func (p *process) wait(t testing.TB, pattern string) string {
 	t.Helper()
 	re := regexp.MustCompile(pattern)
 	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
@@ -140,7 +140,7 @@ func needs(t *testing.T, program string) {
 }
 
 // freeAddress is a loopback address where nobody listens.
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

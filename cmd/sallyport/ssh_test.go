@@ -21,7 +21,7 @@ import (
 )
 
 // keyPair writes a key and returns its public line.
-func keyPair(t *testing.T, file string) string {
+func keyPair(t testing.TB, file string) string {
 	t.Helper()
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(t, err)

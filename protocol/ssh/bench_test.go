@@ -7,10 +7,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/internal/sshembed"
+	"github.com/sallyport/sallyport/protocol/ssh/commandline"
 )
 
 // ways returns OpenSSH configurations that lead to a rig's sshd: directly,
@@ -31,57 +36,108 @@ func (r *rig) ways() map[string]string {
 	return map[string]string{"direct": direct, "jump": jump, "gateway": r.config()}
 }
 
-// BenchmarkTransfer downloads by ssh, beside a direct connection and a jump
-// host of OpenSSH's.
+// BenchmarkTransfer moves 128 MiB by what people use, beside a direct connection
+// and a jump host of OpenSSH's.
 func BenchmarkTransfer(b *testing.B) {
 	const size = 128 << 20
-	r := newRig(b, nil)
-	for _, cipher := range []string{"aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com"} {
-		for name, config := range r.ways() {
-			b.Run(cipher+"/"+name, func(b *testing.B) {
+	r := newRig(b, func(r *rig) { r.handler.Grammar = &commandline.Grammar{} })
+	file := filepath.Join(r.dir, "file")
+	require.NoError(b, os.WriteFile(file, make([]byte, size), 0o600))
+	for _, way := range []struct{ name, cipher, line string }{
+		{"cat down", "aes128-gcm@openssh.com", "ssh -c $C -F $F gw cat " + file + " >/dev/null"},
+		{"cat up", "aes128-gcm@openssh.com", "ssh -c $C -F $F gw 'cat >/dev/null' <" + file},
+		{"cat down", "chacha20-poly1305@openssh.com", "ssh -c $C -F $F gw cat " + file + " >/dev/null"},
+		{"scp down", "aes128-gcm@openssh.com", "scp -q -c $C -F $F gw:" + file + " " + file + ".down"},
+		{"scp up", "aes128-gcm@openssh.com", "scp -q -c $C -F $F " + file + " gw:" + file + ".up"},
+		{"scp -O down", "aes128-gcm@openssh.com", "scp -O -q -c $C -F $F gw:" + file + " " + file + ".down"},
+	} {
+		ways := r.ways()
+		for _, path := range []string{"direct", "jump", "gateway"} {
+			b.Run(way.name+"/"+way.cipher+"/"+path, func(b *testing.B) {
 				b.SetBytes(size)
 				for b.Loop() {
-					cmd := exec.Command(program(b, "ssh"), "-F", config, "-c", cipher, "gw", fmt.Sprintf("head -c %d /dev/zero", size))
-					require.NoError(b, cmd.Run()) // its output goes to /dev/null
+					cmd := exec.Command("sh", "-c", way.line)
+					cmd.Env = append(os.Environ(), "C="+way.cipher, "F="+ways[path])
+					require.NoError(b, cmd.Run())
 				}
 			})
 		}
 	}
 }
 
+// embedded puts the embedded server behind the gateway, whose commands start at
+// once: a login shell may take longer than everything that is measured.
+func embedded(b *testing.B) (r *rig, direct func() *gossh.Client) {
+	var s *sshembed.Server
+	r = newRig(b, func(r *rig) { s = r.inFrontOfEmbedded() })
+	return r, func() *gossh.Client {
+		key, err := gossh.ParsePrivateKey([]byte(s.PrivateKey))
+		require.NoError(b, err)
+		host, _, _, _, err := gossh.ParseAuthorizedKey([]byte(s.HostKey))
+		require.NoError(b, err)
+		c, err := gossh.Dial("tcp", s.Address, &gossh.ClientConfig{
+			User: sshembed.User, Auth: []gossh.AuthMethod{gossh.PublicKeys(key)}, HostKeyCallback: gossh.FixedHostKey(host),
+		})
+		require.NoError(b, err)
+		return c
+	}
+}
+
 // BenchmarkExec runs one command on a connection that is there.
 func BenchmarkExec(b *testing.B) {
-	r := newRig(b, nil)
+	r, direct := embedded(b)
 	run := func(b *testing.B, c *gossh.Client) {
+		defer c.Close()
+		var took []time.Duration
 		for b.Loop() {
+			begun := time.Now()
 			s, err := c.NewSession()
 			require.NoError(b, err)
 			require.NoError(b, s.Run("true"))
+			took = append(took, time.Since(begun))
+		}
+		slices.Sort(took)
+		b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
+		b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
+	}
+	b.Run("direct", func(b *testing.B) { run(b, direct()) })
+	b.Run("gateway", func(b *testing.B) { run(b, r.mustClient()) })
+}
+
+// BenchmarkSetUp connects, logs in and runs one command.
+func BenchmarkSetUp(b *testing.B) {
+	r, direct := embedded(b)
+	run := func(b *testing.B, dial func() *gossh.Client) {
+		for b.Loop() {
+			c := dial()
+			s, err := c.NewSession()
+			require.NoError(b, err)
+			require.NoError(b, s.Run("true"))
+			c.Close()
 		}
 	}
-	b.Run("gateway", func(b *testing.B) { run(b, r.mustClient()) })
-	b.Run("direct", func(b *testing.B) {
-		key, err := gossh.ParsePrivateKey([]byte(r.creds.cred.PrivateKey.Reveal()))
-		require.NoError(b, err)
-		c, err := gossh.Dial("tcp", r.sshd.address, &gossh.ClientConfig{
-			User: r.resource.Accounts[0].Username, Auth: []gossh.AuthMethod{gossh.PublicKeys(key)},
-			HostKeyCallback: gossh.FixedHostKey(r.sshd.host.PublicKey()),
+	b.Run("direct", func(b *testing.B) { run(b, direct) })
+	b.Run("gateway", func(b *testing.B) {
+		run(b, func() *gossh.Client {
+			c, err := r.client("alice+vm1")
+			require.NoError(b, err)
+			return c
 		})
-		require.NoError(b, err)
-		defer c.Close()
-		run(b, c)
 	})
 }
 
 // BenchmarkIdleShell opens sessions, each with a shell at its prompt, and tells
-// what one holds in this process, the test's own client and server included.
+// what one holds: of a direct connection both ends in this process; of one through
+// the gateway those of two connections and what the gateway itself needs.
 func BenchmarkIdleShell(b *testing.B) {
+	address := ""
 	r := newRig(b, func(r *rig) {
 		r.inFrontOf(func(_ *gossh.ServerConn, _ gossh.Channel, requests <-chan *gossh.Request) {
 			for req := range requests {
 				req.Reply(true, nil)
 			}
 		})
+		address = r.resource.Address
 	})
 	memory := func() uint64 {
 		runtime.GC()
@@ -90,14 +146,30 @@ func BenchmarkIdleShell(b *testing.B) {
 		runtime.ReadMemStats(&m)
 		return m.HeapInuse + m.StackInuse
 	}
-	before := memory()
-	n := uint64(0)
-	for b.Loop() {
-		c := r.mustClient()
-		s, err := c.NewSession()
-		require.NoError(b, err)
-		require.NoError(b, s.Shell())
-		n++
+	run := func(b *testing.B, dial func() *gossh.Client) {
+		before, goroutines, n := memory(), runtime.NumGoroutine(), 0
+		for b.Loop() {
+			c := dial()
+			b.Cleanup(func() { c.Close() })
+			s, err := c.NewSession()
+			require.NoError(b, err)
+			require.NoError(b, s.RequestPty("xterm", 24, 80, nil))
+			require.NoError(b, s.Shell())
+			n++
+		}
+		b.ReportMetric(float64(memory()-before)/float64(n), "B/session")
+		b.ReportMetric(float64(runtime.NumGoroutine()-goroutines)/float64(n), "goroutines/session")
 	}
-	b.ReportMetric(float64(memory()-before)/float64(n), "B/session")
+	b.Run("direct", func(b *testing.B) {
+		run(b, func() *gossh.Client {
+			key, err := gossh.ParsePrivateKey([]byte(r.creds.cred.PrivateKey.Reveal()))
+			require.NoError(b, err)
+			c, err := gossh.Dial("tcp", address, &gossh.ClientConfig{
+				User: "me", Auth: []gossh.AuthMethod{gossh.PublicKeys(key)}, HostKeyCallback: gossh.InsecureIgnoreHostKey(),
+			})
+			require.NoError(b, err)
+			return c
+		})
+	})
+	b.Run("gateway", func(b *testing.B) { run(b, r.mustClient) })
 }

@@ -91,7 +91,7 @@ func exitWith(ch gossh.Channel, code byte) {
 }
 
 // inFrontOfEmbedded makes a rig's resource the embedded server.
-func (r *rig) inFrontOfEmbedded() {
+func (r *rig) inFrontOfEmbedded() *sshembed.Server {
 	r.t.Helper()
 	s, err := sshembed.Start(sshembed.Config{Dir: r.dir})
 	require.NoError(r.t, err)
@@ -99,4 +99,5 @@ func (r *rig) inFrontOfEmbedded() {
 	r.resource.Address, r.settings.HostKeys = s.Address, []string{s.HostKey}
 	r.resource.Accounts = []proxy.Account{{Name: "demo", Username: sshembed.User}}
 	r.creds.cred = proxy.Credential{PrivateKey: proxy.NewSecret(s.PrivateKey)}
+	return s
 }
