@@ -1,11 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/internal/testserver"
 )
@@ -131,11 +134,37 @@ func TestSSHMenu(t *testing.T) {
 // shell is there for the next.
 func TestSSHShellGoesOn(t *testing.T) {
 	m := openMachine(t, "[connect, shell]", "", "")
-	got := m.shell("gw", `{ sleep 1; printf 'mkfs.nothing /nowhere\r'; sleep 1; printf 'echo $((6*7)); exit 5\r'; sleep 1; } | $SSH -tt $H`)
-	require.Equal(t, 5, got.Code, got)
-	require.Contains(t, got.Out, "42\r\n")
-	require.Contains(t, got.Err, "sallyport: this can destroy a file system or a disk (rule no-wiping)")
-	require.NotContains(t, got.Out, "not found")
+	private, err := os.ReadFile(m.file("alice"))
+	require.NoError(t, err)
+	key, err := gossh.ParsePrivateKey(private)
+	require.NoError(t, err)
+	c, err := gossh.Dial("tcp", m.listen, &gossh.ClientConfig{
+		User: "alice+vm1", Auth: []gossh.AuthMethod{gossh.PublicKeys(key)}, HostKeyCallback: gossh.InsecureIgnoreHostKey(),
+	})
+	require.NoError(t, err)
+	defer c.Close()
+	s, err := c.NewSession()
+	require.NoError(t, err)
+	require.NoError(t, s.RequestPty("xterm", 24, 80, nil))
+	in, err := s.StdinPipe()
+	require.NoError(t, err)
+	screen := &process{}
+	s.Stdout, s.Stderr = screen, screen
+	require.NoError(t, s.Shell())
+	types := func(keys, shows string) {
+		t.Helper()
+		fmt.Fprint(in, keys)
+		require.Eventually(t, func() bool { return strings.Contains(screen.output(), shows) }, 30*time.Second, 10*time.Millisecond, "%q", screen)
+	}
+	types("exec env -i HISTFILE= PS1='read''y> ' bash --noprofile --norc -i\r", "ready> ")
+	types("mkfs.nothing /nowhere\r", "sallyport: this can destroy a file system or a disk (rule no-wiping)")
+	types("echo $((6*7))\r", "\n42\r\n")
+	fmt.Fprint(in, "exit 5\r")
+	var exit *gossh.ExitError
+	require.ErrorAs(t, s.Wait(), &exit)
+	require.Equal(t, 5, exit.ExitStatus())
+	require.NotContains(t, screen.output(), "not found")
+	c.Close()
 	m.stop(t)
 	list := decode[[]summary](t, must(t, "sessions", "ls", "-c", m.config, "-o", "json"))
 	record := must(t, "sessions", "show", "-c", m.config, list[0].ID)

@@ -14,8 +14,8 @@ import (
 // typed has the lines judged that are typed in an interactive shell: a tripwire.
 // What a line says is read off the terminal, where the shell's echo, history and
 // completion have put it, and not off the keys; what is typed without an echo,
-// as passwords are, is nobody's business. A line that is refused is taken back
-// by Ctrl-C, and the shell goes on.
+// as passwords are, is nobody's business. A line that is refused is taken back,
+// and the shell goes on.
 //
 // A shell has endless ways to run what no line says, so nothing is certain here.
 type typed struct {
@@ -32,8 +32,9 @@ type typed struct {
 // echoTime is how long the echo of what was typed may take before Enter.
 const echoTime = 50 * time.Millisecond
 
-// interrupt is Ctrl-C, with which shells and most other programs drop a line.
-const interrupt = 3
+// drop has a line editor, or a terminal without one, drop a line: to its end, from
+// there on back, and Ctrl-C.
+const drop = "\x05\x15\x03"
 
 func newTyped(ch *channel) *typed {
 	return &typed{ch: ch, line: newLine(size(ch.pty.Columns)), moved: make(chan struct{})}
@@ -74,7 +75,7 @@ func (t *typed) input(b []byte, pass func([]byte) error) error {
 		}
 		end := b[:1]
 		if !t.enter() {
-			end = []byte{interrupt}
+			end = []byte(drop)
 		}
 		if err := pass(end); err != nil {
 			return err
