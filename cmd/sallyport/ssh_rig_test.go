@@ -26,6 +26,7 @@ type machine struct {
 	listen, address   string // the gateway's, the server's
 	stanza            string // ssh's config: "direct" is the server, "gw" the gateway
 	hostKey, upstream string // the server's key, the gateway's key at the server
+	patience          time.Duration
 }
 
 // openMachine serves a config with a resource "vm1". allow and settings are its
@@ -35,7 +36,7 @@ func openMachine(t *testing.T, allow, settings, extra string) *machine {
 	needs(t, "ssh")
 	me, err := user.Current()
 	require.NoError(t, err)
-	m := &machine{t: t, dir: t.TempDir()}
+	m := &machine{t: t, dir: t.TempDir(), patience: 90 * time.Second}
 	host := keyPair(t, m.file("host"))
 	upstream, alice := keyPair(t, m.file("upstream")), keyPair(t, m.file("alice"))
 	m.hostKey, m.upstream = host, upstream
@@ -90,7 +91,7 @@ type ended struct {
 // one of the host's.
 func (m *machine) shell(host, line string) ended {
 	m.t.Helper()
-	ctx, cancel := context.WithTimeout(m.t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(m.t.Context(), m.patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", line)
 	local, remote := m.file("local-"+host), m.file("remote-"+host)
