@@ -223,7 +223,7 @@ func TestShutdown(t *testing.T) {
 // TestSilentPeer: a resource that answers nothing any more ends the session.
 func TestSilentPeer(t *testing.T) {
 	r := newRig(t, func(r *rig) {
-		r.settings.KeepAlive = 50 * time.Millisecond
+		r.settings.KeepAlive = 500 * time.Millisecond
 		h := r.inFrontOf(func(_ *gossh.ServerConn, _ gossh.Channel, requests <-chan *gossh.Request) {
 			for req := range requests {
 				req.Reply(true, nil)

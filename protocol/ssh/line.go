@@ -19,6 +19,8 @@ type line struct {
 	marked int
 	// lines counts the lines so far.
 	lines uint64
+	// drawn counts the bytes so far.
+	drawn uint64
 	// full is set while a program uses the screen as a whole.
 	full bool
 
@@ -68,6 +70,7 @@ func (l *line) from(place int) string {
 
 // write draws output.
 func (l *line) write(b []byte) {
+	l.drawn += uint64(len(b))
 	for _, c := range b {
 		l.byte(c)
 	}

@@ -2,7 +2,6 @@ package ssh
 
 import (
 	"bytes"
-	"context"
 	"regexp"
 	"strings"
 	"sync"
@@ -26,15 +25,23 @@ type typed struct {
 	at    int    // where the cursor stood before them
 	on    uint64 // the line on which that was
 	plain []byte // the keys; nil when one of them edits
+	keyed uint64 // how much had been drawn at the last key
 	moved chan struct{}
 }
 
-// echoTime is how long the echo of what was typed may take before Enter.
-const echoTime = 50 * time.Millisecond
+const (
+	// echoTime is how long the echo of what was typed may take before Enter.
+	echoTime = 250 * time.Millisecond
+	// drawTime is the same where keys have edited the line, so that they do not say
+	// what it becomes; it has become that when nothing is drawn for quietTime.
+	drawTime  = 500 * time.Millisecond
+	quietTime = 40 * time.Millisecond
+)
 
-// drop has a line editor, or a terminal without one, drop a line: to its end, from
-// there on back, and Ctrl-C.
-const drop = "\x05\x15\x03"
+// drop has a line editor, or a terminal without one, drop a line: to its end, and
+// all of it back. Ctrl-C would not do: it overtakes what was typed before, and
+// editors that it meets at work take it for later.
+const drop = "\x05\x15"
 
 func newTyped(ch *channel) *typed {
 	return &typed{ch: ch, line: newLine(size(ch.pty.Columns)), moved: make(chan struct{})}
@@ -95,6 +102,7 @@ func (t *typed) keys(b []byte) {
 	if !t.begun {
 		t.begun, t.at, t.on, t.plain = true, t.line.cursor(), t.line.lines, make([]byte, 0, 64)
 	}
+	t.keyed = t.line.drawn
 	for _, c := range b {
 		switch {
 		case t.plain == nil:
@@ -114,6 +122,7 @@ func (t *typed) keys(b []byte) {
 func (t *typed) enter() bool {
 	text := t.text()
 	t.mu.Lock()
+	again := t.again()
 	t.begun, t.plain = false, nil
 	t.mu.Unlock()
 	if text == "" {
@@ -124,20 +133,44 @@ func (t *typed) enter() bool {
 	v := ch.session.ask(ch.ctx, ch, op)
 	if v.Refuses() {
 		ch.say(refusalText(v))
+		ch.err.Write([]byte(again))
 		return false
 	}
 	ch.session.proxied.Done(op, &proxy.Outcome{})
 	return true
 }
 
+// again draws the line as it stands, with blanks for what was typed, so that its
+// editor finds the cursor where it left it, and takes back what is there.
+func (t *typed) again() string {
+	place := 0
+	switch {
+	case t.line.marked >= 0:
+		place = t.line.marked
+	case t.on == t.line.lines:
+		place = t.at
+	}
+	place = min(place, len(t.line.cells))
+	return printable(string(t.line.cells[:place])) + strings.Repeat(" ", len(t.line.cells)-place)
+}
+
 // text returns what the line says that was typed, after its echo has had its
 // time.
 func (t *typed) text() string {
-	ctx, cancel := context.WithTimeout(t.ch.ctx, echoTime)
-	defer cancel()
+	patience, quiet := echoTime, echoTime
+	t.mu.Lock()
+	if t.begun && t.plain == nil {
+		patience = drawTime
+	}
+	t.mu.Unlock()
+	late := time.NewTimer(patience)
+	defer late.Stop()
 	for {
 		t.mu.Lock()
 		shown, certain := t.shown()
+		if drawn := t.line.drawn > t.keyed; t.plain == nil && drawn {
+			quiet = quietTime
+		}
 		moved := t.moved
 		t.mu.Unlock()
 		if certain {
@@ -145,8 +178,14 @@ func (t *typed) text() string {
 		}
 		select {
 		case <-moved:
-		case <-ctx.Done():
+		case <-time.After(quiet):
+			if quiet == quietTime {
+				return shown
+			}
+		case <-late.C:
 			return shown
+		case <-t.ch.ctx.Done():
+			return ""
 		}
 	}
 }
