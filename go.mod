@@ -17,6 +17,8 @@ require (
 
 require github.com/lib/pq v1.12.3
 
+require github.com/sqlc-dev/marino v0.3.0
+
 require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/creack/pty v1.1.24

@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport/sallyport/guardrail"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/policy"
+	sqlmysql "github.com/sallyport/sallyport/protocol/sql/mysql"
 	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -18,7 +19,8 @@ type judge struct {
 	config    *config.File
 	policy    *policy.Policy
 	guardrail *guardrail.Guardrail
-	analyzer  *sqlpostgres.Analyzer
+	analyzer  proxy.Analyzer
+	reading   proxy.Reading // how the text is read
 	directory proxy.Resources
 
 	at    time.Time // when operations happen; zero is now
@@ -26,12 +28,12 @@ type judge struct {
 }
 
 func newJudge(cfg *config.File) (*judge, error) {
-	j := &judge{config: cfg, analyzer: sqlpostgres.New(sqlpostgres.Config{})}
+	j := &judge{config: cfg, analyzer: sqlpostgres.New(sqlpostgres.Config{}), reading: proxy.Reading{Dialect: sqlpostgres.Dialect}}
 	var err error
 	if j.policy, err = cfg.Policy(); err != nil {
 		return nil, err
 	}
-	c := guardrail.Config{Limiters: limiters(), Estimators: map[string]guardrail.Estimator{sqlpostgres.Dialect: &j.given}, Now: j.now}
+	c := guardrail.Config{Limiters: limiters(), Estimators: map[string]guardrail.Estimator{sqlpostgres.Dialect: &j.given, sqlmysql.Dialect: &j.given}, Now: j.now}
 	if j.guardrail, err = cfg.Guardrail(c); err != nil {
 		return nil, err
 	}
@@ -42,6 +44,19 @@ func newJudge(cfg *config.File) (*judge, error) {
 	}
 	j.directory, err = cfg.Directory()
 	return j, err
+}
+
+// speak has statements read in a dialect. Of MySQL and MariaDB, whose version is
+// not known here, what any of them would read counts.
+func (j *judge) speak(dialect string) error {
+	switch dialect {
+	case sqlpostgres.Dialect:
+	case sqlmysql.Dialect:
+		j.analyzer, j.reading = sqlmysql.New(sqlmysql.Config{}), proxy.Reading{Dialect: sqlmysql.Dialect, BackslashLiterals: true}
+	default:
+		return fail(exitUsage, "unknown dialect %q: want postgres or mysql", dialect)
+	}
+	return nil
 }
 
 func (j *judge) now() time.Time {
@@ -143,9 +158,10 @@ func (j *judge) target(name, account, database string) (proxy.Target, error) {
 
 // statement is the operation that runs SQL.
 func (j *judge) statement(ctx context.Context, res *proxy.Resource, sql string) *proxy.Statement {
+	r := j.reading
+	r.Resource, r.Database = res.Name, res.Database
 	return &proxy.Statement{
-		Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: []byte(sql),
-		Facts: j.analyzer.Analyze(ctx, []byte(sql), &proxy.Reading{Dialect: "postgres", Resource: res.Name, Database: res.Database}),
+		Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: []byte(sql), Facts: j.analyzer.Analyze(ctx, []byte(sql), &r),
 	}
 }
 

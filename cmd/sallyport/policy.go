@@ -47,6 +47,7 @@ func policyFlags(c *cli, name string) func(args []string) (*asked, error) {
 	f.StringVar(&a.resource, "r", "", "at this `resource`; empty is the first")
 	f.StringVar(&a.account, "a", "", "as this `account` of the resource; empty is its first")
 	f.StringVar(&a.database, "d", "", "in this `database`; empty is the resource's")
+	dialect := f.String("dialect", "postgres", "read statements as `postgres` or mysql do")
 	at := f.String("at", "", "at this `time`, such as 2026-05-04T22:30:00Z; empty is now")
 	rows, cost := f.String("rows", "", "the server would expect this `number` of rows"), f.String("cost", "", "the server would expect this `cost`")
 	return func(args []string) (*asked, error) {
@@ -58,6 +59,9 @@ func policyFlags(c *cli, name string) func(args []string) (*asked, error) {
 			return nil, err
 		}
 		if a.judge, err = newJudge(cfg); err != nil {
+			return nil, err
+		}
+		if err := a.speak(*dialect); err != nil {
 			return nil, err
 		}
 		if a.user == "" && len(cfg.Identity.Users) > 0 {
