@@ -16,7 +16,8 @@ clients: ## Ansible, Node's ssh2 and a GiB each way by ssh, directly and through
 
 demo: ## a gateway before a private PostgreSQL, with three lines to try
 	@scripts/install demo || true
-	@go run ./cmd/sallyport demo
+	@go build -o bin/sallyport ./cmd/sallyport
+	@bin/sallyport demo
 
 bench: ## every benchmark
 	@go run ./internal/bench
