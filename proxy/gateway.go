@@ -37,6 +37,7 @@ type Gateway struct {
 	MaxUnauthenticated int           // above it the oldest silent connection is closed; 0 is 4096
 	MaxSessions        int           // open sessions; 0 is no limit
 	MaxPerIdentity     int           // open sessions of one subject; 0 is no limit
+	MaxPerAddress      int           // open connections of one IP address, or IPv6 /64; 0 is no limit
 
 	mu       sync.Mutex
 	drain    context.Context // ends when shutdown begins
@@ -45,6 +46,8 @@ type Gateway struct {
 	sessions map[string]*Session
 	subjects map[string]int
 	unauth   connList
+
+	addresses addresses
 }
 
 const (
@@ -95,7 +98,7 @@ const (
 	EventSessionRefused
 	EventSessionEnd
 	EventPanic
-	EventOverload // a silent connection was closed to make room
+	EventOverload // a connection was closed: a silent one to make room, or one too many of its address
 	EventConnFailed
 )
 
@@ -231,6 +234,12 @@ func (g *Gateway) serveConn(ctx context.Context, nc net.Conn, h Handler, conns *
 	}
 	stop := context.AfterFunc(ctx, func() { c.cut(context.Cause(ctx)) })
 	defer stop()
+	leave, ok := g.addresses.enter(nc.RemoteAddr(), g.MaxPerAddress)
+	if !ok {
+		g.event(Event{Kind: EventOverload, Protocol: c.protocol, Remote: nc.RemoteAddr()})
+		return
+	}
+	defer leave()
 	if !g.admit(c) {
 		return
 	}

@@ -66,7 +66,7 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 	g.Gateway = &proxy.Gateway{
 		Authenticator: users, Directory: directory, Credentials: secrets.Default(), Log: log,
 		MaxSession: f.Limits.MaxSession, MaxSessions: f.Limits.MaxSessions, MaxPerIdentity: f.Limits.MaxPerUser,
-		MaxUnauthenticated: f.Limits.MaxUnauthenticated,
+		MaxUnauthenticated: f.Limits.MaxUnauthenticated, MaxPerAddress: f.Limits.MaxPerAddress,
 	}
 	certificate, err := g.certificate()
 	if err != nil {

@@ -219,6 +219,7 @@ type Limits struct {
 	MaxSession         time.Duration `yaml:"max_session"`
 	MaxSessions        int           `yaml:"max_sessions"`
 	MaxPerUser         int           `yaml:"max_sessions_per_user"`
+	MaxPerAddress      int           `yaml:"max_connections_per_address"`
 	MaxUnauthenticated int           `yaml:"max_unauthenticated"`
 }
 

@@ -32,7 +32,7 @@ func (f *File) validate(d *decoder) {
 	if f.TLS != nil && (f.TLS.Cert == "") != (f.TLS.Key == "") {
 		d.problem(f.TLS.Line, "", "tls needs cert and key, or neither: then the gateway's own authority makes one")
 	}
-	if f.Limits.MaxSessions < 0 || f.Limits.MaxPerUser < 0 || f.Limits.MaxUnauthenticated < 0 {
+	if f.Limits.MaxSessions < 0 || f.Limits.MaxPerUser < 0 || f.Limits.MaxPerAddress < 0 || f.Limits.MaxUnauthenticated < 0 {
 		d.problem(f.Limits.Line, "", "limits cannot be negative")
 	}
 }

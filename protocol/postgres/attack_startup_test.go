@@ -456,3 +456,37 @@ func TestUpstreamFailures(t *testing.T) {
 		require.Equal(t, append(description, row("half")[:8]...), b)
 	})
 }
+
+// One address has no more connections than it may, whoever it claims to be; they
+// are given back.
+func TestAttack64ConnectionsOfAnAddress(t *testing.T) {
+	events := make(chan proxy.Event, 100)
+	g := startGate(t, gateConfig{gateway: func(g *proxy.Gateway) {
+		g.MaxPerAddress = 3
+		g.OnEvent = func(e proxy.Event) { events <- e }
+	}})
+	open := []net.Conn{g.dial(t), g.dial(t)}
+	g.raw(t).works()
+	c := g.dial(t)
+	_, err := io.ReadAll(c)
+	require.False(t, isTimeout(err), "the fourth is closed")
+	for e := range events {
+		if e.Kind == proxy.EventOverload {
+			break
+		}
+	}
+	for _, c := range open {
+		c.Close()
+	}
+	require.Eventually(t, func() bool {
+		c := g.dial(t)
+		defer c.Close()
+		_, err := c.Write(wire.AppendSSLRequest(nil))
+		if err != nil {
+			return false
+		}
+		var answer [1]byte
+		_, err = io.ReadFull(c, answer[:])
+		return err == nil
+	}, 10*time.Second, 10*time.Millisecond)
+}
