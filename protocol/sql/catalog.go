@@ -2,7 +2,6 @@ package sql
 
 import (
 	"context"
-	"maps"
 	"slices"
 
 	"github.com/sallyport/sallyport/proxy"
@@ -323,9 +322,6 @@ func (s *Snapshot) Behind(operator string) []*Function {
 	}
 	return s.operators[operator]
 }
-
-// Schemas returns the names of the schemas that hold relations, in order.
-func (s *Snapshot) Schemas() []string { return slices.Sorted(maps.Keys(s.byName)) }
 
 // IsView reports whether what the relation holds derives from other relations,
 // by its definition.

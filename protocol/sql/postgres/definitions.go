@@ -48,7 +48,7 @@ func (d *definitions) once(what any, f func()) {
 	d.depth++
 	defer func() {
 		d.depth--
-		_ = recover() // of the parser: it stays unknown
+		_ = recover() // of the parser's panics: what it means stays unknown
 	}()
 	f()
 }
@@ -125,25 +125,9 @@ func (d *definitions) rules(rel *sql.Relation) {
 			if !ok {
 				return
 			}
-			var actions []ast.Stmt
-			if rule.Actions != nil {
-				for _, item := range rule.Actions.Items {
-					if list, ok := item.(*ast.NodeList); ok {
-						for _, item := range list.Items {
-							item = isStmt(item)
-							if item == nil {
-								return
-							}
-							actions = append(actions, item.(ast.Stmt))
-						}
-						continue
-					}
-					item = isStmt(item)
-					if item == nil {
-						return
-					}
-					actions = append(actions, item.(ast.Stmt))
-				}
+			actions, ok := statements(rule.Actions)
+			if !ok {
+				return
 			}
 			f := d.facts(actions)
 			if !isNil(rule.WhereClause) {
@@ -159,12 +143,28 @@ func (d *definitions) rules(rel *sql.Relation) {
 	}
 }
 
-// isStmt returns n when it is a statement, else nil.
-func isStmt(n ast.Node) ast.Node {
-	if _, ok := n.(ast.Stmt); ok && !isNil(n) {
-		return n
+// statements returns the statements of a list; ok is false when it holds
+// something else. Of a rule with several actions the parser loses the first, so
+// that parse does not let one through.
+func statements(list *ast.NodeList) (stmts []ast.Stmt, ok bool) {
+	if list == nil {
+		return nil, true
 	}
-	return nil
+	for _, item := range list.Items {
+		switch n := item.(type) {
+		case *ast.NodeList:
+			inner, ok := statements(n)
+			if !ok {
+				return nil, false
+			}
+			stmts = append(stmts, inner...)
+		case ast.Stmt:
+			stmts = append(stmts, n)
+		default:
+			return nil, false
+		}
+	}
+	return stmts, true
 }
 
 func (d *definitions) function(f *sql.Function) {
