@@ -141,6 +141,18 @@ func TestCatalogCache(t *testing.T) {
 		c.Changed(reading)
 		require.NotNil(t, c.Snapshot(ctx, reading).Relation("", "u"), "what was begun before the change is too old")
 	})
+	bubble("many changes", func(t *testing.T, c *CatalogCache, s *source) {
+		for range 200 { // a migration
+			c.Changed(reading)
+			c.Snapshot(ctx, reading)
+			time.Sleep(5 * time.Millisecond)
+		}
+		require.Less(t, s.loads.Load(), int32(20), "reading is not all that the server does")
+		require.Nil(t, c.Snapshot(ctx, reading), "an old one is worse than none")
+		s.set(nil, "u")
+		time.Sleep(2 * time.Second)
+		require.NotNil(t, c.Snapshot(ctx, reading).Relation("", "u"))
+	})
 	bubble("doubt", func(t *testing.T, c *CatalogCache, s *source) {
 		c.Snapshot(ctx, reading)
 		for range 100 {

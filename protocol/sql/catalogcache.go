@@ -68,6 +68,7 @@ type catalogEntry struct {
 	last    time.Time     // when the last load ended
 	took    time.Duration // how long it took
 	failed  bool
+	burst   int // loads without a pause
 	digest  [sha256.Size]byte
 }
 
@@ -84,6 +85,7 @@ const (
 	// busy with them.
 	minPause   = time.Second
 	pauseRatio = 20
+	maxBurst   = 8 // changes after which the catalog is read at once
 	maxEntries = 1024
 )
 
@@ -107,7 +109,7 @@ func (c *CatalogCache) Snapshot(ctx context.Context, r *proxy.Reading) *Snapshot
 	for {
 		loading := c.refresh(e, time.Now())
 		if loading == nil {
-			return nil // it failed, and not long ago
+			return nil
 		}
 		select {
 		case <-loading:
@@ -179,15 +181,21 @@ func (e *catalogEntry) pause() time.Duration { return max(minPause, pauseRatio*e
 
 // refresh begins to load e's catalog, unless that is being done, and returns
 // what is closed when it has ended; nil when the last attempt failed a moment
-// ago.
+// ago, or changes follow one another so fast that reading would be all that the
+// server does.
 func (c *CatalogCache) refresh(e *catalogEntry, now time.Time) <-chan struct{} {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.loading != nil {
 		return e.loading
 	}
-	if e.failed && now.Sub(e.last) < e.pause() {
+	switch {
+	case now.Sub(e.last) >= e.pause():
+		e.burst = 0
+	case e.failed || e.burst >= maxBurst:
 		return nil
+	default:
+		e.burst++
 	}
 	if !c.begin() {
 		return nil
