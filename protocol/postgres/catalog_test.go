@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport/sallyport/internal/pgembed"
 	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/protocol/sql"
+	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -127,7 +128,7 @@ func TestCatalogFromHostileServers(t *testing.T) {
 // tables is a catalog of what the gate's database holds, read anew after each
 // change.
 func (g *gate) catalog(t testing.TB) *sql.CatalogCache {
-	c := &sql.CatalogCache{Load: (&CatalogReader{Gateway: g.Gateway}).Load}
+	c := &sql.CatalogCache{Load: (&CatalogReader{Gateway: g.Gateway}).Load, Resolve: sqlpostgres.Resolve}
 	t.Cleanup(func() { c.Close() })
 	return c
 }
@@ -139,8 +140,11 @@ func TestColumnsHaveNames(t *testing.T) {
 	h := &hooks{Hooks: proxy.Hooks{Flow: func(_ context.Context, _ proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
 		for _, c := range shape.Columns {
 			text := c.Schema + "." + c.Relation + "." + c.Column
-			if c.Source == nil {
+			switch {
+			case c.Source == nil:
 				text += " ?"
+			case c.Source.Opaque:
+				text += " *"
 			}
 			seen = append(seen, text)
 		}
@@ -152,7 +156,7 @@ func TestColumnsHaveNames(t *testing.T) {
 		handler: func(h *Handler) {
 			h.Analyzer = factsByWord{
 				"CREATE TEMP": {Effects: proxy.EffectCreate, Relations: []proxy.Relation{{Schema: "pg_temp", Name: "q", Effects: proxy.EffectCreate}}},
-				"ALTER":       {Effects: proxy.EffectAlter}, "CREATE OR": {Effects: proxy.EffectCreate}, "": {Effects: proxy.EffectRead},
+				"ALTER":       {Effects: proxy.EffectAlter}, "DO": {Effects: proxy.EffectDo}, "CREATE OR": {Effects: proxy.EffectCreate}, "": {Effects: proxy.EffectRead},
 			}
 		},
 	})
@@ -164,11 +168,13 @@ func TestColumnsHaveNames(t *testing.T) {
 		return seen
 	}
 	require.Equal(t, []string{"public.p.id", "public.p.ssn", ".. ?"}, psql("SELECT id AS a, ssn AS b, 1 FROM p"))
-	require.Equal(t, []string{".."}, psql("SELECT s FROM v"), "nobody has resolved it")
+	require.Equal(t, []string{"public.p.ssn"}, psql("SELECT s FROM v"))
 	require.Equal(t, []string{"public.p.x"}, psql("ALTER TABLE p RENAME ssn TO x;\nSELECT x FROM p"), "at once")
-	require.Equal(t, []string{".. ?", ".."}, psql("BEGIN;\nCREATE OR REPLACE VIEW v AS SELECT upper(x) AS s FROM p;\nSELECT s FROM v;\nROLLBACK;\nSELECT s FROM v"),
+	require.Equal(t, []string{".. *", "public.p.x"}, psql("BEGIN;\nCREATE OR REPLACE VIEW v AS SELECT upper(x) AS s FROM p;\nSELECT s FROM v;\nROLLBACK;\nSELECT s FROM v"),
 		"what only this session sees is not told")
-	require.Equal(t, []string{".. ?", "public.p.id", ".. ?"}, psql("CREATE TEMP TABLE q AS SELECT * FROM p;\nSELECT id FROM q;\nSELECT id FROM public.p;\nSELECT s FROM v"))
+	require.Equal(t, []string{".. *"}, psql("BEGIN;\nDO $$BEGIN EXECUTE 'CREATE OR REPLACE VIEW v AS SELECT id::text || x AS s FROM p'; END$$;\nSELECT s FROM v;\nROLLBACK"),
+		"nor what it may have done unseen")
+	require.Equal(t, []string{".. ?", "public.p.id", "public.p.x"}, psql("CREATE TEMP TABLE q AS SELECT * FROM p;\nSELECT id FROM q;\nSELECT id FROM public.p;\nSELECT s FROM v"))
 }
 
 // factsByWord is an analyzer that knows what texts do by how they begin.

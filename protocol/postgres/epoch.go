@@ -17,7 +17,7 @@ type epoch struct {
 	// shadowed says that names may mean something else here, for good: the
 	// search_path or the role may have changed, temporary objects may exist.
 	shadowed atomic.Bool
-	// changes counts the statements sent that change the catalog and whose
+	// changes counts the statements sent that change the catalog, or may, and whose
 	// transaction has not ended: they are seen here and by nobody else.
 	changes atomic.Int32
 
@@ -46,6 +46,7 @@ func (e *epoch) now() uint32 {
 const (
 	shadowing = proxy.EffectRole | proxy.EffectDo | proxy.EffectCall | proxy.EffectUnknown | proxy.EffectExecute
 	changing  = proxy.EffectsDDL
+	unseen    = shadowing &^ proxy.EffectRole // may have changed the catalog too
 )
 
 // sent notes a statement that goes to the server.
@@ -53,7 +54,7 @@ func (e *epoch) sent(f *proxy.Facts) {
 	if f.Effects.Has(shadowing) || f.Effects.Has(proxy.EffectSet) && setsPath(f) || f.Effects.Has(proxy.EffectCreate) && temporary(f) {
 		e.shadowed.Store(true)
 	}
-	if f.Effects.Has(changing) {
+	if f.Effects.Has(changing | unseen) {
 		e.changes.Add(1)
 	}
 }
@@ -97,7 +98,7 @@ func temporary(f *proxy.Facts) bool {
 // to the catalog, until their transaction ends.
 type settling struct {
 	changes int32
-	doubt   bool // something that cannot be told
+	certain bool // one of them does change it
 }
 
 // answered notes the end of an operation that ran.
@@ -106,23 +107,26 @@ func (s *settling) answered(op proxy.Op) {
 	if !ok || st.Kind != proxy.KindStatement {
 		return
 	}
-	if st.Facts.Effects.Has(changing) {
+	if st.Facts.Effects.Has(changing | unseen) {
 		s.changes++
+		s.certain = s.certain || st.Facts.Effects.Has(changing)
 	}
-	s.doubt = s.doubt || st.Facts.Effects.Has(shadowing&^proxy.EffectRole)
 }
 
 // settled is called when no transaction is open: what was answered is there for
 // everybody, or for nobody.
 func (s *settling) settled(e *epoch, c sql.Catalog, r *proxy.Reading) {
-	if s.changes != 0 {
-		if c != nil {
-			c.Changed(r)
-		}
-		e.changes.Add(-s.changes) // after Changed: who sees 0 sees what was changed
-	} else if s.doubt && c != nil {
+	if s.changes == 0 {
+		return
+	}
+	switch {
+	case c == nil:
+	case s.certain:
+		c.Changed(r)
+	default:
 		c.Doubt(r)
 	}
+	e.changes.Add(-s.changes) // after Changed: who sees 0 sees what was changed
 	*s = settling{}
 }
 
