@@ -174,6 +174,10 @@ func (r *reading) program(words []string, input bool, depth int) {
 		r.unclear("the name of a program is computed")
 		return
 	}
+	if strings.ContainsAny(name, "*?[") && name != "[" {
+		r.unclear("the name of a program is a pattern")
+		return
+	}
 	if depth > maxDepth {
 		r.unclear("programs are nested too deeply")
 		return
@@ -183,6 +187,8 @@ func (r *reading) program(words []string, input bool, depth int) {
 	switch base := path.Base(name); base {
 	case "sh", "bash", "dash", "ash", "ksh", "zsh", "rbash", "mksh":
 		r.shell(base, args, input, depth)
+	case "fish", "csh", "tcsh", "pwsh", "nu", "elvish", "xonsh":
+		r.unclear("%s has a grammar of its own", base)
 	case "eval":
 		r.text(strings.Join(args, " "), depth)
 	case "source", ".":
@@ -190,10 +196,12 @@ func (r *reading) program(words []string, input bool, depth int) {
 	case "alias", "trap", "coproc", "enable", "hash":
 		r.unclear("%s changes what words mean", base)
 	case "exec", "command", "builtin", "nohup", "setsid", "time", "ionice", "nice", "stdbuf", "timeout", "sudo", "doas", "env", "xargs", "chroot",
-		"busybox", "unshare", "nsenter", "strace", "watch", "flock", "chrt", "taskset", "parallel", "script", "runuser", "su", "pkexec", "systemd-run":
+		"busybox", "toybox", "unshare", "nsenter", "strace", "watch", "flock", "chrt", "taskset", "parallel", "script", "runuser", "su", "pkexec", "systemd-run":
 		r.wrapper(base, args, input, depth)
 	case "find":
 		r.find(args, depth)
+	default:
+		r.inline(base, args, input, depth)
 	}
 }
 
@@ -206,34 +214,42 @@ func (r *reading) text(s string, depth int) {
 	r.read(s, depth+1)
 }
 
+// shell finds the text that a shell is given by -c.
 func (r *reading) shell(name string, args []string, input bool, depth int) {
-	for i, a := range args {
+	text := false
+	for i := 0; i < len(args); i++ {
+		a := args[i]
 		switch {
 		case strings.Contains(a, Dynamic):
 			r.unclear("an argument of %s is computed", name)
 			return
-		case len(a) > 1 && a[0] == '-' && a[1] != '-' && strings.Contains(a, "c"):
+		case a == "--":
 			if i+1 < len(args) {
-				r.text(args[i+1], depth)
+				r.operand(name, args[i+1], text, depth)
+				return
 			}
-			return
+		case a == "-o", a == "+o", a == "-O", a == "+O", a == "--rcfile", a == "--init-file":
+			i++
+		case len(a) > 1 && a[0] == '-' && a[1] != '-':
+			text = text || strings.Contains(a, "c")
 		case strings.HasPrefix(a, "-"), strings.HasPrefix(a, "+"):
-			continue
 		default:
-			r.unclear("%s runs a file of commands", name)
+			r.operand(name, a, text, depth)
 			return
 		}
 	}
-	if input {
+	if !text {
 		r.unclear("%s reads commands that are not in the text", name)
 	}
 }
 
-// valued are options of wrappers that take the next word along.
-var valued = map[string]string{
-	"sudo": "-u -g -h -p -C -r -t -T -U -D -R", "doas": "-u -C", "env": "-u -C", "nice": "-n", "ionice": "-c -n -p", "timeout": "-s -k",
-	"xargs": "-I -n -P -L -s -d -a -E", "stdbuf": "-i -o -e", "time": "-f -o", "chrt": "-T -P -D", "taskset": "", "strace": "-e -o -p -s -u",
-	"watch": "-n", "flock": "-w -E", "unshare": "-S -G -R", "exec": "-a", "pkexec": "--user", "systemd-run": "-p -u -M -H", "parallel": "-j -I -a",
+// operand is a shell's first: a text behind -c, else a file.
+func (r *reading) operand(name, a string, text bool, depth int) {
+	if text {
+		r.text(a, depth)
+		return
+	}
+	r.unclear("%s runs a file of commands", name)
 }
 
 // texts are wrappers whose option -c takes the text of a command.
@@ -241,7 +257,6 @@ var texts = []string{"su", "runuser", "script", "flock", "watch"}
 
 // wrapper finds the program that a wrapper starts.
 func (r *reading) wrapper(name string, args []string, input bool, depth int) {
-	takes := strings.Fields(valued[name])
 	i := 0
 	for ; i < len(args); i++ {
 		a := args[i]
@@ -249,24 +264,29 @@ func (r *reading) wrapper(name string, args []string, input bool, depth int) {
 		case strings.HasPrefix(a, Dynamic):
 			r.unclear("an argument of %s is computed", name)
 			return
-		case a == "-c" && slices.Contains(texts, name), a == "--command" && slices.Contains(texts, name):
+		case (a == "-c" || a == "--command") && slices.Contains(texts, name):
 			if i+1 < len(args) {
 				r.text(args[i+1], depth)
 			}
 			return
-		case name == "env" && (a == "-S" || strings.HasPrefix(a, "-S") || strings.HasPrefix(a, "--split-string")):
+		case name == "env" && (strings.HasPrefix(a, "-S") || strings.HasPrefix(a, "--split-string")):
 			r.unclear("env splits a text into words")
 			return
-		case name == "env" && strings.Contains(a, "=") && !strings.HasPrefix(a, "-"), name == "sudo" && strings.Contains(a, "=") && !strings.HasPrefix(a, "-"):
+		case (name == "env" || name == "sudo") && strings.Contains(a, "=") && !strings.HasPrefix(a, "-"):
 			v, _, _ := strings.Cut(a, "=")
 			r.variable(v)
 			continue
 		case a == "--":
 			i++
-		case slices.Contains(takes, a):
-			i++
-			continue
-		case strings.HasPrefix(a, "-"):
+		case strings.HasPrefix(a, "-") && a != "-" || name == "env" && a == "-":
+			takes, known := takesWord(name, a)
+			if !known {
+				r.unclear("an option of %s, %q, is not known", name, a)
+				return
+			}
+			if takes {
+				i++
+			}
 			continue
 		}
 		break
@@ -274,6 +294,13 @@ func (r *reading) wrapper(name string, args []string, input bool, depth int) {
 	switch name {
 	case "timeout", "chroot", "taskset", "flock", "chrt": // a duration, a folder, a mask, a file, a priority
 		i++
+		if name == "flock" && i+1 < len(args) && (args[i] == "-c" || args[i] == "--command") {
+			r.text(args[i+1], depth)
+			return
+		}
+	case "script":
+		r.unclear("script starts a shell")
+		return
 	case "su", "runuser":
 		if i < len(args) || input { // a user, and then a shell that reads
 			r.unclear("%s starts a shell", name)
