@@ -18,7 +18,7 @@ type codes struct {
 }
 
 const (
-	leastCode = 12   // bytes of a word that is looked into
+	leastCode = 14   // bytes of a word that is looked into
 	mostCode  = 8192 // longer ones are looked into up to there
 )
 
@@ -42,7 +42,7 @@ func (d *codes) find(dst []Finding, text []byte, v *view) []Finding {
 		for i < len(text) && base64Byte[text[i]] {
 			i++
 		}
-		if i-start >= leastCode {
+		if i-start >= leastCode && encoded(text[start:min(i, start+mostCode)]) {
 			if t, ok := d.word(text[start:min(i, start+mostCode)], v); ok {
 				for i < len(text) && text[i] == '=' {
 					i++
@@ -84,6 +84,16 @@ func (d *codes) merge(dst []Finding) []Finding {
 		last.Type = Secret // nothing of either is kept
 	}
 	return dst[:k+1]
+}
+
+// encoded reports whether w may be base64 or hex rather than words and paths: it
+// has letters of both cases, or is hex.
+func encoded(w []byte) bool {
+	lower, upper := false, false
+	for _, c := range w {
+		lower, upper = lower || isLower(c), upper || isUpper(c)
+	}
+	return lower && upper || allHex(w)
 }
 
 // word returns the type of what is masked behind one word.

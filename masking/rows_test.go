@@ -1,8 +1,10 @@
 package masking
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -193,6 +195,45 @@ func BenchmarkRows(bench *testing.B) {
 			for bench.Loop() {
 				copy(values, c.in)
 				row(values...)
+			}
+		})
+	}
+}
+
+// BenchmarkTextRows scans rows of which every column is text, also while values of
+// masked columns are remembered.
+func BenchmarkTextRows(bench *testing.B) {
+	columns := make([]proxy.ShapeColumn, 6)
+	for i := range columns {
+		columns[i] = plainColumn(string(rune('a'+i)), 25, false)
+	}
+	text := cleanText()
+	lines := bytes.Split(text, []byte("\n"))
+	for _, name := range []string{"scanned", "remembering"} {
+		bench.Run(name, func(bench *testing.B) {
+			m, err := New(Config{})
+			require.NoError(bench, err)
+			v := m.view(&proxy.Identity{}, &proxy.Resource{})
+			f := &rows{inspector: newInspector(v, &remembered{}), counts: &counts{}}
+			if name == "remembering" {
+				for i := range 1000 {
+					f.seen.add(fmt.Appendf(nil, "%09d", i*7919))
+				}
+			}
+			op := &proxy.Statement{Text: []byte("SELECT * FROM t"), Facts: &proxy.Facts{Effects: proxy.EffectRead, Rows: true}}
+			f.columns = v.decide("postgres", op, &proxy.Shape{Kind: proxy.ShapeRows, Columns: columns}, &mentions{}, &memory{})
+			var r proxy.Row
+			values := make([][]byte, 6)
+			bench.SetBytes(int64(len(text)))
+			bench.ReportAllocs()
+			for bench.Loop() {
+				for i := 0; i+6 <= len(lines); i += 6 {
+					copy(values, lines[i:])
+					r.Reset(values)
+					if err := f.row(&r); err != nil {
+						bench.Fatal(err)
+					}
+				}
 			}
 		})
 	}
