@@ -122,7 +122,7 @@ func (l *Log) compact(file string, written leaf, key []byte) (leaf, error) {
 	}
 	sealed, err := l.copyCompact(out, in, written, key)
 	if err == nil && l.durability != OS {
-		err = l.sync(out)
+		err = l.syncSafely(out)
 	}
 	if cerr := out.Close(); err == nil {
 		err = cerr
@@ -150,7 +150,7 @@ func (l *Log) copyCompact(out *os.File, in io.Reader, written leaf, key []byte) 
 	if err := r.unlock(key); err != nil {
 		return leaf{}, err
 	}
-	w := bufio.NewWriterSize(writerFunc(func(b []byte) (int, error) { return l.write(out, b) }), 64<<10)
+	w := bufio.NewWriterSize(writerFunc(func(b []byte) (int, error) { return l.writeSafely(out, b) }), 64<<10)
 	c, err := newCompactWriter(w, written.ID, key, l.packer, l.batchSize)
 	if err != nil {
 		return leaf{}, err

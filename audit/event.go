@@ -30,10 +30,21 @@ const (
 	// name of the proxy.EventKind: gateway.login, gateway.login-failed …
 	GatewayPrefix = "gateway."
 
+	// How those who are served the log's events are doing, in the gateway's own record.
+	ExportLagging = "export.lagging"  // a sink takes no events; they wait in the log
+	ExportResumed = "export.resumed"  // it takes them again
+	ExportLeftOut = "export.left-out" // an event that a sink cannot take, or that cannot be read
+
+	// RecordExpired says that a session's content was erased by a rule of retention.
+	RecordExpired = "record.expired"
+
 	// What people do to the gateway rather than through it, in its own record.
 	AdminList    = "admin.list"    // looked at the open sessions, or at one
 	AdminKill    = "admin.kill"    // ended a session
 	AdminWatch   = "admin.watch"   // watched a session
+	AdminErase   = "admin.erase"   // destroyed a session's key, and with it its content
+	AdminHold    = "admin.hold"    // kept a session from being erased
+	AdminRelease = "admin.release" // let it be erased again
 	AdminRefused = "admin.refused" // was not permitted to do what action names
 
 	AdminRequests = "admin.requests" // looked at what is held

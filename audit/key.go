@@ -2,10 +2,13 @@ package audit
 
 import (
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 )
 
 const (
@@ -13,58 +16,149 @@ const (
 	keySuffix    = ".key"
 )
 
-// sessionKeys keeps one key a session, each sealed by the log's own. Removing a
-// session's key makes its content unreadable, and leaves the proof whole.
-type sessionKeys struct{ master []byte }
-
-// openKeys reads the log's key from file, or makes one there.
-func openKeys(file string) (*sessionKeys, error) {
-	key, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		key = make([]byte, 32)
-		rand.Read(key)
-		return &sessionKeys{key}, os.WriteFile(file, key, 0o600)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if len(key) != 32 {
-		return nil, fmt.Errorf("%s is no key of 32 bytes", file)
-	}
-	return &sessionKeys{key}, nil
+// Keys are what the sessions' keys are sealed by. The zero value is a key in the
+// log's own directory, made when there is none.
+type Keys struct {
+	Current []byte   // 32 bytes: seals, and opens
+	Old     [][]byte // open only, until Rekey has sealed everything by Current
 }
 
+// ParseKey reads a key of 32 bytes written in base64, as "openssl rand -base64
+// 32" makes one. The error does not show text.
+func ParseKey(text string) ([]byte, error) {
+	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+	if err != nil || len(key) != keyLen {
+		return nil, errors.New("an audit key is base64 of 32 bytes, as \"openssl rand -base64 32\" prints")
+	}
+	return key, nil
+}
+
+const (
+	masterKey = "master.key"
+	keyLen    = 32
+)
+
+// sessionKeys keeps one key a session, each sealed by the log's own. Removing a
+// session's key makes its content unreadable, and leaves the proof whole.
+type sessionKeys struct {
+	master []byte
+	old    [][]byte
+}
+
+// openKeys takes the given keys, or reads the log's own, or makes it where make
+// says so. A key in the directory opens what it sealed, whatever is given.
+func openKeys(dir string, given Keys, make_ bool) (*sessionKeys, error) {
+	file := filepath.Join(dir, masterKey)
+	own, err := os.ReadFile(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && given.Current == nil && make_:
+		own = make([]byte, keyLen)
+		rand.Read(own)
+		if err := replace(file, own); err != nil {
+			return nil, err
+		}
+	case errors.Is(err, fs.ErrNotExist) && given.Current != nil:
+		own = nil
+	case err != nil:
+		return nil, err
+	}
+	if own != nil && len(own) != keyLen {
+		return nil, fmt.Errorf("%s is no key of 32 bytes", file)
+	}
+	for _, k := range append([][]byte{given.Current}, given.Old...) {
+		if k != nil && len(k) != keyLen {
+			return nil, errors.New("an audit key has 32 bytes")
+		}
+	}
+	if given.Current == nil {
+		return &sessionKeys{own, given.Old}, nil
+	}
+	k := &sessionKeys{given.Current, given.Old}
+	if own != nil {
+		k.old = append([][]byte{own}, k.old...)
+	}
+	return k, nil
+}
+
+// store seals a new session's key and puts it into file.
 func (k *sessionKeys) store(file, id string, key []byte) error {
-	aead, err := newAEAD(k.master)
+	b, err := k.seal(id, key)
 	if err != nil {
 		return err
 	}
+	return os.WriteFile(file, b, 0o600)
+}
+
+func (k *sessionKeys) seal(id string, key []byte) ([]byte, error) {
+	aead, err := newAEAD(k.master)
+	if err != nil {
+		return nil, err
+	}
 	n := make([]byte, aead.NonceSize())
 	rand.Read(n)
-	return os.WriteFile(file, aead.Seal(n, n, key, []byte(id)), 0o600)
+	return aead.Seal(n, n, key, []byte(id)), nil
 }
 
 // ErrErased says that a session's key was removed.
 var ErrErased = errors.New("the session's content was erased")
 
 func (k *sessionKeys) load(file, id string) ([]byte, error) {
+	key, _, err := k.open(file, id)
+	return key, err
+}
+
+// open returns a session's key, and whether the current key sealed it.
+func (k *sessionKeys) open(file, id string) (key []byte, current bool, err error) {
 	b, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrErased
+		return nil, false, ErrErased
 	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	aead, err := newAEAD(k.master)
+	for i, master := range append([][]byte{k.master}, k.old...) {
+		aead, err := newAEAD(master)
+		if err != nil {
+			return nil, false, err
+		}
+		if len(b) < aead.NonceSize() {
+			return nil, false, fmt.Errorf("%s is no session's key", file)
+		}
+		if key, err := aead.Open(nil, b[:aead.NonceSize()], b[aead.NonceSize():], []byte(id)); err == nil {
+			return key, i == 0, nil
+		}
+	}
+	return nil, false, fmt.Errorf("%s does not open with this log's key", file)
+}
+
+// Rekey seals every session's key by the current key. A log that is open
+// meanwhile must know the old keys and the current one. Afterwards the old keys open
+// nothing, except copies that were made before.
+func (a *Archive) Rekey() (changed int, err error) {
+	ids, err := a.Sessions()
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	if len(b) < aead.NonceSize() {
-		return nil, fmt.Errorf("%s is no session's key", file)
+	for _, id := range ids {
+		path, err := find(a.dir, id)
+		if err != nil {
+			return changed, err
+		}
+		key, current, err := a.keys.open(path+keySuffix, id)
+		if errors.Is(err, ErrErased) || current {
+			continue
+		}
+		if err != nil {
+			return changed, err
+		}
+		sealed, err := a.keys.seal(id, key)
+		if err != nil {
+			return changed, err
+		}
+		if err := replace(path+keySuffix, sealed); err != nil {
+			return changed, err
+		}
+		changed++
 	}
-	key, err := aead.Open(nil, b[:aead.NonceSize()], b[aead.NonceSize():], []byte(id))
-	if err != nil {
-		return nil, fmt.Errorf("%s does not open with this log's key", file)
-	}
-	return key, nil
+	return changed, nil
 }

@@ -55,6 +55,8 @@ type Config struct {
 	// is 5 ms. It waits longer where the disk is slow or many sessions write, so
 	// that writing takes an eighth of the time at most.
 	Interval time.Duration
+	// Keys seal the sessions' keys; the zero value is a key in the log's directory.
+	Keys Keys
 	// Stall is how long writing may take before it counts as failed; 0 is 10 s.
 	Stall time.Duration
 	// Recordings says what is recorded of the data of sessions at a target. Nil is
@@ -75,6 +77,7 @@ type Log struct {
 	durability Durability
 	bestEffort bool
 	interval   time.Duration
+	given      Keys
 	stall      time.Duration
 	recordings func(t proxy.Target) Recording
 	logger     *slog.Logger
@@ -96,11 +99,14 @@ type Log struct {
 
 	version atomic.Pointer[Version]
 
-	recorders sync.Map // session's identifier → *recorder
+	holds     sync.Mutex // held while a session is erased, held or released
+	recorders sync.Map   // session's identifier → *recorder
 
 	mu      sync.Mutex
 	dirty   []*stream
 	endings []ending
+	durable map[string]int64 // of open sessions, how much of the record is on the disk
+	feeds   []*Feed
 	wake    chan struct{}
 	stop    chan struct{}
 	stopped chan struct{}
@@ -135,12 +141,12 @@ func Open(dir string, c Config) (*Log, error) {
 		dir: dir, durability: c.Durability, bestEffort: c.BestEffort, interval: c.Interval, logger: c.Log,
 		uncompressed: c.Uncompressed, batchSize: batchSize, write: (*os.File).Write, sync: syncData,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
-		sealing: make(chan struct{}, 1), sealed: make(chan struct{}),
+		durable: make(map[string]int64), sealing: make(chan struct{}, 1), sealed: make(chan struct{}),
 	}
 	if l.interval == 0 {
 		l.interval = 5 * time.Millisecond
 	}
-	l.stall, l.recordings = c.Stall, c.Recordings
+	l.stall, l.recordings, l.given = c.Stall, c.Recordings, c.Keys
 	if l.stall == 0 {
 		l.stall = defaultStall
 	}
@@ -168,7 +174,7 @@ func (l *Log) open() (err error) {
 	if l.lock, err = lockFile(filepath.Join(l.dir, "lock")); err != nil {
 		return err
 	}
-	if l.keys, err = openKeys(filepath.Join(l.dir, "master.key")); err != nil {
+	if l.keys, err = openKeys(l.dir, l.given, true); err != nil {
 		return err
 	}
 	if l.tree, err = openTree(filepath.Join(l.dir, "log")); err != nil {
@@ -260,7 +266,9 @@ func (l *Log) Close() error {
 	err := l.own.event(time.Now(), GatewayStop, synced, func(b []byte) []byte { return b })
 	err = errors.Join(err, l.own.close())
 	l.sealEnded()
-	err = errors.Join(err, l.tree.commit(), l.tree.close())
+	err = errors.Join(err, l.tree.commit())
+	l.closeFeeds()
+	err = errors.Join(err, l.tree.close())
 	l.unlock()
 	return err
 }

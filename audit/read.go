@@ -25,12 +25,15 @@ type Archive struct {
 	keys *sessionKeys
 }
 
-// OpenArchive opens the log in dir for reading.
-func OpenArchive(dir string) (*Archive, error) {
-	if _, err := os.Stat(filepath.Join(dir, "master.key")); err != nil {
+// OpenArchive opens the log in dir for reading, by the key in it.
+func OpenArchive(dir string) (*Archive, error) { return OpenArchiveWith(dir, Keys{}) }
+
+// OpenArchiveWith opens the log in dir for reading, by the given keys.
+func OpenArchiveWith(dir string, k Keys) (*Archive, error) {
+	if _, err := os.Stat(filepath.Join(dir, "log", "key.pub")); err != nil {
 		return nil, fmt.Errorf("no audit log: %w", err)
 	}
-	keys, err := openKeys(filepath.Join(dir, "master.key"))
+	keys, err := openKeys(dir, k, false)
 	if err != nil {
 		return nil, err
 	}

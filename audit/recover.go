@@ -66,7 +66,8 @@ func (l *Log) recoverSession(file, id string) error {
 		if !errors.Is(err, io.EOF) {
 			return err
 		}
-		return l.tree.seal(leaf{ID: id, Events: r.index, Chain: r.chain})
+		_, err := l.tree.seal(leaf{ID: id, Events: r.index, Chain: r.chain})
+		return err
 	}
 	cut := int64(0)
 	switch {

@@ -126,3 +126,8 @@ func write(t testing.TB, name string, b []byte) {
 	t.Helper()
 	require.NoError(t, os.WriteFile(name, b, 0o600))
 }
+
+func removeFile(t testing.TB, name string) {
+	t.Helper()
+	require.NoError(t, os.Remove(name))
+}

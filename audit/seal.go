@@ -55,19 +55,27 @@ func (l *Log) sealEnded() {
 // sealOne writes a session's compact form, and makes a leaf of it. A record that
 // cannot be made compact is sealed as it is.
 func (l *Log) sealOne(e ending) error {
+	sealed, compact := e.leaf, false
 	if !l.uncompressed {
-		sealed, err := l.compactOne(e)
-		if err == nil {
-			return l.tree.seal(sealed)
+		var err error
+		if sealed, err = l.compactOne(e); err == nil {
+			compact = true
+		} else {
+			sealed = e.leaf
+			l.logger.Warn("audit: a record stays as it was written, being sealed", "session", e.ID, "err", err)
 		}
-		l.logger.Warn("audit: a record stays as it was written, being sealed", "session", e.ID, "err", err)
 	}
-	if l.durability != OS {
+	if !compact && l.durability != OS {
 		if err := l.syncFile(e.file); err != nil {
 			return err
 		}
 	}
-	return l.tree.seal(e.leaf)
+	at, err := l.tree.seal(sealed)
+	if err != nil {
+		return err
+	}
+	l.isSealed(e.ID, at)
+	return nil
 }
 
 func (l *Log) compactOne(e ending) (leaf, error) {
@@ -83,5 +91,5 @@ func (l *Log) syncFile(name string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(l.sync(f), f.Close())
+	return errors.Join(l.syncSafely(f), f.Close())
 }

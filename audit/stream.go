@@ -58,6 +58,7 @@ func (l *Log) create(id string) (*stream, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.opened(id)
 	s := newStream(l, id, f, aead)
 	s.pending = append([]byte(magic), id...)
 	s.chain = sha256.Sum256(s.pending)
@@ -105,7 +106,11 @@ func (s *stream) event(at time.Time, typ string, until durable, fill func(b []by
 		}
 	}
 	if until == synced && s.log.durability == Each {
-		return s.sync()
+		if err := s.sync(); err != nil {
+			return err
+		}
+		s.log.onDisk(s.id, s.offset)
+		return nil
 	}
 	if !s.dirty {
 		s.dirty = true
@@ -174,18 +179,23 @@ func (s *stream) settle() {
 		s.mu.Unlock()
 		return
 	}
-	f := s.file
+	f, size := s.file, s.offset
 	s.mu.Unlock() // the disk's time is not the session's
-	if s.log.durability == OS {
-		return
-	}
-	if err := s.log.syncSafely(f); err != nil && !errors.Is(err, os.ErrClosed) {
-		s.mu.Lock()
-		if !s.closed {
-			s.fail(err)
+	if s.log.durability != OS {
+		err := s.log.syncSafely(f)
+		if errors.Is(err, os.ErrClosed) {
+			return
 		}
-		s.mu.Unlock()
+		if err != nil {
+			s.mu.Lock()
+			if !s.closed {
+				s.fail(err)
+			}
+			s.mu.Unlock()
+			return
+		}
 	}
+	s.log.onDisk(s.id, size)
 }
 
 // close ends the record. The log makes it a leaf of its tree soon.
@@ -210,6 +220,7 @@ func (s *stream) close() error {
 		err = s.fail(cerr)
 	}
 	if err != nil {
+		s.log.gone(s.id)
 		return err // it is sealed when the log is opened next, from what the file holds
 	}
 	s.log.ended(leaf{ID: s.id, Events: s.index, Chain: s.chain}, s.file.Name())

@@ -196,16 +196,17 @@ func openCheckpoint(b []byte, public string) (tlog.Tree, error) {
 	return tlog.Tree{N: size, Hash: h}, nil
 }
 
-// seal makes a session a leaf. It is under a checkpoint after commit.
-func (t *tree) seal(l leaf) error {
+// seal makes a session a leaf, and returns its place. It is under a checkpoint
+// after commit.
+func (t *tree) seal(l leaf) (at int64, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	text := l.text()
 	if _, err := t.leaves.Write(text); err != nil {
-		return err
+		return 0, err
 	}
-	t.dirty = true
-	return t.add(text)
+	t.dirty, at = true, t.size
+	return at, t.add(text)
 }
 
 // commit puts the leaves on the disk and signs the tree's head, in this order:

@@ -13,6 +13,7 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/audit/prometheus"
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/guardrail"
 	"github.com/sallyport/sallyport/identity"
@@ -44,6 +45,9 @@ type gateway struct {
 	resources proxy.Resources
 	hostKey   gossh.Signer // of the SSH listeners
 	signer    *ssh.Authority
+	audit     *audit.Log
+	metrics   *prometheus.Metrics
+	scraped   net.Listener // where metrics are shown; nil when they are not
 	control   *control.Handler
 	socket    net.Listener // where control is served
 }
@@ -62,7 +66,7 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &gateway{config: f, users: users, policy: policy, resources: directory, handlers: make(map[config.Listener]proxy.Handler), listeners: make(map[config.Listener]net.Listener)}
+	g := &gateway{config: f, users: users, policy: policy, resources: directory, metrics: &prometheus.Metrics{}, handlers: make(map[config.Listener]proxy.Handler), listeners: make(map[config.Listener]net.Listener)}
 	g.Gateway = &proxy.Gateway{
 		Authenticator: users, Directory: directory, Credentials: secrets.Default(), Log: log,
 		MaxSession: f.Limits.MaxSession, MaxSessions: f.Limits.MaxSessions, MaxPerIdentity: f.Limits.MaxPerUser,
@@ -82,6 +86,7 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 	masker, err := f.Masker(context.Background(), masking.Config{Sampler: &postgres.Sampler{Reader: reader, Catalog: g.catalog}, Counted: func(_ context.Context, s *proxy.Session, op proxy.Op, counts []masking.Count) {
 		for _, c := range counts {
 			records.Masked(s, op, string(c.Type), c.N)
+			g.metrics.Masked(string(c.Type), c.N)
 		}
 	}, Excepted: func(_ context.Context, s *proxy.Session, op proxy.Op, rules []string) {
 		for _, rule := range rules {
@@ -107,8 +112,14 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 	if masker != nil {
 		g.Interceptors = append(g.Interceptors, masker)
 	}
-	g.Interceptors = append(g.Interceptors, records)
-	g.OnEvent = records.Event
+	g.Interceptors = append(g.Interceptors, g.metrics, records)
+	g.OnEvent = func(e proxy.Event) {
+		g.metrics.Event(e)
+		records.Event(e)
+	}
+	if err := g.export(records); err != nil {
+		return nil, errors.Join(err, g.close())
+	}
 	g.control = &control.Handler{
 		Gateway: g.Gateway, Records: records, Authenticate: control.PeerIdentity, Permit: f.Permit(), Log: log,
 		Requests: requests, Deciders: users,
@@ -149,12 +160,17 @@ func (g *gateway) records(log *slog.Logger) (*audit.Log, error) {
 	if err != nil {
 		return nil, err
 	}
+	keys, err := g.config.AuditKeys(context.Background())
+	if err != nil {
+		return nil, err
+	}
 	l, err := audit.Open(filepath.Join(g.config.Data(), "audit"), audit.Config{
-		Durability: durability, BestEffort: g.config.Audit.BestEffort, Recordings: g.config.Recordings(), Log: log,
+		Durability: durability, BestEffort: g.config.Audit.BestEffort, Recordings: g.config.Recordings(), Keys: keys, Log: log,
 	})
 	if err != nil {
 		return nil, err
 	}
+	g.audit = l
 	g.closers = append(g.closers, l.Close)
 	version, err := g.config.Version()
 	if err == nil {
@@ -200,7 +216,10 @@ func (g *gateway) listen() error {
 		g.listeners[l] = ln
 	}
 	var err error
-	if g.socket, err = control.Listen(controlSocket(g.config)); err != nil {
+	if g.socket, err = control.Listen(controlSocket(g.config)); err == nil && g.config.Metrics != "" {
+		g.scraped, err = net.Listen("tcp", g.config.Metrics)
+	}
+	if err != nil {
 		g.close()
 	}
 	return err
@@ -211,7 +230,22 @@ func (g *gateway) serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wg sync.WaitGroup
-	errs := make(chan error, len(g.listeners)+1)
+	errs := make(chan error, len(g.listeners)+2)
+	wg.Add(1)
+	go func() {
+		defer wg.Done()
+		g.expire(ctx, g.audit)
+	}()
+	if g.scraped != nil {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			if err := g.serveMetrics(ctx, g.scraped); err != nil {
+				errs <- err
+				cancel()
+			}
+		}()
+	}
 	wg.Add(1)
 	go func() {
 		defer wg.Done()
@@ -246,6 +280,9 @@ func (g *gateway) close() error {
 	}
 	if g.socket != nil {
 		g.socket.Close()
+	}
+	if g.scraped != nil {
+		g.scraped.Close()
 	}
 	for i := len(g.closers) - 1; i >= 0; i-- {
 		errs = append(errs, g.closers[i]())

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/sallyport/sallyport/audit"
@@ -55,12 +54,9 @@ func policyReplay(ctx context.Context, c *cli, args []string) error {
 	if err != nil {
 		return err
 	}
-	if *dir == "" {
-		*dir = filepath.Join(cfg.Data(), "audit")
-	}
-	a, err := audit.OpenArchive(*dir)
+	a, err := openArchive(c, *file, *dir)
 	if err != nil {
-		return fail(exitNotFound, "there is no audit log in %s", *dir)
+		return err
 	}
 	j, err := newJudge(cfg)
 	if err != nil {

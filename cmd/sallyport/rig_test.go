@@ -233,3 +233,9 @@ func decode[T any](t *testing.T, text string) T {
 	require.NoError(t, json.Unmarshal([]byte(text), &v), text)
 	return v
 }
+
+func replaceOnce(t *testing.T, text, from, to string) string {
+	t.Helper()
+	require.Equal(t, 1, strings.Count(text, from))
+	return strings.Replace(text, from, to, 1)
+}

@@ -52,6 +52,9 @@ func serve(ctx context.Context, c *cli, args []string) error {
 	for l, ln := range g.listeners {
 		log.Info("listening", "protocol", l.Protocol, "address", ln.Addr(), "resource", l.Resource)
 	}
+	if g.scraped != nil {
+		log.Info("metrics", "url", "http://"+g.scraped.Addr().String()+"/metrics")
+	}
 	if g.authority != nil {
 		log.Info("clients can trust the gateway by this file", "sslrootcert", g.authority.File())
 	}

@@ -18,12 +18,13 @@ import (
 	"github.com/sallyport/sallyport/audit"
 )
 
-const sessionVerbs = "ls | show ID | play ID | export ID | watch ID | kill ID"
+const sessionVerbs = "ls | show ID | play ID | export ID | watch ID | kill ID | erase ID | hold ID | release ID | rekey"
 
 // sessions has commands of its own.
 func sessions(ctx context.Context, c *cli, args []string) error {
 	verbs := map[string]func(context.Context, *cli, []string) error{
 		"ls": sessionsList, "show": sessionsShow, "export": sessionsExport, "play": sessionsPlay, "watch": sessionsWatch, "kill": sessionsKill,
+		"erase": sessionsErase, "hold": sessionsHold, "release": sessionsRelease, "rekey": sessionsRekey,
 	}
 	if len(args) > 0 && (args[0] == "-h" || args[0] == "help") {
 		fmt.Fprintln(c.err, "sallyport sessions "+sessionVerbs+"; each says more with -h")
@@ -39,20 +40,28 @@ func sessions(ctx context.Context, c *cli, args []string) error {
 func auditFlags(c *cli, f *flag.FlagSet) func() (*audit.Archive, error) {
 	file := configFlag(f)
 	dir := f.String("d", "", "audit log's `directory`; empty is that of the config file")
-	return func() (*audit.Archive, error) {
-		if *dir == "" {
-			cfg, err := load(c, *file)
-			if err != nil {
-				return nil, err
-			}
-			*dir = filepath.Join(cfg.Data(), "audit")
+	return func() (*audit.Archive, error) { return openArchive(c, *file, *dir) }
+}
+
+// openArchive opens the log in dir by the key in it, or the config file's where
+// dir is empty.
+func openArchive(c *cli, file, dir string) (*audit.Archive, error) {
+	var keys audit.Keys
+	if dir == "" {
+		cfg, err := load(c, file)
+		if err != nil {
+			return nil, err
 		}
-		a, err := audit.OpenArchive(*dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fail(exitNotFound, "there is no audit log in %s", *dir)
+		if keys, err = cfg.AuditKeys(context.Background()); err != nil {
+			return nil, err
 		}
-		return a, err
+		dir = filepath.Join(cfg.Data(), "audit")
 	}
+	a, err := audit.OpenArchiveWith(dir, keys)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fail(exitNotFound, "there is no audit log in %s", dir)
+	}
+	return a, err
 }
 
 // summary is a session as ls shows it.

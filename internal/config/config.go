@@ -36,6 +36,7 @@ type File struct {
 	Tags     map[string][]string `yaml:"tags"`
 	Trusted  []string            `yaml:"trusted_functions"`
 	Audit    Audit               `yaml:"audit"`
+	Metrics  string              `yaml:"metrics"`
 	Control  []Control           `yaml:"control"`
 	Limits   Limits              `yaml:"limits"`
 	Runbooks any                 `yaml:"runbooks,later"`
@@ -190,6 +191,10 @@ type Audit struct {
 	Durability string       `yaml:"durability"`
 	BestEffort bool         `yaml:"best_effort"`
 	Recordings []Recordings `yaml:"recordings"`
+	Export     []Export     `yaml:"export"`
+	Key        string       `yaml:"key"`
+	OldKeys    []string     `yaml:"old_keys"`
+	Retention  []Retention  `yaml:"retention"`
 }
 
 // Recordings says what is recorded of the data of sessions at some resources.

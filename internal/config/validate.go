@@ -28,6 +28,9 @@ func (f *File) validate(d *decoder) {
 		d.problem(f.Audit.Line, suggest(f.Audit.Durability, []string{"os", "group", "each"}), "audit.durability %q is unknown", f.Audit.Durability)
 	}
 	f.validateRecordings(d)
+	f.validateExport(d)
+	f.validateRetention(d)
+	f.validateMetrics(d)
 	f.validateControl(d)
 	if f.TLS != nil && (f.TLS.Cert == "") != (f.TLS.Key == "") {
 		d.problem(f.TLS.Line, "", "tls needs cert and key, or neither: then the gateway's own authority makes one")

@@ -1,0 +1,215 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Erasing a session destroys its key. What remains is ciphertext that nobody can
+// read, and the proof that it is what was recorded. Copies of the key that were
+// made elsewhere, and bundles that were exported, are not reached.
+
+// Errors of erasing.
+var (
+	ErrHeld = errors.New("the session is held, and must not be erased")
+	ErrOpen = errors.New("the session is still open, or not sealed yet")
+
+	ErrNotHeld = errors.New("the session is not held")
+)
+
+const holdSuffix = ".hold"
+
+// Erase destroys a session's content, unless it is held. The event that says by
+// whom and why is on the disk before.
+func (l *Log) Erase(a Action) error {
+	a.Type = AdminErase
+	return l.erase(a.Session, func() error { return l.Act(a) })
+}
+
+func (l *Log) erase(id string, record func() error) error {
+	path, err := l.sealedSession(id)
+	if err != nil {
+		return err
+	}
+	l.holds.Lock()
+	defer l.holds.Unlock()
+	if held, err := isHeld(path); held || err != nil {
+		return errors.Join(err, errIf(held, ErrHeld))
+	}
+	if _, err := os.Stat(path + keySuffix); errors.Is(err, fs.ErrNotExist) {
+		return ErrErased
+	}
+	if err := record(); err != nil {
+		return err
+	}
+	return destroy(path + keySuffix)
+}
+
+func errIf(is bool, err error) error {
+	if is {
+		return err
+	}
+	return nil
+}
+
+// sealedSession returns the path of a session that is a leaf of the tree.
+func (l *Log) sealedSession(id string) (string, error) {
+	path, err := find(l.dir, id)
+	if err != nil {
+		return "", err
+	}
+	sealed, err := l.tree.ids()
+	if err != nil {
+		return "", err
+	}
+	if !sealed[id] {
+		return "", ErrOpen
+	}
+	return path, nil
+}
+
+// Hold keeps a session from being erased, by anybody and by rules, until Release.
+// Holding it again changes nothing.
+func (l *Log) Hold(a Action) error {
+	path, err := find(l.dir, a.Session)
+	if err != nil {
+		return err
+	}
+	l.holds.Lock()
+	defer l.holds.Unlock()
+	if _, err := os.Stat(path + keySuffix); errors.Is(err, fs.ErrNotExist) {
+		return ErrErased
+	}
+	a.Type = AdminHold
+	if err := l.Act(a); err != nil {
+		return err
+	}
+	return replace(path+holdSuffix, []byte(time.Now().UTC().Format(time.RFC3339)+"\n"))
+}
+
+// Release ends a hold.
+func (l *Log) Release(a Action) error {
+	path, err := find(l.dir, a.Session)
+	if err != nil {
+		return err
+	}
+	l.holds.Lock()
+	defer l.holds.Unlock()
+	if held, err := isHeld(path); !held || err != nil {
+		return errors.Join(err, errIf(!held, ErrNotHeld))
+	}
+	a.Type = AdminRelease
+	if err := l.Act(a); err != nil {
+		return err
+	}
+	return os.Remove(path + holdSuffix)
+}
+
+// Held reports whether a session is held.
+func (a *Archive) Held(id string) (bool, error) {
+	path, err := find(a.dir, id)
+	if err != nil {
+		return false, err
+	}
+	return isHeld(path)
+}
+
+func isHeld(path string) (bool, error) {
+	_, err := os.Stat(path + holdSuffix)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// destroy overwrites a key, where the file system writes in place, and removes it.
+func destroy(file string) error {
+	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	st, err := f.Stat()
+	if err == nil {
+		_, err = f.Write(make([]byte, st.Size()))
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close(), os.Remove(file)); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// Expire erases the sessions that ended longer ago than keep says for what their
+// first event tells; keep returns 0 for those that stay for ever. Sessions that
+// are held, open, or the gateway's own stay. It returns how many were erased.
+func (l *Log) Expire(now time.Time, keep func(start *Event) time.Duration) (erased int, err error) {
+	a := &Archive{l.dir, l.keys}
+	sealed, err := l.tree.ids()
+	if err != nil {
+		return 0, err
+	}
+	keys, err := filepath.Glob(filepath.Join(escape(l.dir), "sessions", "*", "*"+keySuffix))
+	if err != nil {
+		return 0, err
+	}
+	var errs []error
+	for _, file := range keys {
+		path := strings.TrimSuffix(file, keySuffix)
+		id := filepath.Base(path)
+		if held, herr := isHeld(path); !sealed[id] || held || herr != nil {
+			errs = append(errs, herr)
+			continue
+		}
+		expired, err := a.expired(id, now, keep)
+		if err == nil && expired {
+			err = l.erase(id, func() error {
+				return l.own.event(now, RecordExpired, synced, func(b []byte) []byte { return str(b, "session", id) })
+			})
+		}
+		switch {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("session %s: %w", id, err))
+		case expired:
+			erased++
+		}
+	}
+	return erased, errors.Join(errs...)
+}
+
+// expired reports whether a session ended longer ago than it is to be kept.
+func (a *Archive) expired(id string, now time.Time, keep func(start *Event) time.Duration) (bool, error) {
+	var first, last *Event
+	for e, err := range a.Events(id) {
+		if err != nil {
+			return false, err
+		}
+		if first == nil {
+			if e.Type != SessionStart {
+				return false, nil
+			}
+			for_ := keep(e)
+			began, err := time.Parse(time.RFC3339Nano, e.Time)
+			if err != nil || for_ <= 0 || now.Sub(began) < for_ {
+				return false, err
+			}
+			first = e
+		}
+		last = e
+	}
+	if last == nil {
+		return false, nil
+	}
+	ended, err := time.Parse(time.RFC3339Nano, last.Time)
+	return err == nil && now.Sub(ended) >= keep(first), err
+}

@@ -1,0 +1,125 @@
+package prometheus
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+type permit struct{}
+
+func (permit) Name() string { return "permit" }
+
+func (permit) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
+	return proxy.Hooks{Ask: func(_ context.Context, op proxy.Op) proxy.Verdict {
+		if s, ok := op.(*proxy.Statement); ok && strings.HasPrefix(string(s.Text), "DROP") {
+			return proxy.Deny(proxy.CausePolicy, "no", "it says so", "")
+		}
+		return proxy.Allow("all")
+	}}, nil
+}
+
+type nowhere struct{}
+
+func (nowhere) Name() string                                    { return "nowhere" }
+func (nowhere) Deliver(context.Context, []audit.Outgoing) error { return nil }
+
+func show(t *testing.T, m *Metrics) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	m.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	require.Equal(t, 200, w.Code)
+	return w.Body.String()
+}
+
+// Sessions and operations are counted by verdict, and nothing that a user wrote
+// is shown (X6).
+func TestAttackX6MetricsHoldNoValues(t *testing.T) {
+	m := &Metrics{}
+	l, err := audit.Open(t.TempDir(), audit.Config{Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	f, err := l.Feed(nowhere{}, audit.FeedConfig{})
+	require.NoError(t, err)
+	m.Feeds = append(m.Feeds, f)
+	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{permit{}, m, l}, OnEvent: m.Event, Log: slog.New(slog.DiscardHandler)}
+	s, connect, err := g.Open(t.Context(), proxy.OpenRequest{
+		Identity: &proxy.Identity{Subject: "alice-secret"}, Protocol: "postgres",
+		Target: proxy.Target{Resource: &proxy.Resource{Name: "or\"ders"}, Database: "shop-secret"},
+	})
+	require.NoError(t, err)
+	s.Done(connect, &proxy.Outcome{})
+	run := func(text string, o proxy.Outcome) {
+		op := &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: []byte(text), Facts: &proxy.Facts{}}
+		if !s.Ask(t.Context(), op).Refuses() {
+			s.Done(op, &o)
+		}
+	}
+	run("SELECT 'hunter2-secret'", proxy.Outcome{Rows: 3, BytesOut: 100, Duration: 3 * time.Millisecond})
+	run("SELECT 2", proxy.Outcome{Err: errors.New("a secret in an error"), Duration: time.Hour})
+	run("DROP TABLE secret", proxy.Outcome{})
+	m.Masked("US_SSN", 2)
+	open := show(t, m)
+	require.Contains(t, open, `sallyport_sessions_open{protocol="postgres",resource="or\"ders"} 1`)
+	s.Close(nil)
+	require.NoError(t, l.Close())
+	text := show(t, m)
+	labels := `protocol="postgres",resource="or\"ders"`
+	for _, want := range []string{
+		`sallyport_sessions_total{` + labels + `} 1`,
+		`sallyport_sessions_open{` + labels + `} 0`,
+		`sallyport_operations_total{` + labels + `,verdict="allowed"} 2`,
+		`sallyport_operations_total{` + labels + `,verdict="denied"} 1`,
+		`sallyport_operations_total{` + labels + `,verdict="failed"} 1`,
+		`sallyport_rows_total{` + labels + `} 3`,
+		`sallyport_bytes_total{` + labels + `,direction="out"} 100`,
+		`sallyport_operation_duration_seconds_bucket{` + labels + `,le="+Inf"} 3`,
+		`sallyport_operation_duration_seconds_count{` + labels + `} 3`,
+		`sallyport_masked_values_total{type="US_SSN"} 2`,
+		`sallyport_gateway_events_total{kind="session-start"} 1`,
+		`sallyport_export_lag_seconds{sink="nowhere"} 0`,
+	} {
+		require.Contains(t, text, want+"\n")
+	}
+	require.NotContains(t, text, "secret")
+	line := regexp.MustCompile(`^(# (HELP|TYPE) .+|[a-z_]+\{([a-z]+="([^"\\]|\\.)*",?)*\} [0-9.e+-]+)$`)
+	for l := range strings.Lines(text) {
+		require.Regexp(t, line, strings.TrimSuffix(l, "\n"))
+	}
+	w := httptest.NewRecorder()
+	m.ServeHTTP(w, httptest.NewRequest("POST", "/metrics", nil))
+	require.Equal(t, 405, w.Code)
+}
+
+func TestLatency(t *testing.T) {
+	c := &counters{}
+	for _, d := range []time.Duration{0, 500 * time.Microsecond, 501 * time.Microsecond, time.Minute, time.Hour} {
+		c.done(&proxy.Outcome{Duration: d})
+	}
+	require.Equal(t, []uint64{2, 1, 1, 1}, []uint64{c.buckets[0].Load(), c.buckets[1].Load(), c.buckets[len(bounds)-1].Load(), c.buckets[len(bounds)].Load()})
+}
+
+func TestCountingAllocatesNothing(t *testing.T) {
+	m := &Metrics{}
+	c := m.of(resource{"postgres", "orders"})
+	o := &proxy.Outcome{Rows: 1, Duration: time.Millisecond}
+	require.Zero(t, testing.AllocsPerRun(100, func() { c.done(o) }))
+}
+
+func BenchmarkDone(b *testing.B) {
+	m := &Metrics{}
+	c := m.of(resource{"postgres", "orders"})
+	o := &proxy.Outcome{Rows: 1, Duration: time.Millisecond}
+	for b.Loop() {
+		c.done(o)
+	}
+}

@@ -1,0 +1,149 @@
+// Package webhook sends events to an HTTP endpoint, signed as Standard Webhooks
+// has it, so that the receiver can check them with any of its libraries.
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/sallyport/sallyport/audit"
+)
+
+// Config says where events go. URL, Called and Keys are needed.
+type Config struct {
+	URL    string // https; http only to loopback, or with Plaintext
+	Called string // the sink's name
+	// Keys sign; several while one is replaced by another.
+	Keys []Key
+	// Private lets the endpoint be on a private or loopback address. Otherwise such
+	// are refused, whatever the name leads to at the time of the connection.
+	Private   bool
+	Plaintext bool          // http to elsewhere than loopback; then who is on the way reads the events
+	Timeout   time.Duration // of a request; 0 is 15 s
+	TLS       *tls.Config   // nil is the system's roots
+	Format    audit.Format  // nil is audit.Outgoing.Append
+}
+
+// Sink posts batches. It is safe for concurrent use.
+type Sink struct {
+	config Config
+	url    *url.URL
+	client *http.Client
+	now    func() time.Time
+}
+
+// New checks c and returns its sink.
+func New(c Config) (*Sink, error) {
+	u, err := url.Parse(c.URL)
+	if err != nil || u.Host == "" || u.User != nil {
+		return nil, errors.New("webhook: the URL must be https://host/path without a user in it")
+	}
+	switch {
+	case u.Scheme == "https":
+	case u.Scheme == "http" && (c.Plaintext || isLoopback(u.Hostname()) && c.Private):
+	default:
+		return nil, errors.New("webhook: the URL must be https")
+	}
+	if len(c.Keys) == 0 {
+		return nil, errors.New("webhook: no key to sign with")
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 15 * time.Second
+	}
+	transport := &http.Transport{
+		// No proxy: it would be the one to look names up, and the guard would see its address.
+		DialContext: guard{private: c.Private}.dial, TLSClientConfig: c.TLS, ForceAttemptHTTP2: true,
+		MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute, TLSHandshakeTimeout: c.Timeout,
+		ResponseHeaderTimeout: c.Timeout, MaxResponseHeaderBytes: 64 << 10,
+	}
+	client := &http.Client{Transport: transport, Timeout: c.Timeout, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse // where events go is the operator's to say
+	}}
+	return &Sink{config: c, url: u, client: client, now: time.Now}, nil
+}
+
+// Name returns Called.
+func (s *Sink) Name() string { return s.config.Called }
+
+// Close closes idle connections.
+func (s *Sink) Close() error {
+	s.client.CloseIdleConnections()
+	return nil
+}
+
+// Deliver posts the batch as one message:
+//
+//	{"type":"audit.events","timestamp":"…","data":{"events":[…]}}
+//
+// The message's identifier is the same whenever the same events come again.
+func (s *Sink) Deliver(ctx context.Context, batch []audit.Outgoing) error {
+	now := s.now()
+	body := s.body(batch, now)
+	id := identifier(batch)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url.String(), bytes.NewReader(body))
+	if err != nil {
+		return errors.New("webhook: no request")
+	}
+	seconds := strconv.FormatInt(now.Unix(), 10)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", "sallyport")
+	req.Header.Set("Webhook-Id", id)
+	req.Header.Set("Webhook-Timestamp", seconds)
+	req.Header.Set("Webhook-Signature", sign(s.config.Keys, id, seconds, body))
+	resp, err := s.client.Do(req)
+	if err != nil {
+		// The URL can hold a secret, and stays out of errors.
+		var u *url.Error
+		if errors.As(err, &u) {
+			err = u.Err
+		}
+		return fmt.Errorf("webhook: %w", err)
+	}
+	defer resp.Body.Close()
+	io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // for the connection to be used again
+	switch {
+	case resp.StatusCode >= 200 && resp.StatusCode < 300:
+		return nil
+	case resp.StatusCode == http.StatusRequestEntityTooLarge:
+		return &audit.TooLargeError{Err: errors.New("webhook: the endpoint takes no message of this size")}
+	case resp.StatusCode >= 300 && resp.StatusCode < 400:
+		return fmt.Errorf("webhook: the endpoint redirects (%d), which is not followed", resp.StatusCode)
+	}
+	return fmt.Errorf("webhook: the endpoint answers %d", resp.StatusCode)
+}
+
+func (s *Sink) body(batch []audit.Outgoing, now time.Time) []byte {
+	b := append([]byte(`{"type":"audit.events","timestamp":"`), now.UTC().Format(time.RFC3339)...)
+	b = append(b, `","data":{"events":[`...)
+	for i, r := range batch {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		if s.config.Format != nil {
+			b = s.config.Format(b, r)
+		} else {
+			b = r.Append(b)
+		}
+		b = bytes.TrimSuffix(b, []byte{'\n'})
+	}
+	return append(b, `]}}`...)
+}
+
+// identifier names a batch by what is in it.
+func identifier(batch []audit.Outgoing) string {
+	h := sha256.New()
+	for _, r := range batch {
+		fmt.Fprintf(h, "%s %d\n", r.Session, r.Index)
+	}
+	return "msg_" + hex.EncodeToString(h.Sum(nil)[:16])
+}

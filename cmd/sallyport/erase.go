@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"time"
+
+	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/internal/config"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Commands that destroy records, or keep them from being destroyed.
+
+func sessionsErase(ctx context.Context, c *cli, args []string) error {
+	return onRecord(ctx, c, args, "erase", "erased: its content is gone, its proof stays", (*audit.Log).Erase)
+}
+
+func sessionsHold(ctx context.Context, c *cli, args []string) error {
+	return onRecord(ctx, c, args, "hold", "held: nobody and no rule erases it", (*audit.Log).Hold)
+}
+
+func sessionsRelease(ctx context.Context, c *cli, args []string) error {
+	return onRecord(ctx, c, args, "release", "released: it can be erased again", (*audit.Log).Release)
+}
+
+// onRecord asks the running gateway to do something to a recorded session. When none
+// runs it is done here, and recorded as a gateway would.
+func onRecord(ctx context.Context, c *cli, args []string, verb, done string, do func(*audit.Log, audit.Action) error) error {
+	f := c.flags("sessions " + verb)
+	file := configFlag(f)
+	reason := f.String("reason", "", "`why`, for the record; needed")
+	if err := parse(f, args, 1); err != nil {
+		return err
+	}
+	if f.NArg() == 0 || *reason == "" {
+		return fail(exitUsage, "sessions %s -reason WHY ID", verb)
+	}
+	cfg, err := load(c, *file)
+	if err != nil {
+		return err
+	}
+	id := f.Arg(0)
+	path := "/v1/sessions/" + url.PathEscape(id) + "/" + verb
+	err = newControlClient(controlSocket(cfg)).call(ctx, http.MethodPost, path, control.ReasonRequest{Reason: *reason}, nil)
+	var exit *exitWith
+	if errors.As(err, &exit) && exit.code == exitUnreachable {
+		err = withoutGateway(ctx, cfg, func(l *audit.Log) error {
+			return notFound(do(l, audit.Action{By: &proxy.Identity{Subject: control.Self()}, Session: id, Reason: *reason, Remote: "local"}))
+		})
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.out, "session %s is %s\n", id, done)
+	return nil
+}
+
+// withoutGateway opens the log that no gateway has open.
+func withoutGateway(ctx context.Context, cfg *config.File, do func(*audit.Log) error) error {
+	keys, err := cfg.AuditKeys(ctx)
+	if err != nil {
+		return err
+	}
+	l, err := audit.Open(filepath.Join(cfg.Data(), "audit"), audit.Config{Keys: keys})
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(l), l.Close())
+}
+
+func sessionsRekey(ctx context.Context, c *cli, args []string) error {
+	f := c.flags("sessions rekey")
+	open := auditFlags(c, f)
+	if err := parse(f, args, 0); err != nil {
+		return err
+	}
+	a, err := open()
+	if err != nil {
+		return err
+	}
+	n, err := a.Rekey()
+	fmt.Fprintf(c.out, "%d sessions' keys are sealed anew\n", n)
+	return err
+}
+
+// expireEvery is how often rules of retention are looked at.
+const expireEvery = 6 * time.Hour
+
+// expire erases what rules of retention say, until ctx ends.
+func (g *gateway) expire(ctx context.Context, records *audit.Log) {
+	keep := g.config.Retention()
+	if keep == nil {
+		return
+	}
+	t := time.NewTicker(expireEvery)
+	defer t.Stop()
+	for {
+		n, err := records.Expire(time.Now(), keep)
+		if err != nil {
+			g.Log.Error("audit: retention", "err", err)
+		}
+		if n > 0 {
+			g.Log.Info("audit: sessions were erased by rules of retention", "sessions", n)
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
