@@ -2,6 +2,7 @@ package masking
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/proxy"
@@ -49,6 +50,11 @@ type stream struct {
 	typed  *typed
 	shown  int // how many of the bytes that are held back stars stand for
 
+	output bool   // of a command, which may be no text
+	begun  int    // how much has come, up to textHead
+	head   []byte // the end of it
+	binary bool   // it is no text
+
 	key int // bytes of an unfinished private key so far; 0 outside of one
 
 	// What a reader of buf sees, when it has escape sequences, and where each byte
@@ -61,7 +67,7 @@ type stream struct {
 // stream returns the filter of a stream. seen is what is remembered of the
 // session, typed what goes the other way; both may be nil.
 func (v *view) stream(c *counts, shape *proxy.Shape, seen *remembered, typed *typed) proxy.Filter {
-	s := &stream{view: v, counts: c, terminal: shape.Media == "terminal", scan: scan{plan: v.masker.scanner}, seen: seen, typed: typed}
+	s := &stream{view: v, counts: c, terminal: shape.Media == "terminal", output: shape.Kind == proxy.ShapeStream && shape.Media != "terminal", scan: scan{plan: v.masker.scanner}, seen: seen, typed: typed}
 	f := proxy.Filter{
 		Bytes:     s.bytes,
 		Idle:      func(dst []byte) ([]byte, error) { return s.release(dst, nothingComes), nil },
@@ -81,6 +87,17 @@ func (v *view) stream(c *counts, shape *proxy.Shape, seen *remembered, typed *ty
 }
 
 func (s *stream) bytes(dst, src []byte) ([]byte, error) {
+	if s.output && s.begun < textHead && !s.binary {
+		head := append(s.head, src[:min(len(src), textHead-s.begun)]...)
+		s.begun += len(head) - len(s.head)
+		if s.binary = noText(head); s.binary {
+			dst = s.release(dst, ended)
+		}
+		s.head = append(s.head[:0], head[max(0, len(head)-zeros+1):]...) // a run of NULs may go on
+	}
+	if s.binary {
+		return append(dst, src...), nil
+	}
 	if s.typed.echoes(src) {
 		s.buf = append(s.buf, src...)
 		return s.conceal(s.release(dst, nothingComes)), nil
@@ -154,6 +171,11 @@ func (s *stream) release(dst []byte, what outlook) []byte {
 
 // look finds what is masked in text.
 func (s *stream) look(text []byte) {
+	defer func() {
+		if s.output {
+			s.found = slices.DeleteFunc(s.found, func(f Finding) bool { return amidNoText(text, f.Start, f.End) })
+		}
+	}()
 	s.found = s.codes.find(s.scan.run(s.found[:0], text, 0), text, s.view)
 	if s.seen != nil {
 		n := len(s.found)
