@@ -111,8 +111,12 @@ func (a *Analyzer) normalised(ctx context.Context, n *sql.Normalised, text []byt
 	if len(text) > maxKey {
 		return create()
 	}
+	reading := byte(0)
+	if r.BackslashLiterals {
+		reading = 1
+	}
 	// No normalised text begins with a zero byte.
-	key := binary.BigEndian.AppendUint64(append(make([]byte, 0, maxSuffix+len(text)), 0), catalog.Number())
+	key := binary.BigEndian.AppendUint64(append(make([]byte, 0, 1+maxSuffix+len(text)), 0, reading), catalog.Number())
 	return a.cache.Get(append(key, text...), create)
 }
 

@@ -246,6 +246,10 @@ func TestCopyOptions(t *testing.T) {
 	f := analyze(t, "COPY t TO STDOUT (FORMAT csv, DELIMITER ';', NULL 'nil', HEADER, QUOTE '''')")
 	require.Equal(t, &proxy.CopyFacts{Out: true, Format: "csv", Delimiter: ';', Null: "nil", NullSet: true, Quote: '\'', Header: true}, f.Copy)
 	require.Equal(t, "csv", analyze(t, "COPY t FROM STDIN CSV").Copy.Format)
+	const marked = `COPY t TO STDOUT (FORMAT csv, NULL '\N')`
+	require.Equal(t, `\N`, analyze(t, marked).Copy.Null)
+	escaped := New(Config{}).Analyze(context.Background(), []byte(marked), &proxy.Reading{BackslashLiterals: true})
+	require.Equal(t, "N", escaped.Copy.Null)
 	require.Equal(t, "binary", analyze(t, "COPY BINARY t TO STDOUT").Copy.Format)
 	for text, want := range map[string]proxy.CopyFacts{
 		"COPY (SELECT a FROM t WHERE id = 7) TO STDOUT":                                    {Out: true, Format: "text"},

@@ -35,11 +35,12 @@ func (a *Analyzer) bothReadings(text []byte, catalog *sql.Snapshot, r *proxy.Rea
 	case 1:
 		return readings[0]
 	}
-	return either(readings[0], readings[1])
+	return either(readings[0], readings[1], r.BackslashLiterals)
 }
 
-// either is what a text may do that is read in one of two ways.
-func either(x, y *proxy.Facts) *proxy.Facts {
+// either is what a text may do that is read in one of two ways. What marks a NULL
+// in a COPY is read as the server has reported.
+func either(x, y *proxy.Facts, escaped bool) *proxy.Facts {
 	if reflect.DeepEqual(x, y) {
 		return x
 	}
@@ -47,11 +48,25 @@ func either(x, y *proxy.Facts) *proxy.Facts {
 	f.Parts, f.Statements, f.Relations = nil, max(x.Statements, y.Statements), distinct(f.Relations)
 	f.Columns, f.ColumnsKnown = nil, f.ColumnsKnown && !f.Rows
 	f.Dialect, f.Normalised, f.Fingerprint = x.Dialect, x.Normalised, x.Fingerprint
-	if !reflect.DeepEqual(x.Copy, y.Copy) {
+	if escaped {
+		f.Copy = y.Copy
+	}
+	if !sameFormat(x.Copy, y.Copy) {
 		f.Effects |= proxy.EffectUnknown
 		if f.Unknown == "" {
 			f.Unknown = sql.Ambiguous
 		}
 	}
 	return f
+}
+
+// sameFormat reports whether rows of two COPYs are told apart in the same way,
+// but for what marks a NULL.
+func sameFormat(x, y *proxy.CopyFacts) bool {
+	if x == nil || y == nil {
+		return x == y
+	}
+	a, b := *x, *y
+	a.Null, b.Null = "", ""
+	return reflect.DeepEqual(a, b)
 }
