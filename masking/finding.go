@@ -22,9 +22,11 @@ const (
 	MAC         Type = "MAC_ADDRESS"
 	BirthDate   Type = "DATE_OF_BIRTH"
 	Crypto      Type = "CRYPTO"
-	Person      Type = "PERSON"         // by column name only
-	Address     Type = "STREET_ADDRESS" // by column name only
-	NationalID  Type = "NATIONAL_ID"    // by column name only
+	Person      Type = "PERSON"
+	Address     Type = "STREET_ADDRESS"
+	Location    Type = "LOCATION"
+	Company     Type = "ORGANIZATION"
+	NationalID  Type = "NATIONAL_ID" // by column name only
 	Passport    Type = "PASSPORT"
 	License     Type = "DRIVER_LICENSE"
 	BankAccount Type = "BANK_ACCOUNT"

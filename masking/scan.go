@@ -1,5 +1,7 @@
 package masking
 
+import "github.com/sallyport/sallyport/masking/internal/prose"
+
 // scan is the state of one pass. It is kept between passes so that none of it
 // is allocated for one.
 type scan struct {
@@ -22,6 +24,10 @@ type scan struct {
 	aroundPos int
 
 	word [maxWord]byte
+
+	plain  bool // names in prose are not looked for
+	tagger prose.Tagger
+	names  []prose.Name
 }
 
 // run goes over src once. Every matcher returns where to go on, farther than
@@ -68,6 +74,9 @@ func (s *scan) run(dst []Finding, src []byte, topics Topics) []Finding {
 		default:
 			i = s.literal(i)
 		}
+	}
+	if s.plan.prose != nil && !s.plain && n > 8 {
+		s.prose()
 	}
 	return s.out
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/sallyport/sallyport/masking/internal/prose"
 )
 
 // Scanner finds sensitive values. It is immutable and safe for concurrent use.
@@ -20,6 +22,7 @@ type Scanner struct {
 	words    *wordTable
 	without  []Type
 	types    map[Type]struct{}
+	prose    *prose.Model // nil when no names in prose are looked for
 	scans    sync.Pool
 }
 
@@ -110,6 +113,12 @@ func NewScanner(c ScannerConfig) (*Scanner, error) {
 			if err := p.literal(l); err != nil {
 				return nil, err
 			}
+		}
+	}
+	for _, t := range proseTypes {
+		if p.wants(t) {
+			p.types[t] = struct{}{}
+			p.prose = prose.Default()
 		}
 	}
 	p.index()

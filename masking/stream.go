@@ -67,7 +67,7 @@ type stream struct {
 // stream returns the filter of a stream. seen is what is remembered of the
 // session, typed what goes the other way; both may be nil.
 func (v *view) stream(c *counts, shape *proxy.Shape, seen *remembered, typed *typed) proxy.Filter {
-	s := &stream{view: v, counts: c, terminal: shape.Media == "terminal", output: shape.Kind == proxy.ShapeStream && shape.Media != "terminal", scan: scan{plan: v.masker.scanner}, seen: seen, typed: typed}
+	s := &stream{view: v, counts: c, terminal: shape.Media == "terminal", output: shape.Kind == proxy.ShapeStream && shape.Media != "terminal", scan: scan{plan: v.masker.scanner, plain: true}, seen: seen, typed: typed}
 	f := proxy.Filter{
 		Bytes:     s.bytes,
 		Idle:      func(dst []byte) ([]byte, error) { return s.release(dst, nothingComes), nil },

@@ -23,17 +23,18 @@ type Sample struct {
 
 // Maker makes samples. Equal seeds make equal ones.
 type Maker struct {
-	r *rand.Rand
-	v *vocabulary
+	r        *rand.Rand
+	v        *Vocabulary
+	training bool
 }
 
 // New returns a maker of samples for tests.
-func New(seed uint64) *Maker { return &Maker{rand.New(rand.NewPCG(seed, 0x5a11)), &testing} }
+func New(seed uint64) *Maker { return &Maker{r: rand.New(rand.NewPCG(seed, 0x5a11)), v: &testing} }
 
-// NewTraining returns a maker whose names and sentences are others than those of
-// the samples for tests.
-func NewTraining(seed uint64) *Maker {
-	return &Maker{rand.New(rand.NewPCG(seed, 0x7121)), training()}
+// NewTraining returns a maker of samples to learn from: with names of v, and
+// sentences that the samples for tests have not.
+func NewTraining(seed uint64, v *Vocabulary) *Maker {
+	return &Maker{r: rand.New(rand.NewPCG(seed, 0x7121)), v: v, training: true}
 }
 
 // pick returns one of list.

@@ -122,7 +122,7 @@ var phoneForms = []string{
 var weakPhones = []string{"NN#NN#####", "1NN#NN#####", "0##########", "NN#-####", "9#########", "07#########", "+1NN#NN#####", "### ### ###", "9## ### ###", "5## ### ## ##", "## ## ## ##", "#### ####"}
 
 func (m *Maker) email() string {
-	first, last := strings.ToLower(plain(pick(m, m.v.given))), strings.ToLower(plain(pick(m, m.v.family)))
+	first, last := strings.ToLower(plain(pick(m, m.v.Given))), strings.ToLower(plain(pick(m, m.v.Family)))
 	local := m.one(first, first+"."+last, first[:1]+last, last+m.digits(2), first+"_"+last, first+"-"+last, first+"+"+m.one("news", "shop", "spam")+m.digits(1), strings.ToUpper(first), strings.ToUpper(first[:1])+first[1:]+"."+strings.ToUpper(last[:1])+last[1:], m.of(lowerAlnum, 8), last+"."+first+m.digits(4), "o'"+last)
 	host := m.one("gmail.com", "yahoo.co.uk", "example.com", "hotmail.fr", "mail.example.org", "corp.acme.io", "outlook.com", "web.de", "uni-bonn.de", "qq.com", "proton.me", "sub.dept.univ.edu", "firma.com.pl", "xn--mller-kva.de", "company.museum", "a.co", "mx1.host-9.net", last+".com", "EXAMPLE.COM")
 	return local + "@" + host

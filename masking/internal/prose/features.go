@@ -1,0 +1,163 @@
+package prose
+
+import "strings"
+
+// Tags of words, in the order of the model's weights.
+const (
+	tagOther = iota
+	tagPersonBegin
+	tagPersonInside
+	tagPlaceBegin
+	tagPlaceInside
+	tagCompanyBegin
+	tagCompanyInside
+	tags
+)
+
+// inside reports whether tag b may follow tag a.
+func follows(a, b int) bool {
+	switch b {
+	case tagPersonInside, tagPlaceInside, tagCompanyInside:
+		return a == b || a == b-1
+	}
+	return true
+}
+
+// closed are short lists of words that are told apart by name.
+var closed = func() *wordFlags {
+	m := &wordFlags{}
+	for flag, words := range map[tokenFlags]string{
+		flagTitle: "mr mrs ms miss mx dr prof professor sir madam madame mme mlle monsieur herr frau senor senora sr sra don dona signor signora captain capt sergeant sgt lieutenant lt colonel col general gen judge justice " +
+			"president senator officer nurse coach uncle aunt father sister brother lord lady king queen prince princess rabbi imam reverend rev pastor doctor attn dear hi hello hey",
+		flagParticle: "van de von der den da di del della dos das du la le el al bin ibn ben abu ter ten zu zur y e af av",
+		flagCompany: "inc llc ltd limited gmbh corp corporation co company group holdings partners bank university hospital ag sa plc foundation associates institute college school clinic council ministry department " +
+			"airlines insurance bv nv oy ab as kg sons international technologies systems solutions industries",
+		flagStreet: "street st road rd avenue ave lane ln drive dr boulevard blvd court ct way place pl terrace square sq highway hwy parkway pkwy crescent close alley row circle cir trail grove mews strasse",
+		flagCalendar: "january february march april may june july august september october november december monday tuesday wednesday thursday friday saturday sunday " +
+			"jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thur fri sat sun",
+	} {
+		for _, w := range strings.Fields(words) {
+			m.add(hashOf(w), flag)
+		}
+	}
+	return m
+}()
+
+// wordFlags maps hashes of words to flags.
+type wordFlags [1024]struct {
+	hash  uint32
+	flags tokenFlags
+}
+
+func (t *wordFlags) add(h uint32, f tokenFlags) {
+	i := (h ^ h>>15) % uint32(len(t))
+	for t[i].hash != 0 && t[i].hash != h {
+		i = (i + 1) % uint32(len(t))
+	}
+	t[i].hash = h
+	t[i].flags |= f
+}
+
+func (t *wordFlags) of(h uint32) tokenFlags {
+	for i := (h ^ h>>15) % uint32(len(t)); t[i].hash != 0; i = (i + 1) % uint32(len(t)) {
+		if t[i].hash == h {
+			return t[i].flags
+		}
+	}
+	return 0
+}
+
+func hashOf(w string) uint32 {
+	h := uint32(hashSeed)
+	for i := range len(w) {
+		h = (h ^ uint32(w[i])) * hashPrime
+	}
+	return h
+}
+
+// look adds to the flags of all tokens what lists and gazetteers say.
+func (m *Model) look(tokens []token) {
+	for i := range tokens {
+		k := &tokens[i]
+		if k.flags&flagWord == 0 {
+			continue
+		}
+		k.flags |= closed.of(k.hash)
+		if m.common.has(k.hash) {
+			k.flags |= flagCommon
+		}
+		if k.flags&flagCapital == 0 {
+			continue
+		}
+		if m.given.has(k.hash) {
+			k.flags |= flagGiven
+		}
+		if m.family.has(k.hash) {
+			k.flags |= flagFamily
+		}
+		if m.place.has(k.hash) {
+			k.flags |= flagPlace
+		}
+	}
+}
+
+var edge = token{hash: 7}
+
+// nFeatures is how many features a word has.
+const nFeatures = 26
+
+// extract fills f with the places in the model of the features of the word i, the
+// tags of the two before it being a and b.
+func extract(f *[nFeatures]uint32, tokens []token, i, a, b int) {
+	at := func(k int) *token {
+		if k < 0 || k >= len(tokens) {
+			return &edge
+		}
+		return &tokens[k]
+	}
+	k, p, n := at(i), at(i-1), at(i+1)
+	pp, nn := at(i-2), at(i+2)
+	const gazetteer = flagGiven | flagFamily | flagCommon | flagPlace | flagTitle | flagParticle | flagCompany | flagStreet | flagCalendar
+	const shape = flagWord | flagNumber | flagCapital | flagAll | flagInitial
+	kind := func(t *token) uint32 { return uint32(t.flags & (gazetteer | shape)) }
+	first := uint32(0)
+	if i == 0 || p.flags&flagWord == 0 && p.hash == uint32('.')+2 {
+		first = 1
+	}
+	tag := uint32(b + 1)
+	count := 0
+	put := func(x uint32) {
+		x ^= uint32(count+1) * 0x85ebca6b
+		x *= 0xcc9e2d51
+		x ^= x >> 15
+		x *= 0x1b873593
+		f[count] = x >> (32 - featureBits)
+		count++
+	}
+	put(0)
+	put(k.hash)
+	put(k.prefix)
+	put(k.suffix)
+	put(kind(k))
+	put(kind(k)*31 + first)
+	put(kind(k)*31 + tag)
+	put(kind(k)*31 + kind(p)*7)
+	put(kind(k)*31 + kind(n)*7)
+	put(kind(p)*31 + kind(n)*7 + kind(k)*131)
+	put(p.hash)
+	put(n.hash)
+	put(p.hash*31 + kind(k))
+	put(n.hash*31 + kind(k))
+	put(pp.hash*17 + p.hash)
+	put(n.hash*17 + nn.hash)
+	put(pp.hash*31 + kind(k))
+	put(tag*31 + uint32(a+1))
+	put(tag*31 + k.suffix)
+	put(tag*31 + p.hash)
+	put(tag*31 + kind(n))
+	put(kind(nn)*31 + kind(n)*7 + kind(k)*131)
+	put(kind(pp)*31 + kind(p)*7 + kind(k)*131)
+	put(uint32(min(k.length, 12))*31 + kind(k))
+	put(p.hash*31 + n.hash)
+	put(tag*31 + n.hash)
+}

@@ -1,0 +1,320 @@
+package prose
+
+import (
+	"bytes"
+	"unicode/utf8"
+)
+
+// Kind says what a name is of.
+type Kind uint8
+
+// The kinds.
+const (
+	Person Kind = iota
+	Place
+	Company
+	Street
+)
+
+// Name is text[Start:End].
+type Name struct {
+	Start, End int
+	Kind       Kind
+}
+
+// Tagger holds what tagging needs, to be used again. The zero value is ready. It
+// is for one goroutine.
+type Tagger struct {
+	tokens []token
+	got    []uint8
+}
+
+// Find appends the names in text to dst and returns it, in order. Lines that do
+// not look like prose have none. taken says whether text[start:end] is part of
+// something else; nil is never. It allocates only when dst or the tagger grow,
+// and takes time that is linear in text.
+func (m *Model) Find(dst []Name, t *Tagger, text []byte, taken func(start, end int) bool) []Name {
+	open := false // the line before ends with a comma, as before a signature
+	for i := 0; i < len(text); {
+		end := lineEnd(text, i)
+		line := text[i:end]
+		signature := open
+		open = end > i && text[end-1] == ','
+		if !signature && bytes.IndexByte(line, ' ') < 0 || !m.promising(line) {
+			i = end + 1
+			continue
+		}
+		for i < end {
+			next := t.read(text[:end], i)
+			if next <= i {
+				break
+			}
+			i = next
+			m.look(t.tokens)
+			if taken != nil {
+				for k := range t.tokens {
+					if x := &t.tokens[k]; x.flags&(flagCapital|flagNumber) != 0 && taken(x.start, x.end) {
+						x.flags |= flagTaken
+					}
+				}
+			}
+			m.tag(t)
+			dst = t.names(dst)
+		}
+		i = end + 1
+	}
+	return dst
+}
+
+func lineEnd(text []byte, i int) int {
+	if n := bytes.IndexByte(text[i:], '\n'); n >= 0 {
+		return i + n
+	}
+	return len(text)
+}
+
+// Weights of bytes in a line: what prose is made of, and signs that it has few of.
+const (
+	weighsProse = 1
+	weighsSign  = 1 << 16
+
+	weighsControl = 1 << 19 // 4,096 of them do not overflow
+)
+
+var weight = func() (t [256]uint32) {
+	for c := range t {
+		switch {
+		case letter(byte(c)) || c == ' ':
+			t[c] = weighsProse
+		case c == '{' || c == '}' || c == '<' || c == '>' || c == '=' || c == '_' || c == '\\' || c == '|' || c == '/' || c == '$' || c == '[' || c == ';':
+			t[c] = weighsSign
+		case c < ' ' && c != '\t' && c != '\r' || c == 0x7f:
+			t[c] = weighsControl
+		}
+	}
+	return t
+}()
+
+// capital are the bytes that a word with a capital may begin with.
+var capital = func() (t [256]uint8) {
+	for c := range t {
+		if c >= 'A' && c <= 'Z' || c >= 0xC3 && c < 0xE2 {
+			t[c] = 1
+		}
+	}
+	return t
+}()
+
+// promising reports whether line has a word with a capital that may be a name,
+// and looks like prose.
+func (m *Model) promising(line []byte) bool {
+	if !m.candidate(line) {
+		return false
+	}
+	if !utf8.Valid(line) {
+		return false
+	}
+	line = line[:min(len(line), 4096)]
+	sum := uint32(0)
+	for _, c := range line {
+		sum += weight[c]
+	}
+	signs, prose := int(sum>>16), int(sum&0xffff)
+	return signs*40 <= len(line)+40 && prose*10 >= len(line)*7
+}
+
+// parts are the bytes that may stand before a name.
+var parts = func() (t [256]bool) {
+	for _, c := range []byte(" \t\"'(:,;>*[|\r-/&") {
+		t[c] = true
+	}
+	t[0x9c], t[0x98], t[0xab], t[0xa0] = true, true, true, true // the ends of quotes in UTF-8
+	return t
+}()
+
+// candidate reports whether line has a word with a capital that is no common
+// word, or a name as well, or the number of a house before a street.
+func (m *Model) candidate(line []byte) bool {
+	n := len(line)
+	for i := 0; i < n; {
+		for i+8 <= n {
+			b := line[i : i+8 : i+8]
+			if capital[b[0]]|capital[b[1]]|capital[b[2]]|capital[b[3]]|capital[b[4]]|capital[b[5]]|capital[b[6]]|capital[b[7]] != 0 {
+				break
+			}
+			i += 8
+		}
+		for i < n && capital[line[i]] == 0 {
+			i++
+		}
+		if i >= n {
+			return false
+		}
+		if i > 0 && !parts[line[i-1]] {
+			i++
+			continue
+		}
+		h, start, small := uint32(hashSeed), i, byte(0)
+		for i < n && line[i]|0x20 >= 'a' && line[i]|0x20 <= 'z' {
+			small |= line[i] & 0x20
+			h = (h ^ uint32(line[i]|0x20)) * hashPrime
+			i++
+		}
+		switch {
+		case i < n && line[i] >= 0x80:
+			return true // a letter with an accent, or of another script
+		case i-start < 2:
+			i = max(i, start+1)
+		case small == 0 && !m.given.has(h): // INFO
+		case !m.common.has(h) || m.given.has(h) || closed.of(h)&(flagTitle|flagStreet) != 0:
+			return true
+		}
+	}
+	return false
+}
+
+// tag tags the tokens from left to right. Only words with capitals, and small
+// words between them, are parts of names.
+func (m *Model) tag(t *Tagger) {
+	t.got = t.got[:0]
+	var f [nFeatures]uint32
+	a, b := tagOther, tagOther
+	for i := range t.tokens {
+		k := &t.tokens[i]
+		best := tagOther
+		switch {
+		case k.flags&flagTaken != 0:
+		case k.flags&flagCapital != 0:
+			extract(&f, t.tokens, i, a, b)
+			best = m.best(&f, b)
+		case joins(t.tokens, i) && b != tagOther:
+			best = (b-1)/2*2 + 2
+		}
+		t.got = append(t.got, uint8(best))
+		a, b = b, best
+	}
+}
+
+// joins reports whether the token i belongs to a name that stands on both of its
+// sides: a particle, the dot of an initial, an ampersand.
+func joins(tokens []token, i int) bool {
+	if i == 0 || i+1 >= len(tokens) {
+		return false
+	}
+	k, n := &tokens[i], &tokens[i+1]
+	switch {
+	case k.flags&flagParticle != 0:
+		return n.flags&flagCapital != 0 || i+2 < len(tokens) && n.flags&flagParticle != 0 && tokens[i+2].flags&flagCapital != 0
+	case k.hash == uint32('.')+2:
+		return tokens[i-1].flags&flagInitial != 0 && n.flags&flagCapital != 0
+	case k.hash == uint32('&')+2:
+		return n.flags&flagCapital != 0
+	}
+	return false
+}
+
+// best returns the best tag that may follow after.
+func (m *Model) best(f *[nFeatures]uint32, after int) int {
+	var score [tags]int32
+	for _, at := range f {
+		w := m.weights[int(at)*tags : int(at)*tags+tags : int(at)*tags+tags]
+		for t := range score {
+			score[t] += int32(w[t])
+		}
+	}
+	best := tagOther
+	for t := 1; t < tags; t++ {
+		if score[t] > score[best] && follows(after, t) {
+			best = t
+		}
+	}
+	return best
+}
+
+// names appends what the tags come to.
+func (t *Tagger) names(dst []Name) []Name {
+	for i := 0; i < len(t.got); i++ {
+		if to := t.street(i); to > i {
+			dst = append(dst, Name{t.tokens[i].start, t.tokens[to-1].end, Street})
+			i = to - 1
+			continue
+		}
+		if t.got[i] == tagOther {
+			continue
+		}
+		kind := Kind((t.got[i] - 1) / 2)
+		k := i + 1
+		for k < len(t.got) && t.got[k] != tagOther && Kind((t.got[k]-1)/2) == kind && (t.got[k]-1)%2 == 1 {
+			k++
+		}
+		end := t.tokens[k-1].end
+		if w := t.tokens[k-1]; w.flags&flagInitial != 0 && w.flags&flagDot != 0 && k < len(t.tokens) && t.tokens[k].start == end {
+			end++
+		}
+		if kind != Person || t.likely(i, k) {
+			dst = append(dst, Name{t.tokens[i].start, end, kind})
+		}
+		i = k - 1
+	}
+	return dst
+}
+
+// likely reports whether the tokens from i to k may be a person's name: common
+// words alone are none, but behind a title.
+func (t *Tagger) likely(i, k int) bool {
+	if i > 0 && t.tokens[i-1].flags&flagTitle != 0 || i > 1 && t.tokens[i-2].flags&flagTitle != 0 && t.tokens[i-1].flags&flagWord == 0 {
+		return true
+	}
+	if k == i+1 && t.tokens[i].flags&(flagAll|flagGiven) == flagAll {
+		return false
+	}
+	for _, w := range t.tokens[i:k] {
+		if w.flags&flagGiven != 0 || w.flags&(flagWord|flagCommon|flagInitial) == flagWord && w.length > 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// street returns the token behind a street address that begins with the number i,
+// or i: a number, one to four words with capitals, and a word such as Street, with
+// the number of a flat.
+func (t *Tagger) street(i int) int {
+	if t.tokens[i].flags&(flagNumber|flagTaken) != flagNumber || t.tokens[i].length > 6 {
+		return i
+	}
+	words := 0
+	for k := i + 1; k < len(t.tokens) && k <= i+6; k++ {
+		w := &t.tokens[k]
+		if w.hash == uint32('.')+2 && words > 0 {
+			continue
+		}
+		if w.flags&flagStreet != 0 && w.flags&flagCapital != 0 && words > 0 {
+			return t.flat(k + 1)
+		}
+		words++
+		if w.flags&flagCapital == 0 || w.flags&(flagTaken|flagCalendar) != 0 {
+			break
+		}
+	}
+	return i
+}
+
+// flat returns the token behind the number of a flat at i, or i.
+func (t *Tagger) flat(i int) int {
+	k := i
+	for n := 0; n < 2 && k < len(t.tokens) && (t.tokens[k].hash == uint32(',')+2 || t.tokens[k].hash == uint32('.')+2); n++ {
+		k++
+	}
+	if k >= len(t.tokens) || !flats[t.tokens[k].hash] {
+		return i
+	}
+	for k++; k < len(t.tokens) && (t.tokens[k].hash == uint32('.')+2 || t.tokens[k].hash == uint32('#')+2); k++ {
+	}
+	if k < len(t.tokens) && t.tokens[k].flags&flagNumber != 0 {
+		return k + 1
+	}
+	return i
+}
+
+var flats = map[uint32]bool{hashOf("apt"): true, hashOf("suite"): true, hashOf("unit"): true, hashOf("apartment"): true, hashOf("flat"): true, hashOf("ste"): true, hashOf("floor"): true, hashOf("room"): true}
