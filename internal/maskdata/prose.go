@@ -231,7 +231,7 @@ INFO Starting Server on port {N}
 WARNING: Low Disk Space on Drive C
 FATAL: Password authentication failed for user "app"
 Note: Delivery Attempt {N} failed, Leave at Front Desk.
-TODO LIST FOR MONDAY: CALL THE BANK AND PAY THE RENT
+SHOPPING LIST FOR MONDAY: CALL THE BANK AND PAY THE RENT
 Loading Module Core Data, Version {N}
 Invoice Number, Customer Name, Due Date, Total Amount
 First Name, Last Name, Street, City, Country
