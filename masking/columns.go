@@ -79,7 +79,7 @@ func (v *view) decide(protocol string, op proxy.Op, shape *proxy.Shape, m *menti
 
 // named decides by the column's own name.
 func (v *view) named(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, name string) bool {
-	typ, hinted := typeOfName(name)
+	typ, hinted := v.masker.scanner.typeOfName(name)
 	c.with = treatment{Transform: Visible}
 	if c.kind == kindBool || (typ == Address || typ == Person) && (c.kind == kindNumber || c.kind == kindPlain) {
 		hinted = false // a flag, or the number of an address in another table

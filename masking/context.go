@@ -43,6 +43,7 @@ const (
 	aboutKey     // a credential, if it looks like one
 	filler       // belongs to a label, but says nothing: number
 	linking      // stands between a label and its value: is
+	firstFree    // and those that follow are of patterns in the configuration
 )
 
 const notPeople = aboutIssued | aboutVersion

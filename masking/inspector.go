@@ -138,7 +138,7 @@ func (p *inspector) typeOfKey(key []byte) (Type, bool) {
 // typeOfKey returns the type of the values of a key in structured text.
 func (v *view) typeOfKey(key []byte) (Type, bool) {
 	name := string(key)
-	t, ok := typeOfName(name)
+	t, ok := v.masker.scanner.typeOfName(name)
 	if ok && v.transform(t) != Visible {
 		return t, true
 	}

@@ -61,7 +61,7 @@ const nameParts = 5
 
 // typeOfName returns the type that columns of that name hold, and whether the
 // name says so.
-func typeOfName(name string) (Type, bool) {
+func (p *Scanner) typeOfName(name string) (Type, bool) {
 	if len(name) > 128 {
 		return "", false
 	}
@@ -97,6 +97,9 @@ func typeOfName(name string) (Type, bool) {
 	known := starts[:min(parts, nameParts)]
 	for {
 		for k := len(known) - 1; k >= 0; k-- { // the longest first
+			if t, ok := p.named[string(flat[known[k]:n])]; ok {
+				return t, true
+			}
 			if t, ok := nameHints[string(flat[known[k]:n])]; ok {
 				return t, t != ""
 			}

@@ -287,7 +287,7 @@ func (v *view) sensitive(name string) (Type, bool) {
 			return Column, true
 		}
 	}
-	t, ok := typeOfName(name)
+	t, ok := v.masker.scanner.typeOfName(name)
 	return t, ok && v.transform(t) != Visible
 }
 
@@ -300,7 +300,7 @@ func (v *view) modeOf(schema, relation, column string) modeOfRule {
 			mode = mode.or(c.mode)
 		}
 	}
-	t, ok := typeOfName(column)
+	t, ok := v.masker.scanner.typeOfName(column)
 	if !ok || v.transform(t) == Visible {
 		return mode
 	}

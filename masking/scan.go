@@ -75,6 +75,9 @@ func (s *scan) run(dst []Finding, src []byte, topics Topics) []Finding {
 			i = s.literal(i)
 		}
 	}
+	if len(s.plan.customs) > 0 {
+		s.custom()
+	}
 	if s.plan.prose != nil && !s.plain && n > 8 {
 		s.prose()
 	}

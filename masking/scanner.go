@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/sallyport/sallyport/masking/internal/prose"
 )
@@ -23,7 +24,11 @@ type Scanner struct {
 	without  []Type
 	types    map[Type]struct{}
 	prose    *prose.Model // nil when no names in prose are looked for
+	customs  []*custom
+	named    map[string]Type // what the names of columns say beside the common ones
 	scans    sync.Pool
+
+	contexts, contextWords int // taken by patterns
 }
 
 // Classes of bytes in the first loop.
@@ -84,6 +89,7 @@ type literal struct {
 type ScannerConfig struct {
 	Without     []Type       // types that are not looked for
 	Recognizers []Recognizer // further ones
+	Patterns    []Pattern    // further ones, by regular expression
 }
 
 // NewScanner compiles a scanner. It fails when a declaration is malformed.
@@ -113,6 +119,11 @@ func NewScanner(c ScannerConfig) (*Scanner, error) {
 			if err := p.literal(l); err != nil {
 				return nil, err
 			}
+		}
+	}
+	for i := range c.Patterns {
+		if err := p.addPattern(&c.Patterns[i]); err != nil {
+			return nil, fmt.Errorf("recognizer %q: %w", c.Patterns[i].Type, err)
 		}
 	}
 	for _, t := range proseTypes {
@@ -204,6 +215,57 @@ func (p *Scanner) add(r *Recognizer) error {
 		}
 	}
 	return nil
+}
+
+// maxContextWords bounds the words that patterns add to the table.
+const maxContextWords = wordSlots / 4
+
+// addPattern adds a recognizer by pattern, with its context words and the names
+// of its columns.
+func (p *Scanner) addPattern(c *Pattern) error {
+	topic := Topics(0)
+	if len(c.Context) > 0 {
+		if topic = firstFree << p.contexts; topic == 0 {
+			return errors.New("too many recognizers with context words")
+		}
+		p.contexts++
+		for _, w := range c.Context {
+			w = flatName(w)
+			if p.contextWords++; w == "" || p.contextWords > maxContextWords {
+				return fmt.Errorf("context word %q: want letters, and %d words at most", w, maxContextWords)
+			}
+			p.words.add(w, topic)
+		}
+	}
+	x, err := c.compile(topic)
+	if err != nil {
+		return err
+	}
+	for _, name := range c.Columns {
+		flat := flatName(name)
+		if flat == "" {
+			return fmt.Errorf("column %q has no letters", name)
+		}
+		if p.named == nil {
+			p.named = map[string]Type{}
+		}
+		p.named[flat] = c.Type
+	}
+	p.types[c.Type] = struct{}{}
+	if p.wants(c.Type) && (x.re != nil || len(x.words) > 0) {
+		p.customs = append(p.customs, x)
+	}
+	return nil
+}
+
+// flatName is name in lower case with its letters only.
+func flatName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsLetter(r) {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, name)
 }
 
 // pattern enters x under every run of digits, or of letters, that it can begin

@@ -19,7 +19,7 @@ const fewest = 3
 // false when neither says so: by its name, or because four in five of at least
 // three values are one finding of one type.
 func (p *Scanner) ColumnType(name string, values [][]byte) (Type, bool) {
-	if t, ok := typeOfName(name); ok {
+	if t, ok := p.typeOfName(name); ok {
 		return t, true
 	}
 	hits, seen := p.whole(p.Topics(name), values)

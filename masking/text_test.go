@@ -20,12 +20,12 @@ func TestNames(t *testing.T) {
 		"phone_type": "", "ssn_n": USSSN, "ssn_raw_text": USSSN, "emailHash": Email, "ssn_last4": USSSN, "n": "", "no": "", "iban": IBAN, "passport_no": Passport, "id": "", "": "", "order_id": "", "histogram_bounds": Statistics, "stavalues3": Statistics,
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, ok := typeOfName(name)
+			got, ok := Default().typeOfName(name)
 			require.Equal(t, want, got)
 			require.Equal(t, want != "", ok)
 		})
 	}
-	got, ok := typeOfName(strings.Repeat("email_", 100) + "email")
+	got, ok := Default().typeOfName(strings.Repeat("email_", 100) + "email")
 	require.False(t, ok, "%s", got)
 }
 
@@ -73,7 +73,7 @@ func TestMentions(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := read([]byte(c.sql), func(name string) (Type, bool) {
-				t, ok := typeOfName(name)
+				t, ok := Default().typeOfName(name)
 				return t, ok && t == USSSN
 			})
 			for _, label := range strings.Fields(c.given) {

@@ -171,6 +171,21 @@ type Masking struct {
 	Unit      string `yaml:"unit"`
 	Size      int    `yaml:"size"`
 	Bits      int    `yaml:"bits"`
+
+	Recognize *Recognizer `yaml:"recognize"`
+}
+
+// Recognizer is a kind of value that masking finds beside its own; see
+// masking.Pattern.
+type Recognizer struct {
+	Position
+	Entity    string   `yaml:"entity"`
+	Pattern   string   `yaml:"pattern"`
+	Words     []string `yaml:"words"`
+	Validator string   `yaml:"validator"`
+	Context   []string `yaml:"context"`
+	Columns   []string `yaml:"columns"`
+	Score     int      `yaml:"score"`
 }
 
 // MaskingKey is what hashes, pseudonyms, tokens and encryption are made with.

@@ -99,6 +99,9 @@ func TestProblems(t *testing.T) {
 		{"both hours", "deny: {effects: [drop, truncate]}, ", "deny: {effects: [drop]}, during: {days: [mon], zone: UTC}, outside: {days: [tue], zone: UTC}, ", `write one`},
 		{"a pack with approvers", "{use: default}", "{use: default, approvers: [dev]}", `a pack has names and actions of its own`},
 		{"bad mode", "mode: require", "mode: verify", `unknown tls mode "verify"`},
+		{"recognizer of everything", "masking: [{use: default}]", "masking: [{recognize: {entity: X, pattern: '.*'}}]", `x.yaml:13: masking: recognizer "X": pattern matches the empty text`},
+		{"recognizer and rule", "masking: [{use: default}]", "masking: [{use: default, recognize: {entity: X, pattern: abcd}}]", `recognize stands alone`},
+		{"unknown validator", "masking: [{use: default}]", "masking: [{recognize: {entity: X, pattern: abcd, validator: crc}}]", `unknown validator "crc"`},
 		{"durability", "durability: group", "durability: groop", `x.yaml:14: audit.durability "groop" is unknown (did you mean "group"?)`},
 		{"unknown export", "durability: group", "export: [{type: sylog, address: \"a:1\"}]", `x.yaml:14: unknown type of export "sylog" (did you mean "syslog"?)`},
 		{"export twice", "durability: group", "export: [{type: stdout}, {type: stdout}]", `export stdout exists twice`},
@@ -146,4 +149,13 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestRecognizers(t *testing.T) {
+	text := strings.Replace(good, "masking: [{use: default}]", `masking: [{use: default}, {recognize: {entity: BADGE, pattern: 'BG-[0-9]{4}'}}, {entities: [BADGE], with: redact}]`, 1)
+	f, err := Parse("x.yaml", []byte(text))
+	require.NoError(t, err)
+	scanner, err := f.scanner()
+	require.NoError(t, err)
+	require.Len(t, scanner.Scan(nil, []byte("my BG-1234 is lost")), 1)
 }

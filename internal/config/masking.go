@@ -28,8 +28,14 @@ func (f *File) Masker(ctx context.Context, told masking.Config) (*masking.Masker
 	if c.Key, err = f.maskingKey(ctx); err != nil {
 		return nil, fmt.Errorf("masking key: %w", err)
 	}
+	if c.Scanner, err = f.scanner(); err != nil {
+		return nil, err
+	}
 	found := false
 	for i, m := range f.Masking {
+		if m.Recognize != nil {
+			continue
+		}
 		found = found || m.Use == "default"
 		r, err := m.rule()
 		if err != nil {
@@ -41,6 +47,27 @@ func (f *File) Masker(ctx context.Context, told masking.Config) (*masking.Masker
 		c.Rules = append(c.Rules, masking.Rule{Off: true})
 	}
 	return masking.New(c)
+}
+
+// scanner builds the scanner with the file's own recognizers; nil when it has
+// none.
+func (f *File) scanner() (*masking.Scanner, error) {
+	var c masking.ScannerConfig
+	for _, m := range f.Masking {
+		if m.Recognize != nil {
+			c.Patterns = append(c.Patterns, m.Recognize.pattern())
+		}
+	}
+	if c.Patterns == nil {
+		return nil, nil
+	}
+	return masking.NewScanner(c)
+}
+
+func (r *Recognizer) pattern() masking.Pattern {
+	return masking.Pattern{
+		Type: masking.Type(r.Entity), Regexp: r.Pattern, Words: r.Words, Validator: r.Validator, Context: r.Context, Columns: r.Columns, Score: uint8(max(0, min(r.Score, 255))),
+	}
 }
 
 func (m Masking) rule() (masking.Rule, error) {
@@ -118,6 +145,35 @@ func makeKey(path string) error {
 	return nil
 }
 
+// validateRecognizers reports the file's own recognizers that are wrong, and
+// returns a scanner with the others.
+func (f *File) validateRecognizers(d *decoder) *masking.Scanner {
+	var c masking.ScannerConfig
+	for _, m := range f.Masking {
+		if m.Recognize == nil {
+			continue
+		}
+		if m.Use != "" || m.With != "" || m.Mode != "" || len(m.Columns)+len(m.Entities) > 0 {
+			d.problem(m.Line, "write a second entry with its entity", "recognize stands alone")
+		}
+		if m.Recognize.Score < 0 {
+			d.problem(m.Line, "", "masking: a score is 1 to 100")
+		}
+		one := m.Recognize.pattern()
+		if _, err := masking.NewScanner(masking.ScannerConfig{Patterns: []masking.Pattern{one}}); err != nil {
+			d.problem(m.Line, "", "masking: %v", err)
+			continue
+		}
+		c.Patterns = append(c.Patterns, one)
+	}
+	scanner, err := masking.NewScanner(c)
+	if err != nil {
+		d.problem(f.Masking[0].Line, "", "masking: %v", err)
+		return nil
+	}
+	return scanner
+}
+
 func (f *File) validateMasking(d *decoder) {
 	if k := f.MaskingKey; k.Secret != "" {
 		if err := secrets.Default().Check(k.Secret); err != nil {
@@ -126,7 +182,11 @@ func (f *File) validateMasking(d *decoder) {
 	}
 	f.checkGroups(d, f.MaskingKey.Line, f.MaskingKey.Detokenise)
 	tokens := false
+	scanner := f.validateRecognizers(d)
 	for _, m := range f.Masking {
+		if m.Recognize != nil {
+			continue
+		}
 		tokens = tokens || m.With == masking.Tokenise.String()
 		if m.Use != "" && m.Use != "default" && m.Use != "off" {
 			d.problem(m.Line, `want "default" or "off"`, "unknown masking pack %q", m.Use)
@@ -138,7 +198,7 @@ func (f *File) validateMasking(d *decoder) {
 		f.checkGroups(d, m.Line, slices.Concat(m.Groups, m.Except.Groups))
 		r, err := m.rule()
 		if err == nil {
-			_, err = masking.New(masking.Config{Rules: []masking.Rule{r}, Tags: f.Tags, Trusted: f.Trusted, Key: []byte(strings.Repeat("k", 32))})
+			_, err = masking.New(masking.Config{Scanner: scanner, Rules: []masking.Rule{r}, Tags: f.Tags, Trusted: f.Trusted, Key: []byte(strings.Repeat("k", 32))})
 		}
 		if err != nil {
 			d.problem(m.Line, "", "%v", err)
