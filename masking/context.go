@@ -55,7 +55,7 @@ var topicWords = map[Topics]string{
 	aboutPhone: "phone phones telephone telephones tel mobile mobil cellphone cellular fax sms whatsapp phoneno phonenumber msisdn handy telefon " +
 		"telefonnummer telefono teléfono téléphone portable móvil movil celular telefone telemóvel telefoon mobiel telefonu komórka телефон тел " +
 		"電話 电话 手机 携帯 전화 휴대 rufnummer landline cell hp handphone mobilenumber cellno telno mob teléfonos telefone",
-	aboutCall:    "call calls called calling dial reach ring text contact callback number",
+	aboutCall:    "call calls called calling dial reach ring text contact callback",
 	aboutMedical: "dea npi prescriber medicallicense medicallicence deanumber physician",
 	aboutSort:    "sortcode",
 	aboutKey:     "key keys auth credential creds access api pat sid session sessionid sessid phpsessid jsessionid private cert license base dsn webhook appkey masterkey",

@@ -27,8 +27,9 @@ var nameHints = func() map[string]Type {
 		CardCode: "cvv cvc cvvcode cvccode cardcvv cardcvc securitycode",
 		IBAN:     "iban ibannumber", BankAccount: "bankaccount bankaccountnumber accountnumber accountno acctno acctnumber routingnumber",
 		USSSN: "ssn socialsecurity socialsecuritynumber socialsecurityno ssnnumber",
-		NationalID: "nationalid nationalidnumber taxid taxnumber taxidnumber itin tin nino nhsnumber nhsno cpf cnpj dni pesel bsn aadhaar aadhar curp steuerid " +
-			"codicefiscale personnummer fodselsnummer rrn nric cuit rut personalid identitynumber governmentid",
+		NationalID: "nationalid nationalidnumber taxid taxnumber taxidnumber tin nino personalid identitynumber governmentid",
+		USITIN: "itin", UKNHS: "nhsnumber nhsno", BRCPF: "cpf", BRCNPJ: "cnpj", ESNIF: "dni", PLPESEL: "pesel", NLBSN: "bsn", INAadhaar: "aadhaar aadhar aadhaarnumber", MXCURP: "curp",
+		DETaxID: "steuerid", ITFiscal: "codicefiscale", SEPersonnr: "personnummer", NOFodselsnr: "fodselsnummer", KRRRN: "rrn", SGNRIC: "nric", ARCUIT: "cuit", CLRUT: "rut",
 		Passport:  "passport passportnumber passportno passportid",
 		License:   "driverslicense driverlicense driverslicensenumber driverlicensenumber driverslicence licensenumber drivinglicence",
 		BirthDate: "dob birthdate dateofbirth birthday birthdt borndate geburtsdatum",

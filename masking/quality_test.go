@@ -1,6 +1,8 @@
 package masking
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -58,4 +60,30 @@ func TestQualityLookAlikes(t *testing.T) {
 			require.LessOrEqual(t, len(found)*(1<<20)/size, 300)
 		})
 	}
+}
+
+func TestQualityColumns(t *testing.T) {
+	m := maskdata.New(4)
+	right, total := 0, 0
+	wrong := map[string]int{}
+	for range 6000 {
+		c := m.Column()
+		var values [][]byte
+		for _, v := range c.Values {
+			values = append(values, []byte(v))
+		}
+		got, _ := Default().ColumnVerdict(c.Name, c.DBType, values)
+		total++
+		if string(got) == c.Type {
+			right++
+			continue
+		}
+		key := fmt.Sprintf("%s %s: want %q, got %q, as %q", c.Name, c.DBType, c.Type, got, c.Values[:2])
+		wrong[fmt.Sprintf("%s %q %q", strings.ToLower(c.Name), c.Type, got)]++
+		if wrong[fmt.Sprintf("%s %q %q", strings.ToLower(c.Name), c.Type, got)] == 1 && len(wrong) < 60 {
+			t.Log(key)
+		}
+	}
+	t.Logf("%d of %d right", right, total)
+	require.GreaterOrEqual(t, float64(right)/float64(total), 0.97)
 }

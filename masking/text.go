@@ -12,25 +12,6 @@ func (m *Masker) AppendMasked(dst, src []byte) []byte {
 	return append(dst, src[from:]...)
 }
 
-// fewest is how many values a column must have for them to say what it holds.
-const fewest = 3
-
-// ColumnType returns what a column of that name with these values holds, and
-// false when neither says so: by its name, or because four in five of at least
-// three values are one finding of one type.
-func (p *Scanner) ColumnType(name string, values [][]byte) (Type, bool) {
-	if t, ok := p.typeOfName(name); ok {
-		return t, true
-	}
-	hits, seen := p.whole(p.Topics(name), values)
-	for t, n := range hits {
-		if seen >= fewest && n*5 >= seen*4 {
-			return t, true
-		}
-	}
-	return "", false
-}
-
 // whole counts the values that are one finding as a whole, by its type, and those
 // that are not empty.
 func (p *Scanner) whole(topics Topics, values [][]byte) (hits map[Type]int, seen int) {

@@ -1,0 +1,214 @@
+package masking
+
+import (
+	"bytes"
+	"strings"
+)
+
+// fewest is how many values a column must have for them to say what it holds.
+const fewest = 3
+
+// most bounds how many values are looked at.
+const most = 1000
+
+// ColumnType is [Scanner.ColumnVerdict] for a column of a type that is not known.
+func (p *Scanner) ColumnType(name string, values [][]byte) (Type, bool) {
+	return p.ColumnVerdict(name, "", values)
+}
+
+// ColumnVerdict returns what a column of that name and database type with these
+// values holds, and false when nothing sensitive: because four in five of at
+// least three values are one finding of one type, or are names of people, or
+// because its name says so and its values may be that. Values that are empty do
+// not count.
+func (p *Scanner) ColumnVerdict(name, dbType string, values [][]byte) (Type, bool) {
+	hint, hinted := p.typeOfName(name)
+	kind := strings.ToLower(dbType)
+	if strings.HasPrefix(kind, "bool") || kind == "bit" {
+		return "", false
+	}
+	e := p.evidence(name, values)
+	if e.typ != "" && !(hinted && specific(hint) && !specific(e.typ)) {
+		if hinted && (related(hint, e.typ) || !surely(e.typ) && e.plausible(hint, kind)) {
+			return hint, true
+		}
+		return e.typ, true
+	}
+	if hinted && (e.seen == 0 || e.plausible(hint, kind)) {
+		return hint, true
+	}
+	if e.seen >= fewest && e.people*5 >= e.seen*4 && !hinted {
+		return Person, true
+	}
+	return "", false
+}
+
+// evidence is what the values of a column look like.
+type evidence struct {
+	seen    int
+	typ     Type // of four in five, whole
+	people  int  // names of people
+	digits  int  // values with at least six digits
+	long    int  // numbers of at least four digits
+	letters int  // values that are mostly letters
+	words   int  // values of two words at least
+	dates   int
+	ats     int
+	small   int // numbers of fewer than six digits, and truth values
+	hex     int // hashes and UUIDs
+	signs   int // paths, addresses of pages
+}
+
+func (p *Scanner) evidence(name string, values [][]byte) (e evidence) {
+	topics := p.Topics(name)
+	hits := make(map[Type]int)
+	var found []Finding
+	distinct := map[string]bool{}
+	for _, v := range values {
+		if v = bytes.TrimSpace(v); absent(v) || e.seen == most {
+			continue
+		}
+		e.seen++
+		distinct[string(v)] = true
+		e.add(v)
+		found = p.ScanNamed(found[:0], v, topics)
+		if len(found) == 1 && found[0].Start <= 1 && found[0].End >= len(v)-1 {
+			hits[found[0].Type]++
+		}
+		if p.prose != nil && p.wants(Person) && p.prose.IsPerson(v) {
+			e.people++
+		}
+	}
+	for t, n := range hits {
+		if e.seen >= fewest && n*5 >= e.seen*4 {
+			e.typ = t
+		}
+	}
+	if e.typ == Location || e.typ == Company {
+		e.typ = "" // of no person
+	}
+	if e.seen > 8 && len(distinct) < 3 {
+		e.people = 0 // a status rather than names
+	}
+	return e
+}
+
+// absent reports whether v says that there is no value.
+func absent(v []byte) bool {
+	if len(v) > 8 {
+		return false
+	}
+	switch string(bytes.ToLower(v)) {
+	case "", "-", "--", "?", "n/a", "na", "none", "null", "nil", "unknown", "tbd", "\\n":
+		return true
+	}
+	return false
+}
+
+// add takes in what v looks like.
+func (e *evidence) add(v []byte) {
+	digits, letters, hex := 0, 0, 0
+	for _, c := range v {
+		switch {
+		case isDigit(c):
+			digits++
+		case isAlnum(c) || c >= 0x80:
+			letters++
+		}
+		if isHex(c) || c == '-' {
+			hex++
+		}
+	}
+	if digits >= 6 {
+		e.digits++
+	}
+	if digits >= 4 {
+		e.long++
+	}
+	if letters > 0 && digits*4 <= letters {
+		e.letters++
+	}
+	if letters > 2 && bytes.IndexByte(v, ' ') > 0 {
+		e.words++
+	}
+	if bytes.IndexByte(v, '@') >= 0 {
+		e.ats++
+	}
+	if digits >= 4 && digits <= 14 && len(v) >= 6 && (bytes.ContainsAny(v, "-/. ") || digits == 8) || monthIn(v) {
+		e.dates++
+	}
+	if digits < 6 && letters == 0 || len(v) <= 5 && (bytes.EqualFold(v, []byte("true")) || bytes.EqualFold(v, []byte("false")) || bytes.EqualFold(v, []byte("yes")) || bytes.EqualFold(v, []byte("no"))) {
+		e.small++
+	}
+	if hex == len(v) && len(v) >= 24 {
+		e.hex++
+	}
+	if bytes.Contains(v, []byte("://")) || v[0] == '/' || bytes.IndexByte(v, '{') >= 0 {
+		e.signs++
+	}
+}
+
+func monthIn(v []byte) bool {
+	for i := range v {
+		if (i == 0 || !isAlnum(v[i-1])) && monthEnd(v, i) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// plausible reports whether most values may be of the type that the column's name
+// speaks of.
+func (e *evidence) plausible(t Type, dbType string) bool {
+	half := func(n int) bool { return n*2 >= e.seen }
+	number := strings.Contains(dbType, "int") || strings.Contains(dbType, "num") || strings.Contains(dbType, "serial") || strings.Contains(dbType, "float") || strings.Contains(dbType, "double") || strings.Contains(dbType, "dec")
+	date := strings.HasPrefix(dbType, "date") || strings.HasPrefix(dbType, "time")
+	switch t {
+	case Email:
+		return half(e.ats) || half(e.hex)
+	case Phone:
+		return half(e.digits) && !date
+	case Card, IBAN, BankAccount, USSSN, NationalID:
+		return half(e.long) && !date || half(e.hex)
+	case Passport, License:
+		return half(e.long) && !date
+	case CardCode:
+		return !half(e.letters) && !date
+	case BirthDate:
+		return date || half(e.dates)
+	case Person:
+		return half(e.letters) && !number && !date && !half(e.ats) && !half(e.hex) && !half(e.signs)
+	case Address:
+		return half(max(e.letters, e.words)) && !number && !date && !half(e.ats) && !half(e.hex) && !half(e.signs)
+	case Password:
+		return !date && !(number && half(e.small))
+	case Secret:
+		return !date && !number && !half(e.small)
+	}
+	return true
+}
+
+// specific reports whether t is a type by itself rather than a name for several.
+func specific(t Type) bool { return t != NationalID }
+
+// surely reports whether the form of a value proves its type.
+func surely(t Type) bool {
+	switch t {
+	case Email, Card, IBAN, IP, MAC, Crypto, JWT, PrivateKey, CloudKey, APIToken, Address, CNID, ITFiscal, MXCURP, BRCPF, BRCNPJ, KRRRN, CHAHV:
+		return true
+	}
+	return false
+}
+
+// related reports whether a name that speaks of hint fits values of type t, so
+// that it says more than their form: card numbers are digits, and so are many
+// other things.
+func related(hint, t Type) bool {
+	switch hint {
+	case Password, Secret:
+		return t == Password || t == Secret
+	case NationalID:
+		return false
+	}
+	return hint == t
+}
