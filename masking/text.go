@@ -2,9 +2,16 @@ package masking
 
 // AppendMasked appends src to dst with every value that is found in it masked in
 // part, and returns it.
-func (m *Masker) AppendMasked(dst, src []byte) []byte {
+func (m *Masker) AppendMasked(dst, src []byte) []byte { return m.AppendMaskedNamed(dst, src, "") }
+
+// AppendMaskedNamed is AppendMasked for the value of a column or field of that
+// name: masked whole when the name says what it holds.
+func (m *Masker) AppendMaskedNamed(dst, src []byte, name string) []byte {
+	if t, ok := m.scanner.typeOfName(name); ok && name != "" {
+		return m.AppendMaskedAs(dst, src, t)
+	}
 	from := 0
-	for _, f := range m.scanner.Scan(nil, src) {
+	for _, f := range m.scanner.ScanNamed(nil, src, m.scanner.Topics(name)) {
 		dst = append(dst, src[from:f.Start]...)
 		dst = m.appendMasked(dst, src[f.Start:f.End], f.Type, treatment{})
 		from = f.End
@@ -12,20 +19,11 @@ func (m *Masker) AppendMasked(dst, src []byte) []byte {
 	return append(dst, src[from:]...)
 }
 
-// whole counts the values that are one finding as a whole, by its type, and those
-// that are not empty.
-func (p *Scanner) whole(topics Topics, values [][]byte) (hits map[Type]int, seen int) {
-	hits = make(map[Type]int)
-	var found []Finding
-	for _, v := range values {
-		if len(v) == 0 {
-			continue
-		}
-		seen++
-		found = p.ScanNamed(found[:0], v, topics)
-		if len(found) == 1 && found[0].Start <= 1 && found[0].End >= len(v)-1 {
-			hits[found[0].Type]++
-		}
+// AppendMaskedAs appends v to dst, masked in part as one value of type t, and
+// returns it.
+func (m *Masker) AppendMaskedAs(dst, v []byte, t Type) []byte {
+	if len(v) == 0 {
+		return dst
 	}
-	return hits, seen
+	return m.appendMasked(dst, v, t, treatment{})
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/sallyport/sallyport/masking"
 )
@@ -18,32 +20,38 @@ const maxMask = 256 << 20
 // mask masks a file or standard input, or says what it finds.
 func mask(_ context.Context, c *cli, args []string) error {
 	f := c.flags("mask")
+	format := f.String("format", "", "of what is masked: `text, csv, json` or jsonl; else told by the file's name, or text")
 	explain := f.Bool("explain", false, "list what is found as JSON, a line a text: id, text, and spans with UTF-8 byte offsets")
-	lines := f.Bool("jsonl", false, "with -explain: each line of the input is an object with id and text")
+	lines := f.Bool("jsonl", false, "with --explain: each line of the input is an object with id and text")
 	columns := f.Bool("columns", false, "each line of the input is an object with name, db_type and values; prints {i, type} for those that hold something")
 	if err := parse(f, args, 1); err != nil {
 		return err
 	}
 	in := c.in
-	if f.NArg() == 1 {
-		file, err := os.Open(f.Arg(0))
+	if name := f.Arg(0); name != "" && name != "-" {
+		file, err := os.Open(name)
 		if err != nil {
 			return fail(exitNotFound, "%v", err)
 		}
 		defer file.Close()
 		in = file
+		if *format == "" {
+			*format = formats[strings.ToLower(filepath.Ext(name))]
+		}
 	}
 	out := bufio.NewWriterSize(c.out, 64<<10)
 	var err error
 	switch {
 	case *columns && (*explain || *lines), *lines && !*explain:
-		return fail(exitUsage, "-columns stands alone, and -jsonl goes with -explain")
+		return fail(exitUsage, "--columns stands alone, and --jsonl goes with --explain")
 	case *columns:
 		err = maskColumns(out, in)
 	case *lines:
 		err = explainLines(out, in)
+	case *explain:
+		err = explainWhole(out, in)
 	default:
-		err = maskWhole(out, in, *explain)
+		err = maskWhole(out, in, *format)
 	}
 	if ferr := out.Flush(); err == nil {
 		err = ferr
@@ -51,25 +59,52 @@ func mask(_ context.Context, c *cli, args []string) error {
 	return err
 }
 
-// maskWhole takes the input as one text, so that values over several lines are
-// found.
-func maskWhole(out *bufio.Writer, in io.Reader, explain bool) error {
-	b, err := io.ReadAll(io.LimitReader(in, maxMask+1))
+// formats are what names of files end in.
+var formats = map[string]string{".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+
+// maskWhole writes in with what is found in it masked. Texts are taken as a
+// whole, so that values over several lines are found.
+func maskWhole(out *bufio.Writer, in io.Reader, format string) error {
+	m, err := masking.New(masking.Config{})
 	if err != nil {
 		return err
 	}
-	if len(b) > maxMask {
-		return fail(exitError, "the text is longer than %d MiB; cut it into parts", maxMask>>20)
+	switch format {
+	case "", "text":
+	case "csv":
+		return maskCSV(out, in, m)
+	case "jsonl":
+		return eachLine(in, func(_ int, line []byte) error {
+			if err := maskJSON(out, bytes.NewReader(line), m); err != nil {
+				return err
+			}
+			return out.WriteByte('\n')
+		})
+	case "json":
+		if err := maskJSON(out, io.LimitReader(in, maxMask), m); err != nil {
+			return err
+		}
+		return out.WriteByte('\n')
+	default:
+		return fail(exitUsage, "unknown format %q: want text, csv, json or jsonl", format)
 	}
-	if explain {
-		return json.NewEncoder(out).Encode(explained(json.RawMessage(`""`), string(b)))
-	}
-	m, err := masking.New(masking.Config{})
+	b, err := readWhole(in)
 	if err != nil {
 		return err
 	}
 	_, err = out.Write(m.AppendMasked(nil, b))
 	return err
+}
+
+func readWhole(in io.Reader) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(in, maxMask+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > maxMask {
+		return nil, fail(exitError, "the text is longer than %d MiB; cut it into parts", maxMask>>20)
+	}
+	return b, nil
 }
 
 type span struct {
@@ -92,12 +127,27 @@ func explained(id json.RawMessage, text string) explanation {
 	return e
 }
 
+func encoder(out io.Writer) *json.Encoder {
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	return enc
+}
+
+func explainWhole(out *bufio.Writer, in io.Reader) error {
+	b, err := readWhole(in)
+	if err != nil {
+		return err
+	}
+	return encoder(out).Encode(explained(json.RawMessage(`""`), string(b)))
+}
+
 // eachLine calls f with every line that is not empty, and says which one was
 // wrong.
 func eachLine(in io.Reader, f func(i int, line []byte) error) error {
 	s := bufio.NewScanner(in)
 	s.Buffer(make([]byte, 64<<10), 64<<20)
-	for i, n := 0, 1; s.Scan(); n++ {
+	n := 1
+	for i := 0; s.Scan(); n++ {
 		line := bytes.TrimSpace(s.Bytes())
 		if len(line) == 0 {
 			continue
@@ -107,32 +157,38 @@ func eachLine(in io.Reader, f func(i int, line []byte) error) error {
 		}
 		i++
 	}
-	return s.Err()
+	if err := s.Err(); err != nil {
+		return fmt.Errorf("line %d: %w", n, err)
+	}
+	return nil
 }
 
 func explainLines(out *bufio.Writer, in io.Reader) error {
-	enc := json.NewEncoder(out)
-	enc.SetEscapeHTML(false)
+	enc := encoder(out)
 	return eachLine(in, func(_ int, line []byte) error {
 		var t struct {
 			ID   json.RawMessage `json:"id"`
-			Text string          `json:"text"`
+			Text *string         `json:"text"`
 		}
 		if err := json.Unmarshal(line, &t); err != nil {
 			return err
 		}
+		if t.Text == nil {
+			return fmt.Errorf("an object with text is wanted")
+		}
 		if t.ID == nil {
 			t.ID = json.RawMessage("null")
 		}
-		return enc.Encode(explained(t.ID, t.Text))
+		return enc.Encode(explained(t.ID, *t.Text))
 	})
 }
 
 func maskColumns(out *bufio.Writer, in io.Reader) error {
-	enc := json.NewEncoder(out)
+	enc := encoder(out)
 	return eachLine(in, func(i int, line []byte) error {
 		var t struct {
 			Name   string            `json:"name"`
+			DBType string            `json:"db_type"`
 			Values []json.RawMessage `json:"values"`
 		}
 		if err := json.Unmarshal(line, &t); err != nil {
@@ -148,7 +204,7 @@ func maskColumns(out *bufio.Writer, in io.Reader) error {
 				values = append(values, []byte(*s))
 			}
 		}
-		typ, ok := masking.Default().ColumnType(t.Name, values)
+		typ, ok := masking.Default().ColumnVerdict(t.Name, t.DBType, values)
 		if !ok {
 			return nil
 		}

@@ -34,6 +34,34 @@ func TestMask(t *testing.T) {
 	require.Equal(t, exitOK, code)
 	require.Equal(t, "{\"i\":0,\"type\":\"EMAIL_ADDRESS\"}\n{\"i\":2,\"type\":\"IBAN_CODE\"}\n", out)
 
+	code, out, _ = sallyport(t, "name,pan,note\nAnn Lee,4111111111111111,\"call, ann@example.com\"\nBob Ray,x,\n", "mask", "-format", "csv")
+	require.Equal(t, exitOK, code)
+	require.Regexp(t, `^name,pan,note\n[^,]+,\*{12}1111,"call, \S{15}"\n`, out)
+	require.NotContains(t, out, "ann@")
+
+	code, out, _ = sallyport(t, `{"b": [1, null, true, "x\u0061nn@example.com"], "ssn": 123456789, "user": {"password": "abc"}, "a\tb": 1.50}`, "mask", "--format", "json")
+	require.Equal(t, exitOK, code)
+	require.Equal(t, `{"b":[1,null,true,"x***@*******.com"],"ssn":null,"user":{"password":"********"},"a\tb":1.50}`+"\n", out)
+
+	jsonl := filepath.Join(t.TempDir(), "a.jsonl")
+	require.NoError(t, os.WriteFile(jsonl, []byte("{\"ssn\":\"123-45-6789\"}\n\n{\"a\":1}\n"), 0o600))
+	require.Equal(t, "{\"ssn\":\"***-**-****\"}\n{\"a\":1}\n", must(t, "mask", jsonl))
+
+	for _, bad := range []struct {
+		in, says string
+		args     []string
+	}{
+		{"{\"a\": 1}\n{", "line 2", []string{"mask", "--format", "jsonl"}},
+		{"{\"a\": 1}\n{}", "more than one value", []string{"mask", "--format", "json"}},
+		{"a,b\n1\n", "record on line 2", []string{"mask", "--format", "csv"}},
+		{"{\"id\": 1, \"text\": \"x\"}\n\n{\"id\": 2}\n", "line 3", []string{"mask", "--explain", "--jsonl"}},
+		{"", "unknown format", []string{"mask", "--format", "xml"}},
+	} {
+		code, _, errs := sallyport(t, bad.in, bad.args...)
+		require.NotEqual(t, exitOK, code)
+		require.Contains(t, errs, bad.says)
+	}
+
 	code, _, errs := sallyport(t, "nonsense", "mask", "--columns")
 	require.Equal(t, exitError, code)
 	require.Contains(t, errs, "line 1")
