@@ -18,13 +18,10 @@ func (s *scan) assigned(i int) int {
 	for n := 0; n < 4 && k >= s.floor && (src[k] == '"' || src[k] == '\'' || src[k] == ' ' || src[k] == '\\' || src[k] == ']'); n++ {
 		k--
 	}
-	if k < 1 {
-		return i + 1
-	}
-	if src[i] == '=' && src[k] == 'g' && k > 8 && string(src[k-6:k+1]) == " string" { // var name string = "…"
+	if src[i] == '=' && k > 0 && src[k] == 'g' && k > 8 && string(src[k-6:k+1]) == " string" { // var name string = "…"
 		k -= 7
 	}
-	if n := pairOf(src[k-1], src[k]); secretEnds[n/64]&(1<<(n%64)) == 0 {
+	if k < 2 || !secretEnd(src, k+1) {
 		return i + 1
 	}
 	end := k + 1
@@ -51,7 +48,7 @@ func (s *scan) called(i int) int {
 	if s.at(k) != q || k < i+4 {
 		return i + 1
 	}
-	if n := pairOf(s.src[k-2], s.src[k-1]); secretEnds[n/64]&(1<<(n%64)) == 0 {
+	if !secretEnd(s.src, k) {
 		return i + 1
 	}
 	v := k + 1
@@ -77,7 +74,7 @@ func (s *scan) flagged(i int) int {
 	if s.at(k) != ' ' || k < i+3 || s.at(k+1) == '-' {
 		return i
 	}
-	if n := pairOf(s.src[k-2], s.src[k-1]); secretEnds[n/64]&(1<<(n%64)) == 0 {
+	if !secretEnd(s.src, k) {
 		return i
 	}
 	return max(s.keyed(i, k, k+1, ' '), i)

@@ -99,22 +99,32 @@ var topicWords = map[Topics]string{
 		"signingkey sessiontoken bearer credential credentials apisecret authorization accountkey sharedaccesskey token",
 }
 
-// secretEnds are the last two bytes of the words about passwords and secrets,
+// secretEnds are the last three bytes of the words about passwords and secrets,
 // so that most keys need not be looked up.
-var secretEnds = func() (t [1 << 16 / 64]uint64) {
+var secretEnds = func() (t [1 << 15 / 64]uint64) {
 	for set, words := range topicWords {
 		if set&(aboutPassword|aboutSecret|aboutKey) == 0 {
 			continue
 		}
 		for _, w := range strings.Fields(words) {
-			n := pairOf(w[len(w)-2], w[len(w)-1])
+			n := endOf(w[len(w)-3], w[len(w)-2], w[len(w)-1])
 			t[n/64] |= 1 << (n % 64)
 		}
 	}
 	return t
 }()
 
-func pairOf(a, b byte) int { return int(a|lowerBit(a))<<8 | int(b|lowerBit(b)) }
+func endOf(a, b, c byte) int { return int(a&31)<<10 | int(b&31)<<5 | int(c&31) }
+
+// secretEnd reports whether a key that ends before src[i] may be about a password
+// or a secret.
+func secretEnd(src []byte, i int) bool {
+	if i < 3 {
+		return false
+	}
+	n := endOf(src[i-3], src[i-2], src[i-1])
+	return secretEnds[n/64]&(1<<(n%64)) != 0
+}
 
 // wordTable maps the hashes of words to topics. A false hit of a hash can only
 // raise a topic that nobody spoke of.

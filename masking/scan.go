@@ -72,7 +72,12 @@ func (s *scan) run(dst []Finding, src []byte, topics Topics) []Finding {
 		case classWide:
 			i = s.wide(i)
 		default:
-			i = s.literal(i)
+			b, before, after := src[i], s.at(i-1), s.at(i+1)
+			if s.plan.before[b][before/64]>>(before%64)&1|s.plan.after[b][after/64]>>(after%64)&1 == 0 {
+				i++
+			} else {
+				i = s.literal(i)
+			}
 		}
 	}
 	if len(s.plan.customs) > 0 {

@@ -20,6 +20,8 @@ type Scanner struct {
 	literals []literal
 	byBefore [256]*literalIndex // by trigger byte and the byte before it
 	byAfter  [256]*literalIndex // by trigger byte and the byte behind it, of literals that begin with their trigger
+	before   [256][4]uint64     // the bytes that byBefore has something for
+	after    [256][4]uint64     // the bytes that byAfter has something for
 	words    *wordTable
 	without  []Type
 	types    map[Type]struct{}
@@ -316,9 +318,9 @@ func (p *Scanner) shape(s string, r shapeRule) error {
 	return nil
 }
 
-// rarity orders bytes by how seldom they stand in text and rows, so that a
-// literal is looked for at its rarest byte.
-const rarity = " etaonisrhldcumfpgwybvk0123456789,.\"'/:()-_jxqzTSAIEMCRONLDPBHFWGUVYKJ=;XQZ"
+// rarity orders bytes by how gladly a literal is looked for at them: seldom ones
+// in text and rows last, and so few of them that most literals share one.
+const rarity = " etaonisrhldcumfpgwybvkjqxz0123456789/,\"'():=;TSIENRCOLMDPHFUQXZGYWBVJKA.-_"
 
 // literal enters l under its rarest byte that means nothing else and that does
 // not follow a digit in a word, since such words are gone over at their digit.
@@ -350,10 +352,12 @@ func (p *Scanner) index() {
 	slices.SortStableFunc(p.literals, func(a, b literal) int { return cmp.Compare(len(b.text), len(a.text)) })
 	for i := range p.literals {
 		l := &p.literals[i]
-		trigger, at, table := l.text[l.at], l.at-1, &p.byBefore
+		trigger, at, table, some := l.text[l.at], l.at-1, &p.byBefore, &p.before
 		if l.at == 0 {
-			at, table = 1, &p.byAfter
+			at, table, some = 1, &p.byAfter, &p.after
 		}
+		c := l.text[at]
+		some[trigger][c/64] |= 1 << (c % 64)
 		if table[trigger] == nil {
 			table[trigger] = &literalIndex{}
 		}

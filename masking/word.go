@@ -27,9 +27,11 @@ func (s *scan) wordAt(i int) int {
 			return to
 		}
 	}
-	if end-start == 42 && string(src[start:start+4]) == "4b1d" && mixedCase(src[start:end]) { // a key of ClickHouse's cloud
-		s.emit(start, end, CloudKey, 95)
-		return end
+	if n := end - start; n >= 36 && n <= 46 {
+		if t := tokenOf(src[start:end]); t != "" {
+			s.emit(start, end, t, 95)
+			return end
+		}
 	}
 	if to := s.iban(start); to > start {
 		s.emit(start, to, IBAN, 95)
@@ -52,6 +54,29 @@ func (s *scan) wordAt(i int) int {
 		}
 	}
 	return end
+}
+
+// tokenOf returns the type of a word that is a token by its beginning and length,
+// of kinds whose beginnings are no good to look for, or "".
+func tokenOf(w []byte) Type {
+	switch {
+	case len(w) == 42 && string(w[:4]) == "4b1d" && mixedCase(w): // ClickHouse
+		return CloudKey
+	case len(w) == 36 && string(w[:4]) == "dapi" && lowerHexOnly(w[4:]): // Databricks
+		return APIToken
+	case len(w) == 46 && string(w[:3]) == "oy2": // NuGet
+		return APIToken
+	}
+	return ""
+}
+
+func lowerHexOnly(w []byte) bool {
+	for _, c := range w {
+		if !isDigit(c) && c-'a' >= 6 {
+			return false
+		}
+	}
+	return true
 }
 
 // originKey finds a key of Cloudflare's for origin certificates, whose beginning

@@ -34,13 +34,15 @@ type Tagger struct {
 // something else; nil is never. It allocates only when dst or the tagger grow,
 // and takes time that is linear in text.
 func (m *Model) Find(dst []Name, t *Tagger, text []byte, taken func(start, end int) bool) []Name {
-	open := false // the line before ends with a comma, as before a signature
-	for i := 0; i < len(text); {
-		end := lineEnd(text, i)
-		line := text[i:end]
-		signature := open
-		open = end > i && text[end-1] == ','
-		if !signature && bytes.IndexByte(line, ' ') < 0 || !m.promising(line) {
+	for i := 0; ; {
+		at := m.candidate(text, i)
+		if at < 0 {
+			return dst
+		}
+		i += bytes.LastIndexByte(text[i:at], '\n') + 1
+		end := lineEnd(text, at)
+		// A line of one word is a name only below a comma, as in a signature.
+		if line := text[i:end]; bytes.IndexByte(line, ' ') < 0 && (i < 2 || text[i-2] != ',') || !promising(line) {
 			i = end + 1
 			continue
 		}
@@ -63,7 +65,6 @@ func (m *Model) Find(dst []Name, t *Tagger, text []byte, taken func(start, end i
 		}
 		i = end + 1
 	}
-	return dst
 }
 
 func lineEnd(text []byte, i int) int {
@@ -105,12 +106,8 @@ var capital = func() (t [256]uint8) {
 	return t
 }()
 
-// promising reports whether line has a word with a capital that may be a name,
-// and looks like prose.
-func (m *Model) promising(line []byte) bool {
-	if !m.candidate(line) {
-		return false
-	}
+// promising reports whether line looks like prose.
+func promising(line []byte) bool {
 	if !utf8.Valid(line) {
 		return false
 	}
@@ -125,52 +122,52 @@ func (m *Model) promising(line []byte) bool {
 
 // parts are the bytes that may stand before a name.
 var parts = func() (t [256]bool) {
-	for _, c := range []byte(" \t\"'(:,;>*[|\r-/&") {
+	for _, c := range []byte(" \n\t\"'(:,;>*[|\r-/&") {
 		t[c] = true
 	}
 	t[0x9c], t[0x98], t[0xab], t[0xa0] = true, true, true, true // the ends of quotes in UTF-8
 	return t
 }()
 
-// candidate reports whether line has a word with a capital that is no common
-// word, or a name as well, or the number of a house before a street.
-func (m *Model) candidate(line []byte) bool {
-	n := len(line)
-	for i := 0; i < n; {
+// candidate returns where the next word behind from begins that has a capital and
+// is no common word, or a name or a title as well, or -1.
+func (m *Model) candidate(text []byte, from int) int {
+	n := len(text)
+	for i := from; i < n; {
 		for i+8 <= n {
-			b := line[i : i+8 : i+8]
+			b := text[i : i+8 : i+8]
 			if capital[b[0]]|capital[b[1]]|capital[b[2]]|capital[b[3]]|capital[b[4]]|capital[b[5]]|capital[b[6]]|capital[b[7]] != 0 {
 				break
 			}
 			i += 8
 		}
-		for i < n && capital[line[i]] == 0 {
+		for i < n && capital[text[i]] == 0 {
 			i++
 		}
 		if i >= n {
-			return false
+			return -1
 		}
-		if i > 0 && !parts[line[i-1]] {
+		if i > 0 && !parts[text[i-1]] {
 			i++
 			continue
 		}
 		h, start, small := uint32(hashSeed), i, byte(0)
-		for i < n && line[i]|0x20 >= 'a' && line[i]|0x20 <= 'z' {
-			small |= line[i] & 0x20
-			h = (h ^ uint32(line[i]|0x20)) * hashPrime
+		for i < n && text[i]|0x20 >= 'a' && text[i]|0x20 <= 'z' {
+			small |= text[i] & 0x20
+			h = (h ^ uint32(text[i]|0x20)) * hashPrime
 			i++
 		}
 		switch {
-		case i < n && line[i] >= 0x80:
-			return true // a letter with an accent, or of another script
+		case i < n && text[i] >= 0x80:
+			return start // a letter with an accent, or of another script
 		case i-start < 2:
 			i = max(i, start+1)
 		case small == 0 && !m.given.has(h): // INFO
 		case !m.common.has(h) || m.given.has(h) || closed.of(h)&(flagTitle|flagStreet) != 0:
-			return true
+			return start
 		}
 	}
-	return false
+	return -1
 }
 
 // tag tags the tokens from left to right. Only words with capitals, and small
