@@ -232,6 +232,36 @@ func (s *scan) value(i int, sign byte) (from, to int, quoted bool) {
 	return from, min(i, len(src)), quote != 0
 }
 
+// said looks at what follows the word password and a space, as in "my password is
+// hunter2".
+func (s *scan) said(i int) int {
+	src := s.src
+	from := i
+	for _, link := range [...]string{"is ", "was ", "to ", "= ", "for this is "} {
+		if len(src)-i > len(link) && string(src[i:i+len(link)]) == link {
+			from = i + len(link)
+			break
+		}
+	}
+	quoted := s.at(from) == '"' || s.at(from) == '\'' || s.at(from) == '`'
+	if quoted {
+		from++
+	}
+	to := from
+	for to < len(src) && to-from < 128 && src[to] > ' ' && src[to] != '"' && src[to] != '`' && src[to] != '<' {
+		to++
+	}
+	for to > from && (src[to-1] == '.' || src[to-1] == ',' || src[to-1] == ';' || src[to-1] == '\'' || src[to-1] == ')') {
+		to--
+	}
+	v := src[from:to]
+	if len(v) < 6 || !mixed(v) || reference(v) || bytes.IndexByte(v, '=') >= 0 || code(v, quoted) || bytes.HasPrefix(v, []byte("-")) {
+		return i
+	}
+	s.emit(from, to, Password, 85)
+	return to
+}
+
 // reference reports whether v stands for a secret rather than being one: a
 // variable, a placeholder, nothing.
 func reference(v []byte) bool {

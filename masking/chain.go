@@ -377,6 +377,12 @@ func (s *scan) shapes(g, at int, open bool) int {
 	}
 	end := s.groups[bestEnd].end
 	if best.typ == Phone {
+		if best.weak { // of the forms that a label allows, the longest
+			if to := s.phoneEnd(g, 7); to-1 > bestEnd {
+				bestEnd = to - 1
+				end = s.groups[bestEnd].end
+			}
+		}
 		if bestEnd >= g+3 && s.length(g) == 2 && s.inDump(at, end) {
 			return bestEnd + 1
 		}
@@ -512,7 +518,11 @@ func (s *scan) international(g int) int {
 	for start > 0 && s.src[start-1] != '+' && s.src[start-1] != 0xEF {
 		start--
 	}
-	s.emit(start-1, s.extension(s.groups[end-1].end), Phone, 92)
+	start--
+	if s.at(start-1) == '(' && g+1 < s.n && s.groups[g+1].sep == ')' { // (+62) 21 …
+		start--
+	}
+	s.emit(start, s.extension(s.groups[end-1].end), Phone, 92)
 	return end
 }
 

@@ -41,6 +41,7 @@ const (
 	aboutMedical // a physician's number
 	aboutSort    // a British bank's code
 	aboutKey     // a credential, if it looks like one
+	aboutWallet  // an address of a crypto currency
 	filler       // belongs to a label, but says nothing: number
 	linking      // stands between a label and its value: is
 	firstFree    // and those that follow are of patterns in the configuration
@@ -59,6 +60,7 @@ var topicWords = map[Topics]string{
 	aboutMedical: "dea npi prescriber medicallicense medicallicence deanumber physician",
 	aboutSort:    "sortcode",
 	aboutKey:     "key keys auth credential creds access api pat sid session sessionid sessid phpsessid jsessionid private cert license base dsn webhook appkey masterkey",
+	aboutWallet:  "wallet wallets btc bitcoin crypto address xbt",
 	filler:       "number numbers no nr num id",
 	linking:      "is the value val to on at as was are has for use used using with file please now",
 	aboutSSN:     "ssn social ssns socialsecurity",

@@ -1,7 +1,7 @@
 package masking
 
 // ipv4 finds an address whose first part is group g and returns the group
-// behind it, or g. Loopback, unspecified, multicast and documentation addresses
+// behind it, or g. Loopback, unspecified and documentation addresses, and masks,
 // say nothing about anybody and are passed over.
 func (s *scan) ipv4(g int) int {
 	if g+3 >= s.n {
@@ -29,7 +29,7 @@ func (s *scan) ipv4(g int) int {
 	}
 	start := s.groups[g].start
 	switch a, b, c := part[0], part[1], part[2]; {
-	case a == 0, a == 127, a >= 224,
+	case a == 0, a == 127, a == 255,
 		a == 192 && b == 0 && c == 2, a == 198 && b == 51 && c == 100, a == 203 && b == 0 && c == 113:
 		return last + 1
 	}

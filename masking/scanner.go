@@ -117,7 +117,8 @@ func NewScanner(c ScannerConfig) (*Scanner, error) {
 	if p.wants(Password) || p.wants(Secret) {
 		flag := func(s *scan, start, end int) int { return s.flagged(end) }
 		option := func(s *scan, start, _ int) int { return s.command(start + 1) }
-		for _, l := range []literal{{text: "--", own: flag}, {text: "ENV ", own: flag}, {text: " -u", own: option}, {text: " -p", own: option}} {
+		said := func(s *scan, _, end int) int { return s.said(end) }
+		for _, l := range []literal{{text: "--", own: flag}, {text: "ENV ", own: flag}, {text: " -u", own: option}, {text: " -p", own: option}, {text: "assword ", own: said}, {text: "asscode ", own: said}} {
 			if err := p.literal(l); err != nil {
 				return nil, err
 			}

@@ -16,12 +16,13 @@ func (s *scan) wallet(start, end int) int {
 				return start
 			}
 		}
-	case len(w) >= 42 && len(w) <= 62 && w[0]|0x20 == 'b' && w[1]|0x20 == 'c' && w[2] == '1':
-		if !validBech32(w) {
+	case len(w) >= 40 && len(w) <= 62 && w[0]|0x20 == 'b' && w[1]|0x20 == 'c' && w[2] == '1':
+		// One that is mistyped is still somebody's, if a word says so.
+		if !validBech32(w) && s.context(start).near&aboutWallet == 0 {
 			return start
 		}
 	case len(w) >= 26 && len(w) <= 35 && (w[0] == '1' || w[0] == '3'):
-		if !validBase58(w) {
+		if !validBase58(w) && (!inBase58(w) || s.context(start).near&aboutWallet == 0) {
 			return start
 		}
 	default:
@@ -32,6 +33,15 @@ func (s *scan) wallet(start, end int) int {
 }
 
 const base58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+
+func inBase58(w []byte) bool {
+	for _, c := range w {
+		if strings.IndexByte(base58, c) < 0 {
+			return false
+		}
+	}
+	return mixedCase(w)
+}
 
 // validBase58 checks the four bytes of hash at the end of a Bitcoin address.
 func validBase58(w []byte) bool {

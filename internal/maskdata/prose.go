@@ -235,6 +235,26 @@ SHOPPING LIST FOR MONDAY: CALL THE BANK AND PAY THE RENT
 Loading Module Core Data, Version {N}
 Invoice Number, Customer Name, Due Date, Total Amount
 First Name, Last Name, Street, City, Country
+Title: Director, Dept: Finance, Level: {N}
+Die Lieferung der Ware verzögert sich wegen einer Störung im Lager bis {M}.
+Bitte senden Sie die Rechnung an die Buchhaltung und nicht an den Vertrieb.
+Der Kunde hat die Zahlung der Gebühr abgelehnt und wünscht eine Gutschrift.
+Unsere Geschäftszeiten gelten auch für die Abholung der Pakete.
+La livraison de votre commande est prévue pour lundi.
+Votre abonnement sera renouvelé automatiquement chaque mois.
+Merci de vérifier les informations de paiement avant la date limite.
+El pedido llegará mañana por la tarde.
+Su suscripción se renovará automáticamente cada mes.
+Gracias por su compra, puede descargar la factura en la página.
+La consegna è prevista per domani pomeriggio.
+Il pagamento non è andato a buon fine, riprovare più tardi.
+O pedido foi enviado e chegará em breve.
+De bestelling is verzonden en komt morgen aan.
+Zamówienie zostało wysłane i dotrze jutro.
+Leveransen är försenad till nästa vecka.
+Siparişiniz kargoya verildi ve yarın teslim edilecek.
+Lorem ipsum dolor sit amet, consectetur adipiscing elit. Sed do eiusmod tempor incididunt.
+Duis aute irure dolor in reprehenderit. Excepteur sint occaecat cupidatat non proident.
 `), "\n")
 
 var proseForTests = strings.Split(strings.TrimSpace(`
@@ -319,6 +339,32 @@ Daily Standup at {N}, Sprint Review on {M}
 Meeting Room Four is booked.
 Can Opener, Stainless Steel
 `), "\n")
+
+// Foreign returns a sentence of words that no list has, of which only the first,
+// and seldom another, begins with a capital, without any name.
+func (m *Maker) Foreign() Sample {
+	word := func() string {
+		var b strings.Builder
+		for range 1 + m.r.IntN(4) {
+			b.WriteString(m.one("b", "c", "d", "f", "g", "l", "m", "n", "p", "qu", "r", "s", "t", "v", "st", "tr", "pr", "", "k", "sch", "ch"))
+			b.WriteString(m.one("a", "e", "i", "o", "u", "ae", "ia", "io", "ei", "é", "ö"))
+			b.WriteString(m.one("", "", "s", "m", "n", "r", "t", "x", "nt"))
+		}
+		return b.String()
+	}
+	var parts []string
+	for i := range 4 + m.r.IntN(9) {
+		w := word()
+		if i == 0 || i > 1 && m.chance(6) {
+			w = strings.ToUpper(w[:1]) + w[1:]
+		}
+		if m.chance(8) && i > 0 {
+			w += m.one(",", ".")
+		}
+		parts = append(parts, w)
+	}
+	return Sample{Text: strings.Join(parts, " ") + "."}
+}
 
 // Headline returns a line of common words, some of which begin with a capital,
 // without any name.

@@ -108,7 +108,8 @@ var capital = func() (t [256]uint8) {
 
 // promising reports whether line looks like prose.
 func promising(line []byte) bool {
-	if !utf8.Valid(line) {
+	const shortest = 8
+	if len(line) < shortest || !utf8.Valid(line) {
 		return false
 	}
 	line = line[:min(len(line), 4096)]
@@ -286,7 +287,7 @@ func (t *Tagger) street(i int) int {
 		if w.hash == uint32('.')+2 && words > 0 {
 			continue
 		}
-		if w.flags&flagStreet != 0 && w.flags&flagCapital != 0 && words > 0 {
+		if w.flags&flagStreet != 0 && w.flags&flagCapital != 0 && words > 0 && (t.tokens[i].length > 1 || usual[w.hash]) {
 			return t.flat(k + 1)
 		}
 		words++
@@ -312,6 +313,12 @@ func (t *Tagger) flat(i int) int {
 		return k + 1
 	}
 	return i
+}
+
+// usual are the words for streets that nearly always mean one.
+var usual = map[uint32]bool{
+	hashOf("street"): true, hashOf("st"): true, hashOf("road"): true, hashOf("rd"): true, hashOf("avenue"): true, hashOf("ave"): true, hashOf("lane"): true, hashOf("drive"): true,
+	hashOf("boulevard"): true, hashOf("blvd"): true, hashOf("court"): true, hashOf("square"): true, hashOf("terrace"): true, hashOf("close"): true,
 }
 
 var flats = map[uint32]bool{hashOf("apt"): true, hashOf("suite"): true, hashOf("unit"): true, hashOf("apartment"): true, hashOf("flat"): true, hashOf("ste"): true, hashOf("floor"): true, hashOf("room"): true}
