@@ -1,6 +1,6 @@
 # The commands of the project. What is longer than a line stands in scripts/.
 
-.PHONY: build test quick clients demo bench fuzz fmt regress
+.PHONY: model build test quick clients demo bench fuzz fmt regress
 
 build: ## the gateway and its command line, as bin/sallyport
 	go build -trimpath -tags timetzdata -o bin/sallyport ./cmd/sallyport
@@ -31,3 +31,6 @@ fmt: ## formats every file
 
 regress: ## PostgreSQL's own regression suite, directly and through the gateway
 	@scripts/regress
+
+model: ## trains the model of names in prose from the lists and sentences in the repository
+	@go run ./masking/internal/prose/train

@@ -263,7 +263,7 @@ func (t *Tagger) likely(i, k int) bool {
 	if i > 0 && t.tokens[i-1].flags&flagTitle != 0 || i > 1 && t.tokens[i-2].flags&flagTitle != 0 && t.tokens[i-1].flags&flagWord == 0 {
 		return true
 	}
-	if k == i+1 && t.tokens[i].flags&(flagAll|flagGiven) == flagAll {
+	if k == i+1 && (t.tokens[i].flags&(flagAll|flagGiven) == flagAll || t.tokens[i].flags&flagCalendar != 0) {
 		return false
 	}
 	for _, w := range t.tokens[i:k] {
@@ -287,7 +287,7 @@ func (t *Tagger) street(i int) int {
 		if w.hash == uint32('.')+2 && words > 0 {
 			continue
 		}
-		if w.flags&flagStreet != 0 && w.flags&flagCapital != 0 && words > 0 && (t.tokens[i].length > 1 || usual[w.hash]) {
+		if w.flags&flagStreet != 0 && w.flags&flagCapital != 0 && words > 0 && (t.tokens[i].length > 1 || usual[w.hash]) && !t.goesOn(k+1) {
 			return t.flat(k + 1)
 		}
 		words++
@@ -296,6 +296,12 @@ func (t *Tagger) street(i int) int {
 		}
 	}
 	return i
+}
+
+// goesOn reports whether the token k goes on with the name of a street, as Street
+// does in North River Street.
+func (t *Tagger) goesOn(k int) bool {
+	return k < len(t.tokens) && t.tokens[k].flags&(flagStreet|flagCapital) == flagStreet|flagCapital
 }
 
 // flat returns the token behind the number of a flat at i, or i.

@@ -98,7 +98,7 @@ func train(n, times int) *prose.Model {
 			add(m.Structured())
 		case i%8 == 1:
 			add(m.Headline(common))
-		case i%16 == 2:
+		case i%40 == 2:
 			add(m.Foreign())
 		default:
 			add(m.Prose())
