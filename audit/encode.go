@@ -22,12 +22,32 @@ const (
 	maxArgs = 256 << 10
 )
 
+// clock writes times. It remembers the last second, since most events are of the
+// same.
+type clock struct {
+	second int64
+	text   [len("2006-01-02T15:04:05")]byte
+}
+
+// append appends at as RFC 3339, in UTC, with microseconds.
+func (c *clock) append(b []byte, at time.Time) []byte {
+	if s := at.Unix(); s != c.second || c.text[0] == 0 {
+		c.second = s
+		at.UTC().AppendFormat(c.text[:0], "2006-01-02T15:04:05")
+	}
+	b = append(append(b, c.text[:]...), '.')
+	for micros, unit := at.Nanosecond()/1000, 100_000; unit > 0; unit /= 10 {
+		b = append(b, '0'+byte(micros/unit%10))
+	}
+	return append(b, 'Z')
+}
+
 // object appends the beginning of an event.
-func object(b []byte, index uint64, at time.Time, typ string) []byte {
+func (c *clock) object(b []byte, index uint64, at time.Time, typ string) []byte {
 	b = append(b, `{"i":`...)
 	b = strconv.AppendUint(b, index, 10)
 	b = append(b, `,"t":"`...)
-	b = at.UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z")
+	b = c.append(b, at)
 	b = append(b, `","type":"`...)
 	b = append(b, typ...)
 	return append(b, '"')

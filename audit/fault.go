@@ -88,7 +88,7 @@ func (s *stream) resume() error {
 	}
 	lost, cause := s.lost, s.err
 	s.err, s.lost = nil, 0
-	s.json = append(num(str(object(s.json[:0], s.index+1, time.Now(), Degraded), "error", cause.Error()), "lost", lost), '}')
+	s.json = append(num(str(s.clock.object(s.json[:0], s.index+1, time.Now(), Degraded), "error", cause.Error()), "lost", lost), '}')
 	s.append()
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/proxy"
@@ -54,6 +55,7 @@ type recorder struct {
 	strict    bool
 	recording Recording
 
+	noted  atomic.Bool // something was ever put below
 	mu     sync.Mutex
 	masked map[uint64]map[string]uint64 // by operation, until it ends
 	tapes  map[uint64][]tape            // by operation, until it ends
@@ -67,6 +69,7 @@ func (l *Log) Masked(s *proxy.Session, op proxy.Op, typ string, n uint64) {
 		return
 	}
 	r := v.(*recorder)
+	r.noted.Store(true)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	id := op.Info().ID
@@ -125,7 +128,11 @@ func (r *recorder) ask(_ context.Context, op proxy.Op) proxy.Verdict {
 }
 
 func (r *recorder) done(_ context.Context, op proxy.Op, out *proxy.Outcome) {
-	r.finishTapes(op.Info().ID)
+	var masked map[string]uint64
+	if r.noted.Load() {
+		r.finishTapes(op.Info().ID)
+		masked = r.takeMasked(op.Info().ID)
+	}
 	typ, until := OperationEnd, soon
 	refused := out.Verdict != nil && out.Verdict.Refuses()
 	if refused {
@@ -133,7 +140,6 @@ func (r *recorder) done(_ context.Context, op proxy.Op, out *proxy.Outcome) {
 		// was refused may be an attack, and is written now.
 		typ, until = OperationRefused, synced
 	}
-	masked := r.takeMasked(op.Info().ID)
 	err := r.stream.event(time.Now(), typ, until, func(b []byte) []byte {
 		if refused {
 			b = operation(b, op)

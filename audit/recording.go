@@ -100,6 +100,7 @@ func (r *recorder) flow(op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
 
 // begin notes a tape of op, which ends with op at the latest.
 func (r *recorder) begin(op uint64, t tape) {
+	r.noted.Store(true)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.tapes == nil {

@@ -27,6 +27,7 @@ type stream struct {
 	chain      digest
 	index      uint64
 	generation uint32
+	clock      clock
 	json       []byte // the event that is being made
 	pending    []byte // frames that are not written yet
 	dirty      bool   // written and not synced, or pending; then it is in log.dirty
@@ -91,7 +92,7 @@ func (s *stream) event(at time.Time, typ string, until durable, fill func(b []by
 			return err
 		}
 	}
-	s.json = append(fill(object(s.json[:0], s.index+1, at, typ)), '}')
+	s.json = append(fill(s.clock.object(s.json[:0], s.index+1, at, typ)), '}')
 	if len(s.json) > maxEvent-sealLen {
 		s.lost++
 		return s.fail(errTooLarge)

@@ -26,6 +26,7 @@ const maxTyped = 4 << 10
 
 // inputOf is the tape of what is typed at op's terminal.
 func (r *recorder) inputOf(op uint64) *inputTape {
+	r.noted.Store(true)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, t := range r.tapes[op] {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/audit/replay"
 	"github.com/sallyport/sallyport/control"
 )
 
@@ -70,15 +71,15 @@ func listLive(ctx context.Context, c *cli, gateway *controlClient, user, resourc
 func sessionsWatch(ctx context.Context, c *cli, args []string) error {
 	f := c.flags("sessions watch")
 	open := controlFlags(c, f)
-	output := f.String("o", "text", "`format`: text or json, a line an event")
+	output := f.String("o", "text", "`format`: text or json, a line an event; terminal, what its terminal shows")
 	if err := parse(f, args, 1); err != nil {
 		return err
 	}
 	if f.NArg() == 0 {
 		return fail(exitUsage, "sessions watch needs a session; \"sallyport sessions ls --live\" lists the open ones")
 	}
-	if *output != "text" && *output != "json" {
-		return fail(exitUsage, "unknown format %q: want text or json", *output)
+	if *output != "text" && *output != "json" && *output != "terminal" {
+		return fail(exitUsage, "unknown format %q: want text, json or terminal", *output)
 	}
 	gateway, err := open()
 	if err != nil {
@@ -90,6 +91,7 @@ func sessionsWatch(ctx context.Context, c *cli, args []string) error {
 	}
 	defer r.Close()
 	lines := bufio.NewReader(r)
+	var screen replay.Screen
 	for {
 		line, err := lines.ReadBytes('\n')
 		if errors.Is(err, io.EOF) && len(line) == 0 || ctx.Err() != nil {
@@ -108,6 +110,13 @@ func sessionsWatch(ctx context.Context, c *cli, args []string) error {
 		if err := json.Unmarshal(line, e); err != nil {
 			return err
 		}
-		printEvent(c.out, e)
+		switch {
+		case *output == "text":
+			printEvent(c.out, e)
+		case e.Type == audit.RecordingOutput && e.Stream == "terminal":
+			if _, err := c.out.Write(screen.Append(nil, e.Content())); err != nil {
+				return err
+			}
+		}
 	}
 }

@@ -274,6 +274,19 @@ func printEvent(w io.Writer, e *audit.Event) {
 		}
 	}
 	part("(%s)", e.Effects)
+	part("%s", e.Stream)
+	number("%d wide", uint64(e.Width))
+	number("%d high", uint64(e.Height))
+	part("%s", strings.Join(e.Columns, ", "))
+	part("%s", e.Data)
+	number("+ %d bytes of no text", uint64(len(e.Base64)))
+	number("%d rows of values", uint64(len(e.Values)))
+	number("%d bytes", e.Bytes)
+	part("sha256 %s", e.SHA256)
+	if e.Cut {
+		part("%s", "cut")
+	}
+	number("%d events missing", e.Lost)
 	if e.Verdict != "" && e.Verdict != "pass" && e.Verdict != "allow" {
 		part("%s", e.Verdict)
 		part("by %s", e.By)
