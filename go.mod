@@ -15,7 +15,12 @@ require (
 	google.golang.org/protobuf v1.36.12
 )
 
-require github.com/lib/pq v1.12.3
+require (
+	filippo.io/age v1.3.2
+	github.com/lib/pq v1.12.3
+)
+
+require filippo.io/hpke v0.4.0 // indirect
 
 require github.com/sqlc-dev/marino v0.3.0
 
@@ -40,7 +45,6 @@ require (
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.30.0 // indirect
-	github.com/rogpeppe/go-internal v1.16.0 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/otel/exporters/otlp/otlptrace v1.47.0 // indirect
 	golang.org/x/net v0.60.0 // indirect

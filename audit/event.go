@@ -15,12 +15,13 @@ const (
 	Degraded          = "record.degraded"    // events are late or missing here, because they could not be written
 
 	// What flowed, after masking. See Recording.
-	RecordingStart  = "recording.start"  // of a stream or result: its name, a terminal's size, a result's columns
-	RecordingOutput = "recording.output" // what a terminal showed or a command wrote
-	RecordingInput  = "recording.input"  // a line that was typed and echoed
-	RecordingResize = "recording.resize" // a terminal's new size
-	RecordingRows   = "recording.rows"   // rows of a result
-	RecordingEnd    = "recording.end"    // how much it was; the digest of what is not kept
+	RecordingStart    = "recording.start"    // of a stream or result: its name, a terminal's size, a result's columns
+	RecordingOutput   = "recording.output"   // what a terminal showed or a command wrote
+	RecordingInput    = "recording.input"    // a line that was typed and echoed
+	RecordingResize   = "recording.resize"   // a terminal's new size
+	RecordingRows     = "recording.rows"     // rows of a result
+	RecordingOriginal = "recording.original" // what flowed before masking, sealed to a key of somebody's
+	RecordingEnd      = "recording.end"      // how much it was; the digest of what is not kept
 
 	GatewayStart = "gateway.start"
 	GatewayStop  = "gateway.stop"

@@ -41,6 +41,10 @@ type Recording struct {
 	Rows  Detail // result rows
 	Copy  Detail // rows of COPY to the client
 
+	// Original seals what flows to the client as it was before masking, to a key of
+	// somebody's, where Log.Originals stands in the chain. Nil keeps none.
+	Original Sealer
+
 	SampleRows int   // of a result; 0 is 20
 	Limit      int64 // of what is kept of one stream or result, in bytes; 0 is 256 MiB. What is above it has a digest
 }

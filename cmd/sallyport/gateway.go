@@ -109,8 +109,8 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 	if guard != nil {
 		g.Interceptors = append(g.Interceptors, guard)
 	}
-	if masker != nil {
-		g.Interceptors = append(g.Interceptors, masker)
+	if masker != nil { // originals are kept of what it masks, where a rule says so
+		g.Interceptors = append(g.Interceptors, records.Originals(), masker)
 	}
 	g.Interceptors = append(g.Interceptors, g.metrics, records)
 	g.OnEvent = func(e proxy.Event) {

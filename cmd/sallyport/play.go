@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -344,4 +345,37 @@ func cells(row []*string) []string {
 		}
 	}
 	return out
+}
+
+// exportOriginal writes what was sealed of one stream before masking, an age
+// file.
+func exportOriginal(c *cli, a *audit.Archive, id string, op uint64) error {
+	r, err := a.Open(id)
+	if err != nil {
+		return notFound(err)
+	}
+	defer r.Close()
+	var from *audit.Event
+	for e, err := range r.From(time.Time{}, 0) {
+		if err != nil {
+			return err
+		}
+		if e.Type != audit.RecordingOriginal || op != 0 && e.Op != op {
+			continue
+		}
+		if begins := bytes.HasPrefix(e.Base64, []byte("age-encryption.org/")); from == nil {
+			from = e
+		} else if begins && e.Op == from.Op && e.Stream == from.Stream {
+			break // another result's, which is a file of its own
+		}
+		if e.Op == from.Op && e.Stream == from.Stream {
+			if _, err := c.out.Write(e.Content()); err != nil {
+				return err
+			}
+		}
+	}
+	if from == nil {
+		return fail(exitNotFound, "session %s has no original", id)
+	}
+	return nil
 }

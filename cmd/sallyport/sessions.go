@@ -323,7 +323,7 @@ func visible(s string) string {
 func sessionsExport(_ context.Context, c *cli, args []string) error {
 	f := c.flags("sessions export")
 	open := auditFlags(c, f)
-	format := f.String("format", "bundle", "`format`: bundle, with the proof; cast, a terminal as asciicast v3; csv, recorded rows")
+	format := f.String("format", "bundle", "`format`: bundle, with the proof; cast, a terminal as asciicast v3; csv, recorded rows; original, what was not masked, for age")
 	op := f.Uint64("op", 0, "the `operation` whose terminal or rows; 0 is the first that has some")
 	if err := parse(f, args, 1); err != nil {
 		return err
@@ -347,6 +347,8 @@ func sessionsExport(_ context.Context, c *cli, args []string) error {
 		return exportCast(c, a, id, *op)
 	case "csv":
 		return exportCSV(c, a, id, *op)
+	case "original":
+		return exportOriginal(c, a, id, *op)
 	}
-	return fail(exitUsage, "unknown format %q: want bundle, cast or csv", *format)
+	return fail(exitUsage, "unknown format %q: want bundle, cast, csv or original", *format)
 }

@@ -223,6 +223,7 @@ type Recordings struct {
 	Copy       string   `yaml:"copy"`
 	SampleRows int      `yaml:"sample_rows"`
 	LimitMB    int      `yaml:"limit_mb"`
+	OriginalTo string   `yaml:"original_to"`
 }
 
 // Control says what users of the gateway's machine may do to the running

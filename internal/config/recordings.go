@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/audit/age"
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -27,6 +28,9 @@ func (r Recordings) recording() (*audit.Recording, []detail) {
 		{"rows", r.Rows, false, &out.Rows, def.Rows},
 		{"copy", r.Copy, false, &out.Copy, def.Copy},
 	}
+	if to, err := age.ParseRecipient(r.OriginalTo); err == nil {
+		out.Original = to
+	}
 	for _, w := range words {
 		*w.to = w.def
 		if d, err := audit.ParseDetail(w.word); err == nil {
@@ -48,6 +52,9 @@ func (f *File) validateRecordings(d *decoder) {
 			if w.word != "" && !slices.Contains(known, w.word) {
 				d.problem(r.Line, suggest(w.word, known), "audit.recordings: %s: %q is unknown", w.key, w.word)
 			}
+		}
+		if _, err := age.ParseRecipient(r.OriginalTo); err != nil && r.OriginalTo != "" {
+			d.problem(r.Line, "age-keygen prints one", "audit.recordings: original_to is no public key of age")
 		}
 		if r.SampleRows < 0 || r.LimitMB < 0 {
 			d.problem(r.Line, "", "audit.recordings: sample_rows and limit_mb cannot be negative")
