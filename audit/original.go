@@ -1,8 +1,10 @@
 package audit
 
 import (
+	"bufio"
 	"context"
 	"encoding/base64"
+	"errors"
 	"io"
 	"sync"
 
@@ -49,6 +51,7 @@ type originalTape struct {
 
 	mu     sync.Mutex
 	sealed io.WriteCloser
+	out    *bufio.Writer // what was sealed: a header comes in many small pieces
 	bytes  int64
 	line   []byte
 	ended  bool
@@ -70,7 +73,8 @@ func (r *recorder) original(op proxy.Op, shape *proxy.Shape) (proxy.Filter, erro
 		return f, nil
 	}
 	var err error
-	if t.sealed, err = r.recording.Original.Seal(t); err != nil {
+	t.out = bufio.NewWriterSize(t, chunkSize)
+	if t.sealed, err = r.recording.Original.Seal(t.out); err != nil {
 		return proxy.Filter{}, err
 	}
 	r.begin(t.op, t)
@@ -128,5 +132,5 @@ func (t *originalTape) finish() error {
 		return nil
 	}
 	t.ended = true
-	return t.sealed.Close()
+	return errors.Join(t.sealed.Close(), t.out.Flush())
 }

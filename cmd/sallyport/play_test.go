@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
+	"io"
 	"strings"
 	"testing"
 
+	"filippo.io/age"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/audit/replay"
@@ -37,6 +40,24 @@ func TestPlayStatements(t *testing.T) {
 	require.Equal(t, exitNotFound, code, errs)
 	code, _, errs = sallyport(t, "", "sessions", "play", "-c", o.config, "-op", "2", id)
 	require.Equal(t, exitNotFound, code, errs)
+}
+
+// What was masked is there for the holder of the key, through the real gateway.
+func TestOriginalsThroughTheGateway(t *testing.T) {
+	key, err := age.GenerateX25519Identity()
+	require.NoError(t, err)
+	o := openOffice(t, "audit: {recordings: [{resources: [shop], rows: full, original_to: "+key.Recipient().String()+"}]}\nmasking: [{use: default}]\n")
+	o.psql(t, "bob", "-c", "CREATE TABLE people (email text); INSERT INTO people VALUES ('ann@example.com')")
+	out := o.psql(t, "alice", "-c", "SELECT email FROM people")
+	require.NotContains(t, out, "ann@example.com")
+	o.stop(t)
+	id := decode[[]summary](t, must(t, "sessions", "ls", "-c", o.config, "-o", "json", "-u", "alice"))[0].ID
+	require.NotContains(t, must(t, "sessions", "show", "-c", o.config, "-o", "json", id), "ann@example")
+	r, err := age.Decrypt(bytes.NewReader([]byte(must(t, "sessions", "export", "-c", o.config, "-format", "original", id))), key)
+	require.NoError(t, err)
+	b, err := io.ReadAll(r)
+	require.NoError(t, err)
+	require.Equal(t, "[\"ann@example.com\"]\n", string(b))
 }
 
 func TestKeys(t *testing.T) {
