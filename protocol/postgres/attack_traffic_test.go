@@ -22,7 +22,7 @@ type tap struct {
 	address string
 	mu      sync.Mutex
 	sent    []*bytes.Buffer
-	open    sync.WaitGroup
+	open    int
 }
 
 func startTap(t *testing.T, server string) *tap {
@@ -37,13 +37,17 @@ func startTap(t *testing.T, server string) *tap {
 			if err != nil {
 				return
 			}
-			p.open.Add(1)
 			kept := &bytes.Buffer{}
 			p.mu.Lock()
+			p.open++
 			p.sent = append(p.sent, kept)
 			p.mu.Unlock()
 			go func() {
-				defer p.open.Done()
+				defer func() {
+					p.mu.Lock()
+					defer p.mu.Unlock()
+					p.open--
+				}()
 				defer c.Close()
 				s, err := net.Dial("tcp", server)
 				if err != nil {
@@ -65,16 +69,11 @@ func startTap(t *testing.T, server string) *tap {
 // who they are.
 func (p *tap) take(t *testing.T) [][]byte {
 	t.Helper()
-	ended := make(chan struct{})
-	go func() {
-		p.open.Wait()
-		close(ended)
-	}()
-	select {
-	case <-ended:
-	case <-time.After(20 * time.Second):
-		t.Fatal("connections stay open")
-	}
+	require.Eventually(t, func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.open == 0
+	}, 20*time.Second, time.Millisecond, "connections stay open")
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var streams [][]byte
