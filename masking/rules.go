@@ -252,7 +252,9 @@ func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
 	return v
 }
 
-// treatment returns what is done with found values of type t.
+// treatment returns what is done with found values of type t. Places and
+// companies are of no person by themselves, and are masked where a rule names
+// them.
 func (v *view) treatment(t Type) treatment {
 	switch {
 	case t == Remembered:
@@ -263,7 +265,7 @@ func (v *view) treatment(t Type) treatment {
 	if how, ok := v.types[t]; ok {
 		return how
 	}
-	if !v.found {
+	if !v.found || t == Location || t == Company {
 		return treatment{Transform: Visible}
 	}
 	return v.with
