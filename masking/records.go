@@ -97,7 +97,7 @@ func (r *records) field(dst, f []byte, column int, first bool, n *counts) []byte
 	if !changed {
 		return append(dst, f...)
 	}
-	if !quoted && bytes.IndexByte(r.cell, r.separator) < 0 && bytes.IndexAny(r.cell, "\"\r\n") < 0 {
+	if !quoted && bytes.IndexByte(r.cell, r.separator) < 0 && !bytes.ContainsAny(r.cell, "\"\r\n") {
 		return append(dst, r.cell...)
 	}
 	dst = append(dst, '"')

@@ -148,7 +148,7 @@ func TestLibPQ(t *testing.T) {
 
 	tx, err := db.Begin()
 	require.NoError(t, err)
-	in, err := tx.Prepare(pq.CopyIn("customers", "id", "name", "email"))
+	in, err := tx.Prepare(`COPY customers (id, name, email) FROM STDIN`)
 	require.NoError(t, err)
 	for i := range 1000 {
 		_, err := in.Exec(1000+i, "näme", fmt.Sprint("x", i, "@example.com"))

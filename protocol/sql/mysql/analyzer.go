@@ -46,7 +46,6 @@ const maxKey = 64 << 10
 // readings are a text as it is read first, and in another way.
 type readings struct {
 	first, other sql.MySQLText
-	key          []byte
 }
 
 // exact stands in the cache for statements whose literals matter, which are
