@@ -141,7 +141,7 @@ func (h *Handler) record(a audit.Action) error {
 // Error is a failure as the API tells it.
 type Error struct {
 	Status  int    `json:"-"`       // of HTTP
-	Code    string `json:"code"`    // "not-found", "forbidden", "unauthenticated", "bad-request", "conflict", "unrecorded", "busy" or "internal"
+	Code    string `json:"code"`    // "not-found", "forbidden", "unauthenticated", "bad-request", "conflict", "held", "unrecorded", "busy" or "internal"
 	Message string `json:"message"` // for people
 }
 

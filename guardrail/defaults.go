@@ -65,7 +65,7 @@ func Defaults() []Rule {
 			Remedy:  "Ask whoever operates it.",
 			Commands: []string{
 				"shutdown", "reboot", "halt", "poweroff", "init 0", "init 6", "telinit", "systemctl poweroff", "systemctl reboot",
-				"systemctl halt", "kill -9 1", "kill -KILL 1", "kill -9 -1", "killall5",
+				"systemctl halt", "killall5",
 			},
 		},
 	}

@@ -24,7 +24,7 @@ func TestSSHClients(t *testing.T) {
 	const prepare = "rm -rf $L/* $R/*; cp ../people $L/a; cp ../people $R/b; head -c 3000000 /dev/urandom >$L/bin; "
 	for _, tt := range []struct{ name, needs, line string }{
 		{"exit code and stderr apart", "", "$SSH $H 'echo out; echo err >&2; exit 9'"},
-		{"killed by a signal", "", `$SSH $H "exec /usr/bin/python3 -c 'import os; os.kill(os.getpid(), 15)'"`},
+		{"killed by a signal", "", `$SSH $H 'kill -TERM $$'`},
 		{"terminal", "", `$SSH -tt $H 'stty size; tty >/dev/null && echo tty; echo $TERM'`},
 		{"no command", "", `$SSH $H nosuchcommand`},
 		{"stdin by a pipe", "", `printf 'a\nb\n' | $SSH $H 'cat; echo done'`},
