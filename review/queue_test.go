@@ -187,9 +187,11 @@ func TestAttack61ChangedStatement(t *testing.T) {
 		del("DELETE FROM t", proxy.Arg{}), del("DELETE FROM t", proxy.Arg{Value: []byte("NULL")}), del("DELETE FROM t", proxy.Arg{Value: []byte("")}),
 		del("DELETE FROM t", proxy.Arg{Value: []byte(""), Binary: true}), del("DELETE FROM t", proxy.Arg{Value: []byte(""), Type: 20}), del("DELETE FROM t"),
 	} {
-		r, _ := d.asking(t, s, op)
+		r, verdict := d.asking(t, s, op)
 		require.False(t, hashes[r.Hash])
 		hashes[r.Hash] = true
+		s.CancelHolds()
+		require.True(t, (<-verdict).Refuses())
 	}
 }
 

@@ -17,13 +17,15 @@ import (
 	"github.com/sallyport/sallyport/secrets"
 )
 
-// Masker builds the masking rules; nil when the file has none. Of told, the
-// functions that are told of things are used; the rest is the file's.
-func (f *File) Masker(ctx context.Context, told masking.Config) (*masking.Masker, error) {
+// Masker builds the masking rules; nil when the file has none. assembled is what
+// the gateway brings: who is told of things, and the sampler. The rest is the
+// file's.
+func (f *File) Masker(ctx context.Context, assembled masking.Config) (*masking.Masker, error) {
 	if len(f.Masking) == 0 {
 		return nil, nil
 	}
-	c := masking.Config{Counted: told.Counted, Detokenised: told.Detokenised, Excepted: told.Excepted, Detokenise: f.MaskingKey.Detokenise, Tags: f.Tags, Trusted: f.Trusted}
+	c := assembled
+	c.Detokenise, c.Tags, c.Trusted = f.MaskingKey.Detokenise, f.Tags, f.Trusted
 	var err error
 	if c.Key, err = f.maskingKey(ctx); err != nil {
 		return nil, fmt.Errorf("masking key: %w", err)

@@ -268,8 +268,3 @@ func BenchmarkAnalyze(b *testing.B) {
 		}
 	})
 }
-
-func TestHitAllocatesNothing(t *testing.T) {
-	text := []byte("SELECT balance FROM accounts WHERE id = 4711")
-	require.Zero(t, testing.AllocsPerRun(1000, func() { analyzer.Analyze(context.Background(), text, &maria) }))
-}
