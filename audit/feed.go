@@ -484,10 +484,11 @@ func (f *Feed) deliverAll(ctx context.Context, batch []Outgoing) error {
 	}
 }
 
+// leftOut records that the sink misses an event, and counts it then.
 func (f *Feed) leftOut(session string, index uint64, err error) {
-	f.count(func(s *FeedStats) { s.LeftOut++ })
 	f.log.logger.Error("audit: a sink misses an event", "sink", f.sink.Name(), "session", session, "event", index, "err", err)
 	f.log.report(ExportLeftOut, f.sink.Name(), fmt.Errorf("session %s from event %d: %w", session, index, err))
+	f.count(func(s *FeedStats) { s.LeftOut++ })
 }
 
 func (f *Feed) count(change func(*FeedStats)) {
