@@ -224,6 +224,7 @@ func (s *mysqlScanner) token() {
 	s.named = false
 	switch {
 	case c == '\'':
+		s.space = s.space || s.after('\'') // behind one in double quotes
 		s.separate()
 		s.literal('\'')
 	case c == '"':
@@ -236,6 +237,7 @@ func (s *mysqlScanner) token() {
 			s.literal('"')
 		}
 	case c == '`':
+		s.space = s.space || s.after('`') // behind a name in double quotes
 		s.separate()
 		s.name('`')
 	case classes[c]&classDigit != 0 && !(named && !s.space && s.after('.')):
@@ -288,6 +290,7 @@ func (s *mysqlScanner) operator(c byte) {
 		s.prefix = 0
 	case '-', '+', '!', '~':
 		s.operand()
+		s.space = s.space || c == '-' && s.after('-') // two of them may begin a comment
 	}
 	s.separate()
 	s.n.Clean, s.n.Text = append(s.n.Clean, c), append(s.n.Text, c)
