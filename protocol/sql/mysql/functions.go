@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"strings"
 
+	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -37,17 +38,6 @@ var apart = map[proxy.FunctionClass]string{
 // locks are functions that take locks for which others wait.
 var locks = map[string]bool{"get_lock": true, "release_lock": true, "release_all_locks": true}
 
-// effectsOf are the effects of calling a function of a class.
-var effectsOf = [...]proxy.Effects{
-	proxy.FunctionUnknown:  proxy.EffectCall,
-	proxy.FunctionHarmless: 0,
-	proxy.FunctionReads:    proxy.EffectRead,
-	proxy.FunctionWrites:   proxy.EffectUpdate,
-	proxy.FunctionOutside:  proxy.EffectOutside,
-	proxy.FunctionSettings: proxy.EffectSet,
-	proxy.FunctionAdmin:    proxy.EffectMaintain,
-}
-
 var classes = func() map[string]proxy.FunctionClass {
 	m := make(map[string]proxy.FunctionClass, 500)
 	for name := range strings.FieldsSeq(builtin) {
@@ -71,5 +61,5 @@ func classify(schema, name string) (proxy.FunctionClass, proxy.Effects) {
 		return proxy.FunctionHarmless, proxy.EffectLock
 	}
 	class := classes[name]
-	return class, effectsOf[class]
+	return class, sql.CallEffects(class)
 }

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"strings"
 
+	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -52,17 +53,6 @@ var volatile = map[proxy.FunctionClass]string{
 		pg_terminate_backend pg_wal_replay_pause pg_wal_replay_resume`,
 }
 
-// effectsOf are the effects of calling a function of a class.
-var effectsOf = [...]proxy.Effects{
-	proxy.FunctionUnknown:  proxy.EffectCall,
-	proxy.FunctionHarmless: 0,
-	proxy.FunctionReads:    proxy.EffectRead,
-	proxy.FunctionWrites:   proxy.EffectUpdate,
-	proxy.FunctionOutside:  proxy.EffectOutside,
-	proxy.FunctionSettings: proxy.EffectSet,
-	proxy.FunctionAdmin:    proxy.EffectMaintain,
-}
-
 var classes = func() map[string]proxy.FunctionClass {
 	m := make(map[string]proxy.FunctionClass, 2200)
 	for line := range strings.Lines(builtin) {
@@ -94,5 +84,5 @@ func classify(schema, name string) (proxy.FunctionClass, proxy.Effects) {
 		return proxy.FunctionHarmless, proxy.EffectLock
 	}
 	class := classes[name]
-	return class, effectsOf[class]
+	return class, sql.CallEffects(class)
 }
