@@ -2,7 +2,12 @@
 // matters: a line for each package, all output of what failed, and every skipped
 // test with its reason, which go test itself leaves out.
 //
-//	go test -json ./... | testreport [-tally FILE]
+//	go test -json ./... | testreport [-tally FILE] [-again -- FLAG…]
+//
+// With -again, tests that failed while others ran beside them run once more by
+// themselves, with the flags of go test that follow. One that passes then depends
+// on the machine's load: it is named, and counted as unsteady rather than failed.
+// A data race, a crash and a package that does not build are never run again.
 //
 // It exits with status 1 when anything failed, or when nothing was tested.
 package main
@@ -19,8 +24,14 @@ import (
 
 func main() {
 	tally := flag.String("tally", "", "`file` to which the counts are appended, a line each")
+	rerun := flag.Bool("again", false, "run once more what failed among others, with the flags of go test that follow")
 	flag.Parse()
 	c, err := report(os.Stdout, os.Stdin)
+	if err == nil && *rerun {
+		err = c.again(os.Stdout, func(pkg, pattern string) (*counts, error) {
+			return test(os.Stdout, append(flag.Args(), "-count=1", "-json", "-run", pattern, pkg))
+		})
+	}
 	if err == nil && *tally != "" {
 		err = c.appendTo(*tally)
 	}
@@ -46,7 +57,29 @@ type event struct {
 
 // counts are numbers of tests, subtests included; a package that fails as a
 // whole counts as one.
-type counts struct{ passed, failed, skipped int }
+type counts struct {
+	passed, failed, skipped int
+	unsteady                int // failed among others, passed alone
+
+	failures map[string]*failure // by package
+}
+
+// failure is what failed in one package.
+type failure struct {
+	count int      // as in counts.failed
+	tests []string // of the top level
+	final bool     // by a race or a crash, or with no test to name
+}
+
+func (c *counts) failure(pkg string) *failure {
+	if c.failures == nil {
+		c.failures = make(map[string]*failure)
+	}
+	if c.failures[pkg] == nil {
+		c.failures[pkg] = &failure{}
+	}
+	return c.failures[pkg]
+}
 
 func (c *counts) ok() bool { return c.failed == 0 && c.passed > 0 }
 
@@ -55,7 +88,7 @@ func (c *counts) appendTo(file string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(f, "passed %d\nfailed %d\nskipped %d\n", c.passed, c.failed, c.skipped); err != nil {
+	if _, err := fmt.Fprintf(f, "passed %d\nfailed %d\nskipped %d\nunsteady %d\n", c.passed, c.failed, c.skipped, c.unsteady); err != nil {
 		f.Close()
 		return err
 	}
@@ -67,7 +100,6 @@ func report(w io.Writer, r io.Reader) (*counts, error) {
 	c := &counts{}
 	type key struct{ pkg, test string }
 	output := make(map[key][]string)
-	failedTests := make(map[string]int) // by package
 	lines := bufio.NewReader(r)
 	for {
 		line, err := lines.ReadBytes('\n')
@@ -83,6 +115,9 @@ func report(w io.Writer, r io.Reader) (*counts, error) {
 			}
 			switch e.Action {
 			case "output", "build-output":
+				if strings.Contains(e.Output, "WARNING: DATA RACE") {
+					c.failure(k.pkg).final = true
+				}
 				output[k] = append(output[k], e.Output)
 				continue
 			case "pass", "fail", "skip":
@@ -99,16 +134,23 @@ func report(w io.Writer, r io.Reader) (*counts, error) {
 				fmt.Fprintf(w, "SKIP\t%s %s: %s\n", e.Package, e.Test, reason(text))
 			case e.Test != "":
 				c.failed++
-				failedTests[e.Package]++
+				f := c.failure(e.Package)
+				f.count++
+				if !strings.Contains(e.Test, "/") {
+					f.tests = append(f.tests, e.Test)
+				}
 				fmt.Fprint(w, text)
 			case e.Action == "fail":
-				if failedTests[e.Package] == 0 {
+				f := c.failure(e.Package)
+				if f.count == 0 {
+					f.count, f.final = 1, true
 					c.failed++
 				}
 				fmt.Fprint(w, strings.Join(output[key{e.FailedBuild, ""}], ""), text)
 				// A test that a crash cut short has told no end.
 				for k, lines := range output {
 					if k.pkg == e.Package && k.test != "" {
+						f.final = true
 						fmt.Fprint(w, strings.Join(lines, ""))
 						delete(output, k)
 					}

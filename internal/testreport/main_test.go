@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"strings"
 	"testing"
 
@@ -65,9 +66,49 @@ func TestReport(t *testing.T) {
 			var b strings.Builder
 			got, err := report(&b, strings.NewReader(c.events))
 			require.NoError(t, err)
+			got.failures = nil
 			require.Equal(t, c.counts, *got)
 			require.Equal(t, c.ok, got.ok())
 			require.Equal(t, c.shown, b.String())
+		})
+	}
+}
+
+func TestAgain(t *testing.T) {
+	const (
+		failed = `{"Action":"fail","Package":"p","Test":"TestA/x"}
+{"Action":"fail","Package":"p","Test":"TestA"}
+{"Action":"pass","Package":"p","Test":"TestB"}
+{"Action":"fail","Package":"p","Elapsed":2}
+`
+		race = `{"Action":"output","Package":"p","Test":"TestA","Output":"WARNING: DATA RACE\n"}
+`
+		crash = `{"Action":"output","Package":"p","Test":"TestC","Output":"panic: boom\n"}
+`
+		passed = `{"Action":"pass","Package":"p","Test":"TestA"}
+{"Action":"pass","Package":"p","Elapsed":2}
+`
+	)
+	for _, c := range []struct {
+		name, first, second string
+		want                counts
+	}{
+		{"passes alone", failed, passed, counts{passed: 1, unsteady: 1}},
+		{"fails again", failed, failed, counts{passed: 1, failed: 2}},
+		{"runs nothing the second time", failed, "", counts{passed: 1, failed: 2}},
+		{"a race", race + failed, passed, counts{passed: 1, failed: 2}},
+		{"a crash of another test", crash + failed, passed, counts{passed: 1, failed: 2}},
+		{"a package as a whole", `{"Action":"fail","Package":"p"}` + "\n", passed, counts{failed: 1}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := report(io.Discard, strings.NewReader(c.first))
+			require.NoError(t, err)
+			require.NoError(t, got.again(io.Discard, func(pkg, pattern string) (*counts, error) {
+				require.Equal(t, "p ^(TestA)$", pkg+" "+pattern)
+				return report(io.Discard, strings.NewReader(c.second))
+			}))
+			got.failures = nil
+			require.Equal(t, c.want, *got)
 		})
 	}
 }
