@@ -47,7 +47,7 @@ func Defaults() []Rule {
 		},
 		{
 			Name: "read-only-settings", Labels: map[string]string{ReadOnlyLabel: "true"},
-			Settings: []string{"default_transaction_read_only", "transaction_read_only"},
+			Settings: []string{"default_transaction_read_only!=on", "transaction_read_only!=on"},
 			Message:  "this resource is read-only, and its sessions stay so",
 			Remedy:   "Leave the transaction's mode as it is.",
 		},

@@ -48,7 +48,7 @@ type Rule struct {
 	NoLimit   bool                  // a query whose rows nothing bounds
 	Functions []string              // globs of functions that are called
 	Classes   []proxy.FunctionClass // classes of functions that are called
-	Settings  []string              // globs of settings that are changed
+	Settings  []string              // globs of settings that are changed; "GLOB!=VALUE" is for every value but this one
 	Unknown   bool                  // what it does is not understood
 	MoreThan  int                   // statements in one text; 0 is no condition
 	MoreRows  int                   // rows that the resource expects it to return or change; 0 is no condition
@@ -112,6 +112,11 @@ func (r *Rule) validate() error {
 	for _, g := range r.Relations {
 		if strings.Count(g, ".") > 1 {
 			bad("relation %q is not TABLE or SCHEMA.TABLE", g)
+		}
+	}
+	for _, s := range r.Settings {
+		if glob, but, found := strings.Cut(s, "!="); found && (glob == "" || but == "") {
+			bad("setting %q is not NAME or NAME!=VALUE", s)
 		}
 	}
 	for _, q := range r.Requests {

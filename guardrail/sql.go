@@ -66,8 +66,15 @@ func (r *Rule) calls(f *proxy.Facts) bool {
 func (r *Rule) sets(f *proxy.Facts) bool {
 	for i := range f.Settings {
 		// A name that is not known, and RESET ALL, can be any.
-		if s := &f.Settings[i]; s.Name == "" || s.Name == "all" || matches(r.Settings, s.Name) {
+		s := &f.Settings[i]
+		if s.Name == "" || s.Name == "all" {
 			return true
+		}
+		for _, p := range r.Settings {
+			glob, but, found := strings.Cut(p, "!=")
+			if ok, err := path.Match(glob, s.Name); ok && err == nil && (!found || s.Value != but) {
+				return true
+			}
 		}
 	}
 	return false

@@ -38,6 +38,18 @@ func (v *visitor) set(n *ast.VariableSetStmt) {
 			s.Value = strings.Join(parts, ", ")
 		}
 	}
+	v.setting(s)
+}
+
+// setting notes one that is set. Of those that rules let be set to on, the value
+// has one spelling.
+func (v *visitor) setting(s proxy.Setting) {
+	if s.Name == "transaction_read_only" || s.Name == "default_transaction_read_only" {
+		switch strings.ToLower(s.Value) {
+		case "on", "true", "yes", "t", "y", "1":
+			s.Value = "on"
+		}
+	}
 	v.facts.Settings = append(v.facts.Settings, s)
 }
 
@@ -61,7 +73,7 @@ func (v *visitor) transactionModes(list *ast.NodeList, local bool) {
 		}
 		v.literals = true
 		v.add(proxy.EffectSet)
-		v.facts.Settings = append(v.facts.Settings, s)
+		v.setting(s)
 	}
 }
 
@@ -83,5 +95,5 @@ func (v *visitor) setConfig(n *ast.FuncCall) {
 	if !known || s.Name == "role" || s.Name == "session_authorization" {
 		v.add(proxy.EffectRole)
 	}
-	v.facts.Settings = append(v.facts.Settings, s)
+	v.setting(s)
 }
