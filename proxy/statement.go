@@ -139,8 +139,19 @@ type Facts struct {
 	// columns, in relations that are there or that it makes.
 	Writes []Write
 	Copy   *CopyFacts // of a COPY from or to the client, else nil
+	// Prepares is what a single PREPARE gives a name to, nil for all else. Executes
+	// is that name, of a single EXECUTE whose arguments are constants: whoever knows
+	// the session's names can say what it does. Empty for all else.
+	Prepares *Prepared
+	Executes string
 	// Rows says that the text returns rows to the client.
 	Rows bool
+}
+
+// Prepared is a statement that PREPARE gives a name to.
+type Prepared struct {
+	Name  string
+	Facts *Facts // of the statement, when it runs; without its text
 }
 
 // Relation is a table, view or similar that a statement touches.

@@ -33,6 +33,7 @@ type up struct {
 	skipping bool   // an extended message was refused: the server skips to Sync, and so do we
 	current  *entry // the operation that is being asked
 	encoded  bool   // the batch so far may have changed the client's encoding
+	prepared prepared
 
 	over bool  // the client has left, or broke the protocol
 	err  error // why it is over; nil when the client said goodbye
@@ -313,7 +314,11 @@ func (u *up) analyze(text []byte) *proxy.Facts {
 	}
 	u.reading.Epoch = u.epoch.now()
 	u.reading.BackslashLiterals = u.session.backslashes.Load()
-	return u.handler.Analyzer.Analyze(u.session.session.Context(), text, &u.reading)
+	f := u.handler.Analyzer.Analyze(u.session.session.Context(), text, &u.reading)
+	if f.Executes != "" {
+		return u.executed(f)
+	}
+	return f
 }
 
 // factsOf says what a prepared statement does now: the names in it may mean
@@ -330,8 +335,7 @@ var noAnalyzer = proxy.UnknownFacts("no analyzer is configured")
 // follow keeps up with what a statement that may run changes in the session:
 // what names mean to the server.
 func (u *up) follow(text []byte, f *proxy.Facts) {
-	u.epoch.sent(f)
-	u.encoding.sent(f)
+	u.sent(text, f)
 	p := u.pending
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -340,6 +344,13 @@ func (u *up) follow(text []byte, f *proxy.Facts) {
 	}
 	p.statements.forget(unknownStatement)
 	p.portals.forget(unknownPortal)
+}
+
+// sent notes what a statement that goes to the server changes.
+func (u *up) sent(text []byte, f *proxy.Facts) {
+	u.epoch.sent(f)
+	u.encoding.sent(f)
+	u.prepared.sent(text, f)
 }
 
 func (u *up) query(body []byte, total int) error {
@@ -411,6 +422,7 @@ func (u *up) parse(body []byte, total int) error {
 	}
 	st.text, st.facts = e.statement.Text, e.statement.Facts
 	st.renames = mayRename(st.text, st.facts)
+	u.prepared.take(st.name)
 	e.stmt = st
 	u.pending.mu.Lock()
 	u.pending.statements.send(m.Name, st, u.pending.batch)
@@ -576,8 +588,7 @@ func (u *up) execute(body []byte, total int) error {
 	if p.stmt.renames {
 		u.follow(p.stmt.text, e.statement.Facts)
 	} else {
-		u.epoch.sent(e.statement.Facts)
-		u.encoding.sent(e.statement.Facts)
+		u.sent(p.stmt.text, e.statement.Facts)
 	}
 	if u.describe && !u.isDescribed(p) {
 		// The description is asked for in the client's place, so that filters know

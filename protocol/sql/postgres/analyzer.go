@@ -162,6 +162,9 @@ func (a *Analyzer) parse(n *sql.Normalised, text []byte, catalog *sql.Snapshot, 
 		v := newVisitor(catalog)
 		parts[i] = v.whole(s)
 		literals, doubt = literals || v.literals, doubt || v.doubt
+		if len(stmts) == 1 {
+			literals = prepared(s, catalog, parts[0]) || literals
+		}
 		if changesNames(parts[i]) {
 			catalog = nil // of those behind it
 		}

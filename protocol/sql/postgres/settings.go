@@ -77,6 +77,14 @@ func (v *visitor) transactionModes(list *ast.NodeList, local bool) {
 	}
 }
 
+// pg_dump takes the name of its setting from pg_settings, as not every server has
+// it. Whatever it were taken from: no search_path can hold this value, it is no
+// boolean, and nobody but an administrator makes a role of that name.
+const (
+	dumpSetting = "restrict_nonsystem_relation_kind"
+	dumpValue   = "view, foreign-table"
+)
+
 // setConfig notes set_config(name, value, local). A name that is no literal can
 // be any.
 func (v *visitor) setConfig(n *ast.FuncCall) {
@@ -88,6 +96,9 @@ func (v *visitor) setConfig(n *ast.FuncCall) {
 		s.Name = strings.ToLower(s.Name)
 		var literal bool
 		s.Value, literal = constant(n.Args.Items[1])
+		if literal && !known && s.Value == dumpValue {
+			s.Name, known = dumpSetting, true
+		}
 		if !literal && (!known || s.Name == "search_path") {
 			v.unknown("set_config with a computed value, which can change what names mean")
 		}
