@@ -152,6 +152,7 @@ func freeAddress(t testing.TB) string {
 type office struct {
 	*process
 	dir, config, host, port string
+	direct                  string // the database's own address
 }
 
 // password is everybody's.
@@ -177,7 +178,7 @@ func openLabelled(t *testing.T, labels, sql, extra string) *office {
 	require.NoError(t, os.WriteFile(root, authority.PEM(), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "db.password"), []byte(server.Password), 0o600))
 	address := freeAddress(t)
-	o := &office{dir: dir, config: filepath.Join(dir, "sallyport.yaml")}
+	o := &office{dir: dir, config: filepath.Join(dir, "sallyport.yaml"), direct: testserver.URL("postgres", server.Password, server.Address(), database, "")}
 	o.host, o.port, err = net.SplitHostPort(address)
 	require.NoError(t, err)
 	text := fmt.Sprintf(`
