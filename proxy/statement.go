@@ -116,6 +116,9 @@ type Facts struct {
 	// Parts are the facts of each statement when there are several; the fields of
 	// this value then sum them up. Nil for a single statement.
 	Parts []*Facts
+	// Path is that of the reading by which names without a schema were looked up;
+	// empty is the one at login, or that nothing was looked up.
+	Path string
 	// Normalised is the text with its literals lifted out; Fingerprint is a hash
 	// of it that is stable across processes and versions.
 	Normalised  string
@@ -275,8 +278,12 @@ type Reading struct {
 	ANSIQuotes        bool // MySQL: double quotes delimit names
 	Version           int  // the server's version as a number: 150004, 101106
 	MariaDB           bool
+	// Path is the list of schemas that the session has set for names without one, as
+	// the dialect writes it; empty is the one at login.
+	Path string
 	// Epoch changes whenever something changed in the session that may alter what
-	// names mean: search_path, role, temporary tables. 0 is the state at login.
+	// names mean in a way that Path does not tell: role, temporary tables. 0 is the
+	// state at login.
 	Epoch uint32
 }
 

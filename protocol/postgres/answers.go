@@ -229,6 +229,7 @@ func (d *down) ready(body []byte, total int) error {
 		d.skipping = false
 		d.pass(total)
 		d.finish(e, d.done.Err)
+		d.settling.ready(&d.epoch, status != 'I')
 		d.turned()
 		break
 	}

@@ -239,6 +239,16 @@ func (r *catalogRows) schema(v [][]byte) error {
 	return nil
 }
 
+// usable takes the role, and then the schemas that it may use.
+func (r *catalogRows) usable(v [][]byte) error {
+	if r.contents.Role == "" {
+		r.contents.Role = string(v[0])
+		return nil
+	}
+	r.contents.Schemas = append(r.contents.Schemas, string(v[0]))
+	return nil
+}
+
 var relationKinds = map[byte]sql.RelationKind{
 	'r': sql.RelationTable, 'v': sql.RelationView, 'm': sql.RelationMaterialized, 'f': sql.RelationForeign,
 	'p': sql.RelationPartitioned, 'S': sql.RelationSequence,

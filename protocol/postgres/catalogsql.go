@@ -22,6 +22,11 @@ var catalogQueries = []catalogQuery{
 	},
 	{`SET LOCAL search_path = pg_catalog`, 0, func(*catalogRows) func([][]byte) error { return nil }},
 	{
+		`SELECT CURRENT_USER UNION ALL (SELECT nspname FROM pg_namespace
+WHERE has_schema_privilege(oid, 'USAGE') AND nspname !~ '^pg_(temp|toast)' ORDER BY nspname)`, 1,
+		func(r *catalogRows) func([][]byte) error { return r.usable },
+	},
+	{
 		`SELECT c.oid, n.nspname, c.relname, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE ` + relationsKept + ` ORDER BY c.oid`, 4,
 		func(r *catalogRows) func([][]byte) error { return r.relation },

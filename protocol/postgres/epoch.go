@@ -15,8 +15,13 @@ import (
 // come of it.
 type epoch struct {
 	// shadowed says that names may mean something else here, for good: the
-	// search_path or the role may have changed, temporary objects may exist.
+	// search_path may have changed unseen, the role too, temporary objects may
+	// exist.
 	shadowed atomic.Bool
+	// set is the search_path that the session has set; nil is the one at login.
+	// Another is on its way while moves is not 0.
+	set   atomic.Pointer[string]
+	moves atomic.Int32
 	// changes counts the statements sent that change the catalog, or may, and whose
 	// transaction has not ended: they are seen here and by nobody else.
 	changes atomic.Int32
@@ -35,7 +40,7 @@ func (e *epoch) now() uint32 {
 	switch {
 	case e.shadowed.Load():
 		return epochShadowed
-	case e.changes.Load() != 0:
+	case e.changes.Load() != 0, e.moves.Load() != 0:
 		return epochChanging
 	}
 	return 0
@@ -51,6 +56,10 @@ const (
 
 // sent notes a statement that goes to the server.
 func (e *epoch) sent(f *proxy.Facts) {
+	if _, ok := newPath(f); ok {
+		e.moves.Add(1)
+		return
+	}
 	if f.Effects.Has(shadowing) || f.Effects.Has(proxy.EffectSet) && setsPath(f) || f.Effects.Has(proxy.EffectCreate) && temporary(f) {
 		e.shadowed.Store(true)
 	}
@@ -72,6 +81,24 @@ func (e *epoch) began(s *sql.Snapshot) {
 		e.shadowed.Store(true)
 	}
 	e.id = s.ID
+}
+
+// newPath returns the search_path that a statement which does nothing else sets
+// for the session, when it is a plain one.
+func newPath(f *proxy.Facts) (path string, ok bool) {
+	if f.Effects != proxy.EffectSet || f.Statements != 1 || len(f.Settings) != 1 {
+		return "", false
+	}
+	s := &f.Settings[0]
+	return s.Value, s.Name == "search_path" && !s.Local && sql.PlainPath(s.Value)
+}
+
+// searchPath returns the search_path that was set, empty when none was.
+func (e *epoch) searchPath() string {
+	if p := e.set.Load(); p != nil {
+		return *p
+	}
+	return ""
 }
 
 func setsPath(f *proxy.Facts) bool {
@@ -99,18 +126,45 @@ func temporary(f *proxy.Facts) bool {
 type settling struct {
 	changes int32
 	certain bool // one of them does change it
+
+	turn   int    // operations answered since the server was ready last
+	moves  int32  // of them, those that set the search_path
+	path   string // the last one that was set
+	failed bool   // that failed
+	open   bool   // a transaction was open when it was ready last
 }
 
 // answered notes the end of an operation that ran.
-func (s *settling) answered(op proxy.Op) {
+func (s *settling) answered(op proxy.Op, err error) {
 	st, ok := op.(*proxy.Statement)
 	if !ok || st.Kind != proxy.KindStatement {
 		return
+	}
+	s.turn++
+	if path, ok := newPath(st.Facts); ok {
+		s.path, s.failed = path, err != nil
+		s.moves++
 	}
 	if st.Facts.Effects.Has(changing | unseen) {
 		s.changes++
 		s.certain = s.certain || st.Facts.Effects.Has(changing)
 	}
+}
+
+// ready is called when the server is ready for the next operations, with or
+// without an open transaction. A search_path that was set alone and outside of
+// one holds; of any other it is not known whether it will be taken back.
+func (s *settling) ready(e *epoch, open bool) {
+	switch {
+	case s.moves == 0:
+	case s.turn > 1 || s.open || open:
+		e.shadowed.Store(true)
+	case !s.failed:
+		path := s.path
+		e.set.Store(&path)
+	}
+	e.moves.Add(-s.moves)
+	s.turn, s.moves, s.open = 0, 0, open
 }
 
 // settled is called when no transaction is open: what was answered is there for
@@ -127,7 +181,7 @@ func (s *settling) settled(e *epoch, c sql.Catalog, r *proxy.Reading) {
 		c.Doubt(r)
 	}
 	e.changes.Add(-s.changes) // after Changed: who sees 0 sees what was changed
-	*s = settling{}
+	s.changes, s.certain = 0, false
 }
 
 // opaqueColumn may hold anything.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -85,9 +86,11 @@ type explainer struct {
 	session  *proxy.Session
 	turn     chan struct{}
 	upstream *upstream
+	path     string // the search_path that its session has set, as the estimated one's
 }
 
 func (x *explainer) close() {
+	x.path = ""
 	if x.upstream != nil {
 		x.upstream.conn.Close()
 		x.upstream.reader.Close()
@@ -117,7 +120,7 @@ func (x *explainer) explain(ctx context.Context, st *proxy.Statement, timeout ti
 	}()
 	stop := context.AfterFunc(ctx, func() { u.conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if _, err := u.conn.Write(explainRequest(st)); err != nil {
+	if _, err := u.conn.Write(x.request(st)); err != nil {
 		return nil, errNoConnection
 	}
 	var refused error
@@ -140,6 +143,9 @@ func (x *explainer) explain(ctx context.Context, st *proxy.Statement, timeout ti
 			// Its text may quote data; the code says enough.
 			refused = fmt.Errorf("the server makes no plan for it (%s)", wire.ErrorField(body, 'C'))
 		case wire.ReadyForQuery:
+			if refused == nil { // else the path is the old one, too
+				x.path = st.Facts.Path
+			}
 			healthy = stop()
 			return plan, refused
 		}
@@ -164,9 +170,13 @@ func (x *explainer) connect(ctx context.Context, timeout time.Duration) (*upstre
 	}, "")
 }
 
-// explainRequest is a pipeline that explains st. By the extended protocol it is one
-// statement at most, and its arguments are values.
-func explainRequest(st *proxy.Statement) []byte {
+// request is a pipeline that explains st, after setting the search_path by which
+// its names are read. By the extended protocol it is one statement at most, and
+// its arguments are values.
+func (x *explainer) request(st *proxy.Statement) (out []byte) {
+	if st.Facts.Path != x.path {
+		out = appendExecuted(out, setPath(st.Facts.Path))
+	}
 	text := append([]byte("EXPLAIN (FORMAT JSON) "), st.Text...)
 	var types, formats, values []byte
 	for _, a := range st.Args {
@@ -184,10 +194,31 @@ func explainRequest(st *proxy.Statement) []byte {
 		values = append(values, a.Value...)
 	}
 	n := binary.BigEndian.AppendUint16(nil, uint16(len(st.Args)))
-	out := wire.AppendMessage(nil, wire.Parse, []byte{0}, text, []byte{0}, n, types)
+	out = wire.AppendMessage(out, wire.Parse, []byte{0}, text, []byte{0}, n, types)
 	out = wire.AppendMessage(out, wire.Bind, []byte{0, 0}, n, formats, n, values, []byte{0, 0})
 	out = wire.AppendExecute(out, "", 0)
 	return wire.AppendMessage(out, wire.Sync)
+}
+
+// setPath is the statement that sets a plain search_path, or the one at login
+// again.
+func setPath(path string) string {
+	if path == "" {
+		return "RESET search_path"
+	}
+	names := strings.Split(path, ",")
+	for i, n := range names {
+		names[i] = `"` + strings.TrimSpace(n) + `"`
+	}
+	return "SET search_path = " + strings.Join(names, ", ")
+}
+
+// appendExecuted appends the messages that run a statement without arguments or
+// rows.
+func appendExecuted(out []byte, text string) []byte {
+	out = wire.AppendMessage(out, wire.Parse, []byte{0}, []byte(text), []byte{0, 0, 0})
+	out = wire.AppendMessage(out, wire.Bind, []byte{0, 0}, []byte{0, 0, 0, 0, 0, 0})
+	return wire.AppendExecute(out, "", 0)
 }
 
 // planNode is one node of a plan in JSON.

@@ -70,11 +70,12 @@ func (u *up) executed(f *proxy.Facts) *proxy.Facts {
 	if text == nil {
 		return f
 	}
-	p := u.analyze(text).Prepares
-	if p == nil {
+	whole := u.analyze(text)
+	if whole.Prepares == nil {
 		return f
 	}
-	runs := *p.Facts
+	runs := *whole.Prepares.Facts
+	runs.Path = whole.Path
 	runs.Dialect, runs.Normalised, runs.Fingerprint = f.Dialect, f.Normalised, f.Fingerprint
 	return &runs
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
+	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -130,8 +131,13 @@ func (s *session) prepare(hi *hello, params []wire.Parameter) {
 		Account: s.session.Target.Account.Name, Version: serverVersion(s.upstream.status["server_version"]),
 	}
 	for _, p := range params {
-		if !defaultStartupParameters[strings.ToLower(p.Name)] {
-			s.epoch.shadowed.Store(true) // it may be the search_path
+		name := strings.ToLower(p.Name)
+		switch {
+		case defaultStartupParameters[name]:
+		case name == "search_path" && sql.PlainPath(p.Value) && s.epoch.set.Load() == nil:
+			s.epoch.set.Store(&p.Value)
+		default:
+			s.epoch.shadowed.Store(true) // it may be the search_path by another name
 		}
 	}
 	u := &s.up

@@ -312,7 +312,7 @@ func (u *up) analyze(text []byte) *proxy.Facts {
 	if c := u.handler.Catalog; c != nil && !u.epoch.shadowed.Load() {
 		u.epoch.began(c.Snapshot(u.session.session.Context(), &u.named))
 	}
-	u.reading.Epoch = u.epoch.now()
+	u.reading.Path, u.reading.Epoch = u.epoch.searchPath(), u.epoch.now()
 	u.reading.BackslashLiterals = u.session.backslashes.Load()
 	f := u.handler.Analyzer.Analyze(u.session.session.Context(), text, &u.reading)
 	if f.Executes != "" {

@@ -36,6 +36,7 @@ type Snapshot struct {
 	functions map[string][]*Function
 	operators map[string][]*Function
 	size      int
+	paths     *paths
 }
 
 // Contents are what a loader has read. Whoever makes a Snapshot of them must not
@@ -45,7 +46,10 @@ type Contents struct {
 	Account string
 	// Path are the schemas in which a name without one is looked up, in order, at
 	// the beginning of a session of that role.
-	Path      []string
+	Path []string
+	// Role is that role's name at the server, and Schemas are those that it may use.
+	Role      string
+	Schemas   []string
 	Relations []*Relation
 	// Functions are those that are not the server's own, or lie outside its
 	// catalog's schema.
@@ -170,7 +174,7 @@ type Operator struct {
 func NewSnapshot(c Contents) *Snapshot {
 	s := &Snapshot{
 		Contents: c, byOID: make(map[uint32]*Relation, len(c.Relations)), byName: make(map[string]map[string]*Relation),
-		functions: make(map[string][]*Function), operators: make(map[string][]*Function, len(c.Operators)),
+		functions: make(map[string][]*Function), operators: make(map[string][]*Function, len(c.Operators)), paths: &paths{},
 	}
 	for _, r := range c.Relations {
 		s.byOID[r.OID] = r

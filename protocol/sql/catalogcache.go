@@ -267,6 +267,7 @@ func (c *CatalogCache) read(e *catalogEntry, l *loaded) (digest [sha256.Size]byt
 	if c.Resolve != nil {
 		c.Resolve(s)
 	}
+	s.paths.resolve = c.Resolve
 	s.ID, l.snapshot = c.ids.Add(1), s
 	return digest, nil
 }
@@ -318,7 +319,7 @@ func (c *CatalogCache) evict(kept *catalogEntry) {
 
 func (e *catalogEntry) size() int {
 	if l := e.current.Load(); l != nil {
-		return 2048 + l.snapshot.size
+		return 2048 + l.snapshot.size*(1+l.snapshot.paths.count())
 	}
 	return 2048
 }

@@ -81,7 +81,7 @@ func (a *Analyzer) normalised(ctx context.Context, n *sql.Normalised, text []byt
 	}
 	var catalog *sql.Snapshot
 	if a.catalog != nil && r.Epoch == 0 {
-		catalog = a.catalog.Snapshot(ctx, r)
+		catalog = a.catalog.Snapshot(ctx, r).On(r.Path)
 	}
 	if n.Problem == "" && len(n.Text) <= maxKey {
 		// A statement means the same as long as the catalog does. No normalised text
@@ -124,6 +124,7 @@ func (a *Analyzer) normalised(ctx context.Context, n *sql.Normalised, text []byt
 func (a *Analyzer) parse(n *sql.Normalised, text []byte, catalog *sql.Snapshot, r *proxy.Reading) (facts *proxy.Facts, literals bool) {
 	a.parsers <- struct{}{}
 	defer func() { <-a.parsers }()
+	looked := catalog != nil
 	defer func() {
 		if p := recover(); p != nil {
 			facts, literals = proxy.UnknownFacts("the parser failed"), true
@@ -134,6 +135,9 @@ func (a *Analyzer) parse(n *sql.Normalised, text []byte, catalog *sql.Snapshot, 
 		h := fnv.New64a()
 		h.Write(n.Text)
 		facts.Fingerprint, facts.Dialect = h.Sum64(), Dialect
+		if looked {
+			facts.Path = r.Path
+		}
 	}()
 	stmts, err := parser.ParseSQL(string(text))
 	lifted := err != nil

@@ -47,7 +47,7 @@ func either(x, y *proxy.Facts, escaped bool) *proxy.Facts {
 	f := sum([]*proxy.Facts{x, y})
 	f.Parts, f.Statements, f.Relations = nil, max(x.Statements, y.Statements), distinct(f.Relations)
 	f.Columns, f.ColumnsKnown = nil, f.ColumnsKnown && !f.Rows
-	f.Dialect, f.Normalised, f.Fingerprint = x.Dialect, x.Normalised, x.Fingerprint
+	f.Dialect, f.Path, f.Normalised, f.Fingerprint = x.Dialect, x.Path, x.Normalised, x.Fingerprint
 	if escaped {
 		f.Copy = y.Copy
 	}

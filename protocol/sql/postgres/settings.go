@@ -5,6 +5,7 @@ import (
 
 	"github.com/multigres/multigres/go/common/parser/ast"
 
+	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -31,6 +32,9 @@ func (v *visitor) set(n *ast.VariableSetStmt) {
 		var parts []string
 		for _, a := range n.Args.Items {
 			if text, ok := constant(a); ok {
+				if name == "search_path" && !sql.PlainPath(text) || strings.Contains(text, ",") {
+					text = `"` + strings.ReplaceAll(text, `"`, `""`) + `"` // one name
+				}
 				parts = append(parts, text)
 			}
 		}
