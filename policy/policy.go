@@ -229,7 +229,7 @@ func (d *decision) ask(_ context.Context, op proxy.Op) proxy.Verdict {
 		return proxy.Allow(r.connect)
 	case *proxy.Statement:
 		e := op.Facts.Effects
-		if e == 0 {
+		if e == 0 && !isEmpty(op.Facts) {
 			e = proxy.EffectUnknown // nothing is known of it
 		}
 		if bad := e&^r.allow.effects | e&r.deny.effects; bad != 0 {
@@ -250,6 +250,10 @@ func (d *decision) ask(_ context.Context, op proxy.Op) proxy.Verdict {
 	}
 	return proxy.Pass()
 }
+
+// isEmpty reports whether a text holds no statement, as somebody found who
+// looked: drivers send one to learn whether the connection lives.
+func isEmpty(f *proxy.Facts) bool { return f.Dialect != "" && f.Statements == 0 && f.Unknown == "" }
 
 func (d *decision) refuseStatement(r *rights, op *proxy.Statement, bad proxy.Effects) proxy.Verdict {
 	what := bad.String()

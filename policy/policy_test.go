@@ -29,6 +29,10 @@ func statement(e proxy.Effects) proxy.Op {
 	return &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Facts: f}
 }
 
+func facts(f proxy.Facts) proxy.Op {
+	return &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Facts: &f}
+}
+
 func connect() proxy.Op { return &proxy.Connect{Meta: proxy.Meta{Kind: proxy.KindConnect}} }
 
 func TestDecisions(t *testing.T) {
@@ -58,6 +62,10 @@ func TestDecisions(t *testing.T) {
 		{"reader, not understood", "dev", statement(proxy.EffectUnknown), proxy.ActionDeny, "not understood (it does not parse)"},
 		{"reader, EXECUTE of a name", "dev", statement(proxy.EffectExecute), proxy.ActionDeny, "execute"},
 		{"no facts at all", "dev", statement(0), proxy.ActionDeny, "unknown"},
+		{"a text without statements", "dev", facts(proxy.Facts{Dialect: "postgres"}), proxy.ActionPass, ""},
+		{"a statement without effects", "dev", facts(proxy.Facts{Dialect: "postgres", Statements: 1}), proxy.ActionDeny, "unknown"},
+		{"a text without statements, not understood", "dev", facts(proxy.Facts{Dialect: "postgres", Unknown: "it is too long"}), proxy.ActionDeny, "unknown"},
+		{"a text without statements, not allowed any", "elsewhere", facts(proxy.Facts{Dialect: "postgres"}), proxy.ActionDeny, "statement"},
 		{"reader, exec", "dev", &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}}, proxy.ActionDeny, "exec"},
 		{"ops writes", "ops", statement(read | write), proxy.ActionPass, ""},
 		{"ops truncates", "ops", statement(proxy.EffectTruncate), proxy.ActionDeny, "truncate"},

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -38,3 +39,25 @@ func rowsOfT() string {
 	}
 	return b.String()
 }
+
+// Somebody who may write and define restores a dump through the gateway.
+func TestRestore(t *testing.T) {
+	needs(t, "pg_restore")
+	from := openLabelled(t, "env: test", shopSchema, "")
+	to := openLabelled(t, "env: test", "", "guardrails: [{use: default}]\nmasking: [{use: default}]\n")
+	file := t.TempDir() + "/dump"
+	out, err := exec.CommandContext(t.Context(), "pg_dump", "-F", "c", "-f", file, "-d", from.direct).CombinedOutput()
+	require.NoError(t, err, string(out))
+	out, err = exec.CommandContext(t.Context(), "pg_restore", "-e", "-O", "-x", "-d", to.conn("bob"), file).CombinedOutput()
+	require.NoError(t, err, string(out))
+	var dumps [2]string
+	for i, direct := range []string{from.direct, to.direct} {
+		out, err := exec.CommandContext(t.Context(), "pg_dump", "-d", direct).CombinedOutput()
+		require.NoError(t, err, string(out))
+		dumps[i] = restricts.ReplaceAllString(string(out), "")
+	}
+	require.Equal(t, dumps[0], dumps[1])
+}
+
+// restricts are lines of dumps that hold a random word.
+var restricts = regexp.MustCompile(`(?m)^\\(un)?restrict .*`)

@@ -14,7 +14,14 @@ import (
 //go:embed testdata/tools.txt
 var tools string
 
-const metaSchema = evasionsSchema + `
+const metaSchema = evasionsSchema + shopSchema + `
+ALTER TABLE customers ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON customers FOR SELECT USING (note = current_user);
+CREATE PUBLICATION news FOR TABLE u;
+`
+
+// shopSchema is of many kinds of objects, none of which is suspicious.
+const shopSchema = `
 CREATE TYPE mood AS ENUM ('sad', 'ok');
 CREATE DOMAIN email AS text CHECK (VALUE ~ '@');
 CREATE TABLE customers (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, email email NOT NULL UNIQUE, phone text, card varchar(19), ssn char(11), born date, m mood DEFAULT 'ok', note text COLLATE "C");
@@ -23,13 +30,12 @@ CREATE INDEX ON customers (lower(email::text)) WHERE phone IS NOT NULL;
 CREATE TABLE orders (id int PRIMARY KEY, customer bigint REFERENCES customers, total numeric(10,2) CHECK (total > 0), at timestamptz DEFAULT now()) PARTITION BY RANGE (id);
 CREATE TABLE orders_1 PARTITION OF orders FOR VALUES FROM (1) TO (1000);
 CREATE VIEW buyers AS SELECT c.email, o.total FROM customers c JOIN orders o ON o.customer = c.id;
-ALTER TABLE customers ENABLE ROW LEVEL SECURITY;
-CREATE POLICY own ON customers FOR SELECT USING (note = current_user);
 CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
 CREATE TRIGGER touch BEFORE UPDATE ON customers FOR EACH ROW EXECUTE FUNCTION touched();
 CREATE AGGREGATE longest(text) (SFUNC = textcat, STYPE = text);
 CREATE STATISTICS pair ON customer, total FROM orders_1;
-CREATE PUBLICATION news FOR TABLE u;
+INSERT INTO customers (email, phone, card, ssn, born) VALUES ('ann@example.com', '+1 212 555 0123', '4111 1111 1111 1111', '123-45-6789', '1970-01-01');
+INSERT INTO orders VALUES (1, 1, 9.99, '2026-01-01');
 `
 
 // What psql, and programs like it, ask of the catalog when a person who may read
