@@ -224,6 +224,19 @@ func (d *codes) dumpLine(text []byte, i, end int) bool {
 	return true
 }
 
+// mostDump is how long a line of a dump is at most, in bytes.
+const mostDump = 160
+
+// isDump reports whether text[i:end] is a line of a dump.
+func (d *codes) isDump(text []byte, i, end int) bool {
+	if end-i > mostDump {
+		return false
+	}
+	yes := d.dumpLine(text, i, end)
+	d.plain, d.places = d.plain[:0], d.places[:0]
+	return yes
+}
+
 // characters notes where the characters of the bytes from the n-th on stand, which
 // dumps have behind the digits, perhaps between bars.
 func (d *codes) characters(text []byte, n, end int) {

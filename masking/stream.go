@@ -22,6 +22,9 @@ const (
 	freeDigits = 3
 	// freeWord is how many characters of what may become a token may be.
 	freeWord = 12
+	// leastDense is from which length on a piece is looked at for being no text, in
+	// bytes.
+	leastDense = 256
 	// maxKey bounds how far a private key is masked whose end does not come.
 	maxKey = 16 << 10
 
@@ -50,10 +53,8 @@ type stream struct {
 	typed  *typed
 	shown  int // how many of the bytes that are held back stars stand for
 
-	output bool   // of a command, which may be no text
-	begun  int    // how much has come, up to textHead
-	head   []byte // the end of it
-	binary bool   // it is no text
+	output bool // of a command, which may be no text
+	dense  bool // what came last was none
 
 	key int // bytes of an unfinished private key so far; 0 outside of one
 
@@ -87,28 +88,26 @@ func (v *view) stream(c *counts, shape *proxy.Shape, seen *remembered, typed *ty
 }
 
 func (s *stream) bytes(dst, src []byte) ([]byte, error) {
-	if s.output && s.begun < textHead && !s.binary {
-		head := append(s.head, src[:min(len(src), textHead-s.begun)]...)
-		s.begun += len(head) - len(s.head)
-		if s.binary = noText(head); s.binary {
-			dst = s.release(dst, ended)
-		}
-		s.head = append(s.head[:0], head[max(0, len(head)-zeros+1):]...) // a run of NULs may go on
-	}
-	if s.binary {
-		return append(dst, src...), nil
-	}
 	if s.typed.echoes(src) {
 		s.buf = append(s.buf, src...)
 		return s.conceal(s.release(dst, nothingComes)), nil
 	}
-	for len(src) > maxHeld { // so that buf stays small
-		s.buf = append(s.buf, src[:maxHeld]...)
+	for len(src) > s.piece() { // so that buf stays small
+		n := s.piece()
+		s.buf = append(s.buf, src[:n]...)
 		dst = s.release(dst, moreComes)
-		src = src[maxHeld:]
+		src = src[n:]
 	}
 	s.buf = append(s.buf, src...)
 	return s.release(dst, moreComes), nil
+}
+
+// piece is how much is looked at at once, in bytes.
+func (s *stream) piece() int {
+	if s.dense {
+		return maxHeld / 4 // for most of such pieces a short look suffices
+	}
+	return maxHeld
 }
 
 type outlook uint8
@@ -128,6 +127,14 @@ func (s *stream) release(dst []byte, what outlook) []byte {
 		}
 	}
 	if s.done == len(s.buf) {
+		return dst
+	}
+	s.dense = s.output && len(s.buf)-s.done >= leastDense && dense(s.buf[max(0, s.done-sureValue):])
+	if s.dense {
+		s.found = s.found[:0]
+		cut := s.cut(what)
+		dst = append(dst, s.buf[s.done:cut]...)
+		s.keep(cut)
 		return dst
 	}
 	text := s.read()
@@ -173,7 +180,7 @@ func (s *stream) release(dst []byte, what outlook) []byte {
 func (s *stream) look(text []byte) {
 	defer func() {
 		if s.output {
-			s.found = slices.DeleteFunc(s.found, func(f Finding) bool { return amidNoText(text, f.Start, f.End) })
+			s.found = slices.DeleteFunc(s.found, func(f Finding) bool { return accident(text, f.Start, f.End) })
 		}
 	}()
 	s.found = s.codes.find(s.scan.run(s.found[:0], text, 0), text, s.view)
@@ -317,9 +324,10 @@ func (s *stream) place(i int) int {
 }
 
 // read returns what a reader of buf sees: without escape sequences that colour
-// it, with characters that were taken back taken back.
+// it, with characters that were taken back taken back, and each of two bytes as
+// one.
 func (s *stream) read() []byte {
-	if bytes.IndexByte(s.buf, 0x1b) < 0 && bytes.IndexByte(s.buf, '\b') < 0 {
+	if bytes.IndexByte(s.buf, 0x1b) < 0 && bytes.IndexByte(s.buf, '\b') < 0 && bytes.IndexByte(s.buf, 0) < 0 {
 		s.logical = nil
 		return s.buf
 	}
@@ -339,7 +347,7 @@ func (s *stream) read() []byte {
 			continue
 		case c == '\b' && len(s.logical) > 0 && s.places[len(s.places)-1] >= 0:
 			s.logical, s.places = s.logical[:len(s.logical)-1], s.places[:len(s.places)-1]
-		case c != '\b':
+		case c != '\b' && (c != 0 || !wideNUL(s.buf, i)):
 			s.logical, s.places = append(s.logical, c), append(s.places, i)
 		}
 		i++
@@ -394,8 +402,14 @@ func (s *stream) cut(what outlook) int {
 				return end
 			}
 		}
-		if unfinished(b[live:]) {
+		if unfinished(s.visible(live, len(b))) {
 			return max(live, s.done)
+		}
+		return end
+	}
+	if from, ok := s.otherTail(); ok {
+		if from < end && unfinished(s.visible(from, end)) {
+			return max(from, s.done)
 		}
 		return end
 	}
@@ -403,6 +417,9 @@ func (s *stream) cut(what outlook) int {
 	if !s.terminal {
 		if line := bytes.LastIndexByte(b[:end], '\n') + 1; end-line <= lineHeld {
 			live = min(live, max(line, s.done))
+			if last := bytes.LastIndexByte(b[:max(line-1, 0)], '\n') + 1; line > last && s.codes.isDump(b, last, line-1) {
+				live = min(live, max(last, s.done)) // a value may go on in the next line
+			}
 		}
 	}
 	return live
@@ -450,7 +467,7 @@ func (s *stream) live(end, floor int) int {
 	b := s.buf
 	i := end
 	word := func(i int) int {
-		for i > floor && end-i < maxHeld && (b[i-1] > ' ' || b[i-1] == 0x1b || b[i-1] == '\b') {
+		for i > floor && end-i < maxHeld && (b[i-1] > ' ' || b[i-1] == 0x1b || b[i-1] == '\b' || s.unseen(b, i-1)) {
 			i--
 		}
 		return i

@@ -48,7 +48,9 @@ func TestSSHClients(t *testing.T) {
 		{"sftp", "", prepare + `printf 'cd %s\nput a x\nchmod 600 x\nrename x y\nsymlink y z\nls -1\nget y c\nrm y\nrm z\nmkdir d\nrmdir d\nput -r out\nbye\n' $R >batch; mkdir -p out; cp a out; sftp -q -F $F -b batch $H 2>&1 | sed 's/  */ /g'; cmp a c`},
 		{"sftp by command", "", prepare + `echo "ls -1 $R" | sftp -q -s /usr/lib/openssh/sftp-server -F $F -b - $H`},
 		{"rsync", "rsync", prepare + "rsync -a -e \"$SSH\" a bin $H:$R && rsync -a -e \"$SSH\" $H:$R/ out && cmp out/a a && cmp out/b a && cmp out/bin bin && rsync -ai --delete -e \"$SSH\" out/ $H:$R"},
-		{"a program by cat", "", prepare + `printf '\177ELF\2\1\1\0' >$R/p; cat a >>$R/p; $SSH $H "cat $R/p" | cmp - $R/p && echo same`},
+		{"random bytes by cat", "", prepare + `head -c 1048576 /dev/urandom >$R/r; $SSH $H "cat $R/r" | cmp - $R/r && echo same`},
+		{"compressed by cat", "", prepare + `gzip -c a >$R/a.gz; $SSH $H "cat $R/a.gz" | gzip -dc | cmp - a && $SSH $H "gzip -c $R/b" | gzip -dc | cmp - $R/b && echo same`},
+		{"archive by cat", "tar", `mkdir -p d; seq 1 20000 >d/numbers; cp /etc/services d/; tar cf $R/x.tar d; $SSH $H "cat $R/x.tar" | cmp - $R/x.tar && echo same`},
 		{"tar", "tar", prepare + "tar cf - a bin | $SSH $H \"tar xf - -C $R\" && mkdir -p out && $SSH $H \"cd $R && tar czf - .\" | tar xzf - -C out && cmp out/a a && cmp out/b a && cmp out/bin bin"},
 		{"git", "git", prepare + `git init -q --bare $R/r.git && git init -q w && cd w && cp ../a . && git add . && git -c user.name=a -c user.email=a@example.com commit -qm x &&
 			git push -q $H:$R/r.git HEAD:refs/heads/main && git clone -q -b main $H:$R/r.git ../c && cmp a ../c/a && git fetch -q $H:$R/r.git main && echo fetched`},
