@@ -28,7 +28,22 @@ const holdSuffix = ".hold"
 // whom and why is on the disk before.
 func (l *Log) Erase(a Action) error {
 	a.Type = AdminErase
-	return l.erase(a.Session, func() error { return l.Act(a) })
+	if err := l.erase(a.Session, func() error { return l.Act(a) }); err != nil {
+		return err
+	}
+	return l.unindex(a.Session)
+}
+
+// unindex takes sessions that were erased out of the index.
+func (l *Log) unindex(ids ...string) error {
+	gone := make(map[string]bool)
+	for _, id := range ids {
+		gone[id] = true
+	}
+	if err := l.indexer.index.purge(func(id string) bool { return gone[id] }); err != nil {
+		return fmt.Errorf("the content is erased, and stays in the index until the next start: %w", err)
+	}
+	return nil
 }
 
 func (l *Log) erase(id string, record func() error) error {
@@ -164,6 +179,7 @@ func (l *Log) Expire(now time.Time, keep func(start *Event) time.Duration) (eras
 		return 0, err
 	}
 	var errs []error
+	var gone []string
 	for _, file := range keys {
 		path := strings.TrimSuffix(file, keySuffix)
 		id := filepath.Base(path)
@@ -181,8 +197,11 @@ func (l *Log) Expire(now time.Time, keep func(start *Event) time.Duration) (eras
 		case err != nil:
 			errs = append(errs, fmt.Errorf("session %s: %w", id, err))
 		case expired:
-			erased++
+			gone = append(gone, id)
 		}
+	}
+	if erased = len(gone); erased > 0 {
+		errs = append(errs, l.unindex(gone...))
 	}
 	return erased, errors.Join(errs...)
 }

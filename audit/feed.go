@@ -172,13 +172,17 @@ func (l *Log) onDisk(id string, size int64) {
 	}
 }
 
-// isSealed tells the feeds that a session is whole and sealed.
+// isSealed tells the feeds and the indexer that a session is whole and sealed.
 func (l *Log) isSealed(id string, at int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.durable, id)
 	for _, f := range l.feeds {
 		f.tell(id, notice{leaf: at})
+	}
+	select {
+	case l.indexing <- struct{}{}:
+	default:
 	}
 }
 

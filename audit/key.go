@@ -160,5 +160,5 @@ func (a *Archive) Rekey() (changed int, err error) {
 		}
 		changed++
 	}
-	return changed, nil
+	return changed, (&index{a.dir, a.keys}).rekey()
 }

@@ -20,3 +20,21 @@ func lockFile(name string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// waitLock waits until it has the lock, which ends with the process at the latest.
+func waitLock(name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+		if err == nil {
+			return f, nil
+		}
+		if !errors.Is(err, syscall.EINTR) {
+			f.Close()
+			return nil, err
+		}
+	}
+}

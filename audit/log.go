@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -112,7 +113,13 @@ type Log struct {
 	stopped chan struct{}
 	sealing chan struct{}
 	sealed  chan struct{}
-	own     *stream // the gateway's own events
+
+	indexer     indexer // of the goroutine that indexes
+	indexing    chan struct{}
+	indexed     chan struct{}
+	stopIndexer context.CancelFunc
+
+	own *stream // the gateway's own events
 }
 
 // WriteError says that a record could not be written.
@@ -142,6 +149,7 @@ func Open(dir string, c Config) (*Log, error) {
 		uncompressed: c.Uncompressed, batchSize: batchSize, write: (*os.File).Write, sync: syncData,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
 		durable: make(map[string]int64), sealing: make(chan struct{}, 1), sealed: make(chan struct{}),
+		indexing: make(chan struct{}, 1), indexed: make(chan struct{}),
 	}
 	if l.interval == 0 {
 		l.interval = 5 * time.Millisecond
@@ -167,6 +175,10 @@ func Open(dir string, c Config) (*Log, error) {
 	go l.settle()
 	go l.guard()
 	go l.seal()
+	var ctx context.Context
+	ctx, l.stopIndexer = context.WithCancel(context.Background())
+	l.indexer.index = &index{dir, l.keys}
+	go l.keepIndex(ctx)
 	return l, nil
 }
 
@@ -260,6 +272,8 @@ func (l *Log) failed(err error) {
 // ended; those that have not are sealed when the log is opened next.
 func (l *Log) Close() error {
 	close(l.stop)
+	l.stopIndexer()
+	<-l.indexed
 	<-l.stopped
 	<-l.sealed
 	l.settleOnce()
@@ -286,6 +300,15 @@ func (l *Log) PublicKey() string { return l.tree.public }
 func find(dir, id string) (string, error) {
 	if len(id) != idLen || !isID(id) {
 		return "", fmt.Errorf("%q is no session's identifier", id)
+	}
+	// It lies in the folder of the day on which it began, as its identifier says.
+	if began, ok := beganOf(id); ok {
+		for _, day := range []time.Time{began, began.Add(time.Minute)} { // it was created a little later
+			path := filepath.Join(dir, "sessions", day.UTC().Format("2006-01-02"), id)
+			if _, err := os.Lstat(path + recordSuffix); err == nil {
+				return path, nil
+			}
+		}
 	}
 	found, err := filepath.Glob(filepath.Join(escape(dir), "sessions", "*", id+recordSuffix))
 	if err != nil {

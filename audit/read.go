@@ -151,3 +151,12 @@ func newID() string {
 	rand.Read(b[6:])
 	return idEncoding.EncodeToString(b[:])
 }
+
+// beganOf is the time that an identifier says, to the millisecond.
+func beganOf(id string) (time.Time, bool) {
+	b, err := idEncoding.DecodeString(id)
+	if err != nil || len(b) != 16 {
+		return time.Time{}, false
+	}
+	return time.UnixMilli(int64(binary.BigEndian.Uint64(b) >> 16)), true
+}

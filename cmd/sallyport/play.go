@@ -239,40 +239,6 @@ func offset(d time.Duration) string {
 	return fmt.Sprintf("%d:%02d:%06.3f", int(d.Hours()), int(d.Minutes())%60, d.Seconds()-60*float64(int(d.Minutes())))
 }
 
-// mentions reports whether text was asked for or shown in a session.
-func mentions(a *audit.Archive, id, text string) (bool, error) {
-	var shown []byte
-	screens := map[string]*replay.Plain{}
-	for e, err := range a.Events(id) {
-		if errors.Is(err, audit.ErrErased) {
-			return false, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		for _, s := range []string{e.Text, e.Target, e.Name, e.Data} {
-			if strings.Contains(s, text) {
-				return true, nil
-			}
-		}
-		for _, row := range e.Values {
-			if slices.ContainsFunc(row, func(v *string) bool { return v != nil && strings.Contains(*v, text) }) {
-				return true, nil
-			}
-		}
-		if e.Type == audit.RecordingOutput {
-			stream := fmt.Sprint(e.Op, e.Stream)
-			if screens[stream] == nil {
-				screens[stream] = &replay.Plain{}
-			}
-			if shown = screens[stream].Append(shown[:0], e.Content()); strings.Contains(string(shown), text) {
-				return true, nil
-			}
-		}
-	}
-	return false, nil
-}
-
 func exportCast(c *cli, a *audit.Archive, id string, op uint64) error {
 	r, err := a.Open(id)
 	if err != nil {

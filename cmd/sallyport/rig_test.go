@@ -18,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/internal/testserver"
 )
@@ -39,6 +40,8 @@ func sallyport(t *testing.T, in string, args ...string) (code int, out, errs str
 	code = run(t.Context(), &cli{strings.NewReader(in), &o, &e}, args)
 	return code, o.String(), e.String()
 }
+
+type summary = audit.Summary
 
 // process is the program in a process of its own.
 type process struct {

@@ -12,19 +12,18 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/sallyport/sallyport/audit"
 )
 
-const sessionVerbs = "ls | show ID | play ID | export ID | watch ID | kill ID | erase ID | hold ID | release ID | rekey"
+const sessionVerbs = "ls | search [TEXT…] | show ID | play ID | export ID | watch ID | kill ID | erase ID | hold ID | release ID | rekey | reindex"
 
 // sessions has commands of its own.
 func sessions(ctx context.Context, c *cli, args []string) error {
 	verbs := map[string]func(context.Context, *cli, []string) error{
-		"ls": sessionsList, "show": sessionsShow, "export": sessionsExport, "play": sessionsPlay, "watch": sessionsWatch, "kill": sessionsKill,
-		"erase": sessionsErase, "hold": sessionsHold, "release": sessionsRelease, "rekey": sessionsRekey,
+		"ls": sessionsList, "search": sessionsSearch, "show": sessionsShow, "export": sessionsExport, "play": sessionsPlay, "watch": sessionsWatch, "kill": sessionsKill,
+		"erase": sessionsErase, "hold": sessionsHold, "release": sessionsRelease, "rekey": sessionsRekey, "reindex": sessionsReindex,
 	}
 	if len(args) > 0 && (args[0] == "-h" || args[0] == "help") {
 		fmt.Fprintln(c.err, "sallyport sessions "+sessionVerbs+"; each says more with -h")
@@ -62,132 +61,6 @@ func openArchive(c *cli, file, dir string) (*audit.Archive, error) {
 		return nil, fail(exitNotFound, "there is no audit log in %s", dir)
 	}
 	return a, err
-}
-
-// summary is a session as ls shows it.
-type summary struct {
-	ID         string  `json:"id"`
-	Start      string  `json:"start"`
-	User       string  `json:"user"`
-	Resource   string  `json:"resource"`
-	Account    string  `json:"account,omitempty"`
-	Database   string  `json:"database,omitempty"`
-	Protocol   string  `json:"protocol"`
-	Remote     string  `json:"remote,omitempty"`
-	Operations int     `json:"operations"`
-	Refused    int     `json:"refused"`
-	Seconds    float64 `json:"seconds"`
-	End        string  `json:"end"` // "open", "ended", "recovered", "erased", or why it ended
-}
-
-// summarise returns nil for the gateway's own record.
-func summarise(a *audit.Archive, id string) (*summary, error) {
-	s := &summary{ID: id, End: "open"}
-	var begun, last time.Time
-	for e, err := range a.Events(id) {
-		if errors.Is(err, audit.ErrErased) {
-			s.End = "erased"
-			return s, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if last, err = time.Parse(time.RFC3339Nano, e.Time); err != nil {
-			return nil, err
-		}
-		switch e.Type {
-		case audit.GatewayStart:
-			return nil, nil
-		case audit.SessionStart:
-			begun = last
-			s.Start, s.User, s.Resource, s.Account, s.Database = e.Time, e.User, e.Resource, e.Account, e.Database
-			s.Protocol, s.Remote = e.Protocol, e.Remote
-		case audit.OperationStart:
-			if e.Kind != "connect" {
-				s.Operations++
-			}
-		case audit.OperationRefused:
-			s.Refused++
-		case audit.SessionEnd:
-			s.End = "ended"
-			if e.Error != "" {
-				s.End = e.Error
-			}
-		case audit.SessionRecovered:
-			s.End = "recovered"
-		}
-	}
-	if !begun.IsZero() {
-		s.Seconds = last.Sub(begun).Seconds()
-	}
-	return s, nil
-}
-
-func sessionsList(ctx context.Context, c *cli, args []string) error {
-	f := c.flags("sessions ls")
-	open := auditFlags(c, f)
-	user, resource := f.String("u", "", "only this `user`'s"), f.String("r", "", "only at this `resource`")
-	since := f.Duration("since", 0, "only those that began within this `time`")
-	until := f.Duration("until", 0, "only those that began at least this `time` ago")
-	text := f.String("text", "", "only those in which this `text` was asked for or shown")
-	live := f.Bool("live", false, "only those that are open, as the running gateway knows them")
-	output := f.String("o", "table", "`format`: table or json")
-	if err := parse(f, args, 0); err != nil {
-		return err
-	}
-	if *output != "table" && *output != "json" {
-		return fail(exitUsage, "unknown format %q: want table or json", *output)
-	}
-	if *live {
-		cfg, err := load(c, f.Lookup("c").Value.String())
-		if err != nil {
-			return err
-		}
-		return listLive(ctx, c, newControlClient(controlSocket(cfg)), *user, *resource, *output)
-	}
-	a, err := open()
-	if err != nil {
-		return err
-	}
-	ids, err := a.Sessions()
-	if err != nil {
-		return err
-	}
-	list := []*summary{}
-	for _, id := range ids {
-		s, err := summarise(a, id)
-		if err != nil {
-			return err
-		}
-		if s == nil || *user != "" && s.User != *user || *resource != "" && s.Resource != *resource {
-			continue
-		}
-		if start, err := time.Parse(time.RFC3339Nano, s.Start); *since > 0 && (err != nil || time.Since(start) > *since) || *until > 0 && time.Since(start) < *until {
-			continue
-		}
-		if *text != "" {
-			if found, err := mentions(a, id, *text); err != nil || !found {
-				if err != nil {
-					return err
-				}
-				continue
-			}
-		}
-		list = append(list, s)
-	}
-	if *output == "json" {
-		enc := json.NewEncoder(c.out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(list)
-	}
-	t := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SESSION\tSTART\tUSER\tRESOURCE\tDATABASE\tOPERATIONS\tREFUSED\tSECONDS\tEND")
-	for _, s := range list {
-		start, _, _ := strings.Cut(s.Start, ".")
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%.1f\t%s\n",
-			s.ID, start, visible(s.User), visible(s.Resource), visible(s.Database), s.Operations, s.Refused, s.Seconds, visible(s.End))
-	}
-	return t.Flush()
 }
 
 func sessionsShow(_ context.Context, c *cli, args []string) error {

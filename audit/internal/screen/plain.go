@@ -1,4 +1,4 @@
-package replay
+package screen
 
 // Plain leaves of a terminal's output the text. The zero Plain is at the
 // beginning of a stream.
