@@ -57,12 +57,15 @@ type Result struct {
 func (a *Archive) Search(ctx context.Context, q Query, progress func(done, all int)) (*Result, error) {
 	m := q.compile()
 	r := &Result{}
-	there, err := listRecords(a.dir)
-	if err != nil {
-		return nil, err
-	}
+	var there map[string]byte
+	listed := make(chan error, 1)
+	go func() { // it takes as long as reading the index
+		var err error
+		there, err = listRecords(a.dir)
+		listed <- err
+	}()
 	leaves, segments, err := a.segments(ctx, r, progress)
-	if err != nil {
+	if err = errors.Join(err, <-listed); err != nil {
 		return nil, err
 	}
 	var hits []hit
