@@ -58,8 +58,7 @@ type walker struct {
 
 // walked is what one event says.
 type walked struct {
-	typ, kind, stream, user         []byte
-	op                              []byte
+	typ, op, stream                 []byte
 	data, base64                    []byte
 	values, args, effects, relation []byte
 	texts                           [4][]byte
