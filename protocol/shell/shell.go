@@ -150,9 +150,30 @@ func (r *reading) statement(s *syntax.Stmt, piped bool, depth int) {
 var finders = []string{"PATH", "IFS", "ENV", "BASH_ENV", "SHELLOPTS", "BASHOPTS", "PS4", "PROMPT_COMMAND", "LD_*", "DYLD_*", "PYTHON*", "PERL5*", "NODE_OPTIONS", "GIT_SSH*"}
 
 func (r *reading) assignment(a *syntax.Assign) {
-	if a.Name != nil {
+	if a.Name != nil && !appends(a) {
 		r.variable(a.Name.Value)
 	}
+}
+
+// appends reports whether a adds folders behind those of PATH: what was found
+// stays what it was.
+func appends(a *syntax.Assign) bool {
+	if a.Name.Value != "PATH" || a.Value == nil {
+		return false
+	}
+	parts := a.Value.Parts
+	if len(parts) == 1 {
+		if q, ok := parts[0].(*syntax.DblQuoted); ok {
+			parts = q.Parts
+		}
+	}
+	if len(parts) < 2 {
+		return false
+	}
+	p, ok := parts[0].(*syntax.ParamExp)
+	rest, literal := parts[1].(*syntax.Lit)
+	plain := ok && p.Param.Value == "PATH" && p.Exp == nil && p.Repl == nil && p.Slice == nil && p.Index == nil && !p.Excl && !p.Length && !p.Width
+	return plain && literal && strings.HasPrefix(rest.Value, ":")
 }
 
 func (r *reading) variable(name string) {
@@ -184,15 +205,18 @@ func (r *reading) program(words []string, input bool, depth int) {
 	}
 	r.programs = append(r.programs, words)
 	args := words[1:]
-	switch base := path.Base(name); base {
-	case "sh", "bash", "dash", "ash", "ksh", "zsh", "rbash", "mksh":
+	base := path.Base(name)
+	if slices.Contains(shells, base) {
 		r.shell(base, args, input, depth)
+		return
+	}
+	switch base {
 	case "fish", "csh", "tcsh", "pwsh", "nu", "elvish", "xonsh":
 		r.unclear("%s has a grammar of its own", base)
 	case "eval":
 		r.text(strings.Join(args, " "), depth)
 	case "source", ".":
-		r.unclear("it runs a file of commands")
+		r.file(base, args, depth)
 	case "alias", "trap", "coproc", "enable", "hash":
 		r.unclear("%s changes what words mean", base)
 	case "exec", "command", "builtin", "nohup", "setsid", "time", "ionice", "nice", "stdbuf", "timeout", "sudo", "doas", "env", "xargs", "chroot",
@@ -225,7 +249,7 @@ func (r *reading) shell(name string, args []string, input bool, depth int) {
 			return
 		case a == "--":
 			if i+1 < len(args) {
-				r.operand(name, args[i+1], text, depth)
+				r.operand(name, args[i+1:], text, depth)
 				return
 			}
 		case a == "-o", a == "+o", a == "-O", a == "+O", a == "--rcfile", a == "--init-file":
@@ -234,7 +258,7 @@ func (r *reading) shell(name string, args []string, input bool, depth int) {
 			text = text || strings.Contains(a, "c")
 		case strings.HasPrefix(a, "-"), strings.HasPrefix(a, "+"):
 		default:
-			r.operand(name, a, text, depth)
+			r.operand(name, args[i:], text, depth)
 			return
 		}
 	}
@@ -244,12 +268,26 @@ func (r *reading) shell(name string, args []string, input bool, depth int) {
 }
 
 // operand is a shell's first: a text behind -c, else a file.
-func (r *reading) operand(name, a string, text bool, depth int) {
+func (r *reading) operand(name string, args []string, text bool, depth int) {
 	if text {
-		r.text(a, depth)
+		r.text(args[0], depth)
 		return
 	}
-	r.unclear("%s runs a file of commands", name)
+	r.file(name, args, depth)
+}
+
+// file notes a file of commands: what it does is no more known than what any
+// other program does, "sh FILE" is "FILE". One that is the input by another name
+// is not a file.
+func (r *reading) file(name string, args []string, depth int) {
+	switch {
+	case len(args) == 0 || args[0] == "-" || strings.Contains(args[0], "/dev/") || strings.Contains(args[0], "/proc/") || strings.Contains(args[0], "/fd/"):
+		r.unclear("%s reads commands that are not in the text", name)
+	case depth > maxDepth || strings.ContainsAny(args[0], Dynamic+"*?["):
+		r.unclear("the file that %s runs is computed", name)
+	default:
+		r.programs = append(r.programs, args)
+	}
 }
 
 // texts are wrappers whose option -c takes the text of a command.

@@ -56,8 +56,8 @@ func TestPrograms(t *testing.T) {
 
 func TestUnclear(t *testing.T) {
 	for _, command := range []string{
-		"$X", "r$Y -rf /", "cat$IFS/etc/passwd", "{rm,-rf,/}", "$'\\x72m' x", "`echo rm` x", "echo cm0gLXJm | base64 -d | sh", "curl x | bash -s", "sh < file", "sh script",
-		"sh <<EOF\nrm x\nEOF", "eval $X", "sh -c \"$X\"", ". ./x", "source x", "PATH=/tmp ls", "LD_PRELOAD=x ls", "env LD_PRELOAD=x ls", "alias ls=rm", "trap 'rm x' EXIT",
+		"$X", "r$Y -rf /", "cat$IFS/etc/passwd", "{rm,-rf,/}", "$'\\x72m' x", "`echo rm` x", "echo cm0gLXJm | base64 -d | sh", "curl x | bash -s", "sh < file",
+		"sh <<EOF\nrm x\nEOF", "eval $X", "sh -c \"$X\"", "PATH=/tmp ls", "LD_PRELOAD=x ls", "env LD_PRELOAD=x ls", "alias ls=rm", "trap 'rm x' EXIT",
 		":(){ :|:& };:", "export PATH=/tmp", "a 'b", "a (", "su bob", "sudo $X", "xargs $X", "env -S 'rm x'", "ls\x00rm",
 		strings.Repeat("(", 1000) + "a" + strings.Repeat(")", 1000), strings.Repeat("$(", 5000), strings.Repeat("a ", 40000), "echo x | sh -c \"$(cat)\"",
 		"sh -c " + strings.Repeat("'sh -c ", 3) + "\"$x\"",
@@ -79,4 +79,36 @@ func FuzzPrograms(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestFilesOfCommands(t *testing.T) {
+	for command, want := range map[string]string{
+		"bash deploy.sh prod":               "deploy.sh prod",
+		"sh -e ./x":                         "./x",
+		"bash -- x":                         "x",
+		". /etc/os-release; echo $ID":       "/etc/os-release",
+		"source venv/bin/activate && ls":    "venv/bin/activate",
+		"sudo bash /root/x":                 "/root/x",
+		"export PATH=$PATH:/usr/games; ls":  "ls",
+		"PATH=\"${PATH}:/a:/b\" ls -l":      "ls -l",
+		"cd /srv && PATH=$PATH:$HOME/x ./y": "./y",
+	} {
+		programs, err := Grammar{}.Programs(command)
+		require.NoError(t, err, command)
+		require.Contains(t, programs, strings.Fields(want), command)
+	}
+	for _, command := range []string{"export PATH=/x:$PATH; ls", "PATH=${PATH#x}:/y ls", "PATH=$PATH ls", "PATH=$OTHER:/x ls", "PATH=$PATH/x ls", "PATH=${PATH:-/x}:/y ls"} {
+		require.Error(t, Grammar{}.Check(command), command)
+	}
+}
+
+func TestIsShell(t *testing.T) {
+	for command, want := range map[string]bool{
+		"bash": true, "sh -s": true, "/bin/bash -l": true, "exec bash --login": true, "  zsh\t-i ": true, "sh": true, "bash -": true,
+		"": false, "ls": false, "bash x": false, "bash -c ls": false, "bash; ls": false, "bash | ls": false, "bash &": false, "! bash": false, "bash < x": false,
+		"A=1 bash": false, "$SHELL": false, "bash $X": false, "'bash'": false, "bash --rcfile": false, "bash -s x": false, "exec": false, "fish": false, "sudo bash": false, "bash\nls": false,
+		strings.Repeat(" ", 300) + "bash": false,
+	} {
+		require.Equal(t, want, Grammar{}.IsShell(command), command)
+	}
 }

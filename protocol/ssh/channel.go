@@ -45,10 +45,13 @@ type channel struct {
 	exitCode atomic.Pointer[string]
 	exited   chan struct{} // closed when exitCode is set
 	terminal atomic.Bool
-	resize   atomic.Pointer[gossh.Request] // the last window change that waits
-	order    order
-	files    *sftp.Relay // of the sftp subsystem
-	finished sync.Once
+	// refusedLine says that a line for the shell was refused and its input ended:
+	// what it says of its exit is not success.
+	refusedLine atomic.Bool
+	resize      atomic.Pointer[gossh.Request] // the last window change that waits
+	order       order
+	files       *sftp.Relay // of the sftp subsystem
+	finished    sync.Once
 }
 
 // serveChannel serves one channel that the client opens.

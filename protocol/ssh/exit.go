@@ -109,7 +109,11 @@ func (ch *channel) passExit(r *gossh.Request, code string) {
 	}
 	ch.stdout.settled(ch.ctx.Done())
 	ch.stderr.settled(ch.ctx.Done())
-	ch.client.SendRequest(r.Type, false, r.Payload)
+	payload := r.Payload
+	if code == "0" && ch.refusedLine.Load() {
+		code, payload = "1", []byte{0, 0, 0, 1}
+	}
+	ch.client.SendRequest(r.Type, false, payload)
 	ch.setExit(code)
 }
 

@@ -64,6 +64,9 @@ type Grammar interface {
 	// Check returns an error, fit for the user, when what command would run cannot
 	// be told from its text. It judges for exec-only resources.
 	Check(command string) error
+	// IsShell reports whether command is nothing but a shell that reads what it runs
+	// from its input. It is asked about as a shell then.
+	IsShell(command string) bool
 	// Transfer returns what command copies; ok is false when it does anything else.
 	Transfer(command string) (t Transfer, ok bool)
 }

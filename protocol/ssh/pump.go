@@ -20,6 +20,9 @@ type pump struct {
 	// watch is given the bytes and passes on what is to be passed on, in as many
 	// pieces as it likes; nil for most streams.
 	watch func(b []byte, pass func([]byte) error) error
+	// last passes on what watch has kept, when the source has ended; nil for most
+	// streams.
+	last func(pass func([]byte) error) error
 	// before is called when bytes have arrived, and they are passed on when it
 	// returns; nil for most streams.
 	before func()
@@ -83,6 +86,11 @@ func (p *pump) run() error {
 		}
 		switch {
 		case errors.Is(err, io.EOF):
+			if p.last != nil {
+				if err := p.last(p.filter); err != nil {
+					return err
+				}
+			}
 			return p.end()
 		case err != nil:
 			return err

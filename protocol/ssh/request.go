@@ -147,7 +147,9 @@ func (ch *channel) requestStart(r *gossh.Request) error {
 	request, payload := "exec", appendText(nil, exec.Command)
 	switch exec.Kind {
 	case proxy.KindShell:
-		request, payload = "shell", nil
+		if exec.Command == "" {
+			request, payload = "shell", nil
+		}
 	case proxy.KindSubsystem:
 		request = "subsystem"
 	}
@@ -195,6 +197,9 @@ func (ch *channel) execOf(r *gossh.Request) (*proxy.Exec, error) {
 	if command := ch.session.who.limits.command; command != "" {
 		// The client's certificate says what runs, as with OpenSSH.
 		e.Kind, e.Command = proxy.KindExec, command
+	}
+	if g := ch.session.handler.Grammar; g != nil && e.Kind == proxy.KindExec && g.IsShell(e.Command) {
+		e.Kind = proxy.KindShell
 	}
 	return e, nil
 }

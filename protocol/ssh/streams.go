@@ -63,14 +63,22 @@ func (ch *channel) flows(e *proxy.Exec) error {
 		return err
 	}
 	ch.stdin, err = pumpOf(ch.input(), ch.up, "stdin", true)
-	if err == nil && ch.pty != nil {
-		ch.stdin.before = func() { ch.order.await(ch.ctx) }
-		if e.Kind == proxy.KindShell {
-			ch.typed = newTyped(ch)
-			ch.stdin.watch, ch.stdout.watch = ch.typed.input, ch.typed.output
-		}
+	if err != nil {
+		return err
 	}
-	return err
+	if ch.pty != nil {
+		ch.stdin.before = func() { ch.order.await(ch.ctx) }
+	}
+	switch {
+	case e.Kind != proxy.KindShell:
+	case ch.pty != nil:
+		ch.typed = newTyped(ch)
+		ch.stdin.watch, ch.stdout.watch = ch.typed.input, ch.typed.output
+	default:
+		lines := &script{ch: ch}
+		ch.stdin.watch, ch.stdin.last = lines.input, lines.last
+	}
+	return nil
 }
 
 // size is a terminal's width or height as it is told to filters.

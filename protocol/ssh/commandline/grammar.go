@@ -43,6 +43,9 @@ func (g *Grammar) Check(command string) error {
 	return forms(command)
 }
 
+// IsShell reports whether command is nothing but a shell, such as "bash -l".
+func (g *Grammar) IsShell(command string) bool { return shell.Grammar{}.IsShell(command) }
+
 // forms refuses what shells evaluate twice: with a variable such as
 // LC_X='a[$(id)]', which clients may set, $((LC_X)) runs id.
 func forms(command string) error {
