@@ -354,7 +354,7 @@ func TestAttack50HiddenCommands(t *testing.T) {
 	r := newRig(t, limited)
 	require.Equal(t, result{out: "plain\n"}, r.ssh("gw", "echo plain"))
 	for _, command := range []string{
-		"sh -c id", "bash", "LD_PRELOAD=/x ls", "rm$IFS-rf$IFS/x", "echo aWQ= | base64 -d | sh", "ls\nbash", "alias ls=id\nls", "sh <<E\nid\nE",
+		"sh -c id", "bash x", "LD_PRELOAD=/x ls", "rm$IFS-rf$IFS/x", "echo aWQ= | base64 -d | sh", "ls\nbash", "alias ls=id\nls", "sh <<E\nid\nE",
 		strings.Repeat("x ", 60000),
 	} {
 		got := r.ssh("gw", command)
