@@ -32,7 +32,7 @@ func (s *scan) prose() {
 	k = 0
 	added := false
 	for _, n := range s.names {
-		if t := proseTypes[n.Kind]; s.plan.wants(t) && !taken(n.Start, n.End) {
+		if t := proseTypes[n.Kind]; s.plan.wants(t) && !taken(n.Start, n.End) && !isKey(s.src, n.Start, n.End) {
 			s.out = append(s.out, Finding{n.Start, n.End, t, proseScores[n.Kind]})
 			added = true
 		}
@@ -40,4 +40,17 @@ func (s *scan) prose() {
 	if added {
 		slices.SortFunc(s.out[s.first:], func(a, b Finding) int { return cmp.Compare(a.Start, b.Start) })
 	}
+}
+
+// isKey reports whether a name stands in a key of JSON, such as "Actual Startup
+// Time": it names a field, and nobody.
+func isKey(src []byte, start, end int) bool {
+	const most = 64 // bytes of a key beside the name
+	before, after := src[max(0, start-most):start], src[end:min(len(src), end+most)]
+	open, shut := bytes.LastIndexByte(before, '"'), bytes.IndexByte(after, '"')
+	if open < 0 || shut < 0 || bytes.IndexByte(after[:shut], '\n') >= 0 {
+		return false
+	}
+	before, after = bytes.TrimRight(before[:open], " \t\r\n"), bytes.TrimLeft(after[shut+1:], " \t")
+	return len(after) > 0 && after[0] == ':' && (len(before) == 0 || before[len(before)-1] == '{' || before[len(before)-1] == ',')
 }
