@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 )
 
@@ -86,4 +88,36 @@ guardrails:
 			}
 		})
 	}
+}
+
+// Drivers set it by the extended protocol, in a batch of its own.
+func TestSearchPathOfDrivers(t *testing.T) {
+	o := openLabelled(t, "env: test", pathSchema, "masking: [{columns: [a.x.v]}]\n")
+	c, err := pgx.Connect(t.Context(), o.conn("alice"))
+	require.NoError(t, err)
+	defer c.Close(context.Background())
+	for _, step := range []struct{ set, want string }{
+		{"SET search_path = b, public", "PLAIN"},
+		{"SET search_path = a", "********"},
+		{"SET search_path = b", "PLAIN"},
+	} {
+		_, err := c.Exec(t.Context(), step.set)
+		require.NoError(t, err)
+		var got string
+		require.NoError(t, c.QueryRow(t.Context(), "SELECT upper(v) FROM x WHERE v <> $1", "").Scan(&got))
+		require.Equal(t, step.want, got, step.set)
+	}
+	b := &pgx.Batch{}
+	b.Queue("SET search_path = a")
+	b.Queue("SELECT upper(v) FROM x")
+	b.Queue("SET search_path = b")
+	results := c.SendBatch(t.Context(), b)
+	_, err = results.Exec()
+	require.NoError(t, err)
+	var got string
+	require.NoError(t, results.QueryRow().Scan(&got))
+	require.Equal(t, "********", got)
+	require.NoError(t, results.Close())
+	require.NoError(t, c.QueryRow(t.Context(), "SELECT upper(v) FROM x").Scan(&got))
+	require.Equal(t, "********", got, "a batch is one transaction")
 }
