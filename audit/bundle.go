@@ -58,7 +58,7 @@ func (a *Archive) Export(id string) (*Bundle, error) {
 		return nil, err
 	}
 	if int64(len(lines)) < signed.N {
-		return nil, errors.New("the list of sealed sessions was shortened")
+		return nil, errShortened
 	}
 	mem := &memoryTree{}
 	for i := range signed.N {

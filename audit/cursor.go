@@ -27,8 +27,8 @@ const maxCursor = 64 << 20
 
 // openCursor reads the cursor of a sink, or makes a fresh one.
 func openCursor(dir, sink string) (*cursor, error) {
-	if sink == "" || len(sink) > 64 || strings.Trim(strings.ToLower(sink), "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
-		return nil, fmt.Errorf("%q is no sink's name: want letters, digits and dashes", sink)
+	if err := checkName(sink); err != nil {
+		return nil, err
 	}
 	folder := filepath.Join(dir, "export")
 	if err := os.MkdirAll(folder, 0o700); err != nil {
@@ -63,6 +63,14 @@ func openCursor(dir, sink string) (*cursor, error) {
 		c.ids[id] = true
 	}
 	return c, nil
+}
+
+// checkName holds that what a file is named after is no path.
+func checkName(name string) error {
+	if name == "" || len(name) > 64 || strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+		return fmt.Errorf("%q is no name of what the log is sent to: want letters, digits and dashes", name)
+	}
+	return nil
 }
 
 func (c *cursor) isDone(id string) bool { return c.ids[id] }

@@ -104,6 +104,7 @@ func (l *Log) Hold(a Action) error {
 	if err := l.Act(a); err != nil {
 		return err
 	}
+	defer l.eachFollower((*Follower).holdsChanged)
 	return replace(path+holdSuffix, []byte(time.Now().UTC().Format(time.RFC3339)+"\n"))
 }
 
@@ -122,6 +123,7 @@ func (l *Log) Release(a Action) error {
 	if err := l.Act(a); err != nil {
 		return err
 	}
+	defer l.eachFollower((*Follower).holdsChanged)
 	return os.Remove(path + holdSuffix)
 }
 

@@ -34,7 +34,10 @@ const (
 	// How those who are served the log's events are doing, in the gateway's own record.
 	ExportLagging = "export.lagging"  // a sink takes no events; they wait in the log
 	ExportResumed = "export.resumed"  // it takes them again
-	ExportLeftOut = "export.left-out" // an event that a sink cannot take, or that cannot be read
+	ExportLeftOut = "export.left-out" // an event that a sink cannot take, or that cannot be read; a record that is not as it was sealed
+	// ExportConflict says that a copy or a witness holds something else than the
+	// log: one of the two was set back or replaced.
+	ExportConflict = "export.conflict"
 
 	// RecordExpired says that a session's content was erased by a rule of retention.
 	RecordExpired = "record.expired"

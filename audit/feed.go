@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math/rand/v2"
 	"os"
 	"path"
 	"sync"
@@ -186,21 +185,13 @@ func (l *Log) isSealed(id string, at int64) {
 	}
 }
 
-func (l *Log) closeFeeds() {
-	l.mu.Lock()
-	feeds := l.feeds
-	l.mu.Unlock()
-	for _, f := range feeds {
-		f.mu.Lock()
-		f.closing = true
-		f.mu.Unlock()
-		time.AfterFunc(f.config.Drain, f.cancel)
-		f.nudge()
-	}
-	for _, f := range feeds {
-		<-f.done
-		f.cancel()
-	}
+// close has the feed serve what is there and end; done is closed then.
+func (f *Feed) close() {
+	f.mu.Lock()
+	f.closing = true
+	f.mu.Unlock()
+	time.AfterFunc(f.config.Drain, f.cancel)
+	f.nudge()
 }
 
 func (f *Feed) tell(id string, n notice) {
@@ -448,14 +439,13 @@ func (f *Feed) deliver(ctx context.Context) error {
 }
 
 func (f *Feed) deliverAll(ctx context.Context, batch []Outgoing) error {
-	wait, begun, reported := minRetry, time.Now(), false
+	p := patience{log: f.log, name: f.sink.Name()}
 	for {
+		p.begin()
 		err := f.sink.Deliver(ctx, batch)
 		if err == nil {
 			f.count(func(s *FeedStats) { s.Delivered += uint64(len(batch)) })
-			if reported {
-				f.log.report(ExportResumed, f.sink.Name(), nil)
-			}
+			p.succeeded()
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -474,17 +464,9 @@ func (f *Feed) deliverAll(ctx context.Context, batch []Outgoing) error {
 			}
 			return f.deliverAll(ctx, batch[half:])
 		}
-		if !reported && time.Since(begun) >= lagAfter {
-			reported = true
-			f.log.logger.Warn("audit: a sink takes no events; they wait in the log", "sink", f.sink.Name(), "err", err)
-			f.log.report(ExportLagging, f.sink.Name(), err)
+		if err := p.failed(ctx, err); err != nil {
+			return err
 		}
-		select {
-		case <-time.After(wait/2 + rand.N(wait)):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		wait = min(2*wait, maxRetry)
 	}
 }
 

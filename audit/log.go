@@ -103,16 +103,17 @@ type Log struct {
 	holds     sync.Mutex // held while a session is erased, held or released
 	recorders sync.Map   // session's identifier → *recorder
 
-	mu      sync.Mutex
-	dirty   []*stream
-	endings []ending
-	durable map[string]int64 // of open sessions, how much of the record is on the disk
-	feeds   []*Feed
-	wake    chan struct{}
-	stop    chan struct{}
-	stopped chan struct{}
-	sealing chan struct{}
-	sealed  chan struct{}
+	mu        sync.Mutex
+	dirty     []*stream
+	endings   []ending
+	durable   map[string]int64 // of open sessions, how much of the record is on the disk
+	feeds     []*Feed
+	followers []*Follower
+	wake      chan struct{}
+	stop      chan struct{}
+	stopped   chan struct{}
+	sealing   chan struct{}
+	sealed    chan struct{}
 
 	indexer     indexer // of the goroutine that indexes
 	indexing    chan struct{}
@@ -251,8 +252,12 @@ func (l *Log) settleOnce() {
 	for _, s := range l.take() {
 		s.settle()
 	}
+	before := l.Head().N
 	if err := l.tree.commit(); err != nil {
 		l.failed(&WriteError{Err: err}) // leaves stay, and the next commit tries again
+	}
+	if l.Head().N > before {
+		l.eachFollower((*Follower).nudge)
 	}
 }
 
@@ -281,10 +286,32 @@ func (l *Log) Close() error {
 	err = errors.Join(err, l.own.close())
 	l.sealEnded()
 	err = errors.Join(err, l.tree.commit())
-	l.closeFeeds()
+	l.closeReaders()
 	err = errors.Join(err, l.tree.close())
 	l.unlock()
 	return err
+}
+
+// closeReaders ends those who read the log, once they have what is left or have
+// waited for it long enough.
+func (l *Log) closeReaders() {
+	l.mu.Lock()
+	feeds, followers := l.feeds, l.followers
+	l.mu.Unlock()
+	for _, f := range feeds {
+		f.close()
+	}
+	for _, f := range followers {
+		f.close()
+	}
+	for _, f := range feeds {
+		<-f.done
+		f.cancel()
+	}
+	for _, f := range followers {
+		<-f.done
+		f.cancel()
+	}
 }
 
 func (l *Log) unlock() {

@@ -57,6 +57,9 @@ type tree struct {
 	dirty  bool // has leaves that no checkpoint speaks of
 	leaves *os.File
 	hashes *os.File
+	length int64   // of leaves
+	starts []int64 // where every bundleSize-th leaf begins
+	head   Head    // signed last
 }
 
 func openTree(dir string) (*tree, error) {
@@ -151,18 +154,20 @@ func (t *tree) load() error {
 		}
 	}
 	t.dirty = signed.N < t.size
+	t.head = signed
 	return nil
 }
 
-func (t *tree) signed() (tlog.Tree, error) {
+func (t *tree) signed() (Head, error) {
 	b, err := os.ReadFile(t.path("checkpoint"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return tlog.Tree{}, nil
+		return Head{}, nil
 	}
 	if err != nil {
-		return tlog.Tree{}, err
+		return Head{}, err
 	}
-	return openCheckpoint(b, t.public)
+	head, err := openCheckpoint(b, t.public)
+	return Head{Tree: head, Note: b, hashes: t}, err
 }
 
 // openCheckpoint checks a checkpoint's signature and reads it.
@@ -240,7 +245,11 @@ func (t *tree) add(text []byte) error {
 	if _, err := t.hashes.WriteAt(b, at*tlog.HashSize); err != nil {
 		return err
 	}
+	if t.size%bundleSize == 0 {
+		t.starts = append(t.starts, t.length)
+	}
 	t.size++
+	t.length += int64(len(text))
 	return nil
 }
 
@@ -264,7 +273,11 @@ func (t *tree) sign() error {
 	if err != nil {
 		return err
 	}
-	return replace(t.path("checkpoint"), b)
+	if err := replace(t.path("checkpoint"), b); err != nil {
+		return err
+	}
+	t.head = Head{Tree: tlog.Tree{N: t.size, Hash: root}, Note: b, hashes: t}
+	return nil
 }
 
 // replace writes a file so that a crash leaves the old one or the new one.

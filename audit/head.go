@@ -1,0 +1,63 @@
+package audit
+
+import (
+	"errors"
+	"io"
+	"strings"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// Head is a signed head of the log: so many sealed sessions, and what they hash
+// to. The zero value is that of an empty log.
+type Head struct {
+	tlog.Tree
+	Note []byte // the checkpoint: a signed note. It is shared and not to be changed
+
+	hashes tlog.HashReader
+}
+
+// ProveFrom proves that the log of this head continues that of an earlier one
+// with so many sessions, as RFC 6962 section 2.1.2 has it. From none to
+// something, and from the head to itself, nothing is needed.
+func (h Head) ProveFrom(sessions int64) ([]tlog.Hash, error) {
+	if sessions == 0 || sessions == h.N {
+		return nil, nil
+	}
+	return tlog.ProveTree(h.N, sessions, h.hashes)
+}
+
+var errShortened = errors.New("the list of sealed sessions was shortened")
+
+// Head returns the head that was signed last.
+func (l *Log) Head() Head { return l.tree.last() }
+
+func (t *tree) last() Head {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.head
+}
+
+// lines reads the leaves from place from up to to, both among those that are
+// listed, with their line breaks.
+func (t *tree) lines(from, to int64) ([]string, error) {
+	if from >= to {
+		return nil, nil
+	}
+	t.mu.Lock()
+	begin, end := t.starts[from/bundleSize], t.length
+	if next := (to + bundleSize - 1) / bundleSize; next < int64(len(t.starts)) {
+		end = t.starts[next]
+	}
+	t.mu.Unlock()
+	b := make([]byte, end-begin)
+	if _, err := t.leaves.ReadAt(b, begin); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	list := strings.SplitAfter(string(b), "\n")
+	skip := from % bundleSize
+	if int64(len(list)) < skip+to-from {
+		return nil, errShortened
+	}
+	return list[skip : skip+to-from], nil
+}
