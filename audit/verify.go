@@ -2,12 +2,14 @@ package audit
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -31,10 +33,10 @@ func (r *Report) problem(format string, args ...any) {
 }
 
 // Verify checks the log in dir with nothing but its public key, the contents of
-// key.pub. trusted, when it is not nil, is a checkpoint that was kept elsewhere:
-// the log must continue it, which proves that it was not rolled back. The error
-// is for what cannot be read at all.
-func Verify(dir, public string, trusted []byte) (*Report, error) {
+// key.pub. Each trusted checkpoint that is not nil was kept elsewhere: the log must
+// continue it, which proves that it was neither rolled back nor replaced. The error is
+// for what cannot be read at all.
+func Verify(dir, public string, trusted ...[]byte) (*Report, error) {
 	r := &Report{}
 	head, err := os.ReadFile(filepath.Join(dir, "log", "checkpoint"))
 	if err != nil {
@@ -91,28 +93,43 @@ func Verify(dir, public string, trusted []byte) (*Report, error) {
 	return r, r.unproven(dir, sealed)
 }
 
-// checkTrusted checks that the log continues an earlier checkpoint of its own.
-func (r *Report) checkTrusted(mem *memoryTree, signed tlog.Tree, public string, trusted []byte) error {
-	if trusted == nil {
-		return nil
+// checkTrusted checks that the log continues earlier checkpoints of its own. The
+// first that it does not continue is told, and up to where it does.
+func (r *Report) checkTrusted(mem *memoryTree, signed tlog.Tree, public string, trusted [][]byte) error {
+	var heads []tlog.Tree
+	for _, note := range trusted {
+		if note == nil {
+			continue
+		}
+		old, err := openCheckpoint(note, public)
+		if err != nil {
+			r.problem("the trusted copy: %v", err)
+			continue
+		}
+		heads = append(heads, old)
 	}
-	old, err := openCheckpoint(trusted, public)
-	if err != nil {
-		r.problem("the trusted copy: %v", err)
-		return nil
+	slices.SortFunc(heads, func(a, b tlog.Tree) int { return cmp.Compare(a.N, b.N) })
+	same := int64(0)
+	for _, old := range heads {
+		if old.N > signed.N {
+			newest := heads[len(heads)-1].N
+			r.problem("the log has %d sealed sessions, and had %d when the trusted checkpoint was made: it was rolled back", signed.N, newest)
+			return nil
+		}
+		if old.N == 0 {
+			continue
+		}
+		root, err := mem.root(old.N)
+		if err != nil {
+			return err
+		}
+		if root != old.Hash {
+			r.problem("the log does not continue the trusted checkpoint of %d sessions: sealed sessions were replaced, the first of them after session %d", old.N, same)
+			return nil
+		}
+		same = old.N
 	}
-	if old.N > signed.N {
-		r.problem("the log has %d sealed sessions, and had %d when the trusted checkpoint was made: it was rolled back", signed.N, old.N)
-		return nil
-	}
-	if old.N == 0 {
-		return nil
-	}
-	root, err := mem.root(old.N)
-	if err == nil && root != old.Hash {
-		r.problem("the log does not continue the trusted checkpoint: sealed sessions were replaced")
-	}
-	return err
+	return nil
 }
 
 func (r *Report) checkSession(dir string, l leaf) {

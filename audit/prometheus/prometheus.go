@@ -25,6 +25,8 @@ import (
 type Metrics struct {
 	// Feeds are shown too: how events' sinks are doing.
 	Feeds []*audit.Feed
+	// Followers are shown too: how copies and witnesses are doing.
+	Followers []*audit.Follower
 
 	mu        sync.RWMutex
 	resources map[resource]*counters
@@ -194,6 +196,37 @@ func (m *Metrics) write(w io.Writer, now time.Time) {
 	counts(w, "sallyport_masked_values_total", "Values that were masked, by type.", "type", masked)
 	counts(w, "sallyport_gateway_events_total", "What happened beside sessions, by kind.", "kind", events)
 	m.feeds(w, now)
+	m.followers(w, now)
+}
+
+func (m *Metrics) followers(w io.Writer, now time.Time) {
+	stats := make([]audit.FollowStats, len(m.Followers))
+	for i, f := range m.Followers {
+		stats[i] = f.Stats()
+	}
+	each := func(name, kind, help string, value func(audit.FollowStats) float64) {
+		fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
+		for _, s := range stats {
+			fmt.Fprintf(w, "%s{name=%s} %g\n", name, quote(s.Name), value(s))
+		}
+	}
+	each("sallyport_copy_behind_sessions", "gauge", "Sealed sessions that a copy or witness does not have.", func(s audit.FollowStats) float64 { return float64(s.Behind) })
+	each("sallyport_copy_failures_total", "counter", "Attempts to reach a copy or witness that failed.", func(s audit.FollowStats) float64 { return float64(s.Failures) })
+	each("sallyport_copy_left_out_total", "counter", "Records that are not copied, not being as they were sealed.", func(s audit.FollowStats) float64 { return float64(s.LeftOut) })
+	each("sallyport_copy_conflict", "gauge", "Whether a copy or witness holds something else than the log.", func(s audit.FollowStats) float64 {
+		if s.Conflict {
+			return 1
+		}
+		return 0
+	})
+	each("sallyport_copy_lag_seconds", "gauge", "Since when a copy or witness has been behind.", func(s audit.FollowStats) float64 { return lag(s.Since, now) })
+}
+
+func lag(since, now time.Time) float64 {
+	if since.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(since).Seconds())
 }
 
 func (m *Metrics) feeds(w io.Writer, now time.Time) {
@@ -211,12 +244,7 @@ func (m *Metrics) feeds(w io.Writer, now time.Time) {
 	each("sallyport_export_failures_total", "counter", "Deliveries that a sink did not take.", func(s audit.FeedStats) float64 { return float64(s.Failures) })
 	each("sallyport_export_left_out_total", "counter", "Events that a sink misses for good.", func(s audit.FeedStats) float64 { return float64(s.LeftOut) })
 	each("sallyport_export_waiting_sessions", "gauge", "Sessions with events that wait for a sink.", func(s audit.FeedStats) float64 { return float64(s.Waiting) })
-	each("sallyport_export_lag_seconds", "gauge", "Since when events wait for a sink.", func(s audit.FeedStats) float64 {
-		if s.Since.IsZero() {
-			return 0
-		}
-		return max(0, now.Sub(s.Since).Seconds())
-	})
+	each("sallyport_export_lag_seconds", "gauge", "Since when events wait for a sink.", func(s audit.FeedStats) float64 { return lag(s.Since, now) })
 }
 
 func counts(w io.Writer, name, help, label string, m map[string]uint64) {

@@ -98,7 +98,7 @@ func (c *cutShort) Write(b []byte) (int, error) {
 
 // Over a network that cuts, delays and refuses every other request everything
 // arrives, once, and is read back whole.
-func TestAttackX8Faults(t *testing.T) {
+func TestFaults(t *testing.T) {
 	server := testserver.S3(t)
 	direct := bucket(t, server, "records", true, nil)
 	f, endpoint := newFaults(t, server)

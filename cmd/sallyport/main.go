@@ -55,7 +55,7 @@ func commands() []command {
 		{"approve", "[-c FILE] [-u USER] [-reason WHY] ID", "let a held operation run", approve},
 		{"deny", "[-c FILE] [-u USER] -reason WHY ID", "refuse a held operation", deny},
 		{"report", "[-from DAY] [-to DAY] [-o html]", "answer an auditor: who had access and why, what was denied, what was seen unmasked", report},
-		{"verify", "[-key FILE] BUNDLE|DIR", "prove that records are as they were sealed", verify},
+		{"verify", "[-key FILE] [-witness FILE|URL|s3://…] BUNDLE|DIR|s3://BUCKET/PREFIX", "prove that records are as they were sealed", verify},
 		{"mask", "[-explain [-jsonl]] [-columns] [FILE]", "mask a text, or list what is found in it", mask},
 		{"detokenise", "[-c FILE] [-u USER] TOKEN...", "turn tokens of masked values back, for those who may", detokenise},
 		{"passwd", "", "turn a password into the verifier that the config file holds", passwd},

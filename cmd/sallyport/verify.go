@@ -8,22 +8,30 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/sallyport/sallyport/audit"
 )
 
-// verify proves a bundle, or a whole log.
-func verify(_ context.Context, c *cli, args []string) error {
+// verify proves a bundle, a whole log, or a copy of one in a bucket.
+func verify(ctx context.Context, c *cli, args []string) error {
 	f := c.flags("verify")
 	key := f.String("key", "", "`file` with the log's public key; empty is the one inside the log, which proves less")
-	trusted := f.String("checkpoint", "", "`file` with a checkpoint that was kept elsewhere: the log must continue it")
+	var witnesses repeated
+	f.Var(&witnesses, "checkpoint", "the same as -witness")
+	f.Var(&witnesses, "witness", "`FILE|URL|s3://BUCKET/PREFIX` with checkpoints that were kept elsewhere: the log must continue them; can be given several times")
+	var bucket bucketFlags
+	bucket.add(f)
 	if err := parse(f, args, 1); err != nil {
 		return err
 	}
 	if f.NArg() == 0 {
-		return fail(exitUsage, "verify needs a bundle or an audit log's directory")
+		return fail(exitUsage, "verify needs a bundle, an audit log's directory, or s3://BUCKET/PREFIX")
 	}
 	path := f.Arg(0)
+	if strings.HasPrefix(path, bucketScheme) {
+		return verifyCopy(ctx, c, path, *key, bucket, witnesses)
+	}
 	st, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fail(exitNotFound, "%v", err)
@@ -32,54 +40,104 @@ func verify(_ context.Context, c *cli, args []string) error {
 		return err
 	}
 	if st.IsDir() {
-		return verifyLog(c, path, *key, *trusted)
+		return verifyLog(ctx, c, path, *key, bucket, witnesses)
 	}
 	return verifyBundle(c, path, *key)
 }
 
-func verifyLog(c *cli, dir, key, trusted string) error {
+// repeated is a flag that can be given several times.
+type repeated []string
+
+func (r *repeated) String() string { return strings.Join(*r, " ") }
+
+func (r *repeated) Set(s string) error {
+	*r = append(*r, s)
+	return nil
+}
+
+func readPublicKey(file string) (string, error) {
+	b, err := os.ReadFile(file)
+	return string(bytes.TrimSpace(b)), err
+}
+
+func verifyLog(ctx context.Context, c *cli, dir, key string, bucket bucketFlags, witnesses []string) error {
 	file := key
 	if file == "" {
 		file = filepath.Join(dir, "log", "key.pub")
 	}
-	public, err := os.ReadFile(file)
+	public, err := readPublicKey(file)
 	if err != nil {
 		return err
 	}
-	var old []byte
-	if trusted != "" {
-		if old, err = os.ReadFile(trusted); err != nil {
-			return err
-		}
-	}
-	r, err := audit.Verify(dir, string(bytes.TrimSpace(public)), old)
+	trusted, err := readWitnesses(ctx, bucket, witnesses) // before the log, which goes on
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.out, "proven: %d sealed records with %d events are whole, in order and as they were sealed\n", r.Sessions, r.Events)
-	for _, p := range r.Problems {
-		fmt.Fprintln(c.out, "NOT AS SEALED: "+p)
+	r, err := audit.Verify(dir, public, trusted...)
+	if err != nil {
+		return err
 	}
+	printProven(c, r)
 	if n := len(r.Unproven); n > 0 {
 		fmt.Fprintf(c.out, "not proven: %d records that are not sealed, being open or left by a stopped gateway\n", n)
 	}
 	if key == "" {
 		fmt.Fprintln(c.out, "not proven: that the public key is this log's; give your own copy with -key")
 	}
-	if trusted == "" {
-		fmt.Fprintln(c.out, "not proven: that the log was not set back to an earlier state; give a checkpoint kept elsewhere with -checkpoint")
+	if len(trusted) == 0 {
+		fmt.Fprintln(c.out, "not proven: that the log was not set back to an earlier state; give checkpoints kept elsewhere with -witness")
 	}
+	return problems(r)
+}
+
+func printProven(c *cli, r *audit.Report) {
+	fmt.Fprintf(c.out, "proven: %d sealed records with %d events are whole, in order and as they were sealed\n", r.Sessions, r.Events)
+	for _, p := range r.Problems {
+		fmt.Fprintln(c.out, "NOT AS SEALED: "+p)
+	}
+}
+
+func problems(r *audit.Report) error {
 	if len(r.Problems) > 0 {
 		return fail(exitError, "%d problems", len(r.Problems))
 	}
 	return nil
 }
 
+func verifyCopy(ctx context.Context, c *cli, url, key string, flags bucketFlags, witnesses []string) error {
+	if key == "" {
+		return fail(exitUsage, "a copy is verified with the log's public key: -key FILE (log/key.pub in the audit log)")
+	}
+	public, err := readPublicKey(key)
+	if err != nil {
+		return err
+	}
+	b, err := flags.open(url)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	trusted, err := readWitnesses(ctx, flags, witnesses)
+	if err != nil {
+		return err
+	}
+	r, err := audit.VerifyCopy(ctx, b, public, trusted...)
+	if err != nil {
+		return err
+	}
+	printProven(c, r)
+	fmt.Fprintln(c.out, "not proven: what was sealed after the newest head that was copied, and sessions that were open then")
+	if len(trusted) == 0 {
+		fmt.Fprintln(c.out, "not proven: that the newest heads were not taken away, unless Object Lock keeps them; give checkpoints kept elsewhere with -witness")
+	}
+	return problems(r)
+}
+
 func verifyBundle(c *cli, path, key string) error {
 	if key == "" {
 		return fail(exitUsage, "a bundle is verified with the log's public key: -key FILE (log/key.pub in the audit log)")
 	}
-	public, err := os.ReadFile(key)
+	public, err := readPublicKey(key)
 	if err != nil {
 		return err
 	}
@@ -92,7 +150,7 @@ func verifyBundle(c *cli, path, key string) error {
 	if err != nil {
 		return err
 	}
-	n, err := b.Verify(string(bytes.TrimSpace(public)))
+	n, err := b.Verify(public)
 	if err != nil {
 		return fail(exitError, "NOT AS SEALED: %v", err)
 	}

@@ -207,6 +207,7 @@ type Audit struct {
 	BestEffort bool         `yaml:"best_effort"`
 	Recordings []Recordings `yaml:"recordings"`
 	Export     []Export     `yaml:"export"`
+	Copies     []Copy       `yaml:"copies"`
 	Key        string       `yaml:"key"`
 	OldKeys    []string     `yaml:"old_keys"`
 	Retention  []Retention  `yaml:"retention"`

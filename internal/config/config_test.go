@@ -70,6 +70,13 @@ limits: {max_session: soon}
 
 func TestProblems(t *testing.T) {
 	for _, c := range []struct{ name, from, to, want string }{
+		{"a copy to nowhere", "durability: group", "copies: [{name: a}]", `copy a goes nowhere (s3: {endpoint`},
+		{"a copy in clear", "durability: group", "copies: [{s3: {endpoint: \"http://s3.internal\", bucket: b, access_key: env:A, secret_key: env:B}}]", `copy copy would go in clear (use https, or set plaintext: true)`},
+		{"a copy without bucket", "durability: group", "copies: [{s3: {endpoint: \"https://s3.internal\", access_key: env:A, secret_key: env:B}}]", `copy copy needs a bucket`},
+		{"a key written out", "durability: group", "copies: [{s3: {endpoint: \"https://s3.internal\", bucket: b, access_key: env:A, secret_key: hunter2}}]", `copy copy: secret_key: not a reference to a secret`},
+		{"a lock without days", "durability: group", "copies: [{s3: {endpoint: \"https://s3.internal\", bucket: b, access_key: env:A, secret_key: env:B, lock: {mode: complience}}}]", `unknown lock mode "complience" (did you mean "compliance"?)`},
+		{"an encryption of its own", "durability: group", "copies: [{s3: {endpoint: \"https://s3.internal\", bucket: b, access_key: env:A, secret_key: env:B, encryption: DES}}]", `encryption is AES256 or aws:kms:KEY`},
+		{"a name twice", "durability: group", "export: [{type: stdout, name: a}], copies: [{name: a, s3: {endpoint: \"https://s3.internal\", bucket: b, access_key: env:A, secret_key: env:B}}]", `a exists twice among the exports, copies and witnesses`},
 		{"bad address", "127.0.0.1:6432}", "nowhere}", `x.yaml:1: listen.postgres: "nowhere" is not an address (write HOST:PORT, such as 127.0.0.1:6432)`},
 		{"port twice", "127.0.0.1:6432}", "127.0.0.1:7432}", `x.yaml:7: resource orders: 127.0.0.1:7432 is used by listen.postgres already`},
 		{"unknown type", "type: postgres", "type: postgress", `unknown type "postgress" (did you mean "postgres"?)`},

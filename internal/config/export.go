@@ -106,13 +106,9 @@ func (f *File) ExportTLS(e Export) (*tls.Config, error) {
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if e.CA != "" {
-		pem, err := os.ReadFile(f.path(e.CA))
-		if err != nil {
+		var err error
+		if c, err = f.Roots(e.CA); err != nil {
 			return nil, err
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s holds no certificate", e.CA)
 		}
 	}
 	if e.Cert != "" {
@@ -121,6 +117,23 @@ func (f *File) ExportTLS(e Export) (*tls.Config, error) {
 			return nil, err
 		}
 		c.Certificates = []tls.Certificate{pair}
+	}
+	return c, nil
+}
+
+// Roots is TLS that trusts the certificates in a file alone; nil when ca is empty,
+// for the system's.
+func (f *File) Roots(ca string) (*tls.Config, error) {
+	if ca == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(f.path(ca))
+	if err != nil {
+		return nil, err
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
+	if !c.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate", ca)
 	}
 	return c, nil
 }

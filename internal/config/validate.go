@@ -29,6 +29,7 @@ func (f *File) validate(d *decoder) {
 	}
 	f.validateRecordings(d)
 	f.validateExport(d)
+	f.validateCopies(d)
 	f.validateRetention(d)
 	f.validateMetrics(d)
 	f.validateControl(d)

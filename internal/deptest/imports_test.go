@@ -222,6 +222,7 @@ var heavy = []struct {
 		[]string{
 			"github.com/open-policy-agent/", "github.com/aws/", "cloud.google.com/", "github.com/Azure/", "github.com/hashicorp/vault",
 			"github.com/multigres/", "github.com/sqlc-dev/", "github.com/pingcap/", "k8s.io/", "go.opentelemetry.io/", "modernc.org/", "github.com/stretchr/",
+			"github.com/minio/",
 		},
 		"who embeds a protocol builds neither policy engines nor cloud SDKs nor SQL parsers; parsers come in as a proxy.Analyzer",
 	},

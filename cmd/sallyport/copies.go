@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/audit/s3"
+	"github.com/sallyport/sallyport/internal/config"
+	"github.com/sallyport/sallyport/secrets"
+)
+
+// copy has sealed records copied to where the config file says.
+func (g *gateway) copy(records *audit.Log) error {
+	for _, c := range g.config.Audit.Copies {
+		b, err := openBucket(g.config, c.S3, c.Called())
+		if err != nil {
+			return fmt.Errorf("copy %s: %w", c.Called(), err)
+		}
+		g.closers = append([]func() error{b.Close}, g.closers...) // after the log
+		f, err := records.Copy(b, audit.FollowConfig{})
+		if err != nil {
+			return err
+		}
+		g.metrics.Followers = append(g.metrics.Followers, f)
+	}
+	return nil
+}
+
+// openBucket opens a bucket of the config file, without connecting to it.
+func openBucket(f *config.File, b *config.Bucket, called string) (*s3.Bucket, error) {
+	roots, err := f.Roots(b.CA)
+	if err != nil {
+		return nil, err
+	}
+	c := s3.Config{
+		Endpoint: b.Endpoint, Called: called, Bucket: b.Bucket, Prefix: b.Prefix, Region: b.Region, Plaintext: b.Plaintext,
+		TLS: roots, Encryption: b.Encryption, Credentials: func(ctx context.Context) (c s3.Credentials, err error) {
+			for _, part := range []struct {
+				to  *string
+				ref string
+			}{{&c.AccessKey, b.AccessKey}, {&c.SecretKey, b.SecretKey}, {&c.SessionToken, b.SessionToken}} {
+				if part.ref == "" {
+					continue
+				}
+				secret, release, err := secrets.Default().Fetch(ctx, f.Reference(part.ref), true)
+				if err != nil {
+					return c, err
+				}
+				*part.to = secret.Reveal()
+				if release != nil {
+					release()
+				}
+			}
+			return c, nil
+		},
+	}
+	if b.Lock != nil {
+		c.Lock = s3.Lock{Mode: b.Lock.Mode, For: b.Lock.For()}
+	}
+	return s3.New(c)
+}

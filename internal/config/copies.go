@@ -1,0 +1,101 @@
+package config
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/secrets"
+)
+
+// Copy is one place where sealed records are copied.
+type Copy struct {
+	Position
+	Name string  `yaml:"name"`
+	S3   *Bucket `yaml:"s3"`
+}
+
+// Called is the copy's name.
+func (c Copy) Called() string { return or(c.Name, "copy") }
+
+// Bucket is a bucket of something that speaks Amazon S3's protocol.
+type Bucket struct {
+	Position
+	Endpoint     string      `yaml:"endpoint"`
+	Bucket       string      `yaml:"bucket"`
+	Prefix       string      `yaml:"prefix"`
+	Region       string      `yaml:"region"`
+	AccessKey    string      `yaml:"access_key"`
+	SecretKey    string      `yaml:"secret_key"`
+	SessionToken string      `yaml:"session_token"`
+	Encryption   string      `yaml:"encryption"`
+	Lock         *ObjectLock `yaml:"lock"`
+	Plaintext    bool        `yaml:"plaintext"`
+	CA           string      `yaml:"ca"`
+}
+
+// ObjectLock is how long objects can be neither deleted nor overwritten.
+type ObjectLock struct {
+	Position
+	Mode string `yaml:"mode"`
+	Days int    `yaml:"days"`
+}
+
+// For is that time.
+func (l ObjectLock) For() time.Duration { return time.Duration(l.Days) * 24 * time.Hour }
+
+func (f *File) validateCopies(d *decoder) {
+	names := make(map[string]bool)
+	for _, e := range f.Audit.Export {
+		names[e.Called()] = true // of both there are events, which name them
+	}
+	for _, c := range f.Audit.Copies {
+		f.checkName(d, c.Line, names, c.Called())
+		if c.S3 == nil {
+			d.problem(c.Line, "s3: {endpoint: …, bucket: …}", "copy %s goes nowhere", c.Called())
+			continue
+		}
+		c.S3.check(d, "copy "+c.Called())
+	}
+}
+
+func (f *File) checkName(d *decoder, line int, names map[string]bool, name string) {
+	if names[name] {
+		d.problem(line, "give them names", "%s exists twice among the exports, copies and witnesses", name)
+	}
+	names[name] = true
+}
+
+func (b *Bucket) check(d *decoder, at string) {
+	u, err := url.Parse(b.Endpoint)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.Trim(u.Path, "/") != "" {
+		d.problem(b.Line, "endpoint: https://s3.eu-central-1.amazonaws.com", "%s needs an endpoint: scheme, host and port", at)
+	} else if u.Scheme == "http" && !b.Plaintext {
+		d.problem(b.Line, "use https, or set plaintext: true", "%s would go in clear", at)
+	}
+	if b.Bucket == "" {
+		d.problem(b.Line, "", "%s needs a bucket", at)
+	}
+	source := secrets.Default()
+	for _, ref := range []struct{ key, value string }{{"access_key", b.AccessKey}, {"secret_key", b.SecretKey}, {"session_token", b.SessionToken}} {
+		if ref.value == "" && ref.key == "session_token" {
+			continue
+		}
+		if err := source.Check(ref.value); err != nil {
+			d.problem(b.Line, "", "%s: %s: %v", at, ref.key, err)
+		}
+	}
+	if e := b.Encryption; e != "" && e != "AES256" && (!strings.HasPrefix(e, "aws:kms:") || e == "aws:kms:") {
+		d.problem(b.Line, "", "%s: encryption is AES256 or aws:kms:KEY", at)
+	}
+	if l := b.Lock; l != nil {
+		modes := []string{"governance", "compliance"}
+		if !slices.Contains(modes, l.Mode) {
+			d.problem(l.Line, suggest(l.Mode, modes), "%s: unknown lock mode %q", at, l.Mode)
+		}
+		if l.Days <= 0 {
+			d.problem(l.Line, "days: 365", "%s: a lock needs days", at)
+		}
+	}
+}
