@@ -88,7 +88,7 @@ func TestFilesOfCommands(t *testing.T) {
 		"bash -- x":                         "x",
 		". /etc/os-release; echo $ID":       "/etc/os-release",
 		"source venv/bin/activate && ls":    "venv/bin/activate",
-		"sudo bash /root/x":                 "/root/x",
+		"sudo bash /opt/x":                  "/opt/x",
 		"export PATH=$PATH:/usr/games; ls":  "ls",
 		"PATH=\"${PATH}:/a:/b\" ls -l":      "ls -l",
 		"cd /srv && PATH=$PATH:$HOME/x ./y": "./y",
