@@ -8,6 +8,7 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -79,7 +80,16 @@ func (j *judged) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error)
 // came to it and what the server heard. It fails when something panics or
 // hangs.
 func served(t *testing.T, j *judged, serve func(c net.Conn), send []byte) (got, heard []byte) {
-	u := &proxytest.Upstream{Serve: serve}
+	// A second connection cancels what the first still does, for a client that left
+	// in the middle of a message. That is waited for, so it comes at once.
+	var first atomic.Pointer[net.Conn]
+	u := &proxytest.Upstream{Serve: func(c net.Conn) {
+		if !first.CompareAndSwap(nil, &c) {
+			(*first.Load()).Close()
+			return
+		}
+		serve(c)
+	}}
 	var panicked error
 	g := &proxy.Gateway{
 		Log: slog.New(slog.DiscardHandler), Authenticator: newOneUser(t), Credentials: credential{Username: "app"}, Dialer: u, Interceptors: []proxy.Interceptor{j},
