@@ -124,15 +124,16 @@ func (s *scan) keyed(from, to, i int, sign byte) int {
 	return max(to, i)
 }
 
-// known finds a key of a known form that begins with src[from], and returns its
-// end, or from.
+// known finds keys of a known form near the beginning of the value src[from:to],
+// and returns the end of one that begins it, or from.
 func (s *scan) known(from, to int) int {
+	const near = 16
 	n := len(s.out)
-	for k := from; k < min(from+16, to); k++ {
-		if s.plan.class[s.src[k]] != classLiteral {
+	for k := from; k < min(from+2*near, to); k++ {
+		if s.plan.triggers.kinds[pairOf(s.src[k], s.at(k+1))]&startsLiteral == 0 {
 			continue
 		}
-		if end := s.literal(k); len(s.out) > n && s.out[len(s.out)-1].Start == from {
+		if end := s.literal(k, from+near); len(s.out) > n && s.out[len(s.out)-1].Start == from {
 			return end
 		}
 	}

@@ -1,5 +1,10 @@
 package masking
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 const (
 	maxGroups = 24
 	maxDigits = 96
@@ -167,26 +172,60 @@ var plainEnd = func() (t [256]bool) {
 	return t
 }()
 
-// number looks at the digit at i and at what belongs to it.
-func (s *scan) number(i int) int {
-	src := s.src
-	j := i + 1
+// plainStart are the bytes before a number to which nothing before them can make
+// it belong.
+var plainStart = func() (t [256]bool) {
+	for _, c := range []byte{0, ',', '"', '\n', '\r', '\t', '|', ';', ':', '\'', '{', '[', '='} {
+		t[c] = true
+	}
+	return t
+}()
+
+// digitRun returns how many digits there are from i on.
+func digitRun(src []byte, i int) int {
+	j := i
+	for j+8 <= len(src) {
+		n := digitsIn(binary.LittleEndian.Uint64(src[j:]))
+		if j += n; n < 8 {
+			return j - i
+		}
+	}
 	for j < len(src) && isDigit(src[j]) {
 		j++
 	}
+	return j - i
+}
+
+// digitsIn returns with how many digits the eight bytes of w begin, the lowest
+// first.
+func digitsIn(w uint64) int { return bits.TrailingZeros64(noDigits(w)) / 8 }
+
+// noDigits sets the highest bit of every byte of w that is no digit. Only up to
+// the first such byte is it exact.
+func noDigits(w uint64) uint64 {
+	const ones = 0x0101010101010101
+	w ^= '0' * ones
+	return (w + (0x80-10)*ones | w) & (0x80 * ones)
+}
+
+// number looks at the digit at i and at what belongs to it.
+func (s *scan) number(i int) int {
+	src := s.src
+	n := digitRun(src, i)
+	j := i + n
 	before, after := s.at(i-1), s.at(j)
-	if j-i <= 2 && (after == ' ' || after == '-' || after == ',' || after == '.' || after|0x20 >= 'n') {
+	if n <= 2 && (after == ' ' || after == '-' || after == ',' || after == '.' || after|0x20 >= 'n') {
 		if end := s.monthDate(i, j); end > i {
 			return end
 		}
 	}
 	// Short plain numbers are most of them.
-	if j-i == 2 && after == ':' {
+	if n == 2 && after == ':' {
 		if end := s.clock(i, j, before); end > i {
 			return end
 		}
 	}
-	if j-i < 7 && plainEnd[after] && !isAlnum(before) {
+	if n < 7 && plainEnd[after] && !isAlnum(before) {
 		return j
 	}
 	if after == '-' {
@@ -197,7 +236,24 @@ func (s *scan) number(i int) int {
 	if isAlnum(before) || isAlnum(after) || before == '_' || after == '_' {
 		return s.wordAt(i)
 	}
-	if j-i <= 4 && (before == '-' || before == '.' || after == '-' || after == '.') {
+	if n < 6 && (plainStart[before] || before == ' ' && !isUpper(s.at(i-2))) {
+		switch after {
+		case ' ': // 12345 rows
+			if c := s.at(j + 1); ((c|0x20)-'a' < 26 || plainEnd[c]) && !s.plan.spaced[n] {
+				return j
+			}
+		case '.': // 123.45
+			if k := j + 1; isDigit(s.at(k)) {
+				for k < j+4 && isDigit(s.at(k)) {
+					k++
+				}
+				if k-i < 7 && plainEnd[s.at(k)] {
+					return k
+				}
+			}
+		}
+	}
+	if n <= 4 && (before == '-' || before == '.' || after == '-' || after == '.') {
 		if to := s.hardware(i, j); to > i {
 			return to
 		}

@@ -1,24 +1,17 @@
 package masking
 
-import "strings"
-
 // ibanLengths are the lengths of the account numbers by country, of the IBAN
 // registry (SWIFT, release 99).
-var ibanLengths = func() map[[2]byte]int {
+var ibanLengths = func() (lengths [26 * 26]uint8) {
 	const table = "AD24AE23AL28AT20AZ28BA20BE16BG22BH22BI27BR29BY28CH21CR22CY28CZ24DE22DJ27DK18DO28EE20EG29ES24FI18FK18FO18FR27GB22GE22GI23" +
 		"GL18GR27GT28HR21HU28IE22IL23IQ23IS26IT27JO30KW30KZ20LB28LC32LI21LT20LU20LV21LY25MC27MD24ME22MK19MN20MR27MT31MU30NI28NL18" +
 		"NO15OM23PK24PL28PS29PT25QA29RO24RS22RU33SA24SC31SD18SE24SI19SK24SM27SO23ST25SV28TL23TN24TR26UA29VA22VG24XK20YE30" +
 		// countries that use the form without being in the registry
 		"AO25BF28BJ28CF27CG27CI28CM27CV25DZ26GA27GQ27GW25IR26KM27MA28MG27ML28MZ25NE28SN28TD27TG28"
-	m := make(map[[2]byte]int)
-	for r := strings.NewReader(table); r.Len() > 0; {
-		var b [4]byte
-		if _, err := r.Read(b[:]); err != nil {
-			panic(err)
-		}
-		m[[2]byte{b[0], b[1]}] = int(b[2]-'0')*10 + int(b[3]-'0')
+	for e := table; e != ""; e = e[4:] {
+		lengths[int(e[0]-'A')*26+int(e[1]-'A')] = (e[2]-'0')*10 + e[3] - '0'
 	}
-	return m
+	return
 }()
 
 // iban finds an account number that begins at start, written in one piece or in
@@ -28,7 +21,11 @@ func (s *scan) iban(start int) int {
 	if start+15 > len(src) || !isDigit(src[start+2]) || !isDigit(src[start+3]) {
 		return start
 	}
-	want := ibanLengths[[2]byte{upper(src[start]), upper(src[start+1])}]
+	a, b := upper(src[start])-'A', upper(src[start+1])-'A'
+	if a >= 26 || b >= 26 {
+		return start
+	}
+	want := int(ibanLengths[int(a)*26+int(b)])
 	if want == 0 {
 		return start
 	}

@@ -1,6 +1,11 @@
 package masking
 
-import "github.com/sallyport/sallyport/masking/internal/prose"
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"github.com/sallyport/sallyport/masking/internal/prose"
+)
 
 // scan is the state of one pass. It is kept between passes so that none of it
 // is allocated for one.
@@ -37,48 +42,24 @@ func (s *scan) run(dst []Finding, src []byte, topics Topics) []Finding {
 	s.src, s.out, s.first, s.topics = src, dst, len(dst), topics
 	s.floor, s.seen, s.aroundPos = 0, 0, -1
 	n := len(src)
-	class := &s.plan.class
+	kinds := &s.plan.triggers.kinds
 	for i := 0; i < n; {
-		for i+8 <= n {
-			b := src[i : i+8 : i+8]
-			if class[b[0]]|class[b[1]]|class[b[2]]|class[b[3]]|class[b[4]]|class[b[5]]|class[b[6]]|class[b[7]] != 0 {
-				break
+		kind := startsNone
+		if i+8 <= n {
+			w := binary.LittleEndian.Uint64(src[i:])
+			four := uint32(kinds[uint16(w)]) | uint32(kinds[uint16(w>>16)])<<8 | uint32(kinds[uint16(w>>32)])<<16 | uint32(kinds[w>>48])<<24
+			if four == 0 {
+				i += 8
+				continue
 			}
-			i += 8
+			k := bits.TrailingZeros32(four) / 8
+			i += 2 * k
+			kind = uint8(four >> (8 * k))
+		} else if kind = kinds[pairOf(src[i], s.at(i+1))]; kind == startsNone {
+			i += 2
+			continue
 		}
-		for i < n && class[src[i]] == classNone {
-			i++
-		}
-		if i >= n {
-			break
-		}
-		switch class[src[i]] {
-		case classDigit:
-			i = s.number(i)
-		case classAt:
-			i = s.email(i, 1)
-		case classColon:
-			i = s.colon(i)
-		case classEquals:
-			i = s.assigned(i)
-		case classPercent:
-			if s.at(i+1) == '4' && s.at(i+2) == '0' { // an @ in a URL
-				i = s.email(i, 3)
-			} else {
-				i++
-			}
-		case classCall:
-			i = s.called(i)
-		case classWide:
-			i = s.wide(i)
-		default:
-			b, before, after := src[i], s.at(i-1), s.at(i+1)
-			if s.plan.before[b][before/64]>>(before%64)&1|s.plan.after[b][after/64]>>(after%64)&1 == 0 {
-				i++
-			} else {
-				i = s.literal(i)
-			}
-		}
+		i = s.begins(i, kind)
 	}
 	if len(s.plan.customs) > 0 {
 		s.custom()
@@ -87,6 +68,41 @@ func (s *scan) run(dst []Finding, src []byte, topics Topics) []Finding {
 		s.prose()
 	}
 	return s.out
+}
+
+// begins looks at what may begin at the pair of bytes at i and returns where to
+// go on.
+func (s *scan) begins(i int, kind uint8) int {
+	if kind&startsLiteral != 0 {
+		if to := s.literal(i, len(s.src)); to > i {
+			return to
+		}
+	}
+	if kind&startsSecond != 0 {
+		if i++; i == len(s.src) {
+			return i
+		}
+	}
+	switch kind &^ (startsLiteral | startsSecond) {
+	case startsDigit:
+		return s.number(i)
+	case startsAt:
+		return s.email(i, 1)
+	case startsColon:
+		return s.colon(i)
+	case startsEquals:
+		return s.assigned(i)
+	case startsPercent:
+		if s.at(i+1) == '4' && s.at(i+2) == '0' { // an @ in a URL
+			return s.email(i, 3)
+		}
+		return i + 1
+	case startsCall:
+		return s.called(i)
+	case startsWide:
+		return s.wide(i)
+	}
+	return i + 2
 }
 
 // emit adds a finding. Where it meets earlier ones, the surer stays; of equals,

@@ -14,14 +14,12 @@ import (
 
 // Scanner finds sensitive values. It is immutable and safe for concurrent use.
 type Scanner struct {
-	class    [256]uint8 // what a byte may begin; 0 is nothing
+	triggers *triggers
 	nodes    []shapeNode
 	patterns [2][maxWord + 1][]pattern // by how many digits, or letters, they begin with
+	runs     [2][maxWord + 1]uint32    // the lengths of the runs of letters and digits that they begin with, as bits
+	spaced   [maxWord + 1]bool         // whether a pattern that begins with so many digits goes on with a space
 	literals []literal
-	byBefore [256]*literalIndex // by trigger byte and the byte before it
-	byAfter  [256]*literalIndex // by trigger byte and the byte behind it, of literals that begin with their trigger
-	before   [256][4]uint64     // the bytes that byBefore has something for
-	after    [256][4]uint64     // the bytes that byAfter has something for
 	words    *wordTable
 	without  []Type
 	types    map[Type]struct{}
@@ -32,19 +30,6 @@ type Scanner struct {
 
 	contexts, contextWords int // taken by patterns
 }
-
-// Classes of bytes in the first loop.
-const (
-	classNone uint8 = iota
-	classDigit
-	classAt
-	classColon
-	classEquals
-	classPercent
-	classCall
-	classWide    // a lead byte of other scripts' digits
-	classLiteral // the trigger of a literal
-)
 
 // shapeNode is a node of the tree of shapes, whose edges are lengths of groups.
 type shapeNode struct {
@@ -70,12 +55,9 @@ type pattern struct {
 	score   uint8
 }
 
-// literalIndex lists literals, by their places in Scanner.literals.
-type literalIndex [256][]uint16
-
 type literal struct {
 	text  string
-	at    int // where the trigger byte is in text
+	prior string // the bytes of which one stands before it; "": any
 	front [256]bool
 	least int // bytes of front before text
 	body  [256]bool
@@ -97,13 +79,6 @@ type ScannerConfig struct {
 // NewScanner compiles a scanner. It fails when a declaration is malformed.
 func NewScanner(c ScannerConfig) (*Scanner, error) {
 	p := &Scanner{nodes: make([]shapeNode, 1, 256), words: newWordTable(), without: slices.Clone(c.Without)}
-	for b := '0'; b <= '9'; b++ {
-		p.class[b] = classDigit
-	}
-	for _, b := range []byte{0xD9, 0xDB, 0xE0, 0xEF, 0xF0} {
-		p.class[b] = classWide
-	}
-	p.class['@'], p.class[':'], p.class['='], p.class['>'], p.class['%'], p.class['('] = classAt, classColon, classEquals, classEquals, classPercent, classCall
 	p.types = map[Type]struct{}{Email: {}, IP: {}, MAC: {}, IBAN: {}, Crypto: {}, Password: {}, Secret: {}, PrivateKey: {}}
 	all := slices.Concat(numberRecognizers(), wordRecognizers(), secretRecognizers(), c.Recognizers)
 	for i := range all {
@@ -118,7 +93,7 @@ func NewScanner(c ScannerConfig) (*Scanner, error) {
 		flag := func(s *scan, start, end int) int { return s.flagged(end) }
 		option := func(s *scan, start, _ int) int { return s.command(start + 1) }
 		said := func(s *scan, _, end int) int { return s.said(end) }
-		for _, l := range []literal{{text: "--", own: flag}, {text: "ENV ", own: flag}, {text: " -u", own: option}, {text: " -p", own: option}, {text: "assword ", own: said}, {text: "asscode ", own: said}} {
+		for _, l := range []literal{{text: "--", prior: "\x00 \n\"'", own: flag}, {text: "ENV ", own: flag}, {text: " -u", own: option}, {text: " -p", own: option}, {text: "assword ", own: said}, {text: "asscode ", own: said}} {
 			if err := p.literal(l); err != nil {
 				return nil, err
 			}
@@ -274,6 +249,14 @@ func flatName(name string) string {
 // pattern enters x under every run of digits, or of letters, that it can begin
 // with.
 func (p *Scanner) pattern(x pattern) {
+	run := 0 // of letters and digits
+	for run < len(x.form) && isAlnum(x.form[run]) {
+		run++
+	}
+	enter := func(kind, n int) {
+		p.patterns[kind][n] = append(p.patterns[kind][n], x)
+		p.runs[kind][n] |= 1 << run
+	}
 	for kind, class := range [...]byte{'9', 'A'} {
 		n := 0
 		for n < len(x.form) && (x.form[n] == class || class == 'A' && isUpper(x.form[n]) && x.form[n] != 'X') {
@@ -281,10 +264,11 @@ func (p *Scanner) pattern(x pattern) {
 		}
 		if n < len(x.form) && x.form[n] == 'X' { // which may go on with the run
 			for ; n <= maxWord; n++ {
-				p.patterns[kind][n] = append(p.patterns[kind][n], x)
+				enter(kind, n)
 			}
 		} else if n > 0 {
-			p.patterns[kind][n] = append(p.patterns[kind][n], x)
+			enter(kind, n)
+			p.spaced[n] = p.spaced[n] || n < len(x.form) && x.form[n] == ' '
 		}
 	}
 }
@@ -319,51 +303,25 @@ func (p *Scanner) shape(s string, r shapeRule) error {
 	return nil
 }
 
-// rarity orders bytes by how gladly a literal is looked for at them: seldom ones
-// in text and rows last, and so few of them that most literals share one.
-const rarity = " etaonisrhldcumfpgwybvkjqxz0123456789/,\"'():=;TSIENRCOLMDPHFUQXZGYWBVJKA.-_"
-
-// literal enters l under its rarest byte that means nothing else and that does
-// not follow a digit in a word, since such words are gone over at their digit.
+// literal adds l. One that stands in the midst of a word behind a digit is not
+// found, since such words are gone over at their digit.
 func (p *Scanner) literal(l literal) error {
-	best, digit := -1, l.least > 0
+	digit := l.least > 0
 	for i := 0; i < len(l.text); i++ {
-		c := l.text[i]
-		if digit = isAlnum(c) && (digit || isDigit(c)); digit {
-			continue
+		if c := l.text[i]; !isAlnum(c) || !digit && !isDigit(c) {
+			p.literals = append(p.literals, l)
+			return nil
 		}
-		r := strings.IndexByte(rarity, c)
-		if r < 0 {
-			r = len(rarity)
-		}
-		if r > best && (p.class[c] == classNone || p.class[c] == classLiteral) {
-			best, l.at = r, i
-		}
+		digit = true
 	}
-	if best < 0 { // all of it follows a digit
-		return errMalformed
-	}
-	p.class[l.text[l.at]] = classLiteral
-	p.literals = append(p.literals, l)
-	return nil
+	return errMalformed
 }
 
-// index makes the lists of literals by trigger, the longest first.
+// index makes the lists of literals, the longest first.
 func (p *Scanner) index() {
 	slices.SortStableFunc(p.literals, func(a, b literal) int { return cmp.Compare(len(b.text), len(a.text)) })
-	for i := range p.literals {
-		l := &p.literals[i]
-		trigger, at, table, some := l.text[l.at], l.at-1, &p.byBefore, &p.before
-		if l.at == 0 {
-			at, table, some = 1, &p.byAfter, &p.after
-		}
-		c := l.text[at]
-		some[trigger][c/64] |= 1 << (c % 64)
-		if table[trigger] == nil {
-			table[trigger] = &literalIndex{}
-		}
-		table[trigger][l.text[at]] = append(table[trigger][l.text[at]], uint16(i))
-	}
+	p.triggers = newTriggers()
+	p.triggers.add(p.literals)
 }
 
 // byteClass fills t from a class such as "A-Za-z0-9_-".

@@ -191,49 +191,42 @@ func validBasic(v []byte) bool {
 	return err == nil && bytes.IndexByte(out[:n], ':') > 0
 }
 
-// literal looks at the trigger of a literal at i and returns where to go on.
-func (s *scan) literal(i int) int {
-	b := s.src[i]
-	if x := s.plan.byBefore[b]; x != nil && i > 0 {
-		for _, k := range x[s.src[i-1]] {
-			if to := s.matches(&s.plan.literals[k], i); to > i {
+// literal looks for literals of which src[i:i+2] is part and that begin before
+// limit. It returns where to go on, or i when there are none.
+func (s *scan) literal(i, limit int) int {
+	pair := pairOf(s.src[i], s.at(i+1))
+	for _, k := range *s.plan.triggers.list(pair) {
+		if start := i - int(k.at); k.pair == pair && start < limit {
+			if to := s.matches(&s.plan.literals[k.literal], start); to > i {
 				return to
 			}
 		}
 	}
-	if x := s.plan.byAfter[b]; x != nil && i+1 < len(s.src) {
-		for _, k := range x[s.src[i+1]] {
-			if to := s.matches(&s.plan.literals[k], i); to > i {
-				return to
-			}
-		}
-	}
-	return i + 1
+	return i
 }
 
-// matches looks whether l stands with its trigger at i, with what must follow it.
-// It returns where to go on, or i when it does not.
-func (s *scan) matches(l *literal, i int) int {
+// matches looks whether l stands at start, with what must follow it. It returns
+// where to go on, or 0 when it does not.
+func (s *scan) matches(l *literal, start int) int {
 	src := s.src
-	start := i - l.at
 	end := start + len(l.text)
 	if start < s.floor || end > len(src) || string(src[start:end]) != l.text {
-		return i
+		return 0
 	}
 	if l.own != nil {
 		if to := l.own(s, start, end); to > end {
 			return to
 		}
-		return i
+		return 0
 	}
 	if start = s.inFront(l, start); start < 0 {
-		return i
+		return 0
 	}
 	if c := s.at(start - 1); isAlnum(c) && isAlnum(src[start]) && !s.escaped(start-1) {
-		return i
+		return 0
 	}
 	if l.typ == PrivateKey && l.text[0] == '-' {
-		return max(s.pem(start, end), i)
+		return s.pem(start, end)
 	}
 	limit := min(len(src), end+max(l.min, l.max)+1)
 	from := end
@@ -248,7 +241,7 @@ func (s *scan) matches(l *literal, i int) int {
 		if n > maxRun {
 			return end // so that no run is looked at twice
 		}
-		return i
+		return 0
 	}
 	s.emit(start, end, l.typ, l.score)
 	return end

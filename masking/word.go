@@ -19,7 +19,7 @@ func (s *scan) wordAt(i int) int {
 	if start < s.floor || s.at(start-1) == '_' || s.at(end) == '_' {
 		return end
 	}
-	if isUUID(src, start) {
+	if end-start == 8 && isUUID(src, start) {
 		return start + 36
 	}
 	if end-start == 2 && src[start] == 'v' {
@@ -134,6 +134,17 @@ func (s *scan) forms(start int) int {
 		for lead < len(src) && lead-start < maxWord && (src[lead]|0x20)-'a' < 26 {
 			lead++
 		}
+	}
+	runs := s.plan.runs[kind][lead-start]
+	if runs == 0 {
+		return start
+	}
+	run := lead
+	for run < len(src) && run-start <= maxWord && isAlnum(src[run]) {
+		run++
+	}
+	if runs>>(run-start)&1 == 0 {
+		return start
 	}
 	list := s.plan.patterns[kind][lead-start]
 	var best *pattern

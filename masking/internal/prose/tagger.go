@@ -2,6 +2,8 @@ package prose
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"unicode/utf8"
 )
 
@@ -74,23 +76,15 @@ func lineEnd(text []byte, i int) int {
 	return len(text)
 }
 
-// Weights of bytes in a line: what prose is made of, and signs that it has few of.
-const (
-	weighsProse = 1
-	weighsSign  = 1 << 16
-
-	weighsControl = 1 << 19 // 4,096 of them do not overflow
-)
-
+// weight is how much a byte speaks against prose: signs that it has few of, and
+// control characters.
 var weight = func() (t [256]uint32) {
 	for c := range t {
 		switch {
-		case letter(byte(c)) || c == ' ':
-			t[c] = weighsProse
 		case c == '{' || c == '}' || c == '<' || c == '>' || c == '=' || c == '_' || c == '\\' || c == '|' || c == '/' || c == '$' || c == '[' || c == ';':
-			t[c] = weighsSign
+			t[c] = 1
 		case c < ' ' && c != '\t' && c != '\r' || c == 0x7f:
-			t[c] = weighsControl
+			t[c] = 8
 		}
 	}
 	return t
@@ -109,16 +103,38 @@ var capital = func() (t [256]uint8) {
 // promising reports whether line looks like prose.
 func promising(line []byte) bool {
 	const shortest = 8
-	if len(line) < shortest || !utf8.Valid(line) {
+	if len(line) < shortest {
 		return false
 	}
+	whole := line
 	line = line[:min(len(line), 4096)]
+	if lettersIn(line)*10 < len(line)*7 || !utf8.Valid(whole) {
+		return false
+	}
 	sum := uint32(0)
 	for _, c := range line {
 		sum += weight[c]
 	}
-	signs, prose := int(sum>>16), int(sum&0xffff)
-	return signs*40 <= len(line)+40 && prose*10 >= len(line)*7
+	return int(sum)*40 <= len(line)+40
+}
+
+// lettersIn counts the letters and spaces of line.
+func lettersIn(line []byte) int {
+	const ones = 0x0101010101010101
+	n, i := 0, 0
+	for ; i+8 <= len(line); i += 8 {
+		w := binary.LittleEndian.Uint64(line[i:])
+		low := w & (0x7f * ones)
+		from, behind := (low|0x20*ones)+(0x80-'a')*ones, (low|0x20*ones)+(0x80-'z'-1)*ones
+		noSpace := low ^ ' '*ones + 0x7f*ones
+		n += bits.OnesCount64((from&^behind | ^noSpace | w) & (0x80 * ones))
+	}
+	for ; i < len(line); i++ {
+		if letter(line[i]) || line[i] == ' ' {
+			n++
+		}
+	}
+	return n
 }
 
 // parts are the bytes that may stand before a name.
@@ -130,14 +146,23 @@ var parts = func() (t [256]bool) {
 	return t
 }()
 
+// capitals sets the highest bit of every byte of w that is a capital, or begins a
+// letter of another alphabet.
+func capitals(w uint64) uint64 {
+	const ones = 0x0101010101010101
+	low := w & (0x7f * ones)
+	from, behind := low+(0x80-'A')*ones, low+(0x80-'Z'-1)*ones
+	return (from&^behind&^w | w&(w<<1)) & (0x80 * ones)
+}
+
 // candidate returns where the next word behind from begins that has a capital and
 // is no common word, or a name or a title as well, or -1.
 func (m *Model) candidate(text []byte, from int) int {
 	n := len(text)
 	for i := from; i < n; {
 		for i+8 <= n {
-			b := text[i : i+8 : i+8]
-			if capital[b[0]]|capital[b[1]]|capital[b[2]]|capital[b[3]]|capital[b[4]]|capital[b[5]]|capital[b[6]]|capital[b[7]] != 0 {
+			if m := capitals(binary.LittleEndian.Uint64(text[i:])); m != 0 {
+				i += bits.TrailingZeros64(m) / 8
 				break
 			}
 			i += 8
