@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -127,11 +129,37 @@ func TestLeakP27SuspendedPortals(t *testing.T) {
 // TestLeakP42LargeRows has a row that is larger than any buffer.
 func TestLeakP42LargeRows(t *testing.T) {
 	g := startRig(t, schema, masking.Config{})
+	const query = "SELECT note FROM (SELECT repeat('x ', 5000000) || '123-45-6789' || repeat(' y', 5000000) AS note) q, generate_series(1, 8)"
 	c := g.connect(t, "alice")
 	var large string
-	require.NoError(t, c.QueryRow(t.Context(), "SELECT note FROM (SELECT repeat('x ', 5000000) || '123-45-6789' || repeat(' y', 5000000) AS note) q").Scan(&large))
+	require.NoError(t, c.QueryRow(t.Context(), query).Scan(&large))
 	require.Len(t, large, 20000011)
 	require.Equal(t, "x ***-**-**** y", large[9999998:10000013])
+	large = ""
+
+	// Eight such rows, 153 MiB, for a client of another process: one at a time is in
+	// memory, as it came and as it goes, in buffers that double.
+	defer debug.SetGCPercent(debug.SetGCPercent(10))
+	runtime.GC()
+	var before, now runtime.MemStats
+	runtime.ReadMemStats(&before)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		g.psql(t, "alice", "\\o /dev/null\n"+query, "-A", "-t")
+	}()
+	most := uint64(0)
+	for running := true; running; {
+		select {
+		case <-ended:
+			running = false
+		case <-time.After(5 * time.Millisecond):
+		}
+		runtime.ReadMemStats(&now)
+		most = max(most, now.HeapInuse)
+	}
+	t.Logf("%d MiB in use at the most, %d before", most>>20, before.HeapInuse>>20)
+	require.Less(t, most, before.HeapInuse+140<<20)
 }
 
 // TestLeakP43WideRows has as many columns as there may be, names that are given

@@ -71,6 +71,12 @@ type rig struct {
 
 func startRig(t testing.TB, schema string, c masking.Config) *rig {
 	t.Helper()
+	return startRigWith(t, schema, c, nil)
+}
+
+// startRigWith has other, if any, in the place of the masker.
+func startRigWith(t testing.TB, schema string, c masking.Config, other proxy.Interceptor) *rig {
+	t.Helper()
 	gateway := &proxy.Gateway{}
 	reader := &postgres.CatalogReader{Gateway: gateway}
 	catalog := &sql.CatalogCache{Load: reader.Load, Resolve: sqlpostgres.Resolve}
@@ -88,6 +94,10 @@ func startRig(t testing.TB, schema string, c masking.Config) *rig {
 	}
 	m, err := masking.New(c)
 	require.NoError(t, err)
+	chain := []proxy.Interceptor{letIn{}, m}
+	if other != nil {
+		chain[1] = other
+	}
 	*gateway = proxy.Gateway{
 		Authenticator: people{"wonder"},
 		Directory: proxy.Resources{&proxy.Resource{
@@ -95,7 +105,7 @@ func startRig(t testing.TB, schema string, c masking.Config) *rig {
 			Accounts: []proxy.Account{{Name: "main", Username: pgembed.User}},
 		}},
 		Credentials:  credential{Username: pgembed.User, Password: proxy.NewSecret(g.pg.Password)},
-		Interceptors: []proxy.Interceptor{letIn{}, m},
+		Interceptors: chain,
 		DrainTimeout: 2 * time.Second,
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

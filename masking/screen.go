@@ -26,9 +26,19 @@ type screen struct {
 // cell is one character. at is where its bytes begin in what is being written, -1
 // when it was written before. The zero value is blank.
 type cell struct {
-	r  rune
-	at int32
+	r     rune
+	at    int32
+	shown cellShown
 }
+
+// cellShown is what the user's terminal shows of a cell.
+type cellShown uint8
+
+const (
+	shownAsIs   cellShown = iota
+	shownHidden           // a star
+	shownDue              // what belongs to a value, and is to become a star
+)
 
 type screenRow struct {
 	dirty bool // something was written since it was read last
@@ -141,7 +151,7 @@ func (s *screen) put(r rune, at int) {
 		s.col = 0
 		s.down()
 	}
-	s.line(s.row)[s.col] = cell{r, int32(at)}
+	s.line(s.row)[s.col] = cell{r: r, at: int32(at)}
 	s.rows[s.row].dirty, s.rows[s.row].waits = true, true
 	if s.col == s.width-1 {
 		s.rows[s.row].full = true

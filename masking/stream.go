@@ -51,7 +51,9 @@ type stream struct {
 	cells  []*cell
 	fed    int // how much of buf is on it
 	typed  *typed
-	shown  int // how many of the bytes that are held back stars stand for
+	shown  int  // how many of the bytes that are held back stars stand for
+	moves  bool // the terminal's cursor may be moved
+	due    bool // cells are to be drawn again
 
 	output bool // of a command, which may be no text
 	dense  bool // what came last was none
@@ -78,6 +80,7 @@ func (v *view) stream(c *counts, shape *proxy.Shape, seen *remembered, typed *ty
 	if s.terminal {
 		s.screen = &screen{}
 		s.screen.resize(shape.Width, shape.Height)
+		s.moves = movesCursor(shape.Terminal)
 		f.IdleAfter = idleTerminal
 		f.Resize = func(width, height int) error {
 			s.screen.resize(width, height)
@@ -170,6 +173,9 @@ func (s *stream) release(dst []byte, what outlook) []byte {
 	}
 	if s.screen != nil {
 		s.display(dst, at, cut)
+		if s.due && cut == len(s.buf) {
+			dst = s.redraw(dst)
+		}
 	}
 	s.key = key
 	s.keep(cut)
@@ -213,8 +219,20 @@ func (s *stream) display(dst []byte, at, cut int) {
 					for j := range size {
 						p := int(c.at) + j
 						b := s.buf
-						if c.r == 0 || c.at < 0 || p < s.done || p >= len(b) {
+						if c.r == 0 {
 							continue
+						}
+						if p < s.done || c.at < 0 {
+							if c.shown == shownAsIs && s.masked[k+j] == '*' && c.r != '*' {
+								c.shown, s.due = shownDue, true
+							}
+							continue
+						}
+						if p >= len(b) {
+							continue
+						}
+						if s.masked[k+j] == '*' {
+							c.shown = shownHidden
 						}
 						if p < cut {
 							b, p = dst, at+p
