@@ -43,13 +43,14 @@ const (
 	RecordExpired = "record.expired"
 
 	// What people do to the gateway rather than through it, in its own record.
-	AdminList    = "admin.list"    // looked at the open sessions, or at one
-	AdminKill    = "admin.kill"    // ended a session
-	AdminWatch   = "admin.watch"   // watched a session
-	AdminErase   = "admin.erase"   // destroyed a session's key, and with it its content
-	AdminHold    = "admin.hold"    // kept a session from being erased
-	AdminRelease = "admin.release" // let it be erased again
-	AdminRefused = "admin.refused" // was not permitted to do what action names
+	AdminList       = "admin.list"       // looked at the open sessions, or at one
+	AdminKill       = "admin.kill"       // ended a session
+	AdminWatch      = "admin.watch"      // watched a session
+	AdminErase      = "admin.erase"      // destroyed a session's key, and with it its content
+	AdminHold       = "admin.hold"       // kept a session from being erased
+	AdminRelease    = "admin.release"    // let it be erased again
+	AdminDetokenise = "admin.detokenise" // had a masked value turned back, or was refused that
+	AdminRefused    = "admin.refused"    // was not permitted to do what action names
 
 	AdminRequests = "admin.requests" // looked at what is held
 	AdminDecide   = "admin.decide"   // what was refused, in AdminRefused: deciding about a held operation

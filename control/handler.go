@@ -30,7 +30,9 @@ const (
 )
 
 // Permissions are all there are, in the order of documents.
-func Permissions() []Permission { return []Permission{List, Kill, Watch, Review, Erase, Hold} }
+func Permissions() []Permission {
+	return []Permission{List, Kill, Watch, Review, Erase, Hold, Detokenise}
+}
 
 // Handler serves the API. Its fields are set before the first request. It is
 // safe for concurrent use.
@@ -86,6 +88,7 @@ func (h *Handler) route() {
 	h.handle("GET /v1/requests/{id}", audit.AdminRequests, Review, h.showRequest)
 	h.handle("POST /v1/requests/{id}/approve", audit.AdminDecide, Review, h.approveRequest)
 	h.handle("POST /v1/requests/{id}/deny", audit.AdminDecide, Review, h.denyRequest)
+	h.handle("POST /v1/detokenised", audit.AdminDetokenise, Detokenise, h.noteDetokenised)
 	h.routeErasure()
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		h.fail(w, NotFound("there is nothing at this address"))

@@ -62,20 +62,67 @@ var (
 // the masker's key, for members of [Config.Detokenise]. Each call that is
 // permitted or not is told to [Config.Detokenised] first.
 func (m *Masker) Detokenise(ctx context.Context, id *proxy.Identity, token []byte) (value []byte, t Type, err error) {
-	if id == nil || !slices.ContainsFunc(m.detokenise, id.In) {
-		err = ErrNotPermitted
-	} else {
+	err = m.turnBack(ctx, id, &t, func() (err error) {
 		value, t, err = m.keys.open(token)
-	}
-	if m.detokenised != nil {
-		if told := m.detokenised(ctx, id, t, err); told != nil {
-			return nil, "", told
-		}
-	}
+		return err
+	})
 	if err != nil {
 		return nil, "", err
 	}
 	return value, t, nil
+}
+
+// turnBack calls open for who may, and tells of it before it returns.
+func (m *Masker) turnBack(ctx context.Context, id *proxy.Identity, t *Type, open func() error) error {
+	err := ErrNotPermitted
+	if id != nil && slices.ContainsFunc(m.detokenise, id.In) {
+		err = open()
+	}
+	if m.detokenised != nil {
+		if told := m.detokenised(ctx, id, *t, err); told != nil {
+			return told
+		}
+	}
+	return err
+}
+
+// Encrypted returns what stands for a value of type t where Encrypt masks it in a
+// text.
+func (m *Masker) Encrypted(v []byte, t Type) []byte {
+	return m.appendMasked(nil, v, t, treatment{Transform: Encrypt})
+}
+
+// ErrNoFormat says that a value is nothing that [Encrypt] makes.
+var ErrNoFormat = errors.New("this is nothing that encrypt makes: it has too few letters and digits, or others")
+
+// Decrypt returns what [Encrypt] made value of with the masker's key, for members
+// of [Config.Detokenise]; calls are told as those of [Masker.Detokenise] are. t is
+// the type that the value was masked as. number says that the column held numbers,
+// which never begin with 0. What was encrypted holds no proof: another key or
+// another type gives another value and no error, and whether letters were small is
+// forgotten where they were mixed.
+func (m *Masker) Decrypt(ctx context.Context, id *proxy.Identity, t Type, value []byte, number bool) ([]byte, error) {
+	out := slices.Clone(value)
+	err := m.turnBack(ctx, id, &t, func() error {
+		digits := out
+		if number && len(out) > 0 && out[0] == '-' {
+			digits = out[1:]
+		}
+		f := ff1{m.keys.format, []byte(t)}
+		for range 512 {
+			if !f.format(digits, true) {
+				break
+			}
+			if !number || digits[0] != '0' {
+				return nil
+			}
+		}
+		return ErrNoFormat
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func (k *keys) open(token []byte) (value []byte, t Type, err error) {

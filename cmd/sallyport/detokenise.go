@@ -3,31 +3,34 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
-	"time"
 
 	"golang.org/x/term"
 
+	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// detokenise turns tokens back for a user who proves her password and is in a
+// detokenise turns tokens and encrypted values back for a user who proves her password and is in a
 // group that may. Each token is noted before its value is shown.
 func detokenise(ctx context.Context, c *cli, args []string) error {
 	f := c.flags("detokenise")
 	file, user := configFlag(f), f.String("u", os.Getenv("USER"), "as this `user`, whose password is read")
+	typ := f.String("type", "", "the values were made by encrypt, of this `type`, as US_SSN")
+	number := f.Bool("number", false, "with --type: they were numbers to the database, not texts")
 	if err := parse(f, args, 1000); err != nil {
 		return err
 	}
-	if f.NArg() == 0 {
-		return fail(exitUsage, "name the tokens")
+	if f.NArg() == 0 || *number && *typ == "" {
+		return fail(exitUsage, "name the tokens, or --type TYPE and what encrypt made; --number goes with --type")
 	}
 	cfg, err := load(c, *file)
 	if err != nil {
@@ -45,13 +48,8 @@ func detokenise(ctx context.Context, c *cli, args []string) error {
 	if err != nil {
 		return fail(exitNotLoggedIn, "%v", err)
 	}
-	notes, err := os.OpenFile(filepath.Join(cfg.Data(), "detokenised.jsonl"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer notes.Close()
-	masker, err := cfg.Masker(ctx, masking.Config{Detokenised: func(_ context.Context, id *proxy.Identity, t masking.Type, err error) error {
-		return noteDetokenised(notes, id, t, err)
+	masker, err := cfg.Masker(ctx, masking.Config{Detokenised: func(ctx context.Context, id *proxy.Identity, t masking.Type, err error) error {
+		return noteDetokenised(ctx, cfg, id, t, err)
 	}})
 	if err != nil {
 		return err
@@ -60,7 +58,12 @@ func detokenise(ctx context.Context, c *cli, args []string) error {
 		return fail(exitUsage, "nothing is masked by %s", *file)
 	}
 	for _, token := range f.Args() {
-		value, _, err := masker.Detokenise(ctx, id, []byte(token))
+		var value []byte
+		if *typ == "" {
+			value, _, err = masker.Detokenise(ctx, id, []byte(token))
+		} else {
+			value, err = masker.Decrypt(ctx, id, masking.TypeNamed(*typ), []byte(token), *number)
+		}
 		switch {
 		case errors.Is(err, masking.ErrNotPermitted):
 			return fail(exitPolicy, "%s has %v; masking_key.detokenise names the groups that do", id.Subject, err)
@@ -72,25 +75,23 @@ func detokenise(ctx context.Context, c *cli, args []string) error {
 	return nil
 }
 
-// noteDetokenised writes who turned a token of which type back, to the disk.
-func noteDetokenised(w *os.File, id *proxy.Identity, t masking.Type, failed error) error {
-	note := struct {
-		At    time.Time    `json:"at"`
-		User  string       `json:"user"`
-		Type  masking.Type `json:"type,omitempty"`
-		Error string       `json:"error,omitempty"`
-	}{At: time.Now().UTC(), User: id.Subject, Type: t}
+// noteDetokenised records who had a value of which type turned back: with the
+// running gateway, or in its log when none runs.
+func noteDetokenised(ctx context.Context, cfg *config.File, id *proxy.Identity, t masking.Type, failed error) error {
+	note := control.DetokenisedRequest{User: id.Subject, Type: string(t)}
 	if failed != nil {
 		note.Error = failed.Error()
 	}
-	b, err := json.Marshal(note)
-	if err != nil {
-		return err
+	err := newControlClient(controlSocket(cfg)).call(ctx, http.MethodPost, "/v1/detokenised", note, nil)
+	var exit *exitWith
+	if errors.As(err, &exit) && exit.code == exitUnreachable {
+		return withoutGateway(ctx, cfg, func(l *audit.Log) error {
+			a := note.Action()
+			a.By, a.Remote = &proxy.Identity{Subject: control.Self()}, "local"
+			return l.Act(a)
+		})
 	}
-	if _, err := w.Write(append(b, '\n')); err != nil {
-		return err
-	}
-	return w.Sync()
+	return err
 }
 
 // askPassword reads a password once, without showing it where a person types.

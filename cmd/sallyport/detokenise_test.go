@@ -3,10 +3,12 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/masking"
@@ -60,8 +62,43 @@ masking_key: {detokenise: [privacy]}
 	require.Empty(t, out)
 	code, _, _ = sallyport(t, "", "detokenise", "-c", file)
 	require.Equal(t, exitUsage, code)
-	notes, err := os.ReadFile(filepath.Join(dir, "data", "detokenised.jsonl"))
+	encrypted := string(m.Encrypted([]byte("123-45-6789"), masking.USSSN))
+	require.NotContains(t, encrypted, "6789")
+	code, out, errs = sallyport(t, "wonder\n", "detokenise", "-c", file, "-u", "olga", "-type", "US_SSN", encrypted)
+	require.Equal(t, exitOK, code, errs)
+	require.Equal(t, "123-45-6789\n", out)
+	code, out, _ = sallyport(t, "wonder\n", "detokenise", "-c", file, "-u", "alice", "-type", "US_SSN", encrypted)
+	require.Equal(t, exitPolicy, code)
+	require.Empty(t, out)
+
+	// While the gateway runs, its log is its own; the note goes through it.
+	g := start(t, "serve", "-c", file)
+	g.wait(t, "listening")
+	code, out, errs = sallyport(t, "wonder\n", "detokenise", "-c", file, "-u", "olga", token)
+	require.Equal(t, exitOK, code, errs)
+	require.Equal(t, "Ann Smith\n", out)
+	g.stop(t)
+
+	require.NoFileExists(t, filepath.Join(dir, "data", "detokenised.jsonl"))
+	require.NotContains(t, must(t, "verify", filepath.Join(dir, "data", "audit")), "NOT AS SEALED")
+	keys, err := cfg.AuditKeys(t.Context())
 	require.NoError(t, err)
-	require.Regexp(t, `"user":"olga","type":"PERSON"}\n.*"user":"alice","error":"no permission`, string(notes))
-	require.NotContains(t, string(notes), "Smith")
+	archive, err := audit.OpenArchiveWith(filepath.Join(dir, "data", "audit"), keys)
+	require.NoError(t, err)
+	ids, err := archive.Sessions()
+	require.NoError(t, err)
+	var notes []string
+	for _, id := range ids {
+		for e, err := range archive.Events(id) {
+			require.NoError(t, err)
+			if e.Type == audit.AdminDetokenise {
+				notes = append(notes, e.Action+" "+e.Reason)
+			}
+		}
+	}
+	slices.Sort(notes)
+	require.Equal(t, []string{
+		" as alice: no permission to turn tokens back", " as olga: the token is damaged", "PERSON as olga", "PERSON as olga",
+		"US_SSN as alice: no permission to turn tokens back", "US_SSN as olga",
+	}, notes)
 }

@@ -122,7 +122,7 @@ type explanation struct {
 func explained(id json.RawMessage, text string) explanation {
 	e := explanation{ID: id, Text: text, Spans: []span{}}
 	for _, f := range masking.Default().Scan(nil, []byte(text)) {
-		e.Spans = append(e.Spans, span{f.Start, f.End, f.Type})
+		e.Spans = append(e.Spans, span{f.Start, f.End, f.Type.Standard()})
 	}
 	return e
 }
@@ -211,6 +211,6 @@ func maskColumns(out *bufio.Writer, in io.Reader) error {
 		return enc.Encode(struct {
 			I    int          `json:"i"`
 			Type masking.Type `json:"type"`
-		}{i, typ})
+		}{i, typ.Standard()})
 	})
 }

@@ -25,12 +25,13 @@ func (f *File) validateControl(d *decoder) {
 }
 
 // Permit says who may do what at the control socket. Without rules the gateway's
-// own user and root may list and end sessions, and see what is held; seeing what sessions see takes a
+// own user and root may list and end sessions, see what is held, and have it noted
+// that a value is turned back; seeing what sessions see takes a
 // rule.
 func (f *File) Permit() func(who *proxy.Identity, p control.Permission) bool {
 	rules := f.Control
 	if len(rules) == 0 {
-		rules = []Control{{Users: []string{"root", control.Self()}, Allow: []string{string(control.List), string(control.Kill), string(control.Review)}}}
+		rules = []Control{{Users: []string{"root", control.Self()}, Allow: []string{string(control.List), string(control.Kill), string(control.Review), string(control.Detokenise)}}}
 	}
 	return func(who *proxy.Identity, p control.Permission) bool {
 		return slices.ContainsFunc(rules, func(c Control) bool {

@@ -75,7 +75,7 @@ func (r *Recognizer) pattern() masking.Pattern {
 func (m Masking) rule() (masking.Rule, error) {
 	r := masking.Rule{Name: m.Name, Off: m.Use == "off", Columns: m.Columns, Tags: m.Tags, ColumnTypes: m.DBTypes, Groups: m.Groups, Except: m.Except.Groups}
 	for _, e := range m.Entities {
-		r.Types = append(r.Types, masking.Type(e))
+		r.Types = append(r.Types, masking.TypeNamed(e))
 	}
 	if names, labels := m.Resources.Names, m.Resources.Labels; len(names)+len(labels) > 0 {
 		selector := policy.Rule{Resources: names, Labels: labels}

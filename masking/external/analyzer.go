@@ -237,5 +237,5 @@ func (a *Analyzer) typeOf(name string) masking.Type {
 	if t, ok := a.c.Types[name]; ok {
 		return t
 	}
-	return masking.Type(name)
+	return masking.TypeNamed(name)
 }
