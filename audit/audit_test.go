@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -258,6 +259,36 @@ func BenchmarkRecord(b *testing.B) {
 			}
 			b.ReportMetric(float64(cpuTime(b)-begun)/float64(b.N), "cpu-ns/op")
 		})
+	}
+}
+
+// BenchmarkSustained records 16 sessions at once until all of them are written,
+// compact, sealed and on the disk.
+func BenchmarkSustained(b *testing.B) {
+	for b.Loop() {
+		const sessions, operations = 16, 50_000
+		l := openLog(b, b.TempDir(), Config{})
+		begun, cpu := time.Now(), cpuTime(b)
+		var wg sync.WaitGroup
+		for range sessions {
+			s := newSession(b, l)
+			wg.Go(func() {
+				op, out := statementOf("SELECT abalance FROM pgbench_accounts WHERE aid = 4711;"), &proxy.Outcome{}
+				for range operations {
+					s.Ask(context.Background(), op)
+					*out = proxy.Outcome{Rows: 1, Tag: "SELECT 1"}
+					s.Done(op, out)
+				}
+				s.Close(nil)
+			})
+		}
+		wg.Wait()
+		recorded := time.Since(begun)
+		require.NoError(b, l.Close())
+		const events = 2 * sessions * operations
+		b.ReportMetric(events/recorded.Seconds(), "recorded-events/s")
+		b.ReportMetric(events/time.Since(begun).Seconds(), "sealed-events/s")
+		b.ReportMetric(float64(cpuTime(b)-cpu)/events, "cpu-ns/event")
 	}
 }
 

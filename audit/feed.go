@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"path"
+	"strings"
 	"sync"
 	"time"
 )
@@ -18,7 +19,7 @@ import (
 // FeedConfig says what a sink gets. The zero value is good.
 type FeedConfig struct {
 	// Only names the types of events, as patterns of path.Match; empty is all but
-	// the data of recordings.
+	// recordings.
 	Only []string
 	// FromStart has a sink that is served for the first time get everything that
 	// is in the log already. It begins with what comes otherwise.
@@ -26,6 +27,8 @@ type FeedConfig struct {
 	// Drain is how long closing the log waits for the sink to take what is left; 0
 	// is 5 s. The rest comes when the log is opened next.
 	Drain time.Duration
+	// Lag is how long a sink may take nothing before that is recorded; 0 is 10 s.
+	Lag time.Duration
 }
 
 // Bounds of a batch and of waiting for a sink.
@@ -34,7 +37,7 @@ const (
 	maxFeedBytes  = 1 << 20
 	minRetry      = 250 * time.Millisecond
 	maxRetry      = 30 * time.Second
-	lagAfter      = 10 * time.Second       // a sink that has been failing for so long is reported
+	lagAfter      = 10 * time.Second       // who has been failing for so long is reported
 	saveEvery     = time.Second            // the cursor
 	gatherFor     = 100 * time.Millisecond // events, before they are read
 )
@@ -98,6 +101,9 @@ type following struct {
 func (l *Log) Feed(s Sink, c FeedConfig) (*Feed, error) {
 	if c.Drain == 0 {
 		c.Drain = 5 * time.Second
+	}
+	if c.Lag == 0 {
+		c.Lag = lagAfter
 	}
 	for _, p := range c.Only {
 		if _, err := path.Match(p, ""); err != nil {
@@ -403,18 +409,12 @@ func (f *Feed) wants(typ string) bool {
 			return true
 		}
 	}
-	return len(f.config.Only) == 0 && !isRecordedData(typ)
+	return len(f.config.Only) == 0 && !isRecording(typ)
 }
 
-// isRecordedData reports whether events of a type hold recorded data, which is much
-// and reads badly as events.
-func isRecordedData(typ string) bool {
-	switch typ {
-	case RecordingOutput, RecordingInput, RecordingResize, RecordingRows:
-		return true
-	}
-	return false
-}
+// isRecording reports whether events of a type tell of what flowed: data, which is much
+// and reads badly as events, its columns and digests.
+func isRecording(typ string) bool { return strings.HasPrefix(typ, "recording.") }
 
 // typeOf returns the type of an event that was written by object.
 func typeOf(b []byte) string {
@@ -439,7 +439,7 @@ func (f *Feed) deliver(ctx context.Context) error {
 }
 
 func (f *Feed) deliverAll(ctx context.Context, batch []Outgoing) error {
-	p := patience{log: f.log, name: f.sink.Name()}
+	p := patience{log: f.log, name: f.sink.Name(), lag: f.config.Lag}
 	for {
 		p.begin()
 		err := f.sink.Deliver(ctx, batch)

@@ -259,3 +259,32 @@ func (c *count) Deliver(_ context.Context, batch []Outgoing) error {
 	c.n += len(batch)
 	return nil
 }
+
+// That a sink takes nothing, and since when it takes events again, stands in the gateway's
+// own record, once each; what waited comes then.
+func TestFeedLag(t *testing.T) {
+	dir := t.TempDir()
+	l := openLog(t, dir, Config{})
+	own := l.own.id
+	sink := &drain{name: "siem", down: errors.New("connection refused")}
+	feed(t, l, sink, FeedConfig{Lag: 50 * time.Millisecond})
+	feed(t, l, &drain{name: "healthy"}, FeedConfig{Lag: 50 * time.Millisecond})
+	s := newSession(t, l)
+	run(s, "SELECT 1")
+	said := func(typ string) []*Event { return of(events(t, dir, own), typ) }
+	require.Eventually(t, func() bool { return len(said(ExportLagging)) > 0 }, 20*time.Second, 10*time.Millisecond)
+	require.Empty(t, said(ExportResumed))
+	before := func() int { sink.mu.Lock(); defer sink.mu.Unlock(); return sink.calls }()
+	require.Eventually(t, func() bool { sink.mu.Lock(); defer sink.mu.Unlock(); return sink.calls > before }, 20*time.Second, 10*time.Millisecond)
+	sink.set(nil)
+	require.Eventually(t, func() bool { return len(said(ExportResumed)) > 0 }, 20*time.Second, 10*time.Millisecond)
+	s.Close(nil)
+	require.NoError(t, l.Close())
+	require.Equal(t, upTo(6), sink.of(s.ID))
+	lagging, resumed := said(ExportLagging), said(ExportResumed)
+	require.Len(t, lagging, 1)
+	require.Len(t, resumed, 1)
+	require.Equal(t, "siem: connection refused", lagging[0].Name+": "+lagging[0].Error)
+	require.Equal(t, "siem", resumed[0].Name)
+	require.Contains(t, fmt.Sprint(sink.of(own)), fmt.Sprint(lagging[0].Index), "the sink is told of it too")
+}

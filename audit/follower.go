@@ -146,7 +146,7 @@ func (f *Follower) count(change func(*FollowStats)) {
 
 func (f *Follower) run() {
 	defer close(f.done)
-	p := &patience{log: f.log, name: f.name}
+	p := &patience{log: f.log, name: f.name, lag: lagAfter}
 	for range f.wake {
 		closing := f.isClosing() // before: what was sealed by then is handed over
 		f.level(p)

@@ -11,6 +11,7 @@ import (
 type patience struct {
 	log  *Log
 	name string
+	lag  time.Duration // after which it is reported
 
 	wait     time.Duration
 	since    time.Time // when the first of the attempts began; zero when none is made
@@ -26,7 +27,7 @@ func (p *patience) begin() {
 
 // failed waits before the next attempt. The error is ctx's.
 func (p *patience) failed(ctx context.Context, err error) error {
-	if !p.reported && time.Since(p.since) >= lagAfter {
+	if !p.reported && time.Since(p.since) >= p.lag {
 		p.reported = true
 		p.log.logger.Warn("audit: what is to be sent on is not taken; it waits in the log", "to", p.name, "err", err)
 		p.log.report(ExportLagging, p.name, err)

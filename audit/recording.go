@@ -39,7 +39,7 @@ type Recording struct {
 	Input bool
 	Exec  Detail // what commands write to stdout and stderr; stdin has a digest. Sample is Full
 	Rows  Detail // result rows
-	Copy  Detail // rows of COPY to the client
+	Copy  Detail // rows of COPY to the client; of what a client sends into one, a digest
 
 	// Original seals what flows to the client as it was before masking, to a key of
 	// somebody's, where Log.Originals stands in the chain. Nil keeps none.

@@ -55,7 +55,7 @@ func (r *recorder) output(op proxy.Op, shape *proxy.Shape, detail Detail) (proxy
 }
 
 // stdin begins the recording of what a client sends: of a terminal what it
-// echoes, of a command the digest.
+// echoes, of a command and of a COPY the digest.
 func (r *recorder) stdin(op proxy.Op) (proxy.Filter, error) {
 	id := op.Info().ID
 	if e, ok := op.(*proxy.Exec); ok && e.Terminal {
@@ -68,7 +68,11 @@ func (r *recorder) stdin(op proxy.Op) (proxy.Filter, error) {
 			return append(dst, src...), nil
 		}}, nil
 	}
-	if r.recording.Exec == Off {
+	detail := r.recording.Exec
+	if op.Info().Kind == proxy.KindStatement {
+		detail = r.recording.Copy
+	}
+	if detail == Off {
 		return proxy.Filter{}, nil
 	}
 	t := &streamTape{r: r, op: id, stream: "stdin", detail: Digest}

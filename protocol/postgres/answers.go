@@ -71,7 +71,14 @@ func (d *down) answer(e *entry, typ byte, body []byte, total int) error {
 		if !runs || typ == wire.CopyBothResponse && !d.settings.Replication {
 			return unexpected(typ)
 		}
-		if err := d.pending.startCopy(); err != nil {
+		var flow *proxy.Flow
+		if typ == wire.CopyInResponse && d.flows && e.op != nil {
+			var err error
+			if flow, err = d.copyIn(e.op); err != nil {
+				return err
+			}
+		}
+		if err := d.pending.startCopy(flow); err != nil {
 			return err
 		}
 		e.copying = true

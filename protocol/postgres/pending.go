@@ -71,8 +71,9 @@ type pending struct {
 	free       *entry
 	nfree      int
 
-	copying    bool   // the server reads COPY data and swallows everything else
-	batch      uint64 // counts Syncs sent
+	copying    bool        // the server reads COPY data and swallows everything else
+	copied     *proxy.Flow // what wants to see that data; nil when nothing does
+	batch      uint64      // counts Syncs sent
 	statements names[*statement]
 	portals    names[*portal]
 }
@@ -121,11 +122,15 @@ func (p *pending) push(e *entry) error {
 
 var errInCopy = fmt.Errorf("%w: client sent another message in the middle of COPY data", wire.ErrProtocol)
 
-// startCopy notes that the server reads COPY data for the first entry.
-func (p *pending) startCopy() error {
+// startCopy notes that the server reads COPY data for the first entry, and what
+// wants to see it.
+func (p *pending) startCopy(flow *proxy.Flow) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.copying = true
+	p.copying, p.copied = true, flow
+	if p.waiting > 0 {
+		p.moved.Broadcast()
+	}
 	for e := p.head.next; e != nil; e = e.next {
 		switch e.expect {
 		case copyEnd:
@@ -145,7 +150,7 @@ func (p *pending) startCopy() error {
 func (p *pending) endCopy(done bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.copying = false
+	p.copying, p.copied = false, nil
 	for {
 		e := p.head.next
 		switch {

@@ -24,15 +24,16 @@ type up struct {
 	replication bool // the connection is for replication: text is no SQL
 	reading     proxy.Reading
 
-	pos      int    // in reader.Buffered: what was walked
-	start    int    // in reader.Buffered: what was passed on
-	need     int    // bytes that the next message takes
-	rest     int    // bytes of the current message that are still to come
-	dropRest bool   // they are not for the server
-	out      []byte // to be sent before the run from start
-	skipping bool   // an extended message was refused: the server skips to Sync, and so do we
-	current  *entry // the operation that is being asked
-	encoded  bool   // the batch so far may have changed the client's encoding
+	pos      int         // in reader.Buffered: what was walked
+	start    int         // in reader.Buffered: what was passed on
+	need     int         // bytes that the next message takes
+	rest     int         // bytes of the current message that are still to come
+	flow     *proxy.Flow // what they, COPY data, go through; nil when nobody wants them
+	dropRest bool        // they are not for the server
+	out      []byte      // to be sent before the run from start
+	skipping bool        // an extended message was refused: the server skips to Sync, and so do we
+	current  *entry      // the operation that is being asked
+	encoded  bool        // the batch so far may have changed the client's encoding
 	prepared prepared
 
 	over bool  // the client has left, or broke the protocol
@@ -108,9 +109,14 @@ func (u *up) walk() (left bool, err error) {
 				break
 			}
 			u.rest -= n
-			if u.dropRest {
+			switch {
+			case u.dropRest:
 				u.drop(n)
-			} else {
+			case u.flow != nil:
+				if err := u.copyIn(b[:n]); err != nil {
+					return false, err
+				}
+			default:
 				u.pos += n
 			}
 			continue
@@ -124,7 +130,12 @@ func (u *up) walk() (left bool, err error) {
 			return false, err
 		}
 		if typ == wire.CopyData {
-			u.rest, u.dropRest = total, u.skipping
+			u.rest, u.dropRest, u.flow = total, u.skipping, nil
+			if u.describe && !u.skipping {
+				if err := u.copyData(total); err != nil {
+					return false, err
+				}
+			}
 			continue
 		}
 		limit, err := u.limit(typ)
@@ -255,6 +266,11 @@ func (u *up) message(typ byte, body []byte, total int) (left bool, err error) {
 	case wire.Flush:
 		u.pass(total)
 	case wire.CopyDone:
+		if u.describe {
+			if err = u.copyDone(); err != nil {
+				return false, err
+			}
+		}
 		err = u.passExpecting(u.pending.take(copyEnd), total)
 	case wire.CopyFail:
 		if err = wire.ParseCopyFail(body); err == nil {
