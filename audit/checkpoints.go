@@ -12,13 +12,12 @@ import (
 const signaturePrefix = "— "
 
 // ReadCheckpoints reads checkpoints that stand one after the other, as a witness
-// that appends them to a file keeps them. Nothing of them is verified. What is no
-// checkpoint comes as one that does not verify; a last line that was not written
-// whole is left out. More than limit bytes are an error.
+// that appends them to a file keeps them. Nothing of them is verified. What was not
+// written whole, and is not signed, is left out. More than limit bytes are an error.
 func ReadCheckpoints(r io.Reader, limit int64) (notes [][]byte, err error) {
 	in := bufio.NewReader(io.LimitReader(r, limit+1))
 	var note []byte
-	signed := false
+	blank, signed := false, false // what the note's last line was
 	for {
 		line, err := in.ReadBytes('\n')
 		if err != nil && !errors.Is(err, io.EOF) {
@@ -27,22 +26,22 @@ func ReadCheckpoints(r io.Reader, limit int64) (notes [][]byte, err error) {
 		if limit -= int64(len(line)); limit < 0 {
 			return nil, errors.New("the checkpoints are too long to be read")
 		}
-		if err != nil { // not ended by a line break
-			break
-		}
 		isSignature := bytes.HasPrefix(line, []byte(signaturePrefix))
 		if signed && !isSignature {
 			notes, note, signed = append(notes, note), nil, false
 		}
-		if len(note) == 0 && len(line) == 1 {
-			continue // between two
+		if err != nil { // what is not ended by a line break was not written whole
+			return notes, nil
+		}
+		isBlank := len(line) == 1
+		if blank && !isSignature {
+			note = nil // it was to be signed, and was not
+		}
+		if blank = isBlank && len(note) > 0; isBlank && !blank {
+			continue
 		}
 		note, signed = append(note, line...), isSignature
 	}
-	if signed || len(note) > 0 && len(notes) == 0 {
-		notes = append(notes, note)
-	}
-	return notes, nil
 }
 
 // maxCopiedCheckpoints bounds how many are read of a copy.

@@ -139,7 +139,7 @@ func (k *copier) isHeld(id string) error {
 func (k *copier) step(ctx context.Context) (more bool, err error) {
 	head := k.log.Head()
 	if !k.compared {
-		if err := k.compare(ctx, head); err != nil {
+		if err := head.continuesIn(ctx, k.store); err != nil {
 			return false, err
 		}
 		k.compared = true
@@ -173,40 +173,6 @@ func (k *copier) step(ctx context.Context) (more bool, err error) {
 	}
 	k.follower.count(func(s *FollowStats) { s.Sessions = head.N })
 	return false, nil
-}
-
-// compare holds that the log continues the head that the store has.
-func (k *copier) compare(ctx context.Context, head Head) error {
-	b, err := readObject(ctx, k.store, latestName, maxCheckpoint)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return head.continues(b, k.log.PublicKey())
-}
-
-// continues holds that a head of the same log was signed earlier than h, or is h.
-func (h Head) continues(note []byte, public string) error {
-	old, err := openCheckpoint(note, public)
-	if err != nil {
-		return conflict("there is something else than an earlier head of this log: %v", err)
-	}
-	if old.N > h.N {
-		return conflict("%d sealed sessions are known there, and the log has %d: it was set back", old.N, h.N)
-	}
-	if old.N == 0 {
-		return nil
-	}
-	root, err := tlog.TreeHash(old.N, h.hashes)
-	if err != nil {
-		return err
-	}
-	if root != old.Hash {
-		return conflict("of the first %d sealed sessions others are known there: the log was replaced since, or this is another", old.N)
-	}
-	return nil
 }
 
 func readObject(ctx context.Context, s Store, name string, limit int) ([]byte, error) {
@@ -352,12 +318,7 @@ func (k *copier) head(ctx context.Context, head Head) error {
 			return err
 		}
 	}
-	if err := k.store.Put(ctx, newObject(headName(head.N), head.Note)); err != nil {
-		return err
-	}
-	latest := newObject(latestName, head.Note)
-	latest.Replace = true
-	return k.store.Put(ctx, latest)
+	return head.putIn(ctx, k.store)
 }
 
 // holds has the store hold the sessions that the log holds, and no others.

@@ -15,6 +15,7 @@ type Head struct {
 	Note []byte // the checkpoint: a signed note. It is shared and not to be changed
 
 	hashes tlog.HashReader
+	public string // the log's key
 }
 
 // ProveFrom proves that the log of this head continues that of an earlier one
@@ -25,6 +26,29 @@ func (h Head) ProveFrom(sessions int64) ([]tlog.Hash, error) {
 		return nil, nil
 	}
 	return tlog.ProveTree(h.N, sessions, h.hashes)
+}
+
+// Continues holds that the head in note was signed by the same log, and that h
+// continues it or is it. The error is a *ConflictError otherwise.
+func (h Head) Continues(note []byte) error {
+	old, err := openCheckpoint(note, h.public)
+	if err != nil {
+		return conflict("there is something else than an earlier head of this log: %v", err)
+	}
+	if old.N > h.N {
+		return conflict("%d sealed sessions are known there, and the log has %d: it was set back", old.N, h.N)
+	}
+	if old.N == 0 {
+		return nil
+	}
+	root, err := tlog.TreeHash(old.N, h.hashes)
+	if err != nil {
+		return err
+	}
+	if root != old.Hash {
+		return conflict("of the first %d sealed sessions others are known there: the log was replaced since, or this is another", old.N)
+	}
+	return nil
 }
 
 var errShortened = errors.New("the list of sealed sessions was shortened")

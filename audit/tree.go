@@ -167,7 +167,7 @@ func (t *tree) signed() (Head, error) {
 		return Head{}, err
 	}
 	head, err := openCheckpoint(b, t.public)
-	return Head{Tree: head, Note: b, hashes: t}, err
+	return Head{Tree: head, Note: b, hashes: t, public: t.public}, err
 }
 
 // openCheckpoint checks a checkpoint's signature and reads it.
@@ -276,7 +276,7 @@ func (t *tree) sign() error {
 	if err := replace(t.path("checkpoint"), b); err != nil {
 		return err
 	}
-	t.head = Head{Tree: tlog.Tree{N: t.size, Hash: root}, Note: b, hashes: t}
+	t.head = Head{Tree: tlog.Tree{N: t.size, Hash: root}, Note: b, hashes: t, public: t.public}
 	return nil
 }
 

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/audit/s3"
+	"github.com/sallyport/sallyport/audit/witness"
 	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/secrets"
 )
@@ -25,6 +27,44 @@ func (g *gateway) copy(records *audit.Log) error {
 		g.metrics.Followers = append(g.metrics.Followers, f)
 	}
 	return nil
+}
+
+// witness has witnesses told of the log's heads.
+func (g *gateway) witness(records *audit.Log) error {
+	for _, c := range g.config.Audit.Witnesses {
+		w, err := g.openWitness(c)
+		if err != nil {
+			return fmt.Errorf("witness %s: %w", c.Called(), err)
+		}
+		if c, ok := w.(io.Closer); ok {
+			g.closers = append([]func() error{c.Close}, g.closers...) // after the log
+		}
+		f, err := records.Witness(w, audit.FollowConfig{})
+		if err != nil {
+			return err
+		}
+		g.metrics.Followers = append(g.metrics.Followers, f)
+	}
+	return nil
+}
+
+func (g *gateway) openWitness(c config.Witness) (audit.Witness, error) {
+	switch {
+	case c.S3 != nil:
+		b, err := openBucket(g.config, c.S3, c.Called())
+		if err != nil {
+			return nil, err
+		}
+		g.closers = append([]func() error{b.Close}, g.closers...)
+		return audit.InStore{Store: b}, nil
+	case c.URL != "":
+		roots, err := g.config.Roots(c.CA)
+		if err != nil {
+			return nil, err
+		}
+		return witness.NewService(witness.Config{URL: c.URL, Called: c.Called(), Keys: c.Keys, TLS: roots})
+	}
+	return &witness.File{Path: g.config.WitnessFile(c), Called: c.Called()}, nil
 }
 
 // openBucket opens a bucket of the config file, without connecting to it.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/internal/testserver"
 )
 
@@ -77,4 +80,66 @@ audit:
 	require.Equal(t, exitError, code)
 	require.Contains(t, errs, "nowhere")
 	require.NotContains(t, errs+out, server.SecretKey)
+}
+
+// Signed heads are pushed to witnesses, by which a log that was set back or forked
+// is found.
+func TestServeWitnesses(t *testing.T) {
+	server, _ := bucketAt(t, "heads")
+	o := openOffice(t, `
+audit:
+  witnesses:
+    - {name: paper, file: heads}
+    - name: vault
+      s3: {endpoint: "`+server.Endpoint+`", plaintext: true, bucket: heads, region: us-east-1,
+           access_key: env:AWS_ACCESS_KEY_ID, secret_key: env:AWS_SECRET_ACCESS_KEY, lock: {mode: governance, days: 1}}
+`)
+	log := filepath.Join(o.dir, "data", "audit")
+	o.psql(t, "alice", "-c", "SELECT 1")
+	o.stop(t)
+	early := filepath.Join(t.TempDir(), "early")
+	require.NoError(t, os.CopyFS(early, os.DirFS(log)))
+
+	o.process = start(t, "serve", "-c", o.config)
+	o.wait(t, "listening")
+	o.psql(t, "alice", "-c", "SELECT 2")
+	o.stop(t)
+	paper := filepath.Join(o.dir, "heads")
+	heads, err := os.ReadFile(paper)
+	require.NoError(t, err)
+	served := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(heads) }))
+	defer served.Close()
+	forked := filepath.Join(t.TempDir(), "forked") // another history, as long, by the same key
+	require.NoError(t, os.CopyFS(forked, os.DirFS(early)))
+	l, err := audit.Open(forked, audit.Config{})
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	l, err = audit.Open(forked, audit.Config{})
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+
+	key := filepath.Join(o.dir, "key.pub")
+	public, err := os.ReadFile(filepath.Join(log, "log", "key.pub"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(key, public, 0o600))
+	for _, from := range []string{paper, served.URL, "s3://heads"} {
+		args := []string{"verify", "-key", key, "-endpoint", server.Endpoint, "-witness", from}
+		out := must(t, append(args, log)...)
+		require.NotContains(t, out, "set back")
+		for dir, want := range map[string]string{early: "it was rolled back", forked: "sealed sessions were replaced, the first of them after session 2"} {
+			code, out, _ := sallyport(t, "", append(args, dir)...)
+			require.Equal(t, exitError, code, "%s %s", from, dir)
+			require.Contains(t, out, want, "%s %s", from, dir)
+		}
+	}
+	for _, dir := range []string{early, forked} { // nobody else would notice
+		require.NotContains(t, must(t, "verify", "-key", key, dir), "NOT AS SEALED")
+	}
+	empty := filepath.Join(o.dir, "empty")
+	require.NoError(t, os.WriteFile(empty, nil, 0o600))
+	code, _, _ := sallyport(t, "", "verify", "-key", key, "-witness", empty, log)
+	require.Equal(t, exitNotFound, code, "comparing with nothing proves nothing")
+	code, _, errs := sallyport(t, "", "verify", "-key", key, "-cosigned", "nobody+00000000+AAAA", log)
+	require.Equal(t, exitError, code)
+	require.Contains(t, errs, "NOT COSIGNED")
 }

@@ -117,7 +117,7 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 		g.metrics.Event(e)
 		records.Event(e)
 	}
-	if err := errors.Join(g.export(records), g.copy(records)); err != nil {
+	if err := errors.Join(g.export(records), g.copy(records), g.witness(records)); err != nil {
 		return nil, errors.Join(err, g.close())
 	}
 	g.control = &control.Handler{

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/audit"
 )
@@ -20,6 +21,8 @@ func verify(ctx context.Context, c *cli, args []string) error {
 	var witnesses repeated
 	f.Var(&witnesses, "checkpoint", "the same as -witness")
 	f.Var(&witnesses, "witness", "`FILE|URL|s3://BUCKET/PREFIX` with checkpoints that were kept elsewhere: the log must continue them; can be given several times")
+	var keys repeated
+	f.Var(&keys, "cosigned", "`KEY` of a witness, or a file with it, that must have cosigned the log in DIR; can be given several times")
 	var bucket bucketFlags
 	bucket.add(f)
 	if err := parse(f, args, 1); err != nil {
@@ -29,6 +32,9 @@ func verify(ctx context.Context, c *cli, args []string) error {
 		return fail(exitUsage, "verify needs a bundle, an audit log's directory, or s3://BUCKET/PREFIX")
 	}
 	path := f.Arg(0)
+	if st, err := os.Stat(path); len(keys) > 0 && (err != nil || !st.IsDir()) {
+		return fail(exitUsage, "-cosigned is for a log's directory, which keeps the cosignatures")
+	}
 	if strings.HasPrefix(path, bucketScheme) {
 		return verifyCopy(ctx, c, path, *key, bucket, witnesses)
 	}
@@ -40,7 +46,7 @@ func verify(ctx context.Context, c *cli, args []string) error {
 		return err
 	}
 	if st.IsDir() {
-		return verifyLog(ctx, c, path, *key, bucket, witnesses)
+		return verifyLog(ctx, c, path, *key, bucket, witnesses, keys)
 	}
 	return verifyBundle(c, path, *key)
 }
@@ -60,7 +66,7 @@ func readPublicKey(file string) (string, error) {
 	return string(bytes.TrimSpace(b)), err
 }
 
-func verifyLog(ctx context.Context, c *cli, dir, key string, bucket bucketFlags, witnesses []string) error {
+func verifyLog(ctx context.Context, c *cli, dir, key string, bucket bucketFlags, witnesses, keys []string) error {
 	file := key
 	if file == "" {
 		file = filepath.Join(dir, "log", "key.pub")
@@ -73,11 +79,26 @@ func verifyLog(ctx context.Context, c *cli, dir, key string, bucket bucketFlags,
 	if err != nil {
 		return err
 	}
+	for i, k := range keys {
+		if b, err := os.ReadFile(k); err == nil {
+			keys[i] = string(bytes.TrimSpace(b))
+		}
+	}
+	cosigned, err := audit.CosignedHeads(dir, public, keys...)
+	if err != nil {
+		return fail(exitError, "NOT COSIGNED: %v", err)
+	}
+	for _, h := range cosigned {
+		trusted = append(trusted, h.Note)
+	}
 	r, err := audit.Verify(dir, public, trusted...)
 	if err != nil {
 		return err
 	}
 	printProven(c, r)
+	for _, h := range cosigned {
+		fmt.Fprintf(c.out, "cosigned: the first %d sealed records, by %s at %s\n", h.N, h.Witness, h.At.UTC().Format(time.RFC3339))
+	}
 	if n := len(r.Unproven); n > 0 {
 		fmt.Fprintf(c.out, "not proven: %d records that are not sealed, being open or left by a stopped gateway\n", n)
 	}

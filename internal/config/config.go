@@ -208,6 +208,7 @@ type Audit struct {
 	Recordings []Recordings `yaml:"recordings"`
 	Export     []Export     `yaml:"export"`
 	Copies     []Copy       `yaml:"copies"`
+	Witnesses  []Witness    `yaml:"witnesses"`
 	Key        string       `yaml:"key"`
 	OldKeys    []string     `yaml:"old_keys"`
 	Retention  []Retention  `yaml:"retention"`

@@ -70,6 +70,9 @@ limits: {max_session: soon}
 
 func TestProblems(t *testing.T) {
 	for _, c := range []struct{ name, from, to, want string }{
+		{"a witness of nothing", "durability: group", "witnesses: [{name: w}]", `witness w needs one of file, url and s3`},
+		{"a witness without key", "durability: group", "witnesses: [{url: \"https://w.example.com\"}]", `witness witness has no key to verify its cosignatures by`},
+		{"a witness by half a key", "durability: group", "witnesses: [{url: \"https://w.example.com\", keys: [w+00000000]}]", `a witness's key is NAME+HASH+KEY`},
 		{"a copy to nowhere", "durability: group", "copies: [{name: a}]", `copy a goes nowhere (s3: {endpoint`},
 		{"a copy in clear", "durability: group", "copies: [{s3: {endpoint: \"http://s3.internal\", bucket: b, access_key: env:A, secret_key: env:B}}]", `copy copy would go in clear (use https, or set plaintext: true)`},
 		{"a copy without bucket", "durability: group", "copies: [{s3: {endpoint: \"https://s3.internal\", access_key: env:A, secret_key: env:B}}]", `copy copy needs a bucket`},

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/secrets"
 )
 
@@ -18,6 +19,24 @@ type Copy struct {
 
 // Called is the copy's name.
 func (c Copy) Called() string { return or(c.Name, "copy") }
+
+// Witness is one place that is told of the log's signed heads: one of file, url and
+// s3.
+type Witness struct {
+	Position
+	Name string   `yaml:"name"`
+	File string   `yaml:"file"`
+	URL  string   `yaml:"url"`
+	Keys []string `yaml:"keys"`
+	CA   string   `yaml:"ca"`
+	S3   *Bucket  `yaml:"s3"`
+}
+
+// Called is the witness's name.
+func (w Witness) Called() string { return or(w.Name, "witness") }
+
+// WitnessFile is where a file witness keeps heads.
+func (f *File) WitnessFile(w Witness) string { return f.path(w.File) }
 
 // Bucket is a bucket of something that speaks Amazon S3's protocol.
 type Bucket struct {
@@ -57,6 +76,41 @@ func (f *File) validateCopies(d *decoder) {
 			continue
 		}
 		c.S3.check(d, "copy "+c.Called())
+	}
+	for _, w := range f.Audit.Witnesses {
+		f.checkName(d, w.Line, names, w.Called())
+		w.check(d)
+	}
+}
+
+func (w Witness) check(d *decoder) {
+	at := "witness " + w.Called()
+	given := 0
+	for _, is := range []bool{w.File != "", w.URL != "", w.S3 != nil} {
+		if is {
+			given++
+		}
+	}
+	if given != 1 {
+		d.problem(w.Line, "", "%s needs one of file, url and s3", at)
+		return
+	}
+	if w.S3 != nil {
+		w.S3.check(d, at)
+	}
+	if w.URL == "" {
+		return
+	}
+	if len(w.Keys) == 0 {
+		d.problem(w.Line, "keys: [\"NAME+HASH+KEY\"], as the witness prints it", "%s has no key to verify its cosignatures by", at)
+	}
+	for _, k := range w.Keys {
+		if _, err := audit.ParseWitnessKey(k); err != nil {
+			d.problem(w.Line, "", "%s: %v", at, err)
+		}
+	}
+	if u, err := url.Parse(w.URL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		d.problem(w.Line, "", "%s needs a url", at)
 	}
 }
 
