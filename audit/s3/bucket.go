@@ -111,7 +111,7 @@ func New(c Config) (*Bucket, error) {
 	b.creds = credentials.New(&signers{fetch: c.Credentials})
 	b.client, err = minio.NewCore(u.Host, &minio.Options{
 		Creds: b.creds, Secure: u.Scheme == "https", Transport: b.transport, Region: c.Region,
-		MaxRetries: 3, // what fails longer is the caller's to wait for
+		MaxRetries: 1, // it would wind a body back that its transport may still be reading
 	})
 	if err != nil {
 		return nil, fmt.Errorf("s3: %w", err)

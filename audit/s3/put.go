@@ -60,11 +60,27 @@ func (b *Bucket) put(ctx context.Context, o audit.Object, onlyNew bool) error {
 	if onlyNew {
 		opts.SetMatchETagExcept("*")
 	}
-	_, err := b.client.PutObject(ctx, b.config.Bucket, b.key(o.Name), section(o, 0, o.Size), o.Size, "", hex.EncodeToString(o.SHA256[:]), opts)
-	return err
+	return attempt(ctx, func() error {
+		_, err := b.client.PutObject(ctx, b.config.Bucket, b.key(o.Name), section(o, 0, o.Size), o.Size, "", hex.EncodeToString(o.SHA256[:]), opts)
+		return err
+	})
 }
 
-// section is a part of an object. The client begins it anew when a request fails.
+// maxAttempts is how often a request is made that may go better the next time.
+// What fails for longer is the caller's to wait for.
+const maxAttempts = 3
+
+func attempt(ctx context.Context, do func() error) error {
+	for n := 1; ; n++ {
+		err := do()
+		if err == nil || n == maxAttempts || !pause(ctx, n, err) {
+			return err
+		}
+	}
+}
+
+// section is a part of an object, of its own for each request: the transport may
+// still be reading that of one that failed.
 func section(o audit.Object, from, n int64) io.Reader { return io.NewSectionReader(o.Content, from, n) }
 
 func (b *Bucket) options(o audit.Object) minio.PutObjectOptions {
@@ -89,7 +105,11 @@ func (b *Bucket) putParts(ctx context.Context, o audit.Object, onlyNew bool) (er
 	opts := b.options(o)
 	opts.UserMetadata = map[string]string{"x-amz-checksum-algorithm": "SHA256"}
 	bucket, key := b.config.Bucket, b.key(o.Name)
-	id, err := b.client.NewMultipartUpload(ctx, bucket, key, opts)
+	var id string
+	err = attempt(ctx, func() (err error) {
+		id, err = b.client.NewMultipartUpload(ctx, bucket, key, opts)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -109,9 +129,13 @@ func (b *Bucket) putParts(ctx context.Context, o audit.Object, onlyNew bool) (er
 		}
 		sum := h.Sum(nil)
 		text := base64.StdEncoding.EncodeToString(sum)
-		p, err := b.client.PutObjectPart(ctx, bucket, key, id, len(parts)+1, section(o, at, n), n, minio.PutObjectPartOptions{
-			Sha256Hex: hex.EncodeToString(sum), DisableContentSha256: true,
-			CustomHeader: http.Header{"X-Amz-Checksum-Sha256": {text}},
+		var p minio.ObjectPart
+		err := attempt(ctx, func() (err error) {
+			p, err = b.client.PutObjectPart(ctx, bucket, key, id, len(parts)+1, section(o, at, n), n, minio.PutObjectPartOptions{
+				Sha256Hex: hex.EncodeToString(sum), DisableContentSha256: true,
+				CustomHeader: http.Header{"X-Amz-Checksum-Sha256": {text}},
+			})
+			return err
 		})
 		if err != nil {
 			return err
@@ -122,8 +146,10 @@ func (b *Bucket) putParts(ctx context.Context, o audit.Object, onlyNew bool) (er
 	if onlyNew {
 		complete.SetMatchETagExcept("*")
 	}
-	_, err = b.client.CompleteMultipartUpload(ctx, bucket, key, id, parts, complete)
-	return err
+	return attempt(ctx, func() error {
+		_, err := b.client.CompleteMultipartUpload(ctx, bucket, key, id, parts, complete)
+		return err
+	})
 }
 
 // same reports whether an object is there. When it has another content the error

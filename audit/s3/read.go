@@ -1,7 +1,6 @@
 package s3
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -159,15 +158,23 @@ func (b *Bucket) Versions(ctx context.Context, name string) ([]audit.ObjectVersi
 }
 
 func (b *Bucket) versions(ctx context.Context, name string) (list []audit.ObjectVersion, err error) {
+	var latest []audit.ObjectVersion // at most one
 	for o := range b.client.ListObjectsIter(ctx, b.config.Bucket, minio.ListObjectsOptions{Prefix: b.key(name), Recursive: true, WithVersions: true}) {
 		if o.Err != nil {
 			return nil, o.Err
 		}
-		if o.Key == b.key(name) {
-			list = append(list, audit.ObjectVersion{ID: o.VersionID, At: o.LastModified, Deleted: o.IsDeleteMarker})
+		if o.Key != b.key(name) {
+			continue
+		}
+		v := audit.ObjectVersion{ID: o.VersionID, At: o.LastModified, Deleted: o.IsDeleteMarker}
+		if o.IsLatest {
+			latest = append(latest, v)
+		} else {
+			list = append(list, v)
 		}
 	}
+	// Times can be as coarse as a second, and marks of deletion can stand apart.
 	slices.Reverse(list) // newest first, as they come
-	slices.SortStableFunc(list, func(a, b audit.ObjectVersion) int { return cmp.Compare(a.At.UnixMilli(), b.At.UnixMilli()) })
-	return list, ctx.Err()
+	slices.SortStableFunc(list, func(a, b audit.ObjectVersion) int { return a.At.Compare(b.At) })
+	return append(list, latest...), ctx.Err()
 }
