@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -105,7 +106,15 @@ func TestAttack66Kill(t *testing.T) {
 		cmd.Wait()
 		require.NotEmpty(t, acknowledged)
 
+		half := filepath.Join(dir, "index", newPrefix+"0") // as if it had been killed while it wrote a segment
+		require.NoError(t, os.MkdirAll(filepath.Dir(half), 0o700))
+		write(t, half, []byte("half of a key"))
 		l := openLog(t, dir, Config{})
+		found := identifiers(search(t, dir, Query{User: "alice"}))
+		for id := range acknowledged {
+			require.Contains(t, found, id)
+		}
+		require.Eventually(t, func() bool { _, err := os.Stat(half); return os.IsNotExist(err) }, 20*time.Second, 10*time.Millisecond)
 		require.NoError(t, l.Close())
 		r := verify(t, dir, l.PublicKey())
 		require.Empty(t, r.Problems)

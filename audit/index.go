@@ -236,7 +236,8 @@ func (x *index) each(leaves *leafLines, visit func(from, first int, s *segment.S
 	return damaged, nil
 }
 
-// purge takes sessions out of the index, for which erased says true.
+// purge takes sessions out of the index, for which erased says true, and what a
+// process that was killed left half written.
 func (x *index) purge(erased func(id string) bool) error {
 	unlock, err := x.lock()
 	if err != nil {
@@ -248,6 +249,7 @@ func (x *index) purge(erased func(id string) bool) error {
 		return err
 	}
 	starts, err := x.starts()
+	err = errors.Join(err, x.sweep())
 	for _, from := range starts {
 		s, lerr := x.load(from, leaves)
 		if lerr != nil { // what cannot be read may hold anything
@@ -266,6 +268,16 @@ func (x *index) purge(erased func(id string) bool) error {
 		if berr == nil {
 			err = errors.Join(err, x.store(from, leaves, b))
 		}
+	}
+	return err
+}
+
+// sweep destroys what replace left behind: a key, or what one opens. The index is
+// locked.
+func (x *index) sweep() error {
+	files, err := filepath.Glob(filepath.Join(escape(x.path("")), newPrefix+"*"))
+	for _, f := range files {
+		err = errors.Join(err, destroy(f))
 	}
 	return err
 }

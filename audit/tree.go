@@ -280,9 +280,12 @@ func (t *tree) sign() error {
 	return nil
 }
 
+// newPrefix begins the name of what replace writes, until it has its own.
+const newPrefix = ".new-"
+
 // replace writes a file so that a crash leaves the old one or the new one.
 func replace(name string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
+	f, err := os.CreateTemp(filepath.Dir(name), newPrefix+"*")
 	if err != nil {
 		return err
 	}

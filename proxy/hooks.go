@@ -58,7 +58,7 @@ type Shape struct {
 	Inbound bool
 	Columns []ShapeColumn
 	Copy    *CopyFacts // ShapeCopy
-	Media   string     // ShapeBody: the media type; ShapeStream: "terminal", "stdout", "stderr", "stdin" or "file"
+	Media   string     // ShapeBody: the media type; ShapeStream: "terminal", "stdout", "stderr", "stdin" (of a COPY too) or "file"
 	// Width and Height are the terminal's size in characters, 0 when there is none.
 	Width, Height int
 	Terminal      string // the terminal's type, such as "xterm-256color"
