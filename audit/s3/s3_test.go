@@ -34,7 +34,7 @@ func of(s *testserver.S3Server) func(context.Context) (Credentials, error) {
 }
 
 // admin is what an administrator of the server, or an intruder there, does.
-func admin(t *testing.T, s *testserver.S3Server) *minio.Client {
+func admin(t testing.TB, s *testserver.S3Server) *minio.Client {
 	t.Helper()
 	c, err := minio.New(strings.TrimPrefix(s.Endpoint, "http://"), &minio.Options{Creds: credentials.NewStaticV4(s.AccessKey, s.SecretKey, "")})
 	require.NoError(t, err)
@@ -42,13 +42,13 @@ func admin(t *testing.T, s *testserver.S3Server) *minio.Client {
 }
 
 // bucket makes a bucket, with Object Lock where it is asked for, and opens it.
-func bucket(t *testing.T, s *testserver.S3Server, name string, locked bool, change func(*Config)) *Bucket {
+func bucket(t testing.TB, s *testserver.S3Server, name string, locked bool, change func(*Config)) *Bucket {
 	t.Helper()
 	require.NoError(t, admin(t, s).MakeBucket(ctx, name, minio.MakeBucketOptions{ObjectLocking: locked}))
 	return open(t, s, name, change)
 }
 
-func open(t *testing.T, s *testserver.S3Server, name string, change func(*Config)) *Bucket {
+func open(t testing.TB, s *testserver.S3Server, name string, change func(*Config)) *Bucket {
 	t.Helper()
 	c := Config{Endpoint: s.Endpoint, Called: "bucket", Bucket: name, Prefix: "gw/one", Region: "us-east-1", Plaintext: true, Credentials: of(s), PartSize: 5 << 20}
 	if change != nil {
@@ -175,7 +175,7 @@ func (permit) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
 	return proxy.Hooks{Ask: func(context.Context, proxy.Op) proxy.Verdict { return proxy.Allow("all") }}, nil
 }
 
-func openLog(t *testing.T, dir string) *audit.Log {
+func openLog(t testing.TB, dir string) *audit.Log {
 	t.Helper()
 	l, err := audit.Open(dir, audit.Config{Log: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
@@ -183,7 +183,7 @@ func openLog(t *testing.T, dir string) *audit.Log {
 }
 
 // session records a session of one statement with so many random characters.
-func session(t *testing.T, l *audit.Log, random int) string {
+func session(t testing.TB, l *audit.Log, random int) string {
 	t.Helper()
 	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{permit{}, l}, OnEvent: l.Event, Log: slog.New(slog.DiscardHandler)}
 	s, connect, err := g.Open(ctx, proxy.OpenRequest{
@@ -212,7 +212,7 @@ func hexOf(b []byte) string {
 	return string(out)
 }
 
-func verified(t *testing.T, b *Bucket, public string) *audit.Report {
+func verified(t testing.TB, b *Bucket, public string) *audit.Report {
 	t.Helper()
 	r, err := audit.VerifyCopy(ctx, b, public)
 	require.NoError(t, err)
