@@ -54,28 +54,52 @@ type walker struct {
 	plain   []byte
 	lower   []byte
 	event   walked
+	before  [fieldsRemembered][]byte
+}
+
+// Fields whose value mostly is that of the event before, and then tells nothing new.
+const (
+	fieldKind = iota
+	fieldVerdict
+	fieldRule
+	fieldFingerprint
+	fieldEffects
+	fieldRelations
+	fieldsRemembered
+)
+
+// changed reports whether a field says something else than it did last, and remembers
+// it.
+func (w *walker) changed(field int, v []byte) bool {
+	if bytes.Equal(w.before[field], v) {
+		return false
+	}
+	w.before[field] = append(w.before[field][:0], v...)
+	return true
 }
 
 // walked is what one event says.
 type walked struct {
-	typ, op, stream                 []byte
-	data, base64                    []byte
-	values, args, effects, relation []byte
-	texts                           [4][]byte
+	typ, op, stream []byte
+	data, base64    []byte
+	values, args    []byte
+	texts           [4][]byte
 }
 
 // walk reads one event.
 func (w *walker) walk(raw []byte) {
 	e := &w.event
 	*e = walked{}
-	fields(raw, func(key string, v []byte) {
-		switch key {
+	fields(raw, func(key, v []byte) {
+		switch string(key) {
 		case "type":
 			e.typ = unquote(v)
 		case "op":
 			e.op = v
 		case "kind":
-			w.term(termKind, unquote(v))
+			if w.changed(fieldKind, v) {
+				w.term(termKind, unquote(v))
+			}
 		case "user", "for":
 			w.term(termUser, unquote(v))
 		case "resource":
@@ -91,15 +115,27 @@ func (w *walker) walk(raw []byte) {
 		case "masked":
 			eachString(v, func(s []byte) { w.term(termMasked, bytes.ToUpper(s)) })
 		case "verdict":
-			w.term(termVerdict, unquote(v))
+			if w.changed(fieldVerdict, v) {
+				w.term(termVerdict, unquote(v))
+			}
 		case "rule":
-			w.term(termRule, unquote(v))
+			if w.changed(fieldRule, v) {
+				w.term(termRule, unquote(v))
+			}
 		case "fingerprint":
-			w.term(termFingerprint, unquote(v))
+			if w.changed(fieldFingerprint, v) {
+				w.term(termFingerprint, unquote(v))
+			}
 		case "effects":
-			e.effects = unquote(v)
+			if w.changed(fieldEffects, v) {
+				for effect := range bytes.SplitSeq(unquote(v), []byte{','}) {
+					w.term(termEffect, effect)
+				}
+			}
 		case "relations":
-			e.relation = unquote(v)
+			if w.changed(fieldRelations, v) {
+				w.relations(unquote(v))
+			}
 		case "text":
 			e.texts[0] = unquote(v)
 		case "target":
@@ -120,10 +156,6 @@ func (w *walker) walk(raw []byte) {
 			e.base64 = v
 		}
 	})
-	for part := range bytes.SplitSeq(e.effects, []byte{','}) {
-		w.term(termEffect, part)
-	}
-	w.relations(e.relation)
 	for _, t := range e.texts {
 		if len(t) > 0 {
 			w.text("", t)
@@ -270,9 +302,9 @@ func (f *facts) event(raw []byte) {
 }
 
 // bound reads a field of a session's first or last event.
-func (f *facts) bound(key string, v []byte) {
+func (f *facts) bound(key, v []byte) {
 	s := string(unquote(v))
-	switch key {
+	switch string(key) {
 	case "t":
 		if f.Start == "" {
 			f.Start = s

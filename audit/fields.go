@@ -11,7 +11,7 @@ import (
 
 // fields calls each with every field of an event's JSON, its value as it is
 // written. It ends at what is no field.
-func fields(b []byte, each func(key string, value []byte)) {
+func fields(b []byte, each func(key, value []byte)) {
 	for len(b) > 1 && (b[0] == '{' || b[0] == ',') && b[1] == '"' {
 		key := stringEnd(b[1:])
 		if key == 0 || 1+key >= len(b) || b[1+key] != ':' {
@@ -22,7 +22,7 @@ func fields(b []byte, each func(key string, value []byte)) {
 		if n == 0 {
 			return
 		}
-		each(string(name), rest[:n])
+		each(name, rest[:n])
 		b = rest[n:]
 	}
 }

@@ -18,8 +18,8 @@ func TestFieldsAreJSON(t *testing.T) {
 		var want map[string]json.RawMessage
 		require.NoError(t, json.Unmarshal([]byte(text), &want))
 		got := map[string]json.RawMessage{}
-		fields([]byte(text), func(key string, v []byte) {
-			got[key] = append(json.RawMessage{}, v...)
+		fields([]byte(text), func(key, v []byte) {
+			got[string(key)] = append(json.RawMessage{}, v...)
 			var s string
 			if json.Unmarshal(v, &s) == nil && string(v) != "null" {
 				require.Equal(t, s, string(unquote(v)))
@@ -48,9 +48,9 @@ func FuzzFields(f *testing.F) {
 		require.NoError(t, err)
 		var compact map[string]json.RawMessage
 		require.NoError(t, json.Unmarshal(b, &compact))
-		fields(b, func(key string, v []byte) {
+		fields(b, func(key, v []byte) {
 			var name string
-			if json.Unmarshal([]byte(`"`+key+`"`), &name) == nil {
+			if json.Unmarshal([]byte(`"`+string(key)+`"`), &name) == nil {
 				require.JSONEq(t, string(compact[name]), string(v))
 			}
 		})
