@@ -579,6 +579,15 @@ func TestCopyLarge(t *testing.T) {
 	require.Zero(t, r.Sessions)
 }
 
+// A head that is being copied while its copy is verified is no finding.
+func TestVerifyCopyMeanwhile(t *testing.T) {
+	_, public, _, s := copiedLog(t, 2)
+	newest := s.now(latestName)
+	s.alter(latestName, s.now(headName(2)))
+	time.AfterFunc(settleFor/2, func() { s.alter(latestName, newest) })
+	require.Empty(t, verifyShelf(t, s, public).Problems)
+}
+
 // An error of reading is no finding.
 func TestVerifyCopyUnreachable(t *testing.T) {
 	_, public, _, s := copiedLog(t, 1)

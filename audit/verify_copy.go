@@ -42,6 +42,9 @@ type ObjectVersion struct {
 const (
 	verifyWorkers = 4    // records that are read at once; each takes no more memory than a batch can need
 	maxProblems   = 1000 // that are told one by one
+
+	settleTries = 4
+	settleFor   = 250 * time.Millisecond
 )
 
 // VerifyCopy checks a copy of a log, as [Log.Copy] makes it, with nothing but the
@@ -232,6 +235,9 @@ func (v *copyVerifier) heads(ctx context.Context) error {
 			break
 		}
 	}
+	if err := v.settled(ctx); err != nil {
+		return err
+	}
 	// The one that is read first by who follows the log.
 	var latest tlog.Tree
 	_, _, err := v.fetch(ctx, 0, latestName, maxCheckpoint, func(b []byte) (err error) {
@@ -251,6 +257,31 @@ func (v *copyVerifier) heads(ctx context.Context) error {
 	}
 	if v.newest.N == 0 {
 		v.problem(0, "no head of the log is there")
+	}
+	return nil
+}
+
+// settled waits for a moment where the newest head is there and is not yet the latest
+// one: the gateway may be about to write it.
+func (v *copyVerifier) settled(ctx context.Context) error {
+	for range settleTries {
+		behind := false
+		_, err := v.read(ctx, latestName, "", maxCheckpoint, func(b []byte) error {
+			head, err := openCheckpoint(b, v.public)
+			behind = err == nil && head.N < v.newest.N
+			return err
+		})
+		if err != nil && !isBad(err) {
+			return err
+		}
+		if missing := errors.Is(err, fs.ErrNotExist) && v.newest.N > 0; !behind && !missing {
+			return nil
+		}
+		select {
+		case <-time.After(settleFor):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	return nil
 }
