@@ -29,6 +29,7 @@ type Name struct {
 type Tagger struct {
 	tokens []token
 	got    []uint8
+	text   []byte // that tokens are of; nil between calls
 }
 
 // Find appends the names in text to dst and returns it, in order. Lines that do
@@ -36,6 +37,8 @@ type Tagger struct {
 // something else; nil is never. It allocates only when dst or the tagger grow,
 // and takes time that is linear in text.
 func (m *Model) Find(dst []Name, t *Tagger, text []byte, taken func(start, end int) bool) []Name {
+	t.text = text
+	defer func() { t.text = nil }()
 	for i := 0; ; {
 		at := m.candidate(text, i)
 		if at < 0 {
@@ -108,7 +111,7 @@ func promising(line []byte) bool {
 	}
 	whole := line
 	line = line[:min(len(line), 4096)]
-	if lettersIn(line)*10 < len(line)*7 || !utf8.Valid(whole) {
+	if lettersIn(line)*10 < len(line)*6 || !utf8.Valid(whole) {
 		return false
 	}
 	sum := uint32(0)
@@ -258,6 +261,11 @@ func (m *Model) best(f *[nFeatures]uint32, after int) int {
 func (t *Tagger) names(dst []Name) []Name {
 	for i := 0; i < len(t.got); i++ {
 		if to := t.street(i); to > i {
+			dst = append(dst, Name{t.tokens[i].start, t.tokens[to-1].end, Street})
+			i = to - 1
+			continue
+		}
+		if to := t.european(i); to > i {
 			dst = append(dst, Name{t.tokens[i].start, t.tokens[to-1].end, Street})
 			i = to - 1
 			continue

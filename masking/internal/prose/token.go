@@ -103,7 +103,7 @@ func inCode(text []byte, start, end int) bool {
 	}
 	alnum := func(c byte) bool { return letter(c) || c >= '0' && c <= '9' }
 	switch at(start - 1) {
-	case '_', '@', '#', '$', '=', '\\', '<', '~', '%', '^', '`':
+	case '_', '@', '#', '$', '=', '\\', '<', '~', '%', '^', '`', '+':
 		return true
 	case '.', '/', ':':
 		if alnum(at(start-2)) && alnum(at(start-3)) {
@@ -111,7 +111,7 @@ func inCode(text []byte, start, end int) bool {
 		}
 	}
 	switch at(end) {
-	case '_', '@', '=', '(', '[', '{', '<', '>', '\\', '`':
+	case '_', '@', '=', '(', '[', '{', '<', '>', '\\', '`', '+':
 		return true
 	case '.', '/', ':':
 		return end-start > 2 && alnum(at(end+1))
@@ -119,11 +119,16 @@ func inCode(text []byte, start, end int) bool {
 	return at(end) >= '0' && at(end) <= '9'
 }
 
+// nameBefore are the letters that Mac, Mc, De, Di, La, Le, Van, Von, Fitz, O and the
+// like begin with.
+var nameBefore = [256]bool{'m': true, 'd': true, 'l': true, 'v': true, 'f': true, 'o': true, 's': true, 'a': true}
+
 // word reads the word at i: letters, with apostrophes and dashes between them.
 func (t *Tagger) word(text []byte, i int) int {
 	k := token{start: i, flags: flagWord, hash: hashSeed}
 	var low [3]byte // the last letters
 	capitals, letters := 0, 0
+	inner, last := 0, rune(0) // where a capital stands behind a small letter
 	for i < len(text) {
 		c := text[i]
 		r, size := rune(c), 1
@@ -148,6 +153,9 @@ func (t *Tagger) word(text []byte, i int) int {
 		upper := unicode.IsUpper(r)
 		if upper {
 			capitals++
+			if last >= 'a' && last <= 'z' {
+				inner = letters
+			}
 			if r < 0x80 {
 				r |= 0x20
 			} else {
@@ -156,6 +164,9 @@ func (t *Tagger) word(text []byte, i int) int {
 			if letters == 0 {
 				k.flags |= flagCapital
 			}
+		}
+		if last = r; upper {
+			last = 0
 		}
 		if r != '\'' && r != '-' {
 			letters++
@@ -169,6 +180,9 @@ func (t *Tagger) word(text []byte, i int) int {
 	}
 	k.end, k.length = i, letters
 	k.suffix = (uint32(low[0])<<16 | uint32(low[1])<<8 | uint32(low[2])) * 2654435761
+	if inner > 3 || inner > 0 && !nameBefore[text[k.start]|0x20] { // HttpOnly, but McKay, MacLeod, DeLuca
+		k.flags |= flagTaken
+	}
 	if i < len(text) && text[i] == '.' {
 		k.flags |= flagDot
 	}
