@@ -24,6 +24,7 @@ type column struct {
 
 	seen, hits uint32 // values, and how many of them were one finding of type typ
 	buf        []byte
+	asked      []*external // about its texts
 }
 
 // noText reports whether values of the column are in a form that not every text
@@ -64,6 +65,11 @@ func (v *view) decide(protocol string, op proxy.Op, shape *proxy.Shape, m *menti
 			}
 		}
 		c.topics = v.masker.scanner.Topics(name)
+		for k := range v.masker.external {
+			if e := &v.masker.external[k]; e.about(sc.Schema, sc.Relation, name) {
+				c.asked = append(c.asked, e)
+			}
+		}
 		from := origins(facts, shape, &sc, i)
 		if v.named(c, facts, &sc, name) || v.derived(c, facts, from, m) {
 			continue

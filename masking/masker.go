@@ -49,6 +49,8 @@ type Config struct {
 	// is known although no name says it. What it cannot look at is masked whole. Nil:
 	// only names and what is returned say what a column holds.
 	Sampler Sampler
+	// External are analyzers outside of the process that are asked, too.
+	External []External
 	// Counted is told how many values of each type were masked in an operation,
 	// before its Done hooks that come later in the chain. It may be called
 	// concurrently. Nil is nobody.
@@ -72,6 +74,7 @@ type Masker struct {
 	spreads  spreads
 	samples  samples
 	trusted  []columnRule // as relation and column
+	external []external
 	counted  func(context.Context, *proxy.Session, proxy.Op, []Count)
 
 	excepted    func(context.Context, *proxy.Session, proxy.Op, []string)
@@ -100,6 +103,13 @@ func New(c Config) (*Masker, error) {
 		m.trusted = append(m.trusted, f)
 	}
 	m.samples = samples{sampler: c.Sampler, plan: m.scanner}
+	for i := range c.External {
+		e, err := c.External[i].compile()
+		if err != nil {
+			return nil, fmt.Errorf("masking: external analyzer: %w", err)
+		}
+		m.external = append(m.external, e)
+	}
 	known := m.scanner.knows
 	for i := range m.rules {
 		r := &m.rules[i]

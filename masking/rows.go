@@ -12,6 +12,7 @@ type rows struct {
 	inspector
 	columns []column
 	counts  *counts
+	failed  error // an analyzer could not be asked
 }
 
 var errColumns = errors.New("a row has not the columns that were announced, so it cannot be masked")
@@ -35,6 +36,9 @@ func (f *rows) row(r *proxy.Row) error {
 		case c.kind == kindBool || c.kind == kindPlain || !f.view.scans && c.kind != kindJSON && c.kind != kindText:
 		default:
 			f.scanned(r, i, c, v)
+			if f.failed != nil {
+				return f.failed
+			}
 		}
 	}
 	return nil
@@ -216,6 +220,9 @@ func (f *rows) text(r *proxy.Row, i int, c *column, v []byte) {
 	f.found = f.scan.run(f.found[:0], w, c.topics)
 	f.promote(c, w)
 	f.again(w)
+	if c.asked != nil {
+		f.ask(c, w)
+	}
 	if isJSON {
 		f.fields(w, &jsonVisitor{})
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -258,4 +259,26 @@ func BenchmarkStatement(bench *testing.B) {
 			x.mentions(sql)
 		}
 	})
+}
+
+// TestExternalFails: a row whose text could not be analyzed is not passed on, nor is
+// one about which an analyzer says what cannot be.
+func TestExternalFails(t *testing.T) {
+	for name, find := range map[string]func(context.Context, []Finding, []byte) ([]Finding, error){
+		"an error": func(_ context.Context, dst []Finding, _ []byte) ([]Finding, error) { return dst, errors.New("down") },
+		"outside": func(_ context.Context, dst []Finding, text []byte) ([]Finding, error) {
+			return append(dst, Finding{Start: 0, End: len(text) + 1, Type: Person}), nil
+		},
+	} {
+		m, err := New(Config{External: []External{{Columns: []string{"p.note"}, Find: find}}})
+		require.NoError(t, err)
+		v := m.view(&proxy.Identity{}, &proxy.Resource{})
+		f := &rows{inspector: newInspector(v, &remembered{}), counts: &counts{}}
+		shape := &proxy.Shape{Columns: []proxy.ShapeColumn{{Name: "note", Relation: "p", Type: 25, Table: 1}}}
+		f.columns = v.decide("postgres", nil, shape, &mentions{}, &memory{})
+		f.text(nil, 0, &f.columns[0], []byte("some text"))
+		require.Error(t, f.failed, name)
+	}
+	_, err := New(Config{External: []External{{Find: func(context.Context, []Finding, []byte) ([]Finding, error) { return nil, nil }}}})
+	require.ErrorContains(t, err, "columns")
 }

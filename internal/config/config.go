@@ -31,6 +31,8 @@ type File struct {
 	Guardrails []Guardrail `yaml:"guardrails"`
 	Masking    []Masking   `yaml:"masking"`
 	MaskingKey MaskingKey  `yaml:"masking_key"`
+	// Analyzer is asked beside what masking finds itself; nil is nobody.
+	Analyzer *Analyzer `yaml:"masking_analyzer"`
 	// Tags are columns by tag, and Trusted functions of databases; see
 	// masking.Config.
 	Tags     map[string][]string `yaml:"tags"`
@@ -193,6 +195,23 @@ type MaskingKey struct {
 	Position
 	Secret     string   `yaml:"secret"`     // empty: a key of the data directory
 	Detokenise []string `yaml:"detokenise"` // groups that may turn tokens back
+}
+
+// Analyzer is an analyzer of texts outside of the gateway; see external.Config.
+type Analyzer struct {
+	Position
+	API       string        `yaml:"api"` // presidio or chat
+	URL       string        `yaml:"url"`
+	Key       string        `yaml:"key"` // a reference
+	Model     string        `yaml:"model"`
+	Language  string        `yaml:"language"`
+	Columns   []string      `yaml:"columns"`
+	Score     float64       `yaml:"least_score"`
+	Timeout   time.Duration `yaml:"timeout"`
+	Failures  int           `yaml:"failures"`
+	Pause     time.Duration `yaml:"pause"`
+	MaxText   int           `yaml:"max_text"`
+	OnFailure string        `yaml:"on_failure"` // refuse or pass
 }
 
 // MaskExcept are those who see what a rule masks.

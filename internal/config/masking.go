@@ -33,6 +33,13 @@ func (f *File) Masker(ctx context.Context, assembled masking.Config) (*masking.M
 	if c.Scanner, err = f.scanner(); err != nil {
 		return nil, err
 	}
+	if f.Analyzer != nil {
+		e, err := f.analyzer(ctx)
+		if err != nil {
+			return nil, err
+		}
+		c.External = append(c.External, e)
+	}
 	found := false
 	for i, m := range f.Masking {
 		if m.Recognize != nil {
@@ -182,6 +189,7 @@ func (f *File) validateMasking(d *decoder) {
 			d.problem(k.Line, "secrets never stand in this file", "masking_key: %v", err)
 		}
 	}
+	f.validateAnalyzer(d)
 	f.checkGroups(d, f.MaskingKey.Line, f.MaskingKey.Detokenise)
 	tokens := false
 	scanner := f.validateRecognizers(d)
@@ -189,7 +197,7 @@ func (f *File) validateMasking(d *decoder) {
 		if m.Recognize != nil {
 			continue
 		}
-		tokens = tokens || m.With == masking.Tokenise.String()
+		tokens = tokens || m.With == masking.Tokenise.String() || m.With == masking.Encrypt.String()
 		if m.Use != "" && m.Use != "default" && m.Use != "off" {
 			d.problem(m.Line, `want "default" or "off"`, "unknown masking pack %q", m.Use)
 		}
@@ -207,6 +215,6 @@ func (f *File) validateMasking(d *decoder) {
 		}
 	}
 	if len(f.MaskingKey.Detokenise) > 0 && !tokens {
-		d.problem(f.MaskingKey.Line, "with: tokenise makes tokens", "detokenise has nothing to turn back: no masking rule makes tokens")
+		d.problem(f.MaskingKey.Line, "with: tokenise or encrypt makes what can be turned back", "detokenise has nothing to turn back: no masking rule makes tokens")
 	}
 }
