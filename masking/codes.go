@@ -271,3 +271,38 @@ func (d *codes) dumped(v *view) {
 	}
 	d.plain, d.places = d.plain[:0], d.places[:0]
 }
+
+// oneWord reports whether w is a single word of base64 or hex, as far as a look at
+// its bytes tells. It stops at the first that is none of them.
+func oneWord(w []byte) bool {
+	for i, c := range w {
+		if !base64Byte[c] {
+			return c == '=' && len(w)-i <= 2 && w[len(w)-1] == '='
+		}
+	}
+	return true
+}
+
+// decode finds w, a value that is one word, when something that is masked is
+// behind it.
+func (f *rows) decode(w []byte) {
+	word := w
+	for len(word) > 0 && word[len(word)-1] == '=' {
+		word = word[:len(word)-1]
+	}
+	word = word[:min(len(word), mostCode)]
+	if !encoded(word) {
+		return
+	}
+	if f.codes == nil {
+		f.codes = &codes{scan: scan{plan: f.view.masker.scanner}}
+	}
+	t, ok := f.codes.word(word, f.view)
+	if !ok {
+		return
+	}
+	if f.view.transform(Secret) != Visible {
+		t = Secret // of which nothing is kept: parts of the word are parts of the value
+	}
+	f.found = append(f.found, Finding{0, len(w), t, 90})
+}

@@ -12,7 +12,8 @@ type rows struct {
 	inspector
 	columns []column
 	counts  *counts
-	failed  error // an analyzer could not be asked
+	failed  error  // an analyzer could not be asked
+	codes   *codes // of values that are one word; nil until there is one
 }
 
 var errColumns = errors.New("a row has not the columns that were announced, so it cannot be masked")
@@ -222,6 +223,9 @@ func (f *rows) text(r *proxy.Row, i int, c *column, v []byte) {
 	f.again(w)
 	if c.asked != nil {
 		f.ask(c, w)
+	}
+	if len(f.found) == 0 && len(w) >= leastCode && oneWord(w) {
+		f.decode(w)
 	}
 	if isJSON {
 		f.fields(w, &jsonVisitor{})

@@ -3,7 +3,9 @@ package masking
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"testing"
@@ -281,4 +283,19 @@ func TestExternalFails(t *testing.T) {
 	}
 	_, err := New(Config{External: []External{{Find: func(context.Context, []Finding, []byte) ([]Finding, error) { return nil, nil }}}})
 	require.ErrorContains(t, err, "columns")
+}
+
+// TestEncodedCells: a cell that is one word of base64 or hex is looked into.
+func TestEncodedCells(t *testing.T) {
+	row := newRows(t, Config{}, "SELECT x FROM t", proxy.ShapeColumn{Name: "x", Type: 25, Table: 1, Attr: 1})
+	const value = "ssn 123-45-6789, ann@example.com"
+	for _, in := range []string{
+		base64.StdEncoding.EncodeToString([]byte(value)), base64.RawURLEncoding.EncodeToString([]byte(value)), base64.StdEncoding.EncodeToString([]byte("ann@example.com.")), hex.EncodeToString([]byte(value)),
+	} {
+		got := row([]byte(in))
+		require.Regexp(t, `^\*+$`, string(got[0]), in)
+	}
+	for _, in := range []string{"0b12a0e7ec1a68e44912e68a489f0b12a0e7ec1a", "c29tZSBvcmRpbmFyeSB0ZXh0", "InternationalAirport", "550e8400e29b41d4a716446655440000", "=============="} {
+		require.Equal(t, in, string(row([]byte(in))[0]))
+	}
 }
