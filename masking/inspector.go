@@ -14,6 +14,8 @@ type inspector struct {
 	scan  scan
 	found []Finding
 
+	known *[64]knownKey // what was said of keys of JSON before
+
 	plain []byte     // a value in another form, to be scanned
 	inner *inspector // of JSON within strings of JSON
 	depth int        // of that
@@ -129,10 +131,37 @@ func (p *inspector) appendMasked(dst, w []byte, isJSON, typed bool, n *counts) (
 
 // typeOfKey returns the type of the values of a key.
 func (p *inspector) typeOfKey(key []byte) (Type, bool) {
-	if t, ok := p.view.typeOfKey(key); ok {
+	if t, ok := p.typeOfKnown(key); ok {
 		return t, true
 	}
 	return Column, len(p.keys) > 0 && among(p.keys, string(key))
+}
+
+// knownKey is what a view says of a key. Texts have few different ones, over and
+// over.
+type knownKey struct {
+	name [31]byte
+	n    uint8 // bytes of name
+	typ  Type
+	ok   bool
+}
+
+// typeOfKnown is view.typeOfKey, which does not change, but for short keys asks it
+// once.
+func (p *inspector) typeOfKnown(key []byte) (Type, bool) {
+	n := len(key)
+	if n == 0 || n > len(knownKey{}.name) {
+		return p.view.typeOfKey(key)
+	}
+	if p.known == nil {
+		p.known = &[64]knownKey{}
+	}
+	k := &p.known[(int(key[0])+7*int(key[n-1])+31*int(key[n/2])+n)%len(p.known)]
+	if string(k.name[:k.n]) != string(key) {
+		k.n = uint8(copy(k.name[:], key))
+		k.typ, k.ok = p.view.typeOfKey(key)
+	}
+	return k.typ, k.ok
 }
 
 // typeOfKey returns the type of the values of a key in structured text.

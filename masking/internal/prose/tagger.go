@@ -158,6 +158,10 @@ func capitals(w uint64) uint64 {
 	return (from&^behind&^w | w&(w<<1)) & (0x80 * ones)
 }
 
+// Candidate reports whether text has a word that may begin a name; else Find finds
+// nothing in it.
+func (m *Model) Candidate(text []byte) bool { return m.candidate(text, 0) >= 0 }
+
 // candidate returns where the next word behind from begins that has a capital and
 // is no common word, or a name or a title as well, or -1.
 func (m *Model) candidate(text []byte, from int) int {
