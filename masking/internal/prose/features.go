@@ -125,39 +125,40 @@ func extract(f *[nFeatures]uint32, tokens []token, i, a, b int) {
 		first = 1
 	}
 	tag := uint32(b + 1)
-	count := 0
-	put := func(x uint32) {
-		x ^= uint32(count+1) * 0x85ebca6b
-		x *= 0xcc9e2d51
-		x ^= x >> 15
-		x *= 0x1b873593
-		f[count] = x >> (32 - featureBits)
-		count++
+	kk, kp, kn := kind(k), kind(p), kind(n)
+	x := [nFeatures]uint32{
+		0,
+		k.hash,
+		k.prefix,
+		k.suffix,
+		kk,
+		kk*31 + first,
+		kk*31 + tag,
+		kk*31 + kp*7,
+		kk*31 + kn*7,
+		kp*31 + kn*7 + kk*131,
+		p.hash,
+		n.hash,
+		p.hash*31 + kk,
+		n.hash*31 + kk,
+		pp.hash*17 + p.hash,
+		n.hash*17 + nn.hash,
+		pp.hash*31 + kk,
+		tag*31 + uint32(a+1),
+		tag*31 + k.suffix,
+		tag*31 + p.hash,
+		tag*31 + kn,
+		kind(nn)*31 + kn*7 + kk*131,
+		kind(pp)*31 + kp*7 + kk*131,
+		uint32(min(k.length, 12))*31 + kk,
+		p.hash*31 + n.hash,
+		tag*31 + n.hash,
 	}
-	put(0)
-	put(k.hash)
-	put(k.prefix)
-	put(k.suffix)
-	put(kind(k))
-	put(kind(k)*31 + first)
-	put(kind(k)*31 + tag)
-	put(kind(k)*31 + kind(p)*7)
-	put(kind(k)*31 + kind(n)*7)
-	put(kind(p)*31 + kind(n)*7 + kind(k)*131)
-	put(p.hash)
-	put(n.hash)
-	put(p.hash*31 + kind(k))
-	put(n.hash*31 + kind(k))
-	put(pp.hash*17 + p.hash)
-	put(n.hash*17 + nn.hash)
-	put(pp.hash*31 + kind(k))
-	put(tag*31 + uint32(a+1))
-	put(tag*31 + k.suffix)
-	put(tag*31 + p.hash)
-	put(tag*31 + kind(n))
-	put(kind(nn)*31 + kind(n)*7 + kind(k)*131)
-	put(kind(pp)*31 + kind(p)*7 + kind(k)*131)
-	put(uint32(min(k.length, 12))*31 + kind(k))
-	put(p.hash*31 + n.hash)
-	put(tag*31 + n.hash)
+	for i, v := range x {
+		v ^= uint32(i+1) * 0x85ebca6b
+		v *= 0xcc9e2d51
+		v ^= v >> 15
+		v *= 0x1b873593
+		f[i] = v >> (32 - featureBits)
+	}
 }

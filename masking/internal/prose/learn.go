@@ -83,6 +83,7 @@ func Learn(lists Lists, examples []Example, times int, order func(n int) []int) 
 		w := sum[i] * scale
 		m.weights[i] = int8(max(-127, min(127, w+0.5*sign(w))))
 	}
+	m.pack()
 	return m
 }
 
@@ -110,5 +111,5 @@ func wanted(names []Name, k *token, before int) int {
 
 // With returns a model with the weights of m and other gazetteers.
 func (m *Model) With(lists Lists) *Model {
-	return &Model{weights: m.weights, given: NewBloom(lists.Given), family: NewBloom(lists.Family), common: NewBloom(lists.Common), place: NewBloom(lists.Places)}
+	return &Model{weights: m.weights, rows: m.rows, given: NewBloom(lists.Given), family: NewBloom(lists.Family), common: NewBloom(lists.Common), place: NewBloom(lists.Places)}
 }

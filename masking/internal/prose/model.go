@@ -9,7 +9,8 @@ import (
 
 // Model is what was learned. It is immutable and safe for concurrent use.
 type Model struct {
-	weights                      []int8 // by feature and tag
+	weights                      []int8   // by feature and tag
+	rows                         []uint64 // by feature: its weights, a byte each, 128 added
 	given, family, common, place Bloom
 }
 
@@ -44,6 +45,7 @@ func Load(b []byte) (*Model, error) {
 		m.weights[i] = int8(b[i])
 	}
 	b = b[len(m.weights):]
+	m.pack()
 	for _, f := range []*Bloom{&m.given, &m.family, &m.common, &m.place} {
 		if len(b) < 4 {
 			return nil, bad
@@ -55,6 +57,17 @@ func Load(b []byte) (*Model, error) {
 		*f, b = Bloom(b[:n]), b[n:]
 	}
 	return m, nil
+}
+
+// pack makes the rows of the weights, so that those of a feature are read and
+// added at once.
+func (m *Model) pack() {
+	m.rows = make([]uint64, features)
+	for i := range m.rows {
+		for t := range tags {
+			m.rows[i] |= uint64(uint8(m.weights[i*tags+t])^0x80) << (8 * t)
+		}
+	}
 }
 
 // Append appends the model's file to b.

@@ -149,9 +149,10 @@ func (t *Tagger) word(text []byte, i int) int {
 		if size == 0 {
 			break
 		}
-		r = fold(r)
-		upper := unicode.IsUpper(r)
-		if upper {
+		if c >= 0x80 {
+			r = fold(r)
+		}
+		if r-'A' < 26 && r >= 'A' || r >= 0x80 && unicode.IsUpper(r) {
 			capitals++
 			if last >= 'a' && last <= 'z' {
 				inner = letters
