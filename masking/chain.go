@@ -394,6 +394,9 @@ func (s *scan) groupsAt(g int) int {
 	return s.shapes(g, at, open)
 }
 
+// fewRules of a shape are checked before its context is looked at.
+const fewRules = 4
+
 // shapes walks the shapes from group g on and emits the best value.
 func (s *scan) shapes(g, at int, open bool) int {
 	p := s.plan
@@ -412,9 +415,16 @@ func (s *scan) shapes(g, at int, open bool) int {
 			continue
 		}
 		digits := s.digits[from : s.groups[k].digit+l]
+		// Context is dearer than a check, and less than those of many weak rules.
+		all := ^Topics(0)
+		if len(p.nodes[node].rules) > fewRules || s.aroundPos == at {
+			all = s.context(at).all
+		}
 		for r := range p.nodes[node].rules {
 			rule := &p.nodes[node].rules[r]
-			// Context is dearer than most checks, so it comes last.
+			if rule.weak && all&rule.context == 0 {
+				continue
+			}
 			if !s.sepsMatch(g, k, rule.seps, open) || rule.digits != nil && !rule.digits(digits) {
 				continue
 			}

@@ -125,14 +125,15 @@ var nameBefore = [256]bool{'m': true, 'd': true, 'l': true, 'v': true, 'f': true
 
 // word reads the word at i: letters, with apostrophes and dashes between them.
 func (t *Tagger) word(text []byte, i int) int {
-	k := token{start: i, flags: flagWord, hash: hashSeed}
-	var low [3]byte // the last letters
+	k := token{start: i, flags: flagWord}
+	h, tail := uint32(hashSeed), uint32(0) // tail are the last letters
 	capitals, letters := 0, 0
 	inner, last := 0, rune(0) // where a capital stands behind a small letter
 	for i < len(text) {
 		c := text[i]
 		r, size := rune(c), 1
 		switch {
+		case c|0x20 >= 'a' && c|0x20 <= 'z':
 		case c >= 0x80:
 			r, size = utf8.DecodeRune(text[i:])
 			if !unicode.IsLetter(r) && !unicode.Is(unicode.Mn, r) {
@@ -142,25 +143,24 @@ func (t *Tagger) word(text []byte, i int) int {
 				}
 				size = 0
 			}
+			r = fold(r)
 		case c == '\'' && i+2 < len(text) && letter(text[i+1]) && letter(text[i+2]), c == '-' && i+1 < len(text) && letter(text[i+1]):
-		case !letter(c):
+		default:
 			size = 0
 		}
 		if size == 0 {
 			break
 		}
-		if c >= 0x80 {
-			r = fold(r)
+		upper := r-'A' < 26 && r >= 'A'
+		if upper {
+			r |= 0x20
+		} else if r >= 0x80 && unicode.IsUpper(r) {
+			upper, r = true, unicode.ToLower(r)
 		}
-		if r-'A' < 26 && r >= 'A' || r >= 0x80 && unicode.IsUpper(r) {
+		if upper {
 			capitals++
 			if last >= 'a' && last <= 'z' {
 				inner = letters
-			}
-			if r < 0x80 {
-				r |= 0x20
-			} else {
-				r = unicode.ToLower(r)
 			}
 			if letters == 0 {
 				k.flags |= flagCapital
@@ -172,15 +172,15 @@ func (t *Tagger) word(text []byte, i int) int {
 		if r != '\'' && r != '-' {
 			letters++
 		}
-		k.hash = (k.hash ^ uint32(r)) * hashPrime
+		h = (h ^ uint32(r)) * hashPrime
 		if letters <= 3 {
-			k.prefix = k.hash
+			k.prefix = h
 		}
-		low[0], low[1], low[2] = low[1], low[2], byte(r)
+		tail = tail<<8 | uint32(byte(r))
 		i += size
 	}
+	k.hash, k.suffix = h, tail&0xffffff*2654435761
 	k.end, k.length = i, letters
-	k.suffix = (uint32(low[0])<<16 | uint32(low[1])<<8 | uint32(low[2])) * 2654435761
 	if inner > 3 || inner > 0 && !nameBefore[text[k.start]|0x20] { // HttpOnly, but McKay, MacLeod, DeLuca
 		k.flags |= flagTaken
 	}
