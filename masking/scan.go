@@ -59,7 +59,14 @@ func (s *scan) run(dst []Finding, src []byte, topics Topics) []Finding {
 			i += 2
 			continue
 		}
-		i = s.begins(i, kind)
+		switch kind {
+		case startsDigit:
+			i = s.number(i)
+		case startsDigit | startsSecond:
+			i = s.number(i + 1)
+		default:
+			i = s.begins(i, kind)
+		}
 	}
 	if len(s.plan.customs) > 0 {
 		s.custom()

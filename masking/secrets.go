@@ -196,7 +196,10 @@ func validBasic(v []byte) bool {
 func (s *scan) literal(i, limit int) int {
 	pair := pairOf(s.src[i], s.at(i+1))
 	for _, k := range *s.plan.triggers.list(pair) {
-		if start := i - int(k.at); k.pair == pair && start < limit {
+		if k.pair != pair || k.beside != 0 && s.at(i+int(k.beside)) != k.other {
+			continue
+		}
+		if start := i - int(k.at); start < limit {
 			if to := s.matches(&s.plan.literals[k.literal], start); to > i {
 				return to
 			}

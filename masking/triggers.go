@@ -19,6 +19,19 @@ type place struct {
 	pair    uint16
 	literal uint16 // in Scanner.literals
 	at      int16  // of the pair's first byte; -1 is before the literal
+	beside  int8   // where from the pair's first byte another byte of the literal stands,
+	other   byte   // and what it is; 0 is nowhere
+}
+
+// placeOf returns the place of a pair that stands at text[at].
+func (l *literal) placeOf(pair uint16, n, at int) place {
+	x := place{pair: pair, literal: uint16(n), at: int16(at)}
+	if k := at + 2; k < len(l.text) {
+		x.beside, x.other = 2, l.text[k]
+	} else if k := at - 1; k >= 0 {
+		x.beside, x.other = -1, l.text[k]
+	}
+	return x
 }
 
 // Kinds of pairs: what the first byte begins or, with startsSecond, the other one;
@@ -126,7 +139,7 @@ func (t *triggers) add(literals []literal) {
 				pair := pairOf(a, b)
 				t.kinds[pair] |= startsLiteral
 				list := t.list(pair)
-				*list = append(*list, place{pair, uint16(n), int16(i)})
+				*list = append(*list, literals[n].placeOf(pair, n, i))
 			})
 		}
 	}
