@@ -17,10 +17,8 @@ var proseScores = [...]uint8{prose.Person: 60, prose.Place: 50, prose.Company: 5
 // prose adds the names in prose that stand apart from what was found already.
 // What has not three words is none.
 func (s *scan) prose() {
-	if !s.plan.prose.Candidate(s.src) {
-		return
-	}
-	if i := bytes.IndexByte(s.src, ' '); i < 0 || bytes.IndexByte(s.src[i+1:], ' ') < 0 {
+	i := bytes.IndexByte(s.src, ' ')
+	if i < 0 || !s.plan.prose.Candidate(s.src) || bytes.IndexByte(s.src[i+1:], ' ') < 0 {
 		return
 	}
 	before := s.out[s.first:]

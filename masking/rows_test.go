@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -195,10 +196,14 @@ func BenchmarkRows(bench *testing.B) {
 			row := newRows(bench, Config{}, "SELECT * FROM t", c.columns...)
 			values := make([][]byte, len(c.in))
 			bench.ReportAllocs()
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			began := cpuTime()
 			for bench.Loop() {
 				copy(values, c.in)
 				row(values...)
 			}
+			bench.ReportMetric(float64(cpuTime()-began)/float64(bench.N), "cpu-ns/row")
 		})
 	}
 }
@@ -229,6 +234,9 @@ func BenchmarkTextRows(bench *testing.B) {
 			values := make([][]byte, 6)
 			bench.SetBytes(int64(len(text)))
 			bench.ReportAllocs()
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			began := cpuTime()
 			for bench.Loop() {
 				for i := 0; i+6 <= len(lines); i += 6 {
 					copy(values, lines[i:])
@@ -238,6 +246,7 @@ func BenchmarkTextRows(bench *testing.B) {
 					}
 				}
 			}
+			bench.ReportMetric(float64(len(text))*float64(bench.N)/1e6/(cpuTime()-began).Seconds(), "cpu-MB/s")
 		})
 	}
 }

@@ -1,6 +1,8 @@
 package prose
 
 import (
+	"encoding/binary"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -31,4 +33,30 @@ func TestQuality(t *testing.T) {
 	require.GreaterOrEqual(t, p.F2(), 0.85)
 	require.GreaterOrEqual(t, p.Precision(), 0.85)
 	require.GreaterOrEqual(t, score.Types["STREET_ADDRESS"].Recall(), 0.9)
+}
+
+// TestEightBytesAtATime compares what is said of eight bytes with what is said of
+// each.
+func TestEightBytesAtATime(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for range 20000 {
+		line := make([]byte, r.IntN(40))
+		n := 0
+		for i := range line {
+			if line[i] = "aZ @[`{/:A z"[r.IntN(12)]; r.IntN(3) == 0 {
+				line[i] = byte(r.Uint32())
+			}
+			if letter(line[i]) || line[i] == ' ' {
+				n++
+			}
+		}
+		require.Equal(t, n, lettersIn(line), "%q", line)
+		if len(line) >= 8 {
+			m := capitals(binary.LittleEndian.Uint64(line))
+			for i := range 8 {
+				c := line[i]
+				require.Equal(t, c >= 'A' && c <= 'Z' || c >= 0xC0, m>>(8*i+7)&1 == 1, "%q at %d", line, i)
+			}
+		}
+	}
 }
