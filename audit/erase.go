@@ -62,7 +62,11 @@ func (l *Log) erase(id string, record func() error) error {
 	if err := record(); err != nil {
 		return err
 	}
-	return destroy(path + keySuffix)
+	unlock, err := lockKeys(l.dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(destroy(path+keySuffix), unlock())
 }
 
 func errIf(is bool, err error) error {

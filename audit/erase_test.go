@@ -136,3 +136,33 @@ func TestKeys(t *testing.T) {
 	_, err = Open(t.TempDir(), Config{Keys: Keys{Current: []byte("short")}, Log: quiet().Log})
 	require.Error(t, err)
 }
+
+// A key that is destroyed while keys are sealed again does not come back.
+func TestEraseWhileRekeying(t *testing.T) {
+	one, two := bytes.Repeat([]byte{1}, keyLen), bytes.Repeat([]byte{2}, keyLen)
+	dir := t.TempDir()
+	l := openLog(t, dir, Config{Keys: Keys{Current: one}, Durability: OS})
+	var ids []string
+	for range 60 {
+		ids = append(ids, visit{"alice", "dev", "shop", "postgres", asks("SELECT 1")}.record(t, l))
+	}
+	require.NoError(t, l.Close())
+	l = openLog(t, dir, Config{Keys: Keys{Current: two, Old: [][]byte{one}}, Durability: OS})
+	defer l.Close()
+	a, err := OpenArchiveWith(dir, Keys{Current: two, Old: [][]byte{one}})
+	require.NoError(t, err)
+	rekeyed := make(chan error, 1)
+	go func() {
+		_, err := a.Rekey()
+		rekeyed <- err
+	}()
+	for _, id := range ids {
+		require.NoError(t, l.erase(id, func() error { return nil }))
+	}
+	require.NoError(t, <-rekeyed)
+	for _, id := range ids {
+		path, err := find(dir, id)
+		require.NoError(t, err)
+		require.NoFileExists(t, path+keySuffix)
+	}
+}

@@ -144,21 +144,45 @@ func (a *Archive) Rekey() (changed int, err error) {
 		if err != nil {
 			return changed, err
 		}
-		key, current, err := a.keys.open(path+keySuffix, id)
-		if errors.Is(err, ErrErased) || current {
-			continue
-		}
+		did, err := a.rekey(path, id)
 		if err != nil {
 			return changed, err
 		}
-		sealed, err := a.keys.seal(id, key)
-		if err != nil {
-			return changed, err
+		if did {
+			changed++
 		}
-		if err := replace(path+keySuffix, sealed); err != nil {
-			return changed, err
-		}
-		changed++
 	}
 	return changed, (&index{a.dir, a.keys}).rekey()
+}
+
+// rekey seals one session's key again. A key that is destroyed meanwhile does not
+// come back.
+func (a *Archive) rekey(path, id string) (changed bool, err error) {
+	unlock, err := lockKeys(a.dir)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	key, current, err := a.keys.open(path+keySuffix, id)
+	if errors.Is(err, ErrErased) || current {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	sealed, err := a.keys.seal(id, key)
+	if err != nil {
+		return false, err
+	}
+	return true, replace(path+keySuffix, sealed)
+}
+
+// lockKeys keeps other processes from replacing or destroying sessions' keys until
+// the returned function is called.
+func lockKeys(dir string) (unlock func() error, err error) {
+	f, err := waitLock(filepath.Join(dir, "keys.lock"))
+	if err != nil {
+		return nil, err
+	}
+	return f.Close, nil
 }
