@@ -113,6 +113,8 @@ func TestProblems(t *testing.T) {
 		{"recognizer and rule", "masking: [{use: default}]", "masking: [{use: default, recognize: {entity: X, pattern: abcd}}]", `recognize stands alone`},
 		{"analyzer without TLS", "masking: [{use: default}]", "masking: [{use: default}]\nmasking_analyzer: {url: 'http://elsewhere.internal/analyze', columns: [a.b]}", `masking_analyzer: external analyzer: texts do not leave this machine without TLS`},
 		{"analyzer of nothing", "masking: [{use: default}]", "masking: [{use: default}]\nmasking_analyzer: {url: 'https://a.internal/analyze'}", `an external analyzer needs a function and columns`},
+		{"analyzer's score", "masking: [{use: default}]", "masking: [{use: default}]\nmasking_analyzer: {url: 'https://a.internal/analyze', columns: [a.b], least_score: high}", `masking_analyzer.least_score must be a number`},
+		{"analyzer's score beyond all", "masking: [{use: default}]", "masking: [{use: default}]\nmasking_analyzer: {url: 'https://a.internal/analyze', columns: [a.b], least_score: .inf}", `masking_analyzer.least_score must be a number`},
 		{"analyzer's failures", "masking: [{use: default}]", "masking: [{use: default}]\nmasking_analyzer: {url: 'https://a.internal/analyze', columns: [a.b], on_failure: maybe}", `unknown on_failure "maybe"`},
 		{"unknown validator", "masking: [{use: default}]", "masking: [{recognize: {entity: X, pattern: abcd, validator: crc}}]", `unknown validator "crc"`},
 		{"durability", "durability: group", "durability: groop", `x.yaml:14: audit.durability "groop" is unknown (did you mean "group"?)`},

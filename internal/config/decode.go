@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -124,6 +125,13 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string, depth int) 
 			d.problem(n.Line, "", "%s must be a number", path)
 		}
 		v.SetInt(i)
+	case reflect.Float64:
+		f, err := strconv.ParseFloat(n.Value, 64)
+		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+			d.problem(n.Line, "", "%s must be a number", path)
+			f = 0
+		}
+		v.SetFloat(f)
 	default:
 		panic("config: no rule to decode " + v.Type().String())
 	}
