@@ -54,8 +54,8 @@ func S3(t testing.TB) *S3Server {
 	}
 	root := t.TempDir()
 	s := &S3Server{Dir: filepath.Join(root, "buckets"), AccessKey: "AKIATESTTESTTESTTEST", SecretKey: "wJalrXUtnFEMI-K7MDENG-bPxRfiCYtestSECRET"}
-	versions := filepath.Join(root, "versions")
-	for _, dir := range []string{s.Dir, versions} {
+	versions, metadata := filepath.Join(root, "versions"), filepath.Join(root, "metadata")
+	for _, dir := range []string{s.Dir, versions, metadata} {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +67,8 @@ func S3(t testing.TB) *S3Server {
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
 	s.Endpoint = "http://127.0.0.1:" + strconv.Itoa(port)
-	cmd := exec.Command(program, "--port", "127.0.0.1:"+strconv.Itoa(port), "--health", "/healthy", "--keep-alive", "--quiet", "posix", "--versioning-dir", versions, s.Dir)
+	cmd := exec.Command(program, "--port", "127.0.0.1:"+strconv.Itoa(port), "--health", "/healthy", "--keep-alive", "--quiet", "posix",
+		"--versioning-dir", versions, "--sidecar", metadata, s.Dir) // not every file system has attributes for the metadata
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s.AccessKey, "ROOT_SECRET_KEY="+s.SecretKey)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
