@@ -121,3 +121,23 @@ func TestSearchPathOfDrivers(t *testing.T) {
 	require.NoError(t, c.QueryRow(t.Context(), "SELECT upper(v) FROM x").Scan(&got))
 	require.Equal(t, "********", got, "a batch is one transaction")
 }
+
+// What fails takes back what stands before it in its batch.
+func TestSearchPathTakenBack(t *testing.T) {
+	o := openLabelled(t, "env: test", pathSchema, "masking: [{columns: [a.x.v]}]\n")
+	c, err := pgx.Connect(t.Context(), o.conn("alice"))
+	require.NoError(t, err)
+	defer c.Close(context.Background())
+	_, err = c.Exec(t.Context(), "SET search_path = a")
+	require.NoError(t, err)
+	for _, behind := range []string{"SELEC 1", "DELETE FROM x", "SELECT 1 / 0"} {
+		p := c.PgConn().StartPipeline(t.Context())
+		p.SendQueryParams("SET search_path = b", nil, nil, nil, nil)
+		p.SendQueryParams(behind, nil, nil, nil, nil)
+		require.NoError(t, p.Sync())
+		require.Error(t, p.Close(), behind)
+		var got string
+		require.NoError(t, c.QueryRow(t.Context(), "SELECT upper(v) FROM x").Scan(&got))
+		require.Equal(t, "********", got, behind)
+	}
+}

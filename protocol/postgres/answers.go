@@ -180,6 +180,7 @@ func (d *down) failed(body []byte, total int) error {
 	}
 	d.done.Code = d.tag(wire.ErrorField(body, 'C'))
 	d.done.Err = errFailed
+	d.settling.failed = true
 	switch {
 	case d.muted:
 		d.drop(total)

@@ -307,7 +307,7 @@ func (d *down) finish(e *entry, err error) {
 	d.pending.pop()
 	d.row.end()
 	if e.op != nil {
-		d.settling.answered(e.op, err)
+		d.settling.answered(e.op)
 		d.done.Err = err
 		d.session.session.Done(e.op, &d.done)
 	}

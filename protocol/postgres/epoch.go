@@ -130,19 +130,19 @@ type settling struct {
 	turn   int    // operations answered since the server was ready last
 	moves  int32  // of them, those that set the search_path
 	path   string // the last one that was set
-	failed bool   // that failed
+	failed bool   // the server answered something with an error
 	open   bool   // a transaction was open when it was ready last
 }
 
 // answered notes the end of an operation that ran.
-func (s *settling) answered(op proxy.Op, err error) {
+func (s *settling) answered(op proxy.Op) {
 	st, ok := op.(*proxy.Statement)
 	if !ok || st.Kind != proxy.KindStatement {
 		return
 	}
 	s.turn++
 	if path, ok := newPath(st.Facts); ok {
-		s.path, s.failed = path, err != nil
+		s.path = path
 		s.moves++
 	}
 	if st.Facts.Effects.Has(changing | unseen) {
@@ -159,12 +159,12 @@ func (s *settling) ready(e *epoch, open bool) {
 	case s.moves == 0:
 	case s.turn > 1 || s.open || open:
 		e.shadowed.Store(true)
-	case !s.failed:
+	case !s.failed: // else all of the turn was taken back
 		path := s.path
 		e.set.Store(&path)
 	}
 	e.moves.Add(-s.moves)
-	s.turn, s.moves, s.open = 0, 0, open
+	s.turn, s.moves, s.failed, s.open = 0, 0, false, open
 }
 
 // settled is called when no transaction is open: what was answered is there for
