@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/policy"
 	sqlmysql "github.com/sallyport/sallyport/protocol/sql/mysql"
 	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
+	"github.com/sallyport/sallyport/protocol/ssh/commandline"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -165,8 +166,13 @@ func (j *judge) statement(ctx context.Context, res *proxy.Resource, sql string) 
 	}
 }
 
+// execOf is the operation of a command line, which may ask for a shell.
 func execOf(line string) *proxy.Exec {
-	return &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}, Command: line}
+	kind := proxy.KindExec
+	if (&commandline.Grammar{}).IsShell(line) {
+		kind = proxy.KindShell
+	}
+	return &proxy.Exec{Meta: proxy.Meta{Kind: kind}, Command: line}
 }
 
 // maxRewrites bounds how often a text is rewritten, as it does at the gateway.

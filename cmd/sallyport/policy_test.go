@@ -54,6 +54,9 @@ func TestPolicyExplain(t *testing.T) {
 	code, out, _ := sallyport(t, "", "policy", "explain", "-c", file, "-r", "vm1", "--", "sudo rm -rf /")
 	require.Equal(t, exitGuardrail, code)
 	require.Contains(t, out, "no-wiping")
+	code, out, _ = sallyport(t, "", "policy", "explain", "-c", file, "-r", "vm1", "--", "bash -l")
+	require.Equal(t, exitPolicy, code)
+	require.Contains(t, out, "shell", "as the gateway asks about it")
 	code, _, _ = sallyport(t, "", "policy", "explain", "-c", file, "-u", "mallory", "--", "SELECT 1")
 	require.Equal(t, exitNotFound, code)
 }
