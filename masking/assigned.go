@@ -15,13 +15,23 @@ var keyByte = func() (t [256]bool) {
 func (s *scan) assigned(i int) int {
 	src := s.src
 	k := i - 1
+	for k >= s.floor && i-k < 24 && src[k] == ' ' { // aligned
+		k--
+	}
 	for n := 0; n < 4 && k >= s.floor && (src[k] == '"' || src[k] == '\'' || src[k] == ' ' || src[k] == '\\' || src[k] == ']'); n++ {
 		k--
 	}
 	if src[i] == '=' && k > 0 && src[k] == 'g' && k > 8 && string(src[k-6:k+1]) == " string" { // var name string = "…"
 		k -= 7
 	}
-	if k < 2 || !secretEnd(src, k+1) {
+	if k < 2 {
+		return i + 1
+	}
+	secret, person := secretEnd(src, k+1), personEnd(src, k+1)
+	if !secret && !person {
+		if c := src[k]; c == 'e' && src[k-1] == 'u' || c == 't' && src[k-1] == 'l' {
+			return s.paired(k+1, i)
+		}
 		return i + 1
 	}
 	end := k + 1
@@ -31,7 +41,14 @@ func (s *scan) assigned(i int) int {
 	if src[i] == '>' && s.at(k) != '<' || src[i] == '>' && s.at(i-1) == '-' {
 		return i + 1
 	}
-	return s.keyed(k+1, end, i+1, src[i])
+	next := i + 1
+	if secret {
+		next = s.keyed(k+1, end, next, src[i])
+	}
+	if person && next == i+1 {
+		next = s.personIn(k+1, end, next, src[i])
+	}
+	return next
 }
 
 // called looks at the ( at i: a call whose first argument is a key that names a
@@ -46,10 +63,10 @@ func (s *scan) called(i int) int {
 		k++
 	}
 	if s.at(k) != q || k < i+4 {
-		return i + 1
+		return s.setter(i)
 	}
 	if !secretEnd(s.src, k) {
-		return i + 1
+		return s.setter(i)
 	}
 	v := k + 1
 	for n := 0; n < 2 && (s.at(v) == ',' || s.at(v) == ' '); n++ {
@@ -59,6 +76,94 @@ func (s *scan) called(i int) int {
 		return i + 1
 	}
 	return max(s.keyed(i+2, k, v, '='), i+1)
+}
+
+// paired looks at the sign at i of a field that ends before src[end] and is the value
+// of another, as in name: DB_PASSWORD, value: …, or of a declared variable.
+func (s *scan) paired(end, i int) int {
+	src := s.src
+	k, ok := behindWord(src, end, "value", "default")
+	if !ok {
+		return i + 1
+	}
+	const between = 12 // bytes of signs and spaces
+	stop := max(s.floor, k-between)
+	for k > stop && bytes.IndexByte([]byte(" \n\r\t\"',{-<"), src[k-1]) >= 0 {
+		k--
+	}
+	to := k
+	for k > s.floor && to-k < 48 && keyByte[src[k-1]] {
+		k--
+	}
+	if from := k; to-from > 2 && secretEnd(src, to) {
+		for k > 0 && (src[k-1] == '"' || src[k-1] == '\'' || src[k-1] == ' ') {
+			k--
+		}
+		word := k > 0 && (src[k-1] == ':' || src[k-1] == '=')
+		for word && k > 0 && (src[k-1] == ':' || src[k-1] == '=' || src[k-1] == '"' || src[k-1] == ' ') {
+			k--
+		}
+		if word {
+			_, ok = behindWord(src, k, "name", "key")
+		} else {
+			_, ok = behindWord(src, k, "variable")
+		}
+		if ok {
+			return s.keyed(from, to, i+1, src[i])
+		}
+	}
+	return i + 1
+}
+
+// behindWord reports whether one of words ends before src[end], in any case, and
+// where it begins.
+func behindWord(src []byte, end int, words ...string) (int, bool) {
+	for _, w := range words {
+		from := end - len(w)
+		if from >= 0 && bytes.EqualFold(src[from:end], []byte(w)) && (from == 0 || !letterByte[src[from-1]]) {
+			return from, true
+		}
+	}
+	return end, false
+}
+
+// set looks at the value at i of the variable whose name and a space end there, of
+// a command such as setx.
+func (s *scan) set(i int) int {
+	k := i - 1
+	for k > s.floor && i-k < 48 && keyByte[s.src[k-1]] {
+		k--
+	}
+	from := k
+	for k > 0 && s.src[k-1] == ' ' {
+		k--
+	}
+	for _, option := range [...]string{" -x", " -gx", " -Ux", " /M", " /m"} {
+		if bytes.HasSuffix(s.src[:k], []byte(option)) {
+			k -= len(option)
+			break
+		}
+	}
+	if _, ok := behindWord(s.src, k, "set", "setx", "setenv", "export"); !ok || k == from {
+		return i
+	}
+	return max(s.keyed(from, i-1, i, ' '), i)
+}
+
+// setter looks at the ( at i of a call that sets a field in which names of people
+// stand.
+func (s *scan) setter(i int) int {
+	if !personEnd(s.src, i) {
+		return i + 1
+	}
+	k := i
+	for k > s.floor && i-k < maxPersonKey && keyByte[s.src[k-1]] {
+		k--
+	}
+	if holds, _ := s.personKey(s.src[k:i]); !holds {
+		return i + 1
+	}
+	return s.personIn(k, i, i+1, '(')
 }
 
 // flagged looks at the key at i, behind two dashes or ENV, and at the value that
@@ -282,8 +387,8 @@ func reference(v []byte) bool {
 	return false
 }
 
-// command looks at the option -u or -p at i, and at the program before it: a user
-// and a password of curl, or the password of mysql.
+// command looks at the option -u, -p or -a at i, and at the program before it: a user
+// and a password of curl, or the password of mysql, sshpass, docker login or redis-cli.
 func (s *scan) command(i int) int {
 	line := s.src[max(s.floor, i-80):i]
 	if n := bytes.LastIndexByte(line, '\n'); n >= 0 {
@@ -307,10 +412,23 @@ func (s *scan) command(i int) int {
 			}
 		}
 	case 'p':
-		if !bytes.Contains(line, []byte("mysql")) && !bytes.Contains(line, []byte("mariadb")) {
+		switch login := bytes.Contains(line, []byte(" login ")); {
+		case bytes.Contains(line, []byte("mysql")), bytes.Contains(line, []byte("mariadb")):
+		case login && s.at(from) == ' ', bytes.Contains(line, []byte("sshpass")):
+			for s.at(from) == ' ' && from < i+5 {
+				from++
+			}
+		default:
 			return i
 		}
 		if c := s.at(from); c == '"' || c == '\'' {
+			from++
+		}
+	case 'a':
+		if !bytes.Contains(line, []byte("redis-cli")) || s.at(from) != ' ' {
+			return i
+		}
+		if from++; s.at(from) == '"' || s.at(from) == '\'' {
 			from++
 		}
 	default:

@@ -58,8 +58,39 @@ func (s *scan) email(i, size int) int {
 	if i-start == 3 && bytes.EqualFold(src[start:i], []byte("git")) {
 		return end // an account of a service, not of a person
 	}
+	if s.at(start-1) == '<' && s.at(end) == '>' && s.messageID(start) {
+		return end
+	}
 	s.emit(start, end, Email, 95)
 	return end
+}
+
+// messageID reports whether what stands behind the < before start names a message
+// rather than a mailbox (RFC 5322, 3.6.4): the header says so, or a time begins it.
+func (s *scan) messageID(start int) bool {
+	const farthest, digits = 1000, 12
+	n := start
+	for isDigit(s.at(n)) {
+		n++
+	}
+	if n-start >= digits && s.at(n) == '.' {
+		return true
+	}
+	before := s.src[max(0, start-farthest):start]
+	for {
+		line := bytes.LastIndexByte(before, '\n')
+		head := before[line+1:]
+		if line > 0 && (head[0] == ' ' || head[0] == '\t') { // a header goes on
+			before = before[:line]
+			continue
+		}
+		for _, name := range [...]string{"message-id:", "in-reply-to:", "references:"} {
+			if len(head) >= len(name) && bytes.EqualFold(head[:len(name)], []byte(name)) {
+				return true
+			}
+		}
+		return false
+	}
 }
 
 func ascii(b []byte) bool {

@@ -34,7 +34,8 @@ var nameHints = func() map[string]Type {
 		License:   "driverslicense driverlicense driverslicensenumber driverlicensenumber driverslicence licensenumber drivinglicence",
 		BirthDate: "dob birthdate dateofbirth birthday birthdt borndate geburtsdatum",
 		Person: "firstname lastname fullname surname middlename givenname familyname maidenname fname lname patientname cardholder cardholdername " +
-			"customername personname contactname mothersmaidenname",
+			"customername personname contactname mothersmaidenname vorname nachname familienname prenom prénom nomdefamille apellido apellidos " +
+			"cognome imie imię nazwisko voornaam achternaam fornamn förnamn efternamn fornavn etternavn sobrenome nomecompleto nombrecompleto",
 		Address:  "address addressline streetaddress street homeaddress postaladdress mailingaddress shippingaddress billingaddress addr",
 		Password: "password passwd pwd passwordhash passwordsalt passwordencrypted hashedpassword encryptedpassword passphrase passcode pinhash",
 		Secret: "secret secretkey apikey apisecret accesstoken refreshtoken authtoken sessiontoken bearertoken clientsecret privatekey totpsecret " +

@@ -30,8 +30,8 @@ func TestQuality(t *testing.T) {
 	}
 	t.Log("\n" + score.String())
 	p := score.Types["PERSON"]
-	require.GreaterOrEqual(t, p.F2(), 0.85)
-	require.GreaterOrEqual(t, p.Precision(), 0.85)
+	require.GreaterOrEqual(t, p.F2(), 0.9)
+	require.GreaterOrEqual(t, p.Precision(), 0.92)
 	require.GreaterOrEqual(t, score.Types["STREET_ADDRESS"].Recall(), 0.9)
 }
 
