@@ -80,7 +80,7 @@ func (s *scan) messageID(start int) bool {
 	for {
 		line := bytes.LastIndexByte(before, '\n')
 		head := before[line+1:]
-		if line > 0 && (head[0] == ' ' || head[0] == '\t') { // a header goes on
+		if line > 0 && len(head) > 0 && (head[0] == ' ' || head[0] == '\t') { // a header goes on
 			before = before[:line]
 			continue
 		}

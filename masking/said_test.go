@@ -176,6 +176,7 @@ name = "terraform-aws-vpc"
   name: Deploy To Production
 Message-ID: <CAF12ab.99@mail.example.org>
 Message-ID: <20240301120001.4711@mx.example.net>⏎In-Reply-To: <abc-123@host.example.org>⏎References: <x1@a.example.org> <x2@b.example.org>
+References: <x1@a.example.org>⏎ <x2@b.example.org>
 export DB_PASSWORD=⟪s3cr3t-Pa55⟫
 set ADMIN_PASSWORD ⟪Tr0ub4dor&3⟫
 set API_TOKEN "⟪f3a9c1d27be84056⟫"
@@ -428,6 +429,12 @@ func TestQualitySaid(t *testing.T) {
 	require.LessOrEqual(t, missed*100, all*10)
 	require.LessOrEqual(t, wrong*100, all*2)
 	require.Zero(t, others)
+}
+
+func TestAddressBelowAnEmptyLine(t *testing.T) {
+	for _, text := range []string{"\n\n <ann@example.org>", "\n <ann@example.org>", "<ann@example.org>", "From: none\n\n\t<ann@example.org>"} {
+		require.Len(t, Default().Scan(nil, []byte(text)), 1, text)
+	}
 }
 
 // What is said of names of fields, tables and signatures costs no allocation.
