@@ -26,6 +26,7 @@ func (s *scan) email(i, size int) int {
 	for start < i && !isAlnum(src[start]) && src[start] < 0x80 && src[start] != '_' {
 		start++
 	}
+	whole := start
 	for k := i - 1; k >= start; k-- {
 		c := src[k]
 		if c == '\'' && k > start && isAlnum(src[k-1]) && src[start] != '\'' {
@@ -58,7 +59,7 @@ func (s *scan) email(i, size int) int {
 	if i-start == 3 && bytes.EqualFold(src[start:i], []byte("git")) {
 		return end // an account of a service, not of a person
 	}
-	if s.at(start-1) == '<' && s.at(end) == '>' && s.messageID(start) {
+	if s.at(whole-1) == '<' && s.at(end) == '>' && machineMade(src[whole:i]) && s.messageID(whole) {
 		return end
 	}
 	s.emit(start, end, Email, 95)
@@ -91,6 +92,19 @@ func (s *scan) messageID(start int) bool {
 		}
 		return false
 	}
+}
+
+// machineMade reports whether the part before an @ is longer and has more digits
+// than people choose: whoever writes a header's name before a mailbox must not have
+// it shown.
+func machineMade(local []byte) bool {
+	digits := 0
+	for _, c := range local {
+		if isDigit(c) {
+			digits++
+		}
+	}
+	return len(local) >= 16 && digits >= 5
 }
 
 func ascii(b []byte) bool {

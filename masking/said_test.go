@@ -174,9 +174,9 @@ String author = "⟦Hedda Gabler⟧";
 name = "terraform-aws-vpc"
   name: Build and Test
   name: Deploy To Production
-Message-ID: <CAF12ab.99@mail.example.org>
-Message-ID: <20240301120001.4711@mx.example.net>⏎In-Reply-To: <abc-123@host.example.org>⏎References: <x1@a.example.org> <x2@b.example.org>
-References: <x1@a.example.org>⏎ <x2@b.example.org>
+Message-ID: <CAF12ab=9qX7Lw03kzTm4@mail.example.org>
+Message-ID: <20240301120001.4711@mx.example.net>⏎In-Reply-To: <3F2504E0-4F89-11D3-9A0C-0305E82C3301@host.example.org>⏎References: <1189265.17.1700000000123@a.example.org> <AM0PR05MB44881234@b.example.org>
+References: <1189265.17.1700000000123@a.example.org>⏎ <AM0PR05MB44881234@b.example.org>
 export DB_PASSWORD=⟪s3cr3t-Pa55⟫
 set ADMIN_PASSWORD ⟪Tr0ub4dor&3⟫
 set API_TOKEN "⟪f3a9c1d27be84056⟫"
@@ -438,6 +438,17 @@ func TestAddressBelowAnEmptyLine(t *testing.T) {
 }
 
 // What is said of names of fields, tables and signatures costs no allocation.
+// Whoever puts a header's name before a mailbox does not see it.
+func TestMailboxesInHeaders(t *testing.T) {
+	scanner, err := NewScanner(ScannerConfig{})
+	require.NoError(t, err)
+	for _, text := range []string{
+		"In-Reply-To: <ann.smith@example.com>", "References: <x@example.com>\n <ann.smith.1985@example.com>", "message-id: <annabelle.winterbottom@example.com>",
+	} {
+		require.NotEmpty(t, scanner.Scan(nil, []byte(text)), text)
+	}
+}
+
 func TestSaidDoesNotAllocate(t *testing.T) {
 	texts, _, _ := saidTexts()
 	found := make([]Finding, 0, 64)
