@@ -437,7 +437,6 @@ func TestAddressBelowAnEmptyLine(t *testing.T) {
 	}
 }
 
-// What is said of names of fields, tables and signatures costs no allocation.
 // Whoever puts a header's name before a mailbox does not see it.
 func TestMailboxesInHeaders(t *testing.T) {
 	scanner, err := NewScanner(ScannerConfig{})
@@ -449,6 +448,7 @@ func TestMailboxesInHeaders(t *testing.T) {
 	}
 }
 
+// What is said of names of fields, tables and signatures costs no allocation.
 func TestSaidDoesNotAllocate(t *testing.T) {
 	texts, _, _ := saidTexts()
 	found := make([]Finding, 0, 64)
