@@ -450,6 +450,9 @@ func TestMailboxesInHeaders(t *testing.T) {
 
 // What is said of names of fields, tables and signatures costs no allocation.
 func TestSaidDoesNotAllocate(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
 	texts, _, _ := saidTexts()
 	found := make([]Finding, 0, 64)
 	for _, text := range texts {
