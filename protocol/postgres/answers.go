@@ -178,7 +178,7 @@ func (d *down) failed(body []byte, total int) error {
 			return err
 		}
 	}
-	d.done.Code = d.tag(wire.ErrorField(body, 'C'))
+	d.done.Code = d.tag(sqlstate(wire.ErrorField(body, 'C')))
 	d.done.Err = errFailed
 	d.settling.failed = true
 	switch {

@@ -34,7 +34,7 @@ func (d *down) texts(typ byte, body []byte, total int, e *entry) error {
 			name = string(rune(f.Key))
 		}
 		if f.Key == 'C' {
-			m.Code = string(f.Value)
+			m.Code = string(sqlstate(f.Value))
 		}
 		if f.Key == 'V' && string(f.Value) != "ERROR" && typ == wire.ErrorResponse {
 			m.Severe = true
@@ -49,12 +49,48 @@ func (d *down) texts(typ byte, body []byte, total int, e *entry) error {
 		return nil
 	}
 	for i := range d.fields {
-		if k := d.fields[i].Key; k != 'C' && k != 'S' && k != 'V' {
-			d.fields[i].Value = m.Fields[i].Value
+		if f := &d.fields[i]; !fixed(f) {
+			f.Value = m.Fields[i].Value
 		}
 	}
 	return d.replace(total, wire.AppendParsedFields(nil, typ, d.fields))
 }
+
+// fixed reports whether a field holds a code or a severity, which filters leave as
+// it is: clients act on them. What is in their place and is none may be any text.
+func fixed(f *wire.Field) bool {
+	switch f.Key {
+	case 'C':
+		return isSQLState(f.Value)
+	case 'S', 'V':
+		return severities[string(f.Value)]
+	}
+	return false
+}
+
+var severities = map[string]bool{
+	"ERROR": true, "FATAL": true, "PANIC": true, "WARNING": true, "NOTICE": true, "DEBUG": true, "INFO": true, "LOG": true,
+}
+
+// isSQLState reports whether b is five digits or capitals.
+func isSQLState(b []byte) bool {
+	for _, c := range b {
+		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') {
+			return false
+		}
+	}
+	return len(b) == 5
+}
+
+// sqlstate returns b, or the code of internal errors when b is none.
+func sqlstate(b []byte) []byte {
+	if isSQLState(b) {
+		return b
+	}
+	return internalError
+}
+
+var internalError = []byte("XX000")
 
 // operation is the operation that a message about e belongs to.
 func (d *down) operation(e *entry) proxy.Op {
