@@ -9,7 +9,6 @@ import (
 	"github.com/sallyport/sallyport/audit/s3"
 	"github.com/sallyport/sallyport/audit/witness"
 	"github.com/sallyport/sallyport/internal/config"
-	"github.com/sallyport/sallyport/secrets"
 )
 
 // copy has sealed records copied to where the config file says.
@@ -19,7 +18,7 @@ func (g *gateway) copy(records *audit.Log) error {
 		if err != nil {
 			return fmt.Errorf("copy %s: %w", c.Called(), err)
 		}
-		g.closers = append([]func() error{b.Close}, g.closers...) // after the log
+		g.closeAfterLog(b)
 		f, err := records.Copy(b, audit.FollowConfig{})
 		if err != nil {
 			return err
@@ -37,7 +36,7 @@ func (g *gateway) witness(records *audit.Log) error {
 			return fmt.Errorf("witness %s: %w", c.Called(), err)
 		}
 		if c, ok := w.(io.Closer); ok {
-			g.closers = append([]func() error{c.Close}, g.closers...) // after the log
+			g.closeAfterLog(c)
 		}
 		f, err := records.Witness(w, audit.FollowConfig{})
 		if err != nil {
@@ -55,7 +54,7 @@ func (g *gateway) openWitness(c config.Witness) (audit.Witness, error) {
 		if err != nil {
 			return nil, err
 		}
-		g.closers = append([]func() error{b.Close}, g.closers...)
+		g.closeAfterLog(b)
 		return audit.InStore{Store: b}, nil
 	case c.URL != "":
 		roots, err := g.config.Roots(c.CA)
@@ -83,13 +82,8 @@ func openBucket(f *config.File, b *config.Bucket, called string) (*s3.Bucket, er
 				if part.ref == "" {
 					continue
 				}
-				secret, release, err := secrets.Default().Fetch(ctx, f.Reference(part.ref), true)
-				if err != nil {
+				if *part.to, err = f.Secret(ctx, part.ref); err != nil {
 					return c, err
-				}
-				*part.to = secret.Reveal()
-				if release != nil {
-					release()
 				}
 			}
 			return c, nil

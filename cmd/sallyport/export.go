@@ -18,7 +18,6 @@ import (
 	"github.com/sallyport/sallyport/audit/syslog"
 	"github.com/sallyport/sallyport/audit/webhook"
 	"github.com/sallyport/sallyport/internal/config"
-	"github.com/sallyport/sallyport/secrets"
 )
 
 // export has the log's events sent to where the config file says.
@@ -29,8 +28,7 @@ func (g *gateway) export(records *audit.Log) error {
 			return fmt.Errorf("export %s: %w", e.Called(), err)
 		}
 		if c, ok := s.(io.Closer); ok {
-			// After the log, which delivers its last events when it is closed.
-			g.closers = append([]func() error{c.Close}, g.closers...)
+			g.closeAfterLog(c)
 		}
 		f, err := records.Feed(s, audit.FeedConfig{Only: e.Only, FromStart: e.FromStart})
 		if err != nil {
@@ -39,6 +37,12 @@ func (g *gateway) export(records *audit.Log) error {
 		g.metrics.Feeds = append(g.metrics.Feeds, f)
 	}
 	return nil
+}
+
+// closeAfterLog has c closed after the log, which hands over its last events when
+// it is closed.
+func (g *gateway) closeAfterLog(c io.Closer) {
+	g.closers = append([]func() error{c.Close}, g.closers...)
 }
 
 func (g *gateway) sink(e config.Export) (audit.Sink, error) {
@@ -69,14 +73,11 @@ func (g *gateway) webhook(e config.Export, c webhook.Config) (audit.Sink, error)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	for _, ref := range e.Keys {
-		secret, release, err := secrets.Default().Fetch(ctx, g.config.Reference(ref), true)
+		secret, err := g.config.Secret(ctx, ref)
 		if err != nil {
 			return nil, err
 		}
-		if release != nil {
-			defer release()
-		}
-		key, err := webhook.ParseKey(secret.Reveal())
+		key, err := webhook.ParseKey(secret)
 		if err != nil {
 			return nil, err
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"flag"
 	"fmt"
 	"io"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/audit/s3"
+	"github.com/sallyport/sallyport/internal/config"
 )
 
 // What is read to be verified, or compared with, and is not in a directory.
@@ -66,15 +66,7 @@ func (b bucketFlags) tls() (*tls.Config, error) {
 	if b.ca == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(b.ca)
-	if err != nil {
-		return nil, err
-	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
-	if !c.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate", b.ca)
-	}
-	return c, nil
+	return config.Roots(b.ca)
 }
 
 // maxWitnessed bounds what is read of one place where checkpoints were kept.

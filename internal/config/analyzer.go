@@ -62,15 +62,10 @@ func (f *File) analyzer(ctx context.Context) (masking.External, error) {
 	if err != nil {
 		return masking.External{}, fmt.Errorf("masking_analyzer: %w", err)
 	}
-	if ref := f.reference(f.Analyzer.Key); ref != "" {
-		s, release, err := secrets.Default().Fetch(ctx, ref, false)
-		if err != nil {
+	if f.Analyzer.Key != "" {
+		if c.Key, err = f.Secret(ctx, f.Analyzer.Key); err != nil {
 			return masking.External{}, fmt.Errorf("masking_analyzer: its key: %w", err)
 		}
-		if release != nil {
-			defer release()
-		}
-		c.Key = s.Reveal()
 	}
 	a, err := external.New(c)
 	if err != nil {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -127,7 +128,12 @@ func (f *File) Roots(ca string) (*tls.Config, error) {
 	if ca == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(f.path(ca))
+	return Roots(f.path(ca))
+}
+
+// Roots is TLS that trusts the certificates in a file alone.
+func Roots(ca string) (*tls.Config, error) {
+	pem, err := os.ReadFile(ca)
 	if err != nil {
 		return nil, err
 	}
@@ -138,8 +144,17 @@ func (f *File) Roots(ca string) (*tls.Config, error) {
 	return c, nil
 }
 
-// Reference makes a file: reference relative to the config file's folder.
-func (f *File) Reference(ref string) string { return f.reference(ref) }
+// Secret fetches what a reference of the file names.
+func (f *File) Secret(ctx context.Context, ref string) (string, error) {
+	s, release, err := secrets.Default().Fetch(ctx, f.reference(ref), true)
+	if err != nil {
+		return "", err
+	}
+	if release != nil {
+		defer release()
+	}
+	return s.Reveal(), nil
+}
 
 // validateMetrics holds that numbers about who does what stay on the machine
 // unless the file says otherwise.

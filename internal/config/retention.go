@@ -70,14 +70,11 @@ func (f *File) Retention() func(start *audit.Event) time.Duration {
 func (f *File) AuditKeys(ctx context.Context) (audit.Keys, error) {
 	var k audit.Keys
 	fetch := func(ref string) ([]byte, error) {
-		secret, release, err := secrets.Default().Fetch(ctx, f.reference(ref), true)
+		secret, err := f.Secret(ctx, ref)
 		if err != nil {
 			return nil, fmt.Errorf("audit key: %w", err)
 		}
-		if release != nil {
-			defer release()
-		}
-		return audit.ParseKey(secret.Reveal())
+		return audit.ParseKey(secret)
 	}
 	if f.Audit.Key == "" {
 		return k, nil
