@@ -90,6 +90,19 @@ func (s *session) ask(ctx context.Context, ch *channel, op proxy.Op) *proxy.Verd
 	return v
 }
 
+// mayRun asks about a line that is given to ch's shell, and tells the client when
+// it is refused.
+func (ch *channel) mayRun(line string) bool {
+	op := &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindInput, Parent: ch.op.Info().ID}, Command: line, Terminal: ch.pty != nil}
+	v := ch.session.ask(ch.ctx, ch, op)
+	if v.Refuses() {
+		ch.say(refusalText(v))
+		return false
+	}
+	ch.session.proxied.Done(op, &proxy.Outcome{})
+	return true
+}
+
 // refuse records that the gateway itself refuses op.
 func (s *session) refuse(op proxy.Op, reason, remedy string) *proxy.Verdict {
 	v := proxy.Deny(proxy.CausePolicy, "", reason, remedy)

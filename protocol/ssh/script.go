@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/sallyport/sallyport/proxy"
 )
 
 // script has the lines judged that a shell without a terminal is given by its
@@ -79,14 +77,9 @@ func (s *script) may(line []byte) bool {
 	if text == "" || text[0] == '#' || !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\t' }) {
 		return true
 	}
-	ch := s.ch
-	op := &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindInput, Parent: ch.op.Info().ID}, Command: text}
-	v := ch.session.ask(ch.ctx, ch, op)
-	if v.Refuses() {
-		ch.refusedLine.Store(true)
-		ch.say(refusalText(v))
+	if !s.ch.mayRun(text) {
+		s.ch.refusedLine.Store(true)
 		return false
 	}
-	ch.session.proxied.Done(op, &proxy.Outcome{})
 	return true
 }

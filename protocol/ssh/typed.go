@@ -6,8 +6,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/sallyport/sallyport/proxy"
 )
 
 // typed has the lines judged that are typed in an interactive shell: a tripwire.
@@ -128,15 +126,10 @@ func (t *typed) enter() bool {
 	if text == "" {
 		return true
 	}
-	ch := t.ch
-	op := &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindInput, Parent: ch.op.Info().ID}, Command: text, Terminal: true}
-	v := ch.session.ask(ch.ctx, ch, op)
-	if v.Refuses() {
-		ch.say(refusalText(v))
-		ch.err.Write([]byte(again))
+	if !t.ch.mayRun(text) {
+		t.ch.err.Write([]byte(again))
 		return false
 	}
-	ch.session.proxied.Done(op, &proxy.Outcome{})
 	return true
 }
 
