@@ -142,7 +142,7 @@ func (s *scan) table() (found bool) {
 	var holds, may uint64
 	for n := 0; n < 64 && head != nil; n++ {
 		var cell []byte
-		cell, head, _ = cutByte(head, sep)
+		cell, head, _ = bytes.Cut(head, []byte{sep})
 		key := bytes.Trim(cell, "\" ")
 		if len(cell) > 0 && cell[0] == ' ' || bytes.Count(key, []byte(" ")) > 1 { // a sentence
 			return false
@@ -192,14 +192,6 @@ func (s *scan) table() (found bool) {
 		}
 	}
 	return found
-}
-
-// cutByte is bytes.Cut at one byte; after is nil behind the last.
-func cutByte(b []byte, sep byte) (before, after []byte, ok bool) {
-	if i := bytes.IndexByte(b, sep); i >= 0 {
-		return b[:i], b[i+1:], true
-	}
-	return b, nil, false
 }
 
 // farewells end the line above a signature.

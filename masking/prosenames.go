@@ -219,7 +219,7 @@ func (s *scan) catalogue(n prose.Name) bool {
 			model = true
 		case digits:
 			for _, unit := range [...]string{" m", " cm", " mm", " ml", " GB", " TB", " kg", " V", " W", " litre", " inch", " pcs", " Zoll", " Stück"} {
-				model = model || bytes.HasPrefix(line[k:], []byte(unit)) && !isAlnum(at(line, k+len(unit)))
+				model = model || bytes.HasPrefix(line[k:], []byte(unit)) && !isAlnum(s.at(from+k+len(unit)))
 			}
 		case within(sentence, line[i:k]):
 			return false
@@ -237,12 +237,4 @@ func (s *scan) catalogue(n prose.Name) bool {
 		model = common > 2 && common*2 >= all && !bytes.ContainsAny(line, ".?!")
 	}
 	return model && words > 2 && !s.plan.prose.Full(&s.tagger, s.src[n.Start:n.End])
-}
-
-// at returns the byte at i of b, or 0 behind its end.
-func at(b []byte, i int) byte {
-	if i < len(b) {
-		return b[i]
-	}
-	return 0
 }

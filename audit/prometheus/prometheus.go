@@ -205,10 +205,7 @@ func (m *Metrics) followers(w io.Writer, now time.Time) {
 		stats[i] = f.Stats()
 	}
 	each := func(name, kind, help string, value func(audit.FollowStats) float64) {
-		fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
-		for _, s := range stats {
-			fmt.Fprintf(w, "%s{name=%s} %g\n", name, quote(s.Name), value(s))
-		}
+		series(w, name, kind, help, "name", stats, func(s audit.FollowStats) (string, float64) { return s.Name, value(s) })
 	}
 	each("sallyport_copy_behind_sessions", "gauge", "Sealed sessions that a copy or witness does not have.", func(s audit.FollowStats) float64 { return float64(s.Behind) })
 	each("sallyport_copy_failures_total", "counter", "Attempts to reach a copy or witness that failed.", func(s audit.FollowStats) float64 { return float64(s.Failures) })
@@ -235,16 +232,22 @@ func (m *Metrics) feeds(w io.Writer, now time.Time) {
 		stats[i] = f.Stats()
 	}
 	each := func(name, kind, help string, value func(audit.FeedStats) float64) {
-		fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
-		for _, s := range stats {
-			fmt.Fprintf(w, "%s{sink=%s} %g\n", name, quote(s.Sink), value(s))
-		}
+		series(w, name, kind, help, "sink", stats, func(s audit.FeedStats) (string, float64) { return s.Sink, value(s) })
 	}
 	each("sallyport_export_events_total", "counter", "Events that a sink took.", func(s audit.FeedStats) float64 { return float64(s.Delivered) })
 	each("sallyport_export_failures_total", "counter", "Deliveries that a sink did not take.", func(s audit.FeedStats) float64 { return float64(s.Failures) })
 	each("sallyport_export_left_out_total", "counter", "Events that a sink misses for good.", func(s audit.FeedStats) float64 { return float64(s.LeftOut) })
 	each("sallyport_export_waiting_sessions", "gauge", "Sessions with events that wait for a sink.", func(s audit.FeedStats) float64 { return float64(s.Waiting) })
 	each("sallyport_export_lag_seconds", "gauge", "Since when events wait for a sink.", func(s audit.FeedStats) float64 { return lag(s.Since, now) })
+}
+
+// series writes a metric with a value for each of stats, told apart by label.
+func series[T any](w io.Writer, name, kind, help, label string, stats []T, of func(T) (called string, value float64)) {
+	fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
+	for _, s := range stats {
+		called, value := of(s)
+		fmt.Fprintf(w, "%s{%s=%s} %g\n", name, label, quote(called), value)
+	}
 }
 
 func counts(w io.Writer, name, help, label string, m map[string]uint64) {
