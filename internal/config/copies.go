@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -109,7 +108,7 @@ func (w Witness) check(d *decoder) {
 			d.problem(w.Line, "", "%s: %v", at, err)
 		}
 	}
-	if u, err := url.Parse(w.URL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+	if _, ok := parseURL(w.URL); !ok {
 		d.problem(w.Line, "", "%s needs a url", at)
 	}
 }
@@ -122,8 +121,8 @@ func (f *File) checkName(d *decoder, line int, names map[string]bool, name strin
 }
 
 func (b *Bucket) check(d *decoder, at string) {
-	u, err := url.Parse(b.Endpoint)
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.Trim(u.Path, "/") != "" {
+	u, ok := parseURL(b.Endpoint)
+	if !ok || strings.Trim(u.Path, "/") != "" {
 		d.problem(b.Line, "endpoint: https://s3.eu-central-1.amazonaws.com", "%s needs an endpoint: scheme, host and port", at)
 	} else if u.Scheme == "http" && !b.Plaintext {
 		d.problem(b.Line, "use https, or set plaintext: true", "%s would go in clear", at)

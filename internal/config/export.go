@@ -81,8 +81,8 @@ func (f *File) validateExport(d *decoder) {
 				d.problem(e.Line, "", "%s: facilities are 0 to 23", at)
 			}
 		case "webhook", "otlp":
-			u, err := url.Parse(e.URL)
-			if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			u, ok := parseURL(e.URL)
+			if !ok {
 				d.problem(e.Line, "", "%s needs a url", at)
 			} else if u.Scheme == "http" && !e.Plaintext {
 				d.problem(e.Line, "use https, or set plaintext: true", "%s would send events in clear", at)
@@ -97,6 +97,12 @@ func (f *File) validateExport(d *decoder) {
 			}
 		}
 	}
+}
+
+// parseURL reads a URL of the web, which has a host.
+func parseURL(text string) (*url.URL, bool) {
+	u, err := url.Parse(text)
+	return u, err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http")
 }
 
 // ExportTLS is how a sink verifies where it sends to; nil when the file says
