@@ -10,8 +10,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// update has the golden tests write what they see: go test -run Golden -update.
-var update = flag.Bool("update", false, "rewrite the golden files")
+// updateFlag adds the flag that has golden tests write what they see:
+// go test -run Golden -update.
+func updateFlag() { flag.Bool("update", false, "rewrite the golden files") }
+
+func updating() bool { return flag.Lookup("update").Value.String() == "true" }
 
 // golden holds what a test saw against testdata/golden/NAME. A line is a case:
 // fields between tabs, in the order of columns. Goldens hold decisions: verdict,
@@ -40,7 +43,7 @@ func (g *golden) add(fields ...string) {
 func (g *golden) check(t *testing.T) {
 	t.Helper()
 	file := filepath.Join("testdata", "golden", g.name)
-	if *update {
+	if updating() {
 		require.NoError(t, os.WriteFile(file, []byte(strings.Join(g.lines, "\n")+"\n"), 0o644))
 		return
 	}

@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("SALLYPORT_TEST_MAIN") != "" {
 		main()
 	}
+	updateFlag()
 	testserver.Main(m)
 }
 

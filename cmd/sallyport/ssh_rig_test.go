@@ -29,9 +29,17 @@ type machine struct {
 	patience          time.Duration
 }
 
-// openMachine serves a config with a resource "vm1". allow and settings are its
-// rule's list and its ssh section, in YAML; extra is added to the config.
+// openMachine serves a config with a resource "vm1" and the default packs. allow
+// and settings are its rule's list and its ssh section, in YAML; extra is added
+// to the config.
 func openMachine(t *testing.T, allow, settings, extra string) *machine {
+	t.Helper()
+	return openMachineWith(t, "", allow, settings, "guardrails: [{use: default}]\nmasking: [{use: default}]\n"+extra)
+}
+
+// openMachineWith is openMachine with users beside alice, and sections of the
+// config instead of the default packs.
+func openMachineWith(t *testing.T, users, allow, settings, sections string) *machine {
 	t.Helper()
 	needs(t, "ssh")
 	me, err := user.Current()
@@ -48,7 +56,7 @@ data_dir: data
 identity:
   users:
     - {name: alice, groups: [dev], ssh_keys: [%q]}
-resources:
+%sresources:
   - name: vm1
     type: ssh
     address: %q
@@ -57,9 +65,7 @@ resources:
     ssh: {host_keys: [%q], %s}
 access:
   - {name: dev, groups: [dev], resources: [vm1], allow: %s}
-guardrails: [{use: default}]
-masking: [{use: default}]
-%s`, m.listen, alice, m.address, me.Username, host, settings, allow, extra)
+%s`, m.listen, alice, users, m.address, me.Username, host, settings, allow, sections)
 	require.NoError(t, os.WriteFile(m.config, []byte(text), 0o600))
 	m.process = start(t, "serve", "-c", m.config)
 	m.wait(t, "listening")
