@@ -7,6 +7,7 @@ const (
 	SessionStart      = "session.start"      // who, from where, to what
 	SessionEnd        = "session.end"        // cause, when it was no ordinary end
 	SessionRecovered  = "session.recovered"  // the gateway stopped before the session ended; what followed is not known
+	SessionRevised    = "session.revised"    // the configuration has changed: policy names the rules that judge from here on
 	OperationStart    = "operation.start"    // written before the operation goes to the resource
 	OperationEnd      = "operation.end"      // how it ended
 	OperationRefused  = "operation.refused"  // what was refused, by whom and why

@@ -66,12 +66,14 @@ func shows(pieces ...string) func(*proxy.Session) {
 	}
 }
 
-func masks(l *Log, typ string) func(*proxy.Session) {
+func masks(typ string) func(*proxy.Session) {
 	return func(s *proxy.Session) {
 		op := statementOf("TABLE people")
 		op.Facts = &proxy.Facts{Effects: proxy.EffectRead, Relations: []proxy.Relation{{Schema: "hr", Name: "People", Effects: proxy.EffectRead}}}
 		s.Ask(context.Background(), op)
-		l.Masked(s, op, typ, 3)
+		if err := s.Note(context.Background(), op, &proxy.Note{Kind: proxy.NoteMasked, Type: typ, Count: 3}); err != nil {
+			panic(err)
+		}
 		s.Done(op, &proxy.Outcome{})
 	}
 }
@@ -106,7 +108,7 @@ func TestSearch(t *testing.T) {
 		{"alice", "dev", "shop", "postgres", asks("SELECT name FROM customers WHERE town = 'Żółć-Gdańsk'")},
 		{"bob", "ops", "shop", "postgres", asks("DELETE FROM Orders;", "refuse me")},
 		{"carol", "ops", "vm", "ssh", shows("\x1b[1mroot@vm\x1b[0m# systemctl sto", "p ngi\x1b[31mnx\x1b[0m-ing", "ress\r\n")},
-		{"dave", "dev", "hr", "postgres", masks(l, "email")},
+		{"dave", "dev", "hr", "postgres", masks("email")},
 		{"erin", "dev", "shop", "postgres", asks("SELECT " + strings.Join(many, ","))},
 	}
 	var ids []string

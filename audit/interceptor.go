@@ -14,8 +14,12 @@ import (
 func (l *Log) Name() string { return "audit" }
 
 // Intercept begins the session's record. Its hooks write every operation before
-// it goes to the resource, and how it ended afterwards.
+// it goes to the resource, what interceptors note of it, and how it ended. A dry
+// session has no record.
 func (l *Log) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
+	if s.Dry {
+		return proxy.Hooks{}, nil
+	}
 	rec, err := l.create(s.ID)
 	if err == nil {
 		err = rec.event(s.Started, SessionStart, synced, func(b []byte) []byte {
@@ -39,7 +43,7 @@ func (l *Log) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error
 	}
 	r := &recorder{session: s, stream: rec, strict: !l.bestEffort, recording: l.recordings(s.Target).of(s)}
 	l.recorders.Store(s.ID, r)
-	hooks := proxy.Hooks{Ask: r.ask, Done: r.done, Close: r.close}
+	hooks := proxy.Hooks{Start: r.start, Noted: r.note, Done: r.done, Close: r.close}
 	if r.recording.wantsFlow() {
 		hooks.Flow = func(_ context.Context, op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
 			return r.flow(op, shape)
@@ -61,53 +65,61 @@ type recorder struct {
 	tapes  map[uint64][]tape            // by operation, until it ends
 }
 
-// Masked notes that n values of a type were masked in op, for the event of its
-// end. It is for interceptors that mask, before their Done returns.
-func (l *Log) Masked(s *proxy.Session, op proxy.Op, typ string, n uint64) {
-	v, ok := l.recorders.Load(s.ID)
-	if !ok || n == 0 {
+// note records what an interceptor notes of an operation: at once, or with the end
+// of the operation.
+func (r *recorder) note(ctx context.Context, op proxy.Op, n *proxy.Note) error {
+	switch n.Kind {
+	case proxy.NoteMasked:
+		r.addMasked(idOf(op), n)
+		return nil
+	case proxy.NoteObserved:
+		return r.event(OperationObserved, func(b []byte) []byte { return str(num(b, "op", idOf(op)), "rule", n.Rule) })
+	case proxy.NoteExempted:
+		return r.event(SessionUnmasked, func(b []byte) []byte { return str(num(b, "op", idOf(op)), "rule", n.Rule) })
+	case proxy.NoteRevised:
+		return r.event(SessionRevised, func(b []byte) []byte { return str(b, "policy", n.Text) })
+	}
+	return r.stream.log.Record(ctx, n)
+}
+
+// idOf returns the number of the operation that a note is about, 0 when it is about
+// the session.
+func idOf(op proxy.Op) uint64 {
+	if op == nil {
+		return 0
+	}
+	return op.Info().ID
+}
+
+// event records something between the session's operations. Where records may be
+// incomplete, an error is not one.
+func (r *recorder) event(typ string, fields func(b []byte) []byte) error {
+	err := r.stream.event(time.Now(), typ, soon, fields)
+	if !r.strict {
+		return nil
+	}
+	return err
+}
+
+// addMasked keeps how many values of a type were masked, for the event of the
+// operation's end.
+func (r *recorder) addMasked(op uint64, n *proxy.Note) {
+	if n.Count == 0 {
 		return
 	}
-	r := v.(*recorder)
 	r.noted.Store(true)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	id := op.Info().ID
-	if r.masked[id] == nil {
+	if r.masked[op] == nil {
 		if r.masked == nil {
 			r.masked = make(map[uint64]map[string]uint64)
 		}
-		r.masked[id] = make(map[string]uint64)
+		r.masked[op] = make(map[string]uint64)
 	}
-	r.masked[id][typ] += n
+	r.masked[op][n.Type] += n.Count
 }
 
-// Observed notes that a rule which only observes would have refused op.
-func (l *Log) Observed(s *proxy.Session, op proxy.Op, rule string) {
-	l.note(s, op, OperationObserved, rule)
-}
-
-// Unmasked notes that a rule's exception lets the session that op opens see what
-// others do not.
-func (l *Log) Unmasked(s *proxy.Session, op proxy.Op, rule string) {
-	l.note(s, op, SessionUnmasked, rule)
-}
-
-func (l *Log) note(s *proxy.Session, op proxy.Op, event, rule string) {
-	v, ok := l.recorders.Load(s.ID)
-	if !ok {
-		return
-	}
-	r := v.(*recorder)
-	err := r.stream.event(time.Now(), event, soon, func(b []byte) []byte {
-		return str(num(b, "op", op.Info().ID), "rule", rule)
-	})
-	if err != nil && r.strict {
-		s.Kill(err)
-	}
-}
-
-// takeMasked returns what Masked noted of an operation, and forgets it.
+// takeMasked returns what was masked in an operation, and forgets it.
 func (r *recorder) takeMasked(op uint64) map[string]uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -118,13 +130,14 @@ func (r *recorder) takeMasked(op uint64) map[string]uint64 {
 	return m
 }
 
-func (r *recorder) ask(_ context.Context, op proxy.Op) proxy.Verdict {
+// start records an operation before it goes to the resource.
+func (r *recorder) start(_ context.Context, op proxy.Op) error {
 	err := r.stream.event(op.Info().At, OperationStart, synced, func(b []byte) []byte { return operation(b, op) })
-	if err != nil && r.strict {
-		r.session.Kill(err)
-		return proxy.Deny(proxy.CauseInternal, "", err.Error(), "")
+	if err == nil || !r.strict {
+		return nil
 	}
-	return proxy.Pass()
+	r.session.Kill(err)
+	return err
 }
 
 func (r *recorder) done(_ context.Context, op proxy.Op, out *proxy.Outcome) {

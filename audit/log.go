@@ -160,7 +160,7 @@ func Open(dir string, c Config) (*Log, error) {
 		l.stall = defaultStall
 	}
 	if l.recordings == nil {
-		l.recordings = func(proxy.Target) Recording { return DefaultRecording }
+		l.recordings = func(proxy.Target) Recording { return DefaultRecording() }
 	}
 	l.tick.Store(1)
 	if l.logger == nil {

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,14 +15,14 @@ func TestMaskedCounts(t *testing.T) {
 	s := newSession(t, l)
 	op := statementOf("SELECT 1")
 	require.False(t, s.Ask(t.Context(), op).Refuses())
-	l.Masked(s, op, "EMAIL_ADDRESS", 2)
-	l.Masked(s, op, "EMAIL_ADDRESS", 1)
-	l.Masked(s, op, "CREDIT_CARD", 1)
-	l.Masked(s, op, "US_SSN", 0)
+	note := func(typ string, n uint64) error {
+		return s.Note(t.Context(), op, &proxy.Note{Kind: proxy.NoteMasked, Type: typ, Count: n})
+	}
+	require.NoError(t, errors.Join(note("EMAIL_ADDRESS", 2), note("EMAIL_ADDRESS", 1), note("CREDIT_CARD", 1), note("US_SSN", 0)))
 	s.Done(op, &proxy.Outcome{})
 	run(s, "SELECT 2")
 	s.Close(nil)
-	l.Masked(s, op, "EMAIL_ADDRESS", 1) // too late is no harm
+	require.NoError(t, note("EMAIL_ADDRESS", 1), "too late does no harm")
 	require.NoError(t, l.Close())
 	list := events(t, dir, s.ID)
 	require.Equal(t, map[string]uint64{"EMAIL_ADDRESS": 3, "CREDIT_CARD": 1}, list[4].Masked)
@@ -36,7 +37,7 @@ func TestUnmaskedSessions(t *testing.T) {
 	s := newSession(t, l)
 	op := statementOf("SELECT 1")
 	require.False(t, s.Ask(t.Context(), op).Refuses())
-	l.Unmasked(s, op, "pay")
+	require.NoError(t, s.Note(t.Context(), op, &proxy.Note{Kind: proxy.NoteExempted, Rule: "pay"}))
 	s.Done(op, &proxy.Outcome{})
 	s.Close(nil)
 	require.NoError(t, l.Close())
@@ -48,4 +49,46 @@ func TestUnmaskedSessions(t *testing.T) {
 		}
 	}
 	require.Equal(t, 1, found)
+}
+
+// Notes of no session are kept in the gateway's own record, and what the log does
+// not know is refused.
+func TestNotesOfTheGateway(t *testing.T) {
+	dir := t.TempDir()
+	l := openLog(t, dir, Config{})
+	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{l}}
+	alice := &proxy.Identity{Subject: "alice"}
+	require.NoError(t, g.Note(t.Context(), &proxy.Note{Kind: proxy.NoteDetokenised, Identity: alice, Type: "US_SSN"}))
+	require.NoError(t, g.Note(t.Context(), &proxy.Note{Kind: proxy.NoteReview, Request: &proxy.RequestNote{ID: "r1", State: "approved", Rules: []string{"big", "old"}, DecidedBy: "bob"}}))
+	for _, k := range []proxy.NoteKind{0, proxy.NoteAnswered, proxy.NoteReview, 99} {
+		require.Error(t, g.Note(t.Context(), &proxy.Note{Kind: k}))
+	}
+	own := l.own.id
+	require.NoError(t, l.Close())
+	var found []string
+	for _, e := range events(t, dir, own) {
+		switch e.Type {
+		case AdminDetokenise:
+			found = append(found, e.User+" "+e.Action)
+		case "review.approved":
+			found = append(found, e.Request+" "+e.Rule+" "+e.DecidedBy)
+		}
+	}
+	require.Equal(t, []string{"alice US_SSN", "r1 big bob"}, found)
+}
+
+// A session's record says when other rules began to judge it.
+func TestRevisedSessions(t *testing.T) {
+	dir := t.TempDir()
+	l := openLog(t, dir, Config{})
+	s := newSession(t, l)
+	require.NoError(t, s.Gateway().Use(&proxy.Revision{Name: "rules-2", Interceptors: []proxy.Interceptor{permit{}, l}}))
+	run(s, "SELECT 1")
+	s.Close(nil)
+	require.NoError(t, l.Close())
+	var types []string
+	for _, e := range events(t, dir, s.ID) {
+		types = append(types, e.Type+e.Policy)
+	}
+	require.Equal(t, []string{SessionStart, OperationStart, OperationEnd, SessionRevised + "rules-2", OperationStart, OperationEnd, SessionEnd}, types)
 }

@@ -49,9 +49,9 @@ type Recording struct {
 	Limit      int64 // of what is kept of one stream or result, in bytes; 0 is 256 MiB. What is above it has a digest
 }
 
-// DefaultRecording is what is recorded where nothing else is said: what
+// DefaultRecording returns what is recorded where nothing else is said: what
 // terminals show and what commands write.
-var DefaultRecording = Recording{Terminal: Full, Exec: Full}
+func DefaultRecording() Recording { return Recording{Terminal: Full, Exec: Full} }
 
 const (
 	defaultSample = 20

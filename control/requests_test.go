@@ -26,7 +26,7 @@ func TestRequests(t *testing.T) {
 	users, err := identity.NewUsers([]identity.User{{Name: "bob", Groups: []string{"ops"}, Password: verifier}, {Name: "eve", Password: verifier}})
 	require.NoError(t, err)
 	d.handler.Requests, d.handler.Deciders = &review.Queue{}, users
-	hold, err := d.handler.Requests.Hold(d.session, proxytest.Statement("DELETE FROM t", proxy.EffectDelete), review.Asked{
+	hold, err := d.handler.Requests.Request(context.Background(), d.session, proxytest.Statement("DELETE FROM t", proxy.EffectDelete), &proxy.Hold{
 		Rules: []string{"big"}, Message: "x", Approvers: [][]string{{"ops"}}, For: time.Minute,
 	})
 	require.NoError(t, err)

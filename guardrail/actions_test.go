@@ -22,7 +22,7 @@ type world struct {
 	asked      int
 
 	decide proxy.Verdict
-	held   []guardrail.Held
+	held   []*proxy.Hold
 	full   error
 
 	now time.Time
@@ -33,12 +33,12 @@ func (w *world) Estimate(context.Context, *proxy.Session, *proxy.Statement) (row
 	return w.rows, w.cost, w.err
 }
 
-func (w *world) Hold(_ context.Context, _ *proxy.Session, _ proxy.Op, h guardrail.Held) (*proxy.Hold, error) {
+func (w *world) Request(_ context.Context, _ *proxy.Session, _ proxy.Op, h *proxy.Hold) (*proxy.Pending, error) {
 	if w.full != nil {
 		return nil, w.full
 	}
 	w.held = append(w.held, h)
-	return &proxy.Hold{ID: "1", Wait: func(context.Context) proxy.Verdict { return w.decide }}, nil
+	return &proxy.Pending{ID: "1", Wait: func(context.Context) proxy.Verdict { return w.decide }}, nil
 }
 
 func (w *world) session(t testing.TB, rules ...guardrail.Rule) *proxy.Session {
@@ -49,11 +49,13 @@ func (w *world) session(t testing.TB, rules ...guardrail.Rule) *proxy.Session {
 		}
 	}
 	g, err := guardrail.New(guardrail.Config{
-		Rules: rules, Commands: shell.Grammar{}, Estimators: map[string]guardrail.Estimator{"postgres": w}, Holder: w,
-		Limiters: map[string]guardrail.Limiter{"postgres": sqlpostgres.Limiter{}}, Now: func() time.Time { return w.now },
+		Rules: rules, Commands: shell.Grammar{}, Estimators: map[string]guardrail.Estimator{"postgres": w},
+		Limiters: map[string]guardrail.Limiter{"postgres": sqlpostgres.Limiter{}},
 	})
 	require.NoError(t, err)
-	s := proxytest.Session(t, g)
+	s, err := proxytest.Open(&proxy.Gateway{Reviewer: w, Now: func() time.Time { return w.now }}, g)
+	require.NoError(t, err)
+	t.Cleanup(func() { s.Close(nil) })
 	s.Handle(nil, func(op proxy.Op, text []byte) error {
 		st := op.(*proxy.Statement)
 		st.Text, st.Facts = text, statement(string(text)).Facts
@@ -216,7 +218,7 @@ func TestHold(t *testing.T) {
 		v := ask(w.session(t, one, warn), statement(text))
 		require.False(t, v.Refuses())
 		require.Equal(t, "req-1", v.Grant)
-		require.Equal(t, []guardrail.Held{{Rules: []string{"one"}, Message: "deletes are looked at", Approvers: [][]string{{"ops"}}, For: time.Hour}}, w.held)
+		require.Equal(t, []*proxy.Hold{{Rules: []string{"one"}, Message: "deletes are looked at", Approvers: [][]string{{"ops"}}, For: time.Hour}}, w.held)
 		require.Contains(t, v.Warn, "careful")
 	})
 	t.Run("denied", func(t *testing.T) {

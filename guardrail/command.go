@@ -14,8 +14,8 @@ func (c *call) parse(command string) {
 		return
 	}
 	c.parsed, c.err = true, errNoGrammar
-	if c.guardrail.Commands != nil {
-		c.programs, c.err = c.guardrail.Commands.Programs(command)
+	if c.guardrail.config.Commands != nil {
+		c.programs, c.err = c.guardrail.config.Commands.Programs(command)
 	}
 }
 

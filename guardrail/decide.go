@@ -11,8 +11,8 @@ import (
 // passes, and, when it passes, the rules that hold the operation.
 type decision struct {
 	proxy.Verdict
-	holds    []*Rule
-	observed []*Rule
+	holds []*Rule
+	err   error // a note could not be left
 }
 
 // call is one operation while rules look at it.
@@ -48,9 +48,11 @@ func (c *call) decide(rules []*Rule) decision {
 		if !meets {
 			continue
 		}
+		if r.Observe || c.session.Dry {
+			d.err = errors.Join(d.err, c.note(r, understood))
+		}
 		switch {
 		case r.Observe:
-			d.observed = append(d.observed, r)
 		case r.Action == Warn:
 			d.warn(r.message(), r.Name)
 		case r.Action == Hold:
@@ -70,6 +72,31 @@ func (c *call) decide(rules []*Rule) decision {
 	return d
 }
 
+// note leaves a note that r answers the operation, or would if it did more than
+// observe.
+func (c *call) note(r *Rule, understood bool) error {
+	n := &proxy.Note{Kind: proxy.NoteAnswered, By: c.guardrail.Name(), Rule: r.Name, Text: r.answer(understood)}
+	if r.Observe {
+		n.Kind = proxy.NoteObserved
+	}
+	return c.session.Note(c.ctx, c.op, n)
+}
+
+// answer says what the rule does with an operation that it is about.
+func (r *Rule) answer(understood bool) string {
+	text := [...]string{Deny: "denies", Warn: "warns", Hold: "holds", Rewrite: "adds a LIMIT"}[r.Action]
+	if r.Observe {
+		text = "observes"
+	}
+	if !understood {
+		if r.Action == Rewrite && !r.Observe {
+			text = "denies"
+		}
+		text += ", because the operation cannot be understood"
+	}
+	return text
+}
+
 func (d *decision) deny(r *Rule, reason string) {
 	warn := d.Warn
 	d.Verdict = proxy.Deny(proxy.CauseGuardrail, r.Name, reason, r.Remedy)
@@ -86,7 +113,7 @@ func (d *decision) warn(text, rule string) {
 // meets reports whether the operation is what the rule speaks of. understood is
 // false when it is taken for that because it cannot be told.
 func (c *call) meets(r *Rule) (meets, understood bool) {
-	if r.During != nil && !r.During.Contains(c.guardrail.Now()) || r.Outside != nil && r.Outside.Contains(c.guardrail.Now()) {
+	if r.During != nil && !r.During.Contains(c.session.Now()) || r.Outside != nil && r.Outside.Contains(c.session.Now()) {
 		return false, true
 	}
 	if r.Only {
@@ -151,7 +178,7 @@ func (c *call) limit(r *Rule, d *decision) {
 	}
 	var text []byte
 	err := errNoLimiter
-	if l := c.guardrail.Limiters[s.Facts.Dialect]; l != nil {
+	if l := c.guardrail.config.Limiters[s.Facts.Dialect]; l != nil {
 		text, err = l.Limit(s.Text, r.Limit)
 	}
 	switch {

@@ -47,7 +47,7 @@ func (c *call) expects(r *Rule, s *proxy.Statement) (meets, understood bool) {
 }
 
 func (c *call) ask(s *proxy.Statement) (rows, cost float64, err error) {
-	e := c.guardrail.Estimators[s.Facts.Dialect]
+	e := c.guardrail.config.Estimators[s.Facts.Dialect]
 	switch {
 	case e == nil:
 		return 0, 0, errNoEstimator

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -35,107 +34,87 @@ type Config struct {
 	// Limiters add LIMIT to queries, by dialect. Where one is missing, rewriting
 	// rules deny.
 	Limiters map[string]Limiter
-	// Holder has held operations decided. Nil: holding rules deny.
-	Holder Holder
-	// Observed is told what rules with Observe would have done. Nil is nobody. It
-	// may be called concurrently.
-	Observed func(s *proxy.Session, op proxy.Op, rule string)
-	// Now is the clock of During and Outside; nil is time.Now.
-	Now func() time.Time
 }
 
-// Guardrail judges operations. It is a proxy.Interceptor, safe for concurrent
-// use.
+// Guardrail judges operations. It is a proxy.Interceptor, immutable and safe for
+// concurrent use. What rules with Observe would have answered is left as notes of
+// kind [proxy.NoteObserved].
 type Guardrail struct {
-	rules atomic.Pointer[[]Rule]
-	Config
+	config   Config
+	observes bool // a rule does
 }
 
 // New returns a guardrail, or everything that is wrong with its rules.
 func New(c Config) (*Guardrail, error) {
-	if c.Now == nil {
-		c.Now = time.Now
-	}
-	g := &Guardrail{Config: c}
-	return g, g.Set(c.Rules)
-}
-
-// Set replaces the rules, from the next operation on. On an error the old ones
-// stay.
-func (g *Guardrail) Set(rules []Rule) error {
+	g := &Guardrail{config: c}
+	g.config.Rules = slices.Clone(c.Rules)
 	var errs []error
 	names := make(map[string]bool)
-	for i := range rules {
-		if err := rules[i].validate(); err != nil {
+	for i := range g.config.Rules {
+		r := &g.config.Rules[i]
+		if err := r.validate(); err != nil {
 			errs = append(errs, err)
 		}
-		if names[rules[i].Name] {
-			errs = append(errs, fmt.Errorf("guardrail %q is there twice", rules[i].Name))
+		if names[r.Name] {
+			errs = append(errs, fmt.Errorf("guardrail %q is there twice", r.Name))
 		}
-		names[rules[i].Name] = true
+		names[r.Name] = true
+		g.observes = g.observes || r.Observe
 	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	kept := slices.Clone(rules)
-	g.rules.Store(&kept)
-	return nil
+	return g, errors.Join(errs...)
 }
 
 // Name is "guardrail".
 func (g *Guardrail) Name() string { return "guardrail" }
 
-// Intercept returns the session's hooks.
-func (g *Guardrail) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
-	h := &session{guardrail: g, session: s}
-	return proxy.Hooks{Ask: h.ask}, nil
+// Notes says that rules which only observe leave notes.
+func (g *Guardrail) Notes() []proxy.NoteKind {
+	if !g.observes {
+		return nil
+	}
+	return []proxy.NoteKind{proxy.NoteObserved}
 }
 
-// session holds the rules that apply to one session.
+// Intercept chooses the rules that apply to the session.
+func (g *Guardrail) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
+	h := &session{guardrail: g, session: s, moved: &atomic.Bool{}}
+	if earlier, ok := s.Earlier(g.Name()).(*session); ok {
+		h.moved = earlier.moved
+	}
+	for i := range g.config.Rules {
+		if r := &g.config.Rules[i]; r.appliesTo(s.Identity, s.Target) {
+			h.rules = append(h.rules, r)
+		}
+	}
+	return proxy.Hooks{Ask: h.ask, Start: h.start, State: h}, nil
+}
+
+// session judges one session's operations.
 type session struct {
 	guardrail *Guardrail
 	session   *proxy.Session
-	applying  atomic.Pointer[applying]
+	rules     []*Rule // that apply to it
 	// moved says that a name without a schema may mean something else than it did
-	// at login.
-	moved atomic.Bool
-}
-
-type applying struct {
-	from  *[]Rule
-	rules []*Rule
-}
-
-// rules returns those that apply, chosen anew when the rules were replaced.
-func (s *session) rules() []*Rule {
-	from := s.guardrail.rules.Load()
-	if a := s.applying.Load(); a != nil && a.from == from {
-		return a.rules
-	}
-	a := &applying{from: from}
-	for i := range *from {
-		if r := &(*from)[i]; r.appliesTo(s.session.Identity, s.session.Target) {
-			a.rules = append(a.rules, r)
-		}
-	}
-	s.applying.Store(a)
-	return a.rules
+	// at login. Revisions share it.
+	moved *atomic.Bool
 }
 
 func (s *session) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
 	c := call{op: op, guardrail: s.guardrail, ctx: ctx, session: s.session, moved: s.moved.Load()}
-	rules := s.rules()
-	d := c.decide(rules)
-	if s.guardrail.Observed != nil {
-		for _, r := range d.observed {
-			s.guardrail.Observed(s.session, op, r.Name)
-		}
+	d := c.decide(s.rules)
+	if d.err != nil {
+		return proxy.Deny(proxy.CauseInternal, "", "this operation is refused, because what the rules found cannot be recorded", "")
 	}
 	if len(d.holds) > 0 && !d.Refuses() {
 		return c.hold(d)
 	}
-	if !d.Refuses() && movesNames(op) {
+	return d.Verdict
+}
+
+// start notes what runs.
+func (s *session) start(_ context.Context, op proxy.Op) error {
+	if movesNames(op) {
 		s.moved.Store(true)
 	}
-	return d.Verdict
+	return nil
 }

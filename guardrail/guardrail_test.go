@@ -2,6 +2,7 @@ package guardrail_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -89,18 +90,20 @@ func TestReadOnlyResources(t *testing.T) {
 	g := create(t, guardrail.Defaults()...)
 	ctx := context.Background()
 	for label, want := range map[string]bool{"true": true, "false": false, "": false} {
-		at := &proxy.Session{
-			Identity: &proxy.Identity{Subject: "alice"},
-			Target:   proxy.Target{Resource: &proxy.Resource{Name: "r", Labels: map[string]string{guardrail.ReadOnlyLabel: label}}},
-		}
+		r := proxytest.Resource
+		r.Labels = map[string]string{guardrail.ReadOnlyLabel: label}
+		gateway := &proxy.Gateway{Interceptors: []proxy.Interceptor{proxytest.Allow{}, g}}
+		at, connect, err := gateway.Open(ctx, proxy.OpenRequest{Identity: &proxytest.Identity, Target: proxy.Target{Resource: &r}, Dry: true})
+		require.NoError(t, err)
+		require.False(t, connect.By() == "", "somebody allowed it")
 		for _, text := range []string{
 			"INSERT INTO t VALUES (1)", "SELECT f()", "SET default_transaction_read_only = off", "BEGIN READ WRITE", "SELECT set_config('transaction_read_only', 'off', true)",
 			"SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE", "RESET ALL", "CREATE TABLE x ()", "VACUUM t",
 		} {
-			v, _ := g.Explain(ctx, at, statement(text))
+			v := ask(at, statement(text))
 			require.Equal(t, want, v.Refuses(), "%s at %q: %s", text, label, v.Message())
 		}
-		v, _ := g.Explain(ctx, at, statement("SELECT * FROM t WHERE id = 1"))
+		v := ask(at, statement("SELECT * FROM t WHERE id = 1"))
 		require.False(t, v.Refuses())
 	}
 }
@@ -198,26 +201,56 @@ func TestSelectors(t *testing.T) {
 }
 
 func TestObserve(t *testing.T) {
-	var seen []string
-	g, err := guardrail.New(guardrail.Config{
-		Rules:    []guardrail.Rule{{Name: "later", Effects: proxy.EffectDrop, Observe: true}},
-		Observed: func(_ *proxy.Session, op proxy.Op, rule string) { seen = append(seen, rule) },
-	})
-	require.NoError(t, err)
-	s := proxytest.Session(t, g)
+	g := create(t, guardrail.Rule{Name: "later", Effects: proxy.EffectDrop, Observe: true})
+	require.Equal(t, []proxy.NoteKind{proxy.NoteObserved}, g.Notes())
+	require.Empty(t, create(t, guardrail.Rule{Name: "now", Effects: proxy.EffectDrop}).Notes())
+	notes := &proxytest.Notes{}
+	s := proxytest.Session(t, g, notes)
 	require.False(t, ask(s, statement("DROP TABLE t")).Refuses())
 	require.False(t, ask(s, statement("SELECT 1")).Refuses())
-	require.Equal(t, []string{"later"}, seen)
+	require.Len(t, notes.All(proxy.NoteObserved), 1)
+	require.Equal(t, "later", notes.All(proxy.NoteObserved)[0].Rule)
+
+	notes.Err = errors.New("the disk is full")
+	require.True(t, ask(s, statement("DROP TABLE t")).Refuses(), "what cannot be recorded does not run")
+	require.Error(t, s.Err())
 }
 
-func TestReload(t *testing.T) {
-	g := create(t)
-	s := proxytest.Session(t, g)
-	require.False(t, ask(s, statement("DROP TABLE t")).Refuses())
-	require.NoError(t, g.Set(guardrail.Defaults()))
+// The rules of a later revision judge open sessions, and know what the earlier
+// ones knew of the session.
+func TestRevision(t *testing.T) {
+	bound, err := guardrail.New(guardrail.Config{
+		Rules:      append(guardrail.Defaults(), guardrail.Rule{Name: "bound", Effects: proxy.EffectRead, MoreRows: 5}),
+		Estimators: map[string]guardrail.Estimator{"postgres": &world{rows: 1}},
+	})
+	require.NoError(t, err)
+	gateway := &proxy.Gateway{}
+	s, err := proxytest.Open(gateway, create(t))
+	require.NoError(t, err)
+	defer s.Close(nil)
+	op := statement("SET ROLE other")
+	require.False(t, ask(s, op).Refuses())
+	s.Done(op, &proxy.Outcome{})
+	require.NoError(t, gateway.Use(&proxy.Revision{Interceptors: []proxy.Interceptor{proxytest.Allow{}, bound}}))
 	require.True(t, ask(s, statement("DROP TABLE t")).Refuses(), "from the next operation on")
-	require.Error(t, g.Set([]guardrail.Rule{{}}))
-	require.True(t, ask(s, statement("DROP TABLE t")).Refuses(), "the old rules stay")
+	require.True(t, ask(s, statement("SELECT * FROM t WHERE a = 1")).Refuses(), "whose t is meant has been unknown since SET ROLE")
+	require.False(t, ask(s, statement("SELECT * FROM public.t WHERE a = 1")).Refuses())
+}
+
+// An explanation names every rule that answers.
+func TestAnswers(t *testing.T) {
+	g := create(t, guardrail.Rule{Name: "a", Effects: proxy.EffectDrop}, guardrail.Rule{Name: "b", Effects: proxy.EffectDrop, Action: guardrail.Warn, Message: "m"},
+		guardrail.Rule{Name: "c", Effects: proxy.EffectDrop, Observe: true}, guardrail.Rule{Name: "d", Effects: proxy.EffectGrant})
+	gateway := &proxy.Gateway{Unrecorded: true, Interceptors: []proxy.Interceptor{proxytest.Allow{}, g}}
+	s, _, err := gateway.Open(context.Background(), proxy.OpenRequest{Identity: &proxytest.Identity, Target: proxy.Target{Resource: &proxytest.Resource}, Dry: true})
+	require.NoError(t, err)
+	defer s.Close(nil)
+	require.True(t, ask(s, statement("DROP TABLE t")).Refuses())
+	var said []string
+	for _, n := range s.Notes() {
+		said = append(said, n.Kind.String()+" "+n.Rule+" "+n.Text)
+	}
+	require.Equal(t, []string{"answered a denies", "answered b warns", "observed c observes"}, said)
 }
 
 func TestWrongRules(t *testing.T) {

@@ -1,7 +1,7 @@
 package guardrail
 
 import (
-	"context"
+	"cmp"
 	"strconv"
 	"time"
 
@@ -21,85 +21,32 @@ func limitedMessage(n int) string {
 	return "no more than " + strconv.Itoa(n) + " rows are returned: the query has no LIMIT, and one was added"
 }
 
-// Holder has held operations decided by somebody.
-type Holder interface {
-	// Hold begins a request about op and returns what its session waits on. What the
-	// wait returns is the operation's verdict. The error is for the user.
-	Hold(ctx context.Context, s *proxy.Session, op proxy.Op, h Held) (*proxy.Hold, error)
-}
-
-// Held says why an operation is held, and who may decide.
-type Held struct {
-	Rules   []string // that hold it, at least one
-	Message string   // of the rules
-	// Approvers has the groups of each rule: who decides is in one of every list; "*"
-	// is everybody.
-	Approvers [][]string
-	For       time.Duration // how long it may wait
-	// Blind says why it cannot be told what the operation does; empty when it can.
-	Blind string
-}
-
-// defaultFor is how long a rule holds that does not say.
+// defaultFor is how long an operation may wait by a rule that does not say.
 const defaultFor = 15 * time.Minute
 
-// hold has the operation decided.
-func (c *call) hold(d decision) proxy.Verdict {
-	first := d.holds[0]
-	if c.guardrail.Holder == nil {
-		d.deny(first, "this needs an approval, and nothing here takes requests")
-		d.Cause = proxy.CauseApproval
-		return d.Verdict
-	}
-	h := held(d.holds)
-	if s, ok := c.op.(*proxy.Statement); ok {
-		h.Blind = s.Facts.Unknown
-	}
-	if c.err != nil {
-		h.Blind = c.err.Error()
-	}
-	if c.estimateErr != nil {
-		h.Blind = c.estimateErr.Error()
-	}
-	parked, err := c.guardrail.Holder.Hold(c.ctx, c.session, c.op, h)
-	if err != nil {
-		d.deny(first, err.Error())
-		d.Cause = proxy.CauseApproval
-		return d.Verdict
-	}
-	if warn := d.Warn; warn != "" { // the verdict of the wait takes this one's place
-		wait := parked.Wait
-		parked.Wait = func(ctx context.Context) proxy.Verdict {
-			v := wait(ctx)
-			if v.Warn != "" {
-				warn += "\n" + v.Warn
-			}
-			v.Warn = warn
-			return v
-		}
-	}
-	d.Action, d.Cause, d.Rule, d.Hold = proxy.ActionHold, proxy.CauseApproval, first.Name, parked
-	return d.Verdict
-}
-
-// held is what rules that hold an operation say together: everybody's approvers,
+// hold is the verdict of the rules that hold the operation: everybody's approvers,
 // and the shortest time.
-func held(rules []*Rule) Held {
-	h := Held{}
-	for _, r := range rules {
+func (c *call) hold(d decision) proxy.Verdict {
+	h := &proxy.Hold{}
+	for _, r := range d.holds {
 		h.Rules = append(h.Rules, r.Name)
 		h.Approvers = append(h.Approvers, r.Approvers)
 		if h.Message != "" {
 			h.Message += "; "
 		}
 		h.Message += r.message()
-		wait := r.For
-		if wait == 0 {
-			wait = defaultFor
-		}
-		if h.For == 0 || wait < h.For {
+		if wait := cmp.Or(r.For, defaultFor); h.For == 0 || wait < h.For {
 			h.For = wait
 		}
 	}
-	return h
+	switch s, ok := c.op.(*proxy.Statement); {
+	case c.estimateErr != nil:
+		h.Blind = c.estimateErr.Error()
+	case c.err != nil:
+		h.Blind = c.err.Error()
+	case ok:
+		h.Blind = s.Facts.Unknown
+	}
+	d.Action, d.Rule, d.Hold = proxy.ActionHold, h.Rules[0], h
+	return d.Verdict
 }

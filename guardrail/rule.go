@@ -67,7 +67,7 @@ type Rule struct {
 	Limit     int           // rows, for Rewrite
 	Approvers []string      // groups of those who may decide, for Hold; "*" is everybody
 	For       time.Duration // how long Hold waits; 0 is 15 minutes
-	Observe   bool          // nothing is refused: what would have been is told to Config.Observed
+	Observe   bool          // nothing is refused: what would have been is left as a note
 	Message   string        // shown to the user; empty is made from the conditions
 	Remedy    string        // shown to the user: what would be allowed instead
 }

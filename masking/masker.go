@@ -28,10 +28,6 @@ type Config struct {
 	Trusted []string
 	// Unmasked are groups that see everything.
 	Unmasked []string
-	// Excepted is told of each session that sees more than others because of
-	// Unmasked or a rule's exceptions, with the rules' names, when it opens; op is
-	// its Connect. Nil is nobody.
-	Excepted func(ctx context.Context, s *proxy.Session, op proxy.Op, rules []string)
 	// Key is the secret of hashes, pseudonyms, tokens and encryption, at least 16
 	// bytes. Maskers with one key show one value in one way. Nil is a random key,
 	// which is forgotten with the process; what is to be turned back, and
@@ -39,10 +35,6 @@ type Config struct {
 	Key []byte
 	// Detokenise are groups that may turn tokens back.
 	Detokenise []string
-	// Detokenised is told of every call of [Masker.Detokenise], before it returns;
-	// err is why it fails. When Detokenised returns an error, so does the call. Nil
-	// is nobody.
-	Detokenised func(ctx context.Context, id *proxy.Identity, t Type, err error) error
 	// Scanner finds values in text. Nil is [Default].
 	Scanner *Scanner
 	// Sampler looks at columns of which results are computed, so that what they hold
@@ -51,42 +43,43 @@ type Config struct {
 	Sampler Sampler
 	// External are analyzers outside of the process that are asked, too.
 	External []External
-	// Counted is told how many values of each type were masked in an operation,
-	// before its Done hooks that come later in the chain. It may be called
-	// concurrently. Nil is nobody.
-	Counted func(ctx context.Context, s *proxy.Session, op proxy.Op, counts []Count)
+	// Memory is where columns of databases are remembered that masked data was copied
+	// to. Maskers that take each other's place share it. Nil is a memory of the
+	// masker's own.
+	Memory *Memory
 }
 
-// Count is a number of masked values.
-type Count struct {
-	Type Type
-	N    uint64
+// count is a number of masked values.
+type count struct {
+	typ Type
+	n   uint64
 }
 
 // Masker masks what flows to clients. It is a [proxy.Interceptor], immutable and
-// safe for concurrent use.
+// safe for concurrent use. How many values of each type an operation masked, and
+// which rules' exceptions a session sees data by, it leaves as notes.
 type Masker struct {
 	rules    []Rule
 	columns  [][]columnRule // by rule
 	unmasked []string
 	keys     *keys
 	scanner  *Scanner
-	spreads  spreads
+	memory   *Memory
 	samples  samples
 	trusted  []columnRule // as relation and column
 	external []external
-	counted  func(context.Context, *proxy.Session, proxy.Op, []Count)
 
-	excepted    func(context.Context, *proxy.Session, proxy.Op, []string)
-	detokenise  []string
-	detokenised func(context.Context, *proxy.Identity, Type, error) error
+	detokenise []string
 }
 
 // New returns a masker, or an error that names the rule that is wrong.
 func New(c Config) (*Masker, error) {
 	m := &Masker{
-		rules: slices.Clone(c.Rules), unmasked: slices.Clone(c.Unmasked), scanner: c.Scanner, counted: c.Counted,
-		excepted: c.Excepted, detokenise: slices.Clone(c.Detokenise), detokenised: c.Detokenised,
+		rules: slices.Clone(c.Rules), unmasked: slices.Clone(c.Unmasked), scanner: c.Scanner,
+		detokenise: slices.Clone(c.Detokenise), memory: c.Memory,
+	}
+	if m.memory == nil {
+		m.memory = &Memory{}
 	}
 	if m.scanner == nil {
 		m.scanner = Default()
@@ -128,52 +121,75 @@ func New(c Config) (*Masker, error) {
 // Name returns "masking".
 func (m *Masker) Name() string { return "masking" }
 
+// Notes says that the masker leaves notes of what it masks and of whom it does not
+// mask it for.
+func (m *Masker) Notes() []proxy.NoteKind {
+	return []proxy.NoteKind{proxy.NoteMasked, proxy.NoteExempted}
+}
+
 // Intercept implements [proxy.Interceptor].
 func (m *Masker) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
 	v := m.view(s.Identity, s.Target.Resource)
 	v.target = &s.Target
+	past, ok := s.Earlier(m.Name()).(*past)
+	if !ok {
+		past = newPast()
+	}
 	unmasked := slices.ContainsFunc(m.unmasked, s.Identity.In)
 	if unmasked && !v.idle() {
 		v.without = append(v.without, "unmasked")
 	}
 	if unmasked || v.idle() {
-		if len(v.without) == 0 || m.excepted == nil {
-			return proxy.Hooks{}, nil
+		h := proxy.Hooks{State: past}
+		if len(v.without) > 0 {
+			h.Ask = func(ctx context.Context, op proxy.Op) proxy.Verdict { return v.noteExceptions(ctx, s, op) }
 		}
-		return proxy.Hooks{Ask: func(ctx context.Context, op proxy.Op) proxy.Verdict {
-			v.tellExceptions(ctx, s, op)
-			return proxy.Pass()
-		}}, nil
+		return h, nil
 	}
-	x := &session{session: s, view: v, counts: map[uint64]*counts{}, read: map[string]*mentions{}}
-	v.spread = m.spreads.at(&s.Target)
+	x := &session{session: s, view: v, past: past, counts: map[uint64]*counts{}, read: map[string]*mentions{}}
+	v.spread = m.memory.at(&s.Target)
 	x.kept.shared = v.spread
-	return proxy.Hooks{Ask: x.ask, Flow: x.flow, Tell: x.tell, Done: x.done}, nil
+	return proxy.Hooks{Ask: x.ask, Start: x.start, Flow: x.flow, Tell: x.tell, Done: x.done, State: past}, nil
 }
 
-// tellExceptions tells of the rules that do not apply to the session that op
-// opens.
-func (v *view) tellExceptions(ctx context.Context, s *proxy.Session, op proxy.Op) {
-	if op.Info().Kind == proxy.KindConnect && len(v.without) > 0 && v.masker.excepted != nil {
-		v.masker.excepted(ctx, s, op, v.without)
+// noteExceptions notes the rules that do not apply to the session that op opens.
+func (v *view) noteExceptions(ctx context.Context, s *proxy.Session, op proxy.Op) proxy.Verdict {
+	if op.Info().Kind != proxy.KindConnect {
+		return proxy.Pass()
 	}
+	for _, rule := range v.without {
+		if err := s.Note(ctx, op, &proxy.Note{Kind: proxy.NoteExempted, By: v.masker.Name(), Rule: rule}); err != nil {
+			return proxy.Deny(proxy.CauseInternal, rule, "this session is refused, because it cannot be recorded that it sees unmasked data", "")
+		}
+	}
+	return proxy.Pass()
 }
+
+// past is what a session remembers of its operations. The maskers of all revisions
+// share it.
+type past struct {
+	mu   sync.Mutex // held by the session that uses it
+	kept memory
+	seen remembered // in masked columns
+}
+
+func newPast() *past { return &past{} }
 
 // session is the masker's part in one session.
 type session struct {
 	session *proxy.Session
 	view    *view
+	*past   // its mu guards what follows, too
 
-	mu     sync.Mutex
-	counts map[uint64]*counts // of operations whose data flows, by their ID
-	kept   memory
+	counts map[uint64]*counts   // of operations whose data flows, by their ID
 	read   map[string]*mentions // by the statement's text
 	// learned are the names of columns that were found to hold what is masked, in
 	// lower case. The map is never changed, but replaced.
 	learned map[string]struct{}
 	known   uint64 // the version of what others made, as of read
 
-	seen   remembered        // in masked columns
+	making map[uint64]*mentions // by operation, of statements that make something
+
 	typing map[uint64]*typed // by operation
 }
 
@@ -273,7 +289,7 @@ func (x *session) remember(names []string) bool {
 // counts are how many values of each type one operation masked. They belong to
 // the goroutine that the operation's data flows in.
 type counts struct {
-	list []Count
+	list []count
 	mu   sync.Mutex // two streams of one operation
 }
 
@@ -281,18 +297,18 @@ func (c *counts) add(t Type) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range c.list {
-		if c.list[i].Type == t {
-			c.list[i].N++
+		if c.list[i].typ == t {
+			c.list[i].n++
 			return
 		}
 	}
-	c.list = append(c.list, Count{t, 1})
+	c.list = append(c.list, count{t, 1})
 }
 
 func (c *counts) addAll(other *counts) {
 	for _, n := range other.list {
-		for range n.N {
-			c.add(n.Type)
+		for range n.n {
+			c.add(n.typ)
 		}
 	}
 }
@@ -305,13 +321,12 @@ var safeEncodings = []string{"utf", "unicode", "sql_ascii", "sqlascii", "latin",
 func (x *session) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
 	switch op.Info().Kind {
 	case proxy.KindConnect:
-		x.view.tellExceptions(ctx, x.session, op)
 		if c, ok := op.(*proxy.Connect); ok {
 			if name, set := c.Params["client_encoding"]; set && !safeEncoding(name) {
 				return refuseEncoding
 			}
 		}
-		return proxy.Pass()
+		return x.view.noteExceptions(ctx, x.session, op)
 	case proxy.KindFunction:
 		return proxy.Deny(proxy.CauseMasking, "", "the result of a function that is called by number cannot be masked", "Call it in a statement.")
 	case proxy.KindReplication:
@@ -342,11 +357,24 @@ func (x *session) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
 	}
 	if m.keeps || m.aside {
 		x.mu.Lock()
-		x.kept.add(m)
-		clear(x.read) // what was made counts from now on
+		if x.making == nil {
+			x.making = map[uint64]*mentions{}
+		}
+		x.making[st.ID] = m
 		x.mu.Unlock()
 	}
 	return proxy.Pass()
+}
+
+// start takes in what a statement that is about to run makes of masked columns.
+func (x *session) start(_ context.Context, op proxy.Op) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if m := x.making[op.Info().ID]; m != nil {
+		x.kept.add(m)
+		clear(x.read) // what was made counts from now on
+	}
+	return nil
 }
 
 var refuseEncoding = proxy.Deny(proxy.CauseMasking, "", "text in this client encoding cannot be masked", "Use UTF8.")
@@ -462,7 +490,7 @@ func (x *session) made(st *proxy.Statement, out *proxy.Outcome) {
 	}
 }
 
-// done tells how much was masked, and notes what an operation made of masked
+// done notes how much was masked, and what an operation made of masked
 // columns.
 func (x *session) done(ctx context.Context, op proxy.Op, out *proxy.Outcome) {
 	if st, ok := op.(*proxy.Statement); ok && out.Err == nil && st.Kind == proxy.KindStatement && (out.Verdict == nil || !out.Verdict.Refuses()) {
@@ -473,14 +501,17 @@ func (x *session) done(ctx context.Context, op proxy.Op, out *proxy.Outcome) {
 	c := x.counts[id]
 	delete(x.counts, id)
 	delete(x.typing, id)
+	delete(x.making, id)
 	x.mu.Unlock()
-	if c == nil || x.view.masker.counted == nil {
+	if c == nil {
 		return
 	}
 	c.mu.Lock()
-	list := slices.Clone(c.list)
+	list := c.list
+	c.list = nil
 	c.mu.Unlock()
-	if len(list) > 0 {
-		x.view.masker.counted(ctx, x.session, op, list)
+	for _, n := range list {
+		// A note that cannot be kept has ended the session.
+		_ = x.session.Note(ctx, op, &proxy.Note{Kind: proxy.NoteMasked, By: x.view.masker.Name(), Type: string(n.typ), Count: n.n})
 	}
 }

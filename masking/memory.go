@@ -207,13 +207,14 @@ func (v *view) writes(facts *proxy.Facts, m *mentions, kept *memory) (ok bool) {
 	return true
 }
 
-// spreads are the spread names by database.
-type spreads struct {
+// Memory is where sessions copied masked data to, by database. The zero value is
+// empty. It is safe for concurrent use.
+type Memory struct {
 	mu sync.Mutex
 	of map[string]*spread
 }
 
-func (s *spreads) at(t *proxy.Target) *spread {
+func (s *Memory) at(t *proxy.Target) *spread {
 	key := t.Resource.Name + "\x00" + t.Database
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -69,6 +69,24 @@ type rig struct {
 	counts map[masking.Type]uint64
 }
 
+// counter counts what the masker notes.
+type counter struct{ *rig }
+
+func (counter) Name() string { return "counter" }
+
+func (c counter) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
+	return proxy.Hooks{Noted: func(ctx context.Context, _ proxy.Op, n *proxy.Note) error { return c.Record(ctx, n) }}, nil
+}
+
+func (c counter) Record(_ context.Context, n *proxy.Note) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n.Kind == proxy.NoteMasked {
+		c.counts[masking.Type(n.Type)] += n.Count
+	}
+	return nil
+}
+
 func startRig(t testing.TB, schema string, c masking.Config) *rig {
 	t.Helper()
 	return startRigWith(t, schema, c, nil)
@@ -85,16 +103,9 @@ func startRigWith(t testing.TB, schema string, c masking.Config, other proxy.Int
 	}
 	g := &rig{counts: map[masking.Type]uint64{}}
 	g.pg, g.database = testserver.Database(t, schema)
-	c.Counted = func(_ context.Context, _ *proxy.Session, _ proxy.Op, counts []masking.Count) {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		for _, n := range counts {
-			g.counts[n.Type] += n.N
-		}
-	}
 	m, err := masking.New(c)
 	require.NoError(t, err)
-	chain := []proxy.Interceptor{letIn{}, m}
+	chain := []proxy.Interceptor{letIn{}, m, counter{g}}
 	if other != nil {
 		chain[1] = other
 	}

@@ -75,7 +75,7 @@ type Rule struct {
 	Options
 	Mode Mode
 	// Except are groups that the rule does not apply to. Sessions in which that
-	// makes a difference are told to [Config.Excepted].
+	// makes a difference leave a note of kind [proxy.NoteExempted].
 	Except []string
 }
 

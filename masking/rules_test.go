@@ -2,12 +2,14 @@ package masking
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
 // hooksFor returns the hooks of a session of someone in groups.
@@ -75,24 +77,36 @@ func TestRulesSelect(t *testing.T) {
 	}
 }
 
-// TestExceptionsAreTold: who sees more than others is told when her session opens.
-func TestExceptionsAreTold(t *testing.T) {
-	var told []string
-	c := Config{
+// TestExceptionsAreNoted: a session that sees more than others leaves notes when it
+// connects.
+func TestExceptionsAreNoted(t *testing.T) {
+	m, err := New(Config{
 		Rules:    []Rule{{Name: "pay", Columns: []string{"salary"}, Except: []string{"hr"}}, {Types: []Type{Card}, With: Redact, Except: []string{"hr", "sales"}}},
 		Unmasked: []string{"auditors"},
-		Excepted: func(_ context.Context, _ *proxy.Session, _ proxy.Op, rules []string) {
-			told = append(told, strings.Join(rules, ","))
-		},
-	}
-	for groups, want := range map[string]string{"hr": "pay,masking rule 2", "sales": "masking rule 2", "auditors": "unmasked", "dev": ""} {
-		told = nil
-		h, _ := hooksFor(t, c, groups)
-		require.NotNil(t, h.Ask)
-		v := h.Ask(context.Background(), &proxy.Connect{Meta: proxy.Meta{Kind: proxy.KindConnect}})
-		require.False(t, v.Refuses())
-		h.Ask(context.Background(), &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}})
-		require.Equal(t, want, strings.Join(told, ";"), groups)
+	})
+	require.NoError(t, err)
+	for group, want := range map[string]string{"hr": "pay,masking rule 2", "sales": "masking rule 2", "auditors": "unmasked", "dev": ""} {
+		notes := &proxytest.Notes{}
+		open := func() (*proxy.Session, *proxy.Connect, error) {
+			g := &proxy.Gateway{Interceptors: []proxy.Interceptor{proxytest.Allow{}, m, notes}}
+			return g.Open(context.Background(), proxy.OpenRequest{
+				Identity: &proxy.Identity{Subject: "alice", Groups: []string{group}}, Target: proxy.Target{Resource: &proxytest.Resource}, Protocol: "postgres",
+			})
+		}
+		s, connect, err := open()
+		require.NoError(t, err)
+		s.Done(connect, &proxy.Outcome{})
+		s.Ask(context.Background(), proxytest.Statement("SELECT 1", proxy.EffectRead))
+		s.Close(nil)
+		var rules []string
+		for _, n := range notes.All(proxy.NoteExempted) {
+			rules = append(rules, n.Rule)
+		}
+		require.Equal(t, want, strings.Join(rules, ","), group)
+
+		notes.Err = errors.New("the disk is full")
+		_, _, err = open()
+		require.Equal(t, want != "", err != nil, "%s: who cannot be recorded does not see more: %v", group, err)
 	}
 }
 

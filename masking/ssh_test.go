@@ -97,6 +97,7 @@ func TestTerminalsAndCommands(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			gateway := &proxy.Gateway{
+				Unrecorded:    true,
 				Authenticator: people{"wonder"},
 				Directory: proxy.Resources{&proxy.Resource{
 					Name: "vm", Type: "ssh", Address: speak(t, key, c.pieces, c.pause), Accounts: []proxy.Account{{Name: "main", Username: "root"}},

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -59,10 +60,11 @@ var (
 )
 
 // Detokenise returns the value and the type of a token that [Tokenise] made with
-// the masker's key, for members of [Config.Detokenise]. Each call that is
-// permitted or not is told to [Config.Detokenised] first.
-func (m *Masker) Detokenise(ctx context.Context, id *proxy.Identity, token []byte) (value []byte, t Type, err error) {
-	err = m.turnBack(ctx, id, &t, func() (err error) {
+// the masker's key, for members of [Config.Detokenise]. Each call, permitted or
+// not, is noted at ledger before it returns; what cannot be noted is not turned
+// back.
+func (m *Masker) Detokenise(ctx context.Context, ledger Ledger, id *proxy.Identity, token []byte) (value []byte, t Type, err error) {
+	err = m.turnBack(ctx, ledger, id, &t, func() (err error) {
 		value, t, err = m.keys.open(token)
 		return err
 	})
@@ -72,16 +74,21 @@ func (m *Masker) Detokenise(ctx context.Context, id *proxy.Identity, token []byt
 	return value, t, nil
 }
 
-// turnBack calls open for who may, and tells of it before it returns.
-func (m *Masker) turnBack(ctx context.Context, id *proxy.Identity, t *Type, open func() error) error {
+// Ledger keeps notes that belong to no session. A *proxy.Gateway whose
+// interceptors record is one.
+type Ledger interface {
+	Note(ctx context.Context, n *proxy.Note) error
+}
+
+// turnBack calls open for a member, and notes it before it returns.
+func (m *Masker) turnBack(ctx context.Context, ledger Ledger, id *proxy.Identity, t *Type, open func() error) error {
 	err := ErrNotPermitted
 	if id != nil && slices.ContainsFunc(m.detokenise, id.In) {
 		err = open()
 	}
-	if m.detokenised != nil {
-		if told := m.detokenised(ctx, id, *t, err); told != nil {
-			return told
-		}
+	n := &proxy.Note{Kind: proxy.NoteDetokenised, By: m.Name(), Identity: id, Type: string(*t), Err: err}
+	if failed := ledger.Note(ctx, n); failed != nil {
+		return fmt.Errorf("recording that a masked value is turned back: %w", failed)
 	}
 	return err
 }
@@ -96,14 +103,14 @@ func (m *Masker) Encrypted(v []byte, t Type) []byte {
 var ErrNoFormat = errors.New("this is nothing that encrypt makes: it has too few letters and digits, or others")
 
 // Decrypt returns what [Encrypt] made value of with the masker's key, for members
-// of [Config.Detokenise]; calls are told as those of [Masker.Detokenise] are. t is
+// of [Config.Detokenise]; calls are noted as those of [Masker.Detokenise] are. t is
 // the type that the value was masked as. number says that the column held numbers,
 // which never begin with 0. What was encrypted holds no proof: another key or
 // another type gives another value and no error, and whether letters were small is
 // forgotten where they were mixed.
-func (m *Masker) Decrypt(ctx context.Context, id *proxy.Identity, t Type, value []byte, number bool) ([]byte, error) {
+func (m *Masker) Decrypt(ctx context.Context, ledger Ledger, id *proxy.Identity, t Type, value []byte, number bool) ([]byte, error) {
 	out := slices.Clone(value)
-	err := m.turnBack(ctx, id, &t, func() error {
+	err := m.turnBack(ctx, ledger, id, &t, func() error {
 		digits := out
 		if number && len(out) > 0 && out[0] == '-' {
 			digits = out[1:]

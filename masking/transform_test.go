@@ -1,16 +1,15 @@
 package masking
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
 var testKey = []byte("0123456789abcdef0123456789abcdef")
@@ -215,43 +214,44 @@ func TestLeakX3ShortValues(t *testing.T) {
 // TestLeakX4TokensAreTurnedBackByPermission: only members of the groups turn
 // tokens back, every try is told, and a token that was changed does not open.
 func TestLeakX4TokensAreTurnedBackByPermission(t *testing.T) {
-	var told []string
-	m, err := New(Config{Key: testKey, Detokenise: []string{"privacy"}, Detokenised: func(_ context.Context, id *proxy.Identity, typ Type, err error) error {
-		if id != nil {
-			told = append(told, fmt.Sprint(id.Subject, " ", typ, " ", err))
-		}
-		return nil
-	}})
+	m, err := New(Config{Key: testKey, Detokenise: []string{"privacy"}})
 	require.NoError(t, err)
+	notes := &proxytest.Notes{}
+	ledger := &proxy.Gateway{Interceptors: []proxy.Interceptor{notes}}
 	alice, officer := &proxy.Identity{Subject: "alice"}, &proxy.Identity{Subject: "olga", Groups: []string{"privacy"}}
 	token := m.appendMasked(nil, []byte("Ann Ä. Smith"), Person, treatment{Transform: Tokenise})
 	require.NotContains(t, string(token), "Ann")
-	value, typ, err := m.Detokenise(t.Context(), officer, token)
+	value, typ, err := m.Detokenise(t.Context(), ledger, officer, token)
 	require.NoError(t, err)
 	require.Equal(t, "Ann Ä. Smith", string(value))
 	require.Equal(t, Person, typ)
-	_, _, err = m.Detokenise(t.Context(), alice, token)
+	_, _, err = m.Detokenise(t.Context(), ledger, alice, token)
 	require.ErrorIs(t, err, ErrNotPermitted)
-	_, _, err = m.Detokenise(t.Context(), nil, []byte("x"))
+	_, _, err = m.Detokenise(t.Context(), ledger, nil, []byte("x"))
 	require.ErrorIs(t, err, ErrNotPermitted)
-	require.Equal(t, []string{"olga PERSON <nil>", "alice  no permission to turn tokens back"}, told[:2])
+	told := notes.All(proxy.NoteDetokenised)
+	require.Len(t, told, 3)
+	require.Equal(t, []any{"olga", "PERSON", nil}, []any{told[0].Identity.Subject, told[0].Type, told[0].Err})
+	require.Equal(t, []any{"alice", "", ErrNotPermitted}, []any{told[1].Identity.Subject, told[1].Type, told[1].Err})
 	for i := range token { // any byte
 		bad := append([]byte(nil), token...)
 		bad[i] ^= 1
-		_, _, err := m.Detokenise(t.Context(), officer, bad)
+		_, _, err := m.Detokenise(t.Context(), ledger, officer, bad)
 		require.Error(t, err)
 	}
 	other, err := New(Config{Key: []byte("another key of 16+"), Detokenise: []string{"privacy"}})
 	require.NoError(t, err)
-	_, _, err = other.Detokenise(t.Context(), officer, token)
+	_, _, err = other.Detokenise(t.Context(), ledger, officer, token)
 	require.ErrorIs(t, err, ErrOtherKey)
 	for _, no := range []string{"", "tok_", "tok_zz", "hello"} {
-		_, _, err = m.Detokenise(t.Context(), officer, []byte(no))
+		_, _, err = m.Detokenise(t.Context(), ledger, officer, []byte(no))
 		require.ErrorIs(t, err, ErrNoToken)
 	}
-	m.detokenised = func(context.Context, *proxy.Identity, Type, error) error { return errors.New("no record") }
-	_, _, err = m.Detokenise(t.Context(), officer, token)
+	notes.Err = errors.New("no record")
+	_, _, err = m.Detokenise(t.Context(), ledger, officer, token)
 	require.ErrorContains(t, err, "no record", "what cannot be recorded is not turned back")
+	_, _, err = m.Detokenise(t.Context(), &proxy.Gateway{}, officer, token)
+	require.ErrorIs(t, err, proxy.ErrUnrecorded)
 	require.Equal(t, hidden, string(m.appendMasked(nil, make([]byte, maxTokenised+1), Person, treatment{Transform: Tokenise})))
 }
 

@@ -14,7 +14,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -75,21 +74,15 @@ type compiled struct {
 	allow, deny grant
 }
 
-// Policy is a set of rules. It is safe for concurrent use.
+// Policy is a set of rules. It is a [proxy.Interceptor], immutable and safe for
+// concurrent use.
 type Policy struct {
-	rules atomic.Pointer[[]compiled]
+	rules []compiled
 }
 
 // New returns the policy of rules, or an error that names every rule that is
 // wrong.
 func New(rules []Rule) (*Policy, error) {
-	p := &Policy{}
-	return p, p.Set(rules)
-}
-
-// Set replaces the rules. Sessions that are open are judged by the new ones from
-// their next operation on. Nothing changes when it fails.
-func (p *Policy) Set(rules []Rule) error {
 	var errs []error
 	list := make([]compiled, len(rules))
 	for i, r := range rules {
@@ -103,10 +96,9 @@ func (p *Policy) Set(rules []Rule) error {
 		list[i] = c
 	}
 	if err := errors.Join(errs...); err != nil {
-		return err
+		return nil, err
 	}
-	p.rules.Store(&list)
-	return nil
+	return &Policy{list}, nil
 }
 
 func compile(r Rule) (compiled, error) {
@@ -150,54 +142,46 @@ func (p *Policy) Name() string { return "policy" }
 
 // Intercept works out what the session's identity may do at its target.
 func (p *Policy) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
-	d := &decision{policy: p, id: s.Identity, target: s.Target}
-	d.rights.Store(d.evaluate(p.rules.Load()))
-	return proxy.Hooks{Ask: d.ask}, nil
+	return proxy.Hooks{Ask: p.decide(s.Identity, s.Target).ask}, nil
 }
 
 // May reports whether id may connect to a target, for lists of resources.
 func (p *Policy) May(id *proxy.Identity, t proxy.Target) bool {
-	d := &decision{policy: p, id: id, target: t}
-	r := d.evaluate(p.rules.Load())
+	r := p.decide(id, t)
 	return r.allow.kinds&kinds(proxy.KindConnect) != 0 && r.deny.kinds&kinds(proxy.KindConnect) == 0
 }
 
-// decision is what one session may do. It is worked out anew when the rules
-// change.
+// decision is what one identity may do at a target.
 type decision struct {
-	policy *Policy
-	id     *proxy.Identity
-	target proxy.Target
-	rights atomic.Pointer[rights]
-}
-
-type rights struct {
-	rules   *[]compiled
+	rules   []compiled // that apply
+	target  proxy.Target
 	allow   grant
 	deny    grant
 	connect string   // the rule that allows it
 	words   []string // all that is allowed, for messages
 }
 
-func (d *decision) evaluate(rules *[]compiled) *rights {
-	r := &rights{rules: rules}
-	for i := range *rules {
-		c := &(*rules)[i]
-		if !c.matches(d.id, d.target) {
+// decide works out what id may do at t.
+func (p *Policy) decide(id *proxy.Identity, t proxy.Target) *decision {
+	d := &decision{target: t}
+	for i := range p.rules {
+		c := &p.rules[i]
+		if !c.matches(id, t) {
 			continue
 		}
-		r.allow = r.allow.or(c.allow)
-		r.deny = r.deny.or(deniedBy(c.deny))
-		if r.connect == "" && c.allow.kinds&kinds(proxy.KindConnect) != 0 {
-			r.connect = c.Name
+		d.rules = append(d.rules, *c)
+		d.allow = d.allow.or(c.allow)
+		d.deny = d.deny.or(deniedBy(c.deny))
+		if d.connect == "" && c.allow.kinds&kinds(proxy.KindConnect) != 0 {
+			d.connect = c.Name
 		}
 		for _, w := range c.Allow {
-			if !slices.Contains(r.words, w) {
-				r.words = append(r.words, w)
+			if !slices.Contains(d.words, w) {
+				d.words = append(d.words, w)
 			}
 		}
 	}
-	return r
+	return d
 }
 
 // deniedBy is what a rule's deny list takes away. Denying what statements do
@@ -214,38 +198,33 @@ func deniedBy(g grant) grant {
 }
 
 func (d *decision) ask(_ context.Context, op proxy.Op) proxy.Verdict {
-	r := d.rights.Load()
-	if rules := d.policy.rules.Load(); rules != r.rules {
-		r = d.evaluate(rules)
-		d.rights.Store(r)
-	}
 	kind := op.Info().Kind
 	bit := kinds(kind)
-	if r.deny.kinds&bit != 0 || r.allow.kinds&bit == 0 {
-		return d.refuse(r, kind.String(), grant{kinds: bit})
+	if d.deny.kinds&bit != 0 || d.allow.kinds&bit == 0 {
+		return d.refuse(kind.String(), grant{kinds: bit})
 	}
 	switch op := op.(type) {
 	case *proxy.Connect:
-		return proxy.Allow(r.connect)
+		return proxy.Allow(d.connect)
 	case *proxy.Statement:
 		e := op.Facts.Effects
 		if e == 0 && !isEmpty(op.Facts) {
 			e = proxy.EffectUnknown // nothing is known of it
 		}
-		if bad := e&^r.allow.effects | e&r.deny.effects; bad != 0 {
-			return d.refuseStatement(r, op, bad)
+		if bad := e&^d.allow.effects | e&d.deny.effects; bad != 0 {
+			return d.refuseStatement(op, bad)
 		}
 	case *proxy.File:
-		if b := files(op.Action); r.allow.files&b == 0 || r.deny.files&b != 0 {
-			return d.refuse(r, "file "+op.Action.String(), grant{files: b})
+		if b := files(op.Action); d.allow.files&b == 0 || d.deny.files&b != 0 {
+			return d.refuse("file "+op.Action.String(), grant{files: b})
 		}
 	case *proxy.Request:
 		b := uint8(unsafeMethods)
 		if op.Method == "GET" || op.Method == "HEAD" || op.Method == "OPTIONS" {
 			b = safeMethods
 		}
-		if r.allow.methods&b == 0 || r.deny.methods&b != 0 {
-			return d.refuse(r, op.Method, grant{methods: b})
+		if d.allow.methods&b == 0 || d.deny.methods&b != 0 {
+			return d.refuse(op.Method, grant{methods: b})
 		}
 	}
 	return proxy.Pass()
@@ -255,12 +234,12 @@ func (d *decision) ask(_ context.Context, op proxy.Op) proxy.Verdict {
 // looked: drivers send one to learn whether the connection lives.
 func isEmpty(f *proxy.Facts) bool { return f.Dialect != "" && f.Statements == 0 && f.Unknown == "" }
 
-func (d *decision) refuseStatement(r *rights, op *proxy.Statement, bad proxy.Effects) proxy.Verdict {
+func (d *decision) refuseStatement(op *proxy.Statement, bad proxy.Effects) proxy.Verdict {
 	what := bad.String()
 	if bad == proxy.EffectUnknown && op.Facts.Unknown != "" {
 		what = "a statement that is not understood (" + op.Facts.Unknown + ")"
 	}
-	v := d.refuse(r, strings.ReplaceAll(what, ",", ", "), grant{effects: bad})
+	v := d.refuse(strings.ReplaceAll(what, ",", ", "), grant{effects: bad})
 	if v.Rule == "" {
 		v.Reason += ", which needs " + word(bad)
 	}
@@ -268,19 +247,19 @@ func (d *decision) refuseStatement(r *rights, op *proxy.Statement, bad proxy.Eff
 }
 
 // refuse says what is not allowed, by which rule, and what would be.
-func (d *decision) refuse(r *rights, what string, lacking grant) proxy.Verdict {
+func (d *decision) refuse(what string, lacking grant) proxy.Verdict {
 	rule := ""
-	for i := range *r.rules {
-		c := &(*r.rules)[i]
+	for i := range d.rules {
+		c := &d.rules[i]
 		g := deniedBy(c.deny)
-		if c.matches(d.id, d.target) && (g.kinds&lacking.kinds|g.files&lacking.files != 0 || g.effects&lacking.effects != 0 || g.methods&lacking.methods != 0) {
+		if g.kinds&lacking.kinds|g.files&lacking.files != 0 || g.effects&lacking.effects != 0 || g.methods&lacking.methods != 0 {
 			rule = c.Name
 			break
 		}
 	}
 	remedy := "Nothing is allowed to you here."
-	if len(r.words) > 0 {
-		remedy = "Allowed to you here: " + strings.Join(r.words, ", ") + "."
+	if len(d.words) > 0 {
+		remedy = "Allowed to you here: " + strings.Join(d.words, ", ") + "."
 	}
 	return proxy.Deny(proxy.CausePolicy, rule, "policy does not allow "+what+" at "+d.target.String(), remedy)
 }

@@ -92,16 +92,39 @@ func TestDecisions(t *testing.T) {
 	})
 }
 
-// TestAttack59 reloads the rules in mid-session.
+// TestAttack59: rules that change in the middle of a session judge its next
+// operation, and end it when they do not let it connect any more.
 func TestAttack59ReloadAppliesToTheNextStatement(t *testing.T) {
-	p, err := New([]Rule{{Groups: []string{"dev"}, Allow: []string{"connect", "read"}}})
+	create := func(allow ...string) *Policy {
+		p, err := New([]Rule{{Groups: []string{"dev"}, Allow: allow}})
+		require.NoError(t, err)
+		return p
+	}
+	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{create("connect", "read")}}
+	use := func(allow ...string) {
+		require.NoError(t, g.Use(&proxy.Revision{Interceptors: []proxy.Interceptor{create(allow...)}}))
+	}
+	s, connect, err := g.Open(t.Context(), proxy.OpenRequest{Identity: &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}, Target: proxy.Target{Resource: &proxy.Resource{Name: "orders"}}})
 	require.NoError(t, err)
-	h := hooks(t, p, "dev")
-	require.Equal(t, proxy.ActionPass, h.Ask(context.Background(), statement(proxy.EffectRead)).Action)
-	require.NoError(t, p.Set([]Rule{{Groups: []string{"dev"}, Allow: []string{"connect"}}}))
-	require.Equal(t, proxy.ActionDeny, h.Ask(context.Background(), statement(proxy.EffectRead)).Action)
-	require.Error(t, p.Set([]Rule{{Groups: []string{"dev"}}}))
-	require.Equal(t, proxy.ActionAllow, h.Ask(context.Background(), connect()).Action, "a broken policy changes nothing")
+	defer s.Close(nil)
+	s.Done(connect, &proxy.Outcome{})
+	ask := func() bool {
+		op := statement(proxy.EffectRead)
+		v := s.Ask(t.Context(), op)
+		if !v.Refuses() {
+			s.Done(op, &proxy.Outcome{})
+		}
+		return !v.Refuses()
+	}
+	require.True(t, ask())
+	use("connect")
+	require.False(t, ask())
+	require.NoError(t, s.Err())
+	use("connect", "read")
+	require.True(t, ask())
+	use("read")
+	require.False(t, ask())
+	require.ErrorContains(t, s.Err(), "policy does not allow connect")
 }
 
 func TestNewRefuses(t *testing.T) {

@@ -3,24 +3,39 @@ package proxy
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync/atomic"
 	"time"
 )
 
-// chain holds the hooks that are set, in interceptor order, so that an absent
-// hook costs nothing.
+// chain is the hooks that a session has under one revision, in the order of its
+// interceptors. Hooks that are nil are left out, so that they cost nothing.
 type chain struct {
-	asks  []*namedHooks
-	flows []*namedHooks
-	tells []*namedHooks
-	dones []*namedHooks
+	revision *Revision
+	view     *Session // the session as the revision describes it
+	list     []*hooks
+	records  bool // an interceptor of it keeps notes
+
+	asks   []*hooks
+	starts []*hooks
+	flows  []*hooks
+	tells  []*hooks
+	dones  []*hooks
+	noted  []*hooks
+
+	running  atomic.Int64 // operations that it was asked about and that have not ended
+	retired  atomic.Bool  // a later revision's chain has taken its place
+	released atomic.Bool
 }
 
-func newChain(hooks []namedHooks) chain {
-	var c chain
-	for i := range hooks {
-		h := &hooks[i]
+func newChain(view *Session, r *Revision, list []*hooks) *chain {
+	c := &chain{revision: r, view: view, list: list, records: r.records()}
+	for _, h := range list {
 		if h.Ask != nil {
 			c.asks = append(c.asks, h)
+		}
+		if h.Start != nil {
+			c.starts = append(c.starts, h)
 		}
 		if h.Flow != nil {
 			c.flows = append(c.flows, h)
@@ -31,19 +46,75 @@ func newChain(hooks []namedHooks) chain {
 		if h.Done != nil {
 			c.dones = append(c.dones, h)
 		}
+		if h.Noted != nil {
+			c.noted = append(c.noted, h)
+		}
 	}
+	view.wantsFlow.Store(view.wantsFlow.Load() || len(c.flows) > 0)
+	view.wantsTell.Store(view.wantsTell.Load() || len(c.tells) > 0)
 	return c
 }
 
-// maxRewrites bounds how often one operation's text is replaced; each
-// replacement is asked from the start of the chain.
-const maxRewrites = 4
+// of returns the hooks of interceptor i, nil when the chain has none.
+func (c *chain) of(i Interceptor) *hooks {
+	if c == nil {
+		return nil
+	}
+	for _, h := range c.list {
+		if same(h.from, i) {
+			return h
+		}
+	}
+	return nil
+}
 
-// Ask asks the interceptors, in order, whether op may run. The first refusal is
-// the answer; Allow and Pass go on to the next; a Rewrite replaces the text and
-// starts again; a Hold waits. The returned verdict either refuses, and then
-// Done has been told already, or lets op run as it now is, and then the caller
-// owes a call of [Session.Done].
+// release closes the hooks that no later chain uses, once. It returns the first
+// panic among them.
+func (c *chain) release(s *Session, err error) (panicked error) {
+	if c.released.Swap(true) {
+		return nil
+	}
+	for _, h := range c.list {
+		if p := h.release(s, err); p != nil && panicked == nil {
+			panicked = p
+		}
+	}
+	return panicked
+}
+
+// left notes that one of the chain's operations has ended.
+func (c *chain) left(s *Session) {
+	if c.running.Add(-1) == 0 && c.retired.Load() {
+		c.release(s, nil)
+	}
+}
+
+// chainOf returns the chain that op was asked of, the current one when it was
+// asked of none.
+func (s *Session) chainOf(op Op) *chain {
+	if op != nil {
+		if c := op.Info().chain; c != nil {
+			return c
+		}
+	}
+	return s.chain.Load()
+}
+
+// Bounds on how often one operation is asked again from the start of the chain.
+const (
+	maxRewrites  = 4 // its text is replaced
+	maxApprovals = 4 // it waits for an approval
+)
+
+// Ask asks the interceptors, in order, whether op may run. Every one answers
+// before anything waits: the first refusal is the answer; Allow and Pass go on to
+// the next; a Rewrite replaces the text and starts again. Holds become one request
+// for an approval, and when that is given the chain is asked again, under the
+// newest revision. Then the Start hooks are called.
+//
+// The returned verdict either refuses, and then Done has been told already, or
+// lets op run as it now is, and then the caller owes a call of [Session.Done]. In a
+// dry session nothing waits and nothing starts: the verdict may be a Hold.
 //
 // ctx is what hooks wait on: the session's [Session.Context] or one derived from
 // it, so that they are told when the session ends.
@@ -51,24 +122,23 @@ const maxRewrites = 4
 // op must not be in use by an earlier Ask whose Done has not returned. Ask
 // allocates nothing for verdicts without a Hold, Rewrite or Warn.
 func (s *Session) Ask(ctx context.Context, op Op) *Verdict {
+	if err := s.renew(ctx); err != nil {
+		s.Kill(err)
+	}
 	m := op.Info()
 	kind, parent := m.Kind, m.Parent
 	*m = Meta{Kind: kind, Parent: parent, ID: s.lastID.Add(1), At: time.Now(), op: op}
-	if !kind.Valid() {
+	if !s.enter(m) || !kind.Valid() {
 		m.verdict = Deny(CauseInternal, "", "this kind of operation is not known to the gateway", "")
-	} else if s.enter(m) {
+	} else {
 		m.verdict = s.ask(ctx, op, m)
-		s.leave(m)
 	}
+	s.leave(m)
 	if cause := context.Cause(s.ctx); cause != nil {
 		m.verdict = Deny(CauseInternal, "", cause.Error(), "")
 		m.by = ""
 	}
-	if kind == KindConnect && m.verdict.Action != ActionAllow && !m.verdict.Refuses() {
-		m.verdict = Deny(CausePolicy, "", "no rule allows you to connect to "+s.Target.String(), "")
-		m.by = ""
-	}
-	if m.verdict.Refuses() {
+	if m.verdict.Refuses() && !s.Dry {
 		s.Done(op, &Outcome{})
 	}
 	return &m.verdict
@@ -80,10 +150,157 @@ func (s *Session) Ask(ctx context.Context, op Op) *Verdict {
 func (s *Session) Refuse(op Op, v Verdict) {
 	m := op.Info()
 	*m = Meta{Kind: m.Kind, Parent: m.Parent, ID: s.lastID.Add(1), At: time.Now(), op: op, verdict: v}
+	s.enter(m)
+	s.leave(m)
 	s.Done(op, &Outcome{})
 }
 
-func (s *Session) ask(ctx context.Context, op Op, m *Meta) (v Verdict) {
+// By returns the interceptor that gave the verdict about op; empty is the core.
+func (m *Meta) By() string { return m.by }
+
+// ask decides about op: it asks the chain, waits for approvals and starts.
+func (s *Session) ask(ctx context.Context, op Op, m *Meta) Verdict {
+	var given approvals
+	v := s.pass(ctx, op, m, &given)
+	for range maxApprovals {
+		if v.Action != ActionHold || s.Dry {
+			break
+		}
+		got := s.park(ctx, op, m, &v)
+		if got.Refuses() {
+			return got
+		}
+		given.add(m.holds, got)
+		if err := s.renew(ctx); err != nil {
+			s.Kill(err)
+			return Deny(CauseInternal, "", err.Error(), "")
+		}
+		s.follow(m)
+		v = s.pass(ctx, op, m, &given)
+	}
+	switch {
+	case v.Action == ActionHold && s.Dry:
+		return v
+	case v.Action == ActionHold:
+		return Deny(CauseInternal, v.Rule, "rules keep asking for another approval of this operation", "")
+	case v.Refuses():
+		return v
+	}
+	if m.Kind == KindConnect {
+		if v.Action != ActionAllow {
+			m.by = ""
+			return noRule(s)
+		}
+		s.mu.Lock()
+		s.admitted = given
+		s.mu.Unlock()
+	}
+	v.Grant = given.grant
+	if s.Dry {
+		return v
+	}
+	return s.start(ctx, op, m, v)
+}
+
+func noRule(s *Session) Verdict {
+	return Deny(CausePolicy, "", "no rule allows you to connect to "+s.Target.String(), "")
+}
+
+// start tells the interceptors that op is about to run by verdict v. The one that
+// fails refuses it.
+func (s *Session) start(ctx context.Context, op Op, m *Meta, v Verdict) Verdict {
+	for _, h := range m.chain.starts {
+		if err := s.Protect(h.name, func() error { return h.Start(ctx, op) }); err != nil {
+			m.by = h.name
+			return s.failed(h.name, op, err)
+		}
+	}
+	return v
+}
+
+// failed is the refusal of an operation that an interceptor could not start. A
+// panic ends the session.
+func (s *Session) failed(by string, op Op, err error) Verdict {
+	var refused *RefusedError
+	var p *PanicError
+	switch {
+	case errors.As(err, &refused) && refused.Verdict.Refuses():
+		return refused.Verdict
+	case errors.As(err, &p):
+		s.Kill(err)
+	default:
+		s.gateway.log().Warn("operation refused", "by", by, "session", s.ID, "op", op.Info().ID, "err", err)
+	}
+	return Deny(CauseInternal, "", "this operation is refused, because "+by+" cannot begin it; the gateway's log says why", "")
+}
+
+// approval is what an approver has allowed: that one rule of one interceptor does
+// not hold the operation.
+type approval struct {
+	by, rule  string
+	approvers []string
+}
+
+// approvals are those that one operation has.
+type approvals struct {
+	list  []approval
+	grant string
+}
+
+// add notes that what holds ask for was approved by verdict v.
+func (a *approvals) add(holds []holdBy, v Verdict) {
+	for _, h := range holds {
+		for i, rule := range h.Rules {
+			a.list = append(a.list, approval{h.by, rule, h.Approvers[i]})
+		}
+	}
+	a.grant = joined(a.grant, v.Grant, ", ")
+}
+
+// cover reports whether every rule of h, asked by an interceptor, is approved by
+// those whom it names now.
+func (a *approvals) cover(by string, h *Hold) bool {
+	for i, rule := range h.Rules {
+		if !slices.ContainsFunc(a.list, func(x approval) bool {
+			return x.by == by && x.rule == rule && slices.Equal(x.approvers, h.Approvers[i])
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// holdBy is a hold and who asks for it.
+type holdBy struct {
+	*Hold
+	by string
+}
+
+// merge makes one hold of several: everybody's approvers, and the shortest time.
+func merge(holds []holdBy) *Hold {
+	all := *holds[0].Hold
+	all.Rules, all.Approvers = slices.Clone(all.Rules), slices.Clone(all.Approvers)
+	for _, h := range holds[1:] {
+		all.Rules, all.Approvers = append(all.Rules, h.Rules...), append(all.Approvers, h.Approvers...)
+		all.For = min(all.For, h.For)
+		all.Message = joined(all.Message, h.Message, "; ")
+		all.Blind = joined(all.Blind, h.Blind, "; ")
+	}
+	return &all
+}
+
+func joined(a, b, by string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + by + b
+}
+
+// pass asks every interceptor once, and again after a rewrite. The answer is a
+// refusal, a permission, or what is still to be approved in one Hold, of which
+// m.holds are the parts. A hold that given covers allows. In a dry session
+// everybody is asked, also after a refusal, so that an explanation is whole.
+func (s *Session) pass(ctx context.Context, op Op, m *Meta, given *approvals) (v Verdict) {
 	asked := "chain"
 	defer func() {
 		if r := recover(); r != nil {
@@ -95,41 +312,74 @@ func (s *Session) ask(ctx context.Context, op Op, m *Meta) (v Verdict) {
 	}()
 	allowed := Pass()
 	warn := ""
-	for i := 0; i < len(s.chain.asks); i++ {
-		h := s.chain.asks[i]
+	var refused Verdict // the first refusal, in a dry session
+	refusedBy := ""
+	m.holds = nil
+	for i := 0; i < len(m.chain.asks); i++ {
+		h := m.chain.asks[i]
 		asked = h.name
 		v := h.Ask(ctx, op)
-		if v.Action == ActionHold {
-			v = s.park(ctx, op, m, v)
-		}
-		if v.Warn != "" {
-			if warn != "" {
-				warn += "\n"
-			}
-			warn += v.Warn
-		}
+		warn = joined(warn, v.Warn, "\n")
 		switch v.Action {
 		case ActionPass:
 		case ActionAllow:
 			allowed = v
 			m.by = h.name
 		case ActionRewrite:
+			if refusedBy != "" {
+				continue
+			}
 			if err := s.rewrite(op, m, v.Text); err != nil {
 				m.by = h.name
 				return Deny(CauseInternal, v.Rule, err.Error(), "")
 			}
+			*given, m.holds = approvals{}, nil // they were about another text
+			warn = joined("", v.Warn, "")
 			i = -1
+		case ActionHold:
+			if !v.Hold.valid() {
+				m.by = h.name
+				return undecided(v.Rule, warn)
+			}
+			if !given.cover(h.name, v.Hold) {
+				m.holds = append(m.holds, holdBy{v.Hold, h.name})
+				continue
+			}
+			if allowed.Action != ActionAllow {
+				allowed = Allow(v.Hold.Rules[0])
+				m.by = h.name
+			}
 		default:
 			m.by = h.name
 			if v.Action != ActionDeny {
-				v = Deny(CauseInternal, v.Rule, "no decision was made", "")
+				return undecided(v.Rule, warn)
 			}
 			v.Warn = warn
-			return v
+			if !s.Dry {
+				return v
+			}
+			if refusedBy == "" {
+				refused, refusedBy = v, h.name
+			}
 		}
+	}
+	if refusedBy != "" {
+		m.by = refusedBy
+		return refused
+	}
+	if len(m.holds) > 0 {
+		all := merge(m.holds)
+		m.by = m.holds[0].by
+		return Verdict{Action: ActionHold, Cause: CauseApproval, Rule: all.Rules[0], Reason: all.Message, Warn: warn, Hold: all}
 	}
 	allowed.Warn = warn
 	return allowed
+}
+
+func undecided(rule, warn string) Verdict {
+	v := Deny(CauseInternal, rule, "no decision was made", "")
+	v.Warn = warn
+	return v
 }
 
 func (s *Session) rewrite(op Op, m *Meta, text []byte) error {
@@ -146,18 +396,33 @@ func (s *Session) rewrite(op Op, m *Meta, text []byte) error {
 	return nil
 }
 
-// park waits for a held operation. The time spent waiting is not the chain's.
-func (s *Session) park(ctx context.Context, op Op, m *Meta, v Verdict) Verdict {
-	h := v.Hold
-	if h == nil || h.Wait == nil {
-		return Deny(CauseInternal, v.Rule, "no decision was made", "")
+// park makes the request that v asks for and waits until it is decided. The time
+// spent waiting is not the chain's.
+func (s *Session) park(ctx context.Context, op Op, m *Meta, v *Verdict) (got Verdict) {
+	if s.gateway.Reviewer == nil {
+		return Deny(CauseApproval, v.Rule, "this needs an approval, and this gateway takes no requests", "")
+	}
+	where := "the reviewer"
+	defer func() {
+		if r := recover(); r != nil {
+			err := s.gateway.recovered(where, r, s)
+			s.Kill(err)
+			got = Deny(CauseInternal, "", err.Error(), "")
+		}
+	}()
+	p, err := s.gateway.Reviewer.Request(ctx, s, op, v.Hold)
+	switch {
+	case err != nil:
+		return Deny(CauseApproval, v.Rule, err.Error(), "")
+	case p == nil || p.Wait == nil:
+		return undecided(v.Rule, "")
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stop := context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })
 	defer stop()
-	if !h.Deadline.IsZero() {
-		t := time.AfterFunc(time.Until(h.Deadline), func() { cancel(ErrDeadline) })
+	if !p.Deadline.IsZero() {
+		t := time.AfterFunc(time.Until(p.Deadline), func() { cancel(ErrDeadline) })
 		defer t.Stop()
 	}
 	s.mu.Lock()
@@ -171,18 +436,18 @@ func (s *Session) park(ctx context.Context, op Op, m *Meta, v Verdict) Verdict {
 		s.mu.Lock()
 		delete(s.holds, m)
 		s.asking++
-		s.mu.Unlock()
 		m.asked = time.Now()
+		s.mu.Unlock()
 	}()
 	if s.onHold != nil {
-		s.onHold(op, h)
+		s.onHold(op, p)
 	}
-	got := h.Wait(ctx)
+	got = p.Wait(ctx)
 	if cause := context.Cause(ctx); cause != nil && !got.Refuses() {
-		got = Deny(CauseApproval, v.Rule, "the request was not decided: "+cause.Error(), "")
+		return Deny(CauseApproval, v.Rule, "the request was not decided: "+cause.Error(), "")
 	}
-	if got.Action == ActionHold {
-		got = Deny(CauseInternal, v.Rule, "no decision was made", "")
+	if got.Action == ActionHold || got.Action == ActionRewrite {
+		return undecided(v.Rule, "")
 	}
 	return got
 }
@@ -198,12 +463,14 @@ func (s *Session) CancelHolds() bool {
 	return len(s.holds) > 0
 }
 
-// enter notes that op m is in the chain, and arms the watch over it. It reports
-// whether the session still lives.
+// enter notes that op m is in the session's chain, and arms the watch over it. It
+// reports whether the session still lives.
 func (s *Session) enter(m *Meta) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m.asked = m.At
+	m.chain = s.chain.Load()
+	m.chain.running.Add(1)
 	s.active.push(m)
 	s.asking++
 	if !s.armed && !s.closed {
@@ -216,6 +483,16 @@ func (s *Session) enter(m *Meta) bool {
 		}
 	}
 	return s.ctx.Err() == nil
+}
+
+// follow moves an operation that waited to the session's current chain.
+func (s *Session) follow(m *Meta) {
+	s.mu.Lock()
+	was := m.chain
+	m.chain = s.chain.Load()
+	m.chain.running.Add(1)
+	s.mu.Unlock()
+	was.left(s)
 }
 
 func (s *Session) leave(m *Meta) {
@@ -264,7 +541,11 @@ func (s *Session) Done(op Op, out *Outcome) {
 	s.active.remove(m)
 	s.mu.Unlock()
 	out.Verdict, out.By = &m.verdict, m.by
-	if len(s.chain.dones) == 0 {
+	c := s.chainOf(op)
+	if m.chain != nil {
+		defer c.left(s)
+	}
+	if len(c.dones) == 0 || s.Dry {
 		return
 	}
 	out.Duration = time.Since(m.At)
@@ -274,7 +555,7 @@ func (s *Session) Done(op Op, out *Outcome) {
 			s.Kill(s.gateway.recovered(told, r, s))
 		}
 	}()
-	for _, h := range s.chain.dones {
+	for _, h := range c.dones {
 		told = h.name
 		h.Done(s.ctx, op, out)
 	}
@@ -283,7 +564,7 @@ func (s *Session) Done(op Op, out *Outcome) {
 // Tell shows m to every interceptor that wants it, in order. On an error
 // nothing of m may be passed on, and the session has ended.
 func (s *Session) Tell(op Op, m *Message) error {
-	for _, h := range s.chain.tells {
+	for _, h := range s.chainOf(op).tells {
 		if err := s.Protect(h.name, func() error { return h.Tell(s.ctx, op, m) }); err != nil {
 			s.Kill(err)
 			return err
@@ -295,11 +576,12 @@ func (s *Session) Tell(op Op, m *Message) error {
 // Flow asks the interceptors for filters over op's data. It returns nil when
 // nobody is interested. On an error none of the data may be passed on.
 func (s *Session) Flow(op Op, shape *Shape) (*Flow, error) {
-	if len(s.chain.flows) == 0 {
+	flows := s.chainOf(op).flows
+	if len(flows) == 0 {
 		return nil, nil
 	}
 	var fl *Flow
-	for _, h := range s.chain.flows {
+	for _, h := range flows {
 		var f Filter
 		err := s.Protect(h.name, func() (err error) {
 			f, err = h.Flow(s.ctx, op, shape)

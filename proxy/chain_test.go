@@ -92,12 +92,11 @@ func TestClosedByDefault(t *testing.T) {
 	}{
 		{"zero", proxy.Verdict{}},
 		{"an action that does not exist", proxy.Verdict{Action: 99}},
-		{"a hold without Wait", proxy.Verdict{Action: proxy.ActionHold}},
+		{"a hold that says nothing", proxy.Verdict{Action: proxy.ActionHold}},
+		{"a hold without approvers", proxy.Verdict{Action: proxy.ActionHold, Hold: &proxy.Hold{Rules: []string{"r"}, For: time.Hour}}},
+		{"a hold that nobody takes", proxytest.Hold("r")},
 		{"a rewrite without text", proxy.Verdict{Action: proxy.ActionRewrite}},
 		{"a rewrite where none is possible", proxy.Verdict{Action: proxy.ActionRewrite, Text: []byte("SELECT 2")}},
-		{"a hold that answers a hold", proxy.Verdict{Action: proxy.ActionHold, Hold: &proxy.Hold{Wait: func(context.Context) proxy.Verdict {
-			return proxy.Verdict{Action: proxy.ActionHold}
-		}}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := proxytest.Session(t, part{name: "p", ask: func(proxy.Op) proxy.Verdict { return c.v }})
@@ -133,7 +132,7 @@ func TestClosedByDefault(t *testing.T) {
 // A panic in any hook ends its session and no other, and its value is shown to
 // nobody.
 func TestAttack78Panics(t *testing.T) {
-	for _, at := range []string{"Intercept", "Ask", "Flow", "Tell", "Done", "Close"} {
+	for _, at := range []string{"Intercept", "Ask", "Start", "Flow", "Tell", "Noted", "Done", "Close"} {
 		t.Run(at, func(t *testing.T) {
 			var event error
 			g := &proxy.Gateway{OnEvent: func(e proxy.Event) {
@@ -151,7 +150,7 @@ func TestAttack78Panics(t *testing.T) {
 			op := read()
 			v := ask(s, op)
 			switch at {
-			case "Ask":
+			case "Ask", "Start":
 				require.True(t, v.Refuses())
 				require.NotContains(t, v.Message(), proxytest.Secret)
 			case "Flow":
@@ -159,6 +158,8 @@ func TestAttack78Panics(t *testing.T) {
 				require.Error(t, err)
 			case "Tell":
 				require.Error(t, s.Tell(op, &proxy.Message{}))
+			case "Noted":
+				require.Error(t, s.Note(context.Background(), op, &proxy.Note{Kind: proxy.NoteObserved}))
 			}
 			s.Done(op, &proxy.Outcome{})
 			if at != "Close" {
@@ -195,14 +196,28 @@ func TestStuckDecision(t *testing.T) {
 	})
 }
 
-func holding(wait func(ctx context.Context) proxy.Verdict, deadline time.Duration) part {
-	return part{name: "review", ask: func(proxy.Op) proxy.Verdict {
-		h := &proxy.Hold{ID: "1", Wait: wait}
-		if deadline > 0 {
-			h.Deadline = time.Now().Add(deadline)
-		}
-		return proxy.Verdict{Action: proxy.ActionHold, Rule: "held", Hold: h}
-	}}
+// reviewer makes requests that wait decides about.
+type reviewer struct {
+	wait     func(ctx context.Context) proxy.Verdict
+	deadline time.Duration
+	asked    []*proxy.Hold
+}
+
+func (r *reviewer) Request(_ context.Context, _ *proxy.Session, _ proxy.Op, h *proxy.Hold) (*proxy.Pending, error) {
+	r.asked = append(r.asked, h)
+	p := &proxy.Pending{ID: "1", Wait: r.wait}
+	if r.deadline > 0 {
+		p.Deadline = time.Now().Add(r.deadline)
+	}
+	return p, nil
+}
+
+func approve(context.Context) proxy.Verdict {
+	return proxy.Verdict{Action: proxy.ActionAllow, Grant: "1 by bob"}
+}
+
+func holding(rule string) part {
+	return part{name: "holds " + rule, ask: func(proxy.Op) proxy.Verdict { return proxytest.Hold(rule) }}
 }
 
 func TestHold(t *testing.T) {
@@ -217,19 +232,24 @@ func TestHold(t *testing.T) {
 		want bool
 		took time.Duration
 	}{
-		{"approved", func(context.Context) proxy.Verdict { time.Sleep(time.Hour); return proxy.Pass() }, nil, true, time.Hour},
+		{"approved", func(ctx context.Context) proxy.Verdict { time.Sleep(time.Hour); return approve(ctx) }, nil, true, time.Hour},
 		{"denied", func(context.Context) proxy.Verdict { return proxy.Deny(proxy.CauseDenied, "", "no", "") }, nil, false, 0},
 		{"deadline", wait, nil, false, 2 * time.Hour},
-		{"an approval after the deadline", func(context.Context) proxy.Verdict { time.Sleep(3 * time.Hour); return proxy.Pass() }, nil, false, 3 * time.Hour},
+		{"an approval after the deadline", func(ctx context.Context) proxy.Verdict { time.Sleep(3 * time.Hour); return approve(ctx) }, nil, false, 3 * time.Hour},
+		{"a wait that answers a hold", func(context.Context) proxy.Verdict { return proxytest.Hold("again") }, nil, false, 0},
+		{"a wait that answers a rewrite", func(context.Context) proxy.Verdict {
+			return proxy.Verdict{Action: proxy.ActionRewrite, Text: []byte("x")}
+		}, nil, false, 0},
 		{"canceled by the client", wait, func(s *proxy.Session) { require.True(t, s.CancelHolds()) }, false, time.Minute},
 		{"the session ends", wait, func(s *proxy.Session) { s.Kill(proxy.ErrDeadline) }, false, time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s, err := proxytest.Open(&proxy.Gateway{AskTimeout: time.Second}, holding(c.wait, 2*time.Hour))
+				r := &reviewer{wait: c.wait, deadline: 2 * time.Hour}
+				s, err := proxytest.Open(&proxy.Gateway{AskTimeout: time.Second, Reviewer: r}, holding("held"))
 				require.NoError(t, err)
 				told := 0
-				s.Handle(func(_ proxy.Op, h *proxy.Hold) { told++ }, nil)
+				s.Handle(func(proxy.Op, *proxy.Pending) { told++ }, nil)
 				if c.end != nil {
 					time.AfterFunc(time.Minute, func() { c.end(s) })
 				}
@@ -242,6 +262,95 @@ func TestHold(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What somebody refuses is never put before an approver, wherever in the chain it
+// is refused; holds become one request, and after its approval all are asked again.
+func TestVerdictsBeforeWaiting(t *testing.T) {
+	refusing := part{name: "refuses", ask: func(proxy.Op) proxy.Verdict { return proxy.Deny(proxy.CauseMasking, "r", "no", "") }}
+	open := func(t *testing.T, r *reviewer, chain ...proxy.Interceptor) *proxy.Session {
+		s, err := proxytest.Open(&proxy.Gateway{Reviewer: r}, chain...)
+		require.NoError(t, err)
+		t.Cleanup(func() { s.Close(nil) })
+		return s
+	}
+	t.Run("a later refusal wins", func(t *testing.T) {
+		r := &reviewer{wait: approve}
+		v := ask(open(t, r, holding("a"), refusing), read())
+		require.Equal(t, proxy.CauseMasking, v.Cause)
+		require.Empty(t, r.asked)
+	})
+	t.Run("holds are merged", func(t *testing.T) {
+		r := &reviewer{wait: approve}
+		var trace []string
+		last := part{name: "last", trace: &trace, hooks: proxy.Hooks{Start: func(context.Context, proxy.Op) error {
+			trace = append(trace, "start")
+			return nil
+		}}}
+		s := open(t, r, holding("a"), holding("b"), last)
+		trace = nil // of Connect
+		op := read()
+		v := ask(s, op)
+		require.False(t, v.Refuses())
+		require.Equal(t, "1 by bob", v.Grant)
+		require.Equal(t, "a", v.Rule)
+		require.Len(t, r.asked, 1)
+		require.Equal(t, []string{"a", "b"}, r.asked[0].Rules)
+		require.Equal(t, [][]string{{"*"}, {"*"}}, r.asked[0].Approvers)
+		require.Equal(t, "it waits; it waits", r.asked[0].Message)
+		require.Equal(t, []string{"last ask", "last ask", "start"}, trace, "asked again, and started once")
+		s.Done(op, &proxy.Outcome{})
+	})
+	t.Run("what is refused after the approval does not run", func(t *testing.T) {
+		approved := false
+		r := &reviewer{wait: func(ctx context.Context) proxy.Verdict { approved = true; return approve(ctx) }}
+		late := part{name: "late", ask: func(proxy.Op) proxy.Verdict {
+			if approved {
+				return proxy.Deny(proxy.CausePolicy, "late", "no more", "")
+			}
+			return proxy.Pass()
+		}}
+		require.Equal(t, "late", ask(open(t, r, holding("a"), late), read()).Rule)
+		require.True(t, approved)
+	})
+	t.Run("a rule that comes meanwhile is asked about, too", func(t *testing.T) {
+		r := &reviewer{wait: approve}
+		second := part{name: "second", ask: func(proxy.Op) proxy.Verdict {
+			if len(r.asked) == 0 {
+				return proxy.Pass()
+			}
+			return proxytest.Hold("b")
+		}}
+		require.False(t, ask(open(t, r, holding("a"), second), read()).Refuses())
+		require.Len(t, r.asked, 2)
+		require.Equal(t, []string{"b"}, r.asked[1].Rules, "what was approved is not asked again")
+	})
+	t.Run("other approvers are another approval", func(t *testing.T) {
+		r := &reviewer{wait: approve}
+		moving := part{name: "moving", ask: func(proxy.Op) proxy.Verdict {
+			v := proxytest.Hold("a")
+			v.Hold.Approvers = [][]string{{string(rune('a' + len(r.asked)))}}
+			return v
+		}}
+		require.True(t, ask(open(t, r, moving), read()).Refuses(), "rules that keep changing end it")
+		require.Len(t, r.asked, 4)
+	})
+	t.Run("an approval is not for a text that comes later", func(t *testing.T) {
+		r := &reviewer{wait: approve}
+		rewriting := part{name: "rewrites", ask: func(op proxy.Op) proxy.Verdict {
+			if st := op.(*proxy.Statement); len(r.asked) == 1 && string(st.Text) == "SELECT 1" {
+				return proxy.Verdict{Action: proxy.ActionRewrite, Text: []byte("SELECT 2")}
+			}
+			return proxy.Pass()
+		}}
+		s := open(t, r, holding("a"), rewriting)
+		s.Handle(nil, func(op proxy.Op, text []byte) error {
+			op.(*proxy.Statement).Text = text
+			return nil
+		})
+		require.False(t, ask(s, read()).Refuses())
+		require.Len(t, r.asked, 2)
+	})
 }
 
 func TestRewrite(t *testing.T) {

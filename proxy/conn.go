@@ -17,7 +17,7 @@ type Conn struct {
 	net.Conn
 	// OnHold is told when Connect is parked. A handler sets it before Open, to
 	// tell the client and to extend the connection's deadline. May be nil.
-	OnHold func(h *Hold)
+	OnHold func(p *Pending)
 
 	gateway  *Gateway
 	protocol string
@@ -36,10 +36,10 @@ func (c *Conn) Gateway() *Gateway { return c.gateway }
 // Lookup returns the resource of that name, if it is of the connection's
 // protocol.
 func (c *Conn) Lookup(ctx context.Context, name string) (*Resource, error) {
-	if c.gateway.Directory == nil {
+	if c.gateway.Revision().Directory == nil {
 		return nil, ErrNotFound
 	}
-	r, err := c.gateway.Directory.Lookup(ctx, name)
+	r, err := c.gateway.Revision().Directory.Lookup(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func (c *Conn) Lookup(ctx context.Context, name string) (*Resource, error) {
 // Verifier returns the SCRAM verifier of user; ok is false when only a password
 // sent as it is can prove her, or the authenticator knows no verifiers.
 func (c *Conn) Verifier(ctx context.Context, user string) (verifier string, ok bool, err error) {
-	if src, is := c.gateway.Authenticator.(VerifierSource); is {
+	if src, is := c.gateway.Revision().Authenticator.(VerifierSource); is {
 		return src.Verifier(ctx, user)
 	}
 	return "", false, nil
@@ -64,8 +64,8 @@ func (c *Conn) Authenticate(ctx context.Context, p Proof) (*Identity, error) {
 	p.Remote, p.Protocol = c.RemoteAddr(), c.protocol
 	var id *Identity
 	err := ErrUnauthenticated
-	if c.gateway.Authenticator != nil {
-		id, err = c.gateway.Authenticator.Authenticate(ctx, p)
+	if c.gateway.Revision().Authenticator != nil {
+		id, err = c.gateway.Revision().Authenticator.Authenticate(ctx, p)
 	}
 	if err == nil && (id == nil || id.Subject == "") {
 		err = ErrUnauthenticated

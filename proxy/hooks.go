@@ -6,23 +6,35 @@ import (
 )
 
 // Interceptor takes part in sessions: it decides about operations and may edit
-// what flows. Interceptors are asked in the order of [Gateway.Interceptors].
+// what flows. Interceptors are asked in the order of [Revision.Interceptors]:
+// first who may do what, then what needs an approval, then what nobody should do,
+// then what is hidden, then what is recorded.
 type Interceptor interface {
 	// Name names the interceptor in records and logs.
 	Name() string
-	// Intercept is called once a session, after authentication and before the
-	// Connect operation is asked. An error refuses the session; its text is logged
-	// and not shown to the user. ctx ends after the gateway's AskTimeout.
+	// Intercept is called once per session, after authentication and before the
+	// Connect operation is asked; and once per open session when a revision brings
+	// the interceptor (see [Gateway.Use]). An error refuses or ends the session; its
+	// text is logged and not shown to the user. ctx ends after the gateway's
+	// AskTimeout. For a dry session (see [Session.Dry]) it counts, records and
+	// changes nothing.
 	Intercept(ctx context.Context, s *Session) (Hooks, error)
 }
 
 // Hooks are an interceptor's part in one session. Any may be nil, which says
-// "not interested" and costs nothing. Ask, Flow, Tell and Done may run
+// "not interested" and costs nothing. Ask, Start, Flow, Tell, Noted and Done may run
 // concurrently: answers come back while further operations are asked, and some
-// protocols run several operations at once.
+// protocols run several operations at once. In a dry session only Ask is called.
 type Hooks struct {
-	// Ask decides about op before it goes to the resource.
+	// Ask decides about op before it goes to the resource. It may be called several
+	// times for one operation, whose text has changed or which was approved
+	// meanwhile, and other interceptors may still refuse the operation: what Ask
+	// changes must not depend on the operation being run.
 	Ask func(ctx context.Context, op Op) Verdict
+	// Start is told that op is about to run: everybody has allowed it, and an
+	// approval that it needed is given. An error refuses the operation; its text is
+	// logged and not shown to the user, except that of a *RefusedError.
+	Start func(ctx context.Context, op Op) error
 	// Flow is called once the shape of op's data is known and before its first
 	// byte is passed on. The zero Filter lets the data pass untouched. An error
 	// withholds the data and fails the operation; its text is shown to the user, as
@@ -34,10 +46,19 @@ type Hooks struct {
 	Tell func(ctx context.Context, op Op, m *Message) error
 	// Done is called once for every operation that was asked, refused ones too.
 	Done func(ctx context.Context, op Op, out *Outcome)
+	// Noted is told of what an interceptor did besides answering. op is nil when the
+	// note is about the session. An error says that the evidence is not kept, and
+	// ends the session.
+	Noted func(ctx context.Context, op Op, n *Note) error
 	// Close is called once, when the session has ended, with the reason (nil for
-	// an ordinary end). It is called even when a later interceptor or Connect
-	// refused the session.
+	// an ordinary end), or when a later revision has no use for the hooks and their
+	// last operation has ended. It is called even when a later interceptor or
+	// Connect refused the session.
 	Close func(err error)
+	// State is what the interceptor remembers of the session. The interceptor of the
+	// same name in a later revision finds it in [Session.Earlier]. It is never read
+	// by the core.
+	State any
 }
 
 // ShapeKind says what sort of data flows.

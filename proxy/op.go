@@ -73,6 +73,8 @@ type Meta struct {
 
 	// The session's own notes on the operation.
 	op         Op
+	chain      *chain // that it was asked of
+	holds      []holdBy
 	verdict    Verdict
 	by         string    // who gave verdict; empty for the core
 	asked      time.Time // when the chain got it; zero when it is not in the chain

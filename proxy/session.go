@@ -11,6 +11,10 @@ import (
 
 // Session is one identity at one resource, from the first byte to the last. Its
 // exported fields are read-only. Its methods are safe for concurrent use.
+//
+// A *Session shows the session as one revision describes it: the interceptors of a
+// later revision are given another *Session with the same ID, whose resource may
+// have other labels. Everything else is shared.
 type Session struct {
 	ID       string // 26 characters, unique, ordered by time, safe in file names
 	Identity *Identity
@@ -19,34 +23,45 @@ type Session struct {
 	Remote   net.Addr
 	Started  time.Time
 	Deadline time.Time // zero is none
+	// Dry says that the session only asks what would be answered: nothing runs,
+	// nothing waits, and nothing is to be counted or recorded.
+	Dry bool
 
+	before *chain // of the revision before, while this one's is made
+	*session
+}
+
+// session is what all revisions' views of a session share.
+type session struct {
 	gateway *Gateway
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
-	hooks   []namedHooks
-	chain   chain
+	params  map[string]string // of its Connect
+	now     func() time.Time
+
+	renewing sync.Mutex // held while a revision's chain is made
+	chain    atomic.Pointer[chain]
+	// Whether any revision's interceptors wanted to see data and texts.
+	wantsFlow, wantsTell atomic.Bool
 
 	// Set by the handler before its first Ask.
-	onHold    func(op Op, h *Hold)
+	onHold    func(op Op, p *Pending)
 	onRewrite func(op Op, text []byte) error
 
 	goroutines sync.WaitGroup
 	lastID     atomic.Uint64
 	timer      *time.Timer // ends the session at its deadline
 
-	mu     sync.Mutex
-	lease  *Lease
-	active metaList                          // operations between Ask and Done
-	holds  map[*Meta]context.CancelCauseFunc // parked operations
-	asking int                               // operations inside the chain
-	watch  *time.Timer                       // ends the session when the chain is stuck
-	armed  bool
-	closed bool
-}
-
-type namedHooks struct {
-	name string
-	Hooks
+	mu       sync.Mutex
+	lease    *Lease
+	active   metaList                          // operations between Ask and Done
+	holds    map[*Meta]context.CancelCauseFunc // parked operations
+	admitted approvals                         // by which it could connect
+	notes    []Note                            // of a dry session
+	asking   int                               // operations inside the chain
+	watch    *time.Timer                       // ends the session when the chain is stuck
+	armed    bool
+	closed   bool
 }
 
 // Errors that end a session or refuse it.
@@ -63,7 +78,10 @@ var (
 )
 
 // RefusedError says that Connect was refused.
-type RefusedError struct{ Verdict Verdict }
+type RefusedError struct {
+	Verdict Verdict
+	By      string // the interceptor that refused; empty for the core
+}
 
 // Error returns the verdict's message, fit for the user.
 func (e *RefusedError) Error() string { return e.Verdict.Message() }
@@ -113,6 +131,18 @@ func (s *Session) Context() context.Context { return s.ctx }
 // at once; calls after the first do nothing.
 func (s *Session) Kill(cause error) { s.cancel(cause) }
 
+// Now returns the time by the gateway's clock, in a dry session the time that is
+// asked about.
+func (s *Session) Now() time.Time {
+	if s.session == nil || s.now == nil {
+		return time.Now()
+	}
+	return s.now()
+}
+
+// Gateway returns the gateway that opened the session.
+func (s *Session) Gateway() *Gateway { return s.gateway }
+
 // Err returns why the session ended, nil while it lives.
 func (s *Session) Err() error { return context.Cause(s.ctx) }
 
@@ -132,7 +162,7 @@ func (s *Session) Draining() context.Context { return s.gateway.draining() }
 // calls it once, before its first Ask. hold is called when op is parked, in the
 // goroutine that asks. rewrite replaces op's text and everything derived from
 // it, such as its Facts; where it is nil, rewriting verdicts refuse.
-func (s *Session) Handle(hold func(op Op, h *Hold), rewrite func(op Op, text []byte) error) {
+func (s *Session) Handle(hold func(op Op, p *Pending), rewrite func(op Op, text []byte) error) {
 	s.onHold, s.onRewrite = hold, rewrite
 }
 
@@ -159,8 +189,10 @@ func (s *Session) Protect(name string, f func() error) (err error) {
 	return f()
 }
 
-// Wants reports which hooks any interceptor has set.
-func (s *Session) Wants() (flow, tell bool) { return len(s.chain.flows) > 0, len(s.chain.tells) > 0 }
+// Wants reports which hooks any interceptor has set, in this revision or an
+// earlier one. What was once wanted stays so; a handler asks before each
+// operation, since a revision can bring more.
+func (s *Session) Wants() (flow, tell bool) { return s.wantsFlow.Load(), s.wantsTell.Load() }
 
 // Dial opens a connection to the session's resource, within the gateway's dial
 // timeout. The address is the directory's, never the client's.
@@ -172,10 +204,11 @@ func (s *Session) Dial(ctx context.Context) (net.Conn, error) {
 // the session closes; fresh, after the resource refused it, replaces it by one
 // that no cache has held.
 func (s *Session) Credential(ctx context.Context, fresh bool) (Credential, error) {
-	if s.gateway.Credentials == nil {
+	source := s.gateway.Revision().Credentials
+	if source == nil {
 		return Credential{Username: s.Target.Account.Username}, nil
 	}
-	lease, err := s.gateway.Credentials.Lease(ctx, s.Target, fresh)
+	lease, err := source.Lease(ctx, s.Target, fresh)
 	if err != nil {
 		s.gateway.log().Warn("no credential", "target", s.Target.String(), "session", s.ID, "err", err)
 		return Credential{}, &CredentialError{Target: s.Target, Err: err}
@@ -246,12 +279,11 @@ func (s *Session) Close(err error) {
 	for op := s.firstActive(); op != nil; op = s.firstActive() {
 		s.Done(op, &Outcome{Err: errUnfinished})
 	}
-	for i := range s.hooks {
-		if h := &s.hooks[i]; h.Close != nil {
-			if p := s.Protect(h.name, func() error { h.Close(err); return nil }); p != nil && err == nil {
-				err = p
-			}
-		}
+	s.renewing.Lock() // a revision that comes now finds the session closed
+	c := s.chain.Load()
+	s.renewing.Unlock()
+	if p := c.release(s, err); p != nil && err == nil {
+		err = p
 	}
 	s.mu.Lock()
 	lease := s.lease

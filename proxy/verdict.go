@@ -16,7 +16,7 @@ const (
 	ActionAllow                 // explicit permission; Connect needs at least one
 	ActionDeny                  // refuse
 	ActionRewrite               // run Verdict.Text instead
-	ActionHold                  // wait for Verdict.Hold
+	ActionHold                  // needs the approval that Verdict.Hold describes
 )
 
 var actionNames = [...]string{"none", "pass", "allow", "deny", "rewrite", "hold"}
@@ -97,14 +97,45 @@ func (v *Verdict) Message() string {
 	return reason
 }
 
-// Hold parks one operation.
+// Hold says that an operation needs an approval. It is plain data: the request
+// for the approval is made by the gateway's [Reviewer], once, when every
+// interceptor has answered and none refuses.
 type Hold struct {
+	// Rules ask for the approval; at least one.
+	Rules []string
+	// Approvers has the groups of each rule, in the order of Rules: an approver is a
+	// member of one group of every list. "*" is everybody.
+	Approvers [][]string
+	// Message says why, to the user and to approvers.
+	Message string
+	// For is how long the request may wait. It is more than zero.
+	For time.Duration
+	// Blind says why it cannot be known what the operation does; empty when it can.
+	Blind string
+}
+
+// valid reports whether h can be decided about.
+func (h *Hold) valid() bool {
+	return h != nil && len(h.Rules) > 0 && len(h.Rules) == len(h.Approvers) && h.For > 0
+}
+
+// Reviewer takes requests for the approval of operations. It is safe for
+// concurrent use.
+type Reviewer interface {
+	// Request makes a request about op of s. What op refers to is valid until the
+	// returned Wait has returned. An error refuses the operation; its text is shown
+	// to the user.
+	Request(ctx context.Context, s *Session, op Op, h *Hold) (*Pending, error)
+}
+
+// Pending is a request for the approval of one operation, which waits for it.
+type Pending struct {
 	ID       string    // names the request, for people and programs
-	Message  string    // told to the client when the operation is parked
-	Link     string    // where it can be decided; may be empty
-	Deadline time.Time // refused when it passes; zero is the session's deadline
-	// Wait blocks until the request is decided and returns the verdict, which is
-	// not a Hold. It returns a refusal when ctx ends, which it does at the
-	// deadline, at the client's cancel and at the session's end.
+	Message  string    // shown to the user while the operation waits
+	Link     string    // where the request can be decided; may be empty
+	Deadline time.Time // the operation is refused when it passes; zero is the session's deadline
+	// Wait blocks until the request is decided and returns a verdict that allows or
+	// refuses. It returns a refusal when ctx ends, which it does at the deadline, at
+	// the client's cancel and at the session's end.
 	Wait func(ctx context.Context) Verdict
 }

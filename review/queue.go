@@ -14,14 +14,12 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// Queue holds operations until somebody has decided. The zero value is ready and
-// safe for concurrent use.
+// Queue is a [proxy.Reviewer] that keeps requests in memory until an approver has
+// decided. Every transition of a request, its making included, is recorded as a
+// note of the gateway before it takes effect: on an error a request is not made and
+// an approval not given; everything else happens all the same. The zero value is
+// ready and safe for concurrent use.
 type Queue struct {
-	// Changed is told of every transition, the request's making included, before it
-	// takes effect. On an error a request is not made and an approval not given;
-	// everything else happens all the same. It may be called concurrently, for
-	// different requests. Nil is nobody.
-	Changed func(Request) error
 	// Limit bounds how many requests are pending at once, and PerRequester those of
 	// one identity; 0 is 1000 and 10.
 	Limit, PerRequester int
@@ -31,18 +29,10 @@ type Queue struct {
 	past    []*held // the latest that were decided, oldest first
 }
 
-// Asked says why an operation is held, and who may decide.
-type Asked struct {
-	Rules     []string
-	Message   string
-	Approvers [][]string // see Request.Approvers; empty is nobody
-	For       time.Duration
-	Blind     string
-}
-
 // held is a request and who waits for it.
 type held struct {
 	queue         *Queue
+	gateway       *proxy.Gateway
 	id, requester string
 	done          chan struct{} // closed when the state is final
 	release       func() bool   // of the watch over the session's end
@@ -54,16 +44,14 @@ type held struct {
 // maxPast is how many requests are remembered that are not pending.
 const maxPast = 256
 
-var (
-	errFull = errors.New("it needs an approval, and too many operations wait for one already")
-	errMany = errors.New("it needs an approval, and as many of your operations wait for one already as may")
-)
+// Notes says that the queue leaves notes of what becomes of requests.
+func (q *Queue) Notes() []proxy.NoteKind { return []proxy.NoteKind{proxy.NoteReview} }
 
-// Hold makes a request about op, of session s, and returns what the session waits
-// on. The error is for the user.
-func (q *Queue) Hold(s *proxy.Session, op proxy.Op, a Asked) (*proxy.Hold, error) {
-	if len(a.Approvers) == 0 || a.For <= 0 {
-		return nil, errors.New("it needs an approval, and nobody could give it")
+// Request makes a request about op, of session s, and returns what the session
+// waits on. The error is for the user.
+func (q *Queue) Request(_ context.Context, s *proxy.Session, op proxy.Op, a *proxy.Hold) (*proxy.Pending, error) {
+	if slices.ContainsFunc(a.Approvers, func(groups []string) bool { return len(groups) == 0 }) {
+		return nil, errors.New("this needs an approval, and no group may give it")
 	}
 	now := time.Now()
 	r := Request{
@@ -75,7 +63,7 @@ func (q *Queue) Hold(s *proxy.Session, op proxy.Op, a Asked) (*proxy.Hold, error
 		return nil, err
 	}
 	r.Hash = r.digest(op)
-	h := &held{queue: q, id: r.ID, requester: r.Requester, request: r, done: make(chan struct{})}
+	h := &held{queue: q, gateway: s.Gateway(), id: r.ID, requester: r.Requester, request: r, done: make(chan struct{})}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if err := q.add(h); err != nil {
@@ -83,12 +71,12 @@ func (q *Queue) Hold(s *proxy.Session, op proxy.Op, a Asked) (*proxy.Hold, error
 	}
 	if err := h.told(r); err != nil {
 		q.remove(h)
-		return nil, errors.New("it needs an approval, and the request could not be recorded")
+		return nil, errors.New("this needs an approval, and the request for it could not be recorded")
 	}
 	h.release = context.AfterFunc(s.Context(), h.cancel)
-	return &proxy.Hold{
+	return &proxy.Pending{
 		ID: r.ID, Deadline: r.Deadline,
-		Message: fmt.Sprintf("%s: request %s; somebody who may decides by \"sallyport approve %s\"", r.Message, r.ID, r.ID),
+		Message: fmt.Sprintf("%s: request %s is waiting for approval", r.Message, r.ID),
 		Wait:    func(ctx context.Context) proxy.Verdict { return h.wait(ctx, op) },
 	}, nil
 }
@@ -96,8 +84,8 @@ func (q *Queue) Hold(s *proxy.Session, op proxy.Op, a Asked) (*proxy.Hold, error
 func (q *Queue) add(h *held) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.pending) >= cmp.Or(q.Limit, 1000) {
-		return errFull
+	if limit := cmp.Or(q.Limit, 1000); len(q.pending) >= limit {
+		return fmt.Errorf("this needs an approval, and %d operations are waiting for one here already, which is the limit: try again later", limit)
 	}
 	same := 0
 	for _, other := range q.pending {
@@ -105,8 +93,8 @@ func (q *Queue) add(h *held) error {
 			same++
 		}
 	}
-	if same >= cmp.Or(q.PerRequester, 10) {
-		return errMany
+	if limit := cmp.Or(q.PerRequester, 10); same >= limit {
+		return fmt.Errorf("you already have %d operations waiting for approval, which is the limit", limit)
 	}
 	if q.pending == nil {
 		q.pending = make(map[string]*held)
@@ -180,12 +168,12 @@ func (q *Queue) List() []Request {
 	return list
 }
 
-// told tells of what the request becomes. h.mu is held.
+// told records what the request becomes. h.mu is held.
 func (h *held) told(next Request) error {
-	if h.queue.Changed == nil {
-		return nil
-	}
-	return h.queue.Changed(next)
+	return h.gateway.Note(context.Background(), &proxy.Note{Kind: proxy.NoteReview, By: "review", Request: &proxy.RequestNote{
+		ID: next.ID, State: string(next.State), Hash: next.Hash, Requester: next.Requester, For: next.For, Session: next.Session,
+		Operation: next.Operation, Rules: next.Rules, DecidedBy: next.DecidedBy, Channel: next.Channel, Reason: next.Reason,
+	}})
 }
 
 // set makes a final state. h.mu is held.

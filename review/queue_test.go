@@ -16,7 +16,8 @@ import (
 	"github.com/sallyport/sallyport/review"
 )
 
-// desk is a queue whose transitions are kept.
+// desk is a queue whose transitions are kept: it is the gateway's reviewer and the
+// interceptor that records.
 type desk struct {
 	review.Queue
 	mu     sync.Mutex
@@ -24,15 +25,19 @@ type desk struct {
 	fail   error
 }
 
-func newDesk() *desk {
-	d := &desk{}
-	d.Changed = func(r review.Request) error {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.states = append(d.states, string(r.State))
-		return d.fail
-	}
-	return d
+func newDesk() *desk { return &desk{} }
+
+func (*desk) Name() string { return "desk" }
+
+func (*desk) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
+	return proxy.Hooks{}, nil
+}
+
+func (d *desk) Record(_ context.Context, n *proxy.Note) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.states = append(d.states, n.Request.State)
+	return d.fail
 }
 
 func (d *desk) told() string {
@@ -41,28 +46,30 @@ func (d *desk) told() string {
 	return strings.Join(d.states, " ")
 }
 
-// holder makes the desk the answer to every statement.
-type holder struct {
-	*desk
-	asked review.Asked
+// session opens a session whose operations need the approval that h asks for.
+func (d *desk) session(t *testing.T, h *proxy.Hold) *proxy.Session {
+	t.Helper()
+	s, err := proxytest.Open(&proxy.Gateway{Reviewer: d}, d, holder{h})
+	require.NoError(t, err)
+	t.Cleanup(func() { s.Close(nil) })
+	return s
 }
+
+// holder answers every operation by a hold.
+type holder struct{ *proxy.Hold }
 
 func (holder) Name() string { return "holder" }
 
-func (h holder) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
+func (h holder) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
 	return proxy.Hooks{Ask: func(_ context.Context, op proxy.Op) proxy.Verdict {
 		if op.Info().Kind == proxy.KindConnect {
 			return proxy.Pass()
 		}
-		hold, err := h.Hold(s, op, h.asked)
-		if err != nil {
-			return proxy.Deny(proxy.CauseApproval, "", err.Error(), "")
-		}
-		return proxy.Verdict{Action: proxy.ActionHold, Hold: hold}
+		return proxy.Verdict{Action: proxy.ActionHold, Hold: h.Hold}
 	}}, nil
 }
 
-var ops = review.Asked{Rules: []string{"big"}, Message: "big changes are looked at", Approvers: [][]string{{"ops"}}, For: time.Minute}
+var ops = &proxy.Hold{Rules: []string{"big"}, Message: "big changes are looked at", Approvers: [][]string{{"ops"}}, For: time.Minute}
 
 func person(name string, groups ...string) *proxy.Identity {
 	return &proxy.Identity{Subject: name, Groups: groups}
@@ -87,7 +94,7 @@ func del(text string, args ...proxy.Arg) *proxy.Statement {
 
 func TestApproved(t *testing.T) {
 	d := newDesk()
-	s := proxytest.Session(t, holder{d, ops})
+	s := d.session(t, ops)
 	op := del("DELETE FROM t WHERE a = $1", proxy.Arg{Value: []byte("7")}, proxy.Arg{}, proxy.Arg{Value: []byte{0, 1}, Binary: true})
 	r, verdict := d.asking(t, s, op)
 	require.Equal(t, "DELETE FROM t WHERE a = $1", r.Text)
@@ -119,7 +126,7 @@ func TestApproved(t *testing.T) {
 // Who may not decide, and decisions that come too late.
 func TestAttack60Deciders(t *testing.T) {
 	d := newDesk()
-	s := proxytest.Session(t, holder{d, review.Asked{Rules: []string{"a", "b"}, Message: "x", Approvers: [][]string{{"ops"}, {"dba", "leads"}}, For: time.Minute}})
+	s := d.session(t, &proxy.Hold{Rules: []string{"a", "b"}, Message: "x", Approvers: [][]string{{"ops"}, {"dba", "leads"}}, For: time.Minute})
 	r, verdict := d.asking(t, s, del("DELETE FROM t"))
 	me := s.Identity.Subject
 	for _, c := range []struct {
@@ -156,7 +163,7 @@ func TestAttack60Deciders(t *testing.T) {
 // A human does not decide about what her own agent asks.
 func TestAttack60OwnAgent(t *testing.T) {
 	d := newDesk()
-	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{proxytest.Allow{}, holder{d, ops}}}
+	g := &proxy.Gateway{Reviewer: d, Interceptors: []proxy.Interceptor{proxytest.Allow{}, d, holder{ops}}}
 	s, connect, err := g.Open(context.Background(), proxy.OpenRequest{
 		Identity: &proxy.Identity{Subject: "bot", Kind: proxy.Agent, OnBehalfOf: "alice"},
 		Target:   proxy.Target{Resource: &proxy.Resource{Name: "r", Type: "test"}}, Protocol: "test",
@@ -170,7 +177,7 @@ func TestAttack60OwnAgent(t *testing.T) {
 
 func TestAttack61ChangedStatement(t *testing.T) {
 	d := newDesk()
-	s := proxytest.Session(t, holder{d, ops})
+	s := d.session(t, ops)
 	bob := person("bob", "ops")
 	op := del("DELETE FROM t WHERE a = $1", proxy.Arg{Value: []byte("7")})
 	r, verdict := d.asking(t, s, op)
@@ -199,7 +206,7 @@ func TestEnds(t *testing.T) {
 	t.Run("deadline", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			d := newDesk()
-			s := proxytest.Session(t, holder{d, ops})
+			s := d.session(t, ops)
 			verdict := make(chan *proxy.Verdict, 1)
 			go func() { verdict <- s.Ask(s.Context(), del("DELETE FROM t")) }()
 			synctest.Wait()
@@ -218,8 +225,8 @@ func TestEnds(t *testing.T) {
 	t.Run("a vote at the deadline", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			d := newDesk()
-			s := proxytest.Session(t)
-			hold, err := d.Hold(s, del("DELETE FROM t"), ops)
+			s := d.session(t, ops)
+			hold, err := d.Request(context.Background(), s, del("DELETE FROM t"), ops)
 			require.NoError(t, err)
 			r := d.List()[0]
 			time.Sleep(time.Minute)
@@ -231,7 +238,7 @@ func TestEnds(t *testing.T) {
 	})
 	t.Run("cancelled", func(t *testing.T) {
 		d := newDesk()
-		s := proxytest.Session(t, holder{d, ops})
+		s := d.session(t, ops)
 		_, verdict := d.asking(t, s, del("DELETE FROM t"))
 		require.Eventually(t, s.CancelHolds, 5*time.Second, time.Millisecond)
 		require.True(t, (<-verdict).Refuses())
@@ -239,7 +246,7 @@ func TestEnds(t *testing.T) {
 	})
 	t.Run("session ended", func(t *testing.T) {
 		d := newDesk()
-		s := proxytest.Session(t, holder{d, ops})
+		s := d.session(t, ops)
 		_, verdict := d.asking(t, s, del("DELETE FROM t"))
 		s.Kill(errors.New("gone"))
 		require.True(t, (<-verdict).Refuses())
@@ -247,16 +254,16 @@ func TestEnds(t *testing.T) {
 	})
 	t.Run("session ended before it waited", func(t *testing.T) {
 		d := newDesk()
-		s := proxytest.Session(t)
-		_, err := d.Hold(s, del("DELETE FROM t"), ops)
+		s := d.session(t, ops)
+		_, err := d.Request(context.Background(), s, del("DELETE FROM t"), ops)
 		require.NoError(t, err)
 		s.Kill(errors.New("gone"))
 		require.Eventually(t, func() bool { return len(d.List()) == 0 }, 5*time.Second, time.Millisecond)
 	})
 	t.Run("approved when nobody waits any more", func(t *testing.T) {
 		d := newDesk()
-		s := proxytest.Session(t)
-		hold, err := d.Hold(s, del("DELETE FROM t"), ops)
+		s := d.session(t, ops)
+		hold, err := d.Request(context.Background(), s, del("DELETE FROM t"), ops)
 		require.NoError(t, err)
 		r := d.List()[0]
 		require.NoError(t, d.Approve(r.ID, review.Vote{By: person("bob", "ops"), Hash: r.Hash}))
@@ -271,7 +278,7 @@ func TestEnds(t *testing.T) {
 // What cannot be recorded is neither asked nor approved; refusing goes on.
 func TestUnrecorded(t *testing.T) {
 	d := newDesk()
-	s := proxytest.Session(t, holder{d, ops})
+	s := d.session(t, ops)
 	r, verdict := d.asking(t, s, del("DELETE FROM t"))
 	d.mu.Lock()
 	d.fail = errors.New("the disk is full")
@@ -290,28 +297,28 @@ func TestUnrecorded(t *testing.T) {
 func TestBounds(t *testing.T) {
 	d := newDesk()
 	d.Limit, d.PerRequester = 3, 2
-	s := proxytest.Session(t)
+	s := d.session(t, ops)
 	for range 2 {
-		_, err := d.Hold(s, del("DELETE FROM t"), ops)
+		_, err := d.Request(context.Background(), s, del("DELETE FROM t"), ops)
 		require.NoError(t, err)
 	}
-	_, err := d.Hold(s, del("DELETE FROM t"), ops)
-	require.ErrorContains(t, err, "as many of your operations")
+	_, err := d.Request(context.Background(), s, del("DELETE FROM t"), ops)
+	require.ErrorContains(t, err, "you already have 2 operations")
 	other := *proxytest.Session(t).Identity
 	other.Subject = "other"
-	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{proxytest.Allow{}}}
+	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{proxytest.Allow{}, d}}
 	o, _, err := g.Open(context.Background(), proxy.OpenRequest{Identity: &other, Target: s.Target, Protocol: "test"})
 	require.NoError(t, err)
 	defer o.Close(nil)
-	_, err = d.Hold(o, del("DELETE FROM t"), ops)
+	_, err = d.Request(context.Background(), o, del("DELETE FROM t"), ops)
 	require.NoError(t, err)
-	_, err = d.Hold(o, del("DELETE FROM t"), ops)
-	require.ErrorContains(t, err, "too many operations")
+	_, err = d.Request(context.Background(), o, del("DELETE FROM t"), ops)
+	require.ErrorContains(t, err, "3 operations are waiting")
 	for name, op := range map[string]proxy.Op{
 		"long text": del(strings.Repeat("x", 1<<20)), "long argument": del("x", proxy.Arg{Value: make([]byte, 1<<20)}), "many arguments": del("x", make([]proxy.Arg, 5000)...),
 		"no text": del(""), "unknown": &proxy.Call{Meta: proxy.Meta{Kind: proxy.KindFunction}},
 	} {
-		_, err := newDesk().Hold(s, op, ops)
+		_, err := newDesk().Request(context.Background(), s, op, ops)
 		require.Error(t, err, name)
 	}
 	for name, op := range map[string]proxy.Op{
@@ -321,11 +328,11 @@ func TestBounds(t *testing.T) {
 		"tcp db.local:443": &proxy.Forward{Meta: proxy.Meta{Kind: proxy.KindForward}, Network: "tcp", Host: "db.local", Port: 443},
 	} {
 		d := newDesk()
-		_, err := d.Hold(s, op, ops)
+		_, err := d.Request(context.Background(), s, op, ops)
 		require.NoError(t, err)
 		require.Equal(t, name, d.List()[0].Text)
 	}
-	_, err = newDesk().Hold(s, del("x"), review.Asked{For: time.Minute})
+	_, err = newDesk().Request(context.Background(), s, del("x"), &proxy.Hold{Rules: []string{"a"}, Approvers: [][]string{nil}, For: time.Minute})
 	require.Error(t, err, "nobody could decide")
 }
 
@@ -333,7 +340,7 @@ func TestBounds(t *testing.T) {
 func TestConcurrentDecisions(t *testing.T) {
 	d := newDesk()
 	d.PerRequester = 100
-	s := proxytest.Session(t, holder{d, ops})
+	s := d.session(t, ops)
 	var wg sync.WaitGroup
 	for range 30 {
 		r, verdict := d.asking(t, s, del("DELETE FROM t"))

@@ -64,8 +64,8 @@ const (
 )
 
 var (
-	errTooLong  = errors.New("it needs an approval, and is too long for anybody to look at")
-	errNotShown = errors.New("it needs an approval, and cannot be shown to anybody who could give it")
+	errTooLong  = errors.New("this needs an approval, and it is too long for approvers to read")
+	errNotShown = errors.New("this needs an approval, and its text cannot be shown to approvers")
 )
 
 // show fills in what op is, as it is read by who decides.

@@ -62,8 +62,11 @@ type counters struct {
 // Name is "metrics".
 func (m *Metrics) Name() string { return "metrics" }
 
-// Intercept counts a session.
+// Intercept counts a session, unless it is dry.
 func (m *Metrics) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
+	if s.Dry {
+		return proxy.Hooks{}, nil
+	}
 	r := resource{protocol: s.Protocol}
 	if s.Target.Resource != nil {
 		r.name = s.Target.Resource.Name
@@ -72,6 +75,7 @@ func (m *Metrics) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, e
 	c.opened.Add(1)
 	return proxy.Hooks{
 		Done:  func(_ context.Context, _ proxy.Op, o *proxy.Outcome) { c.done(o) },
+		Noted: func(_ context.Context, _ proxy.Op, n *proxy.Note) error { m.note(n); return nil },
 		Close: func(error) { c.closed.Add(1) },
 	}, nil
 }
@@ -127,14 +131,17 @@ func (m *Metrics) Event(e proxy.Event) {
 	m.events[e.Kind.String()]++
 }
 
-// Masked counts n values of a type that were masked.
-func (m *Metrics) Masked(typ string, n uint64) {
+// note counts the values that were masked, by type.
+func (m *Metrics) note(n *proxy.Note) {
+	if n.Kind != proxy.NoteMasked {
+		return
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.masked == nil {
 		m.masked = make(map[string]uint64)
 	}
-	m.masked[typ] += n
+	m.masked[n.Type] += n.Count
 }
 
 // ServeHTTP shows the numbers.

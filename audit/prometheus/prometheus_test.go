@@ -67,7 +67,7 @@ func TestAttackX6MetricsHoldNoValues(t *testing.T) {
 	run("SELECT 'hunter2-secret'", proxy.Outcome{Rows: 3, BytesOut: 100, Duration: 3 * time.Millisecond})
 	run("SELECT 2", proxy.Outcome{Err: errors.New("a secret in an error"), Duration: time.Hour})
 	run("DROP TABLE secret", proxy.Outcome{})
-	m.Masked("US_SSN", 2)
+	require.NoError(t, s.Note(t.Context(), nil, &proxy.Note{Kind: proxy.NoteMasked, Type: "US_SSN", Count: 2}))
 	open := show(t, m)
 	require.Contains(t, open, `sallyport_sessions_open{protocol="postgres",resource="or\"ders"} 1`)
 	s.Close(nil)

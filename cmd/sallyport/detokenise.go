@@ -48,9 +48,7 @@ func detokenise(ctx context.Context, c *cli, args []string) error {
 	if err != nil {
 		return fail(exitNotLoggedIn, "%v", err)
 	}
-	masker, err := cfg.Masker(ctx, masking.Config{Detokenised: func(ctx context.Context, id *proxy.Identity, t masking.Type, err error) error {
-		return noteDetokenised(ctx, cfg, id, t, err)
-	}})
+	masker, err := cfg.Masker(ctx, masking.Config{})
 	if err != nil {
 		return err
 	}
@@ -60,9 +58,9 @@ func detokenise(ctx context.Context, c *cli, args []string) error {
 	for _, token := range f.Args() {
 		var value []byte
 		if *typ == "" {
-			value, _, err = masker.Detokenise(ctx, id, []byte(token))
+			value, _, err = masker.Detokenise(ctx, ledger{cfg}, id, []byte(token))
 		} else {
-			value, err = masker.Decrypt(ctx, id, masking.TypeNamed(*typ), []byte(token), *number)
+			value, err = masker.Decrypt(ctx, ledger{cfg}, id, masking.TypeNamed(*typ), []byte(token), *number)
 		}
 		switch {
 		case errors.Is(err, masking.ErrNotPermitted):
@@ -75,12 +73,19 @@ func detokenise(ctx context.Context, c *cli, args []string) error {
 	return nil
 }
 
-// noteDetokenised records who had a value of which type turned back: with the
-// running gateway, or in its log when none runs.
-func noteDetokenised(ctx context.Context, cfg *config.File, id *proxy.Identity, t masking.Type, failed error) error {
-	note := control.DetokenisedRequest{User: id.Subject, Type: string(t)}
-	if failed != nil {
-		note.Error = failed.Error()
+// ledger keeps notes of what is turned back: with the running gateway, or in its
+// log when none runs.
+type ledger struct{ config *config.File }
+
+// Note records who had a value of which type turned back.
+func (l ledger) Note(ctx context.Context, n *proxy.Note) error {
+	cfg := l.config
+	note := control.DetokenisedRequest{Type: n.Type}
+	if n.Identity != nil {
+		note.User = n.Identity.Subject
+	}
+	if n.Err != nil {
+		note.Error = n.Err.Error()
 	}
 	err := newControlClient(controlSocket(cfg)).call(ctx, http.MethodPost, "/v1/detokenised", note, nil)
 	var exit *exitWith

@@ -83,22 +83,14 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 	reader := &postgres.CatalogReader{Gateway: g.Gateway}
 	g.catalog = &sql.CatalogCache{Load: reader.Load, Resolve: sqlpostgres.Resolve, Log: g.Log}
 	g.closers = append(g.closers, g.catalog.Close)
-	masker, err := f.Masker(context.Background(), masking.Config{Sampler: &postgres.Sampler{Reader: reader, Catalog: g.catalog}, Counted: func(_ context.Context, s *proxy.Session, op proxy.Op, counts []masking.Count) {
-		for _, c := range counts {
-			records.Masked(s, op, string(c.Type), c.N)
-			g.metrics.Masked(string(c.Type), c.N)
-		}
-	}, Excepted: func(_ context.Context, s *proxy.Session, op proxy.Op, rules []string) {
-		for _, rule := range rules {
-			records.Unmasked(s, op, rule)
-		}
-	}})
+	masker, err := f.Masker(context.Background(), masking.Config{Sampler: &postgres.Sampler{Reader: reader, Catalog: g.catalog}})
 	if err != nil {
 		return nil, errors.Join(err, g.close())
 	}
-	requests := &review.Queue{Changed: func(r review.Request) error { return records.Held(recorded(r)) }}
+	requests := &review.Queue{}
+	g.Reviewer = requests
 	guard, err := f.Guardrail(guardrail.Config{
-		Observed: records.Observed, Holder: holder{requests}, Limiters: limiters(), Estimators: map[string]guardrail.Estimator{sqlpostgres.Dialect: &postgres.Estimator{}},
+		Limiters: limiters(), Estimators: map[string]guardrail.Estimator{sqlpostgres.Dialect: &postgres.Estimator{}},
 	})
 	if err != nil {
 		return nil, errors.Join(err, g.close())

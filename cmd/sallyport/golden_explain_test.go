@@ -56,9 +56,12 @@ func (e explainer) explain(ctx context.Context, t *testing.T, user, resource, te
 	if v.Refuses() {
 		out.cause = v.Cause.String()
 	}
-	for _, a := range v.Answers {
-		name := a.Rule.Name
-		if !a.Understood {
+	for _, n := range v.Notes {
+		if n.Kind != proxy.NoteAnswered && n.Kind != proxy.NoteObserved {
+			continue
+		}
+		name := n.Rule
+		if strings.HasSuffix(n.Text, "cannot be understood") {
 			name += "?"
 		}
 		out.rules = append(out.rules, name)

@@ -2,13 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/guardrail"
 	"github.com/sallyport/sallyport/internal/config"
-	"github.com/sallyport/sallyport/policy"
+	"github.com/sallyport/sallyport/masking"
 	sqlmysql "github.com/sallyport/sallyport/protocol/sql/mysql"
 	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
 	"github.com/sallyport/sallyport/protocol/ssh/commandline"
@@ -18,8 +19,7 @@ import (
 // judge decides about operations as the gateway would, without one.
 type judge struct {
 	config    *config.File
-	policy    *policy.Policy
-	guardrail *guardrail.Guardrail
+	gateway   *proxy.Gateway // whose chain is asked, by dry sessions
 	analyzer  proxy.Analyzer
 	reading   proxy.Reading // how the text is read
 	directory proxy.Resources
@@ -30,19 +30,27 @@ type judge struct {
 
 func newJudge(cfg *config.File) (*judge, error) {
 	j := &judge{config: cfg, analyzer: sqlpostgres.New(sqlpostgres.Config{}), reading: proxy.Reading{Dialect: sqlpostgres.Dialect}}
-	var err error
-	if j.policy, err = cfg.Policy(); err != nil {
+	access, err := cfg.Policy()
+	if err != nil {
 		return nil, err
 	}
-	c := guardrail.Config{Limiters: limiters(), Estimators: map[string]guardrail.Estimator{sqlpostgres.Dialect: &j.given, sqlmysql.Dialect: &j.given}, Now: j.now}
-	if j.guardrail, err = cfg.Guardrail(c); err != nil {
+	chain := []proxy.Interceptor{access}
+	guard, err := cfg.Guardrail(guardrail.Config{Limiters: limiters(), Estimators: map[string]guardrail.Estimator{sqlpostgres.Dialect: &j.given, sqlmysql.Dialect: &j.given}})
+	if err != nil {
 		return nil, err
 	}
-	if j.guardrail == nil {
-		if j.guardrail, err = guardrail.New(guardrail.Config{}); err != nil {
-			return nil, err
-		}
+	if guard != nil {
+		chain = append(chain, guard)
 	}
+	// Nothing is shown, so that any key will do.
+	masker, err := cfg.Masker(context.Background(), masking.Config{Key: []byte(rand.Text())})
+	if err != nil {
+		return nil, err
+	}
+	if masker != nil {
+		chain = append(chain, masker)
+	}
+	j.gateway = &proxy.Gateway{Interceptors: chain, Unrecorded: true}
 	j.directory, err = cfg.Directory()
 	return j, err
 }
@@ -58,13 +66,6 @@ func (j *judge) speak(dialect string) error {
 		return fail(exitUsage, "unknown dialect %q: want postgres or mysql", dialect)
 	}
 	return nil
-}
-
-func (j *judge) now() time.Time {
-	if j.at.IsZero() {
-		return time.Now()
-	}
-	return j.at
 }
 
 // given is what a server would expect of a statement, as somebody says.
@@ -90,8 +91,8 @@ func (g *given) Estimate(context.Context, *proxy.Session, *proxy.Statement) (row
 type verdict struct {
 	proxy.Verdict
 	By        string
-	Answers   []guardrail.Answer
-	Rewritten string // what would run instead
+	Notes     []proxy.Note // what interceptors say of it
+	Rewritten string       // what would run instead
 }
 
 // outcome is the answer in one word: allow, warn, rewrite, hold or deny.
@@ -175,61 +176,28 @@ func execOf(line string) *proxy.Exec {
 	return &proxy.Exec{Meta: proxy.Meta{Kind: kind}, Command: line}
 }
 
-// maxRewrites bounds how often a text is rewritten, as it does at the gateway.
-const maxRewrites = 4
-
-// ask asks about one operation of id at a target. What is rewritten is asked
-// again.
+// ask asks about one operation of id at a target.
 func (j *judge) ask(ctx context.Context, id *proxy.Identity, target proxy.Target, op proxy.Op) (*verdict, error) {
-	s, err := openSession(ctx, j.policy, id, target)
+	s, _, err := j.gateway.Open(ctx, proxy.OpenRequest{Identity: id, Target: target, Protocol: target.Resource.Type, Dry: true, At: j.at})
 	var refused *proxy.RefusedError
 	switch {
 	case errors.As(err, &refused):
-		return &verdict{Verdict: refused.Verdict, By: "policy"}, nil
+		return &verdict{Verdict: refused.Verdict, By: refused.By}, nil
 	case err != nil:
 		return nil, err
 	}
 	defer s.Close(nil)
-	v := j.answer(ctx, s, op)
-	rewritten, warn := "", ""
-	for range maxRewrites {
-		if v.Action != proxy.ActionRewrite {
-			break
+	v := &verdict{}
+	s.Handle(nil, func(op proxy.Op, text []byte) error {
+		st, ok := op.(*proxy.Statement)
+		if !ok {
+			return errors.New("only statements are rewritten")
 		}
-		rewritten, warn = string(v.Text), v.Warn
-		answers := v.Answers
-		v = j.answer(ctx, s, j.statement(ctx, target.Resource, rewritten))
-		v.Answers = append(answers, v.Answers...)
-		v.Rewritten = rewritten
-		if v.Warn == "" {
-			v.Warn = warn
-		}
-	}
+		v.Rewritten = string(text)
+		st.Text, st.Facts = text, j.statement(ctx, target.Resource, v.Rewritten).Facts
+		return nil
+	})
+	v.Verdict = *s.Ask(ctx, op)
+	v.By, v.Notes = op.Info().By(), s.Notes()
 	return v, nil
-}
-
-func (j *judge) answer(ctx context.Context, s *proxy.Session, op proxy.Op) *verdict {
-	v := &verdict{By: "policy"}
-	answered := s.Ask(ctx, op)
-	v.Verdict = *answered
-	if !answered.Refuses() {
-		s.Done(op, &proxy.Outcome{})
-	}
-	g, answers := j.guardrail.Explain(ctx, s, op)
-	v.Answers = answers
-	if !v.Refuses() && (g.Refuses() || g.Warn != "" || g.Action == proxy.ActionRewrite) {
-		v.Verdict, v.By = g, "guardrail"
-	}
-	return v
-}
-
-// openSession opens a session without a wire, at the access rules alone.
-func openSession(ctx context.Context, p *policy.Policy, id *proxy.Identity, target proxy.Target) (*proxy.Session, error) {
-	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{p}}
-	s, connect, err := g.Open(ctx, proxy.OpenRequest{Identity: id, Target: target, Protocol: target.Resource.Type})
-	if err != nil {
-		return nil, err
-	}
-	s.Done(connect, &proxy.Outcome{})
-	return s, nil
 }

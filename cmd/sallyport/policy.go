@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sallyport/sallyport/guardrail"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -125,29 +124,16 @@ func policyExplain(ctx context.Context, c *cli, args []string) error {
 	if s, ok := op.(*proxy.Statement); ok {
 		explainFacts(c.out, s.Facts)
 	}
-	for _, answer := range v.Answers {
-		fmt.Fprintf(c.out, "guardrail    %s %s\n", answer.Rule.Name, does(answer))
+	for _, n := range v.Notes {
+		if n.Kind == proxy.NoteAnswered || n.Kind == proxy.NoteObserved {
+			fmt.Fprintf(c.out, "%-12s %s %s\n", n.By, n.Rule, n.Text)
+		}
 	}
 	fmt.Fprintf(c.out, "answer       %s\n", describe(v))
 	if code := v.exit(); code != exitOK {
 		return fail(code, "")
 	}
 	return nil
-}
-
-// does says in words what a rule answers.
-func does(a guardrail.Answer) string {
-	if a.Rule.Observe {
-		return "observes"
-	}
-	what := map[guardrail.Action]string{guardrail.Deny: "denies", guardrail.Warn: "warns", guardrail.Hold: "holds", guardrail.Rewrite: "adds a LIMIT"}[a.Rule.Action]
-	if !a.Understood {
-		if a.Rule.Action == guardrail.Rewrite {
-			what = "denies"
-		}
-		what += ", since it cannot tell"
-	}
-	return what
 }
 
 func describe(v *verdict) string {

@@ -18,8 +18,8 @@ import (
 )
 
 // Masker builds the masking rules; nil when the file has none. assembled is what
-// the gateway brings: who is told of things, and the sampler. The rest is the
-// file's.
+// the assembly brings: the sampler, and a key that takes the place of the file's.
+// The rest is the file's.
 func (f *File) Masker(ctx context.Context, assembled masking.Config) (*masking.Masker, error) {
 	if len(f.Masking) == 0 {
 		return nil, nil
@@ -27,8 +27,10 @@ func (f *File) Masker(ctx context.Context, assembled masking.Config) (*masking.M
 	c := assembled
 	c.Detokenise, c.Tags, c.Trusted = f.MaskingKey.Detokenise, f.Tags, f.Trusted
 	var err error
-	if c.Key, err = f.maskingKey(ctx); err != nil {
-		return nil, fmt.Errorf("masking key: %w", err)
+	if c.Key == nil {
+		if c.Key, err = f.maskingKey(ctx); err != nil {
+			return nil, fmt.Errorf("masking key: %w", err)
+		}
 	}
 	if c.Scanner, err = f.scanner(); err != nil {
 		return nil, err

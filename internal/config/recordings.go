@@ -21,7 +21,7 @@ type detail struct {
 // and the words that it says it with.
 func (r Recordings) recording() (*audit.Recording, []detail) {
 	out := &audit.Recording{Input: r.Input, SampleRows: r.SampleRows, Limit: int64(r.LimitMB) << 20}
-	def := audit.DefaultRecording
+	def := audit.DefaultRecording()
 	words := []detail{
 		{"terminal", r.Terminal, true, &out.Terminal, def.Terminal},
 		{"exec", r.Exec, true, &out.Exec, def.Exec},
@@ -83,6 +83,6 @@ func (f *File) Recordings() func(t proxy.Target) audit.Recording {
 				return *s.Recording
 			}
 		}
-		return audit.DefaultRecording
+		return audit.DefaultRecording()
 	}
 }

@@ -94,7 +94,7 @@ func (s *source) stop(session *proxy.Session) bool {
 // parkedConnect tells the client that its session waits for an approval, and has
 // leave called if it goes away meanwhile. The handshake's deadline is the
 // hold's from here on.
-func (s *session) parkedConnect(c *proxy.Conn, h *proxy.Hold, leave func(error)) {
+func (s *session) parkedConnect(c *proxy.Conn, h *proxy.Pending, leave func(error)) {
 	err := c.SetDeadline(h.Deadline)
 	if err == nil {
 		_, err = s.client.Write(holdNotice(h))

@@ -72,7 +72,7 @@ func (d *down) answer(e *entry, typ byte, body []byte, total int) error {
 			return unexpected(typ)
 		}
 		var flow *proxy.Flow
-		if typ == wire.CopyInResponse && d.flows && e.op != nil {
+		if typ == wire.CopyInResponse && e.filtered && e.op != nil {
 			var err error
 			if flow, err = d.copyIn(e.op); err != nil {
 				return err
@@ -257,7 +257,7 @@ func (d *down) described(e *entry, body []byte, total int) error {
 	default:
 		return unexpected(wire.RowDescription)
 	}
-	if d.flows {
+	if e.filtered {
 		shape, err := newShape(body)
 		if err != nil {
 			return err

@@ -13,11 +13,12 @@ import (
 
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
 // However sessions end, nothing of them stays.
 func TestAttack76NoGoroutineStays(t *testing.T) {
-	g := startGate(t, gateConfig{sql: "CREATE TABLE t (id int)", chain: []proxy.Interceptor{denying("secret"), holding("wait")}})
+	g := startGate(t, gateConfig{sql: "CREATE TABLE t (id int)", chain: []proxy.Interceptor{denying("secret"), holding("wait")}, gateway: never})
 	first := g.raw(t)
 	first.works()
 	first.Close()
@@ -75,14 +76,19 @@ func killAll(g *gate) {
 	}
 }
 
-// holding parks statements that hold word until their context ends.
+// never has nobody decide about what waits.
+func never(g *proxy.Gateway) {
+	g.Reviewer = proxytest.Reviewer{Wait: func(ctx context.Context) proxy.Verdict {
+		<-ctx.Done()
+		return proxy.Deny(proxy.CauseApproval, "", "nobody decided", "")
+	}}
+}
+
+// holding parks statements that hold word.
 func holding(word string) *hooks {
 	return &hooks{Hooks: proxy.Hooks{Ask: func(_ context.Context, op proxy.Op) proxy.Verdict {
 		if st, ok := op.(*proxy.Statement); ok && containsFold(st.Text, []byte(word)) {
-			return proxy.Verdict{Action: proxy.ActionHold, Hold: &proxy.Hold{Message: "it waits", Wait: func(ctx context.Context) proxy.Verdict {
-				<-ctx.Done()
-				return proxy.Deny(proxy.CauseApproval, "", "nobody decided", "")
-			}}}
+			return proxytest.Hold("review")
 		}
 		return proxy.Pass()
 	}}}

@@ -48,7 +48,7 @@ func (d *down) copyOut(e *entry, body []byte, total int) error {
 	}
 	c := &d.copied
 	c.open, c.active, c.held = true, false, c.held[:0]
-	if d.flows && e.op != nil {
+	if e.filtered && e.op != nil {
 		if err := d.filterCopy(e, isBinary, columns); err != nil {
 			return d.withhold(total, err)
 		}

@@ -17,9 +17,6 @@ type down struct {
 	conn   *line        // writes to the client
 	reader *wire.Reader // reads the server
 
-	flows bool // somebody wants rows
-	tells bool // somebody wants errors and notices
-
 	pos   int    // in reader.Buffered: what was walked
 	start int    // in reader.Buffered: what was passed on
 	need  int    // bytes that the next message takes

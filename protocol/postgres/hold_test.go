@@ -12,23 +12,31 @@ import (
 
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
-// deciding parks statements that hold "wait" until decide is closed, and allows
-// them then, whatever has become of the client.
-func deciding(decide chan struct{}) *hooks {
+// deciding parks statements that hold "wait".
+func deciding() *hooks {
 	return &hooks{Hooks: proxy.Hooks{Ask: func(_ context.Context, op proxy.Op) proxy.Verdict {
 		if st, ok := op.(*proxy.Statement); ok && containsFold(st.Text, []byte("wait")) {
-			return proxy.Verdict{Action: proxy.ActionHold, Hold: &proxy.Hold{Message: "it waits", Wait: func(ctx context.Context) proxy.Verdict {
-				select {
-				case <-decide:
-				case <-ctx.Done():
-				}
-				return proxy.Allow("approved")
-			}}}
+			return proxytest.Hold("review")
 		}
 		return proxy.Pass()
 	}}}
+}
+
+// approves allows what waits when decide is closed, or the wait's context ends,
+// whatever has become of the client.
+func approves(decide chan struct{}) func(g *proxy.Gateway) {
+	return func(g *proxy.Gateway) {
+		g.Reviewer = proxytest.Reviewer{Wait: func(ctx context.Context) proxy.Verdict {
+			select {
+			case <-decide:
+			case <-ctx.Done():
+			}
+			return proxy.Allow("approved")
+		}}
+	}
 }
 
 // secured turns c into a connection with TLS.
@@ -47,7 +55,7 @@ func TestHeldOperations(t *testing.T) {
 	for name, config := range map[string]gateConfig{"clear": {}, "TLS": withTLS(t)} {
 		t.Run(name, func(t *testing.T) {
 			decide := make(chan struct{})
-			config.chain = []proxy.Interceptor{deciding(decide)}
+			config.chain, config.gateway = []proxy.Interceptor{deciding()}, approves(decide)
 			g := startGate(t, config)
 			login := func() *rawClient {
 				c := g.dial(t)
@@ -105,7 +113,7 @@ func TestHeldOperationOfNobody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			decide := make(chan struct{})
-			g := startGate(t, gateConfig{sql: "CREATE TABLE t (id int); INSERT INTO t VALUES (1), (2)", chain: []proxy.Interceptor{deciding(decide)}})
+			g := startGate(t, gateConfig{sql: "CREATE TABLE t (id int); INSERT INTO t VALUES (1), (2)", chain: []proxy.Interceptor{deciding()}, gateway: approves(decide)})
 			c := g.raw(t)
 			c.send(query("DELETE FROM t /* wait */"))
 			c.until(wire.NoticeResponse)
@@ -119,7 +127,7 @@ func TestHeldOperationOfNobody(t *testing.T) {
 
 // Cancelling refuses what is parked, and the session goes on.
 func TestHeldOperationCancelled(t *testing.T) {
-	g := startGate(t, gateConfig{chain: []proxy.Interceptor{holding("wait")}})
+	g := startGate(t, gateConfig{chain: []proxy.Interceptor{holding("wait")}, gateway: never})
 	c := g.connect(t, "sslmode=disable")
 	failed := make(chan error, 1)
 	go func() {
@@ -149,7 +157,16 @@ func TestHeldConnect(t *testing.T) {
 			decide, parked := make(chan struct{}), make(chan struct{}, 10)
 			config.gateway = func(g *proxy.Gateway) {
 				g.HandshakeTimeout, g.AskTimeout = 500*time.Millisecond, 300*time.Millisecond
-				g.Interceptors = []proxy.Interceptor{connectHold{decide, parked}}
+				g.Interceptors = []proxy.Interceptor{connectHold{}}
+				g.Reviewer = proxytest.Reviewer{Wait: func(ctx context.Context) proxy.Verdict {
+					parked <- struct{}{}
+					select {
+					case <-decide:
+						return proxy.Allow("approved")
+					case <-ctx.Done():
+						return proxy.Deny(proxy.CauseApproval, "", "nobody decided", "")
+					}
+				}}
 			}
 			g := startGate(t, config)
 			login := func() *rawClient {
@@ -178,24 +195,16 @@ func TestHeldConnect(t *testing.T) {
 	}
 }
 
-// connectHold parks Connect until decide is closed.
-type connectHold struct{ decide, parked chan struct{} }
+// connectHold parks Connect.
+type connectHold struct{}
 
 func (connectHold) Name() string { return "review" }
 
-func (h connectHold) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
+func (connectHold) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
 	return proxy.Hooks{Ask: func(_ context.Context, op proxy.Op) proxy.Verdict {
 		if op.Info().Kind != proxy.KindConnect {
 			return proxy.Pass()
 		}
-		return proxy.Verdict{Action: proxy.ActionHold, Hold: &proxy.Hold{Message: "it waits", Wait: func(ctx context.Context) proxy.Verdict {
-			h.parked <- struct{}{}
-			select {
-			case <-h.decide:
-				return proxy.Allow("approved")
-			case <-ctx.Done():
-				return proxy.Deny(proxy.CauseApproval, "", "nobody decided", "")
-			}
-		}}}
+		return proxytest.Hold("review")
 	}}, nil
 }

@@ -53,7 +53,7 @@ var channels = map[byte]channel{
 // data, as dynamic SQL behind a cursor can make them. Others, which are almost
 // all, cost nothing.
 func (d *down) tellNames(e *entry, shape *proxy.Shape) error {
-	if !d.tells {
+	if !d.wantsTexts() {
 		return nil
 	}
 	var m *proxy.Message

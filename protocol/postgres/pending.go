@@ -34,9 +34,12 @@ func (e expect) endsWithReady() bool {
 // entry is one answer that the server owes.
 type entry struct {
 	expect  expect
-	copying bool   // the server reads COPY data for it
-	hidden  bool   // the gateway asked for itself: the client gets nothing of it
-	refusal []byte // takes the place of the server's error
+	copying bool // the server reads COPY data for it
+	hidden  bool // the gateway asked for itself: the client gets nothing of it
+	// filtered says that an interceptor wanted rows when the message went to the
+	// server: descriptions are kept, and rows are shown to filters.
+	filtered bool
+	refusal  []byte // takes the place of the server's error
 	// newEncoding says that the client's encoding may have changed before it, in
 	// the same batch.
 	newEncoding bool

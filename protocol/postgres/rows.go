@@ -79,7 +79,7 @@ func (d *down) firstRow() error {
 	if e.refusal != nil {
 		return unexpected(wire.DataRow)
 	}
-	if !d.flows {
+	if !e.filtered {
 		d.row.open = true
 		return nil
 	}

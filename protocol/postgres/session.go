@@ -95,7 +95,7 @@ func (h *Handler) open(ctx context.Context, c *proxy.Conn, hi *hello) (*session,
 	ctx, leave := context.WithCancelCause(ctx)
 	defer leave(nil)
 	s.up.source.conn = s.client
-	c.OnHold = func(h *proxy.Hold) { s.parkedConnect(c, h, leave) }
+	c.OnHold = func(h *proxy.Pending) { s.parkedConnect(c, h, leave) }
 	var connect *proxy.Connect
 	s.session, connect, err = c.Open(ctx, id, target, asked)
 	s.up.source.stop(s.session)
@@ -125,7 +125,6 @@ func (h *Handler) open(ctx context.Context, c *proxy.Conn, hi *hello) (*session,
 func isPhysical(replication string) bool { return replication != "" && replication != "database" }
 
 func (s *session) prepare(hi *hello, params []wire.Parameter) {
-	wantsFlow, wantsTell := s.session.Wants()
 	s.named = proxy.Reading{
 		Dialect: "postgres", Resource: s.session.Target.Resource.Name, Database: s.session.Target.Database,
 		Account: s.session.Target.Account.Name, Version: serverVersion(s.upstream.status["server_version"]),
@@ -142,12 +141,25 @@ func (s *session) prepare(hi *hello, params []wire.Parameter) {
 	}
 	u := &s.up
 	u.session, u.conn, u.reader = s, s.upstream.conn, wire.NewReader(&u.source)
-	u.describe, u.replication, u.reading = wantsFlow, hi.replication != "", s.named
-	s.down = down{session: s, conn: s.client, reader: s.upstream.reader, flows: wantsFlow, tells: wantsTell, status: s.upstream.ready}
+	u.replication, u.reading = hi.replication != "", s.named
+	s.down = down{session: s, conn: s.client, reader: s.upstream.reader, status: s.upstream.ready}
 	for name, value := range s.upstream.status {
 		s.reported(name, value)
 	}
 	s.session.Handle(s.up.parked, s.up.rewrite)
+}
+
+// wantsRows reports whether an interceptor wants to see rows. It changes only
+// while up asks.
+func (s *session) wantsRows() bool {
+	flow, _ := s.session.Wants()
+	return flow
+}
+
+// wantsTexts reports whether an interceptor wants to see errors and notices.
+func (s *session) wantsTexts() bool {
+	_, tell := s.session.Wants()
+	return tell
 }
 
 // reported notes a setting that the server has reported. It is called by down,

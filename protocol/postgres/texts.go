@@ -16,7 +16,7 @@ var fieldNames = map[byte]string{
 
 // texts passes an error or a notice on, after the interceptors have seen it.
 func (d *down) texts(typ byte, body []byte, total int, e *entry) error {
-	if !d.tells {
+	if !d.wantsTexts() {
 		d.pass(total)
 		return nil
 	}
@@ -122,7 +122,7 @@ func (d *down) pairs(typ byte, body []byte, total int) error {
 	if typ == wire.ParameterStatus {
 		d.session.reported(string(a), string(b))
 	}
-	if !d.tells {
+	if !d.wantsTexts() {
 		d.pass(total)
 		return nil
 	}

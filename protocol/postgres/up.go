@@ -20,7 +20,6 @@ type up struct {
 	source source
 	reader *wire.Reader // reads the client, through source
 
-	describe    bool // somebody wants rows: every portal's description must be known
 	replication bool // the connection is for replication: text is no SQL
 	reading     proxy.Reading
 
@@ -131,7 +130,7 @@ func (u *up) walk() (left bool, err error) {
 		}
 		if typ == wire.CopyData {
 			u.rest, u.dropRest, u.flow = total, u.skipping, nil
-			if u.describe && !u.skipping {
+			if u.wantsRows() && !u.skipping {
 				if err := u.copyData(total); err != nil {
 					return false, err
 				}
@@ -266,7 +265,7 @@ func (u *up) message(typ byte, body []byte, total int) (left bool, err error) {
 	case wire.Flush:
 		u.pass(total)
 	case wire.CopyDone:
-		if u.describe {
+		if u.wantsRows() {
 			if err = u.copyDone(); err != nil {
 				return false, err
 			}
@@ -296,6 +295,7 @@ func (u *up) expect(e *entry) error {
 		}
 		u.leaveLoop()
 	}
+	e.filtered = u.wantsRows()
 	return u.pending.push(e)
 }
 
@@ -560,7 +560,9 @@ func (u *up) target(typ byte, body []byte, total int) error {
 			return err
 		}
 		if e.portal != unknownPortal {
-			u.noteDescribed(e.portal)
+			if u.wantsRows() { // whose description is kept
+				u.noteDescribed(e.portal)
+			}
 		}
 	}
 	return u.passExpecting(e, total)
@@ -606,7 +608,7 @@ func (u *up) execute(body []byte, total int) error {
 	} else {
 		u.sent(p.stmt.text, e.statement.Facts)
 	}
-	if u.describe && !u.isDescribed(p) {
+	if u.wantsRows() && !u.isDescribed(p) {
 		// The description is asked for in the client's place, so that filters know
 		// the rows before they come.
 		d := u.pending.take(expectPortal)
@@ -701,7 +703,7 @@ func (u *up) tooLarge(typ byte, limit int) error {
 
 // parked tells the client that its operation waits. What came before it goes to
 // the server first.
-func (u *up) parked(op proxy.Op, h *proxy.Hold) {
+func (u *up) parked(op proxy.Op, h *proxy.Pending) {
 	if u.down.reader == nil { // Connect, before the session is up
 		return
 	}
@@ -724,7 +726,7 @@ func (u *up) unwatch() {
 	}
 }
 
-func holdNotice(h *proxy.Hold) []byte {
+func holdNotice(h *proxy.Pending) []byte {
 	n := wire.Notice{Severity: "NOTICE", Code: "00000", Message: h.Message, Hint: h.Link}
 	if n.Message == "" {
 		n.Message = "this operation waits for an approval"

@@ -18,7 +18,7 @@ const (
 )
 
 // parked is told that Connect waits for a decision.
-func (s *session) parked(h *proxy.Hold) {
+func (s *session) parked(h *proxy.Pending) {
 	s.mu.Lock()
 	s.parkedBy = holdText(h)
 	list := s.list()
@@ -34,7 +34,7 @@ func (s *session) parked(h *proxy.Hold) {
 }
 
 // hold is told that op waits for a decision.
-func (s *session) hold(op proxy.Op, h *proxy.Hold) {
+func (s *session) hold(op proxy.Op, h *proxy.Pending) {
 	s.mu.Lock()
 	ch := s.asking[op]
 	s.mu.Unlock()
@@ -43,7 +43,7 @@ func (s *session) hold(op proxy.Op, h *proxy.Hold) {
 	}
 }
 
-func holdText(h *proxy.Hold) string {
+func holdText(h *proxy.Pending) string {
 	text := h.Message
 	if text == "" {
 		text = "this waits for an approval"

@@ -19,7 +19,7 @@ type door struct {
 }
 
 // open opens the connection's session at the resource of that name.
-func (d *door) open(ctx context.Context, name, account string, parked func(*proxy.Hold)) (*proxy.Session, *proxy.Connect, error) {
+func (d *door) open(ctx context.Context, name, account string, parked func(*proxy.Pending)) (*proxy.Session, *proxy.Connect, error) {
 	r, err := d.conn.Lookup(ctx, name)
 	if err != nil {
 		return nil, nil, &unknownResourceError{name}

@@ -15,6 +15,7 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
 // TestFilters: what a command writes and reads passes through the filters of
@@ -92,10 +93,23 @@ func TestFilterOfATerminal(t *testing.T) {
 	require.NoError(t, s.Wait())
 }
 
+// until allows when decided is closed.
+func until(decided chan struct{}) func(ctx context.Context) proxy.Verdict {
+	return func(ctx context.Context) proxy.Verdict {
+		select {
+		case <-decided:
+			return proxy.Allow("oncall")
+		case <-ctx.Done():
+			return proxy.Deny(proxy.CauseApproval, "", "nobody decided", "")
+		}
+	}
+}
+
 // TestVerdicts: holds, warnings and rewrites of a command.
 func TestVerdicts(t *testing.T) {
 	decided := make(chan struct{})
 	r := newRig(t, func(r *rig) {
+		r.gateway.Reviewer = proxytest.Reviewer{ID: "r1", Message: "waits for oncall", Link: "https://gw.example.com/r1", Wait: until(decided)}
 		r.journal.ask = func(op proxy.Op) proxy.Verdict {
 			e, ok := op.(*proxy.Exec)
 			if !ok {
@@ -103,17 +117,7 @@ func TestVerdicts(t *testing.T) {
 			}
 			switch e.Command {
 			case "echo held":
-				return proxy.Verdict{Action: proxy.ActionHold, Hold: &proxy.Hold{
-					ID: "r1", Message: "waits for oncall", Link: "https://gw.example.com/r1",
-					Wait: func(ctx context.Context) proxy.Verdict {
-						select {
-						case <-decided:
-							return proxy.Allow("oncall")
-						case <-ctx.Done():
-							return proxy.Deny(proxy.CauseApproval, "", "nobody decided", "")
-						}
-					},
-				}}
+				return proxytest.Hold("oncall")
 			case "echo warned":
 				return proxy.Verdict{Action: proxy.ActionPass, Warn: "mind the gap"}
 			case "echo before":
@@ -142,21 +146,12 @@ func TestVerdicts(t *testing.T) {
 func TestHeldConnect(t *testing.T) {
 	decided := make(chan struct{})
 	r := newRig(t, func(r *rig) {
+		r.gateway.Reviewer = proxytest.Reviewer{Message: "waits for oncall", Wait: until(decided)}
 		r.journal.ask = func(op proxy.Op) proxy.Verdict {
 			if op.Info().Kind != proxy.KindConnect {
 				return proxy.Verdict{}
 			}
-			return proxy.Verdict{Action: proxy.ActionHold, Hold: &proxy.Hold{
-				Message: "waits for oncall",
-				Wait: func(ctx context.Context) proxy.Verdict {
-					select {
-					case <-decided:
-						return proxy.Allow("oncall")
-					case <-ctx.Done():
-						return proxy.Deny(proxy.CauseApproval, "", "nobody decided", "")
-					}
-				},
-			}}
+			return proxytest.Hold("oncall")
 		}
 	})
 	time.AfterFunc(500*time.Millisecond, func() { close(decided) })
@@ -169,14 +164,12 @@ func TestHeldConnect(t *testing.T) {
 func TestManyResizes(t *testing.T) {
 	decided := make(chan struct{})
 	r := newRig(t, func(r *rig) {
+		r.gateway.Reviewer = proxytest.Reviewer{Wait: func(context.Context) proxy.Verdict { <-decided; return proxy.Allow("oncall") }}
 		r.journal.ask = func(op proxy.Op) proxy.Verdict {
 			if op.Info().Kind != proxy.KindShell {
 				return proxy.Verdict{}
 			}
-			return proxy.Verdict{Action: proxy.ActionHold, Hold: &proxy.Hold{Wait: func(context.Context) proxy.Verdict {
-				<-decided
-				return proxy.Allow("oncall")
-			}}}
+			return proxytest.Hold("oncall")
 		}
 	})
 	s, err := r.mustClient().NewSession()

@@ -156,7 +156,7 @@ func TestHandler(t *testing.T, w Wire) {
 		u := &Upstream{Serve: w.Upstream}
 		g := &proxy.Gateway{
 			Authenticator: w.Authenticator, Directory: proxy.Resources{w.Resource}, Credentials: w.Credentials, Dialer: u,
-			Interceptors: chain, DrainTimeout: time.Second, HandshakeTimeout: 3 * time.Second, AskTimeout: 500 * time.Millisecond,
+			Interceptors: chain, Unrecorded: true, DrainTimeout: time.Second, HandshakeTimeout: 3 * time.Second, AskTimeout: 500 * time.Millisecond,
 		}
 		ln := Serve(t, g, w.Handler(t))
 		c, err := ln.Dial()
@@ -205,7 +205,7 @@ func TestHandler(t *testing.T, w Wire) {
 			t.Error("what was refused reached the resource")
 		}
 	})
-	for _, at := range []string{"Intercept", "Ask"} {
+	for _, at := range []string{"Intercept", "Ask", "Start"} {
 		for _, how := range []Failure{FailError, FailPanic, FailZero, FailHang} {
 			t.Run(fmt.Sprintf("%s fails, way %d", at, how), func(t *testing.T) {
 				u, c, err := start(t, Fault{At: at, How: how})

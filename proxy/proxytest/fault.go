@@ -24,10 +24,10 @@ const Secret = "hunter2-proxytest"
 
 // Fault is an interceptor that allows everything and fails at one place.
 type Fault struct {
-	At  string // "Intercept", "Ask", "Flow", "Tell", "Done", "Close"
+	At  string // "Intercept", "Ask", "Start", "Flow", "Tell", "Noted", "Done", "Close"
 	How Failure
-	// Only limits Ask, Flow and Done to operations of this kind; zero is all but
-	// Connect.
+	// Only limits Ask, Start, Flow and Done to operations of this kind; zero is all
+	// but Connect.
 	Only proxy.Kind
 }
 
@@ -75,6 +75,18 @@ func (f Fault) Intercept(ctx context.Context, _ *proxy.Session) (proxy.Hooks, er
 				return proxy.Verdict{}
 			}
 			return proxy.Allow("fault")
+		},
+		Start: func(ctx context.Context, op proxy.Op) error {
+			if f.meets("Start", op) {
+				return f.fail(ctx)
+			}
+			return nil
+		},
+		Noted: func(ctx context.Context, _ proxy.Op, _ *proxy.Note) error {
+			if f.At == "Noted" {
+				return f.fail(ctx)
+			}
+			return nil
 		},
 		Flow: func(ctx context.Context, op proxy.Op, _ *proxy.Shape) (proxy.Filter, error) {
 			if f.meets("Flow", op) {

@@ -50,12 +50,18 @@ func Session(t testing.TB, interceptors ...proxy.Interceptor) *proxy.Session {
 }
 
 // Open opens a session at g as Session does, and returns why it was refused. The
-// caller closes it.
+// caller closes it. Notes that the interceptors leave need nobody who records
+// them. g has the interceptors from then on, in all its sessions.
 func Open(g *proxy.Gateway, interceptors ...proxy.Interceptor) (*proxy.Session, error) {
 	if g.Log == nil {
 		g.Log = slog.New(slog.DiscardHandler)
 	}
-	g.Interceptors = append([]proxy.Interceptor{Allow{}}, interceptors...)
+	g.Unrecorded = true
+	rev := *g.Revision()
+	rev.Interceptors = append([]proxy.Interceptor{Allow{}}, interceptors...)
+	if err := g.Use(&rev); err != nil {
+		return nil, err
+	}
 	id, r := Identity, Resource
 	s, connect, err := g.Open(context.Background(), proxy.OpenRequest{
 		Identity: &id, Target: proxy.Target{Resource: &r}, Protocol: "test", Remote: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1},
@@ -65,6 +71,26 @@ func Open(g *proxy.Gateway, interceptors ...proxy.Interceptor) (*proxy.Session, 
 	}
 	s.Done(connect, &proxy.Outcome{})
 	return s, nil
+}
+
+// Hold is a verdict that needs an approval by rule.
+func Hold(rule string) proxy.Verdict {
+	return proxy.Verdict{Action: proxy.ActionHold, Hold: &proxy.Hold{
+		Rules: []string{rule}, Approvers: [][]string{{"*"}}, Message: "it waits", For: time.Hour,
+	}}
+}
+
+// Reviewer answers every request by this one. An empty Message is that of the
+// hold.
+type Reviewer proxy.Pending
+
+// Request makes a request.
+func (r Reviewer) Request(_ context.Context, _ *proxy.Session, _ proxy.Op, h *proxy.Hold) (*proxy.Pending, error) {
+	p := proxy.Pending(r)
+	if p.Message == "" {
+		p.Message = h.Message
+	}
+	return &p, nil
 }
 
 // Statement is an operation that runs text with these effects.

@@ -1,0 +1,161 @@
+package proxy_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
+)
+
+// noting is an interceptor that leaves a note of every statement.
+type noting struct{ declares bool }
+
+func (noting) Name() string { return "noting" }
+
+func (n noting) Notes() []proxy.NoteKind {
+	if !n.declares {
+		return nil
+	}
+	return []proxy.NoteKind{proxy.NoteObserved}
+}
+
+func (noting) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
+	return proxy.Hooks{Ask: func(ctx context.Context, op proxy.Op) proxy.Verdict {
+		if op.Info().Kind == proxy.KindConnect {
+			return proxy.Allow("noting")
+		}
+		if err := s.Note(ctx, op, &proxy.Note{Kind: proxy.NoteObserved, Rule: "r"}); err != nil {
+			return proxy.Deny(proxy.CauseInternal, "", "not recorded", "")
+		}
+		return proxy.Pass()
+	}}, nil
+}
+
+// declaring is a reviewer that leaves notes.
+type declaring struct{ proxytest.Reviewer }
+
+func (declaring) Notes() []proxy.NoteKind { return []proxy.NoteKind{proxy.NoteReview} }
+
+// A gateway whose interceptors or reviewer leave notes that nobody records does not
+// start, unless it is told so, and takes no revision that would.
+func TestUnrecordedNotes(t *testing.T) {
+	notes := &proxytest.Notes{}
+	for _, c := range []struct {
+		name string
+		g    *proxy.Gateway
+		ok   bool
+	}{
+		{"nobody notes", &proxy.Gateway{Interceptors: []proxy.Interceptor{proxytest.Allow{}}}, true},
+		{"notes without a recorder", &proxy.Gateway{Interceptors: []proxy.Interceptor{noting{true}}}, false},
+		{"notes with a recorder", &proxy.Gateway{Interceptors: []proxy.Interceptor{noting{true}, notes}}, true},
+		{"a reviewer without a recorder", &proxy.Gateway{Interceptors: []proxy.Interceptor{proxytest.Allow{}}, Reviewer: declaring{}}, false},
+		{"told so", &proxy.Gateway{Interceptors: []proxy.Interceptor{noting{true}}, Unrecorded: true}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			id, r := proxytest.Identity, proxytest.Resource
+			s, _, err := c.g.Open(context.Background(), proxy.OpenRequest{Identity: &id, Target: proxy.Target{Resource: &r}})
+			require.Equal(t, c.ok, err == nil, err)
+			if err == nil {
+				s.Close(nil)
+			} else {
+				require.ErrorIs(t, err, proxy.ErrUnrecorded)
+			}
+			ctx, stop := context.WithCancel(context.Background())
+			stop()
+			err = c.g.Serve(ctx, proxytest.NewListener(), nil)
+			require.Equal(t, c.ok, err == nil, err)
+			err = (&proxy.Gateway{Reviewer: c.g.Reviewer, Unrecorded: c.g.Unrecorded}).Use(c.g.Revision())
+			require.Equal(t, c.ok, err == nil, err)
+		})
+	}
+}
+
+// A note that nobody records ends the session, also when the interceptor did not
+// say that it leaves any.
+func TestUndeclaredNotes(t *testing.T) {
+	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{noting{}}}
+	s := openAt(t, g, &proxytest.Resource)
+	defer s.Close(nil)
+	require.True(t, ask(s, read()).Refuses())
+	require.ErrorIs(t, s.Err(), proxy.ErrUnrecorded)
+}
+
+func TestNotes(t *testing.T) {
+	notes := &proxytest.Notes{}
+	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{noting{true}, notes}}
+	s := openAt(t, g, &proxytest.Resource)
+	defer s.Close(nil)
+	require.False(t, ask(s, read()).Refuses())
+	require.Len(t, notes.All(proxy.NoteObserved), 1)
+	require.NoError(t, g.Note(t.Context(), &proxy.Note{Kind: proxy.NoteReview}))
+	require.Len(t, notes.All(proxy.NoteReview), 1)
+
+	notes.Err = errors.New("the disk is full")
+	require.True(t, ask(s, read()).Refuses())
+	require.ErrorIs(t, s.Err(), notes.Err, "what cannot be kept ends the session")
+	require.ErrorIs(t, g.Note(t.Context(), &proxy.Note{Kind: proxy.NoteReview}), notes.Err)
+	require.ErrorIs(t, (&proxy.Gateway{}).Note(t.Context(), &proxy.Note{}), proxy.ErrUnrecorded)
+	require.NoError(t, (&proxy.Gateway{Unrecorded: true}).Note(t.Context(), &proxy.Note{}))
+}
+
+// A dry session is asked like any other, and nothing happens: nothing is recorded,
+// counted, started or waited for.
+func TestDry(t *testing.T) {
+	var trace []string
+	events := 0
+	r := &reviewer{wait: approve}
+	at := time.Date(2026, 5, 4, 22, 30, 0, 0, time.UTC)
+	var now time.Time
+	clock := part{name: "clock", trace: &trace, hooks: proxy.Hooks{Start: func(context.Context, proxy.Op) error {
+		trace = append(trace, "start")
+		return nil
+	}}, ask: func(proxy.Op) proxy.Verdict { return proxy.Pass() }}
+	g := &proxy.Gateway{
+		Reviewer: r, MaxSessions: 1, OnEvent: func(proxy.Event) { events++ },
+		Interceptors: []proxy.Interceptor{noting{true}, &proxytest.Notes{Err: errors.New("nothing is recorded")}, clock, seeing(func(s *proxy.Session) { now = s.Now() }), holding("big")},
+	}
+	id, res := proxytest.Identity, proxytest.Resource
+	for range 2 { // beyond the limit of sessions
+		s, _, err := g.Open(context.Background(), proxy.OpenRequest{Identity: &id, Target: proxy.Target{Resource: &res}, Dry: true, At: at})
+		require.NoError(t, err)
+		defer s.Close(nil)
+		require.Equal(t, at, now)
+		op := read()
+		v := ask(s, op)
+		require.Equal(t, proxy.ActionHold, v.Action)
+		require.True(t, v.Refuses())
+		require.Equal(t, []string{"big"}, v.Hold.Rules)
+		require.Equal(t, "holds big", op.By())
+		require.Len(t, s.Notes(), 1)
+		require.Equal(t, "r", s.Notes()[0].Rule)
+	}
+	require.Empty(t, r.asked)
+	require.Zero(t, events)
+	require.Empty(t, g.Sessions())
+	require.Equal(t, []string{"clock ask", "clock ask"}, trace)
+}
+
+// In a dry session everybody is asked, and the first refusal is the answer.
+func TestDryAsksEverybody(t *testing.T) {
+	asked := 0
+	no := func(rule string) part {
+		return part{name: rule, ask: func(proxy.Op) proxy.Verdict {
+			asked++
+			return proxy.Deny(proxy.CausePolicy, rule, "no", "")
+		}}
+	}
+	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{proxytest.Allow{}, no("first"), no("second")}}
+	id, res := proxytest.Identity, proxytest.Resource
+	s, _, err := g.Open(context.Background(), proxy.OpenRequest{Identity: &id, Target: proxy.Target{Resource: &res}, Dry: true})
+	require.NoError(t, err)
+	defer s.Close(nil)
+	op := read()
+	require.Equal(t, "first", ask(s, op).Rule)
+	require.Equal(t, "first", op.By())
+	require.Equal(t, 2, asked)
+}

@@ -1,0 +1,223 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync/atomic"
+)
+
+// Revision is everything that decides at a gateway and can change while it
+// serves. It is immutable once it was given to [Gateway.Use], and swapped as a
+// whole: no operation is judged by parts of two revisions.
+type Revision struct {
+	// Name names the revision in records; may be empty.
+	Name          string
+	Authenticator Authenticator
+	Directory     Directory
+	Credentials   CredentialSource
+	Interceptors  []Interceptor
+	// Certificates are what clients see, for handlers whose TLS configuration asks
+	// [Gateway.Certificate]. The first is for clients that no other fits.
+	Certificates []tls.Certificate
+}
+
+func (r *Revision) records() bool {
+	for _, i := range r.Interceptors {
+		if _, ok := i.(Recorder); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// Revision returns the current revision. It is read-only.
+func (g *Gateway) Revision() *Revision {
+	if r := g.revision.Load(); r != nil {
+		return r
+	}
+	first := &Revision{
+		Authenticator: g.Authenticator, Directory: g.Directory, Credentials: g.Credentials, Interceptors: g.Interceptors,
+		Certificates: g.Certificates,
+	}
+	if g.revision.CompareAndSwap(nil, first) {
+		return first
+	}
+	return g.revision.Load()
+}
+
+// Use makes r the current revision. Logins and sessions that begin from now on
+// meet r at once, and open sessions at their next operation; operations that run
+// already end as they began. An interceptor that is in both revisions keeps its
+// hooks. A new one is given each open session by Intercept, and finds what the
+// interceptor of its name remembers in [Session.Earlier]. A session whose resource
+// r does not have, or has at another address, ends, and so does one that r does
+// not let connect.
+//
+// On an error, which is that r cannot be used, the current revision stays.
+func (g *Gateway) Use(r *Revision) error {
+	if err := g.recorded(r); err != nil {
+		return err
+	}
+	g.Revision() // the first one is there, so that it is replaced
+	g.revision.Store(r)
+	return nil
+}
+
+// Certificate returns the certificate of the current revision that fits hello
+// best. It is for [tls.Config.GetCertificate].
+func (g *Gateway) Certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	list := g.Revision().Certificates
+	for i := range list {
+		if hello.SupportsCertificate(&list[i]) == nil {
+			return &list[i], nil
+		}
+	}
+	if len(list) == 0 {
+		return nil, errors.New("the gateway has no certificate for clients")
+	}
+	return &list[0], nil
+}
+
+// same reports whether two revisions share an interceptor.
+func same(a, b Interceptor) bool {
+	x, y := reflect.ValueOf(a), reflect.ValueOf(b)
+	return x.Type() == y.Type() && x.Comparable() && y.Comparable() && a == b
+}
+
+// hooks are one interceptor's part in one session, shared by the chains of the
+// revisions that have the interceptor.
+type hooks struct {
+	name string
+	from Interceptor
+	Hooks
+	chains atomic.Int32 // that use it
+}
+
+// release ends one chain's use, and closes the hooks with the last.
+func (h *hooks) release(s *Session, err error) error {
+	if h.chains.Add(-1) > 0 || h.Close == nil || s.Dry {
+		return nil
+	}
+	return s.Protect(h.name, func() error { h.Close(err); return nil })
+}
+
+// build makes the chain of revision r for s, which is r's view of the session.
+// The interceptors that the chain before has too keep their hooks. It returns the
+// chain as far as it came, also on an error.
+func (s *Session) build(ctx context.Context, r *Revision, before *chain) (*chain, error) {
+	var list []*hooks
+	for _, i := range r.Interceptors {
+		h := before.of(i)
+		if h == nil {
+			h = &hooks{name: i.Name(), from: i}
+			ictx, cancel := context.WithTimeout(ctx, or(s.gateway.AskTimeout, defaultAskTimeout))
+			err := s.Protect(h.name, func() (err error) {
+				h.Hooks, err = i.Intercept(ictx, s)
+				return err
+			})
+			cancel()
+			if err != nil {
+				h.chains.Add(1)
+				s.gateway.log().Warn("session refused", "by", h.name, "session", s.ID, "err", err)
+				return newChain(s, r, append(list, h)), &InterceptError{Interceptor: h.name, Err: err}
+			}
+		}
+		h.chains.Add(1)
+		list = append(list, h)
+	}
+	return newChain(s, r, list), nil
+}
+
+// Earlier returns the State of the hooks that the interceptor of that name had in
+// the revision before, while a later one takes the session over; nil when there
+// is nothing. It is for Intercept.
+func (s *Session) Earlier(name string) any {
+	if s.before == nil {
+		return nil
+	}
+	for _, h := range s.before.list {
+		if h.name == name {
+			return h.State
+		}
+	}
+	return nil
+}
+
+// renew makes the session's chain that of the gateway's current revision. It
+// returns why the session must end.
+func (s *Session) renew(ctx context.Context) error {
+	if s.chain.Load().revision == s.gateway.Revision() {
+		return nil
+	}
+	s.renewing.Lock()
+	defer s.renewing.Unlock()
+	before, r := s.chain.Load(), s.gateway.Revision()
+	if before.revision == r || s.ctx.Err() != nil {
+		return nil
+	}
+	view, err := s.seen(ctx, r, before)
+	if err != nil {
+		return err
+	}
+	next, err := view.build(ctx, r, before)
+	view.before = nil
+	if err != nil {
+		next.release(view, err)
+		return err
+	}
+	if err := view.reconnect(ctx, next); err != nil {
+		next.release(view, err)
+		return err
+	}
+	s.mu.Lock()
+	s.chain.Store(next)
+	before.retired.Store(true)
+	s.mu.Unlock()
+	s.gateway.revised(view)
+	if before.running.Load() == 0 {
+		before.release(view, nil)
+	}
+	return view.tellNote(ctx, next, nil, &Note{Kind: NoteRevised, Text: r.Name})
+}
+
+// seen returns the session as revision r describes it.
+func (s *Session) seen(ctx context.Context, r *Revision, before *chain) (*Session, error) {
+	view := *before.view
+	view.before = before
+	if r.Directory == nil || before.revision.Directory == nil {
+		return &view, nil
+	}
+	was := view.Target.Resource
+	now, err := r.Directory.Lookup(ctx, was.Name)
+	if err != nil {
+		return nil, fmt.Errorf("resource %s is not available any more: %w", was.Name, err)
+	}
+	account, ok := now.Account(view.Target.Account.Name)
+	if now.Address != was.Address || now.Type != was.Type || !ok && view.Target.Account.Name != "" || account.Username != view.Target.Account.Username {
+		return nil, fmt.Errorf("resource %s has changed: connect again", was.Name)
+	}
+	view.Target.Resource = now
+	return &view, nil
+}
+
+// reconnect asks the interceptors of c whether the session, which is open, may
+// connect.
+func (s *Session) reconnect(ctx context.Context, c *chain) error {
+	op := &Connect{Meta: Meta{Kind: KindConnect}, Target: s.Target, Params: s.params}
+	m := op.Info()
+	m.op, m.chain = op, c
+	s.mu.Lock()
+	approved := s.admitted
+	s.mu.Unlock()
+	v := s.pass(ctx, op, m, &approved)
+	if v.Action == ActionAllow {
+		return nil
+	}
+	if !v.Refuses() {
+		v = noRule(s)
+	}
+	return &RefusedError{Verdict: v}
+}

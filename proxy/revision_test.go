@@ -1,0 +1,301 @@
+package proxy_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
+)
+
+// numbered is an interceptor of one revision: it hands its number on and fails when
+// it meets an operation of another.
+type numbered struct {
+	name  string
+	n     int
+	trace *trace
+	// fails is what Intercept returns.
+	fails error
+}
+
+// trace is what happened, in order. It is safe for concurrent use.
+type trace struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (t *trace) add(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.list = append(t.list, fmt.Sprintf(format, args...))
+}
+
+func (t *trace) take() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := strings.Join(t.list, ", ")
+	t.list = nil
+	return s
+}
+
+func (n *numbered) Name() string { return n.name }
+
+func (n *numbered) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
+	seen, _ := s.Earlier(n.name).([]int)
+	seen = append(seen, n.n)
+	n.trace.add("%s%d after %v", n.name, n.n, seen[:len(seen)-1])
+	return proxy.Hooks{
+		Ask: func(_ context.Context, op proxy.Op) proxy.Verdict {
+			if st, ok := op.(*proxy.Statement); ok {
+				st.Name = fmt.Sprint(n.n) // by which revision it was judged
+				n.trace.add("%s%d asked", n.name, n.n)
+			}
+			return proxy.Allow(n.name)
+		},
+		Flow: func(_ context.Context, op proxy.Op, _ *proxy.Shape) (proxy.Filter, error) {
+			if got := op.(*proxy.Statement).Name; got != fmt.Sprint(n.n) {
+				return proxy.Filter{}, fmt.Errorf("judged by revision %s, filtered by %d", got, n.n)
+			}
+			return proxy.Filter{Row: func(*proxy.Row) error { return nil }}, nil
+		},
+		Tell: func(context.Context, proxy.Op, *proxy.Message) error {
+			n.trace.add("%s%d told", n.name, n.n)
+			return nil
+		},
+		Done: func(_ context.Context, op proxy.Op, _ *proxy.Outcome) {
+			if _, ok := op.(*proxy.Statement); ok {
+				n.trace.add("%s%d done", n.name, n.n)
+			}
+		},
+		Close: func(err error) { n.trace.add("%s%d closed %v", n.name, n.n, err) },
+		State: seen,
+	}, n.fails
+}
+
+// gatewayOf returns a gateway of one interceptor, and what makes revisions of it.
+func gatewayOf(t *testing.T) (*proxy.Gateway, *trace, func(n int) *proxy.Revision) {
+	tr := &trace{}
+	revision := func(n int) *proxy.Revision {
+		return &proxy.Revision{Name: fmt.Sprint(n), Interceptors: []proxy.Interceptor{&numbered{name: "a", n: n, trace: tr}}}
+	}
+	return &proxy.Gateway{Interceptors: revision(1).Interceptors}, tr, revision
+}
+
+func openAt(t *testing.T, g *proxy.Gateway, r *proxy.Resource) *proxy.Session {
+	t.Helper()
+	id := proxytest.Identity
+	s, connect, err := g.Open(context.Background(), proxy.OpenRequest{Identity: &id, Target: proxy.Target{Resource: r}})
+	require.NoError(t, err)
+	s.Done(connect, &proxy.Outcome{})
+	return s
+}
+
+func TestUse(t *testing.T) {
+	g, tr, revision := gatewayOf(t)
+	s := openAt(t, g, &proxytest.Resource)
+	require.Equal(t, "a1 after []", tr.take())
+
+	long := read()
+	require.False(t, ask(s, long).Refuses())
+	require.NoError(t, g.Use(revision(2)))
+	require.Equal(t, "a1 asked", tr.take(), "nothing happens before the next operation")
+
+	next := read()
+	require.False(t, ask(s, next).Refuses())
+	require.Equal(t, "a2 after [1], a2 asked", tr.take(), "the new interceptor knows what the old one did")
+	_, err := s.Flow(long, &proxy.Shape{})
+	require.NoError(t, err, "what runs already ends as it began")
+	_, err = s.Flow(next, &proxy.Shape{})
+	require.NoError(t, err)
+	require.NoError(t, s.Tell(long, &proxy.Message{}))
+	require.NoError(t, s.Tell(nil, &proxy.Message{}))
+	s.Done(next, &proxy.Outcome{})
+	s.Done(long, &proxy.Outcome{})
+	require.Equal(t, "a1 told, a2 told, a2 done, a1 done, a1 closed <nil>", tr.take(), "the old hooks are closed with their last operation")
+	s.Close(errors.New("over"))
+	require.Equal(t, "a2 closed over", tr.take())
+}
+
+// An interceptor of both revisions keeps its hooks.
+func TestUseKeepsInterceptors(t *testing.T) {
+	g, tr, revision := gatewayOf(t)
+	kept := &numbered{name: "kept", n: 0, trace: tr}
+	with := func(r *proxy.Revision) *proxy.Revision {
+		r.Interceptors = append(r.Interceptors, kept)
+		return r
+	}
+	require.NoError(t, g.Use(with(revision(1))))
+	s := openAt(t, g, &proxytest.Resource)
+	for n := range 5 {
+		require.NoError(t, g.Use(with(revision(n+2))))
+		op := read()
+		ask(s, op)
+		s.Done(op, &proxy.Outcome{})
+	}
+	require.NotContains(t, strings.SplitN(tr.take(), "kept0 after []", 2)[1], "kept0 after")
+	require.NoError(t, g.Use(revision(9)))
+	op := read()
+	ask(s, op)
+	require.Contains(t, tr.take(), "kept0 closed <nil>", "it has left")
+	s.Done(op, &proxy.Outcome{})
+	s.Close(nil)
+	require.Equal(t, "a9 done, a9 closed <nil>", tr.take())
+}
+
+// A session whose access or resource a revision takes away ends; so does one that
+// an interceptor cannot take over.
+func TestUseEndsSessions(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		next func(r *proxy.Revision)
+		want string
+	}{
+		{"no rule allows connect", func(r *proxy.Revision) { r.Interceptors = nil }, "no rule allows you to connect"},
+		{"connect is refused", func(r *proxy.Revision) {
+			r.Interceptors = append(r.Interceptors, part{name: "p", hooks: proxy.Hooks{Ask: func(context.Context, proxy.Op) proxy.Verdict {
+				return proxy.Deny(proxy.CausePolicy, "r", "you have left", "")
+			}}})
+		}, "you have left"},
+		{"connect needs an approval", func(r *proxy.Revision) {
+			r.Interceptors = append(r.Interceptors, part{name: "p", hooks: proxy.Hooks{Ask: func(context.Context, proxy.Op) proxy.Verdict {
+				return proxytest.Hold("two-people")
+			}}})
+		}, "it waits"},
+		{"an interceptor cannot begin", func(r *proxy.Revision) {
+			r.Interceptors[0].(*numbered).fails = errors.New("secret")
+		}, "because a cannot begin"},
+		{"the resource is gone", func(r *proxy.Revision) { r.Directory = proxy.Resources{} }, "is not available any more"},
+		{"the resource is elsewhere", func(r *proxy.Revision) {
+			moved := proxytest.Resource
+			moved.Address = "elsewhere:5432"
+			r.Directory = proxy.Resources{&moved}
+		}, "has changed: connect again"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g, tr, revision := gatewayOf(t)
+			g.Directory = proxy.Resources{&proxytest.Resource}
+			s := openAt(t, g, &proxytest.Resource)
+			r := revision(2)
+			r.Directory = g.Directory
+			c.next(r)
+			require.NoError(t, g.Use(r))
+			v := ask(s, read())
+			require.True(t, v.Refuses())
+			require.Contains(t, v.Message(), c.want)
+			require.NotContains(t, v.Message(), "secret")
+			require.ErrorContains(t, s.Err(), c.want)
+			s.Close(nil)
+			require.Contains(t, tr.take(), "a1 closed")
+		})
+	}
+}
+
+// A session that was approved stays so under rules that ask for the same approval.
+func TestUseKeepsApprovals(t *testing.T) {
+	holds := func() part {
+		return part{name: "p", hooks: proxy.Hooks{Ask: func(_ context.Context, op proxy.Op) proxy.Verdict {
+			if op.Info().Kind == proxy.KindConnect {
+				return proxytest.Hold("two-people")
+			}
+			return proxy.Pass()
+		}}}
+	}
+	r := &reviewer{wait: approve}
+	g := &proxy.Gateway{Reviewer: r, Interceptors: []proxy.Interceptor{holds()}}
+	s := openAt(t, g, &proxytest.Resource)
+	defer s.Close(nil)
+	require.NoError(t, g.Use(&proxy.Revision{Interceptors: []proxy.Interceptor{holds()}}))
+	require.False(t, ask(s, read()).Refuses())
+	require.Len(t, r.asked, 1)
+}
+
+// New labels reach the interceptors of the revision that brings them, and nobody
+// else.
+func TestUseBringsLabels(t *testing.T) {
+	var labels []string
+	g := &proxy.Gateway{Directory: proxy.Resources{&proxytest.Resource}, Interceptors: []proxy.Interceptor{proxytest.Allow{}}}
+	s := openAt(t, g, &proxytest.Resource)
+	defer s.Close(nil)
+	changed := proxytest.Resource
+	changed.Labels = map[string]string{"env": "prod"}
+	require.NoError(t, g.Use(&proxy.Revision{Directory: proxy.Resources{&changed}, Interceptors: []proxy.Interceptor{proxytest.Allow{}, seeing(func(s *proxy.Session) {
+		labels = append(labels, s.ID+s.Target.Resource.Labels["env"])
+	})}}))
+	require.False(t, ask(s, read()).Refuses())
+	require.Equal(t, []string{s.ID + "prod"}, labels)
+	require.Equal(t, "test", s.Target.Resource.Labels["env"], "who has the session sees it as it was")
+	require.Equal(t, "prod", g.Session(s.ID).Target.Resource.Labels["env"])
+}
+
+// seeing is an interceptor that shows sessions to a function.
+type seeing func(s *proxy.Session)
+
+func (seeing) Name() string { return "seeing" }
+
+func (f seeing) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
+	f(s)
+	return proxy.Hooks{}, nil
+}
+
+// Revisions that come while many operations run are never half applied, and leave
+// nothing behind.
+func TestUseWhileSessionsRun(t *testing.T) {
+	g, tr, revision := gatewayOf(t)
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	s := openAt(t, g, &proxytest.Resource)
+	for range 8 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				op := read()
+				if v := s.Ask(context.Background(), op); v.Refuses() {
+					t.Error(v.Message())
+					return
+				}
+				if _, err := s.Flow(op, &proxy.Shape{}); err != nil {
+					t.Error(err)
+				}
+				s.Done(op, &proxy.Outcome{})
+			}
+		})
+	}
+	for n := range 100 {
+		require.NoError(t, g.Use(revision(n+2)))
+		op := read()
+		require.False(t, ask(s, op).Refuses())
+		s.Done(op, &proxy.Outcome{})
+	}
+	close(stop)
+	wg.Wait()
+	s.Close(nil)
+	events := tr.take()
+	require.Equal(t, 101, strings.Count(events, " closed "), "every revision's hooks are closed, once")
+}
+
+func TestCertificate(t *testing.T) {
+	g := &proxy.Gateway{}
+	hello := &tls.ClientHelloInfo{}
+	_, err := g.Certificate(hello)
+	require.ErrorContains(t, err, "no certificate")
+	first, second := tls.Certificate{OCSPStaple: []byte("1")}, tls.Certificate{OCSPStaple: []byte("2")}
+	require.NoError(t, g.Use(&proxy.Revision{Certificates: []tls.Certificate{first, second}}))
+	c, err := g.Certificate(hello)
+	require.NoError(t, err)
+	require.Equal(t, first.OCSPStaple, c.OCSPStaple, "none fits, so the first is shown")
+	require.NoError(t, g.Use(&proxy.Revision{Certificates: []tls.Certificate{second}}))
+	c, err = g.Certificate(hello)
+	require.NoError(t, err)
+	require.Equal(t, second.OCSPStaple, c.OCSPStaple)
+}
