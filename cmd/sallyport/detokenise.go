@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"strings"
 
@@ -82,16 +81,15 @@ func noteDetokenised(ctx context.Context, cfg *config.File, id *proxy.Identity, 
 	if failed != nil {
 		note.Error = failed.Error()
 	}
-	err := newControlClient(controlSocket(cfg)).call(ctx, http.MethodPost, "/v1/detokenised", note, nil)
-	var exit *exitWith
-	if errors.As(err, &exit) && exit.code == exitUnreachable {
+	err := control.NewClient(controlSocket(cfg)).Detokenised(ctx, note)
+	if errors.Is(err, control.ErrUnreachable) {
 		return withoutGateway(ctx, cfg, func(l *audit.Log) error {
 			a := note.Action()
 			a.By, a.Remote = &proxy.Identity{Subject: control.Self()}, "local"
 			return l.Act(a)
 		})
 	}
-	return err
+	return answered(err)
 }
 
 // askPassword reads a password once, without showing it where a person types.
