@@ -1,8 +1,8 @@
 // Package text writes audit events as lines of plain text for people.
 //
-// What an event holds can have come from anybody whom the gateway serves. A line has
-// no line break and no control character of it, and can be sent to a terminal.
-// What a terminal itself showed is drawn by package replay.
+// The texts in an event can come from any user of the gateway. A line has no line
+// breaks and no control characters, so it can be sent to a terminal. Package replay
+// shows what a recorded terminal drew.
 package text
 
 import (

@@ -19,7 +19,7 @@ type Kind string
 
 // Kinds of entries.
 const (
-	Began     Kind = "began"     // the session: by whom, from where and to what
+	Began     Kind = "began"     // the session: who, from where, at what
 	Operation Kind = "operation" // what was asked, and what came of it
 	Missing   Kind = "missing"   // events that could not be recorded
 	Ended     Kind = "ended"     // the session, with Error when it was not closed in the ordinary way
