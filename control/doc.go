@@ -10,11 +10,12 @@
 //	GET  /v1/requests/{id}         one of them, or one that was decided of late
 //	POST /v1/requests/{id}/approve let it run: {"user": "…", "password": "…", "hash": "…"}
 //	POST /v1/requests/{id}/deny    refuse it, with a "reason"
+//	POST /v1/detokenised           record that a masked value was turned back
 //
 // Answers are JSON; a failure is {"error": {"code": "…", "message": "…"}} with
 // a code of [Error]. The package is closed by default: without Authenticate and
 // Permit every request is refused, and what cannot be recorded is not done.
 //
 // [Listen] and [PeerContext] serve it on a local socket whose callers the operating
-// system names.
+// system names. [Client] asks it there.
 package control

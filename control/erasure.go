@@ -46,7 +46,7 @@ func (h *Handler) onRecord(do func(*audit.Log, audit.Action) error) func(c *call
 		case errors.Is(err, fs.ErrNotExist):
 			return NotFound("no session has this identifier")
 		case errors.Is(err, audit.ErrHeld), errors.Is(err, audit.ErrOpen), errors.Is(err, audit.ErrErased), errors.Is(err, audit.ErrNotHeld):
-			return &Error{http.StatusConflict, "held", err.Error()}
+			return &Error{http.StatusConflict, CodeHeld, err.Error()}
 		case err != nil:
 			return err
 		}

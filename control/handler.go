@@ -107,10 +107,10 @@ func (h *Handler) handle(pattern, action string, p Permission, do func(c *call) 
 				return
 			}
 			if err != nil {
-				h.fail(w, &Error{http.StatusUnauthorized, "unauthenticated", "it is not known who you are"})
+				h.fail(w, &Error{http.StatusUnauthorized, CodeUnauthenticated, "it is not known who you are"})
 				return
 			}
-			h.fail(w, &Error{http.StatusForbidden, "forbidden", "you may not do this: it needs the permission " + string(p)})
+			h.fail(w, &Error{http.StatusForbidden, CodeForbidden, "you may not do this: it needs the permission " + string(p)})
 			return
 		}
 		if err := do(&call{r, w, who}); err != nil {
@@ -133,28 +133,42 @@ func (h *Handler) authenticate(r *http.Request) (*proxy.Identity, error) {
 // record records an action, which is not to be done on an error.
 func (h *Handler) record(a audit.Action) error {
 	if h.Records == nil {
-		return &Error{http.StatusServiceUnavailable, "unrecorded", "nothing is done here, because it would not be recorded"}
+		return &Error{http.StatusServiceUnavailable, CodeUnrecorded, "nothing is done here, because it would not be recorded"}
 	}
 	if err := h.Records.Act(a); err != nil {
-		return &Error{http.StatusServiceUnavailable, "unrecorded", err.Error()}
+		return &Error{http.StatusServiceUnavailable, CodeUnrecorded, err.Error()}
 	}
 	return nil
 }
 
-// Error is a failure as the API tells it.
+// Codes of errors. They are stable.
+const (
+	CodeNotFound        = "not-found"       // what the request names is not there
+	CodeForbidden       = "forbidden"       // the caller, or who decides, may not do this
+	CodeUnauthenticated = "unauthenticated" // it is not known who calls, or who decides
+	CodeBadRequest      = "bad-request"     // the request is not what is wanted here
+	CodeConflict        = "conflict"        // it was decided already, or is not what was seen
+	CodeHeld            = "held"            // the state of the record does not allow this; the message says which it is
+	CodeUnrecorded      = "unrecorded"      // it was not done, because it could not be recorded
+	CodeBusy            = "busy"            // too many sessions are watched
+	CodeInternal        = "internal"        // the gateway's log says what went wrong
+)
+
+// Error is a failure as the API tells it. [Handler] answers with it, and the methods
+// of [Client] return it.
 type Error struct {
 	Status  int    `json:"-"`       // of HTTP
-	Code    string `json:"code"`    // "not-found", "forbidden", "unauthenticated", "bad-request", "conflict", "held", "unrecorded", "busy" or "internal"
+	Code    string `json:"code"`    // one of the codes above
 	Message string `json:"message"` // for people
 }
 
 func (e *Error) Error() string { return e.Message }
 
 // NotFound is the failure of what names something that is not there.
-func NotFound(message string) *Error { return &Error{http.StatusNotFound, "not-found", message} }
+func NotFound(message string) *Error { return &Error{http.StatusNotFound, CodeNotFound, message} }
 
 func badRequest(format string, args ...any) *Error {
-	return &Error{http.StatusBadRequest, "bad-request", fmt.Sprintf(format, args...)}
+	return &Error{http.StatusBadRequest, CodeBadRequest, fmt.Sprintf(format, args...)}
 }
 
 func (h *Handler) fail(w http.ResponseWriter, err error) {
@@ -162,7 +176,7 @@ func (h *Handler) fail(w http.ResponseWriter, err error) {
 	if !errors.As(err, &e) {
 		// What went wrong inside is for the operator.
 		h.log().Error("control", "err", err)
-		e = &Error{http.StatusInternalServerError, "internal", "something went wrong; the gateway's log says what"}
+		e = &Error{http.StatusInternalServerError, CodeInternal, "something went wrong; the gateway's log says what"}
 	}
 	h.answer(w, e.Status, map[string]*Error{"error": e})
 }

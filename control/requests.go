@@ -25,14 +25,11 @@ type Decision struct {
 	Reason   string       `json:"reason"` // needed to deny
 }
 
-// decisionBody is Decision as it travels: a password leaves a Secret here alone.
+// decisionBody is Decision as it travels. A password leaves its Secret in [Client] and nowhere else.
 type decisionBody struct {
 	Decision
 	Password string `json:"password"`
 }
-
-// Body is what is sent.
-func (d *Decision) Body() any { return decisionBody{*d, d.Password.Reveal()} }
 
 var errNoRequests = NotFound("nothing is held here: no queue of requests is set up")
 
@@ -119,15 +116,15 @@ func decisionError(err error) error {
 	var decided *review.DecidedError
 	switch {
 	case errors.Is(err, proxy.ErrUnauthenticated):
-		return &Error{http.StatusUnauthorized, "unauthenticated", "this is not that user's password"}
+		return &Error{http.StatusUnauthorized, CodeUnauthenticated, "this is not that user's password"}
 	case errors.Is(err, review.ErrUnknown):
 		return NotFound(err.Error())
 	case errors.Is(err, review.ErrOwn), errors.Is(err, review.ErrIneligible):
-		return &Error{http.StatusForbidden, "forbidden", err.Error()}
+		return &Error{http.StatusForbidden, CodeForbidden, err.Error()}
 	case errors.Is(err, review.ErrChanged), errors.As(err, &decided):
-		return &Error{http.StatusConflict, "conflict", err.Error()}
+		return &Error{http.StatusConflict, CodeConflict, err.Error()}
 	case errors.Is(err, review.ErrReason):
 		return badRequest("%v", err)
 	}
-	return &Error{http.StatusServiceUnavailable, "unrecorded", err.Error()}
+	return &Error{http.StatusServiceUnavailable, CodeUnrecorded, err.Error()}
 }

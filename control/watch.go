@@ -22,7 +22,7 @@ func (h *Handler) watchSession(c *call) error {
 	}
 	defer h.watchers.Add(-1)
 	if h.watchers.Add(1) > maxWatchers {
-		return &Error{http.StatusTooManyRequests, "busy", "too many sessions are being watched"}
+		return &Error{http.StatusTooManyRequests, CodeBusy, "too many sessions are being watched"}
 	}
 	if err := h.record(audit.Action{Type: audit.AdminWatch, By: c.who, Session: s.ID, Remote: c.RemoteAddr}); err != nil {
 		return err

@@ -1,5 +1,6 @@
-// Package replay shows what was recorded of terminals: as it looked, at any
-// speed, from any place, and as asciicast files.
+// Package replay shows recordings: of terminals as they looked, at any speed and from
+// any place, and as files of asciicast; of rows as CSV; and what was sealed before
+// masking.
 //
 // What a terminal showed can have come from anybody who could make it show
 // something. [Screen] lets through what draws, and nothing that asks a terminal to

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -37,83 +34,38 @@ func serveControl(ctx context.Context, ln net.Listener, h http.Handler) error {
 	return nil
 }
 
-// controlClient talks to a running gateway.
-type controlClient struct{ http.Client }
-
 // controlFlags adds -c and returns what opens the running gateway's socket.
-func controlFlags(c *cli, f *flag.FlagSet) func() (*controlClient, error) {
+func controlFlags(c *cli, f *flag.FlagSet) func() (*control.Client, error) {
 	file := configFlag(f)
-	return func() (*controlClient, error) {
+	return func() (*control.Client, error) {
 		cfg, err := load(c, *file)
 		if err != nil {
 			return nil, err
 		}
-		return newControlClient(controlSocket(cfg)), nil
+		return control.NewClient(controlSocket(cfg)), nil
 	}
 }
 
-func newControlClient(socket string) *controlClient {
-	return &controlClient{http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			c, err := d.DialContext(ctx, "unix", socket)
-			if err != nil {
-				return nil, fail(exitUnreachable, "no gateway answers at %s: %v", socket, err)
-			}
-			return c, nil
-		},
-		DisableKeepAlives: true,
-	}}}
-}
-
-// open makes a request and returns the answer's body when it is a good one. body
-// is sent as JSON unless it is nil.
-func (cc *controlClient) open(ctx context.Context, method, path string, body any) (io.ReadCloser, error) {
-	var b bytes.Buffer
-	if body != nil {
-		if err := json.NewEncoder(&b).Encode(body); err != nil {
-			return nil, err
-		}
+// answered gives an error of a running gateway its exit code.
+func answered(err error) error {
+	if errors.Is(err, control.ErrUnreachable) {
+		return fail(exitUnreachable, "%v", err)
 	}
-	r, err := http.NewRequestWithContext(ctx, method, "http://gateway"+path, &b)
-	if err != nil {
-		return nil, err
-	}
-	r.Header.Set("Content-Type", "application/json")
-	resp, err := cc.Do(r)
-	if err != nil {
-		var exit *exitWith
-		if errors.As(err, &exit) {
-			return nil, exit
-		}
-		return nil, err
-	}
-	if resp.StatusCode < 300 {
-		return resp.Body, nil
-	}
-	defer resp.Body.Close()
-	var failure struct{ Error control.Error }
-	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&failure); err != nil {
-		return nil, fmt.Errorf("the gateway answers %s", resp.Status)
-	}
-	code := map[string]int{
-		"not-found": exitNotFound, "forbidden": exitPolicy, "unauthenticated": exitNotLoggedIn, "bad-request": exitUsage, "conflict": exitDenied,
-	}[failure.Error.Code]
-	if code == 0 {
-		code = exitError
-	}
-	return nil, fail(code, "%s", failure.Error.Message)
-}
-
-// call makes a request and reads its answer into out, unless that is nil.
-func (cc *controlClient) call(ctx context.Context, method, path string, body, out any) error {
-	r, err := cc.open(ctx, method, path, body)
-	if err != nil {
+	var refused *control.Error
+	if !errors.As(err, &refused) {
 		return err
 	}
-	defer r.Close()
-	if out == nil {
-		return nil
+	switch refused.Code {
+	case control.CodeNotFound:
+		return fail(exitNotFound, "%v", err)
+	case control.CodeForbidden:
+		return fail(exitPolicy, "%v", err)
+	case control.CodeUnauthenticated:
+		return fail(exitNotLoggedIn, "%v", err)
+	case control.CodeBadRequest:
+		return fail(exitUsage, "%v", err)
+	case control.CodeConflict:
+		return fail(exitDenied, "%v", err)
 	}
-	return json.NewDecoder(r).Decode(out)
+	return err
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"strings"
 
@@ -87,16 +86,15 @@ func (l ledger) Note(ctx context.Context, n *proxy.Note) error {
 	if n.Err != nil {
 		note.Error = n.Err.Error()
 	}
-	err := newControlClient(controlSocket(cfg)).call(ctx, http.MethodPost, "/v1/detokenised", note, nil)
-	var exit *exitWith
-	if errors.As(err, &exit) && exit.code == exitUnreachable {
+	err := control.NewClient(controlSocket(cfg)).Detokenised(ctx, note)
+	if errors.Is(err, control.ErrUnreachable) {
 		return withoutGateway(ctx, cfg, func(l *audit.Log) error {
 			a := note.Action()
 			a.By, a.Remote = &proxy.Identity{Subject: control.Self()}, "local"
 			return l.Act(a)
 		})
 	}
-	return err
+	return answered(err)
 }
 
 // askPassword reads a password once, without showing it where a person types.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"path/filepath"
 	"time"
 
@@ -18,20 +16,22 @@ import (
 // Commands that destroy records, or keep them from being destroyed.
 
 func sessionsErase(ctx context.Context, c *cli, args []string) error {
-	return onRecord(ctx, c, args, "erase", "erased: its content is gone, its proof stays", (*audit.Log).Erase)
+	return onRecord(ctx, c, args, "erase", "erased: its content is gone, its proof stays", (*control.Client).Erase, (*audit.Log).Erase)
 }
 
 func sessionsHold(ctx context.Context, c *cli, args []string) error {
-	return onRecord(ctx, c, args, "hold", "held: nobody and no rule erases it", (*audit.Log).Hold)
+	return onRecord(ctx, c, args, "hold", "held: nobody and no rule erases it", (*control.Client).Hold, (*audit.Log).Hold)
 }
 
 func sessionsRelease(ctx context.Context, c *cli, args []string) error {
-	return onRecord(ctx, c, args, "release", "released: it can be erased again", (*audit.Log).Release)
+	return onRecord(ctx, c, args, "release", "released: it can be erased again", (*control.Client).Release, (*audit.Log).Release)
 }
 
 // onRecord asks the running gateway to do something to a recorded session. When none
 // runs it is done here, and recorded as a gateway would.
-func onRecord(ctx context.Context, c *cli, args []string, verb, done string, do func(*audit.Log, audit.Action) error) error {
+func onRecord(ctx context.Context, c *cli, args []string, verb, done string,
+	ask func(*control.Client, context.Context, string, string) error, do func(*audit.Log, audit.Action) error,
+) error {
 	f := c.flags("sessions " + verb)
 	file := configFlag(f)
 	reason := f.String("reason", "", "`why`, for the record; needed")
@@ -46,16 +46,14 @@ func onRecord(ctx context.Context, c *cli, args []string, verb, done string, do 
 		return err
 	}
 	id := f.Arg(0)
-	path := "/v1/sessions/" + url.PathEscape(id) + "/" + verb
-	err = newControlClient(controlSocket(cfg)).call(ctx, http.MethodPost, path, control.ReasonRequest{Reason: *reason}, nil)
-	var exit *exitWith
-	if errors.As(err, &exit) && exit.code == exitUnreachable {
+	err = ask(control.NewClient(controlSocket(cfg)), ctx, id, *reason)
+	if errors.Is(err, control.ErrUnreachable) {
 		err = withoutGateway(ctx, cfg, func(l *audit.Log) error {
 			return notFound(do(l, audit.Action{By: &proxy.Identity{Subject: control.Self()}, Session: id, Reason: *reason, Remote: "local"}))
 		})
 	}
 	if err != nil {
-		return err
+		return answered(err)
 	}
 	fmt.Fprintf(c.out, "session %s is %s\n", id, done)
 	return nil

@@ -1,19 +1,16 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"text/tabwriter"
 	"time"
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/audit/replay"
+	"github.com/sallyport/sallyport/audit/text"
 	"github.com/sallyport/sallyport/control"
 )
 
@@ -33,23 +30,22 @@ func sessionsKill(ctx context.Context, c *cli, args []string) error {
 	if err != nil {
 		return err
 	}
-	var s control.Session
-	path := "/v1/sessions/" + url.PathEscape(f.Arg(0)) + "/kill"
-	if err := gateway.call(ctx, http.MethodPost, path, control.KillRequest{Reason: *reason}, &s); err != nil {
-		return err
+	s, err := gateway.Kill(ctx, f.Arg(0), *reason)
+	if err != nil {
+		return answered(err)
 	}
 	fmt.Fprintf(c.out, "ended the session of %s at %s\n", visible(s.User), visible(s.Resource))
 	return nil
 }
 
 // listLive lists the open sessions.
-func listLive(ctx context.Context, c *cli, gateway *controlClient, user, resource, output string) error {
-	var all control.Sessions
-	if err := gateway.call(ctx, http.MethodGet, "/v1/sessions", nil, &all); err != nil {
-		return err
+func listLive(ctx context.Context, c *cli, gateway *control.Client, user, resource, output string) error {
+	all, err := gateway.Sessions(ctx)
+	if err != nil {
+		return answered(err)
 	}
 	list := []control.Session{}
-	for _, s := range all.Sessions {
+	for _, s := range all {
 		if (user == "" || s.User == user) && (resource == "" || s.Resource == resource) {
 			list = append(list, s)
 		}
@@ -85,38 +81,38 @@ func sessionsWatch(ctx context.Context, c *cli, args []string) error {
 	if err != nil {
 		return err
 	}
-	r, err := gateway.open(ctx, http.MethodGet, "/v1/sessions/"+url.PathEscape(f.Arg(0))+"/watch", nil)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	lines := bufio.NewReader(r)
 	var screen replay.Screen
-	for {
-		line, err := lines.ReadBytes('\n')
-		if errors.Is(err, io.EOF) && len(line) == 0 || ctx.Err() != nil {
-			return nil // it ended, or whoever watched has seen enough
+	for event, err := range gateway.Watch(ctx, f.Arg(0)) {
+		if ctx.Err() != nil {
+			return nil // who watched has seen enough
 		}
 		if err != nil {
+			return answered(err)
+		}
+		if err := writeWatched(c.out, event, *output, &screen); err != nil {
 			return err
-		}
-		if *output == "json" {
-			if _, err := c.out.Write(line); err != nil {
-				return err
-			}
-			continue
-		}
-		e := &audit.Event{}
-		if err := json.Unmarshal(line, e); err != nil {
-			return err
-		}
-		switch {
-		case *output == "text":
-			printEvent(c.out, e)
-		case e.Type == audit.RecordingOutput && e.Stream == "terminal":
-			if _, err := c.out.Write(screen.Append(nil, e.Content())); err != nil {
-				return err
-			}
 		}
 	}
+	return nil
+}
+
+// writeWatched writes one event that is watched as JSON, as text, or what it draws on
+// a terminal.
+func writeWatched(w io.Writer, event json.RawMessage, output string, screen *replay.Screen) error {
+	if output == "json" {
+		_, err := fmt.Fprintf(w, "%s\n", event)
+		return err
+	}
+	e := &audit.Event{}
+	if err := json.Unmarshal(event, e); err != nil {
+		return err
+	}
+	var err error
+	switch {
+	case output == "text":
+		_, err = fmt.Fprintln(w, text.Line(e))
+	case e.Type == audit.RecordingOutput && e.Stream == "terminal":
+		_, err = w.Write(screen.Append(nil, e.Content()))
+	}
+	return err
 }

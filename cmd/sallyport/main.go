@@ -54,7 +54,7 @@ func commands() []command {
 		{"requests", "ls | show ID", "list what waits for an approval", requests},
 		{"approve", "[-c FILE] [-u USER] [-reason WHY] ID", "let a held operation run", approve},
 		{"deny", "[-c FILE] [-u USER] -reason WHY ID", "refuse a held operation", deny},
-		{"report", "[-from DAY] [-to DAY] [-o html]", "answer an auditor: who had access and why, what was denied, what was seen unmasked", report},
+		{"report", "[-from DAY] [-to DAY] [-o html]", "answer an auditor: who had access and why, what was denied, what was seen unmasked", auditorsReport},
 		{"verify", "[-key FILE] [-witness FILE|URL|s3://…] BUNDLE|DIR|s3://BUCKET/PREFIX", "prove that records are as they were sealed", verify},
 		{"mask", "[-explain [-jsonl]] [-columns] [FILE]", "mask a text, or list what is found in it", mask},
 		{"detokenise", "[-c FILE] [-u USER] TOKEN...", "turn tokens of masked values back, for those who may", detokenise},

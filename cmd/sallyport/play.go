@@ -1,16 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"slices"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -18,12 +13,13 @@ import (
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/audit/replay"
+	"github.com/sallyport/sallyport/audit/timeline"
 )
 
 func sessionsPlay(ctx context.Context, c *cli, args []string) error {
 	f := c.flags("sessions play")
 	open := auditFlags(c, f)
-	speed := f.Float64("speed", 1, "`times` faster; 0 does not wait, as when the output is no terminal")
+	speed := f.Float64("speed", 1, "`times` faster; 0 does not wait, as when the output is not a terminal")
 	idle := f.Duration("idle", 2*time.Second, "the longest pause; 0 keeps them all")
 	from := f.Duration("from", 0, "begin so long after the terminal was opened")
 	find := f.String("find", "", "begin where this `text` is shown")
@@ -47,7 +43,7 @@ func sessionsPlay(ctx context.Context, c *cli, args []string) error {
 		return notFound(err)
 	}
 	defer r.Close()
-	shown, err := firstRecording(r, *op, func(e *audit.Event) bool { return e.Stream != "rows" && e.Stream != "copy" })
+	shown, err := replay.First(r.From(time.Time{}, 0), *op, func(e *audit.Event) bool { return e.Stream != "rows" && e.Stream != "copy" })
 	if err != nil {
 		return err
 	}
@@ -66,21 +62,6 @@ func sessionsPlay(ctx context.Context, c *cli, args []string) error {
 		return nil
 	}
 	return err
-}
-
-// firstRecording is the beginning of the first recording that fits, of operation
-// op unless that is 0; nil when there is none. Recordings of terminals begin
-// early: not the whole record is read where there is one.
-func firstRecording(r *audit.Record, op uint64, fits func(e *audit.Event) bool) (*audit.Event, error) {
-	for e, err := range r.From(time.Time{}, 0) {
-		if err != nil {
-			return nil, err
-		}
-		if e.Type == audit.RecordingStart && (op == 0 || e.Op == op) && fits(e) {
-			return e, nil
-		}
-	}
-	return nil, nil
 }
 
 // playTerminal plays with keys where there is somebody to press them.
@@ -152,68 +133,20 @@ func keyOf(typed string) replay.Key {
 func printTimeline(w io.Writer, r *audit.Record) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "AT\tTOOK\tROWS\tMASKED\t  WHAT")
-	var begin time.Time
-	started := map[uint64]*audit.Event{}
-	for e, err := range r.From(time.Time{}, 0) {
+	for x, err := range timeline.Of(r.From(time.Time{}, 0)) {
 		if err != nil {
 			return err
 		}
-		at := e.When()
-		if begin.IsZero() {
-			begin = at
+		var took, rows, masked string
+		switch x.State {
+		case timeline.Done:
+			took, rows, masked = x.Took.Round(10*time.Microsecond).String(), count(x.Rows), count(x.MaskedValues())
+		case timeline.Refused:
+			took = "refused"
 		}
-		line := func(at time.Time, took, rows, masked, what string) {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t  %s\n", offset(at.Sub(begin)), took, rows, masked, visible(what))
-		}
-		switch e.Type {
-		case audit.SessionStart:
-			line(at, "", "", "", fmt.Sprintf("%s at %s%s, from %s, at %s", e.User, e.Resource, prefixed("/", e.Database), e.Remote, e.Time))
-		case audit.OperationStart:
-			started[e.Op] = e
-		case audit.OperationEnd:
-			if s := started[e.Op]; s != nil {
-				delete(started, e.Op)
-				line(s.When(), took(e.Micros), count(e.Rows), masked(e.Masked), question(s)+failure(e))
-			}
-		case audit.OperationRefused:
-			delete(started, e.Op)
-			line(at, "refused", "", "", question(e)+": "+e.Reason+prefixed(", rule ", e.Rule))
-		case audit.Degraded:
-			line(at, "", "", "", fmt.Sprintf("the record could not be written for a while: %d events are missing", e.Lost))
-		case audit.SessionEnd:
-			line(at, "", "", "", "end"+prefixed(": ", e.Error))
-		case audit.SessionRecovered:
-			line(at, "", "", "", "the gateway stopped before the session ended")
-		}
-	}
-	for _, id := range slices.Sorted(maps.Keys(started)) {
-		fmt.Fprintf(t, "%s\t\t\t\t  %s: did not end\n", offset(started[id].When().Sub(begin)), visible(question(started[id])))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t  %s\n", offset(x.After), took, rows, masked, x)
 	}
 	return t.Flush()
-}
-
-func question(e *audit.Event) string {
-	var parts []string
-	for _, s := range []string{e.Name, e.Text, e.Target} {
-		if s != "" {
-			parts = append(parts, s)
-		}
-	}
-	if len(parts) == 0 || e.Kind != "statement" {
-		parts = append([]string{e.Kind}, parts...)
-	}
-	return strings.Join(parts, " ")
-}
-
-func failure(e *audit.Event) string {
-	return prefixed(": ", strings.TrimSpace(e.Code+" "+e.Error))
-}
-
-func prefixed(prefix, s string) string {
-	if s == "" {
-		return ""
-	}
-	return prefix + s
 }
 
 func count(n uint64) string {
@@ -221,18 +154,6 @@ func count(n uint64) string {
 		return ""
 	}
 	return fmt.Sprint(n)
-}
-
-func masked(types map[string]uint64) string {
-	var n uint64
-	for _, m := range types {
-		n += m
-	}
-	return count(n)
-}
-
-func took(micros int64) string {
-	return time.Duration(micros * int64(time.Microsecond)).Round(10 * time.Microsecond).String()
 }
 
 func offset(d time.Duration) string {
@@ -245,7 +166,7 @@ func exportCast(c *cli, a *audit.Archive, id string, op uint64) error {
 		return notFound(err)
 	}
 	defer r.Close()
-	shown, err := firstRecording(r, op, func(e *audit.Event) bool { return e.Stream == "terminal" })
+	shown, err := replay.First(r.From(time.Time{}, 0), op, func(e *audit.Event) bool { return e.Stream == "terminal" })
 	if err != nil {
 		return err
 	}
@@ -268,49 +189,17 @@ func exportCSV(c *cli, a *audit.Archive, id string, op uint64) error {
 		return notFound(err)
 	}
 	defer r.Close()
-	w := csv.NewWriter(c.out)
-	var from *audit.Event
-	var kept, all uint64
-	for e, err := range r.From(time.Time{}, 0) {
-		if err != nil {
-			return err
-		}
-		rows := e.Stream == "rows" || e.Stream == "copy"
-		switch {
-		case !rows || op != 0 && e.Op != op || from != nil && e.Op != from.Op:
-		case e.Type == audit.RecordingStart && from == nil:
-			from = e
-			w.Write(e.Columns)
-		case e.Type == audit.RecordingStart: // another result of the same operation
-			w.Write(e.Columns)
-		case e.Type == audit.RecordingRows:
-			kept += uint64(len(e.Values))
-			for _, row := range e.Values {
-				w.Write(cells(row))
-			}
-		case e.Type == audit.RecordingEnd:
-			all += e.Rows
-		}
-	}
-	if from == nil {
+	written, all, err := replay.CSV(c.out, r.From(time.Time{}, 0), op)
+	if errors.Is(err, replay.ErrNotRecorded) {
 		return fail(exitNotFound, "session %s has no recording of rows", id)
 	}
-	if kept < all {
-		fmt.Fprintf(c.err, "sallyport: %d of %d rows are recorded\n", kept, all)
+	if err != nil {
+		return err
 	}
-	w.Flush()
-	return w.Error()
-}
-
-// cells are a row's values; NULL is empty, as COPY writes it.
-func cells(row []*string) []string {
-	out := make([]string, len(row))
-	for i, v := range row {
-		if v != nil {
-			out[i] = *v
-		}
+	if written < all {
+		fmt.Fprintf(c.err, "sallyport: %d of %d rows are recorded\n", written, all)
 	}
-	return out
+	return nil
 }
 
 // exportOriginal writes what was sealed of one stream before masking, an age
@@ -321,27 +210,9 @@ func exportOriginal(c *cli, a *audit.Archive, id string, op uint64) error {
 		return notFound(err)
 	}
 	defer r.Close()
-	var from *audit.Event
-	for e, err := range r.From(time.Time{}, 0) {
-		if err != nil {
-			return err
-		}
-		if e.Type != audit.RecordingOriginal || op != 0 && e.Op != op {
-			continue
-		}
-		if begins := bytes.HasPrefix(e.Base64, []byte("age-encryption.org/")); from == nil {
-			from = e
-		} else if begins && e.Op == from.Op && e.Stream == from.Stream {
-			break // another result's, which is a file of its own
-		}
-		if e.Op == from.Op && e.Stream == from.Stream {
-			if _, err := c.out.Write(e.Content()); err != nil {
-				return err
-			}
-		}
-	}
-	if from == nil {
+	err = replay.Original(c.out, r.From(time.Time{}, 0), op)
+	if errors.Is(err, replay.ErrNotRecorded) {
 		return fail(exitNotFound, "session %s has no original", id)
 	}
-	return nil
+	return err
 }

@@ -6,8 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -49,18 +47,18 @@ func requestsList(ctx context.Context, c *cli, args []string) error {
 	if err != nil {
 		return err
 	}
-	var all control.Requests
-	if err := gateway.call(ctx, http.MethodGet, "/v1/requests", nil, &all); err != nil {
-		return err
+	all, err := gateway.Requests(ctx)
+	if err != nil {
+		return answered(err)
 	}
 	if *output == "json" {
 		enc := json.NewEncoder(c.out)
 		enc.SetIndent("", "  ")
-		return enc.Encode(all.Requests)
+		return enc.Encode(all)
 	}
 	t := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "REQUEST\tUSER\tRESOURCE\tUNTIL\tRULE\tOPERATION")
-	for _, r := range all.Requests {
+	for _, r := range all {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, visible(r.Requester), visible(r.Resource), r.Deadline.Local().Format(time.TimeOnly),
 			visible(strings.Join(r.Rules, ",")), visible(shortened(r.Text, 60)))
 	}
@@ -90,9 +88,9 @@ func requestsShow(ctx context.Context, c *cli, args []string) error {
 	if err != nil {
 		return err
 	}
-	r, err := gateway.request(ctx, f.Arg(0))
+	r, err := gateway.Request(ctx, f.Arg(0))
 	if err != nil {
-		return err
+		return answered(err)
 	}
 	switch *output {
 	case "json":
@@ -100,61 +98,30 @@ func requestsShow(ctx context.Context, c *cli, args []string) error {
 		enc.SetIndent("", "  ")
 		return enc.Encode(r)
 	case "text":
-		printRequest(c.out, r)
-		return nil
+		return printRequest(c.out, r)
 	}
 	return fail(exitUsage, "unknown format %q: want text or json", *output)
 }
 
-func (cc *controlClient) request(ctx context.Context, id string) (*review.Request, error) {
-	r := &review.Request{}
-	return r, cc.call(ctx, http.MethodGet, "/v1/requests/"+url.PathEscape(id), nil, r)
-}
-
-// printRequest shows everything that is decided about.
-func printRequest(w io.Writer, r *review.Request) {
-	line := func(name, value string) {
-		if value != "" {
-			fmt.Fprintf(w, "%-11s %s\n", name, visible(value))
-		}
-	}
-	line("request", r.ID)
-	line("state", string(r.State))
-	who := r.Requester
-	if r.For != "" {
-		who += " for " + r.For
-	}
-	line("asked by", who)
-	at := r.Resource
-	if r.Database != "" {
-		at += "/" + r.Database
-	}
-	if r.Account != "" {
-		at += " as " + r.Account
-	}
-	line("at", at)
-	line("why held", r.Message+" (rule "+strings.Join(r.Rules, ", rule ")+")")
-	line("effects", r.Effects)
-	line("unknown", r.Blind)
-	line("until", r.Deadline.Local().Format(time.RFC3339))
-	line("hash", r.Hash)
-	if r.DecidedBy != "" {
-		line("decided by", r.DecidedBy+" "+r.Reason)
-	}
-	line(r.Kind, r.Text)
-	for i, a := range r.Arguments {
-		line(fmt.Sprintf("  $%d", i+1), a)
-	}
+// printRequest shows everything that is decided about, in the time of this machine.
+func printRequest(w io.Writer, r *review.Request) error {
+	shown := *r
+	shown.Deadline = r.Deadline.Local()
+	_, err := io.WriteString(w, shown.Lines())
+	return err
 }
 
 func approve(ctx context.Context, c *cli, args []string) error {
-	return decide(ctx, c, "approve", args)
+	return decide(ctx, c, "approve", args, (*control.Client).Approve)
 }
-func deny(ctx context.Context, c *cli, args []string) error { return decide(ctx, c, "deny", args) }
+
+func deny(ctx context.Context, c *cli, args []string) error {
+	return decide(ctx, c, "deny", args, (*control.Client).Deny)
+}
 
 // decide shows a request and decides about what was shown, as the user whose
 // password is given.
-func decide(ctx context.Context, c *cli, verb string, args []string) error {
+func decide(ctx context.Context, c *cli, verb string, args []string, do func(*control.Client, context.Context, string, control.Decision) (*review.Request, error)) error {
 	f := c.flags(verb)
 	open := controlFlags(c, f)
 	d := control.Decision{}
@@ -171,11 +138,13 @@ func decide(ctx context.Context, c *cli, verb string, args []string) error {
 	if err != nil {
 		return err
 	}
-	r, err := gateway.request(ctx, f.Arg(0))
+	r, err := gateway.Request(ctx, f.Arg(0))
 	if err != nil {
+		return answered(err)
+	}
+	if err := printRequest(c.err, r); err != nil {
 		return err
 	}
-	printRequest(c.err, r)
 	if d.Hash == "" {
 		d.Hash = r.Hash
 	}
@@ -184,9 +153,9 @@ func decide(ctx context.Context, c *cli, verb string, args []string) error {
 		return err
 	}
 	d.Password = proxy.NewSecret(password)
-	done := &review.Request{}
-	if err := gateway.call(ctx, http.MethodPost, "/v1/requests/"+url.PathEscape(r.ID)+"/"+verb, d.Body(), done); err != nil {
-		return err
+	done, err := do(gateway, ctx, r.ID, d)
+	if err != nil {
+		return answered(err)
 	}
 	fmt.Fprintf(c.out, "request %s is %s\n", done.ID, done.State)
 	return nil

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/control"
 )
 
 // Commands that find sessions.
@@ -69,7 +70,7 @@ func sessionsList(ctx context.Context, c *cli, args []string) error {
 		if err != nil {
 			return err
 		}
-		return listLive(ctx, c, newControlClient(controlSocket(cfg)), l.query.User, l.query.Resource, *l.output)
+		return listLive(ctx, c, control.NewClient(controlSocket(cfg)), l.query.User, l.query.Resource, *l.output)
 	}
 	l.query.Texts = []string{*text}
 	return l.show(ctx, c, open)

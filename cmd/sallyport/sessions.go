@@ -6,15 +6,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"io/fs"
-	"maps"
 	"path/filepath"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/audit/text"
+	"github.com/sallyport/sallyport/internal/terminal"
 )
 
 const sessionVerbs = "ls | search [TEXT…] | show ID | play ID | export ID | watch ID | kill ID | erase ID | hold ID | release ID | rekey | reindex"
@@ -95,7 +92,9 @@ func sessionsShow(_ context.Context, c *cli, args []string) error {
 		if err != nil {
 			return notFound(err)
 		}
-		printEvent(c.out, e)
+		if _, err := fmt.Fprintln(c.out, text.Line(e)); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -108,90 +107,8 @@ func notFound(err error) error {
 	return err
 }
 
-// printEvent writes an event as a line for people.
-func printEvent(w io.Writer, e *audit.Event) {
-	clock := e.Time
-	if t, err := time.Parse(time.RFC3339Nano, e.Time); err == nil {
-		clock = t.Format("15:04:05.000")
-	}
-	fmt.Fprintf(w, "%s  %-17s", clock, e.Type)
-	part := func(format, value string) {
-		if value != "" {
-			fmt.Fprintf(w, "  "+format, visible(value))
-		}
-	}
-	number := func(format string, n uint64) {
-		if n != 0 {
-			fmt.Fprintf(w, "  "+format, n)
-		}
-	}
-	number("#%d", e.Op)
-	part("%s", e.User)
-	part("at %s", e.Resource)
-	part("as %s", e.Account)
-	part("from %s", e.Remote)
-	if !strings.HasPrefix(e.Type, "session.") {
-		part("session %s", e.Session)
-	}
-	part("%s", e.Action)
-	part("%s", e.Kind)
-	part("%s", e.Name)
-	part("%s", e.Text)
-	part("→ %s", e.Target)
-	part("[%s]", e.Withheld)
-	for _, a := range e.Args {
-		if a == nil {
-			part("%s", "NULL")
-		} else {
-			part("'%s'", *a)
-		}
-	}
-	part("(%s)", e.Effects)
-	part("%s", e.Stream)
-	number("%d wide", uint64(e.Width))
-	number("%d high", uint64(e.Height))
-	part("%s", strings.Join(e.Columns, ", "))
-	part("%s", e.Data)
-	number("+ %d bytes of no text", uint64(len(e.Base64)))
-	number("%d rows of values", uint64(len(e.Values)))
-	number("%d bytes", e.Bytes)
-	part("sha256 %s", e.SHA256)
-	if e.Cut {
-		part("%s", "cut")
-	}
-	number("%d events missing", e.Lost)
-	if e.Verdict != "" && e.Verdict != "pass" && e.Verdict != "allow" {
-		part("%s", e.Verdict)
-		part("by %s", e.By)
-	}
-	part("rule %s", e.Rule)
-	part("%s", e.Reason)
-	part("%s", e.Tag)
-	part("%s", e.Code)
-	part("%s", e.Error)
-	number("%d rows", e.Rows)
-	number("%d B", e.BytesOut)
-	number("%d µs", uint64(e.Micros))
-	for _, typ := range slices.Sorted(maps.Keys(e.Masked)) {
-		part("masked %s", fmt.Sprintf("%s ×%d", typ, e.Masked[typ]))
-	}
-	fmt.Fprintln(w)
-}
-
 // visible shows control characters rather than sending them to a terminal.
-func visible(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t':
-			return ' '
-		case r < 0x20:
-			return '␀' + r
-		case r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069:
-			return '\ufffd'
-		}
-		return r
-	}, s)
-}
+func visible(s string) string { return terminal.Visible(s) }
 
 func sessionsExport(_ context.Context, c *cli, args []string) error {
 	f := c.flags("sessions export")

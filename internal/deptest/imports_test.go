@@ -85,6 +85,9 @@ func own(dirs ...string) func(string) bool {
 
 func foreign(path string) bool { return strings.Contains(strings.Split(path, "/")[0], ".") }
 
+// thirdParty reports whether an import path is in another module.
+func thirdParty(path string) bool { return foreign(path) && !strings.HasPrefix(path, module+"/") }
+
 func and(a, b func(string) bool) func(string) bool {
 	return func(s string) bool { return a(s) && b(s) }
 }
@@ -93,10 +96,14 @@ func not(f func(string) bool) func(string) bool { return func(s string) bool { r
 
 func exactly(dir string) func(string) bool { return func(rel string) bool { return rel == dir } }
 
+// shows are the folders below audit that show what it recorded. They are not
+// providers: they bring nothing with them, and a console or an API imports them.
+var shows = []string{"audit/replay", "audit/report", "audit/text", "audit/timeline"}
+
 // providers are the folders below one that decides: a provider each, with its
-// SDK. proxytest and the like are no providers.
+// SDK. What shows records, proxytest and the like are not providers.
 func provider(rel string) bool {
-	return strings.Count(rel, "/") == 1 && slices.Contains(decides, path.Dir(rel)) && rel != "identity/ca"
+	return strings.Count(rel, "/") == 1 && slices.Contains(decides, path.Dir(rel)) && rel != "identity/ca" && !slices.Contains(shows, rel)
 }
 
 func arrows() []arrow {
@@ -132,6 +139,10 @@ func arrows() []arrow {
 				return ok && provider(rel)
 			},
 			"a provider brings its SDK with it; only an assembly chooses one",
+		},
+		{
+			"what shows records is light", folder(shows...), thirdParty,
+			"a program that shows records must not get an SDK with them",
 		},
 		{
 			"scram is the standard library's", folder("internal/scram"), foreign,
@@ -197,6 +208,14 @@ func TestArrowsSee(t *testing.T) {
 		{"masking", module + "/protocol/postgres", true},
 		{"masking", module + "/protocol/sql", false},
 		{"audit", module + "/audit/s3", true},
+		{"audit/report", module + "/audit", false},
+		{"audit/report", module + "/audit/text", false},
+		{"audit/report", module + "/audit/s3", true},
+		{"audit/report", module + "/policy", true},
+		{"audit/timeline", "github.com/minio/minio-go/v7", true},
+		{"audit/s3", "github.com/minio/minio-go/v7", false},
+		{"console", module + "/audit/timeline", false},
+		{"console", module + "/audit/s3", true},
 		{"protocol/postgres", module + "/policy", true},
 		{"protocol/postgres", module + "/protocol/sql", false},
 		{"protocol/postgres/wire", module + "/proxy", true},

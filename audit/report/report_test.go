@@ -1,0 +1,242 @@
+package report
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
+)
+
+// noDrops refuses statements that drop something.
+type noDrops struct{}
+
+func (noDrops) Name() string { return "no-drops" }
+
+func (noDrops) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
+	return proxy.Hooks{Ask: func(_ context.Context, op proxy.Op) proxy.Verdict {
+		if s, ok := op.(*proxy.Statement); ok && strings.HasPrefix(string(s.Text), "DROP") {
+			return proxy.Deny(proxy.CausePolicy, "no-drops", "nothing may be dropped", "")
+		}
+		return proxy.Pass()
+	}}, nil
+}
+
+// recorded makes a log with a session of two statements, one of them refused, one
+// that was erased, and an administrator's action.
+func recorded(t *testing.T) (a *audit.Archive, kept, erased string) {
+	t.Helper()
+	dir := t.TempDir()
+	l, err := audit.Open(dir, audit.Config{Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	run := func(texts ...string) string {
+		s, err := proxytest.Open(&proxy.Gateway{}, noDrops{}, l)
+		require.NoError(t, err)
+		for _, text := range texts {
+			op := proxytest.Statement(text, proxy.EffectRead)
+			v := s.Ask(t.Context(), op)
+			s.Done(op, &proxy.Outcome{Verdict: v})
+		}
+		s.Close(nil)
+		return s.ID
+	}
+	kept = run("SELECT 1", `DROP TABLE "<script>alert(1)</script>"`)
+	erased = run("SELECT 2")
+	require.NoError(t, l.Act(audit.Action{Type: audit.AdminList, By: &proxy.Identity{Subject: "=root"}}))
+	require.NoError(t, l.Close())
+	l, err = audit.Open(dir, audit.Config{Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	require.NoError(t, l.Erase(audit.Action{By: &proxy.Identity{Subject: "root"}, Session: erased, Reason: "asked for"}))
+	require.NoError(t, l.Close())
+	a, err = audit.OpenArchive(dir)
+	require.NoError(t, err)
+	return a, kept, erased
+}
+
+func today(t *testing.T) Period {
+	t.Helper()
+	p, err := Days("", "", time.Now().Add(time.Minute))
+	require.NoError(t, err)
+	return p
+}
+
+func TestRead(t *testing.T) {
+	a, kept, erased := recorded(t)
+	r, err := Read(t.Context(), a, today(t))
+	require.NoError(t, err)
+	require.True(t, strings.HasPrefix(r.Entries[0].What, "the content was erased"), "what has no time comes first")
+	require.Equal(t, erased, r.Entries[0].Session)
+	got := map[Kind][]Entry{}
+	for _, x := range r.Entries {
+		got[x.Kind] = append(got[x.Kind], x)
+	}
+	require.Len(t, got[Access], 1, "the erased session tells nothing else")
+	x := got[Access][0]
+	require.Equal(t, []any{kept, "alice", []string{"dev"}, "shop", []string{"proxytest"}, 1}, []any{x.Session, x.User, x.Groups, x.Resource, x.Rules, x.Operations})
+	require.Len(t, got[Denied], 1)
+	x = got[Denied][0]
+	require.Equal(t, []any{kept, "alice", []string{"no-drops"}, "no-drops"}, []any{x.Session, x.User, x.Rules, x.By})
+	require.Contains(t, x.What, "nothing may be dropped")
+	require.Len(t, got[Administration], 2)
+	require.Equal(t, []string{"=root", "root", erased}, []string{got[Administration][0].By, got[Administration][1].By, got[Administration][1].Session})
+
+	past, err := Days("2001-01-01", "2001-01-31", time.Now())
+	require.NoError(t, err)
+	r, err = Read(t.Context(), a, past)
+	require.NoError(t, err)
+	require.Len(t, r.Entries, 1, "what was erased is listed always")
+	require.Equal(t, Erased, r.Entries[0].Kind)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = Read(ctx, a, past)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+// Each event of the gateway's own record and of a session's answers its question.
+func TestGather(t *testing.T) {
+	const now = "2026-01-31T09:30:00.000000Z"
+	p, err := Days("2026-01-31", "2026-01-31", time.Time{})
+	require.NoError(t, err)
+	start := audit.Event{Type: audit.SessionStart, Time: now, User: "alice", Method: "password", Remote: "192.0.2.1:5", Resource: "shop", For: "bob"}
+	for _, c := range []struct {
+		name   string
+		events []audit.Event
+		want   []Entry
+	}{
+		{
+			"an approval",
+			[]audit.Event{{Type: audit.ReviewPrefix + "approved", Request: "r1", Reason: "fine", User: "bob", DecidedBy: "alice", Session: "s"}},
+			[]Entry{{Kind: Approval, Time: now, User: "bob", By: "alice", Session: "s", What: "approved r1 fine"}},
+		},
+		{
+			"a login that failed",
+			[]audit.Event{{Type: audit.GatewayPrefix + "login-failed", User: "mallory", Error: "authentication failed"}},
+			[]Entry{{Kind: Denied, Time: now, User: "mallory", Session: "own", What: "gateway.login-failed: authentication failed"}},
+		},
+		{
+			"a session that was refused",
+			[]audit.Event{{Type: audit.GatewayPrefix + "session-refused", User: "eve", Resource: "shop", Error: "no access"}},
+			[]Entry{{Kind: Denied, Time: now, User: "eve", Resource: "shop", Session: "own", What: "gateway.session-refused: no access"}},
+		},
+		{"a login", []audit.Event{{Type: audit.GatewayPrefix + "login", User: "alice"}}, nil},
+		{"an expiry", []audit.Event{{Type: audit.RecordExpired, Session: "s"}}, []Entry{{Kind: Administration, Time: now, Session: "s", What: "record.expired"}}},
+		{"what was seen unmasked", []audit.Event{start, {Type: audit.SessionUnmasked, Rule: "people"}}, []Entry{
+			{Kind: Access, Time: now, User: "alice", Resource: "shop", Session: "own", What: "session by password from 192.0.2.1:5 on behalf of bob"},
+			{Kind: Unmasked, Time: now, User: "alice", Resource: "shop", Session: "own", Rules: []string{"people"}, What: "the rule's exception let the user see what it masks for others"},
+		}},
+		{"rules and grants, each once", []audit.Event{
+			start,
+			{Type: audit.OperationStart, Kind: "connect"},
+			{Type: audit.OperationEnd, Rule: "a"},
+			{Type: audit.OperationStart, Kind: "exec"},
+			{Type: audit.OperationEnd, Rule: "a", Grant: "g"},
+		}, []Entry{{
+			Kind: Access, Time: now, User: "alice", Resource: "shop", Session: "own", What: "session by password from 192.0.2.1:5 on behalf of bob",
+			Rules: []string{"a", "g"}, Operations: 1,
+		}}},
+		{"another day", []audit.Event{{Type: audit.AdminKill, Time: "2026-02-01T00:00:00.000000Z", User: "root"}}, nil},
+		{"no time", []audit.Event{{Type: audit.AdminKill, Time: "never", User: "root"}}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := gatherer{id: "own", period: p}
+			for i := range c.events {
+				if c.events[i].Time == "" {
+					c.events[i].Time = now
+				}
+				require.True(t, g.event(&c.events[i]))
+			}
+			got := g.list
+			if g.access != nil {
+				got = append([]Entry{*g.access}, got...)
+			}
+			require.Equal(t, c.want, got)
+		})
+	}
+	g := gatherer{period: p}
+	start.Time = "2026-01-30T23:59:59.999999Z"
+	require.False(t, g.event(&start), "a session counts by its beginning")
+}
+
+func TestDays(t *testing.T) {
+	now := time.Date(2026, 1, 31, 23, 30, 0, 0, time.FixedZone("", -3600)) // already tomorrow in UTC
+	date := func(year int, month time.Month, day int) time.Time {
+		return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
+	}
+	for _, c := range []struct {
+		name, first, last string
+		want              Period
+		err               string
+	}{
+		{"a month", "2026-01-01", "2026-01-31", Period{date(2026, 1, 1), date(2026, 2, 1)}, ""},
+		{"one day", "2026-01-01", "2026-01-01", Period{date(2026, 1, 1), date(2026, 1, 2)}, ""},
+		{"nothing said", "", "", Period{date(2026, 1, 2), date(2026, 2, 2)}, ""},
+		{"not a day", "yesterday", "", Period{}, `the first day of the period is "yesterday", which is not a day`},
+		{"not a day either", "", "2026-02-30", Period{}, `the last day of the period is "2026-02-30", which is not a day`},
+		{"backwards", "2026-01-02", "2026-01-01", Period{}, "the period ends on 2026-01-01, before it begins on 2026-01-02"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, err := Days(c.first, c.last, now)
+			require.Equal(t, c.want, p)
+			if c.err == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, c.err)
+			}
+		})
+	}
+}
+
+// No text of a user's breaks out of a page or a spreadsheet.
+func TestWrite(t *testing.T) {
+	a, _, _ := recorded(t)
+	r, err := Read(t.Context(), a, today(t))
+	require.NoError(t, err)
+	var page bytes.Buffer
+	require.NoError(t, r.WriteHTML(&page))
+	require.Contains(t, page.String(), "&lt;script&gt;alert(1)")
+	require.NotContains(t, page.String(), "<script")
+	for _, loads := range []string{"http:", "https:", "src=", "@import", "url("} {
+		require.NotContains(t, page.String(), loads)
+	}
+	for _, title := range []string{"Access (1)", "Denied (1)", "Approvals (0)", "Administration (2)", "Erased (1)"} {
+		require.Contains(t, page.String(), title)
+	}
+
+	var table bytes.Buffer
+	require.NoError(t, r.WriteCSV(&table))
+	rows, err := csv.NewReader(&table).ReadAll()
+	require.NoError(t, err)
+	require.Equal(t, Columns(), rows[0])
+	require.Len(t, rows, 1+len(r.Entries))
+	for i, x := range r.Entries {
+		require.Equal(t, string(x.Kind), rows[1+i][0])
+		if x.Kind == Administration && x.By == "=root" {
+			require.Equal(t, "'=root", rows[1+i][9])
+		}
+		if x.Kind == Access {
+			require.Equal(t, "1 operations", rows[1+i][11])
+		}
+	}
+	require.Error(t, r.WriteHTML(broken{}))
+	require.Error(t, r.WriteCSV(broken{}))
+}
+
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, errors.New("broken") }
+
+func TestCell(t *testing.T) {
+	for in, want := range map[string]string{"": "", "a": "a", "=1+1": "'=1+1", "@x": "'@x", "-1": "'-1", "+1": "'+1", "|x": "'|x", "%x": "'%x", "a\x1b[2J\nb": "a␛[2J b"} {
+		require.Equal(t, want, cell(in))
+	}
+}

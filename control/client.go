@@ -1,0 +1,244 @@
+package control
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"net/http"
+	"net/url"
+
+	"github.com/sallyport/sallyport/review"
+)
+
+// ErrUnreachable says that no gateway answers at the socket: the request was not
+// made, and nothing was done.
+var ErrUnreachable = errors.New("no gateway answers")
+
+// Client asks a running gateway over its local socket, as the user of this process.
+// It keeps no connection between two requests. It is safe for concurrent use.
+//
+// Its methods return an [*Error] when the gateway refuses, and an error that wraps
+// [ErrUnreachable] when no gateway is there. After any other error it is not known
+// whether the gateway did what was asked. A request has no time limit apart from
+// ctx.
+type Client struct{ http http.Client }
+
+// NewClient returns a client of the gateway that listens on the socket at this path.
+// It does not connect.
+func NewClient(socket string) *Client {
+	return &Client{http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			c, err := d.DialContext(ctx, "unix", socket)
+			if err == nil {
+				return c, nil
+			}
+			if ctx.Err() != nil {
+				return nil, ctx.Err() // a gateway may be there
+			}
+			return nil, fmt.Errorf("%w at %s: %w", ErrUnreachable, socket, err)
+		},
+		DisableKeepAlives: true,
+	}}}
+}
+
+// Sessions lists the open sessions, oldest first.
+func (c *Client) Sessions(ctx context.Context) ([]Session, error) {
+	var all Sessions
+	err := c.call(ctx, http.MethodGet, "/v1/sessions", nil, &all)
+	return all.Sessions, err
+}
+
+// Session describes one open session.
+func (c *Client) Session(ctx context.Context, id string) (*Session, error) {
+	return get[Session](ctx, c, http.MethodGet, "/v1/sessions/"+url.PathEscape(id), nil)
+}
+
+// Kill ends an open session and returns what it was. The reason is told to its
+// user and recorded; it must not be empty.
+func (c *Client) Kill(ctx context.Context, id, reason string) (*Session, error) {
+	return get[Session](ctx, c, http.MethodPost, "/v1/sessions/"+url.PathEscape(id)+"/kill", KillRequest{Reason: reason})
+}
+
+// Erase destroys the content of a recorded session. The reason is recorded; it must
+// not be empty.
+func (c *Client) Erase(ctx context.Context, id, reason string) error {
+	return c.onRecord(ctx, id, "erase", reason)
+}
+
+// Hold keeps a recorded session from being erased, until Release. The reason is
+// recorded; it must not be empty.
+func (c *Client) Hold(ctx context.Context, id, reason string) error {
+	return c.onRecord(ctx, id, "hold", reason)
+}
+
+// Release ends what Hold began. The reason is recorded; it must not be empty.
+func (c *Client) Release(ctx context.Context, id, reason string) error {
+	return c.onRecord(ctx, id, "release", reason)
+}
+
+func (c *Client) onRecord(ctx context.Context, id, verb, reason string) error {
+	return c.call(ctx, http.MethodPost, "/v1/sessions/"+url.PathEscape(id)+"/"+verb, ReasonRequest{Reason: reason}, nil)
+}
+
+// Requests lists the operations that wait for a decision, oldest first.
+func (c *Client) Requests(ctx context.Context) ([]review.Request, error) {
+	var all Requests
+	err := c.call(ctx, http.MethodGet, "/v1/requests", nil, &all)
+	return all.Requests, err
+}
+
+// Request describes one operation that waits for a decision, or was decided a short
+// time ago.
+func (c *Client) Request(ctx context.Context, id string) (*review.Request, error) {
+	return get[review.Request](ctx, c, http.MethodGet, "/v1/requests/"+url.PathEscape(id), nil)
+}
+
+// Approve lets a held operation run and returns the request as it was decided.
+func (c *Client) Approve(ctx context.Context, id string, d Decision) (*review.Request, error) {
+	return c.decide(ctx, id, "approve", d)
+}
+
+// Deny refuses a held operation and returns the request as it was decided. It needs a
+// reason.
+func (c *Client) Deny(ctx context.Context, id string, d Decision) (*review.Request, error) {
+	return c.decide(ctx, id, "deny", d)
+}
+
+func (c *Client) decide(ctx context.Context, id, verb string, d Decision) (*review.Request, error) {
+	return get[review.Request](ctx, c, http.MethodPost, "/v1/requests/"+url.PathEscape(id)+"/"+verb, decisionBody{d, d.Password.Reveal()})
+}
+
+// Detokenised has it recorded that a masked value was turned back, or was not. The
+// value is shown only when this returns nil.
+func (c *Client) Detokenised(ctx context.Context, r DetokenisedRequest) error {
+	return c.call(ctx, http.MethodPost, "/v1/detokenised", r, nil)
+}
+
+// maxLine bounds what is read of one event; the record bounds its events to less.
+const maxLine = 64 << 20
+
+// Watch reads the record of an open session from its beginning and goes on as it is
+// written, until the session ends. An event is a JSON object without a line break,
+// which [audit.Event] decodes, valid until the next. The sequence ends after an
+// error; when ctx ends, the error is that of ctx.
+func (c *Client) Watch(ctx context.Context, id string) iter.Seq2[json.RawMessage, error] {
+	return func(yield func(json.RawMessage, error) bool) {
+		body, err := c.open(ctx, http.MethodGet, "/v1/sessions/"+url.PathEscape(id)+"/watch", nil)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer body.Close()
+		lines := bufio.NewReader(body)
+		var line []byte
+		for {
+			line, err = readLine(lines, line[:0])
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err == nil && !json.Valid(line) {
+				err = errors.New("got a line that is not JSON")
+			}
+			if ctx.Err() != nil {
+				err = ctx.Err()
+			}
+			if err != nil {
+				yield(nil, fmt.Errorf("watching session %s: %w", id, err))
+				return
+			}
+			if !yield(line, nil) {
+				return
+			}
+		}
+	}
+}
+
+// readLine appends the next line to b, without its line break. It returns io.EOF
+// after the last line, and io.ErrUnexpectedEOF when a line is cut off.
+func readLine(r *bufio.Reader, b []byte) ([]byte, error) {
+	for {
+		part, err := r.ReadSlice('\n')
+		b = append(b, part...)
+		switch {
+		case err == nil:
+			return b[:len(b)-1], nil
+		case len(b) > maxLine:
+			return b, fmt.Errorf("an event is longer than %d bytes", maxLine)
+		case errors.Is(err, bufio.ErrBufferFull):
+		case errors.Is(err, io.EOF) && len(b) > 0:
+			return b, io.ErrUnexpectedEOF
+		default:
+			return b, err
+		}
+	}
+}
+
+// maxAnswer bounds what is read of an answer that is one JSON value, in bytes.
+const maxAnswer = 256 << 20
+
+// open makes a request and returns the answer's body, which the caller closes.
+// body is sent as JSON unless it is nil.
+func (c *Client) open(ctx context.Context, method, path string, body any) (io.ReadCloser, error) {
+	var b bytes.Buffer
+	if body != nil {
+		if err := json.NewEncoder(&b).Encode(body); err != nil {
+			return nil, err
+		}
+	}
+	r, err := http.NewRequestWithContext(ctx, method, "http://gateway"+path, &b)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := c.http.Do(r)
+	if err != nil {
+		var outer *url.Error
+		if errors.Is(err, ErrUnreachable) && errors.As(err, &outer) {
+			err = outer.Err // the address of the request tells nothing
+		}
+		return nil, err
+	}
+	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
+		return resp.Body, nil
+	}
+	defer resp.Body.Close()
+	var failure struct{ Error *Error }
+	err = json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&failure)
+	if err != nil || failure.Error == nil {
+		return nil, fmt.Errorf("the gateway answers %s and does not say why", resp.Status)
+	}
+	failure.Error.Status = resp.StatusCode
+	return nil, failure.Error
+}
+
+// call makes a request and reads its answer into out, unless that is nil.
+func (c *Client) call(ctx context.Context, method, path string, body, out any) error {
+	r, err := c.open(ctx, method, path, body)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if out == nil {
+		return nil
+	}
+	if err := json.NewDecoder(io.LimitReader(r, maxAnswer)).Decode(out); err != nil {
+		return fmt.Errorf("reading the gateway's answer to %s %s: %w", method, path, err)
+	}
+	return nil
+}
+
+// get makes a request and returns its answer.
+func get[T any](ctx context.Context, c *Client, method, path string, body any) (*T, error) {
+	out := new(T)
+	if err := c.call(ctx, method, path, body, out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
