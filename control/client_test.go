@@ -139,7 +139,7 @@ func TestClientRequests(t *testing.T) {
 	require.NoError(t, err)
 	d.handler.Requests = &review.Queue{}
 	hold := func(text string) {
-		_, err := d.handler.Requests.Hold(d.session, proxytest.Statement(text, proxy.EffectDelete), review.Asked{
+		_, err := d.handler.Requests.Request(context.Background(), d.session, proxytest.Statement(text, proxy.EffectDelete), &proxy.Hold{
 			Rules: []string{"big"}, Message: "x", Approvers: [][]string{{"ops"}}, For: time.Minute,
 		})
 		require.NoError(t, err)
