@@ -79,10 +79,10 @@ func (c *CatalogReader) open(ctx context.Context, k sql.CatalogKey) (r *catalogR
 
 // server finds k's server. release gives back the credentials that were leased.
 func (c *CatalogReader) server(ctx context.Context, k sql.CatalogKey) (s *server, release func(), err error) {
-	if c.Gateway.Directory == nil {
+	if c.Gateway.Revision().Directory == nil {
 		return nil, nil, proxy.ErrNotFound
 	}
-	r, err := c.Gateway.Directory.Lookup(ctx, k.Resource)
+	r, err := c.Gateway.Revision().Directory.Lookup(ctx, k.Resource)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -100,10 +100,10 @@ func (c *CatalogReader) server(ctx context.Context, k sql.CatalogKey) (s *server
 		dial: func(ctx context.Context) (net.Conn, error) { return c.Gateway.Dial(ctx, r) },
 	}
 	s.credential = func(ctx context.Context, fresh bool) (proxy.Credential, error) {
-		if c.Gateway.Credentials == nil {
+		if c.Gateway.Revision().Credentials == nil {
 			return proxy.Credential{Username: account.Username}, nil
 		}
-		lease, err := c.Gateway.Credentials.Lease(ctx, s.target, fresh)
+		lease, err := c.Gateway.Revision().Credentials.Lease(ctx, s.target, fresh)
 		if err != nil {
 			return proxy.Credential{}, &proxy.CredentialError{Target: s.target, Err: err}
 		}
