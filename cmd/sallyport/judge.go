@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/guardrail"
-	"github.com/sallyport/sallyport/internal/config"
+	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/policy"
 	sqlmysql "github.com/sallyport/sallyport/protocol/sql/mysql"
 	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
@@ -34,7 +34,7 @@ func newJudge(cfg *config.File) (*judge, error) {
 	if j.policy, err = cfg.Policy(); err != nil {
 		return nil, err
 	}
-	c := guardrail.Config{Limiters: limiters(), Estimators: map[string]guardrail.Estimator{sqlpostgres.Dialect: &j.given, sqlmysql.Dialect: &j.given}, Now: j.now}
+	c := guardrail.Config{Limiters: map[string]guardrail.Limiter{sqlpostgres.Dialect: sqlpostgres.Limiter{}}, Estimators: map[string]guardrail.Estimator{sqlpostgres.Dialect: &j.given, sqlmysql.Dialect: &j.given}, Now: j.now}
 	if j.guardrail, err = cfg.Guardrail(c); err != nil {
 		return nil, err
 	}
