@@ -39,8 +39,8 @@ type Rule struct {
 	Accounts  []string
 	Groups    []string
 	Except    []Selection // resources that it does not apply to, whatever the rest says
-	During    *Hours // only then
-	Outside   *Hours // only at other times
+	During    *Hours      // only then
+	Outside   *Hours      // only at other times
 
 	// Conditions on statements.
 	Effects   proxy.Effects         // any of them

@@ -20,8 +20,8 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/control"
-	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/internal/pgembed"
 	"github.com/sallyport/sallyport/internal/sshembed"
 )

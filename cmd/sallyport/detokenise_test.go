@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/audit"
-	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/masking"
 )
 

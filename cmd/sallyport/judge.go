@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sallyport/sallyport/guardrail"
 	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/guardrail"
 	"github.com/sallyport/sallyport/policy"
 	sqlmysql "github.com/sallyport/sallyport/protocol/sql/mysql"
 	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"

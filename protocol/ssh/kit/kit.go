@@ -210,7 +210,7 @@ func open(a protocol.Assembly) (*protocol.Service, error) {
 			}
 			return h, nil
 		},
-		Operation: func(_ context.Context, _ proxy.Target, text string) (proxy.Op, error) { return k.Exec(text), nil },
+		Operation:   func(_ context.Context, _ proxy.Target, text string) (proxy.Op, error) { return k.Exec(text), nil },
 		VerifyLogin: k.VerifyLogin, Files: []string{KnownHosts(a.Dir)},
 	}, nil
 }
