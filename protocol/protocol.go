@@ -211,5 +211,5 @@ type Endpoint struct {
 type Command struct {
 	Program string   // to be found on the path
 	Args    []string // without the program
-	Env     []string // "NAME=value", beside the environment that there is
+	Env     []string // "NAME=value", added to the environment
 }

@@ -106,7 +106,7 @@ type Resource struct {
 	Session  time.Duration     `yaml:"max_session"`
 
 	// Settings are those of the resource's protocol: the struct that its Settings
-	// point to, with what the file says. They stand in the resource itself or under
+	// point to, with what the file says. They are written in the resource itself or under
 	// a key of the protocol's name. Nil: the protocol has none.
 	Settings any
 

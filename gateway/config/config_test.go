@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/guardrail"
 	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/protocol/builtin"
 	"github.com/sallyport/sallyport/proxy"
@@ -161,6 +162,9 @@ func TestProblems(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(good)
 	f.Add("a: &a [*a]")
+	f.Add("listen: {ssh: a, ssh: b, x: {}}\nresources: [{type: ssh, ssh: {env: [A]}, env: [B], md5: true}, {type: [ssh]}, {<<: {}, postgres: &x 5}]")
+	f.Add("resources:\n-\nguardrails: [{deny: {}}]")
+	f.Add("masking: [{use: off, recognize: {}}, {use: default}]\nguardrails: [{use: off}, {use: default, resources: {read-only: a}}]")
 	f.Add("resources: [{labels: {a: b, a: c}}]")
 	f.Fuzz(func(t *testing.T, text string) {
 		file, err := Parse("x.yaml", []byte(text), options())
@@ -171,6 +175,10 @@ func FuzzParse(f *testing.F) {
 			if _, err := file.Users(); err != nil {
 				t.Fatalf("a file without problems has users that cannot be built: %v", err)
 			}
+			if _, err := file.Guardrail(guardrail.Config{}); err != nil {
+				t.Fatalf("a file without problems has guardrails that cannot be built: %v", err)
+			}
+			file.Notices()
 		}
 	})
 }

@@ -75,13 +75,14 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string, depth int) 
 	if !d.readable(n, path, depth) {
 		return
 	}
+	if v.Type() == resourceType { // which is never nothing: it has a type
+		d.resource(n, v, path, depth)
+		return
+	}
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
 		return // "key:" with nothing after it is the zero value
 	}
 	switch {
-	case v.Type() == resourceType:
-		d.resource(n, v, path, depth)
-		return
 	case v.Type() == listenType:
 		d.listen(n, v.Addr().Interface().(*Listen), path)
 		return

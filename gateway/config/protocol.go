@@ -117,7 +117,7 @@ func (d *decoder) set(s *settings, k, val *yaml.Node, path string, depth int) {
 	d.decode(val, s.Field(s.index[k.Value]), path, depth)
 }
 
-// nested reads the settings that stand under a key of the protocol's name.
+// nested reads the settings under a key of the protocol's name.
 func (d *decoder) nested(s *settings, n *yaml.Node, path string, depth int) {
 	if !d.readable(n, path, depth) || n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
 		return

@@ -152,6 +152,7 @@ func TestSettingsProblems(t *testing.T) {
 		{"the name of another protocol", e + ", ssh: {env: [A]}}", `"resources[0].ssh" is a setting of type ssh, and this resource is of type echo`},
 		{"a setting of the protocol from outside", `{name: p, type: postgres, address: "h:1", username: u, loud: true}`, `"resources[0].loud" is a setting of type echo, and this resource is of type postgres`},
 		{"an anchor", e + ", echo: &x {loud: true}}", `uses an anchor`},
+		{"nothing", "", `resources[0] must be keys and values`},
 		{"no type", `{name: e, address: "h:7", username: u}`, `resource "e": unknown type "" (known here: echo, postgres, ssh)`},
 		{"a type that is nearly right", `{name: e, type: ecko, address: "h:7", username: u, loud: true}`, `resource "e": unknown type "ecko" (did you mean "echo"?)`},
 		{"settings that cannot work", e + ",\n    times: 0}", `x.yaml:6: resource "e": times: an echo is heard at least once`},
