@@ -24,6 +24,9 @@ func (o *Options) check() error {
 		if _, taken := own.index[p.Name]; taken {
 			errs = append(errs, fmt.Errorf("protocol %s has the name of a key of every resource", p.Name))
 		}
+		if slices.Contains(reserved, p.Name) {
+			errs = append(errs, fmt.Errorf("protocol %s has a name that the gateway uses itself, for a folder or a listener", p.Name))
+		}
 		if p.Settings == nil {
 			continue
 		}
@@ -57,6 +60,10 @@ func (f *File) protocol(r *Resource) *protocol.Protocol { return find(f.options.
 
 // later are keys of listen that will be there.
 var later = []string{"console"}
+
+// reserved are names that no protocol can have: a protocol's folder in the data
+// directory and its listener are called like it.
+var reserved = append([]string{"audit", "ca"}, later...)
 
 // listen reads the addresses of listeners by their protocols.
 func (d *decoder) listen(n *yaml.Node, to *Listen, path string) {
