@@ -211,6 +211,8 @@ func (d *decoder) stray(k *yaml.Node, at string, p *protocol.Protocol, known []s
 		}
 	}
 	switch {
+	case p != nil && k.Value == p.Name:
+		d.problem(k.Line, "remove it", "%q: type %s has no settings", at, p.Name)
 	case of == nil:
 		d.problem(k.Line, suggest(k.Value, known), "unknown key %q", at)
 	case p != nil:

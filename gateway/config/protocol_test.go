@@ -180,6 +180,11 @@ func TestSettingsProblems(t *testing.T) {
 	_, err := parse(head + "  - " + e + ", loud: true, delay: 2s, times: 0}")
 	var ps config.Problems
 	require.ErrorAs(t, err, &ps)
+	plain := echo()
+	plain.Settings = nil
+	_, err = config.Parse("x.yaml", []byte("resources: [{name: e, type: echo, address: 'h:7', username: u, echo: {}, loud: true}]"), config.Options{Protocols: []protocol.Protocol{plain}})
+	require.ErrorContains(t, err, `"resources[0].echo": type echo has no settings`)
+	require.ErrorContains(t, err, `unknown key "resources[0].loud"`)
 	require.Len(t, ps, 2, "each part of a joined error is one problem")
 }
 
