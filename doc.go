@@ -10,10 +10,13 @@
 // nothing of who decides.
 //
 //   - proxy is the core, and needs the standard library only.
-//   - protocol/postgres speaks PostgreSQL, protocol/ssh SSH.
+//   - protocol says what a protocol is to an assembly. protocol/postgres speaks
+//     PostgreSQL, protocol/ssh SSH; the kit of each is the protocol wired, and
+//     protocol/builtin lists them.
 //   - protocol/sql says what SQL does; protocol/sql/postgres is its parser.
 //   - identity, policy, secrets and audit are interceptors and ports that a
 //     gateway can be made of; each can be replaced by one of your own.
+//   - gateway/config reads the config file and builds what it says.
 //   - cmd/sallyport is a gateway assembled from them, and examples/embed a small
 //     one with an interceptor of its own.
 package sallyport

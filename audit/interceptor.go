@@ -41,7 +41,7 @@ func (l *Log) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error
 		}
 		return proxy.Hooks{}, &WriteError{Session: s.ID, Err: err}
 	}
-	r := &recorder{session: s, stream: rec, strict: !l.bestEffort, recording: l.recordings(s.Target).of(s)}
+	r := &recorder{session: s, stream: rec, strict: !l.bestEffort, recording: l.recordings(s.Target).of()}
 	l.recorders.Store(s.ID, r)
 	hooks := proxy.Hooks{Start: r.start, Noted: r.note, Done: r.done, Close: r.close}
 	if r.recording.wantsFlow() {

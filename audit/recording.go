@@ -50,7 +50,8 @@ type Recording struct {
 }
 
 // DefaultRecording returns what is recorded where nothing else is said: what
-// terminals show and what commands write.
+// terminals show and what commands write. Sessions that have neither, such as those
+// of databases, are faster with the zero Recording: no result is looked at then.
 func DefaultRecording() Recording { return Recording{Terminal: Full, Exec: Full} }
 
 const (
@@ -58,12 +59,8 @@ const (
 	defaultLimit  = 256 << 20
 )
 
-// of is what r asks for in a session, with its defaults.
-func (r Recording) of(s *proxy.Session) Recording {
-	if s.Protocol == "postgres" || s.Protocol == "mysql" {
-		// They have rows and no streams, and a hook that wants nothing costs something.
-		r.Terminal, r.Exec = Off, Off
-	}
+// of is what r asks for, with its defaults.
+func (r Recording) of() Recording {
 	if r.SampleRows == 0 {
 		r.SampleRows = defaultSample
 	}

@@ -192,6 +192,11 @@ func TestSelectors(t *testing.T) {
 		"another":         {guardrail.Rule{Resources: []string{"orders"}}, false},
 		"label":           {guardrail.Rule{Labels: map[string]string{"env": "test"}}, true},
 		"another label":   {guardrail.Rule{Labels: map[string]string{"env": "prod"}}, false},
+		"except this":     {guardrail.Rule{Except: []guardrail.Selection{{Resources: []string{"sh*"}}}}, false},
+		"except another":  {guardrail.Rule{Except: []guardrail.Selection{{Resources: []string{"orders"}}}}, true},
+		"except by label": {guardrail.Rule{Except: []guardrail.Selection{{Resources: []string{"orders"}}, {Labels: map[string]string{"env": "test"}}}}, false},
+		"except by both":  {guardrail.Rule{Except: []guardrail.Selection{{Resources: []string{"sh*"}, Labels: map[string]string{"env": "prod"}}}}, true},
+		"except any":      {guardrail.Rule{Resources: []string{"shop"}, Except: []guardrail.Selection{{}}}, false},
 		"group":           {guardrail.Rule{Groups: []string{"dev"}}, true},
 		"another's group": {guardrail.Rule{Groups: []string{"ops"}}, false},
 	} {
@@ -266,6 +271,7 @@ func TestWrongRules(t *testing.T) {
 		"relation":         {Name: "x", Relations: []string{"a.b.c"}},
 		"action":           {Name: "x", Effects: read, Action: 9},
 		"negative":         {Name: "x", Effects: read, MoreThan: -1},
+		"except nothing":   {Name: "x", Effects: read, Except: []guardrail.Selection{{Resources: []string{""}}}},
 	} {
 		_, err := guardrail.New(guardrail.Config{Rules: []guardrail.Rule{r}})
 		require.Error(t, err, name)

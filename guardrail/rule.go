@@ -38,8 +38,9 @@ type Rule struct {
 	Databases []string
 	Accounts  []string
 	Groups    []string
-	During    *Hours // only then
-	Outside   *Hours // only at other times
+	Except    []Selection // resources that it does not apply to, whatever the rest says
+	During    *Hours      // only then
+	Outside   *Hours      // only at other times
 
 	// Conditions on statements.
 	Effects   proxy.Effects         // any of them
@@ -70,6 +71,13 @@ type Rule struct {
 	Observe   bool          // nothing is refused: what would have been is left as a note
 	Message   string        // shown to the user; empty is made from the conditions
 	Remedy    string        // shown to the user: what would be allowed instead
+}
+
+// Selection chooses resources. All that is given must hold; the zero value chooses
+// every resource.
+type Selection struct {
+	Resources []string          // names or globs (path.Match), one of which matches
+	Labels    map[string]string // all of them
 }
 
 // sql reports whether the rule has conditions on statements.
@@ -104,6 +112,13 @@ func (r *Rule) validate() error {
 	r.validateAction(bad)
 	for _, list := range [][]string{r.Resources, r.Databases, r.Accounts, r.Relations, r.Functions, r.Settings, r.Commands, r.Paths, r.Requests} {
 		for _, g := range list {
+			if _, err := path.Match(g, ""); err != nil || strings.TrimSpace(g) == "" {
+				bad("%q is no pattern", g)
+			}
+		}
+	}
+	for _, s := range r.Except {
+		for _, g := range s.Resources {
 			if _, err := path.Match(g, ""); err != nil || strings.TrimSpace(g) == "" {
 				bad("%q is no pattern", g)
 			}

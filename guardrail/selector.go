@@ -13,14 +13,22 @@ func (r *Rule) appliesTo(id *proxy.Identity, t proxy.Target) bool {
 	if len(r.Groups) > 0 && !slices.ContainsFunc(r.Groups, id.In) {
 		return false
 	}
-	for k, v := range r.Labels {
-		if t.Resource.Labels[k] != v {
+	if slices.ContainsFunc(r.Except, func(s Selection) bool { return s.includes(t.Resource) }) {
+		return false
+	}
+	return (&Selection{r.Resources, r.Labels}).includes(t.Resource) &&
+		(len(r.Databases) == 0 || matches(r.Databases, t.Database)) &&
+		(len(r.Accounts) == 0 || matches(r.Accounts, t.Account.Name))
+}
+
+// includes reports whether s chooses r.
+func (s *Selection) includes(r *proxy.Resource) bool {
+	for k, v := range s.Labels {
+		if r.Labels[k] != v {
 			return false
 		}
 	}
-	return (len(r.Resources) == 0 || matches(r.Resources, t.Resource.Name)) &&
-		(len(r.Databases) == 0 || matches(r.Databases, t.Database)) &&
-		(len(r.Accounts) == 0 || matches(r.Accounts, t.Account.Name))
+	return len(s.Resources) == 0 || matches(s.Resources, r.Name)
 }
 
 func matches(globs []string, s string) bool {

@@ -49,7 +49,8 @@ func ParseMode(name string) (Mode, error) {
 
 // Rule says what is masked, how, and for whom. A rule that names no columns, tags,
 // types of columns and types of values is about everything that is found by
-// itself: the default set.
+// itself: the default set. Where there are such rules, the default set applies
+// where they say; otherwise it applies everywhere.
 type Rule struct {
 	Name string // in refusals and records
 	// Resources chooses where it applies. Nil is everywhere.
@@ -208,11 +209,11 @@ func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
 	for i := range m.rules {
 		rule := &m.rules[i]
 		general := !rule.Off && !rule.selects()
+		stated = stated || general
 		if rule.Resources != nil && !rule.Resources(r) || rule.Groups != nil && !slices.ContainsFunc(rule.Groups, id.In) {
 			continue
 		}
 		if slices.ContainsFunc(rule.Except, id.In) {
-			stated = stated || general // it is meant for others
 			v.without = append(v.without, rule.title(i))
 			continue
 		}
@@ -221,7 +222,7 @@ func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
 		case rule.Off:
 			off = true
 		case general:
-			stated, v.found = true, true
+			v.found = true
 			v.with, v.general = stricter(v.with, rule.treatment()), v.general.or(mode)
 		}
 		v.mode = max(v.mode, rule.Mode)

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/control"
-	"github.com/sallyport/sallyport/internal/config"
+	"github.com/sallyport/sallyport/gateway/config"
 )
 
 // controlSocket is where a running gateway is talked to.

@@ -8,7 +8,7 @@ import (
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/audit/s3"
 	"github.com/sallyport/sallyport/audit/witness"
-	"github.com/sallyport/sallyport/internal/config"
+	"github.com/sallyport/sallyport/gateway/config"
 )
 
 // copy has sealed records copied to where the config file says.

@@ -20,8 +20,8 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/identity"
-	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/internal/pgembed"
 	"github.com/sallyport/sallyport/internal/sshembed"
 )
@@ -157,7 +157,7 @@ func (s *stage) sshConfig() error {
 		}
 		fmt.Fprintf(&b, "Host %s\n  HostName %s\n  Port %s\n  User %s\n", section[0], host, port, section[2])
 	}
-	fmt.Fprintf(&b, "Host *\n  IdentityFile %q\n  IdentitiesOnly yes\n  UserKnownHostsFile %q\n", s.file("bob.key"), filepath.Join(s.dir, "data", "ssh", knownGateway))
+	fmt.Fprintf(&b, "Host *\n  IdentityFile %q\n  IdentitiesOnly yes\n  UserKnownHostsFile %q\n", s.file("bob.key"), knownGateway(filepath.Join(s.dir, "data")))
 	return os.WriteFile(s.file("ssh_config"), b.Bytes(), 0o600)
 }
 
@@ -202,7 +202,7 @@ func address(want, preferred string) (string, error) {
 
 // run serves until ctx ends.
 func (s *stage) run(ctx context.Context, c *cli, begun time.Time) error {
-	cfg, err := config.Load(s.file("sallyport.yaml"))
+	cfg, err := config.Load(s.file("sallyport.yaml"), options())
 	if err != nil {
 		return err
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/identity"
-	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/masking"
 )
 
@@ -33,7 +33,7 @@ access: [{groups: [dev], allow: [connect]}]
 masking: [{columns: [name], with: tokenise}]
 masking_key: {detokenise: [privacy]}
 `), 0o600))
-	cfg, err := config.Load(file)
+	cfg, err := config.Load(file, options())
 	require.NoError(t, err)
 	_, err = cfg.Masker(t.Context(), masking.Config{}) // makes the key
 	require.NoError(t, err)

@@ -17,7 +17,7 @@ import (
 	"github.com/sallyport/sallyport/audit/otel"
 	"github.com/sallyport/sallyport/audit/syslog"
 	"github.com/sallyport/sallyport/audit/webhook"
-	"github.com/sallyport/sallyport/internal/config"
+	"github.com/sallyport/sallyport/gateway/config"
 )
 
 // export has the log's events sent to where the config file says.

@@ -10,24 +10,18 @@ import (
 	"path/filepath"
 	"sync"
 
-	gossh "golang.org/x/crypto/ssh"
-
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/audit/prometheus"
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/guardrail"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/identity/ca"
-	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/policy"
-	"github.com/sallyport/sallyport/protocol/postgres"
-	"github.com/sallyport/sallyport/protocol/sql"
-	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
-	"github.com/sallyport/sallyport/protocol/ssh"
+	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
-	"github.com/sallyport/sallyport/secrets"
 )
 
 // gateway is everything that a config file asks for, built and not yet serving.
@@ -35,16 +29,13 @@ type gateway struct {
 	*proxy.Gateway
 	config    *config.File
 	authority *ca.CA
-	handlers  map[config.Listener]proxy.Handler
-	listeners map[config.Listener]net.Listener
+	handlers  map[protocol.Listener]proxy.Handler
+	listeners map[protocol.Listener]net.Listener
+	services  []service // of the protocols that have a listener
 	closers   []func() error
-	analyzer  proxy.Analyzer // shared by all listeners, and with it what it remembers
-	catalog   *sql.CatalogCache
 	users     *identity.Users
 	policy    *policy.Policy
 	resources proxy.Resources
-	hostKey   gossh.Signer // of the SSH listeners
-	signer    *ssh.Authority
 	audit     *audit.Log
 	metrics   *prometheus.Metrics
 	scraped   net.Listener // where metrics are shown; nil when they are not
@@ -66,9 +57,9 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &gateway{config: f, users: users, policy: policy, resources: directory, metrics: &prometheus.Metrics{}, handlers: make(map[config.Listener]proxy.Handler), listeners: make(map[config.Listener]net.Listener)}
+	g := &gateway{config: f, users: users, policy: policy, resources: directory, metrics: &prometheus.Metrics{}, handlers: make(map[protocol.Listener]proxy.Handler), listeners: make(map[protocol.Listener]net.Listener)}
 	g.Gateway = &proxy.Gateway{
-		Authenticator: users, Directory: directory, Credentials: secrets.Default(), Log: log,
+		Authenticator: users, Directory: directory, Credentials: f.Credentials(), Log: log,
 		MaxSession: f.Limits.MaxSession, MaxSessions: f.Limits.MaxSessions, MaxPerIdentity: f.Limits.MaxPerUser,
 		MaxUnauthenticated: f.Limits.MaxUnauthenticated, MaxPerAddress: f.Limits.MaxPerAddress,
 	}
@@ -80,17 +71,17 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 	if err != nil {
 		return nil, errors.Join(err, g.close())
 	}
-	reader := &postgres.CatalogReader{Gateway: g.Gateway}
-	g.catalog = &sql.CatalogCache{Load: reader.Load, Resolve: sqlpostgres.Resolve, Log: g.Log}
-	g.closers = append(g.closers, g.catalog.Close)
-	masker, err := f.Masker(context.Background(), masking.Config{Sampler: &postgres.Sampler{Reader: reader, Catalog: g.catalog}})
+	if err := g.open(certificate, log); err != nil {
+		return nil, errors.Join(err, g.close())
+	}
+	masker, err := f.Masker(context.Background(), masking.Config{Sampler: g.sampler()})
 	if err != nil {
 		return nil, errors.Join(err, g.close())
 	}
 	requests := &review.Queue{}
 	g.Reviewer = requests
 	guard, err := f.Guardrail(guardrail.Config{
-		Limiters: limiters(), Estimators: map[string]guardrail.Estimator{sqlpostgres.Dialect: &postgres.Estimator{}},
+		Limiters: g.limiters(), Estimators: g.estimators(),
 	})
 	if err != nil {
 		return nil, errors.Join(err, g.close())
@@ -116,34 +107,10 @@ func build(f *config.File, log *slog.Logger) (*gateway, error) {
 		Gateway: g.Gateway, Records: records, Authenticate: control.PeerIdentity, Permit: f.Permit(), Log: log,
 		Requests: requests, Deciders: users,
 	}
-	for _, l := range f.Listeners() {
-		if g.handlers[l], err = g.handler(l, certificate); err != nil {
-			return nil, errors.Join(err, g.close())
-		}
+	if err := g.handle(); err != nil {
+		return nil, errors.Join(err, g.close())
 	}
 	return g, nil
-}
-
-// limiters add LIMIT to queries, by dialect.
-func limiters() map[string]guardrail.Limiter {
-	return map[string]guardrail.Limiter{sqlpostgres.Dialect: sqlpostgres.Limiter{}}
-}
-
-// handler speaks the protocol of one listener.
-func (g *gateway) handler(l config.Listener, certificate *tls.Config) (proxy.Handler, error) {
-	switch l.Protocol {
-	case "postgres":
-		if g.analyzer == nil {
-			g.analyzer = sqlpostgres.New(sqlpostgres.Config{Catalog: g.catalog})
-		}
-		return &postgres.Handler{
-			Resource: l.Resource, TLS: certificate, RequireTLS: g.config.TLS == nil || !g.config.TLS.Optional,
-			Domain: g.config.Domain, Analyzer: g.analyzer, Catalog: g.catalog,
-		}, nil
-	case "ssh":
-		return g.sshHandler(l)
-	}
-	return nil, fmt.Errorf("%s cannot be served", l.Protocol)
 }
 
 // records opens the audit log.

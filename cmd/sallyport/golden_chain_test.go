@@ -245,6 +245,7 @@ guardrails:
   - {name: loud, warn: {commands: [uptime]}}
   - {name: later, deny: {commands: [uname]}, observe: true}
 masking:
+  - use: off
   - {name: mails, entities: [EMAIL_ADDRESS], with: redact}
   - {name: cards, entities: [CREDIT_CARD], with: redact, except: {groups: [dev]}}
 audit: {export: [{type: file, path: events.jsonl, from_start: true}]}

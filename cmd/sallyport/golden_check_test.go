@@ -81,7 +81,7 @@ var checkedFiles = []checked{
 	{"resource twice", "- name: reports", "- name: orders"},
 	{"bad name of a resource", "- name: reports", "- name: re+ports"},
 	{"unknown type", "type: postgres\n    address: 10", "type: postgress\n    address: 10"},
-	{"resource without an address", "address: db.internal:5432", "address: db"},
+	{"resource without a port", "address: db.internal:5432", "address: db"},
 	{"secret in clear", "env:ORDERS_DB", "hunter2"},
 	{"secret of an unknown kind", "env:ORDERS_DB", "vaultt:ORDERS_DB"},
 	{"secret in a missing file", "env:ORDERS_DB", "file:secrets/missing"},

@@ -9,8 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/guardrail"
-	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -29,7 +29,7 @@ type explainer struct{ *judge }
 
 func newExplainer(t *testing.T) explainer {
 	t.Helper()
-	cfg, err := config.Load(filepath.Join("testdata", "corpus", "sallyport.yaml"))
+	cfg, err := config.Load(filepath.Join("testdata", "corpus", "sallyport.yaml"), options())
 	require.NoError(t, err)
 	j, err := newJudge(cfg)
 	require.NoError(t, err)

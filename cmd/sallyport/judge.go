@@ -7,8 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/guardrail"
-	"github.com/sallyport/sallyport/internal/config"
 	"github.com/sallyport/sallyport/masking"
 	sqlmysql "github.com/sallyport/sallyport/protocol/sql/mysql"
 	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
@@ -35,7 +35,7 @@ func newJudge(cfg *config.File) (*judge, error) {
 		return nil, err
 	}
 	chain := []proxy.Interceptor{access}
-	guard, err := cfg.Guardrail(guardrail.Config{Limiters: limiters(), Estimators: map[string]guardrail.Estimator{sqlpostgres.Dialect: &j.given, sqlmysql.Dialect: &j.given}})
+	guard, err := cfg.Guardrail(guardrail.Config{Limiters: map[string]guardrail.Limiter{sqlpostgres.Dialect: sqlpostgres.Limiter{}}, Estimators: map[string]guardrail.Estimator{sqlpostgres.Dialect: &j.given, sqlmysql.Dialect: &j.given}})
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ import (
 // An open session is listed, watched and ended from another terminal.
 func TestLiveSessions(t *testing.T) {
 	needs(t, "psql")
-	o := openOffice(t, "control: [{users: [root, "+control.Self()+"], allow: [list, kill, watch]}]\n")
+	o := openOffice(t, "control: [{users: [root, "+control.Self()+"], allow: [list, kill, watch]}]\nguardrails: [{use: off}]\n")
 	psql := exec.Command("psql", "-X", o.conn("bob"), "-c", "SELECT 'first'", "-c", "SELECT pg_sleep(600)")
 	var shown strings.Builder
 	psql.Stdout, psql.Stderr = &shown, &shown

@@ -63,7 +63,13 @@ func configFile(t *testing.T, text string) string {
 
 func TestCheck(t *testing.T) {
 	require.Contains(t, must(t, "check", "-c", configFile(t, good)), "is good: 2 resources, 1 users, 1 access rules")
-	code, out, errs := sallyport(t, "", "check", "-c", configFile(t, strings.NewReplacer("labels", "lables", "read]", "reed]").Replace(good)))
+	code, out, errs := sallyport(t, "", "check", "-c", configFile(t, good))
+	require.Equal(t, exitOK, code)
+	require.Equal(t, 1, strings.Count(out, "\n"), "notes are not data: %s", out)
+	require.Contains(t, errs, "note: ")
+	require.Contains(t, errs, ":1: the default masking pack is on, since there is no masking section")
+	require.Contains(t, errs, "the default guardrail pack is on, since there is no guardrails section")
+	code, out, errs = sallyport(t, "", "check", "-c", configFile(t, strings.NewReplacer("labels", "lables", "read]", "reed]").Replace(good)))
 	require.Equal(t, exitError, code)
 	require.Empty(t, out)
 	require.Equal(t, 2, strings.Count(errs, "lables"), "every problem at once: %s", errs)

@@ -175,7 +175,8 @@ func TestServeGuardrails(t *testing.T) {
 
 // The past, judged by rules that changed since.
 func TestPolicyReplay(t *testing.T) {
-	o := openOffice(t, "")
+	const without = "guardrails:\n  - use: off\n"
+	o := openOffice(t, without)
 	o.psql(t, "bob", "-c", "CREATE TABLE t (id int)", "-c", "INSERT INTO t VALUES (1)", "-c", "DELETE FROM t", "-c", "SELECT count(*) FROM t")
 	o.psql(t, "alice", "-c", "DELETE FROM t WHERE id = 1", "-c", "SELECT 1")
 	o.stop(t)
@@ -183,7 +184,7 @@ func TestPolicyReplay(t *testing.T) {
 
 	old, err := os.ReadFile(o.config)
 	require.NoError(t, err)
-	changed := strings.Replace(string(old), "allow: [connect, read]", "allow: [connect, read, write]", 1) + "guardrails:\n  - use: default\n"
+	changed := strings.Replace(strings.Replace(string(old), "allow: [connect, read]", "allow: [connect, read, write]", 1), without, "", 1)
 	file := filepath.Join(o.dir, "changed.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(changed), 0o600))
 	code, out, errs := sallyport(t, "", "policy", "replay", "-c", file, "-o", "json")

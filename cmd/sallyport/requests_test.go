@@ -14,6 +14,7 @@ import (
 )
 
 const holding = `guardrails:
+  - use: off
   - name: watched
     hold: {effects: [delete, drop]}
     approvers: [dev]

@@ -13,7 +13,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/sallyport/sallyport/internal/config"
+	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -48,7 +49,6 @@ func entries(cfg *config.File, user string) ([]entry, error) {
 	if user != "" && id == nil {
 		return nil, fail(exitNotFound, "there is no user %q", user)
 	}
-	shared := map[string]string{"postgres": cfg.Listen.Postgres, "ssh": cfg.Listen.SSH}
 	list := []entry{}
 	for _, r := range directory {
 		e := entry{Name: r.Name, Type: r.Type, Database: r.Database, Labels: r.Labels, User: user}
@@ -61,7 +61,7 @@ func entries(cfg *config.File, user string) ([]entry, error) {
 			}
 		}
 		if e.Listen == "" {
-			e.Listen, e.User = shared[r.Type], e.User+"+"+r.Name
+			e.Listen, e.User = cfg.Listen[r.Type], e.User+"+"+r.Name
 		}
 		allowed := id == nil
 		for _, a := range r.Accounts {
@@ -169,28 +169,26 @@ func client(ctx context.Context, cfg *config.File, e entry, account string, args
 		}
 		login += "+" + account
 	}
-	switch e.Type {
-	case "postgres":
-		program, err := exec.LookPath("psql")
-		if err != nil {
-			return nil, fail(exitError, "psql is not installed")
-		}
-		cmd := exec.CommandContext(ctx, program, args...)
-		cmd.Env = append(os.Environ(), "PGHOST="+host, "PGPORT="+port, "PGUSER="+login, "PGDATABASE="+e.Database)
-		root := filepath.Join(cfg.Data(), "ca", "ca.pem")
-		if _, err := os.Stat(root); err == nil && cfg.TLS == nil {
-			cmd.Env = append(cmd.Env, "PGSSLMODE=verify-full", "PGSSLROOTCERT="+root)
-		} else if cfg.TLS == nil || !cfg.TLS.Optional {
-			cmd.Env = append(cmd.Env, "PGSSLMODE=require")
-		}
-		return cmd, nil
-	case "ssh":
-		program, err := exec.LookPath("ssh")
-		if err != nil {
-			return nil, fail(exitError, "ssh is not installed")
-		}
-		known := filepath.Join(cfg.Data(), "ssh", knownGateway)
-		return exec.CommandContext(ctx, program, append([]string{"-p", port, "-l", login, "-o", "UserKnownHostsFile=" + known, host}, args...)...), nil
+	i := slices.IndexFunc(cfg.Protocols(), func(p protocol.Protocol) bool { return p.Name == e.Type })
+	if i < 0 || cfg.Protocols()[i].Client == nil {
+		return nil, fail(exitError, "no client is known for type %s", e.Type)
 	}
-	return nil, fail(exitError, "no client is known for type %s", e.Type)
+	at := protocol.Endpoint{
+		Host: host, Port: port, User: login, Database: e.Database, Dir: protocolDir(cfg, e.Type), RequireTLS: requireTLS(cfg), Args: args,
+	}
+	root := filepath.Join(cfg.Data(), "ca", "ca.pem")
+	if _, err := os.Stat(root); err == nil && cfg.TLS == nil {
+		at.CA = root
+	}
+	line, err := cfg.Protocols()[i].Client(at)
+	if err != nil {
+		return nil, err
+	}
+	program, err := exec.LookPath(line.Program)
+	if err != nil {
+		return nil, fail(exitError, "%s is not installed", line.Program)
+	}
+	cmd := exec.CommandContext(ctx, program, line.Args...)
+	cmd.Env = append(os.Environ(), line.Env...)
+	return cmd, nil
 }

@@ -7,12 +7,12 @@ import (
 	"io/fs"
 	"log/slog"
 
-	"github.com/sallyport/sallyport/internal/config"
+	"github.com/sallyport/sallyport/gateway/config"
 )
 
 // load reads a config file and reports its problems, a line each.
 func load(c *cli, file string) (*config.File, error) {
-	f, err := config.Load(file)
+	f, err := config.Load(file, options())
 	var problems config.Problems
 	switch {
 	case errors.As(err, &problems):
@@ -42,6 +42,9 @@ func serve(ctx context.Context, c *cli, args []string) error {
 		level = slog.LevelDebug
 	}
 	log := slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level}))
+	for _, n := range cfg.Notices() {
+		log.Info("config", "note", n.String())
+	}
 	g, err := build(cfg, log)
 	if err != nil {
 		return err
@@ -54,6 +57,11 @@ func serve(ctx context.Context, c *cli, args []string) error {
 	}
 	if g.scraped != nil {
 		log.Info("metrics", "url", "http://"+g.scraped.Addr().String()+"/metrics")
+	}
+	for _, s := range g.services {
+		for _, file := range s.Files {
+			log.Info("clients can know the gateway by this file", "protocol", s.Name, "file", file)
+		}
 	}
 	if g.authority != nil {
 		log.Info("clients can trust the gateway by this file", "sslrootcert", g.authority.File())
@@ -77,6 +85,9 @@ func check(_ context.Context, c *cli, args []string) error {
 	}
 	if _, err := cfg.ClientTLS(); err != nil {
 		return err
+	}
+	for _, n := range cfg.Notices() {
+		fmt.Fprintln(c.err, "note: "+n.String())
 	}
 	fmt.Fprintf(c.out, "%s is good: %d resources, %d users, %d access rules\n", *file, len(cfg.Resources), len(cfg.Identity.Users), len(cfg.Access))
 	return nil

@@ -43,7 +43,7 @@ func TestServe(t *testing.T) {
 	require.Contains(t, o.psql(t, "alice", "-c", `\copy t from `+file), "ERROR:")
 	require.Equal(t, "4\n", o.psql(t, "alice", "-c", "SELECT count(*) FROM t"))
 
-	cmd := exec.Command("psql", "-X", o.conn("bob"), "-c", "SELECT pg_sleep(60)")
+	cmd := exec.Command("psql", "-X", o.conn("bob"), "-c", "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b")
 	text := &strings.Builder{}
 	cmd.Stderr = text
 	require.NoError(t, cmd.Start())

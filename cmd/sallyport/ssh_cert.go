@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,29 +11,9 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
-	"github.com/sallyport/sallyport/internal/config"
-	"github.com/sallyport/sallyport/protocol/ssh"
+	"github.com/sallyport/sallyport/gateway/config"
+	sshkit "github.com/sallyport/sallyport/protocol/ssh/kit"
 )
-
-// openAuthority reads the SSH authority that is kept in dir, or makes one there:
-// a key each for hosts, logins and resources, with its public half beside it.
-func openAuthority(dir string) (*ssh.Authority, error) {
-	a := &ssh.Authority{}
-	for name, key := range map[string]*gossh.Signer{"hosts_ca": &a.Hosts, "logins_ca": &a.Logins, "resources_ca": &a.Resources} {
-		file := filepath.Join(dir, name)
-		signer, err := hostKey(file)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		*key = signer
-		if _, err := os.Stat(file + ".pub"); errors.Is(err, fs.ErrNotExist) {
-			if err := os.WriteFile(file+".pub", gossh.MarshalAuthorizedKey(signer.PublicKey()), 0o644); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return a, nil
-}
 
 // maxCertificate is how long a login certificate may live: it cannot be called
 // back.
@@ -67,7 +45,7 @@ func sshCert(_ context.Context, c *cli, args []string) error {
 	if err != nil {
 		return fail(exitUsage, "%s holds no public key", f.Arg(0))
 	}
-	authority, err := openAuthority(filepath.Join(cfg.Data(), "ssh"))
+	authority, err := sshkit.OpenAuthority(filepath.Join(cfg.Data(), "ssh"))
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	gossh "golang.org/x/crypto/ssh"
+
+	sshkit "github.com/sallyport/sallyport/protocol/ssh/kit"
 )
 
 // TestSSHCertificates: with the gateway's own authority a user needs no key in
@@ -38,7 +40,7 @@ func TestSSHCertificates(t *testing.T) {
 	// Attack 44: what one of the authority's keys signed is worth nothing elsewhere.
 	key, _, _, _, err := gossh.ParseAuthorizedKey([]byte(visitor))
 	require.NoError(t, err)
-	authority, err := openAuthority(m.file("data/ssh"))
+	authority, err := sshkit.OpenAuthority(m.file("data/ssh"))
 	require.NoError(t, err)
 	for name, ca := range map[string]gossh.Signer{"hosts": authority.Hosts, "resources": authority.Resources} {
 		forged := *authority

@@ -78,8 +78,8 @@ access:
 	require.NoError(t, os.WriteFile(m.file("known"), fmt.Appendf(nil, "[%s]:%s %s\n", host, port, m.hostKey), 0o600))
 	require.NoError(t, os.WriteFile(m.stanza, []byte(
 		section("direct", m.address, me.Username, m.file("known"))+
-			section("gw", m.listen, "alice+vm1", filepath.Join(m.dir, "data", "ssh", knownGateway))+
-			section("menu", m.listen, "alice", filepath.Join(m.dir, "data", "ssh", knownGateway))+
+			section("gw", m.listen, "alice+vm1", knownGateway(filepath.Join(m.dir, "data")))+
+			section("menu", m.listen, "alice", knownGateway(filepath.Join(m.dir, "data")))+
 			"Host *\n  GlobalKnownHostsFile /dev/null\n  IdentityFile "+m.file("alice")+"\n  IdentitiesOnly yes\n  BatchMode yes\n"), 0o600))
 	return m
 }

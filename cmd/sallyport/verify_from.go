@@ -15,7 +15,7 @@ import (
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/audit/s3"
-	"github.com/sallyport/sallyport/internal/config"
+	"github.com/sallyport/sallyport/gateway/config"
 )
 
 // What is read to be verified, or compared with, and is not in a directory.

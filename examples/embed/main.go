@@ -61,7 +61,7 @@ func serve(ctx context.Context, ln net.Listener, database, records string, now f
 	if err != nil {
 		return err
 	}
-	record, err := audit.Open(records, audit.Config{})
+	record, err := audit.Open(records, audit.Config{Recordings: func(proxy.Target) audit.Recording { return audit.Recording{} }}) // no copies of rows
 	if err != nil {
 		return err
 	}

@@ -119,20 +119,44 @@ func arrows() []arrow {
 			"a codec that knows the gateway cannot be tested and fuzzed by itself",
 		},
 		{
-			"protocols do not know who decides", folder("protocol"), own(append([]string{"control", "cmd", "examples"}, decides...)...),
+			"protocols do not know who decides", folder("protocol"), own(append([]string{"gateway", "control", "cmd", "examples"}, decides...)...),
 			"a protocol asks the chain and must not care what stands in it",
 		},
 		{
-			"nothing imports the assembly", func(rel string) bool {
-				return !inside(rel, "cmd") && !inside(rel, "examples") && !inside(rel, "internal")
+			"what a protocol is knows no protocol", exactly("protocol"), own("protocol", "internal"),
+			"an assembly of others is built on this package, and on the core alone",
+		},
+		{
+			"kits are for assemblies",
+			func(rel string) bool {
+				return !inside(rel, "cmd") && !inside(rel, "gateway") && !inside(rel, "examples") && !inside(rel, "internal") && rel != "protocol/builtin"
 			},
+			func(path string) bool {
+				rel, ok := strings.CutPrefix(path, module+"/")
+				return ok && (rel == "protocol/builtin" || inside(rel, "protocol") && strings.HasSuffix(rel, "/kit"))
+			},
+			"a kit brings a protocol with its parsers and keys; only an assembly chooses one",
+		},
+		{
+			"nothing imports the assembly", func(rel string) bool {
+				return !inside(rel, "cmd") && !inside(rel, "gateway") && !inside(rel, "examples") && !inside(rel, "internal")
+			},
+			own("cmd", "gateway", "examples"),
+			"an assembly is built on everything else, so that nothing else can need it",
+		},
+		{
+			"nobody imports a main", func(rel string) bool { return !inside(rel, "cmd") && !inside(rel, "examples") },
 			own("cmd", "examples"),
 			"cmd and examples are mains that can be copied, not libraries",
 		},
 		{
+			"the config is built before the gateway", folder("gateway/config"), func(path string) bool { return path == module+"/gateway" },
+			"a gateway is made of a config file, and not the other way round",
+		},
+		{
 			"providers are for the assembly",
 			func(rel string) bool {
-				return !inside(rel, "cmd") && !inside(rel, "control") && !inside(rel, "examples") && !inside(rel, "internal") && !provider(rel)
+				return !inside(rel, "cmd") && !inside(rel, "gateway") && !inside(rel, "control") && !inside(rel, "examples") && !inside(rel, "internal") && !provider(rel)
 			},
 			func(path string) bool {
 				rel, ok := strings.CutPrefix(path, module+"/")
@@ -221,6 +245,19 @@ func TestArrowsSee(t *testing.T) {
 		{"protocol/postgres/wire", module + "/proxy", true},
 		{"protocol/postgres/wire", "github.com/jackc/pgx/v5/pgproto3", false},
 		{"control", module + "/cmd/sallyport", true},
+		{"control", module + "/gateway/config", true},
+		{"internal/bench", module + "/cmd/sallyport", true},
+		{"gateway", module + "/gateway/config", false},
+		{"gateway/config", module + "/gateway", true},
+		{"gateway/config", module + "/protocol/builtin", false},
+		{"gateway/config", module + "/audit/age", false},
+		{"protocol", module + "/proxy", false},
+		{"protocol", module + "/protocol/ssh", true},
+		{"protocol/postgres", module + "/protocol/postgres/kit", true},
+		{"protocol/postgres/kit", module + "/protocol/postgres", false},
+		{"protocol/postgres/kit", module + "/guardrail", true},
+		{"protocol/builtin", module + "/protocol/ssh/kit", false},
+		{"masking", module + "/protocol", true},
 		{"internal/scram", "golang.org/x/text/secure/precis", true},
 		{"cmd/sallyport", module + "/audit/s3", false},
 	} {
@@ -237,7 +274,7 @@ var heavy = []struct {
 	why      string
 }{
 	{
-		[]string{"proxy", "protocol/postgres", "protocol/postgres/wire", "protocol/mysql", "protocol/ssh", "protocol/web"},
+		[]string{"proxy", "protocol", "protocol/postgres", "protocol/postgres/wire", "protocol/mysql", "protocol/ssh", "protocol/web"},
 		[]string{
 			"github.com/open-policy-agent/", "github.com/aws/", "cloud.google.com/", "github.com/Azure/", "github.com/hashicorp/vault",
 			"github.com/multigres/", "github.com/sqlc-dev/", "github.com/pingcap/", "k8s.io/", "go.opentelemetry.io/", "modernc.org/", "github.com/stretchr/",

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -10,23 +11,23 @@ import (
 // in proxy.Resource.Settings, as a value. The zero value is the strictest.
 type Settings struct {
 	// Replication allows connections with the replication parameter.
-	Replication bool
+	Replication bool `yaml:"replication"`
 	// FunctionCall allows the FunctionCall message, with which large objects are
 	// read and written (lo_open, loread …); no SQL is seen there.
-	FunctionCall bool
+	FunctionCall bool `yaml:"function_call"`
 	// ReadOnly has the server refuse writes: every transaction starts read only.
-	ReadOnly bool
+	ReadOnly bool `yaml:"read_only"`
 	// MD5 and Cleartext allow these ways of proving the gateway's password to the
 	// server; Cleartext still asks for TLS unless Plaintext is set too.
-	MD5       bool
-	Cleartext bool
+	MD5       bool `yaml:"md5"`
+	Cleartext bool `yaml:"cleartext"`
 	// Plaintext allows a secret to be proven over a connection without TLS to an
 	// address that is neither loopback nor a Unix socket. SCRAM never sends the
 	// secret and is always allowed.
-	Plaintext bool
+	Plaintext bool `yaml:"plaintext"`
 	// StartupParameters are names that clients may set at start-up, beside
 	// [DefaultStartupParameters]. "*" allows all.
-	StartupParameters []string
+	StartupParameters []string `yaml:"startup_parameters"`
 	// MaxMessage is the longest statement or set of arguments from the client, in
 	// bytes; 0 is 64 MiB. Longer ones are refused, and the session goes on.
 	MaxMessage int
@@ -55,6 +56,20 @@ var defaultStartupParameters = map[string]bool{
 // may choose at start-up, in lower case.
 func DefaultStartupParameters() []string {
 	return slices.Sorted(maps.Keys(defaultStartupParameters))
+}
+
+// SetReadOnly sets ReadOnly.
+func (s *Settings) SetReadOnly() { s.ReadOnly = true }
+
+// Validate reports everything about s that cannot work.
+func (s *Settings) Validate() error {
+	var errs []error
+	for _, name := range s.StartupParameters {
+		if strings.TrimSpace(name) == "" {
+			errs = append(errs, errors.New("startup_parameters: a name is empty"))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (s *Settings) allowsParameter(name string) bool {

@@ -149,7 +149,7 @@ func (s *Settings) Validate() error {
 		}
 	}
 	if len(s.HostKeys)+len(s.HostCAs) == 0 && !s.TrustFirst {
-		errs = append(errs, errors.New("host_keys: no host key is known, so no connection can be made"))
+		errs = append(errs, errors.New("host_keys: no host key is known, so no connection can be made: give host_keys, host_cas or trust_on_first_use"))
 	}
 	if s.ExecOnly && (len(s.Forwards)+len(s.RemoteForwards)+len(s.Sockets)+len(s.RemoteSockets)+len(s.Subsystems) > 0 || s.Agent || s.X11) {
 		errs = append(errs, errors.New("exec_only: forwarding and subsystems have no effect here"))

@@ -6,7 +6,6 @@ import (
 
 	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/masking/external"
-	"github.com/sallyport/sallyport/secrets"
 )
 
 // external returns the analyzer's settings without its key.
@@ -36,11 +35,11 @@ func (f *File) validateAnalyzer(d *decoder) {
 	if a == nil {
 		return
 	}
-	if len(f.Masking) == 0 {
-		d.problem(a.Line, "masking: [{use: default}]", "masking_analyzer finds values, and nothing masks them")
+	if !f.masksFound() {
+		d.problem(a.Line, "remove use: off, or add a rule with entities", "masking_analyzer finds values, and nothing masks them")
 	}
 	if a.Key != "" {
-		if err := secrets.Default().Check(a.Key); err != nil {
+		if err := f.options.Secrets.Check(a.Key); err != nil {
 			d.problem(a.Line, "secrets never stand in this file", "masking_analyzer: %v", err)
 		}
 	}

@@ -63,17 +63,14 @@ type Hours struct {
 	Zone  string   `yaml:"zone"`
 }
 
-// Guardrail builds the rules over what operations would do; nil when the file
-// has none. Of c, everything but the rules and the grammar of commands is the
-// caller's.
+// Guardrail builds the rules over what operations would do; nil when there are
+// none, because the file switches the default pack off and has no others. Of c,
+// everything but the rules and the grammar of commands is the caller's.
 func (f *File) Guardrail(c guardrail.Config) (*guardrail.Guardrail, error) {
-	if len(f.Guardrails) == 0 {
+	if c.Rules = f.guardrailRules(); len(c.Rules) == 0 {
 		return nil, nil
 	}
 	c.Commands = shell.Grammar{}
-	for i, g := range f.Guardrails {
-		c.Rules = append(c.Rules, g.rules(i+1)...)
-	}
 	return guardrail.New(c)
 }
 
@@ -96,12 +93,15 @@ func (g Guardrail) given() []conditions {
 	return slices.DeleteFunc(all, func(c conditions) bool { return c.GuardrailRule == nil })
 }
 
-// rules are the rules of the n-th guardrail in the file.
-func (g Guardrail) rules(n int) []guardrail.Rule {
+// rulesOf are the rules of g, the n-th guardrail in the file.
+func (f *File) rulesOf(g Guardrail, n int) []guardrail.Rule {
 	var list []guardrail.Rule
-	if g.Use == "default" {
-		list = guardrail.Defaults()
+	if g.Use == useDefault {
+		// A rule of the pack that is for other resources than the entry never applies.
+		list = slices.DeleteFunc(guardrail.Defaults(), func(r guardrail.Rule) bool { return g.Resources.excludes(r.Labels) })
+		without := f.withoutPack()
 		for i := range list {
+			list[i].Except = without
 			if n > 1 {
 				list[i].Name = fmt.Sprintf("%s-%d", list[i].Name, n) // the pack may be used for several selections
 			}
@@ -137,6 +137,16 @@ func (g Guardrail) rules(n int) []guardrail.Rule {
 		}
 	}
 	return list
+}
+
+// excludes reports whether s chooses no resource that has the labels.
+func (s *Selector) excludes(labels map[string]string) bool {
+	for k, v := range labels {
+		if want, ok := s.Labels[k]; ok && want != v {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *GuardrailRule) rule(action guardrail.Action) guardrail.Rule {
@@ -185,22 +195,40 @@ func (f *File) validateGuardrails(d *decoder) {
 	for i, g := range f.Guardrails {
 		f.validateGuardrail(d, i+1, g)
 	}
+	if f.guardrailsNamed() || f.guardrailsOff() {
+		return
+	}
+	for _, g := range f.Guardrails {
+		if g.Name != "" && slices.ContainsFunc(guardrail.Defaults(), func(r guardrail.Rule) bool { return r.Name == g.Name }) {
+			d.problem(g.Line, "choose another name, or switch the pack off by - use: off", "guardrail %q is there twice: the default pack has a rule of this name", g.Name)
+		}
+	}
 }
 
 func (f *File) validateGuardrail(d *decoder, n int, g Guardrail) {
-	if g.Use != "" && g.Use != "default" {
-		d.problem(g.Line, `the one there is is "default"`, "unknown guardrail pack %q", g.Use)
+	if g.Use != "" && g.Use != useDefault && g.Use != useOff {
+		d.problem(g.Line, `want "default" or "off"`, "unknown guardrail pack %q", g.Use)
 	}
 	given := g.given()
 	if (g.Use != "") == (len(given) > 0) || len(given) > 1 {
 		d.problem(g.Line, "", "a guardrail needs one of use, deny, only, hold, rewrite and warn")
 		return
 	}
-	if g.Use != "" && (g.Limit != 0 || g.For != 0 || len(g.Approvers) > 0 || g.Name != "") {
+	if g.Use == useDefault && (g.Limit != 0 || g.For != 0 || len(g.Approvers) > 0 || g.Name != "") {
 		d.problem(g.Line, "", "a pack has names and actions of its own: resources, databases, accounts, groups, during, outside and observe narrow it")
 		return
 	}
 	f.checkSelector(d, g.Line, g.Resources)
+	if g.Use == useOff {
+		d.onlyKeys(g.Line, g, "use: off", "use", "resources")
+		return
+	}
+	if g.Use == useDefault && f.guardrailsOff() {
+		d.problem(g.Line, "give use: off the resources that it is for", "the pack does not apply anywhere: an entry with use: off switches it off")
+	}
+	if g.Warn != nil && g.Remedy != "" {
+		d.problem(g.Line, "write it into message", "remedy has no effect with warn: it is told when an operation is refused")
+	}
 	f.checkGroups(d, g.Line, g.Groups)
 	f.checkApprovers(d, g)
 	for _, r := range given {
@@ -220,10 +248,10 @@ func (f *File) validateGuardrail(d *decoder, n int, g Guardrail) {
 			return
 		}
 	}
-	rules := g.rules(n)
+	rules := f.rulesOf(g, n)
 	for _, r := range rules {
 		for i := range n - 1 {
-			for _, other := range f.Guardrails[i].rules(i + 1) {
+			for _, other := range f.rulesOf(f.Guardrails[i], i+1) {
 				if other.Name == r.Name {
 					d.problem(g.Line, "", "guardrail %q is there twice", r.Name)
 				}
@@ -254,31 +282,31 @@ func (f *File) checkApprovers(d *decoder, g Guardrail) {
 	}
 }
 
-// kinds are the types of resources that have operations of a kind.
-func (r *GuardrailRule) kinds() (types []string, what string) {
+// kinds are the kinds of operations that the conditions are about.
+func (r *GuardrailRule) kinds() (kinds []proxy.Kind, what string) {
 	switch {
-	case len(r.Commands)+len(r.Paths) > 0:
-		return []string{"ssh"}, "commands and paths"
+	case len(r.Commands) > 0:
+		return []proxy.Kind{proxy.KindExec, proxy.KindInput}, "commands"
+	case len(r.Paths) > 0:
+		return []proxy.Kind{proxy.KindFile}, "paths"
 	case len(r.Requests) > 0:
-		return nil, ""
+		return []proxy.Kind{proxy.KindRequest, proxy.KindUpgrade}, "requests"
 	}
-	return []string{"postgres"}, "statements"
+	return []proxy.Kind{proxy.KindStatement, proxy.KindPrepare}, "statements"
 }
 
 // checkKind reports a rule about operations that none of its resources has.
 func (f *File) checkKind(d *decoder, g Guardrail, r *GuardrailRule) {
-	types, what := r.kinds()
-	if types == nil {
-		return
-	}
+	kinds, what := r.kinds()
 	var chosen []string
-	for _, res := range f.Resources {
+	for i := range f.Resources {
+		res := &f.Resources[i]
 		named := len(g.Resources.Names) == 0 || slices.ContainsFunc(g.Resources.Names, func(n string) bool {
 			ok, err := path.Match(n, res.Name)
 			return ok && err == nil
 		})
 		if named && g.Resources.matchesLabels(res.Labels) {
-			if slices.Contains(types, res.Type) {
+			if f.protocol(res).Asks(kinds...) {
 				return
 			}
 			chosen = append(chosen, res.Name)

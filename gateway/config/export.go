@@ -10,8 +10,6 @@ import (
 	"os"
 	"path"
 	"slices"
-
-	"github.com/sallyport/sallyport/secrets"
 )
 
 // Export is one place where events are sent.
@@ -46,7 +44,6 @@ var exportTypes = []string{"file", "stdout", "syslog", "webhook", "otlp"}
 
 func (f *File) validateExport(d *decoder) {
 	names := make(map[string]bool)
-	source := secrets.Default()
 	for _, e := range f.Audit.Export {
 		at := "export " + e.Called()
 		if names[e.Called()] {
@@ -92,7 +89,7 @@ func (f *File) validateExport(d *decoder) {
 			}
 		}
 		for _, k := range e.Keys {
-			if err := source.Check(k); err != nil {
+			if err := f.options.Secrets.Check(k); err != nil {
 				d.problem(e.Line, "", "%s: %v", at, err)
 			}
 		}
@@ -152,7 +149,7 @@ func Roots(ca string) (*tls.Config, error) {
 
 // Secret fetches what a reference of the file names.
 func (f *File) Secret(ctx context.Context, ref string) (string, error) {
-	s, release, err := secrets.Default().Fetch(ctx, f.reference(ref), true)
+	s, release, err := f.options.Secrets.Fetch(ctx, f.reference(ref), true)
 	if err != nil {
 		return "", err
 	}

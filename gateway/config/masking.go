@@ -14,14 +14,15 @@ import (
 
 	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/policy"
-	"github.com/sallyport/sallyport/secrets"
 )
 
-// Masker builds the masking rules; nil when the file has none. assembled is what
-// the assembly brings: the sampler, and a key that takes the place of the file's.
-// The rest is the file's.
+// Masker builds the masking rules; nil when nothing is masked, because the file
+// switches the default pack off and has no other rules. assembled is what the
+// assembly brings: the sampler, and a key that takes the place of the file's. The
+// rest is the file's.
 func (f *File) Masker(ctx context.Context, assembled masking.Config) (*masking.Masker, error) {
-	if len(f.Masking) == 0 {
+	masks := func(m Masking) bool { return m.Recognize == nil && m.Use != useOff }
+	if f.maskingOff() && !slices.ContainsFunc(f.Masking, masks) {
 		return nil, nil
 	}
 	c := assembled
@@ -42,20 +43,15 @@ func (f *File) Masker(ctx context.Context, assembled masking.Config) (*masking.M
 		}
 		c.External = append(c.External, e)
 	}
-	found := false
 	for i, m := range f.Masking {
 		if m.Recognize != nil {
 			continue
 		}
-		found = found || m.Use == "default"
 		r, err := m.rule()
 		if err != nil {
 			return nil, fmt.Errorf("masking rule %d: %w", i+1, err)
 		}
 		c.Rules = append(c.Rules, r)
-	}
-	if !found { // what is found by itself is masked where the file says so
-		c.Rules = append(c.Rules, masking.Rule{Off: true})
 	}
 	return masking.New(c)
 }
@@ -82,7 +78,7 @@ func (r *Recognizer) pattern() masking.Pattern {
 }
 
 func (m Masking) rule() (masking.Rule, error) {
-	r := masking.Rule{Name: m.Name, Off: m.Use == "off", Columns: m.Columns, Tags: m.Tags, ColumnTypes: m.DBTypes, Groups: m.Groups, Except: m.Except.Groups}
+	r := masking.Rule{Name: m.Name, Off: m.Use == useOff, Columns: m.Columns, Tags: m.Tags, ColumnTypes: m.DBTypes, Groups: m.Groups, Except: m.Except.Groups}
 	for _, e := range m.Entities {
 		r.Types = append(r.Types, masking.TypeNamed(e))
 	}
@@ -107,7 +103,7 @@ const maskingKeyFile = "masking.key"
 // maskingKey returns the configured key, or the one of the data directory, which
 // is made when there is none.
 func (f *File) maskingKey(ctx context.Context) ([]byte, error) {
-	source, ref := secrets.Default(), f.reference(f.MaskingKey.Secret)
+	source, ref := f.options.Secrets, f.reference(f.MaskingKey.Secret)
 	if ref == "" {
 		path := filepath.Join(f.Data(), maskingKeyFile)
 		if err := makeKey(path); err != nil {
@@ -164,9 +160,7 @@ func (f *File) validateRecognizers(d *decoder) *masking.Scanner {
 		if m.Recognize == nil {
 			continue
 		}
-		if m.Use != "" || m.With != "" || m.Mode != "" || len(m.Columns)+len(m.Entities) > 0 {
-			d.problem(m.Line, "write a second entry with its entity", "recognize stands alone")
-		}
+		d.onlyKeys(m.Line, m, "recognize", "recognize")
 		if m.Recognize.Score < 0 {
 			d.problem(m.Line, "", "masking: a score is 1 to 100")
 		}
@@ -185,9 +179,27 @@ func (f *File) validateRecognizers(d *decoder) *masking.Scanner {
 	return scanner
 }
 
+// validatePack reports what is wrong with an entry that has use.
+func (f *File) validatePack(d *decoder, m Masking) bool {
+	switch m.Use {
+	case "":
+	case useDefault:
+		if f.maskingOff() {
+			d.problem(m.Line, "give use: off the resources or groups that it is for", "the pack does not apply anywhere: an entry with use: off switches it off")
+		}
+		return d.onlyKeys(m.Line, m, "use: default", "use", "name", "resources", "groups", "except", "with", "mode", "keep_first", "keep_last", "text", "days", "unit", "size", "bits")
+	case useOff:
+		return d.onlyKeys(m.Line, m, "use: off", "use", "resources", "groups")
+	default:
+		d.problem(m.Line, `want "default" or "off"`, "unknown masking pack %q", m.Use)
+		return false
+	}
+	return true
+}
+
 func (f *File) validateMasking(d *decoder) {
 	if k := f.MaskingKey; k.Secret != "" {
-		if err := secrets.Default().Check(k.Secret); err != nil {
+		if err := f.options.Secrets.Check(k.Secret); err != nil {
 			d.problem(k.Line, "secrets never stand in this file", "masking_key: %v", err)
 		}
 	}
@@ -200,8 +212,8 @@ func (f *File) validateMasking(d *decoder) {
 			continue
 		}
 		tokens = tokens || m.With == masking.Tokenise.String() || m.With == masking.Encrypt.String()
-		if m.Use != "" && m.Use != "default" && m.Use != "off" {
-			d.problem(m.Line, `want "default" or "off"`, "unknown masking pack %q", m.Use)
+		if !f.validatePack(d, m) {
+			continue
 		}
 		if m.Use == "" && len(m.Columns)+len(m.Tags)+len(m.DBTypes)+len(m.Entities) == 0 {
 			d.problem(m.Line, "", "a masking rule needs use, columns, tags, db_types or entities")

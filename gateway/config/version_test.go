@@ -16,7 +16,7 @@ access:
   - {name: a, groups: [dev], allow: [connect, read]}
 `
 	version := func(text string) (config, policy string) {
-		f, err := Parse("x.yaml", []byte(strings.Replace(text, "ssh_keys: []", `password: "`+verifier+`"`, 1)))
+		f, err := Parse("x.yaml", []byte(strings.Replace(text, "ssh_keys: []", `password: "`+verifier+`"`, 1)), options())
 		require.NoError(t, err)
 		v, err := f.Version()
 		require.NoError(t, err)

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sallyport/sallyport/protocol"
 )
 
 // Problem is one thing that is wrong in a config file.
@@ -45,8 +47,10 @@ func (ps Problems) Error() string {
 // them are found at once. It reads no more YAML than it needs: no anchors, no
 // tags, no duplicate keys.
 type decoder struct {
-	file     string
-	problems Problems
+	file      string
+	problems  Problems
+	protocols []protocol.Protocol
+	places    map[string]int // lines of the keys of File.Listen
 }
 
 // Position is where a value stands. The decoder sets fields of this type.
@@ -60,24 +64,28 @@ var (
 	positionType = reflect.TypeFor[Position]()
 	durationType = reflect.TypeFor[time.Duration]()
 	selectorType = reflect.TypeFor[Selector]()
+	resourceType = reflect.TypeFor[Resource]()
+	listenType   = reflect.TypeFor[Listen]()
 )
 
 // maxDepth bounds how deep values may be nested.
 const maxDepth = 20
 
 func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string, depth int) {
-	if depth > maxDepth {
-		d.problem(n.Line, "", "%s is nested too deeply", path)
+	if !d.readable(n, path, depth) {
 		return
 	}
-	if n.Kind == yaml.AliasNode || n.Anchor != "" {
-		d.problem(n.Line, "write the value out", "%s uses an anchor, which this file does not know", path)
+	if v.Type() == resourceType { // which is never nothing: it has a type
+		d.resource(n, v, path, depth)
 		return
 	}
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
 		return // "key:" with nothing after it is the zero value
 	}
 	switch {
+	case v.Type() == listenType:
+		d.listen(n, v.Addr().Interface().(*Listen), path)
+		return
 	case v.Type() == durationType:
 		d.duration(n, v, path)
 		return
@@ -96,6 +104,7 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string, depth int) 
 			d.problem(n.Line, "write it as [a, b]", "%s must be a list", path)
 			return
 		}
+		v.SetZero() // a list in the file takes the place of the default
 		for i, item := range n.Content {
 			e := reflect.New(v.Type().Elem()).Elem()
 			d.decode(item, e, path+"["+strconv.Itoa(i)+"]", depth+1)
@@ -119,22 +128,49 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string, depth int) 
 			d.problem(n.Line, "", "%s must be true or false", path)
 		}
 		v.SetBool(b)
-	case reflect.Int:
-		i, err := strconv.ParseInt(n.Value, 10, 32)
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		bits := v.Type().Bits()
+		if v.Kind() == reflect.Int {
+			bits = 32 // what a file says means the same on every machine
+		}
+		i, err := strconv.ParseInt(n.Value, 10, bits)
 		if err != nil {
 			d.problem(n.Line, "", "%s must be a number", path)
 		}
 		v.SetInt(i)
-	case reflect.Float64:
-		f, err := strconv.ParseFloat(n.Value, 64)
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		bits := v.Type().Bits()
+		if v.Kind() == reflect.Uint {
+			bits = 32
+		}
+		u, err := strconv.ParseUint(n.Value, 10, bits)
+		if err != nil {
+			d.problem(n.Line, "", "%s must be a number that is not negative", path)
+		}
+		v.SetUint(u)
+	case reflect.Float32, reflect.Float64:
+		f, err := strconv.ParseFloat(n.Value, v.Type().Bits())
 		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
 			d.problem(n.Line, "", "%s must be a number", path)
 			f = 0
 		}
 		v.SetFloat(f)
-	default:
-		panic("config: no rule to decode " + v.Type().String())
+	default: // of a protocol's settings
+		d.problem(n.Line, "remove it, and tell the author of the protocol", "%s has the type %s, which cannot be read from a file", path, v.Type())
 	}
+}
+
+// readable reports whether n may be read at all.
+func (d *decoder) readable(n *yaml.Node, path string, depth int) bool {
+	if depth > maxDepth {
+		d.problem(n.Line, "", "%s is nested too deeply", path)
+		return false
+	}
+	if n.Kind == yaml.AliasNode || n.Anchor != "" {
+		d.problem(n.Line, "write the value out", "%s uses an anchor, which this file does not know", path)
+		return false
+	}
+	return true
 }
 
 func (d *decoder) duration(n *yaml.Node, v reflect.Value, path string) {
@@ -155,30 +191,48 @@ func (d *decoder) selector(n *yaml.Node, s *Selector, path string, depth int) {
 	d.decode(n, reflect.ValueOf(&s.Labels).Elem(), path, depth)
 }
 
-// object fills the struct v from a mapping. A field's key is in its tag.
+// fields are the fields of a struct by their keys, which are in their tags.
+type fields struct {
+	keys     []string
+	index    map[string]int
+	later    map[string]bool
+	position int // of the field that is a Position; -1 when there is none
+}
+
+func fieldsOf(t reflect.Type) fields {
+	out := fields{index: make(map[string]int), later: make(map[string]bool), position: -1}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if f.Type == positionType {
+			out.position = i
+			continue
+		}
+		key, option, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if key == "" || key == "-" || !f.IsExported() {
+			continue
+		}
+		out.index[key] = i
+		out.keys = append(out.keys, key)
+		out.later[key] = option == "later"
+	}
+	return out
+}
+
+// place notes in v where it stands.
+func (f *fields) place(v reflect.Value, line int) {
+	if f.position >= 0 {
+		v.Field(f.position).Set(reflect.ValueOf(Position{line}))
+	}
+}
+
+// object fills the struct v from a mapping.
 func (d *decoder) object(n *yaml.Node, v reflect.Value, path string, depth int) {
 	if n.Kind != yaml.MappingNode {
 		d.problem(n.Line, "", "%s must be keys and values", or(path, "the file"))
 		return
 	}
-	t := v.Type()
-	var keys []string
-	fields := make(map[string]int)
-	later := make(map[string]bool)
-	for i := range t.NumField() {
-		f := t.Field(i)
-		if f.Type == positionType {
-			v.Field(i).Set(reflect.ValueOf(Position{n.Line}))
-			continue
-		}
-		key, option, _ := strings.Cut(f.Tag.Get("yaml"), ",")
-		if key == "" {
-			continue
-		}
-		fields[key] = i
-		keys = append(keys, key)
-		later[key] = option == "later"
-	}
+	known := fieldsOf(v.Type())
+	known.place(v, n.Line)
 	seen := make(map[string]bool)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, val := n.Content[i], n.Content[i+1]
@@ -186,11 +240,11 @@ func (d *decoder) object(n *yaml.Node, v reflect.Value, path string, depth int) 
 		if path != "" {
 			at = path + "." + k.Value
 		}
-		field, ok := fields[k.Value]
+		field, ok := known.index[k.Value]
 		switch {
 		case !ok:
-			d.problem(k.Line, suggest(k.Value, keys), "unknown key %q", at)
-		case later[k.Value]:
+			d.problem(k.Line, suggest(k.Value, known.keys), "unknown key %q", at)
+		case known.later[k.Value]:
 			d.problem(k.Line, "remove it", "%q is not available in this version", at)
 		case seen[k.Value]:
 			d.problem(k.Line, "", "%q is given twice", at)

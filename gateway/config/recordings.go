@@ -80,9 +80,25 @@ func (f *File) Recordings() func(t proxy.Target) audit.Recording {
 	return func(t proxy.Target) audit.Recording {
 		for _, s := range sections {
 			if s.MatchesResource(t.Resource) {
-				return *s.Recording
+				return f.streams(t, *s.Recording)
 			}
 		}
-		return audit.DefaultRecording()
+		return f.streams(t, audit.DefaultRecording())
 	}
+}
+
+// withoutStreams are the kinds of operations that send rows and no streams.
+var withoutStreams = []proxy.Kind{
+	proxy.KindConnect, proxy.KindStatement, proxy.KindPrepare, proxy.KindFunction, proxy.KindReplication,
+}
+
+// streams is r without what the target's protocol never has: looking at results for
+// streams that do not come costs time.
+func (f *File) streams(t proxy.Target, r audit.Recording) audit.Recording {
+	p := find(f.options.Protocols, t.Resource.Type)
+	if p == nil || len(p.Kinds) == 0 || slices.ContainsFunc(p.Kinds, func(k proxy.Kind) bool { return !slices.Contains(withoutStreams, k) }) {
+		return r
+	}
+	r.Terminal, r.Exec = audit.Off, audit.Off
+	return r
 }

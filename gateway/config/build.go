@@ -5,12 +5,12 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
-	"github.com/sallyport/sallyport/guardrail"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/policy"
-	"github.com/sallyport/sallyport/protocol/postgres"
+	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -37,9 +37,14 @@ func (f *File) rules() []policy.Rule {
 // Directory builds the resources. It reads the certificates that they name.
 func (f *File) Directory() (proxy.Resources, error) {
 	var list proxy.Resources
-	for _, r := range f.Resources {
+	for i := range f.Resources {
+		r := &f.Resources[i]
+		address, err := f.address(r)
+		if err != nil {
+			return nil, fmt.Errorf("resource %s: %w", r.Name, err)
+		}
 		res := &proxy.Resource{
-			Name: r.Name, Type: r.Type, Address: r.Address, Labels: r.Labels, Database: r.Database, MaxSession: r.Session,
+			Name: r.Name, Type: r.Type, Address: address, Labels: r.Labels, Database: r.Database, MaxSession: r.Session, Settings: r.Settings,
 		}
 		for _, a := range r.accounts() {
 			secret := a.Password
@@ -48,19 +53,8 @@ func (f *File) Directory() (proxy.Resources, error) {
 			}
 			res.Accounts = append(res.Accounts, proxy.Account{Name: a.Name, Username: a.Username, Secret: f.reference(secret)})
 		}
-		var err error
 		if res.TLS, err = f.resourceTLS(r); err != nil {
 			return nil, fmt.Errorf("resource %s: %w", r.Name, err)
-		}
-		if r.Type == "postgres" {
-			res.Settings = postgres.Settings{
-				Replication: r.Replication, FunctionCall: r.FunctionCall,
-				ReadOnly: r.ReadOnly || r.Labels[guardrail.ReadOnlyLabel] == "true", MD5: r.MD5,
-				Cleartext: r.Cleartext, Plaintext: r.Plaintext, StartupParameters: r.StartupParameters,
-			}
-		}
-		if r.Type == "ssh" && r.SSH != nil {
-			res.Settings = *r.SSH
 		}
 		list = append(list, res)
 	}
@@ -75,11 +69,11 @@ func (f *File) reference(ref string) string {
 	return ref
 }
 
-func (f *File) resourceTLS(r Resource) (proxy.TLS, error) {
-	if r.Type == "ssh" {
+func (f *File) resourceTLS(r *Resource) (proxy.TLS, error) {
+	if !f.protocol(r).TLS {
 		return proxy.TLS{Mode: proxy.TLSDisable}, nil
 	}
-	mode, err := r.TLS.mode(r.Type)
+	mode, err := r.TLS.mode()
 	if err != nil || r.TLS == nil {
 		return proxy.TLS{Mode: mode}, err
 	}
@@ -104,25 +98,24 @@ func (f *File) resourceTLS(r Resource) (proxy.TLS, error) {
 	return t, nil
 }
 
-// Listener is one place where the gateway listens.
-type Listener struct {
-	Protocol string
-	Address  string
-	Resource string // the one resource that is served there; empty when clients choose
-}
+// Credentials is the source that the file was read with, for the gateway.
+func (f *File) Credentials() proxy.CredentialSource { return f.options.Secrets }
 
-// Listeners lists the places.
-func (f *File) Listeners() []Listener {
-	var list []Listener
-	if f.Listen.Postgres != "" {
-		list = append(list, Listener{"postgres", f.Listen.Postgres, ""})
-	}
-	if f.Listen.SSH != "" {
-		list = append(list, Listener{"ssh", f.Listen.SSH, ""})
+// Protocols are those that the file was read with.
+func (f *File) Protocols() []protocol.Protocol { return slices.Clone(f.options.Protocols) }
+
+// Listeners lists the places where the gateway listens: those that resources
+// share, in the order of the protocols, and then those of single resources.
+func (f *File) Listeners() []protocol.Listener {
+	var list []protocol.Listener
+	for _, name := range namesOf(f.options.Protocols) {
+		if address := f.Listen[name]; address != "" {
+			list = append(list, protocol.Listener{Protocol: name, Address: address})
+		}
 	}
 	for _, r := range f.Resources {
 		if r.Listen != "" {
-			list = append(list, Listener{r.Type, r.Listen, r.Name})
+			list = append(list, protocol.Listener{Protocol: r.Type, Address: r.Listen, Resource: r.Name})
 		}
 	}
 	return list

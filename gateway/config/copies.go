@@ -74,15 +74,15 @@ func (f *File) validateCopies(d *decoder) {
 			d.problem(c.Line, "s3: {endpoint: …, bucket: …}", "copy %s goes nowhere", c.Called())
 			continue
 		}
-		c.S3.check(d, "copy "+c.Called())
+		c.S3.check(d, f.options.Secrets, "copy "+c.Called())
 	}
 	for _, w := range f.Audit.Witnesses {
 		f.checkName(d, w.Line, names, w.Called())
-		w.check(d)
+		w.check(d, f.options.Secrets)
 	}
 }
 
-func (w Witness) check(d *decoder) {
+func (w Witness) check(d *decoder, source secrets.Source) {
 	at := "witness " + w.Called()
 	given := 0
 	for _, is := range []bool{w.File != "", w.URL != "", w.S3 != nil} {
@@ -95,7 +95,7 @@ func (w Witness) check(d *decoder) {
 		return
 	}
 	if w.S3 != nil {
-		w.S3.check(d, at)
+		w.S3.check(d, source, at)
 	}
 	if w.URL == "" {
 		return
@@ -120,7 +120,7 @@ func (f *File) checkName(d *decoder, line int, names map[string]bool, name strin
 	names[name] = true
 }
 
-func (b *Bucket) check(d *decoder, at string) {
+func (b *Bucket) check(d *decoder, source secrets.Source, at string) {
 	u, ok := parseURL(b.Endpoint)
 	if !ok || strings.Trim(u.Path, "/") != "" {
 		d.problem(b.Line, "endpoint: https://s3.eu-central-1.amazonaws.com", "%s needs an endpoint: scheme, host and port", at)
@@ -130,7 +130,6 @@ func (b *Bucket) check(d *decoder, at string) {
 	if b.Bucket == "" {
 		d.problem(b.Line, "", "%s needs a bucket", at)
 	}
-	source := secrets.Default()
 	for _, ref := range []struct{ key, value string }{{"access_key", b.AccessKey}, {"secret_key", b.SecretKey}, {"session_token", b.SessionToken}} {
 		if ref.value == "" && ref.key == "session_token" {
 			continue

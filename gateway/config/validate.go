@@ -10,9 +10,7 @@ import (
 
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/policy"
-	"github.com/sallyport/sallyport/protocol/ssh"
 	"github.com/sallyport/sallyport/proxy"
-	"github.com/sallyport/sallyport/secrets"
 )
 
 // validate reports everything that decoding cannot see: names that mean
@@ -57,14 +55,14 @@ func (f *File) validateListen(d *decoder) {
 		}
 		used[addr] = what
 	}
-	check(f.Listen.Line, "listen.postgres", f.Listen.Postgres)
-	check(f.Listen.Line, "listen.ssh", f.Listen.SSH)
+	for _, name := range namesOf(f.options.Protocols) {
+		check(f.places[name], "listen."+name, f.Listen[name])
+	}
 	for _, r := range f.Resources {
 		check(r.Line, "resource "+r.Name, r.Listen)
 	}
 	for _, r := range f.Resources {
-		shared := map[string]string{"postgres": f.Listen.Postgres, "ssh": f.Listen.SSH}[r.Type]
-		if r.Listen == "" && shared == "" && (r.Type == "postgres" || r.Type == "ssh") {
+		if r.Listen == "" && f.Listen[r.Type] == "" {
 			d.problem(r.Line, "give it a listen address, or set listen."+r.Type, "resource %s cannot be reached: nothing listens for it", r.Name)
 		}
 	}
@@ -92,13 +90,11 @@ func (u User) user() identity.User {
 	return identity.User{Name: u.Name, Groups: u.Groups, Password: u.Password, SSHKeys: u.SSHKeys}
 }
 
-// Types are the kinds of resources.
-var types = []string{"postgres", "ssh"}
-
 func (f *File) validateResources(d *decoder) {
 	seen := make(map[string]bool)
-	source := secrets.Default()
-	for _, r := range f.Resources {
+	for i := range f.Resources {
+		r := &f.Resources[i]
+		p := f.protocol(r)
 		at := "resource " + strconv.Quote(r.Name)
 		if err := identity.ValidName(r.Name); err != nil {
 			d.problem(r.Line, "", "%s: %v", at, err)
@@ -107,10 +103,7 @@ func (f *File) validateResources(d *decoder) {
 			d.problem(r.Line, "", "%s exists twice", at)
 		}
 		seen[r.Name] = true
-		if !slices.Contains(types, r.Type) {
-			d.problem(r.Line, suggest(r.Type, types), "%s: unknown type %q", at, r.Type)
-		}
-		if _, _, err := net.SplitHostPort(r.Address); err != nil && !strings.HasPrefix(r.Address, "unix:") {
+		if _, err := f.address(r); err != nil {
 			d.problem(r.Line, "write HOST:PORT or unix:/path", "%s: %q is not an address", at, r.Address)
 		}
 		if len(r.Accounts) > 0 && (r.Username != "" || r.Password != "" || r.Key != "") {
@@ -125,6 +118,9 @@ func (f *File) validateResources(d *decoder) {
 				d.problem(a.Line, "", "%s: account %q exists twice", at, a.Name)
 			}
 			names[a.Name] = true
+			if a.Key != "" && !p.Keys {
+				d.problem(a.Line, "give a password", "%s: type %s proves nothing by a key", at, p.Name)
+			}
 			if a.Password != "" && a.Key != "" {
 				d.problem(a.Line, "", "%s: an account has a password or a key, not both", at)
 			}
@@ -132,44 +128,25 @@ func (f *File) validateResources(d *decoder) {
 				if ref == "" {
 					continue
 				}
-				if err := source.Check(ref); err != nil {
+				if err := f.options.Secrets.Check(ref); err != nil {
 					d.problem(a.Line, "secrets never stand in this file", "%s: %v", at, err)
 				}
 			}
 		}
-		if _, err := r.TLS.mode(r.Type); err != nil {
+		if r.TLS != nil && !p.TLS {
+			d.problem(r.TLS.Line, "remove it", "%s: type %s has no tls: it protects connections by its own means", at, p.Name)
+		} else if _, err := r.TLS.mode(); err != nil {
 			d.problem(r.TLS.Line, "", "%s: %v", at, err)
+		}
+		if r.Database != "" && !p.Databases {
+			d.problem(r.Line, "remove database", "%s: type %s has no databases", at, p.Name)
 		}
 		f.validateSettings(d, r, at)
 	}
 }
 
-// validateSettings reports settings that the resource's type does not have.
-func (f *File) validateSettings(d *decoder, r Resource, at string) {
-	if r.Type != "ssh" && (r.SSH != nil || r.Key != "") {
-		d.problem(r.Line, "", "%s: ssh and key are settings of type ssh", at)
-	}
-	if r.Type == "ssh" {
-		set := r.SSH
-		if set == nil {
-			set = &ssh.Settings{}
-		}
-		if err := set.Validate(); err != nil {
-			for _, line := range strings.Split(err.Error(), "\n") {
-				d.problem(r.Line, "", "%s: ssh: %s", at, line)
-			}
-		}
-		if len(set.HostKeys)+len(set.HostCAs) == 0 && !set.TrustFirst {
-			d.problem(r.Line, "give ssh: {host_keys: [\"ssh-ed25519 …\"]}, host_cas, or trust_on_first_use", "%s: no host key is known, so it cannot be told from an impostor", at)
-		}
-	}
-	if r.Type != "postgres" && (r.Replication || r.FunctionCall || r.ReadOnly || r.MD5 || r.Cleartext || r.Plaintext || len(r.StartupParameters) > 0 || r.Database != "") {
-		d.problem(r.Line, "", "%s: it has settings of type postgres", at)
-	}
-}
-
 // accounts are the resource's accounts, with the short form as one of them.
-func (r Resource) accounts() []Account {
+func (r *Resource) accounts() []Account {
 	if len(r.Accounts) > 0 {
 		return r.Accounts
 	}
@@ -181,12 +158,9 @@ var tlsModes = map[string]proxy.TLSMode{
 	"require": proxy.TLSRequire, "disable": proxy.TLSDisable,
 }
 
-func (t *ResourceTLS) mode(typ string) (proxy.TLSMode, error) {
+func (t *ResourceTLS) mode() (proxy.TLSMode, error) {
 	if t == nil {
 		return proxy.TLSVerifyFull, nil
-	}
-	if typ == "ssh" {
-		return 0, fmt.Errorf("ssh has no tls: pin its host_keys instead")
 	}
 	m, ok := tlsModes[t.Mode]
 	if !ok {

@@ -8,7 +8,6 @@ import (
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/proxy"
-	"github.com/sallyport/sallyport/secrets"
 )
 
 // Retention says how long the content of sessions at some resources is kept.
@@ -25,7 +24,6 @@ func (f *File) validateRetention(d *decoder) {
 			d.problem(r.Line, "days: 365", "audit.retention: days must be given")
 		}
 	}
-	source := secrets.Default()
 	refs := f.Audit.OldKeys
 	if f.Audit.Key != "" {
 		refs = append([]string{f.Audit.Key}, refs...)
@@ -33,7 +31,7 @@ func (f *File) validateRetention(d *decoder) {
 		d.problem(f.Audit.Line, "give the current one as key", "audit.old_keys without audit.key")
 	}
 	for _, ref := range refs {
-		if err := source.Check(ref); err != nil {
+		if err := f.options.Secrets.Check(ref); err != nil {
 			d.problem(f.Audit.Line, "", "audit key: %v", err)
 		}
 	}

@@ -1,5 +1,7 @@
-// Package config reads the reference gateway's config file: YAML, strict, with
-// every problem reported at once, by its line.
+// Package config reads the config file of a gateway: YAML, strict, with every
+// problem reported at once, by its line. It knows protocols by the list that it is
+// given, and no other: a protocol of one's own is listed, checked and built as
+// those of this module are.
 package config
 
 import (
@@ -16,8 +18,17 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/sallyport/sallyport/protocol/ssh"
+	"github.com/sallyport/sallyport/protocol"
+	"github.com/sallyport/sallyport/secrets"
 )
+
+// Options are what a config file is read with.
+type Options struct {
+	// Protocols are those that listeners and resources may have. Nil: none.
+	Protocols []protocol.Protocol
+	// Secrets follows the references of the file. Nil: the file can have none.
+	Secrets secrets.Source
+}
 
 // File is a config file. Its keys are documented in docs/config.md.
 type File struct {
@@ -44,19 +55,15 @@ type File struct {
 	Runbooks any                 `yaml:"runbooks,later"`
 	Store    any                 `yaml:"store,later"`
 
-	name   string
-	digest [sha256.Size]byte // of the file
+	name    string
+	digest  [sha256.Size]byte // of the file
+	options Options
+	places  map[string]int // lines of the keys of Listen
 }
 
-// Listen says where the gateway listens.
-type Listen struct {
-	Position
-	Postgres string `yaml:"postgres"`
-	SSH      string `yaml:"ssh"`
-	MySQL    string `yaml:"mysql,later"`
-	Web      string `yaml:"web,later"`
-	Console  string `yaml:"console,later"`
-}
+// Listen says where the gateway listens for all resources of a protocol, by the
+// protocol's name.
+type Listen map[string]string
 
 // ClientTLS is the certificate that clients see.
 type ClientTLS struct {
@@ -98,17 +105,12 @@ type Resource struct {
 	Accounts []Account         `yaml:"accounts"`
 	Session  time.Duration     `yaml:"max_session"`
 
-	// PostgreSQL
-	Replication       bool     `yaml:"replication"`
-	FunctionCall      bool     `yaml:"function_call"`
-	ReadOnly          bool     `yaml:"read_only"`
-	MD5               bool     `yaml:"md5"`
-	Cleartext         bool     `yaml:"cleartext"`
-	Plaintext         bool     `yaml:"plaintext"`
-	StartupParameters []string `yaml:"startup_parameters"`
+	// Settings are those of the resource's protocol: the struct that its Settings
+	// point to, with what the file says. They are written in the resource itself or under
+	// a key of the protocol's name. Nil: the protocol has none.
+	Settings any
 
-	// SSH
-	SSH *ssh.Settings `yaml:"ssh"`
+	lines map[string]int // of the keys of Settings
 }
 
 // ResourceTLS is how the connection to a resource is protected.
@@ -269,8 +271,9 @@ type Limits struct {
 const maxFile = 4 << 20
 
 // Load reads a config file. Relative paths in it are relative to its folder.
-// The error is of type Problems when the file could be read.
-func Load(path string) (*File, error) {
+// The error is of type Problems when the file could be read and the options are
+// right.
+func Load(path string, o Options) (*File, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -280,14 +283,17 @@ func Load(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Parse(path, b)
+	return Parse(path, b, o)
 }
 
 // Parse reads a config file's text; name is for messages and for relative
 // paths.
-func Parse(name string, text []byte) (*File, error) {
-	d := &decoder{file: name}
-	out := &File{name: name, digest: sha256.Sum256(text)}
+func Parse(name string, text []byte, o Options) (*File, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	d := &decoder{file: name, protocols: o.Protocols, places: make(map[string]int)}
+	out := &File{name: name, digest: sha256.Sum256(text), options: o, places: d.places}
 	if len(text) > maxFile {
 		d.problem(1, "", "the file is larger than %d bytes", maxFile)
 		return nil, d.problems

@@ -6,8 +6,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/guardrail"
+	"github.com/sallyport/sallyport/protocol"
+	"github.com/sallyport/sallyport/protocol/builtin"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/secrets"
 )
+
+func options() Options { return Options{Protocols: builtin.All(), Secrets: secrets.Default()} }
 
 const verifier = "SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2FsdA==$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
@@ -29,7 +35,7 @@ limits: {max_session: 8h}
 `
 
 func TestGoodFile(t *testing.T) {
-	f, err := Parse("/etc/sallyport/sallyport.yaml", []byte(good))
+	f, err := Parse("/etc/sallyport/sallyport.yaml", []byte(good), options())
 	require.NoError(t, err)
 	require.Equal(t, "/etc/sallyport/data", f.Data())
 	dir, err := f.Directory()
@@ -37,7 +43,7 @@ func TestGoodFile(t *testing.T) {
 	require.Equal(t, "db.internal:5432", dir[0].Address)
 	require.Equal(t, proxy.TLSRequire, dir[0].TLS.Mode)
 	require.Equal(t, []proxy.Account{{Name: "default", Username: "app", Secret: "env:DB_PASSWORD"}}, dir[0].Accounts)
-	require.Equal(t, []Listener{{"postgres", "127.0.0.1:6432", ""}, {"postgres", "127.0.0.1:7432", "orders"}}, f.Listeners())
+	require.Equal(t, []protocol.Listener{{Protocol: "postgres", Address: "127.0.0.1:6432"}, {Protocol: "postgres", Address: "127.0.0.1:7432", Resource: "orders"}}, f.Listeners())
 	_, err = f.Policy()
 	require.NoError(t, err)
 	_, err = f.Users()
@@ -58,12 +64,13 @@ access:
   - {groups: ["*"], resources: {env: prod}, allow: [read]}
 audit: {durability: sometimes}
 limits: {max_session: soon}
-`))
+`), options())
 	var ps Problems
 	require.ErrorAs(t, err, &ps)
 	// What stands in the way of reading comes first; the rest when that is mended.
 	require.Equal(t, []string{
 		`x.yaml:2: unknown key "identety" (did you mean "identity"?)`,
+		`x.yaml:4: resource "orders": unknown type "postgress" (did you mean "postgres"?)`,
 		`x.yaml:12: limits.max_session must be a time such as 30s, 15m or 8h`,
 	}, strings.Split(err.Error(), "\n"))
 }
@@ -100,7 +107,7 @@ func TestProblems(t *testing.T) {
 		{"limit without rewrite", "deny: {effects: [drop, truncate]}, ", "deny: {no_limit: true}, limit: 5, ", `only a rewriting rule has a limit`},
 		{"rows of what", "deny: {effects: [drop, truncate]}, ", "deny: {effects: [drop], more_rows_than: 5}, ", `rows and costs are estimated of read, insert, update and delete`},
 		{"only statements", "deny: {effects: [drop, truncate]}, ", "only: {effects: [read]}, ", `only is about commands, paths or requests`},
-		{"commands of a database", "deny: {effects: [drop, truncate]}, ", "deny: {commands: [rm]}, ", `the rule is about commands and paths, and none of its resources has any: orders`},
+		{"commands of a database", "deny: {effects: [drop, truncate]}, ", "deny: {commands: [rm]}, ", `the rule is about commands, and none of its resources has any: orders`},
 		{"unknown day", "deny: {effects: [drop, truncate]}, ", "deny: {effects: [drop]}, during: {days: [monday], zone: UTC}, ", `x.yaml:12: "monday" is no day`},
 		{"unknown zone", "deny: {effects: [drop, truncate]}, ", "deny: {effects: [drop]}, during: {days: [mon], zone: Berlin}, ", `"Berlin" is no time zone`},
 		{"no zone", "deny: {effects: [drop, truncate]}, ", "deny: {effects: [drop]}, during: {days: [mon]}, ", `hours need a zone`},
@@ -110,7 +117,7 @@ func TestProblems(t *testing.T) {
 		{"a pack with approvers", "{use: default}", "{use: default, approvers: [dev]}", `a pack has names and actions of its own`},
 		{"bad mode", "mode: require", "mode: verify", `unknown tls mode "verify"`},
 		{"recognizer of everything", "masking: [{use: default}]", "masking: [{recognize: {entity: X, pattern: '.*'}}]", `x.yaml:13: masking: recognizer "X": pattern matches the empty text`},
-		{"recognizer and rule", "masking: [{use: default}]", "masking: [{use: default, recognize: {entity: X, pattern: abcd}}]", `recognize stands alone`},
+		{"recognizer and rule", "masking: [{use: default}]", "masking: [{use: default, recognize: {entity: X, pattern: abcd}}]", `use has no effect together with recognize (write an entry of its own for that)`},
 		{"analyzer without TLS", "masking: [{use: default}]", "masking: [{use: default}]\nmasking_analyzer: {url: 'http://elsewhere.internal/analyze', columns: [a.b]}", `masking_analyzer: external analyzer: texts do not leave this machine without TLS`},
 		{"analyzer of nothing", "masking: [{use: default}]", "masking: [{use: default}]\nmasking_analyzer: {url: 'https://a.internal/analyze'}", `an external analyzer needs a function and columns`},
 		{"analyzer's score", "masking: [{use: default}]", "masking: [{use: default}]\nmasking_analyzer: {url: 'https://a.internal/analyze', columns: [a.b], least_score: high}", `masking_analyzer.least_score must be a number`},
@@ -143,7 +150,7 @@ func TestProblems(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			require.Contains(t, good, c.from)
-			_, err := Parse("x.yaml", []byte(strings.Replace(good, c.from, c.to, 1)))
+			_, err := Parse("x.yaml", []byte(strings.Replace(good, c.from, c.to, 1)), options())
 			var ps Problems
 			require.ErrorAs(t, err, &ps)
 			require.Contains(t, err.Error(), c.want)
@@ -155,9 +162,12 @@ func TestProblems(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(good)
 	f.Add("a: &a [*a]")
+	f.Add("listen: {ssh: a, ssh: b, x: {}}\nresources: [{type: ssh, ssh: {env: [A]}, env: [B], md5: true}, {type: [ssh]}, {<<: {}, postgres: &x 5}]")
+	f.Add("resources:\n-\nguardrails: [{deny: {}}]")
+	f.Add("masking: [{use: off, recognize: {}}, {use: default}]\nguardrails: [{use: off}, {use: default, resources: {read-only: a}}]")
 	f.Add("resources: [{labels: {a: b, a: c}}]")
 	f.Fuzz(func(t *testing.T, text string) {
-		file, err := Parse("x.yaml", []byte(text))
+		file, err := Parse("x.yaml", []byte(text), options())
 		if err == nil {
 			if _, err := file.Policy(); err != nil {
 				t.Fatalf("a file without problems has a policy that cannot be built: %v", err)
@@ -165,13 +175,17 @@ func FuzzParse(f *testing.F) {
 			if _, err := file.Users(); err != nil {
 				t.Fatalf("a file without problems has users that cannot be built: %v", err)
 			}
+			if _, err := file.Guardrail(guardrail.Config{}); err != nil {
+				t.Fatalf("a file without problems has guardrails that cannot be built: %v", err)
+			}
+			file.Notices()
 		}
 	})
 }
 
 func TestRecognizers(t *testing.T) {
 	text := strings.Replace(good, "masking: [{use: default}]", `masking: [{use: default}, {recognize: {entity: BADGE, pattern: 'BG-[0-9]{4}'}}, {entities: [BADGE], with: redact}]`, 1)
-	f, err := Parse("x.yaml", []byte(text))
+	f, err := Parse("x.yaml", []byte(text), options())
 	require.NoError(t, err)
 	scanner, err := f.scanner()
 	require.NoError(t, err)

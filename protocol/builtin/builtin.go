@@ -1,0 +1,13 @@
+// Package builtin lists the protocols of this module.
+package builtin
+
+import (
+	"github.com/sallyport/sallyport/protocol"
+	postgres "github.com/sallyport/sallyport/protocol/postgres/kit"
+	ssh "github.com/sallyport/sallyport/protocol/ssh/kit"
+)
+
+// All returns every protocol of this module, in a slice of its own.
+func All() []protocol.Protocol {
+	return []protocol.Protocol{postgres.Protocol(), ssh.Protocol()}
+}

@@ -1,0 +1,148 @@
+// Package kit assembles PostgreSQL with everything that belongs to it: handlers,
+// the parser of its SQL, catalogs, estimates and samples. It is apart from
+// protocol/postgres because the parser is a module of others.
+package kit
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/sallyport/sallyport/protocol"
+	"github.com/sallyport/sallyport/protocol/postgres"
+	"github.com/sallyport/sallyport/protocol/sql"
+	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Config is what a kit is made of.
+type Config struct {
+	// Gateway is the one that handlers will serve in. Its directory, dialer and
+	// credentials are used for catalogs and samples. Nil: names in statements mean
+	// what they say, and nothing is served.
+	Gateway *proxy.Gateway
+	// TLS, RequireTLS and Domain are those of [postgres.Handler].
+	TLS        *tls.Config
+	RequireTLS bool
+	Domain     string
+	// Log is told of catalogs that cannot be read; nil is slog.Default.
+	Log *slog.Logger
+}
+
+// Kit is PostgreSQL, wired. Its parts may be given to interceptors; they are safe
+// for concurrent use.
+type Kit struct {
+	// Analyzer says what statements do, by the catalog.
+	Analyzer proxy.Analyzer
+	// Catalog keeps what databases hold; nil without a gateway.
+	Catalog *sql.CatalogCache
+	// Sampler reads values for masking; nil without a gateway.
+	Sampler *postgres.Sampler
+	// Estimator asks servers what statements would cost, and Limiter adds LIMIT to
+	// queries, for guardrails; their dialect is [Dialect].
+	Estimator *postgres.Estimator
+	Limiter   sqlpostgres.Limiter
+
+	config Config
+}
+
+// Dialect is that of the statements, under which guardrails know the estimator and
+// the limiter.
+const Dialect = sqlpostgres.Dialect
+
+// New returns a kit, which is to be closed.
+func New(c Config) *Kit {
+	k := &Kit{Estimator: &postgres.Estimator{}, config: c}
+	if c.Gateway == nil {
+		k.Analyzer = sqlpostgres.New(sqlpostgres.Config{})
+		return k
+	}
+	reader := &postgres.CatalogReader{Gateway: c.Gateway}
+	k.Catalog = &sql.CatalogCache{Load: reader.Load, Resolve: sqlpostgres.Resolve, Log: c.Log}
+	k.Sampler = &postgres.Sampler{Reader: reader, Catalog: k.Catalog}
+	k.Analyzer = sqlpostgres.New(sqlpostgres.Config{Catalog: k.Catalog})
+	return k
+}
+
+// Handler returns the handler of one listener, for one resource or, when resource
+// is empty, for those that clients name.
+func (k *Kit) Handler(resource string) *postgres.Handler {
+	h := &postgres.Handler{Resource: resource, TLS: k.config.TLS, RequireTLS: k.config.RequireTLS, Domain: k.config.Domain, Analyzer: k.Analyzer}
+	if k.Catalog != nil { // a nil pointer in the interface would be a catalog
+		h.Catalog = k.Catalog
+	}
+	return h
+}
+
+// Statement returns the operation that runs text at a target.
+func (k *Kit) Statement(ctx context.Context, t proxy.Target, text string) (*proxy.Statement, error) {
+	if t.Resource == nil {
+		return nil, errors.New("explaining a statement: the target has no resource")
+	}
+	database := t.Database
+	if database == "" {
+		database = t.Resource.Database
+	}
+	r := proxy.Reading{Dialect: Dialect, Resource: t.Resource.Name, Database: database, Account: t.Account.Name}
+	b := []byte(text)
+	return &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: b, Facts: k.Analyzer.Analyze(ctx, b, &r)}, nil
+}
+
+// Close ends the reading of catalogs.
+func (k *Kit) Close() error {
+	if k.Catalog == nil {
+		return nil
+	}
+	return k.Catalog.Close()
+}
+
+// Protocol returns PostgreSQL for an assembly.
+func Protocol() protocol.Protocol {
+	return protocol.Protocol{
+		Name: "postgres", DefaultPort: 5432, Dialect: Dialect, Databases: true, TLS: true,
+		Kinds: []proxy.Kind{
+			proxy.KindConnect, proxy.KindStatement, proxy.KindPrepare, proxy.KindFunction, proxy.KindReplication,
+		},
+		Settings: func() any { return &postgres.Settings{} },
+		Open:     open,
+		Client:   client,
+	}
+}
+
+func open(a protocol.Assembly) (*protocol.Service, error) {
+	k := New(Config{Gateway: a.Gateway, TLS: a.TLS, RequireTLS: a.RequireTLS, Domain: a.Domain, Log: a.Log})
+	s := &protocol.Service{
+		Handler: func(resource string) (proxy.Handler, error) {
+			if a.Gateway == nil {
+				return nil, fmt.Errorf("serving %s: there is no gateway", Protocol().Name)
+			}
+			return k.Handler(resource), nil
+		},
+		Operation: func(ctx context.Context, t proxy.Target, text string) (proxy.Op, error) {
+			st, err := k.Statement(ctx, t, text)
+			if err != nil {
+				return nil, err
+			}
+			return st, nil
+		},
+		Estimator: k.Estimator, Limiter: k.Limiter, Close: k.Close,
+	}
+	if k.Sampler != nil {
+		s.Sampler = k.Sampler
+	}
+	return s, nil
+}
+
+// client is psql's command line.
+func client(e protocol.Endpoint) (*protocol.Command, error) {
+	c := &protocol.Command{Program: "psql", Args: e.Args, Env: []string{"PGHOST=" + e.Host, "PGPORT=" + e.Port, "PGUSER=" + e.User, "PGDATABASE=" + e.Database}}
+	switch {
+	case e.CA != "":
+		c.Env = append(c.Env, "PGSSLMODE=verify-full", "PGSSLROOTCERT="+e.CA)
+	case e.RequireTLS:
+		c.Env = append(c.Env, "PGSSLMODE=require")
+	}
+	return c, nil
+}

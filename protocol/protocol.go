@@ -1,0 +1,215 @@
+// Package protocol declares what a protocol is to an assembly of a gateway: a
+// value with a name, settings, the handlers of its listeners and the command line
+// of its native client. An assembly is given a list of such values and has no
+// other knowledge of protocols. The packages below bring them: builtin has all
+// of this module.
+package protocol
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"slices"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Protocol is what an assembly knows of one protocol. Name and Open are needed.
+// It must not change once an assembly has it.
+type Protocol struct {
+	// Name is the type of its resources, the key of its listener and what its
+	// handlers return as Protocol: lower-case letters, digits and "-".
+	Name string
+	// DefaultPort is used for addresses without a port; 0: addresses need one.
+	DefaultPort int
+	// Dialect is that of its SQL, as in proxy.Facts; empty: it has no SQL.
+	Dialect string
+	// Kinds are the kinds of operations that its sessions ask about. A rule about
+	// other kinds never applies to its resources.
+	Kinds []proxy.Kind
+	// Databases says that its resources have databases.
+	Databases bool
+	// TLS says that connections to its resources are protected as proxy.TLS says.
+	// False: it protects them by its own means, and a resource has no choice.
+	TLS bool
+	// Keys says that accounts may prove themselves by a private key.
+	Keys bool
+	// Settings returns a pointer to a new struct with the defaults of a resource's
+	// settings. Its fields have the tags of YAML keys. proxy.Resource.Settings is
+	// the struct, not the pointer. Nil: it has no settings.
+	//
+	// A pointer that is a [Validator] is asked whether the settings can work; one
+	// that is a [ReadOnlySetter] is told of resources that are labelled read-only.
+	Settings func() any
+	// Open returns what serves the protocol in one assembly. An assembly calls it
+	// once, when it has a listener of the protocol or a text to explain.
+	Open func(a Assembly) (*Service, error)
+	// Client returns the command line of the native client. Nil: none is known.
+	Client func(e Endpoint) (*Command, error)
+}
+
+// Validator is implemented by pointers to settings.
+type Validator interface {
+	// Validate reports everything about the settings that cannot work. Each part of
+	// a joined error is one problem; one that begins with a key and a colon is about
+	// that key. Errors hold no secrets.
+	Validate() error
+}
+
+// ReadOnlySetter is implemented by pointers to settings of protocols whose servers
+// can be told to refuse changes.
+type ReadOnlySetter interface {
+	// SetReadOnly has the server refuse changes, whatever else the settings say.
+	SetReadOnly()
+}
+
+var name = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
+
+// Check reports everything that is wrong with a list of protocols.
+func Check(list []Protocol) error {
+	var errs []error
+	seen := make(map[string]bool)
+	for i := range list {
+		p := &list[i]
+		if !name.MatchString(p.Name) {
+			errs = append(errs, fmt.Errorf("protocol %d: the name %q is not lower-case letters, digits and \"-\"", i+1, p.Name))
+		}
+		if seen[p.Name] {
+			errs = append(errs, fmt.Errorf("protocol %s is in the list twice", p.Name))
+		}
+		seen[p.Name] = true
+		if p.Open == nil {
+			errs = append(errs, fmt.Errorf("protocol %s has no Open", p.Name))
+		}
+		if p.DefaultPort < 0 || p.DefaultPort > 65535 {
+			errs = append(errs, fmt.Errorf("protocol %s: the default port %d is not a port", p.Name, p.DefaultPort))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Asks reports whether sessions of the protocol ask about operations of one of
+// the kinds.
+func (p *Protocol) Asks(kinds ...proxy.Kind) bool {
+	return slices.ContainsFunc(kinds, func(k proxy.Kind) bool { return slices.Contains(p.Kinds, k) })
+}
+
+// Listener is one place where a gateway listens.
+type Listener struct {
+	Protocol string
+	Address  string // "host:port"
+	Resource string // the one resource that is served there; empty when clients choose
+}
+
+// Assembly is what an assembly hands to a protocol. The zero value of each field
+// is allowed; what is missing then is said there.
+type Assembly struct {
+	// Gateway is the one that handlers will serve in. Nil: nothing is served and
+	// nothing is read from resources; texts can be explained without.
+	Gateway *proxy.Gateway
+	// Dir is the folder of the protocol's own files. The protocol makes it when it
+	// first has something to keep.
+	Dir string
+	// TLS protects connections with clients; nil: they have none.
+	TLS *tls.Config
+	// RequireTLS refuses clients without TLS.
+	RequireTLS bool
+	// Domain makes the TLS server name choose the resource: with
+	// "gw.example.com", "orders.gw.example.com" is the resource "orders". Empty: it
+	// does not.
+	Domain string
+	// Listeners are all places where the gateway listens, for any protocol.
+	Listeners []Listener
+	// Resources returns the gateway's resources, of all protocols. They may change
+	// while it runs; the result and what it refers to is read-only. Nil: there are
+	// none.
+	Resources func() proxy.Resources
+	// May reports whether id may connect to a target. It is asked to show users what
+	// they can reach, and grants nothing. Nil: nobody may.
+	May func(id *proxy.Identity, t proxy.Target) bool
+	// KnowsKey reports whether a public key, in SSH wire format, could belong to a
+	// user. It grants nothing. Nil: every key could.
+	KnowsKey func(user string, key []byte) bool
+	// Log is told of what goes wrong; nil is slog.Default.
+	Log *slog.Logger
+}
+
+// Service is a protocol in one assembly. Handler and Operation are needed. It is
+// safe for concurrent use.
+type Service struct {
+	// Handler returns the handler of one listener: for the one resource that is
+	// served there, or for all when resource is empty. What handlers share, they
+	// share in one Service.
+	Handler func(resource string) (proxy.Handler, error)
+	// Operation returns the operation that a text asks for at a target: a statement,
+	// or a command line. Its facts are what handlers would find.
+	Operation func(ctx context.Context, t proxy.Target, text string) (proxy.Op, error)
+
+	// What follows is used by interceptors. Nil: the protocol has nothing like it.
+
+	Sampler   Sampler
+	Estimator Estimator
+	Limiter   Limiter
+	// VerifyLogin returns why a certificate, in the protocol's wire format, does not
+	// prove that its holder is the user name.
+	VerifyLogin func(wire []byte, name string) error
+
+	// Files are those that clients know the gateway by. They are there once the first
+	// handler is.
+	Files []string
+	// Close ends what the service does by itself, once no handler of it serves any
+	// more. Nil: nothing is to be ended.
+	Close func() error
+}
+
+// Sampler reads a few values of a relation's columns over connections of the
+// gateway's own. It is safe for concurrent use.
+type Sampler interface {
+	// Sample calls each with values of the columns of a relation in the session's
+	// database, as text, which may be cut off. They are valid until it returns.
+	Sample(ctx context.Context, s *proxy.Session, schema, relation string, each func(column string, value []byte)) error
+}
+
+// Estimator asks resources what they expect of statements. It is safe for
+// concurrent use.
+type Estimator interface {
+	// Estimate returns how many rows the session's resource expects a single
+	// statement to return or to change, the larger of the two, and its cost in the
+	// resource's own unit. It runs nothing. The error says why there is no estimate;
+	// it is shown to the user, and holds no data.
+	Estimate(ctx context.Context, s *proxy.Session, st *proxy.Statement) (rows, cost float64, err error)
+}
+
+// Limiter adds a LIMIT to queries of one dialect. It is safe for concurrent use.
+type Limiter interface {
+	// Limit returns text with a LIMIT of n rows, in a slice of its own: certainly
+	// the same query otherwise. It returns nil and no error for a text that is not a
+	// query and returns no more rows than it changes. The error says why there can be
+	// no LIMIT, and is shown to the user.
+	Limit(text []byte, n int) ([]byte, error)
+}
+
+// Endpoint is a listener as a client sees it, and who logs in there.
+type Endpoint struct {
+	Host, Port string
+	User       string // the whole login name, such as "alice+orders"
+	Database   string // empty: the protocol has none, or the resource's own is used
+	// Dir is the folder of the protocol's own files; see Assembly.
+	Dir string
+	// CA is a file of the certificates that clients trust; empty: it is not known.
+	CA string
+	// RequireTLS says that the gateway refuses clients without TLS.
+	RequireTLS bool
+	// Args are passed on to the client.
+	Args []string
+}
+
+// Command is the command line of a native client.
+type Command struct {
+	Program string   // to be found on the path
+	Args    []string // without the program
+	Env     []string // "NAME=value", added to the environment
+}

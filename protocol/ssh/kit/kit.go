@@ -1,0 +1,224 @@
+// Package kit assembles SSH with everything that belongs to it: host keys and
+// authorities that are kept in a folder, the files of known hosts, the menu of
+// what a user can reach, and the grammar of command lines.
+package kit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/protocol"
+	"github.com/sallyport/sallyport/protocol/ssh"
+	"github.com/sallyport/sallyport/protocol/ssh/commandline"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+const name = "ssh"
+
+// Config is what a kit is made of.
+type Config struct {
+	// Dir is the folder of the gateway's host key, its authorities and the keys of
+	// resources that are trusted at first sight. It is made, with new keys, by the
+	// first handler. It is needed.
+	Dir string
+	// Domain is a further host name by which clients know the gateway.
+	Domain string
+	// Listeners are the gateway's: forwards may not lead there, and clients know the
+	// gateway by the hosts of those of this protocol.
+	Listeners []protocol.Listener
+	// Resources returns the gateway's resources, of all protocols. Nil: there are
+	// none.
+	Resources func() proxy.Resources
+	// May reports whether id may connect to a target, for the menu. Nil: nobody may.
+	May func(id *proxy.Identity, t proxy.Target) bool
+	// KnowsKey is [ssh.Handler]'s.
+	KnowsKey func(user string, key []byte) bool
+}
+
+// Kit is SSH, wired. It is safe for concurrent use.
+type Kit struct {
+	config Config
+	keys   func() (*keys, error)
+}
+
+// keys are what the folder holds.
+type keys struct {
+	host      gossh.Signer
+	authority *ssh.Authority
+	known     *knownHosts
+}
+
+// New returns a kit. It does not touch the folder.
+func New(c Config) *Kit {
+	k := &Kit{config: c}
+	k.keys = sync.OnceValues(k.open)
+	return k
+}
+
+// open reads the folder's keys, or makes them, and tells clients of them.
+func (k *Kit) open() (*keys, error) {
+	if k.config.Dir == "" {
+		return nil, errors.New("SSH needs a folder for the gateway's keys")
+	}
+	host, err := openKey(filepath.Join(k.config.Dir, "host_key"))
+	if err != nil {
+		return nil, fmt.Errorf("SSH host key: %w", err)
+	}
+	authority, err := OpenAuthority(k.config.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("SSH authority: %w", err)
+	}
+	o := &keys{host: host, authority: authority, known: &knownHosts{file: filepath.Join(k.config.Dir, "known_hosts")}}
+	if err := k.writeKnownHosts(o); err != nil {
+		return nil, fmt.Errorf("SSH known hosts: %w", err)
+	}
+	return o, nil
+}
+
+// Handler returns the handler of one listener, for one resource or, when resource
+// is empty, for those that clients name.
+func (k *Kit) Handler(resource string) (*ssh.Handler, error) {
+	o, err := k.keys()
+	if err != nil {
+		return nil, err
+	}
+	h := &ssh.Handler{
+		Resource: resource, HostKeys: []gossh.Signer{o.host}, Authority: o.authority, Names: k.names(), KnownHosts: o.known,
+		Reachable: func(_ context.Context, id *proxy.Identity) []ssh.Choice { return k.reachable(id) },
+		Own:       k.addresses(), Grammar: &commandline.Grammar{},
+	}
+	if knows := k.config.KnowsKey; knows != nil {
+		h.KnowsKey = func(_ context.Context, user string, key []byte) bool { return knows(user, key) }
+	}
+	return h, nil
+}
+
+// VerifyLogin returns why a certificate, in SSH wire format, does not prove that
+// its holder is subject; nil when it does.
+func (k *Kit) VerifyLogin(wire []byte, subject string) error {
+	o, err := k.keys()
+	if err != nil {
+		return err
+	}
+	return o.authority.VerifyLogin(wire, subject)
+}
+
+// Exec returns the operation that runs a command line, which may ask for a shell.
+func (k *Kit) Exec(line string) *proxy.Exec {
+	kind := proxy.KindExec
+	if line == "" || (&commandline.Grammar{}).IsShell(line) {
+		kind = proxy.KindShell
+	}
+	return &proxy.Exec{Meta: proxy.Meta{Kind: kind}, Command: line}
+}
+
+// addresses are those that the gateway listens on.
+func (k *Kit) addresses() []netip.AddrPort {
+	var list []netip.AddrPort
+	for _, l := range k.config.Listeners {
+		if a, err := net.ResolveTCPAddr("tcp", l.Address); err == nil {
+			list = append(list, a.AddrPort())
+		}
+	}
+	return list
+}
+
+// resources are those of this protocol.
+func (k *Kit) resources() []*proxy.Resource {
+	if k.config.Resources == nil {
+		return nil
+	}
+	var list []*proxy.Resource
+	for _, r := range k.config.Resources() {
+		if r.Type == name {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+// reachable lists the resources that id may connect to, each account of its own
+// where there are several.
+func (k *Kit) reachable(id *proxy.Identity) []ssh.Choice {
+	var list []ssh.Choice
+	for _, r := range k.resources() {
+		for _, a := range r.Accounts {
+			if k.config.May == nil || !k.config.May(id, proxy.Target{Resource: r, Account: a}) {
+				continue
+			}
+			c := ssh.Choice{Resource: r.Name}
+			if len(r.Accounts) > 1 {
+				c.Account = a.Name
+			}
+			for _, label := range slices.Sorted(maps.Keys(r.Labels)) {
+				c.About = strings.TrimSpace(c.About + " " + label + "=" + r.Labels[label])
+			}
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// names are the host names of the gateway's listeners.
+func (k *Kit) names() []string {
+	names := []string{"localhost", "127.0.0.1", "::1"}
+	if k.config.Domain != "" {
+		names = append(names, k.config.Domain)
+	}
+	for _, l := range k.config.Listeners {
+		if host, _, err := net.SplitHostPort(l.Address); l.Protocol == name && err == nil && host != "" && !slices.Contains(names, host) {
+			names = append(names, host)
+		}
+	}
+	return names
+}
+
+// Protocol returns SSH for an assembly.
+func Protocol() protocol.Protocol {
+	return protocol.Protocol{
+		Name: name, DefaultPort: 22, Keys: true,
+		Kinds: []proxy.Kind{
+			proxy.KindConnect, proxy.KindExec, proxy.KindShell, proxy.KindSubsystem, proxy.KindInput, proxy.KindFile,
+			proxy.KindForward, proxy.KindAgent, proxy.KindX11, proxy.KindEnv, proxy.KindCommand,
+		},
+		Settings: func() any { return &ssh.Settings{} },
+		Open:     open,
+		Client:   client,
+	}
+}
+
+func open(a protocol.Assembly) (*protocol.Service, error) {
+	k := New(Config{Dir: a.Dir, Domain: a.Domain, Listeners: a.Listeners, Resources: a.Resources, May: a.May, KnowsKey: a.KnowsKey})
+	return &protocol.Service{
+		Handler: func(resource string) (proxy.Handler, error) {
+			if a.Gateway == nil {
+				return nil, fmt.Errorf("serving %s: there is no gateway", name)
+			}
+			h, err := k.Handler(resource)
+			if err != nil {
+				return nil, err
+			}
+			return h, nil
+		},
+		Operation:   func(_ context.Context, _ proxy.Target, text string) (proxy.Op, error) { return k.Exec(text), nil },
+		VerifyLogin: k.VerifyLogin, Files: []string{KnownHosts(a.Dir)},
+	}, nil
+}
+
+// client is the command line of OpenSSH's client.
+func client(e protocol.Endpoint) (*protocol.Command, error) {
+	return &protocol.Command{
+		Program: "ssh",
+		Args:    append([]string{"-p", e.Port, "-l", e.User, "-o", "UserKnownHostsFile=" + KnownHosts(e.Dir), e.Host}, e.Args...),
+	}, nil
+}

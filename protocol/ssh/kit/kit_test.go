@@ -1,0 +1,186 @@
+package kit
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/protocol"
+	"github.com/sallyport/sallyport/protocol/ssh"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+func kitIn(dir string) *Kit {
+	return New(Config{
+		Dir: dir, Domain: "gw.example.com",
+		Listeners: []protocol.Listener{{Protocol: "ssh", Address: "127.0.0.2:6022"}, {Protocol: "other", Address: "127.0.0.3:1"}},
+		Resources: func() proxy.Resources {
+			return proxy.Resources{
+				{Name: "vm1", Type: "ssh", Accounts: []proxy.Account{{Name: "a"}, {Name: "b"}}, Labels: map[string]string{"env": "prod", "at": "here"}},
+				{Name: "vm2", Type: "ssh", Accounts: []proxy.Account{{Name: "a"}}},
+				{Name: "db", Type: "postgres", Accounts: []proxy.Account{{Name: "a"}}},
+			}
+		},
+		May:      func(id *proxy.Identity, t proxy.Target) bool { return id.Subject == "alice" && t.Account.Name == "a" },
+		KnowsKey: func(user string, key []byte) bool { return user == "alice" && string(key) == "key" },
+	})
+}
+
+// The folder is made with the first handler, and its keys are used from then on.
+func TestFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data", "ssh")
+	k := kitIn(dir)
+	_, err := os.Stat(dir)
+	require.ErrorIs(t, err, os.ErrNotExist, "New makes nothing")
+	h, err := k.Handler("vm1")
+	require.NoError(t, err)
+	other, err := k.Handler("")
+	require.NoError(t, err)
+	require.Equal(t, h.HostKeys, other.HostKeys)
+	require.Equal(t, "vm1", h.Resource)
+	for _, secret := range []string{"host_key", "hosts_ca", "logins_ca", "resources_ca"} {
+		info, err := os.Stat(filepath.Join(dir, secret))
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), secret)
+	}
+	again, err := kitIn(dir).Handler("")
+	require.NoError(t, err)
+	require.Equal(t, h.HostKeys[0].PublicKey().Marshal(), again.HostKeys[0].PublicKey().Marshal())
+	require.Equal(t, h.Authority.Logins.PublicKey().Marshal(), again.Authority.Logins.PublicKey().Marshal())
+}
+
+// An error in the folder stops the start, and is the same for every listener.
+func TestBrokenFolder(t *testing.T) {
+	for _, file := range []string{"host_key", "hosts_ca", "gateway_known_hosts"} {
+		t.Run(file, func(t *testing.T) {
+			dir := t.TempDir()
+			if file == "gateway_known_hosts" {
+				require.NoError(t, os.Mkdir(filepath.Join(dir, file), 0o700))
+			} else {
+				require.NoError(t, os.WriteFile(filepath.Join(dir, file), []byte("hello"), 0o600))
+			}
+			k := kitIn(dir)
+			_, err := k.Handler("")
+			require.ErrorContains(t, err, "SSH")
+			require.Error(t, k.VerifyLogin(nil, "alice"))
+		})
+	}
+	_, err := New(Config{}).Handler("")
+	require.ErrorContains(t, err, "SSH needs a folder")
+}
+
+func TestHandler(t *testing.T) {
+	dir := t.TempDir()
+	h, err := kitIn(dir).Handler("")
+	require.NoError(t, err)
+	require.Equal(t, []string{"localhost", "127.0.0.1", "::1", "gw.example.com", "127.0.0.2"}, h.Names)
+	require.Len(t, h.Own, 2, "forwards lead to no listener, of any protocol")
+	require.True(t, h.KnowsKey(t.Context(), "alice", []byte("key")))
+	require.False(t, h.KnowsKey(t.Context(), "bob", []byte("key")))
+	require.Equal(t, []ssh.Choice{{Resource: "vm1", Account: "a", About: "at=here env=prod"}, {Resource: "vm2"}}, h.Reachable(t.Context(), &proxy.Identity{Subject: "alice"}))
+	require.Empty(t, h.Reachable(t.Context(), &proxy.Identity{Subject: "bob"}))
+
+	known, err := os.ReadFile(KnownHosts(dir))
+	require.NoError(t, err)
+	lines := strings.Split(strings.TrimSpace(string(known)), "\n")
+	require.Len(t, lines, 3)
+	require.True(t, strings.HasPrefix(lines[0], "@cert-authority vm1 ssh-ed25519 "), lines[0])
+	require.True(t, strings.HasPrefix(lines[1], "@cert-authority vm2 ssh-ed25519 "), lines[1])
+	require.True(t, strings.HasPrefix(lines[2], "[127.0.0.2]:6022 ssh-ed25519 "), lines[2])
+
+	none, err := New(Config{Dir: t.TempDir()}).Handler("")
+	require.NoError(t, err)
+	require.Nil(t, none.KnowsKey)
+	require.Empty(t, none.Reachable(t.Context(), &proxy.Identity{Subject: "alice"}))
+}
+
+func TestVerifyLogin(t *testing.T) {
+	k := kitIn(t.TempDir())
+	h, err := k.Handler("")
+	require.NoError(t, err)
+	cert, err := h.Authority.SignLogin(h.HostKeys[0].PublicKey(), "alice", time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	require.NoError(t, k.VerifyLogin(cert.Marshal(), "alice"))
+	require.Error(t, k.VerifyLogin(cert.Marshal(), "bob"))
+	require.Error(t, kitIn(t.TempDir()).VerifyLogin(cert.Marshal(), "alice"), "of another gateway")
+}
+
+// The first key of a resource is kept, in the form of earlier versions.
+func TestKnownHosts(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "known_hosts")
+	k := &knownHosts{file: file}
+	ctx := context.Background()
+	key, err := k.Known(ctx, "vm1")
+	require.NoError(t, err)
+	require.Nil(t, key)
+	key, err = k.Remember(ctx, "vm1", []byte("first"))
+	require.NoError(t, err)
+	require.Equal(t, "first", string(key))
+	key, err = k.Remember(ctx, "vm1", []byte("second"))
+	require.NoError(t, err)
+	require.Equal(t, "first", string(key))
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, "vm1 Zmlyc3Q=\n", string(text))
+
+	// A line that cannot be read is an error, not a resource that is unknown.
+	require.NoError(t, os.WriteFile(file, []byte(strings.Repeat("x", 1<<20)+"\nvm2 Zmlyc3Q=\n"), 0o600))
+	_, err = k.Known(ctx, "vm2")
+	require.Error(t, err)
+	_, err = k.Remember(ctx, "vm2", []byte("another"))
+	require.Error(t, err)
+}
+
+func TestProtocol(t *testing.T) {
+	p := Protocol()
+	require.NoError(t, protocol.Check([]protocol.Protocol{p}))
+	dir := filepath.Join(t.TempDir(), "ssh")
+	s, err := p.Open(protocol.Assembly{Dir: dir})
+	require.NoError(t, err)
+	for _, c := range []struct {
+		text string
+		kind proxy.Kind
+	}{{"uptime", proxy.KindExec}, {"bash -l", proxy.KindShell}, {"", proxy.KindShell}} {
+		op, err := s.Operation(t.Context(), proxy.Target{}, c.text)
+		require.NoError(t, err)
+		require.Equal(t, &proxy.Exec{Meta: proxy.Meta{Kind: c.kind}, Command: c.text}, op)
+	}
+	_, err = s.Handler("")
+	require.ErrorContains(t, err, "there is no gateway")
+	_, err = os.Stat(dir)
+	require.ErrorIs(t, err, os.ErrNotExist, "explaining needs no files")
+
+	s, err = p.Open(protocol.Assembly{Dir: dir, Gateway: &proxy.Gateway{}})
+	require.NoError(t, err)
+	h, err := s.Handler("vm1")
+	require.NoError(t, err)
+	require.Equal(t, p.Name, h.Protocol())
+	for _, file := range s.Files {
+		require.FileExists(t, file)
+	}
+	require.IsType(t, &ssh.Settings{}, p.Settings())
+}
+
+func TestClient(t *testing.T) {
+	c, err := Protocol().Client(protocol.Endpoint{Host: "gw", Port: "6022", User: "alice+vm1", Dir: "data/ssh", Args: []string{"uptime"}})
+	require.NoError(t, err)
+	require.Equal(t, &protocol.Command{Program: "ssh", Args: []string{"-p", "6022", "-l", "alice+vm1", "-o", "UserKnownHostsFile=data/ssh/gateway_known_hosts", "gw", "uptime"}}, c)
+}
+
+// The keys that earlier versions made are read.
+func TestOldKeys(t *testing.T) {
+	dir := t.TempDir()
+	signer, err := openKey(filepath.Join(dir, "host_key"))
+	require.NoError(t, err)
+	b, err := os.ReadFile(filepath.Join(dir, "host_key"))
+	require.NoError(t, err)
+	old, err := gossh.ParsePrivateKey(b)
+	require.NoError(t, err)
+	require.Equal(t, signer.PublicKey().Marshal(), old.PublicKey().Marshal())
+}
