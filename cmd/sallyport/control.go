@@ -1,38 +1,12 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"flag"
-	"fmt"
-	"log/slog"
-	"net"
-	"net/http"
-	"path/filepath"
-	"time"
 
 	"github.com/sallyport/sallyport/control"
-	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/gateway"
 )
-
-// controlSocket is where a running gateway is talked to.
-func controlSocket(f *config.File) string { return filepath.Join(f.Data(), "control.sock") }
-
-// serveControl serves h until ctx ends.
-func serveControl(ctx context.Context, ln net.Listener, h http.Handler) error {
-	s := &http.Server{
-		Handler: h, ConnContext: control.PeerContext, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
-		IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
-		ErrorLog: slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
-	}
-	// What is watched ends with its session: nobody is waited for.
-	stop := context.AfterFunc(ctx, func() { s.Close() })
-	defer stop()
-	if err := s.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("control: %w", err)
-	}
-	return nil
-}
 
 // controlFlags adds -c and returns what opens the running gateway's socket.
 func controlFlags(c *cli, f *flag.FlagSet) func() (*control.Client, error) {
@@ -42,7 +16,7 @@ func controlFlags(c *cli, f *flag.FlagSet) func() (*control.Client, error) {
 		if err != nil {
 			return nil, err
 		}
-		return control.NewClient(controlSocket(cfg)), nil
+		return control.NewClient(gateway.Socket(cfg)), nil
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/internal/pgembed"
@@ -202,19 +203,19 @@ func address(want, preferred string) (string, error) {
 
 // run serves until ctx ends.
 func (s *stage) run(ctx context.Context, c *cli, begun time.Time) error {
-	cfg, err := config.Load(s.file("sallyport.yaml"), options())
+	cfg, err := gateway.Load(s.file("sallyport.yaml"), config.Options{})
 	if err != nil {
 		return err
 	}
-	g, err := build(cfg, slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	g, err := gateway.New(cfg, gateway.Options{Log: slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	if err != nil {
 		return err
 	}
-	if err := g.listen(); err != nil {
+	if err := g.Listen(); err != nil {
 		return err
 	}
 	s.print(c, g, time.Since(begun))
-	if err := g.serve(ctx); err != nil {
+	if err := g.Run(ctx); err != nil {
 		return err
 	}
 	fmt.Fprintln(c.err, "stopped; everything is removed")
@@ -222,7 +223,7 @@ func (s *stage) run(ctx context.Context, c *cli, begun time.Time) error {
 }
 
 // print shows what to try.
-func (s *stage) print(c *cli, g *gateway, took time.Duration) {
+func (s *stage) print(c *cli, g *gateway.Gateway, took time.Duration) {
 	fmt.Fprintf(c.out, "\nThe gateway is ready (%.1f s). Its config, for the other commands: %s\n", took.Seconds(), s.file("sallyport.yaml"))
 	try := func(about string, lines ...string) {
 		fmt.Fprintf(c.out, "\n%s:\n  %s\n", about, strings.Join(lines, "\n  "))
@@ -231,7 +232,7 @@ func (s *stage) print(c *cli, g *gateway, took time.Duration) {
 		host, port, _ := net.SplitHostPort(s.DatabaseListen)
 		psql := func(name string, u demoUser, sql string) string {
 			return fmt.Sprintf("PGPASSWORD=%s psql \"host=%s port=%s user=%s dbname=shop sslmode=verify-full sslrootcert=%s\" -c \"%s\"",
-				u.Password, host, port, name, g.authority.File(), sql)
+				u.Password, host, port, name, g.Authority(), sql)
 		}
 		try("Alice of support reads, and sees no card", psql("alice", s.Alice, "SELECT name, email, card FROM customers ORDER BY id LIMIT 3"))
 		try("She may not delete", psql("alice", s.Alice, "DELETE FROM customers WHERE id = 1"))

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/proxy"
@@ -86,7 +87,7 @@ func (l ledger) Note(ctx context.Context, n *proxy.Note) error {
 	if n.Err != nil {
 		note.Error = n.Err.Error()
 	}
-	err := control.NewClient(controlSocket(cfg)).Detokenised(ctx, note)
+	err := control.NewClient(gateway.Socket(cfg)).Detokenised(ctx, note)
 	if errors.Is(err, control.ErrUnreachable) {
 		return withoutGateway(ctx, cfg, func(l *audit.Log) error {
 			a := note.Action()

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/masking"
@@ -33,7 +34,7 @@ access: [{groups: [dev], allow: [connect]}]
 masking: [{columns: [name], with: tokenise}]
 masking_key: {detokenise: [privacy]}
 `), 0o600))
-	cfg, err := config.Load(file, options())
+	cfg, err := gateway.Load(file, config.Options{})
 	require.NoError(t, err)
 	_, err = cfg.Masker(t.Context(), masking.Config{}) // makes the key
 	require.NoError(t, err)

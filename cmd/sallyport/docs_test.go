@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/policy"
 )
@@ -26,7 +27,7 @@ func TestDocumentedConfigs(t *testing.T) {
 	n := 0
 	for _, name := range []string{"README.md", "docs/config.md"} {
 		for _, m := range blocks.FindAllStringSubmatch(document(t, name), -1) {
-			f, err := config.Parse(filepath.Join(t.TempDir(), "sallyport.yaml"), []byte(m[1]), options())
+			f, err := config.Parse(filepath.Join(t.TempDir(), "sallyport.yaml"), []byte(m[1]), gateway.Defaults())
 			require.NoError(t, err, "%s:\n%s", name, m[1])
 			_, err = f.Policy()
 			require.NoError(t, err)

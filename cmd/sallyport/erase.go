@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"time"
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -46,7 +46,7 @@ func onRecord(ctx context.Context, c *cli, args []string, verb, done string,
 		return err
 	}
 	id := f.Arg(0)
-	err = ask(control.NewClient(controlSocket(cfg)), ctx, id, *reason)
+	err = ask(control.NewClient(gateway.Socket(cfg)), ctx, id, *reason)
 	if errors.Is(err, control.ErrUnreachable) {
 		err = withoutGateway(ctx, cfg, func(l *audit.Log) error {
 			return notFound(do(l, audit.Action{By: &proxy.Identity{Subject: control.Self()}, Session: id, Reason: *reason, Remote: "local"}))
@@ -85,31 +85,4 @@ func sessionsRekey(ctx context.Context, c *cli, args []string) error {
 	n, err := a.Rekey()
 	fmt.Fprintf(c.out, "%d sessions' keys are sealed anew\n", n)
 	return err
-}
-
-// expireEvery is how often rules of retention are looked at.
-const expireEvery = 6 * time.Hour
-
-// expire erases what rules of retention say, until ctx ends.
-func (g *gateway) expire(ctx context.Context, records *audit.Log) {
-	keep := g.config.Retention()
-	if keep == nil {
-		return
-	}
-	t := time.NewTicker(expireEvery)
-	defer t.Stop()
-	for {
-		n, err := records.Expire(time.Now(), keep)
-		if err != nil {
-			g.Log.Error("audit: retention", "err", err)
-		}
-		if n > 0 {
-			g.Log.Info("audit: sessions were erased by rules of retention", "sessions", n)
-		}
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			return
-		}
-	}
 }

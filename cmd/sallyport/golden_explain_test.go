@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/guardrail"
 	"github.com/sallyport/sallyport/proxy"
@@ -29,30 +31,26 @@ type explainer struct{ *judge }
 
 func newExplainer(t *testing.T) explainer {
 	t.Helper()
-	cfg, err := config.Load(filepath.Join("testdata", "corpus", "sallyport.yaml"), options())
+	cfg, err := gateway.Load(filepath.Join("testdata", "corpus", "sallyport.yaml"), config.Options{})
 	require.NoError(t, err)
-	j, err := newJudge(cfg)
+	j, err := newJudge(&cli{err: io.Discard}, cfg)
 	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, j.Close()) })
 	return explainer{j}
 }
 
 func (e explainer) explain(ctx context.Context, t *testing.T, user, resource, text string) reasons {
 	t.Helper()
-	target, err := e.target(resource, "", "")
+	target, err := e.Target(resource, "", "")
 	require.NoError(t, err)
-	id, err := e.identity(user)
+	id, err := e.User(user)
 	require.NoError(t, err)
-	var op proxy.Op
-	var out reasons
-	if target.Resource.Type == "ssh" {
-		op = execOf(text)
-	} else {
-		s := e.statement(ctx, target.Resource, text)
-		op, out.effects = s, s.Facts.Effects
-	}
-	v, err := e.ask(ctx, id, target, op)
+	v, err := e.ask(ctx, id, target, text, nil)
 	require.NoError(t, err, text)
-	out.outcome, out.by, out.rule, out.rewritten, out.exit = v.outcome(), v.By, v.Rule, v.Rewritten, v.exit()
+	out := reasons{outcome: string(v.Outcome()), by: v.By, rule: v.Rule, rewritten: v.Rewritten, exit: exit(v)}
+	if v.Facts != nil {
+		out.effects = v.Facts.Effects
+	}
 	if v.Refuses() {
 		out.cause = v.Cause.String()
 	}
@@ -84,7 +82,9 @@ func TestGoldenExplain(t *testing.T) {
 		g := newGolden(c.golden, "user", "outcome", "by", "rule", "cause", "exit", "guardrails that answer", "text", "runs instead")
 		for i, text := range corpus(t, c.file) {
 			for _, user := range []string{"reader", "admin"} {
+
 				x := e.explain(t.Context(), t, user, c.resource, text)
+
 				fields := []string{user, x.outcome, x.by, x.rule, x.cause, fmt.Sprint(x.exit), strings.Join(x.rules, " "), text}
 				if x.rewritten != "" {
 					fields = append(fields, x.rewritten)

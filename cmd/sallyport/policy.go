@@ -5,10 +5,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -57,7 +57,7 @@ func policyFlags(c *cli, name string) func(args []string) (*asked, error) {
 		if err != nil {
 			return nil, err
 		}
-		if a.judge, err = newJudge(cfg); err != nil {
+		if a.judge, err = newJudge(c, cfg); err != nil {
 			return nil, err
 		}
 		if err := a.speak(*dialect); err != nil {
@@ -71,21 +71,14 @@ func policyFlags(c *cli, name string) func(args []string) (*asked, error) {
 		}
 		if *at != "" {
 			if a.at, err = time.Parse(time.RFC3339, *at); err != nil {
-				return nil, fail(exitUsage, "-at: %q is no time: write 2026-05-04T22:30:00Z", *at)
+				return nil, fail(exitUsage, "-at: %q is not a time: write it as 2026-05-04T22:30:00Z", *at)
 			}
 		}
-		for _, n := range []struct {
-			text string
-			to   **float64
-		}{{*rows, &a.given.rows}, {*cost, &a.given.cost}} {
-			if n.text == "" {
-				continue
-			}
-			x, err := strconv.ParseFloat(n.text, 64)
-			if err != nil || x < 0 {
-				return nil, fail(exitUsage, "%q is no number of rows and no cost", n.text)
-			}
-			*n.to = &x
+		if a.given.rows, err = number(*rows); err != nil {
+			return nil, err
+		}
+		if a.given.cost, err = number(*cost); err != nil {
+			return nil, err
 		}
 		a.words = f.Args()
 		return a, nil
@@ -102,27 +95,22 @@ func policyExplain(ctx context.Context, c *cli, args []string) error {
 	if text == "" {
 		return fail(exitUsage, "policy explain needs a statement, or a command for an ssh resource: policy explain -- 'SELECT 1'")
 	}
-	target, err := a.target(a.resource, a.account, a.database)
+	defer a.Close()
+	target, err := a.Target(a.resource, a.account, a.database)
 	if err != nil {
-		return err
+		return found(err)
 	}
-	id, err := a.identity(a.user)
+	id, err := a.User(a.user)
 	if err != nil {
-		return err
+		return found(err)
 	}
-	var op proxy.Op
-	if target.Resource.Type == "ssh" {
-		op = execOf(text)
-	} else {
-		op = a.statement(ctx, target.Resource, text)
-	}
-	v, err := a.ask(ctx, id, target, op)
+	v, err := a.ask(ctx, id, target, text, nil)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(c.out, "%s at %s\n", a.user, a.resource)
-	if s, ok := op.(*proxy.Statement); ok {
-		explainFacts(c.out, s.Facts)
+	if v.Facts != nil {
+		explainFacts(c.out, v.Facts)
 	}
 	for _, n := range v.Notes {
 		if n.Kind == proxy.NoteAnswered || n.Kind == proxy.NoteObserved {
@@ -130,25 +118,25 @@ func policyExplain(ctx context.Context, c *cli, args []string) error {
 		}
 	}
 	fmt.Fprintf(c.out, "answer       %s\n", describe(v))
-	if code := v.exit(); code != exitOK {
+	if code := exit(v); code != exitOK {
 		return fail(code, "")
 	}
 	return nil
 }
 
-func describe(v *verdict) string {
-	switch v.outcome() {
-	case "hold":
+func describe(v *gateway.Answer) string {
+	switch v.Outcome() {
+	case gateway.Hold:
 		return "held for an approval: " + v.Reason + " (rule " + v.Rule + ")"
-	case "deny":
-		text := "refused by " + v.By + ": " + v.Message()
+	case gateway.Deny:
+		text := "refused by " + or(v.By, "the gateway") + ": " + v.Message()
 		if v.Remedy != "" {
 			text += "\n             " + v.Remedy
 		}
 		return text
-	case "rewrite":
+	case gateway.Rewrite:
 		return "allowed as: " + visible(v.Rewritten) + "\n             " + v.Warn
-	case "warn":
+	case gateway.Warn:
 		return "allowed, with the warning: " + v.Warn
 	}
 	return "allowed"

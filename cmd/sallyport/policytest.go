@@ -12,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -35,17 +36,15 @@ type policyCase struct {
 	Rule string `yaml:"rule"` // which rule; empty is any
 }
 
-// outcomes are the words of Want.
-var outcomes = []string{"allow", "warn", "rewrite", "hold", "deny"}
-
 var errCase = errors.New("needs one of sql, command, shell, path and request, and want: allow, warn, rewrite, hold or deny")
 
 // operation is what the case asks about, as words and as an operation.
-func (k *policyCase) operation(ctx context.Context, j *judge, res *proxy.Resource) (string, proxy.Op, error) {
+// The operation is nil when it is SQL, which the resource reads.
+func (k *policyCase) operation() (string, proxy.Op, error) {
 	method, path, _ := strings.Cut(k.Request, " ")
 	var ops []proxy.Op
 	if k.SQL != "" {
-		ops = append(ops, j.statement(ctx, res, k.SQL))
+		ops = append(ops, nil)
 	}
 	if k.Command != "" {
 		ops = append(ops, execOf(k.Command))
@@ -59,7 +58,7 @@ func (k *policyCase) operation(ctx context.Context, j *judge, res *proxy.Resourc
 	if k.Request != "" {
 		ops = append(ops, &proxy.Request{Meta: proxy.Meta{Kind: proxy.KindRequest}, Method: method, Path: path})
 	}
-	if len(ops) != 1 || !slices.Contains(outcomes, k.Want) || k.Request != "" && !strings.HasPrefix(path, "/") {
+	if len(ops) != 1 || !slices.Contains(gateway.Outcomes(), gateway.Outcome(k.Want)) || k.Request != "" && !strings.HasPrefix(path, "/") {
 		return "", nil, errCase
 	}
 	what := k.SQL + k.Command + k.Path + k.Request
@@ -78,6 +77,7 @@ func policyTest(ctx context.Context, c *cli, args []string) error {
 	if len(a.words) != 1 {
 		return fail(exitUsage, "policy test needs one file of cases")
 	}
+	defer a.Close()
 	cases, err := readCases(a.words[0])
 	if err != nil {
 		return err
@@ -85,15 +85,15 @@ func policyTest(ctx context.Context, c *cli, args []string) error {
 	failed, at, given := 0, a.at, a.given
 	for i, k := range cases {
 		k.User, k.Resource, k.Account, k.Database = or(k.User, a.user), or(k.Resource, a.resource), or(k.Account, a.account), or(k.Database, a.database)
-		target, err := a.target(k.Resource, k.Account, k.Database)
+		target, err := a.Target(k.Resource, k.Account, k.Database)
 		if err != nil {
-			return err
+			return found(err)
 		}
-		id, err := a.identity(k.User)
+		id, err := a.User(k.User)
 		if err != nil {
-			return err
+			return found(err)
 		}
-		what, op, err := k.operation(ctx, a.judge, target.Resource)
+		what, op, err := k.operation()
 		if err != nil {
 			return fail(exitError, "%s: case %d %v", a.words[0], i+1, err)
 		}
@@ -103,11 +103,11 @@ func policyTest(ctx context.Context, c *cli, args []string) error {
 		if a.given = given; k.Rows != nil || k.Cost != nil {
 			a.given.rows, a.given.cost = k.Rows, k.Cost
 		}
-		v, err := a.ask(ctx, id, target, op)
+		v, err := a.ask(ctx, id, target, k.SQL, op)
 		if err != nil {
 			return err
 		}
-		if v.outcome() != k.Want || k.Rule != "" && v.Rule != k.Rule && !strings.Contains(v.Warn, "(rule "+k.Rule+")") {
+		if string(v.Outcome()) != k.Want || k.Rule != "" && v.Rule != k.Rule && !strings.Contains(v.Warn, "(rule "+k.Rule+")") {
 			failed++
 			fmt.Fprintf(c.out, "FAIL case %d: %s at %s: %s\n  wanted %s %s, got: %s\n", i+1, k.User, k.Resource, visible(what), k.Want, k.Rule, describe(v))
 		}

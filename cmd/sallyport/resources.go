@@ -13,6 +13,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/proxy"
@@ -174,7 +175,7 @@ func client(ctx context.Context, cfg *config.File, e entry, account string, args
 		return nil, fail(exitError, "no client is known for type %s", e.Type)
 	}
 	at := protocol.Endpoint{
-		Host: host, Port: port, User: login, Database: e.Database, Dir: protocolDir(cfg, e.Type), RequireTLS: requireTLS(cfg), Args: args,
+		Host: host, Port: port, User: login, Database: e.Database, Dir: gateway.Dir(cfg, e.Type), RequireTLS: gateway.RequireTLS(cfg), Args: args,
 	}
 	root := filepath.Join(cfg.Data(), "ca", "ca.pem")
 	if _, err := os.Stat(root); err == nil && cfg.TLS == nil {

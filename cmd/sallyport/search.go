@@ -16,6 +16,7 @@ import (
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/gateway"
 )
 
 // Commands that find sessions.
@@ -70,7 +71,7 @@ func sessionsList(ctx context.Context, c *cli, args []string) error {
 		if err != nil {
 			return err
 		}
-		return listLive(ctx, c, control.NewClient(controlSocket(cfg)), l.query.User, l.query.Resource, *l.output)
+		return listLive(ctx, c, control.NewClient(gateway.Socket(cfg)), l.query.User, l.query.Resource, *l.output)
 	}
 	l.query.Texts = []string{*text}
 	return l.show(ctx, c, open)

@@ -7,12 +7,13 @@ import (
 	"io/fs"
 	"log/slog"
 
+	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/config"
 )
 
 // load reads a config file and reports its problems, a line each.
 func load(c *cli, file string) (*config.File, error) {
-	f, err := config.Load(file, options())
+	f, err := gateway.Load(file, config.Options{})
 	var problems config.Problems
 	switch {
 	case errors.As(err, &problems):
@@ -45,28 +46,11 @@ func serve(ctx context.Context, c *cli, args []string) error {
 	for _, n := range cfg.Notices() {
 		log.Info("config", "note", n.String())
 	}
-	g, err := build(cfg, log)
+	g, err := gateway.New(cfg, gateway.Options{Log: log})
 	if err != nil {
 		return err
 	}
-	if err := g.listen(); err != nil {
-		return err
-	}
-	for l, ln := range g.listeners {
-		log.Info("listening", "protocol", l.Protocol, "address", ln.Addr(), "resource", l.Resource)
-	}
-	if g.scraped != nil {
-		log.Info("metrics", "url", "http://"+g.scraped.Addr().String()+"/metrics")
-	}
-	for _, s := range g.services {
-		for _, file := range s.Files {
-			log.Info("clients can know the gateway by this file", "protocol", s.Name, "file", file)
-		}
-	}
-	if g.authority != nil {
-		log.Info("clients can trust the gateway by this file", "sslrootcert", g.authority.File())
-	}
-	return g.serve(ctx)
+	return g.Run(ctx)
 }
 
 func check(_ context.Context, c *cli, args []string) error {

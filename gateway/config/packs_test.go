@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport/sallyport/guardrail"
 	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
 // packed is a file with two databases and a machine, and sections to be tried.
@@ -113,10 +114,13 @@ func applies(t *testing.T, f *File, user, resource string, op proxy.Op) (refused
 	if g == nil {
 		return false, ""
 	}
-	s := &proxy.Session{Protocol: "test", Identity: &proxy.Identity{Subject: user, Groups: groupsOf[user]}, Target: proxy.Target{Resource: resourceOf(t, f, resource)}}
-	h, err := g.Intercept(t.Context(), s)
+	gateway := &proxy.Gateway{Unrecorded: true, Interceptors: []proxy.Interceptor{proxytest.Allow{}, g}}
+	s, _, err := gateway.Open(t.Context(), proxy.OpenRequest{
+		Identity: &proxy.Identity{Subject: user, Groups: groupsOf[user]}, Target: proxy.Target{Resource: resourceOf(t, f, resource)}, Dry: true,
+	})
 	require.NoError(t, err)
-	v := h.Ask(t.Context(), op)
+	defer s.Close(nil)
+	v := s.Ask(t.Context(), op)
 	return v.Refuses(), v.Rule
 }
 

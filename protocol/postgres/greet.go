@@ -21,6 +21,7 @@ type hello struct {
 	tls        *tls.Conn
 	serverName string
 	certs      []*x509.Certificate
+	shown      *tls.Certificate // that a GetCertificate has chosen
 	cancel     *wire.Startup // a cancel request; then nothing else is set but conn
 
 	login       proxy.Login
@@ -111,6 +112,7 @@ func (h *Handler) secure(ctx context.Context, hi *hello, under net.Conn, direct 
 		return errors.New("client speaks TLS, which is not configured")
 	}
 	tc := tls.Server(under, h.serverTLS())
+	ctx = context.WithValue(ctx, shownKey{}, &hi.shown)
 	if err := tc.HandshakeContext(ctx); err != nil {
 		return fmt.Errorf("TLS handshake: %w", err)
 	}

@@ -101,11 +101,24 @@ func (h *Handler) loginTimeout() time.Duration {
 	return 10 * time.Second
 }
 
+// shownKey is the key of a handshake's context under which the certificate that
+// the client is shown is kept.
+type shownKey struct{}
+
 // serverTLS is h.TLS with the protocol's name for direct negotiation.
 func (h *Handler) serverTLS() *tls.Config {
 	h.tlsOnce.Do(func() {
 		h.tls = h.TLS.Clone()
 		h.tls.NextProtos = []string{"postgresql"}
+		if get := h.tls.GetCertificate; get != nil {
+			h.tls.GetCertificate = func(client *tls.ClientHelloInfo) (*tls.Certificate, error) {
+				c, err := get(client)
+				if shown, ok := client.Context().Value(shownKey{}).(**tls.Certificate); ok && err == nil {
+					*shown = c
+				}
+				return c, err
+			}
+		}
 		if h.tls.MinVersion == 0 {
 			h.tls.MinVersion = tls.VersionTLS12
 		}

@@ -124,7 +124,7 @@ func (h *Handler) scram(hi *hello, r *authReader, verifier string) ([]byte, erro
 	}
 	s := scram.Server{Verifier: v}
 	if hi.tls != nil {
-		s.Binding = h.binding()
+		s.Binding = h.binding(hi)
 	}
 	var offer []byte
 	if s.Binding != nil {
@@ -172,14 +172,17 @@ func saslInitial(body []byte) (mechanism string, data []byte, err error) {
 	return string(body[:i]), data, nil
 }
 
-// binding is the channel binding of the certificate that we show, nil when it is
-// not certain which one that is.
-func (h *Handler) binding() []byte {
-	t := h.TLS
-	if len(t.Certificates) != 1 || t.GetCertificate != nil || t.GetConfigForClient != nil {
+// binding is the channel binding of the certificate that the client was shown, nil
+// when it is not certain which one that is.
+func (h *Handler) binding(hi *hello) []byte {
+	shown := hi.shown
+	if t := h.TLS; len(t.Certificates) == 1 && t.GetCertificate == nil {
+		shown = &t.Certificates[0]
+	}
+	if shown == nil || h.TLS.GetConfigForClient != nil {
 		return nil
 	}
-	cert, err := x509.ParseCertificate(t.Certificates[0].Certificate[0])
+	cert, err := x509.ParseCertificate(shown.Certificate[0])
 	if err != nil {
 		return nil
 	}

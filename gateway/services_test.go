@@ -1,4 +1,4 @@
-package main
+package gateway
 
 import (
 	"context"
@@ -6,12 +6,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -40,76 +41,87 @@ func TestProtocolFromOutside(t *testing.T) {
 			opened++
 			return &protocol.Service{
 				Handler: func(resource string) (proxy.Handler, error) { return echo{resource}, nil },
+				Operation: func(_ context.Context, _ proxy.Target, text string) (proxy.Op, error) {
+					return &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: []byte(text), Facts: &proxy.Facts{Effects: proxy.EffectRead, Dialect: "echoes", Statements: 1}}, nil
+				},
 				Limiter: echo{}, VerifyLogin: echo{}.VerifyLogin,
 				Close: func() error { closed++; return nil },
 			}, nil
 		},
-		Client: func(e protocol.Endpoint) (*protocol.Command, error) {
-			return &protocol.Command{Program: "true", Args: append([]string{e.User, e.Host, e.Port}, e.Args...), Env: []string{"ECHO=" + e.Dir}}, nil
-		},
 	}
-	o := options()
+	o := Defaults()
 	o.Protocols = append(o.Protocols, foreign)
-	dir := t.TempDir()
-	parse := func(listen string) *config.File {
-		text, err := os.ReadFile(configFile(t, strings.Replace(good, "listen: {", "data_dir: "+dir+"\nlisten: {"+listen, 1)+"  - {groups: [dev], resources: [far], allow: [connect]}\n"))
-		require.NoError(t, err)
-		f, err := config.Parse(filepath.Join(dir, "x.yaml"), []byte(strings.Replace(string(text), "resources:\n", "resources:\n  - {name: far, type: echo, address: far.internal, username: x, listen: \"127.0.0.1:7007\"}\n", 1)), o)
-		require.NoError(t, err)
-		return f
-	}
-	f := parse("echo: \"127.0.0.1:0\", ")
-	g, err := build(f, slog.New(slog.DiscardHandler))
+	f := parse(t, o, `
+listen: {echo: "127.0.0.1:0"}
+identity: {users: [{name: alice, groups: [dev], password: `+verifier(t)+`}]}
+resources:
+  - {name: far, type: echo, address: far.internal, username: x, listen: "127.0.0.1:7007"}
+  - {name: near, type: echo, address: near.internal, username: x}
+access: [{groups: [dev], resources: [far], allow: [connect]}]
+`)
+	g, err := New(f, Options{Log: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	require.Equal(t, 1, opened, "one service for all listeners")
 	require.Equal(t, echo{}, g.handlers[protocol.Listener{Protocol: "echo", Address: "127.0.0.1:0"}])
 	require.Equal(t, echo{"far"}, g.handlers[protocol.Listener{Protocol: "echo", Address: "127.0.0.1:7007", Resource: "far"}])
-	require.Same(t, g.Gateway, given.Gateway)
-	require.Equal(t, filepath.Join(dir, "echo"), given.Dir)
+	require.Same(t, g.Proxy(), given.Gateway)
+	require.Equal(t, Dir(f, "echo"), given.Dir)
 	require.NoDirExists(t, given.Dir)
 	require.NotNil(t, given.TLS)
 	require.True(t, given.RequireTLS)
 	require.Equal(t, f.Listeners(), given.Listeners)
-	require.Len(t, given.Resources(), 3)
+	require.Len(t, given.Resources(), 2)
 	far := given.Resources()[0]
 	require.Equal(t, "far.internal:7", far.Address)
 	require.True(t, given.May(&proxy.Identity{Subject: "alice", Groups: []string{"dev"}}, proxy.Target{Resource: far, Account: far.Accounts[0]}))
 	require.False(t, given.May(&proxy.Identity{Subject: "bob"}, proxy.Target{Resource: far, Account: far.Accounts[0]}))
 	require.Contains(t, g.limiters(), "echoes")
-	require.NoError(t, g.users.Certificate([]byte("echo of alice"), "alice"))
-	require.ErrorContains(t, g.users.Certificate([]byte("echo of alice"), "bob"), "another's")
+	require.NoError(t, g.parts().users.Certificate([]byte("echo of alice"), "alice"))
+	require.ErrorContains(t, g.parts().users.Certificate([]byte("echo of alice"), "bob"), "another's")
 	require.ErrorIs(t, g.sampler().Sample(t.Context(), &proxy.Session{Protocol: "echo"}, "", "t", nil), proxy.ErrNotFound)
-	require.NoError(t, g.close())
-	require.Equal(t, 1, closed)
 
-	list, err := entries(f, "alice")
+	a, err := g.Explain(t.Context(), Question{Identity: &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}, Target: proxy.Target{Resource: far}, Text: "hello"})
 	require.NoError(t, err)
-	require.Equal(t, "far", list[0].Name)
-	cmd, err := client(t.Context(), f, list[0], "", []string{"hello"})
+	require.Equal(t, Deny, a.Outcome(), "nothing but connect is allowed")
+	require.Equal(t, "policy", a.By)
+	require.Equal(t, "hello", string(a.Op.(*proxy.Statement).Text))
+	require.NoError(t, g.Close())
+	require.NoError(t, g.Close())
+	require.Equal(t, 1, closed)
+}
+
+// parse reads a config file in a folder of its own.
+func parse(t *testing.T, o config.Options, text string) *config.File {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "sallyport.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	f, err := Load(file, o)
 	require.NoError(t, err)
-	require.Equal(t, []string{"alice", "127.0.0.1", "7007", "hello"}, cmd.Args[1:])
-	require.Contains(t, cmd.Env, "ECHO="+filepath.Join(dir, "echo"))
+	return f
+}
+
+// verifier is a password's, in quotes.
+func verifier(t *testing.T) string {
+	t.Helper()
+	v, err := identity.NewVerifier("wonder")
+	require.NoError(t, err)
+	return strconv.Quote(v)
 }
 
 // What cannot be opened stops the start, and what was opened before is closed.
 func TestProtocolThatCannotBeOpened(t *testing.T) {
 	failing := errors.New("the disk is full")
-	o := options()
 	closed := false
-	o.Protocols = []protocol.Protocol{
-		{Name: "postgres", Databases: true, TLS: true, Open: func(protocol.Assembly) (*protocol.Service, error) {
+	for _, open := range []func(protocol.Assembly) (*protocol.Service, error){
+		func(protocol.Assembly) (*protocol.Service, error) {
 			return &protocol.Service{Handler: func(string) (proxy.Handler, error) { return nil, failing }, Close: func() error { closed = true; return nil }}, nil
-		}},
+		},
+		func(protocol.Assembly) (*protocol.Service, error) { return nil, failing },
+	} {
+		o := Defaults()
+		o.Protocols = []protocol.Protocol{{Name: "echo", Open: open}}
+		_, err := New(parse(t, o, `{listen: {echo: "127.0.0.1:0"}, resources: []}`), Options{})
+		require.ErrorIs(t, err, failing)
 	}
-	f, err := config.Load(configFile(t, good), o)
-	require.NoError(t, err)
-	_, err = build(f, slog.New(slog.DiscardHandler))
-	require.ErrorIs(t, err, failing)
 	require.True(t, closed)
-
-	o.Protocols[0].Open = func(protocol.Assembly) (*protocol.Service, error) { return nil, failing }
-	f, err = config.Load(configFile(t, good), o)
-	require.NoError(t, err)
-	_, err = build(f, slog.New(slog.DiscardHandler))
-	require.ErrorIs(t, err, failing)
 }

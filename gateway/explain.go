@@ -1,0 +1,232 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/guardrail"
+	"github.com/sallyport/sallyport/masking"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Explainer says what a gateway would answer. It asks the gateway's own chain, with
+// masking and the databases' catalogs, in dry sessions: nothing runs and nothing is
+// recorded. It is safe for concurrent use.
+type Explainer struct {
+	options  Options
+	dry      bool // there is no gateway: nothing is served
+	gateway  *proxy.Gateway
+	services []service
+	memory   *masking.Memory
+	current  *atomic.Pointer[parts]
+}
+
+// NewExplainer returns an explainer of f without a gateway: it opens no listener and
+// no audit log, and may be used while a gateway of f runs. It reads catalogs where
+// they can be read. It is to be closed.
+func NewExplainer(f *config.File, o Options) (*Explainer, error) {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	x := &Explainer{options: o, dry: true, memory: &masking.Memory{}, current: &atomic.Pointer[parts]{}}
+	x.gateway = &proxy.Gateway{Dialer: o.Dialer, Now: o.Now, Log: o.Log, Unrecorded: true}
+	if err := x.openServices(f, false); err != nil {
+		return nil, err
+	}
+	p, err := x.make(context.Background(), f)
+	if err != nil {
+		return nil, errors.Join(err, x.Close())
+	}
+	var hides []proxy.Interceptor
+	if p.masker != nil {
+		hides = []proxy.Interceptor{p.masker}
+	}
+	p.revision.Interceptors = p.chain(hides, nil)
+	x.current.Store(p)
+	return x, x.gateway.Use(p.revision)
+}
+
+func (x *Explainer) parts() *parts { return x.current.Load() }
+
+// Close ends the reading of catalogs.
+func (x *Explainer) Close() error {
+	var errs []error
+	for _, s := range x.services {
+		if s.Close != nil {
+			errs = append(errs, s.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Question is an operation that is asked about.
+type Question struct {
+	Identity *proxy.Identity
+	Target   proxy.Target // Account and Database may be zero: the resource's defaults
+	// Text is the statement or command line. Op is used instead when it is not nil.
+	Text string
+	Op   proxy.Op
+	// At is when; zero is now.
+	At time.Time
+	// Expected is what the resource expects of a statement. Nil: it is asked.
+	Expected *Expected
+}
+
+// Expected is what a resource expects of a statement.
+type Expected struct {
+	Rows float64 // returned or changed
+	Cost float64 // in the resource's own unit
+}
+
+// Answer is what the gateway would answer.
+type Answer struct {
+	proxy.Verdict              // one that holds has no request
+	By            string       // the interceptor that gave it; empty when nobody had more to say than that nothing is wrong
+	Op            proxy.Op     // as it would run; nil when the session is refused
+	Facts         *proxy.Facts // of a statement, as it was asked; nil for all else
+	Rewritten     string       // what would run instead; empty when nothing is rewritten
+	// Notes are what interceptors say besides: which rules answer, and who sees what
+	// others do not.
+	Notes []proxy.Note
+}
+
+// Outcome is an answer in one word.
+type Outcome string
+
+// Outcomes.
+const (
+	Allow   Outcome = "allow"
+	Warn    Outcome = "warn"    // allowed, and the user is told something
+	Rewrite Outcome = "rewrite" // allowed, with another text
+	Hold    Outcome = "hold"    // an approval is needed
+	Deny    Outcome = "deny"
+)
+
+// Outcomes returns all outcomes.
+func Outcomes() []Outcome { return []Outcome{Allow, Warn, Rewrite, Hold, Deny} }
+
+// Outcome returns the answer in one word.
+func (a *Answer) Outcome() Outcome {
+	switch {
+	case a.Action == proxy.ActionHold:
+		return Hold
+	case a.Refuses():
+		return Deny
+	case a.Rewritten != "":
+		return Rewrite
+	case a.Warn != "":
+		return Warn
+	}
+	return Allow
+}
+
+// Explain answers a question. The error says why it cannot be asked.
+func (x *Explainer) Explain(ctx context.Context, q Question) (*Answer, error) {
+	if q.Target.Resource == nil {
+		return nil, errors.New("explaining an operation: the question names no resource")
+	}
+	s, connect, err := x.gateway.Open(ctx, proxy.OpenRequest{
+		Identity: q.Identity, Target: q.Target, Protocol: q.Target.Resource.Type, Dry: true, At: q.At,
+	})
+	var refused *proxy.RefusedError
+	switch {
+	case errors.As(err, &refused):
+		return &Answer{Verdict: refused.Verdict, By: refused.By}, nil
+	case err != nil:
+		return nil, err
+	}
+	defer s.Close(nil)
+	s.Done(connect, &proxy.Outcome{})
+	op := q.Op
+	if op == nil {
+		if op, err = x.operation(ctx, s.Target, q.Text); err != nil {
+			return nil, err
+		}
+	}
+	if q.Expected != nil {
+		ctx = context.WithValue(ctx, expectedKey{}, q.Expected)
+	}
+	a := &Answer{Op: op}
+	if st, ok := op.(*proxy.Statement); ok {
+		a.Facts = st.Facts
+	}
+	s.Handle(nil, func(op proxy.Op, text []byte) error {
+		again, err := x.operation(ctx, s.Target, string(text))
+		if err != nil {
+			return err
+		}
+		st, ok := op.(*proxy.Statement)
+		now, same := again.(*proxy.Statement)
+		if !ok || !same {
+			return errors.New("only statements are rewritten")
+		}
+		a.Rewritten = string(text)
+		st.Text, st.Facts = now.Text, now.Facts
+		return nil
+	})
+	a.Verdict = *s.Ask(ctx, op)
+	a.By, a.Notes = op.Info().By(), s.Notes()
+	return a, nil
+}
+
+// operation is what a text asks for at a target.
+func (x *Explainer) operation(ctx context.Context, t proxy.Target, text string) (proxy.Op, error) {
+	s := x.service(t.Resource.Type)
+	if s == nil {
+		return nil, fmt.Errorf("explaining a text for resource %s: protocol %q is not in the list", t.Resource.Name, t.Resource.Type)
+	}
+	return s.Operation(ctx, t, text)
+}
+
+// Target returns a resource of the configuration with an account and a database of
+// it, both of which may be empty. The error wraps proxy.ErrNotFound.
+func (x *Explainer) Target(resource, account, database string) (proxy.Target, error) {
+	r, err := x.parts().resources.Lookup(context.Background(), resource)
+	if err != nil {
+		return proxy.Target{}, err
+	}
+	t := proxy.Target{Resource: r, Database: database}
+	if account != "" {
+		var ok bool
+		if t.Account, ok = r.Account(account); !ok {
+			return t, fmt.Errorf("%w: account %q of resource %q", proxy.ErrNotFound, account, resource)
+		}
+	}
+	return t, nil
+}
+
+// User returns a user of the configuration as she would log in. The error wraps
+// proxy.ErrNotFound.
+func (x *Explainer) User(name string) (*proxy.Identity, error) {
+	for _, u := range x.parts().config.Identity.Users {
+		if u.Name == name {
+			return &proxy.Identity{Subject: name, Groups: u.Groups}, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: user %q", errNoUser, name)
+}
+
+var errNoUser = fmt.Errorf("there is no such user, %w", proxy.ErrNotFound)
+
+type expectedKey struct{}
+
+// estimator asks resources, unless a question says what they expect.
+type estimator struct{ guardrail.Estimator }
+
+var errNotGiven = errors.New("the question does not say what the server expects, and it cannot be asked")
+
+// Estimate returns what the resource expects of a statement.
+func (e estimator) Estimate(ctx context.Context, s *proxy.Session, st *proxy.Statement) (rows, cost float64, err error) {
+	if x, ok := ctx.Value(expectedKey{}).(*Expected); ok {
+		return x.Rows, x.Cost, nil
+	}
+	if e.Estimator == nil {
+		return 0, 0, errNotGiven
+	}
+	return e.Estimator.Estimate(ctx, s, st)
+}

@@ -1,0 +1,275 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/audit/prometheus"
+	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/identity/ca"
+	"github.com/sallyport/sallyport/masking"
+	"github.com/sallyport/sallyport/protocol"
+	"github.com/sallyport/sallyport/protocol/builtin"
+	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/review"
+	"github.com/sallyport/sallyport/secrets"
+)
+
+// Defaults returns what config files of the reference gateway are read with: all
+// protocols of this module, and secrets from the environment and from files.
+func Defaults() config.Options {
+	return config.Options{Protocols: builtin.All(), Secrets: secrets.Default()}
+}
+
+// Load reads a config file. Options that are nil are those of Defaults. The error is
+// of type config.Problems when the file could be read.
+func Load(path string, o config.Options) (*config.File, error) {
+	def := Defaults()
+	if o.Protocols == nil {
+		o.Protocols = def.Protocols
+	}
+	if o.Secrets == nil {
+		o.Secrets = def.Secrets
+	}
+	return config.Load(path, o)
+}
+
+// Options are what an assembly adds to what the config file says. The zero value
+// is the reference gateway.
+type Options struct {
+	Interceptors Interceptors
+	// Authenticator takes the place of the file's users, which it is given: a login
+	// that it does not know it may hand on to them. It is called for every revision.
+	// Nil: they are asked alone.
+	Authenticator func(local proxy.Authenticator) proxy.Authenticator
+	// Credentials takes the place of the references to secrets of the file's accounts,
+	// which it is given. It is called for every revision. Nil: they are followed.
+	Credentials func(file proxy.CredentialSource) proxy.CredentialSource
+	// Dialer opens connections to resources; nil is a plain net.Dialer.
+	Dialer proxy.Dialer
+	// Reviewer takes requests for approvals. Nil is a queue in memory, which is
+	// decided about over the control socket.
+	Reviewer proxy.Reviewer
+	// Sinks receive the events of the audit log, beside those of the file. One that is
+	// an io.Closer is closed after the log.
+	Sinks []audit.Sink
+	// OnEvent is told of logins, sessions and failures, after the log. It must return
+	// quickly and be safe for concurrent use. May be nil.
+	OnEvent func(proxy.Event)
+	// Dialects are those of statements that Explain is asked about besides the
+	// protocols' own.
+	Dialects []string
+	// Log is told of what operators should know; nil is slog.Default.
+	Log *slog.Logger
+	// Now is the clock that rules go by; nil is time.Now.
+	Now func() time.Time
+}
+
+// Interceptors are an assembly's own, by their place in the chain. They stay in
+// place when a revision of the config file comes.
+type Interceptors struct {
+	// First are asked before the access rules.
+	First []proxy.Interceptor
+	// AfterPolicy are asked about what access rules allow, before guardrails.
+	AfterPolicy []proxy.Interceptor
+	// AfterGuardrails see data before it is masked.
+	AfterGuardrails []proxy.Interceptor
+	// AfterMasking see data as clients and records do.
+	AfterMasking []proxy.Interceptor
+}
+
+// Gateway is everything that a config file asks for. It is safe for concurrent
+// use.
+type Gateway struct {
+	*Explainer
+	log       *slog.Logger
+	authority *ca.CA // of the certificate that clients see; nil when the file names one
+	records   *audit.Log
+	metrics   *prometheus.Metrics
+	control   *control.Handler
+
+	handlers  map[protocol.Listener]proxy.Handler
+	listeners map[protocol.Listener]net.Listener
+	scraped   net.Listener // where metrics are shown; nil when they are not
+	socket    net.Listener // where control is served
+
+	applying sync.Mutex // held while a revision is made
+	closers  []func() error
+	closed   sync.Once
+	closeErr error
+}
+
+// New builds everything that f asks for, and opens the audit log. The gateway is
+// to be closed, unless Run is called, which closes it. On an error nothing stays
+// open.
+func New(f *config.File, o Options) (*Gateway, error) {
+	g := &Gateway{
+		log: o.Log, metrics: &prometheus.Metrics{},
+		handlers: make(map[protocol.Listener]proxy.Handler), listeners: make(map[protocol.Listener]net.Listener),
+	}
+	if g.log == nil {
+		g.log = slog.Default()
+	}
+	if err := g.build(f, o); err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
+	return g, nil
+}
+
+func (g *Gateway) build(f *config.File, o Options) (err error) {
+	g.Explainer = &Explainer{options: o, memory: &masking.Memory{}, current: &atomic.Pointer[parts]{}}
+	if g.records, err = g.openRecords(f); err != nil {
+		return err
+	}
+	requests := &review.Queue{}
+	g.gateway = &proxy.Gateway{
+		Dialer: o.Dialer, Reviewer: requests, Now: o.Now, Log: g.log,
+		MaxSession: f.Limits.MaxSession, MaxSessions: f.Limits.MaxSessions, MaxPerIdentity: f.Limits.MaxPerUser,
+		MaxUnauthenticated: f.Limits.MaxUnauthenticated, MaxPerAddress: f.Limits.MaxPerAddress,
+		OnEvent: func(e proxy.Event) {
+			g.metrics.Event(e)
+			g.records.Event(e)
+			if o.OnEvent != nil {
+				o.OnEvent(e)
+			}
+		},
+	}
+	if o.Reviewer != nil {
+		g.gateway.Reviewer = o.Reviewer
+	}
+	if err := g.openServices(f, true); err != nil {
+		return err
+	}
+	g.closers = append(g.closers, g.Explainer.Close)
+	if err := g.Apply(f); err != nil {
+		return err
+	}
+	if err := errors.Join(g.export(f, o.Sinks), g.copy(f), g.witness(f)); err != nil {
+		return err
+	}
+	g.control = &control.Handler{
+		Gateway: g.gateway, Records: g.records, Authenticate: control.PeerIdentity, Log: g.log, Requests: requests,
+		Permit:   func(who *proxy.Identity, p control.Permission) bool { return g.parts().permit(who, p) },
+		Deciders: deciders{g.Explainer},
+	}
+	return g.handle(f)
+}
+
+// deciders proves who decides, by the current revision.
+type deciders struct{ *Explainer }
+
+func (d deciders) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Identity, error) {
+	return d.parts().users.Authenticate(ctx, p)
+}
+
+// openRecords opens the audit log.
+func (g *Gateway) openRecords(f *config.File) (*audit.Log, error) {
+	durability, err := audit.ParseDurability(f.Audit.Durability)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := f.AuditKeys(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	l, err := audit.Open(filepath.Join(f.Data(), "audit"), audit.Config{
+		Durability: durability, BestEffort: f.Audit.BestEffort, Keys: keys, Log: g.log,
+		Recordings: func(t proxy.Target) audit.Recording { return g.parts().recordings(t) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	g.closers = append(g.closers, l.Close)
+	return l, nil
+}
+
+// Apply makes f the current revision, for what of it can change while the gateway
+// runs: users, resources, access rules, guardrails, masking, recordings, retention,
+// what the control socket permits, and certificates. Listeners, the data directory,
+// limits and where events are sent stay as they were when the gateway was made.
+// Open sessions meet the new rules at their next operation; see
+// [proxy.Gateway.Use]. On an error nothing has changed.
+func (g *Gateway) Apply(f *config.File) error {
+	g.applying.Lock()
+	defer g.applying.Unlock()
+	certificate, err := g.certificate(f)
+	if err != nil {
+		return err
+	}
+	p, err := g.make(context.Background(), f)
+	if err != nil {
+		return err
+	}
+	p.revision.Certificates = certificate
+	// What masking hides is kept as it was where a rule says so, sealed to a key.
+	masking, after := []proxy.Interceptor{g.records.Originals(), p.masker}, []proxy.Interceptor{g.metrics, g.records}
+	if p.masker == nil {
+		masking = nil
+	}
+	p.revision.Interceptors = p.chain(masking, after)
+	version, err := f.Version()
+	if err != nil {
+		return err
+	}
+	p.revision.Name = version.Policy
+	if err := g.records.Configured(version); err != nil {
+		return fmt.Errorf("recording that a configuration is used: %w", err)
+	}
+	before := g.current.Swap(p)
+	if err := g.gateway.Use(p.revision); err != nil {
+		g.current.Store(before)
+		return err
+	}
+	return nil
+}
+
+// Proxy returns the core that serves: its sessions, and the current revision. Its
+// fields must not be changed.
+func (g *Gateway) Proxy() *proxy.Gateway { return g.gateway }
+
+// Records returns the audit log.
+func (g *Gateway) Records() *audit.Log { return g.records }
+
+// Control returns the handler of the control socket, for further listeners.
+func (g *Gateway) Control() *control.Handler { return g.control }
+
+// Metrics returns the handler that shows the gateway's numbers.
+func (g *Gateway) Metrics() *prometheus.Metrics { return g.metrics }
+
+// Close closes everything: listeners, the log, and what is sent from it. Sessions
+// that are open are not waited for; see [Gateway.Run]. Calls after the first return
+// what the first did.
+func (g *Gateway) Close() error {
+	g.closed.Do(func() {
+		var errs []error
+		for _, ln := range g.listeners {
+			ln.Close()
+		}
+		for _, ln := range []net.Listener{g.socket, g.scraped} {
+			if ln != nil {
+				ln.Close()
+			}
+		}
+		for i := len(g.closers) - 1; i >= 0; i-- {
+			errs = append(errs, g.closers[i]())
+		}
+		g.closeErr = errors.Join(errs...)
+	})
+	return g.closeErr
+}
+
+// closeAfterLog has c closed after the log, which hands over its last events when
+// it is closed.
+func (g *Gateway) closeAfterLog(c io.Closer) {
+	g.closers = append([]func() error{c.Close}, g.closers...)
+}

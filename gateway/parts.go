@@ -1,0 +1,125 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"net"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/guardrail"
+	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/identity/ca"
+	"github.com/sallyport/sallyport/masking"
+	"github.com/sallyport/sallyport/policy"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// parts are what one revision of the config file is made of.
+type parts struct {
+	config     *config.File
+	users      *identity.Users
+	policy     *policy.Policy
+	resources  proxy.Resources
+	guardrail  *guardrail.Guardrail // nil: there is none
+	masker     *masking.Masker      // nil: nothing is masked
+	recordings func(t proxy.Target) audit.Recording
+	retention  func(start *audit.Event) time.Duration // nil: everything is kept
+	permit     func(who *proxy.Identity, p control.Permission) bool
+	own        Interceptors
+	revision   *proxy.Revision
+}
+
+// make builds the parts of f. Their revision has no interceptors yet.
+func (x *Explainer) make(ctx context.Context, f *config.File) (*parts, error) {
+	p := &parts{config: f, recordings: f.Recordings(), retention: f.Retention(), permit: f.Permit(), own: x.options.Interceptors}
+	var err error
+	if p.users, err = f.Users(); err != nil {
+		return nil, err
+	}
+	p.users.Certificate = x.verifyLogin()
+	if p.policy, err = f.Policy(); err != nil {
+		return nil, err
+	}
+	if p.resources, err = f.Directory(); err != nil {
+		return nil, err
+	}
+	if p.guardrail, err = f.Guardrail(guardrail.Config{Limiters: x.limiters(), Estimators: x.estimators()}); err != nil {
+		return nil, err
+	}
+	c := masking.Config{Sampler: x.sampler(), Memory: x.memory}
+	if x.dry { // nothing is shown, so that any key will do
+		c.Key = []byte(rand.Text())
+	}
+	if p.masker, err = f.Masker(ctx, c); err != nil {
+		return nil, err
+	}
+	p.revision = &proxy.Revision{Authenticator: p.users, Directory: p.resources, Credentials: f.Credentials()}
+	if x.options.Authenticator != nil {
+		p.revision.Authenticator = x.options.Authenticator(p.users)
+	}
+	if x.options.Credentials != nil {
+		p.revision.Credentials = x.options.Credentials(p.revision.Credentials)
+	}
+	return p, nil
+}
+
+// chain is the interceptors in the order in which they are asked. masking is what
+// hides data, and last what comes after everything that decides.
+func (p *parts) chain(masking, last []proxy.Interceptor) []proxy.Interceptor {
+	var guard []proxy.Interceptor
+	if p.guardrail != nil {
+		guard = []proxy.Interceptor{p.guardrail}
+	}
+	return slices.Concat(
+		p.own.First, []proxy.Interceptor{p.policy}, p.own.AfterPolicy, guard, p.own.AfterGuardrails, masking, p.own.AfterMasking, last,
+	)
+}
+
+// certificate is what clients see: the one that f names, or one of the gateway's
+// own authority.
+func (g *Gateway) certificate(f *config.File) ([]tls.Certificate, error) {
+	c, err := f.ClientTLS()
+	if err != nil {
+		return nil, err
+	}
+	if c != nil {
+		g.authority = nil
+		return c.Certificates, nil
+	}
+	if g.authority == nil {
+		if g.authority, err = ca.Open(filepath.Join(f.Data(), "ca")); err != nil {
+			return nil, err
+		}
+	}
+	names := []string{"localhost", "127.0.0.1", "::1"}
+	if f.Domain != "" {
+		names = append(names, f.Domain, "*."+f.Domain)
+	}
+	for _, l := range f.Listeners() {
+		if host, _, err := net.SplitHostPort(l.Address); err == nil && host != "" {
+			names = append(names, host)
+		}
+	}
+	pair, err := g.authority.Server(names...)
+	if err != nil {
+		return nil, err
+	}
+	return []tls.Certificate{pair}, nil
+}
+
+// Authority returns the file of the authority that certifies the gateway towards
+// its clients; empty when the config file names a certificate.
+func (g *Gateway) Authority() string {
+	g.applying.Lock()
+	defer g.applying.Unlock()
+	if g.authority == nil {
+		return ""
+	}
+	return g.authority.File()
+}

@@ -1,0 +1,150 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/gateway/config"
+)
+
+// Socket returns where a running gateway of f is talked to; see control.NewClient.
+func Socket(f *config.File) string { return filepath.Join(f.Data(), "control.sock") }
+
+// Listen opens every listener, or none. Run calls it when it was not called before.
+func (g *Gateway) Listen() error {
+	if g.socket != nil {
+		return nil
+	}
+	f := g.parts().config
+	for l := range g.handlers {
+		ln, err := net.Listen("tcp", l.Address)
+		if err != nil {
+			return errors.Join(err, g.Close())
+		}
+		g.listeners[l] = ln
+	}
+	var err error
+	if g.socket, err = control.Listen(Socket(f)); err == nil && f.Metrics != "" {
+		g.scraped, err = net.Listen("tcp", f.Metrics)
+	}
+	if err != nil {
+		return errors.Join(err, g.Close())
+	}
+	g.announce()
+	return nil
+}
+
+// announce logs where the gateway listens, and the files that clients know it by.
+func (g *Gateway) announce() {
+	for l, ln := range g.listeners {
+		g.log.Info("listening", "protocol", l.Protocol, "address", ln.Addr(), "resource", l.Resource)
+	}
+	if g.scraped != nil {
+		g.log.Info("metrics", "url", "http://"+g.scraped.Addr().String()+"/metrics")
+	}
+	for _, s := range g.services {
+		for _, file := range s.Files {
+			g.log.Info("clients can know the gateway by this file", "protocol", s.Name, "file", file)
+		}
+	}
+	if file := g.Authority(); file != "" {
+		g.log.Info("clients can trust the gateway by this file", "sslrootcert", file)
+	}
+}
+
+// Addr returns the address of the listener of a protocol, for one resource or, when
+// resource is empty, for those that clients name; nil when there is no such
+// listener, or Listen was not called.
+func (g *Gateway) Addr(protocol, resource string) net.Addr {
+	for l, ln := range g.listeners {
+		if l.Protocol == protocol && l.Resource == resource {
+			return ln.Addr()
+		}
+	}
+	return nil
+}
+
+// Run serves until ctx ends or something of it fails, lets sessions end, and
+// closes the gateway. It returns nil when ctx ended and everything was closed well.
+func (g *Gateway) Run(ctx context.Context) error {
+	if err := g.Listen(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var errs []error
+	start := func(what string, serve func() error) {
+		wg.Go(func() {
+			if err := serve(); err != nil {
+				mu.Lock()
+				errs = append(errs, fmt.Errorf("%s: %w", what, err))
+				mu.Unlock()
+				cancel() // one listener less is not what was asked for
+			}
+		})
+	}
+	wg.Go(func() { g.expire(ctx) })
+	if g.scraped != nil {
+		mux := http.NewServeMux()
+		mux.Handle("/metrics", g.metrics)
+		start("metrics", func() error {
+			return serveHTTP(ctx, g.scraped, &http.Server{Handler: mux, WriteTimeout: 30 * time.Second})
+		})
+	}
+	start("control", func() error {
+		return serveHTTP(ctx, g.socket, &http.Server{Handler: g.control, ConnContext: control.PeerContext})
+	})
+	for l, ln := range g.listeners {
+		start(l.Address, func() error { return g.gateway.Serve(ctx, ln, g.handlers[l]) })
+	}
+	wg.Wait()
+	return errors.Join(append(errs, g.Close())...)
+}
+
+// serveHTTP serves s until ctx ends. Requests that are open then are cut: what is
+// watched ends with its session.
+func serveHTTP(ctx context.Context, ln net.Listener, s *http.Server) error {
+	s.ReadHeaderTimeout, s.ReadTimeout, s.IdleTimeout, s.MaxHeaderBytes = 10*time.Second, 30*time.Second, time.Minute, 64<<10
+	s.ErrorLog = slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)
+	stop := context.AfterFunc(ctx, func() { s.Close() })
+	defer stop()
+	if err := s.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// expireEvery is how often rules of retention are looked at.
+const expireEvery = 6 * time.Hour
+
+// expire erases what rules of retention say, until ctx ends.
+func (g *Gateway) expire(ctx context.Context) {
+	t := time.NewTicker(expireEvery)
+	defer t.Stop()
+	for {
+		if keep := g.parts().retention; keep != nil {
+			n, err := g.records.Expire(time.Now(), keep)
+			if err != nil {
+				g.log.Error("audit: retention", "err", err)
+			}
+			if n > 0 {
+				g.log.Info("audit: sessions were erased by rules of retention", "sessions", n)
+			}
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
