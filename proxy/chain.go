@@ -122,16 +122,16 @@ const (
 // op must not be in use by an earlier Ask whose Done has not returned. Ask
 // allocates nothing for verdicts without a Hold, Rewrite or Warn.
 func (s *Session) Ask(ctx context.Context, op Op) *Verdict {
-	if err := s.renew(ctx); err != nil {
-		s.Kill(err)
-	}
 	m := op.Info()
 	kind, parent := m.Kind, m.Parent
 	*m = Meta{Kind: kind, Parent: parent, ID: s.lastID.Add(1), At: time.Now(), op: op}
-	if !s.enter(m) || !kind.Valid() {
-		m.verdict = Deny(CauseInternal, "", "this kind of operation is not known to the gateway", "")
-	} else {
+	alive := s.enter(m) && s.follow(ctx, m)
+	switch {
+	case !alive: // the session's cause says why
+	case kind.Valid():
 		m.verdict = s.ask(ctx, op, m)
+	default:
+		m.verdict = Deny(CauseInternal, "", "this kind of operation is not known to the gateway", "")
 	}
 	s.leave(m)
 	if cause := context.Cause(s.ctx); cause != nil {
@@ -171,11 +171,9 @@ func (s *Session) ask(ctx context.Context, op Op, m *Meta) Verdict {
 			return got
 		}
 		given.add(m.holds, got)
-		if err := s.renew(ctx); err != nil {
-			s.Kill(err)
-			return Deny(CauseInternal, "", err.Error(), "")
+		if !s.follow(ctx, m) {
+			return Verdict{}
 		}
-		s.follow(m)
 		v = s.pass(ctx, op, m, &given)
 	}
 	switch {
@@ -485,14 +483,23 @@ func (s *Session) enter(m *Meta) bool {
 	return s.ctx.Err() == nil
 }
 
-// follow moves an operation that waited to the session's current chain.
-func (s *Session) follow(m *Meta) {
+// follow moves an operation to the chain of the newest revision. It returns false
+// when the session ends because of that revision.
+func (s *Session) follow(ctx context.Context, m *Meta) bool {
+	if m.chain.revision == s.gateway.Revision() {
+		return true
+	}
+	if err := s.renew(ctx); err != nil {
+		s.Kill(err)
+		return false
+	}
 	s.mu.Lock()
 	was := m.chain
 	m.chain = s.chain.Load()
 	m.chain.running.Add(1)
 	s.mu.Unlock()
 	was.left(s)
+	return true
 }
 
 func (s *Session) leave(m *Meta) {

@@ -149,9 +149,6 @@ func (s *Session) Earlier(name string) any {
 // renew makes the session's chain that of the gateway's current revision. It
 // returns why the session must end.
 func (s *Session) renew(ctx context.Context) error {
-	if s.chain.Load().revision == s.gateway.Revision() {
-		return nil
-	}
 	s.renewing.Lock()
 	defer s.renewing.Unlock()
 	before, r := s.chain.Load(), s.gateway.Revision()
@@ -213,10 +210,12 @@ func (s *Session) reconnect(ctx context.Context, c *chain) error {
 	approved := s.admitted
 	s.mu.Unlock()
 	v := s.pass(ctx, op, m, &approved)
-	if v.Action == ActionAllow {
+	switch {
+	case v.Action == ActionAllow:
 		return nil
-	}
-	if !v.Refuses() {
+	case v.Action == ActionHold:
+		v = Deny(CauseApproval, v.Rule, "this session needs an approval now: connect again to ask for it", "")
+	case !v.Refuses():
 		v = noRule(s)
 	}
 	return &RefusedError{Verdict: v}

@@ -167,7 +167,7 @@ func TestUseEndsSessions(t *testing.T) {
 			r.Interceptors = append(r.Interceptors, part{name: "p", hooks: proxy.Hooks{Ask: func(context.Context, proxy.Op) proxy.Verdict {
 				return proxytest.Hold("two-people")
 			}}})
-		}, "it waits"},
+		}, "needs an approval now"},
 		{"an interceptor cannot begin", func(r *proxy.Revision) {
 			r.Interceptors[0].(*numbered).fails = errors.New("secret")
 		}, "because a cannot begin"},

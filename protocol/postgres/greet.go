@@ -22,7 +22,7 @@ type hello struct {
 	serverName string
 	certs      []*x509.Certificate
 	shown      *tls.Certificate // that a GetCertificate has chosen
-	cancel     *wire.Startup // a cancel request; then nothing else is set but conn
+	cancel     *wire.Startup    // a cancel request; then nothing else is set but conn
 
 	login       proxy.Login
 	database    string
