@@ -175,16 +175,16 @@ func escape(b []byte, i int) int {
 	switch b[i+1] {
 	case '[':
 		k := i + 2
-		for k < len(b) && k-i < maxSequence && (b[k] < 0x40 || b[k] > 0x7e) {
+		for k < len(b) && k-i < maxSequence && (b[k] < 0x40 || b[k] > 0x7e) && !cancels(b[k]) && b[k] != 0x1b {
 			k++
 		}
-		if k < len(b) && k-i < maxSequence {
+		if k < len(b) && k-i < maxSequence && b[k] != 0x1b {
 			k++
 		}
 		return k
 	case ']':
 		for k := i + 2; k < len(b) && k-i < maxCommand; k++ {
-			if b[k] == 7 || b[k] == '\\' && b[k-1] == 0x1b {
+			if b[k] == 7 || b[k] == '\\' && b[k-1] == 0x1b || cancels(b[k]) {
 				return k + 1
 			}
 		}
@@ -194,8 +194,15 @@ func escape(b []byte, i int) int {
 	for k < len(b)-1 && k-i < maxIntermediate && b[k] >= 0x20 && b[k] <= 0x2f {
 		k++
 	}
+	if b[k] < ' ' && !cancels(b[k]) { // which does what it does anywhere
+		return k
+	}
 	return k + 1
 }
+
+// cancels reports whether c is one of the control characters, CAN and SUB, that end
+// an escape sequence.
+func cancels(c byte) bool { return c == 0x18 || c == 0x1a }
 
 // moves reports whether the escape sequence moves what follows it elsewhere.
 func moves(sequence []byte) bool {

@@ -40,6 +40,16 @@ func TestStreamBytesNotShown(t *testing.T) {
 			}
 		}
 	}
+	for name, text := range map[string]string{
+		"control in a sequence": "0\x1b\n123-45-6789\nBB", "cancelled": "ssn 123-\x1b[\x1845-\x1b]\x1a6789\n", "sequence in a sequence": "ssn 123-\x1b\x1b[31m45-\x1b[3\x1b[31m6789\n",
+	} {
+		for _, media := range []string{"stdout", "terminal"} {
+			for _, size := range []int{1, 4, 100} {
+				got := shown(pass(t, newStream(t, media), text, size, false), 80, 24)
+				require.NotRegexp(t, `45|67`, got, "%s/%s/%d", name, media, size)
+			}
+		}
+	}
 	// In a file, the last letter of a sequence is text too.
 	require.Equal(t, "\x1b[**** **** **** **** **** **\n", pass(t, newStream(t, "stdout"), "\x1b[GB82 WEST 1234 5698 7654 32\n", 100, false))
 	require.Equal(t, "ssn \x1b***-**-****\n", pass(t, newStream(t, "stdout"), "ssn \x1b123-45-6789\n", 100, false))

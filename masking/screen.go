@@ -90,10 +90,17 @@ func (s *screen) write(b []byte, at int) {
 }
 
 func (s *screen) one(c byte, at int) {
+	if cancels(c) {
+		s.state = screenGround
+	}
 	switch s.state {
 	case screenGround:
 		s.ground(c, at)
 	case screenEscape:
+		if c < 0x20 { // it does what it does anywhere
+			s.ground(c, at)
+			return
+		}
 		s.escape(c)
 	case screenSequence:
 		s.sequence(c)
