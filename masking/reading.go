@@ -3,6 +3,7 @@ package masking
 import (
 	"bytes"
 	"slices"
+	"unicode/utf8"
 )
 
 // Programs write over what they wrote, and control a terminal by sequences that it
@@ -65,8 +66,9 @@ func (r *reading) shown(s *stream) (hidden bool) {
 			r.append(c, i)
 			line, at = len(r.own), len(r.own)
 		case c == '\b':
+			end := at
 			at = max(at-1, line)
-			for at > line && continues(r.own[at]) {
+			for at > line && end-at < utf8.UTFMax && continues(r.own[at]) {
 				at--
 			}
 		case c == 0 && wideNUL(s.buf, i):
@@ -75,8 +77,8 @@ func (r *reading) shown(s *stream) (hidden bool) {
 			at++
 		default:
 			end := at
-			if !continues(c) { // a further byte of a character goes behind the first
-				for end++; end < len(r.own) && continues(r.own[end]); end++ {
+			if !continues(c) || !unfinishedRune(r.own[line:at]) {
+				for end++; end < len(r.own) && end-at < utf8.UTFMax && continues(r.own[end]); end++ {
 				}
 				hidden = true
 			}
@@ -93,13 +95,16 @@ func (r *reading) sent(s *stream) {
 	for i := 0; i < len(s.buf); i++ {
 		c := s.buf[i]
 		if c == 0x1b {
-			if end := escape(s.buf, i); s.bare(s.buf[i:end]) {
-				if moves(s.buf[i:end]) {
-					r.append('\n', -1)
+			end := escape(s.buf, i)
+			if !s.bare(s.buf[i:end]) {
+				for ; i < end; i++ {
+					r.append(s.buf[i], i)
 				}
-				i = end - 1
-				continue
+			} else if moves(s.buf[i:end]) {
+				r.append('\n', -1)
 			}
+			i = end - 1
+			continue
 		}
 		if c != 0 || !wideNUL(s.buf, i) {
 			r.append(c, i)
@@ -112,7 +117,17 @@ func (r *reading) append(c byte, place int) {
 }
 
 // continues reports whether c is a further byte of a character in UTF-8.
-func continues(c byte) bool { return c&0xC0 == 0x80 }
+func continues(c byte) bool { return !utf8.RuneStart(c) }
+
+// unfinishedRune reports whether b ends in a character that lacks bytes.
+func unfinishedRune(b []byte) bool {
+	for i := len(b) - 1; i >= max(0, len(b)-utf8.UTFMax); i-- {
+		if utf8.RuneStart(b[i]) {
+			return !utf8.FullRune(b[i:])
+		}
+	}
+	return false
+}
 
 // place returns where among the bytes the byte i of text is; -1 is nowhere.
 func (r *reading) place(i int) int {

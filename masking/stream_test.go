@@ -102,7 +102,7 @@ func TestStreamIdle(t *testing.T) {
 
 // TestStreamBounds sends what might be held for ever.
 func TestStreamBounds(t *testing.T) {
-	for _, unit := range []string{"x", "1", "1 ", "-----BEGIN PRIVATE KEY-----\nabc", "\x1b[", "a@", "password=\"", "eyJ"} {
+	for _, unit := range []string{"x", "1", "1 ", "-----BEGIN PRIVATE KEY-----\nabc", "\x1b[", "a@", "password=\"", "eyJ", "1\b", "\x80\b", "\x1b]"} {
 		f := newStream(t, "stdout")
 		in := strings.Repeat(unit, 200000/len(unit))
 		n := 0
