@@ -55,6 +55,20 @@ func TestStreamBytesNotShown(t *testing.T) {
 	require.Equal(t, "ssn \x1b***-**-****\n", pass(t, newStream(t, "stdout"), "ssn \x1b123-45-6789\n", 100, false))
 }
 
+// TestTerminalControlsOfOneCharacter: U+009B is ESC and [, U+009D is ESC and ].
+func TestTerminalControlsOfOneCharacter(t *testing.T) {
+	for name, c := range map[string]struct{ in, shows string }{
+		"colour": {"ssn 123-\u009b31m45-\u009b0m6789 x", "ssn ***-**-**** x"},
+		"title":  {"ssn 123-\u009dt\a45-6789 x", "ssn ***-**-**** x"},
+		"cursor": {"45-6789\u009b1Gssn 123-45-6789 x", "ssn ***-**-**** x"},
+	} {
+		for _, size := range []int{1, 6, 100} {
+			got := pass(t, newStream(t, "terminal"), c.in, size, false)
+			require.Equal(t, c.shows, strings.TrimRight(shown(got, 80, 24), " "), "%s/%d", name, size)
+		}
+	}
+}
+
 // TestStreamValueOverValue: a value is masked, and the one that it is written over.
 func TestStreamValueOverValue(t *testing.T) {
 	text := "4111 1111 1111 1111" + strings.Repeat("\b", 19) + "123-45-6789 xxxxxxx\n"

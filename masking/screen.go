@@ -127,8 +127,12 @@ func (s *screen) ground(c byte, at int) {
 		s.have++
 		if utf8.FullRune(s.char[:s.have]) {
 			r, _ := utf8.DecodeRune(s.char[:s.have])
-			s.put(r, s.charAt)
 			s.have = 0
+			if r >= 0x80 && r < 0xA0 { // one control character for an escape and a letter
+				s.escape(byte(r - 0x40))
+				return
+			}
+			s.put(r, s.charAt)
 		}
 		return
 	}
