@@ -18,7 +18,7 @@ fuzz: elapsed: 0s, gathering baseline coverage: 28/28 completed, now fuzzing wit
 fuzz: elapsed: 3s, execs: 125500 (41827/sec), new interesting: 4 (total: 32)
 `
 		ran  = "fuzz: elapsed: 4s, execs: 171622 (44006/sec), new interesting: 7 (total: 35)\n"
-		hung = "fuzz: elapsed: 4s, execs: 125500 (0/sec), new interesting: 4 (total: 32)\n"
+		idle = "fuzz: elapsed: 4s, execs: 125500 (0/sec), new interesting: 4 (total: 32)\n"
 		over = "--- FAIL: FuzzAnswer (4.05s)\n    context deadline exceeded\n"
 		end  = "FAIL\nexit status 1\nFAIL\texample.com/p\t4.056s\n"
 	)
@@ -32,11 +32,13 @@ fuzz: elapsed: 3s, execs: 125500 (41827/sec), new interesting: 4 (total: 32)
 		{"an input fails", begin + ran + "--- FAIL: FuzzAnswer (2.53s)\n    --- FAIL: FuzzAnswer (0.00s)\n        a_test.go:1: wrong\n\n    Failing input written to testdata/fuzz/FuzzAnswer/c3\n" + end, "1", "failed 1\n"},
 		{"an input fails and the time was over", begin + ran + over + "    Failing input written to testdata/fuzz/FuzzAnswer/c3\n" + end, "1", "failed 1\n"},
 		{"an input was being minimized", begin + "fuzz: minimizing 54-byte failing input file\nfuzz: elapsed: 4s, minimizing\n" + over + end, "1", "failed 1\n"},
-		{"an input hangs", begin + hung + over + end, "1", "failed 1\n"},
+		{"the last line follows at once", begin + ran + idle + over + end, "1", "passed 1\n"},
+		{"an input hangs", begin + idle + idle + over + end, "1", "failed 1\n"},
 		{"a worker crashes", begin + ran + "--- FAIL: FuzzAnswer (1.00s)\n    fuzzing process hung or terminated unexpectedly: exit status 2\n" + end, "1", "failed 1\n"},
 		{"an input of the corpus fails", "--- FAIL: FuzzAnswer (0.00s)\n    --- FAIL: FuzzAnswer/seed#0 (0.00s)\n        a_test.go:1: context deadline exceeded\n" + end, "1", "failed 1\n"},
 		{"the test says so itself", begin + ran + "--- FAIL: FuzzAnswer (1.00s)\n    --- FAIL: FuzzAnswer (0.00s)\n        a_test.go:1: context deadline exceeded\n" + end, "1", "failed 1\n"},
-		{"nothing was run", "fuzz: elapsed: 4s, gathering baseline coverage: 0/28 completed\n" + over + end, "1", "failed 1\n"},
+		{"the time was over before all of the corpus was run", "fuzz: elapsed: 0s, gathering baseline coverage: 0/28 completed\nfuzz: elapsed: 4s, gathering baseline coverage: 27/28 completed\n" + over + end, "1", "passed 1\n"},
+		{"fuzzing did not begin", over + end, "1", "failed 1\n"},
 		{"another target", begin + ran + "--- FAIL: FuzzOther (4.05s)\n    context deadline exceeded\n" + end, "1", "failed 1\n"},
 		{"does not build", "p/p_test.go:3:1: wrong\nFAIL\texample.com/p [build failed]\n", "1", "failed 1\n"},
 	} {
