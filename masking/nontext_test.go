@@ -125,12 +125,13 @@ func TestStreamsThatBeginOtherwise(t *testing.T) {
 func FuzzStreamNoText(f *testing.F) {
 	f.Add([]byte("\x01\x02"), []byte("\x00"))
 	f.Add([]byte("\x1f\x8b\x08\x00"), []byte("\xff\xfe"))
+	f.Add([]byte("\x1b["), []byte("\x1b[2K\b"))
 	f.Fuzz(func(t *testing.T, before, after []byte) {
 		text := string(before) + "\n123-45-6789\n" + string(after)
-		got := pass(t, newStream(t, "stdout"), text, 1+len(before)%7, false)
-		require.Len(t, got, len(text))
-		if bytes.IndexByte(before, 0x1b) < 0 && bytes.IndexByte(after, 0x1b) < 0 {
-			require.NotContains(t, got, "\n123-45-6789\n")
+		for _, media := range []string{"stdout", "terminal"} {
+			got := pass(t, newStream(t, media), text, 1+len(before)%7, false)
+			require.Len(t, got, len(text))
+			require.NotContains(t, got, "\n123-45-6789\n", media)
 		}
 	})
 }

@@ -90,10 +90,17 @@ func (s *screen) write(b []byte, at int) {
 }
 
 func (s *screen) one(c byte, at int) {
+	if cancels(c) {
+		s.state = screenGround
+	}
 	switch s.state {
 	case screenGround:
 		s.ground(c, at)
 	case screenEscape:
+		if c < 0x20 { // it does what it does anywhere
+			s.ground(c, at)
+			return
+		}
 		s.escape(c)
 	case screenSequence:
 		s.sequence(c)
@@ -120,8 +127,12 @@ func (s *screen) ground(c byte, at int) {
 		s.have++
 		if utf8.FullRune(s.char[:s.have]) {
 			r, _ := utf8.DecodeRune(s.char[:s.have])
-			s.put(r, s.charAt)
 			s.have = 0
+			if r >= 0x80 && r < 0xA0 { // one control character for an escape and a letter
+				s.escape(byte(r - 0x40))
+				return
+			}
+			s.put(r, s.charAt)
 		}
 		return
 	}

@@ -60,10 +60,8 @@ type stream struct {
 
 	key int // bytes of an unfinished private key so far; 0 outside of one
 
-	// What a reader of buf sees, when it has escape sequences, and where each byte
-	// of it stands; -1 is nowhere.
-	logical []byte
-	places  []int
+	reading reading
+	also    []Finding // in the second text of reading
 	masked  []byte
 }
 
@@ -140,18 +138,20 @@ func (s *stream) release(dst []byte, what outlook) []byte {
 		s.keep(cut)
 		return dst
 	}
-	text := s.read()
-	s.look(text)
+	s.reading.read(s)
+	text := s.reading.text
+	s.look()
 	cut := s.cut(what)
 	key := 0
 	for i := range s.found {
 		f := &s.found[i]
-		start, end := s.place(f.Start), s.place(f.End-1)+1
+		start, end := s.reading.span(f)
 		if f.Type == PrivateKey && end == len(s.buf) && !bytes.Contains(text[f.Start:f.End], []byte("-----END ")) && s.view.transform(PrivateKey) != Visible {
 			key, cut = end-start, end // the rest is masked as it comes
-		} else if what == moreComes && start < cut && end > cut {
-			cut = max(start, s.done)
 		}
+	}
+	if what == moreComes {
+		cut = s.whole(cut)
 	}
 	if cut > s.done {
 		dst = s.reveal(dst)
@@ -160,11 +160,11 @@ func (s *stream) release(dst []byte, what outlook) []byte {
 	dst = append(dst, s.buf[s.done:cut]...)
 	for i := range s.found {
 		f := &s.found[i]
-		end := s.place(f.End-1) + 1
+		start, end := s.reading.span(f)
 		if end <= s.done || s.view.transform(f.Type) == Visible {
 			continue
 		}
-		if end <= cut || s.place(f.Start) < cut {
+		if start < cut {
 			s.mask(dst, at, cut, text, f)
 		}
 		if end <= cut {
@@ -182,17 +182,50 @@ func (s *stream) release(dst []byte, what outlook) []byte {
 	return dst
 }
 
-// look finds what is masked in text.
-func (s *stream) look(text []byte) {
-	defer func() {
-		if s.output {
-			s.found = slices.DeleteFunc(s.found, func(f Finding) bool { return accident(text, f.Start, f.End) })
+// look finds what is masked in both texts of the reading. In the second, only what
+// the first does not have already.
+func (s *stream) look() {
+	r := &s.reading
+	s.found = s.find(s.found[:0], r.text[:r.seen])
+	if r.seen == len(r.text) {
+		return
+	}
+	r.mark(s.found, len(s.buf))
+	s.also = s.find(s.also[:0], r.text[r.seen:])
+	for _, f := range s.also {
+		f.Start, f.End = f.Start+r.seen, f.End+r.seen
+		if !r.marked(&f) {
+			s.found = append(s.found, f)
 		}
-	}()
-	s.found = s.codes.find(s.scan.run(s.found[:0], text, 0), text, s.view)
+	}
+}
+
+// find appends what is masked in text to dst, which is empty.
+func (s *stream) find(dst []Finding, text []byte) []Finding {
+	dst = s.codes.find(s.scan.run(dst, text, 0), text, s.view)
 	if s.seen != nil {
-		n := len(s.found)
-		s.found = s.view.merge(s.seen.find(s.found, text), n)
+		n := len(dst)
+		dst = s.view.merge(s.seen.find(dst, text), n)
+	}
+	if s.output {
+		dst = slices.DeleteFunc(dst, func(f Finding) bool { return accident(text, f.Start, f.End) })
+	}
+	return dst
+}
+
+// whole returns cut, or where the values begin that go beyond it. Values that are
+// written over each other may be in any order.
+func (s *stream) whole(cut int) int {
+	for {
+		from := cut
+		for i := range s.found {
+			if start, end := s.reading.span(&s.found[i]); start < cut && end > cut {
+				cut = max(start, s.done)
+			}
+		}
+		if cut == from {
+			return cut
+		}
 	}
 }
 
@@ -261,7 +294,8 @@ func (s *stream) mask(dst []byte, at, cut int, text []byte, f *Finding) {
 	s.masked = append(s.masked[:0], text[f.Start:f.End]...)
 	maskInPlace(s.masked, f.Type)
 	for k, c := range s.masked {
-		if p := s.place(f.Start + k); p >= s.done && p < cut {
+		// What one value keeps, another may hide.
+		if p := s.reading.place(f.Start + k); c == '*' && p >= s.done && p < cut {
 			dst[at+p] = c
 		}
 	}
@@ -328,78 +362,6 @@ func (s *stream) insideKey(dst []byte, what outlook) []byte {
 	return dst
 }
 
-// place returns where in buf the byte i of what is read stands.
-func (s *stream) place(i int) int {
-	if s.logical == nil {
-		return i
-	}
-	for ; i < len(s.places); i++ {
-		if s.places[i] >= 0 {
-			return s.places[i]
-		}
-	}
-	return len(s.buf)
-}
-
-// read returns what a reader of buf sees: without escape sequences that colour
-// it, with characters that were taken back taken back, and each of two bytes as
-// one.
-func (s *stream) read() []byte {
-	if bytes.IndexByte(s.buf, 0x1b) < 0 && bytes.IndexByte(s.buf, '\b') < 0 && bytes.IndexByte(s.buf, 0) < 0 {
-		s.logical = nil
-		return s.buf
-	}
-	if s.logical == nil {
-		s.logical = make([]byte, 0, 2*maxHeld)
-	}
-	s.logical, s.places = s.logical[:0], s.places[:0]
-	for i := 0; i < len(s.buf); {
-		c := s.buf[i]
-		switch {
-		case c == 0x1b:
-			end, moves := escape(s.buf, i)
-			if moves {
-				s.logical, s.places = append(s.logical, '\n'), append(s.places, -1)
-			}
-			i = end
-			continue
-		case c == '\b' && len(s.logical) > 0 && s.places[len(s.places)-1] >= 0:
-			s.logical, s.places = s.logical[:len(s.logical)-1], s.places[:len(s.places)-1]
-		case c != '\b' && (c != 0 || !wideNUL(s.buf, i)):
-			s.logical, s.places = append(s.logical, c), append(s.places, i)
-		}
-		i++
-	}
-	return s.logical
-}
-
-// escape returns the end of the escape sequence at i, as far as it has come, and
-// whether it moves what follows elsewhere. See ECMA-48.
-func escape(b []byte, i int) (end int, moves bool) {
-	if i+1 >= len(b) {
-		return len(b), false
-	}
-	switch b[i+1] {
-	case '[':
-		k := i + 2
-		for k < len(b) && k-i < 64 && (b[k] < 0x40 || b[k] > 0x7e) {
-			k++
-		}
-		if k >= len(b) || k-i >= 64 {
-			return k, false
-		}
-		return k + 1, b[k] != 'm' && b[k] != 'K' && b[k] != 'h' && b[k] != 'l'
-	case ']':
-		for k := i + 2; k < len(b) && k-i < 512; k++ {
-			if b[k] == 7 || b[k] == '\\' && b[k-1] == 0x1b {
-				return k + 1, false
-			}
-		}
-		return min(len(b), i+512), false
-	}
-	return i + 2, false
-}
-
 // cut returns how far buf may be passed on: up to where something begins that
 // may become a value.
 func (s *stream) cut(what outlook) int {
@@ -409,14 +371,14 @@ func (s *stream) cut(what outlook) int {
 	}
 	if i := bytes.LastIndexByte(b[max(s.done, end-64):], 0x1b); what == moreComes && i >= 0 {
 		i += max(s.done, end-64)
-		if e, _ := escape(b, i); e == end { // perhaps not whole
+		if e := escape(b, i); e == end { // perhaps not whole
 			end = i
 		}
 	}
 	if what == nothingComes {
 		live := s.live(end, 0)
 		for i := range s.found { // what is masked already may go
-			if s.place(s.found[i].Start) <= max(live, s.done) && s.place(s.found[i].End-1)+1 >= end {
+			if from, to := s.reading.span(&s.found[i]); from <= max(live, s.done) && to >= end {
 				return end
 			}
 		}
