@@ -129,7 +129,7 @@ func (s *Session) Ask(ctx context.Context, op Op) *Verdict {
 	switch {
 	case !alive: // the session's cause says why
 	case kind.Valid():
-		m.verdict = s.ask(ctx, op, m)
+		s.ask(ctx, op, m)
 	default:
 		m.verdict = Deny(CauseInternal, "", "this kind of operation is not known to the gateway", "")
 	}
@@ -158,62 +158,69 @@ func (s *Session) Refuse(op Op, v Verdict) {
 // By returns the interceptor that gave the verdict about op; empty is the core.
 func (m *Meta) By() string { return m.by }
 
-// ask decides about op: it asks the chain, waits for approvals and starts.
-func (s *Session) ask(ctx context.Context, op Op, m *Meta) Verdict {
+// ask decides about op, in m.verdict: it asks the chain, waits for approvals and
+// starts.
+func (s *Session) ask(ctx context.Context, op Op, m *Meta) {
 	var given approvals
-	v := s.pass(ctx, op, m, &given)
+	s.pass(ctx, op, m, &given)
 	for range maxApprovals {
-		if v.Action != ActionHold || s.Dry {
+		if m.verdict.Action != ActionHold || s.Dry {
 			break
 		}
-		got := s.park(ctx, op, m, &v)
+		got := s.park(ctx, op, m, &m.verdict)
 		if got.Refuses() {
-			return got
+			m.verdict = got
+			return
 		}
 		given.add(m.holds, got)
 		if !s.follow(ctx, m) {
-			return Verdict{}
+			m.verdict = Verdict{}
+			return
 		}
-		v = s.pass(ctx, op, m, &given)
+		s.pass(ctx, op, m, &given)
 	}
-	switch {
-	case v.Action == ActionHold && s.Dry:
-		return v
-	case v.Action == ActionHold:
-		return Deny(CauseInternal, v.Rule, "rules keep asking for another approval of this operation", "")
+	switch v := &m.verdict; {
+	case v.Action == ActionHold && !s.Dry:
+		*v = Deny(CauseInternal, v.Rule, "rules keep asking for another approval of this operation", "")
 	case v.Refuses():
-		return v
-	}
-	if m.Kind == KindConnect {
-		if v.Action != ActionAllow {
-			m.by = ""
-			return noRule(s)
+	case m.Kind == KindConnect && v.Action != ActionAllow:
+		m.by = ""
+		*v = noRule(s)
+	default:
+		v.Grant = given.grant
+		if m.Kind == KindConnect {
+			s.mu.Lock()
+			s.admitted = given
+			s.mu.Unlock()
 		}
-		s.mu.Lock()
-		s.admitted = given
-		s.mu.Unlock()
+		if !s.Dry && len(m.chain.starts) > 0 {
+			s.start(ctx, op, m)
+		}
 	}
-	v.Grant = given.grant
-	if s.Dry {
-		return v
-	}
-	return s.start(ctx, op, m, v)
 }
 
 func noRule(s *Session) Verdict {
 	return Deny(CausePolicy, "", "no rule allows you to connect to "+s.Target.String(), "")
 }
 
-// start tells the interceptors that op is about to run by verdict v. The one that
-// fails refuses it.
-func (s *Session) start(ctx context.Context, op Op, m *Meta, v Verdict) Verdict {
+// start tells the interceptors that op is about to run. The one that fails refuses
+// it.
+func (s *Session) start(ctx context.Context, op Op, m *Meta) {
+	begun := ""
+	defer func() {
+		if r := recover(); r != nil {
+			m.verdict = s.failed(begun, op, s.gateway.recovered(begun, r, s))
+			m.by = begun
+		}
+	}()
 	for _, h := range m.chain.starts {
-		if err := s.Protect(h.name, func() error { return h.Start(ctx, op) }); err != nil {
-			m.by = h.name
-			return s.failed(h.name, op, err)
+		begun = h.name
+		if err := h.Start(ctx, op); err != nil {
+			m.by = begun
+			m.verdict = s.failed(begun, op, err)
+			return
 		}
 	}
-	return v
 }
 
 // failed is the refusal of an operation that an interceptor could not start. A
@@ -294,84 +301,84 @@ func joined(a, b, by string) string {
 	return a + by + b
 }
 
-// pass asks every interceptor once, and again after a rewrite. The answer is a
-// refusal, a permission, or what is still to be approved in one Hold, of which
-// m.holds are the parts. A hold that given covers allows. In a dry session
+// pass asks every interceptor once, and again after a rewrite. The answer, in
+// m.verdict, is a refusal, a permission, or what is still to be approved in one Hold,
+// of which m.holds are the parts. A hold that given covers allows. In a dry session
 // everybody is asked, also after a refusal, so that an explanation is whole.
-func (s *Session) pass(ctx context.Context, op Op, m *Meta, given *approvals) (v Verdict) {
+func (s *Session) pass(ctx context.Context, op Op, m *Meta, given *approvals) {
 	asked := "chain"
 	defer func() {
 		if r := recover(); r != nil {
 			err := s.gateway.recovered(asked, r, s)
 			s.Kill(err)
-			v = Deny(CauseInternal, "", err.Error(), "")
-			m.by = asked
+			m.verdict, m.by = Deny(CauseInternal, "", err.Error(), ""), asked
 		}
 	}()
-	allowed := Pass()
+	answer := &m.verdict
+	*answer = Pass()
 	warn := ""
-	var refused Verdict // the first refusal, in a dry session
+	var refused *Verdict // the first refusal, in a dry session
 	refusedBy := ""
 	m.holds = nil
-	for i := 0; i < len(m.chain.asks); i++ {
-		h := m.chain.asks[i]
+	asks := m.chain.asks
+	for i := 0; i < len(asks); i++ {
+		h := asks[i]
 		asked = h.name
 		v := h.Ask(ctx, op)
-		warn = joined(warn, v.Warn, "\n")
+		if v.Warn != "" {
+			warn = joined(warn, v.Warn, "\n")
+		}
 		switch v.Action {
 		case ActionPass:
 		case ActionAllow:
-			allowed = v
-			m.by = h.name
+			*answer, m.by = v, h.name
 		case ActionRewrite:
-			if refusedBy != "" {
+			if refused != nil {
 				continue
 			}
 			if err := s.rewrite(op, m, v.Text); err != nil {
-				m.by = h.name
-				return Deny(CauseInternal, v.Rule, err.Error(), "")
+				*answer, m.by = Deny(CauseInternal, v.Rule, err.Error(), ""), h.name
+				return
 			}
-			*given, m.holds = approvals{}, nil // they were about another text
-			warn = joined("", v.Warn, "")
+			// Everything that was said was about another text.
+			*given, m.holds, warn = approvals{}, nil, v.Warn
+			*answer, m.by = Pass(), ""
 			i = -1
 		case ActionHold:
-			if !v.Hold.valid() {
-				m.by = h.name
-				return undecided(v.Rule, warn)
-			}
-			if !given.cover(h.name, v.Hold) {
+			switch {
+			case !v.Hold.valid():
+				*answer, m.by = undecided(v.Rule, warn), h.name
+				return
+			case !given.cover(h.name, v.Hold):
 				m.holds = append(m.holds, holdBy{v.Hold, h.name})
-				continue
-			}
-			if allowed.Action != ActionAllow {
-				allowed = Allow(v.Hold.Rules[0])
-				m.by = h.name
+			case answer.Action != ActionAllow:
+				*answer, m.by = Allow(v.Hold.Rules[0]), h.name
 			}
 		default:
-			m.by = h.name
 			if v.Action != ActionDeny {
-				return undecided(v.Rule, warn)
+				*answer, m.by = undecided(v.Rule, warn), h.name
+				return
 			}
-			v.Warn = warn
+			if s.Dry && refused == nil {
+				first := v
+				refused, refusedBy = &first, h.name
+			}
 			if !s.Dry {
-				return v
-			}
-			if refusedBy == "" {
-				refused, refusedBy = v, h.name
+				*answer, m.by = v, h.name
+				answer.Warn = warn
+				return
 			}
 		}
 	}
-	if refusedBy != "" {
-		m.by = refusedBy
-		return refused
-	}
-	if len(m.holds) > 0 {
+	switch {
+	case refused != nil:
+		*answer, m.by = *refused, refusedBy
+	case len(m.holds) > 0:
 		all := merge(m.holds)
 		m.by = m.holds[0].by
-		return Verdict{Action: ActionHold, Cause: CauseApproval, Rule: all.Rules[0], Reason: all.Message, Warn: warn, Hold: all}
+		*answer = Verdict{Action: ActionHold, Cause: CauseApproval, Rule: all.Rules[0], Reason: all.Message, Hold: all}
 	}
-	allowed.Warn = warn
-	return allowed
+	answer.Warn = warn
 }
 
 func undecided(rule, warn string) Verdict {

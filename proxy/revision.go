@@ -209,7 +209,8 @@ func (s *Session) reconnect(ctx context.Context, c *chain) error {
 	s.mu.Lock()
 	approved := s.admitted
 	s.mu.Unlock()
-	v := s.pass(ctx, op, m, &approved)
+	s.pass(ctx, op, m, &approved)
+	v := m.verdict
 	switch {
 	case v.Action == ActionAllow:
 		return nil
