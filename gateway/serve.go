@@ -98,11 +98,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 		mux := http.NewServeMux()
 		mux.Handle("/metrics", g.metrics)
 		start("metrics", func() error {
-			return serveHTTP(ctx, g.scraped, &http.Server{Handler: mux, WriteTimeout: 30 * time.Second})
+			return g.serveHTTP(ctx, g.scraped, &http.Server{Handler: mux, WriteTimeout: 30 * time.Second})
 		})
 	}
 	start("control", func() error {
-		return serveHTTP(ctx, g.socket, &http.Server{Handler: g.control, ConnContext: control.PeerContext})
+		return g.serveHTTP(ctx, g.socket, &http.Server{Handler: g.control, ConnContext: control.PeerContext})
 	})
 	for l, ln := range g.listeners {
 		start(l.Address, func() error { return g.gateway.Serve(ctx, ln, g.handlers[l]) })
@@ -113,9 +113,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 
 // serveHTTP serves s until ctx ends. Requests that are open then are cut: what is
 // watched ends with its session.
-func serveHTTP(ctx context.Context, ln net.Listener, s *http.Server) error {
+func (g *Gateway) serveHTTP(ctx context.Context, ln net.Listener, s *http.Server) error {
 	s.ReadHeaderTimeout, s.ReadTimeout, s.IdleTimeout, s.MaxHeaderBytes = 10*time.Second, 30*time.Second, time.Minute, 64<<10
-	s.ErrorLog = slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug)
+	s.ErrorLog = slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)
 	stop := context.AfterFunc(ctx, func() { s.Close() })
 	defer stop()
 	if err := s.Serve(ln); !errors.Is(err, http.ErrServerClosed) {

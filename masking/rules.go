@@ -75,7 +75,8 @@ type Rule struct {
 	With  Transform
 	Options
 	Mode Mode
-	// Except are groups that the rule does not apply to. Sessions in which that
+	// Except are groups that the rule does not apply to. They see values of its Types,
+	// unless another rule names the type for them, too. Sessions in which that
 	// makes a difference leave a note of kind [proxy.NoteExempted].
 	Except []string
 }
@@ -206,6 +207,7 @@ type view struct {
 func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
 	v := &view{masker: m, with: treatment{Transform: Visible}, column: treatment{Transform: Visible}, types: map[Type]treatment{}, modes: map[Type]modeOfRule{}}
 	off, stated := false, false
+	var excepted []Type // whose rule has the identity among its exceptions
 	for i := range m.rules {
 		rule := &m.rules[i]
 		general := !rule.Off && !rule.selects()
@@ -215,6 +217,7 @@ func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
 		}
 		if slices.ContainsFunc(rule.Except, id.In) {
 			v.without = append(v.without, rule.title(i))
+			excepted = append(excepted, rule.Types...)
 			continue
 		}
 		mode := modeOfRule{rule.Mode, rule.title(i)}
@@ -238,6 +241,11 @@ func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
 			c.with, c.mode = rule.treatment(), mode
 			v.column = stricter(v.column, c.with)
 			v.columns = append(v.columns, c)
+		}
+	}
+	for _, t := range excepted {
+		if _, ok := v.types[t]; !ok { // not the default set either
+			v.types[t] = treatment{Transform: Visible}
 		}
 	}
 	if !stated && !off {

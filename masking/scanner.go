@@ -121,8 +121,10 @@ func NewScanner(c ScannerConfig) (*Scanner, error) {
 	return p, nil
 }
 
-// Default returns the scanner with the full set.
-var Default = sync.OnceValue(func() *Scanner {
+// Default returns the scanner with the full set. It is made once.
+func Default() *Scanner { return defaultScanner() }
+
+var defaultScanner = sync.OnceValue(func() *Scanner {
 	p, err := NewScanner(ScannerConfig{})
 	if err != nil {
 		panic("masking: the default set does not compile: " + err.Error())

@@ -22,8 +22,10 @@ const (
 //go:embed names.model
 var embedded []byte
 
-// Default returns the embedded model.
-var Default = sync.OnceValue(func() *Model {
+// Default returns the embedded model, which is read once.
+func Default() *Model { return defaultModel() }
+
+var defaultModel = sync.OnceValue(func() *Model {
 	m, err := Load(embedded)
 	if err != nil {
 		panic("prose: the embedded model: " + err.Error())
