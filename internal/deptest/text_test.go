@@ -93,3 +93,32 @@ func TestNoInitWiring(t *testing.T) {
 		}
 	})
 }
+
+// TestNoAssignableVariables holds that no package can be changed from outside: what
+// it exports are constants, functions, types and errors, and no variable that another
+// package could set for everybody.
+func TestNoAssignableVariables(t *testing.T) {
+	// Values that tests copy.
+	allowed := []string{"proxy/proxytest/gateway.go Resource", "proxy/proxytest/gateway.go Identity"}
+	set := token.NewFileSet()
+	files(t, func(path string, text []byte) {
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || strings.Contains(path, "testdata/") {
+			return
+		}
+		f, err := parser.ParseFile(set, path, text, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		for _, d := range f.Decls {
+			g, ok := d.(*ast.GenDecl)
+			if !ok || g.Tok != token.VAR {
+				continue
+			}
+			for _, spec := range g.Specs {
+				for _, name := range spec.(*ast.ValueSpec).Names {
+					if name.IsExported() && !strings.HasPrefix(name.Name, "Err") && !slices.Contains(allowed, path+" "+name.Name) {
+						t.Errorf("%s: %s can be set from outside; return it from a function, or pass it.", path, name.Name)
+					}
+				}
+			}
+		}
+	})
+}
