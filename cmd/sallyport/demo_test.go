@@ -36,7 +36,7 @@ func TestDemo(t *testing.T) {
 	out, code = inShell(t, lines[1])
 	require.Equal(t, 1, code)
 	require.Contains(t, out, "ERROR:")
-	require.Contains(t, out, "policy does not allow delete")
+	require.Contains(t, out, "you may not delete rows")
 	require.Contains(t, out, "HINT:")
 	out, code = inShell(t, lines[2])
 	require.Equal(t, 1, code)

@@ -99,7 +99,7 @@ func TestConnect(t *testing.T) {
 	require.Equal(t, "7\n", must(t, "connect", "-c", o.config, "shop", "--", "-XAtc", "SELECT 3 + 4"))
 	code, _, errs := sallyport(t, "", "connect", "-c", o.config, "-u", "alice", "shop", "--", "-Xc", "DROP TABLE x")
 	require.Equal(t, 1, code, "psql's own")
-	require.Contains(t, errs, "policy does not allow")
+	require.Contains(t, errs, "you may not")
 	code, _, errs = sallyport(t, "", "connect", "-c", o.config, "nothing")
 	require.Equal(t, exitNotFound, code)
 	require.Contains(t, errs, "nothing")
