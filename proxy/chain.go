@@ -129,7 +129,7 @@ func (s *Session) Ask(ctx context.Context, op Op) *Verdict {
 	kind, parent := m.Kind, m.Parent
 	*m = Meta{Kind: kind, Parent: parent, ID: s.lastID.Add(1), At: time.Now(), op: op}
 	if !s.enter(m) || !kind.Valid() {
-		m.verdict = Deny(CauseInternal, "", "this kind of operation is not known to the gateway", "")
+		m.verdict = Deny(CauseInternal, "", "the gateway does not know this kind of operation", "")
 	} else {
 		m.verdict = s.ask(ctx, op, m)
 	}
@@ -182,7 +182,7 @@ func (s *Session) ask(ctx context.Context, op Op, m *Meta) Verdict {
 	case v.Action == ActionHold && s.Dry:
 		return v
 	case v.Action == ActionHold:
-		return Deny(CauseInternal, v.Rule, "rules keep asking for another approval of this operation", "")
+		return Deny(CauseInternal, v.Rule, "the rules ask for another approval after every approval of this operation", "")
 	case v.Refuses():
 		return v
 	}
@@ -258,7 +258,7 @@ func (a *approvals) add(holds []holdBy, v Verdict) {
 }
 
 // cover reports whether every rule of h, asked by an interceptor, is approved by
-// those whom it names now.
+// those that it names now.
 func (a *approvals) cover(by string, h *Hold) bool {
 	for i, rule := range h.Rules {
 		if !slices.ContainsFunc(a.list, func(x approval) bool {
@@ -400,7 +400,7 @@ func (s *Session) rewrite(op Op, m *Meta, text []byte) error {
 // spent waiting is not the chain's.
 func (s *Session) park(ctx context.Context, op Op, m *Meta, v *Verdict) (got Verdict) {
 	if s.gateway.Reviewer == nil {
-		return Deny(CauseApproval, v.Rule, "this needs an approval, and this gateway takes no requests", "")
+		return Deny(CauseApproval, v.Rule, "this needs an approval, but approvals are not set up on this gateway", "")
 	}
 	where := "the reviewer"
 	defer func() {
