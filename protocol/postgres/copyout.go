@@ -95,7 +95,7 @@ func (d *down) filterCopy(e *entry, isBinary bool, columns int) error {
 	return nil
 }
 
-var errCopyEncoding = errors.New("rows in this encoding cannot be told apart, so this COPY cannot be filtered; set client_encoding to UTF8 first")
+var errCopyEncoding = errors.New("the gateway cannot separate rows in this encoding, so this COPY cannot be filtered; set client_encoding to UTF8 first")
 
 // separable reports whether the rows' encoding is one in which no part of a
 // character looks like a delimiter or a backslash.

@@ -129,7 +129,7 @@ func served(t *testing.T, j *judged, serve func(c net.Conn), send []byte) (got, 
 	return got, u.Heard()[before:]
 }
 
-// obedient plays a server that answers everything, refuses what is no SELECT,
+// obedient plays a server that answers everything, refuses what is not a SELECT,
 // and skips after errors as PostgreSQL does.
 func obedient(c net.Conn) {
 	if !welcome(c) {
