@@ -24,8 +24,8 @@ var (
 
 const holdSuffix = ".hold"
 
-// Erase destroys a session's content, unless it is held. The event that says by
-// whom and why is on the disk before.
+// Erase destroys a session's content, unless it is held. The event that says who
+// did it and why is on the disk before.
 func (l *Log) Erase(a Action) error {
 	a.Type = AdminErase
 	if err := l.erase(a.Session, func() error { return l.Act(a) }); err != nil {

@@ -107,7 +107,7 @@ func (l *Log) Feed(s Sink, c FeedConfig) (*Feed, error) {
 	}
 	for _, p := range c.Only {
 		if _, err := path.Match(p, ""); err != nil {
-			return nil, fmt.Errorf("sink %s: %q is no pattern", s.Name(), p)
+			return nil, fmt.Errorf("sink %s: %q is not a pattern", s.Name(), p)
 		}
 	}
 	f := &Feed{

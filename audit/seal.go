@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// ending is a session that has ended and is no leaf yet.
+// ending is a session that has ended and is not a leaf yet.
 type ending struct {
 	leaf
 	file string

@@ -64,7 +64,7 @@ func whole(f *os.File) ([]byte, error) {
 		return nil, err
 	}
 	if !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no file", f.Name())
+		return nil, fmt.Errorf("%s is not a file", f.Name())
 	}
 	if st.Size() == 0 {
 		return nil, nil
