@@ -1,4 +1,4 @@
-// Package policy decides who may do what: rules as plain data, evaluated once a
+// Package policy decides who may do what: rules as plain data, evaluated once per
 // session into sets, so that asking about an operation compares bits.
 //
 // A rule allows or denies actions at resources for groups or users. What no
@@ -20,10 +20,10 @@ import (
 
 // Rule allows or denies actions. The zero Rule is not valid.
 type Rule struct {
-	// Name is told to users whom the rule denies something; empty is made from the
+	// Name is told to users when the rule denies something; empty is made from the
 	// rule's place in the list.
 	Name string
-	// Groups and Users are whom it speaks of: a member of any group, or any of the
+	// Groups and Users say which users it is about: a member of any group, or any of the
 	// users; "*" is everybody.
 	Groups []string
 	Users  []string
@@ -39,7 +39,7 @@ type Rule struct {
 	Deny  []string
 }
 
-// MatchesResource reports whether the rule speaks of r.
+// MatchesResource reports whether the rule is about r.
 func (r *Rule) MatchesResource(res *proxy.Resource) bool {
 	for k, v := range r.Labels {
 		if res.Labels[k] != v {
@@ -49,7 +49,7 @@ func (r *Rule) MatchesResource(res *proxy.Resource) bool {
 	return len(r.Resources) == 0 || matches(r.Resources, res.Name)
 }
 
-// MatchesIdentity reports whether the rule speaks of id.
+// MatchesIdentity reports whether the rule is about id.
 func (r *Rule) MatchesIdentity(id *proxy.Identity) bool {
 	return slices.Contains(r.Users, id.Subject) || slices.Contains(r.Users, "*") || slices.Contains(r.Groups, "*") ||
 		slices.ContainsFunc(r.Groups, id.In)

@@ -11,7 +11,7 @@ import (
 )
 
 // Sessions are held and erased while the gateway runs, by those who may, and when none
-// runs; the key is not beside the records, and is changed.
+// runs; the key is not kept with the records, and is changed.
 func TestServeErase(t *testing.T) {
 	t.Setenv("AUDIT_KEY", base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef")))
 	t.Setenv("NEXT_KEY", base64.StdEncoding.EncodeToString([]byte("fedcba9876543210fedcba9876543210")))
