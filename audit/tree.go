@@ -42,7 +42,7 @@ func parseLeaf(line string) (leaf, error) {
 
 // tree is the Merkle tree over sealed sessions. In its directory stand
 //
-//	leaves      a line a sealed session
+//	leaves      one line per sealed session
 //	hashes      the tree's hashes, 32 bytes each, in the order of tlog.StoredHashIndex
 //	checkpoint  the signed head
 //	key         what signs it; key.pub what verifies it

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 )
 
-// witnessFolder holds, in a file a witness, the head that it was told of last,
+// witnessFolder holds, in one file per witness, the head that it was told of last,
 // with its cosignatures.
 const witnessFolder = "witnesses"
 

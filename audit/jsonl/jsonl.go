@@ -22,7 +22,7 @@ type Writer struct {
 // Name returns Called.
 func (w *Writer) Name() string { return w.Called }
 
-// Deliver writes a line an event.
+// Deliver writes one line per event.
 func (w *Writer) Deliver(_ context.Context, batch []audit.Outgoing) error {
 	_, err := w.W.Write(lines(nil, batch, w.Format))
 	return err
@@ -41,7 +41,7 @@ type File struct {
 // Name returns Called.
 func (f *File) Name() string { return f.Called }
 
-// Deliver appends a line an event.
+// Deliver appends one line per event.
 func (f *File) Deliver(_ context.Context, batch []audit.Outgoing) error {
 	file, err := os.OpenFile(f.Path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {

@@ -19,7 +19,7 @@ func TestServe(t *testing.T) {
 
 	out := o.psql(t, "alice", "-c", "SELECT name FROM t ORDER BY id", "-c", "DELETE FROM t WHERE id = 1", "-c", "SELECT count(*) FROM t")
 	require.True(t, strings.HasPrefix(out, "a\nb\nERROR:"), out)
-	require.Contains(t, out, "which needs write")
+	require.Contains(t, out, `this needs the right "write"`)
 	require.True(t, strings.HasSuffix(out, "\n2\n"), "the session goes on: %s", out)
 
 	// Inside a transaction a refusal fails it, as the server's own errors do.

@@ -72,7 +72,7 @@ func proseRules(t *testing.T) []proseRule {
 	t.Helper()
 	return []proseRule{
 		{
-			name: "none", words: spaced(`\b(\w+ )?(is|are|was|were) none\b`), but: spaced(`^there `),
+			name: "none", words: spaced(`\b(\w+ )?(is|are|was|were) none( of)?\b`), but: spaced(`^there | of$`),
 			write: `what it is not ("is not a number"), or "there is none"`,
 		},
 		{
@@ -96,7 +96,7 @@ func proseRules(t *testing.T) []proseRule {
 		},
 		{
 			name:  "rate",
-			words: spaced(`\b(once|twice|times|one|bytes|events|lines|rows|[KM]i?B|\d+) an? (column|event|line|operation|request|resource|result|row|session|stream|user|value)\b`),
+			words: spaced(`\b(once|twice|times|one|bytes|events|lines|rows|channels|[KM]i?B|\d+) an? (column|event|line|operation|request|resource|result|row|session|stream|user|value)\b|\b(a|one|hundred) (entry|file|line|note|object|row|segment) an? (event|line|operation|row|segment|session|text|value)\b`),
 			write: `"per session", "for each session"`,
 		},
 		{
@@ -322,6 +322,7 @@ func TestProseSees(t *testing.T) {
 	for _, c := range []struct{ name, path, text, want string }{
 		{"none", "a.md", "Its size is none.", "none"},
 		{"there is none", "a.md", "It is made when there is none.", ""},
+		{"none of", "a.md", "It is none of them.", ""},
 		{"is no", "a.md", "This is no\nnumber.", "is-no"},
 		{"are no", "a.md", "Those are no hours.", "is-no"},
 		{"there is no", "a.md", "There is no number, and it has no name.", ""},
@@ -342,6 +343,7 @@ func TestProseSees(t *testing.T) {
 		{"signed by", "a.md", "It has a key signed by the authority.", ""},
 		{"has done", "a.md", "It has signed the key and has not left.", ""},
 		{"once a session", "a.md", "This is told once a session.", "rate"},
+		{"a file a session", "a.md", "There is one file a session.", "rate"},
 		{"a session", "a.md", "It opens a session once.", ""},
 		{"of which nothing", "a.md", "A text of which nothing is known.", "nothing-of"},
 		{"of what nothing", "a.md", "Of what is not understood nothing can be said.", "nothing-of"},

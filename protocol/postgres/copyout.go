@@ -258,7 +258,7 @@ func (d *down) copyDone(e *entry, total int) error {
 
 var errCopy = fmt.Errorf("%w: COPY data", wire.ErrProtocol)
 
-// textCopy is the text format: one line a row, values parted by a delimiter,
+// textCopy is the text format: one line per row, values separated by a delimiter,
 // special bytes escaped by backslashes.
 type textCopy struct {
 	delimiter byte
