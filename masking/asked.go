@@ -46,7 +46,7 @@ func (f *rows) ask(c *column, w []byte) {
 	for _, e := range c.asked {
 		var err error
 		if f.found, err = e.find(context.Background(), f.found, w); err != nil {
-			f.found, f.failed = f.found[:n], fmt.Errorf("an external analyzer was to be asked: %w", err)
+			f.found, f.failed = f.found[:n], fmt.Errorf("asking an external analyzer: %w", err)
 			return
 		}
 	}

@@ -130,7 +130,7 @@ func (c *Pattern) compile(topic Topics) (*custom, error) {
 		return nil, errors.New("a recognizer needs a pattern, words or columns")
 	}
 	if c.Score > 100 {
-		return nil, errors.New("a score is at most 100")
+		return nil, errors.New("a score must be at most 100")
 	}
 	x := &custom{typ: c.Type, score: c.Score, words: map[string]struct{}{}}
 	if x.score == 0 {

@@ -83,6 +83,6 @@ func sessionsRekey(ctx context.Context, c *cli, args []string) error {
 		return err
 	}
 	n, err := a.Rekey()
-	fmt.Fprintf(c.out, "%d sessions' keys are sealed anew\n", n)
+	fmt.Fprintf(c.out, "the keys of %d sessions are sealed with the current key\n", n)
 	return err
 }

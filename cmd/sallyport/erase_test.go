@@ -43,7 +43,7 @@ control: [{users: ["`+control.Self()+`"], allow: [list, hold, erase]}]
 	b, err := os.ReadFile(o.config)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(o.config, []byte(replaceOnce(t, string(b), "key: env:AUDIT_KEY", "key: env:NEXT_KEY, old_keys: [env:AUDIT_KEY]")), 0o600))
-	require.Contains(t, must(t, "sessions", "rekey", "-c", o.config), "sealed anew")
+	require.Contains(t, must(t, "sessions", "rekey", "-c", o.config), "sealed with the current key")
 	require.NoError(t, os.WriteFile(o.config, []byte(replaceOnce(t, string(b), "key: env:AUDIT_KEY", "key: env:NEXT_KEY")), 0o600))
 	list = decode[[]summary](t, must(t, "sessions", "ls", "-c", o.config, "-o", "json"))
 	erased := 0

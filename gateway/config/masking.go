@@ -162,7 +162,7 @@ func (f *File) validateRecognizers(d *decoder) *masking.Scanner {
 		}
 		d.onlyKeys(m.Line, m, "recognize", "recognize")
 		if m.Recognize.Score < 0 {
-			d.problem(m.Line, "", "masking: a score is 1 to 100")
+			d.problem(m.Line, "", "masking: a score must be 1 to 100")
 		}
 		one := m.Recognize.pattern()
 		if _, err := masking.NewScanner(masking.ScannerConfig{Patterns: []masking.Pattern{one}}); err != nil {

@@ -238,7 +238,7 @@ func TestOptions(t *testing.T) {
 		want string
 	}{
 		{"the same twice", []protocol.Protocol{echo(), echo()}, "protocol echo is in the list twice"},
-		{"the name of a key", []protocol.Protocol{{Name: "tls", Open: open}}, "protocol tls has the name of a key of every resource"},
+		{"the name of a key", []protocol.Protocol{{Name: "tls", Open: open}}, "protocol tls cannot have this name, which is a key of every resource"},
 		{"the folder of the records", []protocol.Protocol{{Name: "audit", Open: open}}, "protocol audit has a name that the gateway uses itself, for a folder or a listener"},
 		{"a listener that is not a protocol's", []protocol.Protocol{{Name: "console", Open: open}}, "protocol console has a name that the gateway uses itself, for a folder or a listener"},
 		{"settings by value", []protocol.Protocol{{Name: "a", Open: open, Settings: func() any { return echoSettings{} }}}, "protocol a: its settings are not a pointer to a struct"},

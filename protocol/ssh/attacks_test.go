@@ -490,7 +490,7 @@ func TestAttack53HostKeys(t *testing.T) {
 	t.Run("a plain key where a certificate is due", func(t *testing.T) {
 		_, got := run(t, func(r *rig) { r.settings.HostKeys, r.settings.HostCAs = nil, line(other) })
 		require.Equal(t, 255, got.code)
-		require.Contains(t, got.err, "it showed no such key but ssh-ed25519, expected a certificate of "+fingerprint(other))
+		require.Contains(t, got.err, "it showed no key of an expected kind, only ssh-ed25519, expected a certificate of "+fingerprint(other))
 	})
 	t.Run("trusted when first seen", func(t *testing.T) {
 		known := &hosts{keys: map[string][]byte{}}

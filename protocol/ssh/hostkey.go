@@ -177,7 +177,7 @@ func (k *hostKeys) otherKind(offered []string) error {
 		kinds = append(kinds, printable(o[:min(len(o), 64)]))
 	}
 	e := k.wrong(nil, "the kinds of keys do not match")
-	e.Shown = "no such key but " + strings.Join(kinds, ", ")
+	e.Shown = "no key of an expected kind, only " + strings.Join(kinds, ", ")
 	return e
 }
 
