@@ -41,7 +41,7 @@ func (l *Log) unindex(ids ...string) error {
 		gone[id] = true
 	}
 	if err := l.indexer.index.purge(func(id string) bool { return gone[id] }); err != nil {
-		return fmt.Errorf("the content is erased, and stays in the index until the next start: %w", err)
+		return fmt.Errorf("the content is erased, but stays in the index until the next start: %w", err)
 	}
 	return nil
 }

@@ -491,7 +491,7 @@ func (f *Feed) save(now bool) {
 	}
 	f.saved = time.Now()
 	if err := f.cursor.save(); err != nil {
-		f.log.logger.Error("audit: how far a sink was served cannot be written down", "sink", f.sink.Name(), "err", err)
+		f.log.logger.Error("audit: the progress of a sink cannot be saved", "sink", f.sink.Name(), "err", err)
 	}
 }
 

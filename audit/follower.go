@@ -211,7 +211,7 @@ func (f *Follower) failed(err error) {
 		s.Conflict = isConflict
 	})
 	if news {
-		f.log.logger.Error("audit: a copy or witness holds something else than the log", "name", f.name, "err", err)
+		f.log.logger.Error("audit: a copy or witness holds other data than the log", "name", f.name, "err", err)
 		f.log.report(ExportConflict, f.name, err)
 	}
 }

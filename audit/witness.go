@@ -77,7 +77,7 @@ func (t *teller) step(ctx context.Context) (bool, error) {
 	}
 	t.last = append(append([]byte(nil), head.Note...), lines...)
 	if err := replace(t.file, t.last); err != nil {
-		return false, fmt.Errorf("what witness %s knows cannot be written down: %w", t.witness.Name(), err)
+		return false, fmt.Errorf("what witness %s was told cannot be saved: %w", t.witness.Name(), err)
 	}
 	t.told = head.N
 	t.follower.count(func(s *FollowStats) { s.Sessions = head.N })

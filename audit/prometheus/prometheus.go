@@ -215,9 +215,9 @@ func (m *Metrics) followers(w io.Writer, now time.Time) {
 		series(w, name, kind, help, "name", stats, func(s audit.FollowStats) (string, float64) { return s.Name, value(s) })
 	}
 	each("sallyport_copy_behind_sessions", "gauge", "Sealed sessions that a copy or witness does not have.", func(s audit.FollowStats) float64 { return float64(s.Behind) })
-	each("sallyport_copy_failures_total", "counter", "Attempts to reach a copy or witness that failed.", func(s audit.FollowStats) float64 { return float64(s.Failures) })
-	each("sallyport_copy_left_out_total", "counter", "Records that are not copied, not being as they were sealed.", func(s audit.FollowStats) float64 { return float64(s.LeftOut) })
-	each("sallyport_copy_conflict", "gauge", "Whether a copy or witness holds something else than the log.", func(s audit.FollowStats) float64 {
+	each("sallyport_copy_failures_total", "counter", "Failed attempts to reach a copy or witness.", func(s audit.FollowStats) float64 { return float64(s.Failures) })
+	each("sallyport_copy_left_out_total", "counter", "Records that are not copied because they are not as they were sealed.", func(s audit.FollowStats) float64 { return float64(s.LeftOut) })
+	each("sallyport_copy_conflict", "gauge", "Whether a copy or witness holds other data than the log.", func(s audit.FollowStats) float64 {
 		if s.Conflict {
 			return 1
 		}

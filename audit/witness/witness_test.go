@@ -321,5 +321,5 @@ func TestFile(t *testing.T) {
 	require.Equal(t, sum, sha256.Sum256(b), "nothing was added")
 	require.NoError(t, os.WriteFile(w.Path, bytes.Repeat([]byte("something else\n"), 1000), 0o600))
 	_, err = w.Add(context.Background(), audit.Head{})
-	require.ErrorContains(t, err, "something else than heads")
+	require.ErrorContains(t, err, "other data than heads")
 }
