@@ -70,7 +70,7 @@ func demo(ctx context.Context, c *cli, args []string) error {
 	s := &stage{}
 	err := s.open(ctx, *listen)
 	if errors.Is(err, pgembed.ErrNotInstalled) {
-		fmt.Fprintf(c.err, "No PostgreSQL is installed here, so that the demo goes on without one. To see it whole, install one without starting it:\n  %s\n", pgembed.InstallHint)
+		fmt.Fprintf(c.err, "No PostgreSQL is installed here, so the demo runs without one. For the full demo, install PostgreSQL without starting it:\n  %s\n", pgembed.InstallHint)
 		err = nil
 	}
 	if err == nil {
