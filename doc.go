@@ -1,13 +1,13 @@
 // Package sallyport is the tour of a library for building access gateways:
-// programs that stand between people, or their agents, and databases and
-// servers, and that authenticate, authorise, guard and record every operation
+// programs between people, or their agents, and databases and
+// servers that authenticate, authorise, guard and record every operation
 // while native clients work unchanged.
 //
 // A gateway is a proxy.Gateway: ports that say who may come
 // (proxy.Authenticator), what there is (proxy.Directory) and how the gateway
 // proves itself there (proxy.CredentialSource), and a chain of
 // proxy.Interceptor values that decide. Handlers speak a protocol each and know
-// nothing of who decides.
+// nothing about the interceptors.
 //
 //   - proxy is the core, and needs the standard library only.
 //   - protocol says what a protocol is to an assembly. protocol/postgres speaks

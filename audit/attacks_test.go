@@ -127,7 +127,7 @@ func TestAttack71Paths(t *testing.T) {
 	defer l.Close()
 	for _, id := range []string{"", "..", "../outside", "../../../../../../etc/passwd", strings.Repeat("*", idLen), strings.Repeat("?", idLen), strings.Repeat(".", idLen), strings.Repeat("a", idLen-1) + "/", strings.Repeat("A", idLen), "\x00" + strings.Repeat("a", idLen-1)} {
 		_, err := a.Open(id)
-		require.ErrorContains(t, err, "no session's identifier", id)
+		require.ErrorContains(t, err, "is not the identifier of a session", id)
 		_, err = a.Export(id)
 		require.Error(t, err)
 		for _, err := range a.Events(id) {

@@ -87,7 +87,7 @@ func TestSession(t *testing.T) {
 	require.Empty(t, verify(t, dir, l.PublicKey()).Problems)
 }
 
-// What is written is encrypted: nothing of a statement stands in a file.
+// What is written is encrypted: no file holds any part of a statement.
 func TestAtRest(t *testing.T) {
 	dir, _, _ := record(t, 1)
 	for _, name := range files(t, dir) {

@@ -82,7 +82,7 @@ func (a *Archive) Export(id string) (*Bundle, error) {
 	}
 	b.Key, err = a.keys.load(path+keySuffix, id)
 	if errors.Is(err, ErrErased) {
-		err = nil // its proof stands without its content
+		err = nil // its proof holds without its content
 	}
 	return b, err
 }
@@ -112,10 +112,10 @@ func (b *Bundle) Verify(public string) (events uint64, err error) {
 		return 0, err
 	}
 	if l.ID != b.Session || string(l.text()) != b.Leaf {
-		return 0, errors.New("the leaf is another session's")
+		return 0, errors.New("the leaf belongs to another session")
 	}
 	if b.Index < 0 || b.Index >= signed.N {
-		return 0, errors.New("the place in the log is none")
+		return 0, errors.New("its place in the log is not a number of a sealed session")
 	}
 	if err := tlog.CheckRecord(b.Proof, signed.N, signed.Hash, b.Index, tlog.RecordHash([]byte(b.Leaf))); err != nil {
 		return 0, errors.New("the proof does not lead to the signed head: the session is not one of those that were sealed")

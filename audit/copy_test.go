@@ -221,7 +221,7 @@ func TestCopy(t *testing.T) {
 }
 
 // A store that is down holds up no session; when it is back it gets everything,
-// and what it had taken although it seemed to fail does not come to stand there twice.
+// and what it had taken although it seemed to fail is not there twice.
 func TestCopyCatchesUp(t *testing.T) {
 	dir := t.TempDir()
 	s := newShelf()
@@ -342,7 +342,7 @@ func TestCopyTamperingIsLocated(t *testing.T) {
 		{"a head of another name", func() func() {
 			s.objects["checkpoints/x"] = []shelved{{}}
 			return func() { delete(s.objects, "checkpoints/x") }
-		}, []string{"is no name of a head"}},
+		}, []string{"is not the name of a head"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			undo := c.do()
@@ -579,7 +579,7 @@ func TestCopyLarge(t *testing.T) {
 	require.Zero(t, r.Sessions)
 }
 
-// A head that is being copied while its copy is verified is no finding.
+// A head that is being copied while its copy is verified is not a finding.
 func TestVerifyCopyMeanwhile(t *testing.T) {
 	_, public, _, s := copiedLog(t, 2)
 	newest := s.now(latestName)
@@ -588,7 +588,7 @@ func TestVerifyCopyMeanwhile(t *testing.T) {
 	require.Empty(t, verifyShelf(t, s, public).Problems)
 }
 
-// An error of reading is no finding.
+// An error of reading is not a finding.
 func TestVerifyCopyUnreachable(t *testing.T) {
 	_, public, _, s := copiedLog(t, 1)
 	s.set(errors.New("unreachable"))

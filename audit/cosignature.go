@@ -41,7 +41,7 @@ func ParseWitnessKey(vkey string) (note.Verifier, error) {
 		return nil, errors.New("a witness's key is NAME+HASH+KEY, as the witness prints it")
 	}
 	if len(b) != 1+ed25519.PublicKeySize || b[0] != cosignatureAlgorithm {
-		return nil, fmt.Errorf("the key of witness %s is for no Ed25519 cosignatures", name)
+		return nil, fmt.Errorf("the key of witness %s is not for Ed25519 cosignatures", name)
 	}
 	sum := sha256.Sum256(append([]byte(name+"\n"), b...))
 	if binary.BigEndian.Uint32(sum[:]) != uint32(n) {

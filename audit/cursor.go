@@ -42,7 +42,7 @@ func openCursor(dir, sink string) (*cursor, error) {
 	case err != nil:
 		return nil, err
 	case st.Size() > maxCursor:
-		return nil, fmt.Errorf("%s is no cursor", c.file)
+		return nil, fmt.Errorf("%s is not a cursor", c.file)
 	default:
 		b, err := os.ReadFile(c.file)
 		if err != nil {
@@ -65,10 +65,10 @@ func openCursor(dir, sink string) (*cursor, error) {
 	return c, nil
 }
 
-// checkName holds that what a file is named after is no path.
+// checkName holds that the name of a file is not a path.
 func checkName(name string) error {
 	if name == "" || len(name) > 64 || strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
-		return fmt.Errorf("%q is no name of what the log is sent to: want letters, digits and dashes", name)
+		return fmt.Errorf("%q cannot be the name of an export, copy or witness: want letters, digits and dashes", name)
 	}
 	return nil
 }

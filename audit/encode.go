@@ -269,7 +269,7 @@ func statement(b []byte, o *proxy.Statement) []byte {
 
 var effectNames = proxy.EffectNames()
 
-// inner appends s as it stands inside a JSON string.
+// inner appends s as it is written inside a JSON string.
 func inner(b []byte, s string) []byte {
 	mark := len(b)
 	b = quote(b, s)

@@ -24,8 +24,8 @@ var (
 
 const holdSuffix = ".hold"
 
-// Erase destroys a session's content, unless it is held. The event that says by
-// whom and why is on the disk before.
+// Erase destroys a session's content, unless it is held. The event that says who
+// did it and why is on the disk before.
 func (l *Log) Erase(a Action) error {
 	a.Type = AdminErase
 	if err := l.erase(a.Session, func() error { return l.Act(a) }); err != nil {
@@ -41,7 +41,7 @@ func (l *Log) unindex(ids ...string) error {
 		gone[id] = true
 	}
 	if err := l.indexer.index.purge(func(id string) bool { return gone[id] }); err != nil {
-		return fmt.Errorf("the content is erased, and stays in the index until the next start: %w", err)
+		return fmt.Errorf("the content is erased, but stays in the index until the next start: %w", err)
 	}
 	return nil
 }

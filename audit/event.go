@@ -5,12 +5,12 @@ import "time"
 // Types of events, as their "type" says. They are stable.
 const (
 	SessionStart      = "session.start"      // who, from where, to what
-	SessionEnd        = "session.end"        // cause, when it was no ordinary end
+	SessionEnd        = "session.end"        // cause, unless it was an ordinary end
 	SessionRecovered  = "session.recovered"  // the gateway stopped before the session ended; what followed is not known
 	SessionRevised    = "session.revised"    // the configuration has changed: policy names the rules that judge from here on
 	OperationStart    = "operation.start"    // written before the operation goes to the resource
 	OperationEnd      = "operation.end"      // how it ended
-	OperationRefused  = "operation.refused"  // what was refused, by whom and why
+	OperationRefused  = "operation.refused"  // what was refused, by which interceptor and why
 	OperationObserved = "operation.observed" // a rule that only observes would have refused it
 	SessionUnmasked   = "session.unmasked"   // a rule's exception lets it see what others do not
 	Degraded          = "record.degraded"    // events are late or missing here, because they could not be written
@@ -72,7 +72,7 @@ type Event struct {
 	User     string            `json:"user,omitempty"`
 	Groups   []string          `json:"groups,omitempty"`
 	Method   string            `json:"method,omitempty"`
-	For      string            `json:"for,omitempty"` // the human for whom an agent acts
+	For      string            `json:"for,omitempty"` // the human that an agent acts for
 	Resource string            `json:"resource,omitempty"`
 	Account  string            `json:"account,omitempty"`
 	Database string            `json:"database,omitempty"`
@@ -133,7 +133,7 @@ type Event struct {
 	// A recording.
 	Stream  string      `json:"stream,omitempty"` // "terminal", "stdout", "stderr", "stdin", "rows" or "copy"
 	Data    string      `json:"data,omitempty"`   // text
-	Base64  []byte      `json:"base64,omitempty"` // what follows it and is no text
+	Base64  []byte      `json:"base64,omitempty"` // what follows it and is not text
 	Width   int         `json:"width,omitempty"`
 	Height  int         `json:"height,omitempty"`
 	Term    string      `json:"term,omitempty"`

@@ -15,7 +15,7 @@ import (
 // What a session is found by: terms, each a letter that says what it is, and its
 // value.
 const (
-	termUser        = 'u' // the human for whom an agent acts among them
+	termUser        = 'u' // the human that an agent acts for among them
 	termGroup       = 'g'
 	termResource    = 'r'
 	termAccount     = 'a'
@@ -345,7 +345,7 @@ func (f *facts) word(word []byte) {
 }
 
 // add adds a term, unless there are too many of its class; then a term that
-// says so stands for them.
+// says so replaces them.
 func (f *facts) add(field byte, value []byte) {
 	if len(value) == 0 {
 		return
@@ -381,7 +381,7 @@ func (f *facts) more(class string) { f.terms[class] = struct{}{} }
 // all are the terms.
 func (f *facts) all() iter.Seq[string] { return maps.Keys(f.terms) }
 
-// document is the summary in the form in which it stands in an index. An erased
+// document is the summary in the form in which an index holds it. An erased
 // session's is empty.
 func (f *facts) document() []byte {
 	if f.own {

@@ -107,7 +107,7 @@ func (l *Log) Feed(s Sink, c FeedConfig) (*Feed, error) {
 	}
 	for _, p := range c.Only {
 		if _, err := path.Match(p, ""); err != nil {
-			return nil, fmt.Errorf("sink %s: %q is no pattern", s.Name(), p)
+			return nil, fmt.Errorf("sink %s: %q is not a pattern", s.Name(), p)
 		}
 	}
 	f := &Feed{
@@ -491,7 +491,7 @@ func (f *Feed) save(now bool) {
 	}
 	f.saved = time.Now()
 	if err := f.cursor.save(); err != nil {
-		f.log.logger.Error("audit: how far a sink was served cannot be written down", "sink", f.sink.Name(), "err", err)
+		f.log.logger.Error("audit: the progress of a sink cannot be saved", "sink", f.sink.Name(), "err", err)
 	}
 }
 

@@ -260,7 +260,7 @@ func (c *count) Deliver(_ context.Context, batch []Outgoing) error {
 	return nil
 }
 
-// That a sink takes nothing, and since when it takes events again, stands in the gateway's
+// That a sink takes nothing, and since when it takes events again, is in the gateway's
 // own record, once each; what waited comes then.
 func TestFeedLag(t *testing.T) {
 	dir := t.TempDir()

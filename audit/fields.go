@@ -6,11 +6,11 @@ import (
 )
 
 // Events are many, and what is looked for in them is little: their fields are read
-// without decoding them. What stands here relies on the form in which encode.go
+// without decoding them. This code relies on the form in which encode.go
 // writes them, one object without white space outside of strings.
 
 // fields calls each with every field of an event's JSON, its value as it is
-// written. It ends at what is no field.
+// written. It ends at what is not a field.
 func fields(b []byte, each func(key, value []byte)) {
 	for len(b) > 1 && (b[0] == '{' || b[0] == ',') && b[1] == '"' {
 		key := stringEnd(b[1:])

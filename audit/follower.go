@@ -50,7 +50,7 @@ type FollowStats struct {
 	Failures uint64    // attempts that did not succeed
 	LeftOut  uint64    // sessions that are not as they were sealed, and are not copied
 	Conflict bool      // what is there is something else than the log
-	Since    time.Time // since when it has been behind; zero when it is not
+	Since    time.Time // since when it has lacked something; zero when it lacks nothing
 }
 
 // ConflictError says that a copy or a witness holds something else than the
@@ -199,7 +199,7 @@ func (f *Follower) level(p *patience) {
 	f.count(func(s *FollowStats) { s.Since = time.Time{} })
 }
 
-// failed counts an attempt that failed. A conflict is reported at once: it is no
+// failed counts an attempt that failed. A conflict is reported at once: it is not a
 // matter of waiting.
 func (f *Follower) failed(err error) {
 	var c *ConflictError
@@ -211,7 +211,7 @@ func (f *Follower) failed(err error) {
 		s.Conflict = isConflict
 	})
 	if news {
-		f.log.logger.Error("audit: a copy or witness holds something else than the log", "name", f.name, "err", err)
+		f.log.logger.Error("audit: a copy or witness holds other data than the log", "name", f.name, "err", err)
 		f.log.report(ExportConflict, f.name, err)
 	}
 }

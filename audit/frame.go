@@ -149,7 +149,7 @@ func (r *reader) next() ([]byte, error) {
 		return nil, fmt.Errorf("%s altered, or what came before it removed or moved", r.events(events))
 	}
 	if events == 0 {
-		return nil, fmt.Errorf("event %d: a batch of none", r.index+1)
+		return nil, fmt.Errorf("event %d: an empty batch", r.index+1)
 	}
 	r.first = r.index + 1
 	r.index += events

@@ -33,7 +33,7 @@ func (h Head) ProveFrom(sessions int64) ([]tlog.Hash, error) {
 func (h Head) Continues(note []byte) error {
 	old, err := openCheckpoint(note, h.public)
 	if err != nil {
-		return conflict("there is something else than an earlier head of this log: %v", err)
+		return conflict("it does not hold an earlier head of this log: %v", err)
 	}
 	if old.N > h.N {
 		return conflict("%d sealed sessions are known there, and the log has %d: it was set back", old.N, h.N)

@@ -27,7 +27,7 @@ import (
 //	N.seg   magic (8), place (8), number of sessions (8), nonce (12), sealed content
 //	N.key   its key, sealed as sessions' keys are
 //
-// The content is AES-256-GCM, with what stands before the nonce as additional data,
+// The content is AES-256-GCM, with what is before the nonce as additional data,
 // of the SHA-256 of the sessions' leaves and the segment. A session that is erased is
 // taken out of its segment, which gets a new key: the former is destroyed, and with
 // it every state of the segment in which the session was.
@@ -272,7 +272,7 @@ func (x *index) purge(erased func(id string) bool) error {
 	return err
 }
 
-// sweep destroys what replace left behind: a key, or what one opens. The index is
+// sweep destroys what replace has left: a key, or what one opens. The index is
 // locked.
 func (x *index) sweep() error {
 	files, err := filepath.Glob(filepath.Join(escape(x.path("")), newPrefix+"*"))

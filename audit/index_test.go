@@ -249,7 +249,7 @@ func indexFiles(t testing.TB, dir string) map[string][]byte {
 	return files
 }
 
-// Nothing that was recorded stands in the index in clear.
+// The index holds nothing in clear that was recorded.
 func TestIndexIsEncrypted(t *testing.T) {
 	dir, ids := indexed(t)
 	all := []byte{}

@@ -29,7 +29,7 @@ func (l *Log) keepIndex(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := l.indexSafely(ctx, &ready)
 		if err != nil && ctx.Err() == nil && !failing {
-			l.logger.Warn("audit: sessions cannot be indexed; they are found by their records", "err", err)
+			l.logger.Warn("audit: sessions cannot be indexed; searches read their records instead", "err", err)
 		}
 		failing = err != nil
 		select {

@@ -218,7 +218,7 @@ func target(b []byte, t proxy.Target) []byte {
 	return str(b, "database", t.Database)
 }
 
-// Event records what happens at the gateway beside sessions: logins, refused
+// Event records what happens at the gateway outside of sessions: logins, refused
 // ones, failures. It is for proxy.Gateway's OnEvent.
 func (l *Log) Event(e proxy.Event) {
 	switch e.Kind {

@@ -63,7 +63,7 @@ func openKeys(dir string, given Keys, make_ bool) (*sessionKeys, error) {
 		return nil, err
 	}
 	if own != nil && len(own) != keyLen {
-		return nil, fmt.Errorf("%s is no key of 32 bytes", file)
+		return nil, fmt.Errorf("%s is not a key of 32 bytes", file)
 	}
 	for _, k := range append([][]byte{given.Current}, given.Old...) {
 		if k != nil && len(k) != keyLen {
@@ -122,7 +122,7 @@ func (k *sessionKeys) open(file, id string) (key []byte, current bool, err error
 			return nil, false, err
 		}
 		if len(b) < aead.NonceSize() {
-			return nil, false, fmt.Errorf("%s is no session's key", file)
+			return nil, false, fmt.Errorf("%s is not the key of a session", file)
 		}
 		if key, err := aead.Open(nil, b[:aead.NonceSize()], b[aead.NonceSize():], []byte(id)); err == nil {
 			return key, i == 0, nil

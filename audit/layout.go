@@ -9,7 +9,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// A copy of a log has the layout of C2SP tlog-tiles, beside the records:
+// A copy of a log has the layout of C2SP tlog-tiles, in addition to the records:
 //
 //	checkpoint              the signed head, replaced by each that follows
 //	tile/entries/N          leaves, 256 in each bundle; N.p/W holds the W first of it

@@ -326,7 +326,7 @@ func (l *Log) PublicKey() string { return l.tree.public }
 // find returns the path of a session's record, without its suffix.
 func find(dir, id string) (string, error) {
 	if len(id) != idLen || !isID(id) {
-		return "", fmt.Errorf("%q is no session's identifier", id)
+		return "", fmt.Errorf("%q is not the identifier of a session", id)
 	}
 	// It lies in the folder of the day on which it began, as its identifier says.
 	if began, ok := beganOf(id); ok {

@@ -19,7 +19,7 @@ type Sealer interface {
 
 // Originals keeps what flowed before it was masked, sealed to the key that
 // Recording.Original names, in the session's record: neither the gateway nor who
-// holds its keys can read it. It stands in the chain before what masks. Without
+// holds its keys can read it. Its place in the chain is before what masks. Without
 // such a rule it does nothing.
 func (l *Log) Originals() proxy.Interceptor { return originals{l} }
 

@@ -29,7 +29,7 @@ func (p *patience) begin() {
 func (p *patience) failed(ctx context.Context, err error) error {
 	if !p.reported && time.Since(p.since) >= p.lag {
 		p.reported = true
-		p.log.logger.Warn("audit: what is to be sent on is not taken; it waits in the log", "to", p.name, "err", err)
+		p.log.logger.Warn("audit: a receiver does not accept events; they wait in the log", "to", p.name, "err", err)
 		p.log.report(ExportLagging, p.name, err)
 	}
 	t := time.NewTimer(p.wait/2 + rand.N(p.wait))

@@ -95,7 +95,7 @@ func TestAttack67RecordFromAnywhere(t *testing.T) {
 	flipped := bytes.Clone(whole)
 	flipped[frames[i].offset+20] ^= 1
 	counted := bytes.Clone(whole)
-	counted[frames[0].offset+7]++ // one event more than there is: all places behind it move
+	counted[frames[0].offset+7]++ // one event more than there is: all places after it move
 	for name, b := range map[string][]byte{"moved": swapped, "flipped": flipped, "counted": counted} {
 		t.Run(name, func(t *testing.T) {
 			write(t, path+recordSuffix, b)

@@ -29,7 +29,7 @@ func ParseDetail(s string) (Detail, error) {
 	return 0, fmt.Errorf("unknown detail %q: want off, digest, sample or full", s)
 }
 
-// Recording says what is recorded of a session's data, which stands in its
+// Recording says what is recorded of a session's data, which is in its
 // record between the events of its operations. It is recorded after masking: as
 // the client sees it. The zero value records none.
 type Recording struct {
@@ -42,7 +42,7 @@ type Recording struct {
 	Copy  Detail // rows of COPY to the client; of what a client sends into one, a digest
 
 	// Original seals what flows to the client as it was before masking, to a key of
-	// somebody's, where Log.Originals stands in the chain. Nil keeps none.
+	// somebody's, where Log.Originals is in the chain. Nil keeps none.
 	Original Sealer
 
 	SampleRows int   // of a result; 0 is 20
@@ -127,7 +127,7 @@ func (r *recorder) finishTapes(op uint64) {
 
 // put writes an event of a recording. What is passed on after it returned is on
 // record when the gateway is killed. With best effort an event that cannot be
-// written is counted as lost, and is no error.
+// written is counted as lost, and is not an error.
 func (r *recorder) put(typ string, op uint64, stream string, fill func(b []byte) []byte) error {
 	err := r.stream.put(typ, func(b []byte) []byte {
 		return fill(str(num(b, "op", op), "stream", stream))

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// ending is a session that has ended and is no leaf yet.
+// ending is a session that has ended and is not a leaf yet.
 type ending struct {
 	leaf
 	file string
@@ -62,7 +62,7 @@ func (l *Log) sealOne(e ending) error {
 			compact = true
 		} else {
 			sealed = e.leaf
-			l.logger.Warn("audit: a record stays as it was written, being sealed", "session", e.ID, "err", err)
+			l.logger.Warn("audit: a record cannot be made compact and is sealed as it was written", "session", e.ID, "err", err)
 		}
 	}
 	if !compact && l.durability != OS {

@@ -18,7 +18,7 @@ import (
 // set here. Several things that hold of a session need not hold of one of its
 // operations. The zero Query is all sessions.
 type Query struct {
-	User     string // or the human for whom an agent acted
+	User     string // or the human that an agent acted for
 	Group    string
 	Resource string
 	Account  string
@@ -200,7 +200,7 @@ func (a *Archive) confirm(ctx context.Context, m *match, h hit, r *Result) (*Sum
 			if err == nil {
 				err = ctx.Err()
 			}
-			if f.own || !yield(raw, err) { // the gateway's own record is no session's
+			if f.own || !yield(raw, err) { // the gateway's own record is not a session's
 				return
 			}
 		}

@@ -38,7 +38,7 @@ func mentionsSecret(s []byte) bool {
 }
 
 // givesPassword reports whether a command of MySQL's or curl's has its password
-// beside it: mysql -pSECRET, curl -u NAME:SECRET.
+// in the same word: mysql -pSECRET, curl -u NAME:SECRET.
 func givesPassword(s []byte) bool {
 	mysql := bytes.Contains(s, []byte("mysql")) || bytes.Contains(s, []byte("mariadb"))
 	curl := bytes.Contains(s, []byte("curl"))

@@ -27,7 +27,7 @@ func (e *TooLargeError) Unwrap() error { return e.Err }
 
 // Outgoing is one event on its way to a Sink.
 type Outgoing struct {
-	Session string // whose record it stands in; the gateway's own has one too
+	Session string // whose record it is in; the gateway's own has one too
 	Index   uint64 // its place there, from 1
 	Type    string
 	JSON    []byte // as recorded
@@ -36,8 +36,8 @@ type Outgoing struct {
 	Start *Event
 }
 
-// Append appends the event as an object on a line of its own, with who and where
-// beside it, so that a line can be understood alone.
+// Append appends the event as an object on a line of its own, together with who and
+// where, so that a line can be understood alone.
 func (r Outgoing) Append(b []byte) []byte {
 	b = append(b, `{"record":"`...)
 	b = append(append(b, r.Session...), '"')

@@ -99,7 +99,7 @@ func (s *stream) event(at time.Time, typ string, until durable, fill func(b []by
 	}
 	s.append()
 	if len(s.json) > 64<<10 {
-		s.json = nil // one large statement is no reason to keep its buffer
+		s.json = nil // one large statement is not a reason to keep its buffer
 	}
 	if until >= written || len(s.pending) > 64<<10 {
 		if err := s.flush(); err != nil {

@@ -72,7 +72,7 @@ func (t *tiledTree) root() tlog.Hash {
 }
 
 // fold is the root of the tree over hashes, as RFC 6962 has it, where the last may
-// stand for a smaller tree than the others.
+// be those of a smaller tree than the others.
 func fold(hashes []tlog.Hash) tlog.Hash {
 	if len(hashes) == 1 {
 		return hashes[0]

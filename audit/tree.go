@@ -42,7 +42,7 @@ func parseLeaf(line string) (leaf, error) {
 
 // tree is the Merkle tree over sealed sessions. In its directory stand
 //
-//	leaves      a line a sealed session
+//	leaves      one line per sealed session
 //	hashes      the tree's hashes, 32 bytes each, in the order of tlog.StoredHashIndex
 //	checkpoint  the signed head
 //	key         what signs it; key.pub what verifies it
@@ -54,7 +54,7 @@ type tree struct {
 
 	mu     sync.Mutex
 	size   int64
-	dirty  bool // has leaves that no checkpoint speaks of
+	dirty  bool // has leaves that no checkpoint covers
 	leaves *os.File
 	hashes *os.File
 	length int64   // of leaves
@@ -192,11 +192,11 @@ func openCheckpoint(b []byte, public string) (tlog.Tree, error) {
 	}
 	size, err := strconv.ParseInt(lines[1], 10, 64)
 	if err != nil || size < 0 || lines[1] != strconv.FormatInt(size, 10) {
-		return tlog.Tree{}, errors.New("the checkpoint's size is no number")
+		return tlog.Tree{}, errors.New("the checkpoint's size is not a number")
 	}
 	h, err := tlog.ParseHash(lines[2])
 	if err != nil {
-		return tlog.Tree{}, errors.New("the checkpoint's hash is none")
+		return tlog.Tree{}, errors.New("the checkpoint's hash is not a hash")
 	}
 	return tlog.Tree{N: size, Hash: h}, nil
 }
@@ -215,7 +215,7 @@ func (t *tree) seal(l leaf) (at int64, err error) {
 }
 
 // commit puts the leaves on the disk and signs the tree's head, in this order:
-// a checkpoint never speaks of leaves that a crash can take.
+// a checkpoint never covers leaves that a crash can take.
 func (t *tree) commit() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -80,7 +80,7 @@ func (t *inputTape) show(b []byte) error {
 			b = bytes.TrimLeft(b, "\r\n")
 		} else if n = t.echo(c, b); n == 0 || t.broken {
 			t.forget()
-			return nil // what is shown here is no echo
+			return nil // what is shown here is not an echo
 		}
 		b, t.typed = b[n:], t.typed[1:]
 	}

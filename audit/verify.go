@@ -23,7 +23,7 @@ type Report struct {
 	// Problems name what is not as it was sealed, a sentence each; empty when
 	// everything is proven.
 	Problems []string
-	// Unproven names what no checkpoint speaks of yet: sessions that are open, or
+	// Unproven names what no checkpoint covers yet: sessions that are open, or
 	// that a stopped process left.
 	Unproven []string
 }
@@ -53,7 +53,7 @@ func Verify(dir, public string, trusted ...[]byte) (*Report, error) {
 	}
 	mem := &memoryTree{}
 	if int64(len(lines)) < signed.N {
-		r.problem("the checkpoint speaks of %d sealed sessions, and %d are listed: the list was shortened", signed.N, len(lines))
+		r.problem("the checkpoint counts %d sealed sessions, but %d are listed: the list was shortened", signed.N, len(lines))
 		return r, nil
 	}
 	kept := storedLeaves(filepath.Join(dir, "log", "hashes"))
@@ -180,7 +180,7 @@ func checkRecord(f io.Reader, l leaf) (int64, error) {
 	return r.bytes, nil
 }
 
-// quoteID shows what stands where an identifier should be.
+// quoteID shows what is in the place of an identifier.
 func quoteID(s string) string {
 	if isID(s) {
 		return s

@@ -68,7 +68,7 @@ type copyVerifier struct {
 	newest  tlog.Tree
 	bundles []bundleRef // as they were when the heads were checked
 	proven  int64       // up to which the list of sealed sessions is the signed one
-	suspect int64       // the first session that is not what the tile beside it says; 0 when none is
+	suspect int64       // the first session that is not what the tile next to it says; 0 when none is
 
 	mu       sync.Mutex
 	report   Report
@@ -221,7 +221,7 @@ func (v *copyVerifier) heads(ctx context.Context) error {
 		if size, ok := parseHeadName(name); ok && size > 0 {
 			v.sizes = append(v.sizes, size)
 		} else {
-			v.problem(0, "%q is no name of a head", name)
+			v.problem(0, "%q is not the name of a head", name)
 		}
 	}
 	slices.Sort(v.sizes)
@@ -307,7 +307,7 @@ func (v *copyVerifier) trust(notes [][]byte) {
 		case err != nil:
 			v.problem(0, "the trusted copy: %v", err)
 		case head.N > v.newest.N:
-			v.problem(v.newest.N, "%d sealed sessions were copied, and the log had %d when the trusted checkpoint was made: the copy is behind, or was set back", v.newest.N, head.N)
+			v.problem(v.newest.N, "%d sealed sessions were copied, and the log had %d when the trusted checkpoint was made: the copy is not complete yet, or was set back", v.newest.N, head.N)
 		case head.N > 0:
 			v.trusted = append(v.trusted, head)
 		}
@@ -351,7 +351,7 @@ func (v *copyVerifier) agrees(ctx context.Context, tree *tiledTree) (bool, error
 		}
 		first := ""
 		if v.suspect > v.proven {
-			first = fmt.Sprintf(", first session %d by the tile beside it", v.suspect)
+			first = fmt.Sprintf(", first session %d by the tile next to it", v.suspect)
 		}
 		v.problem(v.proven+1, "sealed sessions %d to %d are not those of %s%s: the list was altered, and what follows is not proven", v.proven+1, tree.size, where, first)
 		return true

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 )
 
-// witnessFolder holds, in a file a witness, the head that it was told of last,
+// witnessFolder holds, in one file per witness, the head that it was told of last,
 // with its cosignatures.
 const witnessFolder = "witnesses"
 
@@ -77,7 +77,7 @@ func (t *teller) step(ctx context.Context) (bool, error) {
 	}
 	t.last = append(append([]byte(nil), head.Note...), lines...)
 	if err := replace(t.file, t.last); err != nil {
-		return false, fmt.Errorf("what witness %s knows cannot be written down: %w", t.witness.Name(), err)
+		return false, fmt.Errorf("what witness %s was told cannot be saved: %w", t.witness.Name(), err)
 	}
 	t.told = head.N
 	t.follower.count(func(s *FollowStats) { s.Sessions = head.N })

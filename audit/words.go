@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// Texts are searched by their words: what stands between two characters that are
+// Texts are searched by their words: what is between two characters that are
 // neither letters, digits, marks nor underscores, in lower case.
 
 // maxWord is the longest word that is indexed, in bytes.
@@ -97,7 +97,7 @@ func isNumeral(word []byte) bool {
 	return digit
 }
 
-// inNumeral reports whether a text can stand in such a word.
+// inNumeral reports whether a text can be in such a word.
 func inNumeral(text []byte) bool {
 	return len(bytes.Trim(text, "0123456789abcdef")) == 0
 }

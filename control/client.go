@@ -115,7 +115,7 @@ func (c *Client) decide(ctx context.Context, id, verb string, d Decision) (*revi
 	return get[review.Request](ctx, c, http.MethodPost, "/v1/requests/"+url.PathEscape(id)+"/"+verb, decisionBody{d, d.Password.Reveal()})
 }
 
-// Detokenised has it recorded that a masked value was turned back, or was not. The
+// Detokenised records that a masked value was turned back, or was not. The
 // value is shown only when this returns nil.
 func (c *Client) Detokenised(ctx context.Context, r DetokenisedRequest) error {
 	return c.call(ctx, http.MethodPost, "/v1/detokenised", r, nil)

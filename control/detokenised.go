@@ -6,7 +6,7 @@ import (
 	"github.com/sallyport/sallyport/audit"
 )
 
-// Detokenise is the permission to have it recorded that a masked value is turned
+// Detokenise is the permission to record that a masked value is turned
 // back. The values themselves do not come here: who turns them back holds the key.
 const Detokenise Permission = "detokenise"
 

@@ -5,9 +5,9 @@
 //	GET  /v1/sessions/{id}         one of them
 //	POST /v1/sessions/{id}/kill    end it: {"reason": "…"}
 //	POST /v1/sessions/{id}/erase   destroy what is recorded of it; also hold and release
-//	GET  /v1/sessions/{id}/watch   its record while it is written, a JSON object a line
+//	GET  /v1/sessions/{id}/watch   its record while it is written, one JSON object per line
 //	GET  /v1/requests              the operations that wait for a decision
-//	GET  /v1/requests/{id}         one of them, or one that was decided of late
+//	GET  /v1/requests/{id}         one of them, or one that was decided recently
 //	POST /v1/requests/{id}/approve let it run: {"user": "…", "password": "…", "hash": "…"}
 //	POST /v1/requests/{id}/deny    refuse it, with a "reason"
 //	POST /v1/detokenised           record that a masked value was turned back

@@ -107,7 +107,7 @@ func (h *Handler) handle(pattern, action string, p Permission, do func(c *call) 
 				return
 			}
 			if err != nil {
-				h.fail(w, &Error{http.StatusUnauthorized, CodeUnauthenticated, "it is not known who you are"})
+				h.fail(w, &Error{http.StatusUnauthorized, CodeUnauthenticated, "the gateway does not know who you are"})
 				return
 			}
 			h.fail(w, &Error{http.StatusForbidden, CodeForbidden, "you may not do this: it needs the permission " + string(p)})
@@ -133,7 +133,7 @@ func (h *Handler) authenticate(r *http.Request) (*proxy.Identity, error) {
 // record records an action, which is not to be done on an error.
 func (h *Handler) record(a audit.Action) error {
 	if h.Records == nil {
-		return &Error{http.StatusServiceUnavailable, CodeUnrecorded, "nothing is done here, because it would not be recorded"}
+		return &Error{http.StatusServiceUnavailable, CodeUnrecorded, "this is refused because it could not be recorded"}
 	}
 	if err := h.Records.Act(a); err != nil {
 		return &Error{http.StatusServiceUnavailable, CodeUnrecorded, err.Error()}
@@ -205,7 +205,7 @@ func (c *call) body(v any) error {
 	d := json.NewDecoder(http.MaxBytesReader(c.w, c.Body, maxBody))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
-		return badRequest("the body is not what is wanted here: %v", err)
+		return badRequest("the body does not have the form that is wanted here: %v", err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return badRequest("the body holds more than one value")

@@ -250,7 +250,7 @@ func TestListen(t *testing.T) {
 	file := filepath.Join(dir, "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	_, err := control.Listen(file)
-	require.ErrorContains(t, err, "no socket")
+	require.ErrorContains(t, err, "not a socket")
 	socket := filepath.Join(dir, "s")
 	for range 2 { // the second time one is left by the first
 		ln, err := control.Listen(socket)

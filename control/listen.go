@@ -20,7 +20,7 @@ import (
 func Listen(path string) (net.Listener, error) {
 	if st, err := os.Lstat(path); err == nil {
 		if st.Mode().Type() != fs.ModeSocket {
-			return nil, fmt.Errorf("%s is in the way: it is no socket", path)
+			return nil, fmt.Errorf("%s exists already and is not a socket: remove it, or choose another path", path)
 		}
 		if err := os.Remove(path); err != nil {
 			return nil, err

@@ -16,8 +16,7 @@ type Requests struct {
 }
 
 // Decision is the body of POST /v1/requests/{id}/approve and …/deny. Who decides
-// is the user whose password it is; whoever opened the socket is on record beside
-// her.
+// is the user whose password it is; who opened the socket is on record too.
 type Decision struct {
 	User     string       `json:"user"`
 	Password proxy.Secret `json:"-"`
@@ -31,7 +30,7 @@ type decisionBody struct {
 	Password string `json:"password"`
 }
 
-var errNoRequests = NotFound("nothing is held here: no queue of requests is set up")
+var errNoRequests = NotFound("approvals are not set up on this gateway")
 
 func (h *Handler) listRequests(c *call) error {
 	if h.Requests == nil {
@@ -116,7 +115,7 @@ func decisionError(err error) error {
 	var decided *review.DecidedError
 	switch {
 	case errors.Is(err, proxy.ErrUnauthenticated):
-		return &Error{http.StatusUnauthorized, CodeUnauthenticated, "this is not that user's password"}
+		return &Error{http.StatusUnauthorized, CodeUnauthenticated, "the password is not correct"}
 	case errors.Is(err, review.ErrUnknown):
 		return NotFound(err.Error())
 	case errors.Is(err, review.ErrOwn), errors.Is(err, review.ErrIneligible):

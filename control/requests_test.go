@@ -82,6 +82,6 @@ func TestRequests(t *testing.T) {
 			refused = append(refused, e.Reason)
 		}
 	}
-	require.Contains(t, strings.Join(refused, "\n"), "as eve: you are not among those")
+	require.Contains(t, strings.Join(refused, "\n"), "as eve: you may not decide about this request")
 	require.Contains(t, strings.Join(refused, "\n"), "as bob: authentication failed")
 }

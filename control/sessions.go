@@ -14,7 +14,7 @@ type Session struct {
 	ID         string     `json:"id"`
 	Start      time.Time  `json:"start"`
 	User       string     `json:"user"`
-	For        string     `json:"for,omitempty"` // the human for whom an agent acts
+	For        string     `json:"for,omitempty"` // the human that an agent acts for
 	Groups     []string   `json:"groups,omitempty"`
 	Method     string     `json:"method"`
 	Resource   string     `json:"resource"`

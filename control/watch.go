@@ -9,7 +9,7 @@ import (
 
 const (
 	maxWatchers = 64               // at once
-	watcherTime = 20 * time.Second // for a watcher to take what there is; slower ones are left behind
+	watcherTime = 20 * time.Second // for a watcher to take what there is; slower ones miss events
 )
 
 // watchSession streams a session's record from its beginning, and then as it is

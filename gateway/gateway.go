@@ -60,7 +60,7 @@ type Options struct {
 	// Reviewer takes requests for approvals. Nil is a queue in memory, which is
 	// decided about over the control socket.
 	Reviewer proxy.Reviewer
-	// Sinks receive the events of the audit log, beside those of the file. One that is
+	// Sinks receive the events of the audit log, in addition to those of the file. One that is
 	// an io.Closer is closed after the log.
 	Sinks []audit.Sink
 	// OnEvent is told of logins, sessions and failures, after the log. It must return

@@ -130,7 +130,7 @@ func TestEstimates(t *testing.T) {
 		require.NoError(t, err)
 		v := ask(proxytest.Session(t, g), statement("SELECT * FROM t"))
 		require.True(t, v.Refuses())
-		require.Contains(t, v.Message(), "nothing here estimates")
+		require.Contains(t, v.Message(), "rows and costs cannot be estimated")
 	})
 	// A name may mean another table than the one that another connection finds.
 	for _, text := range []string{
@@ -143,7 +143,7 @@ func TestEstimates(t *testing.T) {
 			require.False(t, ask(s, statement(text)).Refuses())
 			v := ask(s, statement("SELECT * FROM t"))
 			require.True(t, v.Refuses())
-			require.Contains(t, v.Message(), "write relations with their schema")
+			require.Contains(t, v.Message(), "write table names with their schema")
 			require.False(t, ask(s, statement("SELECT * FROM public.t")).Refuses())
 			require.True(t, ask(s, statement("SELECT * FROM public.t, u")).Refuses())
 		})

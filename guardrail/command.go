@@ -19,7 +19,7 @@ func (c *call) parse(command string) {
 	}
 }
 
-// command reports whether a command line runs what the rule speaks of.
+// command reports whether a command line runs what the rule is about.
 func (c *call) command(r *Rule, command string) (meets, understood bool) {
 	c.parse(command)
 	for _, p := range c.programs {
@@ -34,7 +34,7 @@ func (c *call) command(r *Rule, command string) (meets, understood bool) {
 
 // runs matches "PROGRAM" or "PROGRAM ARGUMENT…": each argument of the pattern
 // must match one of the program's, in any order; "-x" also matches where it
-// stands among other letters, as in -rxf.
+// is among other letters, as in -rxf.
 func runs(pattern string, program []string) bool {
 	want := strings.Fields(pattern)
 	if len(program) == 0 {

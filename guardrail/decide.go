@@ -110,7 +110,7 @@ func (d *decision) warn(text, rule string) {
 	d.Warn += text + " (rule " + rule + ")"
 }
 
-// meets reports whether the operation is what the rule speaks of. understood is
+// meets reports whether the rule is about the operation. understood is
 // false when it is taken for that because it cannot be told.
 func (c *call) meets(r *Rule) (meets, understood bool) {
 	if r.During != nil && !r.During.Contains(c.session.Now()) || r.Outside != nil && r.Outside.Contains(c.session.Now()) {
@@ -151,7 +151,7 @@ func (c *call) reason(r *Rule, understood bool) string {
 	if understood {
 		return r.message()
 	}
-	return "it cannot be told whether this is what the rule forbids: " + c.why()
+	return "the gateway cannot tell whether the rule forbids this: " + c.why()
 }
 
 // why says what is not understood.
@@ -165,10 +165,10 @@ func (c *call) why() string {
 	if c.err != nil {
 		return c.err.Error()
 	}
-	return "it is not understood"
+	return "the gateway does not understand the operation"
 }
 
-var errNoLimiter = errors.New("nothing here adds one to this dialect")
+var errNoLimiter = errors.New("a LIMIT cannot be added to this SQL dialect")
 
 // limit makes the decision a rewriting one, by the rule with the lowest limit.
 func (c *call) limit(r *Rule, d *decision) {
@@ -185,10 +185,10 @@ func (c *call) limit(r *Rule, d *decision) {
 	case err == nil && text == nil:
 		return // no query: what it returns is bounded by what it changes
 	case err == nil && s.Facts.Effects&^proxy.EffectRead != 0:
-		err = errors.New("it does more than read")
+		err = errors.New("the query does more than read")
 	}
 	if err != nil {
-		reason := "nothing limits the rows of this query, and no LIMIT could be added: " + err.Error()
+		reason := "this query has no row limit, and a LIMIT could not be added: " + err.Error()
 		if r.Message != "" {
 			reason = r.Message + ": " + reason
 		}

@@ -11,45 +11,45 @@ func Defaults() []Rule {
 	return []Rule{
 		{
 			Name: "no-where", NoWhere: true,
-			Message: "without a condition on a column this changes every row",
+			Message: "this statement has no WHERE on a column, so it changes every row",
 			Remedy:  "Add a WHERE that names a column.",
 		},
 		{
 			Name: "no-drop", Effects: proxy.EffectDrop | proxy.EffectTruncate,
-			Message: "DROP and TRUNCATE destroy what no rollback brings back once it is committed",
-			Remedy:  "Change the schema by a migration that is reviewed, or DELETE with a WHERE.",
+			Message: "DROP and TRUNCATE destroy data, and after a commit no rollback restores it",
+			Remedy:  "Change the schema with a reviewed migration, or use DELETE with a WHERE.",
 		},
 		{
 			Name: "no-grants", Effects: proxy.EffectGrant | proxy.EffectRole,
-			Message: "rights, roles, owners and passwords are not changed through this gateway",
+			Message: "rights, roles, owners and passwords may not be changed through this gateway",
 			Remedy:  "Ask an administrator of the database.",
 		},
 		{
 			Name: "no-server-files", Effects: proxy.EffectCopyProgram | proxy.EffectOutside,
-			Message: "this reaches out of the database: to the server's files, programs or network, or keeps it waiting",
-			Remedy:  "Copy from or to the client instead: COPY … FROM STDIN, COPY … TO STDOUT.",
+			Message: "this statement acts outside the database: it uses the server's files, programs or network, or makes the server wait",
+			Remedy:  "To copy data, use COPY … FROM STDIN or COPY … TO STDOUT.",
 		},
 		{
 			Name: "no-administration", Classes: []proxy.FunctionClass{proxy.FunctionAdmin},
-			Message: "functions that administer the server are not called through this gateway",
+			Message: "functions that administer the server may not be called through this gateway",
 			Remedy:  "Ask an administrator of the database.",
 		},
 		{
 			Name: "no-blind-text", Unknown: true,
-			Message: "what this would do cannot be told from its text, so that no rule can judge it",
-			Remedy:  "Write it as plain statements: without DO, EXECUTE or anything that is not PostgreSQL's grammar.",
+			Message: "the text does not show what this statement would do, so the rules cannot check it",
+			Remedy:  "Use plain statements, without DO, EXECUTE or syntax that PostgreSQL does not accept.",
 		},
 		{
 			Name: "read-only", Labels: map[string]string{ReadOnlyLabel: "true"},
 			Effects: proxy.EffectsWrite | proxy.EffectsDDL | proxy.EffectCall | proxy.EffectDo | proxy.EffectExecute | proxy.EffectLock | proxy.EffectMaintain,
 			Message: "this resource is read-only",
-			Remedy:  "Read, or use another resource.",
+			Remedy:  "Only read here, or use another resource.",
 		},
 		{
 			Name: "read-only-settings", Labels: map[string]string{ReadOnlyLabel: "true"},
 			Settings: []string{"default_transaction_read_only!=on", "transaction_read_only!=on"},
-			Message:  "this resource is read-only, and its sessions stay so",
-			Remedy:   "Leave the transaction's mode as it is.",
+			Message:  "this resource is read-only, and a session cannot change that",
+			Remedy:   "Do not change the transaction's mode.",
 		},
 		{
 			Name: "no-wiping", Commands: []string{
@@ -57,12 +57,12 @@ func Defaults() []Rule {
 				"mkfs", "mkfs.*", "wipefs", "shred /dev/*", "dd of=/dev/*", "fdisk", "parted", "sfdisk",
 			},
 			Message: "this can destroy a file system or a disk",
-			Remedy:  "Name the files, relative to where they are.",
+			Remedy:  "Name the files by a path relative to their folder.",
 		},
 		{
 			Name:    "no-halting",
-			Message: "this stops the machine, or services of everybody on it",
-			Remedy:  "Ask whoever operates it.",
+			Message: "this stops the machine, or services that others use",
+			Remedy:  "Ask the people who operate the machine.",
 			Commands: []string{
 				"shutdown", "reboot", "halt", "poweroff", "init 0", "init 6", "telinit", "systemctl poweroff", "systemctl reboot",
 				"systemctl halt", "killall5",

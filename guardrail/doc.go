@@ -1,6 +1,6 @@
-// Package guardrail refuses or warns of operations by what they would do: by a
+// Package guardrail refuses, holds, rewrites or warns about operations by what they would do: by a
 // statement's effects, relations and functions, by the programs that a command
-// runs, by paths. Who asks is the business of access rules.
+// runs, by paths. Access rules judge who asks.
 //
 // Rules have no order: any that denies, denies. A rule that can never apply, or
 // says nothing, is an error when it is loaded. Text that is not understood is

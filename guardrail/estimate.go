@@ -19,9 +19,9 @@ type Estimator interface {
 }
 
 var (
-	errNoEstimator = errors.New("nothing here estimates rows and costs")
-	errSeveral     = errors.New("several statements in one text cannot be estimated; send them one by one")
-	errMoved       = errors.New("the session has changed what names can mean; write relations with their schema")
+	errNoEstimator = errors.New("rows and costs cannot be estimated for this resource")
+	errSeveral     = errors.New("several statements in one text cannot be estimated: send them one by one")
+	errMoved       = errors.New("the session changed which table a name means: write table names with their schema")
 )
 
 // expects reports whether the resource expects more of a statement than the rule

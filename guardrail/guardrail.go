@@ -10,14 +10,14 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// Dynamic stands in a program's arguments for what is computed while a command
+// Dynamic marks in a program's arguments what is computed while a command
 // runs; what is before it is certain.
 const Dynamic = "\x00"
 
 // Commands says what a command line runs. It is safe for concurrent use.
 type Commands interface {
 	// Programs returns the programs that command would run, each with its
-	// arguments, also those behind sudo, sh -c, pipes and substitutions, with
+	// arguments, also those in sudo, sh -c, pipes and substitutions, with
 	// Dynamic for what is not known. The error says why it cannot be told.
 	Programs(command string) ([][]string, error)
 }
@@ -56,7 +56,7 @@ func New(c Config) (*Guardrail, error) {
 			errs = append(errs, err)
 		}
 		if names[r.Name] {
-			errs = append(errs, fmt.Errorf("guardrail %q is there twice", r.Name))
+			errs = append(errs, fmt.Errorf("guardrail %q is defined twice", r.Name))
 		}
 		names[r.Name] = true
 		g.observes = g.observes || r.Observe
@@ -103,7 +103,7 @@ func (s *session) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
 	c := call{op: op, guardrail: s.guardrail, ctx: ctx, session: s.session, moved: s.moved.Load()}
 	d := c.decide(s.rules)
 	if d.err != nil {
-		return proxy.Deny(proxy.CauseInternal, "", "this operation is refused, because what the rules found cannot be recorded", "")
+		return proxy.Deny(proxy.CauseInternal, "", "this operation is refused because the gateway could not record what its rules found", "")
 	}
 	if len(d.holds) > 0 && !d.Refuses() {
 		return c.hold(d)

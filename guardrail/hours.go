@@ -48,9 +48,9 @@ func (h *Hours) validate() error {
 	case h.From < 0 || h.From >= day || h.To < 0 || h.To > day:
 		return errors.New("hours are from 00:00 to 24:00")
 	case h.From == h.To && h.From != 0:
-		return errors.New("its hours end when they begin")
+		return errors.New("the hours end at the time at which they begin")
 	case (h.From == 0 && h.To == 0 || h.From == 0 && h.To == day) && (h.Days == 0 || h.Days == 1<<7-1):
-		return errors.New("its hours are the whole week: leave them out")
+		return errors.New("the hours cover the whole week: leave them out")
 	}
 	return nil
 }
@@ -67,7 +67,7 @@ func ParseDays(words []string) (Weekdays, error) {
 		}
 		from, to := dayNumber(first), dayNumber(last)
 		if from < 0 || to < 0 {
-			return 0, fmt.Errorf("%q is no day: write mon, tue … sun, or mon-fri", w)
+			return 0, fmt.Errorf("%q is not a day: write mon, tue … sun, or mon-fri", w)
 		}
 		for d := from; ; d = (d + 1) % 7 {
 			days |= 1 << d
@@ -96,7 +96,7 @@ func ParseTimes(s string) (from, to int, err error) {
 		to, err = minutes(b)
 	}
 	if !ok || err != nil {
-		return 0, 0, fmt.Errorf("%q are no hours: write 09:00-17:30", s)
+		return 0, 0, fmt.Errorf("%q is not a range of hours: write 09:00-17:30", s)
 	}
 	return from, to, nil
 }

@@ -81,7 +81,7 @@ func allowedArgument(glob, arg string) bool {
 }
 
 // within reports whether a path, as it is written, is one of globs or lies in a
-// folder that is one. A path that is not clean is none, and a relative one is
+// folder that is one. A path that is not clean never is, and a relative one is
 // within relative globs alone.
 func within(globs []string, name string) bool {
 	if name != path.Clean(name) || name == ".." || strings.HasPrefix(name, "../") {

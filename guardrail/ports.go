@@ -11,7 +11,7 @@ import (
 // Limiter adds a LIMIT to queries of one dialect. It is safe for concurrent use.
 type Limiter interface {
 	// Limit returns text with a LIMIT of n rows, in a slice of its own: certainly
-	// the same query otherwise. It returns nil and no error for what is no query and
+	// the same query otherwise. It returns nil and no error for what is not a query and
 	// returns no more rows than it changes. The error says why there can be no LIMIT,
 	// and is shown to the user.
 	Limit(text []byte, n int) ([]byte, error)

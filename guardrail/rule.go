@@ -32,7 +32,7 @@ type Rule struct {
 
 	// Where and when it applies. Resources, Databases and Accounts are names or
 	// globs (path.Match), Labels must all be there; all empty is everywhere. Groups
-	// are those whose members it speaks of; empty is everybody.
+	// are those whose members it is about; empty is everybody.
 	Resources []string
 	Labels    map[string]string
 	Databases []string
@@ -51,9 +51,9 @@ type Rule struct {
 	Classes   []proxy.FunctionClass // classes of functions that are called
 	Settings  []string              // globs of settings that are changed; "GLOB!=VALUE" is for every value but this one
 	Unknown   bool                  // what it does is not understood
-	MoreThan  int                   // statements in one text; 0 is no condition
-	MoreRows  int                   // rows that the resource expects it to return or change; 0 is no condition
-	MoreCost  int                   // the resource's own estimate of its cost; 0 is no condition
+	MoreThan  int                   // statements in one text; 0 means no condition
+	MoreRows  int                   // rows that the resource expects it to return or change; 0 means no condition
+	MoreCost  int                   // the resource's own estimate of its cost; 0 means no condition
 
 	// Conditions on the rest.
 	Commands []string // globs of programs that a command line runs, and "PROGRAM ARGUMENT…" patterns
@@ -106,21 +106,21 @@ func (r *Rule) validate() error {
 	case kinds == 0:
 		bad("it has no condition")
 	case kinds > 1:
-		bad("its conditions are about different kinds of operations, so that none meets all")
+		bad("its conditions are about different kinds of operations, so no operation meets all of them")
 	}
 	r.validateStatement(bad)
 	r.validateAction(bad)
 	for _, list := range [][]string{r.Resources, r.Databases, r.Accounts, r.Relations, r.Functions, r.Settings, r.Commands, r.Paths, r.Requests} {
 		for _, g := range list {
 			if _, err := path.Match(g, ""); err != nil || strings.TrimSpace(g) == "" {
-				bad("%q is no pattern", g)
+				bad("%q is not a pattern", g)
 			}
 		}
 	}
 	for _, s := range r.Except {
 		for _, g := range s.Resources {
 			if _, err := path.Match(g, ""); err != nil || strings.TrimSpace(g) == "" {
-				bad("%q is no pattern", g)
+				bad("%q is not a pattern", g)
 			}
 		}
 	}
@@ -140,7 +140,7 @@ func (r *Rule) validate() error {
 		}
 	}
 	if r.During != nil && r.Outside != nil {
-		bad("it has both hours during which and hours outside of which it applies: write one")
+		bad("it has hours both inside and outside which it applies: give only one of the two")
 	}
 	for _, h := range []*Hours{r.During, r.Outside} {
 		if h != nil {
@@ -162,22 +162,22 @@ const bounded = proxy.EffectRead | proxy.EffectInsert | proxy.EffectUpdate | pro
 // validateStatement reports conditions on statements that none meets.
 func (r *Rule) validateStatement(bad func(format string, args ...any)) {
 	if r.NoWhere && r.Effects != 0 && !r.Effects.Has(proxy.EffectUpdate|proxy.EffectDelete|proxy.EffectRead) {
-		bad("no_where is about update, delete and read, and its effects are %s", r.Effects)
+		bad("a condition on statements without WHERE needs the effect update, delete or read: got %s", r.Effects)
 	}
 	if r.NoLimit && r.Effects != 0 && !r.Effects.Has(proxy.EffectRead) {
-		bad("no_limit is about read, and its effects are %s", r.Effects)
+		bad("a condition on queries without LIMIT needs the effect read: got %s", r.Effects)
 	}
 	if r.estimates() && r.Effects != 0 && !r.Effects.Has(bounded) {
-		bad("rows and costs are estimated of read, insert, update and delete, and its effects are %s", r.Effects)
+		bad("a condition on estimated rows or costs needs the effect read, insert, update or delete: got %s", r.Effects)
 	}
 	if r.Unknown && (r.estimates() || r.NoWhere || r.NoLimit) {
-		bad("of what is not understood nothing can be said of its rows")
+		bad("`unknown` cannot be combined with row conditions: an unparsed statement has no estimate")
 	}
 	if r.MoreThan < 0 || r.MoreRows < 0 || r.MoreCost < 0 {
-		bad("a negative number")
+		bad("a number of statements, rows or costs cannot be negative")
 	}
 	if r.MoreThan > 0 && r.estimates() {
-		bad("rows and costs are estimated of single statements")
+		bad("a condition on the number of statements cannot be combined with estimated rows or costs: only single statements have an estimate")
 	}
 }
 
@@ -189,13 +189,13 @@ func (r *Rule) validateAction(bad func(format string, args ...any)) {
 	}
 	switch {
 	case r.Action == Rewrite && (!r.NoLimit || r.Limit <= 0):
-		bad("a rewriting rule adds a LIMIT: it needs no_limit, and the number of rows")
+		bad("a rewriting rule adds a LIMIT: it needs the condition that a query has no LIMIT, and the number of rows")
 	case r.Action != Rewrite && r.Limit != 0:
 		bad("only a rewriting rule has a limit")
 	}
 	switch {
 	case r.Action == Hold && len(r.Approvers) == 0:
-		bad("a holding rule needs approvers: without one nobody could ever decide")
+		bad("a holding rule needs approvers: without them nobody can decide")
 	case r.Action != Hold && (len(r.Approvers) > 0 || r.For != 0):
 		bad("only a holding rule has approvers and a time to wait")
 	case r.For < 0:
@@ -203,10 +203,10 @@ func (r *Rule) validateAction(bad func(format string, args ...any)) {
 	}
 	if r.Only {
 		if r.sql() {
-			bad("only is about commands, paths or requests; what statements may do is said by access rules")
+			bad("`only` applies to commands, paths or requests: use access rules for statements")
 		}
 		if r.Action != Deny {
-			bad("only denies everything else: it has no other action")
+			bad("`only` denies everything else and has no other action")
 		}
 	}
 }
@@ -217,9 +217,9 @@ func (r *Rule) message() string {
 	case r.Message != "":
 		return r.Message
 	case r.Only:
-		return "this is not on the list of what is allowed"
+		return "this is not on the list of allowed operations"
 	case r.Action == Hold:
-		return "this waits for an approval"
+		return "this operation is waiting for approval"
 	case r.Action == Warn:
 		return "a guardrail warns of this"
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// appliesTo reports whether the rule speaks of a session of id at t, at some
+// appliesTo reports whether the rule is about a session of id at t, at some
 // time.
 func (r *Rule) appliesTo(id *proxy.Identity, t proxy.Target) bool {
 	if len(r.Groups) > 0 && !slices.ContainsFunc(r.Groups, id.In) {

@@ -61,7 +61,7 @@ func NewUsers(users []User) (*Users, error) {
 		}
 		if user.Password != "" {
 			if _, err := scram.ParseVerifier(user.Password); err != nil {
-				errs = append(errs, fmt.Errorf("user %q: password is not a verifier: make one with \"sallyport passwd\"", user.Name))
+				errs = append(errs, fmt.Errorf("user %q: the password is not a verifier: want SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY", user.Name))
 			}
 		}
 		u.byName[user.Name] = &user

@@ -9,7 +9,7 @@ import (
 )
 
 // External says that an analyzer outside of this package is asked about texts of
-// some columns, beside what the scanner finds in them. It is never asked less for
+// some columns, in addition to what the scanner finds in them. It is never asked less for
 // what the scanner found, and its findings never take the scanner's place.
 type External struct {
 	// Columns are whose texts are shown to it, as in [Rule.Columns]; at least one.
@@ -17,7 +17,7 @@ type External struct {
 	Columns []string
 	// Find appends what it finds in text to dst. An error ends the result: nothing
 	// that could not be looked at is passed on. It must return in bounded time; it is
-	// called once a value, while the result waits.
+	// called once per value, while the result waits.
 	Find func(ctx context.Context, dst []Finding, text []byte) ([]Finding, error)
 }
 
@@ -46,7 +46,7 @@ func (f *rows) ask(c *column, w []byte) {
 	for _, e := range c.asked {
 		var err error
 		if f.found, err = e.find(context.Background(), f.found, w); err != nil {
-			f.found, f.failed = f.found[:n], fmt.Errorf("an external analyzer was to be asked: %w", err)
+			f.found, f.failed = f.found[:n], fmt.Errorf("asking an external analyzer: %w", err)
 			return
 		}
 	}

@@ -4,5 +4,5 @@
 // A [Scanner] goes over bytes once and reports [Finding] values. A [Masker] is
 // the proxy.Interceptor that uses it: with the zero [Config] every resource's
 // results are scanned, and columns whose names say what they hold are masked
-// whole. What it does not see is said in docs/masking.md.
+// whole. docs/masking.md says what it does not see.
 package masking

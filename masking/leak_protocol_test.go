@@ -100,7 +100,7 @@ func TestLeakP27SuspendedPortals(t *testing.T) {
 	}
 	require.Equal(t, 4, rows)
 
-	// The statement's name stands for another one now, and so does the portal's.
+	// The statement's name means another one now, and so does the portal's.
 	f.SendClose(&pgproto3.Close{ObjectType: 'S', Name: "s"})
 	f.SendParse(&pgproto3.Parse{Name: "s", Query: "SELECT ssn_n AS a, name FROM p WHERE id = 1"})
 	f.SendDescribe(&pgproto3.Describe{ObjectType: 'S', Name: "s"})
@@ -220,7 +220,7 @@ func strictly(t *testing.T, cases map[string]string) {
 		t.Run(name, func(t *testing.T) {
 			out := g.psql(t, "alice", "\\set VERBOSITY verbose\n"+sql+";\nSELECT 'goes on'", "-A", "-t", "-q")
 			require.Contains(t, out, "42501")
-			require.Regexp(t, `the masked column "ssn" may be returned, but here it is .* \(rule pii\)`, out)
+			require.Regexp(t, `column "ssn" is masked and may not be .* \(rule pii\)`, out)
 			require.Contains(t, out, "goes on")
 		})
 	}

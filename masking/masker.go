@@ -16,7 +16,7 @@ import (
 // scanned, columns whose names say what they hold are masked whole, and both
 // are masked in part.
 type Config struct {
-	// Rules come beside the default set, which one without columns and types
+	// Rules are added to the default set, which one without columns and types
 	// replaces.
 	Rules []Rule
 	// Tags are columns by tag, as in [Rule.Columns].
@@ -121,7 +121,7 @@ func New(c Config) (*Masker, error) {
 // Name returns "masking".
 func (m *Masker) Name() string { return "masking" }
 
-// Notes says that the masker leaves notes of what it masks and of whom it does not
+// Notes says that the masker leaves notes of what it masks and of users that it does not
 // mask it for.
 func (m *Masker) Notes() []proxy.NoteKind {
 	return []proxy.NoteKind{proxy.NoteMasked, proxy.NoteExempted}
@@ -159,7 +159,7 @@ func (v *view) noteExceptions(ctx context.Context, s *proxy.Session, op proxy.Op
 	}
 	for _, rule := range v.without {
 		if err := s.Note(ctx, op, &proxy.Note{Kind: proxy.NoteExempted, By: v.masker.Name(), Rule: rule}); err != nil {
-			return proxy.Deny(proxy.CauseInternal, rule, "this session is refused, because it cannot be recorded that it sees unmasked data", "")
+			return proxy.Deny(proxy.CauseInternal, rule, "this session is refused because the gateway could not record that it sees unmasked data", "")
 		}
 	}
 	return proxy.Pass()
@@ -314,7 +314,7 @@ func (c *counts) addAll(other *counts) {
 }
 
 // safeEncodings are the beginnings of the names of client encodings in which a
-// byte below 128 is that ASCII character wherever it stands.
+// byte below 128 is that ASCII character wherever it is.
 var safeEncodings = []string{"utf", "unicode", "sql_ascii", "sqlascii", "latin", "iso", "win", "koi8", "euc", "default", "alt", "abc", "tcvn", "mule"}
 
 // ask refuses what could not be masked.
@@ -407,7 +407,7 @@ var errCopyNames = errors.New("a COPY that does not name its columns cannot be m
 
 func (x *session) rows(op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
 	if shape.Kind == proxy.ShapeCopy && len(shape.Columns) == 0 {
-		return proxy.Filter{}, errors.New("the rows of this COPY cannot be told apart, so they cannot be masked")
+		return proxy.Filter{}, errors.New("the gateway cannot separate the rows of this COPY, so they cannot be masked")
 	}
 	if len(shape.Columns) == 0 {
 		return proxy.Filter{}, nil

@@ -24,10 +24,10 @@ type Pattern struct {
 	// word.
 	Words []string
 	// Validator checks the digits and letters of a value: see [Validators]. Empty
-	// is none.
+	// means no check.
 	Validator string
-	// Context are words, one of which must stand before a value or in the name of
-	// its column or field. None is no condition.
+	// Context are words, one of which must come before a value or in the name of
+	// its column or field. None means no condition.
 	Context []string
 	// Columns are names of columns, and keys of structured text, whose values are of
 	// the type as a whole, whatever they look like: as in employee_id.
@@ -77,7 +77,7 @@ func byDigits(least int, valid func(d []byte) bool) func(v []byte) bool {
 }
 
 // mod97 is the check of ISO 7064 MOD 97-10 over letters and digits, with two
-// check digits at the end, or behind a country as in an IBAN.
+// check digits at the end, or after a country as in an IBAN.
 func mod97(v []byte) bool {
 	plain := make([]byte, 0, 64)
 	for _, c := range v {
@@ -124,13 +124,13 @@ type custom struct {
 // compile checks c and makes it ready. topic is the topic of its context.
 func (c *Pattern) compile(topic Topics) (*custom, error) {
 	if c.Type == "" || strings.ContainsAny(string(c.Type), " \t\n[]") {
-		return nil, fmt.Errorf("%q is no name of a type", c.Type)
+		return nil, fmt.Errorf("%q is not the name of a type", c.Type)
 	}
 	if c.Regexp == "" && len(c.Words) == 0 && len(c.Columns) == 0 {
 		return nil, errors.New("a recognizer needs a pattern, words or columns")
 	}
 	if c.Score > 100 {
-		return nil, errors.New("a score is at most 100")
+		return nil, errors.New("a score must be at most 100")
 	}
 	x := &custom{typ: c.Type, score: c.Score, words: map[string]struct{}{}}
 	if x.score == 0 {

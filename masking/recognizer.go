@@ -5,7 +5,7 @@ package masking
 type Recognizer struct {
 	Type Type
 	// Shapes are numbers by the lengths of their groups of digits, such as
-	// "3-2-4". Between two groups stands the separator itself: a space, a dash, a
+	// "3-2-4". Between two groups comes the separator itself: a space, a dash, a
 	// dot, a slash; ')' closes a parenthesis that opened before the first group;
 	// '~' is a space, a dash or a dot, the same between all groups.
 	Shapes []string
@@ -16,7 +16,7 @@ type Recognizer struct {
 	// always. It keeps no reference to its argument.
 	Digits func(d []byte) bool
 	// Words are values of letters and digits: 'A' is an upper-case letter, '9' a
-	// digit, 'X' either; other bytes stand for themselves. A lower-case letter in
+	// digit, 'X' either; other bytes are literal. A lower-case letter in
 	// the text counts as its upper case.
 	Words []string
 	// WeakWords count only with Context.
@@ -32,10 +32,10 @@ type Recognizer struct {
 	Score uint8
 }
 
-// Prefix is a literal that begins a value, or stands in it, and what must follow.
+// Prefix is a literal that begins a value, or is in it, and what must follow.
 type Prefix struct {
 	Literal string
-	Before  string // the class of the bytes that stand before it and belong to the value
+	Before  string // the class of the bytes that come before it and belong to the value
 	Least   int    // how many of them there must be at least
 	Body    string // the class of the bytes that follow, as in "A-Za-z0-9_-"
 	Min     int    // how many of them there must be at least

@@ -16,7 +16,7 @@ type rows struct {
 	codes   *codes // of values that are one word; nil until there is one
 }
 
-var errColumns = errors.New("a row has not the columns that were announced, so it cannot be masked")
+var errColumns = errors.New("a row does not have the columns that the server announced, so it cannot be masked")
 
 // row masks the values of r in place.
 func (f *rows) row(r *proxy.Row) error {

@@ -47,7 +47,7 @@ func ParseMode(name string) (Mode, error) {
 	return Strict, fmt.Errorf("unknown mode %q: want display, balanced or strict", name)
 }
 
-// Rule says what is masked, how, and for whom. A rule that names no columns, tags,
+// Rule says what is masked, how, and for which users. A rule that names no columns, tags,
 // types of columns and types of values is about everything that is found by
 // itself: the default set. Where there are such rules, the default set applies
 // where they say; otherwise it applies everywhere.
@@ -66,7 +66,7 @@ type Rule struct {
 	// Tags are names of [Config.Tags], whose columns are masked whole.
 	Tags []string
 	// ColumnTypes are names of the database's types, such as "inet". Columns of a
-	// result that have one are masked whole; beside Columns or Tags, only those
+	// result that have one are masked whole; with Columns or Tags, only those
 	// of their columns are that have one.
 	ColumnTypes []string
 	// Types are types of found values that With applies to, instead of the default
@@ -290,7 +290,7 @@ func (v *view) idle() bool {
 	return !v.scans && len(v.columns) == 0
 }
 
-// sensitive reports whether a name, wherever it stands, is that of a column
+// sensitive reports whether a name, wherever it is, is that of a column
 // that is masked, and of what type its values are.
 func (v *view) sensitive(name string) (Type, bool) {
 	for i := range v.columns {

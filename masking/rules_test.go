@@ -132,20 +132,20 @@ func TestStrictNamesColumnAndRule(t *testing.T) {
 		facts *proxy.Facts
 		want  string // "" passes
 	}{
-		{"condition", "SELECT id FROM people WHERE ssn = '1'", known(use("people", "ssn", proxy.UsePredicate)), `"ssn" may be returned, but here it is used in a condition`},
-		{"join", "SELECT 1", known(use("people", "ssn", proxy.UseJoin)), "used in a join"},
-		{"grouping", "SELECT 1", known(use("people", "ssn", proxy.UseGroup)), "used in a grouping"},
-		{"order", "SELECT 1", known(use("people", "ssn", proxy.UseOrder)), "used in an order"},
-		{"distinct", "SELECT 1", known(use("people", "ssn", proxy.UseDistinct)), "tell rows apart"},
+		{"condition", "SELECT id FROM people WHERE ssn = '1'", known(use("people", "ssn", proxy.UsePredicate)), `column "ssn" is masked and may not be used in a condition`},
+		{"join", "SELECT 1", known(use("people", "ssn", proxy.UseJoin)), "used in JOIN"},
+		{"grouping", "SELECT 1", known(use("people", "ssn", proxy.UseGroup)), "used in GROUP BY"},
+		{"order", "SELECT 1", known(use("people", "ssn", proxy.UseOrder)), "used in ORDER BY"},
+		{"distinct", "SELECT 1", known(use("people", "ssn", proxy.UseDistinct)), "used in DISTINCT"},
 		{"row", "SELECT 1", known(use("people", "*", proxy.UsePredicate)), "part of a row"},
-		{"aggregate", "SELECT count(ssn) FROM people", derived, "aggregated"},
+		{"aggregate", "SELECT count(ssn) FROM people", derived, "used in an aggregate"},
 		{"of another table", "SELECT id FROM dogs WHERE ssn = '1'", known(use("dogs", "ssn", proxy.UsePredicate)), ""},
 		{"another column", "SELECT ssn FROM people WHERE id = 1", known(use("people", "id", proxy.UsePredicate)), ""},
 		{"of the default set", "SELECT id FROM people WHERE email = 'x'", &proxy.Facts{Effects: proxy.EffectRead}, ""},
-		{"by words", "SELECT id FROM people WHERE ssn = '1'", &proxy.Facts{Effects: proxy.EffectRead}, `"ssn" may be returned`},
-		{"escaped name", `SELECT id FROM people WHERE U&"\0073sn" = '1'`, &proxy.Facts{Effects: proxy.EffectRead}, "cannot be told from this text"},
-		{"kept", "CREATE TABLE x AS SELECT ssn FROM people", &proxy.Facts{Effects: proxy.EffectCreate}, "kept under another name"},
-		{"inserted", "INSERT INTO x SELECT ssn FROM people", &proxy.Facts{Effects: proxy.EffectInsert}, "kept under another name"},
+		{"by words", "SELECT id FROM people WHERE ssn = '1'", &proxy.Facts{Effects: proxy.EffectRead}, `column "ssn" is masked and may not be used in WHERE, JOIN, ORDER BY, GROUP BY or a function call`},
+		{"escaped name", `SELECT id FROM people WHERE U&"\0073sn" = '1'`, &proxy.Facts{Effects: proxy.EffectRead}, "this text may do so"},
+		{"kept", "CREATE TABLE x AS SELECT ssn FROM people", &proxy.Facts{Effects: proxy.EffectCreate}, "stored under another name"},
+		{"inserted", "INSERT INTO x SELECT ssn FROM people", &proxy.Facts{Effects: proxy.EffectInsert}, "stored under another name"},
 		{"filled", "INSERT INTO people (id, ssn) VALUES (1, 'x')", &proxy.Facts{Effects: proxy.EffectInsert}, ""},
 	} {
 		t.Run(x.name, func(t *testing.T) {

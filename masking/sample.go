@@ -9,7 +9,7 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// Sampler reads a few values of a relation's columns, beside the session. It is
+// Sampler reads a few values of a relation's columns, outside of the session. It is
 // safe for concurrent use.
 type Sampler interface {
 	// Sample calls each with values of the columns of a relation in the session's

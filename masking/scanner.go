@@ -137,7 +137,7 @@ var defaultScanner = sync.OnceValue(func() *Scanner {
 // keeps no reference to src, and allocates only when dst grows.
 func (p *Scanner) Scan(dst []Finding, src []byte) []Finding { return p.ScanNamed(dst, src, 0) }
 
-// ScanNamed is Scan for the value of a column or field whose name speaks of
+// ScanNamed is Scan for the value of a column or field whose name is about
 // topics; see [Scanner.Topics].
 func (p *Scanner) ScanNamed(dst []Finding, src []byte, topics Topics) []Finding {
 	s := p.scans.Get().(*scan)

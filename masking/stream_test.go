@@ -120,7 +120,7 @@ func TestStreamBounds(t *testing.T) {
 	}
 }
 
-// FuzzStream: whatever stands around a value, however the stream is cut and
+// FuzzStream: whatever is around a value, however the stream is cut and
 // wherever it pauses, the value is masked, and bytes are hidden or as they were.
 func FuzzStream(f *testing.F) {
 	for _, c := range streamCases {

@@ -8,6 +8,7 @@ import (
 
 const (
 	strictRemedy = "Return the column by itself, or leave it out."
+	doubtful     = "used in WHERE, JOIN, ORDER BY, GROUP BY or a function call; this text may do so"
 	maxUsed      = 32 // names that are noted of one statement
 )
 
@@ -43,17 +44,17 @@ func (x *session) strictly(facts *proxy.Facts, m *mentions) proxy.Verdict {
 	}
 	for _, name := range m.used {
 		if mode := x.view.modeOf("", "", name); mode.Mode == Strict {
-			return refuseUse(mode.rule, name, "used in a condition, a join, an order, a grouping or a call")
+			return refuseUse(mode.rule, name, "used in WHERE, JOIN, ORDER BY, GROUP BY or a function call")
 		}
 	}
 	if m.doubtful {
 		for i := range x.view.columns {
 			if c := &x.view.columns[i]; c.mode.Mode == Strict {
-				return refuseUse(c.mode.rule, c.column, "perhaps used in a condition, which cannot be told from this text")
+				return refuseUse(c.mode.rule, c.column, doubtful)
 			}
 		}
 		if x.view.general.Mode == Strict {
-			return refuseUse(x.view.general.rule, "", "perhaps used in a condition, which cannot be told from this text")
+			return refuseUse(x.view.general.rule, "", doubtful)
 		}
 	}
 	return proxy.Pass()
@@ -62,7 +63,7 @@ func (x *session) strictly(facts *proxy.Facts, m *mentions) proxy.Verdict {
 // keeps refuses what would keep a column under a strict rule where other names say
 // nothing of it: tables and functions made of it, and what is copied elsewhere.
 func (x *session) keeps(facts *proxy.Facts, m *mentions) proxy.Verdict {
-	const kept = "kept under another name"
+	const kept = "stored under another name"
 	if facts != nil && facts.Unknown == "" && len(facts.Writes) > 0 {
 		for i := range facts.Writes {
 			for k := range facts.Writes[i].Column.Origins {
@@ -102,21 +103,21 @@ func (x *session) strictUse(o *proxy.Origin, how string) proxy.Verdict {
 }
 
 var usePlaces = map[proxy.UsePlace]string{
-	proxy.UsePredicate: "used in a condition", proxy.UseJoin: "used in a join", proxy.UseGroup: "used in a grouping", proxy.UseOrder: "used in an order",
-	proxy.UseDistinct: "used to tell rows apart",
+	proxy.UsePredicate: "used in a condition", proxy.UseJoin: "used in JOIN", proxy.UseGroup: "used in GROUP BY", proxy.UseOrder: "used in ORDER BY",
+	proxy.UseDistinct: "used in DISTINCT",
 }
 
 var derivations = map[proxy.Derivation]string{
-	proxy.DerivedTransformed: "computed with", proxy.DerivedAggregated: "aggregated", proxy.DerivedPredicate: "compared",
+	proxy.DerivedTransformed: "used in an expression", proxy.DerivedAggregated: "used in an aggregate", proxy.DerivedPredicate: "used in a comparison",
 }
 
 func refuseUse(rule, column, how string) proxy.Verdict {
-	name := "a masked column"
+	name := "a column"
 	if column != "" {
-		name = "the masked column " + strconv.Quote(column)
+		name = "column " + strconv.Quote(column)
 	}
 	if how == "" {
 		how = "used"
 	}
-	return proxy.Deny(proxy.CauseMasking, rule, name+" may be returned, but here it is "+how, strictRemedy)
+	return proxy.Deny(proxy.CauseMasking, rule, name+" is masked and may not be "+how, strictRemedy)
 }

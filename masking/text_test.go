@@ -91,7 +91,7 @@ func TestMentions(t *testing.T) {
 }
 
 // TestComputedWith tells what is computed with a masked column from what is
-// returned beside it.
+// returned with it.
 func TestComputedWith(t *testing.T) {
 	for sql, want := range map[string]bool{
 		"SELECT ssn, count(*) FROM t GROUP BY ssn":                           false,

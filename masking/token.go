@@ -53,7 +53,7 @@ func (k *keys) appendToken(dst, v []byte, t Type) []byte {
 
 // Errors of Detokenise.
 var (
-	ErrNoToken      = errors.New("this is no token")
+	ErrNoToken      = errors.New("this is not a token")
 	ErrOtherKey     = errors.New("the token was made with another key")
 	ErrForgedToken  = errors.New("the token is damaged")
 	ErrNotPermitted = errors.New("no permission to turn tokens back")
@@ -93,14 +93,14 @@ func (m *Masker) turnBack(ctx context.Context, ledger Ledger, id *proxy.Identity
 	return err
 }
 
-// Encrypted returns what stands for a value of type t where Encrypt masks it in a
+// Encrypted returns what replaces a value of type t where Encrypt masks it in a
 // text.
 func (m *Masker) Encrypted(v []byte, t Type) []byte {
 	return m.appendMasked(nil, v, t, treatment{Transform: Encrypt})
 }
 
 // ErrNoFormat says that a value is nothing that [Encrypt] makes.
-var ErrNoFormat = errors.New("this is nothing that encrypt makes: it has too few letters and digits, or others")
+var ErrNoFormat = errors.New("this is not an encrypted value: it has too few letters and digits, or other characters")
 
 // Decrypt returns what [Encrypt] made value of with the masker's key, for members
 // of [Config.Detokenise]; calls are noted as those of [Masker.Detokenise] are. t is
@@ -160,6 +160,6 @@ func (k *keys) open(token []byte) (value []byte, t Type, err error) {
 	return text[i+1:], Type(text[:i]), nil
 }
 
-// Token returns the token that stands for a value of type t where Tokenise masks
+// Token returns the token that replaces a value of type t where Tokenise masks
 // it.
 func (m *Masker) Token(v []byte, t Type) string { return string(m.keys.appendToken(nil, v, t)) }

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Transform says what stands in the place of a value.
+// Transform says what replaces a value.
 type Transform uint8
 
 // Transforms. Where two rules meet, the more restrictive is used; see

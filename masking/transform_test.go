@@ -66,7 +66,7 @@ func TestTransformsOfTexts(t *testing.T) {
 }
 
 // TestTransformsOfCells has columns of every type that another value than NULL
-// can stand in, in both formats. The result must be valid for the type.
+// can be in, in both formats. The result must be valid for the type.
 func TestTransformsOfCells(t *testing.T) {
 	date := func(s string) []byte {
 		d, err := time.Parse(time.DateOnly, s)
@@ -274,14 +274,14 @@ func TestRulesThatHideNothing(t *testing.T) {
 		"days of a bucket":      {Rule{Columns: columns, With: Bucket, Options: Options{Days: 3}}, "belongs to shift"},
 		"keep of redact":        {Rule{With: Redact, Options: Options{KeepLast: 4}}, "belongs to partial"},
 		"keep too much":         {Rule{Options: Options{KeepFirst: 5, KeepLast: 5}}, "0 to 8"},
-		"keep of a password":    {Rule{Types: []Type{Password}, Options: Options{KeepLast: 2}}, "nothing may be kept"},
+		"keep of a password":    {Rule{Types: []Type{Password}, Options: Options{KeepLast: 2}}, "no characters"},
 		"six and four":          {Rule{Types: []Type{Card}, Options: Options{KeepFirst: 6, KeepLast: 2}}, "more than half"},
 		"negative":              {Rule{Options: Options{KeepFirst: -1}}, "0 to 8"},
 		"bucket of one":         {Rule{Columns: columns, With: Bucket, Options: Options{Size: 1}}, "at least 2"},
 		"unit":                  {Rule{Columns: columns, With: Truncate, Options: Options{Unit: "week"}}, "unknown unit"},
 		"days":                  {Rule{Columns: columns, With: Shift, Options: Options{Days: 99999}}, "1 to 3650"},
 		"all bits":              {Rule{Columns: columns, With: KeepNetwork, Options: Options{Bits: 32}}, "1 to 24"},
-		"options without a use": {Rule{Off: true, Options: Options{Bits: 8}}, "nothing else"},
+		"options without a use": {Rule{Off: true, Options: Options{Bits: 8}}, "other settings"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := New(Config{Key: testKey, Rules: []Rule{c.rule}})

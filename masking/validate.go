@@ -13,13 +13,13 @@ import (
 // the process.
 func (r *Rule) validate(known func(Type) bool, lasting bool) error {
 	if r.Off && (r.selects() || r.Mode != Display || r.With != Partial || r.Options != Options{}) {
-		return errors.New("a rule that switches masking off has nothing else")
+		return errors.New("a rule that switches masking off cannot have other settings")
 	}
 	if r.With >= transformEnd || int(r.Mode) >= len(modeNames) {
 		return errors.New("unknown transform or mode")
 	}
 	if r.With == Visible && len(r.Types) == 0 {
-		return errors.New("visible needs types; a rule that switches masking off says so")
+		return errors.New("a rule that shows values needs their types; to show everything, switch masking off")
 	}
 	if r.With == Visible && r.about() {
 		return errors.New("columns cannot be made visible")
@@ -35,14 +35,14 @@ func (r *Rule) validate(known func(Type) bool, lasting bool) error {
 	switch r.With {
 	case Pseudonym, Tokenise, Encrypt:
 		if !lasting {
-			return fmt.Errorf("%s needs a key that outlives the process", r.With)
+			return fmt.Errorf("%s needs a permanent key: a key of this process is lost when it ends", r.With)
 		}
 	}
 	return r.validateTypes()
 }
 
 // validateOptions refuses options that the transform does not have, and values
-// of which nothing good comes.
+// that cannot be meant.
 func (r *Rule) validateOptions() error {
 	o := r.Options
 	for _, x := range []struct {
@@ -50,7 +50,7 @@ func (r *Rule) validateOptions() error {
 		set  bool
 		of   Transform
 	}{
-		{"keep_first and keep_last", o.KeepFirst != 0 || o.KeepLast != 0, Partial},
+		{"the number of kept characters", o.KeepFirst != 0 || o.KeepLast != 0, Partial},
 		{"text", o.Text != "", Fixed},
 		{"days", o.Days != 0, Shift},
 		{"unit", o.Unit != "", Truncate},
@@ -63,19 +63,19 @@ func (r *Rule) validateOptions() error {
 	}
 	switch {
 	case o.KeepFirst < 0 || o.KeepLast < 0 || o.KeepFirst+o.KeepLast > 8:
-		return errors.New("keep_first and keep_last keep 0 to 8 characters together")
+		return errors.New("the numbers of characters kept at both ends must add up to 0 to 8")
 	case r.With == Fixed && (o.Text == "" || len(o.Text) > 256):
 		return errors.New("fixed needs a text of at most 256 bytes")
 	case strings.ContainsFunc(o.Text, func(r rune) bool { return r < ' ' || r == '"' || r == '\\' || r == utf8.RuneError }):
-		return errors.New("a fixed text has no quotes, backslashes and control characters, which would not be the same everywhere")
+		return errors.New("a fixed text cannot have quotes, backslashes or control characters: some formats would change them")
 	case o.Days < 0 || o.Days > 3650:
-		return errors.New("days is 1 to 3650")
+		return errors.New("days must be 1 to 3650")
 	case r.With == Truncate && o.Unit != "" && !slices.Contains(units, o.Unit):
 		return fmt.Errorf("unknown unit %q: want day, month, year or decade", o.Unit)
 	case o.Size < 0 || o.Size == 1:
-		return errors.New("size is at least 2: buckets of one number hide nothing")
+		return errors.New("size must be at least 2: buckets of one number hide nothing")
 	case o.Bits < 0 || o.Bits > 24:
-		return errors.New("bits is 1 to 24: with more, an address is all but told")
+		return errors.New("bits must be 1 to 24: more bits almost show the address")
 	}
 	return nil
 }
@@ -100,7 +100,7 @@ func (r *Rule) validateTypes() error {
 		}
 	case Encrypt:
 		if !r.selects() {
-			return errors.New("encrypt needs columns or types: not every type has values enough")
+			return errors.New("encrypt needs columns or types: some types have too few values")
 		}
 		for _, t := range r.Types {
 			if notFormats[t] {
@@ -111,7 +111,7 @@ func (r *Rule) validateTypes() error {
 		for _, t := range r.Types {
 			kept := r.KeepFirst + r.KeepLast
 			if kept > 0 && isSecret(t) {
-				return fmt.Errorf("of a value of type %s nothing may be kept", t)
+				return fmt.Errorf("no characters of a value of type %s may be kept", t)
 			}
 			if least := shortest(t); kept*2 > least {
 				return fmt.Errorf("keeping %d characters of a value of type %s is more than half of the shortest, which has %d", kept, t, least)

@@ -77,7 +77,7 @@ var actions = map[string]grant{
 	"all":         {kinds: ^uint32(1), effects: ^proxy.Effects(0), files: ^uint32(1), methods: safeMethods | unsafeMethods},
 }
 
-// parseAction returns what a word of a rule stands for.
+// parseAction returns what a word of a rule means.
 func parseAction(word string) (grant, bool) {
 	if g, ok := actions[word]; ok {
 		return g, true

@@ -1,4 +1,4 @@
-// Package policy decides who may do what: rules as plain data, evaluated once a
+// Package policy decides who may do what: rules as plain data, evaluated once per
 // session into sets, so that asking about an operation compares bits.
 //
 // A rule allows or denies actions at resources for groups or users. What no
@@ -20,10 +20,10 @@ import (
 
 // Rule allows or denies actions. The zero Rule is not valid.
 type Rule struct {
-	// Name is told to users whom the rule denies something; empty is made from the
+	// Name is told to users when the rule denies something; empty is made from the
 	// rule's place in the list.
 	Name string
-	// Groups and Users are whom it speaks of: a member of any group, or any of the
+	// Groups and Users say which users it is about: a member of any group, or any of the
 	// users; "*" is everybody.
 	Groups []string
 	Users  []string
@@ -39,7 +39,7 @@ type Rule struct {
 	Deny  []string
 }
 
-// MatchesResource reports whether the rule speaks of r.
+// MatchesResource reports whether the rule is about r.
 func (r *Rule) MatchesResource(res *proxy.Resource) bool {
 	for k, v := range r.Labels {
 		if res.Labels[k] != v {
@@ -49,7 +49,7 @@ func (r *Rule) MatchesResource(res *proxy.Resource) bool {
 	return len(r.Resources) == 0 || matches(r.Resources, res.Name)
 }
 
-// MatchesIdentity reports whether the rule speaks of id.
+// MatchesIdentity reports whether the rule is about id.
 func (r *Rule) MatchesIdentity(id *proxy.Identity) bool {
 	return slices.Contains(r.Users, id.Subject) || slices.Contains(r.Users, "*") || slices.Contains(r.Groups, "*") ||
 		slices.ContainsFunc(r.Groups, id.In)
@@ -201,7 +201,7 @@ func (d *decision) ask(_ context.Context, op proxy.Op) proxy.Verdict {
 	kind := op.Info().Kind
 	bit := kinds(kind)
 	if d.deny.kinds&bit != 0 || d.allow.kinds&bit == 0 {
-		return d.refuse(kind.String(), grant{kinds: bit})
+		return d.refuse(kindWords(kind), kindWord(kind), grant{kinds: bit})
 	}
 	switch op := op.(type) {
 	case *proxy.Connect:
@@ -216,7 +216,7 @@ func (d *decision) ask(_ context.Context, op proxy.Op) proxy.Verdict {
 		}
 	case *proxy.File:
 		if b := files(op.Action); d.allow.files&b == 0 || d.deny.files&b != 0 {
-			return d.refuse("file "+op.Action.String(), grant{files: b})
+			return d.refuse(fileWords(op.Action), "", grant{files: b})
 		}
 	case *proxy.Request:
 		b := uint8(unsafeMethods)
@@ -224,7 +224,7 @@ func (d *decision) ask(_ context.Context, op proxy.Op) proxy.Verdict {
 			b = safeMethods
 		}
 		if d.allow.methods&b == 0 || d.deny.methods&b != 0 {
-			return d.refuse(op.Method, grant{methods: b})
+			return d.refuse("send a "+op.Method+" request", "", grant{methods: b})
 		}
 	}
 	return proxy.Pass()
@@ -235,19 +235,16 @@ func (d *decision) ask(_ context.Context, op proxy.Op) proxy.Verdict {
 func isEmpty(f *proxy.Facts) bool { return f.Dialect != "" && f.Statements == 0 && f.Unknown == "" }
 
 func (d *decision) refuseStatement(op *proxy.Statement, bad proxy.Effects) proxy.Verdict {
-	what := bad.String()
-	if bad == proxy.EffectUnknown && op.Facts.Unknown != "" {
-		what = "a statement that is not understood (" + op.Facts.Unknown + ")"
-	}
-	v := d.refuse(strings.ReplaceAll(what, ",", ", "), grant{effects: bad})
-	if v.Rule == "" {
-		v.Reason += ", which needs " + word(bad)
+	v := d.refuse(effectWords(op.Facts, bad), word(bad), grant{effects: bad})
+	if names := outside(op.Facts, bad); names != "" && v.Rule == "" {
+		v.Reason = "you may not call " + names + " here: it acts outside the database, which needs " + rights(word(bad))
 	}
 	return v
 }
 
-// refuse says what is not allowed, by which rule, and what would be.
-func (d *decision) refuse(what string, lacking grant) proxy.Verdict {
+// refuse says what is not allowed, by which rule, and what would be. right names
+// what would allow it; it is empty when that is not one word.
+func (d *decision) refuse(what, right string, lacking grant) proxy.Verdict {
 	rule := ""
 	for i := range d.rules {
 		c := &d.rules[i]
@@ -257,9 +254,13 @@ func (d *decision) refuse(what string, lacking grant) proxy.Verdict {
 			break
 		}
 	}
-	remedy := "Nothing is allowed to you here."
+	remedy := "You have no rights here."
 	if len(d.words) > 0 {
-		remedy = "Allowed to you here: " + strings.Join(d.words, ", ") + "."
+		remedy = "Your rights here: " + strings.Join(d.words, ", ") + "."
 	}
-	return proxy.Deny(proxy.CausePolicy, rule, "policy does not allow "+what+" at "+d.target.String(), remedy)
+	reason := "you may not " + what + " at " + d.target.String()
+	if right != "" && rule == "" {
+		reason += ": this needs " + rights(right)
+	}
+	return proxy.Deny(proxy.CausePolicy, rule, reason, remedy)
 }

@@ -57,20 +57,25 @@ func TestDecisions(t *testing.T) {
 		{"reader connects", "dev", connect(), proxy.ActionAllow, ""},
 		{"reader reads", "dev", statement(read), proxy.ActionPass, ""},
 		{"reader in a transaction", "dev", statement(proxy.EffectTransaction), proxy.ActionPass, ""},
-		{"reader writes", "dev", statement(read | write), proxy.ActionDeny, "policy does not allow update at orders/shop, which needs write"},
+		{"reader writes", "dev", statement(read | write), proxy.ActionDeny, `you may not update rows at orders/shop: this needs the right "write"`},
 		{"reader calls", "dev", statement(read | proxy.EffectCall), proxy.ActionDeny, "call"},
 		{"reader, not understood", "dev", statement(proxy.EffectUnknown), proxy.ActionDeny, "not understood (it does not parse)"},
 		{"reader, EXECUTE of a name", "dev", statement(proxy.EffectExecute), proxy.ActionDeny, "execute"},
 		{"no facts at all", "dev", statement(0), proxy.ActionDeny, "unknown"},
 		{"a text without statements", "dev", facts(proxy.Facts{Dialect: "postgres"}), proxy.ActionPass, ""},
+		{"reader sleeps", "dev", facts(proxy.Facts{
+			Dialect: "postgres", Statements: 1, Effects: read | proxy.EffectOutside,
+			Functions: []proxy.Function{{Name: "lower", Class: proxy.FunctionHarmless}, {Name: "pg_sleep", Class: proxy.FunctionOutside}},
+		}), proxy.ActionDeny, `you may not call pg_sleep here: it acts outside the database, which needs the right "admin"`},
+		{"reader locks and calls", "dev", statement(proxy.EffectCall | proxy.EffectLock), proxy.ActionDeny, `needs the rights "call" and "lock"`},
 		{"a statement without effects", "dev", facts(proxy.Facts{Dialect: "postgres", Statements: 1}), proxy.ActionDeny, "unknown"},
 		{"a text without statements, not understood", "dev", facts(proxy.Facts{Dialect: "postgres", Unknown: "it is too long"}), proxy.ActionDeny, "unknown"},
 		{"a text without statements, not allowed any", "elsewhere", facts(proxy.Facts{Dialect: "postgres"}), proxy.ActionDeny, "statement"},
-		{"reader, exec", "dev", &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}}, proxy.ActionDeny, "exec"},
+		{"reader, exec", "dev", &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}}, proxy.ActionDeny, `run a command at orders/shop: this needs the right "exec"`},
 		{"ops writes", "ops", statement(read | write), proxy.ActionPass, ""},
 		{"ops truncates", "ops", statement(proxy.EffectTruncate), proxy.ActionDeny, "truncate"},
 		{"ops reads a file", "ops", &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileOpenRead}, proxy.ActionPass, ""},
-		{"ops writes a file", "ops", &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileOpenWrite}, proxy.ActionDeny, "file write"},
+		{"ops writes a file", "ops", &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileOpenWrite}, proxy.ActionDeny, "you may not open files for writing at orders/shop"},
 		{"root does anything", "root", statement(proxy.EffectUnknown), proxy.ActionPass, ""},
 		{"root truncates: any deny wins", "root", statement(proxy.EffectTruncate), proxy.ActionDeny, "truncate"},
 		{"another resource", "elsewhere", connect(), proxy.ActionDeny, "connect"},
@@ -124,7 +129,7 @@ func TestAttack59ReloadAppliesToTheNextStatement(t *testing.T) {
 	require.True(t, ask())
 	use("read")
 	require.False(t, ask())
-	require.ErrorContains(t, s.Err(), "policy does not allow connect")
+	require.ErrorContains(t, s.Err(), "you may not connect")
 }
 
 func TestNewRefuses(t *testing.T) {

@@ -131,7 +131,7 @@ func (s *Session) Ask(ctx context.Context, op Op) *Verdict {
 	case kind.Valid():
 		s.ask(ctx, op, m)
 	default:
-		m.verdict = Deny(CauseInternal, "", "this kind of operation is not known to the gateway", "")
+		m.verdict = Deny(CauseInternal, "", "the gateway does not know this kind of operation", "")
 	}
 	s.leave(m)
 	if cause := context.Cause(s.ctx); cause != nil {
@@ -181,7 +181,7 @@ func (s *Session) ask(ctx context.Context, op Op, m *Meta) {
 	}
 	switch v := &m.verdict; {
 	case v.Action == ActionHold && !s.Dry:
-		*v = Deny(CauseInternal, v.Rule, "rules keep asking for another approval of this operation", "")
+		*v = Deny(CauseInternal, v.Rule, "the rules ask for another approval after every approval of this operation", "")
 	case v.Refuses():
 	case m.Kind == KindConnect && v.Action != ActionAllow:
 		m.by = ""
@@ -263,7 +263,7 @@ func (a *approvals) add(holds []holdBy, v Verdict) {
 }
 
 // cover reports whether every rule of h, asked by an interceptor, is approved by
-// those whom it names now.
+// those that it names now.
 func (a *approvals) cover(by string, h *Hold) bool {
 	for i, rule := range h.Rules {
 		if !slices.ContainsFunc(a.list, func(x approval) bool {
@@ -405,7 +405,7 @@ func (s *Session) rewrite(op Op, m *Meta, text []byte) error {
 // spent waiting is not the chain's.
 func (s *Session) park(ctx context.Context, op Op, m *Meta, v *Verdict) (got Verdict) {
 	if s.gateway.Reviewer == nil {
-		return Deny(CauseApproval, v.Rule, "this needs an approval, and this gateway takes no requests", "")
+		return Deny(CauseApproval, v.Rule, "this needs an approval, but approvals are not set up on this gateway", "")
 	}
 	where := "the reviewer"
 	defer func() {

@@ -43,11 +43,11 @@ type Gateway struct {
 	DialTimeout        time.Duration // 0 is 10 s
 	AskTimeout         time.Duration // an operation longer in the chain ends its session; 0 is 30 s
 	DrainTimeout       time.Duration // how long shutdown lets sessions end by themselves; 0 is 10 s
-	MaxSession         time.Duration // the longest session; 0 is no limit
+	MaxSession         time.Duration // the longest session; 0 means no limit
 	MaxUnauthenticated int           // above it the oldest silent connection is closed; 0 is 4096
-	MaxSessions        int           // open sessions; 0 is no limit
-	MaxPerIdentity     int           // open sessions of one subject; 0 is no limit
-	MaxPerAddress      int           // open connections of one IP address, or IPv6 /64; 0 is no limit
+	MaxSessions        int           // open sessions; 0 means no limit
+	MaxPerIdentity     int           // open sessions of one subject; 0 means no limit
+	MaxPerAddress      int           // open connections of one IP address, or IPv6 /64; 0 means no limit
 
 	mu       sync.Mutex
 	drain    context.Context // ends when shutdown begins

@@ -21,7 +21,7 @@ import (
 )
 
 // lines is a handler of a protocol of lines: the first is the user's name, each
-// further one an operation. "panic" panics.
+// further one per operation. "panic" panics.
 type lines struct{}
 
 func (lines) Protocol() string { return "test" }

@@ -40,7 +40,7 @@ type Hooks struct {
 	// withholds the data and fails the operation; its text is shown to the user, as
 	// are those of Filter's functions, so it holds no data and no secret.
 	Flow func(ctx context.Context, op Op, shape *Shape) (Filter, error)
-	// Tell sees and may change each text that the resource sends beside the data:
+	// Tell sees and may change each text that the resource sends in addition to the data:
 	// errors, notices, notifications. op is nil when it belongs to none. An error
 	// ends the session, with nothing of the message passed on.
 	Tell func(ctx context.Context, op Op, m *Message) error
@@ -95,7 +95,7 @@ type ShapeColumn struct {
 	// Schema, Relation and Column are the base column's names where the protocol
 	// carries them (MySQL) or a catalog resolved them.
 	Schema, Relation, Column string
-	// Source is what a catalog knows of the column that Table and Attr stand for:
+	// Source is what a catalog knows of the column that Table and Attr identify:
 	// the base columns that it derives from, through views. Nil when it is not
 	// known. It is shared and read-only.
 	Source *Column
@@ -160,7 +160,7 @@ const (
 	MessageNames        // names of a result's columns that may be data; when they are changed, the result is withheld
 )
 
-// Message is a text that the resource sends beside the data.
+// Message is a text that the resource sends in addition to the data.
 type Message struct {
 	Kind   MessageKind
 	Code   string // SQLSTATE or error number, kept as it is

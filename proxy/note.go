@@ -66,7 +66,7 @@ type RequestNote struct {
 	State     string // the stable lower-case name of the state
 	Hash      string // of what is decided about
 	Requester string
-	For       string // the human for whom an agent asks
+	For       string // the human that an agent asks for
 	Session   string
 	Operation uint64
 	Rules     []string

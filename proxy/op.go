@@ -50,7 +50,7 @@ func (k Kind) String() string {
 // Valid reports whether k is a kind of this vocabulary other than unknown.
 func (k Kind) Valid() bool { return k > KindUnknown && k < kindEnd }
 
-// Op is one operation. Its concrete type is one of the pointers named beside
+// Op is one operation. Its concrete type is one of the pointers named at
 // the kinds above; handlers may define further types for these kinds.
 //
 // An Op and everything it refers to belongs to the handler and is valid from
@@ -161,7 +161,7 @@ type Forward struct {
 	Network string // "tcp" or "unix"
 	Host    string // host or socket path, as asked
 	Port    uint16
-	// Addrs are the addresses that Host stands for and that will be used, so that
+	// Addrs are the addresses that Host resolves to and that will be used, so that
 	// a name cannot mean another host after it was judged. Empty when the
 	// resource resolves the name.
 	Addrs []netip.Addr

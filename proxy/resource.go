@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Resource is one thing behind the gateway. It is read-only once a [Directory]
+// Resource is one thing that users reach through the gateway. It is read-only once a [Directory]
 // returned it.
 type Resource struct {
 	Name     string
@@ -20,7 +20,7 @@ type Resource struct {
 	TLS      TLS
 	Database string // used when the client names none
 	Accounts []Account
-	// MaxSession ends sessions after this time; 0 is no limit.
+	// MaxSession ends sessions after this time; 0 means no limit.
 	MaxSession time.Duration
 	// Settings are the protocol's own, of the type that its package documents,
 	// such as postgres.Settings. Nil is that type's zero value.

@@ -190,7 +190,7 @@ func (s *Session) seen(ctx context.Context, r *Revision, before *chain) (*Sessio
 	was := view.Target.Resource
 	now, err := r.Directory.Lookup(ctx, was.Name)
 	if err != nil {
-		return nil, fmt.Errorf("resource %s is not available any more: %w", was.Name, err)
+		return nil, fmt.Errorf("resource %s is no longer available: %w", was.Name, err)
 	}
 	account, ok := now.Account(view.Target.Account.Name)
 	if now.Address != was.Address || now.Type != was.Type || !ok && view.Target.Account.Name != "" || account.Username != view.Target.Account.Username {

@@ -171,7 +171,7 @@ func TestUseEndsSessions(t *testing.T) {
 		{"an interceptor cannot begin", func(r *proxy.Revision) {
 			r.Interceptors[0].(*numbered).fails = errors.New("secret")
 		}, "because a cannot begin"},
-		{"the resource is gone", func(r *proxy.Revision) { r.Directory = proxy.Resources{} }, "is not available any more"},
+		{"the resource is gone", func(r *proxy.Revision) { r.Directory = proxy.Resources{} }, "is no longer available"},
 		{"the resource is elsewhere", func(r *proxy.Revision) {
 			moved := proxytest.Resource
 			moved.Address = "elsewhere:5432"
@@ -245,7 +245,7 @@ func (f seeing) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, err
 }
 
 // Revisions that come while many operations run are never half applied, and leave
-// nothing behind.
+// nothing open.
 func TestUseWhileSessionsRun(t *testing.T) {
 	g, tr, revision := gatewayOf(t)
 	var wg sync.WaitGroup

@@ -22,7 +22,7 @@ type Session struct {
 	Protocol string
 	Remote   net.Addr
 	Started  time.Time
-	Deadline time.Time // zero is none
+	Deadline time.Time // zero means no deadline
 	// Dry says that the session only asks what would be answered: nothing runs,
 	// nothing waits, and nothing is to be counted or recorded.
 	Dry bool
@@ -66,7 +66,7 @@ type session struct {
 
 // Errors that end a session or refuse it.
 var (
-	ErrDeadline = errors.New("the session's time is over")
+	ErrDeadline = errors.New("the session reached its time limit")
 	ErrShutdown = errors.New("the gateway is shutting down")
 	ErrStuck    = errors.New("a decision took too long")
 	ErrCanceled = errors.New("canceled by the client")

@@ -32,7 +32,7 @@ type Arg struct {
 // Effects is a set of the things that a statement may do.
 type Effects uint32
 
-// The effects. A statement that is not understood has Unknown, alone or beside
+// The effects. A statement that is not understood has Unknown, alone or with
 // those that are certain.
 const (
 	EffectRead        Effects = 1 << iota // returns or uses stored data
@@ -52,7 +52,7 @@ const (
 	EffectRole                            // SET ROLE, SET SESSION AUTHORIZATION
 	EffectTransaction                     // BEGIN, COMMIT, SAVEPOINT …
 	EffectLock                            // LOCK, advisory locks, FOR UPDATE
-	EffectPrepare                         // PREPARE; the prepared statement's own effects stand beside it
+	EffectPrepare                         // PREPARE; the prepared statement's own effects are added
 	EffectExecute                         // EXECUTE of a name prepared in SQL
 	EffectDo                              // DO, anonymous blocks
 	EffectOutside                         // reaches out of the database: files, network, other servers, sleeping
@@ -62,7 +62,7 @@ const (
 	EffectUnknown                         // not understood
 )
 
-// Sets of effects that rules speak of.
+// Sets of effects that rules are about.
 const (
 	EffectsWrite = EffectInsert | EffectUpdate | EffectDelete | EffectTruncate | EffectCopyIn
 	EffectsDDL   = EffectCreate | EffectAlter | EffectDrop
@@ -143,7 +143,7 @@ type Facts struct {
 	Writes []Write
 	Copy   *CopyFacts // of a COPY from or to the client, else nil
 	// Prepares is what a single PREPARE gives a name to, nil for all else. Executes
-	// is that name, of a single EXECUTE whose arguments are constants: whoever knows
+	// is that name, of a single EXECUTE whose arguments are constants: who knows
 	// the session's names can say what it does. Empty for all else.
 	Prepares *Prepared
 	Executes string
@@ -204,7 +204,7 @@ type Column struct {
 type Origin struct {
 	Schema   string
 	Relation string
-	Column   string // "*" stands for the whole row
+	Column   string // "*" is the whole row
 	How      Derivation
 }
 

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -91,7 +92,10 @@ func (v *Verdict) Message() string {
 	if reason == "" {
 		reason = "this operation is not allowed"
 	}
-	if v.Rule != "" {
+	switch {
+	case strings.Contains(v.Rule, "rule "): // such as "masking rule 1"
+		reason += " (" + v.Rule + ")"
+	case v.Rule != "":
 		reason += " (rule " + v.Rule + ")"
 	}
 	return reason

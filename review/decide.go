@@ -21,9 +21,9 @@ type Vote struct {
 // Errors of a decision. Their texts are fit for who decides.
 var (
 	ErrUnknown    = errors.New("there is no such request")
-	ErrChanged    = errors.New("this is not what you have seen: look at the request again")
-	ErrOwn        = errors.New("nobody decides about their own request")
-	ErrIneligible = errors.New("you are not among those who may decide about this request")
+	ErrChanged    = errors.New("the request differs from the one that you have seen: read it again")
+	ErrOwn        = errors.New("you may not decide about your own request")
+	ErrIneligible = errors.New("you may not decide about this request: you are not one of its approvers")
 	ErrReason     = errors.New("a denial needs a reason, of at most 1000 bytes")
 )
 
@@ -84,7 +84,7 @@ func (q *Queue) decide(id string, to State, v Vote) error {
 	now := time.Now()
 	next.State, next.DecidedBy, next.DecidedAt, next.Channel, next.Reason = to, v.By.Subject, &now, v.Channel, v.Reason
 	if err := h.told(next); err != nil && to == Approved {
-		return fmt.Errorf("it is not approved, because that could not be recorded: %w", err)
+		return fmt.Errorf("the request is not approved because the approval could not be recorded: %w", err)
 	}
 	h.set(next)
 	return nil

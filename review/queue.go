@@ -51,7 +51,7 @@ func (q *Queue) Notes() []proxy.NoteKind { return []proxy.NoteKind{proxy.NoteRev
 // waits on. The error is for the user.
 func (q *Queue) Request(_ context.Context, s *proxy.Session, op proxy.Op, a *proxy.Hold) (*proxy.Pending, error) {
 	if slices.ContainsFunc(a.Approvers, func(groups []string) bool { return len(groups) == 0 }) {
-		return nil, errors.New("this needs an approval, and no group may give it")
+		return nil, errors.New("this needs an approval, but no group is allowed to give it")
 	}
 	now := time.Now()
 	r := Request{
@@ -71,7 +71,7 @@ func (q *Queue) Request(_ context.Context, s *proxy.Session, op proxy.Op, a *pro
 	}
 	if err := h.told(r); err != nil {
 		q.remove(h)
-		return nil, errors.New("this needs an approval, and the request for it could not be recorded")
+		return nil, errors.New("this needs an approval, but the request for it could not be recorded")
 	}
 	h.release = context.AfterFunc(s.Context(), h.cancel)
 	return &proxy.Pending{
@@ -85,7 +85,7 @@ func (q *Queue) add(h *held) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if limit := cmp.Or(q.Limit, 1000); len(q.pending) >= limit {
-		return fmt.Errorf("this needs an approval, and %d operations are waiting for one here already, which is the limit: try again later", limit)
+		return fmt.Errorf("this needs an approval, but %d operations are already waiting for approval, which is the limit: try again later", limit)
 	}
 	same := 0
 	for _, other := range q.pending {
@@ -234,13 +234,13 @@ func (h *held) wait(ctx context.Context, op proxy.Op) proxy.Verdict {
 		return proxy.Deny(proxy.CauseApproval, rule, "request "+r.ID+" was approved too late", "")
 	case r.State == Approved && r.changed(op):
 		h.end(Lapsed)
-		return proxy.Deny(proxy.CauseInternal, rule, "this is not what request "+r.ID+" was about", "")
+		return proxy.Deny(proxy.CauseInternal, rule, "this operation differs from the one in request "+r.ID, "")
 	case r.State == Approved:
 		return proxy.Verdict{Action: proxy.ActionAllow, Rule: rule, Grant: r.ID + " by " + r.DecidedBy}
 	case r.State == Denied:
 		return proxy.Deny(proxy.CauseDenied, rule, r.DecidedBy+" denied request "+r.ID+": "+r.Reason, "")
 	case r.State == Expired:
-		return proxy.Deny(proxy.CauseApproval, rule, "nobody decided about request "+r.ID+" in time", "Ask somebody who may decide, and try again.")
+		return proxy.Deny(proxy.CauseApproval, rule, "nobody decided about request "+r.ID+" in time", "Ask an approver, and try again.")
 	}
 	return proxy.Deny(proxy.CauseApproval, rule, "request "+r.ID+" was given up", "")
 }

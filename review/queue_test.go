@@ -313,7 +313,7 @@ func TestBounds(t *testing.T) {
 	_, err = d.Request(context.Background(), o, del("DELETE FROM t"), ops)
 	require.NoError(t, err)
 	_, err = d.Request(context.Background(), o, del("DELETE FROM t"), ops)
-	require.ErrorContains(t, err, "3 operations are waiting")
+	require.ErrorContains(t, err, "3 operations are already waiting")
 	for name, op := range map[string]proxy.Op{
 		"long text": del(strings.Repeat("x", 1<<20)), "long argument": del("x", proxy.Arg{Value: make([]byte, 1<<20)}), "many arguments": del("x", make([]proxy.Arg, 5000)...),
 		"no text": del(""), "unknown": &proxy.Call{Meta: proxy.Meta{Kind: proxy.KindFunction}},

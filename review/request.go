@@ -13,7 +13,7 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// State is where a request stands.
+// State is what became of a request.
 type State string
 
 // States. All but Pending are final.
@@ -33,7 +33,7 @@ type Request struct {
 	State     State      `json:"state"`
 	Hash      string     `json:"hash"` // of everything below up to Arguments: who decides says which one she saw
 	Requester string     `json:"requester"`
-	For       string     `json:"for,omitempty"` // the human for whom an agent asks
+	For       string     `json:"for,omitempty"` // the human that an agent asks for
 	Session   string     `json:"session"`
 	Operation uint64     `json:"operation"` // its number in the session
 	Resource  string     `json:"resource"`
@@ -64,8 +64,8 @@ const (
 )
 
 var (
-	errTooLong  = errors.New("this needs an approval, and it is too long for approvers to read")
-	errNotShown = errors.New("this needs an approval, and its text cannot be shown to approvers")
+	errTooLong  = errors.New("this needs an approval, but it is too long for approvers to read")
+	errNotShown = errors.New("this needs an approval, but its text cannot be shown to approvers")
 )
 
 // show fills in what op is, as it is read by who decides.
@@ -117,7 +117,7 @@ func argument(a *proxy.Arg) string {
 	return fmt.Sprintf("%q", a.Value)
 }
 
-// digest is the hash of what would run, by whom and where. Every part has its
+// digest is the hash of what would run, for which user and where. Every part has its
 // length before it, so that no two requests are the same text.
 func (r *Request) digest(op proxy.Op) string {
 	h := sha256.New()

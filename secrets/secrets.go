@@ -53,7 +53,7 @@ func (s Source) Lease(ctx context.Context, t proxy.Target, fresh bool) (*proxy.L
 	return lease, nil
 }
 
-// Fetch returns the secret behind a reference.
+// Fetch returns the secret of a reference.
 func (s Source) Fetch(ctx context.Context, ref string, fresh bool) (proxy.Secret, func(), error) {
 	scheme, rest, err := s.split(ref)
 	if err != nil {

@@ -16,7 +16,7 @@ type Recipient struct{ key *age.X25519Recipient }
 func ParseRecipient(s string) (*Recipient, error) {
 	key, err := age.ParseX25519Recipient(s)
 	if err != nil {
-		return nil, errors.New("no public key of age") // what it is instead may be the private one
+		return nil, errors.New("not a public key of age") // what it is instead may be the private one
 	}
 	return &Recipient{key}, nil
 }

@@ -31,8 +31,8 @@ func (stars) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
 	}}, nil
 }
 
-// What was masked is in the record for the holder of the key alone: the record
-// of everybody else has it masked.
+// What was masked is in the record for the holder of the key alone: in the record
+// of everybody else the values are masked.
 func TestOriginals(t *testing.T) {
 	id, err := age.GenerateX25519Identity()
 	require.NoError(t, err)

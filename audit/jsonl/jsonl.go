@@ -22,7 +22,7 @@ type Writer struct {
 // Name returns Called.
 func (w *Writer) Name() string { return w.Called }
 
-// Deliver writes a line an event.
+// Deliver writes one line per event.
 func (w *Writer) Deliver(_ context.Context, batch []audit.Outgoing) error {
 	_, err := w.W.Write(lines(nil, batch, w.Format))
 	return err
@@ -41,7 +41,7 @@ type File struct {
 // Name returns Called.
 func (f *File) Name() string { return f.Called }
 
-// Deliver appends a line an event.
+// Deliver appends one line per event.
 func (f *File) Deliver(_ context.Context, batch []audit.Outgoing) error {
 	file, err := os.OpenFile(f.Path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {
@@ -64,7 +64,7 @@ func whole(f *os.File) ([]byte, error) {
 		return nil, err
 	}
 	if !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no file", f.Name())
+		return nil, fmt.Errorf("%s is not a file", f.Name())
 	}
 	if st.Size() == 0 {
 		return nil, nil

@@ -3,7 +3,7 @@
 //
 // What has a class of its own there is of that class; the rest is a base event
 // with its type as message. docs/audit.md has the table. What OCSF has no
-// attribute for stands in unmapped.
+// attribute for is in unmapped.
 package ocsf
 
 import (

@@ -196,7 +196,7 @@ func TestAttackX6TracesHoldNoValues(t *testing.T) {
 	require.Len(t, m["sallyport.operations"].GetSum().DataPoints, 3)
 	require.Equal(t, int64(1), m["sallyport.sessions"].GetSum().DataPoints[0].GetAsInt())
 
-	all := strings.ReplaceAll(r.raw.String(), "secret_table", "") // a table's name is none
+	all := strings.ReplaceAll(r.raw.String(), "secret_table", "") // a table's name is not one
 	require.NotContains(t, all, "secret")
 }
 

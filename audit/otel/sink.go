@@ -1,9 +1,9 @@
 // Package otel sends events as OpenTelemetry has them, over OTLP: a trace a
 // session with a span an operation, by the conventions for databases; metrics of how
 // long operations took, with exemplars that lead to their spans; and logs of what was
-// refused and of what happened beside sessions.
+// refused and of what happened outside of sessions.
 //
-// Counts, times, types and names of tables only: what a user wrote stands in no
+// Counts, times, types and names of tables only: what a user wrote is in no
 // attribute, unless Config.Text is set.
 package otel
 

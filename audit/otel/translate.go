@@ -306,7 +306,7 @@ func (t *translator) describe(r audit.Outgoing, start, end *audit.Event) (string
 	return name, attrs
 }
 
-// system is the database's name in the conventions; empty for what is none.
+// system is the database's name in the conventions; empty for what is not a database.
 func system(start *audit.Event) string {
 	if start == nil {
 		return ""
@@ -331,7 +331,7 @@ func where(start *audit.Event) []attribute.KeyValue {
 	return attrs
 }
 
-// log makes a log record of what was refused, or happened beside sessions. It
+// log makes a log record of what was refused, or happened outside of sessions. It
 // has no text: a reason can name what a user wrote.
 func (t *translator) log(r audit.Outgoing, e *audit.Event, at time.Time) {
 	var rec otellog.Record

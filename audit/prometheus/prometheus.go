@@ -120,7 +120,7 @@ func (c *counters) done(o *proxy.Outcome) {
 	c.buckets[i].Add(1)
 }
 
-// Event counts what happens beside sessions, by kind. It is for proxy.Gateway's
+// Event counts what happens outside of sessions, by kind. It is for proxy.Gateway's
 // OnEvent.
 func (m *Metrics) Event(e proxy.Event) {
 	m.mu.Lock()
@@ -153,7 +153,7 @@ func (m *Metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	out := bufio.NewWriter(w)
 	m.write(out, time.Now())
-	out.Flush() // a reader that left is no failure of ours
+	out.Flush() // a reader that left is not a failure of ours
 }
 
 func (m *Metrics) write(w io.Writer, now time.Time) {
@@ -201,7 +201,7 @@ func (m *Metrics) write(w io.Writer, now time.Time) {
 		fmt.Fprintf(w, "sallyport_operation_duration_seconds_count{%s} %d\n", l, total)
 	})
 	counts(w, "sallyport_masked_values_total", "Values that were masked, by type.", "type", masked)
-	counts(w, "sallyport_gateway_events_total", "What happened beside sessions, by kind.", "kind", events)
+	counts(w, "sallyport_gateway_events_total", "What happened outside of sessions, by kind.", "kind", events)
 	m.feeds(w, now)
 	m.followers(w, now)
 }
@@ -215,15 +215,15 @@ func (m *Metrics) followers(w io.Writer, now time.Time) {
 		series(w, name, kind, help, "name", stats, func(s audit.FollowStats) (string, float64) { return s.Name, value(s) })
 	}
 	each("sallyport_copy_behind_sessions", "gauge", "Sealed sessions that a copy or witness does not have.", func(s audit.FollowStats) float64 { return float64(s.Behind) })
-	each("sallyport_copy_failures_total", "counter", "Attempts to reach a copy or witness that failed.", func(s audit.FollowStats) float64 { return float64(s.Failures) })
-	each("sallyport_copy_left_out_total", "counter", "Records that are not copied, not being as they were sealed.", func(s audit.FollowStats) float64 { return float64(s.LeftOut) })
-	each("sallyport_copy_conflict", "gauge", "Whether a copy or witness holds something else than the log.", func(s audit.FollowStats) float64 {
+	each("sallyport_copy_failures_total", "counter", "Failed attempts to reach a copy or witness.", func(s audit.FollowStats) float64 { return float64(s.Failures) })
+	each("sallyport_copy_left_out_total", "counter", "Records that are not copied because they are not as they were sealed.", func(s audit.FollowStats) float64 { return float64(s.LeftOut) })
+	each("sallyport_copy_conflict", "gauge", "Whether a copy or witness holds other data than the log.", func(s audit.FollowStats) float64 {
 		if s.Conflict {
 			return 1
 		}
 		return 0
 	})
-	each("sallyport_copy_lag_seconds", "gauge", "Since when a copy or witness has been behind.", func(s audit.FollowStats) float64 { return lag(s.Since, now) })
+	each("sallyport_copy_lag_seconds", "gauge", "Since when a copy or witness has lacked sealed sessions.", func(s audit.FollowStats) float64 { return lag(s.Since, now) })
 }
 
 func lag(since, now time.Time) float64 {

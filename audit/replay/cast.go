@@ -91,7 +91,7 @@ func (c *cast) event(e *audit.Event) error {
 }
 
 // text is output as JSON can hold it. A character that is cut waits for its
-// rest; what is none becomes U+FFFD.
+// rest; what is not a character becomes U+FFFD.
 func (c *cast) text(b []byte) string {
 	b = append(c.half, b...)
 	c.half = nil

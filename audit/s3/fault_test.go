@@ -26,7 +26,7 @@ func mustRead(t *testing.T, name string) []byte {
 	return b
 }
 
-// faults stands before a server and does to requests what networks and busy
+// faults is placed before a server and does to requests what networks and busy
 // servers do.
 type faults struct {
 	to       *httputil.ReverseProxy
@@ -61,7 +61,7 @@ func (f *faults) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	case 3: // cut on the way back: what was asked is done
 		f.to.ServeHTTP(&cutShort{w, 10}, r)
-	case 4: // stands still
+	case 4: // does nothing more
 		select {
 		case <-time.After(20 * time.Second):
 		case <-r.Context().Done():

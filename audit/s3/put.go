@@ -37,7 +37,7 @@ func (b *Bucket) Put(ctx context.Context, o audit.Object) error {
 	case "PreconditionFailed", "ConditionalRequestConflict":
 		there, err := b.same(ctx, o)
 		if err == nil && !there {
-			err = fmt.Errorf("s3: %s is being written by somebody else", o.Name)
+			err = fmt.Errorf("s3: %s is being written by another gateway", o.Name)
 		}
 		return err
 	case "NotImplemented":

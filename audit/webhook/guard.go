@@ -31,7 +31,7 @@ func (g guard) dial(ctx context.Context, network, address string) (net.Conn, err
 	return d.DialContext(ctx, network, address)
 }
 
-// reserved are ranges that lead to no server of the public Internet, beside those that
+// reserved are ranges that lead to no server of the public Internet, in addition to those that
 // netip knows.
 var reserved = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),       // this network

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Key signs messages. Its zero value is none; [ParseKey] makes one.
+// Key signs messages. Its zero value is not a key; [ParseKey] makes one.
 type Key struct {
 	secret  []byte
 	private ed25519.PrivateKey

@@ -79,7 +79,7 @@ func lastOf(file *os.File) (last []byte, whole int64, err error) {
 	}
 	if len(notes) == 0 {
 		if len(bytes.TrimSpace(b)) > tail/2 {
-			err = errors.New("the file holds something else than heads of a log")
+			err = errors.New("the file holds other data than heads of a log")
 		}
 		return nil, whole, err
 	}

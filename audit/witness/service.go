@@ -115,12 +115,12 @@ func (s *Service) Add(ctx context.Context, h audit.Head) ([]byte, error) {
 				return nil, &audit.ConflictError{Err: fmt.Errorf("the witness cosigned another head of %d sealed sessions: the log was replaced since", s.known)}
 			}
 			if s.known = size; attempt > 2 {
-				return nil, errors.New("witness: somebody else is adding heads of this log")
+				return nil, errors.New("witness: another gateway is adding heads of this log")
 			}
 		case http.StatusUnprocessableEntity:
 			return nil, &audit.ConflictError{Err: fmt.Errorf("the log does not continue the head of %d sealed sessions that the witness cosigned: it was replaced since", s.known)}
 		case http.StatusNotFound:
-			return nil, errors.New("witness: it does not know this log, whose key it must be given")
+			return nil, errors.New("witness: it does not know this log: give it the log's public key")
 		case http.StatusForbidden:
 			return nil, errors.New("witness: it does not trust this log's key")
 		default:

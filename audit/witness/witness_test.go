@@ -158,7 +158,7 @@ func session(t *testing.T, l *audit.Log) {
 	s.Close(nil)
 }
 
-// tell has a witness told, records so many sessions and closes the log.
+// tell tells a witness, records so many sessions and closes the log.
 func tell(t *testing.T, dir string, w audit.Witness, sessions int) (public string, f *audit.Follower) {
 	t.Helper()
 	l := openLog(t, dir)
@@ -233,7 +233,7 @@ func TestService(t *testing.T) {
 	require.Equal(t, int64(7), n.size)
 }
 
-// What is no cosignature of the witness is not taken for one.
+// What is not a cosignature of the witness is not taken for one.
 func TestServiceAnswers(t *testing.T) {
 	n := newNotary()
 	server := httptest.NewServer(n)
@@ -321,5 +321,5 @@ func TestFile(t *testing.T) {
 	require.Equal(t, sum, sha256.Sum256(b), "nothing was added")
 	require.NoError(t, os.WriteFile(w.Path, bytes.Repeat([]byte("something else\n"), 1000), 0o600))
 	_, err = w.Add(context.Background(), audit.Head{})
-	require.ErrorContains(t, err, "something else than heads")
+	require.ErrorContains(t, err, "other data than heads")
 }

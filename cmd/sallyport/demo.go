@@ -47,7 +47,7 @@ type stage struct {
 	MachineUser, MachineKey         string
 	SharedListen                    string
 	Alice, Bob                      demoUser
-	Operator                        string // whoever runs the demo
+	Operator                        string // the user who runs the demo
 }
 
 type demoUser struct{ Password, Verifier, PublicKey string }
@@ -70,7 +70,7 @@ func demo(ctx context.Context, c *cli, args []string) error {
 	s := &stage{}
 	err := s.open(ctx, *listen)
 	if errors.Is(err, pgembed.ErrNotInstalled) {
-		fmt.Fprintf(c.err, "No PostgreSQL is installed here, so that the demo goes on without one. To see it whole, install one without starting it:\n  %s\n", pgembed.InstallHint)
+		fmt.Fprintf(c.err, "No PostgreSQL is installed here, so the demo runs without one. For the full demo, install PostgreSQL without starting it:\n  %s\n", pgembed.InstallHint)
 		err = nil
 	}
 	if err == nil {
@@ -85,7 +85,7 @@ func demo(ctx context.Context, c *cli, args []string) error {
 	return errors.Join(err, s.close())
 }
 
-// open starts what the gateway will stand before. Without a PostgreSQL it
+// open starts the resources of the gateway. Without a PostgreSQL it
 // returns pgembed.ErrNotInstalled, with the rest started.
 func (s *stage) open(ctx context.Context, listen string) (err error) {
 	if s.dir, err = os.MkdirTemp("", "sallyport-demo-"); err != nil {
@@ -94,7 +94,7 @@ func (s *stage) open(ctx context.Context, listen string) (err error) {
 	if s.machine, err = sshembed.Start(sshembed.Config{Dir: s.dir}); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(s.machine.Home, "welcome.txt"), []byte("This machine is behind the gateway.\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.machine.Home, "welcome.txt"), []byte("You reach this machine through the gateway.\n"), 0o600); err != nil {
 		return err
 	}
 	if s.MachineListen, err = address("", demoMachine); err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/sallyport/sallyport/internal/testserver"
 )
 
-// The demo's printed lines do what they say, and it leaves nothing behind.
+// The demo's printed lines do what they say, and nothing is left when it ends.
 func TestDemo(t *testing.T) {
 	needs(t, "psql")
 	if _, err := pgembed.Find(); errors.Is(err, pgembed.ErrNotInstalled) {
@@ -36,7 +36,7 @@ func TestDemo(t *testing.T) {
 	out, code = inShell(t, lines[1])
 	require.Equal(t, 1, code)
 	require.Contains(t, out, "ERROR:")
-	require.Contains(t, out, "policy does not allow delete")
+	require.Contains(t, out, "you may not delete rows")
 	require.Contains(t, out, "HINT:")
 	out, code = inShell(t, lines[2])
 	require.Equal(t, 1, code)
@@ -48,13 +48,13 @@ func TestDemo(t *testing.T) {
 	needs(t, "ssh")
 	out, code = inShell(t, lines[4])
 	require.Zero(t, code, out)
-	require.Equal(t, "This machine is behind the gateway.\n", out)
+	require.Equal(t, "You reach this machine through the gateway.\n", out)
 	out, code = inShell(t, lines[5])
 	require.NotZero(t, code)
 	require.Contains(t, out, "no-wiping")
 	out, code = inShell(t, "cd "+t.TempDir()+" && "+lines[6]+" && cat welcome.txt")
 	require.Zero(t, code, out)
-	require.Contains(t, out, "This machine is behind the gateway.\n")
+	require.Contains(t, out, "You reach this machine through the gateway.\n")
 	out, code = inShell(t, "{ sleep 0.5; echo exit 7; sleep 0.5; } | "+strings.Replace(lines[7], "ssh", "ssh -tt", 1))
 	require.Equal(t, 7, code, out)
 	require.Contains(t, out, "demo$ ")

@@ -24,13 +24,13 @@ import (
 func detokenise(ctx context.Context, c *cli, args []string) error {
 	f := c.flags("detokenise")
 	file, user := configFlag(f), f.String("u", os.Getenv("USER"), "as this `user`, whose password is read")
-	typ := f.String("type", "", "the values were made by encrypt, of this `type`, as US_SSN")
-	number := f.Bool("number", false, "with --type: they were numbers to the database, not texts")
+	typ := f.String("type", "", "the values are encrypted values of this `type`, such as US_SSN")
+	number := f.Bool("number", false, "with --type: the database stores them as numbers")
 	if err := parse(f, args, 1000); err != nil {
 		return err
 	}
 	if f.NArg() == 0 || *number && *typ == "" {
-		return fail(exitUsage, "name the tokens, or --type TYPE and what encrypt made; --number goes with --type")
+		return fail(exitUsage, "name the tokens, or --type TYPE and encrypted values; --number needs --type")
 	}
 	cfg, err := load(c, *file)
 	if err != nil {

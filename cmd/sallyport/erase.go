@@ -20,7 +20,7 @@ func sessionsErase(ctx context.Context, c *cli, args []string) error {
 }
 
 func sessionsHold(ctx context.Context, c *cli, args []string) error {
-	return onRecord(ctx, c, args, "hold", "held: nobody and no rule erases it", (*control.Client).Hold, (*audit.Log).Hold)
+	return onRecord(ctx, c, args, "hold", "held: it cannot be erased", (*control.Client).Hold, (*audit.Log).Hold)
 }
 
 func sessionsRelease(ctx context.Context, c *cli, args []string) error {
@@ -34,7 +34,7 @@ func onRecord(ctx context.Context, c *cli, args []string, verb, done string,
 ) error {
 	f := c.flags("sessions " + verb)
 	file := configFlag(f)
-	reason := f.String("reason", "", "`why`, for the record; needed")
+	reason := f.String("reason", "", "the `reason`, which is recorded; required")
 	if err := parse(f, args, 1); err != nil {
 		return err
 	}
@@ -83,6 +83,6 @@ func sessionsRekey(ctx context.Context, c *cli, args []string) error {
 		return err
 	}
 	n, err := a.Rekey()
-	fmt.Fprintf(c.out, "%d sessions' keys are sealed anew\n", n)
+	fmt.Fprintf(c.out, "the keys of %d sessions are sealed with the current key\n", n)
 	return err
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // Sessions are held and erased while the gateway runs, by those who may, and when none
-// runs; the key is not beside the records, and is changed.
+// runs; the key is not kept with the records, and is changed.
 func TestServeErase(t *testing.T) {
 	t.Setenv("AUDIT_KEY", base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef")))
 	t.Setenv("NEXT_KEY", base64.StdEncoding.EncodeToString([]byte("fedcba9876543210fedcba9876543210")))
@@ -43,7 +43,7 @@ control: [{users: ["`+control.Self()+`"], allow: [list, hold, erase]}]
 	b, err := os.ReadFile(o.config)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(o.config, []byte(replaceOnce(t, string(b), "key: env:AUDIT_KEY", "key: env:NEXT_KEY, old_keys: [env:AUDIT_KEY]")), 0o600))
-	require.Contains(t, must(t, "sessions", "rekey", "-c", o.config), "sealed anew")
+	require.Contains(t, must(t, "sessions", "rekey", "-c", o.config), "sealed with the current key")
 	require.NoError(t, os.WriteFile(o.config, []byte(replaceOnce(t, string(b), "key: env:AUDIT_KEY", "key: env:NEXT_KEY")), 0o600))
 	list = decode[[]summary](t, must(t, "sessions", "ls", "-c", o.config, "-o", "json"))
 	erased := 0

@@ -69,7 +69,7 @@ func pinRecord(t *testing.T, name, config, id string, names ...string) {
 	form := regexp.MustCompile(`^\d\d:\d\d:\d\d\.\d{3}  (\S+) *(?:#(\d+))?(.*)$`)
 	for line := range strings.Lines(must(t, "sessions", "show", "-c", config, id)) {
 		m := form.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
-		require.NotNil(t, m, "time, type and the rest, a line an event: %s", line)
+		require.NotNil(t, m, "time, type and the rest, one line per event: %s", line)
 		if pieces(m[1]) {
 			continue
 		}

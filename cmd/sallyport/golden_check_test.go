@@ -25,7 +25,7 @@ var checkedFiles = []checked{
 	{"good: default pack off", "  - use: default\n  - columns", "  - use: \"off\"\n  - columns"},
 	{"good: pack narrowed", "guardrails:\n  - use: default", "guardrails:\n  - {use: default, resources: {env: prod}, observe: true}"},
 	{"good: no database", "    database: shop\n", ""},
-	// What stands in the way of reading.
+	// What prevents reading.
 	{"empty", "*", ""},
 	{"only comments", "*", "# nothing\n"},
 	{"a list", "*", "- a\n"},

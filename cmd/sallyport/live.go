@@ -19,7 +19,7 @@ import (
 func sessionsKill(ctx context.Context, c *cli, args []string) error {
 	f := c.flags("sessions kill")
 	open := controlFlags(c, f)
-	reason := f.String("reason", "", "why, told to the `user`; needed")
+	reason := f.String("reason", "", "the `reason`, which the user is told; required")
 	if err := parse(f, args, 1); err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func listLive(ctx context.Context, c *cli, gateway *control.Client, user, resour
 func sessionsWatch(ctx context.Context, c *cli, args []string) error {
 	f := c.flags("sessions watch")
 	open := controlFlags(c, f)
-	output := f.String("o", "text", "`format`: text or json, a line an event; terminal, what its terminal shows")
+	output := f.String("o", "text", "`format`: text, or json with one event per line; terminal, what its terminal shows")
 	if err := parse(f, args, 1); err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func TestLiveSessions(t *testing.T) {
 	require.Equal(t, exitUnreachable, code, errs)
 }
 
-// Who has no rule to watch may not, whoever they are.
+// A user without a rule to watch may not watch.
 func TestLiveSessionsWithoutWatching(t *testing.T) {
 	o := openOffice(t, "")
 	code, _, errs := sallyport(t, "", "sessions", "watch", "-c", o.config, strings.Repeat("0", 26))

@@ -20,8 +20,8 @@ const maxMask = 256 << 20
 // mask masks a file or standard input, or says what it finds.
 func mask(_ context.Context, c *cli, args []string) error {
 	f := c.flags("mask")
-	format := f.String("format", "", "of what is masked: `text, csv, json` or jsonl; else told by the file's name, or text")
-	explain := f.Bool("explain", false, "list what is found as JSON, a line a text: id, text, and spans with UTF-8 byte offsets")
+	format := f.String("format", "", "`format` of the input: text, csv, json or jsonl; empty is that of the file's name, or text")
+	explain := f.Bool("explain", false, "list what is found as JSON, one line per text: id, text, and spans with UTF-8 byte offsets")
 	lines := f.Bool("jsonl", false, "with --explain: each line of the input is an object with id and text")
 	columns := f.Bool("columns", false, "each line of the input is an object with name, db_type and values; prints {i, type} for those that hold something")
 	if err := parse(f, args, 1); err != nil {
@@ -43,7 +43,7 @@ func mask(_ context.Context, c *cli, args []string) error {
 	var err error
 	switch {
 	case *columns && (*explain || *lines), *lines && !*explain:
-		return fail(exitUsage, "--columns stands alone, and --jsonl goes with --explain")
+		return fail(exitUsage, "--columns cannot be combined with --explain or --jsonl, and --jsonl needs --explain")
 	case *columns:
 		err = maskColumns(out, in)
 	case *lines:
@@ -174,7 +174,7 @@ func explainLines(out *bufio.Writer, in io.Reader) error {
 			return err
 		}
 		if t.Text == nil {
-			return fmt.Errorf("an object with text is wanted")
+			return fmt.Errorf("want an object with text")
 		}
 		if t.ID == nil {
 			t.ID = json.RawMessage("null")

@@ -91,7 +91,7 @@ func maskJSON(out *bufio.Writer, in io.Reader, m *masking.Masker) error {
 		return fmt.Errorf("read JSON: %w", err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("read JSON: more than one value; for a value a line use --format jsonl")
+		return errors.New("read JSON: more than one value; use --format jsonl for one value per line")
 	}
 	return nil
 }

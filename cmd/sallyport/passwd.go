@@ -55,7 +55,7 @@ func readPassword(c *cli) (string, error) {
 		typed[i] = string(b)
 	}
 	if typed[0] != typed[1] {
-		return "", fail(exitUsage, "the two differ")
+		return "", fail(exitUsage, "the two passwords differ")
 	}
 	return typed[0], nil
 }

@@ -122,7 +122,7 @@ func TestSearchPathOfDrivers(t *testing.T) {
 	require.Equal(t, "********", got, "a batch is one transaction")
 }
 
-// What fails takes back what stands before it in its batch.
+// What fails takes back what comes before it in its batch.
 func TestSearchPathTakenBack(t *testing.T) {
 	o := openLabelled(t, "env: test", pathSchema, "masking: [{columns: [a.x.v]}]\n")
 	c, err := pgx.Connect(t.Context(), o.conn("alice"))

@@ -21,7 +21,7 @@ func sessionsPlay(ctx context.Context, c *cli, args []string) error {
 	open := auditFlags(c, f)
 	speed := f.Float64("speed", 1, "`times` faster; 0 does not wait, as when the output is not a terminal")
 	idle := f.Duration("idle", 2*time.Second, "the longest pause; 0 keeps them all")
-	from := f.Duration("from", 0, "begin so long after the terminal was opened")
+	from := f.Duration("from", 0, "begin this long after the terminal was opened")
 	find := f.String("find", "", "begin where this `text` is shown")
 	op := f.Uint64("op", 0, "the `operation` whose terminal or output is shown; 0 is the first that has one")
 	timeline := f.Bool("timeline", false, "list what was asked, as for databases, rather than show a terminal")

@@ -43,7 +43,7 @@ func TestPolicyExplain(t *testing.T) {
 		{"WITH d AS (DELETE FROM t RETURNING *) SELECT * FROM d", exitGuardrail, []string{"every row    read,delete", "no-where denies", "refused by guardrail", "Add a WHERE"}},
 		{"SELECT x FROM vault.keys LIMIT 1", exitGuardrail, []string{"secrets denies", "secrets are not read here", "Ask the keeper."}},
 		{"DROP TABLE t", exitPolicy, []string{"refused by policy", "no-drop denies"}},
-		{"DO $$x$$", exitPolicy, []string{"unknown      what a DO block does is not known", "secrets denies, because the operation cannot be understood"}},
+		{"DO $$x$$", exitPolicy, []string{"unknown      the gateway does not know what a DO block does", "secrets denies, because the operation cannot be understood"}},
 	} {
 		code, out, errs := sallyport(t, "", "policy", "explain", "-c", file, "--", c.text)
 		require.Equal(t, c.code, code, "%s: %s%s", c.text, out, errs)
@@ -86,7 +86,7 @@ func TestPolicyActions(t *testing.T) {
 		{[]string{"-rows", "10", "--", "UPDATE t SET a = 1 WHERE b > 2"}, exitOK, []string{"answer       allowed"}},
 		{[]string{"--", "UPDATE t SET a = 1 WHERE b > 2"}, exitApproval, []string{"big holds, because the operation cannot be understood"}},
 		{[]string{"--", "SELECT * FROM log -- x"}, exitOK, []string{"bounded adds a LIMIT", "allowed as: SELECT * FROM log LIMIT 50 -- x"}},
-		{[]string{"--", "SELECT * FROM log FOR UPDATE"}, exitGuardrail, []string{"no LIMIT could be added", "it locks the rows"}},
+		{[]string{"--", "SELECT * FROM log FOR UPDATE"}, exitGuardrail, []string{"a LIMIT could not be added", "the query locks the rows"}},
 		{[]string{"-at", "2026-11-25T12:00:00Z", "--", "INSERT INTO t VALUES (1)"}, exitOK, []string{"allowed"}},
 		{[]string{"-at", "2026-11-28T12:00:00Z", "--", "INSERT INTO t VALUES (1)"}, exitGuardrail, []string{"rule night"}},
 		{[]string{"-r", "vm1", "--", "ls -l | rm x"}, exitGuardrail, []string{"listed denies"}},

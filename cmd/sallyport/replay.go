@@ -89,7 +89,7 @@ func policyReplay(ctx context.Context, c *cli, args []string) error {
 }
 
 func printReplayed(c *cli, r *gateway.Replayed) {
-	fmt.Fprintf(c.out, "%d operations judged again, %d not: of resources that are gone, or not recorded in full\n", r.Operations, r.Skipped)
+	fmt.Fprintf(c.out, "%d operations judged again, %d not: their resources are gone, or they were not recorded in full\n", r.Operations, r.Skipped)
 	show := func(what string, changes *gateway.Changes) {
 		fmt.Fprintf(c.out, "%d newly %s\n", changes.Total, what)
 		for _, x := range examples(changes) {

@@ -125,9 +125,9 @@ func decide(ctx context.Context, c *cli, verb string, args []string, do func(*co
 	f := c.flags(verb)
 	open := controlFlags(c, f)
 	d := control.Decision{}
-	f.StringVar(&d.User, "u", os.Getenv("USER"), "decide as this `user` of the gateway, by its password")
-	f.StringVar(&d.Reason, "reason", "", "`why`, told to who asked; needed to deny")
-	f.StringVar(&d.Hash, "hash", "", "decide only about what has this `hash`; empty is what is shown now")
+	f.StringVar(&d.User, "u", os.Getenv("USER"), "decide as this `user` of the gateway, whose password is asked for")
+	f.StringVar(&d.Reason, "reason", "", "the `reason`, which the requester is told; required to deny")
+	f.StringVar(&d.Hash, "hash", "", "decide only if the request has this `hash`; empty takes the request as it is now")
 	if err := parse(f, args, 1); err != nil {
 		return err
 	}

@@ -93,7 +93,7 @@ func TestHeldStatements(t *testing.T) {
 	// ATTACK 60: not by herself, not by who does not prove it, not unseen.
 	code, _, errs := decide("approve", "bob", password, r.ID)
 	require.Equal(t, exitPolicy, code, errs)
-	require.Contains(t, errs, "nobody decides about their own request")
+	require.Contains(t, errs, "you may not decide about your own request")
 	code, _, errs = decide("approve", "alice", "wrong", r.ID)
 	require.Equal(t, exitNotLoggedIn, code, errs)
 	require.NotContains(t, errs, "wrong\n")

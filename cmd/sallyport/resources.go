@@ -142,7 +142,7 @@ func connect(ctx context.Context, c *cli, args []string) error {
 	}
 	i := slices.IndexFunc(list, func(e entry) bool { return e.Name == name })
 	if i < 0 {
-		return fail(exitNotFound, "%s may connect to no resource %q", *user, name)
+		return fail(exitNotFound, "%s may not connect to resource %q, or there is no such resource", *user, name)
 	}
 	cmd, err := client(ctx, cfg, list[i], *account, rest)
 	if err != nil {

@@ -94,12 +94,12 @@ func sessionsSearch(ctx context.Context, c *cli, args []string) error {
 	f.StringVar(&q.Relation, "table", "", "only those with a statement on this `table` or view, with its schema or without")
 	f.StringVar(&q.Fingerprint, "fingerprint", "", "only those with the statement of this `fingerprint`, whatever its literals")
 	f.StringVar(&q.Masked, "masked", "", "only those in which values of this `type` were masked")
-	f.IntVar(&q.Limit, "limit", 100, "the newest so `many`; 0 is all")
+	f.IntVar(&q.Limit, "limit", 100, "at most this `number`, the newest; 0 is all")
 	if err := parse(f, args, math.MaxInt); err != nil {
 		return err
 	}
 	if i := slices.IndexFunc(f.Args(), func(s string) bool { return strings.HasPrefix(s, "-") }); i >= 0 && !slices.Contains(args, "--") {
-		return fail(exitUsage, "%q: flags stand before the texts; a text that begins so stands behind --", f.Arg(i))
+		return fail(exitUsage, "%q: flags come before the texts; write a text that begins with - after --", f.Arg(i))
 	}
 	if err := l.checked(); err != nil {
 		return err
@@ -118,7 +118,7 @@ func (l *listing) show(ctx context.Context, c *cli, open func() (*audit.Archive,
 		return err
 	}
 	if r.Damaged > 0 {
-		fmt.Fprintf(c.err, "sallyport: %d segments of the index were damaged, and not believed; they were made anew from the records, or the records read\n", r.Damaged)
+		fmt.Fprintf(c.err, "sallyport: %d damaged segments of the index were ignored; they were made again from the records, or the records were read\n", r.Damaged)
 	}
 	if *l.output == "json" {
 		if r.Sessions == nil {

@@ -63,7 +63,7 @@ func openArchive(c *cli, file, dir string) (*audit.Archive, error) {
 func sessionsShow(_ context.Context, c *cli, args []string) error {
 	f := c.flags("sessions show")
 	open := auditFlags(c, f)
-	output := f.String("o", "text", "`format`: text or json, a line an event")
+	output := f.String("o", "text", "`format`: text, or json with one event per line")
 	if err := parse(f, args, 1); err != nil {
 		return err
 	}

@@ -22,8 +22,8 @@ const maxCertificate = 24 * time.Hour
 // sshCert certifies a user's public key, for logging in until it expires.
 func sshCert(_ context.Context, c *cli, args []string) error {
 	f := c.flags("ssh-cert")
-	file, user := configFlag(f), f.String("u", os.Getenv("USER"), "whose certificate it is: a `user` of the config")
-	life := f.Duration("for", time.Hour, "how long it is good, at most 24h")
+	file, user := configFlag(f), f.String("u", os.Getenv("USER"), "the `user` of the config that the certificate is for")
+	life := f.Duration("for", time.Hour, "how long it is valid, at most 24h")
 	if err := parse(f, args, 1); err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func TestSSHCertificates(t *testing.T) {
 }
 
 // TestMintedForResource: the resource trusts the gateway's authority, and no key
-// for it stands in the config.
+// for it is in the config.
 func TestMintedForResource(t *testing.T) {
 	m := openMachine(t, "[connect, exec]", "mint_certificate: true", "")
 	m.stop(t)

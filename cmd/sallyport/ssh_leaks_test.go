@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestSSHOutputThatBeginsOtherwise: nothing that stands before text keeps it from
+// TestSSHOutputThatBeginsOtherwise: nothing that comes before text keeps it from
 // being masked.
 func TestSSHOutputThatBeginsOtherwise(t *testing.T) {
 	m := openMachine(t, "[connect, exec, file-read]", "", "")

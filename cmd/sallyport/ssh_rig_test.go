@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// machine is an OpenSSH server behind a gateway that is assembled as users have
+// machine is an OpenSSH server that is reached through a gateway that is assembled as users have
 // it: rules, guardrails, masking and records.
 type machine struct {
 	*process
@@ -37,7 +37,7 @@ func openMachine(t *testing.T, allow, settings, extra string) *machine {
 	return openMachineWith(t, "", allow, settings, "guardrails: [{use: default}]\nmasking: [{use: default}]\n"+extra)
 }
 
-// openMachineWith is openMachine with users beside alice, and sections of the
+// openMachineWith is openMachine with users in addition to alice, and sections of the
 // config instead of the default packs.
 func openMachineWith(t *testing.T, users, allow, settings, sections string) *machine {
 	t.Helper()

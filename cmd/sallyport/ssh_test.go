@@ -80,7 +80,7 @@ Subsystem sftp internal-sftp
 	return address
 }
 
-// A server behind the gateway, with the real ssh: by a user's key, whose owner
+// A server that is reached through the gateway, with the real ssh: by a user's key, whose owner
 // never sees the server's.
 func TestServeSSH(t *testing.T) {
 	needs(t, "ssh")

@@ -100,7 +100,7 @@ func verifyLog(ctx context.Context, c *cli, dir, key string, bucket bucketFlags,
 		fmt.Fprintf(c.out, "cosigned: the first %d sealed records, by %s at %s\n", h.N, h.Witness, h.At.UTC().Format(time.RFC3339))
 	}
 	if n := len(r.Unproven); n > 0 {
-		fmt.Fprintf(c.out, "not proven: %d records that are not sealed, being open or left by a stopped gateway\n", n)
+		fmt.Fprintf(c.out, "not proven: %d records that are not sealed: their sessions are open, or a stopped gateway left them\n", n)
 	}
 	if key == "" {
 		fmt.Fprintln(c.out, "not proven: that the public key is this log's; give your own copy with -key")

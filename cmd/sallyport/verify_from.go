@@ -29,7 +29,7 @@ type bucketFlags struct{ endpoint, region, ca string }
 func (b *bucketFlags) add(f *flag.FlagSet) {
 	f.StringVar(&b.endpoint, "endpoint", os.Getenv("AWS_ENDPOINT_URL"), "`URL` of the server of s3://; its credentials are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the environment")
 	f.StringVar(&b.region, "region", os.Getenv("AWS_REGION"), "`region` of the server of s3://")
-	f.StringVar(&b.ca, "ca", "", "`file` with the certificates that the server's is verified by; empty is the system's")
+	f.StringVar(&b.ca, "ca", "", "`file` with the certificate authorities of the server; empty is the system's")
 }
 
 // open opens the bucket that s3://BUCKET/PREFIX names.
@@ -111,7 +111,7 @@ func readURLWitness(ctx context.Context, flags bucketFlags, name string) ([][]by
 		return nil, err
 	}
 	if u.Scheme == "http" && !isLoopback(u.Hostname()) {
-		return nil, fail(exitUsage, "%s: who is on the way could answer with an old checkpoint; use https", name)
+		return nil, fail(exitUsage, "%s: without TLS an attacker could answer with an old checkpoint; use https", name)
 	}
 	roots, err := flags.tls()
 	if err != nil {

@@ -36,11 +36,11 @@ func (f *File) validateAnalyzer(d *decoder) {
 		return
 	}
 	if !f.masksFound() {
-		d.problem(a.Line, "remove use: off, or add a rule with entities", "masking_analyzer finds values, and nothing masks them")
+		d.problem(a.Line, "remove use: off, or add a rule with entities", "masking_analyzer finds values, but no rule masks them")
 	}
 	if a.Key != "" {
 		if err := f.options.Secrets.Check(a.Key); err != nil {
-			d.problem(a.Line, "secrets never stand in this file", "masking_analyzer: %v", err)
+			d.problem(a.Line, "secrets are not allowed in this file", "masking_analyzer: %v", err)
 		}
 	}
 	c, err := a.external()
@@ -55,7 +55,7 @@ func (f *File) validateAnalyzer(d *decoder) {
 	}
 }
 
-// analyzer builds what is asked beside the gateway's own masking.
+// analyzer builds what is asked in addition to the gateway's own masking.
 func (f *File) analyzer(ctx context.Context) (masking.External, error) {
 	c, err := f.Analyzer.external()
 	if err != nil {

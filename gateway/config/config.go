@@ -42,7 +42,7 @@ type File struct {
 	Guardrails []Guardrail `yaml:"guardrails"`
 	Masking    []Masking   `yaml:"masking"`
 	MaskingKey MaskingKey  `yaml:"masking_key"`
-	// Analyzer is asked beside what masking finds itself; nil is nobody.
+	// Analyzer is asked in addition to what masking finds itself; nil asks nobody.
 	Analyzer *Analyzer `yaml:"masking_analyzer"`
 	// Tags are columns by tag, and Trusted functions of databases; see
 	// masking.Config.
@@ -89,7 +89,7 @@ type User struct {
 	SSHKeys  []string `yaml:"ssh_keys"`
 }
 
-// Resource is one thing behind the gateway.
+// Resource is one thing that users reach through the gateway.
 type Resource struct {
 	Position
 	Name     string            `yaml:"name"`
@@ -179,7 +179,7 @@ type Masking struct {
 	Recognize *Recognizer `yaml:"recognize"`
 }
 
-// Recognizer is a kind of value that masking finds beside its own; see
+// Recognizer is a kind of value that masking finds in addition to its own; see
 // masking.Pattern.
 type Recognizer struct {
 	Position

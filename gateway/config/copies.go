@@ -71,7 +71,7 @@ func (f *File) validateCopies(d *decoder) {
 	for _, c := range f.Audit.Copies {
 		f.checkName(d, c.Line, names, c.Called())
 		if c.S3 == nil {
-			d.problem(c.Line, "s3: {endpoint: …, bucket: …}", "copy %s goes nowhere", c.Called())
+			d.problem(c.Line, "s3: {endpoint: …, bucket: …}", "copy %s has no destination", c.Called())
 			continue
 		}
 		c.S3.check(d, f.options.Secrets, "copy "+c.Called())
@@ -101,7 +101,7 @@ func (w Witness) check(d *decoder, source secrets.Source) {
 		return
 	}
 	if len(w.Keys) == 0 {
-		d.problem(w.Line, "keys: [\"NAME+HASH+KEY\"], as the witness prints it", "%s has no key to verify its cosignatures by", at)
+		d.problem(w.Line, "keys: [\"NAME+HASH+KEY\"], as the witness prints it", "%s has no key to verify its cosignatures with", at)
 	}
 	for _, k := range w.Keys {
 		if _, err := audit.ParseWitnessKey(k); err != nil {
@@ -125,7 +125,7 @@ func (b *Bucket) check(d *decoder, source secrets.Source, at string) {
 	if !ok || strings.Trim(u.Path, "/") != "" {
 		d.problem(b.Line, "endpoint: https://s3.eu-central-1.amazonaws.com", "%s needs an endpoint: scheme, host and port", at)
 	} else if u.Scheme == "http" && !b.Plaintext {
-		d.problem(b.Line, "use https, or set plaintext: true", "%s would go in clear", at)
+		d.problem(b.Line, "use https, or set plaintext: true", "%s would be sent unencrypted", at)
 	}
 	if b.Bucket == "" {
 		d.problem(b.Line, "", "%s needs a bucket", at)

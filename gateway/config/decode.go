@@ -53,7 +53,7 @@ type decoder struct {
 	places    map[string]int // lines of the keys of File.Listen
 }
 
-// Position is where a value stands. The decoder sets fields of this type.
+// Position is where a value is in its file. The decoder sets fields of this type.
 type Position struct{ Line int }
 
 func (d *decoder) problem(line int, hint, format string, args ...any) {
@@ -167,7 +167,7 @@ func (d *decoder) readable(n *yaml.Node, path string, depth int) bool {
 		return false
 	}
 	if n.Kind == yaml.AliasNode || n.Anchor != "" {
-		d.problem(n.Line, "write the value out", "%s uses an anchor, which this file does not know", path)
+		d.problem(n.Line, "write the value out", "%s uses an anchor, which is not supported in this file", path)
 		return false
 	}
 	return true
@@ -218,7 +218,7 @@ func fieldsOf(t reflect.Type) fields {
 	return out
 }
 
-// place notes in v where it stands.
+// place notes in v where it is.
 func (f *fields) place(v reflect.Value, line int) {
 	if f.position >= 0 {
 		v.Field(f.position).Set(reflect.ValueOf(Position{line}))

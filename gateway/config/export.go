@@ -59,7 +59,7 @@ func (f *File) validateExport(d *decoder) {
 		}
 		for _, p := range e.Only {
 			if _, err := path.Match(p, ""); err != nil {
-				d.problem(e.Line, "", "%s: %q is no pattern", at, p)
+				d.problem(e.Line, "", "%s: %q is not a pattern", at, p)
 			}
 		}
 		if (e.Cert == "") != (e.Key == "") {
@@ -82,7 +82,7 @@ func (f *File) validateExport(d *decoder) {
 			if !ok {
 				d.problem(e.Line, "", "%s needs a url", at)
 			} else if u.Scheme == "http" && !e.Plaintext {
-				d.problem(e.Line, "use https, or set plaintext: true", "%s would send events in clear", at)
+				d.problem(e.Line, "use https, or set plaintext: true", "%s would send events unencrypted", at)
 			}
 			if e.Type == "webhook" && len(e.Keys) == 0 {
 				d.problem(e.Line, "keys: [env:NAME]", "%s has no keys to sign with", at)

@@ -177,7 +177,7 @@ func (h *Hours) parse() (*guardrail.Hours, error) {
 		return nil, fmt.Errorf("hours need a zone, such as UTC or Europe/Berlin")
 	}
 	if out.Zone, err = time.LoadLocation(h.Zone); err != nil {
-		return nil, fmt.Errorf("%q is no time zone: write UTC, or one such as Europe/Berlin", h.Zone)
+		return nil, fmt.Errorf("%q is not a time zone: write UTC, or a zone such as Europe/Berlin", h.Zone)
 	}
 	return out, nil
 }
@@ -200,7 +200,7 @@ func (f *File) validateGuardrails(d *decoder) {
 	}
 	for _, g := range f.Guardrails {
 		if g.Name != "" && slices.ContainsFunc(guardrail.Defaults(), func(r guardrail.Rule) bool { return r.Name == g.Name }) {
-			d.problem(g.Line, "choose another name, or switch the pack off by - use: off", "guardrail %q is there twice: the default pack has a rule of this name", g.Name)
+			d.problem(g.Line, "choose another name, or switch the pack off by - use: off", "guardrail %q is defined twice: the default pack has a rule with this name", g.Name)
 		}
 	}
 }
@@ -215,7 +215,7 @@ func (f *File) validateGuardrail(d *decoder, n int, g Guardrail) {
 		return
 	}
 	if g.Use == useDefault && (g.Limit != 0 || g.For != 0 || len(g.Approvers) > 0 || g.Name != "") {
-		d.problem(g.Line, "", "a pack has names and actions of its own: resources, databases, accounts, groups, during, outside and observe narrow it")
+		d.problem(g.Line, "", "a pack brings its own names and actions: only resources, databases, accounts, groups, during, outside and observe may be given with it")
 		return
 	}
 	f.checkSelector(d, g.Line, g.Resources)
@@ -227,7 +227,7 @@ func (f *File) validateGuardrail(d *decoder, n int, g Guardrail) {
 		d.problem(g.Line, "give use: off the resources that it is for", "the pack does not apply anywhere: an entry with use: off switches it off")
 	}
 	if g.Warn != nil && g.Remedy != "" {
-		d.problem(g.Line, "write it into message", "remedy has no effect with warn: it is told when an operation is refused")
+		d.problem(g.Line, "write it in message", "remedy has no effect with warn: users see it only when an operation is refused")
 	}
 	f.checkGroups(d, g.Line, g.Groups)
 	f.checkApprovers(d, g)
@@ -253,7 +253,7 @@ func (f *File) validateGuardrail(d *decoder, n int, g Guardrail) {
 		for i := range n - 1 {
 			for _, other := range f.rulesOf(f.Guardrails[i], i+1) {
 				if other.Name == r.Name {
-					d.problem(g.Line, "", "guardrail %q is there twice", r.Name)
+					d.problem(g.Line, "", "guardrail %q is defined twice", r.Name)
 				}
 			}
 		}
@@ -265,7 +265,7 @@ func (f *File) validateGuardrail(d *decoder, n int, g Guardrail) {
 	}
 }
 
-// checkApprovers reports approvers of whom nobody could ever decide.
+// checkApprovers reports a list of approvers of which nobody could decide.
 func (f *File) checkApprovers(d *decoder, g Guardrail) {
 	f.checkGroups(d, g.Line, g.Approvers)
 	if len(g.Approvers) == 0 || g.Hold == nil {
@@ -278,7 +278,7 @@ func (f *File) checkApprovers(d *decoder, g Guardrail) {
 		}
 	}
 	if able == 0 {
-		d.problem(g.Line, "approvers prove who they are by their password", "none of the approvers %v has a password, so that nobody could ever decide", g.Approvers)
+		d.problem(g.Line, "give one of the approvers a password, which is needed to decide", "none of the approvers %v has a password, so nobody could decide", g.Approvers)
 	}
 }
 
@@ -313,6 +313,6 @@ func (f *File) checkKind(d *decoder, g Guardrail, r *GuardrailRule) {
 		}
 	}
 	if len(chosen) > 0 {
-		d.problem(g.Line, "", "the rule is about %s, and none of its resources has any: %s", what, strings.Join(chosen, ", "))
+		d.problem(g.Line, "", "the rule is about %s, but none of its resources has them: %s", what, strings.Join(chosen, ", "))
 	}
 }

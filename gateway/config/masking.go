@@ -97,7 +97,7 @@ func (m Masking) rule() (masking.Rule, error) {
 	return r, err
 }
 
-// maskingKeyFile is where the key stands that the gateway makes for itself.
+// maskingKeyFile is the file of the key that the gateway makes for itself.
 const maskingKeyFile = "masking.key"
 
 // maskingKey returns the configured key, or the one of the data directory, which
@@ -162,7 +162,7 @@ func (f *File) validateRecognizers(d *decoder) *masking.Scanner {
 		}
 		d.onlyKeys(m.Line, m, "recognize", "recognize")
 		if m.Recognize.Score < 0 {
-			d.problem(m.Line, "", "masking: a score is 1 to 100")
+			d.problem(m.Line, "", "masking: a score must be 1 to 100")
 		}
 		one := m.Recognize.pattern()
 		if _, err := masking.NewScanner(masking.ScannerConfig{Patterns: []masking.Pattern{one}}); err != nil {
@@ -200,7 +200,7 @@ func (f *File) validatePack(d *decoder, m Masking) bool {
 func (f *File) validateMasking(d *decoder) {
 	if k := f.MaskingKey; k.Secret != "" {
 		if err := f.options.Secrets.Check(k.Secret); err != nil {
-			d.problem(k.Line, "secrets never stand in this file", "masking_key: %v", err)
+			d.problem(k.Line, "secrets are not allowed in this file", "masking_key: %v", err)
 		}
 	}
 	f.validateAnalyzer(d)
@@ -229,6 +229,6 @@ func (f *File) validateMasking(d *decoder) {
 		}
 	}
 	if len(f.MaskingKey.Detokenise) > 0 && !tokens {
-		d.problem(f.MaskingKey.Line, "with: tokenise or encrypt makes what can be turned back", "detokenise has nothing to turn back: no masking rule makes tokens")
+		d.problem(f.MaskingKey.Line, "add a masking rule with: tokenise or with: encrypt", "detokenise has no effect: no masking rule makes tokens or encrypted values")
 	}
 }

@@ -310,8 +310,8 @@ func TestPackProblems(t *testing.T) {
 		{"off where nothing is", "masking: [{use: off, resources: [nowhere]}]", `no resource is named "nowhere"`},
 		{"guardrails off where nothing is", "guardrails: [{use: off, resources: [nowhere]}]", `no resource is named "nowhere"`},
 		{"a key of another entry", "masking: [{use: off, with: redact, mode: strict}]", "with, mode has no effect together with use: off (known here: resources, groups)"},
-		{"a name of the pack", "guardrails: [{name: no-drop, deny: {effects: [drop]}}]", `guardrail "no-drop" is there twice: the default pack has a rule of this name`},
-		{"an analyzer of nothing", "masking: [{use: off}]\nmasking_analyzer: {url: 'https://a.internal/analyze', columns: [a.b]}", "masking_analyzer finds values, and nothing masks them"},
+		{"a name of the pack", "guardrails: [{name: no-drop, deny: {effects: [drop]}}]", `guardrail "no-drop" is defined twice: the default pack has a rule with this name`},
+		{"an analyzer of nothing", "masking: [{use: off}]\nmasking_analyzer: {url: 'https://a.internal/analyze', columns: [a.b]}", "masking_analyzer finds values, but no rule masks them"},
 	} {
 		t.Run(c.name, func(t *testing.T) { require.Contains(t, problemsOf(t, c.section), c.want) })
 	}

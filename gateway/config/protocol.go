@@ -22,7 +22,7 @@ func (o *Options) check() error {
 	for i := range o.Protocols {
 		p := &o.Protocols[i]
 		if _, taken := own.index[p.Name]; taken {
-			errs = append(errs, fmt.Errorf("protocol %s has the name of a key of every resource", p.Name))
+			errs = append(errs, fmt.Errorf("protocol %s cannot have this name, which is a key of every resource", p.Name))
 		}
 		if slices.Contains(reserved, p.Name) {
 			errs = append(errs, fmt.Errorf("protocol %s has a name that the gateway uses itself, for a folder or a listener", p.Name))

@@ -161,14 +161,14 @@ func TestSettingsProblems(t *testing.T) {
 		{"PostgreSQL's parameters", `{name: e, type: postgres, address: "h:1", username: u, startup_parameters: [""]}`, `startup_parameters: a name is empty`},
 		{"SSH without a host key", `{name: e, type: ssh, address: "h:22", username: u}`, `host_keys: no host key is known`},
 		{"SSH's keys", `{name: e, type: ssh, address: "h:22", username: u, ssh: {host_keys: [x], forwards: [y]}}`, `forwards: "y" is not of the form host:port`},
-		{"tls", e + ", tls: {mode: require}}", `resource "e": type echo has no tls: it protects connections by its own means`},
-		{"a key", e + ", key: env:K}", `resource "e": type echo proves nothing by a key`},
-		{"an account's key", `{name: p, type: postgres, address: "h:1", accounts: [{name: a, username: u, key: env:K}]}`, `resource "p": type postgres proves nothing by a key`},
+		{"tls", e + ", tls: {mode: require}}", `resource "e": type echo has no tls: the protocol protects its connections itself`},
+		{"a key", e + ", key: env:K}", `resource "e": type echo has no login with a key`},
+		{"an account's key", `{name: p, type: postgres, address: "h:1", accounts: [{name: a, username: u, key: env:K}]}`, `resource "p": type postgres has no login with a key`},
 		{"a database", e + ", database: x}", `resource "e": type echo has no databases`},
 		{"an address", `{name: e, type: echo, address: "::1", username: u}`, `resource "e": "::1" is not an address`},
 		{"no address", `{name: e, type: echo, username: u}`, `resource "e": "" is not an address`},
-		{"a guardrail about statements", e + "}\nguardrails: [{deny: {effects: [drop]}, resources: [e]}]", `the rule is about statements, and none of its resources has any: e`},
-		{"a guardrail about requests", e + "}\nguardrails: [{deny: {requests: [/admin]}}]", `the rule is about requests, and none of its resources has any: e`},
+		{"a guardrail about statements", e + "}\nguardrails: [{deny: {effects: [drop]}, resources: [e]}]", `the rule is about statements, but none of its resources has them: e`},
+		{"a guardrail about requests", e + "}\nguardrails: [{deny: {requests: [/admin]}}]", `the rule is about requests, but none of its resources has them: e`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := parse(head + "  - " + c.resource)
@@ -238,7 +238,7 @@ func TestOptions(t *testing.T) {
 		want string
 	}{
 		{"the same twice", []protocol.Protocol{echo(), echo()}, "protocol echo is in the list twice"},
-		{"the name of a key", []protocol.Protocol{{Name: "tls", Open: open}}, "protocol tls has the name of a key of every resource"},
+		{"the name of a key", []protocol.Protocol{{Name: "tls", Open: open}}, "protocol tls cannot have this name, which is a key of every resource"},
 		{"the folder of the records", []protocol.Protocol{{Name: "audit", Open: open}}, "protocol audit has a name that the gateway uses itself, for a folder or a listener"},
 		{"a listener that is not a protocol's", []protocol.Protocol{{Name: "console", Open: open}}, "protocol console has a name that the gateway uses itself, for a folder or a listener"},
 		{"settings by value", []protocol.Protocol{{Name: "a", Open: open, Settings: func() any { return echoSettings{} }}}, "protocol a: its settings are not a pointer to a struct"},

@@ -54,13 +54,13 @@ func (f *File) validateRecordings(d *decoder) {
 			}
 		}
 		if _, err := age.ParseRecipient(r.OriginalTo); err != nil && r.OriginalTo != "" {
-			d.problem(r.Line, "age-keygen prints one", "audit.recordings: original_to is no public key of age")
+			d.problem(r.Line, "age-keygen prints one", "audit.recordings: original_to is not a public key of age")
 		}
 		if r.SampleRows < 0 || r.LimitMB < 0 {
 			d.problem(r.Line, "", "audit.recordings: sample_rows and limit_mb cannot be negative")
 		}
 		if r.Input && r.Terminal == "off" {
-			d.problem(r.Line, "record the terminal too", "audit.recordings: input is recorded by what the terminal echoes")
+			d.problem(r.Line, "record the terminal too", "audit.recordings: input needs terminal: input is what the terminal echoes")
 		}
 	}
 }

@@ -119,7 +119,7 @@ func (f *File) validateResources(d *decoder) {
 			}
 			names[a.Name] = true
 			if a.Key != "" && !p.Keys {
-				d.problem(a.Line, "give a password", "%s: type %s proves nothing by a key", at, p.Name)
+				d.problem(a.Line, "give a password", "%s: type %s has no login with a key", at, p.Name)
 			}
 			if a.Password != "" && a.Key != "" {
 				d.problem(a.Line, "", "%s: an account has a password or a key, not both", at)
@@ -129,12 +129,12 @@ func (f *File) validateResources(d *decoder) {
 					continue
 				}
 				if err := f.options.Secrets.Check(ref); err != nil {
-					d.problem(a.Line, "secrets never stand in this file", "%s: %v", at, err)
+					d.problem(a.Line, "secrets are not allowed in this file", "%s: %v", at, err)
 				}
 			}
 		}
 		if r.TLS != nil && !p.TLS {
-			d.problem(r.TLS.Line, "remove it", "%s: type %s has no tls: it protects connections by its own means", at, p.Name)
+			d.problem(r.TLS.Line, "remove it", "%s: type %s has no tls: the protocol protects its connections itself", at, p.Name)
 		} else if _, err := r.TLS.mode(); err != nil {
 			d.problem(r.TLS.Line, "", "%s: %v", at, err)
 		}
@@ -184,7 +184,7 @@ func (f *File) validateAccess(d *decoder) {
 		f.checkGroups(d, a.Line, a.Groups)
 		for _, u := range a.Users {
 			if u != "*" && !slices.ContainsFunc(f.Identity.Users, func(x User) bool { return x.Name == u }) {
-				d.problem(a.Line, "", "the rule speaks of user %q, who does not exist", u)
+				d.problem(a.Line, "", "the rule names user %q, who does not exist", u)
 			}
 		}
 	}
@@ -196,7 +196,7 @@ func (f *File) validateAccess(d *decoder) {
 func (f *File) checkGroups(d *decoder, line int, groups []string) {
 	for _, g := range groups {
 		if g != "*" && !slices.ContainsFunc(f.Identity.Users, func(u User) bool { return slices.Contains(u.Groups, g) }) {
-			d.problem(line, "", "the rule speaks of group %q, to which nobody belongs", g)
+			d.problem(line, "", "the rule names group %q, which has no members", g)
 		}
 	}
 }

@@ -22,7 +22,7 @@ func (f *File) Version() (audit.Version, error) {
 	return audit.Version{Config: hex.EncodeToString(f.digest[:]), Policy: hex.EncodeToString(sum[:8])}, nil
 }
 
-// plain is v without the places where its parts stand in the file.
+// plain is v without the places of its parts in the file.
 func plain(v any) any { return strip(reflect.ValueOf(v)) }
 
 func strip(v reflect.Value) any {

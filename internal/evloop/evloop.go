@@ -21,7 +21,7 @@ import (
 // Side is one of the two descriptors of a Pair.
 type Side uint8
 
-// Sides. The zero value is none of them.
+// Sides. The zero value is not one of them.
 const (
 	None Side = iota
 	First

@@ -9,7 +9,7 @@ import (
 )
 
 // Detach returns c's descriptor, which is now the caller's, and closes c: Go's
-// poller no longer watches it. It fails for connections that are no plain TCP or
+// poller no longer watches it. It fails for connections that are not plain TCP or
 // Unix ones, and leaves them as they are.
 func Detach(c net.Conn) (fd int, err error) {
 	switch c.(type) {

@@ -7,7 +7,7 @@ import (
 	"net"
 )
 
-// loop is none: this system has no poller that the package knows.
+// loop does nothing: this system has no poller that the package knows.
 type loop struct{ set *Set }
 
 func newLoop(*Set) (*loop, error) { return nil, errors.ErrUnsupported }

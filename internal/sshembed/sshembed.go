@@ -48,7 +48,7 @@ type Server struct {
 	work   sync.WaitGroup
 }
 
-// Start starts a server. Whoever gets the Server's PrivateKey can run commands
+// Start starts a server. A holder of the Server's PrivateKey can run commands
 // as this process's user.
 func Start(c Config) (*Server, error) {
 	s := &Server{shell: c.Shell, conns: make(map[net.Conn]struct{})}

@@ -4,7 +4,7 @@
 //
 //	go test -json ./... | testreport [-tally FILE] [-again -- FLAG…]
 //
-// With -again, tests that failed while others ran beside them run once more by
+// With -again, tests that failed while others ran at the same time run once more by
 // themselves, with the flags of go test that follow. One that passes then depends
 // on the machine's load: it is named, and counted as unsteady rather than failed.
 // A data race, a crash and a package that does not build are never run again.

@@ -45,7 +45,7 @@ func (a *Analyzer) heard(dst []masking.Finding, text, answer []byte) ([]masking.
 		} `json:"choices"`
 	}
 	if err := json.Unmarshal(answer, &chat); err != nil || len(chat.Choices) == 0 {
-		return nil, errors.New("the analyzer's answer is no chat completion")
+		return nil, errors.New("the analyzer's answer is not a chat completion")
 	}
 	if f := chat.Choices[0].Finish; f != "" && f != "stop" {
 		return nil, errors.New("the analyzer did not finish its answer")

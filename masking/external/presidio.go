@@ -25,7 +25,7 @@ func (a *Analyzer) analyzed(dst []masking.Finding, text, answer []byte) ([]maski
 		Type  string  `json:"entity_type"`
 	}
 	if err := json.Unmarshal(answer, &list); err != nil {
-		return nil, errors.New("the analyzer's answer is no list of findings")
+		return nil, errors.New("the analyzer's answer is not a list of findings")
 	}
 	points := places(text)
 	for _, x := range list {

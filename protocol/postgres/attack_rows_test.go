@@ -113,7 +113,7 @@ func TestAttack24WaysToRows(t *testing.T) {
 	}
 }
 
-// Texts beside the rows go through Tell: errors with all their fields, notices,
+// Texts other than the rows go through Tell: errors with all their fields, notices,
 // notifications. What they are (severity, SQLSTATE) stays.
 func TestAttack24Texts(t *testing.T) {
 	scrub := &hooks{Hooks: proxy.Hooks{Tell: func(_ context.Context, _ proxy.Op, m *proxy.Message) error {

@@ -373,7 +373,7 @@ func TestReadOnlyResource(t *testing.T) {
 	require.Error(t, err)
 }
 
-// Above the cap one of those who have said nothing is closed, and whoever comes
+// Above the cap one of those who have said nothing is closed, and a client that comes
 // to work is served.
 func TestTooManyUnauthenticated(t *testing.T) {
 	g := startGate(t, gateConfig{gateway: func(g *proxy.Gateway) { g.MaxUnauthenticated = 3 }})
@@ -450,14 +450,14 @@ func TestUpstreamFailures(t *testing.T) {
 		})
 		c := g.raw(t)
 		c.send(wire.AppendQuery(nil, []byte("SELECT 1")))
-		// What has come of the row was passed on; nothing can be said behind it.
+		// What has come of the row was passed on; nothing can be said after it.
 		b, err := io.ReadAll(c)
 		require.NoError(t, err)
 		require.Equal(t, append(description, row("half")[:8]...), b)
 	})
 }
 
-// One address has no more connections than it may, whoever it claims to be; they
+// One address has no more connections than it may, under any name; they
 // are given back.
 func TestAttack64ConnectionsOfAnAddress(t *testing.T) {
 	events := make(chan proxy.Event, 100)

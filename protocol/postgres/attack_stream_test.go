@@ -456,7 +456,7 @@ func TestAttack33Encodings(t *testing.T) {
 	g.untouched(t)
 }
 
-// Commands of replication are no statements on an ordinary connection, and the
+// Commands of replication are not statements on an ordinary connection, and the
 // two ways of asking for the other kind are one.
 func TestAttack32StartReplication(t *testing.T) {
 	g := startGate(t, gateConfig{})

@@ -187,7 +187,7 @@ func TestSlowServer(t *testing.T) {
 }
 
 // A client that does not read its result, and a server that does not read what
-// is sent, are no obstacle to ending their session.
+// is sent, do not prevent ending their session.
 func TestStuckPeers(t *testing.T) {
 	t.Run("client", func(t *testing.T) {
 		g := startGate(t, gateConfig{})

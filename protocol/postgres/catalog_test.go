@@ -134,7 +134,7 @@ func (g *gate) catalog(t testing.TB) *sql.CatalogCache {
 }
 
 // Columns of results carry the names of the base columns that their numbers
-// stand for, also after somebody has changed them through the gateway.
+// identify, also after somebody has changed them through the gateway.
 func TestColumnsHaveNames(t *testing.T) {
 	var seen []string
 	h := &hooks{Hooks: proxy.Hooks{Flow: func(_ context.Context, _ proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {

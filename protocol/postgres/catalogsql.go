@@ -8,13 +8,13 @@ type catalogQuery struct {
 }
 
 // relationsKept leaves out temporary relations, which only their session sees,
-// and what the server keeps beside tables.
+// and what the server keeps in addition to tables.
 const relationsKept = `c.relkind IN ('r', 'v', 'm', 'f', 'p', 'S') AND c.relpersistence <> 't' AND n.nspname <> 'pg_toast'`
 
 // catalogQueries are run in this order in one read-only transaction. The path is
 // read as the session's role has it; from then on only the server's own names
 // are seen, so that definitions are printed with every name's schema and no
-// name here means anything of somebody's. What stands before that is qualified.
+// name here means anything of somebody's. What comes before that is qualified.
 var catalogQueries = []catalogQuery{
 	{
 		`SELECT s FROM pg_catalog.unnest(pg_catalog.current_schemas(true)) WITH ORDINALITY AS u (s, i) ORDER BY i`, 1,

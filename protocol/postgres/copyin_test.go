@@ -15,7 +15,7 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// intake sees what clients send into COPYs, and puts a line behind each.
+// intake sees what clients send into COPYs, and puts a line after each.
 type intake struct {
 	mu   sync.Mutex
 	seen []string

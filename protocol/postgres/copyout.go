@@ -95,7 +95,7 @@ func (d *down) filterCopy(e *entry, isBinary bool, columns int) error {
 	return nil
 }
 
-var errCopyEncoding = errors.New("rows in this encoding cannot be told apart, so this COPY cannot be filtered; set client_encoding to UTF8 first")
+var errCopyEncoding = errors.New("the gateway cannot separate rows in this encoding, so this COPY cannot be filtered; set client_encoding to UTF8 first")
 
 // separable reports whether the rows' encoding is one in which no part of a
 // character looks like a delimiter or a backslash.
@@ -258,7 +258,7 @@ func (d *down) copyDone(e *entry, total int) error {
 
 var errCopy = fmt.Errorf("%w: COPY data", wire.ErrProtocol)
 
-// textCopy is the text format: one line a row, values parted by a delimiter,
+// textCopy is the text format: one line per row, values separated by a delimiter,
 // special bytes escaped by backslashes.
 type textCopy struct {
 	delimiter byte

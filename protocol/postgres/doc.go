@@ -5,7 +5,7 @@
 // # How a session flows
 //
 // Two goroutines serve a session. up reads the client and writes the server;
-// down reads the server and writes the client. Between them stands a queue of
+// down reads the server and writes the client. Between them is a queue of
 // the answers that are owed, in the protocol's order: up appends an entry for
 // every message that the server will answer, down takes it off when the answer
 // is complete. So each answer is known to belong to its operation, also when
@@ -18,7 +18,7 @@
 // # How a refusal keeps both sides equal
 //
 // A refused message is replaced by one of the same kind that the server is
-// certain to refuse: a text that is no SQL, a portal that does not exist. The
+// certain to refuse: a text that is not SQL, a portal that does not exist. The
 // server then does all that an error entails, by itself: it aborts the
 // transaction, skips the rest of the batch and reports its state. The gateway
 // puts its own ErrorResponse in the place of the server's. Client and server

@@ -16,7 +16,7 @@ import (
 )
 
 // Estimator asks servers by EXPLAIN what they expect of statements, over a
-// connection of the gateway's own beside the session's: as the same role, in the
+// connection of the gateway's own, apart from the session's: as the same role, in the
 // same database, with a read-only transaction and short timeouts. What only the
 // session's own connection sees, such as its temporary tables and what its open
 // transaction made, cannot be estimated. The zero value is ready; a session's

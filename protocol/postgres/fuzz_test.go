@@ -186,7 +186,7 @@ func (u *unblocked) finish() {
 	<-u.done
 }
 
-// obedient plays a server that answers everything, refuses what is no SELECT,
+// obedient plays a server that answers everything, refuses what is not a SELECT,
 // and skips after errors as PostgreSQL does.
 func obedient(c net.Conn) {
 	if !welcome(c) {
@@ -291,7 +291,7 @@ func texts(typ byte, body []byte) [][]byte {
 		}
 		return values
 	case wire.NotificationResponse:
-		return [][]byte{body[min(4, len(body)):]} // behind the number of a process
+		return [][]byte{body[min(4, len(body)):]} // after the number of a process
 	case wire.DataRow, wire.CopyData, wire.ParameterStatus:
 		return [][]byte{body}
 	}

@@ -109,7 +109,7 @@ func (h *Handler) refused(hi *hello, err error) error {
 // other protocol can be confused with this one.
 func (h *Handler) secure(ctx context.Context, hi *hello, under net.Conn, direct bool) error {
 	if h.TLS == nil {
-		return errors.New("client speaks TLS, which is not configured")
+		return errors.New("the client starts TLS, which is not configured")
 	}
 	tc := tls.Server(under, h.serverTLS())
 	ctx = context.WithValue(ctx, shownKey{}, &hi.shown)

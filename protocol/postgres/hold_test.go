@@ -49,7 +49,7 @@ func (c *rawClient) secured() *rawClient {
 	return &rawClient{c.t, tc}
 }
 
-// What is sent behind a parked operation waits with it, is answered in order
+// What is sent after a parked operation waits with it, is answered in order
 // afterwards, and another session does not wait.
 func TestHeldOperations(t *testing.T) {
 	for name, config := range map[string]gateConfig{"clear": {}, "TLS": withTLS(t)} {

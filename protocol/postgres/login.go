@@ -120,7 +120,7 @@ func password(hi *hello, r *authReader) (proxy.Secret, error) {
 func (h *Handler) scram(hi *hello, r *authReader, verifier string) ([]byte, error) {
 	v, err := scram.ParseVerifier(verifier)
 	if err != nil {
-		return nil, fmt.Errorf("%w: the stored verifier is of no use", proxy.ErrUnauthenticated)
+		return nil, fmt.Errorf("%w: the stored password verifier is not valid", proxy.ErrUnauthenticated)
 	}
 	s := scram.Server{Verifier: v}
 	if hi.tls != nil {

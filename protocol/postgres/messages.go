@@ -8,7 +8,7 @@ import (
 )
 
 // channel says what of a server message can carry data to the client, and so
-// what masking does with it. Every type that a server may send stands in
+// what masking does with it. Every type that a server may send is in
 // channels; a type that does not is refused.
 type channel uint8
 
@@ -50,7 +50,7 @@ var channels = map[byte]channel{
 }
 
 // tellNames shows the interceptors the names of a result's columns that may be
-// data, as dynamic SQL behind a cursor can make them. Others, which are almost
+// data, as dynamic SQL of a cursor can make them. Others, which are almost
 // all, cost nothing.
 func (d *down) tellNames(e *entry, shape *proxy.Shape) error {
 	if !d.wantsTexts() {

@@ -12,7 +12,7 @@ type statement struct {
 	facts   *proxy.Facts
 	renames bool // may change what names of statements or portals mean
 	shape   *proxy.Shape
-	closed  bool // stands for a Close of the name
+	closed  bool // it is a Close of the name
 }
 
 // portal is a statement with its arguments.
@@ -24,7 +24,7 @@ type portal struct {
 	formats     []byte // result format codes
 	describedIn uint64 // one more than the batch in which a Describe of it was sent last
 	shape       *proxy.Shape
-	closed      bool // stands for a Close of the name
+	closed      bool // it is a Close of the name
 }
 
 // meaning is what the name means once the server has answered.
@@ -43,10 +43,10 @@ func (p *portal) meaning() *portal {
 	return p
 }
 
-// unknownStatement stands for a name that the gateway did not see prepared: it
+// unknownStatement is used for a name that the gateway did not see prepared: it
 // was made in SQL, or its meaning may have changed there.
 var unknownStatement = &statement{
-	facts:   proxy.UnknownFacts("the statement behind this name was prepared in SQL"),
+	facts:   proxy.UnknownFacts("the statement with this name was prepared in SQL"),
 	renames: true,
 }
 

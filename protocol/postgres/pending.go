@@ -172,7 +172,7 @@ func (p *pending) endCopy(done bool) error {
 	}
 }
 
-var errDoubtfulSync = errors.New("a COPY failed in a way after which the state of the connection is in doubt")
+var errDoubtfulSync = errors.New("a COPY failed and left the connection in an unknown state")
 
 // dropSecond takes off the entry after the first.
 func (p *pending) dropSecond() {
@@ -241,7 +241,7 @@ func (p *pending) recycle(e *entry) {
 	}
 }
 
-// close wakes up whoever waits; the session is over.
+// close wakes up all who wait; the session is over.
 func (p *pending) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

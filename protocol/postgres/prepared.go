@@ -9,7 +9,7 @@ import (
 // prepared holds the texts of the PREPAREs that a session has sent, by the name
 // that they give, so that an EXECUTE is judged by what it runs. Whether the
 // server took one does not matter: EXECUTE of a name that it did not take runs
-// nothing. A name that may stand for something else is not known, and what it
+// nothing. A name that may mean something else is not known, and what it
 // runs neither. It is up's.
 type prepared struct {
 	texts map[string][]byte // of a whole PREPARE; nil for a name that may be another's

@@ -60,10 +60,10 @@ func fatalNotice(err error) wire.Notice {
 		n.Code, n.Message = codeAuthorization, err.Error()
 	case errors.As(err, &param):
 		n.Code, n.Message = codeRefused, param.Error()
-		n.Hint = "Leave it out, or have the resource's startup_parameters list it."
+		n.Hint = "Leave it out, or ask an administrator to allow it for this resource."
 	case errors.Is(err, proxy.ErrNotFound), errors.Is(err, errNoResource), errors.Is(err, errAmbiguousResource):
 		n.Code, n.Message = codeNoDatabase, err.Error()
-		n.Hint = "Name a resource that you may use as USER+RESOURCE; \"sallyport ls\" lists them."
+		n.Hint = "Connect as USER+RESOURCE, with a resource that you may use."
 	case errors.As(err, &server):
 		n.Code, n.Message, n.Hint = server.code, server.message, server.hint
 		if server.refusesCredential() {

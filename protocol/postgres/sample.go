@@ -26,7 +26,7 @@ const sampleBytes = 256
 
 // Sample calls each with values of the columns of a relation, as text, the first
 // characters of each. They are valid until it returns. A column whose values are
-// no text, numbers or the like has none.
+// not text, numbers or the like has none.
 func (s *Sampler) Sample(ctx context.Context, session *proxy.Session, schema, relation string, each func(column string, value []byte)) error {
 	t := &session.Target
 	reading := proxy.Reading{Dialect: "postgres", Resource: t.Resource.Name, Database: t.Database, Account: t.Account.Name}

@@ -36,7 +36,7 @@ type session struct {
 	down down
 
 	cancelling atomic.Bool // a cancel request to the server is under way
-	leaving    atomic.Bool // the client said goodbye: what follows is no failure
+	leaving    atomic.Bool // the client said goodbye: what follows is not a failure
 	// backslashes says that the server has reported standard_conforming_strings
 	// off. What was sent before the report is judged in both ways by the analyzer.
 	backslashes atomic.Bool
@@ -258,7 +258,7 @@ func (s *session) farewell(err error) {
 	}
 }
 
-// close ends what run leaves behind. The proxy's session is closed by the
+// close ends what run has left open. The proxy's session is closed by the
 // gateway, after this.
 func (s *session) close() {
 	s.handler.cancels.unregister(s.key)
@@ -318,7 +318,7 @@ func (s *session) takeNotices() []byte {
 	return b
 }
 
-// settle tells the names what the server did with the message behind e.
+// settle tells the names what the server did with the message of e.
 func (s *session) settle(e *entry, ok bool) {
 	p := s.pending
 	p.mu.Lock()

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Settings are what a PostgreSQL resource allows beyond the default. They stand
-// in proxy.Resource.Settings, as a value. The zero value is the strictest.
+// Settings are what a PostgreSQL resource allows beyond the default. They are
+// the value of proxy.Resource.Settings. The zero value is the strictest.
 type Settings struct {
 	// Replication allows connections with the replication parameter.
 	Replication bool `yaml:"replication"`
@@ -25,7 +25,7 @@ type Settings struct {
 	// address that is neither loopback nor a Unix socket. SCRAM never sends the
 	// secret and is always allowed.
 	Plaintext bool `yaml:"plaintext"`
-	// StartupParameters are names that clients may set at start-up, beside
+	// StartupParameters are names that clients may set at start-up, in addition to
 	// [DefaultStartupParameters]. "*" allows all.
 	StartupParameters []string `yaml:"startup_parameters"`
 	// MaxMessage is the longest statement or set of arguments from the client, in

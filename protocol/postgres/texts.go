@@ -57,7 +57,7 @@ func (d *down) texts(typ byte, body []byte, total int, e *entry) error {
 }
 
 // fixed reports whether a field holds a code or a severity, which filters leave as
-// it is: clients act on them. What is in their place and is none may be any text.
+// it is: clients act on them. Anything else in their place may be any text.
 func fixed(f *wire.Field) bool {
 	switch f.Key {
 	case 'C':
@@ -82,7 +82,7 @@ func isSQLState(b []byte) bool {
 	return len(b) == 5
 }
 
-// sqlstate returns b, or the code of internal errors when b is none.
+// sqlstate returns b, or the code of internal errors when b is not one.
 func sqlstate(b []byte) []byte {
 	if isSQLState(b) {
 		return b

@@ -20,7 +20,7 @@ type up struct {
 	source source
 	reader *wire.Reader // reads the client, through source
 
-	replication bool // the connection is for replication: text is no SQL
+	replication bool // the connection is for replication: text is not SQL
 	reading     proxy.Reading
 
 	pos      int         // in reader.Buffered: what was walked
@@ -657,7 +657,7 @@ func (u *up) function(body []byte, total int) error {
 		e.refusal = wire.AppendError(nil, refusal(&v))
 		return u.replaceExpecting(e, total, poisonFunction)
 	}
-	// The arguments outlive the buffer they stand in.
+	// The arguments outlive the buffer they are in.
 	e.text = e.text[:0]
 	for _, a := range args {
 		e.text = append(e.text, a...)
@@ -683,7 +683,7 @@ func functionName(oid uint32) string { return "pg_proc/" + strconv.FormatUint(ui
 // tooLarge refuses a message that is over the limit; its bytes are dropped as
 // they come.
 func (u *up) tooLarge(typ byte, limit int) error {
-	v := proxy.Deny(proxy.CausePolicy, "", "this message is longer than "+strconv.Itoa(limit)+" bytes, which the gateway takes at most", "")
+	v := proxy.Deny(proxy.CausePolicy, "", "this message is longer than the limit of "+strconv.Itoa(limit)+" bytes", "")
 	refused := refusal(&v)
 	refused.Code = codeTooLarge
 	if u.skipping {
@@ -716,7 +716,7 @@ func (u *up) parked(op proxy.Op, h *proxy.Pending) {
 	u.watch()
 }
 
-// watch has the client read ahead of until unwatch, so that it is noticed when
+// watch reads ahead of the client until unwatch, so that it is noticed when
 // she leaves while nothing else reads.
 func (u *up) watch() { u.source.watch(u.session.session.Go, u.session.session) }
 
@@ -729,10 +729,10 @@ func (u *up) unwatch() {
 func holdNotice(h *proxy.Pending) []byte {
 	n := wire.Notice{Severity: "NOTICE", Code: "00000", Message: h.Message, Hint: h.Link}
 	if n.Message == "" {
-		n.Message = "this operation waits for an approval"
+		n.Message = "this operation is waiting for approval"
 	}
 	if !h.Deadline.IsZero() {
-		n.Detail = "It is refused if nobody decides until " + h.Deadline.Format(time.RFC3339) + "."
+		n.Detail = "It is refused if nobody decides before " + h.Deadline.Format(time.RFC3339) + "."
 	}
 	return wire.AppendNotice(nil, n)
 }
@@ -753,5 +753,5 @@ func (u *up) rewrite(op proxy.Op, text []byte) error {
 
 var (
 	errLateRewrite  = errors.New("a prepared statement cannot be rewritten when it runs")
-	errRewrittenNUL = errors.New("the statement that was to run instead holds a NUL")
+	errRewrittenNUL = errors.New("the rewritten statement holds a NUL")
 )

@@ -264,7 +264,7 @@ type upstreamAuth struct {
 	done     bool
 }
 
-var errCleartext = errors.New("the server asks for a password that would travel in clear; the resource does not allow that")
+var errCleartext = errors.New("the server asks for an unencrypted password, which the resource does not allow")
 
 // safe reports whether something from which the secret could be had may be
 // sent.
@@ -308,7 +308,7 @@ func (a *upstreamAuth) answer(body []byte) error {
 		_, err = a.u.conn.Write(wire.AppendMessage(nil, wire.Password, reply))
 		return err
 	}
-	return fmt.Errorf("the server asks for a way of authentication (%d) that the gateway does not speak", code)
+	return fmt.Errorf("the server asks for authentication method %d, which the gateway does not support", code)
 }
 
 func (a *upstreamAuth) password(p string) error {

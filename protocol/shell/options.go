@@ -102,7 +102,7 @@ func (r *reading) inline(name string, args []string, input bool, depth int) {
 				break
 			}
 			if slices.ContainsFunc(list, func(p string) bool { return option(p, a) }) {
-				r.unclear("%s is given code by %q", name, a)
+				r.unclear("%s runs code from its option %q", name, a)
 				return
 			}
 		}
@@ -112,7 +112,7 @@ func (r *reading) inline(name string, args []string, input bool, depth int) {
 		r.unclear("%s runs what it is given later", name)
 	case "crontab":
 		if len(args) > 0 && !slices.Contains([]string{"-l", "-r"}, args[0]) {
-			r.unclear("crontab has a file of commands run")
+			r.unclear("crontab runs a file of commands later")
 		}
 	case "sed":
 		r.script(name, args, "l", "e", sedRuns)
@@ -136,8 +136,8 @@ func option(pattern, a string) bool {
 	return ok
 }
 
-// script notes texts of another language that start programs: those behind the
-// options of given, or the first word that is no option's.
+// script notes texts of another language that start programs: those after the
+// options of given, or the first word that does not belong to an option.
 func (r *reading) script(name string, args []string, valued, given string, runs func(string) bool) {
 	var texts, words []string
 	for i := 0; i < len(args); i++ {

@@ -13,7 +13,7 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-// Dynamic stands in a word for what is computed while the command runs. What is
+// Dynamic marks in a word what is computed while the command runs. What is
 // before it is certain.
 const Dynamic = "\x00"
 
@@ -71,7 +71,7 @@ func (r *reading) read(text string, depth int) {
 	}
 	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
 	if err != nil {
-		r.unclear("it is not a shell's grammar")
+		r.unclear("it is not valid shell syntax")
 		return
 	}
 	piped := make(map[*syntax.Stmt]bool)
@@ -155,7 +155,7 @@ func (r *reading) assignment(a *syntax.Assign) {
 	}
 }
 
-// appends reports whether a adds folders behind those of PATH: what was found
+// appends reports whether a adds folders after those of PATH: what was found
 // stays what it was.
 func appends(a *syntax.Assign) bool {
 	if a.Name.Value != "PATH" || a.Value == nil {
@@ -212,7 +212,7 @@ func (r *reading) program(words []string, input bool, depth int) {
 	}
 	switch base {
 	case "fish", "csh", "tcsh", "pwsh", "nu", "elvish", "xonsh":
-		r.unclear("%s has a grammar of its own", base)
+		r.unclear("%s has its own syntax", base)
 	case "eval":
 		r.text(strings.Join(args, " "), depth)
 	case "source", ".":
@@ -229,7 +229,7 @@ func (r *reading) program(words []string, input bool, depth int) {
 	}
 }
 
-// text reads the text of a command that stands in an argument.
+// text reads the text of a command that is in an argument.
 func (r *reading) text(s string, depth int) {
 	if strings.Contains(s, Dynamic) {
 		r.unclear("the text of a command is computed")
@@ -267,7 +267,7 @@ func (r *reading) shell(name string, args []string, input bool, depth int) {
 	}
 }
 
-// operand is a shell's first: a text behind -c, else a file.
+// operand is a shell's first: a text after -c, else a file.
 func (r *reading) operand(name string, args []string, text bool, depth int) {
 	if text {
 		r.text(args[0], depth)

@@ -24,7 +24,7 @@ type shard struct {
 	bytes   int
 }
 
-// entry is made once; whoever comes while it is made waits.
+// entry is made once; a caller that comes while it is made waits.
 type entry struct {
 	done  chan struct{}
 	facts *proxy.Facts // nil: the maker panicked

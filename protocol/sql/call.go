@@ -14,5 +14,5 @@ var callEffects = [...]proxy.Effects{
 }
 
 // CallEffects returns the effects of calling a function of a class, in any
-// dialect. It panics for a value that is no class.
+// dialect. It panics for a value that is not a class.
 func CallEffects(c proxy.FunctionClass) proxy.Effects { return callEffects[c] }

@@ -7,7 +7,7 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// Catalog knows what the databases behind the gateway hold. Implementations are
+// Catalog knows what the resources' databases hold. Implementations are
 // safe for concurrent use. [CatalogCache] is one.
 type Catalog interface {
 	// Snapshot returns what the database that r names holds, as the session's
@@ -39,7 +39,7 @@ type Snapshot struct {
 	paths     *paths
 }
 
-// Contents are what a loader has read. Whoever makes a Snapshot of them must not
+// Contents are what a loader has read. A caller that makes a Snapshot of them must not
 // change them afterwards.
 type Contents struct {
 	// Account is the role as which the database was read.
@@ -54,8 +54,8 @@ type Contents struct {
 	// Functions are those that are not the server's own, or lie outside its
 	// catalog's schema.
 	Functions []*Function
-	// Operators are those behind which stands a function that is not the server's
-	// own, other than harmless ones.
+	// Operators are those whose function is not one of the server's
+	// own, except for harmless ones.
 	Operators []Operator
 	// Partial says that something could not be read for the moment, such as the
 	// definitions of views that somebody has locked.
@@ -88,7 +88,7 @@ type Relation struct {
 	// Definition is a view's query, in which every name has its schema; empty when
 	// it could not be read.
 	Definition string
-	// Does is what the query of a view does, beside reading the view. Nil when it is
+	// Does is what the query of a view does, in addition to reading the view. Nil when it is
 	// not known. [CatalogCache.Resolve] sets it.
 	Does     *proxy.Facts
 	Triggers []Trigger
@@ -164,7 +164,7 @@ type Function struct {
 	Server bool
 }
 
-// Operator is an operator by its name and the number of the function behind it.
+// Operator is an operator by its name and the number of its function.
 type Operator struct {
 	Name     string
 	Function uint32

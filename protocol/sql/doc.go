@@ -2,6 +2,6 @@
 // statement by an exact lexer that bounds its size before a parser sees it, and
 // a cache of what statements do.
 //
-// The analysers themselves stand in folders of their own, so that an importer of
+// The analysers themselves are in folders of their own, so that an importer of
 // one builds one parser.
 package sql

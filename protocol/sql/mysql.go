@@ -9,7 +9,7 @@ import (
 type MySQLReading struct {
 	ANSIQuotes    bool // double quotes delimit names
 	NoBackslashes bool // NO_BACKSLASH_ESCAPES
-	// Version is the server's, 101106 for 10.11.6, and MariaDB its kind: what stands
+	// Version is the server's, 101106 for 10.11.6, and MariaDB its kind: what is
 	// in an executable comment is read from some version on. Where Version is 0
 	// they are read unless SkipVersions is set.
 	Version      int
@@ -23,7 +23,7 @@ type MySQLText struct {
 	// strings, b'?' for bits and hexadecimals; unquoted ASCII words in lower case.
 	Text []byte
 	// Clean is the text for a parser: comments are gone, what the server reads of
-	// executable ones stands in their place, strings are in single quotes with
+	// executable ones is in their place, strings are in single quotes with
 	// backslashes as escapes, names in backticks.
 	Clean      []byte
 	Statements int    // non-empty ones
@@ -65,7 +65,7 @@ type mysqlScanner struct {
 	pending bool
 	inside  bool // of an executable comment that is read
 	space   bool // white space or a comment was passed since the last token
-	named   bool // the last token was a name, so that a dot behind it is no number's
+	named   bool // the last token was a name, so that a dot after it is not a number's
 }
 
 func (s *mysqlScanner) peek(n int) byte {
@@ -142,7 +142,7 @@ func (s *mysqlScanner) comment() {
 		return
 	}
 	if s.inside {
-		s.n.Problem = "executable comments in one another"
+		s.n.Problem = "nested executable comments"
 		return
 	}
 	// Five or six digits are a version; servers read fewer as part of the text.
@@ -166,7 +166,7 @@ func (s *mysqlScanner) comment() {
 		read = version <= s.r.Version
 	}
 	if digits == 6 && !s.r.MariaDB && s.r.Version != 0 && s.r.Version < 80000 {
-		s.n.Problem = "a version of six digits, which servers read in two ways"
+		s.n.Problem = "a version of six digits in a comment, which servers read in two ways"
 		return
 	}
 	if !read {
@@ -208,7 +208,7 @@ func (s *mysqlScanner) apart() {
 	}
 }
 
-// separate writes the space that stood before a token, if one did.
+// separate writes the space that was before a token, if there was one.
 func (s *mysqlScanner) separate() {
 	if s.space && len(s.n.Clean) > 0 {
 		s.n.Clean = append(s.n.Clean, ' ')
@@ -224,7 +224,7 @@ func (s *mysqlScanner) token() {
 	s.named = false
 	switch {
 	case c == '\'':
-		s.space = s.space || s.after('\'') // behind one in double quotes
+		s.space = s.space || s.after('\'') // after one in double quotes
 		s.separate()
 		s.literal('\'')
 	case c == '"':
@@ -237,7 +237,7 @@ func (s *mysqlScanner) token() {
 			s.literal('"')
 		}
 	case c == '`':
-		s.space = s.space || s.after('`') // behind a name in double quotes
+		s.space = s.space || s.after('`') // after a name in double quotes
 		s.separate()
 		s.name('`')
 	case classes[c]&classDigit != 0 && !(named && !s.space && s.after('.')):
@@ -365,7 +365,7 @@ func (s *mysqlScanner) bits() {
 	s.at += 2 + end + 1
 	for _, c := range s.in[begin+2 : s.at-1] {
 		if !(c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f') {
-			s.n.Problem = "a bit string with other characters in it"
+			s.n.Problem = "a bit string with characters that are not digits"
 			return
 		}
 	}

@@ -16,7 +16,7 @@ type Normalised struct {
 	Statements int
 	// Problem says why the text must not be parsed; empty when it may.
 	Problem string
-	// Backslashes says that one stands in a plain literal, so that the literal's
+	// Backslashes says that one is in a plain literal, so that the literal's
 	// value depends on how it is read.
 	Backslashes bool
 
@@ -63,7 +63,7 @@ func (n *Normalised) AppendEscaped(dst, text []byte) []byte {
 	at := 0
 	for _, begin := range n.plain {
 		dst = append(dst, text[at:begin]...)
-		dst = append(dst, " E"...)        // it may stand right behind a word
+		dst = append(dst, " E"...)        // it may come right after a word
 		if at = begin; text[at] != '\'' { // the letter of N'…'
 			at++
 		}
@@ -84,7 +84,7 @@ type postgresScanner struct {
 	literals    Literals
 	backslashes bool
 	plain       []int
-	// operatorEnd is behind the last operator character: -1 before the first.
+	// operatorEnd is after the last operator character: -1 before the first.
 	operatorEnd int
 	// nameEnd is where, in out, the last word or name ended.
 	nameEnd int
@@ -242,7 +242,7 @@ func (s *postgresScanner) operator(c byte) {
 		s.depth--
 	}
 	// Characters that follow one another can be one operator, so that nothing
-	// stands between them in the normalised text either.
+	// is between them in the normalised text either.
 	if !isOperator(c) {
 		s.space(c)
 	} else {
@@ -359,7 +359,7 @@ func (s *postgresScanner) plainAt(at int) {
 	}
 }
 
-// literal scans a string behind its opening quote. In escaped ones a backslash
+// literal scans a string after its opening quote. In escaped ones a backslash
 // takes the next character along.
 func (s *postgresScanner) literal(escaped bool) {
 	for {
@@ -404,7 +404,7 @@ func (s *postgresScanner) segment(escaped bool) bool {
 }
 
 // continued passes over white space with a line's end in it and the quote
-// behind, by which the server takes the next quoted piece as part of the same
+// after it, by which the server takes the next quoted piece as part of the same
 // literal.
 func (s *postgresScanner) continued() bool {
 	begin, line := s.at, false
@@ -444,7 +444,7 @@ func (s *postgresScanner) bits() {
 	s.put("b'?'")
 }
 
-// name copies a quoted name, which is no literal. begin is where its prefix, if
+// name copies a quoted name, which is not a literal. begin is where its prefix, if
 // any, began, and s.at its opening quote.
 func (s *postgresScanner) name(begin int) {
 	s.at++

@@ -3,7 +3,7 @@ package sql
 import "unicode/utf8"
 
 // PostgresEnd returns where the last token of text ends, semicolons aside, so
-// that what is put there belongs to the last statement and stands in no comment.
+// that what is put there belongs to the last statement and is not in a comment.
 // It is false for text that cannot be read with certainty, and for one without a
 // token.
 func PostgresEnd(text []byte, limits Limits) (end int, ok bool) {

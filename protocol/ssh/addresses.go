@@ -42,13 +42,13 @@ func (h *Handler) forbidden(a netip.Addr, port uint16) string {
 	}
 	switch {
 	case a.IsUnspecified(), a.IsMulticast(), a.IsInterfaceLocalMulticast(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return "this is no address of a host"
+		return "this is not the address of a host"
 	case a.IsLinkLocalUnicast():
-		return "link-local addresses are not forwarded to"
+		return "connections to link-local addresses are not forwarded"
 	}
 	for _, m := range metadata {
 		if a == m {
-			return "a cloud's metadata service is not forwarded to"
+			return "connections to a cloud's metadata service are not forwarded"
 		}
 	}
 	for _, own := range h.Own {
@@ -56,7 +56,7 @@ func (h *Handler) forbidden(a netip.Addr, port uint16) string {
 			continue
 		}
 		if mine := own.Addr().Unmap(); mine == a || mine.IsUnspecified() && thisMachine(a) || mine.IsLoopback() && a.IsLoopback() {
-			return "the gateway's own ports are not forwarded to"
+			return "connections to the gateway's own ports are not forwarded"
 		}
 	}
 	return ""

@@ -10,7 +10,7 @@ import (
 )
 
 // So many channels and requests of a connection may be refused, and so many more
-// a second of its life, before it is taken for a flood: a browser behind ssh -D
+// a second of its life, before it is taken for a flood: a browser that uses ssh -D
 // meets closed doors all day.
 const (
 	maxRefused    = 1000
@@ -46,7 +46,7 @@ func (s *session) hold(op proxy.Op, h *proxy.Pending) {
 func holdText(h *proxy.Pending) string {
 	text := h.Message
 	if text == "" {
-		text = "this waits for an approval"
+		text = "this operation is waiting for approval"
 		if h.ID != "" {
 			text += " (" + h.ID + ")"
 		}
@@ -64,7 +64,7 @@ func rewrite(op proxy.Op, text []byte) error {
 		return errors.New("this operation cannot be rewritten")
 	}
 	if strings.ContainsRune(string(text), 0) || len(text) > maxCommand {
-		return errors.New("the replacement is no command")
+		return errors.New("the replacement is not a command")
 	}
 	e.Command = string(text)
 	return nil

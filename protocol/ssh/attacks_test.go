@@ -359,7 +359,7 @@ func TestAttack50HiddenCommands(t *testing.T) {
 	} {
 		got := r.ssh("gw", command)
 		require.Equal(t, 1, got.code, command)
-		require.Contains(t, got.err, "sallyport: what this command would run cannot be told: ")
+		require.Contains(t, got.err, "sallyport: the gateway cannot tell what this command would run: ")
 	}
 	got := r.run(strings.NewReader("id\n"), "ssh", "-F", r.config(), "-T", "gw")
 	require.Equal(t, result{err: "sallyport: this resource runs single commands only\nsallyport: run: ssh HOST COMMAND\n", code: 1}, got)
@@ -474,7 +474,7 @@ func TestAttack53HostKeys(t *testing.T) {
 	}
 	t.Run("unknown", func(t *testing.T) {
 		_, got := run(t, func(r *rig) { r.settings.HostKeys = nil })
-		require.Equal(t, result{err: "sallyport: no host key of vm1 is known, so it cannot be told from an impostor\n", code: 255}, got)
+		require.Equal(t, result{err: "sallyport: no host key of vm1 is known, so the gateway cannot tell it from an impostor\n", code: 255}, got)
 	})
 	t.Run("changed", func(t *testing.T) {
 		r, got := run(t, func(r *rig) { r.settings.HostKeys = line(other) })
@@ -490,7 +490,7 @@ func TestAttack53HostKeys(t *testing.T) {
 	t.Run("a plain key where a certificate is due", func(t *testing.T) {
 		_, got := run(t, func(r *rig) { r.settings.HostKeys, r.settings.HostCAs = nil, line(other) })
 		require.Equal(t, 255, got.code)
-		require.Contains(t, got.err, "it showed no such key but ssh-ed25519, expected a certificate of "+fingerprint(other))
+		require.Contains(t, got.err, "it showed no key of an expected kind, only ssh-ed25519, expected a certificate of "+fingerprint(other))
 	})
 	t.Run("trusted when first seen", func(t *testing.T) {
 		known := &hosts{keys: map[string][]byte{}}
@@ -519,7 +519,7 @@ func TestAttack54Agent(t *testing.T) {
 		{22, 0, 0, 0, 1, 'x'},  // lock
 		{27, 0, 0, 0, 1, 'x'},  // an extension
 		{13, 0, 0, 0, 1},       // sign, malformed
-		{11, 1},                // list, with something behind it
+		{11, 1},                // list, with something after it
 	}
 	r := newRig(t, func(r *rig) {
 		r.settings.Agent = true

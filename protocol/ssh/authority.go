@@ -32,7 +32,7 @@ type Authority struct {
 // Lifetimes of certificates. Those of hosts and for resources are minted for
 // each connection, so they need to outlive no more than its handshake.
 const (
-	backdate         = 2 * time.Minute // for clocks that are behind
+	backdate         = 2 * time.Minute // for clocks that are slow
 	resourceLifetime = 5 * time.Minute
 	hostLifetime     = 24 * time.Hour
 )
@@ -71,11 +71,11 @@ func (a *Authority) VerifyLogin(wire []byte, subject string) error {
 	cert, ok := key.(*gossh.Certificate)
 	switch {
 	case !ok:
-		return errors.New("this is no certificate")
+		return errors.New("this is not a certificate")
 	case !bytes.Equal(cert.SignatureKey.Marshal(), a.Logins.PublicKey().Marshal()):
 		return errors.New("the certificate is signed by another authority")
 	case !slices.Contains(cert.ValidPrincipals, subject):
-		return errors.New("the certificate is another's")
+		return errors.New("the certificate belongs to another subject or key")
 	}
 	return checkUserCertificate(cert, time.Now())
 }

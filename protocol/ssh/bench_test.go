@@ -36,7 +36,7 @@ func (r *rig) ways() map[string]string {
 	return map[string]string{"direct": direct, "jump": jump, "gateway": r.config()}
 }
 
-// BenchmarkTransfer moves 128 MiB by what people use, beside a direct connection
+// BenchmarkTransfer moves 128 MiB by what people use, compared with a direct connection
 // and a jump host of OpenSSH's.
 func BenchmarkTransfer(b *testing.B) {
 	const size = 128 << 20
@@ -65,7 +65,7 @@ func BenchmarkTransfer(b *testing.B) {
 	}
 }
 
-// embedded puts the embedded server behind the gateway, whose commands start at
+// embedded makes the embedded server a resource of the gateway, whose commands start at
 // once: a login shell may take longer than everything that is measured.
 func embedded(b *testing.B) (r *rig, direct func() *gossh.Client) {
 	var s *sshembed.Server

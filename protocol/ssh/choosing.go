@@ -15,7 +15,7 @@ import (
 type Choice struct {
 	Resource string
 	Account  string // empty is the resource's default
-	About    string // shown beside the name
+	About    string // shown next to the name
 }
 
 // login is what follows the user's name and a plus sign.

@@ -319,7 +319,7 @@ func TestKill(t *testing.T) {
 	got := r.ssh("gw", "sleep 60")
 	require.Less(t, time.Since(start), 10*time.Second)
 	require.Equal(t, 255, got.code)
-	require.Contains(t, got.err, "sallyport: the session was ended: the session's time is over\n")
+	require.Contains(t, got.err, "sallyport: the session was ended: the session reached its time limit\n")
 }
 
 func (r *rig) journalAsked(line string) bool {

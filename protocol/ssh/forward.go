@@ -82,8 +82,8 @@ func (s *session) mayForward() string {
 	return ""
 }
 
-// askTarget judges a TCP target: by the resource's settings, by what it stands
-// for, and by the chain.
+// askTarget judges a TCP target: by the resource's settings, by what it resolves
+// to, and by the chain.
 func (s *session) askTarget(op *proxy.Forward) *proxy.Verdict {
 	if reason := s.mayForward(); reason != "" {
 		return s.refuse(op, reason, "")
@@ -120,12 +120,12 @@ func (s *session) askTarget(op *proxy.Forward) *proxy.Verdict {
 	return s.ask(s.ctx, nil, op)
 }
 
-// addresses returns what host stands for; nil when the resource is to look it
+// addresses returns what host resolves to; nil when the resource is to look it
 // up.
 func (s *session) addresses(host string) ([]netip.Addr, error) {
 	if a, err := netip.ParseAddr(host); err == nil {
 		if a.Zone() != "" {
-			return nil, errors.New("addresses with a zone are not forwarded to")
+			return nil, errors.New("connections to addresses with a zone are not forwarded")
 		}
 		return []netip.Addr{a.Unmap()}, nil
 	}

@@ -21,7 +21,7 @@ type Handler struct {
 	// HostKeys are the gateway's own, one of a kind.
 	HostKeys []gossh.Signer
 	// Authority certifies the gateway's host keys for the names it is known by and
-	// for the resources behind it, and mints user certificates for resources whose
+	// for its resources, and mints user certificates for resources whose
 	// settings ask for them. Nil: no certificates.
 	Authority *Authority
 	// Names are the host names by which clients know the gateway, for its host
@@ -43,7 +43,7 @@ type Handler struct {
 	// resource, and no names.
 	Reachable func(ctx context.Context, id *proxy.Identity) []Choice
 	// Own are the addresses that the gateway listens on; no forward may lead there.
-	// An unspecified address stands for all of this machine's.
+	// An unspecified address means all of this machine's.
 	Own []netip.AddrPort
 	// Resolve looks up the names of forwarding targets; nil is net.DefaultResolver's
 	// LookupNetIP.

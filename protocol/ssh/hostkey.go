@@ -80,7 +80,7 @@ func (h *Handler) hostKeys(ctx context.Context, resource, address string, set *S
 		return k, nil
 	}
 	if !set.TrustFirst || h.KnownHosts == nil {
-		return nil, fmt.Errorf("no host key of %s is known, so it cannot be told from an impostor", resource)
+		return nil, fmt.Errorf("no host key of %s is known, so the gateway cannot tell it from an impostor", resource)
 	}
 	known, err := h.KnownHosts.Known(ctx, resource)
 	if err != nil {
@@ -177,7 +177,7 @@ func (k *hostKeys) otherKind(offered []string) error {
 		kinds = append(kinds, printable(o[:min(len(o), 64)]))
 	}
 	e := k.wrong(nil, "the kinds of keys do not match")
-	e.Shown = "no such key but " + strings.Join(kinds, ", ")
+	e.Shown = "no key of an expected kind, only " + strings.Join(kinds, ", ")
 	return e
 }
 

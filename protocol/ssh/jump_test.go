@@ -51,7 +51,7 @@ func TestJumpWithCertificates(t *testing.T) {
 	require.Equal(t, result{out: "in\n"}, r.ssh("gw", "echo in"))
 	config, err := os.ReadFile(r.config())
 	require.NoError(t, err)
-	config, _, _ = bytes.Cut(config, []byte("Host vm1 vm2\n")) // -J stands in its place
+	config, _, _ = bytes.Cut(config, []byte("Host vm1 vm2\n")) // -J is in its place
 	require.NoError(t, os.WriteFile(r.config(), config, 0o600))
 	require.Equal(t, result{out: "in\n"}, r.ssh("-J", "jump", "me@vm1", "echo in"))
 }

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// line is the line of a terminal on which the cursor stands, as its output draws
+// line is the line of a terminal on which the cursor is, as its output draws
 // it: characters, corrections, wrapping, the movements that line editors use. It
 // knows where a prompt ends when the shell marks that (OSC 133 or 633, "B").
 type line struct {

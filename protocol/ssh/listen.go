@@ -42,7 +42,7 @@ func (s *session) listenTCP(r *gossh.Request) {
 	s.listen(r, op, listenKey{host: f.Host, port: f.Port}, s.askListen(op))
 }
 
-// askListen judges an address to listen on. Port 0 stands for any.
+// askListen judges an address to listen on. Port 0 means any.
 func (s *session) askListen(op *proxy.Forward) *proxy.Verdict {
 	if reason := s.mayForward(); reason != "" {
 		return s.refuse(op, reason, "")

@@ -58,7 +58,7 @@ func (l *limits) permits(extension string) bool {
 	return ok
 }
 
-// provenKey is where the proof's result stands in gossh.Permissions: what the
+// provenKey is the key of the proof's result in gossh.Permissions: what the
 // last successful callback returned is what counts, and nothing that an earlier
 // one has seen.
 type provenKey struct{}
@@ -212,13 +212,13 @@ func (l *loginProcess) prove(meta gossh.ConnMetadata, p proxy.Proof, lim limits)
 }
 
 // checkUserCertificate checks what makes a certificate one for users at all,
-// whoever signed it; whether its signer is trusted is for the Authenticator.
+// signed by anybody; whether its signer is trusted is for the Authenticator.
 // The signature itself is checked here too, so that an Authenticator that
 // forgets it lets nobody in by that.
 func checkUserCertificate(cert *gossh.Certificate, now time.Time) error {
 	switch {
 	case cert.CertType != gossh.UserCert:
-		return errors.New("this is no user certificate")
+		return errors.New("this is not a user certificate")
 	case len(cert.ValidPrincipals) == 0:
 		return errors.New("the certificate names no principal")
 	}

@@ -174,7 +174,7 @@ func (m *menu) draw() string {
 		line(fmt.Sprintf("  %-*s  %s  ", width, printable(c.login()), printable(c.About)), i == m.cursor)
 	}
 	if len(m.shown) == 0 {
-		line("  nothing of that name", false)
+		line("  no resource has a name like this", false)
 	}
 	b.WriteString("\x1b[J")
 	hint := "arrows, Enter: connect, type to filter, q: leave"

@@ -31,7 +31,7 @@ func TestMenuKeys(t *testing.T) {
 		{"typed and cleared", "m18\x15\r", "vm00"},
 		{"by its label", "TEST\r", "quay+admin"},
 		{"beginning with q", "/qua\r", "quay+admin"},
-		{"nothing of that name", "zz\r", "…"},
+		{"no resource has a name like this", "zz\r", "…"},
 		{"leave", "q", ""},
 		{"q in a name", "vmq", "…"},
 		{"Ctrl-C", "vm\x03", ""},
@@ -61,5 +61,5 @@ func TestMenuKeys(t *testing.T) {
 		m := newMenu(choices, size[0], size[1])
 		require.NotEmpty(t, m.draw())
 	}
-	require.Contains(t, newMenu(nil, 80, 24).draw(), "nothing of that name")
+	require.Contains(t, newMenu(nil, 80, 24).draw(), "no resource has a name like this")
 }

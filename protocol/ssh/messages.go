@@ -6,7 +6,7 @@ import (
 )
 
 // The payloads of requests, read strictly: every field within its bounds, and
-// nothing behind the last one. RFC 4254 gives their forms.
+// nothing after the last one. RFC 4254 gives their forms.
 
 var errPayload = errors.New("malformed request")
 

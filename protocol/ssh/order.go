@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// order keeps what a client types behind the requests that it sent before: a
+// order keeps what a client types after the requests that it sent before: a
 // window is resized, or a signal sent, before what was typed next arrives. The
 // library hands requests and data to different readers, but in the order of the
 // connection, so that a request is in its channel by the time in which later

@@ -210,7 +210,7 @@ func (ch *channel) askStart(e *proxy.Exec) *proxy.Verdict {
 	set := s.settings
 	switch {
 	case strings.ContainsRune(e.Command, 0):
-		return s.refuse(e, "the command contains a NUL byte, which shells do not agree on", "")
+		return s.refuse(e, "the command contains a NUL byte, which shells treat differently", "")
 	case set.ExecOnly && e.Kind == proxy.KindShell:
 		return s.refuse(e, "this resource runs single commands only", "run: ssh HOST COMMAND")
 	case set.ExecOnly && e.Kind == proxy.KindSubsystem:
@@ -223,7 +223,7 @@ func (ch *channel) askStart(e *proxy.Exec) *proxy.Verdict {
 		return s.refuse(e, "the gateway cannot tell what commands would run here", "")
 	case set.ExecOnly:
 		if err := s.handler.Grammar.Check(e.Command); err != nil {
-			return s.refuse(e, "what this command would run cannot be told: "+err.Error(), "write it as plain commands")
+			return s.refuse(e, "the gateway cannot tell what this command would run: "+err.Error(), "write it as plain commands")
 		}
 	}
 	return s.ask(ch.ctx, ch, e)

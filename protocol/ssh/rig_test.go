@@ -29,7 +29,7 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// rig is a gateway with a real OpenSSH server behind it.
+// rig is a gateway with a real OpenSSH server as its resource.
 type rig struct {
 	t        testing.TB
 	dir      string

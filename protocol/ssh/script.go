@@ -9,7 +9,7 @@ import (
 // script has the lines judged that a shell without a terminal is given by its
 // input, as in "ssh HOST bash <FILE": the same tripwire as typed, with nothing to
 // be guessed. A line is passed on as a whole. One that is refused ends the input,
-// since what stands behind it was written for what it would have done; what was
+// since what follows it was written for what it would have done; what was
 // passed on before runs to its end.
 type script struct {
 	ch   *channel

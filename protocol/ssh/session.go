@@ -32,7 +32,7 @@ type session struct {
 	choosing *choosing
 
 	// held is closed when Connect is parked, ready when the resource is connected
-	// or cannot be. What stands below ready is set before it is closed.
+	// or cannot be. What is below ready is set before it is closed.
 	held  chan struct{}
 	ready chan struct{}
 	// noMore gets a value when the client wants no more session channels.

@@ -13,7 +13,7 @@ import (
 )
 
 // Settings are what an SSH resource is known by and what it allows beyond the
-// default. They stand in proxy.Resource.Settings, as a value. The zero value is
+// default. They are the value of proxy.Resource.Settings. The zero value is
 // the strictest: without a way to know the host key no connection is made, and
 // shells, commands and sftp are all that can be asked for.
 type Settings struct {
@@ -45,9 +45,9 @@ type Settings struct {
 	ExecOnly bool `yaml:"exec_only"`
 	// NoFiles refuses the sftp subsystem and the commands of scp and rsync.
 	NoFiles bool `yaml:"no_files"`
-	// Subsystems may be started beside "sftp". Their content is not understood.
+	// Subsystems may be started in addition to "sftp". Their content is not understood.
 	Subsystems []string `yaml:"subsystems"`
-	// Env are names of environment variables that clients may set beside
+	// Env are names of environment variables that clients may set in addition to
 	// [DefaultEnv]. A "*" at the end matches any rest. Variables that change what
 	// programs are run are never set.
 	Env []string `yaml:"env"`
@@ -220,7 +220,7 @@ func parseTarget(s string) (target, error) {
 func canonicalHost(host string) string { return strings.TrimSuffix(strings.ToLower(host), ".") }
 
 // matches reports whether the target covers host as it was named, or one of the
-// addresses that it stands for.
+// addresses that it resolves to.
 func (t *target) matches(host string, addr netip.Addr, port uint16) bool {
 	if port < t.first || port > t.last {
 		return false

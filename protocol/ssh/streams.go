@@ -23,7 +23,7 @@ func (w *lockedWriter) Write(b []byte) (int, error) {
 }
 
 // closeWrite tells the client that no more output follows. The library wants no
-// writer beside it, and who has something to say may be one.
+// other writer then, and who has something to say may be one.
 func (ch *channel) closeWrite() {
 	ch.out.mu.Lock()
 	defer ch.out.mu.Unlock()

@@ -32,7 +32,7 @@ func (h *Handler) transferOf(e *proxy.Exec) (Transfer, bool) {
 
 var errFileRefused = errors.New("access to a file was refused")
 
-// askFiles asks for the files that the channel's command copies, beside the
+// askFiles asks for the files that the channel's command copies, in addition to the
 // command itself: with rules that allow commands and no files, scp does not run.
 // When one is refused, the command is told as done.
 func (ch *channel) askFiles(e *proxy.Exec) *proxy.Verdict {

@@ -20,7 +20,7 @@ type typed struct {
 	mu    sync.Mutex
 	line  *line
 	begun bool   // keys were pressed since the last Enter
-	at    int    // where the cursor stood before them
+	at    int    // where the cursor was before them
 	on    uint64 // the line on which that was
 	plain []byte // the keys; nil when one of them edits
 	keyed uint64 // how much had been drawn at the last key
@@ -61,7 +61,7 @@ func (t *typed) resize(width int) {
 	t.line.resize(width)
 }
 
-// input sees what is typed. It passes on what stands before an Enter, has the
+// input sees what is typed. It passes on what comes before an Enter, has the
 // line judged, and goes on with the rest.
 func (t *typed) input(b []byte, pass func([]byte) error) error {
 	for len(b) > 0 {
@@ -133,7 +133,7 @@ func (t *typed) enter() bool {
 	return true
 }
 
-// again draws the line as it stands, with blanks for what was typed, so that its
+// again draws the line as it is, with blanks for what was typed, so that its
 // editor finds the cursor where it left it, and takes back what is there.
 func (t *typed) again() string {
 	place := 0
@@ -219,5 +219,5 @@ func (t *typed) shown() (text string, certain bool) {
 	return text, false
 }
 
-// stars reports whether text is what stands on a screen for a secret.
+// stars reports whether text is what a screen shows for a secret.
 func stars(text string) bool { return strings.Trim(text, "*•") == "" }

@@ -161,7 +161,7 @@ func parseSigner(cred proxy.Credential) (gossh.Signer, error) {
 	}
 	cert, ok := key.(*gossh.Certificate)
 	if !ok {
-		return nil, errors.New("the gateway's certificate for this resource is none")
+		return nil, errors.New("the gateway's certificate for this resource is not a certificate")
 	}
 	return gossh.NewCertSigner(cert, signer)
 }

@@ -141,7 +141,7 @@ type Wire struct {
 	Upstream func(c net.Conn)
 	// Login logs a client in, and returns an error when it is refused.
 	Login func(c net.Conn) error
-	// Operate has the resource run one operation whose text contains the marker,
+	// Operate makes the resource run one operation whose text contains the marker,
 	// and returns the refusal, or an error that wraps io.EOF when the connection
 	// ended.
 	Operate func(c net.Conn, marker string) error

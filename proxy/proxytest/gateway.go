@@ -20,7 +20,7 @@ var Resource = proxy.Resource{Name: "shop", Type: "test", Database: "shop", Labe
 var Identity = proxy.Identity{Subject: "alice", Groups: []string{"dev"}}
 
 // Allow is an interceptor that allows Connect and has no objection to the rest.
-// It stands first where what is tested does not allow by itself.
+// It comes first where what is tested does not allow by itself.
 type Allow struct{}
 
 // Name is "allow".

@@ -150,7 +150,7 @@ func draws(params []byte, final byte) bool {
 	switch final {
 	case 'A', 'B', 'C', 'D', 'E', 'F', 'G', 'H', 'I', 'L', 'M', 'P', 'X', 'Z', '`', 'a', 'd', 'e', 'f', 'g', 'm', 'r', 's', 'u', '@':
 		return !private
-	case 'S', 'T': // with more parameters it speaks of the mouse
+	case 'S', 'T': // with more parameters it is about the mouse
 		return !private && bytes.IndexByte(params, ';') < 0
 	case 'b': // how often the last character comes again
 		return !private && len(params) <= 3

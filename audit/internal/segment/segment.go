@@ -21,8 +21,8 @@ import (
 // MaxDocs bounds the documents of a segment.
 const MaxDocs = 1 << 16
 
-// ErrCorrupt says that bytes are no segment.
-var ErrCorrupt = errors.New("no segment of an index")
+// ErrCorrupt says that bytes are not a segment.
+var ErrCorrupt = errors.New("not a segment of an index")
 
 // Builder makes a segment. The zero Builder is an empty one.
 type Builder struct {

@@ -55,8 +55,8 @@ func TestFind(t *testing.T) {
 	require.Len(t, found, 100)
 }
 
-// A segment that was read and written again is the same, but for what is dropped, of
-// which nothing stays.
+// A segment that was read and written again is the same, but for what is dropped, which
+// is gone.
 func TestBuilderOfSegment(t *testing.T) {
 	whole := sample(50).Append(nil)
 	s, err := Parse(whole)

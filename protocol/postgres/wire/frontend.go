@@ -116,7 +116,7 @@ func (m *BindMessage) EachParam(f func(i int, value []byte, binary bool)) {
 // ResultBinary returns whether result column i was asked for in binary format.
 func (m *BindMessage) ResultBinary(i int) bool { return format(m.results, i) }
 
-// AppendResultFormats appends the result format codes as they stand in the
+// AppendResultFormats appends the result format codes as they are in the
 // message, for [FormatBinary].
 func (m *BindMessage) AppendResultFormats(dst []byte) []byte { return append(dst, m.results...) }
 

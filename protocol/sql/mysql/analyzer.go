@@ -48,7 +48,7 @@ type readings struct {
 	first, other sql.MySQLText
 }
 
-// exact stands in the cache for statements whose literals matter, which are
+// exact is the cache's entry for statements whose literals matter, which are
 // kept by their exact text.
 var exact = proxy.UnknownFacts("literals matter")
 
@@ -116,7 +116,7 @@ func (a *Analyzer) both(x, y *proxy.Facts) *proxy.Facts {
 	f.ColumnsKnown = f.ColumnsKnown && y.ColumnsKnown && !f.Rows
 	f.Statements = max(f.Statements, y.Statements)
 	if f.Unknown == "" && y.Unknown != "" {
-		f.Unknown = "read in another way: " + y.Unknown
+		f.Unknown = "read in a second way: " + y.Unknown
 	}
 	return &f
 }
@@ -174,7 +174,7 @@ func (a *Analyzer) parse(n *sql.MySQLText) (facts *proxy.Facts, literals bool) {
 	// A second count of the statements, by the scanner that follows the server's:
 	// where the two differ, one of them has misread the text.
 	if len(stmts) != n.Statements {
-		return unknown(n, fmt.Sprintf("%d or %d statements", len(stmts), n.Statements)), true
+		return unknown(n, fmt.Sprintf("the text holds %d or %d statements", len(stmts), n.Statements)), true
 	}
 	if len(stmts) == 0 {
 		return &proxy.Facts{ColumnsKnown: true}, false
@@ -195,7 +195,7 @@ func statement(s ast.StmtNode) (*proxy.Facts, bool) {
 	v := &visitor{facts: &proxy.Facts{Statements: 1, Limited: true, ColumnsKnown: true}, mode: proxy.EffectRead}
 	v.statement(s)
 	if v.facts.Effects == 0 {
-		v.unknown("a statement of which nothing is known")
+		v.unknown("a statement that is not known")
 	}
 	v.facts.ColumnsKnown = !v.facts.Rows
 	return v.facts, v.literals

@@ -180,7 +180,7 @@ func TestEvasions(t *testing.T) {
 		f := analyze(text)
 		require.True(t, f.Effects.Has(want), "%s: %s %s", text, f.Effects, f.Unknown)
 	}
-	// What is no statement at all in a comment that this server does not read.
+	// What is not a statement at all in a comment that this server does not read.
 	require.Equal(t, "read", analyze("SELECT 1 /*!50701 INTO OUTFILE '/tmp/x' */").Effects.String())
 	newer := maria
 	newer.MariaDB, newer.Version = false, 80036

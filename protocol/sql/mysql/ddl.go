@@ -77,7 +77,7 @@ func (v *visitor) definition(n ast.StmtNode) bool {
 	return true
 }
 
-// alteration is what one command of ALTER TABLE does beside altering.
+// alteration is what one command of ALTER TABLE does in addition to altering.
 func alteration(s *ast.AlterTableSpec) proxy.Effects {
 	e := reaching(s.Options)
 	switch s.Tp {
@@ -133,7 +133,7 @@ func (v *visitor) administration(n ast.StmtNode) bool {
 		v.with(proxy.EffectInsert, func() { v.children(n) })
 	case *ast.BinlogStmt:
 		v.add(proxy.EffectMaintain)
-		v.unknown("BINLOG holds changes in an encoding of their own")
+		v.unknown("BINLOG holds encoded changes")
 	default:
 		return false
 	}

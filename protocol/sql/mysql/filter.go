@@ -39,7 +39,7 @@ func same(a, b ast.ExprNode) bool {
 }
 
 // mentionsColumn reports whether a column is named in an expression, outside of
-// subqueries that stand for themselves.
+// subqueries that are judged by themselves.
 func mentionsColumn(n ast.ExprNode) bool {
 	m := &mention{}
 	n.Accept(m)

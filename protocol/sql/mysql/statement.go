@@ -94,7 +94,7 @@ func (v *visitor) delete(n *ast.DeleteStmt) {
 }
 
 // tables notes the tables that a change names with what is done to them; what
-// stands in their subqueries and conditions is read.
+// is in their subqueries and conditions is read.
 func (v *visitor) tables(refs *ast.TableRefsClause, e proxy.Effects) {
 	if refs == nil {
 		return
@@ -182,11 +182,11 @@ func (v *visitor) session(n ast.StmtNode) bool {
 		v.add(proxy.EffectShow)
 	case *ast.PrepareStmt:
 		v.add(proxy.EffectPrepare)
-		v.unknown("PREPARE has its statement in a text of its own")
+		v.unknown("PREPARE takes its statement from a text")
 	case *ast.ExecuteStmt:
 		v.facts.Rows = true
 		v.add(proxy.EffectExecute)
-		v.unknown("EXECUTE runs what was prepared before")
+		v.unknown("EXECUTE runs a statement that was prepared before")
 		v.children(n)
 	case *ast.DeallocateStmt:
 		v.add(proxy.EffectPrepare)

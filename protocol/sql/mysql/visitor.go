@@ -19,7 +19,7 @@ type visitor struct {
 	literals bool // the facts hang on literals
 }
 
-// scope are names that stand for queries of a WITH, or for aliases.
+// scope are names that mean queries of a WITH, or for aliases.
 type scope struct {
 	outer *scope
 	names []string

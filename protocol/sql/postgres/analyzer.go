@@ -52,11 +52,11 @@ const Dialect = "postgres"
 // maxKey bounds what is remembered: longer texts are seldom the same.
 const maxKey = 64 << 10
 
-// exact stands in the cache for statements whose literals matter, which are
+// exact is the cache's entry for statements whose literals matter, which are
 // kept by their exact text.
 var exact = proxy.UnknownFacts("literals matter")
 
-// maxSuffix is what a key has behind its text: a zero byte and a snapshot's ID.
+// maxSuffix is what a key has after its text: a zero byte and a snapshot's ID.
 const maxSuffix = 9
 
 // Analyze says what text does. See [proxy.Analyzer]. What it says holds whether
@@ -143,7 +143,7 @@ func (a *Analyzer) parse(n *sql.Normalised, text []byte, catalog *sql.Snapshot, 
 	lifted := err != nil
 	if lifted {
 		// The parser stumbles over some literals that the server takes, such as those
-		// that go on behind a comment. Without them the statement is the same, as
+		// that go on after a comment. Without them the statement is the same, as
 		// long as they have no say in it.
 		if stmts, err = parser.ParseSQL(string(n.Text)); err != nil {
 			return unknown(n, "it does not parse"), false
@@ -153,7 +153,7 @@ func (a *Analyzer) parse(n *sql.Normalised, text []byte, catalog *sql.Snapshot, 
 	// A second count of the statements, by the scanner that follows the server's:
 	// where the two differ, one of them has misread the text.
 	if len(stmts) != n.Statements {
-		return unknown(n, fmt.Sprintf("%d or %d statements", len(stmts), n.Statements)), true
+		return unknown(n, fmt.Sprintf("the text holds %d or %d statements", len(stmts), n.Statements)), true
 	}
 	if len(stmts) == 0 {
 		return &proxy.Facts{ColumnsKnown: true}, false
@@ -170,7 +170,7 @@ func (a *Analyzer) parse(n *sql.Normalised, text []byte, catalog *sql.Snapshot, 
 			literals = prepared(s, catalog, parts[0]) || literals
 		}
 		if changesNames(parts[i]) {
-			catalog = nil // of those behind it
+			catalog = nil // of those after it
 		}
 	}
 	if doubt {

@@ -400,7 +400,7 @@ func TestCacheWithCatalog(t *testing.T) {
 	require.False(t, other.ColumnsKnown)
 }
 
-// What a statement changes may change what the names behind it mean.
+// What a statement changes may change what the names after it mean.
 func TestNamesBehindChanges(t *testing.T) {
 	a := New(Config{Catalog: &fixedCatalog{snapshot: smallSnapshot()}})
 	for text, want := range map[string]string{

@@ -25,7 +25,7 @@ func (v *visitor) whole(n ast.Stmt) *proxy.Facts {
 	return f
 }
 
-// changesNames reports whether what stands behind a statement may mean something
+// changesNames reports whether what follows a statement may mean something
 // else than the catalog says.
 func changesNames(f *proxy.Facts) bool {
 	const e = proxy.EffectsDDL | proxy.EffectSet | proxy.EffectRole | proxy.EffectDo | proxy.EffectCall | proxy.EffectExecute | proxy.EffectUnknown
@@ -42,7 +42,7 @@ func (v *visitor) calls(schema, name string) proxy.FunctionClass {
 		v.doubt = v.doubt || v.catalog != nil && class == proxy.FunctionUnknown
 		return class
 	}
-	if class == proxy.FunctionUnknown { // it is none of the server's
+	if class == proxy.FunctionUnknown { // it is not one of the server's
 		class, effects = proxy.FunctionHarmless, 0
 	} else {
 		v.function(schema, name, class)
@@ -67,7 +67,7 @@ func (v *visitor) calls(schema, name string) proxy.FunctionClass {
 //   - An IMMUTABLE one in C depends on its arguments only.
 //   - A STABLE or IMMUTABLE one in SQL, of which everything that it does is known
 //     to be reading, reads.
-//   - Any other may do anything; if its text is known, at least what stands there.
+//   - Any other may do anything; if its text is known, at least what its text says.
 func (v *visitor) does(f *sql.Function) (proxy.FunctionClass, proxy.Effects) {
 	if f.Volatility == sql.Immutable && (f.Language == "c" || f.Language == "internal") {
 		return proxy.FunctionHarmless, 0
@@ -238,7 +238,7 @@ func (v *visitor) seesThrough(rel *sql.Relation, e proxy.Effects) {
 	}
 }
 
-// returnedBy is what a function that is not the server's own returns, beside what
+// returnedBy is what a function that is not the server's own returns, in addition to what
 // derives from its arguments.
 func (r *resolver) returnedBy(f *sql.Function) value {
 	if f.Volatility == sql.Immutable && (f.Language == "c" || f.Language == "internal") {

@@ -48,7 +48,7 @@ func (v *visitor) copyFacts(n *ast.CopyStmt) *proxy.CopyFacts {
 		return text[0]
 	}
 	for _, item := range n.Options.Items {
-		if isNil(item) { // the parser leaves such behind
+		if isNil(item) { // the parser leaves such items
 			continue
 		}
 		d, ok := item.(*ast.DefElem)

@@ -38,7 +38,7 @@ type definitions struct {
 // maxDefinitions bounds how many definitions stand on one another.
 const maxDefinitions = 100
 
-// once runs f for what is looked at for the first time. Whoever comes while f
+// once runs f for what is looked at for the first time. A caller that comes while f
 // runs, in a circle, finds nothing known.
 func (d *definitions) once(what any, f func()) {
 	if d.begun[what] || d.depth > maxDefinitions {

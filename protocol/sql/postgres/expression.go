@@ -66,7 +66,7 @@ func (r *resolver) expression(s *space, n ast.Node) value {
 	return r.as(r.generic(s, n), proxy.DerivedTransformed)
 }
 
-// generic is everything that stands below n.
+// generic is everything below n.
 func (r *resolver) generic(s *space, n ast.Node) value {
 	if isNil(n) {
 		return value{}
@@ -185,7 +185,7 @@ func (r *resolver) indirection(s *space, n *ast.A_Indirection) value {
 	}
 	v := r.as(r.expression(s, n.Arg), proxy.DerivedTransformed)
 	for _, item := range items {
-		// A field that is none may be a function of the whole.
+		// A field that does not exist may be a function of the whole.
 		if name, ok := item.(*ast.String); ok && len(r.catalog.FunctionsNamed("", name.SVal)) > 0 {
 			v = r.called(name.SVal, v)
 		}

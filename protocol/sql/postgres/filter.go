@@ -51,7 +51,7 @@ func same(a, b ast.Node) bool {
 }
 
 // mentionsColumn reports whether a column is named below n, outside of
-// subqueries that stand for themselves.
+// subqueries that are judged by themselves.
 func mentionsColumn(n ast.Node, depth int) bool {
 	if isNil(n) || depth > maxDepth {
 		return false

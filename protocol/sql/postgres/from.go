@@ -27,7 +27,7 @@ func (r *resolver) from(list *ast.NodeList, outer *space) *space {
 	return s
 }
 
-// item is one item of FROM. What stands before it is in before, and is seen by
+// item is one item of FROM. What comes before it is in before, and is seen by
 // LATERAL queries and by functions.
 func (r *resolver) item(n ast.Node, before *space) fromItem {
 	if r.depth++; r.depth > maxDepth {

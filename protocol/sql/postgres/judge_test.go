@@ -201,8 +201,8 @@ SELECT DISTINCT information_schema._pg_truetypid(a.*, ty.*) FROM pg_attribute a,
 UPDATE pg_settings SET setting = 'off' WHERE name = 'enable_seqscan'
 `
 
-// touched reports whether the analysis names the table; views and parents stand
-// for theirs.
+// touched reports whether the analysis names the table; views and parents count
+// as theirs.
 func touched(f *proxy.Facts, table string, e proxy.Effects) bool {
 	for _, r := range f.Relations {
 		if r.Effects.Has(e) && (r.Name == table || r.Name == "v" && table != "u" || r.Name == "t" && table == "child") {

@@ -16,16 +16,16 @@ type Limiter struct{}
 
 // Why a text gets no LIMIT.
 var (
-	errUnread  = errors.New("the text is not understood")
-	errSeveral = errors.New("it holds more than one statement")
-	errInto    = errors.New("it makes a table")
-	errOther   = errors.New("it is no plain query")
-	errMeaning = errors.New("it would not be the same query otherwise")
+	errUnread  = errors.New("the query is not understood")
+	errSeveral = errors.New("the text holds more than one statement")
+	errInto    = errors.New("the query creates a table")
+	errOther   = errors.New("the statement is not a plain query")
+	errMeaning = errors.New("a LIMIT would change the query in other ways")
 )
 
-// Limit returns text with a LIMIT of n rows behind its last token. It is read
+// Limit returns text with a LIMIT of n rows after its last token. It is read
 // again with it, and must be the same query but for that LIMIT. What changes rows
-// and returns them gets none: it returns nil and no error.
+// and returns them gets no LIMIT: it returns nil and no error.
 func (Limiter) Limit(text []byte, n int) (limited []byte, err error) {
 	defer func() {
 		if recover() != nil {
@@ -49,9 +49,9 @@ func (Limiter) Limit(text []byte, n int) (limited []byte, err error) {
 		case s.IntoClause != nil:
 			return nil, errInto
 		case s.LockingClause != nil && len(s.LockingClause.Items) > 0:
-			return nil, errors.New("it locks the rows that it reads")
+			return nil, errors.New("the query locks the rows that it reads")
 		case !isNil(s.LimitCount):
-			return nil, errors.New("its LIMIT is none")
+			return nil, errors.New("LIMIT is not a constant")
 		}
 	default:
 		return nil, errOther

@@ -18,7 +18,7 @@ type table struct {
 type space struct {
 	outer   *space
 	tables  []*table
-	rows    // what is named without a table, and what * stands for
+	rows    // what is named without a table, and what * means
 	windows map[string]value
 	outputs []output // what ORDER BY and GROUP BY may name
 }
@@ -106,7 +106,7 @@ func (r *resolver) whole(t *table) value {
 	return r.as(r.all(t.rows), proxy.DerivedTransformed)
 }
 
-// member is what the column of a table means; a name that is none is a function
+// member is what the column of a table means; a name that is not a column is a function
 // of its row.
 func (r *resolver) member(t *table, name string) value {
 	if v, ok := lookup(r, t.rows, name); ok {
@@ -168,7 +168,7 @@ func namesOf(list *ast.NodeList) (names []string, rest []ast.Node) {
 	return names, nil
 }
 
-// stars returns what "*", "t.*" or "s.t.*" stands for; ok is false when n is none
+// stars returns what "*", "t.*" or "s.t.*" means; ok is false when n is not one
 // of them.
 func (r *resolver) stars(s *space, n ast.Node) (t rows, ok bool) {
 	switch n := n.(type) {

@@ -29,7 +29,7 @@ type told struct {
 	effects   proxy.Effects
 }
 
-// compared are the effects that a kind of statement has wherever it stands.
+// compared are the effects that a kind of statement has wherever it is.
 const compared = proxy.EffectInsert | proxy.EffectUpdate | proxy.EffectDelete | proxy.EffectTruncate | proxy.EffectDo | proxy.EffectExecute |
 	proxy.EffectPrepare | proxy.EffectCopyOut | proxy.EffectCopyProgram
 
@@ -110,7 +110,7 @@ func (o *told) message(m protoreflect.Message, runs bool) {
 			o.functions[name] = true
 		}
 	case "LockingClause":
-		return // names what stands in FROM, by its alias
+		return // names what is in FROM, by its alias
 	case "DropStmt": // names what it drops by lists, of relations and of all else
 		objects := get("objects").List()
 		for i := range objects.Len() {
@@ -271,7 +271,7 @@ func TestSecondParserAgrees(t *testing.T) {
 		sql.NormalisePostgres(n, []byte(text), sql.Limits{}.WithDefaults())
 		stmts, err := parser.ParseSQL(text)
 		if stmts = withoutEmpty(stmts); err != nil || n.Problem != "" || n.Statements != len(stmts) {
-			unparsed++ // unknown, which is no lesser effect
+			unparsed++ // unknown, which is not a lesser effect
 			continue
 		}
 		if d := want.differs(ours(stmts)); d != "" {
@@ -348,7 +348,7 @@ func TestSkippedClausesAreNoticed(t *testing.T) {
 	}
 	var missed []string
 	for field, ok := range noticed {
-		// What FOR UPDATE OF names stands in FROM too.
+		// What FOR UPDATE OF names is in FROM too.
 		if !ok && field != "LockingClause.LockedRels" && field != "SelectStmt.LockingClause" {
 			missed = append(missed, field)
 		}
@@ -359,7 +359,7 @@ func TestSkippedClausesAreNoticed(t *testing.T) {
 	require.Greater(t, len(noticed), 60)
 }
 
-// oursOrNothing also stands trees that lack what the grammar always has.
+// oursOrNothing also bears trees that lack what the grammar always has.
 func oursOrNothing(stmts []ast.Stmt) (o told) {
 	defer func() { _ = recover() }()
 	return ours(stmts)
@@ -402,7 +402,7 @@ func fieldsThatMatter(v reflect.Value, fields map[string]bool) bool {
 	return false
 }
 
-// skipField empties a field wherever it stands.
+// skipField empties a field wherever it is.
 func skipField(v reflect.Value, field string) {
 	switch v.Kind() {
 	case reflect.Interface, reflect.Pointer:

@@ -47,7 +47,7 @@ func (v *visitor) query(n *ast.SelectStmt) {
 	v.in(n.WithClause, func() { v.select_(n) })
 }
 
-// select_ visits a query behind its WITH.
+// select_ visits a query after its WITH.
 func (v *visitor) select_(n *ast.SelectStmt) {
 	if n.IntoClause != nil {
 		v.target(n.IntoClause.Rel, proxy.EffectCreate|proxy.EffectInsert)
@@ -75,7 +75,7 @@ func (v *visitor) insert(n *ast.InsertStmt) {
 	v.in(n.WithClause, func() {
 		v.target(n.Relation, proxy.EffectInsert)
 		if s, ok := n.SelectStmt.(*ast.SelectStmt); ok && s != nil && s.ValuesLists != nil && s.WithClause == nil {
-			v.select_(s) // VALUES reads nothing but what stands in it
+			v.select_(s) // VALUES reads nothing but what is in it
 		} else {
 			v.visit(n.SelectStmt)
 		}
@@ -158,7 +158,7 @@ func (v *visitor) matched(n *ast.MergeStmt, when *ast.MergeWhenClause, e proxy.E
 	}
 }
 
-// from visits the tables beside the one that a statement changes.
+// from visits the tables other than the one that a statement changes.
 func (v *visitor) from(list *ast.NodeList) {
 	if list == nil {
 		return

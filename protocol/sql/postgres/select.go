@@ -92,7 +92,7 @@ func (r *resolver) selected(n *ast.SelectStmt, outer *space) rows {
 	return t
 }
 
-// targets are the columns of a list behind SELECT or RETURNING.
+// targets are the columns of a list after SELECT or RETURNING.
 func (r *resolver) targets(list *ast.NodeList, s *space) rows {
 	var t rows
 	if list == nil {

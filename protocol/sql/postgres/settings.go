@@ -82,14 +82,14 @@ func (v *visitor) transactionModes(list *ast.NodeList, local bool) {
 }
 
 // pg_dump takes the name of its setting from pg_settings, as not every server has
-// it. Whatever it were taken from: no search_path can hold this value, it is no
+// it. Whatever it were taken from: no search_path can hold this value, it is not a
 // boolean, and nobody but an administrator makes a role of that name.
 const (
 	dumpSetting = "restrict_nonsystem_relation_kind"
 	dumpValue   = "view, foreign-table"
 )
 
-// setConfig notes set_config(name, value, local). A name that is no literal can
+// setConfig notes set_config(name, value, local). A name that is not a literal can
 // be any.
 func (v *visitor) setConfig(n *ast.FuncCall) {
 	v.literals = true

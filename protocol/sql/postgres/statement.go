@@ -88,7 +88,7 @@ func ddl(n ast.Node) proxy.Effects {
 	return 0
 }
 
-// alterations are what ALTER TABLE's commands do beside altering.
+// alterations are what ALTER TABLE's commands do in addition to altering.
 func alterations(n *ast.AlterTableStmt) proxy.Effects {
 	if n.Cmds == nil {
 		return 0
@@ -154,11 +154,11 @@ func (v *visitor) utility(n ast.Node) bool {
 		v.add(proxy.EffectPrepare)
 	case *ast.ExecuteStmt:
 		v.add(proxy.EffectExecute)
-		v.unknown("EXECUTE runs what was prepared before")
+		v.unknown("EXECUTE runs a statement that was prepared before")
 		v.children(n)
 	case *ast.DoStmt:
 		v.add(proxy.EffectDo)
-		v.unknown("what a DO block does is not known")
+		v.unknown("the gateway does not know what a DO block does")
 	case *ast.CallStmt:
 		v.add(proxy.EffectCall)
 		if n.Funccall != nil {

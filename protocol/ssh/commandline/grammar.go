@@ -15,7 +15,7 @@ import (
 )
 
 // Grammar judges whether it can be told from a command line what runs. It is
-// stricter than what guardrails need: whoever runs a single command also writes
+// stricter than what guardrails need: a user who runs a single command also writes
 // its standard input, so no program may take commands from its input, from its
 // arguments or from a file, as sh, env, xargs, awk and python do. The zero value
 // is ready to use, by several goroutines at once.
@@ -51,7 +51,7 @@ func (g *Grammar) IsShell(command string) bool { return shell.Grammar{}.IsShell(
 func forms(command string) error {
 	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(command), "")
 	if err != nil {
-		return errors.New("it is not a shell's grammar")
+		return errors.New("it is not valid shell syntax")
 	}
 	syntax.Walk(file, func(node syntax.Node) bool {
 		bad := false

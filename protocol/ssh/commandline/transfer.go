@@ -50,7 +50,7 @@ func (g *Grammar) Transfer(command string) (ssh.Transfer, bool) {
 	return *moved, true
 }
 
-// beside are programs that may stand around one that copies.
+// beside are programs that may come around one that copies.
 var beside = []string{"sudo", "nice", "ionice", "gzip", "gunzip", "zcat", "bzip2", "xz", "zstd", "lz4", "pigz"}
 
 // movers read the arguments of programs that copy. They refuse what they do not

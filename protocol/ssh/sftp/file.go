@@ -36,7 +36,7 @@ type access struct {
 }
 
 var (
-	errGaps     = errors.New("this file is only passed on from its beginning to its end, since its content is looked at")
+	errGaps     = errors.New("this file can only be transferred from its beginning to its end, because its content is checked")
 	errWithheld = errors.New("the content of this file was withheld")
 )
 

@@ -71,7 +71,7 @@ const (
 type exchange struct {
 	request
 	op   *proxy.File // asked for this request alone; nil when there is none
-	file *file       // what the handle stands for; for open, what it will
+	file *file       // the handle's file; for open, what it will
 }
 
 var errEnded = errors.New("the connection ended before the file was closed")
@@ -148,7 +148,7 @@ func (r *Relay) await(ctx context.Context, done <-chan struct{}) bool {
 	return false
 }
 
-// absolute returns the path that a relative one stands for, so that rules over
+// absolute returns the path that a relative one means, so that rules over
 // paths meet the same file under one name; it cleans nothing.
 func absolute(name, base string) string {
 	switch {
@@ -170,7 +170,7 @@ func (r *Relay) request(ctx context.Context, req request, packet []byte) error {
 	}
 	if namesPath(req) {
 		if r.base == "" && (!strings.HasPrefix(req.path, "/") || req.target != "" && !strings.HasPrefix(req.target, "/")) {
-			v := proxy.Deny(proxy.CausePolicy, "", "the server does not say where relative paths begin", "name the file from the root on")
+			v := proxy.Deny(proxy.CausePolicy, "", "the server does not say where relative paths start", "use an absolute path")
 			r.Gate.Refuse(r.newFile(req.action(), req.path, req.target), v)
 			return r.deny(req.id, &v)
 		}
