@@ -71,3 +71,14 @@ func TestLength(t *testing.T) {
 	require.LessOrEqual(t, n, most)
 	require.Greater(t, n, 10, "the lines are counted")
 }
+
+// The README shows the example as it is.
+func TestReadme(t *testing.T) {
+	text, err := os.ReadFile("main.go")
+	require.NoError(t, err)
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	_, shown, ok := strings.Cut(string(text), "\n)\n\n") // what follows the imports
+	require.True(t, ok)
+	require.Contains(t, string(readme), "```go\n"+shown+"```\n")
+}

@@ -202,7 +202,7 @@ func query(text string, columns ...proxy.Column) *proxy.Statement {
 	return &proxy.Statement{
 		Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: []byte(text),
 		Facts: &proxy.Facts{
-			Dialect: "postgres", Effects: proxy.EffectRead, Statements: 1, Normalised: text, Rows: true, Columns: columns, ColumnsKnown: columns != nil,
+			Effects: proxy.EffectRead, Statements: 1, Normalised: text, Rows: true, Columns: columns, ColumnsKnown: columns != nil,
 			Relations: []proxy.Relation{{Schema: "public", Name: "people", Effects: proxy.EffectRead}},
 		},
 	}
