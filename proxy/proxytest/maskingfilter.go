@@ -158,11 +158,12 @@ func (r *Result) data(s *proxy.Session) (out []byte, err error) {
 	return out, nil
 }
 
-// The hidden value, in forms in which it could come out.
+// The hidden value, in forms in which it could come out. It has no look by which it
+// could be found.
 const (
-	hiddenValue  = "078-05-1120"
-	hiddenHex    = "3037382d30352d31313230"
-	hiddenPart   = "078-05"
+	hiddenValue  = "kestrel-lantern"
+	hiddenHex    = "6b65737472656c2d6c616e7465726e"
+	hiddenPart   = "kestre"
 	hiddenBinary = "\x00\x00\x00\x00\x04\xa6\xf7\x30" // 78051120, as of a column of numbers
 	shownValue   = "blue"
 )
@@ -212,6 +213,12 @@ func query(text string, columns ...proxy.Column) *proxy.Statement {
 func with(op *proxy.Statement, effects proxy.Effects) *proxy.Statement {
 	op.Facts.Effects |= effects
 	return op
+}
+
+// calling returns op, which calls a function that may do anything.
+func calling(op *proxy.Statement, name string) *proxy.Statement {
+	op.Facts.Functions = []proxy.Function{{Schema: "public", Name: name, Class: proxy.FunctionUnknown}}
+	return with(op, proxy.EffectCall)
 }
 
 // without returns op, which touches other relations only.
@@ -322,8 +329,8 @@ func hiddenNames() []Result {
 
 // hiddenExpressions are results that hold the column's values in something else.
 func hiddenExpressions() []Result {
-	const whole = "(1,blue,078-05-1120)"
-	document := `{"id":1,"team":"blue","ssn":"078-05-1120"}`
+	const whole = "(1,blue,kestrel-lantern)"
+	document := `{"id":1,"team":"blue","ssn":"kestrel-lantern"}`
 	hidden := []string{hiddenPart}
 	return []Result{
 		{
@@ -332,7 +339,7 @@ func hiddenExpressions() []Result {
 		},
 		{
 			Name: "JSON with keys of its own", Op: query("SELECT json_build_object('a', ssn) AS x FROM people", from("x", proxy.DerivedTransformed, "ssn")),
-			Shape: rowsOf(computed("x", typeJSON)), Rows: rows(`{"a":"078-05-1120"}`), Hidden: hidden,
+			Shape: rowsOf(computed("x", typeJSON)), Rows: rows(`{"a":"kestrel-lantern"}`), Hidden: hidden,
 		},
 		{
 			Name: "the whole row", Op: query("SELECT p FROM people p", plain("p", "*")),
@@ -374,10 +381,12 @@ func hiddenOrigins() []Result {
 	}
 	unknown := query("SELECT ssn AS x FROM people")
 	unknown.Facts = proxy.UnknownFacts("a test")
+	declared := query("DECLARE c CURSOR FOR SELECT upper(ssn) AS x FROM people")
+	declared.Facts.Rows, declared.Facts.ColumnsKnown = false, true
 	shape := func() *proxy.Shape { return rowsOf(computed("x", typeText)) }
 	return []Result{
 		{
-			Name: "the result of a function", Op: with(without(query("SELECT report() AS x", opaque("x"))), proxy.EffectCall),
+			Name: "the result of a function", Op: calling(without(query("SELECT report() AS x", opaque("x"))), "report"),
 			Shape: shape(), Rows: rows(hiddenValue), Hidden: hidden,
 		},
 		{
@@ -386,24 +395,27 @@ func hiddenOrigins() []Result {
 			Rows:  rows(hiddenValue), Hidden: hidden,
 		},
 		{
-			Name: "more than the known origins", Op: query("SELECT coalesce(team, report()) AS x FROM people", proxy.Column{Name: "x", Origins: plain("", "team").Origins, Opaque: true}),
+			Name: "more than the known origins",
+			Op: calling(query("SELECT coalesce(team, report()) AS x FROM people", proxy.Column{
+				Name: "x", Origins: plain("", "team").Origins, Opaque: true,
+			}), "report"),
 			Shape: shape(), Rows: rows(hiddenValue), Hidden: hidden,
 		},
 		{
-			Name: "columns that are not known", Op: query("SELECT * FROM people"), Shape: shape(), Rows: rows(hiddenValue), Hidden: hidden,
+			Name: "columns that are not known", Op: query("SELECT upper(ssn) AS x FROM people"), Shape: shape(), Rows: rows(hiddenValue), Hidden: hidden,
 		},
 		{
 			Name: "a statement that is not understood", Op: unknown, Shape: shape(), Rows: rows(hiddenValue), Hidden: hidden,
 		},
 		{
-			Name: "a cursor", Op: without(query("FETCH ALL FROM c")), Shape: shape(), Rows: rows(hiddenValue), Hidden: hidden,
+			Name: "a cursor", Before: []proxy.Op{declared}, Op: without(query("FETCH ALL FROM c")), Shape: shape(), Rows: rows(hiddenValue), Hidden: hidden,
 		},
 		{
 			Name: "the second of two statements", Op: two, Shape: shape(), Rows: rows(hiddenValue), Hidden: hidden,
 		},
 		{
-			Name: "more columns than the statement was found to have", Op: query("SELECT * FROM people", plain("id", "id"), plain("team", "team")),
-			Shape: rowsOf(computed("id", typeInt8), computed("team", typeText), computed("x", typeText)), Rows: rows("1", shownValue, hiddenValue), Hidden: hidden,
+			Name: "more columns than the statement was found to have", Op: query("SELECT *, upper(ssn) AS x FROM people", plain("id", "id"), plain("team", "team")),
+			Shape: rowsOf(base("id", "id", 1), base("team", "team", 2), computed("x", typeText)), Rows: rows("1", shownValue, hiddenValue), Hidden: hidden,
 		},
 		{
 			Name: "statistics of the column",
@@ -415,14 +427,14 @@ func hiddenOrigins() []Result {
 		{
 			Name: "an error", Op: query("SELECT ssn::int FROM people", from("ssn", proxy.DerivedTransformed, "ssn")),
 			Messages: []*proxy.Message{{Kind: proxy.MessageError, Code: "22P02", Fields: []proxy.MessageField{
-				{Name: "message", Value: []byte(`invalid input syntax for type integer: "078-05-1120"`)},
+				{Name: "message", Value: []byte(`invalid input syntax for type integer: "kestrel-lantern"`)},
 			}}}, Hidden: hidden,
 		},
 		{
 			Name: "the detail of an error", Op: with(query("UPDATE people SET team = 'red'"), proxy.EffectUpdate),
 			Messages: []*proxy.Message{{Kind: proxy.MessageError, Code: "23505", Fields: []proxy.MessageField{
 				{Name: "message", Value: []byte("duplicate key value violates unique constraint")},
-				{Name: "detail", Value: []byte("Key (ssn)=(078-05-1120) already exists.")},
+				{Name: "detail", Value: []byte("Key (ssn)=(kestrel-lantern) already exists.")},
 			}}}, Hidden: hidden,
 		},
 	}
@@ -466,13 +478,16 @@ func hiddenCopies() []Result {
 			Rows: rows(hiddenBinary), Hidden: []string{hiddenBinary},
 		},
 		{
-			Name: "COPY in a format that is not understood", Op: bare, Shape: copyOf(bare), Stream: []byte("1|blue|078-05-1120\n"), Hidden: hidden,
+			Name: "COPY in a format that is not understood", Op: bare, Shape: copyOf(bare), Stream: []byte("1|blue|kestrel-lantern\n"), Hidden: hidden,
 		},
 		{
 			Name: "COPY to a program of the server", Op: program, Refused: true,
 		},
 		{
 			Name: "the database's log", Op: &proxy.Call{Meta: proxy.Meta{Kind: proxy.KindReplication}, Name: "START_REPLICATION"}, Refused: true,
+		},
+		{
+			Name: "a function that is called by its number", Op: &proxy.Call{Meta: proxy.Meta{Kind: proxy.KindFunction}, Name: "16450"}, Refused: true,
 		},
 		{
 			Name: "a copy of the column", Before: []proxy.Op{made},
