@@ -19,7 +19,7 @@ func (v vault) Fetch(_ context.Context, name string, _ bool) (proxy.Secret, func
 	return proxy.NewSecret(secret), func() { fmt.Println("given back") }, nil
 }
 
-// A scheme of one's own beside those for the environment and files.
+// A scheme of one's own, added to those for the environment and files.
 func ExampleSource() {
 	source := secrets.Default()
 	source["vault"] = vault{"orders": "hunter2"}

@@ -24,7 +24,7 @@ type Result struct {
 	Rows [][][]byte
 	// Stream is the data of a shape without columns.
 	Stream []byte
-	// Messages are what the resource says beside the data.
+	// Messages are what the resource says besides the data.
 	Messages []*proxy.Message
 	// Hidden are texts of which none may come out.
 	Hidden []string
@@ -368,6 +368,11 @@ func hiddenExpressions() []Result {
 	}
 }
 
+// notice is what PL/pgSQL's RAISE NOTICE sends.
+func notice(text string) *proxy.Message {
+	return &proxy.Message{Kind: proxy.MessageNotice, Code: "00000", Fields: []proxy.MessageField{{Name: "message", Value: []byte(text)}}}
+}
+
 // hiddenOrigins are results whose origin is not known, or not what it seems.
 func hiddenOrigins() []Result {
 	hidden := []string{hiddenPart}
@@ -429,6 +434,14 @@ func hiddenOrigins() []Result {
 			Messages: []*proxy.Message{{Kind: proxy.MessageError, Code: "22P02", Fields: []proxy.MessageField{
 				{Name: "message", Value: []byte(`invalid input syntax for type integer: "kestrel-lantern"`)},
 			}}}, Hidden: hidden,
+		},
+		{
+			Name: "a notice that a function raises", Op: calling(without(query("SELECT report()", opaque("report"))), "report"),
+			Messages: []*proxy.Message{notice("the last one is kestrel-lantern")}, Hidden: hidden,
+		},
+		{
+			Name: "a notice that a trigger raises", Op: calling(with(query("UPDATE people SET team = 'red'"), proxy.EffectUpdate), "changed"),
+			Messages: []*proxy.Message{notice("was (1,blue,kestrel-lantern)")}, Hidden: hidden,
 		},
 		{
 			Name: "the detail of an error", Op: with(query("UPDATE people SET team = 'red'"), proxy.EffectUpdate),
