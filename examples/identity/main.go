@@ -18,6 +18,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"os"
 	"os/signal"
@@ -30,12 +31,12 @@ import (
 )
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
+	if err := run(os.Args[1:], os.Stdout); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(args []string) error {
+func run(args []string, out io.Writer) error {
 	switch {
 	case len(args) == 2 && args[0] == "keys":
 		public, private, err := ed25519.GenerateKey(nil)
@@ -52,8 +53,8 @@ func run(args []string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Println(token)
-		return nil
+		_, err = fmt.Fprintln(out, token)
+		return err
 	case len(args) == 3 && args[0] == "serve":
 		key, err := readKey(args[2], ed25519.PublicKeySize)
 		if err != nil {

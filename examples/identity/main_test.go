@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"os"
 	"path/filepath"
@@ -17,7 +18,7 @@ import (
 func TestIdentity(t *testing.T) {
 	t.Setenv("DB_PASSWORD", exampletest.Upstream)
 	name := filepath.Join(t.TempDir(), "issuer")
-	require.NoError(t, run([]string{"keys", name}))
+	require.NoError(t, run([]string{"keys", name}, nil))
 	private, err := readKey(name+".key", ed25519.PrivateKeySize)
 	require.NoError(t, err)
 	public, err := readKey(name+".pub", ed25519.PublicKeySize)
@@ -38,7 +39,9 @@ func TestIdentity(t *testing.T) {
 	require.NoError(t, err)
 	forged, err := issue(foreign, claims{User: "carol", Groups: []string{"dba"}, Expires: soon})
 	require.NoError(t, err)
-	good := token(claims{User: "carol", Groups: []string{"dba"}, Expires: soon})
+	var out bytes.Buffer
+	require.NoError(t, run([]string{"token", name + ".key", "carol", "dba"}, &out))
+	good := strings.TrimSpace(out.String())
 
 	for _, c := range []struct {
 		name, user, password, params, want string
@@ -84,6 +87,6 @@ func TestAuthenticate(t *testing.T) {
 }
 
 func TestUsage(t *testing.T) {
-	require.ErrorContains(t, run(nil), "usage")
-	require.ErrorIs(t, run([]string{"serve", "none.yaml", filepath.Join(t.TempDir(), "none")}), os.ErrNotExist)
+	require.ErrorContains(t, run(nil, nil), "usage")
+	require.ErrorIs(t, run([]string{"serve", "none.yaml", filepath.Join(t.TempDir(), "none")}, nil), os.ErrNotExist)
 }

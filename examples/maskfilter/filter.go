@@ -35,6 +35,9 @@ func (filter) Notes() []proxy.NoteKind { return []proxy.NoteKind{proxy.NoteMaske
 
 // Intercept returns the hooks of one session.
 func (f filter) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
+	if s.Protocol == "ssh" { // it has no columns; every other protocol may
+		return proxy.Hooks{}, nil
+	}
 	x := &session{filter: f, session: s, hidden: make(map[uint64]uint64)}
 	return proxy.Hooks{Ask: x.ask, Flow: x.flow, Tell: x.tell, Done: x.done}, nil
 }

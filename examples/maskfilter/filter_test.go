@@ -65,6 +65,16 @@ func TestByLabelLeaks(t *testing.T) {
 	}
 }
 
+// Sessions that have no columns are left alone.
+func TestWithoutColumns(t *testing.T) {
+	h, err := filter{}.Intercept(t.Context(), &proxy.Session{Protocol: "ssh"})
+	require.NoError(t, err)
+	require.Nil(t, h.Ask)
+	h, err = filter{}.Intercept(t.Context(), &proxy.Session{Protocol: "another"})
+	require.NoError(t, err)
+	require.NotNil(t, h.Ask)
+}
+
 func TestNewFilter(t *testing.T) {
 	f, err := newFilter("public.people.ssn")
 	require.NoError(t, err)
