@@ -3,20 +3,101 @@
 // servers that authenticate, authorise, guard and record every operation
 // while native clients work unchanged.
 //
+// # Where to begin
+//
+// The reference gateway with something of your own: import gateway. It reads the
+// config file of the sallyport binary, and takes interceptors at named places,
+// identity providers, secret sources and audit sinks. [examples/reference] is such a
+// program in under 30 lines.
+//
+// A gateway of chosen parts: import proxy, the kit of a protocol, and what should
+// decide. [examples/parts] has all of them put together by hand.
+//
+// An interceptor of your own: import proxy, and proxy/proxytest in its tests.
+//
+// # The examples
+//
+// Each is a program that a test runs against real servers with real clients.
+//
+//   - [examples/reference]: the reference gateway and one interceptor.
+//   - [examples/parts]: all parts by hand, with TLS, catalog, masking and SSH.
+//   - [examples/identity]: an identity provider of one's own, by signed tokens.
+//   - [examples/secrets]: a secret source of one's own, of sealed files.
+//   - [examples/sink]: an audit sink of one's own, at least once and in order.
+//   - [examples/maskfilter]: a masking filter of one's own, by base columns.
+//
+// # The core
+//
 // A gateway is a proxy.Gateway: ports that say who may come
 // (proxy.Authenticator), what there is (proxy.Directory) and how the gateway
 // proves itself there (proxy.CredentialSource), and a chain of
-// proxy.Interceptor values that decide. Handlers speak a protocol each and know
-// nothing about the interceptors.
+// proxy.Interceptor values that decide. Handlers serve a protocol each and do not
+// know who decides. What decides is one revision, which is replaced as a whole while
+// sessions are open.
 //
-//   - proxy is the core, and needs the standard library only.
-//   - protocol says what a protocol is to an assembly. protocol/postgres speaks
-//     PostgreSQL, protocol/ssh SSH; the kit of each is the protocol wired, and
-//     protocol/builtin lists them.
-//   - protocol/sql says what SQL does; protocol/sql/postgres is its parser.
-//   - identity, policy, secrets and audit are interceptors and ports that a
-//     gateway can be made of; each can be replaced by one of your own.
-//   - gateway/config reads the config file and builds what it says.
-//   - cmd/sallyport is a gateway assembled from them, and examples/embed a small
-//     one with an interceptor of its own.
+//   - proxy: operations, verdicts, hooks, sessions, the gateway and its ports. It
+//     needs the standard library only.
+//   - proxy/proxytest: sessions and gateways in memory, faults, and conformance
+//     suites for interceptors, handlers and masking filters.
+//
+// # Protocols
+//
+//   - protocol: what a protocol is to an assembly: a value with settings and handlers.
+//   - protocol/builtin: the list of this module's protocols.
+//   - protocol/postgres: PostgreSQL on both sides of a gateway.
+//   - protocol/postgres/kit: PostgreSQL wired, with parser, catalogs and estimates.
+//   - protocol/postgres/wire: PostgreSQL's bytes.
+//   - protocol/ssh: SSH on both sides of a gateway.
+//   - protocol/ssh/kit: SSH wired, with keys, known hosts and menu.
+//   - protocol/ssh/commandline: the commands of resources that run single commands.
+//   - protocol/ssh/sftp: each access to a file of an SFTP session.
+//   - protocol/sql: what analysers of SQL share: normalising, caches, catalogs.
+//   - protocol/sql/postgres: what PostgreSQL's SQL does.
+//   - protocol/sql/mysql: what the SQL of MySQL and MariaDB does.
+//   - protocol/shell: which programs a command line runs.
+//
+// # What decides
+//
+// Each is an interceptor or a port, imports none of the others, and can be replaced
+// by one of your own.
+//
+//   - identity: local users, by password, key or certificate.
+//   - identity/ca: a certificate authority for the gateway's own certificate.
+//   - secrets: where the gateway's credentials come from.
+//   - policy: who may do what.
+//   - review: operations that wait for somebody else's approval.
+//   - guardrail: what nobody should do, by what an operation would do.
+//   - masking: finding and hiding sensitive values.
+//   - masking/external: asking an analyzer outside of the process about values.
+//
+// # The record
+//
+//   - audit: encrypted, hash-chained records that can be proven, and sinks for events.
+//   - audit/age: sealing what was not masked to a key of age.
+//   - audit/s3: copies of sealed records in a bucket.
+//   - audit/witness: telling witnesses of the log's heads.
+//   - audit/jsonl: events as lines of JSON.
+//   - audit/ocsf: events as the Open Cybersecurity Schema Framework has them.
+//   - audit/otel: traces, metrics and logs over OTLP.
+//   - audit/prometheus: numbers.
+//   - audit/syslog: events to a syslog collector.
+//   - audit/webhook: events to an HTTP endpoint, signed.
+//   - audit/text: an event as a line of plain text.
+//   - audit/timeline: a session's operations.
+//   - audit/replay: showing recordings.
+//   - audit/report: an auditor's report.
+//
+// # Assemblies
+//
+//   - gateway: the reference gateway as a library, and what it would answer.
+//   - gateway/config: the config file, and what it builds.
+//   - control: looking into a running gateway and acting on it, over HTTP.
+//   - cmd/sallyport: the reference gateway and its command line.
+//
+// [examples/reference]: https://github.com/sallyport/sallyport/tree/main/examples/reference
+// [examples/parts]: https://github.com/sallyport/sallyport/tree/main/examples/parts
+// [examples/identity]: https://github.com/sallyport/sallyport/tree/main/examples/identity
+// [examples/secrets]: https://github.com/sallyport/sallyport/tree/main/examples/secrets
+// [examples/sink]: https://github.com/sallyport/sallyport/tree/main/examples/sink
+// [examples/maskfilter]: https://github.com/sallyport/sallyport/tree/main/examples/maskfilter
 package sallyport

@@ -12,6 +12,10 @@
 //	…
 //	err = g.Run(ctx)
 //
+// [Run] is all of it in one call. What else an assembly can bring, an identity
+// provider, a source of credentials, audit sinks, is in [Options]; schemes of secrets
+// and protocols are in [config.Options]. The folder examples has a program for each.
+//
 // # The chain
 //
 // Every operation is asked in this order, and every answer is in before anything

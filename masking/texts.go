@@ -18,7 +18,7 @@ func (x *session) tell(_ context.Context, op proxy.Op, msg *proxy.Message) error
 	if st, ok := op.(*proxy.Statement); ok {
 		m := x.mentions(st.Text)
 		x.mu.Lock()
-		doubt = m.any || m.rows || x.kept.reads(st.Facts, m)
+		doubt = m.any || m.rows || x.kept.reads(st.Facts, m) || x.view.says(st.Facts)
 		x.mu.Unlock()
 	}
 	if msg.Kind == proxy.MessageNotification || msg.Kind == proxy.MessageStatus {
@@ -80,6 +80,13 @@ func (x *session) tell(_ context.Context, op proxy.Op, msg *proxy.Message) error
 		x.count(op).addAll(n)
 	}
 	return nil
+}
+
+// says reports whether a statement runs functions, or triggers, that may quote what
+// columns hold that rules name.
+func (v *view) says(facts *proxy.Facts) bool {
+	const runs = proxy.EffectCall | proxy.EffectDo | proxy.EffectUnknown
+	return len(v.columns) > 0 && facts != nil && facts.Effects.Has(runs) && !v.trusted(facts)
 }
 
 // detail masks the detail of an error. Those of violated constraints quote

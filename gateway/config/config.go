@@ -28,6 +28,9 @@ type Options struct {
 	Protocols []protocol.Protocol
 	// Secrets follows the references of the file. Nil: the file can have none.
 	Secrets secrets.Source
+	// Users and Groups report whether a rule may name a user or a group that the file
+	// does not have, because an authenticator of the assembly's own knows it. Nil: none.
+	Users, Groups func(name string) bool
 }
 
 // File is a config file. Its keys are documented in docs/config.md.

@@ -75,6 +75,25 @@ limits: {max_session: soon}
 	}, strings.Split(err.Error(), "\n"))
 }
 
+// Users and groups that an authenticator of the assembly's own knows may be named.
+func TestUsersAndGroupsOfOthers(t *testing.T) {
+	text := func(user, group string) []byte {
+		return []byte("listen: {postgres: \"127.0.0.1:1\"}\nresources: [{name: orders, type: postgres, address: \"db:1\", username: app}]\n" +
+			"access: [{users: [\"" + user + "\"], groups: [\"" + group + "\"], allow: [connect]}]\n")
+	}
+	o := options()
+	_, err := Parse("x.yaml", text("corp/carol", "corp:dba"), o)
+	require.ErrorContains(t, err, `group "corp:dba"`)
+	require.ErrorContains(t, err, `user "corp/carol"`)
+	o.Users = func(name string) bool { return strings.HasPrefix(name, "corp/") }
+	o.Groups = func(name string) bool { return strings.HasPrefix(name, "corp:") }
+	_, err = Parse("x.yaml", text("corp/carol", "corp:dba"), o)
+	require.NoError(t, err)
+	_, err = Parse("x.yaml", text("carol", "dba"), o)
+	require.ErrorContains(t, err, `group "dba"`)
+	require.ErrorContains(t, err, `user "carol"`)
+}
+
 func TestProblems(t *testing.T) {
 	for _, c := range []struct{ name, from, to, want string }{
 		{"a witness of nothing", "durability: group", "witnesses: [{name: w}]", `witness w needs one of file, url and s3`},

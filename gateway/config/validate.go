@@ -183,6 +183,9 @@ func (f *File) validateAccess(d *decoder) {
 		f.checkSelector(d, a.Line, a.Resources)
 		f.checkGroups(d, a.Line, a.Groups)
 		for _, u := range a.Users {
+			if known := f.options.Users; known != nil && known(u) {
+				continue
+			}
 			if u != "*" && !slices.ContainsFunc(f.Identity.Users, func(x User) bool { return x.Name == u }) {
 				d.problem(a.Line, "", "the rule names user %q, who does not exist", u)
 			}
@@ -195,6 +198,9 @@ func (f *File) validateAccess(d *decoder) {
 
 func (f *File) checkGroups(d *decoder, line int, groups []string) {
 	for _, g := range groups {
+		if known := f.options.Groups; known != nil && known(g) {
+			continue
+		}
 		if g != "*" && !slices.ContainsFunc(f.Identity.Users, func(u User) bool { return slices.Contains(u.Groups, g) }) {
 			d.problem(line, "", "the rule names group %q, which has no members", g)
 		}

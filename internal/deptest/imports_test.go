@@ -150,6 +150,18 @@ func arrows() []arrow {
 			"cmd and examples are mains that can be copied, not libraries",
 		},
 		{
+			"examples use the library", folder("examples"), own("cmd"),
+			"who copies an example has no command of this module to import",
+		},
+		{
+			"examples are for reading", folder("cmd"), own("examples"),
+			"the reference gateway must not depend on what is there to be changed",
+		},
+		{
+			"proxytest is for the tests of others", exactly("proxy/proxytest"), func(path string) bool { return foreign(path) && path != module+"/proxy" },
+			"who tests an interceptor builds nothing but the core and the standard library",
+		},
+		{
 			"the config is built before the gateway", folder("gateway/config"), func(path string) bool { return path == module+"/gateway" },
 			"a gateway is made of a config file, and not the other way round",
 		},
@@ -224,7 +236,12 @@ func TestArrowsSee(t *testing.T) {
 	}{
 		{"proxy", "github.com/jackc/pgx/v5/pgproto3", true},
 		{"proxy", "net/http", false},
-		{"proxy/proxytest", "github.com/stretchr/testify/require", false},
+		{"proxy/proxytest", "github.com/stretchr/testify/require", true},
+		{"proxy/proxytest", module + "/protocol/sql/postgres", true},
+		{"proxy/proxytest", module + "/proxy", false},
+		{"examples/parts", module + "/protocol/postgres/kit", false},
+		{"examples/parts", module + "/cmd/sallyport", true},
+		{"cmd/sallyport", module + "/examples/parts", true},
 		{"policy", module + "/masking", true},
 		{"policy", module + "/proxy", false},
 		{"policy/opa", module + "/policy", false},
