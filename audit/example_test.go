@@ -24,7 +24,7 @@ func ExampleOpen() {
 		fmt.Println(err)
 		return
 	}
-	s, err := proxytest.Open(&proxy.Gateway{OnEvent: log.Event}, log)
+	s, err := proxytest.Open(&proxy.Gateway{}, log)
 	if err != nil {
 		fmt.Println(err)
 		return

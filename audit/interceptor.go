@@ -37,7 +37,7 @@ func (l *Log) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error
 			_ = l.own.event(time.Now(), Degraded, synced, func(b []byte) []byte {
 				return str(str(b, "session", s.ID), "error", err.Error())
 			})
-			return proxy.Hooks{}, nil
+			return proxy.Hooks{Noted: func(context.Context, proxy.Op, *proxy.Note) error { return nil }}, nil
 		}
 		return proxy.Hooks{}, &WriteError{Session: s.ID, Err: err}
 	}
@@ -219,7 +219,7 @@ func target(b []byte, t proxy.Target) []byte {
 }
 
 // Event records what happens at the gateway outside of sessions: logins, refused
-// ones, failures. It is for proxy.Gateway's OnEvent.
+// ones, failures. The gateway calls it; see [proxy.Observer].
 func (l *Log) Event(e proxy.Event) {
 	switch e.Kind {
 	case proxy.EventSessionStart, proxy.EventSessionEnd:

@@ -24,7 +24,7 @@ func everything(proxy.Target) Recording {
 func recorded(t testing.TB, dir, protocol string, r Recording) (*Log, *proxy.Session) {
 	t.Helper()
 	l := openLog(t, dir, Config{Recordings: func(proxy.Target) Recording { return r }})
-	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{permit{}, hide{}, l}, OnEvent: l.Event, Log: quiet().Log}
+	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{permit{}, hide{}, l}, Log: quiet().Log}
 	s, connect, err := g.Open(context.Background(), proxy.OpenRequest{
 		Identity: &proxy.Identity{Subject: "alice"}, Target: proxy.Target{Resource: &proxy.Resource{Name: "vm", Type: "ssh"}}, Protocol: protocol,
 	})

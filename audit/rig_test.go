@@ -47,7 +47,7 @@ func newSession(t testing.TB, l *Log) *proxy.Session {
 
 func newSessionOf(t testing.TB, l *Log, protocol string) *proxy.Session {
 	t.Helper()
-	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{permit{}, l}, OnEvent: l.Event, Log: slog.New(slog.DiscardHandler)}
+	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{permit{}, l}, Log: slog.New(slog.DiscardHandler)}
 	s, connect, err := g.Open(context.Background(), proxy.OpenRequest{
 		Identity: &proxy.Identity{Subject: "alice", Groups: []string{"dev"}, Method: proxy.MethodSCRAM},
 		Target:   proxy.Target{Resource: &proxy.Resource{Name: "shop", Type: "postgres"}, Database: "shop"},

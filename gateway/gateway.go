@@ -136,13 +136,7 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 		Dialer: o.Dialer, Reviewer: requests, Now: o.Now, Log: g.log,
 		MaxSession: f.Limits.MaxSession, MaxSessions: f.Limits.MaxSessions, MaxPerIdentity: f.Limits.MaxPerUser,
 		MaxUnauthenticated: f.Limits.MaxUnauthenticated, MaxPerAddress: f.Limits.MaxPerAddress,
-		OnEvent: func(e proxy.Event) {
-			g.metrics.Event(e)
-			g.records.Event(e)
-			if o.OnEvent != nil {
-				o.OnEvent(e)
-			}
-		},
+		OnEvent: o.OnEvent,
 	}
 	if o.Reviewer != nil {
 		g.gateway.Reviewer = o.Reviewer

@@ -75,9 +75,9 @@ type Rule struct {
 	With  Transform
 	Options
 	Mode Mode
-	// Except are groups that the rule does not apply to. They see values of its Types,
-	// unless another rule names the type for them, too. Sessions in which that
-	// makes a difference leave a note of kind [proxy.NoteExempted].
+	// Except are groups that the rule does not apply to; the default set still does.
+	// Sessions in which that makes a difference leave a note of kind
+	// [proxy.NoteExempted].
 	Except []string
 }
 
@@ -207,7 +207,6 @@ type view struct {
 func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
 	v := &view{masker: m, with: treatment{Transform: Visible}, column: treatment{Transform: Visible}, types: map[Type]treatment{}, modes: map[Type]modeOfRule{}}
 	off, stated := false, false
-	var excepted []Type // whose rule has the identity among its exceptions
 	for i := range m.rules {
 		rule := &m.rules[i]
 		general := !rule.Off && !rule.selects()
@@ -217,7 +216,6 @@ func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
 		}
 		if slices.ContainsFunc(rule.Except, id.In) {
 			v.without = append(v.without, rule.title(i))
-			excepted = append(excepted, rule.Types...)
 			continue
 		}
 		mode := modeOfRule{rule.Mode, rule.title(i)}
@@ -241,11 +239,6 @@ func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
 			c.with, c.mode = rule.treatment(), mode
 			v.column = stricter(v.column, c.with)
 			v.columns = append(v.columns, c)
-		}
-	}
-	for _, t := range excepted {
-		if _, ok := v.types[t]; !ok { // not the default set either
-			v.types[t] = treatment{Transform: Visible}
 		}
 	}
 	if !stated && !off {
@@ -323,7 +316,7 @@ func (v *view) modeOf(schema, relation, column string) modeOfRule {
 
 // trusted reports whether all functions that a statement calls are trusted.
 func (v *view) trusted(facts *proxy.Facts) bool {
-	if facts == nil || facts.Effects.Has(proxy.EffectUnknown) {
+	if facts == nil || facts.Effects.Has(proxy.EffectUnknown) || facts.Effects.Has(proxy.EffectCall) && len(facts.Functions) == 0 {
 		return false
 	}
 	return !slices.ContainsFunc(facts.Functions, func(f proxy.Function) bool {

@@ -32,5 +32,5 @@ func ExampleNew() {
 	}
 	// Output:
 	// pass: ""
-	// deny: "policy does not allow delete at shop/shop, which needs write"
+	// deny: "you may not delete rows at shop/shop: this needs the right \"write\""
 }

@@ -29,7 +29,7 @@ type chain struct {
 }
 
 func newChain(view *Session, r *Revision, list []*hooks) *chain {
-	c := &chain{revision: r, view: view, list: list, records: r.records()}
+	c := &chain{revision: r, view: view, list: list}
 	for _, h := range list {
 		if h.Ask != nil {
 			c.asks = append(c.asks, h)
@@ -47,6 +47,8 @@ func newChain(view *Session, r *Revision, list []*hooks) *chain {
 			c.dones = append(c.dones, h)
 		}
 		if h.Noted != nil {
+			_, records := h.from.(Recorder)
+			c.records = c.records || records
 			c.noted = append(c.noted, h)
 		}
 	}

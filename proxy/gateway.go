@@ -145,17 +145,34 @@ func (g *Gateway) log() *slog.Logger {
 	return slog.Default()
 }
 
+// Observer is an Interceptor that is told of what happens at the gateway besides
+// sessions' operations: logins, refused ones, sessions, failures. Event must return
+// quickly and be safe for concurrent use.
+type Observer interface {
+	Interceptor
+	Event(e Event)
+}
+
+// event tells the current revision's observers, and then OnEvent.
 func (g *Gateway) event(e Event) {
-	if g.OnEvent == nil {
-		return
+	e.At = time.Now()
+	for _, i := range g.Revision().Interceptors {
+		if o, ok := i.(Observer); ok {
+			g.tell(i.Name(), o.Event, e)
+		}
 	}
+	if g.OnEvent != nil {
+		g.tell("OnEvent", g.OnEvent, e)
+	}
+}
+
+func (g *Gateway) tell(who string, f func(Event), e Event) {
 	defer func() {
 		if v := recover(); v != nil {
-			g.log().Error("panic in OnEvent", "type", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+			g.log().Error("panic while an event was told", "in", who, "type", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
 		}
 	}()
-	e.At = time.Now()
-	g.OnEvent(e)
+	f(e)
 }
 
 // recovered reports a panic. The panic's value is not shown: it may hold data.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"runtime"
@@ -322,4 +323,46 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 		require.NotContains(t, text, "68756e74657232")
 	}
 	require.Equal(t, "hunter2", s.Reveal())
+}
+
+// observer is an interceptor that is told of events.
+type observer struct {
+	seeing
+	events *[]proxy.EventKind
+	panics bool
+}
+
+func (o observer) Event(e proxy.Event) {
+	*o.events = append(*o.events, e.Kind)
+	if o.panics {
+		panic(proxytest.Secret)
+	}
+}
+
+// The interceptors that want to are told of events without anybody wiring them, the
+// others and the sessions do not suffer from one that fails.
+func TestObservers(t *testing.T) {
+	var first, second []proxy.EventKind
+	none := seeing(func(*proxy.Session) {})
+	g := &proxy.Gateway{Log: slog.New(slog.DiscardHandler), Interceptors: []proxy.Interceptor{proxytest.Allow{}, observer{none, &first, true}, observer{none, &second, false}}}
+	openAt(t, g, &proxytest.Resource).Close(nil)
+	want := []proxy.EventKind{proxy.EventSessionStart, proxy.EventSessionEnd}
+	require.Equal(t, want, first)
+	require.Equal(t, want, second)
+}
+
+// A recorder that has no hook for notes in a session does not record it.
+func TestRecorderWithoutHook(t *testing.T) {
+	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{noting{true}, deaf{&proxytest.Notes{}}}}
+	s := openAt(t, g, &proxytest.Resource)
+	defer s.Close(nil)
+	require.True(t, ask(s, read()).Refuses())
+	require.ErrorIs(t, s.Err(), proxy.ErrUnrecorded)
+}
+
+// deaf is a recorder that forgets its hook.
+type deaf struct{ *proxytest.Notes }
+
+func (deaf) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
+	return proxy.Hooks{}, nil
 }

@@ -104,7 +104,7 @@ func TestSessions(t *testing.T) {
 	sink := &sink{}
 	_, err = l.Feed(sink, audit.FeedConfig{})
 	require.NoError(t, err)
-	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{permit{}, l}, OnEvent: l.Event, Log: slog.New(slog.DiscardHandler)}
+	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{permit{}, l}, Log: slog.New(slog.DiscardHandler)}
 	session, connect, err := g.Open(t.Context(), proxy.OpenRequest{
 		Identity: &proxy.Identity{Subject: "alice"}, Target: proxy.Target{Resource: &proxy.Resource{Name: "shop"}, Database: "shop"},
 		Protocol: "postgres", Remote: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4711},

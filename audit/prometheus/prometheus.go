@@ -120,8 +120,8 @@ func (c *counters) done(o *proxy.Outcome) {
 	c.buckets[i].Add(1)
 }
 
-// Event counts what happens outside of sessions, by kind. It is for proxy.Gateway's
-// OnEvent.
+// Event counts what happens outside of sessions, by kind. The gateway calls it; see
+// [proxy.Observer].
 func (m *Metrics) Event(e proxy.Event) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -51,7 +51,7 @@ func TestAttackX6MetricsHoldNoValues(t *testing.T) {
 	f, err := l.Feed(nowhere{}, audit.FeedConfig{})
 	require.NoError(t, err)
 	m.Feeds = append(m.Feeds, f)
-	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{permit{}, m, l}, OnEvent: m.Event, Log: slog.New(slog.DiscardHandler)}
+	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{permit{}, m, l}, Log: slog.New(slog.DiscardHandler)}
 	s, connect, err := g.Open(t.Context(), proxy.OpenRequest{
 		Identity: &proxy.Identity{Subject: "alice-secret"}, Protocol: "postgres",
 		Target: proxy.Target{Resource: &proxy.Resource{Name: "or\"ders"}, Database: "shop-secret"},

@@ -185,7 +185,7 @@ func openLog(t testing.TB, dir string) *audit.Log {
 // session records a session of one statement with so many random characters.
 func session(t testing.TB, l *audit.Log, random int) string {
 	t.Helper()
-	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{permit{}, l}, OnEvent: l.Event, Log: slog.New(slog.DiscardHandler)}
+	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{permit{}, l}, Log: slog.New(slog.DiscardHandler)}
 	s, connect, err := g.Open(ctx, proxy.OpenRequest{
 		Identity: &proxy.Identity{Subject: "alice", Method: proxy.MethodSCRAM}, Target: proxy.Target{Resource: &proxy.Resource{Name: "shop"}},
 		Protocol: "postgres", Remote: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4711},

@@ -148,7 +148,7 @@ func openLog(t *testing.T, dir string) *audit.Log {
 
 func session(t *testing.T, l *audit.Log) {
 	t.Helper()
-	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{permit{}, l}, OnEvent: l.Event, Log: slog.New(slog.DiscardHandler)}
+	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{permit{}, l}, Log: slog.New(slog.DiscardHandler)}
 	s, connect, err := g.Open(context.Background(), proxy.OpenRequest{
 		Identity: &proxy.Identity{Subject: "alice", Method: proxy.MethodSCRAM}, Target: proxy.Target{Resource: &proxy.Resource{Name: "shop"}},
 		Protocol: "postgres", Remote: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4711},

@@ -126,7 +126,6 @@ func serve(ctx context.Context, g *proxy.Gateway, p place, forPostgres, forSSH n
 		return err
 	}
 	defer closeLater(record.Close)
-	g.OnEvent = record.Event // logins and the like
 
 	// The certificate that clients see.
 	authority, err := ca.Open(filepath.Join(p.data, "ca"))

@@ -219,7 +219,7 @@ type Analyzer struct {
 	OnFailure string        `yaml:"on_failure"` // refuse or pass
 }
 
-// MaskExcept are those who see what a rule masks.
+// MaskExcept are those that a rule does not apply to; the default pack still does.
 type MaskExcept struct {
 	Groups []string `yaml:"groups"`
 }
