@@ -75,6 +75,8 @@ type Question struct {
 	At time.Time
 	// Expected is what the resource expects of a statement. Nil: it is asked.
 	Expected *Expected
+
+	alone bool // what belongs to the operation is not asked about
 }
 
 // Expected is what a resource expects of a statement.
@@ -169,10 +171,44 @@ func (x *Explainer) Explain(ctx context.Context, q Question) (*Answer, error) {
 		st.Text, st.Facts = now.Text, now.Facts
 		return nil
 	})
-	a.Verdict = *s.Ask(ctx, op)
-	a.By, a.Notes = op.Info().By(), s.Notes()
+	x.ask(ctx, s, a, q.alone)
+	a.Notes = s.Notes()
 	return a, nil
 }
+
+// ask asks about a's operation, and about what belongs to it, as a handler does. The
+// strictest answer is the answer: what is refused in part does not run. With alone
+// only the operation itself is asked about.
+func (x *Explainer) ask(ctx context.Context, s *proxy.Session, a *Answer, alone bool) {
+	service := x.service(s.Protocol)
+	if service != nil && service.Refuses != nil {
+		if v, refused := service.Refuses(s.Target, a.Op); refused {
+			s.Refuse(a.Op, v)
+			a.Verdict = v
+			return
+		}
+	}
+	a.Verdict = *s.Ask(ctx, a.Op)
+	a.By = a.Op.Info().By()
+	if alone || service == nil || service.Further == nil || a.denies() {
+		return
+	}
+	for _, op := range service.Further(a.Op) {
+		v := *s.Ask(ctx, op)
+		switch holds := v.Action == proxy.ActionHold; {
+		case v.Refuses() && (!holds || !a.Refuses()):
+			a.Verdict, a.By = v, op.Info().By()
+		case a.Warn == "":
+			a.Warn = v.Warn
+		}
+		if a.denies() {
+			return
+		}
+	}
+}
+
+// denies reports whether no approval helps.
+func (a *Answer) denies() bool { return a.Refuses() && a.Action != proxy.ActionHold }
 
 // operation is what a text asks for at a target.
 func (x *Explainer) operation(ctx context.Context, t proxy.Target, text string) (proxy.Op, error) {

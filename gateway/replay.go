@@ -128,7 +128,7 @@ func (r *Replayed) operation(ctx context.Context, x *Explainer, start, e *audit.
 		return err
 	}
 	t.Account, _ = t.Resource.Account(start.Account)
-	q := Question{Identity: &proxy.Identity{Subject: start.User, Groups: start.Groups}, Target: t, Text: e.Text}
+	q := Question{Identity: &proxy.Identity{Subject: start.User, Groups: start.Groups}, Target: t, Text: e.Text, alone: true} // the files of a command are on record by themselves
 	if q.At, err = time.Parse(time.RFC3339Nano, e.Time); err != nil {
 		return err
 	}

@@ -76,7 +76,7 @@ func (v *view) decide(protocol string, op proxy.Op, shape *proxy.Shape, m *menti
 		}
 		if !resolved(&sc, from, listed, m, kept) && v.doubtful(c, facts, &sc, m, kept) {
 			c.tainted, c.typ = true, taintedValue
-			c.numbers = v.mode == Display && !m.computed && !m.made && !(m.rows && m.opens) && !(kept.aside && m.settings) && !(kept.computed && (m.runs || kept.gives(sc.Name, v)))
+			c.numbers = v.mode == Display && !m.computed && !m.made && !m.foreign && !(m.rows && m.opens) && !(kept.aside && m.settings) && !(kept.computed && (m.runs || kept.gives(sc.Name, v)))
 			c.null = c.null || c.oid >= firstUser || c.oid == oidRecord || c.oid == oidRecords
 		}
 	}

@@ -135,6 +135,7 @@ func (m *Masker) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, er
 	if !ok {
 		past = newPast()
 	}
+	past.begin(m.memory.at(&s.Target), s.TakenOver())
 	unmasked := slices.ContainsFunc(m.unmasked, s.Identity.In)
 	if unmasked && !v.idle() {
 		v.without = append(v.without, "unmasked")
@@ -148,7 +149,6 @@ func (m *Masker) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, er
 	}
 	x := &session{session: s, view: v, past: past, counts: map[uint64]*counts{}, read: map[string]*mentions{}}
 	v.spread = m.memory.at(&s.Target)
-	x.kept.shared = v.spread
 	return proxy.Hooks{Ask: x.ask, Start: x.start, Flow: x.flow, Tell: x.tell, Done: x.done, State: past}, nil
 }
 
@@ -174,6 +174,16 @@ type past struct {
 }
 
 func newPast() *past { return &past{} }
+
+// begin has a masker use what is remembered. With takenOver the session is open.
+func (p *past) begin(shared *spread, takenOver bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.kept.shared = shared
+	if takenOver {
+		p.kept.foreign, p.kept.since = true, nil
+	}
+}
 
 // session is the masker's part in one session.
 type session struct {
@@ -209,8 +219,10 @@ func (x *session) mentions(text []byte) *mentions {
 	if m := x.read[string(text)]; m != nil {
 		return m
 	}
-	made, own, copies := false, false, false
+	made, own, copies, foreign := false, false, false, x.kept.foreign
+	others := false
 	m := read(text, func(name string) (Type, bool) {
+		others = others || !x.kept.judged(name)
 		if x.kept.made(name) {
 			made = true
 			return Column, true
@@ -222,7 +234,7 @@ func (x *session) mentions(text []byte) *mentions {
 		}
 		return Column, among(x.learned, name)
 	})
-	m.made, m.copies = made, copies
+	m.made, m.copies, m.foreign = made, copies, foreign && m.runs && others
 	if m.unions && own { // whose columns' names are the user's choice
 		m.any, m.dates = true, true
 	}
@@ -490,11 +502,25 @@ func (x *session) made(st *proxy.Statement, out *proxy.Outcome) {
 	}
 }
 
+// judged notes that what a statement has made is what this masker has seen.
+func (x *session) judged(st *proxy.Statement) {
+	m := x.mentions(st.Text)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.kept.foreign && len(m.makes) > 0 {
+		for name := range m.makes {
+			x.kept.since = with(x.kept.since, name)
+		}
+		clear(x.read)
+	}
+}
+
 // done notes how much was masked, and what an operation made of masked
 // columns.
 func (x *session) done(ctx context.Context, op proxy.Op, out *proxy.Outcome) {
 	if st, ok := op.(*proxy.Statement); ok && out.Err == nil && st.Kind == proxy.KindStatement && (out.Verdict == nil || !out.Verdict.Refuses()) {
 		x.made(st, out)
+		x.judged(st)
 	}
 	id := op.Info().ID
 	x.mu.Lock()

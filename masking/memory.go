@@ -20,7 +20,20 @@ type memory struct {
 	names    map[string]struct{} // of what was made of masked columns
 	own      map[string]struct{} // of all that was made
 	shared   *spread             // what all sessions made in the same database
+	// foreign says that the session was open before its rules were these: what its
+	// cursors return was judged by others, unless they are among since.
+	foreign bool
+	since   map[string]struct{} // that was certainly made since then
 }
+
+// judged reports whether a word of a FETCH says nothing of a cursor that other rules
+// have judged.
+func (k *memory) judged(name string) bool {
+	return among(k.since, name) || slices.Contains(directions[:], strings.ToLower(name))
+}
+
+// directions are the words of a FETCH that are not names.
+var directions = [...]string{"next", "prior", "first", "last", "absolute", "relative", "forward", "backward"}
 
 // made reports whether name may be that of something that was made.
 func (k *memory) made(name string) bool {
@@ -85,7 +98,7 @@ func (k *memory) gives(label string, v *view) bool {
 
 // reads reports whether a statement returns what an earlier one prepared.
 func (k *memory) reads(facts *proxy.Facts, m *mentions) bool {
-	return k.any && (m.runs || facts == nil || facts.Unknown != "")
+	return m.foreign || k.any && (m.runs || facts == nil || facts.Unknown != "")
 }
 
 // spread holds what sessions of one database made of masked columns and is there

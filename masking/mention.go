@@ -34,6 +34,7 @@ type mentions struct {
 	unions   bool     // all columns of several queries, by the names that they have
 	made     bool     // something is named that was made of a masked column
 	copies   bool     // a table is named of which columns were filled with masked ones
+	foreign  bool     // it returns what other rules have judged, without naming it
 	labels   labels   // the names that the text gives
 	// makes are the names of what the text makes, and fills those of tables that it
 	// inserts into, in lower case.

@@ -147,6 +147,14 @@ type Service struct {
 	// Operation returns the operation that a text asks for at a target: a statement,
 	// or a command line. Its facts are what handlers would find.
 	Operation func(ctx context.Context, t proxy.Target, text string) (proxy.Op, error)
+	// Further returns what sessions ask about besides op once op is allowed, such as
+	// the files that a command copies. Op runs when all of it is allowed. Nil: there
+	// is nothing more.
+	Further func(op proxy.Op) []proxy.Op
+	// Refuses returns the refusal of op by the settings of the target's resource, for
+	// which no interceptor is asked; false when they do not refuse it. Nil: settings
+	// refuse nothing that Operation returns.
+	Refuses func(t proxy.Target, op proxy.Op) (proxy.Verdict, bool)
 
 	// What follows is used by interceptors. Nil: the protocol has nothing like it.
 

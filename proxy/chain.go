@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,9 @@ type chain struct {
 	view     *Session // the session as the revision describes it
 	list     []*hooks
 	records  bool // an interceptor of it keeps notes
+	// left are the states of interceptors of earlier revisions that this one does not
+	// have, by name. It is never changed.
+	left map[string]any
 
 	asks   []*hooks
 	starts []*hooks
@@ -70,6 +74,32 @@ func (c *chain) of(i Interceptor) *hooks {
 	return nil
 }
 
+// state returns the State of the interceptor of that name: of the chain's own, else
+// of the last revision that had one.
+func (c *chain) state(name string) any {
+	for _, h := range c.list {
+		if h.name == name {
+			return h.State
+		}
+	}
+	return c.left[name]
+}
+
+// inherit keeps what before's interceptors remember that c has not.
+func (c *chain) inherit(before *chain) {
+	left := make(map[string]any)
+	maps.Copy(left, before.left)
+	for _, h := range before.list {
+		if h.State != nil {
+			left[h.name] = h.State
+		}
+	}
+	for _, h := range c.list {
+		delete(left, h.name)
+	}
+	c.left = left
+}
+
 // release closes the hooks that no later chain uses, once. It returns the first
 // panic among them.
 func (c *chain) release(s *Session, err error) (panicked error) {
@@ -84,8 +114,8 @@ func (c *chain) release(s *Session, err error) (panicked error) {
 	return panicked
 }
 
-// left notes that one of the chain's operations has ended.
-func (c *chain) left(s *Session) {
+// ended notes that one of the chain's operations has ended.
+func (c *chain) ended(s *Session) {
 	if c.running.Add(-1) == 0 && c.retired.Load() {
 		c.release(s, nil)
 	}
@@ -507,7 +537,7 @@ func (s *Session) follow(ctx context.Context, m *Meta) bool {
 	m.chain = s.chain.Load()
 	m.chain.running.Add(1)
 	s.mu.Unlock()
-	was.left(s)
+	was.ended(s)
 	return true
 }
 
@@ -559,7 +589,7 @@ func (s *Session) Done(op Op, out *Outcome) {
 	out.Verdict, out.By = &m.verdict, m.by
 	c := s.chainOf(op)
 	if m.chain != nil {
-		defer c.left(s)
+		defer c.ended(s)
 	}
 	if len(c.dones) == 0 || s.Dry {
 		return

@@ -132,19 +132,18 @@ func (s *Session) build(ctx context.Context, r *Revision, before *chain) (*chain
 }
 
 // Earlier returns the State of the hooks that the interceptor of that name had in
-// the revision before, while a later one takes the session over; nil when there
-// is nothing. It is for Intercept.
+// the latest revision that had one, while a later one takes the session over; nil
+// when there is nothing. It is for Intercept.
 func (s *Session) Earlier(name string) any {
 	if s.before == nil {
 		return nil
 	}
-	for _, h := range s.before.list {
-		if h.name == name {
-			return h.State
-		}
-	}
-	return nil
+	return s.before.state(name)
 }
+
+// TakenOver reports whether the session is open, and a revision takes it over: what
+// it did so far was judged by others. It is for Intercept.
+func (s *Session) TakenOver() bool { return s.before != nil }
 
 // renew makes the session's chain that of the gateway's current revision. It
 // returns why the session must end.
@@ -161,6 +160,7 @@ func (s *Session) renew(ctx context.Context) error {
 	}
 	next, err := view.build(ctx, r, before)
 	view.before = nil
+	next.inherit(before)
 	if err != nil {
 		next.release(view, err)
 		return err

@@ -149,6 +149,22 @@ func TestUseKeepsInterceptors(t *testing.T) {
 	require.Equal(t, "a9 done, a9 closed <nil>", tr.take())
 }
 
+// What an interceptor remembers outlives a revision that has none of its name.
+func TestUseKeepsStates(t *testing.T) {
+	g, tr, revision := gatewayOf(t)
+	s := openAt(t, g, &proxytest.Resource)
+	defer s.Close(nil)
+	for n, r := range []*proxy.Revision{revision(1), {Interceptors: []proxy.Interceptor{proxytest.Allow{}}}, {Interceptors: []proxy.Interceptor{proxytest.Allow{}}}, revision(4)} {
+		if n > 0 {
+			require.NoError(t, g.Use(r))
+		}
+		op := read()
+		require.False(t, ask(s, op).Refuses())
+		s.Done(op, &proxy.Outcome{})
+	}
+	require.Contains(t, tr.take(), "a4 after [1]")
+}
+
 // A session whose access or resource a revision takes away ends; so does one that
 // an interceptor cannot take over.
 func TestUseEndsSessions(t *testing.T) {

@@ -1,83 +1,25 @@
 package main
 
 import (
-	"crypto/ed25519"
-	"crypto/rand"
-	"encoding/pem"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
-	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/internal/testserver"
 )
 
 // keyPair writes a key and returns its public line.
-func keyPair(t testing.TB, file string) string {
-	t.Helper()
-	_, private, err := ed25519.GenerateKey(rand.Reader)
-	require.NoError(t, err)
-	block, err := gossh.MarshalPrivateKey(private, "")
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(file, pem.EncodeToMemory(block), 0o600))
-	signer, err := gossh.NewSignerFromKey(private)
-	require.NoError(t, err)
-	line := strings.TrimSpace(string(gossh.MarshalAuthorizedKey(signer.PublicKey())))
-	require.NoError(t, os.WriteFile(file+".pub", []byte(line+"\n"), 0o600))
-	return line
-}
+func keyPair(t testing.TB, file string) string { return testserver.KeyPair(t, file) }
 
 // sshd starts OpenSSH's server and returns its address.
 func sshd(t *testing.T, dir, hostKey, accepted string) string {
 	t.Helper()
-	program := "/usr/sbin/sshd"
-	if _, err := os.Stat(program); err != nil {
-		testserver.Missing(t, "sshd")
-	}
-	if os.Geteuid() == 0 {
-		require.NoError(t, os.MkdirAll("/run/sshd", 0o755))
-	}
-	address := freeAddress(t)
-	_, port, _ := net.SplitHostPort(address)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "accepted"), []byte(accepted+"\n"), 0o600))
-	config := filepath.Join(dir, "sshd_config")
-	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `Port %s
-ListenAddress 127.0.0.1
-HostKey %s
-AuthorizedKeysFile %s
-StrictModes no
-UsePAM no
-PidFile none
-MaxSessions 100
-MaxStartups 1000
-AcceptEnv LANG LC_*
-X11Forwarding yes
-PasswordAuthentication no
-PermitRootLogin prohibit-password
-Subsystem sftp internal-sftp
-`, port, hostKey, filepath.Join(dir, "accepted")), 0o600))
-	cmd := exec.Command(program, "-D", "-e", "-f", config)
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	require.Eventually(t, func() bool {
-		c, err := net.Dial("tcp", address)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	}, 10*time.Second, 20*time.Millisecond)
-	return address
+	return testserver.OpenSSH(t, dir, hostKey, accepted)
 }
 
 // A server that is reached through the gateway, with the real ssh: by a user's key, whose owner

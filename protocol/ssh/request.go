@@ -207,31 +207,43 @@ func (ch *channel) execOf(r *gossh.Request) (*proxy.Exec, error) {
 // askStart asks whether e may run.
 func (ch *channel) askStart(e *proxy.Exec) *proxy.Verdict {
 	s := ch.session
-	set := s.settings
-	switch {
-	case strings.ContainsRune(e.Command, 0):
-		return s.refuse(e, "the command contains a NUL byte, which shells treat differently", "")
-	case set.ExecOnly && e.Kind == proxy.KindShell:
-		return s.refuse(e, "this resource runs single commands only", "run: ssh HOST COMMAND")
-	case set.ExecOnly && e.Kind == proxy.KindSubsystem:
-		return s.refuse(e, "this resource runs single commands only", "")
-	case e.Kind == proxy.KindSubsystem && e.Command != "sftp" && !slices.Contains(set.Subsystems, e.Command):
-		return s.refuse(e, "this subsystem is not allowed here", "")
-	case set.NoFiles && s.movesFiles(e):
-		return s.refuse(e, "files may not be copied from or to this resource", "")
-	case set.ExecOnly && s.handler.Grammar == nil:
-		return s.refuse(e, "the gateway cannot tell what commands would run here", "")
-	case set.ExecOnly:
-		if err := s.handler.Grammar.Check(e.Command); err != nil {
-			return s.refuse(e, "the gateway cannot tell what this command would run: "+err.Error(), "write it as plain commands")
-		}
+	if v, refused := s.handler.Refuses(s.settings, e); refused {
+		s.proxied.Refuse(e, v)
+		return &v
 	}
 	return s.ask(ch.ctx, ch, e)
 }
 
+// Refuses returns the refusal of e by a resource's settings, for which nobody else
+// is asked; false when they do not refuse it.
+func (h *Handler) Refuses(set *Settings, e *proxy.Exec) (v proxy.Verdict, refused bool) {
+	deny := func(reason, remedy string) (proxy.Verdict, bool) {
+		return proxy.Deny(proxy.CausePolicy, "", reason, remedy), true
+	}
+	switch {
+	case strings.ContainsRune(e.Command, 0):
+		return deny("the command contains a NUL byte, which shells treat differently", "")
+	case set.ExecOnly && e.Kind == proxy.KindShell:
+		return deny("this resource runs single commands only", "run: ssh HOST COMMAND")
+	case set.ExecOnly && e.Kind == proxy.KindSubsystem:
+		return deny("this resource runs single commands only", "")
+	case e.Kind == proxy.KindSubsystem && e.Command != "sftp" && !slices.Contains(set.Subsystems, e.Command):
+		return deny("this subsystem is not allowed here", "")
+	case set.NoFiles && h.movesFiles(e):
+		return deny("files may not be copied from or to this resource", "")
+	case set.ExecOnly && h.Grammar == nil:
+		return deny("the gateway cannot tell what commands would run here", "")
+	case set.ExecOnly:
+		if err := h.Grammar.Check(e.Command); err != nil {
+			return deny("the gateway cannot tell what this command would run: "+err.Error(), "write it as plain commands")
+		}
+	}
+	return v, false
+}
+
 // movesFiles reports whether e is one of the known ways to copy files.
-func (s *session) movesFiles(e *proxy.Exec) bool {
-	if _, ok := s.handler.transferOf(e); ok {
+func (h *Handler) movesFiles(e *proxy.Exec) bool {
+	if _, ok := h.transferOf(e); ok {
 		return true
 	}
 	word, _, _ := strings.Cut(strings.TrimSpace(e.Command), " ")

@@ -30,6 +30,21 @@ func (h *Handler) transferOf(e *proxy.Exec) (Transfer, bool) {
 	return Transfer{}, false
 }
 
+// Operations returns what a session asks about besides e itself when e runs: the
+// files that it copies. They are to be asked once e is allowed, as it then is.
+func (h *Handler) Operations(e *proxy.Exec) []*proxy.File {
+	t, _ := h.transferOf(e)
+	action := proxy.FileOpenRead
+	if t.Writes {
+		action = proxy.FileOpenWrite
+	}
+	var list []*proxy.File
+	for _, path := range t.Paths {
+		list = append(list, &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile, Parent: e.ID}, Action: action, Path: path})
+	}
+	return list
+}
+
 var errFileRefused = errors.New("access to a file was refused")
 
 // askFiles asks for the files that the channel's command copies, in addition to the
@@ -38,12 +53,7 @@ var errFileRefused = errors.New("access to a file was refused")
 func (ch *channel) askFiles(e *proxy.Exec) *proxy.Verdict {
 	t, ok := ch.session.handler.transferOf(e)
 	ch.moves, ch.sftp = ok && !t.SFTP, ok && t.SFTP
-	action := proxy.FileOpenRead
-	if t.Writes {
-		action = proxy.FileOpenWrite
-	}
-	for _, path := range t.Paths {
-		op := &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile, Parent: e.ID}, Action: action, Path: path}
+	for _, op := range ch.session.handler.Operations(e) {
 		if v := ch.session.ask(ch.ctx, ch, op); v.Refuses() {
 			ch.doneFiles(&proxy.Outcome{Err: errFileRefused})
 			ch.session.proxied.Done(e, &proxy.Outcome{Err: errFileRefused})

@@ -194,7 +194,7 @@ func from(name string, how proxy.Derivation, columns ...string) proxy.Column {
 
 func plain(name, column string) proxy.Column { return from(name, proxy.DerivedPlain, column) }
 
-// opaque returns an output column that are not known.
+// opaque returns an output column about which nothing is known.
 func opaque(name string) proxy.Column { return proxy.Column{Name: name, Opaque: true} }
 
 // query returns a statement that reads public.people and returns columns; no

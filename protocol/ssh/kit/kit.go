@@ -210,9 +210,33 @@ func open(a protocol.Assembly) (*protocol.Service, error) {
 			}
 			return h, nil
 		},
-		Operation:   func(_ context.Context, _ proxy.Target, text string) (proxy.Op, error) { return k.Exec(text), nil },
+		Operation: func(_ context.Context, _ proxy.Target, text string) (proxy.Op, error) { return k.Exec(text), nil },
+		Further:   further, Refuses: refuses,
 		VerifyLogin: k.VerifyLogin, Files: []string{KnownHosts(a.Dir)},
 	}, nil
+}
+
+// judge is a handler that serves nothing and knows what commands ask for.
+func judge() *ssh.Handler { return &ssh.Handler{Grammar: &commandline.Grammar{}} }
+
+// further is what sessions ask about besides a command.
+func further(op proxy.Op) (list []proxy.Op) {
+	if e, ok := op.(*proxy.Exec); ok {
+		for _, f := range judge().Operations(e) {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// refuses is what a resource's settings say to a command.
+func refuses(t proxy.Target, op proxy.Op) (proxy.Verdict, bool) {
+	e, ok := op.(*proxy.Exec)
+	if !ok {
+		return proxy.Verdict{}, false
+	}
+	set, _ := t.Resource.Settings.(ssh.Settings) // without any, the zero value's hold
+	return judge().Refuses(&set, e)
 }
 
 // client is the command line of OpenSSH's client.
