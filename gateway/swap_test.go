@@ -61,11 +61,11 @@ func openSwapping(t *testing.T, machine *machine, dir string) *swapping {
 		return fmt.Sprintf(`%s
 data_dir: data
 tls: {optional: true%s}
-identity: {users: [{name: alice, groups: [dev], password: %s%s}]}
+identity: {users: [{name: alice, groups: [dev], password: %s%s}, {name: bob, groups: [ops], password: %s}]}
 resources:
   - {name: shop, type: postgres, address: %q, database: %s, username: postgres, password: "file:db.password", labels: {%s}, tls: {mode: disable}}
 %saudit: {recordings: [{rows: off, copy: off, exec: off, terminal: off}]}
-%s`, listen, tls, verifier(t), keys, server.Address(), database, labels, resources, rest)
+%s`, listen, tls, verifier(t), keys, verifier(t), server.Address(), database, labels, resources, rest)
 	}
 	s := &swapping{configs: map[string]string{
 		"a": text("env: test", "", `
@@ -677,7 +677,7 @@ func TestSwapUnderLoad(t *testing.T) {
 			return err
 		}
 		defer c.Close()
-		out, err := c.Output("for i in 1 2 3; do echo "+shownLine+"; done")
+		out, err := c.Output("for i in 1 2 3; do echo " + shownLine + "; done")
 		if err != nil {
 			return err
 		}
