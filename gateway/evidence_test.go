@@ -123,7 +123,9 @@ func TestEvidenceIsOnRecord(t *testing.T) {
 		return false
 	}
 	kinds := map[proxy.NoteKind]bool{
-		proxy.NoteMasked:   has(session.ID, func(e *audit.Event) bool { return e.Type == audit.OperationEnd && len(e.Masked) == 1 && e.Masked["US_SSN"] == 6 }),
+		proxy.NoteMasked: has(session.ID, func(e *audit.Event) bool {
+			return e.Type == audit.OperationEnd && len(e.Masked) == 1 && e.Masked["US_SSN"] == 6
+		}),
 		proxy.NoteExempted: has(session.ID, func(e *audit.Event) bool { return e.Type == audit.SessionUnmasked && e.Rule == "excepted" }),
 		proxy.NoteObserved: has(session.ID, func(e *audit.Event) bool { return e.Type == audit.OperationObserved && e.Rule == "soon" }),
 		proxy.NoteRevised:  has(session.ID, func(e *audit.Event) bool { return e.Type == audit.SessionRevised && e.Policy != "" }),
@@ -164,13 +166,10 @@ func TestSwapTakesAccessAway(t *testing.T) {
 		}
 		require.Contains(t, said, "policy does not allow connect")
 		c, err := client.NewSession()
-		if err == nil {
-			var text []byte
-			text, err = c.CombinedOutput("echo in")
-			require.NotContains(t, string(text), "in\n")
-			t.Logf("ssh is told %q, %v", text, err)
-		}
+		require.NoError(t, err)
+		text, err := c.CombinedOutput("echo in")
 		require.Error(t, err)
+		require.Contains(t, string(text), "policy does not allow connect", "the client is told")
 		require.Eventually(t, func() bool { return machine.Err() != nil }, 20*time.Second, time.Millisecond)
 		require.ErrorContains(t, machine.Err(), "policy does not allow connect")
 		require.Eventually(t, func() bool { return len(s.Proxy().Sessions()) == 0 }, 20*time.Second, time.Millisecond)
@@ -179,5 +178,35 @@ func TestSwapTakesAccessAway(t *testing.T) {
 			ended = ended || e.Type == audit.SessionEnd && strings.Contains(e.Error, "policy does not allow connect")
 		}
 		require.True(t, ended, "the record says why")
+	}
+}
+
+// TestSwapChangesUsersAndSettings: a session ends whose user has other groups or is
+// gone, or whose resource has other settings.
+func TestSwapChangesUsersAndSettings(t *testing.T) {
+	dir := t.TempDir()
+	s := openSwapping(t, startMachine(t, dir, []string{"alice"}), dir)
+	for _, c := range []struct{ name, from, to, says string }{
+		{"other groups", "{name: alice, groups: [dev]", "{name: alice, groups: [dev, ops]", "the groups of user alice have changed"},
+		{"no such user", "{name: alice, groups: [dev]", "{name: eve, groups: [dev]", "user alice is not known to the gateway any more"},
+		{"other settings", "ssh: {host_keys", "ssh: {exec_only: true, host_keys", "has changed: connect again"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s.use(t, "open")
+			require.Equal(t, 1, strings.Count(s.configs["open"], c.from))
+			s.configs["changed"] = strings.Replace(s.configs["open"], c.from, c.to, 1)
+			client := s.ssh(t, "alice", "vm1")
+			session, err := client.NewSession()
+			require.NoError(t, err)
+			out, err := session.Output("echo in")
+			require.NoError(t, err)
+			require.Equal(t, "in\n", string(out))
+			s.use(t, "changed")
+			session, err = client.NewSession()
+			require.NoError(t, err)
+			out, err = session.CombinedOutput("echo in")
+			require.Error(t, err)
+			require.Contains(t, string(out), c.says)
+		})
 	}
 }

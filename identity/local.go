@@ -126,6 +126,19 @@ func (u *Users) KnowsKey(name string, key []byte) bool {
 	return user != nil && slices.Contains(u.byKey[string(key)], user)
 }
 
+// Recheck implements [proxy.Rechecker]: a user who is gone, or has other groups, is to
+// log in again.
+func (u *Users) Recheck(_ context.Context, id *proxy.Identity) error {
+	user := u.byName[id.Subject]
+	switch {
+	case user == nil:
+		return fmt.Errorf("user %s is not known to the gateway any more", id.Subject)
+	case !slices.Equal(slices.Sorted(slices.Values(user.Groups)), slices.Sorted(slices.Values(id.Groups))), user.Kind != id.Kind, user.OnBehalfOf != id.OnBehalfOf:
+		return fmt.Errorf("the groups of user %s have changed: connect again", id.Subject)
+	}
+	return nil
+}
+
 // Authenticate accepts SCRAM and challenge proofs against the user's own
 // verifier, passwords, public keys, and certificates where Certificate does.
 func (u *Users) Authenticate(_ context.Context, p proxy.Proof) (*proxy.Identity, error) {

@@ -100,6 +100,15 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, p Proof) (*Identity, error)
 }
 
+// Rechecker is implemented by authenticators that can tell whether somebody who is
+// logged in would still be the same to them.
+type Rechecker interface {
+	// Recheck returns why a login would not give id any more: the user is gone, or has
+	// other groups. The session then ends, and its client is shown the error. It is
+	// asked when a revision takes an open session over.
+	Recheck(ctx context.Context, id *Identity) error
+}
+
 // VerifierSource is implemented by authenticators that know users' SCRAM
 // verifiers, in PostgreSQL's form
 // "SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>".

@@ -193,6 +193,12 @@ func TestUseEndsSessions(t *testing.T) {
 			moved.Address = "elsewhere:5432"
 			r.Directory = proxy.Resources{&moved}
 		}, "has changed: connect again"},
+		{"the resource has other settings", func(r *proxy.Revision) {
+			other := proxytest.Resource
+			other.Settings = struct{ ExecOnly bool }{true}
+			r.Directory = proxy.Resources{&other}
+		}, "has changed: connect again"},
+		{"the user is not what she was", func(r *proxy.Revision) { r.Authenticator = forgetful{} }, "you have left"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g, tr, revision := gatewayOf(t)
@@ -212,6 +218,15 @@ func TestUseEndsSessions(t *testing.T) {
 		})
 	}
 }
+
+// forgetful is an authenticator that knows nobody any more.
+type forgetful struct{}
+
+func (forgetful) Authenticate(context.Context, proxy.Proof) (*proxy.Identity, error) {
+	return nil, proxy.ErrUnauthenticated
+}
+
+func (forgetful) Recheck(context.Context, *proxy.Identity) error { return errors.New("you have left") }
 
 // A session that was approved stays so under rules that ask for the same approval.
 func TestUseKeepsApprovals(t *testing.T) {
