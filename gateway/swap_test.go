@@ -775,3 +775,49 @@ func TestSwapUnderLoad(t *testing.T) {
 	}
 	require.Greater(t, revised, len(turns), "records say by which rules sessions are judged")
 }
+
+// TestSwapInFlight: a result that flows when the revision changes ends as it began,
+// and what is asked meanwhile, before its end, is shown as the new revision says.
+func TestSwapInFlight(t *testing.T) {
+	s := openSwapping(t, nil, t.TempDir())
+	const many = "SELECT id, ssn, city, badge FROM people, generate_series(1, 20000)"
+	extended := func(text string) []pgproto3.FrontendMessage {
+		return []pgproto3.FrontendMessage{&pgproto3.Parse{Query: text}, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{}}
+	}
+	for _, c := range []struct {
+		name     string
+		messages []pgproto3.FrontendMessage
+	}{
+		{"a simple query", []pgproto3.FrontendMessage{&pgproto3.Query{String: many}}},
+		{"an extended query", extended(many)},
+		{"a copy", []pgproto3.FrontendMessage{&pgproto3.Query{String: "COPY (" + many + ") TO STDOUT"}}},
+	} {
+		for _, way := range [][2]string{{"open", "a"}, {"a", "open"}, {"a", "b"}} {
+			t.Run(c.name+", "+way[0]+" to "+way[1], func(t *testing.T) {
+				s.use(t, way[0])
+				k := connect(t, s.plain("alice", "shop"))
+				first := func(m pgproto3.BackendMessage) bool {
+					switch m.(type) {
+					case *pgproto3.DataRow, *pgproto3.CopyData, *pgproto3.ErrorResponse:
+						return true
+					}
+					return false
+				}
+				rows := k.rows(first, c.messages...)
+				s.use(t, way[1])
+				rows = append(rows, k.rows(ready, extended(people)...)...) // asked now, answered later
+				require.Len(t, rows, 120000)
+				for _, row := range rows {
+					if got := revisionOf(row); got != way[0] {
+						require.Equal(t, way[0], got)
+					}
+				}
+				later := k.rows(ready)
+				require.Len(t, later, 6)
+				for _, row := range later {
+					require.Equal(t, way[1], revisionOf(row))
+				}
+			})
+		}
+	}
+}
