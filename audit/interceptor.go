@@ -77,7 +77,7 @@ func (r *recorder) note(ctx context.Context, op proxy.Op, n *proxy.Note) error {
 	case proxy.NoteExempted:
 		return r.event(SessionUnmasked, func(b []byte) []byte { return str(num(b, "op", idOf(op)), "rule", n.Rule) })
 	case proxy.NoteRevised:
-		return r.event(SessionRevised, func(b []byte) []byte { return str(b, "policy", n.Text) })
+		return r.event(SessionRevised, func(b []byte) []byte { return str(identity(b, n.Identity), "policy", n.Text) })
 	}
 	return r.stream.log.Record(ctx, n)
 }

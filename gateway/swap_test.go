@@ -1,10 +1,19 @@
 package gateway
 
 import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,6 +21,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/internal/testserver"
 )
 
@@ -51,11 +61,11 @@ func openSwapping(t *testing.T, machine *machine, dir string) *swapping {
 		return fmt.Sprintf(`%s
 data_dir: data
 tls: {optional: true%s}
-identity: {users: [{name: alice, groups: [dev], password: %s%s}]}
+identity: {users: [{name: alice, groups: [dev], password: %s%s}, {name: bob, groups: [ops], password: %s}]}
 resources:
   - {name: shop, type: postgres, address: %q, database: %s, username: postgres, password: "file:db.password", labels: {%s}, tls: {mode: disable}}
 %saudit: {recordings: [{rows: off, copy: off, exec: off, terminal: off}]}
-%s`, listen, tls, verifier(t), keys, server.Address(), database, labels, resources, rest)
+%s`, listen, tls, verifier(t), keys, verifier(t), server.Address(), database, labels, resources, rest)
 	}
 	s := &swapping{configs: map[string]string{
 		"a": text("env: test", "", `
@@ -64,7 +74,7 @@ guardrails: [{use: off}, {name: no-legacy, deny: {relations: [legacy]}}]
 masking:
   - use: off
   - {name: secrets, columns: [people.ssn, people.city], with: fixed, text: "<A>"}
-  - {name: mails, entities: [EMAIL_ADDRESS], with: fixed, text: "<A>"}
+  - {name: mails, entities: [EMAIL_ADDRESS, CREDIT_CARD], with: fixed, text: "<A>"}
 `),
 		"b": text("env: staging", ", cert: cert.pem, key: key.pem", `
 access: [{name: both, groups: [dev], resources: [shop, vm1], allow: [connect, read, write, ddl, outside, exec, file-read, file-write, shell]}]
@@ -72,7 +82,7 @@ guardrails: [{use: off}, {name: watched, warn: {relations: [legacy]}}]
 masking:
   - use: off
   - {name: secrets, columns: [people.ssn, people.badge], with: fixed, text: "<B>"}
-  - {name: mails, entities: [EMAIL_ADDRESS], with: fixed, text: "<B>"}
+  - {name: mails, entities: [EMAIL_ADDRESS, IBAN_CODE], with: fixed, text: "<B>"}
 `),
 		"open": text("env: test", "", `
 access: [{name: all, groups: [dev], resources: {env: test}, allow: [all]}]
@@ -448,5 +458,366 @@ func TestSwapKeepsWhatIsKnown(t *testing.T) {
 				require.Equal(t, [][]string{{c.want}}, rows)
 			}
 		})
+	}
+}
+
+// shownLine is a line of output. Revision a hides the address and the card, revision b
+// the address and the account, and "open" nothing.
+const shownLine = "mail ann@example.com card 4111111111111111 account DE89370400440532013000"
+
+// revisionOfLine says which revision shownLine was shown by.
+func revisionOfLine(text string) string {
+	mail, card, account := strings.Contains(text, "ann@"), strings.Contains(text, "4111111111111111"), strings.Contains(text, "DE89370400440532013000")
+	switch {
+	case !strings.Contains(text, "mail ") || !strings.Contains(text, " account "):
+	case !mail && !card && account:
+		return "a"
+	case !mail && card && !account:
+		return "b"
+	case mail && card && account:
+		return "open"
+	}
+	return "none"
+}
+
+// untilSwapped runs f again and again, in a goroutine of its own, until stop is
+// closed, and at least once.
+func untilSwapped(t *testing.T, wg *sync.WaitGroup, stop <-chan struct{}, what string, f func() error) *atomic.Int64 {
+	turns := &atomic.Int64{}
+	wg.Go(func() {
+		for {
+			if err := f(); err != nil {
+				t.Errorf("%s: %v", what, err)
+				return
+			}
+			turns.Add(1)
+			select {
+			case <-stop:
+				return
+			default:
+			}
+		}
+	})
+	return turns
+}
+
+// oneRevision checks that rows are whole and of one revision that hides something.
+func oneRevision(rows [][]string, n int) error {
+	if len(rows) != n {
+		return fmt.Errorf("got %d rows, want %d: %q", len(rows), n, rows)
+	}
+	for _, r := range rows {
+		if got := revisionOf(r); got != revisionOf(rows[0]) || got != "a" && got != "b" {
+			return fmt.Errorf("a row of revision %s in a result of revision %s: %q", got, revisionOf(rows[0]), rows)
+		}
+	}
+	return nil
+}
+
+// TestSwapUnderLoad swaps the revision a hundred times under open sessions of every
+// kind. Nothing that both revisions hide is ever shown, every result is of one
+// revision, and no session breaks.
+func TestSwapUnderLoad(t *testing.T) {
+	for _, program := range []string{"psql", "ssh", "sftp"} {
+		if _, err := exec.LookPath(program); err != nil {
+			testserver.Missing(t, program)
+		}
+	}
+	dir := t.TempDir()
+	s := openSwapping(t, startMachine(t, dir, []string{"alice"}), dir)
+	s.use(t, "a")
+	ctx, cancel := context.WithTimeout(t.Context(), 80*time.Second)
+	defer cancel()
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	turns := make(map[string]*atomic.Int64)
+	run := func(what string, f func() error) { turns[what] = untilSwapped(t, &wg, stop, what, f) }
+	address := s.plain("alice", "shop")
+	open := func() *pgconn.PgConn {
+		c, err := pgconn.Connect(ctx, address)
+		require.NoError(t, err)
+		t.Cleanup(func() { c.Close(context.Background()) })
+		return c
+	}
+	strs := func(rows [][][]byte) (out [][]string) {
+		for _, row := range rows {
+			var list []string
+			for _, v := range row {
+				list = append(list, string(v))
+			}
+			out = append(out, list)
+		}
+		return out
+	}
+
+	simple := open()
+	run("simple queries", func() error {
+		results, err := simple.Exec(ctx, people+"; "+people).ReadAll()
+		if err != nil {
+			return err
+		}
+		var rows [][]string
+		for _, r := range results {
+			rows = append(rows, strs(r.Rows)...)
+		}
+		return oneRevision(rows, 12) // both are one operation
+	})
+	prepared := open()
+	_, err := prepared.Prepare(ctx, "p", people, nil)
+	require.NoError(t, err)
+	run("a prepared statement", func() error {
+		r := prepared.ExecPrepared(ctx, "p", nil, nil, nil).Read()
+		return errors.Join(r.Err, oneRevision(strs(r.Rows), 6))
+	})
+	pipelined := open()
+	run("a pipeline", func() error {
+		b := &pgconn.Batch{}
+		for range 5 {
+			b.ExecParams(people, nil, nil, nil, nil)
+		}
+		results, err := pipelined.ExecBatch(ctx, b).ReadAll()
+		for _, r := range results {
+			err = errors.Join(err, oneRevision(strs(r.Rows), 6))
+		}
+		return err
+	})
+	copying := open()
+	run("COPY", func() error {
+		var out bytes.Buffer
+		if _, err := copying.CopyTo(ctx, &out, "COPY people (id, ssn, city, badge) TO STDOUT"); err != nil {
+			return err
+		}
+		var rows [][]string
+		for line := range strings.Lines(out.String()) {
+			rows = append(rows, strings.Split(strings.TrimSuffix(line, "\n"), "\t"))
+		}
+		return oneRevision(rows, 6)
+	})
+	cursor := open()
+	require.NoError(t, cursor.Exec(ctx, "BEGIN; DECLARE c SCROLL CURSOR FOR "+people).Close())
+	run("a cursor in a transaction that stays open", func() error {
+		for _, text := range []string{"FETCH 3 FROM c", "FETCH 3 FROM c", "MOVE ABSOLUTE 0 FROM c"} {
+			results, err := cursor.Exec(ctx, text).ReadAll()
+			if err != nil {
+				return err
+			}
+			if len(results) > 0 && !strings.HasPrefix(text, "MOVE") {
+				if err := oneRevision(strs(results[0].Rows), 3); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	guarded := open()
+	run("a guardrail of one revision", func() error {
+		r := guarded.ExecParams(ctx, "SELECT id FROM legacy", nil, nil, nil, nil).Read()
+		var refused *pgconn.PgError
+		if errors.As(r.Err, &refused) && refused.Code == "42501" && strings.Contains(refused.Message, "no-legacy") {
+			return nil
+		}
+		return r.Err
+	})
+	var leaked atomic.Int64
+	told := &atomic.Int64{}
+	hearing, err := pgconn.ParseConfig(address)
+	require.NoError(t, err)
+	hearing.OnNotification = func(_ *pgconn.PgConn, n *pgconn.Notification) {
+		told.Add(1)
+		if n.Payload != "from <A> today" && n.Payload != "from <B> today" {
+			leaked.Add(1)
+		}
+	}
+	listening, err := pgconn.ConnectConfig(ctx, hearing)
+	require.NoError(t, err)
+	t.Cleanup(func() { listening.Close(context.Background()) })
+	require.NoError(t, listening.Exec(ctx, "LISTEN news").Close())
+	notifying := open()
+	run("LISTEN and NOTIFY", func() error {
+		if err := notifying.Exec(ctx, "NOTIFY news, 'from ann@example.com today'").Close(); err != nil {
+			return err
+		}
+		return listening.Exec(ctx, "SELECT 1").Close()
+	})
+
+	psql := exec.CommandContext(ctx, "psql", "-X", "-A", "-t", "-q", address)
+	questions, err := psql.StdinPipe()
+	require.NoError(t, err)
+	answers, err := psql.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, psql.Start())
+	lines := bufio.NewScanner(answers)
+	run("psql", func() error {
+		if _, err := io.WriteString(questions, people+";\n"); err != nil {
+			return err
+		}
+		var rows [][]string
+		for len(rows) < 6 && lines.Scan() {
+			rows = append(rows, strings.Split(lines.Text(), "|"))
+		}
+		return oneRevision(rows, 6)
+	})
+
+	client := s.ssh(t, "alice", "vm1")
+	long, err := client.NewSession()
+	require.NoError(t, err)
+	stream, err := long.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, long.Start("while echo "+shownLine+"; do sleep 0.01; done"))
+	streamed := bufio.NewScanner(stream)
+	run("a command that streams", func() error {
+		if !streamed.Scan() || revisionOfLine(streamed.Text()) != "a" {
+			return fmt.Errorf("it was asked of revision a, and shows %q (%v)", streamed.Text(), streamed.Err())
+		}
+		return nil
+	})
+	run("commands", func() error {
+		c, err := client.NewSession()
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		out, err := c.Output("for i in 1 2 3; do echo " + shownLine + "; done")
+		if err != nil {
+			return err
+		}
+		first := ""
+		for line := range strings.Lines(string(out)) {
+			got := revisionOfLine(line)
+			if first == "" {
+				first = got
+			}
+			if got != first || got != "a" && got != "b" {
+				return fmt.Errorf("of revisions %s and %s: %q", first, got, out)
+			}
+		}
+		return nil
+	})
+	shell, err := client.NewSession()
+	require.NoError(t, err)
+	typed, err := shell.StdinPipe()
+	require.NoError(t, err)
+	shown, err := shell.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, shell.Shell())
+	screen := bufio.NewScanner(shown)
+	run("a shell", func() error {
+		if _, err := io.WriteString(typed, "echo ann@exam''ple.com; echo end\n"); err != nil {
+			return err
+		}
+		for screen.Scan() {
+			switch text := screen.Text(); {
+			case strings.Contains(text, "ann@"):
+				return fmt.Errorf("it shows %q", text)
+			case text == "end":
+				return nil
+			}
+		}
+		return fmt.Errorf("it ended: %v", screen.Err())
+	})
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "ssh_config"), fmt.Appendf(nil,
+		"Host *\n  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n  IdentityFile %s\n  IdentitiesOnly yes\n  BatchMode yes\n  LogLevel ERROR\n", filepath.Join(dir, "alice")), 0o600))
+	host, port, _ := net.SplitHostPort(s.Addr("ssh", "").String())
+	content := strings.Repeat("ann@example.com\n", 1000)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), []byte(content), 0o600))
+	sftp := exec.CommandContext(ctx, "sftp", "-F", filepath.Join(dir, "ssh_config"), "-q", "-P", port, "alice+vm1@"+host)
+	orders, err := sftp.StdinPipe()
+	require.NoError(t, err)
+	said, err := sftp.StdoutPipe()
+	require.NoError(t, err)
+	sftp.Stderr = s.log
+	require.NoError(t, sftp.Start())
+	listed := bufio.NewScanner(said)
+	n := 0
+	run("sftp", func() error {
+		n++
+		got := filepath.Join(dir, fmt.Sprint("got", n))
+		if _, err := fmt.Fprintf(orders, "get %s %s\npwd\n", filepath.Join(dir, "file"), got); err != nil {
+			return err
+		}
+		for listed.Scan() {
+			if strings.HasPrefix(listed.Text(), "Remote working directory") {
+				b, err := os.ReadFile(got)
+				if err == nil && string(b) != content {
+					err = errors.New("the file is not what it was")
+				}
+				return err
+			}
+		}
+		return fmt.Errorf("it ended: %v", listed.Err())
+	})
+
+	for n := range 100 {
+		s.use(t, []string{"b", "a"}[n%2])
+	}
+	for what, n := range turns { // each has met the last revision
+		was := n.Load()
+		require.Eventually(t, func() bool { return n.Load() > was+1 || t.Failed() }, 30*time.Second, 5*time.Millisecond, what)
+	}
+	close(stop)
+	wg.Wait()
+	require.NotZero(t, told.Load())
+	require.Zero(t, leaked.Load(), "of %d notifications", told.Load())
+	require.NoError(t, questions.Close())
+	require.NoError(t, psql.Wait())
+	require.NoError(t, orders.Close())
+	require.NoError(t, sftp.Wait())
+	require.NoError(t, client.Close())
+	require.NoError(t, s.stop())
+	revised := 0
+	for id, events := range s.records(t) {
+		for _, e := range events {
+			if id != "" && e.Type == audit.SessionRevised {
+				require.NotEmpty(t, e.Policy)
+				revised++
+			}
+		}
+	}
+	require.Greater(t, revised, len(turns), "records say by which rules sessions are judged")
+}
+
+// TestSwapInFlight: a result that flows when the revision changes ends as it began,
+// and what is asked meanwhile, before its end, is shown as the new revision says.
+func TestSwapInFlight(t *testing.T) {
+	s := openSwapping(t, nil, t.TempDir())
+	const many = "SELECT id, ssn, city, badge FROM people, generate_series(1, 20000)"
+	extended := func(text string) []pgproto3.FrontendMessage {
+		return []pgproto3.FrontendMessage{&pgproto3.Parse{Query: text}, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{}}
+	}
+	for _, c := range []struct {
+		name     string
+		messages []pgproto3.FrontendMessage
+	}{
+		{"a simple query", []pgproto3.FrontendMessage{&pgproto3.Query{String: many}}},
+		{"an extended query", extended(many)},
+		{"a copy", []pgproto3.FrontendMessage{&pgproto3.Query{String: "COPY (" + many + ") TO STDOUT"}}},
+	} {
+		for _, way := range [][2]string{{"open", "a"}, {"a", "open"}, {"a", "b"}} {
+			t.Run(c.name+", "+way[0]+" to "+way[1], func(t *testing.T) {
+				s.use(t, way[0])
+				k := connect(t, s.plain("alice", "shop"))
+				first := func(m pgproto3.BackendMessage) bool {
+					switch m.(type) {
+					case *pgproto3.DataRow, *pgproto3.CopyData, *pgproto3.ErrorResponse:
+						return true
+					}
+					return false
+				}
+				rows := k.rows(first, c.messages...)
+				s.use(t, way[1])
+				rows = append(rows, k.rows(ready, extended(people)...)...) // asked now, answered later
+				require.Len(t, rows, 120000)
+				for _, row := range rows {
+					if got := revisionOf(row); got != way[0] {
+						require.Equal(t, way[0], got)
+					}
+				}
+				later := k.rows(ready)
+				require.Len(t, later, 6)
+				for _, row := range later {
+					require.Equal(t, way[1], revisionOf(row))
+				}
+			})
+		}
 	}
 }

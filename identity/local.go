@@ -126,6 +126,23 @@ func (u *Users) KnowsKey(name string, key []byte) bool {
 	return user != nil && slices.Contains(u.byKey[string(key)], user)
 }
 
+// Refresh implements [proxy.Refresher]: the identity has the groups that the user has
+// now. A user who is gone, or who acts for another, has to log in again.
+func (u *Users) Refresh(_ context.Context, id *proxy.Identity) (*proxy.Identity, error) {
+	user := u.byName[id.Subject]
+	switch {
+	case user == nil:
+		return nil, fmt.Errorf("user %s is not known to the gateway any more", id.Subject)
+	case user.Kind != id.Kind, user.OnBehalfOf != id.OnBehalfOf:
+		return nil, fmt.Errorf("user %s has changed: connect again", id.Subject)
+	case slices.Equal(user.Groups, id.Groups):
+		return id, nil
+	}
+	now := *id
+	now.Groups = slices.Clone(user.Groups)
+	return &now, nil
+}
+
 // Authenticate accepts SCRAM and challenge proofs against the user's own
 // verifier, passwords, public keys, and certificates where Certificate does.
 func (u *Users) Authenticate(_ context.Context, p proxy.Proof) (*proxy.Identity, error) {

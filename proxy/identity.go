@@ -100,6 +100,16 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, p Proof) (*Identity, error)
 }
 
+// Refresher is implemented by authenticators that can tell who somebody that is
+// logged in would be now.
+type Refresher interface {
+	// Refresh returns the identity that id's login would give now: id itself, or one of
+	// the same subject with other groups and claims. An error says why there is none,
+	// such as that the user is gone; the session then ends, and its client is shown the
+	// error. It is asked when a revision takes an open session over.
+	Refresh(ctx context.Context, id *Identity) (*Identity, error)
+}
+
 // VerifierSource is implemented by authenticators that know users' SCRAM
 // verifiers, in PostgreSQL's form
 // "SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>".

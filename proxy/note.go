@@ -25,7 +25,7 @@ const (
 	// sessions only, for explanations.
 	NoteAnswered
 	// NoteRevised: the session is judged by the revision that Text names from here
-	// on. The session itself leaves it.
+	// on, as Identity when that has changed. The session itself leaves it.
 	NoteRevised
 	// NoteReview: a request for an approval has become what Request says.
 	NoteReview

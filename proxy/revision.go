@@ -53,8 +53,9 @@ func (g *Gateway) Revision() *Revision {
 // already end as they began. An interceptor that is in both revisions keeps its
 // hooks. A new one is given each open session by Intercept, and finds what the
 // interceptor of its name remembers in [Session.Earlier]. A session whose resource
-// r does not have, or has at another address, ends, and so does one that r does
-// not let connect.
+// r does not have, or has at another address or with other settings, ends, and so
+// does one that r does not let connect, or whose user is gone. One whose user has
+// other groups goes on with them: see [Refresher].
 //
 // On an error, which is that r cannot be used, the current revision stays.
 func (g *Gateway) Use(r *Revision) error {
@@ -177,13 +178,27 @@ func (s *Session) renew(ctx context.Context) error {
 	if before.running.Load() == 0 {
 		before.release(view, nil)
 	}
-	return view.tellNote(ctx, next, nil, &Note{Kind: NoteRevised, Text: r.Name})
+	n := &Note{Kind: NoteRevised, Text: r.Name}
+	if view.Identity != before.view.Identity {
+		n.Identity = view.Identity
+	}
+	return view.tellNote(ctx, next, nil, n)
 }
 
 // seen returns the session as revision r describes it.
 func (s *Session) seen(ctx context.Context, r *Revision, before *chain) (*Session, error) {
 	view := *before.view
 	view.before = before
+	if a, ok := r.Authenticator.(Refresher); ok {
+		id, err := a.Refresh(ctx, view.Identity)
+		if err != nil {
+			return nil, err
+		}
+		if id == nil || id.Subject != view.Identity.Subject {
+			return nil, ErrUnauthenticated
+		}
+		view.Identity = id
+	}
 	if r.Directory == nil || before.revision.Directory == nil {
 		return &view, nil
 	}
@@ -193,7 +208,8 @@ func (s *Session) seen(ctx context.Context, r *Revision, before *chain) (*Sessio
 		return nil, fmt.Errorf("resource %s is no longer available: %w", was.Name, err)
 	}
 	account, ok := now.Account(view.Target.Account.Name)
-	if now.Address != was.Address || now.Type != was.Type || !ok && view.Target.Account.Name != "" || account.Username != view.Target.Account.Username {
+	if now.Address != was.Address || now.Type != was.Type || !ok && view.Target.Account.Name != "" || account.Username != view.Target.Account.Username ||
+		!reflect.DeepEqual(now.Settings, was.Settings) { // by which the handler serves it
 		return nil, fmt.Errorf("resource %s has changed: connect again", was.Name)
 	}
 	view.Target.Resource = now

@@ -193,6 +193,12 @@ func TestUseEndsSessions(t *testing.T) {
 			moved.Address = "elsewhere:5432"
 			r.Directory = proxy.Resources{&moved}
 		}, "has changed: connect again"},
+		{"the resource has other settings", func(r *proxy.Revision) {
+			other := proxytest.Resource
+			other.Settings = struct{ ExecOnly bool }{true}
+			r.Directory = proxy.Resources{&other}
+		}, "has changed: connect again"},
+		{"the user is gone", func(r *proxy.Revision) { r.Authenticator = forgetful{} }, "you have left"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g, tr, revision := gatewayOf(t)
@@ -213,6 +219,17 @@ func TestUseEndsSessions(t *testing.T) {
 	}
 }
 
+// forgetful is an authenticator that knows nobody any more.
+type forgetful struct{}
+
+func (forgetful) Authenticate(context.Context, proxy.Proof) (*proxy.Identity, error) {
+	return nil, proxy.ErrUnauthenticated
+}
+
+func (forgetful) Refresh(context.Context, *proxy.Identity) (*proxy.Identity, error) {
+	return nil, errors.New("you have left")
+}
+
 // A session that was approved stays so under rules that ask for the same approval.
 func TestUseKeepsApprovals(t *testing.T) {
 	holds := func() part {
@@ -230,6 +247,36 @@ func TestUseKeepsApprovals(t *testing.T) {
 	require.NoError(t, g.Use(&proxy.Revision{Interceptors: []proxy.Interceptor{holds()}}))
 	require.False(t, ask(s, read()).Refuses())
 	require.Len(t, r.asked, 1)
+}
+
+// promoting is an authenticator to whom everybody has other groups now.
+type promoting struct {
+	forgetful
+	subject string
+}
+
+func (p promoting) Refresh(_ context.Context, id *proxy.Identity) (*proxy.Identity, error) {
+	now := *id
+	now.Subject, now.Groups = p.subject, []string{"lead"}
+	return &now, nil
+}
+
+// New groups reach the interceptors of the revision that brings them; nobody becomes
+// another person.
+func TestUseBringsGroups(t *testing.T) {
+	for subject, ok := range map[string]bool{proxytest.Identity.Subject: true, "mallory": false} {
+		g := &proxy.Gateway{Interceptors: []proxy.Interceptor{proxytest.Allow{}}}
+		s := openAt(t, g, &proxytest.Resource)
+		var groups []string
+		require.NoError(t, g.Use(&proxy.Revision{Authenticator: promoting{subject: subject}, Interceptors: []proxy.Interceptor{proxytest.Allow{}, seeing(func(s *proxy.Session) {
+			groups = s.Identity.Groups
+		})}}))
+		require.Equal(t, ok, !ask(s, read()).Refuses(), subject)
+		if ok {
+			require.Equal(t, []string{"lead"}, groups)
+		}
+		s.Close(nil)
+	}
 }
 
 // New labels reach the interceptors of the revision that brings them, and nobody

@@ -110,6 +110,9 @@ func (h *Handler) serverTLS() *tls.Config {
 	h.tlsOnce.Do(func() {
 		h.tls = h.TLS.Clone()
 		h.tls.NextProtos = []string{"postgresql"}
+		// A client that resumes a session is not shown the certificate: it would not see
+		// a new one, and could not bind its login to any. PostgreSQL has no tickets either.
+		h.tls.SessionTicketsDisabled = true
 		if get := h.tls.GetCertificate; get != nil {
 			h.tls.GetCertificate = func(client *tls.ClientHelloInfo) (*tls.Certificate, error) {
 				c, err := get(client)

@@ -18,6 +18,10 @@ import (
 // channel is a session channel (RFC 4254 section 6): one shell, command or
 // subsystem.
 type channel struct {
+	// starting is held while it is decided whether the channel's operation runs, until
+	// the client has the answer.
+	starting sync.Mutex
+
 	session *session
 	client  gossh.Channel
 	up      gossh.Channel

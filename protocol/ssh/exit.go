@@ -154,11 +154,15 @@ func (ch *channel) finish() {
 
 var errNoExit = errors.New("it ended without an exit status")
 
-// abort ends the channel because the session has ended.
+// abort ends the channel because the session has ended. Who waits for the answer to
+// a request gets it first: a client may show nothing of a channel that is closed
+// before.
 func (ch *channel) abort(cause error) {
 	if cause == nil {
 		cause = errors.New("the session ended")
 	}
+	ch.starting.Lock()
+	defer ch.starting.Unlock()
 	ch.say(fmt.Sprint("the session was ended: ", cause))
 	ch.exit(255)
 }

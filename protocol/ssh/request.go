@@ -118,6 +118,8 @@ func (ch *channel) requestEnv(r *gossh.Request) (bool, error) {
 
 // requestStart starts the shell, command or subsystem of the channel.
 func (ch *channel) requestStart(r *gossh.Request) error {
+	ch.starting.Lock()
+	defer ch.starting.Unlock()
 	s := ch.session
 	if ch.started {
 		s.refuseName("second request on one channel", r.Type)
