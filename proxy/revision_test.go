@@ -249,7 +249,7 @@ func TestUseKeepsApprovals(t *testing.T) {
 	require.Len(t, r.asked, 1)
 }
 
-// promoting is an authenticator to whom everybody has other groups now.
+// promoting is an authenticator that gives everybody other groups now.
 type promoting struct {
 	forgetful
 	subject string
