@@ -347,3 +347,40 @@ access: [{groups: [dev], resources: [single, still], allow: [all]}]
 		}
 	}
 }
+
+// A command is explained by the strictest answer about it and about the files that it
+// copies: no approval helps against a refusal.
+func TestExplainIsStrictest(t *testing.T) {
+	f := parse(t, Defaults(), `
+listen: {ssh: "127.0.0.1:0"}
+identity:
+  users:
+    - {name: alice, groups: [dev], password: `+verifier(t)+`}
+    - {name: bob, groups: [ops], password: `+verifier(t)+`}
+resources: [{name: vm1, type: ssh, address: "127.0.0.1:1", username: x, ssh: {trust_on_first_use: true}}]
+access:
+  - {groups: [dev], resources: [vm1], allow: [connect, exec, file-read]}
+  - {groups: [ops], resources: [vm1], allow: [all]}
+guardrails:
+  - use: off
+  - {name: copies, hold: {commands: [scp]}, approvers: [ops], for: 1m}
+  - {name: loud, warn: {commands: [rsync]}}
+`)
+	x, err := NewExplainer(f, Options{Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, x.Close()) }()
+	for _, c := range []struct {
+		name, text string
+		want       judged
+	}{
+		{"held, and a file is allowed", "scp -f /a", judged{"hold", "guardrail", "copies", "approval"}},
+		{"held, and a file is refused", "scp -t /a", judged{"deny", "policy", "", "policy"}},
+		{"warned of, and files are allowed", "rsync --server --sender -e . /a /b", judged{"warn", "", "", ""}},
+		{"warned of, and a file is refused", "rsync --server -e . /a", judged{"deny", "policy", "", "policy"}},
+		{"not a copy", "scp /a /b", judged{"hold", "guardrail", "copies", "approval"}},
+	} {
+		got, a := explained(t, x, "alice", "vm1", c.text)
+		require.Equal(t, c.want, got, c.name)
+		require.Equal(t, c.text, a.Op.(*proxy.Exec).Command, "the answer is about the command")
+	}
+}
