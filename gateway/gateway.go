@@ -51,6 +51,8 @@ type Options struct {
 	// Authenticator takes the place of the file's users, which it is given: a login
 	// that it does not know it may hand on to them. It is called for every revision.
 	// Nil: they are asked alone.
+	// One that is a [proxy.Refresher] and a [proxy.VerifierSource], as the file's users
+	// are, hands these questions on, too.
 	Authenticator func(local proxy.Authenticator) proxy.Authenticator
 	// Credentials takes the place of the references to secrets of the file's accounts,
 	// which it is given. It is called for every revision. Nil: they are followed.
