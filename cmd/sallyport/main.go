@@ -138,6 +138,14 @@ func (c *cli) flags(name string) *flag.FlagSet {
 	return f
 }
 
+// named fails unless a user was named, by -u or by $USER.
+func named(f *flag.FlagSet, user string) error {
+	if user == "" {
+		return fail(exitUsage, "%s: no user is named: give -u USER", f.Name())
+	}
+	return nil
+}
+
 // parse parses args, with at most max words after the flags.
 func parse(f *flag.FlagSet, args []string, max int) error {
 	if err := f.Parse(args); err != nil {
