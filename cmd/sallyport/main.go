@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"text/tabwriter"
 )
 
 // Exit codes; connect passes its client's own code through.
@@ -121,14 +120,19 @@ func run(ctx context.Context, c *cli, args []string) int {
 	return exitUsage
 }
 
+// usageWidth is how wide a command with its arguments may be in the table of usage.
+const usageWidth = 36
+
 func usage(w io.Writer) {
-	fmt.Fprintln(w, "Sallyport is a gateway to databases and servers: every operation is authorised, masked and recorded.\n\nUsage: sallyport COMMAND")
-	fmt.Fprintln(w)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprint(w, "Sallyport is a gateway to databases and servers: every operation is authorised, masked and recorded.\n\nUsage: sallyport COMMAND\n\n")
 	for _, cmd := range commands() {
-		fmt.Fprintf(t, "  %s\t%s\n", strings.TrimSpace(cmd.name+" "+cmd.args), cmd.about)
+		line := strings.TrimSpace(cmd.name + " " + cmd.args)
+		if len(line) > usageWidth { // what it is about goes below, so that the table stays narrow
+			fmt.Fprintf(w, "  %s\n", line)
+			line = ""
+		}
+		fmt.Fprintf(w, "  %-*s  %s\n", usageWidth, line, cmd.about)
 	}
-	t.Flush()
 }
 
 // flags returns a flag set that reports to c and fails with exitUsage.
