@@ -244,10 +244,18 @@ func (x *Explainer) User(name string) (*proxy.Identity, error) {
 			return &proxy.Identity{Subject: name, Groups: u.Groups}, nil
 		}
 	}
-	return nil, fmt.Errorf("%w: user %q", errNoUser, name)
+	return nil, noUserError(name)
 }
 
-var errNoUser = fmt.Errorf("there is no such user, %w", proxy.ErrNotFound)
+// noUserError says that the configuration has no user of this name. It is a
+// proxy.ErrNotFound.
+type noUserError string
+
+func (e noUserError) Error() string {
+	return fmt.Sprintf("there is no user %q in the configuration", string(e))
+}
+
+func (noUserError) Is(target error) bool { return target == proxy.ErrNotFound }
 
 type expectedKey struct{}
 

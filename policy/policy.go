@@ -201,6 +201,9 @@ func (d *decision) ask(_ context.Context, op proxy.Op) proxy.Verdict {
 	kind := op.Info().Kind
 	bit := kinds(kind)
 	if d.deny.kinds&bit != 0 || d.allow.kinds&bit == 0 {
+		if st, ok := op.(*proxy.Statement); ok && st.Facts != nil && d.deny.kinds&bit == 0 && st.Facts.Effects&^d.allow.effects != 0 {
+			return d.refuseStatement(st, st.Facts.Effects&^d.allow.effects) // says which rights it needs
+		}
 		return d.refuse(kindWords(kind), kindWord(kind), grant{kinds: bit})
 	}
 	switch op := op.(type) {

@@ -41,6 +41,7 @@ func TestDecisions(t *testing.T) {
 		{Groups: []string{"ops"}, Resources: []string{"ord*"}, Allow: []string{"connect", "read", "write", "exec", "file-read"}},
 		{Name: "no-truncate", Groups: []string{"*"}, Deny: []string{"truncate", "drop"}},
 		{Groups: []string{"root"}, Allow: []string{"all"}},
+		{Groups: []string{"visitors"}, Allow: []string{"connect"}},
 		{Groups: []string{"elsewhere"}, Resources: []string{"billing"}, Allow: []string{"all"}},
 		{Groups: []string{"other-db"}, Databases: []string{"x*"}, Allow: []string{"all"}},
 	}
@@ -57,6 +58,8 @@ func TestDecisions(t *testing.T) {
 		{"reader connects", "dev", connect(), proxy.ActionAllow, ""},
 		{"reader reads", "dev", statement(read), proxy.ActionPass, ""},
 		{"reader in a transaction", "dev", statement(proxy.EffectTransaction), proxy.ActionPass, ""},
+		{"visitor reads", "visitors", statement(read), proxy.ActionDeny, `you may not read data at orders/shop: this needs the right "read"`},
+		{"visitor reads nothing", "visitors", statement(0), proxy.ActionDeny, "you may not run a statement"},
 		{"reader writes", "dev", statement(read | write), proxy.ActionDeny, `you may not update rows at orders/shop: this needs the right "write"`},
 		{"reader calls", "dev", statement(read | proxy.EffectCall), proxy.ActionDeny, "call"},
 		{"reader, not understood", "dev", statement(proxy.EffectUnknown), proxy.ActionDeny, "not understood (it does not parse)"},

@@ -32,6 +32,9 @@ func detokenise(ctx context.Context, c *cli, args []string) error {
 	if f.NArg() == 0 || *number && *typ == "" {
 		return fail(exitUsage, "name the tokens, or --type TYPE and encrypted values; --number needs --type")
 	}
+	if err := named(f, *user); err != nil {
+		return err
+	}
 	cfg, err := load(c, *file)
 	if err != nil {
 		return err

@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"text/tabwriter"
 )
 
 // Exit codes; connect passes its client's own code through.
@@ -121,14 +120,19 @@ func run(ctx context.Context, c *cli, args []string) int {
 	return exitUsage
 }
 
+// usageWidth is how wide a command with its arguments may be in the table of usage.
+const usageWidth = 36
+
 func usage(w io.Writer) {
-	fmt.Fprintln(w, "Sallyport is a gateway to databases and servers: every operation is authorised, masked and recorded.\n\nUsage: sallyport COMMAND")
-	fmt.Fprintln(w)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprint(w, "Sallyport is a gateway to databases and servers: every operation is authorised, masked and recorded.\n\nUsage: sallyport COMMAND\n\n")
 	for _, cmd := range commands() {
-		fmt.Fprintf(t, "  %s\t%s\n", strings.TrimSpace(cmd.name+" "+cmd.args), cmd.about)
+		line := strings.TrimSpace(cmd.name + " " + cmd.args)
+		if len(line) > usageWidth { // what it is about goes below, so that the table stays narrow
+			fmt.Fprintf(w, "  %s\n", line)
+			line = ""
+		}
+		fmt.Fprintf(w, "  %-*s  %s\n", usageWidth, line, cmd.about)
 	}
-	t.Flush()
 }
 
 // flags returns a flag set that reports to c and fails with exitUsage.
@@ -136,6 +140,14 @@ func (c *cli) flags(name string) *flag.FlagSet {
 	f := flag.NewFlagSet("sallyport "+name, flag.ContinueOnError)
 	f.SetOutput(c.err)
 	return f
+}
+
+// named fails unless a user was named, by -u or by $USER.
+func named(f *flag.FlagSet, user string) error {
+	if user == "" {
+		return fail(exitUsage, "%s: no user is named: give -u USER", f.Name())
+	}
+	return nil
 }
 
 // parse parses args, with at most max words after the flags.

@@ -17,6 +17,8 @@ func TestUsage(t *testing.T) {
 		code, _, _ := sallyport(t, "", c.name, "-h")
 		require.Equal(t, exitOK, code, c.name)
 	}
+	require.Contains(t, out, "\n  passwd                                turn a password into")
+	require.Contains(t, out, "\n  deny [-c FILE] [-u USER] -reason WHY ID\n                                        refuse a held operation\n")
 	for _, args := range [][]string{{}, {"nonsense"}, {"ls", "-nonsense"}, {"version", "x"}, {"sessions", "nonsense"}, {"completion", "tcsh"}, {"connect"}, {"verify"}} {
 		code, out, _ := sallyport(t, "", args...)
 		require.Equal(t, exitUsage, code, args)

@@ -109,7 +109,11 @@ func policyTest(ctx context.Context, c *cli, args []string) error {
 		}
 		if string(v.Outcome()) != k.Want || k.Rule != "" && v.Rule != k.Rule && !strings.Contains(v.Warn, "(rule "+k.Rule+")") {
 			failed++
-			fmt.Fprintf(c.out, "FAIL case %d: %s at %s: %s\n  wanted %s %s, got: %s\n", i+1, k.User, k.Resource, visible(what), k.Want, k.Rule, describe(v))
+			want := k.Want
+			if k.Rule != "" {
+				want += " by rule " + k.Rule
+			}
+			fmt.Fprintf(c.out, "FAIL case %d: %s at %s: %s\n  wanted %s, got: %s\n", i+1, k.User, k.Resource, visible(what), want, describe(v))
 		}
 	}
 	fmt.Fprintf(c.out, "%d cases, %d failed\n", len(cases), failed)

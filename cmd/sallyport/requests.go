@@ -134,6 +134,9 @@ func decide(ctx context.Context, c *cli, verb string, args []string, do func(*co
 	if f.NArg() == 0 || verb == "deny" && d.Reason == "" {
 		return fail(exitUsage, "%s -u USER -reason WHY ID; \"sallyport requests ls\" lists what waits", verb)
 	}
+	if err := named(f, d.User); err != nil {
+		return err
+	}
 	gateway, err := open()
 	if err != nil {
 		return err

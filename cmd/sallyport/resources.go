@@ -128,6 +128,9 @@ func connect(ctx context.Context, c *cli, args []string) error {
 	if f.NArg() == 0 {
 		return fail(exitUsage, "connect needs a resource's name; \"sallyport ls\" lists them")
 	}
+	if err := named(f, *user); err != nil {
+		return err
+	}
 	name, rest := f.Arg(0), f.Args()[1:]
 	if len(rest) > 0 && rest[0] == "--" {
 		rest = rest[1:]

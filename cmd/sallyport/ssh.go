@@ -22,6 +22,9 @@ func sshConfig(_ context.Context, c *cli, args []string) error {
 	if err := parse(f, args, 0); err != nil {
 		return err
 	}
+	if err := named(f, *user); err != nil {
+		return err
+	}
 	cfg, err := load(c, *file)
 	if err != nil {
 		return err

@@ -30,6 +30,9 @@ func sshCert(_ context.Context, c *cli, args []string) error {
 	if f.NArg() != 1 || *life <= 0 || *life > maxCertificate {
 		return fail(exitUsage, "ssh-cert needs a public key's file, and -for of up to %s", maxCertificate)
 	}
+	if err := named(f, *user); err != nil {
+		return err
+	}
 	cfg, err := load(c, *file)
 	if err != nil {
 		return err

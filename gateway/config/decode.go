@@ -101,7 +101,11 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string, depth int) 
 		return
 	case v.Kind() == reflect.Slice:
 		if n.Kind != yaml.SequenceNode {
-			d.problem(n.Line, "write it as [a, b]", "%s must be a list", path)
+			hint := "write it as [a, b]"
+			if v.Type().Elem().Kind() == reflect.Struct {
+				hint = "begin each entry with a dash, such as - {key: value}"
+			}
+			d.problem(n.Line, hint, "%s must be a list", path)
 			return
 		}
 		v.SetZero() // a list in the file takes the place of the default

@@ -309,6 +309,7 @@ func TestPackProblems(t *testing.T) {
 		{"an unknown guardrail pack", "guardrails: [{use: none}]", `unknown guardrail pack "none" (want "default" or "off")`},
 		{"off where nothing is", "masking: [{use: off, resources: [nowhere]}]", `no resource is named "nowhere"`},
 		{"guardrails off where nothing is", "guardrails: [{use: off, resources: [nowhere]}]", `no resource is named "nowhere"`},
+		{"an entry without a list", "masking: {use: off}", "masking must be a list (begin each entry with a dash, such as - {key: value})"},
 		{"a key of another entry", "masking: [{use: off, with: redact, mode: strict}]", "with, mode has no effect together with use: off (known here: resources, groups)"},
 		{"a name of the pack", "guardrails: [{name: no-drop, deny: {effects: [drop]}}]", `guardrail "no-drop" is defined twice: the default pack has a rule with this name`},
 		{"an analyzer of nothing", "masking: [{use: off}]\nmasking_analyzer: {url: 'https://a.internal/analyze', columns: [a.b]}", "masking_analyzer finds values, but no rule masks them"},
