@@ -125,6 +125,9 @@ func New(f *config.File, o Options) (*Gateway, error) {
 	if err := g.build(f, o); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
+	for _, n := range f.Notices() {
+		g.log.Info("config", "note", n.String())
+	}
 	return g, nil
 }
 

@@ -43,9 +43,6 @@ func serve(ctx context.Context, c *cli, args []string) error {
 		level = slog.LevelDebug
 	}
 	log := slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level}))
-	for _, n := range cfg.Notices() {
-		log.Info("config", "note", n.String())
-	}
 	g, err := gateway.New(cfg, gateway.Options{Log: log})
 	if err != nil {
 		return err

@@ -490,3 +490,21 @@ func TestAttack64ConnectionsOfAnAddress(t *testing.T) {
 		return err == nil
 	}, 10*time.Second, 10*time.Millisecond)
 }
+
+// A client that leaves when it is asked for a password, as psql does before it asks
+// its user, has not failed to log in. One with a wrong password has.
+func TestLeavingBeforeTheProof(t *testing.T) {
+	events := make(chan proxy.Event, 100)
+	g := startGate(t, gateConfig{gateway: func(g *proxy.Gateway) { g.OnEvent = func(e proxy.Event) { events <- e } }})
+	c := g.dial(t)
+	_, err := c.Write(wire.AppendStartup(nil, wire.Version30, []wire.Parameter{{Name: "user", Value: "alice+orders"}}))
+	require.NoError(t, err)
+	_, err = io.ReadFull(c, make([]byte, 1)) // the gateway asks
+	require.NoError(t, err)
+	c.Close()
+	require.Equal(t, proxy.EventConnFailed, (<-events).Kind)
+
+	_, err = g.as(t, "alice+orders", "wrong", "psql", "SELECT 1")
+	require.Error(t, err)
+	require.Equal(t, proxy.EventLoginFailed, (<-events).Kind)
+}

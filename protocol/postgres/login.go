@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+	"syscall"
 
 	"github.com/sallyport/sallyport/internal/scram"
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
@@ -53,7 +55,11 @@ func (h *Handler) authenticate(ctx context.Context, c *proxy.Conn, hi *hello) (*
 		if errors.Is(err, scram.ErrProof) || errors.Is(err, scram.ErrBinding) || errors.Is(err, scram.ErrMessage) {
 			err = fmt.Errorf("%w: %w", proxy.ErrUnauthenticated, err)
 		}
-		c.LoginFailed(hi.login.User, err)
+		// A client that leaves has proven nothing wrong: psql asks for a password only
+		// after it has seen that one is needed, and connects again.
+		if !left(err) {
+			c.LoginFailed(hi.login.User, err)
+		}
 		return nil, err
 	}
 	id, err := c.Authenticate(ctx, proof)
@@ -187,6 +193,16 @@ func (h *Handler) binding(hi *hello) []byte {
 		return nil
 	}
 	return scram.EndPoint(cert)
+}
+
+// left reports whether err says that the other side has closed the connection.
+func left(err error) bool {
+	for _, e := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // scramClient proves the gateway's password to the server.
