@@ -25,6 +25,7 @@ type Conn struct {
 	mu      sync.Mutex
 	session *Session
 	cutBy   error
+	looked  *Revision // of the last Lookup
 
 	prev, next *Conn
 	listed     bool
@@ -36,13 +37,17 @@ func (c *Conn) Gateway() *Gateway { return c.gateway }
 // Lookup returns the resource of that name, if it is of the connection's
 // protocol.
 func (c *Conn) Lookup(ctx context.Context, name string) (*Resource, error) {
-	if c.gateway.Revision().Directory == nil {
+	rev := c.gateway.Revision()
+	if rev.Directory == nil {
 		return nil, ErrNotFound
 	}
-	r, err := c.gateway.Revision().Directory.Lookup(ctx, name)
+	r, err := rev.Directory.Lookup(ctx, name)
 	if err != nil {
 		return nil, err
 	}
+	c.mu.Lock()
+	c.looked = rev
+	c.mu.Unlock()
 	if r.Type != c.protocol {
 		return nil, ErrNotFound
 	}
@@ -64,8 +69,8 @@ func (c *Conn) Authenticate(ctx context.Context, p Proof) (*Identity, error) {
 	p.Remote, p.Protocol = c.RemoteAddr(), c.protocol
 	var id *Identity
 	err := ErrUnauthenticated
-	if c.gateway.Revision().Authenticator != nil {
-		id, err = c.gateway.Revision().Authenticator.Authenticate(ctx, p)
+	if a := c.gateway.Revision().Authenticator; a != nil {
+		id, err = a.Authenticate(ctx, p)
 	}
 	if err == nil && (id == nil || id.Subject == "") {
 		err = ErrUnauthenticated
@@ -92,8 +97,11 @@ func (c *Conn) Open(ctx context.Context, id *Identity, t Target, params map[stri
 	if c.session != nil {
 		return nil, nil, errors.New("the connection has a session already")
 	}
+	c.mu.Lock()
+	looked := c.looked
+	c.mu.Unlock()
 	s, connect, err := c.gateway.Open(ctx, OpenRequest{
-		Identity: id, Target: t, Protocol: c.protocol, Remote: c.RemoteAddr(), Params: params, OnHold: c.OnHold,
+		Identity: id, Target: t, Protocol: c.protocol, Remote: c.RemoteAddr(), Params: params, OnHold: c.OnHold, revision: looked,
 	})
 	if err != nil {
 		return nil, nil, err

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -298,6 +299,57 @@ func TestUseWhileSessionsRun(t *testing.T) {
 	s.Close(nil)
 	events := tr.take()
 	require.Equal(t, 101, strings.Count(events, " closed "), "every revision's hooks are closed, once")
+}
+
+// swapping is a directory whose gateway is given another revision as soon as it was
+// asked.
+type swapping struct {
+	proxy.Resources
+	use func()
+}
+
+func (s swapping) Lookup(ctx context.Context, name string) (*proxy.Resource, error) {
+	defer s.use()
+	return s.Resources.Lookup(ctx, name)
+}
+
+// A resource that a connection looked up in one revision is not judged by the
+// rules of the next one as it was.
+func TestUseBetweenLookupAndOpen(t *testing.T) {
+	was := proxytest.Resource
+	was.Labels = map[string]string{"env": "dev"}
+	relabelled, moved := was, was
+	relabelled.Labels = map[string]string{"env": "prod"}
+	moved.Address = "elsewhere:5432"
+	for name, tt := range map[string]struct {
+		next proxy.Resources
+		want string
+	}{
+		"gone": {nil, "refused"}, "moved": {proxy.Resources{&moved}, "refused"}, "relabelled": {proxy.Resources{&relabelled}, "refused"},
+		"as it was": {proxy.Resources{&was}, "hello"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := &proxy.Gateway{Authenticator: everybody{}, Interceptors: []proxy.Interceptor{onlyDev{1}}, DrainTimeout: 300 * time.Millisecond}
+			g.Directory = swapping{proxy.Resources{&was}, func() {
+				require.NoError(t, g.Use(&proxy.Revision{Authenticator: everybody{}, Directory: tt.next, Interceptors: []proxy.Interceptor{onlyDev{2}}}))
+			}}
+			say(t, dial(t, proxytest.Serve(t, g, lines{})), "alice", tt.want)
+		})
+	}
+}
+
+// onlyDev lets users connect to what is labelled so.
+type onlyDev struct{ revision int }
+
+func (onlyDev) Name() string { return "policy" }
+
+func (onlyDev) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
+	return proxy.Hooks{Ask: func(context.Context, proxy.Op) proxy.Verdict {
+		if s.Target.Resource.Labels["env"] == "dev" {
+			return proxy.Allow("dev")
+		}
+		return proxy.Pass()
+	}}, nil
 }
 
 func TestCertificate(t *testing.T) {
