@@ -49,8 +49,9 @@ func Load(path string, o config.Options) (*config.File, error) {
 type Options struct {
 	Interceptors Interceptors
 	// Authenticator takes the place of the file's users, which it is given: a login
-	// that it does not know it may hand on to them. It is called for every revision.
-	// Nil: they are asked alone.
+	// that it does not know it may hand on to them. It also proves who decides about
+	// requests, by a password and with the protocol "control". It is called for every
+	// revision. Nil: they are asked alone.
 	Authenticator func(local proxy.Authenticator) proxy.Authenticator
 	// Credentials takes the place of the references to secrets of the file's accounts,
 	// which it is given. It is called for every revision. Nil: they are followed.
@@ -165,11 +166,19 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	return g.handle(f)
 }
 
-// deciders proves who decides, by the current revision.
+// deciders proves who decides, as the current revision proves who logs in.
 type deciders struct{ *Explainer }
 
 func (d deciders) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Identity, error) {
-	return d.parts().users.Authenticate(ctx, p)
+	a := d.parts().revision.Authenticator
+	if a == nil {
+		return nil, proxy.ErrUnauthenticated
+	}
+	id, err := a.Authenticate(ctx, p)
+	if err == nil && id == nil {
+		err = proxy.ErrUnauthenticated
+	}
+	return id, err
 }
 
 // openRecords opens the audit log.
