@@ -26,6 +26,7 @@ type Conn struct {
 	session *Session
 	cutBy   error
 	looked  *Revision // of the last Lookup
+	proven  *Revision // of the last Authenticate
 
 	prev, next *Conn
 	listed     bool
@@ -69,8 +70,9 @@ func (c *Conn) Authenticate(ctx context.Context, p Proof) (*Identity, error) {
 	p.Remote, p.Protocol = c.RemoteAddr(), c.protocol
 	var id *Identity
 	err := ErrUnauthenticated
-	if a := c.gateway.Revision().Authenticator; a != nil {
-		id, err = a.Authenticate(ctx, p)
+	rev := c.gateway.Revision()
+	if rev.Authenticator != nil {
+		id, err = rev.Authenticator.Authenticate(ctx, p)
 	}
 	if err == nil && (id == nil || id.Subject == "") {
 		err = ErrUnauthenticated
@@ -79,6 +81,9 @@ func (c *Conn) Authenticate(ctx context.Context, p Proof) (*Identity, error) {
 		c.LoginFailed(p.User, err)
 		return nil, err
 	}
+	c.mu.Lock()
+	c.proven = rev
+	c.mu.Unlock()
 	c.gateway.authenticated(c)
 	c.gateway.event(Event{Kind: EventLogin, Protocol: c.protocol, Remote: c.RemoteAddr(), User: p.User, Identity: id})
 	return id, nil
@@ -97,11 +102,8 @@ func (c *Conn) Open(ctx context.Context, id *Identity, t Target, params map[stri
 	if c.session != nil {
 		return nil, nil, errors.New("the connection has a session already")
 	}
-	c.mu.Lock()
-	looked := c.looked
-	c.mu.Unlock()
 	s, connect, err := c.gateway.Open(ctx, OpenRequest{
-		Identity: id, Target: t, Protocol: c.protocol, Remote: c.RemoteAddr(), Params: params, OnHold: c.OnHold, revision: looked,
+		Identity: id, Target: t, Protocol: c.protocol, Remote: c.RemoteAddr(), Params: params, OnHold: c.OnHold, revision: c.begun(),
 	})
 	if err != nil {
 		return nil, nil, err
@@ -114,6 +116,19 @@ func (c *Conn) Open(ctx context.Context, id *Identity, t Target, params map[stri
 		s.Kill(cut)
 	}
 	return s, connect, nil
+}
+
+// begun returns an earlier revision that knew the connection's user or resource; nil
+// when the current one knew both.
+func (c *Conn) begun() *Revision {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range []*Revision{c.proven, c.looked} {
+		if r != nil && r != c.gateway.Revision() {
+			return r
+		}
+	}
+	return nil
 }
 
 // Established lifts the handshake's deadline: the session is up.

@@ -100,6 +100,15 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, p Proof) (*Identity, error)
 }
 
+// IdentitySource is implemented by authenticators that know who may still be logged
+// in.
+type IdentitySource interface {
+	// Current returns the identity of an open session as it is now, such as with the
+	// groups that the user has now. It does not change id. An error ends the session;
+	// its text is logged and not shown to the user.
+	Current(ctx context.Context, id *Identity) (*Identity, error)
+}
+
 // VerifierSource is implemented by authenticators that know users' SCRAM
 // verifiers, in PostgreSQL's form
 // "SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>".

@@ -54,7 +54,7 @@ func (g *Gateway) Revision() *Revision {
 // hooks. A new one is given each open session by Intercept, and finds what the
 // interceptor of its name remembers in [Session.Earlier]. A session whose resource
 // r does not have, or has at another address, ends, and so does one that r does
-// not let connect.
+// not let connect, or whose user r's [IdentitySource] does not know.
 //
 // On an error, which is that r cannot be used, the current revision stays.
 func (g *Gateway) Use(r *Revision) error {
@@ -180,10 +180,23 @@ func (s *Session) renew(ctx context.Context) error {
 	return view.tellNote(ctx, next, nil, &Note{Kind: NoteRevised, Text: r.Name})
 }
 
+var errNoLogin = errors.New("you may not log in any more")
+
 // seen returns the session as revision r describes it.
 func (s *Session) seen(ctx context.Context, r *Revision, before *chain) (*Session, error) {
 	view := *before.view
 	view.before = before
+	if users, ok := r.Authenticator.(IdentitySource); ok && !s.Dry {
+		id, err := users.Current(ctx, view.Identity)
+		if err == nil && (id == nil || id.Subject != view.Identity.Subject) {
+			err = ErrUnauthenticated
+		}
+		if err != nil {
+			s.gateway.log().Warn("session ended", "user", view.Identity.Subject, "session", s.ID, "err", err)
+			return nil, errNoLogin
+		}
+		view.Identity = id
+	}
 	if r.Directory == nil || before.revision.Directory == nil {
 		return &view, nil
 	}
