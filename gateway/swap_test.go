@@ -450,3 +450,27 @@ func TestSwapKeepsWhatIsKnown(t *testing.T) {
 		})
 	}
 }
+
+// TestSwapWithoutUser: a session ends when its user is not in the file any more, and
+// is judged by the groups that she has there now.
+func TestSwapWithoutUser(t *testing.T) {
+	s := openSwapping(t, nil, t.TempDir())
+	another := "users: [{name: bob, groups: [dev, ops], password: " + verifier(t) + "}, "
+	for name, edit := range map[string]*strings.Replacer{
+		"gone":             strings.NewReplacer("users: [", another, "name: alice,", "name: alicia,"),
+		"of another group": strings.NewReplacer("users: [", another, "groups: [dev], password", "groups: [ops], password"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.use(t, "open")
+			w := s.wire(t, "alice", "shop")
+			defer w.close(t)
+			code, open := w.query(t, "SELECT 1", nil)
+			require.Empty(t, code)
+			require.True(t, open)
+			require.NoError(t, s.Apply(s.file(t, edit.Replace(s.configs["open"]))))
+			code, open = w.query(t, "SELECT 1", nil)
+			require.NotEmpty(t, code)
+			require.False(t, open)
+		})
+	}
+}

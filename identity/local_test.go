@@ -59,6 +59,17 @@ func TestUsersAuthenticate(t *testing.T) {
 	}
 }
 
+func TestCurrent(t *testing.T) {
+	u, _ := testUsers(t)
+	was := &proxy.Identity{Subject: "alice", Groups: []string{"ops"}, Kind: proxy.Agent, OnBehalfOf: "bob", Method: proxy.MethodPublicKey}
+	now, err := u.Current(t.Context(), was)
+	require.NoError(t, err)
+	require.Equal(t, &proxy.Identity{Subject: "alice", Groups: []string{"dev"}, Method: proxy.MethodPublicKey}, now)
+	require.Equal(t, []string{"ops"}, was.Groups)
+	_, err = u.Current(t.Context(), &proxy.Identity{Subject: "nobody"})
+	require.ErrorIs(t, err, proxy.ErrUnauthenticated)
+}
+
 func TestUnknownUsersLookLikeKnownOnes(t *testing.T) {
 	u, _ := testUsers(t)
 	for _, name := range []string{"nobody", "keyless"} {
