@@ -38,8 +38,11 @@ type Version struct {
 // Configured records that a configuration has come into force: sessions that
 // begin from now on name it.
 func (l *Log) Configured(v Version) error {
+	if err := l.own.event(time.Now(), GatewayConfig, synced, v.append); err != nil {
+		return err
+	}
 	l.version.Store(&v)
-	return l.own.event(time.Now(), GatewayConfig, synced, v.append)
+	return nil
 }
 
 func (v *Version) append(b []byte) []byte { return str(str(b, "config", v.Config), "policy", v.Policy) }

@@ -174,6 +174,21 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
+// A configuration whose use cannot be recorded is not used: sessions name the one
+// before.
+func TestConfiguredFails(t *testing.T) {
+	dir := t.TempDir()
+	l := openLog(t, dir, Config{BestEffort: true})
+	require.NoError(t, l.Configured(Version{Policy: "first"}))
+	l.write = func(*os.File, []byte) (int, error) { return 0, syscall.ENOSPC }
+	require.Error(t, l.Configured(Version{Policy: "second"}))
+	require.Equal(t, "first", l.version.Load().Policy)
+	l.write = func(f *os.File, b []byte) (int, error) { return f.Write(b) }
+	require.NoError(t, l.Configured(Version{Policy: "third"}))
+	require.Equal(t, "third", l.version.Load().Policy)
+	require.NoError(t, l.Close())
+}
+
 // A record that cannot be begun refuses the session.
 func TestCannotBegin(t *testing.T) {
 	l := openLog(t, t.TempDir(), Config{})

@@ -39,7 +39,7 @@ func (o originals) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, 
 		if !ok {
 			return proxy.Filter{}, nil // best effort: this session has no record
 		}
-		return v.(*recorder).original(op, shape)
+		return v.(*recorder).original(r, op, shape)
 	}}, nil
 }
 
@@ -48,6 +48,7 @@ type originalTape struct {
 	r      *recorder
 	op     uint64
 	stream string
+	limit  int64 // of what is kept, in bytes
 
 	mu     sync.Mutex
 	sealed io.WriteCloser
@@ -57,10 +58,10 @@ type originalTape struct {
 	ended  bool
 }
 
-// original begins to keep what is about to flow: what a client is shown, not what
-// it sends.
-func (r *recorder) original(op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
-	t := &originalTape{r: r, op: op.Info().ID}
+// original begins to keep what is about to flow, as a recording says, which may be of
+// a later revision than r: what a client is shown, not what it sends.
+func (r *recorder) original(as Recording, op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
+	t := &originalTape{r: r, op: op.Info().ID, limit: as.Limit}
 	f := proxy.Filter{}
 	switch {
 	case shape.Inbound || shape.Media == "file":
@@ -74,7 +75,7 @@ func (r *recorder) original(op proxy.Op, shape *proxy.Shape) (proxy.Filter, erro
 	}
 	var err error
 	t.out = bufio.NewWriterSize(t, chunkSize)
-	if t.sealed, err = r.recording.Original.Seal(t.out); err != nil {
+	if t.sealed, err = as.Original.Seal(t.out); err != nil {
 		return proxy.Filter{}, err
 	}
 	r.begin(t.op, t)
@@ -116,8 +117,8 @@ func (t *originalTape) row(row *proxy.Row) error {
 
 // add seals b, up to the limit of what is kept.
 func (t *originalTape) add(b []byte) error {
-	if t.ended || t.bytes+int64(len(b)) > t.r.recording.Limit {
-		t.bytes = t.r.recording.Limit // nothing in pieces
+	if t.ended || t.bytes+int64(len(b)) > t.limit {
+		t.bytes = t.limit // nothing in pieces
 		return nil
 	}
 	t.bytes += int64(len(b))

@@ -49,10 +49,11 @@ func Load(path string, o config.Options) (*config.File, error) {
 type Options struct {
 	Interceptors Interceptors
 	// Authenticator takes the place of the file's users, which it is given: a login
-	// that it does not know it may hand on to them. It is called for every revision.
-	// Nil: they are asked alone.
-	// One that is a [proxy.Refresher] and a [proxy.VerifierSource], as the file's users
-	// are, hands these questions on, too.
+	// that it does not know it may hand on to them. It also proves who decides about
+	// requests, by a password and with the protocol "control". One that is a
+	// [proxy.Refresher] and a [proxy.VerifierSource], as the file's users are, hands
+	// these questions on, too. It is called for every revision. Nil: they are asked
+	// alone.
 	Authenticator func(local proxy.Authenticator) proxy.Authenticator
 	// Credentials takes the place of the references to secrets of the file's accounts,
 	// which it is given. It is called for every revision. Nil: they are followed.
@@ -100,16 +101,22 @@ type Gateway struct {
 	metrics   *prometheus.Metrics
 	control   *control.Handler
 
-	handlers  map[protocol.Listener]proxy.Handler
+	handlers map[protocol.Listener]proxy.Handler
+
+	mu        sync.Mutex // of what follows
 	listeners map[protocol.Listener]net.Listener
 	scraped   net.Listener // where metrics are shown; nil when they are not
-	socket    net.Listener // where control is served
+	socket    net.Listener // where control is served; nil when nothing is listened to
+	closed    bool
 
 	applying sync.Mutex // held while a revision is made
 	closers  []func() error
-	closed   sync.Once
+	close    sync.Once
 	closeErr error
 }
+
+// ErrClosed is returned by what needs a gateway that is not closed.
+var ErrClosed = errors.New("the gateway is closed")
 
 // New builds everything that f asks for, and opens the audit log. The gateway is
 // to be closed, unless Run is called, which closes it. On an error nothing stays
@@ -164,11 +171,19 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	return g.handle(f)
 }
 
-// deciders proves who decides, by the current revision.
+// deciders proves who decides, as the current revision proves who logs in.
 type deciders struct{ *Explainer }
 
 func (d deciders) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Identity, error) {
-	return d.parts().users.Authenticate(ctx, p)
+	a := d.parts().revision.Authenticator
+	if a == nil {
+		return nil, proxy.ErrUnauthenticated
+	}
+	id, err := a.Authenticate(ctx, p)
+	if err == nil && id == nil {
+		err = proxy.ErrUnauthenticated
+	}
+	return id, err
 }
 
 // openRecords opens the audit log.
@@ -201,7 +216,10 @@ func (g *Gateway) openRecords(f *config.File) (*audit.Log, error) {
 func (g *Gateway) Apply(f *config.File) error {
 	g.applying.Lock()
 	defer g.applying.Unlock()
-	certificate, err := g.certificate(f)
+	if g.isClosed() {
+		return ErrClosed
+	}
+	certificate, authority, err := g.certificate(f)
 	if err != nil {
 		return err
 	}
@@ -229,7 +247,14 @@ func (g *Gateway) Apply(f *config.File) error {
 		g.current.Store(before)
 		return err
 	}
+	g.authority = authority
 	return nil
+}
+
+func (g *Gateway) isClosed() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.closed
 }
 
 // Proxy returns the core that serves: its sessions, and the current revision. Its
@@ -249,22 +274,35 @@ func (g *Gateway) Metrics() *prometheus.Metrics { return g.metrics }
 // that are open are not waited for; see [Gateway.Run]. Calls after the first return
 // what the first did.
 func (g *Gateway) Close() error {
-	g.closed.Do(func() {
+	g.close.Do(func() {
 		var errs []error
-		for _, ln := range g.listeners {
-			ln.Close()
-		}
-		for _, ln := range []net.Listener{g.socket, g.scraped} {
-			if ln != nil {
-				ln.Close()
-			}
-		}
-		for i := len(g.closers) - 1; i >= 0; i-- {
-			errs = append(errs, g.closers[i]())
+		g.mu.Lock()
+		g.closed = true
+		g.unlisten()
+		g.mu.Unlock()
+		g.applying.Lock() // a revision that is being made is used, or not, before the log is closed
+		closers := g.closers
+		g.applying.Unlock()
+		for i := len(closers) - 1; i >= 0; i-- {
+			errs = append(errs, closers[i]())
 		}
 		g.closeErr = errors.Join(errs...)
 	})
 	return g.closeErr
+}
+
+// unlisten closes every listener. g.mu is held.
+func (g *Gateway) unlisten() {
+	for _, ln := range g.listeners {
+		ln.Close()
+	}
+	for _, ln := range []net.Listener{g.socket, g.scraped} {
+		if ln != nil {
+			ln.Close()
+		}
+	}
+	clear(g.listeners)
+	g.socket, g.scraped = nil, nil
 }
 
 // closeAfterLog has c closed after the log, which hands over its last events when

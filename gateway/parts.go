@@ -82,19 +82,19 @@ func (p *parts) chain(masking, last []proxy.Interceptor) []proxy.Interceptor {
 }
 
 // certificate is what clients see: the one that f names, or one of the gateway's
-// own authority.
-func (g *Gateway) certificate(f *config.File) ([]tls.Certificate, error) {
+// own authority, which is nil in the first case.
+func (g *Gateway) certificate(f *config.File) ([]tls.Certificate, *ca.CA, error) {
 	c, err := f.ClientTLS()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if c != nil {
-		g.authority = nil
-		return c.Certificates, nil
+		return c.Certificates, nil, nil
 	}
-	if g.authority == nil {
-		if g.authority, err = ca.Open(filepath.Join(f.Data(), "ca")); err != nil {
-			return nil, err
+	authority := g.authority
+	if authority == nil {
+		if authority, err = ca.Open(filepath.Join(f.Data(), "ca")); err != nil {
+			return nil, nil, err
 		}
 	}
 	names := []string{"localhost", "127.0.0.1", "::1"}
@@ -106,11 +106,11 @@ func (g *Gateway) certificate(f *config.File) ([]tls.Certificate, error) {
 			names = append(names, host)
 		}
 	}
-	pair, err := g.authority.Server(names...)
+	pair, err := authority.Server(names...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return []tls.Certificate{pair}, nil
+	return []tls.Certificate{pair}, authority, nil
 }
 
 // Authority returns the file of the authority that certifies the gateway towards

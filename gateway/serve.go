@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -18,8 +19,24 @@ import (
 // Socket returns where a running gateway of f is talked to; see control.NewClient.
 func Socket(f *config.File) string { return filepath.Join(f.Data(), "control.sock") }
 
-// Listen opens every listener, or none. Run calls it when it was not called before.
+// Listen opens every listener, or none and closes the gateway. Run calls it when it
+// was not called before.
 func (g *Gateway) Listen() error {
+	authority := g.Authority()
+	g.mu.Lock()
+	err := g.listen(authority)
+	g.mu.Unlock()
+	if err != nil {
+		return errors.Join(err, g.Close())
+	}
+	return nil
+}
+
+// listen opens every listener. g.mu is held.
+func (g *Gateway) listen(authority string) error {
+	if g.closed {
+		return ErrClosed
+	}
 	if g.socket != nil {
 		return nil
 	}
@@ -27,23 +44,27 @@ func (g *Gateway) Listen() error {
 	for l := range g.handlers {
 		ln, err := net.Listen("tcp", l.Address)
 		if err != nil {
-			return errors.Join(err, g.Close())
+			return err
 		}
 		g.listeners[l] = ln
 	}
 	var err error
-	if g.socket, err = control.Listen(Socket(f)); err == nil && f.Metrics != "" {
-		g.scraped, err = net.Listen("tcp", f.Metrics)
-	}
+	socket, err := control.Listen(Socket(f))
 	if err != nil {
-		return errors.Join(err, g.Close())
+		return err
 	}
-	g.announce()
+	g.socket = socket
+	if f.Metrics != "" {
+		if g.scraped, err = net.Listen("tcp", f.Metrics); err != nil {
+			return err
+		}
+	}
+	g.announce(authority)
 	return nil
 }
 
 // announce logs where the gateway listens, and the files that clients know it by.
-func (g *Gateway) announce() {
+func (g *Gateway) announce(authority string) {
 	for l, ln := range g.listeners {
 		g.log.Info("listening", "protocol", l.Protocol, "address", ln.Addr(), "resource", l.Resource)
 	}
@@ -55,8 +76,8 @@ func (g *Gateway) announce() {
 			g.log.Info("clients can know the gateway by this file", "protocol", s.Name, "file", file)
 		}
 	}
-	if file := g.Authority(); file != "" {
-		g.log.Info("clients can trust the gateway by this file", "sslrootcert", file)
+	if authority != "" {
+		g.log.Info("clients can trust the gateway by this file", "sslrootcert", authority)
 	}
 }
 
@@ -64,6 +85,8 @@ func (g *Gateway) announce() {
 // resource is empty, for those that clients name; nil when there is no such
 // listener, or Listen was not called.
 func (g *Gateway) Addr(protocol, resource string) net.Addr {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	for l, ln := range g.listeners {
 		if l.Protocol == protocol && l.Resource == resource {
 			return ln.Addr()
@@ -77,6 +100,12 @@ func (g *Gateway) Addr(protocol, resource string) net.Addr {
 func (g *Gateway) Run(ctx context.Context) error {
 	if err := g.Listen(); err != nil {
 		return err
+	}
+	g.mu.Lock()
+	listeners, scraped, socket := maps.Clone(g.listeners), g.scraped, g.socket
+	g.mu.Unlock()
+	if socket == nil { // it was closed meanwhile
+		return ErrClosed
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -94,17 +123,17 @@ func (g *Gateway) Run(ctx context.Context) error {
 		})
 	}
 	wg.Go(func() { g.expire(ctx) })
-	if g.scraped != nil {
+	if scraped != nil {
 		mux := http.NewServeMux()
 		mux.Handle("/metrics", g.metrics)
 		start("metrics", func() error {
-			return g.serveHTTP(ctx, g.scraped, &http.Server{Handler: mux, WriteTimeout: 30 * time.Second})
+			return g.serveHTTP(ctx, scraped, &http.Server{Handler: mux, WriteTimeout: 30 * time.Second})
 		})
 	}
 	start("control", func() error {
-		return g.serveHTTP(ctx, g.socket, &http.Server{Handler: g.control, ConnContext: control.PeerContext})
+		return g.serveHTTP(ctx, socket, &http.Server{Handler: g.control, ConnContext: control.PeerContext})
 	})
-	for l, ln := range g.listeners {
+	for l, ln := range listeners {
 		start(l.Address, func() error { return g.gateway.Serve(ctx, ln, g.handlers[l]) })
 	}
 	wg.Wait()

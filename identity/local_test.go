@@ -59,6 +59,22 @@ func TestUsersAuthenticate(t *testing.T) {
 	}
 }
 
+func TestRefresh(t *testing.T) {
+	u, _ := testUsers(t)
+	was := &proxy.Identity{Subject: "alice", Groups: []string{"ops"}, Method: proxy.MethodPublicKey}
+	now, err := u.Refresh(t.Context(), was)
+	require.NoError(t, err)
+	require.Equal(t, &proxy.Identity{Subject: "alice", Groups: []string{"dev"}, Method: proxy.MethodPublicKey}, now)
+	require.Equal(t, []string{"ops"}, was.Groups)
+	again, err := u.Refresh(t.Context(), now)
+	require.NoError(t, err)
+	require.Same(t, now, again)
+	_, err = u.Refresh(t.Context(), &proxy.Identity{Subject: "nobody"})
+	require.ErrorContains(t, err, "nobody is not known")
+	_, err = u.Refresh(t.Context(), &proxy.Identity{Subject: "alice", Kind: proxy.Agent, OnBehalfOf: "bob"})
+	require.ErrorContains(t, err, "alice has changed")
+}
+
 func TestUnknownUsersLookLikeKnownOnes(t *testing.T) {
 	u, _ := testUsers(t)
 	for _, name := range []string{"nobody", "keyless"} {

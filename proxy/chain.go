@@ -595,16 +595,24 @@ func (s *Session) Done(op Op, out *Outcome) {
 		return
 	}
 	out.Duration = time.Since(m.At)
-	told := "chain"
+	for i := 0; i < len(c.dones); {
+		i = s.tellDone(c.dones, i, op, out)
+	}
+}
+
+// tellDone tells the interceptors from the i-th on how op ended. A panic ends the
+// session, and tellDone returns who is next.
+func (s *Session) tellDone(dones []*hooks, i int, op Op, out *Outcome) (next int) {
 	defer func() {
 		if r := recover(); r != nil {
-			s.Kill(s.gateway.recovered(told, r, s))
+			s.Kill(s.gateway.recovered(dones[i].name, r, s))
+			next = i + 1
 		}
 	}()
-	for _, h := range c.dones {
-		told = h.name
-		h.Done(s.ctx, op, out)
+	for ; i < len(dones); i++ {
+		dones[i].Done(s.ctx, op, out)
 	}
+	return i
 }
 
 // Tell shows m to every interceptor that wants it, in order. On an error

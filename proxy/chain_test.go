@@ -177,6 +177,30 @@ func TestAttack78Panics(t *testing.T) {
 	}
 }
 
+// A Done that panics keeps nobody from being told, least of all who records.
+func TestDonePanicTellsTheOthers(t *testing.T) {
+	for name, verdict := range map[string]proxy.Verdict{"ran": proxy.Pass(), "refused": proxy.Deny(proxy.CausePolicy, "", "", "")} {
+		t.Run(name, func(t *testing.T) {
+			var trace []string
+			panics := part{name: "panics", hooks: proxy.Hooks{Done: func(_ context.Context, op proxy.Op, _ *proxy.Outcome) {
+				if op.Info().Kind == proxy.KindStatement {
+					panic(proxytest.Secret)
+				}
+			}}}
+			decides := part{name: "decides", ask: func(proxy.Op) proxy.Verdict { return verdict }}
+			s, err := proxytest.Open(&proxy.Gateway{}, decides, panics, panics, part{name: "records", trace: &trace})
+			require.NoError(t, err)
+			op := read()
+			v := ask(s, op)
+			s.Done(op, &proxy.Outcome{})
+			require.Contains(t, trace, "records done "+v.Action.String()+" by "+op.By())
+			var p *proxy.PanicError
+			require.ErrorAs(t, s.Err(), &p)
+			s.Close(nil)
+		})
+	}
+}
+
 // A decision that takes too long ends the session.
 func TestStuckDecision(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -25,6 +25,8 @@ type Conn struct {
 	mu      sync.Mutex
 	session *Session
 	cutBy   error
+	looked  *Revision // of the last Lookup
+	proven  *Revision // of the last Authenticate
 
 	prev, next *Conn
 	listed     bool
@@ -36,13 +38,17 @@ func (c *Conn) Gateway() *Gateway { return c.gateway }
 // Lookup returns the resource of that name, if it is of the connection's
 // protocol.
 func (c *Conn) Lookup(ctx context.Context, name string) (*Resource, error) {
-	if c.gateway.Revision().Directory == nil {
+	rev := c.gateway.Revision()
+	if rev.Directory == nil {
 		return nil, ErrNotFound
 	}
-	r, err := c.gateway.Revision().Directory.Lookup(ctx, name)
+	r, err := rev.Directory.Lookup(ctx, name)
 	if err != nil {
 		return nil, err
 	}
+	c.mu.Lock()
+	c.looked = rev
+	c.mu.Unlock()
 	if r.Type != c.protocol {
 		return nil, ErrNotFound
 	}
@@ -64,8 +70,9 @@ func (c *Conn) Authenticate(ctx context.Context, p Proof) (*Identity, error) {
 	p.Remote, p.Protocol = c.RemoteAddr(), c.protocol
 	var id *Identity
 	err := ErrUnauthenticated
-	if c.gateway.Revision().Authenticator != nil {
-		id, err = c.gateway.Revision().Authenticator.Authenticate(ctx, p)
+	rev := c.gateway.Revision()
+	if rev.Authenticator != nil {
+		id, err = rev.Authenticator.Authenticate(ctx, p)
 	}
 	if err == nil && (id == nil || id.Subject == "") {
 		err = ErrUnauthenticated
@@ -74,6 +81,9 @@ func (c *Conn) Authenticate(ctx context.Context, p Proof) (*Identity, error) {
 		c.LoginFailed(p.User, err)
 		return nil, err
 	}
+	c.mu.Lock()
+	c.proven = rev
+	c.mu.Unlock()
 	c.gateway.authenticated(c)
 	c.gateway.event(Event{Kind: EventLogin, Protocol: c.protocol, Remote: c.RemoteAddr(), User: p.User, Identity: id})
 	return id, nil
@@ -93,7 +103,7 @@ func (c *Conn) Open(ctx context.Context, id *Identity, t Target, params map[stri
 		return nil, nil, errors.New("the connection has a session already")
 	}
 	s, connect, err := c.gateway.Open(ctx, OpenRequest{
-		Identity: id, Target: t, Protocol: c.protocol, Remote: c.RemoteAddr(), Params: params, OnHold: c.OnHold,
+		Identity: id, Target: t, Protocol: c.protocol, Remote: c.RemoteAddr(), Params: params, OnHold: c.OnHold, revision: c.begun(),
 	})
 	if err != nil {
 		return nil, nil, err
@@ -106,6 +116,19 @@ func (c *Conn) Open(ctx context.Context, id *Identity, t Target, params map[stri
 		s.Kill(cut)
 	}
 	return s, connect, nil
+}
+
+// begun returns an earlier revision that knew the connection's user or resource; nil
+// when the current one knew both.
+func (c *Conn) begun() *Revision {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range []*Revision{c.proven, c.looked} {
+		if r != nil && r != c.gateway.Revision() {
+			return r
+		}
+	}
+	return nil
 }
 
 // Established lifts the handshake's deadline: the session is up.

@@ -384,6 +384,8 @@ type OpenRequest struct {
 	// about; zero is now.
 	Dry bool
 	At  time.Time
+
+	revision *Revision // which the identity or the target is of; nil is the current one
 }
 
 // Open opens a session: it fills in the target's defaults, runs the
@@ -416,7 +418,10 @@ func (g *Gateway) open(ctx context.Context, r OpenRequest) (*Session, *Connect, 
 	if err != nil {
 		return nil, nil, err
 	}
-	rev := g.Revision()
+	// A session whose user or resource is of an earlier revision begins there, and is
+	// taken over by the current one, which may know them otherwise, before anything is
+	// asked.
+	rev := or(r.revision, g.Revision())
 	if err := g.recorded(rev); err != nil {
 		return nil, nil, err
 	}

@@ -142,7 +142,7 @@ func (g *Gateway) Note(ctx context.Context, n *Note) error {
 		if !ok {
 			continue
 		}
-		if err := r.Record(ctx, n); err != nil {
+		if err := g.record(ctx, r, n); err != nil {
 			return fmt.Errorf("recording a note %q with %s: %w", n.Kind, r.Name(), err)
 		}
 		kept = true
@@ -151,6 +151,17 @@ func (g *Gateway) Note(ctx context.Context, n *Note) error {
 		return ErrUnrecorded
 	}
 	return nil
+}
+
+// record has r keep a note. A panic is an error: notes are left in goroutines that
+// nobody else protects.
+func (g *Gateway) record(ctx context.Context, r Recorder, n *Note) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = g.recovered(r.Name(), v, nil)
+		}
+	}()
+	return r.Record(ctx, n)
 }
 
 // recorded reports what leaves notes in r that nobody records.

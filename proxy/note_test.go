@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -158,4 +159,21 @@ func TestDryAsksEverybody(t *testing.T) {
 	require.Equal(t, "first", ask(s, op).Rule)
 	require.Equal(t, "first", op.By())
 	require.Equal(t, 2, asked)
+}
+
+// broken is a Recorder that panics.
+type broken struct{ part }
+
+func (broken) Record(context.Context, *proxy.Note) error { panic(proxytest.Secret) }
+
+// A Recorder that panics has not kept the note. The panic goes no further: the
+// gateway has goroutines of its own that leave notes.
+func TestRecordPanics(t *testing.T) {
+	var event error
+	g := &proxy.Gateway{Log: slog.New(slog.DiscardHandler), Interceptors: []proxy.Interceptor{broken{part{name: "broken"}}}, OnEvent: func(e proxy.Event) { event = e.Err }}
+	err := g.Note(t.Context(), &proxy.Note{Kind: proxy.NoteReview, Request: &proxy.RequestNote{}})
+	var p *proxy.PanicError
+	require.ErrorAs(t, err, &p)
+	require.NotContains(t, err.Error(), proxytest.Secret)
+	require.ErrorAs(t, event, &p)
 }

@@ -189,7 +189,7 @@ func (s *Session) renew(ctx context.Context) error {
 func (s *Session) seen(ctx context.Context, r *Revision, before *chain) (*Session, error) {
 	view := *before.view
 	view.before = before
-	if a, ok := r.Authenticator.(Refresher); ok {
+	if a, ok := r.Authenticator.(Refresher); ok && !s.Dry {
 		id, err := a.Refresh(ctx, view.Identity)
 		if err != nil {
 			return nil, err

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -345,6 +346,140 @@ func TestUseWhileSessionsRun(t *testing.T) {
 	s.Close(nil)
 	events := tr.take()
 	require.Equal(t, 101, strings.Count(events, " closed "), "every revision's hooks are closed, once")
+}
+
+// swapping is a directory whose gateway is given another revision as soon as it was
+// asked.
+type swapping struct {
+	proxy.Resources
+	use func()
+}
+
+func (s swapping) Lookup(ctx context.Context, name string) (*proxy.Resource, error) {
+	defer s.use()
+	return s.Resources.Lookup(ctx, name)
+}
+
+// A resource that a connection looked up in one revision is not judged by the
+// rules of the next one as it was.
+func TestUseBetweenLookupAndOpen(t *testing.T) {
+	was := proxytest.Resource
+	was.Labels = map[string]string{"env": "dev"}
+	relabelled, moved := was, was
+	relabelled.Labels = map[string]string{"env": "prod"}
+	moved.Address = "elsewhere:5432"
+	for name, tt := range map[string]struct {
+		next proxy.Resources
+		want string
+	}{
+		"gone": {nil, "refused"}, "moved": {proxy.Resources{&moved}, "refused"}, "relabelled": {proxy.Resources{&relabelled}, "refused"},
+		"as it was": {proxy.Resources{&was}, "hello"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := &proxy.Gateway{Authenticator: everybody{}, Interceptors: []proxy.Interceptor{onlyDev{1}}, DrainTimeout: 300 * time.Millisecond}
+			g.Directory = swapping{proxy.Resources{&was}, func() {
+				require.NoError(t, g.Use(&proxy.Revision{Authenticator: everybody{}, Directory: tt.next, Interceptors: []proxy.Interceptor{onlyDev{2}}}))
+			}}
+			say(t, dial(t, proxytest.Serve(t, g, lines{})), "alice", tt.want)
+		})
+	}
+}
+
+// roll is an authenticator of users with groups.
+type roll struct {
+	users map[string][]string
+	use   func() // called after a login; may be nil
+}
+
+func (r *roll) Authenticate(_ context.Context, p proxy.Proof) (*proxy.Identity, error) {
+	if r.use != nil {
+		defer r.use()
+	}
+	return r.Refresh(context.Background(), &proxy.Identity{Subject: p.User})
+}
+
+func (r *roll) Refresh(_ context.Context, id *proxy.Identity) (*proxy.Identity, error) {
+	groups, ok := r.users[id.Subject]
+	if !ok {
+		return nil, proxy.ErrUnauthenticated
+	}
+	now := *id
+	now.Groups = groups
+	return &now, nil
+}
+
+// onlyGroup lets the members of a group connect.
+type onlyGroup struct {
+	group    string
+	revision int
+}
+
+func (onlyGroup) Name() string { return "policy" }
+
+func (g onlyGroup) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
+	return proxy.Hooks{Ask: func(context.Context, proxy.Op) proxy.Verdict {
+		if s.Identity.In(g.group) {
+			return proxy.Allow("member")
+		}
+		return proxy.Deny(proxy.CausePolicy, "", "you are not a member", "")
+	}}, nil
+}
+
+// A session is judged by the groups that its user has in the revision, and ends when
+// she may not log in any more; also when the revision comes while she logs in.
+func TestUseKnowsUsers(t *testing.T) {
+	r := proxytest.Resource
+	for name, tt := range map[string]struct {
+		users map[string][]string
+		runs  bool
+	}{
+		"as she was": {map[string][]string{"alice": {"dev"}}, true}, "another group": {map[string][]string{"alice": {"ops"}}, false},
+		"gone": {map[string][]string{"bob": {"dev"}}, false},
+	} {
+		next := &proxy.Revision{Authenticator: &roll{users: tt.users}, Directory: proxy.Resources{&r}, Interceptors: []proxy.Interceptor{onlyGroup{"dev", 2}}}
+		begin := func() (*proxy.Gateway, *roll) {
+			users := &roll{users: map[string][]string{"alice": {"dev"}}}
+			return &proxy.Gateway{
+				Authenticator: users, Directory: proxy.Resources{&r}, Interceptors: []proxy.Interceptor{onlyGroup{"dev", 1}},
+				DrainTimeout: 300 * time.Millisecond,
+			}, users
+		}
+		t.Run(name, func(t *testing.T) {
+			g, _ := begin()
+			c := dial(t, proxytest.Serve(t, g, lines{}))
+			say(t, c, "alice", "hello")
+			require.NoError(t, g.Use(next))
+			if tt.runs {
+				say(t, c, "SELECT 1", "ran")
+				return
+			}
+			fmt.Fprintln(c, "SELECT 1") // which is refused, or the connection ends before that is written
+			require.Eventually(t, func() bool { return len(g.Sessions()) == 0 }, 5*time.Second, time.Millisecond)
+		})
+		t.Run(name+", while she logs in", func(t *testing.T) {
+			g, users := begin()
+			users.use = func() { require.NoError(t, g.Use(next)) }
+			want := "refused"
+			if tt.runs {
+				want = "hello"
+			}
+			say(t, dial(t, proxytest.Serve(t, g, lines{})), "alice", want)
+		})
+	}
+}
+
+// onlyDev lets users connect to what is labelled so.
+type onlyDev struct{ revision int }
+
+func (onlyDev) Name() string { return "policy" }
+
+func (onlyDev) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
+	return proxy.Hooks{Ask: func(context.Context, proxy.Op) proxy.Verdict {
+		if s.Target.Resource.Labels["env"] == "dev" {
+			return proxy.Allow("dev")
+		}
+		return proxy.Pass()
+	}}, nil
 }
 
 func TestCertificate(t *testing.T) {

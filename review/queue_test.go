@@ -3,6 +3,7 @@ package review_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -316,7 +317,8 @@ func TestBounds(t *testing.T) {
 	require.ErrorContains(t, err, "3 operations are already waiting")
 	for name, op := range map[string]proxy.Op{
 		"long text": del(strings.Repeat("x", 1<<20)), "long argument": del("x", proxy.Arg{Value: make([]byte, 1<<20)}), "many arguments": del("x", make([]proxy.Arg, 5000)...),
-		"no text": del(""), "unknown": &proxy.Call{Meta: proxy.Meta{Kind: proxy.KindFunction}},
+		"much in arguments": del("x", slices.Repeat([]proxy.Arg{{Value: make([]byte, 10<<10), Binary: true}}, 100)...),
+		"no text":           del(""), "unknown": &proxy.Call{Meta: proxy.Meta{Kind: proxy.KindFunction}},
 	} {
 		_, err := newDesk().Request(context.Background(), s, op, ops)
 		require.Error(t, err, name)
@@ -326,6 +328,12 @@ func TestBounds(t *testing.T) {
 		"rename /a /b":     &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileRename, Path: "/a", Target: "/b"},
 		"POST h/x?y=1":     &proxy.Request{Meta: proxy.Meta{Kind: proxy.KindRequest}, Method: "POST", Host: "h", Path: "/x", Query: "y=1"},
 		"tcp db.local:443": &proxy.Forward{Meta: proxy.Meta{Kind: proxy.KindForward}, Network: "tcp", Host: "db.local", Port: 443},
+		// What is something else reads otherwise.
+		"listen at tcp db.local:443": &proxy.Forward{Meta: proxy.Meta{Kind: proxy.KindForward}, Listen: true, Network: "tcp", Host: "db.local", Port: 443},
+		`rename "/a /b" /c`:          &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileRename, Path: "/a /b", Target: "/c"},
+		`rename /a "/b /c"`:          &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileRename, Path: "/a", Target: "/b /c"},
+		`rename /a "\"/b"`:           &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileRename, Path: "/a", Target: `"/b`},
+		`remove "/a "`:               &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileRemove, Path: "/a "},
 	} {
 		d := newDesk()
 		_, err := d.Request(context.Background(), s, op, ops)

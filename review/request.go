@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -61,6 +62,7 @@ const (
 	maxText      = 64 << 10
 	maxArguments = 1000
 	maxArgument  = 16 << 10
+	maxAllArgs   = 256 << 10 // of one request, in bytes
 )
 
 var (
@@ -80,8 +82,9 @@ func (r *Request) show(op proxy.Op) error {
 		if len(op.Args) > maxArguments {
 			return errTooLong
 		}
+		all := 0
 		for _, a := range op.Args {
-			if len(a.Value) > maxArgument {
+			if all += len(a.Value); len(a.Value) > maxArgument || all > maxAllArgs {
 				return errTooLong
 			}
 			r.Arguments = append(r.Arguments, argument(&a))
@@ -89,7 +92,10 @@ func (r *Request) show(op proxy.Op) error {
 	case *proxy.Exec:
 		r.Text = op.Command
 	case *proxy.File:
-		r.Text = strings.TrimRight(op.Action.String()+" "+op.Path+" "+op.Target, " ")
+		r.Text = op.Action.String() + " " + pathWord(op.Path)
+		if op.Target != "" {
+			r.Text += " " + pathWord(op.Target)
+		}
 	case *proxy.Request:
 		r.Text = op.Method + " " + op.Host + op.Path
 		if op.Query != "" {
@@ -97,6 +103,9 @@ func (r *Request) show(op proxy.Op) error {
 		}
 	case *proxy.Forward:
 		r.Text = fmt.Sprintf("%s %s:%d", op.Network, op.Host, op.Port)
+		if op.Listen {
+			r.Text = "listen at " + r.Text
+		}
 	default:
 		return errNotShown
 	}
@@ -104,6 +113,14 @@ func (r *Request) show(op proxy.Op) error {
 		return errTooLong
 	}
 	return nil
+}
+
+// pathWord is a path as it is read, in quotes where it could be taken for two.
+func pathWord(path string) string {
+	if path == "" || strings.ContainsAny(path, ` "\`) {
+		return strconv.Quote(path)
+	}
+	return path
 }
 
 // argument is a bound value as it is read: never the same for two values.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"filippo.io/age"
@@ -95,6 +96,51 @@ func TestOriginals(t *testing.T) {
 	report, err := audit.Verify(dir, l.PublicKey(), nil)
 	require.NoError(t, err)
 	require.Empty(t, report.Problems)
+}
+
+// A revision that begins to keep originals keeps those of open sessions, too.
+func TestOriginalsOfOpenSession(t *testing.T) {
+	id, err := age.GenerateX25519Identity()
+	require.NoError(t, err)
+	to, err := sealed.ParseRecipient(id.Recipient().String())
+	require.NoError(t, err)
+	var what atomic.Pointer[audit.Recording]
+	what.Store(&audit.Recording{})
+	dir := t.TempDir()
+	l, err := audit.Open(dir, audit.Config{Log: slog.New(slog.DiscardHandler), Recordings: func(proxy.Target) audit.Recording { return *what.Load() }})
+	require.NoError(t, err)
+	g := &proxy.Gateway{}
+	s, err := proxytest.Open(g, l)
+	require.NoError(t, err)
+	what.Store(&audit.Recording{Original: to})
+	next := *g.Revision()
+	next.Interceptors = []proxy.Interceptor{proxytest.Allow{}, l.Originals(), stars{}, l}
+	require.NoError(t, g.Use(&next))
+	query := proxytest.Statement("SELECT card", proxy.EffectRead)
+	require.False(t, s.Ask(t.Context(), query).Refuses())
+	flow, err := s.Flow(query, &proxy.Shape{Kind: proxy.ShapeRows, Columns: []proxy.ShapeColumn{{Name: "card"}}})
+	require.NoError(t, err)
+	row := proxy.NewRow([][]byte{[]byte("4111")})
+	require.NoError(t, flow.Row(row))
+	require.Equal(t, "***", string(row.Value(0)))
+	s.Done(query, &proxy.Outcome{})
+	require.NoError(t, s.Err())
+	s.Close(nil)
+	require.NoError(t, l.Close())
+	a, err := audit.OpenArchive(dir)
+	require.NoError(t, err)
+	kept := &bytes.Buffer{}
+	for e, err := range a.Events(s.ID) {
+		require.NoError(t, err)
+		if e.Type == audit.RecordingOriginal {
+			kept.Write(e.Content())
+		}
+	}
+	r, err := age.Decrypt(kept, id)
+	require.NoError(t, err)
+	text, err := io.ReadAll(r)
+	require.NoError(t, err)
+	require.Equal(t, `["4111"]`+"\n", string(text))
 }
 
 func TestParseRecipient(t *testing.T) {

@@ -139,11 +139,11 @@ type Account struct {
 type Access struct {
 	Position
 	Name      string   `yaml:"name"`
-	Groups    []string `yaml:"groups"`
-	Users     []string `yaml:"users"`
+	Groups    []string `yaml:"groups,chooses"`
+	Users     []string `yaml:"users,chooses"`
 	Resources Selector `yaml:"resources"`
-	Databases []string `yaml:"databases"`
-	Accounts  []string `yaml:"accounts"`
+	Databases []string `yaml:"databases,chooses"`
+	Accounts  []string `yaml:"accounts,chooses"`
 	Allow     []string `yaml:"allow"`
 	Deny      []string `yaml:"deny"`
 	Review    any      `yaml:"review,later"`
@@ -165,7 +165,7 @@ type Masking struct {
 	Tags      []string   `yaml:"tags"`
 	DBTypes   []string   `yaml:"db_types"`
 	Entities  []string   `yaml:"entities"`
-	Groups    []string   `yaml:"groups"`
+	Groups    []string   `yaml:"groups,chooses"`
 	With      string     `yaml:"with"`
 	Mode      string     `yaml:"mode"`
 	Resources Selector   `yaml:"resources"`

@@ -79,7 +79,11 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string, depth int) 
 		d.resource(n, v, path, depth)
 		return
 	}
-	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
+	if v.Type() == selectorType { // nothing would choose everything
+		d.selector(n, v.Addr().Interface().(*Selector), path, depth)
+		return
+	}
+	if null(n) {
 		return // "key:" with nothing after it is the zero value
 	}
 	switch {
@@ -88,9 +92,6 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string, depth int) 
 		return
 	case v.Type() == durationType:
 		d.duration(n, v, path)
-		return
-	case v.Type() == selectorType:
-		d.selector(n, v.Addr().Interface().(*Selector), path, depth)
 		return
 	case v.Kind() == reflect.Struct:
 		d.object(n, v, path, depth)
@@ -186,13 +187,31 @@ func (d *decoder) duration(n *yaml.Node, v reflect.Value, path string) {
 	v.SetInt(int64(t))
 }
 
+func null(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
+
+// given reports whether n says anything, and a problem when it does not: a choice
+// that was emptied would choose everything, as one that is left out does.
+func (d *decoder) given(n *yaml.Node, path string) bool {
+	if !null(n) && (n.Kind == yaml.ScalarNode || len(n.Content) > 0) {
+		return true
+	}
+	d.problem(n.Line, "say what it is for, or leave it out when it is for everything", "%s is empty", path)
+	return false
+}
+
 // selector reads a list of names, or labels.
 func (d *decoder) selector(n *yaml.Node, s *Selector, path string, depth int) {
+	if !d.given(n, path) {
+		return
+	}
 	if n.Kind == yaml.SequenceNode {
 		d.decode(n, reflect.ValueOf(&s.Names).Elem(), path, depth)
 		return
 	}
 	d.decode(n, reflect.ValueOf(&s.Labels).Elem(), path, depth)
+	for i := 1; n.Kind == yaml.MappingNode && i < len(n.Content); i += 2 {
+		d.given(n.Content[i], path+"."+n.Content[i-1].Value)
+	}
 }
 
 // fields are the fields of a struct by their keys, which are in their tags.
@@ -200,11 +219,12 @@ type fields struct {
 	keys     []string
 	index    map[string]int
 	later    map[string]bool
-	position int // of the field that is a Position; -1 when there is none
+	chooses  map[string]bool // what an entry is for: not empty when it is given
+	position int             // of the field that is a Position; -1 when there is none
 }
 
 func fieldsOf(t reflect.Type) fields {
-	out := fields{index: make(map[string]int), later: make(map[string]bool), position: -1}
+	out := fields{index: make(map[string]int), later: make(map[string]bool), chooses: make(map[string]bool), position: -1}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if f.Type == positionType {
@@ -218,6 +238,7 @@ func fieldsOf(t reflect.Type) fields {
 		out.index[key] = i
 		out.keys = append(out.keys, key)
 		out.later[key] = option == "later"
+		out.chooses[key] = option == "chooses"
 	}
 	return out
 }
@@ -252,6 +273,7 @@ func (d *decoder) object(n *yaml.Node, v reflect.Value, path string, depth int) 
 			d.problem(k.Line, "remove it", "%q is not available in this version", at)
 		case seen[k.Value]:
 			d.problem(k.Line, "", "%q is given twice", at)
+		case known.chooses[k.Value] && !d.given(val, at):
 		default:
 			d.decode(val, v.Field(field), at, depth+1)
 		}

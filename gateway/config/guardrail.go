@@ -27,9 +27,9 @@ type Guardrail struct {
 	Approvers []string       `yaml:"approvers"`
 	For       time.Duration  `yaml:"for"`
 	Resources Selector       `yaml:"resources"`
-	Databases []string       `yaml:"databases"`
-	Accounts  []string       `yaml:"accounts"`
-	Groups    []string       `yaml:"groups"`
+	Databases []string       `yaml:"databases,chooses"`
+	Accounts  []string       `yaml:"accounts,chooses"`
+	Groups    []string       `yaml:"groups,chooses"`
 	During    *Hours         `yaml:"during"`
 	Outside   *Hours         `yaml:"outside"`
 	Observe   bool           `yaml:"observe"`

@@ -18,13 +18,17 @@ import (
 // packed is a file with two databases and a machine, and sections to be tried.
 func packed(t *testing.T, sections string) (*File, error) {
 	t.Helper()
+	access := `access: [{groups: ["*"], allow: [all]}]`
+	if strings.HasPrefix(sections, "access:") {
+		access = ""
+	}
 	return Parse(t.TempDir()+"/x.yaml", []byte(`listen: {postgres: 127.0.0.1:6432, ssh: 127.0.0.1:6022}
 identity: {users: [{name: alice, groups: [dev, oncall], password: "`+verifier+`"}, {name: bob, groups: [ops], password: "`+verifier+`"}]}
 resources:
   - {name: orders, type: postgres, address: "a:1", username: u, labels: {env: prod}}
   - {name: tests, type: postgres, address: "b:1", username: u, labels: {env: dev}}
   - {name: vm1, type: ssh, address: "c:1", username: u, labels: {env: prod}, ssh: {host_keys: ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE1P6dDM0RlbO/lBGDBsBuiwyfXYW41hHp3dyPYWbz1K"]}}
-access: [{groups: ["*"], allow: [all]}]
+`+access+`
 tags: {pii: [p.ssn]}
 `+sections), options())
 }
@@ -318,6 +322,34 @@ func TestPackProblems(t *testing.T) {
 	}
 	require.Empty(t, problemsOf(t, "guardrails: [{use: off}, {name: no-drop, deny: {effects: [drop]}}]"))
 	require.Empty(t, problemsOf(t, "masking_analyzer: {url: 'https://a.internal/analyze', columns: [a.b]}"))
+}
+
+// TestEmptyChoices: a list that somebody emptied does not choose everything, least of
+// all where a pack is switched off.
+func TestEmptyChoices(t *testing.T) {
+	entries := map[string]string{
+		"masking": "masking: [{use: off, %s}]", "guardrails": "guardrails: [{use: off, %s}]", "the pack": "masking: [{use: default, %s}]",
+		"a guardrail": "guardrails: [{warn: {effects: [drop]}, %s}]", "a masking rule": "masking: [{columns: [p.ssn], %s}]",
+		"access": "access: [{users: [alice], allow: [all], %s}]", "recordings": "audit: {recordings: [{rows: full, %s}]}",
+		"retention": "audit: {retention: [{days: 1, %s}]}",
+	}
+	for entry, keys := range map[string][]string{
+		"masking": {"resources", "groups"}, "guardrails": {"resources"}, "the pack": {"resources", "groups"}, "a masking rule": {"resources", "groups"},
+		"a guardrail": {"resources", "groups", "databases", "accounts"}, "access": {"resources", "groups", "databases", "accounts"},
+		"recordings": {"resources"}, "retention": {"resources"},
+	} {
+		for _, key := range keys {
+			for _, value := range []string{"[]", "", "{}"} {
+				if value == "{}" && key != "resources" {
+					continue
+				}
+				t.Run(entry+" "+key+" "+value, func(t *testing.T) {
+					require.Contains(t, problemsOf(t, fmt.Sprintf(entries[entry], key+": "+value)), key+" is empty")
+				})
+			}
+		}
+	}
+	require.Contains(t, problemsOf(t, "masking: [{use: off, resources: {env: }}]"), "resources.env is empty")
 }
 
 // TestNotices: who wrote a file for an earlier version is told what it means now.

@@ -26,7 +26,7 @@ type Estimator struct {
 	Timeout time.Duration
 
 	mu       sync.Mutex
-	sessions map[*proxy.Session]*explainer
+	sessions map[string]*explainer // by the session's identifier, which all revisions share
 }
 
 // Why there is no estimate. They are shown to the user.
@@ -52,6 +52,7 @@ func (e *Estimator) Estimate(ctx context.Context, s *proxy.Session, st *proxy.St
 	case <-ctx.Done():
 		return 0, 0, errNoPlan
 	}
+	x.session = s // as the newest revision that asks shows it
 	plan, err := x.explain(ctx, st, timeout)
 	if err != nil {
 		return 0, 0, err
@@ -63,16 +64,16 @@ func (e *Estimator) Estimate(ctx context.Context, s *proxy.Session, st *proxy.St
 func (e *Estimator) of(s *proxy.Session) *explainer {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	x := e.sessions[s]
+	x := e.sessions[s.ID]
 	if x == nil {
 		if e.sessions == nil {
-			e.sessions = make(map[*proxy.Session]*explainer)
+			e.sessions = make(map[string]*explainer)
 		}
-		x = &explainer{session: s, turn: make(chan struct{}, 1)}
-		e.sessions[s] = x
+		x = &explainer{turn: make(chan struct{}, 1)}
+		e.sessions[s.ID] = x
 		context.AfterFunc(s.Context(), func() {
 			e.mu.Lock()
-			delete(e.sessions, s)
+			delete(e.sessions, s.ID)
 			e.mu.Unlock()
 			x.turn <- struct{}{} // who is at it is told by the same context
 			x.close()

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -41,6 +42,12 @@ func (e *estimates) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks,
 		}
 		return proxy.Pass()
 	}}, nil
+}
+
+// estimatesOf are those of a revision, with one estimator.
+type estimatesOf struct {
+	*estimates
+	revision int
 }
 
 func (e *estimates) of(t *testing.T, text string) estimated {
@@ -147,6 +154,20 @@ func TestEstimator(t *testing.T) {
 		require.Equal(t, "2", count())
 		require.NoError(t, other.Close(ctx))
 		require.Eventually(t, func() bool { return count() == "1" }, 5*time.Second, 10*time.Millisecond)
+
+		// Revisions show the session anew to their interceptors. It is the same one.
+		for n := range 5 {
+			next := *g.Revision()
+			next.Interceptors = []proxy.Interceptor{estimatesOf{e, n}}
+			require.NoError(t, g.Use(&next))
+			_, err := c.PgConn().Exec(ctx, fmt.Sprintf("SELECT %d", n)).ReadAll()
+			require.NoError(t, err)
+			require.NoError(t, e.of(t, fmt.Sprintf("SELECT %d", n)).err)
+		}
+		require.Equal(t, "1", count())
+		e.Estimator.mu.Lock()
+		defer e.Estimator.mu.Unlock()
+		require.Len(t, e.sessions, 1)
 	})
 }
 
