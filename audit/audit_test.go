@@ -174,6 +174,19 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
+// A log is closed once, however often somebody does.
+func TestCloseTwice(t *testing.T) {
+	dir := t.TempDir()
+	l := openLog(t, dir, Config{})
+	require.NoError(t, l.Close())
+	require.NoError(t, l.Close())
+	again := openLog(t, dir, Config{}) // its lock is another's
+	require.NoError(t, l.Close())
+	_, err := Open(dir, quiet())
+	require.Error(t, err, "the second log has it")
+	require.NoError(t, again.Close())
+}
+
 // A configuration whose use cannot be recorded is not used: sessions name the one
 // before.
 func TestConfiguredFails(t *testing.T) {

@@ -121,6 +121,9 @@ type Log struct {
 	stopIndexer context.CancelFunc
 
 	own *stream // the gateway's own events
+
+	closing  sync.Once
+	closeErr error
 }
 
 // WriteError says that a record could not be written.
@@ -274,8 +277,14 @@ func (l *Log) failed(err error) {
 }
 
 // Close seals the gateway's own record and closes the log. Sessions must have
-// ended; those that have not are sealed when the log is opened next.
+// ended; those that have not are sealed when the log is opened next. Calls after the
+// first return what the first did.
 func (l *Log) Close() error {
+	l.closing.Do(func() { l.closeErr = l.close() })
+	return l.closeErr
+}
+
+func (l *Log) close() error {
 	close(l.stop)
 	l.stopIndexer()
 	<-l.indexed

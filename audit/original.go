@@ -20,16 +20,17 @@ type Sealer interface {
 // Originals keeps what flowed before it was masked, sealed to the key that
 // Recording.Original names, in the session's record: neither the gateway nor who
 // holds its keys can read it. Its place in the chain is before what masks. Without
-// such a rule it does nothing.
-func (l *Log) Originals() proxy.Interceptor { return originals{l} }
+// such a rule it does nothing. Each call returns another interceptor: one that a
+// revision brings asks again what is recorded.
+func (l *Log) Originals() proxy.Interceptor { return &originals{l} }
 
 type originals struct{ log *Log }
 
 // Name is "originals".
-func (originals) Name() string { return "originals" }
+func (*originals) Name() string { return "originals" }
 
 // Intercept keeps the session's originals where a rule says so.
-func (o originals) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
+func (o *originals) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
 	r := o.log.recordings(s.Target).of()
 	if r.Original == nil {
 		return proxy.Hooks{}, nil

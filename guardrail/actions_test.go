@@ -150,6 +150,49 @@ func TestEstimates(t *testing.T) {
 	}
 }
 
+// What ran under a revision without guardrails may have given names another meaning.
+func TestEstimatesAfterRevisionWithout(t *testing.T) {
+	w := &world{rows: 1}
+	guard := func() proxy.Interceptor {
+		g, err := guardrail.New(guardrail.Config{
+			Rules: []guardrail.Rule{{Name: "rule", MoreRows: 1000, Relations: []string{"t"}}}, Estimators: map[string]guardrail.Estimator{"postgres": w},
+		})
+		require.NoError(t, err)
+		return g
+	}
+	const query, path = "SELECT * FROM t", "SET search_path = other"
+	for name, c := range map[string]struct {
+		revisions []bool // with guardrails
+		texts     []string
+		refused   bool // the last
+	}{
+		"always guarded":             {[]bool{true, true, true}, []string{query, query, query}, false},
+		"moved while guarded":        {[]bool{true, true, true}, []string{query, path, query}, true},
+		"moved in between":           {[]bool{true, false, true}, []string{query, path, query}, true},
+		"moved before":               {[]bool{false, true}, []string{path, query}, true},
+		"moved in between, and then": {[]bool{true, false, true, true}, []string{query, path, "SELECT 1", query}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			interceptors := func(i int) (list []proxy.Interceptor) {
+				if c.revisions[i] {
+					list = append(list, guard())
+				}
+				return list
+			}
+			g := &proxy.Gateway{}
+			s, err := proxytest.Open(g, interceptors(0)...)
+			require.NoError(t, err)
+			defer s.Close(nil)
+			v := ask(s, statement(c.texts[0]))
+			for i, text := range c.texts[1:] {
+				require.NoError(t, g.Use(&proxy.Revision{Interceptors: append([]proxy.Interceptor{proxytest.Allow{}}, interceptors(i+1)...)}))
+				v = ask(s, statement(text))
+			}
+			require.Equal(t, c.refused, v.Refuses(), v.Message())
+		})
+	}
+}
+
 func TestRewrite(t *testing.T) {
 	bound := guardrail.Rule{Name: "bound", NoLimit: true, Action: guardrail.Rewrite, Limit: 100}
 	w := &world{}

@@ -81,6 +81,9 @@ func (g *Guardrail) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks,
 	if earlier, ok := s.Earlier(g.Name()).(*session); ok {
 		h.moved = earlier.moved
 	}
+	if s.Missed(g.Name()) {
+		h.moved.Store(true)
+	}
 	for i := range g.config.Rules {
 		if r := &g.config.Rules[i]; r.appliesTo(s.Identity, s.Target) {
 			h.rules = append(h.rules, r)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync/atomic"
 )
 
@@ -140,6 +141,13 @@ func (s *Session) Earlier(name string) any {
 		return nil
 	}
 	return s.before.state(name)
+}
+
+// Missed reports whether operations may have run that no interceptor of that name
+// saw: a revision takes the session over, and the one before had none. It is for
+// Intercept.
+func (s *Session) Missed(name string) bool {
+	return s.before != nil && !slices.ContainsFunc(s.before.list, func(h *hooks) bool { return h.name == name })
 }
 
 // TakenOver reports whether the session is open, and a revision takes it over: what

@@ -100,6 +100,15 @@ func TestOriginals(t *testing.T) {
 
 // A revision that begins to keep originals keeps those of open sessions, too.
 func TestOriginalsOfOpenSession(t *testing.T) {
+	for name, before := range map[string]func(l *audit.Log) []proxy.Interceptor{
+		"without":                   func(l *audit.Log) []proxy.Interceptor { return []proxy.Interceptor{l} },
+		"with, and nothing to keep": func(l *audit.Log) []proxy.Interceptor { return []proxy.Interceptor{l.Originals(), l} },
+	} {
+		t.Run(name, func(t *testing.T) { testOriginalsOfOpenSession(t, before) })
+	}
+}
+
+func testOriginalsOfOpenSession(t *testing.T, before func(l *audit.Log) []proxy.Interceptor) {
 	id, err := age.GenerateX25519Identity()
 	require.NoError(t, err)
 	to, err := sealed.ParseRecipient(id.Recipient().String())
@@ -110,7 +119,7 @@ func TestOriginalsOfOpenSession(t *testing.T) {
 	l, err := audit.Open(dir, audit.Config{Log: slog.New(slog.DiscardHandler), Recordings: func(proxy.Target) audit.Recording { return *what.Load() }})
 	require.NoError(t, err)
 	g := &proxy.Gateway{}
-	s, err := proxytest.Open(g, l)
+	s, err := proxytest.Open(g, before(l)...)
 	require.NoError(t, err)
 	what.Store(&audit.Recording{Original: to})
 	next := *g.Revision()
