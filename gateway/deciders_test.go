@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// strict is an authenticator that turns one user away whom the file has.
+// strict is an authenticator that refuses one user of the file.
 type strict struct{ proxy.Authenticator }
 
 func (s strict) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Identity, error) {
