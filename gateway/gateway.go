@@ -209,10 +209,10 @@ func (g *Gateway) openRecords(f *config.File) (*audit.Log, error) {
 
 // Apply makes f the current revision, for what of it can change while the gateway
 // runs: users, resources, access rules, guardrails, masking, recordings, retention,
-// what the control socket permits, and certificates. Listeners, the data directory,
-// limits and where events are sent stay as they were when the gateway was made.
-// Open sessions meet the new rules at their next operation; see
-// [proxy.Gateway.Use]. On an error nothing has changed.
+// what the control socket permits, and certificates. Recordings are those of sessions
+// that begin from now on. Listeners, the data directory, limits and where events are
+// sent stay as they were when the gateway was made. Open sessions meet the new rules
+// at their next operation; see [proxy.Gateway.Use]. On an error nothing has changed.
 func (g *Gateway) Apply(f *config.File) error {
 	g.applying.Lock()
 	defer g.applying.Unlock()

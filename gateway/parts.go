@@ -43,6 +43,9 @@ func (x *Explainer) make(ctx context.Context, f *config.File) (*parts, error) {
 		return nil, err
 	}
 	p.users.Certificate = x.verifyLogin()
+	if before := x.parts(); before != nil {
+		p.users.Replace(before.users)
+	}
 	if p.policy, err = f.Policy(); err != nil {
 		return nil, err
 	}

@@ -75,6 +75,21 @@ func TestRefresh(t *testing.T) {
 	require.ErrorContains(t, err, "alice has changed")
 }
 
+// A new revision of the users does not tell which names are made up.
+func TestReplace(t *testing.T) {
+	before, _ := testUsers(t)
+	after, _ := testUsers(t)
+	was, _, err := before.Verifier(t.Context(), "nobody")
+	require.NoError(t, err)
+	now, _, err := after.Verifier(t.Context(), "nobody")
+	require.NoError(t, err)
+	require.NotEqual(t, was, now)
+	after.Replace(before)
+	now, _, err = after.Verifier(t.Context(), "nobody")
+	require.NoError(t, err)
+	require.Equal(t, was, now)
+}
+
 func TestUnknownUsersLookLikeKnownOnes(t *testing.T) {
 	u, _ := testUsers(t)
 	for _, name := range []string{"nobody", "keyless"} {
