@@ -134,7 +134,6 @@ func revisionOf(row []string) string {
 type script struct {
 	t *testing.T
 	*wire
-	after time.Time
 }
 
 // rows sends messages and returns what comes until the last of the wanted endings:
@@ -170,14 +169,6 @@ func ready(m pgproto3.BackendMessage) bool { _, ok := m.(*pgproto3.ReadyForQuery
 func suspended(m pgproto3.BackendMessage) bool {
 	switch m.(type) {
 	case *pgproto3.PortalSuspended, *pgproto3.ErrorResponse:
-		return true
-	}
-	return false
-}
-
-func completed(m pgproto3.BackendMessage) bool {
-	switch m.(type) {
-	case *pgproto3.CommandComplete, *pgproto3.ErrorResponse:
 		return true
 	}
 	return false

@@ -172,8 +172,10 @@ func TestAttack60OwnAgent(t *testing.T) {
 	require.NoError(t, err)
 	defer s.Close(nil)
 	s.Done(connect, &proxy.Outcome{})
-	r, _ := d.asking(t, s, del("DELETE FROM t"))
+	r, verdict := d.asking(t, s, del("DELETE FROM t"))
 	require.ErrorIs(t, d.Approve(r.ID, review.Vote{By: person("alice", "ops"), Hash: r.Hash}), review.ErrOwn)
+	s.CancelHolds()
+	require.True(t, (<-verdict).Refuses())
 }
 
 func TestAttack61ChangedStatement(t *testing.T) {
