@@ -30,6 +30,9 @@ func (keep) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
 }
 
 func main() {
+	if len(os.Args) != 2 {
+		log.Fatal("usage: reference CONFIG-FILE")
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	own := gateway.Interceptors{AfterPolicy: []proxy.Interceptor{keep{}}}
