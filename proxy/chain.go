@@ -439,10 +439,9 @@ func (s *Session) park(ctx context.Context, op Op, m *Meta, v *Verdict) (got Ver
 	if s.gateway.Reviewer == nil {
 		return Deny(CauseApproval, v.Rule, "this needs an approval, but approvals are not set up on this gateway", "")
 	}
-	where := "the reviewer"
 	defer func() {
 		if r := recover(); r != nil {
-			err := s.gateway.recovered(where, r, s)
+			err := s.gateway.recovered("the reviewer", r, s)
 			s.Kill(err)
 			got = Deny(CauseInternal, "", err.Error(), "")
 		}

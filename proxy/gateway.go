@@ -175,6 +175,16 @@ func (g *Gateway) tell(who string, f func(Event), e Event) {
 	f(e)
 }
 
+// protect runs f, of session s unless it is nil, and turns a panic into a *PanicError.
+func (g *Gateway) protect(where string, s *Session, f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = g.recovered(where, v, s)
+		}
+	}()
+	return f()
+}
+
 // recovered reports a panic. The panic's value is not shown: it may hold data.
 func (g *Gateway) recovered(where string, v any, s *Session) error {
 	err := &PanicError{Where: where}

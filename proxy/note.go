@@ -142,7 +142,8 @@ func (g *Gateway) Note(ctx context.Context, n *Note) error {
 		if !ok {
 			continue
 		}
-		if err := g.record(ctx, r, n); err != nil {
+		// Notes are left in goroutines that nobody else protects.
+		if err := g.protect(r.Name(), nil, func() error { return r.Record(ctx, n) }); err != nil {
 			return fmt.Errorf("recording a note %q with %s: %w", n.Kind, r.Name(), err)
 		}
 		kept = true
@@ -151,17 +152,6 @@ func (g *Gateway) Note(ctx context.Context, n *Note) error {
 		return ErrUnrecorded
 	}
 	return nil
-}
-
-// record has r keep a note. A panic is an error: notes are left in goroutines that
-// nobody else protects.
-func (g *Gateway) record(ctx context.Context, r Recorder, n *Note) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = g.recovered(r.Name(), v, nil)
-		}
-	}()
-	return r.Record(ctx, n)
 }
 
 // recorded reports what leaves notes in r that nobody records.

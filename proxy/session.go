@@ -180,13 +180,8 @@ func (s *Session) Go(name string, f func() error) {
 
 // Protect runs f and turns a panic into a *PanicError, after logging where it
 // happened.
-func (s *Session) Protect(name string, f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = s.gateway.recovered(name, v, s)
-		}
-	}()
-	return f()
+func (s *Session) Protect(name string, f func() error) error {
+	return s.gateway.protect(name, s, f)
 }
 
 // Wants reports which hooks any interceptor has set, in this revision or an
