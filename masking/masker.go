@@ -131,25 +131,25 @@ func (m *Masker) Notes() []proxy.NoteKind {
 func (m *Masker) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
 	v := m.view(s.Identity, s.Target.Resource)
 	v.target = &s.Target
-	past, ok := s.Earlier(m.Name()).(*past)
+	v.spread = m.memory.at(&s.Target)
+	kept, ok := s.Earlier(m.Name()).(*past)
 	if !ok {
-		past = newPast()
+		kept = &past{}
 	}
-	past.begin(m.memory.at(&s.Target), s.TakenOver())
+	kept.begin(v.spread, s.TakenOver())
 	unmasked := slices.ContainsFunc(m.unmasked, s.Identity.In)
 	if unmasked && !v.idle() {
 		v.without = append(v.without, "unmasked")
 	}
 	if unmasked || v.idle() {
-		h := proxy.Hooks{State: past}
+		h := proxy.Hooks{State: kept}
 		if len(v.without) > 0 {
 			h.Ask = func(ctx context.Context, op proxy.Op) proxy.Verdict { return v.noteExceptions(ctx, s, op) }
 		}
 		return h, nil
 	}
-	x := &session{session: s, view: v, past: past, counts: map[uint64]*counts{}, read: map[string]*mentions{}}
-	v.spread = m.memory.at(&s.Target)
-	return proxy.Hooks{Ask: x.ask, Start: x.start, Flow: x.flow, Tell: x.tell, Done: x.done, State: past}, nil
+	x := &session{session: s, view: v, past: kept, counts: map[uint64]*counts{}, read: map[string]*mentions{}}
+	return proxy.Hooks{Ask: x.ask, Start: x.start, Flow: x.flow, Tell: x.tell, Done: x.done, State: kept}, nil
 }
 
 // noteExceptions notes the rules that do not apply to the session that op opens.
@@ -172,8 +172,6 @@ type past struct {
 	kept memory
 	seen remembered // in masked columns
 }
-
-func newPast() *past { return &past{} }
 
 // begin has a masker use what is remembered. With takenOver the session is open.
 func (p *past) begin(shared *spread, takenOver bool) {
@@ -504,15 +502,22 @@ func (x *session) made(st *proxy.Statement, out *proxy.Outcome) {
 
 // judged notes that what a statement has made is what this masker has seen.
 func (x *session) judged(st *proxy.Statement) {
+	x.mu.Lock()
+	foreign := x.kept.foreign
+	x.mu.Unlock()
+	if !foreign {
+		return
+	}
 	m := x.mentions(st.Text)
+	if len(m.makes) == 0 {
+		return
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.kept.foreign && len(m.makes) > 0 {
-		for name := range m.makes {
-			x.kept.since = with(x.kept.since, name)
-		}
-		clear(x.read)
+	for name := range m.makes {
+		x.kept.since = with(x.kept.since, name)
 	}
+	clear(x.read)
 }
 
 // done notes how much was masked, and what an operation made of masked
