@@ -19,11 +19,11 @@ import (
 // recorded. It is safe for concurrent use.
 type Explainer struct {
 	options  Options
-	dry      bool // there is no gateway: nothing is served
+	dry      bool // nothing is served
 	gateway  *proxy.Gateway
 	services []service
-	memory   *masking.Memory
-	current  *atomic.Pointer[parts]
+	memory   masking.Memory
+	current  atomic.Pointer[parts]
 }
 
 // NewExplainer returns an explainer of f without a gateway: it opens no listener and
@@ -33,22 +33,21 @@ func NewExplainer(f *config.File, o Options) (*Explainer, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	x := &Explainer{options: o, dry: true, memory: &masking.Memory{}, current: &atomic.Pointer[parts]{}}
+	x := &Explainer{options: o, dry: true}
 	x.gateway = &proxy.Gateway{Dialer: o.Dialer, Now: o.Now, Log: o.Log, Unrecorded: true}
 	if err := x.openServices(f, false); err != nil {
-		return nil, err
+		return nil, errors.Join(err, x.Close())
 	}
 	p, err := x.make(context.Background(), f)
 	if err != nil {
 		return nil, errors.Join(err, x.Close())
 	}
-	var hides []proxy.Interceptor
-	if p.masker != nil {
-		hides = []proxy.Interceptor{p.masker}
-	}
-	p.revision.Interceptors = p.chain(hides, nil)
+	p.revision.Interceptors = p.chain(nil, nil)
 	x.current.Store(p)
-	return x, x.gateway.Use(p.revision)
+	if err := x.gateway.Use(p.revision); err != nil {
+		return nil, errors.Join(err, x.Close())
+	}
+	return x, nil
 }
 
 func (x *Explainer) parts() *parts { return x.current.Load() }
@@ -252,7 +251,7 @@ func (x *Explainer) User(name string) (*proxy.Identity, error) {
 type noUserError string
 
 func (e noUserError) Error() string {
-	return fmt.Sprintf("there is no user %q in the configuration", string(e))
+	return fmt.Sprintf("user %q is not in the configuration", string(e))
 }
 
 func (noUserError) Is(target error) bool { return target == proxy.ErrNotFound }

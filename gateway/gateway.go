@@ -9,7 +9,6 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/audit"
@@ -17,7 +16,6 @@ import (
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/identity/ca"
-	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/protocol/builtin"
 	"github.com/sallyport/sallyport/proxy"
@@ -139,7 +137,7 @@ func New(f *config.File, o Options) (*Gateway, error) {
 }
 
 func (g *Gateway) build(f *config.File, o Options) (err error) {
-	g.Explainer = &Explainer{options: o, memory: &masking.Memory{}, current: &atomic.Pointer[parts]{}}
+	g.Explainer = &Explainer{options: o}
 	if g.records, err = g.openRecords(f); err != nil {
 		return err
 	}
@@ -153,10 +151,10 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	if o.Reviewer != nil {
 		g.gateway.Reviewer = o.Reviewer
 	}
+	g.closers = append(g.closers, g.Explainer.Close)
 	if err := g.openServices(f, true); err != nil {
 		return err
 	}
-	g.closers = append(g.closers, g.Explainer.Close)
 	if err := g.Apply(f); err != nil {
 		return err
 	}
@@ -229,11 +227,7 @@ func (g *Gateway) Apply(f *config.File) error {
 	}
 	p.revision.Certificates = certificate
 	// What masking hides is kept as it was where a rule says so, sealed to a key.
-	masking, after := []proxy.Interceptor{g.records.Originals(), p.masker}, []proxy.Interceptor{g.metrics, g.records}
-	if p.masker == nil {
-		masking = nil
-	}
-	p.revision.Interceptors = p.chain(masking, after)
+	p.revision.Interceptors = p.chain([]proxy.Interceptor{g.records.Originals()}, []proxy.Interceptor{g.metrics, g.records})
 	version, err := f.Version()
 	if err != nil {
 		return err

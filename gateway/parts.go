@@ -26,7 +26,7 @@ type parts struct {
 	users      *identity.Users
 	policy     *policy.Policy
 	resources  proxy.Resources
-	guardrail  *guardrail.Guardrail // nil: there is none
+	guardrail  *guardrail.Guardrail // nil: nothing is guarded
 	masker     *masking.Masker      // nil: nothing is masked
 	recordings func(t proxy.Target) audit.Recording
 	retention  func(start *audit.Event) time.Duration // nil: everything is kept
@@ -55,7 +55,7 @@ func (x *Explainer) make(ctx context.Context, f *config.File) (*parts, error) {
 	if p.guardrail, err = f.Guardrail(guardrail.Config{Limiters: x.limiters(), Estimators: x.estimators()}); err != nil {
 		return nil, err
 	}
-	c := masking.Config{Sampler: x.sampler(), Memory: x.memory}
+	c := masking.Config{Sampler: x.sampler(), Memory: &x.memory}
 	if x.dry { // nothing is shown, so that any key will do
 		c.Key = []byte(rand.Text())
 	}
@@ -72,12 +72,16 @@ func (x *Explainer) make(ctx context.Context, f *config.File) (*parts, error) {
 	return p, nil
 }
 
-// chain is the interceptors in the order in which they are asked. masking is what
-// hides data, and last what comes after everything that decides.
-func (p *parts) chain(masking, last []proxy.Interceptor) []proxy.Interceptor {
-	var guard []proxy.Interceptor
+// chain is the interceptors in the order in which they are asked. originals keep what
+// the masker hides: nobody asks them when nothing is masked. last come after everything
+// that decides.
+func (p *parts) chain(originals, last []proxy.Interceptor) []proxy.Interceptor {
+	var guard, masking []proxy.Interceptor
 	if p.guardrail != nil {
 		guard = []proxy.Interceptor{p.guardrail}
+	}
+	if p.masker != nil {
+		masking = append(slices.Clip(originals), p.masker)
 	}
 	return slices.Concat(
 		p.own.First, []proxy.Interceptor{p.policy}, p.own.AfterPolicy, guard, p.own.AfterGuardrails, masking, p.own.AfterMasking, last,

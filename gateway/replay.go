@@ -65,7 +65,7 @@ func (x *Explainer) Replay(ctx context.Context, a *audit.Archive, since time.Tim
 // session judges one session's operations again.
 func (r *Replayed) session(ctx context.Context, x *Explainer, a *audit.Archive, id string, since time.Time) error {
 	var start *audit.Event
-	ended := ends(a, id)
+	var ended map[uint64]end
 	for e, err := range a.Events(id) {
 		if err != nil {
 			r.Skipped++ // erased, or cut off: what cannot be read cannot be judged
@@ -77,7 +77,7 @@ func (r *Replayed) session(ctx context.Context, x *Explainer, a *audit.Archive, 
 			if err != nil || at.Before(since) {
 				return nil
 			}
-			start = e
+			start, ended = e, ends(a, id)
 		case audit.OperationStart, audit.OperationRefused:
 			if start == nil {
 				return nil // the gateway's own record

@@ -27,7 +27,8 @@ func Dir(f *config.File, protocol string) string { return filepath.Join(f.Data()
 // RequireTLS reports whether the gateway refuses clients without TLS.
 func RequireTLS(f *config.File) bool { return f.TLS == nil || !f.TLS.Optional }
 
-// openServices opens the protocols that f has listeners or resources of.
+// openServices opens the protocols that f has listeners or resources of. On an error
+// those that are open stay open, until Close.
 func (x *Explainer) openServices(f *config.File, serve bool) error {
 	a := protocol.Assembly{
 		Gateway: x.gateway, Domain: f.Domain, RequireTLS: RequireTLS(f), Listeners: f.Listeners(), Log: x.options.Log,
@@ -49,7 +50,7 @@ func (x *Explainer) openServices(f *config.File, serve bool) error {
 		a.Dir = Dir(f, p.Name)
 		s, err := p.Open(a)
 		if err != nil {
-			return errors.Join(fmt.Errorf("%s: %w", p.Name, err), x.Close())
+			return fmt.Errorf("%s: %w", p.Name, err)
 		}
 		x.services = append(x.services, service{p, s})
 	}

@@ -10,5 +10,5 @@ import (
 func TestNoUserErrorNamesTheUserAlone(t *testing.T) {
 	err := error(noUserError("zoe"))
 	require.ErrorIs(t, err, proxy.ErrNotFound)
-	require.EqualError(t, err, `there is no user "zoe" in the configuration`)
+	require.EqualError(t, err, `user "zoe" is not in the configuration`)
 }
