@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -129,7 +130,7 @@ func describe(v *gateway.Answer) string {
 	case gateway.Hold:
 		return "held for an approval: " + v.Reason + " (rule " + v.Rule + ")"
 	case gateway.Deny:
-		text := "refused by " + or(v.By, "the gateway") + ": " + v.Message()
+		text := "refused by " + cmp.Or(v.By, "the gateway") + ": " + v.Message()
 		if v.Remedy != "" {
 			text += "\n             " + v.Remedy
 		}

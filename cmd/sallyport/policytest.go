@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,7 +85,7 @@ func policyTest(ctx context.Context, c *cli, args []string) error {
 	}
 	failed, at, given := 0, a.at, a.given
 	for i, k := range cases {
-		k.User, k.Resource, k.Account, k.Database = or(k.User, a.user), or(k.Resource, a.resource), or(k.Account, a.account), or(k.Database, a.database)
+		k.User, k.Resource, k.Account, k.Database = cmp.Or(k.User, a.user), cmp.Or(k.Resource, a.resource), cmp.Or(k.Account, a.account), cmp.Or(k.Database, a.database)
 		target, err := a.Target(k.Resource, k.Account, k.Database)
 		if err != nil {
 			return found(err)
@@ -136,11 +137,4 @@ func readCases(name string) ([]policyCase, error) {
 		return nil, fail(exitError, "%s: %v", name, err)
 	}
 	return cases, nil
-}
-
-func or(s, def string) string {
-	if s == "" {
-		return def
-	}
-	return s
 }

@@ -6,6 +6,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -333,7 +334,7 @@ func (f *File) path(p string) string {
 }
 
 // Data is the folder of the gateway's own files.
-func (f *File) Data() string { return f.path(or(f.DataDir, "data")) }
+func (f *File) Data() string { return f.path(cmp.Or(f.DataDir, "data")) }
 
 func yamlLine(err error) int {
 	line := 1

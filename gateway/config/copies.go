@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -17,7 +18,7 @@ type Copy struct {
 }
 
 // Called is the copy's name.
-func (c Copy) Called() string { return or(c.Name, "copy") }
+func (c Copy) Called() string { return cmp.Or(c.Name, "copy") }
 
 // Witness is one place that is told of the log's signed heads: one of file, url and
 // s3.
@@ -32,7 +33,7 @@ type Witness struct {
 }
 
 // Called is the witness's name.
-func (w Witness) Called() string { return or(w.Name, "witness") }
+func (w Witness) Called() string { return cmp.Or(w.Name, "witness") }
 
 // WitnessFile is where a file witness keeps heads.
 func (f *File) WitnessFile(w Witness) string { return f.path(w.File) }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"reflect"
@@ -220,7 +221,7 @@ type fields struct {
 	index    map[string]int
 	later    map[string]bool
 	chooses  map[string]bool // what an entry is for: not empty when it is given
-	position int             // of the field that is a Position; -1 when there is none
+	position int             // of the field that is a Position; -1 when no field is one
 }
 
 func fieldsOf(t reflect.Type) fields {
@@ -253,7 +254,7 @@ func (f *fields) place(v reflect.Value, line int) {
 // object fills the struct v from a mapping.
 func (d *decoder) object(n *yaml.Node, v reflect.Value, path string, depth int) {
 	if n.Kind != yaml.MappingNode {
-		d.problem(n.Line, "", "%s must be keys and values", or(path, "the file"))
+		d.problem(n.Line, "", "%s must be keys and values", cmp.Or(path, "the file"))
 		return
 	}
 	known := fieldsOf(v.Type())
@@ -337,11 +338,4 @@ func distance(a, b string) int {
 		}
 	}
 	return row[len(b)]
-}
-
-func or(s, def string) string {
-	if s == "" {
-		return def
-	}
-	return s
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -35,7 +36,7 @@ type Export struct {
 }
 
 // Called is the name of the sink.
-func (e Export) Called() string { return or(e.Name, e.Type) }
+func (e Export) Called() string { return cmp.Or(e.Name, e.Type) }
 
 // ExportPath is where a file sink writes.
 func (f *File) ExportPath(e Export) string { return f.path(e.Path) }

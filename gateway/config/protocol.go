@@ -80,7 +80,7 @@ func (d *decoder) listen(n *yaml.Node, to *Listen, path string) {
 		case slices.Contains(later, k.Value):
 			d.problem(k.Line, "remove it", "%q is not available in this version", at)
 		case find(d.protocols, k.Value) == nil:
-			d.problem(k.Line, suggest(k.Value, namesOf(d.protocols)), "unknown key %q: there is no such protocol", at)
+			d.problem(k.Line, suggest(k.Value, namesOf(d.protocols)), "unknown key %q: this is not a protocol", at)
 		case twice:
 			d.problem(k.Line, "", "%q is given twice", at)
 		default:
@@ -126,7 +126,7 @@ func (d *decoder) set(s *settings, k, val *yaml.Node, path string, depth int) {
 
 // nested reads the settings under a key of the protocol's name.
 func (d *decoder) nested(s *settings, n *yaml.Node, path string, depth int) {
-	if !d.readable(n, path, depth) || n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
+	if !d.readable(n, path, depth) || null(n) {
 		return
 	}
 	if n.Kind != yaml.MappingNode {

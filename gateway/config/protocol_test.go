@@ -212,8 +212,8 @@ func TestProtocolFromOutside(t *testing.T) {
 func TestListen(t *testing.T) {
 	rest := head[strings.Index(head, "\n"):strings.Index(head, "resources:")]
 	for _, c := range []struct{ listen, want string }{
-		{"{eco: \"127.0.0.1:1\"}", `x.yaml:1: unknown key "listen.eco": there is no such protocol (did you mean "echo"?)`},
-		{"{mysql: \"127.0.0.1:1\"}", `unknown key "listen.mysql": there is no such protocol (known here: echo, postgres, ssh)`},
+		{"{eco: \"127.0.0.1:1\"}", `x.yaml:1: unknown key "listen.eco": this is not a protocol (did you mean "echo"?)`},
+		{"{mysql: \"127.0.0.1:1\"}", `unknown key "listen.mysql": this is not a protocol (known here: echo, postgres, ssh)`},
 		{"{console: \"127.0.0.1:1\"}", `"listen.console" is not available in this version`},
 		{"{echo: \"127.0.0.1:1\", echo: \"127.0.0.1:2\"}", `"listen.echo" is given twice`},
 		{"\n  postgres: 127.0.0.1:1\n  echo: nowhere", `x.yaml:3: listen.echo: "nowhere" is not an address`},
