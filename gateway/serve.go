@@ -82,8 +82,8 @@ func (g *Gateway) announce(authority string) {
 }
 
 // Addr returns the address of the listener of a protocol, for one resource or, when
-// resource is empty, for those that clients name; nil when there is no such
-// listener, or Listen was not called.
+// resource is empty, for those that clients name; nil when nothing listens
+// for it, or Listen was not called.
 func (g *Gateway) Addr(protocol, resource string) net.Addr {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -186,7 +186,7 @@ type Sampler interface {
 type Estimator interface {
 	// Estimate returns how many rows the session's resource expects a single
 	// statement to return or to change, the larger of the two, and its cost in the
-	// resource's own unit. It runs nothing. The error says why there is no estimate;
+	// resource's own unit. It runs nothing. The error says why it cannot estimate;
 	// it is shown to the user, and holds no data.
 	Estimate(ctx context.Context, s *proxy.Session, st *proxy.Statement) (rows, cost float64, err error)
 }

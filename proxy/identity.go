@@ -104,8 +104,8 @@ type Authenticator interface {
 // logged in would be now.
 type Refresher interface {
 	// Refresh returns the identity that id's login would give now: id itself, or one of
-	// the same subject with other groups and claims. An error says why there is none,
-	// such as that the user is gone; the session then ends, and its client is shown the
+	// the same subject with other groups and claims. An error says why the login would
+	// fail, such as that the user is gone; the session then ends, and its client is shown the
 	// error. It is asked when a revision takes an open session over.
 	Refresh(ctx context.Context, id *Identity) (*Identity, error)
 }

@@ -14,7 +14,8 @@ import (
 var ErrNotRecorded = errors.New("recording not found")
 
 // First returns the beginning of the first recording that fits: of operation op, unless
-// that is 0. It is nil when there is none. It reads events no further than that.
+// that is 0. It is nil when no recording fits. It reads no event after the one that it
+// returns.
 func First(events iter.Seq2[*audit.Event, error], op uint64, fits func(start *audit.Event) bool) (*audit.Event, error) {
 	for e, err := range events {
 		if err != nil {

@@ -48,7 +48,7 @@ func entries(cfg *config.File, user string) ([]entry, error) {
 		}
 	}
 	if user != "" && id == nil {
-		return nil, fail(exitNotFound, "there is no user %q", user)
+		return nil, fail(exitNotFound, "user %q is not in the config file", user)
 	}
 	list := []entry{}
 	for _, r := range directory {
@@ -145,7 +145,7 @@ func connect(ctx context.Context, c *cli, args []string) error {
 	}
 	i := slices.IndexFunc(list, func(e entry) bool { return e.Name == name })
 	if i < 0 {
-		return fail(exitNotFound, "%s may not connect to resource %q, or there is no such resource", *user, name)
+		return fail(exitNotFound, "%s may not connect to resource %q, or it does not exist", *user, name)
 	}
 	cmd, err := client(ctx, cfg, list[i], *account, rest)
 	if err != nil {

@@ -38,7 +38,7 @@ func sshCert(_ context.Context, c *cli, args []string) error {
 		return err
 	}
 	if !slices.ContainsFunc(cfg.Identity.Users, func(u config.User) bool { return u.Name == *user }) {
-		return fail(exitNotFound, "there is no user %q", *user)
+		return fail(exitNotFound, "user %q is not in the config file", *user)
 	}
 	line, err := os.ReadFile(f.Arg(0))
 	if err != nil {

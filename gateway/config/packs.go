@@ -9,8 +9,8 @@ import (
 )
 
 // The words of use. Both packs follow one rule: a pack applies where entries with
-// use: default say, everywhere when there is no such entry, and nowhere where an
-// entry with use: off says.
+// use: default say, everywhere when the file has no entry of this kind, and nowhere
+// where an entry with use: off says.
 const (
 	useDefault = "default"
 	useOff     = "off"
@@ -101,7 +101,7 @@ func (f *File) Notices() []Problem {
 	switch {
 	case f.maskingOff():
 	case len(f.Masking) == 0:
-		d.problem(1, "masking: [{use: off}] switches it off", "the default masking pack is on, since there is no masking section; earlier versions masked nothing then")
+		d.problem(1, "masking: [{use: off}] switches it off", "the default masking pack is on, because the file has no masking section; earlier versions masked nothing then")
 	case !f.maskingNamed():
 		d.problem(first(f.Masking[0].Line), "- use: off switches it off", "the default masking pack is on in addition to these rules; earlier versions left it off when no entry had use: default")
 	default:
@@ -114,7 +114,7 @@ func (f *File) Notices() []Problem {
 	switch {
 	case f.guardrailsOff() || f.guardrailsNamed():
 	case len(f.Guardrails) == 0:
-		d.problem(1, "guardrails: [{use: off}] switches it off", "the default guardrail pack is on, since there is no guardrails section; earlier versions had no guardrails then")
+		d.problem(1, "guardrails: [{use: off}] switches it off", "the default guardrail pack is on, because the file has no guardrails section; earlier versions had no guardrails then")
 	default:
 		d.problem(first(f.Guardrails[0].Line), "- use: off switches it off", "the default guardrail pack is on in addition to these rules; earlier versions left it off when no entry had use: default")
 	}

@@ -71,7 +71,8 @@ func masks(t *testing.T, f *File, user, resource, column, value string) bool {
 }
 
 // TestMaskingPack: the default pack applies where entries with use: default say,
-// everywhere when there are none, and nowhere where one with use: off says.
+// everywhere when the file has no entry of this kind, and nowhere where one with
+// use: off says.
 func TestMaskingPack(t *testing.T) {
 	const own = "{columns: [p.salary], with: redact}"
 	for _, c := range []struct {
@@ -355,10 +356,10 @@ func TestEmptyChoices(t *testing.T) {
 // TestNotices: who wrote a file for an earlier version is told what it means now.
 func TestNotices(t *testing.T) {
 	const (
-		noMasking    = "the default masking pack is on, since there is no masking section"
+		noMasking    = "the default masking pack is on, because the file has no masking section"
 		ownMasking   = "the default masking pack is on in addition to these rules"
 		someMasking  = "the default masking pack is on for these resources and groups alone"
-		noGuardrails = "the default guardrail pack is on, since there is no guardrails section"
+		noGuardrails = "the default guardrail pack is on, because the file has no guardrails section"
 		ownGuards    = "the default guardrail pack is on in addition to these rules"
 	)
 	for _, c := range []struct {

@@ -236,7 +236,7 @@ func goPassages(path string, text []byte) ([]passage, error) {
 // spot is a place in the budget.
 type spot struct{ path, rule string }
 
-// readBudget reads the list. It is nil when there is none.
+// readBudget reads the list. It is nil when the file does not exist.
 func readBudget(t *testing.T) map[spot]int {
 	t.Helper()
 	b, err := os.ReadFile(budgetFile)

@@ -116,7 +116,7 @@ func open(a protocol.Assembly) (*protocol.Service, error) {
 	s := &protocol.Service{
 		Handler: func(resource string) (proxy.Handler, error) {
 			if a.Gateway == nil {
-				return nil, fmt.Errorf("serving %s: there is no gateway", Protocol().Name)
+				return nil, fmt.Errorf("serving %s: the assembly has no gateway", Protocol().Name)
 			}
 			return k.Handler(resource), nil
 		},

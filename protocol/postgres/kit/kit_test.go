@@ -88,7 +88,7 @@ func TestProtocol(t *testing.T) {
 	require.NoError(t, err)
 	require.Nil(t, s.Sampler)
 	_, err = s.Handler("")
-	require.ErrorContains(t, err, "there is no gateway")
+	require.ErrorContains(t, err, "the assembly has no gateway")
 	op, err := s.Operation(t.Context(), proxy.Target{Resource: &proxy.Resource{Name: "shop"}}, "SELECT 1")
 	require.NoError(t, err)
 	require.Equal(t, proxy.EffectRead, op.(*proxy.Statement).Facts.Effects)

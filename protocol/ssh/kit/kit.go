@@ -202,7 +202,7 @@ func open(a protocol.Assembly) (*protocol.Service, error) {
 	return &protocol.Service{
 		Handler: func(resource string) (proxy.Handler, error) {
 			if a.Gateway == nil {
-				return nil, fmt.Errorf("serving %s: there is no gateway", name)
+				return nil, fmt.Errorf("serving %s: the assembly has no gateway", name)
 			}
 			h, err := k.Handler(resource)
 			if err != nil {

@@ -152,7 +152,7 @@ func TestProtocol(t *testing.T) {
 		require.Equal(t, &proxy.Exec{Meta: proxy.Meta{Kind: c.kind}, Command: c.text}, op)
 	}
 	_, err = s.Handler("")
-	require.ErrorContains(t, err, "there is no gateway")
+	require.ErrorContains(t, err, "the assembly has no gateway")
 	_, err = os.Stat(dir)
 	require.ErrorIs(t, err, os.ErrNotExist, "explaining needs no files")
 
