@@ -2,6 +2,7 @@ package masking
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 	"strings"
 
@@ -21,6 +22,9 @@ type column struct {
 	null    bool // nothing but NULL can stand in the place of a value
 	typ     Type
 	with    treatment
+
+	members map[string]Type // of JSON: what its members are, by their keys in lower case
+	element Type            // what its elements are, and it by itself; empty is nothing
 
 	seen, hits uint32 // values, and how many of them were one finding of type typ
 	buf        []byte
@@ -74,7 +78,7 @@ func (v *view) decide(protocol string, op proxy.Op, shape *proxy.Shape, m *menti
 		if v.named(c, facts, &sc, name) || v.derived(c, facts, from, m) {
 			continue
 		}
-		if !resolved(&sc, from, listed, m, kept) && v.doubtful(c, facts, &sc, m, kept) {
+		if from != nil && from.Unsure || !resolved(&sc, from, listed, m, kept) && v.doubtful(c, facts, &sc, m, kept) {
 			c.tainted, c.typ = true, taintedValue
 			c.numbers = v.mode == Display && !m.computed && !m.made && !m.foreign && !(m.rows && m.opens) && !(kept.aside && m.settings) && !(kept.computed && (m.runs || kept.gives(sc.Name, v)))
 			c.null = c.null || c.oid >= firstUser || c.oid == oidRecord || c.oid == oidRecords
@@ -135,17 +139,32 @@ func touches(facts *proxy.Facts, r *columnRule) bool {
 // statement, else from the catalog. Nil is nothing.
 func origins(facts *proxy.Facts, shape *proxy.Shape, sc *proxy.ShapeColumn, i int) *proxy.Column {
 	n := len(shape.Columns)
+	var said *proxy.Column
 	switch {
 	case facts == nil:
 	case shape.Kind == proxy.ShapeCopy:
-		if facts.Copy != nil && len(facts.Copy.Columns) == n && !facts.Copy.Columns[i].Opaque && facts.Unknown == "" {
-			return &facts.Copy.Columns[i]
+		if facts.Copy != nil && len(facts.Copy.Columns) == n && facts.Unknown == "" {
+			said = &facts.Copy.Columns[i]
 		}
-	case facts.ColumnsKnown && len(facts.Columns) == n && !facts.Columns[i].Opaque:
-		return &facts.Columns[i]
+	case facts.ColumnsKnown && len(facts.Columns) == n:
+		said = &facts.Columns[i]
 	}
-	return sc.Source
+	switch {
+	case said == nil && sc.Source == nil && facts != nil && facts.Unsure:
+		return unsureColumn
+	case said == nil, said.Opaque && !said.Unsure:
+		return sc.Source
+	case said.Unsure && sc.Source != nil && !sc.Source.Unsure:
+		// The server's numbers are sure of what is read, the text of what is put there.
+		both := *sc.Source
+		both.Origins = append(slices.Clip(both.Origins), said.Origins...)
+		return &both
+	}
+	return said
 }
+
+// unsureColumn may hold anything.
+var unsureColumn = &proxy.Column{Opaque: true, Unsure: true}
 
 // resolved reports whether all that a column may hold is known by the columns that
 // it derives from.
@@ -158,6 +177,18 @@ func resolved(sc *proxy.ShapeColumn, known *proxy.Column, listed bool, m *mentio
 	}
 	// A field of JSON that has a masked name is taken out of a column that has none.
 	return !known.Opaque && !(m.fields && changes(known))
+}
+
+// holds notes what a member of a column of JSON is, by its key.
+func (c *column) holds(key string, t Type) {
+	if key == "" {
+		c.element = t
+		return
+	}
+	if c.members == nil {
+		c.members = map[string]Type{}
+	}
+	c.members[strings.ToLower(key)] = t
 }
 
 // byKeys reports whether a column of JSON may be masked by its keys: it was made
@@ -187,6 +218,10 @@ func (v *view) derived(c *column, facts *proxy.Facts, known *proxy.Column, m *me
 			base.whole = true
 		case v.named(&base, facts, &sc, o.Column):
 		case o.How == proxy.DerivedPlain || !v.sampled(c, &o):
+			continue
+		}
+		if c.kind == kindJSON && o.How == proxy.DerivedMember && o.Column != "*" {
+			c.holds(o.Key, cmp.Or(base.typ, Column))
 			continue
 		}
 		if c.byKeys(&o, m) {
@@ -253,8 +288,10 @@ func (v *view) doubtful(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, m 
 		return c.kind != kindJSON || m.computed || m.opens || m.renames || m.made
 	case m.rows && (c.kind != kindJSON || m.opens): // whole JSON is masked by its keys
 		return true
-	case facts == nil || facts.Effects.Has(proxy.EffectCall|proxy.EffectUnknown):
-		return !m.runs && !v.trusted(facts) // a function may return anything
+	case facts != nil && facts.Effects.Has(proxy.EffectCall):
+		return !v.trusted(facts) // it may return anything
+	case facts == nil || facts.Effects.Has(proxy.EffectUnknown):
+		return !m.runs
 	}
 	// Rows of a bulk copy without names, of a relation that a rule is about.
 	if sc.Name == "" {

@@ -3,16 +3,18 @@ package masking
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // inspector finds what is masked in a text and hides it. It is used by one
 // goroutine; its buffers are valid until it is used again.
 type inspector struct {
-	view  *view
-	seen  *remembered         // nil: nothing is remembered
-	keys  map[string]struct{} // of JSON, beside those that name what is masked; in lower case
-	scan  scan
-	found []Finding
+	view    *view
+	seen    *remembered         // nil: nothing is remembered
+	members map[string]Type     // of one column of JSON, by key in lower case
+	keys    map[string]struct{} // of JSON, beside those that name what is masked; in lower case
+	scan    scan
+	found   []Finding
 
 	known *[64]knownKey // what was said of keys of JSON before
 
@@ -133,6 +135,11 @@ func (p *inspector) appendMasked(dst, w []byte, isJSON, typed bool, n *counts) (
 func (p *inspector) typeOfKey(key []byte) (Type, bool) {
 	if t, ok := p.typeOfKnown(key); ok {
 		return t, true
+	}
+	if len(p.members) > 0 {
+		if t, ok := p.members[strings.ToLower(string(key))]; ok {
+			return t, true
+		}
 	}
 	return Column, len(p.keys) > 0 && among(p.keys, string(key))
 }

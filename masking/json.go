@@ -50,6 +50,14 @@ type jsonVisitor struct {
 	typ           Type
 }
 
+// visitor returns the visitor of a column's values.
+func (c *column) visitor() *jsonVisitor {
+	if c.element != "" {
+		return &jsonVisitor{depth: 1, within: 1, typ: c.element}
+	}
+	return &jsonVisitor{}
+}
+
 // visit goes over src, which goes on where the last one ended.
 func (v *jsonVisitor) visit(src []byte, p *inspector) {
 	depth, within, typ := v.depth, v.within, v.typ

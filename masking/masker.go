@@ -360,12 +360,15 @@ func (x *session) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
 	if st.Facts != nil && st.Facts.Effects.Has(proxy.EffectCopyProgram) && !m.in {
 		return proxy.Deny(proxy.CauseMasking, "", "rows that the server writes to a file or a program cannot be masked", "Copy to the client: COPY ... TO STDOUT.")
 	}
+	if v := x.view.moves(st.Facts); v.Refuses() {
+		return v
+	}
 	if x.view.mode == Strict {
 		if v := x.strictly(st.Facts, m); v.Refuses() {
 			return v
 		}
 	}
-	if m.keeps || m.aside {
+	if m.aside || m.keeps && !followed(st.Facts) {
 		x.mu.Lock()
 		if x.making == nil {
 			x.making = map[uint64]*mentions{}
@@ -374,6 +377,12 @@ func (x *session) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
 		x.mu.Unlock()
 	}
 	return proxy.Pass()
+}
+
+// followed reports whether what a statement makes and fills is known by its facts, so
+// that its words are not needed.
+func followed(f *proxy.Facts) bool {
+	return f != nil && f.Resolved && f.Unknown == "" && !f.Effects.Has(proxy.EffectPrepare)
 }
 
 // start takes in what a statement that is about to run makes of masked columns.

@@ -201,7 +201,7 @@ func (s *spread) filled(name string) bool {
 // writes notes what a statement that ran has filled with masked columns. ok is
 // false when the analyser does not know.
 func (v *view) writes(facts *proxy.Facts, m *mentions, kept *memory) (ok bool) {
-	if facts == nil || facts.Unknown != "" || facts.Effects.Has(proxy.EffectUnknown) || len(facts.Writes) == 0 {
+	if facts == nil || facts.Unknown != "" || len(facts.Writes) == 0 && !facts.Resolved {
 		return false
 	}
 	for i := range facts.Writes {
@@ -210,7 +210,7 @@ func (v *view) writes(facts *proxy.Facts, m *mentions, kept *memory) (ok bool) {
 			continue // the session's own, which is followed by its words
 		}
 		var c column
-		if w.Column.Opaque && (m.any || m.rows || m.star) || slices.ContainsFunc(w.Column.Origins, func(o proxy.Origin) bool { return kept.made(o.Relation) }) {
+		if w.Column.Unsure || w.Column.Opaque && (m.any || m.rows || m.star) || slices.ContainsFunc(w.Column.Origins, func(o proxy.Origin) bool { return kept.made(o.Relation) }) {
 			c.tainted = true
 		} else if !v.derived(&c, facts, &w.Column, &mentions{opens: true}) {
 			continue

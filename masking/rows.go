@@ -228,7 +228,9 @@ func (f *rows) text(r *proxy.Row, i int, c *column, v []byte) {
 		f.decode(w)
 	}
 	if isJSON {
-		f.fields(w, &jsonVisitor{})
+		f.members = c.members
+		f.fields(w, c.visitor())
+		f.members = nil
 	}
 	if len(f.found) == 0 {
 		return

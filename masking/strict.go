@@ -38,7 +38,7 @@ func (x *session) strictly(facts *proxy.Facts, m *mentions) proxy.Verdict {
 				}
 			}
 		}
-		if !opaque {
+		if !opaque && !facts.Unsure {
 			return proxy.Pass()
 		}
 	}

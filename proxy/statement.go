@@ -116,8 +116,8 @@ type Facts struct {
 	// Parts are the facts of each statement when there are several; the fields of
 	// this value then sum them up. Nil for a single statement.
 	Parts []*Facts
-	// Path is that of the reading by which names without a schema were looked up;
-	// empty is the one at login, or that nothing was looked up.
+	// Path is the one by which names without a schema were looked up; empty is the
+	// role's own, or that nothing was looked up.
 	Path string
 	// Normalised is the text with its literals lifted out; Fingerprint is a hash
 	// of it that is stable across processes and versions.
@@ -135,6 +135,15 @@ type Facts struct {
 	Columns []Column
 	// ColumnsKnown tells "returns no rows" from "columns could not be worked out".
 	ColumnsKnown bool
+	// Resolved says that the names in the text were looked up in a catalog and that
+	// Columns, Uses and Writes miss nothing but what is opaque or unsure.
+	Resolved bool
+	// Unsure says that a name in the text may mean something else to the session than
+	// the catalog says.
+	Unsure bool
+	// Renames are what the statement changes of what names mean to its session, in
+	// order. Nil is what its effects may be, which is not the same as none.
+	Renames []NameChange
 	// Uses are columns that shape the result without being returned: predicates,
 	// grouping, ordering, joins.
 	Uses []Use
@@ -198,6 +207,9 @@ type Column struct {
 	Origins []Origin // the base columns it derives from; empty for constants
 	// Opaque says that it may hold more than Origins tell.
 	Opaque bool
+	// Unsure says that names which it derives from may mean something else to the
+	// session than the catalog says: it may hold anything.
+	Unsure bool
 }
 
 // Origin is a base column and how a value derives from it.
@@ -206,6 +218,9 @@ type Origin struct {
 	Relation string
 	Column   string // "*" is the whole row
 	How      Derivation
+	// Key is the member of JSON that the value is, when How is DerivedMember. Empty is
+	// an element of an array, or the whole.
+	Key string
 }
 
 // Derivation says how an output derives from a base column.
@@ -217,6 +232,7 @@ const (
 	DerivedTransformed                   // through an expression, cast or function
 	DerivedAggregated                    // through an aggregate or window function
 	DerivedPredicate                     // only its comparison decides the value
+	DerivedMember                        // as a member of JSON, under Key
 )
 
 // Use is a base column that shapes a result without being returned.
@@ -244,6 +260,8 @@ type Write struct {
 	// Column is the column's name ("*" for columns that are not known) and what it
 	// is filled with.
 	Column Column
+	// Moved says that it is the same column, which has another name from now on.
+	Moved bool
 }
 
 // CopyFacts describe a COPY from or to the client.
@@ -278,14 +296,116 @@ type Reading struct {
 	ANSIQuotes        bool // MySQL: double quotes delimit names
 	Version           int  // the server's version as a number: 150004, 101106
 	MariaDB           bool
-	// Path is the list of schemas that the session has set for names without one, as
-	// the dialect writes it; empty is the one at login.
-	Path string
-	// Epoch changes whenever something changed in the session that may alter what
-	// names mean in a way that Path does not tell: role, temporary tables. 0 is the
-	// state at login.
-	Epoch uint32
+	// Names says how names mean something else to the session than the catalog says.
+	Names Names
 }
+
+// Names is how names mean something else to a session than the catalog says. The
+// zero value is the state at login of a client that asked for nothing. Its lists are
+// sorted, shared and never changed.
+type Names struct {
+	// Path is the list of schemas that the session has set for names without one, as
+	// the dialect writes it. Empty is the one at login: Login, or the role's own.
+	Path, Login string
+	// Unsure are the kinds of names that are not certain.
+	Unsure Unsure
+	// Temporary are relations that only the session sees, by name.
+	Temporary []*OwnRelation
+	// Changed are relations that the session's open transaction makes, changes or
+	// drops, by name.
+	Changed []*OwnRelation
+	// Cursors are those that the session has declared, by name.
+	Cursors []*OwnRelation
+}
+
+// Moved reports whether names without a schema may be looked up elsewhere than by m.
+func (n *Names) Moved(m *Names) bool {
+	return n.Path != m.Path || (n.Unsure^m.Unsure)&UnsureSchemas != 0
+}
+
+// OwnRelation is a relation that is another one to the session, or to nobody else. It is
+// immutable.
+type OwnRelation struct {
+	// Schema is where it is, as far as the text says: empty is anywhere on the path.
+	Schema, Name string
+	// Columns are its columns, with what they hold, when Known.
+	Columns []Column
+	Known   bool
+	// ID tells relations of the same name apart, in this process.
+	ID uint64
+}
+
+// SearchPath returns the path, empty when it is the role's own.
+func (n *Names) SearchPath() string {
+	if n.Path == "" {
+		return n.Login
+	}
+	return n.Path
+}
+
+// Unsure is a set of kinds of names that are not certain.
+type Unsure uint8
+
+// Kinds of names.
+const (
+	// UnsurePath: the path may be any.
+	UnsurePath Unsure = 1 << iota
+	// UnsureLogin: the path at login may be any.
+	UnsureLogin
+	// UnsureRole: the role may be any, and with it the schemas of the path that it may
+	// use.
+	UnsureRole
+	// UnsureUser: the session's user may be any, with the same effect.
+	UnsureUser
+	// UnsureTemporary: any name without a schema may be that of a temporary relation.
+	UnsureTemporary
+	// UnsureObjects: relations, functions and operators may have been made, changed or
+	// dropped, other than the server's own.
+	UnsureObjects
+	// UnsureCursors: fetching from a cursor may do any of this.
+	UnsureCursors
+
+	// UnsureAnything is all of them but for the login, which is over.
+	UnsureAnything = UnsurePath | UnsureRole | UnsureUser | UnsureTemporary | UnsureObjects | UnsureCursors
+	// UnsureSchemas are the ways in which a name without a schema may be of any.
+	UnsureSchemas = UnsurePath | UnsureRole | UnsureUser
+)
+
+// NameChange is one thing that a statement changes of what names mean to its session.
+type NameChange struct {
+	Kind NameChangeKind
+	// Value is the new path, as in [Names], or the name of the relation. Empty is any.
+	Value  string
+	Schema string // of a relation, as far as the text says
+	Local  bool   // until the transaction ends
+	// Columns are those of a relation that is made, or those that are filled; Known
+	// says that there are no others.
+	Columns []Column
+	Known   bool
+}
+
+// NameChangeKind says what changes.
+type NameChangeKind uint8
+
+// Kinds of changes. [NameAnything] is what a statement may do that is not understood.
+const (
+	NameAnything    NameChangeKind = iota
+	NamePath                       // the path is set
+	NamePathReset                  // the path is the one at login again
+	NameRole                       // the role is set
+	NameRoleReset                  // the role is the session's user again
+	NameUser                       // the session's user is set
+	NameUserReset                  // the session's user is the one at login again, and so is the role
+	NameTemporary                  // a temporary relation is made
+	NameFilled                     // columns of a relation of the session's own are filled
+	NameNoTemporary                // all temporary relations are dropped
+	NameObject                     // something is made, changed or dropped that others may see
+	NameCursor                     // a cursor is declared; without columns and a name, any
+	NameLoudCursor                 // a cursor is declared that may change anything when it is fetched from
+	NameCommit                     // the transaction ends, unless it has failed
+	NameRollback                   // the transaction is taken back
+	NameRollbackTo                 // a part of it is
+)
 
 // Analyzer says what SQL text does. Implementations are safe for concurrent
 // use, keep no reference to text, and answer from a cache without allocating.

@@ -301,7 +301,11 @@ func (r *catalogRows) column(v [][]byte) error {
 func (r *catalogRows) trigger(v [][]byte) error {
 	return r.of(v[0], func(rel *sql.Relation) error {
 		bits, err := number(v[1])
-		t := sql.Trigger{Instead: bits&64 != 0}
+		if err != nil {
+			return err
+		}
+		function, err := number(v[2])
+		t := sql.Trigger{Instead: bits&64 != 0, Function: function}
 		for bit, e := range map[uint32]proxy.Effects{4: proxy.EffectInsert, 8: proxy.EffectDelete, 16: proxy.EffectUpdate, 32: proxy.EffectTruncate} {
 			if bits&bit != 0 {
 				t.On |= e

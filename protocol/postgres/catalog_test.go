@@ -49,14 +49,16 @@ func TestCatalogReader(t *testing.T) {
 	require.Equal(t, "app", p.Schema)
 	require.Len(t, p.Columns, 2)
 	require.EqualValues(t, 3, p.Columns[1].Attr)
-	require.Equal(t, []sql.Trigger{{On: proxy.EffectInsert | proxy.EffectUpdate}}, p.Triggers)
+	require.Len(t, p.Triggers, 1)
+	require.Equal(t, proxy.EffectInsert|proxy.EffectUpdate, p.Triggers[0].On)
+	require.NotZero(t, p.Triggers[0].Function)
 	require.Equal(t, []sql.Reference{{From: s.Relation("", "c").OID, OnDelete: proxy.EffectDelete, OnMove: proxy.EffectUpdate}}, p.References)
 	require.Equal(t, []uint32{s.Relation("", "part1").OID}, s.Relation("", "part").Children)
 
 	v := s.Relation("", "v")
 	require.True(t, v.IsView())
 	require.Contains(t, v.Definition, "FROM app.p")
-	require.Equal(t, []sql.Trigger{{On: proxy.EffectDelete, Instead: true}}, v.Triggers)
+	require.Equal(t, []sql.Trigger{{On: proxy.EffectDelete, Function: v.Triggers[0].Function, Instead: true}}, v.Triggers)
 	require.Len(t, v.Rules, 1)
 	require.Equal(t, proxy.EffectInsert, v.Rules[0].On)
 	require.True(t, v.Rules[0].Instead)
@@ -155,8 +157,11 @@ func TestColumnsHaveNames(t *testing.T) {
 		chain: []proxy.Interceptor{h},
 		handler: func(h *Handler) {
 			h.Analyzer = factsByWord{
-				"CREATE TEMP": {Effects: proxy.EffectCreate, Relations: []proxy.Relation{{Schema: "pg_temp", Name: "q", Effects: proxy.EffectCreate}}},
-				"ALTER":       {Effects: proxy.EffectAlter}, "DO": {Effects: proxy.EffectDo}, "CREATE OR": {Effects: proxy.EffectCreate}, "": {Effects: proxy.EffectRead},
+				"CREATE TEMP": {Effects: proxy.EffectCreate, Renames: []proxy.NameChange{{Kind: proxy.NameTemporary, Value: "q"}}},
+				"ALTER":       {Effects: proxy.EffectAlter, Renames: []proxy.NameChange{{Kind: proxy.NameObject, Value: "p"}}},
+				"CREATE OR":   {Effects: proxy.EffectCreate, Renames: []proxy.NameChange{{Kind: proxy.NameObject, Value: "v"}}},
+				"ROLLBACK":    {Effects: proxy.EffectTransaction, Renames: []proxy.NameChange{{Kind: proxy.NameRollback}}},
+				"DO":          {Effects: proxy.EffectDo}, "": {Effects: proxy.EffectRead},
 			}
 		},
 	})

@@ -38,7 +38,7 @@ WHERE ` + relationsKept + ` AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.a
 		func(r *catalogRows) func([][]byte) error { return r.column },
 	},
 	{
-		`SELECT tgrelid, tgtype FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D' ORDER BY tgrelid, oid`, 2,
+		`SELECT tgrelid, tgtype, tgfoid FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D' ORDER BY tgrelid, oid`, 3,
 		func(r *catalogRows) func([][]byte) error { return r.trigger },
 	},
 	{
@@ -61,7 +61,7 @@ const (
 	functionsQuery   = functionsBegin + `coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)` + functionsEnd
 	functionsQuery13 = functionsBegin + `p.prosrc` + functionsEnd // before version 14
 
-	functionsBegin = `SELECT p.oid, n.nspname, p.proname, p.provolatile, l.lanname, CASE WHEN l.lanname = 'sql' THEN `
+	functionsBegin = `SELECT p.oid, n.nspname, p.proname, p.provolatile, l.lanname, CASE WHEN l.lanname IN ('sql', 'plpgsql') THEN `
 	functionsEnd   = ` END,
 coalesce((SELECT bool_or(x LIKE 'search_path=%') FROM unnest(p.proconfig) x), false)
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang

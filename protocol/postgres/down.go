@@ -304,7 +304,7 @@ func (d *down) finish(e *entry, err error) {
 	d.pending.pop()
 	d.row.end()
 	if e.op != nil {
-		d.settling.answered(e.op)
+		d.settling.answered(&d.epoch, e.op, d.done.Tag, err == nil)
 		d.done.Err = err
 		d.session.session.Done(e.op, &d.done)
 	}

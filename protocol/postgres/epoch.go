@@ -4,68 +4,184 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// epoch follows whether the catalog, as a new session of the same account sees
-// it, tells what names mean in this one. up notes what it sends, down what has
-// come of it.
+// epoch follows what names mean in this session, and whether its catalog is the one
+// that others see. up notes what it sends, down what has come of it.
 type epoch struct {
-	// shadowed says that names may mean something else here, for good: the
-	// search_path may have changed unseen, the role too, temporary objects may
-	// exist.
-	shadowed atomic.Bool
-	// set is the search_path that the session has set; nil is the one at login.
-	// Another is on its way while moves is not 0.
-	set   atomic.Pointer[string]
-	moves atomic.Int32
+	names atomic.Pointer[proxy.Names] // what up goes by; nil is the state at login
 	// changes counts the statements sent that change the catalog, or may, and whose
 	// transaction has not ended: they are seen here and by nobody else.
 	changes atomic.Int32
+
+	mu     sync.Mutex
+	now    proxy.Names // what the operations mean that were answered
+	kept   proxy.Names // the same without what ends with the transaction
+	before proxy.Names // what the transaction began with
+	// flying are the changes of flights statements that were sent and not answered.
+	flying  []proxy.NameChange
+	flights int
 
 	id   uint64   // of the snapshot whose path was compared last; up's
 	path []string // of the first snapshot; up's
 }
 
-// The epochs of a reading; 0 is the state at login.
-const (
-	epochShadowed = 1
-	epochChanging = 2
-)
-
-func (e *epoch) now() uint32 {
-	switch {
-	case e.shadowed.Load():
-		return epochShadowed
-	case e.changes.Load() != 0, e.moves.Load() != 0:
-		return epochChanging
-	}
-	return 0
+// changesCatalog reports whether a statement changes what the catalog holds, or may.
+func changesCatalog(f *proxy.Facts) bool {
+	return slices.ContainsFunc(sql.Renames(f), ofObjects)
 }
 
-// Effects by which a statement may change what names mean: for this session, or
-// for all.
-const (
-	shadowing = proxy.EffectRole | proxy.EffectDo | proxy.EffectCall | proxy.EffectUnknown | proxy.EffectExecute
-	changing  = proxy.EffectsDDL
-	unseen    = shadowing &^ proxy.EffectRole // may have changed the catalog too
-)
+func ofObjects(c proxy.NameChange) bool {
+	return c.Kind == proxy.NameObject || c.Kind == proxy.NameAnything
+}
+
+// state is what names mean to what is sent next.
+func (e *epoch) state() proxy.Names {
+	if n := e.names.Load(); n != nil {
+		return *n
+	}
+	return proxy.Names{}
+}
+
+// begin sets what names mean at login.
+func (e *epoch) begin(n proxy.Names) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.now, e.kept, e.before = n, n, n
+	e.publish()
+}
 
 // sent notes a statement that goes to the server.
 func (e *epoch) sent(f *proxy.Facts) {
-	if _, ok := newPath(f); ok {
-		e.moves.Add(1)
-		return
-	}
-	if f.Effects.Has(shadowing) || f.Effects.Has(proxy.EffectSet) && setsPath(f) || f.Effects.Has(proxy.EffectCreate) && temporary(f) {
-		e.shadowed.Store(true)
-	}
-	if f.Effects.Has(changing | unseen) {
+	if changesCatalog(f) {
 		e.changes.Add(1)
 	}
+	if changes := sql.Renames(f); len(changes) > 0 {
+		e.fly(changes)
+	}
+}
+
+// called notes a function that is called by its number.
+func (e *epoch) called() {
+	e.changes.Add(1)
+	e.fly(sql.Renames(noAnalyzer))
+}
+
+func (e *epoch) fly(changes []proxy.NameChange) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.flights++
+	if len(e.flying) < maxFlying {
+		e.flying = append(e.flying, changes...)
+	} else {
+		e.flying = append(e.flying[:0], proxy.NameChange{Kind: proxy.NameAnything})
+	}
+	e.publish()
+}
+
+// maxFlying bounds how many changes are told apart that were sent and not answered.
+const maxFlying = 256
+
+// landed notes the answer to a statement that makes changes. ok says that it ran to
+// its end, and committed that it was not taken back, if it ends the transaction.
+func (e *epoch) landed(f *proxy.Facts, ok, committed bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.flights--; e.flights == 0 {
+		e.flying = e.flying[:0]
+	}
+	changes := sql.Renames(f)
+	// A text of several statements is one transaction, unless it says otherwise.
+	several := f.Statements > 1 && f.Effects.Has(proxy.EffectTransaction)
+	for _, c := range changes {
+		switch {
+		case c.Kind == proxy.NameAnything:
+			e.apply(c)
+			if !ok { // a procedure may have committed what it did before
+				e.before = sql.Rename(e.before, c)
+			}
+		case several:
+			e.apply(c)
+			e.lost()
+		case !ok:
+		default:
+			e.lands(c, committed)
+		}
+	}
+	e.publish()
+}
+
+// lands is a change that the server has made.
+func (e *epoch) lands(c proxy.NameChange, committed bool) {
+	switch c.Kind {
+	case proxy.NameCommit:
+		e.end(committed)
+	case proxy.NameRollback:
+		e.end(false)
+	case proxy.NameRollbackTo:
+		e.lost()
+	default:
+		e.apply(c)
+	}
+}
+
+func (e *epoch) apply(c proxy.NameChange) {
+	e.now = sql.Rename(e.now, c)
+	if !c.Local {
+		e.kept = sql.Rename(e.kept, c)
+	}
+}
+
+// lost is for a part of the transaction that may have been taken back: what it set
+// may hold or not.
+func (e *epoch) lost() {
+	if e.now.Moved(&e.before) || e.now.Moved(&e.kept) {
+		e.now.Unsure |= proxy.UnsureSchemas
+	}
+	if e.kept.Moved(&e.before) {
+		e.kept.Unsure |= proxy.UnsureSchemas
+	}
+}
+
+// end is the end of a transaction. What it has changed of the catalog is for settled
+// to forget.
+func (e *epoch) end(committed bool) {
+	n := e.before
+	if committed {
+		n = e.kept
+	}
+	const open = proxy.UnsureObjects
+	n.Changed, n.Unsure = e.now.Changed, n.Unsure&^(open|proxy.UnsureCursors)|e.now.Unsure&open
+	e.now, e.kept, e.before = n, n, n
+}
+
+// publish says what names mean to what up sends next: what is on its way may be
+// refused or taken back.
+func (e *epoch) publish() {
+	n := e.now
+	for _, c := range e.flying {
+		switch c.Kind {
+		case proxy.NamePath, proxy.NamePathReset:
+			n.Unsure |= proxy.UnsurePath
+		case proxy.NameRole, proxy.NameRoleReset:
+			n.Unsure |= proxy.UnsureRole
+		case proxy.NameUser, proxy.NameUserReset:
+			n.Unsure |= proxy.UnsureUser
+		case proxy.NameCommit, proxy.NameRollback, proxy.NameRollbackTo:
+			if e.now.Moved(&e.before) || e.now.Moved(&e.kept) {
+				n.Unsure |= proxy.UnsureSchemas
+			}
+		case proxy.NameNoTemporary:
+		default:
+			n = sql.Rename(n, c)
+		}
+	}
+	e.names.Store(&n)
 }
 
 // began compares the path of names with the one that the session began with: a
@@ -78,93 +194,87 @@ func (e *epoch) began(s *sql.Snapshot) {
 	if e.id == 0 {
 		e.path = s.Path
 	} else if !slices.Equal(e.path, s.Path) {
-		e.shadowed.Store(true)
+		e.stay(strings.Join(e.path, ", "))
 	}
 	e.id = s.ID
 }
 
-// newPath returns the search_path that a statement which does nothing else sets
-// for the session, when it is a plain one.
-func newPath(f *proxy.Facts) (path string, ok bool) {
-	if f.Effects != proxy.EffectSet || f.Statements != 1 || len(f.Settings) != 1 {
-		return "", false
-	}
-	s := &f.Settings[0]
-	return s.Value, s.Name == "search_path" && !s.Local && sql.PlainPath(s.Value)
-}
-
-// searchPath returns the search_path that was set, empty when none was.
-func (e *epoch) searchPath() string {
-	if p := e.set.Load(); p != nil {
-		return *p
-	}
-	return ""
-}
-
-func setsPath(f *proxy.Facts) bool {
-	for _, s := range f.Settings {
-		if s.Name == "search_path" || s.Name == "" || s.Name == "all" {
-			return true
+// stay sets the path at login, which the catalog does not have any more.
+func (e *epoch) stay(path string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, n := range []*proxy.Names{&e.now, &e.kept, &e.before} {
+		switch {
+		case n.Login != "" || n.Unsure&proxy.UnsureLogin != 0: // the client's own
+		case sql.PlainPath(path):
+			n.Login = path
+		default:
+			if n.Unsure |= proxy.UnsureLogin; n.Path == "" {
+				n.Unsure |= proxy.UnsurePath
+			}
 		}
 	}
-	return len(f.Settings) == 0
-}
-
-// temporary reports whether a statement may make something that only its session
-// sees.
-func temporary(f *proxy.Facts) bool {
-	for i := range f.Relations {
-		if r := &f.Relations[i]; r.Effects.Has(proxy.EffectCreate) && strings.HasPrefix(r.Schema, "pg_temp") {
-			return true
-		}
-	}
-	return false
+	e.publish()
 }
 
 // settling is down's part: what the operations that the server has answered did
 // to the catalog, until their transaction ends.
 type settling struct {
 	changes int32
-	certain bool // one of them does change it
-
-	turn   int    // operations answered since the server was ready last
-	moves  int32  // of them, those that set the search_path
-	path   string // the last one that was set
-	failed bool   // the server answered something with an error
-	open   bool   // a transaction was open when it was ready last
+	certain []proxy.NameChange // what they change for certain
+	unseen  bool               // they may change something else
+	failed  bool               // the server answered something with an error since it was ready last
 }
 
-// answered notes the end of an operation that ran.
-func (s *settling) answered(op proxy.Op) {
-	st, ok := op.(*proxy.Statement)
-	if !ok || st.Kind != proxy.KindStatement {
+// note notes what an operation changes.
+func (s *settling) note(changes []proxy.NameChange) {
+	if !slices.ContainsFunc(changes, ofObjects) {
 		return
 	}
-	s.turn++
-	if path, ok := newPath(st.Facts); ok {
-		s.path = path
-		s.moves++
+	s.changes++
+	for _, c := range changes {
+		switch {
+		case c.Kind == proxy.NameAnything:
+			s.unseen = true
+		case c.Kind != proxy.NameObject:
+		case len(s.certain) < maxFlying:
+			s.certain = append(s.certain, proxy.NameChange{Kind: c.Kind, Schema: c.Schema, Value: c.Value})
+		default:
+			s.certain = append(s.certain[:0], proxy.NameChange{Kind: proxy.NameObject})
+		}
 	}
-	if st.Facts.Effects.Has(changing | unseen) {
-		s.changes++
-		s.certain = s.certain || st.Facts.Effects.Has(changing)
+}
+
+// answered notes the end of an operation that ran, with the server's tag when it
+// ran to its end.
+func (s *settling) answered(e *epoch, op proxy.Op, tag string, ok bool) {
+	if call, is := op.(*proxy.Call); is && call.Kind == proxy.KindFunction {
+		s.note(sql.Renames(noAnalyzer))
+		e.landed(noAnalyzer, ok, false)
+		return
+	}
+	st, is := op.(*proxy.Statement)
+	if !is || st.Kind != proxy.KindStatement {
+		return
+	}
+	if changes := sql.Renames(st.Facts); len(changes) > 0 {
+		s.note(changes)
+		e.landed(st.Facts, ok, tag != "ROLLBACK")
 	}
 }
 
 // ready is called when the server is ready for the next operations, with or
-// without an open transaction. A search_path that was set alone and outside of
-// one holds; of any other it is not known whether it will be taken back.
+// without an open transaction.
 func (s *settling) ready(e *epoch, open bool) {
-	switch {
-	case s.moves == 0:
-	case s.turn > 1 || s.open || open:
-		e.shadowed.Store(true)
-	case !s.failed: // else all of the turn was taken back
-		path := s.path
-		e.set.Store(&path)
+	if !open {
+		// A transaction that no statement ended was the batch's own: it is there unless
+		// something in it failed.
+		e.mu.Lock()
+		e.end(!s.failed)
+		e.publish()
+		e.mu.Unlock()
 	}
-	e.moves.Add(-s.moves)
-	s.turn, s.moves, s.failed, s.open = 0, 0, false, open
+	s.failed = false
 }
 
 // settled is called when no transaction is open: what was answered is there for
@@ -173,19 +283,26 @@ func (s *settling) settled(e *epoch, c sql.Catalog, r *proxy.Reading) {
 	if s.changes == 0 {
 		return
 	}
-	switch {
-	case c == nil:
-	case s.certain:
-		c.Changed(r)
-	default:
+	if c != nil && len(s.certain) > 0 {
+		c.Changed(r, s.certain)
+	}
+	if c != nil && s.unseen {
 		c.Doubt(r)
 	}
 	e.changes.Add(-s.changes) // after Changed: who sees 0 sees what was changed
-	s.changes, s.certain = 0, false
+	s.changes, s.certain, s.unseen = 0, s.certain[:0], false
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.changes.Load() == 0 {
+		for _, n := range []*proxy.Names{&e.now, &e.kept, &e.before} {
+			n.Changed, n.Unsure = nil, n.Unsure&^proxy.UnsureObjects
+		}
+		e.publish()
+	}
 }
 
 // opaqueColumn may hold anything.
-var opaqueColumn = &proxy.Column{Opaque: true}
+var opaqueColumn = &proxy.Column{Opaque: true, Unsure: true}
 
 // catalogShape names the base columns of shape's columns, by their numbers. Of
 // views that this session may have changed, and nobody else can see yet, nothing is known.
@@ -196,22 +313,29 @@ func (s *session) catalogShape(shape *proxy.Shape) {
 	}
 	var snapshot *sql.Snapshot
 	doubt := false
+	names := s.epoch.state()
+	own := names.Unsure&(proxy.UnsureTemporary|proxy.UnsureObjects) != 0
 	for i := range shape.Columns {
 		col := &shape.Columns[i]
 		if col.Table == 0 {
 			continue
 		}
-		if snapshot == nil {
-			if snapshot = c.Snapshot(context.WithoutCancel(s.session.Context()), &s.named); snapshot == nil {
-				return
-			}
+		if snapshot == nil && !doubt {
+			snapshot = s.snapshotOf(shape)
 		}
 		r := snapshot.ByOID(col.Table)
 		switch {
-		case r == nil || col.Attr != 0 && r.ByAttr(col.Attr) == nil:
-			doubt = true
+		case snapshot == nil: // it may be anything of somebody's
+			if doubt = true; col.Table >= firstOwn {
+				col.Source = opaqueColumn
+			}
 			continue
-		case r.IsView() && s.epoch.changes.Load() != 0: // it may be another view for this session alone
+		case r == nil || col.Attr != 0 && r.ByAttr(col.Attr) == nil:
+			if doubt = true; own { // something that was made unseen
+				col.Source = opaqueColumn
+			}
+			continue
+		case r.IsView() && (own || len(names.Changed) > 0): // it may be another view for this session alone
 			col.Source = opaqueColumn
 			continue
 		}
@@ -224,9 +348,28 @@ func (s *session) catalogShape(shape *proxy.Shape) {
 			col.Schema, col.Relation, col.Column = base(col.Source)
 		}
 	}
-	if doubt && !s.epoch.shadowed.Load() { // else a temporary table, most likely
+	if doubt && !own && len(names.Temporary)+len(names.Changed) == 0 { // else one of these, most likely
 		c.Doubt(&s.named)
 	}
+}
+
+// snapshotOf returns a snapshot that is new enough for the relations of shape's
+// columns; nil when there is none.
+func (s *session) snapshotOf(shape *proxy.Shape) *sql.Snapshot {
+	ctx, c := context.WithoutCancel(s.session.Context()), s.handler.Catalog
+	latest, since := c.Latest(ctx, &s.named)
+	if len(since) == 0 {
+		return latest
+	}
+	for i := range shape.Columns {
+		if oid := shape.Columns[i].Table; oid != 0 {
+			r := latest.ByOID(oid)
+			if r == nil || r.IsView() || slices.ContainsFunc(since, func(c proxy.NameChange) bool { return c.Value == "" || c.Value == r.Name }) {
+				return c.Snapshot(ctx, &s.named)
+			}
+		}
+	}
+	return latest
 }
 
 // base returns the one base column that a view's column is, empty when it is

@@ -129,16 +129,18 @@ func (s *session) prepare(hi *hello, params []wire.Parameter) {
 		Dialect: "postgres", Resource: s.session.Target.Resource.Name, Database: s.session.Target.Database,
 		Account: s.session.Target.Account.Name, Version: serverVersion(s.upstream.status["server_version"]),
 	}
+	var names proxy.Names
 	for _, p := range params {
 		name := strings.ToLower(p.Name)
 		switch {
 		case defaultStartupParameters[name]:
-		case name == "search_path" && sql.PlainPath(p.Value) && s.epoch.set.Load() == nil:
-			s.epoch.set.Store(&p.Value)
+		case name == "search_path" && sql.PlainPath(p.Value) && names.Login == "":
+			names.Login = p.Value
 		default:
-			s.epoch.shadowed.Store(true) // it may be the search_path by another name
+			names.Unsure |= proxy.UnsureLogin | proxy.UnsurePath // it may be the search_path by another name
 		}
 	}
+	s.epoch.begin(names)
 	u := &s.up
 	u.session, u.conn, u.reader = s, s.upstream.conn, wire.NewReader(&u.source)
 	u.replication, u.reading = hi.replication != "", s.named

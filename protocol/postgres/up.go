@@ -325,10 +325,10 @@ func (u *up) analyze(text []byte) *proxy.Facts {
 	if u.encoding.mayHide(u.pending, text) {
 		return foreignText
 	}
-	if c := u.handler.Catalog; c != nil && !u.epoch.shadowed.Load() {
+	if c := u.handler.Catalog; c != nil {
 		u.epoch.began(c.Snapshot(u.session.session.Context(), &u.named))
 	}
-	u.reading.Path, u.reading.Epoch = u.epoch.searchPath(), u.epoch.now()
+	u.reading.Names = u.epoch.state()
 	u.reading.BackslashLiterals = u.session.backslashes.Load()
 	f := u.handler.Analyzer.Analyze(u.session.session.Context(), text, &u.reading)
 	if f.Executes != "" {
@@ -673,7 +673,7 @@ func (u *up) function(body []byte, total int) error {
 	if !u.ask(e, &e.call) {
 		return u.replaceExpecting(e, total, poisonFunction)
 	}
-	u.epoch.shadowed.Store(true) // it may be any function
+	u.epoch.called() // it may be any function
 	u.encoding.changing = true
 	return u.passExpecting(e, total)
 }

@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -14,9 +15,12 @@ type Catalog interface {
 	// account sees it; nil when it is not known. It may wait for it until ctx ends.
 	// It allocates nothing when nothing changed since it was asked last.
 	Snapshot(ctx context.Context, r *proxy.Reading) *Snapshot
-	// Changed says that the database that r names holds something else from now on,
-	// so that an older snapshot must not be returned again.
-	Changed(r *proxy.Reading)
+	// Latest returns the newest snapshot that there is, with what has changed since it
+	// was read, in order. It waits for the first one only, as Snapshot does.
+	Latest(ctx context.Context, r *proxy.Reading) (s *Snapshot, since []proxy.NameChange)
+	// Changed says that the database that r names holds something else from now on:
+	// what the changes name, which are of objects, or anything.
+	Changed(r *proxy.Reading, changes []proxy.NameChange)
 	// Doubt says that it may hold something else: a statement names what the
 	// snapshot does not know, or did what cannot be told.
 	Doubt(r *proxy.Reading)
@@ -37,6 +41,7 @@ type Snapshot struct {
 	operators map[string][]*Function
 	size      int
 	paths     *paths
+	base      *Snapshot // that this is a variant of, or nil
 }
 
 // Contents are what a loader has read. A caller that makes a Snapshot of them must not
@@ -85,6 +90,8 @@ type Relation struct {
 	Columns []Column // in order of Attr, without dropped ones
 	// Server says that it came with the server: such views count as tables.
 	Server bool
+	// Own says that it is the session's, which others do not see.
+	Own bool `json:"-"`
 	// Definition is a view's query, in which every name has its schema; empty when
 	// it could not be read.
 	Definition string
@@ -116,7 +123,10 @@ type Column struct {
 
 // Trigger is something that is run when a relation is changed.
 type Trigger struct {
-	On proxy.Effects // insert, update, delete, truncate
+	On       proxy.Effects // insert, update, delete, truncate
+	Function uint32        // the number of what it runs
+	// Quiet is that of its function. [CatalogCache.Resolve] sets it.
+	Quiet bool
 	// Instead says that it runs in the place of the change.
 	Instead bool
 }
@@ -153,8 +163,11 @@ type Function struct {
 	Name       string
 	Volatility Volatility
 	Language   string
-	// Body is its text, of functions in SQL; empty when it is not known.
+	// Body is its text, of functions in SQL and PL/pgSQL; empty when it is not known.
 	Body string
+	// Quiet says that calling it changes nothing of what names mean to the session.
+	// [CatalogCache.Resolve] sets it.
+	Quiet bool
 	// Does is what Body does, as Relation.Does.
 	Does *proxy.Facts
 	// Pinned says that it sets its own search_path, so that Body is not read by the
@@ -279,6 +292,25 @@ func (s *Snapshot) Relation(schema, name string) *Relation {
 		}
 	}
 	return nil
+}
+
+// anywhere returns the relations of that name in all schemas.
+func (s *Snapshot) anywhere(name string) (found []*Relation) {
+	for _, names := range s.byName {
+		if r := names[name]; r != nil {
+			found = append(found, r)
+		}
+	}
+	slices.SortFunc(found, func(a, b *Relation) int { return cmp.Compare(a.OID, b.OID) })
+	return found
+}
+
+// origin returns the snapshot that s is a variant of, or s.
+func (s *Snapshot) origin() *Snapshot {
+	if s != nil && s.base != nil {
+		return s.base
+	}
+	return s
 }
 
 // Source returns what the column of those numbers holds, nil when it is not

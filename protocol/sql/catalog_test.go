@@ -130,7 +130,7 @@ func TestCatalogCache(t *testing.T) {
 		c.Snapshot(ctx, reading)
 		c.Snapshot(ctx, other)
 		s.set(nil, "t", "u")
-		c.Changed(reading)
+		c.Changed(reading, nil)
 		require.NotNil(t, c.Snapshot(ctx, reading).Relation("", "u"), "at once")
 		require.NotNil(t, c.Snapshot(ctx, other).Relation("", "u"), "for all accounts")
 	})
@@ -138,20 +138,47 @@ func TestCatalogCache(t *testing.T) {
 		go c.Snapshot(ctx, reading)
 		time.Sleep(5 * time.Millisecond)
 		s.set(nil, "u")
-		c.Changed(reading)
+		c.Changed(reading, nil)
 		require.NotNil(t, c.Snapshot(ctx, reading).Relation("", "u"), "what was begun before the change is too old")
 	})
 	bubble("many changes", func(t *testing.T, c *CatalogCache, s *source) {
-		for range 200 { // a migration
-			c.Changed(reading)
-			c.Snapshot(ctx, reading)
+		c.Snapshot(ctx, reading)
+		for i := range 200 { // a migration
+			c.Changed(reading, []proxy.NameChange{{Kind: proxy.NameObject, Value: fmt.Sprint("m", i)}})
+			latest, since := c.Latest(ctx, reading)
+			require.NotNil(t, latest.Relation("", "t"), "who names something else does not wait")
+			require.NotEmpty(t, since)
+			require.Contains(t, []string{fmt.Sprint("m", i), ""}, since[len(since)-1].Value)
 			time.Sleep(5 * time.Millisecond)
 		}
-		require.Less(t, s.loads.Load(), int32(20), "reading is not all that the server does")
-		require.Nil(t, c.Snapshot(ctx, reading), "an old one is worse than none")
+		require.Less(t, s.loads.Load(), int32(5), "reading is not all that the server does")
 		s.set(nil, "u")
-		time.Sleep(2 * time.Second)
-		require.NotNil(t, c.Snapshot(ctx, reading).Relation("", "u"))
+		c.Changed(reading, nil)
+		require.NotNil(t, c.Snapshot(ctx, reading).Relation("", "u"), "who needs what has changed waits for it")
+		_, since := c.Latest(ctx, reading)
+		require.Empty(t, since)
+	})
+	bubble("changes without an end", func(t *testing.T, c *CatalogCache, s *source) {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range 1000 {
+				c.Changed(reading, nil)
+				time.Sleep(time.Millisecond)
+			}
+		}()
+		for range 50 {
+			require.NotNil(t, c.Snapshot(ctx, reading), "what was begun since is new enough")
+		}
+		<-done
+	})
+	bubble("more changes than are told apart", func(t *testing.T, c *CatalogCache, s *source) {
+		c.Snapshot(ctx, reading)
+		for i := range 2 * maxSince {
+			c.Changed(reading, []proxy.NameChange{{Kind: proxy.NameObject, Value: fmt.Sprint(i)}})
+		}
+		_, since := c.Latest(ctx, reading)
+		require.Equal(t, anyObject, since)
 	})
 	bubble("doubt", func(t *testing.T, c *CatalogCache, s *source) {
 		c.Snapshot(ctx, reading)
@@ -172,7 +199,7 @@ func TestCatalogCache(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		require.NotNil(t, c.Snapshot(ctx, reading))
 		s.set(errors.New("no"))
-		c.Changed(reading)
+		c.Changed(reading, nil)
 		require.Nil(t, c.Snapshot(ctx, reading), "an old one is worse than none")
 	})
 	bubble("panic", func(t *testing.T, c *CatalogCache, _ *source) {

@@ -36,7 +36,7 @@ type CatalogCache struct {
 	// minute. Until that is done the old one is used.
 	MaxAge time.Duration
 	// Wait bounds how long a statement waits for a catalog that is being read; 0 is
-	// 5 s. It is judged without one then.
+	// 5 s. Then nothing is known of what it names.
 	Wait time.Duration
 	// MaxBytes bounds the memory of all snapshots, about; 0 is 256 MiB. Those that
 	// were not used for the longest time go.
@@ -62,15 +62,35 @@ type catalogEntry struct {
 	current atomic.Pointer[loaded]
 	used    atomic.Int64  // when it was asked for last, in Unix seconds
 	changes atomic.Uint64 // counts Changed: a snapshot begun before the last is too old
+	// since are the changes that current does not hold, of which kept are the latest.
+	since atomic.Pointer[changed]
 
 	mu      sync.Mutex
 	loading chan struct{} // closed when the load under way has ended; nil when there is none
 	last    time.Time     // when the last load ended
 	took    time.Duration // how long it took
 	failed  bool
-	burst   int // loads without a pause
 	digest  [sha256.Size]byte
 }
+
+// changed are the latest changes of a database.
+type changed struct {
+	count uint64 // of all that there were
+	list  []proxy.NameChange
+}
+
+// after returns the changes that came after the first n.
+func (c *changed) after(n uint64) []proxy.NameChange {
+	switch {
+	case c == nil || n >= c.count:
+		return nil
+	case n < c.count-uint64(len(c.list)):
+		return anyObject // and others that are not kept
+	}
+	return c.list[uint64(len(c.list))-(c.count-n):]
+}
+
+var anyObject = []proxy.NameChange{{Kind: proxy.NameObject}}
 
 // loaded is a snapshot, and how new it is.
 type loaded struct {
@@ -85,8 +105,8 @@ const (
 	// busy with them.
 	minPause   = time.Second
 	pauseRatio = 20
-	maxBurst   = 8 // changes after which the catalog is read at once
 	maxEntries = 1024
+	maxSince   = 128 // changes that are told apart
 )
 
 // Snapshot returns the newest snapshot of r's database. See [Catalog].
@@ -96,18 +116,17 @@ func (c *CatalogCache) Snapshot(ctx context.Context, r *proxy.Reading) *Snapshot
 	if e.used.Load() != now.Unix() {
 		e.used.Store(now.Unix())
 	}
+	want := e.changes.Load()
 	l := e.current.Load()
-	if l != nil && l.changes == e.changes.Load() {
-		if age := now.Sub(l.at); age > cmp.Or(c.MaxAge, time.Minute) || l.snapshot.Partial && age > minPause {
-			c.refresh(e, now)
-		}
+	if l != nil && l.changes >= want {
+		c.renew(e, l, now)
 		return l.snapshot
 	}
 	// None, or one from before a change: that must not be used.
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.Wait, 5*time.Second))
 	defer cancel()
 	for {
-		loading := c.refresh(e, time.Now())
+		loading := c.refresh(e, time.Now(), true)
 		if loading == nil {
 			return nil
 		}
@@ -116,15 +135,60 @@ func (c *CatalogCache) Snapshot(ctx context.Context, r *proxy.Reading) *Snapshot
 		case <-ctx.Done():
 			return nil
 		}
-		if l := e.current.Load(); l != nil && l.changes == e.changes.Load() {
+		// One that was begun since is new enough, whatever has changed while it was read.
+		if l := e.current.Load(); l != nil && l.changes >= want {
 			return l.snapshot
 		}
 	}
 }
 
-// Changed has the database's catalogs read again before they are used.
-func (c *CatalogCache) Changed(r *proxy.Reading) {
-	c.each(r, func(e *catalogEntry) { e.changes.Add(1) })
+// Latest returns the newest snapshot that there is, and what has changed since. See
+// [Catalog].
+func (c *CatalogCache) Latest(ctx context.Context, r *proxy.Reading) (*Snapshot, []proxy.NameChange) {
+	e := c.entry(r)
+	l := e.current.Load()
+	if l == nil {
+		s := c.Snapshot(ctx, r)
+		return s, nil
+	}
+	now := time.Now()
+	if e.used.Load() != now.Unix() {
+		e.used.Store(now.Unix())
+	}
+	c.renew(e, l, now)
+	return l.snapshot, e.since.Load().after(l.changes)
+}
+
+// renew has a snapshot that is in use read again when it is old, or something has
+// changed since.
+func (c *CatalogCache) renew(e *catalogEntry, l *loaded, now time.Time) {
+	age := now.Sub(l.at)
+	if age > cmp.Or(c.MaxAge, time.Minute) || age > minPause && (l.snapshot.Partial || l.changes < e.changes.Load()) {
+		c.refresh(e, now, false)
+	}
+}
+
+// Changed has the database's catalogs read again before what has changed is used. See
+// [Catalog].
+func (c *CatalogCache) Changed(r *proxy.Reading, changes []proxy.NameChange) {
+	if len(changes) == 0 {
+		changes = anyObject
+	}
+	c.each(r, func(e *catalogEntry) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		next := changed{count: uint64(len(changes))}
+		if old := e.since.Load(); old != nil {
+			next.count += old.count
+			next.list = old.list[max(0, len(old.list)+len(changes)-maxSince):]
+		}
+		next.list = append(slices.Clip(next.list), changes...)
+		if over := len(next.list) - maxSince; over > 0 {
+			next.list = next.list[over:]
+		}
+		e.since.Store(&next)
+		e.changes.Store(next.count)
+	})
 }
 
 // Doubt has the database's catalogs read again, at most as often as that keeps
@@ -136,7 +200,7 @@ func (c *CatalogCache) Doubt(r *proxy.Reading) {
 		due := now.Sub(e.last) >= e.pause()
 		e.mu.Unlock()
 		if due {
-			c.refresh(e, now)
+			c.refresh(e, now, false)
 		}
 	})
 }
@@ -180,22 +244,17 @@ func (c *CatalogCache) entry(r *proxy.Reading) *catalogEntry {
 func (e *catalogEntry) pause() time.Duration { return max(minPause, pauseRatio*e.took) }
 
 // refresh begins to load e's catalog, unless that is being done, and returns
-// what is closed when it has ended; nil when the last attempt failed a moment
-// ago, or changes follow one another so fast that reading would be all that the
-// server does.
-func (c *CatalogCache) refresh(e *catalogEntry, now time.Time) <-chan struct{} {
+// what is closed when it has ended. It is nil when the last attempt failed a moment
+// ago; and unless the catalog is needed, when it was read a moment ago.
+func (c *CatalogCache) refresh(e *catalogEntry, now time.Time, needed bool) <-chan struct{} {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.loading != nil {
 		return e.loading
 	}
-	switch {
-	case now.Sub(e.last) >= e.pause():
-		e.burst = 0
-	case e.failed || e.burst >= maxBurst:
+	since := now.Sub(e.last)
+	if e.failed && since < minPause || !needed && since < e.pause() {
 		return nil
-	default:
-		e.burst++
 	}
 	if !c.begin() {
 		return nil

@@ -89,10 +89,11 @@ func (s *Snapshot) variant(path string, number uint64) (v *Snapshot) {
 	c.Functions = make([]*Function, len(s.Functions))
 	for i, f := range s.Functions {
 		unresolved := *f
-		unresolved.Does = nil
+		unresolved.Does, unresolved.Quiet = nil, false
 		c.Functions[i] = &unresolved
 	}
 	v = NewSnapshot(c)
+	v.base = s
 	if s.paths.resolve != nil {
 		s.paths.resolve(v)
 	}
@@ -108,6 +109,7 @@ func (r *Relation) unresolved() *Relation {
 	for i := range c.Columns {
 		c.Columns[i].Source = proxy.Column{}
 	}
+	c.Triggers = slices.Clone(r.Triggers)
 	c.Rules = slices.Clone(r.Rules)
 	for i := range c.Rules {
 		c.Rules[i].Does = nil

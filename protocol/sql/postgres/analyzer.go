@@ -3,7 +3,6 @@ package postgres
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"hash/fnv"
 	"runtime"
@@ -56,9 +55,6 @@ const maxKey = 64 << 10
 // kept by their exact text.
 var exact = proxy.UnknownFacts("literals matter")
 
-// maxSuffix is what a key has after its text: a zero byte and a snapshot's ID.
-const maxSuffix = 9
-
 // Analyze says what text does. See [proxy.Analyzer]. What it says holds whether
 // or not backslashes escape in plain literals: the server may have been told
 // otherwise a moment ago.
@@ -79,15 +75,30 @@ func (a *Analyzer) normalised(ctx context.Context, n *sql.Normalised, text []byt
 	if n.Problem != "" && n.Problem != sql.Ambiguous {
 		return proxy.UnknownFacts(n.Problem)
 	}
-	var catalog *sql.Snapshot
-	if a.catalog != nil && r.Epoch == 0 {
-		catalog = a.catalog.Snapshot(ctx, r).On(r.Path)
+	if a.catalog == nil {
+		return a.within(n, text, sql.Scope{}, r)
 	}
+	latest, since := a.catalog.Latest(ctx, r)
+	if len(since) == 0 {
+		return a.within(n, text, sql.ScopeOf(latest, r.Names), r)
+	}
+	names := r.Names
+	for _, c := range since {
+		names = sql.Rename(names, c)
+	}
+	if f := a.within(n, text, sql.ScopeOf(latest, names), r); !f.Unsure {
+		return f // it names nothing that has changed
+	}
+	return a.within(n, text, sql.ScopeOf(a.catalog.Snapshot(ctx, r), r.Names), r)
+}
+
+// within says what a text does by one scope.
+func (a *Analyzer) within(n *sql.Normalised, text []byte, catalog sql.Scope, r *proxy.Reading) *proxy.Facts {
 	if n.Problem == "" && len(n.Text) <= maxKey {
 		// A statement means the same as long as the catalog does. No normalised text
 		// holds a zero byte.
 		end := len(n.Text)
-		n.Text = binary.BigEndian.AppendUint64(append(n.Text, 0), catalog.Number())
+		n.Text = catalog.AppendKey(append(n.Text, 0))
 		key := n.Text
 		n.Text = n.Text[:end]
 		facts := a.cache.Get(key, func() *proxy.Facts {
@@ -116,15 +127,15 @@ func (a *Analyzer) normalised(ctx context.Context, n *sql.Normalised, text []byt
 		reading = 1
 	}
 	// No normalised text begins with a zero byte.
-	key := binary.BigEndian.AppendUint64(append(make([]byte, 0, 1+maxSuffix+len(text)), 0, reading), catalog.Number())
-	return a.cache.Get(append(key, text...), create)
+	key := append(make([]byte, 0, 64+len(text)), 0, reading)
+	return a.cache.Get(catalog.AppendKey(append(append(key, text...), 0)), create)
 }
 
 // parse returns what text does, and whether its literals have a say in it.
-func (a *Analyzer) parse(n *sql.Normalised, text []byte, catalog *sql.Snapshot, r *proxy.Reading) (facts *proxy.Facts, literals bool) {
+func (a *Analyzer) parse(n *sql.Normalised, text []byte, catalog sql.Scope, r *proxy.Reading) (facts *proxy.Facts, literals bool) {
 	a.parsers <- struct{}{}
 	defer func() { <-a.parsers }()
-	looked := catalog != nil
+	looked := catalog.Snapshot() != nil
 	defer func() {
 		if p := recover(); p != nil {
 			facts, literals = proxy.UnknownFacts("the parser failed"), true
@@ -136,7 +147,7 @@ func (a *Analyzer) parse(n *sql.Normalised, text []byte, catalog *sql.Snapshot, 
 		h.Write(n.Text)
 		facts.Fingerprint, facts.Dialect = h.Sum64(), Dialect
 		if looked {
-			facts.Path = r.Path
+			facts.Path = r.Names.SearchPath()
 		}
 	}()
 	stmts, err := parser.ParseSQL(string(text))
@@ -156,7 +167,7 @@ func (a *Analyzer) parse(n *sql.Normalised, text []byte, catalog *sql.Snapshot, 
 		return unknown(n, fmt.Sprintf("the text holds %d or %d statements", len(stmts), n.Statements)), true
 	}
 	if len(stmts) == 0 {
-		return &proxy.Facts{ColumnsKnown: true}, false
+		return &proxy.Facts{ColumnsKnown: true, Resolved: true, Renames: []proxy.NameChange{}}, false
 	}
 	parts := make([]*proxy.Facts, len(stmts))
 	// UESCAPE says by a literal what a name is.
@@ -169,9 +180,7 @@ func (a *Analyzer) parse(n *sql.Normalised, text []byte, catalog *sql.Snapshot, 
 		if len(stmts) == 1 {
 			literals = prepared(s, catalog, parts[0]) || literals
 		}
-		if changesNames(parts[i]) {
-			catalog = nil // of those after it
-		}
+		catalog = catalog.After(sql.Renames(parts[i]))
 	}
 	if doubt {
 		a.catalog.Doubt(r)
@@ -203,7 +212,7 @@ func withoutEmpty(stmts []ast.Stmt) []ast.Stmt {
 
 // sum is what several statements do together.
 func sum(parts []*proxy.Facts) *proxy.Facts {
-	all := &proxy.Facts{Statements: len(parts), Parts: parts, Limited: true, ColumnsKnown: true}
+	all := &proxy.Facts{Statements: len(parts), Parts: parts, Limited: true, ColumnsKnown: true, Resolved: true, Renames: []proxy.NameChange{}}
 	for _, p := range parts {
 		all.Effects |= p.Effects
 		all.Unfiltered |= p.Unfiltered
@@ -213,7 +222,9 @@ func sum(parts []*proxy.Facts) *proxy.Facts {
 		all.Uses = append(all.Uses, p.Uses...)
 		all.Writes = append(all.Writes, p.Writes...)
 		all.Limited = all.Limited && p.Limited
+		all.Renames = append(all.Renames, p.Renames...)
 		all.ColumnsKnown = all.ColumnsKnown && p.ColumnsKnown && !p.Rows
+		all.Resolved, all.Unsure = all.Resolved && p.Resolved, all.Unsure || p.Unsure
 		all.Rows = all.Rows || p.Rows
 		if all.Unknown == "" {
 			all.Unknown = p.Unknown

@@ -12,34 +12,32 @@ import (
 // whole returns what a statement does, with what the catalog says of it.
 func (v *visitor) whole(n ast.Stmt) *proxy.Facts {
 	f := v.statement(n)
-	if v.catalog == nil {
-		return f
+	if v.catalog.Looked() {
+		r := &resolver{catalog: v.catalog}
+		r.statement(n, f)
+		for _, name := range r.calls {
+			v.calls("", name)
+		}
+		v.expand()
+		v.into = r.into
+		v.literals, v.doubt = v.literals || r.literals, v.doubt || r.doubt
 	}
-	r := &resolver{catalog: v.catalog}
-	r.statement(n, f)
-	for _, name := range r.calls {
-		v.calls("", name)
+	f.Renames = v.renames(n)
+	if f.Renames == nil {
+		f.Renames = []proxy.NameChange{} // nothing, which is known
 	}
-	v.expand()
-	v.literals, v.doubt = v.literals || r.literals, v.doubt || r.doubt
 	return f
-}
-
-// changesNames reports whether what follows a statement may mean something
-// else than the catalog says.
-func changesNames(f *proxy.Facts) bool {
-	const e = proxy.EffectsDDL | proxy.EffectSet | proxy.EffectRole | proxy.EffectDo | proxy.EffectCall | proxy.EffectExecute | proxy.EffectUnknown
-	return f.Effects.Has(e)
 }
 
 // calls notes that a function of that name is called, and returns its class.
 func (v *visitor) calls(schema, name string) proxy.FunctionClass {
 	class, effects := classify(schema, name)
-	own := v.catalog.FunctionsNamed(schema, name)
+	own, _ := v.catalog.Functions(schema, name)
 	if len(own) == 0 {
 		v.function(schema, name, class)
 		v.add(effects)
-		v.doubt = v.doubt || v.catalog != nil && class == proxy.FunctionUnknown
+		v.doubt = v.doubt || class == proxy.FunctionUnknown && v.catalog.Snapshot() != nil
+		v.loud = v.loud || class == proxy.FunctionUnknown
 		return class
 	}
 	if class == proxy.FunctionUnknown { // it is not one of the server's
@@ -52,6 +50,7 @@ func (v *visitor) calls(schema, name string) proxy.FunctionClass {
 		c, e := v.does(f)
 		v.function(f.Schema, f.Name, c)
 		v.add(e)
+		v.loud = v.loud || c == proxy.FunctionUnknown && f.Does == nil && !f.Quiet
 		if class = max(class, c); c == proxy.FunctionUnknown {
 			class = c
 			break
@@ -101,6 +100,7 @@ func (v *visitor) absorb(d *proxy.Facts) {
 		}
 	}
 	v.facts.Unfiltered |= d.Unfiltered &^ proxy.EffectRead
+	v.loud = v.loud || len(sql.Renames(d)) > 0
 	if d.Unknown != "" {
 		v.unknown(d.Unknown)
 	}
@@ -114,7 +114,7 @@ const maxReached = 4096
 // touching them sets off: what views show, triggers and rules run, foreign keys
 // pass on, and the partitions of a table.
 func (v *visitor) expand() {
-	if v.catalog == nil {
+	if v.catalog.Snapshot() == nil {
 		return
 	}
 	for i := range v.facts.Relations {
@@ -122,8 +122,17 @@ func (v *visitor) expand() {
 		if r.Schema != "" {
 			continue
 		}
-		if rel := v.catalog.Relation("", r.Name); rel != nil {
-			r.Schema = rel.Schema
+		found, certain := v.catalog.Relations("", r.Name)
+		if len(found) > maxMeanings {
+			continue
+		}
+		for k, rel := range found {
+			if meant := (proxy.Relation{Schema: rel.Schema, Name: rel.Name, Effects: r.Effects}); k == 0 && certain {
+				*r = meant
+			} else {
+				v.facts.Relations = append(v.facts.Relations, meant)
+				r = &v.facts.Relations[i]
+			}
 		}
 	}
 	v.facts.Relations = distinct(v.facts.Relations)
@@ -138,9 +147,9 @@ func (v *visitor) expand() {
 				return
 			}
 			r := v.facts.Relations[i]
-			rel := v.catalog.Relation(r.Schema, r.Name)
-			if rel == nil {
-				v.doubt = v.doubt || r.Schema != temporarySchema && !r.Effects.Has(proxy.EffectCreate|proxy.EffectDrop)
+			rel := v.catalog.Snapshot().Relation(r.Schema, r.Name)
+			if rel == nil || r.Schema == "" {
+				v.doubt = v.doubt || rel == nil && r.Schema != temporarySchema && !r.Effects.Has(proxy.EffectCreate|proxy.EffectDrop) && v.catalog.Missing(r.Name)
 				continue
 			}
 			if e := r.Effects &^ done[rel]; e != 0 {
@@ -177,6 +186,7 @@ func (v *visitor) touches(rel *sql.Relation, e proxy.Effects) {
 		t := &rel.Triggers[i]
 		if t.On.Has(e) {
 			v.add(proxy.EffectCall)
+			v.loud = v.loud || !t.Quiet
 			if t.Instead {
 				instead |= t.On
 			}
@@ -188,6 +198,7 @@ func (v *visitor) touches(rel *sql.Relation, e proxy.Effects) {
 			continue
 		}
 		if u.Does == nil {
+			v.loud = true
 			v.unknown("a rule of " + rel.Name + " whose actions are not known")
 			continue
 		}
@@ -198,7 +209,7 @@ func (v *visitor) touches(rel *sql.Relation, e proxy.Effects) {
 		v.seesThrough(rel, e&^instead)
 	}
 	for _, oid := range rel.Children {
-		if child := v.catalog.ByOID(oid); child != nil {
+		if child := v.catalog.Snapshot().ByOID(oid); child != nil {
 			v.relation(child.Schema, child.Name, e&(proxy.EffectRead|changes|proxy.EffectTruncate|proxy.EffectLock|proxy.EffectMaintain|proxy.EffectShow))
 		}
 	}
@@ -210,7 +221,7 @@ func (v *visitor) touches(rel *sql.Relation, e proxy.Effects) {
 		if e.Has(proxy.EffectUpdate) {
 			on |= ref.OnMove
 		}
-		if from := v.catalog.ByOID(ref.From); from != nil && on != 0 {
+		if from := v.catalog.Snapshot().ByOID(ref.From); from != nil && on != 0 {
 			v.relation(from.Schema, from.Name, on)
 			v.add(on)
 		}
@@ -227,6 +238,7 @@ func (v *visitor) seesThrough(rel *sql.Relation, e proxy.Effects) {
 	d := rel.Does
 	if d == nil {
 		v.add(proxy.EffectCall) // it may call anything
+		v.loud = true
 		return
 	}
 	v.absorb(d)

@@ -12,6 +12,8 @@ import (
 // columns.
 type changed struct {
 	table    *table
+	schema   string // of the relation, and its name
+	name     string
 	assigned map[string]value
 	on       proxy.Effects
 }
@@ -52,10 +54,11 @@ func (r *resolver) target(n *ast.RangeVar, on proxy.Effects) *changed {
 		return &changed{table: &table{rows: openRows}, on: on}
 	}
 	t := r.relation(n.SchemaName, n.RelName)
+	c := &changed{table: t, schema: t.schema, name: n.RelName, assigned: make(map[string]value), on: on}
 	if n.Alias != nil {
 		t.schema, t.name = "", n.Alias.AliasName
 	}
-	return &changed{table: t, assigned: make(map[string]value), on: on}
+	return c
 }
 
 // around is the space of a change: the relation, and what is joined to it.
@@ -231,15 +234,11 @@ func (r *resolver) after(c *changed) rows {
 
 // returning is what RETURNING returns, and notes what is kept.
 func (r *resolver) returning(c *changed, list *ast.NodeList, s *space) rows {
-	schema, name := c.table.schema, c.table.name
-	if rel := c.table.relation; rel != nil {
-		schema, name = rel.Schema, rel.Name
-	}
 	var kept rows
 	for _, column := range c.names() {
 		kept.columns = append(kept.columns, output{column, c.assigned[column]})
 	}
-	r.written(schema, name, kept)
+	r.written(c.schema, c.name, kept)
 	if list == nil || len(list.Items) == 0 {
 		return rows{}
 	}

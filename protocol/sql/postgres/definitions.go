@@ -14,7 +14,8 @@ import (
 // functions in SQL do. It is [sql.CatalogCache]'s Resolve. What it cannot tell
 // stays opaque.
 func Resolve(s *sql.Snapshot) {
-	d := &definitions{catalog: s, begun: make(map[any]bool), limits: sql.Limits{}.WithDefaults()}
+	d := &definitions{catalog: sql.ScopeOf(s, proxy.Names{}), begun: make(map[any]bool), limits: sql.Limits{}.WithDefaults()}
+	quieten(s)
 	for _, rel := range s.Relations {
 		d.generated(rel)
 	}
@@ -29,7 +30,7 @@ func Resolve(s *sql.Snapshot) {
 
 // definitions resolves what refers to one another, each once.
 type definitions struct {
-	catalog *sql.Snapshot
+	catalog sql.Scope
 	begun   map[any]bool
 	limits  sql.Limits
 	depth   int
@@ -229,6 +230,9 @@ func (d *definitions) facts(stmts []ast.Stmt) *proxy.Facts {
 		v.pending = d
 		parts[i] = v.statement(s)
 		v.expand()
+		if parts[i].Renames = v.renames(s); parts[i].Renames == nil {
+			parts[i].Renames = []proxy.NameChange{}
+		}
 	}
 	if len(parts) == 1 {
 		return parts[0]

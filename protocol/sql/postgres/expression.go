@@ -30,6 +30,9 @@ func (r *resolver) expression(s *space, n ast.Node) value {
 	case *ast.A_Const, *ast.ParamRef, *ast.SQLValueFunction, *ast.SetToDefault, *ast.CurrentOfExpr, *ast.String:
 		return value{}
 	case *ast.TypeCast:
+		if toJSON(n.TypeName) {
+			return r.keeping(r.expression(s, n.Arg))
+		}
 		return r.as(r.expression(s, n.Arg), proxy.DerivedTransformed)
 	case *ast.NamedArgExpr:
 		return r.expression(s, n.Arg)
@@ -52,6 +55,8 @@ func (r *resolver) expression(s *space, n ast.Node) value {
 			}
 		}
 		return r.union(v, r.as(r.expression(s, n.Defresult), proxy.DerivedTransformed))
+	case *ast.CoalesceExpr:
+		return r.keeping(r.generic(s, n))
 	case *ast.SubLink:
 		return r.subquery(s, n)
 	case *ast.SelectStmt:
@@ -136,8 +141,10 @@ func (r *resolver) operation(s *space, n *ast.A_Expr) value {
 		return r.as(r.union(left, right), proxy.DerivedPredicate)
 	}
 	v := r.union(left, right)
-	if schema != "" && schema != "pg_catalog" || len(r.catalog.Behind(name)) > 0 {
+	if behind, certain := r.catalog.RunBy(name); schema != "" && schema != "pg_catalog" || len(behind) > 0 {
 		v.opaque = true
+	} else if !certain {
+		v = r.unsurely(v)
 	}
 	if compares[name] {
 		return r.as(v, proxy.DerivedPredicate)
@@ -186,7 +193,7 @@ func (r *resolver) indirection(s *space, n *ast.A_Indirection) value {
 	v := r.as(r.expression(s, n.Arg), proxy.DerivedTransformed)
 	for _, item := range items {
 		// A field that does not exist may be a function of the whole.
-		if name, ok := item.(*ast.String); ok && len(r.catalog.FunctionsNamed("", name.SVal)) > 0 {
+		if name, ok := item.(*ast.String); ok && r.owned("", name.SVal) {
 			v = r.called(name.SVal, v)
 		}
 	}
@@ -196,9 +203,17 @@ func (r *resolver) indirection(s *space, n *ast.A_Indirection) value {
 // call is what a function returns.
 func (r *resolver) call(s *space, n *ast.FuncCall) value {
 	schema, name := qualified(n.Funcname)
-	v := r.function(schema, name, r.generic(s, n.Args))
+	if v, ok := r.json(s, n, schema, name); ok {
+		v = r.union(v, r.as(r.generic(s, n.AggOrder), proxy.DerivedPredicate))
+		return r.union(v, r.as(r.expression(s, n.AggFilter), proxy.DerivedPredicate))
+	}
+	args := r.generic(s, n.Args)
+	v := args
+	if !n.AggStar { // only the server's own count takes none
+		v = r.function(schema, name, args)
+	}
 	how := proxy.DerivedTransformed
-	if (schema == "" || schema == "pg_catalog") && counts[name] && len(r.catalog.FunctionsNamed("", name)) == 0 {
+	if (schema == "" || schema == "pg_catalog") && counts[name] && !r.owned("", name) {
 		how = proxy.DerivedPredicate
 	} else if n.AggStar || n.AggDistinct || n.AggWithinGroup || n.AggFilter != nil || n.Over != nil || (schema == "" || schema == "pg_catalog") && aggregates[name] {
 		how = proxy.DerivedAggregated
@@ -225,19 +240,36 @@ func (r *resolver) function(schema, name string, args value) value {
 		case reveals[name]:
 			v.opaque = true
 		case class == proxy.FunctionHarmless, class == proxy.FunctionReads, name == "set_config", name == "nextval", name == "setval":
-			if schema == "pg_catalog" || len(r.catalog.FunctionsNamed("", name)) == 0 {
+			if schema == "pg_catalog" {
 				return v
 			}
 		default:
-			v.opaque = v.opaque || schema == "pg_catalog" || len(r.catalog.FunctionsNamed("", name)) == 0
+			v.opaque = v.opaque || schema == "pg_catalog" || !r.owned("", name)
 		}
 	}
-	for _, f := range r.catalog.FunctionsNamed(schema, name) {
+	found, certain := r.catalog.Functions(schema, name)
+	for _, f := range found {
 		v = r.union(v, r.returnedBy(f))
 	}
-	if schema != "" && schema != "pg_catalog" && len(r.catalog.FunctionsNamed(schema, name)) == 0 {
+	if schema != "" && schema != "pg_catalog" && len(found) == 0 {
 		r.doubt, v.opaque = true, true
 	}
+	if !certain && schema != "pg_catalog" {
+		return r.unsurely(v)
+	}
+	return v
+}
+
+// owned reports whether a function that is not the server's own may have that name.
+func (r *resolver) owned(schema, name string) bool {
+	found, _ := r.catalog.Functions(schema, name)
+	return len(found) > 0
+}
+
+// unsurely is v, or anything.
+func (r *resolver) unsurely(v value) value {
+	r.unsure = true
+	v.unsure = anything
 	return v
 }
 

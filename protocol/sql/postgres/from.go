@@ -5,6 +5,7 @@ import (
 
 	"github.com/multigres/multigres/go/common/parser/ast"
 
+	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -110,21 +111,78 @@ func (r *resolver) named(n *ast.RangeVar) *table {
 
 // relation is a relation of the catalog's.
 func (r *resolver) relation(schema, name string) *table {
-	rel := r.catalog.Relation(schema, name)
-	if rel == nil {
-		r.doubt = true
-		return &table{schema: schema, name: name, rows: openRows}
+	found, certain := r.catalog.Relations(schema, name)
+	if len(found) == 0 {
+		r.doubt, r.unsure = r.doubt || r.catalog.Missing(name), true
+		return &table{schema: schema, name: name, rows: unsureRows}
 	}
+	t := r.held(found[0])
+	if certain && len(found) == 1 {
+		return t
+	}
+	// It is one of several, and may be another.
+	t.relation, t.schema = nil, schema
+	for _, rel := range found[1:min(len(found), maxMeanings)] {
+		t.rows = r.either(t.rows, r.held(rel).rows)
+	}
+	if !certain || len(found) > maxMeanings {
+		r.unsure = true
+		t.rows = r.either(t.rows, unsureRows)
+	}
+	return t
+}
+
+// maxMeanings bounds how many relations are looked at that one name may mean.
+const maxMeanings = 16
+
+// unsureRows are those of a relation that may be any.
+var unsureRows = rows{open: true, rest: value{unsure: anything}}
+
+// held is a relation of the catalog's with what its columns hold.
+func (r *resolver) held(rel *sql.Relation) *table {
 	if r.pending != nil {
 		r.pending.view(rel)
 	}
-	t := &table{schema: rel.Schema, name: rel.Name, relation: rel}
+	t := &table{schema: rel.Schema, name: rel.Name}
+	if !rel.Own {
+		t.relation = rel
+	}
 	t.columns = make([]output, len(rel.Columns))
 	r.spend(len(rel.Columns))
 	for i := range rel.Columns {
 		c := &rel.Columns[i]
-		t.columns[i] = output{c.Name, value{c.Source.Origins, c.Source.Opaque}}
+		t.columns[i] = output{c.Name, heldBy(&c.Source)}
 	}
+	return t
+}
+
+// heldBy is what a column of the catalog's holds.
+func heldBy(c *proxy.Column) value {
+	if c.Unsure {
+		return value{origins: c.Origins, unsure: anything}
+	}
+	return value{origins: c.Origins, opaque: c.Opaque}
+}
+
+// either is a or b, by the names of their columns. Which columns there are and in
+// which order is known only when both have the same.
+func (r *resolver) either(a, b rows) rows {
+	same := !a.open && !b.open && slices.EqualFunc(a.columns, b.columns, func(x, y output) bool { return x.name == y.name })
+	t := rows{open: !same, columns: slices.Clone(a.columns)}
+	for i := range t.columns {
+		of, _ := lookup(r, b, t.columns[i].name)
+		t.columns[i].value = r.union(t.columns[i].value, of)
+	}
+	if same {
+		return t
+	}
+	for _, c := range b.columns {
+		if _, known := lookup(r, rows{columns: t.columns}, c.name); !known {
+			of, _ := lookup(r, a, c.name)
+			t.columns = append(t.columns, output{c.name, r.union(c.value, of)})
+		}
+	}
+	t.rest = r.union(r.all(a), r.all(b))
 	return t
 }
 
@@ -252,7 +310,7 @@ func (r *resolver) returned(n ast.Node, v value, defined *ast.NodeList, alias st
 	}
 	schema, name := qualified(call.Funcname)
 	if schema == "" || schema == "pg_catalog" {
-		if len(r.catalog.FunctionsNamed("", name)) == 0 {
+		if !r.owned("", name) {
 			if names, ok := returnedNames[name]; ok {
 				for _, name := range names {
 					r.add(&t, output{name, v})

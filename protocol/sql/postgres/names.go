@@ -72,7 +72,7 @@ func (r *resolver) bare(s *space, name string) value {
 	}
 	if !found {
 		r.doubt = true
-		return opaque
+		return r.unsurely(value{})
 	}
 	return v
 }
@@ -144,7 +144,7 @@ func (r *resolver) reference(s *space, n *ast.ColumnRef) value {
 		if t := s.table(schema, names[k-2]); t != nil {
 			v = r.member(t, names[k-1])
 		} else {
-			r.doubt, v = true, opaque
+			r.doubt, v = true, r.unsurely(value{})
 		}
 	}
 	for _, n := range rest {

@@ -189,7 +189,7 @@ func (o *told) message(m protoreflect.Message, runs bool) {
 func ours(stmts []ast.Stmt) (o told) {
 	o = told{relations: map[string]bool{}, functions: map[string]bool{}}
 	for _, s := range stmts {
-		v := newVisitor(nil)
+		v := newVisitor(sql.Scope{})
 		f := v.statement(s)
 		o.effects |= f.Effects & compared
 		for _, r := range f.Relations {

@@ -24,8 +24,11 @@ type fixedCatalog struct {
 }
 
 func (f *fixedCatalog) Snapshot(context.Context, *proxy.Reading) *sql.Snapshot { return f.snapshot }
-func (f *fixedCatalog) Changed(*proxy.Reading)                                 {}
-func (f *fixedCatalog) Doubt(*proxy.Reading)                                   { f.doubts++ }
+func (f *fixedCatalog) Latest(context.Context, *proxy.Reading) (*sql.Snapshot, []proxy.NameChange) {
+	return f.snapshot, nil
+}
+func (f *fixedCatalog) Changed(*proxy.Reading, []proxy.NameChange) {}
+func (f *fixedCatalog) Doubt(*proxy.Reading)                       { f.doubts++ }
 
 // readCatalog reads a database's catalog as the gateway does.
 func readCatalog(t testing.TB, server *pgembed.Server, database string) *fixedCatalog {
@@ -88,9 +91,12 @@ func columnsOf(f *proxy.Facts) string {
 func originsOf(c proxy.Column) string {
 	var list []string
 	for _, o := range c.Origins {
-		list = append(list, strings.TrimPrefix(o.Schema+".", "public.")+o.Relation+"."+o.Column+[...]string{"", "~", "#", "?"}[o.How])
+		list = append(list, strings.TrimPrefix(o.Schema+".", "public.")+o.Relation+"."+o.Column+[...]string{"", "~", "#", "?", "@"}[o.How]+o.Key)
 	}
-	if c.Opaque {
+	switch {
+	case c.Unsure:
+		list = append(list, "??")
+	case c.Opaque:
 		list = append(list, "*")
 	}
 	return strings.Join(list, ",")
@@ -134,8 +140,8 @@ func TestOrigins(t *testing.T) {
 		{"SELECT ssn = 'a', ssn IS NULL, ssn IN ('a'), ssn IS NOT DISTINCT FROM 'a', NULLIF(name, ssn) FROM p", "?column?=p.ssn? ?column?=p.ssn? ?column?=p.ssn? ?column?=p.ssn? nullif=p.name~,p.ssn?"},
 		{"SELECT p FROM p", "p=p.*"},
 		{"SELECT (p).ssn, (p).* FROM p", "ssn=p.ssn id=p.id name=p.name ssn=p.ssn doc=p.doc tags=p.tags"},
-		{"SELECT row_to_json(p), to_jsonb(x)->>'ssn' FROM p, p x", "row_to_json=p.*~ ?column?=p.*~"},
-		{"SELECT row_to_json(x) FROM (SELECT ssn FROM p) x", "row_to_json=p.ssn~"},
+		{"SELECT row_to_json(p), to_jsonb(x)->>'ssn' FROM p, p x", "row_to_json=p.id@id,p.name@name,p.ssn@ssn,p.doc@doc,p.tags@tags ?column?=p.id~,p.name~,p.ssn~,p.doc~,p.tags~"},
+		{"SELECT row_to_json(x) FROM (SELECT ssn FROM p) x", "row_to_json=p.ssn@ssn"},
 		{"SELECT format('%s', p.*) FROM p", "format=p.id~,p.name~,p.ssn~,p.doc~,p.tags~"},
 		{"SELECT doc->>'k' FROM p", "?column?=p.doc~"},
 		{"SELECT array_agg(ssn), min(ssn), count(*) FILTER (WHERE ssn LIKE '1%') FROM p", "array_agg=p.ssn# min=p.ssn# count=p.ssn?"},
@@ -173,8 +179,8 @@ func TestOrigins(t *testing.T) {
 		{"SELECT w FROM part1", "w=part1.w,part.w"},
 		{"SELECT part1 FROM part1", "part1=part1.*,part.k,part.w"},
 		{"SELECT relname FROM pg_class", "relname=pg_catalog.pg_class.relname"},
-		{"SELECT nosuch FROM p", "nosuch=*"},
-		{"SELECT a FROM nosuch", "a=*"},
+		{"SELECT nosuch FROM p", "nosuch=??"},
+		{"SELECT a FROM nosuch", "a=??"},
 		{"SELECT * FROM nosuch", "unknown"},
 		{"BEGIN", ""},
 	} {

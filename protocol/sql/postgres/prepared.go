@@ -9,7 +9,7 @@ import (
 
 // prepared notes in f what a PREPARE gives a name to, or which name an EXECUTE
 // runs, and reports whether literals have a say in it.
-func prepared(n ast.Stmt, catalog *sql.Snapshot, f *proxy.Facts) (literals bool) {
+func prepared(n ast.Stmt, catalog sql.Scope, f *proxy.Facts) (literals bool) {
 	switch n := n.(type) {
 	case *ast.PrepareStmt:
 		s, ok := n.Query.(ast.Stmt)

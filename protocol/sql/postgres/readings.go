@@ -10,7 +10,7 @@ import (
 // bothReadings is what text does in either reading of the backslashes in its
 // plain literals. A reading by which a literal does not end does not count: the server
 // refuses the whole text then.
-func (a *Analyzer) bothReadings(text []byte, catalog *sql.Snapshot, r *proxy.Reading) *proxy.Facts {
+func (a *Analyzer) bothReadings(text []byte, catalog sql.Scope, r *proxy.Reading) *proxy.Facts {
 	var readings []*proxy.Facts
 	for _, literals := range []sql.Literals{sql.LiteralsPlain, sql.LiteralsEscaped} {
 		n := &sql.Normalised{}

@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"slices"
+
 	"github.com/multigres/multigres/go/common/parser/ast"
 
 	"github.com/sallyport/sallyport/protocol/sql"
@@ -11,17 +13,19 @@ import (
 // and which it uses without returning them, by a catalog. Where it cannot tell,
 // it says so: a value is opaque, rows are open, or the whole is incomplete.
 type resolver struct {
-	catalog *sql.Snapshot
+	catalog sql.Scope
 	pending *definitions // of views that are still to be resolved; nil once all are
 
 	uses   []proxy.Use
 	used   map[proxy.Use]struct{}
 	writes []proxy.Write
 	decide value    // what was used since the query began that is looked at
+	into   *rows    // what a new relation is filled with; nil of nothing
 	calls  []string // functions that are called as if they were columns
 
 	incomplete bool // something cannot be told
 	doubt      bool // the catalog does not know a name
+	unsure     bool // a name may mean something else than the catalog says
 	literals   bool // literals have a say, such as a column's number in ORDER BY
 
 	with  *with
@@ -61,8 +65,21 @@ func (r *resolver) statement(n ast.Node, f *proxy.Facts) {
 		if q := selectOf(n.Query); q != nil && n.Into != nil {
 			r.kept(n.Into, r.query(q, nil))
 		}
+	case *ast.ViewStmt: // whose columns are not filled, but read when it is
+		of := r.query(selectOf(n.Query), nil).named(stringsOf(n.Aliases))
+		r.into = &of
 	case *ast.DeclareCursorStmt:
-		r.query(selectOf(n.Query), nil)
+		of := r.query(selectOf(n.Query), nil)
+		r.into = &of
+	case *ast.FetchStmt:
+		returns = f.Rows
+		if c := r.catalog.Cursor(n.PortalName); c != nil {
+			for i := range c.Columns {
+				t.columns = append(t.columns, output{c.Columns[i].Name, heldBy(&c.Columns[i])})
+			}
+		} else {
+			r.unsure, t = true, unsureRows
+		}
 	case *ast.PrepareStmt:
 		r.statement(n.Query, &proxy.Facts{})
 	case *ast.CopyStmt:
@@ -71,18 +88,40 @@ func (r *resolver) statement(n ast.Node, f *proxy.Facts) {
 				f.Copy.Columns = columns(t)
 			}
 		}
+	case *ast.ExplainStmt:
+		if inner, ok := n.Query.(ast.Stmt); ok {
+			r.statement(inner, &proxy.Facts{})
+		}
+	case *ast.AlterTableStmt:
+		r.altered(n)
+	case *ast.RenameStmt, *ast.AlterObjectSchemaStmt:
+		r.moves(n)
+	case *ast.ExecuteStmt: // of what is not known; see [proxy.Facts.Executes]
+		r.incomplete, r.unsure = true, true
+	case *ast.DoStmt, *ast.CallStmt:
+		r.incomplete = true
 	}
-	f.Uses, f.Writes = r.uses, r.writes
+	f.Uses, f.Writes, f.Unsure = r.uses, r.writes, r.unsure
+	f.Resolved = !r.incomplete && r.catalog.Snapshot() != nil
 	if returns && !t.open && !r.incomplete {
 		f.Columns, f.ColumnsKnown = columns(t), true
 	}
+}
+
+// column is what is said of an output.
+func (o *output) column() proxy.Column {
+	c := proxy.Column{Name: o.name, Origins: o.origins, Opaque: o.opaque || o.unsure == anything, Unsure: o.unsure == anything}
+	if o.unsure == decided {
+		c.Origins = append(slices.Clone(c.Origins), proxy.Origin{Column: "*", How: proxy.DerivedPredicate})
+	}
+	return c
 }
 
 func columns(t rows) []proxy.Column {
 	out := make([]proxy.Column, len(t.columns))
 	for i := range t.columns {
 		c := &t.columns[i]
-		out[i] = proxy.Column{Name: c.name, Origins: c.origins, Opaque: c.opaque}
+		out[i] = c.column()
 	}
 	return out
 }
@@ -93,6 +132,7 @@ func (r *resolver) kept(into *ast.IntoClause, t rows) {
 		return
 	}
 	t = t.named(stringsOf(into.ColNames))
+	r.into = &t
 	schema, name := into.Rel.SchemaName, into.Rel.RelName
 	if into.Rel.RelPersistence == ast.RELPERSISTENCE_TEMP {
 		schema = temporarySchema
@@ -100,16 +140,43 @@ func (r *resolver) kept(into *ast.IntoClause, t rows) {
 	r.written(schema, name, t)
 }
 
+// altered notes what ALTER TABLE … TYPE … USING fills a column with.
+func (r *resolver) altered(n *ast.AlterTableStmt) {
+	if n.Relation == nil || n.Cmds == nil {
+		return
+	}
+	c := r.target(n.Relation, proxy.EffectUpdate)
+	s := r.around(c, nil, nil)
+	for _, item := range n.Cmds.Items {
+		cmd, ok := item.(*ast.AlterTableCmd)
+		if !ok {
+			r.incomplete = true
+			continue
+		}
+		d, ok := cmd.Def.(*ast.ColumnDef)
+		if !ok || d == nil || isNil(d.RawDefault) {
+			continue
+		}
+		name := cmd.Name
+		if name == "" {
+			name = d.Colname
+		}
+		c.set(r, name, r.expression(s, d.RawDefault))
+	}
+	r.returning(c, nil, s)
+}
+
 // written notes that a relation's columns are filled with t.
 func (r *resolver) written(schema, name string, t rows) {
 	for i := range t.columns {
 		c := &t.columns[i]
-		if len(c.origins) > 0 || c.opaque {
-			r.writes = append(r.writes, proxy.Write{Schema: schema, Relation: name, Column: proxy.Column{Name: c.name, Origins: c.origins, Opaque: c.opaque}})
+		if len(c.origins) > 0 || c.opaque || c.unsure != sure {
+			r.writes = append(r.writes, proxy.Write{Schema: schema, Relation: name, Column: c.column()})
 		}
 	}
 	if t.open {
-		r.writes = append(r.writes, proxy.Write{Schema: schema, Relation: name, Column: proxy.Column{Name: "*", Origins: t.rest.origins, Opaque: t.rest.opaque}})
+		rest := output{"*", t.rest}
+		r.writes = append(r.writes, proxy.Write{Schema: schema, Relation: name, Column: rest.column()})
 	}
 }
 

@@ -11,7 +11,18 @@ import (
 type value struct {
 	origins []proxy.Origin
 	opaque  bool // it may hold more than the origins tell
+	unsure  unsure
 }
+
+// unsure says how a value derives from names that may mean something else to the
+// session than the catalog says.
+type unsure uint8
+
+const (
+	sure     unsure = iota
+	decided         // only their comparison decides it
+	anything        // it may hold anything
+)
 
 var opaque = value{opaque: true}
 
@@ -51,7 +62,7 @@ func (r *resolver) spend(n int) bool {
 
 // union is what derives from both.
 func (r *resolver) union(a, b value) value {
-	u := value{origins: a.origins, opaque: a.opaque || b.opaque}
+	u := value{origins: a.origins, opaque: a.opaque || b.opaque, unsure: max(a.unsure, b.unsure)}
 	switch {
 	case len(b.origins) == 0:
 		return u
@@ -78,8 +89,11 @@ func (r *resolver) union(a, b value) value {
 
 // as is v, derived in a further way. What only decides stays so.
 func (r *resolver) as(v value, how proxy.Derivation) value {
+	if how == proxy.DerivedPredicate {
+		v.unsure = min(v.unsure, decided)
+	}
 	changes := func(o proxy.Origin) bool {
-		return how == proxy.DerivedPredicate && o.How != how || o.How < how && o.How != proxy.DerivedPredicate
+		return how == proxy.DerivedPredicate && o.How != how || o.How == proxy.DerivedMember || o.How < how && o.How != proxy.DerivedPredicate
 	}
 	if !slices.ContainsFunc(v.origins, changes) {
 		return v
@@ -88,7 +102,7 @@ func (r *resolver) as(v value, how proxy.Derivation) value {
 	out := make([]proxy.Origin, 0, len(v.origins))
 	for _, o := range v.origins {
 		if changes(o) {
-			o.How = how
+			o.How, o.Key = how, ""
 		}
 		if len(out) > 64 || !slices.Contains(out, o) {
 			out = append(out, o)

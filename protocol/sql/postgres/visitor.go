@@ -22,9 +22,11 @@ type visitor struct {
 	depth    int
 	literals bool // literals have a say in the facts
 
-	catalog *sql.Snapshot // what names mean; nil when that is not known
-	pending *definitions  // while the catalog's views are resolved
-	doubt   bool          // the catalog does not know a name
+	catalog sql.Scope    // what names mean
+	pending *definitions // while the catalog's views are resolved
+	doubt   bool         // the catalog does not know a name
+	loud    bool         // something is called that may change what names mean
+	into    *rows        // what a new relation is filled with; nil of nothing
 }
 
 // scope holds the names of the queries in WITH that are seen at a place.
@@ -46,7 +48,7 @@ func (s *scope) has(name string) bool {
 // its chains of operators are not.
 const maxDepth = 5000
 
-func newVisitor(catalog *sql.Snapshot) *visitor {
+func newVisitor(catalog sql.Scope) *visitor {
 	return &visitor{facts: &proxy.Facts{Statements: 1}, touch: proxy.EffectRead, catalog: catalog}
 }
 
@@ -222,13 +224,15 @@ func (v *visitor) function(schema, name string, class proxy.FunctionClass) {
 // catalog, or called by its schema.
 func (v *visitor) operator(n *ast.A_Expr) {
 	schema, name := qualified(n.Name)
-	behind := v.catalog.Behind(name)
+	behind, _ := v.catalog.RunBy(name)
 	if schema != "" && schema != "pg_catalog" && len(behind) == 0 {
 		v.function(schema, name, proxy.FunctionUnknown)
 		v.add(proxy.EffectCall)
+		v.loud = true
 	}
 	for _, f := range behind {
 		class, effects := v.does(f)
+		v.loud = v.loud || class == proxy.FunctionUnknown && f.Does == nil && !f.Quiet
 		v.function(f.Schema, f.Name, class)
 		v.add(effects)
 	}
