@@ -20,13 +20,29 @@ type Action struct {
 // Act records an action in the gateway's own record. It has been handed to the
 // operating system when Act returns; on an error the action must not be done.
 func (l *Log) Act(a Action) error {
-	return l.own.event(time.Now(), a.Type, synced, func(b []byte) []byte {
-		b = identity(b, a.By)
-		b = str(b, "session", a.Session)
-		b = str(b, "action", a.Action)
-		b = str(b, "reason", a.Reason)
-		return str(b, "remote", a.Remote)
+	return l.own.event(time.Now(), a.Type, synced, a.append)
+}
+
+func (a *Action) append(b []byte) []byte {
+	b = identity(b, a.By)
+	b = str(b, "session", a.Session)
+	b = str(b, "action", a.Action)
+	b = str(b, "reason", a.Reason)
+	return str(b, "remote", a.Remote)
+}
+
+// recordAdoption records on the disk that what is there becomes the log's history, and
+// why that was asked for.
+func (l *Log) recordAdoption(a *Action) error {
+	err := l.own.event(time.Now(), AdminAdopt, written, func(b []byte) []byte {
+		return str(a.append(b), "error", l.adopted.Error())
 	})
+	if err != nil {
+		return err
+	}
+	l.own.mu.Lock()
+	defer l.own.mu.Unlock()
+	return l.own.sync()
 }
 
 // Version says by what sessions are judged.

@@ -135,22 +135,19 @@ func TestDiskFull(t *testing.T) {
 	for _, c := range []struct {
 		name       string
 		bestEffort bool
-		break_     func(l *Log)
+		fault      func(c call) (bool, error)
 	}{
-		{"full", false, func(l *Log) {
-			l.write = func(f *os.File, b []byte) (int, error) { n, _ := f.Write(b[:len(b)/2]); return n, syscall.ENOSPC }
-		}},
-		{"full, best effort", true, func(l *Log) {
-			l.write = func(*os.File, []byte) (int, error) { return 0, syscall.ENOSPC }
-		}},
-		{"sync fails", false, func(l *Log) { l.sync = func(*os.File) error { return syscall.EIO } }},
+		{"full", false, writes(func() (bool, error) { return true, syscall.ENOSPC })},
+		{"full, best effort", true, writes(full)},
+		{"sync fails", false, func(c call) (bool, error) { return false, errIf(c.op == "sync", syscall.EIO) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
-			l := openLog(t, dir, Config{BestEffort: c.bestEffort, Durability: Each})
+			d := newLab()
+			l := openOn(t, d, dir, Config{BestEffort: c.bestEffort, Durability: Each})
 			s := newSession(t, l)
 			require.False(t, run(s, "SELECT 1").Refuses())
-			c.break_(l)
+			d.breaks(c.fault)
 			v := run(s, "SELECT 2")
 			require.Equal(t, !c.bestEffort, v.Refuses())
 			require.Equal(t, !c.bestEffort, s.Err() != nil)
@@ -159,17 +156,17 @@ func TestDiskFull(t *testing.T) {
 				require.NotContains(t, v.Message(), dir)
 			}
 			s.Close(nil)
-			l.write, l.sync = (*os.File).Write, syncData
+			d.mends()
 			require.NoError(t, l.Close())
 
-			// The next start seals what there is.
-			again := openLog(t, dir, Config{})
-			require.NoError(t, again.Close())
-			r := verify(t, dir, again.PublicKey())
+			// What there is was sealed, and says what is missing.
+			r := verify(t, dir, l.PublicKey())
 			require.Empty(t, r.Problems)
 			require.Empty(t, r.Unproven)
 			list := events(t, dir, s.ID)
-			require.Equal(t, SessionRecovered, list[len(list)-1].Type)
+			require.Equal(t, SessionEnd, list[len(list)-1].Type)
+			require.Equal(t, Degraded, list[len(list)-2].Type)
+			require.NotZero(t, list[len(list)-2].Lost)
 		})
 	}
 }
@@ -191,12 +188,13 @@ func TestCloseTwice(t *testing.T) {
 // before.
 func TestConfiguredFails(t *testing.T) {
 	dir := t.TempDir()
-	l := openLog(t, dir, Config{BestEffort: true})
+	d := newLab()
+	l := openOn(t, d, dir, Config{BestEffort: true})
 	require.NoError(t, l.Configured(Version{Policy: "first"}))
-	l.write = func(*os.File, []byte) (int, error) { return 0, syscall.ENOSPC }
+	d.breaks(writes(full))
 	require.Error(t, l.Configured(Version{Policy: "second"}))
 	require.Equal(t, "first", l.version.Load().Policy)
-	l.write = func(f *os.File, b []byte) (int, error) { return f.Write(b) }
+	d.mends()
 	require.NoError(t, l.Configured(Version{Policy: "third"}))
 	require.Equal(t, "third", l.version.Load().Policy)
 	require.NoError(t, l.Close())
@@ -204,8 +202,9 @@ func TestConfiguredFails(t *testing.T) {
 
 // A record that cannot be begun refuses the session.
 func TestCannotBegin(t *testing.T) {
-	l := openLog(t, t.TempDir(), Config{})
-	l.write = func(*os.File, []byte) (int, error) { return 0, syscall.ENOSPC }
+	d := newLab()
+	l := openOn(t, d, t.TempDir(), Config{})
+	d.breaks(writes(full))
 	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{permit{}, l}, Log: quiet().Log}
 	_, _, err := g.Open(context.Background(), proxy.OpenRequest{
 		Identity: &proxy.Identity{Subject: "alice"}, Target: proxy.Target{Resource: &proxy.Resource{Name: "shop"}},

@@ -116,27 +116,27 @@ func (l *Log) compact(file string, written leaf, key []byte) (leaf, error) {
 		return leaf{}, err
 	}
 	defer in.Close()
-	out, err := os.CreateTemp(filepath.Dir(file), compactPrefix+"*")
+	out, err := l.disk.create(filepath.Join(filepath.Dir(file), compactPrefix+newID()), 0o600)
 	if err != nil {
 		return leaf{}, err
 	}
 	sealed, err := l.copyCompact(out, in, written, key)
-	if err == nil && l.durability != OS {
+	if err == nil {
 		err = l.syncSafely(out)
 	}
 	if cerr := out.Close(); err == nil {
 		err = cerr
 	}
 	if err == nil {
-		err = os.Rename(out.Name(), file)
+		err = l.disk.rename(out.Name(), file)
 	}
 	if err != nil {
-		os.Remove(out.Name())
+		return leaf{}, errors.Join(err, l.disk.remove(out.Name()))
 	}
-	return sealed, err
+	return sealed, nil
 }
 
-func (l *Log) copyCompact(out *os.File, in io.Reader, written leaf, key []byte) (leaf, error) {
+func (l *Log) copyCompact(out file, in io.Reader, written leaf, key []byte) (leaf, error) {
 	if l.packer == nil {
 		var err error
 		if l.packer, err = newPacker(); err != nil {
@@ -150,7 +150,12 @@ func (l *Log) copyCompact(out *os.File, in io.Reader, written leaf, key []byte) 
 	if err := r.unlock(key); err != nil {
 		return leaf{}, err
 	}
-	w := bufio.NewWriterSize(writerFunc(func(b []byte) (int, error) { return l.writeSafely(out, b) }), 64<<10)
+	at := int64(0)
+	w := bufio.NewWriterSize(writerFunc(func(b []byte) (int, error) {
+		n, err := l.writeSafely(out, b, at)
+		at += int64(n)
+		return n, err
+	}), 64<<10)
 	c, err := newCompactWriter(w, written.ID, key, l.packer, l.batchSize)
 	if err != nil {
 		return leaf{}, err
@@ -181,11 +186,15 @@ type writerFunc func(b []byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
-// removeHalfMade removes compact forms that a stopped process did not finish.
+// removeHalfMade removes files that a stopped process did not finish.
 func (l *Log) removeHalfMade() error {
-	files, err := filepath.Glob(filepath.Join(escape(l.dir), "sessions", "*", compactPrefix+"*"))
-	for _, f := range files {
-		err = errors.Join(err, os.Remove(f))
+	var errs []error
+	for _, pattern := range []string{"sessions/*/" + compactPrefix, "sessions/*/" + newPrefix, "log/" + newPrefix, newPrefix} {
+		list, err := filepath.Glob(filepath.Join(escape(l.dir), pattern+"*"))
+		errs = append(errs, err)
+		for _, f := range list {
+			errs = append(errs, l.disk.remove(f))
+		}
 	}
-	return err
+	return errors.Join(errs...)
 }

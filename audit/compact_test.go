@@ -82,13 +82,11 @@ func TestCompactTamperingIsLocated(t *testing.T) {
 // A record that cannot be made compact is sealed as it was written.
 func TestCompactDiskFull(t *testing.T) {
 	dir := t.TempDir()
-	l := openLog(t, dir, Config{})
-	l.write = func(f *os.File, b []byte) (int, error) {
-		if strings.HasPrefix(filepath.Base(f.Name()), compactPrefix) {
-			return 0, syscall.ENOSPC
-		}
-		return f.Write(b)
-	}
+	d := newLab()
+	l := openOn(t, d, dir, Config{})
+	d.breaks(func(c call) (bool, error) {
+		return false, errIf(c.op == "write" && strings.HasPrefix(filepath.Base(c.name), compactPrefix), syscall.ENOSPC)
+	})
 	s := newSession(t, l)
 	run(s, "SELECT 1")
 	s.Close(nil)
@@ -105,13 +103,23 @@ func TestCompactDiskFull(t *testing.T) {
 
 // What a gateway that was killed between compacting and sealing left is sealed.
 func TestCompactRecovery(t *testing.T) {
-	dir, _, id := batched(t, 5)
+	dir := t.TempDir()
+	l := openLog(t, dir, Config{})
+	empty := read(t, filepath.Join(dir, "log", checkpointName))
+	s := newSession(t, l)
+	for range 5 {
+		run(s, "SELECT 1")
+	}
+	s.Close(nil)
+	require.NoError(t, l.Close())
+	id := s.ID
 	path, err := find(dir, id)
 	require.NoError(t, err)
 	half := filepath.Join(filepath.Dir(path), compactPrefix+"1")
 	write(t, half, []byte("half"))
-	require.NoError(t, os.RemoveAll(filepath.Join(dir, "log"))) // nothing is sealed
-	l := openLog(t, dir, Config{})
+	require.NoError(t, os.Truncate(filepath.Join(dir, "log", "leaves"), 0)) // nothing is sealed
+	write(t, filepath.Join(dir, "log", checkpointName), empty)
+	l = openLog(t, dir, Config{})
 	require.NoError(t, l.Close())
 	r := verify(t, dir, l.PublicKey())
 	require.Empty(t, r.Problems)

@@ -460,7 +460,7 @@ func TestCopyHoldsNoKeys(t *testing.T) {
 	sealed, err := filepath.Glob(filepath.Join(dir, "sessions", "*", "*"+keySuffix))
 	require.NoError(t, err)
 	require.Len(t, sealed, 3)
-	own, err := openKeys(dir, Keys{}, false)
+	own, err := openKeys(dir, Keys{}, nil)
 	require.NoError(t, err)
 	for _, f := range sealed {
 		key, err := own.load(f, strings.TrimSuffix(filepath.Base(f), keySuffix))

@@ -164,11 +164,7 @@ func destroy(file string) error {
 	if err = errors.Join(err, f.Close(), os.Remove(file)); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(file))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return system{}.SyncFolder(filepath.Dir(file))
 }
 
 // Expire erases the sessions that ended longer ago than keep says for what their

@@ -51,6 +51,7 @@ const (
 	AdminHold       = "admin.hold"       // kept a session from being erased
 	AdminRelease    = "admin.release"    // let it be erased again
 	AdminDetokenise = "admin.detokenise" // had a masked value turned back, or was refused that
+	AdminAdopt      = "admin.adopt"      // took what is there as the log's history, although it is not what was signed
 	AdminRefused    = "admin.refused"    // was not permitted to do what action names
 
 	AdminRequests = "admin.requests" // looked at what is held

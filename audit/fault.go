@@ -3,7 +3,6 @@ package audit
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 )
@@ -29,18 +28,19 @@ type writing struct {
 	err  error
 }
 
-// write writes b at the stream's offset. With best effort it comes back after
+// write writes b at the stream's offset, over what an earlier attempt wrote in part. With best effort it comes back after
 // the log's stall time at the latest.
 func (s *stream) write(b []byte) (int, error) {
 	if !s.resumes {
 		s.busy.Store(s.log.tick.Load())
 		defer s.busy.Store(0)
-		return s.log.writeSafely(s.file, b)
+		return s.log.writeSafely(s.file, b, s.offset)
 	}
+	at := s.offset
 	w := &writing{b: b, done: make(chan struct{})}
 	go func() {
 		defer close(w.done)
-		w.n, w.err = s.log.writeSafely(s.file, w.b)
+		w.n, w.err = s.log.writeSafely(s.file, w.b, at)
 	}()
 	t := time.NewTimer(s.log.stall)
 	defer t.Stop()
@@ -53,13 +53,21 @@ func (s *stream) write(b []byte) (int, error) {
 	}
 }
 
-// resume tries to write what could not be written. Only streams of best effort
-// can: the others stay as they are. When it succeeds, an event says how much is
-// missing.
+// resume tries to write what could not be written. Streams of best effort do so with
+// their next event, the others when they have ended. When it succeeds, an event says how
+// much is missing.
 func (s *stream) resume() error {
-	if !s.resumes {
+	err := s.writePending()
+	if err != nil {
+		s.lost++
 		return s.err
 	}
+	s.degraded()
+	return nil
+}
+
+// writePending writes what could not be written.
+func (s *stream) writePending() error {
 	if w := s.writing; w != nil {
 		select {
 		case <-w.done:
@@ -69,28 +77,27 @@ func (s *stream) resume() error {
 				s.pending = s.pending[:copy(s.pending, s.pending[w.n:])]
 			}
 		default:
-			s.lost++
-			return s.err
+			return errStalled
 		}
 	}
-	if _, err := s.file.Seek(s.offset, io.SeekStart); err != nil { // over what was written in part
-		s.lost++
-		return s.err
+	if len(s.pending) == 0 {
+		return nil
 	}
-	if len(s.pending) > 0 {
-		n, err := s.write(s.pending)
-		if err != nil {
-			s.lost++
-			return s.err
-		}
-		s.offset += int64(n)
-		s.pending = s.pending[:0]
+	n, err := s.write(s.pending)
+	if err != nil {
+		return err
 	}
+	s.offset += int64(n)
+	s.pending = s.pending[:0]
+	return nil
+}
+
+// degraded appends an event that says how much is missing, and why.
+func (s *stream) degraded() {
 	lost, cause := s.lost, s.err
 	s.err, s.lost = nil, 0
 	s.json = append(num(str(s.clock.object(s.json[:0], s.index+1, time.Now(), Degraded), "error", cause.Error()), "lost", lost), '}')
 	s.append()
-	return nil
 }
 
 // guardSteps is into how many steps the stall time is divided.
@@ -121,18 +128,30 @@ func (l *Log) guard() {
 	}
 }
 
-// writeSafely is write, with a panic as its error.
-func (l *Log) writeSafely(f *os.File, b []byte) (n int, err error) {
+// writeSafely writes b at a place of f, with a panic as its error.
+func (l *Log) writeSafely(f file, b []byte, at int64) (n int, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			n, err = 0, fmt.Errorf("%w: %T", errPanic, v)
 		}
 	}()
-	return l.write(f, b)
+	return f.WriteAt(b, at)
 }
 
-// syncSafely is sync, with a panic as its error.
-func (l *Log) syncSafely(f *os.File) (err error) {
+// syncFile puts a file's content on the disk.
+func (l *Log) syncFile(name string) error {
+	f, err := l.disk.Open(name, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(l.syncSafely(f), f.Close())
+}
+
+// syncSafely syncs f, with a panic as its error.
+func (l *Log) syncSafely(f file) error { return l.safely(f.Sync) }
+
+// safely has the disk do something that may take too long, with a panic as its error.
+func (l *Log) safely(sync func() error) (err error) {
 	l.syncing.Store(l.tick.Load())
 	defer func() {
 		l.syncing.Store(0)
@@ -140,5 +159,5 @@ func (l *Log) syncSafely(f *os.File) (err error) {
 			err = fmt.Errorf("%w: %T", errPanic, v)
 		}
 	}()
-	return l.sync(f)
+	return sync()
 }

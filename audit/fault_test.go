@@ -2,8 +2,6 @@ package audit
 
 import (
 	"errors"
-	"os"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -13,41 +11,16 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// disk is what records are written to, with faults.
-type disk struct {
-	fault   atomic.Pointer[func(f *os.File, b []byte) (int, error)]
-	release chan struct{} // ends a write that hangs
-}
-
-// faulty gives l a disk, which is good until it breaks.
-func faulty(l *Log) *disk {
-	d := &disk{release: make(chan struct{})}
-	l.write = func(f *os.File, b []byte) (int, error) {
-		if fault := d.fault.Load(); fault != nil {
-			return (*fault)(f, b)
-		}
-		return f.Write(b)
-	}
-	return d
-}
-
-func (d *disk) breaks(f func(f *os.File, b []byte) (int, error)) { d.fault.Store(&f) }
-
-func (d *disk) mends() {
-	d.fault.Store(nil)
-	close(d.release)
-}
-
 // faults are the ways in which a disk fails.
-func faults(d *disk) map[string]func(f *os.File, b []byte) (int, error) {
-	return map[string]func(f *os.File, b []byte) (int, error){
-		"full":    func(*os.File, []byte) (int, error) { return 0, syscall.ENOSPC },
-		"torn":    func(f *os.File, b []byte) (int, error) { n, _ := f.Write(b[:len(b)/2]); return n, syscall.ENOSPC },
-		"panics":  func(*os.File, []byte) (int, error) { panic("hunter2") },
-		"blocked": func(f *os.File, b []byte) (int, error) { <-d.release; return f.Write(b) },
-		"blocked, then fails": func(*os.File, []byte) (int, error) {
+func faults(d *lab) map[string]func() (torn bool, err error) {
+	return map[string]func() (torn bool, err error){
+		"full":    full,
+		"torn":    func() (bool, error) { return true, syscall.ENOSPC },
+		"panics":  func() (bool, error) { panic("hunter2") },
+		"blocked": func() (bool, error) { <-d.release; return false, nil },
+		"blocked, then fails": func() (bool, error) {
 			<-d.release
-			return 0, syscall.EIO
+			return false, syscall.EIO
 		},
 	}
 }
@@ -55,14 +28,14 @@ func faults(d *disk) map[string]func(f *os.File, b []byte) (int, error) {
 // A strict log ends the session before its next operation, whatever is wrong
 // with the disk, and within the stall time when it does not answer.
 func TestAttack65Strict(t *testing.T) {
-	for name := range faults(&disk{}) {
+	for name := range faults(&lab{}) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			l := openLog(t, dir, Config{Stall: 100 * time.Millisecond})
-			d := faulty(l)
+			d := newLab()
+			l := openOn(t, d, dir, Config{Stall: 100 * time.Millisecond})
 			s := newSession(t, l)
 			require.False(t, run(s, "SELECT 1").Refuses())
-			d.breaks(faults(d)[name])
+			d.breaks(writes(faults(d)[name]))
 			asked := make(chan bool, 1)
 			go func() { asked <- run(s, "SELECT 2").Refuses() }()
 			require.Eventually(t, func() bool { return s.Err() != nil }, 5*time.Second, 5*time.Millisecond)
@@ -81,14 +54,14 @@ func TestAttack65Strict(t *testing.T) {
 // A log of best effort goes on, loses what it must, and says so once the disk
 // is there again: the record is whole but for that.
 func TestAttack65BestEffort(t *testing.T) {
-	for name := range faults(&disk{}) {
+	for name := range faults(&lab{}) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			l := openLog(t, dir, Config{Stall: 50 * time.Millisecond, BestEffort: true})
-			d := faulty(l)
+			d := newLab()
+			l := openOn(t, d, dir, Config{Stall: 50 * time.Millisecond, BestEffort: true})
 			s := newSession(t, l)
 			require.False(t, run(s, "SELECT 1").Refuses())
-			d.breaks(faults(d)[name])
+			d.breaks(writes(faults(d)[name]))
 			begun := time.Now()
 			for range 10 {
 				require.False(t, run(s, "SELECT 2").Refuses())
@@ -122,14 +95,14 @@ func TestAttack65BestEffort(t *testing.T) {
 func TestAttack65Recording(t *testing.T) {
 	for _, bestEffort := range []bool{false, true} {
 		dir := t.TempDir()
-		l := openLog(t, dir, Config{Stall: 50 * time.Millisecond, BestEffort: bestEffort, Recordings: everything})
-		d := faulty(l)
+		d := newLab()
+		l := openOn(t, d, dir, Config{Stall: 50 * time.Millisecond, BestEffort: bestEffort, Recordings: everything})
 		s := newSession(t, l)
 		op := &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}, Command: "id"}
 		require.False(t, s.Ask(t.Context(), op).Refuses())
 		g, err := s.Flow(op, &proxy.Shape{Kind: proxy.ShapeRows, Columns: columnsOf("a")})
 		require.NoError(t, err)
-		d.breaks(func(*os.File, []byte) (int, error) { return 0, syscall.ENOSPC })
+		d.breaks(writes(full))
 		var failed error
 		row := proxy.NewRow([][]byte{make([]byte, 100_000)})
 		for range 3 {
@@ -146,15 +119,17 @@ func TestAttack65Recording(t *testing.T) {
 
 // A disk that does not sync ends strict sessions too.
 func TestAttack65Sync(t *testing.T) {
-	l := openLog(t, t.TempDir(), Config{Stall: 100 * time.Millisecond})
-	release := make(chan struct{})
-	blocked := func(*os.File) error { <-release; return nil }
-	l.mu.Lock() // settle takes it before it syncs
-	l.sync = blocked
-	l.mu.Unlock()
+	d := newLab()
+	l := openOn(t, d, t.TempDir(), Config{Stall: 100 * time.Millisecond})
+	d.breaks(func(c call) (bool, error) {
+		if c.op == "sync" {
+			<-d.release
+		}
+		return false, nil
+	})
 	s := newSession(t, l)
 	require.Eventually(t, func() bool { return s.Err() != nil }, 5*time.Second, 5*time.Millisecond)
-	close(release)
+	d.mends()
 	s.Close(nil)
 	require.NoError(t, l.Close())
 }

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,9 @@ func (l *Log) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error
 			}
 			return b
 		})
+		if err != nil {
+			err = errors.Join(err, rec.discard())
+		}
 	}
 	if err != nil {
 		l.failed(&WriteError{Session: s.ID, Err: err})
@@ -167,14 +171,14 @@ func (r *recorder) done(_ context.Context, op proxy.Op, out *proxy.Outcome) {
 }
 
 func (r *recorder) close(cause error) {
-	err := r.stream.event(time.Now(), SessionEnd, synced, func(b []byte) []byte {
+	err := r.stream.end(time.Now(), SessionEnd, func(b []byte) []byte {
 		if cause != nil {
 			b = str(b, "error", cause.Error())
 		}
 		return b
 	})
-	if cerr := r.stream.close(); err == nil && cerr != nil {
-		r.stream.log.failed(&WriteError{Session: r.stream.id, Err: cerr})
+	if err != nil {
+		r.stream.log.failed(err)
 	}
 	r.stream.log.recorders.Delete(r.session.ID)
 }

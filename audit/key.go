@@ -45,16 +45,16 @@ type sessionKeys struct {
 	old    [][]byte
 }
 
-// openKeys takes the given keys, or reads the log's own, or makes it where make
-// says so. A key in the directory opens what it sealed, whatever is given.
-func openKeys(dir string, given Keys, make_ bool) (*sessionKeys, error) {
+// openKeys takes the given keys, or reads the log's own, or makes it on make_ unless that
+// is nil. A key in the directory opens what it sealed, whatever is given.
+func openKeys(dir string, given Keys, make_ *disk) (*sessionKeys, error) {
 	file := filepath.Join(dir, masterKey)
 	own, err := os.ReadFile(file)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && given.Current == nil && make_:
+	case errors.Is(err, fs.ErrNotExist) && given.Current == nil && make_ != nil:
 		own = make([]byte, keyLen)
 		rand.Read(own)
-		if err := replace(file, own); err != nil {
+		if err := make_.replace(file, own, 0o600); err != nil {
 			return nil, err
 		}
 	case errors.Is(err, fs.ErrNotExist) && given.Current != nil:
@@ -80,13 +80,18 @@ func openKeys(dir string, given Keys, make_ bool) (*sessionKeys, error) {
 	return k, nil
 }
 
-// store seals a new session's key and puts it into file.
-func (k *sessionKeys) store(file, id string, key []byte) error {
+// store seals a new session's key and puts it into file, which is not synced.
+func (k *sessionKeys) store(d *disk, file, id string, key []byte) error {
 	b, err := k.seal(id, key)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(file, b, 0o600)
+	f, err := d.create(file, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(b, 0)
+	return errors.Join(err, f.Close())
 }
 
 func (k *sessionKeys) seal(id string, key []byte) ([]byte, error) {

@@ -67,6 +67,11 @@ type Config struct {
 	// an event a frame: larger, and a change is located to its event rather than to
 	// its batch.
 	Uncompressed bool
+	// Adopt lets a log be opened that does not continue what it signed last, because
+	// some of it was removed, altered or is lost: see HistoryError. What is there becomes
+	// its history, which the log's own record says with who wanted it and why. Nil opens
+	// no such log. Where nothing is wrong it changes nothing.
+	Adopt *Action
 	// Log is told of failures; nil is slog.Default.
 	Log *slog.Logger
 }
@@ -90,10 +95,7 @@ type Log struct {
 	keys *sessionKeys
 	tree *tree
 	lock *os.File
-
-	// Replaced by tests of failing disks.
-	write func(f *os.File, b []byte) (int, error)
-	sync  func(f *os.File) error
+	disk *disk
 
 	tick    atomic.Int64 // counts the steps of guard, from 1
 	syncing atomic.Int64 // the tick when a sync began; 0 when none goes on
@@ -103,24 +105,27 @@ type Log struct {
 	holds     sync.Mutex // held while a session is erased, held or released
 	recorders sync.Map   // session's identifier → *recorder
 
-	mu        sync.Mutex
-	dirty     []*stream
-	endings   []ending
-	durable   map[string]int64 // of open sessions, how much of the record is on the disk
-	feeds     []*Feed
-	followers []*Follower
-	wake      chan struct{}
-	stop      chan struct{}
-	stopped   chan struct{}
-	sealing   chan struct{}
-	sealed    chan struct{}
+	mu         sync.Mutex
+	dirty      []*stream
+	endings    []*ending
+	durable    map[string]int64 // of open sessions, how much of the record is on the disk
+	feeds      []*Feed
+	followers  []*Follower
+	wake       chan struct{}
+	stop       chan struct{}
+	stopped    chan struct{}
+	sealing    chan struct{}
+	sealed     chan struct{}
+	resealing  atomic.Bool // it is tried again soon
+	resettling atomic.Bool
 
 	indexer     indexer // of the goroutine that indexes
 	indexing    chan struct{}
 	indexed     chan struct{}
 	stopIndexer context.CancelFunc
 
-	own *stream // the gateway's own events
+	own     *stream // the gateway's own events
+	adopted error   // what was wrong with the history; nil when nothing was
 
 	closing  sync.Once
 	closeErr error
@@ -147,10 +152,14 @@ var (
 // Open opens the log in dir, or begins one there. Sessions that a stopped
 // process left open are sealed, with an event that says so. A log is open in
 // one process at a time.
-func Open(dir string, c Config) (*Log, error) {
+//
+// The error is a *HistoryError where the log is not the continuation of what it signed.
+func Open(dir string, c Config) (*Log, error) { return open(dir, c, system{}) }
+
+func open(dir string, c Config, s storage) (*Log, error) {
 	l := &Log{
-		dir: dir, durability: c.Durability, bestEffort: c.BestEffort, interval: c.Interval, logger: c.Log,
-		uncompressed: c.Uncompressed, batchSize: batchSize, write: (*os.File).Write, sync: syncData,
+		dir: filepath.Clean(dir), disk: newDisk(s), durability: c.Durability, bestEffort: c.BestEffort, interval: c.Interval, logger: c.Log,
+		uncompressed: c.Uncompressed, batchSize: batchSize,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
 		durable: make(map[string]int64), sealing: make(chan struct{}, 1), sealed: make(chan struct{}),
 		indexing: make(chan struct{}, 1), indexed: make(chan struct{}),
@@ -169,10 +178,13 @@ func Open(dir string, c Config) (*Log, error) {
 	if l.logger == nil {
 		l.logger = slog.Default()
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "sessions"), 0o700); err != nil {
+	if err := l.disk.mkdir(filepath.Join(dir, "sessions")); err != nil {
 		return nil, err
 	}
-	if err := l.open(); err != nil {
+	if err := l.open(c.Adopt); err != nil {
+		if l.tree != nil {
+			err = errors.Join(err, l.tree.close())
+		}
 		l.unlock()
 		return nil, fmt.Errorf("audit log in %s: %w", dir, err)
 	}
@@ -186,21 +198,17 @@ func Open(dir string, c Config) (*Log, error) {
 	return l, nil
 }
 
-func (l *Log) open() (err error) {
+func (l *Log) open(adopt *Action) (err error) {
 	if l.lock, err = lockFile(filepath.Join(l.dir, "lock")); err != nil {
 		return err
 	}
-	if l.keys, err = openKeys(l.dir, l.given, true); err != nil {
+	if l.keys, err = openKeys(l.dir, l.given, l.disk); err != nil {
 		return err
 	}
-	if l.tree, err = openTree(filepath.Join(l.dir, "log")); err != nil {
+	if l.tree, l.adopted, err = openTree(l.disk, filepath.Join(l.dir, "log"), adopt != nil); err != nil {
 		return err
 	}
 	if err = errors.Join(l.removeHalfMade(), l.recover()); err != nil {
-		return err
-	}
-	l.sealEnded()
-	if err = l.tree.commit(); err != nil {
 		return err
 	}
 	l.own, err = l.create(newID())
@@ -208,7 +216,18 @@ func (l *Log) open() (err error) {
 		return err
 	}
 	l.own.resumes = true // nobody's session depends on it
-	return l.own.event(time.Now(), GatewayStart, synced, func(b []byte) []byte { return str(b, "session", l.own.id) })
+	err = l.own.event(time.Now(), GatewayStart, synced, func(b []byte) []byte { return str(b, "session", l.own.id) })
+	if err == nil && l.adopted != nil {
+		err = l.recordAdoption(adopt)
+	}
+	if err != nil {
+		return errors.Join(err, l.own.discard())
+	}
+	l.sealEnded()
+	if err := l.tree.commit(); err != nil {
+		return errors.Join(err, l.own.file.Close())
+	}
+	return nil
 }
 
 // mark has s written and synced soon.
@@ -258,6 +277,7 @@ func (l *Log) settleOnce() {
 	before := l.Head().N
 	if err := l.tree.commit(); err != nil {
 		l.failed(&WriteError{Err: err}) // leaves stay, and the next commit tries again
+		l.retry(&l.resettling, l.nudge)
 	}
 	if l.Head().N > before {
 		l.eachFollower((*Follower).nudge)
@@ -291,8 +311,7 @@ func (l *Log) close() error {
 	<-l.stopped
 	<-l.sealed
 	l.settleOnce()
-	err := l.own.event(time.Now(), GatewayStop, synced, func(b []byte) []byte { return b })
-	err = errors.Join(err, l.own.close())
+	err := l.own.end(time.Now(), GatewayStop, func(b []byte) []byte { return b })
 	l.sealEnded()
 	err = errors.Join(err, l.tree.commit())
 	l.closeReaders()
@@ -328,6 +347,10 @@ func (l *Log) unlock() {
 		l.lock.Close()
 	}
 }
+
+// Adopted returns what was wrong with the log's history and was adopted with it; nil
+// when nothing was. See [Config.Adopt].
+func (l *Log) Adopted() error { return l.adopted }
 
 // PublicKey is the verifier of the log's checkpoints, as [Verify] takes it.
 func (l *Log) PublicKey() string { return l.tree.public }

@@ -33,7 +33,7 @@ func OpenArchiveWith(dir string, k Keys) (*Archive, error) {
 	if _, err := os.Stat(filepath.Join(dir, "log", "key.pub")); err != nil {
 		return nil, fmt.Errorf("no audit log: %w", err)
 	}
-	keys, err := openKeys(dir, k, false)
+	keys, err := openKeys(dir, k, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,8 @@ func (l *Log) recover() error {
 }
 
 func (l *Log) recoverSession(file, id string) error {
-	f, err := os.OpenFile(file, os.O_RDWR, 0o600)
+	path := strings.TrimSuffix(file, recordSuffix)
+	f, err := os.Open(file)
 	if err != nil {
 		return err
 	}
@@ -45,7 +46,7 @@ func (l *Log) recoverSession(file, id string) error {
 		return err
 	}
 	if st.Size() < int64(headerLen) { // created, and nothing was acknowledged
-		return errors.Join(os.Remove(file), os.Remove(strings.TrimSuffix(file, recordSuffix)+keySuffix))
+		return newStream(l, path, nil, nil).discard()
 	}
 	r, err := newReader(f)
 	if err != nil {
@@ -66,17 +67,14 @@ func (l *Log) recoverSession(file, id string) error {
 		if !errors.Is(err, io.EOF) {
 			return err
 		}
-		_, err := l.tree.seal(leaf{ID: id, Events: r.index, Chain: r.chain})
+		l.ended(&ending{leaf: leaf{ID: id, Events: r.index, Chain: r.chain}, path: path, ready: true})
+		return nil
+	}
+	if !errors.Is(err, io.EOF) && !errors.Is(err, errTorn) && !endsUnwritten(f, st.Size()) {
 		return err
 	}
-	cut := int64(0)
-	switch {
-	case errors.Is(err, errTorn):
-		cut = st.Size() - r.bytes
-	case !errors.Is(err, io.EOF):
-		return err
-	}
-	key, err := l.keys.load(strings.TrimSuffix(file, recordSuffix)+keySuffix, id)
+	cut := st.Size() - r.bytes
+	key, err := l.keys.load(path+keySuffix, id)
 	if err != nil {
 		return err
 	}
@@ -84,16 +82,24 @@ func (l *Log) recoverSession(file, id string) error {
 	if err != nil {
 		return err
 	}
-	if err := f.Truncate(r.bytes); err != nil {
+	w, err := l.disk.open(file)
+	if err != nil {
 		return err
 	}
-	if _, err := f.Seek(r.bytes, io.SeekStart); err != nil {
-		return err
+	if err := w.Truncate(r.bytes); err != nil {
+		return errors.Join(err, w.Close())
 	}
-	s := newStream(l, id, f, aead)
+	s := newStream(l, path, w, aead)
 	s.chain, s.index, s.generation, s.offset = r.chain, r.index, highest+1, r.bytes
-	err = s.event(time.Now(), SessionRecovered, synced, func(b []byte) []byte { return num(b, "in", uint64(cut)) })
-	return errors.Join(err, s.close())
+	return s.end(time.Now(), SessionRecovered, func(b []byte) []byte { return num(b, "in", uint64(cut)) })
+}
+
+// endsUnwritten reports whether a file ends with zeros in the place of a frame's chain: it
+// was made longer, and the machine lost power before what was to be there was written.
+func endsUnwritten(f io.ReaderAt, size int64) bool {
+	var end digest
+	_, err := f.ReadAt(end[:], size-int64(len(end)))
+	return err == nil && end == digest{}
 }
 
 // ids are the sessions that are sealed.

@@ -47,6 +47,14 @@ func newSession(t testing.TB, l *Log) *proxy.Session {
 
 func newSessionOf(t testing.TB, l *Log, protocol string) *proxy.Session {
 	t.Helper()
+	s, err := tryNewSessionOf(l, protocol)
+	require.NoError(t, err)
+	return s
+}
+
+func tryNewSession(l *Log) (*proxy.Session, error) { return tryNewSessionOf(l, "postgres") }
+
+func tryNewSessionOf(l *Log, protocol string) (*proxy.Session, error) {
 	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{permit{}, l}, Log: slog.New(slog.DiscardHandler)}
 	s, connect, err := g.Open(context.Background(), proxy.OpenRequest{
 		Identity: &proxy.Identity{Subject: "alice", Groups: []string{"dev"}, Method: proxy.MethodSCRAM},
@@ -54,9 +62,11 @@ func newSessionOf(t testing.TB, l *Log, protocol string) *proxy.Session {
 		Protocol: protocol, Remote: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4711},
 		Params: map[string]string{"application_name": "psql"},
 	})
-	require.NoError(t, err)
+	if err != nil {
+		return nil, err
+	}
 	s.Done(connect, &proxy.Outcome{})
-	return s
+	return s, nil
 }
 
 func statementOf(text string, args ...proxy.Arg) *proxy.Statement {

@@ -7,7 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash"
-	"os"
+	"io/fs"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -18,7 +18,8 @@ import (
 type stream struct {
 	log  *Log
 	id   string
-	file *os.File
+	path string // of its files, without their suffixes
+	file file   // nil when everything is written
 
 	mu         sync.Mutex
 	aead       cipher.AEAD
@@ -33,6 +34,8 @@ type stream struct {
 	dirty      bool   // written and not synced, or pending; then it is in log.dirty
 	offset     int64  // of the file, up to which frames are written
 	err        error  // what made the record incomplete
+	unnamed    bool   // the disk may not have its key, or the names of its files
+	unsynced   bool   // the disk refused to take some of it, and may have dropped that
 	closed     bool
 	resumes    bool   // best effort: it goes on when writing is possible again
 	lost       uint64 // events since err
@@ -42,32 +45,50 @@ type stream struct {
 
 // create begins the record of session id.
 func (l *Log) create(id string) (*stream, error) {
-	dir := filepath.Join(l.dir, "sessions", time.Now().UTC().Format("2006-01-02"))
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	path := filepath.Join(l.dir, "sessions", time.Now().UTC().Format("2006-01-02"), id)
+	if err := l.disk.mkdir(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
-	key := make([]byte, 32)
+	key := make([]byte, keyLen)
 	rand.Read(key)
 	aead, err := newAEAD(key)
 	if err != nil {
 		return nil, err
 	}
-	if err := l.keys.store(filepath.Join(dir, id+keySuffix), id, key); err != nil {
-		return nil, err
+	s := newStream(l, path, nil, aead)
+	if err := l.keys.store(l.disk, path+keySuffix, id, key); err != nil {
+		return nil, errors.Join(err, s.discard())
 	}
-	f, err := os.OpenFile(filepath.Join(dir, id+recordSuffix), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, err
+	if s.file, err = l.disk.create(path+recordSuffix, 0o600); err != nil {
+		return nil, errors.Join(err, s.discard())
 	}
 	l.opened(id)
-	s := newStream(l, id, f, aead)
 	s.pending = append([]byte(magic), id...)
 	s.chain = sha256.Sum256(s.pending)
 	return s, nil
 }
 
-func newStream(l *Log, id string, f *os.File, aead cipher.AEAD) *stream {
-	return &stream{log: l, id: id, file: f, aead: aead, hash: sha256.New(), resumes: l.bestEffort}
+func newStream(l *Log, path string, f file, aead cipher.AEAD) *stream {
+	return &stream{log: l, id: filepath.Base(path), path: path, file: f, aead: aead, hash: sha256.New(), resumes: l.bestEffort, unnamed: true}
+}
+
+// discard removes a record that could not be begun. Nothing of it was acknowledged.
+func (s *stream) discard() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	var errs []error
+	if s.file != nil {
+		errs = append(errs, s.file.Close())
+		s.file = nil
+	}
+	for _, suffix := range []string{recordSuffix, keySuffix} {
+		if err := s.log.disk.remove(s.path + suffix); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	s.log.gone(s.id)
+	return errors.Join(errs...)
 }
 
 // durable is how far an event has come when it counts as recorded.
@@ -88,6 +109,10 @@ func (s *stream) event(at time.Time, typ string, until durable, fill func(b []by
 		return errClosed
 	}
 	if s.err != nil {
+		if !s.resumes {
+			s.lost++
+			return s.err
+		}
 		if err := s.resume(); err != nil {
 			return err
 		}
@@ -157,11 +182,33 @@ func (s *stream) flush() error {
 	return nil
 }
 
+// sync puts what is written on the disk.
 func (s *stream) sync() error {
-	if err := s.log.syncSafely(s.file); err != nil {
+	if err := s.log.syncRecord(s.path, s.file, s.unnamed); err != nil {
+		s.unsynced = true
 		return s.fail(err)
 	}
+	s.unnamed = false
 	return nil
+}
+
+// syncRecord puts a record on the disk, after the key that opens it and with the names of
+// both where unnamed says so.
+func (l *Log) syncRecord(path string, f file, unnamed bool) error {
+	if unnamed {
+		if err := l.syncFile(path + keySuffix); err != nil {
+			return err
+		}
+	}
+	if err := l.syncSafely(f); err != nil || !unnamed {
+		return err
+	}
+	return l.syncNames(path)
+}
+
+// syncNames puts the name of a record's file on the disk.
+func (l *Log) syncNames(path string) error {
+	return l.safely(func() error { return l.disk.syncNames(filepath.Dir(path), l.dir) })
 }
 
 // fail notes that the record is incomplete from here on. It stays so, unless the
@@ -180,50 +227,67 @@ func (s *stream) settle() {
 		s.mu.Unlock()
 		return
 	}
-	f, size := s.file, s.offset
+	f, size, unnamed := s.file, s.offset, s.unnamed
 	s.mu.Unlock() // the disk's time is not the session's
 	if s.log.durability != OS {
-		err := s.log.syncSafely(f)
-		if errors.Is(err, os.ErrClosed) {
-			return
+		err := s.log.syncRecord(s.path, f, unnamed)
+		s.mu.Lock()
+		ended := s.closed // it is synced when it is sealed
+		switch {
+		case ended:
+		case err != nil:
+			s.unsynced = true
+			s.fail(err)
+		default:
+			s.unnamed = false
 		}
-		if err != nil {
-			s.mu.Lock()
-			if !s.closed {
-				s.fail(err)
-			}
-			s.mu.Unlock()
+		s.mu.Unlock()
+		if ended || err != nil {
 			return
 		}
 	}
 	s.log.onDisk(s.id, size)
 }
 
-// close ends the record. The log makes it a leaf of its tree soon.
-func (s *stream) close() error {
+// end ends the record with an event. The log makes it a leaf of its tree soon. What
+// cannot be written now, which the error says, is written as soon as it can be.
+func (s *stream) end(at time.Time, typ string, fill func(b []byte) []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil
 	}
 	s.closed = true
-	err := s.err
-	if err != nil {
-		err = s.resume()
+	if s.err != nil {
+		s.lost++
+		s.degraded()
 	}
-	if err == nil {
-		err = s.flush()
-	}
+	s.json = append(fill(s.clock.object(s.json[:0], s.index+1, at, typ)), '}')
+	s.append()
+	err := s.writePending()
 	if err == nil && s.log.durability == Each {
 		err = s.sync()
 	}
-	if cerr := s.file.Close(); err == nil && cerr != nil {
-		err = s.fail(cerr)
-	}
+	s.log.ended(&ending{stream: s, leaf: leaf{s.id, s.index, s.chain}, path: s.path})
 	if err != nil {
-		s.log.gone(s.id)
-		return err // it is sealed when the log is opened next, from what the file holds
+		return &WriteError{Session: s.id, Err: err}
 	}
-	s.log.ended(leaf{ID: s.id, Events: s.index, Chain: s.chain}, s.file.Name())
+	return nil
+}
+
+// finish writes what is left of a record that has ended.
+func (s *stream) finish() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.file == nil {
+		return nil
+	}
+	if err := s.writePending(); err != nil {
+		return err
+	}
+	if s.file.Close() != nil {
+		s.unsynced = true // what was written may not be there
+	}
+	s.file = nil
 	return nil
 }

@@ -1,13 +1,11 @@
 package audit
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -44,77 +42,73 @@ func parseLeaf(line string) (leaf, error) {
 //
 //	leaves      one line per sealed session
 //	hashes      the tree's hashes, 32 bytes each, in the order of tlog.StoredHashIndex
-//	checkpoint  the signed head
+//	checkpoint  the signed head, from the log's beginning on
 //	key         what signs it; key.pub what verifies it
 type tree struct {
 	dir    string
+	disk   *disk
 	public string
 	signer note.Signer
 	origin string
 
-	mu     sync.Mutex
-	size   int64
-	dirty  bool // has leaves that no checkpoint covers
-	leaves *os.File
-	hashes *os.File
-	length int64   // of leaves
-	starts []int64 // where every bundleSize-th leaf begins
-	head   Head    // signed last
+	mu       sync.Mutex
+	size     int64
+	dirty    bool // has leaves that no checkpoint covers
+	leaves   file
+	hashes   file
+	length   int64   // of leaves
+	unsynced []byte  // the last of them, which the disk may not have
+	dropped  bool    // it refused to take them
+	starts   []int64 // where every bundleSize-th leaf begins
+	head     Head    // signed last
 }
 
-func openTree(dir string) (*tree, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
+// openTree opens the tree in dir, or begins one. What is there must continue its signed
+// head; when it does not the error is a *HistoryError, unless adopt is set: then adopted is
+// that error, and the tree is what is there, under the next head.
+func openTree(d *disk, dir string, adopt bool) (t *tree, adopted error, err error) {
+	if err := d.mkdir(dir); err != nil {
+		return nil, nil, err
 	}
-	t := &tree{dir: dir}
+	t = &tree{dir: dir, disk: d}
 	if err := t.openKey(); err != nil {
-		return nil, err
+		var h *HistoryError
+		if !errors.As(err, &h) || !adopt {
+			return nil, nil, err
+		}
+		adopted = err
+		if err := t.makeKey(); err != nil {
+			return nil, nil, err
+		}
 	}
-	var err error
-	if t.leaves, err = os.OpenFile(t.path("leaves"), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600); err != nil {
-		return nil, err
+	if t.leaves, err = d.open(t.path("leaves")); err != nil {
+		return nil, nil, err
 	}
-	if t.hashes, err = os.OpenFile(t.path("hashes"), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
-		return nil, err
+	if t.hashes, err = d.open(t.path("hashes")); err != nil {
+		return nil, nil, errors.Join(err, t.leaves.Close())
 	}
-	return t, t.load()
+	err = t.load()
+	if err == nil {
+		err = t.checkHistory()
+	}
+	var h *HistoryError
+	if errors.As(err, &h) && adopt {
+		t.head, t.dirty = Head{}, true
+		adopted, err = errors.Join(adopted, err), nil
+	}
+	if err == nil {
+		err = t.publish()
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, t.close())
+	}
+	return t, adopted, nil
 }
 
 func (t *tree) path(name string) string { return filepath.Join(t.dir, name) }
 
-func (t *tree) openKey() error {
-	private, err := os.ReadFile(t.path("key"))
-	if errors.Is(err, fs.ErrNotExist) {
-		id := make([]byte, 6)
-		rand.Read(id)
-		skey, vkey, err := note.GenerateKey(rand.Reader, "sallyport-audit-"+hex.EncodeToString(id))
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(t.path("key"), []byte(skey+"\n"), 0o600); err != nil {
-			return err
-		}
-		if err := os.WriteFile(t.path("key.pub"), []byte(vkey+"\n"), 0o644); err != nil {
-			return err
-		}
-		private = []byte(skey)
-	} else if err != nil {
-		return err
-	}
-	public, err := os.ReadFile(t.path("key.pub"))
-	if err != nil {
-		return err
-	}
-	t.public = strings.TrimSpace(string(public))
-	if t.signer, err = note.NewSigner(strings.TrimSpace(string(private))); err != nil {
-		return fmt.Errorf("the signing key: %w", err)
-	}
-	t.origin = t.signer.Name()
-	return nil
-}
-
-// load reads the tree's size. A leaf that was not written whole is cut off, and
-// hashes that a crash left out are made again; both were under no checkpoint.
+// load reads the leaves. One that was not written whole is cut off, and all hashes are
+// made again: what a crash leaves of either was under no checkpoint.
 func (t *tree) load() error {
 	b, err := os.ReadFile(t.path("leaves"))
 	if err != nil {
@@ -124,50 +118,21 @@ func (t *tree) load() error {
 	if err := t.leaves.Truncate(int64(whole)); err != nil {
 		return err
 	}
-	lines := strings.Split(string(b[:whole]), "\n")
-	lines = lines[:len(lines)-1]
 	if err := t.hashes.Truncate(0); err != nil {
 		return err
 	}
-	for i, line := range lines {
-		if _, err := parseLeaf(line); err != nil {
+	i := 0
+	for line := range strings.Lines(string(b[:whole])) {
+		if _, err := parseLeaf(strings.TrimSuffix(line, "\n")); err != nil {
 			return fmt.Errorf("leaf %d: %w", i, err)
 		}
-		if err := t.add([]byte(line + "\n")); err != nil {
+		if err := t.hash([]byte(line)); err != nil {
 			return err
 		}
+		t.count([]byte(line))
+		i++
 	}
-	signed, err := t.signed()
-	if err != nil {
-		return err
-	}
-	if signed.N > t.size {
-		return fmt.Errorf("the checkpoint has %d sessions and the log %d: sealed sessions were removed", signed.N, t.size)
-	}
-	if signed.N > 0 {
-		root, err := tlog.TreeHash(signed.N, t)
-		if err != nil {
-			return err
-		}
-		if root != signed.Hash {
-			return errors.New("the log is not what its checkpoint says: sealed sessions were altered")
-		}
-	}
-	t.dirty = signed.N < t.size
-	t.head = signed
 	return nil
-}
-
-func (t *tree) signed() (Head, error) {
-	b, err := os.ReadFile(t.path("checkpoint"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return Head{}, nil
-	}
-	if err != nil {
-		return Head{}, err
-	}
-	head, err := openCheckpoint(b, t.public)
-	return Head{Tree: head, Note: b, hashes: t, public: t.public}, err
 }
 
 // openCheckpoint checks a checkpoint's signature and reads it.
@@ -202,16 +167,23 @@ func openCheckpoint(b []byte, public string) (tlog.Tree, error) {
 }
 
 // seal makes a session a leaf, and returns its place. It is under a checkpoint
-// after commit.
+// after commit. On an error the leaves are as they were.
 func (t *tree) seal(l leaf) (at int64, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	text := l.text()
-	if _, err := t.leaves.Write(text); err != nil {
+	if err := t.hash(text); err != nil {
 		return 0, err
 	}
+	if _, err := t.leaves.WriteAt(text, t.length); err != nil {
+		// Nothing follows a leaf that was written in part: should it stay, the next is
+		// written over it.
+		return 0, errors.Join(err, t.leaves.Truncate(t.length))
+	}
+	t.unsynced = append(t.unsynced, text...)
 	t.dirty, at = true, t.size
-	return at, t.add(text)
+	t.count(text)
+	return at, nil
 }
 
 // commit puts the leaves on the disk and signs the tree's head, in this order:
@@ -222,7 +194,7 @@ func (t *tree) commit() error {
 	if !t.dirty {
 		return nil
 	}
-	if err := t.leaves.Sync(); err != nil {
+	if err := t.sync(); err != nil {
 		return err
 	}
 	if err := t.sign(); err != nil {
@@ -232,25 +204,39 @@ func (t *tree) commit() error {
 	return nil
 }
 
-func (t *tree) add(text []byte) error {
+// sync puts the leaves on the disk. What the disk refused to take it may have dropped, so
+// that syncing again would succeed without it: it is written again.
+func (t *tree) sync() error {
+	if t.dropped {
+		if _, err := t.leaves.WriteAt(t.unsynced, t.length-int64(len(t.unsynced))); err != nil {
+			return err
+		}
+	}
+	if err := t.leaves.Sync(); err != nil {
+		t.dropped = true
+		return err
+	}
+	t.dropped, t.unsynced = false, t.unsynced[:0]
+	return nil
+}
+
+// hash writes the hashes that a leaf after the last adds.
+func (t *tree) hash(text []byte) error {
 	hashes, err := tlog.StoredHashes(t.size, text, t)
 	if err != nil {
 		return err
 	}
-	at := tlog.StoredHashIndex(0, t.size)
-	var b []byte
-	for _, h := range hashes {
-		b = append(b, h[:]...)
-	}
-	if _, err := t.hashes.WriteAt(b, at*tlog.HashSize); err != nil {
-		return err
-	}
+	_, err = t.hashes.WriteAt(flatten(hashes), tlog.StoredHashIndex(0, t.size)*tlog.HashSize)
+	return err
+}
+
+// count takes a leaf as the last, whose hashes are written.
+func (t *tree) count(text []byte) {
 	if t.size%bundleSize == 0 {
 		t.starts = append(t.starts, t.length)
 	}
 	t.size++
 	t.length += int64(len(text))
-	return nil
 }
 
 // ReadHashes makes the tree a tlog.HashReader.
@@ -269,40 +255,19 @@ func (t *tree) sign() error {
 	if err != nil {
 		return err
 	}
-	b, err := note.Sign(&note.Note{Text: fmt.Sprintf("%s\n%d\n%s\n", t.origin, t.size, root)}, t.signer)
+	b, err := t.checkpoint(t.size, root)
 	if err != nil {
 		return err
 	}
-	if err := replace(t.path("checkpoint"), b); err != nil {
+	if err := t.disk.replace(t.path(checkpointName), b, 0o600); err != nil {
 		return err
 	}
 	t.head = Head{Tree: tlog.Tree{N: t.size, Hash: root}, Note: b, hashes: t, public: t.public}
 	return nil
 }
 
-// newPrefix begins the name of what replace writes, until it has its own.
-const newPrefix = ".new-"
-
-// replace writes a file so that a crash leaves the old one or the new one.
-func replace(name string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), newPrefix+"*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
+func (t *tree) checkpoint(size int64, root tlog.Hash) ([]byte, error) {
+	return note.Sign(&note.Note{Text: fmt.Sprintf("%s\n%d\n%s\n", t.origin, size, root)}, t.signer)
 }
 
 func (t *tree) close() error {

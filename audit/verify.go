@@ -38,18 +38,23 @@ func (r *Report) problem(format string, args ...any) {
 // for what cannot be read at all.
 func Verify(dir, public string, trusted ...[]byte) (*Report, error) {
 	r := &Report{}
-	head, err := os.ReadFile(filepath.Join(dir, "log", "checkpoint"))
+	head, err := os.ReadFile(filepath.Join(dir, "log", checkpointName)) // before the list, which goes on
+	missing := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !missing {
+		return nil, err
+	}
+	lines, err := readLeaves(filepath.Join(dir, "log", "leaves"))
 	if err != nil {
 		return nil, err
+	}
+	if missing {
+		r.problem("the signed head log/%s is missing, and %s listed as sealed: it was removed, or the log never began", checkpointName, plural(len(lines), "session is", "sessions are"))
+		return r, nil
 	}
 	signed, err := openCheckpoint(head, public)
 	if err != nil {
 		r.problem("%v", err)
 		return r, nil
-	}
-	lines, err := readLeaves(filepath.Join(dir, "log", "leaves"))
-	if err != nil {
-		return nil, err
 	}
 	mem := &memoryTree{}
 	if int64(len(lines)) < signed.N {
@@ -130,6 +135,14 @@ func (r *Report) checkTrusted(mem *memoryTree, signed tlog.Tree, public string, 
 		same = old.N
 	}
 	return nil
+}
+
+// plural says how many, with the word for one or for several.
+func plural(n int, one, several string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, several)
 }
 
 func (r *Report) checkSession(dir string, l leaf) {

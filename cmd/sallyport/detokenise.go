@@ -92,7 +92,7 @@ func (l ledger) Note(ctx context.Context, n *proxy.Note) error {
 	}
 	err := control.NewClient(gateway.Socket(cfg)).Detokenised(ctx, note)
 	if errors.Is(err, control.ErrUnreachable) {
-		return withoutGateway(ctx, cfg, func(l *audit.Log) error {
+		return withoutGateway(ctx, cfg, nil, func(l *audit.Log) error {
 			a := note.Action()
 			a.By, a.Remote = &proxy.Identity{Subject: control.Self()}, "local"
 			return l.Act(a)

@@ -48,7 +48,7 @@ func onRecord(ctx context.Context, c *cli, args []string, verb, done string,
 	id := f.Arg(0)
 	err = ask(control.NewClient(gateway.Socket(cfg)), ctx, id, *reason)
 	if errors.Is(err, control.ErrUnreachable) {
-		err = withoutGateway(ctx, cfg, func(l *audit.Log) error {
+		err = withoutGateway(ctx, cfg, nil, func(l *audit.Log) error {
 			return notFound(do(l, audit.Action{By: &proxy.Identity{Subject: control.Self()}, Session: id, Reason: *reason, Remote: "local"}))
 		})
 	}
@@ -60,16 +60,52 @@ func onRecord(ctx context.Context, c *cli, args []string, verb, done string,
 }
 
 // withoutGateway opens the log that no gateway has open.
-func withoutGateway(ctx context.Context, cfg *config.File, do func(*audit.Log) error) error {
+func withoutGateway(ctx context.Context, cfg *config.File, adopt *audit.Action, do func(*audit.Log) error) error {
 	keys, err := cfg.AuditKeys(ctx)
 	if err != nil {
 		return err
 	}
-	l, err := audit.Open(filepath.Join(cfg.Data(), "audit"), audit.Config{Keys: keys})
+	l, err := audit.Open(filepath.Join(cfg.Data(), "audit"), audit.Config{Keys: keys, Adopt: adopt})
+	if err != nil {
+		return withRemedy(err)
+	}
+	return errors.Join(do(l), l.Close())
+}
+
+// withRemedy adds to the error of a log of which something is missing how to adopt it.
+func withRemedy(err error) error {
+	var h *audit.HistoryError
+	if errors.As(err, &h) {
+		return fmt.Errorf("%w (\"sallyport sessions adopt -reason WHY\")", err)
+	}
+	return err
+}
+
+// sessionsAdopt takes what is there as the log's history, where some of it was lost.
+func sessionsAdopt(ctx context.Context, c *cli, args []string) error {
+	f := c.flags("sessions adopt")
+	file := configFlag(f)
+	reason := f.String("reason", "", "the `reason`, which is recorded; required")
+	if err := parse(f, args, 0); err != nil {
+		return err
+	}
+	if *reason == "" {
+		return fail(exitUsage, "sessions adopt -reason WHY")
+	}
+	cfg, err := load(c, *file)
 	if err != nil {
 		return err
 	}
-	return errors.Join(do(l), l.Close())
+	word := &audit.Action{By: &proxy.Identity{Subject: control.Self()}, Reason: *reason, Remote: "local"}
+	return withoutGateway(ctx, cfg, word, func(l *audit.Log) error {
+		wrong := l.Adopted()
+		if wrong == nil {
+			fmt.Fprintln(c.out, "nothing to adopt: the log continues what it signed last")
+			return nil
+		}
+		fmt.Fprintf(c.out, "adopted, and on record: %v\n%d sealed sessions are the log's history now; only checkpoints kept elsewhere tell what it was before\n", wrong, l.Head().N)
+		return nil
+	})
 }
 
 func sessionsRekey(ctx context.Context, c *cli, args []string) error {

@@ -45,7 +45,7 @@ func serve(ctx context.Context, c *cli, args []string) error {
 	log := slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level}))
 	g, err := gateway.New(cfg, gateway.Options{Log: log})
 	if err != nil {
-		return err
+		return withRemedy(err)
 	}
 	return g.Run(ctx)
 }

@@ -14,13 +14,13 @@ import (
 	"github.com/sallyport/sallyport/internal/terminal"
 )
 
-const sessionVerbs = "ls | search [TEXT…] | show ID | play ID | export ID | watch ID | kill ID | erase ID | hold ID | release ID | rekey | reindex"
+const sessionVerbs = "ls | search [TEXT…] | show ID | play ID | export ID | watch ID | kill ID | erase ID | hold ID | release ID | adopt | rekey | reindex"
 
 // sessions has commands of its own.
 func sessions(ctx context.Context, c *cli, args []string) error {
 	verbs := map[string]func(context.Context, *cli, []string) error{
 		"ls": sessionsList, "search": sessionsSearch, "show": sessionsShow, "export": sessionsExport, "play": sessionsPlay, "watch": sessionsWatch, "kill": sessionsKill,
-		"erase": sessionsErase, "hold": sessionsHold, "release": sessionsRelease, "rekey": sessionsRekey, "reindex": sessionsReindex,
+		"erase": sessionsErase, "hold": sessionsHold, "release": sessionsRelease, "adopt": sessionsAdopt, "rekey": sessionsRekey, "reindex": sessionsReindex,
 	}
 	if len(args) > 0 && (args[0] == "-h" || args[0] == "help") {
 		fmt.Fprintln(c.err, "sallyport sessions "+sessionVerbs+"; each says more with -h")

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// permit allows everything.
+type permit struct{}
+
+func (permit) Name() string { return "permit" }
+
+func (permit) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
+	return proxy.Hooks{Ask: func(context.Context, proxy.Op) proxy.Verdict { return proxy.Allow("all") }}, nil
+}
+
+// archived is a log of a stopped gateway with some sessions, and a config file that names it.
+type archived struct {
+	config, log string
+	ids         []string
+}
+
+func archive(t *testing.T, sessions int) *archived {
+	t.Helper()
+	dir := t.TempDir()
+	a := &archived{config: filepath.Join(dir, "sallyport.yaml"), log: filepath.Join(dir, "data", "audit")}
+	verifier, err := identity.NewVerifier("wonder")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(a.config, []byte(`
+data_dir: data
+listen: {postgres: "127.0.0.1:0"}
+identity: {users: [{name: alice, groups: [dev], password: "`+verifier+`"}]}
+resources: [{name: shop, type: postgres, address: "127.0.0.1:1", username: app}]
+access: [{groups: [dev], allow: [connect]}]
+`), 0o600))
+	l, err := audit.Open(a.log, audit.Config{Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{permit{}, l}, Log: slog.New(slog.DiscardHandler)}
+	for range sessions {
+		s, connect, err := g.Open(t.Context(), proxy.OpenRequest{
+			Identity: &proxy.Identity{Subject: "alice", Method: proxy.MethodSCRAM}, Protocol: "postgres",
+			Target: proxy.Target{Resource: &proxy.Resource{Name: "shop", Type: "postgres"}, Database: "shop"},
+			Remote: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4711},
+		})
+		require.NoError(t, err)
+		s.Done(connect, &proxy.Outcome{})
+		op := &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: []byte("SELECT 'pink elephant'"), Facts: &proxy.Facts{Effects: proxy.EffectRead}}
+		v := s.Ask(t.Context(), op)
+		require.False(t, v.Refuses(), "%+v", v)
+		s.Done(op, &proxy.Outcome{})
+		a.ids = append(a.ids, s.ID)
+		s.Close(nil)
+	}
+	require.NoError(t, l.Close())
+	return a
+}
+
+// A log of which something was taken away is served only after somebody's word, which is
+// on record.
+func TestAdopt(t *testing.T) {
+	a := archive(t, 2)
+	require.Contains(t, must(t, "sessions", "adopt", "-c", a.config, "-reason", "why"), "nothing to adopt")
+	require.NoError(t, os.Remove(filepath.Join(a.log, "log", "checkpoint")))
+	code, out, _ := sallyport(t, "", "verify", a.log)
+	require.Equal(t, exitError, code)
+	require.Contains(t, out, "signed head")
+	code, _, errs := sallyport(t, "", "serve", "-c", a.config)
+	require.Equal(t, exitError, code)
+	require.Contains(t, errs, "is missing")
+	require.Contains(t, errs, "sallyport sessions adopt -reason WHY")
+	code, _, errs = sallyport(t, "", "sessions", "hold", "-c", a.config, "-reason", "why", a.ids[0])
+	require.Equal(t, exitError, code)
+	require.Contains(t, errs, "sallyport sessions adopt")
+	code, _, _ = sallyport(t, "", "sessions", "adopt", "-c", a.config)
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, must(t, "sessions", "adopt", "-c", a.config, "-reason", "restored by hand"), "on record")
+	require.Contains(t, must(t, "verify", a.log), "proven")
+	csv := must(t, "report", "-c", a.config)
+	require.Contains(t, csv, "admin.adopt")
+	require.Contains(t, csv, "restored by hand")
+	require.Equal(t, 1, strings.Count(csv, "admin.adopt"))
+}
