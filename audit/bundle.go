@@ -35,9 +35,9 @@ type Bundle struct {
 
 // Export makes a session's bundle. The session must be sealed.
 func (a *Archive) Export(id string) (*Bundle, error) {
-	path, err := find(a.dir, id)
+	path, _, err := a.find(id)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("session %s: %w", id, err)
 	}
 	b := &Bundle{Format: bundleFormat, Session: id, Index: -1}
 	// The checkpoint first: what is listed then is there for it.
@@ -79,6 +79,13 @@ func (a *Archive) Export(id string) (*Bundle, error) {
 	b.Proof, b.Checkpoint = proof, string(head)
 	if b.Record, err = os.ReadFile(path + recordSuffix); err != nil {
 		return nil, err
+	}
+	l, err := parseLeaf(strings.TrimSuffix(b.Leaf, "\n"))
+	if err == nil {
+		_, err = checkRecord(bytes.NewReader(b.Record), l)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("session %s: %w", id, err)
 	}
 	b.Key, err = a.keys.load(path+keySuffix, id)
 	if errors.Is(err, ErrErased) {
@@ -133,7 +140,11 @@ func (b *Bundle) Events() iter.Seq2[*Event, error] {
 			yield(nil, ErrErased)
 			return
 		}
-		err := readEvents(bytes.NewReader(b.Record), b.Key, b.Session, func(raw []byte) bool {
+		var sealed *leaf // a bundle without one is not verified
+		if l, err := parseLeaf(strings.TrimSuffix(b.Leaf, "\n")); err == nil {
+			sealed = &l
+		}
+		err := readEvents(bytes.NewReader(b.Record), b.Key, b.Session, sealed, func(raw []byte) bool {
 			e := &Event{}
 			if err := json.Unmarshal(raw, e); err != nil {
 				return yield(nil, err)

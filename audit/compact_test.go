@@ -168,14 +168,14 @@ func TestAttack72HostileRecords(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			err := readEvents(bytes.NewReader(c.file), key, id, func([]byte) bool { return true })
+			err := readEvents(bytes.NewReader(c.file), key, id, nil, func([]byte) bool { return true })
 			runtime.ReadMemStats(&after)
 			require.Error(t, err)
 			require.False(t, errors.Is(err, errTorn))
 			require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(80<<20))
 		})
 	}
-	require.NoError(t, readEvents(bytes.NewReader(file(line, 1)), key, id, func([]byte) bool { return true }))
+	require.NoError(t, readEvents(bytes.NewReader(file(line, 1)), key, id, nil, func([]byte) bool { return true }))
 }
 
 // BenchmarkSize says how much a session of ten statements takes.

@@ -171,7 +171,6 @@ func destroy(file string) error {
 // first event tells; keep returns 0 for those that stay for ever. Sessions that
 // are held, open, or the gateway's own stay. It returns how many were erased.
 func (l *Log) Expire(now time.Time, keep func(start *Event) time.Duration) (erased int, err error) {
-	a := &Archive{l.dir, l.keys}
 	sealed, err := l.tree.ids()
 	if err != nil {
 		return 0, err
@@ -189,7 +188,7 @@ func (l *Log) Expire(now time.Time, keep func(start *Event) time.Duration) (eras
 			errs = append(errs, herr)
 			continue
 		}
-		expired, err := a.expired(id, now, keep)
+		expired, err := l.archive.expired(id, now, keep)
 		if err == nil && expired {
 			err = l.erase(id, func() error {
 				return l.own.event(now, RecordExpired, synced, func(b []byte) []byte { return str(b, "session", id) })

@@ -227,7 +227,7 @@ type Summary struct {
 	Operations int     `json:"operations"`
 	Refused    int     `json:"refused"`
 	Seconds    float64 `json:"seconds"`
-	End        string  `json:"end"` // "open", "ended", "recovered", "erased", "unreadable", or why it ended
+	End        string  `json:"end"` // "open", "ended", "recovered", "erased", "damaged", "unreadable", or why it ended
 }
 
 // Began is when the session began, the zero time when that is not known.

@@ -36,11 +36,11 @@ func (s *stream) write(b []byte) (int, error) {
 		defer s.busy.Store(0)
 		return s.log.writeSafely(s.file, b, s.offset)
 	}
-	at := s.offset
+	f, at := s.file, s.offset
 	w := &writing{b: b, done: make(chan struct{})}
 	go func() {
 		defer close(w.done)
-		w.n, w.err = s.log.writeSafely(s.file, w.b, at)
+		w.n, w.err = s.log.writeSafely(f, w.b, at)
 	}()
 	t := time.NewTimer(s.log.stall)
 	defer t.Stop()

@@ -31,10 +31,7 @@ import (
 // of the SHA-256 of the sessions' leaves and the segment. A session that is erased is
 // taken out of its segment, which gets a new key: the former is destroyed, and with
 // it every state of the segment in which the session was.
-type index struct {
-	dir  string // of the log
-	keys *sessionKeys
-}
+type index struct{ *Archive }
 
 const (
 	magicIndex     = "SALLYIDX"
@@ -370,7 +367,7 @@ func (x *index) extend(ctx context.Context, leaves leafLines, g gap) (int, error
 
 // add reads a sealed session's record for the index.
 func (x *index) add(ctx context.Context, b *segment.Builder, id string) error {
-	f, err := (&Archive{x.dir, x.keys}).facts(ctx, id)
+	f, err := x.facts(ctx, id)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -403,7 +400,7 @@ func (a *Archive) facts(ctx context.Context, id string) (*facts, error) {
 // Reindex makes the index of the sealed sessions anew from their records. It may be
 // done while the log is written. Progress may be nil.
 func (a *Archive) Reindex(ctx context.Context, progress func(done, all int)) error {
-	x := &index{a.dir, a.keys}
+	x := &index{a}
 	if err := x.clear(); err != nil {
 		return err
 	}

@@ -310,7 +310,7 @@ func TestErasedSessionLeavesIndex(t *testing.T) {
 			before := indexFiles(t, dir)
 			l := openLog(t, dir, Config{})
 			l = erase(t, l, ids[1])
-			a := &Archive{l.dir, l.keys}
+			a := newArchive(l.dir, l.keys)
 			x := l.indexer.index
 			leaves, err := readLeafLines(dir)
 			require.NoError(t, err)
@@ -376,7 +376,7 @@ func TestIndexDamaged(t *testing.T) {
 	}
 	t.Run("each byte", func(t *testing.T) {
 		whole := read(t, segment)
-		x := &index{dir: dir}
+		x := &index{newArchive(dir, nil)}
 		a, err := OpenArchive(dir)
 		require.NoError(t, err)
 		x.keys = a.keys
@@ -414,7 +414,7 @@ func TestUnreadableRecord(t *testing.T) {
 	write(t, path+recordSuffix, b)
 	a, err := OpenArchive(dir)
 	require.NoError(t, err)
-	require.NoError(t, (&index{a.dir, a.keys}).clear())
+	require.NoError(t, (&index{a}).clear())
 	for range 2 { // from the records, and from the index
 		all := search(t, dir, Query{})
 		require.ElementsMatch(t, ids, identifiers(all))

@@ -157,7 +157,7 @@ func (a *Archive) Rekey() (changed int, err error) {
 			changed++
 		}
 	}
-	return changed, (&index{a.dir, a.keys}).rekey()
+	return changed, (&index{a}).rekey()
 }
 
 // rekey seals one session's key again. A key that is destroyed meanwhile does not

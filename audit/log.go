@@ -97,6 +97,8 @@ type Log struct {
 	lock *os.File
 	disk *disk
 
+	archive *Archive // of itself
+
 	tick    atomic.Int64 // counts the steps of guard, from 1
 	syncing atomic.Int64 // the tick when a sync began; 0 when none goes on
 
@@ -193,7 +195,7 @@ func open(dir string, c Config, s storage) (*Log, error) {
 	go l.seal()
 	var ctx context.Context
 	ctx, l.stopIndexer = context.WithCancel(context.Background())
-	l.indexer.index = &index{dir, l.keys}
+	l.indexer.index = &index{l.archive}
 	go l.keepIndex(ctx)
 	return l, nil
 }
@@ -205,6 +207,7 @@ func (l *Log) open(adopt *Action) (err error) {
 	if l.keys, err = openKeys(l.dir, l.given, l.disk); err != nil {
 		return err
 	}
+	l.archive = newArchive(l.dir, l.keys)
 	if l.tree, l.adopted, err = openTree(l.disk, filepath.Join(l.dir, "log"), adopt != nil); err != nil {
 		return err
 	}

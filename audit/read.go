@@ -18,11 +18,16 @@ import (
 )
 
 // Archive reads the records in a log's directory, while the log is written or
-// not. It checks each session's chain as it reads; what proves that the chain is
-// the sealed one is [Verify].
+// not. It checks each session's chain as it reads, and that the record of a sealed session
+// ends as it was sealed; what proves that it was sealed so is [Verify].
 type Archive struct {
-	dir  string
-	keys *sessionKeys
+	dir    string
+	keys   *sessionKeys
+	sealed *sealedList
+}
+
+func newArchive(dir string, keys *sessionKeys) *Archive {
+	return &Archive{dir, keys, newSealedList(dir)}
 }
 
 // OpenArchive opens the log in dir for reading, by the key in it.
@@ -37,7 +42,7 @@ func OpenArchiveWith(dir string, k Keys) (*Archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Archive{dir, keys}, nil
+	return newArchive(dir, keys), nil
 }
 
 // Sessions lists the identifiers of the recorded sessions, oldest first. The
@@ -54,9 +59,9 @@ func (a *Archive) Sessions() ([]string, error) {
 	return files, nil
 }
 
-// Events reads a session's events in order. The sequence ends after an error;
-// a session that is still open, or was when the gateway stopped, ends without
-// one at its last whole event.
+// Events reads a session's events in order. The sequence ends after an error; a sealed
+// session that ends otherwise than it was sealed is one. A session that is still open, or
+// was when the gateway stopped, ends without one at its last whole event.
 func (a *Archive) Events(id string) iter.Seq2[*Event, error] {
 	return func(yield func(*Event, error) bool) {
 		for raw, err := range a.Raw(id) {
@@ -87,29 +92,31 @@ func (a *Archive) Raw(id string) iter.Seq2[[]byte, error] {
 }
 
 func (a *Archive) read(id string, each func(b []byte) bool) error {
-	f, key, err := openRecord(a.dir, a.keys, id)
+	f, key, sealed, err := a.openRecord(id)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return readEvents(bufio.NewReaderSize(f, 64<<10), key, id, each)
+	return readEvents(bufio.NewReaderSize(f, 64<<10), key, id, sealed, each)
 }
 
-// openRecord opens a session's record, and returns the session's key.
-func openRecord(dir string, keys *sessionKeys, id string) (*os.File, []byte, error) {
-	path, err := find(dir, id)
+// openRecord opens a session's record, and returns its key and its leaf, which is nil when it
+// is not sealed.
+func (a *Archive) openRecord(id string) (*os.File, []byte, *leaf, error) {
+	path, sealed, err := a.find(id)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	key, err := keys.load(path+keySuffix, id)
+	key, err := a.keys.load(path+keySuffix, id)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	f, err := os.Open(path + recordSuffix)
-	return f, key, err
+	return f, key, sealed, err
 }
 
-func readEvents(f io.Reader, key []byte, id string, each func(b []byte) bool) error {
+// readEvents reads a record, which must end as sealed says unless that is nil.
+func readEvents(f io.Reader, key []byte, id string, sealed *leaf, each func(b []byte) bool) error {
 	r, err := newReader(f)
 	if err != nil {
 		return err
@@ -120,21 +127,23 @@ func readEvents(f io.Reader, key []byte, id string, each func(b []byte) bool) er
 	if err := r.unlock(key); err != nil {
 		return err
 	}
-	return r.rest(each)
+	return r.rest(sealed, each)
 }
 
-// rest calls each with the events that follow, until it returns false. A record
-// that is still written ends with its last whole event.
-func (r *reader) rest(each func(json []byte) bool) error {
+// rest calls each with the events that follow, until it returns false. A record that is
+// still written ends with its last whole event, others as they were sealed.
+func (r *reader) rest(sealed *leaf, each func(json []byte) bool) error {
 	for {
-		sealed, err := r.next()
-		if errors.Is(err, io.EOF) || errors.Is(err, errTorn) {
+		frame, err := r.next()
+		switch {
+		case err != nil && sealed != nil:
+			return r.ended(err, *sealed)
+		case errors.Is(err, io.EOF), errors.Is(err, errTorn) && r.salt == nil:
 			return nil
-		}
-		if err != nil {
+		case err != nil:
 			return err
 		}
-		more, err := r.open(sealed, each)
+		more, err := r.open(frame, each)
 		if err != nil || !more {
 			return err
 		}

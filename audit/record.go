@@ -23,6 +23,7 @@ type Record struct {
 	id     string
 	file   *os.File
 	key    []byte
+	sealed *leaf // nil when it is not sealed
 	frames []frameStart
 	end    int64 // of the last whole frame
 }
@@ -36,12 +37,12 @@ type frameStart struct {
 // Open opens a session's record. It reads where its frames begin, and nothing of
 // them: for a gigabyte of an ended session that takes milliseconds.
 func (a *Archive) Open(id string) (*Record, error) {
-	f, key, err := openRecord(a.dir, a.keys, id)
+	f, key, sealed, err := a.openRecord(id)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("session %s: %w", id, err)
 	}
-	r := &Record{id: id, file: f, key: key}
-	if err := r.locate(); err != nil {
+	r := &Record{id: id, file: f, key: key, sealed: sealed}
+	if err := r.locate(sealed); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("session %s: %w", id, err)
 	}
@@ -51,9 +52,9 @@ func (a *Archive) Open(id string) (*Record, error) {
 // Close closes the record's file.
 func (r *Record) Close() error { return r.file.Close() }
 
-// locate finds the frames. Of what the file says it believes no more than that
-// frames follow each other inside of it.
-func (r *Record) locate() error {
+// locate finds the frames, which must end as sealed says unless that is nil. Of what the
+// file says it believes no more than that frames follow each other inside of it.
+func (r *Record) locate(sealed *leaf) error {
 	st, err := r.file.Stat()
 	if err != nil {
 		return err
@@ -86,6 +87,19 @@ func (r *Record) locate() error {
 		at, first = next, first+events
 	}
 	r.end = at
+	if sealed != nil {
+		torn := io.EOF
+		if at < st.Size() {
+			torn = errTorn
+		}
+		last := reader{id: r.id, index: first - 1, chain: head.chain}
+		if len(r.frames) > 0 {
+			if _, err := r.file.ReadAt(last.chain[:], at-sha256.Size); err != nil {
+				return err
+			}
+		}
+		return last.ended(torn, *sealed)
+	}
 	if len(r.frames) == 0 {
 		return errors.New("the record holds no event")
 	}
@@ -185,7 +199,7 @@ func (r *Record) from(at time.Time, before int64, each func(e *Event) bool) erro
 	if err != nil {
 		return err
 	}
-	err = rd.rest(func(b []byte) bool {
+	err = rd.rest(r.sealed, func(b []byte) bool {
 		e := &Event{}
 		if failed = json.Unmarshal(b, e); failed != nil {
 			return false

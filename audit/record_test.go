@@ -99,10 +99,11 @@ func TestAttack67RecordFromAnywhere(t *testing.T) {
 	for name, b := range map[string][]byte{"moved": swapped, "flipped": flipped, "counted": counted} {
 		t.Run(name, func(t *testing.T) {
 			write(t, path+recordSuffix, b)
-			r, err := a.Open(id)
-			require.NoError(t, err)
+			r, failed := a.Open(id)
+			if failed != nil {
+				return // it does not end as it was sealed
+			}
 			defer r.Close()
-			var failed error
 			for _, err := range r.From(end.Add(-time.Millisecond), 0) {
 				failed = err
 			}
@@ -155,13 +156,7 @@ func TestAttack72HostileFiles(t *testing.T) {
 				for _, err = range r.From(time.Time{}, 0) {
 				}
 			}
-			// One that only ends early reads to its last whole event; verifying it says
-			// that it was cut.
-			if name == "no event" {
-				require.NoError(t, failed)
-			} else {
-				require.Error(t, failed)
-			}
+			require.Error(t, failed)
 			require.Error(t, err)
 			public := read(t, dir+"/log/key.pub")
 			require.NotEmpty(t, verify(t, dir, string(bytes.TrimSpace(public))).Problems)

@@ -43,12 +43,21 @@ type Query struct {
 // Result is what a search found.
 type Result struct {
 	Sessions []*Summary // oldest first
+	// Unread are sessions of which it is not known whether they are what was looked for,
+	// or that are and cannot be read whole: their records were removed or altered.
+	Unread []Unread
 	// Read is how many records were read, because the index did not have them, or did
 	// not say enough.
 	Read int
 	// Damaged is how many segments of the index were not whole. They were made anew,
 	// or could not be and were not used.
 	Damaged int
+}
+
+// Unread is a session whose record cannot be read, or not to its end.
+type Unread struct {
+	ID  string
+	Err error
 }
 
 // Search finds sessions. Those that are open, and those that were erased, of which
@@ -67,6 +76,11 @@ func (a *Archive) Search(ctx context.Context, q Query, progress func(done, all i
 	leaves, segments, err := a.segments(ctx, r, progress)
 	if err = errors.Join(err, <-listed); err != nil {
 		return nil, err
+	}
+	for i := range leaves.lines {
+		if id := leaves.id(leaves.first + i); there[id]&recordThere == 0 {
+			r.unread(id, errMissing)
+		}
 	}
 	var hits []hit
 	for _, f := range segments {
@@ -98,13 +112,23 @@ func (a *Archive) Search(ctx context.Context, q Query, progress func(done, all i
 		if err != nil {
 			return nil, err
 		}
-		if s != nil {
-			r.Sessions = append(r.Sessions, s)
+		if s == nil {
+			continue
+		}
+		r.Sessions = append(r.Sessions, s)
+		if s.End == "erased" || s.End == "unreadable" {
+			continue
+		}
+		if err := a.Whole(h.id); err != nil {
+			s.End = "damaged"
+			r.unread(h.id, err)
 		}
 	}
 	slices.Reverse(r.Sessions)
 	return r, nil
 }
+
+func (r *Result) unread(id string, err error) { r.Unread = append(r.Unread, Unread{id, err}) }
 
 // hit is a session that may be what is looked for.
 type hit struct {
@@ -116,7 +140,7 @@ type hit struct {
 // segments reads the index, and makes anew what of it is not whole, and what is
 // missing where that is much. What cannot be written is read from the records.
 func (a *Archive) segments(ctx context.Context, r *Result, progress func(done, all int)) (leaves leafLines, list []found, err error) {
-	x := &index{a.dir, a.keys}
+	x := &index{a}
 	for repaired := false; ; repaired = true {
 		if leaves, err = readLeafLines(a.dir); err != nil {
 			return leaves, nil, err
@@ -172,6 +196,9 @@ func (f *found) hits(m *match, leaves leafLines, there map[string]byte) ([]hit, 
 		if s != nil && there[id]&keyThere == 0 { // whatever the index says of it
 			s = &Summary{ID: id, End: "erased"}
 		}
+		if wasUnreadable(f.Doc(i)) && there[id] == recordThere|keyThere {
+			continue // see below
+		}
 		if s == nil || there[id]&recordThere == 0 || !m.all && s.Start == "" || !m.began(s) {
 			continue
 		}
@@ -179,12 +206,20 @@ func (f *found) hits(m *match, leaves leafLines, there map[string]byte) ([]hit, 
 		hits = append(hits, hit{id, s, certain && !m.phrase})
 	}
 	for i := range f.Len() {
-		if f.from+i >= f.first {
-			delete(there, leaves.id(f.from+i))
+		if f.from+i < f.first {
+			continue
 		}
+		id := leaves.id(f.from + i)
+		if wasUnreadable(f.Doc(i)) && there[id] == recordThere|keyThere {
+			continue // it is read as what the index does not have
+		}
+		delete(there, id)
 	}
 	return hits, nil
 }
+
+// wasUnreadable reports whether a session could not be read when it was indexed.
+func wasUnreadable(doc []byte) bool { return len(doc) > 0 && doc[0] == documentUnreadable }
 
 // confirm returns a hit's summary if it is what is looked for.
 func (a *Archive) confirm(ctx context.Context, m *match, h hit, r *Result) (*Summary, error) {
@@ -213,11 +248,15 @@ func (a *Archive) confirm(ctx context.Context, m *match, h hit, r *Result) (*Sum
 		return nil, ctx.Err()
 	case errors.Is(err, ErrErased), errors.Is(err, os.ErrNotExist): // meanwhile
 		return nil, nil
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // it is only just being begun
+	case (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) && a.Whole(h.id) == nil: // it is only just being begun
 		return nil, nil
-	case err != nil && m.all:
-		return &Summary{ID: h.id, End: "unreadable"}, nil
-	case err != nil, f.own, !c.holds(), !m.began(&f.Summary):
+	case err != nil:
+		r.unread(h.id, err)
+		if m.all {
+			return &Summary{ID: h.id, End: "unreadable"}, nil
+		}
+		return nil, nil
+	case f.own, !c.holds(), !m.began(&f.Summary):
 		return nil, nil
 	}
 	return &f.Summary, nil

@@ -176,21 +176,7 @@ func checkRecord(f io.Reader, l leaf) (int64, error) {
 	for err == nil {
 		_, err = r.next()
 	}
-	switch {
-	case errors.Is(err, errTorn):
-		return r.bytes, fmt.Errorf("the record is cut off in event %d of %d", r.index+1, l.Events)
-	case !errors.Is(err, io.EOF):
-		return r.bytes, err
-	case r.id != l.ID:
-		return r.bytes, fmt.Errorf("the record is that of session %s", quoteID(r.id))
-	case r.index < l.Events:
-		return r.bytes, fmt.Errorf("the record ends after event %d of %d", r.index, l.Events)
-	case r.index > l.Events:
-		return r.bytes, fmt.Errorf("the record goes on after event %d, with which it was sealed", l.Events)
-	case r.chain != l.Chain:
-		return r.bytes, errors.New("the record is consistent in itself, and is not the one that was sealed")
-	}
-	return r.bytes, nil
+	return r.bytes, r.ended(err, l)
 }
 
 // quoteID shows what is in the place of an identifier.
@@ -202,7 +188,7 @@ func quoteID(s string) string {
 }
 
 func (r *Report) unproven(dir string, sealed map[string]bool) error {
-	a := &Archive{dir: dir}
+	a := newArchive(dir, nil)
 	ids, err := a.Sessions()
 	for _, id := range ids {
 		if !sealed[id] {

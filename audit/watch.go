@@ -25,7 +25,7 @@ func (l *Log) Watch(ctx context.Context, id string) iter.Seq2[[]byte, error] {
 }
 
 func (l *Log) watch(ctx context.Context, id string, each func(b []byte) bool) error {
-	f, key, err := openRecord(l.dir, l.keys, id)
+	f, key, sealed, err := l.archive.openRecord(id)
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func (l *Log) watch(ctx context.Context, id string, each func(b []byte) bool) er
 	for {
 		_, open := l.recorders.Load(id) // before reading: what is written by then is seen
 		left := false
-		err := r.rest(func(b []byte) bool {
+		err := r.rest(sealed, func(b []byte) bool {
 			left = !each(b)
 			return !left
 		})

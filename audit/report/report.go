@@ -30,6 +30,7 @@ const (
 	Unmasked       Kind = "unmasked"       // a rule's exception let somebody see what it masks for others
 	Administration Kind = "administration" // what somebody did to the gateway or its records
 	Erased         Kind = "erased"         // a session whose content was erased; when it was is not known
+	Unreadable     Kind = "unreadable"     // a record that cannot be read whole, or is missing; the entries before are of what could be read
 )
 
 // Period is the time from From on and before To.
@@ -102,14 +103,24 @@ func (x *Entry) count() string {
 // example to leave entries out.
 type Report struct {
 	Period  Period
-	Entries []Entry // oldest first; those of erased sessions, which have no time, before all
+	Entries []Entry // oldest first; those of erased and unreadable sessions, which have no time, before all
+}
+
+// Incomplete is how many records could not be read whole, or are missing.
+func (r *Report) Incomplete() (n int) {
+	for i := range r.Entries {
+		if r.Entries[i].Kind == Unreadable {
+			n++
+		}
+	}
+	return n
 }
 
 // Read gathers the report of a period from a log's records. A session counts by its
 // beginning; an event of the gateway's own by its time. Sessions whose content was
-// erased are listed whatever the period. A record that cannot be read for another
-// reason is an error, because a report must not leave anything out. When ctx ends,
-// Read stops before the next session and returns the error of ctx.
+// erased are listed whatever the period, and so are records that cannot be read whole
+// or are missing: a report leaves nothing out without a word. When ctx ends, Read stops
+// before the next session and returns the error of ctx.
 func Read(ctx context.Context, a *audit.Archive, p Period) (*Report, error) {
 	ids, err := a.Sessions()
 	if err != nil {
@@ -121,34 +132,41 @@ func Read(ctx context.Context, a *audit.Archive, p Period) (*Report, error) {
 			return nil, err
 		}
 		found, err := session(a, id, p)
-		if errors.Is(err, audit.ErrErased) {
-			r.Entries = append(r.Entries, Entry{Kind: Erased, Session: id, What: "the content was erased; its proof is there"})
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("report: %w", err)
-		}
 		r.Entries = append(r.Entries, found...)
+		switch {
+		case errors.Is(err, audit.ErrErased):
+			r.Entries = append(r.Entries, Entry{Kind: Erased, Session: id, What: "the content was erased; its proof is there"})
+		case err != nil:
+			r.Entries = append(r.Entries, Entry{Kind: Unreadable, Session: id, What: err.Error()})
+		}
+	}
+	missing, err := a.Missing()
+	if err != nil {
+		return nil, fmt.Errorf("report: %w", err)
+	}
+	for _, id := range missing {
+		r.Entries = append(r.Entries, Entry{Kind: Unreadable, Session: id, What: "the session is sealed, and its record is missing"})
 	}
 	slices.SortStableFunc(r.Entries, func(a, b Entry) int { return strings.Compare(a.Time, b.Time) })
 	return r, nil
 }
 
-// session gathers the entries of one record.
-func session(a *audit.Archive, id string, p Period) ([]Entry, error) {
+// session gathers the entries of one record, with an error those of what can be read.
+func session(a *audit.Archive, id string, p Period) (list []Entry, err error) {
 	g := gatherer{id: id, period: p}
-	for e, err := range a.Events(id) {
-		if err != nil {
-			return nil, err
+	for e, failed := range a.Events(id) {
+		if failed != nil {
+			err = failed
+			break
 		}
 		if !g.event(e) {
-			return nil, nil
+			return nil, a.Whole(id)
 		}
 	}
 	if g.access != nil {
-		return append([]Entry{*g.access}, g.list...), nil
+		list = append(list, *g.access)
 	}
-	return g.list, nil
+	return append(list, g.list...), err
 }
 
 // gatherer makes entries of a record's events.

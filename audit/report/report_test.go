@@ -6,6 +6,8 @@ import (
 	"encoding/csv"
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +37,11 @@ func (noDrops) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
 // that was erased, and an administrator's action.
 func recorded(t *testing.T) (a *audit.Archive, kept, erased string) {
 	t.Helper()
-	dir := t.TempDir()
+	return recordedIn(t, t.TempDir())
+}
+
+func recordedIn(t *testing.T, dir string) (a *audit.Archive, kept, erased string) {
+	t.Helper()
 	l, err := audit.Open(dir, audit.Config{Log: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	run := func(texts ...string) string {
@@ -103,6 +109,45 @@ func TestRead(t *testing.T) {
 }
 
 // Each event of the gateway's own record and of a session's answers its question.
+// What cannot be read whole, or is missing, is listed, and everything else is reported.
+func TestUnreadableIsListed(t *testing.T) {
+	for name, change := range map[string]func(file string, b []byte) error{
+		"cut":     func(file string, b []byte) error { return os.WriteFile(file, b[:len(b)-1], 0o600) },
+		"altered": func(file string, b []byte) error { b[len(b)/2] ^= 1; return os.WriteFile(file, b, 0o600) },
+		"gone":    func(file string, _ []byte) error { return os.Remove(file) },
+		"without its key": func(file string, _ []byte) error {
+			return os.WriteFile(strings.TrimSuffix(file, ".rec")+".key", []byte("not a key of this session's at all"), 0o600)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			a, kept, erased := recordedIn(t, dir)
+			list, err := filepath.Glob(filepath.Join(dir, "sessions", "*", kept+".rec"))
+			require.NoError(t, err)
+			require.Len(t, list, 1)
+			b, err := os.ReadFile(list[0])
+			require.NoError(t, err)
+			require.NoError(t, change(list[0], b))
+			for _, p := range []Period{today(t), {}} {
+				r, err := Read(t.Context(), a, p)
+				require.NoError(t, err)
+				require.Equal(t, 1, r.Incomplete())
+				kinds := map[Kind]string{}
+				for _, x := range r.Entries {
+					kinds[x.Kind] = x.Session
+				}
+				require.Equal(t, kept, kinds[Unreadable])
+				require.Equal(t, erased, kinds[Erased])
+				_, administered := kinds[Administration]
+				require.Equal(t, p != Period{}, administered)
+				var page bytes.Buffer
+				require.NoError(t, r.WriteHTML(&page))
+				require.Contains(t, page.String(), "Not readable")
+			}
+		})
+	}
+}
+
 func TestGather(t *testing.T) {
 	const now = "2026-01-31T09:30:00.000000Z"
 	p, err := Days("2026-01-31", "2026-01-31", time.Time{})

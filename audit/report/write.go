@@ -76,6 +76,7 @@ func (r *Report) WriteHTML(w io.Writer) error {
 		{Denied, section{Title: "Denied", About: "What was refused, who refused it and why."}},
 		{Unmasked, section{Title: "Seen unmasked", About: "Who saw what is masked for others."}},
 		{Administration, section{Title: "Administration", About: "What was done to the gateway and its records."}},
+		{Unreadable, section{Title: "Not readable", About: "Records that are missing or cannot be read whole. Whether they fall into the period is not known."}},
 		{Erased, section{Title: "Erased", About: "Sessions whose content is gone. Whether they fall into the period is not known."}},
 	}
 	shown := make([]section, len(sections))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"net"
@@ -66,6 +67,15 @@ access: [{groups: [dev], allow: [connect]}]
 	return a
 }
 
+// file is the path of a session's file.
+func (a *archived) file(t *testing.T, id, suffix string) string {
+	t.Helper()
+	list, err := filepath.Glob(filepath.Join(a.log, "sessions", "*", id+suffix))
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	return list[0]
+}
+
 // A log of which something was taken away is served only after somebody's word, which is
 // on record.
 func TestAdopt(t *testing.T) {
@@ -90,4 +100,55 @@ func TestAdopt(t *testing.T) {
 	require.Contains(t, csv, "admin.adopt")
 	require.Contains(t, csv, "restored by hand")
 	require.Equal(t, 1, strings.Count(csv, "admin.adopt"))
+}
+
+// A record that was cut off is an error of every command that reads it; other sessions are
+// shown as before.
+func TestCutRecord(t *testing.T) {
+	a := archive(t, 3)
+	name := a.file(t, a.ids[1], ".rec")
+	whole, err := os.ReadFile(name)
+	require.NoError(t, err)
+	for label, change := range map[string]func(){
+		"cut": func() { require.NoError(t, os.Truncate(name, int64(len(whole)-1))) },
+		"altered": func() {
+			b := bytes.Clone(whole)
+			b[len(b)/2] ^= 1
+			require.NoError(t, os.WriteFile(name, b, 0o600))
+		},
+		"gone": func() { require.NoError(t, os.Remove(name)) },
+	} {
+		t.Run(label, func(t *testing.T) {
+			must(t, "sessions", "ls", "-c", a.config)
+			change()
+			defer func() { require.NoError(t, os.WriteFile(name, whole, 0o600)) }()
+			for _, args := range [][]string{
+				{"sessions", "show", "-c", a.config, a.ids[1]},
+				{"sessions", "show", "-c", a.config, "-o", "json", a.ids[1]},
+				{"sessions", "play", "-c", a.config, a.ids[1]},
+				{"sessions", "export", "-c", a.config, a.ids[1]},
+				{"sessions", "export", "-c", a.config, "-format", "csv", a.ids[1]},
+				{"verify", a.log},
+			} {
+				code, out, errs := sallyport(t, "", args...)
+				require.Equal(t, exitError, code, "%v\n%s", args, errs)
+				require.Contains(t, out+errs, a.ids[1], args)
+			}
+			code, out, errs := sallyport(t, "", "sessions", "search", "-c", a.config, "pink elephant")
+			require.Equal(t, exitError, code)
+			require.Contains(t, errs, a.ids[1])
+			require.Contains(t, out, a.ids[0])
+			require.Contains(t, out, a.ids[2])
+			code, out, errs = sallyport(t, "", "report", "-c", a.config)
+			require.Equal(t, exitError, code)
+			require.Contains(t, errs, "1 record is missing or cannot be read whole")
+			require.Contains(t, out, "unreadable")
+			for _, id := range []string{a.ids[0], a.ids[2]} {
+				require.Contains(t, out, id)
+				must(t, "sessions", "show", "-c", a.config, id)
+			}
+		})
+	}
+	must(t, "sessions", "search", "-c", a.config, "pink elephant")
+	must(t, "report", "-c", a.config)
 }

@@ -32,8 +32,15 @@ func auditorsReport(ctx context.Context, c *cli, args []string) error {
 	if err != nil {
 		return err
 	}
+	write := r.WriteCSV
 	if *output == "html" {
-		return r.WriteHTML(c.out)
+		write = r.WriteHTML
 	}
-	return r.WriteCSV(c.out)
+	if err := write(c.out); err != nil {
+		return err
+	}
+	if n := r.Incomplete(); n > 0 {
+		return fail(exitError, "%s missing or cannot be read whole; the report lists them as unreadable", plural(n, "record is", "records are"))
+	}
+	return nil
 }

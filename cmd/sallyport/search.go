@@ -126,7 +126,10 @@ func (l *listing) show(ctx context.Context, c *cli, open func() (*audit.Archive,
 		}
 		enc := json.NewEncoder(c.out)
 		enc.SetIndent("", "  ")
-		return enc.Encode(r.Sessions)
+		if err := enc.Encode(r.Sessions); err != nil {
+			return err
+		}
+		return unread(c, r)
 	}
 	t := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "SESSION\tSTART\tUSER\tRESOURCE\tDATABASE\tOPERATIONS\tREFUSED\tSECONDS\tEND")
@@ -135,7 +138,22 @@ func (l *listing) show(ctx context.Context, c *cli, open func() (*audit.Archive,
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%.1f\t%s\n",
 			s.ID, start, visible(s.User), visible(s.Resource), visible(s.Database), s.Operations, s.Refused, s.Seconds, visible(s.End))
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return unread(c, r)
+}
+
+// unread says which records could not be read, and fails then: they may be what was
+// looked for.
+func unread(c *cli, r *audit.Result) error {
+	for _, u := range r.Unread {
+		fmt.Fprintf(c.err, "sallyport: session %s: %s\n", u.ID, visible(strings.TrimPrefix(u.Err.Error(), "session "+u.ID+": ")))
+	}
+	if n := len(r.Unread); n > 0 {
+		return fail(exitError, "%s missing or cannot be read whole", plural(n, "record is", "records are"))
+	}
+	return nil
 }
 
 // indexing shows how far the index is, where somebody looks on.

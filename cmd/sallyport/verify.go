@@ -120,9 +120,17 @@ func printProven(c *cli, r *audit.Report) {
 
 func problems(r *audit.Report) error {
 	if len(r.Problems) > 0 {
-		return fail(exitError, "%d problems", len(r.Problems))
+		return fail(exitError, "%s", plural(len(r.Problems), "problem", "problems"))
 	}
 	return nil
+}
+
+// plural says how many, with the word for one or for several.
+func plural(n int, one, several string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, several)
 }
 
 func verifyCopy(ctx context.Context, c *cli, url, key string, flags bucketFlags, witnesses []string) error {
