@@ -201,7 +201,8 @@ func (g *Gateway) recovered(where string, v any, s *Session) error {
 // Serve accepts connections from ln and gives each to h, in a goroutine of its
 // own, until ctx ends or ln fails. Then it stops accepting, lets sessions end
 // for DrainTimeout, cuts the rest, and returns when every connection is closed:
-// with nil after ctx ended, else with the listener's error. It may be called
+// with nil after ctx ended, else with the listener's error. A handler that does not
+// return within ten seconds after the cut is an error, and is not waited for. Serve may be called
 // for several listeners at once; when one ends because of ctx, all sessions of
 // the gateway are drained.
 //
@@ -232,12 +233,23 @@ func (g *Gateway) Serve(ctx context.Context, ln net.Listener, h Handler) error {
 	defer t.Stop()
 	select {
 	case <-ended:
+		return err
 	case <-t.C:
 		cut(ErrShutdown)
-		<-ended
 	}
-	return err
+	select {
+	case <-ended:
+		return err
+	case <-time.After(2 * cutTime):
+		return errors.Join(err, fmt.Errorf("%w %v after they were cut; their records may lack an end", errUnended, 2*cutTime))
+	}
 }
+
+// cutTime is how long a handler may take to tell a client why its session is cut. Its
+// connection is closed then, and it has the same time again to return.
+const cutTime = 5 * time.Second
+
+var errUnended = errors.New("some connections have not ended")
 
 func (g *Gateway) accept(ctx context.Context, ln net.Listener, h Handler, conns *sync.WaitGroup) error {
 	var pause time.Duration
@@ -277,7 +289,10 @@ func (g *Gateway) serveConn(ctx context.Context, nc net.Conn, h Handler, conns *
 	if err := nc.SetDeadline(time.Now().Add(or(g.HandshakeTimeout, defaultHandshakeTimeout))); err != nil {
 		return
 	}
-	stop := context.AfterFunc(ctx, func() { c.cut(context.Cause(ctx)) })
+	stop := context.AfterFunc(ctx, func() {
+		c.cut(context.Cause(ctx))
+		time.AfterFunc(cutTime, func() { nc.Close() })
+	})
 	defer stop()
 	leave, ok := g.addresses.enter(nc.RemoteAddr(), g.MaxPerAddress)
 	if !ok {

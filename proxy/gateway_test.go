@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -365,4 +366,63 @@ type deaf struct{ *proxytest.Notes }
 
 func (deaf) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
 	return proxy.Hooks{}, nil
+}
+
+// unheeding is a handler that does not look at its session's context.
+type unheeding struct {
+	lines
+	begun chan struct{}
+	serve func(c *proxy.Conn)
+}
+
+func (d unheeding) ServeConn(ctx context.Context, c *proxy.Conn) error {
+	id, err := c.Authenticate(ctx, proxy.Proof{User: "alice"})
+	if err != nil {
+		return err
+	}
+	r, err := c.Lookup(ctx, "shop")
+	if err != nil {
+		return err
+	}
+	if _, _, err := c.Open(ctx, id, proxy.Target{Resource: r}, nil); err != nil {
+		return err
+	}
+	close(d.begun)
+	d.serve(c)
+	return nil
+}
+
+// TestCut: a connection whose handler does not notice that it was cut is closed, and a
+// handler that does not return even then is not waited for.
+func TestCut(t *testing.T) {
+	for name, tt := range map[string]struct {
+		serve func(stuck chan struct{}) func(c *proxy.Conn)
+		after time.Duration
+		fails bool
+	}{
+		"one that reads":         {func(chan struct{}) func(c *proxy.Conn) { return func(c *proxy.Conn) { io.Copy(io.Discard, c) } }, 5 * time.Second, false},
+		"one that never returns": {func(stuck chan struct{}) func(c *proxy.Conn) { return func(*proxy.Conn) { <-stuck } }, 10 * time.Second, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := gateway()
+				ln := proxytest.NewListener()
+				stuck := make(chan struct{})
+				h := unheeding{begun: make(chan struct{}), serve: tt.serve(stuck)}
+				ctx, cancel := context.WithCancel(t.Context())
+				served := make(chan error, 1)
+				go func() { served <- g.Serve(ctx, ln, h) }()
+				c, err := ln.Dial()
+				require.NoError(t, err)
+				defer c.Close()
+				<-h.begun
+				begin := time.Now()
+				cancel()
+				err = <-served
+				require.Equal(t, tt.fails, err != nil, err)
+				require.Equal(t, g.DrainTimeout+tt.after, time.Since(begin))
+				close(stuck)
+			})
+		})
+	}
 }

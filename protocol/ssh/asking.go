@@ -94,7 +94,7 @@ func (s *session) ask(ctx context.Context, ch *channel, op proxy.Op) *proxy.Verd
 // it is refused.
 func (ch *channel) mayRun(line string) bool {
 	op := &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindInput, Parent: ch.op.Info().ID}, Command: line, Terminal: ch.pty != nil}
-	v := ch.session.ask(ch.ctx, ch, op)
+	v := ch.session.ask(ch.inputCtx, ch, op)
 	if v.Refuses() {
 		ch.say(refusalText(v))
 		return false

@@ -27,6 +27,10 @@ type channel struct {
 	up      gossh.Channel
 	ctx     context.Context // ends when the client closed the channel
 	cancel  context.CancelFunc
+	// inputCtx ends when nothing more of what the client sent is passed on, which is
+	// later than ctx: what it sent before it closed the channel still arrives.
+	inputCtx  context.Context
+	stopInput context.CancelFunc
 
 	out lockedWriter // to the client's stdout
 	err lockedWriter // to the client's stderr
@@ -49,6 +53,7 @@ type channel struct {
 	exitCode atomic.Pointer[string]
 	exited   chan struct{} // closed when exitCode is set
 	terminal atomic.Bool
+	menu     atomic.Bool // it shows the menu
 	// refusedLine says that a line for the shell was refused and its input ended:
 	// what it says of its exit is not success.
 	refusedLine atomic.Bool
@@ -56,6 +61,7 @@ type channel struct {
 	order       order
 	files       *sftp.Relay // of the sftp subsystem
 	finished    sync.Once
+	aborted     sync.Once
 }
 
 // serveChannel serves one channel that the client opens.
@@ -108,7 +114,7 @@ func (s *session) serveSessionChannel(nc gossh.NewChannel) error {
 	connected := s.live() != nil && s.upstream != nil
 	if connected {
 		var err error
-		if up, upRequests, err = s.upstream.OpenChannel("session", nil); err != nil {
+		if up, upRequests, err = s.openChannel("session", nil); err != nil {
 			rejectLike(nc, err)
 			return nil
 		}
@@ -123,6 +129,8 @@ func (s *session) serveSessionChannel(nc gossh.NewChannel) error {
 	ch := &channel{session: s, client: client, up: up, relayed: make(chan struct{}), exited: make(chan struct{})}
 	ch.ctx, ch.cancel = context.WithCancel(s.ctx)
 	defer ch.cancel()
+	ch.inputCtx, ch.stopInput = context.WithCancel(s.ctx)
+	defer ch.stopInput()
 	ch.out.w, ch.err.w = client, client.Stderr()
 	waiting := s.addChannel(ch)
 	defer s.removeChannel(ch)
@@ -143,7 +151,7 @@ func (s *session) serveSessionChannel(nc gossh.NewChannel) error {
 		if !s.awaitReady() {
 			return ch.refuseAll(queue)
 		}
-		if up, upRequests, err = s.upstream.OpenChannel("session", nil); err != nil {
+		if up, upRequests, err = s.openChannel("session", nil); err != nil {
 			ch.say("the resource opens no session: " + reasonOf(err))
 			return ch.refuseAll(queue)
 		}
@@ -336,9 +344,11 @@ func (ch *channel) serve(queue <-chan *gossh.Request, upRequests <-chan *gossh.R
 		select {
 		case <-ch.stdin.done:
 		case <-ch.relayed:
+		case <-ch.session.ctx.Done():
 		case <-time.After(10 * time.Second):
 		}
 	}
+	ch.stopInput()
 	ch.up.Close()
 	<-ch.relayed
 	return nil

@@ -163,6 +163,8 @@ func (ch *channel) showMenu(queue <-chan *gossh.Request, terminal int) bool {
 	c := ch.session.choosing
 	columns, rows := ch.resizeBefore(terminal, nil)
 	m := newMenu(c.choices, columns, rows)
+	ch.menu.Store(true)
+	defer ch.menu.Store(false)
 	ch.out.Write([]byte(enterScreen + m.draw()))
 	keys, more := make(chan []byte), make(chan struct{})
 	defer close(more)

@@ -1,6 +1,7 @@
 package ssh
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -40,8 +41,11 @@ func (ch *channel) resourceRequests(requests <-chan *gossh.Request) error {
 		ch.wait(ch.stdout.done)
 		ch.wait(ch.stderr.done)
 	}
-	if ch.ctx.Err() == nil && ch.cutOff() {
-		ch.say("the connection to " + ch.session.proxied.Target.Resource.Name + " was lost")
+	switch s := ch.session; {
+	case s.ctx.Err() != nil:
+		ch.abort()
+	case ch.ctx.Err() == nil && ch.cutOff():
+		ch.say("the connection to " + s.proxied.Target.Resource.Name + " was lost")
 		ch.exit(255)
 	}
 	ch.client.Close()
@@ -157,12 +161,14 @@ var errNoExit = errors.New("it ended without an exit status")
 // abort ends the channel because the session has ended. Who waits for the answer to
 // a request gets it first: a client may show nothing of a channel that is closed
 // before.
-func (ch *channel) abort(cause error) {
-	if cause == nil {
-		cause = errors.New("the session ended")
-	}
-	ch.starting.Lock()
-	defer ch.starting.Unlock()
-	ch.say(fmt.Sprint("the session was ended: ", cause))
-	ch.exit(255)
+func (ch *channel) abort() {
+	ch.aborted.Do(func() {
+		ch.starting.Lock()
+		defer ch.starting.Unlock()
+		if ch.menu.Load() {
+			ch.out.Write([]byte(leaveScreen))
+		}
+		ch.say(fmt.Sprint("the session was ended: ", context.Cause(ch.session.ctx)))
+		ch.exit(255)
+	})
 }

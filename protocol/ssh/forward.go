@@ -172,7 +172,7 @@ func (s *session) askSocket(op *proxy.Forward, patterns []string) *proxy.Verdict
 // addresses the first that answers is used.
 func (s *session) openTarget(op *proxy.Forward, from tcpChannel) (ch gossh.Channel, requests <-chan *gossh.Request, err error) {
 	if op.Network == "unix" {
-		return s.upstream.OpenChannel("direct-streamlocal@openssh.com", appendDirectSocket(nil, op.Host))
+		return s.openChannel("direct-streamlocal@openssh.com", appendDirectSocket(nil, op.Host))
 	}
 	if _, err := netip.ParseAddr(from.Originator); err != nil {
 		from.Originator = "0.0.0.0" // it ends up in the resource's log
@@ -186,7 +186,7 @@ func (s *session) openTarget(op *proxy.Forward, from tcpChannel) (ch gossh.Chann
 	}
 	for _, host := range hosts {
 		from.Host = host
-		if ch, requests, err = s.upstream.OpenChannel("direct-tcpip", from.marshal()); err == nil {
+		if ch, requests, err = s.openChannel("direct-tcpip", from.marshal()); err == nil {
 			return ch, requests, nil
 		}
 	}

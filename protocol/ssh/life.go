@@ -1,6 +1,8 @@
 package ssh
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -45,7 +47,7 @@ func (s *session) keepalives(peer gossh.Conn, every time.Duration, who string) e
 func (s *session) watchUpstream() error {
 	defer close(s.upstream.ended)
 	s.upstream.Wait()
-	if s.ctx.Err() != nil || s.proxied.Err() != nil {
+	if s.over() {
 		return nil
 	}
 	s.lost.Store(true)
@@ -53,33 +55,55 @@ func (s *session) watchUpstream() error {
 	return nil
 }
 
-// watchEnd ends the connections when the session is ended from outside, and,
-// when the gateway shuts down, as soon as nothing is running.
-func (s *session) watchEnd() error {
+// over reports whether the session has ended. Its own context and the proxy's end one
+// after the other, in either order.
+func (s *session) over() bool { return s.ctx.Err() != nil || s.proxied.Err() != nil }
+
+// watchDrain ends the session at its next idle moment once the gateway shuts down.
+func (s *session) watchDrain() error {
 	select {
 	case <-s.ctx.Done():
-		return nil
-	case <-s.proxied.Context().Done():
 	case <-s.proxied.Draining().Done():
 		s.closeIfIdle(false)
-		select {
-		case <-s.ctx.Done():
-			return nil
-		case <-s.proxied.Context().Done():
-		}
 	}
-	// What is being moved has a moment to be told; a client that does not read is
-	// not waited for.
+	return nil
+}
+
+// tellTime is how long the clients of a session that has ended may take to read why.
+const tellTime = time.Second
+
+// watchEnd ends both connections when the session has ended: the resource's at once, so
+// that nothing reaches it any more, and the client's when it was told, or does not read.
+// Everything that waits for either side ends with these.
+func (s *session) watchEnd() error {
+	<-s.ctx.Done()
+	cause := context.Cause(s.ctx)
+	if errors.Is(cause, errClientGone) {
+		return nil // serve ends the rest
+	}
+	defer s.client.Close()
+	late := time.NewTimer(tellTime)
+	defer late.Stop()
+	select {
+	case <-s.ready:
+	case <-s.gone:
+		return nil
+	case <-late.C:
+		return nil
+	}
+	if s.upstream != nil {
+		s.proxied.Kill(cause)
+		s.upstream.Close()
+	}
 	s.mu.Lock()
 	var told sync.WaitGroup
 	for ch := range s.channels {
 		told.Add(1)
-		s.goroutines.Add(1)
-		go func() {
-			defer s.goroutines.Done()
+		s.spawn("ssh channel end", func() error {
 			defer told.Done()
-			ch.abort(s.proxied.Err())
-		}()
+			ch.abort()
+			return nil
+		})
 	}
 	s.mu.Unlock()
 	done := make(chan struct{})
@@ -87,18 +111,16 @@ func (s *session) watchEnd() error {
 	select {
 	case <-done:
 		s.linger()
-	case <-time.After(time.Second):
-	case <-s.ctx.Done():
+	case <-late.C:
+	case <-s.gone:
 	}
-	s.upstream.Close()
-	s.client.Close()
 	return nil
 }
 
 // linger lets the client read what it was told before the connection is cut.
 func (s *session) linger() {
 	select {
-	case <-s.ctx.Done():
+	case <-s.gone:
 	case <-time.After(100 * time.Millisecond):
 	}
 }

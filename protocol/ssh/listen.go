@@ -187,7 +187,7 @@ func (s *session) serveUpstreamChannel(nc gossh.NewChannel) error {
 		return nil
 	}
 	out := &proxy.Outcome{}
-	c, u := side{client, clientRequests}, side{up, requests}
+	c, u := side{client, clientRequests}, side{resourceChannel{up, s.ctx}, requests}
 	if op.Kind == proxy.KindAgent {
 		s.relayAgent(c, u, out)
 	} else {

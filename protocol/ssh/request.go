@@ -141,8 +141,10 @@ func (ch *channel) requestStart(r *gossh.Request) error {
 	}
 	if v.Refuses() {
 		r.Reply(true, nil)
-		ch.say(refusalText(v))
-		ch.exit(1)
+		if !s.over() { // abort tells what ended it
+			ch.say(refusalText(v))
+			ch.exit(1)
+		}
 		return nil
 	}
 	ch.op = exec

@@ -45,8 +45,9 @@ type session struct {
 	listens  listens
 	lent     lent
 
-	ctx        context.Context // ends with the client's connection
-	cancel     context.CancelFunc
+	ctx        context.Context // ends with the session; its cause says why
+	cancel     context.CancelCauseFunc
+	gone       chan struct{} // closed when the client's connection has ended
 	goroutines sync.WaitGroup
 	began      time.Time
 	lost       atomic.Bool // the resource's connection ended by itself
@@ -63,7 +64,7 @@ type session struct {
 func newSession(h *Handler, who *proven, client gossh.Conn) *session {
 	return &session{
 		handler: h, who: who, client: client,
-		held: make(chan struct{}), ready: make(chan struct{}), noMore: make(chan struct{}, 1),
+		held: make(chan struct{}), ready: make(chan struct{}), noMore: make(chan struct{}, 1), gone: make(chan struct{}),
 		channels: make(map[*channel]struct{}), asking: make(map[proxy.Op]*channel),
 	}
 }
@@ -75,12 +76,13 @@ const queued = 128
 // serve serves the client until it leaves or the session ends.
 func (s *session) serve(ctx context.Context, channels <-chan gossh.NewChannel, requests <-chan *gossh.Request) error {
 	s.began = time.Now()
-	s.ctx, s.cancel = context.WithCancel(ctx)
+	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	s.spawn("ssh session end", s.watchEnd)
 	s.spawn("ssh connect", s.connect)
 	s.spawn("ssh requests", func() error { return s.globalRequests(requests) })
 	s.serveChannels(channels)
-	// The client is gone.
-	s.cancel()
+	close(s.gone)
+	s.cancel(errClientGone)
 	<-s.ready
 	if s.upstream != nil {
 		s.upstream.Close()
@@ -212,8 +214,9 @@ func (s *session) connect() error {
 		})
 		return nil
 	}
+	context.AfterFunc(s.proxied.Context(), func() { s.cancel(s.proxied.Err()) })
 	s.spawnReady("ssh resource", s.watchUpstream)
-	s.spawnReady("ssh session end", s.watchEnd)
+	s.spawnReady("ssh drain", s.watchDrain)
 	s.spawnReady("ssh resource channels", func() error { return s.upstreamChannels(s.upstream.channels) })
 	s.spawnReady("ssh resource requests", func() error { return s.upstreamRequests(s.upstream.requests) })
 	if every := s.keepAlive(); every > 0 {

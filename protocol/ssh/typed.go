@@ -2,6 +2,7 @@ package ssh
 
 import (
 	"bytes"
+	"context"
 	"regexp"
 	"strings"
 	"sync"
@@ -79,7 +80,11 @@ func (t *typed) input(b []byte, pass func([]byte) error) error {
 			return nil
 		}
 		end := b[:1]
-		if !t.enter() {
+		may, err := t.enter()
+		if err != nil {
+			return err
+		}
+		if !may {
 			end = []byte(drop)
 		}
 		if err := pass(end); err != nil {
@@ -116,21 +121,24 @@ func (t *typed) keys(b []byte) {
 	}
 }
 
-// enter judges the line that ends now.
-func (t *typed) enter() bool {
-	text := t.text()
+// enter judges the line that ends now. An error says that its session has ended.
+func (t *typed) enter() (may bool, err error) {
+	text, err := t.text()
+	if err != nil {
+		return false, err
+	}
 	t.mu.Lock()
 	again := t.again()
 	t.begun, t.plain = false, nil
 	t.mu.Unlock()
 	if text == "" {
-		return true
+		return true, nil
 	}
 	if !t.ch.mayRun(text) {
 		t.ch.err.Write([]byte(again))
-		return false
+		return false, nil
 	}
-	return true
+	return true, nil
 }
 
 // again draws the line as it is, with blanks for what was typed, so that its
@@ -149,7 +157,7 @@ func (t *typed) again() string {
 
 // text returns what the line says that was typed, after its echo has had its
 // time.
-func (t *typed) text() string {
+func (t *typed) text() (string, error) {
 	patience, quiet := echoTime, echoTime
 	t.mu.Lock()
 	if t.begun && t.plain == nil {
@@ -167,18 +175,18 @@ func (t *typed) text() string {
 		moved := t.moved
 		t.mu.Unlock()
 		if certain {
-			return shown
+			return shown, nil
 		}
 		select {
 		case <-moved:
 		case <-time.After(quiet):
 			if quiet == quietTime {
-				return shown
+				return shown, nil
 			}
 		case <-late.C:
-			return shown
-		case <-t.ch.ctx.Done():
-			return ""
+			return shown, nil
+		case <-t.ch.inputCtx.Done():
+			return "", context.Cause(t.ch.inputCtx)
 		}
 	}
 }
