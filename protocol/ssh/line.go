@@ -21,8 +21,13 @@ type line struct {
 	lines uint64
 	// drawn counts the bytes so far.
 	drawn uint64
+	// trail is the characters that were drawn since follow was called, wherever they were
+	// drawn; nil while nobody follows.
+	trail []rune
 	// full is set while a program uses the screen as a whole.
 	full bool
+	// bracketed is set while a program has pastes marked as such.
+	bracketed bool
 
 	state   lineState
 	pending []byte // of an escape sequence, or of a character
@@ -141,13 +146,27 @@ func (l *line) text(c byte) {
 	}
 }
 
+// follow begins a trail.
+func (l *line) follow() { l.trail = make([]rune, 0, 64) }
+
+// trailed reports whether text was drawn in one piece since follow was called.
+func (l *line) trailed(text string) bool { return strings.Contains(string(l.trail), text) }
+
 // next begins a new line.
 func (l *line) next() {
+	l.leave('\n')
 	l.cells, l.row, l.col, l.marked = l.cells[:0], 0, 0, -1
 	l.lines++
 }
 
+func (l *line) leave(r rune) {
+	if l.trail != nil && len(l.trail) < maxLine {
+		l.trail = append(l.trail, r)
+	}
+}
+
 func (l *line) put(r rune) {
+	l.leave(r)
 	if l.col >= l.width {
 		l.row, l.col = l.row+l.width, 0
 	}
@@ -216,10 +235,16 @@ func (l *line) control(final byte, args string) {
 	case 'H', 'f', 'd', 'L', 'M':
 		l.next()
 	case 'h', 'l':
-		switch args {
-		case "?47", "?1047", "?1049":
-			l.full = final == 'h'
-			l.next()
+		modes, private := strings.CutPrefix(args, "?")
+		for mode := range strings.SplitSeq(modes, ";") {
+			switch {
+			case !private:
+			case mode == "47" || mode == "1047" || mode == "1049":
+				l.full = final == 'h'
+				l.next()
+			case mode == "2004":
+				l.bracketed = final == 'h'
+			}
 		}
 	}
 }

@@ -219,7 +219,9 @@ func (r *rig) sftp(command string) *lockedBuffer {
 // neverEnding is bytes without an end.
 type neverEnding struct{}
 
-func (neverEnding) Read(b []byte) (int, error) { return copy(b, strings.Repeat("y\n", len(b)/2+1)), nil }
+func (neverEnding) Read(b []byte) (int, error) {
+	return copy(b, strings.Repeat("y\n", len(b)/2+1)), nil
+}
 
 // TestNothingPassesAfterTheEnd: what was typed and not passed on when its session ended is
 // not passed on, whatever the gateway was waiting for.

@@ -2,11 +2,13 @@ package ssh
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"regexp"
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // typed has the lines judged that are typed in an interactive shell: a tripwire.
@@ -17,15 +19,21 @@ import (
 //
 // A shell has endless ways to run what no line says, so nothing is certain here.
 type typed struct {
-	ch    *channel
-	mu    sync.Mutex
-	line  *line
-	begun bool   // keys were pressed since the last Enter
-	at    int    // where the cursor was before them
-	on    uint64 // the line on which that was
-	plain []byte // the keys; nil when one of them edits
-	keyed uint64 // how much had been drawn at the last key
-	moved chan struct{}
+	ch     *channel
+	keys   keys
+	mu     sync.Mutex
+	line   *line
+	begun  bool   // keys were pressed since the last Enter
+	at     int    // where the cursor was before them
+	on     uint64 // the line on which that was
+	plain  []byte // the keys; nil when one of them edits
+	above  []byte // lines of a paste that are above the cursor's
+	pasted []byte // of the paste, on the cursor's line
+	keyed  uint64 // how much had been drawn at the last key
+	spent  uint64 // the line that Enter was last pressed on
+	asked  string // what was allowed last, on a line that has perhaps not ended
+	tried  uint64 // that line
+	moved  chan struct{}
 }
 
 const (
@@ -40,11 +48,18 @@ const (
 // drop has a line editor, or a terminal without one, drop a line: to its end, and
 // all of it back. Ctrl-C would not do: it overtakes what was typed before, and
 // editors that it meets at work take it for later.
-const drop = "\x05\x15"
+const (
+	drop     = "\x05\x15"
+	dropLine = "\x15" // for each line above the cursor's, which some editors drop one by one
+	dropKey  = "\x07" // a key of which the beginning is already there
+)
 
 func newTyped(ch *channel) *typed {
-	return &typed{ch: ch, line: newLine(size(ch.pty.Columns)), moved: make(chan struct{})}
+	return &typed{ch: ch, line: newLine(size(ch.pty.Columns)), spent: never, tried: never, moved: make(chan struct{})}
 }
+
+// never is no line.
+const never = ^uint64(0)
 
 // output sees what the resource draws.
 func (t *typed) output(b []byte, pass func([]byte) error) error {
@@ -62,83 +77,123 @@ func (t *typed) resize(width int) {
 	t.line.resize(width)
 }
 
-// input sees what is typed. It passes on what comes before an Enter, has the
-// line judged, and goes on with the rest.
+// input sees what is typed. It passes on what comes before a key that may run the
+// line, has the line judged, and goes on with the rest.
 func (t *typed) input(b []byte, pass func([]byte) error) error {
-	for len(b) > 0 {
-		n := bytes.IndexByte(b, '\r')
-		if n < 0 {
-			n = len(b)
+	done, first := 0, 0              // what is passed on, and where the key begins
+	begun := t.keys.state != keyText // its beginning is passed on already
+	for i, c := range b {
+		if t.keys.state == keyText {
+			first, begun = i, false
 		}
-		if n > 0 {
-			t.keys(b[:n])
-			if err := pass(b[:n]); err != nil {
+		k := t.press(c)
+		if k < keyEnters || k == keyEnds && !t.atEnd() {
+			continue
+		}
+		if first > done {
+			if err := pass(b[done:first]); err != nil {
 				return err
 			}
+			done = first
 		}
-		if b = b[n:]; len(b) == 0 {
-			return nil
-		}
-		end := b[:1]
-		may, err := t.enter()
+		instead, err := t.end(k)
 		if err != nil {
 			return err
 		}
-		if !may {
-			end = []byte(drop)
+		if instead == "" {
+			continue
 		}
-		if err := pass(end); err != nil {
+		if begun {
+			instead = dropKey + instead
+		}
+		if err := pass([]byte(instead)); err != nil {
 			return err
 		}
-		b = b[1:]
+		done = i + 1
 	}
-	return nil
+	t.keys.rest()
+	if done == len(b) {
+		return nil
+	}
+	return pass(b[done:])
 }
 
-// keys notes keys other than Enter.
-func (t *typed) keys(b []byte) {
-	if len(b) == 0 {
-		return
-	}
+// press notes a byte that is typed.
+func (t *typed) press(c byte) key {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	k := t.keys.next(c, t.line.bracketed)
+	if k >= keyEnters {
+		return k
+	}
 	if !t.begun {
 		t.begun, t.at, t.on, t.plain = true, t.line.cursor(), t.line.lines, make([]byte, 0, 64)
+		t.line.follow()
 	}
 	t.keyed = t.line.drawn
-	for _, c := range b {
-		switch {
-		case t.plain == nil:
-		case c == 0x7f || c == '\b':
-			if len(t.plain) > 0 {
-				t.plain = t.plain[:len(t.plain)-1]
-			}
-		case c < ' ' || c >= 0x80 || len(t.plain) >= maxLine:
-			t.plain = nil
-		default:
-			t.plain = append(t.plain, c)
+	switch {
+	case k == keyNewline:
+		t.above = append(append(t.above, cmp.Or(string(t.plain), string(t.pasted))...), '\n')
+		t.on, t.pasted = never, t.pasted[:0]
+		if t.plain != nil {
+			t.plain = t.plain[:0]
 		}
+	case len(t.above)+len(t.pasted)+len(t.plain) >= maxLine, k == keyEdits:
+		t.plain = nil
+	case k == keyPlain && t.plain != nil:
+		t.plain = append(t.plain, c)
+	case k == keyPlain && t.keys.pasting:
+		t.pasted = append(t.pasted, c)
+	case k == keyErases && len(t.plain) > 0:
+		_, n := utf8.DecodeLastRune(t.plain)
+		t.plain = t.plain[:len(t.plain)-n]
 	}
+	return k
 }
 
-// enter judges the line that ends now. An error says that its session has ended.
-func (t *typed) enter() (may bool, err error) {
+// atEnd reports whether the cursor is behind the last character of a line that keys
+// have begun.
+func (t *typed) atEnd() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.begun && t.line.cursor() >= len(t.line.cells)
+}
+
+// end judges the line that ends now, or perhaps does. It returns what is passed on in
+// place of the key when the line is refused. An error says that the session has ended.
+func (t *typed) end(k key) (instead string, err error) {
 	text, err := t.text()
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	t.mu.Lock()
-	again := t.again()
-	t.begun, t.plain = false, nil
+	again := t.tried == t.line.lines && t.asked == text
 	t.mu.Unlock()
-	if text == "" {
-		return true, nil
+	refused := text != "" && !again && !t.ch.mayRun(text)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case refused:
+		t.ch.err.Write([]byte(t.again()))
+		instead = drop + strings.Repeat(dropLine, bytes.Count(t.above, []byte("\n")))
+		t.forget()
+	case k == keyEnters:
+		t.forget()
+		t.spent = t.line.lines
+	default: // it may have been no end, and the next line may be there without a key
+		if !t.begun {
+			t.on = never
+		}
+		t.begun, t.plain, t.asked, t.tried = true, nil, text, t.line.lines
 	}
-	if !t.ch.mayRun(text) {
-		t.ch.err.Write([]byte(again))
-		return false, nil
-	}
-	return true, nil
+	return instead, nil
+}
+
+// forget forgets the keys of a line.
+func (t *typed) forget() {
+	t.begun, t.plain, t.above, t.pasted, t.asked = false, nil, t.above[:0], t.pasted[:0], ""
+	t.tried, t.line.trail = never, nil
+	t.keys.newLine()
 }
 
 // again draws the line as it is, with blanks for what was typed, so that its
@@ -191,38 +246,65 @@ func (t *typed) text() (string, error) {
 	}
 }
 
-// prompt ends where a shell's prompt usually does.
-var prompt = regexp.MustCompile(`^.{0,200}?[$#%>❯»] `)
+var (
+	// prompt ends where a shell's prompt usually does.
+	prompt = regexp.MustCompile(`^.{0,200}?[$#%>❯»] `)
+	// searching is what a shell shows in place of its prompt while it searches its history,
+	// or is told how often a command is to be repeated.
+	searching = regexp.MustCompile("^\\((?:(?:failed )?(?:reverse-)?i-search\\)`.*?':|arg: -?[0-9]+\\)) ")
+)
 
 // shown returns what was typed as far as the terminal shows it. It is certain
 // when the keys alone say the same.
 func (t *typed) shown() (text string, certain bool) {
 	l := t.line
-	keys := strings.TrimRight(string(t.plain), " ")
-	switch {
-	case l.full:
+	if l.full || !t.begun && (l.marked < 0 || l.lines == t.spent) { // nobody's line, or none
 		return "", true
+	}
+	all := l.from(0)
+	switch {
+	case t.plain == nil && searching.MatchString(all):
+		text = all[len(searching.FindString(all)):]
 	case l.marked >= 0:
 		text = l.from(l.marked)
-	case !t.begun: // taken from the history by the shell, or nothing
-		return "", true
 	case t.on == l.lines:
 		text = l.from(t.at)
 	default: // drawn anew, as after a completion
-		text = l.from(0)
-		if m := prompt.FindString(text); m != "" {
-			text = text[len(m):]
-		}
+		text = all[len(prompt.FindString(all)):]
 	}
 	text = strings.TrimSpace(text)
-	if t.plain != nil && keys != "" && strings.HasSuffix(text, strings.TrimSpace(keys)) {
+	if t.plain != nil {
+		text, certain = t.echoed(text, all)
+		if !certain && !strings.Contains(text, " ") && stars(text) {
+			text = "" // a password's echo
+		}
+	}
+	return strings.TrimSpace(string(t.above) + text), certain
+}
+
+// echoed compares the keys with what the terminal shows of them: text, on a line that shows
+// all. It returns the text to be judged, and whether it is certain.
+func (t *typed) echoed(text, all string) (string, bool) {
+	keys := strings.TrimSpace(string(t.plain))
+	switch {
+	case keys == "":
+		return text, text == "" && len(t.above) == 0
+	case strings.Contains(keys, "\t"):
+		// A terminal's own echo draws a tab as blanks. A line editor completes.
+		at := 0
+		if t.on == t.line.lines {
+			at = t.at
+		}
+		drawn := newLine(t.line.width)
+		drawn.write([]byte(strings.Repeat(" ", at)))
+		drawn.write(t.plain)
+		return text, drawn.cursor() == t.line.cursor() && drawn.from(at) == t.line.from(at)
+	case strings.HasSuffix(text, keys):
 		return text, true
-	}
-	if t.plain != nil && keys == "" && text == "" {
-		return "", true
-	}
-	if t.plain != nil && !strings.Contains(text, " ") && stars(text) {
-		return "", false // a password's echo
+	case strings.HasSuffix(strings.TrimSpace(all), keys): // a prompt was seen in it
+		return keys, true
+	case t.line.trailed(keys): // another program has begun a line since
+		return keys, true
 	}
 	return text, false
 }
