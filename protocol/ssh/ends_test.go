@@ -14,7 +14,7 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// TestEndsOfLines: whatever key has a shell run a line, the line is judged before, as it
+// TestEndsOfLines: whatever key makes a shell run a line, the line is judged before, as it
 // is, and is on record.
 func TestEndsOfLines(t *testing.T) {
 	const bash = "exec env -i HISTFILE=%[1]s EDITOR=true HOME=/ TERM=xterm PS1='read''y> ' bash --noprofile --norc"
@@ -62,6 +62,7 @@ func TestEndsOfLines(t *testing.T) {
 		{"a paste of lines, allowed", "bash", "\x1b[200~echo fine''1\necho fine''2\n\x1b[201~\r", []string{"echo fine''1\necho fine''2"}, "fine2"},
 		{"a paste behind what was edited", "bash", "ecx\x1b[D\x1b[C\x7fho a;\x1b[200~echo forbidden''1\necho fine''2\x1b[201~\r", nil, ""},
 		{"marks of a paste that are none", "dash", "\x1b[200~\necho forbidden''1\n", nil, ""},
+		{"a completion", "bash", "cat /etc/hostnam\t\r", []string{"cat /etc/hostname"}, "cat /etc/hostname"},
 		{"Ctrl-D in a line", "bash", "echo forb\x04idden''1\r", nil, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// keys reads what is typed as keys, so that the ones are found that may have a shell run
+// keys reads what is typed as keys, so that the ones are found at which a shell may run
 // its line. Line editors bind many: Enter is CR or LF or both; operate-and-get-next,
 // edit-and-execute-command, accept-and-hold, the replay of a macro. So the keys are listed
 // that are known to do no more than edit or move, and every other one may run the line.

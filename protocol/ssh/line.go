@@ -128,8 +128,9 @@ func (l *line) text(c byte) {
 	case c == '\b':
 		l.col = max(0, l.col-1)
 	case c == '\t':
-		for l.put(' '); l.col%8 != 0 && l.col < l.width; {
-			l.put(' ')
+		l.leave('\t')
+		for l.set(' '); l.col%8 != 0 && l.col < l.width; {
+			l.set(' ')
 		}
 	case c == 0x1b:
 		l.pending, l.state = l.pending[:0], lineEscape
@@ -167,6 +168,11 @@ func (l *line) leave(r rune) {
 
 func (l *line) put(r rune) {
 	l.leave(r)
+	l.set(r)
+}
+
+// set draws r at the cursor.
+func (l *line) set(r rune) {
 	if l.col >= l.width {
 		l.row, l.col = l.row+l.width, 0
 	}

@@ -58,7 +58,7 @@ func newTyped(ch *channel) *typed {
 	return &typed{ch: ch, line: newLine(size(ch.pty.Columns)), spent: never, tried: never, moved: make(chan struct{})}
 }
 
-// never is no line.
+// never is a line that does not come.
 const never = ^uint64(0)
 
 // output sees what the resource draws.
@@ -151,7 +151,7 @@ func (t *typed) press(c byte) key {
 	return k
 }
 
-// atEnd reports whether the cursor is behind the last character of a line that keys
+// atEnd reports whether the cursor is after the last character of a line that keys
 // have begun.
 func (t *typed) atEnd() bool {
 	t.mu.Lock()
@@ -289,16 +289,9 @@ func (t *typed) echoed(text, all string) (string, bool) {
 	switch {
 	case keys == "":
 		return text, text == "" && len(t.above) == 0
-	case strings.Contains(keys, "\t"):
-		// A terminal's own echo draws a tab as blanks. A line editor completes.
-		at := 0
-		if t.on == t.line.lines {
-			at = t.at
-		}
-		drawn := newLine(t.line.width)
-		drawn.write([]byte(strings.Repeat(" ", at)))
-		drawn.write(t.plain)
-		return text, drawn.cursor() == t.line.cursor() && drawn.from(at) == t.line.from(at)
+	case bytes.IndexByte(t.plain, '\t') >= 0:
+		// A terminal's own echo draws a tab. A line editor completes.
+		return text, t.line.trailed(string(t.plain))
 	case strings.HasSuffix(text, keys):
 		return text, true
 	case strings.HasSuffix(strings.TrimSpace(all), keys): // a prompt was seen in it

@@ -4,10 +4,12 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/protocol/ssh/commandline"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -61,4 +63,58 @@ func TestTypedLines(t *testing.T) {
 	require.Equal(t, 3, exit.ExitStatus())
 	require.NotContains(t, out.String(), "\nforbidden")
 	require.NotContains(t, strings.Join(r.journal.doneLines(), "\n"), "secret", "what is not echoed is nobody's business")
+}
+
+// TestPaste: what is pasted into a program is there about as fast as without the gateway,
+// whatever its lines are: none of them waits for more than its echo.
+func TestPaste(t *testing.T) {
+	r := newRig(t, func(r *rig) { r.handler.Grammar = &commandline.Grammar{} })
+	key, err := gossh.ParsePrivateKey([]byte(r.creds.cred.PrivateKey.Reveal()))
+	require.NoError(t, err)
+	direct, err := gossh.Dial("tcp", r.sshd.address, &gossh.ClientConfig{
+		User: r.resource.Accounts[0].Username, Auth: []gossh.AuthMethod{gossh.PublicKeys(key)}, HostKeyCallback: gossh.FixedHostKey(r.sshd.host.PublicKey()),
+	})
+	require.NoError(t, err)
+	defer direct.Close()
+	through := r.mustClient()
+	paste := func(c *gossh.Client, text string) time.Duration {
+		s, err := c.NewSession()
+		require.NoError(t, err)
+		defer s.Close()
+		require.NoError(t, s.RequestPty("xterm", 24, 80, nil))
+		in, err := s.StdinPipe()
+		require.NoError(t, err)
+		out := &lockedBuffer{}
+		s.Stdout = out
+		require.NoError(t, s.Start("sh"))
+		io.WriteString(in, "echo rea''dy; exec cat\n")
+		waitFor(t, "cat", func() bool { return strings.Contains(out.String(), "ready") })
+		begin := time.Now()
+		io.WriteString(in, text+"\x04")
+		require.NoError(t, s.Wait())
+		if c == through {
+			require.True(t, r.journal.has("input echo rea''dy; exec cat"))
+		}
+		return time.Since(begin)
+	}
+	for name, text := range map[string]string{
+		"lines":     strings.Repeat("the quick brown fox jumps over the lazy dog 0123456789\n", 180),
+		"ends CR":   strings.Repeat("the quick brown fox jumps over the lazy dog 0123456789\r", 180),
+		"indented":  strings.Repeat("\tif x {\ty()\t}\n", 700),
+		"of UTF-8":  strings.Repeat("größe für alle 漢字 fertig\n", 330),
+		"short":     strings.Repeat("a\n", 5000),
+		"very long": strings.Repeat(strings.Repeat("x", 3000)+"\n", 3),
+	} {
+		t.Run(name, func(t *testing.T) {
+			// The best of some, since the machine has other things to do.
+			fastest, best := time.Hour, time.Hour
+			for range 5 {
+				fastest, best = min(fastest, paste(direct, text)), min(best, paste(through, text))
+				if best < fastest*3/2 {
+					return
+				}
+			}
+			require.Less(t, best, fastest*3/2+500*time.Millisecond)
+		})
+	}
 }
