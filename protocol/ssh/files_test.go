@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -220,4 +221,36 @@ func TestGit(t *testing.T) {
 	sameFile(t, filepath.Join(work, "f"), filepath.Join(work+"2", "f"))
 	r.journal.expect(t, "exec git-receive-pack '"+bare+"' → done")
 	r.journal.expect(t, "exec git-upload-pack '"+bare+"' → done")
+}
+
+// TestSFTPListsAsDirectly: a folder is listed as the server itself does, with the names of
+// users and groups.
+func TestSFTPListsAsDirectly(t *testing.T) {
+	r := newRig(t, nil)
+	there := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(there, "file"), []byte("content"), 0o640))
+	require.NoError(t, os.Mkdir(filepath.Join(there, "folder"), 0o755))
+	key := filepath.Join(r.dir, "direct")
+	require.NoError(t, os.WriteFile(key, []byte(r.creds.cred.PrivateKey.Reveal()), 0o600))
+	_, port, _ := net.SplitHostPort(r.sshd.address)
+	direct := []string{
+		"-F", "/dev/null", "-i", key, "-P", port, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
+		"-b", "-", r.resource.Accounts[0].Username + "@127.0.0.1",
+	}
+	for _, command := range []string{"ls -l", "ls -ln", "ls -lh", "ls -la", "ls -1"} {
+		batch := command + " " + there + "\n"
+		want := r.run(strings.NewReader(batch), "sftp", direct...)
+		require.Equal(t, 0, want.code, want.err)
+		require.Equal(t, want, r.run(strings.NewReader(batch), "sftp", "-F", r.config(), "-b", "-", "gw"), command)
+	}
+}
+
+// TestUnknownSubsystem: a subsystem that a resource does not give is answered as servers do.
+func TestUnknownSubsystem(t *testing.T) {
+	r := newRig(t, func(r *rig) { r.settings.Subsystems = []string{"allowed"} })
+	for _, name := range []string{"netconf", "allowed"} { // the server has neither
+		require.Equal(t, result{err: "subsystem request failed on channel 0\r\n", code: 255}, r.ssh("-s", "gw", name), name)
+	}
+	r.journal.expect(t, "subsystem netconf → refused: this subsystem is not allowed here")
+	r.journal.expect(t, "subsystem allowed → done refused")
 }

@@ -140,6 +140,10 @@ func (ch *channel) requestStart(r *gossh.Request) error {
 		}
 	}
 	if v.Refuses() {
+		if !s.handler.knows(s.settings, exec) {
+			r.Reply(false, nil) // as servers answer
+			return nil
+		}
 		r.Reply(true, nil)
 		if !s.over() { // abort tells what ended it
 			ch.say(refusalText(v))
@@ -231,7 +235,7 @@ func (h *Handler) Refuses(set *Settings, e *proxy.Exec) (v proxy.Verdict, refuse
 		return deny("this resource runs single commands only", "run: ssh HOST COMMAND")
 	case set.ExecOnly && e.Kind == proxy.KindSubsystem:
 		return deny("this resource runs single commands only", "")
-	case e.Kind == proxy.KindSubsystem && e.Command != "sftp" && !slices.Contains(set.Subsystems, e.Command):
+	case !h.knows(set, e):
 		return deny("this subsystem is not allowed here", "")
 	case set.NoFiles && h.movesFiles(e):
 		return deny("files may not be copied from or to this resource", "")
@@ -243,6 +247,12 @@ func (h *Handler) Refuses(set *Settings, e *proxy.Exec) (v proxy.Verdict, refuse
 		}
 	}
 	return v, false
+}
+
+// knows reports whether a resource may have e, which it may not when its settings leave
+// out the subsystem.
+func (h *Handler) knows(set *Settings, e *proxy.Exec) bool {
+	return e.Kind != proxy.KindSubsystem || e.Command == "sftp" || slices.Contains(set.Subsystems, e.Command)
 }
 
 // movesFiles reports whether e is one of the known ways to copy files.

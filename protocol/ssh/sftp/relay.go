@@ -189,7 +189,7 @@ func (r *Relay) request(ctx context.Context, req request, packet []byte) error {
 		if ok, err := r.onHandle(x, req.data); !ok || err != nil {
 			return err
 		}
-	case req.name == "limits@openssh.com":
+	case req.aboutServer():
 	case req.kind == typeOpen || req.kind == typeOpendir:
 		if ok, err := r.open(ctx, x); !ok || err != nil {
 			return err
@@ -216,7 +216,7 @@ func (r *Relay) request(ctx context.Context, req request, packet []byte) error {
 // namesPath reports whether the request's path is one as the server's file
 // system knows it; "~user" is not.
 func namesPath(req request) bool {
-	return !usesHandle(req) && req.name != "limits@openssh.com" && req.name != "expand-path@openssh.com"
+	return !usesHandle(req) && !req.aboutServer() && req.name != "expand-path@openssh.com"
 }
 
 func usesHandle(req request) bool {

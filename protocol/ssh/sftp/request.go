@@ -86,6 +86,16 @@ var extensions = map[string]func(r *request, f *fields){
 	"fstatvfs@openssh.com":     func(r *request, f *fields) { r.handle = f.text(maxHandle) },
 	"fsync@openssh.com":        func(r *request, f *fields) { r.handle = f.text(maxHandle) },
 	"limits@openssh.com":       func(*request, *fields) {},
+	"users-groups-by-id@openssh.com": func(_ *request, f *fields) {
+		f.bytes(maxPacket)
+		f.bytes(maxPacket)
+	},
+}
+
+// aboutServer reports whether a request asks about the server and no file: its limits,
+// and the names of numbers that its other answers hold.
+func (r *request) aboutServer() bool {
+	return r.name == "limits@openssh.com" || r.name == "users-groups-by-id@openssh.com"
 }
 
 func (r *request) extended(f *fields) {
