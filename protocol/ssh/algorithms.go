@@ -1,6 +1,10 @@
 package ssh
 
-import gossh "golang.org/x/crypto/ssh"
+import (
+	"errors"
+
+	gossh "golang.org/x/crypto/ssh"
+)
 
 // DefaultCiphers returns the ciphers that are offered when a Handler names none,
 // in order of preference.
@@ -38,6 +42,18 @@ func (h *Handler) config(legacy bool) gossh.Config {
 		c.Ciphers = append(append([]string(nil), c.Ciphers...), gossh.InsecureCipherAES128CBC, gossh.InsecureCipherTripleDESCBC)
 	}
 	return c
+}
+
+// withoutSHA1 keeps a host key of RSA from being proven by a signature with SHA-1.
+func withoutSHA1(key gossh.Signer) (gossh.Signer, error) {
+	if key.PublicKey().Type() != gossh.KeyAlgoRSA {
+		return key, nil
+	}
+	able, ok := key.(gossh.AlgorithmSigner)
+	if !ok {
+		return nil, errors.New("a host key of type RSA cannot sign with SHA-2: use another signer or another type of key")
+	}
+	return gossh.NewSignerWithAlgorithms(able, []string{gossh.KeyAlgoRSASHA256, gossh.KeyAlgoRSASHA512})
 }
 
 // hostKeyAlgorithms returns the algorithms by which a resource may prove one of

@@ -70,17 +70,8 @@ func (d *door) jump(ctx context.Context, nc gossh.NewChannel) error {
 // jumpConfig is the server's configuration inside a jump to resource: the
 // gateway answers with its own host key, certified for the resource's name.
 func (d *door) jumpConfig(resource string) (*gossh.ServerConfig, error) {
-	h := d.handler
-	config := &gossh.ServerConfig{Config: h.config(false), NoClientAuth: true, ServerVersion: version}
-	for _, key := range h.HostKeys {
-		config.AddHostKey(key)
-	}
-	if h.Authority != nil {
-		if err := h.Authority.certifyHost(config, h.HostKeys, []string{resource}); err != nil {
-			return nil, err
-		}
-	}
-	return config, nil
+	config := &gossh.ServerConfig{Config: d.handler.config(false), NoClientAuth: true, ServerVersion: version}
+	return config, d.handler.addHostKeys(config, []string{resource})
 }
 
 // channelConn is a channel as a connection. It knows no deadlines.

@@ -86,15 +86,23 @@ func (h *Handler) serverConfig(ctx context.Context, c *proxy.Conn) (*gossh.Serve
 		KeyboardInteractiveCallback: l.interactive,
 		ServerVersion:               version,
 	}
-	for _, key := range h.HostKeys {
-		config.AddHostKey(key)
-	}
-	if h.Authority != nil && len(h.Names) > 0 {
-		if err := h.Authority.certifyHost(config, h.HostKeys, h.Names); err != nil {
-			return nil, err
+	return config, h.addHostKeys(config, h.Names)
+}
+
+// addHostKeys adds the gateway's host keys to config, and certificates of them for names.
+func (h *Handler) addHostKeys(config *gossh.ServerConfig, names []string) error {
+	keys := make([]gossh.Signer, len(h.HostKeys))
+	for i, key := range h.HostKeys {
+		var err error
+		if keys[i], err = withoutSHA1(key); err != nil {
+			return err
 		}
+		config.AddHostKey(keys[i])
 	}
-	return config, nil
+	if h.Authority == nil || len(names) == 0 {
+		return nil
+	}
+	return h.Authority.certifyHost(config, keys, names)
 }
 
 // version is announced on both legs. OpenSSH offers some of its extensions only to

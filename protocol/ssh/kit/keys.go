@@ -1,8 +1,12 @@
 package kit
 
 import (
+	"crypto"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -21,7 +25,7 @@ func OpenAuthority(dir string) (*ssh.Authority, error) {
 	a := &ssh.Authority{}
 	for name, key := range map[string]*gossh.Signer{"hosts_ca": &a.Hosts, "logins_ca": &a.Logins, "resources_ca": &a.Resources} {
 		file := filepath.Join(dir, name)
-		signer, err := openKey(file)
+		signer, err := openKey(file, newEd25519)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
@@ -35,8 +39,37 @@ func OpenAuthority(dir string) (*ssh.Authority, error) {
 	return a, nil
 }
 
+// hostKeyFiles are the gateway's own host keys, one of a kind: clients that know no
+// Ed25519 have others.
+var hostKeyFiles = []struct {
+	name string
+	make func() (crypto.PrivateKey, error)
+}{
+	{"host_key", newEd25519},
+	{"host_key_ecdsa", func() (crypto.PrivateKey, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }},
+	{"host_key_rsa", func() (crypto.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 3072) }},
+}
+
+// openHostKeys reads the gateway's host keys that are kept in dir, or makes them there.
+func openHostKeys(dir string) ([]gossh.Signer, error) {
+	var keys []gossh.Signer
+	for _, f := range hostKeyFiles {
+		key, err := openKey(filepath.Join(dir, f.name), f.make)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f.name, err)
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+func newEd25519() (crypto.PrivateKey, error) {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	return private, err
+}
+
 // openKey reads a private key, or makes one.
-func openKey(file string) (gossh.Signer, error) {
+func openKey(file string, generate func() (crypto.PrivateKey, error)) (gossh.Signer, error) {
 	b, err := os.ReadFile(file)
 	if err == nil {
 		return gossh.ParsePrivateKey(b)
@@ -44,7 +77,7 @@ func openKey(file string) (gossh.Signer, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	_, private, err := ed25519.GenerateKey(rand.Reader)
+	private, err := generate()
 	if err != nil {
 		return nil, err
 	}

@@ -53,7 +53,7 @@ type Kit struct {
 
 // keys are what the folder holds.
 type keys struct {
-	host      gossh.Signer
+	host      []gossh.Signer
 	authority *ssh.Authority
 	known     *knownHosts
 }
@@ -70,7 +70,7 @@ func (k *Kit) open() (*keys, error) {
 	if k.config.Dir == "" {
 		return nil, errors.New("SSH needs a folder for the gateway's keys")
 	}
-	host, err := openKey(filepath.Join(k.config.Dir, "host_key"))
+	host, err := openHostKeys(k.config.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("SSH host key: %w", err)
 	}
@@ -93,7 +93,7 @@ func (k *Kit) Handler(resource string) (*ssh.Handler, error) {
 		return nil, err
 	}
 	h := &ssh.Handler{
-		Resource: resource, HostKeys: []gossh.Signer{o.host}, Authority: o.authority, Names: k.names(), KnownHosts: o.known,
+		Resource: resource, HostKeys: o.host, Authority: o.authority, Names: k.names(), KnownHosts: o.known,
 		Reachable: func(_ context.Context, id *proxy.Identity) []ssh.Choice { return k.reachable(id) },
 		Own:       k.addresses(), Grammar: &commandline.Grammar{},
 	}

@@ -44,20 +44,23 @@ func TestFolder(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, h.HostKeys, other.HostKeys)
 	require.Equal(t, "vm1", h.Resource)
-	for _, secret := range []string{"host_key", "hosts_ca", "logins_ca", "resources_ca"} {
+	for _, secret := range []string{"host_key", "host_key_ecdsa", "host_key_rsa", "hosts_ca", "logins_ca", "resources_ca"} {
 		info, err := os.Stat(filepath.Join(dir, secret))
 		require.NoError(t, err)
 		require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), secret)
 	}
 	again, err := kitIn(dir).Handler("")
 	require.NoError(t, err)
-	require.Equal(t, h.HostKeys[0].PublicKey().Marshal(), again.HostKeys[0].PublicKey().Marshal())
+	require.Len(t, again.HostKeys, 3)
+	for i, key := range again.HostKeys {
+		require.Equal(t, h.HostKeys[i].PublicKey().Marshal(), key.PublicKey().Marshal())
+	}
 	require.Equal(t, h.Authority.Logins.PublicKey().Marshal(), again.Authority.Logins.PublicKey().Marshal())
 }
 
 // An error in the folder stops the start, and is the same for every listener.
 func TestBrokenFolder(t *testing.T) {
-	for _, file := range []string{"host_key", "hosts_ca", "gateway_known_hosts"} {
+	for _, file := range []string{"host_key", "host_key_rsa", "hosts_ca", "gateway_known_hosts"} {
 		t.Run(file, func(t *testing.T) {
 			dir := t.TempDir()
 			if file == "gateway_known_hosts" {
@@ -89,10 +92,12 @@ func TestHandler(t *testing.T) {
 	known, err := os.ReadFile(KnownHosts(dir))
 	require.NoError(t, err)
 	lines := strings.Split(strings.TrimSpace(string(known)), "\n")
-	require.Len(t, lines, 3)
+	require.Len(t, lines, 5)
 	require.True(t, strings.HasPrefix(lines[0], "@cert-authority vm1 ssh-ed25519 "), lines[0])
 	require.True(t, strings.HasPrefix(lines[1], "@cert-authority vm2 ssh-ed25519 "), lines[1])
-	require.True(t, strings.HasPrefix(lines[2], "[127.0.0.2]:6022 ssh-ed25519 "), lines[2])
+	for i, kind := range []string{"ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa"} {
+		require.True(t, strings.HasPrefix(lines[2+i], "[127.0.0.2]:6022 "+kind+" "), lines[2+i])
+	}
 
 	none, err := New(Config{Dir: t.TempDir()}).Handler("")
 	require.NoError(t, err)
@@ -176,7 +181,7 @@ func TestClient(t *testing.T) {
 // The keys that earlier versions made are read.
 func TestOldKeys(t *testing.T) {
 	dir := t.TempDir()
-	signer, err := openKey(filepath.Join(dir, "host_key"))
+	signer, err := openKey(filepath.Join(dir, "host_key"), newEd25519)
 	require.NoError(t, err)
 	b, err := os.ReadFile(filepath.Join(dir, "host_key"))
 	require.NoError(t, err)

@@ -18,10 +18,10 @@ import (
 )
 
 // KnownHosts is the file in a kit's folder by which clients know the gateway: its
-// key and its authority, in the form that ssh reads.
+// keys and its authority, in the form that ssh reads.
 func KnownHosts(dir string) string { return filepath.Join(dir, "gateway_known_hosts") }
 
-// writeKnownHosts writes what clients need to know the gateway by: its key, and
+// writeKnownHosts writes what clients need to know the gateway by: its keys, and
 // the authority that certifies it for the names of its resources.
 func (k *Kit) writeKnownHosts(o *keys) error {
 	var b bytes.Buffer
@@ -36,7 +36,9 @@ func (k *Kit) writeKnownHosts(o *keys) error {
 		if l.Protocol != name || err != nil {
 			continue
 		}
-		fmt.Fprintf(&b, "[%s]:%s %s", host, port, gossh.MarshalAuthorizedKey(o.host.PublicKey()))
+		for _, key := range o.host {
+			fmt.Fprintf(&b, "[%s]:%s %s", host, port, gossh.MarshalAuthorizedKey(key.PublicKey()))
+		}
 	}
 	return os.WriteFile(KnownHosts(k.config.Dir), b.Bytes(), 0o644)
 }
