@@ -1,35 +1,59 @@
 package guardrail
 
 import (
-	"errors"
 	"path"
+	"slices"
 	"strings"
+
+	"github.com/sallyport/sallyport/proxy"
 )
 
-var errNoGrammar = errors.New("no grammar for commands is configured")
+// ungrammatical are the facts of commands when no grammar is configured.
+var ungrammatical = &proxy.CommandFacts{Unknown: []string{"no grammar for commands is configured"}}
 
 // parse reads a command line, once.
-func (c *call) parse(command string) {
-	if c.parsed {
-		return
-	}
-	c.parsed, c.err = true, errNoGrammar
-	if c.guardrail.config.Commands != nil {
-		c.programs, c.err = c.guardrail.config.Commands.Programs(command)
-	}
-}
-
-// command reports whether a command line runs what the rule is about.
-func (c *call) command(r *Rule, command string) (meets, understood bool) {
-	c.parse(command)
-	for _, p := range c.programs {
-		for _, pattern := range r.Commands {
-			if runs(pattern, p) {
-				return true, true
-			}
+func (c *call) parse(op *proxy.Exec) *proxy.CommandFacts {
+	if c.command == nil {
+		c.command = ungrammatical
+		if c.guardrail.config.Commands != nil {
+			c.command = c.guardrail.config.Commands.Facts(op)
 		}
 	}
-	return c.err != nil && r.Action.blocks(), c.err == nil
+	return c.command
+}
+
+// does reports whether a command line does what the rule is about. What cannot
+// be told counts when the rule blocks.
+func (c *call) does(r *Rule, op *proxy.Exec) (meets, understood bool) {
+	facts := c.parse(op)
+	if slices.ContainsFunc(facts.Programs, r.names) ||
+		slices.ContainsFunc(facts.Harms, func(h proxy.CommandHarm) bool { return !h.Possible && slices.Contains(r.Harms, h.Kind) }) {
+		return true, true
+	}
+	understood = len(c.doubts(r)) == 0
+	return !understood && r.Action.blocks(), understood
+}
+
+// doubts are what cannot be told of a command line and matters to the rule.
+func (c *call) doubts(r *Rule) (why []string) {
+	if c.command == nil {
+		return nil
+	}
+	for _, h := range c.command.Harms {
+		if h.Possible && slices.Contains(r.Harms, h.Kind) {
+			why = append(why, h.Text)
+		}
+	}
+	why = append(why, c.command.Unknown...)
+	if r.Only {
+		why = append(why, c.command.Unfollowed...)
+	}
+	return why
+}
+
+// names reports whether the rule is about a program.
+func (r *Rule) names(program []string) bool {
+	return slices.ContainsFunc(r.Commands, func(pattern string) bool { return runs(pattern, program) })
 }
 
 // runs matches "PROGRAM" or "PROGRAM ARGUMENT…": each argument of the pattern

@@ -3,6 +3,7 @@ package guardrail
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -23,9 +24,7 @@ type call struct {
 	session   *proxy.Session
 	moved     bool
 
-	parsed   bool // programs and err are set
-	programs [][]string
-	err      error
+	command *proxy.CommandFacts // nil until it was read
 
 	estimated   bool // rows, cost and estimateErr are set
 	rows, cost  float64
@@ -130,10 +129,10 @@ func (c *call) meets(r *Rule) (meets, understood bool) {
 		}
 		return meets, understood
 	case *proxy.Exec:
-		if len(r.Commands) == 0 || op.Kind != proxy.KindExec && op.Kind != proxy.KindInput {
+		if !r.commands() || op.Kind != proxy.KindExec && op.Kind != proxy.KindInput {
 			return false, true
 		}
-		meets, understood = c.command(r, op.Command)
+		meets, understood = c.does(r, op)
 		if op.Kind == proxy.KindInput && !understood {
 			return false, true // one line of several, or of another program than the shell: it is a tripwire
 		}
@@ -151,19 +150,19 @@ func (c *call) reason(r *Rule, understood bool) string {
 	if understood {
 		return r.message()
 	}
-	return "the gateway cannot tell whether the rule forbids this: " + c.why()
+	return "the gateway cannot tell whether the rule forbids this: " + c.why(r)
 }
 
 // why says what is not understood.
-func (c *call) why() string {
+func (c *call) why(r *Rule) string {
 	if c.estimateErr != nil {
 		return c.estimateErr.Error()
 	}
 	if s, ok := c.op.(*proxy.Statement); ok {
 		return s.Facts.Unknown
 	}
-	if c.err != nil {
-		return c.err.Error()
+	if doubts := c.doubts(r); len(doubts) > 0 {
+		return strings.Join(doubts, "; ")
 	}
 	return "the gateway does not understand the operation"
 }

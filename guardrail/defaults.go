@@ -52,21 +52,14 @@ func Defaults() []Rule {
 			Remedy:   "Do not change the transaction's mode.",
 		},
 		{
-			Name: "no-wiping", Commands: []string{
-				"rm -r /", "rm -r /*", "rm -R /", "rm -R /*", "rm --recursive /", "rm --recursive /*", "rm --no-preserve-root",
-				"mkfs", "mkfs.*", "wipefs", "shred /dev/*", "dd of=/dev/*", "fdisk", "parted", "sfdisk",
-			},
+			Name: "no-wiping", Harms: []proxy.Harm{proxy.HarmWipe},
 			Message: "this can destroy a file system or a disk",
-			Remedy:  "Name the files by a path relative to their folder.",
+			Remedy:  "Name the files by a path below the folders of the system, with ${NAME:?} for variables that must not be empty.",
 		},
 		{
-			Name:    "no-halting",
+			Name: "no-halting", Harms: []proxy.Harm{proxy.HarmHalt},
 			Message: "this stops the machine, or services that others use",
 			Remedy:  "Ask the people who operate the machine.",
-			Commands: []string{
-				"shutdown", "reboot", "halt", "poweroff", "init 0", "init 6", "telinit", "systemctl poweroff", "systemctl reboot",
-				"systemctl halt", "killall5",
-			},
 		},
 	}
 }

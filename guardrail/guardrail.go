@@ -16,10 +16,9 @@ const Dynamic = "\x00"
 
 // Commands says what a command line runs. It is safe for concurrent use.
 type Commands interface {
-	// Programs returns the programs that command would run, each with its
-	// arguments, also those in sudo, sh -c, pipes and substitutions, with
-	// Dynamic for what is not known. The error says why it cannot be told.
-	Programs(command string) ([][]string, error)
+	// Facts returns what an operation's command line does, with Dynamic in the
+	// arguments of its programs for what is not known.
+	Facts(op *proxy.Exec) *proxy.CommandFacts
 }
 
 // Config says which rules there are, and who does what rules ask for.

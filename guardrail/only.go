@@ -2,6 +2,7 @@ package guardrail
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/proxy"
@@ -23,13 +24,12 @@ func (c *call) exceeds(r *Rule) (exceeds, understood bool) {
 		case op.Kind != proxy.KindExec:
 			return true, true // a shell runs anything
 		}
-		c.parse(op.Command)
-		for _, p := range c.programs {
-			if !r.allows(p) {
-				return true, true
-			}
+		programs := c.parse(op).Written
+		if slices.ContainsFunc(programs, func(p []string) bool { return !r.allows(p) }) {
+			return true, true
 		}
-		return c.err != nil || len(c.programs) == 0, c.err == nil
+		understood = len(c.doubts(r)) == 0
+		return !understood || len(programs) == 0, understood
 	case *proxy.File:
 		return len(r.Paths) > 0 && !(within(r.Paths, op.Path) && (op.Target == "" || within(r.Paths, op.Target))), true
 	case *proxy.Request:

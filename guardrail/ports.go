@@ -2,7 +2,9 @@ package guardrail
 
 import (
 	"cmp"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/proxy"
@@ -42,8 +44,12 @@ func (c *call) hold(d decision) proxy.Verdict {
 	switch s, ok := c.op.(*proxy.Statement); {
 	case c.estimateErr != nil:
 		h.Blind = c.estimateErr.Error()
-	case c.err != nil:
-		h.Blind = c.err.Error()
+	case c.command != nil:
+		for _, r := range d.holds {
+			if doubts := c.doubts(r); len(doubts) > 0 && h.Blind == "" && !slices.ContainsFunc(c.command.Programs, r.names) {
+				h.Blind = strings.Join(doubts, "; ")
+			}
+		}
 	case ok:
 		h.Blind = s.Facts.Unknown
 	}

@@ -56,9 +56,10 @@ type Rule struct {
 	MoreCost  int                   // the resource's own estimate of its cost; 0 means no condition
 
 	// Conditions on the rest.
-	Commands []string // globs of programs that a command line runs, and "PROGRAM ARGUMENT…" patterns
-	Paths    []string // globs of files that are accessed
-	Requests []string // "METHOD /path/glob" or "/path/glob"
+	Commands []string     // globs of programs that a command line runs, and "PROGRAM ARGUMENT…" patterns
+	Harms    []proxy.Harm // what a command line would do to the machine
+	Paths    []string     // globs of files that are accessed
+	Requests []string     // "METHOD /path/glob" or "/path/glob"
 	// Only turns Commands, Paths or Requests into a list of what is allowed: the
 	// rule denies everything else of that kind, with Commands also shells and
 	// subsystems. See [Rule.allows] for how patterns are read then.
@@ -86,6 +87,9 @@ func (r *Rule) sql() bool {
 		r.MoreThan > 0 || r.estimates()
 }
 
+// commands reports whether the rule has conditions on command lines.
+func (r *Rule) commands() bool { return len(r.Commands)+len(r.Harms) > 0 }
+
 // estimates reports whether the rule asks the resource before it can tell.
 func (r *Rule) estimates() bool { return r.MoreRows > 0 || r.MoreCost > 0 }
 
@@ -97,7 +101,7 @@ func (r *Rule) validate() error {
 		bad("it has no name")
 	}
 	kinds := 0
-	for _, has := range []bool{r.sql(), len(r.Commands) > 0, len(r.Paths) > 0, len(r.Requests) > 0} {
+	for _, has := range []bool{r.sql(), r.commands(), len(r.Paths) > 0, len(r.Requests) > 0} {
 		if has {
 			kinds++
 		}
@@ -204,6 +208,9 @@ func (r *Rule) validateAction(bad func(format string, args ...any)) {
 	if r.Only {
 		if r.sql() {
 			bad("`only` applies to commands, paths or requests: use access rules for statements")
+		}
+		if len(r.Harms) > 0 {
+			bad("`only` is a list of what is allowed: harms are denied by a rule without it")
 		}
 		if r.Action != Deny {
 			bad("`only` denies everything else and has no other action")

@@ -288,7 +288,7 @@ func TestGoldenChainSSH(t *testing.T) {
 	run(refused, "-tt gw")                          // a shell, by policy
 	run(255, "-W 127.0.0.1:1 gw")                   // a forward, by the resource's settings
 	run(refused, "-s gw sftp")                      // files, by policy
-	run(refused, "gw 'mkfs --version'")             // by a guardrail of the pack
+	run(refused, "gw 'mkfs /dev/nowhere'")          // by a guardrail of the pack
 	run(refused, "gw 'sudo docker ps'")             // by a guardrail
 	run(refused, "gw '$NOTHING x'")                 // not understood
 	run(0, "gw uptime")                             // warned of

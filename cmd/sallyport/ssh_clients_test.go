@@ -163,7 +163,7 @@ func TestSSHShellGoesOn(t *testing.T) {
 		require.Eventually(t, func() bool { return strings.Contains(screen.output(), shows) }, 30*time.Second, 10*time.Millisecond, "%q", screen)
 	}
 	types("exec env -i HISTFILE= PS1='read''y> ' bash --noprofile --norc -i\r", "ready> ")
-	types("mkfs.nothing /nowhere\r", "sallyport: this can destroy a file system or a disk (rule no-wiping)")
+	types("mkfs.nothing /dev/nowhere\r", "sallyport: this can destroy a file system or a disk (rule no-wiping)")
 	types("echo $((6*7))\r", "\n42\r\n")
 	fmt.Fprint(in, "exit 5\r")
 	var exit *gossh.ExitError
@@ -174,6 +174,6 @@ func TestSSHShellGoesOn(t *testing.T) {
 	m.stop(t)
 	list := decode[[]summary](t, must(t, "sessions", "ls", "-c", m.config, "-o", "json"))
 	record := must(t, "sessions", "show", "-c", m.config, list[0].ID)
-	require.Regexp(t, `operation.refused.*input.*mkfs.nothing /nowhere`, record)
+	require.Regexp(t, `operation.refused.*input.*mkfs.nothing /dev/nowhere`, record)
 	require.Regexp(t, `operation.start.*input.*echo`, record)
 }

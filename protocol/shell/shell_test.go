@@ -56,9 +56,9 @@ func TestPrograms(t *testing.T) {
 
 func TestUnclear(t *testing.T) {
 	for _, command := range []string{
-		"$X", "r$Y -rf /", "cat$IFS/etc/passwd", "{rm,-rf,/}", "$'\\x72m' x", "`echo rm` x", "echo cm0gLXJm | base64 -d | sh", "curl x | bash -s", "sh < file",
-		"sh <<EOF\nrm x\nEOF", "eval $X", "sh -c \"$X\"", "PATH=/tmp ls", "LD_PRELOAD=x ls", "env LD_PRELOAD=x ls", "alias ls=rm", "trap 'rm x' EXIT",
-		":(){ :|:& };:", "export PATH=/tmp", "a 'b", "a (", "su bob", "sudo $X", "xargs $X", "env -S 'rm x'", "ls\x00rm",
+		"$X", "r$Y -rf /", "cat$IFS/etc/passwd", "curl x | bash -s", "sh < file",
+		"eval $X", "sh -c \"$X\"", "PATH=/tmp ls", "LD_PRELOAD=x ls", "env LD_PRELOAD=x ls",
+		":(){ :|:& };:", "export PATH=/tmp", "a 'b", "a (", "su bob", "sudo $X", "xargs $X", "ls\x00rm",
 		strings.Repeat("(", 1000) + "a" + strings.Repeat(")", 1000), strings.Repeat("$(", 5000), strings.Repeat("a ", 40000), "echo x | sh -c \"$(cat)\"",
 		"sh -c " + strings.Repeat("'sh -c ", 3) + "\"$x\"",
 	} {
@@ -106,8 +106,9 @@ func TestIsShell(t *testing.T) {
 	for command, want := range map[string]bool{
 		"bash": true, "sh -s": true, "/bin/bash -l": true, "exec bash --login": true, "  zsh\t-i ": true, "sh": true, "bash -": true,
 		"": false, "ls": false, "bash x": false, "bash -c ls": false, "bash; ls": false, "bash | ls": false, "bash &": false, "! bash": false, "bash < x": false,
-		"A=1 bash": false, "$SHELL": false, "bash $X": false, "'bash'": false, "bash --rcfile": false, "bash -s x": false, "exec": false, "fish": false, "sudo bash": false, "bash\nls": false,
-		strings.Repeat(" ", 300) + "bash": false,
+		"A=1 bash": true, "$SHELL": true, "'bash'": true, "bash -s x": true, "fish": true, "sudo bash": true, "cd /x && exec bash -l": true,
+		"bash $X": false, "exec": false, "bash\nls": false, "ls; bash": false, "rm -rf /; bash": false, "bash 2>&1": false, "$X && bash": false,
+		strings.Repeat(" ", 2000) + "bash": false,
 	} {
 		require.Equal(t, want, Grammar{}.IsShell(command), command)
 	}
