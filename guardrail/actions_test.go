@@ -373,6 +373,12 @@ func TestOnly(t *testing.T) {
 		"rm x": false, "ls; rm x": false, "ls $(rm x)": false, "ls > /etc/x": false, "/tmp/ls": false, "systemctl stop nginx": false, "systemctl status": false,
 		"systemctl status nginx --now": false, "systemctl stop status": false, "systemctl status $X": false, "tail -n 5 /var/log/../../etc/shadow": false, "git push": false, "id": false,
 		"sudo ls": false, "sh -c ls": false, "PATH=/tmp ls": false, "$X": false, "": false, "alias ls=rm; ls": false, "ls\nrm x": false, "git log $X": true, "xargs ls": false,
+		"ls 2>/dev/null": true, "ls > /dev/null 2>&1": true, "ls >> /dev/null": true, "ls 2> /dev/sda": false, "ls > /dev/null/../x": false, "ls > null": false,
+		// What a variable holds is not what the text says, however it comes to hold it.
+		"X=nginx; systemctl status $X": false, "for i in 1 2; do systemctl $X nginx; X=stop; done": false, "X=status; while ls; do systemctl $X nginx; X=stop; done": false,
+		"X=status; ls && X=stop; systemctl $X nginx": false, "X=status; ls || X=stop; systemctl $X nginx": false, "X=stop; X=status & systemctl $X nginx": false,
+		"f() { systemctl $1 nginx; }; f stop": false, "ls() { rm x; }; ls": false, "set status; systemctl $1 nginx": false, "systemctl {status,stop} nginx": false,
+		"python3 -c 1": false, "echo ls | xargs": false, "eval ls": false, "ls <(rm x)": false, "ls `rm x`": false,
 	} {
 		v := ask(s, execute(command))
 		require.Equal(t, want, !v.Refuses(), "%q: %s", command, v.Message())

@@ -44,6 +44,10 @@ type Protocol struct {
 	// A pointer that is a [Validator] is asked whether the settings can work; one
 	// that is a [ReadOnlySetter] is told of resources that are labelled read-only.
 	Settings func() any
+	// Allows returns why a resource with these settings runs nothing that a pattern
+	// of a list of allowed commands is about; nil when it may. Nil: every pattern may
+	// be of use.
+	Allows func(settings any, pattern string) error
 	// Open returns what serves the protocol in one assembly. An assembly calls it
 	// once, when it has a listener of the protocol or a text to explain.
 	Open func(a Assembly) (*Service, error)

@@ -238,6 +238,9 @@ func (f *File) validateGuardrail(d *decoder, n int, g Guardrail) {
 			}
 		}
 		f.checkKind(d, g, r.GuardrailRule)
+		if r.only {
+			f.checkAllowed(d, g, r.GuardrailRule)
+		}
 	}
 	for _, h := range []*Hours{g.During, g.Outside} {
 		if h == nil {
@@ -295,10 +298,8 @@ func (r *GuardrailRule) kinds() (kinds []proxy.Kind, what string) {
 	return []proxy.Kind{proxy.KindStatement, proxy.KindPrepare}, "statements"
 }
 
-// checkKind reports a rule about operations that none of its resources has.
-func (f *File) checkKind(d *decoder, g Guardrail, r *GuardrailRule) {
-	kinds, what := r.kinds()
-	var chosen []string
+// chosen are the resources that a guardrail is about.
+func (f *File) chosen(g Guardrail) (list []*Resource) {
 	for i := range f.Resources {
 		res := &f.Resources[i]
 		named := len(g.Resources.Names) == 0 || slices.ContainsFunc(g.Resources.Names, func(n string) bool {
@@ -306,13 +307,46 @@ func (f *File) checkKind(d *decoder, g Guardrail, r *GuardrailRule) {
 			return ok && err == nil
 		})
 		if named && g.Resources.matchesLabels(res.Labels) {
-			if f.protocol(res).Asks(kinds...) {
-				return
-			}
-			chosen = append(chosen, res.Name)
+			list = append(list, res)
 		}
 	}
-	if len(chosen) > 0 {
-		d.problem(g.Line, "", "the rule is about %s, but none of its resources has them: %s", what, strings.Join(chosen, ", "))
+	return list
+}
+
+// checkAllowed reports commands of a list that none of its resources ever runs.
+func (f *File) checkAllowed(d *decoder, g Guardrail, r *GuardrailRule) {
+	for _, pattern := range r.Commands {
+		var never error
+		for _, res := range f.chosen(g) {
+			p := f.protocol(res)
+			if p == nil || !p.Asks(proxy.KindExec) {
+				continue
+			}
+			if p.Allows == nil {
+				never = nil
+				break
+			}
+			if never = p.Allows(res.Settings, pattern); never == nil {
+				break
+			}
+		}
+		if never != nil {
+			d.problem(r.Line, "leave it out, or list what it is needed for", "the list allows %q, which never runs on its resources: %v", pattern, never)
+		}
+	}
+}
+
+// checkKind reports a rule about operations that none of its resources has.
+func (f *File) checkKind(d *decoder, g Guardrail, r *GuardrailRule) {
+	kinds, what := r.kinds()
+	var others []string
+	for _, res := range f.chosen(g) {
+		if f.protocol(res).Asks(kinds...) {
+			return
+		}
+		others = append(others, res.Name)
+	}
+	if len(others) > 0 {
+		d.problem(g.Line, "", "the rule is about %s, but none of its resources has them: %s", what, strings.Join(others, ", "))
 	}
 }

@@ -278,13 +278,31 @@ func (r *reading) given(name string, args []arg, opts []string, s *state, depth 
 				}
 			}
 			if ok && value != "" {
+				if name != "rsync" && !slices.Contains(compressors, value) {
+					r.unfollowed("%s runs a program by its option %.20q", name, o)
+				}
 				r.text(strings.TrimPrefix(value, "!"), s.clone(), feed{kind: fromElsewhere}, depth+1)
 			}
 		}
 	}
 }
 
+// compressors are programs that archives are made with.
+var compressors = strings.Fields("gzip pigz bzip2 pbzip2 lbzip2 xz pxz lzma lzip lzop zstd zstdmt lz4 brotli compress")
+
 func (r *reading) tarOptions(args []arg, s *state, depth int) {
+	for i, a := range args { // cIf PROGRAM ARCHIVE
+		t := a.String()
+		if letters := i == 0 && t != "" && t[0] != '-' || len(t) > 2 && t[0] == '-' && t[1] != '-'; !letters || !strings.ContainsAny(t[1:], "IF") {
+			continue
+		}
+		r.unfollowed("tar runs a program that is given among other letters")
+		for _, v := range args[i+1 : min(i+4, len(args))] {
+			aside := r.aside()
+			aside.text(v.carry(), s.clone(), feed{kind: fromElsewhere}, depth+1)
+			r.certain(aside)
+		}
+	}
 	r.given("tar", args, []string{"--to-command", "--use-compress-program", "--rsh-command", "--rmt-command", "--info-script", "--new-volume-script", "-I", "-F"}, s, depth)
 	for i, a := range args {
 		t := a.carry()
@@ -296,6 +314,7 @@ func (r *reading) tarOptions(args []arg, s *state, depth int) {
 			value = args[i+1].carry()
 		}
 		if command, ok := strings.CutPrefix(value, "exec="); ok {
+			r.unfollowed("tar runs a program by its option \"--checkpoint-action\"")
 			r.text(command, s.clone(), feed{kind: fromElsewhere}, depth+1)
 		} else if strings.Contains(value, string(carryAny)) {
 			r.unclear("an option of tar that can start programs is computed: write it")
@@ -444,7 +463,7 @@ func (r *reading) tmux(args []arg, s *state, depth int) {
 var finders = strings.Fields("PATH LD_LIBRARY_PATH DYLD_LIBRARY_PATH DYLD_FALLBACK_LIBRARY_PATH PYTHONPATH PYTHONHOME PERL5LIB NODE_PATH GIT_EXEC_PATH LD_RUN_PATH RUBYLIB GOPATH")
 
 // commands are variables whose value is a command.
-var commands = strings.Fields("PROMPT_COMMAND GIT_SSH_COMMAND GIT_SSH GIT_EDITOR GIT_PAGER GIT_EXTERNAL_DIFF GIT_ASKPASS GIT_SEQUENCE_EDITOR SSH_ASKPASS RSYNC_RSH CVS_RSH LESSOPEN LESSCLOSE PS4 MANPAGER SYSTEMD_PAGER")
+var commands = strings.Fields("PROMPT_COMMAND GIT_SSH_COMMAND GIT_SSH GIT_EDITOR GIT_PAGER GIT_EXTERNAL_DIFF GIT_ASKPASS GIT_SEQUENCE_EDITOR SSH_ASKPASS RSYNC_RSH CVS_RSH LESSOPEN LESSCLOSE PS4 MANPAGER SYSTEMD_PAGER EDITOR VISUAL PAGER BROWSER")
 
 // loaders are variables by which every program runs other code first.
 var loaders = strings.Fields("LD_PRELOAD LD_AUDIT DYLD_INSERT_LIBRARIES BASH_ENV SHELLOPTS BASHOPTS PERL5OPT PERL5DB RUBYOPT PYTHONSTARTUP PYTHONINSPECT")

@@ -19,7 +19,7 @@ func scripts(args []arg, valued, given string) (list []arg, file bool) {
 		case strings.HasPrefix(a, "--expression="), strings.HasPrefix(a, "--source="):
 			_, v, _ := strings.Cut(args[i].carry(), "=")
 			list = append(list, fixed(v))
-		case a == "--file" || strings.HasPrefix(a, "--file="), len(a) > 1 && a[0] == '-' && a[1] != '-' && strings.Contains(a, "f") && !strings.ContainsAny(a[:strings.Index(a, "f")], given+valued):
+		case a == "--file" || a == "--exec" || strings.HasPrefix(a, "--file=") || strings.HasPrefix(a, "--exec=") || strings.HasPrefix(a, "-E") && valued == "Fv", len(a) > 1 && a[0] == '-' && a[1] != '-' && strings.Contains(a, "f") && !strings.ContainsAny(a[:strings.Index(a, "f")], given+valued):
 			file = true
 			i++
 		case a == "--expression" || a == "--source" || len(a) > 1 && a[0] == '-' && a[1] != '-' && strings.Contains(given, a[len(a)-1:]):
@@ -62,6 +62,7 @@ func (r *reading) sed(args []arg, s *state, depth int) {
 				}
 				r.writes("sed", fixed(target), feed{kind: fromElsewhere}, s)
 			default:
+				r.unfollowed("a script of sed's starts programs")
 				r.text(c.runs, s.clone(), feed{kind: fromElsewhere}, depth+1)
 			}
 		}
@@ -153,7 +154,7 @@ func after(script string, i, n int) int {
 func (r *reading) awk(name string, args []arg, s *state, depth int) {
 	list, file := scripts(args, "Fv", "e")
 	if file || slices.ContainsFunc(args, func(a arg) bool {
-		return name == "gawk" && (strings.HasPrefix(a.String(), "-l") || strings.HasPrefix(a.String(), "-i"))
+		return only([]arg{a}, "--load", "--include") || strings.HasPrefix(a.String(), "--load=") || strings.HasPrefix(a.String(), "--include=") || name == "gawk" && (strings.HasPrefix(a.String(), "-l") || strings.HasPrefix(a.String(), "-i"))
 	}) {
 		r.unfollowed("%s runs a script from a file", name)
 	}
@@ -168,13 +169,17 @@ func (r *reading) awk(name string, args []arg, s *state, depth int) {
 func (r *reading) awkScript(name, script string, s *state, depth int) {
 	script = withoutPatterns(script)
 	runs := strings.Contains(script, "system") || strings.Contains(script, "|") || strings.ContainsRune(script, '@')
-	if i := strings.IndexByte(script, '>'); i >= 0 { // print > "file"
-		rest := strings.TrimLeft(script[i:], "> ")
-		if parts := literals(rest); strings.HasPrefix(rest, `"`) && len(parts) > 0 {
-			if !sinks[parts[0]] {
-				r.notes([]arg{fixed(">"), fixed(parts[0])})
+	for i := range len(script) { // print > "file"
+		if begin := strings.LastIndexAny(script[:i], "{;\n") + 1; script[i] == '>' && script[max(i-1, 0)] != '>' && strings.Contains(script[begin:i], "print") {
+			target := arg{{{kind: maybe}}}
+			rest := strings.TrimLeft(script[i:], "> ")
+			if parts := literals(rest); strings.HasPrefix(rest, `"`) && len(parts) > 0 {
+				target = fixed(parts[0])
 			}
-			r.writes(name, fixed(parts[0]), feed{kind: fromElsewhere}, s)
+			if !sinks[target.String()] {
+				r.notes([]arg{fixed(">"), target})
+			}
+			r.writes(name, target, feed{kind: fromElsewhere}, s)
 		}
 	}
 	if !runs {

@@ -16,12 +16,13 @@ import (
 
 // Grammar judges whether it can be told from a command line what runs. It is
 // stricter than what guardrails need: a user who runs a single command also writes
-// its standard input, so no program may take commands from its input, from its
-// arguments or from a file, as sh, env, xargs, awk and python do. The zero value
-// is ready to use, by several goroutines at once.
+// its standard input, so no program may take commands from its input, from a file,
+// or from arguments in which they cannot be read, as sh, python and less do. Programs
+// such as find, sed, tar and git, and wrappers such as env, may run as long as their
+// arguments say that they run nothing else, or what. The zero value is ready to use,
+// by several goroutines at once.
 type Grammar struct {
-	// Allow are names of programs that may be used all the same, such as "rsync" or
-	// "git".
+	// Allow are names of programs that may be used all the same, such as "rsync".
 	Allow []string
 }
 
@@ -35,20 +36,25 @@ func (g *Grammar) Check(command string) error {
 	if len(programs) == 0 {
 		return errors.New("it runs nothing")
 	}
+	reads := "" // a program that reads more than its arguments
 	for _, words := range programs {
 		if err := g.program(words[0], words[1:]); err != nil {
 			return err
 		}
+		if base := path.Base(words[0]); slices.Contains(configured, base) {
+			reads = base
+		}
 	}
-	return forms(command)
+	return forms(command, reads)
 }
 
 // IsShell reports whether command is nothing but a shell, such as "bash -l".
 func (g *Grammar) IsShell(command string) bool { return shell.Grammar{}.IsShell(command) }
 
 // forms refuses what shells evaluate twice: with a variable such as
-// LC_X='a[$(id)]', which clients may set, $((LC_X)) runs id.
-func forms(command string) error {
+// LC_X='a[$(id)]', which clients may set, $((LC_X)) runs id. It also refuses to set
+// variables for a program that reads them, unless they are about language and screen.
+func forms(command, reads string) error {
 	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(command), "")
 	if err != nil {
 		return errors.New("it is not valid shell syntax")
@@ -58,6 +64,10 @@ func forms(command string) error {
 		switch n := node.(type) {
 		case *syntax.LetClause, *syntax.ArithmCmd, *syntax.ArithmExp, *syntax.TestClause, *syntax.DeclClause:
 			bad = true
+		case *syntax.Assign:
+			if reads != "" && err == nil && (n.Name == nil || !harmlessVariable(n.Name.Value)) {
+				err = fmt.Errorf("it sets a variable by which %s may run other programs", reads)
+			}
 		case *syntax.ParamExp:
 			bad = n.Excl || n.Names != 0 || n.Index != nil || n.Slice != nil || n.Exp != nil && n.Exp.Op == syntax.OtherParamOps
 		}
@@ -80,25 +90,31 @@ func (g *Grammar) program(name string, args []string) error {
 	}):
 		return fmt.Errorf("%s may evaluate this twice", base)
 	case slices.Contains(g.Allow, base):
+	case judged[base] != nil:
+		if slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, shell.Dynamic) }) {
+			return fmt.Errorf("an argument of %s is computed, and may start other programs", base)
+		}
+		return judged[base](args)
 	case runsOthers(base):
 		return fmt.Errorf("%.32s runs what its arguments or its input say", base)
 	}
 	return nil
 }
 
-// runners are programs, and words of the shell's, that run commands given as
-// arguments or input, or change what later names mean.
+// runners are programs, and words of the shell's, that run commands which their
+// arguments do not show, or change what later names mean.
 var runners = words(`
-	. source eval exec command builtin alias unalias trap bind complete compgen compopt enable hash set shopt export declare
+	. source eval builtin alias unalias trap bind complete compgen compopt enable hash set shopt export declare
 	typeset readonly local unset read readarray mapfile getopts fc jobs fg bg wait disown suspend ulimit umask
-	sh ash bash dash rbash zsh ksh mksh csh tcsh fish busybox toybox elvish nu pwsh xonsh
-	env xargs parallel nohup nice ionice timeout setsid stdbuf unbuffer time watch script screen tmux expect sudo doas su
+	sh ash bash dash rbash zsh ksh mksh csh tcsh fish busybox toybox elvish nu pwsh xonsh command exec
+	xargs parallel unbuffer watch script screen tmux expect su sudoedit visudo vipw vigr
 	runuser setpriv capsh chroot unshare nsenter systemd-run at batch crontab flock chrt taskset prlimit strace ltrace gdb lldb
 	perf valgrind ld.so ssh scp sftp rsync rsh telnet nc ncat socat docker podman kubectl crictl ctr machinectl
-	find fd tar cpio zip unzip 7z make cmake ninja git hg svn awk gawk mawk nawk sed ed ex vi vim nvim view rvim emacs nano
-	less more most man pager lynx w3m mutt mail dpkg rpm apt apt-get yum dnf pip gem npm npx yarn cargo go
+	fd fdfind cpio zip unzip 7z make cmake ninja hg svn ed ex vi vim nvim view rvim emacs nano
+	less more most man pager editor lynx w3m mutt mail dpkg rpm apt apt-get yum dnf pip gem npm npx yarn cargo go
 	perl ruby node nodejs deno bun php lua luajit tclsh wish guile racket scala java jshell groovy ghc runghc R Rscript julia octave
-	psql mysql mariadb sqlite3 mongo mongosh redis-cli gcc cc clang as ld tee-exec run-parts start-stop-daemon`)
+	psql mysql mariadb sqlite3 mongo mongosh redis-cli gcc cc clang as ld tee-exec run-parts start-stop-daemon
+	ip gosu su-exec chpst numactl fakeroot dbus-run-session systemd-inhibit sg newgrp pkexec`)
 
 func words(list string) map[string]bool {
 	m := make(map[string]bool)

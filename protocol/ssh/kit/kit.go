@@ -192,6 +192,7 @@ func Protocol() protocol.Protocol {
 			proxy.KindForward, proxy.KindAgent, proxy.KindX11, proxy.KindEnv, proxy.KindCommand,
 		},
 		Settings: func() any { return &ssh.Settings{} },
+		Allows:   allows,
 		Open:     open,
 		Client:   client,
 	}
