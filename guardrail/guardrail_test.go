@@ -98,13 +98,45 @@ func TestReadOnlyResources(t *testing.T) {
 		require.False(t, connect.By() == "", "somebody allowed it")
 		for _, text := range []string{
 			"INSERT INTO t VALUES (1)", "SELECT f()", "SET default_transaction_read_only = off", "BEGIN READ WRITE", "SELECT set_config('transaction_read_only', 'off', true)",
-			"SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE", "RESET ALL", "CREATE TABLE x ()", "VACUUM t",
+			"SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE", "RESET transaction_read_only", "SET transaction_read_only = DEFAULT", "CREATE TABLE x ()", "VACUUM t",
 		} {
 			v := ask(at, statement(text))
 			require.Equal(t, want, v.Refuses(), "%s at %q: %s", text, label, v.Message())
 		}
 		v := ask(at, statement("SELECT * FROM t WHERE id = 1"))
 		require.False(t, v.Refuses())
+	}
+}
+
+// What gives back what the session began with takes no right, on any resource;
+// what only looks like that does.
+func TestGivingBack(t *testing.T) {
+	g := create(t, guardrail.Defaults()...)
+	r := proxytest.Resource
+	r.Labels = map[string]string{guardrail.ReadOnlyLabel: "true"}
+	gateway := &proxy.Gateway{Interceptors: []proxy.Interceptor{proxytest.Allow{}, g}}
+	s, _, err := gateway.Open(context.Background(), proxy.OpenRequest{Identity: &proxytest.Identity, Target: proxy.Target{Resource: &r}, Dry: true})
+	require.NoError(t, err)
+	for _, text := range []string{
+		"RESET ROLE", "SET ROLE NONE", "SET ROLE 'none'", "SET role TO none", "SET role = DEFAULT", "SET LOCAL ROLE NONE", "RESET SESSION AUTHORIZATION",
+		"SET SESSION AUTHORIZATION DEFAULT", "SET LOCAL SESSION AUTHORIZATION DEFAULT", "SET session_authorization TO DEFAULT",
+		"SELECT set_config('role', 'none', false)", "RESET ALL", "DISCARD ALL", "DISCARD PLANS", "DISCARD TEMP", "DISCARD SEQUENCES",
+		"RESET default_transaction_read_only", "SET default_transaction_read_only TO DEFAULT", "RESET search_path",
+		"SET SESSION AUTHORIZATION DEFAULT; RESET ALL; CLOSE ALL; UNLISTEN *; SELECT pg_advisory_unlock_all(); DISCARD SEQUENCES; DISCARD TEMP",
+		"PREPARE r AS SELECT set_config('role', 'none', false)", "ROLLBACK; RESET ROLE; DEALLOCATE ALL",
+	} {
+		v := ask(s, statement(text))
+		// A lock of the session's own is no matter of rights, but of a read-only resource's.
+		require.False(t, v.Refuses() && !statement(text).Facts.Effects.Has(proxy.EffectLock), "%s: %s", text, v.Message())
+	}
+	s = proxytest.Session(t, g)
+	for _, text := range []string{
+		"SET ROLE postgres", "RESET ROLE; SET ROLE postgres", "SET ROLE postgres; RESET ROLE", "SET ROLE \"None\"", "SET SESSION AUTHORIZATION none",
+		"SET SESSION AUTHORIZATION 'default'", "SELECT set_config('role', 'postgres', false), set_config('role', 'none', false)",
+		"SELECT set_config('role', $1, false)", "SELECT set_config('ro' || 'le', 'none', false)", "UPDATE pg_settings SET setting = 'none' WHERE name = 'role'",
+		"RESET ROLE; GRANT ALL ON t TO bob",
+	} {
+		require.Equal(t, "no-grants", ask(s, statement(text)).Rule, text)
 	}
 }
 
@@ -149,7 +181,7 @@ func TestConditions(t *testing.T) {
 		{rule: guardrail.Rule{Functions: []string{"app.*", "wipe"}}, yes: []string{"SELECT app.f()", "SELECT x.wipe()"}, no: []string{"SELECT f2()", "SELECT lower('a')", "SELECT b.f()"}},
 		{rule: guardrail.Rule{Classes: []proxy.FunctionClass{proxy.FunctionUnknown}}, yes: []string{"SELECT f()"}, no: []string{"SELECT lower('a')"}},
 		{rule: guardrail.Rule{MoreThan: 1}, yes: []string{"SELECT 1; SELECT 2"}, no: []string{"SELECT 1;", "nonsense"}},
-		{rule: guardrail.Rule{Settings: []string{"search_path"}}, yes: []string{"SET search_path = x", "RESET ALL", "SELECT set_config('search_' || 'path', 'x', true)"}, no: []string{"SET timezone = 'UTC'"}},
+		{rule: guardrail.Rule{Settings: []string{"search_path"}}, yes: []string{"SET search_path = x", "SELECT set_config('search_' || 'path', 'x', true)"}, no: []string{"SET timezone = 'UTC'", "RESET ALL", "RESET search_path", "SET search_path TO DEFAULT"}},
 		{
 			rule: guardrail.Rule{Paths: []string{"/etc", "*.key"}}, yes: []string{"/etc/passwd", "/etc", "/x/../etc/y", "a.key"}, no: []string{"/srv/etc", "/x"},
 			operation: func(s string) proxy.Op {

@@ -26,7 +26,7 @@ func (r *Rule) known(f *proxy.Facts) bool {
 	case r.Action.blocks() && r.movesInto(f):
 		return true
 	case r.Unknown && !f.Effects.Has(proxy.EffectUnknown),
-		r.Effects != 0 && !f.Effects.Has(r.Effects),
+		r.Effects != 0 && !f.Effects.Has(r.Effects&^returned(f)),
 		r.MoreThan > 0 && f.Statements <= r.MoreThan,
 		r.NoWhere && !f.Unfiltered.Has(r.unfiltered()),
 		r.NoLimit && (f.Limited || !f.Rows || !f.Effects.Has(proxy.EffectRead)),
@@ -63,10 +63,33 @@ func (r *Rule) calls(f *proxy.Facts) bool {
 	return false
 }
 
+// returned is EffectRole when a statement does no more about roles than to give
+// back the one that the session began as: it takes no right.
+func returned(f *proxy.Facts) proxy.Effects {
+	back := false
+	for i := range f.Settings {
+		switch s := &f.Settings[i]; {
+		case s.Reset:
+			back = true
+		case s.Name == "", s.Name == "role", s.Name == "session_authorization":
+			return 0
+		}
+	}
+	if !back {
+		return 0
+	}
+	return proxy.EffectRole
+}
+
+// sets reports whether a setting of the rule's may get another value than the one
+// at login. The mode of a transaction has no such value: BEGIN says it.
 func (r *Rule) sets(f *proxy.Facts) bool {
 	for i := range f.Settings {
-		// A name that is not known, and RESET ALL, can be any.
 		s := &f.Settings[i]
+		if s.Reset && s.Name != "transaction_read_only" {
+			continue // what the session began with is for others to say
+		}
+		// A name that is not known can be any.
 		if s.Name == "" || s.Name == "all" {
 			return true
 		}

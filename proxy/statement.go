@@ -199,6 +199,9 @@ type Setting struct {
 	Name  string // lower case
 	Value string // the literal, when it is one; empty for RESET, DEFAULT and expressions
 	Local bool
+	// Reset says that it gets back the value that it had at login: RESET, SET … TO
+	// DEFAULT, and the role or user that the session began as.
+	Reset bool
 }
 
 // Column is one output column.

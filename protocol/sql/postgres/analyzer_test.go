@@ -229,7 +229,7 @@ func TestSettings(t *testing.T) {
 		"SET default_transaction_read_only = off":  {Name: "default_transaction_read_only", Value: "off"},
 		"SET LOCAL Transaction_Read_Only TO 'off'": {Name: "transaction_read_only", Value: "off", Local: true},
 		"SET search_path = a, b":                   {Name: "search_path", Value: "a, b"},
-		"RESET ALL":                                {Name: "all"},
+		"RESET ALL":                                {Name: "all", Reset: true},
 		"SELECT set_config('default_transaction_read_only', 'off', false)": {Name: "default_transaction_read_only", Value: "off"},
 	} {
 		f := analyze(t, text)

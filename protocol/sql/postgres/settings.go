@@ -25,8 +25,11 @@ func (v *visitor) set(n *ast.VariableSetStmt) {
 		v.add(proxy.EffectSet)
 	}
 	s := proxy.Setting{Name: name, Local: n.IsLocal}
-	if n.Kind == ast.VAR_RESET_ALL {
-		s.Name = "all"
+	switch n.Kind {
+	case ast.VAR_RESET_ALL:
+		s.Name, s.Reset = "all", true
+	case ast.VAR_RESET, ast.VAR_SET_DEFAULT:
+		s.Reset = true
 	}
 	if n.Kind == ast.VAR_SET_VALUE && n.Args != nil {
 		var parts []string
@@ -48,6 +51,9 @@ func (v *visitor) set(n *ast.VariableSetStmt) {
 // setting notes one that is set. Of those that rules let be set to on, the value
 // has one spelling.
 func (v *visitor) setting(s proxy.Setting) {
+	if s.Name == "role" && s.Value == "none" {
+		s.Reset = true // the server takes the name in lower case only
+	}
 	if s.Name == "transaction_read_only" || s.Name == "default_transaction_read_only" {
 		switch strings.ToLower(s.Value) {
 		case "on", "true", "yes", "t", "y", "1":
