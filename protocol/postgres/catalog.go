@@ -298,6 +298,21 @@ func (r *catalogRows) column(v [][]byte) error {
 	})
 }
 
+func (r *catalogRows) notNull(v [][]byte) error {
+	return r.of(v[0], func(rel *sql.Relation) error {
+		attr, err := number(v[1])
+		if c := rel.ByAttr(uint16(attr)); err == nil && attr <= 1<<15 && c != nil {
+			c.NotNull = true
+		}
+		return err
+	})
+}
+
+func (r *catalogRows) extension(v [][]byte) error {
+	r.contents.Extensions = append(r.contents.Extensions, string(v[0]))
+	return nil
+}
+
 func (r *catalogRows) trigger(v [][]byte) error {
 	return r.of(v[0], func(rel *sql.Relation) error {
 		bits, err := number(v[1])

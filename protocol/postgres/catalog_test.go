@@ -52,6 +52,9 @@ func TestCatalogReader(t *testing.T) {
 	require.Len(t, p.Triggers, 1)
 	require.Equal(t, proxy.EffectInsert|proxy.EffectUpdate, p.Triggers[0].On)
 	require.NotZero(t, p.Triggers[0].Function)
+	require.True(t, p.Columns[0].NotNull)
+	require.False(t, p.Columns[1].NotNull)
+	require.Contains(t, s.Extensions, "plpgsql")
 	require.Equal(t, []sql.Reference{{From: s.Relation("", "c").OID, OnDelete: proxy.EffectDelete, OnMove: proxy.EffectUpdate}}, p.References)
 	require.Equal(t, []uint32{s.Relation("", "part1").OID}, s.Relation("", "part").Children)
 

@@ -38,6 +38,14 @@ WHERE ` + relationsKept + ` AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.a
 		func(r *catalogRows) func([][]byte) error { return r.column },
 	},
 	{
+		`SELECT attrelid, attnum FROM pg_attribute WHERE attnotnull AND attnum > 0 AND NOT attisdropped AND attrelid >= 16384 ORDER BY 1, 2`, 2,
+		func(r *catalogRows) func([][]byte) error { return r.notNull },
+	},
+	{
+		`SELECT extname FROM pg_extension ORDER BY 1`, 1,
+		func(r *catalogRows) func([][]byte) error { return r.extension },
+	},
+	{
 		`SELECT tgrelid, tgtype, tgfoid FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D' ORDER BY tgrelid, oid`, 3,
 		func(r *catalogRows) func([][]byte) error { return r.trigger },
 	},

@@ -62,6 +62,8 @@ type Contents struct {
 	// Operators are those whose function is not one of the server's
 	// own, except for harmless ones.
 	Operators []Operator
+	// Extensions are the names of those that the database has.
+	Extensions []string
 	// Partial says that something could not be read for the moment, such as the
 	// definitions of views that somebody has locked.
 	Partial bool
@@ -111,6 +113,8 @@ type Column struct {
 	Attr uint16 // the resource's number for it, in its relation
 	Name string
 	Type uint32 // the resource's number for its type
+	// NotNull says that it is declared to have a value in every row.
+	NotNull bool
 	// Generated is the expression that it is computed by from others of its row;
 	// empty of all other columns, "?" when it could not be read.
 	Generated string

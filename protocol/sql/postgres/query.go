@@ -95,7 +95,7 @@ func (v *visitor) insert(n *ast.InsertStmt) {
 func (v *visitor) update(n *ast.UpdateStmt) {
 	v.in(n.WithClause, func() {
 		v.target(n.Relation, proxy.EffectUpdate)
-		if !restricts(n.WhereClause) {
+		if v.everyRow(n.Relation, n.FromClause, n.WhereClause) {
 			v.facts.Unfiltered |= proxy.EffectUpdate
 		}
 		if n.TargetList != nil {
@@ -110,7 +110,7 @@ func (v *visitor) update(n *ast.UpdateStmt) {
 func (v *visitor) delete(n *ast.DeleteStmt) {
 	v.in(n.WithClause, func() {
 		v.target(n.Relation, proxy.EffectDelete)
-		if !restricts(n.WhereClause) {
+		if v.everyRow(n.Relation, n.UsingClause, n.WhereClause) {
 			v.facts.Unfiltered |= proxy.EffectDelete
 		}
 		v.from(n.UsingClause)
@@ -153,7 +153,8 @@ func (v *visitor) merge(n *ast.MergeStmt) {
 
 // matched notes a change of every row, by a MERGE in which nothing restricts it.
 func (v *visitor) matched(n *ast.MergeStmt, when *ast.MergeWhenClause, e proxy.Effects) {
-	if !restricts(when.Condition) && (when.MatchKind != ast.MERGE_WHEN_MATCHED || !restricts(n.JoinCondition)) {
+	source := &ast.NodeList{Items: []ast.Node{n.SourceRelation}}
+	if v.everyRow(n.Relation, source, when.Condition) && (when.MatchKind != ast.MERGE_WHEN_MATCHED || v.everyRow(n.Relation, source, n.JoinCondition)) {
 		v.facts.Unfiltered |= e
 	}
 }

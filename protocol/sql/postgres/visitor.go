@@ -21,6 +21,8 @@ type visitor struct {
 	scope    *scope
 	depth    int
 	literals bool // literals have a say in the facts
+	// variables are the names that are no columns, where the text is of a block.
+	variables []string
 
 	catalog sql.Scope    // what names mean
 	pending *definitions // while the catalog's views are resolved
