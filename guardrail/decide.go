@@ -61,7 +61,7 @@ func (c *call) decide(rules []*Rule) decision {
 				rewrite = r
 			}
 		case !d.Refuses() || blind && understood:
-			d.deny(r, c.reason(r, understood))
+			d.deny(r, c.reason(r, understood), r.remedy(c.op))
 			blind = !understood
 		}
 	}
@@ -96,9 +96,9 @@ func (r *Rule) answer(understood bool) string {
 	return text
 }
 
-func (d *decision) deny(r *Rule, reason string) {
+func (d *decision) deny(r *Rule, reason, remedy string) {
 	warn := d.Warn
-	d.Verdict = proxy.Deny(proxy.CauseGuardrail, r.Name, reason, r.Remedy)
+	d.Verdict = proxy.Deny(proxy.CauseGuardrail, r.Name, reason, remedy)
 	d.Warn = warn
 }
 
@@ -191,7 +191,7 @@ func (c *call) limit(r *Rule, d *decision) {
 		if r.Message != "" {
 			reason = r.Message + ": " + reason
 		}
-		d.deny(r, reason)
+		d.deny(r, reason, r.Remedy)
 		if d.Remedy == "" {
 			d.Remedy = "Add a LIMIT."
 		}

@@ -11,12 +11,12 @@ func Defaults() []Rule {
 	return []Rule{
 		{
 			Name: "no-where", NoWhere: true,
-			Message: "this statement has no WHERE on a column, so it changes every row",
-			Remedy:  "Add a WHERE that names a column.",
+			Message: "no condition of this statement leaves out a row of the table that it changes, so it changes every row",
+			Remedy:  "Add a WHERE that names a column. Join another table by a column of each.",
 		},
 		{
-			Name: "no-drop", Effects: proxy.EffectDrop | proxy.EffectTruncate,
-			Message: "DROP and TRUNCATE destroy data, and after a commit no rollback restores it",
+			Name: "no-drop", Effects: proxy.EffectDrop | proxy.EffectTruncate, Destroys: true,
+			Message: "this statement destroys data, and after a commit no rollback restores it",
 			Remedy:  "Change the schema with a reviewed migration, or use DELETE with a WHERE.",
 		},
 		{
@@ -27,7 +27,17 @@ func Defaults() []Rule {
 		{
 			Name: "no-server-files", Effects: proxy.EffectCopyProgram | proxy.EffectOutside,
 			Message: "this statement acts outside the database: it uses the server's files, programs or network, or makes the server wait",
-			Remedy:  "To copy data, use COPY … FROM STDIN or COPY … TO STDOUT.",
+			Remedy:  "Ask an administrator of the database.",
+			remedies: []remedy{
+				{effects: proxy.EffectCopyProgram, text: "To copy data, use COPY … FROM STDIN or COPY … TO STDOUT."},
+				{functions: []string{"pg_sleep", "pg_sleep_*"}, text: "Wait in the client."},
+				{
+					functions: []string{"lo_import", "lo_export", "pg_read_*", "pg_ls_*", "pg_stat_file", "pg_file_*"},
+					text:      "Read and write files at the client, as \\copy, \\lo_import and \\lo_export of psql do.",
+				},
+				{functions: []string{"dblink", "dblink_*"}, text: "Connect to the other server by a resource of its own."},
+				{effects: proxy.EffectsDDL, text: "Ask an administrator of the database to install or change it."},
+			},
 		},
 		{
 			Name: "no-administration", Classes: []proxy.FunctionClass{proxy.FunctionAdmin},

@@ -3,6 +3,7 @@ package guardrail_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -83,6 +84,22 @@ func TestDefaults(t *testing.T) {
 	for _, command := range []string{"ls -l /", "rm -r ./build", "rm file", "echo rm -rf /", "grep reboot log", "systemctl status x", "find . -name x", "dd if=a of=b", "rm -r build/$X"} {
 		v := ask(s, execute(command))
 		require.False(t, v.Refuses(), "%s: %s", command, v.Message())
+	}
+}
+
+// The remedy fits what is refused.
+func TestRemedies(t *testing.T) {
+	s := proxytest.Session(t, create(t, guardrail.Defaults()...))
+	for text, remedy := range map[string]string{
+		"COPY t TO '/tmp/x'": "STDOUT", "COPY t FROM PROGRAM 'id'": "STDIN", "SELECT pg_sleep(10)": "in the client", "SELECT pg_sleep_for('1 s')": "in the client",
+		"SELECT pg_read_file('x')": "at the client", "SELECT lo_import('/etc/passwd')": "at the client", "CREATE EXTENSION hstore": "install",
+		"SELECT * FROM dblink('x', 'SELECT 1') AS t(a int)": "resource of its own", "LOAD 'x'": "administrator", "ALTER SYSTEM SET x = 1": "administrator",
+		"CREATE SERVER s FOREIGN DATA WRAPPER f": "install", "DELETE FROM t": "WHERE", "DROP TABLE t": "migration", "SELECT pg_reload_conf()": "administrator",
+	} {
+		v := ask(s, statement(text))
+		require.True(t, v.Refuses(), text)
+		require.Contains(t, v.Remedy, remedy, text)
+		require.True(t, strings.Contains(v.Remedy, "COPY") == strings.HasPrefix(text, "COPY"), "%s: %s", text, v.Remedy)
 	}
 }
 

@@ -45,6 +45,7 @@ type Rule struct {
 	// Conditions on statements.
 	Effects   proxy.Effects         // any of them
 	Relations []string              // globs "table" or "schema.table" that are touched, by Effects where they are given
+	Destroys  bool                  // a drop or truncate that loses data
 	NoWhere   bool                  // an update or delete of every row; with Effects only of these
 	NoLimit   bool                  // a query whose rows nothing bounds
 	Functions []string              // globs of functions that are called
@@ -72,6 +73,29 @@ type Rule struct {
 	Observe   bool          // nothing is refused: what would have been is left as a note
 	Message   string        // shown to the user; empty is made from the conditions
 	Remedy    string        // shown to the user: what would be allowed instead
+
+	// remedies are those for some of the statements that the rule is about, in the place
+	// of Remedy. The first that fits is shown.
+	remedies []remedy
+}
+
+// remedy is what would be allowed in the place of some statements.
+type remedy struct {
+	effects   proxy.Effects // any of them
+	functions []string      // globs of functions that are called, with or without a schema
+	text      string
+}
+
+// remedy is what is shown of an operation that the rule refuses.
+func (r *Rule) remedy(op proxy.Op) string {
+	if s, ok := op.(*proxy.Statement); ok {
+		for _, m := range r.remedies {
+			if s.Facts.Effects.Has(m.effects) || len(m.functions) > 0 && (&Rule{Functions: m.functions}).calls(s.Facts) {
+				return m.text
+			}
+		}
+	}
+	return r.Remedy
 }
 
 // Selection chooses resources. All that is given must hold; the zero value chooses
@@ -83,7 +107,7 @@ type Selection struct {
 
 // sql reports whether the rule has conditions on statements.
 func (r *Rule) sql() bool {
-	return r.Effects != 0 || len(r.Relations)+len(r.Functions)+len(r.Classes)+len(r.Settings) > 0 || r.NoWhere || r.NoLimit || r.Unknown ||
+	return r.Effects != 0 || len(r.Relations)+len(r.Functions)+len(r.Classes)+len(r.Settings) > 0 || r.NoWhere || r.NoLimit || r.Unknown || r.Destroys ||
 		r.MoreThan > 0 || r.estimates()
 }
 
@@ -165,6 +189,9 @@ const bounded = proxy.EffectRead | proxy.EffectInsert | proxy.EffectUpdate | pro
 
 // validateStatement reports conditions on statements that none meets.
 func (r *Rule) validateStatement(bad func(format string, args ...any)) {
+	if r.Destroys && r.Effects != 0 && !r.Effects.Has(proxy.EffectDrop|proxy.EffectTruncate) {
+		bad("a condition on lost data needs the effect drop or truncate: got %s", r.Effects)
+	}
 	if r.NoWhere && r.Effects != 0 && !r.Effects.Has(proxy.EffectUpdate|proxy.EffectDelete|proxy.EffectRead) {
 		bad("a condition on statements without WHERE needs the effect update, delete or read: got %s", r.Effects)
 	}

@@ -129,7 +129,10 @@ type Facts struct {
 	// Unfiltered holds update, delete or read when a statement of that effect has
 	// no WHERE (nor a join that restricts it).
 	Unfiltered Effects
-	Limited    bool // every read has a LIMIT or FETCH FIRST
+	// Lossless says that what it drops or truncates holds no data: an index, a
+	// constraint, a view, the session's own temporary table, what does not exist.
+	Lossless bool
+	Limited  bool // every read has a LIMIT or FETCH FIRST
 	// Columns are the output columns, in order, when they could be worked out;
 	// nil when the statement returns none or they are not known.
 	Columns []Column

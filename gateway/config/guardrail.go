@@ -44,6 +44,7 @@ type GuardrailRule struct {
 	Relations  []string `yaml:"relations"`
 	Functions  []string `yaml:"functions"`
 	Settings   []string `yaml:"settings"`
+	Destroys   bool     `yaml:"destroys"`
 	NoWhere    bool     `yaml:"no_where"`
 	NoLimit    bool     `yaml:"no_limit"`
 	Unknown    bool     `yaml:"unknown"`
@@ -151,7 +152,7 @@ func (s *Selector) excludes(labels map[string]string) bool {
 
 func (r *GuardrailRule) rule(action guardrail.Action) guardrail.Rule {
 	out := guardrail.Rule{
-		Action: action, Relations: r.Relations, Functions: r.Functions, Settings: r.Settings, NoWhere: r.NoWhere, NoLimit: r.NoLimit,
+		Action: action, Relations: r.Relations, Functions: r.Functions, Settings: r.Settings, Destroys: r.Destroys, NoWhere: r.NoWhere, NoLimit: r.NoLimit,
 		Unknown: r.Unknown, MoreThan: r.Statements, MoreRows: r.Rows, MoreCost: r.Cost, Commands: r.Commands, Paths: r.Paths, Requests: r.Requests,
 	}
 	for _, name := range r.Effects {

@@ -317,6 +317,12 @@ func (s *Snapshot) origin() *Snapshot {
 	return s
 }
 
+// HasSchema reports whether there is a schema of that name: one that holds
+// relations, or that the role may use.
+func (s *Snapshot) HasSchema(name string) bool {
+	return len(s.byName[name]) > 0 || slices.Contains(s.Schemas, name)
+}
+
 // Source returns what the column of those numbers holds, nil when it is not
 // known. It is shared and read-only.
 func (s *Snapshot) Source(oid uint32, attr uint16) *proxy.Column {

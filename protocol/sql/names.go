@@ -216,6 +216,31 @@ func (s Scope) Relations(schema, name string) (found []*Relation, sure bool) {
 	return found, sure && len(found) > 0 && s.unchanged(schema, found)
 }
 
+// Relation returns the one relation that a name can mean, nil when it may mean several,
+// or something that is not known.
+func (s Scope) Relation(schema, name string) *Relation {
+	if found, sure := s.Relations(schema, name); sure && len(found) == 1 {
+		return found[0]
+	}
+	return nil
+}
+
+// Absent reports whether a name certainly means nothing.
+func (s Scope) Absent(schema, name string) bool {
+	found, _ := s.Relations(schema, name)
+	return len(found) == 0 && s.Missing(name)
+}
+
+// AbsentSchema reports whether there is certainly no schema of that name.
+func (s Scope) AbsentSchema(name string) bool {
+	return s.snapshot != nil && s.names.Unsure&proxy.UnsureObjects == 0 && len(s.names.Changed) == 0 && !s.snapshot.HasSchema(name)
+}
+
+// HasExtension reports whether an extension is there.
+func (s Scope) HasExtension(name string) bool {
+	return s.snapshot != nil && s.names.Unsure&proxy.UnsureObjects == 0 && slices.Contains(s.snapshot.Extensions, name)
+}
+
 // Cursor returns what a cursor of the session's returns, nil when that is not known.
 func (s Scope) Cursor(name string) *proxy.OwnRelation {
 	if at, ok := find(s.names.Cursors, name); ok && s.names.Cursors[at].Known {

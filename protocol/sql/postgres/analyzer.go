@@ -167,7 +167,7 @@ func (a *Analyzer) parse(n *sql.Normalised, text []byte, catalog sql.Scope, r *p
 		return unknown(n, fmt.Sprintf("the text holds %d or %d statements", len(stmts), n.Statements)), true
 	}
 	if len(stmts) == 0 {
-		return &proxy.Facts{ColumnsKnown: true, Resolved: true, Renames: []proxy.NameChange{}}, false
+		return &proxy.Facts{ColumnsKnown: true, Resolved: true, Lossless: true, Renames: []proxy.NameChange{}}, false
 	}
 	parts := make([]*proxy.Facts, len(stmts))
 	// UESCAPE says by a literal what a name is.
@@ -212,7 +212,10 @@ func withoutEmpty(stmts []ast.Stmt) []ast.Stmt {
 
 // sum is what several statements do together.
 func sum(parts []*proxy.Facts) *proxy.Facts {
-	all := &proxy.Facts{Statements: len(parts), Parts: parts, Limited: true, ColumnsKnown: true, Resolved: true, Renames: []proxy.NameChange{}}
+	all := &proxy.Facts{
+		Statements: len(parts), Parts: parts, Limited: true, ColumnsKnown: true, Resolved: true, Lossless: true,
+		Renames: []proxy.NameChange{},
+	}
 	for _, p := range parts {
 		all.Effects |= p.Effects
 		all.Unfiltered |= p.Unfiltered
@@ -223,6 +226,7 @@ func sum(parts []*proxy.Facts) *proxy.Facts {
 		all.Writes = append(all.Writes, p.Writes...)
 		all.Limited = all.Limited && p.Limited
 		all.Renames = append(all.Renames, p.Renames...)
+		all.Lossless = all.Lossless && p.Lossless
 		all.ColumnsKnown = all.ColumnsKnown && p.ColumnsKnown && !p.Rows
 		all.Resolved, all.Unsure = all.Resolved && p.Resolved, all.Unsure || p.Unsure
 		all.Rows = all.Rows || p.Rows

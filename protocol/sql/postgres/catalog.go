@@ -101,6 +101,7 @@ func (v *visitor) absorb(d *proxy.Facts) {
 	}
 	v.facts.Unfiltered |= d.Unfiltered &^ proxy.EffectRead
 	v.loud = v.loud || len(sql.Renames(d)) > 0
+	v.facts.Lossless = v.facts.Lossless && d.Lossless
 	if d.Unknown != "" {
 		v.unknown(d.Unknown)
 	}

@@ -222,7 +222,7 @@ func (d *definitions) parse(text string) []ast.Stmt {
 // facts are what the statements of a definition do together.
 func (d *definitions) facts(stmts []ast.Stmt) *proxy.Facts {
 	if len(stmts) == 0 {
-		return &proxy.Facts{}
+		return &proxy.Facts{Lossless: true}
 	}
 	parts := make([]*proxy.Facts, len(stmts))
 	for i, s := range stmts {

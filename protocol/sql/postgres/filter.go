@@ -63,34 +63,48 @@ func mentionsColumn(n ast.Node, depth int) bool {
 		// EXISTS (SELECT …) restricts when it is correlated, which takes a column of
 		// the outer table; its own columns cannot be told from those here.
 		return n.Subselect != nil && subqueryFilters(n)
-	case *ast.NodeList:
-		for _, item := range n.Items {
-			if mentionsColumn(item, depth+1) {
-				return true
-			}
+	}
+	found := false
+	below(n, func(child ast.Node) { found = found || mentionsColumn(child, depth+1) })
+	return found
+}
+
+// below calls f for every node that the fields of n hold.
+func below(n ast.Node, f func(child ast.Node)) {
+	if list, ok := n.(*ast.NodeList); ok {
+		for _, item := range list.Items {
+			f(item)
 		}
-		return false
+		return
 	}
-	v := reflect.ValueOf(n)
-	if v.Kind() == reflect.Pointer {
-		v = v.Elem()
+	value := reflect.ValueOf(n)
+	if value.Kind() == reflect.Pointer {
+		value = value.Elem()
 	}
-	if v.Kind() != reflect.Struct {
-		return false
+	if value.Kind() != reflect.Struct {
+		return
 	}
-	for i := range v.NumField() {
-		if !v.Type().Field(i).IsExported() {
+	for i := range value.NumField() {
+		if !value.Type().Field(i).IsExported() {
 			continue
 		}
-		f := v.Field(i)
-		if k := f.Kind(); k != reflect.Interface && k != reflect.Pointer || f.IsNil() {
+		field := value.Field(i)
+		if k := field.Kind(); k != reflect.Interface && k != reflect.Pointer || field.IsNil() {
 			continue
 		}
-		if child, ok := f.Interface().(ast.Node); ok && mentionsColumn(child, depth+1) {
-			return true
+		if child, ok := field.Interface().(ast.Node); ok {
+			f(child)
 		}
 	}
-	return false
+}
+
+// walk calls f for n and every node below it, as deep as maxDepth.
+func walk(n ast.Node, depth int, f func(ast.Node)) {
+	if isNil(n) || depth > maxDepth {
+		return
+	}
+	f(n)
+	below(n, func(child ast.Node) { walk(child, depth+1, f) })
 }
 
 // subqueryFilters reports whether a subquery in a WHERE can leave rows out:

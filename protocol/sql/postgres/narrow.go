@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"reflect"
 	"slices"
 
 	"github.com/multigres/multigres/go/common/parser/ast"
@@ -192,36 +191,13 @@ func (c *condition) mentions(n ast.Node) (own, maybe bool) {
 	case *ast.SelectStmt:
 		c.inner = append(c.inner, c.scope(n.FromClause))
 		defer func() { c.inner = c.inner[:len(c.inner)-1] }()
-	case *ast.NodeList:
-		for _, item := range n.Items {
-			o, m := c.mentions(item)
-			if maybe = maybe || m; o {
-				return true, maybe
-			}
-		}
-		return false, maybe
 	}
-	value := reflect.ValueOf(n)
-	if value.Kind() == reflect.Pointer {
-		value = value.Elem()
-	}
-	if value.Kind() != reflect.Struct {
-		return false, false
-	}
-	for i := range value.NumField() {
-		if !value.Type().Field(i).IsExported() {
-			continue
+	below(n, func(child ast.Node) {
+		if own {
+			return
 		}
-		f := value.Field(i)
-		if k := f.Kind(); k != reflect.Interface && k != reflect.Pointer || f.IsNil() {
-			continue
-		}
-		if child, ok := f.Interface().(ast.Node); ok {
-			o, m := c.mentions(child)
-			if maybe = maybe || m; o {
-				return true, maybe
-			}
-		}
-	}
-	return false, maybe
+		o, m := c.mentions(child)
+		own, maybe = o, maybe || m
+	})
+	return own, maybe
 }

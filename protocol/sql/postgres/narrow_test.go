@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -213,22 +212,16 @@ func narrowingCatalog() *sql.Snapshot {
 		}
 		return r
 	}
-	s := sql.NewSnapshot(sql.Contents{Path: []string{"pg_catalog", "public"}, Relations: []*sql.Relation{
-		relation(20000, "t", "id", "x", "n", "done", "j", "list", "created"), relation(20001, "u", "id", "x", "n"), relation(20002, "w", "wid", "y"),
+	s := sql.NewSnapshot(sql.Contents{Path: []string{"pg_catalog", "public"}, Schemas: []string{"pg_catalog", "public"}, Relations: []*sql.Relation{
+		relation(20000, "t", "id", "x", "n", "done", "j", "list", "created"), relation(20003, "m", "id"), relation(20004, "s"), relation(20005, "v", "id"), relation(20001, "u", "id", "x", "n"), relation(20002, "w", "wid", "y"),
 	}})
 	s.ID = 1
 	return s
 }
 
 // known is a catalog that is always the same.
-type known struct{ s *sql.Snapshot }
-
-func (k known) Snapshot(context.Context, *proxy.Reading) *sql.Snapshot { return k.s }
-func (known) Changed(*proxy.Reading)                                   {}
-func (known) Doubt(*proxy.Reading)                                     {}
-
 func TestConditionsThatLeaveNoRowOut(t *testing.T) {
-	plain, withCatalog := New(Config{}), New(Config{Catalog: known{narrowingCatalog()}})
+	plain, withCatalog := New(Config{}), New(Config{Catalog: &fixedCatalog{snapshot: narrowingCatalog()}})
 	unfiltered := func(a *Analyzer, text string) bool {
 		f := a.Analyze(t.Context(), []byte(text), &proxy.Reading{Dialect: Dialect})
 		require.False(t, f.Effects.Has(proxy.EffectUnknown), "%s: %s", text, f.Unknown)
@@ -264,7 +257,7 @@ func TestConditionsThatLeaveNoRowOut(t *testing.T) {
 // A condition on another table leaves no row of the changed one out, unless it joins
 // the two.
 func TestConditionsOnOtherTables(t *testing.T) {
-	plain, withCatalog := New(Config{}), New(Config{Catalog: known{narrowingCatalog()}})
+	plain, withCatalog := New(Config{}), New(Config{Catalog: &fixedCatalog{snapshot: narrowingCatalog()}})
 	for text, every := range map[string]bool{
 		"UPDATE t SET x = 1 FROM w WHERE w.wid = 1":                                                     true,
 		"UPDATE t SET x = 1 FROM w WHERE w.wid = w.y":                                                   true,

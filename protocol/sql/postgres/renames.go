@@ -288,8 +288,7 @@ func (v *visitor) absent(r *proxy.Relation) bool {
 	if schema == temporarySchema {
 		schema = ""
 	}
-	found, _ := v.catalog.Relations(schema, r.Name)
-	return len(found) == 0 && v.catalog.Missing(r.Name)
+	return v.catalog.Absent(schema, r.Name)
 }
 
 // defined are the columns that CREATE TABLE names, or takes over from tables that

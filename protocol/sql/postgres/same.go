@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"math/big"
-	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/multigres/multigres/go/common/parser/ast"
@@ -98,29 +96,9 @@ func within(n ast.Node, left *int) bool {
 	if *left--; *left < 0 {
 		return false
 	}
-	if list, ok := n.(*ast.NodeList); ok {
-		return !slices.ContainsFunc(list.Items, func(item ast.Node) bool { return !within(item, left) })
-	}
-	value := reflect.ValueOf(n)
-	if value.Kind() == reflect.Pointer {
-		value = value.Elem()
-	}
-	if value.Kind() != reflect.Struct {
-		return true
-	}
-	for i := range value.NumField() {
-		if !value.Type().Field(i).IsExported() {
-			continue
-		}
-		f := value.Field(i)
-		if k := f.Kind(); k != reflect.Interface && k != reflect.Pointer || f.IsNil() {
-			continue
-		}
-		if child, ok := f.Interface().(ast.Node); ok && !within(child, left) {
-			return false
-		}
-	}
-	return true
+	ok := true
+	below(n, func(child ast.Node) { ok = ok && within(child, left) })
+	return ok
 }
 
 // unchanged returns the side of an operator that it leaves as it is, nil of

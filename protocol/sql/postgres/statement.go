@@ -28,7 +28,7 @@ func (v *visitor) statement(n ast.Stmt) *proxy.Facts {
 }
 
 // ddl are the statements that do one thing to whatever they name.
-func ddl(n ast.Node) proxy.Effects {
+func (v *visitor) ddl(n ast.Node) proxy.Effects {
 	const (
 		create = proxy.EffectCreate
 		alter  = proxy.EffectAlter
@@ -43,12 +43,17 @@ func ddl(n ast.Node) proxy.Effects {
 		*ast.CreateOpFamilyStmt, *ast.CreatePublicationStmt, *ast.CreatedbStmt, *ast.CreateTransformStmt, *ast.CreateEventTrigStmt,
 		*ast.CreateForeignTableStmt, *ast.CreateAssertionStmt:
 		return create
-	case *ast.CreateExtensionStmt, *ast.CreateFdwStmt, *ast.CreateForeignServerStmt, *ast.CreateSubscriptionStmt, *ast.CreatePLangStmt,
+	case *ast.CreateExtensionStmt:
+		if n.IfNotExists && v.catalog.HasExtension(n.Extname) {
+			return create // nothing, in the end
+		}
+		return create | reach
+	case *ast.CreateFdwStmt, *ast.CreateForeignServerStmt, *ast.CreateSubscriptionStmt, *ast.CreatePLangStmt,
 		*ast.CreateTableSpaceStmt, *ast.CreateAmStmt, *ast.ImportForeignSchemaStmt:
 		return create | reach
 	case *ast.CreateUserMappingStmt, *ast.CreateRoleStmt, *ast.CreatePolicyStmt:
 		return create | grant
-	case *ast.AlterDomainStmt, *ast.AlterTypeStmt, *ast.AlterEnumStmt, *ast.AlterCompositeTypeStmt, *ast.AlterFunctionStmt, *ast.AlterSeqStmt,
+	case *ast.AlterDomainStmt, *ast.AlterTypeStmt, *ast.AlterEnumStmt, *ast.AlterFunctionStmt, *ast.AlterSeqStmt,
 		*ast.AlterStatsStmt, *ast.AlterOpFamilyStmt, *ast.AlterOperatorStmt, *ast.AlterObjectSchemaStmt, *ast.AlterObjectDependsStmt,
 		*ast.AlterCollationStmt, *ast.AlterDatabaseStmt, *ast.AlterDatabaseSetStmt, *ast.AlterDatabaseRefreshCollStmt,
 		*ast.AlterTSConfigurationStmt, *ast.AlterTSDictionaryStmt, *ast.AlterPublicationStmt, *ast.AlterTableMoveAllStmt,
@@ -71,7 +76,9 @@ func ddl(n ast.Node) proxy.Effects {
 		}
 		return drop
 	case *ast.AlterTableStmt:
-		return alter | alterations(n)
+		return alter | v.alterations(n.Cmds)
+	case *ast.AlterCompositeTypeStmt:
+		return alter | v.alterations(n.Cmds)
 	case *ast.AlterSystemStmt:
 		return proxy.EffectMaintain | reach // writes a file of the server's
 	case *ast.VacuumStmt, *ast.ReindexStmt, *ast.ClusterStmt, *ast.CheckPointStmt, *ast.RefreshMatViewStmt:
@@ -89,12 +96,12 @@ func ddl(n ast.Node) proxy.Effects {
 }
 
 // alterations are what ALTER TABLE's commands do in addition to altering.
-func alterations(n *ast.AlterTableStmt) proxy.Effects {
-	if n.Cmds == nil {
+func (v *visitor) alterations(cmds *ast.NodeList) proxy.Effects {
+	if cmds == nil {
 		return 0
 	}
 	var e proxy.Effects
-	for _, item := range n.Cmds.Items {
+	for _, item := range cmds.Items {
 		c, ok := item.(*ast.AlterTableCmd)
 		if !ok {
 			e |= proxy.EffectUnknown
@@ -103,6 +110,10 @@ func alterations(n *ast.AlterTableStmt) proxy.Effects {
 		switch c.Subtype {
 		case ast.AT_DropColumn, ast.AT_DropConstraint:
 			e |= proxy.EffectDrop
+		case ast.AT_AlterColumnType:
+			if v.replaces(c) {
+				e |= proxy.EffectDrop // what it held is gone, as if it were another column
+			}
 		case ast.AT_ChangeOwner, ast.AT_EnableRowSecurity, ast.AT_DisableRowSecurity, ast.AT_ForceRowSecurity, ast.AT_NoForceRowSecurity:
 			e |= proxy.EffectGrant
 		}
@@ -113,8 +124,11 @@ func alterations(n *ast.AlterTableStmt) proxy.Effects {
 // utility notes a statement other than a query or a change of rows, and reports
 // whether n is one.
 func (v *visitor) utility(n ast.Node) bool {
-	if e := ddl(n); e != 0 {
+	if e := v.ddl(n); e != 0 {
 		v.add(e)
+		if e.Has(proxy.EffectDrop|proxy.EffectTruncate) && v.loses(n) {
+			v.facts.Lossless = false
+		}
 		if e.Has(proxy.EffectUnknown) {
 			v.unknown("an ALTER that is not understood")
 		}

@@ -51,7 +51,7 @@ func (s *scope) has(name string) bool {
 const maxDepth = 5000
 
 func newVisitor(catalog sql.Scope) *visitor {
-	return &visitor{facts: &proxy.Facts{Statements: 1}, touch: proxy.EffectRead, catalog: catalog}
+	return &visitor{facts: &proxy.Facts{Statements: 1, Lossless: true}, touch: proxy.EffectRead, catalog: catalog}
 }
 
 func (v *visitor) add(e proxy.Effects) { v.facts.Effects |= e }
