@@ -3,6 +3,7 @@
 package evloop
 
 import (
+	"errors"
 	"io"
 	"net"
 	"runtime"
@@ -201,6 +202,60 @@ func TestDescriptors(t *testing.T) {
 	defer z.Close()
 	_, err = Detach(a)
 	require.Error(t, err)
+}
+
+// What has become of the other side is seen behind bytes that nobody has read.
+func TestLook(t *testing.T) {
+	for name, listen := range map[string]func() (net.Listener, error){
+		"TCP":  func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") },
+		"Unix": func() (net.Listener, error) { return net.Listen("unix", t.TempDir()+"/s") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ln, err := listen()
+			require.NoError(t, err)
+			defer ln.Close()
+			open := func() (far, near net.Conn) {
+				far, err := net.Dial(ln.Addr().Network(), ln.Addr().String())
+				require.NoError(t, err)
+				t.Cleanup(func() { far.Close() })
+				near, err = ln.Accept()
+				require.NoError(t, err)
+				t.Cleanup(func() { near.Close() })
+				return far, near
+			}
+			becomes := func(c net.Conn, want Peer) {
+				t.Helper()
+				require.Eventually(t, func() bool {
+					got, err := Look(c)
+					require.NoError(t, err)
+					return got == want
+				}, 10*time.Second, time.Millisecond)
+			}
+			far, near := open()
+			becomes(near, Present)
+			_, err = io.WriteString(far, "nobody reads")
+			require.NoError(t, err)
+			becomes(near, Unread)
+			require.NoError(t, far.(interface{ CloseWrite() error }).CloseWrite())
+			becomes(near, Ended)
+			_, err = io.WriteString(near, "an answer")
+			require.NoError(t, err)
+			becomes(near, Ended)
+			far.Close() // with an answer that it has not read
+			becomes(near, Gone)
+
+			far, near = open()
+			far.Close()
+			becomes(near, map[string]Peer{"TCP": Ended, "Unix": Gone}[name])
+			near.Write([]byte("anybody there?"))
+			becomes(near, Gone)
+		})
+	}
+	a, z := net.Pipe()
+	defer a.Close()
+	defer z.Close()
+	_, err := Look(a)
+	require.ErrorIs(t, err, errors.ErrUnsupported)
 }
 
 func BenchmarkTurn(b *testing.B) {

@@ -87,3 +87,47 @@ func Write(fd int, b []byte) (int, error) {
 		return 0, os.NewSyscallError("write", err)
 	}
 }
+
+// Look reports what has become of the other side of c, without reading. It fails with errors.ErrUnsupported for connections that are not plain
+// TCP or Unix ones.
+func Look(c net.Conn) (Peer, error) {
+	switch c.(type) {
+	case *net.TCPConn, *net.UnixConn:
+	default:
+		return Present, errors.ErrUnsupported
+	}
+	raw, err := c.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return Present, err
+	}
+	peer := Present
+	var lookErr error
+	if err := raw.Control(func(fd uintptr) { peer, lookErr = look(int(fd)) }); err != nil {
+		return Present, err
+	}
+	return peer, lookErr
+}
+
+func look(fd int) (Peer, error) {
+	poller, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return Present, os.NewSyscallError("epoll_create1", err)
+	}
+	defer syscall.Close(poller)
+	if err := syscall.EpollCtl(poller, syscall.EPOLL_CTL_ADD, fd, &syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLRDHUP}); err != nil {
+		return Present, os.NewSyscallError("epoll_ctl", err)
+	}
+	var events [1]syscall.EpollEvent
+	n, err := syscall.EpollWait(poller, events[:], 0)
+	switch {
+	case err != nil:
+		return Present, os.NewSyscallError("epoll_wait", err)
+	case n == 0:
+		return Present, nil
+	case events[0].Events&(syscall.EPOLLERR|syscall.EPOLLHUP) != 0:
+		return Gone, nil
+	case events[0].Events&syscall.EPOLLRDHUP != 0:
+		return Ended, nil
+	}
+	return Unread, nil
+}

@@ -31,3 +31,6 @@ func Read(int, []byte) (int, error) { return 0, errors.ErrUnsupported }
 
 // Write fails with errors.ErrUnsupported.
 func Write(int, []byte) (int, error) { return 0, errors.ErrUnsupported }
+
+// Look fails with errors.ErrUnsupported.
+func Look(net.Conn) (Peer, error) { return Present, errors.ErrUnsupported }

@@ -199,6 +199,7 @@ func (d *down) failed(body []byte, total int) error {
 		return nil // ReadyForQuery follows
 	}
 	d.skipping = true
+	d.pending.skip()
 	d.settle(e, false)
 	d.finish(e, errFailed)
 	return nil

@@ -37,12 +37,9 @@ func (u *up) copyFlow() (*proxy.Flow, error) {
 	if known {
 		return flow, nil
 	}
-	if err := u.flush(); err != nil {
+	if err := u.urge(); err != nil {
 		return nil, err
 	}
-	u.leaveLoop()
-	u.watch()
-	defer u.unwatch()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for !p.copying && p.mayCopy() && !p.closed {
@@ -57,6 +54,9 @@ func (u *up) copyFlow() (*proxy.Flow, error) {
 // mayCopy reports whether the server may yet ask for COPY data: it owes the answer to
 // something that runs, which may be several commands.
 func (p *pending) mayCopy() bool {
+	if p.skipping.Load() {
+		return false
+	}
 	for e := p.head; e != nil; e = e.next {
 		if (e.expect == expectQuery || e.expect == expectExecute) && e.refusal == nil {
 			return true

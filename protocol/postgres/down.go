@@ -40,6 +40,7 @@ type down struct {
 	turns      int  // of the conversation, since it does
 
 	over bool  // the server has left, or the session has ended
+	left bool  // it was the server
 	err  error // why
 }
 
@@ -106,14 +107,21 @@ func (d *down) woken(err error) error {
 		return d.session.session.Err()
 	}
 	if !timedOut(err) {
+		d.left = true
 		if ended(err) {
 			return errServerLeft
 		}
 		return fmt.Errorf("%w: %w", errServerLeft, err)
 	}
+	var until time.Time
+	if n := d.unheard.Load(); n != 0 {
+		if until = time.Unix(0, n); time.Now().After(until) {
+			return errServerLeft
+		}
+	}
 	// First the deadline, then the notices: one that comes in between sets the
 	// deadline again.
-	if err := d.upstream.conn.SetReadDeadline(time.Time{}); err != nil {
+	if err := d.upstream.conn.SetReadDeadline(until); err != nil {
 		return err
 	}
 	if d.session.session.Err() != nil { // interrupt came before that
@@ -141,11 +149,18 @@ func (d *down) sendNotices() error {
 		return nil
 	}
 	if b := d.takeNotices(); len(b) > 0 {
-		if _, err := d.conn.Write(b); err != nil {
-			return err
-		}
+		return d.write(b)
 	}
 	return nil
+}
+
+// write writes to the client, whose connection fails when it has left.
+func (d *down) write(b []byte) error {
+	_, err := d.conn.Write(b)
+	if err != nil && d.session.session.Err() == nil {
+		return proxy.ErrClientLeft
+	}
+	return err
 }
 
 // atBoundary reports whether the client has whole messages only.
@@ -157,16 +172,11 @@ func (d *down) atRest() bool {
 	return d.status == 'I' && d.rest == 0 && d.owed() == nil
 }
 
-// owed returns the entry whose answer is due. Ends of COPY data are answered by
-// nothing.
+// owed returns the entry whose answer is due.
 func (d *down) owed() *entry {
-	p := d.pending
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for p.head != nil && p.head.expect == copyEnd {
-		p.popLocked()
-	}
-	return p.head
+	d.pending.mu.Lock()
+	defer d.pending.mu.Unlock()
+	return d.pending.head
 }
 
 // walk passes on every message that is buffered.
@@ -267,12 +277,9 @@ func (d *down) flush() error {
 	if len(run) == 0 {
 		return nil
 	}
-	_, err := d.conn.Write(run)
+	err := d.write(run)
 	if cap(d.out) > 2*maxOut {
 		d.out = nil
-	}
-	if err != nil && d.session.session.Err() == nil {
-		return proxy.ErrClientLeft
 	}
 	return err
 }

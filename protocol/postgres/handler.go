@@ -81,8 +81,7 @@ func (h *Handler) refuse(hello *hello, err error) {
 // lingerClose ends what is written and reads away what the client still sends,
 // for a moment, so that the last message is not lost to a reset.
 func lingerClose(c net.Conn) {
-	type halfCloser interface{ CloseWrite() error }
-	if hc, ok := underlying(c).(halfCloser); !ok || hc.CloseWrite() != nil {
+	if closeWrite(underlying(c)) != nil {
 		return
 	}
 	c.SetReadDeadline(time.Now().Add(500 * time.Millisecond))

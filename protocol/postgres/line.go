@@ -88,9 +88,14 @@ func (l *line) closeOwned() {
 }
 
 // CloseWrite ends what is written, where the connection can.
-func (l *line) CloseWrite() error {
-	type halfCloser interface{ CloseWrite() error }
-	if hc, ok := underlying(*l.conn.Load()).(halfCloser); ok {
+func (l *line) CloseWrite() error { return closeWrite(underlying(*l.conn.Load())) }
+
+// endWrites is CloseWrite without a word of TLS's own, for which there may be no
+// room.
+func (l *line) endWrites() error { return closeWrite(transport(*l.conn.Load())) }
+
+func closeWrite(c net.Conn) error {
+	if hc, ok := c.(interface{ CloseWrite() error }); ok {
 		return hc.CloseWrite()
 	}
 	return errors.ErrUnsupported

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
 	"github.com/sallyport/sallyport/proxy"
@@ -52,12 +53,26 @@ type entry struct {
 	call      proxy.Call
 	text      []byte
 
+	size int // bytes that it keeps in memory while its answer is owed
 	next *entry
 }
 
+// keeps is how many bytes of the client's e keeps in memory.
+func (e *entry) keeps() int {
+	n := len(e.text)
+	switch {
+	case e.expect == expectParse && e.stmt != nil:
+		n += len(e.stmt.text)
+	case e.expect == expectBind && e.portal != nil:
+		n += len(e.portal.values)
+	}
+	return n
+}
+
 const (
-	maxPending   = 8192 // answers owed before up waits for down
-	keptEntries  = 4    // for reuse, in an idle session
+	maxPending   = 8192    // answers owed before up waits for down
+	maxKept      = 8 << 20 // bytes that they keep before it does
+	keptEntries  = 4       // for reuse, in an idle session
 	keptTextSize = 4 << 10
 )
 
@@ -65,18 +80,23 @@ const (
 // and portals, which change as answers come. It is shared by up and down.
 type pending struct {
 	mu      sync.Mutex
-	moved   sync.Cond // signalled when down takes an entry off
+	moved   sync.Cond // signalled when down takes an entry off, or finds that the server skips
 	waiting int
 	closed  bool
 
 	head, tail *entry
 	n          int
+	syncs      int // of them, those of Syncs
+	size       int // bytes that they keep
 	free       *entry
 	nfree      int
 
-	copying    bool        // the server reads COPY data and swallows everything else
-	copied     *proxy.Flow // what wants to see that data; nil when nothing does
-	batch      uint64      // counts Syncs sent
+	copying bool        // the server reads COPY data and swallows everything else
+	copied  *proxy.Flow // what wants to see that data; nil when nothing does
+	// skipping says that the server skips all that comes until a Sync, which is not
+	// sent yet.
+	skipping   atomic.Bool
+	batch      uint64 // counts Syncs sent
 	statements names[*statement]
 	portals    names[*portal]
 }
@@ -102,25 +122,54 @@ func (p *pending) take(x expect) *entry {
 	return e
 }
 
-// push appends e. It waits while too many answers are owed. It fails when the
-// session is over, and when the server would swallow the message because it
-// reads COPY data: its answer would never come.
+// isFull reports whether up is to wait for down.
+func (p *pending) isFull() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.n >= maxPending || p.size >= maxKept
+}
+
+// drain waits until half of what may be owed was answered. It does not when the
+// server skips: no answer comes then, and nothing more is owed until Sync.
+func (p *pending) drain() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.n > 0 && (p.n > maxPending/2 || p.size > maxKept/2) && !p.skipping.Load() && !p.closed {
+		p.wait()
+	}
+}
+
+// push appends e. It fails when the session is over, and when the server would
+// swallow the message because it reads COPY data: its answer would never come.
 func (p *pending) push(e *entry) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.n >= maxPending && !p.closed {
-		p.wait()
+	if e.expect == copyEnd {
+		p.copying = false
+		if p.head == nil { // of no COPY
+			return nil
+		}
 	}
 	p.add(e)
 	switch {
 	case p.closed:
 		return context.Canceled
-	case e.expect == copyEnd:
-		p.copying = false
 	case p.copying && e.expect != expectSync:
 		return errInCopy
 	}
 	return nil
+}
+
+// skip notes that the server skips all that comes until the next Sync.
+func (p *pending) skip() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.syncs == 0 {
+		p.skipping.Store(true)
+		if p.waiting > 0 {
+			p.moved.Broadcast()
+		}
+	}
 }
 
 var errInCopy = fmt.Errorf("%w: client sent another message in the middle of COPY data", wire.ErrProtocol)
@@ -181,10 +230,24 @@ func (p *pending) dropSecond() {
 	if e.next == nil {
 		p.tail = p.head
 	}
+	p.uncount(e)
+}
+
+func (p *pending) uncount(e *entry) {
 	p.n--
+	p.size -= e.size
+	if e.expect == expectSync {
+		p.syncs--
+	}
 }
 
 func (p *pending) add(e *entry) {
+	e.size = e.keeps()
+	p.size += e.size
+	if e.expect == expectSync {
+		p.syncs++
+		p.skipping.Store(false)
+	}
 	if p.tail != nil {
 		p.tail.next = e
 	} else {
@@ -207,16 +270,20 @@ func (p *pending) pop() *entry {
 	return p.popLocked()
 }
 
+// popLocked takes with the first entry the ends of COPY data behind it, which are
+// answered by nothing.
 func (p *pending) popLocked() *entry {
 	e := p.head
 	if e == nil {
 		return nil
 	}
-	p.head = e.next
+	p.uncount(e)
+	for p.head = e.next; p.head != nil && p.head.expect == copyEnd; p.head = p.head.next {
+		p.uncount(p.head)
+	}
 	if p.head == nil {
 		p.tail = nil
 	}
-	p.n--
 	e.next = nil
 	if p.waiting > 0 {
 		p.moved.Broadcast()

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"errors"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/evloop"
@@ -185,8 +186,15 @@ func (s *session) concurrently() (rest bool, err error) {
 			return nil
 		}
 		s.up.reader.Close()
-		if err == nil {
-			err = proxy.ErrClientLeft
+		switch {
+		case err == nil && s.linger():
+			return nil // down ends when the server does
+		case err == nil:
+			return proxy.ErrClientLeft
+		case errors.Is(err, errServerLeft):
+			s.unheard.Store(time.Now().Add(time.Second).UnixNano())
+			s.stir()
+			return nil // down reads what the server has still said
 		}
 		return err
 	})

@@ -27,6 +27,7 @@ type session struct {
 	upstream *upstream
 	key      cancelKey
 	pending  *pending
+	presence presence
 
 	named    proxy.Reading // of the session at its login, for the catalog; read-only
 	epoch    epoch
@@ -36,7 +37,10 @@ type session struct {
 	down down
 
 	cancelling atomic.Bool // a cancel request to the server is under way
-	leaving    atomic.Bool // the client said goodbye: what follows is not a failure
+	leaving    atomic.Bool // the client sends no more: that the server leaves then is not a failure
+	// unheard is the time until which down reads what the server has said before it
+	// took no more; 0 while it takes more. In nanoseconds since 1970.
+	unheard atomic.Int64
 	// backslashes says that the server has reported standard_conforming_strings
 	// off. What was sent before the report is judged in both ways by the analyzer.
 	backslashes atomic.Bool
@@ -94,12 +98,14 @@ func (h *Handler) open(ctx context.Context, c *proxy.Conn, hi *hello) (*session,
 	}
 	ctx, leave := context.WithCancelCause(ctx)
 	defer leave(nil)
-	s.up.source.conn = s.client
-	c.OnHold = func(h *proxy.Pending) { s.parkedConnect(c, h, leave) }
+	left := func() { leave(proxy.ErrClientLeft) }
+	c.OnHold = func(h *proxy.Pending) { s.parkedConnect(c, h, left) }
+	var joining presence
+	joining.start(s.client.lookEarly, func() {}, left)
+	joining.begin()
+	defer joining.stop()
 	var connect *proxy.Connect
-	s.session, connect, err = c.Open(ctx, id, target, asked)
-	s.up.source.stop(s.session)
-	if err != nil {
+	if s.session, connect, err = c.Open(ctx, id, target, asked); err != nil {
 		return nil, err
 	}
 	out := proxy.Outcome{}
@@ -142,12 +148,13 @@ func (s *session) prepare(hi *hello, params []wire.Parameter) {
 	}
 	s.epoch.begin(names)
 	u := &s.up
-	u.session, u.conn, u.reader = s, s.upstream.conn, wire.NewReader(&u.source)
+	u.session, u.conn, u.reader = s, s.upstream.conn, wire.NewReader(s.client)
 	u.replication, u.reading = hi.replication != "", s.named
 	s.down = down{session: s, conn: s.client, reader: s.upstream.reader, status: s.upstream.ready}
 	for name, value := range s.upstream.status {
 		s.reported(name, value)
 	}
+	s.presence.start(s.client.look, s.nudge, func() { s.session.Kill(proxy.ErrClientLeft) })
 	s.session.Handle(s.up.parked, s.up.rewrite)
 }
 
@@ -229,9 +236,13 @@ func orEnd(err error) error {
 }
 
 // interrupt makes both goroutines stop waiting, because the session has ended.
-// A client that does not read gets little time.
+// A client that does not read gets little time, one that has left none.
 func (s *session) interrupt() {
 	past := time.Unix(1, 0)
+	grace := 250 * time.Millisecond
+	if errors.Is(s.session.Err(), proxy.ErrClientLeft) {
+		grace = 0
+	}
 	s.pending.close()
 	s.modeMu.Lock()
 	defer s.modeMu.Unlock()
@@ -240,7 +251,7 @@ func (s *session) interrupt() {
 		return
 	}
 	s.client.SetReadDeadline(past)
-	s.client.SetWriteDeadline(time.Now().Add(250 * time.Millisecond))
+	s.client.SetWriteDeadline(time.Now().Add(grace))
 	s.upstream.conn.SetDeadline(past)
 }
 
@@ -263,14 +274,15 @@ func (s *session) farewell(err error) {
 // close ends what run has left open. The proxy's session is closed by the
 // gateway, after this.
 func (s *session) close() {
+	s.presence.stop()
 	s.handler.cancels.unregister(s.key)
 	s.pending.close()
-	s.upstream.conn.SetWriteDeadline(time.Now().Add(time.Second))
-	if !s.leaving.Load() { // else the client's own has gone there
+	if s.down.owed() == nil && !s.leaving.Load() { // else the client's own has gone there
+		s.upstream.conn.SetWriteDeadline(time.Now().Add(time.Second))
 		s.upstream.conn.Write(wire.AppendMessage(nil, wire.Terminate))
 	}
 	// A server that broke the protocol is no longer reasoned with.
-	if !s.down.atRest() && !errors.Is(s.down.err, wire.ErrProtocol) {
+	if !s.down.atRest() && !s.down.left && !errors.Is(s.down.err, wire.ErrProtocol) {
 		s.abandon()
 	}
 	s.upstream.conn.Close()
@@ -280,10 +292,11 @@ func (s *session) close() {
 
 // abandon cancels what the server still does for a client that is gone. A cancel
 // that comes before the server has begun is lost, so it is sent again until the
-// server has left.
+// server has left, which it does when it finds that it is sent no more.
 func (s *session) abandon() {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
+	s.upstream.conn.endWrites()
 	var sink [4 << 10]byte
 	for ctx.Err() == nil {
 		s.cancelUpstream(ctx)
@@ -296,6 +309,36 @@ func (s *session) abandon() {
 			}
 		}
 	}
+}
+
+// linger leaves a client that sends no more its answers: the server is told the
+// same, and the session ends when it has left. It reports whether anything is
+// owed.
+func (s *session) linger() bool {
+	s.pending.mu.Lock()
+	owed := s.pending.n > 0
+	s.pending.mu.Unlock()
+	if !owed || s.session.Err() != nil {
+		return false
+	}
+	if !s.leaving.Swap(true) && s.upstream.conn.CloseWrite() != nil {
+		return false
+	}
+	s.presence.begin()
+	return true
+}
+
+// nudge writes to the client what it knows already.
+func (s *session) nudge() {
+	if s.hasNotices() {
+		return
+	}
+	const name = "server_version"
+	b := wire.AppendStatus(nil, name, s.upstream.status[name])
+	if s.upstream.status[name] == "" {
+		b = wire.AppendNotice(nil, wire.Notice{Severity: "DEBUG", Code: "00000", Message: "the gateway asks whether the client is still there"})
+	}
+	s.tell(b)
 }
 
 // tell has down send b, whole messages, to the client.

@@ -16,9 +16,8 @@ import (
 // up carries what the client sends to the server. It is used by one goroutine.
 type up struct {
 	*session
-	conn   *line // writes to the server
-	source source
-	reader *wire.Reader // reads the client, through source
+	conn   *line        // writes to the server
+	reader *wire.Reader // reads the client
 
 	replication bool // the connection is for replication: text is not SQL
 	reading     proxy.Reading
@@ -86,10 +85,14 @@ func (u *up) step() error {
 			return err
 		case ended(err):
 			return errOver
+		case left(err):
+			return proxy.ErrClientLeft
 		}
 		return fmt.Errorf("reading from the client: %w", err)
 	}
+	u.presence.begin()
 	left, err := u.walk()
+	u.presence.end()
 	if err == nil && left {
 		return errOver
 	}
@@ -129,8 +132,8 @@ func (u *up) walk() (left bool, err error) {
 			return false, err
 		}
 		if typ == wire.CopyData {
-			u.rest, u.dropRest, u.flow = total, u.skipping, nil
-			if u.wantsRows() && !u.skipping {
+			u.rest, u.dropRest, u.flow = total, u.skips(), nil
+			if u.wantsRows() && !u.dropRest {
 				if err := u.copyData(total); err != nil {
 					return false, err
 				}
@@ -239,7 +242,8 @@ func (u *up) passExpecting(e *entry, total int) error {
 
 // message handles one whole message of total bytes.
 func (u *up) message(typ byte, body []byte, total int) (left bool, err error) {
-	if u.skipping && typ != wire.Sync && typ != wire.Terminate {
+	u.presence.goOn()
+	if typ != wire.Sync && typ != wire.Terminate && u.skips() {
 		u.drop(total)
 		return false, nil
 	}
@@ -283,21 +287,37 @@ func (u *up) message(typ byte, body []byte, total int) (left bool, err error) {
 	return left, err
 }
 
-// expect appends e to the answers owed. When too many are owed it lets the
-// server work first.
+// skips reports whether the server skips what comes until Sync, so that nothing of
+// it needs to be sent, judged or waited for.
+func (u *up) skips() bool { return u.skipping || u.pending.skipping.Load() }
+
+// expect appends e to the answers owed. When too many are owed it has the server
+// send what it keeps for a later Sync, and lets it work first.
 func (u *up) expect(e *entry) error {
-	u.pending.mu.Lock()
-	full := u.pending.n >= maxPending-1
-	u.pending.mu.Unlock()
-	if full {
-		if err := u.flush(); err != nil {
+	if u.pending.isFull() {
+		if err := u.urge(); err != nil {
 			return err
 		}
-		u.leaveLoop()
+		u.pending.drain()
 	}
 	e.filtered = u.wantsRows()
 	return u.pending.push(e)
 }
+
+// urge sends all that is due to the server and asks for the answers, because up is
+// about to wait for one: the server keeps them until Sync, and a client's Sync
+// can be behind what waits.
+func (u *up) urge() error {
+	u.collect()
+	u.out = append(u.out, flushMessage...)
+	if err := u.flush(); err != nil {
+		return err
+	}
+	u.leaveLoop()
+	return nil
+}
+
+var flushMessage = wire.AppendMessage(nil, wire.Flush)
 
 // ask asks the chain about e's operation and reports whether it may run. A
 // refused operation's error is kept in e, to be told in its turn.
@@ -305,7 +325,6 @@ func (u *up) ask(e *entry, op proxy.Op) bool {
 	u.current = e
 	v := u.session.session.Ask(u.session.session.Context(), op)
 	u.current = nil
-	u.unwatch()
 	if v.Refuses() {
 		e.refusal = wire.AppendError(nil, refusal(v))
 		return false
@@ -516,11 +535,9 @@ func resolve[T comparable](u *up, n *names[T], name []byte, unknown T) (T, error
 	p.mu.Unlock()
 	if !certain {
 		name = append([]byte(nil), name...)
-		if err := u.flush(); err != nil {
+		if err := u.urge(); err != nil {
 			return zero, err
 		}
-		u.leaveLoop()
-		u.watch() // the answer may be long in coming
 		p.mu.Lock()
 		for {
 			if x, certain = n.get(name, p.batch); certain || p.closed {
@@ -530,7 +547,6 @@ func resolve[T comparable](u *up, n *names[T], name []byte, unknown T) (T, error
 		}
 		closed := p.closed
 		p.mu.Unlock()
-		u.unwatch()
 		if closed {
 			return zero, context.Canceled
 		}
@@ -686,7 +702,7 @@ func (u *up) tooLarge(typ byte, limit int) error {
 	v := proxy.Deny(proxy.CausePolicy, "", "this message is longer than the limit of "+strconv.Itoa(limit)+" bytes", "")
 	refused := refusal(&v)
 	refused.Code = codeTooLarge
-	if u.skipping {
+	if u.skips() {
 		return nil
 	}
 	e := u.pending.take(expectQuery)
@@ -713,17 +729,6 @@ func (u *up) parked(op proxy.Op, h *proxy.Pending) {
 		return
 	}
 	u.tell(holdNotice(h))
-	u.watch()
-}
-
-// watch reads ahead of the client until unwatch, so that it is noticed when
-// she leaves while nothing else reads.
-func (u *up) watch() { u.source.watch(u.session.session.Go, u.session.session) }
-
-func (u *up) unwatch() {
-	if u.source.stop(u.session.session) && u.resting.Load() {
-		u.client.SetReadDeadline(time.Unix(1, 0)) // turned may have come before that
-	}
 }
 
 func holdNotice(h *proxy.Pending) []byte {
