@@ -327,27 +327,24 @@ func TestAttack28TransactionStates(t *testing.T) {
 	c.works()
 }
 
-// Cancel keys are the gateway's own: another's, a guessed and the server's real
-// one cancel nothing.
+// A cancel key is the server's process and a secret of the gateway's own: another
+// session's, a guessed and the server's real one cancel nothing, also when several
+// servers have a process of that number.
 func TestAttack29CancelKeys(t *testing.T) {
 	g := startGate(t, gateConfig{})
-	host, port, _ := net.SplitHostPort(g.addr)
-	open := func() *pgx.Conn {
-		c, err := pgx.Connect(context.Background(), "sslmode=disable user=alice+orders password=wonder host="+host+" port="+port+" dbname="+g.db)
-		require.NoError(t, err)
-		t.Cleanup(func() { c.Close(context.Background()) })
-		return c
-	}
-	victim, other := open(), open()
+	victim, other := g.connect(t, "sslmode=disable"), g.connect(t, "sslmode=disable")
 	var pid uint32
 	require.NoError(t, victim.QueryRow(context.Background(), "SELECT pg_backend_pid()").Scan(&pid))
-	require.NotEqual(t, pid, victim.PgConn().PID(), "the server's own number is not told")
+	require.Equal(t, pid, victim.PgConn().PID())
 	slept := make(chan error, 1)
 	go func() {
 		_, err := victim.Exec(context.Background(), "SELECT pg_sleep(2)")
 		slept <- err
 	}()
-	time.Sleep(300 * time.Millisecond)
+	require.Eventually(t, func() bool {
+		running, err := g.pg.Exec(context.Background(), "postgres", fmt.Sprintf("SELECT count(*) FROM pg_stat_activity WHERE pid = %d AND state = 'active'", pid))
+		return err == nil && running == "1"
+	}, 10*time.Second, time.Millisecond)
 	cancel := func(pid uint32, key []byte) {
 		c := g.dial(t)
 		c.send(wire.AppendCancel(nil, pid, key))
@@ -357,12 +354,84 @@ func TestAttack29CancelKeys(t *testing.T) {
 	cancel(other.PgConn().PID(), other.PgConn().SecretKey())
 	cancel(victim.PgConn().PID(), other.PgConn().SecretKey())
 	cancel(other.PgConn().PID(), victim.PgConn().SecretKey())
-	cancel(pid, victim.PgConn().SecretKey())
+	cancel(pid+1, victim.PgConn().SecretKey())
 	cancel(victim.PgConn().PID(), nil)
 	for i := range 50 {
 		cancel(victim.PgConn().PID(), binary.BigEndian.AppendUint32(nil, uint32(i)))
 	}
 	require.NoError(t, <-slept)
+}
+
+// Sessions whose servers' processes have the same number have keys of their own,
+// and an address from which too many were guessed is not heard for a while.
+func TestCancelKeysOfOneProcess(t *testing.T) {
+	var c cancels
+	open := func(pid, version uint32) *session {
+		s := &session{upstream: &upstream{pid: pid}}
+		c.register(s, version)
+		return s
+	}
+	now := time.Now()
+	claim := func(from string, pid uint32, secret []byte) *session {
+		return c.claim(from, &wire.Startup{PID: pid, Key: secret}, now)
+	}
+	a, b, long, unnamed := open(7, wire.Version30), open(7, wire.Version30), open(7, wire.Version32), open(0, wire.Version30)
+	require.Len(t, a.key.secret, 4)
+	require.Len(t, long.key.secret, 32)
+	require.NotZero(t, unnamed.key.pid, "of a server that named none")
+	for _, s := range []*session{a, b, long, unnamed} {
+		require.Same(t, s, claim("here", s.key.pid, s.key.secret))
+	}
+	require.Nil(t, claim("here", 7, long.key.secret[:4]))
+	require.Nil(t, claim("here", 8, a.key.secret))
+	for range maxGuesses {
+		require.Nil(t, claim("there", 7, []byte("????")))
+	}
+	require.Nil(t, claim("there", 7, a.key.secret), "after so many guesses")
+	require.Same(t, a, claim("here", 7, a.key.secret), "others are heard")
+	now = now.Add(guessMemory + time.Second)
+	require.Same(t, a, claim("there", 7, a.key.secret))
+	for i := range 3 * maxAddresses {
+		claim(fmt.Sprint(i), 7, []byte("????"))
+	}
+	require.LessOrEqual(t, len(c.wrong), maxAddresses)
+	for range 100 { // of sessions that have ended: these are no guesses
+		claim("again", 99, []byte("????"))
+	}
+	require.Same(t, b, claim("again", 7, b.key.secret))
+	c.unregister(a)
+	require.Nil(t, claim("here", 7, a.key.secret))
+	require.Same(t, b, claim("here", 7, b.key.secret))
+	c.unregister(b)
+	c.unregister(long)
+	c.unregister(unnamed)
+	require.Empty(t, c.sessions)
+}
+
+// What clients know of their server's process is true: it ends them, and tells
+// their own notifications from others'.
+func TestServersProcess(t *testing.T) {
+	clearAndTLS(t, func(t *testing.T, config gateConfig, secure bool) {
+		mode := map[bool]string{false: "sslmode=disable", true: "sslmode=require"}[secure]
+		g := startGate(t, config)
+		one, two := g.connect(t, mode), g.connect(t, mode)
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		_, err := one.Exec(ctx, "LISTEN ch")
+		require.NoError(t, err)
+		for _, from := range []*pgx.Conn{one, two} {
+			_, err = from.Exec(ctx, "NOTIFY ch")
+			require.NoError(t, err)
+			n, err := one.WaitForNotification(ctx)
+			require.NoError(t, err)
+			require.Equal(t, from.PgConn().PID(), n.PID)
+		}
+		require.NotEqual(t, one.PgConn().PID(), two.PgConn().PID())
+		_, err = one.Exec(ctx, "SELECT pg_terminate_backend($1)", two.PgConn().PID())
+		require.NoError(t, err)
+		_, err = two.Exec(ctx, "SELECT 1")
+		require.ErrorContains(t, err, "57P01")
+	})
 }
 
 func TestAttack30Roles(t *testing.T) {

@@ -6,17 +6,21 @@ import (
 	"crypto/subtle"
 	"encoding/binary"
 	"io"
+	"net"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
 )
 
-// cancels maps the keys that clients were given to their sessions. The keys are
-// the gateway's own: they tell nothing about the server's.
+// cancels maps the keys that clients were given to their sessions. A key is the
+// server's process, which clients compare with what SQL tells them, and a secret
+// of the gateway's own. Processes of several servers may have the same number.
 type cancels struct {
-	mu  sync.Mutex
-	byP map[uint32]*session
+	mu       sync.Mutex
+	sessions map[uint32][]*session // by process
+	wrong    map[string]guesses    // by address
 }
 
 // cancelKey is what a client sends to have its session's statement cancelled.
@@ -25,46 +29,111 @@ type cancelKey struct {
 	secret []byte
 }
 
-// register gives s a key: 4 secret bytes in protocol 3.0, 32 in 3.2.
-func (c *cancels) register(s *session, version uint32) cancelKey {
+// guesses are the wrong secrets that came from one address.
+type guesses struct {
+	n     int
+	until time.Time // when they are forgotten
+}
+
+// A secret of protocol 3.0 has four bytes only, and who may look into the server
+// knows its processes. So an address is not heard for a while after too many
+// wrong secrets for sessions that there are.
+const (
+	maxGuesses   = 10
+	guessMemory  = time.Minute
+	maxAddresses = 1024
+)
+
+// register gives s a key: 4 secret bytes in protocol 3.0, 32 in 3.2. A server
+// that names no process gets a random one.
+func (c *cancels) register(s *session, version uint32) {
 	secret := make([]byte, 4)
 	if version >= wire.Version32 {
 		secret = make([]byte, 32)
 	}
-	rand.Read(secret)
+	pid := s.upstream.pid
+	for pid == 0 {
+		var b [4]byte
+		rand.Read(b[:])
+		pid = binary.BigEndian.Uint32(b[:]) >> 1 // clients show it as a positive number
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.byP == nil {
-		c.byP = make(map[uint32]*session)
+	if c.sessions == nil {
+		c.sessions = make(map[uint32][]*session)
 	}
-	var b [4]byte
 	for {
-		rand.Read(b[:])
-		pid := binary.BigEndian.Uint32(b[:]) >> 1 // clients show it as a positive number
-		if _, taken := c.byP[pid]; pid != 0 && !taken {
-			c.byP[pid] = s
-			return cancelKey{pid, secret}
+		rand.Read(secret)
+		if c.find(pid, secret) == nil {
+			break
 		}
+	}
+	s.key = cancelKey{pid, secret}
+	c.sessions[pid] = append(c.sessions[pid], s)
+}
+
+func (c *cancels) unregister(s *session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	pid := s.key.pid
+	c.sessions[pid] = slices.DeleteFunc(c.sessions[pid], func(have *session) bool { return have == s })
+	if len(c.sessions[pid]) == 0 {
+		delete(c.sessions, pid)
 	}
 }
 
-func (c *cancels) unregister(k cancelKey) {
+// find returns the session with this key, in a time that tells nothing of how much
+// of a secret is right. c is locked.
+func (c *cancels) find(pid uint32, secret []byte) *session {
+	var found *session
+	for _, s := range c.sessions[pid] {
+		if subtle.ConstantTimeCompare(s.key.secret, secret) == 1 {
+			found = s
+		}
+	}
+	return found
+}
+
+// claim returns the session whose key a request from an address has, nil when it
+// has none, or when too many guesses came from there.
+func (c *cancels) claim(from string, r *wire.Startup, now time.Time) *session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.byP, k.pid)
+	g := c.wrong[from]
+	if now.After(g.until) {
+		g = guesses{until: now.Add(guessMemory)}
+	}
+	if g.n >= maxGuesses {
+		return nil
+	}
+	s := c.find(r.PID, r.Key)
+	if s != nil || len(c.sessions[r.PID]) == 0 { // one that has just ended is no guess
+		return s
+	}
+	if _, known := c.wrong[from]; !known && len(c.wrong) >= maxAddresses {
+		for address := range c.wrong {
+			delete(c.wrong, address)
+			break
+		}
+	}
+	if c.wrong == nil {
+		c.wrong = make(map[string]guesses)
+	}
+	g.n++
+	c.wrong[from] = g
+	return nil
 }
 
 // request carries out a cancel request: a parked operation is given up, or the
 // server is asked to cancel. Nothing is answered, as the protocol has it, so
 // that keys cannot be tried out by their answers.
-func (c *cancels) request(ctx context.Context, r *wire.Startup) {
-	c.mu.Lock()
-	s := c.byP[r.PID]
-	c.mu.Unlock()
-	if s == nil || subtle.ConstantTimeCompare(s.key.secret, r.Key) != 1 {
-		return
+func (c *cancels) request(ctx context.Context, from net.Addr, r *wire.Startup) {
+	host, _, err := net.SplitHostPort(from.String())
+	if err != nil {
+		host = from.String() // it has no port
 	}
-	if !s.session.CancelHolds() {
+	s := c.claim(host, r, time.Now())
+	if s != nil && !s.session.CancelHolds() {
 		s.cancelUpstream(ctx)
 	}
 }

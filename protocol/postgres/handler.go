@@ -54,7 +54,7 @@ func (h *Handler) ServeConn(ctx context.Context, c *proxy.Conn) error {
 		return err
 	}
 	if hello.cancel != nil {
-		h.cancels.request(ctx, hello.cancel)
+		h.cancels.request(ctx, c.RemoteAddr(), hello.cancel)
 		return nil
 	}
 	s, err := h.open(ctx, c, hello)

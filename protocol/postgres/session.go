@@ -119,7 +119,7 @@ func (h *Handler) open(ctx context.Context, c *proxy.Conn, hi *hello) (*session,
 		return nil, err
 	}
 	s.session.Done(connect, &out)
-	s.key = h.cancels.register(s, hi.version)
+	h.cancels.register(s, hi.version)
 	s.prepare(hi, params)
 	if err := s.welcome(c); err != nil {
 		s.close()
@@ -192,7 +192,7 @@ func serverVersion(s string) int {
 	return major*10000 + minor
 }
 
-// welcome passes the server's greeting on, with a cancel key of our own.
+// welcome passes the server's greeting on, with a secret of our own to cancel by.
 func (s *session) welcome(c *proxy.Conn) error {
 	if err := c.Established(); err != nil {
 		return err
@@ -275,7 +275,7 @@ func (s *session) farewell(err error) {
 // gateway, after this.
 func (s *session) close() {
 	s.presence.stop()
-	s.handler.cancels.unregister(s.key)
+	s.handler.cancels.unregister(s)
 	s.pending.close()
 	if s.down.owed() == nil && !s.leaving.Load() { // else the client's own has gone there
 		s.upstream.conn.SetWriteDeadline(time.Now().Add(time.Second))

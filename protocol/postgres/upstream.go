@@ -21,11 +21,11 @@ type upstream struct {
 	conn   *line
 	reader *wire.Reader
 	tls    *tls.ConnectionState // nil without TLS
-	pid    uint32               // the server's cancel key
-	key    []byte
-	status map[string]string // settings the server has reported
-	greet  []byte            // ParameterStatus and NoticeResponse messages, for the client
-	ready  byte              // the first ReadyForQuery's status
+	pid    uint32               // of the server's process
+	key    []byte               // what the server cancels by
+	status map[string]string    // settings the server has reported
+	greet  []byte               // ParameterStatus and NoticeResponse messages, for the client
+	ready  byte                 // the first ReadyForQuery's status
 }
 
 // maxGreeting bounds what a server may send before it is ready.
