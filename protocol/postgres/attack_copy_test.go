@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/internal/pgembed"
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
 	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
 	"github.com/sallyport/sallyport/proxy"
@@ -287,4 +289,49 @@ func FuzzCopyFormats(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Rows that filters look at come in the messages in which the server sends them:
+// clients read the header of the binary format together with the first row.
+func TestCopyOutMessages(t *testing.T) {
+	g := startGate(t, gateConfig{sql: "CREATE TABLE none (id int)", chain: []proxy.Interceptor{veiling(1)}, handler: func(h *Handler) {
+		h.Analyzer = sqlpostgres.New(sqlpostgres.Config{})
+	}})
+	host, port, err := net.SplitHostPort(g.pg.Address())
+	require.NoError(t, err)
+	direct, err := pgconn.Connect(context.Background(), fmt.Sprintf("sslmode=disable user=%s password=%s host=%s port=%s dbname=%s", pgembed.User, g.pg.Password, host, port, g.db))
+	require.NoError(t, err)
+	h, err := direct.Hijack()
+	require.NoError(t, err)
+	defer h.Conn.Close()
+	messages := func(c *rawClient, text string) (list []string) {
+		c.send(query(text))
+		for {
+			typ, body := c.message()
+			require.NotContains(t, []byte{0, wire.ErrorResponse}, typ, text)
+			if typ == wire.CopyData {
+				list = append(list, string(body))
+			}
+			if typ == wire.ReadyForQuery {
+				return list
+			}
+		}
+	}
+	server, gateway := &rawClient{t, h.Conn}, g.raw(t)
+	for _, rows := range []string{"none", "(SELECT 1)", "(SELECT 1 FROM generate_series(1, 3))", "(SELECT 1, 'abc')", "(SELECT 1, repeat('x', 70000) FROM generate_series(1, 3))", "(SELECT 1, NULL)"} {
+		for _, format := range []string{"text", "csv", "csv, HEADER", "binary"} {
+			text := "COPY " + rows + " TO STDOUT (FORMAT " + format + ")"
+			want, got := messages(server, text), messages(gateway, text)
+			require.Len(t, got, len(want), text)
+			for i := range want {
+				value := []string{"abc", strings.Repeat("x", 70000)}
+				if format == "binary" {
+					want[i] = strings.ReplaceAll(want[i], "\x00\x00\x00\x03abc", "\x00\x00\x00\x06"+veil)
+					want[i] = strings.ReplaceAll(want[i], "\x00\x01\x11\x70"+value[1], "\x00\x00\x00\x06"+veil)
+				}
+				want[i] = strings.NewReplacer(value[0], veil, value[1], veil).Replace(want[i])
+			}
+			require.Equal(t, want, got, text)
+		}
+	}
 }

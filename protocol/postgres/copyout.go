@@ -31,7 +31,8 @@ type copyFilter struct {
 // https://www.postgresql.org/docs/current/sql-copy.html, "File Formats".
 type copyFormat interface {
 	// next returns the length of the first whole record in b, 0 when there is none
-	// yet. A record that holds no row (a header, a trailer) is not ok.
+	// yet. A record that holds no row, such as a trailer, is not one. What it returns
+	// is valid for decode and encode of that record, as long as b is.
 	next(b []byte) (n int, row bool, err error)
 	// decode appends the values of a record to dst; nil is NULL. They are valid
 	// until the next call.
@@ -485,30 +486,42 @@ func (c *csvCopy) encode(dst []byte, values [][]byte) []byte {
 }
 
 // binaryCopy is the binary format: a header, then tuples of counted values, then
-// a trailer.
+// a trailer. The header belongs to the record that follows it: servers send them
+// in one message, and clients rely on that.
 type binaryCopy struct {
 	columns int
 	begun   bool
+	header  []byte // of the record that next has found last
 }
 
 var copySignature = []byte("PGCOPY\n\xff\r\n\x00")
 
 func (f *binaryCopy) next(b []byte) (int, bool, error) {
-	if !f.begun {
-		const fixed = 11 + 4 + 4
-		if len(b) < fixed {
-			return 0, false, nil
-		}
-		extension := binary.BigEndian.Uint32(b[15:])
-		if !bytes.HasPrefix(b, copySignature) || extension > maxMessage {
-			return 0, false, errCopy
-		}
-		if len(b) < fixed+int(extension) {
-			return 0, false, nil
-		}
-		f.begun = true
-		return fixed + int(extension), false, nil
+	f.header = nil
+	if f.begun {
+		return f.tuple(b)
 	}
+	const fixed = 11 + 4 + 4
+	if len(b) < fixed {
+		return 0, false, nil
+	}
+	extension := binary.BigEndian.Uint32(b[15:])
+	if !bytes.HasPrefix(b, copySignature) || extension > maxMessage {
+		return 0, false, errCopy
+	}
+	begin := fixed + int(extension)
+	if len(b) < begin {
+		return 0, false, nil
+	}
+	n, row, err := f.tuple(b[begin:])
+	if n == 0 || err != nil {
+		return 0, false, err
+	}
+	f.begun, f.header = true, b[:begin:begin]
+	return begin + n, row, nil
+}
+
+func (f *binaryCopy) tuple(b []byte) (int, bool, error) {
 	if len(b) < 2 {
 		return 0, false, nil
 	}
@@ -540,10 +553,11 @@ func (f *binaryCopy) next(b []byte) (int, bool, error) {
 }
 
 func (f *binaryCopy) decode(dst [][]byte, record []byte) ([][]byte, error) {
-	return wire.RowValues(record, dst)
+	return wire.RowValues(record[len(f.header):], dst)
 }
 
 func (f *binaryCopy) encode(dst []byte, values [][]byte) []byte {
+	dst = append(dst, f.header...)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(values)))
 	for _, v := range values {
 		if v == nil {
