@@ -165,6 +165,7 @@ func (d *down) failed(body []byte, total int) error {
 	severe := !bytes.Equal(severity, []byte("ERROR"))
 	e := d.owed()
 	if e == nil || severe {
+		d.fatal = d.fatal || severe
 		return d.texts(wire.ErrorResponse, body, total, e)
 	}
 	if d.skipping {

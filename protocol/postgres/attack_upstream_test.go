@@ -224,3 +224,66 @@ func TestStuckPeers(t *testing.T) {
 		require.Eventually(t, func() bool { return len(g.Sessions()) == 0 }, 5*time.Second, 10*time.Millisecond)
 	})
 }
+
+// When the server says why it ends a connection, that is what the client is told,
+// and nothing else.
+func TestServersFatal(t *testing.T) {
+	clearAndTLS(t, func(t *testing.T, config gateConfig, secure bool) {
+		g := startGate(t, config)
+		kill := func(c *rawClient) {
+			out, err := g.pg.Exec(context.Background(), "postgres", "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '"+g.db+"'")
+			require.NoError(t, err)
+			require.Equal(t, "1", out)
+		}
+		for name, c := range map[string]struct {
+			bring func(c *rawClient)
+			code  string
+		}{
+			"at rest":    {kill, "57P01"},
+			"in a query": {func(c *rawClient) { c.send(query("SELECT pg_sleep(60)")); g.active(t); kill(c) }, "57P01"},
+			"in a batch": {func(c *rawClient) {
+				c.send(parse("", "SELECT pg_sleep(60)"), bind("", ""), execute("", 0), sync1)
+				g.active(t)
+				kill(c)
+			}, "57P01"},
+			"by itself":         {func(c *rawClient) { c.send(query("SELECT pg_terminate_backend(pg_backend_pid())")) }, "57P01"},
+			"while a COPY runs": {func(c *rawClient) { c.send(query("COPY (SELECT pg_sleep(60)) TO STDOUT")); g.active(t); kill(c) }, "57P01"},
+			"while it reads a COPY": {func(c *rawClient) {
+				c.send(query("CREATE TEMP TABLE t (a int); COPY t FROM STDIN"))
+				c.until(wire.CopyInResponse)
+				kill(c)
+			}, "57P01"},
+			"idle in a transaction": {func(c *rawClient) { c.send(query("SET idle_in_transaction_session_timeout = 100; BEGIN")) }, "25P03"},
+			"idle":                  {func(c *rawClient) { c.send(query("SET idle_session_timeout = 100")) }, "57P05"},
+			"and the client sends on": {func(c *rawClient) {
+				c.send(query("SELECT pg_terminate_backend(pg_backend_pid())"), bytes.Repeat(query("SELECT 1"), 1000))
+			}, "57P01"},
+		} {
+			t.Run(name, func(t *testing.T) {
+				conn := g.session(t, secure)
+				c.bring(conn)
+				var codes []string
+				for {
+					typ, body := conn.message()
+					if typ == 0 {
+						break
+					}
+					if typ == wire.ErrorResponse {
+						codes = append(codes, string(wire.ErrorField(body, 'S'))+" "+string(wire.ErrorField(body, 'C')))
+					}
+				}
+				require.Equal(t, []string{"FATAL " + c.code}, codes)
+				g.idle(t, 5*time.Second)
+			})
+		}
+	})
+}
+
+// active waits until the server works for the gate's only session.
+func (g *gate) active(t testing.TB) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		n, err := g.pg.Exec(context.Background(), "postgres", "SELECT count(*) FROM pg_stat_activity WHERE datname = '"+g.db+"' AND state = 'active' AND query LIKE '%pg_sleep%'")
+		return err == nil && n == "1"
+	}, 10*time.Second, time.Millisecond)
+}

@@ -39,9 +39,10 @@ type down struct {
 	concurrent bool // it runs in a goroutine of its own
 	turns      int  // of the conversation, since it does
 
-	over bool  // the server has left, or the session has ended
-	left bool  // it was the server
-	err  error // why
+	fatal bool  // the server has said why it leaves
+	over  bool  // the server has left, or the session has ended
+	left  bool  // it was the server
+	err   error // why
 }
 
 const (

@@ -256,9 +256,13 @@ func (s *session) interrupt() {
 }
 
 // farewell tells the client why the session ended, if the protocol allows it
-// at this point.
+// at this point and the server has not.
 func (s *session) farewell(err error) {
 	if err == nil || errors.Is(err, proxy.ErrClientLeft) || s.leaving.Load() || !s.down.atBoundary() {
+		return
+	}
+	if s.down.fatal {
+		lingerClose(s.client)
 		return
 	}
 	n := lastNotice(err)
