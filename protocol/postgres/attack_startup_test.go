@@ -15,7 +15,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
+	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -186,7 +188,7 @@ func TestAttack07Options(t *testing.T) {
 		"-c role=postgres":                          false,
 		"--role=postgres":                           false,
 		"-c session_authorization=postgres":         false,
-		"-c search_path=evil":                       false,
+		"-c search_path=app":                        true,
 		"-c session_preload_libraries=evil":         false,
 		"-c standard_conforming_strings=off":        false,
 		"-c statement_timeout=1 -c role=postgres":   false,
@@ -204,7 +206,7 @@ func TestAttack07Options(t *testing.T) {
 		}
 		require.Equal(t, want, err == nil, "%s: %v", options, err)
 	}
-	for name, value := range map[string]string{"role": "postgres", "search_path": "evil", "session_preload_libraries": "x", "replication": "database"} {
+	for name, value := range map[string]string{"role": "postgres", "search_path": `a"`, "session_preload_libraries": "x", "replication": "database"} {
 		host, port, _ := net.SplitHostPort(g.addr)
 		cfg, err := pgconn.ParseConfig("sslmode=disable user=alice+orders password=wonder host=" + host + " port=" + port + " dbname=" + g.db)
 		require.NoError(t, err)
@@ -496,15 +498,107 @@ func TestAttack64ConnectionsOfAnAddress(t *testing.T) {
 func TestLeavingBeforeTheProof(t *testing.T) {
 	events := make(chan proxy.Event, 100)
 	g := startGate(t, gateConfig{gateway: func(g *proxy.Gateway) { g.OnEvent = func(e proxy.Event) { events <- e } }})
-	c := g.dial(t)
-	_, err := c.Write(wire.AppendStartup(nil, wire.Version30, []wire.Parameter{{Name: "user", Value: "alice+orders"}}))
-	require.NoError(t, err)
-	_, err = io.ReadFull(c, make([]byte, 1)) // the gateway asks
-	require.NoError(t, err)
-	c.Close()
-	require.Equal(t, proxy.EventConnFailed, (<-events).Kind)
-
-	_, err = g.as(t, "alice+orders", "wrong", "psql", "SELECT 1")
+	for _, c := range []*rawClient{g.dial(t), g.dial(t)} {
+		_, err := c.Write(wire.AppendStartup(nil, wire.Version30, []wire.Parameter{{Name: "user", Value: "alice+orders"}}))
+		require.NoError(t, err)
+		_, err = io.ReadFull(c, make([]byte, 1)) // the gateway asks
+		require.NoError(t, err)
+		c.Close()
+	}
+	_, err := g.as(t, "alice+orders", "wrong", "psql", "SELECT 1")
 	require.Error(t, err)
+	g.stop()
 	require.Equal(t, proxy.EventLoginFailed, (<-events).Kind)
+	require.Equal(t, proxy.EventConnFailed, (<-events).Kind, "of the same client")
+	require.Empty(t, events)
+}
+
+// A search_path at login is asked for as the SET that says the same, whatever its
+// spelling, and is refused as that is.
+func TestPathAtLogin(t *testing.T) {
+	var asked []string
+	watch := &hooks{Hooks: proxy.Hooks{Ask: func(_ context.Context, op proxy.Op) proxy.Verdict {
+		st := op.(*proxy.Statement)
+		asked = append(asked, string(st.Text))
+		for _, set := range st.Facts.Settings {
+			if set.Name == "search_path" && strings.Contains(set.Value, "vault") {
+				return proxy.Deny(proxy.CauseGuardrail, "no-vault", "not this schema", "Use another.")
+			}
+		}
+		return proxy.Pass()
+	}}}
+	g := startGate(t, gateConfig{sql: `CREATE SCHEMA app; CREATE SCHEMA vault; CREATE SCHEMA "My ""S"; CREATE TABLE app.t AS SELECT 7 AS a; CREATE TABLE "My ""S".t AS SELECT 8 AS a`,
+		chain: []proxy.Interceptor{watch}, handler: func(h *Handler) { h.Analyzer = sqlpostgres.New(sqlpostgres.Config{}) }})
+	connect := func(name, value string) (*pgx.Conn, error) {
+		cfg, err := pgx.ParseConfig(testserver.URL("alice+orders", "wonder", g.addr, g.db, "sslmode=disable"))
+		require.NoError(t, err)
+		cfg.RuntimeParams[name] = value
+		asked = nil
+		return pgx.ConnectConfig(context.Background(), cfg)
+	}
+	for _, c := range []struct {
+		name, value, set string
+		a                int
+	}{
+		{"search_path", "app", `SET search_path TO "app"`, 7},
+		{"search_path", " App , public", `SET search_path TO "app", "public"`, 7},
+		{"search_path", `"$user",app`, `SET search_path TO "$user", "app"`, 7},
+		{"search_path", `"My ""S", public`, `SET search_path TO "My ""S", "public"`, 8},
+		{"options", "-c search_path=app", `SET search_path TO "app"`, 7},
+		{"options", `--search-path=app,\ public -c statement_timeout=9000`, `SET search_path TO "app", "public"`, 7},
+		{"search_path", "app; DROP TABLE t", "", 0},
+		{"search_path", "app,", "", 0},
+		{"search_path", `"app`, "", 0},
+		{"search_path", "vault", `SET search_path TO "vault"`, 0},
+		{"search_path", `public,"vault"`, `SET search_path TO "public", "vault"`, 0},
+		{"options", "-csearch_path=vault", `SET search_path TO "vault"`, 0},
+	} {
+		conn, err := connect(c.name, c.value)
+		if c.set == "" {
+			require.ErrorContains(t, err, `the startup parameter "search_path"`, c.value)
+			require.Empty(t, asked, c.value)
+			continue
+		}
+		require.Equal(t, []string{c.set}, asked, c.value)
+		if c.a == 0 {
+			require.ErrorContains(t, err, "no-vault", c.value)
+			continue
+		}
+		require.NoError(t, err, c.value)
+		var a int
+		require.NoError(t, conn.QueryRow(context.Background(), "SELECT a FROM t").Scan(&a), c.value)
+		require.Equal(t, c.a, a, c.value)
+		require.NoError(t, conn.Close(context.Background()))
+	}
+	conn, err := connect("search_path", "")
+	require.NoError(t, err)
+	require.Equal(t, []string{"SET search_path TO ''"}, asked)
+	require.NoError(t, conn.Close(context.Background()))
+}
+
+// A plus sign that a client has made a space is read as one.
+func TestPlusAsSpace(t *testing.T) {
+	g := startGate(t, gateConfig{})
+	for user, works := range map[string]bool{
+		"alice+orders": true, "alice orders": true, "alice orders main": true, "alice orders+main": false, "alice  orders": false, " alice": false, "alice orders main x": false,
+	} {
+		out, err := g.as(t, user, "wonder", "psql", "SELECT 'in'", "-X", "-d", g.db)
+		require.Equal(t, works, err == nil, "%s: %s", user, out)
+		if strings.HasPrefix(user, "alice  ") {
+			require.Contains(t, out, "USER+RESOURCE")
+		}
+	}
+}
+
+// A failed login is told in the server's words.
+func TestLoginFailsAsOnTheServer(t *testing.T) {
+	g := startGate(t, gateConfig{})
+	for _, user := range []string{"alice+orders", "nobody+orders"} {
+		_, err := pgx.Connect(context.Background(), testserver.URL(user, "wrong", g.addr, g.db, "sslmode=disable"))
+		var pe *pgconn.PgError
+		require.ErrorAs(t, err, &pe)
+		require.Equal(t, "28P01", pe.Code)
+		require.Equal(t, `password authentication failed for user "`+user+`"`, pe.Message)
+		require.Equal(t, "FATAL", pe.Severity)
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/internal/pgembed"
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
 	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
 	"github.com/sallyport/sallyport/proxy"
@@ -132,6 +133,49 @@ func TestAttack18NULs(t *testing.T) {
 			types, failed := c.until(0)
 			require.NotContains(t, types, "D", "nothing of it may run")
 			require.NotEmpty(t, failed)
+		})
+	}
+}
+
+// A message whose body is not of its type is answered as the server answers it, and
+// the session goes on.
+func TestMalformedBodies(t *testing.T) {
+	g := startGate(t, gateConfig{settings: Settings{FunctionCall: true}})
+	host, port, err := net.SplitHostPort(g.pg.Address())
+	require.NoError(t, err)
+	direct := func() *rawClient {
+		c, err := pgconn.Connect(context.Background(), fmt.Sprintf("sslmode=disable user=%s password=%s host=%s port=%s dbname=%s", pgembed.User, g.pg.Password, host, port, g.db))
+		require.NoError(t, err)
+		h, err := c.Hijack()
+		require.NoError(t, err)
+		t.Cleanup(func() { h.Conn.Close() })
+		return &rawClient{t, h.Conn}
+	}
+	for name, c := range map[string][]byte{
+		"Query without its zero byte":  msg(wire.Query, []byte("SELECT 1")...),
+		"Query without anything":       msg(wire.Query),
+		"Query with more behind":       msg(wire.Query, []byte("SELECT 1\x00; SELECT 2\x00")...),
+		"Parse without a text":         append(msg(wire.Parse, []byte("a\x00SELECT 1")...), sync1...),
+		"Parse without types":          append(msg(wire.Parse, []byte("a\x00SELECT 1\x00")...), sync1...),
+		"Parse with too few types":     append(msg(wire.Parse, []byte("a\x00SELECT 1\x00\x00\x02\x00\x00\x00\x00")...), sync1...),
+		"Parse with more behind":       append(msg(wire.Parse, []byte("a\x00SELECT 1\x00\x00\x00x")...), sync1...),
+		"Bind without values":          bytes.Join([][]byte{parse("", "SELECT 1"), msg(wire.Bind, 0, 0, 0, 0), execute("", 0), sync1}, nil),
+		"Execute without a number":     bytes.Join([][]byte{parse("", "SELECT 1"), bind("", ""), msg(wire.Execute, 0), sync1}, nil),
+		"Execute without a name":       bytes.Join([][]byte{parse("", "SELECT 1"), bind("", ""), msg(wire.Execute), sync1}, nil),
+		"Describe without a name":      bytes.Join([][]byte{parse("", "SELECT 1"), msg(wire.Describe, 'S'), sync1}, nil),
+		"Close without a name":         bytes.Join([][]byte{msg(wire.Close, 'P'), sync1}, nil),
+		"behind an error":              bytes.Join([][]byte{parse("", "nonsense"), msg(wire.Parse), msg(wire.Query), sync1}, nil),
+		"between statements":           bytes.Join([][]byte{parse("", "SELECT 1"), bind("", ""), execute("", 0), msg(wire.Parse), execute("", 0), sync1}, nil),
+		"a function call without most": msg(wire.FunctionCall, 0, 0),
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, gateway := direct(), g.raw(t)
+			server.send(c)
+			gateway.send(c)
+			wantTypes, want := server.until(wire.ReadyForQuery)
+			types, got := gateway.until(wire.ReadyForQuery)
+			require.Equal(t, wantTypes+" "+want, types+" "+got)
+			gateway.works()
 		})
 	}
 }

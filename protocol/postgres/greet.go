@@ -24,6 +24,7 @@ type hello struct {
 	shown      *tls.Certificate // that a GetCertificate has chosen
 	cancel     *wire.Startup    // a cancel request; then nothing else is set but conn
 
+	user        string // as the client has sent it
 	login       proxy.Login
 	database    string
 	replication string // as the client asks for it, empty for none
@@ -131,15 +132,14 @@ func (hi *hello) read(st *wire.Startup) error {
 		hi.version = wire.Version32
 	}
 	var unknown []string
-	user := ""
 	for _, p := range st.Params {
 		switch name := p.Name; {
 		case name == "user":
-			login, err := proxy.ParseLogin(p.Value)
+			login, err := proxy.ParseLogin(plus(p.Value))
 			if err != nil {
 				return fmt.Errorf("%w: %w", errBadLogin, err)
 			}
-			hi.login, user = login, p.Value
+			hi.login, hi.user = login, p.Value
 		case name == "database":
 			hi.database = p.Value
 		case name == "replication":
@@ -159,7 +159,7 @@ func (hi *hello) read(st *wire.Startup) error {
 	if hi.login.User == "" {
 		return fmt.Errorf("%w: no user name was given", errBadLogin)
 	}
-	if hi.database == user && hi.login.Resource != "" {
+	if hi.database == hi.user && hi.login.Resource != "" {
 		hi.database = "" // no database has such a name: clients send it when nobody named one
 	}
 	if len(unknown) > 0 || st.Version != hi.version {
@@ -173,6 +173,15 @@ func (hi *hello) read(st *wire.Startup) error {
 }
 
 var errBadLogin = errors.New("invalid login")
+
+// plus turns the spaces of a user name that has no plus sign into such: clients that
+// read the name from a URL, as JDBC does, make a space of each.
+func plus(user string) string {
+	if strings.Contains(user, "+") {
+		return user
+	}
+	return strings.ReplaceAll(user, " ", "+")
+}
 
 // parseOptions reads the startup parameter "options", a command line of
 // settings: "-c name=value" and "--name=value", backslash escaping spaces.

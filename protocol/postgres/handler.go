@@ -58,6 +58,9 @@ func (h *Handler) ServeConn(ctx context.Context, c *proxy.Conn) error {
 		return nil
 	}
 	s, err := h.open(ctx, c, hello)
+	if errors.Is(err, proxy.ErrClientLeft) {
+		return nil
+	}
 	if err != nil {
 		h.refuse(hello, err)
 		return err
@@ -69,6 +72,9 @@ func (h *Handler) ServeConn(ctx context.Context, c *proxy.Conn) error {
 // refuse tells the client why it gets no session.
 func (h *Handler) refuse(hello *hello, err error) {
 	n := fatalNotice(err)
+	if errors.Is(err, proxy.ErrUnauthenticated) {
+		n = hello.failed()
+	}
 	if n.Message == "" {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"syscall"
 
 	"github.com/sallyport/sallyport/internal/scram"
@@ -57,9 +58,10 @@ func (h *Handler) authenticate(ctx context.Context, c *proxy.Conn, hi *hello) (*
 		}
 		// A client that leaves has proven nothing wrong: psql asks for a password only
 		// after it has seen that one is needed, and connects again.
-		if !left(err) {
-			c.LoginFailed(hi.login.User, err)
+		if left(err) {
+			return nil, proxy.ErrClientLeft
 		}
+		c.LoginFailed(hi.login.User, err)
 		return nil, err
 	}
 	id, err := c.Authenticate(ctx, proof)
@@ -68,6 +70,17 @@ func (h *Handler) authenticate(ctx context.Context, c *proxy.Conn, hi *hello) (*
 	}
 	_, err = hi.conn.Write(wire.AppendAuth(last, wire.AuthOK, nil))
 	return id, err
+}
+
+// failed tells a client that it has not proven who it is, in the server's words,
+// which tools look for.
+func (hi *hello) failed() wire.Notice {
+	n := wire.Notice{Severity: "FATAL", Code: codeAuth, Message: "password authentication failed for user "}
+	if len(hi.certs) > 0 {
+		n.Code, n.Message = codeAuthorization, "certificate authentication failed for user "
+	}
+	n.Message += `"` + strings.ToValidUTF8(hi.user, "?") + `"`
+	return n
 }
 
 // authReader reads single messages and not a byte more.

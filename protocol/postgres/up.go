@@ -145,7 +145,7 @@ func (u *up) walk() (left bool, err error) {
 			return false, err
 		}
 		if total > limit {
-			if typ != wire.Query && typ != wire.Parse && typ != wire.Bind {
+			if !mayBeLong(typ) {
 				return false, fmt.Errorf("%w: %s of %d bytes", wire.ErrTooLarge, wire.TypeName(typ), total)
 			}
 			if err := u.tooLarge(typ, limit); err != nil {
@@ -183,6 +183,16 @@ func (u *up) limit(typ byte) (int, error) {
 		return wire.HeaderLen, nil
 	}
 	return 0, fmt.Errorf("%w: client sent message %s", wire.ErrProtocol, wire.TypeName(typ))
+}
+
+// mayBeLong reports whether a message that is over its limit is refused, rather
+// than taken for a broken protocol.
+func mayBeLong(typ byte) bool {
+	switch typ {
+	case wire.Query, wire.Parse, wire.Bind, wire.FunctionCall:
+		return true
+	}
+	return false
 }
 
 // flush sends what is due to the server, in one write where it can.
@@ -283,6 +293,10 @@ func (u *up) message(typ byte, body []byte, total int) (left bool, err error) {
 		u.leaving.Store(true)
 		u.pass(total)
 		left = true
+	}
+	var bad *wire.MalformedError
+	if errors.As(err, &bad) {
+		return false, u.malformed(typ, total, bad)
 	}
 	return left, err
 }
@@ -700,21 +714,34 @@ func functionName(oid uint32) string { return "pg_proc/" + strconv.FormatUint(ui
 // they come.
 func (u *up) tooLarge(typ byte, limit int) error {
 	v := proxy.Deny(proxy.CausePolicy, "", "this message is longer than the limit of "+strconv.Itoa(limit)+" bytes", "")
-	refused := refusal(&v)
-	refused.Code = codeTooLarge
+	n := refusal(&v)
+	n.Code = codeTooLarge
+	return u.reject(typ, 0, n)
+}
+
+// malformed refuses a message whose body is not of its type, as the server would.
+func (u *up) malformed(typ byte, total int, err *wire.MalformedError) error {
+	return u.reject(typ, total, wire.Notice{Severity: "ERROR", Code: codeProtocol, Message: err.Reason})
+}
+
+// reject answers a message of which no operation was made, and has the server fail in
+// its place.
+func (u *up) reject(typ byte, total int, n wire.Notice) error {
 	if u.skips() {
+		u.drop(total)
 		return nil
 	}
-	e := u.pending.take(expectQuery)
-	e.refusal = wire.AppendError(nil, refused)
-	poison := poisonQuery
+	e := u.pending.take(expectExecute)
+	e.refusal = wire.AppendError(nil, n)
 	switch typ {
-	case wire.Parse:
-		e.expect, u.skipping, poison = expectParse, true, poisonParse
-	case wire.Bind:
-		e.expect, u.skipping, poison = expectExecute, true, poisonNamed
+	case wire.Query:
+		e.expect = expectQuery
+		return u.replaceExpecting(e, total, poisonQuery)
+	case wire.FunctionCall:
+		e.expect = expectFunction
+		return u.replaceExpecting(e, total, poisonFunction)
 	}
-	return u.replaceExpecting(e, 0, poison)
+	return u.refuse(e, total, poisonNamed)
 }
 
 // parked tells the client that its operation waits. What came before it goes to

@@ -12,7 +12,7 @@ func ParseQuery(body []byte) (text []byte, err error) {
 	c := cursor{b: body}
 	text = c.cstring()
 	if !c.done() {
-		return nil, invalid("Query")
+		return nil, c.malformed("Query")
 	}
 	return text, nil
 }
@@ -30,7 +30,7 @@ func ParseParse(body []byte) (m ParseMessage, err error) {
 	m.Text = c.cstring()
 	m.types = c.bytes(4 * c.uint16())
 	if !c.done() {
-		return m, invalid("Parse")
+		return m, c.malformed("Parse")
 	}
 	return m, nil
 }
@@ -65,13 +65,13 @@ func ParseBind(body []byte) (m BindMessage, err error) {
 			c.bytes(int(n))
 		}
 		if c.bad {
-			return m, invalid("Bind")
+			return m, c.malformed("Bind")
 		}
 	}
 	m.params = rest[:len(rest)-len(c.b)]
 	m.results = c.bytes(2 * c.uint16())
 	if n := len(m.formats) / 2; !c.done() || n > 1 && n != m.Params || !validFormats(m.formats) || !validFormats(m.results) {
-		return m, invalid("Bind")
+		return m, c.malformed("Bind")
 	}
 	return m, nil
 }
@@ -131,7 +131,7 @@ func ParseTarget(body []byte) (kind byte, name []byte, err error) {
 	kind = c.byte()
 	name = c.cstring()
 	if !c.done() || kind != 'S' && kind != 'P' {
-		return 0, nil, invalid("Describe or Close")
+		return 0, nil, c.malformed("Describe or Close")
 	}
 	return kind, name, nil
 }
@@ -143,7 +143,7 @@ func ParseExecute(body []byte) (portal []byte, max int32, err error) {
 	portal = c.cstring()
 	max = c.int32()
 	if !c.done() {
-		return nil, 0, invalid("Execute")
+		return nil, 0, c.malformed("Execute")
 	}
 	return portal, max, nil
 }
@@ -163,13 +163,13 @@ func ParseFunctionCall(body []byte, args [][]byte) (oid uint32, _ [][]byte, err 
 			}
 		}
 		if c.bad {
-			return 0, nil, invalid("FunctionCall")
+			return 0, nil, c.malformed("FunctionCall")
 		}
 		args = append(args, v)
 	}
 	result := c.uint16()
 	if k := len(formats) / 2; !c.done() || k > 1 && k != n || !validFormats(formats) || result > 1 {
-		return 0, nil, invalid("FunctionCall")
+		return 0, nil, c.malformed("FunctionCall")
 	}
 	return oid, args, nil
 }

@@ -83,10 +83,39 @@ var ErrTooLarge = errors.New("message is too large")
 
 func invalid(what string) error { return fmt.Errorf("%w: invalid %s message", ErrProtocol, what) }
 
+// MalformedError says that the body of a whole message of the client's is not one of
+// its type. It wraps [ErrProtocol]; what comes after the message is not in doubt.
+type MalformedError struct {
+	Message string // the type's name
+	Reason  string // in the server's words
+}
+
+func (e *MalformedError) Error() string {
+	return ErrProtocol.Error() + ": invalid " + e.Message + " message: " + e.Reason
+}
+
+func (e *MalformedError) Unwrap() error { return ErrProtocol }
+
+// The server's words about a body that is not of its type.
+const (
+	noString     = "invalid string in message"
+	tooShort     = "insufficient data left in message"
+	wrongContent = "invalid message format"
+)
+
 // cursor reads a message body and remembers whether it ran out.
 type cursor struct {
-	b   []byte
-	bad bool
+	b      []byte
+	bad    bool
+	reason string
+}
+
+// malformed is the error about a message that was read by c.
+func (c *cursor) malformed(what string) error {
+	if c.reason == "" {
+		return &MalformedError{what, wrongContent}
+	}
+	return &MalformedError{what, c.reason}
 }
 
 func (c *cursor) cstring() []byte {
@@ -97,13 +126,19 @@ func (c *cursor) cstring() []byte {
 			return s
 		}
 	}
-	c.bad = true
+	c.fail(noString)
 	return nil
+}
+
+func (c *cursor) fail(reason string) {
+	if !c.bad {
+		c.bad, c.reason = true, reason
+	}
 }
 
 func (c *cursor) bytes(n int) []byte {
 	if n < 0 || n > len(c.b) {
-		c.bad = true
+		c.fail(tooShort)
 		return nil
 	}
 	s := c.b[:n:n]
