@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
-	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -108,17 +107,18 @@ func (h *Handler) open(ctx context.Context, c *proxy.Conn, hi *hello) (*session,
 	if s.session, connect, err = c.Open(ctx, id, target, asked); err != nil {
 		return nil, err
 	}
-	out := proxy.Outcome{}
-	if s.upstream, err = s.server().connect(ctx, params, hi.replication); err != nil {
-		out.Err = publicError(err)
-		var se *serverError
-		if errors.As(err, &se) {
-			out.Code = se.code
+	path, err := s.askPath(ctx, params)
+	if err == nil {
+		s.upstream, err = s.server().connect(ctx, params, hi.replication)
+	}
+	for _, op := range []proxy.Op{connect, path} {
+		if op != nil {
+			s.session.Done(op, connected(err))
 		}
-		s.session.Done(connect, &out)
+	}
+	if err != nil {
 		return nil, err
 	}
-	s.session.Done(connect, &out)
 	h.cancels.register(s, hi.version)
 	s.prepare(hi, params)
 	if err := s.welcome(c); err != nil {
@@ -126,6 +126,19 @@ func (h *Handler) open(ctx context.Context, c *proxy.Conn, hi *hello) (*session,
 		return nil, err
 	}
 	return s, nil
+}
+
+// connected is how what a session begins with has ended.
+func connected(err error) *proxy.Outcome {
+	if err == nil {
+		return &proxy.Outcome{}
+	}
+	out := &proxy.Outcome{Err: publicError(err)}
+	var se *serverError
+	if errors.As(err, &se) {
+		out.Code = se.code
+	}
+	return out
 }
 
 func isPhysical(replication string) bool { return replication != "" && replication != "database" }
@@ -139,9 +152,9 @@ func (s *session) prepare(hi *hello, params []wire.Parameter) {
 	for _, p := range params {
 		name := strings.ToLower(p.Name)
 		switch {
+		case name == searchPath:
+			followPath(&names, p.Value)
 		case defaultStartupParameters[name]:
-		case name == "search_path" && sql.PlainPath(p.Value) && names.Login == "":
-			names.Login = p.Value
 		default:
 			names.Unsure |= proxy.UnsureLogin | proxy.UnsurePath // it may be the search_path by another name
 		}

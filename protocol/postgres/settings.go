@@ -41,14 +41,15 @@ const (
 	defaultMaxRow     = 64 << 20
 )
 
-// defaultStartupParameters are the settings that every client may choose: they change how values look or how long things may take, not what
-// statements mean.
+// defaultStartupParameters are the settings that every client may choose: they
+// change how values look or how long things may take, not what statements mean. A
+// search_path does, and is asked for as SET is.
 var defaultStartupParameters = map[string]bool{
 	"application_name": true, "bytea_output": true, "client_encoding": true, "client_min_messages": true,
 	"datestyle": true, "default_transaction_deferrable": true, "default_transaction_isolation": true,
 	"default_transaction_read_only": true, "extra_float_digits": true, "geqo": true,
 	"idle_in_transaction_session_timeout": true, "idle_session_timeout": true, "intervalstyle": true,
-	"jit": true, "lock_timeout": true, "statement_timeout": true, "timezone": true,
+	"jit": true, "lock_timeout": true, searchPath: true, "statement_timeout": true, "timezone": true,
 	"transaction_timeout": true,
 }
 
