@@ -180,6 +180,76 @@ func TestMalformedBodies(t *testing.T) {
 	}
 }
 
+// Statements and data have limits of their own, which are those of the resource. What
+// is over them is refused, and the session goes on.
+func TestLimits(t *testing.T) {
+	length := func(n int) []byte {
+		return bytes.Join([][]byte{parse("", "SELECT length($1)"), argument(bytes.Repeat([]byte("x"), n)), execute("", 0), sync1}, nil)
+	}
+	comment := func(n int) []byte { return query("SELECT 1 /*" + strings.Repeat("x", n) + "*/") }
+	t.Run("defaults", func(t *testing.T) {
+		c := startGate(t, gateConfig{}).raw(t)
+		go c.Write(length(64 << 20))
+		types, failed := c.until(wire.ReadyForQuery)
+		require.Equal(t, "12DCZ", types, failed)
+		go c.Write(comment(64 << 20))
+		_, failed = c.until(wire.ReadyForQuery)
+		require.Contains(t, failed, "54000")
+		c.works()
+	})
+	rows := &hooks{Hooks: proxy.Hooks{Flow: func(context.Context, proxy.Op, *proxy.Shape) (proxy.Filter, error) {
+		return proxy.Filter{Row: func(*proxy.Row) error { return nil }}, nil
+	}}}
+	g := startGate(t, gateConfig{
+		sql: "CREATE TABLE t (a text)", settings: Settings{MaxStatement: 1000, MaxData: 5000, FunctionCall: true}, chain: []proxy.Interceptor{rows},
+		handler: func(h *Handler) { h.Analyzer = sqlpostgres.New(sqlpostgres.Config{}) },
+	})
+	call := func(n int) []byte { // of length(text)
+		b := append(binary.BigEndian.AppendUint32(nil, 1317), 0, 0, 0, 1)
+		b = append(binary.BigEndian.AppendUint32(b, uint32(n)), bytes.Repeat([]byte("x"), n)...)
+		return msg(wire.FunctionCall, append(b, 0, 0)...)
+	}
+	for name, c := range map[string]struct {
+		send        []byte
+		types, says string
+	}{
+		"a statement":                  {comment(900), "TDCZ", ""},
+		"a long one":                   {comment(1000), "EZ", "54000 this statement is longer than the limit of 1000 bytes"},
+		"a long one to prepare":        {append(parse("", "SELECT '"+strings.Repeat("x", 1000)+"'"), sync1...), "EZ", "54000 this statement is"},
+		"arguments":                    {length(4900), "12DCZ", ""},
+		"long ones":                    {length(5000), "1EZ", "54000 this set of arguments is longer than the limit of 5000 bytes"},
+		"of a function call":           {call(4900), "VZ", ""},
+		"long ones of a function call": {call(5000), "EZ", "54000 this set of arguments is"},
+		"long ones behind an error":    {bytes.Join([][]byte{parse("", "nonsense"), length(5000)}, nil), "EZ", "42601"},
+		"long ones in a row":           {bytes.Join([][]byte{length(5000), length(5000)}, nil), "1EZ", "54000"},
+		"COPY data":                    {bytes.Join([][]byte{query("COPY t FROM STDIN"), msg(wire.CopyData, append(bytes.Repeat([]byte("x"), 100000), '\n')...), msg(wire.CopyDone)}, nil), "GCZ", ""},
+		"a row of a COPY":              {query("COPY (SELECT repeat('x', 4900)) TO STDOUT"), "HdcCZ", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn := g.raw(t)
+			conn.send(c.send)
+			types, failed := conn.until(wire.ReadyForQuery)
+			require.Equal(t, c.types, types, failed)
+			require.Contains(t, failed, c.says)
+			if name == "long ones in a row" {
+				conn.until(wire.ReadyForQuery)
+			}
+			conn.works()
+		})
+	}
+	for _, text := range []string{"SELECT repeat('x', 5000)", "COPY (SELECT repeat('x', 5000)) TO STDOUT"} {
+		conn := g.raw(t)
+		conn.send(query(text))
+		types, failed := conn.until(0)
+		require.NotContains(t, types, "D", text)
+		require.Contains(t, failed, "54000", text)
+	}
+	for key, s := range map[string]Settings{"max_statement": {MaxStatement: -1}, "max_data": {MaxData: 1 << 30}} {
+		require.ErrorContains(t, s.Validate(), key)
+	}
+	require.NoError(t, (&Settings{MaxStatement: 1<<30 - 1, MaxData: 1}).Validate())
+}
+
 // reader is a gate whose rule refuses what deletes, by what statements do.
 func reader(t testing.TB, c gateConfig) *gate {
 	t.Helper()

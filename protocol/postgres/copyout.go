@@ -160,7 +160,7 @@ func (d *down) copyData(e *entry, body []byte, total int) error {
 	}
 	whole, rest := len(c.held) == 0, body
 	if !whole {
-		if len(c.held)+len(body) > defaultMaxRow {
+		if len(c.held)+len(body) > d.settings.maxData() {
 			return d.withhold(total, fmt.Errorf("%w: a row of this COPY", wire.ErrTooLarge))
 		}
 		c.held = append(c.held, body...)
@@ -199,7 +199,7 @@ func (d *down) copyData(e *entry, body []byte, total int) error {
 	if !dropped {
 		d.drop(total)
 	}
-	if len(rest) > defaultMaxRow {
+	if len(rest) > d.settings.maxData() {
 		return d.withhold(0, fmt.Errorf("%w: a row of this COPY", wire.ErrTooLarge))
 	}
 	c.held = append(c.held[:0], rest...)

@@ -249,9 +249,7 @@ func (d *down) messages() error {
 		}
 		limit := maxMessage
 		if typ == wire.DataRow || typ == wire.CopyData {
-			if limit = d.settings.MaxRow; limit == 0 {
-				limit = defaultMaxRow
-			}
+			limit = d.settings.maxData()
 		}
 		if total > limit {
 			return fmt.Errorf("%w: server sent %s of %d bytes", wire.ErrTooLarge, wire.TypeName(typ), total)

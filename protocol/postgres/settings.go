@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -28,18 +30,24 @@ type Settings struct {
 	// StartupParameters are names that clients may set at start-up, in addition to
 	// [DefaultStartupParameters]. "*" allows all.
 	StartupParameters []string `yaml:"startup_parameters"`
-	// MaxMessage is the longest statement or set of arguments from the client, in
-	// bytes; 0 is 64 MiB. Longer ones are refused, and the session goes on.
-	MaxMessage int
-	// MaxRow is the longest row that filters look at, in bytes; 0 is 64 MiB. Longer
-	// ones end the session. Rows that nobody looks at have no limit.
-	MaxRow int
+	// MaxStatement is the longest text of a statement from the client, in bytes; 0
+	// is 64 MiB. Longer ones are refused, and the session goes on.
+	MaxStatement int `yaml:"max_statement"`
+	// MaxData is the longest set of arguments from the client, which is refused when
+	// it is longer, and the longest row that filters look at, which ends the session; 0 is
+	// 256 MiB. Rows that nobody looks at and COPY data from the client have no limit.
+	MaxData int `yaml:"max_data"`
 }
 
 const (
-	defaultMaxMessage = 64 << 20
-	defaultMaxRow     = 64 << 20
+	defaultMaxStatement = 64 << 20
+	defaultMaxData      = 256 << 20
+	maxMax              = 1<<30 - 1 // of a message to the server
 )
+
+func (s *Settings) maxStatement() int { return cmp.Or(s.MaxStatement, defaultMaxStatement) }
+
+func (s *Settings) maxData() int { return cmp.Or(s.MaxData, defaultMaxData) }
 
 // defaultStartupParameters are the settings that every client may choose: they
 // change how values look or how long things may take, not what statements mean. A
@@ -65,6 +73,14 @@ func (s *Settings) SetReadOnly() { s.ReadOnly = true }
 // Validate reports everything about s that cannot work.
 func (s *Settings) Validate() error {
 	var errs []error
+	for _, l := range []struct {
+		key string
+		n   int
+	}{{"max_statement", s.MaxStatement}, {"max_data", s.MaxData}} {
+		if l.n < 0 || l.n > maxMax {
+			errs = append(errs, fmt.Errorf("%s: got %d, want a number of bytes up to %d, or 0 for the default", l.key, l.n, maxMax))
+		}
+	}
 	for _, name := range s.StartupParameters {
 		if strings.TrimSpace(name) == "" {
 			errs = append(errs, errors.New("startup_parameters: a name is empty"))

@@ -172,11 +172,10 @@ func (u *up) walk() (left bool, err error) {
 // limit is the longest message of a type that the client may send now.
 func (u *up) limit(typ byte) (int, error) {
 	switch typ {
-	case wire.Query, wire.Parse, wire.Bind, wire.FunctionCall:
-		if n := u.settings.MaxMessage; n > 0 {
-			return n, nil
-		}
-		return defaultMaxMessage, nil
+	case wire.Query, wire.Parse:
+		return u.settings.maxStatement(), nil
+	case wire.Bind, wire.FunctionCall:
+		return u.settings.maxData(), nil
 	case wire.Describe, wire.Close, wire.Execute, wire.CopyFail:
 		return 64 << 10, nil
 	case wire.Sync, wire.Flush, wire.Terminate, wire.CopyDone:
@@ -713,7 +712,12 @@ func functionName(oid uint32) string { return "pg_proc/" + strconv.FormatUint(ui
 // tooLarge refuses a message that is over the limit; its bytes are dropped as
 // they come.
 func (u *up) tooLarge(typ byte, limit int) error {
-	v := proxy.Deny(proxy.CausePolicy, "", "this message is longer than the limit of "+strconv.Itoa(limit)+" bytes", "")
+	what, key := "statement is", "max_statement"
+	if typ == wire.Bind || typ == wire.FunctionCall {
+		what, key = "set of arguments is", "max_data"
+	}
+	v := proxy.Deny(proxy.CausePolicy, "", "this "+what+" longer than the limit of "+strconv.Itoa(limit)+" bytes",
+		"Send it in parts, or ask an administrator to raise "+key+" of this resource.")
 	n := refusal(&v)
 	n.Code = codeTooLarge
 	return u.reject(typ, 0, n)
