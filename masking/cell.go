@@ -23,6 +23,8 @@ func (m *Masker) appendCell(dst []byte, c *column, v []byte) (_ []byte, ok bool)
 		return m.appendMasked(dst, v, c.typ, how), true
 	case c.kind == kindJSON:
 		return m.appendJSON(dst, c, v)
+	case c.kind == kindUnknown && c.oid != 0 && onlyText(v): // such as citext
+		return m.appendMasked(dst, v, c.typ, how), true
 	case numberBytes[c.oid] != 0 || c.oid == oidNumeric:
 		return m.appendNumber(dst, c, v)
 	case c.oid == oidDate || c.oid == oidTimestamp || c.oid == oidTimestampTZ:
@@ -80,7 +82,10 @@ func (m *Masker) appendNumber(dst []byte, c *column, v []byte) ([]byte, bool) {
 	var room [40]byte
 	text := v
 	if c.binary {
-		text = decimal(room[:0], v, c.oid)
+		var ok bool
+		if text, ok = appendTextOf(room[:0], c.oid, v, 0); !ok {
+			return dst, false
+		}
 	}
 	if whole, _, fraction := bytes.Cut(text, []byte(".")); fraction && c.with.Transform == Bucket {
 		text = whole

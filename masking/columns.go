@@ -34,7 +34,7 @@ type column struct {
 // noText reports whether values of the column are in a form that not every text
 // is in.
 func (c *column) noText() bool {
-	return c.kind != kindText || c.binary && c.oid == 0 || postgresArrays[c.oid]
+	return c.kind != kindText || elementsOf[c.oid] != nil
 }
 
 // decide works out the columns of shape, the result of a statement that mentions

@@ -1,6 +1,7 @@
 package masking
 
 import (
+	"encoding/binary"
 	"errors"
 	"time"
 
@@ -13,6 +14,7 @@ type rows struct {
 	columns []column
 	counts  *counts
 	failed  error  // an analyzer could not be asked
+	parts   []part // of an array or a row
 	codes   *codes // of values that are one word; nil until there is one
 }
 
@@ -60,26 +62,19 @@ func (f *rows) replace(r *proxy.Row, i int, c *column, v []byte) {
 // remember notes a value of a masked column, in the form that texts have it in.
 func (f *rows) remember(c *column, v []byte) {
 	switch c.kind {
-	case kindText:
-		if !postgresArrays[c.oid] {
+	case kindText, kindUnknown:
+		if elementsOf[c.oid] == nil && (c.kind == kindText || onlyText(v)) {
 			f.seen.add(v)
 		}
-	case kindNumber:
-		if c.binary {
-			f.plain = decimal(f.plain[:0], v, c.oid)
-			v = f.plain
+	case kindNumber, kindTime:
+		var ok bool
+		if f.plain, ok = c.appendScanned(f.plain[:0], v); !ok {
+			return
+		}
+		if v = f.plain; c.kind == kindTime {
+			v = v[:min(len(v), len(time.DateOnly))]
 		}
 		f.seen.add(v)
-	case kindTime:
-		if c.binary {
-			t, ok := binaryTime(v, c.oid)
-			if !ok {
-				return
-			}
-			f.plain = t.AppendFormat(f.plain[:0], time.DateOnly)
-			v = f.plain
-		}
-		f.seen.add(v[:min(len(v), len(time.DateOnly))])
 	}
 }
 
@@ -91,12 +86,8 @@ func (f *rows) doubtful(r *proxy.Row, i int, c *column, v []byte) {
 		case c.kind == kindPlain:
 			return
 		case c.kind == kindNumber, c.kind == kindText && c.oid == 0 && !c.binary:
-			w := v
-			if c.binary {
-				f.plain = decimal(f.plain[:0], v, c.oid)
-				w = f.plain
-			}
-			if shortNumber(w) {
+			var ok bool
+			if f.plain, ok = c.appendScanned(f.plain[:0], v); ok && shortNumber(f.plain) {
 				return
 			}
 		}
@@ -129,38 +120,90 @@ func shortNumber(w []byte) bool {
 
 // scanned masks what is found in v.
 func (f *rows) scanned(r *proxy.Row, i int, c *column, v []byte) {
-	null := false
-	switch c.kind {
-	case kindText, kindJSON:
+	if c.kind == kindText || c.kind == kindJSON {
 		f.text(r, i, c, v)
 		return
-	case kindNumber:
-		w := v
-		if c.binary {
-			f.plain = decimal(f.plain[:0], v, c.oid)
-			w = f.plain
-		}
-		null = f.finds(c, w)
-	case kindBytes:
-		w := v
-		if !c.binary {
-			f.plain = unhex(f.plain[:0], v)
-			w = f.plain
-		}
-		null = f.finds(c, w)
-	case kindArray:
-		ok := elements(v, func(oid uint32, value []byte) bool {
-			f.plain = decimal(f.plain[:0], value, oid)
-			null = null || f.finds(c, f.plain)
-			return !null
-		})
-		null = null || !ok
-	case kindTime, kindOpaque:
-		null = (c.kind != kindTime || !c.binary) && f.finds(c, v)
 	}
-	if null {
+	var ok bool
+	f.parts = f.parts[:0]
+	switch {
+	case c.kind == kindNested && c.binary && c.oid != oidRecord:
+		f.plain, ok = appendArray(f.plain[:0], v, 0, &f.parts)
+	case c.kind == kindNested && c.binary:
+		f.plain, ok = appendRecord(f.plain[:0], v, 0, &f.parts)
+	case c.kind == kindUnknown && (onlyText(v) || likeJSON(v[version(v):]) && onlyText(v[1:])):
+		f.text(r, i, c, v)
+		return
+	default:
+		f.plain, ok = c.appendScanned(f.plain[:0], v)
+	}
+	if !ok {
 		r.Set(i, nil)
+		return
 	}
+	if !f.finds(c, f.plain) {
+		return
+	}
+	if c.buf, ok = f.appendParts(c.buf[:0], v); !ok {
+		r.Set(i, nil)
+		return
+	}
+	r.Set(i, c.buf)
+}
+
+// version returns how many bytes stand before the JSON text in v, a value of jsonb
+// in binary format.
+func version(v []byte) int {
+	if v[0] == 1 {
+		return 1
+	}
+	return 0
+}
+
+// appendParts appends v, an array or a row in binary format, with what was found in
+// its texts hidden. It is false when something else was found.
+func (f *rows) appendParts(dst, v []byte) ([]byte, bool) {
+	at, parts := 0, f.parts
+	for k := 0; k < len(f.found); {
+		x := f.found[k]
+		if f.view.transform(x.Type) == Visible {
+			k++
+			continue
+		}
+		for len(parts) > 0 && parts[0].to <= x.Start {
+			parts = parts[1:]
+		}
+		if len(parts) == 0 || !parts[0].text || x.Start < parts[0].from || x.End > parts[0].to {
+			return dst, false
+		}
+		p := parts[0]
+		length := len(dst) + p.start - 4 - at
+		dst = append(dst, v[at:p.start]...)
+		from := p.start
+		if !p.verbatim { // what was found may begin with half an escape
+			dst = append(dst, hidden...)
+			from = p.end
+		}
+		for ; k < len(f.found) && f.found[k].Start < p.to; k++ {
+			x := f.found[k]
+			how := f.view.treatment(x.Type)
+			if how.Transform == Visible || !p.verbatim {
+				continue
+			}
+			if how.Transform == Null || x.End > p.to {
+				return dst, false
+			}
+			start, end := p.start+x.Start-p.from, p.start+x.End-p.from
+			dst = append(dst, v[from:start]...)
+			dst = f.view.masker.appendMasked(dst, v[start:end], x.Type, how)
+			from = end
+		}
+		dst = append(dst, v[from:p.end]...)
+		binary.BigEndian.PutUint32(dst[length:], uint32(len(dst)-length-4))
+		at = p.end
+		parts = parts[1:]
+	}
+	return append(dst, v[at:]...), at > 0
 }
 
 // finds reports whether w holds something that is masked, and counts it.
@@ -168,6 +211,9 @@ func (f *rows) finds(c *column, w []byte) (some bool) {
 	f.found = f.scan.run(f.found[:0], w, c.topics)
 	f.promote(c, w)
 	f.again(w)
+	if likeJSON(w) { // and an array looks like it
+		f.fields(w, &jsonVisitor{})
+	}
 	for k := range f.found {
 		if t := f.found[k].Type; f.view.transform(t) != Visible {
 			f.counts.add(t)
@@ -206,17 +252,10 @@ func (f *rows) promote(c *column, w []byte) {
 // text masks the parts of v that are found.
 func (f *rows) text(r *proxy.Row, i int, c *column, v []byte) {
 	prefix := 0
-	if c.binary && (c.oid == oidJSONB || c.oid == 0 && v[0] == 1 && likeJSON(v[1:])) {
-		prefix = 1 // the version
+	if c.binary && (c.oid == oidJSONB || c.kind == kindUnknown) {
+		prefix = version(v)
 	}
 	w := v[prefix:]
-	if c.binary && c.oid == 0 && len(w) == 8 { // perhaps a number, in a copy that does not say
-		f.plain = decimal(f.plain[:0], w, oidInt8)
-		if f.finds(c, f.plain) {
-			r.Set(i, nil)
-			return
-		}
-	}
 	isJSON := c.kind == kindJSON || likeJSON(w)
 	f.found = f.scan.run(f.found[:0], w, c.topics)
 	f.promote(c, w)

@@ -124,7 +124,7 @@ func (r *Rule) columnRules(tags map[string][]string) ([]columnRule, error) {
 	}
 	var oids []uint32
 	for _, t := range r.ColumnTypes {
-		oid, ok := postgresTypes[strings.ToLower(t)]
+		oid, ok := typeNamed(strings.ToLower(t))
 		if !ok {
 			return nil, fmt.Errorf("unknown type of columns %q", t)
 		}

@@ -1,12 +1,9 @@
 package masking
 
 import (
-	"encoding/binary"
+	"bytes"
 	"encoding/hex"
-	"math"
 	"strconv"
-
-	"github.com/sallyport/sallyport/proxy"
 )
 
 // kind says how the values of a column are read and what may stand in their
@@ -14,124 +11,72 @@ import (
 type kind uint8
 
 const (
-	kindText   kind = iota // text: parts of it are replaced
-	kindJSON               // as text, but numbers in it become null
-	kindNumber             // scanned as decimal text: the cell becomes NULL
-	kindTime               // dates and times: the cell becomes NULL
-	kindBytes              // bytea: scanned decoded: the cell becomes NULL
-	kindArray              // scanned by element: the cell becomes NULL
-	kindOpaque             // anything else: scanned as it stands: the cell becomes NULL
-	kindBool               // tells one bit; never scanned
-	kindPlain              // cannot hold anything that is looked for
+	kindText    kind = iota // text: parts of it are replaced
+	kindJSON                // as text, but numbers in it become null
+	kindNumber              // scanned as decimal text: the cell becomes NULL
+	kindTime                // dates and times: the cell becomes NULL
+	kindBytes               // bytea: scanned decoded: the cell becomes NULL
+	kindNested              // arrays and rows: texts in them are replaced, or the cell becomes NULL
+	kindRange               // scanned by bound: the cell becomes NULL
+	kindRanges              // several of them
+	kindUnknown             // in binary format, of a type that is not known: as what it can be
+	kindOther               // anything else: scanned in its text form: the cell becomes NULL
+	kindBool                // tells one bit; never scanned
+	kindPlain               // cannot hold anything that is looked for
 )
 
-// Numbers of PostgreSQL's types, from pg_type.dat.
-const (
-	oidBytea       = 17
-	oidInt8        = 20
-	oidInt2        = 21
-	oidInt4        = 23
-	oidCIDR        = 650
-	oidFloat8      = 701
-	oidInet        = 869
-	oidDate        = 1082
-	oidTimestamp   = 1114
-	oidTimestampTZ = 1184
-	oidNumeric     = 1700
-	oidUUID        = 2950
-	oidJSONB       = 3802
-	oidRecord      = 2249
-	oidRecords     = 2287
-	firstUser      = 16384 // of types that the server was not built with
-)
-
-var postgresKinds = map[uint32]kind{
-	16: kindBool, oidBytea: kindBytes, 18: kindPlain, 19: kindText, oidInt8: kindNumber, 21: kindPlain, oidInt4: kindNumber, 25: kindText, 26: kindPlain,
-	27: kindPlain, 28: kindPlain, 29: kindPlain, 114: kindJSON, 142: kindText, 194: kindText, 700: kindPlain, oidFloat8: kindNumber, 705: kindText,
-	790: kindPlain, 1042: kindText, 1043: kindText, 1082: kindTime, 1083: kindPlain, 1114: kindTime, 1184: kindTime, 1186: kindPlain, 1266: kindPlain,
-	oidNumeric: kindNumber, 2205: kindPlain, 2950: kindPlain, 3220: kindPlain, 3614: kindText, oidJSONB: kindJSON,
-}
-
-// postgresTypes are the names of the types that rules may name.
-var postgresTypes = map[string]uint32{
-	"bool": 16, "bytea": oidBytea, "name": 19, "int8": oidInt8, "bigint": oidInt8, "int2": oidInt2, "smallint": oidInt2, "int4": oidInt4, "integer": oidInt4,
-	"text": 25, "json": 114, "xml": 142, "cidr": oidCIDR, "float4": 700, "float8": oidFloat8, "money": 790, "macaddr": 829, "inet": oidInet, "bpchar": 1042,
-	"char": 1042, "varchar": 1043, "date": oidDate, "time": 1083, "timestamp": oidTimestamp, "timestamptz": oidTimestampTZ, "interval": 1186,
-	"numeric": oidNumeric, "uuid": oidUUID, "jsonb": oidJSONB, "point": 600, "macaddr8": 774,
-}
-
-// postgresArrays are the element types of arrays.
-var postgresArrays = map[uint32]bool{
-	199: true, 1001: true, 1005: true, 1007: true, 1009: true, 1014: true, 1015: true, 1016: true, 1022: true, 1115: true, 1182: true, 1185: true, 1231: true,
-	1041: true, 1040: true, 651: true, 143: true, 1003: true, 3807: true, 2951: true, 1000: true,
-}
-
-// kindOf returns how column c is read. Types of other protocols than
-// PostgreSQL's are not known by number; what they send as text is text.
-func kindOf(protocol string, c *proxy.ShapeColumn) kind {
-	if protocol != "postgres" || c.Type == 0 {
-		if c.Binary && protocol != "postgres" {
-			return kindOpaque
-		}
-		return kindText
-	}
-	if k, ok := postgresKinds[c.Type]; ok {
-		return k
-	}
-	if postgresArrays[c.Type] {
-		if c.Binary {
-			return kindArray
-		}
-		switch c.Type {
-		case 1009, 1015, 1014, 143, 1003: // of texts
-			return kindText
-		}
-	}
-	if !c.Binary && (c.Type >= firstUser || c.Type == oidRecord || c.Type == oidRecords) {
-		return kindText // a row, or an extension's type such as citext
-	}
-	return kindOpaque
-}
-
-// decimal appends the decimal text of a number in binary format, as far as its
-// type is known.
-func decimal(dst, v []byte, oid uint32) []byte {
+// appendScanned appends the text that v, a value of column c, is scanned as. It is
+// false when the value is malformed.
+func (c *column) appendScanned(dst, v []byte) (_ []byte, ok bool) {
+	from := len(dst)
 	switch {
-	case oid == oidInt8 && len(v) == 8:
-		return strconv.AppendInt(dst, int64(binary.BigEndian.Uint64(v)), 10)
-	case oid == oidInt4 && len(v) == 4:
-		return strconv.AppendInt(dst, int64(int32(binary.BigEndian.Uint32(v))), 10)
-	case oid == oidInt2 && len(v) == 2:
-		return strconv.AppendInt(dst, int64(int16(binary.BigEndian.Uint16(v))), 10)
-	case oid == oidFloat8 && len(v) == 8:
-		return strconv.AppendFloat(dst, math.Float64frombits(binary.BigEndian.Uint64(v)), 'f', -1, 64)
-	case oid == oidNumeric && len(v) >= 8:
-		return appendNumeric(dst, v)
+	case c.binary && c.oid == 0:
+		return appendReadings(dst, v, 0)
+	case c.binary:
+		if dst, ok = appendTextOf(dst, c.oid, v, 0); !ok {
+			return dst, false
+		}
+	case c.kind == kindBytes:
+		return unhex(dst, v), true
+	case c.kind == kindNested && elementsOf[c.oid].holds(kindBytes):
+		return unhexAll(dst, v), true
+	case c.kind == kindNested && elementsOf[c.oid].holds(kindNumber):
+		return wholeNumbers(dst, v), true
+	default:
+		dst = append(dst, v...)
 	}
-	return append(dst, v...)
+	if c.kind == kindNumber {
+		return wholeNumber(dst, from), true
+	}
+	return dst, true
 }
 
-// appendNumeric appends the whole part of a numeric in binary format: digits of
-// base 10,000 and the weight of the first.
-func appendNumeric(dst, v []byte) []byte {
-	n, weight := int(binary.BigEndian.Uint16(v)), int(int16(binary.BigEndian.Uint16(v[2:])))
-	digits := v[8:]
-	if weight < 0 || weight > 16 || len(digits) < 2*n {
-		return append(dst, '0')
+// wholeNumber writes the number dst[from:] without its exponent, and without a
+// fraction of zeros.
+func wholeNumber(dst []byte, from int) []byte {
+	if bytes.IndexByte(dst[from:], 'e') >= 0 {
+		if x, err := strconv.ParseFloat(string(dst[from:]), 64); err == nil { // does not allocate
+			dst = strconv.AppendFloat(dst[:from], x, 'f', -1, 64)
+		}
 	}
-	for i := 0; i <= weight; i++ {
-		d := 0
-		if i < n {
-			d = int(binary.BigEndian.Uint16(digits[2*i:]))
-		}
-		if i > 0 {
-			for z := 1000; z > d && z > 1; z /= 10 {
-				dst = append(dst, '0')
-			}
-		}
-		dst = strconv.AppendInt(dst, int64(d), 10)
+	if point := bytes.IndexByte(dst[from:], '.'); point >= 0 && len(bytes.Trim(dst[from+point+1:], "0")) == 0 {
+		return dst[:from+point]
 	}
 	return dst
+}
+
+// wholeNumbers appends an array of numbers in text format, with wholeNumber of each.
+func wholeNumbers(dst, v []byte) []byte {
+	from := len(dst)
+	for _, c := range v {
+		if c == ',' || c == '{' || c == '}' {
+			dst = append(wholeNumber(dst, from), c)
+			from = len(dst)
+			continue
+		}
+		dst = append(dst, c)
+	}
+	return wholeNumber(dst, from)
 }
 
 // unhex appends the bytes of a bytea in text format, or v itself in the older
@@ -149,33 +94,26 @@ func unhex(dst, v []byte) []byte {
 	return dst[:at+n]
 }
 
-// elements calls each with the elements of an array in binary format and their
-// type, and reports whether it could be read.
-func elements(v []byte, each func(oid uint32, value []byte) bool) bool {
-	if len(v) < 12 {
-		return false
+// unhexAll appends an array of bytea in text format with its values decoded.
+func unhexAll(dst, v []byte) []byte {
+	mark := []byte(`\\x`)
+	for {
+		before, value, ok := bytes.Cut(v, mark)
+		dst = append(dst, before...)
+		if !ok {
+			return dst
+		}
+		n := 0
+		for n < len(value) && isHex(value[n]) {
+			n++
+		}
+		for i := 0; i+1 < n; i += 2 {
+			c := hexValue(value[i])<<4 | hexValue(value[i+1])
+			if c == '"' || c == '\\' {
+				dst = append(dst, '\\')
+			}
+			dst = append(dst, c)
+		}
+		v = value[n:]
 	}
-	dims, oid := int(binary.BigEndian.Uint32(v)), binary.BigEndian.Uint32(v[8:])
-	if dims < 0 || dims > 6 || len(v) < 12+8*dims {
-		return false
-	}
-	v = v[12+8*dims:]
-	for len(v) > 0 {
-		if len(v) < 4 {
-			return false
-		}
-		n := int(int32(binary.BigEndian.Uint32(v)))
-		v = v[4:]
-		if n < 0 {
-			continue
-		}
-		if n > len(v) {
-			return false
-		}
-		if !each(oid, v[:n]) {
-			return true
-		}
-		v = v[n:]
-	}
-	return true
 }
