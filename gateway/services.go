@@ -149,7 +149,7 @@ func (x *Explainer) sampler() masking.Sampler {
 }
 
 // Sample reads values of a relation at the session's resource.
-func (s samplers) Sample(ctx context.Context, session *proxy.Session, schema, relation string, each func(column string, value []byte)) error {
+func (s samplers) Sample(ctx context.Context, session *proxy.Session, schema, relation string, each func(c *proxy.SampledColumn, value []byte)) error {
 	one := s[session.Protocol]
 	if one == nil {
 		return fmt.Errorf("%w: a sampler of protocol %s", proxy.ErrNotFound, session.Protocol)

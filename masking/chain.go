@@ -428,7 +428,7 @@ func (s *scan) shapes(g, at int, open bool) int {
 			if !s.sepsMatch(g, k, rule.seps, open) || rule.digits != nil && !rule.digits(digits) {
 				continue
 			}
-			score, ok := s.accept(at, rule.weak, rule.context, rule.score, g == k)
+			score, ok := s.accept(at, rule.weak, rule.context, rule.score, g == k, rule.checked)
 			if ok && (best == nil || score > bestScore || score == bestScore && k > bestEnd) {
 				best, bestScore, bestEnd = rule, score, k
 			}

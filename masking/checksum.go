@@ -153,11 +153,12 @@ func validSteuerID(d []byte) bool {
 
 // validNIR checks the French number with its key; Corsica's letters are the
 // token path's part.
-func validNIR(d []byte) bool {
+func validNIR(d []byte) bool { return nirForm(d) && 97-number(d[:13])%97 == number(d[13:]) }
+
+func nirForm(d []byte) bool {
 	month := number(d[3:5])
 	return (d[0] >= 1 && d[0] <= 4 || d[0] == 7 || d[0] == 8) &&
-		(month >= 1 && month <= 12 || month >= 20 && month <= 42 || month >= 50) &&
-		97-number(d[:13])%97 == number(d[13:])
+		(month >= 1 && month <= 12 || month >= 20 && month <= 42 || month >= 50)
 }
 
 func validBSN(d []byte) bool {
@@ -221,12 +222,17 @@ func validRRNChecked(d []byte) bool {
 
 // validChineseID checks 17 digits; check is the eighteenth: 0–9, or 10 for X.
 func validChineseID(d []byte, check int) bool {
-	y := number(d[6:10])
-	if d[0] == 0 || d[0] == 9 || y < 1880 || y > 2100 || !validDate(y, number(d[10:12]), number(d[12:14])) {
+	if !chineseForm(d) {
 		return false
 	}
 	r := weighted(d, 7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2) % 11
 	return (12-r)%11 == check
+}
+
+// chineseForm checks a region and a date of birth.
+func chineseForm(d []byte) bool {
+	y := number(d[6:10])
+	return d[0] != 0 && d[0] != 9 && y >= 1880 && y <= 2100 && validDate(y, number(d[10:12]), number(d[12:14]))
 }
 
 func validPersonnummer(d []byte) bool {
@@ -260,8 +266,10 @@ func validFodselsnummer(d []byte) bool {
 func validHetuDigits(d []byte) bool { return dayMonth(d[:2], d[2:4]) && number(d[:9])%31 == int(d[9]) }
 
 func validAHV(d []byte) bool {
-	return number(d[:3]) == 756 && weighted(d, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1)%10 == 0
+	return ahvForm(d) && weighted(d, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1)%10 == 0
 }
+
+func ahvForm(d []byte) bool { return number(d[:3]) == 756 }
 
 func validNRN(d []byte) bool {
 	m := number(d[2:4]) % 20
@@ -368,6 +376,11 @@ func rutCheck(d []byte) int {
 
 // validCard checks the issuer's range, the length it uses, and Luhn.
 func validCard(d []byte) bool {
+	return cardRange(d) && !(len(d) == 14 && timestamp14(d)) && luhn(d)
+}
+
+// cardRange checks the issuer's range and the length it uses.
+func cardRange(d []byte) bool {
 	n := len(d)
 	p2, p3, p4 := number(d[:2]), number(d[:3]), number(d[:4])
 	ok := false
@@ -395,8 +408,5 @@ func validCard(d []byte) bool {
 	case p4 >= 9792 && p4 <= 9792: // Troy
 		ok = n == 16
 	}
-	if !ok || n == 14 && timestamp14(d) {
-		return false
-	}
-	return luhn(d)
+	return ok
 }

@@ -26,6 +26,7 @@ type column struct {
 	members map[string]Type // of JSON: what its members are, by their keys in lower case
 	element Type            // what its elements are, and it by itself; empty is nothing
 
+	weighed    weighed
 	seen, hits uint32 // values, and how many of them were one finding of type typ
 	buf        []byte
 	asked      []*external // about its texts
@@ -75,7 +76,7 @@ func (v *view) decide(protocol string, op proxy.Op, shape *proxy.Shape, m *menti
 			}
 		}
 		from := origins(facts, shape, &sc, i)
-		if v.named(c, facts, &sc, name) || v.derived(c, facts, from, m) {
+		if v.named(c, facts, &sc, name) || v.derived(c, facts, from, m) || v.held(c, from) {
 			continue
 		}
 		if from != nil && from.Unsure || !resolved(&sc, from, listed, m, kept) && v.doubtful(c, facts, &sc, m, kept) {
@@ -242,6 +243,50 @@ func (v *view) derived(c *column, facts *proxy.Facts, known *proxy.Column, m *me
 	}
 	return c.whole || c.tainted
 }
+
+// held decides by what was read beforehand of the base columns that a column is.
+func (v *view) held(c *column, from *proxy.Column) bool {
+	c.weighed.number = c.kind == kindNumber
+	neutral := profile{number: c.weighed.number}
+	c.weighed.prior = neutral.prior()
+	if v.target == nil || !v.scans || from == nil {
+		return false
+	}
+	plain := 0
+	for k := range from.Origins {
+		o := &from.Origins[k]
+		if o.How == proxy.DerivedPredicate {
+			continue // which decides between values, and is none
+		}
+		if plain++; o.How != proxy.DerivedPlain {
+			return false
+		}
+		h := v.masker.samples.heldIn(v.target, o)
+		if h == nil {
+			c.weighed.sampled = nil
+			return false
+		}
+		if how := v.treatment(h.whole); h.whole != "" && how.Transform != Visible && c.scannable(h.whole) {
+			c.whole, c.typ, c.with = true, h.whole, how
+			return true
+		}
+		c.weighed.sampled, c.weighed.prior, c.weighed.number = &h.tallies, h.profile.prior(), h.profile.number
+	}
+	if plain > 1 { // of which one may hold what another does not
+		c.weighed.sampled = nil
+	}
+	return false
+}
+
+// scannable reports whether a column may be masked whole as of type t because of
+// its values.
+func (c *column) scannable(t Type) bool {
+	return c.kind != kindBool && c.kind != kindPlain && !each(t)
+}
+
+// each reports whether values of type t are judged one by one, whatever the others
+// of their column are.
+func each(t Type) bool { return t == IP || t == MAC }
 
 // sampled reports whether a base column of c holds by its values what is masked, or
 // may.

@@ -3,6 +3,8 @@ package masking
 import (
 	"bytes"
 	"strings"
+
+	"github.com/sallyport/sallyport/proxy"
 )
 
 // fewest is how many values a column must have for them to say what it holds.
@@ -28,6 +30,9 @@ func (p *Scanner) ColumnVerdict(name, dbType string, values [][]byte) (Type, boo
 		return "", false
 	}
 	e := p.evidence(name, values)
+	if t, ok := p.numbers(name, kind, values); ok && (!hinted || related(hint, t)) {
+		return t, true
+	}
 	if e.typ != "" && !(hinted && specific(hint) && !specific(e.typ)) {
 		if hinted && (related(hint, e.typ) || !surely(e.typ) && e.plausible(hint, kind)) {
 			return hint, true
@@ -37,10 +42,36 @@ func (p *Scanner) ColumnVerdict(name, dbType string, values [][]byte) (Type, boo
 	if hinted && (e.seen == 0 || e.plausible(hint, kind)) {
 		return hint, true
 	}
-	if e.seen >= fewest && e.people*5 >= e.seen*4 && !hinted {
+	if !hinted && e.ofPeople(name) {
 		return Person, true
 	}
 	return "", false
+}
+
+// ofPeople reports whether so many values look like names of people that those of a
+// column of that name are: half, where people are to be expected, and nearly all of
+// many, where goods and places are.
+func (e *evidence) ofPeople(name string) bool {
+	least, share := fewest, 0.8
+	switch last := lastWord(name); {
+	case personKeys[last]:
+		share = 0.5
+	case within(thingNames, []byte(last)):
+		least, share = 20, 0.95
+	}
+	return e.seen >= least && float64(e.people) >= share*float64(e.seen)
+}
+
+// numbers returns of which medium type nearly all values are.
+func (p *Scanner) numbers(name, dbType string, values [][]byte) (Type, bool) {
+	var t tallies
+	for _, v := range values {
+		if v = bytes.TrimSpace(v); !absent(v) {
+			t.add(v)
+		}
+	}
+	c := p.profileOf(proxy.SampledColumn{Name: name, Type: dbType})
+	return t.mostly(c.prior())
 }
 
 // evidence is what the values of a column look like.
@@ -161,7 +192,7 @@ func monthIn(v []byte) bool {
 // speaks of.
 func (e *evidence) plausible(t Type, dbType string) bool {
 	half := func(n int) bool { return n*2 >= e.seen }
-	number := strings.Contains(dbType, "int") || strings.Contains(dbType, "num") || strings.Contains(dbType, "serial") || strings.Contains(dbType, "float") || strings.Contains(dbType, "double") || strings.Contains(dbType, "dec")
+	number := isNumber(dbType)
 	date := strings.HasPrefix(dbType, "date") || strings.HasPrefix(dbType, "time")
 	switch t {
 	case Email:

@@ -44,6 +44,7 @@ const (
 	aboutWallet  // an address of a crypto currency
 	filler       // belongs to a label, but says nothing: number
 	linking      // stands between a label and its value: is
+	aboutThing   // of columns only: names of goods, places and the like
 	firstFree    // and those that follow are of patterns in the configuration
 )
 

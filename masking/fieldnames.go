@@ -53,16 +53,56 @@ func (s *scan) personKey(key []byte) (holds, may bool) {
 		return true, true
 	}
 	var flat [maxPersonKey]byte
-	from := len(key)
-	for from > 0 && letterByte[key[from-1]] {
+	n := copy(flat[:], key)
+	from := lastPart(flat[:n])
+	return false, personKeys[string(flat[from:n])] && !thingBefore(flat[:from])
+}
+
+// lastPart writes the last word of a name in lower case, and returns where it
+// begins.
+func lastPart(name []byte) int {
+	from := len(name)
+	for from > 0 && letterByte[name[from-1]] {
 		from--
-		flat[from] = key[from] | lowerBit(key[from])
-		if isUpper(key[from]) && from > 0 && isLower(key[from-1]) {
+		c := name[from]
+		name[from] |= lowerBit(c)
+		if isUpper(c) && from > 0 && isLower(name[from-1]) {
 			break
 		}
 	}
-	return false, personKeys[string(flat[from:len(key)])]
+	return from
 }
+
+// lastWord is the last word of the name of a column that says something: "product" of
+// product_name.
+func lastWord(name string) string {
+	flat := []byte(name)
+	if len(flat) > maxPersonKey {
+		return ""
+	}
+	from := lastPart(flat)
+	if word := string(flat[from:]); word != "name" && word != "title" || !thingBefore(flat[:from]) {
+		return word
+	}
+	before := bytes.TrimRight(flat[:from], "_- .")
+	return string(before[lastPart(before):])
+}
+
+// thingBefore reports whether the word that name ends with is that of a thing, of
+// which what follows is a name.
+func thingBefore(name []byte) bool {
+	name = bytes.TrimRight(name, "_- .")
+	var flat [maxPersonKey]byte
+	n := copy(flat[:], name)
+	return within(thingNames, flat[lastPart(flat[:n]):n])
+}
+
+// thingNames are words for what has a name of its own, and is no person.
+var thingNames = wordSet("product brand team title station venue model item article album song track movie film book game show series publisher company organisation organization org vendor manufacturer " +
+	"maker supplier merchant store shop club league stadium arena hotel restaurant bar cafe airport airline port city town village region county country state province district street place location " +
+	"school university college hospital church museum park river mountain island planet project campaign event category genre label channel network department division unit role job position " +
+	"status plan feature service app application package plugin module server host file folder table schema database queue topic currency language species breed color colour size material " +
+	"produkt marke artikel firma unternehmen ort stadt verein hersteller producto marca empresa ciudad equipo produit marque entreprise ville équipe prodotto azienda città squadra")
 
 // personIn looks at the value at i of the field src[from:to], behind sign, and
 // returns where to go on, at least i.

@@ -180,13 +180,17 @@ func within(set map[string]bool, w []byte) bool {
 var sentence = wordSet("the a an is was are were be been has have had i you he she it we they my your his her our their me him us them to at from in on of will would can " +
 	"der die das ist war hat sie er ich wir ihr mein dem den am im von zu le la les est a je il elle nous vous el los es un una por il lo è ha de het een ik que si jest w z na do som är jag att")
 
+// saying are those of them that say something of somebody, which the names of books and
+// teams have not.
+var saying = wordSet("is are was were been has have had i he she we they my your his her our their me him us them will would can ist war hat sie er ich wir ihr mein est je il elle nous vous è ha het heeft jest är har")
+
 // goods are labels of things.
 var goods = wordSet("product title item article artikel produkt produit producto prodotto brand status model subject betreff description beschreibung category kategorie marke")
 
 // catalogue reports whether n stands in a line that reads like the name of goods:
 // without a word of a sentence, with a measure, a model's number, a label of things, or
 // common words in capitals for the most part. There a brand
-// is likelier than a person; a full name stays one.
+// is likelier than a person; a full name stays one, but in a column of things.
 func (s *scan) catalogue(n prose.Name) bool {
 	from := bytes.LastIndexByte(s.src[:n.Start], '\n') + 1
 	to := len(s.src)
@@ -200,7 +204,9 @@ func (s *scan) catalogue(n prose.Name) bool {
 	}
 	switch s.at(n.End) { // a list, or a note about somebody
 	case ',', ':', ';', ')':
-		return false
+		if !s.things {
+			return false
+		}
 	}
 	model, words := false, 0
 	for i := 0; i < len(line); {
@@ -221,12 +227,15 @@ func (s *scan) catalogue(n prose.Name) bool {
 			for _, unit := range [...]string{" m", " cm", " mm", " ml", " GB", " TB", " kg", " V", " W", " litre", " inch", " pcs", " Zoll", " Stück"} {
 				model = model || bytes.HasPrefix(line[k:], []byte(unit)) && !isAlnum(s.at(from+k+len(unit)))
 			}
-		case within(sentence, line[i:k]):
+		case within(saying, line[i:k]), !s.things && within(sentence, line[i:k]):
 			return false
 		default:
 			words++
 		}
 		i = k
+	}
+	if s.things {
+		return true
 	}
 	if !model {
 		label, _, ok := bytes.Cut(line, []byte(":"))

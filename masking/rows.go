@@ -209,6 +209,7 @@ func (f *rows) appendParts(dst, v []byte) ([]byte, bool) {
 // finds reports whether w holds something that is masked, and counts it.
 func (f *rows) finds(c *column, w []byte) (some bool) {
 	f.found = f.scan.run(f.found[:0], w, c.topics)
+	f.weigh(c, w)
 	f.promote(c, w)
 	f.again(w)
 	if likeJSON(w) { // and an array looks like it
@@ -237,7 +238,7 @@ func (f *rows) promote(c *column, w []byte) {
 	}
 	c.seen++
 	if len(f.found) == 1 && f.found[0].Start <= 1 && f.found[0].End >= len(w)-1 {
-		if t := f.found[0].Type; t == c.typ || c.hits == 0 {
+		if t := f.found[0].Type; (t == c.typ || c.hits == 0) && !each(t) {
 			c.typ = t
 			c.hits++
 		}
@@ -258,6 +259,7 @@ func (f *rows) text(r *proxy.Row, i int, c *column, v []byte) {
 	w := v[prefix:]
 	isJSON := c.kind == kindJSON || likeJSON(w)
 	f.found = f.scan.run(f.found[:0], w, c.topics)
+	f.weigh(c, w)
 	f.promote(c, w)
 	f.again(w)
 	if c.asked != nil {

@@ -1,6 +1,7 @@
 package masking
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -13,8 +14,8 @@ import (
 // safe for concurrent use.
 type Sampler interface {
 	// Sample calls each with values of the columns of a relation in the session's
-	// database, as text, cut off or not. They are valid until it returns.
-	Sample(ctx context.Context, s *proxy.Session, schema, relation string, each func(column string, value []byte)) error
+	// database, as text, cut off or not. Both are valid until it returns.
+	Sample(ctx context.Context, s *proxy.Session, schema, relation string, each func(c *proxy.SampledColumn, value []byte)) error
 }
 
 const (
@@ -22,6 +23,7 @@ const (
 	sampleAge   = time.Hour       // after which a relation is looked at again
 	sampleRetry = time.Minute     // the same, where it could not be
 	maxSampled  = 4096            // relations that are remembered
+	fewSampled  = 20              // values, of a relation of which there will be more
 )
 
 // sampleKey names a relation as one account sees it.
@@ -48,12 +50,23 @@ type samples struct {
 type sampled struct {
 	done    chan struct{}
 	until   time.Time // when it is to be looked at again; guarded by samples.mu
-	columns map[string]Type
+	columns map[string]*held
 	err     error
 }
 
-// computed looks at the columns of which the results of f are computed, and
-// calls each with those that hold something, by their values.
+// held is what a column holds by some of its values.
+type held struct {
+	profile profile
+	tallies tallies
+	some    Type // of at least one in five of them
+	whole   Type // of the column
+}
+
+// nothing is what is known of a column that has no values.
+var nothing = &held{}
+
+// computed looks at the columns that the results of f are, or are computed of, and
+// calls each with those of the latter that hold something, by their values.
 func (p *samples) computed(ctx context.Context, s *proxy.Session, f *proxy.Facts, each func(column string, t Type)) {
 	if p.sampler == nil || f == nil {
 		return
@@ -61,16 +74,16 @@ func (p *samples) computed(ctx context.Context, s *proxy.Session, f *proxy.Facts
 	for _, c := range outputs(f) {
 		for k := range c.Origins {
 			o := &c.Origins[k]
-			if o.How == proxy.DerivedPlain {
+			if o.How == proxy.DerivedPlain && ofServer(o.Schema) {
 				continue
 			}
 			e := p.sample(ctx, s, o.Schema, o.Relation)
-			if e == nil {
-				continue // typeOf tells that it is not known
+			if e == nil || o.How == proxy.DerivedPlain {
+				continue // typeOf and heldIn tell what is known of it
 			}
-			for name, t := range e.columns {
-				if o.Column == name || o.Column == "*" {
-					each(name, t)
+			for name, h := range e.columns {
+				if h.some != "" && (o.Column == name || o.Column == "*") {
+					each(name, h.some)
 				}
 			}
 		}
@@ -98,7 +111,7 @@ func (p *samples) read(ctx context.Context, s *proxy.Session, f *proxy.Facts, ea
 	known = len(f.Relations) <= maxRead
 	for i := range f.Relations[:min(len(f.Relations), maxRead)] {
 		r := &f.Relations[i]
-		if !r.Effects.Has(proxy.EffectRead) || r.Schema == "" || r.Schema == "pg_catalog" || r.Schema == "information_schema" {
+		if !r.Effects.Has(proxy.EffectRead) || r.Schema == "" || ofServer(r.Schema) {
 			continue
 		}
 		e := p.sample(ctx, s, r.Schema, r.Name)
@@ -106,12 +119,17 @@ func (p *samples) read(ctx context.Context, s *proxy.Session, f *proxy.Facts, ea
 			known = false
 			continue
 		}
-		for name, t := range e.columns {
-			each(name, t)
+		for name, h := range e.columns {
+			if h.some != "" {
+				each(name, h.some)
+			}
 		}
 	}
 	return known
 }
+
+// ofServer reports whether the relations of a schema came with the server.
+func ofServer(schema string) bool { return schema == "pg_catalog" || schema == "information_schema" }
 
 // sample looks at a relation, unless that was done lately, and returns what is
 // known of it, nil when ctx ended first. Of several sessions that need it, one
@@ -140,23 +158,59 @@ func (p *samples) sample(ctx context.Context, s *proxy.Session, schema, relation
 	defer close(e.done) // also when the sampler panics
 	ctx, cancel := context.WithTimeout(ctx, sampleTime)
 	defer cancel()
-	values := make(map[string][][]byte)
-	err := p.sampler.Sample(ctx, s, schema, relation, func(column string, value []byte) {
-		values[column] = append(values[column], append([]byte(nil), value...))
+	type column struct {
+		about  proxy.SampledColumn
+		values [][]byte
+	}
+	read := make(map[string]*column)
+	err := p.sampler.Sample(ctx, s, schema, relation, func(c *proxy.SampledColumn, value []byte) {
+		if read[c.Name] == nil {
+			read[c.Name] = &column{about: *c}
+		}
+		list := &read[c.Name].values
+		*list = append(*list, bytes.Clone(value))
 	})
 	if e.err = err; err != nil {
 		return e
 	}
-	e.columns = make(map[string]Type)
-	for name, list := range values {
-		if t, ok := p.plan.holds(name, list); ok {
-			e.columns[name] = t
-		}
+	e.columns = make(map[string]*held, len(read))
+	most := 0
+	for name, c := range read {
+		e.columns[name] = p.plan.held(c.about, c.values)
+		most = max(most, len(c.values))
 	}
 	p.mu.Lock()
-	e.until = time.Now().Add(sampleAge)
+	if e.until = time.Now().Add(sampleAge); most < fewSampled {
+		e.until = time.Now().Add(sampleRetry) // there will be more to see
+	}
 	p.mu.Unlock()
 	return e
+}
+
+// heldIn returns what is known of o's column by its values; nil when nothing was
+// read of it.
+func (p *samples) heldIn(t *proxy.Target, o *proxy.Origin) *held {
+	if p.sampler == nil {
+		return nil
+	}
+	p.mu.Lock()
+	e := p.relations[keyOf(t, o)]
+	p.mu.Unlock()
+	if e == nil {
+		return nil
+	}
+	select {
+	case <-e.done:
+	default:
+		return nil
+	}
+	if h := e.columns[o.Column]; h != nil {
+		return h
+	}
+	if e.err == nil {
+		return nothing
+	}
+	return nil
 }
 
 // typeOf returns what o's column holds by its values; "" is nothing in
@@ -165,27 +219,37 @@ func (p *samples) typeOf(t *proxy.Target, o *proxy.Origin) (typ Type, known bool
 	if p.sampler == nil {
 		return "", true // then names alone decide
 	}
-	p.mu.Lock()
-	e := p.relations[keyOf(t, o)]
-	p.mu.Unlock()
-	if e == nil {
-		return "", false
+	if h := p.heldIn(t, o); h != nil {
+		return h.some, true
 	}
-	select {
-	case <-e.done:
-		return e.columns[o.Column], e.err == nil
-	default:
-		return "", false
-	}
+	return "", false
 }
 
-// holds is what a column holds by some of its values: the type of which one in
-// five of them is at least, by what its name speaks of or in spite of it.
-func (p *Scanner) holds(name string, values [][]byte) (Type, bool) {
-	for _, topics := range []Topics{p.Topics(name), 0} {
+// held is what a column holds by some of its values.
+func (p *Scanner) held(c proxy.SampledColumn, values [][]byte) *held {
+	h := &held{profile: p.profileOf(c)}
+	for _, v := range values {
+		h.tallies.add(v)
+	}
+	h.some, _ = p.holds(h, values)
+	h.whole, _ = p.ColumnVerdict(c.Name, c.Type, values)
+	return h
+}
+
+// holds is what is in a column by some of its values: the type of which one in five
+// of them is at least, by what its name says or in spite of it, and not by
+// chance.
+func (p *Scanner) holds(h *held, values [][]byte) (Type, bool) {
+	prior := h.profile.prior()
+	for i := range h.tallies.of {
+		if h.tallies.of[i].passes > 0 && prior+h.tallies.likelihood(i) > 0 {
+			return mediums[i].typ, true
+		}
+	}
+	for _, topics := range []Topics{h.profile.topics, 0} {
 		hits, seen := p.whole(topics, values)
 		for t, n := range hits {
-			if n*5 >= seen {
+			if n*5 >= seen && !checked(t) {
 				return t, true
 			}
 		}

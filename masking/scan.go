@@ -17,6 +17,7 @@ type scan struct {
 	floor  int // findings begin at or after it
 	seen   int // words that begin before it were looked at
 	topics Topics
+	things bool // it is the value of a column of names of things
 
 	// The chain of digit groups that is being looked at.
 	groups [maxGroups]group
@@ -39,7 +40,7 @@ type scan struct {
 // where it was called, and looks back and ahead over a bounded number of bytes
 // or over bytes that no other call sees; so the pass is linear for any input.
 func (s *scan) run(dst []Finding, src []byte, topics Topics) []Finding {
-	s.src, s.out, s.first, s.topics = src, dst, len(dst), topics
+	s.src, s.out, s.first, s.topics, s.things = src, dst, len(dst), topics&^aboutThing, topics&aboutThing != 0
 	s.floor, s.seen, s.aroundPos = 0, 0, -1
 	n := len(src)
 	kinds := &s.plan.triggers.kinds
@@ -152,14 +153,17 @@ func (s *scan) context(start int) *surroundings {
 }
 
 // accept returns the score of a value that begins at start under a rule, and
-// whether it counts.
-func (s *scan) accept(start int, weak bool, context Topics, score uint8, plain bool) (uint8, bool) {
+// whether it counts. What was checked counts less behind the name of a thing, but
+// no name is a veto.
+func (s *scan) accept(start int, weak bool, context Topics, score uint8, plain, checked bool) (uint8, bool) {
 	a := s.context(start)
 	switch {
 	case a.near&context != 0:
 		return min(score+20, 100), true
 	case weak && (a.all&context == 0 || a.near != 0):
 		return 0, false
+	case checked && !weak && (a.label || a.issued):
+		return score - min(score-1, 20), true
 	case plain && (a.label || a.issued && score < 85), a.label && score < 80:
 		return 0, false // order 1234567890
 	case a.all&context != 0:

@@ -40,6 +40,7 @@ type shapeNode struct {
 type shapeRule struct {
 	seps    string // one a group after the first; "~" first: uniform
 	weak    bool
+	checked bool // its values have a check that few others pass
 	typ     Type
 	digits  func([]byte) bool
 	context Topics
@@ -49,6 +50,7 @@ type shapeRule struct {
 type pattern struct {
 	form    string
 	weak    bool
+	checked bool // as in shapeRule
 	typ     Type
 	valid   func(w, digits []byte) bool
 	context Topics
@@ -148,7 +150,13 @@ func (p *Scanner) ScanNamed(dst []Finding, src []byte, topics Topics) []Finding 
 }
 
 // Topics returns what the name of a column or field says about its values.
-func (p *Scanner) Topics(name string) Topics { return p.words.topics(name) }
+func (p *Scanner) Topics(name string) Topics {
+	topics := p.words.topics(name)
+	if within(thingNames, []byte(lastWord(name))) {
+		topics |= aboutThing
+	}
+	return topics
+}
 
 // knows reports whether values of type t are found, or columns of that type by
 // their names.
@@ -174,7 +182,7 @@ func (p *Scanner) add(r *Recognizer) error {
 	}
 	for weak, shapes := range map[bool][]string{false: r.Shapes, true: r.Weak} {
 		for _, s := range shapes {
-			if err := p.shape(s, shapeRule{weak: weak, typ: r.Type, digits: r.Digits, context: r.Context, score: r.Score}); err != nil {
+			if err := p.shape(s, shapeRule{weak: weak, checked: checked(r.Type), typ: r.Type, digits: r.Digits, context: r.Context, score: r.Score}); err != nil {
 				return err
 			}
 		}
@@ -184,7 +192,7 @@ func (p *Scanner) add(r *Recognizer) error {
 			if len(s) < 4 || len(s) > maxWord {
 				return errMalformed
 			}
-			x := pattern{form: s, weak: weak, typ: r.Type, valid: r.Word, context: r.Context, score: r.Score}
+			x := pattern{form: s, weak: weak, checked: checked(r.Type), typ: r.Type, valid: r.Word, context: r.Context, score: r.Score}
 			p.pattern(x)
 		}
 	}

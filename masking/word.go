@@ -163,7 +163,7 @@ func (s *scan) forms(start int) int {
 		if p.valid != nil && !p.valid(src[start:end], s.word[:n]) {
 			continue
 		}
-		score, ok := s.accept(start, p.weak, p.context, p.score, false)
+		score, ok := s.accept(start, p.weak, p.context, p.score, false, p.checked)
 		if ok && (best == nil || score > bestScore || end > to) {
 			best, bestScore, to = p, score, end
 		}

@@ -181,8 +181,8 @@ type Service struct {
 // gateway's own. It is safe for concurrent use.
 type Sampler interface {
 	// Sample calls each with values of the columns of a relation in the session's
-	// database, as text, which may be cut off. They are valid until it returns.
-	Sample(ctx context.Context, s *proxy.Session, schema, relation string, each func(column string, value []byte)) error
+	// database, as text, which may be cut off. Both are valid until it returns.
+	Sample(ctx context.Context, s *proxy.Session, schema, relation string, each func(c *proxy.SampledColumn, value []byte)) error
 }
 
 // Estimator asks resources what they expect of statements. It is safe for

@@ -23,7 +23,7 @@ func mask(_ context.Context, c *cli, args []string) error {
 	format := f.String("format", "", "`format` of the input: text, csv, json or jsonl; empty is that of the file's name, or text")
 	explain := f.Bool("explain", false, "list what is found as JSON, one line per text: id, text, and spans with UTF-8 byte offsets")
 	lines := f.Bool("jsonl", false, "with --explain: each line of the input is an object with id and text")
-	columns := f.Bool("columns", false, "each line of the input is an object with name, db_type and values; prints {i, type} for those that hold something")
+	columns := f.Bool("columns", false, "each line of the input is an object with name, db_type and values; prints {i, type} for those that hold something, with --explain of all what speaks for it")
 	if err := parse(f, args, 1); err != nil {
 		return err
 	}
@@ -42,10 +42,10 @@ func mask(_ context.Context, c *cli, args []string) error {
 	out := bufio.NewWriterSize(c.out, 64<<10)
 	var err error
 	switch {
-	case *columns && (*explain || *lines), *lines && !*explain:
-		return fail(exitUsage, "--columns cannot be combined with --explain or --jsonl, and --jsonl needs --explain")
+	case *columns && *lines, *lines && !*explain:
+		return fail(exitUsage, "--columns cannot be combined with --jsonl, and --jsonl needs --explain")
 	case *columns:
-		err = maskColumns(out, in)
+		err = maskColumns(out, in, *explain)
 	case *lines:
 		err = explainLines(out, in)
 	case *explain:
@@ -183,7 +183,13 @@ func explainLines(out *bufio.Writer, in io.Reader) error {
 	})
 }
 
-func maskColumns(out *bufio.Writer, in io.Reader) error {
+// reason is a masking.Reason as JSON.
+type reason struct {
+	Says   string  `json:"says"`
+	Weight float64 `json:"weight"`
+}
+
+func maskColumns(out *bufio.Writer, in io.Reader, explain bool) error {
 	enc := encoder(out)
 	return eachLine(in, func(i int, line []byte) error {
 		var t struct {
@@ -203,6 +209,21 @@ func maskColumns(out *bufio.Writer, in io.Reader) error {
 			case s != nil:
 				values = append(values, []byte(*s))
 			}
+		}
+		if explain {
+			e := masking.Default().ExplainColumn(t.Name, t.DBType, values)
+			reasons := make([]reason, len(e.Reasons))
+			for k, r := range e.Reasons {
+				reasons[k] = reason(r)
+			}
+			return enc.Encode(struct {
+				I       int          `json:"i"`
+				Name    string       `json:"name"`
+				Type    masking.Type `json:"type"`
+				Whole   bool         `json:"whole"`
+				Seen    int          `json:"seen"`
+				Reasons []reason     `json:"reasons"`
+			}{i, t.Name, e.Type.Standard(), e.Whole, e.Seen, reasons})
 		}
 		typ, ok := masking.Default().ColumnVerdict(t.Name, t.DBType, values)
 		if !ok {

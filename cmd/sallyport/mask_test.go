@@ -34,6 +34,14 @@ func TestMask(t *testing.T) {
 	require.Equal(t, exitOK, code)
 	require.Equal(t, "{\"i\":0,\"type\":\"EMAIL_ADDRESS\"}\n{\"i\":2,\"type\":\"IBAN_CODE\"}\n", out)
 
+	code, out, _ = sallyport(t, `{"name": "payment_ref", "db_type": "bigint", "values": [4111111111111111, 5555555555554444, 378282246310005]}
+{"name": "ext_id", "db_type": "bigint", "values": [4111111111111112, 4111111111111111, 4111111111111113, 4111111111111114, 4111111111111115]}
+`, "mask", "--columns", "--explain")
+	require.Equal(t, exitOK, code)
+	require.Equal(t, `{"i":0,"name":"payment_ref","type":"CREDIT_CARD","whole":true,"seen":3,"reasons":[{"says":"3 of 3 that look like CREDIT_CARD pass its check, which 1 in 10 would by chance","weight":5.5},{"says":"it holds numbers","weight":-1},{"says":"its name is that of a thing","weight":-0.25}]}
+{"i":1,"name":"ext_id","type":"","whole":false,"seen":5,"reasons":[{"says":"1 of 5 that look like CREDIT_CARD pass its check, which 1 in 10 would by chance","weight":-0.7},{"says":"it holds numbers","weight":-1},{"says":"its name is that of an id","weight":-0.25}]}
+`, out)
+
 	code, out, _ = sallyport(t, "name,pan,note\nAnn Lee,4111111111111111,\"call, ann@example.com\"\nBob Ray,x,\n", "mask", "-format", "csv")
 	require.Equal(t, exitOK, code)
 	require.Regexp(t, `^name,pan,note\n[^,]+,\*{12}1111,"call, \S{15}"\n`, out)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/protocol/sql"
@@ -27,21 +28,22 @@ const sampleBytes = 256
 // Sample calls each with values of the columns of a relation, as text, the first
 // characters of each. They are valid until it returns. A column whose values are
 // not text, numbers or the like has none.
-func (s *Sampler) Sample(ctx context.Context, session *proxy.Session, schema, relation string, each func(column string, value []byte)) error {
+func (s *Sampler) Sample(ctx context.Context, session *proxy.Session, schema, relation string, each func(c *proxy.SampledColumn, value []byte)) error {
 	t := &session.Target
 	reading := proxy.Reading{Dialect: "postgres", Resource: t.Resource.Name, Database: t.Database, Account: t.Account.Name}
 	rel := s.Catalog.Snapshot(ctx, &reading).Relation(schema, relation)
 	if rel == nil {
 		return fmt.Errorf("%w: relation %s.%s", proxy.ErrNotFound, schema, relation)
 	}
-	var names, list []string
+	var columns []proxy.SampledColumn
+	var list []string
 	for i := range rel.Columns {
 		if c := &rel.Columns[i]; !untold[c.Type] {
-			names = append(names, c.Name)
+			columns = append(columns, proxy.SampledColumn{Name: c.Name})
 			list = append(list, fmt.Sprintf("pg_catalog.left(%s::pg_catalog.text, %d)", quoted(c.Name), sampleBytes))
 		}
 	}
-	if len(names) == 0 {
+	if len(columns) == 0 {
 		return nil
 	}
 	r, closed, err := s.Reader.open(ctx, sql.CatalogKey{Resource: t.Resource.Name, Database: t.Database, Account: t.Account.Name})
@@ -49,16 +51,42 @@ func (s *Sampler) Sample(ctx context.Context, session *proxy.Session, schema, re
 		return err
 	}
 	defer closed()
+	// No operator here means anything of somebody's.
+	if err := r.query("BEGIN; SET LOCAL search_path = pg_catalog", 0, nil); err != nil {
+		return err
+	}
+	if err := r.query(fmt.Sprintf(profileQuery, rel.OID), 5, func(v [][]byte) error {
+		if i := slices.IndexFunc(columns, func(c proxy.SampledColumn) bool { return c.Name == string(v[0]) }); i >= 0 {
+			columns[i].Type, columns[i].Sequence, columns[i].Key, columns[i].Reference = string(v[1]), isTrue(v[2]), isTrue(v[3]), isTrue(v[4])
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	if err := r.query("COMMIT", 0, nil); err != nil {
+		return err
+	}
 	text := fmt.Sprintf("SELECT %s FROM %s.%s LIMIT %d", strings.Join(list, ", "), quoted(rel.Schema), quoted(rel.Name), cmp.Or(s.Rows, 100))
-	return r.query(text, len(names), func(values [][]byte) error {
+	return r.query(text, len(columns), func(values [][]byte) error {
 		for i, v := range values {
 			if len(v) > 0 {
-				each(names[i], v)
+				each(&columns[i], v)
 			}
 		}
 		return nil
 	})
 }
+
+// profileQuery reads the columns of one relation: their types, and whether they are
+// numbered by a sequence, a key, and a reference to one.
+const profileQuery = `SELECT a.attname, pg_catalog.format_type(a.atttypid, NULL),
+a.attidentity <> '' OR coalesce(pg_catalog.pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%%', false),
+EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = a.attrelid AND i.indisunique AND a.attnum = ANY (i.indkey)),
+EXISTS (SELECT FROM pg_catalog.pg_constraint f WHERE f.conrelid = a.attrelid AND f.contype = 'f' AND a.attnum = ANY (f.conkey))
+FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+WHERE a.attrelid = %d AND a.attnum > 0 AND NOT a.attisdropped`
+
+func isTrue(v []byte) bool { return string(v) == "t" }
 
 // quoted is a name as SQL has it, whatever it holds.
 func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

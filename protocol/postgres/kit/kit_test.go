@@ -115,11 +115,11 @@ func TestSampler(t *testing.T) {
 	defer k.Close()
 	var got []string
 	target.Database = target.Resource.Database
-	err := k.Sampler.Sample(t.Context(), &proxy.Session{Target: target}, "public", "people", func(column string, value []byte) {
-		got = append(got, column+"="+string(value))
+	err := k.Sampler.Sample(t.Context(), &proxy.Session{Target: target}, "public", "people", func(c *proxy.SampledColumn, value []byte) {
+		got = append(got, c.Name+" "+c.Type+"="+string(value))
 	})
 	require.NoError(t, err)
-	require.Equal(t, []string{"note=hello"}, got)
+	require.Equal(t, []string{"note text=hello"}, got)
 }
 
 func TestClient(t *testing.T) {

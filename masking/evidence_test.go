@@ -1,0 +1,328 @@
+package masking
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// neutral are names of columns of which none says that it holds cards.
+var neutral = strings.Fields(`payment_ref transaction_id reference ref invoice_no invoice_id invoice order_id order_no order_number v value val hash
+amount total sum code note notes data x y a b c1 c7 number no nr num barcode ean upc tracking_no tracking_number tracking shipment_id
+parcel sku part_no part_number serial serial_no serial_number batch lot item item_id product_id product_code catalog_no isbn issn doi gtin
+commit checksum sha md5 uuid guid timestamp epoch ts bytes size seq sequence offset duration latency request request_id trace_id span_id job_id pid
+port event_id event message_id message build row_id row case_id case_no ticket ticket_id ticket_no record record_id document document_id doc_no
+counter count session_no object_id object key etag bug issue run task_id node stock warehouse claim booking booking_ref reservation price quantity
+version ver revision release description comment remark memo info details text content field1 attr attribute payload body extra misc other
+external_id ext_id ext_ref legacy_id old_id source_id target_id customer_no user_no member_no client_ref entity_id id uid gid rid
+identifier label title subject tag status state type kind category result response meta metadata blob raw txn txn_id trx receipt receipt_no
+voucher coupon gift_no policy_no contract_no agreement_no debit_note merchant_ref acquirer_ref auth_code approval settlement_id payout_id refund_id charge_id`)
+
+// withLuhn appends the check digit.
+func withLuhn(digits string) string {
+	for c := byte('0'); c <= '9'; c++ {
+		d := make([]byte, 0, 20)
+		for _, x := range []byte(digits + string(c)) {
+			d = append(d, x-'0')
+		}
+		if luhn(d) {
+			return digits + string(c)
+		}
+	}
+	panic("no digit is right")
+}
+
+func cardsOf(r *rand.Rand, n int) (list []string) {
+	kinds := []struct {
+		begins string
+		digits int
+	}{{"4", 16}, {"51", 16}, {"55", 16}, {"2221", 16}, {"37", 15}, {"6011", 16}, {"3530", 16}}
+	for len(list) < n {
+		k := kinds[r.IntN(len(kinds))]
+		s := k.begins
+		for len(s) < k.digits-1 {
+			s += strconv.Itoa(r.IntN(10))
+		}
+		list = append(list, withLuhn(s))
+	}
+	return list
+}
+
+func randomNumbers(r *rand.Rand, n int) (list []string) {
+	for range n {
+		list = append(list, strconv.FormatInt(1e15+r.Int64N(9e15), 10))
+	}
+	return list
+}
+
+func sequence(from, n int64) (list []string) {
+	for i := range n {
+		list = append(list, strconv.FormatInt(from+i, 10))
+	}
+	return list
+}
+
+// fakeSampler has the values of one column.
+type fakeSampler struct {
+	column proxy.SampledColumn
+	values []string
+}
+
+func (f fakeSampler) Sample(_ context.Context, _ *proxy.Session, _, _ string, each func(c *proxy.SampledColumn, value []byte)) error {
+	for _, v := range f.values[:min(len(f.values), 100)] {
+		each(&f.column, []byte(v))
+	}
+	return nil
+}
+
+// readColumn reads a table's column through a masker, and returns those of its
+// values that went out as they were.
+func readColumn(t *testing.T, sampler Sampler, c proxy.SampledColumn, values []string) (shown []string) {
+	t.Helper()
+	m, err := New(Config{Sampler: sampler})
+	require.NoError(t, err)
+	ctx := context.Background()
+	hooks, err := m.Intercept(ctx, &proxy.Session{Protocol: "postgres", Identity: &proxy.Identity{Subject: "alice"}, Target: proxy.Target{Resource: &proxy.Resource{}}})
+	require.NoError(t, err)
+	column := proxy.Column{Name: c.Name, Origins: []proxy.Origin{{Schema: "public", Relation: "t", Column: c.Name}}}
+	op := &proxy.Statement{
+		Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: []byte("SELECT " + c.Name + " FROM t"),
+		Facts: &proxy.Facts{Effects: proxy.EffectRead, Rows: true, Statements: 1, ColumnsKnown: true, Columns: []proxy.Column{column}},
+	}
+	verdict := hooks.Ask(ctx, op)
+	require.False(t, verdict.Refuses())
+	shape := proxy.ShapeColumn{Name: c.Name, Schema: "public", Relation: "t", Column: c.Name, Table: 16400, Attr: 1, Type: oidText, Source: &column}
+	if isNumber(c.Type) {
+		shape.Type = oidInt8
+	}
+	f, err := hooks.Flow(ctx, op, &proxy.Shape{Kind: proxy.ShapeRows, Columns: []proxy.ShapeColumn{shape}})
+	require.NoError(t, err)
+	var r proxy.Row
+	for _, v := range values {
+		row := [][]byte{[]byte(v)}
+		r.Reset(row)
+		require.NoError(t, f.Row(&r))
+		if string(row[0]) == v {
+			shown = append(shown, v)
+		}
+	}
+	return shown
+}
+
+// TestColumnsAreTakenForWhatTheyHold: cards are masked whatever their column is
+// called, and numbers that are no cards stay, from the first row on.
+func TestColumnsAreTakenForWhatTheyHold(t *testing.T) {
+	require.Greater(t, len(neutral), 180)
+	r := rand.New(rand.NewPCG(1, 2))
+	cards := cardsOf(r, 40)
+	random, hidden := 0, 0
+	for _, name := range neutral {
+		text, number := proxy.SampledColumn{Name: name, Type: "text"}, proxy.SampledColumn{Name: name, Type: "bigint"}
+		for what, c := range map[string]struct {
+			column proxy.SampledColumn
+			values []string
+		}{"cards in text": {text, cards}, "cards in numbers": {number, cards}, "one card in text": {text, cards[:1]}, "one card in numbers": {number, cards[:1]}} {
+			require.Empty(t, readColumn(t, fakeSampler{c.column, c.values}, c.column, c.values), "%s called %s", what, name)
+			require.Empty(t, readColumn(t, nil, c.column, c.values), "%s called %s, not sampled", what, name)
+		}
+		if _, hinted := Default().typeOfName(name); hinted {
+			continue
+		}
+		for what, values := range map[string][]string{
+			"of a sequence": sequence(1, 60), "of a sequence of 16 digits": sequence(4e15, 60), "of a sequence in another range": sequence(5105105105105000, 60),
+			"with a common beginning": sequence(4242424242000000, 300),
+		} {
+			require.Equal(t, values, readColumn(t, fakeSampler{number, values}, number, values), "numbers %s called %s", what, name)
+			require.Equal(t, values, readColumn(t, fakeSampler{text, values}, text, values), "texts %s called %s", what, name)
+		}
+		values := randomNumbers(r, 100)
+		random += 2 * len(values)
+		hidden += 2*len(values) - len(readColumn(t, fakeSampler{number, values}, number, values)) - len(readColumn(t, fakeSampler{text, values}, text, values))
+	}
+	require.Less(t, hidden*500, random, "of random numbers one in thirty passes the check")
+}
+
+// TestFewNumbersOfASequence: what the database numbers by itself is no card, however
+// few there are.
+func TestFewNumbersOfASequence(t *testing.T) {
+	one := []string{"4111111111111111"}
+	column := proxy.SampledColumn{Name: "id", Type: "bigint", Sequence: true, Key: true}
+	require.Equal(t, one, readColumn(t, fakeSampler{column, one}, column, one))
+	column.Sequence, column.Key = false, false
+	require.Empty(t, readColumn(t, fakeSampler{column, one}, column, one))
+	column.Key = true
+	cards := cardsOf(rand.New(rand.NewPCG(3, 4)), 40)
+	require.Empty(t, readColumn(t, fakeSampler{column, cards}, column, cards), "a key may be a card")
+}
+
+// TestResultsDoNotOutweighTables: numbers that a statement puts beside cards do not
+// make accidents of them.
+func TestResultsDoNotOutweighTables(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	cards := cardsOf(r, 20)
+	column := proxy.SampledColumn{Name: "ext_id", Type: "bigint"}
+	filled := append(sequence(4e15, 500), cards...)
+	require.Empty(t, passing(readColumn(t, fakeSampler{column, cards}, column, filled)))
+	text := proxy.SampledColumn{Name: "x", Type: "text"}
+	require.Empty(t, passing(readColumn(t, nil, text, filled)), "of a text that was not read beforehand no card is shown")
+	require.Greater(t, len(readColumn(t, nil, column, sequence(4e15, 500))), 495, "of numbers few are taken for cards before there are enough")
+}
+
+func passing(values []string) (list []string) {
+	for _, v := range values {
+		if digitsThat(13, 19, validCard)([]byte(v)) {
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
+// TestOtherNumbersOfPeople: the other forms with a check are weighed as cards are.
+func TestOtherNumbersOfPeople(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	for i := range mediums {
+		m := &mediums[i]
+		if m.typ == Card {
+			continue
+		}
+		var valid, others []string
+		for len(valid) < 30 || len(others) < 60 {
+			w := []byte(map[Type]string{FRNIR: "999999999999999", CNID: "999999999999999999", CHAHV: "7569999999999", ESNIF: "99999999A", ESNIE: "A9999999A", SGNRIC: "A9999999A", IEPPS: "9999999A", TWID: "A999999999"}[m.typ])
+			for k, c := range w {
+				switch {
+				case c == '9':
+					w[k] = byte('0' + r.IntN(10))
+				case c == 'A':
+					w[k] = byte('A' + r.IntN(26))
+				}
+			}
+			if m.typ == CNID {
+				copy(w[6:], "19800506")
+			}
+			if m.typ == ESNIE {
+				w[0] = 'X' + w[0]%3
+			}
+			if m.typ == SGNRIC {
+				w[0] = "STFG"[w[0]%4]
+			}
+			if m.form(w) {
+				others = append(others, string(w))
+				if m.pass(w) {
+					valid = append(valid, string(w))
+				}
+			}
+		}
+		share := float64(len(valid)) / float64(len(others))
+		if m.typ != ESNIF && m.typ != ESNIE && m.typ != IEPPS && m.typ != SGNRIC { // whose letters are fewer than 26
+			require.InDelta(t, m.chance, share, m.chance*0.6, "%s", m.typ)
+		}
+		for _, name := range []string{"reference", "order_no", "x"} {
+			column := proxy.SampledColumn{Name: name, Type: "text"}
+			require.Empty(t, readColumn(t, fakeSampler{column, valid[:30]}, column, valid[:30]), "%s in %s", m.typ, name)
+			require.GreaterOrEqual(t, len(readColumn(t, fakeSampler{column, others[:60]}, column, others[:60])), 58, "%s in %s: %q", m.typ, name, others[:3])
+		}
+	}
+}
+
+// TestWeights: each weight decides a column that without it is taken for something
+// else.
+func TestWeights(t *testing.T) {
+	for _, c := range []struct {
+		says          string
+		column        proxy.SampledColumn
+		cards, others int
+		masked        bool
+	}{
+		{"it holds text", proxy.SampledColumn{Name: "x", Type: "text"}, 1, 3, true},
+		{"it holds numbers", proxy.SampledColumn{Name: "x", Type: "bigint"}, 1, 2, false},
+		{"it is numbered by a sequence", proxy.SampledColumn{Name: "x", Type: "bigint", Sequence: true}, 1, 0, false},
+		{"it is a key", proxy.SampledColumn{Name: "x", Type: "bigint", Key: true}, 2, 1, true},
+		{"it is a key", proxy.SampledColumn{Name: "x", Type: "bigint", Key: true}, 2, 3, false},
+		{"it refers to a key", proxy.SampledColumn{Name: "x", Type: "bigint", Reference: true}, 2, 3, false},
+		{"its name is that of an id", proxy.SampledColumn{Name: "extID", Type: "text"}, 1, 3, false},
+		{"its name is that of a thing", proxy.SampledColumn{Name: "order_no", Type: "text"}, 1, 3, false},
+		{"its name is about cards", proxy.SampledColumn{Name: "card_ref", Type: "text"}, 2, 12, true},
+		{"its name is about identity numbers", proxy.SampledColumn{Name: "citizen_idnumber", Type: "text"}, 2, 12, true},
+	} {
+		p := Default().profileOf(c.column)
+		var of *weight
+		for i := range weights {
+			if weights[i].says == c.says {
+				of = &weights[i]
+			}
+		}
+		require.NotNil(t, of, c.says)
+		require.True(t, of.of(&p), "%s: %+v", c.says, c.column)
+		var counted tallies
+		counted.of[0].candidates, counted.of[0].passes = uint32(c.cards+c.others), uint32(c.cards)
+		with := p.prior() + counted.likelihood(0)
+		require.Equal(t, c.masked, with > 0, "%s: %.2f", c.says, with)
+	}
+	covered := map[string]bool{}
+	for i := range weights {
+		require.False(t, covered[weights[i].says])
+		covered[weights[i].says] = true
+	}
+}
+
+func ExampleScanner_ExplainColumn() {
+	numbers := func(list ...string) (values [][]byte) {
+		for _, v := range list {
+			values = append(values, []byte(v))
+		}
+		return values
+	}
+	e := Default().ExplainColumn("payment_ref", "bigint", numbers("4111111111111111", "5555555555554444", "378282246310005", "6011111111111117"))
+	fmt.Println(e)
+	// Output:
+	// CREDIT_CARD, the whole column: 4 values
+	// 4 of 4 that look like CREDIT_CARD pass its check, which 1 in 10 would by chance: +7.6
+	// it holds numbers: -1
+	// its name is that of a thing: -0.25
+}
+
+// TestNamesOfThings: brands, teams and places in columns that are called so are no
+// people, and a sentence about somebody there is.
+func TestNamesOfThings(t *testing.T) {
+	values := []string{
+		"Hugo Boss", "Tommy Hilfiger", "Calvin Klein", "Levi's Original Fit Jeans", "Philips Sonicare Toothbrush", "Miele Waschmaschine", "Los Angeles Lakers", "Manchester United", "Real Madrid",
+		"King's Cross", "Victoria Coach Station", "The Great Gatsby", "Royal Albert Hall", "Harry Potter", "Nike Air Zoom Pegasus", "Bosch Professional Drill", "St Pancras International", "Weber Spirit Gasgrill",
+	}
+	for _, name := range []string{"product_name", "productName", "brand", "brand_name", "team", "title", "station", "venue", "hotel_name", "company", "model", "city", "Team Name"} {
+		column := proxy.SampledColumn{Name: name, Type: "text"}
+		require.Equal(t, values, readColumn(t, fakeSampler{column, values}, column, values), name)
+		require.Len(t, readColumn(t, nil, column, values), len(values), name)
+		typ, ok := Default().ColumnVerdict(name, "text", bytesOf(values))
+		require.False(t, ok, "%s is taken for %s", name, typ)
+		said := []string{"The manager Oliver Stone was called by us"}
+		require.Empty(t, readColumn(t, nil, column, said), name)
+	}
+}
+
+// TestToolAndGatewayAgree: what is said of a column's values is what is done to them.
+func TestToolAndGatewayAgree(t *testing.T) {
+	people := []string{"Oliver Stone", "Maria Garcia", "Peter Jackson", "Daniel Meyer", "Sarah Miller", "Emily Watson"}
+	things := []string{"blue lamp", "red chair", "old table", "green sofa", "small desk", "tall shelf"}
+	for _, name := range []string{"name", "owner", "x", "contact", "reported_by", "author", "title"} {
+		for _, values := range [][]string{people, things} {
+			column := proxy.SampledColumn{Name: name, Type: "text"}
+			_, said := Default().ColumnVerdict(name, "text", bytesOf(values))
+			shown := readColumn(t, fakeSampler{column, values}, column, values)
+			require.Equal(t, said, len(shown) == 0, "%s: %q of %q are shown", name, shown, values)
+		}
+	}
+}
+
+func bytesOf(values []string) (list [][]byte) {
+	for _, v := range values {
+		list = append(list, []byte(v))
+	}
+	return list
+}
