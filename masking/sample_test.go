@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -123,4 +124,25 @@ CREATE TABLE people (name text); INSERT INTO people SELECT name FROM p`, masking
 	}
 	require.NoError(t, rows.Err())
 	require.Equal(t, 200, n)
+}
+
+// TestPasswordsOfRoles: what the server keeps of passwords does not go out, under any
+// name, and neither in a dump of the roles.
+func TestPasswordsOfRoles(t *testing.T) {
+	g := startRig(t, "CREATE TABLE plain (v text)", masking.Config{})
+	role := "r_" + g.database
+	testserver.Exec(t, g.pg, "postgres", "CREATE ROLE "+role+" PASSWORD 'Fox88!x'; SET password_encryption = md5; CREATE ROLE "+role+"_md5 PASSWORD 'Fox88!x'")
+	t.Cleanup(func() { testserver.Exec(t, g.pg, "postgres", "DROP ROLE "+role+", "+role+"_md5") })
+	for _, sql := range []string{
+		"SELECT rolname, rolpassword FROM pg_authid", "SELECT rolname, rolpassword AS x FROM pg_authid", "SELECT usename, passwd FROM pg_shadow", "SELECT row_to_json(a) FROM pg_authid a", "TABLE pg_authid",
+		"SELECT substr(rolpassword, 1, 30) FROM pg_authid", "COPY (SELECT rolname, rolpassword FROM pg_authid) TO STDOUT",
+	} {
+		out := g.psql(t, "alice", sql, "-At")
+		require.NotContains(t, out, "ERROR", sql)
+		require.NotRegexp(t, `SCRAM-SHA-256\$4|md5[0-9a-f]{8}`, out, sql)
+	}
+	out, err := g.client(t, "pg_dumpall", g.addr, "alice+orders", "", "--globals-only", "-l", g.database)
+	require.NoError(t, err, out)
+	require.Contains(t, out, "CREATE ROLE "+role)
+	require.NotRegexp(t, `SCRAM-SHA-256\$4|md5[0-9a-f]{8}`, out)
 }

@@ -82,7 +82,7 @@ type ScannerConfig struct {
 func NewScanner(c ScannerConfig) (*Scanner, error) {
 	p := &Scanner{nodes: make([]shapeNode, 1, 256), words: newWordTable(), without: slices.Clone(c.Without)}
 	p.types = map[Type]struct{}{Email: {}, IP: {}, MAC: {}, IBAN: {}, Crypto: {}, Password: {}, Secret: {}, PrivateKey: {}}
-	all := slices.Concat(numberRecognizers(), wordRecognizers(), secretRecognizers(), c.Recognizers)
+	all := slices.Concat(numberRecognizers(), wordRecognizers(), secretRecognizers(), verifierRecognizers(), c.Recognizers)
 	for i := range all {
 		if p.wants(all[i].Type) {
 			p.types[all[i].Type] = struct{}{}
