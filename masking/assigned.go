@@ -196,8 +196,12 @@ func (s *scan) keyed(from, to, i int, sign byte) int {
 	if about&(aboutPassword|aboutSecret|aboutKey) == 0 {
 		return i
 	}
+	key := src[from:to]
 	from, to, quoted := s.value(i, sign)
 	v := src[from:to]
+	if workingDirectory(key, v) {
+		return i
+	}
 	if n := schemeEnd(v, src, to); n > 0 { // Authorization: token …
 		from = to + n
 		to = from
@@ -227,6 +231,15 @@ func (s *scan) keyed(from, to, i int, sign byte) int {
 		return i
 	}
 	return max(to, i)
+}
+
+// workingDirectory reports whether key and v are the variable of shells that holds
+// where they are.
+func workingDirectory(key, v []byte) bool {
+	if len(v) == 0 || string(key) != "PWD" && string(key) != "OLDPWD" && string(key) != "pwd" {
+		return false
+	}
+	return v[0] == '/' || v[0] == '~' || len(v) > 2 && v[1] == ':' && v[2] == '\\'
 }
 
 // known finds keys of a known form near the beginning of the value src[from:to],
@@ -331,51 +344,64 @@ func (s *scan) value(i int, sign byte) (from, to int, quoted bool) {
 			}
 			continue
 		}
-		if c <= ' ' || c == '"' || c == '\'' || c == ',' || c == ';' || c == '&' || c == '<' || c == '}' || c == ')' || c == '\\' && i+1 < len(src) && (src[i+1] == 'n' || src[i+1] == '"') {
+		if s.endsValue(i) {
 			break
 		}
 	}
 	return from, min(i, len(src)), quote != 0
 }
 
-// said looks at what follows the word password and a space, as in "my password is
-// hunter2".
-func (s *scan) said(i int) int {
-	src := s.src
-	from := i
-	for _, link := range [...]string{"is ", "was ", "to ", "= ", "for this is "} {
-		if len(src)-i > len(link) && string(src[i:i+len(link)]) == link {
-			from = i + len(link)
-			break
+// endsValue reports whether a value without quotes ends before the byte at i. Signs
+// that part fields end it where another field follows, or nothing.
+func (s *scan) endsValue(i int) bool {
+	next := s.at(i + 1)
+	switch c := s.src[i]; c {
+	case '"', '\'', '<':
+		return true
+	case '\\':
+		return next == 'n' || next == '"'
+	case '&':
+		return next == '&' || next <= ' ' || s.fieldAt(i+1) || bytes.HasPrefix(s.src[i:], []byte("&amp;"))
+	case ',', ';':
+		k := i + 1
+		for isAlnum(s.at(k)) {
+			k++
 		}
+		return !mixed(s.src[i+1:k]) || s.fieldAt(i+1)
+	case '}', ')':
+		return !isAlnum(next)
+	default:
+		return c <= ' '
 	}
-	quoted := s.at(from) == '"' || s.at(from) == '\'' || s.at(from) == '`'
-	if quoted {
-		from++
+}
+
+// fieldAt reports whether a name and the sign of an assignment stand at i.
+func (s *scan) fieldAt(i int) bool {
+	k := i
+	for k-i < 48 && (keyByte[s.at(k)] || s.at(k) == ' ' && k > i) {
+		k++
 	}
-	to := from
-	for to < len(src) && to-from < 128 && src[to] > ' ' && src[to] != '"' && src[to] != '`' && src[to] != '<' {
-		to++
-	}
-	for to > from && (src[to-1] == '.' || src[to-1] == ',' || src[to-1] == ';' || src[to-1] == '\'' || src[to-1] == ')') {
-		to--
-	}
-	v := src[from:to]
-	if len(v) < 6 || !mixed(v) || reference(v) || bytes.IndexByte(v, '=') >= 0 || code(v, quoted) || bytes.HasPrefix(v, []byte("-")) {
-		return i
-	}
-	s.emit(from, to, Password, 85)
-	return to
+	return k > i && (s.at(k) == '=' || s.at(k) == ':')
 }
 
 // reference reports whether v stands for a secret rather than being one: a
 // variable, a placeholder, nothing.
 func reference(v []byte) bool {
+	last := v[len(v)-1]
+	name := func(v []byte) bool {
+		return !bytes.ContainsFunc(v, func(r rune) bool { return r >= 0x80 || !keyByte[r] || r == '-' })
+	}
 	switch v[0] {
 	case '$':
-		return len(v) > 1 && (v[1] == '{' || v[1] == '(') || !bytes.ContainsFunc(v[1:], func(r rune) bool { return r >= 0x80 || !keyByte[r] || r == '-' })
-	case '<', '{', '[', '(', '*', '%', '?', '&', '=':
+		return len(v) > 1 && (v[1] == '{' || v[1] == '(') || name(v[1:])
+	case '<', '{', '[', '(', '=':
 		return true
+	case '*', '?':
+		return last == v[0]
+	case '%':
+		return len(v) < 4 || last == '%' || v[1] == '(' || v[1] == '{'
+	case '&':
+		return name(v[1:]) && !mixed(v)
 	}
 	for _, word := range [...]string{
 		"null", "none", "nil", "true", "false", "undefined", "empty", "required", "invalid", "incorrect", "string", "str", "text", "varchar", "bool", "int", "os.environ", "getenv", "process.env", "changed", "self", "this", "password", "func",

@@ -37,7 +37,7 @@ var nameHints = func() map[string]Type {
 			"customername personname contactname mothersmaidenname vorname nachname familienname prenom prénom nomdefamille apellido apellidos " +
 			"cognome imie imię nazwisko voornaam achternaam fornamn förnamn efternamn fornavn etternavn sobrenome nomecompleto nombrecompleto",
 		Address:  "address addressline streetaddress street homeaddress postaladdress mailingaddress shippingaddress billingaddress addr",
-		Password: "password passwd pwd rolpassword userpassword authenticationstring passwordverifier passwordhash passwordsalt passwordencrypted hashedpassword encryptedpassword passphrase passcode pinhash",
+		Password: "password passwd pwd pw rolpassword userpassword authenticationstring passwordverifier passwordhash passwordsalt passwordencrypted hashedpassword encryptedpassword passphrase passcode pinhash",
 		Secret: "secret secretkey apikey apisecret accesstoken refreshtoken authtoken sessiontoken bearertoken clientsecret privatekey totpsecret " +
 			"otpsecret mfasecret secretaccesskey signingkey encryptionkey webhooksecret resettoken csrftoken token",
 		Statistics: "mostcommonvals mostcommonelems histogrambounds stavalues rangeboundshistogram",

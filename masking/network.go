@@ -237,22 +237,74 @@ func (s *scan) embedded(i int) int {
 }
 
 // userinfo finds the password of a URL whose authority begins at i and returns
-// where to go on.
+// where to go on. A password that nobody has encoded may hold any sign: it ends at
+// the last @ behind which a host is.
 func (s *scan) userinfo(i int) int {
 	src := s.src
-	colon := -1
-	for k := i; k < len(src) && k-i < 512; k++ {
-		switch c := src[k]; {
-		case c == ':' && colon < 0:
-			colon = k
-		case c == '@':
-			if colon >= 0 && k > colon+1 && !reference(src[colon+1:k]) {
-				s.emit(colon+1, k, Password, 96)
+	colon, at := -1, -1
+	k := i
+	for ; k < len(src) && k-i < 512; k++ {
+		c := src[k]
+		if c <= ' ' || c == '"' || c == '\'' || c == '<' || c == '>' || c == '`' {
+			break
+		}
+		if c == ':' && colon < 0 {
+			if port := digitRun(src, k+1); port > 0 && port < 6 && s.authorityEnds(k+1+port) {
+				break
 			}
-			return k + 1
-		case c <= ' ', c == '/', c == '"', c == '\'', c == '<', c == '>', c == '?', c == '#':
+			colon = k
+		}
+		if colon < 0 && (c == '@' || c == '/' || c == '?' || c == '#') {
+			if c == '@' {
+				return k + 1
+			}
 			return i
 		}
+		if c == ':' && k > colon && s.at(k+1) == '/' && s.at(k+2) == '/' && at >= 0 { // the next URL
+			break
+		}
+		if c == '@' && s.hostAt(k+1) {
+			at = k
+		}
 	}
-	return i
+	if at < 0 || colon < 0 {
+		return i
+	}
+	if at > colon+1 && !reference(src[colon+1:at]) {
+		s.emit(colon+1, at, Password, 96)
+	}
+	return at + 1
+}
+
+// authorityEnds reports whether a URL's host and port end before src[i].
+func (s *scan) authorityEnds(i int) bool {
+	switch c := s.at(i); c {
+	case '/', '?', '#', ',', ')', ']', '}', ';', '.', '\\', '|':
+		return true
+	case '"', '\'', '<', '>', '`', '&':
+		return true
+	default:
+		return c <= ' '
+	}
+}
+
+// hostAt reports whether a host's name or address stands at i, and its authority ends
+// behind it.
+func (s *scan) hostAt(i int) bool {
+	k := i
+	if s.at(k) == '[' { // an IPv6 address
+		return true
+	}
+	for k-i < 254 && (isAlnum(s.at(k)) || s.at(k) == '.' || s.at(k) == '-' || s.at(k) == '_') {
+		k++
+	}
+	if k == i {
+		c := s.at(k)
+		return c == '/' || c == ':' || c == '$' || c == '{' || c == '%' || c == '(' // a socket, or a variable
+	}
+	if s.at(k) == ':' {
+		k++
+		k += digitRun(s.src, min(k, len(s.src)))
+	}
+	return s.authorityEnds(k) || s.at(k) == ':' || s.at(k) == '$' || s.at(k) == '{'
 }

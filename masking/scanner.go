@@ -94,14 +94,19 @@ func NewScanner(c ScannerConfig) (*Scanner, error) {
 	if p.wants(Password) || p.wants(Secret) {
 		flag := func(s *scan, start, end int) int { return s.flagged(end) }
 		option := func(s *scan, start, _ int) int { return s.command(start + 1) }
-		said := func(s *scan, _, end int) int { return s.said(end) }
 		set := func(s *scan, _, end int) int { return s.set(end) }
 		for _, key := range []string{"_PASSWORD ", "_PASS ", "_PWD ", "_TOKEN ", "_KEY ", "_SECRET "} {
 			if err := p.literal(literal{text: key, own: set}); err != nil {
 				return nil, err
 			}
 		}
-		for _, l := range []literal{{text: "--", prior: "\x00 \n\"'", own: flag}, {text: "ENV ", own: flag}, {text: " -u", own: option}, {text: " -p", own: option}, {text: " -a ", own: option}, {text: "assword ", own: said}, {text: "asscode ", own: said}, {text: "requirepass ", own: said}} {
+		for _, l := range []literal{{text: "--", prior: "\x00 \n\"'", own: flag}, {text: "ENV ", own: flag}, {text: " -u", own: option}, {text: " -p", own: option}, {text: " -a ", own: option}} {
+			if err := p.literal(l); err != nil {
+				return nil, err
+			}
+		}
+		for _, l := range spokenWords {
+			l.own = (*scan).spoken
 			if err := p.literal(l); err != nil {
 				return nil, err
 			}
