@@ -124,7 +124,7 @@ func (m *Masker) Name() string { return "masking" }
 // Notes says that the masker leaves notes of what it masks and of users that it does not
 // mask it for.
 func (m *Masker) Notes() []proxy.NoteKind {
-	return []proxy.NoteKind{proxy.NoteMasked, proxy.NoteExempted}
+	return []proxy.NoteKind{proxy.NoteMasked, proxy.NoteExempted, proxy.NoteObserved}
 }
 
 // Intercept implements [proxy.Interceptor].
@@ -199,6 +199,7 @@ type session struct {
 	making map[uint64]*mentions // by operation, of statements that make something
 
 	typing map[uint64]*typed // by operation
+	filled filled
 }
 
 const (
@@ -365,6 +366,11 @@ func (x *session) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
 	}
 	if x.view.mode == Strict {
 		if v := x.strictly(st.Facts, m); v.Refuses() {
+			return v
+		}
+	}
+	if st.Kind == proxy.KindStatement {
+		if v := x.writesBack(ctx, st); v.Refuses() {
 			return v
 		}
 	}

@@ -169,3 +169,8 @@ func (g *rig) connect(t testing.TB, user string) *pgx.Conn {
 	t.Cleanup(func() { c.Close(context.Background()) })
 	return c
 }
+
+// direct is the URL of the database without the gateway.
+func (g *rig) direct() string {
+	return testserver.URL(pgembed.User, g.pg.Password, g.pg.Address(), g.database, "sslmode=disable")
+}

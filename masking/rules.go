@@ -75,6 +75,9 @@ type Rule struct {
 	With  Transform
 	Options
 	Mode Mode
+	// WriteBack says what is done about masks that are written into columns that the rule
+	// masks.
+	WriteBack WriteBack
 	// Except are groups that the rule does not apply to; the default set still does.
 	// Sessions in which that makes a difference leave a note of kind
 	// [proxy.NoteExempted].
@@ -98,6 +101,7 @@ type columnRule struct {
 	oids                     []uint32 // of the types that a column has; nil is any
 	with                     treatment
 	mode                     modeOfRule
+	writeBack                writeBackOfRule
 }
 
 // modeOfRule is a mode and the name of the rule that it is from.
@@ -201,11 +205,14 @@ type view struct {
 	modes   map[Type]modeOfRule // of the types that rules name
 	target  *proxy.Target       // nil outside of sessions
 	without []string            // rules that do not apply because of an exception
+
+	writeBackFound writeBackOfRule // of what is found by itself
+	writeBacks     map[Type]writeBackOfRule
 }
 
 // view resolves the rules for an identity at a resource.
 func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
-	v := &view{masker: m, with: treatment{Transform: Visible}, column: treatment{Transform: Visible}, types: map[Type]treatment{}, modes: map[Type]modeOfRule{}}
+	v := &view{masker: m, with: treatment{Transform: Visible}, column: treatment{Transform: Visible}, types: map[Type]treatment{}, modes: map[Type]modeOfRule{}, writeBacks: map[Type]writeBackOfRule{}}
 	off, stated := false, false
 	for i := range m.rules {
 		rule := &m.rules[i]
@@ -218,13 +225,14 @@ func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
 			v.without = append(v.without, rule.title(i))
 			continue
 		}
-		mode := modeOfRule{rule.Mode, rule.title(i)}
+		mode, back := modeOfRule{rule.Mode, rule.title(i)}, writeBackOfRule{rule.WriteBack, rule.title(i)}
 		switch {
 		case rule.Off:
 			off = true
 		case general:
 			v.found = true
 			v.with, v.general = stricter(v.with, rule.treatment()), v.general.or(mode)
+			v.writeBackFound = v.writeBackFound.or(back)
 		}
 		v.mode = max(v.mode, rule.Mode)
 		for _, t := range rule.Types {
@@ -234,9 +242,10 @@ func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
 				v.types[t] = rule.treatment()
 			}
 			v.modes[t] = v.modes[t].or(mode)
+			v.writeBacks[t] = v.writeBacks[t].or(back)
 		}
 		for _, c := range m.columns[i] {
-			c.with, c.mode = rule.treatment(), mode
+			c.with, c.mode, c.writeBack = rule.treatment(), mode, back
 			v.column = stricter(v.column, c.with)
 			v.columns = append(v.columns, c)
 		}

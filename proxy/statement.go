@@ -20,6 +20,8 @@ type Statement struct {
 	// Facts say what the statement does. Never nil: without an Analyzer they are
 	// [UnknownFacts].
 	Facts *Facts
+	// Giver answers Given; nil when nobody can.
+	Giver Giver
 }
 
 // Arg is one bound parameter.

@@ -413,7 +413,7 @@ func (u *up) query(body []byte, total int) error {
 		e.call = proxy.Call{Meta: proxy.Meta{Kind: proxy.KindReplication}, Name: string(text), Args: e.call.Args[:0]}
 		op = &e.call
 	} else {
-		e.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: e.text, Facts: u.analyze(text)}
+		e.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: e.text, Facts: u.analyze(text), Giver: u}
 		op = &e.statement
 	}
 	allowed := u.ask(e, op)
@@ -460,7 +460,7 @@ func (u *up) parse(body []byte, total int) error {
 	}
 	st := &statement{name: string(m.Name), text: append([]byte(nil), m.Text...), types: m.AppendTypes(nil)}
 	e := u.pending.take(expectParse)
-	e.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindPrepare}, Text: st.text, Name: st.name, Facts: u.analyze(st.text)}
+	e.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindPrepare}, Text: st.text, Name: st.name, Facts: u.analyze(st.text), Giver: u}
 	if !u.ask(e, &e.statement) {
 		poison := poisonParse
 		if len(m.Name) > 0 {
@@ -625,7 +625,7 @@ func (u *up) execute(body []byte, total int) error {
 	e := u.pending.take(expectExecute)
 	e.portal = p
 	e.statement = proxy.Statement{
-		Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: p.stmt.text, Name: p.stmt.name, Args: p.args, Facts: u.factsOf(p.stmt),
+		Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: p.stmt.text, Name: p.stmt.name, Args: p.args, Facts: u.factsOf(p.stmt), Giver: u,
 	}
 	if !u.ask(e, &e.statement) {
 		return u.refuse(e, total, poisonNamed)

@@ -84,6 +84,7 @@ type postgresScanner struct {
 	literals    Literals
 	backslashes bool
 	plain       []int
+	spans       *[]span // of literals; nil when nobody wants them
 	// operatorEnd is after the last operator character: -1 before the first.
 	operatorEnd int
 	// nameEnd is where, in out, the last word or name ended.
@@ -215,7 +216,7 @@ func (s *postgresScanner) token() {
 	case c == '\'':
 		s.plainAt(s.at)
 		s.at++
-		s.literal(s.literals == LiteralsEscaped)
+		s.literal(s.literals == LiteralsEscaped, 1)
 	case c == '"':
 		s.name(s.at)
 	case c == '$':
@@ -265,7 +266,7 @@ func (s *postgresScanner) word() {
 		switch c {
 		case 'e':
 			s.at += 2
-			s.literal(true)
+			s.literal(true, 2)
 			return
 		case 'b', 'x':
 			s.at += 2
@@ -274,7 +275,7 @@ func (s *postgresScanner) word() {
 		case 'n':
 			s.plainAt(s.at)
 			s.at += 2
-			s.literal(s.literals == LiteralsEscaped)
+			s.literal(s.literals == LiteralsEscaped, 2)
 			return
 		}
 	}
@@ -286,7 +287,7 @@ func (s *postgresScanner) word() {
 				return
 			}
 			s.at += 3
-			s.literal(false)
+			s.literal(false, 3)
 			return
 		case '"':
 			begin := s.at
@@ -322,7 +323,7 @@ func (s *postgresScanner) word() {
 // number takes what every version of the server takes as one number, and no
 // letter after it: servers differ in whether 1union is one word or two.
 func (s *postgresScanner) number() {
-	whole := true
+	begin, whole := s.at, true
 	digits := func() {
 		for s.at < len(s.in) && classes[s.in[s.at]]&classDigit != 0 {
 			s.at++
@@ -345,6 +346,7 @@ func (s *postgresScanner) number() {
 			digits()
 		}
 	}
+	s.found('0', begin, begin)
 	if whole {
 		s.put("0")
 	} else {
@@ -359,9 +361,10 @@ func (s *postgresScanner) plainAt(at int) {
 	}
 }
 
-// literal scans a string after its opening quote. In escaped ones a backslash
-// takes the next character along.
-func (s *postgresScanner) literal(escaped bool) {
+// literal scans a string after its opening quote, before which the literal began. In
+// escaped ones a backslash takes the next character along.
+func (s *postgresScanner) literal(escaped bool, opening int) {
+	inner := s.at
 	for {
 		if !s.segment(escaped) {
 			return
@@ -370,6 +373,14 @@ func (s *postgresScanner) literal(escaped bool) {
 			break
 		}
 	}
+	kind := byte('\'')
+	switch {
+	case opening == 3:
+		kind = 'u'
+	case escaped:
+		kind = 'e'
+	}
+	s.found(kind, inner-opening, inner)
 	s.put("'?'")
 }
 
@@ -430,6 +441,7 @@ func (s *postgresScanner) continued() bool {
 }
 
 func (s *postgresScanner) bits() {
+	inner := s.at
 	for {
 		end := bytes.IndexByte(s.in[s.at:], '\'')
 		if end < 0 {
@@ -441,6 +453,7 @@ func (s *postgresScanner) bits() {
 			break
 		}
 	}
+	s.found('b', inner-2, inner)
 	s.put("b'?'")
 }
 
@@ -496,5 +509,6 @@ func (s *postgresScanner) dollar() {
 		return
 	}
 	s.at += end + len(tag)
+	s.found('$', begin, begin+len(tag))
 	s.put("'?'")
 }

@@ -87,7 +87,9 @@ func (k *Kit) Statement(ctx context.Context, t proxy.Target, text string) (*prox
 	}
 	r := proxy.Reading{Dialect: Dialect, Resource: t.Resource.Name, Database: database, Account: t.Account.Name}
 	b := []byte(text)
-	return &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: b, Facts: k.Analyzer.Analyze(ctx, b, &r)}, nil
+	return &proxy.Statement{
+		Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: b, Facts: k.Analyzer.Analyze(ctx, b, &r), Giver: &sql.Giver{Analyzer: k.Analyzer, Reading: r},
+	}, nil
 }
 
 // Close ends the reading of catalogs.

@@ -32,6 +32,7 @@ type Analyzer struct {
 	cache   sql.Cache
 	scratch sync.Pool // *sql.Normalised
 	catalog sql.Catalog
+	fills   fillCache
 	parsers chan struct{} // bounds how many texts are parsed at once, and so the memory of it
 }
 
@@ -75,21 +76,26 @@ func (a *Analyzer) normalised(ctx context.Context, n *sql.Normalised, text []byt
 	if n.Problem != "" && n.Problem != sql.Ambiguous {
 		return proxy.UnknownFacts(n.Problem)
 	}
+	catalog, newest := a.scope(ctx, r)
+	f := a.within(n, text, catalog, r)
+	if newest || !f.Unsure {
+		return f // it names nothing that has changed
+	}
+	return a.within(n, text, sql.ScopeOf(a.catalog.Snapshot(ctx, r), r.Names), r)
+}
+
+// scope is what r's names mean by what the catalog has read last, without waiting for
+// what has changed since. newest says that nothing has.
+func (a *Analyzer) scope(ctx context.Context, r *proxy.Reading) (s sql.Scope, newest bool) {
 	if a.catalog == nil {
-		return a.within(n, text, sql.Scope{}, r)
+		return sql.Scope{}, true
 	}
 	latest, since := a.catalog.Latest(ctx, r)
-	if len(since) == 0 {
-		return a.within(n, text, sql.ScopeOf(latest, r.Names), r)
-	}
 	names := r.Names
 	for _, c := range since {
 		names = sql.Rename(names, c)
 	}
-	if f := a.within(n, text, sql.ScopeOf(latest, names), r); !f.Unsure {
-		return f // it names nothing that has changed
-	}
-	return a.within(n, text, sql.ScopeOf(a.catalog.Snapshot(ctx, r), r.Names), r)
+	return sql.ScopeOf(latest, names), len(since) == 0
 }
 
 // within says what a text does by one scope.

@@ -15,6 +15,7 @@ type changed struct {
 	schema   string // of the relation, and its name
 	name     string
 	assigned map[string]value
+	over     map[string]bool // the columns whose values the statement may replace
 	on       proxy.Effects
 }
 
@@ -96,7 +97,16 @@ func (r *resolver) assign(c *changed, list *ast.NodeList, s *space) {
 			v = r.as(r.union(v, r.as(r.generic(s, t.Indirection), proxy.DerivedPredicate)), proxy.DerivedTransformed)
 		}
 		c.set(r, t.Name, v)
+		c.replaces(t.Name)
 	}
+}
+
+// replaces notes that the column of rows that are there is assigned.
+func (c *changed) replaces(name string) {
+	if c.over == nil {
+		c.over = make(map[string]bool)
+	}
+	c.over[name] = true
 }
 
 // assigns is what one item of SET gives its column; of a row its part.
@@ -239,6 +249,7 @@ func (r *resolver) returning(c *changed, list *ast.NodeList, s *space) rows {
 		kept.columns = append(kept.columns, output{column, c.assigned[column]})
 	}
 	r.written(c.schema, c.name, kept)
+	r.fillsOf(c, c.schema, c.name)
 	if list == nil || len(list.Items) == 0 {
 		return rows{}
 	}

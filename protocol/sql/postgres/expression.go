@@ -27,13 +27,23 @@ func (r *resolver) expression(s *space, n ast.Node) value {
 		return r.reference(s, n)
 	case *ast.ParenExpr:
 		return r.expression(s, n.Expr)
-	case *ast.A_Const, *ast.ParamRef, *ast.SQLValueFunction, *ast.SetToDefault, *ast.CurrentOfExpr, *ast.String:
+	case *ast.A_Const, *ast.ParamRef:
+		return r.given(n)
+	case *ast.SQLValueFunction, *ast.SetToDefault, *ast.CurrentOfExpr, *ast.String:
 		return value{}
 	case *ast.TypeCast:
 		if toJSON(n.TypeName) {
 			return r.keeping(r.expression(s, n.Arg))
 		}
-		return r.as(r.expression(s, n.Arg), proxy.DerivedTransformed)
+		return r.intact(r.expression(s, n.Arg))
+	case *ast.CoalesceExpr:
+		var v value
+		if n.Args != nil {
+			for _, a := range n.Args.Items {
+				v = r.union(v, r.keeping(r.expression(s, a)))
+			}
+		}
+		return v
 	case *ast.NamedArgExpr:
 		return r.expression(s, n.Arg)
 	case *ast.FuncCall:
@@ -51,12 +61,10 @@ func (r *resolver) expression(s *space, n ast.Node) value {
 					return r.incompletely()
 				}
 				v = r.union(v, r.as(r.expression(s, when.Expr), proxy.DerivedPredicate))
-				v = r.union(v, r.as(r.expression(s, when.Result), proxy.DerivedTransformed))
+				v = r.union(v, r.intact(r.expression(s, when.Result)))
 			}
 		}
-		return r.union(v, r.as(r.expression(s, n.Defresult), proxy.DerivedTransformed))
-	case *ast.CoalesceExpr:
-		return r.keeping(r.generic(s, n))
+		return r.union(v, r.intact(r.expression(s, n.Defresult)))
 	case *ast.SubLink:
 		return r.subquery(s, n)
 	case *ast.SelectStmt:
@@ -135,7 +143,7 @@ func (r *resolver) operation(s *space, n *ast.A_Expr) value {
 	left, right := r.expression(s, n.Lexpr), r.expression(s, n.Rexpr)
 	switch n.Kind {
 	case ast.AEXPR_NULLIF:
-		return r.union(r.as(left, proxy.DerivedTransformed), r.as(right, proxy.DerivedPredicate))
+		return r.union(r.intact(left), r.as(right, proxy.DerivedPredicate))
 	case ast.AEXPR_OP:
 	default:
 		return r.as(r.union(left, right), proxy.DerivedPredicate)
@@ -208,6 +216,7 @@ func (r *resolver) call(s *space, n *ast.FuncCall) value {
 		return r.union(v, r.as(r.expression(s, n.AggFilter), proxy.DerivedPredicate))
 	}
 	args := r.generic(s, n.Args)
+	r.fillObject(schema, name, args)
 	v := args
 	if !n.AggStar { // only the server's own count takes none
 		v = r.function(schema, name, args)
@@ -228,6 +237,9 @@ func (r *resolver) call(s *space, n *ast.FuncCall) value {
 	v = r.union(v, r.as(r.expression(s, n.AggFilter), proxy.DerivedPredicate))
 	if n.Over != nil {
 		v = r.union(v, r.window(n.Over, s))
+	}
+	if name == "unnest" { // each element as it is
+		v.given = args.given
 	}
 	return v
 }

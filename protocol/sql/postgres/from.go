@@ -262,7 +262,7 @@ func (r *resolver) rangeFunction(n *ast.RangeFunction, before *space) fromItem {
 		if len(n.Functions.Items) == 1 {
 			alone, _ = list.Items[0].(*ast.FuncCall)
 		}
-		v := r.as(r.expression(before, list.Items[0]), proxy.DerivedTransformed)
+		v := r.intact(r.expression(before, list.Items[0]))
 		defined := n.ColDefList
 		if len(list.Items) > 1 {
 			if l, ok := list.Items[1].(*ast.NodeList); ok && l != nil && len(l.Items) > 0 {

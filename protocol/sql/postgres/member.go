@@ -125,7 +125,7 @@ func keyed(v value, key string) value {
 		}
 		out = append(out, o)
 	}
-	v.origins = out
+	v.origins, v.given = out, givenAs(v.given, proxy.DerivedTransformed)
 	return v
 }
 
@@ -149,8 +149,8 @@ func (r *resolver) keeping(v value) value {
 		}
 	}
 	if len(members) == 0 {
-		return r.as(v, proxy.DerivedTransformed)
+		return r.intact(v)
 	}
 	rest := r.as(value{origins: others, opaque: v.opaque, unsure: v.unsure}, proxy.DerivedTransformed)
-	return r.union(rest, value{origins: members})
+	return r.union(rest, value{origins: members, given: v.given})
 }

@@ -23,6 +23,8 @@ type resolver struct {
 	into   *rows    // what a new relation is filled with; nil of nothing
 	calls  []string // functions that are called as if they were columns
 
+	fills *fills // where they are worked out, of a marked text
+
 	incomplete bool // something cannot be told
 	doubt      bool // the catalog does not know a name
 	unsure     bool // a name may mean something else than the catalog says
@@ -83,6 +85,9 @@ func (r *resolver) statement(n ast.Node, f *proxy.Facts) {
 	case *ast.PrepareStmt:
 		r.statement(n.Query, &proxy.Facts{})
 	case *ast.CopyStmt:
+		if n.IsFrom {
+			r.fillFields(n)
+		}
 		if f.Copy != nil && f.Copy.Out {
 			if t = r.copied(n); !t.open && !r.incomplete {
 				f.Copy.Columns = columns(t)

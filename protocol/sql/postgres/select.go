@@ -59,6 +59,7 @@ func (r *resolver) combined(n *ast.SelectStmt, outer *space) rows {
 
 func (r *resolver) values(lists *ast.NodeList, outer *space) rows {
 	var t rows
+	var given givenLists
 	for i, item := range lists.Items {
 		list, ok := item.(*ast.NodeList)
 		if !ok || i > 0 && len(list.Items) != len(t.columns) {
@@ -66,7 +67,7 @@ func (r *resolver) values(lists *ast.NodeList, outer *space) rows {
 			return openRows
 		}
 		for k, e := range list.Items {
-			v := r.expression(outer, e)
+			v := given.take(k, r.expression(outer, e))
 			if i == 0 {
 				r.add(&t, output{"column" + strconv.Itoa(k+1), v})
 			} else if k < len(t.columns) {
@@ -74,6 +75,7 @@ func (r *resolver) values(lists *ast.NodeList, outer *space) rows {
 			}
 		}
 	}
+	given.put(t.columns)
 	return t
 }
 

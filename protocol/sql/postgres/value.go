@@ -12,6 +12,7 @@ type value struct {
 	origins []proxy.Origin
 	opaque  bool // it may hold more than the origins tell
 	unsure  unsure
+	given   []proxy.Source // literals and parameters, where fills are worked out
 }
 
 // unsure says how a value derives from names that may mean something else to the
@@ -62,7 +63,7 @@ func (r *resolver) spend(n int) bool {
 
 // union is what derives from both.
 func (r *resolver) union(a, b value) value {
-	u := value{origins: a.origins, opaque: a.opaque || b.opaque, unsure: max(a.unsure, b.unsure)}
+	u := value{origins: a.origins, opaque: a.opaque || b.opaque, unsure: max(a.unsure, b.unsure), given: bothGiven(a.given, b.given)}
 	switch {
 	case len(b.origins) == 0:
 		return u
@@ -89,6 +90,7 @@ func (r *resolver) union(a, b value) value {
 
 // as is v, derived in a further way. What only decides stays so.
 func (r *resolver) as(v value, how proxy.Derivation) value {
+	v.given = givenAs(v.given, how)
 	if how == proxy.DerivedPredicate {
 		v.unsure = min(v.unsure, decided)
 	}

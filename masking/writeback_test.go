@@ -1,0 +1,188 @@
+package masking_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/masking"
+)
+
+const writeBackSchema = `
+CREATE TABLE users (id int PRIMARY KEY, first_name text, last_name text, email text, password text, ssn bigint, birth_date date, profile jsonb, bio text, tags text[], active bool DEFAULT true);
+INSERT INTO users VALUES (1, 'Doris', 'Hampton', 'doris@example.com', 'Cobalt!Fox88', 123456789, '1980-02-03',
+ '{"email": "doris@example.com", "theme": "dark", "password": "Cobalt!Fox88"}', 'write to doris@example.com, card 4111 1111 1111 1111', '{a,b}');
+CREATE VIEW contact AS SELECT id AS number, email AS address, bio AS about FROM users;
+CREATE TABLE log (id serial, line text, level text);
+CREATE FUNCTION set_email(n int, e text) RETURNS void LANGUAGE plpgsql AS 'BEGIN UPDATE users SET email = e WHERE id = n; END';
+`
+
+// intact checks that the row of users is as it was.
+func (g *rig) intact(t *testing.T, what string) {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), g.direct())
+	require.NoError(t, err)
+	defer c.Close(context.Background())
+	var row string
+	require.NoError(t, c.QueryRow(t.Context(), "SELECT concat_ws('|', first_name, email, password, ssn, birth_date, profile->>'email', bio) FROM users WHERE id = 1").Scan(&row))
+	require.Equal(t, "Doris|doris@example.com|Cobalt!Fox88|123456789|1980-02-03|doris@example.com|write to doris@example.com, card 4111 1111 1111 1111", row, what)
+}
+
+// refusedMask requires that err is the native refusal of a mask in column.
+func refusedMask(t *testing.T, err error, column, what string) {
+	t.Helper()
+	var e *pgconn.PgError
+	require.ErrorAs(t, err, &e, what)
+	require.Equal(t, "42501", e.Code, what)
+	require.Contains(t, e.Message, `"`+column+`"`, what)
+	require.Contains(t, e.Message, "name only the columns you change, or ask for an exemption", what)
+	require.NotEmpty(t, e.Hint, what)
+}
+
+// What the gateway has shown masked is not written over what it hides.
+func TestWriteBackOfLiterals(t *testing.T) {
+	g := startRig(t, writeBackSchema, masking.Config{})
+	c := g.connect(t, "alice")
+	shown := map[string]string{}
+	rows, err := c.Query(t.Context(), "SELECT first_name, email, password, profile::text, bio FROM users WHERE id = 1", pgx.QueryExecModeSimpleProtocol)
+	require.NoError(t, err)
+	require.True(t, rows.Next())
+	values, err := rows.Values()
+	require.NoError(t, err)
+	for i, name := range []string{"first_name", "email", "password", "profile", "bio"} {
+		shown[name] = values[i].(string)
+	}
+	rows.Close()
+	require.Contains(t, shown["email"], "*")
+	require.Equal(t, "********", shown["password"])
+	for text, column := range map[string]string{
+		"UPDATE users SET first_name = '$first_name' WHERE id = 1":                                                       "first_name",
+		"UPDATE users SET email = '$email' WHERE id = 1":                                                                 "email",
+		"UPDATE users SET active = true, email = '$email'::varchar, bio = 'x' WHERE id = 1":                              "email",
+		"UPDATE users SET password = E'$password' WHERE id = 1":                                                          "password",
+		"UPDATE users SET password = $$$password$$ WHERE id = 1":                                                         "password",
+		"UPDATE users SET profile = '$profile' WHERE id = 1":                                                             "profile",
+		"UPDATE users SET profile = jsonb_set(profile, '{email}', '\"$email\"') WHERE id = 1":                            "profile",
+		"UPDATE users SET bio = '$bio' WHERE id = 1":                                                                     "bio",
+		"UPDATE users SET ssn = NULL WHERE id = 1":                                                                       "ssn",
+		"UPDATE users SET birth_date = NULL WHERE id = 1":                                                                "birth_date",
+		"UPDATE contact SET address = '$email' WHERE number = 1":                                                         "address",
+		"INSERT INTO users (id, email) VALUES (1, '$email') ON CONFLICT (id) DO UPDATE SET email = excluded.email":       "email",
+		"INSERT INTO users (id, email) VALUES (2, 'x@y.com'), (3, '$email')":                                             "email",
+		"INSERT INTO users SELECT 2, 'A', 'B', '$email', 'p', 5":                                                         "email",
+		"MERGE INTO users u USING (VALUES (1, '$email')) s(i, e) ON u.id = s.i WHEN MATCHED THEN UPDATE SET email = s.e": "email",
+		"WITH d AS (SELECT '$email' AS e) UPDATE users SET email = e FROM d WHERE id = 1":                                "email",
+		"UPDATE users SET email = coalesce('$email', email) WHERE id = 1":                                                "email",
+		"UPDATE users SET email = CASE WHEN id = 1 THEN lower('$email') ELSE email END":                                  "email",
+		"UPDATE users SET (email, bio) = ('$email', 'x') WHERE id = 1":                                                   "email",
+		"EXPLAIN ANALYZE UPDATE users SET email = '$email' WHERE id = 1":                                                 "email",
+		"PREPARE masked AS UPDATE users SET email = '$email' WHERE id = 1":                                               "email",
+		"UPDATE log SET line = 'x'; UPDATE users SET email = '$email' WHERE id = 1":                                      "email",
+	} {
+		for name, v := range shown {
+			text = strings.ReplaceAll(text, "$"+name, v)
+		}
+		_, err := c.PgConn().Exec(t.Context(), text).ReadAll()
+		refusedMask(t, err, column, text)
+		g.intact(t, text)
+	}
+	for _, text := range []string{
+		"DO $x$ BEGIN UPDATE users SET email = '" + shown["email"] + "' WHERE id = 1; END $x$",
+		"SELECT set_email(1, '" + shown["email"] + "')",
+	} {
+		_, err := c.PgConn().Exec(t.Context(), text).ReadAll()
+		require.ErrorContains(t, err, "cannot tell which columns", text)
+		g.intact(t, text)
+	}
+}
+
+// What is no mask is written, and what is not written is not looked at.
+func TestWritesThatAreNoMasks(t *testing.T) {
+	g := startRig(t, writeBackSchema, masking.Config{})
+	c := g.connect(t, "alice")
+	for _, text := range []string{
+		"UPDATE users SET first_name = 'Ann', email = 'ann@example.org', password = 'S3cret**Word', ssn = 987654321, birth_date = '1990-01-01' WHERE id = 1",
+		"UPDATE users SET email = NULL, first_name = NULL WHERE id = 1",
+		"UPDATE users SET email = 'n/a', password = '' WHERE id = 1",
+		"UPDATE users SET birth_date = DEFAULT WHERE id = 1",
+		"INSERT INTO users (id, email, ssn, birth_date, password) VALUES (10, 'b@example.org', NULL, NULL, '**bold**')",
+		"INSERT INTO users (id, bio) VALUES (11, '**bold** and ***more***, ******** rated ***** by 5')",
+		"UPDATE users SET bio = '**Note**: see *this*' || E'\\n* one\\n* two\\n***\\n2 * 3 ** 4', tags = '{\"*\",\"**x**\"}' WHERE id = 11",
+		"UPDATE users SET profile = '{\"theme\": \"**\", \"stars\": \"*****\"}' WHERE id = 11",
+		"UPDATE users SET active = false WHERE password = '********' OR email = 'd****@*******.com'",
+		"SELECT * FROM users WHERE password = '********'",
+		"DELETE FROM users WHERE email = 'd****@*******.com'",
+		"INSERT INTO log (line) VALUES ('********'), ('/* c */ ***'), ('d****@*******.com')",
+		"UPDATE log SET level = CASE WHEN line = '********' THEN 'low' ELSE '*****' END",
+		"UPDATE users SET email = replace(email, '*', 'x') WHERE id = 10",
+		"UPDATE users SET ssn = ssn + 1 WHERE id = 10",
+		"SELECT set_email(10, 'real@example.com')",
+	} {
+		_, err := c.PgConn().Exec(t.Context(), text).ReadAll()
+		require.NoError(t, err, text)
+	}
+}
+
+func TestWriteBackOfParameters(t *testing.T) {
+	g := startRig(t, writeBackSchema, masking.Config{})
+	c := g.connect(t, "alice")
+	var email, password string
+	require.NoError(t, c.QueryRow(t.Context(), "SELECT email, password FROM users WHERE id = 1").Scan(&email, &password))
+	for _, x := range []struct {
+		text   string
+		args   []any
+		column string
+	}{
+		{"UPDATE users SET email = $1 WHERE id = $2", []any{email, 1}, "email"},
+		{"UPDATE users SET last_name = $1, password = $2 WHERE id = $3", []any{"Lee", password, 1}, "password"},
+		{"UPDATE users SET email = coalesce($1::text, email) WHERE id = $2", []any{email, 1}, "email"},
+		{"UPDATE users SET ssn = $1 WHERE id = 1", []any{nil}, "ssn"},
+		{"UPDATE users SET birth_date = $1::date WHERE id = 1", []any{nil}, "birth_date"},
+		{"UPDATE users SET profile = $1 WHERE id = 1", []any{map[string]any{"email": email}}, "profile"},
+		{"UPDATE users u SET email = d.e FROM unnest($1::int[], $2::text[]) AS d(i, e) WHERE u.id = d.i", []any{[]int32{1}, []string{email}}, "email"},
+		{"INSERT INTO users (id, email) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET email = excluded.email", []any{1, email}, "email"},
+		{"INSERT INTO users (id, email) SELECT (x->>'id')::int, x->>'email' FROM jsonb_array_elements($1::jsonb) x", []any{[]map[string]any{{"id": 9, "email": email}}}, "email"},
+	} {
+		for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol} {
+			if mode != pgx.QueryExecModeCacheStatement && strings.Contains(x.text, "json") || strings.Contains(x.text, "profile") && mode != pgx.QueryExecModeCacheStatement {
+				continue // pgx does not know the type then
+			}
+			_, err := c.Exec(t.Context(), x.text, append([]any{mode}, x.args...)...)
+			refusedMask(t, err, x.column, x.text)
+			g.intact(t, x.text)
+		}
+	}
+	_, err := c.Exec(t.Context(), "PREPARE later AS UPDATE users SET email = $1 WHERE id = 1")
+	require.NoError(t, err)
+	_, err = c.PgConn().Exec(t.Context(), "EXECUTE later('"+email+"')").ReadAll()
+	refusedMask(t, err, "email", "EXECUTE")
+	_, err = c.PgConn().Exec(t.Context(), "EXECUTE later('real@example.com')").ReadAll()
+	require.NoError(t, err)
+	for _, args := range [][]any{{"Lee", "lee@example.com", 1}, {"Lee", nil, 1}, {"Lee", "**", 1}} {
+		_, err := c.Exec(t.Context(), "UPDATE users SET bio = $1, email = $2 WHERE id = $3", args...)
+		if args[1] == "**" {
+			refusedMask(t, err, "email", "a short mask")
+			continue
+		}
+		require.NoError(t, err)
+	}
+	_, err = c.Exec(t.Context(), "SELECT lo_from_bytea(0, $1)", []byte("plain"))
+	require.NoError(t, err)
+	_, err = c.Exec(t.Context(), "SELECT lo_put(1, 0, $1)", []byte("mail d****@*******.com"))
+	refusedMask(t, err, "data", "lo_put")
+}
+
+// psql's \gset takes what was shown into a variable.
+func TestWriteBackByGset(t *testing.T) {
+	g := startRig(t, writeBackSchema, masking.Config{})
+	out := g.psql(t, "alice", `SELECT email, password FROM users WHERE id = 1 \gset
+UPDATE users SET last_name = 'Lee', email = :'email', password = :'password' WHERE id = 1;
+UPDATE users SET last_name = 'Lee' WHERE id = 1;`)
+	require.Contains(t, out, `column "email" is shown to you masked`)
+	require.Contains(t, out, "UPDATE 1")
+	g.intact(t, out)
+}

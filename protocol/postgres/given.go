@@ -1,0 +1,35 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/sallyport/sallyport/protocol/sql"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Given says what the statement that is being asked gives to columns. Of an EXECUTE it
+// is what the statement fills that was prepared under the name, with the EXECUTE's
+// arguments.
+func (u *up) Given(ctx context.Context, st *proxy.Statement) *proxy.Given {
+	if u.handler.Analyzer == nil || u.encoding.mayHide(u.pending, st.Text) {
+		return nil
+	}
+	given := sql.Given(ctx, u.handler.Analyzer, st, &u.reading)
+	if given == nil || given.Unknown == "" {
+		return given
+	}
+	name := u.handler.Analyzer.Analyze(ctx, st.Text, &u.reading).Executes
+	text := u.prepared.texts[name]
+	if name == "" || text == nil {
+		return given
+	}
+	runs := sql.Given(ctx, u.handler.Analyzer, &proxy.Statement{Text: text}, &u.reading)
+	for _, a := range given.Arguments {
+		arg := proxy.Arg{}
+		if a.Kind == proxy.SourceLiteral && a.N < len(given.Literals) {
+			arg.Value = given.Literals[a.N]
+		}
+		runs.Params = append(runs.Params, arg)
+	}
+	return runs
+}
