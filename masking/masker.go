@@ -200,6 +200,8 @@ type session struct {
 
 	typing map[uint64]*typed // by operation
 	filled filled
+	// copies are the columns that COPYs from the client fill, by operation.
+	copies map[uint64][]target
 }
 
 const (
@@ -453,8 +455,12 @@ func (x *session) rows(op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
 	return proxy.Filter{Row: f.row}, nil
 }
 
-// inbound notes what a user types into a terminal.
+// inbound notes what a user types into a terminal, and looks at what is copied into
+// masked columns.
 func (x *session) inbound(op proxy.Op, shape *proxy.Shape) proxy.Filter {
+	if st, ok := op.(*proxy.Statement); ok {
+		return x.copiedIn(st, shape)
+	}
 	t := x.typedIn(op)
 	if t == nil || shape.Kind != proxy.ShapeStream {
 		return proxy.Filter{}
@@ -548,6 +554,7 @@ func (x *session) done(ctx context.Context, op proxy.Op, out *proxy.Outcome) {
 	delete(x.counts, id)
 	delete(x.typing, id)
 	delete(x.making, id)
+	delete(x.copies, id)
 	x.mu.Unlock()
 	if c == nil {
 		return

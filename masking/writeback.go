@@ -177,6 +177,7 @@ func (x *session) writesBack(ctx context.Context, st *proxy.Statement) proxy.Ver
 		given = &proxy.Given{Fills: &proxy.Fills{Unknown: "nobody has looked"}, Literals: literalsIn(st.Text), Params: st.Args}
 	}
 	targets := x.targets(given.Fills)
+	x.noteCopy(st, targets)
 	for i := range targets {
 		t := &targets[i]
 		if found := x.givenMask(t, given); found != noMask {
@@ -193,7 +194,7 @@ func (x *session) writesBack(ctx context.Context, st *proxy.Statement) proxy.Ver
 
 // mayWrite reports whether a statement may write values that its text or parameters hold.
 func mayWrite(f *proxy.Facts) bool {
-	const may = proxy.EffectInsert | proxy.EffectUpdate | proxy.EffectCall | proxy.EffectDo | proxy.EffectPrepare | proxy.EffectExecute | proxy.EffectUnknown
+	const may = proxy.EffectInsert | proxy.EffectUpdate | proxy.EffectCopyIn | proxy.EffectCall | proxy.EffectDo | proxy.EffectPrepare | proxy.EffectExecute | proxy.EffectUnknown
 	return f == nil || f.Effects.Has(may) || slices.ContainsFunc(f.Functions, func(f proxy.Function) bool { return f.Class == proxy.FunctionWrites })
 }
 

@@ -77,6 +77,8 @@ type Shape struct {
 	Kind ShapeKind
 	// Inbound is true for data that the client sends.
 	Inbound bool
+	// Columns are those of rows. Of a COPY's data from the client, which is a stream,
+	// they are set when its rows can be told apart; Filter.Row is then called for each.
 	Columns []ShapeColumn
 	Copy    *CopyFacts // ShapeCopy
 	Media   string     // ShapeBody: the media type; ShapeStream: "terminal", "stdout", "stderr", "stdin" (of a COPY too) or "file"
@@ -106,7 +108,9 @@ type ShapeColumn struct {
 // Filter edits the data of one operation. The zero Filter is not interested.
 // Its functions are called by one goroutine, in order.
 type Filter struct {
-	// Row may change the values of one row.
+	// Row may change the values of one row. Rows that the client sends into a COPY are
+	// passed on as they came: it may only refuse one, with a *RefusedError, with which
+	// the operation then fails.
 	Row func(r *Row) error
 	// Bytes appends to dst what may be passed on after src came in, and returns
 	// it. It may hold bytes back until a later call. src is valid until it returns.

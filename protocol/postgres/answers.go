@@ -71,14 +71,14 @@ func (d *down) answer(e *entry, typ byte, body []byte, total int) error {
 		if !runs || typ == wire.CopyBothResponse && !d.settings.Replication {
 			return unexpected(typ)
 		}
-		var flow *proxy.Flow
+		var in *inflow
 		if typ == wire.CopyInResponse && e.filtered && e.op != nil {
 			var err error
-			if flow, err = d.copyIn(e.op); err != nil {
+			if in, err = d.copyIn(e, body); err != nil {
 				return err
 			}
 		}
-		if err := d.pending.startCopy(flow); err != nil {
+		if err := d.pending.startCopy(in); err != nil {
 			return err
 		}
 		e.copying = true
@@ -173,13 +173,18 @@ func (d *down) failed(body []byte, total int) error {
 	}
 	d.copied.open, d.copied.active = false, false
 	d.row.end()
+	d.done.Code = d.tag(sqlstate(wire.ErrorField(body, 'C')))
 	if e.copying {
 		e.copying = false
-		if err := d.pending.endCopy(false); err != nil {
+		// The server has swallowed all that came before the end that was refused.
+		refused := e.refusal != nil && bytes.Contains(wire.ErrorField(body, 'M'), []byte(refusedByGateway))
+		if err := d.pending.endCopy(refused); err != nil {
 			return err
 		}
+		if refused {
+			d.done.Code = codeRefused
+		}
 	}
-	d.done.Code = d.tag(sqlstate(wire.ErrorField(body, 'C')))
 	d.done.Err = errFailed
 	d.settling.failed = true
 	switch {

@@ -1,8 +1,10 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
@@ -10,26 +12,171 @@ import (
 )
 
 // What a client sends into a COPY goes through a Flow as one stream of bytes, where
-// somebody wants it; as it comes otherwise.
+// somebody wants it; as it comes otherwise. Who wants rows is shown each, before the
+// data's end goes to the server.
 
-// copyIn asks who wants to see the data of a COPY that the server is ready to read.
-// Nothing of it goes to the server after an error, which ends the session.
-func (d *down) copyIn(op proxy.Op) (*proxy.Flow, error) {
-	shape := &proxy.Shape{Kind: proxy.ShapeStream, Media: "stdin", Inbound: true, Copy: copyFacts(op)}
-	flow, err := d.session.session.Flow(op, shape)
+// inflow is what a client sends into a COPY, as others see it.
+type inflow struct {
+	flow   *proxy.Flow
+	format copyFormat // nil: nobody wants rows
+	header bool       // the next record is a line of names
+	failed error      // nothing of the data may go to the server
+	held   []byte     // of a record that is not yet whole
+	limit  int        // bytes of a record
+	row    proxy.Row
+	values [][]byte
+}
+
+// copyIn asks who wants to see the data of a COPY that the server is ready to read, as
+// its CopyInResponse says. Nothing of it goes to the server after an error, which ends
+// the session.
+func (d *down) copyIn(e *entry, response []byte) (*inflow, error) {
+	isBinary, columns, err := wire.ParseCopyResponse(response)
 	if err != nil {
-		return nil, fmt.Errorf("the data of a COPY: %w", err)
+		return nil, err
 	}
-	if !flow.HasBytes() {
+	facts := copyFacts(e.op)
+	shape := &proxy.Shape{Kind: proxy.ShapeStream, Media: "stdin", Inbound: true, Copy: facts}
+	if facts != nil {
+		shape.Columns = make([]proxy.ShapeColumn, columns)
+		for i := range shape.Columns {
+			shape.Columns[i].Binary = isBinary
+		}
+	}
+	flow, err := d.session.session.Flow(e.op, shape)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("the data of a COPY: %w", err)
+	case !flow.HasRow() && !flow.HasBytes():
 		return nil, nil
 	}
-	return flow, nil
+	in := &inflow{flow: flow, limit: d.settings.maxData()}
+	switch {
+	case !flow.HasRow():
+	case isBinary:
+		in.format = &binaryCopy{columns: columns}
+	case e.newEncoding || !d.copied.separable(facts):
+		v := proxy.Deny(proxy.CauseMasking, "", errCopyInEncoding, "")
+		in.failed = &proxy.RefusedError{Verdict: v}
+	case facts.Format == "csv":
+		in.format, in.header = csvIn{newCSV(facts)}, facts.Header
+	default:
+		in.format, in.header = textIn{newTextCopy(facts)}, facts.Header
+	}
+	return in, nil
+}
+
+const errCopyInEncoding = "the gateway cannot separate rows in this encoding, so it cannot look at this COPY; set client_encoding to UTF8 first"
+
+// see shows the rows in b, which goes on where the last call's ended, to who wants them.
+func (c *inflow) see(b []byte) error {
+	if c.failed != nil || c.format == nil {
+		return c.failed
+	}
+	rest := b
+	if len(c.held) > 0 {
+		if len(c.held)+len(b) > c.limit {
+			return fmt.Errorf("%w: a row of this COPY", wire.ErrTooLarge)
+		}
+		c.held = append(c.held, b...)
+		rest = c.held
+	}
+	for len(rest) > 0 {
+		n, isRow, err := c.format.next(rest)
+		if err != nil || n == 0 {
+			if err != nil {
+				c.format, c.held = nil, nil // the server refuses the data
+				return nil
+			}
+			break
+		}
+		if err := c.record(rest[:n], isRow); err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	c.held = append(c.held[:0], rest...)
+	return nil
+}
+
+// end shows the last row, which may have no line's end.
+func (c *inflow) end() error {
+	if c.failed != nil || c.format == nil || len(c.held) == 0 {
+		return c.failed
+	}
+	if _, ok := c.format.(*binaryCopy); ok {
+		return nil // the server refuses half a row
+	}
+	return c.record(c.held, true)
+}
+
+func (c *inflow) record(record []byte, isRow bool) (err error) {
+	if !isRow || c.header {
+		c.header = c.header && !isRow
+		return nil
+	}
+	if c.values, err = c.format.decode(c.values[:0], record); err != nil {
+		return nil // the server refuses it, too
+	}
+	c.row.Reset(c.values)
+	return c.flow.Row(&c.row)
+}
+
+// textIn and csvIn are the formats as the server reads them: lines may end in a carriage
+// return, and the data in a line of its own.
+type (
+	textIn struct{ *textCopy }
+	csvIn  struct{ *csvCopy }
+)
+
+func (t textIn) next(b []byte) (int, bool, error) {
+	for i := 0; i < len(b); i++ {
+		switch b[i] {
+		case '\\':
+			i++
+		case '\n', '\r':
+			return lineEnd(b, i)
+		}
+	}
+	return 0, false, nil
+}
+
+func (t textIn) decode(dst [][]byte, record []byte) ([][]byte, error) {
+	return t.textCopy.decode(dst, bytes.TrimRight(record, "\r\n"))
+}
+
+func (c csvIn) next(b []byte) (int, bool, error) {
+	quoted := false
+	for i := 0; i < len(b); i++ {
+		switch x := b[i]; {
+		case quoted && x == c.escape && c.escape != c.quote:
+			i++
+		case x == c.quote:
+			quoted = !quoted
+		case (x == '\n' || x == '\r') && !quoted:
+			return lineEnd(b, i)
+		}
+	}
+	return 0, false, nil
+}
+
+func (c csvIn) decode(dst [][]byte, record []byte) ([][]byte, error) {
+	return c.csvCopy.decode(dst, bytes.TrimRight(record, "\r\n"))
+}
+
+// lineEnd returns where the line ends whose end begins at b[i].
+func lineEnd(b []byte, i int) (int, bool, error) {
+	if b[i] == '\r' && i+1 < len(b) && b[i+1] == '\n' {
+		i++
+	}
+	line := bytes.TrimRight(b[:i+1], "\r\n")
+	return i + 1, len(line) > 0 && string(line) != `\.`, nil
 }
 
 // copyFlow returns what wants to see the data that the client sends now. Clients
 // that send it before the server asks for it wait until that is known: what
 // the server ignores, after an error, nobody wants.
-func (u *up) copyFlow() (*proxy.Flow, error) {
+func (u *up) copyFlow() (*inflow, error) {
 	p := u.pending
 	p.mu.Lock()
 	known, flow := p.copying || !p.mayCopy(), p.copied
@@ -76,23 +223,32 @@ func (u *up) copyData(total int) (err error) {
 
 // copyIn passes a piece of a message through the flow, as a message of its own.
 func (u *up) copyIn(piece []byte) error {
-	u.collect()
-	return u.through(len(piece), func(dst []byte) ([]byte, error) { return u.flow.Bytes(dst, piece) })
-}
-
-// copyDone passes on what the flow held back.
-func (u *up) copyDone() error {
-	p := u.pending
-	p.mu.Lock()
-	flow := p.copied
-	p.copied = nil
-	p.mu.Unlock()
-	if flow == nil {
-		return nil
+	if err := u.flow.see(piece); err != nil {
+		return u.refuseCopy(len(piece), err)
 	}
 	u.collect()
-	u.flow = flow
-	return u.through(0, flow.End)
+	return u.through(len(piece), func(dst []byte) ([]byte, error) { return u.flow.flow.Bytes(dst, piece) })
+}
+
+// copyDone passes on what the flow held back, before the data's end. It is false when the
+// COPY is refused, so that there is no end.
+func (u *up) copyDone() (bool, error) {
+	p := u.pending
+	p.mu.Lock()
+	in := p.copied
+	p.mu.Unlock()
+	if in == nil {
+		return true, nil
+	}
+	u.flow = in
+	if err := in.end(); err != nil {
+		return false, u.refuseCopy(0, err)
+	}
+	p.mu.Lock()
+	p.copied = nil
+	p.mu.Unlock()
+	u.collect()
+	return true, u.through(0, in.flow.End)
 }
 
 // through appends a message of what pass appends, in the place of n bytes.
@@ -101,7 +257,8 @@ func (u *up) through(n int, pass func(dst []byte) ([]byte, error)) error {
 	u.out = append(u.out, wire.CopyData, 0, 0, 0, 0)
 	out, err := pass(u.out)
 	if err != nil {
-		return fmt.Errorf("the data of a COPY: %w", err)
+		u.out = u.out[:begin]
+		return u.refuseCopy(n, err)
 	}
 	if u.out = out; len(out) == begin+wire.HeaderLen {
 		u.out = out[:begin] // nothing yet
@@ -110,4 +267,23 @@ func (u *up) through(n int, pass func(dst []byte) ([]byte, error)) error {
 	}
 	u.drop(n)
 	return nil
+}
+
+// refuseCopy has the COPY fail whose data err refuses, in the place of n bytes: the server
+// is told that the client gives up, and its error is replaced by ours. What the client
+// still sends of the data is dropped. Any other error ends the session.
+func (u *up) refuseCopy(n int, err error) error {
+	var refused *proxy.RefusedError
+	if !errors.As(err, &refused) {
+		return fmt.Errorf("the data of a COPY: %w", err)
+	}
+	p := u.pending
+	p.mu.Lock()
+	if p.copied == u.flow { // otherwise the server has failed it meanwhile
+		p.head.refusal = wire.AppendError(nil, refusal(&refused.Verdict))
+		p.copied = nil
+	}
+	p.mu.Unlock()
+	u.flow, u.dropRest, u.copyRefused = nil, true, true
+	return u.replaceExpecting(p.take(copyEnd), n, giveUp)
 }

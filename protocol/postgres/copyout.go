@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
@@ -338,11 +339,32 @@ func (t *textCopy) unescape(raw []byte) []byte {
 				b = '\t'
 			case 'v':
 				b = '\v'
+			case 'x':
+				b, i = codeOf(raw, i, i+1, 2, 16)
+			case '0', '1', '2', '3', '4', '5', '6', '7':
+				b, i = codeOf(raw, i, i, 3, 8)
 			}
 		}
 		t.scratch = append(t.scratch, b)
 	}
 	return t.scratch[at:len(t.scratch):len(t.scratch)]
+}
+
+// codeOf reads at most n digits of a byte from raw[from:], which follow the backslash
+// before raw[i], and returns where its last digit is. Without a digit it is raw[i].
+func codeOf(raw []byte, i, from, n, base int) (byte, int) {
+	to := from
+	for to < len(raw) && to-from < n {
+		if _, err := strconv.ParseUint(string(raw[to:to+1]), base, 8); err != nil {
+			break
+		}
+		to++
+	}
+	v, err := strconv.ParseUint(string(raw[from:to]), base, 16)
+	if err != nil {
+		return raw[i], i
+	}
+	return byte(v), to - 1
 }
 
 func (t *textCopy) encode(dst []byte, values [][]byte) []byte {

@@ -121,7 +121,7 @@ func TestNamesSettle(t *testing.T) {
 }
 
 // The path at login stays the session's when the role is given another.
-func TestPathAtLogin(t *testing.T) {
+func TestPathAtLoginStays(t *testing.T) {
 	var e epoch
 	e.stay("pg_catalog, public")
 	n := e.state()

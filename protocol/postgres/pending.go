@@ -91,8 +91,8 @@ type pending struct {
 	free       *entry
 	nfree      int
 
-	copying bool        // the server reads COPY data and swallows everything else
-	copied  *proxy.Flow // what wants to see that data; nil when nothing does
+	copying bool    // the server reads COPY data and swallows everything else
+	copied  *inflow // what wants to see that data; nil when nothing does
 	// skipping says that the server skips all that comes until a Sync, which is not
 	// sent yet.
 	skipping   atomic.Bool
@@ -176,10 +176,10 @@ var errInCopy = fmt.Errorf("%w: client sent another message in the middle of COP
 
 // startCopy notes that the server reads COPY data for the first entry, and what
 // wants to see it.
-func (p *pending) startCopy(flow *proxy.Flow) error {
+func (p *pending) startCopy(in *inflow) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.copying, p.copied = true, flow
+	p.copying, p.copied = true, in
 	if p.waiting > 0 {
 		p.moved.Broadcast()
 	}

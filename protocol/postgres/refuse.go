@@ -117,15 +117,19 @@ func lastNotice(err error) wire.Notice {
 
 var errServerLeft = errors.New("the server closed the connection")
 
+const refusedByGateway = "refused by the gateway"
+
 // Messages that the server is certain to refuse, sent in the place of refused
 // ones. Whatever state the server is in, it answers them with an error that has
 // all an error's consequences.
 var (
-	poisonQuery = wire.AppendQuery(nil, []byte("refused by the gateway"))
-	poisonParse = wire.AppendParse(nil, nil, []byte("refused by the gateway"), nil)
+	poisonQuery = wire.AppendQuery(nil, []byte(refusedByGateway))
+	poisonParse = wire.AppendParse(nil, nil, []byte(refusedByGateway), nil)
 	// In the place of an Execute or Bind too: a portal of any name could exist. With
 	// a name of its own it leaves the unnamed statement alone.
-	poisonNamed = wire.AppendParse(nil, []byte("refused"), []byte("refused by the gateway"), nil)
+	poisonNamed = wire.AppendParse(nil, []byte("refused"), []byte(refusedByGateway), nil)
 	// A FunctionCall of function 0, without arguments.
 	poisonFunction = wire.AppendMessage(nil, wire.FunctionCall, make([]byte, 4), make([]byte, 2), make([]byte, 2), make([]byte, 2))
+	// giveUp ends the data of a COPY: the server's error quotes it.
+	giveUp = wire.AppendMessage(nil, wire.CopyFail, []byte(refusedByGateway+"\x00"))
 )

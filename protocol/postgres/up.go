@@ -22,17 +22,20 @@ type up struct {
 	replication bool // the connection is for replication: text is not SQL
 	reading     proxy.Reading
 
-	pos      int         // in reader.Buffered: what was walked
-	start    int         // in reader.Buffered: what was passed on
-	need     int         // bytes that the next message takes
-	rest     int         // bytes of the current message that are still to come
-	flow     *proxy.Flow // what they, COPY data, go through; nil when nobody wants them
-	dropRest bool        // they are not for the server
-	out      []byte      // to be sent before the run from start
-	skipping bool        // an extended message was refused: the server skips to Sync, and so do we
-	current  *entry      // the operation that is being asked
-	encoded  bool        // the batch so far may have changed the client's encoding
-	prepared prepared
+	pos      int     // in reader.Buffered: what was walked
+	start    int     // in reader.Buffered: what was passed on
+	need     int     // bytes that the next message takes
+	rest     int     // bytes of the current message that are still to come
+	flow     *inflow // what they, COPY data, go through; nil when nobody wants them
+	dropRest bool    // they are not for the server
+	// copyRefused says that the data of a COPY was refused: the rest is not for the
+	// server.
+	copyRefused bool
+	out         []byte // to be sent before the run from start
+	skipping    bool   // an extended message was refused: the server skips to Sync, and so do we
+	current     *entry // the operation that is being asked
+	encoded     bool   // the batch so far may have changed the client's encoding
+	prepared    prepared
 
 	over bool  // the client has left, or broke the protocol
 	err  error // why it is over; nil when the client said goodbye
@@ -132,7 +135,7 @@ func (u *up) walk() (left bool, err error) {
 			return false, err
 		}
 		if typ == wire.CopyData {
-			u.rest, u.dropRest, u.flow = total, u.skips(), nil
+			u.rest, u.dropRest, u.flow = total, u.skips() || u.copyRefused, nil
 			if u.wantsRows() && !u.dropRest {
 				if err := u.copyData(total); err != nil {
 					return false, err
@@ -252,7 +255,9 @@ func (u *up) passExpecting(e *entry, total int) error {
 // message handles one whole message of total bytes.
 func (u *up) message(typ byte, body []byte, total int) (left bool, err error) {
 	u.presence.goOn()
-	if typ != wire.Sync && typ != wire.Terminate && u.skips() {
+	refused := u.copyRefused
+	u.copyRefused = refused && typ == wire.Flush
+	if refused && (typ == wire.CopyDone || typ == wire.CopyFail) || typ != wire.Sync && typ != wire.Terminate && u.skips() {
 		u.drop(total)
 		return false, nil
 	}
@@ -279,7 +284,10 @@ func (u *up) message(typ byte, body []byte, total int) (left bool, err error) {
 		u.pass(total)
 	case wire.CopyDone:
 		if u.wantsRows() {
-			if err = u.copyDone(); err != nil {
+			goesOn := false
+			if goesOn, err = u.copyDone(); err != nil || u.copyRefused || !goesOn {
+				u.copyRefused = false // the client has sent all
+				u.drop(total)
 				return false, err
 			}
 		}
