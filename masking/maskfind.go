@@ -13,7 +13,7 @@ func (v *view) holdsMask(text []byte) bool {
 		switch c := text[i]; {
 		case c == '*':
 			from, to := starRun(text, i)
-			if starredWord(text, i) || starredNumber(text[from:to]) || starredName(text, i) || v.starredValue(text, i) {
+			if v.hides(Email) && starredWord(text, i) || v.hides(Person) && starredName(text, i) || starredNumber(text[from:to]) || v.starredValue(text, i) {
 				return true
 			}
 			for i < len(text) && text[i] == '*' {
@@ -32,6 +32,8 @@ func (v *view) holdsMask(text []byte) bool {
 	}
 	return false
 }
+
+func (v *view) hides(t Type) bool { return v.transform(t) != Visible }
 
 // redacts reports whether something that is found in texts is shown as its type.
 func (v *view) redacts() bool {

@@ -35,7 +35,9 @@ func (m *Masker) shows(c *column, v []byte, part bool) likeness {
 	case c.kind == kindJSON && v[0] == '"':
 		v = appendUnescaped(nil, v[1:max(len(v)-1, 1)])
 	}
-	v = bytes.TrimSpace(v)
+	if v = bytes.TrimSpace(v); len(v) == 0 {
+		return noMask
+	}
 	text := c.kind == kindText || c.kind == kindJSON
 	if text && m.starred(v, c.with, part) {
 		return maskOnly

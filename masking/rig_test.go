@@ -67,6 +67,7 @@ type rig struct {
 
 	mu     sync.Mutex
 	counts map[masking.Type]uint64
+	notes  []string // rules that only observed
 }
 
 // counter counts what the masker notes.
@@ -81,8 +82,11 @@ func (c counter) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error)
 func (c counter) Record(_ context.Context, n *proxy.Note) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if n.Kind == proxy.NoteMasked {
+	switch n.Kind {
+	case proxy.NoteMasked:
 		c.counts[masking.Type(n.Type)] += n.Count
+	case proxy.NoteObserved:
+		c.notes = append(c.notes, n.Rule)
 	}
 	return nil
 }
@@ -173,4 +177,11 @@ func (g *rig) connect(t testing.TB, user string) *pgx.Conn {
 // direct is the URL of the database without the gateway.
 func (g *rig) direct() string {
 	return testserver.URL(pgembed.User, g.pg.Password, g.pg.Address(), g.database, "sslmode=disable")
+}
+
+// observed are the rules that only observed, in order.
+func (g *rig) observed() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return append([]string{}, g.notes...)
 }

@@ -2,13 +2,19 @@ package masking_test
 
 import (
 	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/masking"
 )
 
@@ -185,4 +191,135 @@ UPDATE users SET last_name = 'Lee' WHERE id = 1;`)
 	require.Contains(t, out, `column "email" is shown to you masked`)
 	require.Contains(t, out, "UPDATE 1")
 	g.intact(t, out)
+}
+
+// Django's save() writes all fields of a row, as it was shown them.
+func TestWriteBackByDjango(t *testing.T) {
+	for _, module := range []string{"django", "psycopg2", "psycopg"} {
+		if _, err := os.Stat("/usr/lib/python3/dist-packages/" + module); err != nil {
+			testserver.Missing(t, "python3-"+module)
+		}
+	}
+	g := startRig(t, writeBackSchema, masking.Config{})
+	host, port, err := net.SplitHostPort(g.addr)
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "/usr/bin/python3", filepath.Join("testdata", "orm_client.py"))
+	cmd.Env = append(os.Environ(), "PGHOST="+host, "PGPORT="+port, "PGUSER=alice+orders", "PGPASSWORD=wonder", "PGDATABASE="+g.database, "PGSSLMODE=disable", "PYTHONIOENCODING=utf-8")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
+	const refused = ` is shown to you masked, and this would write such a mask into it; name only the columns you change, or ask for an exemption HINT: Leave the column out of the statement, or write its real value.`
+	require.Equal(t, `save: column "first_name"`+refused+`
+save of fields: done
+save of real values: done
+create: done
+bulk_update: column "email"`+refused+`
+bulk_create: column "email"`+refused+`
+update: done
+copy: column "email"`+refused+`
+copy (FORMAT BINARY): column "email"`+refused+`
+copy: done
+copy (FORMAT BINARY): done
+binary: column "email"`+refused+`
+rows: 2
+`, string(out))
+}
+
+// Under every transform, what one session was shown is not written over by another, and
+// real values are written where anything tells them apart.
+func TestWriteBackOfTransforms(t *testing.T) {
+	for _, x := range []struct {
+		with    masking.Transform
+		options masking.Options
+		columns string // that the rule names
+		alike   bool   // real values look as masks do: none is written over another
+	}{
+		{with: masking.Partial, columns: "email,password,ssn,birth_date"},
+		{with: masking.Redact, columns: "email,password,ssn,birth_date"},
+		{with: masking.Hash, columns: "email,password,ssn"},
+		{with: masking.Pseudonym, columns: "email,password"},
+		{with: masking.Tokenise, columns: "email,password"},
+		{with: masking.Null, columns: "email,password,ssn,birth_date"},
+		{with: masking.Fixed, options: masking.Options{Text: "0"}, columns: "email,ssn"},
+		{with: masking.KeepDomain, columns: "email"},
+		{with: masking.Bucket, options: masking.Options{Size: 10}, columns: "ssn"},
+		{with: masking.Truncate, options: masking.Options{Unit: "decade"}, columns: "birth_date"},
+		{with: masking.Shift, columns: "birth_date", alike: true},
+		{with: masking.Encrypt, columns: "email,ssn", alike: true},
+		{with: masking.SameShape, columns: "email,ssn", alike: true},
+	} {
+		t.Run(x.with.String(), func(t *testing.T) {
+			columns := strings.Split(x.columns, ",")
+			rule := masking.Rule{Name: "hide", With: x.with, Options: x.options}
+			for _, c := range columns {
+				rule.Columns = append(rule.Columns, "users."+c)
+			}
+			g := startRig(t, writeBackSchema, masking.Config{Rules: []masking.Rule{rule, {Off: true}}, Key: []byte(strings.Repeat("k", 32))})
+			reader := g.connect(t, "alice")
+			real := map[string]string{"email": "ann@example.org", "password": "S3cretWord", "ssn": "987654321", "birth_date": "1991-03-04"}
+			for _, c := range columns {
+				writer := g.connect(t, "alice")
+				for _, binary := range []bool{false, true} {
+					format := int16(0)
+					if binary {
+						format = 1
+					}
+					r := reader.PgConn().ExecParams(t.Context(), "SELECT "+c+" FROM users WHERE id = 1", nil, nil, nil, []int16{format}).Read()
+					require.NoError(t, r.Err)
+					shown := r.Rows[0][0]
+					write := writer.PgConn().ExecParams(t.Context(), "UPDATE users SET "+c+" = $1 WHERE id = 1", [][]byte{shown}, nil, []int16{format}, nil).Read()
+					refusedMask(t, write.Err, c, c)
+					if binary {
+						continue
+					}
+					literal := "NULL"
+					if shown != nil {
+						literal = "'" + string(shown) + "'"
+					}
+					_, err := writer.PgConn().Exec(t.Context(), "UPDATE users SET "+c+" = "+literal+" WHERE id = 1").ReadAll()
+					refusedMask(t, err, c, literal)
+				}
+				g.intact(t, c)
+				_, err := writer.Exec(t.Context(), "INSERT INTO users (id, "+c+") VALUES ($1, '"+real[c]+"')", 100+len(c))
+				require.NoError(t, err, "a new row")
+				_, err = writer.PgConn().Exec(t.Context(), "UPDATE users SET "+c+" = '"+real[c]+"' WHERE id > 99").ReadAll()
+				if x.alike {
+					refusedMask(t, err, c, "nothing tells")
+				} else {
+					require.NoError(t, err, "a real value")
+				}
+			}
+		})
+	}
+}
+
+// A rule says what is done about masks in its columns, the default set's about all else.
+func TestWriteBackRules(t *testing.T) {
+	g := startRig(t, writeBackSchema, masking.Config{Rules: []masking.Rule{
+		{WriteBack: masking.WriteBackObserve},
+		{Name: "names", Columns: []string{"users.first_name"}, WriteBack: masking.WriteBackAllow},
+		{Name: "mails", Columns: []string{"users.email"}, WriteBack: masking.WriteBackRefuse, Except: []string{"support"}},
+		{Types: []masking.Type{masking.Email}, With: masking.Visible},
+	}})
+	c := g.connect(t, "alice")
+	_, err := c.Exec(t.Context(), "UPDATE users SET first_name = 'D****', password = '********' WHERE id = 1")
+	require.NoError(t, err)
+	require.Equal(t, []string{"masking rule 1"}, g.observed())
+	_, err = c.Exec(t.Context(), "UPDATE users SET email = 'd****@*******.com' WHERE id = 1")
+	refusedMask(t, err, "email", "a rule's own")
+	require.ErrorContains(t, err, "rule mails")
+	_, err = g.connect(t, "support").Exec(t.Context(), "UPDATE users SET email = 'd****@*******.com' WHERE id = 1")
+	require.NoError(t, err, "who sees it")
+	require.Len(t, g.observed(), 1)
+	_, err = c.PgConn().CopyFrom(t.Context(), strings.NewReader("7\t********\n8\t********\n"), "COPY users (id, password) FROM STDIN")
+	require.NoError(t, err)
+	require.Len(t, g.observed(), 2, "one for a COPY")
+	for _, name := range []string{"refuse", "observe", "allow"} {
+		w, err := masking.ParseWriteBack(name)
+		require.NoError(t, err)
+		require.Equal(t, name, w.String())
+	}
+	_, err = masking.ParseWriteBack("perhaps")
+	require.ErrorContains(t, err, "want refuse, observe or allow")
 }

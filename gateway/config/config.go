@@ -169,6 +169,7 @@ type Masking struct {
 	Groups    []string   `yaml:"groups,chooses"`
 	With      string     `yaml:"with"`
 	Mode      string     `yaml:"mode"`
+	WriteBack string     `yaml:"write_back"`
 	Resources Selector   `yaml:"resources"`
 	Except    MaskExcept `yaml:"except"`
 	// What some transforms need to be told; see masking.Options.

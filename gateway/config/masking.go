@@ -93,7 +93,10 @@ func (m Masking) rule() (masking.Rule, error) {
 	if r.With, err = masking.ParseTransform(m.With); err != nil {
 		return r, err
 	}
-	r.Mode, err = masking.ParseMode(m.Mode)
+	if r.Mode, err = masking.ParseMode(m.Mode); err != nil {
+		return r, err
+	}
+	r.WriteBack, err = masking.ParseWriteBack(m.WriteBack)
 	return r, err
 }
 
@@ -187,7 +190,7 @@ func (f *File) validatePack(d *decoder, m Masking) bool {
 		if f.maskingOff() {
 			d.problem(m.Line, "give use: off the resources or groups that it is for", "the pack does not apply anywhere: an entry with use: off switches it off")
 		}
-		return d.onlyKeys(m.Line, m, "use: default", "use", "name", "resources", "groups", "except", "with", "mode", "keep_first", "keep_last", "text", "days", "unit", "size", "bits")
+		return d.onlyKeys(m.Line, m, "use: default", "use", "name", "resources", "groups", "except", "with", "mode", "write_back", "keep_first", "keep_last", "text", "days", "unit", "size", "bits")
 	case useOff:
 		return d.onlyKeys(m.Line, m, "use: off", "use", "resources", "groups")
 	default:
