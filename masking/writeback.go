@@ -60,18 +60,18 @@ func (w writeBackOfRule) or(other writeBackOfRule) writeBackOfRule {
 	return w
 }
 
-// writeBack returns what is done about masks in a column that is shown as of type t. What
+// writeBack returns what is done about masks in the base column o, which is shown as c. What
 // rules about the column say goes before what rules about the type say, and that before
 // what the default set does.
-func (v *view) writeBack(schema, relation, column string, t Type) writeBackOfRule {
+func (v *view) writeBack(o *proxy.Origin, c *column) writeBackOfRule {
 	var w writeBackOfRule
 	for i := range v.columns {
-		if c := &v.columns[i]; c.named(column) && c.matches(schema, relation, column) {
-			w = w.or(c.writeBack)
+		if r := &v.columns[i]; r.typed(c.oid) && r.matches(o.Schema, o.Relation, o.Column) {
+			w = w.or(r.writeBack)
 		}
 	}
 	if w.WriteBack == WriteBackUnset {
-		w = v.writeBacks[t]
+		w = v.writeBacks[c.typ]
 	}
 	return v.writeBackElse(w)
 }
@@ -138,7 +138,7 @@ func (v *view) targetOf(protocol string, f *proxy.Fill) (t target, ok bool) {
 			break
 		}
 	}
-	t.answers = v.writeBack(at.Schema, at.Relation, at.Column, t.typ)
+	t.answers = v.writeBack(&at, &t.column)
 	switch t.kind {
 	case kindText, kindJSON, kindBytes, kindNested, kindUnknown, kindOther:
 		ok = v.scans

@@ -301,9 +301,10 @@ func TestWriteBackRules(t *testing.T) {
 		{Name: "names", Columns: []string{"users.first_name"}, WriteBack: masking.WriteBackAllow},
 		{Name: "mails", Columns: []string{"users.email"}, WriteBack: masking.WriteBackRefuse, Except: []string{"support"}},
 		{Types: []masking.Type{masking.Email}, With: masking.Visible},
+		{Name: "dates", ColumnTypes: []string{"date"}, WriteBack: masking.WriteBackAllow},
 	}})
 	c := g.connect(t, "alice")
-	_, err := c.Exec(t.Context(), "UPDATE users SET first_name = 'D****', password = '********' WHERE id = 1")
+	_, err := c.Exec(t.Context(), "UPDATE users SET first_name = 'D****', password = '********', birth_date = NULL WHERE id = 1")
 	require.NoError(t, err)
 	require.Equal(t, []string{"masking rule 1"}, g.observed())
 	_, err = c.Exec(t.Context(), "UPDATE users SET email = 'd****@*******.com' WHERE id = 1")

@@ -225,6 +225,7 @@ func TestMaskingKeys(t *testing.T) {
 		{"groups: [dev]", "eeeeeep"},
 		{"with: 'null'", "ep----p"},
 		{"mode: strict", "epeeeep"},
+		{"write_back: observe", "epeeeep"},
 		{"resources: [orders]", "eeeeeep"},
 		{"except: {groups: [dev]}", "epeeeep"},
 		{"keep_last: 2", "epppppp"},
