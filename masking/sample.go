@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/proxy"
@@ -44,6 +45,7 @@ type samples struct {
 
 	mu        sync.Mutex
 	relations map[sampleKey]*sampled
+	taken     atomic.Uint64 // how many were, for those who remember what they say
 }
 
 // sampled is one relation. Its fields may be read once done is closed.
@@ -155,6 +157,7 @@ func (p *samples) sample(ctx context.Context, s *proxy.Session, schema, relation
 			return nil
 		}
 	}
+	defer p.taken.Add(1)
 	defer close(e.done) // also when the sampler panics
 	ctx, cancel := context.WithTimeout(ctx, sampleTime)
 	defer cancel()

@@ -98,10 +98,10 @@ type target struct {
 const maxTargets = 256
 
 // targets are the columns of f that masks may be written into.
-func (x *session) targets(f *proxy.Fills) []target {
+func (x *session) targets(f *proxy.Fills, text []byte) []target {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if now := x.view.spread.now(); now != x.filled.known || len(x.filled.by) >= maxTargets {
+	if now := x.view.spread.now() + x.view.masker.samples.taken.Load(); now != x.filled.known || len(x.filled.by) >= maxTargets {
 		x.filled.known, x.filled.by = now, nil
 	}
 	if list, ok := x.filled.by[f]; ok {
@@ -113,6 +113,9 @@ func (x *session) targets(f *proxy.Fills) []target {
 			list = append(list, t)
 		}
 	}
+	if len(text) > maxText {
+		return list
+	}
 	if x.filled.by == nil {
 		x.filled.by = make(map[*proxy.Fills][]target)
 	}
@@ -120,7 +123,7 @@ func (x *session) targets(f *proxy.Fills) []target {
 	return list
 }
 
-// filled is what a session remembers of targets, while others make no copies.
+// filled is what a session remembers of targets, while no more is known of columns.
 type filled struct {
 	by    map[*proxy.Fills][]target
 	known uint64
@@ -176,7 +179,7 @@ func (x *session) writesBack(ctx context.Context, st *proxy.Statement) proxy.Ver
 	if given == nil {
 		given = &proxy.Given{Fills: &proxy.Fills{Unknown: "nobody has looked"}, Literals: literalsIn(st.Text), Params: st.Args}
 	}
-	targets := x.targets(given.Fills)
+	targets := x.targets(given.Fills, st.Text)
 	x.noteCopy(st, targets)
 	for i := range targets {
 		t := &targets[i]
@@ -255,7 +258,8 @@ func (x *session) isMask(t *target, v []byte, part bool) likeness {
 			return found
 		}
 	}
-	if len(v) == 0 || !t.fill.Over && !t.masked && t.kind != kindJSON || !x.view.scans {
+	elsewhere := !t.fill.Over && !t.masked && t.kind != kindJSON && t.fill.Column != "*"
+	if len(v) == 0 || elsewhere || !x.view.scans {
 		return noMask
 	}
 	if t.kind == kindBytes {

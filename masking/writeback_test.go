@@ -96,6 +96,12 @@ func TestWriteBackOfLiterals(t *testing.T) {
 		refusedMask(t, err, column, text)
 		g.intact(t, text)
 	}
+	_, err = c.PgConn().Exec(t.Context(), "CREATE TEMP TABLE staged (i int, e text)").ReadAll()
+	require.NoError(t, err)
+	for _, text := range []string{"INSERT INTO staged VALUES (1, '" + shown["email"] + "')", "UPDATE public.users SET email = '" + shown["email"] + "'"} {
+		_, err := c.PgConn().Exec(t.Context(), text).ReadAll()
+		require.ErrorContains(t, err, "name only the columns you change", text)
+	}
 	for _, text := range []string{
 		"DO $x$ BEGIN UPDATE users SET email = '" + shown["email"] + "' WHERE id = 1; END $x$",
 		"SELECT set_email(1, '" + shown["email"] + "')",
