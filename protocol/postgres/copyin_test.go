@@ -112,3 +112,78 @@ func TestCopyInUnseen(t *testing.T) {
 	r.ended()
 	require.Contains(t, g.psql(t, "SELECT count(*) FROM c"), " 0\n")
 }
+
+// refusing refuses rows of COPYs from clients that hold a word, and keeps all that it saw.
+type refusing struct {
+	mu   sync.Mutex
+	seen []string
+}
+
+func (f *refusing) hooks() *hooks {
+	return &hooks{Hooks: proxy.Hooks{Flow: func(_ context.Context, op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
+		if !shape.Inbound || shape.Columns == nil {
+			return proxy.Filter{}, nil
+		}
+		return proxy.Filter{Row: func(r *proxy.Row) error {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			var values []string
+			for i := range r.Len() {
+				values = append(values, string(r.Value(i)))
+			}
+			f.seen = append(f.seen, strings.Join(values, "|"))
+			if strings.Contains(f.seen[len(f.seen)-1], "bad") {
+				return &proxy.RefusedError{Verdict: proxy.Deny(proxy.CauseMasking, "no-bad", "this is bad", "Be good.")}
+			}
+			return nil
+		}}, nil
+	}}}
+}
+
+// A row that somebody refuses fails the COPY as an error of the server's does, wherever it
+// stands, and the session is in step with the server's.
+func TestCopyInRefused(t *testing.T) {
+	f := &refusing{}
+	g := startGate(t, gateConfig{sql: "CREATE TABLE c (a int, v text)", chain: []proxy.Interceptor{f.hooks()}, handler: func(h *Handler) {
+		h.Analyzer = sqlpostgres.New(sqlpostgres.Config{})
+	}})
+	copyData := func(s string) []byte { return msg(wire.CopyData, []byte(s)...) }
+	query := func(s string) []byte { return wire.AppendQuery(nil, []byte(s)) }
+	bind := msg(wire.Bind, make([]byte, 8)...)
+	parse := wire.AppendParse(nil, nil, []byte("COPY c FROM STDIN"), &wire.ParseMessage{})
+	extended := [][]byte{parse, bind, wire.AppendExecute(nil, "", 0)}
+	long := strings.Repeat("1\tgood\n", 50_000)
+	for _, c := range []struct {
+		name  string
+		sends [][]byte
+		types string
+	}{
+		{"simple", [][]byte{query("COPY c FROM STDIN"), copyData("1\tgood\n2\tbad\n"), copyData("3\tgood\n"), msg(wire.CopyDone)}, "GEZ"},
+		{"without a line's end", [][]byte{query("COPY c FROM STDIN"), copyData("2\tb"), copyData("ad"), msg(wire.CopyDone)}, "GEZ"},
+		{"in the middle of a long message", [][]byte{query("COPY c FROM STDIN"), copyData(long + "2\tbad\n" + long), copyData(long), msg(wire.CopyDone)}, "GEZ"},
+		{"given up by the client, too", [][]byte{query("COPY c FROM STDIN"), copyData("2\tbad\n"), msg(wire.CopyFail, 'n', 'o', 0)}, "GEZ"},
+		{"csv", [][]byte{query("COPY c FROM STDIN (FORMAT csv, HEADER)"), copyData("bad,bad\n1,\"a\nbad\"\n"), msg(wire.CopyDone)}, "GEZ"},
+		{"extended", append(extended, copyData("2\tbad\n"), copyData("3\tx\n"), msg(wire.CopyDone), msg(wire.Sync)), "12GEZ"},
+		{"extended, with a Sync before the data", append(extended, msg(wire.Sync), copyData("2\tbad\n"), msg(wire.CopyDone), msg(wire.Sync)), "12GEZ"},
+		{"the second of a query", [][]byte{query("COPY c FROM STDIN"), copyData("7\tgood\n"), msg(wire.CopyDone), query("COPY c FROM STDIN"), copyData("2\tbad\n"), msg(wire.CopyDone)}, "GCZ"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := g.raw(t)
+			r.send(bytes.Join(c.sends, nil))
+			types, body := r.until(wire.ReadyForQuery)
+			require.Equal(t, c.types, types)
+			if strings.HasSuffix(c.types, "CZ") {
+				types, body = r.until(wire.ReadyForQuery)
+				require.Equal(t, "GEZ", types)
+			}
+			require.Contains(t, string(body), "this is bad")
+			require.Contains(t, string(body), "42501")
+			r.works()
+		})
+	}
+	f.mu.Lock()
+	require.Contains(t, f.seen, "1|a\nbad")
+	require.NotContains(t, f.seen, "bad|bad", "a header is no row")
+	f.mu.Unlock()
+	require.Contains(t, g.psql(t, "SELECT count(*), min(a) FROM c"), "1 |   7", "nothing of a refused COPY is kept")
+}
