@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/proxy"
 )
 
 // What every transform shows of a value is recognised as a mask, and real values are not
@@ -50,13 +52,7 @@ func TestMasksAreRecognised(t *testing.T) {
 		{Column, oidJSONB, treatment{Transform: Pseudonym}, []string{`{"a": 1}`}, maskOnly},
 		{Column, 1007, treatment{}, []string{"{1,2}"}, perhaps},
 	} {
-		k := kindText
-		if x, ok := postgresKinds[c.oid]; ok {
-			k = x
-		} else if c.oid != text {
-			k = kindOpaque
-		}
-		col := column{kind: k, oid: c.oid, whole: true, typ: c.typ, with: c.with.withDefaults()}
+		col := column{kind: kindOf("postgres", &proxy.ShapeColumn{Type: c.oid}), oid: c.oid, whole: true, typ: c.typ, with: c.with.withDefaults()}
 		col.null = col.noText()
 		for _, v := range c.real {
 			mask, ok := m.appendCell(nil, &col, []byte(v))

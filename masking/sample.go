@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,8 +61,10 @@ type sampled struct {
 type held struct {
 	profile profile
 	tallies tallies
-	some    Type // of at least one in five of them
-	whole   Type // of the column
+	some    Type    // of at least one in five of them
+	parts   bool    // its values have parts, of which these are some
+	members members // of JSON: where that is
+	whole   Type    // of the column
 }
 
 // nothing is what is known of a column that has no values.
@@ -84,7 +87,7 @@ func (p *samples) computed(ctx context.Context, s *proxy.Session, f *proxy.Facts
 				continue // typeOf and heldIn tell what is known of it
 			}
 			for name, h := range e.columns {
-				if h.some != "" && (o.Column == name || o.Column == "*") {
+				if h.some != "" && !h.parts && (o.Column == name || o.Column == "*") {
 					each(name, h.some)
 				}
 			}
@@ -122,7 +125,7 @@ func (p *samples) read(ctx context.Context, s *proxy.Session, f *proxy.Facts, ea
 			continue
 		}
 		for name, h := range e.columns {
-			if h.some != "" {
+			if h.some != "" && !h.parts {
 				each(name, h.some)
 			}
 		}
@@ -222,10 +225,17 @@ func (p *samples) typeOf(t *proxy.Target, o *proxy.Origin) (typ Type, known bool
 	if p.sampler == nil {
 		return "", true // then names alone decide
 	}
-	if h := p.heldIn(t, o); h != nil {
-		return h.some, true
+	h := p.heldIn(t, o)
+	switch {
+	case h == nil:
+		return "", false
+	case o.Key != "" && h.members != nil:
+		if typ, ok := p.plan.typeOfName(o.Key); ok {
+			return typ, true
+		}
+		return h.members[strings.ToLower(o.Key)], true
 	}
-	return "", false
+	return h.some, true
 }
 
 // held is what a column holds by some of its values.
@@ -233,6 +243,11 @@ func (p *Scanner) held(c proxy.SampledColumn, values [][]byte) *held {
 	h := &held{profile: p.profileOf(c)}
 	for _, v := range values {
 		h.tallies.add(v)
+	}
+	if structured(c.Type, values) {
+		h.parts = true
+		h.some, h.members = p.inside(values, strings.HasPrefix(c.Type, "json"))
+		return h
 	}
 	h.some, _ = p.holds(h, values)
 	h.whole, _ = p.ColumnVerdict(c.Name, c.Type, values)

@@ -161,12 +161,13 @@ func (v *view) showsMasked(c *column, o *proxy.Origin) bool {
 	if v.target == nil || !v.scans {
 		return false
 	}
-	typ, known := v.masker.samples.typeOf(v.target, o)
-	if how := v.treatment(typ); known && typ != "" && how.Transform != Visible {
-		c.typ, c.with = typ, how
-		return true
+	h := v.masker.samples.heldIn(v.target, o)
+	if h == nil || h.some == "" || h.parts { // of a value with parts, these are shown masked
+		return false
 	}
-	return false
+	how := v.treatment(h.some)
+	c.typ, c.with = h.some, how
+	return how.Transform != Visible
 }
 
 // writesBack refuses a statement that writes a mask into a column that the session is

@@ -226,8 +226,9 @@ type Origin struct {
 	Relation string
 	Column   string // "*" is the whole row
 	How      Derivation
-	// Key is the member of JSON that the value is, when How is DerivedMember. Empty is
-	// an element of an array, or the whole.
+	// Key is the member of JSON that the value is, when How is DerivedMember: empty is
+	// an element of an array, or the whole. In other ways it is the member of a column
+	// of JSON that the value derives from; empty is the whole column.
 	Key string
 }
 

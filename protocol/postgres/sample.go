@@ -22,8 +22,11 @@ type Sampler struct {
 	Rows int
 }
 
-// sampleBytes is how much is read of a value, in characters.
-const sampleBytes = 256
+// sampleBytes is how much is read of a value, in characters; of one with parts more.
+const (
+	sampleBytes     = 256
+	sampleBytesJSON = 4096
+)
 
 // Sample calls each with values of the columns of a relation, as text, the first
 // characters of each. They are valid until it returns. A column whose values are
@@ -40,7 +43,11 @@ func (s *Sampler) Sample(ctx context.Context, session *proxy.Session, schema, re
 	for i := range rel.Columns {
 		if c := &rel.Columns[i]; !untold[c.Type] {
 			columns = append(columns, proxy.SampledColumn{Name: c.Name})
-			list = append(list, fmt.Sprintf("pg_catalog.left(%s::pg_catalog.text, %d)", quoted(c.Name), sampleBytes))
+			length := sampleBytes
+			if c.Type == oidJSON || c.Type == oidJSONB {
+				length = sampleBytesJSON
+			}
+			list = append(list, fmt.Sprintf("pg_catalog.left(%s::pg_catalog.text, %d)", quoted(c.Name), length))
 		}
 	}
 	if len(columns) == 0 {
@@ -91,6 +98,11 @@ func isTrue(v []byte) bool { return string(v) == "t" }
 // quoted is a name as SQL has it, whatever it holds.
 func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
+const (
+	oidJSON  = 114
+	oidJSONB = 3802
+)
+
 // untold are the types whose values say nothing by themselves: bool, bytea, char,
-// dates and times, and JSON, which is read by its keys.
-var untold = map[uint32]bool{16: true, 17: true, 18: true, 114: true, 1082: true, 1083: true, 1114: true, 1184: true, 1186: true, 1266: true, 3802: true}
+// dates and times.
+var untold = map[uint32]bool{16: true, 17: true, 18: true, 1082: true, 1083: true, 1114: true, 1184: true, 1186: true, 1266: true}

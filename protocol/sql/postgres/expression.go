@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"reflect"
+	"strconv"
 
 	"github.com/multigres/multigres/go/common/parser/ast"
 
@@ -148,6 +149,14 @@ func (r *resolver) operation(s *space, n *ast.A_Expr) value {
 	default:
 		return r.as(r.union(left, right), proxy.DerivedPredicate)
 	}
+	if takesMember[name] {
+		key, ok := constant(n.Rexpr)
+		_, number := strconv.Atoi(key)
+		if ok && plainKey(key) && number != nil { // else an element of an array
+			left = memberOf(left, key)
+		}
+		r.literals = r.literals || ok
+	}
 	v := r.union(left, right)
 	if behind, certain := r.catalog.RunBy(name); schema != "" && schema != "pg_catalog" || len(behind) > 0 {
 		v.opaque = true
@@ -221,8 +230,11 @@ func (r *resolver) call(s *space, n *ast.FuncCall) value {
 	if !n.AggStar { // only the server's own count takes none
 		v = r.function(schema, name, args)
 	}
+	if typesOf[name] && (schema == "" || schema == "pg_catalog") && !r.owned("", name) {
+		return value{unsure: v.unsure}
+	}
 	how := proxy.DerivedTransformed
-	if (schema == "" || schema == "pg_catalog") && counts[name] && !r.owned("", name) {
+	if (schema == "" || schema == "pg_catalog") && (counts[name] || measures[name]) && !r.owned("", name) {
 		how = proxy.DerivedPredicate
 	} else if n.AggStar || n.AggDistinct || n.AggWithinGroup || n.AggFilter != nil || n.Over != nil || (schema == "" || schema == "pg_catalog") && aggregates[name] {
 		how = proxy.DerivedAggregated
@@ -297,6 +309,15 @@ var reveals = map[string]bool{
 
 // counts are the aggregates that tell of their arguments only how many there are.
 var counts = map[string]bool{"count": true, "regr_count": true}
+
+// measures are the functions that tell of their argument only how long it is.
+var measures = map[string]bool{
+	"length": true, "char_length": true, "character_length": true, "octet_length": true, "bit_length": true, "array_length": true, "cardinality": true,
+	"array_ndims": true, "jsonb_array_length": true, "json_array_length": true, "pg_column_size": true,
+}
+
+// typesOf are the functions that tell of their argument only what type it is of.
+var typesOf = map[string]bool{"jsonb_typeof": true, "json_typeof": true, "pg_typeof": true}
 
 var aggregates = func() map[string]bool {
 	m := make(map[string]bool)

@@ -129,6 +129,22 @@ func keyed(v value, key string) value {
 	return v
 }
 
+// takesMember are the operators that take a member out of JSON.
+var takesMember = map[string]bool{"->": true, "->>": true}
+
+// memberOf is the member of v, columns of JSON or what was taken out of one.
+func memberOf(v value, key string) value {
+	out := make([]proxy.Origin, 0, len(v.origins))
+	for _, o := range v.origins {
+		if o.Column != "*" && (o.How == proxy.DerivedPlain || o.How == proxy.DerivedTransformed && o.Key != "") {
+			o.How, o.Key = proxy.DerivedTransformed, key
+		}
+		out = append(out, o)
+	}
+	v.origins = out
+	return v
+}
+
 // toJSON reports whether a cast is to JSON, which keeps members what they are.
 func toJSON(n *ast.TypeName) bool {
 	if n == nil {

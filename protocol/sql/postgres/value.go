@@ -104,7 +104,10 @@ func (r *resolver) as(v value, how proxy.Derivation) value {
 	out := make([]proxy.Origin, 0, len(v.origins))
 	for _, o := range v.origins {
 		if changes(o) {
-			o.How, o.Key = how, ""
+			if o.How == proxy.DerivedMember {
+				o.Key = ""
+			}
+			o.How = how
 		}
 		if len(out) > 64 || !slices.Contains(out, o) {
 			out = append(out, o)
