@@ -224,15 +224,18 @@ func TestOneProcess(t *testing.T) {
 // The erased session cannot be read, and the log stays proven.
 func TestErasure(t *testing.T) {
 	dir, public, ids := record(t, 2)
-	path, err := find(dir, ids[0])
-	require.NoError(t, err)
-	require.NoError(t, os.Remove(path+keySuffix))
+	l := openLog(t, dir, Config{})
+	require.NoError(t, l.Erase(Action{By: &proxy.Identity{Subject: "root"}, Session: ids[0], Reason: "article 17"}))
+	require.NoError(t, l.Close())
 	a, err := OpenArchive(dir)
 	require.NoError(t, err)
 	for _, err := range a.Raw(ids[0]) {
 		require.ErrorIs(t, err, ErrErased)
+		require.ErrorContains(t, err, "by root: article 17")
 	}
-	require.Empty(t, verify(t, dir, public).Problems)
+	r := verify(t, dir, public)
+	require.Empty(t, r.Problems)
+	require.Equal(t, 1, r.Erased)
 	b, err := a.Export(ids[0])
 	require.NoError(t, err)
 	_, err = b.Verify(public)

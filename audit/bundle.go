@@ -87,11 +87,17 @@ func (a *Archive) Export(id string) (*Bundle, error) {
 	if err != nil {
 		return nil, fmt.Errorf("session %s: %w", id, err)
 	}
-	b.Key, err = a.keys.load(path+keySuffix, id)
+	b.Key, err = a.loadKey(path, id)
 	if errors.Is(err, ErrErased) {
-		err = nil // its proof holds without its content
+		return b, nil // its proof holds without its content
 	}
-	return b, err
+	if err == nil {
+		err = opens(bytes.NewReader(b.Record), b.Key)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("session %s: %w", id, err)
+	}
+	return b, nil
 }
 
 // ReadBundle reads a bundle. Nothing of it is verified.
@@ -108,7 +114,8 @@ func ReadBundle(r io.Reader) (*Bundle, error) {
 }
 
 // Verify checks that the bundle's record is the one that was sealed, with the
-// log's public key. It returns the number of events.
+// log's public key, and that its key, if it has one, opens it. It returns the number of
+// events.
 func (b *Bundle) Verify(public string) (events uint64, err error) {
 	signed, err := openCheckpoint([]byte(b.Checkpoint), public)
 	if err != nil {
@@ -129,6 +136,11 @@ func (b *Bundle) Verify(public string) (events uint64, err error) {
 	}
 	if _, err := checkRecord(bytes.NewReader(b.Record), l); err != nil {
 		return 0, err
+	}
+	if b.Key != nil {
+		if err := opens(bytes.NewReader(b.Record), b.Key); err != nil {
+			return 0, err
+		}
 	}
 	return l.Events, nil
 }

@@ -280,9 +280,8 @@ func (f *facts) read(events iter.Seq2[[]byte, error]) error {
 
 func (f *facts) event(raw []byte) {
 	typ := typeOf(raw)
+	f.own = f.own || isOwn(typ)
 	switch typ {
-	case GatewayStart:
-		f.own = true
 	case SessionStart, SessionEnd:
 		fields(raw, f.bound)
 		if typ == SessionEnd && f.End == "open" {

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
@@ -151,5 +152,8 @@ func (t *tree) checkHistory() error {
 	}
 	t.head = Head{Tree: signed, Note: b, hashes: t, public: t.public}
 	t.dirty = signed.N < t.size
+	for range signed.N { // what it covers is on the disk
+		t.unsynced = t.unsynced[bytes.IndexByte(t.unsynced, '\n')+1:]
+	}
 	return nil
 }

@@ -297,6 +297,7 @@ func TestErasedSessionLeavesIndex(t *testing.T) {
 			return l
 		},
 		"and the gateway was killed then": func(t *testing.T, l *Log, id string) *Log {
+			require.NoError(t, l.Act(Action{Type: AdminErase, Session: id}))
 			require.NoError(t, l.Close())
 			path, err := find(l.dir, id)
 			require.NoError(t, err)

@@ -173,7 +173,7 @@ func (f *labFile) WriteAt(b []byte, at int64) (int, error) {
 	defer f.lab.mu.Unlock()
 	n := len(b)
 	if err != nil {
-		if n--; !torn {
+		if n = max(n-1, 0); !torn {
 			return 0, err
 		}
 	}

@@ -69,12 +69,12 @@ func (f *life) live() {
 func (f *life) requireWhole(dir string) {
 	t := f.t
 	t.Helper()
-	l := openLog(t, dir, Config{Durability: Each})
+	l := openOn(t, newLab(), dir, Config{Durability: Each}) // whose syncs cost nothing
 	s := newSession(t, l)
 	require.False(t, run(s, "SELECT 'after'").Refuses())
 	s.Close(nil)
 	require.NoError(t, l.Close())
-	l = openLog(t, dir, Config{}) // once more
+	l = openOn(t, newLab(), dir, Config{}) // once more
 	require.NoError(t, l.Close())
 	r := verify(t, dir, l.PublicKey())
 	require.Empty(t, r.Problems)
@@ -117,12 +117,14 @@ func callsOf(t *testing.T) int {
 // Whatever single call of the disk fails, and in whatever way: what was acknowledged is
 // there and proven, and the log goes on.
 func TestEveryFault(t *testing.T) {
+	t.Parallel()
 	calls := callsOf(t)
 	for name, fault := range map[string]struct {
 		torn bool
 		err  error
 	}{"no room": {true, syscall.ENOSPC}, "error": {false, syscall.EIO}} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for n := 1; n <= calls; n += stride() {
 				f := newLife(t)
 				f.lab.breaks(func(c call) (bool, error) { return fault.torn, errIf(c.n == n, fault.err) })
@@ -136,6 +138,7 @@ func TestEveryFault(t *testing.T) {
 // From whatever call on the disk is full: once it has room again everything that ended
 // is sealed, without a restart.
 func TestEveryFullDisk(t *testing.T) {
+	t.Parallel()
 	calls := callsOf(t)
 	for n := 1; n <= calls; n += 1 + stride() {
 		f := newLife(t)
@@ -181,6 +184,7 @@ func TestEveryFullDisk(t *testing.T) {
 // At whatever call the machine loses power: what was acknowledged as being on the disk
 // is there, with its key and its proof, and the log starts.
 func TestEveryPowerCut(t *testing.T) {
+	t.Parallel()
 	calls := callsOf(t)
 	for n := 1; n <= calls; n += stride() {
 		f := newLife(t)

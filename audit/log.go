@@ -204,13 +204,15 @@ func (l *Log) open(adopt *Action) (err error) {
 	if l.lock, err = lockFile(filepath.Join(l.dir, "lock")); err != nil {
 		return err
 	}
-	if l.keys, err = openKeys(l.dir, l.given, l.disk); err != nil {
+	lost, err := l.openKeys(adopt != nil)
+	if err != nil {
 		return err
 	}
 	l.archive = newArchive(l.dir, l.keys)
 	if l.tree, l.adopted, err = openTree(l.disk, filepath.Join(l.dir, "log"), adopt != nil); err != nil {
 		return err
 	}
+	l.adopted = errors.Join(lost, l.adopted)
 	if err = errors.Join(l.removeHalfMade(), l.recover()); err != nil {
 		return err
 	}
@@ -231,6 +233,36 @@ func (l *Log) open(adopt *Action) (err error) {
 		return errors.Join(err, l.own.file.Close())
 	}
 	return nil
+}
+
+// openKeys opens the sessions' keys, or makes the key that seals them. When one was made
+// before and is missing, the error is a *HistoryError, unless adopt is set: then it is lost.
+func (l *Log) openKeys(adopt bool) (lost, err error) {
+	if l.given.Current == nil {
+		elsewhere, err := keysLost(l.dir)
+		if elsewhere && len(l.given.Old) == 0 {
+			err = historyError("the sessions' keys are sealed by a key that is kept elsewhere, and none was given")
+		}
+		var h *HistoryError
+		if err != nil && (!adopt || !errors.As(err, &h)) {
+			return nil, err
+		}
+		lost = err
+	}
+	if l.keys, err = openKeys(l.dir, l.given, l.disk); err != nil {
+		return nil, err
+	}
+	elsewhere := filepath.Join(l.dir, elsewhereName)
+	if _, err := os.Stat(elsewhere); l.given.Current != nil && errors.Is(err, fs.ErrNotExist) {
+		return lost, l.disk.replace(elsewhere, []byte(elsewhereText), 0o600)
+	}
+	if lost != nil { // it is kept here from now on
+		err = l.disk.remove(elsewhere)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+	}
+	return lost, err
 }
 
 // mark has s written and synced soon.

@@ -92,7 +92,11 @@ func (a *Archive) Raw(id string) iter.Seq2[[]byte, error] {
 }
 
 func (a *Archive) read(id string, each func(b []byte) bool) error {
-	f, key, sealed, err := a.openRecord(id)
+	return a.readBy(a.loadKey, id, each)
+}
+
+func (a *Archive) readBy(load func(path, id string) ([]byte, error), id string, each func(b []byte) bool) error {
+	f, key, sealed, err := a.openRecord(load, id)
 	if err != nil {
 		return err
 	}
@@ -102,12 +106,12 @@ func (a *Archive) read(id string, each func(b []byte) bool) error {
 
 // openRecord opens a session's record, and returns its key and its leaf, which is nil when it
 // is not sealed.
-func (a *Archive) openRecord(id string) (*os.File, []byte, *leaf, error) {
+func (a *Archive) openRecord(load func(path, id string) ([]byte, error), id string) (*os.File, []byte, *leaf, error) {
 	path, sealed, err := a.find(id)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	key, err := a.keys.load(path+keySuffix, id)
+	key, err := load(path, id)
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -37,7 +37,7 @@ type frameStart struct {
 // Open opens a session's record. It reads where its frames begin, and nothing of
 // them: for a gigabyte of an ended session that takes milliseconds.
 func (a *Archive) Open(id string) (*Record, error) {
-	f, key, sealed, err := a.openRecord(id)
+	f, key, sealed, err := a.openRecord(a.loadKey, id)
 	if err != nil {
 		return nil, fmt.Errorf("session %s: %w", id, err)
 	}

@@ -82,6 +82,13 @@ func (a *Archive) Search(ctx context.Context, q Query, progress func(done, all i
 			r.unread(id, errMissing)
 		}
 	}
+	lost, err := a.lostKeys(there)
+	if err != nil {
+		return nil, err
+	}
+	for id, err := range lost {
+		r.unread(id, err)
+	}
 	var hits []hit
 	for _, f := range segments {
 		list, err := f.hits(m, leaves, there)
@@ -116,6 +123,9 @@ func (a *Archive) Search(ctx context.Context, q Query, progress func(done, all i
 			continue
 		}
 		r.Sessions = append(r.Sessions, s)
+		if lost[h.id] != nil {
+			s.End = "unreadable"
+		}
 		if s.End == "erased" || s.End == "unreadable" {
 			continue
 		}
@@ -125,6 +135,7 @@ func (a *Archive) Search(ctx context.Context, q Query, progress func(done, all i
 		}
 	}
 	slices.Reverse(r.Sessions)
+	slices.SortFunc(r.Unread, func(a, b Unread) int { return strings.Compare(a.ID, b.ID) })
 	return r, nil
 }
 

@@ -132,6 +132,7 @@ func (t *tree) load() error {
 		t.count([]byte(line))
 		i++
 	}
+	t.unsynced = b[:whole]
 	return nil
 }
 

@@ -26,17 +26,31 @@ type Report struct {
 	// Unproven names what no checkpoint covers yet: sessions that are open, or
 	// that a stopped process left.
 	Unproven []string
+	// Unsigned are how many of them are listed as sealed after the signed head. A gateway that
+	// runs has some for milliseconds; later they tell of a crash, or of a head that was set back.
+	Unsigned int
+	// Erased are how many of the sealed sessions were erased, as the gateway's own records say.
+	Erased int
+	// Unopened are how many were not opened, because what seals their keys is kept elsewhere
+	// and was not given. They can have been erased, too.
+	Unopened int
 }
 
 func (r *Report) problem(format string, args ...any) {
 	r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
 }
 
-// Verify checks the log in dir with nothing but its public key, the contents of
-// key.pub. Each trusted checkpoint that is not nil was kept elsewhere: the log must
+// Verify is [VerifyWith] the keys that are in dir.
+func Verify(dir, public string, trusted ...[]byte) (*Report, error) {
+	return VerifyWith(dir, Keys{}, public, trusted...)
+}
+
+// VerifyWith checks the log in dir. What proves it is nothing but its public key, the
+// contents of key.pub. With the keys that seal the sessions' keys, which are in dir or given,
+// it checks that each sealed session opens or was erased on record. Each trusted checkpoint that is not nil was kept elsewhere: the log must
 // continue it, which proves that it was neither rolled back nor replaced. The error is
 // for what cannot be read at all.
-func Verify(dir, public string, trusted ...[]byte) (*Report, error) {
+func VerifyWith(dir string, k Keys, public string, trusted ...[]byte) (*Report, error) {
 	r := &Report{}
 	head, err := os.ReadFile(filepath.Join(dir, "log", checkpointName)) // before the list, which goes on
 	missing := errors.Is(err, fs.ErrNotExist)
@@ -85,6 +99,10 @@ func Verify(dir, public string, trusted ...[]byte) (*Report, error) {
 	if err := r.checkTrusted(mem, signed, public, trusted); err != nil {
 		return nil, err
 	}
+	c, err := r.newContents(dir, k)
+	if err != nil {
+		return nil, err
+	}
 	sealed := make(map[string]bool)
 	for i := range signed.N {
 		l, err := parseLeaf(strings.TrimSuffix(lines[i], "\n"))
@@ -93,9 +111,12 @@ func Verify(dir, public string, trusted ...[]byte) (*Report, error) {
 			continue
 		}
 		sealed[l.ID] = true
-		r.checkSession(dir, l)
+		if path := r.checkSession(dir, l); path != "" {
+			c.check(path, l.ID)
+		}
 	}
-	return r, r.unproven(dir, sealed)
+	r.Unsigned = len(lines) - int(signed.N)
+	return r, errors.Join(c.compare(), r.unproven(dir, sealed))
 }
 
 // checkTrusted checks that the log continues earlier checkpoints of its own. The
@@ -145,26 +166,28 @@ func plural(n int, one, several string) string {
 	return fmt.Sprintf("%d %s", n, several)
 }
 
-func (r *Report) checkSession(dir string, l leaf) {
+// checkSession checks a session's record, and returns its path when it is as it was sealed.
+func (r *Report) checkSession(dir string, l leaf) (path string) {
 	path, err := find(dir, l.ID)
 	if err != nil {
 		r.problem("session %s is sealed, and its record is missing", l.ID)
-		return
+		return ""
 	}
 	f, err := os.Open(path + recordSuffix)
 	if err != nil {
 		r.problem("session %s: %v", l.ID, err)
-		return
+		return ""
 	}
 	defer f.Close()
 	n, err := checkRecord(f, l)
 	r.Bytes += n
 	if err != nil {
 		r.problem("session %s: %v", l.ID, err)
-		return
+		return ""
 	}
 	r.Sessions++
 	r.Events += int64(l.Events)
+	return path
 }
 
 // checkRecord checks that a record file is what a leaf commits to.

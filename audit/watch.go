@@ -25,7 +25,7 @@ func (l *Log) Watch(ctx context.Context, id string) iter.Seq2[[]byte, error] {
 }
 
 func (l *Log) watch(ctx context.Context, id string, each func(b []byte) bool) error {
-	f, key, sealed, err := l.archive.openRecord(id)
+	f, key, sealed, err := l.archive.openRecord(l.archive.loadKey, id)
 	if err != nil {
 		return err
 	}

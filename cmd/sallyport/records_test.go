@@ -152,3 +152,65 @@ func TestCutRecord(t *testing.T) {
 	must(t, "sessions", "search", "-c", a.config, "pink elephant")
 	must(t, "report", "-c", a.config)
 }
+
+// A key that is missing or does not open is found by verifying and is never called erased
+// unless that is on record.
+func TestVerifyKeys(t *testing.T) {
+	a := archive(t, 2)
+	must(t, "sessions", "erase", "-c", a.config, "-reason", "article 17", a.ids[1])
+	require.Contains(t, must(t, "verify", a.log), "erased: the content of 1 sealed record, as")
+	code, _, errs := sallyport(t, "", "sessions", "show", "-c", a.config, a.ids[1])
+	require.Equal(t, exitError, code)
+	require.Contains(t, errs, "article 17")
+
+	name := a.file(t, a.ids[0], ".key")
+	key, err := os.ReadFile(name)
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(name))
+	code, out, errs := sallyport(t, "", "verify", a.log)
+	require.Equal(t, exitError, code)
+	require.Contains(t, out, "session "+a.ids[0]+": its key is missing, and no record says that it was erased")
+	require.Contains(t, errs, "sallyport: 1 problem\n")
+	code, _, errs = sallyport(t, "", "sessions", "show", "-c", a.config, a.ids[0])
+	require.Equal(t, exitError, code)
+	require.Contains(t, errs, "no record says that it was erased")
+	code, out, _ = sallyport(t, "", "sessions", "ls", "-c", a.config)
+	require.Equal(t, exitError, code)
+	require.Contains(t, out, "unreadable")
+	require.NoError(t, os.WriteFile(name, key, 0o600))
+	must(t, "verify", a.log)
+
+	moved := filepath.Join(a.log, "sessions", "2001-01-01")
+	require.NoError(t, os.MkdirAll(moved, 0o700))
+	record := a.file(t, a.ids[0], ".rec")
+	require.NoError(t, os.Rename(record, filepath.Join(moved, filepath.Base(record))))
+	for _, args := range [][]string{{"verify", a.log}, {"sessions", "show", "-c", a.config, a.ids[0]}} {
+		code, out, errs = sallyport(t, "", args...)
+		require.Equal(t, exitError, code)
+		require.Contains(t, out+errs, "its record was moved: it lies in "+moved)
+	}
+	require.NoError(t, os.Rename(filepath.Join(moved, filepath.Base(record)), record))
+
+	require.NoError(t, os.Remove(filepath.Join(a.log, "master.key")))
+	code, out, _ = sallyport(t, "", "verify", a.log)
+	require.Equal(t, exitError, code)
+	require.Contains(t, out, "master.key")
+	code, _, errs = sallyport(t, "", "serve", "-c", a.config)
+	require.Equal(t, exitError, code)
+	require.Contains(t, errs, "master.key")
+	require.NoFileExists(t, filepath.Join(a.log, "master.key"))
+}
+
+// A head that was set back leaves records that are listed after it, which verifying says.
+func TestVerifyUnsigned(t *testing.T) {
+	a := archive(t, 1)
+	head := filepath.Join(a.log, "log", "checkpoint")
+	early, err := os.ReadFile(head)
+	require.NoError(t, err)
+	must(t, "sessions", "hold", "-c", a.config, "-reason", "case 17", a.ids[0])
+	require.NoError(t, os.WriteFile(head, early, 0o600))
+	out := must(t, "verify", a.log)
+	require.Contains(t, out, "not proven: 1 record that is listed as sealed after the signed head")
+	require.Contains(t, out, "or the head was set back")
+	require.NotContains(t, out, "not sealed: the sessions are open")
+}

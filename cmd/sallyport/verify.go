@@ -17,6 +17,7 @@ import (
 // verify proves a bundle, a whole log, or a copy of one in a bucket.
 func verify(ctx context.Context, c *cli, args []string) error {
 	f := c.flags("verify")
+	config := f.String("c", "", "config `file` that says where the key of the records is kept, for a log whose master.key is not in DIR")
 	key := f.String("key", "", "`file` with the log's public key; empty is the one inside the log, which proves less")
 	var witnesses repeated
 	f.Var(&witnesses, "checkpoint", "the same as -witness")
@@ -46,7 +47,7 @@ func verify(ctx context.Context, c *cli, args []string) error {
 		return err
 	}
 	if st.IsDir() {
-		return verifyLog(ctx, c, path, *key, bucket, witnesses, keys)
+		return verifyLog(ctx, c, path, *config, *key, bucket, witnesses, keys)
 	}
 	return verifyBundle(c, path, *key)
 }
@@ -66,7 +67,7 @@ func readPublicKey(file string) (string, error) {
 	return string(bytes.TrimSpace(b)), err
 }
 
-func verifyLog(ctx context.Context, c *cli, dir, key string, bucket bucketFlags, witnesses, keys []string) error {
+func verifyLog(ctx context.Context, c *cli, dir, config, key string, bucket bucketFlags, witnesses, keys []string) error {
 	file := key
 	if file == "" {
 		file = filepath.Join(dir, "log", "key.pub")
@@ -91,16 +92,37 @@ func verifyLog(ctx context.Context, c *cli, dir, key string, bucket bucketFlags,
 	for _, h := range cosigned {
 		trusted = append(trusted, h.Note)
 	}
-	r, err := audit.Verify(dir, public, trusted...)
+	var content audit.Keys
+	if config != "" {
+		cfg, err := load(c, config)
+		if err != nil {
+			return err
+		}
+		if content, err = cfg.AuditKeys(ctx); err != nil {
+			return err
+		}
+	}
+	r, err := audit.VerifyWith(dir, content, public, trusted...)
 	if err != nil {
 		return err
 	}
 	printProven(c, r)
+	if r.Erased > 0 {
+		fmt.Fprintf(c.out, "erased: the content of %s, as the gateway's own records say\n", plural(r.Erased, "sealed record", "sealed records"))
+	}
+	if r.Unopened > 0 {
+		fmt.Fprintf(c.out, "not proven: that %s can be read, unless erased on record; the key that opens them is kept elsewhere: name its config file with -c\n",
+			plural(r.Unopened, "sealed record", "sealed records"))
+	}
 	for _, h := range cosigned {
 		fmt.Fprintf(c.out, "cosigned: the first %d sealed records, by %s at %s\n", h.N, h.Witness, h.At.UTC().Format(time.RFC3339))
 	}
-	if n := len(r.Unproven); n > 0 {
-		fmt.Fprintf(c.out, "not proven: %d records that are not sealed: their sessions are open, or a stopped gateway left them\n", n)
+	if n := len(r.Unproven) - r.Unsigned; n > 0 {
+		fmt.Fprintf(c.out, "not proven: %s not sealed: the sessions are open, or a stopped gateway left them\n", plural(n, "record that is", "records that are"))
+	}
+	if n := r.Unsigned; n > 0 {
+		fmt.Fprintf(c.out, "not proven: %s listed as sealed after the signed head: the gateway is sealing, or stopped while it did, or the head was set back; give checkpoints kept elsewhere with -witness\n",
+			plural(n, "record that is", "records that are"))
 	}
 	if key == "" {
 		fmt.Fprintln(c.out, "not proven: that the public key is this log's; give your own copy with -key")
@@ -184,6 +206,9 @@ func verifyBundle(c *cli, path, key string) error {
 		return fail(exitError, "NOT AS SEALED: %v", err)
 	}
 	fmt.Fprintf(c.out, "proven: session %s with %d events is whole, in order and as it was sealed\n", b.Session, n)
+	if b.Key == nil {
+		fmt.Fprintln(c.out, "not proven: what the session holds: the bundle has no key to read it with")
+	}
 	fmt.Fprintln(c.out, "not proven: that the log it comes from lists every session that took place")
 	return nil
 }
