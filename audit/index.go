@@ -168,7 +168,7 @@ func (x *index) store(from int, leaves leafLines, b *segment.Builder) error {
 		if err != nil {
 			return err
 		}
-		if err := replace(x.path(name+keySuffix), sealed); err != nil {
+		if err := x.disk.replace(x.path(name+keySuffix), sealed, 0o600); err != nil {
 			return err
 		}
 	}
@@ -182,7 +182,7 @@ func (x *index) store(from int, leaves leafLines, b *segment.Builder) error {
 	rand.Read(nonce)
 	sum := leaves.digest(from, b.Len())
 	plain := b.Append(sum[:])
-	return replace(x.path(name+segmentSuffix), aead.Seal(append(slices.Clone(head), nonce...), nonce, plain, head))
+	return x.disk.replace(x.path(name+segmentSuffix), aead.Seal(append(slices.Clone(head), nonce...), nonce, plain, head), 0o600)
 }
 
 // remove destroys a segment. The index is locked.
@@ -436,7 +436,7 @@ func (x *index) rekey() error {
 		}
 		sealed, kerr := x.keys.seal(name, key)
 		if kerr == nil {
-			kerr = replace(file, sealed)
+			kerr = x.disk.replace(file, sealed, 0o600)
 		}
 		err = errors.Join(err, kerr)
 	}

@@ -209,6 +209,7 @@ func (l *Log) open(adopt *Action) (err error) {
 		return err
 	}
 	l.archive = newArchive(l.dir, l.keys)
+	l.archive.disk = l.disk
 	if l.tree, l.adopted, err = openTree(l.disk, filepath.Join(l.dir, "log"), adopt != nil); err != nil {
 		return err
 	}

@@ -24,10 +24,11 @@ type Archive struct {
 	dir    string
 	keys   *sessionKeys
 	sealed *sealedList
+	disk   *disk // where its index is written
 }
 
 func newArchive(dir string, keys *sessionKeys) *Archive {
-	return &Archive{dir, keys, newSealedList(dir)}
+	return &Archive{dir, keys, newSealedList(dir), newDisk(system{})}
 }
 
 // OpenArchive opens the log in dir for reading, by the key in it.
