@@ -154,17 +154,24 @@ func (s *stream) unseen(b []byte, i int) bool {
 	return c == 0 && wideNUL(b, i)
 }
 
-// visible returns buf[from:to] without what is unseen, valid until the next call.
+// visible returns buf[from:to] without what is unseen and without whole escape sequences,
+// valid until the next call.
 func (s *stream) visible(from, to int) []byte {
 	clean := true
 	for i := from; i < to && clean; i++ {
-		clean = !s.unseen(s.buf, i)
+		clean = !s.unseen(s.buf, i) && s.buf[i] != 0x1b
 	}
 	if clean {
 		return s.buf[from:to]
 	}
 	s.masked = s.masked[:0]
 	for i := from; i < to; i++ {
+		if s.buf[i] == 0x1b {
+			if end := min(escape(s.buf, i), to); complete(s.buf[i:end]) {
+				i = end - 1
+				continue
+			}
+		}
 		if !s.unseen(s.buf, i) {
 			s.masked = append(s.masked, s.buf[i])
 		}

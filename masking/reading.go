@@ -215,6 +215,21 @@ func escape(b []byte, i int) int {
 	return k + 1
 }
 
+// complete reports whether an escape sequence has its end.
+func complete(sequence []byte) bool {
+	if len(sequence) < 2 {
+		return false
+	}
+	last := sequence[len(sequence)-1]
+	switch sequence[1] {
+	case '[':
+		return len(sequence) > 2 && last >= 0x40 && last <= 0x7e
+	case ']':
+		return last == 7 || len(sequence) > 3 && last == '\\' && sequence[len(sequence)-2] == 0x1b
+	}
+	return last >= 0x30 && last <= 0x7e
+}
+
 // cancels reports whether c is one of the control characters, CAN and SUB, that end
 // an escape sequence.
 func cancels(c byte) bool { return c == 0x18 || c == 0x1a }

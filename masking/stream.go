@@ -20,6 +20,8 @@ const (
 	// freeDigits is how many digits may be passed on, when nothing follows, of what
 	// may become a value.
 	freeDigits = 3
+	// freeNumber is how many may when they came at once: a port, a year.
+	freeNumber = 4
 	// freeWord is how many characters of what may become a token may be.
 	freeWord = 12
 	// leastDense is from which length on a piece is looked at for being no text, in
@@ -29,7 +31,7 @@ const (
 	maxKey = 16 << 10
 
 	idleTerminal = 25 * time.Millisecond
-	idleOther    = 250 * time.Millisecond
+	idleOther    = 50 * time.Millisecond
 )
 
 // stream masks bytes that come in pieces. It replaces bytes by as many others,
@@ -45,6 +47,9 @@ type stream struct {
 
 	buf  []byte // what was passed on last, then what is held back
 	done int    // how much of buf was passed on
+
+	silences int // how often nothing came since something did
+	fresh    int // where in buf what came after the last silence begins
 
 	screen *screen // of a terminal
 	line   []byte  // of it
@@ -71,7 +76,7 @@ func (v *view) stream(c *counts, shape *proxy.Shape, seen *remembered, typed *ty
 	s := &stream{view: v, counts: c, terminal: shape.Media == "terminal", output: shape.Kind == proxy.ShapeStream && shape.Media != "terminal", scan: scan{plan: v.masker.scanner, plain: true}, seen: seen, typed: typed}
 	f := proxy.Filter{
 		Bytes:     s.bytes,
-		Idle:      func(dst []byte) ([]byte, error) { return s.release(dst, nothingComes), nil },
+		Idle:      s.idle,
 		IdleAfter: idleOther,
 		End:       func(dst []byte) ([]byte, error) { return s.release(dst, ended), nil },
 	}
@@ -89,6 +94,9 @@ func (v *view) stream(c *counts, shape *proxy.Shape, seen *remembered, typed *ty
 }
 
 func (s *stream) bytes(dst, src []byte) ([]byte, error) {
+	if s.silences > 0 {
+		s.silences, s.fresh = 0, len(s.buf)
+	}
 	if s.typed.echoes(src) {
 		s.buf = append(s.buf, src...)
 		return s.conceal(s.release(dst, nothingComes)), nil
@@ -101,6 +109,13 @@ func (s *stream) bytes(dst, src []byte) ([]byte, error) {
 	}
 	s.buf = append(s.buf, src...)
 	return s.release(dst, moreComes), nil
+}
+
+func (s *stream) idle(dst []byte) ([]byte, error) {
+	if s.silences++; s.silences == 1 {
+		return s.release(dst, nothingComes), nil
+	}
+	return s.release(dst, nothingCame), nil
 }
 
 // piece is how much is looked at at once, in bytes.
@@ -116,6 +131,7 @@ type outlook uint8
 const (
 	moreComes outlook = iota
 	nothingComes
+	nothingCame // for twice as long
 	ended
 )
 
@@ -311,7 +327,7 @@ func (s *stream) keep(cut int) {
 		}
 	}
 	n := copy(s.buf, s.buf[from:])
-	s.buf, s.done = s.buf[:n], cut-from
+	s.buf, s.done, s.fresh = s.buf[:n], cut-from, max(s.fresh-from, 0)
 	if s.screen != nil {
 		s.fed -= from
 		s.screen.passed(cut, from)
@@ -371,21 +387,22 @@ func (s *stream) cut(what outlook) int {
 	}
 	if i := bytes.LastIndexByte(b[max(s.done, end-64):], 0x1b); what == moreComes && i >= 0 {
 		i += max(s.done, end-64)
-		if e := escape(b, i); e == end { // perhaps not whole
+		if e := escape(b, i); e == end && !complete(b[i:]) {
 			end = i
 		}
 	}
-	if what == nothingComes {
-		live := s.live(end, 0)
+	if what == nothingComes || what == nothingCame {
+		live := s.past(s.live(end, 0))
 		for i := range s.found { // what is masked already may go
 			if from, to := s.reading.span(&s.found[i]); from <= max(live, s.done) && to >= end {
 				return end
 			}
 		}
-		if unfinished(s.visible(live, len(b))) {
-			return max(live, s.done)
+		w := s.visible(live, end)
+		if !unfinished(w) || what == nothingCame && live >= s.fresh && s.inOnePiece(w) {
+			return end
 		}
-		return end
+		return max(live, s.done)
 	}
 	if from, ok := s.otherTail(); ok {
 		if from < end && unfinished(s.visible(from, end)) {
@@ -393,7 +410,7 @@ func (s *stream) cut(what outlook) int {
 		}
 		return end
 	}
-	live := s.live(end, s.done)
+	live := s.past(s.live(end, s.done))
 	if !s.terminal {
 		if line := bytes.LastIndexByte(b[:end], '\n') + 1; end-line <= lineHeld {
 			live = min(live, max(line, s.done))
@@ -439,6 +456,43 @@ func unfinished(w []byte) bool {
 	}
 	i := bytes.LastIndexAny(w, " ")
 	return bytes.IndexByte(w[i+1:], '@') > 0
+}
+
+// inOnePiece reports whether words that have come at once, and that nothing has followed,
+// may be passed on although they might yet become a value. A program writes a number as
+// a whole: what is cut ends where a value does not, or grows by pieces. Only on a terminal is
+// it drawn over if that was wrong, so elsewhere the number is short.
+func (s *stream) inOnePiece(w []byte) bool {
+	digits, groups := 0, 0
+	for i, c := range w {
+		if isDigit(c) {
+			if digits++; i == 0 || !isDigit(w[i-1]) {
+				groups++
+			}
+		}
+	}
+	if last := w[len(w)-1]; groups > 1 && (last == ' ' || last == '-') {
+		return false
+	}
+	return s.terminal || digits <= freeNumber && groups == 1
+}
+
+// past returns live, or the end of the escape sequences that it is in or that begin there:
+// they are nothing of a value.
+func (s *stream) past(live int) int {
+	for i := 0; i <= live && i < len(s.buf); {
+		n := bytes.IndexByte(s.buf[i:live+min(1, len(s.buf)-live)], 0x1b)
+		if n < 0 {
+			break
+		}
+		i += n
+		end := escape(s.buf, i)
+		if end > live && complete(s.buf[i:end]) {
+			live = end
+		}
+		i = max(end, i+1)
+	}
+	return live
 }
 
 // live returns where the words begin, at floor or later, that a value at the end

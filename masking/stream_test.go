@@ -37,8 +37,10 @@ func pass(t testing.TB, f proxy.Filter, text string, size int, idle bool) string
 		require.NoError(t, err)
 		b = b[n:]
 		if idle {
-			out, err = f.Idle(out)
-			require.NoError(t, err)
+			for range 2 {
+				out, err = f.Idle(out)
+				require.NoError(t, err)
+			}
 		}
 	}
 	out, err = f.End(out)
@@ -97,6 +99,50 @@ func TestStreamIdle(t *testing.T) {
 		out, err = f.Idle(out)
 		require.NoError(t, err)
 		require.Equal(t, text, string(out), "a prompt is not held")
+	}
+}
+
+// TestStreamPauses: what came at once waits for two silences when it might become a value,
+// and not at all when it cannot; what grows by pieces waits until something follows.
+func TestStreamPauses(t *testing.T) {
+	for _, tt := range []struct {
+		media  string
+		pieces []string  // a silence is between them
+		shown  [3]string // at once, after a silence, after another
+	}{
+		{"terminal", []string{"listening on 8080"}, [3]string{"listening on ", "listening on ", "listening on 8080"}},
+		{"stdout", []string{"listening on 8080"}, [3]string{"", "listening on ", "listening on 8080"}},
+		{"terminal", []string{"pid 1234567"}, [3]string{"pid ", "pid ", "pid 1234567"}},
+		{"stdout", []string{"pid 1234567"}, [3]string{"", "pid ", "pid "}},
+		{"terminal", []string{"\x1b[?1000h\x1b[?1006h"}, [3]string{"\x1b[?1000h\x1b[?1006h", "\x1b[?1000h\x1b[?1006h", "\x1b[?1000h\x1b[?1006h"}},
+		{"terminal", []string{"\x1b[2J\x1b[1;31mword"}, [3]string{"\x1b[2J\x1b[1;31m", "\x1b[2J\x1b[1;31mword", "\x1b[2J\x1b[1;31mword"}},
+		{"terminal", []string{"\x1b[1m8080\x1b[0m"}, [3]string{"\x1b[1m", "\x1b[1m", "\x1b[1m8080\x1b[0m"}},
+		{"stdout", []string{"\x1b[?1000h\x1b[?1006h"}, [3]string{"", "\x1b[?1000h\x1b[?1006h", "\x1b[?1000h\x1b[?1006h"}},
+		{"terminal", []string{"\x1b]0;db: /srv/2024-11-28\x07$ "}, [3]string{"\x1b]0;db: /srv/2024-11-28\x07", "\x1b]0;db: /srv/2024-11-28\x07$ ", "\x1b]0;db: /srv/2024-11-28\x07$ "}},
+		{"terminal", []string{"ssn 12", "3-4"}, [3]string{"ssn 12", "ssn 12", "ssn 12"}},
+		{"terminal", []string{"123-45-"}, [3]string{"", "", ""}},
+		{"terminal", []string{"4111 1111 "}, [3]string{"", "", ""}},
+		{"stdout", []string{"4111 11"}, [3]string{"", "", ""}},
+		{"terminal", []string{"password=hun"}, [3]string{"", "password=***", "password=***"}},
+	} {
+		f := newStream(t, tt.media)
+		var out []byte
+		var err error
+		for i, piece := range tt.pieces {
+			if i > 0 {
+				out, err = f.Idle(out)
+				require.NoError(t, err)
+			}
+			out, err = f.Bytes(out, []byte(piece))
+			require.NoError(t, err)
+		}
+		for i, want := range tt.shown {
+			if i > 0 {
+				out, err = f.Idle(out)
+				require.NoError(t, err)
+			}
+			require.Equal(t, want, string(out), "%s %q, after %d silences", tt.media, tt.pieces, i)
+		}
 	}
 }
 

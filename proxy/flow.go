@@ -47,7 +47,7 @@ func (f *Flow) Bytes(dst, src []byte) ([]byte, error) {
 }
 
 // Idle appends what may be released because no data came for a while. Handlers
-// call it after IdleAfter.
+// call it after IdleAfter, and once more when as much time has passed again.
 func (f *Flow) Idle(dst []byte) ([]byte, error) {
 	for i := range f.bytes {
 		if f.bytes[i].Idle == nil {

@@ -116,7 +116,8 @@ type Filter struct {
 	// it. It may hold bytes back until a later call. src is valid until it returns.
 	Bytes func(dst, src []byte) ([]byte, error)
 	// Idle appends what may be released although nothing followed, after IdleAfter
-	// passed without data. Nil holds on until more data or the end.
+	// passed without data, and again after as long. Nil holds on until more data or the
+	// end.
 	Idle      func(dst []byte) ([]byte, error)
 	IdleAfter time.Duration
 	// Resize is told that the terminal has another size from the next bytes on.

@@ -36,6 +36,7 @@ type pump struct {
 	// With filters that release what they held after a time of silence:
 	mu    sync.Mutex // held while bytes pass the filters
 	timer *time.Timer
+	again bool // the timed release is to come once more
 	out   []byte
 	ended bool
 	late  error // what the timed release failed with
@@ -131,6 +132,7 @@ func (p *pump) filter(b []byte) error {
 	}
 	err = p.write(out)
 	if after := p.flow.IdleAfter(); after > 0 {
+		p.again = true
 		if p.timer == nil {
 			p.timer = time.AfterFunc(after, p.idle)
 		} else {
@@ -195,6 +197,10 @@ func (p *pump) idle() {
 		return p.write(out)
 	})
 	p.late = err
+	if p.again && err == nil {
+		p.again = false
+		p.timer.Reset(p.flow.IdleAfter())
+	}
 }
 
 func (p *pump) end() error {
