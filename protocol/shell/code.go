@@ -213,9 +213,10 @@ func literals(code string) (out []string) {
 				out = append(out, code[i+6:i+max(end, 6)])
 			}
 			if (strings.HasPrefix(code[i:], "qx") || strings.HasPrefix(code[i:], "%x")) && i+3 < len(code) {
-				closing := strings.IndexByte(")}]>|/!", "({[<|/!"[max(0, strings.IndexByte("({[<|/!", code[i+2]))])
-				if end := strings.IndexByte(code[i+3:], ")}]>|/!"[max(0, closing)]); end > 0 {
-					out = append(out, code[i+3:i+3+end])
+				if k := strings.IndexByte("({[<|/!", code[i+2]); k >= 0 {
+					if end := strings.IndexByte(code[i+3:], ")}]>|/!"[k]); end > 0 {
+						out = append(out, code[i+3:i+3+end])
+					}
 				}
 			}
 			continue
@@ -241,9 +242,6 @@ func literals(code string) (out []string) {
 
 // table reads a crontab's lines.
 func (r *reading) table(in feed, s *state, depth int) {
-	if in.kind != fromText {
-		return
-	}
 	for line := range strings.Lines(in.text) {
 		f := strings.Fields(line)
 		switch {
@@ -426,9 +424,12 @@ func (r *reading) remote(args []arg, in feed, s *state, depth int) {
 			i++
 		case strings.HasPrefix(a, "-"):
 		default:
+			if in.kind == fromSession { // a shell there is asked for as ssh alone asks for one
+				in = feed{kind: fromNothing}
+			}
 			there := &state{vars: make(map[string][]word), cwd: place{base: atHome}, depth: s.depth}
 			if i+1 < len(args) {
-				r.text(textOf(args[i+1:], " ", "").text, there, feed{kind: fromElsewhere}, depth+1)
+				r.text(textOf(args[i+1:], " ", "").text, there, in, depth+1)
 			} else if in.kind == fromText {
 				r.text(in.text, there, feed{kind: fromElsewhere}, depth+1)
 			}
@@ -483,6 +484,7 @@ func (r *reading) variable(name string, value []word, s *state) {
 	case slices.Contains(commands, name):
 		if t := arg(value).carry(); strings.Trim(t, "\\#$ "+string(carryHome)) != "" {
 			r.unfollowed("it sets %s, which is a command", name)
+			t = strings.TrimLeft(t, "|-")
 			if name != "PS4" && !strings.ContainsRune(t, carryAny) {
 				r.text(t, s.clone(), feed{kind: fromElsewhere}, s.depth+1)
 			}

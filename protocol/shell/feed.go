@@ -23,8 +23,9 @@ const (
 // feed is what a program reads by its standard input, or prints.
 type feed struct {
 	kind  feedKind
-	text  string // with what carries what is not known
+	text  string // with what carries what is not known; of what is not known, the part that is
 	paths []word
+	deep  bool // the paths come with everything below them
 }
 
 // then is what comes when f and g come one after the other.
@@ -34,12 +35,14 @@ func (f feed) then(g feed) feed {
 		return g
 	case g.kind == fromNothing:
 		return f
+	case len(f.text)+len(g.text) > maxBytes:
+		return feed{kind: fromElsewhere}
 	case f.kind == fromText && g.kind == fromText:
 		return feed{kind: fromText, text: f.text + g.text}
 	case f.kind == fromPaths && g.kind == fromPaths:
 		return feed{kind: fromPaths, paths: union(f.paths, g.paths)}
 	}
-	return feed{kind: fromElsewhere}
+	return feed{kind: fromElsewhere, text: f.text + g.text}
 }
 
 // words are the words of which a feed consists, as xargs reads them.
@@ -103,10 +106,16 @@ func (r *reading) prints(name string, args []arg, in feed, s *state) feed {
 	ops, _ := operands(args, "")
 	switch name {
 	case "echo":
-		for len(args) > 0 && strings.Trim(list[0], "neE") == "-" {
+		escapes := false
+		for len(args) > 0 && len(list[0]) > 1 && strings.Trim(list[0], "neE") == "-" {
+			escapes = escapes || strings.Contains(list[0], "e")
 			args, list = args[1:], list[1:]
 		}
-		return textOf(args, " ", "\n")
+		out := textOf(args, " ", "\n")
+		if escapes {
+			out.text = ansi(out.text)
+		}
+		return out
 	case "printf":
 		return formatted(args)
 	case "cat", "tee", "pv":
@@ -139,7 +148,7 @@ func (r *reading) prints(name string, args []arg, in feed, s *state) feed {
 	case "ls":
 		return listed(args, ops, list)
 	case "find":
-		return feed{kind: fromPaths, paths: found(args)}
+		return found(args)
 	case "grep", "egrep", "fgrep", "head", "tail", "sort", "uniq", "sed", "awk", "cut", "tr", "tac", "shuf", "comm", "column", "rev", "fold", "xxd", "gunzip", "zcat", "gzip", "rot13":
 		switch {
 		case in.kind == fromPaths && slices.Contains([]string{"sort", "uniq", "tac", "shuf"}, name):
@@ -179,6 +188,9 @@ func textOf(args []arg, between, end string) feed {
 			b.WriteString(between)
 		}
 		b.WriteString(a.carry())
+		if b.Len() > maxBytes {
+			return feed{kind: fromElsewhere}
+		}
 	}
 	return feed{kind: fromText, text: b.String() + end}
 }
@@ -210,6 +222,9 @@ func formatted(args []arg) feed {
 			}
 			if len(rest) > 0 {
 				v := rest[0].carry()
+				if b.Len()+len(v) > maxBytes {
+					return feed{kind: fromElsewhere}
+				}
 				if format[i] == 'b' {
 					v = ansi(v)
 				}

@@ -14,12 +14,13 @@ type state struct {
 	args    []arg             // $1 and further
 	unbound bool              // args are not known
 	cwd     place
-	depth   int // of shells in shells
+	held    *state // what is known where the statement before held
+	depth   int    // of shells in shells
 }
 
 func (s *state) clone() *state {
 	c := *s
-	c.vars = maps.Clone(s.vars)
+	c.vars, c.held = maps.Clone(s.vars), nil
 	return &c
 }
 
@@ -123,6 +124,7 @@ func (r *reading) stmt(st *syntax.Stmt, s *state, in feed) feed {
 	if !r.step() {
 		return feed{kind: fromElsewhere}
 	}
+	s.held = nil
 	if st.Background || st.Coprocess { // in a shell of its own
 		s, in = s.clone(), feed{kind: fromNothing}
 	}
@@ -148,6 +150,12 @@ func (r *reading) stmt(st *syntax.Stmt, s *state, in feed) feed {
 		case syntax.RdrOut, syntax.AppOut, syntax.RdrAll, syntax.AppAll, syntax.ClbOut, syntax.RdrInOut:
 			if d.Word != nil {
 				writes = append(writes, r.expand([]*syntax.Word{d.Word}, s)...)
+			}
+		case syntax.DplOut:
+			for _, w := range r.expand([]*syntax.Word{d.Word}, s) {
+				if strings.Trim(w.String(), "0123456789-") != "" {
+					writes = append(writes, w)
+				}
 			}
 		}
 	}
@@ -278,7 +286,6 @@ func (r *reading) loop(do []*syntax.Stmt, s *state, in feed, begin func(*state))
 	body := s.clone()
 	begin(body)
 	first.stmts(do, body, in)
-	r.steps = first.steps
 	body.merge(s, body.clone())
 	begin(body)
 	r.stmts(do, body, in)
@@ -322,12 +329,16 @@ func (r *reading) binary(c *syntax.BinaryCmd, s *state, in feed) feed {
 	case syntax.AndStmt:
 		out := r.stmt(c.X, s, in)
 		after := s.clone()
+		if s.held != nil {
+			after = s.held
+		}
 		narrow([]*syntax.Stmt{c.X}, after)
 		out = out.then(r.stmt(c.Y, after, in))
 		if r.leaves(c.Y) { // goes on only where the condition did not hold
 			narrowNot(c.X, s)
 		} else {
 			s.merge(s.clone(), after)
+			s.cwd, s.held = after.cwd, after
 		}
 		return out
 	}

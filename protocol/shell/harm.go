@@ -398,7 +398,8 @@ func outputs(name string, args []arg) (out []arg) {
 		}
 	case name == "sed" || name == "perl":
 		if slices.ContainsFunc(args, func(a arg) bool {
-			return strings.HasPrefix(a.String(), "-i") || strings.HasPrefix(a.String(), "--in-place")
+			s := a.String()
+			return strings.HasPrefix(s, "-i") || strings.HasPrefix(s, "-pi") || strings.HasPrefix(s, "-ni") || strings.HasPrefix(s, "--in-place")
 		}) {
 			out = append(out, words...)
 		}
@@ -410,6 +411,8 @@ func outputs(name string, args []arg) (out []arg) {
 		case attached && slices.Contains([]string{"of", "hof", "wipe", "--output", "--output-document", "--out", "--filename", "--target-directory", "--file", "-out"}, key) && (key != "--file" || name == "tar" && creates(args)):
 			out = append(out, fixed(value))
 		case i+1 < len(args) && slices.Contains([]string{"-o", "-O", "--output", "--output-document", "-out", "--out", "-t", "--target-directory"}, s) && outputOptions[name]:
+			out = append(out, args[i+1])
+		case i+1 < len(args) && (name == "curl" || name == "wget") && len(s) > 2 && s[0] == '-' && s[1] != '-' && (strings.HasSuffix(s, "o") || strings.HasSuffix(s, "O")):
 			out = append(out, args[i+1])
 		case len(s) > 2 && (strings.HasPrefix(s, "-o/") || strings.HasPrefix(s, "-O/") || strings.HasPrefix(s, "-t/")) && outputOptions[name]:
 			out = append(out, fixed(s[2:]))

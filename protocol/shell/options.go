@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"path"
 	"slices"
 	"strings"
 )
@@ -294,6 +295,9 @@ func (r *reading) filled(name string, opts, rest []arg, in feed, s *state, depth
 			r.program(rest, feed{kind: fromNothing}, feed{}, s, depth+1)
 		}
 		return feed{kind: fromElsewhere}
+	}
+	if in.deep && slices.Contains(fileRemovers, path.Base(rest[0].String())) {
+		r.tree("find with "+rest[0].String(), named(values, s.cwd), s)
 	}
 	for i := range values {
 		values[i] = made(values[i])

@@ -62,7 +62,7 @@ func (r *reading) program(words []arg, in, opened feed, s *state, depth int) fee
 	case "eval":
 		return r.evaluate(args, in, s, depth)
 	case "source", ".":
-		r.file(short, args, opened, s, depth)
+		r.file(short, args, in, opened, s, depth)
 	case "alias":
 		r.alias(args, s)
 	case "trap":
@@ -260,7 +260,7 @@ func (r *reading) shell(name string, args []arg, in feed, s *state, depth int) f
 	for i := 0; i < len(args); i++ {
 		a := args[i].String()
 		switch {
-		case strings.HasPrefix(a, Dynamic):
+		case a != "" && strings.Trim(a, Dynamic) == "" && !args[i].substituted():
 			r.unclear("an argument of %s is computed: write it", name)
 			return feed{kind: fromElsewhere}
 		case a == "--version" || a == "--help":
@@ -302,6 +302,9 @@ func (r *reading) input(name string, args []arg, in feed, s *state, depth int) f
 		r.unclear("%s reads commands from its input: ask for a shell alone, such as %q, or write the commands", name, name+" -l")
 	default:
 		r.unclear("%s reads commands that are not in the text: write them, or run them from a file", name)
+		if in.text != "" {
+			r.text(in.text, s.with(args), feed{kind: fromElsewhere}, depth+1)
+		}
 	}
 	return feed{kind: fromElsewhere}
 }
@@ -327,20 +330,24 @@ func (r *reading) operand(name string, args []arg, command bool, in feed, s *sta
 		inner.unbound = false
 		return r.text(r.carried(args[0]), inner, in, depth+1)
 	}
-	r.file(name, args, r.opened, s, depth)
+	r.file(name, args, in, r.opened, s, depth)
 	return feed{kind: fromElsewhere}
 }
 
 // file notes a file of commands: what it does is no more known than what any
 // other program does, "sh FILE" is "FILE". One that is the input by another name
 // is not a file.
-func (r *reading) file(name string, args []arg, opened feed, s *state, depth int) {
+func (r *reading) file(name string, args []arg, in, opened feed, s *state, depth int) {
 	if len(args) == 0 {
 		return
 	}
 	a := args[0].String()
 	switch {
-	case args[0].substituted() && opened.kind == fromText:
+	case in.kind == fromText && slices.Contains([]string{"/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"}, a):
+		r.unfollowed("%s reads commands from its input", name)
+		r.text(in.text, s, feed{kind: fromNothing}, depth+1)
+	case opened.kind == fromText && args[0].substituted():
+		r.unfollowed("%s reads commands from its input", name)
 		r.text(opened.text, s, feed{kind: fromNothing}, depth+1)
 	case args[0].substituted() && opened.kind == fromNothing: // printed for the purpose
 	case args[0].substituted(), a == "-" || strings.Contains(a, "/dev/") || strings.Contains(a, "/proc/") || strings.Contains(a, "/fd/"):
@@ -360,6 +367,9 @@ func (r *reading) file(name string, args []arg, opened feed, s *state, depth int
 func (a arg) substituted() bool {
 	return len(a) == 1 && len(a[0]) == 1 && a[0][0].text == substituted
 }
+
+// fileRemovers are programs that remove files, or what is in them, but no folders.
+var fileRemovers = []string{"rm", "unlink", "shred", "truncate"}
 
 // starts are the folders in which find begins.
 func starts(args []arg) []arg {
@@ -381,11 +391,15 @@ func starts(args []arg) []arg {
 // naming are the tests of find by which it takes few of the files of a folder.
 var naming = strings.Fields("-name -iname -path -ipath -wholename -iwholename -regex -iregex -lname -ilname -samefile -inum -empty -newer -perm -nouser -nogroup -false")
 
+// aging are the tests of find by which it takes some of the files of a folder.
+var aging = strings.Fields("-mtime -atime -ctime -mmin -amin -cmin -size -user -group -uid -gid -newermt -anewer -cnewer -used")
+
 // choice follows which files find has chosen at one place of its words.
 type choice struct {
 	narrow bool // few of a folder's files
 	all    bool // so do all of the group's alternatives so far
 	files  bool // no folders
+	aged   bool // by age, size or owner, which may be all of them
 	groups []choice
 }
 
@@ -404,6 +418,8 @@ func (c *choice) test(args []arg, negated bool) {
 		c.narrow = false
 	case !negated && a == "-type" && len(args) > 1 && args[1].String() != "d":
 		c.files = true
+	case !negated && slices.Contains(aging, a):
+		c.aged = true
 	case !negated && slices.Contains(naming, a):
 		value := ""
 		if len(args) > 1 {
@@ -414,10 +430,10 @@ func (c *choice) test(args []arg, negated bool) {
 }
 
 // named are the folders that the command names, in which even files alone are
-// what it is about; the one in which it begins is none of them.
-func (c *choice) named(starts []arg) (list []arg) {
+// what it is about, or where it has gone; the one in which it begins is not one.
+func named(starts []arg, cwd place) (list []arg) {
 	for _, a := range starts {
-		if s := a.carry(); strings.HasPrefix(s, "/") || strings.HasPrefix(s, string(carryHome)) {
+		if s := a.carry(); cwd.base == atRoot || strings.HasPrefix(s, "/") || strings.HasPrefix(s, string(carryHome)) {
 			list = append(list, a)
 		}
 	}
@@ -425,12 +441,13 @@ func (c *choice) named(starts []arg) (list []arg) {
 }
 
 // found are the paths that find prints.
-func found(args []arg) []word {
+func found(args []arg) feed {
 	c := choice{all: true}
 	for i := range args {
 		c.test(args[i:], i > 0 && (args[i-1].String() == "!" || args[i-1].String() == "-not"))
 	}
-	return c.paths(starts(args))
+	from := starts(args)
+	return feed{kind: fromPaths, paths: c.paths(from), deep: !c.narrow && (!c.aged || len(named(from, place{})) > 0)}
 }
 
 // paths are those that are chosen.
@@ -438,7 +455,7 @@ func (c *choice) paths(starts []arg) []word {
 	var out []word
 	for _, a := range starts {
 		for _, w := range a {
-			if c.narrow {
+			if c.narrow || c.aged && len(named([]arg{a}, place{})) == 0 {
 				w = w.below()
 			}
 			out = append(out, w)
@@ -459,8 +476,8 @@ func (r *reading) find(args []arg, s *state, depth int) {
 				end++
 			}
 			words := r.placed(args[i+1:end], "{}", arg(c.paths(from)))
-			if len(words) > 0 && !c.narrow && slices.Contains([]string{"rm", "unlink", "shred", "truncate"}, path.Base(words[0].String())) {
-				r.tree("find with "+words[0].String(), c.named(from), s)
+			if len(words) > 0 && !c.narrow && slices.Contains(fileRemovers, path.Base(words[0].String())) {
+				r.tree("find with "+words[0].String(), named(from, s.cwd), s)
 			}
 			r.program(words, feed{kind: fromSession}, feed{}, s, depth+1)
 			i = end
@@ -468,8 +485,8 @@ func (r *reading) find(args []arg, s *state, depth int) {
 			r.notes(append([]arg{fixed("rm"), fixed("-r")}, from...))
 			switch {
 			case c.narrow:
-			case c.files:
-				r.tree("find -delete", c.named(from), s)
+			case c.files || c.aged:
+				r.tree("find -delete", named(from, s.cwd), s)
 			default:
 				r.tree("find -delete", from, s)
 			}

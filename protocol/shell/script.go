@@ -168,7 +168,8 @@ func (r *reading) awk(name string, args []arg, s *state, depth int) {
 
 func (r *reading) awkScript(name, script string, s *state, depth int) {
 	script = withoutPatterns(script)
-	runs := strings.Contains(script, "system") || strings.Contains(script, "|") || strings.ContainsRune(script, '@')
+	bare := withoutTexts(script)
+	runs := strings.Contains(bare, "system") || strings.ContainsAny(bare, "|@")
 	for i := range len(script) { // print > "file"
 		if begin := strings.LastIndexAny(script[:i], "{;\n") + 1; script[i] == '>' && script[max(i-1, 0)] != '>' && strings.Contains(script[begin:i], "print") {
 			target := arg{{{kind: maybe}}}
@@ -205,6 +206,23 @@ func (r *reading) awkScript(name, script string, s *state, depth int) {
 	if !found {
 		r.unclear("a script of %s starts programs whose names are computed: run them outside of it", name)
 	}
+}
+
+// withoutTexts is a script without what is in its quotes.
+func withoutTexts(script string) string {
+	var b strings.Builder
+	quoted := false
+	for i := 0; i < len(script); i++ {
+		switch {
+		case quoted && script[i] == '\\':
+			i++
+		case script[i] == '"':
+			quoted = !quoted
+		case !quoted:
+			b.WriteByte(script[i])
+		}
+	}
+	return b.String()
 }
 
 // withoutPatterns is a script of awk's without its patterns and its "||".

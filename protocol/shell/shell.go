@@ -7,6 +7,8 @@ package shell
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -55,7 +57,7 @@ func (g Grammar) Check(command string) error {
 // reading is one command line while it is read.
 type reading struct {
 	proxy.CommandFacts
-	steps     int
+	steps     *int // shared with readings aside
 	functions map[string]*syntax.Stmt
 	called    map[string]bool
 	inside    []string // functions that are being read
@@ -68,7 +70,7 @@ type reading struct {
 // read reads a command line. begins is true when it begins in the account's home
 // folder.
 func read(command string, begins bool) *reading {
-	r := &reading{functions: make(map[string]*syntax.Stmt), called: make(map[string]bool)}
+	r := &reading{steps: new(int), functions: make(map[string]*syntax.Stmt), called: make(map[string]bool)}
 	s := &state{vars: make(map[string][]word), cwd: place{base: elsewhere}}
 	if begins {
 		s.cwd.base = atHome
@@ -77,8 +79,8 @@ func read(command string, begins bool) *reading {
 	for _, t := range r.traps {
 		r.text(t, s.clone(), feed{kind: fromElsewhere}, 1)
 	}
-	for name, body := range r.functions {
-		if !r.called[name] { // what its arguments would be is not known, nor whether it runs
+	for _, name := range slices.Sorted(maps.Keys(r.functions)) {
+		if body := r.functions[name]; !r.called[name] { // what its arguments would be is not known, nor whether it runs
 			aside := r.aside()
 			aside.functions[name] = nil
 			aside.stmt(body, s.with(nil), feed{kind: fromElsewhere})
@@ -87,16 +89,15 @@ func read(command string, begins bool) *reading {
 			r.certain(aside)
 		}
 	}
+	if *r.steps >= maxSteps {
+		r.unclear("the command is too long, or its loops are nested too deeply")
+	}
 	return r
 }
 
 // aside is a reading whose findings need not be those of r.
 func (r *reading) aside() *reading {
-	f := make(map[string]*syntax.Stmt, len(r.functions))
-	for k, v := range r.functions {
-		f[k] = v
-	}
-	return &reading{steps: r.steps, functions: f, called: make(map[string]bool), inside: r.inside}
+	return &reading{steps: r.steps, functions: maps.Clone(r.functions), called: make(map[string]bool), inside: r.inside}
 }
 
 // certain takes over the harms that do not depend on anything.
@@ -106,7 +107,6 @@ func (r *reading) certain(from *reading) {
 			r.Harms = append(r.Harms, h)
 		}
 	}
-	r.steps = from.steps
 }
 
 // maxReasons bounds what is told of one command.
@@ -128,10 +128,8 @@ func (r *reading) unfollowed(format string, args ...any) {
 
 // step bounds the work on one command.
 func (r *reading) step() bool {
-	if r.steps++; r.steps == maxSteps {
-		r.unclear("the command is too long")
-	}
-	return r.steps < maxSteps
+	*r.steps++
+	return *r.steps < maxSteps
 }
 
 // text reads the text of a command.

@@ -3,8 +3,11 @@ package shell
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/proxy"
 )
 
 // show prints programs, "?" for what is computed.
@@ -79,6 +82,30 @@ func FuzzPrograms(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestBounds: what would take long to read is not read to its end, and then not
+// taken for harmless.
+func TestBounds(t *testing.T) {
+	for _, command := range []string{
+		strings.Repeat("for a in 1 2 3; do ", 25) + "rm -rf /" + strings.Repeat("; done", 25),
+		strings.Repeat("while x; do ", 30) + "rm -rf /" + strings.Repeat("; done", 30),
+		"f(){ g;g;g;g;g;g;g;g;}; g(){ h;h;h;h;h;h;h;h;}; h(){ i;i;i;i;i;i;i;i;}; i() { j;j;j;j;j;j;j;j;}; j() { k;k;k;k;k;k;k;k;}; f; rm -rf /",
+		"X=/; " + strings.Repeat("X=$X$X; ", 200) + "rm -rf $X",
+		"X=aaaaaaaa; " + strings.Repeat("X=${X//a/aaaaaaaa}; ", 200) + "rm -rf $X",
+		"rm -rf /" + strings.Repeat("{.,./}", 500),
+		"cd /; " + strings.Repeat("tmux new -d 'tmux new -d x' ", 100) + "; rm -rf *",
+		strings.Repeat("echo a b c; ", 5000) + "rm -rf /",
+		"X=" + strings.Repeat("$(echo ", 99) + "/" + strings.Repeat(")", 99) + "; rm -rf $X",
+		strings.Repeat("find . -exec ", 30) + "rm -rf / ;",
+		strings.Repeat("sudo ", 100) + "rm -rf /",
+		strings.Repeat("sudo --x ", 2000) + "rm -rf /",
+	} {
+		begin := time.Now()
+		f := Grammar{}.Facts(&proxy.Exec{Command: command})
+		require.Less(t, time.Since(begin), 20*time.Second, command[:40])
+		require.True(t, len(f.Unknown)+len(f.Harms) > 0, command[:40])
+	}
 }
 
 func TestFilesOfCommands(t *testing.T) {

@@ -39,7 +39,13 @@ type word []piece
 // to those who read Programs.
 type arg []word
 
-const maxChoices = 16
+// Bounds on what is followed of a word that a shell computes; further on it is not
+// known.
+const (
+	maxChoices = 16
+	maxMade    = 4 << 10 // bytes
+	maxPieces  = 64
+)
 
 // substituted is the text of a piece that is the file of a process substitution.
 const substituted = "<()"
@@ -220,10 +226,25 @@ func product(a, b []word) []word {
 	out := make([]word, 0, len(a)*len(b))
 	for _, x := range a {
 		for _, y := range b {
-			out = append(out, append(x[:len(x):len(x)], y...))
+			w := append(x[:len(x):len(x)], y...)
+			if w.tooLong() {
+				return []word{{{kind: maybe}}}
+			}
+			out = append(out, w)
 		}
 	}
 	return out
+}
+
+// tooLong reports whether a word that a shell computes is more than what is
+// followed.
+func (w word) tooLong() bool {
+	size, computed := 0, false
+	for _, p := range w {
+		size += len(p.text)
+		computed = computed || p.computed
+	}
+	return computed && (size > maxMade || len(w) > maxPieces)
 }
 
 // expand returns the arguments that the words of a command become.
@@ -234,7 +255,11 @@ func (r *reading) expand(words []*syntax.Word, s *state) []arg {
 			out = append(out, list...)
 			continue
 		}
-		for _, each := range r.braces(w) {
+		several := r.braces(w)
+		if several == nil {
+			out = append(out, begins(w))
+		}
+		for _, each := range several {
 			list := r.fields(each, s)
 			if len(each.Parts) > 0 && each != w { // not every shell knows these braces
 				for i := range list {
@@ -263,25 +288,39 @@ func (r *reading) list(w *syntax.Word, s *state) ([]arg, bool) {
 	return s.args, true
 }
 
-// braces returns the words that {a,b} and {1..9} make of w. Many are one that is
-// not known.
+// braces returns the words that {a,b} and {1..9} make of w; nil when they are too
+// many.
 func (r *reading) braces(w *syntax.Word) []*syntax.Word {
-	open := 0
+	open, wide := 0, false
 	for _, p := range w.Parts {
 		if _, ok := p.(*syntax.BraceExp); ok { // read before
 			return expand.Braces(w)
 		}
 		if l, ok := p.(*syntax.Lit); ok {
 			open += strings.Count(l.Value, "{")
-			if a, b, found := strings.Cut(l.Value, ".."); found && (len(a) > 5 || len(b) > 5) {
-				return []*syntax.Word{w} // many of one kind
-			}
+			a, b, found := strings.Cut(l.Value, "..")
+			wide = wide || found && (len(a) > 5 || len(b) > 5)
 		}
 	}
-	if open == 0 || open > 3 || !slices.ContainsFunc(w.Parts, separates) || !syntax.SplitBraces(w) {
+	switch {
+	case open == 0 || !slices.ContainsFunc(w.Parts, separates):
+		return []*syntax.Word{w}
+	case open > 3 || wide:
+		return nil
+	case !syntax.SplitBraces(w):
 		return []*syntax.Word{w}
 	}
 	return expand.Braces(w)
+}
+
+// begins is a word of which only the begin is known: what is before its braces.
+func begins(w *syntax.Word) arg {
+	var known word
+	if l, ok := w.Parts[0].(*syntax.Lit); ok {
+		before, _, _ := strings.Cut(l.Value, "{")
+		known = literal(before, false, true)
+	}
+	return arg{append(known, piece{kind: maybe, computed: true})}
 }
 
 // separates reports whether a part has what makes several words of braces.
@@ -393,6 +432,9 @@ func (w word) split(s *state) []word {
 func (r *reading) part(p syntax.WordPart, s *state, quoted, first bool) (words []word, split bool) {
 	switch p := p.(type) {
 	case *syntax.Lit:
+		if rest, ok := strings.CutPrefix(p.Value, "~+"); ok && first && !quoted {
+			return []word{append(s.cwd.word(), literal(rest, quoted, false)...)}, false
+		}
 		return []word{literal(p.Value, quoted, first)}, false
 	case *syntax.SglQuoted:
 		if p.Dollar {
@@ -595,12 +637,14 @@ func computed(e *syntax.ParamExp, value []word) []word {
 	out := make([]word, len(value))
 	for i, w := range value {
 		out[i] = word{{kind: maybe, text: ""}}
-		if !plain || w.String() != w.carry() {
+		if !plain || len(w) > maxPieces || e.End().Offset()-e.Pos().Offset() > maxMade/4 || len(w.String()) > maxMade/4 || w.String() != w.carry() {
 			continue
 		}
 		config := &expand.Config{Env: expand.ListEnviron(e.Param.Value + "=" + w.String())}
 		if result, err := expand.Literal(config, &syntax.Word{Parts: []syntax.WordPart{e}}); err == nil {
-			out[i] = literalWord(result)
+			if w := literalWord(result); len(result) <= maxMade {
+				out[i] = w
+			}
 		}
 	}
 	return out
