@@ -62,6 +62,9 @@ func (c *call) decide(rules []*Rule) decision {
 			}
 		case !d.Refuses() || blind && understood:
 			d.deny(r, c.reason(r, understood), r.remedy(c.op))
+			if _, command := c.op.(*proxy.Exec); command && !understood {
+				d.Remedy = "" // the reason says how to write it
+			}
 			blind = !understood
 		}
 	}

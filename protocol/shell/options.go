@@ -65,17 +65,21 @@ var wrappers = map[string]*options{
 	"systemd-run": {flags: "qtPSGdr", valued: "puMHE", prints: "--version --help", long: `scope user system pty pipe wait collect quiet no-block same-dir shell unit= property= uid= gid= slice=
 		description= setenv= working-directory= on-active= on-boot= on-calendar= on-startup= on-unit-active= timer-property= nice= service-type=`},
 	"parallel": {flags: "0kmXvu", valued: "jIanNLS", prints: "--version --help", long: "jobs= keep-order null will-cite bar eta dry-run halt= joblog= retries= tag ungroup arg-file= colsep="},
-	"screen":   {flags: "dmDRrxXqALU", valued: "cSstTphe", prints: "-ls -list -v -wipe", shell: true},
+	"screen":   {flags: "dmDRrxXqALU", valued: "cSstTphe", prints: "-ls -list -v -wipe"},
 	"busybox":  {prints: "--list --list-full --help"},
 	"toybox":   {prints: "--long --help --version"},
 	"ip":       {},
 }
 
-// fits reports whether an option is one of list, which may be written together
-// with others where they are letters.
+// fits reports whether an option is one of a list of words.
 func fits(list, option string) bool {
 	name, _, _ := strings.Cut(option, "=")
-	return slices.Contains(strings.Fields(list), name)
+	for word := range strings.FieldsSeq(list) {
+		if word == name {
+			return true
+		}
+	}
+	return false
 }
 
 // takesWord reports whether an option of a wrapper takes the next word along.
@@ -308,7 +312,6 @@ func (r *reading) filled(name string, opts, rest []arg, in feed, s *state, depth
 // operands returns the words that are neither options nor their values, and the
 // options. valued are options that take the next word along.
 func operands(args []arg, valued string) (words []arg, opts []string) {
-	list := strings.Fields(valued)
 	for i := 0; i < len(args); i++ {
 		a := args[i].String()
 		switch {
@@ -316,7 +319,7 @@ func operands(args []arg, valued string) (words []arg, opts []string) {
 			return append(words, args[i+1:]...), opts
 		case len(a) > 1 && a[0] == '-':
 			opts = append(opts, a)
-			if slices.Contains(list, a) {
+			if fits(valued, a) && !strings.Contains(a, "=") {
 				i++
 			}
 		default:

@@ -73,7 +73,6 @@ func (r *reading) program(words []arg, in, opened feed, s *state, depth int) fee
 		}
 	case "find", "fd", "fdfind":
 		r.find(args, s, depth)
-	case "builtins":
 	default:
 		r.builtin(short, args, s)
 		r.inline(short, args, in, s, depth)
@@ -89,7 +88,6 @@ func (r *reading) notes(words []arg) {
 		list[i] = a.written()
 	}
 	r.Written = append(r.Written, list)
-	r.last = false
 	if words[0].computed() {
 		r.unfollowed("the name of a program is computed")
 	}
@@ -298,7 +296,9 @@ func (r *reading) input(name string, args []arg, in feed, s *state, depth int) f
 	case fromNothing:
 		return feed{kind: fromNothing}
 	case fromSession:
-		r.asks, r.last = true, true
+		if len(r.Unknown) < maxReasons {
+			r.asks++
+		}
 		r.unclear("%s reads commands from its input: ask for a shell alone, such as %q, or write the commands", name, name+" -l")
 	default:
 		r.unclear("%s reads commands that are not in the text: write them, or run them from a file", name)

@@ -63,8 +63,7 @@ type reading struct {
 	inside    []string // functions that are being read
 	traps     []string // texts that run at the end
 	opened    feed     // what a process substitution in the words of a command gives
-	asks      bool     // a shell reads the session's input
-	last      bool     // it is the last program so far
+	asks      int      // how many of what is unknown are shells that read the session's input
 }
 
 // read reads a command line. begins is true when it begins in the account's home

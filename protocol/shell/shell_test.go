@@ -134,7 +134,7 @@ func TestIsShell(t *testing.T) {
 		"bash": true, "sh -s": true, "/bin/bash -l": true, "exec bash --login": true, "  zsh\t-i ": true, "sh": true, "bash -": true,
 		"": false, "ls": false, "bash x": false, "bash -c ls": false, "bash; ls": false, "bash | ls": false, "bash &": false, "! bash": false, "bash < x": false,
 		"A=1 bash": true, "$SHELL": true, "'bash'": true, "bash -s x": true, "fish": true, "sudo bash": true, "cd /x && exec bash -l": true,
-		"bash $X": false, "exec": false, "bash\nls": false, "ls; bash": false, "rm -rf /; bash": false, "bash 2>&1": false, "$X && bash": false,
+		"bash $X": false, "exec": false, "bash\nls": false, "ls; bash": false, "rm -rf /; bash": false, "bash 2>&1": true, "bash > x": false, "bash | cat": false, "ls | bash": false, "cat x; bash": false, "bash -c ls; bash": false, "$X && bash": false,
 		strings.Repeat(" ", 2000) + "bash": false,
 	} {
 		require.Equal(t, want, Grammar{}.IsShell(command), command)

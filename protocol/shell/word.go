@@ -102,6 +102,9 @@ func (a arg) written() string {
 	if len(a) != 1 {
 		return Dynamic
 	}
+	if len(a[0]) == 1 && !a[0][0].computed {
+		return a[0].String()
+	}
 	var b strings.Builder
 	for _, p := range a[0] {
 		if s := (word{p}).String(); !p.computed && s != Dynamic {
@@ -471,6 +474,9 @@ func (r *reading) part(p syntax.WordPart, s *state, quoted, first bool) (words [
 // literal reads a piece of text: its backslashes, a tilde at its begin, and
 // patterns.
 func literal(s string, quoted, first bool) word {
+	if !strings.ContainsAny(s, "\\*?[") && (quoted || !first || !strings.HasPrefix(s, "~")) {
+		return literalWord(s)
+	}
 	var w word
 	if first && !quoted && strings.HasPrefix(s, "~") {
 		end := strings.IndexByte(s, '/')
