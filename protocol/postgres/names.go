@@ -12,6 +12,7 @@ type statement struct {
 	facts   *proxy.Facts
 	renames bool // may change what names of statements or portals mean
 	shape   *proxy.Shape
+	inSQL   bool // text is a PREPARE, whose statement it is
 	closed  bool // it is a Close of the name
 }
 
@@ -43,10 +44,10 @@ func (p *portal) meaning() *portal {
 	return p
 }
 
-// unknownStatement is used for a name that the gateway did not see prepared: it
-// was made in SQL, or its meaning may have changed there.
+// unknownStatement is used for a name that the gateway did not see prepared, or
+// whose meaning may have changed in SQL.
 var unknownStatement = &statement{
-	facts:   proxy.UnknownFacts("the statement with this name was prepared in SQL"),
+	facts:   proxy.UnknownFacts("the gateway has not seen how the statement with this name was prepared"),
 	renames: true,
 }
 
@@ -63,6 +64,7 @@ type meaning[T comparable] struct {
 	latest  T // sent last and not yet answered; zero when there is none
 	batch   uint64
 	waiting int // how many were sent and not yet answered
+	stale   int // of them, those sent before something that may have changed the meaning
 }
 
 // send notes that name was given the meaning x in batch.
@@ -88,7 +90,10 @@ func (n names[T]) settled(name string, x T, ok bool) {
 	}
 	var zero T
 	m.waiting--
-	if ok {
+	switch {
+	case m.stale > 0:
+		m.stale--
+	case ok:
 		m.sure = x
 	}
 	if m.waiting == 0 {
@@ -112,6 +117,21 @@ func (n names[T]) get(name []byte, batch uint64) (x T, certain bool) {
 		return zero, false
 	default:
 		return m.sure, true
+	}
+}
+
+// doubt makes every name mean x, because of something that was sent after all of
+// them.
+func (n names[T]) doubt(x T) {
+	for name := range n {
+		n.doubtOne(name, x)
+	}
+}
+
+// doubtOne is doubt of one name, if it has a meaning.
+func (n names[T]) doubtOne(name string, x T) {
+	if m := n[name]; m != nil {
+		m.sure, m.latest, m.stale = x, x, m.waiting
 	}
 }
 

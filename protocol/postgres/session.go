@@ -405,23 +405,6 @@ func ended(err error) bool {
 
 func timedOut(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
-// mayRename reports whether a statement can change what the protocol's names of
-// statements and portals mean, which SQL shares: PREPARE, DEALLOCATE, DISCARD,
-// DECLARE, CLOSE, or something whose text does not tell.
-func mayRename(text []byte, f *proxy.Facts) bool {
-	if f.Effects.Has(proxy.EffectPrepare | proxy.EffectExecute | proxy.EffectDo) {
-		return true
-	}
-	for _, word := range renamingWords {
-		if containsFold(text, word) {
-			return true
-		}
-	}
-	return false
-}
-
-var renamingWords = [][]byte{[]byte("prepare"), []byte("deallocate"), []byte("discard"), []byte("declare"), []byte("close")}
-
 // containsFold reports whether text holds word, which is lower case, in any
 // case.
 func containsFold(text, word []byte) bool {

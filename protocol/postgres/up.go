@@ -357,8 +357,17 @@ func (u *up) ask(e *entry, op proxy.Op) bool {
 	return true
 }
 
-// analyze says what text does.
+// analyze says what text does, and an EXECUTE what it runs.
 func (u *up) analyze(text []byte) *proxy.Facts {
+	f := u.read(text)
+	if f.Executes != "" {
+		return u.executed(f)
+	}
+	return f
+}
+
+// read says what text does.
+func (u *up) read(text []byte) *proxy.Facts {
 	if u.handler.Analyzer == nil {
 		return noAnalyzer
 	}
@@ -370,37 +379,22 @@ func (u *up) analyze(text []byte) *proxy.Facts {
 	}
 	u.reading.Names = u.epoch.state()
 	u.reading.BackslashLiterals = u.session.backslashes.Load()
-	f := u.handler.Analyzer.Analyze(u.session.session.Context(), text, &u.reading)
-	if f.Executes != "" {
-		return u.executed(f)
-	}
-	return f
+	return u.handler.Analyzer.Analyze(u.session.session.Context(), text, &u.reading)
 }
 
 // factsOf says what a prepared statement does now: the names in it may mean
 // something else than when it was prepared.
 func (u *up) factsOf(s *statement) *proxy.Facts {
-	if s == unknownStatement {
+	switch {
+	case s == unknownStatement:
 		return s.facts
+	case s.inSQL:
+		return u.preparedFacts(s.text)
 	}
 	return u.analyze(s.text)
 }
 
 var noAnalyzer = proxy.UnknownFacts("no analyzer is configured")
-
-// follow keeps up with what a statement that may run changes in the session:
-// what names mean to the server.
-func (u *up) follow(text []byte, f *proxy.Facts) {
-	u.sent(text, f)
-	p := u.pending
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.statements)+len(p.portals) == 0 || !mayRename(text, f) {
-		return
-	}
-	p.statements.forget(unknownStatement)
-	p.portals.forget(unknownPortal)
-}
 
 // sent notes what a statement that goes to the server changes.
 func (u *up) sent(text []byte, f *proxy.Facts) {
@@ -477,7 +471,7 @@ func (u *up) parse(body []byte, total int) error {
 		return u.refuse(e, total, poison)
 	}
 	st.text, st.facts = e.statement.Text, e.statement.Facts
-	st.renames = mayRename(st.text, st.facts)
+	st.renames = renames(st.text, st.facts) != renaming{}
 	u.prepared.take(st.name)
 	e.stmt = st
 	u.pending.mu.Lock()
@@ -517,7 +511,7 @@ func (u *up) bind(body []byte, total int) error {
 	if err != nil {
 		return err
 	}
-	st, err := resolve(u, &u.pending.statements, m.Statement, unknownStatement)
+	st, err := u.statementOf(m.Statement)
 	if err != nil {
 		return err
 	}
@@ -588,7 +582,7 @@ func (u *up) target(typ byte, body []byte, total int) error {
 	}
 	e := u.pending.take(expectStatement)
 	if kind == 'S' {
-		if e.stmt, err = resolve(u, &u.pending.statements, name, unknownStatement); err != nil {
+		if e.stmt, err = u.statementOf(name); err != nil {
 			return err
 		}
 	} else {
