@@ -527,8 +527,10 @@ func TestPathAtLogin(t *testing.T) {
 		}
 		return proxy.Pass()
 	}}}
-	g := startGate(t, gateConfig{sql: `CREATE SCHEMA app; CREATE SCHEMA vault; CREATE SCHEMA "My ""S"; CREATE TABLE app.t AS SELECT 7 AS a; CREATE TABLE "My ""S".t AS SELECT 8 AS a`,
-		chain: []proxy.Interceptor{watch}, handler: func(h *Handler) { h.Analyzer = sqlpostgres.New(sqlpostgres.Config{}) }})
+	g := startGate(t, gateConfig{
+		sql:   `CREATE SCHEMA app; CREATE SCHEMA vault; CREATE SCHEMA "My ""S"; CREATE TABLE app.t AS SELECT 7 AS a; CREATE TABLE "My ""S".t AS SELECT 8 AS a`,
+		chain: []proxy.Interceptor{watch}, handler: func(h *Handler) { h.Analyzer = sqlpostgres.New(sqlpostgres.Config{}) },
+	})
 	connect := func(name, value string) (*pgx.Conn, error) {
 		cfg, err := pgx.ParseConfig(testserver.URL("alice+orders", "wonder", g.addr, g.db, "sslmode=disable"))
 		require.NoError(t, err)
