@@ -79,6 +79,13 @@ type Handler interface {
 	ServeConn(ctx context.Context, c *Conn) error
 }
 
+// Checker is implemented by handlers that some revisions leave without use.
+type Checker interface {
+	// Check says what of r leaves every client without a way in. Serve asks before it
+	// accepts the first.
+	Check(r *Revision) error
+}
+
 // Dial opens a connection to a resource, within the dial timeout.
 func (g *Gateway) Dial(ctx context.Context, r *Resource) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, or(g.DialTimeout, defaultDialTimeout))
@@ -206,10 +213,15 @@ func (g *Gateway) recovered(where string, v any, s *Session) error {
 // for several listeners at once; when one ends because of ctx, all sessions of
 // the gateway are drained.
 //
-// It fails at once when interceptors leave notes that nobody records; see
-// [Gateway.Unrecorded].
+// It fails at once when interceptors leave notes that nobody records, see
+// [Gateway.Unrecorded], and when h is a [Checker] that finds something.
 func (g *Gateway) Serve(ctx context.Context, ln net.Listener, h Handler) error {
-	if err := g.recorded(g.Revision()); err != nil {
+	r := g.Revision()
+	err := g.recorded(r)
+	if c, ok := h.(Checker); ok && err == nil {
+		err = c.Check(r)
+	}
+	if err != nil {
 		ln.Close()
 		return err
 	}
@@ -218,7 +230,7 @@ func (g *Gateway) Serve(ctx context.Context, ln net.Listener, h Handler) error {
 	defer cut(nil)
 	stop := context.AfterFunc(ctx, func() { ln.Close() })
 	defer stop()
-	err := g.accept(connCtx, ln, h, &conns)
+	err = g.accept(connCtx, ln, h, &conns)
 	ln.Close()
 	if ctx.Err() != nil {
 		err = nil

@@ -604,3 +604,68 @@ func TestLoginFailsAsOnTheServer(t *testing.T) {
 		require.Equal(t, "FATAL", pe.Severity)
 	}
 }
+
+// A client that prefers TLS tries again without it when its password is wrong. What
+// it shows last is still why its login has failed, and once only.
+func TestRetryWithoutTLS(t *testing.T) {
+	g := startGate(t, withTLS(t))
+	const failed = `password authentication failed for user "alice+orders"`
+	for range 2 {
+		out, err := g.as(t, "alice+orders", "wrong", "psql", "SELECT 1", "-X", "-d", g.db)
+		require.Error(t, err)
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		require.Contains(t, lines[len(lines)-1], failed, out)
+		require.NotContains(t, out, "requires TLS")
+	}
+	for _, user := range []string{"alice+orders", "other"} {
+		_, err := pgx.Connect(context.Background(), testserver.URL(user, "wonder", g.addr, g.db, "sslmode=disable"))
+		require.ErrorContains(t, err, "requires TLS")
+	}
+	var r retries
+	from := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 1}
+	for i := range 3 * maxRetries {
+		r.note(from, fmt.Sprint(i))
+	}
+	require.LessOrEqual(t, len(r.failed), maxRetries)
+	require.True(t, r.take(&net.TCPAddr{IP: from.IP, Port: 2}, fmt.Sprint(3*maxRetries-1)))
+	require.False(t, r.take(from, fmt.Sprint(3*maxRetries-1)), "once")
+	require.False(t, r.take(&net.TCPAddr{IP: net.IPv4(10, 0, 0, 2)}, fmt.Sprint(3*maxRetries-2)), "from elsewhere")
+}
+
+// passwords is an authenticator without verifiers.
+type passwords struct{}
+
+func (passwords) Authenticate(context.Context, proxy.Proof) (*proxy.Identity, error) {
+	return nil, proxy.ErrUnauthenticated
+}
+
+// A handler that nobody could log in to is not served.
+func TestNoWayIn(t *testing.T) {
+	config := (&gate{}).serverTLS(t)
+	for name, c := range map[string]struct {
+		h    *Handler
+		auth proxy.Authenticator
+		want string
+	}{
+		"passwords without TLS": {&Handler{}, passwords{}, "the authenticator has no verifiers"},
+		"TLS is required only":  {&Handler{RequireTLS: true}, users{}, "RequireTLS is set and TLS is not"},
+		"verifiers":             {&Handler{}, users{}, ""},
+		"passwords over TLS":    {&Handler{TLS: config}, passwords{}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			ctx, cancel := context.WithCancel(context.Background())
+			g := &proxy.Gateway{Authenticator: c.auth, Directory: proxy.Resources{}}
+			if c.want == "" {
+				cancel()
+				require.NoError(t, g.Serve(ctx, ln, c.h))
+				return
+			}
+			defer cancel()
+			require.ErrorContains(t, g.Serve(ctx, ln, c.h), c.want)
+			_, err = ln.Accept()
+			require.ErrorIs(t, err, net.ErrClosed)
+		})
+	}
+}

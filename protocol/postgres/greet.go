@@ -89,6 +89,9 @@ func (h *Handler) greet(ctx context.Context, c *proxy.Conn) (*hello, error) {
 			return hi, nil
 		default:
 			if h.RequireTLS && hi.tls == nil {
+				if hi.user, _ = st.Get("user"); h.retries.take(c.RemoteAddr(), hi.user) {
+					return nil, h.refused(hi, fmt.Errorf("%w: %w", proxy.ErrUnauthenticated, errNeedsTLS))
+				}
 				return nil, h.refused(hi, errNeedsTLS)
 			}
 			if err := hi.read(st); err != nil {

@@ -39,6 +39,7 @@ type Handler struct {
 	LoginTimeout time.Duration
 
 	cancels cancels
+	retries retries
 	loops   evloop.Set
 	tlsOnce sync.Once
 	tls     *tls.Config
@@ -46,6 +47,20 @@ type Handler struct {
 
 // Protocol returns "postgres".
 func (h *Handler) Protocol() string { return "postgres" }
+
+// Check reports what leaves every client without a way to log in.
+func (h *Handler) Check(r *proxy.Revision) error {
+	_, verifies := r.Authenticator.(proxy.VerifierSource)
+	switch {
+	case h.TLS != nil:
+		return nil
+	case h.RequireTLS:
+		return errors.New("serving postgres: RequireTLS is set and TLS is not, so no client can connect; set TLS too")
+	case r.Authenticator != nil && !verifies:
+		return errors.New("serving postgres: the authenticator has no verifiers, and passwords are taken over TLS only, so nobody can log in; set TLS, or make the authenticator a proxy.VerifierSource")
+	}
+	return nil
+}
 
 // ServeConn speaks with one client.
 func (h *Handler) ServeConn(ctx context.Context, c *proxy.Conn) error {
@@ -62,6 +77,9 @@ func (h *Handler) ServeConn(ctx context.Context, c *proxy.Conn) error {
 		return nil
 	}
 	if err != nil {
+		if h.RequireTLS && errors.Is(err, proxy.ErrUnauthenticated) {
+			h.retries.note(c.RemoteAddr(), hello.user)
+		}
 		h.refuse(hello, err)
 		return err
 	}
