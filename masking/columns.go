@@ -286,7 +286,7 @@ func (c *column) scannable(t Type) bool {
 
 // each reports whether values of type t are judged one by one, whatever the others
 // of their column are.
-func each(t Type) bool { return t == IP || t == MAC }
+func each(t Type) bool { return t == IP || t == MAC || wider[t] != "" }
 
 // sampled reports whether a base column of c holds by its values what is masked, or
 // may.

@@ -115,7 +115,7 @@ func (p *Scanner) evidence(name string, values [][]byte) (e evidence) {
 			e.typ = t
 		}
 	}
-	if e.typ == Location || e.typ == Company {
+	if e.typ == Location || e.typ == Company || wider[e.typ] != "" {
 		e.typ = "" // of no person
 	}
 	if e.seen > 8 && len(distinct) < 3 {

@@ -20,6 +20,8 @@ const (
 	IBAN        Type = "IBAN_CODE"
 	IP          Type = "IP_ADDRESS"
 	MAC         Type = "MAC_ADDRESS"
+	LocalIP     Type = "LOCAL_IP_ADDRESS"  // of a private network and the like: of no person
+	LocalMAC    Type = "LOCAL_MAC_ADDRESS" // of an interface, a virtual machine, a group
 	BirthDate   Type = "DATE_OF_BIRTH"
 	Crypto      Type = "CRYPTO"
 	Person      Type = "PERSON"

@@ -1,8 +1,7 @@
 package masking
 
 // ipv4 finds an address whose first part is group g and returns the group
-// behind it, or g. Loopback, unspecified and documentation addresses, and masks,
-// say nothing about anybody and are passed over.
+// behind it, or g. Addresses that point at nobody are passed over.
 func (s *scan) ipv4(g int) int {
 	if g+3 >= s.n {
 		return g
@@ -28,16 +27,26 @@ func (s *scan) ipv4(g int) int {
 		return g
 	}
 	start := s.groups[g].start
-	switch a, b, c := part[0], part[1], part[2]; {
-	case a == 0, a == 127, a == 255,
-		a == 192 && b == 0 && c == 2, a == 198 && b == 51 && c == 100, a == 203 && b == 0 && c == 113:
+	if ofDocuments(part[0], part[1], part[2]) {
 		return last + 1
 	}
 	if near := s.context(start).near; near&aboutVersion != 0 && near&aboutIP == 0 {
 		return last + 1
 	}
-	s.emit(start, end, IP, 85)
+	s.emit(start, end, local(IP, localIPv4(part[0], part[1])), 85)
 	return last + 1
+}
+
+// local returns the type of an address of type t, of which is known whether it is
+// local.
+func local(t Type, yes bool) Type {
+	switch {
+	case !yes:
+		return t
+	case t == IP:
+		return LocalIP
+	}
+	return LocalMAC
 }
 
 // colon looks at the colon at i: a hardware or IPv6 address, a URL with a
@@ -83,7 +92,9 @@ func (s *scan) mac(start int) int {
 		sep != ':' && sep != '-' {
 		return start
 	}
-	s.emit(start, start+17, MAC, 85)
+	first, third := hexValue(w[0])<<4|hexValue(w[1]), hexValue(w[6])<<4|hexValue(w[7])
+	second := hexValue(w[3])<<4 | hexValue(w[4])
+	s.emit(start, start+17, local(MAC, localMAC(first, second, third) || s.ofInterface(start)), 85)
 	return start + 17
 }
 
@@ -146,7 +157,9 @@ func (s *scan) dottedMAC(start int) int {
 	if !letter || isAlnum(before) || isAlnum(after) || before == '.' || after == '.' && isAlnum(s.at(start+15)) {
 		return start
 	}
-	s.emit(start, start+14, MAC, 82)
+	w := s.src[start:]
+	first, second, third := hexValue(w[0])<<4|hexValue(w[1]), hexValue(w[2])<<4|hexValue(w[3]), hexValue(w[5])<<4|hexValue(w[6])
+	s.emit(start, start+14, local(MAC, localMAC(first, second, third) || s.ofInterface(start)), 82)
 	return start + 14
 }
 
@@ -192,22 +205,24 @@ func (s *scan) ipv6(i int) int {
 	}
 	if gap && s.at(k) == '.' && digits > 0 { // its end is written as an IPv4 address
 		if to := s.embedded(k - digits); to > k && groups < 7 {
-			s.emit(start, to, IP, 85)
+			s.emit(start, to, local(IP, localIPv6(src[start:to]) || s.localEmbedded(k-digits)), 85)
 			return to
 		}
 	}
 	if isAlnum(s.at(k)) || s.at(k) == '_' || !gap && groups != 8 || gap && (groups < 3 || groups > 7) {
 		return i
 	}
-	if string(src[start:min(k, start+9)]) == "2001:db8:" {
+	first, rest := hextet(src[start:k])
+	if second, _ := hextet(rest); first == 0x2001 && second == 0x0db8 || first == 0x3fff && second < 0x1000 {
 		return k // documentation
 	}
+	near := localIPv6(src[start:k])
 	if s.at(k) == '%' { // the zone of a link-local address
 		for z := k + 1; z < len(src) && z-k < 18 && (isAlnum(src[z]) || src[z] == '.' || src[z] == '-' || src[z] == '_'); z++ {
 			k = z + 1
 		}
 	}
-	s.emit(start, k, IP, 85)
+	s.emit(start, k, local(IP, near), 85)
 	return k
 }
 

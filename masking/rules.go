@@ -263,9 +263,15 @@ func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
 	return v
 }
 
-// treatment returns what is done with found values of type t. Places and
-// companies are of no person by themselves, and are masked where a rule names
-// them.
+// wider are the types that include others.
+var wider = map[Type]Type{LocalIP: IP, LocalMAC: MAC}
+
+// personal reports whether the default set masks found values of type t: places,
+// companies and local addresses are of no person by themselves.
+func personal(t Type) bool { return t != Location && t != Company && wider[t] == "" }
+
+// treatment returns what is done with found values of type t. Those
+// that are of no person are masked where a rule names them.
 func (v *view) treatment(t Type) treatment {
 	switch {
 	case t == Remembered:
@@ -276,7 +282,13 @@ func (v *view) treatment(t Type) treatment {
 	if how, ok := v.types[t]; ok {
 		return how
 	}
-	if !v.found || t == Location || t == Company {
+	switch t {
+	case LocalIP, LocalMAC: // masked where a rule names all addresses, or these
+		if how, ok := v.types[wider[t]]; ok {
+			return how
+		}
+	}
+	if !v.found || !personal(t) {
 		return treatment{Transform: Visible}
 	}
 	return v.with

@@ -81,7 +81,12 @@ type ScannerConfig struct {
 // NewScanner compiles a scanner. It fails when a declaration is malformed.
 func NewScanner(c ScannerConfig) (*Scanner, error) {
 	p := &Scanner{nodes: make([]shapeNode, 1, 256), words: newWordTable(), without: slices.Clone(c.Without)}
-	p.types = map[Type]struct{}{Email: {}, IP: {}, MAC: {}, IBAN: {}, Crypto: {}, Password: {}, Secret: {}, PrivateKey: {}}
+	for narrow, wide := range wider {
+		if !p.wants(wide) {
+			p.without = append(p.without, narrow)
+		}
+	}
+	p.types = map[Type]struct{}{Email: {}, IP: {}, MAC: {}, LocalIP: {}, LocalMAC: {}, IBAN: {}, Crypto: {}, Password: {}, Secret: {}, PrivateKey: {}}
 	all := slices.Concat(numberRecognizers(), wordRecognizers(), secretRecognizers(), verifierRecognizers(), c.Recognizers)
 	for i := range all {
 		if p.wants(all[i].Type) {

@@ -21,6 +21,9 @@ func (t Type) Standard() Type {
 	if name, ok := standard[t]; ok {
 		return name
 	}
+	if name, ok := wider[t]; ok {
+		return name
+	}
 	return t
 }
 

@@ -1,7 +1,7 @@
 package masking
 
-// AppendMasked appends src to dst with every value that is found in it masked in
-// part, and returns it.
+// AppendMasked appends src to dst with every value that is found in it, and that the
+// default set masks, masked in part, and returns it.
 func (m *Masker) AppendMasked(dst, src []byte) []byte { return m.AppendMaskedNamed(dst, src, "") }
 
 // AppendMaskedNamed is AppendMasked for the value of a column or field of that
@@ -12,6 +12,9 @@ func (m *Masker) AppendMaskedNamed(dst, src []byte, name string) []byte {
 	}
 	from := 0
 	for _, f := range m.scanner.ScanNamed(nil, src, m.scanner.Topics(name)) {
+		if !personal(f.Type) {
+			continue
+		}
 		dst = append(dst, src[from:f.Start]...)
 		dst = m.appendMasked(dst, src[f.Start:f.End], f.Type, treatment{})
 		from = f.End
