@@ -422,7 +422,7 @@ func (s *scan) shapes(g, at int, open bool) int {
 		}
 		for r := range p.nodes[node].rules {
 			rule := &p.nodes[node].rules[r]
-			if rule.weak && all&rule.context == 0 {
+			if rule.weak && all&rule.context == 0 || rule.typ == Phone && g == k && s.negative(at) {
 				continue
 			}
 			if !s.sepsMatch(g, k, rule.seps, open) || rule.digits != nil && !rule.digits(digits) {
@@ -458,10 +458,16 @@ func (s *scan) shapes(g, at int, open bool) int {
 	return bestEnd + 1
 }
 
+// negative reports whether a number at i is one below zero.
+func (s *scan) negative(i int) bool {
+	c := s.at(i - 2)
+	return s.at(i-1) == '-' && !isAlnum(c) && c != '-' && c != '.' && c != ':'
+}
+
 // labelled finds a telephone number of any form that begins with group g, right
 // behind a word that calls it one.
 func (s *scan) labelled(g, start int) int {
-	if s.nd-s.groups[g].digit < 7 || s.groups[g].start-start > 1 {
+	if s.nd-s.groups[g].digit < 7 || s.groups[g].start-start > 1 || g+1 == s.n && s.negative(start) {
 		return g
 	}
 	end := s.phoneEnd(g, 7)
@@ -585,6 +591,9 @@ func (s *scan) international(g int) int {
 		start--
 	}
 	start--
+	if isAlnum(s.at(start-1)) && start > 0 && s.src[start] == '+' { // 30+20221128
+		return g
+	}
 	if s.at(start-1) == '(' && g+1 < s.n && s.groups[g+1].sep == ')' { // (+62) 21 …
 		start--
 	}

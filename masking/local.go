@@ -96,3 +96,30 @@ func (s *scan) ofInterface(i int) bool {
 	}
 	return false
 }
+
+// endsDump reports whether s.src[start:end] is the last line of a dump as openssl has
+// them: alone on its line, far from its margin, behind a line of pairs that ends in a
+// colon.
+func (s *scan) endsDump(start, end int) bool {
+	const margin, alone = 4, 8 // alone where the line before is not known
+	for s.at(end) == ' ' || s.at(end) == '\r' {
+		end++
+	}
+	if c := s.at(end); c != '\n' && c != 0 {
+		return false
+	}
+	i := start
+	for i > 0 && s.src[i-1] == ' ' {
+		i--
+	}
+	if i == 0 {
+		return start-i >= alone
+	}
+	if start-i < margin || s.src[i-1] != '\n' {
+		return false
+	}
+	for i--; i > 0 && (s.src[i-1] == '\r' || s.src[i-1] == ' '); {
+		i--
+	}
+	return i > 2 && s.src[i-1] == ':' && isHex(s.src[i-2]) && isHex(s.src[i-3])
+}

@@ -23,10 +23,13 @@ func (s *scan) ipv4(g int) int {
 		if sep := s.groups[last+1].sep; sep == '.' || sep == '-' {
 			return g // 1.2.3.4.5, 1.2.3.4-5
 		}
-	} else if c := s.at(end); isAlnum(c) || c == '_' || (c == '-' || c == '.') && isAlnum(s.at(end+1)) {
+	} else if c := s.at(end); isAlnum(c) || c == '_' || (c == '-' || c == '.' || c == '+' || c == '~') && isAlnum(s.at(end+1)) {
 		return g
 	}
 	start := s.groups[g].start
+	if s.at(start-1) == ':' && isDigit(s.at(start-2)) && s.at(start-3) <= ' ' { // a version behind its epoch, as in 2:1.2.3.4
+		return last + 1
+	}
 	if ofDocuments(part[0], part[1], part[2]) {
 		return last + 1
 	}
@@ -91,6 +94,9 @@ func (s *scan) mac(start int) int {
 	if before, after := s.at(start-1), s.at(start+17); zero || isAlnum(before) || isAlnum(after) || before == sep && !s.label(start-1) || after == sep ||
 		sep != ':' && sep != '-' {
 		return start
+	}
+	if s.endsDump(start, start+17) {
+		return start + 17
 	}
 	first, third := hexValue(w[0])<<4|hexValue(w[1]), hexValue(w[6])<<4|hexValue(w[7])
 	second := hexValue(w[3])<<4 | hexValue(w[4])
@@ -208,6 +214,9 @@ func (s *scan) ipv6(i int) int {
 			s.emit(start, to, local(IP, localIPv6(src[start:to]) || s.localEmbedded(k-digits)), 85)
 			return to
 		}
+	}
+	if k-start == 23 && s.endsDump(start, k) {
+		return k
 	}
 	if isAlnum(s.at(k)) || s.at(k) == '_' || !gap && groups != 8 || gap && (groups < 3 || groups > 7) {
 		return i

@@ -85,6 +85,10 @@ func numberRecognizers() []Recognizer {
 }
 
 func validNANP(d []byte) bool {
+	switch number(d) {
+	case 1<<31 - 1, 1 << 31, 1<<32 - 1, 1 << 32: // where numbers of machines end
+		return false
+	}
 	return d[0] >= 2 && d[3] >= 2 && !uniform(d) && !(d[1] == 9 && d[2] == 9)
 }
 

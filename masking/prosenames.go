@@ -97,7 +97,8 @@ var nobody = wordSet("montag dienstag mittwoch donnerstag freitag samstag sonnta
 	"janvier février mars avril juin juillet août octobre novembre décembre lundi mardi mercredi jeudi vendredi samedi dimanche lunes martes miércoles jueves viernes sábado domingo " +
 	"enero febrero marzo abril mayo junio julio agosto octubre noviembre diciembre lunedì martedì mercoledì giovedì venerdì sabato gennaio febbraio aprile maggio giugno luglio settembre ottobre dicembre " +
 	"maandag dinsdag woensdag donderdag vrijdag zaterdag zondag måndag tisdag onsdag torsdag fredag lördag söndag nr tag tage tagen woche monat jahr angebot betreff anlage konto betrag vertrag " +
-	"fattura factura facture fatura faktura factuur preis menge datum seite kunde ware firma bestell not in progress eins zwei drei herren damen directeur directrice général ministero ministerio ministère junta boletín oficial della salute de von van le getränke besteck")
+	"fattura factura facture fatura faktura factuur preis menge datum seite kunde ware firma bestell not in progress eins zwei drei herren damen directeur directrice général ministero ministerio ministère junta boletín oficial della salute de von van le getränke besteck " +
+	"world everyone everybody team folks friends guys all there universe colleagues welt alle zusammen kollegen leute monde tous mundo todos mondo tutti wereld allemaal")
 
 // makers are names of goods and of software, of which a person has none.
 var makers = wordSet("microsoft oracle linux ubuntu debian fedora apache kafka jenkins grafana prometheus amazon google adobe cisco intel docker kubernetes redis nginx postgresql mysql mongodb windows android " +
