@@ -256,7 +256,7 @@ func (v *view) held(c *column, from *proxy.Column) bool {
 	for k := range from.Origins {
 		o := &from.Origins[k]
 		if o.How == proxy.DerivedPredicate {
-			continue // which decides between values, and is none
+			continue // which decides between values, without being one
 		}
 		if plain++; o.How != proxy.DerivedPlain {
 			return false

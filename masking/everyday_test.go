@@ -27,7 +27,7 @@ int4 -2147483648
 text -2147483648
 call -2147483647 and 2147483648
 contact 4294967295
-PWD=/home/ann/src
+PWD=/srv/ann/src
 OLDPWD=/var/lib/app2`
 
 // TestEverydayOutput: such output passes as it is, as a text, line by line, and as a

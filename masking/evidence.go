@@ -214,7 +214,7 @@ type weighed struct {
 // beforehand decides; a result, whose rows a statement chooses, only adds to it.
 func (w *weighed) accident(i int) bool {
 	// A result that nothing was read for tells something only when it is long, and of
-	// texts nothing: whoever wrote the statement may have filled it up.
+	// texts nothing: the statement may have filled it up.
 	const enough = 8
 	now := w.streamed.of[i].candidates
 	if w.sampled == nil || w.sampled.of[i].candidates == 0 {

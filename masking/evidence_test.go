@@ -117,7 +117,7 @@ func readColumn(t *testing.T, sampler Sampler, c proxy.SampledColumn, values []s
 }
 
 // TestColumnsAreTakenForWhatTheyHold: cards are masked whatever their column is
-// called, and numbers that are no cards stay, from the first row on.
+// called, and other numbers stay, from the first row on.
 func TestColumnsAreTakenForWhatTheyHold(t *testing.T) {
 	require.Greater(t, len(neutral), 180)
 	r := rand.New(rand.NewPCG(1, 2))
@@ -149,7 +149,7 @@ func TestColumnsAreTakenForWhatTheyHold(t *testing.T) {
 	require.Less(t, hidden*500, random, "of random numbers one in thirty passes the check")
 }
 
-// TestFewNumbersOfASequence: what the database numbers by itself is no card, however
+// TestFewNumbersOfASequence: what the database numbers by itself is not a card, however
 // few there are.
 func TestFewNumbersOfASequence(t *testing.T) {
 	one := []string{"4111111111111111"}
@@ -162,7 +162,7 @@ func TestFewNumbersOfASequence(t *testing.T) {
 	require.Empty(t, readColumn(t, fakeSampler{column, cards}, column, cards), "a key may be a card")
 }
 
-// TestResultsDoNotOutweighTables: numbers that a statement puts beside cards do not
+// TestResultsDoNotOutweighTables: numbers that a statement puts next to cards do not
 // make accidents of them.
 func TestResultsDoNotOutweighTables(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
@@ -288,7 +288,7 @@ func ExampleScanner_ExplainColumn() {
 	// its name is that of a thing: -0.25
 }
 
-// TestNamesOfThings: brands, teams and places in columns that are called so are no
+// TestNamesOfThings: brands, teams and places in columns that are called so are not
 // people, and a sentence about somebody there is.
 func TestNamesOfThings(t *testing.T) {
 	values := []string{

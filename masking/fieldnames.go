@@ -97,7 +97,7 @@ func thingBefore(name []byte) bool {
 	return within(thingNames, flat[lastPart(flat[:n]):n])
 }
 
-// thingNames are words for what has a name of its own, and is no person.
+// thingNames are words for what has a name of its own, and is not a person.
 var thingNames = wordSet("product brand team title station venue model item article album song track movie film book game show series publisher company organisation organization org vendor manufacturer " +
 	"maker supplier merchant store shop club league stadium arena hotel restaurant bar cafe airport airline port city town village region county country state province district street place location " +
 	"school university college hospital church museum park river mountain island planet project campaign event category genre label channel network department division unit role job position " +

@@ -40,7 +40,7 @@ func localIPv6(text []byte) bool {
 	return first&0xffc0 == 0xfe80 || first&0xfe00 == 0xfc00 || first&0xff00 == 0xff00
 }
 
-// hextet reads the group that text begins with, and returns what is behind its colon.
+// hextet reads the group that text begins with, and returns what follows its colon.
 func hextet(text []byte) (n int, rest []byte) {
 	i := 0
 	for i < len(text) && isHex(text[i]) {
@@ -73,7 +73,7 @@ func localMAC(a, b, c byte) bool {
 		return true
 	}
 	switch [3]byte{a, b, c} {
-	case [3]byte{0x01, 0x00, 0x5e}, [3]byte{0x01, 0x80, 0xc2}, [3]byte{0x00, 0x00, 0x5e}, // groups, documents and routers that stand in for each other
+	case [3]byte{0x01, 0x00, 0x5e}, [3]byte{0x01, 0x80, 0xc2}, [3]byte{0x00, 0x00, 0x5e}, // groups, documents and routers that take each other's place
 		[3]byte{0x00, 0x0c, 0x29}, [3]byte{0x00, 0x05, 0x69}, [3]byte{0x00, 0x1c, 0x14}, [3]byte{0x00, 0x50, 0x56}, // VMware
 		[3]byte{0x52, 0x54, 0x00}, [3]byte{0x00, 0x15, 0x5d}, [3]byte{0x00, 0x16, 0x3e}, [3]byte{0x00, 0x1c, 0x42}, [3]byte{0x08, 0x00, 0x27}: // KVM, Hyper-V, Xen, Parallels, VirtualBox
 		return true
@@ -81,7 +81,7 @@ func localMAC(a, b, c byte) bool {
 	return false
 }
 
-// interfaceWords stand before the hardware address of an interface of the machine that
+// interfaceWords come before the hardware address of an interface of the machine that
 // a command runs on, and of those around it: ip addr, ip neigh, ifconfig.
 var interfaceWords = [...]string{"link/ether", "link/loopback", "brd", "permaddr", "lladdr", "ether", "HWaddr", "link/ieee802.11", "link/none"}
 
@@ -98,7 +98,7 @@ func (s *scan) ofInterface(i int) bool {
 }
 
 // endsDump reports whether s.src[start:end] is the last line of a dump as openssl has
-// them: alone on its line, far from its margin, behind a line of pairs that ends in a
+// them: alone on its line, far from its margin, after a line of pairs that ends in a
 // colon.
 func (s *scan) endsDump(start, end int) bool {
 	const margin, alone = 4, 8 // alone where the line before is not known

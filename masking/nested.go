@@ -13,8 +13,8 @@ const maxNesting = 6
 // part is one value in an array or a row in binary format.
 type part struct {
 	from, to   int  // in the text
-	start, end int  // in the binary format, behind its length
-	verbatim   bool // it is a text, and stands in the text as it is
+	start, end int  // in the binary format, after its length
+	verbatim   bool // it is a text, and the text has it as it is
 	text       bool // it is a text
 }
 
@@ -71,7 +71,7 @@ func appendArray(dst, v []byte, depth int, parts *[]part) ([]byte, bool) {
 	}
 }
 
-// valueAt returns the length that stands at v[at:], negative for NULL, when as many
+// valueAt returns the length at v[at:], negative for NULL, when as many
 // bytes follow.
 func valueAt(v []byte, at int) (n int, ok bool) {
 	if len(v)-at < 4 {
@@ -112,7 +112,7 @@ func appendRecord(dst, v []byte, depth int, parts *[]part) ([]byte, bool) {
 	return append(dst, ')'), at == len(v)
 }
 
-// What a value stands in, which decides how the server quotes it.
+// What a value is part of, which decides how the server quotes it.
 const (
 	inArray = iota
 	inRecord

@@ -1,7 +1,7 @@
 package masking
 
 // ipv4 finds an address whose first part is group g and returns the group
-// behind it, or g. Addresses that point at nobody are passed over.
+// after it, or g. Addresses that point at nobody are passed over.
 func (s *scan) ipv4(g int) int {
 	if g+3 >= s.n {
 		return g
@@ -27,7 +27,7 @@ func (s *scan) ipv4(g int) int {
 		return g
 	}
 	start := s.groups[g].start
-	if s.at(start-1) == ':' && isDigit(s.at(start-2)) && s.at(start-3) <= ' ' { // a version behind its epoch, as in 2:1.2.3.4
+	if s.at(start-1) == ':' && isDigit(s.at(start-2)) && s.at(start-3) <= ' ' { // a version after its epoch, as in 2:1.2.3.4
 		return last + 1
 	}
 	if ofDocuments(part[0], part[1], part[2]) {
@@ -262,7 +262,7 @@ func (s *scan) embedded(i int) int {
 
 // userinfo finds the password of a URL whose authority begins at i and returns
 // where to go on. A password that nobody has encoded may hold any sign: it ends at
-// the last @ behind which a host is.
+// the last @ that a host follows.
 func (s *scan) userinfo(i int) int {
 	src := s.src
 	colon, at := -1, -1
@@ -312,8 +312,8 @@ func (s *scan) authorityEnds(i int) bool {
 	}
 }
 
-// hostAt reports whether a host's name or address stands at i, and its authority ends
-// behind it.
+// hostAt reports whether a host's name or address is at i, and its authority ends
+// there.
 func (s *scan) hostAt(i int) bool {
 	k := i
 	if s.at(k) == '[' { // an IPv6 address

@@ -32,7 +32,7 @@ const (
 // read as the text format, so that both are scanned as the same text.
 type pgType struct {
 	oid   uint32
-	array uint32 // of arrays of it; 0 is none
+	array uint32 // of arrays of it; 0 when there are none
 	name  string // as rules have it, with others after a space
 	kind  kind
 	// text appends the text of a value in binary format, and is false when the value
@@ -42,7 +42,7 @@ type pgType struct {
 }
 
 // pgTypes are the types that the server is built with. A type that is missing here
-// is scanned in text format as it stands, and in binary format in every way that
+// is scanned in text format as it is, and in binary format in every way that
 // it can be read.
 var pgTypes = []pgType{
 	{oid: 16, array: 1000, name: "bool", kind: kindBool},

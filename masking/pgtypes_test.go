@@ -36,7 +36,7 @@ var literals = []string{
 
 // TestBothFormatsAreOneAnswer reads values of every type of a server that has a text
 // form, and arrays of them, in text and in binary: what is masked in one is masked
-// in the other, and what stands for it in binary is a value of the type.
+// in the other, and what takes its place in binary is a value of the type.
 func TestBothFormatsAreOneAnswer(t *testing.T) {
 	server, database := testserver.Database(t, typesOfOurs)
 	ctx := t.Context()

@@ -151,7 +151,7 @@ func (f *rows) scanned(r *proxy.Row, i int, c *column, v []byte) {
 	r.Set(i, c.buf)
 }
 
-// version returns how many bytes stand before the JSON text in v, a value of jsonb
+// version returns how many bytes come before the JSON text in v, a value of jsonb
 // in binary format.
 func version(v []byte) int {
 	if v[0] == 1 {

@@ -153,8 +153,8 @@ func (s *scan) context(start int) *surroundings {
 }
 
 // accept returns the score of a value that begins at start under a rule, and
-// whether it counts. What was checked counts less behind the name of a thing, but
-// no name is a veto.
+// whether it counts. What was checked counts less after the name of a thing, but
+// a name is never a veto.
 func (s *scan) accept(start int, weak bool, context Topics, score uint8, plain, checked bool) (uint8, bool) {
 	a := s.context(start)
 	switch {

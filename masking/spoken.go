@@ -84,14 +84,14 @@ func (s *scan) spoken(start, end int) int {
 	return start
 }
 
-// links stand between a word for a password and the password, and prepositions between
+// links are between a word for a password and the password, and prepositions between
 // that word and what it is for.
 var (
 	links        = wordSet("is was are to becomes equals ist lautet war est es é è jest")
 	prepositions = wordSet("for of on at in to from used für zum zur der des von auf pour du de la del para do da van voor this")
 )
 
-// linked returns the end of a second link behind the first, as in "password is:" and
+// linked returns the end of a second link after the first, as in "password is:" and
 // "is now".
 func (s *scan) linked(i int) int {
 	for _, word := range [...]string{" now", " :", " =", " still", " set to"} {
@@ -102,7 +102,7 @@ func (s *scan) linked(i int) int {
 	return i
 }
 
-// saidAt finds the password at i, behind spaces and perhaps in quotes, and returns its
+// saidAt finds the password at i, after spaces and perhaps in quotes, and returns its
 // end, or none. What is linked may be of letters and signs; else digits must be
 // among its letters.
 func (s *scan) saidAt(i, none int, linked bool) int {
@@ -184,5 +184,5 @@ func (s *scan) saidBefore(i int) {
 	}
 }
 
-// owners stand before a word for a password that is said of something.
+// owners come before a word for a password that is said of something.
 var owners = wordSet("the my our your his her their new root admin old current temporary default wifi")

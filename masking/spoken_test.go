@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestSpokenSecrets: what stands between ⟪ and ⟫ is masked as a whole, and nothing
+// TestSpokenSecrets: what is between ⟪ and ⟫ is masked as a whole, and nothing
 // else of the text.
 func TestSpokenSecrets(t *testing.T) {
 	for _, line := range strings.Split(strings.TrimSpace(`
@@ -83,7 +83,7 @@ la contraseña es ⟪Cobalt!Fox88⟫
 		require.Equal(t, want, got, "%q", text)
 	}
 	for _, text := range []string{
-		"the password is required", "my password is not working", "the password for staging is wrong", "password is too short", "your password was changed", "pwd is /home/bob/src", "PWD=/home/ann/src/app2", "PWD=C:\\Users\\ann2", "OLDPWD=/srv/www1",
+		"the password is required", "my password is not working", "the password for staging is wrong", "password is too short", "your password was changed", "pwd is /srv/bob/src", "PWD=/srv/ann/src/app2", "PWD=C:\\Users\\ann2", "OLDPWD=/srv/www1",
 		"pass: 12 of 14 tests", "passed: 12", "the pass is closed", "password reset for user 4711", "password for bob is expired", "password: &password", "password=%s", "password = $1", "password: ${DB_PASSWORD}", "password=%DB_PASSWORD%", "password: {{ .Values.password }}", "password: <your password>",
 		"https://example.com:8080/path?to=ann", "https://host:443/a@b", "see https://example.com/a:b/c", "https://user@host/x", "is the password wrong?", "what is the password", "this is the password field", "func password(s string) bool", "the pw is stored in the vault",
 	} {

@@ -2,9 +2,8 @@ package masking
 
 import "bytes"
 
-// verifierRecognizers are what databases, systems and frameworks keep of passwords:
-// whoever has one can guess the password without end, and some prove a login by
-// themselves.
+// verifierRecognizers are what databases, systems and frameworks keep of passwords: with
+// one, a password can be guessed without end, and some prove a login by themselves.
 func verifierRecognizers() []Recognizer {
 	const crypt = "-A-Za-z0-9./$=,+_"
 	verifier := func(body string, least, most int, check func(v []byte) bool, literals ...string) (ps []Prefix) {

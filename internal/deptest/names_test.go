@@ -25,7 +25,7 @@ var named = map[string]string{
 	"audit/otel/translate.go":         "the semantic conventions have names of their own for database systems",
 	"audit/secret.go":                 "names of client programs in command lines whose secrets are not recorded",
 	"masking/assigned.go":             "names of client programs in command lines whose secrets are masked",
-	"masking/values.go":               "numbers of types are PostgreSQL's; a result's shape does not say yet whose they are",
+	"masking/pgtypes.go":              "numbers of types are PostgreSQL's; a result's shape does not say yet whose they are",
 	"internal/bench/main.go":          "measures one protocol",
 	"internal/bench/paths.go":         "measures one protocol",
 	"internal/pgembed/pgembed.go":     "names the server's program and role",
