@@ -547,6 +547,7 @@ func (x *session) done(ctx context.Context, op proxy.Op, out *proxy.Outcome) {
 	if st, ok := op.(*proxy.Statement); ok && out.Err == nil && st.Kind == proxy.KindStatement && (out.Verdict == nil || !out.Verdict.Refuses()) {
 		x.made(st, out)
 		x.judged(st)
+		x.view.masker.samples.changed(&x.session.Target, st.Facts)
 	}
 	id := op.Info().ID
 	x.mu.Lock()

@@ -24,6 +24,7 @@ const (
 	sampleTime  = 3 * time.Second // how long a statement waits for one
 	sampleAge   = time.Hour       // after which a relation is looked at again
 	sampleRetry = time.Minute     // the same, where it could not be
+	sampleFresh = 5 * time.Second // for which a column may be missing in a sample
 	maxSampled  = 4096            // relations that are remembered
 	fewSampled  = 20              // values, of a relation of which there will be more
 )
@@ -53,6 +54,8 @@ type samples struct {
 type sampled struct {
 	done    chan struct{}
 	until   time.Time // when it is to be looked at again; guarded by samples.mu
+	few     bool      // there were few values, and there will be more
+	read    time.Time
 	columns map[string]*held
 	err     error
 }
@@ -83,6 +86,10 @@ func (p *samples) computed(ctx context.Context, s *proxy.Session, f *proxy.Facts
 				continue
 			}
 			e := p.sample(ctx, s, o.Schema, o.Relation)
+			if e != nil && e.lacks(o.Column) {
+				p.forget(keyOf(&s.Target, o))
+				e = p.sample(ctx, s, o.Schema, o.Relation)
+			}
 			if e == nil || o.How == proxy.DerivedPlain {
 				continue // typeOf and heldIn tell what is known of it
 			}
@@ -185,12 +192,59 @@ func (p *samples) sample(ctx context.Context, s *proxy.Session, schema, relation
 		e.columns[name] = p.plan.held(c.about, c.values)
 		most = max(most, len(c.values))
 	}
+	e.few, e.read = most < fewSampled, time.Now()
 	p.mu.Lock()
-	if e.until = time.Now().Add(sampleAge); most < fewSampled {
-		e.until = time.Now().Add(sampleRetry) // there will be more to see
+	if e.until = e.read.Add(sampleAge); e.few {
+		e.until = e.read.Add(sampleRetry)
 	}
 	p.mu.Unlock()
 	return e
+}
+
+// lacks reports whether a column was not there when its relation was read, some time
+// ago: the relation may be another one.
+func (e *sampled) lacks(column string) bool {
+	return e.err == nil && column != "*" && e.columns[column] == nil && time.Since(e.read) > sampleFresh
+}
+
+func (p *samples) forget(k sampleKey) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.relations, k)
+}
+
+// changed takes in that a statement has run: what it has made or altered is looked at
+// anew, and what it has written where there was little.
+func (p *samples) changed(t *proxy.Target, f *proxy.Facts) {
+	const unseen = proxy.EffectCall | proxy.EffectDo | proxy.EffectExecute | proxy.EffectUnknown
+	if p.sampler == nil || f != nil && !f.Effects.Has(proxy.EffectsDDL|proxy.EffectsWrite|unseen) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for k, e := range p.relations {
+		if k.resource != t.Resource.Name || k.database != t.Database {
+			continue
+		}
+		few := true
+		select {
+		case <-e.done:
+			few = e.few || e.err != nil
+		default:
+		}
+		if f == nil || f.Effects.Has(unseen) {
+			if few {
+				delete(p.relations, k)
+			}
+			continue
+		}
+		for i := range f.Relations {
+			r := &f.Relations[i]
+			if r.Name == k.relation && (r.Schema == "" || r.Schema == k.schema) && (few || r.Effects.Has(proxy.EffectsDDL)) {
+				delete(p.relations, k)
+			}
+		}
+	}
 }
 
 // heldIn returns what is known of o's column by its values; nil when nothing was

@@ -146,3 +146,19 @@ func TestPasswordsOfRoles(t *testing.T) {
 	require.Contains(t, out, "CREATE ROLE "+role)
 	require.NotRegexp(t, `SCRAM-SHA-256\$4|md5[0-9a-f]{8}`, out)
 }
+
+// TestTablesThatChange: a table is looked at again after a statement has made it anew or
+// has filled it.
+func TestTablesThatChange(t *testing.T) {
+	g := startRig(t, "CREATE TABLE people (name text)", masking.Config{})
+	require.Empty(t, g.psql(t, "alice", "SELECT name FROM people", "-At"))
+	g.psql(t, "alice", "INSERT INTO people VALUES ('Oliver Stone'), ('Maria Garcia'), ('Peter Jackson'), ('Emily Watson')")
+	require.NotContains(t, g.psql(t, "alice", "SELECT name FROM people", "-At"), "Garcia")
+	for _, column := range []string{"name", "x"} {
+		out := g.psql(t, "alice", `DROP TABLE IF EXISTS t; CREATE TABLE t (`+column+` text, n int); INSERT INTO t SELECT 'lamp ' || i, i FROM generate_series(1, 40) i; SELECT `+column+` FROM t LIMIT 1`, "-At")
+		require.Contains(t, out, "lamp 1", column)
+		out = g.psql(t, "alice", `DROP TABLE t; CREATE TABLE t (`+column+` text, n int); INSERT INTO t SELECT name, 1 FROM people, generate_series(1, 10)`, "-At")
+		require.NotContains(t, out, "ERROR")
+		require.NotContains(t, g.psql(t, "alice", "SELECT "+column+" FROM t LIMIT 4", "-At"), "Garcia", column)
+	}
+}
