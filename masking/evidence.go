@@ -82,7 +82,7 @@ type tallies struct {
 // add counts one value.
 func (t *tallies) add(w []byte) {
 	t.seen++
-	if len(w) < 8 || len(w) > 19 {
+	if len(w) < 8 || len(w) > 19 || !isDigit(w[1]) { // as all forms have it
 		return
 	}
 	digits := 0

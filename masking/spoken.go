@@ -20,11 +20,14 @@ var spokenWords = [...]literal{
 	{text: "requirepass"},
 	{text: "pwd", prior: wordStart},
 	{text: "Pwd", prior: wordStart},
-	{text: "pw", prior: wordStart},
-	{text: "PW", prior: wordStart},
-	{text: "Pw", prior: wordStart},
-	{text: "pass ", prior: wordStart},
-	{text: "senha ", prior: wordStart},
+	{text: "pw ", prior: wordStart},
+	{text: "pw:", prior: wordStart},
+	{text: "pw=", prior: wordStart},
+	{text: "PW ", prior: wordStart},
+	{text: "PW:", prior: wordStart},
+	{text: "PW=", prior: wordStart},
+	{text: "Pw ", prior: wordStart},
+	{text: "pass is ", prior: wordStart},
 }
 
 // wordStart are the bytes before a word.
@@ -34,8 +37,10 @@ const wordStart = "\x00 \n\t\"'(,.:/"
 // sentence around it. It returns where to go on, or start.
 func (s *scan) spoken(start, end int) int {
 	src := s.src
-	if src[end-1] == ' ' {
-		end--
+	for k := start; k < end && src[start] != 'o'; k++ { // of "pass is", the word
+		if c := src[k]; c == ' ' || c == ':' || c == '=' {
+			end = k
+		}
 	}
 	if s.at(end) == 's' {
 		end++

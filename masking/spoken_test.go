@@ -56,7 +56,7 @@ login bob, password ⟪Cobalt!Fox88⟫
 Your new password is: ⟪Cobalt!Fox88⟫
 credentials: bob / pass is ⟪Cobalt!Fox88⟫
 ⟪Cobalt!Fox88⟫ is the password
-⟪Cobalt!Fox88⟫ is my new pw
+⟪Cobalt!Fox88⟫ is my new password
 set the password to ⟪Cobalt!Fox88⟫ please
 the wifi password = ⟪Cobalt!Fox88⟫
 das Passwort ist ⟪Cobalt!Fox88⟫

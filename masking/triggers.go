@@ -11,7 +11,7 @@ import (
 // at an even place of it and one at an odd.
 type triggers struct {
 	kinds [1 << 16]uint8 // by pair; 0 is nothing
-	lists [1 << 10][]place
+	lists [1 << 13][]place
 }
 
 // place is where in a literal a pair of bytes stands.

@@ -30,12 +30,11 @@ func verifierRecognizers() []Recognizer {
 	for _, scheme := range [...]string{"SHA", "SSHA", "SHA224", "SHA256", "SSHA256", "SHA384", "SSHA384", "SHA512", "SSHA512", "MD5", "SMD5", "CRYPT", "PBKDF2", "PBKDF2-SHA256", "PBKDF2-SHA512", "ARGON2", "BCRYPT", "BLF-CRYPT", "SHA512-CRYPT", "SHA256-CRYPT", "SCRAM-SHA-256"} {
 		add(verifier(crypt, 13, 512, nil, "{"+scheme+"}", "{"+string(bytes.ToLower([]byte(scheme)))+"}"))
 	}
-	// Of MySQL, Oracle and .NET.
+	// Of MySQL and .NET.
 	for _, c := range "0123456789ABCDEF" {
 		add(verifier("0-9A-F", 39, 39, nil, "*"+string(c)))
 	}
 	add(verifier("\x01-&(-\xff", 63, 70, nil, "$A$005$"))
-	add(verifier("0-9A-F", 60, 60, nil, "S:"))
 	add(verifier("A-Za-z0-9+/=", 60, 120, nil, "AQAAAAEAACcQ", "AQAAAAIAAYag"))
 	return []Recognizer{{Type: Secret, Score: 98, Prefixes: ps}}
 }
