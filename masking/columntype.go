@@ -10,6 +10,10 @@ import (
 // fewest is how many values a column must have for them to say what it holds.
 const fewest = 3
 
+// many is how many of them outweigh a name that says something else, when nearly all
+// are alike.
+const many = 10
+
 // most bounds how many values are looked at.
 const most = 1000
 
@@ -92,7 +96,7 @@ type evidence struct {
 
 func (p *Scanner) evidence(name string, values [][]byte) (e evidence) {
 	topics := p.Topics(name)
-	hits := make(map[Type]int)
+	hits, spite := make(map[Type]int), make(map[Type]int)
 	var found []Finding
 	distinct := map[string]bool{}
 	for _, v := range values {
@@ -103,6 +107,12 @@ func (p *Scanner) evidence(name string, values [][]byte) (e evidence) {
 		distinct[string(v)] = true
 		e.add(v)
 		found = p.ScanNamed(found[:0], v, topics)
+		if len(found) == 0 && topics&notPeople != 0 { // in spite of the name
+			if found = p.ScanNamed(found, v, 0); len(found) == 1 && found[0].Start <= 1 && found[0].End >= len(v)-1 {
+				spite[found[0].Type]++
+			}
+			found = found[:0]
+		}
 		if len(found) == 1 && found[0].Start <= 1 && found[0].End >= len(v)-1 {
 			hits[found[0].Type]++
 		}
@@ -112,6 +122,11 @@ func (p *Scanner) evidence(name string, values [][]byte) (e evidence) {
 	}
 	for t, n := range hits {
 		if e.seen >= fewest && n*5 >= e.seen*4 {
+			e.typ = t
+		}
+	}
+	for t, n := range spite {
+		if n >= many && n*20 >= e.seen*19 {
 			e.typ = t
 		}
 	}

@@ -326,3 +326,22 @@ func bytesOf(values []string) (list [][]byte) {
 	}
 	return list
 }
+
+// TestNamesAreNoVeto: values of a form without a check outweigh a name when there are
+// many of them.
+func TestNamesAreNoVeto(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 10))
+	var phones, parts, addresses []string
+	for range 30 {
+		phones = append(phones, fmt.Sprintf("(415) 555-%04d", r.IntN(10000)))
+		parts = append(parts, fmt.Sprintf("%03d-%03d-%04d", r.IntN(1000), r.IntN(1000), r.IntN(10000)))
+		addresses = append(addresses, fmt.Sprintf("93.184.%d.%d", r.IntN(256), r.IntN(256)))
+	}
+	for _, name := range []string{"reference", "order_no", "invoice", "code", "v"} {
+		column := proxy.SampledColumn{Name: name, Type: "text"}
+		require.Empty(t, readColumn(t, fakeSampler{column, phones}, column, phones), name)
+		require.Empty(t, readColumn(t, fakeSampler{column, addresses}, column, addresses), name)
+	}
+	column := proxy.SampledColumn{Name: "part_no", Type: "text"}
+	require.Equal(t, parts, readColumn(t, fakeSampler{column, parts}, column, parts))
+}

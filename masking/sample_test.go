@@ -1,12 +1,16 @@
 package masking_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/internal/testserver"
@@ -161,4 +165,32 @@ func TestTablesThatChange(t *testing.T) {
 		require.NotContains(t, out, "ERROR")
 		require.NotContains(t, g.psql(t, "alice", "SELECT "+column+" FROM t LIMIT 4", "-At"), "Garcia", column)
 	}
+}
+
+// TestAddressesInBothFormats reads addresses as drivers do by default, which is in binary
+// format, in text, and in copies.
+func TestAddressesInBothFormats(t *testing.T) {
+	g := startRig(t, `CREATE TABLE t (id int, client_ip inet, net cidr, mac macaddr, mac8 macaddr8, list inet[], near inet);
+INSERT INTO t VALUES (1, '8.8.4.4', '8.8.4.0/24', '3c:22:fb:01:02:03', '3c:22:fb:ff:fe:01:02:03', '{8.8.4.4,8.8.8.8}', '10.0.0.7')`, masking.Config{})
+	c := g.connect(t, "alice")
+	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeCacheStatement, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol} {
+		var id int
+		var ip, network, near *netip.Prefix
+		var mac *net.HardwareAddr
+		var list []netip.Prefix
+		require.NoError(t, c.QueryRow(t.Context(), "SELECT id, client_ip, net, mac, list, near FROM t", mode).Scan(&id, &ip, &network, &mac, &list, &near))
+		require.Equal(t, 1, id)
+		require.Nil(t, ip)
+		require.Nil(t, network)
+		require.Nil(t, mac)
+		require.Nil(t, list)
+		require.Equal(t, netip.MustParsePrefix("10.0.0.7/32"), *near)
+	}
+	var out bytes.Buffer
+	_, err := c.PgConn().CopyTo(t.Context(), &out, "COPY t (client_ip, net, mac, mac8, list, near) TO STDOUT (FORMAT binary)")
+	require.NoError(t, err)
+	for _, part := range []string{"\x08\x08\x04\x04", "\x08\x08\x04\x00", "\x3c\x22\xfb", "\x08\x08\x08\x08"} {
+		require.NotContains(t, out.String(), part)
+	}
+	require.Contains(t, out.String(), "\x0a\x00\x00\x07")
 }

@@ -162,7 +162,7 @@ func (p *Scanner) ScanNamed(dst []Finding, src []byte, topics Topics) []Finding 
 // Topics returns what the name of a column or field says about its values.
 func (p *Scanner) Topics(name string) Topics {
 	topics := p.words.topics(name)
-	if name == "text" { // which a cast is called as well
+	if name == "text" || name == "v" { // what a cast is called, and anything
 		topics = 0
 	}
 	if within(thingNames, []byte(lastWord(name))) {
