@@ -6,8 +6,8 @@ import (
 )
 
 // holdsMask reports whether text holds something in a form in which values are shown that are
-// found in texts. It knows forms that nobody writes otherwise: asterisks around words, in
-// rules and in lists are none of them.
+// found in texts. It knows forms that people do not write otherwise: asterisks around words, in
+// rules and in lists are not among them.
 func (v *view) holdsMask(text []byte) bool {
 	for i := 0; i < len(text); {
 		switch c := text[i]; {
@@ -144,7 +144,7 @@ func starredName(text []byte, i int) bool {
 	}
 }
 
-// starredValue reports whether the stars at text[i] are what stands for a value that a name
+// starredValue reports whether the stars at text[i] take the place of a value that a name
 // before it calls for, as in password=******** and "ssn": "***-**-****".
 func (v *view) starredValue(text []byte, i int) bool {
 	if i > 0 && text[i-1] == '*' {

@@ -18,8 +18,8 @@ const (
 	maskOnly          // no real value looks like this
 )
 
-// shows says whether v, a value that is to be written to column c, may be what stands for
-// values of c when they are shown. part says that v is put together with others before.
+// shows says whether v, a value that is to be written to column c, may be what is shown in
+// the place of values of c. part says that v is put together with others before.
 // v is text; nil is NULL.
 func (m *Masker) shows(c *column, v []byte, part bool) likeness {
 	switch {
@@ -87,7 +87,7 @@ func when(yes bool, l likeness) likeness {
 	return noMask
 }
 
-// showsNull reports whether NULL may stand for a value of the column.
+// showsNull reports whether NULL may be shown in the place of a value of the column.
 func (c *column) showsNull() bool {
 	how := c.with.Transform
 	number := numberBytes[c.oid] != 0 || c.oid == oidNumeric
@@ -131,7 +131,7 @@ func (m *Masker) starred(v []byte, how treatment, part bool) bool {
 	return how.Transform == Partial && first == how.KeepFirst && last == how.KeepLast || starredEmail(v)
 }
 
-// starEnds returns how many letters and digits v has before and behind its stars; ok is
+// starEnds returns how many letters and digits v has before and after its stars; ok is
 // false when there are some among them, or no stars.
 func starEnds(v []byte) (first, last int, ok bool) {
 	stars := 0
@@ -275,7 +275,7 @@ func parseDate(v []byte) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// isTruncated reports whether v is a date of which Truncate leaves nothing out.
+// isTruncated reports whether v is a date that Truncate leaves as it is.
 func isTruncated(v []byte, how treatment) bool {
 	t, ok := parseDate(v)
 	return ok && (*keys)(nil).moved(t, how).Equal(t)

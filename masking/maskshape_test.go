@@ -19,7 +19,7 @@ func TestMasksAreRecognised(t *testing.T) {
 		oid  uint32
 		with treatment
 		real []string
-		want likeness // of masks; of real values it is none, or perhaps where masks are perhaps
+		want likeness // of masks; of real values noMask, or perhaps where masks are
 	}{
 		{Email, text, treatment{}, []string{"doris@example.com", "a@b.de", "jo@x", "x.y+z@mail.example.co.uk"}, maskOnly},
 		{Person, text, treatment{}, []string{"Doris", "Li", "J", "Doris O'Hampton-Smith", "Żółć"}, maskOnly},

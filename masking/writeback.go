@@ -44,7 +44,7 @@ func ParseWriteBack(name string) (WriteBack, error) {
 	if i := slices.Index(writeBackNames[:], name); i >= 0 {
 		return WriteBack(i), nil
 	}
-	return WriteBackRefuse, fmt.Errorf("unknown write_back %q: want refuse, observe or allow", name)
+	return WriteBackRefuse, fmt.Errorf("unknown answer to masks that are written back %q: want refuse, observe or allow", name)
 }
 
 // writeBackOfRule is an answer and the rule that it is from.
@@ -178,7 +178,7 @@ func (x *session) writesBack(ctx context.Context, st *proxy.Statement) proxy.Ver
 	}
 	given := st.Given(ctx)
 	if given == nil {
-		given = &proxy.Given{Fills: &proxy.Fills{Unknown: "nobody has looked"}, Literals: literalsIn(st.Text), Params: st.Args}
+		given = &proxy.Given{Fills: &proxy.Fills{Unknown: "the text was not analysed"}, Literals: literalsIn(st.Text), Params: st.Args}
 	}
 	targets := x.targets(given.Fills, st.Text)
 	x.noteCopy(st, targets)
@@ -327,7 +327,7 @@ func (x *session) answer(ctx context.Context, op proxy.Op, w writeBackOfRule, re
 	return proxy.Deny(proxy.CauseMasking, w.rule, reason, writeBackRemedy)
 }
 
-// writesUnseen refuses a statement of which nobody can tell what it writes, and which
+// writesUnseen refuses a statement of which it cannot be told what it writes, and which
 // holds something in the form of a mask.
 func (x *session) writesUnseen(ctx context.Context, st *proxy.Statement, given *proxy.Given) proxy.Verdict {
 	w := x.view.writeBackElse(writeBackOfRule{})
@@ -355,7 +355,7 @@ func (x *session) writesUnseen(ctx context.Context, st *proxy.Statement, given *
 
 const unseen = "this holds a value in the form in which masked columns are shown to you, and the gateway cannot tell which columns it is written into; write it in a plain INSERT or UPDATE, or ask for an exemption"
 
-// literalsIn returns the literals of a text that nobody has looked into.
+// literalsIn returns the literals of a text that was not analysed.
 func literalsIn(text []byte) (list [][]byte) {
 	l := mentionLexer{text: text}
 	for {

@@ -112,7 +112,7 @@ func TestWriteBackOfLiterals(t *testing.T) {
 	}
 }
 
-// What is no mask is written, and what is not written is not looked at.
+// Values that are not masks are written, and what is not written is not looked at.
 func TestWritesThatAreNoMasks(t *testing.T) {
 	g := startRig(t, writeBackSchema, masking.Config{})
 	c := g.connect(t, "alice")

@@ -43,7 +43,7 @@ type Fill struct {
 	Values []Source
 }
 
-// Source is where a value stands that fills a column.
+// Source is where a value is written that fills a column.
 type Source struct {
 	Kind SourceKind
 	N    int // which one, from 0
@@ -52,7 +52,7 @@ type Source struct {
 	Part bool
 }
 
-// SourceKind says where a value stands.
+// SourceKind says where a value is written.
 type SourceKind uint8
 
 // Kinds of sources.

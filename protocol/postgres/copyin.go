@@ -231,7 +231,7 @@ func (u *up) copyIn(piece []byte) error {
 }
 
 // copyDone passes on what the flow held back, before the data's end. It is false when the
-// COPY is refused, so that there is no end.
+// COPY is refused: its end was sent.
 func (u *up) copyDone() (bool, error) {
 	p := u.pending
 	p.mu.Lock()

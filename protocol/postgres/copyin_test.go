@@ -141,7 +141,7 @@ func (f *refusing) hooks() *hooks {
 }
 
 // A row that somebody refuses fails the COPY as an error of the server's does, wherever it
-// stands, and the session is in step with the server's.
+// is, and the session is in step with the server's.
 func TestCopyInRefused(t *testing.T) {
 	f := &refusing{}
 	g := startGate(t, gateConfig{sql: "CREATE TABLE c (a int, v text)", chain: []proxy.Interceptor{f.hooks()}, handler: func(h *Handler) {
@@ -183,7 +183,7 @@ func TestCopyInRefused(t *testing.T) {
 	}
 	f.mu.Lock()
 	require.Contains(t, f.seen, "1|a\nbad")
-	require.NotContains(t, f.seen, "bad|bad", "a header is no row")
+	require.NotContains(t, f.seen, "bad|bad", "a header is not a row")
 	f.mu.Unlock()
 	require.Contains(t, g.psql(t, "SELECT count(*), min(a) FROM c"), "1 |   7", "nothing of a refused COPY is kept")
 }

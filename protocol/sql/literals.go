@@ -28,12 +28,12 @@ func AppendLiterals(dst [][]byte, text []byte, limits Limits, literals Literals)
 	return dst
 }
 
-// marked is what stands for literals in a text that Marked made: more than any
+// marked is the number of the first literal in a text that Marked made: more than any
 // number that a statement of a sensible size counts to.
 const marked = 1_000_000_000
 
 // Marked returns text with each literal replaced by its number among them, so that
-// a parser's tree tells which one stands where: strings by [MarkedString], numbers by
+// a parser's tree tells which one is where: strings by [MarkedString], numbers by
 // [MarkedNumber].
 func Marked(text []byte, limits Limits, literals Literals) (out []byte, ok bool) {
 	s := postgresScanner{in: text, limits: limits, operatorEnd: -1, literals: literals, spans: &[]span{}}
@@ -65,7 +65,7 @@ func Marked(text []byte, limits Limits, literals Literals) (out []byte, ok bool)
 
 const markPrefix = "literal "
 
-// MarkedString returns which literal a string of a marked text stands for.
+// MarkedString returns of which literal a string of a marked text is the number.
 func MarkedString(s string) (n int, ok bool) {
 	rest, ok := cutPrefix(s, markPrefix)
 	if !ok {
@@ -82,7 +82,7 @@ func cutPrefix(s, prefix string) (string, bool) {
 	return s[len(prefix):], true
 }
 
-// MarkedNumber returns which literal a number of a marked text stands for.
+// MarkedNumber returns of which literal a number of a marked text is the number.
 func MarkedNumber(v int64) (n int, ok bool) {
 	if v < 0 {
 		v = -v

@@ -17,7 +17,7 @@ import (
 
 // Which columns a statement fills with its own literals and parameters is worked out
 // like the base columns of a result: a literal is one more thing that a value may derive
-// from. The parser does not say where in the text a literal stands, so it is given a text
+// from. The parser does not say where in the text a literal is, so it is given a text
 // in which each is replaced by its number ([sql.Marked]).
 
 // fills are what a resolver finds of them.
@@ -167,7 +167,7 @@ func (r *resolver) given(n ast.Node) value {
 	return value{}
 }
 
-// literalMarked returns which literal of a marked text v stands for.
+// literalMarked returns of which literal v is the number in a marked text.
 func literalMarked(v ast.Node) (int, bool) {
 	switch v := v.(type) {
 	case *ast.String:
