@@ -231,6 +231,9 @@ func (x *session) givenMask(t *target, given *proxy.Given) likeness {
 		case s.Kind != proxy.SourceNull:
 			continue
 		}
+		if v == nil && s.Skipped {
+			continue
+		}
 		if worst = max(worst, x.isMask(t, v, s.Part)); worst == maskOnly {
 			break
 		}
@@ -339,7 +342,11 @@ func (x *session) writesUnseen(ctx context.Context, st *proxy.Statement, given *
 		return string(v) == hidden || bytes.IndexByte(v, '\'') >= 0 && slices.ContainsFunc(literalsIn(v), func(v []byte) bool { return string(v) == hidden }) ||
 			x.view.holdsMask(v)
 	}
-	for _, v := range given.Literals {
+	literals := given.Literals
+	if len(literals) == 0 { // the text is too long for the analysis, or split otherwise
+		literals = literalsIn(st.Text)
+	}
+	for _, v := range literals {
 		if mask(v) {
 			return x.answer(ctx, st, w, unseen)
 		}

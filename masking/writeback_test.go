@@ -87,7 +87,11 @@ func TestWriteBackOfLiterals(t *testing.T) {
 		"UPDATE users SET (email, bio) = ('$email', 'x') WHERE id = 1":                                                   "email",
 		"EXPLAIN ANALYZE UPDATE users SET email = '$email' WHERE id = 1":                                                 "email",
 		"PREPARE masked AS UPDATE users SET email = '$email' WHERE id = 1":                                               "email",
-		"UPDATE log SET line = 'x'; UPDATE users SET email = '$email' WHERE id = 1":                                      "email",
+		"INSERT INTO users SELECT * FROM json_populate_recordset(NULL::users, '[{\"id\": 1, \"email\": \"$email\"}]') ON CONFLICT (id) DO UPDATE SET email = excluded.email": "first_name",
+		"UPDATE users u SET email = x.email FROM json_to_recordset('[{\"id\": 1, \"email\": \"$email\"}]') AS x(id int, email text) WHERE u.id = x.id":                       "email",
+		"UPDATE users SET email = U&'\\0064****@*******.com' WHERE id = 1":                                                                                                   "email",
+		"UPDATE users SET email = E'\\144\\x2a***@*******.com' WHERE id = 1":                                                                                                 "email",
+		"UPDATE log SET line = 'x'; UPDATE users SET email = '$email' WHERE id = 1":                                                                                          "email",
 	} {
 		for name, v := range shown {
 			text = strings.ReplaceAll(text, "$"+name, v)
@@ -103,6 +107,7 @@ func TestWriteBackOfLiterals(t *testing.T) {
 		require.ErrorContains(t, err, "name only the columns you change", text)
 	}
 	for _, text := range []string{
+		"INSERT INTO users (id, email) VALUES (9, '" + shown["email"] + "'), (10, '" + strings.Repeat("x", 1<<20) + "')",
 		"DO $x$ BEGIN UPDATE users SET email = '" + shown["email"] + "' WHERE id = 1; END $x$",
 		"SELECT set_email(1, '" + shown["email"] + "')",
 	} {
@@ -174,6 +179,16 @@ func TestWriteBackOfParameters(t *testing.T) {
 	refusedMask(t, err, "email", "EXECUTE")
 	_, err = c.PgConn().Exec(t.Context(), "EXECUTE later('real@example.com')").ReadAll()
 	require.NoError(t, err)
+	for text, args := range map[string][]any{
+		"UPDATE users SET ssn = coalesce($1, ssn), birth_date = coalesce($2::date, birth_date) WHERE id = 1":                {nil, nil},
+		"INSERT INTO users (id, ssn) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET ssn = coalesce(excluded.ssn, users.ssn)": {nil},
+		"INSERT INTO users (id, ssn) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET last_name = 'Lee'":                       {nil},
+		"UPDATE users SET bio = $1, profile = $2 WHERE id = 1 AND email = $3":                                               {"**bold**", map[string]any{"stars": "*****"}, email},
+		"INSERT INTO users (id, bio) SELECT 70 + i, b FROM unnest($1::int[], $2::text[]) AS d(i, b)":                        {[]int32{1, 2}, []string{"**x**", "********"}},
+	} {
+		_, err := c.Exec(t.Context(), text, args...)
+		require.NoError(t, err, text)
+	}
 	for _, args := range [][]any{{"Lee", "lee@example.com", 1}, {"Lee", nil, 1}, {"Lee", "**", 1}} {
 		_, err := c.Exec(t.Context(), "UPDATE users SET bio = $1, email = $2 WHERE id = $3", args...)
 		if args[1] == "**" {

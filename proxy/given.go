@@ -50,6 +50,8 @@ type Source struct {
 	// Part says that it is changed, or put together with others, before it is
 	// written.
 	Part bool
+	// Skipped says that NULL in its place writes something else, as in coalesce.
+	Skipped bool
 }
 
 // SourceKind says where a value is written.

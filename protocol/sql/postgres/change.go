@@ -15,8 +15,10 @@ type changed struct {
 	schema   string // of the relation, and its name
 	name     string
 	assigned map[string]value
-	over     map[string]bool // the columns whose values the statement may replace
-	on       proxy.Effects
+	// given are the literals and parameters that the columns of new rows get, and over are
+	// those that take the place of what columns hold; where fills are worked out.
+	given, over map[string][]proxy.Source
+	on          proxy.Effects
 }
 
 // change is what an INSERT, UPDATE, DELETE or MERGE returns.
@@ -97,16 +99,8 @@ func (r *resolver) assign(c *changed, list *ast.NodeList, s *space) {
 			v = r.as(r.union(v, r.as(r.generic(s, t.Indirection), proxy.DerivedPredicate)), proxy.DerivedTransformed)
 		}
 		c.set(r, t.Name, v)
-		c.replaces(t.Name)
+		r.gives(&c.over, t.Name, v)
 	}
-}
-
-// replaces notes that the column of rows that are there is assigned.
-func (c *changed) replaces(name string) {
-	if c.over == nil {
-		c.over = make(map[string]bool)
-	}
-	c.over[name] = true
 }
 
 // assigns is what one item of SET gives its column; of a row its part.
@@ -152,24 +146,28 @@ func (r *resolver) insert(n *ast.InsertStmt, outer *space) rows {
 	return r.returning(c, n.ReturningList, s)
 }
 
-// fill notes that the columns of a relation, the named ones or the first ones,
-// are given values.
+// fill notes that the columns of new rows of a relation, the named ones or the first
+// ones, are given values.
 func (r *resolver) fill(c *changed, names []string, given rows) {
 	if len(names) == 0 {
 		for i := range c.table.columns {
 			names = append(names, c.table.columns[i].name)
 		}
 	}
+	set := func(name string, v value) {
+		c.set(r, name, v)
+		r.gives(&c.given, name, v)
+	}
 	for i, name := range names {
 		switch {
 		case given.open:
-			c.set(r, name, r.all(given))
+			set(name, r.all(given))
 		case i < len(given.columns):
-			c.set(r, name, given.columns[i].value)
+			set(name, given.columns[i].value)
 		}
 	}
 	if len(names) == 0 && len(given.columns) > 0 || c.table.open {
-		c.set(r, "*", r.all(given))
+		set("*", r.all(given))
 	}
 }
 

@@ -40,8 +40,12 @@ func (r *resolver) expression(s *space, n ast.Node) value {
 	case *ast.CoalesceExpr:
 		var v value
 		if n.Args != nil {
-			for _, a := range n.Args.Items {
-				v = r.union(v, r.keeping(r.expression(s, a)))
+			for i, a := range n.Args.Items {
+				x := r.keeping(r.expression(s, a))
+				if i < len(n.Args.Items)-1 {
+					x = skipped(x)
+				}
+				v = r.union(v, x)
 			}
 		}
 		return v

@@ -191,6 +191,15 @@ func (r *resolver) intact(v value) value {
 	return v
 }
 
+// skipped is v, in the place of which something else comes when it is NULL.
+func skipped(v value) value {
+	v.given = slices.Clone(v.given)
+	for i := range v.given {
+		v.given[i].Skipped = true
+	}
+	return v
+}
+
 func compareSources(a, b proxy.Source) int {
 	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.N, b.N))
 }
@@ -212,7 +221,7 @@ func bothGiven(a, b []proxy.Source) []proxy.Source {
 			out, b = append(out, b[0]), b[1:]
 		default:
 			x := a[0]
-			x.Part = x.Part && b[0].Part
+			x.Part, x.Skipped = x.Part && b[0].Part, x.Skipped && b[0].Skipped
 			out, a, b = append(out, x), a[1:], b[1:]
 		}
 	}
@@ -255,7 +264,7 @@ func (l givenLists) put(columns []output) {
 	for k, given := range l {
 		if k < len(columns) {
 			slices.SortStableFunc(given, compareSources)
-			columns[k].given = slices.CompactFunc(given, func(a, b proxy.Source) bool { return compareSources(a, b) == 0 && a.Part == b.Part })
+			columns[k].given = slices.CompactFunc(given, func(a, b proxy.Source) bool { return a == b })
 		}
 	}
 }
@@ -266,8 +275,27 @@ func (r *resolver) fillsOf(c *changed, schema, name string) {
 		return
 	}
 	for _, column := range c.names() {
-		r.fillColumn(c.table, proxy.Fill{Schema: schema, Relation: name, Column: column, Over: c.over[column], Values: c.assigned[column].given})
+		f := proxy.Fill{Schema: schema, Relation: name, Column: column}
+		if given, ok := c.given[column]; ok {
+			f.Values = given
+			r.fillColumn(c.table, f)
+		}
+		if given, ok := c.over[column]; ok {
+			f.Over, f.Values = true, given
+			r.fillColumn(c.table, f)
+		}
 	}
+}
+
+// gives notes in to what is given to a column.
+func (r *resolver) gives(to *map[string][]proxy.Source, column string, v value) {
+	if r.fills == nil {
+		return
+	}
+	if *to == nil {
+		*to = make(map[string][]proxy.Source)
+	}
+	(*to)[column] = bothGiven((*to)[column], v.given)
 }
 
 // fillColumn notes that a column of a table is filled.

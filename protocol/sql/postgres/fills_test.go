@@ -51,6 +51,9 @@ func show(t *testing.T, a *Analyzer, text string) string {
 			case proxy.SourceField:
 				s = fmt.Sprintf("field %d", v.N)
 			}
+			if v.Skipped {
+				s += " unless NULL"
+			}
 			if v.Part {
 				s = "part of " + s
 			}
@@ -88,7 +91,7 @@ func TestFills(t *testing.T) {
 		"UPDATE p SET email = 'a'\n 'b'":                                                                       "p.email <= ab",
 		"UPDATE p SET (email, note) = ($1, 'x')":                                                               "p.email <= $1; p.note <= x",
 		"UPDATE p SET (email, note) = (SELECT $1, 'x')":                                                        "p.email <= $1; p.note <= x",
-		"UPDATE p SET email = coalesce($1, email), note = nullif($2, '')":                                      "p.email <= $1; p.note <= $2",
+		"UPDATE p SET email = coalesce($1, email), note = nullif($2, '')":                                      "p.email <= $1 unless NULL; p.note <= $2",
 		"UPDATE p SET email = CASE WHEN note = '*' THEN $1 ELSE email END":                                     "p.email <= $1",
 		"UPDATE p SET email = 'a' || '@b', id = id + 5":                                                        "p.id <= part of 5; p.email <= part of a, part of @b",
 		"UPDATE p SET email = lower(trim($1))":                                                                 "p.email <= part of $1",
@@ -101,7 +104,7 @@ func TestFills(t *testing.T) {
 		"INSERT INTO p (id, email) SELECT 1, $1 FROM q WHERE note = 'x'":                                       "p.id <- 1; p.email <- $1",
 		"INSERT INTO p (id, email) SELECT 1, 'a' UNION ALL SELECT 2, 'b'":                                      "p.id <- 1, 2; p.email <- a, b",
 		"INSERT INTO p (id, email) VALUES (1, 'a') ON CONFLICT DO NOTHING":                                     "p.id <- 1; p.email <- a",
-		"INSERT INTO p VALUES (1, 'a', 'b') ON CONFLICT (id) DO UPDATE SET email = excluded.email, note = 'c'": "p.id <- 1; p.email <= a; p.note <= b, c",
+		"INSERT INTO p VALUES (1, 'a', 'b') ON CONFLICT (id) DO UPDATE SET email = excluded.email, note = 'c'": "p.id <- 1; p.email <- a; p.email <= a; p.note <- b; p.note <= c",
 		"MERGE INTO p USING (VALUES (1, 'a')) s(i, e) ON p.id = s.i WHEN MATCHED THEN UPDATE SET email = s.e WHEN NOT MATCHED THEN INSERT (id, note) VALUES (s.i, 'n')": "p.id <- 1; p.email <= a; p.note <- n",
 		"UPDATE v SET address = 'a' WHERE number = 1":            "v.address <= a (p.email)",
 		"COPY p FROM STDIN":                                      "p.id <- field 0; p.email <- field 1; p.note <- field 2",
