@@ -190,7 +190,7 @@ func (x *session) writesBack(ctx context.Context, st *proxy.Statement) proxy.Ver
 			}
 		}
 	}
-	if given.Unknown == "" && !calls(st.Facts) {
+	if given.Unknown == "" && (len(given.Called) == 0 || !calls(st.Facts)) {
 		return proxy.Pass()
 	}
 	return x.writesUnseen(ctx, st, given)
@@ -304,6 +304,9 @@ func (x *session) wroteMask(ctx context.Context, op proxy.Op, t *target, found l
 	name := strconv.Quote(t.fill.Column)
 	reason := "column " + name + " is shown to you masked, and this would write such a mask into it"
 	switch {
+	case t.fill.Column == "*":
+		return x.answer(ctx, op, t.answers, "this holds a value in the form in which masked columns are shown to you, and the gateway cannot tell which columns of "+
+			strconv.Quote(t.fill.Relation)+" it fills; name only the columns you change, or ask for an exemption")
 	case !t.masked:
 		reason = "values in column " + name + " are shown to you masked, and this would write such masks into it"
 	case found == perhaps && t.showsNull():
@@ -346,14 +349,17 @@ func (x *session) writesUnseen(ctx context.Context, st *proxy.Statement, given *
 	if len(literals) == 0 { // the text is too long for the analysis, or split otherwise
 		literals = literalsIn(st.Text)
 	}
-	for _, v := range literals {
-		if mask(v) {
+	among := func(kind proxy.SourceKind, n int) bool {
+		return given.Unknown != "" || slices.ContainsFunc(given.Called, func(s proxy.Source) bool { return s.Kind == kind && s.N == n })
+	}
+	for i, v := range literals {
+		if among(proxy.SourceLiteral, i) && mask(v) {
 			return x.answer(ctx, st, w, unseen)
 		}
 	}
 	for i := range given.Params {
 		a := &given.Params[i]
-		if mask(textOf(a.Value, a.Type, a.Binary)) {
+		if among(proxy.SourceParam, i) && mask(textOf(a.Value, a.Type, a.Binary)) {
 			return x.answer(ctx, st, w, unseen)
 		}
 	}

@@ -24,6 +24,9 @@ INSERT INTO users VALUES (1, 'Doris', 'Hampton', 'doris@example.com', 'Cobalt!Fo
  '{"email": "doris@example.com", "theme": "dark", "password": "Cobalt!Fox88"}', 'write to doris@example.com, card 4111 1111 1111 1111', '{a,b}');
 CREATE VIEW contact AS SELECT id AS number, email AS address, bio AS about FROM users;
 CREATE TABLE log (id serial, line text, level text);
+CREATE TABLE audited (line text);
+CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TRIGGER touch BEFORE INSERT ON audited FOR EACH ROW EXECUTE FUNCTION touch();
 CREATE FUNCTION set_email(n int, e text) RETURNS void LANGUAGE plpgsql AS 'BEGIN UPDATE users SET email = e WHERE id = n; END';
 `
 
@@ -137,7 +140,9 @@ func TestWritesThatAreNoMasks(t *testing.T) {
 		"UPDATE log SET level = CASE WHEN line = '********' THEN 'low' ELSE '*****' END",
 		"UPDATE users SET email = replace(email, '*', 'x') WHERE id = 10",
 		"UPDATE users SET ssn = ssn + 1 WHERE id = 10",
+		"INSERT INTO audited VALUES ('d****@*******.com')",
 		"SELECT set_email(10, 'real@example.com')",
+		"SELECT set_email(10, 'real@example.com') FROM log WHERE line = '********'",
 	} {
 		_, err := c.PgConn().Exec(t.Context(), text).ReadAll()
 		require.NoError(t, err, text)

@@ -16,10 +16,13 @@ type Given struct {
 // Fills are the columns that a statement fills. A value is immutable and shared by all
 // sessions that run the same statement.
 type Fills struct {
-	// Unknown says why it could not be worked out; empty when it could. Any literal
-	// and any parameter may then be written anywhere.
+	// Unknown says why it could not be worked out; empty when it could. Where it could
+	// not, any literal and any parameter may be written anywhere.
 	Unknown string
 	Columns []Fill
+	// Called are the literals and parameters that the statement gives to functions which
+	// may write them anywhere.
+	Called []Source
 	// Arguments are those of an EXECUTE of a statement that was prepared in SQL.
 	Arguments []Source
 }

@@ -244,11 +244,14 @@ func (u *up) copyDone() (bool, error) {
 	if err := in.end(); err != nil {
 		return false, u.refuseCopy(0, err)
 	}
+	u.collect()
+	if err := u.through(0, in.flow.End); err != nil || u.copyRefused {
+		return false, err
+	}
 	p.mu.Lock()
 	p.copied = nil
 	p.mu.Unlock()
-	u.collect()
-	return true, u.through(0, in.flow.End)
+	return true, nil
 }
 
 // through appends a message of what pass appends, in the place of n bytes.

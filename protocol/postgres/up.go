@@ -285,7 +285,7 @@ func (u *up) message(typ byte, body []byte, total int) (left bool, err error) {
 	case wire.CopyDone:
 		if u.wantsRows() {
 			goesOn := false
-			if goesOn, err = u.copyDone(); err != nil || u.copyRefused || !goesOn {
+			if goesOn, err = u.copyDone(); err != nil || !goesOn {
 				u.copyRefused = false // the client has sent all
 				u.drop(total)
 				return false, err

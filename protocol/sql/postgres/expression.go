@@ -229,7 +229,7 @@ func (r *resolver) call(s *space, n *ast.FuncCall) value {
 		return r.union(v, r.as(r.expression(s, n.AggFilter), proxy.DerivedPredicate))
 	}
 	args := r.generic(s, n.Args)
-	r.fillObject(schema, name, args)
+	r.fillCalled(schema, name, args)
 	v := args
 	if !n.AggStar { // only the server's own count takes none
 		v = r.function(schema, name, args)

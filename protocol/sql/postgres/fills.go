@@ -23,6 +23,7 @@ import (
 // fills are what a resolver finds of them.
 type fills struct {
 	columns []proxy.Fill
+	called  []proxy.Source
 }
 
 // fillCache remembers what statements fill, by their normalised text. The zero value is
@@ -125,6 +126,9 @@ func (a *Analyzer) filled(text []byte, literals sql.Literals, catalog sql.Scope)
 			}
 		}
 		r.statement(s, &proxy.Facts{})
+		if c, ok := s.(*ast.CallStmt); ok && c.Funccall != nil {
+			r.expression(nil, c.Funccall)
+		}
 		if e, ok := s.(*ast.ExecuteStmt); ok && e.Params != nil {
 			for _, p := range e.Params.Items {
 				v := r.expression(nil, p)
@@ -140,6 +144,7 @@ func (a *Analyzer) filled(text []byte, literals sql.Literals, catalog sql.Scope)
 			}
 		}
 		f.Columns = append(f.Columns, r.fills.columns...)
+		f.Called = bothGiven(f.Called, r.fills.called)
 		if done.Unknown != "" && f.Unknown == "" {
 			f.Unknown = done.Unknown
 		}
@@ -348,11 +353,19 @@ var objectWrites = map[string]bool{"lo_put": true, "lowrite": true, "lo_from_byt
 // oidBytea is the number of the type of large objects' data.
 const oidBytea = 17
 
-// fillObject notes a call of a function that writes a large object.
-func (r *resolver) fillObject(schema, name string, args value) {
-	if r.fills != nil && objectWrites[name] && (schema == "" || schema == "pg_catalog") && len(args.given) > 0 {
+// fillCalled notes a call of a function that writes a large object, or may write
+// anything.
+func (r *resolver) fillCalled(schema, name string, args value) {
+	if r.fills == nil || len(args.given) == 0 {
+		return
+	}
+	server := (schema == "" || schema == "pg_catalog") && len(r.catalog.FunctionsNamed("", name)) == 0
+	switch class := classes[name]; {
+	case server && objectWrites[name]:
 		r.fills.columns = append(r.fills.columns, proxy.Fill{
 			Schema: "pg_catalog", Relation: "pg_largeobject", Column: "data", Type: oidBytea, Over: name != "lo_from_bytea", Values: args.given,
 		})
+	case !server || class == proxy.FunctionUnknown || class == proxy.FunctionOutside:
+		r.fills.called = bothGiven(r.fills.called, args.given)
 	}
 }

@@ -40,24 +40,7 @@ func show(t *testing.T, a *Analyzer, text string) string {
 	for _, c := range f.Columns {
 		var from []string
 		for _, v := range c.Values {
-			s := ""
-			switch v.Kind {
-			case proxy.SourceLiteral:
-				s = string(literals[v.N])
-			case proxy.SourceParam:
-				s = fmt.Sprintf("$%d", v.N+1)
-			case proxy.SourceNull:
-				s = "NULL"
-			case proxy.SourceField:
-				s = fmt.Sprintf("field %d", v.N)
-			}
-			if v.Skipped {
-				s += " unless NULL"
-			}
-			if v.Part {
-				s = "part of " + s
-			}
-			from = append(from, s)
+			from = append(from, source(v, literals))
 		}
 		if len(from) == 0 && !c.Opaque {
 			continue
@@ -75,10 +58,33 @@ func show(t *testing.T, a *Analyzer, text string) string {
 		}
 		all = append(all, line)
 	}
+	for _, s := range f.Called {
+		all = append(all, "called with "+source(s, literals))
+	}
 	if f.Unknown != "" {
 		all = append(all, "? "+f.Unknown)
 	}
 	return strings.Join(all, "; ")
+}
+
+func source(v proxy.Source, literals [][]byte) (s string) {
+	switch v.Kind {
+	case proxy.SourceLiteral:
+		s = string(literals[v.N])
+	case proxy.SourceParam:
+		s = fmt.Sprintf("$%d", v.N+1)
+	case proxy.SourceNull:
+		s = "NULL"
+	case proxy.SourceField:
+		s = fmt.Sprintf("field %d", v.N)
+	}
+	if v.Skipped {
+		s += " unless NULL"
+	}
+	if v.Part {
+		s = "part of " + s
+	}
+	return s
 }
 
 func TestFills(t *testing.T) {
@@ -113,6 +119,8 @@ func TestFills(t *testing.T) {
 		"EXPLAIN ANALYZE UPDATE p SET email = 'a'":               "p.email <= a",
 		"UPDATE p SET note = 'a'; UPDATE q SET note = 'b'":       "p.note <= a; q.note <= b",
 		"SELECT lo_put(5, 0, 'a')":                               "pg_largeobject.data <= 5, 0, a",
+		"SELECT set_email(1, $1) FROM p WHERE note = 'x'":        "called with 1; called with $1",
+		"CALL set_email(1, 'a')":                                 "called with 1; called with a",
 		"SELECT * FROM p WHERE email = '****'":                   "",
 		"DELETE FROM p WHERE email = '****'":                     "",
 		"UPDATE gone SET email = 'a'":                            "gone.email <= a",
