@@ -176,9 +176,10 @@ func (x *session) writesBack(ctx context.Context, st *proxy.Statement) proxy.Ver
 	if !mayWrite(st.Facts) {
 		return proxy.Pass()
 	}
-	given := st.Given(ctx)
-	if given == nil {
-		given = &proxy.Given{Fills: &proxy.Fills{Unknown: "the text was not analysed"}, Literals: literalsIn(st.Text), Params: st.Args}
+	g := st.Given(ctx)
+	given := &g
+	if g.Fills == nil {
+		g.Fills, g.Params = notAnalysed, st.Args
 	}
 	targets := x.targets(given.Fills, st.Text)
 	x.noteCopy(st, targets)
@@ -196,6 +197,8 @@ func (x *session) writesBack(ctx context.Context, st *proxy.Statement) proxy.Ver
 	return x.writesUnseen(ctx, st, given)
 }
 
+var notAnalysed = &proxy.Fills{Unknown: "the text was not analysed"}
+
 // mayWrite reports whether a statement may write values that its text or parameters hold.
 func mayWrite(f *proxy.Facts) bool {
 	const may = proxy.EffectInsert | proxy.EffectUpdate | proxy.EffectCopyIn | proxy.EffectCall | proxy.EffectDo | proxy.EffectPrepare | proxy.EffectExecute | proxy.EffectUnknown
@@ -211,8 +214,8 @@ func calls(f *proxy.Facts) bool {
 func (x *session) givenMask(t *target, given *proxy.Given) likeness {
 	worst := noMask
 	if t.fill.Opaque {
-		for i := range given.Literals {
-			worst = max(worst, x.isMask(t, given.Literals[i], true))
+		for _, v := range given.Literals() {
+			worst = max(worst, x.isMask(t, v, true))
 		}
 		for i := range given.Params {
 			worst = max(worst, x.isMask(t, x.plainParam(t, &given.Params[i]), true))
@@ -221,9 +224,8 @@ func (x *session) givenMask(t *target, given *proxy.Given) likeness {
 	for _, s := range t.fill.Values {
 		var v []byte
 		switch {
-		case s.Kind == proxy.SourceLiteral && s.N < len(given.Literals):
-			v = given.Literals[s.N]
-			if v == nil {
+		case s.Kind == proxy.SourceLiteral && s.N < len(given.Literals()):
+			if v = given.Literals()[s.N]; v == nil {
 				v = []byte{}
 			}
 		case s.Kind == proxy.SourceParam && s.N >= 0 && s.N < len(given.Params):
@@ -345,7 +347,7 @@ func (x *session) writesUnseen(ctx context.Context, st *proxy.Statement, given *
 		return string(v) == hidden || bytes.IndexByte(v, '\'') >= 0 && slices.ContainsFunc(literalsIn(v), func(v []byte) bool { return string(v) == hidden }) ||
 			x.view.holdsMask(v)
 	}
-	literals := given.Literals
+	literals := given.Literals()
 	if len(literals) == 0 { // the text is too long for the analysis, or split otherwise
 		literals = literalsIn(st.Text)
 	}

@@ -3,14 +3,31 @@ package proxy
 import "context"
 
 // Given says which columns a statement fills with values that its own text or its
-// parameters hold, and what these values are. It is valid as long as the statement.
+// parameters hold, and what these values are. It is valid as long as the statement. The
+// zero Given, whose Fills are nil, says nothing.
 type Given struct {
 	*Fills
-	// Literals are those of the text, in its order, decoded. Numbers are as they were
-	// written, without their sign.
-	Literals [][]byte
 	// Params are the values of the parameters, in order.
 	Params []Arg
+
+	analyzer FillAnalyzer
+	text     []byte
+	reading  *Reading
+	literals [][]byte // once they are wanted
+}
+
+// NewGiven returns what text gives to columns when a reads it by r, with params.
+func NewGiven(ctx context.Context, a FillAnalyzer, text []byte, r *Reading, params []Arg) Given {
+	return Given{Fills: a.Fills(ctx, text, r), Params: params, analyzer: a, text: text, reading: r}
+}
+
+// Literals returns the literals of the text in its order, decoded. Numbers are as they were
+// written, without their sign.
+func (g *Given) Literals() [][]byte {
+	if g.literals == nil && g.analyzer != nil {
+		g.literals = g.analyzer.Literals(nil, g.text, g.reading)
+	}
+	return g.literals
 }
 
 // Fills are the columns that a statement fills. A value is immutable and shared by all
@@ -62,8 +79,8 @@ type SourceKind uint8
 
 // Kinds of sources.
 const (
-	SourceLiteral SourceKind = iota // Given.Literals
-	SourceParam                     // Given.Params
+	SourceLiteral SourceKind = iota // of Given.Literals
+	SourceParam                     // of Given.Params
 	SourceNull                      // the word NULL
 	SourceField                     // a field of each row of a COPY from the client
 )
@@ -71,14 +88,14 @@ const (
 // Giver says what a statement gives to columns. It is asked by interceptors that
 // want to know; what nobody asks costs nothing.
 type Giver interface {
-	// Given returns nil when it cannot tell.
-	Given(ctx context.Context, st *Statement) *Given
+	// Given returns the zero Given when it cannot tell.
+	Given(ctx context.Context, st *Statement) Given
 }
 
-// Given asks the statement's Giver; nil when it has none.
-func (st *Statement) Given(ctx context.Context) *Given {
+// Given asks the statement's Giver.
+func (st *Statement) Given(ctx context.Context) Given {
 	if st.Giver == nil {
-		return nil
+		return Given{}
 	}
 	return st.Giver.Given(ctx, st)
 }

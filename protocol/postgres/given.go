@@ -10,12 +10,12 @@ import (
 // Given says what the statement that is being asked gives to columns. Of an EXECUTE it
 // is what the statement fills that was prepared under the name, with the EXECUTE's
 // arguments.
-func (u *up) Given(ctx context.Context, st *proxy.Statement) *proxy.Given {
+func (u *up) Given(ctx context.Context, st *proxy.Statement) proxy.Given {
 	if u.handler.Analyzer == nil || u.encoding.mayHide(u.pending, st.Text) {
-		return nil
+		return proxy.Given{}
 	}
-	given := sql.Given(ctx, u.handler.Analyzer, st, &u.reading)
-	if given == nil || given.Unknown == "" {
+	given := sql.Given(ctx, u.handler.Analyzer, st.Text, &u.reading, st.Args)
+	if given.Fills == nil || given.Unknown == "" {
 		return given
 	}
 	name := u.handler.Analyzer.Analyze(ctx, st.Text, &u.reading).Executes
@@ -23,11 +23,12 @@ func (u *up) Given(ctx context.Context, st *proxy.Statement) *proxy.Given {
 	if name == "" || text == nil {
 		return given
 	}
-	runs := sql.Given(ctx, u.handler.Analyzer, &proxy.Statement{Text: text}, &u.reading)
+	runs := sql.Given(ctx, u.handler.Analyzer, text, &u.reading, nil)
+	literals := given.Literals()
 	for _, a := range given.Arguments {
 		arg := proxy.Arg{}
-		if a.Kind == proxy.SourceLiteral && a.N < len(given.Literals) {
-			arg.Value = given.Literals[a.N]
+		if a.Kind == proxy.SourceLiteral && a.N < len(literals) {
+			arg.Value = literals[a.N]
 		}
 		runs.Params = append(runs.Params, arg)
 	}

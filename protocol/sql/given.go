@@ -6,13 +6,14 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// Given is what st gives to columns when it is read by r; nil when a cannot tell.
-func Given(ctx context.Context, a proxy.Analyzer, st *proxy.Statement, r *proxy.Reading) *proxy.Given {
+// Given is what text with params gives to columns when it is read by r; the zero Given when
+// a cannot tell.
+func Given(ctx context.Context, a proxy.Analyzer, text []byte, r *proxy.Reading, params []proxy.Arg) proxy.Given {
 	f, ok := a.(proxy.FillAnalyzer)
 	if !ok {
-		return nil
+		return proxy.Given{}
 	}
-	return &proxy.Given{Fills: f.Fills(ctx, st.Text, r), Literals: f.Literals(nil, st.Text, r), Params: st.Args}
+	return proxy.NewGiven(ctx, f, text, r, params)
 }
 
 // Giver is the [proxy.Giver] of statements that no session runs. Analyzer and Reading
@@ -23,6 +24,6 @@ type Giver struct {
 }
 
 // Given says what st gives to columns.
-func (g *Giver) Given(ctx context.Context, st *proxy.Statement) *proxy.Given {
-	return Given(ctx, g.Analyzer, st, &g.Reading)
+func (g *Giver) Given(ctx context.Context, st *proxy.Statement) proxy.Given {
+	return Given(ctx, g.Analyzer, st.Text, &g.Reading, st.Args)
 }
