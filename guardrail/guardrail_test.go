@@ -53,7 +53,7 @@ func TestDefaults(t *testing.T) {
 		"SELECT lo_export(1, 'x')": "no-server-files", "SELECT pg_catalog.pg_sleep(100)": "no-server-files", "SELECT * FROM dblink('x', 'y') AS z(a int)": "no-server-files",
 		"CREATE EXTENSION dblink": "no-server-files", "ALTER SYSTEM SET x = 1": "no-server-files",
 		"SELECT pg_terminate_backend(1)": "no-administration", "SELECT pg_reload_conf()": "no-administration",
-		"DO $$BEGIN DELETE FROM t; END$$": "no-blind-text", "EXECUTE p": "no-blind-text", "nonsense": "no-blind-text", "SELECT 'a\\'; DELETE FROM t; --'": "no-where",
+		"DO $$BEGIN DELETE FROM t; END$$": "no-where", "DO $$BEGIN EXECUTE 'DELETE ' || 'FROM t'; END$$": "no-blind-text", "EXECUTE p": "no-blind-text", "nonsense": "no-blind-text", "SELECT 'a\\'; DELETE FROM t; --'": "no-where",
 	} {
 		v := ask(s, statement(text))
 		require.True(t, v.Refuses(), text)

@@ -11,6 +11,9 @@ import (
 // statement reports whether what a statement does meets the rule's conditions.
 // understood is false when the rule meets it because it cannot be told.
 func (r *Rule) statement(f *proxy.Facts) (meets, understood bool) {
+	if f.Block != nil {
+		f = f.Block
+	}
 	if f.Effects.Has(proxy.EffectUnknown) {
 		// What is known of it may meet the conditions all the same.
 		if r.Unknown || r.known(f) {

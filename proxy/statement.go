@@ -161,6 +161,10 @@ type Facts struct {
 	// the session's names can say what it does. Empty for all else.
 	Prepares *Prepared
 	Executes string
+	// Block is what a block that DO runs does, whose text was read; nil of all else. The
+	// effects of these facts have EffectUnknown all the same: what the block returns and
+	// what it leaves behind is not followed.
+	Block *Facts
 	// Rows says that the text returns rows to the client.
 	Rows bool
 }

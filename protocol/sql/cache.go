@@ -91,6 +91,9 @@ func size(f *proxy.Facts) int {
 	for _, p := range f.Parts {
 		n += size(p)
 	}
+	if f.Block != nil {
+		n += size(f.Block)
+	}
 	if f.Prepares != nil {
 		n += size(f.Prepares.Facts)
 	}

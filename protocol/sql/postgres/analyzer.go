@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/multigres/multigres/go/common/parser"
@@ -243,5 +244,24 @@ func sum(parts []*proxy.Facts) *proxy.Facts {
 			all.Copy = p.Copy
 		}
 	}
+	all.Block = blocks(parts)
 	return all
+}
+
+// blocks is what several statements do together of which some are blocks, nil when
+// there is none, or another that is not understood.
+func blocks(parts []*proxy.Facts) *proxy.Facts {
+	if !slices.ContainsFunc(parts, func(p *proxy.Facts) bool { return p.Block != nil }) {
+		return nil
+	}
+	all := make([]*proxy.Facts, len(parts))
+	for i, p := range parts {
+		switch all[i] = p; {
+		case p.Block != nil:
+			all[i] = p.Block
+		case p.Effects.Has(proxy.EffectUnknown):
+			return nil
+		}
+	}
+	return sum(all)
 }

@@ -40,7 +40,7 @@ func (v *visitor) calls(schema, name string) proxy.FunctionClass {
 		v.loud = v.loud || class == proxy.FunctionUnknown
 		return class
 	}
-	if class == proxy.FunctionUnknown { // it is not one of the server's
+	if class == proxy.FunctionUnknown || v.declaredHere(schema, name) && extensions[name] != 0 { // it is not one of the server's
 		class, effects = proxy.FunctionHarmless, 0
 	} else {
 		v.function(schema, name, class)

@@ -38,8 +38,7 @@ var volatile = map[proxy.FunctionClass]string{
 	proxy.FunctionOutside: `lo_export lo_import pg_current_logfile pg_hba_file_rules pg_ident_file_mappings pg_ls_archive_statusdir
 		pg_ls_dir pg_ls_logdir pg_ls_logicalmapdir pg_ls_logicalsnapdir pg_ls_replslotdir pg_ls_tmpdir pg_ls_waldir
 		pg_read_binary_file pg_read_file pg_read_file_old pg_show_all_file_settings pg_sleep pg_sleep_for pg_sleep_until
-		pg_stat_file dblink dblink_connect dblink_connect_u dblink_exec dblink_open dblink_fetch dblink_send_query
-		dblink_get_result pg_file_write pg_file_read pg_file_rename pg_file_unlink pg_file_sync pg_logdir_ls`,
+		pg_stat_file`,
 	proxy.FunctionSettings: `set_config`,
 	proxy.FunctionAdmin: `pg_backup_start pg_backup_stop pg_cancel_backend pg_copy_logical_replication_slot
 		pg_copy_physical_replication_slot pg_create_logical_replication_slot pg_create_physical_replication_slot
@@ -72,8 +71,12 @@ var classes = func() map[string]proxy.FunctionClass {
 }()
 
 // classify returns a function's class and the effects of calling it. A function
-// in a schema other than pg_catalog is not known.
+// in a schema other than pg_catalog is not known, but for those of extensions, of
+// which the schema says nothing.
 func classify(schema, name string) (proxy.FunctionClass, proxy.Effects) {
+	if class, ok := extensions[name]; ok {
+		return class, sql.CallEffects(class)
+	}
 	if schema != "" && schema != "pg_catalog" {
 		return proxy.FunctionUnknown, proxy.EffectCall
 	}

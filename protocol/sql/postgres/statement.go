@@ -135,6 +135,8 @@ func (v *visitor) utility(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.DropStmt:
 			v.dropped(n)
+		case *ast.DefineStmt:
+			v.madeOf(n)
 		case *ast.CreateSeqStmt: // the parser does not tell a temporary one
 			if n.Sequence != nil && n.Sequence.SchemaName == "" {
 				v.relation(temporarySchema, n.Sequence.RelName, e)
@@ -172,7 +174,7 @@ func (v *visitor) utility(n ast.Node) bool {
 		v.children(n)
 	case *ast.DoStmt:
 		v.add(proxy.EffectDo)
-		v.unknown("the gateway does not know what a DO block does")
+		v.block(n)
 	case *ast.CallStmt:
 		v.add(proxy.EffectCall)
 		if n.Funccall != nil {
@@ -197,6 +199,30 @@ func (v *visitor) utility(n ast.Node) bool {
 		return false
 	}
 	return true
+}
+
+// madeOf notes the functions that an operator or an aggregate calls by another
+// name from now on, as if they were called.
+func (v *visitor) madeOf(n *ast.DefineStmt) {
+	if n.Kind != ast.OBJECT_OPERATOR && n.Kind != ast.OBJECT_AGGREGATE || n.Definition == nil {
+		return
+	}
+	for _, item := range n.Definition.Items {
+		d, ok := item.(*ast.DefElem)
+		if !ok {
+			continue
+		}
+		if t, ok := d.Arg.(*ast.TypeName); ok {
+			schema, name := qualified(t.Names)
+			if class, effects := classify(schema, name); class == proxy.FunctionOutside || class == proxy.FunctionAdmin || class == proxy.FunctionSettings {
+				v.function(schema, name, class)
+				v.add(effects)
+			}
+			if _, ok := runners[name]; ok {
+				v.unknown(name + " runs a text that is not known")
+			}
+		}
+	}
 }
 
 // dropped notes what DROP names, where it is a relation.

@@ -23,6 +23,8 @@ type visitor struct {
 	literals bool // literals have a say in the facts
 	// variables are the names that are no columns, where the text is of a block.
 	variables []string
+	texts     int             // how many texts that run others are around
+	selects   *ast.SelectStmt // the query that is visited; nil when there is none
 
 	catalog sql.Scope    // what names mean
 	pending *definitions // while the catalog's views are resolved
@@ -127,7 +129,10 @@ func (v *visitor) visit(n ast.Node) {
 			v.named(n, v.touch)
 		}
 	case *ast.SelectStmt:
+		outer := v.selects
+		v.selects = n
 		v.with(proxy.EffectRead, func() { v.query(n) })
+		v.selects = outer
 	case *ast.InsertStmt:
 		v.insert(n)
 	case *ast.UpdateStmt:
@@ -212,6 +217,18 @@ func (v *visitor) call(n *ast.FuncCall) {
 	schema, name := qualified(n.Funcname)
 	if v.calls(schema, name) == proxy.FunctionSettings {
 		v.setConfig(n)
+	}
+	v.runs(n, schema, name)
+	if name == "lo_unlink" && (schema == "" || schema == "pg_catalog") {
+		v.unlinks(n)
+	}
+}
+
+// unlinks notes that large objects are deleted: one, or as many as a query has rows.
+func (v *visitor) unlinks(n *ast.FuncCall) {
+	v.add(proxy.EffectDelete)
+	if v.selects != nil && v.selects.FromClause != nil && !restricts(v.selects.WhereClause) && mentionsColumn(n.Args, 0) {
+		v.facts.Unfiltered |= proxy.EffectDelete
 	}
 }
 
