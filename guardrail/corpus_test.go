@@ -36,7 +36,7 @@ func corpus(t *testing.T, name string) []string {
 // TestEverydayCommands: nobody is kept from the work of every day.
 func TestEverydayCommands(t *testing.T) {
 	s := proxytest.Session(t, create(t, guardrail.Defaults()...))
-	list := corpus(t, "everyday.txt")
+	list := corpus(t, "commands.txt")
 	require.GreaterOrEqual(t, len(list), 200)
 	for _, command := range list {
 		v := ask(s, execute(command))

@@ -192,7 +192,7 @@ func (b *block) of(list []token) string {
 // have changed what names mean.
 func (b *block) run(text string) {
 	if b.why == "" {
-		b.v.run(text, "the block", nil)
+		b.v.run(text, "the block", sql.Scope{})
 	}
 }
 

@@ -22,10 +22,7 @@ func (v *visitor) whole(n ast.Stmt) *proxy.Facts {
 		v.into = r.into
 		v.literals, v.doubt = v.literals || r.literals, v.doubt || r.doubt
 	}
-	f.Renames = v.renames(n)
-	if f.Renames == nil {
-		f.Renames = []proxy.NameChange{} // nothing, which is known
-	}
+	f.Renames = v.changed(n)
 	return f
 }
 

@@ -230,9 +230,7 @@ func (d *definitions) facts(stmts []ast.Stmt) *proxy.Facts {
 		v.pending = d
 		parts[i] = v.statement(s)
 		v.expand()
-		if parts[i].Renames = v.renames(s); parts[i].Renames == nil {
-			parts[i].Renames = []proxy.NameChange{}
-		}
+		parts[i].Renames = v.changed(s)
 	}
 	if len(parts) == 1 {
 		return parts[0]

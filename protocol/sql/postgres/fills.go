@@ -359,7 +359,7 @@ func (r *resolver) fillCalled(schema, name string, args value) {
 	if r.fills == nil || len(args.given) == 0 {
 		return
 	}
-	server := (schema == "" || schema == "pg_catalog") && len(r.catalog.FunctionsNamed("", name)) == 0
+	server := (schema == "" || schema == "pg_catalog") && !r.owned("", name)
 	switch class := classes[name]; {
 	case server && objectWrites[name]:
 		r.fills.columns = append(r.fills.columns, proxy.Fill{

@@ -126,7 +126,7 @@ func TestFills(t *testing.T) {
 		"UPDATE gone SET email = 'a'":                            "gone.email <= a",
 		"UPDATE p SET email = DEFAULT":                           "",
 		"UPDATE p SET email = 'a' WHERE 1union = 2":              "? it does not parse",
-		"DO $$ BEGIN UPDATE p SET email = 'a'; END $$":           "? the gateway does not know what a DO block does",
+		"DO $$ BEGIN UPDATE p SET email = 'a'; END $$":           "? the gateway does not know what a DO block does: a BEGIN is missing",
 	} {
 		require.Equal(t, want, show(t, a, text), text)
 		require.Equal(t, want, show(t, a, text), "from the cache: "+text)

@@ -11,6 +11,14 @@ import (
 
 var anyName = proxy.NameChange{Kind: proxy.NameAnything}
 
+// changed is renames, which never says that it is not known.
+func (v *visitor) changed(n ast.Stmt) []proxy.NameChange {
+	if changes := v.renames(n); changes != nil {
+		return changes
+	}
+	return []proxy.NameChange{}
+}
+
 // renames returns what a statement changes of what names mean to its session, as far
 // as the statement is understood; see [sql.Renames].
 func (v *visitor) renames(n ast.Stmt) []proxy.NameChange {

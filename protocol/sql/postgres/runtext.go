@@ -169,7 +169,7 @@ func (v *visitor) runs(n *ast.FuncCall, schema, name string) {
 		return
 	case !r.server && v.declaredHere(schema, name):
 		return // somebody's own, of the same name
-	case r.schema != "" && schema == "" && len(v.catalog.FunctionsNamed(r.schema, name)) == 0:
+	case r.schema != "" && schema == "" && !v.has(r.schema, name):
 		return
 	case name == "ts_rewrite" && (n.Args == nil || len(n.Args.Items) != 2):
 		return
@@ -205,19 +205,25 @@ func (r *runner) arguments(n *ast.FuncCall) (a arguments) {
 	return a
 }
 
+// has reports whether the catalog knows a function of that name.
+func (v *visitor) has(schema, name string) bool {
+	own, _ := v.catalog.Functions(schema, name)
+	return len(own) > 0
+}
+
 // declaredHere reports whether the catalog knows functions of that name, none of them
 // in C, as those of extensions are.
 func (v *visitor) declaredHere(schema, name string) bool {
-	own := v.catalog.FunctionsNamed(schema, name)
+	own, _ := v.catalog.Functions(schema, name)
 	return len(own) > 0 && !slices.ContainsFunc(own, func(f *sql.Function) bool { return f.Language == "c" })
 }
 
 // maxTexts bounds how many texts run within one another.
 const maxTexts = 8
 
-// run takes in what a text does that the server runs, because of who. The catalog is nil
+// run takes in what a text does that the server runs, because of who. The catalog is empty
 // where names may mean something else by then.
-func (v *visitor) run(text, who string, catalog *sql.Snapshot) {
+func (v *visitor) run(text, who string, catalog sql.Scope) {
 	stmts, why := statementsOf(text, v.texts)
 	if why != "" {
 		v.unknown(who + " runs a text that is not understood: " + why)
@@ -227,12 +233,11 @@ func (v *visitor) run(text, who string, catalog *sql.Snapshot) {
 		w := newVisitor(catalog)
 		w.pending, w.variables, w.texts = v.pending, v.variables, v.texts+1
 		f := w.statement(s)
+		f.Renames = w.changed(s)
 		v.absorb(f)
 		v.add(f.Effects)
 		v.doubt = v.doubt || w.doubt
-		if changesNames(f) {
-			catalog = nil // of those after it
-		}
+		catalog = catalog.After(sql.Renames(f))
 	}
 }
 

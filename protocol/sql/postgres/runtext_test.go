@@ -103,7 +103,7 @@ func TestExtensionsInAnySchema(t *testing.T) {
 		{OID: 20003, Schema: "public", Name: "crosstab", Language: "sql"},
 	}})
 	s.ID = 1
-	a := New(Config{Catalog: known{s}})
+	a := New(Config{Catalog: &fixedCatalog{snapshot: s}})
 	for text, effects := range map[string]string{
 		"SELECT tools.dblink_exec('DROP TABLE t')":     "read,drop,call,outside",
 		"SELECT app.dblink_exec('DROP TABLE t')":       "read,call",
