@@ -126,6 +126,9 @@ func (c *call) meets(r *Rule) (meets, understood bool) {
 		if !r.sql() || r.Action == Hold && op.Kind == proxy.KindPrepare {
 			return false, true // what is prepared is held when it runs
 		}
+		if op.Facts.Malformed && r.Action != Rewrite {
+			return false, true // the resource says better what is wrong with it
+		}
 		meets, understood = r.statement(op.Facts)
 		if meets && understood && r.estimates() {
 			return c.expects(r, op)

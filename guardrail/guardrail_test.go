@@ -53,7 +53,7 @@ func TestDefaults(t *testing.T) {
 		"SELECT lo_export(1, 'x')": "no-server-files", "SELECT pg_catalog.pg_sleep(100)": "no-server-files", "SELECT * FROM dblink('x', 'y') AS z(a int)": "no-server-files",
 		"CREATE EXTENSION dblink": "no-server-files", "ALTER SYSTEM SET x = 1": "no-server-files",
 		"SELECT pg_terminate_backend(1)": "no-administration", "SELECT pg_reload_conf()": "no-administration",
-		"DO $$BEGIN DELETE FROM t; END$$": "no-where", "DO $$BEGIN EXECUTE 'DELETE ' || 'FROM t'; END$$": "no-blind-text", "EXECUTE p": "no-blind-text", "nonsense": "no-blind-text", "SELECT 'a\\'; DELETE FROM t; --'": "no-where",
+		"DO $$BEGIN DELETE FROM t; END$$": "no-where", "DO $$BEGIN EXECUTE 'DELETE ' || 'FROM t'; END$$": "no-blind-text", "EXECUTE p": "no-blind-text", "SELECT 1 FROBNICATE 2 3": "no-blind-text", "SELECT 'a\\'; DELETE FROM t; --'": "no-where",
 	} {
 		v := ask(s, statement(text))
 		require.True(t, v.Refuses(), text)
@@ -66,6 +66,7 @@ func TestDefaults(t *testing.T) {
 		"DELETE FROM t WHERE id = 1", "UPDATE t SET x = 1 WHERE id IN (1, 2)", "SELECT * FROM t", "SELECT 'DROP TABLE t'", "SELECT 1 -- ; DROP TABLE t",
 		"EXPLAIN DELETE FROM t", "INSERT INTO t SELECT * FROM u", "SELECT \"drop\" FROM \"delete\"", "CREATE TABLE x (id int)", "SET statement_timeout = 1",
 		"WITH d AS (DELETE FROM t WHERE id = 1 RETURNING *) SELECT * FROM d", "COPY t TO STDOUT", "BEGIN", "SELECT my_function(1)", "CALL p()", "",
+		"nonsense", "SELECT * FROM WHERE id = 1", "SELECT 'abc", "DELETE FROM t WHERE", // the server's own syntax errors
 		"SELECT $a$ DELETE FROM t $a$", "SELECT pg_backend_pid()", "SELECT now() AT TIME ZONE 'UTC'", "MERGE INTO t USING u ON t.id = u.id WHEN MATCHED THEN DELETE",
 	} {
 		v := ask(s, statement(text))

@@ -113,7 +113,10 @@ type Facts struct {
 	Effects Effects
 	// Unknown says why the text is not understood; empty when it is. Effects then
 	// has EffectUnknown too.
-	Unknown    string
+	Unknown string
+	// Malformed says of a text that is not understood that the resource is certain to
+	// refuse it as a syntax error, and so to run none of it.
+	Malformed  bool
 	Statements int // how many statements the text holds
 	// Parts are the facts of each statement when there are several; the fields of
 	// this value then sum them up. Nil for a single statement.

@@ -96,3 +96,18 @@ func evasionsOn(name string) (list []evasion) {
 	}
 	return list
 }
+
+// What the server is certain to refuse as a syntax error is refused by it, with the
+// place of the error.
+func TestSyntaxErrorsAreTheServers(t *testing.T) {
+	o := openLabelled(t, "env: test", evasionsSchema, "  - {groups: [ops], resources: [shop], allow: [all]}\nguardrails: [{use: default}]\n")
+	for text, near := range map[string]string{
+		"SELEC 1": `at or near "SELEC"`, "SELECT * FROM WHERE id = 1": `at or near "WHERE"`, "DELETE FROM t WHERE": "at end of input", "SELECT (1": "at end of input",
+		"SELECT 1; TRUNCAT t": `at or near "TRUNCAT"`, "SELECT 1)": `at or near ")"`,
+	} {
+		out := o.psql(t, "bob", "-c", text)
+		require.Contains(t, out, "syntax error "+near, text)
+		require.Contains(t, out, "LINE 1: ", text)
+		require.NotContains(t, out, "rule no-", text)
+	}
+}

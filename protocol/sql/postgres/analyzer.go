@@ -74,6 +74,9 @@ func (a *Analyzer) Analyze(ctx context.Context, text []byte, r *proxy.Reading) *
 }
 
 func (a *Analyzer) normalised(ctx context.Context, n *sql.Normalised, text []byte, r *proxy.Reading) *proxy.Facts {
+	if unclosed(n, text) {
+		return malformed(n, n.Problem)
+	}
 	if n.Problem != "" && n.Problem != sql.Ambiguous {
 		return proxy.UnknownFacts(n.Problem)
 	}
@@ -164,6 +167,9 @@ func (a *Analyzer) parse(n *sql.Normalised, text []byte, catalog sql.Scope, r *p
 		// that go on after a comment. Without them the statement is the same, as
 		// long as they have no say in it.
 		if stmts, err = parser.ParseSQL(string(n.Text)); err != nil {
+			if certainlyMalformed(string(n.Text)) {
+				return malformed(n, "it does not parse"), false
+			}
 			return unknown(n, "it does not parse"), false
 		}
 	}

@@ -91,7 +91,7 @@ func (q *quiet) first(f *sql.Function) {
 		return
 	}
 	before := ""
-	for word := range words(f.Body) {
+	for word := range wordsOf(f.Body) {
 		switch {
 		case loudWords[word], word == "u&", // names in escapes
 			word == "do" && f.Language == "sql" && before != "conflict" && !strings.Contains(f.Body, "ON CONFLICT"),
@@ -143,7 +143,7 @@ func (q *quiet) viewLoud(rel *sql.Relation) bool {
 	if rel.Definition == "" {
 		return true
 	}
-	for word := range words(rel.Definition) {
+	for word := range wordsOf(rel.Definition) {
 		for _, f := range q.functions[word] {
 			if !f.Quiet {
 				return true
@@ -153,9 +153,9 @@ func (q *quiet) viewLoud(rel *sql.Relation) bool {
 	return false
 }
 
-// words calls yield with every word of a text in lower case, in whatever it is
+// wordsOf calls yield with every word of a text in lower case, in whatever it is
 // written: names, literals, comments.
-func words(text string) func(yield func(string) bool) {
+func wordsOf(text string) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		for i := 0; i < len(text); {
 			if !isWord(text[i]) {

@@ -8,10 +8,11 @@ import (
 )
 
 // bothReadings is what text does in either reading of the backslashes in its
-// plain literals. A reading by which a literal does not end does not count: the server
-// refuses the whole text then.
+// plain literals. A reading by which a literal does not end, or by which the text is
+// malformed, does not count: the server refuses the whole text then.
 func (a *Analyzer) bothReadings(text []byte, catalog sql.Scope, r *proxy.Reading) *proxy.Facts {
 	var readings []*proxy.Facts
+	var refused *proxy.Facts
 	for _, literals := range []sql.Literals{sql.LiteralsPlain, sql.LiteralsEscaped} {
 		n := &sql.Normalised{}
 		sql.NormalisePostgresAs(n, text, a.limits, literals)
@@ -27,10 +28,17 @@ func (a *Analyzer) bothReadings(text []byte, catalog sql.Scope, r *proxy.Reading
 			as = n.AppendEscaped(make([]byte, 0, len(text)+64), text)
 		}
 		facts, _ := a.parse(n, as, catalog, r)
+		if facts.Malformed {
+			refused = facts
+			continue
+		}
 		readings = append(readings, facts)
 	}
 	switch len(readings) {
 	case 0:
+		if refused != nil {
+			return refused
+		}
 		return proxy.UnknownFacts(sql.Unclosed)
 	case 1:
 		return readings[0]
