@@ -144,7 +144,7 @@ func TestGivingBack(t *testing.T) {
 		"PREPARE r AS SELECT set_config('role', 'none', false)", "ROLLBACK; RESET ROLE; DEALLOCATE ALL",
 	} {
 		v := ask(s, statement(text))
-		// A lock of the session's own is no matter of rights, but of a read-only resource's.
+		// Only a read-only resource refuses a lock of the session's own.
 		require.False(t, v.Refuses() && !statement(text).Facts.Effects.Has(proxy.EffectLock), "%s: %s", text, v.Message())
 	}
 	s = proxytest.Session(t, g)

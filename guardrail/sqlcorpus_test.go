@@ -189,7 +189,7 @@ var attacks = []attack{
 	},
 }
 
-// runningTexts are the ways to have the server run a text.
+// runningTexts are the ways in which the server runs a text.
 func runningTexts(text string) []string {
 	q := quoted(text)
 	twice := quoted("SELECT query_to_xml(" + q + ", true, true, '''')")

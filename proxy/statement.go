@@ -166,7 +166,7 @@ type Facts struct {
 	Executes string
 	// Block is what a block that DO runs does, whose text was read; nil of all else. The
 	// effects of these facts have EffectUnknown all the same: what the block returns and
-	// what it leaves behind is not followed.
+	// what it changes is not followed.
 	Block *Facts
 	// Rows says that the text returns rows to the client.
 	Rows bool

@@ -59,7 +59,7 @@ func TestBlocks(t *testing.T) {
 			t.Errorf("%s\n got %s\nwant %s (%s)", text, got, effects, f.Unknown)
 		}
 	}
-	// A variable is no column.
+	// A variable is not a column.
 	for text, every := range map[string]bool{
 		"DO $$ DECLARE v int := 1; BEGIN DELETE FROM t WHERE v = 1; END $$":                                         true,
 		"DO $$ DECLARE \"V\" int := 1; BEGIN DELETE FROM t WHERE \"V\" = 1; END $$":                                 true,

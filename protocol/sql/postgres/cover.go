@@ -113,7 +113,7 @@ func (c *condition) comparisons(n *ast.A_Expr, negate bool) (key string, list []
 	return c.key(l), []comparison{{op, r}}
 }
 
-// span is an interval of numbers, each end with or without itself; nil is no end.
+// span is an interval of numbers, each end with or without itself; without an end it is nil.
 type span struct {
 	from, to     *big.Rat
 	with, withTo bool

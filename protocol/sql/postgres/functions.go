@@ -71,8 +71,8 @@ var classes = func() map[string]proxy.FunctionClass {
 }()
 
 // classify returns a function's class and the effects of calling it. A function
-// in a schema other than pg_catalog is not known, but for those of extensions, of
-// which the schema says nothing.
+// in a schema other than pg_catalog is not known, but for those of extensions,
+// which may lie in any schema.
 func classify(schema, name string) (proxy.FunctionClass, proxy.Effects) {
 	if class, ok := extensions[name]; ok {
 		return class, sql.CallEffects(class)

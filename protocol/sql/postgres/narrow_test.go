@@ -335,7 +335,7 @@ func TestConditionsByLiterals(t *testing.T) {
 		f := a.Analyze(t.Context(), []byte(c.text), &proxy.Reading{Dialect: Dialect})
 		require.Equal(t, c.every, f.Unfiltered.Has(proxy.EffectDelete), c.text)
 	}
-	// Those of which the literals decide nothing do.
+	// Those in which they do not decide do.
 	require.Same(t, a.Analyze(t.Context(), []byte("DELETE FROM t WHERE id = 1 AND n = 'a'"), &proxy.Reading{}),
 		a.Analyze(t.Context(), []byte("DELETE FROM t WHERE id = 2 AND n = 'b'"), &proxy.Reading{}))
 }

@@ -21,7 +21,7 @@ type visitor struct {
 	scope    *scope
 	depth    int
 	literals bool // literals have a say in the facts
-	// variables are the names that are no columns, where the text is of a block.
+	// variables are the names that a block has declared, which are not columns.
 	variables []string
 	texts     int             // how many texts that run others are around
 	selects   *ast.SelectStmt // the query that is visited; nil when there is none
