@@ -42,7 +42,7 @@ func TestMalformed(t *testing.T) {
 // The server is the judge: everyday statements with a token left out, cut off or put
 // elsewhere are refused as syntax errors whenever the analysis is certain of it.
 func TestServerAgreesOnMalformed(t *testing.T) {
-	b, err := os.ReadFile("../../../guardrail/testdata/everyday.txt")
+	b, err := os.ReadFile("../../../guardrail/testdata/statements.txt")
 	require.NoError(t, err)
 	server, database := testserver.Database(t, "")
 	c, err := pgx.Connect(context.Background(), testserver.URL(pgembed.User, server.Password, server.Address(), database, "sslmode=disable"))
