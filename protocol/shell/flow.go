@@ -173,7 +173,7 @@ func (r *reading) stmt(st *syntax.Stmt, s *state, in feed) feed {
 }
 
 // sinks are files that keep nothing.
-var sinks = map[string]bool{"/dev/null": true, "/dev/stdout": true, "/dev/stderr": true, "/dev/fd/1": true, "/dev/fd/2": true}
+var sinks = map[string]bool{"/dev/null": true, "/dev/tty": true, "/dev/stdout": true, "/dev/stderr": true, "/dev/fd/1": true, "/dev/fd/2": true}
 
 func (r *reading) hereDocument(d *syntax.Redirect, s *state) string {
 	if d.Hdoc == nil {

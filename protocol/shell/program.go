@@ -296,10 +296,9 @@ func (r *reading) input(name string, args []arg, in feed, s *state, depth int) f
 	case fromNothing:
 		return feed{kind: fromNothing}
 	case fromSession:
-		if len(r.Unknown) < maxReasons {
-			r.asks++
-		}
+		before := len(r.Unknown)
 		r.unclear("%s reads commands from its input: ask for a shell alone, such as %q, or write the commands", name, name+" -l")
+		r.asks += len(r.Unknown) - before
 	default:
 		r.unclear("%s reads commands that are not in the text: write them, or run them from a file", name)
 		if in.text != "" {

@@ -111,18 +111,22 @@ func (r *reading) certain(from *reading) {
 // maxReasons bounds what is told of one command.
 const maxReasons = 4
 
+// reason adds a reason, once.
+func reason(list []string, text string) []string {
+	if len(list) >= maxReasons || slices.Contains(list, text) {
+		return list
+	}
+	return append(list, text)
+}
+
 // unclear notes what cannot be told.
 func (r *reading) unclear(format string, args ...any) {
-	if len(r.Unknown) < maxReasons {
-		r.Unknown = append(r.Unknown, fmt.Sprintf(format, args...))
-	}
+	r.Unknown = reason(r.Unknown, fmt.Sprintf(format, args...))
 }
 
 // unfollowed notes what a program does by itself.
 func (r *reading) unfollowed(format string, args ...any) {
-	if len(r.Unfollowed) < maxReasons {
-		r.Unfollowed = append(r.Unfollowed, fmt.Sprintf(format, args...))
-	}
+	r.Unfollowed = reason(r.Unfollowed, fmt.Sprintf(format, args...))
 }
 
 // step bounds the work on one command.
