@@ -85,18 +85,21 @@ func (r *reading) printed(f feed, s *state) []word {
 	return []word{{{kind: maybe, text: ""}}}
 }
 
-// words that programs print which are never empty, and no path of the system's.
-var printers = strings.Fields(`mktemp date hostname whoami id uname nproc basename arch getconf lsb_release seq wc stat du df pidof pgrep uuidgen tempfile
-	openssl md5sum sha1sum sha256sum sha512sum cksum hostid logname tty ulimit free uptime dpkg-architecture dpkg rpm python3 python jq`)
+// printers are programs that print a word which is never empty, and no path of the
+// system's.
+var printers = strings.Fields("mktemp tempfile date hostname hostid whoami logname id uname nproc arch getconf lsb_release seq wc pidof pgrep uuidgen md5sum sha1sum sha256sum sha512sum cksum tty dpkg-architecture")
 
 // evaluated are programs that print commands which are meant to be evaluated.
 var evaluated = strings.Fields(`ssh-agent dircolors lesspipe lesspipe.sh resize keychain direnv pyenv rbenv nodenv jenv starship zoxide brew opam conda fnm mise
 	thefuck fzf register-python-argcomplete gpg-agent luarocks`)
 
+// passing are programs that print what others have written.
+var passing = strings.Fields("curl wget cat tac head tail nc ncat socat ssh base64 xxd openssl gpg grep sed awk cut tr sort python3 python perl ruby node php sh bash")
+
 // emits reports whether what a program prints is meant to be evaluated.
 func emits(name string, args []string) bool {
-	return slices.Contains(evaluated, name) || slices.ContainsFunc(args, func(a string) bool {
-		return strings.Contains(a, "completion") || a == "docker-env" || a == "shellenv" || a == "shell-init"
+	return slices.Contains(evaluated, name) || !slices.Contains(passing, name) && slices.ContainsFunc(args, func(a string) bool {
+		return slices.Contains([]string{"completion", "completions", "--completion", "docker-env", "shellenv", "shell-init"}, a)
 	})
 }
 
@@ -127,6 +130,12 @@ func (r *reading) prints(name string, args []arg, in feed, s *state) feed {
 		}
 	case "pwd":
 		return feed{kind: fromPaths, paths: []word{s.cwd.word()}}
+	case "basename":
+		if len(ops) > 0 && !slices.ContainsFunc(ops[0], func(w word) bool {
+			return w.has(maybe) || w.resolve(s.cwd).base == atRoot && len(w.resolve(s.cwd).segs) == 0
+		}) {
+			return feed{kind: fromSome}
+		}
 	case "readlink", "realpath", "dirname":
 		if len(ops) == 1 {
 			if name == "dirname" {

@@ -19,7 +19,7 @@ type options struct {
 
 var wrappers = map[string]*options{
 	"sudo": {
-		flags: "ABbEHiKklnPSsvV", valued: "aCcDghpRrTtUu", prints: "-l --list -v --validate -V --version -K -k --help --remove-timestamp -e --edit", folder: "-D --chdir",
+		flags: "ABbEHiKklnPSsvV", valued: "aCcDghpRrTtUu", prints: "-l --list -v --validate -V --version -K --help --remove-timestamp -e --edit", folder: "-D --chdir",
 		long: `askpass background bell help preserve-env set-home login remove-timestamp reset-timestamp list edit
 		non-interactive preserve-groups stdin shell validate version auth-type= close-from= chdir= group= host= prompt= chroot= role=
 		command-timeout= type= other-user= user=`,
