@@ -133,6 +133,11 @@ func git(args []string) error {
 			return refuse(a)
 		}
 	}
+	if chooses := []string{"add", "checkout", "reset", "restore", "stash", "commit"}; slices.Contains(chooses, verb) && slices.ContainsFunc(rest, func(a string) bool {
+		return a == "-p" || a == "-i" || len(a) > 3 && (strings.HasPrefix("--patch", a) || strings.HasPrefix("--interactive", a))
+	}) {
+		return refuse(verb) // asks about each change, by a program of its settings
+	}
 	has := func(options ...string) bool {
 		return slices.ContainsFunc(rest, func(a string) bool {
 			name, _, _ := strings.Cut(a, "=")
@@ -150,7 +155,7 @@ func git(args []string) error {
 
 // running are options of git's commands that start programs or editors, or change
 // its settings.
-var running = strings.Fields("--exec --upload-pack --receive-pack --open-files-in-pager --ext-diff --extcmd --config --config-env --exec-path --template --edit --edit-description --patch --interactive --paginate")
+var running = strings.Fields("--exec --upload-pack --receive-pack --open-files-in-pager --ext-diff --extcmd --config --config-env --exec-path --template --edit --edit-description --paginate")
 
 // harmlessSetting reports whether a setting of git's is one that runs nothing.
 func harmlessSetting(s string) bool {
