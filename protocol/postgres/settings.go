@@ -35,7 +35,7 @@ type Settings struct {
 	MaxStatement int `yaml:"max_statement"`
 	// MaxData is the longest set of arguments from the client, which is refused when
 	// it is longer, and the longest row that filters look at, which ends the session; 0 is
-	// 256 MiB. Rows that nobody looks at and COPY data from the client have no limit.
+	// 256 MiB. Rows that nobody looks at have no limit, nor has the data of a COPY as a whole.
 	MaxData int `yaml:"max_data"`
 }
 
