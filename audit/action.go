@@ -34,7 +34,7 @@ func (a *Action) append(b []byte) []byte {
 // recordAdoption records on the disk that what is there becomes the log's history, and
 // why that was asked for.
 func (l *Log) recordAdoption(a *Action) error {
-	err := l.own.event(time.Now(), AdminAdopt, written, func(b []byte) []byte {
+	err := l.own.stream.event(time.Now(), AdminAdopt, written, func(b []byte) []byte {
 		return str(a.append(b), "error", l.adopted.Error())
 	})
 	if err != nil {

@@ -140,9 +140,6 @@ func (a *Archive) lostKeys(there map[string]byte) (map[string]error, error) {
 	return lost, err
 }
 
-// isOwn reports whether a record that begins with an event of this type is the gateway's own.
-func isOwn(typ string) bool { return typ == GatewayStart }
-
 // elsewhereName is the file that says that the key by which the sessions' keys are sealed
 // is not kept with them.
 const elsewhereName = "master.elsewhere"

@@ -26,6 +26,9 @@ const (
 
 	GatewayStart = "gateway.start"
 	GatewayStop  = "gateway.stop"
+	// GatewayRotate says that the gateway's own record goes on in another one, or from
+	// another one, which name tells.
+	GatewayRotate = "gateway.rotate"
 	// GatewayConfig says by which configuration sessions are judged from here on.
 	GatewayConfig = "gateway.config"
 	// GatewayPrefix begins the types of the gateway's own events; the rest is the

@@ -151,13 +151,18 @@ func (l *Log) syncFile(name string) error {
 func (l *Log) syncSafely(f file) error { return l.safely(f.Sync) }
 
 // safely has the disk do something that may take too long, with a panic as its error.
-func (l *Log) safely(sync func() error) (err error) {
+func (l *Log) safely(sync func() error) error {
 	l.syncing.Store(l.tick.Load())
+	defer l.syncing.Store(0)
+	return withoutPanic(sync)
+}
+
+// withoutPanic is do, with a panic as its error.
+func withoutPanic(do func() error) (err error) {
 	defer func() {
-		l.syncing.Store(0)
 		if v := recover(); v != nil {
 			err = fmt.Errorf("%w: %T", errPanic, v)
 		}
 	}()
-	return sync()
+	return do()
 }

@@ -100,6 +100,10 @@ func (t *tree) makeKey() error {
 	if err != nil {
 		return err
 	}
+	begun, err := t.tailNote(nil)
+	if err != nil {
+		return err
+	}
 	for _, f := range []struct {
 		name    string
 		content []byte
@@ -107,6 +111,7 @@ func (t *tree) makeKey() error {
 	}{
 		{"key.pub", []byte(public + "\n"), 0o644},
 		{checkpointName, empty, 0o600},
+		{tailName, begun, 0o600},
 		{"key", []byte(private + "\n"), 0o600},
 	} {
 		if err := t.disk.replace(t.path(f.name), f.content, f.perm); err != nil {

@@ -29,7 +29,7 @@ func newLife(t *testing.T) *life {
 
 // open opens the log, which may fail.
 func (f *life) open() *Log {
-	l, err := tryOpenOn(f.lab, f.dir, Config{Durability: Each, Stall: 20 * time.Millisecond, Uncompressed: f.asIs})
+	l, err := tryOpenOn(f.lab, f.dir, Config{Durability: Each, Stall: 200 * time.Millisecond, Uncompressed: f.asIs})
 	if err != nil {
 		return nil
 	}
@@ -62,6 +62,19 @@ func (f *life) live() {
 		f.session(l, "SELECT 'second'")
 		_ = l.Close()
 	}
+}
+
+// isSealed reports whether every session of which something was acknowledged is under the
+// signed head.
+func (f *life) isSealed(l *Log) bool {
+	ids, err := l.tree.ids()
+	require.NoError(f.t, err)
+	for id := range f.acks {
+		if !ids[id] {
+			return false
+		}
+	}
+	return l.Head().N == int64(len(ids))
 }
 
 // requireWhole holds that the log in dir opens, goes on, and has and proves everything that was
@@ -172,16 +185,7 @@ func TestEveryFullDisk(t *testing.T) {
 		}
 		f.lab.breaks(nil)
 		f.session(l, "SELECT 'after'")
-		require.Eventually(t, func() bool {
-			ids, err := l.tree.ids()
-			require.NoError(t, err)
-			for id := range f.acks {
-				if !ids[id] {
-					return false
-				}
-			}
-			return l.Head().N == int64(len(ids))
-		}, 5*time.Second, 2*time.Millisecond)
+		require.Eventually(t, func() bool { return f.isSealed(l) }, 20*time.Second, 2*time.Millisecond)
 		require.NoError(t, l.Close())
 		r := verify(t, f.dir, l.PublicKey())
 		require.Empty(t, r.Problems)
@@ -217,7 +221,7 @@ func TestTornLeaf(t *testing.T) {
 		})
 		f.session(l, "SELECT 1")
 		tries := f.lab.count() + 10
-		require.Eventually(t, func() bool { return f.lab.count() > tries }, 5*time.Second, time.Millisecond, "it is tried again")
+		require.Eventually(t, func() bool { return f.lab.count() > tries }, 20*time.Second, time.Millisecond, "it is tried again")
 		f.lab.breaks(nil)
 		f.session(l, "SELECT 2")
 	}
@@ -282,7 +286,7 @@ func TestSyncDrops(t *testing.T) {
 			})
 			f.session(l, "SELECT 1")
 			f.session(l, "SELECT 2")
-			require.Eventually(t, func() bool { return failed.Load() && l.Head().N == int64(len(f.acks)) }, 5*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return failed.Load() && f.isSealed(l) }, 20*time.Second, time.Millisecond)
 			require.NoError(t, l.Close())
 			require.True(t, failed.Load())
 			left := filepath.Join(t.TempDir(), "left")

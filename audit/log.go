@@ -120,14 +120,15 @@ type Log struct {
 	sealed     chan struct{}
 	resealing  atomic.Bool // it is tried again soon
 	resettling atomic.Bool
+	retailing  atomic.Bool
 
 	indexer     indexer // of the goroutine that indexes
 	indexing    chan struct{}
 	indexed     chan struct{}
 	stopIndexer context.CancelFunc
 
-	own     *stream // the gateway's own events
-	adopted error   // what was wrong with the history; nil when nothing was
+	own     *ownRecord
+	adopted error // what was wrong with the history; nil when nothing was
 
 	closing  sync.Once
 	closeErr error
@@ -213,21 +214,22 @@ func (l *Log) open(adopt *Action) (err error) {
 	if l.tree, l.adopted, err = openTree(l.disk, filepath.Join(l.dir, "log"), adopt != nil); err != nil {
 		return err
 	}
-	l.adopted = errors.Join(lost, l.adopted)
+	cut := l.checkOwn()
+	var h *HistoryError
+	if cut != nil && (adopt == nil || !errors.As(cut, &h)) {
+		return cut
+	}
+	l.adopted = errors.Join(lost, l.adopted, cut)
 	if err = errors.Join(l.removeHalfMade(), l.recover()); err != nil {
 		return err
 	}
-	l.own, err = l.create(newID())
-	if err != nil {
+	if err := l.beginOwn(); err != nil {
 		return err
 	}
-	l.own.resumes = true // nobody's session depends on it
-	err = l.own.event(time.Now(), GatewayStart, synced, func(b []byte) []byte { return str(b, "session", l.own.id) })
-	if err == nil && l.adopted != nil {
-		err = l.recordAdoption(adopt)
-	}
-	if err != nil {
-		return errors.Join(err, l.own.discard())
+	if l.adopted != nil {
+		if err := l.recordAdoption(adopt); err != nil {
+			return errors.Join(err, l.own.discard())
+		}
 	}
 	l.sealEnded()
 	if err := l.tree.commit(); err != nil {
@@ -310,8 +312,12 @@ func (l *Log) settleOnce() {
 	for _, s := range l.take() {
 		s.settle()
 	}
+	if err := withoutPanic(l.signTail); err != nil {
+		l.failed(&WriteError{Err: err})
+		l.retry(&l.resettling, l.nudge)
+	}
 	before := l.Head().N
-	if err := l.tree.commit(); err != nil {
+	if err := withoutPanic(l.tree.commit); err != nil {
 		l.failed(&WriteError{Err: err}) // leaves stay, and the next commit tries again
 		l.retry(&l.resettling, l.nudge)
 	}

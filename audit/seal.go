@@ -62,7 +62,7 @@ func (l *Log) sealEnded() {
 		for _, do := range []func(*ending) error{l.prepare, l.name, l.list} {
 			done := step[:0]
 			for _, e := range step {
-				if err := do(e); err != nil {
+				if err := withoutPanic(func() error { return do(e) }); err != nil {
 					l.failed(&WriteError{Session: e.ID, Err: err})
 					failed = append(failed, e)
 					continue
@@ -82,9 +82,11 @@ func (l *Log) sealEnded() {
 }
 
 // retry does something again a little later, once.
-func (l *Log) retry(waiting *atomic.Bool, do func()) {
+func (l *Log) retry(waiting *atomic.Bool, do func()) { l.retryIn(l.stall/retrySteps, waiting, do) }
+
+func (l *Log) retryIn(wait time.Duration, waiting *atomic.Bool, do func()) {
 	if waiting.CompareAndSwap(false, true) {
-		time.AfterFunc(l.stall/retrySteps, func() {
+		time.AfterFunc(wait, func() {
 			waiting.Store(false)
 			do()
 		})

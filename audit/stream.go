@@ -40,6 +40,7 @@ type stream struct {
 	resumes    bool   // best effort: it goes on when writing is possible again
 	lost       uint64 // events since err
 	writing    *writing
+	settled    func(leaf)   // is told up to where the disk has it; nil tells nobody
 	busy       atomic.Int64 // the log's tick when a write began; 0 when none goes on
 }
 
@@ -136,6 +137,9 @@ func (s *stream) event(at time.Time, typ string, until durable, fill func(b []by
 			return err
 		}
 		s.log.onDisk(s.id, s.offset)
+		if s.settled != nil {
+			s.settled(leaf{s.id, s.index, s.chain})
+		}
 		return nil
 	}
 	if !s.dirty {
@@ -228,8 +232,9 @@ func (s *stream) settle() {
 		return
 	}
 	f, size, unnamed := s.file, s.offset, s.unnamed
+	end := leaf{s.id, s.index, s.chain}
 	s.mu.Unlock() // the disk's time is not the session's
-	if s.log.durability != OS {
+	if s.log.durability != OS || s.settled != nil {
 		err := s.log.syncRecord(s.path, f, unnamed)
 		s.mu.Lock()
 		ended := s.closed // it is synced when it is sealed
@@ -247,6 +252,9 @@ func (s *stream) settle() {
 		}
 	}
 	s.log.onDisk(s.id, size)
+	if s.settled != nil {
+		s.settled(end)
+	}
 }
 
 // end ends the record with an event. The log makes it a leaf of its tree soon. What

@@ -57,6 +57,7 @@ func VerifyWith(dir string, k Keys, public string, trusted ...[]byte) (*Report, 
 	if err != nil && !missing {
 		return nil, err
 	}
+	tail, terr := readTail(dir, public) // before the list, too: what it names may be sealed by then
 	lines, err := readLeaves(filepath.Join(dir, "log", "leaves"))
 	if err != nil {
 		return nil, err
@@ -104,6 +105,7 @@ func VerifyWith(dir string, k Keys, public string, trusted ...[]byte) (*Report, 
 		return nil, err
 	}
 	sealed := make(map[string]bool)
+	var own leaf // of the gateway's own record that was written last
 	for i := range signed.N {
 		l, err := parseLeaf(strings.TrimSuffix(lines[i], "\n"))
 		if err != nil {
@@ -111,9 +113,18 @@ func VerifyWith(dir string, k Keys, public string, trusted ...[]byte) (*Report, 
 			continue
 		}
 		sealed[l.ID] = true
+		if l.ID == tail.ID {
+			own = l
+		}
 		if path := r.checkSession(dir, l); path != "" {
 			c.check(path, l.ID)
 		}
+	}
+	if terr == nil {
+		terr = checkTail(dir, tail, own, sealed[tail.ID])
+	}
+	if terr != nil {
+		r.problem("%v", terr)
 	}
 	r.Unsigned = len(lines) - int(signed.N)
 	return r, errors.Join(c.compare(), r.unproven(dir, sealed))
