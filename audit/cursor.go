@@ -94,6 +94,18 @@ func (c *cursor) done(id string, at int64) {
 	}
 }
 
+// noMoreThan forgets what was delivered of a longer list of sealed sessions than there is,
+// because a shorter one was adopted.
+func (c *cursor) noMoreThan(sealed int64) {
+	c.Sealed = min(c.Sealed, sealed)
+	for at, id := range c.Done {
+		if at >= sealed {
+			delete(c.Done, at)
+			delete(c.ids, id)
+		}
+	}
+}
+
 func (c *cursor) save() error {
 	b, err := json.Marshal(c)
 	if err != nil {

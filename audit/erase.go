@@ -18,6 +18,7 @@ import (
 var (
 	ErrHeld = errors.New("the session is held, and must not be erased")
 	ErrOpen = errors.New("the session is still open, or not sealed yet")
+	ErrOwn  = errors.New("the record is the gateway's own, which says what was erased, and is kept")
 
 	ErrNotHeld = errors.New("the session is not held")
 )
@@ -50,6 +51,14 @@ func (l *Log) erase(id string, record func() error) error {
 	path, err := l.sealedSession(id)
 	if err != nil {
 		return err
+	}
+	own := false // one that does not open can be erased
+	_ = l.archive.readBy(l.archive.presentKey, id, func(raw []byte) bool {
+		own = isOwn(typeOf(raw))
+		return false
+	})
+	if own {
+		return ErrOwn
 	}
 	l.holds.Lock()
 	defer l.holds.Unlock()

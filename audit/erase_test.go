@@ -47,6 +47,7 @@ func TestEraseAndHold(t *testing.T) {
 	require.True(t, held)
 
 	l = openLog(t, dir, Config{})
+	require.ErrorIs(t, l.Erase(Action{By: root, Session: own}), ErrOwn)
 	require.NoError(t, l.Release(Action{By: root, Session: ids[0]}))
 	require.NoError(t, l.Erase(Action{By: root, Session: ids[0]}))
 	require.NoError(t, l.Close())

@@ -133,6 +133,7 @@ func (l *Log) Feed(s Sink, c FeedConfig) (*Feed, error) {
 	if f.cursor.fresh && !c.FromStart {
 		f.cursor.Sealed = int64(len(lines))
 	}
+	f.cursor.noMoreThan(int64(len(lines)))
 	for i := f.cursor.Sealed; i < int64(len(lines)); i++ {
 		leaf, err := parseLeaf(lines[i][:len(lines[i])-1])
 		if err != nil {
@@ -343,21 +344,29 @@ func (f *Feed) follow(id string, s *following, each func(b []byte) bool) (err er
 		}
 		r.bytes, r.index, r.chain = s.offset, s.index, s.chain
 	}
+	var sealed leaf
+	if s.leaf >= 0 {
+		if sealed, _, err = f.log.archive.sealed.find(id); err != nil {
+			return err
+		}
+	}
 	var in io.Reader = file
 	if r.salt == nil && s.size > 0 {
 		in = io.LimitReader(file, s.size-r.bytes)
 	}
 	r.r = bufio.NewReaderSize(in, 64<<10)
 	for {
-		sealed, err := r.next()
-		if errors.Is(err, io.EOF) || errors.Is(err, errTorn) {
+		frame, err := r.next()
+		switch {
+		case err != nil && s.leaf >= 0:
+			return r.ended(err, sealed)
+		case errors.Is(err, io.EOF), errors.Is(err, errTorn):
 			return nil
-		}
-		if err != nil {
+		case err != nil:
 			return err
 		}
 		at := r.first
-		more, err := r.open(sealed, func(b []byte) bool {
+		more, err := r.open(frame, func(b []byte) bool {
 			ok := true
 			if at > s.index || s.start == nil {
 				ok = each(b)

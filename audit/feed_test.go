@@ -237,6 +237,24 @@ func TestFeedErased(t *testing.T) {
 	require.Zero(t, f.Stats().LeftOut)
 }
 
+// What was cut off a sealed record before a sink got it is said to be left out.
+func TestFeedCutRecord(t *testing.T) {
+	for _, asIs := range []bool{false, true} {
+		dir, _, ids := recordWith(t, 2, Config{Uncompressed: asIs})
+		path, err := find(dir, ids[0])
+		require.NoError(t, err)
+		b := read(t, path+recordSuffix)
+		write(t, path+recordSuffix, b[:len(b)-1])
+		l := openLog(t, dir, Config{})
+		sink := &drain{name: "all"}
+		f := feed(t, l, sink, FeedConfig{FromStart: true})
+		require.NoError(t, l.Close())
+		require.Less(t, len(sink.of(ids[0])), 7)
+		require.Equal(t, upTo(7), sink.of(ids[1]))
+		require.Equal(t, uint64(1), f.Stats().LeftOut)
+	}
+}
+
 func BenchmarkFeed(b *testing.B) {
 	l := openLog(b, b.TempDir(), Config{Durability: OS})
 	sink := &count{}

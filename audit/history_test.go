@@ -117,6 +117,26 @@ func TestAdoptedIsFoundByWitness(t *testing.T) {
 	require.Contains(t, strings.Join(r.Problems, "\n"), "does not continue the trusted checkpoint")
 }
 
+// A sink goes on after a shorter history was adopted.
+func TestFeedAfterAdoption(t *testing.T) {
+	dir, _, _ := record(t, 5)
+	l := openLog(t, dir, Config{})
+	feed(t, l, &drain{name: "all"}, FeedConfig{FromStart: true})
+	require.NoError(t, l.Close())
+	write(t, filepath.Join(dir, "log", "leaves"), nil)
+	c := quiet()
+	c.Adopt = &Action{Reason: "why"}
+	l, err := Open(dir, c)
+	require.NoError(t, err)
+	sink := &drain{name: "all"}
+	feed(t, l, sink, FeedConfig{FromStart: true})
+	s := newSession(t, l)
+	run(s, "SELECT 1")
+	s.Close(nil)
+	require.NoError(t, l.Close())
+	require.NotEmpty(t, sink.of(s.ID))
+}
+
 // A log that was begun and stopped at any moment is not one of which something is missing.
 func TestBegunAndStopped(t *testing.T) {
 	dir := t.TempDir()

@@ -11,6 +11,7 @@ type ending struct {
 	path   string
 	stream *stream // of what may not be written whole; nil when everything is
 	ready  bool    // what the leaf commits to is on the disk, but for its name
+	failed bool    // before, which was logged
 }
 
 // sealStep is how many records are put on the disk before they become leaves together.
@@ -63,7 +64,10 @@ func (l *Log) sealEnded() {
 			done := step[:0]
 			for _, e := range step {
 				if err := withoutPanic(func() error { return do(e) }); err != nil {
-					l.failed(&WriteError{Session: e.ID, Err: err})
+					if !e.failed {
+						l.failed(&WriteError{Session: e.ID, Err: err})
+					}
+					e.failed = true
 					failed = append(failed, e)
 					continue
 				}
@@ -105,8 +109,10 @@ func (l *Log) prepare(e *ending) error {
 	if err := e.stream.finish(); err != nil {
 		return err
 	}
-	if err := l.syncFile(e.path + keySuffix); err != nil {
-		return err
+	if e.stream.unnamed {
+		if err := l.syncFile(e.path + keySuffix); err != nil {
+			return err
+		}
 	}
 	compact := !l.uncompressed || e.stream.unsynced // what the disk has dropped is written anew
 	if compact {

@@ -45,7 +45,7 @@ func (h *Handler) onRecord(do func(*audit.Log, audit.Action) error) func(c *call
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return NotFound("no session has this identifier")
-		case errors.Is(err, audit.ErrHeld), errors.Is(err, audit.ErrOpen), errors.Is(err, audit.ErrErased), errors.Is(err, audit.ErrNotHeld):
+		case errors.Is(err, audit.ErrHeld), errors.Is(err, audit.ErrOpen), errors.Is(err, audit.ErrErased), errors.Is(err, audit.ErrNotHeld), errors.Is(err, audit.ErrOwn):
 			return &Error{http.StatusConflict, CodeHeld, err.Error()}
 		case err != nil:
 			return err
