@@ -123,10 +123,14 @@ func TestFeedAfterAdoption(t *testing.T) {
 	l := openLog(t, dir, Config{})
 	feed(t, l, &drain{name: "all"}, FeedConfig{FromStart: true})
 	require.NoError(t, l.Close())
+	before, err := openCursor(dir, "all")
+	require.NoError(t, err)
+	require.NotZero(t, before.Sealed)
 	write(t, filepath.Join(dir, "log", "leaves"), nil)
+	require.NoError(t, os.RemoveAll(filepath.Join(dir, "sessions")))
 	c := quiet()
 	c.Adopt = &Action{Reason: "why"}
-	l, err := Open(dir, c)
+	l, err = Open(dir, c)
 	require.NoError(t, err)
 	sink := &drain{name: "all"}
 	feed(t, l, sink, FeedConfig{FromStart: true})
@@ -135,6 +139,9 @@ func TestFeedAfterAdoption(t *testing.T) {
 	s.Close(nil)
 	require.NoError(t, l.Close())
 	require.NotEmpty(t, sink.of(s.ID))
+	after, err := openCursor(dir, "all")
+	require.NoError(t, err)
+	require.LessOrEqual(t, after.Sealed, l.Head().N)
 }
 
 // A log that was begun and stopped at any moment is not one of which something is missing.
