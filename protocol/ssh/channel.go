@@ -31,6 +31,10 @@ type channel struct {
 	// later than ctx: what it sent before it closed the channel still arrives.
 	inputCtx  context.Context
 	stopInput context.CancelFunc
+	// startCtx ends when nothing can be started any more, since a side has closed the
+	// channel.
+	startCtx  context.Context
+	stopStart context.CancelFunc
 
 	out lockedWriter // to the client's stdout
 	err lockedWriter // to the client's stderr
@@ -131,6 +135,8 @@ func (s *session) serveSessionChannel(nc gossh.NewChannel) error {
 	defer ch.cancel()
 	ch.inputCtx, ch.stopInput = context.WithCancel(s.ctx)
 	defer ch.stopInput()
+	ch.startCtx, ch.stopStart = context.WithCancel(ch.ctx)
+	defer ch.stopStart()
 	ch.out.w, ch.err.w = client, client.Stderr()
 	waiting := s.addChannel(ch)
 	defer s.removeChannel(ch)

@@ -91,7 +91,7 @@ func TestEndsOfLines(t *testing.T) {
 			fmt.Fprint(in, shell+"\r")
 			seen := func(text string) {
 				t.Helper()
-				require.Eventually(t, func() bool { return strings.Contains(out.String(), text) }, 10*time.Second, time.Millisecond, "%s", out)
+				require.Eventually(t, func() bool { return strings.Contains(out.String(), text) }, 30*time.Second, time.Millisecond, "%s", out)
 			}
 			seen("ready")
 			start := len(r.journal.doneLines())
@@ -116,7 +116,7 @@ func TestEndsOfLines(t *testing.T) {
 					}
 					want = append(want, "input "+line+verdict)
 				}
-				require.Eventually(t, func() bool { return len(r.journal.doneLines()) >= start+len(want) }, 10*time.Second, time.Millisecond)
+				require.Eventually(t, func() bool { return len(r.journal.doneLines()) >= start+len(want) }, 30*time.Second, time.Millisecond)
 				require.Equal(t, want, r.journal.doneLines()[start:start+len(want)])
 			}
 			require.NotRegexp(t, "forbidden[0-9H]", out.String())

@@ -35,7 +35,8 @@ func (ch *channel) resourceRequests(requests <-chan *gossh.Request) error {
 	for r := range requests {
 		ch.resourceRequest(r)
 	}
-	if ch.stdout != nil {
+	ch.stopStart()
+	if ch.runs() {
 		// Everything that came before the close has its time, as long as the client
 		// is there to read it.
 		ch.wait(ch.stdout.done)
@@ -53,10 +54,15 @@ func (ch *channel) resourceRequests(requests <-chan *gossh.Request) error {
 	return nil
 }
 
+// runs reports whether the channel's operation was started. It waits until what is being
+// started has its answer.
+func (ch *channel) runs() bool {
+	ch.starting.Lock()
+	defer ch.starting.Unlock()
+	return ch.op != nil
+}
+
 func (ch *channel) wait(done <-chan struct{}) {
-	if ch.op == nil {
-		return // never started
-	}
 	select {
 	case <-done:
 	case <-ch.ctx.Done():

@@ -145,7 +145,7 @@ func (ch *channel) requestStart(r *gossh.Request) error {
 			return nil
 		}
 		r.Reply(true, nil)
-		if !s.over() { // abort tells what ended it
+		if !s.over() && ch.startCtx.Err() == nil { // else it is told what ended it
 			ch.say(refusalText(v))
 			ch.exit(1)
 		}
@@ -171,7 +171,7 @@ func (ch *channel) requestStart(r *gossh.Request) error {
 		return nil
 	}
 	ok, err := ch.up.SendRequest(request, true, payload)
-	r.Reply(ok, nil)
+	r.Reply(ok || s.over(), nil) // abort tells what ended the session
 	if !ok {
 		ch.doneFiles(&proxy.Outcome{Code: "refused", Err: err})
 		s.proxied.Done(exec, &proxy.Outcome{Code: "refused", Err: err})
@@ -219,7 +219,7 @@ func (ch *channel) askStart(e *proxy.Exec) *proxy.Verdict {
 		s.proxied.Refuse(e, v)
 		return &v
 	}
-	return s.ask(ch.ctx, ch, e)
+	return s.ask(ch.startCtx, ch, e)
 }
 
 // Refuses returns the refusal of e by a resource's settings, for which nobody else

@@ -54,7 +54,7 @@ func (ch *channel) askFiles(e *proxy.Exec) *proxy.Verdict {
 	t, ok := ch.session.handler.transferOf(e)
 	ch.moves, ch.sftp = ok && !t.SFTP, ok && t.SFTP
 	for _, op := range ch.session.handler.Operations(e) {
-		if v := ch.session.ask(ch.ctx, ch, op); v.Refuses() {
+		if v := ch.session.ask(ch.startCtx, ch, op); v.Refuses() {
 			ch.doneFiles(&proxy.Outcome{Err: errFileRefused})
 			ch.session.proxied.Done(e, &proxy.Outcome{Err: errFileRefused})
 			return v

@@ -167,26 +167,30 @@ func (t *typed) end(k key) (instead string, err error) {
 		return "", err
 	}
 	t.mu.Lock()
-	again := t.tried == t.line.lines && t.asked == text
+	asked := t.tried == t.line.lines && t.asked == text
 	t.mu.Unlock()
-	refused := text != "" && !again && !t.ch.mayRun(text)
+	refused := text != "" && !asked && !t.ch.mayRun(text)
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	switch {
-	case refused:
-		t.ch.err.Write([]byte(t.again()))
+	if refused {
+		again := t.again()
 		instead = drop + strings.Repeat(dropLine, bytes.Count(t.above, []byte("\n")))
 		t.forget()
-	case k == keyEnters:
+		t.mu.Unlock()
+		t.ch.err.Write([]byte(again))
+		return instead, nil
+	}
+	defer t.mu.Unlock()
+	if k == keyEnters {
 		t.forget()
 		t.spent = t.line.lines
-	default: // it may have been no end, and the next line may be there without a key
-		if !t.begun {
-			t.on = never
-		}
-		t.begun, t.plain, t.asked, t.tried = true, nil, text, t.line.lines
+		return "", nil
 	}
-	return instead, nil
+	// It was perhaps no end, and the next line may be there without a key.
+	if !t.begun {
+		t.on = never
+	}
+	t.begun, t.plain, t.asked, t.tried = true, nil, text, t.line.lines
+	return "", nil
 }
 
 // forget forgets the keys of a line.
