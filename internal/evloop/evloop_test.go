@@ -204,7 +204,7 @@ func TestDescriptors(t *testing.T) {
 	require.Error(t, err)
 }
 
-// What has become of the other side is seen behind bytes that nobody has read.
+// What has become of the other side is seen without reading.
 func TestLook(t *testing.T) {
 	for name, listen := range map[string]func() (net.Listener, error){
 		"TCP":  func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") },

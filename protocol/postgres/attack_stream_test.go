@@ -164,7 +164,7 @@ func TestMalformedBodies(t *testing.T) {
 		"Execute without a name":       bytes.Join([][]byte{parse("", "SELECT 1"), bind("", ""), msg(wire.Execute), sync1}, nil),
 		"Describe without a name":      bytes.Join([][]byte{parse("", "SELECT 1"), msg(wire.Describe, 'S'), sync1}, nil),
 		"Close without a name":         bytes.Join([][]byte{msg(wire.Close, 'P'), sync1}, nil),
-		"behind an error":              bytes.Join([][]byte{parse("", "nonsense"), msg(wire.Parse), msg(wire.Query), sync1}, nil),
+		"after an error":               bytes.Join([][]byte{parse("", "nonsense"), msg(wire.Parse), msg(wire.Query), sync1}, nil),
 		"between statements":           bytes.Join([][]byte{parse("", "SELECT 1"), bind("", ""), execute("", 0), msg(wire.Parse), execute("", 0), sync1}, nil),
 		"a function call without most": msg(wire.FunctionCall, 0, 0),
 	} {
@@ -220,7 +220,7 @@ func TestLimits(t *testing.T) {
 		"long ones":                    {length(5000), "1EZ", "54000 this set of arguments is longer than the limit of 5000 bytes"},
 		"of a function call":           {call(4900), "VZ", ""},
 		"long ones of a function call": {call(5000), "EZ", "54000 this set of arguments is"},
-		"long ones behind an error":    {bytes.Join([][]byte{parse("", "nonsense"), length(5000)}, nil), "EZ", "42601"},
+		"long ones after an error":     {bytes.Join([][]byte{parse("", "nonsense"), length(5000)}, nil), "EZ", "42601"},
 		"long ones in a row":           {bytes.Join([][]byte{length(5000), length(5000)}, nil), "1EZ", "54000"},
 		"COPY data":                    {bytes.Join([][]byte{query("COPY t FROM STDIN"), msg(wire.CopyData, bytes.Repeat(append(bytes.Repeat([]byte("x"), 1000), '\n'), 100)...), msg(wire.CopyDone)}, nil), "GCZ", ""},
 		"a row of a COPY":              {query("COPY (SELECT repeat('x', 4900)) TO STDOUT"), "HdcCZ", ""},
@@ -509,7 +509,7 @@ func TestCancelKeysOfOneProcess(t *testing.T) {
 		claim(fmt.Sprint(i), 7, []byte("????"))
 	}
 	require.LessOrEqual(t, len(c.wrong), maxAddresses)
-	for range 100 { // of sessions that have ended: these are no guesses
+	for range 100 { // of sessions that have ended: these are not guesses
 		claim("again", 99, []byte("????"))
 	}
 	require.Same(t, b, claim("again", 7, b.key.secret))

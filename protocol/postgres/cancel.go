@@ -107,7 +107,7 @@ func (c *cancels) claim(from string, r *wire.Startup, now time.Time) *session {
 		return nil
 	}
 	s := c.find(r.PID, r.Key)
-	if s != nil || len(c.sessions[r.PID]) == 0 { // one that has just ended is no guess
+	if s != nil || len(c.sessions[r.PID]) == 0 { // a key of an ended session is not a guess
 		return s
 	}
 	if _, known := c.wrong[from]; !known && len(c.wrong) >= maxAddresses {

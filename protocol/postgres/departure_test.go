@@ -81,7 +81,7 @@ func TestLongBatches(t *testing.T) {
 }
 
 // What is sent without a Sync is answered as far as the server sends anything,
-// however much it is, and the Sync is not lost behind it.
+// however much it is, and the Sync after it is not lost.
 func TestFloods(t *testing.T) {
 	rows := &hooks{Hooks: proxy.Hooks{Flow: func(context.Context, proxy.Op, *proxy.Shape) (proxy.Filter, error) { return proxy.Filter{}, nil }}}
 	const many = 30000
@@ -92,12 +92,12 @@ func TestFloods(t *testing.T) {
 		want string // the first and the last answers
 	}{
 		{"statements", append(times(parse("", "SELECT 1"), bind("", ""), describe('P', ""), execute("", 0)), sync1...), "12TDC12TDC…12TDCZ"},
-		{"statements behind an error", bytes.Join([][]byte{parse("", "nonsense"), times(parse("", "SELECT 1"), bind("", ""), execute("", 0)), sync1}, nil), "EZ"},
+		{"statements after an error", bytes.Join([][]byte{parse("", "nonsense"), times(parse("", "SELECT 1"), bind("", ""), execute("", 0)), sync1}, nil), "EZ"},
 		{"an error in the middle", bytes.Join([][]byte{times(parse("", "SELECT 1")), parse("", "nonsense"), times(bind("", ""), execute("", 0)), sync1}, nil), "11…1EZ"},
 		{"what a server takes for nothing", append(times(msg(wire.CopyDone)), sync1...), "Z"},
 		{"ends of a COPY", bytes.Join([][]byte{query("COPY t FROM STDIN"), times(msg(wire.CopyDone)), sync1}, nil), "GCZZ"},
 		{"COPY data of no COPY", bytes.Join([][]byte{parse("", "SELECT 1"), bind("", ""), execute("", 0), times(msg(wire.CopyData, 'x', '\n')), sync1}, nil), "12DCZ"},
-		{"COPY data behind an error", bytes.Join([][]byte{parse("", "COPY t FROM STDIN"), bind("", "nothing"), execute("", 0), times(msg(wire.CopyData, 'x', '\n')), msg(wire.CopyDone), sync1}, nil), "1EZ"},
+		{"COPY data after an error", bytes.Join([][]byte{parse("", "COPY t FROM STDIN"), bind("", "nothing"), execute("", 0), times(msg(wire.CopyData, 'x', '\n')), msg(wire.CopyDone), sync1}, nil), "1EZ"},
 		{"closes", append(times(msg(wire.Close, 'S', 'x', 0)), sync1...), "33…3Z"},
 		{"flushes", append(times(msg(wire.Flush)), sync1...), "Z"},
 		{"queries", times(query("")), "IZIZ…IZ"},
@@ -211,13 +211,13 @@ func (g *gate) idle(t testing.TB, within time.Duration) {
 	}
 }
 
-// A client that is gone leaves nothing behind, whatever was under way and however
+// A client that is gone leaves nothing there, whatever was under way and however
 // it went.
 func TestDepartures(t *testing.T) {
 	long := bytes.Repeat([]byte("1\n"), 4<<10)
 	states := map[string]func(t *testing.T, c *rawClient){
 		"a query runs":               func(t *testing.T, c *rawClient) { c.send(query("SELECT pg_sleep(60)")) },
-		"more is sent behind it":     func(t *testing.T, c *rawClient) { c.flood(query("SELECT pg_sleep(60)"), query("SELECT 1")) },
+		"more is sent after it":      func(t *testing.T, c *rawClient) { c.flood(query("SELECT pg_sleep(60)"), query("SELECT 1")) },
 		"answers pile up":            func(t *testing.T, c *rawClient) { c.flood(query("SELECT pg_sleep(60)"), parse("", "SELECT 1")) },
 		"the server skips":           func(t *testing.T, c *rawClient) { c.flood(parse("", "nonsense"), parse("", "SELECT 1")) },
 		"it does not read":           func(t *testing.T, c *rawClient) { c.send(query(endless)); c.Read(make([]byte, 5)) },
@@ -225,8 +225,8 @@ func TestDepartures(t *testing.T) {
 		"the server does not read": func(t *testing.T, c *rawClient) {
 			c.flood(query("SELECT pg_sleep(60)"), query(strings.Repeat("x", 1<<20)))
 		},
-		"an operation is held":   func(t *testing.T, c *rawClient) { c.send(query("SELECT 'wait'")); c.until(wire.NoticeResponse) },
-		"much is sent behind it": func(t *testing.T, c *rawClient) { c.flood(query("SELECT 'wait'"), query(strings.Repeat("x", 1<<20))) },
+		"an operation is held":  func(t *testing.T, c *rawClient) { c.send(query("SELECT 'wait'")); c.until(wire.NoticeResponse) },
+		"much is sent after it": func(t *testing.T, c *rawClient) { c.flood(query("SELECT 'wait'"), query(strings.Repeat("x", 1<<20))) },
 		"it copies in": func(t *testing.T, c *rawClient) {
 			c.send(query("COPY t FROM STDIN"), msg(wire.CopyData, long...))
 			c.until(wire.CopyInResponse)

@@ -270,7 +270,7 @@ func (p *pending) pop() *entry {
 	return p.popLocked()
 }
 
-// popLocked takes with the first entry the ends of COPY data behind it, which are
+// popLocked takes with the first entry the ends of COPY data after it, which are
 // answered by nothing.
 func (p *pending) popLocked() *entry {
 	e := p.head

@@ -58,7 +58,7 @@ func (u *up) follow(text []byte, f *proxy.Facts) {
 	}
 }
 
-// firstWord returns the word with which a statement begins, behind comments.
+// firstWord returns the word with which a statement begins, after comments.
 func firstWord(text []byte) []byte {
 	for len(text) > 0 {
 		switch {

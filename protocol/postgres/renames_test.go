@@ -10,7 +10,7 @@ import (
 )
 
 // The names of prepared statements are one space, which SQL and messages of the
-// protocol share: what runs by a name is judged by what it is, whoever gave it.
+// protocol share: what runs by a name is judged by what it is, also when the other gave it.
 func TestOneSpaceOfNames(t *testing.T) {
 	g := reader(t, gateConfig{sql: `
 		CREATE TABLE x (closed_at text, declared text); INSERT INTO x VALUES ('a', 'b');

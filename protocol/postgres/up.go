@@ -327,7 +327,7 @@ func (u *up) expect(e *entry) error {
 
 // urge sends all that is due to the server and asks for the answers, because up is
 // about to wait for one: the server keeps them until Sync, and a client's Sync
-// can be behind what waits.
+// can come after what waits.
 func (u *up) urge() error {
 	u.collect()
 	u.out = append(u.out, flushMessage...)
