@@ -613,8 +613,8 @@ func TestRetryWithoutTLS(t *testing.T) {
 	for range 2 {
 		out, err := g.as(t, "alice+orders", "wrong", "psql", "SELECT 1", "-X", "-d", g.db)
 		require.Error(t, err)
-		lines := strings.Split(strings.TrimSpace(out), "\n")
-		require.Contains(t, lines[len(lines)-1], failed, out)
+		require.Equal(t, 2, strings.Count(out, failed), out)
+		require.Contains(t, out, "HINT:  That was over TLS.")
 		require.NotContains(t, out, "requires TLS")
 	}
 	for _, user := range []string{"alice+orders", "other"} {

@@ -92,6 +92,9 @@ func (h *Handler) refuse(hello *hello, err error) {
 	n := fatalNotice(err)
 	if errors.Is(err, proxy.ErrUnauthenticated) {
 		n = hello.failed()
+		if errors.Is(err, errNeedsTLS) {
+			n.Hint = "That was over TLS. This attempt was not, and is refused whatever the password: sslmode=require makes one attempt only."
+		}
 	}
 	if n.Message == "" {
 		return

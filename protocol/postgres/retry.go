@@ -8,8 +8,8 @@ import (
 
 // retries remembers logins over TLS that have just failed. Clients that only prefer
 // TLS, as libpq does by itself, then try again without it, and show the answer to
-// that last: it is why the first attempt has failed, rather than that TLS is
-// required, which they know.
+// that last: it is why the first attempt has failed, and only then that TLS is
+// required.
 type retries struct {
 	mu     sync.Mutex
 	failed map[retry]time.Time
@@ -18,7 +18,7 @@ type retries struct {
 type retry struct{ address, user string }
 
 const (
-	retryWithin = 5 * time.Second
+	retryWithin = 2 * time.Second
 	maxRetries  = 1024
 )
 
