@@ -108,6 +108,10 @@ func TestSettings(t *testing.T) {
 			postgres.Settings{MD5: true, StartupParameters: []string{"role"}},
 		},
 		{
+			"PostgreSQL's limits", `{name: e, type: postgres, address: "h:1", username: u, max_statement: 1000, max_data: 2000}`,
+			postgres.Settings{MaxStatement: 1000, MaxData: 2000},
+		},
+		{
 			"a label that has the server refuse changes", `{name: e, type: postgres, address: "h:1", username: u, labels: {` + guardrail.ReadOnlyLabel + `: "true"}}`,
 			postgres.Settings{ReadOnly: true},
 		},
@@ -158,6 +162,7 @@ func TestSettingsProblems(t *testing.T) {
 		{"settings that cannot work", e + ",\n    times: 0}", `x.yaml:6: resource "e": times: an echo is heard at least once`},
 		{"settings that do not go together", e + ", loud: true, delay: 2s}", `x.yaml:5: resource "e": a loud echo is fast`},
 		{"both", e + ", loud: true, delay: 2s, times: 0}", `a loud echo is fast`},
+		{"PostgreSQL's limits", `{name: e, type: postgres, address: "h:1", username: u, max_data: -1, max_statement: 2000000000}`, `max_statement: got 2000000000, want a number of bytes up to 1073741823`},
 		{"PostgreSQL's parameters", `{name: e, type: postgres, address: "h:1", username: u, startup_parameters: [""]}`, `startup_parameters: a name is empty`},
 		{"SSH without a host key", `{name: e, type: ssh, address: "h:22", username: u}`, `host_keys: no host key is known`},
 		{"SSH's keys", `{name: e, type: ssh, address: "h:22", username: u, ssh: {host_keys: [x], forwards: [y]}}`, `forwards: "y" is not of the form host:port`},
