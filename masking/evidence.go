@@ -1,7 +1,9 @@
 package masking
 
 import (
+	"bytes"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/proxy"
@@ -79,8 +81,31 @@ type tallies struct {
 	others uint32 // numbers as long as a card's that no issuer gives out
 }
 
-// add counts one value.
+// add counts one value, or those of an array.
 func (t *tallies) add(w []byte) {
+	const longest = 64 // of a number and what pads it
+	switch {
+	case len(w) > 1 && w[0] == '{' && w[len(w)-1] == '}':
+	case len(w) > longest:
+		t.seen++
+		return
+	default:
+		t.one(bytes.TrimSpace(w))
+		return
+	}
+	for len(w) > 0 {
+		end := bytes.IndexAny(w, ",{}")
+		if end < 0 {
+			end = len(w)
+		}
+		if end > 0 {
+			t.one(w[:end])
+		}
+		w = w[min(end+1, len(w)):]
+	}
+}
+
+func (t *tallies) one(w []byte) {
 	t.seen++
 	if len(w) < 8 || len(w) > 19 || !isDigit(w[1]) { // as all forms have it
 		return
@@ -246,19 +271,23 @@ func checked(t Type) bool {
 	return false
 }
 
-// weigh counts w, a whole value of column c, and takes away what was found when
-// chance has made it.
-func (f *rows) weigh(c *column, w []byte) {
-	c.weighed.streamed.add(w)
-	if len(f.found) != 1 || f.found[0].Start != 0 || f.found[0].End != len(w) {
-		return
-	}
-	for i := range mediums {
-		if m := &mediums[i]; m.typ == f.found[0].Type && m.form(w) {
-			if c.weighed.accident(i) {
-				f.found = f.found[:0]
-			}
-			return
+// weigh counts w, a value, and takes away from what was found in it what chance has
+// made: numbers that are the value, or one of an array.
+func (e *weighed) weigh(found []Finding, w []byte) []Finding {
+	e.streamed.add(w)
+	return slices.DeleteFunc(found, func(f Finding) bool {
+		before, after := bytes.TrimLeft(w[:f.Start], " "), bytes.TrimRight(w[f.End:], " ")
+		if len(before) > 0 && (w[0] != '{' || !parts(before[len(before)-1])) || len(after) > 0 && (w[0] != '{' || !parts(after[0])) {
+			return false
 		}
-	}
+		for i := range mediums {
+			if m := &mediums[i]; m.typ == f.Type && m.form(w[f.Start:f.End]) {
+				return e.accident(i)
+			}
+		}
+		return false
+	})
 }
+
+// parts reports whether c parts the values of an array.
+func parts(c byte) bool { return c == '{' || c == ',' || c == '}' }

@@ -345,3 +345,29 @@ func TestNamesAreNoVeto(t *testing.T) {
 	column := proxy.SampledColumn{Name: "part_no", Type: "text"}
 	require.Equal(t, parts, readColumn(t, fakeSampler{column, parts}, column, parts))
 }
+
+// TestWeighedParts: numbers in arrays and padded ones are weighed as others are.
+func TestWeighedParts(t *testing.T) {
+	r := rand.New(rand.NewPCG(11, 12))
+	cards := cardsOf(r, 40)
+	var arrays, padded, few []string
+	for _, n := range sequence(4e15, 60) {
+		arrays, padded = append(arrays, "{"+n+",17,"+n+"}"), append(padded, n+"    ")
+	}
+	for _, n := range cards {
+		few = append(few, "{"+n+"}")
+	}
+	column := proxy.SampledColumn{Name: "refs", Type: "text"}
+	require.Equal(t, arrays, readColumn(t, fakeSampler{column, arrays}, column, arrays))
+	require.Equal(t, padded, readColumn(t, fakeSampler{column, padded}, column, padded))
+	require.Empty(t, readColumn(t, fakeSampler{column, few}, column, few))
+	m, err := New(Config{})
+	require.NoError(t, err)
+	ids, pans := m.Column("ext_id", "", bytesOf(sequence(4e15, 60))), m.Column("ext_id", "", bytesOf(cards))
+	for _, n := range sequence(4e15, 60) {
+		require.Equal(t, n, string(ids.AppendMasked(nil, []byte(n))))
+	}
+	for _, n := range cards {
+		require.NotEqual(t, n, string(pans.AppendMasked(nil, []byte(n))))
+	}
+}

@@ -209,7 +209,7 @@ func (f *rows) appendParts(dst, v []byte) ([]byte, bool) {
 // finds reports whether w holds something that is masked, and counts it.
 func (f *rows) finds(c *column, w []byte) (some bool) {
 	f.found = f.scan.run(f.found[:0], w, c.topics)
-	f.weigh(c, w)
+	f.found = c.weighed.weigh(f.found, w)
 	f.promote(c, w)
 	f.again(w)
 	if likeJSON(w) { // and an array looks like it
@@ -259,7 +259,7 @@ func (f *rows) text(r *proxy.Row, i int, c *column, v []byte) {
 	w := v[prefix:]
 	isJSON := c.kind == kindJSON || likeJSON(w)
 	f.found = f.scan.run(f.found[:0], w, c.topics)
-	f.weigh(c, w)
+	f.found = c.weighed.weigh(f.found, w)
 	f.promote(c, w)
 	f.again(w)
 	if c.asked != nil {

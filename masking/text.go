@@ -1,5 +1,7 @@
 package masking
 
+import "github.com/sallyport/sallyport/proxy"
+
 // AppendMasked appends src to dst with every value that is found in it, and that the
 // default set masks, masked in part, and returns it.
 func (m *Masker) AppendMasked(dst, src []byte) []byte { return m.AppendMaskedNamed(dst, src, "") }
@@ -10,8 +12,13 @@ func (m *Masker) AppendMaskedNamed(dst, src []byte, name string) []byte {
 	if t, ok := m.scanner.typeOfName(name); ok && name != "" {
 		return m.AppendMaskedAs(dst, src, t)
 	}
+	return m.appendFound(dst, src, m.scanner.ScanNamed(nil, src, m.scanner.Topics(name)))
+}
+
+// appendFound appends src with what was found in it masked in part.
+func (m *Masker) appendFound(dst, src []byte, found []Finding) []byte {
 	from := 0
-	for _, f := range m.scanner.ScanNamed(nil, src, m.scanner.Topics(name)) {
+	for _, f := range found {
 		if !personal(f.Type) {
 			continue
 		}
@@ -29,4 +36,34 @@ func (m *Masker) AppendMaskedAs(dst, v []byte, t Type) []byte {
 		return dst
 	}
 	return m.appendMasked(dst, v, t, treatment{})
+}
+
+// ColumnMasker masks the values of one column outside of the database, as the gateway
+// does in a result. It is used by one goroutine.
+type ColumnMasker struct {
+	masker  *Masker
+	name    string
+	whole   Type
+	weighed weighed
+	found   []Finding
+}
+
+// Column returns what masks a column of that name and database type, of which some
+// values were read.
+func (m *Masker) Column(name, dbType string, values [][]byte) *ColumnMasker {
+	h := m.scanner.held(proxy.SampledColumn{Name: name, Type: dbType}, values)
+	return &ColumnMasker{masker: m, name: name, whole: h.whole, weighed: weighed{prior: h.profile.prior(), number: h.profile.number, sampled: &h.tallies}}
+}
+
+// AppendMasked appends v to dst, masked in part where the default set masks it.
+func (c *ColumnMasker) AppendMasked(dst, v []byte) []byte {
+	if c.whole != "" {
+		return c.masker.AppendMaskedAs(dst, v, c.whole)
+	}
+	scanner := c.masker.scanner
+	if t, ok := scanner.typeOfName(c.name); ok {
+		return c.masker.AppendMaskedAs(dst, v, t)
+	}
+	c.found = c.weighed.weigh(scanner.ScanNamed(c.found[:0], v, scanner.Topics(c.name)), v)
+	return c.masker.appendFound(dst, v, c.found)
 }

@@ -41,21 +41,17 @@ func maskCSV(out *bufio.Writer, in io.Reader, m *masking.Masker) error {
 		}
 		first = append(first, row)
 	}
-	types := make([]masking.Type, len(names))
+	columns := make([]*masking.ColumnMasker, len(names))
 	for i, name := range names {
 		var values [][]byte
 		for _, row := range first {
 			values = append(values, []byte(row[i]))
 		}
-		types[i], _ = masking.Default().ColumnVerdict(name, "", values)
+		columns[i] = m.Column(name, "", values)
 	}
 	masked := func(row []string) error {
 		for i, v := range row {
-			if types[i] != "" {
-				row[i] = string(m.AppendMaskedAs(nil, []byte(v), types[i]))
-			} else {
-				row[i] = string(m.AppendMaskedNamed(nil, []byte(v), names[i]))
-			}
+			row[i] = string(columns[i].AppendMasked(nil, []byte(v)))
 		}
 		return w.Write(row)
 	}
