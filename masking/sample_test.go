@@ -194,3 +194,10 @@ INSERT INTO t VALUES (1, '8.8.4.4', '8.8.4.0/24', '3c:22:fb:01:02:03', '3c:22:fb
 	}
 	require.Contains(t, out.String(), "\x0a\x00\x00\x07")
 }
+
+// TestLockedTables: a session reads a table that it has locked itself, and that the gateway
+// cannot read beforehand.
+func TestLockedTables(t *testing.T) {
+	g := startRig(t, "CREATE TABLE locked (v text); INSERT INTO locked VALUES ('lamp'), ('4111111111111111')", masking.Config{})
+	require.Equal(t, "BEGIN\nLOCK TABLE\nlamp\n************1111\nCOMMIT\n", g.psql(t, "alice", "BEGIN; LOCK TABLE locked; SELECT v FROM locked; COMMIT;\n", "-At"))
+}

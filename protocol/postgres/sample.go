@@ -70,7 +70,8 @@ func (s *Sampler) Sample(ctx context.Context, session *proxy.Session, schema, re
 	}); err != nil {
 		return err
 	}
-	if err := r.query("COMMIT", 0, nil); err != nil {
+	// The session itself may hold a lock on the relation, and waits for this.
+	if err := r.query("COMMIT; SET lock_timeout = '200ms'", 0, nil); err != nil {
 		return err
 	}
 	text := fmt.Sprintf("SELECT %s FROM %s.%s LIMIT %d", strings.Join(list, ", "), quoted(rel.Schema), quoted(rel.Name), cmp.Or(s.Rows, 100))
