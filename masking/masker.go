@@ -122,9 +122,13 @@ func New(c Config) (*Masker, error) {
 func (m *Masker) Name() string { return "masking" }
 
 // Notes says that the masker leaves notes of what it masks and of users that it does not
-// mask it for.
+// mask it for, and of masks that are written back where a rule only observes that.
 func (m *Masker) Notes() []proxy.NoteKind {
-	return []proxy.NoteKind{proxy.NoteMasked, proxy.NoteExempted, proxy.NoteObserved}
+	kinds := []proxy.NoteKind{proxy.NoteMasked, proxy.NoteExempted}
+	if slices.ContainsFunc(m.rules, func(r Rule) bool { return r.WriteBack == WriteBackObserve }) {
+		kinds = append(kinds, proxy.NoteObserved)
+	}
+	return kinds
 }
 
 // Intercept implements [proxy.Interceptor].

@@ -86,13 +86,17 @@ func (v *view) writeBackElse(w writeBackOfRule) writeBackOfRule {
 	return w
 }
 
-// target is a column that a statement fills, and how it is shown to the session.
+// target is a column that a statement fills.
 type target struct {
 	column
-	fill    *proxy.Fill
-	masked  bool
+	fill *proxy.Fill
+	// shown is how the column, and each of its base columns, is shown masked to the
+	// session; empty when it is not.
+	shown   []column
 	answers writeBackOfRule
 }
+
+func (t *target) masked() bool { return len(t.shown) > 0 }
 
 // maxTargets bounds for how many statements a session remembers their targets.
 const maxTargets = 256
@@ -136,17 +140,19 @@ func (v *view) targetOf(protocol string, f *proxy.Fill) (t target, ok bool) {
 	t.null = t.noText()
 	at := proxy.Origin{Schema: f.Schema, Relation: f.Relation, Column: f.Column}
 	for _, o := range append([]proxy.Origin{at}, f.Bases...) {
-		if t.masked = v.showsMasked(&t.column, &o); t.masked {
-			at = o
-			break
+		if c := t.column; v.showsMasked(&c, &o) {
+			t.shown = append(t.shown, c)
+			t.answers = t.answers.or(v.writeBack(&o, &c))
 		}
 	}
-	t.answers = v.writeBack(&at, &t.column)
+	if !t.masked() {
+		t.answers = v.writeBack(&at, &t.column)
+	}
 	switch t.kind {
 	case kindText, kindJSON, kindBytes, kindNested, kindUnknown, kindOther:
 		ok = v.scans
 	}
-	return t, t.answers.WriteBack != WriteBackAllow && (ok || t.masked)
+	return t, t.answers.WriteBack != WriteBackAllow && (ok || t.masked())
 }
 
 // showsMasked reports whether the base column o is shown masked, and how, in c.
@@ -246,25 +252,23 @@ func (x *session) givenMask(t *target, given *proxy.Given) likeness {
 // isMask says whether v, text, may be a mask that is written into t. What real values
 // look like too counts only where it takes the place of a value.
 func (x *session) isMask(t *target, v []byte, part bool) likeness {
-	m := x.view.masker
-	if t.masked {
-		switch found := m.shows(&t.column, v, part); {
-		case found == maskOnly:
-			return maskOnly
-		case found == perhaps && t.fill.Over && !part:
-			return perhaps
+	m, worst := x.view.masker, noMask
+	for i := range t.shown {
+		c := &t.shown[i]
+		found := m.shows(c, v, part)
+		if found == maskOnly || t.fill.Over && !part {
+			worst = max(worst, found)
 		}
-		found := noMask
 		eachElement(v, func(e []byte) {
-			if m.shows(&t.column, e, true) == maskOnly || t.kind == kindText && m.shows(&t.column, e, false) == maskOnly {
-				found = maskOnly
+			if m.shows(c, e, true) == maskOnly || t.kind == kindText && m.shows(c, e, false) == maskOnly {
+				worst = maskOnly
 			}
 		})
-		if found != noMask {
-			return found
-		}
 	}
-	elsewhere := !t.fill.Over && !t.masked && t.kind != kindJSON && t.fill.Column != "*"
+	if worst != noMask {
+		return worst
+	}
+	elsewhere := !t.fill.Over && !t.masked() && t.kind != kindJSON && t.fill.Column != "*"
 	if len(v) == 0 || elsewhere || !x.view.scans {
 		return noMask
 	}
@@ -292,7 +296,11 @@ func textOf(v []byte, oid uint32, binary bool) []byte {
 	switch oid {
 	case oidDate, oidTimestamp, oidTimestampTZ:
 		if t, ok := binaryTime(v, oid); ok {
-			return t.AppendFormat(nil, time.DateOnly)
+			layout := time.DateTime
+			if oid == oidDate {
+				layout = time.DateOnly
+			}
+			return t.AppendFormat(nil, layout)
 		}
 	}
 	if text, ok := appendTextOf([]byte{}, oid, v, 0); ok {
@@ -309,9 +317,9 @@ func (x *session) wroteMask(ctx context.Context, op proxy.Op, t *target, found l
 	case t.fill.Column == "*":
 		return x.answer(ctx, op, t.answers, "this holds a value in the form in which masked columns are shown to you, and the gateway cannot tell which columns of "+
 			strconv.Quote(t.fill.Relation)+" it fills; name only the columns you change, or ask for an exemption")
-	case !t.masked:
+	case !t.masked():
 		reason = "values in column " + name + " are shown to you masked, and this would write such masks into it"
-	case found == perhaps && t.showsNull():
+	case found == perhaps && slices.ContainsFunc(t.shown, func(c column) bool { return c.showsNull() }):
 		reason = "column " + name + " is shown to you as NULL, and this would write NULL over its values"
 	case found == perhaps:
 		reason = "column " + name + " is shown to you masked in the form of real values, and this may write such a mask over them"

@@ -320,6 +320,30 @@ func TestWriteBackOfTransforms(t *testing.T) {
 	}
 }
 
+// A partition's column is its table's, a view's is its base column: what either is shown as is
+// a mask in both.
+func TestWriteBackOfParts(t *testing.T) {
+	g := startRig(t, `
+CREATE TABLE whole (id int, email text, memo text) PARTITION BY RANGE (id);
+CREATE TABLE part1 PARTITION OF whole FOR VALUES FROM (0) TO (100);
+CREATE VIEW seen AS SELECT id, memo AS harmless FROM whole;
+CREATE DOMAIN words AS text;
+CREATE TABLE anon (id int, n words);
+`, masking.Config{Rules: []masking.Rule{{}, {Columns: []string{"whole.email", "whole.memo"}, With: masking.Redact}}})
+	c := g.connect(t, "alice")
+	for text, column := range map[string]string{
+		"UPDATE part1 SET email = '[EMAIL_ADDRESS]'":          "email",
+		"UPDATE part1 SET email = 'd****@*******.com'":        "email",
+		"INSERT INTO part1 VALUES (1, '[EMAIL_ADDRESS]', '')": "email",
+		"INSERT INTO part1 VALUES (1, NULL, '[COLUMN]')":      "memo",
+		"UPDATE seen SET harmless = '[COLUMN]'":               "harmless",
+		"UPDATE anon SET n = 'd****@*******.com'":             "n",
+	} {
+		_, err := c.PgConn().Exec(t.Context(), text).ReadAll()
+		refusedMask(t, err, column, text)
+	}
+}
+
 // A rule says what is done about masks in its columns, the default set's about all else.
 func TestWriteBackRules(t *testing.T) {
 	g := startRig(t, writeBackSchema, masking.Config{Rules: []masking.Rule{
