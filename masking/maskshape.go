@@ -39,7 +39,7 @@ func (m *Masker) shows(c *column, v []byte, part bool) likeness {
 		return noMask
 	}
 	text := c.kind == kindText || c.kind == kindJSON
-	if text && m.starred(v, c.with, part) {
+	if text && m.starred(v, c.typ, c.with, part) {
 		return maskOnly
 	}
 	if part && c.with.Transform != Redact && c.with.Transform != Tokenise && c.with.Transform != Pseudonym {
@@ -115,9 +115,9 @@ func (c *column) showsNull() bool {
 // starred reports whether v has the form in which Partial, and what other transforms
 // fall back to, shows values: stars in the place of letters and digits, but for a few at
 // the ends. The few stars in part of a value say nothing.
-func (m *Masker) starred(v []byte, how treatment, part bool) bool {
+func (m *Masker) starred(v []byte, t Type, how treatment, part bool) bool {
 	stars := bytes.Count(v, []byte("*"))
-	if stars == 0 || part && stars < 3 {
+	if stars == 0 || stars < 3 && (part || isSecret(t)) { // one star for a password locks an account
 		return false
 	}
 	first, last, ok := starEnds(v)

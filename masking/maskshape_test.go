@@ -27,7 +27,7 @@ func TestMasksAreRecognised(t *testing.T) {
 		{Phone, text, treatment{}, []string{"+1 (555) 123-4567", "030 123456"}, maskOnly},
 		{IBAN, text, treatment{}, []string{"DE89 3704 0044 0532 0130 00"}, maskOnly},
 		{USSSN, text, treatment{}, []string{"123-45-6789"}, maskOnly},
-		{Password, text, treatment{}, []string{"Cobalt!Fox88", "**bold**", "a*b*c"}, maskOnly},
+		{Password, text, treatment{}, []string{"Cobalt!Fox88", "**bold**", "a*b*c", "*", "!*"}, maskOnly},
 		{Column, text, treatment{Partial, Options{KeepFirst: 3, KeepLast: 1}}, []string{"abcdefghij", "ab"}, maskOnly},
 		{Column, text, treatment{Transform: Hash}, []string{"Doris", "0123456789abcde"}, maskOnly},
 		{Column, text, treatment{Transform: Pseudonym}, []string{"Doris", "PERSON-3f2a", "a-3f2a-0123456789abcdef"}, maskOnly},
