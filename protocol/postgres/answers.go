@@ -173,19 +173,18 @@ func (d *down) failed(body []byte, total int) error {
 	}
 	d.copied.open, d.copied.active = false, false
 	d.row.end()
-	d.done.Code = d.tag(sqlstate(wire.ErrorField(body, 'C')))
+	d.done.Code, d.done.Err = d.tag(sqlstate(wire.ErrorField(body, 'C'))), errFailed
+	if e.refused != nil {
+		d.done.Code, d.done.Err = codeRefused, e.refused
+	}
 	if e.copying {
 		e.copying = false
-		// The server has swallowed all that came before the end that was refused.
-		refused := e.refusal != nil && bytes.Contains(wire.ErrorField(body, 'M'), []byte(refusedByGateway))
-		if err := d.pending.endCopy(refused); err != nil {
+		// Of data that was refused, the server has swallowed all that came before its end.
+		given := e.refused != nil && bytes.Contains(wire.ErrorField(body, 'M'), []byte(refusedByGateway))
+		if err := d.pending.endCopy(given); err != nil {
 			return err
 		}
-		if refused {
-			d.done.Code = codeRefused
-		}
 	}
-	d.done.Err = errFailed
 	d.settling.failed = true
 	switch {
 	case d.muted:
@@ -207,7 +206,7 @@ func (d *down) failed(body []byte, total int) error {
 	d.skipping = true
 	d.pending.skip()
 	d.settle(e, false)
-	d.finish(e, errFailed)
+	d.finish(e, d.done.Err)
 	return nil
 }
 

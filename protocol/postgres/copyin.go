@@ -283,7 +283,7 @@ func (u *up) refuseCopy(n int, err error) error {
 	p := u.pending
 	p.mu.Lock()
 	if p.copied == u.flow { // otherwise the server has failed it meanwhile
-		p.head.refusal = wire.AppendError(nil, refusal(&refused.Verdict))
+		p.head.refusal, p.head.refused = wire.AppendError(nil, refusal(&refused.Verdict)), refused
 		p.copied = nil
 	}
 	p.mu.Unlock()

@@ -117,6 +117,13 @@ func TestCopyInUnseen(t *testing.T) {
 type refusing struct {
 	mu   sync.Mutex
 	seen []string
+	err  error // of the latest COPY
+}
+
+func (f *refusing) outcome() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.err
 }
 
 func (f *refusing) hooks() *hooks {
@@ -137,6 +144,12 @@ func (f *refusing) hooks() *hooks {
 			}
 			return nil
 		}}, nil
+	}, Done: func(_ context.Context, op proxy.Op, out *proxy.Outcome) {
+		if st, ok := op.(*proxy.Statement); ok && st.Facts.Effects.Has(proxy.EffectCopyIn) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.err = out.Err
+		}
 	}}}
 }
 
@@ -181,6 +194,7 @@ func TestCopyInRefused(t *testing.T) {
 			r.works()
 		})
 	}
+	require.ErrorContains(t, f.outcome(), "this is bad", "the record says why")
 	f.mu.Lock()
 	require.Contains(t, f.seen, "1|a\nbad")
 	require.NotContains(t, f.seen, "bad|bad", "a header is not a row")
