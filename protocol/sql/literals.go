@@ -34,7 +34,8 @@ const marked = 1_000_000_000
 
 // Marked returns text with each literal replaced by its number among them, so that
 // a parser's tree tells which one is where: strings by [MarkedString], numbers by
-// [MarkedNumber].
+// [MarkedNumber]. It is not ok for a text that has a Problem, or two
+// literals next to each other.
 func Marked(text []byte, limits Limits, literals Literals) (out []byte, ok bool) {
 	s := postgresScanner{in: text, limits: limits, operatorEnd: -1, literals: literals, spans: &[]span{}}
 	if len(text) > limits.Bytes || !utf8.Valid(text) {
@@ -46,21 +47,39 @@ func Marked(text []byte, limits Limits, literals Literals) (out []byte, ok bool)
 	}
 	at := 0
 	for i, p := range *s.spans {
+		if i > 0 && joined(text[at:p.start]) {
+			return nil, false // as strings they would be one; the server refuses the text
+		}
 		out = append(out, text[at:p.start]...)
+		if n := len(out); n > 0 && out[n-1] != ' ' { // it may come right after a word
+			out = append(out, ' ')
+		}
 		if p.kind == '0' {
 			out = strconv.AppendInt(out, int64(marked+i), 10)
 			if bytes.ContainsAny(text[p.start:p.end], ".eE") {
-				out = append(out, ".5"...)
+				out = append(out, ".5e0"...)
 			}
 		} else {
-			if p.start > 0 && classes[text[p.start-1]]&classWord != 0 { // it comes right after a word
-				out = append(out, ' ')
-			}
 			out = append(append(append(append(out, '\''), markPrefix...), strconv.Itoa(i)...), '\'')
 		}
 		at = p.end
 	}
 	return append(out, text[at:]...), true
+}
+
+// joined reports whether only space and comments to the end of a line are in gap.
+func joined(gap []byte) bool {
+	for {
+		gap = bytes.TrimLeft(gap, " \t\n\r\f\v")
+		if !bytes.HasPrefix(gap, []byte("--")) {
+			return len(gap) == 0
+		}
+		end := bytes.IndexAny(gap, "\n\r")
+		if end < 0 {
+			return true
+		}
+		gap = gap[end:]
+	}
 }
 
 const markPrefix = "literal "

@@ -93,7 +93,7 @@ func TestFills(t *testing.T) {
 		"UPDATE p SET email = 'a' WHERE note = 'b'":                                                            "p.email <= a",
 		"UPDATE p SET email = $2, note = NULL WHERE id = $1":                                                   "p.email <= $2; p.note <= NULL",
 		"UPDATE p SET email = E'it''s\\x21', note = $q$it's$q$":                                                "p.email <= it's!; p.note <= it's",
-		"UPDATE p SET email = U&'\\0041' 'B', note = $1::text":                                                 "? it does not parse",
+		"UPDATE p SET email = U&'\\0041' 'B', note = $1::text":                                                 "? its literals cannot be told apart",
 		"UPDATE p SET email = 'a'\n 'b'":                                                                       "p.email <= ab",
 		"UPDATE p SET (email, note) = ($1, 'x')":                                                               "p.email <= $1; p.note <= x",
 		"UPDATE p SET (email, note) = (SELECT $1, 'x')":                                                        "p.email <= $1; p.note <= x",
