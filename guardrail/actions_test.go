@@ -81,6 +81,7 @@ func TestEstimates(t *testing.T) {
 		{"not estimable", "SELECT * FROM t", world{err: errors.New("the server makes no plan for it (42P01)")}, true, 1},
 		{"several", "SELECT * FROM t; SELECT * FROM t", world{rows: 1}, true, 0},
 		{"not understood", "DO $$x$$", world{rows: 1}, true, 0},
+		{"a block", "DO $$BEGIN DELETE FROM t WHERE a > 0; END$$", world{rows: 1}, true, 0},
 		{"copy", "COPY t TO STDOUT", world{err: errors.New("no plan")}, true, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {

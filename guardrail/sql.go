@@ -11,7 +11,7 @@ import (
 // statement reports whether what a statement does meets the rule's conditions.
 // understood is false when the rule meets it because it cannot be told.
 func (r *Rule) statement(f *proxy.Facts) (meets, understood bool) {
-	if f.Block != nil {
+	if f.Block != nil && !r.estimates() { // a block has no estimate
 		f = f.Block
 	}
 	if f.Effects.Has(proxy.EffectUnknown) {

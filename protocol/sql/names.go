@@ -225,10 +225,17 @@ func (s Scope) Relation(schema, name string) *Relation {
 	return nil
 }
 
-// Absent reports whether a name certainly means nothing.
+// Absent reports whether a name certainly means nothing: one without a schema, whatever
+// the path is.
 func (s Scope) Absent(schema, name string) bool {
+	if !s.Missing(name) {
+		return false
+	}
+	if schema == "" {
+		return len(s.snapshot.anywhere(name)) == 0
+	}
 	found, _ := s.Relations(schema, name)
-	return len(found) == 0 && s.Missing(name)
+	return len(found) == 0
 }
 
 // AbsentSchema reports whether there is certainly no schema of that name.

@@ -213,7 +213,7 @@ func narrowingCatalog() *sql.Snapshot {
 		return r
 	}
 	s := sql.NewSnapshot(sql.Contents{Path: []string{"pg_catalog", "public"}, Schemas: []string{"pg_catalog", "public"}, Relations: []*sql.Relation{
-		relation(20000, "t", "id", "x", "n", "done", "j", "list", "created"), relation(20003, "m", "id"), relation(20004, "s"), relation(20005, "v", "id"), relation(20001, "u", "id", "x", "n"), relation(20002, "w", "wid", "y"),
+		relation(20000, "t", "id", "x", "n", "done", "j", "list", "created"), relation(20003, "m", "id"), relation(20004, "s"), relation(20005, "v", "id"), {OID: 20006, Schema: "app", Name: "elsewhere", Kind: sql.RelationTable}, relation(20001, "u", "id", "x", "n"), relation(20002, "w", "wid", "y"),
 	}})
 	s.ID = 1
 	return s
