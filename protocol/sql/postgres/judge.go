@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"math/big"
 	"slices"
 	"strings"
 
@@ -49,6 +50,10 @@ func (c *condition) judge(n ast.Node, negate bool) outcome {
 				}
 				break
 			}
+		}
+	case *ast.FuncCall:
+		if _, name := qualified(n.Funcname); name == "starts_with" && n.Args != nil && len(n.Args.Items) == 2 && c.owns(n.Args.Items[0]) && c.matchesAll(n.Args.Items[1], "") {
+			return always.not(negate)
 		}
 	case *ast.CurrentOfExpr:
 		return varies
@@ -180,13 +185,8 @@ func (c *condition) compared(n *ast.A_Expr, negate bool) outcome {
 			}
 			return fixed
 		}
-		if sized(n.Lexpr) && c.owns(n.Lexpr) {
-			if r := c.value(n.Rexpr); r != nil && r.number != nil {
-				c.v.literals = true
-				if op == ">=" && r.number.Sign() <= 0 || op == ">" && r.number.Sign() < 0 || (op == "<>" || op == "!=") && r.number.Sign() < 0 {
-					return always.not(negate)
-				}
-			}
+		if c.above(n, op) {
+			return always.not(negate)
 		}
 	}
 	return c.side(n)
@@ -220,6 +220,46 @@ func holds(op string, order int) bool {
 		return order > 0
 	}
 	return order >= 0
+}
+
+// above reports whether the left side is never below the right one: a length and 0,
+// a text and the empty one.
+func (c *condition) above(n *ast.A_Expr, op string) bool {
+	if op != ">=" && op != ">" && op != "<>" && op != "!=" || !c.owns(n.Lexpr) {
+		return false
+	}
+	r := c.value(n.Rexpr)
+	if r == nil {
+		return false
+	}
+	c.v.literals = true
+	if text, ok := constant(n.Rexpr); ok && text == "" {
+		return op == ">="
+	}
+	least := c.least(n.Lexpr)
+	if least == nil || r.number == nil {
+		return false
+	}
+	order := least.Cmp(r.number)
+	return order > 0 || order == 0 && op == ">="
+}
+
+// least is a bound that n never falls below, nil when there is none.
+func (c *condition) least(n ast.Node) *big.Rat {
+	if sized(n) {
+		return new(big.Rat)
+	}
+	m, ok := bare(n).(*ast.MinMaxExpr)
+	if !ok || m.Op != ast.IS_GREATEST || m.Args == nil {
+		return nil
+	}
+	var least *big.Rat
+	for _, a := range m.Args.Items {
+		if v := c.value(a); v != nil && v.number != nil && (least == nil || v.number.Cmp(least) > 0) {
+			least = v.number
+		}
+	}
+	return least
 }
 
 // sized reports whether n is a function of no value below 0.
@@ -273,6 +313,9 @@ func (c *condition) among(n *ast.A_Expr) bool {
 
 // matchesAll reports whether n is one of these patterns.
 func (c *condition) matchesAll(n ast.Node, patterns ...string) bool {
+	if f, ok := n.(*ast.FuncCall); ok && f.Args != nil && len(f.Args.Items) == 1 {
+		n = f.Args.Items[0] // as the parser writes SIMILAR TO
+	}
 	text, ok := constant(n)
 	c.v.literals = c.v.literals || ok
 	return ok && slices.Contains(patterns, text)

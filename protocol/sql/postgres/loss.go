@@ -139,8 +139,9 @@ func (v *visitor) comesFrom(n ast.Node, column string, depth int) bool {
 		}
 	case *ast.FuncCall:
 		_, name := qualified(n.Funcname)
-		if n.Args != nil && len(n.Args.Items) == 2 && (name == "left" || name == "right" || name == "repeat") {
-			if text, ok := constant(n.Args.Items[1]); ok {
+		length := map[string]int{"left": 1, "right": 1, "repeat": 1, "substr": 2, "substring": 2}[name]
+		if n.Args != nil && length > 0 && len(n.Args.Items) == length+1 {
+			if text, ok := constant(n.Args.Items[length]); ok {
 				v.literals = true
 				if text == "0" {
 					return false

@@ -36,9 +36,9 @@ type condition struct {
 	v        *visitor
 	relation *sql.Relation // nil when the catalog does not know it
 	schema   string
-	table    string // its name, whatever its alias
-	name     string // what its columns are qualified with
-	others   []*ast.RangeVar
+	table    string    // its name, whatever its alias
+	name     string    // what its columns are qualified with
+	others   scopeOf   // what is joined with it
 	inner    []scopeOf // the subqueries around, the innermost last
 	depth    int
 	steps    int
@@ -63,7 +63,7 @@ func (v *visitor) everyRow(r *ast.RangeVar, from *ast.NodeList, where ast.Node) 
 		c.schema, c.table, c.name = r.SchemaName, r.RelName, nameOf(r)
 		c.relation = v.catalog.Relation(r.SchemaName, r.RelName)
 	}
-	c.others = c.scope(from).tables
+	c.others = c.scope(from)
 	if isNil(where) {
 		return true
 	}
@@ -72,7 +72,7 @@ func (v *visitor) everyRow(r *ast.RangeVar, from *ast.NodeList, where ast.Node) 
 		return false
 	case varies:
 		// A relation joined with itself, row by row, is all of it.
-		return from != nil && len(from.Items) == 1 && len(c.others) == 1 && c.pairs(where, c.others[0])
+		return from != nil && len(from.Items) == 1 && len(c.others.tables) == 1 && c.pairs(where, c.others.tables[0])
 	}
 	return true
 }
@@ -164,7 +164,7 @@ func (c *condition) own(n *ast.ColumnRef) (own, maybe bool) {
 	case c.relation != nil:
 		return c.relation.Column(name) != nil, false
 	}
-	return !c.has(c.others, name), false
+	return !c.has(c.others.tables, name) && !slices.Contains(c.others.names, name), false
 }
 
 // owns reports whether a column of the relation has a say in n.

@@ -77,6 +77,11 @@ n ~ ''
 n ~ '.*'
 length(n) >= 0
 length(n) > -1
+n SIMILAR TO '%'
+n >= ''
+starts_with(n, '')
+greatest(x, 0) >= 0
+id NOT IN (SELECT id FROM u WHERE false)
 abs(x) >= 0
 ctid IS NOT NULL
 t.xmin IS NOT NULL
@@ -158,6 +163,13 @@ n NOT LIKE '%'
 n ~ '^a'
 length(n) > 0
 length(n) >= 1
+n > ''
+n <> ''
+starts_with(n, 'a')
+greatest(x, 0) > 0
+least(x, 0) >= 0
+n SIMILAR TO 'a%'
+id NOT IN (SELECT id FROM u)
 id > 0
 n = 'a' OR n <> 'b' AND id = 2
 done = true OR done IS NULL
@@ -268,6 +280,7 @@ func TestConditionsOnOtherTables(t *testing.T) {
 		"UPDATE t SET x = 1 FROM w WHERE t.id = w.wid OR w.y = 1":                                       true,
 		"UPDATE t SET x = 1 FROM t b WHERE b.id = t.id":                                                 true,
 		"UPDATE t SET x = 1 FROM t b WHERE b.id = 1":                                                    true,
+		"UPDATE t SET x = 1 FROM generate_series(1, 3) g WHERE g = 1":                                   true,
 		"DELETE FROM t USING w WHERE w.wid = 1":                                                         true,
 		"DELETE FROM t USING w, u WHERE w.wid = u.id":                                                   true,
 		"DELETE FROM t AS a USING w WHERE w.wid = 1 AND true":                                           true,

@@ -18,6 +18,9 @@ func (c *condition) subquery(n *ast.SubLink, negate bool) outcome {
 		if n.SubLinkType == ast.ANY_SUBLINK && (op == "" || op == "=") && c.ofAll(s, n.Testexpr) {
 			return always.not(negate)
 		}
+		if n.SubLinkType == ast.ANY_SUBLINK && c.exists(s) == never {
+			return never.not(negate)
+		}
 		return varies
 	}
 	if o := c.exists(s); o == varies || c.owns(s) {
