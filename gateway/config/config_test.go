@@ -125,6 +125,7 @@ func TestProblems(t *testing.T) {
 		{"limit of nothing", "deny: {effects: [drop, truncate]}, ", "rewrite: {no_limit: true}, ", `and the number of rows`},
 		{"limit without rewrite", "deny: {effects: [drop, truncate]}, ", "deny: {no_limit: true}, limit: 5, ", `only a rewriting rule has a limit`},
 		{"rows of what", "deny: {effects: [drop, truncate]}, ", "deny: {effects: [drop], more_rows_than: 5}, ", `a condition on estimated rows or costs needs the effect read, insert, update or delete`},
+		{"lost data of what", "deny: {effects: [drop, truncate]}, ", "deny: {effects: [read], destroys: true}, ", `a condition on lost data needs the effect drop or truncate: got read`},
 		{"only statements", "deny: {effects: [drop, truncate]}, ", "only: {effects: [read]}, ", "`only` applies to commands, paths or requests"},
 		{"commands of a database", "deny: {effects: [drop, truncate]}, ", "deny: {commands: [rm]}, ", `the rule is about commands, but none of its resources has them: orders`},
 		{"unknown day", "deny: {effects: [drop, truncate]}, ", "deny: {effects: [drop]}, during: {days: [monday], zone: UTC}, ", `x.yaml:12: "monday" is not a day`},
