@@ -29,7 +29,7 @@ func (r *Rule) known(f *proxy.Facts) bool {
 	case r.Action.blocks() && r.movesInto(f):
 		return true
 	case r.Unknown && !f.Effects.Has(proxy.EffectUnknown),
-		r.Effects != 0 && !f.Effects.Has(r.Effects&^returned(f)),
+		r.Effects != 0 && !f.Effects.Has(r.Effects),
 		r.MoreThan > 0 && f.Statements <= r.MoreThan,
 		r.Destroys && (f.Lossless || !f.Effects.Has(proxy.EffectDrop|proxy.EffectTruncate)),
 		r.NoWhere && !f.Unfiltered.Has(r.unfiltered()),
@@ -65,24 +65,6 @@ func (r *Rule) calls(f *proxy.Facts) bool {
 		}
 	}
 	return false
-}
-
-// returned is EffectRole when a statement does no more about roles than to give
-// back the one that the session began as: it takes no right.
-func returned(f *proxy.Facts) proxy.Effects {
-	back := false
-	for i := range f.Settings {
-		switch s := &f.Settings[i]; {
-		case s.Reset:
-			back = true
-		case s.Name == "", s.Name == "role", s.Name == "session_authorization":
-			return 0
-		}
-	}
-	if !back {
-		return 0
-	}
-	return proxy.EffectRole
 }
 
 // sets reports whether a setting of the rule's may get another value than the one

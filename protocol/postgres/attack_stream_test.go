@@ -551,10 +551,15 @@ func TestServersProcess(t *testing.T) {
 func TestAttack30Roles(t *testing.T) {
 	g := reader(t, gateConfig{})
 	c := g.raw(t)
-	for _, text := range []string{"SET ROLE x", "SET SESSION AUTHORIZATION x", "SET LOCAL ROLE x", "RESET ROLE", "RESET SESSION AUTHORIZATION", "ALTER ROLE postgres SUPERUSER", "SET \"role\" = x", "SELECT set_config('ROLE', 'x', true)"} {
+	for _, text := range []string{"SET ROLE x", "SET SESSION AUTHORIZATION x", "SET LOCAL ROLE x", "SET ROLE \"None\"", "ALTER ROLE postgres SUPERUSER", "SET \"role\" = x", "SELECT set_config('ROLE', 'x', true)"} {
 		c.send(wire.AppendQuery(nil, []byte(text)))
 		_, failed := c.until(wire.ReadyForQuery)
 		require.Contains(t, failed, "42501", text)
+	}
+	for _, text := range []string{"RESET ROLE", "RESET SESSION AUTHORIZATION", "SET ROLE NONE", "SET SESSION AUTHORIZATION DEFAULT; RESET ALL", "DISCARD ALL"} {
+		c.send(wire.AppendQuery(nil, []byte(text)))
+		_, failed := c.until(wire.ReadyForQuery)
+		require.Empty(t, failed, "%s gives back what was never taken", text)
 	}
 }
 

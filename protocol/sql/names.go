@@ -110,6 +110,8 @@ func filled(list []*proxy.OwnRelation, c *proxy.NameChange) []*proxy.OwnRelation
 func Renames(f *proxy.Facts) []proxy.NameChange {
 	const unseen = proxy.EffectUnknown | proxy.EffectExecute | proxy.EffectDo
 	switch {
+	case f.Malformed:
+		return nil // it never runs
 	case f.Unknown != "" || f.Effects.Has(unseen):
 		return anything
 	case f.Renames != nil:

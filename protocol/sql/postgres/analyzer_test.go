@@ -113,7 +113,7 @@ func TestEffects(t *testing.T) {
 		{"SET search_path = x", "set", ""},
 		{"SET ROLE bob", "role", ""},
 		{"SET SESSION AUTHORIZATION bob", "role", ""},
-		{"RESET ROLE", "role", ""},
+		{"RESET ROLE", "set", ""},
 		{"SELECT set_config('search_path', 'x', false)", "read,set", ""},
 		{"SELECT pg_catalog.set_config('ro' || 'le', 'x', false)", "read,set,role", ""},
 		{"BEGIN", "transaction", ""},

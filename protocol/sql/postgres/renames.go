@@ -107,7 +107,7 @@ func (v *visitor) sets(n *ast.VariableSetStmt) []proxy.NameChange {
 			c.Kind, c.Value = proxy.NamePath, plainPath(v.facts.Settings[len(v.facts.Settings)-1].Value)
 		}
 	case "role":
-		if c.Kind = proxy.NameRoleReset; gives && !nobody(v.facts.Settings) {
+		if c.Kind = proxy.NameRoleReset; !v.facts.Settings[len(v.facts.Settings)-1].Reset {
 			c.Kind = proxy.NameRole
 		}
 	case "session_authorization":
@@ -118,11 +118,6 @@ func (v *visitor) sets(n *ast.VariableSetStmt) []proxy.NameChange {
 		return nil
 	}
 	return []proxy.NameChange{c}
-}
-
-// nobody reports whether the role is set to none, which gives it back.
-func nobody(settings []proxy.Setting) bool {
-	return len(settings) == 1 && strings.EqualFold(settings[0].Value, "none")
 }
 
 // plainPath is a search_path that can be followed, empty when it cannot.
@@ -202,7 +197,7 @@ func configures(n *ast.FuncCall) (c proxy.NameChange, ok bool) {
 			c.Value = serverPath
 		}
 	case "role":
-		if c.Kind = proxy.NameRole; strings.EqualFold(value, "none") {
+		if c.Kind = proxy.NameRole; value == "none" {
 			c.Kind = proxy.NameRoleReset
 		}
 	case "session_authorization":

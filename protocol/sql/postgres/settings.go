@@ -18,12 +18,6 @@ func (v *visitor) set(n *ast.VariableSetStmt) {
 		v.transactionModes(n.Args, name == "transaction")
 		return
 	}
-	switch name {
-	case "role", "session_authorization":
-		v.add(proxy.EffectRole)
-	default:
-		v.add(proxy.EffectSet)
-	}
 	s := proxy.Setting{Name: name, Local: n.IsLocal}
 	switch n.Kind {
 	case ast.VAR_RESET_ALL:
@@ -45,14 +39,20 @@ func (v *visitor) set(n *ast.VariableSetStmt) {
 			s.Value = strings.Join(parts, ", ")
 		}
 	}
-	v.setting(s)
+	if !v.setting(s) {
+		v.add(proxy.EffectSet)
+	}
 }
 
-// setting notes one that is set. Of those that rules let be set to on, the value
+// setting notes one that is set, and reports whether it takes a role: giving the
+// session's own back takes no right. Of those that rules let be set to on, the value
 // has one spelling.
-func (v *visitor) setting(s proxy.Setting) {
+func (v *visitor) setting(s proxy.Setting) (role bool) {
 	if s.Name == "role" && s.Value == "none" {
 		s.Reset = true // the server takes the name in lower case only
+	}
+	if role = !s.Reset && (s.Name == "role" || s.Name == "session_authorization"); role {
+		v.add(proxy.EffectRole)
 	}
 	if s.Name == "transaction_read_only" || s.Name == "default_transaction_read_only" {
 		switch strings.ToLower(s.Value) {
@@ -61,6 +61,7 @@ func (v *visitor) setting(s proxy.Setting) {
 		}
 	}
 	v.facts.Settings = append(v.facts.Settings, s)
+	return role
 }
 
 // transactionModes notes READ WRITE, READ ONLY and the like; local ones are for
@@ -113,7 +114,7 @@ func (v *visitor) setConfig(n *ast.FuncCall) {
 			v.unknown("set_config with a computed value, which can change what names mean")
 		}
 	}
-	if !known || s.Name == "role" || s.Name == "session_authorization" {
+	if !known {
 		v.add(proxy.EffectRole)
 	}
 	v.setting(s)
