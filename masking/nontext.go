@@ -2,6 +2,7 @@ package masking
 
 import (
 	"bytes"
+	"errors"
 	"unicode/utf8"
 )
 
@@ -34,7 +35,7 @@ func accident(b []byte, start, end int) bool {
 		return false
 	}
 	near := b[max(0, start-around):min(len(b), end+around)]
-	if !bytes.ContainsAny(near, controls) && !bytes.Contains(near, make([]byte, zeros)) {
+	if allText(near) {
 		return false
 	}
 	for start > 0 && end-start < sureText {
@@ -53,6 +54,30 @@ func accident(b []byte, start, end int) bool {
 	}
 	return end-start < sureText
 }
+
+// errNotText ends a stream that is no text and in which values were hidden: what came is
+// not what the command wrote, and a program that reads it would not notice.
+var errNotText = errors.New("this output is not text, so it is not what the command wrote any more; copy files by scp or sftp, or ask for an exemption from masking")
+
+// beginning is how much of a stream tells whether it is text.
+const beginning = 512
+
+// begins looks at the beginning of a stream, of which src comes next.
+func (s *stream) begins(src []byte) {
+	if !s.output || s.begun >= beginning {
+		return
+	}
+	src = src[:min(len(src), beginning-s.begun)]
+	s.other = s.other || !allText(src)
+	s.begun += len(src)
+}
+
+// allText reports whether b holds nothing that text does not.
+func allText(b []byte) bool {
+	return !bytes.ContainsAny(b, controls) && !bytes.Contains(b, noText[:])
+}
+
+var noText [zeros]byte
 
 // textAt returns how many bytes the character of text at b[i:] has; 0 when it is
 // none.

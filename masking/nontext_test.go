@@ -63,6 +63,49 @@ func TestStreamsOfNoText(t *testing.T) {
 	}
 }
 
+// TestSpoiledStreamsSaySo: a value that is hidden in what is no text ends the command with
+// an error, so that nobody takes a file for whole that is not. Text never does.
+func TestSpoiledStreamsSaySo(t *testing.T) {
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	require.NoError(t, w.WriteHeader(&tar.Header{Name: "people.csv", Size: int64(len(people)), Mode: 0o644}))
+	w.Write([]byte(people))
+	require.NoError(t, w.Close())
+	program := "\x7fELF\x02\x01\x01" + strings.Repeat("\x00", 90) + randomBytes(4096, 3) + "usage: prog\x00report bugs to ann.smithers@example.com\x00" + randomBytes(4096, 4)
+	for _, c := range []struct {
+		name, data string
+		spoiled    bool
+	}{
+		{"text", people, false},
+		{"text in colours", strings.ReplaceAll(people, "Ann", "\x1b[1mAnn\x1b[0m"), false},
+		{"Latin-1", strings.ReplaceAll(people, "Ann", "Ren\xe9e"), false},
+		{"lists with NULs", strings.ReplaceAll(people, "\n", "\x00"), false},
+		{"a program", program, true},
+		{"an archive", archive.String(), true},
+		{"text, then a program", strings.Repeat("a line of a log\n", 2000) + program, true},
+		{"a program without values", strings.ReplaceAll(program, "@", " at "), false},
+		{"random bytes", randomBytes(1<<20, 5), false},
+	} {
+		for _, size := range []int{1, 700, 32 << 10} {
+			f := newStream(t, "stdout")
+			var out []byte
+			var err error
+			for b := []byte(c.data); len(b) > 0; b = b[min(size, len(b)):] {
+				out, err = f.Bytes(out, b[:min(size, len(b))])
+				require.NoError(t, err)
+			}
+			out, err = f.End(out)
+			require.Len(t, out, len(c.data))
+			if c.spoiled {
+				require.ErrorIs(t, err, errNotText, "%s in pieces of %d", c.name, size)
+				require.ErrorContains(t, err, "scp or sftp")
+			} else {
+				require.NoError(t, err, "%s in pieces of %d", c.name, size)
+			}
+		}
+	}
+}
+
 // TestStreamsThatBeginOtherwise: text is masked whatever stands before it.
 func TestStreamsThatBeginOtherwise(t *testing.T) {
 	wide := func(bom string, low, high int) string {

@@ -2,6 +2,7 @@ package masking
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"time"
 
@@ -62,6 +63,9 @@ type stream struct {
 
 	output bool // of a command, which may be no text
 	dense  bool // what came last was none
+	begun  int  // how much of the beginning was looked at for being no text
+	other  bool // it begins as what is no text
+	broken int  // values that were hidden in what is no text
 
 	key int // bytes of an unfinished private key so far; 0 outside of one
 
@@ -78,7 +82,7 @@ func (v *view) stream(c *counts, shape *proxy.Shape, seen *remembered, typed *ty
 		Bytes:     s.bytes,
 		Idle:      s.idle,
 		IdleAfter: idleOther,
-		End:       func(dst []byte) ([]byte, error) { return s.release(dst, ended), nil },
+		End:       s.end,
 	}
 	if s.terminal {
 		s.screen = &screen{}
@@ -97,6 +101,7 @@ func (s *stream) bytes(dst, src []byte) ([]byte, error) {
 	if s.silences > 0 {
 		s.silences, s.fresh = 0, len(s.buf)
 	}
+	s.begins(src)
 	if s.typed.echoes(src) {
 		s.buf = append(s.buf, src...)
 		return s.conceal(s.release(dst, nothingComes)), nil
@@ -109,6 +114,14 @@ func (s *stream) bytes(dst, src []byte) ([]byte, error) {
 	}
 	s.buf = append(s.buf, src...)
 	return s.release(dst, moreComes), nil
+}
+
+func (s *stream) end(dst []byte) ([]byte, error) {
+	dst = s.release(dst, ended)
+	if s.broken > 0 {
+		return dst, fmt.Errorf("%w: %d of its values were hidden", errNotText, s.broken)
+	}
+	return dst, nil
 }
 
 func (s *stream) idle(dst []byte) ([]byte, error) {
@@ -185,6 +198,9 @@ func (s *stream) release(dst []byte, what outlook) []byte {
 		}
 		if end <= cut {
 			s.counts.add(f.Type)
+			if s.output && (s.other || !allText(s.buf[max(0, start-around):min(len(s.buf), end+around)])) {
+				s.broken++
+			}
 		}
 	}
 	if s.screen != nil {
