@@ -28,7 +28,7 @@ const (
 )
 
 // accident reports whether b[start:end] looks like a value in data that is no
-// text: it is short, what stands directly around it is no text, and control
+// text: it is short, what stands directly around it is not text, and control
 // characters are near.
 func accident(b []byte, start, end int) bool {
 	if end-start >= sureValue {
@@ -55,7 +55,7 @@ func accident(b []byte, start, end int) bool {
 	return end-start < sureText
 }
 
-// errNotText ends a stream that is no text and in which values were hidden: what came is
+// errNotText ends a stream that is not text and in which values were hidden: what came is
 // not what the command wrote, and a program that reads it would not notice.
 var errNotText = errors.New("this output is not text, so it is not what the command wrote any more; copy files by scp or sftp, or ask for an exemption from masking")
 
@@ -204,10 +204,10 @@ func (s *stream) visible(from, to int) []byte {
 	return s.masked
 }
 
-// tail is how much of the end of a stream tells whether it is no text, in bytes.
+// tail is how much of the end of a stream tells whether it is not text, in bytes.
 const tail = 64
 
-// otherTail returns where the text behind data that is no text begins, when the
+// otherTail returns where the text behind data that is not text begins, when the
 // stream ends in such data, at least a quarter of it, and a few characters.
 // Programs that talk to each other in a protocol of their own wait for the end of
 // each message.

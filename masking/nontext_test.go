@@ -63,7 +63,7 @@ func TestStreamsOfNoText(t *testing.T) {
 	}
 }
 
-// TestSpoiledStreamsSaySo: a value that is hidden in what is no text ends the command with
+// TestSpoiledStreamsSaySo: a value that is hidden where there is no text ends the command with
 // an error, so that nobody takes a file for whole that is not. Text never does.
 func TestSpoiledStreamsSaySo(t *testing.T) {
 	var archive bytes.Buffer

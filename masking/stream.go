@@ -64,8 +64,8 @@ type stream struct {
 	output bool // of a command, which may be no text
 	dense  bool // what came last was none
 	begun  int  // how much of the beginning was looked at for being no text
-	other  bool // it begins as what is no text
-	broken int  // values that were hidden in what is no text
+	other  bool // it begins with what text does not hold
+	broken int  // values that were hidden where there is no text
 
 	key int // bytes of an unfinished private key so far; 0 outside of one
 

@@ -230,6 +230,8 @@ func (r *resolver) joined(n *ast.JoinExpr, before *space) fromItem {
 	if !isNil(n.Quals) {
 		on := &space{outer: before.outer, tables: slices.Clone(before.tables), rows: before.rows}
 		r.join(on, item)
+		r.equates(on, n.Quals)
+		before.columns, item.columns = on.columns[:len(before.columns)], on.columns[len(before.columns):]
 		r.use(r.expression(on, n.Quals), proxy.UseJoin)
 	}
 	if a := n.JoinUsingAlias; a != nil {

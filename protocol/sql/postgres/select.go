@@ -82,10 +82,11 @@ func (r *resolver) values(lists *ast.NodeList, outer *space) rows {
 // selected is SELECT … FROM.
 func (r *resolver) selected(n *ast.SelectStmt, outer *space) rows {
 	s := r.from(n.FromClause, outer)
+	r.equates(s, n.WhereClause)
+	r.use(r.expression(s, n.WhereClause), proxy.UsePredicate) // which may tell more of what the columns are
 	r.windows(n.WindowClause, s)
 	t := r.targets(n.TargetList, s)
 	s.outputs = t.columns
-	r.use(r.expression(s, n.WhereClause), proxy.UsePredicate)
 	r.group(n.GroupClause, s)
 	r.use(r.expression(s, n.HavingClause), proxy.UsePredicate)
 	r.distinct(n.DistinctClause, s, t)
