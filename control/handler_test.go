@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -259,7 +260,47 @@ func TestListen(t *testing.T) {
 	for range 2 { // the second time one is left by the first
 		ln, err := control.Listen(socket)
 		require.NoError(t, err)
-		ln.(*net.UnixListener).SetUnlinkOnClose(false)
+		ln.(interface{ SetUnlinkOnClose(bool) }).SetUnlinkOnClose(false)
 		require.NoError(t, ln.Close())
 	}
+}
+
+// One user of the machine cannot use up the gateway's descriptors, and connections
+// that end make room.
+func TestListenBoundsUsers(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only here it is known who is at the other end")
+	}
+	socket := filepath.Join(t.TempDir(), "s")
+	ln, err := control.Listen(socket)
+	require.NoError(t, err)
+	server := &http.Server{Handler: &control.Handler{}, ConnContext: control.PeerContext}
+	defer server.Close()
+	go server.Serve(ln)
+	open := func() net.Conn {
+		c, err := net.Dial("unix", socket)
+		require.NoError(t, err)
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	// answers tells whether a connection is served.
+	answers := func(c net.Conn) bool {
+		_, err := c.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
+		if err != nil {
+			return false
+		}
+		require.NoError(t, c.SetReadDeadline(time.Now().Add(20*time.Second)))
+		_, err = io.ReadFull(c, make([]byte, 8))
+		return err == nil
+	}
+	var first []net.Conn
+	for range 64 {
+		first = append(first, open())
+	}
+	require.True(t, answers(first[63]))
+	require.False(t, answers(open()), "one too many")
+	for _, c := range first[:8] {
+		require.NoError(t, c.Close())
+	}
+	require.Eventually(t, func() bool { return answers(open()) }, 20*time.Second, 20*time.Millisecond)
 }

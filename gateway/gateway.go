@@ -242,6 +242,13 @@ func (g *Gateway) Apply(f *config.File) error {
 		return err
 	}
 	g.authority = authority
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.socket != nil {
+		if err := g.share(f); err != nil {
+			g.log.Error("the control socket stays open to the users of the rules before", "err", err)
+		}
+	}
 	return nil
 }
 

@@ -54,12 +54,23 @@ func (g *Gateway) listen(authority string) error {
 		return err
 	}
 	g.socket = socket
+	if err := g.share(f); err != nil {
+		return err
+	}
 	if f.Metrics != "" {
 		if g.scraped, err = net.Listen("tcp", f.Metrics); err != nil {
 			return err
 		}
 	}
 	g.announce(authority)
+	return nil
+}
+
+// share opens the control socket to the users that f's rules name, or to nobody else.
+func (g *Gateway) share(f *config.File) error {
+	if err := control.Share(Socket(f), len(f.ControlUsers()) > 0); err != nil {
+		return fmt.Errorf("letting the users of control rules open %s: %w", Socket(f), err)
+	}
 	return nil
 }
 

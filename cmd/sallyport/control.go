@@ -3,21 +3,40 @@ package main
 import (
 	"errors"
 	"flag"
+	"fmt"
+	"io/fs"
+	"os"
 
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/gateway"
 )
 
-// controlFlags adds -c and returns what opens the running gateway's socket.
+// controlFlags adds -c and -socket, and returns what opens the running gateway's
+// socket.
 func controlFlags(c *cli, f *flag.FlagSet) func() (*control.Client, error) {
 	file := configFlag(f)
-	return func() (*control.Client, error) {
-		cfg, err := load(c, *file)
+	socket := socketFlag(f)
+	return func() (*control.Client, error) { return openControl(c, *file, *socket) }
+}
+
+func socketFlag(f *flag.FlagSet) *string {
+	return f.String("socket", os.Getenv("SALLYPORT_SOCKET"), "the running gateway's `socket`, for those who cannot read the config file; $SALLYPORT_SOCKET")
+}
+
+// openControl returns a client of the gateway at the socket, or else of the one that
+// runs by the config file.
+func openControl(c *cli, file, socket string) (*control.Client, error) {
+	if socket == "" {
+		cfg, err := load(c, file)
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, fmt.Errorf("%w; give -socket, the file control.sock in the gateway's data directory", err)
+		}
 		if err != nil {
 			return nil, err
 		}
-		return control.NewClient(gateway.Socket(cfg)), nil
+		socket = gateway.Socket(cfg)
 	}
+	return control.NewClient(socket), nil
 }
 
 // answered gives an error of a running gateway its exit code.

@@ -8,7 +8,6 @@ import (
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/control"
-	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -34,6 +33,7 @@ func onRecord(ctx context.Context, c *cli, args []string, verb, done string,
 ) error {
 	f := c.flags("sessions " + verb)
 	file := configFlag(f)
+	socket := socketFlag(f)
 	reason := f.String("reason", "", "the `reason`, which is recorded; required")
 	if err := parse(f, args, 1); err != nil {
 		return err
@@ -41,13 +41,17 @@ func onRecord(ctx context.Context, c *cli, args []string, verb, done string,
 	if f.NArg() == 0 || *reason == "" {
 		return fail(exitUsage, "sessions %s -reason WHY ID", verb)
 	}
-	cfg, err := load(c, *file)
+	gateway, err := openControl(c, *file, *socket)
 	if err != nil {
 		return err
 	}
 	id := f.Arg(0)
-	err = ask(control.NewClient(gateway.Socket(cfg)), ctx, id, *reason)
-	if errors.Is(err, control.ErrUnreachable) {
+	err = ask(gateway, ctx, id, *reason)
+	if errors.Is(err, control.ErrUnreachable) && *socket == "" {
+		cfg, lerr := load(c, *file)
+		if lerr != nil {
+			return lerr
+		}
 		err = withoutGateway(ctx, cfg, nil, func(l *audit.Log) error {
 			return notFound(do(l, audit.Action{By: &proxy.Identity{Subject: control.Self()}, Session: id, Reason: *reason, Remote: "local"}))
 		})

@@ -15,8 +15,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/sallyport/sallyport/audit"
-	"github.com/sallyport/sallyport/control"
-	"github.com/sallyport/sallyport/gateway"
 )
 
 // Commands that find sessions.
@@ -59,6 +57,7 @@ func sessionsList(ctx context.Context, c *cli, args []string) error {
 	var l listing
 	l.flags(f)
 	text := f.String("text", "", "only those in which this `text` was asked for or shown, in either case")
+	socket := socketFlag(f)
 	live := f.Bool("live", false, "only those that are open, as the running gateway knows them")
 	if err := parse(f, args, 0); err != nil {
 		return err
@@ -67,11 +66,11 @@ func sessionsList(ctx context.Context, c *cli, args []string) error {
 		return err
 	}
 	if *live {
-		cfg, err := load(c, f.Lookup("c").Value.String())
+		gateway, err := openControl(c, f.Lookup("c").Value.String(), *socket)
 		if err != nil {
 			return err
 		}
-		return listLive(ctx, c, control.NewClient(gateway.Socket(cfg)), l.query.User, l.query.Resource, *l.output)
+		return listLive(ctx, c, gateway, l.query.User, l.query.Resource, *l.output)
 	}
 	l.query.Texts = []string{*text}
 	return l.show(ctx, c, open)

@@ -24,6 +24,20 @@ func (f *File) validateControl(d *decoder) {
 	}
 }
 
+// ControlUsers are the users that rules of the control socket name, apart from root and
+// the gateway's own, who can open it anyway.
+func (f *File) ControlUsers() []string {
+	var users []string
+	for _, c := range f.Control {
+		for _, u := range c.Users {
+			if u != "root" && u != control.Self() && !slices.Contains(users, u) {
+				users = append(users, u)
+			}
+		}
+	}
+	return users
+}
+
 // Permit says who may do what at the control socket. Without rules the gateway's
 // own user and root may list and end sessions, see what is held, and have it noted
 // that a value is turned back; seeing what sessions see takes a
