@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
+	"encoding/pem"
 	"io"
 	"net"
 	"os"
@@ -86,4 +87,50 @@ func TestSwapCertificate(t *testing.T) {
 		require.NotEqual(t, before, issuer)
 		before = issuer
 	}
+}
+
+// TestRenewCertificate: the certificate of the gateway's own authority is renewed when
+// a third of its life is left, under open sessions and without judging them anew.
+func TestRenewCertificate(t *testing.T) {
+	s := openSwapping(t, nil, t.TempDir())
+	s.use(t, "a")
+	session, err := pgconn.Connect(t.Context(), s.database("alice", "shop"))
+	require.NoError(t, err)
+	defer session.Close(t.Context())
+	shown := func() *x509.Certificate {
+		c, err := s.gateway.Certificate(&tls.ClientHelloInfo{SupportedVersions: []uint16{tls.VersionTLS13}, ServerName: "127.0.0.1"})
+		require.NoError(t, err)
+		return c.Leaf
+	}
+	first, revision := shown(), s.gateway.Revision()
+	life := first.NotAfter.Sub(first.NotBefore)
+	for _, early := range []time.Time{time.Now(), first.NotBefore.Add(life/2 + life/10)} {
+		require.NoError(t, s.renewCertificate(early, false))
+		require.Equal(t, first.SerialNumber, shown().SerialNumber)
+	}
+	require.NoError(t, s.renewCertificate(first.NotAfter.Add(-life/4), false))
+	second := shown()
+	require.NotEqual(t, first.SerialNumber, second.SerialNumber)
+	require.NoError(t, second.CheckSignatureFrom(authorityOf(t, s.Authority())), "of the same authority, which clients trust")
+	require.Equal(t, first.IPAddresses, second.IPAddresses)
+	require.Equal(t, first.DNSNames, second.DNSNames)
+	require.NoError(t, session.Exec(t.Context(), "SELECT 1").Close(), "an open session goes on")
+	require.Same(t, revision, s.gateway.Revision(), "and is not judged anew")
+	k, err := pgconn.Connect(t.Context(), s.database("alice", "shop"))
+	require.NoError(t, err)
+	require.NoError(t, k.Close(t.Context()))
+
+	// A gateway that slept past the end makes one at the next look.
+	require.NoError(t, s.renewCertificate(second.NotAfter.Add(time.Hour), false))
+	require.NotEqual(t, second.SerialNumber, shown().SerialNumber)
+}
+
+func authorityOf(t *testing.T, file string) *x509.Certificate {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	require.NoError(t, err)
+	block, _ := pem.Decode(b)
+	c, err := x509.ParseCertificate(block.Bytes)
+	require.NoError(t, err)
+	return c
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +16,6 @@ import (
 	"github.com/sallyport/sallyport/audit/prometheus"
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/gateway/config"
-	"github.com/sallyport/sallyport/identity/ca"
 	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/protocol/builtin"
 	"github.com/sallyport/sallyport/proxy"
@@ -93,11 +93,10 @@ type Interceptors struct {
 // use.
 type Gateway struct {
 	*Explainer
-	log       *slog.Logger
-	authority *ca.CA // of the certificate that clients see; nil when the file names one
-	records   *audit.Log
-	metrics   *prometheus.Metrics
-	control   *control.Handler
+	log     *slog.Logger
+	records *audit.Log
+	metrics *prometheus.Metrics
+	control *control.Handler
 
 	handlers map[protocol.Listener]proxy.Handler
 
@@ -107,7 +106,8 @@ type Gateway struct {
 	socket    net.Listener // where control is served; nil when nothing is listened to
 	closed    bool
 
-	applying sync.Mutex // held while a revision is made
+	applying sync.Mutex // held while a revision is made, and of what follows
+	shown    *shown     // the certificate of clients
 	closers  []func() error
 	close    sync.Once
 	closeErr error
@@ -217,7 +217,7 @@ func (g *Gateway) Apply(f *config.File) error {
 	if g.isClosed() {
 		return ErrClosed
 	}
-	certificate, authority, err := g.certificate(f)
+	shown, err := g.show(f)
 	if err != nil {
 		return err
 	}
@@ -225,7 +225,7 @@ func (g *Gateway) Apply(f *config.File) error {
 	if err != nil {
 		return err
 	}
-	p.revision.Certificates = certificate
+	p.revision.Certificates = []tls.Certificate{shown.pair}
 	// What masking hides is kept as it was where a rule says so, sealed to a key.
 	p.revision.Interceptors = p.chain([]proxy.Interceptor{g.records.Originals()}, []proxy.Interceptor{g.metrics, g.records})
 	version, err := f.Version()
@@ -241,7 +241,7 @@ func (g *Gateway) Apply(f *config.File) error {
 		g.current.Store(before)
 		return err
 	}
-	g.authority = authority
+	g.shown = shown
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.socket != nil {

@@ -3,9 +3,6 @@ package gateway
 import (
 	"context"
 	"crypto/rand"
-	"crypto/tls"
-	"net"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -14,7 +11,6 @@ import (
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/guardrail"
 	"github.com/sallyport/sallyport/identity"
-	"github.com/sallyport/sallyport/identity/ca"
 	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/proxy"
@@ -86,47 +82,4 @@ func (p *parts) chain(originals, last []proxy.Interceptor) []proxy.Interceptor {
 	return slices.Concat(
 		p.own.First, []proxy.Interceptor{p.policy}, p.own.AfterPolicy, guard, p.own.AfterGuardrails, masking, p.own.AfterMasking, last,
 	)
-}
-
-// certificate is what clients see: the one that f names, or one of the gateway's
-// own authority, which is nil in the first case.
-func (g *Gateway) certificate(f *config.File) ([]tls.Certificate, *ca.CA, error) {
-	c, err := f.ClientTLS()
-	if err != nil {
-		return nil, nil, err
-	}
-	if c != nil {
-		return c.Certificates, nil, nil
-	}
-	authority := g.authority
-	if authority == nil {
-		if authority, err = ca.Open(filepath.Join(f.Data(), "ca")); err != nil {
-			return nil, nil, err
-		}
-	}
-	names := []string{"localhost", "127.0.0.1", "::1"}
-	if f.Domain != "" {
-		names = append(names, f.Domain, "*."+f.Domain)
-	}
-	for _, l := range f.Listeners() {
-		if host, _, err := net.SplitHostPort(l.Address); err == nil && host != "" {
-			names = append(names, host)
-		}
-	}
-	pair, err := authority.Server(names...)
-	if err != nil {
-		return nil, nil, err
-	}
-	return []tls.Certificate{pair}, authority, nil
-}
-
-// Authority returns the file of the authority that certifies the gateway towards
-// its clients; empty when the config file names a certificate.
-func (g *Gateway) Authority() string {
-	g.applying.Lock()
-	defer g.applying.Unlock()
-	if g.authority == nil {
-		return ""
-	}
-	return g.authority.File()
 }

@@ -134,6 +134,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		})
 	}
 	wg.Go(func() { g.expire(ctx) })
+	wg.Go(func() { g.keepCertificate(ctx) })
 	if scraped != nil {
 		mux := http.NewServeMux()
 		mux.Handle("/metrics", g.metrics)

@@ -54,6 +54,7 @@ type Gateway struct {
 	startEnd context.CancelFunc
 	drained  bool
 	revision atomic.Pointer[Revision]
+	renewed  atomic.Pointer[renewal]
 	sessions map[string]*Session
 	subjects map[string]int
 	unauth   connList

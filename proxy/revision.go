@@ -68,10 +68,27 @@ func (g *Gateway) Use(r *Revision) error {
 	return nil
 }
 
-// Certificate returns the certificate of the current revision that fits hello
-// best. It is for [tls.Config.GetCertificate].
+// Renew has clients that connect from now on shown these certificates, in the place of
+// those of the current revision. Nothing else of the revision changes, and open sessions
+// are not asked anything. The next Use ends it.
+func (g *Gateway) Renew(certificates []tls.Certificate) {
+	g.renewed.Store(&renewal{g.Revision(), certificates})
+}
+
+// renewal takes the place of a revision's certificates.
+type renewal struct {
+	of           *Revision
+	certificates []tls.Certificate
+}
+
+// Certificate returns the certificate of the current revision, or of the last Renew,
+// that fits hello best. It is for [tls.Config.GetCertificate].
 func (g *Gateway) Certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	list := g.Revision().Certificates
+	r := g.Revision()
+	list := r.Certificates
+	if n := g.renewed.Load(); n != nil && n.of == r {
+		list = n.certificates
+	}
 	for i := range list {
 		if hello.SupportsCertificate(&list[i]) == nil {
 			return &list[i], nil

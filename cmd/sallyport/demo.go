@@ -12,8 +12,10 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"text/template"
 	"time"
 
@@ -65,6 +67,9 @@ func demo(ctx context.Context, c *cli, args []string) error {
 	if err := parse(f, args, 0); err != nil {
 		return err
 	}
+	// Also when its terminal is closed nothing stays.
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
+	defer stop()
 	begun := time.Now()
 	fmt.Fprintln(c.err, "starting a private PostgreSQL …")
 	s := &stage{}
@@ -242,7 +247,7 @@ func (s *stage) print(c *cli, g *gateway.Gateway, took time.Duration) {
 	ssh := "ssh -F " + s.file("ssh_config") + " "
 	try("Bob runs a command on a machine whose key he has never seen", ssh+"machine 'cat welcome.txt'")
 	try("One that would wipe it does not run", ssh+`machine 'sh -c "rm -rf /"'`)
-	try("He copies a file, by scp as by sftp and rsync", "scp -F "+s.file("ssh_config")+" machine:welcome.txt .")
+	try("He copies a file, by scp as by sftp and rsync", "scp -F "+s.file("ssh_config")+" machine:welcome.txt "+s.file("copy.txt"))
 	try("He works in a shell, or chooses the machine from a menu", ssh+"machine", ssh+"gateway")
 	try("Who did what", fmt.Sprintf("%s sessions ls -c %s", program(), s.file("sallyport.yaml")))
 	fmt.Fprintln(c.out, "\nCtrl-C stops it and removes everything.")

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -47,7 +51,7 @@ func TestDocumentedCommands(t *testing.T) {
 		names[c.name] = true
 	}
 	n := 0
-	for _, name := range []string{"README.md", "docs/config.md", "docs/audit.md", "docs/guardrails.md"} {
+	for _, name := range []string{"README.md", "docs/config.md", "docs/audit.md", "docs/guardrails.md", "docs/operations.md", "docs/troubleshooting.md"} {
 		for _, m := range line.FindAllStringSubmatch(document(t, name), -1) {
 			require.True(t, names[m[1]], "%s: %s", name, m[0])
 			args := []string{m[1]}
@@ -102,5 +106,45 @@ func TestDocumentsNameTests(t *testing.T) {
 		for _, name := range named {
 			require.True(t, tests[name], "%s names %s, which does not exist", file, name)
 		}
+	}
+}
+
+// Every message that docs/troubleshooting.md explains is one that the code says, apart
+// from the parts that differ.
+func TestDocumentedMessages(t *testing.T) {
+	var code strings.Builder
+	require.NoError(t, filepath.WalkDir(filepath.Join("..", ".."), func(p string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(p, ".go") || strings.HasSuffix(p, "_test.go") {
+			return err
+		}
+		set := token.NewFileSet()
+		f, err := parser.ParseFile(set, p, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			if b, ok := n.(*ast.BasicLit); ok && b.Kind == token.STRING {
+				s, err := strconv.Unquote(b.Value)
+				require.NoError(t, err)
+				code.WriteString(s + "\n")
+			}
+			return true
+		})
+		return nil
+	}))
+	// Texts that are written in parts continue on the next line.
+	joined := strings.ReplaceAll(code.String(), " \n", " ")
+	headings := regexp.MustCompile("(?m)^### `(.*)`$").FindAllStringSubmatch(document(t, "docs/troubleshooting.md"), -1)
+	require.Greater(t, len(headings), 7)
+	for _, h := range headings {
+		said := false
+		for part := range strings.SplitSeq(h[1], "…") {
+			if part = strings.TrimSpace(part); part == "" {
+				continue
+			}
+			said = true
+			require.Contains(t, joined, part, "docs/troubleshooting.md explains %q", h[1])
+		}
+		require.True(t, said, h[1])
 	}
 }

@@ -2,10 +2,15 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
 
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/config"
@@ -31,23 +36,71 @@ func serve(ctx context.Context, c *cli, args []string) error {
 	f := c.flags("serve")
 	file := configFlag(f)
 	verbose := f.Bool("v", false, "log more")
+	format := f.String("log-format", "text", "`format` of the log: text or json")
 	if err := parse(f, args, 0); err != nil {
 		return err
 	}
+	log, err := logger(c, *format, *verbose)
+	if err != nil {
+		return err
+	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	cfg, err := load(c, *file)
 	if err != nil {
 		return err
 	}
-	level := slog.LevelInfo
-	if *verbose {
-		level = slog.LevelDebug
-	}
-	log := slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level}))
+	log.Info("starting", append([]any{"version", versionText(), "pid", os.Getpid()}, summaryOf(*file, cfg)...)...)
 	g, err := gateway.New(cfg, gateway.Options{Log: log})
 	if err != nil {
 		return withRemedy(err)
 	}
-	return g.Run(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	var reading sync.WaitGroup
+	reading.Go(func() { onHangup(ctx, hangups, g, log) })
+	err = g.Run(ctx)
+	cancel()
+	reading.Wait()
+	return err
+}
+
+// logger is where the gateway says what operators should know.
+func logger(c *cli, format string, verbose bool) (*slog.Logger, error) {
+	o := &slog.HandlerOptions{Level: slog.LevelInfo}
+	if verbose {
+		o.Level = slog.LevelDebug
+	}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(c.err, o)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(c.err, o)), nil
+	}
+	return nil, fail(exitUsage, "unknown format %q of the log: want text or json", format)
+}
+
+// summaryOf is what a config file says, in a line of the log.
+func summaryOf(file string, cfg *config.File) []any {
+	return []any{
+		"config", file, "data", cfg.Data(), "resources", len(cfg.Resources), "users", len(cfg.Identity.Users), "access_rules", len(cfg.Access),
+		"guardrails", len(cfg.Guardrails), "masking_rules", len(cfg.Masking),
+	}
+}
+
+// onHangup reads what can be read again while the gateway runs, at every SIGHUP until
+// ctx ends.
+func onHangup(ctx context.Context, hangups <-chan os.Signal, g *gateway.Gateway, log *slog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+		}
+		if g.RenewCertificate() == nil { // which logs its failure
+			log.Info("SIGHUP: looked for a new certificate for clients; changes of the config file are used after a restart")
+		}
+	}
 }
 
 func check(_ context.Context, c *cli, args []string) error {
@@ -64,8 +117,10 @@ func check(_ context.Context, c *cli, args []string) error {
 	if _, err := cfg.Directory(); err != nil {
 		return err
 	}
-	if _, err := cfg.ClientTLS(); err != nil {
-		return err
+	if cert, key := cfg.ClientCertificate(); cert != "" {
+		if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
+			return err
+		}
 	}
 	for _, n := range cfg.Notices() {
 		fmt.Fprintln(c.err, "note: "+n.String())

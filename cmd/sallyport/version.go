@@ -12,8 +12,13 @@ func version(_ context.Context, c *cli, args []string) error {
 	if err := parse(c.flags("version"), args, 0); err != nil {
 		return err
 	}
-	v := "(devel)"
-	revision := ""
+	fmt.Fprintf(c.out, "sallyport %s %s %s/%s\n", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return nil
+}
+
+// versionText is the version that was built, and its revision where that is known.
+func versionText() string {
+	v, revision := "(devel)", ""
 	if info, ok := debug.ReadBuildInfo(); ok {
 		if info.Main.Version != "" {
 			v = info.Main.Version
@@ -24,8 +29,7 @@ func version(_ context.Context, c *cli, args []string) error {
 			}
 		}
 	}
-	fmt.Fprintf(c.out, "sallyport %s%s %s %s/%s\n", v, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	return nil
+	return v + revision
 }
 
 // completion prints a script that completes the commands' names.

@@ -121,15 +121,11 @@ func (f *File) Listeners() []protocol.Listener {
 	return list
 }
 
-// ClientTLS reads the certificate that clients see; nil when none is
-// configured.
-func (f *File) ClientTLS() (*tls.Config, error) {
-	if f.TLS == nil || f.TLS.Cert == "" {
-		return nil, nil
+// ClientCertificate returns the files of the certificate that clients see and of its
+// key; both are empty when none is configured.
+func (f *File) ClientCertificate() (cert, key string) {
+	if f.TLS == nil {
+		return "", ""
 	}
-	pair, err := tls.LoadX509KeyPair(f.path(f.TLS.Cert), f.path(f.TLS.Key))
-	if err != nil {
-		return nil, err
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+	return f.path(f.TLS.Cert), f.path(f.TLS.Key)
 }
