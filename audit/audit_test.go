@@ -217,7 +217,7 @@ func TestOneProcess(t *testing.T) {
 	dir := t.TempDir()
 	l := openLog(t, dir, Config{})
 	_, err := Open(dir, quiet())
-	require.ErrorContains(t, err, "another process")
+	require.ErrorContains(t, err, "has it open: stop that process")
 	require.NoError(t, l.Close())
 }
 

@@ -147,6 +147,10 @@ type Event struct {
 	SHA256  string      `json:"sha256,omitempty"` // of what is not kept of a stream; of all rows
 	Cut     bool        `json:"cut,omitempty"`    // more came than is kept
 
+	// Count is how many failed logins or connections of one address the event sums up, in
+	// the gateway's own record; 0 is one.
+	Count uint64 `json:"count,omitempty"`
+
 	Lost uint64 `json:"lost,omitempty"` // events that could not be written, in record.degraded
 }
 

@@ -247,6 +247,6 @@ func (l *Log) Event(e proxy.Event) {
 		if e.Err != nil {
 			b = str(b, "error", e.Err.Error())
 		}
-		return b
+		return num(b, "count", e.Count)
 	})
 }

@@ -27,6 +27,7 @@ type Conn struct {
 	cutBy   error
 	looked  *Revision // of the last Lookup
 	proven  *Revision // of the last Authenticate
+	failed  bool      // a login did; of the handler's goroutine
 
 	prev, next *Conn
 	listed     bool
@@ -65,9 +66,19 @@ func (c *Conn) Verifier(ctx context.Context, user string) (verifier string, ok b
 }
 
 // Authenticate asks the gateway's Authenticator. From success on the connection
-// no longer counts as unauthenticated.
+// no longer counts as unauthenticated. Where many logins of the client's address or of
+// the user have failed, proofs that can be guessed are answered late, and of one address
+// only so many at a time: the error is ErrTooManyFailures then.
 func (c *Conn) Authenticate(ctx context.Context, p Proof) (*Identity, error) {
 	p.Remote, p.Protocol = c.RemoteAddr(), c.protocol
+	var a *attempt
+	if p.Method.guessable() {
+		var err error
+		if a, err = c.gateway.answer(ctx, p.User, p.Remote); err != nil {
+			c.tellFailed(p.User, err)
+			return nil, err
+		}
+	}
 	var id *Identity
 	err := ErrUnauthenticated
 	rev := c.gateway.Revision()
@@ -78,8 +89,11 @@ func (c *Conn) Authenticate(ctx context.Context, p Proof) (*Identity, error) {
 		err = ErrUnauthenticated
 	}
 	if err != nil {
-		c.LoginFailed(p.User, err)
+		c.tellFailed(p.User, err)
 		return nil, err
+	}
+	if a != nil {
+		a.right(time.Now())
 	}
 	c.mu.Lock()
 	c.proven = rev
@@ -90,8 +104,18 @@ func (c *Conn) Authenticate(ctx context.Context, p Proof) (*Identity, error) {
 }
 
 // LoginFailed reports a proof that the handler itself found wrong, such as a
-// SCRAM exchange that failed.
+// SCRAM exchange that failed. It returns when the client may be told: late, where many
+// logins have failed.
 func (c *Conn) LoginFailed(user string, err error) {
+	if _, late := c.gateway.answer(context.Background(), user, c.RemoteAddr()); late != nil {
+		err = late // it would have been refused if it were right
+	}
+	c.tellFailed(user, err)
+}
+
+func (c *Conn) tellFailed(user string, err error) {
+	c.failed = true
+	user = clipUser(user)
 	c.gateway.event(Event{Kind: EventLoginFailed, Protocol: c.protocol, Remote: c.RemoteAddr(), User: user, Err: err})
 }
 

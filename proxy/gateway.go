@@ -60,6 +60,8 @@ type Gateway struct {
 	unauth   connList
 
 	addresses addresses
+	guesses   guesses
+	quiet     quiet
 }
 
 const (
@@ -144,6 +146,10 @@ type Event struct {
 	Target   Target
 	Session  *Session // nil when there is none
 	Err      error
+	// Count is how many events the event sums up: failed logins and connections of one
+	// address that were too many to be told one by one. User and Err are those of the
+	// last one. 0 is an event by itself.
+	Count uint64
 }
 
 func (g *Gateway) log() *slog.Logger {
@@ -161,9 +167,24 @@ type Observer interface {
 	Event(e Event)
 }
 
-// event tells the current revision's observers, and then OnEvent.
+// event tells the current revision's observers, and then OnEvent. Of what anybody can
+// cause by connecting a bounded number is told one by one.
 func (g *Gateway) event(e Event) {
 	e.At = time.Now()
+	if e.Kind.bounded() && !g.quiet.take(e, g.sumUp) {
+		return
+	}
+	g.tellAll(e)
+}
+
+// sumUp tells what was not told one by one.
+func (g *Gateway) sumUp() {
+	for _, e := range g.quiet.end() {
+		g.tellAll(e)
+	}
+}
+
+func (g *Gateway) tellAll(e Event) {
 	for _, i := range g.Revision().Interceptors {
 		if o, ok := i.(Observer); ok {
 			g.tell(i.Name(), o.Event, e)
@@ -240,6 +261,7 @@ func (g *Gateway) Serve(ctx context.Context, ln net.Listener, h Handler) error {
 	ended := make(chan struct{})
 	go func() {
 		conns.Wait()
+		g.sumUp()
 		close(ended)
 	}()
 	t := time.NewTimer(or(g.DrainTimeout, defaultDrainTimeout))
@@ -329,6 +351,9 @@ func (g *Gateway) serveConn(ctx context.Context, nc net.Conn, h Handler, conns *
 		c.session.Close(err)
 	} else if err != nil {
 		g.log().Debug("connection failed", "protocol", c.protocol, "remote", nc.RemoteAddr(), "err", err)
+		if c.failed {
+			return // its failed login was told
+		}
 		g.event(Event{Kind: EventConnFailed, Protocol: c.protocol, Remote: nc.RemoteAddr(), Err: err})
 	}
 }

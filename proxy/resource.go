@@ -33,6 +33,8 @@ type Account struct {
 	Username string // how the resource calls it
 	// Secret is a reference for the CredentialSource, such as "env:DB_PASSWORD".
 	Secret string
+	// Key says that Secret leads to a private key: anything else there is not used.
+	Key bool
 }
 
 // Account returns the account of that name, the first one for "".

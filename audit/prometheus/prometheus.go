@@ -128,7 +128,7 @@ func (m *Metrics) Event(e proxy.Event) {
 	if m.events == nil {
 		m.events = make(map[string]uint64)
 	}
-	m.events[e.Kind.String()]++
+	m.events[e.Kind.String()] += max(1, e.Count)
 }
 
 // note counts the values that were masked, by type.

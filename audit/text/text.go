@@ -106,6 +106,7 @@ func (l *line) outcome(e *audit.Event) {
 	l.part("%s", e.Tag)
 	l.part("%s", e.Code)
 	l.part("%s", e.Error)
+	l.number("%d times", e.Count)
 	l.number("%d rows", e.Rows)
 	l.number("%d B", e.BytesOut)
 	l.number("%d µs", uint64(max(0, e.Micros)))

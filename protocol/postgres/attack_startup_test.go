@@ -509,7 +509,6 @@ func TestLeavingBeforeTheProof(t *testing.T) {
 	require.Error(t, err)
 	g.stop()
 	require.Equal(t, proxy.EventLoginFailed, (<-events).Kind)
-	require.Equal(t, proxy.EventConnFailed, (<-events).Kind, "of the same client")
 	require.Empty(t, events)
 }
 
