@@ -93,10 +93,11 @@ type Interceptors struct {
 // use.
 type Gateway struct {
 	*Explainer
-	log     *slog.Logger
-	records *audit.Log
-	metrics *prometheus.Metrics
-	control *control.Handler
+	log      *slog.Logger
+	operator *operatorLog
+	records  *audit.Log
+	metrics  *prometheus.Metrics
+	control  *control.Handler
 
 	handlers map[protocol.Listener]proxy.Handler
 
@@ -127,6 +128,7 @@ func New(f *config.File, o Options) (*Gateway, error) {
 	if g.log == nil {
 		g.log = slog.Default()
 	}
+	g.operator = &operatorLog{log: g.log}
 	if err := g.build(f, o); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
@@ -146,7 +148,12 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 		Dialer: o.Dialer, Reviewer: requests, Now: o.Now, Log: g.log,
 		MaxSession: f.Limits.MaxSession, MaxSessions: f.Limits.MaxSessions, MaxPerIdentity: f.Limits.MaxPerUser,
 		MaxUnauthenticated: f.Limits.MaxUnauthenticated, MaxPerAddress: f.Limits.MaxPerAddress,
-		OnEvent: o.OnEvent,
+		OnEvent: func(e proxy.Event) {
+			g.operator.event(e)
+			if o.OnEvent != nil {
+				o.OnEvent(e)
+			}
+		},
 	}
 	if o.Reviewer != nil {
 		g.gateway.Reviewer = o.Reviewer

@@ -118,6 +118,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if socket == nil { // it was closed meanwhile
 		return ErrClosed
 	}
+	outer, begun := ctx, time.Now()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -148,8 +149,26 @@ func (g *Gateway) Run(ctx context.Context) error {
 	for l, ln := range listeners {
 		start(l.Address, func() error { return g.gateway.Serve(ctx, ln, g.handlers[l]) })
 	}
+	wg.Go(func() {
+		<-ctx.Done()
+		cause := "one of its listeners failed"
+		if outer.Err() != nil {
+			cause = context.Cause(outer).Error()
+		}
+		g.log.Info("stopping: no new sessions, and open ones end when they are idle", "cause", cause, "open_sessions", len(g.gateway.Sessions()))
+	})
 	wg.Wait()
-	return errors.Join(append(errs, g.Close())...)
+	err := errors.Join(append(errs, g.Close())...)
+	args := []any{
+		"uptime", time.Since(begun).Round(time.Second).String(), "sessions", g.operator.opened.Load(), "refused_sessions", g.operator.denied.Load(),
+		"failed_logins", g.operator.logins.Load(),
+	}
+	if err != nil {
+		g.log.Error("stopped", append(args, "err", err)...)
+	} else {
+		g.log.Info("stopped", args...)
+	}
+	return err
 }
 
 // serveHTTP serves s until ctx ends. Requests that are open then are cut: what is

@@ -33,6 +33,10 @@ func Default() Source { return Source{"env": Env{}, "file": File{}} }
 // used.
 var ErrEmpty = errors.New("the secret is empty")
 
+// ErrNotKey says that a reference to a private key leads to something else, which is not
+// used in its place.
+var ErrNotKey = errors.New("the secret is not a private key: want PEM, which begins with -----BEGIN")
+
 // Lease returns the account's credential. An account without a reference has a
 // user name only.
 func (s Source) Lease(ctx context.Context, t proxy.Target, fresh bool) (*proxy.Lease, error) {
@@ -45,6 +49,12 @@ func (s Source) Lease(ctx context.Context, t proxy.Target, fresh bool) (*proxy.L
 		return nil, err
 	}
 	lease.Release = release
+	if t.Account.Key && !strings.HasPrefix(secret.Reveal(), "-----BEGIN ") {
+		if release != nil {
+			release()
+		}
+		return nil, ErrNotKey
+	}
 	if strings.HasPrefix(secret.Reveal(), "-----BEGIN ") {
 		lease.PrivateKey = secret
 	} else {

@@ -70,7 +70,7 @@ func TestMintedForResource(t *testing.T) {
 	p := start(t, "serve", "-c", m.config)
 	p.wait(t, "listening")
 	refused := m.shell("gw", "$SSH $H 'echo in'")
-	require.Equal(t, ended{Err: "sallyport: the resource does not accept the gateway's credential\n", Code: 255}, refused)
+	require.Equal(t, ended{Err: "sallyport: the resource does not accept the gateway's credential: ask the gateway's administrator, whose log says more\n", Code: 255}, refused)
 	require.NoError(t, os.WriteFile(m.file("accepted"), append([]byte("cert-authority "), ca...), 0o600))
 	require.Equal(t, ended{Out: "in\n"}, m.shell("gw", "$SSH $H 'echo in'"))
 	p.stop(t)

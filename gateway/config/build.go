@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -47,11 +48,8 @@ func (f *File) Directory() (proxy.Resources, error) {
 			Name: r.Name, Type: r.Type, Address: address, Labels: r.Labels, Database: r.Database, MaxSession: r.Session, Settings: r.Settings,
 		}
 		for _, a := range r.accounts() {
-			secret := a.Password
-			if secret == "" {
-				secret = a.Key
-			}
-			res.Accounts = append(res.Accounts, proxy.Account{Name: a.Name, Username: a.Username, Secret: f.reference(secret)})
+			secret := cmp.Or(a.Password, a.Key)
+			res.Accounts = append(res.Accounts, proxy.Account{Name: a.Name, Username: a.Username, Secret: f.reference(secret), Key: a.Key != ""})
 		}
 		if res.TLS, err = f.resourceTLS(r); err != nil {
 			return nil, fmt.Errorf("resource %s: %w", r.Name, err)

@@ -68,7 +68,7 @@ func fatalNotice(err error) wire.Notice {
 		n.Code, n.Message, n.Hint = server.code, server.message, server.hint
 		if server.refusesCredential() {
 			// The server's words name the account that users are not to know.
-			n.Code, n.Message, n.Hint = codeCannotConnect, "the resource does not accept the gateway's credential", ""
+			n.Code, n.Message, n.Hint = codeCannotConnect, "the resource does not accept the gateway's credential", askOperator
 		}
 	case errors.Is(err, proxy.ErrShutdown):
 		n.Code, n.Message = codeShutdown, "terminating connection: "+proxy.ErrShutdown.Error()
@@ -87,10 +87,13 @@ func fatalNotice(err error) wire.Notice {
 	case errors.Is(err, proxy.ErrDeadline), errors.Is(err, proxy.ErrStuck):
 		n.Code, n.Message = codeShutdown, "terminating connection: "+err.Error()
 	default:
-		n.Code, n.Message = codeCannotConnect, strings.ToValidUTF8(publicError(err).Error(), "?")
+		n.Code, n.Message, n.Hint = codeCannotConnect, strings.ToValidUTF8(publicError(err).Error(), "?"), askOperator
 	}
 	return n
 }
+
+// askOperator tells a user what to do about what only an operator can mend.
+const askOperator = "Ask the gateway's administrator: the gateway's log says more."
 
 // publicError is err as it may be shown and recorded: an error of the server
 // about our credential is reduced to that.

@@ -140,8 +140,19 @@ func failureText(err error) string {
 	if errors.As(err, &refused) {
 		return refusalText(&refused.Verdict)
 	}
+	for _, e := range []any{new(*dialError), new(*keyError), new(*HostKeyError)} {
+		if errors.As(err, e) {
+			return err.Error() + askOperator
+		}
+	}
+	if errors.Is(err, errNotAccepted) {
+		return err.Error() + askOperator
+	}
 	return err.Error()
 }
+
+// askOperator tells a user what to do about what only an operator can mend.
+const askOperator = ": ask the gateway's administrator, whose log says more"
 
 // printable replaces what could steer a terminal or break a record's line.
 func printable(s string) string {

@@ -275,7 +275,7 @@ func TestExitBeforeOutputEnds(t *testing.T) {
 func TestResourceDown(t *testing.T) {
 	r := newRig(t, func(r *rig) { r.sshd.cmd.Process.Kill() })
 	got := r.ssh("gw", "true")
-	require.Equal(t, result{err: "sallyport: resource vm1 cannot be reached: connection refused\n", code: 255}, got)
+	require.Equal(t, result{err: "sallyport: resource vm1 cannot be reached: connection refused: ask the gateway's administrator, whose log says more\n", code: 255}, got)
 	r.journal.expect(t, "connect vm1 → error: resource vm1 cannot be reached")
 }
 
@@ -284,7 +284,7 @@ func TestRefusedCredential(t *testing.T) {
 	t.Run("always", func(t *testing.T) {
 		r := newRig(t, func(r *rig) { r.creds.cred.PrivateKey = proxy.NewSecret(string(stale)) })
 		got := r.ssh("gw", "true")
-		require.Equal(t, result{err: "sallyport: the resource does not accept the gateway's credential\n", code: 255}, got)
+		require.Equal(t, result{err: "sallyport: the resource does not accept the gateway's credential: ask the gateway's administrator, whose log says more\n", code: 255}, got)
 		require.Equal(t, 1, r.creds.fresh)
 	})
 	t.Run("rotated", func(t *testing.T) {

@@ -150,7 +150,7 @@ func answerWith(secret string) gossh.KeyboardInteractiveChallenge {
 func parseSigner(cred proxy.Credential) (gossh.Signer, error) {
 	signer, err := gossh.ParsePrivateKey([]byte(cred.PrivateKey.Reveal()))
 	if err != nil {
-		return nil, errors.New("the gateway's private key for this resource cannot be read")
+		return nil, &keyError{err}
 	}
 	if cred.Certificate == "" {
 		return signer, nil
@@ -165,6 +165,16 @@ func parseSigner(cred proxy.Credential) (gossh.Signer, error) {
 	}
 	return gossh.NewCertSigner(cert, signer)
 }
+
+// keyError is a private key that cannot be read. Its text says nothing of the key; what
+// is wrong with it is for the operator.
+type keyError struct{ err error }
+
+func (e *keyError) Error() string {
+	return "the gateway's private key for this resource cannot be read"
+}
+
+func (e *keyError) Unwrap() error { return e.err }
 
 // dialError is a failed connection; its text names no address.
 type dialError struct {
