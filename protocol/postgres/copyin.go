@@ -75,10 +75,9 @@ func (c *inflow) see(b []byte) error {
 	}
 	rest := b
 	if len(c.held) > 0 {
-		if len(c.held)+len(b) > c.limit {
-			return fmt.Errorf("%w: a row of this COPY", wire.ErrTooLarge)
+		if c.held = append(c.held, b...); !c.mayEnd(b) {
+			return c.bounded()
 		}
-		c.held = append(c.held, b...)
 		rest = c.held
 	}
 	for len(rest) > 0 {
@@ -96,6 +95,21 @@ func (c *inflow) see(b []byte) error {
 		rest = rest[n:]
 	}
 	c.held = append(c.held[:0], rest...)
+	return c.bounded()
+}
+
+// mayEnd reports whether a record may end in b, so that what is held is worth another
+// look.
+func (c *inflow) mayEnd(b []byte) bool {
+	_, binary := c.format.(*binaryCopy)
+	return binary || bytes.ContainsAny(b, "\n\r")
+}
+
+// bounded reports an error when the record that is held is longer than the limit.
+func (c *inflow) bounded() error {
+	if len(c.held) > c.limit {
+		return fmt.Errorf("%w: a row of this COPY", wire.ErrTooLarge)
+	}
 	return nil
 }
 

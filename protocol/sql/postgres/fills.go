@@ -281,6 +281,9 @@ func (r *resolver) fillsOf(c *changed, schema, name string) {
 	}
 	for _, column := range c.names() {
 		f := proxy.Fill{Schema: schema, Relation: name, Column: column}
+		if schema == temporarySchema { // from where values go on, and nobody looks at them
+			f.Column, f.Opaque = "*", true
+		}
 		if given, ok := c.given[column]; ok {
 			f.Values = given
 			r.fillColumn(c.table, f)
@@ -332,7 +335,9 @@ func (r *resolver) fillFields(n *ast.CopyStmt) {
 	}
 	t := r.relation(n.Relation.SchemaName, n.Relation.RelName)
 	names := stringsOf(n.Attlist)
-	if len(names) == 0 && t.relation != nil {
+	if t.schema == temporarySchema {
+		names = nil // from where values go on, and nobody looks at them
+	} else if len(names) == 0 && t.relation != nil {
 		for i := range t.relation.Columns {
 			if c := &t.relation.Columns[i]; c.Generated == "" {
 				names = append(names, c.Name)
