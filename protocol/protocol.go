@@ -160,6 +160,10 @@ type Service struct {
 	// refuse nothing that Operation returns.
 	Refuses func(t proxy.Target, op proxy.Op) (proxy.Verdict, bool)
 
+	// Reach logs in to the resource of a session as its account, and leaves: it asks for
+	// nothing there, and keeps nothing. Nil: it cannot be tried.
+	Reach func(ctx context.Context, s *proxy.Session) error
+
 	// What follows is used by interceptors. Nil: the protocol has nothing like it.
 
 	Sampler   Sampler

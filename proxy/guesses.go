@@ -70,7 +70,7 @@ func (t *tries) delay(longest time.Duration) time.Duration {
 }
 
 // begin counts a login as a failed one until it is known to be right, so that many at
-// a time are no way around the delay. wait is how long its answer must wait; ok is
+// a time do not get around the delay. wait is how long its answer must wait; ok is
 // false when that is too long.
 func (g *guesses) begin(user string, remote net.Addr, now time.Time) (a *attempt, wait time.Duration, ok bool) {
 	g.mu.Lock()

@@ -208,6 +208,9 @@ func TestGoldenCheck(t *testing.T) {
 	base := string(b)
 	g := newGolden("check.txt", "exit", "lines of problems", "case")
 	seen := make(map[string]bool)
+	for _, name := range regexp.MustCompile(`env:([A-Z0-9_]+)`).FindAllStringSubmatch(base, -1) {
+		t.Setenv(name[1], "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=") // 32 bytes, as keys of the log are
+	}
 	for _, c := range checkedFiles {
 		require.False(t, seen[c.name], c.name)
 		seen[c.name] = true
@@ -227,6 +230,11 @@ func TestGoldenCheck(t *testing.T) {
 		dir := t.TempDir()
 		file := filepath.Join(dir, "sallyport.yaml")
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		require.NoError(t, os.Mkdir(filepath.Join(dir, "secrets"), 0o700))
+		for _, name := range []string{"ro", "rw", "s3"} {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "secrets", name), []byte("secret"), 0o600))
+		}
+		keyPair(t, filepath.Join(dir, "secrets", "vm1"))
 		code, out, errs := sallyport(t, "", "check", "-c", file)
 		require.Equal(t, code == exitOK, out != "", "%s: only a good file is said to be one: %s%s", c.name, out, errs)
 		require.NotContains(t, errs, "hunter2", c.name)

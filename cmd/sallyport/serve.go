@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,7 +24,7 @@ func load(c *cli, file string) (*config.File, error) {
 		for _, p := range problems {
 			fmt.Fprintln(c.err, p)
 		}
-		return nil, fail(exitError, "%d problems in %s", len(problems), file)
+		return nil, fail(exitError, "%s in %s", counted(len(problems), "problem"), file)
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fail(exitNotFound, "there is no config file %s; name one with -c", file)
 	}
@@ -101,30 +100,4 @@ func onHangup(ctx context.Context, hangups <-chan os.Signal, g *gateway.Gateway,
 			log.Info("SIGHUP: looked for a new certificate for clients; changes of the config file are used after a restart")
 		}
 	}
-}
-
-func check(_ context.Context, c *cli, args []string) error {
-	f := c.flags("check")
-	file := configFlag(f)
-	if err := parse(f, args, 0); err != nil {
-		return err
-	}
-	cfg, err := load(c, *file)
-	if err != nil {
-		return err
-	}
-	// What building finds is told too: files that are named and cannot be read.
-	if _, err := cfg.Directory(); err != nil {
-		return err
-	}
-	if cert, key := cfg.ClientCertificate(); cert != "" {
-		if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
-			return err
-		}
-	}
-	for _, n := range cfg.Notices() {
-		fmt.Fprintln(c.err, "note: "+n.String())
-	}
-	fmt.Fprintf(c.out, "%s is good: %d resources, %d users, %d access rules\n", *file, len(cfg.Resources), len(cfg.Identity.Users), len(cfg.Access))
-	return nil
 }

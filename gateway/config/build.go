@@ -119,6 +119,32 @@ func (f *File) Listeners() []protocol.Listener {
 	return list
 }
 
+// LineOf returns the line of the listener with this address, 1 when there is none.
+func (f *File) LineOf(address string) int {
+	for name, a := range f.Listen {
+		if a == address {
+			return f.places[name]
+		}
+	}
+	for i := range f.Resources {
+		if f.Resources[i].Listen == address {
+			return f.Resources[i].Line
+		}
+	}
+	return 1
+}
+
+// At returns where a resource is in the file, as "file:line".
+func (f *File) At(resource string) string {
+	line := 1
+	for i := range f.Resources {
+		if f.Resources[i].Name == resource {
+			line = f.Resources[i].Line
+		}
+	}
+	return fmt.Sprintf("%s:%d", f.name, line)
+}
+
 // ClientCertificate returns the files of the certificate that clients see and of its
 // key; both are empty when none is configured.
 func (f *File) ClientCertificate() (cert, key string) {

@@ -297,7 +297,7 @@ func Parse(name string, text []byte, o Options) (*File, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	d := &decoder{file: name, protocols: o.Protocols, places: make(map[string]int)}
+	d := &decoder{file: name, protocols: o.Protocols, places: make(map[string]int), broken: make(map[string]bool)}
 	out := &File{name: name, digest: sha256.Sum256(text), options: o, places: d.places}
 	if len(text) > maxFile {
 		d.problem(1, "", "the file is larger than %d bytes", maxFile)
@@ -309,14 +309,16 @@ func Parse(name string, text []byte, o Options) (*File, error) {
 	case errors.Is(err, io.EOF):
 		d.problem(1, "", "the file is empty")
 	case err != nil:
-		d.problem(yamlLine(err), "", "not YAML: %s", yamlText(err))
+		d.problem(brokenLine(text, yamlLine(err)), "is it indented as the lines around it, and is every quote and bracket closed?", "not YAML: %s", yamlText(err))
+		return nil, d.problems
 	default:
 		d.decode(doc.Content[0], reflect.ValueOf(out).Elem(), "", 0)
 		if dec.Decode(new(yaml.Node)) == nil {
 			d.problem(doc.Line, "", "the file holds more than one document")
 		}
 	}
-	if len(d.problems) == 0 {
+	if doc.Kind != 0 && doc.Content[0].Kind == yaml.MappingNode {
+		d.checking = true
 		out.validate(d)
 	}
 	if len(d.problems) > 0 {
@@ -341,6 +343,23 @@ func yamlLine(err error) int {
 	line := 1
 	fmt.Sscanf(err.Error(), "yaml: line %d:", &line)
 	return line
+}
+
+// brokenLine returns the line at which text stops being YAML, near the one that the
+// parser names: the first after which no more text makes it whole. The parser may name
+// the beginning of what the line is part of.
+func brokenLine(text []byte, named int) int {
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	whole := func(n int) bool {
+		return yaml.Unmarshal(bytes.Join(lines[:n], nil), new(yaml.Node)) == nil
+	}
+	n := min(len(lines), named+20)
+	for ; n > max(1, named-2); n-- {
+		if whole(n - 1) {
+			break
+		}
+	}
+	return n
 }
 
 func yamlText(err error) string {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -67,12 +68,76 @@ limits: {max_session: soon}
 `), options())
 	var ps Problems
 	require.ErrorAs(t, err, &ps)
-	// What prevents reading comes first; the rest when that is mended.
 	require.Equal(t, []string{
+		`x.yaml:1: listen.postgres: "nowhere" is not an address (write HOST:PORT, such as 127.0.0.1:6432)`,
 		`x.yaml:2: unknown key "identety" (did you mean "identity"?)`,
 		`x.yaml:4: resource "orders": unknown type "postgress" (did you mean "postgres"?)`,
+		`x.yaml:4: resource "orders": not a reference to a secret: want one of env:…, file:… (secrets are not allowed in this file)`,
+		`x.yaml:5: resource "orders" exists twice`,
+		`x.yaml:5: resource "orders": unknown tls mode "verify": want disable, require, verify-ca or verify-full`,
+		`x.yaml:6: resource b+c cannot be reached: nothing listens for it (give it a listen address, or set listen.ssh)`,
+		`x.yaml:6: resource "b+c": a name cannot hold '+'`,
+		`x.yaml:6: resource "b+c": type ssh has no databases (remove database)`,
+		`x.yaml:6: resource "b+c": host_keys: no host key is known, so no connection can be made: give host_keys, host_cas or trust_on_first_use`,
+		`x.yaml:8: access: unknown action "reed" (did you mean "read"?)`,
+		`x.yaml:8: no resource is named "oders" (did you mean "orders"?)`,
+		`x.yaml:8: the rule names group "nobody", which has no members`,
+		`x.yaml:9: access-2: it names neither groups nor users, so it never applies`,
+		`x.yaml:10: no resource has the labels {env: prod}, so the rule never applies`,
+		`x.yaml:11: audit.durability "sometimes" is unknown (known here: each, group, os)`,
 		`x.yaml:12: limits.max_session must be a time such as 30s, 15m or 8h`,
 	}, strings.Split(err.Error(), "\n"))
+}
+
+// TestNoFurtherProblems: what follows from a problem is not a second one.
+func TestNoFurtherProblems(t *testing.T) {
+	for _, c := range []struct{ name, from, to string }{
+		{"a key of the file", "access:", "acess:"},
+		{"resources", "resources:", "resource:"},
+		{"identity", "identity:", "identty:"},
+		{"a protocol's listener", "{postgres: 127.0.0.1:6432}", "{postgrs: 127.0.0.1:6432}"},
+		{"a resource's type", "type: postgres", "type: postgrse"},
+		{"a resource's type that is like none", "type: postgres", "type: oracle"},
+		{"a user's groups", "groups: [dev], password", "grups: [dev], password"},
+		{"a resource's name", "name: orders", "nam: orders"},
+		{"a list that is a word", "groups: [dev], password", "groups: dev, password"},
+		{"a list that is keys", "access:", "access: {x: [connect]}\nguardrail:"},
+		{"a number", "labels: {env: prod}", "labels: {env: prod}, max_session: soon"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			require.Contains(t, good, c.from)
+			_, err := Parse("x.yaml", []byte(strings.Replace(good, c.from, c.to, 1)), options())
+			var ps Problems
+			require.ErrorAs(t, err, &ps)
+			if strings.Contains(c.to, "guardrail:") {
+				require.NotContains(t, err.Error(), "no access rule")
+				return
+			}
+			require.Len(t, ps, 1, "%v", err)
+		})
+	}
+}
+
+// TestBrokenYAML: the line of a text that is not YAML is that of the mistake.
+func TestBrokenYAML(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		line       int
+	}{
+		{"a key to the left", "listen:\n    postgres: a\n    ssh: b\n  data: x\n", 4},
+		{"a key to the right", "listen:\n  postgres: a\n   ssh: b\n", 3},
+		{"an entry to the left", "resources:\n  - name: a\n    type: b\n   listen: c\naccess: []\n", 4},
+		{"a tabulator", "listen:\n\tpostgres: a\n", 2},
+		{"an open bracket", "listen: {postgres: a\nresources: []\naccess:\n  - {groups: [a]}\n", 1},
+		{"an open quote", "data_dir: x\ndomain: \"a\nresources: []\n", 2},
+		{"a value and keys", "data_dir: x\ndomain: a\n  b: c\n", 3},
+		{"a colon", "data_dir: x\ndomain: a: b\nresources: []\n", 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Parse("x.yaml", []byte(c.text), options())
+			require.ErrorContains(t, err, fmt.Sprintf("x.yaml:%d: not YAML", c.line))
+		})
+	}
 }
 
 // Users and groups that an authenticator of the assembly's own knows may be named.
@@ -112,7 +177,7 @@ func TestProblems(t *testing.T) {
 		{"unknown group", "groups: [dev], resources", "groups: [dve], resources", `x.yaml:10: the rule names group "dve", which has no members`},
 		{"unknown user", "users: [alice]", "users: [bob]", `x.yaml:11: the rule names user "bob", who does not exist`},
 		{"no such resource", "[ord*]", "[oders]", `x.yaml:11: no resource is named "oders" (did you mean "orders"?)`},
-		{"no such label", "resources: {env: prod}, allow", "resources: {env: dev}, allow", `x.yaml:10: no resource has the labels map[env:dev], so the rule never applies`},
+		{"no such label", "resources: {env: prod}, allow", "resources: {env: dev}, allow", `x.yaml:10: no resource has the labels {env: dev}, so the rule never applies`},
 		{"unknown action", "[connect, read]", "[connect, reed]", `unknown action "reed"`},
 		{"unknown effect", "[drop, truncate]", "[dorp]", `x.yaml:12: unknown effect "dorp" (did you mean "drop"?)`},
 		{"no action", "deny: {effects: [drop, truncate]}, ", "", `x.yaml:12: a guardrail needs one of use, deny, only, hold, rewrite and warn`},

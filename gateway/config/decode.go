@@ -52,12 +52,32 @@ type decoder struct {
 	problems  Problems
 	protocols []protocol.Protocol
 	places    map[string]int // lines of the keys of File.Listen
+
+	malformed int             // problems by which what was read is not what was meant
+	checking  bool            // the file is read, and is checked as a whole
+	tainted   map[int]bool    // lines of values of which something is malformed
+	broken    map[string]bool // sections of the file of which something is malformed
 }
 
 // Position is where a value is in its file. The decoder sets fields of this type.
 type Position struct{ Line int }
 
+// problem notes what is wrong at a line. While the file is checked as a whole it is
+// dropped where it may follow from what was malformed.
 func (d *decoder) problem(line int, hint, format string, args ...any) {
+	if d.checking && d.tainted[line] {
+		return
+	}
+	d.malformed++
+	d.note(line, hint, format, args...)
+}
+
+// unknown notes a key that does not exist. What else is there can be checked still.
+func (d *decoder) unknown(k *yaml.Node, at string, known []string) {
+	d.note(k.Line, suggest(k.Value, known), "unknown key %q", at)
+}
+
+func (d *decoder) note(line int, hint, format string, args ...any) {
 	d.problems = append(d.problems, Problem{d.file, line, fmt.Sprintf(format, args...), hint})
 }
 
@@ -251,6 +271,31 @@ func (f *fields) place(v reflect.Value, line int) {
 	}
 }
 
+// unsure reports whether what the file refers to may be missing because it could not be
+// read.
+func (d *decoder) unsure() bool { return d.broken["resources"] || d.broken["identity"] }
+
+// taint notes that something was malformed in the value at a line, if more is than
+// before.
+func (d *decoder) taint(line, before int) {
+	if d.malformed > before {
+		if d.tainted == nil {
+			d.tainted = make(map[int]bool)
+		}
+		d.tainted[line] = true
+	}
+}
+
+// has reports whether a mapping has a key.
+func has(n *yaml.Node, key string) bool {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return true
+		}
+	}
+	return false
+}
+
 // object fills the struct v from a mapping.
 func (d *decoder) object(n *yaml.Node, v reflect.Value, path string, depth int) {
 	if n.Kind != yaml.MappingNode {
@@ -259,17 +304,23 @@ func (d *decoder) object(n *yaml.Node, v reflect.Value, path string, depth int) 
 	}
 	known := fieldsOf(v.Type())
 	known.place(v, n.Line)
+	if path != "" {
+		defer d.taint(n.Line, d.malformed)
+	}
 	seen := make(map[string]bool)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, val := n.Content[i], n.Content[i+1]
-		at := k.Value
+		at, before := k.Value, d.malformed
 		if path != "" {
 			at = path + "." + k.Value
 		}
 		field, ok := known.index[k.Value]
 		switch {
 		case !ok:
-			d.problem(k.Line, suggest(k.Value, known.keys), "unknown key %q", at)
+			d.unknown(k, at, known.keys)
+			if meant := closest(k.Value, known.keys); meant != "" && !has(n, meant) && !known.later[meant] {
+				d.decode(val, v.Field(known.index[meant]), at, depth+1) // so that its absence is not found as well
+			}
 		case known.later[k.Value]:
 			d.problem(k.Line, "remove it", "%q is not available in this version", at)
 		case seen[k.Value]:
@@ -279,6 +330,9 @@ func (d *decoder) object(n *yaml.Node, v reflect.Value, path string, depth int) 
 			d.decode(val, v.Field(field), at, depth+1)
 		}
 		seen[k.Value] = true
+		if path == "" && d.malformed > before {
+			d.broken[k.Value] = true
+		}
 	}
 }
 
@@ -299,20 +353,31 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, path string, depth int)
 	}
 }
 
-// suggest returns a hint that names the closest of the known words, or all of
-// them.
-func suggest(got string, known []string) string {
-	best, at := 3, ""
+// closest returns the known word that is like got; empty when no word is.
+func closest(got string, known []string) string {
+	best, at := min(3, max(2, len(got)-1)), ""
 	for _, k := range known {
 		if dist := distance(got, k); dist < best {
 			best, at = dist, k
 		}
 	}
-	if at != "" {
+	return at
+}
+
+// manyWords is more than somebody reads in a hint.
+const manyWords = 12
+
+// suggest returns a hint that names the closest of the known words, or all of
+// them when they are few.
+func suggest(got string, known []string) string {
+	if at := closest(got, known); at != "" {
 		return fmt.Sprintf("did you mean %q?", at)
 	}
 	list := slices.Clone(known)
 	slices.Sort(list)
+	if len(list) > manyWords {
+		return fmt.Sprintf("docs/config.md has the %d words that are known here", len(list))
+	}
 	return "known here: " + strings.Join(list, ", ")
 }
 

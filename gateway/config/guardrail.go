@@ -282,7 +282,7 @@ func (f *File) checkApprovers(d *decoder, g Guardrail) {
 		}
 	}
 	if able == 0 {
-		d.problem(g.Line, "give one of the approvers a password, which is needed to decide", "none of the approvers %v has a password, so nobody could decide", g.Approvers)
+		d.problem(g.Line, "give one of the approvers a password, which is needed to decide", "none of the approvers [%s] has a password, so nobody could decide", strings.Join(g.Approvers, ", "))
 	}
 }
 

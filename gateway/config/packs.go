@@ -118,5 +118,6 @@ func (f *File) Notices() []Problem {
 	default:
 		d.problem(first(f.Guardrails[0].Line), "- use: off switches it off", "the default guardrail pack is on in addition to these rules; earlier versions left it off when no entry had use: default")
 	}
+	f.noticeUnconnected(d)
 	return d.problems
 }

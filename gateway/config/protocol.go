@@ -55,8 +55,18 @@ func namesOf(list []protocol.Protocol) []string {
 	return names
 }
 
-// protocol returns the resource's protocol, which a file that was read has.
-func (f *File) protocol(r *Resource) *protocol.Protocol { return find(f.options.Protocols, r.Type) }
+// protocol returns the resource's protocol. In a file with problems it may be unknown:
+// then it can do everything, so that nothing is wrong that may be right.
+func (f *File) protocol(r *Resource) *protocol.Protocol {
+	if p := find(f.options.Protocols, r.Type); p != nil {
+		return p
+	}
+	any := &protocol.Protocol{Name: r.Type, TLS: true, Keys: true, Databases: true, DefaultPort: 1}
+	for i := range f.options.Protocols {
+		any.Kinds = append(any.Kinds, f.options.Protocols[i].Kinds...)
+	}
+	return any
+}
 
 // later are keys of listen that will be there.
 var later = []string{"console"}
@@ -80,7 +90,10 @@ func (d *decoder) listen(n *yaml.Node, to *Listen, path string) {
 		case slices.Contains(later, k.Value):
 			d.problem(k.Line, "remove it", "%q is not available in this version", at)
 		case find(d.protocols, k.Value) == nil:
-			d.problem(k.Line, suggest(k.Value, namesOf(d.protocols)), "unknown key %q: this is not a protocol", at)
+			d.note(k.Line, suggest(k.Value, namesOf(d.protocols)), "unknown key %q: this is not a protocol", at)
+			if meant := closest(k.Value, namesOf(d.protocols)); meant != "" && !has(n, meant) {
+				(*to)[meant], d.places[meant] = n.Content[i+1].Value, k.Line
+			}
 		case twice:
 			d.problem(k.Line, "", "%q is given twice", at)
 		default:
@@ -136,7 +149,7 @@ func (d *decoder) nested(s *settings, n *yaml.Node, path string, depth int) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k := n.Content[i]
 		if _, ok := s.index[k.Value]; !ok {
-			d.problem(k.Line, suggest(k.Value, s.keys), "unknown key %q", path+"."+k.Value)
+			d.unknown(k, path+"."+k.Value, s.keys)
 			continue
 		}
 		d.set(s, k, n.Content[i+1], path+"."+k.Value, depth+1)
@@ -165,9 +178,11 @@ func (d *decoder) resource(n *yaml.Node, v reflect.Value, path string, depth int
 	known.place(v, n.Line)
 	typ, line := scalar(n, "type")
 	p := find(d.protocols, typ)
+	defer d.taint(n.Line, d.malformed)
 	if p == nil {
 		name, _ := scalar(n, "name")
-		d.problem(line, suggest(typ, namesOf(d.protocols)), "resource %q: unknown type %q", name, typ)
+		p = find(d.protocols, closest(typ, namesOf(d.protocols)))
+		d.note(line, suggest(typ, namesOf(d.protocols)), "resource %q: unknown type %q", name, typ)
 	}
 	s := settingsOf(p)
 	seen := make(map[string]bool)
@@ -187,8 +202,14 @@ func (d *decoder) resource(n *yaml.Node, v reflect.Value, path string, depth int
 			d.set(s, k, val, at, depth+1)
 		default:
 			d.stray(k, at, p, append(slices.Clone(known.keys), s.keys...))
+			if meant := closest(k.Value, known.keys); meant != "" && !has(n, meant) {
+				d.decode(val, v.Field(known.index[meant]), at, depth+1)
+			}
 		}
 		seen[k.Value] = true
+	}
+	if p != nil {
+		r.Type = p.Name
 	}
 	if !s.IsValid() {
 		return
@@ -214,7 +235,7 @@ func (d *decoder) stray(k *yaml.Node, at string, p *protocol.Protocol, known []s
 	case p != nil && k.Value == p.Name:
 		d.problem(k.Line, "remove it", "%q: type %s has no settings", at, p.Name)
 	case of == nil:
-		d.problem(k.Line, suggest(k.Value, known), "unknown key %q", at)
+		d.unknown(k, at, known)
 	case p != nil:
 		d.problem(k.Line, "remove it", "%q is a setting of type %s, and this resource is of type %s", at, strings.Join(of, ", "), p.Name)
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"path"
 	"slices"
@@ -62,7 +63,7 @@ func (f *File) validateListen(d *decoder) {
 		check(r.Line, "resource "+r.Name, r.Listen)
 	}
 	for _, r := range f.Resources {
-		if r.Listen == "" && f.Listen[r.Type] == "" {
+		if r.Listen == "" && f.Listen[r.Type] == "" && !d.broken["listen"] && !d.tainted[r.Line] && find(f.options.Protocols, r.Type) != nil {
 			d.problem(r.Line, "give it a listen address, or set listen."+r.Type, "resource %s cannot be reached: nothing listens for it", r.Name)
 		}
 	}
@@ -175,6 +176,7 @@ func (t *ResourceTLS) mode() (proxy.TLSMode, error) {
 func (f *File) validateAccess(d *decoder) {
 	for i, a := range f.Access {
 		r := a.rule(i)
+		r.Allow, r.Deny = f.knownWords(d, &a, a.Allow), f.knownWords(d, &a, a.Deny)
 		if _, err := policy.New([]policy.Rule{r}); err != nil {
 			for _, line := range strings.Split(err.Error(), "\n") {
 				d.problem(a.Line, "", "%s", strings.TrimPrefix(line, "rule "))
@@ -183,6 +185,9 @@ func (f *File) validateAccess(d *decoder) {
 		f.checkSelector(d, a.Line, a.Resources)
 		f.checkGroups(d, a.Line, a.Groups)
 		for _, u := range a.Users {
+			if d.unsure() {
+				break
+			}
 			if known := f.options.Users; known != nil && known(u) {
 				continue
 			}
@@ -191,12 +196,32 @@ func (f *File) validateAccess(d *decoder) {
 			}
 		}
 	}
-	if len(f.Access) == 0 && len(f.Resources) > 0 {
+	if len(f.Access) == 0 && len(f.Resources) > 0 && !d.broken["access"] {
 		d.problem(1, "add access: [{groups: […], allow: [connect, read]}]", "no access rule: nobody can connect to anything")
 	}
 }
 
+// knownWords reports words of a rule that nobody knows, and returns the others.
+func (f *File) knownWords(d *decoder, a *Access, words []string) []string {
+	known := policy.Actions()
+	var list []string
+	for _, w := range words {
+		if slices.Contains(known, w) {
+			list = append(list, w)
+			continue
+		}
+		d.problem(a.Line, suggest(w, known), "access: unknown action %q", w)
+	}
+	if len(list) == 0 && len(words) > 0 {
+		return known[:1] // the rule is not without words for that
+	}
+	return list
+}
+
 func (f *File) checkGroups(d *decoder, line int, groups []string) {
+	if d.unsure() {
+		return
+	}
 	for _, g := range groups {
 		if known := f.options.Groups; known != nil && known(g) {
 			continue
@@ -209,6 +234,9 @@ func (f *File) checkGroups(d *decoder, line int, groups []string) {
 
 // checkSelector reports a selector that chooses nothing.
 func (f *File) checkSelector(d *decoder, line int, s Selector) {
+	if d.unsure() {
+		return
+	}
 	for _, name := range s.Names {
 		ok := slices.ContainsFunc(f.Resources, func(r Resource) bool {
 			m, err := path.Match(name, r.Name)
@@ -223,8 +251,17 @@ func (f *File) checkSelector(d *decoder, line int, s Selector) {
 		}
 	}
 	if len(s.Labels) > 0 && !slices.ContainsFunc(f.Resources, func(r Resource) bool { return s.matchesLabels(r.Labels) }) {
-		d.problem(line, "", "no resource has the labels %v, so the rule never applies", s.Labels)
+		d.problem(line, "", "no resource has the labels %s, so the rule never applies", labels(s.Labels))
 	}
+}
+
+// labels writes labels as the file does.
+func labels(m map[string]string) string {
+	var list []string
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		list = append(list, k+": "+m[k])
+	}
+	return "{" + strings.Join(list, ", ") + "}"
 }
 
 func (s Selector) matchesLabels(labels map[string]string) bool {

@@ -129,7 +129,7 @@ func open(a protocol.Assembly) (*protocol.Service, error) {
 			}
 			return st, nil
 		},
-		Estimator: k.Estimator, Limiter: k.Limiter, Close: k.Close,
+		Reach: postgres.Reach, Estimator: k.Estimator, Limiter: k.Limiter, Close: k.Close,
 	}
 	if k.Sampler != nil {
 		s.Sampler = k.Sampler

@@ -212,9 +212,23 @@ func open(a protocol.Assembly) (*protocol.Service, error) {
 			return h, nil
 		},
 		Operation: func(_ context.Context, _ proxy.Target, text string) (proxy.Op, error) { return k.Exec(text), nil },
-		Further:   further, Refuses: refuses,
+		Further:   further, Refuses: refuses, Reach: k.reach,
 		VerifyLogin: k.VerifyLogin, Files: []string{KnownHosts(a.Dir)},
 	}, nil
+}
+
+// reach logs in to a session's resource. It makes no keys and remembers none, since it
+// may run as another user than the gateway does.
+func (k *Kit) reach(ctx context.Context, s *proxy.Session) error {
+	h := &ssh.Handler{KnownHosts: glance{&knownHosts{file: filepath.Join(k.config.Dir, "known_hosts")}}}
+	if set, ok := s.Target.Resource.Settings.(ssh.Settings); ok && set.Mint {
+		o, err := k.keys()
+		if err != nil {
+			return err
+		}
+		h.Authority = o.authority
+	}
+	return h.Reach(ctx, s)
 }
 
 // judge is a handler that serves nothing and knows what commands ask for.

@@ -89,3 +89,9 @@ func (k *knownHosts) Remember(_ context.Context, resource string, key []byte) ([
 	_, err = fmt.Fprintf(f, "%s %s\n", resource, base64.StdEncoding.EncodeToString(key))
 	return key, errors.Join(err, f.Close())
 }
+
+// glance are known hosts to which none is added.
+type glance struct{ *knownHosts }
+
+// Remember takes a key for this time.
+func (g glance) Remember(_ context.Context, _ string, key []byte) ([]byte, error) { return key, nil }

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"syscall"
+
+	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/gateway"
+	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// check reports everything that is wrong with a config file and with what it refers to.
+func check(ctx context.Context, c *cli, args []string) error {
+	f := c.flags("check")
+	file := configFlag(f)
+	connect := f.Bool("connect", false, "log in to each resource, and report each")
+	if err := parse(f, args, 0); err != nil {
+		return err
+	}
+	cfg, err := load(c, *file)
+	if err != nil {
+		return err
+	}
+	problems := append(cfg.Check(ctx), atMachine(ctx, *file, cfg)...)
+	slices.SortStableFunc(problems, func(a, b config.Problem) int { return a.Line - b.Line })
+	for _, p := range problems {
+		fmt.Fprintln(c.err, p)
+	}
+	for _, n := range cfg.Notices() {
+		fmt.Fprintln(c.err, "note: "+n.String())
+	}
+	n := len(problems)
+	if *connect {
+		failed, err := reachAll(ctx, c, cfg)
+		if err != nil {
+			return err
+		}
+		n += failed
+	}
+	if n > 0 {
+		return fail(exitError, "%s in %s", counted(n, "problem"), *file)
+	}
+	fmt.Fprintf(c.out, "%s is good: %d resources, %d users, %d access rules\n", *file, len(cfg.Resources), len(cfg.Identity.Users), len(cfg.Access))
+	return nil
+}
+
+func counted(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// atMachine reports what the file asks of this machine that it does not have: ports,
+// and users of the control socket.
+func atMachine(ctx context.Context, file string, cfg *config.File) (list []config.Problem) {
+	problem := func(line int, hint, format string, args ...any) {
+		list = append(list, config.Problem{File: file, Line: max(1, line), Text: fmt.Sprintf(format, args...), Hint: hint})
+	}
+	if _, err := control.NewClient(gateway.Socket(cfg)).Sessions(ctx); errors.Is(err, control.ErrUnreachable) {
+		addresses := []string{}
+		for _, l := range cfg.Listeners() {
+			addresses = append(addresses, l.Address)
+		}
+		if cfg.Metrics != "" {
+			addresses = append(addresses, cfg.Metrics)
+		}
+		for _, address := range addresses {
+			ln, err := net.Listen("tcp", address)
+			switch {
+			case errors.Is(err, syscall.EADDRINUSE):
+				problem(cfg.LineOf(address), "stop what listens there, or choose another port", "listen: %s is in use by another process", address)
+			case err != nil:
+				problem(cfg.LineOf(address), "", "listen: %v", err)
+			default:
+				ln.Close()
+			}
+		}
+	}
+	others := cfg.ControlUsers()
+	for _, name := range others {
+		if _, err := user.Lookup(name); err != nil {
+			problem(cfg.Control[0].Line, "name users of the machine that the gateway runs on", "control: %q is not a user of this machine", name)
+		}
+	}
+	if len(others) == 0 {
+		return list
+	}
+	data, err := filepath.Abs(cfg.Data())
+	for dir := filepath.Dir(data); err == nil; dir = filepath.Dir(dir) {
+		if st, serr := os.Stat(dir); serr == nil && st.Mode().Perm()&0o001 == 0 {
+			problem(cfg.Control[0].Line, "let others pass through it (chmod o+x), or choose another data_dir", "control: other users cannot reach the socket through %s", dir)
+		} else if serr != nil && !errors.Is(serr, fs.ErrNotExist) {
+			problem(cfg.Control[0].Line, "", "control: %v", serr)
+		}
+		if dir == filepath.Dir(dir) {
+			break
+		}
+	}
+	return list
+}
+
+// reachAll logs in to each account of each resource, and returns how many failed.
+func reachAll(ctx context.Context, c *cli, cfg *config.File) (failed int, err error) {
+	x, err := gateway.NewExplainer(cfg, gateway.Options{})
+	if err != nil {
+		return 0, err
+	}
+	defer x.Close()
+	for _, r := range x.Resources() {
+		for _, a := range r.Accounts {
+			name := r.Name
+			if len(r.Accounts) > 1 {
+				name += " as " + a.Name
+			}
+			if err := x.Reach(ctx, proxy.Target{Resource: r, Account: a, Database: r.Database}); err != nil {
+				failed++
+				fmt.Fprintf(c.err, "%s: resource %s: %s\n", cfg.At(r.Name), name, visible(err.Error()))
+				continue
+			}
+			fmt.Fprintf(c.out, "resource %s: logged in\n", name)
+		}
+	}
+	return failed, nil
+}

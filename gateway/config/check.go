@@ -1,0 +1,175 @@
+package config
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/policy"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Check follows what the file refers to: secrets, keys, certificates and authorities. It
+// returns everything that leads nowhere, as "key: problem". A file whose Check has no
+// problems can be served by a process with the same environment and rights.
+func (f *File) Check(ctx context.Context) Problems {
+	d := &decoder{file: f.name}
+	if f.TLS != nil && f.TLS.Cert != "" {
+		d.pair(f.TLS.Line, "tls", f.path(f.TLS.Cert), f.path(f.TLS.Key))
+	}
+	for i := range f.Resources {
+		r := &f.Resources[i]
+		at := "resource " + r.Name
+		if r.TLS != nil {
+			d.roots(r.TLS.Line, at+": tls.ca", f.path(r.TLS.CA))
+			if r.TLS.Cert != "" {
+				d.pair(r.TLS.Line, at+": tls", f.path(r.TLS.Cert), f.path(r.TLS.Key))
+			}
+		}
+		for _, a := range r.accounts() {
+			if len(r.Accounts) > 0 {
+				at = "resource " + r.Name + ": account " + a.Name
+			}
+			f.checkSecret(ctx, d, a.Line, at+": password", a.Password, false)
+			f.checkSecret(ctx, d, a.Line, at+": key", a.Key, true)
+		}
+	}
+	f.checkSecret(ctx, d, f.MaskingKey.Line, "masking_key.secret", f.MaskingKey.Secret, false)
+	if f.Analyzer != nil {
+		f.checkSecret(ctx, d, f.Analyzer.Line, "masking_analyzer.key", f.Analyzer.Key, false)
+	}
+	f.checkSecret(ctx, d, f.Audit.Line, "audit.key", f.Audit.Key, false)
+	for _, ref := range f.Audit.OldKeys {
+		f.checkSecret(ctx, d, f.Audit.Line, "audit.old_keys", ref, false)
+	}
+	if len(d.problems) == 0 && f.Audit.Key != "" {
+		if _, err := f.AuditKeys(ctx); err != nil {
+			d.note(f.Audit.Line, "", "audit.key: %v", err)
+		}
+	}
+	for _, e := range f.Audit.Export {
+		for _, ref := range e.Keys {
+			f.checkSecret(ctx, d, e.Line, "audit.export: keys", ref, false)
+		}
+		d.roots(e.Line, "audit.export: ca", f.path(e.CA))
+		if e.Cert != "" {
+			d.pair(e.Line, "audit.export", f.path(e.Cert), f.path(e.Key))
+		}
+	}
+	for _, c := range f.Audit.Copies {
+		f.checkBucket(ctx, d, "audit.copies: s3", c.S3)
+	}
+	for _, w := range f.Audit.Witnesses {
+		f.checkBucket(ctx, d, "audit.witnesses: s3", w.S3)
+	}
+	slices.SortStableFunc(d.problems, func(a, b Problem) int { return a.Line - b.Line })
+	return d.problems
+}
+
+// checkSecret follows a reference. What is there is not shown.
+func (f *File) checkSecret(ctx context.Context, d *decoder, line int, at, ref string, key bool) {
+	if ref == "" {
+		return
+	}
+	secret, release, err := f.options.Secrets.Fetch(ctx, f.reference(ref), false)
+	if err != nil {
+		d.note(line, "the gateway's own process must be able to read it", "%s: %v", at, err)
+		return
+	}
+	if release != nil {
+		defer release()
+	}
+	if !key {
+		return
+	}
+	_, err = gossh.ParseRawPrivateKey([]byte(secret.Reveal()))
+	var locked *gossh.PassphraseMissingError
+	switch {
+	case errors.As(err, &locked):
+		d.note(line, "the gateway needs one without", "%s: the private key is protected by a passphrase", at)
+	case err != nil:
+		d.note(line, "want PEM, which begins with -----BEGIN; a password belongs under password", "%s: this is not a private key", at)
+	}
+}
+
+func (f *File) checkBucket(ctx context.Context, d *decoder, at string, b *Bucket) {
+	if b == nil {
+		return
+	}
+	f.checkSecret(ctx, d, b.Line, at+".access_key", b.AccessKey, false)
+	f.checkSecret(ctx, d, b.Line, at+".secret_key", b.SecretKey, false)
+	f.checkSecret(ctx, d, b.Line, at+".session_token", b.SessionToken, false)
+	d.roots(b.Line, at+".ca", f.path(b.CA))
+}
+
+// pair reports a certificate and its key that cannot be used.
+func (d *decoder) pair(line int, at, cert, key string) {
+	if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
+		d.note(line, "", "%s: certificate %s with key %s: %v", at, cert, key, err)
+	}
+}
+
+// roots reports a file of certificates to trust that cannot be used.
+func (d *decoder) roots(line int, at, file string) {
+	if file == "" {
+		return
+	}
+	pem, err := os.ReadFile(file)
+	if err == nil && !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		err = fmt.Errorf("%s holds no certificate", file)
+	}
+	if err != nil {
+		d.note(line, "", "%s: %v", at, err)
+	}
+}
+
+// noticeUnconnected notes rules that allow something to users who may not connect to
+// what the rule is about.
+func (f *File) noticeUnconnected(d *decoder) {
+	p, err := f.Policy()
+	if err != nil {
+		return // which is a problem, and not a notice
+	}
+	for i := range f.Access {
+		a := &f.Access[i]
+		rule := a.rule(i)
+		if len(a.Allow) == 0 || len(a.Databases)+len(a.Accounts) > 0 {
+			continue
+		}
+		if meets, connects := f.meets(p, &rule); meets && !connects {
+			d.note(a.Line, "add connect to what it allows", "access: rule %s allows %s to users who may not connect there, so it has no effect", rule.Name, strings.Join(a.Allow, ", "))
+		}
+	}
+}
+
+// meets reports whether a rule is about a user and a resource of the file, and whether
+// one of these users may connect to one of these resources.
+func (f *File) meets(p *policy.Policy, rule *policy.Rule) (meets, connects bool) {
+	for _, u := range f.Identity.Users {
+		id := &proxy.Identity{Subject: u.Name, Groups: u.Groups}
+		if !rule.MatchesIdentity(id) {
+			continue
+		}
+		for k := range f.Resources {
+			r := &f.Resources[k]
+			res := &proxy.Resource{Name: r.Name, Type: r.Type, Labels: r.Labels}
+			if !rule.MatchesResource(res) {
+				continue
+			}
+			for _, a := range r.accounts() {
+				meets = true
+				if p.May(id, proxy.Target{Resource: res, Account: proxy.Account{Name: a.Name, Username: a.Username}, Database: r.Database}) {
+					return true, true
+				}
+			}
+		}
+	}
+	return meets, false
+}
