@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -37,13 +38,17 @@ type Conn struct {
 func (c *Conn) Gateway() *Gateway { return c.gateway }
 
 // Lookup returns the resource of that name, if it is of the connection's
-// protocol.
+// protocol. Otherwise the error tells clients what that of Open does about a resource
+// that they may not use.
 func (c *Conn) Lookup(ctx context.Context, name string) (*Resource, error) {
 	rev := c.gateway.Revision()
 	if rev.Directory == nil {
-		return nil, ErrNotFound
+		return nil, unusable(name)
 	}
 	r, err := rev.Directory.Lookup(ctx, name)
+	if errors.Is(err, ErrNotFound) {
+		return nil, unusable(name)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -51,9 +56,15 @@ func (c *Conn) Lookup(ctx context.Context, name string) (*Resource, error) {
 	c.looked = rev
 	c.mu.Unlock()
 	if r.Type != c.protocol {
-		return nil, ErrNotFound
+		return nil, unusable(name)
 	}
 	return r, nil
+}
+
+// unusable is the failure of a client that asks for a resource that does not exist, or
+// that it may not use: it does not learn which.
+func unusable(name string) error {
+	return fmt.Errorf("%w, or you may not use it: %q", ErrNotFound, name)
 }
 
 // Verifier returns the SCRAM verifier of user; ok is false when only a password
@@ -121,7 +132,8 @@ func (c *Conn) tellFailed(user string, err error) {
 
 // Open opens the connection's session; see [Gateway.Open]. A connection has one
 // session. The gateway closes it when ServeConn has returned. The deadline of
-// the handshake is lifted by Established.
+// the handshake is lifted by Established. To a client, a resource that the access rules
+// keep from it is one that does not exist: the error wraps ErrNotFound.
 func (c *Conn) Open(ctx context.Context, id *Identity, t Target, params map[string]string) (*Session, *Connect, error) {
 	if c.session != nil {
 		return nil, nil, errors.New("the connection has a session already")
@@ -129,6 +141,10 @@ func (c *Conn) Open(ctx context.Context, id *Identity, t Target, params map[stri
 	s, connect, err := c.gateway.Open(ctx, OpenRequest{
 		Identity: id, Target: t, Protocol: c.protocol, Remote: c.RemoteAddr(), Params: params, OnHold: c.OnHold, revision: c.begun(),
 	})
+	var refused *RefusedError
+	if errors.As(err, &refused) && refused.Verdict.Cause == CausePolicy || errors.Is(err, ErrNotFound) && t.Resource != nil {
+		err = unusable(t.Resource.Name) // why is on record
+	}
 	if err != nil {
 		return nil, nil, err
 	}

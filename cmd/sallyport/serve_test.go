@@ -104,3 +104,30 @@ func TestConnect(t *testing.T) {
 	require.Equal(t, exitNotFound, code)
 	require.Contains(t, errs, "nothing")
 }
+
+// A resource that a user may not use answers as one that does not exist, whatever is
+// asked of it; why is in the log.
+func TestServeHidesResources(t *testing.T) {
+	o := openOffice(t, "")
+	o.stop(t)
+	text, err := os.ReadFile(o.config)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(o.config, []byte(strings.Replace(string(text), "access:\n",
+		"  - {name: closed, type: postgres, address: \"127.0.0.1:1\", username: x}\naccess:\n", 1)), 0o600))
+	o.process = start(t, "serve", "-c", o.config)
+	o.wait(t, "listening")
+	at := func(resource, extra string) string {
+		conn := strings.Replace(o.conn("alice"), "alice+shop", "alice+"+resource, 1) + " " + extra
+		out, _ := exec.Command("psql", "-X", "-At", conn, "-c", "SELECT 1").CombinedOutput()
+		name, _, _ := strings.Cut(resource, "+")
+		return strings.ReplaceAll(string(out), name, "NAME")
+	}
+	for _, extra := range []string{"", "dbname=other", "options='-c work_mem=1'", "options='-c role=x'", "replication=true", "replication=database"} {
+		require.Equal(t, at("nothing", extra), at("closed", extra), extra)
+		require.Contains(t, at("closed", extra), `or you may not use it: "NAME"`, extra)
+	}
+	require.Equal(t, at("nothing+x", ""), at("closed+x", ""), "an account")
+	require.Contains(t, at("shop", "options='-c role=x'"), "is not allowed", "users are told what of their own is refused")
+	o.wait(t, `msg="a session was refused".*user=alice.*resource=closed.*no rule|msg="a session was refused".*resource=closed`)
+	o.stop(t)
+}

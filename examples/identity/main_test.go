@@ -53,7 +53,7 @@ func TestIdentity(t *testing.T) {
 		{"a token that is over", "carol", token(claims{User: "carol", Groups: []string{"dba"}, Expires: time.Now().Add(-time.Second)}), "sslmode=require", "authentication failed"},
 		{"a token that is good for ever", "carol", token(claims{User: "carol", Groups: []string{"dba"}, Expires: soon.AddDate(1, 0, 0)}), "sslmode=require", "authentication failed"},
 		{"a token that was changed", "carol", strings.Replace(good, prefix, prefix+"A", 1), "sslmode=require", "authentication failed"},
-		{"a group that no rule names", "dave", token(claims{User: "dave", Groups: []string{"dev"}, Expires: soon}), "sslmode=require", "you may not connect"},
+		{"a group that no rule names", "dave", token(claims{User: "dave", Groups: []string{"dev"}, Expires: soon}), "sslmode=require", "or you may not use it"},
 		{"without TLS", "carol", good, "sslmode=disable", "TLS"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -65,7 +65,7 @@ func (h *Handler) open(ctx context.Context, c *proxy.Conn, hi *hello) (*session,
 	}
 	r, err := c.Lookup(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %q", proxy.ErrNotFound, name)
+		return nil, err
 	}
 	s := &session{handler: h, pending: newPending()}
 	s.client = newLine(hi.conn)
@@ -76,12 +76,10 @@ func (h *Handler) open(ctx context.Context, c *proxy.Conn, hi *hello) (*session,
 	default:
 		return nil, fmt.Errorf("resource %s has settings of type %T", r.Name, set)
 	}
+	// What the resource's settings refuse is told to those who may use it.
+	params, unset := hi.allowedParams(&s.settings)
 	if hi.replication != "" && !s.settings.Replication {
-		return nil, &parameterError{"replication"}
-	}
-	params, err := hi.allowedParams(&s.settings)
-	if err != nil {
-		return nil, err
+		unset = &parameterError{"replication"}
 	}
 	database := hi.database
 	if database == "" && r.Database == "" && !isPhysical(hi.replication) {
@@ -107,7 +105,10 @@ func (h *Handler) open(ctx context.Context, c *proxy.Conn, hi *hello) (*session,
 	if s.session, connect, err = c.Open(ctx, id, target, asked); err != nil {
 		return nil, err
 	}
-	path, err := s.askPath(ctx, params)
+	var path proxy.Op
+	if err = unset; err == nil {
+		path, err = s.askPath(ctx, params)
+	}
 	if err == nil {
 		s.upstream, err = s.server().connect(ctx, params, hi.replication)
 	}

@@ -69,7 +69,7 @@ func TestMenuIsLeft(t *testing.T) {
 func TestMenuLeadsToARefusal(t *testing.T) {
 	_, s, in, out := menuRig(t, func(r *rig) {
 		r.journal.ask = func(op proxy.Op) proxy.Verdict {
-			return proxy.Deny(proxy.CausePolicy, "closed", "not today", "")
+			return proxy.Deny(proxy.CauseGuardrail, "closed", "not today", "")
 		}
 	})
 	io.WriteString(in, "vm1\r")

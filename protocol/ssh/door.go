@@ -22,21 +22,11 @@ type door struct {
 func (d *door) open(ctx context.Context, name, account string, parked func(*proxy.Pending)) (*proxy.Session, *proxy.Connect, error) {
 	r, err := d.conn.Lookup(ctx, name)
 	if err != nil {
-		return nil, nil, &unknownResourceError{name}
+		return nil, nil, err
 	}
 	d.conn.OnHold = parked
 	return d.conn.Open(ctx, d.who.identity, proxy.Target{Resource: r, Account: proxy.Account{Name: account}}, nil)
 }
-
-// unknownResourceError says that there is no such resource, or none that this
-// client may know of.
-type unknownResourceError struct{ name string }
-
-func (e *unknownResourceError) Error() string {
-	return "there is no SSH resource named \"" + printable(e.name) + "\""
-}
-
-func (e *unknownResourceError) Unwrap() error { return proxy.ErrNotFound }
 
 // serve serves a client that named no resource: it may choose one on its
 // terminal, or jump to some.

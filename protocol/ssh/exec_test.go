@@ -170,7 +170,7 @@ func TestRefusedConnect(t *testing.T) {
 		}
 	})
 	got := r.ssh("gw", "true")
-	require.Equal(t, result{err: "sallyport: you may not connect to vm1 (rule nobody)\nsallyport: ask for access\n", code: 1}, got)
+	require.Equal(t, result{err: "sallyport: no such resource, or you may not use it: \"vm1\"\n", code: 255}, got, "as one that does not exist")
 	got = r.ssh("-N", "-L", "0:localhost:1", "gw")
 	require.Equal(t, 255, got.code, "a client that opens no channel is let go")
 }
@@ -178,7 +178,7 @@ func TestRefusedConnect(t *testing.T) {
 func TestUnknownResource(t *testing.T) {
 	r := newRig(t, nil)
 	got := r.ssh("-l", "alice+vm2", "gw", "true")
-	require.Equal(t, result{err: "sallyport: there is no SSH resource named \"vm2\"\n", code: 255}, got)
+	require.Equal(t, result{err: "sallyport: no such resource, or you may not use it: \"vm2\"\n", code: 255}, got)
 }
 
 func TestLogins(t *testing.T) {

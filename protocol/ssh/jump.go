@@ -30,7 +30,7 @@ func (d *door) jump(ctx context.Context, nc gossh.NewChannel) error {
 	name := canonicalHost(to.Host)
 	resource, err := d.conn.Lookup(ctx, name)
 	if err != nil {
-		nc.Reject(gossh.ConnectionFailed, strings.Join(printableLines((&unknownResourceError{name}).Error()), "; "))
+		nc.Reject(gossh.ConnectionFailed, strings.Join(printableLines(err.Error()), "; "))
 		return nil
 	}
 	ch, requests, err := nc.Accept()

@@ -33,7 +33,7 @@ func TestJump(t *testing.T) {
 	require.Equal(t, result{out: "300000\n"}, r.run(strings.NewReader(strings.Repeat("x", 300000)), "ssh", "-F", r.config(), "vm1", "wc -c"))
 	got = r.ssh("-o", "LogLevel=INFO", "-W", "vm2:22", "jump")
 	require.Equal(t, 255, got.code)
-	require.Contains(t, got.err, `there is no SSH resource named "vm2"`)
+	require.Contains(t, got.err, `no such resource, or you may not use it: "vm2"`)
 	got = r.ssh("jump", "true")
 	require.Equal(t, result{err: "sallyport: no resource was named: connect as alice+RESOURCE\nsallyport:   alice+vm1\n", code: 255}, got)
 }
