@@ -21,7 +21,9 @@ const bundleFormat = "sallyport-session-bundle/1"
 const maxBundle = 2 << 30
 
 // Bundle is one session with the proof that it is in the log: everything that is
-// needed to read and verify it elsewhere, with the log's public key.
+// needed to read and verify it elsewhere. It holds the session's key in clear, so that who
+// has it reads the session. Its Public is for who has no other copy of the log's public key:
+// who made the bundle chose it.
 type Bundle struct {
 	Format     string      `json:"format"`
 	Session    string      `json:"session"`
@@ -31,6 +33,7 @@ type Bundle struct {
 	Checkpoint string      `json:"checkpoint"` // the signed head
 	Record     []byte      `json:"record"`     // the record file
 	Key        []byte      `json:"key,omitempty"`
+	Public     string      `json:"public,omitempty"` // the log's public key; bundles of earlier versions have none
 }
 
 // Export makes a session's bundle. The session must be sealed.
@@ -49,7 +52,8 @@ func (a *Archive) Export(id string) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	signed, err := openCheckpoint(head, strings.TrimSpace(string(public)))
+	b.Public = strings.TrimSpace(string(public))
+	signed, err := openCheckpoint(head, b.Public)
 	if err != nil {
 		return nil, err
 	}
@@ -146,25 +150,47 @@ func (b *Bundle) Verify(public string) (events uint64, err error) {
 }
 
 // Events reads the bundle's events. Verify it first.
-func (b *Bundle) Events() iter.Seq2[*Event, error] {
-	return func(yield func(*Event, error) bool) {
-		if len(b.Key) == 0 {
-			yield(nil, ErrErased)
-			return
+func (b *Bundle) Events() iter.Seq2[*Event, error] { return decoded(b.Session, b.Raw()) }
+
+// Raw reads the bundle's events as they were recorded: a JSON object each, valid until the
+// next. Verify it first.
+func (b *Bundle) Raw() iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		err := b.readable()
+		if err == nil {
+			err = readEvents(bytes.NewReader(b.Record), b.Key, b.Session, b.sealed(), func(raw []byte) bool { return yield(raw, nil) })
 		}
-		var sealed *leaf // a bundle without one is not verified
-		if l, err := parseLeaf(strings.TrimSuffix(b.Leaf, "\n")); err == nil {
-			sealed = &l
-		}
-		err := readEvents(bytes.NewReader(b.Record), b.Key, b.Session, sealed, func(raw []byte) bool {
-			e := &Event{}
-			if err := json.Unmarshal(raw, e); err != nil {
-				return yield(nil, err)
-			}
-			return yield(e, nil)
-		})
 		if err != nil {
-			yield(nil, err)
+			yield(nil, fmt.Errorf("session %s: %w", b.Session, err))
 		}
 	}
+}
+
+// Open opens the bundle's record. Verify it first.
+func (b *Bundle) Open() (*Record, error) {
+	r := &Record{
+		id: b.Session, file: bytes.NewReader(b.Record), size: int64(len(b.Record)), close: func() error { return nil },
+		key: b.Key, sealed: b.sealed(),
+	}
+	if err := errors.Join(b.readable(), r.locate()); err != nil {
+		return nil, fmt.Errorf("session %s: %w", b.Session, err)
+	}
+	return r, nil
+}
+
+// readable holds that the bundle has the session's key.
+func (b *Bundle) readable() error {
+	if len(b.Key) == 0 {
+		return fmt.Errorf("the bundle has no key to read it with: %w", ErrErased)
+	}
+	return nil
+}
+
+// sealed is the bundle's leaf, nil when it has none, and so is not verified.
+func (b *Bundle) sealed() *leaf {
+	l, err := parseLeaf(strings.TrimSuffix(b.Leaf, "\n"))
+	if err != nil {
+		return nil
+	}
+	return &l
 }

@@ -63,9 +63,12 @@ func (a *Archive) Sessions() ([]string, error) {
 // Events reads a session's events in order. The sequence ends after an error; a sealed
 // session that ends otherwise than it was sealed is one. A session that is still open, or
 // was when the gateway stopped, ends without one at its last whole event.
-func (a *Archive) Events(id string) iter.Seq2[*Event, error] {
+func (a *Archive) Events(id string) iter.Seq2[*Event, error] { return decoded(id, a.Raw(id)) }
+
+// decoded reads events from what was recorded. It ends after an error.
+func decoded(id string, list iter.Seq2[[]byte, error]) iter.Seq2[*Event, error] {
 	return func(yield func(*Event, error) bool) {
-		for raw, err := range a.Raw(id) {
+		for raw, err := range list {
 			if err != nil {
 				yield(nil, err)
 				return

@@ -21,7 +21,9 @@ import (
 // is used by one goroutine.
 type Record struct {
 	id     string
-	file   *os.File
+	file   io.ReaderAt
+	size   int64
+	close  func() error
 	key    []byte
 	sealed *leaf // nil when it is not sealed
 	frames []frameStart
@@ -41,25 +43,31 @@ func (a *Archive) Open(id string) (*Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("session %s: %w", id, err)
 	}
-	r := &Record{id: id, file: f, key: key, sealed: sealed}
-	if err := r.locate(sealed); err != nil {
+	r, err := openFile(f, id, key, sealed)
+	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("session %s: %w", id, err)
 	}
 	return r, nil
 }
 
-// Close closes the record's file.
-func (r *Record) Close() error { return r.file.Close() }
-
-// locate finds the frames, which must end as sealed says unless that is nil. Of what the
-// file says it believes no more than that frames follow each other inside of it.
-func (r *Record) locate(sealed *leaf) error {
-	st, err := r.file.Stat()
+// openFile is the record in a file, which it closes with it.
+func openFile(f *os.File, id string, key []byte, sealed *leaf) (*Record, error) {
+	st, err := f.Stat()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	head, err := newReader(io.NewSectionReader(r.file, 0, st.Size()))
+	r := &Record{id: id, file: f, size: st.Size(), close: f.Close, key: key, sealed: sealed}
+	return r, r.locate()
+}
+
+// Close closes the record's file.
+func (r *Record) Close() error { return r.close() }
+
+// locate finds the frames, which must end as they were sealed if they were. Of what the
+// file says it believes no more than that frames follow each other inside of it.
+func (r *Record) locate() error {
+	head, err := newReader(io.NewSectionReader(r.file, 0, r.size))
 	if err != nil {
 		return err
 	}
@@ -80,16 +88,16 @@ func (r *Record) locate(sealed *leaf) error {
 		if n < sealLen || n > maxFrame || events == 0 {
 			return fmt.Errorf("event %d: a length of %d bytes", first, n)
 		}
-		if next > st.Size() {
+		if next > r.size {
 			break
 		}
 		r.frames = append(r.frames, frameStart{at, first})
 		at, first = next, first+events
 	}
 	r.end = at
-	if sealed != nil {
+	if r.sealed != nil {
 		torn := io.EOF
-		if at < st.Size() {
+		if at < r.size {
 			torn = errTorn
 		}
 		last := reader{id: r.id, index: first - 1, chain: head.chain}
@@ -98,7 +106,7 @@ func (r *Record) locate(sealed *leaf) error {
 				return err
 			}
 		}
-		return last.ended(torn, *sealed)
+		return last.ended(torn, *r.sealed)
 	}
 	if len(r.frames) == 0 {
 		return errors.New("the record holds no event")

@@ -145,6 +145,6 @@ func (a *Archive) Whole(id string) error {
 		return err
 	}
 	defer f.Close()
-	r := &Record{id: id, file: f}
-	return r.locate(sealed)
+	_, err = openFile(f, id, nil, sealed)
+	return err
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -214,6 +215,23 @@ func TestBundle(t *testing.T) {
 		count++
 	}
 	require.Equal(t, n, count)
+	require.Equal(t, public, got.Public)
+	r, err := got.Open()
+	require.NoError(t, err)
+	var opened, raw []*Event
+	for e, err := range r.From(time.Time{}, 0) {
+		require.NoError(t, err)
+		opened = append(opened, e)
+	}
+	for line, err := range got.Raw() {
+		require.NoError(t, err)
+		e := &Event{}
+		require.NoError(t, json.Unmarshal(line, e))
+		raw = append(raw, e)
+	}
+	require.NoError(t, r.Close())
+	require.Equal(t, events(t, dir, ids[2]), opened)
+	require.Equal(t, opened, raw)
 
 	_, other, _ := record(t, 1)
 	_, err = got.Verify(other)
@@ -240,6 +258,8 @@ func TestBundle(t *testing.T) {
 	for _, err := range got.Events() {
 		require.ErrorIs(t, err, ErrErased)
 	}
+	_, err = got.Open()
+	require.ErrorIs(t, err, ErrErased)
 }
 
 func FuzzRecord(f *testing.F) {

@@ -18,7 +18,7 @@ import (
 
 func sessionsPlay(ctx context.Context, c *cli, args []string) error {
 	f := c.flags("sessions play")
-	open := auditFlags(c, f)
+	open := sessionFlags(c, f)
 	speed := f.Float64("speed", 1, "`times` faster; 0 does not wait, as when the output is not a terminal")
 	idle := f.Duration("idle", 2*time.Second, "the longest pause; 0 keeps them all")
 	from := f.Duration("from", 0, "begin this long after the terminal was opened")
@@ -29,16 +29,16 @@ func sessionsPlay(ctx context.Context, c *cli, args []string) error {
 		return err
 	}
 	if f.NArg() == 0 {
-		return fail(exitUsage, "sessions play needs a session; \"sallyport sessions ls\" lists them")
+		return fail(exitUsage, "sessions play needs a session or a bundle's file; \"sallyport sessions ls\" lists the sessions")
 	}
 	if *speed < 0 || *from < 0 || *idle < 0 {
 		return fail(exitUsage, "speed, idle and from cannot be negative")
 	}
-	a, err := open()
+	s, err := open(f.Arg(0))
 	if err != nil {
 		return err
 	}
-	r, err := a.Open(f.Arg(0))
+	r, err := s.open()
 	if err != nil {
 		return notFound(err)
 	}

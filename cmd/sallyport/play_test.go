@@ -35,7 +35,7 @@ func TestPlayStatements(t *testing.T) {
 	require.NotContains(t, must(t, "sessions", "ls", "-c", o.config, "-text", "TRUNCATE"), id)
 	require.NotContains(t, must(t, "sessions", "ls", "-c", o.config, "-until", "1h"), id)
 	code, _, errs := sallyport(t, "", "sessions", "play", "-c", o.config, "../../etc/passwd")
-	require.Equal(t, exitError, code, errs)
+	require.NotEqual(t, exitOK, code, errs)
 	code, _, errs = sallyport(t, "", "sessions", "play", "-c", o.config, strings.Repeat("0", 26))
 	require.Equal(t, exitNotFound, code, errs)
 	code, _, errs = sallyport(t, "", "sessions", "play", "-c", o.config, "-op", "2", id)

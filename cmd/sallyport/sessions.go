@@ -14,7 +14,7 @@ import (
 	"github.com/sallyport/sallyport/internal/terminal"
 )
 
-const sessionVerbs = "ls | search [TEXT…] | show ID | play ID | export ID | watch ID | kill ID | erase ID | hold ID | release ID | adopt | rekey | reindex"
+const sessionVerbs = "ls | search [TEXT…] | show ID|FILE | play ID|FILE | export ID | watch ID | kill ID | erase ID | hold ID | release ID | adopt | rekey | reindex"
 
 // sessions has commands of its own.
 func sessions(ctx context.Context, c *cli, args []string) error {
@@ -62,37 +62,34 @@ func openArchive(c *cli, file, dir string) (*audit.Archive, error) {
 
 func sessionsShow(_ context.Context, c *cli, args []string) error {
 	f := c.flags("sessions show")
-	open := auditFlags(c, f)
+	open := sessionFlags(c, f)
 	output := f.String("o", "text", "`format`: text, or json with one event per line")
 	if err := parse(f, args, 1); err != nil {
 		return err
 	}
 	if f.NArg() == 0 {
-		return fail(exitUsage, "sessions show needs a session; \"sallyport sessions ls\" lists them")
+		return fail(exitUsage, "sessions show needs a session or a bundle's file; \"sallyport sessions ls\" lists the sessions")
 	}
 	if *output != "text" && *output != "json" {
 		return fail(exitUsage, "unknown format %q: want text or json", *output)
 	}
-	a, err := open()
+	s, err := open(f.Arg(0))
 	if err != nil {
 		return err
 	}
-	if *output == "json" {
-		for raw, err := range a.Raw(f.Arg(0)) {
-			if err != nil {
-				return notFound(err)
-			}
-			if _, err := fmt.Fprintf(c.out, "%s\n", raw); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	for e, err := range a.Events(f.Arg(0)) {
+	for raw, err := range s.raw() {
 		if err != nil {
 			return notFound(err)
 		}
-		if _, err := fmt.Fprintln(c.out, text.Line(e)); err != nil {
+		line := string(raw)
+		if *output == "text" {
+			e := &audit.Event{}
+			if err := json.Unmarshal(raw, e); err != nil {
+				return fmt.Errorf("session %s: %w", f.Arg(0), err)
+			}
+			line = text.Line(e)
+		}
+		if _, err := fmt.Fprintln(c.out, line); err != nil {
 			return err
 		}
 	}
@@ -131,6 +128,9 @@ func sessionsExport(_ context.Context, c *cli, args []string) error {
 		b, err := a.Export(id)
 		if err != nil {
 			return notFound(err)
+		}
+		if b.Key != nil {
+			fmt.Fprintln(c.err, "sallyport: the bundle holds the session's key in clear: everybody who has the bundle can read the session, also after it is erased here")
 		}
 		return json.NewEncoder(c.out).Encode(b)
 	case "cast":

@@ -188,24 +188,17 @@ func verifyBundle(c *cli, path, key string) error {
 	if key == "" {
 		return fail(exitUsage, "a bundle is verified with the log's public key: -key FILE (log/key.pub in the audit log)")
 	}
+	b, err := readBundle(path)
+	if err != nil {
+		return err
+	}
 	public, err := readPublicKey(key)
 	if err != nil {
 		return err
 	}
-	f, err := os.Open(path)
-	if err != nil {
+	if err := proveBundle(c.out, b, public); err != nil {
 		return err
 	}
-	defer f.Close()
-	b, err := audit.ReadBundle(f)
-	if err != nil {
-		return err
-	}
-	n, err := b.Verify(public)
-	if err != nil {
-		return fail(exitError, "NOT AS SEALED: %v", err)
-	}
-	fmt.Fprintf(c.out, "proven: session %s with %d events is whole, in order and as it was sealed\n", b.Session, n)
 	if b.Key == nil {
 		fmt.Fprintln(c.out, "not proven: what the session holds: the bundle has no key to read it with")
 	}
