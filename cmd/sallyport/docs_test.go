@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -72,6 +73,38 @@ func TestDocumentedCommands(t *testing.T) {
 		}
 	}
 	require.Greater(t, n, 8)
+}
+
+// Every key of the config file is in docs/config.md.
+func TestDocumentedKeys(t *testing.T) {
+	text := document(t, "docs/config.md")
+	n := 0
+	var visit func(of reflect.Type)
+	seen := map[reflect.Type]bool{}
+	visit = func(of reflect.Type) {
+		for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice || of.Kind() == reflect.Map {
+			of = of.Elem()
+		}
+		if of.Kind() != reflect.Struct || seen[of] {
+			return
+		}
+		seen[of] = true
+		for i := range of.NumField() {
+			f := of.Field(i)
+			key, option, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+			if key == "" || key == "-" || option == "later" {
+				continue
+			}
+			require.Regexp(t, `\b`+key+`\b`, text, "%s of %s", key, of)
+			n++
+			visit(f.Type)
+		}
+	}
+	visit(reflect.TypeFor[config.File]())
+	for _, p := range gateway.Defaults().Protocols {
+		visit(reflect.TypeOf(p.Settings()))
+	}
+	require.Greater(t, n, 100)
 }
 
 // The table of words in docs/config.md is the one that the rules know.

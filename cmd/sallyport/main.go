@@ -90,12 +90,18 @@ func main() {
 
 // run runs one command line and returns the exit code.
 func run(ctx context.Context, c *cli, args []string) int {
-	if len(args) == 0 || slices.Contains([]string{"help", "-h", "-help", "--help"}, args[0]) {
+	if len(args) == 0 || wantsHelp(args[0]) {
+		if len(args) > 1 { // of one command
+			return run(ctx, c, append(slices.Clone(args[1:]), "-h"))
+		}
 		usage(c.out)
 		if len(args) == 0 {
 			return exitUsage
 		}
 		return exitOK
+	}
+	if slices.Contains([]string{"-version", "--version", "-V"}, args[0]) {
+		args = []string{"version"}
 	}
 	for _, cmd := range commands() {
 		if cmd.name != args[0] {
@@ -124,15 +130,38 @@ func run(ctx context.Context, c *cli, args []string) int {
 const usageWidth = 36
 
 func usage(w io.Writer) {
-	fmt.Fprint(w, "Sallyport is a gateway to databases and servers: every operation is authorised, masked and recorded.\n\nUsage: sallyport COMMAND\n\n")
+	fmt.Fprint(w, "Sallyport is a gateway to databases and servers:\nevery operation is authorised, masked and recorded.\n\nUsage: sallyport COMMAND\n\n")
 	for _, cmd := range commands() {
 		line := strings.TrimSpace(cmd.name + " " + cmd.args)
 		if len(line) > usageWidth { // what it is about goes below, so that the table stays narrow
-			fmt.Fprintf(w, "  %s\n", line)
+			fmt.Fprintln(w, "  "+strings.Join(wrap(line, terminalWidth-6), "\n      "))
 			line = ""
 		}
-		fmt.Fprintf(w, "  %-*s  %s\n", usageWidth, line, cmd.about)
+		about := wrap(cmd.about, terminalWidth-usageWidth-4)
+		fmt.Fprintf(w, "  %-*s  %s\n", usageWidth, line, strings.Join(about, "\n"+strings.Repeat(" ", usageWidth+4)))
 	}
+	fmt.Fprint(w, "\n\"sallyport help COMMAND\" shows a command's flags.\n")
+}
+
+// terminalWidth is how wide lines for people are at most, in columns.
+const terminalWidth = 80
+
+// wrap cuts a text into lines, between words.
+func wrap(text string, width int) (lines []string) {
+	line := ""
+	for word := range strings.FieldsSeq(text) {
+		if line != "" && len(line)+1+len(word) > width {
+			lines = append(lines, line)
+			line = ""
+		}
+		line = strings.TrimSpace(line + " " + word)
+	}
+	return append(lines, line)
+}
+
+// wantsHelp reports whether a word asks for help.
+func wantsHelp(word string) bool {
+	return slices.Contains([]string{"help", "-h", "-help", "--help"}, word)
 }
 
 // flags returns a flag set that reports to c and fails with exitUsage.

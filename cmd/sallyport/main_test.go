@@ -19,7 +19,14 @@ func TestUsage(t *testing.T) {
 	}
 	require.Contains(t, out, "\n  passwd                                turn a password into")
 	require.Contains(t, out, "\n  deny [-c FILE] [-u USER] -reason WHY ID\n                                        refuse a held operation\n")
-	for _, args := range [][]string{{}, {"nonsense"}, {"ls", "-nonsense"}, {"version", "x"}, {"sessions", "nonsense"}, {"completion", "tcsh"}, {"connect"}, {"verify"}} {
+	for line := range strings.Lines(out) {
+		require.LessOrEqual(t, len(strings.TrimRight(line, "\n")), 80, line)
+	}
+	for _, args := range [][]string{{"help", "serve"}, {"help", "sessions", "ls"}, {"--version"}, {"-version"}, {"sessions", "--help"}, {"requests", "-help"}, {"policy", "--help"}, {"--help"}} {
+		code, _, errs := sallyport(t, "", args...)
+		require.Equal(t, exitOK, code, "%q: %s", args, errs)
+	}
+	for _, args := range [][]string{{}, {"nonsense"}, {"help", "nonsense"}, {"ls", "-nonsense"}, {"version", "x"}, {"sessions", "nonsense"}, {"completion", "tcsh"}, {"connect"}, {"verify"}} {
 		code, out, _ := sallyport(t, "", args...)
 		require.Equal(t, exitUsage, code, args)
 		require.True(t, out == "" || len(args) == 0, "data goes to stdout, the rest to stderr")

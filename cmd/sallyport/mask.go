@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/masking"
@@ -45,7 +47,7 @@ func mask(_ context.Context, c *cli, args []string) error {
 	case *columns && *lines, *lines && !*explain:
 		return fail(exitUsage, "--columns cannot be combined with --jsonl, and --jsonl needs --explain")
 	case *columns:
-		err = maskColumns(out, in, *explain)
+		err = maskColumns(out, c.err, in, *explain)
 	case *lines:
 		err = explainLines(out, in)
 	case *explain:
@@ -189,8 +191,13 @@ type reason struct {
 	Weight float64 `json:"weight"`
 }
 
-func maskColumns(out *bufio.Writer, in io.Reader, explain bool) error {
+// columnKeys are those of a line of maskColumns.
+var columnKeys = []string{"name", "db_type", "values"}
+
+// maskColumns says what columns hold. Keys that it does not know are told once each.
+func maskColumns(out *bufio.Writer, errs io.Writer, in io.Reader, explain bool) error {
 	enc := encoder(out)
+	told := make(map[string]bool)
 	return eachLine(in, func(i int, line []byte) error {
 		var t struct {
 			Name   string            `json:"name"`
@@ -199,6 +206,16 @@ func maskColumns(out *bufio.Writer, in io.Reader, explain bool) error {
 		}
 		if err := json.Unmarshal(line, &t); err != nil {
 			return err
+		}
+		var keys map[string]json.RawMessage
+		if err := json.Unmarshal(line, &keys); err != nil {
+			return err
+		}
+		for _, k := range slices.Sorted(maps.Keys(keys)) {
+			if !slices.Contains(columnKeys, strings.ToLower(k)) && !told[k] && len(told) < 100 {
+				told[k] = true
+				fmt.Fprintf(errs, "sallyport: column %d: the unknown key %q is ignored: want name, db_type and values\n", i+1, visible(k))
+			}
 		}
 		values := make([][]byte, 0, len(t.Values))
 		for _, raw := range t.Values {

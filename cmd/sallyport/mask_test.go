@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -77,4 +78,15 @@ func TestMask(t *testing.T) {
 	require.Equal(t, exitUsage, code)
 	code, _, _ = sallyport(t, "", "mask", "/nonexistent")
 	require.Equal(t, exitNotFound, code)
+}
+
+// Keys that are not known are said to be ignored, once each; the columns are judged.
+func TestMaskColumnsUnknownKeys(t *testing.T) {
+	line := `{"name": "email", "dbtype": "text", "values": ["a@example.org", "b@example.org", "c@example.org"]}` + "\n"
+	code, out, errs := sallyport(t, line+line, "mask", "-columns")
+	require.Equal(t, exitOK, code)
+	require.Equal(t, 2, strings.Count(out, "\n"))
+	require.Equal(t, "sallyport: column 1: the unknown key \"dbtype\" is ignored: want name, db_type and values\n", errs)
+	_, _, errs = sallyport(t, strings.ReplaceAll(line, "dbtype", "db_type"), "mask", "-columns")
+	require.Empty(t, errs)
 }

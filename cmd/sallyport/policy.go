@@ -23,7 +23,7 @@ func policyCommand(ctx context.Context, c *cli, args []string) error {
 			return policyTest(ctx, c, args[1:])
 		case "replay":
 			return policyReplay(ctx, c, args[1:])
-		case "-h", "help":
+		case "-h", "-help", "--help", "help":
 			fmt.Fprintln(c.err, "sallyport policy explain -- SQL | test FILE | replay; each says more with -h")
 			return flag.ErrHelp
 		}

@@ -23,7 +23,7 @@ import (
 // requests has commands of its own: ls, show.
 func requests(ctx context.Context, c *cli, args []string) error {
 	verbs := map[string]func(context.Context, *cli, []string) error{"ls": requestsList, "show": requestsShow}
-	if len(args) > 0 && (args[0] == "-h" || args[0] == "help") {
+	if len(args) > 0 && wantsHelp(args[0]) {
 		fmt.Fprintln(c.err, "sallyport requests ls | show ID; each says more with -h")
 		return flag.ErrHelp
 	}

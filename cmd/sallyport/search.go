@@ -21,6 +21,7 @@ import (
 
 // listing is how found sessions are shown.
 type listing struct {
+	newest bool // a table without a limit has the newest only
 	query  audit.Query
 	since  *time.Duration
 	until  *time.Duration
@@ -58,6 +59,7 @@ func sessionsList(ctx context.Context, c *cli, args []string) error {
 	l.flags(f)
 	text := f.String("text", "", "only those in which this `text` was asked for or shown, in either case")
 	socket := socketFlag(f)
+	f.IntVar(&l.query.Limit, "limit", 0, "at most this `number`, the newest; 0 is all, or 100 in a table")
 	live := f.Bool("live", false, "only those that are open, as the running gateway knows them")
 	if err := parse(f, args, 0); err != nil {
 		return err
@@ -72,7 +74,7 @@ func sessionsList(ctx context.Context, c *cli, args []string) error {
 		}
 		return listLive(ctx, c, gateway, l.query.User, l.query.Resource, *l.output)
 	}
-	l.query.Texts = []string{*text}
+	l.query.Texts, l.newest = []string{*text}, true
 	return l.show(ctx, c, open)
 }
 
@@ -107,14 +109,24 @@ func sessionsSearch(ctx context.Context, c *cli, args []string) error {
 	return l.show(ctx, c, open)
 }
 
+// newestInTable is how many sessions are listed when nobody says how many.
+const newestInTable = 100
+
 func (l *listing) show(ctx context.Context, c *cli, open func() (*audit.Archive, error)) error {
 	a, err := open()
 	if err != nil {
 		return err
 	}
+	first := l.query.Limit == 0 && *l.output == "table" && l.newest
+	if first {
+		l.query.Limit = newestInTable
+	}
 	r, err := a.Search(ctx, l.query, indexing(c))
 	if err != nil {
 		return err
+	}
+	if first && len(r.Sessions) == newestInTable {
+		fmt.Fprintf(c.err, "these are the newest %d; -limit N shows more, -o json all\n", newestInTable)
 	}
 	if r.Damaged > 0 {
 		fmt.Fprintf(c.err, "sallyport: %d damaged segments of the index were ignored; they were made again from the records, or the records were read\n", r.Damaged)

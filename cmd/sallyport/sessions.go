@@ -22,7 +22,7 @@ func sessions(ctx context.Context, c *cli, args []string) error {
 		"ls": sessionsList, "search": sessionsSearch, "show": sessionsShow, "export": sessionsExport, "play": sessionsPlay, "watch": sessionsWatch, "kill": sessionsKill,
 		"erase": sessionsErase, "hold": sessionsHold, "release": sessionsRelease, "adopt": sessionsAdopt, "rekey": sessionsRekey, "reindex": sessionsReindex,
 	}
-	if len(args) > 0 && (args[0] == "-h" || args[0] == "help") {
+	if len(args) > 0 && wantsHelp(args[0]) {
 		fmt.Fprintln(c.err, "sallyport sessions "+sessionVerbs+"; each says more with -h")
 		return flag.ErrHelp
 	}
