@@ -23,12 +23,13 @@ import (
 type Archive struct {
 	dir    string
 	keys   *sessionKeys
+	given  Keys // that it was opened with
 	sealed *sealedList
 	disk   *disk // where its index is written
 }
 
 func newArchive(dir string, keys *sessionKeys) *Archive {
-	return &Archive{dir, keys, newSealedList(dir), newDisk(system{})}
+	return &Archive{dir: dir, keys: keys, sealed: newSealedList(dir), disk: newDisk(system{})}
 }
 
 // OpenArchive opens the log in dir for reading, by the key in it.
@@ -43,7 +44,9 @@ func OpenArchiveWith(dir string, k Keys) (*Archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newArchive(dir, keys), nil
+	a := newArchive(dir, keys)
+	a.given = k
+	return a, nil
 }
 
 // Sessions lists the identifiers of the recorded sessions, oldest first. The

@@ -20,6 +20,11 @@ type Report struct {
 	Sessions int   // sealed and proven
 	Events   int64 // in them
 	Bytes    int64 // read
+	// The signed head that they were proven with: the whole note, and of how many sessions with
+	// which root it is. Zero when it is missing or not signed by the log's key.
+	Checkpoint string
+	Size       int64
+	Root       string
 	// Problems name what is not as it was sealed, a sentence each; empty when
 	// everything is proven.
 	Problems []string
@@ -43,6 +48,18 @@ func (r *Report) problem(format string, args ...any) {
 // Verify is [VerifyWith] the keys that are in dir.
 func Verify(dir, public string, trusted ...[]byte) (*Report, error) {
 	return VerifyWith(dir, Keys{}, public, trusted...)
+}
+
+// Verify is [VerifyWith] the archive's keys and the public key that lies in the log, which
+// it returns. That this key is the log's is for a copy kept elsewhere to prove.
+func (a *Archive) Verify() (r *Report, public string, err error) {
+	b, err := os.ReadFile(filepath.Join(a.dir, "log", "key.pub"))
+	if err != nil {
+		return nil, "", err
+	}
+	public = strings.TrimSpace(string(b))
+	r, err = VerifyWith(a.dir, a.given, public)
+	return r, public, err
 }
 
 // VerifyWith checks the log in dir. What proves it is nothing but its public key, the
@@ -71,6 +88,7 @@ func VerifyWith(dir string, k Keys, public string, trusted ...[]byte) (*Report, 
 		r.problem("%v", err)
 		return r, nil
 	}
+	r.Checkpoint, r.Size, r.Root = string(head), signed.N, signed.Hash.String()
 	mem := &memoryTree{}
 	if int64(len(lines)) < signed.N {
 		r.problem("the checkpoint counts %d sealed sessions, but %d are listed: the list was shortened", signed.N, len(lines))

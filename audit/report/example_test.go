@@ -17,12 +17,12 @@ func ExampleReport_WriteCSV() {
 	// report.Read gathers the entries from an audit.Archive.
 	r := report.Report{Period: days, Entries: []report.Entry{{
 		Kind: report.Access, Time: "2026-01-31T09:30:00.000000Z", User: "alice", Groups: []string{"dev"}, Resource: "shop",
-		Session: "01kg9y", Rules: []string{"dev-reads"}, What: "session by password from 192.0.2.1:50000", Operations: 3,
+		Session: "01kg9y", Rules: []string{"dev-reads"}, Method: "password", Address: "192.0.2.1", Until: "2026-01-31T09:31:00.000000Z", Ended: "ended", Count: 3,
 	}}}
 	if err := r.WriteCSV(os.Stdout); err != nil {
 		fmt.Println(err)
 	}
 	// Output:
-	// kind,time,user,groups,resource,account,database,session,rule,by,what,count
-	// access,2026-01-31T09:30:00.000000Z,alice,dev,shop,,,01kg9y,dev-reads,,session by password from 192.0.2.1:50000,3 operations
+	// kind,time,until,duration,user,groups,method,address,resource,account,database,session,rule,by,what,ended,count
+	// access,2026-01-31T09:30:00.000000Z,2026-01-31T09:31:00.000000Z,1m0s,alice,dev,password,192.0.2.1,shop,,,01kg9y,dev-reads,,,ended,3
 }

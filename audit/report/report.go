@@ -1,18 +1,18 @@
 // Package report answers an auditor's questions for a period from the records: who
-// had access and why, what was approved, what was denied, who saw what is masked for
-// others, what was done to the gateway, and what was erased.
+// had access and why, who logged in and who failed to, what was approved, what was
+// refused, what was done, who saw what is masked for others, what was done to the gateway,
+// what was erased, and whether the records are as they were sealed.
 //
-// [Read] gathers the entries. [Report.WriteCSV] writes them for a spreadsheet and
-// [Report.WriteHTML] as a page to print.
+// [Read] gathers the entries. [Report.Sections] orders them by question, summaries first.
+// [Report.WriteCSV] writes all entries for a spreadsheet, [Section.WriteCSV] one section,
+// and [Report.WriteHTML] a page to print.
 package report
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -22,15 +22,26 @@ import (
 // Kind says which question an [Entry] answers.
 type Kind string
 
-// Kinds of entries, in the order in which a page shows them.
+// Kinds of entries, in the order in which a report shows them.
 const (
-	Access         Kind = "access"         // a session: who was at what, and by which rules or grants
-	Approval       Kind = "approval"       // what became of a held operation, and who decided
-	Denied         Kind = "denied"         // an operation, login or session that was refused
-	Unmasked       Kind = "unmasked"       // a rule's exception let somebody see what it masks for others
-	Administration Kind = "administration" // what somebody did to the gateway or its records
-	Erased         Kind = "erased"         // a session whose content was erased; when it was is not known
-	Unreadable     Kind = "unreadable"     // a record that cannot be read whole, or is missing; the entries before are of what could be read
+	Access         Kind = "access"            // a session: who was at what, by which rules or grants, until when and how it ended
+	Login          Kind = "login"             // somebody proved who he is; all of one user, address and method are one entry
+	LoginFailed    Kind = "login failed"      // somebody did not; all with the same error are one entry
+	Failed         Kind = "connection failed" // a connection ended before its session, that of a failed login among them; likewise
+	Approval       Kind = "approval"          // what became of a held operation, and who decided
+	Denied         Kind = "denied"            // an operation or session that was refused
+	Rights         Kind = "rights"            // a statement that gives or takes rights
+	Definition     Kind = "definition"        // a statement that creates, alters or drops
+	Write          Kind = "write"             // a statement that writes, or may: what it calls is not known
+	CopiedOut      Kind = "copied out"        // COPY to the client
+	File           Kind = "file"              // a file was read, written, moved or removed
+	Command        Kind = "command"           // a command, shell, forward, request or tool call
+	Masked         Kind = "masked"            // how many values of a type were masked in a session
+	Unmasked       Kind = "unmasked"          // a rule's exception let somebody see what it masks for others
+	Configuration  Kind = "configuration"     // by which configuration and rules sessions are judged from here on; starts and stops
+	Administration Kind = "administration"    // what somebody did to the gateway or its records
+	Erased         Kind = "erased"            // a session whose content was erased; when it was is not known
+	Unreadable     Kind = "unreadable"        // a record that cannot be read whole, or is missing; the entries before are of what could be read
 )
 
 // Period is the time from From on and before To.
@@ -75,28 +86,26 @@ func (p Period) contains(e *audit.Event) bool {
 }
 
 // Entry is one line of a report. Fields that do not apply are empty. Texts are as
-// they were recorded; only WriteCSV and WriteHTML make them safe.
+// they were recorded, long ones shortened; only writing makes them safe.
 type Entry struct {
-	Kind       Kind
-	Time       string // RFC 3339, UTC
-	User       string
-	Groups     []string
-	Resource   string
-	Account    string
-	Database   string
-	Session    string
-	Rules      []string // why: the rules or grants by which it was
-	By         string   // who decided, or did it
-	What       string
-	Operations int // how many were asked and ran, connecting apart; in Access
-}
-
-// count is what the entry counts, as a text.
-func (x *Entry) count() string {
-	if x.Kind != Access {
-		return ""
-	}
-	return strconv.Itoa(x.Operations) + " operations"
+	Kind     Kind
+	Time     string // RFC 3339, UTC; of several the first
+	Until    string // when the session ended, or the last of several was
+	User     string
+	Groups   []string
+	Method   string // by which the user proved who he is
+	Address  string // from where, without the port
+	Resource string
+	Account  string
+	Database string
+	Session  string
+	Rules    []string // why: the rules or grants by which it was
+	By       string   // who decided, or did it
+	What     string
+	Ended    string // how the session or operation ended
+	// Count is how many operations of a session were asked and ran, connecting apart; rows of a
+	// statement; logins; masked values.
+	Count uint64
 }
 
 // Report is what happened in a period. It can be changed before it is written, for
@@ -104,6 +113,12 @@ func (x *Entry) count() string {
 type Report struct {
 	Period  Period
 	Entries []Entry // oldest first; those of erased and unreadable sessions, which have no time, before all
+	// Proof is what verifying the whole log found, by the public key Key that lies in it. Nil
+	// says that it was not verified.
+	Proof *audit.Report
+	Key   string
+	// Program names the program that makes the report, with its version. It may be empty.
+	Program string
 }
 
 // Incomplete is how many records could not be read whole, or are missing.
@@ -116,28 +131,33 @@ func (r *Report) Incomplete() (n int) {
 	return n
 }
 
-// Read gathers the report of a period from a log's records. A session counts by its
-// beginning; an event of the gateway's own by its time. Sessions whose content was
+// Read gathers the report of a period from a log's records, and verifies the log. A session counts by its
+// beginning; an event of the gateway's own by its time. Of configurations, the one in force when the
+// period began is listed, too. Sessions whose content was
 // erased are listed whatever the period, and so are records that cannot be read whole
 // or are missing: a report leaves nothing out without a word. When ctx ends, Read stops
 // before the next session and returns the error of ctx.
 func Read(ctx context.Context, a *audit.Archive, p Period) (*Report, error) {
+	proof, key, err := a.Verify()
+	if err != nil {
+		return nil, fmt.Errorf("report: %w", err)
+	}
 	ids, err := a.Sessions()
 	if err != nil {
 		return nil, fmt.Errorf("report: %w", err)
 	}
-	r := &Report{Period: p}
+	r := &Report{Period: p, Proof: proof, Key: key}
+	c := newCollector(p)
 	for _, id := range ids {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		found, err := session(a, id, p)
-		r.Entries = append(r.Entries, found...)
+		err := c.session(a, id)
 		switch {
 		case errors.Is(err, audit.ErrErased):
-			r.Entries = append(r.Entries, Entry{Kind: Erased, Session: id, What: "the content was erased; its proof is there"})
+			c.add(Entry{Kind: Erased, Session: id, What: "the content was erased; its proof is there"})
 		case err != nil:
-			r.Entries = append(r.Entries, Entry{Kind: Unreadable, Session: id, What: err.Error()})
+			c.add(Entry{Kind: Unreadable, Session: id, What: err.Error()})
 		}
 	}
 	missing, err := a.Missing()
@@ -145,120 +165,9 @@ func Read(ctx context.Context, a *audit.Archive, p Period) (*Report, error) {
 		return nil, fmt.Errorf("report: %w", err)
 	}
 	for _, id := range missing {
-		r.Entries = append(r.Entries, Entry{Kind: Unreadable, Session: id, What: "the session is sealed, and its record is missing"})
+		c.add(Entry{Kind: Unreadable, Session: id, What: "the session is sealed, and its record is missing"})
 	}
+	r.Entries = c.entries()
 	slices.SortStableFunc(r.Entries, func(a, b Entry) int { return strings.Compare(a.Time, b.Time) })
 	return r, nil
-}
-
-// session gathers the entries of one record, with an error those of what can be read.
-func session(a *audit.Archive, id string, p Period) (list []Entry, err error) {
-	g := gatherer{id: id, period: p}
-	for e, failed := range a.Events(id) {
-		if failed != nil {
-			err = failed
-			break
-		}
-		if !g.event(e) {
-			return nil, a.Whole(id)
-		}
-	}
-	if g.access != nil {
-		list = append(list, *g.access)
-	}
-	return append(list, g.list...), err
-}
-
-// gatherer makes entries of a record's events.
-type gatherer struct {
-	id     string
-	period Period
-	access *Entry // nil in the gateway's own record
-	list   []Entry
-}
-
-// event reads one event. It returns false when the record does not fall into the
-// period.
-func (g *gatherer) event(e *audit.Event) bool {
-	if e.Type == audit.SessionStart {
-		if !g.period.contains(e) {
-			return false
-		}
-		g.begin(e)
-		return true
-	}
-	if g.access == nil && !g.period.contains(e) {
-		return true
-	}
-	switch e.Type {
-	case audit.OperationStart:
-		if g.access != nil && e.Kind != "connect" {
-			g.access.Operations++
-		}
-	case audit.OperationEnd:
-		g.why(e.Rule)
-		g.why(e.Grant)
-	case audit.OperationRefused:
-		x := g.entry(Denied, e)
-		x.By, x.What = e.By, strings.TrimSpace(e.Text+"\n"+e.Reason)
-		g.list = append(g.list, x)
-	case audit.SessionUnmasked:
-		x := g.entry(Unmasked, e)
-		x.What = "the rule's exception let the user see what it masks for others"
-		g.list = append(g.list, x)
-	default:
-		g.own(e)
-	}
-	return true
-}
-
-func (g *gatherer) begin(e *audit.Event) {
-	x := g.entry(Access, e)
-	x.Rules, x.What = nil, "session by "+e.Method+" from "+e.Remote
-	if e.For != "" {
-		x.What += " on behalf of " + e.For
-	}
-	g.access = &x
-}
-
-// own reads an event of the gateway's own record.
-func (g *gatherer) own(e *audit.Event) {
-	switch {
-	case strings.HasPrefix(e.Type, audit.ReviewPrefix):
-		x := g.entry(Approval, e)
-		x.By, x.Session = e.DecidedBy, cmp.Or(e.Session, g.id)
-		x.What = strings.TrimSpace(strings.TrimPrefix(e.Type, audit.ReviewPrefix) + " " + e.Request + " " + e.Reason)
-		g.list = append(g.list, x)
-	case e.Type == audit.GatewayPrefix+"login-failed", e.Type == audit.GatewayPrefix+"session-refused":
-		x := g.entry(Denied, e)
-		x.What = e.Type + ": " + e.Error
-		g.list = append(g.list, x)
-	case strings.HasPrefix(e.Type, "admin."), e.Type == audit.RecordExpired:
-		x := g.entry(Administration, e)
-		x.By, x.Session = e.User, e.Session
-		x.What = strings.TrimSpace(e.Type + " " + e.Action + " " + e.Reason)
-		g.list = append(g.list, x)
-	}
-}
-
-// entry is an entry of who and what e says, or in a session's record of whose
-// session it is.
-func (g *gatherer) entry(k Kind, e *audit.Event) Entry {
-	x := Entry{User: e.User, Groups: e.Groups, Resource: e.Resource, Account: e.Account, Database: e.Database, Session: g.id}
-	if g.access != nil {
-		x = *g.access
-		x.Operations, x.By = 0, ""
-	}
-	x.Kind, x.Time, x.Rules = k, e.Time, nil
-	if rule := cmp.Or(e.Rule, e.Grant); rule != "" {
-		x.Rules = []string{rule}
-	}
-	return x
-}
-
-// why notes by which rule or grant something was allowed.
-func (g *gatherer) why(s string) {
-	if g.access != nil && s != "" && !slices.Contains(g.access.Rules, s) {
-		g.access.Rules = append(g.access.Rules, s)
-	}
 }

@@ -87,7 +87,7 @@ func TestRead(t *testing.T) {
 	}
 	require.Len(t, got[Access], 1, "the erased session tells nothing else")
 	x := got[Access][0]
-	require.Equal(t, []any{kept, "alice", []string{"dev"}, "shop", []string{"proxytest"}, 1}, []any{x.Session, x.User, x.Groups, x.Resource, x.Rules, x.Operations})
+	require.Equal(t, []any{kept, "alice", []string{"dev"}, "shop", []string{"proxytest"}, uint64(1)}, []any{x.Session, x.User, x.Groups, x.Resource, x.Rules, x.Count})
 	require.Len(t, got[Denied], 1)
 	x = got[Denied][0]
 	require.Equal(t, []any{kept, "alice", []string{"no-drops"}, "no-drops"}, []any{x.Session, x.User, x.Rules, x.By})
@@ -141,7 +141,8 @@ func TestUnreadableIsListed(t *testing.T) {
 				_, administered := kinds[Administration]
 				require.Equal(t, p != Period{}, administered)
 				var page bytes.Buffer
-				require.NoError(t, r.WriteHTML(&page))
+				_, err = r.WriteHTML(&page, 1, nil)
+				require.NoError(t, err)
 				require.Contains(t, page.String(), "Not readable")
 			}
 		})
@@ -149,10 +150,23 @@ func TestUnreadableIsListed(t *testing.T) {
 }
 
 func TestGather(t *testing.T) {
-	const now = "2026-01-31T09:30:00.000000Z"
+	const now, end = "2026-01-31T09:30:00.000000Z", "2026-01-31T09:31:00.000000Z"
 	p, err := Days("2026-01-31", "2026-01-31", time.Time{})
 	require.NoError(t, err)
 	start := audit.Event{Type: audit.SessionStart, Time: now, User: "alice", Method: "password", Remote: "192.0.2.1:5", Resource: "shop", For: "bob"}
+	of := func(x Entry) Entry {
+		x.Time, x.User, x.Method, x.Address, x.Resource, x.Session = now, "alice", "password", "192.0.2.1", "shop", "own"
+		return x
+	}
+	session := func(rules []string, count uint64) Entry {
+		return of(Entry{Kind: Access, Ended: "open", What: "on behalf of bob", Rules: rules, Count: count})
+	}
+	asked := func(kind, name, text, effects string) []audit.Event {
+		return []audit.Event{start, {Type: audit.OperationStart, Op: 1, Kind: kind, Name: name, Text: text, Effects: effects}, {Type: audit.OperationEnd, Op: 1, Rule: "r", Rows: 3}}
+	}
+	did := func(kind Kind, what string) []Entry {
+		return []Entry{session([]string{"r"}, 1), of(Entry{Kind: kind, What: what, Rules: []string{"r"}, Count: 3, Ended: "done"})}
+	}
 	for _, c := range []struct {
 		name   string
 		events []audit.Event
@@ -164,50 +178,100 @@ func TestGather(t *testing.T) {
 			[]Entry{{Kind: Approval, Time: now, User: "bob", By: "alice", Session: "s", What: "approved r1 fine"}},
 		},
 		{
-			"a login that failed",
-			[]audit.Event{{Type: audit.GatewayPrefix + "login-failed", User: "mallory", Error: "authentication failed"}},
-			[]Entry{{Kind: Denied, Time: now, User: "mallory", Session: "own", What: "gateway.login-failed: authentication failed"}},
+			"logins that failed",
+			[]audit.Event{
+				{Type: audit.GatewayPrefix + "login-failed", User: "mallory", Error: "authentication failed", Protocol: "ssh", Remote: "[2001:db8::1]:7"},
+				{Type: audit.GatewayPrefix + "login-failed", User: "mallory", Error: "authentication failed", Protocol: "ssh", Remote: "[2001:db8::1]:8", Time: end, Count: 5},
+				{Type: audit.GatewayPrefix + "login-failed", User: "mallory", Error: "authentication failed", Protocol: "ssh", Remote: "192.0.2.9:8"},
+			},
+			[]Entry{
+				{Kind: LoginFailed, Time: now, Until: now, User: "mallory", Address: "192.0.2.9", What: "ssh: authentication failed", Count: 1},
+				{Kind: LoginFailed, Time: now, Until: end, User: "mallory", Address: "2001:db8::1", What: "ssh: authentication failed", Count: 6},
+			},
+		},
+		{
+			"a connection that failed",
+			[]audit.Event{{Type: audit.GatewayPrefix + "connection-failed", Error: "EOF", Protocol: "ssh", Remote: "192.0.2.9:8"}},
+			[]Entry{{Kind: Failed, Time: now, Until: now, Address: "192.0.2.9", What: "ssh: EOF", Count: 1}},
 		},
 		{
 			"a session that was refused",
-			[]audit.Event{{Type: audit.GatewayPrefix + "session-refused", User: "eve", Resource: "shop", Error: "no access"}},
-			[]Entry{{Kind: Denied, Time: now, User: "eve", Resource: "shop", Session: "own", What: "gateway.session-refused: no access"}},
+			[]audit.Event{{Type: audit.GatewayPrefix + "session-refused", User: "eve", Resource: "shop", Error: "no access", Remote: "192.0.2.9:8"}},
+			[]Entry{{Kind: Denied, Time: now, User: "eve", Resource: "shop", Address: "192.0.2.9", Session: "own", What: "gateway.session-refused: no access"}},
 		},
-		{"a login", []audit.Event{{Type: audit.GatewayPrefix + "login", User: "alice"}}, nil},
+		{
+			"a login",
+			[]audit.Event{{Type: audit.GatewayPrefix + "login", User: "alice", Groups: []string{"dev"}, Method: "password", Remote: "/run/socket"}},
+			[]Entry{{Kind: Login, Time: now, Until: now, User: "alice", Groups: []string{"dev"}, Method: "password", Address: "/run/socket", Count: 1}},
+		},
 		{"an expiry", []audit.Event{{Type: audit.RecordExpired, Session: "s"}}, []Entry{{Kind: Administration, Time: now, Session: "s", What: "record.expired"}}},
+		{
+			"configurations: the last one before the period, and those in it",
+			[]audit.Event{
+				{Type: audit.GatewayConfig, Config: "c0", Policy: "p0", Time: "2026-01-29T00:00:00.000000Z"},
+				{Type: audit.GatewayConfig, Config: "c1", Policy: "p1", Time: "2026-01-30T00:00:00.000000Z"},
+				{Type: audit.GatewayConfig, Config: "c2", Policy: "p2"},
+				{Type: audit.GatewayConfig, Config: "c3", Policy: "p3", Time: "2026-02-01T00:00:00.000000Z"},
+			},
+			[]Entry{
+				{Kind: Configuration, Time: now, Session: "own", What: "configuration c2, rules p2"},
+				{Kind: Configuration, Time: "2026-01-30T00:00:00.000000Z", Session: "own", What: "configuration c1, rules p1"},
+			},
+		},
 		{"what was seen unmasked", []audit.Event{start, {Type: audit.SessionUnmasked, Rule: "people"}}, []Entry{
-			{Kind: Access, Time: now, User: "alice", Resource: "shop", Session: "own", What: "session by password from 192.0.2.1:5 on behalf of bob"},
-			{Kind: Unmasked, Time: now, User: "alice", Resource: "shop", Session: "own", Rules: []string{"people"}, What: "the rule's exception let the user see what it masks for others"},
+			of(Entry{Kind: Unmasked, Rules: []string{"people"}, What: "the rule's exception let the user see what it masks for others"}), session(nil, 0),
 		}},
 		{"rules and grants, each once", []audit.Event{
 			start,
-			{Type: audit.OperationStart, Kind: "connect"},
-			{Type: audit.OperationEnd, Rule: "a"},
-			{Type: audit.OperationStart, Kind: "exec"},
-			{Type: audit.OperationEnd, Rule: "a", Grant: "g"},
-		}, []Entry{{
-			Kind: Access, Time: now, User: "alice", Resource: "shop", Session: "own", What: "session by password from 192.0.2.1:5 on behalf of bob",
-			Rules: []string{"a", "g"}, Operations: 1,
-		}}},
+			{Type: audit.OperationStart, Op: 1, Kind: "connect"},
+			{Type: audit.OperationEnd, Op: 1, Rule: "a"},
+			{Type: audit.OperationStart, Op: 2, Kind: "exec", Text: "id"},
+			{Type: audit.OperationEnd, Op: 2, Rule: "a", Grant: "g", Code: "1", Error: "failed"},
+		}, []Entry{of(Entry{Kind: Command, What: "exec id", Rules: []string{"a", "g"}, Ended: "1 failed"}), session([]string{"a", "g"}, 1)}},
+		{"a session that ended", []audit.Event{start, {Type: audit.SessionEnd, Time: end}}, []Entry{
+			of(Entry{Kind: Access, Until: end, Ended: "ended", What: "on behalf of bob"}),
+		}},
+		{"a session that was ended", []audit.Event{start, {Type: audit.SessionEnd, Time: end, Error: "killed"}}, []Entry{
+			of(Entry{Kind: Access, Until: end, Ended: "killed", What: "on behalf of bob"}),
+		}},
+		{"masked values", []audit.Event{
+			start,
+			{Type: audit.OperationEnd, Op: 1, Masked: map[string]uint64{"EMAIL": 2}},
+			{Type: audit.OperationEnd, Op: 2, Masked: map[string]uint64{"EMAIL": 1, "CARD": 4}},
+		}, []Entry{of(Entry{Kind: Masked, What: "CARD", Count: 4}), of(Entry{Kind: Masked, What: "EMAIL", Count: 3}), session(nil, 0)}},
+		{"what only reads", asked("statement", "", "SELECT 1", "read"), []Entry{session([]string{"r"}, 1)}},
+		{"a write", asked("statement", "", "DELETE FROM t", "read,delete"), did(Write, "DELETE FROM t")},
+		{"a call", asked("statement", "", "SELECT f()", "read,call"), did(Write, "SELECT f()")},
+		{"what is not understood", asked("statement", "", "FROB", "unknown"), did(Write, "FROB")},
+		{"a function", asked("function", "", "lo_unlink", ""), did(Write, "function lo_unlink")},
+		{"a table made of another", asked("statement", "", "CREATE TABLE a AS SELECT 1", "read,insert,create"), did(Definition, "CREATE TABLE a AS SELECT 1")},
+		{"a role that is dropped", asked("statement", "", "DROP ROLE r", "drop,grant"), did(Rights, "DROP ROLE r")},
+		{"a copy", asked("statement", "", "COPY t TO STDOUT", "read,copy-out"), did(CopiedOut, "COPY t TO STDOUT")},
+		{"a file", asked("file", "write", "/etc/hosts", ""), did(File, "write /etc/hosts")},
+		{"a look at a file", asked("file", "stat", "/etc/hosts", ""), []Entry{session([]string{"r"}, 1)}},
+		{"a line", asked("input", "", "ls", ""), did(Command, "input ls")},
+		{"a tool", asked("tool", "search", "", ""), did(Command, "tool search")},
+		{"preparing", asked("prepare", "p", "DELETE FROM t", "delete"), []Entry{session([]string{"r"}, 1)}},
+		{"no end", asked("exec", "", "sleep 9", "")[:2], []Entry{session(nil, 1), of(Entry{Kind: Command, What: "exec sleep 9", Ended: "the record has no end of it"})}},
+		{"refused", []audit.Event{start, {Type: audit.OperationRefused, Op: 1, Kind: "statement", Text: "DROP TABLE t", By: "guardrails", Rule: "no-drop", Reason: "never"}}, []Entry{
+			of(Entry{Kind: Denied, What: "DROP TABLE t\nnever", By: "guardrails", Rules: []string{"no-drop"}}), session(nil, 0),
+		}},
 		{"another day", []audit.Event{{Type: audit.AdminKill, Time: "2026-02-01T00:00:00.000000Z", User: "root"}}, nil},
 		{"no time", []audit.Event{{Type: audit.AdminKill, Time: "never", User: "root"}}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			g := gatherer{id: "own", period: p}
+			g := gatherer{collector: newCollector(p), id: "own"}
 			for i := range c.events {
 				if c.events[i].Time == "" {
 					c.events[i].Time = now
 				}
 				require.True(t, g.event(&c.events[i]))
 			}
-			got := g.list
-			if g.access != nil {
-				got = append([]Entry{*g.access}, got...)
-			}
-			require.Equal(t, c.want, got)
+			g.finish(nil)
+			require.ElementsMatch(t, c.want, g.entries())
 		})
 	}
-	g := gatherer{period: p}
+	g := gatherer{collector: newCollector(p)}
 	start.Time = "2026-01-30T23:59:59.999999Z"
 	require.False(t, g.event(&start), "a session counts by its beginning")
 }
@@ -247,13 +311,14 @@ func TestWrite(t *testing.T) {
 	r, err := Read(t.Context(), a, today(t))
 	require.NoError(t, err)
 	var page bytes.Buffer
-	require.NoError(t, r.WriteHTML(&page))
+	_, err = r.WriteHTML(&page, 1, nil)
+	require.NoError(t, err)
 	require.Contains(t, page.String(), "&lt;script&gt;alert(1)")
 	require.NotContains(t, page.String(), "<script")
 	for _, loads := range []string{"http:", "https:", "src=", "@import", "url("} {
 		require.NotContains(t, page.String(), loads)
 	}
-	for _, title := range []string{"Access (1)", "Denied (1)", "Approvals (0)", "Administration (2)", "Erased (1)"} {
+	for _, title := range []string{"Sessions (1)", "Denied (1)", "Approvals (0)", "Administration (2)", "Erased (1)"} {
 		require.Contains(t, page.String(), title)
 	}
 
@@ -266,13 +331,14 @@ func TestWrite(t *testing.T) {
 	for i, x := range r.Entries {
 		require.Equal(t, string(x.Kind), rows[1+i][0])
 		if x.Kind == Administration && x.By == "=root" {
-			require.Equal(t, "'=root", rows[1+i][9])
+			require.Equal(t, "'=root", rows[1+i][13])
 		}
 		if x.Kind == Access {
-			require.Equal(t, "1 operations", rows[1+i][11])
+			require.Equal(t, "1", rows[1+i][16])
 		}
 	}
-	require.Error(t, r.WriteHTML(broken{}))
+	_, err = r.WriteHTML(broken{}, 1, nil)
+	require.Error(t, err)
 	require.Error(t, r.WriteCSV(broken{}))
 }
 

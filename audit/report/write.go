@@ -3,6 +3,7 @@ package report
 import (
 	_ "embed"
 	"encoding/csv"
+	"fmt"
 	"html/template"
 	"io"
 	"strings"
@@ -11,37 +12,74 @@ import (
 	"github.com/sallyport/sallyport/internal/terminal"
 )
 
-// Columns are the names of the columns of WriteCSV, its first line.
+// Columns are the names of the columns of [Report.WriteCSV], its first line.
 func Columns() []string {
-	return []string{"kind", "time", "user", "groups", "resource", "account", "database", "session", "rule", "by", "what", "count"}
+	return []string{
+		"kind", "time", "until", "duration", "user", "groups", "method", "address", "resource", "account", "database", "session", "rule", "by", "what",
+		"ended", "count",
+	}
 }
 
 func (x *Entry) cells() []string {
+	count := ""
+	if x.Count > 0 || x.Kind == Access {
+		count = countColumn.of(x)
+	}
 	return []string{
-		string(x.Kind), x.Time, x.User, strings.Join(x.Groups, " "), x.Resource, x.Account, x.Database, x.Session,
-		strings.Join(x.Rules, " "), x.By, x.What, x.count(),
+		string(x.Kind), x.Time, x.Until, x.duration(), x.User, groupsColumn.of(x), x.Method, x.Address, x.Resource, x.Account, x.Database, x.Session,
+		rulesColumn.of(x), x.By, x.What, x.Ended, count,
 	}
 }
 
-// WriteCSV writes the report as CSV (RFC 4180) with a line of [Columns] and one for
+// WriteCSV writes all entries as CSV (RFC 4180) with a line of [Columns] and one for
 // each entry. A spreadsheet takes no text for a formula: one that could be gets an
 // apostrophe before it. Control characters are replaced.
 func (r *Report) WriteCSV(w io.Writer) error {
-	out := csv.NewWriter(w)
-	if err := out.Write(Columns()); err != nil {
-		return err
-	}
+	out := newTable(w, Columns())
 	for i := range r.Entries {
-		cells := r.Entries[i].cells()
-		for i, c := range cells {
-			cells[i] = cell(c)
-		}
-		if err := out.Write(cells); err != nil {
-			return err
-		}
+		out.line(r.Entries[i].cells())
 	}
-	out.Flush()
-	return out.Error()
+	return out.end()
+}
+
+// WriteCSV writes the section as [Report.WriteCSV] does all entries, with a line of its columns.
+func (s *Section) WriteCSV(w io.Writer) error {
+	out := newTable(w, s.Columns)
+	for _, row := range s.Rows {
+		out.line(row)
+	}
+	return out.end()
+}
+
+// table writes lines of CSV and keeps the first error.
+type table struct {
+	out *csv.Writer
+	err error
+}
+
+func newTable(w io.Writer, head []string) *table {
+	t := &table{out: csv.NewWriter(w)}
+	t.line(head)
+	return t
+}
+
+func (t *table) line(cells []string) {
+	if t.err != nil {
+		return
+	}
+	safe := make([]string, len(cells))
+	for i, c := range cells {
+		safe[i] = cell(c)
+	}
+	t.err = t.out.Write(safe)
+}
+
+func (t *table) end() error {
+	t.out.Flush()
+	if t.err != nil {
+		return t.err
+	}
+	return t.out.Error()
 }
 
 // cell keeps a spreadsheet from taking a user's text for a formula.
@@ -53,53 +91,117 @@ func cell(s string) string {
 	return s
 }
 
+const (
+	maxPage = 1_500_000 // bytes of rows in a page of HTML, so that all of it is below 2 MB
+	maxCell = 500       // bytes of a text in it; CSV has more
+	perRow  = 16        // bytes of a row apart from its cells, at most
+	perCell = 4
+)
+
 //go:embed report.html
 var page string
 
-// WriteHTML writes the report as one page of HTML with a table for each kind. The page
-// loads nothing and runs no script, and whatever a user wrote is shown as text.
-func (r *Report) WriteHTML(w io.Writer) error {
+// pages divides the sections into pages of bounded size. A section that goes on has
+// the same title in the next.
+func (r *Report) pages() [][]shown {
+	var all [][]shown
+	var now []shown
+	size := 0
+	for _, s := range r.Sections() {
+		now = append(now, shown{Section: s, Of: len(s.Rows), From: 1})
+		part := &now[len(now)-1]
+		part.Rows = nil
+		for i, row := range s.Rows {
+			safe := make([]string, len(row))
+			n := perRow
+			for k, c := range row {
+				safe[k] = terminal.Visible(clip(c, maxCell))
+				n += perCell + len(template.HTMLEscapeString(safe[k]))
+			}
+			if size+n > maxPage && size > 0 {
+				if i == 0 {
+					now = now[:len(now)-1]
+				}
+				all = append(all, now)
+				now = []shown{{Section: s, Of: len(s.Rows), From: i + 1}}
+				part, size = &now[0], 0
+				part.Rows = nil
+			}
+			size += n
+			part.Rows = append(part.Rows, safe)
+		}
+	}
+	return append(all, now)
+}
+
+// shown is a section, or a part of it, in a page.
+type shown struct {
+	Section
+	Of, From int // rows of the whole, and the first one that is here
+}
+
+// To is the last row that is here.
+func (s shown) To() int { return s.From + len(s.Rows) - 1 }
+
+// WriteHTML writes a page of the report as HTML with a table for each section, from 1 on, and returns how
+// many pages the report has. The summaries come first. A page is smaller than 2 MB. It
+// loads nothing and runs no script, and whatever a user wrote is shown as text; long texts are shortened.
+// With link, which names the file of a page, pages refer to each other; it may be nil.
+func (r *Report) WriteHTML(w io.Writer, number int, link func(page int) string) (pages int, err error) {
+	all := r.pages()
+	if number < 1 || number > len(all) {
+		return len(all), fmt.Errorf("there is no page %d: the report has %d", number, len(all))
+	}
+	return len(all), r.writePage(w, all, number, link)
+}
+
+func (r *Report) writePage(w io.Writer, all [][]shown, number int, link func(page int) string) error {
 	t, err := template.New("report").Parse(page)
 	if err != nil {
 		return err
 	}
-	type section struct {
-		Title, About string
-		Rows         [][]string
+	type ref struct {
+		Title, File string
+		Page        int
 	}
-	sections := []struct {
-		kind Kind
-		section
-	}{
-		{Access, section{Title: "Access", About: "Who had access to what, and by which rules or grants."}},
-		{Approval, section{Title: "Approvals", About: "What was asked for, and who decided."}},
-		{Denied, section{Title: "Denied", About: "What was refused, who refused it and why."}},
-		{Unmasked, section{Title: "Seen unmasked", About: "Who saw what is masked for others."}},
-		{Administration, section{Title: "Administration", About: "What was done to the gateway and its records."}},
-		{Unreadable, section{Title: "Not readable", About: "Records that are missing or cannot be read whole. Whether they fall into the period is not known."}},
-		{Erased, section{Title: "Erased", About: "Sessions whose content is gone. Whether they fall into the period is not known."}},
-	}
-	shown := make([]section, len(sections))
-	for i, s := range sections {
-		shown[i] = s.section
-		for k := range r.Entries {
-			if x := &r.Entries[k]; x.Kind == s.kind {
-				shown[i].Rows = append(shown[i].Rows, x.row())
+	var contents []ref
+	for i, sections := range all {
+		for _, s := range sections {
+			x := ref{fmt.Sprintf("%s (%d)", s.Title, s.Of), "", i + 1}
+			if s.From > 1 {
+				continue
 			}
+			if i+1 != number && link != nil {
+				x.File = link(i + 1)
+			}
+			if i+1 == number || link != nil {
+				x.File += "#" + s.Name
+			}
+			contents = append(contents, x)
 		}
 	}
 	return t.Execute(w, map[string]any{
-		"First": r.Period.From.Format(time.DateOnly), "Last": r.Period.To.AddDate(0, 0, -1).Format(time.DateOnly), "Sections": shown,
+		"First": r.Period.From.Format(time.DateOnly), "Last": r.Period.To.AddDate(0, 0, -1).Format(time.DateOnly),
+		"Sections": all[number-1], "Contents": contents, "Page": number, "Pages": len(all),
 	})
 }
 
-// row are the cells of the entry in a page.
-func (x *Entry) row() []string {
-	row := []string{
-		x.Time, x.User, strings.Join(x.Groups, " "), x.Resource, x.Account, x.Session, strings.Join(x.Rules, " "), x.By, x.What, x.count(),
+// WritePages writes all pages as [Report.WriteHTML] does. Create is called for each with the name
+// that link gives it, and what it returns is closed.
+func (r *Report) WritePages(link func(page int) string, create func(name string) (io.WriteCloser, error)) error {
+	all := r.pages()
+	for i := range all {
+		w, err := create(link(i + 1))
+		if err != nil {
+			return err
+		}
+		err = r.writePage(w, all, i+1, link)
+		if closed := w.Close(); err == nil {
+			err = closed
+		}
+		if err != nil {
+			return err
+		}
 	}
-	for i, c := range row {
-		row[i] = terminal.Visible(c)
-	}
-	return row
+	return nil
 }

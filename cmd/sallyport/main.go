@@ -53,7 +53,7 @@ func commands() []command {
 		{"requests", "ls | show ID", "list the operations that wait for approval", requests},
 		{"approve", "[-c FILE] [-u USER] [-reason WHY] ID", "let a held operation run", approve},
 		{"deny", "[-c FILE] [-u USER] -reason WHY ID", "refuse a held operation", deny},
-		{"report", "[-from DAY] [-to DAY] [-o html]", "answer an auditor: who had access and why, what was denied, what was seen unmasked", auditorsReport},
+		{"report", "[-from DAY] [-to DAY] [-o html] [-section NAME] [-dir DIR]", "answer an auditor: who had access and why, what was done, denied and seen unmasked, and what proves it", auditorsReport},
 		{"verify", "[-key FILE] [-witness FILE|URL|s3://…] BUNDLE|DIR|s3://BUCKET/PREFIX", "prove that records are as they were sealed", verify},
 		{"mask", "[-explain [-jsonl]] [-columns] [FILE]", "mask a text, or list what is found in it", mask},
 		{"detokenise", "[-c FILE] [-u USER] TOKEN...", "turn tokens and encrypted values back; needs permission", detokenise},

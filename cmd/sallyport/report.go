@@ -2,6 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/audit/report"
@@ -14,11 +20,17 @@ func auditorsReport(ctx context.Context, c *cli, args []string) error {
 	from := f.String("from", "", "first `day`, such as 2026-01-01; empty is 30 days ago")
 	to := f.String("to", "", "last `day`; empty is today")
 	output := f.String("o", "csv", "`format`: csv or html")
+	section := f.String("section", "", "only the section of this `name`, as csv with columns of its own; \"list\" names them")
+	page := f.Int("page", 1, "the `page` of html")
+	dir := f.String("dir", "", "write all to this new `directory`: pages of html, a csv file for each section, the signed head and the public key")
 	if err := parse(f, args, 0); err != nil {
 		return err
 	}
 	if *output != "csv" && *output != "html" {
 		return fail(exitUsage, "unknown format %q: want csv or html", *output)
+	}
+	if *section != "" && (*output != "csv" || *dir != "") {
+		return fail(exitUsage, "-section is for csv on the output: leave out -o html and -dir")
 	}
 	days, err := report.Days(*from, *to, time.Now())
 	if err != nil {
@@ -32,15 +44,96 @@ func auditorsReport(ctx context.Context, c *cli, args []string) error {
 	if err != nil {
 		return err
 	}
-	write := r.WriteCSV
-	if *output == "html" {
-		write = r.WriteHTML
+	r.Program = "sallyport " + versionText()
+	switch {
+	case *dir != "":
+		err = writeReport(r, *dir)
+	case *section != "":
+		err = writeSection(c, r, *section)
+	case *output == "html":
+		err = writePage(c, r, *page)
+	default:
+		err = r.WriteCSV(c.out)
 	}
-	if err := write(c.out); err != nil {
+	if err != nil {
 		return err
 	}
 	if n := r.Incomplete(); n > 0 {
 		return fail(exitError, "%s missing or cannot be read whole; the report lists them as unreadable", plural(n, "record is", "records are"))
+	}
+	if n := len(r.Proof.Problems); n > 0 {
+		return fail(exitError, "the log is NOT AS SEALED; the report's summary lists %s", plural(n, "problem", "problems"))
+	}
+	return nil
+}
+
+func writePage(c *cli, r *report.Report, page int) error {
+	pages, err := r.WriteHTML(c.out, page, nil)
+	if err != nil && (page < 1 || page > pages) {
+		return fail(exitUsage, "%v", err)
+	}
+	if err == nil && pages > 1 {
+		fmt.Fprintf(c.err, "sallyport: this is page %d of %d; -page N prints another, -dir DIR writes all\n", page, pages)
+	}
+	return err
+}
+
+func writeSection(c *cli, r *report.Report, name string) error {
+	list := r.Sections()
+	var names []string
+	for i := range list {
+		names = append(names, list[i].Name)
+	}
+	if name == "list" {
+		_, err := fmt.Fprintln(c.out, strings.Join(names, "\n"))
+		return err
+	}
+	i := slices.Index(names, name)
+	if i < 0 {
+		return fail(exitUsage, "unknown section %q: want one of %s", name, strings.Join(names, ", "))
+	}
+	return list[i].WriteCSV(c.out)
+}
+
+// writeReport writes all of the report into a directory, which must not be there: no
+// file of another report is taken for one of this.
+func writeReport(r *report.Report, dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	create := func(name string) (io.WriteCloser, error) {
+		return os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	}
+	write := func(name string, fill func(w io.Writer) error) error {
+		w, err := create(name)
+		if err != nil {
+			return err
+		}
+		err = fill(w)
+		if closed := w.Close(); err == nil {
+			err = closed
+		}
+		return err
+	}
+	err := r.WritePages(func(page int) string {
+		if page == 1 {
+			return "index.html"
+		}
+		return fmt.Sprintf("page-%d.html", page)
+	}, create)
+	if err != nil {
+		return err
+	}
+	list := r.Sections()
+	for i := range list {
+		if err := write(list[i].Name+".csv", list[i].WriteCSV); err != nil {
+			return err
+		}
+	}
+	for name, text := range map[string]string{"checkpoint": r.Proof.Checkpoint, "key.pub": r.Key + "\n"} {
+		if err := write(name, func(w io.Writer) error { _, err := io.WriteString(w, text); return err }); err != nil {
+			return err
+		}
 	}
 	return nil
 }
