@@ -205,3 +205,32 @@ func BenchmarkSize(b *testing.B) {
 		})
 	}
 }
+
+// A small session is two files that are a block each, as docs/audit.md tells who plans a disk.
+func TestSmallSessionOnDisk(t *testing.T) {
+	dir := t.TempDir()
+	l := openLog(t, dir, Config{})
+	sessions := make(map[string]bool)
+	for range 20 {
+		s := newSession(t, l)
+		for range 10 {
+			run(s, "SELECT * FROM orders WHERE id = 1")
+		}
+		sessions[s.ID] = true
+		s.Close(nil)
+	}
+	require.NoError(t, l.Close())
+	files, err := filepath.Glob(filepath.Join(dir, "sessions", "*", "*"))
+	require.NoError(t, err)
+	count, size := 0, int64(0)
+	for _, file := range files {
+		if id, _, _ := strings.Cut(filepath.Base(file), "."); sessions[id] {
+			st, err := os.Stat(file)
+			require.NoError(t, err)
+			require.Less(t, st.Size(), int64(4096))
+			count, size = count+1, size+st.Size()
+		}
+	}
+	require.Equal(t, 2*len(sessions), count)
+	require.Less(t, size/int64(len(sessions)), int64(1000))
+}
