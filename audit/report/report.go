@@ -135,12 +135,15 @@ func (r *Report) Incomplete() (n int) {
 // beginning; an event of the gateway's own by its time. Of configurations, the one in force when the
 // period began is listed, too. Sessions whose content was
 // erased are listed whatever the period, and so are records that cannot be read whole
-// or are missing: a report leaves nothing out without a word. When ctx ends, Read stops
+// or are missing: a report leaves nothing out without a word. What cannot be verified is a problem of its Proof. When ctx ends, Read stops
 // before the next session and returns the error of ctx.
 func Read(ctx context.Context, a *audit.Archive, p Period) (*Report, error) {
 	proof, key, err := a.Verify()
-	if err != nil {
-		return nil, fmt.Errorf("report: %w", err)
+	if proof == nil {
+		proof = &audit.Report{}
+	}
+	if err != nil { // what can be read is reported all the same
+		proof.Problems = append(proof.Problems, "it could not be verified: "+err.Error())
 	}
 	ids, err := a.Sessions()
 	if err != nil {

@@ -79,6 +79,8 @@ func TestRead(t *testing.T) {
 	a, kept, erased := recorded(t)
 	r, err := Read(t.Context(), a, today(t))
 	require.NoError(t, err)
+	require.Empty(t, r.Proof.Problems)
+	require.Equal(t, 1, r.Proof.Erased)
 	require.True(t, strings.HasPrefix(r.Entries[0].What, "the content was erased"), "what has no time comes first")
 	require.Equal(t, erased, r.Entries[0].Session)
 	got := map[Kind][]Entry{}
@@ -145,6 +147,55 @@ func TestUnreadableIsListed(t *testing.T) {
 				require.NoError(t, err)
 				require.Contains(t, page.String(), "Not readable")
 			}
+		})
+	}
+}
+
+// What cannot be verified is a problem of the report, and what can be read is reported.
+func TestNotAsSealed(t *testing.T) {
+	for name, change := range map[string]func(t *testing.T, dir string){
+		"the gateway's own records": func(t *testing.T, dir string) {
+			a, err := audit.OpenArchive(dir)
+			require.NoError(t, err)
+			ids, err := a.Sessions()
+			require.NoError(t, err)
+			for _, id := range ids {
+				for e, err := range a.Events(id) {
+					if err == nil && e.Type == audit.GatewayStart {
+						list, err := filepath.Glob(filepath.Join(dir, "sessions", "*", id+".rec"))
+						require.NoError(t, err)
+						b, err := os.ReadFile(list[0])
+						require.NoError(t, err)
+						b[len(b)/2] ^= 1
+						require.NoError(t, os.WriteFile(list[0], b, 0o600))
+					}
+					break
+				}
+			}
+		},
+		"the signed head": func(t *testing.T, dir string) {
+			require.NoError(t, os.Remove(filepath.Join(dir, "log", "checkpoint")))
+		},
+		"the public key": func(t *testing.T, dir string) {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "log", "key.pub"), []byte("nonsense"), 0o600))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			a, kept, _ := recordedIn(t, dir)
+			change(t, dir)
+			r, err := Read(t.Context(), a, today(t))
+			require.NoError(t, err)
+			require.NotEmpty(t, r.Proof.Problems)
+			found := false
+			for _, x := range r.Entries {
+				found = found || x.Kind == Access && x.Session == kept
+			}
+			require.True(t, found)
+			var page bytes.Buffer
+			_, err = r.WriteHTML(&page, 1, nil)
+			require.NoError(t, err)
+			require.Contains(t, page.String(), "NOT AS SEALED")
 		})
 	}
 }

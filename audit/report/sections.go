@@ -151,6 +151,9 @@ func (r *Report) summary() Section {
 	}
 	say("Sealed records", strconv.Itoa(p.Sessions)+" proven, with "+strconv.FormatInt(p.Events, 10)+" events, of the whole log")
 	say("Records not proven yet", strconv.Itoa(len(p.Unproven))+" that are open or not sealed")
+	if p.Unopened > 0 {
+		say("Records not opened", strconv.Itoa(p.Unopened)+", because the key that opens them is kept elsewhere and was not given")
+	}
 	say("Erased on record", strconv.Itoa(p.Erased))
 	say("Signed head: size", strconv.FormatInt(p.Size, 10))
 	say("Signed head: root", p.Root)
