@@ -199,6 +199,29 @@ func TestComparedWithGeneratedValues(t *testing.T) {
 	}
 }
 
+// Nor does what runs unseen change what names mean, or lead values out.
+func TestHiddenChangesOfNames(t *testing.T) {
+	for name, script := range map[string]string{
+		"SET SCHEMA":        "CREATE SCHEMA s3; CREATE VIEW s3.customers AS SELECT vault AS label FROM p; CREATE FUNCTION q() RETURNS int LANGUAGE plpgsql AS $$BEGIN SET SCHEMA 's3'; RETURN 1; END$$; SELECT q(); SELECT reverse(label) FROM customers",
+		"SELECT INTO":       "CREATE FUNCTION q() RETURNS int LANGUAGE plpgsql AS $$BEGIN SELECT vault AS label, 1 AS insert INTO pg_temp.customers FROM p; RETURN 1; END$$; SELECT q(); SELECT label, reverse(label) FROM customers",
+		"with comments":     "CREATE FUNCTION q() RETURNS int LANGUAGE plpgsql AS $$BEGIN SELECT vault AS label, 1 AS insert /* a */ INTO pg_temp.customers /* ( */ FROM p; RETURN 1; END$$; SELECT q(); SELECT label, reverse(label) FROM customers",
+		"in SQL":            "CREATE FUNCTION q() RETURNS int LANGUAGE sql AS $$SELECT vault AS label, 1 AS insert INTO pg_temp.customers FROM p; SELECT 1$$; SELECT q(); SELECT label, reverse(label) FROM customers",
+		"through a view":    "CREATE SCHEMA s3; CREATE VIEW s3.customers AS SELECT vault AS label FROM p; CREATE VIEW vs AS SELECT * FROM pg_settings; CREATE FUNCTION q() RETURNS int LANGUAGE plpgsql AS $$BEGIN UPDATE vs SET setting = 's3' WHERE name LIKE 'search%'; RETURN 1; END$$; SELECT q(); SELECT reverse(label) FROM customers",
+		"the user's schema": "CREATE SCHEMA postgres; CREATE VIEW postgres.customers AS SELECT vault AS label FROM p; SELECT reverse(label) FROM customers",
+		"an aggregate":      "CREATE FUNCTION step(text, text) RETURNS text LANGUAGE plpgsql AS $$BEGIN RETURN (SELECT vault FROM p LIMIT 1); END$$; CREATE AGGREGATE agg(text) (SFUNC = step, STYPE = text); SELECT agg(label), reverse(agg(label)) FROM customers",
+		"rows":              "CREATE FUNCTION q() RETURNS TABLE (id int, label text) LANGUAGE sql STABLE AS $$SELECT id, vault FROM p$$; SELECT * FROM q(); SELECT * FROM ROWS FROM (q()) AS z; SELECT * FROM q() WHERE label LIKE 's%'",
+		"rows of a view":    "CREATE VIEW w AS SELECT vault AS label FROM p; CREATE FUNCTION q() RETURNS SETOF text LANGUAGE sql STABLE AS $$SELECT reverse(label) FROM w$$; SELECT * FROM q(); SELECT t.*, 1 FROM q() t, customers",
+		"several":           "CREATE VIEW w AS SELECT vault AS label FROM p; SELECT 1\\; SELECT reverse(label) FROM w",
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := startRig(t, certainSchema, masking.Config{Rules: []masking.Rule{{Name: "vault", Columns: []string{"p.vault"}}}})
+			out := g.psql(t, "alice", script+";\n", "-A", "-t", "-q")
+			require.NotRegexp(t, `(?i)secret|terces|ERROR`, out)
+			require.Contains(t, out, "*")
+		})
+	}
+}
+
 // What one session makes stays readable for all: only what was filled with masked
 // values is masked.
 func TestMadeOfNothingMasked(t *testing.T) {

@@ -83,6 +83,8 @@ func (v *view) decide(protocol string, op proxy.Op, shape *proxy.Shape, m *menti
 			c.tainted, c.typ = true, taintedValue
 			c.numbers = v.mode == Display && !m.computed && !m.made && !m.foreign && !(m.rows && m.opens) && !(kept.aside && m.settings) && !(kept.computed && (m.runs || kept.gives(sc.Name, v)))
 			c.null = c.null || c.oid >= firstUser || c.oid == oidRecord || c.oid == oidRecords
+		} else if from == nil && sc.Column == "" && facts != nil {
+			v.derived(c, facts, facts.Rest, m)
 		}
 	}
 	return columns

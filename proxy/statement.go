@@ -143,6 +143,9 @@ type Facts struct {
 	Columns []Column
 	// ColumnsKnown tells "returns no rows" from "columns could not be worked out".
 	ColumnsKnown bool
+	// Rest is what any output column may hold, where it is known which columns those
+	// derive from and not how many there are; nil otherwise.
+	Rest *Column
 	// Resolved says that the names in the text were looked up in a catalog and that
 	// Columns, Uses and Writes miss nothing but what is opaque or unsure.
 	Resolved bool

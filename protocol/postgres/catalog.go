@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
@@ -234,7 +235,12 @@ func letter(v []byte) byte {
 	return v[0]
 }
 
+// schema takes the search_path as it is set, and then the schemas that it means.
 func (r *catalogRows) schema(v [][]byte) error {
+	if r.contents.Setting == "" {
+		r.contents.Setting = strings.ReplaceAll(string(v[0]), `"$user"`, "$user")
+		return nil
+	}
 	r.contents.Path = append(r.contents.Path, string(v[0]))
 	return nil
 }

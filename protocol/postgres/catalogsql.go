@@ -17,7 +17,8 @@ const relationsKept = `c.relkind IN ('r', 'v', 'm', 'f', 'p', 'S') AND c.relpers
 // name here means anything of somebody's. What comes before that is qualified.
 var catalogQueries = []catalogQuery{
 	{
-		`SELECT s FROM pg_catalog.unnest(pg_catalog.current_schemas(true)) WITH ORDINALITY AS u (s, i) ORDER BY i`, 1,
+		`SELECT coalesce(nullif(pg_catalog.btrim(pg_catalog.current_setting('search_path')), ''), 'pg_catalog') UNION ALL
+(SELECT s FROM pg_catalog.unnest(pg_catalog.current_schemas(true)) WITH ORDINALITY AS u (s, i) ORDER BY i)`, 1,
 		func(r *catalogRows) func([][]byte) error { return r.schema },
 	},
 	{`SET LOCAL search_path = pg_catalog`, 0, func(*catalogRows) func([][]byte) error { return nil }},
@@ -69,10 +70,16 @@ const (
 	functionsQuery   = functionsBegin + `coalesce(pg_get_function_sqlbody(p.oid), p.prosrc)` + functionsEnd
 	functionsQuery13 = functionsBegin + `p.prosrc` + functionsEnd // before version 14
 
-	functionsBegin = `SELECT p.oid, n.nspname, p.proname, p.provolatile, l.lanname, CASE WHEN l.lanname IN ('sql', 'plpgsql') THEN `
-	functionsEnd   = ` END,
+	// An aggregate with a function that is not the server's own is a function in SQL
+	// that calls it.
+	functionsBegin = `SELECT p.oid, n.nspname, p.proname, CASE WHEN g.calls IS NULL THEN p.provolatile ELSE 's' END, CASE WHEN g.calls IS NULL THEN l.lanname ELSE 'sql' END,
+CASE WHEN g.calls IS NOT NULL THEN 'SELECT ' || g.calls WHEN l.lanname IN ('sql', 'plpgsql') THEN `
+	functionsEnd = ` END,
 coalesce((SELECT bool_or(x LIKE 'search_path=%') FROM unnest(p.proconfig) x), false)
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
+LEFT JOIN (SELECT a.aggfnoid, string_agg(format('%I.%I()', cn.nspname, c.proname), ', ' ORDER BY c.oid) AS calls FROM pg_aggregate a
+JOIN pg_proc c ON c.oid IN (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn)
+JOIN pg_namespace cn ON cn.oid = c.pronamespace WHERE c.oid >= 16384 GROUP BY 1) g ON g.aggfnoid = p.oid
 WHERE p.oid >= 16384 OR n.nspname <> 'pg_catalog' ORDER BY p.oid`
 
 	viewsQuery = `SELECT c.oid, pg_get_viewdef(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -27,8 +26,8 @@ type epoch struct {
 	flying  []proxy.NameChange
 	flights int
 
-	id   uint64   // of the snapshot whose path was compared last; up's
-	path []string // of the first snapshot; up's
+	id   uint64 // of the snapshot whose path was compared last; up's
+	path string // as it is set in the first snapshot; up's
 }
 
 // changesCatalog reports whether a statement changes what the catalog holds, or may.
@@ -192,9 +191,9 @@ func (e *epoch) began(s *sql.Snapshot) {
 		return
 	}
 	if e.id == 0 {
-		e.path = s.Path
-	} else if !slices.Equal(e.path, s.Path) {
-		e.stay(strings.Join(e.path, ", "))
+		e.path = s.Setting
+	} else if e.path != s.Setting {
+		e.stay(e.path)
 	}
 	e.id = s.ID
 }

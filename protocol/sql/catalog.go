@@ -52,6 +52,8 @@ type Contents struct {
 	// Path are the schemas in which a name without one is looked up, in order, at
 	// the beginning of a session of that role.
 	Path []string
+	// Setting is what that path is set to; schemas that are made later may be on it.
+	Setting string
 	// Role is that role's name at the server, and Schemas are those that it may use.
 	Role      string
 	Schemas   []string

@@ -250,8 +250,33 @@ func sum(parts []*proxy.Facts) *proxy.Facts {
 			all.Copy = p.Copy
 		}
 	}
-	all.Block = blocks(parts)
+	all.Block, all.Rest = blocks(parts), rests(parts)
 	return all
+}
+
+// rests is what any of the columns of several statements may hold.
+func rests(parts []*proxy.Facts) *proxy.Column {
+	var rest *proxy.Column
+	seen := make(map[proxy.Origin]struct{})
+	for _, p := range parts {
+		columns := p.Columns
+		if p.Rest != nil {
+			columns = []proxy.Column{*p.Rest}
+		}
+		for i := range columns {
+			if rest == nil {
+				rest = &proxy.Column{}
+			}
+			for _, o := range columns[i].Origins {
+				if _, ok := seen[o]; !ok {
+					seen[o] = struct{}{}
+					rest.Origins = append(rest.Origins, o)
+				}
+			}
+			rest.Opaque, rest.Unsure = rest.Opaque || columns[i].Opaque, rest.Unsure || columns[i].Unsure
+		}
+	}
+	return rest
 }
 
 // blocks is what several statements do together of which some are blocks, nil when

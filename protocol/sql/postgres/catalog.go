@@ -266,6 +266,9 @@ func (r *resolver) returnedBy(f *sql.Function) value {
 			return opaque
 		}
 	}
+	if d.Rest != nil {
+		return r.as(heldBy(d.Rest), proxy.DerivedTransformed)
+	}
 	var v value
 	for _, rel := range d.Relations {
 		v = r.union(v, r.as(r.whole(r.relation(rel.Schema, rel.Name)), proxy.DerivedTransformed))

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/multigres/multigres/go/common/parser"
@@ -182,9 +183,33 @@ func (d *definitions) function(f *sql.Function) {
 			return
 		}
 		if facts := d.facts(stmts); facts.Unknown == "" {
+			facts.Rest = d.returned(stmts)
 			f.Does = facts
 		}
 	})
+}
+
+// returned is what any column that a function of these statements returns may hold, with
+// what decides between its rows; nil when that is not known.
+func (d *definitions) returned(stmts []ast.Stmt) *proxy.Column {
+	if len(stmts) != 1 {
+		return nil
+	}
+	q := selectOf(stmts[0])
+	if q == nil {
+		return nil
+	}
+	r := &resolver{catalog: d.catalog, pending: d}
+	t := r.query(q, nil)
+	if r.incomplete || r.unsure || r.doubt {
+		return nil
+	}
+	c := r.rest(t)
+	for _, u := range r.uses {
+		u.How = proxy.DerivedPredicate
+		c.Origins = append(slices.Clip(c.Origins), u.Origin)
+	}
+	return c
 }
 
 // functionBody takes the text of a function apart; standard is that of SQL's

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"iter"
 	"strings"
 
 	"github.com/sallyport/sallyport/protocol/sql"
@@ -18,7 +19,7 @@ var loudWords = func() map[string]bool {
 	m := make(map[string]bool)
 	for word := range strings.FieldsSeq(`
 		execute create alter drop temp temporary discard reset import comment load call prepare deallocate declare
-		search_path set_config pg_settings role authorization session_authorization all
+		schema search_path set_config pg_settings role authorization session_authorization all
 		query_to_xml query_to_xmlschema query_to_xml_and_xmlschema cursor_to_xml cursor_to_xmlschema ts_stat ts_rewrite
 		table_to_xml table_to_xml_and_xmlschema schema_to_xml schema_to_xml_and_xmlschema database_to_xml database_to_xml_and_xmlschema`) {
 		m[word] = true
@@ -91,11 +92,11 @@ func (q *quiet) first(f *sql.Function) {
 		return
 	}
 	before := ""
-	for word := range wordsOf(f.Body) {
+	for word, end := range wordsOf(f.Body) {
 		switch {
 		case loudWords[word], word == "u&", // names in escapes
 			word == "do" && f.Language == "sql" && before != "conflict" && !strings.Contains(f.Body, "ON CONFLICT"),
-			word == "into" && f.Language == "sql" && before != "insert" && before != "merge":
+			word == "into" && (f.Language == "sql" || !takesVariables(f.Body[:end-len(word)], before)) && !fillsTarget(f.Body[end:]):
 			return
 		}
 		if q.functions[word] != nil || q.relations[word] != nil {
@@ -104,6 +105,57 @@ func (q *quiet) first(f *sql.Function) {
 		before = word
 	}
 	f.Quiet = true
+}
+
+// takesVariables reports whether INTO after text, whose last word is before, names variables:
+// PL/pgSQL leaves to the server what comes after INSERT and MERGE, also where these are
+// names of columns.
+func takesVariables(text, before string) bool {
+	code := strings.TrimRight(text, " \t\n\v\f\r")
+	line := code[strings.LastIndexAny(code, "\n\r")+1:]
+	return before != "insert" && before != "merge" && !strings.HasSuffix(code, "*/") && !strings.Contains(line, "--")
+}
+
+// fillsTarget reports whether text goes on as INSERT INTO or MERGE INTO does, and not as
+// SELECT … INTO, which makes a table.
+func fillsTarget(text string) bool {
+	word, rest := firstName(text)
+	if word == "table" || word == "unlogged" {
+		return false
+	}
+	for word != "" {
+		after, qualified := strings.CutPrefix(rest, ".")
+		if !qualified {
+			break
+		}
+		word, rest = firstName(after)
+	}
+	next, _ := firstName(rest)
+	return word != "" && (strings.HasPrefix(rest, "(") || next != "" && !followsInto[next])
+}
+
+// followsInto are the words that follow the name of the table that SELECT … INTO makes.
+var followsInto = map[string]bool{
+	"from": true, "where": true, "group": true, "having": true, "window": true, "union": true, "intersect": true, "except": true,
+	"order": true, "limit": true, "offset": true, "fetch": true, "for": true,
+}
+
+// firstName returns the word, or the name in quotes, that text begins with, and what
+// follows it, both without space. It is empty where text begins with something else.
+func firstName(text string) (name, rest string) {
+	text = strings.TrimLeft(text, " \t\n\v\f\r")
+	end := 0
+	for strings.HasPrefix(text[end:], `"`) { // a quote in a name is written twice
+		length := strings.IndexByte(text[end+1:], '"')
+		if length < 0 {
+			return "", text
+		}
+		end += length + 2
+	}
+	for end < len(text) && text[0] != '"' && isWord(text[end]) {
+		end++
+	}
+	return strings.ToLower(text[:end]), strings.TrimLeft(text[end:], " \t\n\v\f\r")
 }
 
 // again takes back what is not quiet because of what it names, and reports whether
@@ -138,12 +190,16 @@ func (q *quiet) anyLoud(names []string) bool {
 	return false
 }
 
-// viewLoud reports whether the query of a view names a function that is not quiet.
+// viewLoud reports whether the query of a view names a function that is not quiet, or
+// what settings are changed through.
 func (q *quiet) viewLoud(rel *sql.Relation) bool {
 	if rel.Definition == "" {
 		return true
 	}
 	for word := range wordsOf(rel.Definition) {
+		if loudWords[word] { // such as pg_settings, which is changed through it
+			return true
+		}
 		for _, f := range q.functions[word] {
 			if !f.Quiet {
 				return true
@@ -153,10 +209,10 @@ func (q *quiet) viewLoud(rel *sql.Relation) bool {
 	return false
 }
 
-// wordsOf calls yield with every word of a text in lower case, in whatever it is
-// written: names, literals, comments.
-func wordsOf(text string) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
+// wordsOf calls yield with every word of a text in lower case, and where it ends, in
+// whatever it is written: names, literals, comments.
+func wordsOf(text string) iter.Seq2[string, int] {
+	return func(yield func(string, int) bool) {
 		for i := 0; i < len(text); {
 			if !isWord(text[i]) {
 				i++
@@ -170,7 +226,7 @@ func wordsOf(text string) func(yield func(string) bool) {
 			if word == "u" && i < len(text) && text[i] == '&' {
 				word = "u&"
 			}
-			if !yield(word) {
+			if !yield(word, i) {
 				return
 			}
 		}

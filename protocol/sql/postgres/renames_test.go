@@ -46,6 +46,41 @@ func namesSnapshot() *sql.Snapshot {
 	return s
 }
 
+// Only what makes tables takes INTO for something else than PL/pgSQL's variables, and
+// only with the words of SELECT behind the name.
+func TestQuietFunctions(t *testing.T) {
+	for _, c := range []struct {
+		language, body string
+		quiet          bool
+	}{
+		{"plpgsql", "BEGIN INSERT INTO log VALUES (1); END", true},
+		{"plpgsql", "BEGIN insert\n into public.log (a) SELECT 1; END", true},
+		{"plpgsql", `BEGIN INSERT INTO "my ""log".t AS l DEFAULT VALUES; END`, true},
+		{"plpgsql", "BEGIN MERGE INTO ONLY t USING u ON true WHEN MATCHED THEN DELETE; END", true},
+		{"plpgsql", "BEGIN SELECT a INTO STRICT v FROM t; END", true},
+		{"plpgsql", "BEGIN -- what for\n SELECT a\n INTO v FROM t; END", true},
+		{"sql", "INSERT INTO log (a) VALUES (1)", true},
+		{"plpgsql", "BEGIN SELECT 1 AS insert INTO x FROM t; END", false},
+		{"plpgsql", "BEGIN SELECT merge INTO TABLE x FROM t; END", false},
+		{"plpgsql", "BEGIN SELECT 1 AS insert INTO UNLOGGED values; END", false},
+		{"plpgsql", "BEGIN SELECT 1 AS insert INTO x; END", false},
+		{"plpgsql", `BEGIN SELECT 1 AS insert INTO pg_temp."a""b" FROM t; END`, false},
+		{"plpgsql", "BEGIN SELECT 1 AS insert -- x\n INTO x FROM t; END", false},
+		{"plpgsql", "BEGIN SELECT 1 AS insert /**/ INTO x/* ( */ FROM t; END", false},
+		{"plpgsql", "BEGIN SET SCHEMA 'x'; END", false},
+		{"plpgsql", "BEGIN UPDATE settings SET setting = 'x'; END", false},
+		{"sql", "SELECT 1 AS insert INTO x FROM t", false},
+		{"sql", "SELECT 1 INTO x", false},
+	} {
+		s := sql.NewSnapshot(sql.Contents{
+			Relations: []*sql.Relation{{OID: 20000, Schema: "public", Name: "settings", Kind: sql.RelationView, Definition: "SELECT name, setting FROM pg_settings"}},
+			Functions: []*sql.Function{{OID: 30000, Schema: "public", Name: "f", Language: c.language, Body: c.body}},
+		})
+		Resolve(s)
+		require.Equal(t, c.quiet, s.Functions[0].Quiet, c.body)
+	}
+}
+
 // What a statement changes says what the names after it mean, name by name.
 func TestNamesBehindChanges(t *testing.T) {
 	a := New(Config{Catalog: &fixedCatalog{snapshot: namesSnapshot()}})

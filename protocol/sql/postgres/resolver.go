@@ -89,7 +89,9 @@ func (r *resolver) statement(n ast.Node, f *proxy.Facts) {
 			r.fillFields(n)
 		}
 		if f.Copy != nil && f.Copy.Out {
-			if t = r.copied(n); !t.open && !r.incomplete {
+			if t = r.copied(n); t.open {
+				f.Rest = r.rest(t)
+			} else if !r.incomplete {
 				f.Copy.Columns = columns(t)
 			}
 		}
@@ -108,9 +110,20 @@ func (r *resolver) statement(n ast.Node, f *proxy.Facts) {
 	}
 	f.Uses, f.Writes, f.Unsure = r.uses, r.writes, r.unsure
 	f.Resolved = !r.incomplete && r.catalog.Snapshot() != nil
-	if returns && !t.open && !r.incomplete {
+	switch {
+	case !returns:
+	case t.open:
+		f.Rest = r.rest(t)
+	case !r.incomplete:
 		f.Columns, f.ColumnsKnown = columns(t), true
 	}
+}
+
+// rest is what any of the columns of open rows may hold.
+func (r *resolver) rest(t rows) *proxy.Column {
+	o := output{value: r.all(t)}
+	c := o.column()
+	return &c
 }
 
 // column is what is said of an output.
