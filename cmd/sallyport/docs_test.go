@@ -30,7 +30,7 @@ func document(t *testing.T, name string) string {
 func TestDocumentedConfigs(t *testing.T) {
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```")
 	n := 0
-	for _, name := range []string{"README.md", "docs/config.md"} {
+	for _, name := range []string{"README.md", "docs/config.md", "docs/clients.md"} {
 		for _, m := range blocks.FindAllStringSubmatch(document(t, name), -1) {
 			f, err := config.Parse(filepath.Join(t.TempDir(), "sallyport.yaml"), []byte(m[1]), gateway.Defaults())
 			require.NoError(t, err, "%s:\n%s", name, m[1])
@@ -46,13 +46,13 @@ func TestDocumentedConfigs(t *testing.T) {
 
 // Every command that a document shows exists, with its flags.
 func TestDocumentedCommands(t *testing.T) {
-	line := regexp.MustCompile(`(?m)(?:^    bin/|\x60)sallyport ([a-z]+)((?: [a-z]+| -[a-z]+)*)`)
+	line := regexp.MustCompile(`(?m)(?:^    bin/|\x60)sallyport ([a-z]+(?:-[a-z]+)*)((?: [a-z]+| -[a-z]+)*)`)
 	names := map[string]bool{}
 	for _, c := range commands() {
 		names[c.name] = true
 	}
 	n := 0
-	for _, name := range []string{"README.md", "docs/config.md", "docs/audit.md", "docs/guardrails.md", "docs/operations.md", "docs/troubleshooting.md"} {
+	for _, name := range []string{"README.md", "docs/config.md", "docs/audit.md", "docs/guardrails.md", "docs/clients.md", "docs/operations.md", "docs/troubleshooting.md"} {
 		for _, m := range line.FindAllStringSubmatch(document(t, name), -1) {
 			require.True(t, names[m[1]], "%s: %s", name, m[0])
 			args := []string{m[1]}
