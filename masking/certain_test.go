@@ -258,7 +258,12 @@ func TestRenamedStaysMasked(t *testing.T) {
 	} {
 		require.Contains(t, g.psql(t, "alice", script+";\n"), "is masked by a rule about its name", script)
 	}
+	for _, script := range []string{"ALTER TABLE p INHERIT par", "ALTER TABLE whole ATTACH PARTITION p DEFAULT", "ALTER TABLE p ALTER id SET NOT NULL, INHERIT par"} {
+		require.Contains(t, g.psql(t, "alice", "CREATE TABLE IF NOT EXISTS par (id int, vault text); CREATE TABLE IF NOT EXISTS whole (LIKE p) PARTITION BY LIST (id);\n"+script+";\n"), "is masked by a rule about its name", script)
+	}
 	for _, script := range []string{
+		"CREATE TABLE labels (label text); ALTER TABLE p INHERIT labels", "CREATE TABLE other_p (LIKE anon) PARTITION BY LIST (id); ALTER TABLE other_p ATTACH PARTITION anon DEFAULT; ALTER TABLE other_p DETACH PARTITION anon",
+		"ALTER TABLE p NO INHERIT labels",
 		"ALTER TABLE p RENAME COLUMN label TO l7", "ALTER TABLE p RENAME COLUMN l7 TO label", "ALTER VIEW w RENAME TO w7", "ALTER TABLE p RENAME CONSTRAINT p_pkey TO pk", "ALTER TABLE anon RENAME TO anon7",
 		"ALTER TABLE customers RENAME COLUMN email TO contact", "ALTER TABLE staff RENAME COLUMN date_of_birth TO s7",
 	} {

@@ -28,7 +28,42 @@ func (r *resolver) moves(n ast.Node) {
 		if n.Relation != nil {
 			r.moved(n.Relation, func(_, name, column string) (string, string, string) { return n.NewSchema, name, column })
 		}
+	case *ast.AlterTableStmt:
+		if n.Cmds == nil || n.Objtype == ast.OBJECT_INDEX {
+			return
+		}
+		for _, item := range n.Cmds.Items {
+			if cmd, ok := item.(*ast.AlterTableCmd); ok {
+				r.joins(n.Relation, cmd)
+			}
+		}
 	}
+}
+
+// joins notes the columns that are read through another table too after a command: that
+// of which their own is a part from now on.
+func (r *resolver) joins(of *ast.RangeVar, cmd *ast.AlterTableCmd) {
+	var part, whole *ast.RangeVar
+	switch d := cmd.Def.(type) {
+	case *ast.RangeVar:
+		if cmd.Subtype == ast.AT_AddInherit {
+			part, whole = of, d
+		}
+	case *ast.PartitionCmd:
+		if cmd.Subtype == ast.AT_AttachPartition {
+			part, whole = d.Name, of
+		}
+	}
+	if part == nil || whole == nil {
+		return
+	}
+	t := r.relation(whole.SchemaName, whole.RelName)
+	r.moved(part, func(_, _, column string) (string, string, string) {
+		if _, known := lookup(r, t.rows, column); !known && !t.open {
+			return "", "", ""
+		}
+		return t.schema, whole.RelName, column
+	})
 }
 
 // moved notes where the columns of a relation are, by where each goes: an empty

@@ -47,7 +47,7 @@ func namesSnapshot() *sql.Snapshot {
 }
 
 // Only what makes tables takes INTO for something else than PL/pgSQL's variables, and
-// only with the words of SELECT behind the name.
+// only with the words of SELECT after the name.
 func TestQuietFunctions(t *testing.T) {
 	for _, c := range []struct {
 		language, body string

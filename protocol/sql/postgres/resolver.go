@@ -101,6 +101,7 @@ func (r *resolver) statement(n ast.Node, f *proxy.Facts) {
 		}
 	case *ast.AlterTableStmt:
 		r.altered(n)
+		r.moves(n)
 	case *ast.RenameStmt, *ast.AlterObjectSchemaStmt:
 		r.moves(n)
 	case *ast.ExecuteStmt: // of what is not known; see [proxy.Facts.Executes]
