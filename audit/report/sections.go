@@ -83,7 +83,7 @@ var kinds = []struct {
 }{
 	{Access, "Sessions", "Who had access to what, from when until when, by which rules or grants, and how it ended.", []column{timeColumn.titled("Begin"), untilColumn.titled("End"), durationColumn, userColumn, addressColumn, methodColumn, resourceColumn, accountColumn, sessionColumn, rulesColumn, countColumn.titled("Asked"), endedColumn, whatColumn}},
 	{Login, "Logins", "Who proved who he is, from where; one line for all that are alike.", manyColumns},
-	{LoginFailed, "Failed logins", "Who failed to, from where and why; one line for all that are alike. The name is what was claimed.", manyColumns},
+	{LoginFailed, "Failed logins", "Who failed to, from where and why; one line for all that are alike. The name is what was claimed, of failures that the gateway summed up the last one.", manyColumns},
 	{Failed, "Failed connections", "Connections that ended before a session, those of failed logins among them; one line for all that are alike.", []column{timeColumn.titled("First"), untilColumn.titled("Last"), addressColumn, whatColumn, countColumn}},
 	{Approval, "Approvals", "What was asked for, and who decided.", []column{timeColumn, userColumn, resourceColumn, sessionColumn, byColumn.titled("Decided"), whatColumn}},
 	{Denied, "Denied", "What was refused, who refused it and why.", []column{timeColumn, userColumn, addressColumn, resourceColumn, accountColumn, sessionColumn, byColumn, rulesColumn, whatColumn}},
