@@ -96,12 +96,13 @@ var greetings = wordSet("hej hei hallo hola ciao olá ola cześć czesc salut bo
 var nobody = wordSet("montag dienstag mittwoch donnerstag freitag samstag sonntag januar februar märz april mai juni juli august september oktober november dezember " +
 	"janvier février mars avril juin juillet août octobre novembre décembre lundi mardi mercredi jeudi vendredi samedi dimanche lunes martes miércoles jueves viernes sábado domingo " +
 	"enero febrero marzo abril mayo junio julio agosto octubre noviembre diciembre lunedì martedì mercoledì giovedì venerdì sabato gennaio febbraio aprile maggio giugno luglio settembre ottobre dicembre " +
+	"monday tuesday wednesday thursday friday saturday sunday january february march july september october december tue thu fri feb sep oct nov dec " +
 	"maandag dinsdag woensdag donderdag vrijdag zaterdag zondag måndag tisdag onsdag torsdag fredag lördag söndag nr tag tage tagen woche monat jahr angebot betreff anlage konto betrag vertrag " +
 	"fattura factura facture fatura faktura factuur preis menge datum seite kunde ware firma bestell not in progress eins zwei drei herren damen directeur directrice général ministero ministerio ministère junta boletín oficial della salute de von van le getränke besteck " +
 	"world everyone everybody team folks friends guys all there universe colleagues welt alle zusammen kollegen leute monde tous mundo todos mondo tutti wereld allemaal")
 
 // makers are names of goods and of software, of which a person has none.
-var makers = wordSet("microsoft oracle linux ubuntu debian fedora apache kafka jenkins grafana prometheus amazon google adobe cisco intel docker kubernetes redis nginx postgresql mysql mongodb windows android " +
+var makers = wordSet("microsoft oracle linux ubuntu debian fedora apache kafka jenkins grafana prometheus amazon google adobe cisco intel docker kubernetes redis nginx postgresql mysql mongodb windows android unicode " +
 	"makita hilti dewalt gardena karcher kärcher adidas nike puma samsung sony panasonic toshiba tefal lavazza victorinox nikon dyson ikea lenovo asus logitech huawei xiaomi kitchenaid sonicare")
 
 // nounEndings end nouns of German and of the Romance languages that name no person.

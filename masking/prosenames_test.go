@@ -27,3 +27,29 @@ func TestNamesInKeys(t *testing.T) {
 		require.Equal(t, want, found, text)
 	}
 }
+
+// Days, months and standards are nobody, in whatever case, in what a server says and
+// formats; people who are written like them stay.
+func TestNamesOfNobody(t *testing.T) {
+	scanner, err := NewScanner(ScannerConfig{})
+	require.NoError(t, err)
+	for text, want := range map[string]string{
+		"invalid Unicode escape": "",
+		"String constants with Unicode escapes cannot be used when standard_conforming_strings is off.": "",
+		"Unicode escapes must be \\XXXX or \\+XXXXXX.":                                                  "",
+		"TUESDAY   Tuesday   tuesday   TUE Tue tue DECEMBER  December  december  XII  DEC Dec dec":      "",
+		"THURSDAY Thursday thursday FEBRUARY February february II":                                      "",
+		"WEDNESDAY Wednesday wednesday OCTOBER October october X":                                       "",
+		"please call Anna Schneider on Tuesday":                                                         "Anna Schneider",
+		"please tell Jan Kowalski that it is late":                                                      "Jan Kowalski",
+		"please tell June Carter that it is late":                                                       "June Carter",
+	} {
+		found := ""
+		for _, f := range scanner.Scan(nil, []byte(text)) {
+			if f.Type == Person {
+				found += text[f.Start:f.End]
+			}
+		}
+		require.Equal(t, want, found, text)
+	}
+}
