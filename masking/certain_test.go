@@ -176,6 +176,19 @@ func TestShadowedNamesAreMasked(t *testing.T) {
 	}
 }
 
+// Columns of the session's own tables are masked by what their names say, computed or
+// not, and stay readable otherwise.
+func TestOwnTables(t *testing.T) {
+	g := startRig(t, certainSchema, masking.Config{Rules: []masking.Rule{{Name: "any", Columns: []string{"mine.code"}}, {}}})
+	const rows = " (email text, code text, label text); INSERT INTO mine VALUES ('eve.smith@example.net', 'x-4711', 'first'); "
+	for _, create := range []string{"CREATE TEMP TABLE mine" + rows, "BEGIN; CREATE TABLE mine" + rows, "BEGIN; CREATE TABLE public.mine" + rows} {
+		out := g.psql(t, "alice", create+"SELECT substr(email, 1, 8), reverse(code), upper(label), label || '!', length(label) FROM mine; SELECT email, code, label FROM mine; SELECT max(substr(email, 1, 8)) FROM mine;\n", "-A", "-t", "-q")
+		require.NotRegexp(t, `eve|4711|1174`, out, create)
+		require.Contains(t, out, "|FIRST|first!|5\n", create)
+		require.Contains(t, out, "|first\n", create)
+	}
+}
+
 // A condition that compares a masked column with generated values gives nothing out.
 func TestComparedWithGeneratedValues(t *testing.T) {
 	g := startRig(t, schema, masking.Config{})

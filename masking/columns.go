@@ -293,7 +293,7 @@ func each(t Type) bool { return t == IP || t == MAC || wider[t] != "" }
 // sampled reports whether a base column of c holds by its values what is masked, or
 // may.
 func (v *view) sampled(c *column, o *proxy.Origin) bool {
-	if v.target == nil || !v.scans {
+	if v.target == nil || !v.scans || o.Own {
 		return false
 	}
 	typ, known := v.masker.samples.typeOf(v.target, o)

@@ -82,7 +82,7 @@ func (p *samples) computed(ctx context.Context, s *proxy.Session, f *proxy.Facts
 	for _, c := range outputs(f) {
 		for k := range c.Origins {
 			o := &c.Origins[k]
-			if o.How == proxy.DerivedPlain && ofServer(o.Schema) {
+			if o.Own || o.How == proxy.DerivedPlain && ofServer(o.Schema) {
 				continue
 			}
 			e := p.sample(ctx, s, o.Schema, o.Relation)
@@ -123,7 +123,7 @@ func (p *samples) read(ctx context.Context, s *proxy.Session, f *proxy.Facts, ea
 	known = len(f.Relations) <= maxRead
 	for i := range f.Relations[:min(len(f.Relations), maxRead)] {
 		r := &f.Relations[i]
-		if !r.Effects.Has(proxy.EffectRead) || r.Schema == "" || ofServer(r.Schema) {
+		if !r.Effects.Has(proxy.EffectRead) || r.Schema == "" || r.Schema == "pg_temp" || ofServer(r.Schema) {
 			continue
 		}
 		e := p.sample(ctx, s, r.Schema, r.Name)

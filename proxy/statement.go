@@ -240,6 +240,9 @@ type Origin struct {
 	// an element of an array, or the whole. In other ways it is the member of a column
 	// of JSON that the value derives from; empty is the whole column.
 	Key string
+	// Own says that the relation is the session's own, or one that its open transaction
+	// makes: only the session can look at it. The schema is empty where the text says none.
+	Own bool
 }
 
 // Derivation says how an output derives from a base column.

@@ -264,7 +264,9 @@ const temporarySchema = "pg_temp"
 func ownRelation(schema string, r *proxy.OwnRelation) *Relation {
 	rel := &Relation{Schema: schema, Name: r.Name, Kind: RelationTable, Own: true, Columns: make([]Column, len(r.Columns))}
 	for i := range r.Columns {
-		rel.Columns[i] = Column{Name: r.Columns[i].Name, Source: r.Columns[i]}
+		source := r.Columns[i]
+		source.Origins = append(slices.Clip(source.Origins), proxy.Origin{Schema: schema, Relation: r.Name, Column: source.Name, Own: true})
+		rel.Columns[i] = Column{Name: source.Name, Source: source}
 	}
 	return rel
 }

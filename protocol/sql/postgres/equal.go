@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"slices"
+
 	"github.com/multigres/multigres/go/common/parser/ast"
 
 	"github.com/sallyport/sallyport/proxy"
@@ -103,7 +105,7 @@ func (r *resolver) equal(s *space, list []seen, v value) {
 	}
 	for _, c := range list {
 		column := &c.table.columns[c.at]
-		if len(column.origins) > 0 && !computed || column.opaque || column.unsure != sure {
+		if slices.ContainsFunc(column.origins, func(o proxy.Origin) bool { return !o.Own }) && !computed || column.opaque || column.unsure != sure {
 			continue
 		}
 		held := r.union(column.value, derived)

@@ -91,6 +91,9 @@ func columnsOf(f *proxy.Facts) string {
 func originsOf(c proxy.Column) string {
 	var list []string
 	for _, o := range c.Origins {
+		if o.Own {
+			continue
+		}
 		list = append(list, strings.TrimPrefix(o.Schema+".", "public.")+o.Relation+"."+o.Column+[...]string{"", "~", "#", "?", "@"}[o.How]+o.Key)
 	}
 	switch {
