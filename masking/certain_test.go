@@ -189,6 +189,27 @@ func TestOwnTables(t *testing.T) {
 	}
 }
 
+// Errors quote nothing of what is masked, whatever they are about, and go on to name
+// what the statement names.
+func TestErrorsQuoteNothing(t *testing.T) {
+	g := startRig(t, certainSchema+"CREATE VIEW w AS SELECT vault AS b, salary AS s FROM p;", masking.Config{Rules: []masking.Rule{{Name: "vault", Columns: []string{"p.vault", "p.salary"}}, {}}})
+	for _, sql := range []string{
+		"SELECT vault::int FROM p", "SELECT b::int FROM w", "SELECT vault::regclass FROM p", "SELECT b::regclass FROM w", "SELECT nextval(vault) FROM p", "SELECT nextval(b) FROM w",
+		"SELECT has_table_privilege(b, 'select') FROM w", "SELECT set_config(vault, 'x', false) FROM p", "SELECT to_tsquery(b || ' !! ((') FROM w", "SELECT pg_read_file(b) FROM w",
+		"SELECT query_to_xml(b, true, true, '') FROM w", "SELECT b::json FROM w", "SELECT make_date(s, 99, 1) FROM w", "SELECT chr(salary * 100000) FROM p", "SELECT b::date FROM w WHERE s > 1",
+		"SELECT id FROM anon WHERE c7::int = 1", "SELECT c7::smallint FROM anon", "SELECT ('x' || c7)::regtype FROM anon", "SELECT ('<' || b)::xml FROM w", "SELECT (b || '[')::point FROM w", "SELECT convert_from(b::bytea, b) FROM w", "SELECT to_date(b, 'YYYY-MM-DD') FROM w",
+		"SELECT b::inet FROM w", "SELECT ('{' || b)::int[] FROM w", "SELECT regexp_replace('x', '(' || b, '') FROM w",
+	} {
+		out := strings.ReplaceAll(g.psql(t, "alice", sql+";\n", "-A", "-t"), sql, "")
+		require.Contains(t, out, "ERROR", sql)
+		require.NotRegexp(t, `(?i)secret|471|481|411111`, out, sql)
+	}
+	for _, sql := range []string{"SELECT nosuch FROM customers", "SELECT email FROM nosuch", "SELECT email::nosuch FROM customers", "SELECT nofunc(email) FROM customers", "SELECT customers.email FROM customers c", "INSERT INTO customers (id, email) VALUES (1, 'x')", "SELECT upper(email, 1) FROM customers", "SELECT email FROM customers GROUP BY id, status ORDER BY nosuch"} {
+		direct, _ := g.client(t, "psql", g.pg.Address(), "postgres", sql+";\n", "-X", "-A", "-t", "-d", g.database)
+		require.Equal(t, direct, g.psql(t, "alice", sql+";\n", "-A", "-t"), sql)
+	}
+}
+
 // A condition that compares a masked column with generated values gives nothing out.
 func TestComparedWithGeneratedValues(t *testing.T) {
 	g := startRig(t, schema, masking.Config{})

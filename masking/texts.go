@@ -3,6 +3,7 @@ package masking
 import (
 	"bytes"
 	"context"
+	"strings"
 
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -15,10 +16,12 @@ const withheld = "(withheld: it may quote masked values)"
 // columns, what the server quotes is withheld.
 func (x *session) tell(_ context.Context, op proxy.Op, msg *proxy.Message) error {
 	doubt := false
+	var own []byte // the statement's text
 	if st, ok := op.(*proxy.Statement); ok {
+		own = st.Text
 		m := x.mentions(st.Text)
 		x.mu.Lock()
-		doubt = m.any || m.rows || x.kept.reads(st.Facts, m) || x.view.says(st.Facts)
+		doubt = m.any || m.rows || x.kept.reads(st.Facts, m) || x.view.says(st.Facts) || x.view.reaches(st.Facts)
 		x.mu.Unlock()
 	}
 	if msg.Kind == proxy.MessageNotification || msg.Kind == proxy.MessageStatus {
@@ -47,17 +50,27 @@ func (x *session) tell(_ context.Context, op proxy.Op, msg *proxy.Message) error
 		case "code", "severity", "position", "internal position", "file", "line", "routine":
 			continue
 		case "detail":
-			out, changed = x.detail(f.Value, class, doubt)
+			switch out, changed = x.detail(f.Value, class); {
+			case changed || !doubt || class == "23":
+			case strings.HasPrefix(code, "2200"): // of documents, with a part of them
+				out, changed = []byte(withheld), true
+			default:
+				out, changed = hideForeign(f.Value, own, code)
+			}
 		case "message", "hint":
 			switch {
 			case doubt && raised:
 				out, changed = []byte(withheld), true
-			case doubt && class == "22":
-				out, changed = hideQuoted(f.Value)
+			case doubt:
+				out, changed = hideForeign(f.Value, own, code)
 			}
-		case "context", "query":
-			if doubt && class == "22" {
-				out, changed = hideQuoted(f.Value)
+		case "context":
+			if doubt {
+				out, changed = hideLines(f.Value, own, code)
+			}
+		case "query": // that a function has run
+			if doubt && class != "23" && !bytes.Contains(own, f.Value) {
+				out, changed = []byte(withheld), true
 			}
 		}
 		if doubt && raised && f.Name == "detail" {
@@ -89,13 +102,46 @@ func (v *view) says(facts *proxy.Facts) bool {
 	return len(v.columns) > 0 && facts != nil && facts.Effects.Has(runs) && !v.trusted(facts)
 }
 
-// detail masks the detail of an error. Those of violated constraints quote
-// values, and whole rows.
-func (x *session) detail(v []byte, class string, doubt bool) ([]byte, bool) {
-	if class != "23" {
-		if doubt && class == "22" {
-			return hideQuoted(v)
+// reaches reports whether something that a statement returns, uses or keeps derives
+// from what is masked, or may.
+func (v *view) reaches(facts *proxy.Facts) bool {
+	if facts == nil {
+		return false
+	}
+	masked := func(o *proxy.Origin) bool {
+		var base column
+		return o.Column == "*" || v.named(&base, nil, &proxy.ShapeColumn{Schema: o.Schema, Relation: o.Relation}, o.Column) || v.sampled(&base, o) && !base.blind
+	}
+	column := func(c *proxy.Column) bool {
+		for k := range c.Origins {
+			if masked(&c.Origins[k]) {
+				return true
+			}
 		}
+		return c.Unsure
+	}
+	for i := range facts.Columns {
+		if column(&facts.Columns[i]) {
+			return true
+		}
+	}
+	for i := range facts.Uses {
+		if masked(&facts.Uses[i].Origin) {
+			return true
+		}
+	}
+	for i := range facts.Writes {
+		if column(&facts.Writes[i].Column) {
+			return true
+		}
+	}
+	return facts.Rest != nil && column(facts.Rest)
+}
+
+// detail masks the detail of an error about a violated constraint, which quotes values,
+// and whole rows.
+func (x *session) detail(v []byte, class string) ([]byte, bool) {
+	if class != "23" {
 		return nil, false
 	}
 	names, ok := bytes.CutPrefix(v, []byte("Key ("))
@@ -127,4 +173,107 @@ func hideQuoted(v []byte) ([]byte, bool) {
 		return nil, false
 	}
 	return append(append(bytes.Clone(v[:first+1]), "..."...), v[last:]...), true
+}
+
+// namesOfServer are the beginnings of the codes of errors that quote nothing but what the
+// server itself calls something: constraints, transactions, rights, limits, shutdowns.
+var namesOfServer = [...]string{"23", "25", "40", "42501", "53", "55", "57", "08", "XX"}
+
+// hideForeign hides what an error with this code quotes, unless the statement has all
+// of it, and the numbers of errors about values.
+func hideForeign(v, own []byte, code string) ([]byte, bool) {
+	value := strings.HasPrefix(code, "22") || strings.HasPrefix(code, "54")
+	for _, c := range namesOfServer {
+		if strings.HasPrefix(code, c) {
+			return nil, false
+		}
+	}
+	out, changed := v, false
+	if value || quotesForeign(v, own) {
+		if hidden, some := hideQuoted(v); some {
+			out, changed = hidden, true
+		}
+	}
+	if value {
+		if hidden, some := hideNumbers(out, own); some {
+			out, changed = hidden, true
+		}
+	}
+	return out, changed
+}
+
+// hideLines is hideForeign for the context of an error, which also says at which line
+// of a value it was found, with that line.
+func hideLines(v, own []byte, code string) ([]byte, bool) {
+	out, changed := hideForeign(v, own, code)
+	if out == nil {
+		out = v
+	}
+	if _, line, ok := bytes.Cut(out, []byte("data, line ")); ok {
+		if at := bytes.Index(line, []byte(": ")); at >= 0 {
+			head := out[:len(out)-len(line)+at+2]
+			return append(bytes.Clone(head), "..."...), true
+		}
+	}
+	return out, changed
+}
+
+// quotesForeign reports whether something is between quotes in v that is not a
+// whole word or literal of the statement.
+func quotesForeign(v, own []byte) bool {
+	for len(v) > 0 {
+		i := bytes.IndexAny(v, `"'`)
+		if i < 0 {
+			return false
+		}
+		quote := v[i]
+		v = v[i+1:]
+		end := bytes.IndexByte(v, quote)
+		if end < 0 {
+			return true
+		}
+		if !hasWord(own, v[:end]) {
+			return true
+		}
+		v = v[end+1:]
+	}
+	return false
+}
+
+// hasWord reports whether text holds word with nothing of a word around it, in any case.
+func hasWord(text, word []byte) bool {
+	part := func(i int) bool {
+		return i >= 0 && i < len(text) && (isAlnum(text[i]) || text[i] == '_' || text[i] >= 0x80)
+	}
+	for i := 0; i+len(word) <= len(text); i++ {
+		if bytes.EqualFold(text[i:i+len(word)], word) && !part(i-1) && !part(i+len(word)) {
+			return true
+		}
+	}
+	return len(word) == 0
+}
+
+// hideNumbers hides the numbers in v of three digits and more that the statement does
+// not have.
+func hideNumbers(v, own []byte) ([]byte, bool) {
+	const least = 3
+	var out []byte
+	changed := false
+	for i := 0; i < len(v); {
+		end := i
+		for end < len(v) && isDigit(v[end]) {
+			end++
+		}
+		switch {
+		case end-i >= least && !hasWord(own, v[i:end]):
+			out, changed = append(out, "..."...), true
+		case end > i:
+			out = append(out, v[i:end]...)
+		default:
+			out = append(out, v[i])
+			end++
+		}
+		i = end
+	}
+	return out, changed
 }
