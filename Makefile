@@ -16,6 +16,7 @@ clients: ## Ansible, Node's ssh2 and a GiB each way by ssh, directly and through
 
 demo: ## a gateway before a private PostgreSQL, with three lines to try
 	@scripts/install demo || true
+	@echo "building the gateway: the first time takes a few minutes …"
 	@go build -o bin/sallyport ./cmd/sallyport
 	@bin/sallyport demo
 
