@@ -30,6 +30,7 @@ CREATE FUNCTION own() RETURNS int LANGUAGE plpgsql AS 'BEGIN EXECUTE ''SELECT 1'
 CREATE FUNCTION quiet() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 7; END';
 CREATE PROCEDURE fails() LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END';
 CREATE FUNCTION shadow() RETURNS int LANGUAGE plpgsql AS 'BEGIN EXECUTE ''CREATE TEMP TABLE customers AS SELECT id, vault AS label FROM p''; RETURN 1; END';
+CREATE FUNCTION fills() RETURNS int LANGUAGE plpgsql AS 'BEGIN EXECUTE ''INSERT INTO t SELECT vault FROM p''; RETURN 1; END';
 CREATE SCHEMA second;
 CREATE TABLE second.customers (id int, label text, email text);
 INSERT INTO second.customers VALUES (1, 'secret-three', 'x');
@@ -169,6 +170,8 @@ func TestShadowedNamesAreMasked(t *testing.T) {
 		"CREATE VIEW v3 AS SELECT vault AS label FROM p; SELECT upper(label) FROM v3; SELECT label FROM v3; DROP VIEW v3",
 		"BEGIN; CREATE OR REPLACE TEMP VIEW customers AS SELECT vault AS label FROM p; SELECT upper(label) FROM customers; SELECT label FROM customers; ROLLBACK",
 		"BEGIN; DECLARE c CURSOR FOR SELECT shadow(); FETCH c; SELECT upper(label) FROM customers; COMMIT",
+		"CREATE TEMP TABLE t (label text); SELECT fills(); SELECT upper(label) FROM t; SELECT label FROM t",
+		"CREATE TEMP TABLE t (label text); WITH i AS (INSERT INTO t SELECT vault FROM p RETURNING 1) SELECT count(*) FROM i; SELECT upper(label) FROM t; SELECT label FROM t",
 	} {
 		out := strings.ReplaceAll(g.psql(t, "alice", script+";\n", "-A", "-t", "-q"), script, "")
 		require.NotRegexp(t, `(?i)secret|terces`, out, script)

@@ -14,7 +14,7 @@ import (
 const maxNames = 256
 
 // Rename returns what names mean after change c, outside of a transaction that may
-// take it back. Of the ends of transactions it knows nothing.
+// take it back. The ends of transactions change nothing here.
 func Rename(n proxy.Names, c proxy.NameChange) proxy.Names {
 	switch c.Kind {
 	case proxy.NamePath:
@@ -53,8 +53,21 @@ func Rename(n proxy.Names, c proxy.NameChange) proxy.Names {
 	case proxy.NameCommit, proxy.NameRollback, proxy.NameRollbackTo:
 	default:
 		n.Unsure |= proxy.UnsureAnything
+		n.Temporary, n.Changed, n.Cursors = unknown(n.Temporary), unknown(n.Changed), unknown(n.Cursors)
 	}
 	return n
+}
+
+// unknown returns list with relations whose columns are not known any more.
+func unknown(list []*proxy.OwnRelation) []*proxy.OwnRelation {
+	if !slices.ContainsFunc(list, func(r *proxy.OwnRelation) bool { return r.Known }) {
+		return list
+	}
+	out := make([]*proxy.OwnRelation, len(list))
+	for i, r := range list {
+		out[i] = &proxy.OwnRelation{Schema: r.Schema, Name: r.Name, ID: ownIDs.Add(1)}
+	}
+	return out
 }
 
 // own returns list with the relation that c makes or changes. Where that cannot be, n is

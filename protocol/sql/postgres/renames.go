@@ -46,7 +46,7 @@ func (v *visitor) renames(n ast.Stmt) []proxy.NameChange {
 			return v.configured(n)
 		}
 		if n.IntoClause == nil {
-			return nil
+			return v.fills()
 		}
 	case *ast.VariableSetStmt:
 		return v.sets(n)
