@@ -46,8 +46,8 @@ func (a *Archive) loadKey(path, id string) ([]byte, error) {
 // presentKey returns a session's key. That it is gone is ErrErased, however it went.
 func (a *Archive) presentKey(path, id string) ([]byte, error) { return a.keys.load(path+keySuffix, id) }
 
-// moved says where the key of a session is that does not lie with its record; nil when there
-// is none anywhere.
+// moved says where the key of a session is that does not lie with its record; nil when no
+// folder has it.
 func moved(dir, path, id string) error {
 	keys, err := filepath.Glob(filepath.Join(escape(dir), "sessions", "*", id+keySuffix))
 	if err != nil || len(keys) == 0 {

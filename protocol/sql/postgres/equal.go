@@ -38,8 +38,8 @@ func (r *resolver) equates(s *space, n ast.Node) {
 			return
 		}
 		of, with := r.expression(s, n.Lexpr), r.expression(s, n.Rexpr)
-		r.equal(s, left, with)
-		r.equal(s, right, of)
+		r.equal(left, with)
+		r.equal(right, of)
 	}
 }
 
@@ -94,7 +94,7 @@ func (r *resolver) find(s *space, names []string) (list []seen) {
 }
 
 // equal notes that columns are compared with v.
-func (r *resolver) equal(s *space, list []seen, v value) {
+func (r *resolver) equal(list []seen, v value) {
 	if len(v.origins) == 0 {
 		return
 	}

@@ -27,7 +27,7 @@ func (v *visitor) renames(n ast.Stmt) []proxy.NameChange {
 		if v.into != nil && !v.into.open && v.facts.Resolved {
 			cursor.Columns, cursor.Known = columns(*v.into), true
 		}
-		if v.loud || settles(v.facts.Settings) || v.facts.Effects.Has(proxy.EffectRole) {
+		if v.loud || v.setsNames() {
 			return []proxy.NameChange{anyName, cursor, {Kind: proxy.NameLoudCursor}}
 		}
 		return []proxy.NameChange{cursor}
@@ -71,10 +71,15 @@ func (v *visitor) renames(n ast.Stmt) []proxy.NameChange {
 		}
 		return nil
 	}
-	if v.facts.Effects.Has(proxy.EffectRole) || settles(v.facts.Settings) {
+	if v.setsNames() {
 		return []proxy.NameChange{anyName} // in a way that is not one of the above
 	}
 	return v.made(n)
+}
+
+// setsNames reports whether the statement changes a setting that says what names mean.
+func (v *visitor) setsNames() bool {
+	return v.facts.Effects.Has(proxy.EffectRole) || settles(v.facts.Settings)
 }
 
 // settles reports whether a setting is changed that says what names mean.
@@ -92,13 +97,11 @@ func settles(settings []proxy.Setting) bool {
 func (v *visitor) sets(n *ast.VariableSetStmt) []proxy.NameChange {
 	gives := n.Kind == ast.VAR_SET_VALUE
 	c := proxy.NameChange{Local: n.IsLocal}
-	switch {
-	case n.Kind == ast.VAR_RESET_ALL:
+	switch n.Kind {
+	case ast.VAR_RESET_ALL:
 		c.Kind = proxy.NamePathReset // and nothing of roles
 		return []proxy.NameChange{c}
-	case n.Kind == ast.VAR_SET_MULTI:
-		return nil
-	case n.Kind == ast.VAR_SET_CURRENT:
+	case ast.VAR_SET_MULTI, ast.VAR_SET_CURRENT:
 		return nil
 	}
 	switch strings.ToLower(n.Name) {
@@ -134,7 +137,7 @@ const serverPath = "pg_catalog"
 // configured is what a query with set_config changes: what it says, when it calls
 // it once and for one row.
 func (v *visitor) configured(n *ast.SelectStmt) []proxy.NameChange {
-	if !settles(v.facts.Settings) && !v.facts.Effects.Has(proxy.EffectRole) {
+	if !v.setsNames() {
 		return nil
 	}
 	plain := n.FromClause == nil && n.WhereClause == nil && n.WithClause == nil && n.Larg == nil && n.Rarg == nil && n.HavingClause == nil &&
