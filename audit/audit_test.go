@@ -211,6 +211,8 @@ func TestCannotBegin(t *testing.T) {
 	})
 	var w *WriteError
 	require.ErrorAs(t, err, &w)
+	d.mends()
+	require.NoError(t, l.Close())
 }
 
 func TestOneProcess(t *testing.T) {
