@@ -2,6 +2,7 @@ package masking
 
 import (
 	"cmp"
+	"hash/maphash"
 	"slices"
 	"strings"
 	"sync"
@@ -112,6 +113,8 @@ type spread struct {
 	columns map[string]copied // by schema, relation and column, or "*"
 	// relations are the names of those that have such columns, in lower case.
 	relations map[string]struct{}
+	// beyond are relations of which a column did not fit into columns.
+	beyond *relationBits
 }
 
 // copied is what a column was filled with.
@@ -120,9 +123,34 @@ type copied struct {
 	computed bool
 }
 
-// maxCopied bounds how many columns of a database are known to be copies. Further
-// ones are not followed.
+// maxCopied bounds how many columns of a database are known to be copies. The
+// relations of further ones are opaque: all that they return was computed.
 const maxCopied = 1 << 14
+
+// relationBits is a set of names of relations in a fixed space. It never forgets
+// one; of names that are not in it, it holds the more for members the fuller it is.
+type relationBits struct {
+	seed maphash.Seed
+	bits [1 << 13]uint64
+}
+
+func (b *relationBits) place(name string) (word uint64, bit uint64) {
+	h := maphash.String(b.seed, strings.ToLower(name))
+	return h >> 6 % uint64(len(b.bits)), 1 << (h & 63)
+}
+
+func (b *relationBits) add(name string) {
+	word, bit := b.place(name)
+	b.bits[word] |= bit
+}
+
+func (b *relationBits) has(name string) bool {
+	if b == nil {
+		return false
+	}
+	word, bit := b.place(name)
+	return b.bits[word]&bit != 0
+}
 
 func (s *spread) now() uint64 {
 	if s == nil {
@@ -154,6 +182,9 @@ func (s *spread) column(schema, relation, column string) (copied, bool) {
 			}
 		}
 	}
+	if s.beyond.has(relation) {
+		return copied{taintedValue, true}, true
+	}
 	return copied{}, false
 }
 
@@ -172,17 +203,22 @@ func (s *spread) fill(w *proxy.Write, x copied) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := w.Schema + "\x00" + w.Relation + "\x00" + w.Column.Name
-	if old, ok := s.columns[key]; len(s.columns) >= maxCopied || ok && !old.computed {
-		return
+	old, known := s.columns[key]
+	switch {
+	case known && !old.computed || !known && s.beyond.has(w.Relation):
+		return // as strict as it can be
+	case known || len(s.columns) < maxCopied:
+		if s.columns == nil {
+			s.columns, s.relations = map[string]copied{}, map[string]struct{}{}
+		}
+		s.columns[key] = x
+		s.relations[strings.ToLower(w.Relation)] = struct{}{}
+	default:
+		if s.beyond == nil {
+			s.beyond = &relationBits{seed: maphash.MakeSeed()}
+		}
+		s.beyond.add(w.Relation)
 	}
-	if s.columns == nil {
-		s.columns = map[string]copied{}
-	}
-	s.columns[key] = x
-	if s.relations == nil {
-		s.relations = map[string]struct{}{}
-	}
-	s.relations[strings.ToLower(w.Relation)] = struct{}{}
 	s.some.Store(true)
 	s.version.Add(1)
 }
@@ -195,7 +231,7 @@ func (s *spread) filled(name string) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	_, ok := s.relations[strings.ToLower(name)]
-	return ok
+	return ok || s.beyond.has(name)
 }
 
 // writes notes what a statement that ran has filled with masked columns. ok is
