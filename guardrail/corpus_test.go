@@ -1,60 +1,51 @@
 package guardrail_test
 
 import (
+	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/guardrail"
+	"github.com/sallyport/sallyport/internal/corpus"
 	"github.com/sallyport/sallyport/protocol/shell"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
-// corpus returns the lines of a file of commands, without its comments.
-func corpus(t *testing.T, name string) []string {
+// read returns what a file of the corpus holds.
+func read(t *testing.T, name string, as func(io.Reader) ([]corpus.Case, error)) []corpus.Case {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join("testdata", name))
+	file, err := os.Open(filepath.Join("testdata", name))
 	require.NoError(t, err)
-	var list []string
-	for line := range strings.Lines(string(b)) {
-		line = strings.TrimSuffix(line, "\n")
-		rest, goesOn := strings.CutPrefix(line, "\t")
-		switch {
-		case goesOn:
-			list[len(list)-1] += "\n" + rest
-		case line != "" && !strings.HasPrefix(line, "# "):
-			list = append(list, line)
-		}
-	}
+	defer file.Close()
+	list, err := as(file)
+	require.NoError(t, err, name)
 	return list
 }
 
 // TestEverydayCommands: nobody is kept from the work of every day.
 func TestEverydayCommands(t *testing.T) {
 	s := proxytest.Session(t, create(t, guardrail.Defaults()...))
-	list := corpus(t, "commands.txt")
+	list := read(t, "commands.txt", corpus.Read)
 	require.GreaterOrEqual(t, len(list), 200)
-	for _, command := range list {
-		v := ask(s, execute(command))
-		require.False(t, v.Refuses(), "%s: %s", command, v.Message())
-		require.False(t, shell.Grammar{}.IsShell(command), command)
+	for _, c := range list {
+		v := ask(s, execute(c.Text))
+		require.False(t, v.Refuses(), "%s: %s", c.Text, v.Message())
+		require.False(t, shell.Grammar{}.IsShell(c.Text), c.Text)
 	}
 }
 
 // TestAskingForAShell: in any spelling it is the operation "shell", not a command of
 // which nobody can tell what it does.
 func TestAskingForAShell(t *testing.T) {
-	for _, command := range corpus(t, "shells.txt") {
-		require.True(t, shell.Grammar{}.IsShell(command), command)
+	for _, c := range read(t, "shells.txt", corpus.Read) {
+		require.True(t, shell.Grammar{}.IsShell(c.Text), c.Text)
 	}
-	for _, class := range corpus(t, "attacks.txt") {
-		if command, attack := strings.CutPrefix(class, "! "); attack {
-			require.False(t, shell.Grammar{}.IsShell(command), command)
-		}
+	for _, c := range read(t, "attacks.txt", corpus.ReadAttacks) {
+		require.False(t, c.Refused && shell.Grammar{}.IsShell(c.Text), c.Text)
 	}
 }
 
@@ -62,24 +53,19 @@ func TestAskingForAShell(t *testing.T) {
 // form, by the rule that is about it; what only looks like it is not.
 func TestAttackCommands(t *testing.T) {
 	s := proxytest.Session(t, create(t, guardrail.Defaults()...))
-	rule, class := "", ""
 	refused, neighbours := make(map[string]int), make(map[string]int)
-	for _, line := range corpus(t, "attacks.txt") {
-		mark, command, _ := strings.Cut(line, " ")
-		switch mark {
-		case "!":
-			refused[class]++
-			v := ask(s, execute(command))
-			if !v.Refuses() || v.Rule != rule {
-				t.Errorf("%s: %q: got %q, want a refusal by %s", class, command, v.Message(), rule)
+	for _, c := range read(t, "attacks.txt", corpus.ReadAttacks) {
+		v := ask(s, execute(c.Text))
+		if c.Refused {
+			refused[c.Part]++
+			if !v.Refuses() || v.Rule != c.Rule {
+				t.Errorf("%s: %q: got %q, want a refusal by %s", c.Part, c.Text, v.Message(), c.Rule)
 			}
-		case "=":
-			neighbours[class]++
-			if v := ask(s, execute(command)); v.Refuses() {
-				t.Errorf("%s: %q: got %q, want it to run", class, command, v.Message())
-			}
-		default:
-			rule, class = strings.Trim(mark, "[]"), command
+			continue
+		}
+		neighbours[c.Part]++
+		if v.Refuses() {
+			t.Errorf("%s: %q: got %q, want it to run", c.Part, c.Text, v.Message())
 		}
 	}
 	require.GreaterOrEqual(t, len(refused), 10)
@@ -96,9 +82,9 @@ func TestTypedCommands(t *testing.T) {
 	typed := func(line string) *proxy.Verdict {
 		return ask(s, &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindInput}, Command: line})
 	}
-	for _, line := range corpus(t, "installer.sh") {
-		v := typed(line)
-		require.False(t, v.Refuses(), "%s: %s", line, v.Message())
+	for _, c := range read(t, "installer.sh", corpus.Read) {
+		v := typed(c.Text)
+		require.False(t, v.Refuses(), "%s: %s", c.Text, v.Message())
 	}
 	for _, line := range []string{"rm -rf /", "cd / && rm -rf *", "rm -rf ~", "reboot", "echo x > /dev/sda", "\tsystemctl poweroff", "bash -c 'rm -rf /'"} {
 		require.True(t, typed(line).Refuses(), line)

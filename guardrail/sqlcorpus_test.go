@@ -3,13 +3,13 @@ package guardrail_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/guardrail"
+	"github.com/sallyport/sallyport/internal/corpus"
 	"github.com/sallyport/sallyport/protocol/sql"
 	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
 	"github.com/sallyport/sallyport/proxy"
@@ -52,29 +52,19 @@ func withCatalog() func(text string) *proxy.Statement {
 // but for those that need one, without.
 func TestEverydayStatements(t *testing.T) {
 	s := proxytest.Session(t, create(t, guardrail.Defaults()...))
-	b, err := os.ReadFile("testdata/statements.txt")
-	require.NoError(t, err)
 	known := withCatalog()
-	n, part, needs := 0, "", false
-	for line := range strings.Lines(string(b)) {
-		line = strings.TrimSuffix(line, "\n")
-		if strings.HasPrefix(line, "# ") {
-			part, needs = line, strings.HasPrefix(line, "# With the catalog")
-		}
-		if line == "" || strings.HasPrefix(line, "# ") {
-			continue
-		}
-		n++
-		text := strings.ReplaceAll(line, "⏎", "\n")
+	list := read(t, "statements.txt", corpus.Read)
+	require.Greater(t, len(list), 500)
+	for _, c := range list {
+		needs := strings.HasPrefix(c.Part, "With the catalog")
 		// What is there in the tool's database is not in this catalog.
-		if v := ask(s, known(text)); v.Refuses() {
-			t.Errorf("%s: %s\n%s", part, line, v.Message())
+		if v := ask(s, known(c.Text)); v.Refuses() {
+			t.Errorf("%s: %s\n%s", c.Part, c.Text, v.Message())
 		}
-		if v := ask(s, statement(text)); v.Refuses() != needs && (needs && strings.HasPrefix(line, "DROP") || !needs) {
-			t.Errorf("without a catalog: %s: %s\n%s", part, line, v.Message())
+		if v := ask(s, statement(c.Text)); v.Refuses() != needs && (needs && strings.HasPrefix(c.Text, "DROP") || !needs) {
+			t.Errorf("without a catalog: %s: %s\n%s", c.Part, c.Text, v.Message())
 		}
 	}
-	require.Greater(t, n, 500)
 }
 
 // attack is a class of statements that a rule of the default pack refuses, and

@@ -80,7 +80,7 @@ func TestGoldenExplain(t *testing.T) {
 		{"commands.txt", "vm1", "explain-vm1.txt"},
 	} {
 		g := newGolden(c.golden, "user", "outcome", "by", "rule", "cause", "exit", "guardrails that answer", "text", "runs instead")
-		for i, text := range corpus(t, c.file) {
+		for i, text := range corpusLines(t, c.file) {
 			for _, user := range []string{"reader", "admin"} {
 
 				x := e.explain(t.Context(), t, user, c.resource, text)

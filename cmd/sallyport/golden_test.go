@@ -65,7 +65,7 @@ func (g *golden) check(t *testing.T) {
 }
 
 // corpus returns the lines of a file of testdata/corpus that are not comments.
-func corpus(t *testing.T, name string) (list []string) {
+func corpusLines(t *testing.T, name string) (list []string) {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", "corpus", name))
 	require.NoError(t, err)

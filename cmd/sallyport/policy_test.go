@@ -149,6 +149,47 @@ func TestPolicyTest(t *testing.T) {
 	}
 }
 
+// The corpora of the default rules are cases, too.
+func TestPolicyTestFiles(t *testing.T) {
+	file := configFile(t, `
+listen: {postgres: "127.0.0.1:0", ssh: "127.0.0.1:0"}
+identity:
+  users:
+    - {name: alice, groups: [dev], password: "%s"}
+resources:
+  - {name: shop, type: postgres, address: "db:5432", username: x, database: shop}
+  - {name: vm1, type: ssh, address: "vm:22", username: x, ssh: {trust_on_first_use: true}}
+access:
+  - {name: dev, groups: [dev], resources: [shop, vm1], allow: [connect, read, write, ddl, admin, exec, shell, file-read, file-write]}
+`)
+	folder, err := filepath.Abs("../../guardrail/testdata")
+	require.NoError(t, err)
+	cases := filepath.Join(t.TempDir(), "cases.yaml")
+	write := func(text string) { require.NoError(t, os.WriteFile(cases, []byte(text), 0o600)) }
+	write("- {commands: " + folder + "/commands.txt, resource: vm1, want: run}\n- {commands: " + folder + "/attacks.txt, resource: vm1}\n")
+	code, out, errs := sallyport(t, "", "policy", "test", "-c", file, cases)
+	require.Equal(t, exitOK, code, out+errs)
+	require.Regexp(t, `^\d{4} cases, 0 failed\n$`, out)
+
+	few := filepath.Join(filepath.Dir(cases), "few.txt")
+	require.NoError(t, os.WriteFile(few, []byte("# a tool\nSELECT 1\nDELETE FROM t\n"), 0o600))
+	write("- {statements: few.txt, want: run}\n")
+	code, out, _ = sallyport(t, "", "policy", "test", "-c", file, cases)
+	require.Equal(t, exitError, code)
+	require.Contains(t, out, "FAIL "+few+":3: alice at shop: DELETE FROM t")
+	require.Contains(t, out, "2 cases, 1 failed")
+
+	for _, text := range []string{
+		"- {statements: few.txt}", "- {statements: nowhere.txt, want: run}", "- {statements: few.txt, want: perhaps}",
+		"- {statements: few.txt, commands: few.txt, want: run}", "- {statements: few.txt, sql: SELECT 1, want: run}",
+	} {
+		write(text)
+		code, _, errs := sallyport(t, "", "policy", "test", "-c", file, cases)
+		require.Equal(t, exitError, code, text)
+		require.Contains(t, errs, "case", text)
+	}
+}
+
 // Through the gateway, with the real psql: what the default pack refuses, and the
 // session goes on.
 func TestServeGuardrails(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sallyport/sallyport/gateway"
+	"github.com/sallyport/sallyport/internal/corpus"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -25,6 +27,11 @@ type policyCase struct {
 	Path    string `yaml:"path"`    // a file that is read
 	Request string `yaml:"request"` // METHOD /path
 
+	// Files with a text per line, seen from the folder of this one: each line is a case. Without want
+	// they are attacks and their neighbours; see [corpus.ReadAttacks].
+	Statements string `yaml:"statements"`
+	Commands   string `yaml:"commands"`
+
 	User     string    `yaml:"user"`
 	Resource string    `yaml:"resource"`
 	Account  string    `yaml:"account"`
@@ -33,11 +40,16 @@ type policyCase struct {
 	Rows     *float64  `yaml:"rows"` // what the server would expect
 	Cost     *float64  `yaml:"cost"`
 
-	Want string `yaml:"want"` // allow, warn, rewrite, hold or deny
+	Want string `yaml:"want"` // allow, warn, rewrite, hold, deny, or run
 	Rule string `yaml:"rule"` // which rule; empty is any
+
+	place string // where it is from
 }
 
-var errCase = errors.New("needs one of sql, command, shell, path and request, and want: allow, warn, rewrite, hold or deny")
+// runs is the wish for any answer but a refusal.
+const runs = "run"
+
+var errCase = errors.New("needs one of sql, command, shell, path, request, statements and commands, and want: allow, warn, rewrite, hold, deny or run")
 
 // operation is what the case asks about, as words and as an operation.
 // The operation is nil when it is SQL, which the resource reads.
@@ -59,7 +71,7 @@ func (k *policyCase) operation() (string, proxy.Op, error) {
 	if k.Request != "" {
 		ops = append(ops, &proxy.Request{Meta: proxy.Meta{Kind: proxy.KindRequest}, Method: method, Path: path})
 	}
-	if len(ops) != 1 || !slices.Contains(gateway.Outcomes(), gateway.Outcome(k.Want)) || k.Request != "" && !strings.HasPrefix(path, "/") {
+	if len(ops) != 1 || k.Want != runs && !slices.Contains(gateway.Outcomes(), gateway.Outcome(k.Want)) || k.Request != "" && !strings.HasPrefix(path, "/") {
 		return "", nil, errCase
 	}
 	what := k.SQL + k.Command + k.Path + k.Request
@@ -84,7 +96,7 @@ func policyTest(ctx context.Context, c *cli, args []string) error {
 		return err
 	}
 	failed, at, given := 0, a.at, a.given
-	for i, k := range cases {
+	for _, k := range cases {
 		k.User, k.Resource, k.Account, k.Database = cmp.Or(k.User, a.user), cmp.Or(k.Resource, a.resource), cmp.Or(k.Account, a.account), cmp.Or(k.Database, a.database)
 		target, err := a.Target(k.Resource, k.Account, k.Database)
 		if err != nil {
@@ -96,7 +108,7 @@ func policyTest(ctx context.Context, c *cli, args []string) error {
 		}
 		what, op, err := k.operation()
 		if err != nil {
-			return fail(exitError, "%s: case %d %v", a.words[0], i+1, err)
+			return fail(exitError, "%s: %s %v", a.words[0], k.place, err)
 		}
 		if a.at = at; !k.At.IsZero() {
 			a.at = k.At
@@ -108,13 +120,13 @@ func policyTest(ctx context.Context, c *cli, args []string) error {
 		if err != nil {
 			return err
 		}
-		if string(v.Outcome()) != k.Want || k.Rule != "" && v.Rule != k.Rule && !strings.Contains(v.Warn, "(rule "+k.Rule+")") {
+		if !k.met(v.Outcome()) || k.Rule != "" && v.Rule != k.Rule && !strings.Contains(v.Warn, "(rule "+k.Rule+")") {
 			failed++
 			want := k.Want
 			if k.Rule != "" {
 				want += " by rule " + k.Rule
 			}
-			fmt.Fprintf(c.out, "FAIL case %d: %s at %s: %s\n  wanted %s, got: %s\n", i+1, k.User, k.Resource, visible(what), want, describe(v))
+			fmt.Fprintf(c.out, "FAIL %s: %s at %s: %s\n  wanted %s, got: %s\n", k.place, k.User, k.Resource, visible(what), want, describe(v))
 		}
 	}
 	fmt.Fprintf(c.out, "%d cases, %d failed\n", len(cases), failed)
@@ -124,17 +136,83 @@ func policyTest(ctx context.Context, c *cli, args []string) error {
 	return nil
 }
 
+// met reports whether the answer is what the case wants.
+func (k *policyCase) met(got gateway.Outcome) bool {
+	if k.Want == runs {
+		return got != gateway.Deny && got != gateway.Hold
+	}
+	return string(got) == k.Want
+}
+
+// maxCases bounds a file of cases, in bytes.
+const maxCases = 4 << 20
+
 func readCases(name string) ([]policyCase, error) {
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, fail(exitNotFound, "%v", err)
 	}
 	defer file.Close()
-	var cases []policyCase
-	dec := yaml.NewDecoder(io.LimitReader(file, 4<<20))
+	var listed, cases []policyCase
+	dec := yaml.NewDecoder(io.LimitReader(file, maxCases))
 	dec.KnownFields(true)
-	if err := dec.Decode(&cases); err != nil {
+	if err := dec.Decode(&listed); err != nil {
 		return nil, fail(exitError, "%s: %v", name, err)
 	}
+	for i, k := range listed {
+		k.place = fmt.Sprintf("case %d", i+1)
+		if k.Statements == "" && k.Commands == "" {
+			cases = append(cases, k)
+			continue
+		}
+		lines, err := k.lines(filepath.Dir(name))
+		if err != nil {
+			return nil, fail(exitError, "%s: %s: %v", name, k.place, err)
+		}
+		cases = append(cases, lines...)
+	}
 	return cases, nil
+}
+
+// lines returns a case for each text of the file that k names, seen from the folder
+// dir.
+func (k *policyCase) lines(dir string) ([]policyCase, error) {
+	if k.SQL+k.Command+k.Path+k.Request != "" || k.Shell || k.Statements != "" && k.Commands != "" {
+		return nil, errCase
+	}
+	name := cmp.Or(k.Statements, k.Commands)
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(dir, name)
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	read := corpus.Read
+	if k.Want == "" {
+		read = corpus.ReadAttacks
+	}
+	texts, err := read(io.LimitReader(file, maxCases))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	var list []policyCase
+	for _, text := range texts {
+		c := *k
+		c.place = fmt.Sprintf("%s:%d", name, text.Line)
+		switch {
+		case text.Refused:
+			c.Want, c.Rule = string(gateway.Deny), text.Rule
+		case k.Want == "":
+			c.Want = runs
+		}
+		if c.Statements != "" {
+			c.SQL = text.Text
+		} else {
+			c.Command = text.Text
+		}
+		list = append(list, c)
+	}
+	return list, nil
 }
