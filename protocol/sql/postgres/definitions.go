@@ -76,9 +76,19 @@ func (d *definitions) view(rel *sql.Relation) {
 		}
 		for i := range rel.Columns {
 			c := &rel.Columns[i]
-			c.Source = proxy.Column{Name: c.Name, Origins: t.columns[i].origins, Opaque: t.columns[i].opaque}
+			c.Source = sourceOf(c.Name, t.columns[i].value)
 		}
 	})
+}
+
+// sourceOf is what a column holds that is defined as v. Rules on what it may be hold for what
+// is done with it.
+func sourceOf(name string, v value) proxy.Column {
+	c := (&output{name, v}).column()
+	if all := (proxy.Origin{Column: "*"}); c.Unsure && !slices.Contains(c.Origins, all) {
+		c.Origins = append(slices.Clip(c.Origins), all)
+	}
+	return c
 }
 
 // generated adds what columns that are computed from others hold of those.
@@ -106,8 +116,8 @@ func (d *definitions) generated(rel *sql.Relation) {
 			s := &space{}
 			r.join(s, fromItem{rows: r.relation(rel.Schema, rel.Name).rows})
 			v := r.as(r.expression(s, target.Val), proxy.DerivedTransformed)
-			c.Source.Origins = r.union(value{origins: c.Source.Origins}, v).origins
-			c.Source.Opaque = v.opaque || r.incomplete
+			v.opaque = v.opaque || r.incomplete
+			c.Source = sourceOf(c.Name, r.union(value{origins: c.Source.Origins}, v))
 		})
 	}
 }
