@@ -1,6 +1,6 @@
 # The commands of the project. What is longer than a line stands in scripts/.
 
-.PHONY: model build test quick clients demo bench fuzz fmt regress
+.PHONY: model quality build test quick clients demo bench fuzz fmt regress
 
 build: ## the gateway and its command line, as bin/sallyport
 	go build -trimpath -tags timetzdata -o bin/sallyport ./cmd/sallyport
@@ -35,3 +35,6 @@ regress: ## PostgreSQL's own regression suite, directly and through the gateway
 
 model: ## trains the model of names in prose from the lists and sentences in the repository
 	@go run ./masking/internal/prose/train
+
+quality: ## measures the detection on text of other hands: the half that it is tuned with, or ARGS=-unseen
+	@scripts/quality $(ARGS)
