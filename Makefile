@@ -34,7 +34,7 @@ regress: ## PostgreSQL's own regression suite, directly and through the gateway
 	@scripts/regress
 
 model: ## trains the model of names in prose from the lists and sentences in the repository
-	@go run ./masking/internal/prose/train
+	@go run ./detect/internal/prose/train
 
 quality: ## measures the detection on text of other hands: the half that it is tuned with, or ARGS=-unseen
 	@scripts/quality $(ARGS)

@@ -67,7 +67,8 @@
 //   - policy: who may do what.
 //   - review: operations that wait for somebody else's approval.
 //   - guardrail: what nobody should do, by what an operation would do.
-//   - masking: finding and hiding sensitive values.
+//   - detect: finding sensitive values in text, and judging what columns hold.
+//   - masking: hiding sensitive values in what flows.
 //   - masking/external: asking an analyzer outside of the process about values.
 //
 // # The record

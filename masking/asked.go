@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/sallyport/sallyport/detect"
 )
 
 // External says that an analyzer outside of this package is asked about texts of
-// some columns, in addition to what the scanner finds in them. It is never asked less for
-// what the scanner found, and its findings never take the scanner's place.
+// some columns, in addition to what the detector finds in them. It is never asked less for
+// what the detector found, and its findings never take the detector's place.
 type External struct {
 	// Columns are whose texts are shown to it, as in [Rule.Columns]; at least one.
 	// Values that are masked whole are not shown.
@@ -18,13 +20,13 @@ type External struct {
 	// Find appends what it finds in text to dst. An error ends the result: nothing
 	// that could not be looked at is passed on. It must return in bounded time; it is
 	// called once per value, while the result waits.
-	Find func(ctx context.Context, dst []Finding, text []byte) ([]Finding, error)
+	Find func(ctx context.Context, dst []detect.Finding, text []byte) ([]detect.Finding, error)
 }
 
 // external is a compiled [External].
 type external struct {
 	columns []columnRule
-	find    func(context.Context, []Finding, []byte) ([]Finding, error)
+	find    func(context.Context, []detect.Finding, []byte) ([]detect.Finding, error)
 }
 
 func (e *External) compile() (external, error) {
@@ -56,6 +58,6 @@ func (f *rows) ask(c *column, w []byte) {
 			return
 		}
 	}
-	slices.SortFunc(f.found[n:], func(a, b Finding) int { return cmp.Compare(a.Start, b.Start) })
+	slices.SortFunc(f.found[n:], func(a, b detect.Finding) int { return cmp.Compare(a.Start, b.Start) })
 	f.found = f.view.merge(f.found, n)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -14,19 +15,19 @@ type column struct {
 	kind    kind
 	oid     uint32
 	binary  bool
-	topics  Topics
+	topics  detect.Topics
 	whole   bool // every value is masked, as one of type typ
 	tainted bool // it may derive from a masked column
 	blind   bool // what it derives from could not be looked at
 	numbers bool // numbers pass although it is tainted, as counts do
 	null    bool // nothing but NULL can stand in the place of a value
-	typ     Type
+	typ     detect.Type
 	with    treatment
 
-	members map[string]Type // of JSON: what its members are, by their keys in lower case
-	element Type            // what its elements are, and it by itself; empty is nothing
+	members map[string]detect.Type // of JSON: what its members are, by their keys in lower case
+	element detect.Type            // what its elements are, and it by itself; empty is nothing
 
-	weighed    weighed
+	weigher    detect.Weigher
 	seen, hits uint32 // values, and how many of them were one finding of type typ
 	buf        []byte
 	asked      []*external // about its texts
@@ -69,7 +70,7 @@ func (v *view) decide(protocol string, op proxy.Op, shape *proxy.Shape, m *menti
 				name = source
 			}
 		}
-		c.topics = v.masker.scanner.Topics(name)
+		c.topics = v.masker.detector.Topics(name)
 		for k := range v.masker.external {
 			if e := &v.masker.external[k]; e.about(sc.Schema, sc.Relation, name) {
 				c.asked = append(c.asked, e)
@@ -92,9 +93,9 @@ func (v *view) decide(protocol string, op proxy.Op, shape *proxy.Shape, m *menti
 
 // named decides by the column's own name.
 func (v *view) named(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, name string) bool {
-	typ, hinted := v.masker.scanner.typeOfName(name)
+	typ, hinted := v.masker.detector.TypeOfName(name)
 	c.with = treatment{Transform: Visible}
-	if c.kind == kindBool || (typ == Address || typ == Person) && (c.kind == kindNumber || c.kind == kindPlain) {
+	if c.kind == kindBool || (typ == detect.Address || typ == detect.Person) && (c.kind == kindNumber || c.kind == kindPlain) {
 		hinted = false // a flag, or the number of an address in another table
 	}
 	if !hinted {
@@ -183,13 +184,13 @@ func resolved(sc *proxy.ShapeColumn, known *proxy.Column, listed bool, m *mentio
 }
 
 // holds notes what a member of a column of JSON is, by its key.
-func (c *column) holds(key string, t Type) {
+func (c *column) holds(key string, t detect.Type) {
 	if key == "" {
 		c.element = t
 		return
 	}
 	if c.members == nil {
-		c.members = map[string]Type{}
+		c.members = map[string]detect.Type{}
 	}
 	c.members[strings.ToLower(key)] = t
 }
@@ -248,9 +249,7 @@ func (v *view) derived(c *column, facts *proxy.Facts, known *proxy.Column, m *me
 
 // held decides by what was read beforehand of the base columns that a column is.
 func (v *view) held(c *column, from *proxy.Column) bool {
-	c.weighed.number = c.kind == kindNumber
-	neutral := profile{number: c.weighed.number}
-	c.weighed.prior = neutral.prior()
+	c.weigher = detect.NewWeigher(c.kind == kindNumber)
 	if v.target == nil || !v.scans || from == nil {
 		return false
 	}
@@ -265,30 +264,30 @@ func (v *view) held(c *column, from *proxy.Column) bool {
 		}
 		h := v.masker.samples.heldIn(v.target, o)
 		if h == nil {
-			c.weighed.sampled = nil
+			c.weigher.Forget()
 			return false
 		}
-		if how := v.treatment(h.whole); h.whole != "" && how.Transform != Visible && c.scannable(h.whole) {
-			c.whole, c.typ, c.with = true, h.whole, how
+		if how := v.treatment(h.Whole); h.Whole != "" && how.Transform != Visible && c.scannable(h.Whole) {
+			c.whole, c.typ, c.with = true, h.Whole, how
 			return true
 		}
-		c.weighed.sampled, c.weighed.prior, c.weighed.number = &h.tallies, h.profile.prior(), h.profile.number
+		c.weigher.Know(h)
 	}
 	if plain > 1 { // of which one may hold what another does not
-		c.weighed.sampled = nil
+		c.weigher.Forget()
 	}
 	return false
 }
 
 // scannable reports whether a column may be masked whole as of type t because of
 // its values.
-func (c *column) scannable(t Type) bool {
+func (c *column) scannable(t detect.Type) bool {
 	return c.kind != kindBool && c.kind != kindPlain && !each(t)
 }
 
 // each reports whether values of type t are judged one by one, whatever the others
 // of their column are.
-func each(t Type) bool { return t == IP || t == MAC || wider[t] != "" }
+func each(t detect.Type) bool { return t == detect.IP || t == detect.MAC || t.Wider() != "" }
 
 // sampled reports whether a base column of c holds by its values what is masked, or
 // may.

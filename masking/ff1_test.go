@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/detect"
 )
 
 // TestFF1 has the samples that NIST publishes for SP 800-38G.
@@ -61,7 +63,7 @@ func TestFF1(t *testing.T) {
 func TestFormatOfValues(t *testing.T) {
 	block, err := aes.NewCipher(make([]byte, 32))
 	require.NoError(t, err)
-	f := ff1{block: block, tweak: []byte(USSSN)}
+	f := ff1{block: block, tweak: []byte(detect.USSSN)}
 	for _, c := range []struct {
 		in, form string // form is a pattern of what comes of it
 	}{

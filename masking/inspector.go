@@ -4,17 +4,20 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/sallyport/sallyport/detect"
+	"github.com/sallyport/sallyport/internal/jsontext"
 )
 
 // inspector finds what is masked in a text and hides it. It is used by one
 // goroutine; its buffers are valid until it is used again.
 type inspector struct {
 	view    *view
-	seen    *remembered         // nil: nothing is remembered
-	members map[string]Type     // of one column of JSON, by key in lower case
-	keys    map[string]struct{} // of JSON, beside those that name what is masked; in lower case
-	scan    scan
-	found   []Finding
+	seen    *remembered            // nil: nothing is remembered
+	members map[string]detect.Type // of one column of JSON, by key in lower case
+	keys    map[string]struct{}    // of JSON, beside those that name what is masked; in lower case
+	finder  detect.Finder
+	found   []detect.Finding
 
 	known *[64]knownKey // what was said of keys of JSON before
 
@@ -24,13 +27,13 @@ type inspector struct {
 }
 
 func newInspector(v *view, seen *remembered) inspector {
-	return inspector{view: v, seen: seen, scan: scan{plan: v.masker.scanner}}
+	return inspector{view: v, seen: seen, finder: detect.Finder{Detector: v.masker.detector}}
 }
 
 // find sets found to what is masked in w, and to what is found and not masked. w
 // is JSON or a plain text.
-func (p *inspector) find(w []byte, topics Topics, isJSON bool) {
-	p.found = p.scan.run(p.found[:0], w, topics)
+func (p *inspector) find(w []byte, topics detect.Topics, isJSON bool) {
+	p.found = p.finder.Find(p.found[:0], w, topics)
 	p.again(w)
 	if isJSON {
 		p.fields(w, &jsonVisitor{})
@@ -39,7 +42,7 @@ func (p *inspector) find(w []byte, topics Topics, isJSON bool) {
 
 // findJSON is find for a part of a JSON text that visitor has come to.
 func (p *inspector) findJSON(w []byte, visitor *jsonVisitor) {
-	p.found = p.scan.run(p.found[:0], w, 0)
+	p.found = p.finder.Find(p.found[:0], w, 0)
 	p.again(w)
 	p.fields(w, visitor)
 }
@@ -72,13 +75,13 @@ func (p *inspector) fields(w []byte, visitor *jsonVisitor) {
 			x.Start, x.End = p.found[j].Start, p.found[j].Start
 		}
 	}
-	p.found = slices.DeleteFunc(p.found, func(x Finding) bool { return x.Start == x.End })
-	slices.SortFunc(p.found, func(a, b Finding) int { return cmp.Compare(a.Start, b.Start) })
+	p.found = slices.DeleteFunc(p.found, func(x detect.Finding) bool { return x.Start == x.End })
+	slices.SortFunc(p.found, func(a, b detect.Finding) int { return cmp.Compare(a.Start, b.Start) })
 }
 
 // named takes the bounds of a value that a key says is masked.
-func (p *inspector) named(start, end int, t Type) {
-	p.found = append(p.found, Finding{start, end, t, 100})
+func (p *inspector) named(start, end int, t detect.Type) {
+	p.found = append(p.found, detect.Finding{Start: start, End: end, Type: t, Score: 100})
 }
 
 // escaped takes the bounds of the inside of a JSON string that has escapes.
@@ -117,7 +120,7 @@ func (p *inspector) appendMasked(dst, w []byte, isJSON, typed bool, n *counts) (
 		changed, null = true, null || how.Transform == Null
 		switch {
 		case isJSON && !cursor.inside(x.Start) && (typed || isDigit(w[x.Start])):
-			x.Start, x.End = bareToken(w, max(x.Start, at), x.End)
+			x.Start, x.End = jsontext.BareToken(w, max(x.Start, at), x.End)
 			x.Start = max(x.Start, at)
 			dst = append(append(dst, w[at:x.Start]...), "null"...)
 		case isJSON && hasEscape(w[x.Start:x.End]):
@@ -132,7 +135,7 @@ func (p *inspector) appendMasked(dst, w []byte, isJSON, typed bool, n *counts) (
 }
 
 // typeOfKey returns the type of the values of a key.
-func (p *inspector) typeOfKey(key []byte) (Type, bool) {
+func (p *inspector) typeOfKey(key []byte) (detect.Type, bool) {
 	if t, ok := p.typeOfKnown(key); ok {
 		return t, true
 	}
@@ -149,13 +152,13 @@ func (p *inspector) typeOfKey(key []byte) (Type, bool) {
 type knownKey struct {
 	name [31]byte
 	n    uint8 // bytes of name
-	typ  Type
+	typ  detect.Type
 	ok   bool
 }
 
 // typeOfKnown is view.typeOfKey, which does not change, but for short keys asks it
 // once.
-func (p *inspector) typeOfKnown(key []byte) (Type, bool) {
+func (p *inspector) typeOfKnown(key []byte) (detect.Type, bool) {
 	n := len(key)
 	if n == 0 || n > len(knownKey{}.name) {
 		return p.view.typeOfKey(key)
@@ -172,9 +175,9 @@ func (p *inspector) typeOfKnown(key []byte) (Type, bool) {
 }
 
 // typeOfKey returns the type of the values of a key in structured text.
-func (v *view) typeOfKey(key []byte) (Type, bool) {
+func (v *view) typeOfKey(key []byte) (detect.Type, bool) {
 	name := string(key)
-	t, ok := v.masker.scanner.typeOfName(name)
+	t, ok := v.masker.detector.TypeOfName(name)
 	if ok && v.transform(t) != Visible {
 		return t, true
 	}
@@ -188,7 +191,7 @@ func (v *view) typeOfKey(key []byte) (Type, bool) {
 
 // treatmentOfKey returns what is done with the values of a key, of which typeOfKey
 // has said that they are masked as type t.
-func (v *view) treatmentOfKey(name string, t Type) treatment {
+func (v *view) treatmentOfKey(name string, t detect.Type) treatment {
 	how := treatment{Transform: Visible}
 	for i := range v.columns {
 		if v.columns[i].named(name) {

@@ -4,6 +4,9 @@ import (
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/detect"
+	"github.com/sallyport/sallyport/internal/jsontext"
 )
 
 // jsonCursor tells what of a JSON text is inside strings.
@@ -26,18 +29,6 @@ func (c *jsonCursor) inside(at int) bool {
 	return c.string
 }
 
-// bareToken returns the bounds of the number or word around [start, end).
-func bareToken(src []byte, start, end int) (int, int) {
-	part := func(c byte) bool { return isAlnum(c) || c == '+' || c == '-' || c == '.' }
-	for start > 0 && part(src[start-1]) {
-		start--
-	}
-	for end < len(src) && part(src[end]) {
-		end++
-	}
-	return start, end
-}
-
 // jsonVisitor looks at the values of a JSON text. It goes over the text once,
 // whatever its nesting, and does not mind what is no JSON. It tells an inspector
 // of the values of keys that are masked, strings without their quotes; when such
@@ -47,7 +38,7 @@ type jsonVisitor struct {
 	// Where it stands: how deep, and the depth and type of the container that a
 	// masked key has, 0 outside of one.
 	depth, within int
-	typ           Type
+	typ           detect.Type
 }
 
 // visitor returns the visitor of a column's values.
@@ -74,9 +65,9 @@ func (v *jsonVisitor) visit(src []byte, p *inspector) {
 			depth = max(depth-1, 0)
 			i++
 		case '"':
-			end := stringEnd(src, i)
+			end := jsontext.StringEnd(src, i)
 			start, stop := i+1, max(end-1, i+1)
-			k := skipSpace(src, end)
+			k := jsontext.SkipSpace(src, end)
 			i = max(end, i+1)
 			if k >= len(src) || src[k] != ':' || end < start+1 { // a value
 				switch {
@@ -90,14 +81,14 @@ func (v *jsonVisitor) visit(src []byte, p *inspector) {
 			if hasEscape(src[start:stop]) {
 				p.escaped(src, start, stop)
 			}
-			i = skipSpace(src, k+1)
+			i = jsontext.SkipSpace(src, k+1)
 			t, ok := p.typeOfKey(src[start:stop])
 			if !ok || within > 0 || i >= len(src) {
 				continue
 			}
 			switch src[i] {
 			case '"':
-				end := stringEnd(src, i)
+				end := jsontext.StringEnd(src, i)
 				if end > i+2 {
 					p.named(i+1, end-1, t)
 				}
@@ -121,8 +112,8 @@ func (v *jsonVisitor) visit(src []byte, p *inspector) {
 
 // bare reports the number or word at i, unless it is true, false or null, and
 // returns its end.
-func bare(src []byte, i int, t Type, p *inspector) int {
-	_, end := bareToken(src, i, i)
+func bare(src []byte, i int, t detect.Type, p *inspector) int {
+	_, end := jsontext.BareToken(src, i, i)
 	switch string(src[i:end]) {
 	case "null", "true", "false", "":
 	default:
@@ -188,24 +179,4 @@ func codeUnit(s []byte) rune {
 		return -1
 	}
 	return rune(n)
-}
-
-// stringEnd returns the position behind the string that begins at i.
-func stringEnd(src []byte, i int) int {
-	for k := i + 1; k < len(src); k++ {
-		switch src[k] {
-		case '\\':
-			k++
-		case '"':
-			return k + 1
-		}
-	}
-	return len(src)
-}
-
-func skipSpace(src []byte, i int) int {
-	for i < len(src) && (src[i] == ' ' || src[i] == '\n' || src[i] == '\t' || src[i] == '\r') {
-		i++
-	}
-	return i
 }

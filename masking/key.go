@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"hash"
 	"sync"
+
+	"github.com/sallyport/sallyport/detect"
 )
 
 const leastKey = 16 // bytes
@@ -73,10 +75,10 @@ type keyedHash struct {
 
 // of fills sum with the hash of a value of type t. Signs between letters and
 // digits do not count, nor does case, so that one card number has one hash.
-func (h *keyedHash) of(v []byte, t Type) {
+func (h *keyedHash) of(v []byte, t detect.Type) {
 	h.in = append(append(h.in[:0], t...), 0)
 	for _, c := range v {
-		if isAlnum(c) || c >= 0x80 || t == Email && (c == '@' || c == '.') {
+		if isAlnum(c) || c >= 0x80 || t == detect.Email && (c == '@' || c == '.') {
 			h.in = append(h.in, c|lowerBit(c))
 		}
 	}
@@ -95,15 +97,8 @@ func (h *keyedHash) next() {
 	h.sum = h.mac.Sum(h.sum[:0])
 }
 
-func lowerBit(c byte) byte {
-	if isUpper(c) {
-		return 0x20
-	}
-	return 0
-}
-
 // hashed calls use with the keyed hash of v.
-func (k *keys) hashed(v []byte, t Type, use func(h *keyedHash)) {
+func (k *keys) hashed(v []byte, t detect.Type, use func(h *keyedHash)) {
 	h := k.hash.Get().(*keyedHash)
 	h.of(v, t)
 	use(h)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/internal/maskdata"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -267,7 +268,7 @@ func FuzzScreen(f *testing.F) {
 }
 
 func BenchmarkTerminal(b *testing.B) {
-	text := []byte(strings.ReplaceAll(string(cleanText()), "\n", "\r\n"))
+	text := []byte(strings.ReplaceAll(string(maskdata.Clean()), "\n", "\r\n"))
 	_, out := terminal(b, 80, 24)
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()

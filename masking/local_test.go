@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -58,8 +59,8 @@ func TestAddressesOfNobody(t *testing.T) {
 			want, text = append(want, value), before+value+after
 		}
 		var got []string
-		for _, f := range Default().Scan(nil, []byte(text)) {
-			if f.Type != Person && v.transform(f.Type) != Visible {
+		for _, f := range detect.Default().Find(nil, []byte(text)) {
+			if f.Type != detect.Person && v.transform(f.Type) != Visible {
 				got = append(got, text[f.Start:f.End])
 			}
 		}
@@ -83,9 +84,9 @@ func TestAddressesOfNobody(t *testing.T) {
 // that names local ones about these.
 func TestRulesForLocalAddresses(t *testing.T) {
 	for _, c := range []struct {
-		types          []Type
+		types          []detect.Type
 		local, further string
-	}{{nil, "10.0.0.7", "*.*.*.*"}, {[]Type{IP}, "[LOCAL_IP_ADDRESS]", "[IP_ADDRESS]"}, {[]Type{LocalIP}, "[LOCAL_IP_ADDRESS]", "*.*.*.*"}} {
+	}{{nil, "10.0.0.7", "*.*.*.*"}, {[]detect.Type{detect.IP}, "[LOCAL_IP_ADDRESS]", "[IP_ADDRESS]"}, {[]detect.Type{detect.LocalIP}, "[LOCAL_IP_ADDRESS]", "*.*.*.*"}} {
 		var rules []Rule
 		if c.types != nil {
 			rules = []Rule{{Types: c.types, With: Redact}}

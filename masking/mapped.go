@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/detect"
 )
 
 // mapped is what a text in some encoding stands for, and where each byte of it
@@ -93,7 +95,7 @@ func entity(b []byte) (r rune, size int) {
 
 // appendMasked appends src, which m was made of, with what is found in the plain
 // text hidden; escape appends what hides it in src's encoding.
-func (m *mapped) appendMasked(dst, src []byte, p *inspector, topics Topics, n *counts, escape func(dst, masked []byte) []byte) []byte {
+func (m *mapped) appendMasked(dst, src []byte, p *inspector, topics detect.Topics, n *counts, escape func(dst, masked []byte) []byte) []byte {
 	p.find(m.plain, topics, likeJSON(m.plain))
 	at := 0
 	var masked []byte

@@ -1,6 +1,10 @@
 package masking
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/sallyport/sallyport/internal/jsontext"
+)
 
 // markup is XML or HTML. Elements and attributes whose names say what they hold
 // are masked whole, other texts by their content; character references are read
@@ -61,11 +65,11 @@ func (m *markup) tag(dst, t []byte, n *counts) []byte {
 			i++
 		}
 		key = t[start:i]
-		i = skipSpace(t, i)
+		i = jsontext.SkipSpace(t, i)
 		if i >= len(t) || t[i] != '=' {
 			continue
 		}
-		i = skipSpace(t, i+1)
+		i = jsontext.SkipSpace(t, i+1)
 		if i >= len(t) {
 			break
 		}
@@ -115,7 +119,7 @@ func (m *markup) mask(dst, text, name []byte, n *counts) []byte {
 		return append(dst, text[start+len(trimmed):]...)
 	}
 	m.text.entities(text)
-	return m.text.appendMasked(dst, text, &m.p, m.p.view.masker.scanner.Topics(string(name)), n, escapeMarkup)
+	return m.text.appendMasked(dst, text, &m.p, m.p.view.masker.detector.Topics(string(name)), n, escapeMarkup)
 }
 
 func escapeMarkup(dst, text []byte) []byte {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -35,8 +36,8 @@ type Config struct {
 	Key []byte
 	// Detokenise are groups that may turn tokens back.
 	Detokenise []string
-	// Scanner finds values in text. Nil is [Default].
-	Scanner *Scanner
+	// Detector finds values in text. Nil is [detect.Default].
+	Detector *detect.Detector
 	// Sampler looks at columns of which results are computed, so that what they hold
 	// is known although no name says it. What it cannot look at is masked whole. Nil:
 	// only names and what is returned say what a column holds.
@@ -51,7 +52,7 @@ type Config struct {
 
 // count is a number of masked values.
 type count struct {
-	typ Type
+	typ detect.Type
 	n   uint64
 }
 
@@ -63,7 +64,7 @@ type Masker struct {
 	columns  [][]columnRule // by rule
 	unmasked []string
 	keys     *keys
-	scanner  *Scanner
+	detector *detect.Detector
 	memory   *Memory
 	samples  samples
 	trusted  []columnRule // as relation and column
@@ -75,14 +76,14 @@ type Masker struct {
 // New returns a masker, or an error that names the rule that is wrong.
 func New(c Config) (*Masker, error) {
 	m := &Masker{
-		rules: slices.Clone(c.Rules), unmasked: slices.Clone(c.Unmasked), scanner: c.Scanner,
+		rules: slices.Clone(c.Rules), unmasked: slices.Clone(c.Unmasked), detector: c.Detector,
 		detokenise: slices.Clone(c.Detokenise), memory: c.Memory,
 	}
 	if m.memory == nil {
 		m.memory = &Memory{}
 	}
-	if m.scanner == nil {
-		m.scanner = Default()
+	if m.detector == nil {
+		m.detector = detect.Default()
 	}
 	var err error
 	if m.keys, err = newKeys(c.Key); err != nil {
@@ -95,7 +96,7 @@ func New(c Config) (*Masker, error) {
 		}
 		m.trusted = append(m.trusted, f)
 	}
-	m.samples = samples{sampler: c.Sampler, plan: m.scanner}
+	m.samples = samples{sampler: c.Sampler, detector: m.detector}
 	for i := range c.External {
 		e, err := c.External[i].compile()
 		if err != nil {
@@ -103,7 +104,7 @@ func New(c Config) (*Masker, error) {
 		}
 		m.external = append(m.external, e)
 	}
-	known := m.scanner.knows
+	known := m.detector.Knows
 	for i := range m.rules {
 		r := &m.rules[i]
 		if err := r.validate(known, m.keys.lasting); err != nil {
@@ -226,7 +227,7 @@ func (x *session) mentions(text []byte) *mentions {
 	}
 	made, own, copies, foreign := false, false, false, x.kept.foreign
 	others := false
-	m := read(text, func(name string) (Type, bool) {
+	m := read(text, func(name string) (detect.Type, bool) {
 		others = others || !x.kept.judged(name)
 		if x.kept.made(name) {
 			made = true
@@ -259,7 +260,7 @@ func (x *session) learn(ctx context.Context, st *proxy.Statement) *mentions {
 	m := x.mentions(st.Text)
 	samples := &x.view.masker.samples
 	var names []string
-	note := func(column string, t Type) {
+	note := func(column string, t detect.Type) {
 		if x.view.transform(t) != Visible {
 			names = append(names, column)
 		}
@@ -310,7 +311,7 @@ type counts struct {
 	mu   sync.Mutex // two streams of one operation
 }
 
-func (c *counts) add(t Type) {
+func (c *counts) add(t detect.Type) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range c.list {

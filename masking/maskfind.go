@@ -3,6 +3,8 @@ package masking
 import (
 	"bytes"
 	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/detect"
 )
 
 // holdsMask reports whether text holds something in a form in which values are shown that are
@@ -13,7 +15,7 @@ func (v *view) holdsMask(text []byte) bool {
 		switch c := text[i]; {
 		case c == '*':
 			from, to := starRun(text, i)
-			if v.hides(Email) && starredWord(text, i) || v.hides(Person) && starredName(text, i) || starredNumber(text[from:to]) || v.starredValue(text, i) {
+			if v.hides(detect.Email) && starredWord(text, i) || v.hides(detect.Person) && starredName(text, i) || starredNumber(text[from:to]) || v.starredValue(text, i) {
 				return true
 			}
 			for i < len(text) && text[i] == '*' {
@@ -33,7 +35,7 @@ func (v *view) holdsMask(text []byte) bool {
 	return false
 }
 
-func (v *view) hides(t Type) bool { return v.transform(t) != Visible }
+func (v *view) hides(t detect.Type) bool { return v.transform(t) != Visible }
 
 // redacts reports whether something that is found in texts is shown as its type.
 func (v *view) redacts() bool {
@@ -176,9 +178,12 @@ func (v *view) starredValue(text []byte, i int) bool {
 		k--
 	}
 	key := k
-	for key > 0 && keyByte[text[key-1]] {
+	for key > 0 && inKey(text[key-1]) {
 		key--
 	}
 	_, masked := v.typeOfKey(text[key:k])
 	return quoted && masked && (end == len(text) || !isAlnum(text[end]))
 }
+
+// inKey reports whether c may be in the key of a field.
+func inKey(c byte) bool { return letterByte[c] || isDigit(c) || c == '_' || c == '-' || c == '.' }

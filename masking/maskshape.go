@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/detect"
 )
 
 // likeness says how sure it is that a value is a mask rather than a real value.
@@ -115,7 +117,7 @@ func (c *column) showsNull() bool {
 // starred reports whether v has the form in which Partial, and what other transforms
 // fall back to, shows values: stars in the place of letters and digits, but for a few at
 // the ends. The few stars in part of a value say nothing.
-func (m *Masker) starred(v []byte, t Type, how treatment, part bool) bool {
+func (m *Masker) starred(v []byte, t detect.Type, how treatment, part bool) bool {
 	stars := bytes.Count(v, []byte("*"))
 	if stars == 0 || stars < 3 && (part || isSecret(t)) { // one star for a password locks an account
 		return false
@@ -195,7 +197,17 @@ func isHash(v []byte) bool {
 // isHashUUID reports whether v is a UUID of the version of appendUUID, which databases do
 // not make.
 func isHashUUID(v []byte) bool {
-	return len(v) == 36 && v[14] == '8' && isUUID(v, 0)
+	return len(v) == 36 && v[14] == '8' && hasUUIDForm(v)
+}
+
+// hasUUIDForm reports whether v has the form of a UUID.
+func hasUUIDForm(v []byte) bool {
+	for i, c := range v {
+		if dash := i == 8 || i == 13 || i == 18 || i == 23; dash != (c == '-') || !dash && !isHex(c) {
+			return false
+		}
+	}
+	return len(v) == 36
 }
 
 // isPseudonym reports whether v is a type, the id of a key and a hash.
@@ -211,8 +223,8 @@ func (m *Masker) isPseudonym(v []byte) bool {
 
 // isType reports whether values may be masked as ones of a type of that name.
 func (m *Masker) isType(name []byte) bool {
-	t := Type(name)
-	return t == Column || t == taintedValue || t == Remembered || m.scanner.knows(t)
+	t := detect.Type(name)
+	return t == Column || t == taintedValue || t == Remembered || m.detector.Knows(t)
 }
 
 // isToken reports whether v is a token, of any key: one of another is a mask too.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -15,32 +16,32 @@ func TestMasksAreRecognised(t *testing.T) {
 	require.NoError(t, err)
 	const text, integer, bigint = 25, oidInt4, oidInt8
 	for _, c := range []struct {
-		typ  Type
+		typ  detect.Type
 		oid  uint32
 		with treatment
 		real []string
 		want likeness // of masks; of real values noMask, or perhaps where masks are
 	}{
-		{Email, text, treatment{}, []string{"doris@example.com", "a@b.de", "jo@x", "x.y+z@mail.example.co.uk"}, maskOnly},
-		{Person, text, treatment{}, []string{"Doris", "Li", "J", "Doris O'Hampton-Smith", "Żółć"}, maskOnly},
-		{Card, text, treatment{}, []string{"4111 1111 1111 1111", "4111111111111111"}, maskOnly},
-		{Phone, text, treatment{}, []string{"+1 (555) 123-4567", "030 123456"}, maskOnly},
-		{IBAN, text, treatment{}, []string{"DE89 3704 0044 0532 0130 00"}, maskOnly},
-		{USSSN, text, treatment{}, []string{"123-45-6789"}, maskOnly},
-		{Password, text, treatment{}, []string{"Cobalt!Fox88", "**bold**", "a*b*c", "*", "!*"}, maskOnly},
+		{detect.Email, text, treatment{}, []string{"doris@example.com", "a@b.de", "jo@x", "x.y+z@mail.example.co.uk"}, maskOnly},
+		{detect.Person, text, treatment{}, []string{"Doris", "Li", "J", "Doris O'Hampton-Smith", "Żółć"}, maskOnly},
+		{detect.Card, text, treatment{}, []string{"4111 1111 1111 1111", "4111111111111111"}, maskOnly},
+		{detect.Phone, text, treatment{}, []string{"+1 (555) 123-4567", "030 123456"}, maskOnly},
+		{detect.IBAN, text, treatment{}, []string{"DE89 3704 0044 0532 0130 00"}, maskOnly},
+		{detect.USSSN, text, treatment{}, []string{"123-45-6789"}, maskOnly},
+		{detect.Password, text, treatment{}, []string{"Cobalt!Fox88", "**bold**", "a*b*c", "*", "!*"}, maskOnly},
 		{Column, text, treatment{Partial, Options{KeepFirst: 3, KeepLast: 1}}, []string{"abcdefghij", "ab"}, maskOnly},
 		{Column, text, treatment{Transform: Hash}, []string{"Doris", "0123456789abcde"}, maskOnly},
 		{Column, text, treatment{Transform: Pseudonym}, []string{"Doris", "PERSON-3f2a", "a-3f2a-0123456789abcdef"}, maskOnly},
 		{Column, text, treatment{Transform: Tokenise}, []string{"Doris", "tok_ens", "tok_abcd_short"}, maskOnly},
 		{Column, text, treatment{Transform: Redact}, []string{"Doris", "[sic]", "[NOTE]"}, maskOnly},
 		{Column, text, treatment{Fixed, Options{Text: "hidden here"}}, []string{"Doris", "hidden"}, maskOnly},
-		{Email, text, treatment{Transform: KeepDomain}, []string{"doris@example.com", "n/a"}, maskOnly},
+		{detect.Email, text, treatment{Transform: KeepDomain}, []string{"doris@example.com", "n/a"}, maskOnly},
 		{Column, text, treatment{Bucket, Options{Size: 10}}, []string{"37", "31-39", "5-10", "-7"}, maskOnly},
-		{BirthDate, text, treatment{Truncate, Options{Unit: "year"}}, []string{"1980-02-03", "soon"}, perhaps},
-		{IP, text, treatment{KeepNetwork, Options{Bits: 16}}, []string{"10.20.30.40", "2001:db8::1"}, perhaps},
-		{BirthDate, text, treatment{Shift, Options{Days: 30}}, []string{"1980-02-03"}, perhaps},
-		{Card, text, treatment{Transform: Encrypt}, []string{"4111111111111111"}, perhaps},
-		{Person, text, treatment{Transform: SameShape}, []string{"Doris"}, perhaps},
+		{detect.BirthDate, text, treatment{Truncate, Options{Unit: "year"}}, []string{"1980-02-03", "soon"}, perhaps},
+		{detect.IP, text, treatment{KeepNetwork, Options{Bits: 16}}, []string{"10.20.30.40", "2001:db8::1"}, perhaps},
+		{detect.BirthDate, text, treatment{Shift, Options{Days: 30}}, []string{"1980-02-03"}, perhaps},
+		{detect.Card, text, treatment{Transform: Encrypt}, []string{"4111111111111111"}, perhaps},
+		{detect.Person, text, treatment{Transform: SameShape}, []string{"Doris"}, perhaps},
 		{Column, bigint, treatment{}, []string{"123456789"}, perhaps},
 		{Column, text, treatment{Transform: Null}, []string{"Doris"}, perhaps},
 		{Column, integer, treatment{Bucket, Options{Size: 10}}, []string{"37"}, perhaps},

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -119,7 +120,7 @@ type spread struct {
 
 // copied is what a column was filled with.
 type copied struct {
-	typ      Type
+	typ      detect.Type
 	computed bool
 }
 

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+
+	"github.com/sallyport/sallyport/detect"
 )
 
 // mentions is what a statement's text says about masked columns, read word by
@@ -44,7 +46,7 @@ type mentions struct {
 }
 
 // read reads text. sensitive says which names are those of masked columns.
-func read(text []byte, sensitive func(name string) (Type, bool)) (m mentions) {
+func read(text []byte, sensitive func(name string) (detect.Type, bool)) (m mentions) {
 	m.read(text, sensitive, 0)
 	return m
 }
@@ -83,7 +85,7 @@ const maxParens = 64
 type reader struct {
 	*mentions
 	lexer     mentionLexer
-	sensitive func(name string) (Type, bool)
+	sensitive func(name string) (detect.Type, bool)
 	depth     int // of texts within texts
 
 	parens    [maxParens]paren
@@ -116,7 +118,7 @@ type reader struct {
 	bare      map[string]struct{} // names that stand for a value by themselves
 }
 
-func (m *mentions) read(text []byte, sensitive func(name string) (Type, bool), depth int) {
+func (m *mentions) read(text []byte, sensitive func(name string) (detect.Type, bool), depth int) {
 	r := reader{mentions: m, lexer: mentionLexer{text: text}, sensitive: sensitive, depth: depth}
 	for {
 		k, ok := r.lexer.next()
@@ -170,7 +172,7 @@ func (m *mentions) suspectAll() { m.any, m.dates, m.doubtful, m.computed = true,
 
 // hides reports whether a name is given to a masked column that does not say what
 // it is.
-func (m *mentions) hides(sensitive func(name string) (Type, bool)) bool {
+func (m *mentions) hides(sensitive func(name string) (detect.Type, bool)) bool {
 	if len(m.labels) > maxLabels {
 		return true
 	}
@@ -368,7 +370,7 @@ func (r *reader) note(name string) bool {
 	if ok && len(r.names) < maxUsed && !slices.Contains(r.names, name) {
 		r.names = append(r.names, name)
 	}
-	r.dates = r.dates || ok && (t == BirthDate || t == Column)
+	r.dates = r.dates || ok && (t == detect.BirthDate || t == Column)
 	return ok
 }
 

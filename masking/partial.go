@@ -1,35 +1,33 @@
 package masking
 
-import "unicode/utf8"
+import (
+	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/detect"
+)
 
 // isSecret reports whether of values of type t nothing may be told, their length
 // neither.
-func isSecret(t Type) bool {
-	switch t {
-	case Password, Secret, CloudKey, APIToken, JWT, PrivateKey, CardCode, taintedValue, Remembered:
-		return true
-	}
-	return false
-}
+func isSecret(t detect.Type) bool { return t.Secret() || t == taintedValue || t == Remembered }
 
 // appendPartial appends v with its letters and digits as stars and its signs
 // kept, but for first and last of them, or the few that the type keeps when both
 // are 0. At most half is kept.
-func appendPartial(dst, v []byte, t Type, first, last int) []byte {
+func appendPartial(dst, v []byte, t detect.Type, first, last int) []byte {
 	if isSecret(t) {
 		return append(dst, hidden...)
 	}
 	if first == 0 && last == 0 {
 		switch t {
-		case Card:
+		case detect.Card:
 			last = 4
-		case Phone:
+		case detect.Phone:
 			last = 2
-		case IBAN:
+		case detect.IBAN:
 			first, last = 2, 2
-		case Person:
+		case detect.Person:
 			first = 1
-		case Email:
+		case detect.Email:
 			return appendEmail(dst, v)
 		}
 	}
@@ -100,15 +98,15 @@ func appendEmail(dst, v []byte) []byte {
 
 // maskInPlace hides v with bytes of the same number, for streams whose framing
 // counts bytes. It keeps what appendPartial keeps.
-func maskInPlace(v []byte, t Type) {
+func maskInPlace(v []byte, t detect.Type) {
 	switch t {
-	case Card:
+	case detect.Card:
 		starDigits(v, 4)
-	case Phone:
+	case detect.Phone:
 		starDigits(v, 2)
 	default:
 		for i, c := range v {
-			if isAlnum(c) || c >= 0x80 || t == Password || t == Secret {
+			if isAlnum(c) || c >= 0x80 || t == detect.Password || t == detect.Secret {
 				v[i] = '*'
 			}
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/masking"
 )
 
@@ -36,8 +37,8 @@ func TestSimpleQueries(t *testing.T) {
 3|Cat||||||
 `, out)
 	g.mu.Lock()
-	require.Equal(t, uint64(5), g.counts[masking.USSSN], "%v", g.counts)
-	require.Equal(t, uint64(1), g.counts[masking.Email])
+	require.Equal(t, uint64(5), g.counts[detect.USSSN], "%v", g.counts)
+	require.Equal(t, uint64(1), g.counts[detect.Email])
 	g.mu.Unlock()
 	require.Equal(t, "1|2024-05-06 00:00:00+00|1.5|tag 1\n", g.psql(t, "alice", "SET timezone TO utc; SELECT * FROM plain WHERE id = 1;", "-A", "-t", "-q"))
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/detect"
 )
 
 // Programs write over what they wrote, and control a terminal by sequences that it
@@ -138,7 +140,7 @@ func (r *reading) place(i int) int {
 }
 
 // span returns the first of the bytes that f has, and the end of the last.
-func (r *reading) span(f *Finding) (start, end int) {
+func (r *reading) span(f *detect.Finding) (start, end int) {
 	if !r.changed {
 		return f.Start, f.End
 	}
@@ -153,7 +155,7 @@ func (r *reading) span(f *Finding) (start, end int) {
 }
 
 // mark notes which of n bytes belong to found.
-func (r *reading) mark(found []Finding, n int) {
+func (r *reading) mark(found []detect.Finding, n int) {
 	r.marks = slices.Grow(r.marks[:0], n)[:n]
 	clear(r.marks)
 	for i := range found {
@@ -166,7 +168,7 @@ func (r *reading) mark(found []Finding, n int) {
 }
 
 // marked reports whether all the bytes of f are marked.
-func (r *reading) marked(f *Finding) bool {
+func (r *reading) marked(f *detect.Finding) bool {
 	for _, p := range r.places[f.Start:f.End] {
 		if p >= 0 && !r.marks[p] {
 			return false

@@ -1,6 +1,10 @@
 package masking
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/sallyport/sallyport/detect"
+)
 
 // records are those of CSV (RFC 4180) or of tab-separated values. The first one
 // names the columns.
@@ -13,9 +17,9 @@ type records struct {
 }
 
 type recordColumn struct {
-	topics Topics
+	topics detect.Topics
 	whole  bool
-	typ    Type
+	typ    detect.Type
 	with   treatment
 }
 
@@ -107,7 +111,7 @@ func (r *records) field(dst, f []byte, column int, first bool, n *counts) []byte
 
 // decide says what is done with the column of that name.
 func (r *records) decide(name string) recordColumn {
-	c := recordColumn{topics: r.p.view.masker.scanner.Topics(name)}
+	c := recordColumn{topics: r.p.view.masker.detector.Topics(name)}
 	if t, ok := r.p.view.typeOfKey([]byte(name)); ok {
 		c.whole, c.typ, c.with = true, t, r.p.view.treatmentOfKey(name, t)
 	}

@@ -5,11 +5,13 @@ import (
 	"hash/maphash"
 	"slices"
 	"sync/atomic"
+
+	"github.com/sallyport/sallyport/detect"
 )
 
 // Remembered is the type of what was seen in a masked column of the same session
 // before, wherever it turns up again.
-const Remembered Type = "REMEMBERED"
+const Remembered detect.Type = "REMEMBERED"
 
 // remembered holds keyed hashes of the values of a session's masked columns, and
 // finds these values again in other texts, whatever separates their letters and
@@ -130,7 +132,7 @@ func raise(a *atomic.Int32, n int32) {
 
 // find appends a Finding for each remembered value in src to dst, in order. It
 // takes linear time and allocates only when dst grows.
-func (r *remembered) find(dst []Finding, src []byte) []Finding {
+func (r *remembered) find(dst []detect.Finding, src []byte) []detect.Finding {
 	t := r.table.Load()
 	if t == nil {
 		return dst
@@ -155,7 +157,7 @@ func (r *remembered) find(dst []Finding, src []byte) []Finding {
 			continue
 		}
 		if from := t.match(src, floor, i); from >= 0 {
-			dst = append(dst, Finding{from, i, Remembered, 100})
+			dst = append(dst, detect.Finding{Start: from, End: i, Type: Remembered, Score: 100})
 			floor = i
 		}
 	}
@@ -197,11 +199,11 @@ func (t *rememberedTable) match(src []byte, floor, end int) int {
 
 // merge puts the findings from the n-th on, which are of remembered values, among
 // those before. Where two overlap, they become one.
-func (v *view) merge(found []Finding, n int) []Finding {
+func (v *view) merge(found []detect.Finding, n int) []detect.Finding {
 	if n == len(found) {
 		return found
 	}
-	slices.SortStableFunc(found, func(a, b Finding) int { return cmp.Compare(a.Start, b.Start) })
+	slices.SortStableFunc(found, func(a, b detect.Finding) int { return cmp.Compare(a.Start, b.Start) })
 	k := 0
 	for _, x := range found[1:] {
 		last := &found[k]

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/internal/maskdata"
 )
 
 func TestRemembered(t *testing.T) {
@@ -55,7 +57,7 @@ func TestRememberedIsBounded(t *testing.T) {
 		found += len(r.find(nil, fmt.Appendf(nil, "%09d", i)))
 	}
 	require.Greater(t, found, 900)
-	text := cleanText()
+	text := maskdata.Clean()
 	require.Zero(t, testing.AllocsPerRun(3, func() { r.find(nil, text) }))
 }
 
@@ -64,7 +66,7 @@ func BenchmarkRemembered(b *testing.B) {
 	for i := range 1000 {
 		r.add(fmt.Appendf(nil, "%09d", i))
 	}
-	text := cleanText()
+	text := maskdata.Clean()
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	for b.Loop() {

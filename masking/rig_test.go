@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/internal/pgembed"
 	"github.com/sallyport/sallyport/internal/scram"
 	"github.com/sallyport/sallyport/internal/testserver"
@@ -66,7 +67,7 @@ type rig struct {
 	addr     string
 
 	mu     sync.Mutex
-	counts map[masking.Type]uint64
+	counts map[detect.Type]uint64
 	notes  []string // rules that only observed
 }
 
@@ -84,7 +85,7 @@ func (c counter) Record(_ context.Context, n *proxy.Note) error {
 	defer c.mu.Unlock()
 	switch n.Kind {
 	case proxy.NoteMasked:
-		c.counts[masking.Type(n.Type)] += n.Count
+		c.counts[detect.Type(n.Type)] += n.Count
 	case proxy.NoteObserved:
 		c.notes = append(c.notes, n.Rule)
 	}
@@ -105,7 +106,7 @@ func startRigWith(t testing.TB, schema string, c masking.Config, other proxy.Int
 	if c.Sampler == nil {
 		c.Sampler = &postgres.Sampler{Reader: reader, Catalog: catalog}
 	}
-	g := &rig{counts: map[masking.Type]uint64{}}
+	g := &rig{counts: map[detect.Type]uint64{}}
 	g.pg, g.database = testserver.Database(t, schema)
 	m, err := masking.New(c)
 	require.NoError(t, err)

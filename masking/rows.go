@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -13,9 +14,9 @@ type rows struct {
 	inspector
 	columns []column
 	counts  *counts
-	failed  error  // an analyzer could not be asked
-	parts   []part // of an array or a row
-	codes   *codes // of values that are one word; nil until there is one
+	failed  error        // an analyzer could not be asked
+	parts   []part       // of an array or a row
+	codes   detect.Codes // of values that are one word; made with the first
 }
 
 var errColumns = errors.New("a row does not have the columns that the server announced, so it cannot be masked")
@@ -208,8 +209,8 @@ func (f *rows) appendParts(dst, v []byte) ([]byte, bool) {
 
 // finds reports whether w holds something that is masked, and counts it.
 func (f *rows) finds(c *column, w []byte) (some bool) {
-	f.found = f.scan.run(f.found[:0], w, c.topics)
-	f.found = c.weighed.weigh(f.found, w)
+	f.found = f.finder.Find(f.found[:0], w, c.topics)
+	f.found = c.weigher.Weigh(f.found, w)
 	f.promote(c, w)
 	f.again(w)
 	if likeJSON(w) { // and an array looks like it
@@ -258,14 +259,14 @@ func (f *rows) text(r *proxy.Row, i int, c *column, v []byte) {
 	}
 	w := v[prefix:]
 	isJSON := c.kind == kindJSON || likeJSON(w)
-	f.found = f.scan.run(f.found[:0], w, c.topics)
-	f.found = c.weighed.weigh(f.found, w)
+	f.found = f.finder.Find(f.found[:0], w, c.topics)
+	f.found = c.weigher.Weigh(f.found, w)
 	f.promote(c, w)
 	f.again(w)
 	if c.asked != nil {
 		f.ask(c, w)
 	}
-	if len(f.found) == 0 && len(w) >= leastCode && oneWord(w) {
+	if len(f.found) == 0 {
 		f.decode(w)
 	}
 	if isJSON {
@@ -284,4 +285,19 @@ func (f *rows) text(r *proxy.Row, i int, c *column, v []byte) {
 	case changed:
 		r.Set(i, out)
 	}
+}
+
+// decode finds w when it is one word of base64 or hex that something masked is in.
+func (f *rows) decode(w []byte) {
+	if f.codes.Detector == nil {
+		f.codes = detect.Codes{Detector: f.view.masker.detector, Wants: f.view.hides}
+	}
+	t, ok := f.codes.Word(w)
+	if !ok {
+		return
+	}
+	if f.view.hides(detect.Secret) {
+		t = detect.Secret // no part of it is kept: parts of the word are parts of the value
+	}
+	f.found = append(f.found, detect.Finding{End: len(w), Type: t, Score: 90})
 }

@@ -9,10 +9,14 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/detect"
+	"github.com/sallyport/sallyport/internal/maskdata"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -169,7 +173,7 @@ func TestOrigins(t *testing.T) {
 		return v.decide("postgres", &proxy.Statement{Facts: f}, shape, &mentions{any: true}, &memory{})[0]
 	}
 	require.True(t, decide(of(proxy.DerivedPlain)).whole)
-	require.Equal(t, USSSN, decide(of(proxy.DerivedPlain)).typ)
+	require.Equal(t, detect.USSSN, decide(of(proxy.DerivedPlain)).typ)
 	require.True(t, decide(of(proxy.DerivedTransformed)).tainted)
 	clear := of(proxy.DerivedPlain)
 	clear.Columns[0].Origins[0].Column = "city"
@@ -228,7 +232,7 @@ func BenchmarkTextRows(bench *testing.B) {
 	for i := range columns {
 		columns[i] = plainColumn(string(rune('a'+i)), 25, false)
 	}
-	text := cleanText()
+	text := maskdata.Clean()
 	lines := bytes.Split(text, []byte("\n"))
 	for _, name := range []string{"scanned", "remembering"} {
 		bench.Run(name, func(bench *testing.B) {
@@ -288,10 +292,12 @@ func BenchmarkStatement(bench *testing.B) {
 // TestExternalFails: a row whose text could not be analyzed is not passed on, nor is
 // one about which an analyzer says what cannot be.
 func TestExternalFails(t *testing.T) {
-	for name, find := range map[string]func(context.Context, []Finding, []byte) ([]Finding, error){
-		"an error": func(_ context.Context, dst []Finding, _ []byte) ([]Finding, error) { return dst, errors.New("down") },
-		"outside": func(_ context.Context, dst []Finding, text []byte) ([]Finding, error) {
-			return append(dst, Finding{Start: 0, End: len(text) + 1, Type: Person}), nil
+	for name, find := range map[string]func(context.Context, []detect.Finding, []byte) ([]detect.Finding, error){
+		"an error": func(_ context.Context, dst []detect.Finding, _ []byte) ([]detect.Finding, error) {
+			return dst, errors.New("down")
+		},
+		"outside": func(_ context.Context, dst []detect.Finding, text []byte) ([]detect.Finding, error) {
+			return append(dst, detect.Finding{Start: 0, End: len(text) + 1, Type: detect.Person}), nil
 		},
 	} {
 		m, err := New(Config{External: []External{{Columns: []string{"p.note"}, Find: find}}})
@@ -303,7 +309,7 @@ func TestExternalFails(t *testing.T) {
 		f.text(nil, 0, &f.columns[0], []byte("some text"))
 		require.Error(t, f.failed, name)
 	}
-	_, err := New(Config{External: []External{{Find: func(context.Context, []Finding, []byte) ([]Finding, error) { return nil, nil }}}})
+	_, err := New(Config{External: []External{{Find: func(context.Context, []detect.Finding, []byte) ([]detect.Finding, error) { return nil, nil }}}})
 	require.ErrorContains(t, err, "columns")
 }
 
@@ -320,4 +326,17 @@ func TestEncodedCells(t *testing.T) {
 	for _, in := range []string{"0b12a0e7ec1a68e44912e68a489f0b12a0e7ec1a", "c29tZSBvcmRpbmFyeSB0ZXh0", "InternationalAirport", "550e8400e29b41d4a716446655440000", "=============="} {
 		require.Equal(t, in, string(row([]byte(in))[0]))
 	}
+}
+
+// cpuTime is how long this thread has computed, so that what else runs on the
+// machine does not count.
+func cpuTime() time.Duration {
+	const thread = 1 // RUSAGE_THREAD
+	var u syscall.Rusage
+	if err := syscall.Getrusage(thread, &u); err != nil {
+		if err = syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+			panic(err)
+		}
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

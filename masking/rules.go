@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -71,7 +72,7 @@ type Rule struct {
 	ColumnTypes []string
 	// Types are types of found values that With applies to, instead of the default
 	// set's transform.
-	Types []Type
+	Types []detect.Type
 	With  Transform
 	Options
 	Mode Mode
@@ -197,22 +198,22 @@ type view struct {
 	found   bool    // the default set applies
 	scans   bool    // some types that are found by content are masked
 	with    treatment
-	types   map[Type]treatment
+	types   map[detect.Type]treatment
 	columns []columnRule
-	column  treatment           // the strictest of columns
-	mode    Mode                // the strictest of all rules
-	general modeOfRule          // of what is found by itself
-	modes   map[Type]modeOfRule // of the types that rules name
-	target  *proxy.Target       // nil outside of sessions
-	without []string            // rules that do not apply because of an exception
+	column  treatment                  // the strictest of columns
+	mode    Mode                       // the strictest of all rules
+	general modeOfRule                 // of what is found by itself
+	modes   map[detect.Type]modeOfRule // of the types that rules name
+	target  *proxy.Target              // nil outside of sessions
+	without []string                   // rules that do not apply because of an exception
 
 	writeBackFound writeBackOfRule // of what is found by itself
-	writeBacks     map[Type]writeBackOfRule
+	writeBacks     map[detect.Type]writeBackOfRule
 }
 
 // view resolves the rules for an identity at a resource.
 func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
-	v := &view{masker: m, with: treatment{Transform: Visible}, column: treatment{Transform: Visible}, types: map[Type]treatment{}, modes: map[Type]modeOfRule{}, writeBacks: map[Type]writeBackOfRule{}}
+	v := &view{masker: m, with: treatment{Transform: Visible}, column: treatment{Transform: Visible}, types: map[detect.Type]treatment{}, modes: map[detect.Type]modeOfRule{}, writeBacks: map[detect.Type]writeBackOfRule{}}
 	off, stated := false, false
 	for i := range m.rules {
 		rule := &m.rules[i]
@@ -263,16 +264,15 @@ func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
 	return v
 }
 
-// wider are the types that include others.
-var wider = map[Type]Type{LocalIP: IP, LocalMAC: MAC}
-
 // personal reports whether the default set masks found values of type t: places,
 // companies and local addresses are of no person by themselves.
-func personal(t Type) bool { return t != Location && t != Company && wider[t] == "" }
+func personal(t detect.Type) bool {
+	return t != detect.Location && t != detect.Company && t.Wider() == ""
+}
 
 // treatment returns what is done with found values of type t. Those
 // that are of no person are masked where a rule names them.
-func (v *view) treatment(t Type) treatment {
+func (v *view) treatment(t detect.Type) treatment {
 	switch {
 	case t == Remembered:
 		return treatment{}
@@ -283,8 +283,8 @@ func (v *view) treatment(t Type) treatment {
 		return how
 	}
 	switch t {
-	case LocalIP, LocalMAC: // masked where a rule names all addresses, or these
-		if how, ok := v.types[wider[t]]; ok {
+	case detect.LocalIP, detect.LocalMAC: // masked where a rule names all addresses, or these
+		if how, ok := v.types[t.Wider()]; ok {
 			return how
 		}
 	}
@@ -295,7 +295,7 @@ func (v *view) treatment(t Type) treatment {
 }
 
 // transform returns the transform of found values of type t.
-func (v *view) transform(t Type) Transform { return v.treatment(t).Transform }
+func (v *view) transform(t detect.Type) Transform { return v.treatment(t).Transform }
 
 func (r *Rule) treatment() treatment { return treatment{r.With, r.Options}.withDefaults() }
 
@@ -306,13 +306,13 @@ func (v *view) idle() bool {
 
 // sensitive reports whether a name, wherever it is, is that of a column
 // that is masked, and of what type its values are.
-func (v *view) sensitive(name string) (Type, bool) {
+func (v *view) sensitive(name string) (detect.Type, bool) {
 	for i := range v.columns {
 		if v.columns[i].named(name) {
 			return Column, true
 		}
 	}
-	t, ok := v.masker.scanner.typeOfName(name)
+	t, ok := v.masker.detector.TypeOfName(name)
 	return t, ok && v.transform(t) != Visible
 }
 
@@ -325,7 +325,7 @@ func (v *view) modeOf(schema, relation, column string) modeOfRule {
 			mode = mode.or(c.mode)
 		}
 	}
-	t, ok := v.masker.scanner.typeOfName(column)
+	t, ok := v.masker.detector.TypeOfName(column)
 	if !ok || v.transform(t) == Visible {
 		return mode
 	}

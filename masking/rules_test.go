@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/proxy/proxytest"
 )
@@ -81,7 +82,7 @@ func TestRulesSelect(t *testing.T) {
 // connects.
 func TestExceptionsAreNoted(t *testing.T) {
 	m, err := New(Config{
-		Rules:    []Rule{{Name: "pay", Columns: []string{"salary"}, Except: []string{"hr"}}, {Types: []Type{Card}, With: Redact, Except: []string{"hr", "sales"}}},
+		Rules:    []Rule{{Name: "pay", Columns: []string{"salary"}, Except: []string{"hr"}}, {Types: []detect.Type{detect.Card}, With: Redact, Except: []string{"hr", "sales"}}},
 		Unmasked: []string{"auditors"},
 	})
 	require.NoError(t, err)

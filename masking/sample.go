@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -42,8 +43,8 @@ var errNotSampled = errors.New("the sampler did not return")
 // statement returns changed, as in substr(a, 1, 8), is not found by what it looks
 // like any more, so its column must be known before.
 type samples struct {
-	sampler Sampler
-	plan    *Scanner
+	sampler  Sampler
+	detector *detect.Detector
 
 	mu        sync.Mutex
 	relations map[sampleKey]*sampled
@@ -56,26 +57,16 @@ type sampled struct {
 	until   time.Time // when it is to be looked at again; guarded by samples.mu
 	few     bool      // there were few values, and there will be more
 	read    time.Time
-	columns map[string]*held
+	columns map[string]*detect.Contents
 	err     error
 }
 
-// held is what a column holds by some of its values.
-type held struct {
-	profile profile
-	tallies tallies
-	some    Type    // of at least one in five of them
-	parts   bool    // its values have parts, of which these are some
-	members members // of JSON: where that is
-	whole   Type    // of the column
-}
-
 // nothing is what is known of a column that has no values.
-var nothing = &held{}
+var nothing = &detect.Contents{}
 
 // computed looks at the columns that the results of f are, or are computed of, and
 // calls each with those of the latter that hold something, by their values.
-func (p *samples) computed(ctx context.Context, s *proxy.Session, f *proxy.Facts, each func(column string, t Type)) {
+func (p *samples) computed(ctx context.Context, s *proxy.Session, f *proxy.Facts, each func(column string, t detect.Type)) {
 	if p.sampler == nil || f == nil {
 		return
 	}
@@ -94,8 +85,8 @@ func (p *samples) computed(ctx context.Context, s *proxy.Session, f *proxy.Facts
 				continue // typeOf and heldIn tell what is known of it
 			}
 			for name, h := range e.columns {
-				if h.some != "" && !h.parts && (o.Column == name || o.Column == "*") {
-					each(name, h.some)
+				if h.Some != "" && !h.Parts && (o.Column == name || o.Column == "*") {
+					each(name, h.Some)
 				}
 			}
 		}
@@ -116,7 +107,7 @@ const maxRead = 64
 
 // read looks at the relations that f reads, and calls each with the columns that
 // hold something, by their values. known is false when it could not be found out.
-func (p *samples) read(ctx context.Context, s *proxy.Session, f *proxy.Facts, each func(column string, t Type)) (known bool) {
+func (p *samples) read(ctx context.Context, s *proxy.Session, f *proxy.Facts, each func(column string, t detect.Type)) (known bool) {
 	if p.sampler == nil || f == nil {
 		return true
 	}
@@ -132,8 +123,8 @@ func (p *samples) read(ctx context.Context, s *proxy.Session, f *proxy.Facts, ea
 			continue
 		}
 		for name, h := range e.columns {
-			if h.some != "" && !h.parts {
-				each(name, h.some)
+			if h.Some != "" && !h.Parts {
+				each(name, h.Some)
 			}
 		}
 	}
@@ -186,10 +177,10 @@ func (p *samples) sample(ctx context.Context, s *proxy.Session, schema, relation
 	if e.err = err; err != nil {
 		return e
 	}
-	e.columns = make(map[string]*held, len(read))
+	e.columns = make(map[string]*detect.Contents, len(read))
 	most := 0
 	for name, c := range read {
-		e.columns[name] = p.plan.held(c.about, c.values)
+		e.columns[name] = p.detector.Contents(detect.Column(c.about), c.values)
 		most = max(most, len(c.values))
 	}
 	e.few, e.read = most < fewSampled, time.Now()
@@ -249,7 +240,7 @@ func (p *samples) changed(t *proxy.Target, f *proxy.Facts) {
 
 // heldIn returns what is known of o's column by its values; nil when nothing was
 // read of it.
-func (p *samples) heldIn(t *proxy.Target, o *proxy.Origin) *held {
+func (p *samples) heldIn(t *proxy.Target, o *proxy.Origin) *detect.Contents {
 	if p.sampler == nil {
 		return nil
 	}
@@ -275,7 +266,7 @@ func (p *samples) heldIn(t *proxy.Target, o *proxy.Origin) *held {
 
 // typeOf returns what o's column holds by its values; "" is nothing in
 // particular. known is false when that could not be found out.
-func (p *samples) typeOf(t *proxy.Target, o *proxy.Origin) (typ Type, known bool) {
+func (p *samples) typeOf(t *proxy.Target, o *proxy.Origin) (typ detect.Type, known bool) {
 	if p.sampler == nil {
 		return "", true // then names alone decide
 	}
@@ -283,48 +274,11 @@ func (p *samples) typeOf(t *proxy.Target, o *proxy.Origin) (typ Type, known bool
 	switch {
 	case h == nil:
 		return "", false
-	case o.Key != "" && h.members != nil:
-		if typ, ok := p.plan.typeOfName(o.Key); ok {
+	case o.Key != "" && h.Members != nil:
+		if typ, ok := p.detector.TypeOfName(o.Key); ok {
 			return typ, true
 		}
-		return h.members[strings.ToLower(o.Key)], true
+		return h.Members[strings.ToLower(o.Key)], true
 	}
-	return h.some, true
-}
-
-// held is what a column holds by some of its values.
-func (p *Scanner) held(c proxy.SampledColumn, values [][]byte) *held {
-	h := &held{profile: p.profileOf(c)}
-	for _, v := range values {
-		h.tallies.add(v)
-	}
-	if structured(c.Type, values) {
-		h.parts = true
-		h.some, h.members = p.inside(values, strings.HasPrefix(c.Type, "json"))
-		return h
-	}
-	h.some, _ = p.holds(h, values)
-	h.whole, _ = p.ColumnVerdict(c.Name, c.Type, values)
-	return h
-}
-
-// holds is what is in a column by some of its values: the type of which one in five
-// of them is at least, by what its name says or in spite of it, and not by
-// chance.
-func (p *Scanner) holds(h *held, values [][]byte) (Type, bool) {
-	prior := h.profile.prior()
-	for i := range h.tallies.of {
-		if h.tallies.of[i].passes > 0 && prior+h.tallies.likelihood(i) > 0 {
-			return mediums[i].typ, true
-		}
-	}
-	for _, topics := range []Topics{h.profile.topics, 0} {
-		hits, seen := p.whole(topics, values)
-		for t, n := range hits {
-			if n*5 >= seen && !checked(t) {
-				return t, true
-			}
-		}
-	}
-	return "", false
+	return h.Some, true
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -41,10 +42,10 @@ type stream struct {
 	view     *view
 	counts   *counts
 	terminal bool
-	scan     scan
-	found    []Finding
+	finder   detect.Finder
+	found    []detect.Finding
 	seen     *remembered
-	codes    codes // what is found behind base64 and hex
+	codes    detect.Codes // what is found behind base64 and hex
 
 	buf  []byte // what was passed on last, then what is held back
 	done int    // how much of buf was passed on
@@ -70,14 +71,14 @@ type stream struct {
 	key int // bytes of an unfinished private key so far; 0 outside of one
 
 	reading reading
-	also    []Finding // in the second text of reading
+	also    []detect.Finding // in the second text of reading
 	masked  []byte
 }
 
 // stream returns the filter of a stream. seen is what is remembered of the
 // session, typed what goes the other way; both may be nil.
 func (v *view) stream(c *counts, shape *proxy.Shape, seen *remembered, typed *typed) proxy.Filter {
-	s := &stream{view: v, counts: c, terminal: shape.Media == "terminal", output: shape.Kind == proxy.ShapeStream && shape.Media != "terminal", scan: scan{plan: v.masker.scanner, plain: true}, seen: seen, typed: typed}
+	s := &stream{view: v, counts: c, terminal: shape.Media == "terminal", output: shape.Kind == proxy.ShapeStream && shape.Media != "terminal", finder: detect.Finder{Detector: v.masker.detector, NoNames: true}, codes: detect.Codes{Detector: v.masker.detector, Wants: v.hides}, seen: seen, typed: typed}
 	f := proxy.Filter{
 		Bytes:     s.bytes,
 		Idle:      s.idle,
@@ -175,7 +176,7 @@ func (s *stream) release(dst []byte, what outlook) []byte {
 	for i := range s.found {
 		f := &s.found[i]
 		start, end := s.reading.span(f)
-		if f.Type == PrivateKey && end == len(s.buf) && !bytes.Contains(text[f.Start:f.End], []byte("-----END ")) && s.view.transform(PrivateKey) != Visible {
+		if f.Type == detect.PrivateKey && end == len(s.buf) && !bytes.Contains(text[f.Start:f.End], []byte("-----END ")) && s.view.transform(detect.PrivateKey) != Visible {
 			key, cut = end-start, end // the rest is masked as it comes
 		}
 	}
@@ -233,14 +234,14 @@ func (s *stream) look() {
 }
 
 // find appends what is masked in text to dst, which is empty.
-func (s *stream) find(dst []Finding, text []byte) []Finding {
-	dst = s.codes.find(s.scan.run(dst, text, 0), text, s.view)
+func (s *stream) find(dst []detect.Finding, text []byte) []detect.Finding {
+	dst = s.codes.Find(s.finder.Find(dst, text, 0), text)
 	if s.seen != nil {
 		n := len(dst)
 		dst = s.view.merge(s.seen.find(dst, text), n)
 	}
 	if s.output {
-		dst = slices.DeleteFunc(dst, func(f Finding) bool { return accident(text, f.Start, f.End) })
+		dst = slices.DeleteFunc(dst, func(f detect.Finding) bool { return accident(text, f.Start, f.End) })
 	}
 	return dst
 }
@@ -267,10 +268,10 @@ func (s *stream) whole(cut int) int {
 func (s *stream) display(dst []byte, at, cut int) {
 	read := func(first, last int) {
 		s.line, s.cells = s.screen.read(first, last, func(line []byte, cells []*cell) {
-			s.found = s.scan.run(s.found[:0], line, 0)
+			s.found = s.finder.Find(s.found[:0], line, 0)
 			for i := range s.found {
 				f := &s.found[i]
-				if s.view.transform(f.Type) == Visible || f.Type == PrivateKey { // which goes over many lines
+				if s.view.transform(f.Type) == Visible || f.Type == detect.PrivateKey { // which goes over many lines
 					continue
 				}
 				s.masked = append(s.masked[:0], line[f.Start:f.End]...)
@@ -322,7 +323,7 @@ func (s *stream) display(dst []byte, at, cut int) {
 
 // mask hides the part of f that was appended to dst; at is what to add to a
 // place in buf for its place in dst.
-func (s *stream) mask(dst []byte, at, cut int, text []byte, f *Finding) {
+func (s *stream) mask(dst []byte, at, cut int, text []byte, f *detect.Finding) {
 	s.masked = append(s.masked[:0], text[f.Start:f.End]...)
 	maskInPlace(s.masked, f.Type)
 	for k, c := range s.masked {
@@ -430,7 +431,7 @@ func (s *stream) cut(what outlook) int {
 	if !s.terminal {
 		if line := bytes.LastIndexByte(b[:end], '\n') + 1; end-line <= lineHeld {
 			live = min(live, max(line, s.done))
-			if last := bytes.LastIndexByte(b[:max(line-1, 0)], '\n') + 1; line > last && s.codes.isDump(b, last, line-1) {
+			if last := bytes.LastIndexByte(b[:max(line-1, 0)], '\n') + 1; line > last && s.codes.IsDump(b, last, line-1) {
 				live = min(live, max(last, s.done)) // a value may go on in the next line
 			}
 		}
@@ -456,7 +457,7 @@ func unfinished(w []byte) bool {
 		return true
 	}
 	// A long word of letters and digits, as tokens are.
-	if part := w[bytes.LastIndexAny(w, " /=\"'")+1:]; len(part) >= freeWord && digits > 1 && mixed(part) {
+	if part := w[bytes.LastIndexAny(w, " /=\"'")+1:]; len(part) >= freeWord && digits > 1 && slices.ContainsFunc(part, isLetter) {
 		return true
 	}
 	if !isAlnum(w[len(w)-1]) && w[len(w)-1] != '.' && w[len(w)-1] != '-' {

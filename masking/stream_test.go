@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/internal/maskdata"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -199,7 +200,7 @@ func FuzzStream(f *testing.F) {
 }
 
 func BenchmarkStream(b *testing.B) {
-	text := cleanText()
+	text := maskdata.Clean()
 	f := newStream(b, "stdout")
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()

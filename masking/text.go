@@ -1,6 +1,6 @@
 package masking
 
-import "github.com/sallyport/sallyport/proxy"
+import "github.com/sallyport/sallyport/detect"
 
 // AppendMasked appends src to dst with every value that is found in it, and that the
 // default set masks, masked in part, and returns it.
@@ -9,14 +9,14 @@ func (m *Masker) AppendMasked(dst, src []byte) []byte { return m.AppendMaskedNam
 // AppendMaskedNamed is AppendMasked for the value of a column or field of that
 // name: masked whole when the name says what it holds.
 func (m *Masker) AppendMaskedNamed(dst, src []byte, name string) []byte {
-	if t, ok := m.scanner.typeOfName(name); ok && name != "" {
+	if t, ok := m.detector.TypeOfName(name); ok && name != "" {
 		return m.AppendMaskedAs(dst, src, t)
 	}
-	return m.appendFound(dst, src, m.scanner.ScanNamed(nil, src, m.scanner.Topics(name)))
+	return m.appendFound(dst, src, m.detector.FindNamed(nil, src, m.detector.Topics(name)))
 }
 
 // appendFound appends src with what was found in it masked in part.
-func (m *Masker) appendFound(dst, src []byte, found []Finding) []byte {
+func (m *Masker) appendFound(dst, src []byte, found []detect.Finding) []byte {
 	from := 0
 	for _, f := range found {
 		if !personal(f.Type) {
@@ -31,7 +31,7 @@ func (m *Masker) appendFound(dst, src []byte, found []Finding) []byte {
 
 // AppendMaskedAs appends v to dst, masked in part as one value of type t, and
 // returns it.
-func (m *Masker) AppendMaskedAs(dst, v []byte, t Type) []byte {
+func (m *Masker) AppendMaskedAs(dst, v []byte, t detect.Type) []byte {
 	if len(v) == 0 {
 		return dst
 	}
@@ -43,16 +43,18 @@ func (m *Masker) AppendMaskedAs(dst, v []byte, t Type) []byte {
 type ColumnMasker struct {
 	masker  *Masker
 	name    string
-	whole   Type
-	weighed weighed
-	found   []Finding
+	whole   detect.Type
+	weigher detect.Weigher
+	found   []detect.Finding
 }
 
 // Column returns what masks a column of that name and database type, of which some
 // values were read.
 func (m *Masker) Column(name, dbType string, values [][]byte) *ColumnMasker {
-	h := m.scanner.held(proxy.SampledColumn{Name: name, Type: dbType}, values)
-	return &ColumnMasker{masker: m, name: name, whole: h.whole, weighed: weighed{prior: h.profile.prior(), number: h.profile.number, sampled: &h.tallies}}
+	held := m.detector.Contents(detect.Column{Name: name, Type: dbType}, values)
+	c := &ColumnMasker{masker: m, name: name, whole: held.Whole}
+	c.weigher.Know(held)
+	return c
 }
 
 // AppendMasked appends v to dst, masked in part where the default set masks it.
@@ -60,10 +62,10 @@ func (c *ColumnMasker) AppendMasked(dst, v []byte) []byte {
 	if c.whole != "" {
 		return c.masker.AppendMaskedAs(dst, v, c.whole)
 	}
-	scanner := c.masker.scanner
-	if t, ok := scanner.typeOfName(c.name); ok {
+	detector := c.masker.detector
+	if t, ok := detector.TypeOfName(c.name); ok {
 		return c.masker.AppendMaskedAs(dst, v, t)
 	}
-	c.found = c.weighed.weigh(scanner.ScanNamed(c.found[:0], v, scanner.Topics(c.name)), v)
+	c.found = c.weigher.Weigh(detector.FindNamed(c.found[:0], v, detector.Topics(c.name)), v)
 	return c.masker.appendFound(dst, v, c.found)
 }

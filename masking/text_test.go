@@ -7,25 +7,26 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/proxy"
 )
 
 func TestNames(t *testing.T) {
-	for name, want := range map[string]Type{
-		"email": Email, "EMAIL": Email, "userEmail": Email, "customer_email_address": Email, "billing-email": Email, "e": "", "email_verified": "", "emailType": "",
-		"ssn": USSSN, "SSN ": USSSN, "ssn2": USSSN, "social_security_number": USSSN, "firstName": Person, "first_name": Person, "FIRST_NAME": Person, "name": "",
-		"dob": BirthDate, "date_of_birth": BirthDate, "birthDate": BirthDate, "cvv": CardCode, "card_number": Card, "cardNumber": Card, "card_type": "",
-		"password_hash": Password, "password": Password, "password_changed_at": "", "api_key": Secret, "apiKey": Secret, "key": "", "token": Secret,
-		"token_count": "", "ip_address": "", "home_address": Address, "address_line_1": Address, "wallet_address": "", "phone": Phone, "phone_number": Phone,
-		"phone_type": "", "ssn_n": USSSN, "ssn_raw_text": USSSN, "emailHash": Email, "ssn_last4": USSSN, "n": "", "no": "", "iban": IBAN, "passport_no": Passport, "id": "", "": "", "order_id": "", "histogram_bounds": Statistics, "stavalues3": Statistics,
+	for name, want := range map[string]detect.Type{
+		"email": detect.Email, "EMAIL": detect.Email, "userEmail": detect.Email, "customer_email_address": detect.Email, "billing-email": detect.Email, "e": "", "email_verified": "", "emailType": "",
+		"ssn": detect.USSSN, "SSN ": detect.USSSN, "ssn2": detect.USSSN, "social_security_number": detect.USSSN, "firstName": detect.Person, "first_name": detect.Person, "FIRST_NAME": detect.Person, "name": "",
+		"dob": detect.BirthDate, "date_of_birth": detect.BirthDate, "birthDate": detect.BirthDate, "cvv": detect.CardCode, "card_number": detect.Card, "cardNumber": detect.Card, "card_type": "",
+		"password_hash": detect.Password, "password": detect.Password, "password_changed_at": "", "api_key": detect.Secret, "apiKey": detect.Secret, "key": "", "token": detect.Secret,
+		"token_count": "", "ip_address": "", "home_address": detect.Address, "address_line_1": detect.Address, "wallet_address": "", "phone": detect.Phone, "phone_number": detect.Phone,
+		"phone_type": "", "ssn_n": detect.USSSN, "ssn_raw_text": detect.USSSN, "emailHash": detect.Email, "ssn_last4": detect.USSSN, "n": "", "no": "", "iban": detect.IBAN, "passport_no": detect.Passport, "id": "", "": "", "order_id": "", "histogram_bounds": detect.Statistics, "stavalues3": detect.Statistics,
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, ok := Default().typeOfName(name)
+			got, ok := detect.Default().TypeOfName(name)
 			require.Equal(t, want, got)
 			require.Equal(t, want != "", ok)
 		})
 	}
-	got, ok := Default().typeOfName(strings.Repeat("email_", 100) + "email")
+	got, ok := detect.Default().TypeOfName(strings.Repeat("email_", 100) + "email")
 	require.False(t, ok, "%s", got)
 }
 
@@ -72,9 +73,9 @@ func TestMentions(t *testing.T) {
 		{"unfinished", "SELECT 'ssn", mentions{}, "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := read([]byte(c.sql), func(name string) (Type, bool) {
-				t, ok := Default().typeOfName(name)
-				return t, ok && t == USSSN
+			got := read([]byte(c.sql), func(name string) (detect.Type, bool) {
+				t, ok := detect.Default().TypeOfName(name)
+				return t, ok && t == detect.USSSN
 			})
 			for _, label := range strings.Fields(c.given) {
 				source, known := got.labels.origin(strings.ReplaceAll(label, "_", " "))
@@ -123,7 +124,7 @@ func TestComputedWith(t *testing.T) {
 		"SELECT count(*) + max(ssn) FROM t":                                  true,
 	} {
 		t.Run(sql, func(t *testing.T) {
-			got := read([]byte(sql), func(name string) (Type, bool) { return USSSN, name == "ssn" })
+			got := read([]byte(sql), func(name string) (detect.Type, bool) { return detect.USSSN, name == "ssn" })
 			require.True(t, got.any)
 			require.Equal(t, want, got.computed)
 		})
@@ -135,7 +136,7 @@ func FuzzMentions(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(_ *testing.T, text []byte) {
-		read(text, func(string) (Type, bool) { return "", false })
+		read(text, func(string) (detect.Type, bool) { return "", false })
 		copyColumns(text)
 	})
 }
@@ -166,26 +167,26 @@ func TestTransform(t *testing.T) {
 	require.NoError(t, err)
 	for _, c := range []struct {
 		name string
-		typ  Type
+		typ  detect.Type
 		how  Transform
 		in   string
 		want string
 	}{
-		{"card", Card, Partial, "4111-1111-1111-1111", "****-****-****-1111"},
-		{"X3 short", Card, Partial, "41111", "*****"},
-		{"email", Email, Partial, "alice@example.com", "a****@*******.com"},
-		{"short email", Email, Partial, "a@b.co", "*@*.co"},
-		{"no email", Email, Partial, "nobody", "******"},
-		{"phone", Phone, Partial, "+1 (415) 555-2671", "+* (***) ***-**71"},
-		{"person", Person, Partial, "Zoë Çelik", "Z** *****"},
-		{"other scripts", Person, Partial, "山田太郎", "山***"},
-		{"identifier", USSSN, Partial, "123-45-6789", "***-**-****"},
-		{"other digits", USSSN, Partial, "١٢٣", "***"},
-		{"password", Password, Partial, "x", "********"},
-		{"redacted", Email, Redact, "a@b.co", "[EMAIL_ADDRESS]"},
-		{"null in a text", Email, Null, "a@b.co", "[EMAIL_ADDRESS]"},
-		{"visible", Email, Visible, "a@b.co", "a@b.co"},
-		{"broken UTF-8", Person, Partial, "\xff\xfeab", ""},
+		{"card", detect.Card, Partial, "4111-1111-1111-1111", "****-****-****-1111"},
+		{"X3 short", detect.Card, Partial, "41111", "*****"},
+		{"email", detect.Email, Partial, "alice@example.com", "a****@*******.com"},
+		{"short email", detect.Email, Partial, "a@b.co", "*@*.co"},
+		{"no email", detect.Email, Partial, "nobody", "******"},
+		{"phone", detect.Phone, Partial, "+1 (415) 555-2671", "+* (***) ***-**71"},
+		{"person", detect.Person, Partial, "Zoë Çelik", "Z** *****"},
+		{"other scripts", detect.Person, Partial, "山田太郎", "山***"},
+		{"identifier", detect.USSSN, Partial, "123-45-6789", "***-**-****"},
+		{"other digits", detect.USSSN, Partial, "١٢٣", "***"},
+		{"password", detect.Password, Partial, "x", "********"},
+		{"redacted", detect.Email, Redact, "a@b.co", "[EMAIL_ADDRESS]"},
+		{"null in a text", detect.Email, Null, "a@b.co", "[EMAIL_ADDRESS]"},
+		{"visible", detect.Email, Visible, "a@b.co", "a@b.co"},
+		{"broken UTF-8", detect.Person, Partial, "\xff\xfeab", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := string(m.appendMasked(nil, []byte(c.in), c.typ, treatment{Transform: c.how}.withDefaults()))
@@ -194,14 +195,14 @@ func TestTransform(t *testing.T) {
 			}
 		})
 	}
-	hash := func(m *Masker, s string, t Type) string {
+	hash := func(m *Masker, s string, t detect.Type) string {
 		return string(m.appendMasked(nil, []byte(s), t, treatment{Transform: Hash}))
 	}
-	require.Equal(t, hash(m, "4111 1111 1111 1111", Card), hash(m, "4111-1111-1111-1111", Card), "X1: one value, one hash")
-	require.NotEqual(t, hash(m, "123456789", USSSN), hash(m, "123456789", Card))
+	require.Equal(t, hash(m, "4111 1111 1111 1111", detect.Card), hash(m, "4111-1111-1111-1111", detect.Card), "X1: one value, one hash")
+	require.NotEqual(t, hash(m, "123456789", detect.USSSN), hash(m, "123456789", detect.Card))
 	other, err := New(Config{})
 	require.NoError(t, err)
-	require.NotEqual(t, hash(m, "123456789", USSSN), hash(other, "123456789", USSSN), "X2: the hash has a key")
+	require.NotEqual(t, hash(m, "123456789", detect.USSSN), hash(other, "123456789", detect.USSSN), "X2: the hash has a key")
 }
 
 func TestRulesThatAreRefused(t *testing.T) {
@@ -209,8 +210,8 @@ func TestRulesThatAreRefused(t *testing.T) {
 		"short key":       {Key: []byte("short")},
 		"off and more":    {Rules: []Rule{{Off: true, With: Redact}}},
 		"visible all":     {Rules: []Rule{{With: Visible}}},
-		"visible columns": {Rules: []Rule{{With: Visible, Columns: []string{"a"}, Types: []Type{Email}}}},
-		"unknown type":    {Rules: []Rule{{Types: []Type{"EMAIL"}}}},
+		"visible columns": {Rules: []Rule{{With: Visible, Columns: []string{"a"}, Types: []detect.Type{detect.Email}}}},
+		"unknown type":    {Rules: []Rule{{Types: []detect.Type{"EMAIL"}}}},
 		"column":          {Rules: []Rule{{Columns: []string{"a.b.c.d"}}}},
 		"empty part":      {Rules: []Rule{{Columns: []string{"a..c"}}}},
 		"pattern":         {Rules: []Rule{{Columns: []string{"[a"}}}},
@@ -256,7 +257,7 @@ func TestViews(t *testing.T) {
 		{"none", nil, alice, at, Partial, Partial, false},
 		{"off", []Rule{{Off: true}}, alice, at, Visible, Visible, true},
 		{"off elsewhere", []Rule{{Off: true, Resources: prod}}, alice, elsewhere, Partial, Partial, false},
-		{"off but for a type", []Rule{{Off: true}, {Types: []Type{Email}, With: Redact}}, alice, at, Redact, Visible, false},
+		{"off but for a type", []Rule{{Off: true}, {Types: []detect.Type{detect.Email}, With: Redact}}, alice, at, Redact, Visible, false},
 		{"general", []Rule{{With: Redact}}, alice, at, Redact, Redact, false},
 		{"general here", []Rule{{With: Redact, Resources: prod}}, alice, at, Redact, Redact, false},
 		{"general, but not here", []Rule{{With: Redact, Resources: prod}}, alice, elsewhere, Visible, Visible, true},
@@ -265,16 +266,16 @@ func TestViews(t *testing.T) {
 		{"except", []Rule{{With: Redact, Except: []string{"admins"}}}, admin, at, Visible, Visible, true},
 		{"except others", []Rule{{With: Redact, Except: []string{"admins"}}}, alice, at, Redact, Redact, false},
 		{"strictest", []Rule{{With: Redact}, {With: Hash}}, alice, at, Redact, Redact, false},
-		{"a type", []Rule{{Types: []Type{IP}, With: Visible}}, alice, at, Partial, Visible, false},
-		{"a type twice", []Rule{{Types: []Type{IP}, With: Visible}, {Types: []Type{IP}, With: Null}}, alice, at, Partial, Null, false},
-		{"except of a type", []Rule{{Types: []Type{Email}, With: Null, Except: []string{"admins"}}}, admin, at, Partial, Partial, false},
+		{"a type", []Rule{{Types: []detect.Type{detect.IP}, With: Visible}}, alice, at, Partial, Visible, false},
+		{"a type twice", []Rule{{Types: []detect.Type{detect.IP}, With: Visible}, {Types: []detect.Type{detect.IP}, With: Null}}, alice, at, Partial, Null, false},
+		{"except of a type", []Rule{{Types: []detect.Type{detect.Email}, With: Null, Except: []string{"admins"}}}, admin, at, Partial, Partial, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m, err := New(Config{Rules: c.rules})
 			require.NoError(t, err)
 			v := m.view(c.id, c.at)
-			require.Equal(t, c.email, v.transform(Email))
-			require.Equal(t, c.ip, v.transform(IP))
+			require.Equal(t, c.email, v.transform(detect.Email))
+			require.Equal(t, c.ip, v.transform(detect.IP))
 			require.Equal(t, c.idle, v.idle())
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -40,7 +41,7 @@ func (k *tokenKeys) seal(text []byte) []byte {
 
 // appendToken appends the token of v; of values that are too long, what hides
 // them.
-func (k *keys) appendToken(dst, v []byte, t Type) []byte {
+func (k *keys) appendToken(dst, v []byte, t detect.Type) []byte {
 	if len(v) > maxTokenised {
 		return append(dst, hidden...)
 	}
@@ -63,7 +64,7 @@ var (
 // the masker's key, for members of [Config.Detokenise]. Each call, permitted or
 // not, is noted at ledger before it returns; what cannot be noted is not turned
 // back.
-func (m *Masker) Detokenise(ctx context.Context, ledger Ledger, id *proxy.Identity, token []byte) (value []byte, t Type, err error) {
+func (m *Masker) Detokenise(ctx context.Context, ledger Ledger, id *proxy.Identity, token []byte) (value []byte, t detect.Type, err error) {
 	err = m.turnBack(ctx, ledger, id, &t, func() (err error) {
 		value, t, err = m.keys.open(token)
 		return err
@@ -81,7 +82,7 @@ type Ledger interface {
 }
 
 // turnBack calls open for a member, and notes it before it returns.
-func (m *Masker) turnBack(ctx context.Context, ledger Ledger, id *proxy.Identity, t *Type, open func() error) error {
+func (m *Masker) turnBack(ctx context.Context, ledger Ledger, id *proxy.Identity, t *detect.Type, open func() error) error {
 	err := ErrNotPermitted
 	if id != nil && slices.ContainsFunc(m.detokenise, id.In) {
 		err = open()
@@ -95,7 +96,7 @@ func (m *Masker) turnBack(ctx context.Context, ledger Ledger, id *proxy.Identity
 
 // Encrypted returns what replaces a value of type t where Encrypt masks it in a
 // text.
-func (m *Masker) Encrypted(v []byte, t Type) []byte {
+func (m *Masker) Encrypted(v []byte, t detect.Type) []byte {
 	return m.appendMasked(nil, v, t, treatment{Transform: Encrypt})
 }
 
@@ -108,7 +109,7 @@ var ErrNoFormat = errors.New("this is not an encrypted value: it has too few let
 // which never begin with 0. What was encrypted holds no proof: another key or
 // another type gives another value and no error, and whether letters were small is
 // forgotten where they were mixed.
-func (m *Masker) Decrypt(ctx context.Context, ledger Ledger, id *proxy.Identity, t Type, value []byte, number bool) ([]byte, error) {
+func (m *Masker) Decrypt(ctx context.Context, ledger Ledger, id *proxy.Identity, t detect.Type, value []byte, number bool) ([]byte, error) {
 	out := slices.Clone(value)
 	err := m.turnBack(ctx, ledger, id, &t, func() error {
 		digits := out
@@ -132,7 +133,7 @@ func (m *Masker) Decrypt(ctx context.Context, ledger Ledger, id *proxy.Identity,
 	return out, nil
 }
 
-func (k *keys) open(token []byte) (value []byte, t Type, err error) {
+func (k *keys) open(token []byte) (value []byte, t detect.Type, err error) {
 	rest, ok := strings.CutPrefix(string(token), tokenPrefix)
 	if !ok {
 		return nil, "", ErrNoToken
@@ -157,9 +158,9 @@ func (k *keys) open(token []byte) (value []byte, t Type, err error) {
 	if i < 0 {
 		return nil, "", ErrForgedToken
 	}
-	return text[i+1:], Type(text[:i]), nil
+	return text[i+1:], detect.Type(text[:i]), nil
 }
 
 // Token returns the token that replaces a value of type t where Tokenise masks
 // it.
-func (m *Masker) Token(v []byte, t Type) string { return string(m.keys.appendToken(nil, v, t)) }
+func (m *Masker) Token(v []byte, t detect.Type) string { return string(m.keys.appendToken(nil, v, t)) }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/sallyport/sallyport/detect"
 )
 
 // Transform says what replaces a value.
@@ -125,7 +127,7 @@ const hidden = "********"
 
 // appendMasked appends what stands for v, a value of type t, in a text. With
 // Null it appends what stands for it where there is no NULL.
-func (m *Masker) appendMasked(dst, v []byte, t Type, how treatment) []byte {
+func (m *Masker) appendMasked(dst, v []byte, t detect.Type, how treatment) []byte {
 	switch how.Transform {
 	case Visible:
 		return append(dst, v...)
@@ -170,7 +172,7 @@ func (m *Masker) appendMasked(dst, v []byte, t Type, how treatment) []byte {
 }
 
 // appendStars appends v with all its letters and digits hidden.
-func appendStars(dst, v []byte, t Type) []byte {
+func appendStars(dst, v []byte, t detect.Type) []byte {
 	if isSecret(t) {
 		return append(dst, hidden...)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/proxy/proxytest"
 )
@@ -26,36 +27,36 @@ func TestTransformsOfTexts(t *testing.T) {
 	m := withKey(t)
 	for _, c := range []struct {
 		name string
-		typ  Type
+		typ  detect.Type
 		how  treatment
 		in   string
 		want string // a pattern
 	}{
-		{"keep", Person, treatment{Options: Options{KeepFirst: 2, KeepLast: 1}}, "Montgomery", `^Mo\*{7}y$`},
-		{"X3 keep of a short value", Person, treatment{Options: Options{KeepLast: 4}}, "Roger", `^\*{5}$`},
-		{"keep of a secret", Password, treatment{Options: Options{KeepLast: 4}}, "correct horse", `^\*{8}$`},
-		{"fixed", Email, treatment{Fixed, Options{Text: "n/a"}}, "a@b.co", `^n/a$`},
-		{"pseudonym", Person, treatment{Transform: Pseudonym}, "Ann", `^PERSON-[0-9a-f]{4}-[0-9a-f]{16}$`},
-		{"token", Person, treatment{Transform: Tokenise}, "Ann", `^tok_[0-9a-f]{4}_[0-9A-Za-z_-]{35}$`},
-		{"encrypted", Card, treatment{Transform: Encrypt}, "4111-1111-1111-1111", `^\d{4}-\d{4}-\d{4}-\d{4}$`},
-		{"encrypted, too small", USSSN, treatment{Transform: Encrypt}, "12-34", `^\*\*-\*\*$`},
-		{"encrypted secret", Secret, treatment{Transform: Encrypt}, "1234567890", `^\*{8}$`},
-		{"same shape", Passport, treatment{Transform: SameShape}, "AB-123456 x", `^[A-Z]{2}-\d{6} [a-z]$`},
-		{"same shape, other scripts", Person, treatment{Transform: SameShape}, "Zoë", `^\*{3}$`},
-		{"shifted", BirthDate, treatment{Transform: Shift}.withDefaults(), "1980-02-03", `^19(79|80)-\d\d-\d\d$`},
-		{"shifted, no date", BirthDate, treatment{Transform: Shift}.withDefaults(), "3 Feb 1980", `^\* \*{3} \*{4}$`},
-		{"truncated", BirthDate, treatment{Transform: Truncate}.withDefaults(), "1980-02-03", `^1980-01-01$`},
-		{"truncated to a decade", BirthDate, treatment{Truncate, Options{Unit: "decade"}}, "1987-02-03T04:05:06Z", `^1980-01-01T00:00:00Z$`},
-		{"truncated to a month", BirthDate, treatment{Truncate, Options{Unit: "month"}}, "1987-02-03 04:05:06+02", `^1987-02-01 00:00:00\+02$`},
+		{"keep", detect.Person, treatment{Options: Options{KeepFirst: 2, KeepLast: 1}}, "Montgomery", `^Mo\*{7}y$`},
+		{"X3 keep of a short value", detect.Person, treatment{Options: Options{KeepLast: 4}}, "Roger", `^\*{5}$`},
+		{"keep of a secret", detect.Password, treatment{Options: Options{KeepLast: 4}}, "correct horse", `^\*{8}$`},
+		{"fixed", detect.Email, treatment{Fixed, Options{Text: "n/a"}}, "a@b.co", `^n/a$`},
+		{"pseudonym", detect.Person, treatment{Transform: Pseudonym}, "Ann", `^PERSON-[0-9a-f]{4}-[0-9a-f]{16}$`},
+		{"token", detect.Person, treatment{Transform: Tokenise}, "Ann", `^tok_[0-9a-f]{4}_[0-9A-Za-z_-]{35}$`},
+		{"encrypted", detect.Card, treatment{Transform: Encrypt}, "4111-1111-1111-1111", `^\d{4}-\d{4}-\d{4}-\d{4}$`},
+		{"encrypted, too small", detect.USSSN, treatment{Transform: Encrypt}, "12-34", `^\*\*-\*\*$`},
+		{"encrypted secret", detect.Secret, treatment{Transform: Encrypt}, "1234567890", `^\*{8}$`},
+		{"same shape", detect.Passport, treatment{Transform: SameShape}, "AB-123456 x", `^[A-Z]{2}-\d{6} [a-z]$`},
+		{"same shape, other scripts", detect.Person, treatment{Transform: SameShape}, "Zoë", `^\*{3}$`},
+		{"shifted", detect.BirthDate, treatment{Transform: Shift}.withDefaults(), "1980-02-03", `^19(79|80)-\d\d-\d\d$`},
+		{"shifted, no date", detect.BirthDate, treatment{Transform: Shift}.withDefaults(), "3 Feb 1980", `^\* \*{3} \*{4}$`},
+		{"truncated", detect.BirthDate, treatment{Transform: Truncate}.withDefaults(), "1980-02-03", `^1980-01-01$`},
+		{"truncated to a decade", detect.BirthDate, treatment{Truncate, Options{Unit: "decade"}}, "1987-02-03T04:05:06Z", `^1980-01-01T00:00:00Z$`},
+		{"truncated to a month", detect.BirthDate, treatment{Truncate, Options{Unit: "month"}}, "1987-02-03 04:05:06+02", `^1987-02-01 00:00:00\+02$`},
 		{"bucket", Column, treatment{Transform: Bucket}.withDefaults(), "37", `^30-39$`},
 		{"bucket of a negative number", Column, treatment{Transform: Bucket}.withDefaults(), "-1", `^-10--1$`},
 		{"bucket of a text", Column, treatment{Transform: Bucket}.withDefaults(), "many", `^\*{4}$`},
-		{"domain", Email, treatment{Transform: KeepDomain}, "ann@example.com", `^\*{4}@example.com$`},
-		{"domain of something else", Email, treatment{Transform: KeepDomain}, "ann", `^\*{3}$`},
-		{"network", IP, treatment{Transform: KeepNetwork}.withDefaults(), "10.20.30.40", `^10\.20\.0\.0$`},
-		{"network with its length", IP, treatment{KeepNetwork, Options{Bits: 8}}, "10.20.30.40/24", `^10\.0\.0\.0/8$`},
-		{"network of IPv6", IP, treatment{Transform: KeepNetwork}.withDefaults(), "2001:db8:1::1", `^2001:db8::$`},
-		{"network of a name", IP, treatment{Transform: KeepNetwork}.withDefaults(), "host.example", `^\*{4}\.\*{7}$`},
+		{"domain", detect.Email, treatment{Transform: KeepDomain}, "ann@example.com", `^\*{4}@example.com$`},
+		{"domain of something else", detect.Email, treatment{Transform: KeepDomain}, "ann", `^\*{3}$`},
+		{"network", detect.IP, treatment{Transform: KeepNetwork}.withDefaults(), "10.20.30.40", `^10\.20\.0\.0$`},
+		{"network with its length", detect.IP, treatment{KeepNetwork, Options{Bits: 8}}, "10.20.30.40/24", `^10\.0\.0\.0/8$`},
+		{"network of IPv6", detect.IP, treatment{Transform: KeepNetwork}.withDefaults(), "2001:db8:1::1", `^2001:db8::$`},
+		{"network of a name", detect.IP, treatment{Transform: KeepNetwork}.withDefaults(), "host.example", `^\*{4}\.\*{7}$`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := string(m.appendMasked([]byte("before "), []byte(c.in), c.typ, c.how))
@@ -132,7 +133,7 @@ func TestTransformsOfCells(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			shape := proxy.ShapeColumn{Type: c.oid, Binary: c.binary}
-			col := column{kind: kindOf("postgres", &shape), oid: c.oid, binary: c.binary, typ: USSSN, with: c.how}
+			col := column{kind: kindOf("postgres", &shape), oid: c.oid, binary: c.binary, typ: detect.USSSN, with: c.how}
 			col.null = col.noText()
 			got, ok := m.appendCell(nil, &col, c.in)
 			switch want := c.want.(type) {
@@ -161,13 +162,13 @@ func TestLeakX1EqualPseudonyms(t *testing.T) {
 	other, err := New(Config{Key: []byte("another key of 16+")})
 	require.NoError(t, err)
 	for _, how := range []Transform{Hash, Pseudonym, Tokenise, Encrypt, SameShape} {
-		of := func(m *Masker, v string, typ Type) string {
+		of := func(m *Masker, v string, typ detect.Type) string {
 			return string(m.appendMasked(nil, []byte(v), typ, treatment{Transform: how}))
 		}
-		require.Equal(t, of(one, "123-45-6789", USSSN), of(same, "123-45-6789", USSSN), how)
-		require.NotEqual(t, of(one, "123-45-6789", USSSN), of(other, "123-45-6789", USSSN), how)
-		require.NotEqual(t, of(one, "123-45-6789", USSSN), of(one, "123-45-6780", USSSN), how)
-		require.NotEqual(t, of(one, "123-45-6789", USSSN), of(one, "123-45-6789", NationalID), "%s: by type", how)
+		require.Equal(t, of(one, "123-45-6789", detect.USSSN), of(same, "123-45-6789", detect.USSSN), how)
+		require.NotEqual(t, of(one, "123-45-6789", detect.USSSN), of(other, "123-45-6789", detect.USSSN), how)
+		require.NotEqual(t, of(one, "123-45-6789", detect.USSSN), of(one, "123-45-6780", detect.USSSN), how)
+		require.NotEqual(t, of(one, "123-45-6789", detect.USSSN), of(one, "123-45-6789", detect.NationalID), "%s: by type", how)
 	}
 }
 
@@ -178,14 +179,14 @@ func TestLeakX2SmallDomains(t *testing.T) {
 	require.NoError(t, err)
 	b, err := New(Config{})
 	require.NoError(t, err)
-	require.NotEqual(t, a.appendMasked(nil, []byte("1980-02-03"), BirthDate, treatment{Transform: Hash}),
-		b.appendMasked(nil, []byte("1980-02-03"), BirthDate, treatment{Transform: Hash}), "there is no hash without a key")
+	require.NotEqual(t, a.appendMasked(nil, []byte("1980-02-03"), detect.BirthDate, treatment{Transform: Hash}),
+		b.appendMasked(nil, []byte("1980-02-03"), detect.BirthDate, treatment{Transform: Hash}), "there is no hash without a key")
 	for _, with := range []Transform{Pseudonym, Tokenise, Encrypt} {
 		_, err := New(Config{Rules: []Rule{{Columns: []string{"ssn"}, With: with}}})
 		require.ErrorContains(t, err, "key")
 	}
-	for _, typ := range []Type{BirthDate, CardCode, Person, Password} {
-		_, err := New(Config{Key: testKey, Rules: []Rule{{Types: []Type{typ}, With: Encrypt}}})
+	for _, typ := range []detect.Type{detect.BirthDate, detect.CardCode, detect.Person, detect.Password} {
+		_, err := New(Config{Key: testKey, Rules: []Rule{{Types: []detect.Type{typ}, With: Encrypt}}})
 		require.Error(t, err, typ)
 	}
 }
@@ -198,7 +199,7 @@ func TestLeakX3ShortValues(t *testing.T) {
 		for first := range 5 {
 			for last := range 5 {
 				kept := 0
-				for _, c := range m.appendMasked(nil, v, License, treatment{Options: Options{KeepFirst: first, KeepLast: last}}) {
+				for _, c := range m.appendMasked(nil, v, detect.License, treatment{Options: Options{KeepFirst: first, KeepLast: last}}) {
 					if c != '*' {
 						kept++
 					}
@@ -207,7 +208,7 @@ func TestLeakX3ShortValues(t *testing.T) {
 			}
 		}
 	}
-	_, err := New(Config{Rules: []Rule{{Types: []Type{USSSN}, Options: Options{KeepLast: 5}}}})
+	_, err := New(Config{Rules: []Rule{{Types: []detect.Type{detect.USSSN}, Options: Options{KeepLast: 5}}}})
 	require.ErrorContains(t, err, "more than half")
 }
 
@@ -219,12 +220,12 @@ func TestLeakX4TokensAreTurnedBackByPermission(t *testing.T) {
 	notes := &proxytest.Notes{}
 	ledger := &proxy.Gateway{Interceptors: []proxy.Interceptor{notes}}
 	alice, officer := &proxy.Identity{Subject: "alice"}, &proxy.Identity{Subject: "olga", Groups: []string{"privacy"}}
-	token := m.appendMasked(nil, []byte("Ann Ä. Smith"), Person, treatment{Transform: Tokenise})
+	token := m.appendMasked(nil, []byte("Ann Ä. Smith"), detect.Person, treatment{Transform: Tokenise})
 	require.NotContains(t, string(token), "Ann")
 	value, typ, err := m.Detokenise(t.Context(), ledger, officer, token)
 	require.NoError(t, err)
 	require.Equal(t, "Ann Ä. Smith", string(value))
-	require.Equal(t, Person, typ)
+	require.Equal(t, detect.Person, typ)
 	_, _, err = m.Detokenise(t.Context(), ledger, alice, token)
 	require.ErrorIs(t, err, ErrNotPermitted)
 	_, _, err = m.Detokenise(t.Context(), ledger, nil, []byte("x"))
@@ -252,7 +253,7 @@ func TestLeakX4TokensAreTurnedBackByPermission(t *testing.T) {
 	require.ErrorContains(t, err, "no record", "what cannot be recorded is not turned back")
 	_, _, err = m.Detokenise(t.Context(), &proxy.Gateway{}, officer, token)
 	require.ErrorIs(t, err, proxy.ErrUnrecorded)
-	require.Equal(t, hidden, string(m.appendMasked(nil, make([]byte, maxTokenised+1), Person, treatment{Transform: Tokenise})))
+	require.Equal(t, hidden, string(m.appendMasked(nil, make([]byte, maxTokenised+1), detect.Person, treatment{Transform: Tokenise})))
 }
 
 // TestRulesThatHideNothing are refused when they are loaded.
@@ -262,20 +263,20 @@ func TestRulesThatHideNothing(t *testing.T) {
 		rule Rule
 		want string
 	}{
-		"shift of texts":        {Rule{Types: []Type{Email}, With: Shift}, "for columns and for the type DATE_OF_BIRTH"},
+		"shift of texts":        {Rule{Types: []detect.Type{detect.Email}, With: Shift}, "for columns and for the type DATE_OF_BIRTH"},
 		"shift of all":          {Rule{With: Shift}, "for columns"},
-		"truncated texts":       {Rule{Types: []Type{Person}, With: Truncate}, "for columns"},
-		"domain of a card":      {Rule{Types: []Type{Card}, With: KeepDomain}, "for columns"},
+		"truncated texts":       {Rule{Types: []detect.Type{detect.Person}, With: Truncate}, "for columns"},
+		"domain of a card":      {Rule{Types: []detect.Type{detect.Card}, With: KeepDomain}, "for columns"},
 		"network of all":        {Rule{With: KeepNetwork}, "for columns"},
-		"bucket of a type":      {Rule{Types: []Type{Card}, With: Bucket}, "numbers"},
+		"bucket of a type":      {Rule{Types: []detect.Type{detect.Card}, With: Bucket}, "numbers"},
 		"encrypt all":           {Rule{With: Encrypt}, "needs columns or types"},
 		"fixed without text":    {Rule{With: Fixed}, "needs a text"},
 		"text of a hash":        {Rule{With: Hash, Options: Options{Text: "x"}}, "belongs to fixed"},
 		"days of a bucket":      {Rule{Columns: columns, With: Bucket, Options: Options{Days: 3}}, "belongs to shift"},
 		"keep of redact":        {Rule{With: Redact, Options: Options{KeepLast: 4}}, "belongs to partial"},
 		"keep too much":         {Rule{Options: Options{KeepFirst: 5, KeepLast: 5}}, "0 to 8"},
-		"keep of a password":    {Rule{Types: []Type{Password}, Options: Options{KeepLast: 2}}, "no characters"},
-		"six and four":          {Rule{Types: []Type{Card}, Options: Options{KeepFirst: 6, KeepLast: 2}}, "more than half"},
+		"keep of a password":    {Rule{Types: []detect.Type{detect.Password}, Options: Options{KeepLast: 2}}, "no characters"},
+		"six and four":          {Rule{Types: []detect.Type{detect.Card}, Options: Options{KeepFirst: 6, KeepLast: 2}}, "more than half"},
 		"negative":              {Rule{Options: Options{KeepFirst: -1}}, "0 to 8"},
 		"bucket of one":         {Rule{Columns: columns, With: Bucket, Options: Options{Size: 1}}, "at least 2"},
 		"unit":                  {Rule{Columns: columns, With: Truncate, Options: Options{Unit: "week"}}, "unknown unit"},

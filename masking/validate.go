@@ -6,12 +6,14 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/detect"
 )
 
 // validate reports what would not do what the rule says, or would show more than
 // it seems to. known says which types there are; lasting, that the key outlives
 // the process.
-func (r *Rule) validate(known func(Type) bool, lasting bool) error {
+func (r *Rule) validate(known func(detect.Type) bool, lasting bool) error {
 	if r.Off && (r.selects() || r.Mode != Display || r.With != Partial || r.Options != Options{}) {
 		return errors.New("a rule that switches masking off cannot have other settings")
 	}
@@ -82,9 +84,9 @@ func (r *Rule) validateOptions() error {
 
 // validateTypes refuses transforms for types that they are not for.
 func (r *Rule) validateTypes() error {
-	only := map[Transform]Type{Shift: BirthDate, Truncate: BirthDate, KeepDomain: Email, KeepNetwork: IP}
+	only := map[Transform]detect.Type{Shift: detect.BirthDate, Truncate: detect.BirthDate, KeepDomain: detect.Email, KeepNetwork: detect.IP}
 	if t, ok := only[r.With]; ok {
-		if !r.selects() || slices.ContainsFunc(r.Types, func(x Type) bool { return x != t }) {
+		if !r.selects() || slices.ContainsFunc(r.Types, func(x detect.Type) bool { return x != t }) {
 			return fmt.Errorf("%s is for columns and for the type %s only", r.With, t)
 		}
 	}
@@ -137,23 +139,23 @@ func (r *Rule) validateColumnTypes() error {
 
 // notFormats are the types whose values format-preserving encryption would not
 // keep in their format, or of which there are too few.
-var notFormats = map[Type]bool{
-	BirthDate: true, CardCode: true, Person: true, Address: true, Email: true, IP: true, MAC: true, Password: true, Secret: true, CloudKey: true,
-	APIToken: true, JWT: true, PrivateKey: true, Statistics: true,
+var notFormats = map[detect.Type]bool{
+	detect.BirthDate: true, detect.CardCode: true, detect.Person: true, detect.Address: true, detect.Email: true, detect.IP: true, detect.MAC: true, detect.Password: true, detect.Secret: true, detect.CloudKey: true,
+	detect.APIToken: true, detect.JWT: true, detect.PrivateKey: true, detect.Statistics: true,
 }
 
 // shortest is how many letters and digits the shortest usual value of a type has.
-func shortest(t Type) int {
+func shortest(t detect.Type) int {
 	switch t {
-	case Card:
+	case detect.Card:
 		return 13
-	case IBAN:
+	case detect.IBAN:
 		return 15
-	case Email, Person, Address:
+	case detect.Email, detect.Person, detect.Address:
 		return 6
-	case BirthDate, Passport, License, BankAccount, Phone, IP:
+	case detect.BirthDate, detect.Passport, detect.License, detect.BankAccount, detect.Phone, detect.IP:
 		return 8
-	case USSSN, USITIN, CASIN, AUTFN, NLBSN, UKNINO, ESNIF, ESNIE, PTNIF:
+	case detect.USSSN, detect.USITIN, detect.CASIN, detect.AUTFN, detect.NLBSN, detect.UKNINO, detect.ESNIF, detect.ESNIE, detect.PTNIF:
 		return 9
 	}
 	return 10

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/masking"
 )
@@ -350,7 +351,7 @@ func TestWriteBackRules(t *testing.T) {
 		{WriteBack: masking.WriteBackObserve},
 		{Name: "names", Columns: []string{"users.first_name"}, WriteBack: masking.WriteBackAllow},
 		{Name: "mails", Columns: []string{"users.email"}, WriteBack: masking.WriteBackRefuse, Except: []string{"support"}},
-		{Types: []masking.Type{masking.Email}, With: masking.Visible},
+		{Types: []detect.Type{detect.Email}, With: masking.Visible},
 		{Name: "dates", ColumnTypes: []string{"date"}, WriteBack: masking.WriteBackAllow},
 	}})
 	c := g.connect(t, "alice")

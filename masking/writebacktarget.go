@@ -88,11 +88,11 @@ func (v *view) showsMasked(c *column, o *proxy.Origin) bool {
 		return false
 	}
 	h := v.masker.samples.heldIn(v.target, o)
-	if h == nil || h.some == "" || h.parts { // of a value with parts, these are shown masked
+	if h == nil || h.Some == "" || h.Parts { // of a value with parts, these are shown masked
 		return false
 	}
-	how := v.treatment(h.some)
-	c.typ, c.with = h.some, how
+	how := v.treatment(h.Some)
+	c.typ, c.with = h.Some, how
 	return how.Transform != Visible
 }
 

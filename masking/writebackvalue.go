@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/jsontext"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -57,7 +58,7 @@ func eachElement(v []byte, each func(e []byte)) {
 		for i := 1; i < len(v); {
 			switch c := v[i]; {
 			case c == '"':
-				end := stringEnd(v, i)
+				end := jsontext.StringEnd(v, i)
 				each(appendUnescaped(nil, v[i+1:max(end-1, i+1)]))
 				i = end
 			case c <= ' ' || bytes.IndexByte([]byte("{}[],:"), c) >= 0:

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/masking"
@@ -63,7 +64,7 @@ func detokenise(ctx context.Context, c *cli, args []string) error {
 		if *typ == "" {
 			value, _, err = masker.Detokenise(ctx, ledger{cfg}, id, []byte(token))
 		} else {
-			value, err = masker.Decrypt(ctx, ledger{cfg}, id, masking.TypeNamed(*typ), []byte(token), *number)
+			value, err = masker.Decrypt(ctx, ledger{cfg}, id, detect.TypeNamed(*typ), []byte(token), *number)
 		}
 		switch {
 		case errors.Is(err, masking.ErrNotPermitted):

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/identity"
@@ -47,7 +48,7 @@ masking_key: {detokenise: [privacy]}
 
 	m, err := masking.New(masking.Config{Key: key[:64]})
 	require.NoError(t, err)
-	token := m.Token([]byte("Ann Smith"), masking.Person)
+	token := m.Token([]byte("Ann Smith"), detect.Person)
 	code, out, errs := sallyport(t, "wonder\n", "detokenise", "-c", file, "-u", "olga", token)
 	require.Equal(t, exitOK, code, errs)
 	require.Equal(t, "Ann Smith\n", out)
@@ -63,7 +64,7 @@ masking_key: {detokenise: [privacy]}
 	require.Empty(t, out)
 	code, _, _ = sallyport(t, "", "detokenise", "-c", file)
 	require.Equal(t, exitUsage, code)
-	encrypted := string(m.Encrypted([]byte("123-45-6789"), masking.USSSN))
+	encrypted := string(m.Encrypted([]byte("123-45-6789"), detect.USSSN))
 	require.NotContains(t, encrypted, "6789")
 	code, out, errs = sallyport(t, "wonder\n", "detokenise", "-c", file, "-u", "olga", "-type", "US_SSN", encrypted)
 	require.Equal(t, exitOK, code, errs)

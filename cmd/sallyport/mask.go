@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/masking"
 )
 
@@ -110,9 +111,9 @@ func readWhole(in io.Reader) ([]byte, error) {
 }
 
 type span struct {
-	Start int          `json:"start"`
-	End   int          `json:"end"`
-	Type  masking.Type `json:"type"`
+	Start int         `json:"start"`
+	End   int         `json:"end"`
+	Type  detect.Type `json:"type"`
 }
 
 type explanation struct {
@@ -123,7 +124,7 @@ type explanation struct {
 
 func explained(id json.RawMessage, text string) explanation {
 	e := explanation{ID: id, Text: text, Spans: []span{}}
-	for _, f := range masking.Default().Scan(nil, []byte(text)) {
+	for _, f := range detect.Default().Find(nil, []byte(text)) {
 		e.Spans = append(e.Spans, span{f.Start, f.End, f.Type.Standard()})
 	}
 	return e
@@ -185,7 +186,7 @@ func explainLines(out *bufio.Writer, in io.Reader) error {
 	})
 }
 
-// reason is a masking.Reason as JSON.
+// reason is a detect.Reason as JSON.
 type reason struct {
 	Says   string  `json:"says"`
 	Weight float64 `json:"weight"`
@@ -228,27 +229,27 @@ func maskColumns(out *bufio.Writer, errs io.Writer, in io.Reader, explain bool) 
 			}
 		}
 		if explain {
-			e := masking.Default().ExplainColumn(t.Name, t.DBType, values)
+			e := detect.Default().ExplainColumn(t.Name, t.DBType, values)
 			reasons := make([]reason, len(e.Reasons))
 			for k, r := range e.Reasons {
 				reasons[k] = reason(r)
 			}
 			return enc.Encode(struct {
-				I       int          `json:"i"`
-				Name    string       `json:"name"`
-				Type    masking.Type `json:"type"`
-				Whole   bool         `json:"whole"`
-				Seen    int          `json:"seen"`
-				Reasons []reason     `json:"reasons"`
+				I       int         `json:"i"`
+				Name    string      `json:"name"`
+				Type    detect.Type `json:"type"`
+				Whole   bool        `json:"whole"`
+				Seen    int         `json:"seen"`
+				Reasons []reason    `json:"reasons"`
 			}{i, t.Name, e.Type.Standard(), e.Whole, e.Seen, reasons})
 		}
-		typ, ok := masking.Default().ColumnVerdict(t.Name, t.DBType, values)
+		typ, ok := detect.Default().ColumnVerdict(t.Name, t.DBType, values)
 		if !ok {
 			return nil
 		}
 		return enc.Encode(struct {
-			I    int          `json:"i"`
-			Type masking.Type `json:"type"`
+			I    int         `json:"i"`
+			Type detect.Type `json:"type"`
 		}{i, typ.Standard()})
 	})
 }

@@ -272,7 +272,7 @@ func TestRecognizers(t *testing.T) {
 	text := strings.Replace(good, "masking: [{use: default}]", `masking: [{use: default}, {recognize: {entity: BADGE, pattern: 'BG-[0-9]{4}'}}, {entities: [BADGE], with: redact}]`, 1)
 	f, err := Parse("x.yaml", []byte(text), options())
 	require.NoError(t, err)
-	scanner, err := f.scanner()
+	detector, err := f.detector()
 	require.NoError(t, err)
-	require.Len(t, scanner.Scan(nil, []byte("my BG-1234 is lost")), 1)
+	require.Len(t, detector.Find(nil, []byte("my BG-1234 is lost")), 1)
 }

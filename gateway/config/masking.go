@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/policy"
 )
@@ -33,7 +34,7 @@ func (f *File) Masker(ctx context.Context, assembled masking.Config) (*masking.M
 			return nil, fmt.Errorf("masking key: %w", err)
 		}
 	}
-	if c.Scanner, err = f.scanner(); err != nil {
+	if c.Detector, err = f.detector(); err != nil {
 		return nil, err
 	}
 	if f.Analyzer != nil {
@@ -56,10 +57,10 @@ func (f *File) Masker(ctx context.Context, assembled masking.Config) (*masking.M
 	return masking.New(c)
 }
 
-// scanner builds the scanner with the file's own recognizers; nil when it has
+// detector builds the detector with the file's own recognizers; nil when it has
 // none.
-func (f *File) scanner() (*masking.Scanner, error) {
-	var c masking.ScannerConfig
+func (f *File) detector() (*detect.Detector, error) {
+	var c detect.Config
 	for _, m := range f.Masking {
 		if m.Recognize != nil {
 			c.Patterns = append(c.Patterns, m.Recognize.pattern())
@@ -68,19 +69,19 @@ func (f *File) scanner() (*masking.Scanner, error) {
 	if c.Patterns == nil {
 		return nil, nil
 	}
-	return masking.NewScanner(c)
+	return detect.New(c)
 }
 
-func (r *Recognizer) pattern() masking.Pattern {
-	return masking.Pattern{
-		Type: masking.Type(r.Entity), Regexp: r.Pattern, Words: r.Words, Validator: r.Validator, Context: r.Context, Columns: r.Columns, Score: uint8(max(0, min(r.Score, 255))),
+func (r *Recognizer) pattern() detect.Pattern {
+	return detect.Pattern{
+		Type: detect.Type(r.Entity), Regexp: r.Pattern, Words: r.Words, Validator: r.Validator, Context: r.Context, Columns: r.Columns, Score: uint8(max(0, min(r.Score, 255))),
 	}
 }
 
 func (m Masking) rule() (masking.Rule, error) {
 	r := masking.Rule{Name: m.Name, Off: m.Use == useOff, Columns: m.Columns, Tags: m.Tags, ColumnTypes: m.DBTypes, Groups: m.Groups, Except: m.Except.Groups}
 	for _, e := range m.Entities {
-		r.Types = append(r.Types, masking.TypeNamed(e))
+		r.Types = append(r.Types, detect.TypeNamed(e))
 	}
 	if names, labels := m.Resources.Names, m.Resources.Labels; len(names)+len(labels) > 0 {
 		selector := policy.Rule{Resources: names, Labels: labels}
@@ -156,9 +157,9 @@ func makeKey(path string) error {
 }
 
 // validateRecognizers reports the file's own recognizers that are wrong, and
-// returns a scanner with the others.
-func (f *File) validateRecognizers(d *decoder) *masking.Scanner {
-	var c masking.ScannerConfig
+// returns a detector with the others.
+func (f *File) validateRecognizers(d *decoder) *detect.Detector {
+	var c detect.Config
 	for _, m := range f.Masking {
 		if m.Recognize == nil {
 			continue
@@ -168,18 +169,18 @@ func (f *File) validateRecognizers(d *decoder) *masking.Scanner {
 			d.problem(m.Line, "", "masking: a score must be 1 to 100")
 		}
 		one := m.Recognize.pattern()
-		if _, err := masking.NewScanner(masking.ScannerConfig{Patterns: []masking.Pattern{one}}); err != nil {
+		if _, err := detect.New(detect.Config{Patterns: []detect.Pattern{one}}); err != nil {
 			d.problem(m.Line, "", "masking: %v", err)
 			continue
 		}
 		c.Patterns = append(c.Patterns, one)
 	}
-	scanner, err := masking.NewScanner(c)
+	detector, err := detect.New(c)
 	if err != nil {
 		d.problem(f.Masking[0].Line, "", "masking: %v", err)
 		return nil
 	}
-	return scanner
+	return detector
 }
 
 // validatePack reports what is wrong with an entry that has use.
@@ -209,7 +210,7 @@ func (f *File) validateMasking(d *decoder) {
 	f.validateAnalyzer(d)
 	f.checkGroups(d, f.MaskingKey.Line, f.MaskingKey.Detokenise)
 	tokens := false
-	scanner := f.validateRecognizers(d)
+	detector := f.validateRecognizers(d)
 	for _, m := range f.Masking {
 		if m.Recognize != nil {
 			continue
@@ -225,7 +226,7 @@ func (f *File) validateMasking(d *decoder) {
 		f.checkGroups(d, m.Line, slices.Concat(m.Groups, m.Except.Groups))
 		r, err := m.rule()
 		if err == nil {
-			_, err = masking.New(masking.Config{Scanner: scanner, Rules: []masking.Rule{r}, Tags: f.Tags, Trusted: f.Trusted, Key: []byte(strings.Repeat("k", 32))})
+			_, err = masking.New(masking.Config{Detector: detector, Rules: []masking.Rule{r}, Tags: f.Tags, Trusted: f.Trusted, Key: []byte(strings.Repeat("k", 32))})
 		}
 		if err != nil {
 			d.problem(m.Line, "", "%v", err)

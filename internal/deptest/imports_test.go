@@ -113,6 +113,10 @@ func arrows() []arrow {
 			"the core is what everybody builds; it has the standard library and nothing else",
 		},
 		{
+			"detect stands alone", folder("detect"), and(foreign, not(own("detect", "internal"))),
+			"what a secret is must be known to those that decide, and to others' programs, with nothing else",
+		},
+		{
 			"wire packages know bytes only",
 			func(rel string) bool { return strings.HasPrefix(rel, "protocol/") && path.Base(rel) == "wire" },
 			own("proxy", "protocol", "internal", "policy", "guardrail", "masking", "audit", "review", "identity", "secrets", "runbook", "control", "cmd"),
@@ -246,6 +250,11 @@ func TestArrowsSee(t *testing.T) {
 		{"policy", module + "/proxy", false},
 		{"policy/opa", module + "/policy", false},
 		{"policy/opa", "github.com/open-policy-agent/opa/v1/rego", false},
+		{"detect", module + "/proxy", true},
+		{"detect", "github.com/stretchr/testify/require", true},
+		{"detect", module + "/detect/internal/prose", false},
+		{"masking", module + "/detect", false},
+		{"audit", module + "/detect", false},
 		{"masking", module + "/protocol/postgres", true},
 		{"masking", module + "/protocol/sql", false},
 		{"audit", module + "/audit/s3", true},

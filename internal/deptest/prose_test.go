@@ -131,7 +131,7 @@ func proseRules(t *testing.T) []proseRule {
 var notProse = map[string]string{
 	"internal/deptest/prose_test.go": "it names what it looks for",
 	"internal/maskdata/":             "sample texts in which values are looked for",
-	"masking/internal/prose/train/":  "sample texts in which names are looked for",
+	"detect/internal/prose/train/":   "sample texts in which names are looked for",
 }
 
 // messagesElsewhere are folders that may name the binary and keys of the config

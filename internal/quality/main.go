@@ -21,7 +21,7 @@ import (
 
 	"github.com/brianvoe/gofakeit/v7"
 
-	"github.com/sallyport/sallyport/masking"
+	"github.com/sallyport/sallyport/detect"
 )
 
 func main() {
@@ -141,7 +141,7 @@ type report struct {
 
 func (r *report) add(s sample) {
 	var found []span
-	for _, x := range masking.Default().Scan(nil, []byte(s.Text)) {
+	for _, x := range detect.Default().Find(nil, []byte(s.Text)) {
 		found = append(found, span{x.Start, x.End, string(x.Type)})
 	}
 	public := strings.HasPrefix(s.Group, "public")
@@ -215,7 +215,7 @@ func lookAlikes(f *filler, r *report, reported bool) error {
 		n, size := 0, 0
 		for _, text := range kinds[kind] {
 			size += len(text) + 1
-			for _, x := range masking.Default().Scan(nil, []byte(text)) {
+			for _, x := range detect.Default().Find(nil, []byte(text)) {
 				if r.misses == "look-alikes" || r.misses == "look-alikes:"+string(x.Type) {
 					fmt.Printf("%s: %s %q in %q\n", kind, x.Type, text[x.Start:x.End], text)
 				}

@@ -17,7 +17,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sallyport/sallyport/masking"
+	"github.com/sallyport/sallyport/detect"
 )
 
 // API is what an analyzer speaks.
@@ -45,7 +45,7 @@ type Config struct {
 	// LeastScore is the certainty, 0–1, below which findings are ignored.
 	LeastScore float64
 	// Types are the names that the analyzer uses for types which have others here.
-	Types map[string]masking.Type
+	Types map[string]detect.Type
 	// Timeout is how long one text is waited for; 0 is 2 s.
 	Timeout time.Duration
 	// Failures in a row open the breaker, 0 is 5: then nobody is asked for the time
@@ -129,7 +129,7 @@ func loopback(host string) bool {
 // returns it. When it cannot be asked, does not answer in time or answers what
 // cannot be understood, Find fails, or returns dst when the analyzer fails open.
 // Errors do not hold the text.
-func (a *Analyzer) Find(ctx context.Context, dst []masking.Finding, text []byte) ([]masking.Finding, error) {
+func (a *Analyzer) Find(ctx context.Context, dst []detect.Finding, text []byte) ([]detect.Finding, error) {
 	found, err := a.find(ctx, dst, text)
 	if err == nil {
 		return found, nil
@@ -140,7 +140,7 @@ func (a *Analyzer) Find(ctx context.Context, dst []masking.Finding, text []byte)
 	return dst, fmt.Errorf("analyze a text: %w", err)
 }
 
-func (a *Analyzer) find(ctx context.Context, dst []masking.Finding, text []byte) ([]masking.Finding, error) {
+func (a *Analyzer) find(ctx context.Context, dst []detect.Finding, text []byte) ([]detect.Finding, error) {
 	if len(text) > a.c.MaxText {
 		return nil, fmt.Errorf("it has %d bytes, and the limit is %d", len(text), a.c.MaxText)
 	}
@@ -184,7 +184,7 @@ func (a *Analyzer) leave(ok, gaveUp bool) {
 	}
 }
 
-func (a *Analyzer) ask(ctx context.Context, dst []masking.Finding, text []byte) ([]masking.Finding, error) {
+func (a *Analyzer) ask(ctx context.Context, dst []detect.Finding, text []byte) ([]detect.Finding, error) {
 	var body any
 	if a.c.API == Chat {
 		body = a.question(text)
@@ -233,9 +233,9 @@ func unwrapURL(err error) error {
 	return err
 }
 
-func (a *Analyzer) typeOf(name string) masking.Type {
+func (a *Analyzer) typeOf(name string) detect.Type {
 	if t, ok := a.c.Types[name]; ok {
 		return t
 	}
-	return masking.TypeNamed(name)
+	return detect.TypeNamed(name)
 }

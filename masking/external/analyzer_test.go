@@ -13,7 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/sallyport/sallyport/masking"
+	"github.com/sallyport/sallyport/detect"
 )
 
 // presidio answers as its analyzer does: where the words of names stand, in code
@@ -51,17 +51,17 @@ func serve(t *testing.T, h http.HandlerFunc, path string, c Config) *Analyzer {
 }
 
 func TestPresidio(t *testing.T) {
-	a := serve(t, presidio(map[string]string{"Žofie Nováková": "PERSON", "Kč 5": "MONEY"}), "/analyze", Config{Types: map[string]masking.Type{"MONEY": "AMOUNT"}})
+	a := serve(t, presidio(map[string]string{"Žofie Nováková": "PERSON", "Kč 5": "MONEY"}), "/analyze", Config{Types: map[string]detect.Type{"MONEY": "AMOUNT"}})
 	text := "paní Žofie Nováková dluží Kč 5"
 	found, err := a.Find(t.Context(), nil, []byte(text))
 	require.NoError(t, err)
 	require.Len(t, found, 2)
-	got := map[masking.Type]string{}
+	got := map[detect.Type]string{}
 	for _, f := range found {
 		got[f.Type] = text[f.Start:f.End]
 		require.EqualValues(t, 85, f.Score)
 	}
-	require.Equal(t, map[masking.Type]string{"PERSON": "Žofie Nováková", "AMOUNT": "Kč 5"}, got)
+	require.Equal(t, map[detect.Type]string{"PERSON": "Žofie Nováková", "AMOUNT": "Kč 5"}, got)
 }
 
 func TestChat(t *testing.T) {
@@ -77,7 +77,7 @@ func TestChat(t *testing.T) {
 	a := serve(t, h, "/v1/chat/completions", Config{API: Chat, Model: "m1", Key: "k3y"})
 	found, err := a.Find(t.Context(), nil, []byte("Ann met Ann"))
 	require.NoError(t, err)
-	require.Equal(t, []masking.Finding{{Start: 0, End: 3, Type: "PERSON", Score: 70}, {Start: 8, End: 11, Type: "PERSON", Score: 70}}, found)
+	require.Equal(t, []detect.Finding{{Start: 0, End: 3, Type: "PERSON", Score: 70}, {Start: 8, End: 11, Type: "PERSON", Score: 70}}, found)
 }
 
 // hang waits until the client has left, which a server notices once it has read
@@ -119,7 +119,7 @@ func TestFailures(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := []masking.Finding{{Start: 1, End: 2, Type: "X"}}
+			before := []detect.Finding{{Start: 1, End: 2, Type: "X"}}
 			closed := serve(t, h, "/analyze", Config{Timeout: 200 * time.Millisecond})
 			found, err := closed.Find(t.Context(), before, []byte(secret))
 			require.Error(t, err)

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 
-	"github.com/sallyport/sallyport/masking"
+	"github.com/sallyport/sallyport/detect"
 )
 
 // instruction tells a language model what to do. What it says about a text is
@@ -37,7 +37,7 @@ func (a *Analyzer) question(text []byte) chatRequest {
 
 // heard reads what a language model answers: texts, all places of which count.
 // What does not stand in the text is passed over.
-func (a *Analyzer) heard(dst []masking.Finding, text, answer []byte) ([]masking.Finding, error) {
+func (a *Analyzer) heard(dst []detect.Finding, text, answer []byte) ([]detect.Finding, error) {
 	var chat struct {
 		Choices []struct {
 			Message message `json:"message"`
@@ -69,7 +69,7 @@ func (a *Analyzer) heard(dst []masking.Finding, text, answer []byte) ([]masking.
 			if n < 0 {
 				break
 			}
-			dst = append(dst, masking.Finding{Start: from + n, End: from + n + len(x.Text), Type: a.typeOf(x.Type), Score: certain})
+			dst = append(dst, detect.Finding{Start: from + n, End: from + n + len(x.Text), Type: a.typeOf(x.Type), Score: certain})
 			from += n + len(x.Text)
 		}
 	}

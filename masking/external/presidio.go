@@ -5,7 +5,7 @@ import (
 	"errors"
 	"unicode/utf8"
 
-	"github.com/sallyport/sallyport/masking"
+	"github.com/sallyport/sallyport/detect"
 )
 
 // analyzeRequest is the body of POST /analyze.
@@ -17,7 +17,7 @@ type analyzeRequest struct {
 
 // analyzed reads what Presidio answers: places in the text, counted in code
 // points.
-func (a *Analyzer) analyzed(dst []masking.Finding, text, answer []byte) ([]masking.Finding, error) {
+func (a *Analyzer) analyzed(dst []detect.Finding, text, answer []byte) ([]detect.Finding, error) {
 	var list []struct {
 		Start *int    `json:"start"`
 		End   *int    `json:"end"`
@@ -35,7 +35,7 @@ func (a *Analyzer) analyzed(dst []masking.Finding, text, answer []byte) ([]maski
 		if x.Score < a.c.LeastScore {
 			continue
 		}
-		dst = append(dst, masking.Finding{Start: points[*x.Start], End: points[*x.End], Type: a.typeOf(x.Type), Score: uint8(max(1, min(x.Score, 1)*100))})
+		dst = append(dst, detect.Finding{Start: points[*x.Start], End: points[*x.End], Type: a.typeOf(x.Type), Score: uint8(max(1, min(x.Score, 1)*100))})
 	}
 	return dst, nil
 }

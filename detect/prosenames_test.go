@@ -1,0 +1,55 @@
+package detect
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The names of fields are nobody's.
+func TestNamesInKeys(t *testing.T) {
+	detector, err := New(Config{})
+	require.NoError(t, err)
+	for text, want := range map[string]string{
+		`{"Async Capable": false, "Actual Startup Time": 0.014, "Temp Read Blocks": 0}`:                   "",
+		"[\n  {\n    \"Plan\": {\n      \"Async Capable\": false,\n      \"Actual Startup Time\": 0.00\n": "",
+		`{"signed by": "Anna Schneider of the board", "note": 1}`:                                         "Anna Schneider",
+		`"Anna Schneider": she said that this was hers`:                                                   "",
+		`He wrote "Anna Schneider" and then left the room`:                                                "Anna Schneider",
+		`Anna Schneider: where is my parcel, please?`:                                                     "Anna Schneider",
+	} {
+		found := ""
+		for _, f := range detector.Find(nil, []byte(text)) {
+			if f.Type == Person {
+				found += text[f.Start:f.End]
+			}
+		}
+		require.Equal(t, want, found, text)
+	}
+}
+
+// Days, months and standards are nobody, in whatever case, in what a server says and
+// formats; people who are written like them stay.
+func TestNamesOfNobody(t *testing.T) {
+	detector, err := New(Config{})
+	require.NoError(t, err)
+	for text, want := range map[string]string{
+		"invalid Unicode escape": "",
+		"String constants with Unicode escapes cannot be used when standard_conforming_strings is off.": "",
+		"Unicode escapes must be \\XXXX or \\+XXXXXX.":                                                  "",
+		"TUESDAY   Tuesday   tuesday   TUE Tue tue DECEMBER  December  december  XII  DEC Dec dec":      "",
+		"THURSDAY Thursday thursday FEBRUARY February february II":                                      "",
+		"WEDNESDAY Wednesday wednesday OCTOBER October october X":                                       "",
+		"please call Anna Schneider on Tuesday":                                                         "Anna Schneider",
+		"please tell Jan Kowalski that it is late":                                                      "Jan Kowalski",
+		"please tell June Carter that it is late":                                                       "June Carter",
+	} {
+		found := ""
+		for _, f := range detector.Find(nil, []byte(text)) {
+			if f.Type == Person {
+				found += text[f.Start:f.End]
+			}
+		}
+		require.Equal(t, want, found, text)
+	}
+}

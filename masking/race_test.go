@@ -1,5 +1,0 @@
-//go:build race
-
-package masking
-
-const raceEnabled = true
