@@ -16,11 +16,12 @@ type column struct {
 	oid     uint32
 	binary  bool
 	topics  detect.Topics
-	whole   bool // every value is masked, as one of type typ
-	tainted bool // it may derive from a masked column
-	blind   bool // what it derives from could not be looked at
-	numbers bool // numbers pass although it is tainted, as counts do
-	null    bool // nothing but NULL can stand in the place of a value
+	whole   bool   // every value is masked, as one of type typ
+	tainted bool   // it may derive from a masked column
+	blind   bool   // what it derives from could not be looked at
+	numbers bool   // numbers pass although it is tainted, as counts do
+	null    bool   // no text can stand in the place of a value
+	neutral []byte // stands there instead, in the column's format; nil is NULL
 	typ     detect.Type
 	with    treatment
 
@@ -58,6 +59,11 @@ func (v *view) decide(protocol string, op proxy.Op, shape *proxy.Shape, m *menti
 		if listed {
 			sc.Name = names[i]
 		}
+		from := origins(facts, shape, &sc, i)
+		plain := from.Plain()
+		if sc.Type == 0 && plain != nil { // as in a COPY
+			sc.Type = plain.Type
+		}
 		c := &columns[i]
 		c.kind, c.oid, c.binary = kindOf(protocol, &sc), sc.Type, sc.Binary
 		c.null = c.noText()
@@ -76,7 +82,9 @@ func (v *view) decide(protocol string, op proxy.Op, shape *proxy.Shape, m *menti
 				c.asked = append(c.asked, e)
 			}
 		}
-		from := origins(facts, shape, &sc, i)
+		if plain != nil && plain.NotNull {
+			c.neutral = neutralOf(c.oid, c.binary)
+		}
 		if v.named(c, facts, &sc, name) || v.derived(c, facts, from, m) || v.held(c, from) {
 			continue
 		}

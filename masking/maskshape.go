@@ -26,9 +26,8 @@ const (
 func (m *Masker) shows(c *column, v []byte, part bool) likeness {
 	switch {
 	case v == nil:
-		if part || !c.showsNull() {
-			return noMask
-		}
+		return when(!part && c.showsNull() && !c.showsNeutral(), perhaps)
+	case !part && c.showsNeutral() && c.isNeutral(v):
 		return perhaps
 	case len(v) == 0 || c.kind == kindBool:
 		return noMask
@@ -89,7 +88,14 @@ func when(yes bool, l likeness) likeness {
 	return noMask
 }
 
-// showsNull reports whether NULL may be shown in the place of a value of the column.
+// showsNeutral reports whether its neutral value may be shown in the place of a value of
+// the column.
+func (c *column) showsNeutral() bool {
+	return c.neutral != nil && c.with.Transform != Null && c.showsNull()
+}
+
+// showsNull reports whether NULL, or a neutral value, may be shown in the place of a
+// value of the column.
 func (c *column) showsNull() bool {
 	how := c.with.Transform
 	number := numberBytes[c.oid] != 0 || c.oid == oidNumeric

@@ -3,6 +3,7 @@ package masking
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/detect"
@@ -54,10 +55,25 @@ func (f *rows) replace(r *proxy.Row, i int, c *column, v []byte) {
 	f.remember(c, v)
 	var ok bool
 	if c.buf, ok = f.view.masker.appendCell(c.buf[:0], c, v); !ok {
-		r.Set(i, nil)
+		f.hide(r, i, c, c.with.Transform == Null)
 		return
 	}
 	r.Set(i, c.buf)
+}
+
+// hide puts the column's neutral value, or NULL, in the place of a value. null says that
+// a rule asks for NULL.
+func (f *rows) hide(r *proxy.Row, i int, c *column, null bool) {
+	if null {
+		r.Set(i, nil)
+		return
+	}
+	r.Set(i, c.neutral)
+}
+
+// nulls reports whether a rule asks for NULL in the place of something that was found.
+func (f *rows) nulls() bool {
+	return slices.ContainsFunc(f.found, func(x detect.Finding) bool { return f.view.transform(x.Type) == Null })
 }
 
 // remember notes a value of a masked column, in the form that texts have it in.
@@ -98,7 +114,7 @@ func (f *rows) doubtful(r *proxy.Row, i int, c *column, v []byte) {
 	}
 	f.counts.add(c.typ)
 	if c.null {
-		r.Set(i, nil)
+		f.hide(r, i, c, false)
 		return
 	}
 	c.buf = append(c.buf[:0], hidden...)
@@ -139,14 +155,14 @@ func (f *rows) scanned(r *proxy.Row, i int, c *column, v []byte) {
 		f.plain, ok = c.appendScanned(f.plain[:0], v)
 	}
 	if !ok {
-		r.Set(i, nil)
+		f.hide(r, i, c, false)
 		return
 	}
 	if !f.finds(c, f.plain) {
 		return
 	}
 	if c.buf, ok = f.appendParts(c.buf[:0], v); !ok {
-		r.Set(i, nil)
+		f.hide(r, i, c, f.nulls())
 		return
 	}
 	r.Set(i, c.buf)

@@ -170,6 +170,8 @@ func (x *session) wroteMask(ctx context.Context, op proxy.Op, t *target, found l
 			strconv.Quote(t.fill.Relation)+" it fills; name only the columns you change, or ask for an exemption")
 	case !t.masked():
 		reason = "values in column " + name + " are shown to you masked, and this would write such masks into it"
+	case found == perhaps && slices.ContainsFunc(t.shown, func(c column) bool { return c.showsNeutral() }):
+		reason = "column " + name + " is shown to you as " + strconv.Quote(string(t.shown[0].neutral)) + " in the place of its values, and this may write that over them"
 	case found == perhaps && slices.ContainsFunc(t.shown, func(c column) bool { return c.showsNull() }):
 		reason = "column " + name + " is shown to you as NULL, and this would write NULL over its values"
 	case found == perhaps:

@@ -58,9 +58,13 @@ func (v *view) targetOf(protocol string, f *proxy.Fill) (t target, ok bool) {
 	t.fill = f
 	t.kind, t.oid = kindOf(protocol, &proxy.ShapeColumn{Type: f.Type}), f.Type
 	t.null = t.noText()
-	at := proxy.Origin{Schema: f.Schema, Relation: f.Relation, Column: f.Column}
+	at := proxy.Origin{Schema: f.Schema, Relation: f.Relation, Column: f.Column, NotNull: f.NotNull}
 	for _, o := range append([]proxy.Origin{at}, f.Bases...) {
-		if c := t.column; v.showsMasked(&c, &o) {
+		c := t.column
+		if o.NotNull {
+			c.neutral = neutralOf(f.Type, false)
+		}
+		if v.showsMasked(&c, &o) {
 			t.shown = append(t.shown, c)
 			t.answers = t.answers.or(v.writeBack(&o, &c))
 		}

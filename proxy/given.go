@@ -51,6 +51,8 @@ type Fill struct {
 	Column   string // "*" is columns that are not known
 	// Type is the resource's number for the column's type, 0 when it is not known.
 	Type uint32
+	// NotNull says that the column is declared to have a value in every row.
+	NotNull bool
 	// Bases are the columns that hold what is written: of a view's column the base
 	// columns, of a partition's those of what it is a part of.
 	Bases []Origin

@@ -230,6 +230,22 @@ type Column struct {
 	Unsure bool
 }
 
+// Plain returns the base column that c is itself. Of several, of which each may be the
+// value, it is the first, when they are alike in type and NOT NULL. It is nil when something
+// else may be in c. A nil c has none.
+func (c *Column) Plain() *Origin {
+	if c == nil || c.Opaque || c.Unsure || len(c.Origins) == 0 {
+		return nil
+	}
+	first := &c.Origins[0]
+	for i := range c.Origins {
+		if o := &c.Origins[i]; o.How != DerivedPlain || o.Column == "*" || o.Type != first.Type || o.NotNull != first.NotNull {
+			return nil
+		}
+	}
+	return first
+}
+
 // Origin is a base column and how a value derives from it.
 type Origin struct {
 	Schema   string
@@ -242,7 +258,9 @@ type Origin struct {
 	Key string
 	// Own says that the relation is the session's own, or one that its open transaction
 	// makes: only the session can look at it. The schema is empty where the text says none.
-	Own bool
+	Own     bool
+	Type    uint32 // the resource's number for the column's type, 0 when it is not known
+	NotNull bool   // the column is declared to have a value in every row
 }
 
 // Derivation says how an output derives from a base column.

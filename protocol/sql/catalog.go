@@ -205,7 +205,7 @@ func NewSnapshot(c Contents) *Snapshot {
 			col := &r.Columns[i]
 			col.Source.Name = col.Name
 			if !r.IsView() {
-				col.Source.Origins = []proxy.Origin{{Schema: r.Schema, Relation: r.Name, Column: col.Name}}
+				col.Source.Origins = []proxy.Origin{{Schema: r.Schema, Relation: r.Name, Column: col.Name, Type: col.Type, NotNull: col.NotNull}}
 			} else {
 				col.Source.Opaque = true
 			}
@@ -258,7 +258,7 @@ func (s *Snapshot) inherit() {
 			for i := range child.Columns {
 				c := &child.Columns[i]
 				if of := parent.Column(c.Name); of != nil && !child.IsView() {
-					c.Source.Origins = append(c.Source.Origins, proxy.Origin{Schema: parent.Schema, Relation: parent.Name, Column: of.Name})
+					c.Source.Origins = append(c.Source.Origins, proxy.Origin{Schema: parent.Schema, Relation: parent.Name, Column: of.Name, Type: of.Type, NotNull: of.NotNull})
 				}
 			}
 		}

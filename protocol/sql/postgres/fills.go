@@ -321,7 +321,7 @@ func (r *resolver) fillColumn(t *table, f proxy.Fill) {
 	if rel := t.relation; rel != nil {
 		for i := range rel.Columns {
 			if rel.Columns[i].Name == f.Column {
-				f.Type = rel.Columns[i].Type
+				f.Type, f.NotNull = rel.Columns[i].Type, rel.Columns[i].NotNull
 			}
 		}
 	}
