@@ -20,8 +20,8 @@ type column struct {
 	tainted bool   // it may derive from a masked column
 	blind   bool   // what it derives from could not be looked at
 	numbers bool   // numbers pass although it is tainted, as counts do
-	null    bool   // no text can stand in the place of a value
-	neutral []byte // stands there instead, in the column's format; nil is NULL
+	null    bool   // no text can take the place of a value
+	neutral []byte // takes it instead, in the column's format; nil is NULL
 	typ     detect.Type
 	with    treatment
 
