@@ -116,7 +116,10 @@ type Facts struct {
 	Unknown string
 	// Malformed says of a text that is not understood that the resource is certain to
 	// refuse it as a syntax error, and so to run none of it.
-	Malformed  bool
+	Malformed bool
+	// Unread says of a text that is not understood that the analyzer's grammar does not
+	// read it: the resource's own may, or may not.
+	Unread     bool
 	Statements int // how many statements the text holds
 	// Parts are the facts of each statement when there are several; the fields of
 	// this value then sum them up. Nil for a single statement.

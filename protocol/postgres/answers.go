@@ -38,6 +38,11 @@ func (d *down) message(typ byte, body []byte, total int) error {
 // answer handles a message that belongs to the operation of e.
 func (d *down) answer(e *entry, typ byte, body []byte, total int) error {
 	runs := e.expect == expectQuery || e.expect == expectExecute
+	if e.trial && (typ == wire.ParseComplete || typ == wire.CloseComplete) {
+		e.trial = typ == wire.ParseComplete // once it is closed, what follows is certain to be refused
+		d.drop(total)
+		return nil
+	}
 	switch typ {
 	case wire.ParseComplete:
 		return d.completes(e, expectParse, typ, total)
@@ -189,7 +194,7 @@ func (d *down) failed(body []byte, total int) error {
 	switch {
 	case d.muted:
 		d.drop(total)
-	case e.refusal != nil:
+	case e.refusal != nil && !(e.trial && isSyntaxError(body)):
 		if err := d.replace(total, e.refusal); err != nil {
 			return err
 		}

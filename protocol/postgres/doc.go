@@ -23,4 +23,8 @@
 // transaction, skips the rest of the batch and reports its state. The gateway
 // puts its own ErrorResponse in the place of the server's. Client and server
 // cannot come to differ, because nothing is pretended.
+//
+// A refused text that the gateway's grammar does not read goes before that message, to
+// be parsed and not run: where the server does not read it either, its own syntax error
+// is what the client is told.
 package postgres

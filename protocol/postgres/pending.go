@@ -41,6 +41,7 @@ type entry struct {
 	// server: descriptions are kept, and rows are shown to filters.
 	filtered bool
 	refusal  []byte // takes the place of the server's error
+	trial    bool   // unless the server's error is that it does not read the text either
 	refused  error  // why the data that the client sent was refused
 	// newEncoding says that the client's encoding may have changed before it, in
 	// the same batch.

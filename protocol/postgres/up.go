@@ -338,7 +338,10 @@ func (u *up) urge() error {
 	return nil
 }
 
-var flushMessage = wire.AppendMessage(nil, wire.Flush)
+var (
+	flushMessage = wire.AppendMessage(nil, wire.Flush)
+	syncMessage  = wire.AppendMessage(nil, wire.Sync)
+)
 
 // ask asks the chain about e's operation and reports whether it may run. A
 // refused operation's error is kept in e, to be told in its turn.
@@ -347,7 +350,7 @@ func (u *up) ask(e *entry, op proxy.Op) bool {
 	v := u.session.session.Ask(u.session.session.Context(), op)
 	u.current = nil
 	if v.Refuses() {
-		e.refusal = wire.AppendError(nil, refusal(v))
+		e.refusal, e.trial = wire.AppendError(nil, refusal(v)), u.unread(op)
 		return false
 	}
 	e.op = op
@@ -423,6 +426,9 @@ func (u *up) query(body []byte, total int) error {
 		return err
 	}
 	switch {
+	case !allowed && e.trial:
+		u.replace(total, append(appendTrial(nil, text, nil, poisonParse), syncMessage...))
+		return nil
 	case !allowed:
 		u.replace(total, poisonQuery)
 		return nil
@@ -467,6 +473,9 @@ func (u *up) parse(body []byte, total int) error {
 		poison := poisonParse
 		if len(m.Name) > 0 {
 			poison = poisonNamed
+		}
+		if e.trial {
+			poison = appendTrial(nil, m.Text, &m, poison)
 		}
 		return u.refuse(e, total, poison)
 	}

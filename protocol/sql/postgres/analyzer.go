@@ -170,14 +170,18 @@ func (a *Analyzer) parse(n *sql.Normalised, text []byte, catalog sql.Scope, r *p
 			if certainlyMalformed(string(n.Text)) {
 				return malformed(n, "it does not parse"), false
 			}
-			return unknown(n, "it does not parse"), false
+			f := unknown(n, "it does not parse")
+			f.Unread = true
+			return f, false
 		}
 	}
 	stmts = withoutEmpty(stmts)
 	// A second count of the statements, by the scanner that follows the server's:
 	// where the two differ, one of them has misread the text.
 	if len(stmts) != n.Statements {
-		return unknown(n, fmt.Sprintf("the text holds %d or %d statements", len(stmts), n.Statements)), true
+		f := unknown(n, fmt.Sprintf("the text holds %d or %d statements", len(stmts), n.Statements))
+		f.Unread = true
+		return f, true
 	}
 	if len(stmts) == 0 {
 		return &proxy.Facts{ColumnsKnown: true, Resolved: true, Lossless: true, Renames: []proxy.NameChange{}}, false
