@@ -48,6 +48,9 @@ func (v *view) decide(protocol string, op proxy.Op, shape *proxy.Shape, m *menti
 	var names []string
 	if st != nil {
 		facts = st.Facts
+		if facts != nil && len(facts.Writes) == 0 && !m.keeps && !m.copies { // else what one of several fills, another may read
+			facts = facts.Part(shape.Part)
+		}
 		if shape.Kind == proxy.ShapeCopy {
 			names, _ = copyColumns(st.Text)
 		}

@@ -70,6 +70,9 @@ func (p *samples) computed(ctx context.Context, s *proxy.Session, f *proxy.Facts
 	if p.sampler == nil || f == nil {
 		return
 	}
+	for _, part := range f.Parts {
+		p.computed(ctx, s, part, each)
+	}
 	for _, c := range outputs(f) {
 		for k := range c.Origins {
 			o := &c.Origins[k]

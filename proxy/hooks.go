@@ -81,7 +81,10 @@ type Shape struct {
 	// they are set when its rows can be told apart; Filter.Row is then called for each.
 	Columns []ShapeColumn
 	Copy    *CopyFacts // ShapeCopy
-	Media   string     // ShapeBody: the media type; ShapeStream: "terminal", "stdout", "stderr", "stdin" (of a COPY too) or "file"
+	// Part is the number of the statement whose data this is, in a text of several: 1 is
+	// the first, 0 that it is not known. See [Facts.Part].
+	Part  int
+	Media string // ShapeBody: the media type; ShapeStream: "terminal", "stdout", "stderr", "stdin" (of a COPY too) or "file"
 	// Width and Height are the terminal's size in characters, 0 when there is none.
 	Width, Height int
 	Terminal      string // the terminal's type, such as "xterm-256color"

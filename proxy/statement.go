@@ -178,6 +178,15 @@ type Facts struct {
 	Rows bool
 }
 
+// Part returns the facts of the statement of that number, in a text of several: 1 is the
+// first. It returns f where there is none of the number.
+func (f *Facts) Part(number int) *Facts {
+	if f == nil || number < 1 || number > len(f.Parts) {
+		return f
+	}
+	return f.Parts[number-1]
+}
+
 // Prepared is a statement that PREPARE gives a name to.
 type Prepared struct {
 	Name  string

@@ -157,6 +157,7 @@ func (d *down) completed(e *entry, typ byte, body []byte, total int) error {
 	if e.expect == expectExecute {
 		d.finish(e, nil)
 	}
+	e.part++
 	return nil
 }
 
@@ -287,6 +288,7 @@ func (d *down) described(e *entry, body []byte, total int) error {
 		case expectPortal:
 			e.portal.setShape(d.pending, shape)
 		default:
+			shape.Part = e.part + 1
 			if err := d.startRows(e, shape); err != nil {
 				return d.withhold(total, err)
 			}

@@ -35,6 +35,7 @@ func (e expect) endsWithReady() bool {
 // entry is one answer that the server owes.
 type entry struct {
 	expect  expect
+	part    int  // how many of the statements of a query have ended
 	copying bool // the server reads COPY data for it
 	hidden  bool // the gateway asked for itself: the client gets nothing of it
 	// filtered says that an interceptor wanted rows when the message went to the
