@@ -111,7 +111,7 @@ func TestWriteBackOfLiterals(t *testing.T) {
 		require.ErrorContains(t, err, "name only the columns you change", text)
 	}
 	for _, text := range []string{
-		"INSERT INTO users (id, email) VALUES (9, '" + shown["email"] + "'), (10, '" + strings.Repeat("x", 1<<20) + "')",
+		"INSERT INTO users (id, email) VALUES (9, '" + shown["email"] + "') /* " + strings.Repeat("x", 1<<20) + " */",
 		"DO $x$ BEGIN UPDATE users SET email = '" + shown["email"] + "' WHERE id = 1; END $x$",
 		"SELECT set_email(1, '" + shown["email"] + "')",
 	} {

@@ -3,7 +3,8 @@ package sql
 // Limits bound the text that a parser sees. Parsers recurse, and text nested
 // deeply enough ends the process in a way that no recover catches.
 type Limits struct {
-	Bytes   int // of the text; 0 is 1 MiB
+	Bytes   int // of the text, without what is in its strings; 0 is 1 MiB
+	Strings int // bytes in its strings, which no parser sees when there are many; 0 is 64 MiB
 	Tokens  int // 0 is 200,000
 	Nesting int // of parentheses, brackets and CASE; 0 is 500
 }
@@ -12,6 +13,9 @@ type Limits struct {
 func (l Limits) WithDefaults() Limits {
 	if l.Bytes == 0 {
 		l.Bytes = 1 << 20
+	}
+	if l.Strings == 0 {
+		l.Strings = 64 << 20
 	}
 	if l.Tokens == 0 {
 		l.Tokens = 200_000

@@ -18,7 +18,7 @@ type span struct {
 // Problem it appends those before it.
 func AppendLiterals(dst [][]byte, text []byte, limits Limits, literals Literals) [][]byte {
 	s := postgresScanner{in: text, limits: limits, operatorEnd: -1, literals: literals, spans: &[]span{}}
-	if len(text) > limits.Bytes || !utf8.Valid(text) {
+	if len(text)-limits.Bytes > limits.Strings || !utf8.Valid(text) {
 		return dst
 	}
 	s.run()
@@ -38,7 +38,7 @@ const marked = 1_000_000_000
 // literals next to each other.
 func Marked(text []byte, limits Limits, literals Literals) (out []byte, ok bool) {
 	s := postgresScanner{in: text, limits: limits, operatorEnd: -1, literals: literals, spans: &[]span{}}
-	if len(text) > limits.Bytes || !utf8.Valid(text) {
+	if len(text)-limits.Bytes > limits.Strings || !utf8.Valid(text) {
 		return nil, false
 	}
 	s.run()
@@ -111,6 +111,9 @@ func MarkedNumber(v int64) (n int, ok bool) {
 
 // found notes a literal that begins at start and ends where the scanner is.
 func (s *postgresScanner) found(kind byte, start, inner int) {
+	if kind != '0' {
+		s.strings += s.at - start
+	}
 	if s.spans != nil && s.problem == "" {
 		*s.spans = append(*s.spans, span{kind, start, s.at, inner})
 	}

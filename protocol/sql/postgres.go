@@ -47,7 +47,7 @@ func NormalisePostgres(n *Normalised, text []byte, limits Limits) {
 func NormalisePostgresAs(n *Normalised, text []byte, limits Limits, literals Literals) {
 	s := postgresScanner{in: text, out: n.Text[:0], limits: limits, operatorEnd: -1, literals: literals, plain: n.plain[:0]}
 	switch {
-	case len(text) > limits.Bytes:
+	case len(text)-limits.Bytes > limits.Strings:
 		s.problem = TooLong
 	case !utf8.Valid(text):
 		s.problem = NotUTF8
@@ -85,6 +85,7 @@ type postgresScanner struct {
 	backslashes bool
 	plain       []int
 	spans       *[]span // of literals; nil when nobody wants them
+	strings     int     // bytes of them, but for numbers
 	// operatorEnd is after the last operator character: -1 before the first.
 	operatorEnd int
 	// nameEnd is where, in out, the last word or name ended.
@@ -132,7 +133,13 @@ func (s *postgresScanner) run() {
 			s.problem = TooMany
 			break
 		}
+		if s.at-s.strings > s.limits.Bytes {
+			break
+		}
 		s.token()
+	}
+	if s.problem == "" && (s.at-s.strings > s.limits.Bytes || s.strings > s.limits.Strings) {
+		s.problem = TooLong
 	}
 	if s.pending {
 		s.statements++

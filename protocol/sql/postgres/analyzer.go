@@ -160,12 +160,17 @@ func (a *Analyzer) parse(n *sql.Normalised, text []byte, catalog sql.Scope, r *p
 			facts.Path = r.Names.SearchPath()
 		}
 	}()
-	stmts, err := parser.ParseSQL(string(text))
-	lifted := err != nil
+	var stmts []ast.Stmt
+	var err error
+	lifted := len(text) > a.limits.Bytes
+	if !lifted {
+		stmts, err = parser.ParseSQL(string(text))
+		lifted = err != nil
+	}
 	if lifted {
 		// The parser stumbles over some literals that the server takes, such as those
-		// that go on after a comment. Without them the statement is the same, as
-		// long as they have no say in it.
+		// that go on after a comment, and is not given long ones. Without them the
+		// statement is the same, as long as they have no say in it.
 		if stmts, err = parser.ParseSQL(string(n.Text)); err != nil {
 			if certainlyMalformed(string(n.Text)) {
 				return malformed(n, "it does not parse"), false
@@ -204,7 +209,7 @@ func (a *Analyzer) parse(n *sql.Normalised, text []byte, catalog sql.Scope, r *p
 	}
 	switch {
 	case lifted && literals:
-		return unknown(n, "its literals do not parse"), true
+		return unknown(n, "what its literals say is not read"), true
 	case len(parts) == 1:
 		return parts[0], literals
 	}

@@ -324,6 +324,31 @@ func TestHostileText(t *testing.T) {
 	}
 }
 
+// Long strings are no reason not to understand a statement, unless they have a say in it.
+func TestLongStrings(t *testing.T) {
+	long := strings.Repeat("a", 3<<20)
+	for text, want := range map[string]string{
+		"INSERT INTO t VALUES (1, '" + long + "')":                                 "insert",
+		"INSERT INTO t VALUES (1, '\\x" + long + "'::bytea), (2, E'" + long + "')": "insert",
+		"UPDATE t SET x = $$" + long + "$$ WHERE y = '" + long + "'":               "update",
+		"DELETE FROM t WHERE x IN ('" + long + "', '" + long + "'); SELECT 1":      "read,delete",
+		"SELECT '" + long + "' /* " + strings.Repeat("b", 1<<19) + " */":           "read",
+	} {
+		f := analyze(t, text)
+		require.Empty(t, f.Unknown, text[:40])
+		require.Equal(t, want, f.Effects.String(), text[:40])
+	}
+	for _, text := range []string{
+		"DO $$BEGIN PERFORM 1; --" + long + "\nEND$$", "SET search_path = '" + long + "'", "SELECT query_to_xml('" + long + "', true, true, '')",
+		"SELECT 1 /* " + long + " */", "SELECT \"" + long + "\"", "INSERT INTO t VALUES (" + strings.Repeat("1", 3<<20) + ")", "SELECT '" + strings.Repeat(long, 22) + "'",
+		"INSERT INTO t VALUES ('" + long + "', " + long + long + ")",
+	} {
+		f := analyze(t, text)
+		require.True(t, f.Effects.Has(proxy.EffectUnknown), text[:40])
+	}
+	require.Equal(t, proxy.EffectDelete, analyze(t, "DELETE FROM t; SELECT '"+long+"'").Unfiltered)
+}
+
 func TestManyStatements(t *testing.T) {
 	f := analyze(t, "SELECT 1; UPDATE t SET x = 1; COMMIT")
 	require.Equal(t, 3, f.Statements)
