@@ -383,6 +383,9 @@ type OwnRelation struct {
 	// Columns are its columns, with what they hold, when Known.
 	Columns []Column
 	Known   bool
+	// Table says that it is a table whose rows are its own, as far as the session has made
+	// it one and has done nothing to it since: no view, and without rules and triggers.
+	Table bool
 	// ID tells relations of the same name apart, in this process.
 	ID uint64
 }
@@ -434,6 +437,7 @@ type NameChange struct {
 	// says that there are no others.
 	Columns []Column
 	Known   bool
+	Table   bool // the relation is made as a table
 }
 
 // NameChangeKind says what changes.

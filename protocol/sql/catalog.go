@@ -96,6 +96,9 @@ type Relation struct {
 	Server bool
 	// Own says that it is the session's, which others do not see.
 	Own bool `json:"-"`
+	// OwnTable says that it is also a table whose rows are its own. See
+	// [proxy.OwnRelation].
+	OwnTable bool `json:"-"`
 	// Definition is a view's query, in which every name has its schema; empty when
 	// it could not be read.
 	Definition string

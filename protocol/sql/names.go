@@ -60,7 +60,7 @@ func Rename(n proxy.Names, c proxy.NameChange) proxy.Names {
 
 // unknown returns list with relations whose columns are not known any more.
 func unknown(list []*proxy.OwnRelation) []*proxy.OwnRelation {
-	if !slices.ContainsFunc(list, func(r *proxy.OwnRelation) bool { return r.Known }) {
+	if !slices.ContainsFunc(list, func(r *proxy.OwnRelation) bool { return r.Known || r.Table }) {
 		return list
 	}
 	out := make([]*proxy.OwnRelation, len(list))
@@ -74,7 +74,7 @@ func unknown(list []*proxy.OwnRelation) []*proxy.OwnRelation {
 // unsure of all such names.
 func own(n *proxy.Names, list []*proxy.OwnRelation, c *proxy.NameChange, unsure proxy.Unsure) []*proxy.OwnRelation {
 	at, ok := find(list, c.Value)
-	made := &proxy.OwnRelation{Schema: c.Schema, Name: c.Value, Columns: c.Columns, Known: c.Known, ID: ownIDs.Add(1)}
+	made := &proxy.OwnRelation{Schema: c.Schema, Name: c.Value, Columns: c.Columns, Known: c.Known, Table: c.Table, ID: ownIDs.Add(1)}
 	switch {
 	case unsure != 0 && n.Unsure&unsure != 0:
 		return list
@@ -173,6 +173,9 @@ func (s Scope) After(changes []proxy.NameChange) Scope {
 			if moved {
 				n.Unsure |= proxy.UnsureSchemas
 			}
+			if c.Kind != proxy.NameCommit {
+				n = takenBack(n)
+			}
 		default:
 			before := n
 			n = Rename(n, c)
@@ -182,6 +185,16 @@ func (s Scope) After(changes []proxy.NameChange) Scope {
 	after := ScopeOf(s.snapshot.origin(), n)
 	after.moved = moved
 	return after
+}
+
+// takenBack returns what names mean once a part of what was made of them is taken back,
+// and it is not known which.
+func takenBack(n proxy.Names) proxy.Names {
+	if len(n.Temporary)+len(n.Changed)+len(n.Cursors) > 0 {
+		n.Unsure |= proxy.UnsureTemporary | proxy.UnsureObjects
+		n.Temporary, n.Changed, n.Cursors = unknown(n.Temporary), unknown(n.Changed), unknown(n.Cursors)
+	}
+	return n
 }
 
 // Looked reports whether names are looked up at all.
@@ -275,7 +288,7 @@ const temporarySchema = "pg_temp"
 
 // ownRelation is r as a relation of the catalog's.
 func ownRelation(schema string, r *proxy.OwnRelation) *Relation {
-	rel := &Relation{Schema: schema, Name: r.Name, Kind: RelationTable, Own: true, Columns: make([]Column, len(r.Columns))}
+	rel := &Relation{Schema: schema, Name: r.Name, Kind: RelationTable, Own: true, OwnTable: r.Table, Columns: make([]Column, len(r.Columns))}
 	for i := range r.Columns {
 		source := r.Columns[i]
 		source.Origins = append(slices.Clip(source.Origins), proxy.Origin{Schema: schema, Relation: r.Name, Column: source.Name, Own: true})

@@ -56,12 +56,15 @@ type scopeOf struct {
 }
 
 // everyRow reports whether a statement with these further tables and this WHERE may
-// change every row of r.
+// change every row of r, which is not a temporary table of the session's own.
 func (v *visitor) everyRow(r *ast.RangeVar, from *ast.NodeList, where ast.Node) bool {
 	c := &condition{v: v}
 	if r != nil {
 		c.schema, c.table, c.name = r.SchemaName, r.RelName, nameOf(r)
 		c.relation = v.catalog.Relation(r.SchemaName, r.RelName)
+	}
+	if c.relation != nil && c.relation.OwnTable && c.relation.Schema == temporarySchema {
+		return false // its rows are the session's, and end with it
 	}
 	c.others = c.scope(from)
 	if isNil(where) {

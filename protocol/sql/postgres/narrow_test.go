@@ -378,3 +378,32 @@ func TestLongConditions(t *testing.T) {
 	}
 	require.Less(t, time.Since(begun), 20*time.Second)
 }
+
+// A statement may change every row of a temporary table of the session's own, and of no
+// other of that name.
+func TestEveryRowOfOnesOwn(t *testing.T) {
+	a := New(Config{Catalog: &fixedCatalog{snapshot: narrowingCatalog()}})
+	unfiltered := func(text string) proxy.Effects {
+		f := a.Analyze(t.Context(), []byte(text), &proxy.Reading{Dialect: Dialect})
+		require.Empty(t, f.Unknown, text)
+		return f.Unfiltered &^ proxy.EffectRead
+	}
+	for _, text := range []string{
+		"CREATE TEMP TABLE own (id int); DELETE FROM own", "CREATE TEMP TABLE own (id int); UPDATE own SET id = 1 WHERE true", "CREATE TEMP TABLE own AS SELECT 1 AS id; DELETE FROM pg_temp.own",
+		"CREATE TEMP TABLE t (id int); DELETE FROM t", "CREATE TEMP TABLE own (id int); MERGE INTO own USING t ON true WHEN MATCHED THEN DELETE", "SELECT 1 AS id INTO TEMP own; UPDATE own SET id = 2",
+		"CREATE TEMP TABLE own (id int); WITH gone AS (DELETE FROM own RETURNING id) SELECT * FROM gone",
+	} {
+		require.Zero(t, unfiltered(text), text)
+	}
+	for _, text := range []string{
+		"CREATE TEMP TABLE own (id int); DELETE FROM t", "CREATE TEMP TABLE t (id int); DELETE FROM public.t", "CREATE TEMP TABLE t (id int); DROP TABLE t; DELETE FROM t",
+		"CREATE TABLE own (id int); DELETE FROM own", "CREATE TEMP VIEW own AS SELECT * FROM t; DELETE FROM own", "CREATE TEMP TABLE own (id int); UPDATE t SET id = own.id FROM own WHERE true",
+		"CREATE TEMP TABLE own (id int); CREATE TEMP VIEW seen AS SELECT * FROM t; ALTER TABLE own RENAME TO other; ALTER VIEW seen RENAME TO own; DELETE FROM own",
+		"CREATE TEMP TABLE own (id int); CREATE RULE r AS ON DELETE TO own DO INSTEAD DELETE FROM t; DELETE FROM own",
+		"CREATE TEMP TABLE own (id int); CREATE TRIGGER g AFTER DELETE ON own EXECUTE FUNCTION f(); DELETE FROM own", "CREATE TEMP TABLE own (id int); DROP TABLE own; CREATE TEMP VIEW own AS SELECT * FROM t; UPDATE own SET id = 1",
+		"CREATE TEMP TABLE IF NOT EXISTS own (id int); DROP TABLE own; DELETE FROM own", "BEGIN; CREATE TEMP TABLE t (id int); ROLLBACK; DELETE FROM t", "DELETE FROM t",
+		"BEGIN; SAVEPOINT s; CREATE TEMP TABLE t (id int); ROLLBACK TO s; DELETE FROM t",
+	} {
+		require.NotZero(t, unfiltered(text), text)
+	}
+}

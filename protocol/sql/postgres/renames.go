@@ -236,6 +236,7 @@ func (v *visitor) made(n ast.Stmt) (changes []proxy.NameChange) {
 		}
 		c := proxy.NameChange{Kind: proxy.NameObject, Schema: r.Schema, Value: r.Name}
 		c.Columns, c.Known = v.columnsOf(n, r)
+		c.Table = makesTable(n)
 		if strings.HasPrefix(r.Schema, temporarySchema) {
 			c.Kind = proxy.NameTemporary
 		} else if v.catalog.Names().Unsure&proxy.UnsureSchemas != 0 && r.Effects.Has(proxy.EffectCreate) { // the first schema may be that
@@ -247,6 +248,17 @@ func (v *visitor) made(n ast.Stmt) (changes []proxy.NameChange) {
 		changes = append(changes, proxy.NameChange{Kind: proxy.NameObject, Value: rename.Newname})
 	}
 	return changes
+}
+
+// makesTable reports whether a statement makes a relation that it names, as a table.
+func makesTable(n ast.Stmt) bool {
+	switch n := n.(type) {
+	case *ast.CreateStmt, *ast.SelectStmt: // INTO
+		return true
+	case *ast.CreateTableAsStmt:
+		return n.ObjType == ast.OBJECT_TABLE
+	}
+	return false
 }
 
 // fills are the columns of the session's own relations that a statement fills.
