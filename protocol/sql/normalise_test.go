@@ -38,6 +38,8 @@ func TestNormalisePostgres(t *testing.T) {
 		{"parentheses", "f ( a , (b) ) [1]", "f (a, (b)) [ 0 ]", 1},
 		{"points", "a . b.* , c.\"D\" 1 .5", `a.b.*, c."D" 0 0.0`, 1},
 		{"backslash", `'C:\dir' '\\'`, "'?' '?'", 1},
+		{"body", "CREATE FUNCTION f() BEGIN ATOMIC SELECT CASE 1 WHEN 1 THEN 2 END; DELETE FROM t; END; SELECT 1", "create function f () begin atomic select case 0 when 0 then 0 end; delete from t; end; select 0", 2},
+		{"no body", "BEGIN ATOMIC; SELECT 1; END", "begin atomic; select 0; end", 3},
 		{"not ASCII", "SELECT Ä, 'ö'", "select Ä, '?'", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {

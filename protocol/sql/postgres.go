@@ -90,6 +90,9 @@ type postgresScanner struct {
 	operatorEnd int
 	// nameEnd is where, in out, the last word or name ended.
 	nameEnd int
+	// begun is where, in out, the statement began. body is 0 outside of the body of a
+	// function that is not in quotes, else how many END it waits for.
+	begun, body int
 }
 
 const (
@@ -230,10 +233,14 @@ func (s *postgresScanner) token() {
 		s.dollar()
 	case c == ';':
 		s.at++
-		if s.pending {
+		switch {
+		case s.body > 0:
+			s.out = append(s.out, ';')
+		case s.pending:
 			s.statements++
 			s.pending = false
 			s.out = append(s.out, ';')
+			s.begun = len(s.out)
 		}
 	default:
 		s.operator(c)
@@ -322,8 +329,18 @@ func (s *postgresScanner) word() {
 		if s.depth++; s.depth > s.limits.Nesting {
 			s.problem = TooDeep
 		}
+		if s.body > 0 {
+			s.body++
+		}
 	case "end":
 		s.depth--
+		if s.body > 0 {
+			s.body--
+		}
+	case "atomic":
+		if s.body == 0 && bytes.HasSuffix(s.out, []byte(" begin atomic")) && bytes.HasPrefix(bytes.TrimLeft(s.out[s.begun:], " "), []byte("create ")) {
+			s.body = 1
+		}
 	}
 }
 

@@ -324,6 +324,25 @@ func TestHostileText(t *testing.T) {
 	}
 }
 
+// Functions whose bodies are not in quotes are one statement each.
+func TestBodiesWithoutQuotes(t *testing.T) {
+	for text, want := range map[string]int{
+		"CREATE PROCEDURE p() LANGUAGE sql BEGIN ATOMIC INSERT INTO t VALUES (1); END":                                                         1,
+		"CREATE OR REPLACE FUNCTION f(x int) RETURNS int BEGIN ATOMIC SELECT CASE WHEN x > 1 THEN CASE x WHEN 2 THEN 3 END END; SELECT 2; END": 1,
+		"CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC; END; SELECT f(); CREATE FUNCTION g() RETURNS int RETURN 1":                 3,
+	} {
+		f := analyze(t, text)
+		require.Empty(t, f.Unknown, text)
+		require.Equal(t, want, f.Statements, text)
+	}
+	for _, text := range []string{
+		"CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 AS case; END; DELETE FROM t", "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 AS end; SELECT 2; END",
+		"CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; DELETE FROM t",
+	} {
+		require.True(t, analyze(t, text).Effects.Has(proxy.EffectUnknown), text)
+	}
+}
+
 // Long strings are no reason not to understand a statement, unless they have a say in it.
 func TestLongStrings(t *testing.T) {
 	long := strings.Repeat("a", 3<<20)
