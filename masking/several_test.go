@@ -29,3 +29,19 @@ func TestEverydaySeveralStatements(t *testing.T) {
 		require.Equal(t, want, strings.TrimRight(got, "\n"), sql)
 	}
 }
+
+// Errors about values that are the statement's own, or no column's, are the server's.
+func TestEverydayErrors(t *testing.T) {
+	g := startRig(t, schema, masking.Config{})
+	for sql, want := range map[string]string{
+		"SELECT foo FROM regexp_split_to_table('some text', 'e', 'zippy') AS foo":   `invalid regular expression option: "z"`,
+		"SELECT r FROM (SELECT 'x' || 'yz' AS v) r WHERE r.v::int = 1":              `invalid input syntax for type integer: "xyz"`,
+		"SELECT n FROM generate_series(1, 2) n WHERE (n || 'q')::int = 0":           `invalid input syntax for type integer: "1q"`,
+		"SELECT j FROM jsonb_array_elements('{\"a\": 1}'::jsonb) j":                 "cannot extract elements from an object",
+		"SELECT q FROM p q WHERE substr(ssn, 1, 3)::date IS NULL":                   `"..."`,
+		"SELECT q FROM p q WHERE (q::text)::int = 1":                                `"..."`,
+		"SELECT r FROM (SELECT upper(ssn) || 'x' AS v FROM p) r WHERE r.v::int = 1": `"..."`,
+	} {
+		require.Contains(t, g.psql(t, "alice", sql), want, sql)
+	}
+}

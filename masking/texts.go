@@ -3,6 +3,7 @@ package masking
 import (
 	"bytes"
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/proxy"
@@ -21,7 +22,7 @@ func (x *session) tell(_ context.Context, op proxy.Op, msg *proxy.Message) error
 		own = st.Text
 		m := x.mentions(st.Text)
 		x.mu.Lock()
-		doubt = m.any || m.rows || x.kept.reads(st.Facts, m) || x.view.says(st.Facts) || x.view.reaches(st.Facts)
+		doubt = m.any || m.rows && !seenThrough(st.Facts) || x.kept.reads(st.Facts, m) || x.view.says(st.Facts) || x.view.reaches(st.Facts)
 		x.mu.Unlock()
 	}
 	if msg.Kind == proxy.MessageNotification || msg.Kind == proxy.MessageStatus {
@@ -93,6 +94,12 @@ func (x *session) tell(_ context.Context, op proxy.Op, msg *proxy.Message) error
 		x.count(op).addAll(n)
 	}
 	return nil
+}
+
+// seenThrough reports whether all that a statement returns is known by its facts, so that
+// a name in its text that may stand for a whole row is known to be one or not.
+func seenThrough(f *proxy.Facts) bool {
+	return followed(f) && len(f.Parts) == 0 && !slices.ContainsFunc(f.Columns, func(c proxy.Column) bool { return c.Opaque || c.Unsure })
 }
 
 // says reports whether a statement runs functions, or triggers, that may quote what

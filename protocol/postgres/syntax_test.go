@@ -71,7 +71,7 @@ func TestSyntaxErrorsAreTheServers(t *testing.T) {
 	for _, text := range []string{
 		"SELECT 1 1", "SELECT a FROM t t t", "SELECT a b c FROM t", "INSERT INTO t VALUE (1)", "UPDATE t a = 1", "SELECT * FORM t", "SELECT a FROM t WHERE a = 1 2",
 		"CREATE TABLE u (a int b text)", "SELECT 1 UNION ALL", "SELECT 'ä', 1 1", "SELECT 'x' '\\' y", "SELECT CASE WHEN a THEN 1", "DELETE t WHERE a = 1", "GRANT SELECT t TO x",
-		"SELECT 1; SELECT 2 2", "CREATE FUNCTION f() RETURNS int AS $$SELECT 1$$ LANGUAGE", "SELECT $1 $2",
+		"SELECT 1; SELECT 2 2", `SELECT 'it\'s'`, "SELECT $", `SELECT 'a\' 1 1`, "CREATE FUNCTION f() RETURNS int AS $$SELECT 1$$ LANGUAGE", "SELECT $1 $2",
 	} {
 		for name, run := range ways {
 			want, got := failure(run(direct, text)), failure(run(through, text))

@@ -78,7 +78,7 @@ func (a *Analyzer) normalised(ctx context.Context, n *sql.Normalised, text []byt
 		return malformed(n, n.Problem)
 	}
 	if n.Problem != "" && n.Problem != sql.Ambiguous {
-		return proxy.UnknownFacts(n.Problem)
+		return unreadable(n.Problem)
 	}
 	catalog, newest := a.scope(ctx, r)
 	f := a.within(n, text, catalog, r)
@@ -219,6 +219,13 @@ func (a *Analyzer) parse(n *sql.Normalised, text []byte, catalog sql.Scope, r *p
 func unknown(n *sql.Normalised, why string) *proxy.Facts {
 	f := proxy.UnknownFacts(why)
 	f.Statements = n.Statements
+	return f
+}
+
+// unreadable are the facts of a text with a problem.
+func unreadable(problem string) *proxy.Facts {
+	f := proxy.UnknownFacts(problem)
+	f.Unread = problem == sql.Unclosed || problem == sql.BadDollar
 	return f
 }
 

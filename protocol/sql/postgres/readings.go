@@ -21,7 +21,7 @@ func (a *Analyzer) bothReadings(text []byte, catalog sql.Scope, r *proxy.Reading
 		case sql.Unclosed:
 			continue
 		default:
-			return proxy.UnknownFacts(n.Problem)
+			return unreadable(n.Problem)
 		}
 		as := text
 		if literals == sql.LiteralsEscaped {
@@ -39,7 +39,7 @@ func (a *Analyzer) bothReadings(text []byte, catalog sql.Scope, r *proxy.Reading
 		if refused != nil {
 			return refused
 		}
-		return proxy.UnknownFacts(sql.Unclosed)
+		return unreadable(sql.Unclosed)
 	case 1:
 		return readings[0]
 	}
