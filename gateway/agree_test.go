@@ -47,6 +47,7 @@ CREATE TABLE refunds (id int, total int);
 CREATE TABLE salaries (id int, salary int);
 CREATE SCHEMA hr;
 CREATE TABLE hr.people (id int, name text);
+INSERT INTO hr.people VALUES (1, 'Ann');
 INSERT INTO customers VALUES (1, 'Ann', 'ann@example.com', 'Paris'), (2, 'Bob', 'bob@example.com', 'Rome');
 INSERT INTO items SELECT i, 1 + i % 2, i, 'open', 'a_b', now() FROM generate_series(1, 9) i;
 INSERT INTO events SELECT i, now(), 'x' FROM generate_series(1, 9) i;

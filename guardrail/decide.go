@@ -29,6 +29,8 @@ type call struct {
 	estimated   bool // rows, cost and estimateErr are set
 	rows, cost  float64
 	estimateErr error
+
+	looked, spares bool // the resource was asked whether the statement spares all data, and it does
 }
 
 // decide asks every rule. Whatever their order, a rule that denies wins; one that
@@ -40,7 +42,7 @@ func (c *call) decide(rules []*Rule) decision {
 	blind := false // the verdict is of a rule that could not tell
 	var rewrite *Rule
 	for _, r := range rules {
-		if r.estimates() && d.Refuses() && !blind && !r.Observe {
+		if (r.estimates() || r.Destroys) && d.Refuses() && !blind && !r.Observe {
 			continue // the resource need not be asked
 		}
 		meets, understood := c.meets(r)
@@ -130,7 +132,10 @@ func (c *call) meets(r *Rule) (meets, understood bool) {
 			return false, true // the resource says better what is wrong with it
 		}
 		meets, understood = r.statement(op.Facts)
-		if meets && understood && r.estimates() {
+		switch {
+		case meets && r.Destroys && c.sparesData(r, op):
+			return false, true
+		case meets && understood && r.estimates():
 			return c.expects(r, op)
 		}
 		return meets, understood

@@ -31,7 +31,7 @@ func (r *Rule) known(f *proxy.Facts) bool {
 	case r.Unknown && !f.Effects.Has(proxy.EffectUnknown),
 		r.Effects != 0 && !f.Effects.Has(r.Effects),
 		r.MoreThan > 0 && f.Statements <= r.MoreThan,
-		r.Destroys && (f.Lossless || !f.Effects.Has(proxy.EffectDrop|proxy.EffectTruncate)),
+		r.Destroys && (f.Lossless && len(f.Losing) == 0 || !f.Effects.Has(proxy.EffectDrop|proxy.EffectTruncate)),
 		r.NoWhere && !f.Unfiltered.Has(r.unfiltered()),
 		r.NoLimit && (f.Limited || !f.Rows || !f.Effects.Has(proxy.EffectRead)),
 		len(r.Functions) > 0 && !r.calls(f),

@@ -22,6 +22,8 @@ type Statement struct {
 	Facts *Facts
 	// Giver answers Given; nil when nobody can.
 	Giver Giver
+	// Keeper answers LosesNothing; nil when nobody can.
+	Keeper Keeper
 }
 
 // Arg is one bound parameter.
@@ -140,7 +142,10 @@ type Facts struct {
 	// Lossless says that what it drops or truncates holds no data: an index, a
 	// constraint, a view, the session's own temporary table, what does not exist.
 	Lossless bool
-	Limited  bool // every read has a LIMIT or FETCH FIRST
+	// Losing is all that the statement takes data away by, should it be there and hold
+	// some; nil when that is nothing, or not known.
+	Losing  []Loss
+	Limited bool // every read has a LIMIT or FETCH FIRST
 	// Columns are the output columns, in order, when they could be worked out;
 	// nil when the statement returns none or they are not known.
 	Columns []Column

@@ -37,6 +37,9 @@ func (d *down) message(typ byte, body []byte, total int) error {
 
 // answer handles a message that belongs to the operation of e.
 func (d *down) answer(e *entry, typ byte, body []byte, total int) error {
+	if e.expect == expectLook {
+		return d.looked(e, typ, total)
+	}
 	runs := e.expect == expectQuery || e.expect == expectExecute
 	if e.trial && (typ == wire.ParseComplete || typ == wire.CloseComplete) {
 		e.trial = typ == wire.ParseComplete // once it is closed, what follows is certain to be refused
@@ -193,7 +196,7 @@ func (d *down) failed(body []byte, total int) error {
 	}
 	d.settling.failed = true
 	switch {
-	case d.muted:
+	case d.muted || e.look != nil && e.look.alone:
 		d.drop(total)
 	case e.refusal != nil && !(e.trial && isSyntaxError(body)):
 		if err := d.replace(total, e.refusal); err != nil {
@@ -247,7 +250,9 @@ func (d *down) ready(body []byte, total int) error {
 			return unexpected(wire.ReadyForQuery)
 		}
 		d.skipping = false
-		d.pass(total)
+		if err := d.show(e, total); err != nil {
+			return err
+		}
 		d.finish(e, d.done.Err)
 		d.settling.ready(&d.epoch, status != 'I')
 		d.turned()

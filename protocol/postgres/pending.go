@@ -24,6 +24,7 @@ const (
 	expectClose                   // CloseComplete
 	expectSync                    // ReadyForQuery
 	expectFunction                // FunctionCallResponse, then ReadyForQuery
+	expectLook                    // what the messages of a look are answered with
 	copyEnd                       // nothing: the client ended a COPY here
 )
 
@@ -50,6 +51,7 @@ type entry struct {
 	op          proxy.Op // nil, or the operation whose Done is owed
 	stmt        *statement
 	portal      *portal
+	look        *look // of expectLook
 
 	// The operation's own memory, valid until its Done.
 	statement proxy.Statement

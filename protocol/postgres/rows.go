@@ -73,6 +73,10 @@ func (d *down) startRows(e *entry, shape *proxy.Shape) error {
 // rows of an Execute, whose description came before.
 func (d *down) firstRow() error {
 	e := d.owed()
+	if e != nil && e.expect == expectLook && !d.skipping {
+		d.row.active = true // it is not the client's
+		return nil
+	}
 	if e == nil || d.skipping || e.expect != expectQuery && e.expect != expectExecute {
 		return unexpected(wire.DataRow)
 	}

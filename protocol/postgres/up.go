@@ -35,6 +35,7 @@ type up struct {
 	skipping    bool   // an extended message was refused: the server skips to Sync, and so do we
 	current     *entry // the operation that is being asked
 	encoded     bool   // the batch so far may have changed the client's encoding
+	batched     bool   // a batch has begun, and its Sync has not come
 	prepared    prepared
 
 	over bool  // the client has left, or broke the protocol
@@ -262,6 +263,12 @@ func (u *up) message(typ byte, body []byte, total int) (left bool, err error) {
 		return false, nil
 	}
 	switch typ {
+	case wire.Parse, wire.Bind, wire.Describe, wire.Close, wire.Execute:
+		u.batched = true
+	case wire.Sync:
+		u.batched = false
+	}
+	switch typ {
 	case wire.Query:
 		err = u.query(body, total)
 	case wire.Parse:
@@ -418,7 +425,7 @@ func (u *up) query(body []byte, total int) error {
 		e.call = proxy.Call{Meta: proxy.Meta{Kind: proxy.KindReplication}, Name: string(text), Args: e.call.Args[:0]}
 		op = &e.call
 	} else {
-		e.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: e.text, Facts: u.analyze(text), Giver: u}
+		e.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: e.text, Facts: u.analyze(text), Giver: u, Keeper: u}
 		op = &e.statement
 	}
 	allowed := u.ask(e, op)
@@ -468,7 +475,7 @@ func (u *up) parse(body []byte, total int) error {
 	}
 	st := &statement{name: string(m.Name), text: append([]byte(nil), m.Text...), types: m.AppendTypes(nil)}
 	e := u.pending.take(expectParse)
-	e.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindPrepare}, Text: st.text, Name: st.name, Facts: u.analyze(st.text), Giver: u}
+	e.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindPrepare}, Text: st.text, Name: st.name, Facts: u.analyze(st.text), Giver: u, Keeper: u}
 	if !u.ask(e, &e.statement) {
 		poison := poisonParse
 		if len(m.Name) > 0 {
@@ -636,7 +643,7 @@ func (u *up) execute(body []byte, total int) error {
 	e := u.pending.take(expectExecute)
 	e.portal = p
 	e.statement = proxy.Statement{
-		Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: p.stmt.text, Name: p.stmt.name, Args: p.args, Facts: u.factsOf(p.stmt), Giver: u,
+		Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: p.stmt.text, Name: p.stmt.name, Args: p.args, Facts: u.factsOf(p.stmt), Giver: u, Keeper: u,
 	}
 	if !u.ask(e, &e.statement) {
 		return u.refuse(e, total, poisonNamed)

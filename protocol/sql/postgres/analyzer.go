@@ -213,7 +213,9 @@ func (a *Analyzer) parse(n *sql.Normalised, text []byte, catalog sql.Scope, r *p
 	case len(parts) == 1:
 		return parts[0], literals
 	}
-	return sum(parts), literals
+	facts = sum(parts)
+	facts.Losing = lossesOf(stmts, parts)
+	return facts, literals
 }
 
 func unknown(n *sql.Normalised, why string) *proxy.Facts {

@@ -23,6 +23,9 @@ func (v *visitor) whole(n ast.Stmt) *proxy.Facts {
 		v.literals, v.doubt = v.literals || r.literals, v.doubt || r.doubt
 	}
 	f.Renames = v.changed(n)
+	if !v.losing && f.Unknown == "" {
+		f.Losing = v.losses(n)
+	}
 	return f
 }
 
@@ -98,7 +101,7 @@ func (v *visitor) absorb(d *proxy.Facts) {
 	}
 	v.facts.Unfiltered |= d.Unfiltered &^ proxy.EffectRead
 	v.loud = v.loud || len(sql.Renames(d)) > 0
-	v.facts.Lossless = v.facts.Lossless && d.Lossless
+	v.facts.Lossless, v.losing = v.facts.Lossless && d.Lossless, v.losing || !d.Lossless
 	if d.Unknown != "" {
 		v.unknown(d.Unknown)
 	}

@@ -45,8 +45,13 @@ func (v *visitor) loses(n ast.Node) bool {
 	return true
 }
 
+// takesNoData reports whether a DROP takes no data away, whatever is there.
+func takesNoData(n *ast.DropStmt) bool {
+	return holdsNoData[n.RemoveType] && (n.Behavior != ast.DropCascade || takesNothing[n.RemoveType])
+}
+
 func (v *visitor) dropLoses(n *ast.DropStmt) bool {
-	if holdsNoData[n.RemoveType] && (n.Behavior != ast.DropCascade || takesNothing[n.RemoveType]) {
+	if takesNoData(n) {
 		return false
 	}
 	if n.Objects == nil {
@@ -72,10 +77,15 @@ func (v *visitor) dropLoses(n *ast.DropStmt) bool {
 // ownOrNone reports whether a name means a relation of the session's own, which
 // ends with it, or none: what the catalog does not know is one of the two.
 func (v *visitor) ownOrNone(r *ast.RangeVar) bool {
+	return v.own(r) || v.catalog.Relation(r.SchemaName, r.RelName) == nil && v.catalog.Absent(r.SchemaName, r.RelName)
+}
+
+// own reports whether a name means a temporary relation of the session's own.
+func (v *visitor) own(r *ast.RangeVar) bool {
 	if rel := v.catalog.Relation(r.SchemaName, r.RelName); rel != nil {
 		return rel.Own && rel.Schema == temporarySchema
 	}
-	return r.SchemaName == temporarySchema || v.catalog.Absent(r.SchemaName, r.RelName)
+	return r.SchemaName == temporarySchema
 }
 
 // alterationLoses reports whether one command of ALTER TABLE or ALTER TYPE loses data.

@@ -145,3 +145,71 @@ func TestLoss(t *testing.T) {
 		}
 	}
 }
+
+// losing are statements, each with what it takes data away by.
+const losing = `
+DROP TABLE t → t
+DROP TABLE IF EXISTS public.t, "App".nope CASCADE → public.t dependents, App.nope dependents
+DROP TABLE pg_temp.a, t → t
+DROP TABLE pg_temp.a →
+DROP MATERIALIZED VIEW m → m
+DROP VIEW v →
+DROP VIEW v CASCADE → view v dependents
+DROP SCHEMA app CASCADE → schema app dependents
+DROP TYPE app.mood CASCADE → type app.mood dependents
+DROP DOMAIN d CASCADE → type d dependents
+DROP FUNCTION app.f(int), g CASCADE → function app.f dependents, function g dependents
+DROP FUNCTION f →
+DROP SEQUENCE s →
+DROP EXTENSION hstore CASCADE →
+DROP DATABASE d →
+DROP OWNED BY app →
+TRUNCATE t, app.u CASCADE → t referring, app.u referring
+TRUNCATE ONLY t RESTART IDENTITY → t
+ALTER TABLE t DROP COLUMN x, ADD COLUMN y int → t
+ALTER TABLE app.t DROP x CASCADE → app.t dependents
+ALTER TABLE t DROP CONSTRAINT c →
+ALTER TABLE t ALTER n TYPE text USING 'gone' → t
+ALTER TABLE t ALTER n TYPE text USING lower(n) →
+ALTER FOREIGN TABLE t DROP COLUMN x →
+ALTER TYPE pair DROP ATTRIBUTE a →
+SELECT query_to_xml('DROP TABLE t', true, true, '') →
+DO $$BEGIN DROP TABLE t; END$$ →
+DROP TABLE t; DROP TABLE u → t, u
+BEGIN; DROP INDEX i; CREATE TABLE w (id int); TRUNCATE t; COMMIT → t
+INSERT INTO t VALUES (1); DROP TABLE t →
+DROP TABLE t; INSERT INTO u VALUES (1) → t
+SET search_path = app; DROP TABLE t →
+SET statement_timeout = 0; DROP TABLE t → t
+COMMIT; DROP TABLE t →
+ALTER TABLE u RENAME TO t; DROP TABLE t →
+CREATE TABLE w (t int REFERENCES t); TRUNCATE t CASCADE →
+SELECT f(1); DROP TABLE t →
+CREATE TABLE t AS SELECT 1; DROP TABLE t →
+DROP TABLE t; DROP SEQUENCE s →
+`
+
+func TestLosing(t *testing.T) {
+	kinds := map[proxy.LossKind]string{proxy.LossTable: "", proxy.LossView: "view ", proxy.LossSchema: "schema ", proxy.LossType: "type ", proxy.LossFunction: "function "}
+	a := New(Config{})
+	for line := range strings.Lines(strings.TrimSpace(losing)) {
+		text, want, found := strings.Cut(strings.TrimSuffix(line, "\n"), " →")
+		require.True(t, found, line)
+		f := a.Analyze(t.Context(), []byte(text), &proxy.Reading{Dialect: Dialect})
+		var got []string
+		for _, l := range f.Losing {
+			s := kinds[l.Kind] + l.Name
+			if l.Schema != "" {
+				s = kinds[l.Kind] + l.Schema + "." + l.Name
+			}
+			if l.Dependents {
+				s += " dependents"
+			}
+			if l.Referring {
+				s += " referring"
+			}
+			got = append(got, s)
+		}
+		require.Equal(t, strings.TrimSpace(want), strings.Join(got, ", "), text)
+	}
+}

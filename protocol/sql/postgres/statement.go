@@ -127,7 +127,7 @@ func (v *visitor) utility(n ast.Node) bool {
 	if e := v.ddl(n); e != 0 {
 		v.add(e)
 		if e.Has(proxy.EffectDrop|proxy.EffectTruncate) && v.loses(n) {
-			v.facts.Lossless = false
+			v.facts.Lossless, v.losing = false, v.losing || v.depth > 0
 		}
 		if e.Has(proxy.EffectUnknown) {
 			v.unknown("an ALTER that is not understood")

@@ -30,6 +30,7 @@ type visitor struct {
 	pending *definitions // while the catalog's views are resolved
 	doubt   bool         // the catalog does not know a name
 	loud    bool         // something is called that may change what names mean
+	losing  bool         // something loses data that is not the statement itself
 	into    *rows        // what a new relation is filled with; nil of nothing
 }
 
