@@ -187,6 +187,26 @@ func (s *Session) Refuse(op Op, v Verdict) {
 	s.Done(op, &Outcome{})
 }
 
+// Admit lets op run by the verdict that a dry session of the same identity and target
+// has just given about it, after its Done there, without asking again: the Start hooks
+// are told, as by Ask. The verdict refuses when one of them fails, and Done has been told
+// then; otherwise the caller owes a call of [Session.Done].
+func (s *Session) Admit(ctx context.Context, op Op) *Verdict {
+	m := op.Info()
+	*m = Meta{Kind: m.Kind, Parent: m.Parent, ID: s.lastID.Add(1), At: time.Now(), op: op, verdict: m.verdict, by: m.by}
+	switch alive := s.enter(m); {
+	case !alive:
+		m.verdict, m.by = Deny(CauseInternal, "", context.Cause(s.ctx).Error(), ""), ""
+	case !m.verdict.Refuses():
+		s.start(ctx, op, m)
+	}
+	s.leave(m)
+	if m.verdict.Refuses() {
+		s.Done(op, &Outcome{})
+	}
+	return &m.verdict
+}
+
 // By returns the interceptor that gave the verdict about op; empty is the core.
 func (m *Meta) By() string { return m.by }
 

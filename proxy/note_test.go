@@ -141,6 +141,64 @@ func TestDry(t *testing.T) {
 	require.Equal(t, []string{"clock ask", "clock ask"}, trace)
 }
 
+// An operation that a dry session has allowed is admitted by that verdict: nobody is asked
+// again, and those that record are told. One that was refused, or of which nobody was
+// asked, is not.
+func TestAdmit(t *testing.T) {
+	var trace []string
+	var done []proxy.Outcome
+	var failure error
+	recorder := part{name: "record", hooks: proxy.Hooks{
+		Ask: func(_ context.Context, op proxy.Op) proxy.Verdict {
+			if op.Info().Kind == proxy.KindExec {
+				return proxy.Deny(proxy.CausePolicy, "r", "no commands", "")
+			}
+			return proxy.Allow("r")
+		},
+		Start: func(_ context.Context, op proxy.Op) error {
+			trace = append(trace, "start "+op.Info().By())
+			return failure
+		},
+		Done: func(_ context.Context, _ proxy.Op, out *proxy.Outcome) { done = append(done, *out) },
+	}}
+	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{recorder}}
+	id, res := proxytest.Identity, proxytest.Resource
+	open := func(dry bool) *proxy.Session {
+		s, connect, err := g.Open(context.Background(), proxy.OpenRequest{Identity: &id, Target: proxy.Target{Resource: &res}, Dry: dry})
+		require.NoError(t, err)
+		s.Done(connect, &proxy.Outcome{})
+		t.Cleanup(func() { s.Close(nil) })
+		return s
+	}
+	s, dry := open(false), open(true)
+	admit := func(op proxy.Op, asks bool) *proxy.Verdict {
+		if asks {
+			dry.Ask(context.Background(), op)
+			dry.Done(op, &proxy.Outcome{})
+		}
+		trace, done = nil, nil
+		return s.Admit(context.Background(), op)
+	}
+	op := read()
+	require.False(t, admit(op, true).Refuses())
+	require.Equal(t, []string{"start record"}, trace)
+	require.Empty(t, done)
+	s.Done(op, &proxy.Outcome{Code: "7"})
+	require.Equal(t, "r", done[0].Verdict.Rule)
+	require.Equal(t, "7", done[0].Code)
+	for name, op := range map[string]proxy.Op{"refused": &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}}, "not asked": read()} {
+		require.True(t, admit(op, name == "refused").Refuses(), name)
+		require.Empty(t, trace, name)
+		require.Len(t, done, 1, name)
+	}
+	failure = errors.New("the disk is full")
+	require.True(t, admit(read(), true).Refuses())
+	require.Len(t, done, 1)
+	s.Kill(errors.New("enough"))
+	require.True(t, admit(read(), true).Refuses())
+	require.Empty(t, trace)
+}
+
 // In a dry session everybody is asked, and the first refusal is the answer.
 func TestDryAsksEverybody(t *testing.T) {
 	asked := 0

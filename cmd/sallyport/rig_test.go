@@ -113,7 +113,7 @@ func (p *process) wait(t testing.TB, pattern string) string {
 }
 
 // stop ends it as Ctrl-C does.
-func (p *process) stop(t *testing.T) {
+func (p *process) stop(t testing.TB) {
 	t.Helper()
 	require.NoError(t, p.cmd.Process.Signal(os.Interrupt))
 	select {
@@ -136,7 +136,7 @@ func inShell(t *testing.T, line string) (string, int) {
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-func needs(t *testing.T, program string) {
+func needs(t testing.TB, program string) {
 	t.Helper()
 	if _, err := exec.LookPath(program); err != nil {
 		testserver.Missing(t, program)

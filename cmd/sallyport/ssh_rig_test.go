@@ -21,7 +21,7 @@ import (
 // it: rules, guardrails, masking and records.
 type machine struct {
 	*process
-	t                 *testing.T
+	t                 testing.TB
 	dir, config       string
 	listen, address   string // the gateway's, the server's
 	stanza            string // ssh's config: "direct" is the server, "gw" the gateway
@@ -32,14 +32,14 @@ type machine struct {
 // openMachine serves a config with a resource "vm1" and the default packs. allow
 // and settings are its rule's list and its ssh section, in YAML; extra is added
 // to the config.
-func openMachine(t *testing.T, allow, settings, extra string) *machine {
+func openMachine(t testing.TB, allow, settings, extra string) *machine {
 	t.Helper()
 	return openMachineWith(t, "", allow, settings, "guardrails: [{use: default}]\nmasking: [{use: default}]\n"+extra)
 }
 
 // openMachineWith is openMachine with users in addition to alice, and sections of the
 // config instead of the default packs.
-func openMachineWith(t *testing.T, users, allow, settings, sections string) *machine {
+func openMachineWith(t testing.TB, users, allow, settings, sections string) *machine {
 	t.Helper()
 	needs(t, "ssh")
 	me, err := user.Current()

@@ -17,7 +17,7 @@ import (
 func keyPair(t testing.TB, file string) string { return testserver.KeyPair(t, file) }
 
 // sshd starts OpenSSH's server and returns its address.
-func sshd(t *testing.T, dir, hostKey, accepted string) string {
+func sshd(t testing.TB, dir, hostKey, accepted string) string {
 	t.Helper()
 	return testserver.OpenSSH(t, dir, hostKey, accepted)
 }

@@ -39,6 +39,9 @@ func (s *session) hold(op proxy.Op, h *proxy.Pending) {
 	ch := s.asking[op]
 	s.mu.Unlock()
 	if ch != nil {
+		if op.Info().Kind == proxy.KindInput && ch.beforeHold != nil {
+			ch.beforeHold()
+		}
 		ch.say(holdText(h))
 	}
 }
@@ -93,7 +96,7 @@ func (s *session) ask(ctx context.Context, ch *channel, op proxy.Op) *proxy.Verd
 // mayRun asks about a line that is given to ch's shell, and tells the client when
 // it is refused.
 func (ch *channel) mayRun(line string) bool {
-	op := &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindInput, Parent: ch.op.Info().ID}, Command: line, Terminal: ch.pty != nil}
+	op := ch.lineOp(line)
 	v := ch.session.ask(ch.inputCtx, ch, op)
 	if v.Refuses() {
 		ch.say(refusalText(v))
@@ -101,6 +104,11 @@ func (ch *channel) mayRun(line string) bool {
 	}
 	ch.session.proxied.Done(op, &proxy.Outcome{})
 	return true
+}
+
+// lineOp is the operation that a line for ch's shell is.
+func (ch *channel) lineOp(line string) *proxy.Exec {
+	return &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindInput, Parent: ch.op.Info().ID}, Command: line, Terminal: ch.pty != nil}
 }
 
 // refuse records that the gateway itself refuses op.

@@ -61,11 +61,13 @@ type channel struct {
 	// refusedLine says that a line for the shell was refused and its input ended:
 	// what it says of its exit is not success.
 	refusedLine atomic.Bool
-	resize      atomic.Pointer[gossh.Request] // the last window change that waits
-	order       order
-	files       *sftp.Relay // of the sftp subsystem
-	finished    sync.Once
-	aborted     sync.Once
+	// beforeHold passes on what a script's lines before one that waits are; nil for others.
+	beforeHold func()
+	resize     atomic.Pointer[gossh.Request] // the last window change that waits
+	order      order
+	files      *sftp.Relay // of the sftp subsystem
+	finished   sync.Once
+	aborted    sync.Once
 }
 
 // serveChannel serves one channel that the client opens.

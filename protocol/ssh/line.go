@@ -23,7 +23,9 @@ type line struct {
 	drawn uint64
 	// trail is the characters that were drawn since follow was called, wherever they were
 	// drawn; nil while nobody follows.
-	trail []rune
+	trail []byte
+	// owed is what has still to be drawn of an echo; other output may come between.
+	owed []rune
 	// full is set while a program uses the screen as a whole.
 	full bool
 	// bracketed is set while a program has pastes marked as such.
@@ -46,6 +48,7 @@ const (
 
 const (
 	maxLine    = 8 << 10 // cells
+	maxTrail   = 3 * maxAhead
 	maxPending = 8 << 10
 )
 
@@ -148,10 +151,10 @@ func (l *line) text(c byte) {
 }
 
 // follow begins a trail.
-func (l *line) follow() { l.trail = make([]rune, 0, 64) }
+func (l *line) follow() { l.trail = make([]byte, 0, 64) }
 
 // trailed reports whether text was drawn in one piece since follow was called.
-func (l *line) trailed(text string) bool { return strings.Contains(string(l.trail), text) }
+func (l *line) trailed(text string) bool { return bytes.Contains(l.trail, []byte(text)) }
 
 // next begins a new line.
 func (l *line) next() {
@@ -161,8 +164,11 @@ func (l *line) next() {
 }
 
 func (l *line) leave(r rune) {
-	if l.trail != nil && len(l.trail) < maxLine {
-		l.trail = append(l.trail, r)
+	if l.trail != nil && len(l.trail) < maxTrail {
+		l.trail = utf8.AppendRune(l.trail, r)
+	}
+	if len(l.owed) > 0 && l.owed[0] == r {
+		l.owed = l.owed[1:]
 	}
 }
 

@@ -8,14 +8,16 @@ import (
 
 // script has the lines judged that a shell without a terminal is given by its
 // input, as in "ssh HOST bash <FILE": the same tripwire as typed, with nothing to
-// be guessed. A line is passed on as a whole. One that is refused ends the input,
-// since what follows it was written for what it would have done; what was
-// passed on before runs to its end.
+// be guessed. A line is passed on as a whole, and together with others that may run. One
+// that is refused ends the input, since what follows it was written for what it would have
+// done; what was passed on before runs to its end.
 type script struct {
-	ch   *channel
-	line []byte // begun, and not passed on yet
-	long bool   // the line is passed on without being judged
-	over bool
+	ch     *channel
+	line   []byte // begun, and not judged yet
+	long   bool   // the line is data, of which the beginning was not judged
+	ready  []byte // may run, and is not passed on yet
+	over   bool
+	failed error // of passing on what may run, while a line waits
 }
 
 // maxScriptLine bounds what is held of a line; a longer one is data.
@@ -23,38 +25,38 @@ const maxScriptLine = 16 << 10
 
 // input sees what is written to the shell.
 func (s *script) input(b []byte, pass func([]byte) error) error {
+	s.ch.beforeHold = func() { s.failed = s.flush(pass) }
 	for len(b) > 0 && !s.over {
 		n := bytes.IndexByte(b, '\n') + 1
+		whole := n > 0
+		if !whole {
+			n = len(b)
+		}
+		s.line = append(s.line, b[:n]...)
+		b = b[n:]
 		switch {
-		case n == 0 && !s.long && len(s.line)+len(b) <= maxScriptLine:
-			s.line = append(s.line, b...)
-			return nil
-		case n == 0:
-			n, s.long = len(b), true
-		case s.long:
-			s.long = false
-			if err := pass(b[:n]); err != nil {
-				return err
-			}
-			b = b[n:]
+		case s.long, !whole && len(s.line) > maxScriptLine:
+			s.long = !whole
+		case !whole:
 			continue
-		}
-		line := b[:n]
-		if len(s.line) > 0 {
-			s.line = append(s.line, line...)
-			line = s.line
-		}
-		if !s.long && !s.may(line) {
+		case !s.may(s.line):
+			err := s.flush(pass)
 			s.end()
-			return nil
-		}
-		if err := pass(line); err != nil {
 			return err
 		}
-		s.line = s.line[:0]
-		b = b[n:]
+		s.ready, s.line = append(s.ready, s.line...), s.line[:0]
 	}
-	return nil
+	return s.flush(pass)
+}
+
+// flush passes on what may run.
+func (s *script) flush(pass func([]byte) error) error {
+	if s.failed != nil || len(s.ready) == 0 {
+		return s.failed
+	}
+	err := pass(s.ready)
+	s.ready = s.ready[:0]
+	return err
 }
 
 // last passes on a line that has no end.
@@ -67,7 +69,7 @@ func (s *script) last(pass func([]byte) error) error {
 
 // end ends the shell's input.
 func (s *script) end() {
-	s.over, s.line = true, nil
+	s.over, s.line, s.ready = true, nil, nil
 	s.ch.up.CloseWrite()
 }
 

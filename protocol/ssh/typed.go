@@ -33,6 +33,7 @@ type typed struct {
 	spent  uint64 // the line that Enter was last pressed on
 	asked  string // what was allowed last, on a line that has perhaps not ended
 	tried  uint64 // that line
+	tabs   bool   // the terminal itself has drawn the tabs of the last lines that had any
 	moved  chan struct{}
 }
 
@@ -82,7 +83,20 @@ func (t *typed) resize(width int) {
 func (t *typed) input(b []byte, pass func([]byte) error) error {
 	done, first := 0, 0              // what is passed on, and where the key begins
 	begun := t.keys.state != keyText // its beginning is passed on already
-	for i, c := range b {
+	fresh := true                    // a line begins, perhaps the first of several
+	for i := 0; i < len(b); i++ {
+		if fresh {
+			if n, lines := t.ahead(b[i:]); n > 0 {
+				if err := t.run(b[done:i+n], lines, pass); err != nil {
+					return err
+				}
+				done = i + n
+				i = done - 1
+				continue
+			}
+			fresh = false
+		}
+		c := b[i]
 		if t.keys.state == keyText {
 			first, begun = i, false
 		}
@@ -100,6 +114,7 @@ func (t *typed) input(b []byte, pass func([]byte) error) error {
 		if err != nil {
 			return err
 		}
+		fresh = k == keyEnters
 		if instead == "" {
 			continue
 		}
@@ -127,8 +142,7 @@ func (t *typed) press(c byte) key {
 		return k
 	}
 	if !t.begun {
-		t.begun, t.at, t.on, t.plain = true, t.line.cursor(), t.line.lines, make([]byte, 0, 64)
-		t.line.follow()
+		t.begin(t.line.cursor(), t.line.lines)
 	}
 	t.keyed = t.line.drawn
 	switch {
@@ -151,6 +165,12 @@ func (t *typed) press(c byte) key {
 	return k
 }
 
+// begin begins a line of keys, at a place on the terminal's line.
+func (t *typed) begin(at int, on uint64) {
+	t.begun, t.at, t.on, t.plain = true, at, on, make([]byte, 0, 64)
+	t.line.follow()
+}
+
 // atEnd reports whether the cursor is after the last character of a line that keys
 // have begun.
 func (t *typed) atEnd() bool {
@@ -162,6 +182,7 @@ func (t *typed) atEnd() bool {
 // end judges the line that ends now, or perhaps does. It returns what is passed on in
 // place of the key when the line is refused. An error says that the session has ended.
 func (t *typed) end(k key) (instead string, err error) {
+	t.tabs = false
 	text, err := t.text()
 	if err != nil {
 		return "", err
@@ -172,9 +193,11 @@ func (t *typed) end(k key) (instead string, err error) {
 	refused := text != "" && !asked && !t.ch.mayRun(text)
 	t.mu.Lock()
 	if refused {
-		again := t.again()
+		place, on := t.place()
+		again := printable(string(t.line.cells[:place])) + strings.Repeat(" ", len(t.line.cells)-place)
 		instead = drop + strings.Repeat(dropLine, bytes.Count(t.above, []byte("\n")))
 		t.forget()
+		t.begin(place, on) // where the next keys come, when this line is taken back
 		t.mu.Unlock()
 		t.ch.err.Write([]byte(again))
 		return instead, nil
@@ -196,22 +219,21 @@ func (t *typed) end(k key) (instead string, err error) {
 // forget forgets the keys of a line.
 func (t *typed) forget() {
 	t.begun, t.plain, t.above, t.pasted, t.asked = false, nil, t.above[:0], t.pasted[:0], ""
-	t.tried, t.line.trail = never, nil
+	t.tried, t.line.trail, t.line.owed = never, nil, nil
 	t.keys.newLine()
 }
 
-// again draws the line as it is, with blanks for what was typed, so that its
-// editor finds the cursor where it left it, and takes back what is there.
-func (t *typed) again() string {
-	place := 0
-	switch {
-	case t.line.marked >= 0:
-		place = t.line.marked
-	case t.on == t.line.lines:
-		place = t.at
+// place is where what was typed begins, and on which line. The line is drawn again up to
+// there, with blanks for what was typed, so that its editor finds the cursor where it left
+// it, and takes back what is there.
+func (t *typed) place() (at int, on uint64) {
+	switch l := t.line; {
+	case l.marked >= 0:
+		return min(l.marked, len(l.cells)), l.lines
+	case t.on == l.lines:
+		return min(t.at, len(l.cells)), l.lines
 	}
-	place = min(place, len(t.line.cells))
-	return printable(string(t.line.cells[:place])) + strings.Repeat(" ", len(t.line.cells)-place)
+	return 0, never
 }
 
 // text returns what the line says that was typed, after its echo has had its
@@ -295,7 +317,10 @@ func (t *typed) echoed(text, all string) (string, bool) {
 		return text, text == "" && len(t.above) == 0
 	case bytes.IndexByte(t.plain, '\t') >= 0:
 		// A terminal's own echo draws a tab. A line editor completes.
-		return text, t.line.trailed(string(t.plain))
+		if t.tabs = t.line.trailed(string(t.plain)); t.tabs {
+			return keys, true
+		}
+		return text, false
 	case strings.HasSuffix(text, keys):
 		return text, true
 	case strings.HasSuffix(strings.TrimSpace(all), keys): // a prompt was seen in it
