@@ -81,7 +81,12 @@ func (a *Archive) Export(id string) (*Bundle, error) {
 		return nil, err
 	}
 	b.Proof, b.Checkpoint = proof, string(head)
-	if b.Record, err = os.ReadFile(path + recordSuffix); err != nil {
+	f, err := a.cabinet.open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if b.Record, err = io.ReadAll(f); err != nil {
 		return nil, err
 	}
 	l, err := parseLeaf(strings.TrimSuffix(b.Leaf, "\n"))
@@ -96,7 +101,7 @@ func (a *Archive) Export(id string) (*Bundle, error) {
 		return b, nil // its proof holds without its content
 	}
 	if err == nil {
-		err = opens(bytes.NewReader(b.Record), b.Key)
+		_, err = opens(bytes.NewReader(b.Record), b.Key)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("session %s: %w", id, err)
@@ -142,7 +147,7 @@ func (b *Bundle) Verify(public string) (events uint64, err error) {
 		return 0, err
 	}
 	if b.Key != nil {
-		if err := opens(bytes.NewReader(b.Record), b.Key); err != nil {
+		if _, err := opens(bytes.NewReader(b.Record), b.Key); err != nil {
 			return 0, err
 		}
 	}

@@ -193,7 +193,7 @@ func (l *Log) removeHalfMade() error {
 		list, err := filepath.Glob(filepath.Join(escape(l.dir), pattern+"*"))
 		errs = append(errs, err)
 		for _, f := range list {
-			errs = append(errs, l.disk.remove(f))
+			errs = append(errs, l.disk.destroy(f)) // it may be a key
 		}
 	}
 	return errors.Join(errs...)

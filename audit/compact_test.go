@@ -206,31 +206,35 @@ func BenchmarkSize(b *testing.B) {
 	}
 }
 
-// A small session is two files that are a block each, as docs/audit.md tells who plans a disk.
+// A small session takes two files of a block each until it is packed, and then what docs/audit.md
+// tells who plans a disk.
 func TestSmallSessionOnDisk(t *testing.T) {
+	const sessions = 64
 	dir := t.TempDir()
-	l := openLog(t, dir, Config{})
-	sessions := make(map[string]bool)
-	for range 20 {
+	l := openLog(t, dir, Config{Unpacked: true})
+	for range sessions {
 		s := newSession(t, l)
 		for range 10 {
 			run(s, "SELECT * FROM orders WHERE id = 1")
 		}
-		sessions[s.ID] = true
 		s.Close(nil)
 	}
 	require.NoError(t, l.Close())
-	files, err := filepath.Glob(filepath.Join(dir, "sessions", "*", "*"))
-	require.NoError(t, err)
-	count, size := 0, int64(0)
-	for _, file := range files {
-		if id, _, _ := strings.Cut(filepath.Base(file), "."); sessions[id] {
+	sizes := func() (files int, bytes int64) {
+		list, err := filepath.Glob(filepath.Join(dir, "sessions", "*", "*"))
+		require.NoError(t, err)
+		for _, file := range list {
 			st, err := os.Stat(file)
 			require.NoError(t, err)
-			require.Less(t, st.Size(), int64(4096))
-			count, size = count+1, size+st.Size()
+			files, bytes = files+1, bytes+(st.Size()+4095)/4096*4096
 		}
+		return files, bytes
 	}
-	require.Equal(t, 2*len(sessions), count)
-	require.Less(t, size/int64(len(sessions)), int64(1000))
+	files, bytes := sizes()
+	require.Equal(t, 2*(sessions+1), files)
+	require.Equal(t, int64(2*4096*(sessions+1)), bytes)
+	packAll(t, dir, sessions+1)
+	files, bytes = sizes()
+	require.Equal(t, 2+2, files, "a pack, its keys, and what the gateway has recorded since")
+	require.Less(t, (bytes-2*4096)/(sessions+1), int64(1100))
 }

@@ -4,19 +4,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"time"
 )
 
 // contents checks that what sealed sessions hold can be read, or was erased on record.
 type contents struct {
 	report  *Report
 	archive *Archive // nil when the keys are sealed by one that is kept elsewhere
+	damaged damageList
 	gone    []string // sessions without a key
+	own     []string // the gateway's own records
 }
 
-func (r *Report) newContents(dir string, k Keys) (*contents, error) {
-	c := &contents{report: r}
+func (r *Report) newContents(dir string, k Keys, damaged damageList) (*contents, error) {
+	c := &contents{report: r, damaged: damaged}
 	if k.Current == nil {
 		elsewhere, err := keysLost(dir)
 		var lost *HistoryError
@@ -36,7 +41,7 @@ func (r *Report) newContents(dir string, k Keys) (*contents, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.archive = newArchive(dir, keys)
+	c.archive = newArchive(dir, keys, newDisk(system{}))
 	return c, nil
 }
 
@@ -48,60 +53,100 @@ func (c *contents) check(path, id string) {
 	}
 	key, err := c.archive.presentKey(path, id)
 	if errors.Is(err, ErrErased) {
-		if err = moved(c.archive.dir, path, id); err == nil {
+		if err = c.archive.cabinet.moved(path); err == nil {
 			c.gone = append(c.gone, id)
 			return
 		}
 	}
 	if err == nil {
-		err = opensFile(path+recordSuffix, key)
+		err = c.opens(path, id, key)
 	}
 	if err != nil {
-		c.report.problem("session %s: %v", id, err)
+		c.problem(id, err)
 	}
 }
 
-func opensFile(file string, key []byte) error {
-	f, err := os.Open(file)
+func (c *contents) problem(id string, err error) {
+	c.report.sessionProblem(c.damaged.of(keysSuffix, id), "session %s: %v", id, err)
+}
+
+func (c *contents) opens(path, id string, key []byte) error {
+	f, err := c.archive.cabinet.open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return opens(f, key)
+	first, err := opens(f, key)
+	if isOwn(first) {
+		c.own = append(c.own, id)
+	}
+	return err
 }
 
-// opens holds that a key opens the first frame of a record.
-func opens(f io.Reader, key []byte) error {
+// opens holds that a key opens the first frame of a record, and returns the type of its first
+// event.
+func opens(f io.Reader, key []byte) (first string, err error) {
 	r, err := newReader(f)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := r.unlock(key); err != nil {
-		return err
+		return "", err
 	}
 	sealed, err := r.next()
 	if err != nil {
-		return err
+		return "", err
 	}
-	if _, err := r.open(sealed, func([]byte) bool { return false }); err != nil {
-		return fmt.Errorf("its key is another's: %w", err)
+	if _, err := r.open(sealed, func(b []byte) bool { first = typeOf(b); return false }); err != nil {
+		return "", fmt.Errorf("its key is another's: %w", err)
 	}
-	return nil
+	return first, nil
 }
 
-// compare compares the sessions that have no key with what the gateway's own records say was
-// erased.
-func (c *contents) compare() error {
-	if len(c.gone) == 0 {
+// compare compares the sessions that have a key, and those that have none, with what the gateway's
+// own records say was erased.
+func (c *contents) compare(sealed map[string]bool) error {
+	if c.archive == nil {
 		return nil
 	}
-	erased, err := c.archive.erasures()
+	erased := make(map[string]*Event)
+	for _, id := range append(c.own, c.report.Unproven...) {
+		c.archive.erasuresIn(erased, id)
+	}
 	for _, id := range c.gone {
 		if erased[id] != nil {
 			c.report.Erased++
 			continue
 		}
-		c.report.problem("session %s: %v", id, ErrKeyMissing)
+		c.problem(id, ErrKeyMissing)
 	}
-	return err
+	for _, id := range slices.Sorted(maps.Keys(erased)) {
+		if !sealed[id] {
+			continue
+		}
+		back, err := c.isBack(id)
+		if err != nil {
+			return err
+		}
+		if back {
+			c.report.problem("session %s was erased on %s, and its key is there again: its file came back from a backup, or the disk failed: erase it again", id, erased[id].Time)
+		}
+	}
+	return nil
+}
+
+// isBack reports whether a session that was erased has a key. One that is just being erased has
+// it for a moment.
+func (c *contents) isBack(id string) (bool, error) {
+	for range settleTries {
+		path, err := c.archive.cabinet.find(id)
+		if err != nil {
+			return false, nil // which is told of its record
+		}
+		if has, err := c.archive.cabinet.hasKey(path); !has || err != nil {
+			return false, err
+		}
+		time.Sleep(settleFor)
+	}
+	return true, nil
 }

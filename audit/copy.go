@@ -96,7 +96,7 @@ type copied struct {
 }
 
 func (k *copier) load() error {
-	if err := os.MkdirAll(filepath.Dir(k.file), 0o700); err != nil {
+	if err := k.log.disk.mkdir(filepath.Dir(k.file)); err != nil {
 		return err
 	}
 	b, err := os.ReadFile(k.file)
@@ -124,7 +124,7 @@ func (k *copier) save() error {
 		return err
 	}
 	k.saved = time.Now()
-	return replace(k.file, b)
+	return k.log.disk.replace(k.file, b, 0o600)
 }
 
 // isHeld notes, before it is so, that a session is held in the store.
@@ -238,16 +238,15 @@ func (k *copier) record(ctx context.Context, line string) error {
 	if err != nil {
 		return err
 	}
-	path, err := find(k.log.dir, l.ID)
-	if errors.Is(err, fs.ErrNotExist) {
+	path, f, err := k.log.archive.cabinet.record(l.ID)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		k.leftOut(l, errors.New("its record is missing"))
 		return nil
-	}
-	if err != nil {
-		return err
-	}
-	f, err := os.Open(path + recordSuffix)
-	if err != nil {
+	case errors.As(err, new(*packError)):
+		k.leftOut(l, err)
+		return nil
+	case err != nil:
 		return err
 	}
 	defer f.Close()

@@ -29,9 +29,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// crashing records statements for ever, and says on stdout which may run.
+// crashing records, packs and erases for ever, and says on stdout which statements may run and what
+// is erased.
 func crashing(dir string) {
-	l, err := Open(dir, Config{Log: quiet().Log, Recordings: everything})
+	l, err := Open(dir, Config{Log: quiet().Log, Recordings: everything, packAt: 5})
 	if err != nil {
 		fmt.Println("error", err)
 		os.Exit(1)
@@ -67,7 +68,47 @@ func crashing(dir string) {
 		if session%3 > 0 {
 			s.Close(nil)
 		}
+		if session%4 == 3 {
+			id := sealedBefore(l, s.ID)
+			if id == "" {
+				continue
+			}
+			fmt.Fprintln(out, id, "erasing")
+			out.Flush()
+			if err := l.Erase(Action{Session: id, Reason: "why"}); err != nil {
+				fmt.Println("error", err)
+				os.Exit(1)
+			}
+			fmt.Fprintln(out, id, "erased")
+			out.Flush()
+		}
 	}
+}
+
+// sealedBefore returns a session that is sealed and has a key; empty when there is none.
+func sealedBefore(l *Log, id string) string {
+	sealed, err := l.tree.ids()
+	if err != nil {
+		return ""
+	}
+	for other := range sealed {
+		if path, err := find(l.dir, other); err == nil && other < id {
+			has, err := l.archive.cabinet.hasKey(path)
+			own := isOwnRecord(l.archive, other)
+			if has && err == nil && !own {
+				return other
+			}
+		}
+	}
+	return ""
+}
+
+func isOwnRecord(a *Archive, id string) (own bool) {
+	_ = a.readBy(a.presentKey, id, func(raw []byte) bool {
+		own = isOwn(typeOf(raw))
+		return false
+	})
+	return own
 }
 
 // A gateway that is killed at any moment has recorded every operation that it
@@ -86,6 +127,7 @@ func TestAttack66Kill(t *testing.T) {
 		require.NoError(t, cmd.Start())
 		acknowledged := map[string][]string{}
 		shown := map[string]string{}
+		erasing := map[string]bool{} // and whether they were erased
 		lines := bufio.NewScanner(pipe)
 		kill := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
 		for lines.Scan() {
@@ -95,6 +137,9 @@ func TestAttack66Kill(t *testing.T) {
 			id, text, ok := strings.Cut(lines.Text(), " ")
 			require.True(t, ok)
 			require.NotEqual(t, "error", id, text)
+			if (text == "erasing" || text == "erased") && len(id) == idLen {
+				erasing[id] = text == "erased"
+			}
 			if strings.HasPrefix(text, "SELECT ") { // the last line can be cut
 				acknowledged[id] = append(acknowledged[id], text)
 			}
@@ -109,10 +154,12 @@ func TestAttack66Kill(t *testing.T) {
 		half := filepath.Join(dir, "index", newPrefix+"0") // as if it had been killed while it wrote a segment
 		require.NoError(t, os.MkdirAll(filepath.Dir(half), 0o700))
 		write(t, half, []byte("half of a key"))
-		l := openLog(t, dir, Config{})
+		l := openLog(t, dir, Config{packAt: 5})
 		found := identifiers(search(t, dir, Query{User: "alice"}))
 		for id := range acknowledged {
-			require.Contains(t, found, id)
+			if _, begun := erasing[id]; !begun { // of one that was erased nobody knows the user
+				require.Contains(t, found, id)
+			}
 		}
 		require.Eventually(t, func() bool { _, err := os.Stat(half); return os.IsNotExist(err) }, 20*time.Second, 10*time.Millisecond)
 		require.NoError(t, l.Close())
@@ -121,6 +168,13 @@ func TestAttack66Kill(t *testing.T) {
 		require.Empty(t, r.Unproven)
 		recovered := 0
 		for id, texts := range acknowledged {
+			if done, begun := erasing[id]; begun {
+				_, err := mustArchive(t, dir).Open(id)
+				if done || err != nil {
+					require.ErrorIs(t, err, ErrErased)
+					continue
+				}
+			}
 			var got []string
 			list := events(t, dir, id)
 			for _, e := range list {
@@ -140,6 +194,9 @@ func TestAttack66Kill(t *testing.T) {
 		}
 		require.NotZero(t, recovered)
 		for id, text := range shown {
+			if _, begun := erasing[id]; begun {
+				continue
+			}
 			require.True(t, strings.HasPrefix(content(events(t, dir, id), RecordingOutput), text), "what was shown is on record")
 		}
 	}

@@ -17,6 +17,7 @@ type cursor struct {
 	Done   map[int64]string  `json:"done,omitempty"` // by place in the tree
 	Open   map[string]uint64 `json:"open,omitempty"`
 
+	disk  *disk
 	file  string
 	fresh bool
 	ids   map[string]bool // of Done
@@ -26,15 +27,15 @@ type cursor struct {
 const maxCursor = 64 << 20
 
 // openCursor reads the cursor of a sink, or makes a fresh one.
-func openCursor(dir, sink string) (*cursor, error) {
+func openCursor(d *disk, dir, sink string) (*cursor, error) {
 	if err := checkName(sink); err != nil {
 		return nil, err
 	}
 	folder := filepath.Join(dir, "export")
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	if err := d.mkdir(folder); err != nil {
 		return nil, err
 	}
-	c := &cursor{file: filepath.Join(folder, sink+".json")}
+	c := &cursor{disk: d, file: filepath.Join(folder, sink+".json")}
 	st, err := os.Stat(c.file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -111,5 +112,5 @@ func (c *cursor) save() error {
 	if err != nil {
 		return err
 	}
-	return replace(c.file, b)
+	return c.disk.replace(c.file, b, 0o600)
 }

@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"time"
 )
 
@@ -65,17 +66,17 @@ func (l *Log) erase(id string, record func() error) error {
 	if held, err := isHeld(path); held || err != nil {
 		return errors.Join(err, errIf(held, ErrHeld))
 	}
-	if _, err := os.Stat(path + keySuffix); errors.Is(err, fs.ErrNotExist) {
-		return ErrErased
-	}
-	if err := record(); err != nil {
-		return err
-	}
-	unlock, err := lockKeys(l.dir)
+	has, err := l.archive.cabinet.hasKey(path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(destroy(path+keySuffix), unlock())
+	if has {
+		if err := record(); err != nil {
+			return err
+		}
+	}
+	// Again where it was, too: the disk may have refused to take that.
+	return errors.Join(l.destroy(id), errIf(!has, ErrErased))
 }
 
 func errIf(is bool, err error) error {
@@ -87,7 +88,7 @@ func errIf(is bool, err error) error {
 
 // sealedSession returns the path of a session that is a leaf of the tree.
 func (l *Log) sealedSession(id string) (string, error) {
-	path, err := find(l.dir, id)
+	path, err := l.archive.cabinet.find(id)
 	if err != nil {
 		return "", err
 	}
@@ -104,26 +105,26 @@ func (l *Log) sealedSession(id string) (string, error) {
 // Hold keeps a session from being erased, by anybody and by rules, until Release.
 // Holding it again changes nothing.
 func (l *Log) Hold(a Action) error {
-	path, err := find(l.dir, a.Session)
+	path, err := l.archive.cabinet.find(a.Session)
 	if err != nil {
 		return err
 	}
 	l.holds.Lock()
 	defer l.holds.Unlock()
-	if _, err := os.Stat(path + keySuffix); errors.Is(err, fs.ErrNotExist) {
-		return ErrErased
+	if has, err := l.archive.cabinet.hasKey(path); !has || err != nil {
+		return errors.Join(err, errIf(!has, ErrErased))
 	}
 	a.Type = AdminHold
 	if err := l.Act(a); err != nil {
 		return err
 	}
 	defer l.eachFollower((*Follower).holdsChanged)
-	return replace(path+holdSuffix, []byte(time.Now().UTC().Format(time.RFC3339)+"\n"))
+	return l.disk.replace(path+holdSuffix, []byte(time.Now().UTC().Format(time.RFC3339)+"\n"), 0o600)
 }
 
 // Release ends a hold.
 func (l *Log) Release(a Action) error {
-	path, err := find(l.dir, a.Session)
+	path, err := l.archive.cabinet.find(a.Session)
 	if err != nil {
 		return err
 	}
@@ -137,12 +138,15 @@ func (l *Log) Release(a Action) error {
 		return err
 	}
 	defer l.eachFollower((*Follower).holdsChanged)
-	return os.Remove(path + holdSuffix)
+	if err := l.disk.remove(path + holdSuffix); err != nil {
+		return err
+	}
+	return l.disk.syncNames(filepath.Dir(path), filepath.Dir(path))
 }
 
 // Held reports whether a session is held.
 func (a *Archive) Held(id string) (bool, error) {
-	path, err := find(a.dir, id)
+	path, err := a.cabinet.find(id)
 	if err != nil {
 		return false, err
 	}
@@ -157,25 +161,6 @@ func isHeld(path string) (bool, error) {
 	return err == nil, err
 }
 
-// destroy overwrites a key, where the file system writes in place, and removes it.
-func destroy(file string) error {
-	f, err := os.OpenFile(file, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	st, err := f.Stat()
-	if err == nil {
-		_, err = f.Write(make([]byte, st.Size()))
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close(), os.Remove(file)); err != nil {
-		return err
-	}
-	return system{}.SyncFolder(filepath.Dir(file))
-}
-
 // Expire erases the sessions that ended longer ago than keep says for what their
 // first event tells; keep returns 0 for those that stay for ever. Sessions that
 // are held, open, or the gateway's own stay. It returns how many were erased.
@@ -184,16 +169,17 @@ func (l *Log) Expire(now time.Time, keep func(start *Event) time.Duration) (eras
 	if err != nil {
 		return 0, err
 	}
-	keys, err := filepath.Glob(filepath.Join(escape(l.dir), "sessions", "*", "*"+keySuffix))
+	there, err := l.archive.cabinet.list()
 	if err != nil {
 		return 0, err
 	}
 	var errs []error
 	var gone []string
-	for _, file := range keys {
-		path := strings.TrimSuffix(file, keySuffix)
-		id := filepath.Base(path)
-		if held, herr := isHeld(path); !sealed[id] || held || herr != nil {
+	for _, id := range slices.Sorted(maps.Keys(there)) {
+		if !sealed[id] || there[id]&keyThere == 0 {
+			continue
+		}
+		if held, herr := l.archive.Held(id); held || herr != nil {
 			errs = append(errs, herr)
 			continue
 		}

@@ -26,7 +26,7 @@ func (a *Archive) loadKey(path, id string) ([]byte, error) {
 	if !errors.Is(err, ErrErased) {
 		return key, err
 	}
-	if err := moved(a.dir, path, id); err != nil {
+	if err := a.cabinet.moved(path); err != nil {
 		return nil, err
 	}
 	erased, err := a.erasures()
@@ -44,16 +44,16 @@ func (a *Archive) loadKey(path, id string) ([]byte, error) {
 }
 
 // presentKey returns a session's key. That it is gone is ErrErased, however it went.
-func (a *Archive) presentKey(path, id string) ([]byte, error) { return a.keys.load(path+keySuffix, id) }
-
-// moved says where the key of a session is that does not lie with its record; nil when no
-// folder has it.
-func moved(dir, path, id string) error {
-	keys, err := filepath.Glob(filepath.Join(escape(dir), "sessions", "*", id+keySuffix))
-	if err != nil || len(keys) == 0 {
-		return err
+func (a *Archive) presentKey(path, id string) ([]byte, error) {
+	sealed, err := a.cabinet.key(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrErased
 	}
-	return fmt.Errorf("its record was moved: it lies in %s, and its key in %s", filepath.Dir(path), filepath.Dir(keys[0]))
+	if err != nil {
+		return nil, err
+	}
+	key, _, err := a.keys.unseal(sealed, "its key", id)
+	return key, err
 }
 
 // erasures are the events of the gateway's own records that say that a session's content was
@@ -63,20 +63,28 @@ func (a *Archive) erasures() (map[string]*Event, error) {
 	own, err := a.own()
 	erased := make(map[string]*Event)
 	for _, id := range own {
-		_ = a.readBy(a.presentKey, id, func(raw []byte) bool { // up to where it can be read
-			if e := (&Event{}); isErasure(typeOf(raw)) && json.Unmarshal(raw, e) == nil {
-				erased[e.Session] = e
-			}
-			return true
-		})
+		a.erasuresIn(erased, id)
 	}
 	return erased, err
+}
+
+// erasuresIn adds what a record says was erased, up to where it can be read, if it is the
+// gateway's own.
+func (a *Archive) erasuresIn(erased map[string]*Event, id string) {
+	own := false
+	_ = a.readBy(a.presentKey, id, func(raw []byte) bool {
+		own = own || isOwn(typeOf(raw))
+		if e := (&Event{}); own && isErasure(typeOf(raw)) && json.Unmarshal(raw, e) == nil {
+			erased[e.Session] = e
+		}
+		return own
+	})
 }
 
 // own lists the gateway's own records: those that the index says are, and of those that it
 // does not have those that begin so.
 func (a *Archive) own() (list []string, err error) {
-	there, err := listRecords(a.dir)
+	there, err := a.cabinet.list()
 	if err != nil {
 		return nil, err
 	}
@@ -119,14 +127,14 @@ func (a *Archive) lostKeys(there map[string]byte) (map[string]error, error) {
 		if has != recordThere {
 			continue
 		}
-		path, err := find(a.dir, id)
+		path, err := a.cabinet.find(id)
 		if err != nil {
 			continue // it was discarded meanwhile
 		}
-		if _, err := os.Stat(path + keySuffix); err == nil {
+		if has, err := a.cabinet.hasKey(path); has && err == nil {
 			continue // it came meanwhile
 		}
-		if lost[id] = moved(a.dir, path, id); lost[id] == nil {
+		if lost[id] = a.cabinet.moved(path); lost[id] == nil {
 			lost[id] = ErrKeyMissing
 		}
 	}
@@ -157,9 +165,18 @@ func keysLost(dir string) (elsewhere bool, err error) {
 	if _, err := os.Stat(filepath.Join(dir, elsewhereName)); err == nil {
 		return true, nil
 	}
-	keys, err := filepath.Glob(filepath.Join(escape(dir), "sessions", "*", "*"+keySuffix))
-	if err == nil && len(keys) > 0 {
-		err = historyError("%s, which seals the keys of %s, is missing", filepath.Join(dir, masterKey), plural(len(keys), "session", "sessions"))
+	there, err := newCabinet(dir, nil).list()
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	keys := 0
+	for _, has := range there {
+		if has&keyThere != 0 {
+			keys++
+		}
+	}
+	if err == nil && keys > 0 {
+		err = historyError("%s, which seals the keys of %s, is missing", filepath.Join(dir, masterKey), plural(keys, "session", "sessions"))
 	}
 	return false, err
 }

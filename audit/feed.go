@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"path"
 	"strings"
 	"sync"
@@ -116,7 +115,7 @@ func (l *Log) Feed(s Sink, c FeedConfig) (*Feed, error) {
 	}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	var err error
-	if f.cursor, err = openCursor(l.dir, s.Name()); err != nil {
+	if f.cursor, err = openCursor(l.disk, l.dir, s.Name()); err != nil {
 		return nil, err
 	}
 	l.mu.Lock()
@@ -319,14 +318,14 @@ func (f *Feed) session(ctx context.Context, id string, n notice) {
 // follow reads a session's events after the last that was read.
 func (f *Feed) follow(id string, s *following, each func(b []byte) bool) (err error) {
 	if s.key == nil {
-		if s.path, err = find(f.log.dir, id); err != nil {
+		if s.path, err = f.log.archive.cabinet.find(id); err != nil {
 			return err
 		}
-		if s.key, err = f.log.keys.load(s.path+keySuffix, id); err != nil {
+		if s.key, err = f.log.archive.presentKey(s.path, id); err != nil {
 			return err
 		}
 	}
-	file, err := os.Open(s.path + recordSuffix)
+	file, err := f.log.archive.cabinet.open(s.path)
 	if err != nil {
 		return err
 	}

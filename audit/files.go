@@ -16,6 +16,9 @@ type storage interface {
 	Rename(from, to string) error
 	Remove(name string) error
 	SyncFolder(name string) error // puts the names of its files on the disk
+	// Lock takes a lock, which ends with the process at the latest; when another has it and wait is
+	// not set, that is an error.
+	Lock(name string, wait bool) (io.Closer, error)
 }
 
 // file is one of its files.
@@ -42,6 +45,13 @@ func (system) Open(name string, flag int, perm fs.FileMode) (file, error) {
 func (system) Mkdir(name string) error      { return os.Mkdir(name, 0o700) }
 func (system) Rename(from, to string) error { return os.Rename(from, to) }
 func (system) Remove(name string) error     { return os.Remove(name) }
+
+func (system) Lock(name string, wait bool) (io.Closer, error) {
+	if wait {
+		return waitLock(name)
+	}
+	return lockFile(name)
+}
 
 func (system) SyncFolder(name string) error {
 	f, err := os.Open(name)
@@ -187,10 +197,68 @@ func (d *disk) replace(name string, b []byte, perm fs.FileMode) error {
 		err = d.rename(f.Name(), name)
 	}
 	if err != nil {
-		return errors.Join(err, d.remove(f.Name()))
+		return errors.Join(err, d.destroy(f.Name()))
 	}
 	return d.syncNames(folder, folder)
 }
 
-// replace is disk.replace on the operating system's files.
-func replace(name string, b []byte) error { return newDisk(system{}).replace(name, b, 0o600) }
+// replaceSecret is replace, and overwrites what the file held before where the file system writes
+// in place.
+func (d *disk) replaceSecret(name string, b []byte) error {
+	before, err := d.Open(name, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	size, err := sizeOf(name)
+	if err == nil {
+		err = d.replace(name, b, 0o600)
+	}
+	if err == nil {
+		err = zero(before, 0, size)
+	}
+	return errors.Join(err, before.Close())
+}
+
+// destroy wipes a file, and has the disk take that it is gone.
+func (d *disk) destroy(name string) error {
+	if err := d.wipe(name); err != nil {
+		return err
+	}
+	return d.syncNames(filepath.Dir(name), filepath.Dir(name))
+}
+
+// wipe overwrites a file, where the file system writes in place, and removes it.
+func (d *disk) wipe(name string) error {
+	size, err := sizeOf(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err == nil {
+		err = d.overwrite(name, 0, size)
+	}
+	return errors.Join(err, d.remove(name))
+}
+
+// overwrite writes zeros over a part of a file, and has the disk take them.
+func (d *disk) overwrite(name string, at, size int64) error {
+	f, err := d.Open(name, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(zero(f, at, size), f.Close())
+}
+
+func zero(f file, at, size int64) error {
+	if _, err := f.WriteAt(make([]byte, size), at); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+func sizeOf(name string) (int64, error) {
+	st, err := os.Lstat(name)
+	if err != nil {
+		return 0, err
+	}
+	return st.Size(), nil
+}

@@ -65,15 +65,15 @@ func (t *tree) publish() error {
 
 // isNew holds that nothing was recorded in the log's directory.
 func (t *tree) isNew() error {
-	records, err := filepath.Glob(filepath.Join(escape(filepath.Dir(t.dir)), "sessions", "*", "*"+recordSuffix))
-	if err != nil {
+	there, err := newCabinet(filepath.Dir(t.dir), t.disk).list()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	leaves, err := os.ReadFile(t.path("leaves"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if len(records) > 0 || len(leaves) > 0 {
+	if len(there) > 0 || len(leaves) > 0 {
 		return historyError("the signing key %s is missing, and sessions were recorded here", t.path("key"))
 	}
 	return nil

@@ -123,7 +123,7 @@ func TestFeedAfterAdoption(t *testing.T) {
 	l := openLog(t, dir, Config{})
 	feed(t, l, &drain{name: "all"}, FeedConfig{FromStart: true})
 	require.NoError(t, l.Close())
-	before, err := openCursor(dir, "all")
+	before, err := openCursor(newDisk(system{}), dir, "all")
 	require.NoError(t, err)
 	require.NotZero(t, before.Sealed)
 	write(t, filepath.Join(dir, "log", "leaves"), nil)
@@ -139,7 +139,7 @@ func TestFeedAfterAdoption(t *testing.T) {
 	s.Close(nil)
 	require.NoError(t, l.Close())
 	require.NotEmpty(t, sink.of(s.ID))
-	after, err := openCursor(dir, "all")
+	after, err := openCursor(newDisk(system{}), dir, "all")
 	require.NoError(t, err)
 	require.LessOrEqual(t, after.Sealed, l.Head().N)
 }

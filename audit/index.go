@@ -50,10 +50,10 @@ func segmentName(from int) string { return fmt.Sprintf("%010d", from) }
 
 // lock keeps others from writing until the returned function is called.
 func (x *index) lock() (unlock func(), err error) {
-	if err := os.MkdirAll(x.path(""), 0o700); err != nil {
+	if err := x.disk.mkdir(x.path("")); err != nil {
 		return nil, err
 	}
-	f, err := waitLock(x.path("lock"))
+	f, err := x.disk.Lock(x.path("lock"), true)
 	if err != nil {
 		return nil, err
 	}
@@ -187,11 +187,11 @@ func (x *index) store(from int, leaves leafLines, b *segment.Builder) error {
 
 // remove destroys a segment. The index is locked.
 func (x *index) remove(from int) error {
-	err := destroy(x.path(segmentName(from) + keySuffix))
+	err := x.disk.destroy(x.path(segmentName(from) + keySuffix))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
-	if rerr := os.Remove(x.path(segmentName(from) + segmentSuffix)); !errors.Is(rerr, fs.ErrNotExist) {
+	if rerr := x.disk.remove(x.path(segmentName(from) + segmentSuffix)); !errors.Is(rerr, fs.ErrNotExist) {
 		err = errors.Join(err, rerr)
 	}
 	return err
@@ -274,7 +274,7 @@ func (x *index) purge(erased func(id string) bool) error {
 func (x *index) sweep() error {
 	files, err := filepath.Glob(filepath.Join(escape(x.path("")), newPrefix+"*"))
 	for _, f := range files {
-		err = errors.Join(err, destroy(f))
+		err = errors.Join(err, x.disk.destroy(f))
 	}
 	return err
 }
@@ -436,7 +436,7 @@ func (x *index) rekey() error {
 		}
 		sealed, kerr := x.keys.seal(name, key)
 		if kerr == nil {
-			kerr = x.disk.replace(file, sealed, 0o600)
+			kerr = x.disk.replaceSecret(file, sealed)
 		}
 		err = errors.Join(err, kerr)
 	}

@@ -301,7 +301,7 @@ func TestErasedSessionLeavesIndex(t *testing.T) {
 			require.NoError(t, l.Close())
 			path, err := find(l.dir, id)
 			require.NoError(t, err)
-			require.NoError(t, destroy(path+keySuffix))
+			require.NoError(t, newDisk(system{}).destroy(path+keySuffix))
 			require.Empty(t, identifiers(search(t, l.dir, Query{Texts: []string{"secretword1"}})), "what the index says of it is not shown")
 			return openLog(t, l.dir, Config{})
 		},
@@ -311,7 +311,7 @@ func TestErasedSessionLeavesIndex(t *testing.T) {
 			before := indexFiles(t, dir)
 			l := openLog(t, dir, Config{})
 			l = erase(t, l, ids[1])
-			a := newArchive(l.dir, l.keys)
+			a := newArchive(l.dir, l.keys, l.disk)
 			x := l.indexer.index
 			leaves, err := readLeafLines(dir)
 			require.NoError(t, err)
@@ -377,7 +377,7 @@ func TestIndexDamaged(t *testing.T) {
 	}
 	t.Run("each byte", func(t *testing.T) {
 		whole := read(t, segment)
-		x := &index{newArchive(dir, nil)}
+		x := &index{newArchive(dir, nil, newDisk(system{}))}
 		a, err := OpenArchive(dir)
 		require.NoError(t, err)
 		x.keys = a.keys

@@ -62,7 +62,7 @@ func (l *Log) indexSafely(ctx context.Context, ready *bool) (err error) {
 // begin looks at the whole index: it takes out what was erased, and segments that are
 // not whole, and indexes what is missing.
 func (i *indexer) begin(ctx context.Context) error {
-	there, err := listRecords(i.index.dir)
+	there, err := i.index.cabinet.list()
 	if err != nil {
 		return err
 	}

@@ -11,11 +11,6 @@ import (
 	"strings"
 )
 
-const (
-	recordSuffix = ".rec"
-	keySuffix    = ".key"
-)
-
 // Keys are what the sessions' keys are sealed by. The zero value is a key in the
 // log's own directory, made when there is none.
 type Keys struct {
@@ -121,6 +116,11 @@ func (k *sessionKeys) open(file, id string) (key []byte, current bool, err error
 	if err != nil {
 		return nil, false, err
 	}
+	return k.unseal(b, file, id)
+}
+
+// unseal opens a sealed key, which lies in file.
+func (k *sessionKeys) unseal(b []byte, file, id string) (key []byte, current bool, err error) {
 	for i, master := range append([][]byte{k.master}, k.old...) {
 		aead, err := newAEAD(master)
 		if err != nil {
@@ -140,52 +140,92 @@ func (k *sessionKeys) open(file, id string) (key []byte, current bool, err error
 // meanwhile must know the old keys and the current one. Afterwards the old keys open
 // nothing, except copies that were made before.
 func (a *Archive) Rekey() (changed int, err error) {
-	ids, err := a.Sessions()
+	folders, err := a.cabinet.folders()
 	if err != nil {
 		return 0, err
 	}
-	for _, id := range ids {
-		path, err := find(a.dir, id)
-		if err != nil {
-			return changed, err
+	var errs []error // one that does not open keeps no other from being sealed
+	for _, folder := range folders {
+		names, err := namesIn(folder)
+		errs = append(errs, err)
+		for _, name := range names {
+			if id, ok := sessionOf(name, keySuffix); ok {
+				n, err := a.rekey(filepath.Join(folder, name), id)
+				changed, errs = changed+n, append(errs, err)
+			}
 		}
-		did, err := a.rekey(path, id)
-		if err != nil {
-			return changed, err
-		}
-		if did {
-			changed++
+		names, err = a.cabinet.relist(folder) // after the files: what was packed meanwhile is in a pack by now
+		errs = append(errs, err)
+		for _, name := range names {
+			if _, _, ok := slots.sessions(name); ok {
+				n, err := a.rekeySlots(filepath.Join(folder, name))
+				changed, errs = changed+n, append(errs, err)
+			}
 		}
 	}
-	return changed, (&index{a}).rekey()
+	return changed, errors.Join(append(errs, (&index{a}).rekey())...)
 }
 
 // rekey seals one session's key again. A key that is destroyed meanwhile does not
 // come back.
-func (a *Archive) rekey(path, id string) (changed bool, err error) {
-	unlock, err := lockKeys(a.dir)
+func (a *Archive) rekey(file, id string) (changed int, err error) {
+	unlock, err := a.lockKeys()
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	defer unlock()
-	key, current, err := a.keys.open(path+keySuffix, id)
+	key, current, err := a.keys.open(file, id)
 	if errors.Is(err, ErrErased) || current {
-		return false, nil
+		return 0, nil
 	}
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	sealed, err := a.keys.seal(id, key)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
-	return true, replace(path+keySuffix, sealed)
+	return 1, a.disk.replaceSecret(file, sealed)
 }
 
-// lockKeys keeps other processes from replacing or destroying sessions' keys until
-// the returned function is called.
-func lockKeys(dir string) (unlock func() error, err error) {
-	f, err := waitLock(filepath.Join(dir, "keys.lock"))
+// rekeySlots seals the keys of a pack again. All of them are replaced at once, so that a crash
+// leaves each of them under one of both keys.
+func (a *Archive) rekeySlots(file string) (changed int, err error) {
+	unlock, err := a.lockKeys()
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
+	list, err := slots.read(file)
+	if err != nil {
+		return 0, err
+	}
+	w := newSlotWriter(len(list))
+	var failed error
+	for _, e := range list {
+		sealed := e.key()
+		key, current, err := a.keys.unseal(sealed, file, e.id())
+		if err != nil && !e.isErased() {
+			failed = errors.Join(failed, fmt.Errorf("session %s: %w", e.id(), err))
+		}
+		if err == nil && !current {
+			if sealed, err = a.keys.seal(e.id(), key); err != nil {
+				return 0, err
+			}
+			changed++
+		}
+		w.add(e.id(), sealed)
+	}
+	if changed == 0 {
+		return 0, failed
+	}
+	return changed, errors.Join(failed, a.disk.replaceSecret(file, w.b))
+}
+
+// lockKeys keeps others from replacing or destroying sessions' keys until the returned function
+// is called.
+func (a *Archive) lockKeys() (unlock func() error, err error) {
+	f, err := a.disk.Lock(filepath.Join(a.dir, "keys.lock"), true)
 	if err != nil {
 		return nil, err
 	}

@@ -140,6 +140,13 @@ func (d *lab) Remove(name string) error {
 	return err
 }
 
+func (d *lab) Lock(name string, wait bool) (io.Closer, error) {
+	if _, err := d.call("lock", name); err != nil {
+		return nil, err
+	}
+	return d.system.Lock(name, wait)
+}
+
 func (d *lab) SyncFolder(name string) error {
 	if _, err := d.call("sync folder", name); err != nil {
 		return err

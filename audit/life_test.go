@@ -21,15 +21,18 @@ type life struct {
 	dir  string
 	asIs bool                // records stay as they were written
 	acks map[string][]string // texts that were let run, by session
+
+	erased  map[string]bool // sessions that were erased, which was acknowledged
+	erasing map[string]bool // sessions that were to be
 }
 
 func newLife(t *testing.T) *life {
-	return &life{t: t, lab: newLab(), dir: filepath.Join(t.TempDir(), "data", "audit"), acks: make(map[string][]string)}
+	return &life{t: t, lab: newLab(), dir: filepath.Join(t.TempDir(), "data", "audit"), acks: make(map[string][]string), erased: make(map[string]bool), erasing: make(map[string]bool)}
 }
 
 // open opens the log, which may fail.
 func (f *life) open() *Log {
-	l, err := tryOpenOn(f.lab, f.dir, Config{Durability: Each, Stall: 200 * time.Millisecond, Uncompressed: f.asIs})
+	l, err := tryOpenOn(f.lab, f.dir, Config{Durability: Each, Stall: 200 * time.Millisecond, Uncompressed: f.asIs, packAt: 2})
 	if err != nil {
 		return nil
 	}
@@ -50,17 +53,35 @@ func (f *life) session(l *Log, texts ...string) {
 	s.Close(nil)
 }
 
-// live opens, uses and closes the log twice.
+// live opens, uses and closes the log three times: the second time the sessions of the first are
+// packed, and one of them is erased.
 func (f *life) live() {
-	for _, texts := range [][]string{{"SELECT 1", "SELECT 2"}, {"SELECT 3"}} {
+	for _, texts := range [][]string{{"SELECT 1", "SELECT 2"}, {"SELECT 3"}, {"SELECT 4"}} {
 		l := f.open()
 		if l == nil {
 			continue
 		}
+		l.packs.begin()
+		f.erase(l)
 		f.session(l, texts...)
 		_ = l.Act(Action{Type: AdminKill, Session: "x", Reason: "why"}) // may fail, as everything here
 		f.session(l, "SELECT 'second'")
 		_ = l.Close()
+	}
+}
+
+// erase erases one of the sessions that are sealed, unless it has done so.
+func (f *life) erase(l *Log) {
+	ids, err := l.tree.ids()
+	if err != nil || len(f.erasing) > 0 {
+		return
+	}
+	for id := range f.acks {
+		if ids[id] {
+			f.erasing[id] = true
+			f.erased[id] = l.Erase(Action{Session: id, Reason: "why"}) == nil
+			return
+		}
 	}
 }
 
@@ -87,12 +108,23 @@ func (f *life) requireWhole(dir string) {
 	require.False(t, run(s, "SELECT 'after'").Refuses())
 	s.Close(nil)
 	require.NoError(t, l.Close())
-	l = openOn(t, newLab(), dir, Config{}) // once more
+	l = openOn(t, newLab(), dir, Config{packAt: 2}) // once more
+	l.packs.begin()
 	require.NoError(t, l.Close())
 	r := verify(t, dir, l.PublicKey())
 	require.Empty(t, r.Problems)
 	require.Empty(t, r.Unproven)
 	for id, texts := range f.acks {
+		if f.erasing[id] {
+			_, err := mustArchive(t, dir).Open(id)
+			if f.erased[id] {
+				require.ErrorIs(t, err, ErrErased)
+			}
+			if err != nil {
+				require.ErrorIs(t, err, ErrErased)
+				continue
+			}
+		}
 		var got []string
 		for _, e := range events(t, dir, id) {
 			if e.Type == OperationStart && e.Kind == "statement" {
@@ -124,6 +156,8 @@ func callsOf(t *testing.T) int {
 	f.live()
 	f.requireWhole(f.dir)
 	require.Greater(t, f.lab.count(), 50)
+	require.NotEmpty(t, ofDay(t, f.dir, packSuffix))
+	require.Len(t, f.erased, 1)
 	return f.lab.count()
 }
 
@@ -207,6 +241,104 @@ func TestEveryPowerCut(t *testing.T) {
 		left := filepath.Join(t.TempDir(), "left")
 		f.lab.losePower(t, filepath.Dir(f.dir), left)
 		f.requireWhole(filepath.Join(left, "audit"))
+	}
+}
+
+// While the file system is read-only nothing is lost that was acknowledged, and once it can be
+// written again everything that ended is sealed, without a restart.
+func TestEveryReadOnly(t *testing.T) {
+	t.Parallel()
+	calls := callsOf(t)
+	for n := 1; n <= calls; n += 2 + 3*stride() {
+		f := newLife(t)
+		l := f.open()
+		require.NotNil(t, l)
+		f.session(l, "SELECT 'before'")
+		begun := f.lab.count()
+		f.lab.breaks(func(c call) (bool, error) {
+			return false, errIf(c.n >= begun+n && c.op != "sync" && c.op != "sync folder" && c.op != "lock", syscall.EROFS)
+		})
+		for range 3 {
+			f.session(l, "SELECT 1")
+			f.erase(l)
+		}
+		f.lab.breaks(nil)
+		f.session(l, "SELECT 'after'")
+		require.Eventually(t, func() bool { return f.isSealed(l) }, 20*time.Second, 2*time.Millisecond)
+		require.NoError(t, l.Close())
+		f.requireWhole(f.dir)
+	}
+}
+
+// What follows the log keeps its place in files: whichever write of them fails, it is tried again,
+// and the log is not held up.
+func TestEveryFaultOfFollowers(t *testing.T) {
+	t.Parallel()
+	follows := func(name string) bool {
+		for _, folder := range []string{"export", "copies", witnessFolder} {
+			if strings.Contains(name, string(filepath.Separator)+folder) {
+				return true
+			}
+		}
+		return false
+	}
+	// live has a log followed, and fails the n-th call of those who follow; it returns how many there
+	// were.
+	live := func(n int, torn bool) int64 {
+		f := newLife(t)
+		var calls atomic.Int64
+		f.lab.breaks(func(c call) (bool, error) {
+			if !follows(c.name) || calls.Add(1) != int64(n) {
+				return false, nil
+			}
+			return torn, syscall.EIO
+		})
+		sink, store, heads := &drain{name: "sink"}, newShelf(), newShelf()
+		heads.name = "heads"
+		follow := func(l *Log) error { // as a gateway that starts
+			_, err := l.Feed(sink, FeedConfig{FromStart: true})
+			if err == nil {
+				_, err = l.Copy(store, FollowConfig{Every: time.Millisecond})
+			}
+			if err == nil {
+				_, err = l.Witness(InStore{heads}, FollowConfig{Every: time.Millisecond})
+			}
+			return err
+		}
+		failed := 0
+		for {
+			l := f.open()
+			require.NotNil(t, l)
+			err := follow(l)
+			f.session(l, "SELECT 1")
+			require.NoError(t, l.Close())
+			if err == nil {
+				break
+			}
+			require.ErrorIs(t, err, syscall.EIO)
+			failed++
+			require.Less(t, failed, 2)
+		}
+		f.lab.breaks(nil)
+		f.requireWhole(f.dir)
+		l := f.open()
+		require.NoError(t, follow(l))
+		require.NoError(t, l.Close())
+		for id := range f.acks {
+			require.NotEmpty(t, sink.of(id))
+			require.NotEmpty(t, store.now(recordName(id)))
+		}
+		for _, o := range []Objects{store, heads} {
+			notes, err := CopiedCheckpoints(t.Context(), o)
+			require.NoError(t, err)
+			require.NotEmpty(t, notes)
+		}
+		return calls.Load()
+	}
+	calls := live(0, false)
+	require.Greater(t, calls, int64(10))
+	for n := 1; int64(n) <= calls; n += stride() {
+		live(n, n%2 == 0)
 	}
 }
 

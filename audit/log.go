@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -67,6 +68,9 @@ type Config struct {
 	// an event a frame: larger, and a change is located to its event rather than to
 	// its batch.
 	Uncompressed bool
+	// Unpacked leaves the records and keys of small sessions in files of their own, which take a
+	// block of the disk and an inode each.
+	Unpacked bool
 	// Adopt lets a log be opened that does not continue what it signed last, because
 	// some of it was removed, altered or is lost: see HistoryError. What is there becomes
 	// its history, which the log's own record says with who wanted it and why. Nil opens
@@ -74,6 +78,8 @@ type Config struct {
 	Adopt *Action
 	// Log is told of failures; nil is slog.Default.
 	Log *slog.Logger
+
+	packAt int // sessions that are packed together; 0 is packAt
 }
 
 // Log keeps the records of sessions in a directory. It is a proxy.Interceptor,
@@ -94,7 +100,7 @@ type Log struct {
 
 	keys *sessionKeys
 	tree *tree
-	lock *os.File
+	lock io.Closer
 	disk *disk
 
 	archive *Archive // of itself
@@ -104,8 +110,9 @@ type Log struct {
 
 	version atomic.Pointer[Version]
 
-	holds     sync.Mutex // held while a session is erased, held or released
-	recorders sync.Map   // session's identifier → *recorder
+	holds      sync.Mutex // held while a session is erased, held or released
+	unfinished unfinished
+	recorders  sync.Map // session's identifier → *recorder
 
 	mu         sync.Mutex
 	dirty      []*stream
@@ -121,6 +128,8 @@ type Log struct {
 	resealing  atomic.Bool // it is tried again soon
 	resettling atomic.Bool
 	retailing  atomic.Bool
+
+	packs *packer // nil when none are packed
 
 	indexer     indexer // of the goroutine that indexes
 	indexing    chan struct{}
@@ -167,6 +176,12 @@ func open(dir string, c Config, s storage) (*Log, error) {
 		durable: make(map[string]int64), sealing: make(chan struct{}, 1), sealed: make(chan struct{}),
 		indexing: make(chan struct{}, 1), indexed: make(chan struct{}),
 	}
+	if c.packAt == 0 {
+		c.packAt = packAt
+	}
+	if !c.Unpacked {
+		l.packs = newPacks(l, c.packAt)
+	}
 	if l.interval == 0 {
 		l.interval = 5 * time.Millisecond
 	}
@@ -198,23 +213,25 @@ func open(dir string, c Config, s storage) (*Log, error) {
 	ctx, l.stopIndexer = context.WithCancel(context.Background())
 	l.indexer.index = &index{l.archive}
 	go l.keepIndex(ctx)
+	if l.packs != nil {
+		go l.packs.run()
+	}
 	return l, nil
 }
 
 func (l *Log) open(adopt *Action) (err error) {
-	if l.lock, err = lockFile(filepath.Join(l.dir, "lock")); err != nil {
+	if l.lock, err = l.disk.Lock(filepath.Join(l.dir, "lock"), false); err != nil {
 		return err
 	}
 	lost, err := l.openKeys(adopt != nil)
 	if err != nil {
 		return err
 	}
-	l.archive = newArchive(l.dir, l.keys)
-	l.archive.disk = l.disk
+	l.archive = newArchive(l.dir, l.keys, l.disk)
 	if l.tree, l.adopted, err = openTree(l.disk, filepath.Join(l.dir, "log"), adopt != nil); err != nil {
 		return err
 	}
-	cut := l.checkOwn()
+	last, cut := l.checkOwn()
 	var h *HistoryError
 	if cut != nil && (adopt == nil || !errors.As(cut, &h)) {
 		return cut
@@ -223,6 +240,7 @@ func (l *Log) open(adopt *Action) (err error) {
 	if err = errors.Join(l.removeHalfMade(), l.recover()); err != nil {
 		return err
 	}
+	l.finishErasures(last)
 	if err := l.beginOwn(); err != nil {
 		return err
 	}
@@ -352,6 +370,10 @@ func (l *Log) close() error {
 	<-l.indexed
 	<-l.stopped
 	<-l.sealed
+	if l.packs != nil {
+		<-l.packs.done
+	}
+	l.destroyRest()
 	l.settleOnce()
 	err := l.own.end(time.Now(), GatewayStop, func(b []byte) []byte { return b })
 	l.sealEnded()
@@ -396,30 +418,6 @@ func (l *Log) Adopted() error { return l.adopted }
 
 // PublicKey is the verifier of the log's checkpoints, as [Verify] takes it.
 func (l *Log) PublicKey() string { return l.tree.public }
-
-// find returns the path of a session's record, without its suffix.
-func find(dir, id string) (string, error) {
-	if len(id) != idLen || !isID(id) {
-		return "", fmt.Errorf("%q is not the identifier of a session", id)
-	}
-	// It lies in the folder of the day on which it began, as its identifier says.
-	if began, ok := beganOf(id); ok {
-		for _, day := range []time.Time{began, began.Add(time.Minute)} { // it was created a little later
-			path := filepath.Join(dir, "sessions", day.UTC().Format("2006-01-02"), id)
-			if _, err := os.Lstat(path + recordSuffix); err == nil {
-				return path, nil
-			}
-		}
-	}
-	found, err := filepath.Glob(filepath.Join(escape(dir), "sessions", "*", id+recordSuffix))
-	if err != nil {
-		return "", err
-	}
-	if len(found) == 0 {
-		return "", fmt.Errorf("session %s: %w", id, fs.ErrNotExist)
-	}
-	return found[0][:len(found[0])-len(recordSuffix)], nil
-}
 
 // escape keeps a directory's name from being read as a pattern.
 func escape(dir string) string {

@@ -173,7 +173,7 @@ func readTail(dir, public string) (leaf, error) {
 
 // checkTail holds that the gateway's own record has what was signed of it. One that is listed as
 // sealed is what its leaf says.
-func checkTail(dir string, tail, sealed leaf, isSealed bool) error {
+func checkTail(s *cabinet, tail, sealed leaf, isSealed bool) error {
 	if tail.Events == 0 {
 		return nil
 	}
@@ -183,14 +183,10 @@ func checkTail(dir string, tail, sealed leaf, isSealed bool) error {
 		}
 		return nil
 	}
-	path, err := find(dir, tail.ID)
-	if errors.Is(err, fs.ErrNotExist) {
+	_, f, err := s.record(tail.ID)
+	if errors.Is(err, fs.ErrNotExist) || errors.As(err, new(*packError)) {
 		return historyError("the gateway's own record %s is missing, and had %s", tail.ID, plural(int(tail.Events), "event", "events"))
 	}
-	if err != nil {
-		return err
-	}
-	f, err := os.Open(path + recordSuffix)
 	if err != nil {
 		return err
 	}
@@ -214,15 +210,15 @@ func checkTail(dir string, tail, sealed leaf, isSealed bool) error {
 }
 
 // checkOwn holds that the gateway's own record, which a stopped process left, has what was
-// signed of it.
-func (l *Log) checkOwn() error {
+// signed of it, and returns its identifier; empty when there is none.
+func (l *Log) checkOwn() (id string, err error) {
 	tail, err := readTail(l.dir, l.tree.public)
 	if err != nil {
-		return err
+		return "", err
 	}
 	sealed, ok, err := l.archive.sealed.find(tail.ID)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return checkTail(l.dir, tail, sealed, ok)
+	return tail.ID, checkTail(l.archive.cabinet, tail, sealed, ok)
 }

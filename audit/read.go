@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -21,15 +20,16 @@ import (
 // not. It checks each session's chain as it reads, and that the record of a sealed session
 // ends as it was sealed; what proves that it was sealed so is [Verify].
 type Archive struct {
-	dir    string
-	keys   *sessionKeys
-	given  Keys // that it was opened with
-	sealed *sealedList
-	disk   *disk // where its index is written
+	dir     string
+	keys    *sessionKeys
+	given   Keys // that it was opened with
+	sealed  *sealedList
+	cabinet *cabinet
+	disk    *disk // where its index is written, and keys are
 }
 
-func newArchive(dir string, keys *sessionKeys) *Archive {
-	return &Archive{dir: dir, keys: keys, sealed: newSealedList(dir), disk: newDisk(system{})}
+func newArchive(dir string, keys *sessionKeys, d *disk) *Archive {
+	return &Archive{dir: dir, keys: keys, sealed: newSealedList(dir), cabinet: newCabinet(dir, d), disk: d}
 }
 
 // OpenArchive opens the log in dir for reading, by the key in it.
@@ -44,7 +44,7 @@ func OpenArchiveWith(dir string, k Keys) (*Archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := newArchive(dir, keys)
+	a := newArchive(dir, keys, newDisk(system{}))
 	a.given = k
 	return a, nil
 }
@@ -52,15 +52,15 @@ func OpenArchiveWith(dir string, k Keys) (*Archive, error) {
 // Sessions lists the identifiers of the recorded sessions, oldest first. The
 // gateway's own records are among them.
 func (a *Archive) Sessions() ([]string, error) {
-	files, err := filepath.Glob(filepath.Join(escape(a.dir), "sessions", "*", "*"+recordSuffix))
-	if err != nil {
-		return nil, err
+	there, err := a.cabinet.list()
+	var ids []string
+	for id, has := range there {
+		if has&recordThere != 0 {
+			ids = append(ids, id)
+		}
 	}
-	for i, f := range files {
-		files[i] = strings.TrimSuffix(filepath.Base(f), recordSuffix)
-	}
-	slices.Sort(files)
-	return files, nil
+	slices.Sort(ids)
+	return ids, err
 }
 
 // Events reads a session's events in order. The sequence ends after an error; a sealed
@@ -113,7 +113,7 @@ func (a *Archive) readBy(load func(path, id string) ([]byte, error), id string, 
 
 // openRecord opens a session's record, and returns its key and its leaf, which is nil when it
 // is not sealed.
-func (a *Archive) openRecord(load func(path, id string) ([]byte, error), id string) (*os.File, []byte, *leaf, error) {
+func (a *Archive) openRecord(load func(path, id string) ([]byte, error), id string) (*stored, []byte, *leaf, error) {
 	path, sealed, err := a.find(id)
 	if err != nil {
 		return nil, nil, nil, err
@@ -122,7 +122,7 @@ func (a *Archive) openRecord(load func(path, id string) ([]byte, error), id stri
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	f, err := os.Open(path + recordSuffix)
+	f, err := a.cabinet.open(path)
 	return f, key, sealed, err
 }
 

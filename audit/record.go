@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os"
 	"sort"
 	"time"
 )
@@ -51,13 +50,9 @@ func (a *Archive) Open(id string) (*Record, error) {
 	return r, nil
 }
 
-// openFile is the record in a file, which it closes with it.
-func openFile(f *os.File, id string, key []byte, sealed *leaf) (*Record, error) {
-	st, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	r := &Record{id: id, file: f, size: st.Size(), close: f.Close, key: key, sealed: sealed}
+// openFile is the record that was opened, which it closes with it.
+func openFile(f *stored, id string, key []byte, sealed *leaf) (*Record, error) {
+	r := &Record{id: id, file: f, size: f.Size(), close: f.Close, key: key, sealed: sealed}
 	return r, r.locate()
 }
 

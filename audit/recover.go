@@ -3,8 +3,9 @@ package audit
 import (
 	"errors"
 	"io"
+	"maps"
 	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -16,36 +17,31 @@ func (l *Log) recover() error {
 	if err != nil {
 		return err
 	}
-	files, err := filepath.Glob(filepath.Join(escape(l.dir), "sessions", "*", "*"+recordSuffix))
+	there, err := l.archive.cabinet.list()
 	if err != nil {
 		return err
 	}
-	for _, file := range files {
-		id := strings.TrimSuffix(filepath.Base(file), recordSuffix)
-		if sealed[id] {
+	for _, id := range slices.Sorted(maps.Keys(there)) {
+		if sealed[id] || there[id]&recordThere == 0 {
 			continue
 		}
-		if err := l.recoverSession(file, id); err != nil {
+		if err := l.recoverSession(id); err != nil {
 			// One record that cannot be read must not keep the gateway from starting,
 			// nor go unsaid.
 			l.logger.Error("audit: a session left open cannot be sealed", "session", id, "err", err)
 		}
+		l.finishErasures(id)
 	}
 	return nil
 }
 
-func (l *Log) recoverSession(file, id string) error {
-	path := strings.TrimSuffix(file, recordSuffix)
-	f, err := os.Open(file)
+func (l *Log) recoverSession(id string) error {
+	path, f, err := l.archive.cabinet.record(id)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if st.Size() < int64(headerLen) { // created, and nothing was acknowledged
+	if f.Size() < int64(headerLen) { // created, and nothing was acknowledged
 		return newStream(l, path, nil, nil).discard()
 	}
 	r, err := newReader(f)
@@ -70,11 +66,11 @@ func (l *Log) recoverSession(file, id string) error {
 		l.ended(&ending{leaf: leaf{ID: id, Events: r.index, Chain: r.chain}, path: path, ready: true})
 		return nil
 	}
-	if !errors.Is(err, io.EOF) && !errors.Is(err, errTorn) && !endsUnwritten(f, st.Size()) {
+	if !errors.Is(err, io.EOF) && !errors.Is(err, errTorn) && !endsUnwritten(f, f.Size()) {
 		return err
 	}
-	cut := st.Size() - r.bytes
-	key, err := l.keys.load(path+keySuffix, id)
+	cut := f.Size() - r.bytes
+	key, err := l.archive.presentKey(path, id)
 	if err != nil {
 		return err
 	}
@@ -82,7 +78,7 @@ func (l *Log) recoverSession(file, id string) error {
 	if err != nil {
 		return err
 	}
-	w, err := l.disk.open(file)
+	w, err := l.disk.open(path + recordSuffix)
 	if err != nil {
 		return err
 	}

@@ -141,3 +141,6 @@ func removeFile(t testing.TB, name string) {
 	t.Helper()
 	require.NoError(t, os.Remove(name))
 }
+
+// find returns the path of a session's files in a log, without their suffixes.
+func find(dir, id string) (string, error) { return newCabinet(dir, newDisk(system{})).find(id) }

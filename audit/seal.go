@@ -142,6 +142,9 @@ func (l *Log) list(e *ending) error {
 	at, err := l.tree.seal(e.leaf)
 	if err == nil {
 		l.isSealed(e.ID, at)
+		if l.packs != nil {
+			l.packs.sealed(e.path)
+		}
 	}
 	return err
 }

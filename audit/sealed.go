@@ -82,7 +82,7 @@ func (a *Archive) Missing() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	there, err := listRecords(a.dir)
+	there, err := a.cabinet.list()
 	var missing []string
 	for _, id := range sealed {
 		if there[id]&recordThere == 0 {
@@ -102,7 +102,7 @@ func (a *Archive) find(id string) (path string, sealed *leaf, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	path, err = find(a.dir, id)
+	path, err = a.cabinet.find(id)
 	if !ok {
 		return path, nil, err
 	}
@@ -140,7 +140,7 @@ func (a *Archive) Whole(id string) error {
 	if err != nil || sealed == nil {
 		return err
 	}
-	f, err := os.Open(path + recordSuffix)
+	f, err := a.cabinet.open(path)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -70,7 +69,7 @@ func (a *Archive) Search(ctx context.Context, q Query, progress func(done, all i
 	listed := make(chan error, 1)
 	go func() { // it takes as long as reading the index
 		var err error
-		there, err = listRecords(a.dir)
+		there, err = a.cabinet.list()
 		listed <- err
 	}()
 	leaves, segments, err := a.segments(ctx, r, progress)
@@ -421,40 +420,4 @@ func (c *checker) text(stream string, b []byte) {
 // holds reports whether everything was found.
 func (c *checker) holds() bool {
 	return !slices.Contains(c.terms, false) && !slices.Contains(c.texts, false)
-}
-
-const (
-	recordThere = 1 << iota
-	keyThere
-)
-
-// listRecords lists which sessions have a record, and which a key.
-func listRecords(dir string) (map[string]byte, error) {
-	days, err := os.ReadDir(filepath.Join(dir, "sessions"))
-	if err != nil {
-		return nil, err
-	}
-	there := make(map[string]byte)
-	for _, day := range days {
-		if !day.IsDir() {
-			continue
-		}
-		d, err := os.Open(filepath.Join(dir, "sessions", day.Name()))
-		if err != nil {
-			return nil, err
-		}
-		names, err := d.Readdirnames(-1)
-		d.Close()
-		if err != nil {
-			return nil, err
-		}
-		for _, name := range names {
-			if id, ok := strings.CutSuffix(name, recordSuffix); ok && len(id) == idLen && isID(id) {
-				there[id] |= recordThere
-			} else if id, ok := strings.CutSuffix(name, keySuffix); ok && len(id) == idLen && isID(id) {
-				there[id] |= keyThere
-			}
-		}
-	}
-	return there, nil
 }

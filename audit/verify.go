@@ -118,10 +118,16 @@ func VerifyWith(dir string, k Keys, public string, trusted ...[]byte) (*Report, 
 	if err := r.checkTrusted(mem, signed, public, trusted); err != nil {
 		return nil, err
 	}
-	c, err := r.newContents(dir, k)
+	s := newCabinet(dir, nil)
+	damaged, err := s.damages()
 	if err != nil {
 		return nil, err
 	}
+	c, err := r.newContents(dir, k, damaged)
+	if err != nil {
+		return nil, err
+	}
+	var gone []string
 	sealed := make(map[string]bool)
 	var own leaf // of the gateway's own record that was written last
 	for i := range signed.N {
@@ -134,18 +140,32 @@ func VerifyWith(dir string, k Keys, public string, trusted ...[]byte) (*Report, 
 		if l.ID == tail.ID {
 			own = l
 		}
-		if path := r.checkSession(dir, l); path != "" {
+		path, err := r.checkSession(s, l)
+		d := damaged.of(packSuffix, l.ID)
+		switch {
+		case err == nil:
 			c.check(path, l.ID)
+		case errors.Is(err, fs.ErrNotExist) && d == nil:
+			gone = append(gone, l.ID)
+		default:
+			r.sessionProblem(d, "session %s: %v", l.ID, err)
 		}
 	}
+	r.missingProblem(gone)
 	if terr == nil {
-		terr = checkTail(dir, tail, own, sealed[tail.ID])
+		terr = checkTail(s, tail, own, sealed[tail.ID])
 	}
 	if terr != nil {
 		r.problem("%v", terr)
 	}
 	r.Unsigned = len(lines) - int(signed.N)
-	return r, errors.Join(c.compare(), r.unproven(dir, sealed))
+	err = errors.Join(r.unproven(dir, sealed), c.compare(sealed))
+	for _, d := range damaged {
+		if text := d.text(); text != "" {
+			r.problem("%s", text)
+		}
+	}
+	return r, err
 }
 
 // checkTrusted checks that the log continues earlier checkpoints of its own. The
@@ -196,27 +216,37 @@ func plural(n int, one, several string) string {
 }
 
 // checkSession checks a session's record, and returns its path when it is as it was sealed.
-func (r *Report) checkSession(dir string, l leaf) (path string) {
-	path, err := find(dir, l.ID)
+func (r *Report) checkSession(s *cabinet, l leaf) (string, error) {
+	path, f, err := s.record(l.ID)
 	if err != nil {
-		r.problem("session %s is sealed, and its record is missing", l.ID)
-		return ""
-	}
-	f, err := os.Open(path + recordSuffix)
-	if err != nil {
-		r.problem("session %s: %v", l.ID, err)
-		return ""
+		return "", err
 	}
 	defer f.Close()
 	n, err := checkRecord(f, l)
 	r.Bytes += n
 	if err != nil {
-		r.problem("session %s: %v", l.ID, err)
-		return ""
+		return "", s.elsewhere(path, l, err)
 	}
 	r.Sessions++
 	r.Events += int64(l.Events)
-	return path
+	return path, nil
+}
+
+// elsewhere adds to what is wrong with a record in a file of its own that a pack has it as it
+// was sealed.
+func (s *cabinet) elsewhere(path string, l leaf, err error) error {
+	if _, serr := os.Lstat(path + recordSuffix); serr != nil {
+		return err
+	}
+	f, perr := s.openPacked(path)
+	if perr != nil {
+		return err
+	}
+	defer f.Close()
+	if _, perr := checkRecord(f, l); perr != nil {
+		return err
+	}
+	return fmt.Errorf("%w; %s has it as it was sealed: remove %s", err, f.file.Name(), path+recordSuffix)
 }
 
 // checkRecord checks that a record file is what a leaf commits to.
@@ -240,7 +270,7 @@ func quoteID(s string) string {
 }
 
 func (r *Report) unproven(dir string, sealed map[string]bool) error {
-	a := newArchive(dir, nil)
+	a := newArchive(dir, nil, nil)
 	ids, err := a.Sessions()
 	for _, id := range ids {
 		if !sealed[id] {

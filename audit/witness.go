@@ -50,7 +50,7 @@ type teller struct {
 }
 
 func (t *teller) load() error {
-	if err := os.MkdirAll(filepath.Dir(t.file), 0o700); err != nil {
+	if err := t.log.disk.mkdir(filepath.Dir(t.file)); err != nil {
 		return err
 	}
 	b, err := os.ReadFile(t.file)
@@ -76,7 +76,7 @@ func (t *teller) step(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	t.last = append(append([]byte(nil), head.Note...), lines...)
-	if err := replace(t.file, t.last); err != nil {
+	if err := t.log.disk.replace(t.file, t.last, 0o600); err != nil {
 		return false, fmt.Errorf("what witness %s was told cannot be saved: %w", t.witness.Name(), err)
 	}
 	t.told = head.N
