@@ -5,6 +5,10 @@ import "strings"
 // Vocabulary is what names are made of.
 type Vocabulary struct {
 	Given, Family, Places []string
+
+	// To learn from only, besides what the samples for tests have.
+	Organizations, Peoples, Nouns, Words, Labels, Sentences []string
+	CyrillicGiven, CyrillicFamily                           []string
 }
 
 // testing names are rare enough, and of enough peoples, for none of them to be
@@ -68,6 +72,9 @@ func (m *Maker) person() string {
 }
 
 func (m *Maker) organization() string {
+	if list := m.v.Organizations; len(list) > 0 && m.chance(50) {
+		return pick(m, list)
+	}
 	base := m.one(pick(m, m.v.Family), pick(m, m.v.Family)+" & "+pick(m, m.v.Family), m.one("North", "Blue", "Global", "First", "Summit", "Pacific", "United", "Bright", "Iron", "Silver", "Apex", "Delta", "Nova")+" "+m.one("Star", "Ridge", "Data", "Health", "Foods", "Energy", "Harbor", "Systems", "Logistics", "Media"), pick(m, m.v.Places)+" "+m.one("Steel", "Water", "Rail", "Motors"))
 	return base + " " + m.one("Inc", "Inc.", "LLC", "Ltd", "Ltd.", "GmbH", "Corp", "Corporation", "Group", "Holdings", "Partners", "& Sons", "Bank", "University", "Hospital", "AG", "S.A.", "Foundation", "Associates", "Institute")
 }

@@ -8,6 +8,9 @@ func (m *Maker) Prose() Sample {
 	list := proseForTests
 	if m.training {
 		list = proseForTraining
+		if more := m.v.Sentences; len(more) > 0 && m.chance(60) {
+			list = more
+		}
 	}
 	var b strings.Builder
 	var s Sample
@@ -46,6 +49,19 @@ func (m *Maker) slots(b *strings.Builder, t string, spans []Span) []Span {
 			v, typ = m.organization(), "ORGANIZATION"
 		case 'A':
 			v, typ = m.street(), "STREET_ADDRESS"
+		case 'D':
+			v = pick(m, m.v.Peoples)
+		case 'R':
+			v, typ = m.cyrillic(), "PERSON"
+		case 'K':
+			v = m.noun()
+		case 'B':
+			v = m.one(pick(m, m.v.Labels), pick(m, m.v.Labels), pick(m, m.v.Labels), m.noun())
+		case 'w':
+			v = pick(m, m.v.Words)
+		case 'W':
+			v = pick(m, m.v.Words)
+			v = strings.ToUpper(v[:1]) + v[1:]
 		case 'N':
 			v = m.digits(1 + m.r.IntN(4))
 		case 'M':
@@ -339,6 +355,24 @@ Daily Standup at {N}, Sprint Review on {M}
 Meeting Room Four is booked.
 Can Opener, Stainless Steel
 `), "\n")
+
+// cyrillic is a name in Cyrillic script.
+func (m *Maker) cyrillic() string {
+	g, f := pick(m, m.v.CyrillicGiven), pick(m, m.v.CyrillicFamily)
+	return m.one(g+" "+f, g+" "+f, f+" "+g, g, f)
+}
+
+// noun is a German noun, often made of two.
+func (m *Maker) noun() string {
+	v := pick(m, m.v.Nouns)
+	if m.chance(50) {
+		v += m.one("", "", "s", "en") + strings.ToLower(pick(m, m.v.Nouns))
+	}
+	if m.chance(30) {
+		v += m.one("s", "e", "en", "er", "n", "es")
+	}
+	return v
+}
 
 // Foreign returns a sentence of words that no list has, of which only the first,
 // and seldom another, begins with a capital, without any name.

@@ -9,9 +9,10 @@ import (
 
 // Model is what was learned. It is immutable and safe for concurrent use.
 type Model struct {
-	weights                      []int8   // by feature and tag
-	rows                         []uint64 // by feature: its weights, a byte each, 128 added
-	given, family, common, place Bloom
+	weights []int8   // by feature and tag
+	rows    []uint64 // by feature: its weights, a byte each, 128 added
+
+	given, family, common, place, company Bloom
 }
 
 const (
@@ -33,7 +34,7 @@ var defaultModel = sync.OnceValue(func() *Model {
 	return m
 })
 
-var magic = [4]byte{'n', 'm', 'e', '1'}
+var magic = [4]byte{'n', 'm', 'e', '2'}
 
 // Load reads a model that [Model.Append] wrote. It keeps b.
 func Load(b []byte) (*Model, error) {
@@ -48,7 +49,7 @@ func Load(b []byte) (*Model, error) {
 	}
 	b = b[len(m.weights):]
 	m.pack()
-	for _, f := range []*Bloom{&m.given, &m.family, &m.common, &m.place} {
+	for _, f := range []*Bloom{&m.given, &m.family, &m.common, &m.place, &m.company} {
 		if len(b) < 4 {
 			return nil, bad
 		}
@@ -78,7 +79,7 @@ func (m *Model) Append(b []byte) []byte {
 	for _, w := range m.weights {
 		b = append(b, byte(w))
 	}
-	for _, f := range []Bloom{m.given, m.family, m.common, m.place} {
+	for _, f := range []Bloom{m.given, m.family, m.common, m.place, m.company} {
 		b = binary.BigEndian.AppendUint32(b, uint32(len(f)))
 		b = append(b, f...)
 	}

@@ -287,6 +287,9 @@ func (t *Tagger) names(dst []Name) []Name {
 		for k < len(t.got) && t.got[k] != tagOther && Kind((t.got[k]-1)/2) == kind && (t.got[k]-1)%2 == 1 {
 			k++
 		}
+		for k > i+1 && t.tokens[k-1].flags&flagCapital == 0 { // a particle that nothing follows
+			k--
+		}
 		end := t.tokens[k-1].end
 		if w := t.tokens[k-1]; w.flags&flagInitial != 0 && w.flags&flagDot != 0 && k < len(t.tokens) && t.tokens[k].start == end {
 			end++
@@ -308,7 +311,16 @@ func (t *Tagger) likely(i, k int) bool {
 	if k == i+1 && (t.tokens[i].flags&(flagAll|flagGiven) == flagAll || t.tokens[i].flags&flagCalendar != 0) {
 		return false
 	}
+	german, shouted := false, true
 	for _, w := range t.tokens[i:k] {
+		german = german || w.flags&flagGerman != 0
+		shouted = shouted && w.flags&(flagAll|flagInitial) != 0
+	}
+	for _, w := range t.tokens[i:k] {
+		switch {
+		case shouted && w.flags&flagGiven == 0, german && w.flags&(flagGiven|flagFamily) == 0, german && k == i+1 && w.flags&flagCommon != 0:
+			continue
+		}
 		if w.flags&flagGiven != 0 || w.flags&(flagWord|flagCommon|flagInitial) == flagWord && w.length > 1 {
 			return true
 		}

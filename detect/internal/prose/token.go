@@ -27,7 +27,11 @@ const (
 	flagCompany  // Inc, GmbH
 	flagStreet   // Street, Ave
 	flagCalendar // May, Monday
-	flagTaken    // part of something that was found already
+	flagBrand    // of organisations
+	flagGerman   // words that only sentences of one tongue, or of its kin, have
+	flagRomance
+	flagNordic
+	flagTaken // part of something that was found already
 )
 
 type token struct {
@@ -129,6 +133,7 @@ func (t *Tagger) word(text []byte, i int) int {
 	h, tail := uint32(hashSeed), uint32(0) // tail are the last letters
 	capitals, letters := 0, 0
 	inner, last := 0, rune(0) // where a capital stands behind a small letter
+	same, times := rune(0), 0 // the last letter, and how often in a row
 	for i < len(text) {
 		c := text[i]
 		r, size := rune(c), 1
@@ -165,6 +170,12 @@ func (t *Tagger) word(text []byte, i int) int {
 			if letters == 0 {
 				k.flags |= flagCapital
 			}
+		}
+		if r != same {
+			same, times = r, 0
+		}
+		if times++; times > 2 { // Hmmm, Sooo
+			k.flags |= flagTaken
 		}
 		if last = r; upper {
 			last = 0
