@@ -38,7 +38,7 @@ func (s *scan) assigned(i int) int {
 	for k >= s.floor && end-k < 48 && keyByte[src[k]] {
 		k--
 	}
-	if src[i] == '>' && s.at(k) != '<' || src[i] == '>' && s.at(i-1) == '-' {
+	if src[i] == '>' && s.at(k) != '<' && !s.attribute(k) || src[i] == '>' && s.at(i-1) == '-' {
 		return i + 1
 	}
 	next := i + 1
@@ -49,6 +49,16 @@ func (s *scan) assigned(i int) int {
 		next = s.personIn(k+1, end, next, src[i])
 	}
 	return next
+}
+
+// attribute reports whether the quote at k begins what an attribute says that an element
+// is called, as in <entry key="secret">.
+func (s *scan) attribute(k int) bool {
+	if c := s.at(k); c != '"' && c != '\'' || s.at(k-1) != '=' {
+		return false
+	}
+	_, ok := behindWord(s.src, k-1, "key", "name")
+	return ok
 }
 
 // called looks at the ( at i: a call whose first argument is a key that names a

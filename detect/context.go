@@ -97,7 +97,7 @@ var topicWords = map[Topics]string{
 		"issn doi upc ean gtin commit hash checksum sha md5 uuid guid timestamp epoch ts bytes size seq sequence offset duration latency request " +
 		"trace span job pid port event message build row bestellung rechnung po rma record document unix counter count total session object " +
 		"key etag bug issue pr run task node stock warehouse claim booking amount price quantity",
-	aboutPassword: "password passwd pwd passphrase passwort kennwort motdepasse contraseña contrasena senha пароль 密码 パスワード pass pgpassword dbpassword userpassword sshpass smtppass rootpassword",
+	aboutPassword: "password passwd pwd passphrase passwort kennwort motdepasse contraseña contrasena senha clave wachtwoord lösenord lösenordet passord adgangskode salasana hasło heslo jelszó parola şifre пароль 密码 密碼 パスワード 비밀번호 pass pgpassword dbpassword userpassword sshpass smtppass rootpassword",
 	aboutSecret: "secret apikey apitoken accesskey secretkey clientsecret privatekey accesstoken authtoken refreshtoken privatetoken apitoken apikey xapikey appsecret secretkeybase masterkey licensekey storagekey secretaccesskey encryptionkey " +
 		"signingkey sessiontoken bearer credential credentials apisecret authorization accountkey sharedaccesskey token",
 }

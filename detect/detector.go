@@ -110,8 +110,7 @@ func New(c Config) (*Detector, error) {
 				return nil, err
 			}
 		}
-		for _, l := range spokenWords {
-			l.own = (*scan).spoken
+		for _, l := range tellers {
 			if err := p.literal(l); err != nil {
 				return nil, err
 			}

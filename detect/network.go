@@ -68,7 +68,10 @@ func (s *scan) colon(i int) int {
 			return to
 		}
 	}
-	return s.assigned(i)
+	if to := s.assigned(i); to > i+1 || s.at(i+1) <= ' ' {
+		return to
+	}
+	return max(s.used(i), i+1)
 }
 
 // mac finds a hardware address at start and returns its end, or start.

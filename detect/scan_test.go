@@ -114,7 +114,7 @@ var recall = []struct {
 	{Password, "password=«hunter2» host=db"},
 	{Password, `{"password": "«correct horse»", "a": 1}`},
 	{Password, "DB_PASSWORD='«p@ss w»'"},
-	{Password, "ALTER ROLE a «PASSWORD 'x1y»'"},
+	{Password, "ALTER ROLE a PASSWORD '«x1y»'"},
 	{Secret, "client_secret: «Zk39fjw02kdLs9wqpz»"},
 	{Secret, "aws_secret_access_key = «wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY1»"},
 	{Secret, "Authorization: «Bearer mF_9.B5f-4.1JqM8sdf92kd»"},

@@ -228,7 +228,7 @@ func (f *filler) value(mark string, p *person) (value, typ string) {
 	case "mac":
 		return f.fake.MacAddress(), ignore
 	case "login":
-		return strings.ToLower(f.fake.Username()), ignore
+		return strings.ToLower(strings.ReplaceAll(f.fake.Username(), " ", "")), ignore
 	}
 	if value, ok := f.secret(mark); ok {
 		return value, "SECRET"

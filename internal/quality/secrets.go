@@ -93,15 +93,13 @@ func write(b *strings.Builder, r *rand.Rand, re *syntax.Regexp) {
 	}
 	switch re.Op {
 	case syntax.OpLiteral:
-		b.WriteString(string(re.Rune))
-	case syntax.OpCharClass:
-		for {
-			k := r.IntN(len(re.Rune)/2) * 2
-			if c := re.Rune[k] + rune(r.IntN(int(min(re.Rune[k+1], 0x7e)-min(re.Rune[k], 0x7e))+1)); c > ' ' && c < 0x7f {
-				b.WriteRune(c)
-				return
-			}
+		text := string(re.Rune)
+		if re.Flags&syntax.FoldCase != 0 { // in any case: vendors write it in small letters
+			text = strings.ToLower(text)
 		}
+		b.WriteString(text)
+	case syntax.OpCharClass:
+		b.WriteByte(oneOf(r, re.Rune))
 	case syntax.OpAnyCharNotNL, syntax.OpAnyChar:
 		b.WriteByte(base64Set[r.IntN(62)])
 	case syntax.OpCapture:
@@ -123,6 +121,35 @@ func write(b *strings.Builder, r *rand.Rand, re *syntax.Regexp) {
 	}
 }
 
+// oneOf is a byte of a class: a letter or digit where it has some, and of hexadecimal
+// digits, which rules allow in both cases, a small one.
+func oneOf(r *rand.Rand, class []rune) byte {
+	has := func(c rune) bool {
+		for k := 0; k < len(class); k += 2 {
+			if class[k] <= c && c <= class[k+1] {
+				return true
+			}
+		}
+		return false
+	}
+	set := ""
+	for c := rune('!'); c < 0x7f; c++ {
+		if has(c) && strings.ContainsRune(base64Set[:62], c) {
+			set += string(c)
+		}
+	}
+	if set == "" {
+		return byte(class[0])
+	}
+	if has('f') && !has('g') {
+		set = strings.NewReplacer("A", "", "B", "", "C", "", "D", "", "E", "", "F", "").Replace(set)
+	}
+	if has('_') && r.IntN(16) == 0 {
+		return '_'
+	}
+	return set[r.IntN(len(set))]
+}
+
 // signs are what a password may have where it is written. In a URL they are escaped.
 var signs = map[string]string{
 	"password": "!@#$%&*?+=-_.", "urlpassword": "", "dsnpassword": "!@#$%&*?+-_.", "sqlpassword": "!@#$%&*?+=-_.;:", "shellpassword": "@%+=-_.,:", "xmlpassword": "!@#$%*?+=-_.", "yamlpassword": "!@$%?+=-_.",
@@ -133,7 +160,7 @@ func (f *filler) secret(mark string) (string, bool) {
 	switch mark {
 	case "token":
 		if f.r.IntN(4) == 0 {
-			return f.one(f.fake.Password(true, true, true, false, false, 20+f.r.IntN(24)), f.hex(32), f.hex(40), f.fake.UUID()+f.hex(8)), true
+			return f.one(f.fake.Password(true, true, true, false, false, 20+f.r.IntN(24)), f.hex(32), f.hex(40), f.hex(64)), true
 		}
 		var b strings.Builder
 		write(&b, f.r, f.tokens[f.r.IntN(len(f.tokens))].form)
