@@ -126,8 +126,8 @@ func decode[T string | []byte](s T) (rune, int) {
 	return utf8.DecodeRune(buf[:n])
 }
 
-// operation appends what op asks.
-func operation(b []byte, op proxy.Op) []byte {
+// operation appends what op asks, with redacted in the place of what it says.
+func operation(b []byte, op proxy.Op, redacted *proxy.Redacted) []byte {
 	m := op.Info()
 	b = num(b, "op", m.ID)
 	b = num(b, "parent", m.Parent)
@@ -139,9 +139,17 @@ func operation(b []byte, op proxy.Op) []byte {
 	case *proxy.Connect:
 		b = params(b, o.Params)
 	case *proxy.Statement:
-		b = statement(b, o)
+		said, args := o.Text, o.Args
+		if redacted != nil {
+			said, args = redacted.Text, redacted.Args
+		}
+		b = statement(b, o, said, args)
 	case *proxy.Exec:
-		b = text(b, []byte(o.Command), "")
+		said := []byte(o.Command)
+		if redacted != nil {
+			said = redacted.Text
+		}
+		b = text(b, said, "")
 		if o.Terminal {
 			b = append(b, `,"terminal":true`...)
 		}
@@ -150,6 +158,9 @@ func operation(b []byte, op proxy.Op) []byte {
 		b = append(name(b, "args"), '[')
 		secret := namesSecret(o.Name)
 		for i, a := range o.Args {
+			if redacted != nil {
+				a = redacted.Args[i].Value
+			}
 			if secret || mentionsSecret(a) {
 				b = append(comma(b, i), `"…"`...)
 				continue
@@ -208,15 +219,15 @@ func counts(b []byte, masked map[string]uint64) []byte {
 	return append(b, '}')
 }
 
-func statement(b []byte, o *proxy.Statement) []byte {
+func statement(b []byte, o *proxy.Statement, said []byte, args []proxy.Arg) []byte {
 	b = str(b, "name", o.Name)
 	f := o.Facts
-	b = text(b, o.Text, f.Normalised)
-	if len(o.Args) > 0 {
+	b = text(b, said, f.Normalised)
+	if len(args) > 0 {
 		b = append(name(b, "args"), '[')
 		total := 0
 		secret := mentionsSecret(o.Text)
-		for i, a := range o.Args {
+		for i, a := range args {
 			if total += len(a.Value); secret || total > maxArgs {
 				b = comma(b, i)
 				b = append(b, `"…"`...)

@@ -77,7 +77,7 @@ func (r *recorder) note(ctx context.Context, op proxy.Op, n *proxy.Note) error {
 		r.addMasked(idOf(op), n)
 		return nil
 	case proxy.NoteObserved:
-		return r.event(OperationObserved, func(b []byte) []byte { return str(num(b, "op", idOf(op)), "rule", n.Rule) })
+		return r.event(OperationObserved, func(b []byte) []byte { return str(str(num(b, "op", idOf(op)), "rule", n.Rule), "reason", n.Text) })
 	case proxy.NoteExempted:
 		return r.event(SessionUnmasked, func(b []byte) []byte { return str(num(b, "op", idOf(op)), "rule", n.Rule) })
 	case proxy.NoteRevised:
@@ -135,8 +135,9 @@ func (r *recorder) takeMasked(op uint64) map[string]uint64 {
 }
 
 // start records an operation before it goes to the resource.
-func (r *recorder) start(_ context.Context, op proxy.Op) error {
-	err := r.stream.event(op.Info().At, OperationStart, synced, func(b []byte) []byte { return operation(b, op) })
+func (r *recorder) start(ctx context.Context, op proxy.Op) error {
+	redacted := r.session.Redacted(ctx, op)
+	err := r.stream.event(op.Info().At, OperationStart, synced, func(b []byte) []byte { return operation(b, op, redacted) })
 	if err == nil || !r.strict {
 		return nil
 	}
@@ -144,7 +145,8 @@ func (r *recorder) start(_ context.Context, op proxy.Op) error {
 	return err
 }
 
-func (r *recorder) done(_ context.Context, op proxy.Op, out *proxy.Outcome) {
+func (r *recorder) done(ctx context.Context, op proxy.Op, out *proxy.Outcome) {
+	var redacted *proxy.Redacted
 	var masked map[string]uint64
 	if r.noted.Load() {
 		r.finishTapes(op.Info().ID)
@@ -156,10 +158,11 @@ func (r *recorder) done(_ context.Context, op proxy.Op, out *proxy.Outcome) {
 		// What ended is on its way to the disk with the next operation, or soon; what
 		// was refused may be an attack, and is written now.
 		typ, until = OperationRefused, synced
+		redacted = r.session.Redacted(ctx, op)
 	}
 	err := r.stream.event(time.Now(), typ, until, func(b []byte) []byte {
 		if refused {
-			b = operation(b, op)
+			b = operation(b, op, redacted)
 		} else {
 			b = num(b, "op", op.Info().ID)
 		}

@@ -123,10 +123,10 @@ func New(c Config) (*Masker, error) {
 func (m *Masker) Name() string { return "masking" }
 
 // Notes says that the masker leaves notes of what it masks and of users that it does not
-// mask it for, and of masks that are written back where a rule only observes that.
+// mask it for, and of what clients send where a rule only observes that.
 func (m *Masker) Notes() []proxy.NoteKind {
 	kinds := []proxy.NoteKind{proxy.NoteMasked, proxy.NoteExempted}
-	if slices.ContainsFunc(m.rules, func(r Rule) bool { return r.WriteBack == WriteBackObserve }) {
+	if slices.ContainsFunc(m.rules, func(r Rule) bool { return r.WriteBack == WriteBackObserve || r.Requests == RequestsObserve }) {
 		kinds = append(kinds, proxy.NoteObserved)
 	}
 	return kinds
@@ -154,7 +154,11 @@ func (m *Masker) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, er
 		return h, nil
 	}
 	x := &session{session: s, view: v, past: kept, counts: map[uint64]*counts{}, read: map[string]*mentions{}}
-	return proxy.Hooks{Ask: x.ask, Start: x.start, Flow: x.flow, Tell: x.tell, Done: x.done, State: kept}, nil
+	h := proxy.Hooks{Ask: x.ask, Start: x.start, Flow: x.flow, Tell: x.tell, Done: x.done, State: kept}
+	if v.requests != nil {
+		h.Bind, h.Redact = x.bind, x.redact
+	}
+	return h, nil
 }
 
 // noteExceptions notes the rules that do not apply to the session that op opens.
@@ -207,6 +211,10 @@ type session struct {
 	filled filled
 	// copies are the columns that COPYs from the client fill, by operation.
 	copies map[uint64][]target
+	// asked are what was found in requests, by operation.
+	asked map[uint64]*request
+	// copying are what is found in the rows of COPYs from the client, by operation.
+	copying map[uint64]*copyRequest
 }
 
 const (
@@ -351,7 +359,7 @@ func (x *session) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
 		return proxy.Deny(proxy.CauseMasking, "", "a database's log cannot be masked", "")
 	case proxy.KindStatement, proxy.KindPrepare:
 	default:
-		return proxy.Pass()
+		return x.sends(ctx, op)
 	}
 	st, ok := op.(*proxy.Statement)
 	if !ok {
@@ -376,10 +384,9 @@ func (x *session) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
 			return v
 		}
 	}
-	if st.Kind == proxy.KindStatement {
-		if v := x.writesBack(ctx, st); v.Refuses() {
-			return v
-		}
+	sent := x.sent(ctx, st)
+	if sent.Refuses() {
+		return sent
 	}
 	if m.aside || m.keeps && !followed(st.Facts) {
 		x.mu.Lock()
@@ -389,7 +396,7 @@ func (x *session) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
 		x.making[st.ID] = m
 		x.mu.Unlock()
 	}
-	return proxy.Pass()
+	return sent
 }
 
 // followed reports whether what a statement makes and fills is known by its facts, so
@@ -561,7 +568,11 @@ func (x *session) done(ctx context.Context, op proxy.Op, out *proxy.Outcome) {
 	delete(x.typing, id)
 	delete(x.making, id)
 	delete(x.copies, id)
+	delete(x.asked, id)
+	copied := x.copying[id]
+	delete(x.copying, id)
 	x.mu.Unlock()
+	copied.copied(ctx, op)
 	if c == nil {
 		return
 	}

@@ -38,7 +38,8 @@ func appendArray(dst, v []byte, depth int, parts *[]part) ([]byte, bool) {
 	for d := range dims {
 		size[d] = int(int32(binary.BigEndian.Uint32(v[12+8*d:])))
 		if left[d] = size[d]; size[d] < 1 {
-			return dst, false
+			empty := dims == 1 && size[d] == 0 // as some clients write it
+			return append(dst, '}'), empty && len(v) == at
 		}
 		if d > 0 {
 			dst = append(dst, '{')

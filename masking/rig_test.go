@@ -69,6 +69,7 @@ type rig struct {
 	mu     sync.Mutex
 	counts map[detect.Type]uint64
 	notes  []string // rules that only observed
+	texts  []string // what these say
 }
 
 // counter counts what the masker notes.
@@ -88,6 +89,7 @@ func (c counter) Record(_ context.Context, n *proxy.Note) error {
 		c.counts[detect.Type(n.Type)] += n.Count
 	case proxy.NoteObserved:
 		c.notes = append(c.notes, n.Rule)
+		c.texts = append(c.texts, n.Rule+": "+n.Text)
 	}
 	return nil
 }
@@ -185,4 +187,11 @@ func (g *rig) observed() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return append([]string{}, g.notes...)
+}
+
+// said are what rules that only observe say, in order.
+func (g *rig) said() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return append([]string{}, g.texts...)
 }

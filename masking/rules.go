@@ -79,6 +79,9 @@ type Rule struct {
 	// WriteBack says what is done about masks that are written into columns that the rule
 	// masks.
 	WriteBack WriteBack
+	// Requests says what is done about the rule's columns and types of values in what
+	// clients send.
+	Requests Requests
 	// Except are groups that the rule does not apply to; the default set still does.
 	// Sessions in which that makes a difference leave a note of kind
 	// [proxy.NoteExempted].
@@ -103,6 +106,7 @@ type columnRule struct {
 	with                     treatment
 	mode                     modeOfRule
 	writeBack                writeBackOfRule
+	requests                 requestsOfRule
 }
 
 // modeOfRule is a mode and the name of the rule that it is from.
@@ -209,6 +213,8 @@ type view struct {
 
 	writeBackFound writeBackOfRule // of what is found by itself
 	writeBacks     map[detect.Type]writeBackOfRule
+
+	requests *requestRules // nil: no rule is about what is sent
 }
 
 // view resolves the rules for an identity at a resource.
@@ -235,6 +241,7 @@ func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
 			v.with, v.general = stricter(v.with, rule.treatment()), v.general.or(mode)
 			v.writeBackFound = v.writeBackFound.or(back)
 		}
+		v.request(rule, rule.title(i))
 		v.mode = max(v.mode, rule.Mode)
 		for _, t := range rule.Types {
 			if old, ok := v.types[t]; ok {
@@ -247,6 +254,7 @@ func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
 		}
 		for _, c := range m.columns[i] {
 			c.with, c.mode, c.writeBack = rule.treatment(), mode, back
+			c.requests = requestsOfRule{rule.Requests, rule.title(i)}
 			v.column = stricter(v.column, c.with)
 			v.columns = append(v.columns, c)
 		}
@@ -299,9 +307,9 @@ func (v *view) transform(t detect.Type) Transform { return v.treatment(t).Transf
 
 func (r *Rule) treatment() treatment { return treatment{r.With, r.Options}.withDefaults() }
 
-// idle reports whether nothing is masked.
+// idle reports whether nothing is masked, and nothing looked at that is sent.
 func (v *view) idle() bool {
-	return !v.scans && len(v.columns) == 0
+	return !v.scans && len(v.columns) == 0 && v.requests == nil
 }
 
 // sensitive reports whether a name, wherever it is, is that of a column

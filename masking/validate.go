@@ -14,11 +14,14 @@ import (
 // it seems to. known says which types there are; lasting, that the key outlives
 // the process.
 func (r *Rule) validate(known func(detect.Type) bool, lasting bool) error {
-	if r.Off && (r.selects() || r.Mode != Display || r.With != Partial || r.Options != Options{}) {
+	if r.Off && (r.selects() || r.Mode != Display || r.With != Partial || r.Requests != RequestsUnset || r.Options != Options{}) {
 		return errors.New("a rule that switches masking off cannot have other settings")
 	}
-	if r.With >= transformEnd || int(r.Mode) >= len(modeNames) {
-		return errors.New("unknown transform or mode")
+	if r.With >= transformEnd || int(r.Mode) >= len(modeNames) || int(r.Requests) >= len(requestsNames) {
+		return errors.New("unknown transform, mode or answer to requests")
+	}
+	if r.Requests == RequestsTokenise && !lasting {
+		return errors.New("tokenising what clients send needs a permanent key: what is stored could not be found or turned back otherwise")
 	}
 	if r.With == Visible && len(r.Types) == 0 {
 		return errors.New("a rule that shows values needs their types; to show everything, switch masking off")

@@ -85,31 +85,50 @@ func (v *view) writeBackElse(w writeBackOfRule) writeBackOfRule {
 	return w
 }
 
-// writesBack refuses a statement that writes a mask into a column that the session is
-// shown masked.
-func (x *session) writesBack(ctx context.Context, st *proxy.Statement) proxy.Verdict {
-	if !mayWrite(st.Facts) {
+// sent judges the values that a statement sends: masks that it would write into columns
+// that the session is shown masked, and what rules about requests are about.
+func (x *session) sent(ctx context.Context, st *proxy.Statement) proxy.Verdict {
+	writes := st.Kind == proxy.KindStatement && mayWrite(st.Facts)
+	if !writes && x.view.requests == nil {
 		return proxy.Pass()
 	}
-	g := st.Given(ctx)
-	given := &g
-	if g.Fills == nil {
-		g.Fills, g.Params = notAnalysed, st.Args
+	given, targets := x.given(ctx, st)
+	var asked *request
+	if x.view.requests != nil {
+		asked = x.newRequest(st, given)
 	}
-	targets := x.targets(given.Fills, st.Text)
-	x.noteCopy(st, targets)
+	if writes {
+		x.noteCopy(st, targets)
+	}
 	for i := range targets {
-		t := &targets[i]
-		if found := x.givenMask(t, given); found != noMask {
+		t, found := &targets[i], noMask
+		x.eachGiven(t, given, func(s proxy.Source, v []byte) {
+			if writes && t.masks && (v != nil || !s.Skipped) && !x.isStored(t, v) {
+				found = max(found, x.isMask(t, v, s.Part))
+			}
+			asked.use(t, s, v)
+		})
+		if found != noMask {
 			if v := x.wroteMask(ctx, st, t, found); v.Refuses() {
 				return v
 			}
 		}
 	}
-	if given.Unknown == "" && (len(given.Called) == 0 || !calls(st.Facts)) {
-		return proxy.Pass()
+	if writes && (given.Unknown != "" || len(given.Called) > 0 && calls(st.Facts)) {
+		if v := x.writesUnseen(ctx, st, given); v.Refuses() {
+			return v
+		}
 	}
-	return x.writesUnseen(ctx, st, given)
+	return asked.verdict(ctx)
+}
+
+// given is what a statement gives to columns, and these.
+func (x *session) given(ctx context.Context, st *proxy.Statement) (*proxy.Given, []target) {
+	g := st.Given(ctx)
+	if g.Fills == nil {
+		g.Fills, g.Params = notAnalysed, st.Args
+	}
+	return &g, x.targets(g.Fills, st.Text)
 }
 
 var notAnalysed = &proxy.Fills{Unknown: "the text was not analysed"}
@@ -134,8 +153,8 @@ func (x *session) writesUnseen(ctx context.Context, st *proxy.Statement, given *
 	}
 	mask := func(v []byte) bool {
 		v = bytes.TrimSpace(v)
-		return string(v) == hidden || bytes.IndexByte(v, '\'') >= 0 && slices.ContainsFunc(literalsIn(v), func(v []byte) bool { return string(v) == hidden }) ||
-			x.view.holdsMask(v)
+		return !x.isStored(nil, v) && (string(v) == hidden || bytes.IndexByte(v, '\'') >= 0 && slices.ContainsFunc(literalsIn(v), func(v []byte) bool { return string(v) == hidden }) ||
+			x.view.holdsMask(v))
 	}
 	literals := given.Literals()
 	if len(literals) == 0 { // the text is too long for the analysis, or split otherwise

@@ -32,22 +32,33 @@ func (x *session) noteCopy(st *proxy.Statement, targets []target) {
 	}
 }
 
-// copiedIn refuses masks among what a client copies into masked columns.
+// copiedIn judges what a client copies: masks that would go into masked columns, and what
+// rules about requests are about.
 func (x *session) copiedIn(st *proxy.Statement, shape *proxy.Shape) proxy.Filter {
 	x.mu.Lock()
 	targets := x.copies[st.ID]
 	x.mu.Unlock()
-	switch {
-	case targets == nil || shape.Kind != proxy.ShapeStream:
+	if shape.Kind != proxy.ShapeStream {
 		return proxy.Filter{}
-	case shape.Columns == nil:
+	}
+	asked := x.newCopyRequest(st, shape, targets)
+	masks := slices.ContainsFunc(targets, func(t target) bool { return t.masks })
+	switch {
+	case !masks && asked == nil:
+		return proxy.Filter{}
+	case shape.Columns == nil && masks:
 		return proxy.Filter{Bytes: func(dst, _ []byte) ([]byte, error) { return dst, refusedError(severalCopies) }}
+	case shape.Columns == nil:
+		if v := asked.unseen(); v != nil {
+			return proxy.Filter{Bytes: func(dst, _ []byte) ([]byte, error) { return dst, refusedError(*v) }}
+		}
+		return proxy.Filter{}
 	}
 	noted := make([]bool, len(targets)) // one note for a column says enough
 	return proxy.Filter{Row: func(r *proxy.Row) error {
 		for i := range targets {
 			t := &targets[i]
-			if noted[i] {
+			if noted[i] || !t.masks {
 				continue
 			}
 			if found := x.copiedMask(t, shape, r); found != noMask {
@@ -57,7 +68,10 @@ func (x *session) copiedIn(st *proxy.Statement, shape *proxy.Shape) proxy.Filter
 				}
 			}
 		}
-		return nil
+		if asked == nil {
+			return nil
+		}
+		return asked.see(r)
 	}}
 }
 
@@ -69,7 +83,7 @@ func refusedError(v proxy.Verdict) error { return &proxy.RefusedError{Verdict: v
 func (x *session) copiedMask(t *target, shape *proxy.Shape, r *proxy.Row) likeness {
 	worst := noMask
 	look := func(i int) {
-		if v := r.Value(i); v != nil {
+		if v := r.Value(i); v != nil && !x.isStored(t, v) {
 			worst = max(worst, x.isMask(t, textOf(v, t.oid, shape.Columns[i].Binary), false))
 		}
 	}

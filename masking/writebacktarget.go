@@ -3,6 +3,7 @@ package masking
 import (
 	"bytes"
 
+	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -14,6 +15,15 @@ type target struct {
 	// session; empty when it is not.
 	shown   []column
 	answers writeBackOfRule
+	masks   bool // masks may be written into it
+	// compared says that values are compared with it, and not written.
+	compared bool
+
+	// requests is what is done about whatever is sent for the column, as a value of
+	// requestType; topics are what its name is about.
+	requests    requestsOfRule
+	requestType detect.Type
+	topics      detect.Topics
 }
 
 func (t *target) masked() bool { return len(t.shown) > 0 }
@@ -21,7 +31,8 @@ func (t *target) masked() bool { return len(t.shown) > 0 }
 // maxTargets bounds for how many statements a session remembers their targets.
 const maxTargets = 256
 
-// targets are the columns of f that masks may be written into.
+// targets are the columns of f that masks may be written into, or that rules about
+// requests look at.
 func (x *session) targets(f *proxy.Fills, text []byte) []target {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -34,6 +45,13 @@ func (x *session) targets(f *proxy.Fills, text []byte) []target {
 	var list []target
 	for i := range f.Columns {
 		if t, ok := x.view.targetOf(x.session.Protocol, &f.Columns[i]); ok {
+			list = append(list, t)
+		}
+	}
+	if x.view.requests != nil {
+		for i := range f.Compared {
+			t, _ := x.view.targetOf(x.session.Protocol, &f.Compared[i])
+			t.masks, t.compared = false, true
 			list = append(list, t)
 		}
 	}
@@ -53,13 +71,15 @@ type filled struct {
 	known uint64
 }
 
-// targetOf is the target that f is; ok is false when no mask can come of its column.
+// targetOf is the target that f is; ok is false when nothing that is sent for its column
+// needs to be looked at.
 func (v *view) targetOf(protocol string, f *proxy.Fill) (t target, ok bool) {
 	t.fill = f
 	t.kind, t.oid = kindOf(protocol, &proxy.ShapeColumn{Type: f.Type}), f.Type
 	t.null = t.noText()
 	at := proxy.Origin{Schema: f.Schema, Relation: f.Relation, Column: f.Column, NotNull: f.NotNull}
-	for _, o := range append([]proxy.Origin{at}, f.Bases...) {
+	columns := append([]proxy.Origin{at}, f.Bases...)
+	for _, o := range columns {
 		c := t.column
 		if o.NotNull {
 			c.neutral = neutralOf(f.Type, false)
@@ -76,7 +96,11 @@ func (v *view) targetOf(protocol string, f *proxy.Fill) (t target, ok bool) {
 	case kindText, kindJSON, kindBytes, kindNested, kindUnknown, kindOther:
 		ok = v.scans
 	}
-	return t, t.answers.WriteBack != WriteBackAllow && (ok || t.masked())
+	t.masks = t.answers.WriteBack != WriteBackAllow && (ok || t.masked())
+	if v.requests != nil {
+		v.requestsIn(&t, columns)
+	}
+	return t, t.masks || v.requests != nil
 }
 
 // showsMasked reports whether the base column o is shown masked, and how, in c.
@@ -100,37 +124,31 @@ func (v *view) showsMasked(c *column, o *proxy.Origin) bool {
 	return how.Transform != Visible
 }
 
-// givenMask says whether a mask is among the values that are given to t.
-func (x *session) givenMask(t *target, given *proxy.Given) likeness {
-	worst := noMask
+// eachGiven calls see with the values that are given to t, as text, each with where it is
+// written; nil is NULL.
+func (x *session) eachGiven(t *target, given *proxy.Given, see func(s proxy.Source, v []byte)) {
 	if t.fill.Opaque {
-		for _, v := range given.Literals() {
-			worst = max(worst, x.isMask(t, v, true))
+		for i, v := range given.Literals() {
+			see(proxy.Source{Kind: proxy.SourceLiteral, N: i, Part: true, Changed: true}, v)
 		}
 		for i := range given.Params {
-			worst = max(worst, x.isMask(t, x.plainParam(t, &given.Params[i]), true))
+			see(proxy.Source{Kind: proxy.SourceParam, N: i, Part: true, Changed: true}, x.plainParam(t, &given.Params[i]))
 		}
 	}
 	for _, s := range t.fill.Values {
-		var v []byte
 		switch {
 		case s.Kind == proxy.SourceLiteral && s.N < len(given.Literals()):
-			if v = given.Literals()[s.N]; v == nil {
+			v := given.Literals()[s.N]
+			if v == nil {
 				v = []byte{}
 			}
+			see(s, v)
 		case s.Kind == proxy.SourceParam && s.N >= 0 && s.N < len(given.Params):
-			v = x.plainParam(t, &given.Params[s.N])
-		case s.Kind != proxy.SourceNull:
-			continue
-		}
-		if v == nil && s.Skipped {
-			continue
-		}
-		if worst = max(worst, x.isMask(t, v, s.Part)); worst == maskOnly {
-			break
+			see(s, x.plainParam(t, &given.Params[s.N]))
+		case s.Kind == proxy.SourceNull:
+			see(s, nil)
 		}
 	}
-	return worst
 }
 
 // isMask says whether v, text, may be a mask that is written into t. What real values

@@ -27,6 +27,8 @@ type chain struct {
 	dones  []*hooks
 	noted  []*hooks
 
+	binds, redacts []*hooks
+
 	running  atomic.Int64 // operations that it was asked about and that have not ended
 	retired  atomic.Bool  // a later revision's chain has taken its place
 	released atomic.Bool
@@ -49,6 +51,12 @@ func newChain(view *Session, r *Revision, list []*hooks) *chain {
 		}
 		if h.Done != nil {
 			c.dones = append(c.dones, h)
+		}
+		if h.Bind != nil {
+			c.binds = append(c.binds, h)
+		}
+		if h.Redact != nil {
+			c.redacts = append(c.redacts, h)
 		}
 		if h.Noted != nil {
 			_, records := h.from.(Recorder)
@@ -180,8 +188,13 @@ func (s *Session) Ask(ctx context.Context, op Op) *Verdict {
 // chain: what the resource's settings exclude, or what the protocol does not
 // know. Done is told, as of every refusal.
 func (s *Session) Refuse(op Op, v Verdict) {
+	s.refuse(op, Meta{Kind: op.Info().Kind, Parent: op.Info().Parent, verdict: v})
+}
+
+func (s *Session) refuse(op Op, as Meta) {
 	m := op.Info()
-	*m = Meta{Kind: m.Kind, Parent: m.Parent, ID: s.lastID.Add(1), At: time.Now(), op: op, verdict: v}
+	*m = as
+	m.ID, m.At, m.op = s.lastID.Add(1), time.Now(), op
 	s.enter(m)
 	s.leave(m)
 	s.Done(op, &Outcome{})

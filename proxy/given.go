@@ -1,6 +1,9 @@
 package proxy
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // Given says which columns a statement fills with values that its own text or its
 // parameters hold, and what these values are. It is valid as long as the statement. The
@@ -9,9 +12,13 @@ type Given struct {
 	*Fills
 	// Params are the values of the parameters, in order.
 	Params []Arg
+	// Passed says of an EXECUTE where in its own text each of Params is written; the
+	// literals are then those of the statement that it runs. Nil for all else.
+	Passed []Source
 
 	analyzer FillAnalyzer
 	text     []byte
+	own      []byte // of the EXECUTE that runs text
 	reading  *Reading
 	literals [][]byte // once they are wanted
 }
@@ -42,6 +49,9 @@ type Fills struct {
 	Called []Source
 	// Arguments are those of an EXECUTE of a statement that was prepared in SQL.
 	Arguments []Source
+	// Compared are the columns that literals and parameters are compared with, in
+	// conditions of every kind. Nothing is written by it.
+	Compared []Fill
 }
 
 // Fill is a column that a statement fills.
@@ -62,6 +72,9 @@ type Fill struct {
 	// Opaque says that any literal or parameter of the statement may be among the
 	// values.
 	Opaque bool
+	// Equal says of Fills.Compared that the column itself is compared, and only with what
+	// is the same: =, <>, IN, = ANY and IS DISTINCT FROM.
+	Equal  bool
 	Values []Source
 }
 
@@ -74,6 +87,12 @@ type Source struct {
 	Part bool
 	// Skipped says that NULL in its place writes something else, as in coalesce.
 	Skipped bool
+	// Changed says that somewhere it is changed, or another type is made of it, before it
+	// is written or compared.
+	Changed bool
+	// Elements says that it is an array of which each element is written or compared by
+	// itself.
+	Elements bool
 }
 
 // SourceKind says where a value is written.
@@ -110,4 +129,38 @@ type FillAnalyzer interface {
 	// Literals appends the literals of text to dst, in the order by which Fills counts
 	// them.
 	Literals(dst [][]byte, text []byte, r *Reading) [][]byte
+	// Replace appends text to dst with each literal for which with returns ok replaced by a
+	// string of that value. It fails, and appends nothing, where the text has no literal of
+	// that number that a string can take the place of.
+	Replace(dst, text []byte, r *Reading, with func(i int) (value []byte, ok bool)) ([]byte, error)
 }
+
+// Replace returns the statement's own text with literals replaced; see
+// [FillAnalyzer.Replace]. Those of an EXECUTE are its own, not of the statement that it runs.
+func (g *Given) Replace(with func(i int) (value []byte, ok bool)) ([]byte, error) {
+	if g.analyzer == nil {
+		return nil, errNotAnalysed
+	}
+	text := g.text
+	if g.own != nil {
+		text = g.own
+	}
+	return g.analyzer.Replace(nil, text, g.reading, with)
+}
+
+// RunBy returns g, what a prepared statement gives, as an EXECUTE with its arguments
+// gives it.
+func (g Given) RunBy(execute *Given) Given {
+	g.own, g.Passed, g.Params = execute.text, execute.Arguments, nil
+	literals := execute.Literals()
+	for _, a := range execute.Arguments {
+		arg := Arg{}
+		if a.Kind == SourceLiteral && a.N < len(literals) {
+			arg.Value = literals[a.N]
+		}
+		g.Params = append(g.Params, arg)
+	}
+	return g
+}
+
+var errNotAnalysed = errors.New("the text was not analysed")

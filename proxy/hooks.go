@@ -35,6 +35,15 @@ type Hooks struct {
 	// approval that it needed is given. An error refuses the operation; its text is
 	// logged and not shown to the user, except that of a *RefusedError.
 	Start func(ctx context.Context, op Op) error
+	// Bind is shown values that are bound to the parameters of a prepared statement, before
+	// they go to the resource; whether it runs with them is asked later. It may replace the
+	// Value of an Arg. With an error nothing is bound; its text is logged and not shown to
+	// the user, except that of a *RefusedError.
+	Bind func(ctx context.Context, st *Statement) error
+	// Redact says what records hold of op, where that is not what op says. It is called while
+	// op is asked or refused, by the goroutine that asks. Nil of the first that answers is
+	// "as it is".
+	Redact func(ctx context.Context, op Op) *Redacted
 	// Flow is called once the shape of op's data is known and before its first
 	// byte is passed on. The zero Filter lets the data pass untouched. An error
 	// withholds the data and fails the operation; its text is shown to the user, as
@@ -59,6 +68,14 @@ type Hooks struct {
 	// same name in a later revision finds it in [Session.Earlier]. It is never read
 	// by the core.
 	State any
+}
+
+// Redacted is what records hold of an operation in the place of what it says.
+type Redacted struct {
+	// Text takes the place of a statement's text or a command line.
+	Text []byte
+	// Args take the place of the arguments, one for one.
+	Args []Arg
 }
 
 // ShapeKind says what sort of data flows.

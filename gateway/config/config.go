@@ -170,6 +170,7 @@ type Masking struct {
 	With      string     `yaml:"with"`
 	Mode      string     `yaml:"mode"`
 	WriteBack string     `yaml:"write_back"`
+	Requests  string     `yaml:"requests"`
 	Resources Selector   `yaml:"resources"`
 	Except    MaskExcept `yaml:"except"`
 	// What some transforms need to be told; see masking.Options.

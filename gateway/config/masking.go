@@ -97,7 +97,10 @@ func (m Masking) rule() (masking.Rule, error) {
 	if r.Mode, err = masking.ParseMode(m.Mode); err != nil {
 		return r, err
 	}
-	r.WriteBack, err = masking.ParseWriteBack(m.WriteBack)
+	if r.WriteBack, err = masking.ParseWriteBack(m.WriteBack); err != nil {
+		return r, err
+	}
+	r.Requests, err = masking.ParseRequests(m.Requests)
 	return r, err
 }
 
@@ -191,7 +194,7 @@ func (f *File) validatePack(d *decoder, m Masking) bool {
 		if f.maskingOff() {
 			d.problem(m.Line, "give use: off the resources or groups that it is for", "the pack does not apply anywhere: an entry with use: off switches it off")
 		}
-		return d.onlyKeys(m.Line, m, "use: default", "use", "name", "resources", "groups", "except", "with", "mode", "write_back", "keep_first", "keep_last", "text", "days", "unit", "size", "bits")
+		return d.onlyKeys(m.Line, m, "use: default", "use", "name", "resources", "groups", "except", "with", "mode", "write_back", "requests", "keep_first", "keep_last", "text", "days", "unit", "size", "bits")
 	case useOff:
 		return d.onlyKeys(m.Line, m, "use: off", "use", "resources", "groups")
 	default:
@@ -215,7 +218,7 @@ func (f *File) validateMasking(d *decoder) {
 		if m.Recognize != nil {
 			continue
 		}
-		tokens = tokens || m.With == masking.Tokenise.String() || m.With == masking.Encrypt.String()
+		tokens = tokens || m.With == masking.Tokenise.String() || m.With == masking.Encrypt.String() || m.Requests == masking.RequestsTokenise.String()
 		if !f.validatePack(d, m) {
 			continue
 		}

@@ -35,6 +35,22 @@ func (d *down) message(typ byte, body []byte, total int) error {
 	return d.answer(e, typ, body, total)
 }
 
+// inferred notes the types of st's parameters as the server describes them, where somebody
+// wants to see what is bound to them.
+func (d *down) inferred(st *statement, body []byte) error {
+	if st == unknownStatement || !d.session.session.WantsBind() {
+		return nil
+	}
+	types, err := wire.ParseParameterTypes(body)
+	if err != nil {
+		return err
+	}
+	d.pending.mu.Lock()
+	defer d.pending.mu.Unlock()
+	st.inferred = types
+	return nil
+}
+
 // answer handles a message that belongs to the operation of e.
 func (d *down) answer(e *entry, typ byte, body []byte, total int) error {
 	if e.expect == expectLook {
@@ -56,6 +72,9 @@ func (d *down) answer(e *entry, typ byte, body []byte, total int) error {
 	case wire.ParameterDescription:
 		if e.expect != expectStatement {
 			return unexpected(typ)
+		}
+		if err := d.inferred(e.stmt, body); err != nil {
+			return err
 		}
 		return d.show(e, total)
 	case wire.NoData:

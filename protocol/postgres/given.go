@@ -24,13 +24,5 @@ func (u *up) Given(ctx context.Context, st *proxy.Statement) proxy.Given {
 		return given
 	}
 	runs := sql.Given(ctx, u.handler.Analyzer, text, &u.reading, nil)
-	literals := given.Literals()
-	for _, a := range given.Arguments {
-		arg := proxy.Arg{}
-		if a.Kind == proxy.SourceLiteral && a.N < len(literals) {
-			arg.Value = literals[a.N]
-		}
-		runs.Params = append(runs.Params, arg)
-	}
-	return runs
+	return runs.RunBy(&given)
 }

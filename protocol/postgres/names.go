@@ -6,14 +6,15 @@ import (
 
 // statement is a prepared statement.
 type statement struct {
-	name    string
-	text    []byte
-	types   []uint32 // of the parameters, as far as the client declared them
-	facts   *proxy.Facts
-	renames bool // may change what names of statements or portals mean
-	shape   *proxy.Shape
-	inSQL   bool // text is a PREPARE, whose statement it is
-	closed  bool // it is a Close of the name
+	name     string
+	text     []byte
+	types    []uint32 // of the parameters, as far as the client declared them
+	inferred []uint32 // of the parameters, as the server has described them; nil until then
+	facts    *proxy.Facts
+	renames  bool // may change what names of statements or portals mean
+	shape    *proxy.Shape
+	inSQL    bool // text is a PREPARE, whose statement it is
+	closed   bool // it is a Close of the name
 }
 
 // portal is a statement with its arguments.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -532,13 +533,14 @@ func (u *up) bind(body []byte, total int) error {
 		return err
 	}
 	p := &portal{name: string(m.Portal), stmt: st, formats: m.AppendResultFormats(nil)}
+	types := u.typesOf(st)
 	if m.Params > 0 {
 		p.args = make([]proxy.Arg, 0, m.Params)
 		p.values = make([]byte, 0, len(body))
 		m.EachParam(func(i int, v []byte, binary bool) {
 			arg := proxy.Arg{Binary: binary}
-			if i < len(st.types) {
-				arg.Type = st.types[i]
+			if i < len(types) {
+				arg.Type = types[i]
 			}
 			if v != nil {
 				at := len(p.values)
@@ -548,12 +550,39 @@ func (u *up) bind(body []byte, total int) error {
 			p.args = append(p.args, arg)
 		})
 	}
+	changed := false
+	if len(p.args) > 0 && u.session.session.WantsBind() {
+		e := u.pending.take(expectExecute)
+		was := slices.Clone(p.args)
+		e.statement = proxy.Statement{
+			Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: st.text, Name: st.name, Args: p.args, Facts: u.factsOf(st), Giver: u,
+		}
+		if v := u.session.session.Bind(u.session.session.Context(), &e.statement); v != nil {
+			e.refusal = wire.AppendError(nil, refusal(v))
+			return u.refuse(e, total, poisonNamed)
+		}
+		u.pending.recycle(e)
+		changed = !slices.EqualFunc(was, p.args, func(a, b proxy.Arg) bool { return bytes.Equal(a.Value, b.Value) })
+	}
 	e := u.pending.take(expectBind)
 	e.portal = p
 	u.pending.mu.Lock()
 	u.pending.portals.send(m.Portal, p, u.pending.batch)
 	u.pending.mu.Unlock()
+	if changed {
+		return u.replaceExpecting(e, total, wire.AppendBind(nil, &m, func(i int) []byte { return p.args[i].Value }))
+	}
 	return u.passExpecting(e, total)
+}
+
+// typesOf are the types of st's parameters, as far as they are known.
+func (u *up) typesOf(st *statement) []uint32 {
+	u.pending.mu.Lock()
+	defer u.pending.mu.Unlock()
+	if st.inferred != nil {
+		return st.inferred
+	}
+	return st.types
 }
 
 // resolve returns what name means to the server now. Where an earlier batch has

@@ -275,6 +275,22 @@ func ParseCopyResponse(body []byte) (binary bool, columns int, err error) {
 	return binary, columns, nil
 }
 
+// ParseParameterTypes reads a ParameterDescription: the OIDs of the types of a statement's
+// parameters.
+func ParseParameterTypes(body []byte) ([]uint32, error) {
+	c := cursor{b: body}
+	n := c.uint16()
+	types := c.bytes(4 * n)
+	if !c.done() {
+		return nil, invalid("ParameterDescription")
+	}
+	list := make([]uint32, 0, n)
+	for ; len(types) >= 4; types = types[4:] {
+		list = append(list, binary.BigEndian.Uint32(types))
+	}
+	return list, nil
+}
+
 // ParseStatus reads a ParameterStatus.
 func ParseStatus(body []byte) (name, value []byte, err error) {
 	c := cursor{b: body}

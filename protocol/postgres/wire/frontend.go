@@ -113,6 +113,26 @@ func (m *BindMessage) EachParam(f func(i int, value []byte, binary bool)) {
 	}
 }
 
+// AppendBind appends m with other values of its parameters; nil is NULL.
+func AppendBind(dst []byte, m *BindMessage, value func(i int) []byte) []byte {
+	from := len(dst)
+	dst = append(dst, Bind, 0, 0, 0, 0)
+	dst = append(append(append(append(dst, m.Portal...), 0), m.Statement...), 0)
+	dst = append(binary.BigEndian.AppendUint16(dst, uint16(len(m.formats)/2)), m.formats...)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(m.Params))
+	for i := range m.Params {
+		v := value(i)
+		if v == nil {
+			dst = binary.BigEndian.AppendUint32(dst, 0xffffffff)
+			continue
+		}
+		dst = append(binary.BigEndian.AppendUint32(dst, uint32(len(v))), v...)
+	}
+	dst = append(binary.BigEndian.AppendUint16(dst, uint16(len(m.results)/2)), m.results...)
+	binary.BigEndian.PutUint32(dst[from+1:], uint32(len(dst)-from-1))
+	return dst
+}
+
 // ResultBinary returns whether result column i was asked for in binary format.
 func (m *BindMessage) ResultBinary(i int) bool { return format(m.results, i) }
 

@@ -36,7 +36,7 @@ func (r *resolver) expression(s *space, n ast.Node) value {
 		if toJSON(n.TypeName) {
 			return r.keeping(r.expression(s, n.Arg))
 		}
-		return r.intact(r.expression(s, n.Arg))
+		return cast(r.intact(r.expression(s, n.Arg)), n.TypeName)
 	case *ast.CoalesceExpr:
 		var v value
 		if n.Args != nil {
@@ -145,12 +145,20 @@ var compares = map[string]bool{
 
 func (r *resolver) operation(s *space, n *ast.A_Expr) value {
 	schema, name := qualified(n.Name)
-	left, right := r.expression(s, n.Lexpr), r.expression(s, n.Rexpr)
+	left, right := r.expression(s, n.Lexpr), r.operand(s, n.Rexpr)
+	if ofArray := n.Kind == ast.AEXPR_OP_ANY || n.Kind == ast.AEXPR_OP_ALL; ofArray && !isArray(n.Rexpr) {
+		right = elements(right)
+	}
 	switch n.Kind {
 	case ast.AEXPR_NULLIF:
+		r.compared(left, right, true)
 		return r.union(r.intact(left), r.as(right, proxy.DerivedPredicate))
 	case ast.AEXPR_OP:
+		if compares[name] {
+			r.compared(left, right, equals[name])
+		}
 	default:
+		r.compared(left, right, equals[name] || n.Kind == ast.AEXPR_DISTINCT || n.Kind == ast.AEXPR_NOT_DISTINCT)
 		return r.as(r.union(left, right), proxy.DerivedPredicate)
 	}
 	if takesMember[name] {
@@ -173,6 +181,15 @@ func (r *resolver) operation(s *space, n *ast.A_Expr) value {
 	return r.as(v, proxy.DerivedTransformed)
 }
 
+// isArray reports whether n lists the elements of an array.
+func isArray(n ast.Node) bool {
+	if p, ok := n.(*ast.ParenExpr); ok {
+		return isArray(p.Expr)
+	}
+	_, ok := n.(*ast.A_ArrayExpr)
+	return ok
+}
+
 // subquery is a query in an expression.
 func (r *resolver) subquery(s *space, n *ast.SubLink) value {
 	q := selectOf(n.Subselect)
@@ -192,7 +209,10 @@ func (r *resolver) subquery(s *space, n *ast.SubLink) value {
 	case ast.ARRAY_SUBLINK:
 		return r.as(r.all(t), proxy.DerivedTransformed)
 	default:
-		return r.as(r.union(r.all(t), r.expression(s, n.Testexpr)), proxy.DerivedPredicate)
+		tested, found := r.expression(s, n.Testexpr), r.all(t)
+		_, name := qualified(n.OperName)
+		r.compared(tested, found, name == "" || equals[name])
+		return r.as(r.union(found, tested), proxy.DerivedPredicate)
 	}
 }
 
@@ -255,7 +275,7 @@ func (r *resolver) call(s *space, n *ast.FuncCall) value {
 		v = r.union(v, r.window(n.Over, s))
 	}
 	if name == "unnest" { // each element as it is
-		v.given = args.given
+		v.given = elements(args).given
 	}
 	return v
 }

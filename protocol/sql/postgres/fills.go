@@ -22,8 +22,9 @@ import (
 
 // fills are what a resolver finds of them.
 type fills struct {
-	columns []proxy.Fill
-	called  []proxy.Source
+	columns  []proxy.Fill
+	called   []proxy.Source
+	compared []proxy.Fill
 }
 
 // fillCache remembers what statements fill, by their normalised text. The zero value is
@@ -46,8 +47,10 @@ func (c *fillCache) get(key []byte) *proxy.Fills {
 func (c *fillCache) put(key []byte, f *proxy.Fills) {
 	const column, source = 128, 24
 	n := 2*len(key) + column
-	for i := range f.Columns {
-		n += column + source*len(f.Columns[i].Values)
+	for _, list := range [][]proxy.Fill{f.Columns, f.Compared} {
+		for i := range list {
+			n += column + source*len(list[i].Values)
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,6 +93,11 @@ func (a *Analyzer) Fills(ctx context.Context, text []byte, r *proxy.Reading) *pr
 // Literals appends the literals of text to dst. See [proxy.FillAnalyzer].
 func (a *Analyzer) Literals(dst [][]byte, text []byte, r *proxy.Reading) [][]byte {
 	return sql.AppendLiterals(dst, text, a.limits, literalsOf(r))
+}
+
+// Replace appends text with literals replaced. See [proxy.FillAnalyzer].
+func (a *Analyzer) Replace(dst, text []byte, r *proxy.Reading, with func(i int) ([]byte, bool)) ([]byte, error) {
+	return sql.AppendReplaced(dst, text, a.limits, literalsOf(r), with)
 }
 
 func literalsOf(r *proxy.Reading) sql.Literals {
@@ -144,6 +152,7 @@ func (a *Analyzer) filled(text []byte, literals sql.Literals, catalog sql.Scope)
 			}
 		}
 		f.Columns = append(f.Columns, r.fills.columns...)
+		f.Compared = append(f.Compared, r.fills.compared...)
 		f.Called = bothGiven(f.Called, r.fills.called)
 		if done.Unknown != "" && f.Unknown == "" {
 			f.Unknown = done.Unknown
@@ -227,6 +236,7 @@ func bothGiven(a, b []proxy.Source) []proxy.Source {
 		default:
 			x := a[0]
 			x.Part, x.Skipped = x.Part && b[0].Part, x.Skipped && b[0].Skipped
+			x.Changed, x.Elements = x.Changed || b[0].Changed, x.Elements && b[0].Elements
 			out, a, b = append(out, x), a[1:], b[1:]
 		}
 	}
@@ -244,7 +254,7 @@ func givenAs(given []proxy.Source, how proxy.Derivation) []proxy.Source {
 	}
 	out := slices.Clone(given)
 	for i := range out {
-		out[i].Part = true
+		out[i].Part, out[i].Changed = true, true
 	}
 	return out
 }
