@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
@@ -23,195 +25,202 @@ type CatalogReader struct {
 	Gateway *proxy.Gateway
 	// Timeout bounds one reading, login included; 0 is 20 s.
 	Timeout time.Duration
-	// MaxBytes bounds what a server may send in one reading; 0 is 64 MiB.
+	// MaxBytes bounds what a server may send in one reading, and in those after it that
+	// read what has changed since; 0 is 64 MiB.
 	MaxBytes int
+
+	mu     sync.Mutex
+	idle   map[connFor]*catalogConn
+	closed bool
+
+	rows  atomic.Int64 // read so far
+	whole atomic.Int64 // readings of everything
 }
 
-// Load reads the catalog that k names.
-func (c *CatalogReader) Load(ctx context.Context, k sql.CatalogKey) (*sql.Snapshot, error) {
+// Load reads the catalog that k names. With an earlier reading of it, it reads only what
+// has changed since, where it can tell.
+func (c *CatalogReader) Load(ctx context.Context, k sql.CatalogKey, before *sql.Snapshot) (*sql.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.Timeout, defaultReading))
 	defer cancel()
-	r, closed, err := c.open(ctx, k)
-	if err != nil {
-		return nil, err
-	}
-	defer closed()
-	if err := r.read(serverVersion(r.status["server_version"])); err != nil {
-		return nil, fmt.Errorf("reading the catalog of %s: %w", k.Resource, err)
-	}
-	return sql.NewSnapshot(r.contents), nil
+	var s *sql.Snapshot
+	err := c.reading(ctx, connFor{CatalogKey: k}, func(r *catalogRows) error {
+		m, err := r.read(before)
+		if err != nil {
+			return fmt.Errorf("reading the catalog of %s: %w", k.Resource, err)
+		}
+		if r.whole {
+			c.whole.Add(1)
+		}
+		s = sql.NewSnapshot(r.contents)
+		s.Mark = m
+		return nil
+	})
+	return s, err
 }
 
 const defaultReading = 20 * time.Second
 
-// open logs in at k's server, until ctx ends, which has a deadline. closed ends
-// the connection.
-func (c *CatalogReader) open(ctx context.Context, k sql.CatalogKey) (r *catalogRows, closed func(), err error) {
-	s, release, err := c.server(ctx, k)
-	if err != nil {
-		return nil, nil, err
-	}
-	timeout := s.timeout
-	if end, ok := ctx.Deadline(); ok {
-		timeout = max(time.Until(end), time.Millisecond)
-	}
-	u, err := s.connect(ctx, []wire.Parameter{
-		{Name: "application_name", Value: "sallyport catalog"},
-		{Name: "client_encoding", Value: "UTF8"},
-		{Name: "default_transaction_read_only", Value: "on"},
-		{Name: "statement_timeout", Value: strconv.FormatInt(max(timeout.Milliseconds(), 1), 10)},
-	}, "")
-	if err != nil {
-		release()
-		return nil, nil, err
-	}
-	stop := context.AfterFunc(ctx, func() { u.conn.SetDeadline(time.Unix(1, 0)) })
-	r = &catalogRows{upstream: u, left: cmp.Or(c.MaxBytes, 64<<20), relations: make(map[uint32]*sql.Relation)}
-	r.contents.Account = k.Account
-	return r, func() {
-		if stop() {
-			u.conn.Write(wire.AppendMessage(nil, wire.Terminate))
-		}
-		u.conn.Close()
-		u.reader.Close()
-		release()
-	}, nil
-}
-
-// server finds k's server. release gives back the credentials that were leased.
-func (c *CatalogReader) server(ctx context.Context, k sql.CatalogKey) (s *server, release func(), err error) {
-	if c.Gateway.Revision().Directory == nil {
-		return nil, nil, proxy.ErrNotFound
-	}
-	r, err := c.Gateway.Revision().Directory.Lookup(ctx, k.Resource)
-	if err != nil {
-		return nil, nil, err
-	}
-	account, ok := r.Account(k.Account)
-	if !ok && (k.Account != "" || len(r.Accounts) > 0) {
-		return nil, nil, fmt.Errorf("%w: account %q of %s", proxy.ErrNotFound, k.Account, k.Resource)
-	}
-	settings, ok := r.Settings.(Settings)
-	if !ok && r.Settings != nil {
-		return nil, nil, fmt.Errorf("resource %s has settings of type %T", r.Name, r.Settings)
-	}
-	var leases []*proxy.Lease
-	s = &server{
-		target: proxy.Target{Resource: r, Account: account, Database: k.Database}, settings: &settings, timeout: cmp.Or(c.Timeout, defaultReading),
-		dial: func(ctx context.Context) (net.Conn, error) { return c.Gateway.Dial(ctx, r) },
-	}
-	s.credential = func(ctx context.Context, fresh bool) (proxy.Credential, error) {
-		if c.Gateway.Revision().Credentials == nil {
-			return proxy.Credential{Username: account.Username}, nil
-		}
-		lease, err := c.Gateway.Revision().Credentials.Lease(ctx, s.target, fresh)
-		if err != nil {
-			return proxy.Credential{}, &proxy.CredentialError{Target: s.target, Err: err}
-		}
-		leases = append(leases, lease)
-		return lease.Credential, nil
-	}
-	return s, func() {
-		for _, l := range leases {
-			if l.Release != nil {
-				l.Release()
-			}
-		}
-	}, nil
-}
-
 // catalogRows reads a catalog from a connection.
 type catalogRows struct {
-	*upstream
-	left      int // bytes that the server may still send
-	contents  sql.Contents
-	relations map[uint32]*sql.Relation
-	values    [][]byte
+	*catalogConn
+	most, left int // bytes that the server may send, and may still send
+	rows       int // that it has sent
+	whole      bool
+	contents   sql.Contents
+	relations  map[uint32]*sql.Relation // those read here, by OID
+	defined    bool                     // one of them may have a definition that the server prints
+	mark       *mark
+	since      changedSince
+	values     [][]byte
 }
 
-func (r *catalogRows) read(version int) error {
-	if err := r.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 0, nil); err != nil {
-		return err
+// read reads what has changed since before was read, or everything.
+func (r *catalogRows) read(before *sql.Snapshot) (*mark, error) {
+	last := r.lastOf(before)
+	list := beginQueries
+	if last != nil {
+		list = slices.Concat(list, []catalogQuery{usableDigest}, listQueries, []catalogQuery{changedQuery(last.horizon), totalsQuery})
 	}
-	for _, q := range catalogQueries {
-		if err := r.query(q.text, q.columns, q.row(r)); err != nil {
-			return err
+	if err := r.queries(nil, list...); err != nil {
+		return nil, err
+	}
+	if r.settings == "" {
+		r.settings = r.mark.settings
+	} else if r.settings != r.mark.settings {
+		return nil, errOtherSettings
+	}
+	merged := false
+	if last != nil && last.instance == r.mark.instance {
+		var err error
+		if merged, err = r.merge(before, last); err != nil {
+			return nil, err
 		}
 	}
-	functions := functionsQuery
-	if version < 140000 {
-		functions = functionsQuery13
+	if !merged {
+		if err := r.readWhole(); err != nil {
+			return nil, err
+		}
 	}
-	if err := r.query(functions, 7, r.function); err != nil {
-		return err
-	}
-	return r.definitions()
+	return r.mark, r.send("COMMIT")
 }
 
-// definitions reads the queries of views and the actions of rules. The server
-// waits for locks on everything that they name, which we do not: without them
-// views are opaque.
-func (r *catalogRows) definitions() error {
-	for _, text := range []string{"SAVEPOINT definitions", "SET LOCAL lock_timeout = '500ms'"} {
-		if err := r.query(text, 0, nil); err != nil {
-			return err
-		}
+var errOtherSettings = errors.New("the role has other settings than when the connection was made")
+
+// readWhole reads everything.
+func (r *catalogRows) readWhole() error {
+	r.whole = true
+	r.contents.Relations, r.contents.Functions, r.contents.Extensions, r.contents.Operators = nil, nil, nil, nil
+	r.contents.Role, r.contents.Schemas, r.contents.Partial = "", nil, false
+	clear(r.relations)
+	begun := r.left
+	list := slices.Concat([]catalogQuery{usableDigest, usableQuery}, listQueries, relationQueries, []catalogQuery{r.functionsQuery()})
+	if err := r.queries(nil, list...); err != nil {
+		return err
 	}
-	err := r.query(viewsQuery, 2, r.view)
-	if err == nil {
-		err = r.query(rulesQuery, 4, r.rule)
+	err := r.definitions(nil)
+	r.mark.usable, r.mark.read = r.since.usable, begun-r.left
+	return err
+}
+
+// functionsQuery is that of the server's version.
+func (r *catalogRows) functionsQuery() catalogQuery {
+	if serverVersion(r.status["server_version"]) < 140000 {
+		return functionsQuery13
 	}
-	if err == nil {
-		err = r.query(generatedQuery, 3, r.generated)
-	}
+	return functionsQuery
+}
+
+// definitions reads the queries of views, the actions of rules and the expressions of
+// columns, of all or of some relations. The server waits for locks on everything that they
+// name, which we do not: without them views are opaque.
+func (r *catalogRows) definitions(of []uint32) error {
+	err := r.queries(of, catalogQuery{text: "SAVEPOINT definitions"}, catalogQuery{text: "SET LOCAL lock_timeout = '500ms'"}, viewsQuery, rulesQuery, generatedQuery)
 	var refused *serverError
 	if errors.As(err, &refused) {
 		r.contents.Partial = true
-		if err := r.query("ROLLBACK TO SAVEPOINT definitions", 0, nil); err != nil {
-			return err
-		}
-		for _, rel := range r.contents.Relations {
+		for _, rel := range r.relations {
 			rel.Definition, rel.Rules = "", nil
 		}
-		return r.query(rulesWithoutQuery, 4, r.rule)
+		return r.queries(of, catalogQuery{text: "ROLLBACK TO SAVEPOINT definitions"}, rulesWithoutQuery)
 	}
 	return err
 }
 
-// query runs text and calls row with the values of each row, which are valid
-// until it returns; nil is NULL.
-func (r *catalogRows) query(text string, columns int, row func(v [][]byte) error) error {
-	if _, err := r.conn.Write(wire.AppendQuery(nil, []byte(text))); err != nil {
-		return err
+// queries runs list, each of the relations or functions of those numbers alone, or of all.
+// It sends several at once, so that they cost one round trip. The error is the first one's.
+func (r *catalogRows) queries(of []uint32, list ...catalogQuery) (first error) {
+	for ; r.owed > 0; r.owed-- {
+		if failed, err := r.answer(&catalogQuery{}); err != nil || failed != nil {
+			return cmp.Or(err, failed)
+		}
 	}
-	var failed error
+	var b []byte
+	for len(list) > 0 {
+		n := 0
+		for b = b[:0]; n < len(list); n++ {
+			// Of more, the server might wait for us to read, and we for it.
+			if text := list[n].only(of); n == 0 || len(b)+len(text) < sentAtOnce {
+				b = wire.AppendQuery(b, []byte(text))
+			} else {
+				break
+			}
+		}
+		if _, err := r.conn.Write(b); err != nil {
+			return err
+		}
+		for i := range list[:n] {
+			failed, err := r.answer(&list[i])
+			if err != nil {
+				return err
+			}
+			first = cmp.Or(first, failed)
+		}
+		list = list[n:]
+	}
+	return first
+}
+
+const sentAtOnce = 16 << 10
+
+// send sends text, which returns no rows. Its answer is read before that of
+// the next query.
+func (r *catalogRows) send(text string) error {
+	r.owed++
+	_, err := r.conn.Write(wire.AppendQuery(nil, []byte(text)))
+	return err
+}
+
+// answer reads the answer to q. failed is what the server or a row has against it, after
+// which the next answer can be read.
+func (r *catalogRows) answer(q *catalogQuery) (failed, err error) {
 	for {
 		typ, body, err := r.reader.ReadMessage(maxGreeting)
 		if err != nil {
-			return ofServer(err)
+			return nil, ofServer(err)
 		}
 		if r.left -= len(body) + wire.HeaderLen; r.left < 0 {
-			return fmt.Errorf("%w: catalog", wire.ErrTooLarge)
+			return nil, fmt.Errorf("%w: catalog", wire.ErrTooLarge)
 		}
 		switch typ {
 		case wire.DataRow:
+			r.rows++
 			if r.values, err = wire.RowValues(body, r.values[:0]); err != nil {
-				return err
+				return nil, err
 			}
-			if len(r.values) != columns || row == nil {
-				return fmt.Errorf("%w: a row of %d values, where %d were asked for", wire.ErrProtocol, len(r.values), columns)
+			if len(r.values) != q.columns || q.row == nil {
+				return nil, fmt.Errorf("%w: a row of %d values, where %d were asked for", wire.ErrProtocol, len(r.values), q.columns)
 			}
 			if failed == nil {
-				failed = row(r.values)
+				failed = q.row(r, r.values)
 			}
 		case wire.ErrorResponse:
 			// Its text is the server's, and goes to the log only.
 			failed = &serverError{code: string(wire.ErrorField(body, 'C')), message: string(wire.ErrorField(body, 'M'))}
 		case wire.ReadyForQuery:
-			return failed
+			return failed, nil
 		case wire.RowDescription, wire.CommandComplete, wire.NoticeResponse, wire.ParameterStatus, wire.NotificationResponse:
 		default:
-			return fmt.Errorf("%w: server sent %s", wire.ErrProtocol, wire.TypeName(typ))
+			return nil, fmt.Errorf("%w: server sent %s", wire.ErrProtocol, wire.TypeName(typ))
 		}
 	}
 }
@@ -266,7 +275,7 @@ func (r *catalogRows) relation(v [][]byte) error {
 		return errCatalogValue
 	}
 	rel := &sql.Relation{OID: oid, Schema: string(v[1]), Name: string(v[2]), Kind: relationKinds[letter(v[3])], Server: oid < firstOwn}
-	r.relations[oid] = rel
+	r.relations[oid], r.defined = rel, r.defined || letter(v[4]) == 't'
 	r.contents.Relations = append(r.contents.Relations, rel)
 	return nil
 }
@@ -299,6 +308,7 @@ func (r *catalogRows) column(v [][]byte) error {
 			return errCatalogValue
 		}
 		typ, err := number(v[3])
+		r.defined = r.defined || len(v[4]) > 0
 		rel.Columns = append(rel.Columns, sql.Column{Attr: uint16(attr), Name: string(v[2]), Type: typ, Generated: string(v[4])})
 		return err
 	})

@@ -39,7 +39,7 @@ ALTER DATABASE %s SET search_path = app, public`
 func TestCatalogReader(t *testing.T) {
 	g := startGate(t, gateConfig{})
 	testserver.Exec(t, g.pg, g.db, fmt.Sprintf(catalogSchema, g.db))
-	s, err := (&CatalogReader{Gateway: g.Gateway}).Load(context.Background(), sql.CatalogKey{Resource: "orders", Database: g.db, Account: "main"})
+	s, err := (&CatalogReader{Gateway: g.Gateway}).Load(context.Background(), sql.CatalogKey{Resource: "orders", Database: g.db, Account: "main"}, nil)
 	require.NoError(t, err)
 	require.Equal(t, []string{"pg_catalog", "app", "public"}, s.Path)
 
@@ -90,7 +90,7 @@ func TestCatalogLocked(t *testing.T) {
 	_, err = c.Exec(t.Context(), "BEGIN; LOCK TABLE p")
 	require.NoError(t, err)
 	begun := time.Now()
-	s, err := (&CatalogReader{Gateway: g.Gateway}).Load(context.Background(), sql.CatalogKey{Resource: "orders", Database: g.db, Account: "main"})
+	s, err := (&CatalogReader{Gateway: g.Gateway}).Load(context.Background(), sql.CatalogKey{Resource: "orders", Database: g.db, Account: "main"}, nil)
 	require.NoError(t, err)
 	require.Less(t, time.Since(begun), 10*time.Second)
 	require.True(t, s.Partial)
@@ -105,11 +105,11 @@ func TestCatalogLocked(t *testing.T) {
 func TestCatalogFromHostileServers(t *testing.T) {
 	g := startGate(t, gateConfig{sql: "CREATE TABLE p (ssn text)"})
 	key := sql.CatalogKey{Resource: "orders", Database: g.db, Account: "main"}
-	_, err := (&CatalogReader{Gateway: g.Gateway, MaxBytes: 10_000}).Load(context.Background(), key)
+	_, err := (&CatalogReader{Gateway: g.Gateway, MaxBytes: 10_000}).Load(context.Background(), key, nil)
 	require.ErrorContains(t, err, "too large")
-	_, err = (&CatalogReader{Gateway: g.Gateway}).Load(context.Background(), sql.CatalogKey{Resource: "other"})
+	_, err = (&CatalogReader{Gateway: g.Gateway}).Load(context.Background(), sql.CatalogKey{Resource: "other"}, nil)
 	require.ErrorIs(t, err, proxy.ErrNotFound)
-	_, err = (&CatalogReader{Gateway: g.Gateway}).Load(context.Background(), sql.CatalogKey{Resource: "orders", Account: "nobody"})
+	_, err = (&CatalogReader{Gateway: g.Gateway}).Load(context.Background(), sql.CatalogKey{Resource: "orders", Account: "nobody"}, nil)
 	require.ErrorIs(t, err, proxy.ErrNotFound)
 
 	r := &catalogRows{relations: make(map[uint32]*sql.Relation)}
@@ -119,9 +119,9 @@ func TestCatalogFromHostileServers(t *testing.T) {
 		}
 		return values
 	}
-	require.NoError(t, r.relation(b("20000", "s", "t", "r")))
-	require.Error(t, r.relation(b("20000", "s", "u", "r")), "twice")
-	require.Error(t, r.relation(b("-1", "s", "u", "r")))
+	require.NoError(t, r.relation(b("20000", "s", "t", "r", "f")))
+	require.Error(t, r.relation(b("20000", "s", "u", "r", "f")), "twice")
+	require.Error(t, r.relation(b("-1", "s", "u", "r", "f")))
 	require.NoError(t, r.column(b("20000", "1", "a", "23", "")))
 	for _, v := range [][]string{{"20000", "1", "b", "23", ""}, {"20000", "40000", "b", "23", ""}, {"20000", "0", "b", "23", ""}, {"20000", "2", "b", "x", ""}, {"", "2", "b", "1", ""}} {
 		require.Error(t, r.column(b(v...)), strings.Join(v, " "))

@@ -183,16 +183,16 @@ func (e *epoch) publish() {
 	e.names.Store(&n)
 }
 
-// began compares the path of names with the one that the session began with: a
-// role's or a database's setting that was changed since holds for new sessions
-// only.
+// began notes the path that the session began with, which is that of the first snapshot: a
+// role's or a database's setting that is changed later holds for new sessions only.
 func (e *epoch) began(s *sql.Snapshot) {
 	if s == nil || s.ID == e.id {
 		return
 	}
 	if e.id == 0 {
 		e.path = s.Setting
-	} else if e.path != s.Setting {
+	}
+	if e.id == 0 && sql.PlainPath(e.path) || e.path != s.Setting {
 		e.stay(e.path)
 	}
 	e.id = s.ID

@@ -53,36 +53,29 @@ func (s *Sampler) Sample(ctx context.Context, session *proxy.Session, schema, re
 	if len(columns) == 0 {
 		return nil
 	}
-	r, closed, err := s.Reader.open(ctx, sql.CatalogKey{Resource: t.Resource.Name, Database: t.Database, Account: t.Account.Name})
-	if err != nil {
-		return err
-	}
-	defer closed()
 	// No operator here means anything of somebody's.
-	if err := r.query("BEGIN; SET LOCAL search_path = pg_catalog", 0, nil); err != nil {
-		return err
-	}
-	if err := r.query(fmt.Sprintf(profileQuery, rel.OID), 5, func(v [][]byte) error {
+	begin := catalogQuery{text: fmt.Sprintf("SET statement_timeout = %s; BEGIN; SET LOCAL search_path = pg_catalog", milliseconds(ctx))}
+	profile := catalogQuery{text: fmt.Sprintf(profileQuery, rel.OID), columns: 5, row: func(_ *catalogRows, v [][]byte) error {
 		if i := slices.IndexFunc(columns, func(c proxy.SampledColumn) bool { return c.Name == string(v[0]) }); i >= 0 {
 			columns[i].Type, columns[i].Sequence, columns[i].Key, columns[i].Reference = string(v[1]), isTrue(v[2]), isTrue(v[3]), isTrue(v[4])
 		}
 		return nil
-	}); err != nil {
-		return err
-	}
+	}}
 	// The session itself may hold a lock on the relation, and waits for this.
-	if err := r.query("COMMIT; SET lock_timeout = '200ms'", 0, nil); err != nil {
-		return err
-	}
-	text := fmt.Sprintf("SELECT %s FROM %s.%s LIMIT %d", strings.Join(list, ", "), quoted(rel.Schema), quoted(rel.Name), cmp.Or(s.Rows, 100))
-	return r.query(text, len(columns), func(values [][]byte) error {
-		for i, v := range values {
-			if len(v) > 0 {
-				each(&columns[i], v)
+	end := catalogQuery{text: "COMMIT; SET lock_timeout = '200ms'"}
+	values := catalogQuery{
+		text:    fmt.Sprintf("SELECT %s FROM %s.%s LIMIT %d", strings.Join(list, ", "), quoted(rel.Schema), quoted(rel.Name), cmp.Or(s.Rows, 100)),
+		columns: len(columns), row: func(_ *catalogRows, values [][]byte) error {
+			for i, v := range values {
+				if len(v) > 0 {
+					each(&columns[i], v)
+				}
 			}
-		}
-		return nil
-	})
+			return nil
+		},
+	}
+	key := connFor{sql.CatalogKey{Resource: t.Resource.Name, Database: t.Database, Account: t.Account.Name}, true}
+	return s.Reader.reading(ctx, key, func(r *catalogRows) error { return r.queries(nil, begin, profile, end, values) })
 }
 
 // profileQuery reads the columns of one relation: their types, and whether they are

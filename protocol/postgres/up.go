@@ -386,7 +386,8 @@ func (u *up) read(text []byte) *proxy.Facts {
 		return foreignText
 	}
 	if c := u.handler.Catalog; c != nil {
-		u.epoch.began(c.Snapshot(u.session.session.Context(), &u.named))
+		latest, _ := c.Latest(u.session.session.Context(), &u.named)
+		u.epoch.began(latest)
 	}
 	u.reading.Names = u.epoch.state()
 	u.reading.BackslashLiterals = u.session.backslashes.Load()

@@ -34,18 +34,23 @@ type Snapshot struct {
 	// ID tells snapshots of different contents apart, in this process. The cache
 	// sets it; it is not 0 then.
 	ID uint64
+	// Mark is for the loader alone, of which one at a time is under way for a key: what
+	// it needs to know to read only what has changed since. Of two snapshots that say
+	// the same the cache keeps the first, with the Mark of the second.
+	Mark any
 
 	byOID     map[uint32]*Relation
 	byName    map[string]map[string]*Relation // by schema
 	functions map[string][]*Function
 	operators map[string][]*Function
 	size      int
+	varies    int // of size, what a variant does not share with it
 	paths     *paths
 	base      *Snapshot // that this is a variant of, or nil
 }
 
 // Contents are what a loader has read. A caller that makes a Snapshot of them must not
-// change them afterwards.
+// change them afterwards. Relations and functions may be those of an earlier Snapshot.
 type Contents struct {
 	// Account is the role as which the database was read.
 	Account string
@@ -95,10 +100,10 @@ type Relation struct {
 	// Server says that it came with the server: such views count as tables.
 	Server bool
 	// Own says that it is the session's, which others do not see.
-	Own bool `json:"-"`
+	Own bool
 	// OwnTable says that it is also a table whose rows are its own. See
 	// [proxy.OwnRelation].
-	OwnTable bool `json:"-"`
+	OwnTable bool
 	// Definition is a view's query, in which every name has its schema; empty when
 	// it could not be read.
 	Definition string
@@ -111,6 +116,10 @@ type Relation struct {
 	Children []uint32
 	// References are the foreign keys that refer to it and pass a change on.
 	References []Reference
+
+	settled bool // it is in a snapshot, and so read-only
+	derives bool // what it says in a snapshot hangs on other things of that snapshot too
+	size    int
 }
 
 // Column is one column of a relation.
@@ -184,6 +193,8 @@ type Function struct {
 	Pinned bool
 	// Server says that it came with the server.
 	Server bool
+
+	settled bool // it is in a snapshot, and so read-only
 }
 
 // Operator is an operator by its name and the number of its function.
@@ -194,6 +205,7 @@ type Operator struct {
 
 // NewSnapshot makes a snapshot of what was read.
 func NewSnapshot(c Contents) *Snapshot {
+	c.Relations, c.Functions = settle(c.Relations), settleFunctions(c.Functions)
 	s := &Snapshot{
 		Contents: c, byOID: make(map[uint32]*Relation, len(c.Relations)), byName: make(map[string]map[string]*Relation),
 		functions: make(map[string][]*Function), operators: make(map[string][]*Function, len(c.Operators)), paths: &paths{},
@@ -204,26 +216,16 @@ func NewSnapshot(c Contents) *Snapshot {
 			s.byName[r.Schema] = make(map[string]*Relation)
 		}
 		s.byName[r.Schema][r.Name] = r
-		for i := range r.Columns {
-			col := &r.Columns[i]
-			col.Source.Name = col.Name
-			if !r.IsView() {
-				col.Source.Origins = []proxy.Origin{{Schema: r.Schema, Relation: r.Name, Column: col.Name, Type: col.Type, NotNull: col.NotNull}}
-			} else {
-				col.Source.Opaque = true
-			}
-			s.size += 160 + len(col.Name)
+		s.size += r.size
+		if s.varies += 96; r.derives {
+			s.varies += r.size
 		}
-		s.size += 320 + len(r.Name) + len(r.Definition)
-		for i := range r.Rules {
-			s.size += 64 + len(r.Rules[i].Definition)
-		}
-		s.size += 8*len(r.Children) + 16*len(r.References) + 8*len(r.Triggers)
 	}
 	s.inherit()
 	for _, f := range c.Functions {
 		s.functions[f.Name] = append(s.functions[f.Name], f)
 		s.size += 160 + len(f.Name) + len(f.Body)
+		s.varies += 160
 	}
 	byOID := make(map[uint32]*Function, len(c.Functions))
 	for _, f := range c.Functions {

@@ -56,6 +56,106 @@ func TestSnapshot(t *testing.T) {
 	require.Nil(t, none.Source(1, 1))
 }
 
+// Snapshots that follow one another share what says the same in both, and nothing of what
+// derives from other things.
+func TestSnapshotsShare(t *testing.T) {
+	column := func(name string) []Column { return []Column{{Attr: 1, Name: name}} }
+	contents := Contents{
+		Relations: []*Relation{
+			{OID: 1, Schema: "s", Name: "plain", Kind: RelationTable, Columns: column("a")},
+			{OID: 2, Schema: "s", Name: "parent", Kind: RelationTable, Columns: column("a"), Children: []uint32{3}},
+			{OID: 3, Schema: "s", Name: "child", Kind: RelationTable, Columns: column("a")},
+			{OID: 4, Schema: "s", Name: "view", Kind: RelationView, Columns: column("a"), Definition: "SELECT 1"},
+			{OID: 5, Schema: "s", Name: "run", Kind: RelationTable, Columns: column("a"), Triggers: []Trigger{{Function: 1}}},
+			{OID: 6, Schema: "s", Name: "ruled", Kind: RelationTable, Columns: column("a"), Rules: []Rule{{Definition: "x"}}},
+			{OID: 7, Schema: "s", Name: "computed", Kind: RelationTable, Columns: []Column{{Attr: 1, Name: "a", Generated: "1"}}},
+		},
+		Functions: []*Function{{OID: 1, Schema: "s", Name: "f", Language: "sql", Body: "SELECT 1"}},
+	}
+	resolve := func(s *Snapshot) { // as a dialect does, of everything that it may
+		for _, r := range s.Relations {
+			if r.IsView() {
+				r.Does, r.Columns[0].Source = &proxy.Facts{}, proxy.Column{Name: "a"}
+			}
+			for i := range r.Triggers {
+				r.Triggers[i].Quiet = true
+			}
+			for i := range r.Rules {
+				r.Rules[i].Does = &proxy.Facts{}
+			}
+			if r.Columns[0].Generated != "" {
+				r.Columns[0].Source.Opaque = true
+			}
+		}
+		for _, f := range s.Functions {
+			f.Does, f.Quiet = &proxy.Facts{}, true
+		}
+	}
+	first := NewSnapshot(contents)
+	resolve(first)
+	require.Len(t, first.ByOID(3).Columns[0].Source.Origins, 2)
+	next := first.Contents
+	next.Relations = append([]*Relation{}, next.Relations...)
+	next.Relations[1] = &Relation{OID: 2, Schema: "s", Name: "parent", Kind: RelationTable, Columns: column("b")} // which has no child any more
+	second := NewSnapshot(next)
+	for _, oid := range []uint32{1} {
+		require.Same(t, first.ByOID(oid), second.ByOID(oid))
+	}
+	for _, oid := range []uint32{3, 4, 5, 6, 7} {
+		require.NotSame(t, first.ByOID(oid), second.ByOID(oid))
+		require.True(t, first.ByOID(oid).same(second.ByOID(oid)))
+	}
+	require.Len(t, second.ByOID(3).Columns[0].Source.Origins, 1)
+	require.Nil(t, second.ByOID(4).Does)
+	require.True(t, second.ByOID(4).Columns[0].Source.Opaque)
+	require.False(t, second.ByOID(5).Triggers[0].Quiet)
+	require.Nil(t, second.ByOID(6).Rules[0].Does)
+	require.False(t, second.ByOID(7).Columns[0].Source.Opaque)
+	require.Nil(t, second.Functions[0].Does)
+	require.False(t, second.Functions[0].Quiet)
+	require.True(t, first.Functions[0].same(second.Functions[0]))
+	require.False(t, first.same(second))
+
+	third := NewSnapshot(second.Contents)
+	require.Same(t, second.ByOID(3), third.ByOID(3), "nor does it inherit now")
+	require.True(t, second.same(third))
+}
+
+// Whatever is read differently is seen to be.
+func TestSnapshotsSame(t *testing.T) {
+	read := func(change func(c *Contents)) *Snapshot {
+		c := Contents{
+			Account: "a", Path: []string{"p"}, Setting: "p", Role: "r", Schemas: []string{"s"}, Extensions: []string{"e"}, Operators: []Operator{{"@", 1}},
+			Relations: []*Relation{{
+				OID: 1, Schema: "s", Name: "t", Kind: RelationTable, Columns: []Column{{Attr: 1, Name: "a", Type: 23}, {Attr: 2, Name: "b"}},
+				Triggers: []Trigger{{On: 1, Function: 1}}, Rules: []Rule{{On: 1, Definition: "d"}}, Children: []uint32{2}, References: []Reference{{From: 3}},
+			}},
+			Functions: []*Function{{OID: 1, Schema: "s", Name: "f", Language: "sql", Body: "b"}},
+		}
+		change(&c)
+		return NewSnapshot(c)
+	}
+	plain := read(func(*Contents) {})
+	require.True(t, plain.same(read(func(*Contents) {})))
+	for i, change := range []func(c *Contents){
+		func(c *Contents) { c.Account = "x" }, func(c *Contents) { c.Path = nil }, func(c *Contents) { c.Setting = "x" }, func(c *Contents) { c.Role = "x" },
+		func(c *Contents) { c.Schemas = nil }, func(c *Contents) { c.Extensions = nil }, func(c *Contents) { c.Operators[0].Function = 2 }, func(c *Contents) { c.Partial = true },
+		func(c *Contents) { c.Relations = nil }, func(c *Contents) { c.Functions = nil },
+		func(c *Contents) { c.Relations[0].OID = 9 }, func(c *Contents) { c.Relations[0].Schema = "x" }, func(c *Contents) { c.Relations[0].Name = "x" },
+		func(c *Contents) { c.Relations[0].Kind = RelationView }, func(c *Contents) { c.Relations[0].Server = true }, func(c *Contents) { c.Relations[0].Definition = "x" },
+		func(c *Contents) { c.Relations[0].Children = nil }, func(c *Contents) { c.Relations[0].References[0].OnMove = 1 },
+		func(c *Contents) { c.Relations[0].Columns[0].Attr = 0 }, func(c *Contents) { c.Relations[0].Columns[0].Name = "x" }, func(c *Contents) { c.Relations[0].Columns[0].Type = 1 },
+		func(c *Contents) { c.Relations[0].Columns[0].NotNull = true }, func(c *Contents) { c.Relations[0].Columns[1].Generated = "x" }, func(c *Contents) { c.Relations[0].Columns = c.Relations[0].Columns[:1] },
+		func(c *Contents) { c.Relations[0].Triggers[0].On = 2 }, func(c *Contents) { c.Relations[0].Triggers[0].Function = 2 }, func(c *Contents) { c.Relations[0].Triggers[0].Instead = true },
+		func(c *Contents) { c.Relations[0].Rules[0].On = 2 }, func(c *Contents) { c.Relations[0].Rules[0].Instead = true }, func(c *Contents) { c.Relations[0].Rules[0].Definition = "x" },
+		func(c *Contents) { c.Functions[0].OID = 2 }, func(c *Contents) { c.Functions[0].Schema = "x" }, func(c *Contents) { c.Functions[0].Name = "x" },
+		func(c *Contents) { c.Functions[0].Volatility = Stable }, func(c *Contents) { c.Functions[0].Language = "c" }, func(c *Contents) { c.Functions[0].Body = "x" },
+		func(c *Contents) { c.Functions[0].Pinned = true }, func(c *Contents) { c.Functions[0].Server = true },
+	} {
+		require.False(t, plain.same(read(change)), i)
+	}
+}
+
 // source is a database whose tables the test changes.
 type source struct {
 	mu     sync.Mutex
@@ -65,7 +165,7 @@ type source struct {
 	takes  time.Duration
 }
 
-func (s *source) load(_ context.Context, k CatalogKey) (*Snapshot, error) {
+func (s *source) load(_ context.Context, k CatalogKey, _ *Snapshot) (*Snapshot, error) {
 	s.mu.Lock()
 	tables, err := s.tables, s.err
 	s.mu.Unlock()

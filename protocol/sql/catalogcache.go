@@ -3,8 +3,6 @@ package sql
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"slices"
@@ -27,8 +25,9 @@ type CatalogKey struct {
 // not change once it is in use, and it must not be copied. It is safe for
 // concurrent use.
 type CatalogCache struct {
-	// Load reads a catalog. Of several sessions that need one, one loads.
-	Load func(ctx context.Context, k CatalogKey) (*Snapshot, error)
+	// Load reads a catalog. Of several sessions that need one, one loads. It is given
+	// the snapshot that there is, nil at first, and may read only what has changed since.
+	Load func(ctx context.Context, k CatalogKey, before *Snapshot) (*Snapshot, error)
 	// Resolve works out what the columns of views derive from, before anybody sees
 	// the snapshot. Nil leaves them opaque.
 	Resolve func(*Snapshot)
@@ -70,7 +69,6 @@ type catalogEntry struct {
 	last    time.Time     // when the last load ended
 	took    time.Duration // how long it took
 	failed  bool
-	digest  [sha256.Size]byte
 }
 
 // changed are the latest changes of a database.
@@ -283,12 +281,11 @@ func (c *CatalogCache) load(e *catalogEntry, done chan struct{}) {
 	defer c.loads.Done()
 	begun := time.Now()
 	l := &loaded{changes: e.changes.Load()}
-	digest, err := c.read(e, l)
+	err := c.read(e, l)
 	e.mu.Lock()
 	l.at = time.Now()
 	e.last, e.failed, e.loading, e.took = l.at, err != nil, nil, l.at.Sub(begun)
 	if err == nil {
-		e.digest = digest
 		e.current.Store(l)
 	}
 	e.mu.Unlock()
@@ -304,31 +301,30 @@ func (c *CatalogCache) load(e *catalogEntry, done chan struct{}) {
 
 // read reads a snapshot into l, or takes the one that e has when that says the
 // same, so that what was worked out with it holds on.
-func (c *CatalogCache) read(e *catalogEntry, l *loaded) (digest [sha256.Size]byte, err error) {
+func (c *CatalogCache) read(e *catalogEntry, l *loaded) (err error) {
 	defer func() {
 		if recover() != nil {
 			err = errLoader
 		}
 	}()
-	s, err := c.Load(c.context(), e.key)
+	var before *Snapshot
+	if old := e.current.Load(); old != nil {
+		before = old.snapshot
+	}
+	s, err := c.Load(c.context(), e.key, before)
 	if err != nil || s == nil {
-		return digest, cmp.Or(err, errLoader)
+		return cmp.Or(err, errLoader)
 	}
-	h := sha256.New()
-	if err := json.NewEncoder(h).Encode(&s.Contents); err != nil {
-		return digest, err
-	}
-	h.Sum(digest[:0])
-	if old := e.current.Load(); old != nil && digest == e.digest {
-		l.snapshot = old.snapshot
-		return digest, nil
+	if before != nil && s.same(before) {
+		before.Mark, l.snapshot = s.Mark, before
+		return nil
 	}
 	if c.Resolve != nil {
 		c.Resolve(s)
 	}
 	s.paths.resolve = c.Resolve
 	s.ID, l.snapshot = c.ids.Add(1), s
-	return digest, nil
+	return nil
 }
 
 // context ends with Close.
@@ -378,7 +374,7 @@ func (c *CatalogCache) evict(kept *catalogEntry) {
 
 func (e *catalogEntry) size() int {
 	if l := e.current.Load(); l != nil {
-		return 2048 + l.snapshot.size*(1+l.snapshot.paths.count())
+		return 2048 + l.snapshot.size + l.snapshot.varies*l.snapshot.paths.count()
 	}
 	return 2048
 }

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-
-	"github.com/sallyport/sallyport/proxy"
 )
 
 // paths are a snapshot's variants, by the search_path that a session has set.
@@ -34,10 +32,10 @@ const (
 
 // On returns s as a session sees it that has set its search_path to a plain one:
 // see [PlainPath]. What views, rules and functions do is worked out again, as
-// their functions' texts are read by the caller's path. An empty path is s
-// itself. It is nil when s is, and when too many paths are in use.
+// their functions' texts are read by the caller's path. An empty path, and the one that
+// its role begins with, is s itself. It is nil when s is, and when too many paths are in use.
 func (s *Snapshot) On(path string) *Snapshot {
-	if s == nil || path == "" {
+	if s == nil || path == "" || path == s.Setting {
 		return s
 	}
 	p := s.paths
@@ -45,7 +43,7 @@ func (s *Snapshot) On(path string) *Snapshot {
 	v := p.seen[path]
 	p.mu.RUnlock()
 	if v == nil {
-		if v = p.add(path, s.size); v == nil {
+		if v = p.add(path, s.varies); v == nil {
 			return nil
 		}
 	}
@@ -82,16 +80,6 @@ func (s *Snapshot) variant(path string, number uint64) (v *Snapshot) {
 	}()
 	c := s.Contents
 	c.Path = s.path(path)
-	c.Relations = make([]*Relation, len(s.Relations))
-	for i, r := range s.Relations {
-		c.Relations[i] = r.unresolved()
-	}
-	c.Functions = make([]*Function, len(s.Functions))
-	for i, f := range s.Functions {
-		unresolved := *f
-		unresolved.Does, unresolved.Quiet = nil, false
-		c.Functions[i] = &unresolved
-	}
 	v = NewSnapshot(c)
 	v.base = s
 	if s.paths.resolve != nil {
@@ -99,22 +87,6 @@ func (s *Snapshot) variant(path string, number uint64) (v *Snapshot) {
 	}
 	v.ID = s.ID | number<<pathShift
 	return v
-}
-
-// unresolved returns a copy of r as it was read.
-func (r *Relation) unresolved() *Relation {
-	c := *r
-	c.Does = nil
-	c.Columns = slices.Clone(r.Columns)
-	for i := range c.Columns {
-		c.Columns[i].Source = proxy.Column{}
-	}
-	c.Triggers = slices.Clone(r.Triggers)
-	c.Rules = slices.Clone(r.Rules)
-	for i := range c.Rules {
-		c.Rules[i].Does = nil
-	}
-	return &c
 }
 
 // path are the schemas in which names are looked up: PostgreSQL leaves out those

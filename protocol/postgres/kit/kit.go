@@ -46,6 +46,7 @@ type Kit struct {
 	Limiter   sqlpostgres.Limiter
 
 	config Config
+	reader *postgres.CatalogReader
 }
 
 // Dialect is that of the statements, under which guardrails know the estimator and
@@ -59,9 +60,9 @@ func New(c Config) *Kit {
 		k.Analyzer = sqlpostgres.New(sqlpostgres.Config{})
 		return k
 	}
-	reader := &postgres.CatalogReader{Gateway: c.Gateway}
-	k.Catalog = &sql.CatalogCache{Load: reader.Load, Resolve: sqlpostgres.Resolve, Log: c.Log}
-	k.Sampler = &postgres.Sampler{Reader: reader, Catalog: k.Catalog}
+	k.reader = &postgres.CatalogReader{Gateway: c.Gateway}
+	k.Catalog = &sql.CatalogCache{Load: k.reader.Load, Resolve: sqlpostgres.Resolve, Log: c.Log}
+	k.Sampler = &postgres.Sampler{Reader: k.reader, Catalog: k.Catalog}
 	k.Analyzer = sqlpostgres.New(sqlpostgres.Config{Catalog: k.Catalog})
 	return k
 }
@@ -97,7 +98,7 @@ func (k *Kit) Close() error {
 	if k.Catalog == nil {
 		return nil
 	}
-	return k.Catalog.Close()
+	return errors.Join(k.Catalog.Close(), k.reader.Close())
 }
 
 // Protocol returns PostgreSQL for an assembly.

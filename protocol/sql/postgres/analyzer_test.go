@@ -429,7 +429,9 @@ func FuzzAnalyze(f *testing.F) {
 // With a catalog, a statement that was seen before still costs no memory, and its
 // columns are known.
 func TestCacheWithCatalog(t *testing.T) {
-	cache := &sql.CatalogCache{Load: func(context.Context, sql.CatalogKey) (*sql.Snapshot, error) { return smallSnapshot(), nil }}
+	cache := &sql.CatalogCache{Load: func(context.Context, sql.CatalogKey, *sql.Snapshot) (*sql.Snapshot, error) {
+		return smallSnapshot(), nil
+	}}
 	defer cache.Close()
 	a := New(Config{Catalog: cache})
 	text, r := []byte("SELECT abalance FROM pgbench_accounts WHERE aid = 4711;"), &proxy.Reading{Dialect: Dialect, Resource: "r"}
@@ -465,7 +467,9 @@ func TestHostileColumns(t *testing.T) {
 // BenchmarkAnalyzeHitCatalog is BenchmarkAnalyzeHit with names that a catalog
 // resolved.
 func BenchmarkAnalyzeHitCatalog(b *testing.B) {
-	cache := &sql.CatalogCache{Load: func(context.Context, sql.CatalogKey) (*sql.Snapshot, error) { return smallSnapshot(), nil }}
+	cache := &sql.CatalogCache{Load: func(context.Context, sql.CatalogKey, *sql.Snapshot) (*sql.Snapshot, error) {
+		return smallSnapshot(), nil
+	}}
 	defer cache.Close()
 	a := New(Config{Catalog: cache})
 	text, r := []byte("SELECT abalance FROM pgbench_accounts WHERE aid = 4711;"), &proxy.Reading{Dialect: Dialect, Resource: "r"}

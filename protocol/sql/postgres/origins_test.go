@@ -38,7 +38,7 @@ func readCatalog(t testing.TB, server *pgembed.Server, database string) *fixedCa
 		Accounts: []proxy.Account{{Username: pgembed.User}},
 	}
 	g := &proxy.Gateway{Directory: proxy.Resources{r}, Credentials: credential{proxy.Credential{Username: pgembed.User, Password: proxy.NewSecret(server.Password)}}}
-	s, err := (&postgres.CatalogReader{Gateway: g}).Load(context.Background(), sql.CatalogKey{Resource: "r", Database: database})
+	s, err := (&postgres.CatalogReader{Gateway: g}).Load(context.Background(), sql.CatalogKey{Resource: "r", Database: database}, nil)
 	require.NoError(t, err)
 	Resolve(s)
 	s.ID = 1
