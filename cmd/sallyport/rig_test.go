@@ -171,7 +171,7 @@ func openOffice(t *testing.T, extra string) *office {
 
 // openLabelled is openOffice with labels of the resource's, and sql run in its
 // database.
-func openLabelled(t *testing.T, labels, sql, extra string) *office {
+func openLabelled(t testing.TB, labels, sql, extra string) *office {
 	t.Helper()
 	_, authority := testserver.Shared(t)
 	server, database := testserver.Database(t, sql)
