@@ -31,6 +31,7 @@ type call struct {
 	estimateErr error
 
 	looked, spares bool // the resource was asked whether the statement spares all data, and it does
+	counted, few   bool // it was asked whether the statement changes few rows, and it does
 }
 
 // decide asks every rule. Whatever their order, a rule that denies wins; one that
@@ -42,7 +43,7 @@ func (c *call) decide(rules []*Rule) decision {
 	blind := false // the verdict is of a rule that could not tell
 	var rewrite *Rule
 	for _, r := range rules {
-		if (r.estimates() || r.Destroys) && d.Refuses() && !blind && !r.Observe {
+		if (r.estimates() || r.Destroys || r.NoWhere) && d.Refuses() && !blind && !r.Observe {
 			continue // the resource need not be asked
 		}
 		meets, understood := c.meets(r)
@@ -133,7 +134,7 @@ func (c *call) meets(r *Rule) (meets, understood bool) {
 		}
 		meets, understood = r.statement(op.Facts)
 		switch {
-		case meets && r.Destroys && c.sparesData(r, op):
+		case meets && (r.Destroys && c.sparesData(r, op) || r.NoWhere && understood && c.changesFew(op)):
 			return false, true
 		case meets && understood && r.estimates():
 			return c.expects(r, op)

@@ -93,7 +93,7 @@ func TestRemedies(t *testing.T) {
 	s := proxytest.Session(t, create(t, guardrail.Defaults()...))
 	for text, remedy := range map[string]string{
 		"COPY t TO '/tmp/x'": "STDOUT", "COPY t FROM PROGRAM 'id'": "STDIN", "SELECT pg_sleep(10)": "in the client", "SELECT pg_sleep_for('1 s')": "in the client",
-		"SELECT pg_read_file('x')": "at the client", "SELECT lo_import('/etc/passwd')": "at the client", "CREATE EXTENSION hstore": "install",
+		"SELECT pg_read_file('x')": "at the client", "SELECT lo_import('/etc/passwd')": "at the client", "CREATE EXTENSION postgres_fdw": "install",
 		"SELECT * FROM dblink('x', 'SELECT 1') AS t(a int)": "resource of its own", "LOAD 'x'": "administrator", "ALTER SYSTEM SET x = 1": "administrator",
 		"CREATE SERVER s FOREIGN DATA WRAPPER f": "install", "DELETE FROM t": "WHERE", "DROP TABLE t": "migration", "SELECT pg_reload_conf()": "administrator",
 	} {

@@ -26,9 +26,13 @@ const (
 	LossFunction                 // the same: every one of that name
 )
 
-// Keeper says whether what a statement takes away holds data. It is asked only about
-// statements that would be refused if it did.
+// Keeper says what the resource holds where a statement reaches. It is asked only about
+// statements that would be refused otherwise.
 type Keeper interface {
+	// Few reports whether the table that the statement changes as a whole, its Whole, has
+	// at most so many rows, at the moment at which the statement is about to run. An error
+	// says that it is not known.
+	Few(ctx context.Context, st *Statement, rows int) (bool, error)
 	// Empty reports whether nothing of what the statement's Losing name, and of what
 	// goes with it, holds data: at the moment at which the statement is about to run,
 	// and with what the session and others have written and not committed yet. An error
@@ -36,7 +40,7 @@ type Keeper interface {
 	Empty(ctx context.Context, st *Statement) (bool, error)
 }
 
-var errNoKeeper = errors.New("nobody can tell whether what the statement drops or empties holds data")
+var errNoKeeper = errors.New("nobody can tell what the resource holds where the statement reaches")
 
 // LosesNothing reports whether what a statement drops or empties holds no data, as far as
 // its Keeper can tell now. An error says that it is not known.
@@ -45,4 +49,13 @@ func (st *Statement) LosesNothing(ctx context.Context) (bool, error) {
 		return false, errNoKeeper
 	}
 	return st.Keeper.Empty(ctx, st)
+}
+
+// ChangesFew reports whether a statement that changes a whole table changes at most so
+// many rows, as far as its Keeper can tell now. An error says that it is not known.
+func (st *Statement) ChangesFew(ctx context.Context, rows int) (bool, error) {
+	if st.Keeper == nil || st.Facts.Whole == nil {
+		return false, errNoKeeper
+	}
+	return st.Keeper.Few(ctx, st, rows)
 }

@@ -139,6 +139,9 @@ type Facts struct {
 	// Unfiltered holds update, delete or read when a statement of that effect has
 	// no WHERE (nor a join that restricts it).
 	Unfiltered Effects
+	// Whole is the table of a single UPDATE or DELETE that changes every row of it, as the
+	// text names it, and every row of nothing else; nil of all else.
+	Whole *Relation
 	// Lossless says that what it drops or truncates holds no data: an index, a
 	// constraint, a view, the session's own temporary table, what does not exist.
 	Lossless bool

@@ -57,6 +57,15 @@ UNION ALL SELECT FROM pg_catalog.pg_extension x WHERE x.extname OPERATOR(pg_cata
 UNION ALL SELECT WHERE pg_catalog.version() OPERATOR(pg_catalog.~) '-YB-|Greenplum|Cloudberry'
 LIMIT 1`
 
+// rowsQuery has a row when a table, of which %[1]s is the path and the argument too, has
+// more than %[2]d rows, or something else than they may decide what is changed: a rule
+// of a view, row security, another server. Of what is not a table no row is read.
+const rowsQuery = `WITH plain AS MATERIALIZED (SELECT FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass($1::pg_catalog.text)
+AND c.relkind OPERATOR(pg_catalog.=) ANY ('{r,p}'::pg_catalog."char"[]) AND NOT pg_catalog.row_security_active(c.oid))
+(SELECT FROM %[1]s WHERE EXISTS (SELECT FROM plain) OFFSET %[2]d LIMIT 1)
+UNION ALL SELECT WHERE NOT EXISTS (SELECT FROM plain)
+LIMIT 1`
+
 // errForeignName is of a name that the server may read in another way than the gateway.
 var errForeignName = errors.New("the server may read the name in another way")
 
@@ -67,10 +76,7 @@ func dataArguments(f *proxy.Facts) ([][]byte, error) {
 	dependents, referring, several := false, false, f.Statements > 1
 	for _, l := range f.Losing {
 		dependents, referring = dependents || l.Dependents, referring || l.Referring
-		path := quotedName(l.Name)
-		if l.Schema != "" {
-			path = quotedName(l.Schema) + "." + path
-		}
+		path := quotedPath(l.Schema, l.Name)
 		relation := l.Kind == proxy.LossTable || l.Kind == proxy.LossView
 		if strings.ContainsFunc(path, func(c rune) bool { return c < ' ' || c > '~' }) && (!relation || several) {
 			return nil, errForeignName
@@ -93,6 +99,14 @@ func dataArguments(f *proxy.Facts) ([][]byte, error) {
 	return [][]byte{
 		textArray(paths), textArray(names), textArray(schemas), textArray(types), textArray(functions), boolean(dependents), boolean(referring),
 	}, nil
+}
+
+// quotedPath is how SQL writes the name of a relation; an empty schema is left out.
+func quotedPath(schema, name string) string {
+	if schema == "" {
+		return quotedName(name)
+	}
+	return quotedName(schema) + "." + quotedName(name)
 }
 
 func quotedName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

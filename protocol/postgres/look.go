@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
@@ -38,24 +39,28 @@ var (
 // Empty reports whether what the statement that is being asked drops or empties holds no
 // data. See [proxy.Keeper].
 func (u *up) Empty(ctx context.Context, st *proxy.Statement) (bool, error) {
-	e := u.current
-	switch {
-	case e == nil || st != &e.statement:
-		return false, errNoLook
-	case e.expect == expectQuery && !u.batched:
-	case e.expect == expectExecute:
-	default:
-		return false, errNoLook
-	}
 	args, err := dataArguments(st.Facts)
 	if err != nil {
 		return false, err
 	}
-	return u.look(ctx, dataQuery, args, e.expect == expectQuery)
+	return u.look(ctx, st, dataQuery, args)
 }
 
-// look reports whether a query with these arguments, as text, has no rows.
-func (u *up) look(ctx context.Context, text string, args [][]byte, alone bool) (empty bool, err error) {
+// Few reports whether the table that the statement that is being asked changes as a whole
+// has at most so many rows. See [proxy.Keeper].
+func (u *up) Few(ctx context.Context, st *proxy.Statement, rows int) (bool, error) {
+	path := quotedPath(st.Facts.Whole.Schema, st.Facts.Whole.Name)
+	return u.look(ctx, st, fmt.Sprintf(rowsQuery, path, rows), [][]byte{[]byte(path)})
+}
+
+// look reports whether a query with these arguments, as text, has no rows right before
+// the statement that is being asked.
+func (u *up) look(ctx context.Context, st *proxy.Statement, text string, args [][]byte) (empty bool, err error) {
+	e := u.current
+	if e == nil || st != &e.statement || e.expect != expectExecute && (e.expect != expectQuery || u.batched) {
+		return false, errNoLook
+	}
+	alone := e.expect == expectQuery
 	l := &look{alone: alone}
 	if err := u.push(expectLook, l); err != nil {
 		return false, err

@@ -19,7 +19,8 @@ type renaming struct {
 func renames(text []byte, f *proxy.Facts) (r renaming) {
 	switch {
 	case f.Effects.Has(proxy.EffectExecute | proxy.EffectDo):
-		r.all = true
+		const names = proxy.EffectPrepare | proxy.EffectExecute | proxy.EffectCall | proxy.EffectUnknown
+		r.all = f.Block == nil || f.Block.Effects.Has(names)
 	case f.Unknown == "" && f.Statements > 1:
 		r.all = f.Effects.Has(proxy.EffectPrepare)
 		r.portals = containsFold(text, []byte("declare"))

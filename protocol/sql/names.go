@@ -125,6 +125,8 @@ func Renames(f *proxy.Facts) []proxy.NameChange {
 	switch {
 	case f.Malformed:
 		return nil // it never runs
+	case f.Block != nil && f.Renames != nil: // each of its statements was read
+		return f.Renames
 	case f.Unknown != "" || f.Effects.Has(unseen):
 		return anything
 	case f.Renames != nil:

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -80,4 +81,28 @@ func TestBlocks(t *testing.T) {
 	require.Equal(t, "drop,set,do", f.Block.Effects.String())
 	require.False(t, f.Block.Lossless)
 	require.Nil(t, analyze(t, "EXECUTE p; DO $$BEGIN NULL; END$$").Block)
+}
+
+// What names mean to a session stays known after a block that only reads, and makes,
+// changes or drops objects that are not temporary.
+func TestBlockRenames(t *testing.T) {
+	for text, want := range map[string][]proxy.NameChange{
+		"DO 'BEGIN CREATE TYPE public.mood AS ENUM (''a''); EXCEPTION WHEN duplicate_object THEN null; END'":            {{Kind: proxy.NameObject}},
+		"DO $$BEGIN IF NOT EXISTS (SELECT FROM pg_type WHERE typname = 'm') THEN CREATE TABLE t (a int); END IF; END$$": {{Kind: proxy.NameObject}},
+		"DO $$BEGIN EXECUTE 'ALTER TABLE t ADD COLUMN a int'; END$$":                                                    {{Kind: proxy.NameObject}},
+		"DO $$BEGIN IF (SELECT count(*) FROM t) > 5 THEN RAISE NOTICE 'many'; END IF; END$$":                            {},
+		"DO $$BEGIN CREATE TEMP TABLE t (a int); END$$":                                                                 {anyName},
+		"DO $$BEGIN CREATE TABLE t AS SELECT * FROM u; END$$":                                                           {anyName},
+		"DO $$BEGIN INSERT INTO t SELECT * FROM u; END$$":                                                               {anyName},
+		"DO $$BEGIN SET search_path = x; END$$":                                                                         {anyName},
+		"DO $$BEGIN PERFORM set_config('search_path', 'x', false); END$$":                                               {anyName},
+		"DO $$BEGIN PERFORM f(1); END$$":                                                                                {anyName},
+		"DO $$BEGIN EXECUTE 'SET ' || 'search_path = x'; END$$":                                                         {anyName},
+		"DO $$BEGIN EXECUTE 'SET ROLE bob'; END$$":                                                                      {anyName},
+		"DO $$BEGIN COMMIT; END$$":                                                                                      {anyName},
+		"DO LANGUAGE plpython3u 'x'":                                                                                    {anyName},
+		"DO $$BEGIN CREATE TYPE m AS ENUM ('a'); END$$; SET search_path = x":                                            {{Kind: proxy.NameObject}, {Kind: proxy.NamePath, Value: "x"}},
+	} {
+		require.Equal(t, want, append([]proxy.NameChange{}, sql.Renames(analyze(t, text))...), text)
+	}
 }

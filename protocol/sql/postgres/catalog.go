@@ -26,6 +26,9 @@ func (v *visitor) whole(n ast.Stmt) *proxy.Facts {
 	if !v.losing && f.Unknown == "" {
 		f.Losing = v.losses(n)
 	}
+	if !v.wide && f.Unknown == "" {
+		f.Whole = wholeOf(n, f)
+	}
 	return f
 }
 
@@ -100,6 +103,7 @@ func (v *visitor) absorb(d *proxy.Facts) {
 		}
 	}
 	v.facts.Unfiltered |= d.Unfiltered &^ proxy.EffectRead
+	v.wide = v.wide || d.Unfiltered&^proxy.EffectRead != 0
 	v.loud = v.loud || len(sql.Renames(d)) > 0
 	v.facts.Lossless, v.losing = v.facts.Lossless && d.Lossless, v.losing || !d.Lossless
 	if d.Unknown != "" {

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/multigres/multigres/go/common/parser/ast"
@@ -8,6 +9,20 @@ import (
 	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
 )
+
+// blockRenames is what a block may change, any of whose statements may run: objects of the
+// catalog, where all that it does is to read and to make, change and drop them.
+func blockRenames(f *proxy.Facts) []proxy.NameChange {
+	const reads = proxy.EffectDo | proxy.EffectRead | proxy.EffectShow | proxy.EffectLock
+	temporary := func(r proxy.Relation) bool { return strings.HasPrefix(r.Schema, temporarySchema) }
+	switch {
+	case f == nil || f.Effects&^(reads|proxy.EffectsDDL) != 0 || slices.ContainsFunc(f.Relations, temporary):
+		return []proxy.NameChange{anyName}
+	case f.Effects.Has(proxy.EffectsDDL):
+		return []proxy.NameChange{{Kind: proxy.NameObject}}
+	}
+	return nil
+}
 
 var anyName = proxy.NameChange{Kind: proxy.NameAnything}
 
@@ -36,6 +51,8 @@ func (v *visitor) renames(n ast.Stmt) []proxy.NameChange {
 		return []proxy.NameChange{anyName}
 	}
 	switch n := n.(type) {
+	case *ast.DoStmt:
+		return blockRenames(v.facts.Block)
 	case *ast.FetchStmt:
 		if v.catalog.Names().Unsure&proxy.UnsureCursors != 0 {
 			return []proxy.NameChange{anyName}

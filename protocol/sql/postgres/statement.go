@@ -44,8 +44,8 @@ func (v *visitor) ddl(n ast.Node) proxy.Effects {
 		*ast.CreateForeignTableStmt, *ast.CreateAssertionStmt:
 		return create
 	case *ast.CreateExtensionStmt:
-		if n.IfNotExists && v.catalog.HasExtension(n.Extname) {
-			return create // nothing, in the end
+		if confined[n.Extname] || n.IfNotExists && v.catalog.HasExtension(n.Extname) { // the latter is nothing, in the end
+			return create
 		}
 		return create | reach
 	case *ast.CreateFdwStmt, *ast.CreateForeignServerStmt, *ast.CreateSubscriptionStmt, *ast.CreatePLangStmt,
@@ -95,6 +95,14 @@ func (v *visitor) ddl(n ast.Node) proxy.Effects {
 	return 0
 }
 
+// confined are the extensions of PostgreSQL's own that it lets everybody make who may make
+// a table, since they act within the database: without the languages among them.
+var confined = map[string]bool{
+	"btree_gin": true, "btree_gist": true, "citext": true, "cube": true, "dict_int": true, "fuzzystrmatch": true, "hstore": true, "intarray": true, "isn": true,
+	"lo": true, "ltree": true, "pg_trgm": true, "pgcrypto": true, "plpgsql": true, "seg": true, "tablefunc": true, "tcn": true, "tsm_system_rows": true,
+	"tsm_system_time": true, "unaccent": true, "uuid-ossp": true,
+}
+
 // alterations are what ALTER TABLE's commands do in addition to altering.
 func (v *visitor) alterations(cmds *ast.NodeList) proxy.Effects {
 	if cmds == nil {
@@ -114,7 +122,7 @@ func (v *visitor) alterations(cmds *ast.NodeList) proxy.Effects {
 			if v.replaces(c) {
 				e |= proxy.EffectDrop // what it held is gone, as if it were another column
 			}
-		case ast.AT_ChangeOwner, ast.AT_EnableRowSecurity, ast.AT_DisableRowSecurity, ast.AT_ForceRowSecurity, ast.AT_NoForceRowSecurity:
+		case ast.AT_ChangeOwner, ast.AT_DisableRowSecurity, ast.AT_NoForceRowSecurity: // enabling it gives nobody anything
 			e |= proxy.EffectGrant
 		}
 	}

@@ -31,6 +31,7 @@ type visitor struct {
 	doubt   bool         // the catalog does not know a name
 	loud    bool         // something is called that may change what names mean
 	losing  bool         // something loses data that is not the statement itself
+	wide    bool         // what it sets off changes every row of something
 	into    *rows        // what a new relation is filled with; nil of nothing
 }
 

@@ -17,6 +17,13 @@ type keeper struct {
 	empty bool
 	err   error
 	asked int
+	rows  int // that Few was asked about
+}
+
+func (k *keeper) Few(_ context.Context, st *proxy.Statement, rows int) (bool, error) {
+	k.asked++
+	k.rows = rows
+	return k.empty, k.err
 }
 
 func (k *keeper) Empty(context.Context, *proxy.Statement) (bool, error) {
@@ -75,5 +82,37 @@ func TestDestroysWhatTheCatalogDoesNotKnow(t *testing.T) {
 			}
 			require.Equal(t, refused, s.Ask(t.Context(), st).Refuses(), text)
 		}
+	}
+}
+
+// A change of a whole table is one of every row, unless the resource says that there is
+// none, or of an UPDATE that there is one.
+func TestNoWhereByWhatIsThere(t *testing.T) {
+	s := proxytest.Session(t, create(t, guardrail.Defaults()...))
+	for text, rows := range map[string]int{
+		"UPDATE t SET a = 1": 1, "UPDATE s.t SET a = $1 WHERE true": 1, "UPDATE t AS x SET a = 1 RETURNING a": 1, "DELETE FROM t": 0, "DELETE FROM ONLY t WHERE 1 = 1": 0,
+	} {
+		st := statement(text)
+		k := &keeper{empty: true}
+		st.Keeper = k
+		require.False(t, s.Ask(t.Context(), st).Refuses(), text)
+		require.Equal(t, keeper{empty: true, asked: 1, rows: rows}, *k, text)
+		for _, k := range []*keeper{{}, {empty: true, err: errors.New("gone")}} {
+			st := statement(text)
+			st.Keeper = k
+			require.Equal(t, "no-where", s.Ask(t.Context(), st).Rule, text)
+		}
+		require.Equal(t, "no-where", s.Ask(t.Context(), statement(text)).Rule, text)
+	}
+	for _, text := range []string{
+		"UPDATE t SET a = 1 FROM u", "DELETE FROM t USING u", "WITH d AS (DELETE FROM u) UPDATE t SET a = 1", "WITH d AS (DELETE FROM t RETURNING a) SELECT * FROM d",
+		"UPDATE t SET a = 1; SELECT 1", "DO $$BEGIN DELETE FROM t; END$$", "EXPLAIN ANALYZE DELETE FROM t", "PREPARE p AS DELETE FROM t",
+		"UPDATE t SET a = 1 WHERE query_to_xml('DELETE FROM u', true, true, '') IS NOT NULL OR true", "MERGE INTO t USING u ON true WHEN MATCHED THEN DELETE",
+	} {
+		st := statement(text)
+		k := &keeper{empty: true}
+		st.Keeper = k
+		require.Equal(t, "no-where", s.Ask(t.Context(), st).Rule, text)
+		require.Zero(t, k.asked, text)
 	}
 }
