@@ -13,12 +13,7 @@ func (r *resolver) moves(n ast.Node) {
 	case *ast.RenameStmt:
 		switch n.RenameType {
 		case ast.OBJECT_COLUMN:
-			r.moved(n.Relation, func(schema, name, column string) (string, string, string) {
-				if column != n.Subname {
-					return "", "", ""
-				}
-				return schema, name, n.Newname
-			})
+			r.movedOne(n.Relation, n.Subname, n.Newname)
 		case ast.OBJECT_TABLE, ast.OBJECT_VIEW, ast.OBJECT_MATVIEW, ast.OBJECT_FOREIGN_TABLE:
 			r.moved(n.Relation, func(schema, _, column string) (string, string, string) { return schema, n.Newname, column })
 		case ast.OBJECT_SCHEMA:
@@ -74,16 +69,62 @@ func (r *resolver) moved(of *ast.RangeVar, to func(schema, relation, column stri
 		return
 	}
 	t := r.relation(of.SchemaName, of.RelName)
+	schemas := r.schemasOf(of, t)
 	for i := range t.columns {
-		c := &t.columns[i]
-		schema, relation, column := to(t.schema, of.RelName, c.name)
-		if relation == "" {
-			continue
+		for _, in := range schemas {
+			c := t.columns[i].name
+			if schema, relation, column := to(in, of.RelName, c); relation != "" {
+				r.movedColumn(in, of.RelName, c, schema, relation, column)
+			}
 		}
-		was := proxy.Origin{Schema: t.schema, Relation: of.RelName, Column: c.name} // what is above or below it stays
-		r.writes = append(r.writes, proxy.Write{Schema: schema, Relation: relation, Column: proxy.Column{Name: column, Origins: []proxy.Origin{was}}, Moved: true})
 	}
 	r.incomplete = r.incomplete || t.open
+}
+
+// movedOne notes where a column is that gets another name. The text says all of it, even
+// when what else the relation has is not known.
+func (r *resolver) movedOne(of *ast.RangeVar, from, name string) {
+	if of == nil {
+		r.incomplete = true
+		return
+	}
+	t := r.relation(of.SchemaName, of.RelName)
+	if _, there := lookup(r, t.rows, from); !there && !t.open {
+		return
+	}
+	schemas := r.schemasOf(of, t)
+	for _, in := range schemas {
+		r.movedColumn(in, of.RelName, from, in, of.RelName, name)
+	}
+	r.incomplete = r.incomplete || schemas[0] == ""
+}
+
+// movedColumn notes that a column is what another one was. What is above or below that
+// stays.
+func (r *resolver) movedColumn(schema, relation, column, toSchema, toRelation, toColumn string) {
+	was := proxy.Origin{Schema: schema, Relation: relation, Column: column}
+	r.writes = append(r.writes, proxy.Write{Schema: toSchema, Relation: toRelation, Column: proxy.Column{Name: toColumn, Origins: []proxy.Origin{was}}, Moved: true})
+}
+
+// schemasOf are the schemas in which a relation may be. One that the open transaction has
+// changed is where it was; one that it has made without a schema is where names without
+// one are looked up.
+func (r *resolver) schemasOf(of *ast.RangeVar, t *table) []string {
+	if t.schema != "" {
+		return []string{t.schema}
+	}
+	found, _ := r.catalog.Relations(of.SchemaName, of.RelName)
+	var list []string
+	for _, rel := range found[:min(len(found), maxMeanings)] {
+		list = append(list, rel.Schema)
+	}
+	if s := r.catalog.Snapshot(); len(list) == 0 && s != nil && r.catalog.Names().Unsure&proxy.UnsureSchemas == 0 {
+		list = append(list, s.Path...)
+	}
+	if len(list) == 0 {
+		list = append(list, "")
+	}
+	return list
 }
 
 // movedAll notes where the columns of all relations of a schema are.

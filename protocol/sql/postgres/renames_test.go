@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -202,5 +203,32 @@ func TestNamesWithoutCatalog(t *testing.T) {
 		f := a.Analyze(context.Background(), []byte(text), &proxy.Reading{})
 		require.Equal(t, want, columnsOf(f), text)
 		require.False(t, f.Resolved, text)
+	}
+}
+
+// The text says all of a column that gets another name, also when the open transaction
+// has changed its table.
+func TestColumnsThatMove(t *testing.T) {
+	a := New(Config{Catalog: &fixedCatalog{snapshot: namesSnapshot()}})
+	for text, want := range map[string]string{
+		"ALTER TABLE t RENAME n TO m":                                                  "public.t.n>public.t.m",
+		"ALTER TABLE t ADD z int; ALTER TABLE t RENAME n TO m":                         "public.t.n>public.t.m",
+		"ALTER TABLE t ADD z int; ALTER TABLE t RENAME z TO y":                         "public.t.z>public.t.y",
+		"ALTER TABLE other.t ADD z int; ALTER TABLE other.t RENAME x TO y":             "other.t.x>other.t.y",
+		"CREATE TABLE s (a int); ALTER TABLE s ADD b int; ALTER TABLE s RENAME a TO c": "pg_catalog.s.a>pg_catalog.s.c public.s.a>public.s.c",
+	} {
+		f := a.Analyze(t.Context(), []byte(text), &proxy.Reading{Dialect: Dialect})
+		last := f
+		if len(f.Parts) > 0 {
+			last = f.Parts[len(f.Parts)-1]
+		}
+		var got []string
+		for _, w := range last.Writes {
+			require.True(t, w.Moved, text)
+			o := w.Column.Origins[0]
+			got = append(got, o.Schema+"."+o.Relation+"."+o.Column+">"+w.Schema+"."+w.Relation+"."+w.Column.Name)
+		}
+		require.Equal(t, want, strings.Join(got, " "), text)
+		require.True(t, last.Resolved, text)
 	}
 }
