@@ -308,7 +308,7 @@ func (s Scope) unchanged(schema string, found []*Relation) bool {
 	}
 	// What came with the server stays. Without a schema, something that was made may
 	// come before it.
-	first := schema != "" || n.Unsure&proxy.UnsureSchemas == 0 && len(s.snapshot.Path) > 0 && s.snapshot.Path[0] == serverSchema
+	first := schema != "" || s.ServerFirst()
 	return first && !slices.ContainsFunc(found, func(r *Relation) bool { return !r.Server || schema == "" && r.Schema != serverSchema })
 }
 
@@ -335,6 +335,12 @@ func (s Scope) Functions(schema, name string) (found []*Function, sure bool) {
 		return s.snapshot.functions[name], sure
 	}
 	return s.snapshot.FunctionsNamed(schema, name), sure
+}
+
+// ServerFirst reports whether what came with the server is found before all else by names
+// without a schema, but for the session's temporary relations.
+func (s Scope) ServerFirst() bool {
+	return s.snapshot != nil && s.names.Unsure&proxy.UnsureSchemas == 0 && len(s.snapshot.Path) > 0 && s.snapshot.Path[0] == serverSchema
 }
 
 // RunBy returns the functions that an operator of that name may run, other than the

@@ -250,6 +250,9 @@ func (r *resolver) call(s *space, n *ast.FuncCall) value {
 	}
 	args := r.generic(s, n.Args)
 	r.fillCalled(schema, name, args)
+	if nullary[name] && schema == "" && (n.Args == nil || len(n.Args.Items) == 0) && r.catalog.ServerFirst() {
+		schema = "pg_catalog"
+	}
 	v := args
 	if !n.AggStar { // only the server's own count takes none
 		v = r.function(schema, name, args)
@@ -306,6 +309,13 @@ func (r *resolver) function(schema, name string, args value) value {
 		return r.unsurely(v)
 	}
 	return v
+}
+
+// nullary are functions of the server's that take no argument. No other that takes none is
+// meant by their names where the server's own come first, whatever has been made.
+var nullary = map[string]bool{
+	"clock_timestamp": true, "current_database": true, "current_schema": true, "gen_random_uuid": true, "now": true, "pg_backend_pid": true,
+	"pi": true, "random": true, "statement_timestamp": true, "timeofday": true, "transaction_timestamp": true, "txid_current": true, "version": true,
 }
 
 // owned reports whether a function that is not the server's own may have that name.
