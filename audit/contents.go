@@ -16,9 +16,12 @@ type contents struct {
 	report  *Report
 	archive *Archive // nil when the keys are sealed by one that is kept elsewhere
 	damaged damageList
-	gone    []string // sessions without a key
+	gone    []goneKey
 	own     []string // the gateway's own records
 }
+
+// goneKey is a session without a key.
+type goneKey struct{ path, id string }
 
 func (r *Report) newContents(dir string, k Keys, damaged damageList) (*contents, error) {
 	c := &contents{report: r, damaged: damaged}
@@ -53,10 +56,8 @@ func (c *contents) check(path, id string) {
 	}
 	key, err := c.archive.presentKey(path, id)
 	if errors.Is(err, ErrErased) {
-		if err = c.archive.cabinet.moved(path); err == nil {
-			c.gone = append(c.gone, id)
-			return
-		}
+		c.gone = append(c.gone, goneKey{path, id})
+		return
 	}
 	if err == nil {
 		err = c.opens(path, id, key)
@@ -113,12 +114,16 @@ func (c *contents) compare(sealed map[string]bool) error {
 	for _, id := range append(c.own, c.report.Unproven...) {
 		c.archive.erasuresIn(erased, id)
 	}
-	for _, id := range c.gone {
-		if erased[id] != nil {
+	for _, s := range c.gone {
+		if erased[s.id] != nil {
 			c.report.Erased++
 			continue
 		}
-		c.problem(id, ErrKeyMissing)
+		err := c.archive.cabinet.moved(s.path)
+		if err == nil {
+			err = ErrKeyMissing
+		}
+		c.problem(s.id, err)
 	}
 	for _, id := range slices.Sorted(maps.Keys(erased)) {
 		if !sealed[id] {

@@ -683,3 +683,40 @@ func TestKilledWhileErasing(t *testing.T) {
 		})
 	}
 }
+
+// A file in the place of a pack or of its keys is read to an error or to its entries, and takes no
+// memory that it does not have.
+func FuzzPack(f *testing.F) {
+	dir, _, ids := packedLog(f, 3, 4)
+	for _, suffix := range []string{packSuffix, keysSuffix} {
+		b := read(f, ofDay(f, dir, suffix)[0])
+		f.Add(b)
+		f.Add(b[:20])
+		f.Add(append([]byte(records.magic), 0xff, 0xff, 0xff, 0xff))
+	}
+	first, last := slices.Min(ids), slices.Max(ids)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		dir := t.TempDir()
+		day := filepath.Join(dir, "sessions", dayOf(first))
+		require.NoError(t, os.MkdirAll(day, 0o700))
+		for _, table := range []table{records, slots} {
+			write(t, filepath.Join(day, packName(first, last)+table.suffix), b)
+			if list, err := table.read(filepath.Join(day, packName(first, last)+table.suffix)); err == nil {
+				require.LessOrEqual(t, int64(len(list))*table.entry, int64(len(b)))
+			}
+		}
+		c := newCabinet(dir, newDisk(system{}))
+		_, err := c.list()
+		require.NoError(t, err)
+		_, err = c.damages()
+		require.NoError(t, err)
+		for _, id := range ids {
+			if _, r, err := c.record(id); err == nil {
+				_, err = checkRecord(r, leaf{ID: id})
+				require.Error(t, err)
+				require.NoError(t, r.Close())
+			}
+			_, _ = c.key(filepath.Join(day, id)) // whatever it is, it opens nothing
+		}
+	})
+}
