@@ -20,10 +20,10 @@ const (
 	zeros = 4
 	// around is how much beside a value tells whether other data is near, in bytes.
 	around = 128
-	// sureValue is the length from which on a value is no accident of random bytes:
+	// sureValue is how many characters a value has that is no accident of random bytes:
 	// they make one as long in some gigabytes.
 	sureValue = 10
-	// sureText is how many bytes of text in a row a shorter value stands in.
+	// sureText is how many characters of text in a row a shorter value stands in.
 	sureText = 16
 )
 
@@ -31,28 +31,26 @@ const (
 // text: it is short, what stands directly around it is not text, and control
 // characters are near.
 func accident(b []byte, start, end int) bool {
-	if end-start >= sureValue {
-		return false
-	}
 	near := b[max(0, start-around):min(len(b), end+around)]
-	if allText(near) {
+	row := utf8.RuneCount(b[start:end])
+	if row >= sureValue || allText(near) {
 		return false
 	}
-	for start > 0 && end-start < sureText {
+	for start > 0 && row < sureText {
 		n := textBefore(b, start)
 		if n == 0 {
 			break
 		}
-		start -= n
+		start, row = start-n, row+1
 	}
-	for end < len(b) && end-start < sureText {
+	for end < len(b) && row < sureText {
 		n := textAt(b, end)
 		if n == 0 {
 			break
 		}
-		end += n
+		end, row = end+n, row+1
 	}
-	return end-start < sureText
+	return row < sureText
 }
 
 // errNotText ends a stream that is not text and in which values were hidden: what came is
@@ -114,7 +112,7 @@ func dense(b []byte) bool {
 	for i := 0; i < len(b); i++ {
 		c := b[i]
 		n := int(plainText[c])
-		if c >= 0xC2 && c <= 0xF4 {
+		if c >= 0xC2 && c <= 0xF4 && i+1 < len(b) && b[i+1]&0xC0 == 0x80 {
 			n = textAt(b, i)
 		}
 		if n > 0 {

@@ -50,6 +50,7 @@ func TestStreamsOfNoText(t *testing.T) {
 		"after a header":  strings.Repeat("HTTP/1.1 200 OK\r\n", 300) + random[:128<<10],
 		"short":           "\x01\x02a@b.de\x03\x04" + random[:100],
 		"byte after byte": random[:8<<10],
+		"letters of more than one byte by accident": random[:4<<10] + "7\xe1\x16Ql@ĸ.Ƿϗ`I\x8b\x02" + random[4<<10:8<<10],
 	} {
 		for _, size := range []int{1, 1000, 32 << 10} {
 			require.True(t, data == pass(t, newStream(t, "stdout"), data, size, true), "%s in pieces of %d", name, size)
