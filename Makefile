@@ -14,11 +14,8 @@ quick: ## the tests alone, with what is installed
 clients: ## Ansible, Node's ssh2 and a GiB each way by ssh, directly and through the gateway
 	@scripts/clients
 
-demo: ## a gateway before a private PostgreSQL, with three lines to try
-	@scripts/install demo || true
-	@echo "building the gateway: the first time takes a few minutes …"
-	@go build -o bin/sallyport ./cmd/sallyport
-	@bin/sallyport demo
+demo: ## a gateway before a private PostgreSQL, with lines to try
+	@scripts/demo
 
 bench: ## every benchmark
 	@go run ./internal/bench

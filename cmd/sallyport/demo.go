@@ -75,7 +75,7 @@ func demo(ctx context.Context, c *cli, args []string) error {
 	s := &stage{}
 	err := s.open(ctx, *listen)
 	if errors.Is(err, pgembed.ErrNotInstalled) {
-		fmt.Fprintf(c.err, "No PostgreSQL is installed here, so the demo runs without one. For the full demo, install PostgreSQL without starting it:\n  %s\n", pgembed.InstallHint)
+		fmt.Fprintf(c.err, "No PostgreSQL is installed here, so the demo runs without one.\nFor the full demo, install PostgreSQL without starting it:\n  %s\n", strings.ReplaceAll(pgembed.InstallHint, "; ", "\n  "))
 		err = nil
 	}
 	if err == nil {
@@ -150,7 +150,27 @@ func (s *stage) files() (err error) {
 	if err := os.WriteFile(s.file("sallyport.yaml"), b.Bytes(), 0o600); err != nil {
 		return err
 	}
+	if err := s.services(); err != nil {
+		return err
+	}
 	return s.sshConfig()
+}
+
+// services writes the file by which libpq's clients reach the database as each user.
+func (s *stage) services() error {
+	if s.database == nil {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(s.DatabaseListen)
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	for name, u := range map[string]demoUser{"alice": s.Alice, "bob": s.Bob} {
+		fmt.Fprintf(&b, "[%s]\nhost=%s\nport=%s\nuser=%s\npassword=%s\ndbname=shop\nsslmode=verify-full\nsslrootcert=%s\n",
+			name, host, port, name, u.Password, s.file("data/ca/ca.pem"))
+	}
+	return os.WriteFile(s.file("services"), b.Bytes(), 0o600)
 }
 
 // sshConfig writes the config with which ssh reaches the machine as Bob.
@@ -219,7 +239,7 @@ func (s *stage) run(ctx context.Context, c *cli, begun time.Time) error {
 	if err := g.Listen(); err != nil {
 		return err
 	}
-	s.print(c, g, time.Since(begun))
+	s.print(c, time.Since(begun))
 	if err := g.Run(ctx); err != nil {
 		return err
 	}
@@ -228,29 +248,50 @@ func (s *stage) run(ctx context.Context, c *cli, begun time.Time) error {
 }
 
 // print shows what to try.
-func (s *stage) print(c *cli, g *gateway.Gateway, took time.Duration) {
-	fmt.Fprintf(c.out, "\nThe gateway is ready (%.1f s). Its config, for the other commands: %s\n", took.Seconds(), s.file("sallyport.yaml"))
-	try := func(about string, lines ...string) {
-		fmt.Fprintf(c.out, "\n%s:\n  %s\n", about, strings.Join(lines, "\n  "))
+func (s *stage) print(c *cli, took time.Duration) {
+	fmt.Fprintf(c.out, "\nThe gateway is ready (%.1f s). Its config, for the other commands:\n  %s\n", took.Seconds(), s.file("sallyport.yaml"))
+	try := func(about string, commands ...[]string) {
+		fmt.Fprintf(c.out, "\n%s:\n", about)
+		for _, words := range commands {
+			fmt.Fprintln(c.out, foldCommand(words))
+		}
 	}
 	if s.database != nil {
-		host, port, _ := net.SplitHostPort(s.DatabaseListen)
-		psql := func(name string, u demoUser, sql string) string {
-			return fmt.Sprintf("PGPASSWORD=%s psql \"host=%s port=%s user=%s dbname=shop sslmode=verify-full sslrootcert=%s\" -c \"%s\"",
-				u.Password, host, port, name, g.Authority(), sql)
+		psql := func(user, sql string) []string {
+			return []string{"PGSERVICEFILE=" + s.file("services"), "psql service=" + user, `-c "` + sql + `"`}
 		}
-		try("Alice of support reads, and sees no card", psql("alice", s.Alice, "SELECT name, email, card FROM customers ORDER BY id LIMIT 3"))
-		try("She may not delete", psql("alice", s.Alice, "DELETE FROM customers WHERE id = 1"))
-		try("Nor may anybody delete everything", psql("bob", s.Bob, "DELETE FROM orders"))
-		try("Bob, an engineer, may change a row", psql("bob", s.Bob, "UPDATE products SET stock = stock - 1 WHERE id = 1 RETURNING name, stock"))
+		try("Alice of support reads, and sees no card", psql("alice", "SELECT name, email, card FROM customers LIMIT 3"))
+		try("She may not delete", psql("alice", "DELETE FROM customers WHERE id = 1"))
+		try("Nor may anybody delete everything", psql("bob", "DELETE FROM orders"))
+		try("Bob, an engineer, may change a row", psql("bob", "UPDATE products SET stock = 7 WHERE id = 1 RETURNING name"))
 	}
-	ssh := "ssh -F " + s.file("ssh_config") + " "
-	try("Bob runs a command on a machine whose key he has never seen", ssh+"machine 'cat welcome.txt'")
-	try("One that would wipe it does not run", ssh+`machine 'sh -c "rm -rf /"'`)
-	try("He copies a file, by scp as by sftp and rsync", "scp -F "+s.file("ssh_config")+" machine:welcome.txt "+s.file("copy.txt"))
-	try("He works in a shell, or chooses the machine from a menu", ssh+"machine", ssh+"gateway")
-	try("Who did what", fmt.Sprintf("%s sessions ls -c %s", program(), s.file("sallyport.yaml")))
+	options := "-F " + s.file("ssh_config")
+	try("Bob runs a command on a machine whose key he has never seen", []string{"ssh " + options, "machine", "'cat welcome.txt'"})
+	try("One that would wipe it does not run", []string{"ssh " + options, "machine", `'sh -c "rm -rf /"'`})
+	try("He copies a file, by scp as by sftp and rsync", []string{"scp " + options, "machine:welcome.txt", s.file("copy.txt")})
+	try("He works in a shell, or chooses the machine from a menu", []string{"ssh " + options, "machine"}, []string{"ssh " + options, "gateway"})
+	try("Who did what", []string{program(), "sessions ls", "-c " + s.file("sallyport.yaml")})
 	fmt.Fprintln(c.out, "\nCtrl-C stops it and removes everything.")
+}
+
+// columns is the width of a terminal that nobody has made wider.
+const columns = 80
+
+// foldCommand writes a command of words indented, on as many lines as it needs, so that it
+// can be copied as it is.
+func foldCommand(words []string) string {
+	const more = " \\"
+	text := "  " + words[0]
+	width := len(text)
+	for _, w := range words[1:] {
+		if width+len(" "+w+more) > columns {
+			text += more + "\n   "
+			width = 3
+		}
+		text += " " + w
+		width += len(" " + w)
+	}
+	return text
 }
 
 // program is how this program can be run again.

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -19,10 +20,13 @@ func TestDemo(t *testing.T) {
 		testserver.Missing(t, "PostgreSQL")
 	}
 	p := start(t, "demo")
-	config := p.wait(t, `config, for the other commands: (\S+)`)
+	config := p.wait(t, `config, for the other commands:\s+(\S+)`)
 	p.wait(t, "Ctrl-C stops it")
+	for line := range strings.Lines(strings.ReplaceAll(p.output(), tempDir(p), "/tmp")) {
+		require.LessOrEqual(t, utf8.RuneCountInString(strings.TrimSuffix(line, "\n")), columns, line)
+	}
 	var lines []string
-	for line := range strings.Lines(p.output()) {
+	for line := range strings.Lines(strings.ReplaceAll(p.output(), " \\\n", "")) {
 		if strings.Contains(line, "psql ") || strings.HasPrefix(line, "  ssh -F") || strings.HasPrefix(line, "  scp -F") {
 			lines = append(lines, strings.TrimSpace(line))
 		}
