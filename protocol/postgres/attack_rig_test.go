@@ -51,8 +51,12 @@ func (g *gate) raw(t testing.TB) *rawClient {
 	return &rawClient{t, conn}
 }
 
+// patience is how long a message may take, so that what hangs is told and not waited for.
+const patience = 20 * time.Second
+
 func (c *rawClient) send(b ...[]byte) {
 	c.t.Helper()
+	require.NoError(c.t, c.SetWriteDeadline(time.Now().Add(patience)))
 	_, err := c.Write(bytes.Join(b, nil))
 	require.NoError(c.t, err)
 }
@@ -60,6 +64,7 @@ func (c *rawClient) send(b ...[]byte) {
 // message reads one message of the gateway's; 0 at the end of the connection.
 func (c *rawClient) message() (typ byte, body []byte) {
 	c.t.Helper()
+	c.SetReadDeadline(time.Now().Add(patience)) // fails when the connection has ended, as the read does
 	var h [5]byte
 	if _, err := io.ReadFull(c, h[:]); err != nil {
 		require.False(c.t, isTimeout(err), "the connection hangs")
