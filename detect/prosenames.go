@@ -21,15 +21,20 @@ func (s *scan) prose() {
 	if people && s.table() {
 		s.settle()
 	}
+	if !s.plan.prose.Candidate(s.src) {
+		return
+	}
+	if people && !s.things {
+		if found := s.rows(); s.addressed() || found {
+			s.settle()
+		}
+	}
 	i := bytes.IndexByte(s.src, ' ')
-	if i < 0 || !s.plan.prose.Candidate(s.src) {
+	if i < 0 {
 		return
 	}
 	if people && s.signed() {
 		s.settle()
-	}
-	if bytes.IndexByte(s.src[i+1:], ' ') < 0 {
-		return
 	}
 	before := s.out[s.first:]
 	k := 0
@@ -39,23 +44,78 @@ func (s *scan) prose() {
 		}
 		return k < len(before) && before[k].Start < end
 	}
-	s.names = s.plan.prose.Find(s.names[:0], &s.tagger, s.src, taken)
-	k = 0
 	added := false
+	if people && !s.things {
+		added = s.named(taken)
+		before, k = s.out[s.first:], 0
+	}
+	if bytes.IndexByte(s.src[i+1:], ' ') >= 0 {
+		added = s.tagged(taken) || added
+	}
+	if added {
+		slices.SortFunc(s.out[s.first:], func(a, b Finding) int { return cmp.Compare(a.Start, b.Start) })
+	}
+}
+
+// tagged adds the names that the tagger finds in lines of prose.
+func (s *scan) tagged(taken func(start, end int) bool) (added bool) {
+	s.names = s.plan.prose.Find(s.names[:0], &s.tagger, s.src, taken)
 	for _, n := range s.names {
 		if n.Kind == prose.Person {
 			if n.Start, n.End = bareName(s.src, n.Start, n.End); n.Start == n.End || s.catalogue(n) {
 				continue
 			}
 		}
-		if t := proseTypes[n.Kind]; s.plan.wants(t) && !taken(n.Start, n.End) && !isKey(s.src, n.Start, n.End) {
+		if (n.Kind == prose.Place || n.Kind == prose.Company) && !s.plan.prose.Listed(&s.tagger, s.src[n.Start:n.End]) && s.terse(n) {
+			continue
+		}
+		if t := proseTypes[n.Kind]; s.plan.wants(t) && !isKey(s.src, n.Start, n.End) {
 			s.out = append(s.out, Finding{n.Start, n.End, t, proseScores[n.Kind]})
 			added = true
 		}
 	}
-	if added {
-		slices.SortFunc(s.out[s.first:], func(a, b Finding) int { return cmp.Compare(a.Start, b.Start) })
+	return added
+}
+
+// terse reports whether n is in a short line that has no word of a sentence.
+func (s *scan) terse(n prose.Name) bool {
+	from := bytes.LastIndexByte(s.src[:n.Start], '\n') + 1
+	to := len(s.src)
+	if k := bytes.IndexByte(s.src[n.End:], '\n'); k >= 0 {
+		to = n.End + k
 	}
+	line := s.src[from:to]
+	const few, longest = 8, 120
+	if len(line) > longest {
+		return false
+	}
+	words := 0
+	for i := 0; i < len(line); {
+		k := i
+		for k < len(line) && letterByte[line[k]] {
+			k++
+		}
+		if k == i {
+			i++
+			continue
+		}
+		if within(sentence, line[i:k]) {
+			return false
+		}
+		words++
+		i = k
+	}
+	return words <= few
+}
+
+// wordBefore returns the word before line[i], without what parts the two.
+func wordBefore(line []byte, i int) []byte {
+	line = bytes.TrimRight(line[:i], " .")
+	from := len(line)
+	for from > 0 && letterByte[line[from-1]] {
+		from--
+	}
+	return line[from:]
 }
 
 // isKey reports whether a name stands in a key of JSON, such as "Actual Startup
@@ -237,6 +297,11 @@ func (s *scan) catalogue(n prose.Name) bool {
 		i = k
 	}
 	if s.things {
+		return true
+	}
+	// A few words that say nothing of anybody: what has no known name in it is a thing.
+	const few = 8
+	if bytes.IndexByte(line[:n.Start-from], ':') < 0 && words <= few && !within(greetings, wordBefore(line, n.Start-from)) && s.plan.prose.Judge(&s.tagger, s.src[n.Start:n.End]) <= prose.MaybeName {
 		return true
 	}
 	if !model {

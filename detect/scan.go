@@ -34,6 +34,7 @@ type scan struct {
 	plain  bool // names in prose are not looked for
 	tagger prose.Tagger
 	names  []prose.Name
+	block  block
 }
 
 // run goes over src once. Every matcher returns where to go on, farther than

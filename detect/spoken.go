@@ -167,7 +167,7 @@ func (s *scan) goesOnAt(i int) bool {
 var (
 	links        = wordSet("is was are be to becomes equals ist lautet war est es é è jest är er je")
 	prepositions = wordSet("for of on at in to from used für zum zur der des von auf pour du de la del para do da van voor this från till för til od dla для от к на d'ordine d'accès d'accesso d'accés di")
-	changing      = wordSet("changed set reset updated rotated switched will has been was now code number nueva nuevo nova novo neue nouveau nouvelle nuova nuovo current temporary here")
+	changing     = wordSet("changed set reset updated rotated switched will has been was now code number nueva nuevo nova novo neue nouveau nouvelle nuova nuovo current temporary here")
 	numbered     = wordSet("passcode passcodes pin kode")
 )
 

@@ -8,7 +8,7 @@ func (m *Maker) Prose() Sample {
 	list := proseForTests
 	if m.training {
 		list = proseForTraining
-		if more := m.v.Sentences; len(more) > 0 && m.chance(60) {
+		if more := m.v.Sentences; len(more) > 0 && m.chance(50) {
 			list = more
 		}
 	}

@@ -295,7 +295,11 @@ func (t *Tagger) names(dst []Name) []Name {
 			end++
 		}
 		if kind != Person || t.likely(i, k) {
-			dst = append(dst, Name{t.tokens[i].start, end, kind})
+			start := t.tokens[i].start
+			if i > 0 && kind == Person && t.tokens[i].flags&flagFamily != 0 && t.tokens[i-1].flags&(flagCalendar|flagGiven) == flagCalendar|flagGiven && t.got[i-1] == tagOther && start == t.tokens[i-1].end+1 {
+				start = t.tokens[i-1].start // June Carter
+			}
+			dst = append(dst, Name{start, end, kind})
 		}
 		i = k - 1
 	}
@@ -308,7 +312,7 @@ func (t *Tagger) likely(i, k int) bool {
 	if i > 0 && t.tokens[i-1].flags&flagTitle != 0 || i > 1 && t.tokens[i-2].flags&flagTitle != 0 && t.tokens[i-1].flags&flagWord == 0 {
 		return true
 	}
-	if k == i+1 && (t.tokens[i].flags&(flagAll|flagGiven) == flagAll || t.tokens[i].flags&flagCalendar != 0) {
+	if k == i+1 && (t.tokens[i].flags&flagAll != 0 && (t.tokens[i].flags&flagGiven == 0 || t.tokens[i].length < 4) || t.tokens[i].flags&flagCalendar != 0) {
 		return false
 	}
 	german, shouted := false, true

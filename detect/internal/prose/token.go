@@ -69,7 +69,7 @@ func (t *Tagger) read(text []byte, from int) (next int) {
 		switch {
 		case c == '\n':
 			return i + 1
-		case c == ' ' || c == '\t' || c == '\r':
+		case c == ' ' || c == '\r':
 			i++
 		case letter(c):
 			i = t.word(text, i)
