@@ -1,5 +1,7 @@
 package detect
 
+import "bytes"
+
 // ipv4 finds an address whose first part is group g and returns the group
 // after it, or g. Addresses that point at nobody are passed over.
 func (s *scan) ipv4(g int) int {
@@ -57,6 +59,11 @@ func local(t Type, yes bool) Type {
 func (s *scan) colon(i int) int {
 	if s.at(i+1) == '/' && s.at(i+2) == '/' {
 		return s.userinfo(i + 3)
+	}
+	if s.at(i+1) == '*' && s.at(i+2) == ':' || s.at(i+1) == '5' && bytes.HasPrefix(s.src[i:], []byte(":5432:")) {
+		if to := s.passFile(i); to > i {
+			return to
+		}
 	}
 	if next := s.at(i + 1); next == ':' || isHex(next) && isHex(s.at(i-1)) {
 		if s.at(i+3) == ':' && s.at(i+6) == ':' {

@@ -21,7 +21,8 @@ func (s *scan) prose() {
 	if people && s.table() {
 		s.settle()
 	}
-	if !s.plan.prose.Candidate(s.src) {
+	i := bytes.IndexByte(s.src, ' ')
+	if i < 0 && bytes.IndexByte(s.src, '\t') < 0 && bytes.IndexByte(s.src, '|') < 0 && bytes.IndexByte(s.src, ';') < 0 && bytes.IndexByte(s.src, ',') < 0 || !s.plan.prose.Candidate(s.src) {
 		return
 	}
 	if people && !s.things {
@@ -29,7 +30,6 @@ func (s *scan) prose() {
 			s.settle()
 		}
 	}
-	i := bytes.IndexByte(s.src, ' ')
 	if i < 0 {
 		return
 	}

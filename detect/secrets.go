@@ -143,7 +143,7 @@ func secretRecognizers() []Recognizer {
 			},
 		)...),
 		one(Secret,
-			Prefix{Literal: "Bearer ", Body: alnum + "._~+/=-", Min: 20, Max: 4096, Check: mixed}, Prefix{Literal: "bearer ", Body: alnum + "._~+/=-", Min: 20, Max: 4096, Check: mixed}, Prefix{Literal: "Basic ", Body: base64, Min: 12, Max: 1024, Check: validBasic},
+			Prefix{Literal: "Bearer ", Body: alnum + "._~+/=-", Min: 20, Max: 4096, Check: mixed}, Prefix{Literal: "Basic ", Body: base64, Min: 12, Max: 1024, Check: validBasic},
 		),
 		one(Password, Prefix{Literal: "PASSWORD '", Body: "\x01-&(-\xff", Min: 1, Max: 256}, Prefix{Literal: "IDENTIFIED BY '", Body: "\x01-&(-\xff", Min: 1, Max: 256}, Prefix{Literal: "sshpass -p ", Body: "!-~", Min: 4, Max: 64}),
 	}

@@ -27,17 +27,16 @@ var tellers = func() (list []literal) {
 	}
 	enter((*scan).spoken, "", "assword", "ASSWORD", "asswd", "assphrase", "asscode", "asswort", "ennwort", "ot de passe", "ontraseña", "achtwoord", "requirepass")
 	enter((*scan).spoken, wordStart, "pwd", "Pwd", "pw ", "pw:", "pw=", "PW ", "PW:", "PW=", "Pw ", "pass is ", "pass: ", "senha", "Senha", "clave ", "clave: ", "Clave: ")
-	enter((*scan).inflected, "", "ösenord", "passord", "Passord", "dgangskode", "alasana", "hasł", "Hasł", "heslo", "Heslo", "jelsz", "Jelsz", "şifre", "Şifre", "lozink", "Lozink", "парол", "Парол")
-	enter((*scan).inflected, wordStart, "parola", "Parola", "parole")
+	enter((*scan).inflected, "", "ösenord", "passord", "Passord", "dgangskode", "alasana", "hasł", "Hasł", "heslo", "Heslo", "jelszó", "Jelszó", "şifre", "Şifre", "lozink", "Lozink", "парол", "Парол")
+	enter((*scan).inflected, wordStart, "parola", "Parola")
 	enter((*scan).wideTold, "", "密码", "密碼", "口令", "パスワード", "暗証番号", "비밀번호", "암호")
-	enter((*scan).keyTold, "", "pi key", "PI key", "pi-key", "ccess key", "cret key", "oken", "ecret")
-	enter((*scan).codeTold, "", "fication code", "fication Code", "cation code", "ecurity code", "ime code", "ime passcode", "ccess code", "ogin code", "mation code", "our code", "otre code", "hr Code", "u código", "de vérification", "OTP", "2FA code")
-	enter((*scan).codeTold, wordStart, "PIN", "pin is", "pin: ", "pin for", "pin of", "Pin: ", "Pin is")
-	enter((*scan).codeBefore, "", " is your ", " ist Ihr ", " est votre ", " es su ", " es tu ")
-	enter((*scan).accountTold, "", "redentials", "creds", "Creds", "ugangsdaten", "dentifiants", "redenciales", "redenziali", "redenciais")
-	enter((*scan).accountTold, wordStart, "login ", "Login ", "log in ", "Log in ", "logged in ")
-	enter((*scan).passFile, "", ":5432:", ":5433:", ":6432:", "*:*:*:")
-	enter((*scan).option, "", "enable secret ", "/user:")
+	enter((*scan).keyTold, "", "pi key", "PI key", "pi-key", "ccess key", "cret key", "ecret is", "oken")
+	enter((*scan).codeTold, "", " code", " Code", "código", "de vérification", "OTP")
+	enter((*scan).codeTold, wordStart, "PIN", "pin", "Pin")
+	enter((*scan).codeBefore, "", " is your ", " ist Ihr ", " est votre ")
+	enter((*scan).accountTold, "", "redentials", "creds", "Creds", "ugangsdaten")
+	enter((*scan).accountTold, wordStart, "login ", "Login ")
+	enter((*scan).option, "", "enable secret ")
 	enter((*scan).networkTold, "", "ifi", "i-Fi", "WIFI", "SSID", "ssid", "WLAN")
 	return list
 }()
@@ -376,22 +375,32 @@ func (s *scan) keyTold(start, end int) int {
 }
 
 // codeTold looks behind a word for a code that is used once, or for a number that unlocks
-// something.
+// something. Of other codes, as of errors and countries, the word before tells.
 func (s *scan) codeTold(start, end int) int {
-	if last := s.src[end-1]; last == ' ' || last == ':' { // the link, or the word for what it is for
-		return s.saidAt(end, start, true, pin)
+	if s.src[start] == ' ' && !s.unlocks(start) || letterByte[s.at(end)] {
+		return start
 	}
-	if k := bytes.IndexByte(s.src[start:end], ' '); s.src[start]|0x20 == 'p' && k > 0 { // "pin is", "pin for"
-		end = start + k
-	}
-	switch s.at(end) {
-	case ':':
-		return s.saidAt(end+1, start, true, pin)
-	case ' ':
-		return s.told(start, end, true, pin)
+	switch c := s.at(end); {
+	case c == ':', c == ' ' && s.at(end+1) == ':':
+		return s.saidAt(bytes.IndexByte(s.src[end:], ':')+end+1, start, true, pin)
+	case c == ' ':
+		return s.told(start, end, s.src[start] != 'p', pin)
 	}
 	return start
 }
+
+// unlocks reports whether the word that ends before src[i] says that a code unlocks
+// something.
+func (s *scan) unlocks(i int) bool {
+	from := i
+	for from > 0 && i-from < 20 && (letterByte[s.src[from-1]] || isDigit(s.src[from-1])) {
+		from--
+	}
+	return within(unlocking, s.src[from:i])
+}
+
+// unlocking are words before code.
+var unlocking = wordSet("verification security access login authentication confirmation time onetime 2fa mfa otp sms auth activation unlock door gate alarm pin your votre ihr su tu seu il tuo din sua sicherheits")
 
 // codeBefore looks at src[start:end], which says what comes before it is somebody's, for a
 // number before it and a word for a code behind.
@@ -469,42 +478,39 @@ func (s *scan) accountTold(start, end int) int {
 	return start
 }
 
-// passFile looks at a line of a file of passwords, as PostgreSQL's clients read it, whose
-// port is at start.
-func (s *scan) passFile(start, end int) int {
-	i := end
-	want := 2 // the database and the user
-	if s.src[start] == '*' {
-		want = 1
+// passFile looks at the colon at i, before the port of a line of a file of passwords as
+// PostgreSQL's clients read it. It returns where to go on, or i.
+func (s *scan) passFile(i int) int {
+	end := i + len(":5432:")
+	if s.at(i+1) == '*' {
+		end = i + len(":*:")
 	}
-	for ; want > 0; want-- {
-		k := i
-		for k-i < 64 && (keyByte[s.at(k)] || s.at(k) == '*') {
+	for want := 2; want > 0; want-- { // the database and the user
+		k := end
+		for k-end < 64 && (keyByte[s.at(k)] || s.at(k) == '*') {
 			k++
 		}
-		if k == i || s.at(k) != ':' {
-			return start
+		if k == end || s.at(k) != ':' {
+			return i
 		}
-		i = k + 1
+		end = k + 1
 	}
-	return s.saidAt(i, start, true, secretive)
+	return max(s.saidAt(end, i, true, secretive), i)
 }
 
-// option looks behind an option that a password follows, perhaps after a name.
-func (s *scan) option(start, end int) int {
-	if s.src[end-1] == ':' {
-		for n := 0; n < 64 && s.at(end) > ' '; n++ {
-			end++
-		}
-	}
-	return s.saidAt(end, start, false, secretive)
-}
+// option looks behind an option that a password follows.
+func (s *scan) option(start, end int) int { return s.saidAt(end, start, false, secretive) }
 
 // used looks at the colon at i, between a name and a password that somebody is told to use.
 func (s *scan) used(i int) int {
 	k := i
 	for k > s.floor && i-k < 32 && keyByte[s.src[k-1]] {
 		k--
+	}
+	if i-k == len("user") && s.at(k-1) == '/' && string(s.src[k:i]) == "user" { // net use /user:bob …
+		for i++; s.at(i) > ' '; i++ {
+		}
+		return max(s.saidAt(i, 0, false, secretive), i)
 	}
 	before := s.src[s.floor:k]
 	for _, w := range [...]string{"use ", "Use ", "with ", "try ", "Try "} {

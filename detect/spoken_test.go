@@ -106,12 +106,9 @@ credentials: bob / ⟪Cobalt!Fox88⟫
 creds: bob:⟪Cobalt!Fox88⟫
 creds bob ⟪Cobalt!Fox88⟫
 login bob / ⟪Cobalt!Fox88⟫
-log in with bob / ⟪Cobalt!Fox88⟫
-log in as bob with ⟪Cobalt!Fox88⟫
 user: bob pass: ⟪Cobalt!Fox88⟫
 use bob:⟪Cobalt!Fox88⟫ to get in
 Zugangsdaten: bob / ⟪Cobalt!Fox88⟫
-identifiants : bob / ⟪Cobalt!Fox88⟫
 wifi: shop-guest, key ⟪Cobalt!Fox88⟫
 SSID shop-guest key ⟪Cobalt!Fox88⟫
 WLAN-Schlüssel: ⟪Cobalt!Fox88⟫
@@ -151,8 +148,7 @@ enter ⟪Cobalt!Fox88⟫ for the password
 PW ⟪Cobalt!Fox88⟫
 login bob senha ⟪Cobalt!Fox88⟫
 bob's password: ⟪Cobalt!Fox88⟫
-⟪bearer 79k1OYXcqn7gIfaYNBVcG5C5oaWwhxW⟫
-authorization: ⟪bearer 79k1OYXcqn7gIfaYNBVcG5C5oaWwhxW⟫
+authorization: bearer ⟪79k1OYXcqn7gIfaYNBVcG5C5oaWwhxW⟫
 Cookie: session=⟪5368d073dc925c8ada5fabfa79cdf7293f05b88b⟫; theme=dark
 Set-Cookie: sid=⟪5368d073dc925c8ada5fabfa79cdf7293f05b88b⟫; Path=/
 x-auth-token: ⟪5368d073dc925c8ada5fabfa79cdf7293f05b88b⟫
