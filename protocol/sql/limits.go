@@ -5,7 +5,7 @@ package sql
 type Limits struct {
 	Bytes   int // of the text, without what is in its strings; 0 is 1 MiB
 	Strings int // bytes in its strings, which no parser sees when there are many; 0 is 64 MiB
-	Tokens  int // 0 is 200,000
+	Tokens  int // 0 is 500,000
 	Nesting int // of parentheses, brackets and CASE; 0 is 500
 }
 
@@ -18,7 +18,7 @@ func (l Limits) WithDefaults() Limits {
 		l.Strings = 64 << 20
 	}
 	if l.Tokens == 0 {
-		l.Tokens = 200_000
+		l.Tokens = 500_000
 	}
 	if l.Nesting == 0 {
 		l.Nesting = 500

@@ -331,6 +331,18 @@ func TestHostileText(t *testing.T) {
 	}
 }
 
+// A type's name by which a value is cast is no function that may do anything.
+func TestCastsByName(t *testing.T) {
+	for _, text := range []string{
+		"SELECT inet(text(x)) FROM t", "SELECT uuid('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11')", "SELECT json('{}'), jsonb('{}'), tsvector('a b')", "SELECT regtype('int4'), regproc('now'), bytea('x')",
+	} {
+		f := analyze(t, text)
+		require.Equal(t, "read", f.Effects.String(), text)
+	}
+	require.True(t, analyze(t, "SELECT money_laundering('x')").Effects.Has(proxy.EffectCall))
+	require.True(t, analyze(t, "SELECT mine.uuid('x')").Effects.Has(proxy.EffectCall))
+}
+
 // Functions whose bodies are not in quotes are one statement each.
 func TestBodiesWithoutQuotes(t *testing.T) {
 	for text, want := range map[string]int{

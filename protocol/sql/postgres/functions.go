@@ -52,6 +52,13 @@ var volatile = map[proxy.FunctionClass]string{
 		pg_terminate_backend pg_wal_replay_pause pg_wal_replay_resume`,
 }
 
+// casts are the types that a value is cast to by their name, as in uuid(x), and that no
+// function is called by.
+var casts = map[proxy.FunctionClass]string{
+	proxy.FunctionHarmless: `bytea inet json jsonb jsonpath pg_lsn pg_snapshot refcursor tid tsquery tsvector txid_snapshot uuid xid8`,
+	proxy.FunctionReads:    `regcollation regconfig regdictionary regnamespace regoper regoperator regproc regprocedure regrole regtype`,
+}
+
 var classes = func() map[string]proxy.FunctionClass {
 	m := make(map[string]proxy.FunctionClass, 2200)
 	for line := range strings.Lines(builtin) {
@@ -62,9 +69,11 @@ var classes = func() map[string]proxy.FunctionClass {
 			m[name] = proxy.FunctionHarmless
 		}
 	}
-	for class, names := range volatile {
-		for name := range strings.FieldsSeq(names) {
-			m[name] = class
+	for _, list := range []map[proxy.FunctionClass]string{volatile, casts} {
+		for class, names := range list {
+			for name := range strings.FieldsSeq(names) {
+				m[name] = class
+			}
 		}
 	}
 	return m

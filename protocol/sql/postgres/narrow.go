@@ -56,15 +56,18 @@ type scopeOf struct {
 }
 
 // everyRow reports whether a statement with these further tables and this WHERE may
-// change every row of r, which is not a temporary table of the session's own.
+// change every row of r: no temporary table of the session's own, nor what is not there.
 func (v *visitor) everyRow(r *ast.RangeVar, from *ast.NodeList, where ast.Node) bool {
 	c := &condition{v: v}
 	if r != nil {
 		c.schema, c.table, c.name = r.SchemaName, r.RelName, nameOf(r)
 		c.relation = v.catalog.Relation(r.SchemaName, r.RelName)
 	}
-	if c.relation != nil && c.relation.OwnTable && c.relation.Schema == temporarySchema {
+	switch {
+	case c.relation != nil && c.relation.OwnTable && c.relation.Schema == temporarySchema:
 		return false // its rows are the session's, and end with it
+	case r != nil && v.catalog.Absent(r.SchemaName, r.RelName):
+		return false // the server says so
 	}
 	c.others = c.scope(from)
 	if isNil(where) {
