@@ -47,11 +47,13 @@ func (p *inspector) findJSON(w []byte, visitor *jsonVisitor) {
 	p.fields(w, visitor)
 }
 
-// again adds to the findings in w those that were seen in masked columns before.
+// again adds to the findings in w those that were seen in masked columns before, and takes
+// away those in tokens that are stored.
 func (p *inspector) again(w []byte) {
 	if n := len(p.found); p.seen != nil && p.seen.table.Load() != nil {
 		p.found = p.view.merge(p.seen.find(p.found, w), n)
 	}
+	p.found = p.view.exceptStored(p.found, w)
 }
 
 // maxNestedJSON bounds how deep JSON within strings of JSON is followed.

@@ -173,7 +173,7 @@ func (x *session) judgedIn(p *inspector, v []byte, topics *detect.Topics) []dete
 	p.find(v, about, likeJSON(v))
 	kept := p.found[:0]
 	for _, f := range p.found {
-		if x.view.requestsOf(f.Type).Requests != RequestsUnset && !x.withinToken(v, &f) {
+		if x.view.requestsOf(f.Type).Requests != RequestsUnset {
 			kept = append(kept, f)
 		}
 	}

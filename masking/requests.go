@@ -62,6 +62,7 @@ type requestRules struct {
 	types   map[detect.Type]requestsOfRule
 	columns requestsOfRule // the strictest of those about columns
 	all     requestsOfRule // the strictest of all
+	tokens  bool           // some tokenise
 }
 
 // add takes in a rule that applies to the session.
@@ -74,6 +75,7 @@ func (v *view) request(r *Rule, title string) {
 	}
 	q, says := v.requests, requestsOfRule{r.Requests, title}
 	q.all = q.all.or(says)
+	q.tokens = q.tokens || r.Requests == RequestsTokenise
 	if !r.selects() {
 		q.found = q.found.or(says)
 	}

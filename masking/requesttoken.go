@@ -20,9 +20,6 @@ func (x *session) isTokenOf(v []byte, t detect.Type) bool {
 // isStored reports whether v is a token that is stored in the place of a value, so that who
 // writes it writes what is there, and not a mask.
 func (x *session) isStored(t *target, v []byte) bool {
-	if x.view.requests == nil || len(v) == 0 {
-		return false
-	}
 	_, typ, err := x.view.masker.keys.open(v)
 	if err != nil {
 		return false
@@ -30,17 +27,49 @@ func (x *session) isStored(t *target, v []byte) bool {
 	return x.view.requestsOf(typ).Requests == RequestsTokenise || t != nil && t.requests.Requests == RequestsTokenise && t.requestType == typ
 }
 
-// withinToken reports whether f is found in a token of this masker's.
-func (x *session) withinToken(v []byte, f *detect.Finding) bool {
-	start, end := f.Start, f.End
-	for start > 0 && isTokenByte(v[start-1]) {
-		start--
+// withoutStored is v without the tokens in it that are stored in the place of values. A v
+// that is one is nil.
+func (x *session) withoutStored(t *target, v []byte) []byte {
+	if x.view.requests == nil || !bytes.Contains(v, []byte(tokenPrefix)) {
+		return v
 	}
-	for end < len(v) && isTokenByte(v[end]) {
-		end++
+	var out []byte
+	at := 0
+	for {
+		i := bytes.Index(v[at:], []byte(tokenPrefix))
+		if i < 0 {
+			return append(out, v[at:]...)
+		}
+		start := at + i
+		end := start
+		for end < len(v) && isTokenByte(v[end]) {
+			end++
+		}
+		out = append(out, v[at:start]...)
+		if !x.isStored(t, v[start:end]) {
+			out = append(out, v[start:end]...)
+		}
+		at = end
 	}
-	_, _, err := x.view.masker.keys.open(v[start:end])
-	return err == nil
+}
+
+// exceptStored is found, in v, without what is found in tokens of this masker's, where a rule
+// puts them in the place of values.
+func (v *view) exceptStored(found []detect.Finding, text []byte) []detect.Finding {
+	if v.requests == nil || !v.requests.tokens || len(found) == 0 || !bytes.Contains(text, []byte(tokenPrefix)) {
+		return found
+	}
+	return slices.DeleteFunc(found, func(f detect.Finding) bool {
+		start, end := f.Start, f.End
+		for start > 0 && isTokenByte(text[start-1]) {
+			start--
+		}
+		for end < len(text) && isTokenByte(text[end]) {
+			end++
+		}
+		_, _, err := v.masker.keys.open(text[start:end])
+		return err == nil
+	})
 }
 
 func isTokenByte(c byte) bool { return isAlnum(c) || c == '_' || c == '-' }
@@ -85,8 +114,7 @@ func (r *request) rewritten() proxy.Verdict {
 func (r *request) countTokens() {
 	for i := range r.st.Args {
 		v := r.st.Args[i].Value
-		if r.session.isStored(nil, v) {
-			_, typ, _ := r.session.view.masker.keys.open(v)
+		if _, typ, err := r.session.view.masker.keys.open(v); err == nil {
 			r.session.count(r.st).add(typ)
 		}
 	}

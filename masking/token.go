@@ -1,6 +1,7 @@
 package masking
 
 import (
+	"bytes"
 	"context"
 	"crypto/cipher"
 	"crypto/hmac"
@@ -40,8 +41,13 @@ func (k *tokenKeys) seal(text []byte) []byte {
 }
 
 // appendToken appends the token of v; of values that are too long, what hides
-// them.
+// them. A token stays what it is.
 func (k *keys) appendToken(dst, v []byte, t detect.Type) []byte {
+	if bytes.HasPrefix(v, []byte(tokenPrefix)) {
+		if _, _, err := k.open(v); err == nil {
+			return append(dst, v...)
+		}
+	}
 	if len(v) > maxTokenised {
 		return append(dst, hidden...)
 	}

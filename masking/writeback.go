@@ -103,8 +103,8 @@ func (x *session) sent(ctx context.Context, st *proxy.Statement) proxy.Verdict {
 	for i := range targets {
 		t, found := &targets[i], noMask
 		x.eachGiven(t, given, func(s proxy.Source, v []byte) {
-			if writes && t.masks && (v != nil || !s.Skipped) && !x.isStored(t, v) {
-				found = max(found, x.isMask(t, v, s.Part))
+			if written := x.withoutStored(t, v); writes && t.masks && (written != nil || v == nil && !s.Skipped) {
+				found = max(found, x.isMask(t, written, s.Part))
 			}
 			asked.use(t, s, v)
 		})
@@ -152,9 +152,9 @@ func (x *session) writesUnseen(ctx context.Context, st *proxy.Statement, given *
 		return proxy.Pass()
 	}
 	mask := func(v []byte) bool {
-		v = bytes.TrimSpace(v)
-		return !x.isStored(nil, v) && (string(v) == hidden || bytes.IndexByte(v, '\'') >= 0 && slices.ContainsFunc(literalsIn(v), func(v []byte) bool { return string(v) == hidden }) ||
-			x.view.holdsMask(v))
+		v = bytes.TrimSpace(x.withoutStored(nil, v))
+		return string(v) == hidden || bytes.IndexByte(v, '\'') >= 0 && slices.ContainsFunc(literalsIn(v), func(v []byte) bool { return string(v) == hidden }) ||
+			x.view.holdsMask(v)
 	}
 	literals := given.Literals()
 	if len(literals) == 0 { // the text is too long for the analysis, or split otherwise

@@ -83,7 +83,7 @@ func refusedError(v proxy.Verdict) error { return &proxy.RefusedError{Verdict: v
 func (x *session) copiedMask(t *target, shape *proxy.Shape, r *proxy.Row) likeness {
 	worst := noMask
 	look := func(i int) {
-		if v := r.Value(i); v != nil && !x.isStored(t, v) {
+		if v := x.withoutStored(t, r.Value(i)); v != nil {
 			worst = max(worst, x.isMask(t, textOf(v, t.oid, shape.Columns[i].Binary), false))
 		}
 	}

@@ -128,9 +128,8 @@ type ShapeColumn struct {
 // Filter edits the data of one operation. The zero Filter is not interested.
 // Its functions are called by one goroutine, in order.
 type Filter struct {
-	// Row may change the values of one row. Rows that the client sends into a COPY are
-	// passed on as they came: it may only refuse one, with a *RefusedError, with which
-	// the operation then fails.
+	// Row may change the values of one row. One that the client sends into a COPY it may
+	// refuse, with a *RefusedError, with which the operation then fails.
 	Row func(r *Row) error
 	// Bytes appends to dst what may be passed on after src came in, and returns
 	// it. It may hold bytes back until a later call. src is valid until it returns.

@@ -51,6 +51,25 @@ func TestGoodFile(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// TestTokensInRequests: values can be replaced in statements, so a rule that does is about
+// databases.
+func TestTokensInRequests(t *testing.T) {
+	with := func(masking string) error {
+		text := strings.Replace(good, "access:", "  - {name: vm1, type: ssh, address: \"h:22\", username: u, ssh: {trust_on_first_use: true}}\naccess:", 1)
+		text = strings.Replace(text, "listen: {", "listen: {ssh: 127.0.0.1:2222, ", 1)
+		_, err := Parse("x.yaml", []byte(strings.Replace(text, "masking: [{use: default}]", masking, 1)), options())
+		return err
+	}
+	for _, m := range []string{"{entities: [EMAIL_ADDRESS], requests: tokenise}", "{use: default, requests: tokenise}", "{entities: [EMAIL_ADDRESS], requests: tokenise, resources: [vm1]}"} {
+		require.ErrorContains(t, with("masking: ["+m+"]"), "requests: tokenise replaces values in statements, and these resources have none: vm1", m)
+	}
+	for _, m := range []string{
+		"{entities: [EMAIL_ADDRESS], requests: tokenise, resources: [orders]}", "{columns: [users.ssn], requests: tokenise}", "{entities: [EMAIL_ADDRESS], requests: refuse}",
+	} {
+		require.NoError(t, with("masking: ["+m+"]"), m)
+	}
+}
+
 // TestEveryProblemIsReportedAtOnce has one file with many problems.
 func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 	_, err := Parse("x.yaml", []byte(`listen: {postgres: nowhere}
@@ -201,6 +220,9 @@ func TestProblems(t *testing.T) {
 		{"both hours", "deny: {effects: [drop, truncate]}, ", "deny: {effects: [drop]}, during: {days: [mon], zone: UTC}, outside: {days: [tue], zone: UTC}, ", `give only one of the two`},
 		{"a pack with approvers", "{use: default}", "{use: default, approvers: [dev]}", `a pack brings its own names and actions`},
 		{"bad mode", "mode: require", "mode: verify", `unknown tls mode "verify"`},
+		{"answer to requests", "masking: [{use: default}]", "masking: [{entities: [EMAIL_ADDRESS], requests: reufse}]", `did you mean "refuse"?`},
+		{"key of requests", "masking: [{use: default}]", "masking: [{entities: [EMAIL_ADDRESS], request: refuse}]", `did you mean "requests"?`},
+		{"requests that switch off", "masking: [{use: default}]", "masking: [{use: off, requests: refuse}]", `requests has no effect together with use: off`},
 		{"recognizer of everything", "masking: [{use: default}]", "masking: [{recognize: {entity: X, pattern: '.*'}}]", `x.yaml:13: masking: recognizer "X": pattern matches the empty text`},
 		{"recognizer and rule", "masking: [{use: default}]", "masking: [{use: default, recognize: {entity: X, pattern: abcd}}]", `use has no effect together with recognize (write an entry of its own for that)`},
 		{"analyzer without TLS", "masking: [{use: default}]", "masking: [{use: default}]\nmasking_analyzer: {url: 'http://elsewhere.internal/analyze', columns: [a.b]}", `masking_analyzer: external analyzer: texts do not leave this machine without TLS`},

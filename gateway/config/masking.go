@@ -232,8 +232,14 @@ func (f *File) validateMasking(d *decoder) {
 			_, err = masking.New(masking.Config{Detector: detector, Rules: []masking.Rule{r}, Tags: f.Tags, Trusted: f.Trusted, Key: []byte(strings.Repeat("k", 32))})
 		}
 		if err != nil {
-			d.problem(m.Line, "", "%v", err)
+			hint := ""
+			if _, unknown := masking.ParseRequests(m.Requests); unknown != nil {
+				hint = suggest(m.Requests, requestsAnswers)
+			}
+			d.problem(m.Line, hint, "%v", err)
+			continue
 		}
+		f.validateRequests(d, m, r)
 	}
 	if len(f.MaskingKey.Detokenise) > 0 && !tokens {
 		d.problem(f.MaskingKey.Line, "add a masking rule with: tokenise or with: encrypt", "detokenise has no effect: no masking rule makes tokens or encrypted values")

@@ -226,6 +226,7 @@ func TestMaskingKeys(t *testing.T) {
 		{"with: 'null'", "ep----p"},
 		{"mode: strict", "epeeeep"},
 		{"write_back: observe", "epeeeep"},
+		{"requests: refuse", "epeeeep"},
 		{"resources: [orders]", "eeeeeep"},
 		{"except: {groups: [dev]}", "epeeeep"},
 		{"keep_last: 2", "epppppp"},

@@ -22,6 +22,7 @@ type inflow struct {
 	header bool       // the next record is a line of names
 	failed error      // nothing of the data may go to the server
 	held   []byte     // of a record that is not yet whole
+	out    []byte     // of records that are seen
 	limit  int        // bytes of a record
 	row    proxy.Row
 	values [][]byte
@@ -68,34 +69,38 @@ func (d *down) copyIn(e *entry, response []byte) (*inflow, error) {
 
 const errCopyInEncoding = "the gateway cannot separate rows in this encoding, so it cannot look at this COPY; set client_encoding to UTF8 first"
 
-// see shows the rows in b, which goes on where the last call's ended, to who wants them.
-func (c *inflow) see(b []byte) error {
+// see shows the rows in b, which goes on where the last call's ended, to who wants them, and
+// returns what goes on: whole records, or all of b when nobody wants rows. It is valid until
+// the next call.
+func (c *inflow) see(b []byte) ([]byte, error) {
 	if c.failed != nil || c.format == nil {
-		return c.failed
+		return b, c.failed
 	}
+	c.out = c.out[:0]
 	rest := b
 	if len(c.held) > 0 {
 		if c.held = append(c.held, b...); !c.mayEnd(b) {
-			return c.bounded()
+			return nil, c.bounded()
 		}
 		rest = c.held
 	}
 	for len(rest) > 0 {
 		n, isRow, err := c.format.next(rest)
-		if err != nil || n == 0 {
-			if err != nil {
-				c.format, c.held = nil, nil // the server refuses the data
-				return nil
-			}
+		if err != nil { // the server refuses the data
+			c.out = append(c.out, rest...)
+			c.format, c.held = nil, nil
+			return c.out, nil
+		}
+		if n == 0 {
 			break
 		}
 		if err := c.record(rest[:n], isRow); err != nil {
-			return err
+			return nil, err
 		}
 		rest = rest[n:]
 	}
 	c.held = append(c.held[:0], rest...)
-	return c.bounded()
+	return c.out, c.bounded()
 }
 
 // mayEnd reports whether a record may end in b, so that what is held is worth another
@@ -113,27 +118,42 @@ func (c *inflow) bounded() error {
 	return nil
 }
 
-// end shows the last row, which may have no line's end.
-func (c *inflow) end() error {
+// end shows the last row, which may have no line's end, and returns what goes on.
+func (c *inflow) end() ([]byte, error) {
+	c.out = c.out[:0]
 	if c.failed != nil || c.format == nil || len(c.held) == 0 {
-		return c.failed
+		return nil, c.failed
 	}
 	if _, ok := c.format.(*binaryCopy); ok {
-		return nil // the server refuses half a row
+		return c.held, nil // the server refuses half a row
 	}
-	return c.record(c.held, true)
+	return c.out, c.record(c.held, true)
 }
 
+// record shows a record to who wants rows, and appends to out what goes on of it.
 func (c *inflow) record(record []byte, isRow bool) (err error) {
 	if !isRow || c.header {
 		c.header = c.header && !isRow
+		c.out = append(c.out, record...)
 		return nil
 	}
 	if c.values, err = c.format.decode(c.values[:0], record); err != nil {
-		return nil // the server refuses it, too
+		c.out = append(c.out, record...) // the server refuses it, too
+		return nil
 	}
 	c.row.Reset(c.values)
-	return c.flow.Row(&c.row)
+	if err := c.flow.Row(&c.row); err != nil {
+		return err
+	}
+	if c.row.Changed() {
+		c.out = c.format.encode(c.out, c.values)
+		if _, binary := c.format.(*binaryCopy); !binary { // lines end as the client has them end
+			c.out = append(c.out[:len(c.out)-1], record[len(bytes.TrimRight(record, "\r\n")):]...)
+		}
+		return nil
+	}
+	c.out = append(c.out, record...)
+	return nil
 }
 
 // textIn and csvIn are the formats as the server reads them: lines may end in a carriage
@@ -237,11 +257,12 @@ func (u *up) copyData(total int) (err error) {
 
 // copyIn passes a piece of a message through the flow, as a message of its own.
 func (u *up) copyIn(piece []byte) error {
-	if err := u.flow.see(piece); err != nil {
+	seen, err := u.flow.see(piece)
+	if err != nil {
 		return u.refuseCopy(len(piece), err)
 	}
 	u.collect()
-	return u.through(len(piece), func(dst []byte) ([]byte, error) { return u.flow.flow.Bytes(dst, piece) })
+	return u.through(len(piece), func(dst []byte) ([]byte, error) { return u.flow.flow.Bytes(dst, seen) })
 }
 
 // copyDone passes on what the flow held back, before the data's end. It is false when the
@@ -255,10 +276,16 @@ func (u *up) copyDone() (bool, error) {
 		return true, nil
 	}
 	u.flow = in
-	if err := in.end(); err != nil {
+	seen, err := in.end()
+	if err != nil {
 		return false, u.refuseCopy(0, err)
 	}
 	u.collect()
+	if len(seen) > 0 {
+		if err := u.through(0, func(dst []byte) ([]byte, error) { return in.flow.Bytes(dst, seen) }); err != nil || u.copyRefused {
+			return false, err
+		}
+	}
 	if err := u.through(0, in.flow.End); err != nil || u.copyRefused {
 		return false, err
 	}

@@ -51,17 +51,11 @@ func (r *resolver) typeOf(o proxy.Origin) uint32 {
 // operand is what the right side of an operator derives from: of a list or an ARRAY, its
 // elements as they are.
 func (r *resolver) operand(s *space, n ast.Node) value {
-	var list *ast.NodeList
-	switch n := n.(type) {
-	case *ast.NodeList:
-		list = n
-	case *ast.A_ArrayExpr:
-		list = n.Elements
-	case *ast.ParenExpr:
-		return r.operand(s, n.Expr)
-	}
-	if list == nil {
-		return r.expression(s, n)
+	list, ok := n.(*ast.NodeList)
+	if !ok || list == nil {
+		if list = elementsOf(n); list == nil {
+			return r.expression(s, n)
+		}
 	}
 	var v value
 	for _, item := range list.Items {
@@ -70,11 +64,37 @@ func (r *resolver) operand(s *space, n ast.Node) value {
 	return v
 }
 
+// elementsOf are the elements of an array that n lists, nil when it lists none.
+func elementsOf(n ast.Node) *ast.NodeList {
+	switch n := n.(type) {
+	case *ast.A_ArrayExpr:
+		return n.Elements
+	case *ast.ArrayExpr:
+		return n.Elements
+	case *ast.ParenExpr:
+		return elementsOf(n.Expr)
+	}
+	return nil
+}
+
 // elements is v, an array whose elements are meant.
 func elements(v value) value {
 	v.given = slices.Clone(v.given)
 	for i := range v.given {
 		v.given[i].Elements = true
+	}
+	return v
+}
+
+// unnested is what the elements of arrays derive from.
+func (r *resolver) unnested(s *space, arrays *ast.NodeList) value {
+	var v value
+	for _, a := range arrays.Items {
+		x := r.operand(s, a)
+		if elementsOf(a) == nil {
+			x = elements(x)
+		}
+		v = r.union(v, x)
 	}
 	return v
 }

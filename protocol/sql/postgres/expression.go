@@ -146,7 +146,7 @@ var compares = map[string]bool{
 func (r *resolver) operation(s *space, n *ast.A_Expr) value {
 	schema, name := qualified(n.Name)
 	left, right := r.expression(s, n.Lexpr), r.operand(s, n.Rexpr)
-	if ofArray := n.Kind == ast.AEXPR_OP_ANY || n.Kind == ast.AEXPR_OP_ALL; ofArray && !isArray(n.Rexpr) {
+	if ofArray := n.Kind == ast.AEXPR_OP_ANY || n.Kind == ast.AEXPR_OP_ALL; ofArray && elementsOf(n.Rexpr) == nil {
 		right = elements(right)
 	}
 	switch n.Kind {
@@ -179,15 +179,6 @@ func (r *resolver) operation(s *space, n *ast.A_Expr) value {
 		return r.as(v, proxy.DerivedPredicate)
 	}
 	return r.as(v, proxy.DerivedTransformed)
-}
-
-// isArray reports whether n lists the elements of an array.
-func isArray(n ast.Node) bool {
-	if p, ok := n.(*ast.ParenExpr); ok {
-		return isArray(p.Expr)
-	}
-	_, ok := n.(*ast.A_ArrayExpr)
-	return ok
 }
 
 // subquery is a query in an expression.
@@ -248,7 +239,12 @@ func (r *resolver) call(s *space, n *ast.FuncCall) value {
 		v = r.union(v, r.as(r.generic(s, n.AggOrder), proxy.DerivedPredicate))
 		return r.union(v, r.as(r.expression(s, n.AggFilter), proxy.DerivedPredicate))
 	}
-	args := r.generic(s, n.Args)
+	var args value
+	if name == "unnest" && n.Args != nil {
+		args = r.unnested(s, n.Args)
+	} else {
+		args = r.generic(s, n.Args)
+	}
 	r.fillCalled(schema, name, args)
 	if nullary[name] && schema == "" && (n.Args == nil || len(n.Args.Items) == 0) && r.catalog.ServerFirst() {
 		schema = "pg_catalog"
@@ -278,7 +274,7 @@ func (r *resolver) call(s *space, n *ast.FuncCall) value {
 		v = r.union(v, r.window(n.Over, s))
 	}
 	if name == "unnest" { // each element as it is
-		v.given = elements(args).given
+		v.given = args.given
 	}
 	return v
 }
