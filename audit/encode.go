@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -149,23 +150,19 @@ func operation(b []byte, op proxy.Op, redacted *proxy.Redacted) []byte {
 		if redacted != nil {
 			said = redacted.Text
 		}
-		b = text(b, said, "")
+		b = text(b, said, "", detect.MaySetSecret(said))
 		if o.Terminal {
 			b = append(b, `,"terminal":true`...)
 		}
 	case *proxy.Call:
 		b = str(b, "name", o.Name)
 		b = append(name(b, "args"), '[')
-		secret := namesSecret(o.Name)
+		secret := detect.NamesSecret(o.Name)
 		for i, a := range o.Args {
 			if redacted != nil {
 				a = redacted.Args[i].Value
 			}
-			if secret || mentionsSecret(a) {
-				b = append(comma(b, i), `"…"`...)
-				continue
-			}
-			b = argument(b, i, a, false)
+			b = argument(b, i, a, false, secret || detect.MaySetSecret(a))
 		}
 		b = append(b, ']')
 	case *proxy.File:
@@ -183,7 +180,11 @@ func operation(b []byte, op proxy.Op, redacted *proxy.Redacted) []byte {
 		b = str(b, "name", o.Method)
 		b = str(b, "target", o.Host)
 		b = str(b, "text", o.Path)
-		b = str(b, "query", o.Query)
+		query := o.Query
+		if detect.MaySetSecret([]byte(query)) {
+			query = "…"
+		}
+		b = str(b, "query", query)
 		b = str(b, "action", o.Action)
 	}
 	return b
@@ -201,6 +202,9 @@ func params(b []byte, p map[string]string) []byte {
 		}
 		first = false
 		b = append(quote(b, k), ':')
+		if detect.NamesSecret(k) || detect.MaySetSecret([]byte(v)) {
+			v = "…"
+		}
 		b = quote(b, v)
 	}
 	return append(b, '}')
@@ -222,18 +226,14 @@ func counts(b []byte, masked map[string]uint64) []byte {
 func statement(b []byte, o *proxy.Statement, said []byte, args []proxy.Arg) []byte {
 	b = str(b, "name", o.Name)
 	f := o.Facts
-	b = text(b, said, f.Normalised)
+	b = text(b, said, f.Normalised, detect.MaySetSecret(said))
 	if len(args) > 0 {
 		b = append(name(b, "args"), '[')
 		total := 0
-		secret := mentionsSecret(o.Text)
+		secret := detect.MaySetSecret(o.Text)
 		for i, a := range args {
-			if total += len(a.Value); secret || total > maxArgs {
-				b = comma(b, i)
-				b = append(b, `"…"`...)
-				continue
-			}
-			b = argument(b, i, a.Value, a.Binary)
+			total += len(a.Value)
+			b = argument(b, i, a.Value, a.Binary, secret || total > maxArgs || detect.MaySetSecret(a.Value))
 		}
 		b = append(b, ']')
 	}
@@ -302,14 +302,14 @@ func effects(b []byte, e proxy.Effects) []byte {
 	return b
 }
 
-// text appends a statement or command. What may hold a password is recorded
-// without its literals, or not at all where they cannot be told.
-func text(b, s []byte, normalised string) []byte {
+// text appends a statement or command. What may set a secret is recorded without its
+// literals, or not at all where they cannot be told.
+func text(b, s []byte, normalised string, secret bool) []byte {
 	if len(s) == 0 {
 		return b
 	}
-	if mentionsSecret(s) {
-		b = str(b, "withheld", "it may hold a password")
+	if secret {
+		b = str(b, "withheld", "it may hold a secret")
 		return str(b, "text", normalised)
 	}
 	if len(s) <= maxText {
@@ -328,8 +328,12 @@ func comma(b []byte, i int) []byte {
 	return b
 }
 
-func argument(b []byte, i int, v []byte, binary bool) []byte {
+// argument appends the i-th argument, or a mark in the place of one that is withheld.
+func argument(b []byte, i int, v []byte, binary, withheld bool) []byte {
 	b = comma(b, i)
+	if withheld {
+		return append(b, `"…"`...)
+	}
 	if v == nil {
 		return append(b, "null"...)
 	}

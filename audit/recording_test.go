@@ -318,8 +318,15 @@ func TestLargeRows(t *testing.T) {
 	require.Equal(t, uint64(10_000), end.Rows)
 }
 
+// unnamed are secrets that are known by their form, with no word about them.
+var unnamed = []string{
+	"ghp_" + strings.Repeat("a1B2", 9), "AKIAIOSFODNN7EXAMPLE", "md5" + strings.Repeat("9f", 16), "SCRAM-SHA-256$4096:" + strings.Repeat("YWJj", 6) + "$" + strings.Repeat("ZGVm", 11) + ":" + strings.Repeat("ZGVm", 11),
+	"eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.c2lnbmF0dXJl", "AGE-SECRET-KEY-1" + strings.Repeat("Q2", 29),
+}
+
 // Secrets are in no recording: not in columns that hold them by their name, not
-// in the rows of statements that mention them, not in variables and commands.
+// in the rows of statements that mention them, not in variables and commands, and
+// nowhere that a client gives one that is known by its form.
 func TestAttack69Secrets(t *testing.T) {
 	dir := t.TempDir()
 	l, s := recorded(t, dir, "postgres", everything(proxy.Target{}))
@@ -337,9 +344,26 @@ func TestAttack69Secrets(t *testing.T) {
 		&proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}, Command: "curl -H 'Authorization: Bearer hunter2' https://x"},
 		&proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}, Command: "sshpass -p hunter2 ssh x"},
 		&proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}, Command: "env SECRET=hunter2 run"},
+		&proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}, Command: "redis-cli -a hunter2 get x"},
+		&proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}, Command: "curl -sSu ann:hunter2 https://x"},
+		&proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}, Command: "psql postgres://ann:hunter2@db/shop"},
+		&proxy.Connect{Meta: proxy.Meta{Kind: proxy.KindConnect}, Params: map[string]string{"options": "-c app.token=hunter2", "password": "hunter2"}},
+		&proxy.Request{Meta: proxy.Meta{Kind: proxy.KindRequest}, Method: "GET", Path: "/x", Query: "access_token=hunter2"},
 	} {
 		require.False(t, s.Ask(t.Context(), op).Refuses())
 		s.Done(op, &proxy.Outcome{})
+	}
+	for _, secret := range unnamed {
+		result(t, s, "SELECT '"+secret+"'", columnsOf("x"), []string{secret})
+		for _, op := range []proxy.Op{
+			statementOf("INSERT INTO t VALUES ('" + secret + "')"),
+			statementOf("INSERT INTO t VALUES ($1)", proxy.Arg{Value: []byte(secret)}),
+			&proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}, Command: "echo '" + secret + "'"},
+			&proxy.Call{Meta: proxy.Meta{Kind: proxy.KindEnv}, Name: "OPTS", Args: [][]byte{[]byte(secret)}},
+		} {
+			require.False(t, s.Ask(t.Context(), op).Refuses())
+			s.Done(op, &proxy.Outcome{})
+		}
 	}
 	run(s, "SELECT 'an ordinary statement'")
 	s.Close(nil)
@@ -351,17 +375,11 @@ func TestAttack69Secrets(t *testing.T) {
 		require.NoError(t, err)
 		all.Write(raw)
 	}
-	require.NotContains(t, all.String(), "hunter2")
+	for _, secret := range append(unnamed, "hunter2") {
+		require.NotContains(t, all.String(), secret)
+	}
 	require.Contains(t, all.String(), "an ordinary statement")
 	require.Contains(t, all.String(), `["ann","…","…"]`)
-}
-
-func TestMentionsSecret(t *testing.T) {
-	for _, s := range []string{
-		"SELECT * FROM tokens", "kubectl get secret", "ls -p", "git push -u origin", "SELECT keys FROM map", "mysqldump shop", "passer", "",
-	} {
-		require.False(t, mentionsSecret([]byte(s)), s)
-	}
 }
 
 func BenchmarkTerminalRecording(b *testing.B) {

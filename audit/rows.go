@@ -7,6 +7,7 @@ import (
 	"hash"
 	"sync"
 
+	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -39,7 +40,7 @@ func (r *recorder) rows(op proxy.Op, shape *proxy.Shape, stream string, detail D
 	}
 	n := len(shape.Columns)
 	t := &rowTape{r: r, op: op.Info().ID, stream: stream, detail: detail, binary: make([]bool, n), withheld: make([]bool, n)}
-	if s, ok := op.(*proxy.Statement); ok && mentionsSecret(s.Text) && t.detail > Digest {
+	if s, ok := op.(*proxy.Statement); ok && t.detail > Digest && detect.MaySetSecret(s.Text) {
 		t.detail = Digest // its rows may hold what its text does
 	}
 	if t.detail != Full {
@@ -47,7 +48,7 @@ func (r *recorder) rows(op proxy.Op, shape *proxy.Shape, stream string, detail D
 	}
 	for i, c := range shape.Columns {
 		t.binary[i] = c.Binary
-		t.withheld[i] = namesSecret(c.Name) || namesSecret(c.Column)
+		t.withheld[i] = detect.NamesSecret(c.Name) || detect.NamesSecret(c.Column)
 	}
 	err := r.put(RecordingStart, t.op, stream, func(b []byte) []byte {
 		b = append(name(b, "columns"), '[')

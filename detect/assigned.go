@@ -433,7 +433,7 @@ func (s *scan) command(i int) int {
 	from := i + 2
 	switch s.at(i + 1) {
 	case 'u':
-		if !bytes.Contains(line, []byte("curl")) && !bytes.Contains(line, []byte("wget")) {
+		if !takesLogin(line) {
 			return i
 		}
 		for from < len(s.src) && (s.src[from] == ' ' || s.src[from] == '"' || s.src[from] == '\'') && from < i+5 {
@@ -449,7 +449,7 @@ func (s *scan) command(i int) int {
 		}
 	case 'p':
 		switch login := bytes.Contains(line, []byte(" login ")); {
-		case bytes.Contains(line, []byte("mysql")), bytes.Contains(line, []byte("mariadb")):
+		case attachesPassword(line):
 		case login && s.at(from) == ' ', bytes.Contains(line, []byte("sshpass")):
 			for s.at(from) == ' ' && from < i+5 {
 				from++
@@ -479,4 +479,16 @@ func (s *scan) command(i int) int {
 	}
 	s.emit(from, to, Password, 90)
 	return to
+}
+
+// attachesPassword reports whether a line has a program that takes a password in the same
+// word as -p.
+func attachesPassword(line []byte) bool {
+	return bytes.Contains(line, []byte("mysql")) || bytes.Contains(line, []byte("mariadb"))
+}
+
+// takesLogin reports whether a line has a program that takes a name and a password
+// after -u.
+func takesLogin(line []byte) bool {
+	return bytes.Contains(line, []byte("curl")) || bytes.Contains(line, []byte("wget"))
 }

@@ -158,6 +158,17 @@ func (p *Detector) FindNamed(dst []Finding, src []byte, topics Topics) []Finding
 	return dst
 }
 
+// finds reports whether there is a finding in src. It goes over src no farther than to
+// the first.
+func (p *Detector) finds(src []byte) bool {
+	s := p.scans.Get().(*scan)
+	s.once = true
+	found := len(s.run(s.room[:0], src, 0)) > 0
+	s.src, s.out, s.once = nil, nil, false
+	p.scans.Put(s)
+	return found
+}
+
 // Topics returns what the name of a column or field says about its values.
 func (p *Detector) Topics(name string) Topics {
 	topics := p.words.topics(name)

@@ -46,3 +46,29 @@ func ExampleDetector_ExplainColumn() {
 	// it holds numbers: -1
 	// its name is that of a thing: -0.25
 }
+
+// Who keeps texts asks first whether one may set a secret.
+func ExampleMaySetSecret() {
+	for _, text := range []string{
+		"SELECT * FROM tokens", "ALTER ROLE ann PASSWORD 'x'", "mysql -uroot -px shop", "INSERT INTO t VALUES ('AKIAIOSFODNN7EXAMPLE')",
+	} {
+		fmt.Println(detect.MaySetSecret([]byte(text)), text)
+	}
+	// Output:
+	// false SELECT * FROM tokens
+	// true ALTER ROLE ann PASSWORD 'x'
+	// true mysql -uroot -px shop
+	// true INSERT INTO t VALUES ('AKIAIOSFODNN7EXAMPLE')
+}
+
+func ExampleNamesSecret() {
+	for _, name := range []string{"passenger", "Password_hash", "sshPrivateKey", "PGPASSWORD", "public_key"} {
+		fmt.Println(detect.NamesSecret(name), name)
+	}
+	// Output:
+	// false passenger
+	// true Password_hash
+	// true sshPrivateKey
+	// true PGPASSWORD
+	// false public_key
+}

@@ -31,6 +31,9 @@ type scan struct {
 
 	word [maxWord]byte
 
+	once bool // the first finding is enough
+	room [1]Finding
+
 	plain  bool // names in prose are not looked for
 	tagger prose.Tagger
 	names  []prose.Name
@@ -45,7 +48,7 @@ func (s *scan) run(dst []Finding, src []byte, topics Topics) []Finding {
 	s.floor, s.seen, s.aroundPos = 0, 0, -1
 	n := len(src)
 	kinds := &s.plan.triggers.kinds
-	for i := 0; i < n; {
+	for i := 0; i < n && (!s.once || len(s.out) == s.first); {
 		kind := startsNone
 		if i+8 <= n {
 			w := binary.LittleEndian.Uint64(src[i:])
