@@ -16,6 +16,7 @@ type column struct {
 	oid     uint32
 	binary  bool
 	topics  detect.Topics
+	why     *reason
 	whole   bool   // every value is masked, as one of type typ
 	tainted bool   // it may derive from a masked column
 	blind   bool   // what it derives from could not be looked at
@@ -91,9 +92,9 @@ func (v *view) decide(protocol string, op proxy.Op, shape *proxy.Shape, m *menti
 		if v.named(c, facts, &sc, name) || v.derived(c, facts, from, m) || v.held(c, from) {
 			continue
 		}
-		if from != nil && from.Unsure || !resolved(&sc, from, listed, m, kept) && v.doubtful(c, facts, &sc, m, kept) {
-			c.tainted, c.typ = true, taintedValue
-			c.numbers = v.mode == Display && !m.computed && !m.made && !m.foreign && !(m.rows && m.opens) && !(kept.aside && m.settings) && !(kept.computed && (m.runs || kept.gives(sc.Name, v)))
+		q := question{view: v, facts: facts, column: c, shape: &sc, from: from, listed: listed, m: m, kept: kept}
+		if c.why = q.doubt(); c.why.does == hide {
+			c.tainted, c.typ, c.numbers = true, taintedValue, q.numbersPass()
 			c.null = c.null || c.oid >= firstUser || c.oid == oidRecord || c.oid == oidRecords
 		} else if from == nil && sc.Column == "" && facts != nil {
 			v.derived(c, facts, facts.Rest, m)
@@ -115,23 +116,23 @@ func (v *view) named(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, name 
 	for i := range v.columns {
 		r := &v.columns[i]
 		if (name != "" || r.column == "") && r.typed(c.oid) && r.matches(sc.Schema, sc.Relation, name) && (sc.Relation != "" || touches(facts, r)) {
-			c.whole, c.typ, c.with = true, typ, stricter(c.with, r.with)
+			c.whole, c.why, c.typ, c.with = true, &ofRule, typ, stricter(c.with, r.with)
 		}
 	}
 	if x, ok := v.spread.column(sc.Schema, sc.Relation, name); ok && !c.whole {
 		if x.computed {
-			c.tainted, c.typ = true, taintedValue
+			c.tainted, c.why, c.typ = true, &ofMade, taintedValue
 			c.numbers = v.mode == Display
 			c.null = c.noText()
 			return true
 		}
 		if how := v.treatment(x.typ); how.Transform != Visible {
-			c.whole, c.typ, c.with = true, x.typ, how
+			c.whole, c.why, c.typ, c.with = true, &ofCopy, x.typ, how
 		}
 	}
 	if !c.whole && hinted {
 		if how := v.treatment(typ); how.Transform != Visible {
-			c.whole, c.typ, c.with = true, typ, how
+			c.whole, c.why, c.typ, c.with = true, &ofName, typ, how
 		}
 	}
 	return c.whole
@@ -180,19 +181,6 @@ func origins(facts *proxy.Facts, shape *proxy.Shape, sc *proxy.ShapeColumn, i in
 
 // unsureColumn may hold anything.
 var unsureColumn = &proxy.Column{Opaque: true, Unsure: true}
-
-// resolved reports whether all that a column may hold is known by the columns that
-// it derives from.
-func resolved(sc *proxy.ShapeColumn, known *proxy.Column, listed bool, m *mentions, kept *memory) bool {
-	if kept.made(sc.Relation) || known != nil && slices.ContainsFunc(known.Origins, func(o proxy.Origin) bool { return kept.made(o.Relation) }) {
-		return false // its columns' names are those that somebody chose for copies
-	}
-	if known == nil {
-		return listed || sc.Column != ""
-	}
-	// A field of JSON that has a masked name is taken out of a column that has none.
-	return !known.Opaque && !(m.fields && changes(known))
-}
 
 // holds notes what a member of a column of JSON is, by its key.
 func (c *column) holds(key string, t detect.Type) {
@@ -249,11 +237,11 @@ func (v *view) derived(c *column, facts *proxy.Facts, known *proxy.Column, m *me
 		case c.whole: // several, of which each may be the value
 			c.with = stricter(c.with, base.with)
 		default:
-			c.whole, c.typ, c.with = true, base.typ, base.with
+			c.whole, c.why, c.typ, c.with = true, &ofOrigin, base.typ, base.with
 		}
 	}
 	if c.tainted {
-		c.whole, c.typ, c.numbers = false, taintedValue, numbers
+		c.whole, c.why, c.typ, c.numbers = false, &ofUse, taintedValue, numbers
 	}
 	return c.whole || c.tainted
 }
@@ -279,7 +267,7 @@ func (v *view) held(c *column, from *proxy.Column) bool {
 			return false
 		}
 		if how := v.treatment(h.Whole); h.Whole != "" && how.Transform != Visible && c.scannable(h.Whole) {
-			c.whole, c.typ, c.with = true, h.Whole, how
+			c.whole, c.why, c.typ, c.with = true, &ofContents, h.Whole, how
 			return true
 		}
 		c.weigher.Know(h)
@@ -314,51 +302,6 @@ func (v *view) sampled(c *column, o *proxy.Origin) bool {
 // changes reports whether something else than base columns themselves is returned.
 func changes(c *proxy.Column) bool {
 	return c != nil && slices.ContainsFunc(c.Origins, func(o proxy.Origin) bool { return o.How != proxy.DerivedPlain })
-}
-
-// doubtful reports whether a column whose origin is not known may hold something
-// masked.
-func (v *view) doubtful(c *column, facts *proxy.Facts, sc *proxy.ShapeColumn, m *mentions, kept *memory) bool {
-	switch {
-	case kept.gives(sc.Name, v), kept.aside && m.settings:
-		return true
-	case sc.Table != 0 && sc.Attr == 0, c.oid == oidRecord, c.oid == oidRecords: // whole rows
-		return true
-	case kept.made(sc.Relation), sc.Source != nil && sc.Source.Opaque: // a view that cannot be seen through
-		return true
-	case m.copies: // and the catalog has not yet been read again
-		return true
-	case sc.Table != 0:
-		_, known := m.labels.origin(sc.Name)
-		return m.made || m.any && !known
-	case m.explain && sc.Name == "QUERY PLAN":
-		return false // it has no data, and of literals those that the user wrote
-	case kept.reads(facts, m):
-		return true
-	case m.any:
-		// Dates, as in max(created_at), are of something else when no mentioned
-		// column holds dates.
-		if c.kind == kindTime {
-			return m.dates || v.mode >= Balanced
-		}
-		// Whole JSON is masked by its keys, where these are the columns' names.
-		return c.kind != kindJSON || m.computed || m.opens || m.renames || m.made
-	case m.rows && (c.kind != kindJSON || m.opens): // whole JSON is masked by its keys
-		return true
-	case facts != nil && facts.Effects.Has(proxy.EffectCall):
-		return !v.trusted(facts) // it may return anything
-	case facts == nil || facts.Effects.Has(proxy.EffectUnknown):
-		return !m.runs
-	}
-	// Rows of a bulk copy without names, of a relation that a rule is about.
-	if sc.Name == "" {
-		for i := range v.columns {
-			if touches(facts, &v.columns[i]) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // copyColumns returns the names in "COPY table (a, b) TO", nil when there are

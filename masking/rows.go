@@ -262,7 +262,7 @@ func (f *rows) promote(c *column, w []byte) {
 	}
 	if c.seen >= promoteAfter && c.hits*5 >= c.seen*4 {
 		if how := f.view.treatment(c.typ); how.Transform != Visible {
-			c.whole, c.with = true, how
+			c.whole, c.why, c.with = true, &ofValues, how
 		}
 	}
 }
