@@ -134,6 +134,7 @@ func TestEvidenceIsOnRecord(t *testing.T) {
 		}),
 		proxy.NoteDetokenised: has("", func(e *audit.Event) bool { return e.Type == audit.AdminDetokenise }),
 		proxy.NoteAnswered:    true, // is left in dry sessions only, which have no record
+		proxy.NoteColumn:      true, // the same
 	}
 	for kind := proxy.NoteKind(1); kind.String() != ""; kind++ {
 		require.True(t, kinds[kind], "no note of kind %q is on record", kind)

@@ -91,8 +91,8 @@ type Answer struct {
 	Op            proxy.Op     // as it would run; nil when the session is refused
 	Facts         *proxy.Facts // of a statement, as it was asked; nil for all else
 	Rewritten     string       // what would run instead; empty when nothing is rewritten
-	// Notes are what interceptors say besides: which rules answer, and who sees what
-	// others do not.
+	// Notes are what interceptors say besides: which rules answer, which columns are masked
+	// and why, and who sees what others do not.
 	Notes []proxy.Note
 }
 

@@ -388,6 +388,7 @@ func (x *session) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
 	if sent.Refuses() {
 		return sent
 	}
+	x.explain(ctx, st, m)
 	if m.aside || m.keeps && !followed(st.Facts) {
 		x.mu.Lock()
 		if x.making == nil {

@@ -3,6 +3,7 @@ package masking
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 
@@ -12,13 +13,25 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// reasonsOf are all reasons.
+// reasonsOf are all reasons, in their order.
 func reasonsOf() []*reason {
-	all := []*reason{&ofRule, &ofName, &ofCopy, &ofMade, &ofOrigin, &ofUse, &ofContents, &ofValues}
+	all := []*reason{&ofRule, &ofName, &ofCopy, &ofMade, &ofOrigin, &ofUse, &ofContents}
 	for i := range doubts {
 		all = append(all, &doubts[i])
 	}
-	return all
+	return append(all, &ofValues)
+}
+
+// TestReasonsAreDocumented: docs/masking.md has the table, in its order.
+func TestReasonsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../docs/masking.md")
+	require.NoError(t, err)
+	var table strings.Builder
+	for _, r := range reasonsOf() {
+		done := [...]string{scan: "looked into", mask: "masked", hide: "hidden"}[r.does]
+		fmt.Fprintf(&table, "| %s | %s |\n", r.says, done)
+	}
+	require.Contains(t, string(text), "|---|---|\n"+table.String()+"\n")
 }
 
 // TestReasons: each case of what may be known of a column is met, and is done what it

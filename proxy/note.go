@@ -32,9 +32,12 @@ const (
 	// NoteDetokenised: Identity had a masked value of Type turned back, or could
 	// not, because of Err.
 	NoteDetokenised
+	// NoteColumn: a column that the operation returns is masked as of Type, as Text says,
+	// with the reason. It is left in dry sessions only, for explanations.
+	NoteColumn
 )
 
-var noteNames = [...]string{"", "masked", "exempted", "observed", "answered", "revised", "review", "detokenised"}
+var noteNames = [...]string{"", "masked", "exempted", "observed", "answered", "revised", "review", "detokenised", "column"}
 
 // String returns the kind's stable lower-case name.
 func (k NoteKind) String() string {

@@ -114,8 +114,11 @@ func policyExplain(ctx context.Context, c *cli, args []string) error {
 		explainFacts(c.out, v.Facts)
 	}
 	for _, n := range v.Notes {
-		if n.Kind == proxy.NoteAnswered || n.Kind == proxy.NoteObserved {
+		switch n.Kind {
+		case proxy.NoteAnswered, proxy.NoteObserved:
 			fmt.Fprintf(c.out, "%-12s %s %s\n", n.By, n.Rule, n.Text)
+		case proxy.NoteColumn:
+			fmt.Fprintf(c.out, "%-12s %s\n", n.By, visible(n.Text))
 		}
 	}
 	fmt.Fprintf(c.out, "answer       %s\n", describe(v))

@@ -41,6 +41,9 @@ func TestPolicyExplain(t *testing.T) {
 		{"SELECT * FROM t WHERE id = 1 LIMIT 3", exitOK, []string{"alice at shop", "effects      read", "relation     t: read", "answer       allowed"}},
 		{"SELECT * FROM t WHERE id = 1", exitOK, []string{"guardrail    wide warns", "allowed, with the warning: this may return many rows"}},
 		{"WITH d AS (DELETE FROM t RETURNING *) SELECT * FROM d", exitGuardrail, []string{"every row    read,delete", "no-where denies", "refused by guardrail", "Add a WHERE"}},
+		{"SELECT 1 AS ssn, upper(x) AS u FROM t WHERE id = 1 LIMIT 3", exitOK, []string{
+			`masking      column "ssn" is masked (US_SSN, partial): its name says what it holds`, `masking      column "u" is hidden: it is not certain what its names mean`,
+		}},
 		{"SELECT x FROM vault.keys LIMIT 1", exitGuardrail, []string{"secrets denies", "secrets are not read here", "Ask the keeper."}},
 		{"DROP TABLE t", exitPolicy, []string{"refused by policy", "no-drop denies"}},
 		{"DO $$x$$", exitPolicy, []string{"unknown      the gateway does not know what a DO block does", "secrets denies, because the operation cannot be understood"}},
