@@ -164,3 +164,11 @@ func (g Given) RunBy(execute *Given) Given {
 }
 
 var errNotAnalysed = errors.New("the text was not analysed")
+
+// BindAnalyzer is an Analyzer that also says what text does with the values of its
+// parameters; see [Facts.Unbound].
+type BindAnalyzer interface {
+	Analyzer
+	// Bound never returns nil. A value that cannot be told may be any.
+	Bound(ctx context.Context, text []byte, r *Reading, args []Arg) *Facts
+}

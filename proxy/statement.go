@@ -126,6 +126,10 @@ type Facts struct {
 	// Parts are the facts of each statement when there are several; the fields of
 	// this value then sum them up. Nil for a single statement.
 	Parts []*Facts
+	// Unbound is, where the values of parameters have a say in what the statement does, what
+	// it does whatever they are. What hangs on them is told by [BindAnalyzer]; these facts
+	// know of it only that it may be anything. Nil says that they have none.
+	Unbound *Facts
 	// Path is the one by which names without a schema were looked up; empty is the
 	// role's own, or that nothing was looked up.
 	Path string

@@ -396,14 +396,35 @@ func (u *up) read(text []byte) *proxy.Facts {
 
 // factsOf says what a prepared statement does now: the names in it may mean
 // something else than when it was prepared.
-func (u *up) factsOf(s *statement) *proxy.Facts {
+func (u *up) factsOf(s *statement, args []proxy.Arg) *proxy.Facts {
 	switch {
 	case s == unknownStatement:
 		return s.facts
 	case s.inSQL:
 		return u.preparedFacts(s.text)
 	}
-	return u.analyze(s.text)
+	f := u.analyze(s.text)
+	if f.Unbound == nil || u.hidden(args) {
+		return f
+	}
+	if a, ok := u.handler.Analyzer.(proxy.BindAnalyzer); ok {
+		return a.Bound(u.session.session.Context(), s.text, &u.reading, args)
+	}
+	return f
+}
+
+// hidden reports whether the server may read an argument as other characters than UTF-8's.
+func (u *up) hidden(args []proxy.Arg) bool {
+	return slices.ContainsFunc(args, func(a proxy.Arg) bool { return u.encoding.mayHide(u.pending, a.Value) })
+}
+
+// preparing is what is judged of a statement that is prepared: what hangs on the values of
+// its parameters is judged when it runs.
+func preparing(f *proxy.Facts) *proxy.Facts {
+	if f.Unbound != nil {
+		return f.Unbound
+	}
+	return f
 }
 
 var noAnalyzer = proxy.UnknownFacts("no analyzer is configured")
@@ -477,7 +498,8 @@ func (u *up) parse(body []byte, total int) error {
 	}
 	st := &statement{name: string(m.Name), text: append([]byte(nil), m.Text...), types: m.AppendTypes(nil)}
 	e := u.pending.take(expectParse)
-	e.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindPrepare}, Text: st.text, Name: st.name, Facts: u.analyze(st.text), Giver: u, Keeper: u}
+	st.facts = u.analyze(st.text)
+	e.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindPrepare}, Text: st.text, Name: st.name, Facts: preparing(st.facts), Giver: u, Keeper: u}
 	if !u.ask(e, &e.statement) {
 		poison := poisonParse
 		if len(m.Name) > 0 {
@@ -488,7 +510,10 @@ func (u *up) parse(body []byte, total int) error {
 		}
 		return u.refuse(e, total, poison)
 	}
-	st.text, st.facts = e.statement.Text, e.statement.Facts
+	if e.statement.Rewritten {
+		st.text = e.statement.Text
+		st.facts = u.analyze(st.text)
+	}
 	st.renames = renames(st.text, st.facts) != renaming{}
 	u.prepared.take(st.name)
 	e.stmt = st
@@ -556,7 +581,7 @@ func (u *up) bind(body []byte, total int) error {
 		e := u.pending.take(expectExecute)
 		was := slices.Clone(p.args)
 		e.statement = proxy.Statement{
-			Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: st.text, Name: st.name, Args: p.args, Facts: u.factsOf(st), Giver: u,
+			Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: st.text, Name: st.name, Args: p.args, Facts: u.factsOf(st, p.args), Giver: u,
 		}
 		if v := u.session.session.Bind(u.session.session.Context(), &e.statement); v != nil {
 			e.refusal = wire.AppendError(nil, refusal(v))
@@ -673,13 +698,13 @@ func (u *up) execute(body []byte, total int) error {
 	e := u.pending.take(expectExecute)
 	e.portal = p
 	e.statement = proxy.Statement{
-		Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: p.stmt.text, Name: p.stmt.name, Args: p.args, Facts: u.factsOf(p.stmt), Giver: u, Keeper: u,
+		Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: p.stmt.text, Name: p.stmt.name, Args: p.args, Facts: u.factsOf(p.stmt, p.args), Giver: u, Keeper: u,
 	}
 	if !u.ask(e, &e.statement) {
 		return u.refuse(e, total, poisonNamed)
 	}
 	e.newEncoding = u.encoded
-	u.encoded = u.encoded || changesEncoding(p.stmt.facts)
+	u.encoded = u.encoded || changesEncoding(e.statement.Facts)
 	if p.stmt.renames {
 		u.follow(p.stmt.text, e.statement.Facts)
 	} else {
@@ -831,7 +856,9 @@ func (u *up) rewrite(op proxy.Op, text []byte) error {
 		return errRewrittenNUL
 	}
 	st.Text = append([]byte(nil), text...)
-	st.Facts = u.analyze(st.Text)
+	if st.Facts = u.analyze(st.Text); st.Kind == proxy.KindPrepare {
+		st.Facts = preparing(st.Facts)
+	}
 	return nil
 }
 

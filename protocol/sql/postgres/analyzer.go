@@ -112,7 +112,7 @@ func (a *Analyzer) within(n *sql.Normalised, text []byte, catalog sql.Scope, r *
 		key := n.Text
 		n.Text = n.Text[:end]
 		facts := a.cache.Get(key, func() *proxy.Facts {
-			facts, literals := a.parse(n, text, catalog, r)
+			facts, literals := a.parse(n, text, catalog, r, nil)
 			if literals {
 				return exact
 			}
@@ -126,7 +126,7 @@ func (a *Analyzer) within(n *sql.Normalised, text []byte, catalog sql.Scope, r *
 		if n.Problem != "" || n.Backslashes {
 			return a.bothReadings(text, catalog, r)
 		}
-		facts, _ := a.parse(n, text, catalog, r)
+		facts, _ := a.parse(n, text, catalog, r, nil)
 		return facts
 	}
 	if len(text) > maxKey {
@@ -141,8 +141,9 @@ func (a *Analyzer) within(n *sql.Normalised, text []byte, catalog sql.Scope, r *
 	return a.cache.Get(catalog.AppendKey(append(append(key, text...), 0)), create)
 }
 
-// parse returns what text does, and whether its literals have a say in it.
-func (a *Analyzer) parse(n *sql.Normalised, text []byte, catalog sql.Scope, r *proxy.Reading) (facts *proxy.Facts, literals bool) {
+// parse returns what text does, with the values of parameters where they are known, and
+// whether its literals have a say in it.
+func (a *Analyzer) parse(n *sql.Normalised, text []byte, catalog sql.Scope, r *proxy.Reading, p *params) (facts *proxy.Facts, literals bool) {
 	a.parsers <- struct{}{}
 	defer func() { <-a.parsers }()
 	looked := catalog.Snapshot() != nil
@@ -158,6 +159,9 @@ func (a *Analyzer) parse(n *sql.Normalised, text []byte, catalog sql.Scope, r *p
 		facts.Fingerprint, facts.Dialect = h.Sum64(), Dialect
 		if looked {
 			facts.Path = r.Names.SearchPath()
+		}
+		if u := facts.Unbound; u != nil {
+			u.Normalised, u.Fingerprint, u.Dialect, u.Path = facts.Normalised, facts.Fingerprint, facts.Dialect, facts.Path
 		}
 	}()
 	var stmts []ast.Stmt
@@ -197,9 +201,15 @@ func (a *Analyzer) parse(n *sql.Normalised, text []byte, catalog sql.Scope, r *p
 	doubt := false
 	for i, s := range stmts {
 		v := newVisitor(catalog)
+		v.params = p
 		parts[i] = v.whole(s)
 		literals, doubt = literals || v.literals, doubt || v.doubt
 		if len(stmts) == 1 {
+			if v.hangs {
+				w := newVisitor(catalog)
+				w.unbound = true
+				parts[i].Unbound = w.whole(s)
+			}
 			literals = prepared(s, catalog, parts[0]) || literals
 		}
 		catalog = catalog.After(sql.Renames(parts[i]))

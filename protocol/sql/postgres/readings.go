@@ -27,7 +27,7 @@ func (a *Analyzer) bothReadings(text []byte, catalog sql.Scope, r *proxy.Reading
 		if literals == sql.LiteralsEscaped {
 			as = n.AppendEscaped(make([]byte, 0, len(text)+64), text)
 		}
-		facts, _ := a.parse(n, as, catalog, r)
+		facts, _ := a.parse(n, as, catalog, r, nil)
 		if facts.Malformed {
 			refused = facts
 			continue

@@ -177,7 +177,7 @@ func (v *visitor) configured(n *ast.SelectStmt) []proxy.NameChange {
 			return []proxy.NameChange{anyName} // it may return no row
 		}
 		calls++
-		c, ok := configures(call)
+		c, ok := v.configures(call)
 		if !ok {
 			return []proxy.NameChange{anyName}
 		}
@@ -193,31 +193,29 @@ func (v *visitor) configured(n *ast.SelectStmt) []proxy.NameChange {
 
 // configures is what one set_config changes; ok is false when that is not known.
 // NameAnything is of a setting that says nothing of names.
-func configures(n *ast.FuncCall) (c proxy.NameChange, ok bool) {
+func (v *visitor) configures(n *ast.FuncCall) (c proxy.NameChange, ok bool) {
 	if n.Args == nil || len(n.Args.Items) != 3 {
 		return c, false
 	}
-	name, named := constant(n.Args.Items[0])
-	value, literal := constant(n.Args.Items[1])
-	local, told := constant(n.Args.Items[2])
-	if !named || !literal || !told {
-		return c, named && !settles([]proxy.Setting{{Name: strings.ToLower(name)}})
+	name, value, local := v.argument(n.Args.Items[0]), v.argument(n.Args.Items[1]), v.argument(n.Args.Items[2])
+	if !name.known || !value.known || !local.known {
+		return c, name.known && !settles([]proxy.Setting{{Name: strings.ToLower(name.text)}})
 	}
-	switch local {
+	switch local.text {
 	case "true", "t":
 		c.Local = true
 	case "false", "f":
 	default:
 		return c, false
 	}
-	switch strings.ToLower(name) {
+	switch strings.ToLower(name.text) {
 	case "search_path":
 		c.Kind = proxy.NamePath
-		if c.Value = plainPath(value); strings.TrimSpace(value) == "" {
+		if c.Value = plainPath(value.text); strings.TrimSpace(value.text) == "" {
 			c.Value = serverPath
 		}
 	case "role":
-		if c.Kind = proxy.NameRole; value == "none" {
+		if c.Kind = proxy.NameRole; value.text == "none" {
 			c.Kind = proxy.NameRoleReset
 		}
 	case "session_authorization":

@@ -96,21 +96,23 @@ const (
 	dumpValue   = "view, foreign-table"
 )
 
-// setConfig notes set_config(name, value, local). A name that is not a literal can
-// be any.
+// setConfig notes set_config(name, value, local). A name that is not certain can be any.
 func (v *visitor) setConfig(n *ast.FuncCall) {
 	v.literals = true
 	var s proxy.Setting
 	known := false
 	if n.Args != nil && len(n.Args.Items) == 3 {
-		s.Name, known = constant(n.Args.Items[0])
-		s.Name = strings.ToLower(s.Name)
-		var literal bool
-		s.Value, literal = constant(n.Args.Items[1])
-		if literal && !known && s.Value == dumpValue {
+		name, value, local := v.argument(n.Args.Items[0]), v.argument(n.Args.Items[1]), v.argument(n.Args.Items[2])
+		if name.hangs || value.hangs || local.hangs {
+			if v.hangs = true; v.unbound {
+				return
+			}
+		}
+		s.Name, known, s.Value = strings.ToLower(name.text), name.known, value.text
+		if value.known && !known && s.Value == dumpValue {
 			s.Name, known = dumpSetting, true
 		}
-		if !literal && (!known || s.Name == "search_path") {
+		if !value.known && (!known || s.Name == "search_path") {
 			v.unknown("set_config with a computed value, which can change what names mean")
 		}
 	}
@@ -118,4 +120,60 @@ func (v *visitor) setConfig(n *ast.FuncCall) {
 		v.add(proxy.EffectRole)
 	}
 	v.setting(s)
+}
+
+// argument is an argument of set_config.
+type argument struct {
+	text  string
+	known bool
+	hangs bool // it is the value of a parameter, and not known
+}
+
+func (v *visitor) argument(n ast.Node) (a argument) {
+	truth := false // it is cast to bool
+	for {
+		switch t := n.(type) {
+		case *ast.ParenExpr:
+			n = t.Expr
+			continue
+		case *ast.TypeCast:
+			if !keepsSetting(t.TypeName) {
+				return argument{}
+			}
+			_, name := qualified(t.TypeName.Names)
+			n, truth = t.Arg, truth || name == "bool"
+			continue
+		case *ast.ParamRef:
+			a.text, a.known = v.params.text(t.Number)
+			a.hangs = !a.known
+		default:
+			a.text, a.known = constant(n)
+		}
+		if truth && a.known {
+			a.text, a.known = asBool(a.text)
+		}
+		return a
+	}
+}
+
+// asBool is a truth value as the server writes it; known is false of spellings that nobody
+// needs.
+func asBool(text string) (truth string, known bool) {
+	switch text {
+	case "true", "t":
+		return "true", true
+	case "false", "f":
+		return "false", true
+	}
+	return "", false
+}
+
+// keepsSetting reports whether a setting that is cast to a type stays what it is as text: others
+// cut it off, or write it in their own way.
+func keepsSetting(t *ast.TypeName) bool {
+	if t == nil || t.Setof || t.PctType || t.Typmods != nil && len(t.Typmods.Items) > 0 || t.ArrayBounds != nil && len(t.ArrayBounds.Items) > 0 {
+		return false
+	}
+	schema, name := qualified(t.Names)
+	return (schema == "" || schema == serverPath) && (name == "text" || name == "varchar" || name == "bool")
 }

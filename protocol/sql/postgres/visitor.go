@@ -33,6 +33,10 @@ type visitor struct {
 	losing  bool         // something loses data that is not the statement itself
 	wide    bool         // what it sets off changes every row of something
 	into    *rows        // what a new relation is filled with; nil of nothing
+
+	params  *params // the values of parameters, where they are known
+	hangs   bool    // the value of a parameter that is not has a say in the facts
+	unbound bool    // what hangs on such values is left out
 }
 
 // scope holds the names of the queries in WITH that are seen at a place.
