@@ -309,6 +309,9 @@ func (d *down) replace(n int, message []byte) error {
 func (d *down) finish(e *entry, err error) {
 	d.pending.pop()
 	d.row.end()
+	if e.prepares != 0 && err == nil {
+		d.prepared.took(e.prepares, e.statement.Facts.Prepares.Name, e.statement.Text)
+	}
 	if e.op != nil {
 		d.settling.answered(&d.epoch, e.op, d.done.Tag, err == nil)
 		d.done.Err = err

@@ -19,7 +19,7 @@ func (u *up) Given(ctx context.Context, st *proxy.Statement) proxy.Given {
 		return given
 	}
 	name := u.handler.Analyzer.Analyze(ctx, st.Text, &u.reading).Executes
-	text := u.prepared.texts[name]
+	text := u.prepared.given(name)
 	if name == "" || text == nil {
 		return given
 	}

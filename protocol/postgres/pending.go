@@ -48,6 +48,7 @@ type entry struct {
 	// newEncoding says that the client's encoding may have changed before it, in
 	// the same batch.
 	newEncoding bool
+	prepares    uint64   // the number of the PREPARE that it is; see prepared
 	op          proxy.Op // nil, or the operation whose Done is owed
 	stmt        *statement
 	portal      *portal

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"sync"
 
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -11,10 +12,27 @@ import (
 // server took one does not matter: a name that it did not take runs nothing. A
 // name that may mean something else is not known, and what it runs neither. It
 // is up's.
+//
+// Once something may have prepared unseen, a PREPARE that was sent may fail, and leave
+// the name what it is. Then a name is known again when the server has taken its PREPARE,
+// as the latest that was sent, and nothing that may prepare unseen was sent since.
 type prepared struct {
 	texts map[string][]byte // of a whole PREPARE; parsed, or nil for a name that may be another's
 	bytes int
-	blind bool // something may have prepared unseen: no name is known
+	blind bool // something may have prepared unseen: what texts say is not known
+
+	number uint64            // of the latest PREPARE that was sent while blind
+	latest map[string]uint64 // by name, since what may have prepared unseen
+
+	mu    sync.Mutex
+	taken map[string]taken // told by down
+	kept  int              // bytes of them
+}
+
+// taken is a PREPARE that the server has taken.
+type taken struct {
+	text   []byte
+	number uint64
 }
 
 // parsed is in the place of the text for a name that messages of the protocol have
@@ -31,24 +49,68 @@ const (
 func (p *prepared) sent(text []byte, f *proxy.Facts) {
 	const hidden = proxy.EffectDo | proxy.EffectCall | proxy.EffectUnknown | proxy.EffectExecute
 	switch {
-	case p.blind:
 	case f.Prepares != nil:
-		p.add(f.Prepares.Name, text)
+		if !p.blind {
+			p.add(f.Prepares.Name, text)
+		}
 	case f.Effects.Has(hidden), f.Effects.Has(proxy.EffectPrepare) && containsFold(text, []byte("prepare")):
-		p.texts, p.blind = nil, true
+		p.texts, p.blind, p.latest = nil, true, nil
 	}
+}
+
+// sends returns the number of a PREPARE that is about to go to the server, 0 when its
+// answer says nothing new.
+func (p *prepared) sends(f *proxy.Facts) uint64 {
+	if !p.blind || f.Prepares == nil {
+		return 0
+	}
+	if p.latest == nil || len(p.latest) >= maxPrepared {
+		p.latest = make(map[string]uint64)
+	}
+	p.number++
+	p.latest[f.Prepares.Name] = p.number
+	return p.number
+}
+
+// took notes that the server has taken the PREPARE of that number. It is down's.
+func (p *prepared) took(number uint64, name string, text []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.kept += len(name) + len(text)
+	if p.taken == nil || len(p.taken) >= maxPrepared || p.kept > maxPreparedBytes {
+		p.taken, p.kept = make(map[string]taken), len(name)+len(text)
+	}
+	p.taken[name] = taken{bytes.Clone(text), number}
+}
+
+// given returns what has given a name: the text of a PREPARE, or parsed; nil when it is
+// not certain.
+func (p *prepared) given(name string) []byte {
+	number, sent := p.latest[name]
+	if !p.blind || !sent {
+		return p.texts[name]
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t := p.taken[name]; t.number == number {
+		return t.text
+	}
+	return nil
 }
 
 // take notes a name that a message of the protocol gives: SQL shares them.
 func (p *prepared) take(name string) {
-	if name != "" && !p.blind {
+	switch {
+	case p.blind:
+		delete(p.latest, name)
+	case name != "":
 		p.add(name, parsed)
 	}
 }
 
 // text returns the PREPARE that has given a name, nil when it is not certain which.
 func (p *prepared) text(name string) []byte {
-	if text := p.texts[name]; len(text) > 0 {
+	if text := p.given(name); len(text) > 0 {
 		return text
 	}
 	return nil
@@ -107,10 +169,10 @@ func (u *up) preparedFacts(text []byte) *proxy.Facts {
 // executed says what an EXECUTE does now.
 func (u *up) executed(f *proxy.Facts) *proxy.Facts {
 	var runs proxy.Facts
-	switch text, known := u.prepared.texts[f.Executes]; {
+	switch text := u.prepared.given(f.Executes); {
 	case len(text) > 0:
 		runs = *u.preparedFacts(text)
-	case known && text != nil:
+	case text != nil:
 		st, err := resolve(u, &u.pending.statements, []byte(f.Executes), unknownStatement)
 		if err != nil || st == unknownStatement {
 			return f

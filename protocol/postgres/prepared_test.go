@@ -5,8 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -53,4 +55,42 @@ func TestPrepared(t *testing.T) {
 			require.Equal(t, c.known, p.texts["p"] != nil)
 		})
 	}
+}
+
+// After what may have prepared unseen, a name is known again by a PREPARE that the server
+// has taken, and by no other.
+func TestPreparedAfterWhatIsUnseen(t *testing.T) {
+	g := startGate(t, gateConfig{
+		sql:   shop + `CREATE FUNCTION hide() RETURNS void LANGUAGE plpgsql AS $f$ BEGIN EXECUTE 'DEALLOCATE ALL'; EXECUTE 'PREPARE a AS DELETE FROM customers'; END $f$;`,
+		chain: []proxy.Interceptor{understood()}, handler: func(h *Handler) { h.Analyzer = sqlpostgres.New(sqlpostgres.Config{}) },
+	})
+	for script, want := range map[string]string{
+		"SELECT hide();\nPREPARE b AS SELECT 41;\nEXECUTE b;":                                             "41",
+		"SELECT hide();\nPREPARE b(int) AS SELECT $1 + 1;\nPREPARE c AS SELECT 1;\nEXECUTE b(40);":        "41",
+		"SELECT hide();\nPREPARE b AS SELECT 41;\nDEALLOCATE b;\nPREPARE b AS SELECT 42;\nEXECUTE b;":     "42",
+		"SELECT hide();\nPREPARE b AS SELECT 41;\nSELECT hide();\nPREPARE b AS SELECT 42;\nEXECUTE b;":    "42",
+		"SELECT hide();\nBEGIN;\nPREPARE b AS SELECT 41;\nROLLBACK;\nEXECUTE b;":                          "41",
+		"SELECT hide();\nPREPARE a AS SELECT 41;\nEXECUTE a;":                                             "it is not understood", // it runs the other's
+		"PREPARE a AS SELECT 41;\nSELECT hide();\nEXECUTE a;":                                             "it is not understood",
+		"SELECT hide();\nPREPARE b AS SELECT 41;\nSELECT hide();\nEXECUTE b;":                             "it is not understood",
+		"SELECT hide();\nPREPARE b AS SELECT 41;\nPREPARE b AS SELECT 42;\nEXECUTE b;":                    "it is not understood",
+		"SELECT hide();\nPREPARE b AS SELECT 41;\nPREPARE b AS SELECT 42 \\; DEALLOCATE b \\; EXECUTE a;": "it is not understood",
+		"SELECT hide();\nPREPARE a AS SELECT 41;\nDEALLOCATE a;\nPREPARE a AS SELECT 43;\nEXECUTE a;":     "43",
+	} {
+		out := g.psql(t, "\\set VERBOSITY terse\n"+script+"\n", "-At")
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		require.Contains(t, lines[len(lines)-1], want, "%s\n%s", script, out)
+	}
+	require.Equal(t, "100", strings.TrimSpace(g.psql(t, "SELECT count(*) FROM customers", "-At")))
+
+	// What is sent before the answer has come is not known yet.
+	c := g.connect(t, "sslmode=disable").PgConn()
+	_, err := c.Exec(t.Context(), "SELECT hide()").ReadAll()
+	require.NoError(t, err)
+	batch := &pgconn.Batch{}
+	for _, text := range []string{"DEALLOCATE ALL", "PREPARE a AS SELECT 1", "EXECUTE a"} {
+		batch.ExecParams(text, nil, nil, nil, nil)
+	}
+	_, err = c.ExecBatch(t.Context(), batch).ReadAll()
+	require.ErrorContains(t, err, "it is not understood")
 }

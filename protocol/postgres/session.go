@@ -31,6 +31,7 @@ type session struct {
 	named    proxy.Reading // of the session at its login, for the catalog; read-only
 	epoch    epoch
 	encoding encoding
+	prepared prepared
 
 	up   up
 	down down

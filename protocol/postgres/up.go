@@ -37,7 +37,6 @@ type up struct {
 	current     *entry // the operation that is being asked
 	encoded     bool   // the batch so far may have changed the client's encoding
 	batched     bool   // a batch has begun, and its Sync has not come
-	prepared    prepared
 
 	over bool  // the client has left, or broke the protocol
 	err  error // why it is over; nil when the client said goodbye
@@ -452,6 +451,9 @@ func (u *up) query(body []byte, total int) error {
 		op = &e.statement
 	}
 	allowed := u.ask(e, op)
+	if allowed && op == &e.statement {
+		e.prepares = u.prepared.sends(e.statement.Facts)
+	}
 	if err := u.expect(e); err != nil {
 		return err
 	}
@@ -703,6 +705,7 @@ func (u *up) execute(body []byte, total int) error {
 	if !u.ask(e, &e.statement) {
 		return u.refuse(e, total, poisonNamed)
 	}
+	e.prepares = u.prepared.sends(e.statement.Facts)
 	e.newEncoding = u.encoded
 	u.encoded = u.encoded || changesEncoding(e.statement.Facts)
 	if p.stmt.renames {
