@@ -39,6 +39,7 @@ func TestNormalisePostgres(t *testing.T) {
 		{"points", "a . b.* , c.\"D\" 1 .5", `a.b.*, c."D" 0 0.0`, 1},
 		{"backslash", `'C:\dir' '\\'`, "'?' '?'", 1},
 		{"body", "CREATE FUNCTION f() BEGIN ATOMIC SELECT CASE 1 WHEN 1 THEN 2 END; DELETE FROM t; END; SELECT 1", "create function f () begin atomic select case 0 when 0 then 0 end; delete from t; end; select 0", 2},
+		{"actions of a rule", "CREATE RULE r AS ON INSERT TO t DO ALSO (DELETE FROM u; SELECT 1); SELECT 2", "create rule r as on insert to t do also (delete from u; select 0); select 0", 2},
 		{"no body", "BEGIN ATOMIC; SELECT 1; END", "begin atomic; select 0; end", 3},
 		{"not ASCII", "SELECT Ä, 'ö'", "select Ä, '?'", 1},
 	} {

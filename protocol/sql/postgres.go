@@ -93,6 +93,7 @@ type postgresScanner struct {
 	// begun is where, in out, the statement began. body is 0 outside of the body of a
 	// function that is not in quotes, else how many END it waits for.
 	begun, body int
+	parentheses int // that are open: a semicolon in them is between the actions of a rule
 }
 
 const (
@@ -234,7 +235,7 @@ func (s *postgresScanner) token() {
 	case c == ';':
 		s.at++
 		switch {
-		case s.body > 0:
+		case s.body > 0 || s.parentheses > 0:
 			s.out = append(s.out, ';')
 		case s.pending:
 			s.statements++
@@ -255,6 +256,12 @@ func (s *postgresScanner) operator(c byte) {
 		}
 	case ')', ']':
 		s.depth--
+	}
+	switch c {
+	case '(':
+		s.parentheses++
+	case ')':
+		s.parentheses--
 	}
 	// Characters that follow one another can be one operator, so that nothing
 	// is between them in the normalised text either.

@@ -348,6 +348,7 @@ func TestBodiesWithoutQuotes(t *testing.T) {
 	for text, want := range map[string]int{
 		"CREATE PROCEDURE p() LANGUAGE sql BEGIN ATOMIC INSERT INTO t VALUES (1); END":                                                         1,
 		"CREATE OR REPLACE FUNCTION f(x int) RETURNS int BEGIN ATOMIC SELECT CASE WHEN x > 1 THEN CASE x WHEN 2 THEN 3 END END; SELECT 2; END": 1,
+		"CREATE RULE r AS ON INSERT TO t DO INSTEAD (DELETE FROM u WHERE id = 1; INSERT INTO u VALUES (1);); SELECT 1":                         2,
 		"CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC; END; SELECT f(); CREATE FUNCTION g() RETURNS int RETURN 1":                 3,
 	} {
 		f := analyze(t, text)
@@ -356,7 +357,7 @@ func TestBodiesWithoutQuotes(t *testing.T) {
 	}
 	for _, text := range []string{
 		"CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 AS case; END; DELETE FROM t", "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1 AS end; SELECT 2; END",
-		"CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; DELETE FROM t",
+		"CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; DELETE FROM t", "SELECT (1; DELETE FROM t)", "SELECT (1; DELETE FROM t", "SELECT 1); DELETE FROM t; SELECT (1",
 	} {
 		require.True(t, analyze(t, text).Effects.Has(proxy.EffectUnknown), text)
 	}
