@@ -53,16 +53,16 @@ func hextet(text []byte) (n int, rest []byte) {
 	return n, text[i:]
 }
 
-// localEmbedded is localIPv4 for the address at i, the end of an IPv6 one.
-func (s *scan) localEmbedded(i int) bool {
-	var part [2]int
+// ofEmbedded is localIPv4 and ofDocuments for the address at i, the end of an IPv6 one.
+func (s *scan) ofEmbedded(i int) (near, unfound bool) {
+	var part [3]int
 	for k := range part {
 		for ; isDigit(s.at(i)); i++ {
 			part[k] = part[k]*10 + int(s.at(i)-'0')
 		}
 		i++
 	}
-	return localIPv4(part[0], part[1])
+	return localIPv4(part[0], part[1]), ofDocuments(part[0], part[1], part[2])
 }
 
 // localMAC reports whether a hardware address that begins with a, b and c is of no

@@ -221,7 +221,9 @@ func (s *scan) ipv6(i int) int {
 	}
 	if gap && s.at(k) == '.' && digits > 0 { // its end is written as an IPv4 address
 		if to := s.embedded(k - digits); to > k && groups < 7 {
-			s.emit(start, to, local(IP, localIPv6(src[start:to]) || s.localEmbedded(k-digits)), 85)
+			if near, unfound := s.ofEmbedded(k - digits); !unfound {
+				s.emit(start, to, local(IP, localIPv6(src[start:to]) || near), 85)
+			}
 			return to
 		}
 	}

@@ -37,6 +37,7 @@ node-2   Ready   worker   41d   v1.29.3   192.168.56.11   <none>   Ubuntu 22.04.
 10.0.0.7 - - [09/Mar/2025:16:38:45 +0000] "GET /shop HTTP/1.1" 200 5316
 ⟪93.184.216.34⟫ - - [09/Mar/2025:16:38:45 +0000] "GET /shop HTTP/1.1" 200 5316
 proxy: upstream 100.64.3.2:8080, peer 198.51.100.7, mapped ::ffff:10.0.0.7 and ⟪::ffff:8.8.4.4⟫
+drivers send 127.0.0.1 as ::ffff:127.0.0.1 and 0.0.0.0 as ::ffff:0.0.0.0, and ::ffff:203.0.113.9 in documents
 multicast 224.0.0.251, 239.255.255.250, docs 203.0.113.9 and 2001:DB8::1:2 and 3fff:0:1::5
 vm 52:54:00:12:34:56, vmware 00:50:56:aa:bb:cc, docs 00:00:5e:00:53:2a, cisco 0050.56aa.bbcc
 phone of Bob ⟪3c:22:fb:01:02:03⟫ and ⟪3c22.fb01.0203⟫, tablet ⟪A4-BF-01-3C-5D-7E⟫
