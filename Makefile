@@ -1,6 +1,6 @@
 # The commands of the project. What is longer than a line stands in scripts/.
 
-.PHONY: model quality build test quick clients demo bench fuzz fmt regress
+.PHONY: model quality build test test-heavy quick clients demo bench fuzz fmt regress
 
 build: ## the gateway and its command line, as bin/sallyport
 	go build -trimpath -tags timetzdata -o bin/sallyport ./cmd/sallyport
@@ -10,6 +10,9 @@ test: ## everything: installs what is missing where it may, then every check the
 
 quick: ## the tests alone, with what is installed
 	go test ./...
+
+test-heavy: ## the suites of others through the default configuration; an hour or two
+	@scripts/test-heavy
 
 clients: ## Ansible, Node's ssh2 and a GiB each way by ssh, directly and through the gateway
 	@scripts/clients

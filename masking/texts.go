@@ -97,7 +97,7 @@ func (x *session) tell(_ context.Context, op proxy.Op, msg *proxy.Message) error
 }
 
 // seenThrough reports whether all that a statement returns is known by its facts, so that
-// a name in its text that may stand for a whole row is known to be one or not.
+// a name in its text that may mean a whole row is known to mean one or not.
 func seenThrough(f *proxy.Facts) bool {
 	return followed(f) && len(f.Parts) == 0 && !slices.ContainsFunc(f.Columns, func(c proxy.Column) bool { return c.Opaque || c.Unsure })
 }

@@ -20,7 +20,7 @@ func (u *up) unread(op proxy.Op) bool {
 }
 
 // appendTrial appends the question whether the server reads text, which ends as poison
-// does. m holds the types of its parameters; nil is none.
+// does. m holds the types of its parameters, and may be nil.
 func appendTrial(dst, text []byte, m *wire.ParseMessage, poison []byte) []byte {
 	dst = wire.AppendParse(dst, trialName, text, m)
 	dst = wire.AppendMessage(dst, wire.Close, []byte{'S'}, trialName, []byte{0})

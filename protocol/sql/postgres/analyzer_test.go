@@ -331,7 +331,7 @@ func TestHostileText(t *testing.T) {
 	}
 }
 
-// A type's name by which a value is cast is no function that may do anything.
+// A value that is cast by a type's name is not given to a function that may do anything.
 func TestCastsByName(t *testing.T) {
 	for _, text := range []string{
 		"SELECT inet(text(x)) FROM t", "SELECT uuid('a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11')", "SELECT json('{}'), jsonb('{}'), tsvector('a b')", "SELECT regtype('int4'), regproc('now'), bytea('x')",
@@ -363,7 +363,7 @@ func TestBodiesWithoutQuotes(t *testing.T) {
 	}
 }
 
-// Long strings are no reason not to understand a statement, unless they have a say in it.
+// A statement with long strings is understood, unless they have a say in it.
 func TestLongStrings(t *testing.T) {
 	long := strings.Repeat("a", 3<<20)
 	for text, want := range map[string]string{
