@@ -30,7 +30,25 @@ type cabinet struct {
 	disk *disk
 
 	mu    sync.Mutex
-	packs map[string]listing // of folders
+	packs map[string]listing  // of folders
+	lists map[string]packList // of packs that were read
+}
+
+// packList is what a pack lists. Packs do not change; a file that takes the place of one does.
+type packList struct {
+	of   fs.FileInfo
+	list []entry
+}
+
+// maxLists is of how many packs it is kept.
+const maxLists = 64
+
+func (p packList) find(id string) (entry, bool) {
+	i, ok := slices.BinarySearchFunc(p.list, id, func(e entry, id string) int { return strings.Compare(e.id(), id) })
+	if !ok {
+		return entry{}, false
+	}
+	return p.list[i], true
 }
 
 // listing has the names of a folder's packs and of their keys.
@@ -49,7 +67,7 @@ func (l *listing) isOf(st fs.FileInfo) bool {
 }
 
 func newCabinet(dir string, d *disk) *cabinet {
-	return &cabinet{dir: dir, disk: d, packs: make(map[string]listing)}
+	return &cabinet{dir: dir, disk: d, packs: make(map[string]listing), lists: make(map[string]packList)}
 }
 
 // folders lists the folders of days.
@@ -90,6 +108,9 @@ func (s *cabinet) findIn(folders []string, id string) (string, error) {
 	for _, folder := range folders {
 		path := filepath.Join(folder, id)
 		if _, err := os.Lstat(path + recordSuffix); err == nil {
+			return path, nil
+		}
+		if s.isListed(folder, id) {
 			return path, nil
 		}
 		f, _, err := s.seek(path, records)
@@ -204,7 +225,7 @@ func (s *cabinet) destroyKey(path string) error {
 		return errors.Join(err, lerr)
 	}
 	for _, name := range names {
-		f, e, serr := slots.seekIn(filepath.Dir(path), []string{name}, filepath.Base(path))
+		f, e, serr := slots.seekIn(filepath.Dir(path), []string{name}, filepath.Base(path), slots.seek)
 		if errors.Is(serr, fs.ErrNotExist) {
 			continue
 		}
@@ -221,8 +242,12 @@ func (s *cabinet) destroyKey(path string) error {
 func (s *cabinet) seek(path string, t table) (*os.File, entry, error) {
 	folder, id := filepath.Split(path)
 	folder = filepath.Clean(folder)
+	seek := t.seek
+	if t == records {
+		seek = s.look
+	}
 	known := s.known(folder)
-	f, e, err := t.seekIn(folder, known, id)
+	f, e, err := t.seekIn(folder, known, id, seek)
 	if err == nil {
 		return f, e, nil
 	}
@@ -233,7 +258,49 @@ func (s *cabinet) seek(path string, t table) (*os.File, entry, error) {
 	if slices.Equal(known, now) && !errors.Is(err, fs.ErrNotExist) {
 		return nil, entry{}, err
 	}
-	return t.seekIn(folder, now, id)
+	return t.seekIn(folder, now, id, seek)
+}
+
+// look finds a session in a pack, by the list that it has or had when it was read.
+func (s *cabinet) look(f *os.File, id string) (entry, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return entry{}, err
+	}
+	s.mu.Lock()
+	p, ok := s.lists[f.Name()]
+	s.mu.Unlock()
+	if !ok || !os.SameFile(p.of, st) || p.of.Size() != st.Size() || !p.of.ModTime().Equal(st.ModTime()) {
+		p.of = st
+		if p.list, err = records.readFrom(f); p.list == nil {
+			return entry{}, err // what is wrong with one that has a list shows where it is read
+		}
+		s.mu.Lock()
+		if len(s.lists) >= maxLists {
+			clear(s.lists)
+		}
+		s.lists[f.Name()] = p
+		s.mu.Unlock()
+	}
+	e, ok := p.find(id)
+	if !ok {
+		return entry{}, fmt.Errorf("session %s: %w", id, fs.ErrNotExist)
+	}
+	return e, nil
+}
+
+// isListed reports whether a pack of a folder listed a session when it was read.
+func (s *cabinet) isListed(folder, id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range s.packs[folder].names {
+		if first, last, ok := records.sessions(name); ok && first <= id && id <= last {
+			if _, ok := s.lists[filepath.Join(folder, name)].find(id); ok {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (s *cabinet) known(folder string) []string {

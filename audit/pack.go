@@ -82,8 +82,8 @@ func (t table) sessions(name string) (first, last string, ok bool) {
 	return first, last, ok && len(first) == idLen && len(last) == idLen && isID(first) && isID(last)
 }
 
-// seekIn finds a session in those of the named files of a folder that are such tables.
-func (t table) seekIn(folder string, names []string, id string) (*os.File, entry, error) {
+// seekIn finds a session in those of the named files of a folder that are such tables, by seek.
+func (t table) seekIn(folder string, names []string, id string, seek func(f *os.File, id string) (entry, error)) (*os.File, entry, error) {
 	var damaged error
 	for _, name := range names {
 		first, last, ok := t.sessions(name)
@@ -97,7 +97,7 @@ func (t table) seekIn(folder string, names []string, id string) (*os.File, entry
 		if err != nil {
 			return nil, entry{}, err
 		}
-		e, err := t.seek(f, id)
+		e, err := seek(f, id)
 		if err == nil {
 			return f, e, nil
 		}
@@ -176,13 +176,17 @@ func (t table) read(file string) ([]entry, error) {
 		return nil, err
 	}
 	defer f.Close()
+	return t.readFrom(f)
+}
+
+func (t table) readFrom(f *os.File) ([]entry, error) {
 	n, err := t.count(f)
 	if err != nil {
 		return nil, err
 	}
 	b := make([]byte, t.header+int64(n)*t.entry)
 	if _, err := f.ReadAt(b, 0); err != nil {
-		return nil, t.unread(file, err)
+		return nil, t.unread(f.Name(), err)
 	}
 	list := make([]entry, n)
 	for i := range list {

@@ -224,7 +224,7 @@ func (p *packer) packFolder(folder string) (left int, err error) {
 		if !ok {
 			continue
 		}
-		if f, _, err := records.seekIn(folder, packs, id); err == nil {
+		if f, _, err := records.seekIn(folder, packs, id, records.seek); err == nil {
 			twice++
 			if err := errors.Join(f.Close(), p.drop(path)); err != nil {
 				return 0, err
@@ -300,7 +300,7 @@ func (p *packer) write(folder string, list []packed) error {
 	d := p.log.disk
 	name := filepath.Join(folder, packName(list[0].leaf.ID, list[len(list)-1].leaf.ID))
 	if _, err := os.Lstat(name + packSuffix); err == nil {
-		return fmt.Errorf("%s is there and cannot be used: see what \"sallyport verify\" says of it", name+packSuffix)
+		return fmt.Errorf("%s is there and holds something else: verify the log, which says what, and put it back or move it away", name+packSuffix)
 	}
 	if err := d.replace(name+packSuffix, encodePack(list), 0o600); err != nil {
 		return err
