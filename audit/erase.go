@@ -42,7 +42,7 @@ func (l *Log) unindex(ids ...string) error {
 	for _, id := range ids {
 		gone[id] = true
 	}
-	if err := l.indexer.index.purge(func(id string) bool { return gone[id] }); err != nil {
+	if err := (&index{l.archive}).purge(func(id string) bool { return gone[id] }); err != nil {
 		return fmt.Errorf("the content is erased, but stays in the index until the next start: %w", err)
 	}
 	return nil

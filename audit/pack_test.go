@@ -252,6 +252,43 @@ func TestErasePacked(t *testing.T) {
 	require.Equal(t, 3, r.Erased)
 }
 
+// What the disk refuses to destroy is destroyed as soon as it can be, without anybody's doing, and is
+// found by no search then.
+func TestErasingIsFinished(t *testing.T) {
+	for name, packed := range map[string]bool{"in a pack": true, "in a file of its own": false} {
+		t.Run(name, func(t *testing.T) {
+			dir, public, ids := recordWith(t, 3, Config{Unpacked: true})
+			if packed {
+				packAll(t, dir, 4)
+			}
+			mustIndex(t, dir)
+			d := newLab()
+			l := openOn(t, d, dir, Config{packAt: 1000, Stall: 200 * time.Millisecond})
+			d.breaks(func(c call) (bool, error) {
+				isKey := strings.HasSuffix(c.name, keysSuffix) || strings.HasSuffix(c.name, keySuffix)
+				return false, errIf(isKey && strings.Contains(c.name, "sessions") && (c.op == "open" || c.op == "remove"), syscall.EIO)
+			})
+			err := l.Erase(Action{Session: ids[1], Reason: "x"})
+			require.ErrorIs(t, err, syscall.EIO)
+			require.ErrorContains(t, err, "is on record, and its key is not destroyed yet")
+			require.NotEmpty(t, events(t, dir, ids[1]))
+			d.breaks(nil)
+			require.Eventually(t, func() bool {
+				_, err := mustArchive(t, dir).Open(ids[1])
+				return errors.Is(err, ErrErased)
+			}, 20*time.Second, 5*time.Millisecond)
+			require.NoError(t, l.Close())
+			require.Len(t, search(t, dir, Query{User: "alice"}).Sessions, 2)
+			require.Empty(t, verify(t, dir, public).Problems)
+		})
+	}
+}
+
+func mustIndex(t testing.TB, dir string) {
+	t.Helper()
+	require.NoError(t, mustArchive(t, dir).Reindex(t.Context(), nil))
+}
+
 // Erasing while packing destroys every copy of the key.
 func TestEraseWhilePacking(t *testing.T) {
 	dir, public, ids := recordWith(t, 4, Config{Unpacked: true})
@@ -313,6 +350,30 @@ func TestRekeyPacked(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, r.Problems)
 	require.Equal(t, 1, r.Erased)
+}
+
+// Keys that are sealed anew while they are packed are all sealed by the new key, and open.
+func TestRekeyWhilePacking(t *testing.T) {
+	const sessions = 30
+	dir, public, _ := recordWith(t, sessions, Config{Unpacked: true})
+	keys := Keys{Current: bytes.Repeat([]byte{7}, keyLen)}
+	l := openLog(t, dir, Config{Keys: keys, packAt: 1000})
+	a, err := OpenArchiveWith(dir, keys)
+	require.NoError(t, err)
+	changed := make(chan error, 1)
+	go func() {
+		_, err := a.Rekey()
+		changed <- err
+	}()
+	packNow(l, 3)
+	require.NoError(t, <-changed)
+	require.NoError(t, l.Close())
+	removeFile(t, filepath.Join(dir, masterKey))
+	r, err := VerifyWith(dir, keys, public)
+	require.NoError(t, err)
+	require.Empty(t, r.Problems)
+	require.Equal(t, sessions+2, r.Sessions)
+	require.Zero(t, r.Erased)
 }
 
 // What a crash leaves twice is cleaned up by the next start, and a pack without keys is made again.

@@ -33,7 +33,11 @@ func (l *Log) destroy(id string) error {
 		u.ids = append(u.ids, id)
 	}
 	u.mu.Unlock()
-	l.retry(&u.waiting, l.destroyRest)
+	select {
+	case <-l.stop: // the next start does it
+	default:
+		l.retry(&u.waiting, l.destroyRest)
+	}
 	return fmt.Errorf("the erasure of session %s is on record, and its key is not destroyed yet, which is tried again until it is: %w", id, err)
 }
 
@@ -57,8 +61,12 @@ func (l *Log) destroyRest() {
 	u.ids = nil
 	u.mu.Unlock()
 	for _, id := range ids {
-		if err := l.destroy(id); err == nil {
-			l.logger.Info("audit: the key of an erased session, which could not be destroyed at first, is destroyed", "session", id)
+		if l.destroy(id) != nil {
+			continue
+		}
+		l.logger.Info("audit: the key of an erased session, which could not be destroyed at first, is destroyed", "session", id)
+		if err := l.unindex(id); err != nil {
+			l.failed(err)
 		}
 	}
 }
