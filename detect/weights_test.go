@@ -1,7 +1,10 @@
 package detect
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -78,30 +81,50 @@ func TestOtherNumbersOfPeople(t *testing.T) {
 	}
 }
 
+// TestWeightsAreDocumented: docs/masking.md has the table of weights.
+func TestWeightsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../docs/masking.md")
+	require.NoError(t, err)
+	var table strings.Builder
+	for _, w := range weights {
+		fmt.Fprintf(&table, "| %s | %+g |\n", w.says, w.by)
+	}
+	require.Contains(t, string(text), "|---|---|\n"+table.String()+"\n")
+}
+
 // TestWeights: each weight decides a column that without it is taken for something
-// else.
+// else, and none is a veto.
 func TestWeights(t *testing.T) {
+	decided := map[*weight]bool{}
 	for _, c := range []struct {
 		says          string
 		column        Column
 		cards, others int
 		masked        bool
+		otherwise     bool // masked without the weight
 	}{
-		{"it holds text", Column{Name: "x", Type: "text"}, 1, 3, true},
-		{"it holds numbers", Column{Name: "x", Type: "bigint"}, 1, 2, false},
-		{"it is numbered by a sequence", Column{Name: "x", Type: "bigint", Sequence: true}, 1, 0, false},
-		{"it is a key", Column{Name: "x", Type: "bigint", Key: true}, 2, 1, true},
-		{"it is a key", Column{Name: "x", Type: "bigint", Key: true}, 2, 3, false},
-		{"it refers to a key", Column{Name: "x", Type: "bigint", Reference: true}, 2, 3, false},
-		{"its name is that of an id", Column{Name: "extID", Type: "text"}, 1, 3, false},
-		{"its name is that of a thing", Column{Name: "order_no", Type: "text"}, 1, 3, false},
-		{"its name is about cards", Column{Name: "card_ref", Type: "text"}, 2, 12, true},
-		{"its name is about identity numbers", Column{Name: "citizen_idnumber", Type: "text"}, 2, 12, true},
+		{"it holds text", Column{Name: "x", Type: "text"}, 1, 3, true, false},
+		{"it holds numbers", Column{Name: "x", Type: "bigint"}, 1, 2, false, true},
+		{"it is numbered by a sequence", Column{Name: "x", Type: "bigint", Sequence: true}, 1, 0, false, true},
+		{"it is numbered by a sequence", Column{Name: "x", Type: "bigint", Sequence: true}, 4, 0, true, true},
+		{"it is a key", Column{Name: "x", Type: "bigint", Key: true}, 2, 1, true, true},
+		{"it is a key", Column{Name: "x", Type: "bigint", Key: true}, 2, 2, false, true},
+		{"it refers to a key", Column{Name: "x", Type: "bigint", Reference: true}, 2, 2, false, true},
+		{"it refers to a key", Column{Name: "x", Type: "bigint", Reference: true}, 2, 1, true, true},
+		{"its name is that of an id", Column{Name: "extID", Type: "text"}, 1, 3, false, true},
+		{"its name is that of an id", Column{Name: "ext_id", Type: "text"}, 1, 2, true, true},
+		{"its name is that of a thing", Column{Name: "order_no", Type: "text"}, 1, 3, false, true},
+		{"its name is that of a thing", Column{Name: "invoice", Type: "text"}, 1, 2, true, true},
+		{"its name is about cards", Column{Name: "card_ref", Type: "text"}, 1, 12, true, false},
+		{"its name is about cards", Column{Name: "card_ref", Type: "text"}, 5, 45, false, false},
+		{"its name is about identity numbers", Column{Name: "citizen_idnumber", Type: "text"}, 1, 12, true, false},
+		{"its name is about identity numbers", Column{Name: "citizen_idnumber", Type: "text"}, 5, 45, false, false},
 	} {
 		p := Default().profileOf(c.column)
 		var of *weight
 		for i := range weights {
 			if weights[i].says == c.says {
+				require.Nil(t, of, "two weights say: %s", c.says)
 				of = &weights[i]
 			}
 		}
@@ -111,10 +134,10 @@ func TestWeights(t *testing.T) {
 		counted.of[0].candidates, counted.of[0].passes = uint32(c.cards+c.others), uint32(c.cards)
 		with := p.prior() + counted.likelihood(0)
 		require.Equal(t, c.masked, with > 0, "%s: %.2f", c.says, with)
+		require.Equal(t, c.otherwise, with-of.by > 0, "%s: %.2f without it", c.says, with-of.by)
+		decided[of] = decided[of] || c.masked != c.otherwise
 	}
-	covered := map[string]bool{}
 	for i := range weights {
-		require.False(t, covered[weights[i].says])
-		covered[weights[i].says] = true
+		require.True(t, decided[&weights[i]], "no column of the test is decided by: %s", weights[i].says)
 	}
 }
