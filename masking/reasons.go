@@ -81,7 +81,7 @@ type question struct {
 	kept   *memory // of earlier statements
 }
 
-// doubt returns the case that a column is of which nothing certain is masked.
+// doubt returns the case of a column that is not certain to be masked.
 func (q *question) doubt() *reason {
 	for i := range doubts {
 		if doubts[i].when(q) {

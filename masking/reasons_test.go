@@ -140,7 +140,7 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// TestReasonOfValues: a column of which nothing is known is masked whole once its values say
+// TestReasonOfValues: a column that no case hides is masked whole once its values say
 // what it holds.
 func TestReasonOfValues(t *testing.T) {
 	m, err := New(Config{})
