@@ -271,7 +271,10 @@ func (s *scan) known(from, to int) int {
 // schemeEnd returns how long the space is between v, which names a way to
 // authenticate, and what proves it.
 func schemeEnd(v, src []byte, to int) int {
-	for _, scheme := range [...]string{"token", "apikey", "digest", "key", "bearer"} {
+	if string(v) == "bearer" { // Bearer is found by itself
+		return 1
+	}
+	for _, scheme := range [...]string{"token", "apikey", "digest", "key"} {
 		if len(v) == len(scheme) && bytes.EqualFold(v, []byte(scheme)) && to+1 < len(src) && src[to] == ' ' {
 			return 1
 		}

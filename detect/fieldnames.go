@@ -12,7 +12,8 @@ var personKeys, personEnds = func() (keys map[string]bool, ends [1 << 15 / 64]ui
 	keys = map[string]bool{}
 	words := "name user author owner manager patient customer employee contact assignee reporter applicant tenant client member recipient sender guest student teacher doctor " +
 		"displayname username realname holder beneficiary signatory approver reviewer creator editor attendee candidate supervisor kunde kundin patientin mieter vermieter mitarbeiter " +
-		"ansprechpartner nom nombre nome naam namn navn cliente paciente paziente client klant kund pacjent klient autor auteur autore"
+		"ansprechpartner nom nombre nome naam namn navn cliente paciente paziente client klant kund pacjent klient autor auteur autore " +
+		"person resident passenger shipto billto payee payer display given first last surname host speaker invitee attendee organizer organiser committer maintainer insured caller operator"
 	for _, w := range strings.Fields(words) {
 		keys[w] = true
 	}
@@ -115,11 +116,26 @@ func (s *scan) personIn(from, to, i int, sign byte) int {
 		return i
 	}
 	start, end := s.nameAt(i, sign)
-	if end == start || !s.plan.prose.Named(&s.tagger, s.src[start:end], holds) {
+	if end == start {
+		return i
+	}
+	holds = holds || s.besideName(from)
+	if v := s.src[start:end]; !s.plan.prose.Named(&s.tagger, v, holds) && !(holds && uncasedField(v)) && !uncasedName(v) {
 		return i
 	}
 	s.emit(start, end, Person, 70)
 	return max(end, i)
+}
+
+// besideName reports whether the field that begins at i follows one in which a name was
+// found, as a family name follows a given one.
+func (s *scan) besideName(i int) bool {
+	const most = 8 // signs and spaces between the two
+	if len(s.out) == s.first {
+		return false
+	}
+	last := s.out[len(s.out)-1]
+	return last.Type == Person && i >= last.End && i-last.End <= most && bytes.IndexByte(s.src[last.End:i], '\n') < 0
 }
 
 // nameAt returns the bounds of what may be a name behind sign at i: what a quote,

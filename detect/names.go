@@ -25,9 +25,10 @@ var nameHints = func() map[string]Type {
 		Passport:  "passport passportnumber passportno passportid",
 		License:   "driverslicense driverlicense driverslicensenumber driverlicensenumber driverslicence licensenumber drivinglicence",
 		BirthDate: "dob birthdate dateofbirth birthday birthdt borndate geburtsdatum",
-		Person: "firstname lastname fullname surname middlename givenname familyname maidenname fname lname patientname cardholder cardholdername " +
+		Person: "firstname lastname forename fullname surname middlename givenname familyname maidenname fname lname patientname cardholder cardholdername " +
 			"customername personname contactname mothersmaidenname vorname nachname familienname prenom prénom nomdefamille apellido apellidos " +
-			"cognome imie imię nazwisko voornaam achternaam fornamn förnamn efternamn fornavn etternavn sobrenome nomecompleto nombrecompleto",
+			"cognome imie imię nazwisko voornaam achternaam fornamn förnamn efternamn fornavn etternavn sobrenome nomecompleto nombrecompleto resident passengername guestname " +
+			"姓名 氏名 名前 이름 성명 имя фамилия фио отчество",
 		Address:  "address addressline streetaddress street homeaddress postaladdress mailingaddress shippingaddress billingaddress addr",
 		Password: "password passwd pwd pw rolpassword userpassword authenticationstring passwordverifier passwordhash passwordsalt passwordencrypted hashedpassword encryptedpassword passphrase passcode pinhash",
 		Secret: "secret secretkey apikey apisecret accesstoken refreshtoken authtoken sessiontoken bearertoken clientsecret privatekey totpsecret " +

@@ -1,6 +1,9 @@
 package detect
 
-import "unicode/utf8"
+import (
+	"unicode"
+	"unicode/utf8"
+)
 
 // Names in scripts without capitals.
 
@@ -50,4 +53,21 @@ func uncasedName(v []byte) bool {
 		return n <= 4 && familyHangul[first]
 	}
 	return familyHan[first]
+}
+
+// uncasedField reports whether v may be a name in a script without capitals, in a field that
+// holds nothing else: two to five words of its letters.
+func uncasedField(v []byte) bool {
+	const longest = 60
+	if len(v) < 4 || len(v) > longest {
+		return false
+	}
+	for i := 0; i < len(v); {
+		r, size := utf8.DecodeRune(v[i:])
+		if r < 0x80 && r != ' ' && r != '-' && r != '.' || r >= 0x80 && (!unicode.Is(unicode.Lo, r) && !unicode.Is(unicode.M, r) || r == utf8.RuneError) {
+			return false
+		}
+		i += size
+	}
+	return true
 }
