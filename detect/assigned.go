@@ -46,7 +46,9 @@ func (s *scan) assigned(i int) int {
 		next = s.keyed(k+1, end, next, src[i])
 	}
 	if person && next == i+1 {
-		next = s.personIn(k+1, end, next, src[i])
+		if next = s.personIn(k+1, end, next, src[i]); next == i+1 {
+			next = s.placeIn(k+1, end, next, src[i])
+		}
 	}
 	return next
 }

@@ -185,7 +185,8 @@ func (s *scan) columns(b *block) (found bool) {
 		}
 	}
 	if found {
-		s.born(b, rows)
+		s.every(b, rows, longPast, isDate, BirthDate)
+		s.every(b, rows, likePhone, likePhone, Phone)
 	}
 	return found
 }
@@ -198,7 +199,7 @@ func (s *scan) likeness(x *cell) prose.Likeness {
 		if len(text) > 1 && (isUpper(text[0]) || text[0] >= 0x80 || isLower(text[0])) {
 			x.like = s.plan.prose.Judge(&s.tagger, text)
 			if x.like == prose.NoName && uncasedName(text) {
-				x.like = prose.PartName
+				x.like = prose.FullName
 			}
 		}
 	}
@@ -225,28 +226,49 @@ func (s *scan) partly(b *block, column, rows int) bool {
 	return filled > 0 && maybe*4 >= filled*3 && part*4 >= filled
 }
 
-// born finds dates of birth in rows that name people: columns of dates that are long past.
-func (s *scan) born(b *block, rows int) {
+// every finds columns, in rows that name people, of which two thirds of the cells are surely
+// of a type; all that may be are found.
+func (s *scan) every(b *block, rows int, sure, may func([]byte) bool, t Type) {
 	for c := range b.columns {
-		filled, dates := 0, 0
+		filled, those := 0, 0
 		for r := range rows {
 			x := &b.cells[r*b.columns+c]
 			if x.end > x.start {
 				filled++
-				if longPast(s.src[x.start:x.end]) {
-					dates++
+				if sure(s.src[x.start:x.end]) {
+					those++
 				}
 			}
 		}
-		if filled == 0 || dates*3 < filled*2 {
+		if filled == 0 || those*3 < filled*2 {
 			continue
 		}
 		for r := range rows {
-			if x := &b.cells[r*b.columns+c]; x.end > x.start && isDate(s.src[x.start:x.end]) {
-				s.out = append(s.out, Finding{x.start, x.end, BirthDate, 60})
+			if x := &b.cells[r*b.columns+c]; x.end > x.start && may(s.src[x.start:x.end]) && s.plan.wants(t) {
+				s.out = append(s.out, Finding{x.start, x.end, t, 60})
 			}
 		}
 	}
+}
+
+// likePhone reports whether v has the form of a telephone number: digits in groups, or with
+// a prefix.
+func likePhone(v []byte) bool {
+	digits, parts, dots := 0, 0, 0
+	for i, c := range v {
+		switch {
+		case isDigit(c):
+			digits++
+		case c == ' ' || c == '-' || c == '(' || c == ')' || c == '/':
+			parts++
+		case c == '.':
+			dots++
+		case c != '+' || i > 0:
+			return false
+		}
+	}
+	const fewest, most = 8, 14
+	return digits >= fewest && digits <= most && (parts > 1 || dots > 1 && dots != 3 || v[0] == '+' || v[0] == '0' && parts > 0) && !isDate(v)
 }
 
 // isDate reports whether v is a day in one of the forms in which people write it, and

@@ -3,6 +3,8 @@ package detect
 import (
 	"bytes"
 	"strings"
+
+	"github.com/sallyport/sallyport/detect/internal/prose"
 )
 
 // fewest is how many values a column must have for them to say what it holds.
@@ -56,7 +58,37 @@ func (e *evidence) ofPeople(name string) bool {
 	case within(thingNames, []byte(last)):
 		least, share = 20, 0.95
 	}
-	return e.seen >= least && float64(e.people) >= share*float64(e.seen)
+	if e.seen >= least && float64(e.people) >= share*float64(e.seen) {
+		return true
+	}
+	// Of many peoples few names are in lists: some that are, and hardly a value that
+	// cannot be a name.
+	const enough = 8
+	like := e.full + e.part + e.maybe
+	return e.seen >= max(least, enough) && share <= 0.8 &&
+		(e.full*5 >= e.seen*2 && like*20 >= e.seen*17 || (e.part+e.full)*5 >= e.seen*3 && like*20 >= e.seen*19)
+}
+
+// person takes in how much v is like the name of a person.
+func (e *evidence) person(m *prose.Model, v []byte) {
+	like := m.Judge(&e.tagger, v)
+	switch {
+	case uncasedName(v):
+		like = prose.FullName
+	case uncasedField(v):
+		like = prose.MaybeName
+	}
+	switch like {
+	case prose.FullName:
+		e.full++
+	case prose.PartName:
+		e.part++
+	case prose.MaybeName:
+		e.maybe++
+	}
+	if m.Named(&e.tagger, v, false) || like == prose.FullName {
+		e.people++
+	}
 }
 
 // numbers returns of which medium type nearly all values are.
@@ -82,6 +114,10 @@ type evidence struct {
 	words   int  // values of two words at least
 	dates   int
 	ats     int
+	full    int // full names of people by the lists
+	part    int // given or family names
+	maybe   int // what may be a name, and no list says so
+	tagger  prose.Tagger
 	small   int // numbers of fewer than six digits, and truth values
 	hex     int // hashes and UUIDs
 	signs   int // paths, addresses of pages
@@ -109,8 +145,8 @@ func (p *Detector) evidence(name string, values [][]byte) (e evidence) {
 		if len(found) == 1 && found[0].Start <= 1 && found[0].End >= len(v)-1 {
 			hits[found[0].Type]++
 		}
-		if p.prose != nil && p.wants(Person) && p.prose.IsPerson(v) {
-			e.people++
+		if p.prose != nil && p.wants(Person) {
+			e.person(p.prose, v)
 		}
 	}
 	for t, n := range hits {
@@ -127,7 +163,7 @@ func (p *Detector) evidence(name string, values [][]byte) (e evidence) {
 		e.typ = "" // of no person
 	}
 	if e.seen > 8 && len(distinct) < 3 {
-		e.people = 0 // a status rather than names
+		e.people, e.full, e.part, e.maybe = 0, 0, 0, 0 // a status rather than names
 	}
 	return e
 }

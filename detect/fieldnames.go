@@ -29,8 +29,70 @@ var personKeys, personEnds = func() (keys map[string]bool, ends [1 << 15 / 64]ui
 			enter(w)
 		}
 	}
+	for w := range placeKeys {
+		enter(w)
+	}
 	return keys, ends
 }()
+
+// placeKeys are names of fields in which towns are, or streets with their numbers.
+var placeKeys = func() map[string]Type {
+	m := map[string]Type{}
+	for t, words := range map[Type]string{
+		Location: "city town ort wohnort stadt ville ciudad cidade città citta plaats woonplaats miasto miejscowość kommun by şehir город 城市 都市 市",
+		Address:  "street address addressline strasse straße adresse calle dirección direccion rua endereço endereco indirizzo straat adres ulica gata adress gatuadress улица адрес 地址 住所",
+	} {
+		for _, w := range strings.Fields(words) {
+			if len(w) > 2 {
+				m[w] = t
+			}
+		}
+	}
+	m["line1"] = Address
+	return m
+}()
+
+// placeIn looks at the value at i of the field src[from:to] of a town or a street, behind
+// sign, and returns where to go on, at least i.
+func (s *scan) placeIn(from, to, i int, sign byte) int {
+	var flat [maxPersonKey]byte
+	if to-from > len(flat) {
+		return i
+	}
+	n := copy(flat[:], s.src[from:to])
+	t := placeKeys[string(flat[lastPart(flat[:n]):n])]
+	if t == "" {
+		if t = placeKeys[string(flat[:n])]; t == "" {
+			return i
+		}
+	}
+	start, end, quoted := s.value(i, sign)
+	if !quoted && sign == ':' || sign == '>' { // to the end of the line or the element
+		for end < len(s.src) && s.src[end] != '\n' && s.src[end] != '\r' && s.src[end] != '<' && s.src[end] != '|' && end-start < 80 {
+			end++
+		}
+	} else if !quoted {
+		return i
+	}
+	v := s.src[start:end]
+	letters, digits := 0, 0
+	for _, c := range v {
+		switch {
+		case letterByte[c]:
+			letters++
+		case isDigit(c):
+			digits++
+		case c != ' ' && c != '-' && c != '.' && c != ',' && c != '\'' && c != '/' && c != '(' && c != ')':
+			return i
+		}
+	}
+	const longest = 80
+	if letters < 2 || len(v) > longest || (t == Location) == (digits > 0) || !isUpper(v[0]) && v[0] < 0x80 && !isDigit(v[0]) && t == Location || start < s.floor {
+		return i
+	}
+	s.emit(start, end, t, 65)
+	return max(end, i)
+}
 
 // personEnd reports whether a key that ends before src[i] may be of a field in
 // which people stand.

@@ -22,7 +22,8 @@ func (s *scan) prose() {
 		s.settle()
 	}
 	i := bytes.IndexByte(s.src, ' ')
-	if i < 0 && bytes.IndexByte(s.src, '\t') < 0 && bytes.IndexByte(s.src, '|') < 0 && bytes.IndexByte(s.src, ';') < 0 && bytes.IndexByte(s.src, ',') < 0 || !s.plan.prose.Candidate(s.src) {
+	cells := bytes.IndexByte(s.src, '\t') >= 0 || bytes.IndexByte(s.src, '|') >= 0 || bytes.IndexByte(s.src, ';') >= 0
+	if i < 0 && !cells && bytes.IndexByte(s.src, ',') < 0 || !s.plan.prose.Candidate(s.src) && !(cells && hasWide(s.src)) {
 		return
 	}
 	if people && !s.things {

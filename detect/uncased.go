@@ -71,3 +71,13 @@ func uncasedField(v []byte) bool {
 	}
 	return true
 }
+
+// hasWide reports whether src has a character of a script that is written without spaces.
+func hasWide(src []byte) bool {
+	for _, c := range src {
+		if c >= 0xE3 && c <= 0xED {
+			return true
+		}
+	}
+	return false
+}

@@ -205,13 +205,21 @@ func TestNamesOfThings(t *testing.T) {
 // TestToolAndGatewayAgree: what is said of a column's values is what is done to them.
 func TestToolAndGatewayAgree(t *testing.T) {
 	people := []string{"Oliver Stone", "Maria Garcia", "Peter Jackson", "Daniel Meyer", "Sarah Miller", "Emily Watson"}
+	many := []string{"Klaas Krohn", "Wibke Reinhardt", "Chizoba Taiwo", "Innocenty Juszczak", "Benvenuta Elia", "Şenay Aksel", "Anneli Blomqvist", "Ghislain Carpentier", "Dhananjay Guha", "Puti Safitri"}
+	upper := []string{"DORIS HAMPTON", "RALPH NOVAK", "OLIVER STONE", "MARIA GARCIA", "PETER JACKSON", "DANIEL MEYER"}
+	family := []string{"Hampton, Doris", "Novak, Ralph", "Stone, Oliver", "Garcia, Maria", "Jackson, Peter", "Meyer, Daniel"}
+	wide := []string{"田中太郎", "山本花子", "佐藤健", "鈴木一郎", "高橋美咲", "伊藤大輔"}
+	cyrillic := []string{"Ангелина Кабанова", "Иван Петров", "Ольга Смирнова", "Сергей Волков", "Мария Орлова", "Павел Зайцев"}
 	things := []string{"blue lamp", "red chair", "old table", "green sofa", "small desk", "tall shelf"}
 	for _, name := range []string{"name", "owner", "x", "contact", "reported_by", "author", "title"} {
-		for _, values := range [][]string{people, things} {
+		for _, values := range [][]string{people, many, upper, family, wide, cyrillic, things} {
 			column := proxy.SampledColumn{Name: name, Type: "text"}
 			_, said := detect.Default().ColumnVerdict(name, "text", bytesOf(values))
 			shown := readColumn(t, fakeSampler{column, values}, column, values)
 			require.Equal(t, said, len(shown) == 0, "%s: %q of %q are shown", name, shown, values)
+			if name != "title" { // things have titles, too
+				require.Equal(t, values[0] != things[0], said, "%s: %q", name, values)
+			}
 		}
 	}
 }

@@ -24,7 +24,7 @@ func (m *Model) Judge(t *Tagger, text []byte) Likeness {
 }
 
 func judge(tokens []token) Likeness {
-	words, given, family, common := 0, 0, 0, 0
+	words, given, family, common, places, listed := 0, 0, 0, 0, 0, 0
 	for i := range tokens {
 		k := &tokens[i]
 		switch {
@@ -44,10 +44,16 @@ func judge(tokens []token) Likeness {
 			continue
 		}
 		words++
+		if k.flags&(flagPlace|flagBrand) != 0 {
+			places++
+		}
+		if k.flags&(flagGiven|flagFamily) != 0 {
+			listed++
+		}
 		switch {
 		case k.flags&flagCommon != 0:
 			common++
-		case k.flags&(flagPlace|flagBrand) != 0 && k.flags&flagGiven == 0:
+		case k.flags&(flagPlace|flagBrand) != 0 && k.flags&(flagGiven|flagFamily) == 0:
 			common++
 		case k.flags&flagGiven != 0:
 			given++
@@ -56,7 +62,9 @@ func judge(tokens []token) Likeness {
 		}
 	}
 	switch {
-	case words == 0 || words > mostWords || common == words:
+	case words == 1 && listed == 1 && common+places > 0: // Stone, Hampton
+		return MaybeName
+	case words == 0 || words > mostWords || common == words || places == words:
 		return NoName
 	case words == 1 && given+family == 1:
 		return PartName
