@@ -29,11 +29,24 @@ type block struct {
 	sep     byte
 }
 
-// rows finds columns of names in lines that are parted into cells.
-func (s *scan) rows() (found bool) {
+// rows finds columns of names in lines that are parted into cells. wide is whether there may
+// be names in scripts without capitals.
+func (s *scan) rows(wide bool) (found bool) {
 	b := &s.block
 	b.n, b.columns = 0, 0
 	for from := 0; from < len(s.src); {
+		// A line without a word that may be of a name ends the block.
+		next := s.plan.prose.Next(s.src, from)
+		if wide {
+			next = from
+		}
+		if next < 0 {
+			break
+		}
+		if k := bytes.LastIndexByte(s.src[from:next], '\n'); k >= 0 {
+			found = s.columns(b) || found
+			from += k + 1
+		}
 		end := len(s.src)
 		if k := bytes.IndexByte(s.src[from:], '\n'); k >= 0 {
 			end = from + k

@@ -23,11 +23,15 @@ func (s *scan) prose() {
 	}
 	i := bytes.IndexByte(s.src, ' ')
 	cells := bytes.IndexByte(s.src, '\t') >= 0 || bytes.IndexByte(s.src, '|') >= 0 || bytes.IndexByte(s.src, ';') >= 0
-	if i < 0 && !cells && bytes.IndexByte(s.src, ',') < 0 || !s.plan.prose.Candidate(s.src) && !(cells && hasWide(s.src)) {
+	if i < 0 && !cells && bytes.IndexByte(s.src, ',') < 0 {
+		return
+	}
+	wide := cells && hasWide(s.src)
+	if !wide && !s.plan.prose.Candidate(s.src) {
 		return
 	}
 	if people && !s.things {
-		if found := s.rows(); s.addressed() || found {
+		if found := s.rows(wide); s.addressed() || found {
 			s.settle()
 		}
 	}

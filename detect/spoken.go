@@ -26,16 +26,16 @@ var tellers = func() (list []literal) {
 		}
 	}
 	enter((*scan).spoken, "", "assword", "ASSWORD", "asswd", "assphrase", "asscode", "asswort", "ennwort", "ot de passe", "ontraseña", "achtwoord", "requirepass")
-	enter((*scan).spoken, wordStart, "pwd", "Pwd", "pw ", "pw:", "pw=", "PW ", "PW:", "PW=", "Pw ", "pass is ", "pass: ", "senha", "Senha", "clave ", "clave: ", "Clave: ")
-	enter((*scan).inflected, "", "ösenord", "passord", "Passord", "dgangskode", "alasana", "hasł", "Hasł", "heslo", "Heslo", "jelszó", "Jelszó", "şifre", "Şifre", "lozink", "Lozink", "парол", "Парол")
-	enter((*scan).inflected, wordStart, "parola", "Parola")
+	enter((*scan).spoken, wordStart, "pwd", "Pwd", "pw ", "pw:", "pw=", "PW ", "PW:", "PW=", "Pw ", "pass is ", "senha ", "Senha ", "clave ")
+	enter((*scan).inflected, "", "ösenord", "passord", "Passord", "alasana", "hasł", "Hasł", "heslo", "Heslo", "jelszó", "Jelszó", "şifre", "Şifre", "lozink", "Lozink", "парол", "Парол")
+	enter((*scan).inflected, wordStart, "parola ", "Parola ")
 	enter((*scan).wideTold, "", "密码", "密碼", "口令", "パスワード", "暗証番号", "비밀번호", "암호")
-	enter((*scan).keyTold, "", "pi key", "PI key", "pi-key", "ccess key", "cret key", "ecret is", "oken")
+	enter((*scan).keyTold, "", "pi key", "PI key", "pi-key", "ccess key", "cret key", "oken", "bearer")
 	enter((*scan).codeTold, "", " code", " Code", "código", "de vérification", "OTP")
-	enter((*scan).codeTold, wordStart, "PIN", "pin", "Pin")
+	enter((*scan).codeTold, wordStart, "PIN", "Pin", "pin is ")
 	enter((*scan).codeBefore, "", " is your ", " ist Ihr ", " est votre ")
 	enter((*scan).accountTold, "", "redentials", "creds", "Creds", "ugangsdaten")
-	enter((*scan).accountTold, wordStart, "login ", "Login ")
+	enter((*scan).accountTold, wordStart, "login ")
 	enter((*scan).option, "", "enable secret ")
 	enter((*scan).networkTold, "", "ifi", "i-Fi", "WIFI", "SSID", "ssid", "WLAN")
 	return list
@@ -64,6 +64,9 @@ func (s *scan) spoken(start, end int) int {
 
 // inflected is spoken of a word that may end in many ways.
 func (s *scan) inflected(start, end int) int {
+	if s.src[end-1] == ' ' {
+		end--
+	}
 	for n := 0; n < 8 && letterByte[s.at(end)]; n++ {
 		end++
 	}
@@ -377,6 +380,9 @@ func (s *scan) keyTold(start, end int) int {
 // codeTold looks behind a word for a code that is used once, or for a number that unlocks
 // something. Of other codes, as of errors and countries, the word before tells.
 func (s *scan) codeTold(start, end int) int {
+	if s.src[end-1] == ' ' {
+		return s.saidAt(end, start, true, pin)
+	}
 	if s.src[start] == ' ' && !s.unlocks(start) || letterByte[s.at(end)] {
 		return start
 	}
@@ -384,7 +390,7 @@ func (s *scan) codeTold(start, end int) int {
 	case c == ':', c == ' ' && s.at(end+1) == ':':
 		return s.saidAt(bytes.IndexByte(s.src[end:], ':')+end+1, start, true, pin)
 	case c == ' ':
-		return s.told(start, end, s.src[start] != 'p', pin)
+		return s.told(start, end, true, pin)
 	}
 	return start
 }

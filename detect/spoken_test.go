@@ -117,11 +117,9 @@ the API key is ⟪2018b75f3a3c33322c20ce2733687ebc⟫
 access key ⟪79k1OYXcqn7gIfaYNBVcG5C5oaWwhxW⟫ of prod
 token ⟪5368d073dc925c8ada5fabfa79cdf7293f05b88b⟫ expires on Monday
 her token (⟪79k1OYXcqn7gIfaYNBVcG5C5oaWwhxW⟫) is old
-the secret is ⟪79k1OYXcqn7gIfaYNBVcG5C5oaWwhxW⟫
 the admin pin is ⟪193992⟫
 PIN: ⟪4711⟫
 PIN code ⟪4711⟫
-the pin for the safe is ⟪93214⟫
 the passcode of the door is ⟪107358⟫
 your verification code is ⟪282472⟫
 your code is ⟪282472⟫

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"bytes"
 	"unicode"
 	"unicode/utf8"
 )
@@ -74,8 +75,8 @@ func uncasedField(v []byte) bool {
 
 // hasWide reports whether src has a character of a script that is written without spaces.
 func hasWide(src []byte) bool {
-	for _, c := range src {
-		if c >= 0xE3 && c <= 0xED {
+	for lead := byte(0xE3); lead <= 0xED; lead++ {
+		if bytes.IndexByte(src, lead) >= 0 {
 			return true
 		}
 	}
