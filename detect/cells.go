@@ -407,6 +407,14 @@ func (s *scan) named(taken func(start, end int) bool) (found bool) {
 				line = i + k
 			}
 			isProse = prose.Prose(s.src[from:line]) && bytes.IndexByte(s.src[from:line], ' ') >= 0
+			if end := s.lineOfName(i, from, line); end > i && !taken(i, end) {
+				s.out = append(s.out, Finding{i, end, Person, 60})
+				found = true
+				if i = s.plan.prose.Next(s.src, end); i < 0 {
+					break
+				}
+				continue
+			}
 		}
 		next := i + 1
 		if isProse {
@@ -425,6 +433,30 @@ func (s *scan) named(taken func(start, end int) bool) (found bool) {
 		i = s.plan.prose.Next(s.src, next)
 	}
 	return found
+}
+
+// lineOfName returns the end of a full name at i that is all of the line src[from:to], but
+// for signs, or of a given name that a sign of address follows; else i.
+func (s *scan) lineOfName(i, from, to int) int {
+	const longest = 48
+	if to-from > longest || len(bytes.TrimSpace(s.src[from:i])) > 0 {
+		return i
+	}
+	end := to
+	for end > i && bytes.IndexByte([]byte(" ,:;!-.\r"), s.src[end-1]) >= 0 {
+		end--
+	}
+	switch s.plan.prose.Judge(&s.tagger, s.src[i:end]) {
+	case prose.FullName:
+		return end
+	case prose.PartName:
+		if end < to && s.plan.prose.Named(&s.tagger, s.src[i:end], false) {
+			if c := bytes.TrimLeft(s.src[end:to], " "); len(c) > 0 && (c[0] == ',' || c[0] == ':' || c[0] == '!' || c[0] == '-') {
+				return end
+			}
+		}
+	}
+	return i
 }
 
 // cued reports whether the word before src[i] says that a person is named next.
