@@ -35,17 +35,12 @@ func (s *scan) rows(wide bool) (found bool) {
 	b := &s.block
 	b.n, b.columns = 0, 0
 	for from := 0; from < len(s.src); {
-		// A line without a word that may be of a name ends the block.
-		next := s.plan.prose.Next(s.src, from)
-		if wide {
-			next = from
-		}
-		if next < 0 {
-			break
-		}
-		if k := bytes.LastIndexByte(s.src[from:next], '\n'); k >= 0 {
-			found = s.columns(b) || found
-			from += k + 1
+		if b.n == 0 && !wide { // a block begins with a word that may be of a name
+			next := s.plan.prose.Next(s.src, from)
+			if next < 0 {
+				return found
+			}
+			from += bytes.LastIndexByte(s.src[from:next], '\n') + 1
 		}
 		end := len(s.src)
 		if k := bytes.IndexByte(s.src[from:], '\n'); k >= 0 {
@@ -155,8 +150,11 @@ func (s *scan) columns(b *block) (found bool) {
 			if x.end == x.start {
 				continue
 			}
+			if s.likeness(x); x.like == prose.NoName && r == 0 && rows > 1 && isLower(s.src[x.start]) {
+				continue // it may name the column
+			}
 			filled++
-			switch s.likeness(x); x.like {
+			switch x.like {
 			case prose.FullName:
 				full++
 			case prose.PartName:
