@@ -389,11 +389,11 @@ func (s *scan) behindLabel(start, end int) int {
 	return start
 }
 
-// cues are words behind which a person is named.
+// cues are words after which a person is named.
 var cues = wordSet("by user users customer client contact author owner assignee reporter approver reviewer requester patient passenger guest caller holder for from account employee member recipient agent operator contractor tenant applicant invited into merged greet " +
 	"benutzer kunde kundin nutzer von durch mitarbeiter patientin utilisateur par client usuario cliente por usuário utente da användare kund av gebruiker klant door użytkownik klient przez kullanıcı müşteri bruger bruker пользователь клиент пользователя")
 
-// named finds names in lines that are no prose: full names that lists have, and such as
+// named finds names in lines that are not prose: full names that lists have, and such as
 // follow a word that says so.
 func (s *scan) named(taken func(start, end int) bool) (found bool) {
 	line, isProse := -1, false // the end of the line, and whether names in it were looked for

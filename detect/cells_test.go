@@ -59,7 +59,7 @@ func TestNamesInCellsAndLogs(t *testing.T) {
 	}
 }
 
-// TestBirthDatesInRows: old dates beside names are dates of birth; other dates are not.
+// TestBirthDatesInRows: old dates next to names are dates of birth; other dates are not.
 func TestBirthDatesInRows(t *testing.T) {
 	for text, want := range map[string]string{
 		"DORIS HAMPTON\t12/05/1971\tx\nRALPH NOVAK\t03/11/1984\tx":           "12/05/1971 03/11/1984",
@@ -80,7 +80,7 @@ func TestBirthDatesInRows(t *testing.T) {
 	}
 }
 
-// TestPhonesInRows: columns of what telephone numbers look like, beside names, are such.
+// TestPhonesInRows: columns of what telephone numbers look like, next to names, are such.
 func TestPhonesInRows(t *testing.T) {
 	for text, want := range map[string]string{
 		"Doris Hampton\t612 34 10 19\nRalph Novak\t612 34 88 56":          "612 34 10 19,612 34 88 56",

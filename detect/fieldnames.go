@@ -52,7 +52,7 @@ var placeKeys = func() map[string]Type {
 	return m
 }()
 
-// placeIn looks at the value at i of the field src[from:to] of a town or a street, behind
+// placeIn looks at the value at i of the field src[from:to] of a town or a street, after
 // sign, and returns where to go on, at least i.
 func (s *scan) placeIn(from, to, i int, sign byte) int {
 	var flat [maxPersonKey]byte

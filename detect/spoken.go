@@ -62,7 +62,7 @@ func (s *scan) spoken(start, end int) int {
 	return s.toldBy(start, end)
 }
 
-// inflected is spoken of a word that may end in many ways.
+// inflected is spoken for a word that may end in many ways.
 func (s *scan) inflected(start, end int) int {
 	if s.src[end-1] == ' ' {
 		end--
@@ -99,7 +99,7 @@ func (s *scan) toldBy(start, end int) int {
 	return s.told(start, end, abrupt, is)
 }
 
-// told looks for a value of a kind in the words behind src[:end]. abrupt is whether it may
+// told looks for a value of a kind in the words after src[:end]. abrupt is whether it may
 // follow at once. It returns where to go on, or none.
 func (s *scan) told(none, end int, abrupt bool, is secretKind) int {
 	src := s.src
@@ -366,7 +366,7 @@ func (s *scan) wideTold(start, end int) int {
 	return to
 }
 
-// keyTold looks behind a word for a key or a token, for one that a machine made.
+// keyTold looks after a word for a key or a token, for one that a machine made.
 func (s *scan) keyTold(start, end int) int {
 	if s.at(end) == 's' {
 		end++
@@ -377,7 +377,7 @@ func (s *scan) keyTold(start, end int) int {
 	return s.told(start, end, true, ofMachines)
 }
 
-// codeTold looks behind a word for a code that is used once, or for a number that unlocks
+// codeTold looks after a word for a code that is used once, or for a number that unlocks
 // something. Of other codes, as of errors and countries, the word before tells.
 func (s *scan) codeTold(start, end int) int {
 	if s.src[end-1] == ' ' {
@@ -409,7 +409,7 @@ func (s *scan) unlocks(i int) bool {
 var unlocking = wordSet("verification security access login authentication confirmation time onetime 2fa mfa otp sms auth activation unlock door gate alarm pin your votre ihr su tu seu il tuo din sua sicherheits")
 
 // codeBefore looks at src[start:end], which says what comes before it is somebody's, for a
-// number before it and a word for a code behind.
+// number before it and a word for a code after.
 func (s *scan) codeBefore(start, end int) int {
 	src := s.src
 	i := start
@@ -438,7 +438,7 @@ func (s *scan) codeBefore(start, end int) int {
 // codeWords are words for codes that unlock something.
 var codeWords = wordSet("code pin otp password passcode passwort código kode")
 
-// accountTold looks behind a word for an account for its name and its password: bob / …,
+// accountTold looks after a word for an account for its name and its password: bob / …,
 // bob:…, bob and ….
 func (s *scan) accountTold(start, end int) int {
 	src := s.src
@@ -504,7 +504,7 @@ func (s *scan) passFile(i int) int {
 	return max(s.saidAt(end, i, true, secretive), i)
 }
 
-// option looks behind an option that a password follows.
+// option looks after an option that a password follows.
 func (s *scan) option(start, end int) int { return s.saidAt(end, start, false, secretive) }
 
 // used looks at the colon at i, between a name and a password that somebody is told to use.
@@ -530,7 +530,7 @@ func (s *scan) used(i int) int {
 // between are words around the name of an account and its password.
 var between = wordSet("are is as with and user username pass password pw und et y e avec con com mit sind sont son the new")
 
-// networkTold looks behind a word for a wireless network for its key.
+// networkTold looks after a word for a wireless network for its key.
 func (s *scan) networkTold(start, end int) int {
 	const reach = 48
 	line := s.src[end:min(len(s.src), end+reach)]

@@ -103,7 +103,7 @@ func (m *Model) NameAt(t *Tagger, text []byte, i int, told bool) int {
 			last = n
 		}
 	}
-	// Behind the name a label or a common word in capitals may follow: take the longest
+	// After the name a label or a common word in capitals may follow: take the longest
 	// that is like a name.
 	for ; last > 1 || last == 1 && told; last-- {
 		k := &t.tokens[last-1]
@@ -145,7 +145,7 @@ func (m *Model) Listed(t *Tagger, text []byte) bool {
 	return false
 }
 
-// Next returns where the next word of text behind from begins that may begin a name, or
+// Next returns where the next word of text after from begins that may begin a name, or
 // -1.
 func (m *Model) Next(text []byte, from int) int { return m.candidate(text, from) }
 
