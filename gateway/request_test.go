@@ -9,8 +9,8 @@ import (
 	"github.com/sallyport/sallyport/audit"
 )
 
-// TestRequestsOnRecord: what a rule finds in requests is in no record, whoever refuses the
-// operation, and what is only observed is on record without it.
+// TestRequestsOnRecord: what a rule finds in requests is in no record, by whatever rule the
+// operation is refused, and what is only observed is on record without it.
 func TestRequestsOnRecord(t *testing.T) {
 	const card, mail = "5500 0000 0000 0004", "carla@example.org"
 	h := openCorpus(t, "masking: [{use: default}, {name: cards, entities: [CREDIT_CARD], requests: refuse}, {name: mails, entities: [EMAIL_ADDRESS], requests: observe}]\n")

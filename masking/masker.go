@@ -213,8 +213,8 @@ type session struct {
 	copies map[uint64][]target
 	// asked are what was found in requests, by operation.
 	asked map[uint64]*request
-	// copying are what is found in the rows of COPYs from the client, by operation.
-	copying map[uint64]*copyRequest
+	// notes are left when the data has come in which rules observe something, by operation.
+	notes map[uint64]*laterNotes
 }
 
 const (
@@ -468,18 +468,25 @@ func (x *session) rows(op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
 	return proxy.Filter{Row: f.row}, nil
 }
 
-// inbound notes what a user types into a terminal, and looks at what is copied into
-// masked columns.
+// inbound notes what a user types into a terminal, and looks at what a client sends into
+// COPYs, commands and files.
 func (x *session) inbound(op proxy.Op, shape *proxy.Shape) proxy.Filter {
 	if st, ok := op.(*proxy.Statement); ok {
 		return x.copiedIn(st, shape)
 	}
-	t := x.typedIn(op)
-	if t == nil || shape.Kind != proxy.ShapeStream {
+	t, sent := x.typedIn(op), x.newSentStream(op, shape)
+	if t == nil && sent == nil || shape.Kind != proxy.ShapeStream {
 		return proxy.Filter{}
 	}
 	return proxy.Filter{Bytes: func(dst, src []byte) ([]byte, error) {
-		t.add(src)
+		if sent != nil {
+			if err := sent.see(src); err != nil {
+				return dst, err
+			}
+		}
+		if t != nil {
+			t.add(src)
+		}
 		return append(dst, src...), nil
 	}}
 }
@@ -570,10 +577,10 @@ func (x *session) done(ctx context.Context, op proxy.Op, out *proxy.Outcome) {
 	delete(x.making, id)
 	delete(x.copies, id)
 	delete(x.asked, id)
-	copied := x.copying[id]
-	delete(x.copying, id)
+	notes := x.notes[id]
+	delete(x.notes, id)
 	x.mu.Unlock()
-	copied.copied(ctx, op)
+	notes.leave(ctx, x, op)
 	if c == nil {
 		return
 	}

@@ -17,7 +17,7 @@ type request struct {
 	given    *proxy.Given
 	literals [][]byte
 	values   []sentValue      // literals, then parameters
-	rest     []detect.Finding // in what of the text is no literal
+	rest     []detect.Finding // in the text around its literals
 	judged   bool
 }
 
@@ -151,8 +151,8 @@ func decodedHex(v []byte) []byte {
 	return decoded
 }
 
-// patternText is a pattern of LIKE without what matches anything at its ends; nil of a text
-// that is none.
+// patternText is a pattern of LIKE without what matches anything at its ends; nil of a
+// text without it.
 func patternText(v []byte) []byte {
 	if bytes.IndexByte(v, '%') < 0 {
 		return nil
@@ -274,7 +274,7 @@ func (r *request) unseen(notes *sentNotes) proxy.Verdict {
 		return proxy.Pass()
 	}
 	return proxy.Deny(proxy.CauseMasking, says.rule, "the gateway cannot tell for which columns this sends its values, and a rule is about what is sent for some",
-		"Send them in a plain statement, or have the function named in trusted_functions.")
+		"Send them in a plain INSERT or UPDATE, or have the function listed as trusted.")
 }
 
 // place says where the i-th value is.

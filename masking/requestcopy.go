@@ -2,7 +2,6 @@ package masking
 
 import (
 	"bytes"
-	"context"
 	"slices"
 	"strconv"
 
@@ -17,7 +16,7 @@ type copyRequest struct {
 	fields  []sentValue // of a row
 	row     int
 	p       inspector
-	notes   sentNotes // left when the COPY ends
+	notes   *laterNotes
 }
 
 // newCopyRequest returns what looks at the rows of st's COPY; nil when no rule does.
@@ -34,12 +33,7 @@ func (x *session) newCopyRequest(st *proxy.Statement, shape *proxy.Shape, target
 			}
 		}
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.copying == nil {
-		x.copying = make(map[uint64]*copyRequest)
-	}
-	x.copying[st.ID] = c
+	c.notes = x.later(st)
 	return c
 }
 
@@ -124,12 +118,4 @@ func (c *copyRequest) place(i int) string {
 		return at + ", for column " + strconv.Quote(uses[0].fill.Column)
 	}
 	return at + ", field " + strconv.Itoa(i+1)
-}
-
-// copied leaves the notes of a COPY that has ended.
-func (c *copyRequest) copied(ctx context.Context, op proxy.Op) {
-	if c != nil {
-		// A note that cannot be kept has ended the session.
-		_ = c.notes.leave(ctx, c.session, op)
-	}
 }

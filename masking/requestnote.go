@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/proxy"
@@ -28,6 +29,46 @@ func (l *sentNotes) add(rule string, t detect.Type, place string) {
 		return
 	}
 	(*l)[i].n++
+}
+
+// laterNotes are notes of data that flows, which are left when its operation ends.
+type laterNotes struct {
+	mu   sync.Mutex
+	list sentNotes
+}
+
+func (l *laterNotes) add(rule string, t detect.Type, place string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list.add(rule, t, place)
+}
+
+// later returns the notes that are left when op ends.
+func (x *session) later(op proxy.Op) *laterNotes {
+	id := op.Info().ID
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	l := x.notes[id]
+	if l == nil {
+		if x.notes == nil {
+			x.notes = make(map[uint64]*laterNotes)
+		}
+		l = &laterNotes{}
+		x.notes[id] = l
+	}
+	return l
+}
+
+// leave leaves the notes of an operation that has ended; nil has none.
+func (l *laterNotes) leave(ctx context.Context, x *session, op proxy.Op) {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	list := l.list
+	l.list = nil
+	l.mu.Unlock()
+	_ = list.leave(ctx, x, op) // a note that cannot be kept has ended the session
 }
 
 // leave leaves the notes on record.

@@ -17,16 +17,6 @@ func (x *session) sends(ctx context.Context, op proxy.Op) proxy.Verdict {
 	}
 	p := newInspector(x.view, nil)
 	var notes sentNotes
-	look := func(v []byte, place string) proxy.Verdict {
-		for _, f := range x.judgedIn(&p, v, nil) {
-			says := x.view.requestsOf(f.Type)
-			if says.Requests >= RequestsTokenise {
-				return refusedRequest(says, sentWhat(f.Type)+" "+place)
-			}
-			notes.add(says.rule, f.Type, place)
-		}
-		return proxy.Pass()
-	}
 	v := proxy.Pass()
 	switch o := op.(type) {
 	case *proxy.Exec:
@@ -34,10 +24,10 @@ func (x *session) sends(ctx context.Context, op proxy.Op) proxy.Verdict {
 		if o.Kind == proxy.KindInput {
 			place = "in a typed line"
 		}
-		v = look([]byte(o.Command), place)
+		v = x.sentIn(&p, []byte(o.Command), place, &notes)
 	case *proxy.Call:
 		for i := 0; i < len(o.Args) && !v.Refuses(); i++ {
-			v = look(bytes.Join([][]byte{[]byte(o.Name), o.Args[i]}, []byte("=")), "in an argument of "+o.Name)
+			v = x.sentIn(&p, bytes.Join([][]byte{[]byte(o.Name), o.Args[i]}, []byte("=")), "in an argument of "+o.Name, &notes)
 		}
 	}
 	if v.Refuses() {

@@ -3,7 +3,6 @@ package masking_test
 import (
 	"context"
 	"crypto/sha256"
-	"slices"
 	"strings"
 	"testing"
 
@@ -165,9 +164,5 @@ func TestRequestsNotTokenised(t *testing.T) {
 	require.ErrorContains(t, err, "cannot be replaced by a token")
 	_, err = c.PgConn().CopyFrom(t.Context(), strings.NewReader("2\t7\n"), "COPY users (id, num) FROM STDIN")
 	require.ErrorContains(t, err, `row 1 of the COPY, for column "num", which cannot be replaced by a token`)
-	var texts []string
-	for _, s := range g.said() {
-		texts = append(texts, s)
-	}
-	require.False(t, slices.ContainsFunc(texts, func(s string) bool { return strings.Contains(s, testEmail) }))
+	require.Empty(t, g.said())
 }

@@ -57,8 +57,14 @@ func (a *access) pass(offset uint64, data []byte) ([]byte, error) {
 	}
 	if a.flow.HasBytes() {
 		out, err := a.flow.Bytes(nil, data)
-		if err != nil || len(out) != len(data) {
+		var refused *proxy.RefusedError
+		switch {
+		case errors.As(err, &refused):
+			a.failed = refused
+		case err != nil || len(out) != len(data):
 			a.failed = errWithheld
+		}
+		if a.failed != nil {
 			return nil, a.failed
 		}
 		data = out
