@@ -33,7 +33,7 @@ func recorded(t testing.TB, dir, protocol string, r Recording) (*Log, *proxy.Ses
 	return l, s
 }
 
-// hide masks the word SECRET.
+// hide masks the word SECRET, and has records hold CODE as [CODE].
 type hide struct{}
 
 func (hide) Name() string { return "hide" }
@@ -53,6 +53,11 @@ func (hide) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
 				return nil
 			},
 		}, nil
+	}, Redact: func(_ context.Context, op proxy.Op) *proxy.Redacted {
+		if e, ok := op.(*proxy.Exec); ok && strings.Contains(e.Command, "CODE") {
+			return &proxy.Redacted{Text: []byte(strings.ReplaceAll(e.Command, "CODE", "[CODE]"))}
+		}
+		return nil
 	}}, nil
 }
 
@@ -143,6 +148,7 @@ func TestInputRecording(t *testing.T) {
 		{"a password with stars", []step{{"h", "*"}, {"u", "*"}, {"\r", "\r\n"}, {"id\r", "id\r\n"}}, "id\r"},
 		{"given up", []step{{"rm -rf", "rm -rf"}, {"\x03", "^C\r\n$ "}, {"id\r", "id\r\n"}}, "id\r"},
 		{"what is masked", []step{{"SECRET\r", "SECRET\r\n"}}, "******\r"},
+		{"what records hide", []step{{"pay CODE\r", "pay CODE\r\n"}}, "pay [CODE]\r"},
 		{"an endless paste", []step{{strings.Repeat("x", 5000), ""}, {"y\r", "y\r\n"}, {"id\r", "id\r\n"}}, "id\r"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -3,6 +3,8 @@ package audit
 import (
 	"bytes"
 	"sync"
+
+	"github.com/sallyport/sallyport/proxy"
 )
 
 // inputTape records the lines that are typed at a terminal. The gateway cannot
@@ -119,6 +121,10 @@ func (t *inputTape) end(c byte) error {
 	t.line, t.broken = t.line[:0], false
 	if c == interrupt || broken || len(line) == 0 {
 		return nil
+	}
+	typed := &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindInput}, Command: string(line), Terminal: true}
+	if redacted := t.r.session.Redacted(t.r.session.Context(), typed); redacted != nil {
+		line = redacted.Text
 	}
 	return t.r.put(RecordingInput, t.op, "terminal", func(b []byte) []byte { return data(b, append(line, '\r')) })
 }

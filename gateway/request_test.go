@@ -31,6 +31,12 @@ func TestRequestsOnRecord(t *testing.T) {
 		got, _ := explained(t, h.Explainer, "admin", "shop", text)
 		require.Equal(t, outcome, got.outcome, text)
 	}
+	for _, command := range []string{"echo " + card, "echo " + mail} {
+		session, err := h.ssh(t, "admin", "vm1").NewSession()
+		require.NoError(t, err)
+		err = session.Run(command)
+		require.Equal(t, command == "echo "+card, err != nil, "%s: %v", command, err)
+	}
 	require.NoError(t, h.stop())
 	records := h.records(t)
 	for _, a := range list {
@@ -50,11 +56,11 @@ func TestRequestsOnRecord(t *testing.T) {
 				require.Contains(t, e.Reason, "a value of type EMAIL_ADDRESS was sent ")
 			}
 			switch e.Text {
-			case "INSERT INTO customers (id, name) VALUES (4, E'it''s [EMAIL_ADDRESS], a\\\\b')", "INSERT INTO customers (id, name) VALUES (3, '[CREDIT_CARD]')", "SELECT * FROM customers WHERE name = 'about [CREDIT_CARD]'":
+			case "echo [CREDIT_CARD]", "echo [EMAIL_ADDRESS]", "INSERT INTO customers (id, name) VALUES (4, E'it''s [EMAIL_ADDRESS], a\\\\b')", "INSERT INTO customers (id, name) VALUES (3, '[CREDIT_CARD]')", "SELECT * FROM customers WHERE name = 'about [CREDIT_CARD]'":
 				redacted++
 			}
 		}
 	}
-	require.Equal(t, 3, observed)
-	require.Equal(t, 3, redacted)
+	require.Equal(t, 4, observed)
+	require.Equal(t, 5, redacted)
 }

@@ -41,8 +41,8 @@ type Hooks struct {
 	// the user, except that of a *RefusedError.
 	Bind func(ctx context.Context, st *Statement) error
 	// Redact says what records hold of op, where that is not what op says. It is called while
-	// op is asked or refused, by the goroutine that asks. Nil of the first that answers is
-	// "as it is".
+	// op is asked or refused, by the goroutine that asks; of a line that is typed
+	// (KindInput), which needs not have been asked, by any. Nil is "as it is".
 	Redact func(ctx context.Context, op Op) *Redacted
 	// Flow is called once the shape of op's data is known and before its first
 	// byte is passed on. The zero Filter lets the data pass untouched. An error
