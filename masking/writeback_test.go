@@ -95,6 +95,7 @@ func TestWriteBackOfLiterals(t *testing.T) {
 		"UPDATE users u SET email = x.email FROM json_to_recordset('[{\"id\": 1, \"email\": \"$email\"}]') AS x(id int, email text) WHERE u.id = x.id":                       "email",
 		"UPDATE users SET email = U&'\\0064****@*******.com' WHERE id = 1":                                                                                                   "email",
 		"UPDATE users SET email = E'\\144\\x2a***@*******.com' WHERE id = 1":                                                                                                 "email",
+		"COPY (UPDATE users SET email = '$email' WHERE id = 1 RETURNING id) TO STDOUT":                                                                                       "email",
 		"UPDATE log SET line = 'x'; UPDATE users SET email = '$email' WHERE id = 1":                                                                                          "email",
 	} {
 		for name, v := range shown {

@@ -8,6 +8,13 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
+// matches are the server's functions that compare their arguments.
+var matches = map[string]bool{
+	"starts_with": true, "position": true, "strpos": true, "regexp_like": true, "regexp_match": true, "regexp_matches": true, "regexp_count": true, "regexp_instr": true,
+	"regexp_substr": true, "texteq": true, "textne": true, "textlike": true, "textnlike": true, "texticlike": true, "texticnlike": true, "like": true, "notlike": true,
+	"like_escape": true, "similar_escape": true, "similar_to_escape": true,
+}
+
 // equals are the operators that tell only whether their operands are the same.
 var equals = map[string]bool{"=": true, "<>": true, "!=": true}
 
@@ -25,6 +32,9 @@ func (r *resolver) comparedWith(v value, given []proxy.Source, equal bool) {
 		return
 	}
 	for _, o := range v.origins {
+		if o.How == proxy.DerivedPredicate { // how many there are, or how long
+			continue
+		}
 		f := proxy.Fill{Schema: o.Schema, Relation: o.Relation, Column: o.Column, Values: given}
 		f.Equal = equal && o.How == proxy.DerivedPlain && len(v.origins) == 1 && !v.opaque
 		if f.Column != "*" {

@@ -59,8 +59,29 @@ func TestCompared(t *testing.T) {
 		"DELETE FROM p USING (VALUES ('a')) d(e) WHERE p.email = d.e":        "p.email == a",
 		"SELECT CASE WHEN email = 'a' THEN 1 END FROM p ORDER BY note = 'b'": "p.email == a; p.note == b",
 		"SELECT id FROM p GROUP BY id HAVING max(email) = 'a'":               "p.email ~ a",
+		"COPY (SELECT id FROM p WHERE email = 'a') TO STDOUT":                "p.email == a",
+		"DECLARE c CURSOR FOR SELECT id FROM p WHERE email = 'a'":            "p.email == a",
+		"CREATE TABLE x AS SELECT id FROM p WHERE email = 'a'":               "p.email == a",
+		"MERGE INTO p USING q ON p.email = 'a' WHEN MATCHED THEN DELETE":     "p.email == a",
+		"EXPLAIN SELECT id FROM p WHERE email = 'a'":                         "p.email == a",
+		"SELECT email FROM p EXCEPT SELECT 'a'":                              "p.email == a",
+		"SELECT email FROM p INTERSECT VALUES ('a')":                         "p.email == a",
+		"SELECT email FROM p UNION SELECT 'a'":                               "",
+		"SELECT 1 FROM p JOIN (VALUES ('a')) v(email) USING (email)":         "p.email == a",
+		"SELECT 1 FROM p NATURAL JOIN (VALUES ('a')) v(email)":               "p.email == a",
+		"SELECT CASE email WHEN 'a' THEN 1 END FROM p":                       "p.email == a",
+		"SELECT id FROM p WHERE starts_with(email, 'a')":                     "p.email ~ a",
+		"SELECT id FROM p GROUP BY id HAVING count(email) > 5":               "",
+		"SELECT concat(email, 'a') FROM p WHERE length(note) > 3":            "",
 		"SELECT 'a' = 'b', id FROM p WHERE note IS NULL":                     "",
 	} {
 		require.Equal(t, want, showCompared(a, text), text)
 	}
+}
+
+// What a COPY of a change's rows fills is found, too.
+func TestFillsInCopies(t *testing.T) {
+	a := New(Config{Catalog: &fixedCatalog{snapshot: fillSnapshot()}})
+	require.Equal(t, "p.email <= a", show(t, a, "COPY (UPDATE p SET email = 'a' RETURNING id) TO STDOUT"))
+	require.Equal(t, "p.id <- 1; p.email <- a", show(t, a, "COPY (INSERT INTO p (id, email) VALUES (1, 'a') RETURNING id) TO STDOUT"))
 }

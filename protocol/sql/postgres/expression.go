@@ -58,14 +58,19 @@ func (r *resolver) expression(s *space, n ast.Node) value {
 	case *ast.BoolExpr, *ast.NullTest, *ast.BooleanTest:
 		return r.as(r.generic(s, n), proxy.DerivedPredicate)
 	case *ast.CaseExpr:
-		v := r.as(r.expression(s, n.Arg), proxy.DerivedPredicate)
+		arg := r.expression(s, n.Arg)
+		v := r.as(arg, proxy.DerivedPredicate)
 		if n.Args != nil {
 			for _, item := range n.Args.Items {
 				when, ok := item.(*ast.CaseWhen)
 				if !ok {
 					return r.incompletely()
 				}
-				v = r.union(v, r.as(r.expression(s, when.Expr), proxy.DerivedPredicate))
+				tested := r.expression(s, when.Expr)
+				if !isNil(n.Arg) {
+					r.compared(arg, tested, true)
+				}
+				v = r.union(v, r.as(tested, proxy.DerivedPredicate))
 				v = r.union(v, r.intact(r.expression(s, when.Result)))
 			}
 		}
@@ -246,6 +251,9 @@ func (r *resolver) call(s *space, n *ast.FuncCall) value {
 		args = r.generic(s, n.Args)
 	}
 	r.fillCalled(schema, name, args)
+	if r.fills != nil && matches[name] {
+		r.comparedWith(args, args.given, false)
+	}
 	if nullary[name] && schema == "" && (n.Args == nil || len(n.Args.Items) == 0) && r.catalog.ServerFirst() {
 		schema = "pg_catalog"
 	}

@@ -213,6 +213,7 @@ func (r *resolver) joined(n *ast.JoinExpr, before *space) fromItem {
 		b, _ := lookup(r, right.rows, name)
 		r.use(a, proxy.UseJoin)
 		r.use(b, proxy.UseJoin)
+		r.compared(a, b, true)
 		joined.columns = append(joined.columns, output{name, r.union(a, b)})
 	}
 	item.columns = slices.Clone(joined.columns)

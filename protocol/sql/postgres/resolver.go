@@ -87,6 +87,8 @@ func (r *resolver) statement(n ast.Node, f *proxy.Facts) {
 	case *ast.CopyStmt:
 		if n.IsFrom {
 			r.fillFields(n)
+		} else if r.fills != nil {
+			r.copied(n)
 		}
 		if f.Copy != nil && f.Copy.Out {
 			if t = r.copied(n); t.open {

@@ -43,6 +43,11 @@ func (r *resolver) query(n *ast.SelectStmt, outer *space) rows {
 // combined is UNION, INTERSECT or EXCEPT.
 func (r *resolver) combined(n *ast.SelectStmt, outer *space) rows {
 	left, right := r.query(n.Larg, outer), r.query(n.Rarg, outer)
+	if n.Op != ast.SETOP_UNION {
+		for i := range min(len(left.columns), len(right.columns)) {
+			r.compared(left.columns[i].value, right.columns[i].value, true)
+		}
+	}
 	if n.Op == ast.SETOP_EXCEPT { // rows of the right one only take rows away
 		for i := range right.columns {
 			right.columns[i].value = r.as(right.columns[i].value, proxy.DerivedPredicate)
