@@ -23,7 +23,7 @@ type look struct {
 }
 
 // lookAnswers are the answers to a look, without its rows.
-var lookAnswers = [...]byte{wire.ParseComplete, wire.BindComplete, wire.CommandComplete, wire.CloseComplete, wire.CloseComplete}
+var lookAnswers = [...]byte{wire.CloseComplete, wire.ParseComplete, wire.BindComplete, wire.CommandComplete, wire.CloseComplete, wire.CloseComplete}
 
 const (
 	lookTimeout = 10 * time.Second // the server may wait for locks of others
@@ -150,6 +150,7 @@ func appendLook(out []byte, text string, args [][]byte) []byte {
 		values = binary.BigEndian.AppendUint32(values, uint32(len(a)))
 		values = append(values, a...)
 	}
+	out = wire.AppendMessage(out, wire.Close, []byte{'S'}, name) // which one that failed has left
 	out = wire.AppendMessage(out, wire.Parse, name, []byte(text), []byte{0, 0, 0})
 	out = wire.AppendMessage(out, wire.Bind, name, name, []byte{0, 0}, values, []byte{0, 0})
 	out = wire.AppendExecute(out, lookName, 0)

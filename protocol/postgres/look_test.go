@@ -103,6 +103,9 @@ func TestLook(t *testing.T) {
 			require.NoError(t, second.CancelRequest(t.Context()))
 			require.Equal(t, "E(42501) Z(I)", x.read(), "a client may cancel what waits for a lock")
 			require.Equal(t, "T D1 C(SELECT 1) Z(I)", x.query("SELECT 1"))
+			require.Equal(t, "C(CREATE TABLE) Z(I)", x.query("CREATE TABLE other (id int)"))
+			require.Equal(t, "C(DROP TABLE) Z(I)", x.query("DROP TABLE other"), "the look that failed has left nothing behind in the session")
+			require.Equal(t, "T D0 C(SELECT 1) Z(I)", x.query("SELECT count(*) FROM pg_prepared_statements"))
 		})
 	}
 }
