@@ -101,6 +101,9 @@ var emptyCases = []emptyCase{
 	{name: "drop of a full materialized view", there: "CREATE MATERIALIZED VIEW m AS SELECT 1 AS id", text: "DROP MATERIALIZED VIEW m", refused: true},
 	{name: "drop of a view with a view", there: "CREATE TABLE t AS SELECT 1 AS id; CREATE VIEW v AS SELECT * FROM t; CREATE VIEW w AS SELECT * FROM v", text: "DROP VIEW v CASCADE"},
 	{name: "drop of a view with a full materialized one", there: "CREATE VIEW v AS SELECT 1 AS id; CREATE MATERIALIZED VIEW m AS SELECT * FROM v", text: "DROP VIEW v CASCADE", refused: true},
+	{name: "drop of an extension", there: "CREATE EXTENSION citext; CREATE TABLE t (a citext); CREATE TABLE u AS SELECT 1 AS id", text: `DROP EXTENSION IF EXISTS "citext" CASCADE`},
+	{name: "drop of an extension with the type of a column", there: "CREATE EXTENSION citext; CREATE TABLE t (a citext); INSERT INTO t VALUES ('x')", text: "DROP EXTENSION citext CASCADE", refused: true},
+	{name: "drop of an extension that is not there", text: "DROP EXTENSION IF EXISTS nope"},
 	{name: "drop of a sequence", there: "CREATE SEQUENCE n", text: "DROP SEQUENCE n", refused: true},
 
 	{name: "a table of the open transaction", before: "BEGIN; CREATE TABLE t (id int)", text: "DROP TABLE t"},

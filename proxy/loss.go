@@ -19,11 +19,12 @@ type LossKind uint8
 
 // Kinds of losses.
 const (
-	LossTable    LossKind = iota // with all partitions and heirs; a materialized view too
-	LossView                     // only of what takes dependents along
-	LossSchema                   // the same
-	LossType                     // the same
-	LossFunction                 // the same: every one of that name
+	LossTable     LossKind = iota // with all partitions and heirs; a materialized view too
+	LossView                      // only of what takes dependents along
+	LossSchema                    // the same
+	LossType                      // the same
+	LossFunction                  // the same: every one of that name
+	LossExtension                 // with all that it has made
 )
 
 // Keeper says what the resource holds where a statement reaches. It is asked only about

@@ -9,7 +9,7 @@ import (
 
 // dataQuery has a row when something holds data, or may, of what dropping or emptying
 // these objects takes along: relations by their path, relations that a name means in any
-// schema of the search_path, schemas, types, functions; with what depends on them, and
+// schema of the search_path, schemas, types, functions, extensions; with what depends on them, and
 // with what refers to them. Nothing in it means anything of somebody's.
 //
 // A table without a page has no row of anybody's: those that are not committed, that
@@ -29,7 +29,9 @@ JOIN pg_catalog.pg_namespace s ON s.nspname OPERATOR(pg_catalog.=) n.name::pg_ca
 UNION ALL SELECT t.tableoid, t.oid FROM pg_catalog.unnest($4::pg_catalog.text[]) AS n (path)
 JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) pg_catalog.to_regtype(n.path)
 UNION ALL SELECT f.tableoid, f.oid FROM pg_catalog.unnest($5::pg_catalog.text[]) AS n (name)
-JOIN pg_catalog.pg_proc f ON f.proname OPERATOR(pg_catalog.=) n.name::pg_catalog.name)
+JOIN pg_catalog.pg_proc f ON f.proname OPERATOR(pg_catalog.=) n.name::pg_catalog.name
+UNION ALL SELECT e.tableoid, e.oid FROM pg_catalog.unnest($8::pg_catalog.text[]) AS n (name)
+JOIN pg_catalog.pg_extension e ON e.extname OPERATOR(pg_catalog.=) n.name::pg_catalog.name)
 UNION
 SELECT x.classid, x.objid FROM gone g, LATERAL (
 SELECT c.tableoid, i.inhrelid FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) i.inhrelid
@@ -72,7 +74,7 @@ var errForeignName = errors.New("the server may read the name in another way")
 // dataArguments are those of dataQuery for what a statement loses. What it names without
 // a schema may mean something else after the first of several statements.
 func dataArguments(f *proxy.Facts) ([][]byte, error) {
-	var paths, names, schemas, types, functions []string
+	var paths, names, schemas, types, functions, extensions []string
 	dependents, referring, several := false, false, f.Statements > 1
 	for _, l := range f.Losing {
 		dependents, referring = dependents || l.Dependents, referring || l.Referring
@@ -90,6 +92,8 @@ func dataArguments(f *proxy.Facts) ([][]byte, error) {
 			schemas = append(schemas, l.Name)
 		case l.Kind == proxy.LossFunction:
 			functions = append(functions, l.Name)
+		case l.Kind == proxy.LossExtension:
+			extensions = append(extensions, l.Name)
 		case several && l.Schema == "":
 			return nil, errNoLook
 		default:
@@ -98,6 +102,7 @@ func dataArguments(f *proxy.Facts) ([][]byte, error) {
 	}
 	return [][]byte{
 		textArray(paths), textArray(names), textArray(schemas), textArray(types), textArray(functions), boolean(dependents), boolean(referring),
+		textArray(extensions),
 	}, nil
 }
 

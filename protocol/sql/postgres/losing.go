@@ -49,6 +49,7 @@ var lossKinds = map[ast.ObjectType]proxy.LossKind{
 	ast.OBJECT_TABLE: proxy.LossTable, ast.OBJECT_MATVIEW: proxy.LossTable, ast.OBJECT_VIEW: proxy.LossView, ast.OBJECT_SCHEMA: proxy.LossSchema,
 	ast.OBJECT_TYPE: proxy.LossType, ast.OBJECT_DOMAIN: proxy.LossType,
 	ast.OBJECT_FUNCTION: proxy.LossFunction, ast.OBJECT_PROCEDURE: proxy.LossFunction, ast.OBJECT_ROUTINE: proxy.LossFunction,
+	ast.OBJECT_EXTENSION: proxy.LossExtension,
 }
 
 func (v *visitor) objectsOf(n *ast.DropStmt) (list []proxy.Loss) {
@@ -57,7 +58,7 @@ func (v *visitor) objectsOf(n *ast.DropStmt) (list []proxy.Loss) {
 		return nil
 	}
 	for _, item := range n.Objects.Items {
-		l := proxy.Loss{Kind: kind, Dependents: n.Behavior == ast.DropCascade}
+		l := proxy.Loss{Kind: kind, Dependents: n.Behavior == ast.DropCascade || kind == proxy.LossExtension}
 		switch item := item.(type) {
 		case *ast.NodeList:
 			l.Schema, l.Name = qualified(item)

@@ -161,7 +161,7 @@ DROP DOMAIN d CASCADE → type d dependents
 DROP FUNCTION app.f(int), g CASCADE → function app.f dependents, function g dependents
 DROP FUNCTION f →
 DROP SEQUENCE s →
-DROP EXTENSION hstore CASCADE →
+DROP EXTENSION hstore → extension hstore dependents
 DROP DATABASE d →
 DROP OWNED BY app →
 TRUNCATE t, app.u CASCADE → t referring, app.u referring
@@ -190,7 +190,7 @@ DROP TABLE t; DROP SEQUENCE s →
 `
 
 func TestLosing(t *testing.T) {
-	kinds := map[proxy.LossKind]string{proxy.LossTable: "", proxy.LossView: "view ", proxy.LossSchema: "schema ", proxy.LossType: "type ", proxy.LossFunction: "function "}
+	kinds := map[proxy.LossKind]string{proxy.LossTable: "", proxy.LossView: "view ", proxy.LossSchema: "schema ", proxy.LossType: "type ", proxy.LossFunction: "function ", proxy.LossExtension: "extension "}
 	a := New(Config{})
 	for line := range strings.Lines(strings.TrimSpace(losing)) {
 		text, want, found := strings.Cut(strings.TrimSuffix(line, "\n"), " →")
