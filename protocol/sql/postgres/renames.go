@@ -369,6 +369,8 @@ func keepsNames(n ast.Stmt) bool {
 		*ast.AlterTableSpaceStmt, *ast.AlterTableMoveAllStmt, *ast.SecLabelStmt, *ast.AlterCollationStmt, *ast.CreateEventTrigStmt, *ast.AlterEventTrigStmt,
 		*ast.CreateEnumStmt, *ast.AlterEnumStmt, *ast.IndexStmt:
 		return true
+	case *ast.CreateExtensionStmt: // what these make takes the place of nothing of the server's
+		return confined[n.Extname]
 	case *ast.CreateSchemaStmt:
 		return n.SchemaElts == nil || len(n.SchemaElts.Items) == 0
 	case *ast.DropStmt:

@@ -147,6 +147,8 @@ func TestNamesBehindChanges(t *testing.T) {
 		{"DROP TABLE other.t; SELECT x FROM t", "x=t.x,??"},
 		{"DROP SCHEMA other CASCADE; SELECT x FROM t", "x=t.x,??"},
 		{"CREATE FUNCTION g() RETURNS int LANGUAGE sql AS 'SELECT 1'; SELECT upper(x) FROM t", "upper=t.x~,??"},
+		{"CREATE EXTENSION IF NOT EXISTS pgcrypto; SELECT upper(x) FROM t", "upper=t.x~"},
+		{"CREATE EXTENSION postgis; SELECT upper(x) FROM t", "upper=t.x~,??"},
 		{"CREATE FUNCTION g() RETURNS int LANGUAGE sql AS 'SELECT 1'; SELECT now(), gen_random_uuid() AS u", "now= u="},
 		{"CREATE FUNCTION g() RETURNS int LANGUAGE sql AS 'SELECT 1'; SELECT now(1), age(2) AS a", "now=?? a=??"},
 		{"SET search_path = public, pg_catalog; CREATE FUNCTION now() RETURNS text LANGUAGE sql AS 'SELECT 1'; SELECT now()", "now=??"},
