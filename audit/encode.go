@@ -226,11 +226,11 @@ func counts(b []byte, masked map[string]uint64) []byte {
 func statement(b []byte, o *proxy.Statement, said []byte, args []proxy.Arg) []byte {
 	b = str(b, "name", o.Name)
 	f := o.Facts
-	b = text(b, said, f.Normalised, detect.MaySetSecret(said))
+	secret := detect.MaySetSecret(said)
+	b = text(b, said, f.Normalised, secret)
 	if len(args) > 0 {
 		b = append(name(b, "args"), '[')
 		total := 0
-		secret := detect.MaySetSecret(o.Text)
 		for i, a := range args {
 			total += len(a.Value)
 			b = argument(b, i, a.Value, a.Binary, secret || total > maxArgs || detect.MaySetSecret(a.Value))
