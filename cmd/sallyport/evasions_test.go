@@ -105,7 +105,7 @@ func TestSyntaxErrorsAreTheServers(t *testing.T) {
 	o := openLabelled(t, "env: test", evasionsSchema, "  - {groups: [ops], resources: [shop], allow: [all]}\nguardrails: [{use: default}]\n")
 	for text, near := range map[string]string{
 		"SELEC 1": `at or near "SELEC"`, "SELECT * FROM WHERE id = 1": `at or near "WHERE"`, "DELETE FROM t WHERE": "at end of input", "SELECT (1": "at end of input",
-		"SELECT 1; TRUNCAT t": `at or near "TRUNCAT"`, "SELECT 1)": `at or near ")"`,
+		"SELECT 1; TRUNCAT t": `at or near "TRUNCAT"`, "SELECT 1)": `at or near ")"`, "SELECT 1 FROBNICATE 2 3": `at or near "2"`,
 	} {
 		out := o.psql(t, "bob", "-c", text)
 		require.Contains(t, out, "syntax error "+near, text)
