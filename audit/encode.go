@@ -233,7 +233,11 @@ func statement(b []byte, o *proxy.Statement, said []byte, args []proxy.Arg) []by
 		total := 0
 		for i, a := range args {
 			total += len(a.Value)
-			b = argument(b, i, a.Value, a.Binary, secret || total > maxArgs || detect.MaySetSecret(a.Value))
+			value, binary := a.Value, a.Binary
+			if a.Text != nil {
+				value, binary = a.Text, false
+			}
+			b = argument(b, i, value, binary, secret || total > maxArgs || detect.MaySetSecret(a.Value))
 		}
 		b = append(b, ']')
 	}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/internal/pgvalue"
 )
 
 // appendCell appends what stands for v, a whole value of column c, in the type
@@ -184,9 +186,6 @@ func appendBinaryNumeric(dst []byte, n int64) []byte {
 	return dst
 }
 
-// epoch is the day 0 of PostgreSQL's binary dates and times.
-var epoch = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC)
-
 // appendTime appends a date or a time, moved, or the fixed one. In text format
 // only ISO's style is read.
 func (m *Masker) appendTime(dst []byte, c *column, v []byte) ([]byte, bool) {
@@ -214,20 +213,14 @@ func (m *Masker) appendTime(dst []byte, c *column, v []byte) ([]byte, bool) {
 	return appendBinaryTime(dst, m.keys.moved(t, c.with), c.oid)
 }
 
+// binaryTime reads a value of a type of dates and times.
 func binaryTime(v []byte, oid uint32) (time.Time, bool) {
-	if oid == oidDate && len(v) == 4 {
-		days := int32(binary.BigEndian.Uint32(v))
-		return epoch.AddDate(0, 0, int(days)), days > -730000 && days < 2900000 // and not an infinity
-	}
-	if oid != oidDate && len(v) == 8 {
-		us := int64(binary.BigEndian.Uint64(v))
-		return time.UnixMicro(us + epoch.UnixMicro()).UTC(), us > -62e15 && us < 250e15
-	}
-	return time.Time{}, false
+	t, ok := pgvalue.Time(v)
+	return t, ok && (len(v) == 4) == (oid == oidDate)
 }
 
 func appendBinaryTime(dst []byte, t time.Time, oid uint32) ([]byte, bool) {
-	us := t.UnixMicro() - epoch.UnixMicro()
+	us := t.UnixMicro() - pgvalue.Epoch().UnixMicro()
 	if oid == oidDate {
 		return binary.BigEndian.AppendUint32(dst, uint32(int32(floorTo(us, 86400e6)/86400e6))), true
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/internal/pgvalue"
 )
 
 // maxNesting is how deep values lie in others that are looked at; one that lies
@@ -315,20 +317,20 @@ func appendReadings(dst, v []byte, depth int) ([]byte, bool) {
 	}
 	try(addressText)
 	try(func(dst, v []byte) ([]byte, bool) {
-		out, ok := numericText(dst, v)
+		out, ok := pgvalue.Numeric(dst, v)
 		return wholeNumber(out, len(dst)), ok
 	})
 	switch len(v) {
 	case 4:
-		try(dateText)
-		try(integerText)
+		try(pgvalue.Date)
+		try(pgvalue.Integer)
 	case 6:
 		try(hardwareText)
 	case 8:
-		try(integerText)
-		try(timestampText)
+		try(pgvalue.Integer)
+		try(pgvalue.Timestamp)
 		try(func(dst, v []byte) ([]byte, bool) {
-			out, ok := floatText(dst, v)
+			out, ok := pgvalue.Float(dst, v)
 			return wholeNumber(out, len(dst)), ok
 		})
 		if v[3] == 0xff && v[4] == 0xfe { // as addresses of six bytes are made longer

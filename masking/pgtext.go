@@ -6,105 +6,9 @@ import (
 	"math"
 	"net/netip"
 	"strconv"
-	"time"
+
+	"github.com/sallyport/sallyport/internal/pgvalue"
 )
-
-// integerText reads integers of two, four and eight bytes.
-func integerText(dst, v []byte) ([]byte, bool) {
-	switch len(v) {
-	case 2:
-		return strconv.AppendInt(dst, int64(int16(binary.BigEndian.Uint16(v))), 10), true
-	case 4:
-		return strconv.AppendInt(dst, int64(int32(binary.BigEndian.Uint32(v))), 10), true
-	case 8:
-		return strconv.AppendInt(dst, int64(binary.BigEndian.Uint64(v)), 10), true
-	}
-	return dst, false
-}
-
-func floatText(dst, v []byte) ([]byte, bool) {
-	if len(v) != 8 {
-		return dst, false
-	}
-	return appendShortFloat(dst, math.Float64frombits(binary.BigEndian.Uint64(v))), true
-}
-
-// longest numbers that the server holds have so many digits before the point.
-const maxWeight = 131072 / 4
-
-// numericText reads digits of base 10,000, with the weight of the first.
-func numericText(dst, v []byte) ([]byte, bool) {
-	if len(v) < 8 {
-		return dst, false
-	}
-	n, weight := int(binary.BigEndian.Uint16(v)), int(int16(binary.BigEndian.Uint16(v[2:])))
-	sign, scale := binary.BigEndian.Uint16(v[4:]), int(binary.BigEndian.Uint16(v[6:]))
-	digits := v[8:]
-	if len(digits) != 2*n || weight > maxWeight || scale > 0x3fff {
-		return dst, false
-	}
-	switch sign {
-	case 0:
-	case 0x4000:
-		dst = append(dst, '-')
-	case 0xC000:
-		return append(dst, "NaN"...), true
-	case 0xD000:
-		return append(dst, "Infinity"...), true
-	case 0xF000:
-		return append(dst, "-Infinity"...), true
-	default:
-		return dst, false
-	}
-	four := func(i int) (d int, ok bool) { // the i-th digit, counted from the point
-		if k := weight + i; k >= 0 && k < n {
-			d = int(binary.BigEndian.Uint16(digits[2*k:]))
-		}
-		return d, d < 10000
-	}
-	if weight < 0 {
-		dst = append(dst, '0')
-	}
-	for i := -max(weight, -1); i <= 0; i++ {
-		d, ok := four(i)
-		if !ok {
-			return dst, false
-		}
-		if i > -weight {
-			dst = appendPadded(dst, d, 4)
-		} else {
-			dst = strconv.AppendInt(dst, int64(d), 10)
-		}
-	}
-	if scale == 0 {
-		return dst, true
-	}
-	dst = append(dst, '.')
-	for i, left := 1, scale; left > 0; i, left = i+1, left-4 {
-		d, ok := four(i)
-		if !ok {
-			return dst, false
-		}
-		at := len(dst)
-		dst = appendPadded(dst, d, 4)
-		dst = dst[:at+min(left, 4)]
-	}
-	return dst, true
-}
-
-// appendPadded appends n with leading zeros.
-func appendPadded(dst []byte, n, width int) []byte {
-	for limit := 10; width > 1; width, limit = width-1, limit*10 {
-		if n >= limit {
-			continue
-		}
-		for range width - 1 {
-			dst = append(dst, '0')
-		}
-		break
-	}
-	return strconv.AppendInt(dst, int64(n), 10)
-}
 
 // addressText reads inet and cidr: a family, a length, whether it is a network,
 // the bytes of the address and these.
@@ -137,26 +41,6 @@ func hardwareText(dst, v []byte) ([]byte, bool) {
 	return dst, true
 }
 
-func dateText(dst, v []byte) ([]byte, bool) {
-	if len(v) != 4 {
-		return dst, false
-	}
-	if t, ok := binaryTime(v, oidDate); ok {
-		return t.AppendFormat(dst, time.DateOnly), true
-	}
-	return append(dst, "infinity"...), true
-}
-
-func timestampText(dst, v []byte) ([]byte, bool) {
-	if len(v) != 8 {
-		return dst, false
-	}
-	if t, ok := binaryTime(v, oidTimestamp); ok {
-		return t.AppendFormat(dst, "2006-01-02 15:04:05.999999"), true
-	}
-	return append(dst, "infinity"...), true
-}
-
 // pointsText reads the types that are nothing but numbers, as the server writes a
 // pair of them.
 func pointsText(dst, v []byte) ([]byte, bool) {
@@ -172,21 +56,12 @@ func pointsText(dst, v []byte) ([]byte, bool) {
 		default:
 			dst = append(dst, ',')
 		}
-		dst = appendShortFloat(dst, math.Float64frombits(binary.BigEndian.Uint64(v[i:])))
+		dst = pgvalue.AppendFloat(dst, math.Float64frombits(binary.BigEndian.Uint64(v[i:])))
 		if i%16 == 8 || i+8 == len(v) {
 			dst = append(dst, ')')
 		}
 	}
 	return dst, true
-}
-
-// appendShortFloat appends a number as the server writes it: with an exponent when
-// it has more than 15 digits.
-func appendShortFloat(dst []byte, x float64) []byte {
-	if abs := math.Abs(x); abs != 0 && (abs < 1e-4 || abs >= 1e15) {
-		return strconv.AppendFloat(dst, x, 'e', -1, 64)
-	}
-	return strconv.AppendFloat(dst, x, 'f', -1, 64)
 }
 
 // pathText reads a path: whether it is closed, a count, and points.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sallyport/sallyport/internal/pgvalue"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -49,10 +50,10 @@ var pgTypes = []pgType{
 	{oid: oidBytea, array: 1001, name: "bytea", kind: kindBytes},
 	{oid: 18, array: 1002, kind: kindPlain},
 	{oid: 19, array: 1003, name: "name", kind: kindText},
-	{oid: oidInt8, array: 1016, name: "int8 bigint", kind: kindNumber, text: integerText},
-	{oid: oidInt2, array: 1005, name: "int2 smallint", kind: kindPlain, text: integerText},
+	{oid: oidInt8, array: 1016, name: "int8 bigint", kind: kindNumber, text: pgvalue.Integer},
+	{oid: oidInt2, array: 1005, name: "int2 smallint", kind: kindPlain, text: pgvalue.Integer},
 	{oid: 22, array: 1006, kind: kindPlain}, // int2vector
-	{oid: oidInt4, array: 1007, name: "int4 integer", kind: kindNumber, text: integerText},
+	{oid: oidInt4, array: 1007, name: "int4 integer", kind: kindNumber, text: pgvalue.Integer},
 	{oid: 24, array: 1008, kind: kindPlain}, // regproc; of what reg types name only a number goes out in binary
 	{oid: oidText, array: 1009, name: "text", kind: kindText},
 	{oid: 26, array: 1028, kind: kindPlain}, // oid
@@ -71,7 +72,7 @@ var pgTypes = []pgType{
 	{oid: 628, array: 629, kind: kindOther, text: pointsText},
 	{oid: oidCIDR, array: 651, name: "cidr", kind: kindOther, text: addressText},
 	{oid: 700, array: 1021, name: "float4", kind: kindPlain},
-	{oid: oidFloat8, array: 1022, name: "float8", kind: kindNumber, text: floatText},
+	{oid: oidFloat8, array: 1022, name: "float8", kind: kindNumber, text: pgvalue.Float},
 	{oid: 705, kind: kindText}, // unknown
 	{oid: 718, array: 719, kind: kindOther, text: pointsText},
 	{oid: 774, array: 775, name: "macaddr8", kind: kindOther, text: hardwareText},
@@ -81,15 +82,15 @@ var pgTypes = []pgType{
 	{oid: 1033, array: 1034, kind: kindText}, // aclitem, which has no binary format
 	{oid: 1042, array: 1014, name: "bpchar char", kind: kindText},
 	{oid: 1043, array: 1015, name: "varchar", kind: kindText},
-	{oid: oidDate, array: 1182, name: "date", kind: kindTime, text: dateText},
+	{oid: oidDate, array: 1182, name: "date", kind: kindTime, text: pgvalue.Date},
 	{oid: 1083, array: 1183, name: "time", kind: kindPlain},
-	{oid: oidTimestamp, array: 1115, name: "timestamp", kind: kindTime, text: timestampText},
-	{oid: oidTimestampTZ, array: 1185, name: "timestamptz", kind: kindTime, text: timestampText},
+	{oid: oidTimestamp, array: 1115, name: "timestamp", kind: kindTime, text: pgvalue.Timestamp},
+	{oid: oidTimestampTZ, array: 1185, name: "timestamptz", kind: kindTime, text: pgvalue.Timestamp},
 	{oid: 1186, array: 1187, name: "interval", kind: kindPlain},
 	{oid: 1266, array: 1270, kind: kindPlain}, // timetz
 	{oid: 1560, array: 1561, kind: kindPlain}, // bit
 	{oid: 1562, array: 1563, kind: kindPlain}, // varbit
-	{oid: oidNumeric, array: 1231, name: "numeric", kind: kindNumber, text: numericText},
+	{oid: oidNumeric, array: 1231, name: "numeric", kind: kindNumber, text: pgvalue.Numeric},
 	{oid: 1790, array: 2201, kind: kindText}, // refcursor
 	{oid: 2202, array: 2207, kind: kindPlain},
 	{oid: 2203, array: 2208, kind: kindPlain},

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/detect"
+	"github.com/sallyport/sallyport/internal/pgvalue"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/proxy/proxytest"
 )
@@ -72,12 +73,12 @@ func TestTransformsOfCells(t *testing.T) {
 	date := func(s string) []byte {
 		d, err := time.Parse(time.DateOnly, s)
 		require.NoError(t, err)
-		return binary.BigEndian.AppendUint32(nil, uint32(d.Sub(epoch)/(24*time.Hour)))
+		return binary.BigEndian.AppendUint32(nil, uint32(d.Sub(pgvalue.Epoch())/(24*time.Hour)))
 	}
 	stamp := func(s string) []byte {
 		d, err := time.Parse(time.DateTime, s)
 		require.NoError(t, err)
-		return binary.BigEndian.AppendUint64(nil, uint64(d.Sub(epoch)/time.Microsecond))
+		return binary.BigEndian.AppendUint64(nil, uint64(d.Sub(pgvalue.Epoch())/time.Microsecond))
 	}
 	m := withKey(t)
 	for _, c := range []struct {

@@ -31,6 +31,7 @@ type Arg struct {
 	Value  []byte // nil is NULL
 	Type   uint32 // the resource's number for the type, 0 when unspecified
 	Binary bool
+	Text   []byte // a binary Value as text, where the handler can tell; nil otherwise
 }
 
 // Effects is a set of the things that a statement may do.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"slices"
@@ -142,17 +143,38 @@ func (l *listing) show(ctx context.Context, c *cli, open func() (*audit.Archive,
 		}
 		return unread(c, r)
 	}
-	t := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SESSION\tSTART\tUSER\tRESOURCE\tDATABASE\tOPERATIONS\tREFUSED\tSECONDS\tEND")
-	for _, s := range r.Sessions {
-		start, _, _ := strings.Cut(s.Start, ".")
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%.1f\t%s\n",
-			s.ID, start, visible(s.User), visible(s.Resource), visible(s.Database), s.Operations, s.Refused, s.Seconds, visible(s.End))
-	}
-	if err := t.Flush(); err != nil {
+	if err := sessionTable(c.out, r.Sessions); err != nil {
 		return err
 	}
 	return unread(c, r)
+}
+
+// sessionTable shows sessions in 80 columns, where names are not long.
+func sessionTable(w io.Writer, sessions []*audit.Summary) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "SESSION\tSTART\tUSER\tRESOURCE\tASKED\tLASTED")
+	for _, s := range sessions {
+		start := s.Start
+		if at, err := time.Parse(time.RFC3339Nano, s.Start); err == nil {
+			start = at.UTC().Format("2006-01-02 15:04")
+		}
+		resource := s.Resource
+		if s.Database != "" {
+			resource += "/" + s.Database
+		}
+		asked := fmt.Sprint(s.Operations)
+		if s.Refused > 0 {
+			asked += fmt.Sprintf(", %d refused", s.Refused)
+		}
+		lasted := s.End
+		if took := time.Duration(s.Seconds * float64(time.Second)).Round(100 * time.Millisecond); s.End == "ended" {
+			lasted = took.String()
+		} else if took > 0 {
+			lasted = took.String() + ", " + s.End
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", s.ID, start, visible(s.User), visible(resource), asked, visible(lasted))
+	}
+	return t.Flush()
 }
 
 // unread says which records could not be read, and fails then: they may be what was

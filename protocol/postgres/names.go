@@ -23,6 +23,7 @@ type portal struct {
 	stmt        *statement
 	args        []proxy.Arg
 	values      []byte // what args refer to
+	texts       []byte // of those in binary format
 	formats     []byte // result format codes
 	describedIn uint64 // one more than the batch in which a Describe of it was sent last
 	shape       *proxy.Shape

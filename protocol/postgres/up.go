@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/internal/evloop"
+	"github.com/sallyport/sallyport/internal/pgvalue"
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -571,9 +572,12 @@ func (u *up) bind(body []byte, total int) error {
 				arg.Type = types[i]
 			}
 			if v != nil {
-				at := len(p.values)
+				n := len(p.values)
 				p.values = append(p.values, v...)
-				arg.Value = p.values[at:len(p.values):len(p.values)]
+				arg.Value = p.values[n:len(p.values):len(p.values)]
+			}
+			if binary && v != nil {
+				p.texts, arg.Text = appendArg(p.texts, v, arg.Type)
 			}
 			p.args = append(p.args, arg)
 		})
@@ -611,6 +615,20 @@ func (u *up) typesOf(st *statement) []uint32 {
 		return st.inferred
 	}
 	return st.types
+}
+
+// appendArg appends the text of a value of a type in binary format, and returns it too; nil
+// where it is not known.
+func appendArg(dst, v []byte, oid uint32) (all, text []byte) {
+	if dst == nil {
+		dst = make([]byte, 0, 64)
+	}
+	n := len(dst)
+	all, ok := pgvalue.Text(dst, v, oid)
+	if !ok {
+		return dst, nil
+	}
+	return all, all[n:len(all):len(all)]
 }
 
 // resolve returns what name means to the server now. Where an earlier batch has
