@@ -14,7 +14,7 @@ quick: ## the tests alone, with what is installed
 test-heavy: ## the suites of others through the default configuration; an hour or two
 	@scripts/test-heavy
 
-clients: ## Ansible, Node's ssh2 and a GiB each way by ssh, directly and through the gateway
+clients: ## Ansible, asyncssh, Dropbear, Node's ssh2 and a GiB each way by ssh, directly and through the gateway
 	@scripts/clients
 
 demo: ## a gateway before a private PostgreSQL, with lines to try
