@@ -38,7 +38,7 @@ func (d *down) message(typ byte, body []byte, total int) error {
 // inferred notes the types of st's parameters as the server describes them, where somebody
 // wants to see what is bound to them.
 func (d *down) inferred(st *statement, body []byte) error {
-	if st == unknownStatement || !d.session.session.WantsBind() {
+	if st == unknownStatement {
 		return nil
 	}
 	types, err := wire.ParseParameterTypes(body)
