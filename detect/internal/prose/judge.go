@@ -62,6 +62,8 @@ func judge(tokens []token) Likeness {
 		}
 	}
 	switch {
+	case givenAndFamily(tokens):
+		return FullName
 	case words == 1 && listed == 1 && common+places > 0: // Stone, Hampton
 		return MaybeName
 	case words == 0 || words > mostWords || common == words || places == words:
@@ -75,6 +77,19 @@ func judge(tokens []token) Likeness {
 	}
 	return MaybeName
 }
+
+// givenAndFamily reports whether tokens are a given name, which may be a common word, and a
+// family name, which may be a place. San and Santa begin places.
+func givenAndFamily(tokens []token) bool {
+	if len(tokens) != 2 {
+		return false
+	}
+	a, b := &tokens[0], &tokens[1]
+	return a.flags&(flagGiven|flagCapital) == flagGiven|flagCapital && b.flags&(flagFamily|flagCommon|flagCapital) == flagFamily|flagCapital && !saints[a.hash]
+}
+
+// saints are words that places begin with.
+var saints = map[uint32]bool{hashOf("san"): true, hashOf("santa"): true, hashOf("sao"): true, hashOf("saint"): true, hashOf("st"): true, hashOf("los"): true, hashOf("las"): true, hashOf("el"): true, hashOf("la"): true, hashOf("new"): true}
 
 // NameAt reads the name of a person that begins at text[i], with a capital, and returns
 // its end, or i. Its words are parted by single spaces. told is whether a word before it

@@ -55,7 +55,7 @@ func (m *Model) Named(t *Tagger, text []byte, expected bool) bool {
 	case words == 1:
 		return given == 1 && common == 0
 	}
-	return given > 0 && common < words || common == 0 && words <= 3
+	return given > 0 && common < words || common == 0 && words <= 3 || givenAndFamily(t.tokens)
 }
 
 // Full reports whether text is a given name of a person and a further name, of
