@@ -80,9 +80,9 @@ func (s *shore) run(t *testing.T, program, stdin string, args ...string) (string
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, append([]string{
 		"-F", "/dev/null", "-o", "Port=" + port, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-		"-o", "PreferredAuthentications=password,keyboard-interactive", "-o", "NumberOfPasswordPrompts=1", "-o", "SendEnv=NOTE", "-o", "BatchMode=no",
+		"-o", "PreferredAuthentications=password,keyboard-interactive", "-o", "NumberOfPasswordPrompts=1", "-o", "BatchMode=no",
 	}, args...)...)
-	cmd.Env = append(os.Environ(), "SSH_ASKPASS="+filepath.Join(s.dir, "ask"), "SSH_ASKPASS_REQUIRE=force", "DISPLAY=x", "NOTE=x")
+	cmd.Env = append(os.Environ(), "SSH_ASKPASS="+filepath.Join(s.dir, "ask"), "SSH_ASKPASS_REQUIRE=force", "DISPLAY=x")
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -122,6 +122,12 @@ func TestRequestsRefuseOnMachines(t *testing.T) {
 	require.Contains(t, out, refusal)
 	require.NotContains(t, out, testCard)
 	require.Contains(t, out, "hello")
+
+	out, _ = s.run(t, "ssh", "", "-o", "SetEnv=NOTE="+testPAN, "HOST", "echo [$NOTE]")
+	require.Contains(t, out, "[]")
+	require.NotContains(t, out, testPAN)
+	out, _ = s.run(t, "ssh", "", "-o", "SetEnv=NOTE=fine", "HOST", "echo [$NOTE]")
+	require.Contains(t, out, "[fine]")
 
 	content := strings.Repeat("all is well. ", 10000) + "then " + testCard + " comes" + strings.Repeat(", and goes on", 10000)
 	here, wide := filepath.Join(s.dir, "here"), filepath.Join(s.dir, "wide")
