@@ -199,8 +199,6 @@ func TestRequestsRefusePieces(t *testing.T) {
 	require.NoError(t, err)
 	defer session.Close()
 	require.NoError(t, session.RequestPty("xterm", 24, 80, nil))
-	var screen bytes.Buffer
-	session.Stdout, session.Stderr = &screen, &screen
 	in, err = session.StdinPipe()
 	require.NoError(t, err)
 	require.NoError(t, session.Shell())
