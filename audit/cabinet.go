@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -133,11 +134,16 @@ func dayOf(id string) string {
 	return began.UTC().Format(time.DateOnly)
 }
 
-// stored is a record that was opened to be read.
+// stored is a record that was opened to be read. One that is still being written is read
+// as far as it goes by then.
 type stored struct {
 	*io.SectionReader
 	file *os.File
+	size int64
 }
+
+// Size returns its length when it was opened, in bytes.
+func (s *stored) Size() int64 { return s.size }
 
 // Close closes its file.
 func (s *stored) Close() error { return s.file.Close() }
@@ -165,7 +171,7 @@ func (s *cabinet) open(path string) (*stored, error) {
 		f.Close()
 		return nil, err
 	}
-	return &stored{io.NewSectionReader(f, 0, st.Size()), f}, nil
+	return &stored{io.NewSectionReader(f, 0, math.MaxInt64), f, st.Size()}, nil
 }
 
 // openPacked opens a session's record in its pack.
@@ -174,7 +180,7 @@ func (s *cabinet) openPacked(path string) (*stored, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &stored{io.NewSectionReader(f, e.offset(), e.size()), f}, nil
+	return &stored{io.NewSectionReader(f, e.offset(), e.size()), f, e.size()}, nil
 }
 
 // key reads a session's key as it is sealed. The error of one that is not there, or was

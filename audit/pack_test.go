@@ -630,7 +630,7 @@ func TestPacksAreTamperedWith(t *testing.T) {
 			write(t, k[1], b)
 		}, "does not open with this log's key", 0},
 		{"a pack is renamed", func(t *testing.T, p, _ []string) {
-			require.NoError(t, os.Rename(p[0], filepath.Join(filepath.Dir(p[0]), packName(ids[1], newID())+packSuffix)))
+			require.NoError(t, os.Rename(p[0], filepath.Join(filepath.Dir(p[0]), packName(newID(), newID())+packSuffix)))
 		}, "it was renamed, or another was put in its place", 1},
 		{"packs are swapped", func(t *testing.T, p, _ []string) { swap(t, p[0], p[1]) }, "it was renamed, or another was put in its place", 1},
 		{"keys are swapped", func(t *testing.T, _, k []string) { swap(t, k[0], k[1]) }, "it was renamed, or another was put in its place", 1},
