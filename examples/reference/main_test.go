@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 
 func TestReference(t *testing.T) {
 	t.Setenv("DB_PASSWORD", exampletest.Upstream)
-	file := exampletest.Config(t, exampletest.Shop(t, "CREATE TABLE t (x int)"), "env:DB_PASSWORD")
+	file := exampletest.Config(t, exampletest.Shop(t, "CREATE TABLE t AS SELECT 1 AS x"), "env:DB_PASSWORD")
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "EXAMPLE_CONFIG="+file)
 	said, err := cmd.StderrPipe()
