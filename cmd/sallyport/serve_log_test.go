@@ -44,7 +44,8 @@ func TestServeLogsDatabase(t *testing.T) {
 	require.NotContains(t, o.output(), strings.TrimSpace(string(good)))
 	o.stop(t)
 	require.Regexp(t, `msg=starting version=.* resources=1 users=2 access_rules=2`, o.output())
-	require.Regexp(t, `msg="stopping: .*cause=.*interrupt.* open_sessions=0`, o.output())
+	// A session that its client has just left may still be open.
+	require.Regexp(t, `msg="stopping: .*cause=.*interrupt.* open_sessions=[01]\n`, o.output())
 	require.Regexp(t, `msg=stopped uptime=.* sessions=1[0-9] refused_sessions=0 failed_logins=0`, o.output())
 }
 
