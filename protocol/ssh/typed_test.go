@@ -38,21 +38,28 @@ func TestTypedLines(t *testing.T) {
 	}
 	io.WriteString(in, "exec env -i HISTFILE= HOME=/ TERM=xterm PS1='ready> ' bash --noprofile --norc -i\r")
 	seen("hready> ")
-	for _, line := range []struct{ keys, shows, on string }{
-		{"echo one''1\r", "one1", "input echo one''1 → done"},
-		{"echo twx\x7fo''2\r", "two2", "input echo two''2 → done"},
-		{"echo thre\x1b[D\x1b[D\x1b[Cx\x05\x15echo three''3\r", "three3", "input echo three''3 → done"},
-		{"echo forbidden''4\r", "sallyport: not this (rule trip)", "input echo forbidden''4 → refused"},
-		{"echo forbidd\x1b[D\x1b[C\x1b[Cen''5\r", "sallyport: not this", "input echo forbidden''5 → refused"},
-		{"\x1b[A\x1b[A\r", "two2", "input echo two''2 → done"},
-		{"ech\tsix''6\r", "six6", "input echo six''6 → done"},
-		{"read -s x; echo got''7\r", "read -s x", "input read -s x; echo got''7 → done"},
-		{"secret\r", "got7", ""},
-		{"PS1='\\[\\e]133;B\\a\\]'; echo marked''8\r", "marked8", ""},
-		{"echo with no prompt''9\r", "prompt9", "input echo with no prompt''9 → done"},
+	// What the shell shows when it reads keys again. Keys that come earlier are shown
+	// before its prompt.
+	const prompt, redrawn, marked, asked = "ready> ", "ready> \x1b[K", "\x1b]133;B\a\x1b[K", "\x1b[?2004l\r"
+	for _, line := range []struct{ keys, shows, reads, on string }{
+		{"echo one''1\r", "one1", prompt, "input echo one''1 → done"},
+		{"echo twx\x7fo''2\r", "two2", prompt, "input echo two''2 → done"},
+		{"echo thre\x1b[D\x1b[D\x1b[Cx\x05\x15echo three''3\r", "three3", prompt, "input echo three''3 → done"},
+		{"echo forbidden''4\r", "sallyport: not this (rule trip)", redrawn, "input echo forbidden''4 → refused"},
+		{"echo forbidd\x1b[D\x1b[C\x1b[Cen''5\r", "sallyport: not this", redrawn, "input echo forbidden''5 → refused"},
+		{"\x1b[A\x1b[A\r", "two2", prompt, "input echo two''2 → done"},
+		{"ech\tsix''6\r", "six6", prompt, "input echo six''6 → done"},
+		{"read -s x; echo got''7\r", "read -s x", asked, "input read -s x; echo got''7 → done"},
+		{"secret\r", "got7", prompt, ""},
+		{"PS1='\\[\\e]133;B\\a\\]'; echo marked''8\r", "marked8", marked, ""},
+		{"echo with no prompt''9\r", "prompt9", marked, "input echo with no prompt''9 → done"},
 	} {
+		before := len(out.String())
 		io.WriteString(in, line.keys)
-		seen(line.shows)
+		waitFor(t, line.shows, func() bool {
+			shown := out.String()[before:]
+			return strings.Contains(shown, line.shows) && strings.HasSuffix(shown, line.reads)
+		})
 		if line.on != "" {
 			r.journal.expect(t, line.on)
 		}
