@@ -40,7 +40,7 @@ func TestTypedLines(t *testing.T) {
 	seen("hready> ")
 	// What the shell shows when it reads keys again. Keys that come earlier are shown
 	// before its prompt.
-	const prompt, redrawn, marked, asked = "ready> ", "ready> \x1b[K", "\x1b]133;B\a\x1b[K", "\x1b[?2004l\r"
+	const prompt, redrawn, marked, asked = "\x1b[?2004hready> ", "\rready> \x1b[K", "\x1b[?2004h\x1b]133;B\a", "\x1b[?2004l\r"
 	for _, line := range []struct{ keys, shows, reads, on string }{
 		{"echo one''1\r", "one1", prompt, "input echo one''1 → done"},
 		{"echo twx\x7fo''2\r", "two2", prompt, "input echo two''2 → done"},
@@ -56,10 +56,10 @@ func TestTypedLines(t *testing.T) {
 	} {
 		before := len(out.String())
 		io.WriteString(in, line.keys)
-		waitFor(t, line.shows, func() bool {
-			shown := out.String()[before:]
-			return strings.Contains(shown, line.shows) && strings.HasSuffix(shown, line.reads)
-		})
+		shown := func() string { return out.String()[before:] }
+		require.Eventually(t, func() bool {
+			return strings.Contains(shown(), line.shows) && strings.Contains(shown(), line.reads)
+		}, 15*time.Second, 5*time.Millisecond, "%q", printed(shown))
 		if line.on != "" {
 			r.journal.expect(t, line.on)
 		}
@@ -125,3 +125,8 @@ func TestPaste(t *testing.T) {
 		})
 	}
 }
+
+// printed is what a function returns when it is printed.
+type printed func() string
+
+func (p printed) String() string { return p() }
