@@ -21,7 +21,7 @@ type Explainer struct {
 	options  Options
 	dry      bool // nothing is served
 	gateway  *proxy.Gateway
-	services []service
+	services atomic.Pointer[[]service]
 	memory   masking.Memory
 	current  atomic.Pointer[parts]
 }
@@ -35,7 +35,7 @@ func NewExplainer(f *config.File, o Options) (*Explainer, error) {
 	}
 	x := &Explainer{options: o, dry: true}
 	x.gateway = &proxy.Gateway{Dialer: o.Dialer, Now: o.Now, Log: o.Log, Unrecorded: true}
-	if err := x.openServices(f, false); err != nil {
+	if err := x.openServices(f); err != nil {
 		return nil, errors.Join(err, x.Close())
 	}
 	p, err := x.make(context.Background(), f)
@@ -55,7 +55,7 @@ func (x *Explainer) parts() *parts { return x.current.Load() }
 // Close ends the reading of catalogs.
 func (x *Explainer) Close() error {
 	var errs []error
-	for _, s := range x.services {
+	for _, s := range x.opened() {
 		if s.Close != nil {
 			errs = append(errs, s.Close())
 		}

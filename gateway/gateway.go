@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -99,10 +100,9 @@ type Gateway struct {
 	metrics  *prometheus.Metrics
 	control  *control.Handler
 
-	handlers map[protocol.Listener]proxy.Handler
-
 	mu        sync.Mutex // of what follows
-	listeners map[protocol.Listener]net.Listener
+	listeners entrances
+	serve     func(l protocol.Listener, e *entrance) // nil: nothing is served
 	scraped   net.Listener // where metrics are shown; nil when they are not
 	socket    net.Listener // where control is served; nil when nothing is listened to
 	closed    bool
@@ -121,10 +121,7 @@ var ErrClosed = errors.New("the gateway is closed")
 // to be closed, unless Run is called, which closes it. On an error nothing stays
 // open.
 func New(f *config.File, o Options) (*Gateway, error) {
-	g := &Gateway{
-		log: o.Log, metrics: &prometheus.Metrics{},
-		handlers: make(map[protocol.Listener]proxy.Handler), listeners: make(map[protocol.Listener]net.Listener),
-	}
+	g := &Gateway{log: o.Log, metrics: &prometheus.Metrics{}}
 	if g.log == nil {
 		g.log = slog.Default()
 	}
@@ -146,8 +143,6 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	requests := &review.Queue{}
 	g.gateway = &proxy.Gateway{
 		Dialer: o.Dialer, Reviewer: requests, Now: o.Now, Log: g.log,
-		MaxSession: f.Limits.MaxSession, MaxSessions: f.Limits.MaxSessions, MaxPerIdentity: f.Limits.MaxPerUser,
-		MaxUnauthenticated: f.Limits.MaxUnauthenticated, MaxPerAddress: f.Limits.MaxPerAddress,
 		OnEvent: func(e proxy.Event) {
 			g.operator.event(e)
 			if o.OnEvent != nil {
@@ -159,9 +154,6 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 		g.gateway.Reviewer = o.Reviewer
 	}
 	g.closers = append(g.closers, g.Explainer.Close)
-	if err := g.openServices(f, true); err != nil {
-		return err
-	}
 	if err := g.Apply(f); err != nil {
 		return err
 	}
@@ -173,7 +165,7 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 		Permit:   func(who *proxy.Identity, p control.Permission) bool { return g.parts().permit(who, p) },
 		Deciders: deciders{g.Explainer},
 	}
-	return g.handle(f)
+	return nil
 }
 
 // deciders proves who decides, as the current revision proves who logs in.
@@ -212,17 +204,29 @@ func (g *Gateway) openRecords(f *config.File) (*audit.Log, error) {
 	return l, nil
 }
 
-// Apply makes f the current revision, for what of it can change while the gateway
-// runs: users, resources, access rules, guardrails, masking, recordings, retention,
-// what the control socket permits, and certificates. Recordings are those of sessions
-// that begin from now on. Listeners, the data directory, limits and where events are
-// sent stay as they were when the gateway was made. Open sessions meet the new rules
-// at their next operation; see [proxy.Gateway.Use]. On an error nothing has changed.
+// Apply makes f the current revision: users, resources, access rules, guardrails,
+// masking, recordings, retention, limits, listeners, certificates, and what the control
+// socket permits. What of it needs a restart, see [config.File.NeedsRestart], stays as it
+// was when the gateway was made, and is logged. Recordings and limits are for what begins
+// from now on. Open sessions meet the new rules at their next operation, and those that
+// may not go on end at once; see [proxy.Gateway.Use]. Sessions of a listener that is gone
+// go on. On an error nothing has changed.
 func (g *Gateway) Apply(f *config.File) error {
 	g.applying.Lock()
 	defer g.applying.Unlock()
 	if g.isClosed() {
 		return ErrClosed
+	}
+	if before := g.parts(); before != nil {
+		if f.Data() != before.config.Data() {
+			return fmt.Errorf("using %s as the data directory: got another than the %s that the gateway runs with; stop it, and start it with this file", f.Data(), before.config.Data())
+		}
+		if keys := f.NeedsRestart(before.config); len(keys) > 0 {
+			g.log.Warn("changes of these keys of the config file are used after a restart", "keys", strings.Join(keys, ", "))
+		}
+	}
+	if err := g.openServices(f); err != nil {
+		return err
 	}
 	shown, err := g.show(f)
 	if err != nil {
@@ -240,6 +244,33 @@ func (g *Gateway) Apply(f *config.File) error {
 		return err
 	}
 	p.revision.Name = version.Policy
+	next, err := g.entrances(f)
+	if err == nil {
+		err = g.use(p, version)
+	}
+	if err != nil {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		next.closeBut(g.listeners)
+		return err
+	}
+	g.shown = shown
+	g.move(next)
+	if err := g.revised(); err != nil {
+		g.log.Error("clients may not know the gateway by its files", "err", err)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.socket != nil {
+		if err := g.share(f); err != nil {
+			g.log.Error("the control socket stays open to the users of the rules before", "err", err)
+		}
+	}
+	return nil
+}
+
+// use makes p the current revision, once that is on record.
+func (g *Gateway) use(p *parts, version audit.Version) error {
 	if err := g.records.Configured(version); err != nil {
 		return fmt.Errorf("recording that a configuration is used: %w", err)
 	}
@@ -247,14 +278,6 @@ func (g *Gateway) Apply(f *config.File) error {
 	if err := g.gateway.Use(p.revision); err != nil {
 		g.current.Store(before)
 		return err
-	}
-	g.shown = shown
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.socket != nil {
-		if err := g.share(f); err != nil {
-			g.log.Error("the control socket stays open to the users of the rules before", "err", err)
-		}
 	}
 	return nil
 }
@@ -301,15 +324,13 @@ func (g *Gateway) Close() error {
 
 // unlisten closes every listener. g.mu is held.
 func (g *Gateway) unlisten() {
-	for _, ln := range g.listeners {
-		ln.Close()
-	}
+	g.listeners.closeBut(nil)
 	for _, ln := range []net.Listener{g.socket, g.scraped} {
 		if ln != nil {
 			ln.Close()
 		}
 	}
-	clear(g.listeners)
+	g.listeners = nil
 	g.socket, g.scraped = nil, nil
 }
 

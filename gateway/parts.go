@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"slices"
@@ -24,6 +25,8 @@ type parts struct {
 	resources  proxy.Resources
 	guardrail  *guardrail.Guardrail // nil: nothing is guarded
 	masker     *masking.Masker      // nil: nothing is masked
+	maskerKey  []byte
+	protocols  int // that were open when it was made
 	recordings func(t proxy.Target) audit.Recording
 	retention  func(start *audit.Event) time.Duration // nil: everything is kept
 	permit     func(who *proxy.Identity, p control.Permission) bool
@@ -42,23 +45,19 @@ func (x *Explainer) make(ctx context.Context, f *config.File) (*parts, error) {
 	if before := x.parts(); before != nil {
 		p.users.Replace(before.users)
 	}
-	if p.policy, err = f.Policy(); err != nil {
-		return nil, err
-	}
 	if p.resources, err = f.Directory(); err != nil {
 		return nil, err
 	}
-	if p.guardrail, err = f.Guardrail(guardrail.Config{Limiters: x.limiters(), Estimators: x.estimators()}); err != nil {
+	if err := p.decide(ctx, x); err != nil {
 		return nil, err
 	}
-	c := masking.Config{Sampler: x.sampler(), Memory: &x.memory}
-	if x.dry { // nothing is shown, so that any key will do
-		c.Key = []byte(rand.Text())
+	p.revision = &proxy.Revision{
+		Authenticator: p.users, Directory: p.resources, Credentials: f.Credentials(),
+		Limits: proxy.Limits{
+			MaxSession: f.Limits.MaxSession, MaxSessions: f.Limits.MaxSessions, MaxPerIdentity: f.Limits.MaxPerUser,
+			MaxUnauthenticated: f.Limits.MaxUnauthenticated, MaxPerAddress: f.Limits.MaxPerAddress,
+		},
 	}
-	if p.masker, err = f.Masker(ctx, c); err != nil {
-		return nil, err
-	}
-	p.revision = &proxy.Revision{Authenticator: p.users, Directory: p.resources, Credentials: f.Credentials()}
 	if x.options.Authenticator != nil {
 		p.revision.Authenticator = x.options.Authenticator(p.users)
 	}
@@ -66,6 +65,38 @@ func (x *Explainer) make(ctx context.Context, f *config.File) (*parts, error) {
 		p.revision.Credentials = x.options.Credentials(p.revision.Credentials)
 	}
 	return p, nil
+}
+
+// decide makes what decides. What would decide as that of the current revision is that
+// one, so that sessions go on with what it knows of them.
+func (p *parts) decide(ctx context.Context, x *Explainer) (err error) {
+	f, before := p.config, x.parts()
+	if before == nil {
+		before = &parts{config: &config.File{}}
+	}
+	p.protocols = len(x.opened()) // which bring some of it
+	same := p.protocols == before.protocols
+	if p.policy = before.policy; p.policy == nil || !f.SameAccess(before.config) {
+		if p.policy, err = f.Policy(); err != nil {
+			return err
+		}
+	}
+	if p.guardrail = before.guardrail; !same || p.guardrail == nil || !f.SameGuardrails(before.config) {
+		if p.guardrail, err = f.Guardrail(guardrail.Config{Limiters: x.limiters(), Estimators: x.estimators()}); err != nil {
+			return err
+		}
+	}
+	c := masking.Config{Sampler: x.sampler(), Memory: &x.memory}
+	if x.dry { // nothing is shown, so that any key will do
+		c.Key = []byte(rand.Text())
+	} else if c.Key, err = f.MaskerKey(ctx); err != nil {
+		return err
+	}
+	p.masker, p.maskerKey = before.masker, c.Key
+	if !same || p.masker == nil || !bytes.Equal(c.Key, before.maskerKey) || !f.SameMasking(before.config) {
+		p.masker, err = f.Masker(ctx, c)
+	}
+	return err
 }
 
 // chain is the interceptors in the order in which they are asked. originals keep what

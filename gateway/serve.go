@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/protocol"
 )
 
 // Socket returns where a running gateway of f is talked to; see control.NewClient.
@@ -41,14 +41,12 @@ func (g *Gateway) listen(authority string) error {
 		return nil
 	}
 	f := g.parts().config
-	for l := range g.handlers {
-		ln, err := net.Listen("tcp", l.Address)
-		if err != nil {
+	var err error
+	for l, e := range g.listeners {
+		if e.ln, err = net.Listen("tcp", l.Address); err != nil {
 			return err
 		}
-		g.listeners[l] = ln
 	}
-	var err error
 	socket, err := control.Listen(Socket(f))
 	if err != nil {
 		return err
@@ -76,13 +74,13 @@ func (g *Gateway) share(f *config.File) error {
 
 // announce logs where the gateway listens, and the files that clients know it by.
 func (g *Gateway) announce(authority string) {
-	for l, ln := range g.listeners {
-		g.log.Info("listening", "protocol", l.Protocol, "address", ln.Addr(), "resource", l.Resource)
+	for l, e := range g.listeners {
+		g.log.Info("listening", "protocol", l.Protocol, "address", e.ln.Addr(), "resource", l.Resource)
 	}
 	if g.scraped != nil {
 		g.log.Info("metrics", "url", "http://"+g.scraped.Addr().String()+"/metrics")
 	}
-	for _, s := range g.services {
+	for _, s := range g.opened() {
 		for _, file := range s.Files {
 			g.log.Info("clients can know the gateway by this file", "protocol", s.Name, "file", file)
 		}
@@ -98,9 +96,9 @@ func (g *Gateway) announce(authority string) {
 func (g *Gateway) Addr(protocol, resource string) net.Addr {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for l, ln := range g.listeners {
-		if l.Protocol == protocol && l.Resource == resource {
-			return ln.Addr()
+	for l, e := range g.listeners {
+		if l.Protocol == protocol && l.Resource == resource && e.ln != nil {
+			return e.ln.Addr()
 		}
 	}
 	return nil
@@ -113,7 +111,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		return err
 	}
 	g.mu.Lock()
-	listeners, scraped, socket := maps.Clone(g.listeners), g.scraped, g.socket
+	scraped, socket := g.scraped, g.socket
 	g.mu.Unlock()
 	if socket == nil { // it was closed meanwhile
 		return ErrClosed
@@ -146,11 +144,24 @@ func (g *Gateway) Run(ctx context.Context) error {
 	start("control", func() error {
 		return g.serveHTTP(ctx, socket, &http.Server{Handler: g.control, ConnContext: control.PeerContext})
 	})
-	for l, ln := range listeners {
-		start(l.Address, func() error { return g.gateway.Serve(ctx, ln, g.handlers[l]) })
+	g.mu.Lock()
+	g.serve = func(l protocol.Listener, e *entrance) {
+		ctx, withdraw := context.WithCancelCause(ctx)
+		e.withdraw = withdraw
+		start(l.Address, func() error {
+			defer withdraw(nil)
+			return g.gateway.Serve(ctx, e.ln, e.handler)
+		})
 	}
+	for l, e := range g.listeners {
+		g.serve(l, e)
+	}
+	g.mu.Unlock()
 	wg.Go(func() {
 		<-ctx.Done()
+		g.mu.Lock()
+		g.serve = nil // wg has ended once this has
+		g.mu.Unlock()
 		cause := "one of its listeners failed"
 		if outer.Err() != nil {
 			cause = context.Cause(outer).Error()

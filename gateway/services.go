@@ -27,24 +27,38 @@ func Dir(f *config.File, protocol string) string { return filepath.Join(f.Data()
 // RequireTLS reports whether the gateway refuses clients without TLS.
 func RequireTLS(f *config.File) bool { return f.TLS == nil || !f.TLS.Optional }
 
-// openServices opens the protocols that f has listeners or resources of. On an error
-// those that are open stay open, until Close.
-func (x *Explainer) openServices(f *config.File, serve bool) error {
+// openServices opens the protocols that f has listeners or resources of and that are not
+// open yet. They stay open until Close, also on an error.
+func (x *Explainer) openServices(f *config.File) error {
+	listeners := f.Listeners()
+	// Nothing is asked before there is a revision, but by handlers that are made for the
+	// first one.
 	a := protocol.Assembly{
-		Gateway: x.gateway, Domain: f.Domain, RequireTLS: RequireTLS(f), Listeners: f.Listeners(), Log: x.options.Log,
-		Resources: func() proxy.Resources { return x.parts().resources },
-		May:       func(id *proxy.Identity, t proxy.Target) bool { return x.parts().policy.May(id, t) },
+		Gateway: x.gateway, Domain: f.Domain, RequireTLS: RequireTLS(f), Log: x.options.Log,
+		Listeners: func() []protocol.Listener {
+			if p := x.parts(); p != nil {
+				return p.config.Listeners()
+			}
+			return listeners
+		},
+		Resources: func() proxy.Resources {
+			if p := x.parts(); p != nil {
+				return p.resources
+			}
+			return nil
+		},
+		May: func(id *proxy.Identity, t proxy.Target) bool { return x.parts().policy.May(id, t) },
 	}
-	if serve {
+	if !x.dry {
 		a.TLS = &tls.Config{GetCertificate: x.gateway.Certificate, MinVersion: tls.VersionTLS12}
 	}
 	if x.options.Authenticator == nil { // another may know keys that the file does not
 		a.KnowsKey = func(user string, key []byte) bool { return x.parts().users.KnowsKey(user, key) }
 	}
 	for _, p := range f.Protocols() {
-		used := slices.ContainsFunc(a.Listeners, func(l protocol.Listener) bool { return l.Protocol == p.Name }) ||
+		used := slices.ContainsFunc(listeners, func(l protocol.Listener) bool { return l.Protocol == p.Name }) ||
 			slices.ContainsFunc(f.Resources, func(r config.Resource) bool { return r.Type == p.Name })
-		if !used {
+		if !used || x.service(p.Name) != nil {
 			continue
 		}
 		a.Dir = Dir(f, p.Name)
@@ -52,32 +66,26 @@ func (x *Explainer) openServices(f *config.File, serve bool) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.Name, err)
 		}
-		x.services = append(x.services, service{p, s})
+		opened := append(slices.Clip(x.opened()), service{p, s})
+		x.services.Store(&opened)
 	}
 	return nil
 }
 
-// handle makes the listeners' handlers.
-func (g *Gateway) handle(f *config.File) error {
-	for _, l := range f.Listeners() {
-		s := g.service(l.Protocol)
-		if s == nil {
-			return fmt.Errorf("serving %s at %s: the protocol is not in the list", l.Protocol, l.Address)
-		}
-		h, err := s.Handler(l.Resource)
-		if err != nil {
-			return fmt.Errorf("%s: %w", l.Address, err)
-		}
-		g.handlers[l] = h
+// opened are the protocols that are open, of this revision or an earlier one. The result
+// is read-only.
+func (x *Explainer) opened() []service {
+	if s := x.services.Load(); s != nil {
+		return *s
 	}
 	return nil
 }
 
 // service returns the protocol of that name; nil when it is not served.
 func (x *Explainer) service(name string) *service {
-	for i := range x.services {
-		if x.services[i].Name == name {
-			return &x.services[i]
+	for _, s := range x.opened() {
+		if s.Name == name {
+			return &s
 		}
 	}
 	return nil
@@ -88,7 +96,7 @@ func (x *Explainer) service(name string) *service {
 // authority of its own.
 func (x *Explainer) verifyLogin() func(wire []byte, name string) error {
 	var verify []func([]byte, string) error
-	for _, s := range x.services {
+	for _, s := range x.opened() {
 		if s.VerifyLogin != nil {
 			verify = append(verify, s.VerifyLogin)
 		}
@@ -112,7 +120,7 @@ func (x *Explainer) verifyLogin() func(wire []byte, name string) error {
 // limiters add LIMIT to queries, by dialect.
 func (x *Explainer) limiters() map[string]guardrail.Limiter {
 	out := make(map[string]guardrail.Limiter)
-	for _, s := range x.services {
+	for _, s := range x.opened() {
 		if s.Limiter != nil {
 			out[s.Dialect] = s.Limiter
 		}
@@ -126,7 +134,7 @@ func (x *Explainer) estimators() map[string]guardrail.Estimator {
 	for _, dialect := range x.options.Dialects {
 		out[dialect] = estimator{}
 	}
-	for _, s := range x.services {
+	for _, s := range x.opened() {
 		if s.Estimator != nil {
 			out[s.Dialect] = estimator{s.Estimator}
 		}
@@ -140,7 +148,7 @@ type samplers map[string]protocol.Sampler
 // sampler reads values of columns for masking.
 func (x *Explainer) sampler() masking.Sampler {
 	out := make(samplers)
-	for _, s := range x.services {
+	for _, s := range x.opened() {
 		if s.Sampler != nil {
 			out[s.Name] = s.Sampler
 		}

@@ -125,8 +125,9 @@ type Assembly struct {
 	// "gw.example.com", "orders.gw.example.com" is the resource "orders". Empty: it
 	// does not.
 	Domain string
-	// Listeners are all places where the gateway listens, for any protocol.
-	Listeners []Listener
+	// Listeners returns all places where the gateway listens, for any protocol. They may
+	// change while it runs. Nil: there are none.
+	Listeners func() []Listener
 	// Resources returns the gateway's resources, of all protocols. They may change
 	// while it runs; the result and what it refers to is read-only. Nil: there are
 	// none.
@@ -176,6 +177,9 @@ type Service struct {
 	// Files are those that clients know the gateway by. They are there once the first
 	// handler is.
 	Files []string
+	// Revised is called when the gateway's listeners or resources may have changed, once
+	// there is a handler. Nil: the service keeps nothing that depends on them.
+	Revised func() error
 	// Close ends what the service does by itself, once no handler of it serves any
 	// more. Nil: nothing is to be ended.
 	Close func() error

@@ -261,6 +261,9 @@ func (s *Session) ask(ctx context.Context, op Op, m *Meta) {
 		if !s.Dry && len(m.chain.starts) > 0 {
 			s.start(ctx, op, m)
 		}
+		if m.Kind == KindConnect {
+			s.connected.Store(!m.verdict.Refuses())
+		}
 	}
 }
 

@@ -416,7 +416,7 @@ func TestWarnings(t *testing.T) {
 
 func TestDeadlineAndKill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := &proxy.Gateway{MaxSession: time.Hour}
+		g := &proxy.Gateway{Limits: proxy.Limits{MaxSession: time.Hour}}
 		s, err := proxytest.Open(g, part{name: "p"})
 		require.NoError(t, err)
 		require.False(t, ask(s, read()).Refuses())

@@ -27,6 +27,7 @@ type Gateway struct {
 	Credentials   CredentialSource // nil: sessions use the account's user name without a secret
 	Interceptors  []Interceptor    // asked in this order
 	Certificates  []tls.Certificate
+	Limits
 
 	Dialer   Dialer           // nil: a plain net.Dialer
 	Reviewer Reviewer         // nil: what needs an approval is refused
@@ -39,21 +40,17 @@ type Gateway struct {
 	// be safe for concurrent use. May be nil.
 	OnEvent func(Event)
 
-	HandshakeTimeout   time.Duration // from accept to an open session; 0 is 30 s
-	DialTimeout        time.Duration // 0 is 10 s
-	AskTimeout         time.Duration // an operation longer in the chain ends its session; 0 is 30 s
-	DrainTimeout       time.Duration // how long shutdown lets sessions end by themselves; 0 is 10 s
-	MaxSession         time.Duration // the longest session; 0 means no limit
-	MaxUnauthenticated int           // above it the oldest silent connection is closed; 0 is 4096
-	MaxSessions        int           // open sessions; 0 means no limit
-	MaxPerIdentity     int           // open sessions of one subject; 0 means no limit
-	MaxPerAddress      int           // open connections of one IP address, or IPv6 /64; 0 means no limit
+	HandshakeTimeout time.Duration // from accept to an open session; 0 is 30 s
+	DialTimeout      time.Duration // 0 is 10 s
+	AskTimeout       time.Duration // an operation longer in the chain ends its session; 0 is 30 s
+	DrainTimeout     time.Duration // how long shutdown lets sessions end by themselves; 0 is 10 s
 
 	mu       sync.Mutex
 	drain    context.Context // ends when shutdown begins
 	startEnd context.CancelFunc
 	drained  bool
 	revision atomic.Pointer[Revision]
+	bringing atomic.Int32 // revisions to which open sessions were not brought yet
 	renewed  atomic.Pointer[renewal]
 	sessions map[string]*Session
 	subjects map[string]int
@@ -71,6 +68,16 @@ const (
 	defaultDrainTimeout       = 10 * time.Second
 	defaultMaxUnauthenticated = 4096
 )
+
+// Limits bound what clients may use of a gateway. The zero value of each means what is
+// said there. They apply to what is opened from now on.
+type Limits struct {
+	MaxSession         time.Duration // the longest session; 0 means no limit
+	MaxUnauthenticated int           // above it the oldest silent connection is closed; 0 is 4096
+	MaxSessions        int           // open sessions; 0 means no limit
+	MaxPerIdentity     int           // open sessions of one subject; 0 means no limit
+	MaxPerAddress      int           // open connections of one IP address, or IPv6 /64; 0 means no limit
+}
 
 // Handler speaks one protocol. It is used for many connections at once.
 type Handler interface {
@@ -233,7 +240,8 @@ func (g *Gateway) recovered(where string, v any, s *Session) error {
 // with nil after ctx ended, else with the listener's error. A handler that does not
 // return within ten seconds after the cut is an error, and is not waited for. Serve may be called
 // for several listeners at once; when one ends because of ctx, all sessions of
-// the gateway are drained.
+// the gateway are drained. A ctx that ends with [ErrWithdrawn] as its cause drains
+// nothing: its connections go on, and Serve returns when they have ended.
 //
 // It fails at once when interceptors leave notes that nobody records, see
 // [Gateway.Unrecorded], and when h is a [Checker] that finds something.
@@ -254,9 +262,12 @@ func (g *Gateway) Serve(ctx context.Context, ln net.Listener, h Handler) error {
 	defer stop()
 	err = g.accept(connCtx, ln, h, &conns)
 	ln.Close()
+	withdrawn := errors.Is(context.Cause(ctx), ErrWithdrawn)
 	if ctx.Err() != nil {
 		err = nil
-		g.startDrain()
+		if !withdrawn {
+			g.startDrain()
+		}
 	}
 	ended := make(chan struct{})
 	go func() {
@@ -264,6 +275,13 @@ func (g *Gateway) Serve(ctx context.Context, ln net.Listener, h Handler) error {
 		g.sumUp()
 		close(ended)
 	}()
+	if withdrawn {
+		select {
+		case <-ended:
+			return nil
+		case <-g.draining().Done():
+		}
+	}
 	t := time.NewTimer(or(g.DrainTimeout, defaultDrainTimeout))
 	defer t.Stop()
 	select {
@@ -279,6 +297,10 @@ func (g *Gateway) Serve(ctx context.Context, ln net.Listener, h Handler) error {
 		return errors.Join(err, fmt.Errorf("%w %v after they were cut; their records may lack an end", errUnended, 2*cutTime))
 	}
 }
+
+// ErrWithdrawn is the cause with which the context of [Gateway.Serve] ends when nobody
+// is to be served there any more, and the gateway goes on.
+var ErrWithdrawn = errors.New("the gateway does not listen here any more")
 
 // cutTime is how long a handler may take to tell a client why its session is cut. Its
 // connection is closed then, and it has the same time again to return.
@@ -329,7 +351,7 @@ func (g *Gateway) serveConn(ctx context.Context, nc net.Conn, h Handler, conns *
 		time.AfterFunc(cutTime, func() { nc.Close() })
 	})
 	defer stop()
-	leave, ok := g.addresses.enter(nc.RemoteAddr(), g.MaxPerAddress)
+	leave, ok := g.addresses.enter(nc.RemoteAddr(), g.Revision().MaxPerAddress)
 	if !ok {
 		g.event(Event{Kind: EventOverload, Protocol: c.protocol, Remote: nc.RemoteAddr()})
 		return
@@ -361,6 +383,7 @@ func (g *Gateway) serveConn(ctx context.Context, nc net.Conn, h Handler, conns *
 // admit counts c as unauthenticated, closing the oldest silent connection when
 // there are too many, so that a flood cannot lock others out.
 func (g *Gateway) admit(c *Conn) bool {
+	limit := or(g.Revision().MaxUnauthenticated, defaultMaxUnauthenticated)
 	g.mu.Lock()
 	if g.drained {
 		g.mu.Unlock()
@@ -368,7 +391,7 @@ func (g *Gateway) admit(c *Conn) bool {
 	}
 	g.unauth.push(c)
 	var oldest *Conn
-	if g.unauth.len > or(g.MaxUnauthenticated, defaultMaxUnauthenticated) {
+	if g.unauth.len > limit {
 		oldest = g.unauth.head
 		g.unauth.remove(oldest)
 	}
@@ -496,7 +519,7 @@ func (g *Gateway) open(ctx context.Context, r OpenRequest) (*Session, *Connect, 
 		s.now = func() time.Time { return r.At }
 	}
 	s.Deadline = r.Identity.Expires
-	for _, d := range []time.Duration{g.MaxSession, target.Resource.MaxSession} {
+	for _, d := range []time.Duration{g.Revision().MaxSession, target.Resource.MaxSession} {
 		if end := s.Started.Add(d); d > 0 && (s.Deadline.IsZero() || end.Before(s.Deadline)) {
 			s.Deadline = end
 		}
@@ -543,13 +566,14 @@ func (g *Gateway) register(s *Session) error {
 	if s.Dry {
 		return nil
 	}
+	limits := g.Revision().Limits
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.drained {
 		return ErrShutdown
 	}
-	if g.MaxSessions > 0 && len(g.sessions) >= g.MaxSessions ||
-		g.MaxPerIdentity > 0 && g.subjects[s.Identity.Subject] >= g.MaxPerIdentity {
+	if limits.MaxSessions > 0 && len(g.sessions) >= limits.MaxSessions ||
+		limits.MaxPerIdentity > 0 && g.subjects[s.Identity.Subject] >= limits.MaxPerIdentity {
 		return ErrTooMany
 	}
 	if g.sessions == nil {

@@ -120,6 +120,34 @@ func TestServe(t *testing.T) {
 	require.Eventually(t, func() bool { return len(g.Sessions()) == 0 }, 5*time.Second, time.Millisecond)
 }
 
+// Where a listener is withdrawn nobody connects any more, and who is connected goes on.
+func TestServeWithdrawn(t *testing.T) {
+	g := gateway()
+	stays := proxytest.Serve(t, g, lines{})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, withdraw := context.WithCancelCause(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- g.Serve(ctx, ln, lines{}) }()
+	c, err := net.Dial("tcp", ln.Addr().String())
+	require.NoError(t, err)
+	defer c.Close()
+	say(t, c, "alice", "hello")
+	withdraw(proxy.ErrWithdrawn)
+	require.Eventually(t, func() bool {
+		refused, err := net.Dial("tcp", ln.Addr().String())
+		if err == nil {
+			refused.Close()
+		}
+		return err != nil
+	}, 10*time.Second, time.Millisecond)
+	say(t, c, "SELECT 1", "ran")
+	say(t, dial(t, stays), "bob", "hello")
+	c.Close()
+	require.NoError(t, <-served)
+	say(t, dial(t, stays), "carol", "hello")
+}
+
 // A gateway without its parts lets nobody in.
 func TestEmptyGateway(t *testing.T) {
 	for name, g := range map[string]*proxy.Gateway{

@@ -117,7 +117,7 @@ func TestDry(t *testing.T) {
 		return nil
 	}}, ask: func(proxy.Op) proxy.Verdict { return proxy.Pass() }}
 	g := &proxy.Gateway{
-		Reviewer: r, MaxSessions: 1, OnEvent: func(proxy.Event) { events++ },
+		Reviewer: r, Limits: proxy.Limits{MaxSessions: 1}, OnEvent: func(proxy.Event) { events++ },
 		Interceptors: []proxy.Interceptor{noting{true}, &proxytest.Notes{Err: errors.New("nothing is recorded")}, clock, seeing(func(s *proxy.Session) { now = s.Now() }), holding("big")},
 	}
 	id, res := proxytest.Identity, proxytest.Resource

@@ -1,12 +1,15 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
+	"reflect"
+	"slices"
 	"time"
 )
 
@@ -37,6 +40,13 @@ type Account struct {
 	Key bool
 }
 
+// equal reports whether two resources are the same to all who use them.
+func (r *Resource) equal(o *Resource) bool {
+	a, b := *r, *o
+	a.TLS, b.TLS = TLS{}, TLS{}
+	return r.TLS.equal(&o.TLS) && reflect.DeepEqual(a, b)
+}
+
 // Account returns the account of that name, the first one for "".
 func (r *Resource) Account(name string) (Account, bool) {
 	for i, a := range r.Accounts {
@@ -64,6 +74,13 @@ type TLS struct {
 	RootCAs      *x509.CertPool // nil is the system's
 	ServerName   string         // empty is the address's host
 	Certificates []tls.Certificate
+}
+
+func (t *TLS) equal(o *TLS) bool {
+	return t.Mode == o.Mode && t.ServerName == o.ServerName && (t.RootCAs == o.RootCAs || t.RootCAs != nil && o.RootCAs != nil && t.RootCAs.Equal(o.RootCAs)) &&
+		slices.EqualFunc(t.Certificates, o.Certificates, func(a, b tls.Certificate) bool {
+			return slices.EqualFunc(a.Certificate, b.Certificate, bytes.Equal)
+		})
 }
 
 // Config returns the client configuration for a connection to address, or nil

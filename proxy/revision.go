@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"sync"
 	"sync/atomic"
 )
 
@@ -23,6 +24,7 @@ type Revision struct {
 	// Certificates are what clients see, for handlers whose TLS configuration asks
 	// [Gateway.Certificate]. The first is for clients that no other fits.
 	Certificates []tls.Certificate
+	Limits
 }
 
 func (r *Revision) records() bool {
@@ -41,7 +43,7 @@ func (g *Gateway) Revision() *Revision {
 	}
 	first := &Revision{
 		Authenticator: g.Authenticator, Directory: g.Directory, Credentials: g.Credentials, Interceptors: g.Interceptors,
-		Certificates: g.Certificates,
+		Certificates: g.Certificates, Limits: g.Limits,
 	}
 	if g.revision.CompareAndSwap(nil, first) {
 		return first
@@ -52,11 +54,16 @@ func (g *Gateway) Revision() *Revision {
 // Use makes r the current revision. Logins and sessions that begin from now on
 // meet r at once, and open sessions at their next operation; operations that run
 // already end as they began. An interceptor that is in both revisions keeps its
-// hooks. A new one is given each open session by Intercept, and finds what the
-// interceptor of its name remembers in [Session.Earlier]. A session whose resource
-// r does not have, or has at another address or with other settings, ends, and so
-// does one that r does not let connect, or whose user is gone. One whose user has
-// other groups goes on with them: see [Refresher].
+// hooks in sessions whose user and resource are what they were, and a [Recorder]
+// keeps them in all. Every other is given each open session by Intercept, while
+// operations may run, and finds what the interceptor of its name remembers in
+// [Session.Earlier].
+//
+// Open sessions are brought to r without waiting for their next operation, by a
+// goroutine that ends with the last of them. A session whose resource r does not have,
+// or has at another address or with other settings, is killed, and so is one that r
+// does not let connect, or whose user is gone, with what it is doing. One whose user
+// has other groups goes on with them: see [Refresher].
 //
 // On an error, which is that r cannot be used, the current revision stays.
 func (g *Gateway) Use(r *Revision) error {
@@ -65,7 +72,45 @@ func (g *Gateway) Use(r *Revision) error {
 	}
 	g.Revision() // the first one is there, so that it is replaced
 	g.revision.Store(r)
+	if g.bringing.Add(1) == 1 {
+		go g.bring()
+	}
 	return nil
+}
+
+// bringers bounds how many sessions are brought to a revision at once. One may wait,
+// for an interceptor that asks somebody.
+const bringers = 16
+
+// bring brings open sessions to the current revision, until there is no later one.
+func (g *Gateway) bring() {
+	for {
+		revisions := g.bringing.Load()
+		var wg sync.WaitGroup
+		free := make(chan struct{}, bringers)
+		for _, s := range g.Sessions() {
+			if !s.connected.Load() { // it meets the revision when its Connect goes on
+				continue
+			}
+			free <- struct{}{}
+			wg.Go(func() {
+				defer func() { <-free }()
+				if err := s.Protect("revision", func() error { return s.brought() }); err != nil {
+					s.Kill(err)
+				}
+			})
+		}
+		wg.Wait()
+		if g.bringing.CompareAndSwap(revisions, 0) {
+			return
+		}
+	}
+}
+
+func (s *Session) brought() error {
+	ctx, cancel := context.WithTimeout(s.ctx, or(s.gateway.AskTimeout, defaultAskTimeout))
+	defer cancel()
+	return s.renew(ctx)
 }
 
 // Renew has clients that connect from now on shown these certificates, in the place of
@@ -123,13 +168,17 @@ func (h *hooks) release(s *Session, err error) error {
 	return s.Protect(h.name, func() error { h.Close(err); return nil })
 }
 
-// build makes the chain of revision r for s, which is r's view of the session.
-// The interceptors that the chain before has too keep their hooks. It returns the
-// chain as far as it came, also on an error.
+// build makes the chain of revision r for s, which is r's view of the session. It
+// returns the chain as far as it came, also on an error.
 func (s *Session) build(ctx context.Context, r *Revision, before *chain) (*chain, error) {
 	var list []*hooks
 	for _, i := range r.Interceptors {
 		h := before.of(i)
+		if h != nil && !s.seenAs(before.view) {
+			if _, records := i.(Recorder); !records {
+				h = nil // what it made up its mind about has changed
+			}
+		}
 		if h == nil {
 			h = &hooks{name: i.Name(), from: i}
 			ictx, cancel := context.WithTimeout(ctx, or(s.gateway.AskTimeout, defaultAskTimeout))
@@ -191,9 +240,11 @@ func (s *Session) renew(ctx context.Context) error {
 		next.release(view, err)
 		return err
 	}
-	if err := view.reconnect(ctx, next); err != nil {
-		next.release(view, err)
-		return err
+	if s.connected.Load() { // else its Connect is asked about it
+		if err := view.reconnect(ctx, next); err != nil {
+			next.release(view, err)
+			return err
+		}
 	}
 	s.mu.Lock()
 	s.chain.Store(next)
@@ -202,6 +253,9 @@ func (s *Session) renew(ctx context.Context) error {
 	s.gateway.revised(view)
 	if before.running.Load() == 0 {
 		before.release(view, nil)
+	}
+	if r.Name != "" && r.Name == before.revision.Name && view.seenAs(before.view) {
+		return nil // it is judged as before
 	}
 	n := &Note{Kind: NoteRevised, Text: r.Name}
 	if view.Identity != before.view.Identity {
@@ -237,8 +291,15 @@ func (s *Session) seen(ctx context.Context, r *Revision, before *chain) (*Sessio
 		!reflect.DeepEqual(now.Settings, was.Settings) { // by which the handler serves it
 		return nil, fmt.Errorf("resource %s has changed: connect again", was.Name)
 	}
-	view.Target.Resource = now
+	if !now.equal(was) {
+		view.Target.Resource = now
+	}
 	return &view, nil
+}
+
+// seenAs reports whether interceptors see in s the user and the resource of before.
+func (s *Session) seenAs(before *Session) bool {
+	return s.Identity == before.Identity && s.Target.Resource == before.Target.Resource
 }
 
 // reconnect asks the interceptors of c whether the session, which is open, may

@@ -3,12 +3,15 @@ package proxy_test
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -45,6 +48,16 @@ func (t *trace) take() string {
 	s := strings.Join(t.list, ", ")
 	t.list = nil
 	return s
+}
+
+// wait waits until something has happened.
+func (t *trace) wait(tt *testing.T, what string) {
+	tt.Helper()
+	require.Eventually(tt, func() bool {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return slices.Contains(t.list, what)
+	}, 10*time.Second, time.Millisecond, what)
 }
 
 func (n *numbered) Name() string { return n.name }
@@ -107,11 +120,12 @@ func TestUse(t *testing.T) {
 	long := read()
 	require.False(t, ask(s, long).Refuses())
 	require.NoError(t, g.Use(revision(2)))
-	require.Equal(t, "a1 asked", tr.take(), "nothing happens before the next operation")
+	tr.wait(t, "a2 after [1]")
+	require.Equal(t, "a1 asked, a2 after [1]", tr.take(), "the new interceptor knows what the old one did, before the next operation")
 
 	next := read()
 	require.False(t, ask(s, next).Refuses())
-	require.Equal(t, "a2 after [1], a2 asked", tr.take(), "the new interceptor knows what the old one did")
+	require.Equal(t, "a2 asked", tr.take())
 	_, err := s.Flow(long, &proxy.Shape{})
 	require.NoError(t, err, "what runs already ends as it began")
 	_, err = s.Flow(next, &proxy.Shape{})
@@ -218,6 +232,112 @@ func TestUseEndsSessions(t *testing.T) {
 			s.Close(nil)
 			require.Contains(t, tr.take(), "a1 closed")
 		})
+	}
+}
+
+// leaving is an interceptor that lets everybody connect but one user.
+type leaving string
+
+func (leaving) Name() string { return "leaving" }
+
+func (l leaving) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
+	return proxy.Hooks{Ask: func(_ context.Context, op proxy.Op) proxy.Verdict {
+		if op.Info().Kind == proxy.KindConnect && s.Identity.Subject == string(l) {
+			return proxy.Deny(proxy.CausePolicy, "r", "you have left", "")
+		}
+		return proxy.Allow("r")
+	}}, nil
+}
+
+// A session ends with its access although it asks nothing, and so does one that is doing
+// something. The others go on.
+func TestUseEndsIdleSessions(t *testing.T) {
+	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{leaving("")}}
+	open := func(user string) *proxy.Session {
+		s, connect, err := g.Open(context.Background(), proxy.OpenRequest{
+			Identity: &proxy.Identity{Subject: user}, Target: proxy.Target{Resource: &proxytest.Resource},
+		})
+		require.NoError(t, err)
+		t.Cleanup(func() { s.Close(nil) })
+		s.Done(connect, &proxy.Outcome{})
+		return s
+	}
+	stays := open("alice")
+	var leave []*proxy.Session
+	for range 100 {
+		leave = append(leave, open("bob"))
+	}
+	running := read()
+	require.False(t, ask(leave[0], running).Refuses())
+	require.NoError(t, g.Use(&proxy.Revision{Interceptors: []proxy.Interceptor{leaving("bob")}}))
+	for _, s := range leave {
+		select {
+		case <-s.Context().Done():
+		case <-time.After(10 * time.Second):
+			t.Fatal("a session without access goes on")
+		}
+		require.ErrorContains(t, s.Err(), "you have left")
+	}
+	leave[0].Done(running, &proxy.Outcome{})
+	require.NoError(t, stays.Err())
+	require.False(t, ask(stays, read()).Refuses())
+}
+
+// A session that waits for an approval to connect meets a revision when it has the
+// approval, and not before.
+func TestUseLeavesWaitingSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		decided := make(chan struct{})
+		hold := part{name: "p", hooks: proxy.Hooks{Ask: func(context.Context, proxy.Op) proxy.Verdict { return proxytest.Hold("two-people") }}}
+		g := &proxy.Gateway{Interceptors: []proxy.Interceptor{hold}, Reviewer: &reviewer{wait: func(ctx context.Context) proxy.Verdict {
+			<-decided
+			return approve(ctx)
+		}}}
+		opened := make(chan error, 1)
+		go func() {
+			id := proxytest.Identity
+			s, _, err := g.Open(context.Background(), proxy.OpenRequest{Identity: &id, Target: proxy.Target{Resource: &proxytest.Resource}})
+			if err == nil {
+				s.Close(nil)
+			}
+			opened <- err
+		}()
+		synctest.Wait()
+		require.NoError(t, g.Use(&proxy.Revision{Interceptors: []proxy.Interceptor{hold, proxytest.Allow{}}}))
+		synctest.Wait()
+		close(decided)
+		require.NoError(t, <-opened)
+	})
+}
+
+// An interceptor of both revisions keeps its hooks in sessions that it sees as before.
+func TestUseKeepsHooks(t *testing.T) {
+	g, tr, revision := gatewayOf(t)
+	first := revision(1)
+	first.Directory = proxy.Resources{&proxytest.Resource}
+	require.NoError(t, g.Use(first))
+	s := openAt(t, g, &proxytest.Resource)
+	defer s.Close(nil)
+	tr.take()
+	for _, c := range []struct {
+		name   string
+		change func(r *proxy.Resource)
+		want   string
+	}{
+		{"nothing", func(*proxy.Resource) {}, "a1 asked"},
+		{"labels", func(r *proxy.Resource) { r.Labels = map[string]string{"env": "prod"} }, "a1 after [1], a1 closed <nil>, a1 asked"},
+		{"what trusts the resource", func(r *proxy.Resource) { r.TLS.RootCAs = x509.NewCertPool() }, "a1 after [1 1], a1 closed <nil>, a1 asked"},
+	} {
+		next := &proxy.Revision{Interceptors: first.Interceptors, Directory: g.Revision().Directory}
+		changed := *next.Directory.(proxy.Resources)[0]
+		c.change(&changed)
+		next.Directory = proxy.Resources{&changed}
+		require.NoError(t, g.Use(next))
+		op := read()
+		require.False(t, ask(s, op).Refuses(), c.name)
+		require.Equal(t, c.want, tr.take(), c.name)
+		s.Done(op, &proxy.Outcome{})
+		tr.take()
 	}
 }
 

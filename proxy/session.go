@@ -39,8 +39,9 @@ type session struct {
 	params  map[string]string // of its Connect
 	now     func() time.Time
 
-	renewing sync.Mutex // held while a revision's chain is made
-	chain    atomic.Pointer[chain]
+	renewing  sync.Mutex // held while a revision's chain is made
+	chain     atomic.Pointer[chain]
+	connected atomic.Bool // its Connect was allowed and is on record
 	// Whether any revision's interceptors wanted to see data and texts.
 	wantsFlow, wantsTell atomic.Bool
 

@@ -144,8 +144,10 @@ func serve(ctx context.Context, g *proxy.Gateway, p place, forPostgres, forSSH n
 	defer closeLater(pg.Close)
 	sh := sshkit.New(sshkit.Config{
 		Dir: filepath.Join(p.data, "ssh"), Resources: func() proxy.Resources { return resources }, May: access.May, KnowsKey: users.KnowsKey,
-		Listeners: []protocol.Listener{
-			{Protocol: "postgres", Address: forPostgres.Addr().String()}, {Protocol: "ssh", Address: forSSH.Addr().String()},
+		Listeners: func() []protocol.Listener {
+			return []protocol.Listener{
+				{Protocol: "postgres", Address: forPostgres.Addr().String()}, {Protocol: "ssh", Address: forSSH.Addr().String()},
+			}
 		},
 	})
 	users.Certificate = sh.VerifyLogin

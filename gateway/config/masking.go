@@ -22,16 +22,15 @@ import (
 // assembly brings: the sampler, and a key that takes the place of the file's. The
 // rest is the file's.
 func (f *File) Masker(ctx context.Context, assembled masking.Config) (*masking.Masker, error) {
-	masks := func(m Masking) bool { return m.Recognize == nil && m.Use != useOff }
-	if f.maskingOff() && !slices.ContainsFunc(f.Masking, masks) {
+	if !f.masks() {
 		return nil, nil
 	}
 	c := assembled
 	c.Detokenise, c.Tags, c.Trusted = f.MaskingKey.Detokenise, f.Tags, f.Trusted
 	var err error
 	if c.Key == nil {
-		if c.Key, err = f.maskingKey(ctx); err != nil {
-			return nil, fmt.Errorf("masking key: %w", err)
+		if c.Key, err = f.MaskerKey(ctx); err != nil {
+			return nil, err
 		}
 	}
 	if c.Detector, err = f.detector(); err != nil {
@@ -55,6 +54,11 @@ func (f *File) Masker(ctx context.Context, assembled masking.Config) (*masking.M
 		c.Rules = append(c.Rules, r)
 	}
 	return masking.New(c)
+}
+
+// masks reports whether anything is masked.
+func (f *File) masks() bool {
+	return !f.maskingOff() || slices.ContainsFunc(f.Masking, func(m Masking) bool { return m.Recognize == nil && m.Use != useOff })
 }
 
 // detector builds the detector with the file's own recognizers; nil when it has
@@ -107,8 +111,19 @@ func (m Masking) rule() (masking.Rule, error) {
 // maskingKeyFile is the file of the key that the gateway makes for itself.
 const maskingKeyFile = "masking.key"
 
-// maskingKey returns the configured key, or the one of the data directory, which
-// is made when there is none.
+// MaskerKey returns the key of Masker: the configured one, or the one of the data
+// directory, which is made when there is none. It is nil when nothing is masked.
+func (f *File) MaskerKey(ctx context.Context) ([]byte, error) {
+	if !f.masks() {
+		return nil, nil
+	}
+	key, err := f.maskingKey(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("masking key: %w", err)
+	}
+	return key, nil
+}
+
 func (f *File) maskingKey(ctx context.Context) ([]byte, error) {
 	source, ref := f.options.Secrets, f.reference(f.MaskingKey.Secret)
 	if ref == "" {

@@ -13,14 +13,54 @@ import (
 // who may do what, what nobody should, what is hidden. Comments, order of keys
 // and everything else leave the rules' version as it is.
 func (f *File) Version() (audit.Version, error) {
-	rules := []any{plain(f.Access), plain(f.Guardrails), plain(f.Masking)}
-	b, err := json.Marshal(rules)
+	b, err := json.Marshal([]any{plain(f.Access), plain(f.Guardrails), plain(f.Masking)})
 	if err != nil {
 		return audit.Version{}, err
 	}
 	sum := sha256.Sum256(b)
 	return audit.Version{Config: hex.EncodeToString(f.digest[:]), Policy: hex.EncodeToString(sum[:8])}, nil
 }
+
+// SameAccess reports whether both files have the same access rules.
+func (f *File) SameAccess(o *File) bool { return same(f.Access, o.Access) }
+
+// SameGuardrails reports whether both files have the same guardrails.
+func (f *File) SameGuardrails(o *File) bool { return same(f.Guardrails, o.Guardrails) }
+
+// SameMasking reports whether both files mask the same, with the same key. Where an
+// analyzer is asked it is not known, since that has a secret, too.
+func (f *File) SameMasking(o *File) bool {
+	return f.Analyzer == nil && o.Analyzer == nil && same(f.Masking, o.Masking) && same(f.MaskingKey, o.MaskingKey) && same(f.Tags, o.Tags) && same(f.Trusted, o.Trusted)
+}
+
+// NeedsRestart returns the keys that f has otherwise than o and that a running gateway of
+// o keeps as they are: they are used when it starts again.
+func (f *File) NeedsRestart(o *File) (keys []string) {
+	for _, k := range []struct {
+		name string
+		of   func(f *File) any
+	}{
+		{"data_dir", func(f *File) any { return f.Data() }},
+		{"domain", func(f *File) any { return f.Domain }},
+		{"tls.optional", func(f *File) any { return f.TLS != nil && f.TLS.Optional }},
+		{"metrics", func(f *File) any { return f.Metrics }},
+		{"audit.durability", func(f *File) any { return f.Audit.Durability }},
+		{"audit.best_effort", func(f *File) any { return f.Audit.BestEffort }},
+		{"audit.export", func(f *File) any { return f.Audit.Export }},
+		{"audit.copies", func(f *File) any { return f.Audit.Copies }},
+		{"audit.witnesses", func(f *File) any { return f.Audit.Witnesses }},
+		{"audit.key", func(f *File) any { return f.Audit.Key }},
+		{"audit.old_keys", func(f *File) any { return f.Audit.OldKeys }},
+	} {
+		if !same(k.of(f), k.of(o)) {
+			keys = append(keys, k.name)
+		}
+	}
+	return keys
+}
+
+// same reports whether two values of a file say the same.
+func same(a, b any) bool { return reflect.DeepEqual(plain(a), plain(b)) }
 
 // plain is v without the places of its parts in the file.
 func plain(v any) any { return strip(reflect.ValueOf(v)) }

@@ -51,7 +51,10 @@ func (h *Handler) forbidden(a netip.Addr, port uint16) string {
 			return "connections to a cloud's metadata service are not forwarded"
 		}
 	}
-	for _, own := range h.Own {
+	if h.Own == nil {
+		return ""
+	}
+	for _, own := range h.Own() {
 		if own.Port() != port {
 			continue
 		}

@@ -230,7 +230,9 @@ func TestAttack46Channels(t *testing.T) {
 func TestAttack47ForwardsToWhereNobodyGoes(t *testing.T) {
 	r := newRig(t, func(r *rig) {
 		r.settings.Forwards = []string{"*:*"}
-		r.handler.Own = []netip.AddrPort{netip.MustParseAddrPort("192.0.2.7:6443"), netip.MustParseAddrPort("0.0.0.0:6022"), netip.MustParseAddrPort("127.0.0.1:6432")}
+		r.handler.Own = func() []netip.AddrPort {
+			return []netip.AddrPort{netip.MustParseAddrPort("192.0.2.7:6443"), netip.MustParseAddrPort("0.0.0.0:6022"), netip.MustParseAddrPort("127.0.0.1:6432")}
+		}
 		r.handler.Resolve = func(_ context.Context, host string) ([]netip.Addr, error) {
 			switch host {
 			case "metadata.example":

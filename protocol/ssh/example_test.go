@@ -59,7 +59,9 @@ func ExampleHandler() {
 	handler := &ssh.Handler{
 		HostKeys: []gossh.Signer{hostKey},
 		Grammar:  &commandline.Grammar{},
-		Own:      []netip.AddrPort{netip.MustParseAddrPort(ln.Addr().String())},
+		Own: func() []netip.AddrPort {
+			return []netip.AddrPort{netip.MustParseAddrPort(ln.Addr().String())}
+		},
 	}
 	if err := gateway.Serve(context.Background(), ln, handler); err != nil {
 		log.Fatal(err)

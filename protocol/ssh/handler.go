@@ -24,9 +24,9 @@ type Handler struct {
 	// for its resources, and mints user certificates for resources whose
 	// settings ask for them. Nil: no certificates.
 	Authority *Authority
-	// Names are the host names by which clients know the gateway, for its host
-	// certificates.
-	Names []string
+	// Names returns the host names by which clients know the gateway, for its host
+	// certificates. Nil: it has none.
+	Names func() []string
 	// KnowsKey says whether a key that a client offers, in SSH wire format, could
 	// belong to user, so that the client is told to try another before it signs.
 	// It grants nothing, and is not asked about certificates. Nil: every key is
@@ -42,9 +42,9 @@ type Handler struct {
 	// terminal it chooses from a menu. Nil: such a client is told how to name a
 	// resource, and no names.
 	Reachable func(ctx context.Context, id *proxy.Identity) []Choice
-	// Own are the addresses that the gateway listens on; no forward may lead there.
-	// An unspecified address means all of this machine's.
-	Own []netip.AddrPort
+	// Own returns the addresses that the gateway listens on; no forward may lead there.
+	// An unspecified address means all of this machine's. Nil: there are none.
+	Own func() []netip.AddrPort
 	// Resolve looks up the names of forwarding targets; nil is net.DefaultResolver's
 	// LookupNetIP.
 	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)

@@ -44,7 +44,7 @@ func TestJumpWithCertificates(t *testing.T) {
 	hosts, _ := newSigner(t)
 	r := newRig(t, func(r *rig) {
 		r.handler.Authority = &ssh.Authority{Hosts: hosts}
-		r.handler.Names = []string{"127.0.0.1"}
+		r.handler.Names = func() []string { return []string{"127.0.0.1"} }
 	})
 	known := fmt.Sprintf("@cert-authority * %s", authorized(hosts.PublicKey()))
 	require.NoError(t, os.WriteFile(filepath.Join(r.dir, "known_hosts"), []byte(known), 0o600))

@@ -86,7 +86,11 @@ func (h *Handler) serverConfig(ctx context.Context, c *proxy.Conn) (*gossh.Serve
 		KeyboardInteractiveCallback: l.interactive,
 		ServerVersion:               version,
 	}
-	return config, h.addHostKeys(config, h.Names)
+	var names []string
+	if h.Names != nil {
+		names = h.Names()
+	}
+	return config, h.addHostKeys(config, names)
 }
 
 // addHostKeys adds the gateway's host keys to config, and certificates of them for names.

@@ -17,8 +17,10 @@ import (
 func ExampleNew() {
 	serve := func(ctx context.Context, ln net.Listener, users *identity.Users, access *policy.Policy, resources proxy.Resources) error {
 		k := kit.New(kit.Config{
-			Dir:       "data/ssh",
-			Listeners: []protocol.Listener{{Protocol: kit.Protocol().Name, Address: ln.Addr().String()}},
+			Dir: "data/ssh",
+			Listeners: func() []protocol.Listener {
+				return []protocol.Listener{{Protocol: kit.Protocol().Name, Address: ln.Addr().String()}}
+			},
 			Resources: func() proxy.Resources { return resources }, May: access.May, KnowsKey: users.KnowsKey,
 		})
 		handler, err := k.Handler("")

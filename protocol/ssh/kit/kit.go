@@ -33,9 +33,9 @@ type Config struct {
 	Dir string
 	// Domain is a further host name by which clients know the gateway.
 	Domain string
-	// Listeners are the gateway's: forwards may not lead there, and clients know the
-	// gateway by the hosts of those of this protocol.
-	Listeners []protocol.Listener
+	// Listeners returns the gateway's: forwards may not lead there, and clients know the
+	// gateway by the hosts of those of this protocol. Nil: there are none.
+	Listeners func() []protocol.Listener
 	// Resources returns the gateway's resources, of all protocols. Nil: there are
 	// none.
 	Resources func() proxy.Resources
@@ -93,14 +93,27 @@ func (k *Kit) Handler(resource string) (*ssh.Handler, error) {
 		return nil, err
 	}
 	h := &ssh.Handler{
-		Resource: resource, HostKeys: o.host, Authority: o.authority, Names: k.names(), KnownHosts: o.known,
+		Resource: resource, HostKeys: o.host, Authority: o.authority, Names: k.names, KnownHosts: o.known,
 		Reachable: func(_ context.Context, id *proxy.Identity) []ssh.Choice { return k.reachable(id) },
-		Own:       k.addresses(), Grammar: &commandline.Grammar{},
+		Own:       k.addresses, Grammar: &commandline.Grammar{},
 	}
 	if knows := k.config.KnowsKey; knows != nil {
 		h.KnowsKey = func(_ context.Context, user string, key []byte) bool { return knows(user, key) }
 	}
 	return h, nil
+}
+
+// Revised brings what clients know the gateway by up to date, once its listeners or
+// resources have changed.
+func (k *Kit) Revised() error {
+	o, err := k.keys()
+	if err != nil {
+		return err
+	}
+	if err := k.writeKnownHosts(o); err != nil {
+		return fmt.Errorf("SSH known hosts: %w", err)
+	}
+	return nil
 }
 
 // VerifyLogin returns why a certificate, in SSH wire format, does not prove that
@@ -125,12 +138,19 @@ func (k *Kit) Exec(line string) *proxy.Exec {
 // addresses are those that the gateway listens on.
 func (k *Kit) addresses() []netip.AddrPort {
 	var list []netip.AddrPort
-	for _, l := range k.config.Listeners {
+	for _, l := range k.listeners() {
 		if a, err := net.ResolveTCPAddr("tcp", l.Address); err == nil {
 			list = append(list, a.AddrPort())
 		}
 	}
 	return list
+}
+
+func (k *Kit) listeners() []protocol.Listener {
+	if k.config.Listeners == nil {
+		return nil
+	}
+	return k.config.Listeners()
 }
 
 // resources are those of this protocol.
@@ -175,7 +195,7 @@ func (k *Kit) names() []string {
 	if k.config.Domain != "" {
 		names = append(names, k.config.Domain)
 	}
-	for _, l := range k.config.Listeners {
+	for _, l := range k.listeners() {
 		if host, _, err := net.SplitHostPort(l.Address); l.Protocol == name && err == nil && host != "" && !slices.Contains(names, host) {
 			names = append(names, host)
 		}
@@ -211,6 +231,7 @@ func open(a protocol.Assembly) (*protocol.Service, error) {
 			}
 			return h, nil
 		},
+		Revised:   k.Revised,
 		Operation: func(_ context.Context, _ proxy.Target, text string) (proxy.Op, error) { return k.Exec(text), nil },
 		Further:   further, Refuses: refuses, Reach: k.reach,
 		VerifyLogin: k.VerifyLogin, Files: []string{KnownHosts(a.Dir)},

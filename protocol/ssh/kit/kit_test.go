@@ -19,7 +19,9 @@ import (
 func kitIn(dir string) *Kit {
 	return New(Config{
 		Dir: dir, Domain: "gw.example.com",
-		Listeners: []protocol.Listener{{Protocol: "ssh", Address: "127.0.0.2:6022"}, {Protocol: "other", Address: "127.0.0.3:1"}},
+		Listeners: func() []protocol.Listener {
+			return []protocol.Listener{{Protocol: "ssh", Address: "127.0.0.2:6022"}, {Protocol: "other", Address: "127.0.0.3:1"}}
+		},
 		Resources: func() proxy.Resources {
 			return proxy.Resources{
 				{Name: "vm1", Type: "ssh", Accounts: []proxy.Account{{Name: "a"}, {Name: "b"}}, Labels: map[string]string{"env": "prod", "at": "here"}},
@@ -82,8 +84,8 @@ func TestHandler(t *testing.T) {
 	dir := t.TempDir()
 	h, err := kitIn(dir).Handler("")
 	require.NoError(t, err)
-	require.Equal(t, []string{"localhost", "127.0.0.1", "::1", "gw.example.com", "127.0.0.2"}, h.Names)
-	require.Len(t, h.Own, 2, "forwards lead to no listener, of any protocol")
+	require.Equal(t, []string{"localhost", "127.0.0.1", "::1", "gw.example.com", "127.0.0.2"}, h.Names())
+	require.Len(t, h.Own(), 2, "forwards lead to no listener, of any protocol")
 	require.True(t, h.KnowsKey(t.Context(), "alice", []byte("key")))
 	require.False(t, h.KnowsKey(t.Context(), "bob", []byte("key")))
 	require.Equal(t, []ssh.Choice{{Resource: "vm1", Account: "a", About: "at=here env=prod"}, {Resource: "vm2"}}, h.Reachable(t.Context(), &proxy.Identity{Subject: "alice"}))

@@ -31,7 +31,7 @@ func (k *Kit) writeKnownHosts(o *keys) error {
 			fmt.Fprintf(&b, "@cert-authority %s %s", r.Name, authority)
 		}
 	}
-	for _, l := range k.config.Listeners {
+	for _, l := range k.listeners() {
 		host, port, err := net.SplitHostPort(l.Address)
 		if l.Protocol != name || err != nil {
 			continue
@@ -40,7 +40,12 @@ func (k *Kit) writeKnownHosts(o *keys) error {
 			fmt.Fprintf(&b, "[%s]:%s %s", host, port, gossh.MarshalAuthorizedKey(key.PublicKey()))
 		}
 	}
-	return os.WriteFile(KnownHosts(k.config.Dir), b.Bytes(), 0o644)
+	// Clients read it at any time: they see the one from before, or this one.
+	file := KnownHosts(k.config.Dir)
+	if err := os.WriteFile(file+".new", b.Bytes(), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(file+".new", file)
 }
 
 // knownHosts keeps the first host keys of resources that trust them, a line each:
