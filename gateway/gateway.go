@@ -103,8 +103,8 @@ type Gateway struct {
 	mu        sync.Mutex // of what follows
 	listeners entrances
 	serve     func(l protocol.Listener, e *entrance) // nil: nothing is served
-	scraped   net.Listener // where metrics are shown; nil when they are not
-	socket    net.Listener // where control is served; nil when nothing is listened to
+	scraped   net.Listener                           // where metrics are shown; nil when they are not
+	socket    net.Listener                           // where control is served; nil when nothing is listened to
 	closed    bool
 
 	applying sync.Mutex // held while a revision is made, and of what follows
@@ -216,6 +216,9 @@ func (g *Gateway) Apply(f *config.File) error {
 	defer g.applying.Unlock()
 	if g.isClosed() {
 		return ErrClosed
+	}
+	if err := f.Safe(); err != nil {
+		return err
 	}
 	if before := g.parts(); before != nil {
 		if f.Data() != before.config.Data() {

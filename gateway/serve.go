@@ -134,6 +134,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	wg.Go(func() { g.expire(ctx) })
 	wg.Go(func() { g.keepCertificate(ctx) })
+	wg.Go(func() { g.follow(ctx) })
 	if scraped != nil {
 		mux := http.NewServeMux()
 		mux.Handle("/metrics", g.metrics)

@@ -95,7 +95,7 @@ func TestServeReplacedCertificate(t *testing.T) {
 	// At once.
 	writePair(t, a, cert, key)
 	require.NoError(t, o.cmd.Process.Signal(syscall.SIGHUP))
-	o.wait(t, "SIGHUP: looked for a new certificate")
+	o.wait(t, "the config file is used as it is now")
 	require.NotContains(t, []string{first, second}, shownBy(t, address))
 	ask(4)
 	require.NotContains(t, o.output(), "BEGIN", "no key is in the log")
@@ -109,7 +109,7 @@ func TestServeHangup(t *testing.T) {
 	o := openOffice(t, "")
 	for i := range 3 {
 		require.NoError(t, o.cmd.Process.Signal(syscall.SIGHUP))
-		o.wait(t, fmt.Sprintf("(?s)(SIGHUP: looked for a new certificate for clients; changes of the config file are used after a restart.*){%d}", i+1))
+		o.wait(t, fmt.Sprintf("(?s)(SIGHUP: reading the config file and the certificates again.*the config file is used as it is now.*){%d}", i+1))
 	}
 	require.Contains(t, o.psql(t, "alice", "-c", "SELECT 'still here'"), "still here")
 	o.stop(t)

@@ -31,6 +31,9 @@ func check(ctx context.Context, c *cli, args []string) error {
 		return err
 	}
 	problems := append(cfg.Check(ctx), atMachine(ctx, *file, cfg)...)
+	if err := cfg.Safe(); err != nil {
+		problems = append(problems, config.Problem{File: *file, Line: 1, Text: err.Error()})
+	}
 	slices.SortStableFunc(problems, func(a, b config.Problem) int { return a.Line - b.Line })
 	for _, p := range problems {
 		fmt.Fprintln(c.err, p)

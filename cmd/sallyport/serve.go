@@ -87,8 +87,8 @@ func summaryOf(file string, cfg *config.File) []any {
 	}
 }
 
-// onHangup reads what can be read again while the gateway runs, at every SIGHUP until
-// ctx ends.
+// onHangup has the config file and certificates read again at every SIGHUP, until ctx
+// ends.
 func onHangup(ctx context.Context, hangups <-chan os.Signal, g *gateway.Gateway, log *slog.Logger) {
 	for {
 		select {
@@ -96,8 +96,9 @@ func onHangup(ctx context.Context, hangups <-chan os.Signal, g *gateway.Gateway,
 			return
 		case <-hangups:
 		}
-		if g.RenewCertificate() == nil { // which logs its failure
-			log.Info("SIGHUP: looked for a new certificate for clients; changes of the config file are used after a restart")
-		}
+		log.Info("SIGHUP: reading the config file and the certificates again")
+		// Both log how it went.
+		_ = g.RenewCertificate()
+		_ = g.Reload()
 	}
 }

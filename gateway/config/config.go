@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -61,6 +62,7 @@ type File struct {
 
 	name    string
 	digest  [sha256.Size]byte // of the file
+	info    fs.FileInfo       // nil: it was not read from a file
 	options Options
 	places  map[string]int // lines of the keys of Listen
 }
@@ -280,17 +282,57 @@ const maxFile = 4 << 20
 // The error is of type Problems when the file could be read and the options are
 // right.
 func Load(path string, o Options) (*File, error) {
+	b, info, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := Parse(path, b, o)
+	if err == nil {
+		f.info = info
+	}
+	return f, err
+}
+
+// read reads a config file, and a byte more than one may have.
+func read(path string) ([]byte, fs.FileInfo, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	info, err := f.Stat()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return Parse(path, b, o)
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	return b, info, err
 }
+
+// Reload reads the file again, as it was read.
+func (f *File) Reload() (*File, error) { return Load(f.name, f.options) }
+
+// Changed reports whether the file that f was read from says something else now. stamp
+// names what it says: two files with the same one are the same.
+func (f *File) Changed() (changed bool, stamp [sha256.Size]byte, err error) {
+	b, _, err := read(f.name)
+	if err != nil {
+		return false, stamp, err
+	}
+	stamp = sha256.Sum256(b)
+	return stamp != f.digest, stamp, nil
+}
+
+// Safe returns why the file is not to be used by a gateway: others than root and the
+// user of this process could have written it. It is nil for what was not read from a file.
+func (f *File) Safe() error {
+	if f.info == nil {
+		return nil
+	}
+	return trusted(f.name, f.info)
+}
+
+// Name is where the file was read from.
+func (f *File) Name() string { return f.name }
 
 // Parse reads a config file's text; name is for messages and for relative
 // paths.

@@ -1,0 +1,51 @@
+//go:build unix
+
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A file that others could have written is not used by a gateway.
+func TestSafe(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "sallyport.yaml")
+	require.NoError(t, os.WriteFile(name, []byte("resources: []\n"), 0o600))
+	for _, c := range []struct {
+		name string
+		mode os.FileMode
+		uid  int
+		gid  int
+		says string
+	}{
+		{"the user's own", 0o600, os.Geteuid(), os.Getegid(), ""},
+		{"everybody reads it", 0o644, os.Geteuid(), os.Getegid(), ""},
+		{"the user's own group writes it", 0o664, os.Geteuid(), os.Getegid(), ""},
+		{"everybody writes it", 0o602, os.Geteuid(), os.Getegid(), "every user can write it (mode 0602)"},
+		{"root's", 0o640, 0, 0, ""},
+		{"another group reads it", 0o640, 0, 4711, ""},
+		{"another group writes it", 0o660, 0, 4711, "the members of group number 4711 can write it (mode 0660)"},
+		{"another user's", 0o600, 4711, 0, "its owner has user number 4711"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if os.Geteuid() != 0 && (c.uid != os.Geteuid() || c.gid != os.Getegid()) {
+				t.Skip("only root gives files away")
+			}
+			require.NoError(t, os.Chown(name, c.uid, c.gid))
+			require.NoError(t, os.Chmod(name, c.mode))
+			f, err := Load(name, options())
+			require.NoError(t, err, "everybody may look at it")
+			if err = f.Safe(); c.says == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, c.says)
+			}
+		})
+	}
+	f, err := Parse(name, []byte("resources: []\n"), options())
+	require.NoError(t, err)
+	require.NoError(t, f.Safe(), "it was not read from a file")
+}
