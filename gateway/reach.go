@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -37,10 +36,17 @@ func (x *Explainer) Reach(ctx context.Context, t proxy.Target) error {
 	}
 	defer session.Close(nil)
 	if err := s.Reach(ctx, session); err != nil {
-		return errors.New(reason(err))
+		return &unreached{err}
 	}
 	return nil
 }
+
+// unreached is why a resource cannot be reached, with what is hidden from clients.
+type unreached struct{ error }
+
+func (u *unreached) Error() string { return reason(u.error) }
+
+func (u *unreached) Unwrap() error { return u.error }
 
 // Resources are those of the config file.
 func (x *Explainer) Resources() proxy.Resources { return x.parts().resources }

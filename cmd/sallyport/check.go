@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/sallyport/sallyport/control"
@@ -52,7 +54,7 @@ func check(ctx context.Context, c *cli, args []string) error {
 	if n > 0 {
 		return fail(exitError, "%s in %s", counted(n, "problem"), *file)
 	}
-	fmt.Fprintf(c.out, "%s is good: %d resources, %d users, %d access rules\n", *file, len(cfg.Resources), len(cfg.Identity.Users), len(cfg.Access))
+	fmt.Fprintf(c.out, "%s is good: %s, %s, %s\n", *file, counted(len(cfg.Resources), "resource"), counted(len(cfg.Identity.Users), "user"), counted(len(cfg.Access), "access rule"))
 	return nil
 }
 
@@ -127,7 +129,12 @@ func reachAll(ctx context.Context, c *cli, cfg *config.File) (failed int, err er
 			}
 			if err := x.Reach(ctx, proxy.Target{Resource: r, Account: a, Database: r.Database}); err != nil {
 				failed++
-				fmt.Fprintf(c.err, "%s: resource %s: %s\n", cfg.At(r.Name), name, visible(err.Error()))
+				text := "resource " + name + ": " + strings.TrimPrefix(err.Error(), "resource "+r.Name+": ")
+				var untrusted *tls.CertificateVerificationError
+				if errors.As(err, &untrusted) {
+					text += " (name its authority with tls: {ca: FILE}, and the name in its certificate with server_name)"
+				}
+				fmt.Fprintf(c.err, "%s: %s\n", cfg.At(r.Name), visible(text))
 				continue
 			}
 			fmt.Fprintf(c.out, "resource %s: logged in\n", name)

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -12,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/internal/testserver"
 )
 
@@ -135,6 +138,37 @@ func TestCheckConnect(t *testing.T) {
 	code, _, errs = sallyport(t, "", "check", "-c", o.config, "-connect")
 	require.Equal(t, exitError, code)
 	require.Contains(t, errs, "connection refused")
+}
+
+// A certificate that is not trusted is told with what to write.
+func TestCheckConnectUntrusted(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	writePair(t, testserver.NewAuthority(), cert, key)
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	require.NoError(t, err)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { ln.Close() })
+	verifier, err := identity.NewVerifier("wonder")
+	require.NoError(t, err)
+	go func() { // a server as far as its certificate
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			io.ReadFull(c, make([]byte, 8))
+			io.WriteString(c, "S")
+			tls.Server(c, &tls.Config{Certificates: []tls.Certificate{pair}}).Handshake()
+			c.Close()
+		}
+	}()
+	file := configFile(t, fmt.Sprintf(`{listen: {postgres: "127.0.0.1:0"}, identity: {users: [{name: a, groups: [g], password: %q}]}, resources: [{name: shop, type: postgres, address: %q, username: u}], access: [{groups: [g], allow: [connect]}]}`,
+		verifier, ln.Addr()))
+	code, _, errs := sallyport(t, "", "check", "-c", file, "-connect")
+	require.Equal(t, exitError, code)
+	require.Regexp(t, `:1: resource shop: TLS with the server: .*unknown authority.* \(name its authority with tls: \{ca: FILE\}`, errs)
 }
 
 func TestCheckConnectMachine(t *testing.T) {

@@ -71,7 +71,7 @@ func configFile(t *testing.T, text string) string {
 }
 
 func TestCheck(t *testing.T) {
-	require.Contains(t, must(t, "check", "-c", configFile(t, good)), "is good: 2 resources, 1 users, 1 access rules")
+	require.Contains(t, must(t, "check", "-c", configFile(t, good)), "is good: 2 resources, 1 user, 1 access rule")
 	code, out, errs := sallyport(t, "", "check", "-c", configFile(t, good))
 	require.Equal(t, exitOK, code)
 	require.Equal(t, 1, strings.Count(out, "\n"), "notes are not data: %s", out)
