@@ -117,6 +117,22 @@ func arrows() []arrow {
 			"what a secret is must be known to those that decide, and to others' programs, with nothing else",
 		},
 		{
+			"store stands alone", exactly("store"), foreign,
+			"what keeps state in a store, and a store of one's own, get no database driver with it",
+		},
+		{
+			"storetest is for the tests of others", exactly("store/storetest"), func(path string) bool { return foreign(path) && path != module+"/store" },
+			"who tests a store of their own builds nothing but the port and the standard library",
+		},
+		{
+			"database drivers are for the assembly",
+			func(rel string) bool {
+				return !inside(rel, "cmd") && !inside(rel, "gateway") && !inside(rel, "examples") && !inside(rel, "internal") && rel != "store/sqlstore"
+			},
+			own("store/sqlstore"),
+			"packages that keep state are given a store.Store; only an assembly chooses where it is",
+		},
+		{
 			"wire packages know bytes only",
 			func(rel string) bool { return strings.HasPrefix(rel, "protocol/") && path.Base(rel) == "wire" },
 			own("proxy", "protocol", "internal", "policy", "guardrail", "masking", "audit", "review", "identity", "secrets", "runbook", "control", "cmd"),
@@ -284,6 +300,14 @@ func TestArrowsSee(t *testing.T) {
 		{"protocol/postgres/kit", module + "/guardrail", true},
 		{"protocol/builtin", module + "/protocol/ssh/kit", false},
 		{"masking", module + "/protocol", true},
+		{"store", "github.com/jackc/pgx/v5", true},
+		{"store", module + "/proxy", true},
+		{"store/storetest", module + "/store", false},
+		{"store/storetest", "github.com/stretchr/testify/require", true},
+		{"store/sqlstore", module + "/store", false},
+		{"identity", module + "/store", false},
+		{"identity", module + "/store/sqlstore", true},
+		{"gateway", module + "/store/sqlstore", false},
 		{"internal/scram", "golang.org/x/text/secure/precis", true},
 		{"cmd/sallyport", module + "/audit/s3", false},
 	} {

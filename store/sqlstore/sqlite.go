@@ -1,0 +1,163 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+
+	"modernc.org/sqlite"
+)
+
+// readers is how many connections read a SQLite file at once.
+const readers = 4
+
+// OpenSQLite opens the store in a file, and makes the file when it does not exist.
+// Only its owner may read it. Several processes of one machine may have it open:
+// SQLite's locks keep them apart, and each sees the others' changes after
+// store.PollEvery at the latest, so that a new gateway can start before the old one
+// ends. The file must be on a disk of the machine, not on a network's.
+func OpenSQLite(ctx context.Context, file string, o Options) (*Store, error) {
+	file, err := filepath.Abs(file)
+	if err != nil {
+		return nil, fmt.Errorf("store: open: %w", err)
+	}
+	if err := private(file); err != nil {
+		return nil, err
+	}
+	d := sqliteDialect(file)
+	write, err := sqliteDB(file, 1, o.maxPages, "journal_mode(WAL)", "synchronous(FULL)", "secure_delete(1)", "journal_size_limit(16777216)")
+	if err != nil {
+		return nil, fmt.Errorf("store: open: %s: %w", d.name, err)
+	}
+	s := newStore(write, write, d, o)
+	if err := s.migrate(ctx, migrations); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if s.read, err = sqliteDB(file, readers, o.maxPages, "query_only(1)"); err != nil {
+		s.read = s.write
+		return nil, errors.Join(s.explain("open", err), s.Close())
+	}
+	return s, nil
+}
+
+// sqliteDB returns a pool of n connections that begin with the pragmas.
+func sqliteDB(file string, n, maxPages int, pragmas ...string) (*sql.DB, error) {
+	q := url.Values{"_pragma": append([]string{"busy_timeout(5000)", "trusted_schema(0)"}, pragmas...)}
+	if maxPages > 0 {
+		q.Add("_pragma", "max_page_count("+strconv.Itoa(maxPages)+")")
+	}
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: filepath.ToSlash(file), RawQuery: q.Encode()}).String())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(n)
+	db.SetMaxIdleConns(n)
+	return db, nil
+}
+
+// private makes an empty file that only its owner may read, and its folder, or
+// refuses one that others may read. It never opens a file that exists: closing it
+// would drop the locks that this process has on it.
+func private(file string) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return fmt.Errorf("store: open: %w", err)
+	}
+	f, err := create(file)
+	if err == nil {
+		return f.Close()
+	}
+	if !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("store: open: %w", err)
+	}
+	for _, name := range []string{file, file + "-wal", file + "-shm"} {
+		st, err := os.Stat(name)
+		if errors.Is(err, fs.ErrNotExist) && name != file {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("store: open: %w", err)
+		}
+		if !st.Mode().IsRegular() {
+			return fmt.Errorf("store: open: %s: got %s, want a file", name, st.Mode().Type())
+		}
+		if p := st.Mode().Perm(); p&0o077 != 0 && runtime.GOOS != "windows" {
+			return fmt.Errorf("store: open: %s: got mode %#o, want 0600, since it holds users and keys: chmod 600 %s", name, p, name)
+		}
+	}
+	return nil
+}
+
+func create(file string) (*os.File, error) {
+	return os.OpenFile(file, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+}
+
+// Backup writes a copy of a SQLite store to a new file, while the store is used. It
+// is a store itself. PostgreSQL has pg_dump for that.
+func (s *Store) Backup(ctx context.Context, file string) error {
+	if s.dialect.name[0] != 'S' {
+		return errors.New("store: backup: PostgreSQL backs its databases up itself: use pg_dump")
+	}
+	f, err := create(file)
+	if err != nil {
+		return fmt.Errorf("store: backup: %w", err)
+	}
+	defer f.Close()
+	if _, err = s.read.ExecContext(ctx, `VACUUM INTO ?1`, file); err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		return errors.Join(s.explain("backup", err), os.Remove(file))
+	}
+	return nil
+}
+
+func sqliteDialect(file string) dialect {
+	const now = `CAST(unixepoch('now', 'subsec') * 1000000 AS INTEGER)`
+	return dialect{
+		name: "SQLite " + file, begin: "BEGIN IMMEDIATE", text: "TEXT", now: now, clock: now, numbered: "?",
+		exists: `SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1`,
+		definite: func(err error) bool {
+			var e *sqlite.Error
+			return errors.As(err, &e) && e.Code()&0xff != sqliteIOErr
+		},
+		advice: func(err error) string {
+			var e *sqlite.Error
+			if !errors.As(err, &e) {
+				return ""
+			}
+			switch e.Code() & 0xff {
+			case sqliteBusy:
+				return "another process has held its lock for 5 seconds: look for one that stopped in a transaction"
+			case sqliteReadOnly:
+				return "it cannot be written: look at the mode and owner of the file and its folder, and how the disk is mounted"
+			case sqliteIOErr:
+				return "the disk failed: look at the system's log"
+			case sqliteCorrupt, sqliteNotADB:
+				return "the file is damaged: restore a backup"
+			case sqliteFull:
+				return "the disk is full: make room; nothing was lost"
+			case sqliteCantOpen:
+				return "it cannot be opened: look at the mode and owner of the file and its folder"
+			}
+			return ""
+		},
+	}
+}
+
+// Result codes of SQLite.
+const (
+	sqliteBusy     = 5
+	sqliteReadOnly = 8
+	sqliteIOErr    = 10
+	sqliteCorrupt  = 11
+	sqliteFull     = 13
+	sqliteCantOpen = 14
+	sqliteNotADB   = 26
+)
