@@ -37,6 +37,7 @@ func OpenSQLite(ctx context.Context, file string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("store: open: %s: %w", d.name, err)
 	}
 	s := newStore(write, write, d, o)
+	s.file = file
 	if err := s.migrate(ctx, migrations); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -101,7 +102,7 @@ func create(file string) (*os.File, error) {
 // Backup writes a copy of a SQLite store to a new file, while the store is used. It
 // is a store itself. PostgreSQL has pg_dump for that.
 func (s *Store) Backup(ctx context.Context, file string) error {
-	if s.dialect.name[0] != 'S' {
+	if s.file == "" {
 		return errors.New("store: backup: PostgreSQL backs its databases up itself: use pg_dump")
 	}
 	f, err := create(file)
@@ -109,7 +110,12 @@ func (s *Store) Backup(ctx context.Context, file string) error {
 		return fmt.Errorf("store: backup: %w", err)
 	}
 	defer f.Close()
-	if _, err = s.read.ExecContext(ctx, `VACUUM INTO ?1`, file); err == nil {
+	db, err := sqliteDB(s.file, 1, 0) // readers may not write, and writers go on
+	if err == nil {
+		_, err = db.ExecContext(ctx, `VACUUM INTO ?1`, file)
+		err = errors.Join(err, db.Close())
+	}
+	if err == nil {
 		err = f.Sync()
 	}
 	if err != nil {

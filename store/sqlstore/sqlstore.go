@@ -49,6 +49,7 @@ type Options struct {
 // Store is a store.Store in a database.
 type Store struct {
 	read, write *sql.DB
+	file        string // SQLite's
 	dialect     dialect
 	sql         statements
 	o           Options
