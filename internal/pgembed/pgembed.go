@@ -107,7 +107,7 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Bin: bin, Dir: dir, Password: rand.Text(), log: &bytes.Buffer{}, exited: make(chan struct{})}
+	s := &Server{Bin: bin, Dir: dir, Password: rand.Text(), log: &bytes.Buffer{}}
 	if err := s.start(ctx, c); err != nil {
 		s.Stop()
 		return nil, err
@@ -191,7 +191,13 @@ func (s *Server) start(ctx context.Context, c Config) error {
 			}
 		}
 	}
-	s.cmd = exec.Command(filepath.Join(s.Bin, "postgres"), "-D", data)
+	return s.launch(ctx, attr)
+}
+
+// launch starts the server's process.
+func (s *Server) launch(ctx context.Context, attr *syscall.SysProcAttr) error {
+	s.exited = make(chan struct{})
+	s.cmd = exec.Command(filepath.Join(s.Bin, "postgres"), "-D", filepath.Join(s.Dir, "data"))
 	s.cmd.SysProcAttr, s.cmd.Dir = attr, s.Dir
 	if s.cmd.SysProcAttr == nil {
 		s.cmd.SysProcAttr = &syscall.SysProcAttr{}
@@ -200,6 +206,7 @@ func (s *Server) start(ctx context.Context, c Config) error {
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	dieWithParent(s.cmd.SysProcAttr)
 	begun := make(chan error)
+	exited := s.exited
 	go func() {
 		// The parent is the thread that starts the server; it stays for as long.
 		runtime.LockOSThread()
@@ -207,7 +214,7 @@ func (s *Server) start(ctx context.Context, c Config) error {
 		begun <- err
 		if err == nil {
 			s.cmd.Wait()
-			close(s.exited)
+			close(exited)
 		}
 	}()
 	if err := <-begun; err != nil {
@@ -268,6 +275,16 @@ func (s *Server) Stop() error {
 func (s *Server) Kill() {
 	s.cmd.Process.Signal(syscall.SIGQUIT)
 	<-s.exited
+}
+
+// Restart starts the server again after Kill, on the same port, and waits until it
+// answers.
+func (s *Server) Restart(ctx context.Context) error {
+	attr, _, _, err := unprivileged()
+	if err != nil {
+		return err
+	}
+	return s.launch(ctx, attr)
 }
 
 // unprivileged returns how to start programs as an ordinary user, since
