@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // hintEvery is how long the sender of hints rests between two of them.
@@ -64,9 +65,11 @@ func (s *Store) receive(ctx context.Context, c *pgx.ConnConfig) {
 
 // listen returns when the connection is lost, and whether there was one.
 func (s *Store) listen(ctx context.Context, c *pgx.ConnConfig) (heard bool, err error) {
-	if err := s.password(ctx, c); err != nil {
+	if err := s.o.password(ctx, c); err != nil {
 		return false, err
 	}
+	more := false
+	c.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) { more = true }
 	conn, err := pgx.ConnectConfig(ctx, c)
 	if err != nil {
 		return false, err
@@ -80,16 +83,20 @@ func (s *Store) listen(ctx context.Context, c *pgx.ConnConfig) (heard bool, err 
 		return false, err
 	}
 	for {
-		// The number comes from the table: anybody may notify.
-		seq, _, err := s.Head(ctx)
-		if err != nil {
+		// The number comes from the table, since anybody may notify. The question
+		// takes in all notifications that wait, so that many are one.
+		more = false
+		var seq, now int64
+		if err := conn.QueryRow(ctx, s.sql.head).Scan(&seq, &now); err != nil {
 			return true, err
 		}
 		s.hints.Seen(seq)
-		if _, err := conn.WaitForNotification(ctx); err != nil {
-			return true, err
+		if !more {
+			if err := conn.PgConn().WaitForNotification(ctx); err != nil {
+				return true, err
+			}
 		}
-		if !sleep(ctx, hintEvery/4) { // several gateways at once are one question
+		if !sleep(ctx, hintEvery/4) {
 			return true, ctx.Err()
 		}
 	}

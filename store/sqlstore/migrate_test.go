@@ -2,7 +2,13 @@ package sqlstore
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"net/url"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -152,4 +158,69 @@ func TestClosed(t *testing.T) {
 		_, err = s.Changes(context.Background(), 0, 0)
 		require.ErrorContains(t, err, "closed")
 	})
+}
+
+// TestCopy holds that a store moves from SQLite to PostgreSQL, and back.
+func TestCopy(t *testing.T) {
+	server, name := testserver.Database(t, "")
+	from := openFile(t, filepath.Join(t.TempDir(), "store.db"), Options{})
+	to := openDatabase(t, address(server, name), Options{Poll: true})
+	back := openFile(t, filepath.Join(t.TempDir(), "store.db"), Options{})
+	key := store.NewKey()
+	sealer, err := store.OpenSealer(t.Context(), from, key)
+	require.NoError(t, err)
+	place := store.Place{Kind: "authority", Name: "users", Field: "key"}
+	sealed, err := sealer.Seal(place, []byte("canary"))
+	require.NoError(t, err)
+	ws := []store.Write{store.Create(document(place.Kind, place.Name, strconv.Quote(sealed)))}
+	for i := range 200 {
+		ws = append(ws, store.Create(document("user", fmt.Sprintf("https://login.example.com|%d ü", i), `{"name": "\u00e9\u0000 '"}`)))
+	}
+	_, err = from.Write(t.Context(), ws...)
+	require.NoError(t, err)
+	for _, pair := range [][2]*Store{{to, from}, {back, to}} {
+		n, err := store.Copy(t.Context(), pair[0], pair[1])
+		require.NoError(t, err)
+		require.Equal(t, len(ws)+1, n)
+		n, err = store.Copy(t.Context(), pair[0], pair[1])
+		require.NoError(t, err)
+		require.Zero(t, n)
+		for _, w := range ws {
+			d, err := pair[0].Get(t.Context(), w.Kind, w.Name)
+			require.NoError(t, err)
+			require.Equal(t, string(w.Body), string(d.Body))
+		}
+		_, err = store.OpenSealer(t.Context(), pair[0], store.NewKey())
+		require.ErrorIs(t, err, store.ErrSealed)
+		sealer, err := store.OpenSealer(t.Context(), pair[0], key)
+		require.NoError(t, err)
+		secret, err := sealer.Open(place, sealed)
+		require.NoError(t, err)
+		require.Equal(t, "canary", string(secret))
+	}
+}
+
+// TestStolen holds that a copy of the file shows the name of what is sealed, and
+// not the secret, in any encoding.
+func TestStolen(t *testing.T) {
+	const canary = "canary-of-a-stolen-store-0123456789"
+	dir := t.TempDir()
+	s := openFile(t, filepath.Join(dir, "store.db"), Options{})
+	sealer, err := store.OpenSealer(t.Context(), s, store.NewKey())
+	require.NoError(t, err)
+	place := store.Place{Kind: "authority", Name: "name-that-is-shown", Field: "key"}
+	sealed, err := sealer.Seal(place, []byte(canary))
+	require.NoError(t, err)
+	_, err = s.Write(t.Context(), store.Create(document(place.Kind, place.Name, strconv.Quote(sealed))))
+	require.NoError(t, err)
+	var all []byte
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		b, err := os.ReadFile(filepath.Join(dir, "store.db"+suffix))
+		require.NoError(t, err)
+		all = append(all, b...)
+	}
+	require.Contains(t, string(all), place.Name) // what is kept is found
+	for _, text := range []string{canary, hex.EncodeToString([]byte(canary)), base64.StdEncoding.EncodeToString([]byte(canary))[:40], base64.URLEncoding.EncodeToString([]byte(canary))[:40], url.QueryEscape(canary)} {
+		require.NotContains(t, string(all), text)
+	}
 }

@@ -20,9 +20,7 @@ import (
 // the server's certificate is checked, unless the URL's sslmode says otherwise.
 // Several gateways may have the store open.
 func OpenPostgres(ctx context.Context, address string, o Options) (*Store, error) {
-	if o.Schema == "" {
-		o.Schema = "sallyport"
-	}
+	o = o.filled()
 	if !schemaName.MatchString(o.Schema) {
 		return nil, fmt.Errorf("store: open: schema %q: want a-z, then also 0-9 and \"_\", at most 40", o.Schema)
 	}
@@ -30,16 +28,11 @@ func OpenPostgres(ctx context.Context, address string, o Options) (*Store, error
 	if err != nil {
 		return nil, err
 	}
-	s := newStore(nil, nil, postgresDialect(c, o.Schema), o)
-	db := stdlib.OpenDB(*c, stdlib.OptionBeforeConnect(s.password))
-	n := o.Connections
-	if n == 0 {
-		n = 8
-	}
-	db.SetMaxOpenConns(n)
-	db.SetMaxIdleConns(n)
+	db := stdlib.OpenDB(*c, stdlib.OptionBeforeConnect(o.password))
+	db.SetMaxOpenConns(o.Connections)
+	db.SetMaxIdleConns(o.Connections)
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	s.read, s.write = db, db
+	s := newStore(db, postgresDialect(c, o), o)
 	if err := s.ready(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -106,11 +99,11 @@ func local(u *url.URL) bool {
 }
 
 // password sets that of a new connection.
-func (s *Store) password(ctx context.Context, c *pgx.ConnConfig) error {
-	if s.o.Password == nil {
+func (o *Options) password(ctx context.Context, c *pgx.ConnConfig) error {
+	if o.Password == nil {
 		return nil
 	}
-	p, err := s.o.Password(ctx)
+	p, err := o.Password(ctx)
 	if err != nil {
 		return fmt.Errorf("the database's password: %w", err)
 	}
@@ -132,14 +125,15 @@ func (s *Store) ready(ctx context.Context) error {
 	return s.migrate(ctx, migrations)
 }
 
-func postgresDialect(c *pgx.ConnConfig, schema string) dialect {
+func postgresDialect(c *pgx.ConnConfig, o Options) dialect {
+	schema, limit := o.Schema, o.Timeout.Milliseconds()
 	const micros = `CAST(EXTRACT(EPOCH FROM %s()) * 1000000 AS BIGINT)`
 	return dialect{
 		name: fmt.Sprintf("PostgreSQL %s/%s", net.JoinHostPort(c.Host, fmt.Sprint(c.Port)), c.Database),
 		// In one round trip. A server that does not wait for its disk is told to.
-		begin: `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '10s';
-			SET LOCAL idle_in_transaction_session_timeout = '10s';
-			SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'`,
+		begin: fmt.Sprintf(`BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = %d; SET LOCAL statement_timeout = %d;
+			SET LOCAL idle_in_transaction_session_timeout = %d;
+			SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'`, max(1, limit/2), max(1, limit), max(1, limit)),
 		text: `TEXT COLLATE "C"`, schema: `"` + schema + `".`, share: " FOR SHARE", numbered: "$",
 		now: fmt.Sprintf(micros, "statement_timestamp"), clock: fmt.Sprintf(micros, "clock_timestamp"),
 		exists: `SELECT COUNT(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -149,7 +143,7 @@ func postgresDialect(c *pgx.ConnConfig, schema string) dialect {
 			CREATE SCHEMA "` + schema + `"; END IF; END $do$`,
 		definite: func(err error) bool {
 			var e *pgconn.PgError
-			return errors.As(err, &e) && e.Severity == "ERROR"
+			return errors.As(err, &e) && e.SeverityUnlocalized == "ERROR"
 		},
 		advice: postgresAdvice,
 	}

@@ -31,12 +31,13 @@ func OpenSQLite(ctx context.Context, file string, o Options) (*Store, error) {
 	if err := private(file); err != nil {
 		return nil, err
 	}
+	o = o.filled()
 	d := sqliteDialect(file)
 	write, err := sqliteDB(file, 1, o.maxPages, "journal_mode(WAL)", "synchronous(FULL)", "secure_delete(1)", "journal_size_limit(16777216)")
 	if err != nil {
 		return nil, fmt.Errorf("store: open: %s: %w", d.name, err)
 	}
-	s := newStore(write, write, d, o)
+	s := newStore(write, d, o)
 	s.file = file
 	if err := s.migrate(ctx, migrations); err != nil {
 		return nil, errors.Join(err, s.Close())

@@ -322,3 +322,14 @@ func TestSQLiteBackup(t *testing.T) {
 	_, err = old.Write(t.Context(), store.Create(document("k", "again", "1")))
 	require.NoError(t, err)
 }
+
+// TestSQLiteDurable holds that a commit waits for the disk, what killing a process
+// cannot show.
+func TestSQLiteDurable(t *testing.T) {
+	s := openFile(t, filepath.Join(t.TempDir(), "store.db"), Options{})
+	for pragma, want := range map[string]string{"synchronous": "2", "journal_mode": "wal", "secure_delete": "1"} {
+		var got string
+		require.NoError(t, s.write.QueryRow("PRAGMA "+pragma).Scan(&got))
+		require.Equal(t, want, got, pragma)
+	}
+}

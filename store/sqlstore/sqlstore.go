@@ -62,7 +62,8 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-func newStore(read, write *sql.DB, d dialect, o Options) *Store {
+// filled returns the options with what the zero values mean.
+func (o Options) filled() Options {
 	if o.Timeout == 0 {
 		o.Timeout = 10 * time.Second
 	}
@@ -75,7 +76,17 @@ func newStore(read, write *sql.DB, d dialect, o Options) *Store {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &Store{read: read, write: write, dialect: d, sql: d.statements(), o: o, stop: func() {}}
+	if o.Schema == "" {
+		o.Schema = "sallyport"
+	}
+	if o.Connections == 0 {
+		o.Connections = 8
+	}
+	return o
+}
+
+func newStore(db *sql.DB, d dialect, o Options) *Store {
+	return &Store{read: db, write: db, dialect: d, sql: d.statements(), o: o, stop: func() {}}
 }
 
 // Close ends the store's connections. Calls after it fail.
