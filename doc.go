@@ -25,6 +25,7 @@
 //   - [examples/secrets]: a secret source of one's own, of sealed files.
 //   - [examples/sink]: an audit sink of one's own, at least once and in order.
 //   - [examples/maskfilter]: a masking filter of one's own, by base columns.
+//   - [examples/store]: a store of one's own, in a folder that processes share.
 //
 // # The core
 //
@@ -88,6 +89,12 @@
 //   - audit/replay: showing recordings.
 //   - audit/report: an auditor's report.
 //
+// # State
+//
+//   - store: documents with versions, a feed of their changes, leases, sealing.
+//   - store/sqlstore: the store in SQLite or PostgreSQL.
+//   - store/storetest: the tests that every store passes.
+//
 // # Assemblies
 //
 //   - gateway: the reference gateway as a library, and what it would answer.
@@ -101,4 +108,5 @@
 // [examples/secrets]: https://github.com/sallyport/sallyport/tree/main/examples/secrets
 // [examples/sink]: https://github.com/sallyport/sallyport/tree/main/examples/sink
 // [examples/maskfilter]: https://github.com/sallyport/sallyport/tree/main/examples/maskfilter
+// [examples/store]: https://github.com/sallyport/sallyport/tree/main/examples/store
 package sallyport
