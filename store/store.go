@@ -20,16 +20,16 @@ import (
 
 // Limits of every store. They are checked before anything is kept or read.
 const (
-	MaxKind   = 64        // bytes of a kind
-	MaxName   = 512       // bytes of a name
-	MaxBody   = 1 << 20   // bytes of a document's body
-	MaxWrites = 256       // writes in one call
-	MaxBatch  = 8 << 20   // bytes of bodies in one call, and in one page of List
-	MaxPage   = 1000      // documents or changes in one answer
-	MaxTTL    = time.Hour // for which a lease is held without being renewed
-	MaxFeed   = 100_000   // changes that are kept at least as long as KeepFeed, unless there are more
-	KeepFeed  = 24 * time.Hour
-	PollEvery = time.Second // a change of another gateway is seen after this time at the latest
+	MaxKind   = 64             // bytes of a kind
+	MaxName   = 512            // bytes of a name
+	MaxBody   = 1 << 20        // bytes of a document's body
+	MaxWrites = 256            // writes in one call
+	MaxBatch  = 8 << 20        // bytes of bodies in one call, and in one page of List
+	MaxPage   = 1000           // documents or changes in one answer
+	MaxTTL    = time.Hour      // for which a lease is held without being renewed
+	MaxFeed   = 100_000        // changes that the feed keeps
+	KeepFeed  = 24 * time.Hour // for which it keeps them
+	PollEvery = time.Second    // after which a change of another gateway is seen at the latest
 )
 
 var (
