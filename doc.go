@@ -63,6 +63,9 @@
 // by one of your own.
 //
 //   - identity: local users, by password, key or certificate.
+//   - identity/oidc: logins at OpenID providers: browsers, devices, workloads.
+//   - identity/loopback: the command line's side of a login in the browser.
+//   - identity/identitytest: conformance suites, and a real provider for tests.
 //   - identity/ca: a certificate authority for the gateway's own certificate.
 //   - secrets: where the gateway's credentials come from.
 //   - policy: who may do what.

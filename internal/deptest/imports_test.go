@@ -266,6 +266,9 @@ func TestArrowsSee(t *testing.T) {
 		{"policy", module + "/proxy", false},
 		{"policy/opa", module + "/policy", false},
 		{"policy/opa", "github.com/open-policy-agent/opa/v1/rego", false},
+		{"identity/oidc", module + "/identity", false},
+		{"identity/oidc", "github.com/coreos/go-oidc/v3/oidc", false},
+		{"policy", module + "/identity/oidc", true},
 		{"detect", module + "/proxy", true},
 		{"detect", "github.com/stretchr/testify/require", true},
 		{"detect", module + "/detect/internal/prose", false},
@@ -328,9 +331,14 @@ var heavy = []struct {
 		[]string{
 			"github.com/open-policy-agent/", "github.com/aws/", "cloud.google.com/", "github.com/Azure/", "github.com/hashicorp/vault",
 			"github.com/multigres/", "github.com/sqlc-dev/", "github.com/pingcap/", "k8s.io/", "go.opentelemetry.io/", "modernc.org/", "github.com/stretchr/",
-			"github.com/minio/",
+			"github.com/minio/", "github.com/coreos/go-oidc", "github.com/go-jose/", "github.com/go-webauthn/",
 		},
 		"who embeds a protocol builds neither policy engines nor cloud SDKs nor SQL parsers; parsers come in as a proxy.Analyzer",
+	},
+	{
+		[]string{"identity", "identity/loopback", "identity/scim", "identity/tokens"},
+		[]string{"github.com/coreos/go-oidc", "golang.org/x/oauth2", "github.com/go-jose/", "github.com/go-webauthn/"},
+		"OpenID Connect is for identity/oidc and WebAuthn for identity/webauthn; who has users of another kind builds neither",
 	},
 	{
 		append([]string{"cmd/sallyport"}, decides...),
