@@ -65,6 +65,7 @@
 //   - identity: local users, by password, key or certificate.
 //   - identity/oidc: logins at OpenID providers: browsers, devices, workloads.
 //   - identity/scim: a SCIM 2.0 service for users and groups of a company's directory.
+//   - identity/tokens: access tokens of programs, and sessions of those who have logged in.
 //   - identity/loopback: the command line's side of a login in the browser.
 //   - identity/identitytest: conformance suites, and a real provider for tests.
 //   - identity/ca: a certificate authority for the gateway's own certificate.

@@ -1,18 +1,30 @@
 package identity
 
+import "github.com/sallyport/sallyport/proxy"
+
 // Change says that what somebody may do has changed, so that live sessions follow
-// within a second. A gateway asks its Refresher again for the sessions that it names,
-// or ends them.
+// within a second. A gateway asks its Refresher again for the sessions that it
+// concerns, or ends them.
 type Change struct {
 	// Subject is whose sessions it is about; empty: everybody's.
 	Subject string
 	// Login limits the change to the sessions of one login, by its identifier in
 	// ClaimLogin; empty: all of the subject's.
 	Login string
+	// Token limits the change to the sessions that one access token has proven, by its
+	// identifier in ClaimToken; empty: all of the subject's.
+	Token string
 	// Ended says that the sessions have to end. Otherwise groups have changed.
 	Ended bool
 	// Reason is shown to clients whose session ends.
 	Reason string
+}
+
+// Concerns reports whether the change is about a session of id. What happens to a human
+// happens to the agents that act for her.
+func (c *Change) Concerns(id *proxy.Identity) bool {
+	return (c.Subject == "" || c.Subject == id.Subject || c.Subject == id.OnBehalfOf) &&
+		(c.Login == "" || c.Login == id.Claims[ClaimLogin]) && (c.Token == "" || c.Token == id.Claims[ClaimToken])
 }
 
 // Claims of identities that the packages below identity set.
