@@ -68,7 +68,7 @@
 //   - identity/tokens: access tokens of programs, and sessions of those who have logged in.
 //   - identity/loopback: the command line's side of a login in the browser.
 //   - identity/identitytest: conformance suites, and a real provider for tests.
-//   - identity/ca: a certificate authority for the gateway's own certificate.
+//   - identity/ca: certificate authorities: the gateway's own, and for those who have logged in.
 //   - secrets: where the gateway's credentials come from.
 //   - policy: who may do what.
 //   - review: operations that wait for somebody else's approval.

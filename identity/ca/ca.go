@@ -1,5 +1,9 @@
-// Package ca is the gateway's own certificate authority. It makes the
-// certificate that clients see where the operator gives none.
+// Package ca holds the gateway's own certificate authorities.
+//
+// A [CA] is kept in files, and makes the certificate that clients see where the operator
+// gives none. An [Authority] is kept in documents that gateways share, sealed, and is
+// replaced while both are trusted. [Users] gives people who have logged in short-lived
+// certificates, for TLS and for SSH, and takes these as proofs.
 package ca
 
 import (
@@ -120,13 +124,18 @@ func (c *CA) Pool() *x509.CertPool {
 // Server issues a certificate for a server of these names and addresses. It is
 // good for 90 days.
 func (c *CA) Server(names ...string) (tls.Certificate, error) {
+	return server(c.cert, c.key, time.Now(), names)
+}
+
+// server issues a certificate for a server, by an authority's key.
+func server(authority *x509.Certificate, by *ecdsa.PrivateKey, now time.Time, names []string) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
 	template := &x509.Certificate{
-		SerialNumber: serial(), Subject: pkix.Name{CommonName: "Sallyport gateway"}, NotBefore: time.Now().Add(-clockSkew),
-		NotAfter: time.Now().Add(serverLife), KeyUsage: x509.KeyUsageDigitalSignature,
+		SerialNumber: serial(), Subject: pkix.Name{CommonName: "Sallyport gateway"}, NotBefore: now.Add(-clockSkew),
+		NotAfter: now.Add(serverLife), KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	for _, n := range names {
@@ -136,7 +145,7 @@ func (c *CA) Server(names ...string) (tls.Certificate, error) {
 			template.DNSNames = append(template.DNSNames, n)
 		}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, c.cert, &key.PublicKey, c.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, authority, &key.PublicKey, by)
 	if err != nil {
 		return tls.Certificate{}, err
 	}

@@ -1,0 +1,367 @@
+package ca
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math/big"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// KindRevocation is the kind of the documents that say which certificates do not count.
+const KindRevocation = "revocation"
+
+// MaxUserLife is how long a user's certificate may be valid. It has no groups: these are
+// asked for whenever it is used.
+const MaxUserLife = 24 * time.Hour
+
+// Users gives certificates to those who have logged in, and is an authenticator of them.
+// It is safe for concurrent use. Its fields are set before it is used.
+type Users struct {
+	Authority *Authority // for ForUsers
+	Documents identity.Documents
+	// Owner returns who a subject is now, with groups, or an error when she is gone. The
+	// identity is of the login that login names, when that is still there.
+	Owner func(ctx context.Context, subject, login string) (*proxy.Identity, error)
+	// Changed is told of what was revoked; nil tells nobody.
+	Changed func(identity.Change)
+}
+
+// User is what a certificate says.
+type User struct {
+	// Name is what the user logs in as: the certificate counts for that name only.
+	Name string
+	// Subject is who it is.
+	Subject string
+	// Login is the login that the certificate was given for.
+	Login string
+	// Proven is when the user has proven herself.
+	Proven time.Time
+	// Expires is when the certificate ends.
+	Expires time.Time
+
+	issued time.Time
+}
+
+// extension names what an SSH certificate says besides its principal.
+const extension = "identity@sallyport"
+
+// encode returns what a certificate says, as a URI.
+func (u *User) encode() *url.URL {
+	q := url.Values{"issued": {strconv.FormatInt(u.issued.UnixMilli(), 10)}, "proven": {strconv.FormatInt(u.Proven.Unix(), 10)}, "subject": {u.Subject}}
+	if u.Login != "" {
+		q.Set("login", u.Login)
+	}
+	return &url.URL{Scheme: "sallyport", Host: "user", RawQuery: q.Encode()}
+}
+
+func decodeUser(text string) (*User, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "sallyport" || u.Host != "user" {
+		return nil, errNotUser
+	}
+	q := u.Query()
+	issued, err1 := strconv.ParseInt(q.Get("issued"), 10, 64)
+	proven, err2 := strconv.ParseInt(q.Get("proven"), 10, 64)
+	if err1 != nil || err2 != nil || q.Get("subject") == "" {
+		return nil, errNotUser
+	}
+	return &User{Subject: q.Get("subject"), Login: q.Get("login"), Proven: time.Unix(proven, 0), issued: time.UnixMilli(issued)}, nil
+}
+
+var errNotUser = errors.New("the certificate is not one that users log in with")
+
+func (c *Users) prepare(u *User, key any) error {
+	if c.Authority == nil || c.Authority.purpose != ForUsers {
+		return errors.New("certificates of users need the authority for users")
+	}
+	if err := identity.ValidName(u.Name); err != nil {
+		return fmt.Errorf("a user's certificate: %w", err)
+	}
+	u.issued = c.Authority.now()
+	switch life := u.Expires.Sub(u.issued); {
+	case u.Subject == "":
+		return errors.New("a user's certificate needs a subject")
+	case life <= 0 || life > MaxUserLife:
+		return fmt.Errorf("a user's certificate is valid for up to %s, got %s", MaxUserLife, life.Round(time.Second))
+	case u.Proven.IsZero() || u.Proven.After(u.issued.Add(clockSkew)):
+		return errors.New("a user's certificate says when she has proven herself")
+	}
+	switch k := key.(type) {
+	case *ecdsa.PublicKey, ed25519.PublicKey:
+		return nil
+	case *rsa.PublicKey:
+		if k.N.BitLen() >= 2048 && k.N.BitLen() <= 8192 {
+			return nil
+		}
+	}
+	return errors.New("a user's key is of ECDSA, Ed25519, or RSA with 2048 to 8192 bits")
+}
+
+// Sign certifies for TLS that key is a user's.
+func (c *Users) Sign(u User, key crypto.PublicKey) (*x509.Certificate, error) {
+	if err := c.prepare(&u, key); err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial(), Subject: pkix.Name{CommonName: u.Name}, URIs: []*url.URL{u.encode()},
+		NotBefore: u.issued.Add(-clockSkew), NotAfter: u.Expires, KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	by := c.Authority.signing()
+	der, err := x509.CreateCertificate(rand.Reader, template, by.cert, key, by.signer)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificate(der)
+}
+
+// SignSSH certifies for SSH that key is a user's.
+func (c *Users) SignSSH(u User, key gossh.PublicKey) (*gossh.Certificate, error) {
+	plain, ok := key.(gossh.CryptoPublicKey)
+	if _, nested := key.(*gossh.Certificate); !ok || nested {
+		return nil, errors.New("a user's key is of ECDSA, Ed25519, or RSA with 2048 to 8192 bits")
+	}
+	if err := c.prepare(&u, plain.CryptoPublicKey()); err != nil {
+		return nil, err
+	}
+	cert := &gossh.Certificate{
+		Key: key, CertType: gossh.UserCert, KeyId: u.Subject, ValidPrincipals: []string{u.Name}, Serial: new(big.Int).Rsh(serial(), 64).Uint64(),
+		ValidAfter: uint64(u.issued.Add(-clockSkew).Unix()), ValidBefore: uint64(u.Expires.Unix()),
+		Permissions: gossh.Permissions{Extensions: map[string]string{
+			"permit-pty": "", "permit-port-forwarding": "", "permit-agent-forwarding": "", "permit-X11-forwarding": "", extension: u.encode().String(),
+		}},
+	}
+	return cert, cert.SignCert(rand.Reader, c.Authority.signing().ssh)
+}
+
+// verified is what a certificate proves.
+type verified struct {
+	*User
+	id string // by which it can be revoked
+}
+
+// verify reads a user's certificate for TLS.
+func (c *Users) verify(chain []*x509.Certificate) (*verified, error) {
+	if len(chain) == 0 {
+		return nil, errNotUser
+	}
+	leaf := chain[0]
+	// Without intermediates: the authority signs users itself, and what the client sends
+	// besides is not looked at.
+	if _, err := leaf.Verify(x509.VerifyOptions{Roots: c.Authority.Pool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, CurrentTime: c.Authority.now()}); err != nil {
+		return nil, err
+	}
+	if len(leaf.URIs) != 1 || leaf.IsCA {
+		return nil, errNotUser
+	}
+	u, err := decodeUser(leaf.URIs[0].String())
+	if err != nil {
+		return nil, err
+	}
+	u.Name, u.Expires = leaf.Subject.CommonName, leaf.NotAfter
+	return &verified{u, "x509-" + hex.EncodeToString(leaf.SerialNumber.Bytes())}, nil
+}
+
+// verifySSH reads a user's certificate for SSH.
+func (c *Users) verifySSH(wire []byte, name string) (*verified, error) {
+	key, err := gossh.ParsePublicKey(wire)
+	cert, ok := key.(*gossh.Certificate)
+	if err != nil || !ok || cert.CertType != gossh.UserCert {
+		return nil, errNotUser
+	}
+	checker := &gossh.CertChecker{Clock: c.Authority.now, IsUserAuthority: func(by gossh.PublicKey) bool {
+		return slices.ContainsFunc(c.Authority.SSHKeys(), func(k gossh.PublicKey) bool { return bytes.Equal(k.Marshal(), by.Marshal()) })
+	}}
+	if !checker.IsUserAuthority(cert.SignatureKey) {
+		return nil, errors.New("the certificate is signed by another authority")
+	}
+	if len(cert.ValidPrincipals) != 1 {
+		return nil, errNotUser
+	}
+	if err := checker.CheckCert(name, cert); err != nil { // refuses critical options, of which none is signed
+		return nil, err
+	}
+	u, err := decodeUser(cert.Extensions[extension])
+	if err != nil {
+		return nil, err
+	}
+	u.Name, u.Expires = cert.ValidPrincipals[0], time.Unix(int64(cert.ValidBefore), 0)
+	return &verified{u, "ssh-" + strconv.FormatUint(cert.Serial, 16)}, nil
+}
+
+// Authenticate implements [proxy.Authenticator].
+func (c *Users) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Identity, error) {
+	var v *verified
+	var err error
+	switch p.Method {
+	case proxy.MethodCertificate:
+		v, err = c.verify(p.Certificates)
+	case proxy.MethodSSHCertificate:
+		v, err = c.verifySSH(p.PublicKey, p.User)
+	default:
+		return nil, proxy.ErrUnauthenticated
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", proxy.ErrUnauthenticated, err)
+	}
+	if v.Name != p.User {
+		return nil, fmt.Errorf("%w: the certificate is another user's", proxy.ErrUnauthenticated)
+	}
+	if err := c.revoked(ctx, v.Subject, v.id, v.issued); err != nil {
+		return nil, fmt.Errorf("%w: %w", proxy.ErrUnauthenticated, err)
+	}
+	id, err := c.owner(ctx, v.Subject, v.Login)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", proxy.ErrUnauthenticated, err)
+	}
+	now := *id
+	now.Claims = maps.Clone(id.Claims)
+	if now.Claims == nil {
+		now.Claims = make(map[string]string)
+	}
+	if v.Login != "" {
+		now.Claims[identity.ClaimLogin] = v.Login
+	}
+	now.Claims[identity.ClaimToken], now.Claims[claimIssued] = v.id, strconv.FormatInt(v.issued.UnixMilli(), 10)
+	now.Method, now.AuthTime = p.Method, v.Proven
+	if now.Expires.IsZero() || v.Expires.Before(now.Expires) {
+		now.Expires = v.Expires
+	}
+	return &now, nil
+}
+
+// claimIssued is when the certificate was signed that proved an identity.
+const claimIssued = "certificate_issued"
+
+func (c *Users) owner(ctx context.Context, subject, login string) (*proxy.Identity, error) {
+	if c.Owner == nil {
+		return nil, errors.New("nobody knows the certificate's user")
+	}
+	id, err := c.Owner(ctx, subject, login)
+	if err != nil {
+		return nil, err
+	}
+	if id == nil || id.Subject != subject {
+		return nil, errors.New("the certificate's user is gone")
+	}
+	return id, nil
+}
+
+// Refresh implements [proxy.Refresher] for identities that a certificate has proven.
+func (c *Users) Refresh(ctx context.Context, id *proxy.Identity) (*proxy.Identity, error) {
+	issued, err := strconv.ParseInt(id.Claims[claimIssued], 10, 64)
+	if err != nil {
+		return nil, errNotUser
+	}
+	if err := c.revoked(ctx, id.Subject, id.Claims[identity.ClaimToken], time.UnixMilli(issued)); err != nil {
+		return nil, err
+	}
+	owner, err := c.owner(ctx, id.Subject, id.Claims[identity.ClaimLogin])
+	if err != nil {
+		return nil, err
+	}
+	if owner.Kind != id.Kind || owner.OnBehalfOf != id.OnBehalfOf {
+		return nil, errors.New("the certificate's user has changed: connect again")
+	}
+	if slices.Equal(owner.Groups, id.Groups) {
+		return id, nil
+	}
+	now := *id
+	now.Groups = slices.Clone(owner.Groups)
+	return &now, nil
+}
+
+// revocation is a document of KindRevocation.
+type revocation struct {
+	Before time.Time `json:"before"` // those that were signed by then do not count
+	Reason string    `json:"reason"`
+}
+
+// ErrRevoked says that a certificate does not count any more.
+var ErrRevoked = errors.New("the certificate was revoked")
+
+func revokedSubject(subject string) string {
+	sum := sha256.Sum256([]byte(subject))
+	return "subject-" + hex.EncodeToString(sum[:])
+}
+
+func (c *Users) revoked(ctx context.Context, subject, id string, issued time.Time) error {
+	for _, name := range []string{id, revokedSubject(subject)} {
+		d, err := c.Documents.Get(ctx, KindRevocation, name)
+		if errors.Is(err, identity.ErrNoDocument) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("asking whether the certificate was revoked: %w", err)
+		}
+		var r revocation
+		if err := json.Unmarshal(d.Body, &r); err != nil {
+			return fmt.Errorf("revocation %s cannot be read", name)
+		}
+		if !issued.After(r.Before) {
+			return ErrRevoked
+		}
+	}
+	return nil
+}
+
+// Revoke has one certificate count no more, by the identifier that its sessions have as
+// identity.ClaimToken. Sessions that it has proven end.
+func (c *Users) Revoke(ctx context.Context, subject, id, reason string) error {
+	if !strings.HasPrefix(id, "x509-") && !strings.HasPrefix(id, "ssh-") {
+		return fmt.Errorf("revoking %q: want the identifier of a certificate, x509-… or ssh-…", id)
+	}
+	return c.revoke(ctx, id, reason, identity.Change{Subject: subject, Token: id})
+}
+
+// RevokeAll has the certificates of a subject that were signed until now count no more.
+// Who logs in again is given one that counts.
+func (c *Users) RevokeAll(ctx context.Context, subject, reason string) error {
+	return c.revoke(ctx, revokedSubject(subject), reason, identity.Change{Subject: subject})
+}
+
+func (c *Users) revoke(ctx context.Context, name, reason string, change identity.Change) error {
+	now := c.Authority.now()
+	body, err := json.Marshal(revocation{now, reason})
+	if err != nil {
+		return err
+	}
+	for {
+		d, err := c.Documents.Get(ctx, KindRevocation, name)
+		if err != nil && !errors.Is(err, identity.ErrNoDocument) {
+			return err
+		}
+		// After the longest life every certificate that it is about has expired.
+		d.Name, d.Body, d.Expires = name, body, now.Add(MaxUserLife+2*clockSkew)
+		if _, err = c.Documents.Write(ctx, KindRevocation, d); errors.Is(err, identity.ErrConflict) {
+			continue
+		}
+		if err == nil && c.Changed != nil {
+			change.Ended, change.Reason = true, "your certificate was revoked"
+			c.Changed(change)
+		}
+		return err
+	}
+}
