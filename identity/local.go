@@ -27,6 +27,15 @@ type User struct {
 	// Password is a SCRAM-SHA-256 verifier in PostgreSQL's form, as made by
 	// NewVerifier; empty when the user has no password.
 	Password string
+	// Hash is an argon2id hash, as made by NewHash. Where a password is sent as it is, it
+	// decides, and Password only where a user has no Hash.
+	Hash string
+	// Email is kept as a claim, and identifies nobody.
+	Email string
+	// Disabled users cannot log in, and their sessions end with the next revision.
+	Disabled bool
+	// Expires is when the user cannot log in any more, and her sessions end; zero is never.
+	Expires time.Time
 	// SSHKeys are public keys in authorized_keys form.
 	SSHKeys []string
 }
@@ -36,6 +45,8 @@ type Users struct {
 	byName map[string]*User
 	byKey  map[string][]*User // by public key in wire format
 	mock   []byte             // key of made-up verifiers
+	hashes map[string]*passwordHash
+	hashed *passwordHash // that nobody's password fits; nil when no user has a hash
 
 	// Certificate returns why a certificate, in SSH wire format, does not prove that
 	// its holder is the user of that name; possession of its key was proven. Nil: no
@@ -46,7 +57,7 @@ type Users struct {
 // NewUsers returns an authenticator of users. It fails on duplicate names and on
 // verifiers and keys that cannot be read.
 func NewUsers(users []User) (*Users, error) {
-	u := &Users{byName: make(map[string]*User), byKey: make(map[string][]*User), mock: make([]byte, 32)}
+	u := &Users{byName: make(map[string]*User), byKey: make(map[string][]*User), mock: make([]byte, 32), hashes: make(map[string]*passwordHash)}
 	rand.Read(u.mock)
 	var errs []error
 	for i := range users {
@@ -63,6 +74,16 @@ func NewUsers(users []User) (*Users, error) {
 			if _, err := scram.ParseVerifier(user.Password); err != nil {
 				errs = append(errs, fmt.Errorf("user %q: the password is not a verifier: want SCRAM-SHA-256$ITERATIONS:SALT$STOREDKEY:SERVERKEY", user.Name))
 			}
+		}
+		if user.Hash != "" {
+			h, err := parseHash(user.Hash)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("user %q: %w", user.Name, err))
+				continue
+			}
+			u.hashes[user.Name] = h
+			// As expensive, so that who is made up takes as long to refuse.
+			u.hashed = &passwordHash{h.memory, h.passes, h.lanes, make([]byte, 16), make([]byte, len(h.sum))}
 		}
 		u.byName[user.Name] = &user
 		for _, line := range user.SSHKeys {
@@ -138,6 +159,8 @@ func (u *Users) Refresh(_ context.Context, id *proxy.Identity) (*proxy.Identity,
 	switch {
 	case user == nil:
 		return nil, fmt.Errorf("user %s is not known to the gateway any more", id.Subject)
+	case !user.may():
+		return nil, fmt.Errorf("user %s is disabled or has expired", id.Subject)
 	case user.Kind != id.Kind, user.OnBehalfOf != id.OnBehalfOf:
 		return nil, fmt.Errorf("user %s has changed: connect again", id.Subject)
 	case slices.Equal(user.Groups, id.Groups):
@@ -150,7 +173,7 @@ func (u *Users) Refresh(_ context.Context, id *proxy.Identity) (*proxy.Identity,
 
 // Authenticate accepts SCRAM and challenge proofs against the user's own
 // verifier, passwords, public keys, and certificates where Certificate does.
-func (u *Users) Authenticate(_ context.Context, p proxy.Proof) (*proxy.Identity, error) {
+func (u *Users) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Identity, error) {
 	user := u.byName[p.User]
 	switch p.Method {
 	case proxy.MethodSCRAM, proxy.MethodChallenge:
@@ -159,16 +182,8 @@ func (u *Users) Authenticate(_ context.Context, p proxy.Proof) (*proxy.Identity,
 			return nil, proxy.ErrUnauthenticated
 		}
 	case proxy.MethodPassword:
-		verifier := scram.Mock(u.mock, p.User)
-		if user != nil && user.Password != "" {
-			v, err := scram.ParseVerifier(user.Password)
-			if err != nil {
-				return nil, fmt.Errorf("%w: %w", proxy.ErrUnauthenticated, err)
-			}
-			verifier = v
-		}
-		if !verifier.Matches(p.Password.Reveal()) || user == nil {
-			return nil, proxy.ErrUnauthenticated
+		if err := u.password(ctx, user, p); err != nil {
+			return nil, err
 		}
 	case proxy.MethodPublicKey:
 		if user == nil || !slices.Contains(u.byKey[string(p.PublicKey)], user) {
@@ -184,8 +199,51 @@ func (u *Users) Authenticate(_ context.Context, p proxy.Proof) (*proxy.Identity,
 	default:
 		return nil, proxy.ErrUnauthenticated
 	}
-	return &proxy.Identity{
+	if !user.may() {
+		return nil, proxy.ErrUnauthenticated
+	}
+	id := &proxy.Identity{
 		Subject: user.Name, Name: user.Name, Groups: user.Groups, Kind: user.Kind, OnBehalfOf: user.OnBehalfOf,
-		Method: p.Method, AuthTime: time.Now(),
-	}, nil
+		Method: p.Method, AuthTime: time.Now(), Expires: user.Expires,
+	}
+	if user.Email != "" {
+		id.Claims = map[string]string{"email": user.Email}
+	}
+	return id, nil
+}
+
+// may reports whether the user may log in now.
+func (u *User) may() bool {
+	return !u.Disabled && (u.Expires.IsZero() || time.Now().Before(u.Expires))
+}
+
+// password checks a password that was sent as it is. Whatever a user has, and for
+// somebody who does not exist, the same is computed.
+func (u *Users) password(ctx context.Context, user *User, p proxy.Proof) error {
+	verifier, hash := scram.Mock(u.mock, p.User), u.hashed
+	known := user != nil && (user.Password != "" || user.Hash != "")
+	if known && user.Password != "" {
+		v, err := scram.ParseVerifier(user.Password)
+		if err != nil {
+			return fmt.Errorf("%w: %w", proxy.ErrUnauthenticated, err)
+		}
+		verifier = v
+	}
+	if known && user.Hash != "" {
+		hash = u.hashes[user.Name]
+	}
+	right := verifier.Matches(p.Password.Reveal())
+	if hash != nil {
+		matches, err := hash.matches(ctx, p.Password.Reveal())
+		if err != nil {
+			return fmt.Errorf("%w: %w", proxy.ErrUnauthenticated, err)
+		}
+		if known && user.Hash != "" {
+			right = matches
+		}
+	}
+	if !right || !known {
+		return proxy.ErrUnauthenticated
+	}
+	return nil
 }

@@ -24,11 +24,13 @@ func TestLocalUsers(t *testing.T) {
 		return proxy.Proof{Method: proxy.MethodSCRAM, User: user, Verifier: v}
 	}
 	identitytest.TestAuthenticator(t, func(t *testing.T) proxy.Authenticator {
-		u, err := identity.NewUsers([]identity.User{{Name: "alice", Password: verifier}, {Name: "bob", Password: other}, {Name: "carol"}})
+		u, err := identity.NewUsers([]identity.User{{Name: "alice", Password: verifier}, {Name: "bob", Password: other}, {Name: "carol"}, {Name: "dave", Hash: identity.NewHash("tr0ub4dor")}})
 		require.NoError(t, err)
 		return u
 	}, identitytest.Proofs{
 		Right: password("alice", "correct horse"), Wrong: password("alice", "wrong"), Unknown: password("nobody", "wrong"), Other: password("bob", "correct horse"),
+	}, identitytest.Proofs{
+		Right: password("dave", "tr0ub4dor"), Wrong: password("dave", "wrong"), Unknown: password("nobody", "wrong"), Other: password("alice", "tr0ub4dor"),
 	}, identitytest.Proofs{
 		Right: scram("alice", verifier), Wrong: scram("alice", other), Unknown: scram("nobody", other), Other: scram("bob", verifier),
 	})
