@@ -67,6 +67,7 @@
 //   - identity/scim: a SCIM 2.0 service for users and groups of a company's directory.
 //   - identity/tokens: access tokens of programs, and sessions of those who have logged in.
 //   - identity/totp: a second factor by codes of an app.
+//   - identity/webauthn: a second factor by security keys and passkeys.
 //   - identity/loopback: the command line's side of a login in the browser.
 //   - identity/identitytest: conformance suites, and a real provider for tests.
 //   - identity/ca: certificate authorities: the gateway's own, and for those who have logged in.

@@ -247,6 +247,7 @@ func TestNewRefuses(t *testing.T) {
 		{"a symmetric algorithm", Config{Name: "a", Issuer: "https://a", ClientID: "x", Algorithms: []string{"HS256"}}, "algorithm"},
 		{"no algorithm", Config{Name: "a", Issuer: "https://a", ClientID: "x", Algorithms: []string{"none"}}, "algorithm"},
 		{"clocks", Config{Name: "a", Issuer: "https://a", ClientID: "x", Skew: time.Hour}, "clocks"},
+		{"a parameter of the gateway's own", Config{Name: "a", Issuer: "https://a", ClientID: "x", Parameters: map[string]string{"redirect_uri": "https://evil"}}, "own"},
 		{"a grant with a prefix", Config{Name: "a", Issuer: "https://a", ClientID: "x", Groups: Groups{Grants: map[string][]string{"x": {"scim:y"}}}}, "prefix"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

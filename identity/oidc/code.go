@@ -73,6 +73,9 @@ func (p *Provider) Begin(ctx context.Context, o BeginOptions) (at string, a *Att
 	if o.Hint != "" {
 		params = append(params, oauth2.SetAuthURLParam("login_hint", o.Hint))
 	}
+	for name, value := range p.config.Parameters {
+		params = append(params, oauth2.SetAuthURLParam(name, value))
+	}
 	return p.oauth(m).AuthCodeURL(a.State, params...), a, nil
 }
 

@@ -130,3 +130,19 @@ func TestIdentity(t *testing.T) {
 		})
 	}
 }
+
+// TestRequire: only whose token has the claim is let in, and parameters are added.
+func TestRequire(t *testing.T) {
+	h := newHostile(t)
+	p := h.provider(func(c *Config) {
+		c.Require, c.Parameters = map[string]string{"hd": "example.com"}, map[string]string{"access_type": "offline"}
+	})
+	for value, want := range map[any]bool{"example.com": true, "evil.example.com": false, "": false, nil: false, true: false} {
+		h.set(func() { h.claims["hd"] = value })
+		_, err := h.login(p)
+		require.Equal(t, want, err == nil, "%v: %v", value, err)
+	}
+	at, _, err := p.Begin(t.Context(), BeginOptions{})
+	require.NoError(t, err)
+	require.Contains(t, at, "access_type=offline")
+}

@@ -56,6 +56,12 @@ type Config struct {
 	NameClaim string
 	// Claims are kept in Identity.Claims, for rules that ask for them.
 	Claims []string
+	// Require lets in only whose token has these claims with these values, such as Google's
+	// "hd", the domain of an organisation.
+	Require map[string]string
+	// Parameters are added to what the provider is asked with in the browser, such as
+	// Google's "access_type".
+	Parameters map[string]string
 	Groups Groups
 
 	// Algorithms are those that the provider may sign with; nil is every asymmetric one.
@@ -83,6 +89,14 @@ const (
 // token could make one.
 func asymmetric() []string {
 	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+}
+
+// reserved are the parameters of a login that a configuration must not change.
+func reserved() []string {
+	return []string{
+		"client_id", "client_secret", "code_challenge", "code_challenge_method", "id_token_hint", "login_hint", "max_age", "nonce", "redirect_uri", "request",
+		"request_uri", "response_mode", "response_type", "scope", "state",
+	}
 }
 
 // Provider is the gateway's side of one OpenID provider. It is safe for concurrent use.
@@ -136,6 +150,11 @@ func New(c Config) (*Provider, error) {
 		c.SubjectClaim = "sub"
 	case "email", "preferred_username", "upn", "name", "nickname", "unique_name":
 		return bad("the claim %q does not identify anybody, since it can be given to another: use sub, or oid at Entra ID", c.SubjectClaim)
+	}
+	for name := range c.Parameters {
+		if slices.Contains(reserved(), name) {
+			return bad("the parameter %q is the gateway's own", name)
+		}
 	}
 	if c.NameClaim == "" {
 		c.NameClaim = "preferred_username"

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -142,6 +143,11 @@ func (p *Provider) login(ctx context.Context, m *metadata, t *oauth2.Token, nonc
 	}
 	if err := p.complete(ctx, m, t, c, bare); err != nil {
 		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.config.Require)) {
+		if got, want := text(c.all[name]), p.config.Require[name]; got != want || want == "" {
+			return nil, fmt.Errorf("the claim %q is not the one that is required", name)
+		}
 	}
 	groups, err := p.config.Groups.of(ctx, p, t, c)
 	if err != nil {
