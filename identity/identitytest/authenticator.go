@@ -124,7 +124,7 @@ func testProofs(t *testing.T, a proxy.Authenticator, p Proofs) {
 // testTime compares how long refusals take. Arithmetic on passwords takes long enough
 // to be seen over the noise of a busy machine; what is quicker says nothing.
 func testTime(t *testing.T, a proxy.Authenticator, p Proofs) {
-	const rounds, noticeable, factor = 15, 200 * time.Microsecond, 4
+	const rounds, noticeable, factor = 7, 200 * time.Microsecond, 4
 	var wrong, unknown []time.Duration
 	for range rounds {
 		for _, c := range []struct {

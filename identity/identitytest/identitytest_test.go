@@ -62,3 +62,7 @@ type refresher struct{ now proxy.Refresher }
 func (r *refresher) Refresh(ctx context.Context, id *proxy.Identity) (*proxy.Identity, error) {
 	return r.now.Refresh(ctx, id)
 }
+
+func TestMemory(t *testing.T) {
+	identitytest.TestDocuments(t, func(*testing.T) identity.Documents { return &identity.Memory{} })
+}

@@ -120,10 +120,10 @@ func (g *Groups) of(ctx context.Context, p *Provider, t *oauth2.Token, c *claims
 			return nil, fmt.Errorf("the user is in more groups than the token holds: %w", err)
 		}
 	case g.Required:
-		return nil, fmt.Errorf("the token has no claim %q: have the provider add it, or ask for the scope that brings it", g.Claim)
+		return nil, fmt.Errorf("%w: the token has no claim %q: have the provider add it, or ask for the scope that brings it", errNotNow, g.Claim)
 	}
 	if len(names) > maxGroups {
-		return nil, fmt.Errorf("the user is in %d groups, more than %d: have the provider send only those that are assigned to the gateway", len(names), maxGroups)
+		return nil, fmt.Errorf("%w: the user is in %d groups, more than %d: have the provider send only those that are assigned to the gateway", errNotNow, len(names), maxGroups)
 	}
 	groups := make([]string, 0, len(names))
 	for _, n := range names {
@@ -183,7 +183,7 @@ func listed(v any) ([]string, error) {
 // others.
 func (g *Groups) askGraph(ctx context.Context, p *Provider, t *oauth2.Token) ([]string, error) {
 	if g.Graph == "" {
-		return nil, errors.New("let the gateway ask the graph, or have the provider send only groups that are assigned to the gateway")
+		return nil, fmt.Errorf("%w: let the gateway ask the graph, or have the provider send only groups that are assigned to the gateway", errNotNow)
 	}
 	base, err := url.Parse(strings.TrimSuffix(g.Graph, "/") + "/me/transitiveMemberOf/microsoft.graph.group?$select=id&$top=999")
 	if err != nil {

@@ -268,7 +268,7 @@ type pending struct {
 // ask has the user say that it is her own command line that logs in, so that no page
 // that she opens can do it for her.
 func (h *Handler) ask(w http.ResponseWriter, r *http.Request, p *Provider, l *Login, b back) {
-	id, err := h.Logins.Add(r.Context(), l)
+	id, err := h.Logins.add(r.Context(), l, attemptLife+codeLife) // until it is redeemed
 	if err != nil {
 		h.refuse(w, r, p.config.Name, err)
 		return
@@ -401,12 +401,12 @@ func (h *Handler) token(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, "", errors.Join(fmt.Errorf("%w: the code has expired, or was begun by another program", proxy.ErrUnauthenticated), err))
 		return
 	}
-	l, err := h.Logins.Get(ctx, c.Login)
+	id, err := h.Logins.settle(ctx, c.Login)
 	if err != nil {
 		h.refuse(w, r, "", fmt.Errorf("%w: the login: %w", proxy.ErrUnauthenticated, err))
 		return
 	}
-	h.start(w, r, l.Provider, l.Identity)
+	h.start(w, r, "", id)
 }
 
 // spend deletes a code: of several that redeem it, one succeeds.

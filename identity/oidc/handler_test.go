@@ -198,6 +198,7 @@ func TestHandlerCommandLine(t *testing.T) {
 		require.Equal(t, http.StatusOK, resp.StatusCode)
 		require.Equal(t, "dev/alice", a.Subject)
 		require.NotNil(t, s.sessions.of(a.Token))
+		require.WithinDuration(t, time.Now().Add(DefaultLife), a.Expires, time.Minute)
 		resp, _ = redeem(t, code, r.Verifier())
 		require.Equal(t, http.StatusForbidden, resp.StatusCode, "a code counts once")
 		out := post(t, s.browser(t), s.URL+"/auth/logout", nil, "Authorization", "Bearer "+a.Token)
@@ -219,6 +220,22 @@ func TestHandlerCommandLine(t *testing.T) {
 		require.Equal(t, http.StatusForbidden, resp.StatusCode)
 		resp, _ = redeem(t, code, r.Verifier())
 		require.Equal(t, http.StatusForbidden, resp.StatusCode, "a code that was tried is spent")
+	})
+	t.Run("without an answer", func(t *testing.T) {
+		_, _, _ = begin(t)
+		soon := time.Now().Add(attemptLife + codeLife + time.Minute)
+		require.NoError(t, s.logins.each(t.Context(), func(_ identity.Document, k *kept) {
+			if k.Identity.Expires.After(soon) {
+				require.WithinDuration(t, time.Now().Add(DefaultLife), k.Identity.Expires, time.Minute)
+			}
+		}))
+		waiting := 0
+		require.NoError(t, s.logins.each(t.Context(), func(_ identity.Document, k *kept) {
+			if k.Identity.Expires.Before(soon) {
+				waiting++
+			}
+		}))
+		require.Positive(t, waiting, "it is kept for a moment only")
 	})
 	t.Run("nothing waits", func(t *testing.T) {
 		require.Equal(t, http.StatusForbidden, post(t, s.browser(t), s.URL+"/auth/confirm", url.Values{"answer": {"yes"}}).StatusCode)

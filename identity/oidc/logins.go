@@ -77,6 +77,7 @@ type kept struct {
 	Checked  time.Time      `json:"checked"`           // that the provider vouched for it
 	Next     time.Time      `json:"next"`              // when to ask again
 	Timed    bool           `json:"timed,omitempty"`
+	Token    time.Time      `json:"token"` // when the ID token expires
 }
 
 func (l *Logins) now() time.Time {
@@ -130,15 +131,16 @@ func (l *Logins) Check() error {
 
 // Add keeps a login, and returns its identity, which names the login and ends with it.
 func (l *Logins) Add(ctx context.Context, login *Login) (*proxy.Identity, error) {
+	return l.add(ctx, login, or(l.Life, DefaultLife))
+}
+
+func (l *Logins) add(ctx context.Context, login *Login, life time.Duration) (*proxy.Identity, error) {
 	id := *login.Identity
 	id.Claims = maps.Clone(id.Claims)
 	name := rand.Text()
 	id.Claims[identity.ClaimLogin] = name
-	id.Expires = l.now().Add(or(l.Life, DefaultLife))
-	if login.Refresh.Empty() && login.Expires.Before(id.Expires) {
-		id.Expires = login.Expires
-	}
-	k := &kept{Checked: l.now()}
+	id.Expires = l.end(login.Refresh.Empty(), login.Expires, life)
+	k := &kept{Checked: l.now(), Token: login.Expires}
 	if err := l.fill(k, name, login, &id); err != nil {
 		return nil, err
 	}
@@ -147,6 +149,27 @@ func (l *Logins) Add(ctx context.Context, login *Login) (*proxy.Identity, error)
 	}
 	l.learn(name, &id)
 	return &id, nil
+}
+
+// end is when a login ends that goes on for life from now.
+func (l *Logins) end(alone bool, token time.Time, life time.Duration) time.Time {
+	if end := l.now().Add(life); !alone || end.Before(token) {
+		return end
+	}
+	return token
+}
+
+// settle has a login that was kept for a moment go on, and returns its identity.
+func (l *Logins) settle(ctx context.Context, name string) (*proxy.Identity, error) {
+	d, k, err := l.get(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if !l.now().Before(k.Identity.Expires) {
+		return nil, ErrEnded
+	}
+	k.Identity.Expires = l.end(k.Refresh == nil, k.Token, or(l.Life, DefaultLife))
+	return &k.Identity, l.write(ctx, d, k)
 }
 
 func (l *Logins) learn(name string, id *proxy.Identity) {
@@ -385,16 +408,22 @@ func (l *Logins) Pass(ctx context.Context) error {
 	}
 	err = errors.Join(err, l.sweep(ctx))
 	slots := make(chan struct{}, atOnce)
+	away := make(map[string]bool) // providers that do not answer: one question tells
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	for _, d := range list {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			if bad := l.refresh(ctx, d.doc, d.kept); bad != nil {
-				mu.Lock()
-				err = errors.Join(err, bad)
-				mu.Unlock()
+			mu.Lock()
+			skip := away[d.kept.Provider]
+			mu.Unlock()
+			answered, bad := l.refresh(ctx, d.doc, d.kept, skip)
+			mu.Lock()
+			defer mu.Unlock()
+			err = errors.Join(err, bad)
+			if !answered {
+				away[d.kept.Provider] = true
 			}
 		})
 	}
@@ -443,39 +472,40 @@ func (l *Logins) sweep(ctx context.Context) error {
 	return err
 }
 
-// refresh asks the provider about one login.
-func (l *Logins) refresh(ctx context.Context, d identity.Document, k *kept) error {
+// refresh asks the provider about one login, and reports whether it has answered; away
+// says that it does not. An error is one of the documents.
+func (l *Logins) refresh(ctx context.Context, d identity.Document, k *kept, away bool) (answered bool, err error) {
+	if away {
+		return true, l.unanswered(ctx, d.Name, k)
+	}
 	// The one whose write comes first asks: a refresh token may be good for one question.
 	k.Next = l.now().Add(max(l.every()/10, 2*l.tick()))
 	claimed := d
-	var err error
 	if claimed.Body, err = json.Marshal(k); err != nil {
-		return err
+		return true, err
 	}
 	if d.Version, err = l.Documents.Write(ctx, kindLogin, claimed); errors.Is(err, identity.ErrConflict) {
-		return nil
+		return true, nil
 	} else if err != nil {
-		return err
+		return true, err
 	}
 	p := l.Provider(k.Provider)
 	if p == nil {
-		return l.End(ctx, d.Name, "the identity provider of your login is not known any more")
+		return true, l.End(ctx, d.Name, "the identity provider of your login is not known any more")
 	}
 	login, err := l.open(d.Name, k)
 	if err != nil {
-		return errors.Join(err, l.End(ctx, d.Name, "your login cannot be read any more: log in again"))
+		return true, errors.Join(err, l.End(ctx, d.Name, "your login cannot be read any more: log in again"))
 	}
 	asked := l.now()
 	now, err := p.Refresh(ctx, login)
 	switch {
-	case errors.Is(err, ErrEnded), err != nil && errors.Is(err, errNotThis):
-		return l.End(ctx, d.Name, ErrEnded.Error())
+	case errors.Is(err, ErrEnded), errors.Is(err, errNotNow):
+		l.log().Info("a login has ended at its provider", "login", d.Name, "err", err)
+		return true, l.End(ctx, d.Name, ErrEnded.Error())
 	case err != nil:
 		l.log().Warn("a login could not be refreshed", "login", d.Name, "err", err)
-		if asked.Sub(k.Checked) > l.stale() {
-			return l.End(ctx, d.Name, "the identity provider cannot be asked: log in again when it answers")
-		}
-		return nil
+		return false, l.unanswered(ctx, d.Name, k)
 	}
 	id := *now.Identity
 	id.Claims = maps.Clone(id.Claims)
@@ -484,16 +514,24 @@ func (l *Logins) refresh(ctx context.Context, d identity.Document, k *kept) erro
 	changed := !slices.Equal(id.Groups, k.Identity.Groups)
 	k.Checked = asked
 	if err := l.fill(k, d.Name, now, &id); err != nil {
-		return err
+		return true, err
 	}
 	if err := l.write(ctx, d, k); errors.Is(err, identity.ErrConflict) {
-		return nil // it was ended meanwhile
+		return true, nil // it was ended meanwhile
 	} else if err != nil {
-		return err
+		return true, err
 	}
 	if changed {
 		l.learn(d.Name, &id)
 		l.notify(identity.Change{Subject: id.Subject, Login: d.Name, Reason: "your groups have changed"})
 	}
-	return nil
+	return true, nil
+}
+
+// unanswered ends a login whose provider could not be asked for too long.
+func (l *Logins) unanswered(ctx context.Context, name string, k *kept) error {
+	if l.now().Sub(k.Checked) <= l.stale() {
+		return nil
+	}
+	return l.End(ctx, name, "the identity provider cannot be asked: log in again when it answers")
 }

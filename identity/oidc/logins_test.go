@@ -432,6 +432,62 @@ func TestLoginsAnother(t *testing.T) {
 	require.ErrorIs(t, err, ErrEnded)
 }
 
+// TestLoginsNotNow: a provider whose answer lets nobody in any more ends the login.
+func TestLoginsNotNow(t *testing.T) {
+	for name, c := range map[string]struct {
+		config func(*Config)
+		spoil  func(h *hostile)
+	}{
+		"a required claim": {func(c *Config) { c.Require = map[string]string{"hd": "example.com"} }, func(h *hostile) { h.claims["hd"] = "evil.example.com" }},
+		"no groups claim":  {func(c *Config) { c.Groups.Required = true }, func(h *hostile) { h.without = []string{"groups"} }},
+		"groups elsewhere": {func(*Config) {}, func(h *hostile) { h.without = []string{"groups"}; h.claims["hasgroups"] = true }},
+		"another subject":  {func(*Config) {}, func(h *hostile) { h.claims["sub"] = "s-9" }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHostile(t)
+			h.claims["hd"] = "example.com"
+			p := h.provider(c.config)
+			now := time.Now()
+			var told changes
+			l := logins(t, &identity.Memory{}, &told, p)
+			l.Now = func() time.Time { return now }
+			got, err := h.login(p)
+			require.NoError(t, err)
+			id, err := l.Add(t.Context(), got)
+			require.NoError(t, err)
+			h.set(func() { c.spoil(h) })
+			now = now.Add(time.Second)
+			require.NoError(t, l.Pass(t.Context()))
+			require.True(t, told.find(true, id.Claims[identity.ClaimLogin]))
+		})
+	}
+}
+
+// TestLoginsManyWhileDown: a provider that is down is not asked about every login.
+func TestLoginsManyWhileDown(t *testing.T) {
+	h := newHostile(t)
+	now := time.Now()
+	p := h.provider()
+	l := logins(t, &identity.Memory{}, &changes{}, p)
+	l.Now = func() time.Time { return now }
+	got, err := h.login(p)
+	require.NoError(t, err)
+	for range 100 {
+		_, err = l.Add(t.Context(), got)
+		require.NoError(t, err)
+	}
+	h.set(func() {
+		h.token = func(w http.ResponseWriter, _ *http.Request) bool {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return true
+		}
+	})
+	before := h.asked["/token"]
+	now = now.Add(time.Second)
+	require.NoError(t, l.Pass(t.Context()))
+	require.LessOrEqual(t, h.asked["/token"]-before, atOnce)
+}
+
 // TestLoginsKeep: what is kept holds no secret that can be read, and what is without a
 // refresh token ends with the ID token.
 func TestLoginsKeep(t *testing.T) {

@@ -62,7 +62,7 @@ type Config struct {
 	// Parameters are added to what the provider is asked with in the browser, such as
 	// Google's "access_type".
 	Parameters map[string]string
-	Groups Groups
+	Groups     Groups
 
 	// Algorithms are those that the provider may sign with; nil is every asymmetric one.
 	Algorithms []string

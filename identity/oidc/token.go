@@ -146,7 +146,7 @@ func (p *Provider) login(ctx context.Context, m *metadata, t *oauth2.Token, nonc
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.config.Require)) {
 		if got, want := text(c.all[name]), p.config.Require[name]; got != want || want == "" {
-			return nil, fmt.Errorf("the claim %q is not the one that is required", name)
+			return nil, fmt.Errorf("%w: the claim %q is not the one that is required", errNotNow, name)
 		}
 	}
 	groups, err := p.config.Groups.of(ctx, p, t, c)
@@ -163,7 +163,7 @@ func (p *Provider) login(ctx context.Context, m *metadata, t *oauth2.Token, nonc
 		return l, nil
 	}
 	if l.Identity.Subject != before.Identity.Subject || l.Subject != before.Subject {
-		return nil, errNotThis
+		return nil, fmt.Errorf("%w: the provider answers for another subject than the one that logged in", errNotNow)
 	}
 	if l.Session == "" {
 		l.Session = before.Session
@@ -176,7 +176,9 @@ func (p *Provider) login(ctx context.Context, m *metadata, t *oauth2.Token, nonc
 	return l, nil
 }
 
-var errNotThis = errors.New("the provider answers for another subject than the one that logged in")
+// errNotNow says that the provider has answered, and that its answer lets nobody in: a
+// login ends with it, where one that could not be asked about goes on for a while.
+var errNotNow = errors.New("the login would be refused now")
 
 // subject is the value of the claim that identifies somebody.
 func (l *Login) subject() string {
