@@ -62,15 +62,9 @@ func (p *Provider) Device(ctx context.Context) (*Device, error) {
 	}
 	// The client's secret goes with the question, as providers with confidential clients
 	// want it.
-	form := url.Values{"client_id": {p.config.ClientID}, "scope": {strings.Join(c.Scopes, " ")}}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Endpoint.DeviceAuthURL, strings.NewReader(form.Encode()))
+	r, err := clientRequest(ctx, c, c.Endpoint.DeviceAuthURL, url.Values{"scope": {strings.Join(c.Scopes, " ")}})
 	if err != nil {
 		return nil, err
-	}
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.Header.Set("Accept", "application/json")
-	if secret := p.config.ClientSecret.Reveal(); secret != "" {
-		r.SetBasicAuth(url.QueryEscape(p.config.ClientID), url.QueryEscape(secret))
 	}
 	var answer struct {
 		Device   string `json:"device_code"`
@@ -193,15 +187,9 @@ func (p *Provider) OpenDevice(s identity.Sealer, text string) (*Device, error) {
 // exchange asks the token endpoint once.
 func (p *Provider) exchange(ctx context.Context, m *metadata, form url.Values) (*oauth2.Token, error) {
 	c := p.oauth(m)
-	form.Set("client_id", c.ClientID)
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Endpoint.TokenURL, strings.NewReader(form.Encode()))
+	r, err := clientRequest(ctx, c, c.Endpoint.TokenURL, form)
 	if err != nil {
 		return nil, err
-	}
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.Header.Set("Accept", "application/json")
-	if c.ClientSecret != "" {
-		r.SetBasicAuth(url.QueryEscape(c.ClientID), url.QueryEscape(c.ClientSecret))
 	}
 	resp, err := p.client.Do(r)
 	if err != nil {

@@ -146,3 +146,31 @@ func TestRequire(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, at, "access_type=offline")
 }
+
+// TestClientProof: the client proves itself as the provider wants, at once: a code that
+// was redeemed in the wrong way is spent.
+func TestClientProof(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		meta   map[string]any
+		secret string
+		want   string
+	}{
+		{"nothing said", nil, "s3cret", "client_secret_basic"},
+		{"both", map[string]any{"token_endpoint_auth_methods_supported": []string{"client_secret_post", "client_secret_basic"}}, "s3cret", "client_secret_basic"},
+		{"in the form", map[string]any{"token_endpoint_auth_methods_supported": []string{"client_secret_post"}}, "s3cret", "client_secret_post"},
+		{"a public client", nil, "", "none"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHostile(t)
+			h.meta = c.meta
+			p := h.provider(func(config *Config) { config.ClientSecret = proxy.NewSecret(c.secret) })
+			l, err := h.login(p)
+			require.NoError(t, err)
+			h.set(func() { h.without = []string{"nonce"} })
+			_, err = p.Refresh(t.Context(), l)
+			require.NoError(t, err)
+			require.Equal(t, []string{c.want, c.want}, h.proofs)
+		})
+	}
+}

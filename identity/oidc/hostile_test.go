@@ -37,6 +37,7 @@ type hostile struct {
 	nonce    string
 	asked    map[string]int // by path
 	forms    []url.Values   // that the token endpoint was sent
+	proofs   []string       // how clients have proven themselves there
 	graph    http.HandlerFunc
 }
 
@@ -112,6 +113,16 @@ func (h *hostile) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/token":
 		_ = r.ParseForm()
 		h.forms = append(h.forms, r.PostForm)
+		switch user, secret, basic := r.BasicAuth(); {
+		case basic && user == "gateway" && secret == "s3cret" && !r.PostForm.Has("client_secret"):
+			h.proofs = append(h.proofs, "client_secret_basic")
+		case !basic && r.PostForm.Get("client_secret") == "s3cret":
+			h.proofs = append(h.proofs, "client_secret_post")
+		case !basic && r.PostForm.Get("client_id") == "gateway":
+			h.proofs = append(h.proofs, "none")
+		default:
+			h.proofs = append(h.proofs, "wrong")
+		}
 		if h.token != nil && h.token(w, r) {
 			return
 		}

@@ -344,6 +344,8 @@ func TestLogoutTokens(t *testing.T) {
 	}{
 		{"by subject", nil, nil, ""},
 		{"by session", map[string]any{"sid": "x"}, []string{"sub"}, ""},
+		{"without an expiry", nil, []string{"exp"}, ""},
+		{"without an expiry, old", map[string]any{"iat": time.Now().Add(-time.Hour).Unix()}, []string{"exp"}, "ago"},
 		{"neither", nil, []string{"sub"}, "subject"},
 		{"a nonce", map[string]any{"nonce": "n"}, nil, "nonce"},
 		{"no event", map[string]any{"events": map[string]any{}}, nil, "not a logout"},

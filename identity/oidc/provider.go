@@ -118,6 +118,7 @@ type metadata struct {
 	AuthorizationIssuer bool     `json:"authorization_response_iss_parameter_supported"`
 	Scopes              []string `json:"scopes_supported"`
 	PKCE                []string `json:"code_challenge_methods_supported"`
+	ClientProofs        []string `json:"token_endpoint_auth_methods_supported"`
 	JWKS                string   `json:"jwks_uri"`
 	EndSession          string   `json:"end_session_endpoint"`
 	Revocation          string   `json:"revocation_endpoint"`
@@ -337,10 +338,34 @@ func (p *Provider) oauth(m *metadata) *oauth2.Config {
 	if !slices.Contains(scopes, gooidc.ScopeOpenID) {
 		scopes = append([]string{gooidc.ScopeOpenID}, scopes...)
 	}
-	return &oauth2.Config{
+	c := &oauth2.Config{
 		ClientID: p.config.ClientID, ClientSecret: p.config.ClientSecret.Reveal(), RedirectURL: p.config.RedirectURL,
 		Endpoint: m.Endpoint(), Scopes: scopes,
 	}
+	// It is not tried out: a code that was redeemed in the wrong way is spent.
+	c.Endpoint.AuthStyle = oauth2.AuthStyleInHeader
+	if c.ClientSecret == "" || len(m.ClientProofs) > 0 && !slices.Contains(m.ClientProofs, "client_secret_basic") {
+		c.Endpoint.AuthStyle = oauth2.AuthStyleInParams
+	}
+	return c
+}
+
+// clientRequest makes a request of the client's to an endpoint, with its proof.
+func clientRequest(ctx context.Context, c *oauth2.Config, to string, form url.Values) (*http.Request, error) {
+	form.Set("client_id", c.ClientID)
+	if c.ClientSecret != "" && c.Endpoint.AuthStyle == oauth2.AuthStyleInParams {
+		form.Set("client_secret", c.ClientSecret)
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Accept", "application/json")
+	if c.ClientSecret != "" && c.Endpoint.AuthStyle == oauth2.AuthStyleInHeader {
+		r.SetBasicAuth(url.QueryEscape(c.ClientID), url.QueryEscape(c.ClientSecret))
+	}
+	return r, nil
 }
 
 // ErrEnded says that the provider does not vouch for a login any more: the user is

@@ -224,7 +224,16 @@ func (d *Directory) apply(kind, id string, r resource) {
 	if kind == KindUser {
 		note(id)
 	}
-	for _, m := range d.groups[id].members {
+	var members []string
+	switch was := d.groups[id]; {
+	case kind == KindGroup && r == nil:
+		members = was.members
+	case kind == KindGroup && r.text("displayName") == was.name: // those who came or left
+		members = difference(was.members, r.members())
+	case kind == KindGroup:
+		members = append(slices.Clone(was.members), r.members()...)
+	}
+	for _, m := range members {
 		note(m)
 	}
 	before := make(map[string]standing, len(affected)+1)
@@ -233,13 +242,6 @@ func (d *Directory) apply(kind, id string, r resource) {
 			if _, seen := before[subject]; !seen {
 				before[subject] = d.standing(subject)
 			}
-		}
-	}
-	var members []string
-	if kind == KindGroup && r != nil {
-		members = r.members()
-		for _, m := range members {
-			note(m)
 		}
 	}
 	if kind == KindUser && r != nil {
@@ -256,7 +258,7 @@ func (d *Directory) apply(kind, id string, r resource) {
 	case r == nil:
 		d.dropGroup(id)
 	default:
-		d.putGroup(id, r.text("displayName"), members)
+		d.putGroup(id, r.text("displayName"), r.members())
 	}
 	var changes []identity.Change
 	for _, subject := range slices.Sorted(maps.Keys(before)) {
@@ -266,6 +268,22 @@ func (d *Directory) apply(kind, id string, r resource) {
 	}
 	d.mu.Unlock()
 	d.notify(changes)
+}
+
+// difference returns what is in one of two sorted lists.
+func difference(a, b []string) []string {
+	var out []string
+	for len(a) > 0 || len(b) > 0 {
+		switch {
+		case len(b) == 0 || len(a) > 0 && a[0] < b[0]:
+			out, a = append(out, a[0]), a[1:]
+		case len(a) == 0 || b[0] < a[0]:
+			out, b = append(out, b[0]), b[1:]
+		default:
+			a, b = a[1:], b[1:]
+		}
+	}
+	return out
 }
 
 // standing is what the directory says of a subject.

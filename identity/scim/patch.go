@@ -87,7 +87,8 @@ func (r resource) change(kind, op, text string, value any) error {
 	case op == "remove":
 		// Entra ID removes some members by naming them as the value.
 		if list, ok := home[k].([]any); ok && value != nil {
-			home[k] = slices.DeleteFunc(list, func(e any) bool { return slices.ContainsFunc(listOf(value), func(v any) bool { return same(e, v) }) })
+			gone := newSet(listOf(value))
+			home[k] = slices.DeleteFunc(list, gone.has)
 			return nil
 		}
 		delete(home, k)
@@ -103,9 +104,11 @@ func (r resource) change(kind, op, text string, value any) error {
 			return nil
 		}
 		list, _ := home[k].([]any)
+		there := newSet(list)
 		for _, v := range add {
-			if !slices.ContainsFunc(list, func(e any) bool { return same(e, v) }) {
+			if !there.has(v) {
 				list = append(list, v)
+				there.add(v)
 			}
 		}
 		home[k] = list
@@ -223,16 +226,40 @@ func listOf(v any) []any {
 	return []any{v}
 }
 
-// same reports whether two values of a list are one: those with values by these.
-func same(a, b any) bool {
-	x, ok1 := a.(map[string]any)
-	y, ok2 := b.(map[string]any)
-	if ok1 && ok2 {
-		v, w := x[key(x, "value")], y[key(y, "value")]
-		if v != nil && w != nil {
-			t, u := x[key(x, "type")], y[key(y, "type")]
-			return v == w && (t == u || t == nil || u == nil)
+// set finds values of a list: groups have many members. Values are one when their
+// "value" is, and their type where both have one.
+type set map[any][]map[string]any
+
+func newSet(list []any) set {
+	s := make(set, len(list))
+	for _, v := range list {
+		s.add(v)
+	}
+	return s
+}
+
+func (s set) add(v any) {
+	if m, ok := v.(map[string]any); ok {
+		if text, ok := m[key(m, "value")].(string); ok {
+			s[text] = append(s[text], m)
+		} else {
+			s[nil] = append(s[nil], m)
 		}
 	}
-	return reflect.DeepEqual(a, b)
+}
+
+func (s set) has(v any) bool {
+	m, ok := v.(map[string]any)
+	if !ok {
+		return false
+	}
+	text, ok := m[key(m, "value")].(string)
+	if !ok {
+		return slices.ContainsFunc(s[nil], func(e map[string]any) bool { return reflect.DeepEqual(e, m) })
+	}
+	typ := m[key(m, "type")]
+	return slices.ContainsFunc(s[text], func(e map[string]any) bool {
+		t := e[key(e, "type")]
+		return t == nil || typ == nil || reflect.DeepEqual(t, typ)
+	})
 }

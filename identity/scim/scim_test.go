@@ -573,3 +573,24 @@ func FuzzFilter(f *testing.F) {
 		_ = r.change(KindUser, "remove", s, nil)
 	})
 }
+
+// TestLargeGroup: a change of a group that has as many members as it may costs as much as
+// the change, not as much as all of them for each.
+func TestLargeGroup(t *testing.T) {
+	r := resource{"displayName": "all"}
+	ids := make([]string, maxMembers)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("u%05d", i)
+	}
+	r.setMembers(ids)
+	var more, gone []any
+	for i := range 1000 {
+		more = append(more, map[string]any{"value": fmt.Sprintf("v%05d", i)})
+		gone = append(gone, map[string]any{"value": ids[i]})
+	}
+	require.NoError(t, r.patch(KindGroup, []change{{"Add", "members", more}, {"Add", "members", more}, {"Remove", "members", gone}}))
+	require.Len(t, r.members(), maxMembers)
+	require.Equal(t, []string{"a", "c"}, difference([]string{"a", "b"}, []string{"b", "c"}))
+	require.Equal(t, []string{"b"}, difference(nil, []string{"b"}))
+	require.Empty(t, difference([]string{"b"}, []string{"b"}))
+}
