@@ -172,7 +172,7 @@ func (r *Rule) validate() error {
 	}
 	for _, h := range []*Hours{r.During, r.Outside} {
 		if h != nil {
-			if err := h.validate(); err != nil {
+			if err := h.Validate(); err != nil {
 				bad("%w", err)
 			}
 		}
