@@ -5,91 +5,43 @@
 // rule allows is denied; what any rule denies is denied whatever others allow.
 // A statement may run when all of its effects are allowed; one that is not
 // understood has the effect "unknown", which only "all" or "unknown" allow.
+//
+// A rule may be limited to relations and to conditions, such as hours and networks, and may
+// ask for something in return, such as a review or a budget. Where a condition or a relation
+// is not known, a rule does not allow, and it denies.
 package policy
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// Rule allows or denies actions. The zero Rule is not valid.
-type Rule struct {
-	// Name is told to users when the rule denies something; empty is made from the
-	// rule's place in the list.
-	Name string
-	// Groups and Users say which users it is about: a member of any group, or any of the
-	// users; "*" is everybody.
-	Groups []string
-	Users  []string
-	// Resources are names or globs (path.Match); Labels must all be there. Both
-	// empty is every resource.
-	Resources []string
-	Labels    map[string]string
-	// Databases and Accounts are globs; empty is any.
-	Databases []string
-	Accounts  []string
-	// Allow and Deny are actions; see Actions.
-	Allow []string
-	Deny  []string
-}
-
-// MatchesResource reports whether the rule is about r.
-func (r *Rule) MatchesResource(res *proxy.Resource) bool {
-	for k, v := range r.Labels {
-		if res.Labels[k] != v {
-			return false
-		}
-	}
-	return len(r.Resources) == 0 || matches(r.Resources, res.Name)
-}
-
-// MatchesIdentity reports whether the rule is about id.
-func (r *Rule) MatchesIdentity(id *proxy.Identity) bool {
-	return slices.Contains(r.Users, id.Subject) || slices.Contains(r.Users, "*") || slices.Contains(r.Groups, "*") ||
-		slices.ContainsFunc(r.Groups, id.In)
-}
-
-func (r *Rule) matches(id *proxy.Identity, t proxy.Target) bool {
-	return r.MatchesIdentity(id) && r.MatchesResource(t.Resource) &&
-		(len(r.Databases) == 0 || matches(r.Databases, t.Database)) &&
-		(len(r.Accounts) == 0 || matches(r.Accounts, t.Account.Name))
-}
-
-func matches(globs []string, s string) bool {
-	return slices.ContainsFunc(globs, func(g string) bool {
-		ok, err := path.Match(g, s)
-		return ok && err == nil
-	})
-}
-
-// compiled is a rule with its actions read.
-type compiled struct {
-	Rule
-	allow, deny grant
-}
-
 // Policy is a set of rules. It is a [proxy.Interceptor], immutable and safe for
 // concurrent use.
 type Policy struct {
-	rules []compiled
+	rules []*compiled
 }
 
-// New returns the policy of rules, or an error that names every rule that is
-// wrong.
-func New(rules []Rule) (*Policy, error) {
+// New returns the policy of rules, or an error that names every rule that is wrong. carries
+// are the obligations that the assembly carries out.
+func New(rules []Rule, carries ...Carries) (*Policy, error) {
 	var errs []error
-	list := make([]compiled, len(rules))
+	var all Carries
+	for _, c := range carries {
+		all |= c
+	}
+	list := make([]*compiled, len(rules))
 	for i, r := range rules {
 		if r.Name == "" {
 			r.Name = fmt.Sprintf("access-%d", i+1)
 		}
-		c, err := compile(r)
+		c, err := compile(r, all)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("rule %s: %w", r.Name, err))
 		}
@@ -101,87 +53,127 @@ func New(rules []Rule) (*Policy, error) {
 	return &Policy{list}, nil
 }
 
-func compile(r Rule) (compiled, error) {
-	c := compiled{Rule: r}
-	var errs []error
-	if len(r.Groups)+len(r.Users) == 0 {
-		errs = append(errs, errors.New("it names neither groups nor users, so it never applies"))
-	}
-	if len(r.Allow)+len(r.Deny) == 0 {
-		errs = append(errs, errors.New("it neither allows nor denies anything"))
-	}
-	for _, list := range [][]string{r.Resources, r.Databases, r.Accounts} {
-		for _, g := range list {
-			if _, err := path.Match(g, ""); err != nil {
-				errs = append(errs, fmt.Errorf("%q is not a pattern", g))
-			}
-		}
-	}
-	for _, l := range []struct {
-		words []string
-		into  *grant
-	}{{r.Allow, &c.allow}, {r.Deny, &c.deny}} {
-		for _, w := range l.words {
-			g, ok := parseAction(w)
-			if !ok {
-				errs = append(errs, fmt.Errorf("unknown action %q: want one of %s", w, strings.Join(Actions(), ", ")))
-			}
-			*l.into = l.into.or(g)
-		}
-	}
-	for _, w := range r.Allow {
-		if slices.Contains(r.Deny, w) {
-			errs = append(errs, fmt.Errorf("it both allows and denies %q", w))
-		}
-	}
-	return c, errors.Join(errs...)
-}
-
 // Name returns "policy".
-func (p *Policy) Name() string { return "policy" }
+func (p *Policy) Name() string { return name }
+
+const name = "policy"
 
 // Intercept works out what the session's identity may do at its target.
 func (p *Policy) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
-	return proxy.Hooks{Ask: p.decide(s.Identity, s.Target).ask}, nil
+	return newJudge(s, p.about(s.Identity, s.Target)).hooks(), nil
 }
 
-// May reports whether id may connect to a target, for lists of resources.
+// May reports whether id may connect to a target under some conditions, for lists of
+// resources.
 func (p *Policy) May(id *proxy.Identity, t proxy.Target) bool {
-	r := p.decide(id, t)
-	return r.allow.kinds&kinds(proxy.KindConnect) != 0 && r.deny.kinds&kinds(proxy.KindConnect) == 0
+	may := false
+	for _, c := range p.about(id, t) {
+		if c.deny.kinds&kinds(proxy.KindConnect) != 0 && !c.When.given() && !c.Unless.given() {
+			return false
+		}
+		may = may || c.allow.kinds&kinds(proxy.KindConnect) != 0
+	}
+	return may
 }
 
-// decision is what one identity may do at a target.
+// Decision is what the rules ask of a session.
+type Decision struct {
+	Rules []string // that apply, in order
+	// Obligations are the strictest of these rules. Review is always nil: it is about single
+	// operations.
+	Obligations
+	// Until is when the decision may change. Zero is never.
+	Until time.Time
+}
+
+// Decide returns what the rules that apply to the session now ask for.
+func (p *Policy) Decide(s *proxy.Session) Decision {
+	d := decide(p.about(s.Identity, s.Target), s, s.Now())
+	out := Decision{Obligations: d.duties, Until: d.until}
+	for _, c := range d.rules {
+		out.Rules = append(out.Rules, c.Name)
+	}
+	return out
+}
+
+// about returns the rules about id at t, whatever their conditions.
+func (p *Policy) about(id *proxy.Identity, t proxy.Target) []*compiled {
+	var list []*compiled
+	for _, c := range p.rules {
+		if c.matches(id, t) {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// decision is what one identity may do at a target, until a time.
 type decision struct {
-	rules   []compiled // that apply
 	target  proxy.Target
+	rules   []*compiled // that apply
+	waiting []*compiled // that would allow something under other conditions
 	allow   grant
 	deny    grant
-	connect string   // the rule that allows it
-	words   []string // all that is allowed, for messages
+	scoped  []*compiled // that allow what is done to their relations
+	barred  []*compiled // that deny what is done to their relations
+	reviews []*compiled // that have operations approved
+	connect string      // the rule that allows it
+	words   []string    // all that is allowed, for messages
+	duties  Obligations
+	until   time.Time // zero is for ever
 }
 
-// decide works out what id may do at t.
-func (p *Policy) decide(id *proxy.Identity, t proxy.Target) *decision {
-	d := &decision{target: t}
-	for i := range p.rules {
-		c := &p.rules[i]
-		if !c.matches(id, t) {
-			continue
+// decide works out what rules, which are about a session, let it do at a time.
+func decide(rules []*compiled, s *proxy.Session, now time.Time) *decision {
+	d := &decision{target: s.Target}
+	at := sceneOf(s, now)
+	for _, c := range rules {
+		allows, denies, until := c.applies(&at)
+		d.until = earlier(d.until, until)
+		if !allows && len(c.Allow) > 0 {
+			d.waiting = append(d.waiting, c)
 		}
-		d.rules = append(d.rules, *c)
-		d.allow = d.allow.or(c.allow)
-		d.deny = d.deny.or(deniedBy(c.deny))
-		if d.connect == "" && c.allow.kinds&kinds(proxy.KindConnect) != 0 {
-			d.connect = c.Name
+		if denies {
+			d.rules = append(d.rules, c)
+			d.duties.add(&c.Obligations)
+			d.bar(c)
 		}
-		for _, w := range c.Allow {
-			if !slices.Contains(d.words, w) {
-				d.words = append(d.words, w)
-			}
+		if allows {
+			d.permit(c)
 		}
 	}
 	return d
+}
+
+// bar takes in what a rule denies and holds.
+func (d *decision) bar(c *compiled) {
+	deny := c.deny
+	if len(c.relations) > 0 && deny.effects != 0 {
+		d.barred = append(d.barred, c)
+		deny.effects = 0
+	}
+	d.deny = d.deny.or(deny)
+	if c.hold != nil {
+		d.reviews = append(d.reviews, c)
+	}
+}
+
+// permit takes in what a rule allows.
+func (d *decision) permit(c *compiled) {
+	allow := c.allow
+	if len(c.relations) > 0 && allow.effects != 0 {
+		d.scoped = append(d.scoped, c)
+		allow.effects = 0
+	}
+	d.allow = d.allow.or(allow)
+	if d.connect == "" && allow.kinds&kinds(proxy.KindConnect) != 0 {
+		d.connect = c.Name
+	}
+	for _, w := range c.words {
+		if !slices.Contains(d.words, w) {
+			d.words = append(d.words, w)
+		}
+	}
 }
 
 // deniedBy is what a rule's deny list takes away. Denying what statements do
@@ -197,7 +189,7 @@ func deniedBy(g grant) grant {
 	return g
 }
 
-func (d *decision) ask(_ context.Context, op proxy.Op) proxy.Verdict {
+func (d *decision) ask(op proxy.Op) proxy.Verdict {
 	kind := op.Info().Kind
 	bit := kinds(kind)
 	if d.deny.kinds&bit != 0 || d.allow.kinds&bit == 0 {
@@ -210,32 +202,103 @@ func (d *decision) ask(_ context.Context, op proxy.Op) proxy.Verdict {
 	case *proxy.Connect:
 		return proxy.Allow(d.connect)
 	case *proxy.Statement:
-		e := op.Facts.Effects
-		if e == 0 && !isEmpty(op.Facts) {
-			e = proxy.EffectUnknown // nothing is known of it
-		}
-		if bad := e&^d.allow.effects | e&d.deny.effects; bad != 0 {
-			return d.refuseStatement(op, bad)
-		}
+		return d.statement(op)
 	case *proxy.File:
 		if b := files(op.Action); d.allow.files&b == 0 || d.deny.files&b != 0 {
 			return d.refuse(fileWords(op.Action), "", grant{files: b})
 		}
 	case *proxy.Request:
-		b := uint8(unsafeMethods)
-		if op.Method == "GET" || op.Method == "HEAD" || op.Method == "OPTIONS" {
-			b = safeMethods
-		}
-		if d.allow.methods&b == 0 || d.deny.methods&b != 0 {
+		if b := methods(op); d.allow.methods&b == 0 || d.deny.methods&b != 0 {
 			return d.refuse("send a "+op.Method+" request", "", grant{methods: b})
 		}
 	}
 	return proxy.Pass()
 }
 
+func methods(r *proxy.Request) uint8 {
+	if r.Method == "GET" || r.Method == "HEAD" || r.Method == "OPTIONS" {
+		return safeMethods
+	}
+	return unsafeMethods
+}
+
+func (d *decision) statement(op *proxy.Statement) proxy.Verdict {
+	e := effects(op.Facts)
+	missing, where := e&^d.allow.effects, ""
+	if missing != 0 && len(d.scoped) > 0 {
+		missing, where = d.limits(op.Facts, e, missing)
+	}
+	switch bad := missing | e&d.deny.effects; {
+	case bad != 0 && where != "" && bad&d.deny.effects == 0:
+		return d.refuseOn(op.Facts, bad, where, "")
+	case bad != 0:
+		return d.refuseStatement(op, bad)
+	}
+	for _, c := range d.barred {
+		if bad, what := c.reaches(op.Facts, e, c.deny.effects); bad != 0 {
+			return d.refuseOn(op.Facts, bad, what, c.Name)
+		}
+	}
+	return proxy.Pass()
+}
+
+// effects are those of a statement. One of which nothing is known may do anything.
+func effects(f *proxy.Facts) proxy.Effects {
+	if f.Effects == 0 && !isEmpty(f) {
+		return proxy.EffectUnknown
+	}
+	return f.Effects
+}
+
 // isEmpty reports whether a text holds no statement, as somebody found who
 // looked: drivers send one to learn whether the connection lives.
 func isEmpty(f *proxy.Facts) bool { return f.Dialect != "" && f.Statements == 0 && f.Unknown == "" }
+
+// held is what must be approved of an operation that is allowed. Preparing a statement is
+// not running it.
+func (d *decision) held(op proxy.Op) proxy.Verdict {
+	if op.Info().Kind == proxy.KindPrepare {
+		return proxy.Pass()
+	}
+	var hold proxy.Hold
+	for _, c := range d.reviews {
+		if !c.reviewed(op) {
+			continue
+		}
+		hold.Rules, hold.Approvers = append(hold.Rules, c.hold.Rules...), append(hold.Approvers, c.hold.Approvers...)
+		hold.For = least(hold.For, c.hold.For)
+		if hold.Message != "" {
+			hold.Message += "; "
+		}
+		hold.Message += c.hold.Message
+	}
+	if len(hold.Rules) == 0 {
+		return proxy.Pass()
+	}
+	return proxy.Verdict{Action: proxy.ActionHold, Cause: proxy.CauseApproval, Rule: hold.Rules[0], Reason: hold.Message, Hold: &hold}
+}
+
+// reviewed reports whether the rule has an operation approved.
+func (c *compiled) reviewed(op proxy.Op) bool {
+	g := c.reviews
+	if g.kinds&kinds(op.Info().Kind) != 0 {
+		return true
+	}
+	switch op := op.(type) {
+	case *proxy.Statement:
+		e := effects(op.Facts)
+		if len(c.relations) == 0 {
+			return e&g.effects != 0
+		}
+		hit, _ := c.reaches(op.Facts, e, g.effects)
+		return hit != 0
+	case *proxy.File:
+		return g.files&files(op.Action) != 0
+	case *proxy.Request:
+		return g.methods&methods(op) != 0
+	}
+	return false
+}
 
 func (d *decision) refuseStatement(op *proxy.Statement, bad proxy.Effects) proxy.Verdict {
 	v := d.refuse(effectWords(op.Facts, bad), word(bad), grant{effects: bad})
@@ -245,21 +308,41 @@ func (d *decision) refuseStatement(op *proxy.Statement, bad proxy.Effects) proxy
 	return v
 }
 
+// refuseOn refuses what a statement does to relations: to which, or why that is not known.
+func (d *decision) refuseOn(f *proxy.Facts, bad proxy.Effects, what, rule string) proxy.Verdict {
+	v := d.refuse(effectWords(f, bad), "", grant{effects: bad})
+	if v.Reason += ": " + what; rule != "" {
+		v.Rule = rule
+	}
+	return v
+}
+
 // refuse says what is not allowed, by which rule, and what would be. right names
 // what would allow it; it is empty when that is not one word.
 func (d *decision) refuse(what, right string, lacking grant) proxy.Verdict {
-	rule := ""
-	for i := range d.rules {
-		c := &d.rules[i]
-		g := deniedBy(c.deny)
-		if g.kinds&lacking.kinds|g.files&lacking.files != 0 || g.effects&lacking.effects != 0 || g.methods&lacking.methods != 0 {
-			rule = c.Name
-			break
-		}
-	}
 	remedy := "You have no rights here."
 	if len(d.words) > 0 {
 		remedy = "Your rights here: " + strings.Join(d.words, ", ") + "."
+	}
+	rule := ""
+	for _, c := range d.rules {
+		g := c.deny
+		if len(c.relations) > 0 {
+			g.effects = 0
+		}
+		if g.meets(lacking) {
+			rule = c.Name
+			if c.Unless.given() {
+				remedy += " Rule " + rule + " does not deny it " + c.Unless.words() + "."
+			}
+			break
+		}
+	}
+	for _, c := range d.waiting {
+		if rule == "" && c.allow.meets(lacking) {
+			remedy += " Rule " + c.Name + " allows it" + c.conditions() + "."
+			break
+		}
 	}
 	reason := "you may not " + what + " at " + d.target.String()
 	if right != "" && rule == "" {

@@ -10,7 +10,7 @@ import (
 )
 
 var orders = proxy.Target{
-	Resource: &proxy.Resource{Name: "orders", Labels: map[string]string{"env": "prod"}},
+	Resource: &proxy.Resource{Name: "orders", Labels: map[string]string{"env": "prod"}, Accounts: []proxy.Account{{Name: "app"}}},
 	Account:  proxy.Account{Name: "app"}, Database: "shop",
 }
 

@@ -1,0 +1,156 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Obligations are what a rule asks for where it applies. Of several rules that apply, the
+// strictest counts for each. The zero value asks for nothing.
+//
+// Session, Idle, Statements, Rows and Review are carried out by the policy itself. Masking
+// and Recording are for the assembly, which reads them with [Policy.Decide]; see
+// [Carries].
+type Obligations struct {
+	// Masking names profiles of masking that apply in addition to what is masked
+	// otherwise. Those of all rules apply.
+	Masking []string
+	// Recording is the least that is kept of what the resource answers.
+	Recording Recording
+	// Session and Idle bound how long a session lasts, and how long nothing may happen in
+	// it. 0 is no bound.
+	Session, Idle time.Duration
+	// Statements and Rows are how much one session may do: how many statements, calls,
+	// commands and requests begin, and how many rows are returned or changed. What only
+	// begins or ends transactions or changes settings does not count. 0 is no bound.
+	//
+	// They are counted per session, at one gateway. A budget per person, across sessions and
+	// gateways, needs slices that gateways lease from a store, and is not here.
+	Statements, Rows uint64
+	// Review has people approve each operation that the rule allows. Nil is no review.
+	Review *Review
+}
+
+// Review says who approves.
+type Review struct {
+	Approvers []string      // groups; a member of one of them decides. "*" is everybody
+	For       time.Duration // how long a request may wait; 0 is an hour
+	Message   string        // says why; may be empty
+}
+
+const defaultWait = time.Hour
+
+// Recording is how much is kept of what a resource answers, from the least to the most.
+type Recording uint8
+
+// Levels of recording.
+const (
+	RecordingDefault Recording = iota // what the gateway records anyway
+	RecordingDigest
+	RecordingSample
+	RecordingFull
+)
+
+var recordingNames = [...]string{"default", "digest", "sample", "full"}
+
+// String returns the level's stable lower-case name.
+func (r Recording) String() string {
+	if int(r) < len(recordingNames) {
+		return recordingNames[r]
+	}
+	return recordingNames[RecordingFull]
+}
+
+// ParseRecording returns the level of that name.
+func ParseRecording(name string) (Recording, error) {
+	if i := slices.Index(recordingNames[:], name); i >= 0 {
+		return Recording(i), nil
+	}
+	return 0, fmt.Errorf("unknown level of recording %q: want default, digest, sample or full", name)
+}
+
+// Carries names what an assembly carries out for the policy. A rule that asks for something
+// which nobody carries out is refused by [New], so that it is not without effect unnoticed.
+type Carries uint8
+
+// What an assembly can carry out, by asking [Policy.Decide].
+const (
+	CarriesMasking Carries = 1 << iota
+	CarriesRecording
+)
+
+// given reports whether anything is asked for.
+func (o *Obligations) given() bool {
+	return len(o.Masking) > 0 || o.Recording != 0 || o.limits() || o.Review != nil
+}
+
+// limits reports whether a session must be watched.
+func (o *Obligations) limits() bool { return o.timed() || o.Statements > 0 || o.Rows > 0 }
+
+func (o *Obligations) timed() bool { return o.Session > 0 || o.Idle > 0 }
+
+func (o *Obligations) validate(c Carries) error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if len(o.Masking) > 0 && c&CarriesMasking == 0 {
+		bad("it asks for the masking profile %q, and this gateway does not apply profiles", o.Masking[0])
+	}
+	if slices.Contains(o.Masking, "") {
+		bad("a masking profile has no name")
+	}
+	if o.Recording != 0 && c&CarriesRecording == 0 {
+		bad("it asks for the recording %q, and this gateway does not record by access rules", o.Recording)
+	}
+	if int(o.Recording) >= len(recordingNames) {
+		bad("recording level %d is unknown", o.Recording)
+	}
+	if o.Session < 0 || o.Idle < 0 {
+		bad("the time of a session cannot be negative: got %s and %s", o.Session, o.Idle)
+	}
+	if r := o.Review; r != nil {
+		if len(r.Approvers) == 0 {
+			bad("its review has no approvers: without them nobody can decide")
+		}
+		if r.For < 0 {
+			bad("a request cannot wait for %s: want a time of more than 0", r.For)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// add makes o the strictest of o and p.
+func (o *Obligations) add(p *Obligations) {
+	for _, m := range p.Masking {
+		if at, found := slices.BinarySearch(o.Masking, m); !found {
+			o.Masking = slices.Insert(o.Masking, at, m)
+		}
+	}
+	o.Recording = max(o.Recording, p.Recording)
+	o.Session, o.Idle = least(o.Session, p.Session), least(o.Idle, p.Idle)
+	o.Statements, o.Rows = least(o.Statements, p.Statements), least(o.Rows, p.Rows)
+}
+
+// least is the smaller bound, of which 0 is no bound.
+func least[T uint64 | time.Duration](a, b T) T {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// review is what the rule's review asks for about an operation that it allows.
+func (c *compiled) review() *proxy.Hold {
+	r := c.Obligations.Review
+	h := &proxy.Hold{Rules: []string{c.Name}, Approvers: [][]string{r.Approvers}, Message: r.Message, For: r.For}
+	if h.Message == "" {
+		h.Message = "this needs an approval"
+	}
+	if h.For == 0 {
+		h.For = defaultWait
+	}
+	return h
+}

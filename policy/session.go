@@ -1,0 +1,318 @@
+package policy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// ErrIdle ends a session in which nothing happened for as long as a rule allows.
+var ErrIdle = errors.New("the session was idle for too long")
+
+// judge applies rules to one session: the decision of the moment, and what the session has
+// used of its budgets.
+type judge struct {
+	session *proxy.Session
+	rules   []*compiled // about the session
+	current atomic.Pointer[decision]
+	*usage
+
+	watching sync.Mutex // of what follows
+	timer    *time.Timer
+	closed   bool
+}
+
+// usage is what a session has done. All revisions' judges of a session share it.
+type usage struct {
+	statements, rows atomic.Uint64
+	last             atomic.Int64 // when something happened, in Unix nanoseconds
+	judge            atomic.Pointer[judge]
+	// before says that operations may run which began before anybody took notes.
+	before bool
+
+	mu      sync.Mutex
+	running map[*proxy.Meta]*running
+}
+
+// running is an operation between Start and Done.
+type running struct {
+	kind proxy.Kind
+	rows atomic.Uint64 // that went to the client
+}
+
+// lasting are the kinds of operations that go on until their user ends them.
+var lasting = kinds(
+	proxy.KindExec, proxy.KindShell, proxy.KindSubsystem, proxy.KindForward, proxy.KindAgent, proxy.KindX11, proxy.KindReplication, proxy.KindUpgrade,
+)
+
+// waits are those of them that can be open while nothing happens.
+var waits = kinds(proxy.KindShell, proxy.KindSubsystem, proxy.KindAgent, proxy.KindX11)
+
+func newJudge(s *proxy.Session, rules []*compiled) *judge {
+	j := &judge{session: s, rules: rules}
+	j.current.Store(decide(rules, s, s.Now()))
+	return j
+}
+
+// hooks are those that the rules need: a session without limits has Ask alone.
+func (j *judge) hooks() proxy.Hooks {
+	h := proxy.Hooks{Ask: j.ask}
+	limits, changes, rows := false, false, false
+	for _, c := range j.rules {
+		limits = limits || c.Obligations.limits()
+		rows = rows || c.Obligations.Rows > 0
+		changes = changes || c.changes()
+	}
+	if !limits && !changes || j.session.Dry {
+		return h
+	}
+	j.usage, _ = j.session.Earlier(name).(*usage)
+	if j.usage == nil {
+		j.usage = &usage{before: j.session.TakenOver(), running: make(map[*proxy.Meta]*running)}
+		j.last.Store(time.Now().UnixNano())
+	}
+	j.judge.Store(j)
+	h.Start, h.Flow, h.Done, h.Close, h.State = j.start, j.flow, j.done, j.close, j.usage
+	if !rows && !slices.ContainsFunc(j.rules, func(c *compiled) bool { return c.Obligations.Idle > 0 }) {
+		h.Flow = nil
+	}
+	j.timer = time.AfterFunc(1<<62, j.wake)
+	j.wake()
+	return h
+}
+
+// decision is the one of the moment.
+func (j *judge) decision() *decision {
+	d := j.current.Load()
+	if d.until.IsZero() {
+		return d
+	}
+	now := j.session.Now()
+	if now.Before(d.until) {
+		return d
+	}
+	d = decide(j.rules, j.session, now)
+	j.current.Store(d)
+	return d
+}
+
+func (j *judge) ask(_ context.Context, op proxy.Op) proxy.Verdict {
+	d := j.decision()
+	v := d.ask(op)
+	if v.Refuses() {
+		return v
+	}
+	if j.usage != nil {
+		j.last.Store(time.Now().UnixNano())
+		if n := cost(op); n > 0 {
+			if limit := d.duties.Statements; limit > 0 && j.statements.Load()+n > limit {
+				return d.overdrawn("statements", limit, func(o *Obligations) bool { return o.Statements == limit })
+			}
+			if limit := d.duties.Rows; limit > 0 && j.rows.Load() >= limit {
+				return d.overdrawn("rows", limit, func(o *Obligations) bool { return o.Rows == limit })
+			}
+		}
+	}
+	if len(d.reviews) > 0 {
+		if held := d.held(op); held.Action == proxy.ActionHold {
+			return held
+		}
+	}
+	return v
+}
+
+// cost is what an operation takes of a budget of statements.
+func cost(op proxy.Op) uint64 {
+	switch op.Info().Kind {
+	case proxy.KindStatement:
+		st, ok := op.(*proxy.Statement)
+		if ok && effects(st.Facts)&^(proxy.EffectTransaction|proxy.EffectSet|proxy.EffectPrepare) == 0 {
+			return 0
+		}
+		if ok && st.Facts.Statements > 1 {
+			return uint64(st.Facts.Statements)
+		}
+		return 1
+	case proxy.KindFunction, proxy.KindReplication, proxy.KindExec, proxy.KindRequest, proxy.KindUpgrade, proxy.KindTool:
+		return 1
+	}
+	return 0
+}
+
+// overdrawn refuses what goes beyond a budget.
+func (d *decision) overdrawn(what string, limit uint64, sets func(*Obligations) bool) proxy.Verdict {
+	return proxy.Deny(
+		proxy.CausePolicy, d.setBy(sets), fmt.Sprintf("this session has used its budget of %d %s at %s", limit, what, d.target),
+		"The budget is that of one session.",
+	)
+}
+
+// setBy names the first rule that sets a limit.
+func (d *decision) setBy(sets func(*Obligations) bool) string {
+	for _, c := range d.rules {
+		if sets(&c.Obligations) {
+			return c.Name
+		}
+	}
+	return ""
+}
+
+// start counts an operation against the budget. Operations that were asked at the same time
+// may have been promised the same rest of it: the last ones are refused.
+func (j *judge) start(_ context.Context, op proxy.Op) error {
+	if n := cost(op); n > 0 {
+		d := j.decision()
+		used := j.statements.Add(n)
+		if limit := d.duties.Statements; limit > 0 && used > limit {
+			j.statements.Add(-n)
+			return &proxy.RefusedError{Verdict: d.overdrawn("statements", limit, func(o *Obligations) bool { return o.Statements == limit })}
+		}
+	}
+	m := op.Info()
+	j.mu.Lock()
+	j.running[m] = &running{kind: m.Kind}
+	j.mu.Unlock()
+	return nil
+}
+
+func (j *judge) done(_ context.Context, op proxy.Op, out *proxy.Outcome) {
+	j.last.Store(time.Now().UnixNano())
+	m := op.Info()
+	j.mu.Lock()
+	r := j.running[m]
+	delete(j.running, m)
+	j.mu.Unlock()
+	if r == nil {
+		return
+	}
+	if seen := r.rows.Load(); out.Rows > seen {
+		j.rows.Add(out.Rows - seen) // changed ones, and those that nobody had counted
+	}
+}
+
+// flow counts rows on their way to the client, and notices what is typed.
+func (j *judge) flow(_ context.Context, op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
+	switch shape.Kind {
+	case proxy.ShapeRows, proxy.ShapeCopy:
+		return j.countRows(op, shape), nil
+	case proxy.ShapeStream:
+		if d := j.decision(); shape.Inbound && d.duties.Idle > 0 && waits&kinds(op.Info().Kind) != 0 {
+			return proxy.Filter{Bytes: func(dst, src []byte) ([]byte, error) {
+				j.last.Store(time.Now().UnixNano())
+				return append(dst, src...), nil
+			}}, nil
+		}
+	}
+	return proxy.Filter{}, nil
+}
+
+func (j *judge) countRows(op proxy.Op, shape *proxy.Shape) proxy.Filter {
+	d := j.decision()
+	limit := d.duties.Rows
+	j.mu.Lock()
+	r := j.running[op.Info()]
+	j.mu.Unlock()
+	if limit == 0 || shape.Inbound || r == nil {
+		return proxy.Filter{}
+	}
+	return proxy.Filter{Row: func(*proxy.Row) error {
+		if j.rows.Add(1) > limit {
+			v := d.overdrawn("rows", limit, func(o *Obligations) bool { return o.Rows == limit })
+			return &proxy.RefusedError{Verdict: v}
+		}
+		r.rows.Add(1)
+		return nil
+	}}
+}
+
+// wake looks at what time has brought, ends the session where it must, and sets the timer
+// for the next time at which there is something to see.
+func (j *judge) wake() {
+	s := j.session
+	j.watching.Lock()
+	defer j.watching.Unlock()
+	if j.closed || j.judge.Load() != j || s.Err() != nil {
+		return
+	}
+	if cause := j.over(); cause != nil {
+		s.Kill(cause)
+		return
+	}
+	d, next := j.decision(), time.Duration(1<<62)
+	now := time.Now()
+	if !d.until.IsZero() {
+		next = d.until.Sub(s.Now())
+	}
+	if d.duties.Session > 0 {
+		next = min(next, s.Started.Add(d.duties.Session).Sub(now))
+	}
+	if idle := d.duties.Idle; idle > 0 {
+		if !j.busy() {
+			idle -= now.Sub(j.lastSeen())
+		}
+		next = min(next, idle)
+	}
+	j.timer.Reset(max(next, time.Millisecond))
+}
+
+func (j *judge) lastSeen() time.Time { return time.Unix(0, j.last.Load()) }
+
+// over says why the session must end now.
+func (j *judge) over() error {
+	d, now := j.decision(), time.Now()
+	if limit := d.duties.Session; limit > 0 && now.Sub(j.session.Started) >= limit {
+		return fmt.Errorf("%w: rule %s allows %s", proxy.ErrDeadline, d.setBy(func(o *Obligations) bool { return o.Session == limit }), duration(limit))
+	}
+	if limit := d.duties.Idle; limit > 0 && now.Sub(j.lastSeen()) >= limit && !j.busy() {
+		return fmt.Errorf("%w: rule %s allows %s", ErrIdle, d.setBy(func(o *Obligations) bool { return o.Idle == limit }), duration(limit))
+	}
+	if v := j.outlasted(d); v.Refuses() {
+		return &proxy.RefusedError{Verdict: v}
+	}
+	return nil
+}
+
+// busy reports whether something happens in the session.
+func (j *judge) busy() bool {
+	if _, held := j.session.Operations(); held > 0 {
+		return true
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, r := range j.running {
+		if waits&kinds(r.kind) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// outlasted refuses an operation that goes on until its user ends it, when it is not
+// allowed any more.
+func (j *judge) outlasted(d *decision) proxy.Verdict {
+	refused := d.deny.kinds | ^d.allow.kinds
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, r := range j.running {
+		if lasting&refused&kinds(r.kind) != 0 {
+			return d.refuse(kindWords(r.kind)+" any longer", "", grant{kinds: kinds(r.kind)})
+		}
+	}
+	if connect := kinds(proxy.KindConnect); j.before && refused&connect != 0 {
+		return d.refuse("stay connected", "", grant{kinds: connect})
+	}
+	return proxy.Pass()
+}
+
+func (j *judge) close(error) {
+	j.watching.Lock()
+	defer j.watching.Unlock()
+	j.closed = true
+	j.timer.Stop()
+}
