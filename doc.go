@@ -74,6 +74,7 @@
 //   - identity/ca: certificate authorities: the gateway's own, and for those who have logged in.
 //   - secrets: where the gateway's credentials come from.
 //   - policy: who may do what.
+//   - policy/opa: policies in Rego.
 //   - review: operations that wait for somebody else's approval.
 //   - guardrail: what nobody should do, by what an operation would do.
 //   - detect: finding sensitive values in text, and judging what columns hold.

@@ -22,16 +22,16 @@ type Obligations struct {
 	// Recording is the least that is kept of what the resource answers.
 	Recording Recording
 	// Session and Idle bound how long a session lasts, and how long nothing may happen in
-	// it. 0 is no bound.
+	// it. 0 means that there is no bound.
 	Session, Idle time.Duration
 	// Statements and Rows are how much one session may do: how many statements, calls,
 	// commands and requests begin, and how many rows are returned or changed. What only
-	// begins or ends transactions or changes settings does not count. 0 is no bound.
+	// begins or ends transactions or changes settings does not count. 0 means that there is no bound.
 	//
 	// They are counted per session, at one gateway. A budget per person, across sessions and
 	// gateways, needs slices that gateways lease from a store, and is not here.
 	Statements, Rows uint64
-	// Review has people approve each operation that the rule allows. Nil is no review.
+	// Review has people approve each operation that the rule allows. Nil asks for none.
 	Review *Review
 }
 
@@ -134,7 +134,7 @@ func (o *Obligations) add(p *Obligations) {
 	o.Statements, o.Rows = least(o.Statements, p.Statements), least(o.Rows, p.Rows)
 }
 
-// least is the smaller bound, of which 0 is no bound.
+// least is the smaller bound. 0 means that there is none.
 func least[T uint64 | time.Duration](a, b T) T {
 	if a == 0 || b != 0 && b < a {
 		return b

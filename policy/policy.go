@@ -242,7 +242,7 @@ func (d *decision) statement(op *proxy.Statement) proxy.Verdict {
 	return proxy.Pass()
 }
 
-// effects are those of a statement. One of which nothing is known may do anything.
+// effects are those of a statement. One about which nothing is known may do anything.
 func effects(f *proxy.Facts) proxy.Effects {
 	if f.Effects == 0 && !isEmpty(f) {
 		return proxy.EffectUnknown
