@@ -25,6 +25,7 @@
 //   - [examples/identity]: an identity provider of one's own, by signed tokens.
 //   - [examples/secrets]: a secret source of one's own, of sealed files.
 //   - [examples/sink]: an audit sink of one's own, at least once and in order.
+//   - [examples/opa]: a policy in Rego, with tests of its own.
 //   - [examples/maskfilter]: a masking filter of one's own, by base columns.
 //   - [examples/store]: a store of one's own, in a folder that processes share.
 //
@@ -117,6 +118,7 @@
 // [examples/identity]: https://github.com/sallyport/sallyport/tree/main/examples/identity
 // [examples/secrets]: https://github.com/sallyport/sallyport/tree/main/examples/secrets
 // [examples/sink]: https://github.com/sallyport/sallyport/tree/main/examples/sink
+// [examples/opa]: https://github.com/sallyport/sallyport/tree/main/examples/opa
 // [examples/maskfilter]: https://github.com/sallyport/sallyport/tree/main/examples/maskfilter
 // [examples/store]: https://github.com/sallyport/sallyport/tree/main/examples/store
 package sallyport
