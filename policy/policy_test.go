@@ -135,6 +135,63 @@ func TestAttack59ReloadAppliesToTheNextStatement(t *testing.T) {
 	require.ErrorContains(t, s.Err(), "you may not connect")
 }
 
+// TestChangedUserUnderTheSameRules holds that a user who has left a group is judged without
+// it, also when a revision changes nothing else.
+func TestChangedUserUnderTheSameRules(t *testing.T) {
+	p, err := New([]Rule{
+		{Groups: []string{"dev"}, Allow: []string{"connect"}},
+		{Groups: []string{"ops"}, Labels: map[string]string{"env": "prod"}, Allow: []string{"read"}},
+	})
+	require.NoError(t, err)
+	users := &roster{groups: []string{"dev", "ops"}}
+	resource := *orders.Resource
+	g := &proxy.Gateway{Authenticator: users, Directory: proxy.Resources{&resource}, Interceptors: []proxy.Interceptor{p}}
+	use := func(r *proxy.Resource) {
+		require.NoError(t, g.Use(&proxy.Revision{Authenticator: users, Directory: proxy.Resources{r}, Interceptors: []proxy.Interceptor{p}}))
+	}
+	s, op, err := g.Open(t.Context(), proxy.OpenRequest{Identity: &proxy.Identity{Subject: "alice", Groups: users.groups}, Target: proxy.Target{Resource: &resource}})
+	require.NoError(t, err)
+	defer s.Close(nil)
+	s.Done(op, &proxy.Outcome{})
+	ask := func() bool {
+		op := statement(proxy.EffectRead)
+		v := s.Ask(t.Context(), op)
+		if !v.Refuses() {
+			s.Done(op, &proxy.Outcome{})
+		}
+		return !v.Refuses()
+	}
+	require.True(t, ask())
+	users.groups = []string{"dev"}
+	use(&resource)
+	require.False(t, ask())
+	require.NoError(t, s.Err())
+	users.groups = []string{"dev", "ops"}
+	use(&resource)
+	require.True(t, ask())
+	relabelled := resource
+	relabelled.Labels = map[string]string{"env": "test"}
+	use(&relabelled)
+	require.False(t, ask())
+	users.groups = nil
+	use(&relabelled)
+	require.False(t, ask())
+	require.ErrorContains(t, s.Err(), "you may not connect")
+}
+
+// roster knows one user's groups.
+type roster struct{ groups []string }
+
+func (*roster) Authenticate(context.Context, proxy.Proof) (*proxy.Identity, error) {
+	return nil, proxy.ErrUnauthenticated
+}
+
+func (r *roster) Refresh(_ context.Context, id *proxy.Identity) (*proxy.Identity, error) {
+	now := *id
+	now.Groups = r.groups
+	return &now, nil
+}
+
 func TestNewRefuses(t *testing.T) {
 	for name, r := range map[string]Rule{
 		"nobody":        {Allow: []string{"read"}},

@@ -14,7 +14,7 @@ type Interceptor interface {
 	Name() string
 	// Intercept is called once per session, after authentication and before the
 	// Connect operation is asked; and once per open session when a revision brings
-	// the interceptor (see [Gateway.Use]). An error refuses or ends the session; its
+	// the interceptor, or another user or resource (see [Gateway.Use]). An error refuses or ends the session; its
 	// text is logged and not shown to the user. ctx ends after the gateway's
 	// AskTimeout. For a dry session (see [Session.Dry]) it counts, records and
 	// changes nothing.
