@@ -276,7 +276,9 @@ func (s *Session) seen(ctx context.Context, r *Revision, before *chain) (*Sessio
 		if id == nil || id.Subject != view.Identity.Subject {
 			return nil, ErrUnauthenticated
 		}
-		view.Identity = id
+		if !reflect.DeepEqual(id, view.Identity) {
+			view.Identity = id
+		}
 	}
 	if r.Directory == nil || before.revision.Directory == nil {
 		return &view, nil
