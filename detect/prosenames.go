@@ -11,6 +11,9 @@ import (
 // proseTypes are what is found in prose, by kind of name.
 var proseTypes = [...]Type{prose.Person: Person, prose.Place: Location, prose.Company: Company, prose.Street: Address}
 
+// Prose reports whether values of type t are words of prose: names and places.
+func (t Type) Prose() bool { return slices.Contains(proseTypes[:], t) }
+
 // proseScores are how certain they are.
 var proseScores = [...]uint8{prose.Person: 60, prose.Place: 50, prose.Company: 55, prose.Street: 75}
 

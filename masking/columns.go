@@ -41,6 +41,20 @@ func (c *column) noText() bool {
 	return c.kind != kindText || elementsOf[c.oid] != nil
 }
 
+// wordless reports whether the only words in values of the column are those that the
+// server writes for days, months and zones.
+func (c *column) wordless() bool {
+	k := c.kind
+	if e := elementsOf[c.oid]; e != nil {
+		k = e.kind
+	}
+	switch k {
+	case kindNumber, kindTime, kindRange, kindRanges:
+		return true
+	}
+	return false
+}
+
 // decide works out the columns of shape, the result of a statement that mentions
 // m. kept is what earlier statements of the session left behind.
 func (v *view) decide(protocol string, op proxy.Op, shape *proxy.Shape, m *mentions, kept *memory) []column {

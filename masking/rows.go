@@ -226,6 +226,9 @@ func (f *rows) appendParts(dst, v []byte) ([]byte, bool) {
 // finds reports whether w holds something that is masked, and counts it.
 func (f *rows) finds(c *column, w []byte) (some bool) {
 	f.found = f.finder.Find(f.found[:0], w, c.topics)
+	if c.wordless() {
+		f.found = slices.DeleteFunc(f.found, func(x detect.Finding) bool { return x.Type.Prose() })
+	}
 	f.found = c.weigher.Weigh(f.found, w)
 	f.promote(c, w)
 	f.again(w)

@@ -108,6 +108,13 @@ func TestCells(t *testing.T) {
 		{"broken array", plainColumn("list", 1016, true), b("\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x14\x00\x00"), nil},
 		{"address", plainColumn("host", 869, false), b("8.8.4.4"), nil},
 		{"uuid", plainColumn("id", 2950, false), b("12345678-1234-1234-1234-123456789012"), b("12345678-1234-1234-1234-123456789012")},
+		{"timestamp in words", plainColumn("d", oidTimestamp, false), b("Thu Jan 01 00:00:00 1970"), b("Thu Jan 01 00:00:00 1970")},
+		{"timestamp in words with its zone", plainColumn("d", oidTimestampTZ, false), b("Thu Jun 01 00:00:00 2000 PDT"), b("Thu Jun 01 00:00:00 2000 PDT")},
+		{"array of timestamps in words", plainColumn("d", 1115, false), b(`{"Thu Jan 01 00:00:00 1970"}`), b(`{"Thu Jan 01 00:00:00 1970"}`)},
+		{"range of timestamps in words", plainColumn("d", 3908, false), b(`["Thu Jan 01 00:00:00 1970","Sun Jan 01 00:00:00 2006")`), b(`["Thu Jan 01 00:00:00 1970","Sun Jan 01 00:00:00 2006")`)},
+		{"ranges of timestamps in words", plainColumn("d", 4533, false), b(`{["Thu Jan 01 00:00:00 1970","Sun Jan 01 00:00:00 2006")}`), b(`{["Thu Jan 01 00:00:00 1970","Sun Jan 01 00:00:00 2006")}`)},
+		{"named timestamp in words", plainColumn("birth_date", oidTimestamp, false), b("Thu Jan 01 00:00:00 1970"), nil},
+		{"array of names", plainColumn("d", 1009, false), b(`{"Jan Kowalski"}`), b(`{"J** ********"}`)},
 		{"whole row", proxy.ShapeColumn{Name: "p", Table: 16400, Type: 16390}, b("(1,x)"), nil},
 		{"statistics", plainColumn("most_common_vals", 2277, false), b("{a}"), nil},
 	} {
