@@ -173,8 +173,8 @@ var nobody = wordSet("montag dienstag mittwoch donnerstag freitag samstag sonnta
 var makers = wordSet("microsoft oracle linux ubuntu debian fedora apache kafka jenkins grafana prometheus amazon google adobe cisco intel docker kubernetes redis nginx postgresql mysql mongodb windows android unicode " +
 	"makita hilti dewalt gardena karcher kärcher adidas nike puma samsung sony panasonic toshiba tefal lavazza victorinox nikon dyson ikea lenovo asus logitech huawei xiaomi kitchenaid sonicare")
 
-// plans are words that name a step of a query's plan, or its condition.
-var plans = wordSet("seq cond recheck presorted")
+// served are words of a server's plans and messages, of which a person has none.
+var served = wordSet("seq cond recheck presorted boolean xmltable")
 
 // nounEndings end nouns of German and of the Romance languages that name no person.
 var nounEndings = []string{"heit", "keit", "schaft", "tion", "tionen", "ungen", "nummer", "zeit", "tät", "ismus", "ción", "ciones", "zione", "zioni", "ção", "ções", "schrauber", "maschine", "gerät"}
@@ -209,7 +209,7 @@ func bareName(src []byte, start, end int) (int, int) {
 	if to := bytes.IndexByte(first, ' '); to > 0 {
 		first = first[:to]
 	}
-	if within(makers, first) || within(plans, first) {
+	if within(makers, first) || within(served, first) {
 		return start, start
 	}
 	for at := start; at < end; {
