@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,10 +26,18 @@ import (
 // test-heavy" runs them. Each test of a suite runs directly and through the reference
 // gateway, with an access rule that allows all, the default packs and recording.
 
+// A suite's server is reached in several ways, which differ in what the gateway does.
+const (
+	directly  = ""          // without the gateway
+	defaults  = "suite"     // with guardrails and masking, as without a section for them
+	unguarded = "unguarded" // with masking alone
+	unmasked  = "unmasked"  // with guardrails alone
+)
+
 // suite is a server of its own, and a gateway in front of it.
 type suite struct {
 	*pgembed.Server
-	host, port string // the gateway's
+	addresses map[string]string // the gateway's, by the way
 }
 
 func openSuite(t *testing.T) *suite {
@@ -43,30 +50,38 @@ func openSuite(t *testing.T) *suite {
 	verifier, err := identity.NewVerifier(s.Password)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "db.password"), []byte(s.Password), 0o600))
-	address := freeAddress(t)
-	s.host, s.port, err = net.SplitHostPort(address)
-	require.NoError(t, err)
+	s.addresses = make(map[string]string)
+	var resources strings.Builder
+	for _, way := range []string{defaults, unguarded, unmasked} {
+		s.addresses[way] = freeAddress(t)
+		fmt.Fprintf(&resources, `
+  - {name: %s, type: postgres, address: %q, listen: %q, database: postgres, username: postgres, password: file:db.password,
+     tls: {mode: disable}, function_call: true, startup_parameters: ["*"]}`, way, s.Address(), s.addresses[way])
+	}
 	config := filepath.Join(dir, "sallyport.yaml")
 	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `
 data_dir: data
 identity:
   users: [{name: postgres, groups: [dev], password: %q}]
-resources:
-  - {name: suite, type: postgres, address: %q, listen: %q, database: postgres, username: postgres, password: file:db.password,
-     tls: {mode: disable}, function_call: true, startup_parameters: ["*"]}
+resources: %s
 access:
-  - {groups: [dev], resources: [suite], allow: [all]}
-`, verifier, s.Address(), address), 0o600))
+  - {groups: [dev], resources: ["*"], allow: [all]}
+guardrails:
+  - {use: off, resources: [%s]}
+masking:
+  - {use: off, resources: [%s]}
+`, verifier, resources.String(), unguarded, unmasked), 0o600))
 	start(t, "serve", "-c", config).wait(t, "listening")
 	return s
 }
 
-// environment is what a client of libpq's kind needs, directly or through the gateway.
-func (s *suite) environment(through bool, more ...string) []string {
-	host, port, mode := "127.0.0.1", fmt.Sprint(s.Port), "disable"
-	if through {
-		host, port, mode = s.host, s.port, "require"
+// environment is what a client of libpq's kind needs to reach the server.
+func (s *suite) environment(way string, more ...string) []string {
+	address, mode := s.Address(), "disable"
+	if way != directly {
+		address, mode = s.addresses[way], "require"
 	}
+	host, port, _ := strings.Cut(address, ":")
 	return append(append(os.Environ(), "PGHOST="+host, "PGPORT="+port, "PGSSLMODE="+mode, "PGUSER=postgres", "PGPASSWORD="+s.Password), more...)
 }
 
@@ -74,7 +89,7 @@ func (s *suite) environment(through bool, more ...string) []string {
 func (s *suite) admin(t *testing.T, database, sql string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(s.Bin, "psql"), "-XAtq", "-d", database, "-c", sql)
-	cmd.Env = s.environment(false)
+	cmd.Env = s.environment(directly)
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s: %s", sql, out)
 	return string(out)
@@ -90,11 +105,11 @@ func TestSuitePgx(t *testing.T) {
 	require.NoError(t, os.CopyFS(dir, os.DirFS(strings.TrimSpace(string(out)))))
 	s.admin(t, "postgres", "CREATE DATABASE pgx_test")
 	setup := exec.CommandContext(t.Context(), filepath.Join(s.Bin, "psql"), "-Xq", "-d", "pgx_test", "-f", filepath.Join(dir, "testsetup", "postgresql_setup.sql"))
-	setup.Env = s.environment(false)
+	setup.Env = s.environment(directly)
 	out, err = setup.CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	direct, _ := s.pgx(t, dir, false)
-	through, said := s.pgx(t, dir, true)
+	direct, _ := s.pgx(t, dir, directly)
+	through, said := s.pgx(t, dir, defaults)
 	require.Greater(t, len(direct), 1000)
 
 	known := differences(t, "testdata/suites/pgx.txt")
@@ -127,11 +142,11 @@ func inner(name string, tests map[string]string) bool {
 }
 
 // pgx runs the tests and returns the result and the output of each.
-func (s *suite) pgx(t *testing.T, dir string, through bool) (results map[string]string, said map[string]string) {
+func (s *suite) pgx(t *testing.T, dir, way string) (results map[string]string, said map[string]string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "test", "-p", "1", "-count=1", "-timeout", "20m", "-json", "./...")
 	cmd.Dir = dir
-	cmd.Env = s.environment(through, "GOFLAGS=-mod=mod", "GOWORK=off", "PGDATABASE=pgx_test", "PGX_TEST_DATABASE=dbname=pgx_test")
+	cmd.Env = s.environment(way, "GOFLAGS=-mod=mod", "GOWORK=off", "PGDATABASE=pgx_test", "PGX_TEST_DATABASE=dbname=pgx_test")
 	out, err := cmd.Output()
 	if err != nil { // of tests that fail
 		require.ErrorAs(t, err, new(*exec.ExitError))
@@ -186,7 +201,7 @@ func TestSuiteSqlline(t *testing.T) {
 		return regexp.MustCompile(`\([0-9.]+ seconds\)|jdbc:postgresql://[^> \n]*`).ReplaceAllString(string(out), "")
 	}
 	direct := shows(fmt.Sprintf("jdbc:postgresql://%s/one?sslmode=disable", s.Address()), "one")
-	through := shows(fmt.Sprintf("jdbc:postgresql://%s:%s/two?sslmode=require", s.host, s.port), "two")
+	through := shows(fmt.Sprintf("jdbc:postgresql://%s/two?sslmode=require", s.addresses[defaults]), "two")
 	require.Contains(t, direct, "sl_parts_pkey")
 	require.Equal(t, direct, strings.ReplaceAll(through, "'two'", "'one'"))
 }
@@ -205,9 +220,13 @@ var (
 	broken    = regexp.MustCompile(`server closed the connection|connection to server was lost|terminating connection|the gateway failed`)
 )
 
-// Each test of PostgreSQL's regression suite, from the state in which a direct run has the
-// database before it, loses no connection and meets no refusal but those of rules that it
-// breaks. How many results are the same is told.
+// Each test of PostgreSQL's regression suite runs from the state in which a direct run has
+// the database before it. It loses no connection and meets no refusal but those of rules
+// that it breaks. What follows from a refusal would hide what masking does, so the defaults
+// are compared with guardrails alone, which refuse the same, and masking alone with a
+// direct run. Tests in which one of the two differs are those of
+// testdata/suites/regress.txt, each with a reason. SALLYPORT_REGRESS names the tests to
+// run, by commas.
 func TestSuiteRegression(t *testing.T) {
 	sources := os.Getenv("PG_REGRESS_DIR")
 	if sources == "" {
@@ -221,73 +240,98 @@ func TestSuiteRegression(t *testing.T) {
 	s.admin(t, "postgres", "CREATE DATABASE before TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
 	schedule, err := os.ReadFile(filepath.Join(sources, "parallel_schedule"))
 	require.NoError(t, err)
+	only := strings.FieldsFunc(os.Getenv("SALLYPORT_REGRESS"), func(r rune) bool { return r == ',' })
+	known := differences(t, "testdata/suites/regress.txt")
 	counts := make(map[string]int)
-	same, refusals, others := 0, 0, []string(nil)
+	count, same, unspoiled := 0, 0, 0
 	for _, group := range scheduled.FindAllStringSubmatch(string(schedule), -1) {
 		for _, test := range strings.Fields(group[1]) {
-			if test == "test_setup" || test == "tablespace" { // which make what is shared by databases
+			if test == "test_setup" || test == "tablespace" || len(only) > 0 && !slices.Contains(only, test) { // the first two make what databases share
 				continue
 			}
-			direct, through := s.regress(t, dir, test, false), s.regress(t, dir, test, true)
-			require.NotRegexp(t, broken, through, test)
-			for _, m := range ruled.FindAllStringSubmatch(through, -1) {
+			outputs := make(map[string]string)
+			for _, way := range []string{directly, unguarded, unmasked, defaults} {
+				outputs[way] = s.regress(t, dir, test, way)
+				require.NotRegexp(t, broken, outputs[way], "%s, %s", test, way)
+			}
+			for _, m := range ruled.FindAllStringSubmatch(outputs[defaults], -1) {
 				require.True(t, intended[m[1]], "%s: %s", test, m[0])
 				counts[m[1]]++
 			}
-			switch {
-			case direct == through:
+			count++
+			if outputs[directly] == outputs[defaults] {
 				same++
-			case direct == withoutRefusals(through):
-				refusals++
-			default:
-				others = append(others, test)
+			}
+			spoiled := firstDifference(outputs[directly], outputs[unguarded])
+			if spoiled == "" {
+				spoiled = firstDifference(outputs[unmasked], outputs[defaults])
+			}
+			reason, listed := known[test]
+			switch {
+			case spoiled == "":
+				unspoiled++
+				if listed {
+					t.Errorf("%s: masking changes nothing of it any more; take it out of regress.txt (%s)", test, reason)
+				}
+			case !listed:
+				t.Errorf("%s: masking changes it, and regress.txt does not say why:\n%s", test, spoiled)
 			}
 		}
 		for _, test := range strings.Fields(group[1]) {
 			if test != "tablespace" {
-				s.script(t, dir, test, "before", false)
+				s.script(t, dir, test, "before", directly)
 			}
 		}
 	}
-	t.Logf("%d tests: the same; %d: the same but for refusals; %d otherwise: %s\nrefusals by rule: %v", same, refusals, len(others), strings.Join(others, " "), counts)
-	require.Positive(t, same)
+	t.Logf("%d tests: %d the same; masking changes nothing of %d\nrefusals by rule: %v", count, same, unspoiled, counts)
+	require.Positive(t, count)
 	require.LessOrEqual(t, counts["no-blind-text"], maxBlind)
 }
 
-// withoutRefusals is a script's output without the refusals of rules and their hints.
-func withoutRefusals(out string) string {
-	var kept strings.Builder
-	refused := false
-	for line := range strings.Lines(out) {
-		if refused && strings.HasPrefix(line, "HINT:  ") {
-			continue
-		}
-		if refused = ruled.MatchString(line); !refused {
-			kept.WriteString(line)
+// firstDifference returns the first lines in which two outputs differ; "" when none do.
+func firstDifference(want, got string) string {
+	w, g := strings.Split(want, "\n"), strings.Split(got, "\n")
+	for i := range max(len(w), len(g)) {
+		switch {
+		case i >= len(w):
+			return "nothing\n" + g[i]
+		case i >= len(g):
+			return w[i] + "\nnothing"
+		case w[i] != g[i]:
+			return w[i] + "\n" + g[i]
 		}
 	}
-	return kept.String()
+	return ""
 }
 
 // regress runs one test in a copy of the database, and removes what it leaves that
-// databases share.
-func (s *suite) regress(t *testing.T, dir, test string, through bool) string {
+// databases share. The copy has a name of the test's own: masking remembers what was
+// made of masked columns, by the database.
+func (s *suite) regress(t *testing.T, dir, test, way string) string {
 	t.Helper()
-	before := s.admin(t, "postgres", "SELECT quote_ident(rolname) FROM pg_roles")
-	s.admin(t, "postgres", "CREATE DATABASE regression TEMPLATE before")
+	database := "regression_" + strings.ReplaceAll(test, ".", "_")
+	names := func(column, catalog string) []string {
+		return strings.Split(strings.TrimSpace(s.admin(t, "postgres", "SELECT quote_ident("+column+") FROM "+catalog)), "\n")
+	}
+	roles, databases := names("rolname", "pg_roles"), names("datname", "pg_database")
+	s.admin(t, "postgres", "CREATE DATABASE "+database+" TEMPLATE before")
 	for _, setting := range []string{"lc_messages TO 'C'", "lc_monetary TO 'C'", "lc_numeric TO 'C'", "lc_time TO 'C'", "bytea_output TO 'hex'", "timezone_abbreviations TO 'Default'"} {
-		s.admin(t, "postgres", "ALTER DATABASE regression SET "+setting)
+		s.admin(t, "postgres", "ALTER DATABASE "+database+" SET "+setting)
 	}
-	out := s.script(t, dir, test, "regression", through)
-	for name := range strings.Lines(s.admin(t, "regression", "SELECT quote_ident(subname) FROM pg_subscription")) {
+	out := s.script(t, dir, test, database, way)
+	for name := range strings.Lines(s.admin(t, database, "SELECT quote_ident(subname) FROM pg_subscription")) {
 		name = strings.TrimSpace(name)
-		s.admin(t, "regression", "ALTER SUBSCRIPTION "+name+" DISABLE")
-		s.admin(t, "regression", "ALTER SUBSCRIPTION "+name+" SET (slot_name = NONE)")
-		s.admin(t, "regression", "DROP SUBSCRIPTION "+name)
+		s.admin(t, database, "ALTER SUBSCRIPTION "+name+" DISABLE")
+		s.admin(t, database, "ALTER SUBSCRIPTION "+name+" SET (slot_name = NONE)")
+		s.admin(t, database, "DROP SUBSCRIPTION "+name)
 	}
-	s.admin(t, "postgres", "DROP DATABASE regression WITH (FORCE)")
-	for role := range strings.Lines(s.admin(t, "postgres", "SELECT quote_ident(rolname) FROM pg_roles")) {
-		if role = strings.TrimSpace(role); !slices.Contains(strings.Split(before, "\n"), role) {
+	for _, name := range names("datname", "pg_database") {
+		if !slices.Contains(databases, name) {
+			s.admin(t, "postgres", "DROP DATABASE "+name+" WITH (FORCE)")
+		}
+	}
+	for _, role := range names("rolname", "pg_roles") {
+		if !slices.Contains(roles, role) {
 			s.admin(t, "postgres", "DROP OWNED BY "+role)
 			s.admin(t, "postgres", "DROP ROLE "+role)
 		}
@@ -296,7 +340,7 @@ func (s *suite) regress(t *testing.T, dir, test string, through bool) string {
 }
 
 // script runs a test's file as pg_regress does, and returns what psql shows.
-func (s *suite) script(t *testing.T, dir, test, database string, through bool) string {
+func (s *suite) script(t *testing.T, dir, test, database, way string) string {
 	t.Helper()
 	in := filepath.Join(dir, "in")
 	file, err := os.Open(filepath.Join(in, "sql", test+".sql"))
@@ -304,7 +348,7 @@ func (s *suite) script(t *testing.T, dir, test, database string, through bool) s
 	defer file.Close()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(s.Bin, "psql"), "-X", "-a", "-q", "-d", database, "-v", "HIDE_TABLEAM=on", "-v", "HIDE_TOAST_COMPRESSION=on")
 	cmd.Stdin, cmd.WaitDelay = file, time.Second
-	cmd.Env = s.environment(through, "PGTZ=PST8PDT", "PGDATESTYLE=Postgres, MDY", "PGOPTIONS=-c intervalstyle=postgres_verbose", "LC_MESSAGES=C",
+	cmd.Env = s.environment(way, "PGTZ=PST8PDT", "PGDATESTYLE=Postgres, MDY", "PGOPTIONS=-c intervalstyle=postgres_verbose", "LC_MESSAGES=C",
 		"PG_ABS_SRCDIR="+in, "PG_ABS_BUILDDIR="+filepath.Join(dir, "out"), "PG_LIBDIR="+in, "PG_DLSUFFIX=.so")
 	out, err := cmd.CombinedOutput()
 	if err != nil { // of psql itself, such as a lost connection, which the output tells
