@@ -25,6 +25,7 @@ import (
 // Policy is a set of rules. It is a [proxy.Interceptor], immutable and safe for
 // concurrent use.
 type Policy struct {
+	name  string
 	rules []*compiled
 }
 
@@ -50,17 +51,21 @@ func New(rules []Rule, carries ...Carries) (*Policy, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return &Policy{list}, nil
+	return &Policy{defaultName, list}, nil
 }
 
-// Name returns "policy".
-func (p *Policy) Name() string { return name }
+const defaultName = "policy"
 
-const name = "policy"
+// Name returns "policy", unless As gave another name.
+func (p *Policy) Name() string { return p.name }
+
+// As returns the same rules under another name, for an interceptor of that name which has them
+// carry out obligations. What sessions have used of their budgets belongs to the name.
+func (p *Policy) As(name string) *Policy { return &Policy{name, p.rules} }
 
 // Intercept works out what the session's identity may do at its target.
 func (p *Policy) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
-	return newJudge(s, p.about(s.Identity, s.Target)).hooks(), nil
+	return newJudge(s, p.about(s.Identity, s.Target)).hooks(p.name), nil
 }
 
 // May reports whether id may connect to a target under some conditions, for lists of

@@ -61,7 +61,7 @@ func newJudge(s *proxy.Session, rules []*compiled) *judge {
 }
 
 // hooks are those that the rules need: a session without limits has Ask alone.
-func (j *judge) hooks() proxy.Hooks {
+func (j *judge) hooks(name string) proxy.Hooks {
 	h := proxy.Hooks{Ask: j.ask}
 	limits, changes, rows := false, false, false
 	for _, c := range j.rules {

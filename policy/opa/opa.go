@@ -19,6 +19,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
+	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -38,6 +39,9 @@ type Config struct {
 	// Decides has the policy allow sessions to connect. Without, it only denies what others
 	// allow.
 	Decides bool
+	// Carries is what the assembly carries out of obligations, by asking [Policy.Obligations]. A
+	// session of which a policy asks for something else is refused.
+	Carries policy.Carries
 	// Volatile are functions that are not among the harmless ones: time.now_ns, rand.intn,
 	// uuid.rfc4122. What a policy that calls one decides is not remembered.
 	Volatile []string
@@ -62,6 +66,7 @@ type Policy struct {
 	revision string
 	reads    Reads
 	decides  bool
+	carries  policy.Carries
 	timeout  time.Duration
 	log      *slog.Logger
 	running  chan struct{} // has room for as many evaluations as may run at once
@@ -83,7 +88,7 @@ func New(c Config) (*Policy, error) {
 		return nil, fmt.Errorf("compiling the policy: %w", err)
 	}
 	p := &Policy{
-		store: inmem.NewFromObject(s.data), reads: readsOf(compiler), decides: c.Decides, timeout: or(c.Timeout, defaultTimeout), log: c.Log,
+		store: inmem.NewFromObject(s.data), reads: readsOf(compiler), decides: c.Decides, carries: c.Carries, timeout: or(c.Timeout, defaultTimeout), log: c.Log,
 		running: make(chan struct{}, 16*runtime.GOMAXPROCS(0)),
 	}
 	if p.log == nil {
@@ -149,14 +154,17 @@ func (p *Policy) Revision() string { return p.revision }
 // decisions goes.
 func (p *Policy) Reads() Reads { return p.reads }
 
-// Intercept returns the hook that asks the policy.
-func (p *Policy) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
+// Intercept returns the hooks that ask the policy, and carry out its obligations.
+func (p *Policy) Intercept(ctx context.Context, s *proxy.Session) (proxy.Hooks, error) {
 	in := inputOf(s)
 	alike, err := p.memory.of(in, p.reads)
 	if err != nil {
 		return proxy.Hooks{}, err
 	}
-	return proxy.Hooks{Ask: (&asker{p, s, in, alike}).ask}, nil
+	a := &asker{policy: p, session: s, input: in, alike: alike}
+	h, err := p.bind(ctx, a)
+	h.Ask = a.ask
+	return h, err
 }
 
 // asker asks in one session.
@@ -165,10 +173,29 @@ type asker struct {
 	session *proxy.Session
 	input   Input
 	alike   uint64
+
+	obliged policy.Obligations                            // of the session
+	limits  func(context.Context, proxy.Op) proxy.Verdict // which asks whether they are met
+	unbound error                                         // why they are not known; nil when they are
 }
 
 func (a *asker) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
+	v := a.judge(ctx, op)
+	if v.Action == proxy.ActionDeny {
+		return v
+	}
+	if limit := a.limits(ctx, op); limit.Refuses() {
+		return limit
+	}
+	return v
+}
+
+// judge is the policy's answer, of which it may know already.
+func (a *asker) judge(ctx context.Context, op proxy.Op) proxy.Verdict {
 	p := a.policy
+	if op.Info().Kind == proxy.KindConnect {
+		return a.connect(ctx, op)
+	}
 	st, remembers := op.(*proxy.Statement)
 	if !remembers || p.reads.Arguments || p.reads.Chance {
 		v, _ := p.decide(ctx, a.input.ask(op, a.session.Now(), p.reads.Arguments), op.Info().Kind)
@@ -194,10 +221,15 @@ func (a *asker) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
 func (p *Policy) decide(ctx context.Context, in Input, kind proxy.Kind) (proxy.Verdict, error) {
 	r, err := p.evaluate(ctx, in)
 	if err != nil {
-		p.log.Warn("a policy did not decide", "revision", p.revision, "operation", in.Operation.Kind, "why", forOperators(err))
-		return undecided(forUsers(err)), err
+		return p.failed(in, err), err
 	}
 	return p.verdict(r, kind), nil
+}
+
+// failed refuses because the policy did not decide, and tells operators why.
+func (p *Policy) failed(in Input, err error) proxy.Verdict {
+	p.log.Warn("a policy did not decide", "revision", p.revision, "operation", in.Operation.Kind, "why", forOperators(err))
+	return undecided(forUsers(err))
 }
 
 // evaluate asks the policy, for no longer than it may take: an evaluation that does not notice

@@ -20,6 +20,19 @@ type Result struct {
 	Remedy string `json:"remedy,omitempty"` // what would be allowed
 	// Review has people approve what is allowed.
 	Review *Review `json:"review,omitempty"`
+	// Obligations are what is asked for in return. Those of the answer about "connect" count, for
+	// the whole session.
+	Obligations *Obligations `json:"obligations,omitempty"`
+}
+
+// Obligations are those of [policy.Obligations].
+type Obligations struct {
+	Session    string   `json:"session,omitempty"` // a time, such as "8h"
+	Idle       string   `json:"idle,omitempty"`
+	Statements uint64   `json:"statements,omitempty"`
+	Rows       uint64   `json:"rows,omitempty"`
+	Masking    []string `json:"masking,omitempty"`
+	Recording  string   `json:"recording,omitempty"`
 }
 
 // Review says who approves.
@@ -67,8 +80,12 @@ func parse(answer any) (r Result, err error) {
 			if r.Review, err = parseReview(v); err != nil {
 				return r, err
 			}
+		case "obligations":
+			if r.Obligations, err = parseObligations(v); err != nil {
+				return r, err
+			}
 		default:
-			return r, formError(fmt.Sprintf("%q is not one of allow, rule, reason, remedy and review", key))
+			return r, formError(fmt.Sprintf("%q is not one of allow, rule, reason, remedy, review and obligations", key))
 		}
 	}
 	if _, has := object["allow"]; !has {

@@ -1,0 +1,116 @@
+package opa
+
+import (
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/policy"
+	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
+)
+
+// obliged is a policy that allows everything, and asks for something in return.
+func obliged(obligations string) Config {
+	return module(`decision := {"allow": true, "rule": "guests", "obligations": ` + obligations + `}`)
+}
+
+func open(t *testing.T, p *Policy, params map[string]string) (*proxy.Session, error) {
+	g := &proxy.Gateway{Unrecorded: true, Log: slog.New(slog.DiscardHandler), Interceptors: []proxy.Interceptor{proxytest.Allow{}, p}}
+	s, op, err := g.Open(t.Context(), proxy.OpenRequest{Identity: session.Identity, Target: session.Target, Params: params})
+	if err == nil {
+		s.Done(op, &proxy.Outcome{})
+	}
+	return s, err
+}
+
+func TestObligationsAreCarriedOut(t *testing.T) {
+	s, err := open(t, create(t, obliged(`{"statements": 2}`)), nil)
+	require.NoError(t, err)
+	defer s.Close(nil)
+	for range 2 {
+		op := reading(proxy.EffectRead)
+		require.False(t, s.Ask(t.Context(), op).Refuses())
+		s.Done(op, &proxy.Outcome{})
+	}
+	require.Equal(t, "this session has used its budget of 2 statements at shop/shop (rule guests)", s.Ask(t.Context(), reading(proxy.EffectRead)).Message())
+
+	synctest.Test(t, func(t *testing.T) {
+		s, err := open(t, create(t, obliged(`{"session": "1h", "idle": "30m"}`)), nil)
+		require.NoError(t, err)
+		defer s.Close(nil)
+		time.Sleep(29 * time.Minute)
+		op := reading(proxy.EffectRead)
+		require.False(t, s.Ask(t.Context(), op).Refuses())
+		s.Done(op, &proxy.Outcome{})
+		time.Sleep(29 * time.Minute)
+		synctest.Wait()
+		require.NoError(t, s.Err())
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		require.ErrorContains(t, s.Err(), "rule guests allows")
+	})
+}
+
+func TestObligationsForTheAssembly(t *testing.T) {
+	c := obliged(`{"masking": ["guests"], "recording": "full"}`)
+	_, err := open(t, create(t, c), nil)
+	require.Error(t, err) // nobody carries them out
+	c.Carries = policy.CarriesMasking | policy.CarriesRecording
+	p := create(t, c)
+	s, err := open(t, p, nil)
+	require.NoError(t, err)
+	defer s.Close(nil)
+	o, err := p.Obligations(t.Context(), s)
+	require.NoError(t, err)
+	require.Equal(t, policy.Obligations{Masking: []string{"guests"}, Recording: policy.RecordingFull}, o)
+}
+
+// TestObligationsThatAreNotKnown holds that no session goes without what is asked for.
+func TestObligationsThatAreNotKnown(t *testing.T) {
+	for want, obligations := range map[string]string{
+		"want an object":           `true`,
+		"not known or of another":  `{"sessions": "1h"}`,
+		"of another type":          `{"rows": -1}`,
+		"known or of another type": `{"session": 1}`,
+		"session is not a time":    `{"session": "0s"}`,
+		"idle is not a time":       `{"idle": "soon"}`,
+		"recording is not one of":  `{"recording": "some"}`,
+	} {
+		_, err := open(t, create(t, obliged(obligations)), nil)
+		require.ErrorContains(t, err, want)
+	}
+	p := create(t, module(`default decision := {"allow": true}
+		decision := {"allow": true, "obligations": {"statements": 1}} if input.operation.connect.params.application_name == "psql"`))
+	_, err := open(t, p, map[string]string{"application_name": "psql"})
+	require.ErrorContains(t, err, "hang on the connection's parameters")
+	s, err := open(t, p, nil)
+	require.NoError(t, err)
+	s.Close(nil)
+}
+
+// TestObligationsOfBoth holds that access rules and a policy count for themselves.
+func TestObligationsOfBoth(t *testing.T) {
+	access, err := policy.New([]policy.Rule{{Name: "access", Users: []string{"*"}, Allow: []string{"all"}, Obligations: policy.Obligations{Statements: 3}}})
+	require.NoError(t, err)
+	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{access, create(t, obliged(`{"statements": 2}`))}}
+	s, op, err := g.Open(t.Context(), proxy.OpenRequest{Identity: session.Identity, Target: session.Target})
+	require.NoError(t, err)
+	defer s.Close(nil)
+	s.Done(op, &proxy.Outcome{})
+	ask := func() *proxy.Verdict {
+		op := reading(proxy.EffectRead)
+		v := s.Ask(t.Context(), op)
+		s.Done(op, &proxy.Outcome{})
+		return v
+	}
+	require.False(t, ask().Refuses())
+	require.False(t, ask().Refuses())
+	require.Equal(t, "guests", ask().Rule)
+	require.NoError(t, g.Use(&proxy.Revision{Interceptors: []proxy.Interceptor{access, create(t, obliged(`{"statements": 5}`))}}))
+	require.False(t, ask().Refuses())
+	require.Equal(t, "access", ask().Rule)
+}
