@@ -341,6 +341,9 @@ var heavy = []struct {
 		"OpenID Connect is for identity/oidc and WebAuthn for identity/webauthn; who has users of another kind builds neither",
 	},
 	{
+		decides, []string{"github.com/open-policy-agent/"}, "only who writes policies in Rego builds the engine, with policy/opa",
+	},
+	{
 		append([]string{"cmd/sallyport"}, decides...),
 		[]string{"github.com/pganalyze/pg_query_go", "github.com/sqlc-dev/oliphant"},
 		"oracles stay in tests; these two register the same protobuf file",

@@ -267,6 +267,9 @@ func TestReads(t *testing.T) {
 		{"object.get", `decision := object.get(input, ["time", "now_ns"], 0)`, all},
 		{"in a comprehension", `decision := {x | x := input.time.now_ns}`, Reads{Time: true}},
 		{"in an index", `decision := input.resource.labels[input.operation.statement.text]`, Reads{Arguments: true}},
+		{"in an index of something else", `m := {1: 2}
+			decision := m[input.time.now_ns]`, Reads{Time: true}},
+		{"in a template", `decision := $"{input.source.address}"`, Reads{Source: true}},
 		{"in a default of a function", `f(x) := input.source.address if x
 			decision := f(true)`, Reads{Source: true}},
 		{"in a rule that nobody asks", `decision := true
