@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -17,7 +18,7 @@ import (
 func TestOPA(t *testing.T) {
 	t.Setenv("DB_PASSWORD", exampletest.Upstream)
 	address := exampletest.Shop(t, "CREATE TABLE orders AS SELECT 1 AS id; CREATE TABLE salaries AS SELECT 2 AS id; CREATE VIEW pay AS SELECT * FROM salaries")
-	p, err := opa.New(opa.Config{Dirs: []string{"rules"}})
+	p, err := opa.New(opa.Config{Dirs: []string{"rules"}, Timeout: time.Second})
 	require.NoError(t, err)
 	own := gateway.Interceptors{AfterPolicy: []proxy.Interceptor{p}}
 	g, _ := exampletest.Serve(t, exampletest.Config(t, address, "env:DB_PASSWORD"), gateway.Defaults(), gateway.Options{Interceptors: own})

@@ -3,6 +3,7 @@ package opa_test
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/sallyport/sallyport/policy/opa"
 	"github.com/sallyport/sallyport/proxy"
@@ -11,7 +12,7 @@ import (
 
 // A policy in Rego denies some of what others allow.
 func ExampleNew() {
-	p, err := opa.New(opa.Config{Modules: map[string]string{"writes.rego": `package sallyport
+	p, err := opa.New(opa.Config{Timeout: time.Second, Modules: map[string]string{"writes.rego": `package sallyport
 
 default decision := {"allow": true}
 
