@@ -32,6 +32,10 @@ func All(ctx context.Context, s Store, kind, prefix string) iter.Seq2[Document, 
 	}
 }
 
+// rest is how long Follow rests after it was woken for nothing, as by a store that
+// has been set back and remembers later changes.
+const rest = 50 * time.Millisecond
+
 // Follow returns the changes after since as they are made, until ctx ends. An error
 // is returned in their place, once for each failed attempt; following goes on
 // when the caller does, except after ErrTrimmed. To know a store's whole state at
@@ -39,13 +43,19 @@ func All(ctx context.Context, s Store, kind, prefix string) iter.Seq2[Document, 
 // while it was read comes again.
 func Follow(ctx context.Context, s Store, since int64) iter.Seq2[[]Change, error] {
 	return func(yield func([]Change, error) bool) {
+		woken := false
 		for ctx.Err() == nil {
 			changes, err := s.Changes(ctx, since, 0)
 			if err == nil && len(changes) == 0 {
+				if woken && !pause(ctx, rest) {
+					return
+				}
+				woken = true
 				if err = s.Wait(ctx, since); err == nil {
 					continue
 				}
 			}
+			woken = false
 			switch {
 			case ctx.Err() != nil:
 				return

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"time"
 
 	"modernc.org/sqlite"
 )
@@ -39,6 +40,9 @@ func OpenSQLite(ctx context.Context, file string, o Options) (*Store, error) {
 	}
 	s := newStore(write, d, o)
 	s.file = file
+	if err := s.writeAhead(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	if err := s.migrate(ctx, migrations); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -47,6 +51,22 @@ func OpenSQLite(ctx context.Context, file string, o Options) (*Store, error) {
 		return nil, errors.Join(s.explain("open", err), s.Close())
 	}
 	return s, nil
+}
+
+// writeAhead connects for the first time, which makes the file one with a log of
+// writes. SQLite does not wait for another process that does the same.
+func (s *Store) writeAhead(ctx context.Context) error {
+	ctx, cancel := s.limit(ctx)
+	defer cancel()
+	for {
+		err := s.write.PingContext(ctx)
+		if err == nil {
+			return nil
+		}
+		if code(err) != sqliteBusy || !sleep(ctx, 5*time.Millisecond) {
+			return s.explain("open", err)
+		}
+	}
 }
 
 // sqliteDB returns a pool of n connections that begin with the pragmas.
@@ -130,16 +150,9 @@ func sqliteDialect(file string) dialect {
 	return dialect{
 		name: "SQLite " + file, begin: "BEGIN IMMEDIATE", text: "TEXT", now: now, clock: now, numbered: "?",
 		exists: `SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1`,
-		definite: func(err error) bool {
-			var e *sqlite.Error
-			return errors.As(err, &e) && e.Code()&0xff != sqliteIOErr
-		},
+		definite: func(err error) bool { return code(err) != 0 && code(err) != sqliteIOErr },
 		advice: func(err error) string {
-			var e *sqlite.Error
-			if !errors.As(err, &e) {
-				return ""
-			}
-			switch e.Code() & 0xff {
+			switch code(err) {
 			case sqliteBusy:
 				return "another process has held its lock for 5 seconds: look for one that stopped in a transaction"
 			case sqliteReadOnly:
@@ -156,6 +169,15 @@ func sqliteDialect(file string) dialect {
 			return ""
 		},
 	}
+}
+
+// code is SQLite's result code of an error, 0 when it is not SQLite's.
+func code(err error) int {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return 0
+	}
+	return e.Code() & 0xff
 }
 
 // Result codes of SQLite.

@@ -126,7 +126,7 @@ func TestSQLiteWriter(t *testing.T) {
 // for documents, and see each other's changes.
 func TestSQLiteTwo(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "store.db")
-	var stores [2]*Store
+	var stores [3]*Store
 	var wg sync.WaitGroup
 	for i := range stores { // both make the schema
 		wg.Go(func() {
