@@ -248,20 +248,22 @@ func TestPgBouncer(t *testing.T) {
 
 func TestPostgresRefusals(t *testing.T) {
 	server, database := testserver.Database(t, "")
+	reader, latin := "reader_"+database, "latin_"+database // the server is shared
 	url := address(server, database)
 	s := openDatabase(t, url, Options{Poll: true})
 	_, err := s.Write(t.Context(), store.Create(document("k", "n", "1")))
 	require.NoError(t, err)
 
 	t.Run("read-only", func(t *testing.T) {
-		testserver.Exec(t, server, database, "CREATE ROLE reader LOGIN PASSWORD 'canary'; GRANT USAGE ON SCHEMA sallyport TO reader; GRANT SELECT ON ALL TABLES IN SCHEMA sallyport TO reader")
-		r := openDatabase(t, testserver.URL("reader", "canary", server.Address(), database, ""), Options{Poll: true})
+		testserver.Exec(t, server, database, fmt.Sprintf(
+			"CREATE ROLE %[1]s LOGIN PASSWORD 'canary'; GRANT USAGE ON SCHEMA sallyport TO %[1]s; GRANT SELECT ON ALL TABLES IN SCHEMA sallyport TO %[1]s", reader))
+		r := openDatabase(t, testserver.URL(reader, "canary", server.Address(), database, ""), Options{Poll: true})
 		require.Len(t, names(t, r, "k"), 1)
 		_, err := r.Write(t.Context(), store.Create(document("k", "m", "1")))
 		require.ErrorContains(t, err, "the role may not do this")
 		require.NotContains(t, err.Error(), "canary")
 		require.NotErrorIs(t, err, store.ErrUncertain)
-		_, err = OpenPostgres(t.Context(), testserver.URL("reader", "canary", server.Address(), database, ""), Options{Schema: "another"})
+		_, err = OpenPostgres(t.Context(), testserver.URL(reader, "canary", server.Address(), database, ""), Options{Schema: "another"})
 		require.ErrorContains(t, err, "the role may not do this")
 	})
 	t.Run("a wrong password", func(t *testing.T) {
@@ -314,8 +316,8 @@ func TestPostgresRefusals(t *testing.T) {
 		require.ErrorContains(t, err, `a table "changes" is there that this store did not make`)
 	})
 	t.Run("another encoding", func(t *testing.T) {
-		testserver.Exec(t, server, "postgres", "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
-		_, err := OpenPostgres(t.Context(), address(server, "latin"), Options{})
+		testserver.Exec(t, server, "postgres", "CREATE DATABASE "+latin+" ENCODING 'LATIN1' TEMPLATE template0")
+		_, err := OpenPostgres(t.Context(), address(server, latin), Options{})
 		require.ErrorContains(t, err, "got LATIN1, want UTF8")
 	})
 	t.Run("backup", func(t *testing.T) {

@@ -149,7 +149,7 @@ func sqliteDialect(file string) dialect {
 	const now = `CAST(unixepoch('now', 'subsec') * 1000000 AS INTEGER)`
 	return dialect{
 		name: "SQLite " + file, begin: "BEGIN IMMEDIATE", text: "TEXT", now: now, clock: now, numbered: "?",
-		exists: `SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1`,
+		exists:   `SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1`,
 		definite: func(err error) bool { return code(err) != 0 && code(err) != sqliteIOErr },
 		advice: func(err error) string {
 			switch code(err) {
