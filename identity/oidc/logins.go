@@ -371,8 +371,14 @@ func (l *Logins) Run(ctx context.Context) error {
 	}
 }
 
-// atOnce is how many logins are refreshed at a time.
-const atOnce = 8
+const (
+	// atOnce is how many logins are refreshed at a time.
+	atOnce = 8
+	// A gateway gives up on a question before another may ask it: a refresh token may be
+	// good for one, and an answer that comes too late is lost with the next token.
+	answerTime = 20 * time.Second
+	claimTime  = 30 * time.Second
+)
 
 // Pass is one round of Run: a gateway that hears of a change of the documents calls it
 // at once.
@@ -478,8 +484,8 @@ func (l *Logins) refresh(ctx context.Context, d identity.Document, k *kept, away
 	if away {
 		return true, l.unanswered(ctx, d.Name, k)
 	}
-	// The one whose write comes first asks: a refresh token may be good for one question.
-	k.Next = l.now().Add(max(l.every()/10, 2*l.tick()))
+	// The one whose write comes first asks.
+	k.Next = l.now().Add(claimTime)
 	claimed := d
 	if claimed.Body, err = json.Marshal(k); err != nil {
 		return true, err
@@ -498,7 +504,9 @@ func (l *Logins) refresh(ctx context.Context, d identity.Document, k *kept, away
 		return true, errors.Join(err, l.End(ctx, d.Name, "your login cannot be read any more: log in again"))
 	}
 	asked := l.now()
-	now, err := p.Refresh(ctx, login)
+	asking, stop := context.WithTimeout(ctx, answerTime)
+	defer stop()
+	now, err := p.Refresh(asking, login)
 	switch {
 	case errors.Is(err, ErrEnded), errors.Is(err, errNotNow):
 		l.log().Info("a login has ended at its provider", "login", d.Name, "err", err)

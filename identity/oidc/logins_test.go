@@ -465,6 +465,50 @@ func TestLoginsNotNow(t *testing.T) {
 	}
 }
 
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestLoginsAskOnce: while one gateway waits for a slow provider, another does not ask
+// about the same login: a refresh token may be good for one question.
+func TestLoginsAskOnce(t *testing.T) {
+	h := newHostile(t)
+	start := time.Now()
+	p := h.provider()
+	docs := &identity.Memory{}
+	var told changes
+	second := h.provider(func(c *Config) {
+		c.Client = &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+			t.Error("both gateways ask")
+			return nil, errors.New("one is enough")
+		})}
+	})
+	one, two := logins(t, docs, &told, p), logins(t, docs, &told, second)
+	got, err := h.login(p)
+	require.NoError(t, err)
+	id, err := one.Add(t.Context(), got)
+	require.NoError(t, err)
+	asked, answer := make(chan struct{}), make(chan struct{})
+	h.set(func() {
+		h.without = []string{"nonce"}
+		h.token = func(http.ResponseWriter, *http.Request) bool {
+			asked <- struct{}{}
+			<-answer
+			return false
+		}
+	})
+	one.Now = func() time.Time { return start.Add(2 * time.Second) }
+	two.Now = func() time.Time { return start.Add(5 * time.Second) }
+	done := make(chan error, 1)
+	go func() { done <- one.Pass(context.Background()) }()
+	<-asked
+	require.NoError(t, two.Pass(t.Context()))
+	close(answer)
+	require.NoError(t, <-done)
+	_, err = two.Refresh(t.Context(), id)
+	require.NoError(t, err)
+}
+
 // TestLoginsManyWhileDown: a provider that is down is not asked about every login.
 func TestLoginsManyWhileDown(t *testing.T) {
 	h := newHostile(t)
