@@ -41,7 +41,7 @@ func (people) Authenticate(_ context.Context, p proxy.Proof) (*proxy.Identity, e
 
 type credential proxy.Credential
 
-func (c credential) Lease(context.Context, proxy.Target, bool) (*proxy.Lease, error) {
+func (c credential) Lease(context.Context, proxy.LeaseRequest) (*proxy.Lease, error) {
 	return &proxy.Lease{Credential: proxy.Credential(c)}, nil
 }
 

@@ -331,12 +331,46 @@ type leases struct {
 	err              error
 }
 
-func (l *leases) Lease(context.Context, proxy.Target, bool) (*proxy.Lease, error) {
+func (l *leases) Lease(context.Context, proxy.LeaseRequest) (*proxy.Lease, error) {
 	if l.err != nil {
 		return nil, l.err
 	}
 	l.leased++
 	return &proxy.Lease{Credential: proxy.Credential{Username: "app"}, Release: func() { l.released++ }}, nil
+}
+
+// A session ends when its credential is lost, unless a fresh one has replaced it.
+func TestLostCredential(t *testing.T) {
+	first, second := make(chan struct{}), make(chan struct{})
+	source := &losing{lost: []<-chan struct{}{first, second}}
+	s, err := proxytest.Open(&proxy.Gateway{Credentials: source})
+	require.NoError(t, err)
+	_, err = s.Credential(context.Background(), false)
+	require.NoError(t, err)
+	_, err = s.Credential(context.Background(), true)
+	require.NoError(t, err)
+	require.Nil(t, source.asked[0].Refused)
+	require.NotNil(t, source.asked[1].Refused)
+	require.Equal(t, "first", source.asked[1].Refused.Username, "the source learns what was refused")
+	require.Equal(t, s.ID, source.asked[1].Session)
+	require.Same(t, s.Identity, source.asked[1].Identity)
+	close(first)
+	require.NoError(t, s.Err())
+	close(second)
+	<-s.Context().Done()
+	require.ErrorIs(t, s.Err(), proxy.ErrCredentialLost)
+	s.Close(nil)
+}
+
+type losing struct {
+	lost  []<-chan struct{}
+	asked []proxy.LeaseRequest
+}
+
+func (l *losing) Lease(_ context.Context, r proxy.LeaseRequest) (*proxy.Lease, error) {
+	n := len(l.asked)
+	l.asked = append(l.asked, r)
+	return &proxy.Lease{Credential: proxy.Credential{Username: []string{"first", "second"}[n]}, Lost: l.lost[n]}, nil
 }
 
 func TestLogins(t *testing.T) {

@@ -51,15 +51,26 @@ type Credential struct {
 // Lease is a credential for as long as it is needed.
 type Lease struct {
 	Credential
+	// Lost is closed when the resource will not accept the credential any more, as when it
+	// could not be renewed: the session ends then. Nil: that does not happen.
+	Lost <-chan struct{}
 	// Release gives the credential back. Nil when there is nothing to give back.
 	// It is called exactly once, also after a panic.
 	Release func()
 }
 
+// LeaseRequest says what a credential is for.
+type LeaseRequest struct {
+	Target   Target    // authorised
+	Identity *Identity // who asks; nil is the gateway itself
+	Session  string    // its ID; empty when the gateway itself asks
+	// Refused is what the resource has just refused, as happens after a rotation: no cached
+	// value may be returned. Nil: nothing was refused.
+	Refused *Lease
+}
+
 // CredentialSource leases credentials.
 type CredentialSource interface {
-	// Lease returns the credential for an authorised target. fresh says that the
-	// last one was refused by the resource, as happens after a rotation: no cached
-	// value may be returned.
-	Lease(ctx context.Context, t Target, fresh bool) (*Lease, error)
+	// Lease returns the credential that r asks for.
+	Lease(ctx context.Context, r LeaseRequest) (*Lease, error)
 }

@@ -73,6 +73,9 @@ var (
 	ErrCanceled = errors.New("canceled by the client")
 	ErrTooMany  = errors.New("too many sessions")
 
+	// ErrCredentialLost ends a session whose credential was not renewed.
+	ErrCredentialLost = errors.New("the session's credential at the resource has expired")
+
 	// ErrClientLeft is what a handler kills a session with when the client has
 	// taken its leave. Close hooks and events are then told of an ordinary end.
 	ErrClientLeft = errors.New("the client left")
@@ -204,7 +207,11 @@ func (s *Session) Credential(ctx context.Context, fresh bool) (Credential, error
 	if source == nil {
 		return Credential{Username: s.Target.Account.Username}, nil
 	}
-	lease, err := source.Lease(ctx, s.Target, fresh)
+	request := LeaseRequest{Target: s.Target, Identity: s.Identity, Session: s.ID}
+	if fresh {
+		request.Refused = s.refused()
+	}
+	lease, err := source.Lease(ctx, request)
 	if err != nil {
 		s.gateway.log().Warn("no credential", "target", s.Target.String(), "session", s.ID, "err", err)
 		return Credential{}, &CredentialError{Target: s.Target, Err: err}
@@ -222,7 +229,36 @@ func (s *Session) Credential(ctx context.Context, fresh bool) (Credential, error
 	if closed {
 		return Credential{}, context.Cause(s.ctx)
 	}
+	if lease.Lost != nil {
+		s.Go("credential", func() error { return s.watchLease(lease) })
+	}
 	return lease.Credential, nil
+}
+
+// refused returns the lease that the session holds, and an empty one when it holds none.
+func (s *Session) refused() *Lease {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lease == nil {
+		return &Lease{}
+	}
+	return s.lease
+}
+
+// watchLease ends the session when the credential that it uses is lost.
+func (s *Session) watchLease(l *Lease) error {
+	select {
+	case <-s.ctx.Done():
+		return nil
+	case <-l.Lost:
+	}
+	s.mu.Lock()
+	used := s.lease == l
+	s.mu.Unlock()
+	if !used {
+		return nil // a fresh one has replaced it
+	}
+	return ErrCredentialLost
 }
 
 // Leased returns the credential that the session holds, for further connections to

@@ -11,28 +11,33 @@ import (
 // vault has secrets by name.
 type vault map[string]string
 
-func (v vault) Fetch(_ context.Context, name string, _ bool) (proxy.Secret, func(), error) {
-	secret, ok := v[name]
+func (v vault) Resolve(_ context.Context, ref secrets.Ref, _ secrets.Use) (*secrets.Value, error) {
+	secret, ok := v[ref.Path]
 	if !ok {
-		return proxy.Secret{}, nil, fmt.Errorf("there is no secret %s", name)
+		return nil, fmt.Errorf("%s: %w", ref.Path, secrets.ErrNotFound)
 	}
-	return proxy.NewSecret(secret), func() { fmt.Println("given back") }, nil
+	return secrets.Text(secret), nil
 }
 
 // A scheme of one's own, added to those for the environment and files.
 func ExampleSource() {
 	source := secrets.Default()
 	source["vault"] = vault{"orders": "hunter2"}
-	lease, err := source.Lease(context.Background(), proxy.Target{Account: proxy.Account{Username: "app", Secret: "vault:orders"}}, false)
+	broker, err := secrets.NewBroker(secrets.Options{Source: source})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer broker.Close(context.Background())
+	account := proxy.Account{Username: "app", Secret: "vault:orders"}
+	lease, err := broker.Lease(context.Background(), proxy.LeaseRequest{Target: proxy.Target{Account: account}})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	fmt.Println(lease.Username, lease.Password)
-	lease.Release()
 	fmt.Println(source.Check("hunter2"))
 	// Output:
 	// app [secret]
-	// given back
 	// not a reference to a secret: want one of env:…, file:…, vault:…
 }

@@ -13,7 +13,7 @@ import (
 )
 
 func lease(ref string) (*proxy.Lease, error) {
-	return Default().Lease(context.Background(), proxy.Target{Account: proxy.Account{Username: "app", Secret: ref}}, false)
+	return Default().Lease(context.Background(), proxy.LeaseRequest{Target: proxy.Target{Account: proxy.Account{Username: "app", Secret: ref}}})
 }
 
 func TestLease(t *testing.T) {

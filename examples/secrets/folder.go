@@ -10,7 +10,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/secrets"
 )
 
 // maxSecret bounds a secret's size, in bytes.
@@ -55,22 +55,23 @@ func (f *folder) seal(name string, secret []byte) error {
 	return f.root.WriteFile(name, f.aead.Seal(nil, nil, secret, []byte(name)), 0o600)
 }
 
-// Fetch returns the secret of that name. The file is read each time, so that a
+// Resolve returns the secret of that name. The file is read each time, so that a
 // secret that was sealed anew is used from the next session on. Errors name the
 // secret and hold nothing of it.
-func (f *folder) Fetch(_ context.Context, name string, _ bool) (proxy.Secret, func(), error) {
+func (f *folder) Resolve(_ context.Context, ref secrets.Ref, _ secrets.Use) (*secrets.Value, error) {
+	name := ref.Path
 	file, err := f.root.Open(name)
 	if err != nil {
-		return proxy.Secret{}, nil, err
+		return nil, err
 	}
 	defer file.Close()
 	sealed, err := io.ReadAll(io.LimitReader(file, maxSecret+int64(f.aead.Overhead())+1))
 	if err != nil {
-		return proxy.Secret{}, nil, err
+		return nil, err
 	}
 	secret, err := f.aead.Open(nil, nil, sealed, []byte(name))
 	if err != nil {
-		return proxy.Secret{}, nil, fmt.Errorf("%s is not sealed with this key under this name", name)
+		return nil, fmt.Errorf("%s is not sealed with this key under this name", name)
 	}
-	return proxy.NewSecret(string(secret)), nil, nil
+	return secrets.Text(string(secret)), nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport/sallyport/examples/internal/exampletest"
 	"github.com/sallyport/sallyport/gateway"
+	"github.com/sallyport/sallyport/secrets"
 )
 
 func TestSecrets(t *testing.T) {
@@ -66,7 +67,7 @@ func TestFetch(t *testing.T) {
 	require.ErrorContains(t, run([]string{"seal", key, filepath.Join(dir, "secrets"), "large"}, large), "larger than 65536 bytes")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "outside"), []byte("x"), 0o600))
 	for _, name := range []string{"none", "../outside", filepath.Join(dir, "outside")} {
-		_, _, err := f.Fetch(t.Context(), name, false)
+		_, err := f.Resolve(t.Context(), secrets.Ref{Path: name}, secrets.Use{})
 		require.Error(t, err, name)
 	}
 	require.NoError(t, os.WriteFile(key, []byte("short"), 0o600))

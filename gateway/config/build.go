@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/secrets"
 )
 
 // Users builds the authenticator.
@@ -61,10 +61,12 @@ func (f *File) Directory() (proxy.Resources, error) {
 
 // reference makes a file: reference relative to the config file's folder.
 func (f *File) reference(ref string) string {
-	if name, ok := strings.CutPrefix(ref, "file:"); ok {
-		return "file:" + f.path(name)
+	r, err := secrets.Parse(ref)
+	if err != nil || r.Scheme != "file" {
+		return ref
 	}
-	return ref
+	r.Path = f.path(r.Path)
+	return r.String()
 }
 
 func (f *File) resourceTLS(r *Resource) (proxy.TLS, error) {

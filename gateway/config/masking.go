@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/policy"
+	"github.com/sallyport/sallyport/secrets"
 )
 
 // Masker builds the masking rules; nil when nothing is masked, because the file
@@ -131,7 +132,7 @@ func (f *File) maskingKey(ctx context.Context) ([]byte, error) {
 		if err := makeKey(path); err != nil {
 			return nil, err
 		}
-		ref = "file:" + path
+		ref = secrets.Ref{Scheme: "file", Path: path}.String()
 	}
 	s, release, err := source.Fetch(ctx, ref, false)
 	if err != nil {

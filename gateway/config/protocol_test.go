@@ -259,8 +259,8 @@ func TestOptions(t *testing.T) {
 // vault is a source of secrets that this module does not have.
 type vault struct{}
 
-func (vault) Fetch(_ context.Context, rest string, _ bool) (proxy.Secret, func(), error) {
-	return proxy.NewSecret("opened " + rest), nil, nil
+func (vault) Resolve(_ context.Context, ref secrets.Ref, _ secrets.Use) (*secrets.Value, error) {
+	return secrets.Text("opened " + ref.Path), nil
 }
 
 // The secret source is the caller's: its schemes are checked, its secrets fetched.
@@ -274,7 +274,7 @@ func TestSecretSource(t *testing.T) {
 	require.Equal(t, "opened db", s)
 	dir, err := f.Directory()
 	require.NoError(t, err)
-	lease, err := f.Credentials().Lease(t.Context(), proxy.Target{Resource: dir[0], Account: dir[0].Accounts[0]}, false)
+	lease, err := f.Credentials().Lease(t.Context(), proxy.LeaseRequest{Target: proxy.Target{Resource: dir[0], Account: dir[0].Accounts[0]}})
 	require.NoError(t, err)
 	require.Equal(t, "opened db", lease.Password.Reveal())
 

@@ -105,10 +105,10 @@ type rotating struct {
 	released     atomic.Int32
 }
 
-func (r *rotating) Lease(_ context.Context, _ proxy.Target, fresh bool) (*proxy.Lease, error) {
+func (r *rotating) Lease(_ context.Context, q proxy.LeaseRequest) (*proxy.Lease, error) {
 	r.leased.Add(1)
 	c := r.wrong
-	if fresh {
+	if q.Refused != nil {
 		c = r.right
 	}
 	return &proxy.Lease{Credential: c, Release: func() { r.released.Add(1) }}, nil

@@ -197,7 +197,11 @@ func (c *CatalogReader) server(ctx context.Context, k sql.CatalogKey) (s *server
 		if c.Gateway.Revision().Credentials == nil {
 			return proxy.Credential{Username: account.Username}, nil
 		}
-		lease, err := c.Gateway.Revision().Credentials.Lease(ctx, s.target, fresh)
+		request := proxy.LeaseRequest{Target: s.target}
+		if fresh {
+			request.Refused = leases[len(leases)-1]
+		}
+		lease, err := c.Gateway.Revision().Credentials.Lease(ctx, request)
 		if err != nil {
 			return proxy.Credential{}, &proxy.CredentialError{Target: s.target, Err: err}
 		}

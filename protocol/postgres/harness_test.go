@@ -48,7 +48,7 @@ func (u users) Authenticate(_ context.Context, p proxy.Proof) (*proxy.Identity, 
 // credential is the one credential of every target.
 type credential proxy.Credential
 
-func (c credential) Lease(context.Context, proxy.Target, bool) (*proxy.Lease, error) {
+func (c credential) Lease(context.Context, proxy.LeaseRequest) (*proxy.Lease, error) {
 	return &proxy.Lease{Credential: proxy.Credential(c)}, nil
 }
 

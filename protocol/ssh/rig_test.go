@@ -225,19 +225,19 @@ type creds struct {
 	next     *proxy.Credential // what a fresh lease gives
 }
 
-func (c *creds) Lease(_ context.Context, t proxy.Target, fresh bool) (*proxy.Lease, error) {
+func (c *creds) Lease(_ context.Context, r proxy.LeaseRequest) (*proxy.Lease, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.leases++
 	cred := c.cred
-	if fresh {
+	if r.Refused != nil {
 		c.fresh++
 		if c.next != nil {
 			cred = *c.next
 		}
 	}
 	if cred.Username == "" {
-		cred.Username = t.Account.Username
+		cred.Username = r.Target.Account.Username
 	}
 	return &proxy.Lease{Credential: cred, Release: func() { c.mu.Lock(); c.released++; c.mu.Unlock() }}, nil
 }

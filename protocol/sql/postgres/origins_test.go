@@ -47,7 +47,7 @@ func readCatalog(t testing.TB, server *pgembed.Server, database string) *fixedCa
 
 type credential struct{ proxy.Credential }
 
-func (c credential) Lease(context.Context, proxy.Target, bool) (*proxy.Lease, error) {
+func (c credential) Lease(context.Context, proxy.LeaseRequest) (*proxy.Lease, error) {
 	return &proxy.Lease{Credential: c.Credential}, nil
 }
 
