@@ -74,6 +74,8 @@
 //   - identity/identitytest: conformance suites, and a real provider for tests.
 //   - identity/ca: certificate authorities: the gateway's own, and for those who have logged in.
 //   - secrets: where the gateway's credentials come from.
+//   - secrets/vault: secrets, database accounts and SSH certificates of Vault and OpenBao.
+//   - secrets/secretstest: the suite that every provider of secrets passes.
 //   - policy: who may do what.
 //   - policy/opa: policies in Rego.
 //   - review: operations that wait for somebody else's approval.

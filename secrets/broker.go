@@ -268,7 +268,7 @@ func (b *Broker) share(ctx context.Context, ref Ref, u Use) (v *Value, cached bo
 
 // fly asks the question and keeps the answer as long as it may.
 func (b *Broker) fly(f *flight, key, question string, ref Ref, u Use) {
-	u.Session, u.Identity = "", nil // the answer is everybody's
+	u.Session, u.Identity, u.Account = "", nil, "" // the answer is everybody's
 	f.value, f.err = b.ask(ref, u)
 	b.mu.Lock()
 	defer b.mu.Unlock()

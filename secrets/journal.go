@@ -36,7 +36,7 @@ func (e entry) name() leaseName { return leaseName{e.Scheme, e.Lease} }
 
 const (
 	maxJournal = 64 << 20 // what is read at most
-	// rewriteAt is how many lines more than twice those that count have the file written anew.
+	// rewriteAt is by how many lines the file may have more than twice those that count.
 	rewriteAt = 1024
 )
 

@@ -59,7 +59,9 @@ func (b *Broker) lease(ctx context.Context, l Leaser, named, ref Ref, u Use) (*V
 			answers <- a
 			return
 		}
-		if a.held, a.err = b.hold(l, ref, u, a.value); a.err != nil {
+		if a.value.Lease == "" {
+			b.leases.Done() // it ends by itself
+		} else if a.held, a.err = b.hold(l, ref, u, a.value); a.err != nil {
 			a.value = nil
 		}
 		answers <- a
@@ -89,7 +91,7 @@ func (b *Broker) hold(l Leaser, ref Ref, u Use, v *Value) (*held, error) {
 		h.event.Actor = u.Identity.Subject
 	}
 	err := b.journal.add(h.entry)
-	if err == nil && (v.Expires.IsZero() || v.Lease == "") {
+	if err == nil && v.Expires.IsZero() {
 		err = errNoEnd
 	}
 	if err != nil {
@@ -146,7 +148,7 @@ func (h *held) keep() {
 // tenth of that sooner or later, or at its end.
 func (h *held) next() time.Duration {
 	left := max(time.Until(h.expires), 0)
-	if !h.renews || left < 3*time.Second {
+	if !h.renews || left < time.Second {
 		return left
 	}
 	return time.Duration(float64(left) * 2 / 3 * (0.9 + 0.2*rand.Float64()))

@@ -19,7 +19,7 @@ type Provider interface {
 // Leaser is a Provider some of whose references lead to credentials that are made for one use.
 type Leaser interface {
 	Provider
-	// Leases reports whether ref leads to such a credential.
+	// Leases reports whether ref leads to such a credential. It has a lease, or ends by itself.
 	Leases(ref Ref) bool
 	// Renew extends a lease by want, counted from now, or by as much as the service allows. It
 	// returns when the lease ends.

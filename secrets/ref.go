@@ -11,8 +11,8 @@ import (
 )
 
 // Ref is a parsed reference to a secret: "SCHEME:PATH#KEY?OPTIONS". In path and key, "%23"
-// is "#", "%3F" is "?" and "%25" is "%". A path may hold "{subject}", which is whoever
-// the session belongs to; see [Ref.For].
+// is "#", "%3F" is "?" and "%25" is "%". A path may hold "{subject}", the subject of the person
+// that the session belongs to; see [Ref.For].
 type Ref struct {
 	Scheme  string
 	Path    string

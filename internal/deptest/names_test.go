@@ -30,6 +30,9 @@ var named = map[string]string{
 	"internal/pgembed/pgembed.go":     "names the server's program and role",
 	"internal/testserver/mariadb.go":  "names the server's programs",
 	"internal/testserver/postgres.go": "names the server's database",
+	"secrets/vault/login.go":          "Vault's own name of a login",
+	"secrets/vault/ssh.go":            "Vault's own name of an engine",
+	"tools/vaultdev/main.go":          "Vault's own names of engines",
 }
 
 // literals are the places in a file where a string is the name of a protocol.
