@@ -68,3 +68,26 @@ func TestFile(t *testing.T) {
 		})
 	}
 }
+
+// program answers as the contract of exec says, from a file.
+const program = `read -r question
+case "$question" in
+*'"key":"none"'*) echo "$1" >&2; exit 2;;
+esac
+exec cat "$1"`
+
+func TestExec(t *testing.T) {
+	Run(t, func(t *testing.T) *Rig {
+		answer := filepath.Join(t.TempDir(), "answer")
+		return &Rig{
+			Scheme:   "exec",
+			Provider: secrets.Exec{Commands: map[string][]string{"db": {"/bin/sh", "-c", program, "sh", answer}}, Env: []string{"PATH=/usr/bin:/bin"}},
+			Ref:      "exec:db#p", Missing: "exec:db#none", WrongType: "exec:db#object", Empties: true, Large: true,
+			Set: func(value string) {
+				text, err := json.Marshal(map[string]any{"values": map[string]any{"p": value, "object": map[string]int{"x": 1}}})
+				require.NoError(t, err)
+				require.NoError(t, os.WriteFile(answer, text, 0o600))
+			},
+		}
+	})
+}
