@@ -282,10 +282,13 @@ func (f *File) address(r *Resource) (string, error) {
 	if strings.HasPrefix(r.Address, "unix:") {
 		return r.Address, nil
 	}
-	_, _, err := net.SplitHostPort(r.Address)
+	_, port, err := net.SplitHostPort(r.Address)
 	var missing *net.AddrError
 	if p := f.protocol(r); r.Address != "" && p.DefaultPort != 0 && errors.As(err, &missing) && missing.Err == "missing port in address" {
 		return net.JoinHostPort(strings.Trim(r.Address, "[]"), strconv.Itoa(p.DefaultPort)), nil
+	}
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	return r.Address, err
 }

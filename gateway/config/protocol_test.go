@@ -171,6 +171,8 @@ func TestSettingsProblems(t *testing.T) {
 		{"an account's key", `{name: p, type: postgres, address: "h:1", accounts: [{name: a, username: u, key: env:K}]}`, `resource "p": type postgres has no login with a key`},
 		{"a database", e + ", database: x}", `resource "e": type echo has no databases`},
 		{"an address", `{name: e, type: echo, address: "::1", username: u}`, `resource "e": "::1" is not an address`},
+		{"a port that cannot be", `{name: e, type: echo, address: "h:159222", username: u}`, `resource "e": "h:159222" is not an address`},
+		{"a port without a number", `{name: e, type: echo, address: "h:", username: u}`, `resource "e": "h:" is not an address`},
 		{"no address", `{name: e, type: echo, username: u}`, `resource "e": "" is not an address`},
 		{"a guardrail about statements", e + "}\nguardrails: [{deny: {effects: [drop]}, resources: [e]}]", `the rule is about statements, but none of its resources has them: e`},
 		{"a guardrail about requests", e + "}\nguardrails: [{deny: {requests: [/admin]}}]", `the rule is about requests, but none of its resources has them: e`},
