@@ -40,6 +40,7 @@ func (g *Gateway) follow(ctx context.Context) {
 	t := time.NewTicker(followEvery)
 	defer t.Stop()
 	var last, tried digest
+	missed := 0 // looks in a row at which it could not be read
 	for {
 		select {
 		case <-t.C:
@@ -47,9 +48,13 @@ func (g *Gateway) follow(ctx context.Context) {
 			return
 		}
 		changed, now, err := g.parts().config.Changed()
-		if err != nil { // it may be being replaced: the gateway goes on without it
+		if err != nil { // at the first look it may be being replaced
+			if missed++; missed == 2 {
+				g.log.Error("the config file cannot be read: the gateway goes on with the one from before", "err", err)
+			}
 			continue
 		}
+		missed = 0
 		if changed && now == last && now != tried {
 			tried = now // also when it cannot be used: that was logged
 			_ = g.Reload()

@@ -164,16 +164,19 @@ func TestReloadBroken(t *testing.T) {
 }
 
 // TestReloadFollows: a file that changes is used without being asked to, once it is whole, and
-// one that is broken is logged once.
+// one that is broken or gone is logged once.
 func TestReloadFollows(t *testing.T) {
 	s := openSwapping(t, nil, t.TempDir())
 	k := connect(t, s.plain("alice", "shop"))
 	s.rewrite(t, "{")
 	s.logs(t, "not YAML")
 	require.Equal(t, [][]string{{"1"}}, k.query("SELECT 1"))
+	require.NoError(t, os.Remove(s.parts().config.Name()))
+	s.logs(t, "the config file cannot be read: the gateway goes on with the one from before")
 	s.rewrite(t, s.configs["closed"])
 	require.NotEmpty(t, k.rows(fatal), "the session ends")
 	require.Equal(t, 1, strings.Count(s.log.String(), "not YAML"))
+	require.Equal(t, 1, strings.Count(s.log.String(), "cannot be read"))
 }
 
 // TestReloadResource: a resource that is gone ends its sessions, with what they run; the
