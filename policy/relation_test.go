@@ -42,7 +42,7 @@ func (fixed) Doubt(*proxy.Reading)                       {}
 
 type password proxy.Credential
 
-func (p password) Lease(context.Context, proxy.Target, bool) (*proxy.Lease, error) {
+func (p password) Lease(context.Context, proxy.LeaseRequest) (*proxy.Lease, error) {
 	return &proxy.Lease{Credential: proxy.Credential(p)}, nil
 }
 
