@@ -20,7 +20,7 @@ func (Env) Resolve(_ context.Context, ref Ref, _ Use) (*Value, error) {
 	}
 	text, ok := os.LookupEnv(ref.Path)
 	if !ok {
-		return nil, fmt.Errorf("variable %s is not set: %w", ref.Path, ErrNotFound)
+		return nil, missing{fmt.Errorf("variable %s is not set", ref.Path)}
 	}
 	return ref.Pick([]byte(text))
 }
@@ -43,6 +43,11 @@ func (File) Resolve(_ context.Context, ref Ref, _ Use) (*Value, error) {
 	return ref.Pick(b)
 }
 
+// missing is an ErrNotFound that says what is not there in its own words.
+type missing struct{ error }
+
+func (m missing) Unwrap() []error { return []error{m.error, ErrNotFound} }
+
 // maxFile bounds the files that hold secrets, several perhaps.
 const maxFile = 1 << 20
 
@@ -50,7 +55,7 @@ const maxFile = 1 << 20
 func ReadFile(path string) ([]byte, error) {
 	st, err := os.Stat(path)
 	if os.IsNotExist(err) {
-		return nil, fmt.Errorf("reading %s: %w", path, ErrNotFound)
+		return nil, missing{err}
 	}
 	if err != nil {
 		return nil, err
