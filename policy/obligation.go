@@ -134,7 +134,7 @@ func (o *Obligations) add(p *Obligations) {
 	o.Statements, o.Rows = least(o.Statements, p.Statements), least(o.Rows, p.Rows)
 }
 
-// least is the smaller bound. 0 means that there is none.
+// least is the smaller bound. 0 means no bound.
 func least[T uint64 | time.Duration](a, b T) T {
 	if a == 0 || b != 0 && b < a {
 		return b

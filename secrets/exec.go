@@ -13,7 +13,7 @@ import (
 )
 
 // Exec asks programs: "exec:NAME#KEY", where NAME is one of its commands. A command is a
-// program's absolute path and its arguments; there is no shell. The program reads one JSON object on
+// program's absolute path and its arguments; a shell is not used. The program reads one JSON object on
 // its standard input and writes one on its standard output:
 //
 //	{"name": "orders-db", "key": "password", "fresh": false}

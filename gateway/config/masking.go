@@ -113,7 +113,7 @@ func (m Masking) rule() (masking.Rule, error) {
 const maskingKeyFile = "masking.key"
 
 // MaskerKey returns the key of Masker: the configured one, or the one of the data
-// directory, which is made when there is none. It is nil when nothing is masked.
+// directory, which is made where it does not exist. It is nil when nothing is masked.
 func (f *File) MaskerKey(ctx context.Context) ([]byte, error) {
 	if !f.masks() {
 		return nil, nil

@@ -32,7 +32,7 @@ type hostile struct {
 	claims   map[string]any // of ID tokens, over the usual ones
 	without  []string       // claims that are left out
 	meta     map[string]any // of the discovery, over the usual ones
-	userinfo map[string]any // nil: there is none
+	userinfo map[string]any // nil: it has no userinfo
 	token    func(w http.ResponseWriter, r *http.Request) bool
 	nonce    string
 	asked    map[string]int // by path

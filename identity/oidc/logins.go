@@ -109,7 +109,7 @@ func (l *Logins) log() *slog.Logger {
 	return slog.New(slog.DiscardHandler)
 }
 
-// Provider returns the provider of that name; nil when there is none.
+// Provider returns the provider of that name; nil when no provider has it.
 func (l *Logins) Provider(name string) *Provider {
 	if i := slices.IndexFunc(l.Providers, func(p *Provider) bool { return p.config.Name == name }); i >= 0 {
 		return l.Providers[i]

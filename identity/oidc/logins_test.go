@@ -349,7 +349,7 @@ func TestLogoutTokens(t *testing.T) {
 		{"neither", nil, []string{"sub"}, "subject"},
 		{"a nonce", map[string]any{"nonce": "n"}, nil, "nonce"},
 		{"no event", map[string]any{"events": map[string]any{}}, nil, "not a logout"},
-		{"an event that is no object", map[string]any{"events": map[string]any{logoutEvent: true}}, nil, "not a logout"},
+		{"an event that is not an object", map[string]any{"events": map[string]any{logoutEvent: true}}, nil, "not a logout"},
 		{"no identifier", nil, []string{"jti"}, "jti"},
 		{"old", map[string]any{"iat": time.Now().Add(-time.Hour).Unix()}, nil, "ago"},
 		{"expired", map[string]any{"exp": time.Now().Add(-time.Hour).Unix()}, nil, "expired"},

@@ -143,8 +143,8 @@ func (r resource) extend(op string, p *attrPath, value any) error {
 	return nil
 }
 
-// selected changes the values of a list that a filter holds for. Where there is none,
-// add and replace make one, as Entra ID expects.
+// selected changes the values of a list that a filter holds for. Where it holds for
+// nothing, add and replace make a value, as Entra ID expects.
 func selected(home map[string]any, k string, p *attrPath, op string, value any) error {
 	list, ok := home[k].([]any)
 	if !ok && home[k] != nil {

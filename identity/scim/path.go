@@ -113,7 +113,7 @@ func (p *attrPath) exact() bool {
 	return strings.EqualFold(last, "id") || strings.EqualFold(last, "externalId") || strings.EqualFold(p.name, "members") || strings.EqualFold(last, "value") && p.sub == ""
 }
 
-// home returns the object that has the attribute; nil when there is no such extension
+// home returns the object that has the attribute; nil when the extension is not there
 // and it is not made.
 func (p *attrPath) home(m map[string]any, make_ bool) map[string]any {
 	if p.extension == "" {

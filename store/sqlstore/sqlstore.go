@@ -57,7 +57,7 @@ type Store struct {
 
 	stop       context.CancelFunc
 	background sync.WaitGroup
-	changed    chan struct{} // tells the sender of hints; nil when there is none
+	changed    chan struct{} // tells the sender of hints; nil when nobody sends them
 }
 
 var _ store.Store = (*Store)(nil)
