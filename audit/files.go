@@ -53,13 +53,7 @@ func (system) Lock(name string, wait bool) (io.Closer, error) {
 	return lockFile(name)
 }
 
-func (system) SyncFolder(name string) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
+func (system) SyncFolder(name string) error { return syncFolder(name) }
 
 type systemFile struct{ *os.File }
 

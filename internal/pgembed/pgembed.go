@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package pgembed starts a private PostgreSQL from an installation that is on
 // this machine: in a folder of its own, on loopback and a Unix socket, with a
 // random password, gone without a trace when it is stopped.

@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package sshembed is a small SSH server inside this process, for demos and
 // tests: it runs sh, and OpenSSH's sftp-server where that is installed, as this
 // process's user, in a folder of its own, on loopback, for who holds a key that is
