@@ -23,7 +23,7 @@ func TestBinaryArgumentsAreShown(t *testing.T) {
 	require.NoError(t, c.Close(t.Context()))
 	var list []summary
 	require.Eventually(t, func() bool {
-		list = decode[[]summary](t, must(t, "sessions", "ls", "-c", o.config, "-o", "json"))
+		list = decode[listed[summary]](t, must(t, "sessions", "ls", "-c", o.config, "-o", "json")).Items
 		return len(list) == 1 && list[0].End != ""
 	}, 20*time.Second, 50*time.Millisecond)
 	require.Contains(t, must(t, "sessions", "show", "-c", o.config, list[0].ID),

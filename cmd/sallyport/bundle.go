@@ -2,13 +2,14 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"io/fs"
 	"iter"
 	"os"
 	"regexp"
+
+	"github.com/spf13/pflag"
 
 	"github.com/sallyport/sallyport/audit"
 )
@@ -25,7 +26,7 @@ var identifier = regexp.MustCompile("^[0-9a-z]{26}$")
 // sessionFlags adds the flags that say where a session is, and returns what finds the one
 // that an argument names: by its identifier in the log, by a path in a bundle, which needs no
 // log and no config file.
-func sessionFlags(c *cli, f *flag.FlagSet) func(name string) (*recorded, error) {
+func sessionFlags(c *cli, f *pflag.FlagSet) func(name string) (*recorded, error) {
 	open := auditFlags(c, f)
 	key := f.String("key", "", "`file` with the log's public key, for a bundle; empty is the key in the bundle, which proves less")
 	return func(name string) (*recorded, error) {
@@ -33,7 +34,7 @@ func sessionFlags(c *cli, f *flag.FlagSet) func(name string) (*recorded, error) 
 			return openBundle(c, name, *key)
 		}
 		if *key != "" {
-			return nil, fail(exitUsage, "-key is for a bundle's file; \"sallyport verify -key FILE DIR\" proves a log")
+			return nil, fail(exitUsage, "--key is for a bundle's file; \"sallyport verify --key FILE DIR\" proves a log")
 		}
 		a, err := open()
 		if err != nil {
@@ -60,13 +61,13 @@ func openBundle(c *cli, path, key string) (*recorded, error) {
 			return nil, err
 		}
 	case public == "":
-		return nil, fail(exitUsage, "the bundle does not hold the log's public key: give it with -key FILE (log/key.pub in the audit log)")
+		return nil, fail(exitUsage, "the bundle does not hold the log's public key: give it with --key FILE (log/key.pub in the audit log)")
 	}
 	if err := proveBundle(c.err, b, public); err != nil {
 		return nil, err
 	}
 	if key == "" {
-		fmt.Fprintln(c.err, "not proven: that the public key in the bundle is the log's; give your own copy with -key")
+		fmt.Fprintln(c.err, "not proven: that the public key in the bundle is the log's; give your own copy with --key")
 	} else {
 		fmt.Fprintln(c.err, "proven: by the public key in "+visible(key))
 	}

@@ -45,7 +45,7 @@ func TestBundleElsewhere(t *testing.T) {
 		require.Equal(t, c.want, out)
 		require.Contains(t, errs, "proven: session "+id)
 		require.Contains(t, errs, "not proven: that the public key in the bundle is the log's")
-		code, out, errs = sallyport(t, "", append(args, "-key", "key.pub", filepath.Join(dir, "bundle"))...)
+		code, out, errs = sallyport(t, "", append(args, "--key", "key.pub", filepath.Join(dir, "bundle"))...)
 		require.Equal(t, exitOK, code, errs)
 		require.Equal(t, c.want, out)
 		require.Contains(t, errs, "proven: by the public key in key.pub")
@@ -80,7 +80,7 @@ func TestBundleElsewhere(t *testing.T) {
 			{"cut", exitError, "NOT AS SEALED"},
 			{"foreign", exitError, "NOT AS SEALED"},
 			{"misfit", exitError, "NOT AS SEALED"},
-			{"-key " + otherKey + " bundle", exitError, "NOT AS SEALED"},
+			{"--key " + otherKey + " bundle", exitError, "NOT AS SEALED"},
 			{"locked", exitError, "the bundle has no key"},
 			{"torn", exitError, "no bundle"},
 			{"text", exitError, "no bundle"},
@@ -88,14 +88,14 @@ func TestBundleElsewhere(t *testing.T) {
 			{"former", exitUsage, "-key FILE"},
 			{"nowhere", exitNotFound, "neither a session's identifier nor a bundle's file"},
 			{"../../nowhere", exitNotFound, "neither"},
-			{"-key key.pub -c " + other.config + " " + other.ids[0], exitUsage, "-key is for a bundle"},
-			{"-key nowhere bundle", exitError, "nowhere"},
+			{"--key key.pub -c " + other.config + " " + other.ids[0], exitUsage, "--key is for a bundle"},
+			{"--key nowhere bundle", exitError, "nowhere"},
 		} {
 			code, out, errs := sallyport(t, "", append([]string{"sessions", verb}, strings.Fields(c.args)...)...)
 			require.Equal(t, c.code, code, "%s %s: %s", verb, c.args, errs)
 			require.Contains(t, errs, c.errs, c.args)
 			require.Empty(t, out, c.args)
 		}
-		must(t, "sessions", verb, "-key", "key.pub", "former")
+		must(t, "sessions", verb, "--key", "key.pub", "former")
 	}
 }

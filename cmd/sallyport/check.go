@@ -14,48 +14,55 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/spf13/cobra"
+
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// check reports everything that is wrong with a config file and with what it refers to.
-func check(ctx context.Context, c *cli, args []string) error {
-	f := c.flags("check")
+// checkCommand reports everything that is wrong with a config file and with what it refers to.
+func checkCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "check", GroupID: operatorGroup, Short: "Report everything that is wrong in the config file",
+		Example: example("sallyport check --config sallyport.yaml --connect"),
+		Args:    atMost(0),
+	}
+	f := cmd.Flags()
 	file := configFlag(f)
 	connect := f.Bool("connect", false, "log in to each resource, and report each")
-	if err := parse(f, args, 0); err != nil {
-		return err
-	}
-	cfg, err := load(c, *file)
-	if err != nil {
-		return err
-	}
-	problems := append(cfg.Check(ctx), atMachine(ctx, *file, cfg)...)
-	if err := cfg.Safe(); err != nil {
-		problems = append(problems, config.Problem{File: *file, Line: 1, Text: err.Error()})
-	}
-	slices.SortStableFunc(problems, func(a, b config.Problem) int { return a.Line - b.Line })
-	for _, p := range problems {
-		fmt.Fprintln(c.err, p)
-	}
-	for _, n := range cfg.Notices() {
-		fmt.Fprintln(c.err, "note: "+n.String())
-	}
-	n := len(problems)
-	if *connect {
-		failed, err := reachAll(ctx, c, cfg)
+	cmd.RunE = does(func(ctx context.Context, _ []string) error {
+		cfg, err := load(c, *file)
 		if err != nil {
 			return err
 		}
-		n += failed
-	}
-	if n > 0 {
-		return fail(exitError, "%s in %s", counted(n, "problem"), *file)
-	}
-	fmt.Fprintf(c.out, "%s is good: %s, %s, %s\n", *file, counted(len(cfg.Resources), "resource"), counted(len(cfg.Identity.Users), "user"), counted(len(cfg.Access), "access rule"))
-	return nil
+		problems := append(cfg.Check(ctx), atMachine(ctx, *file, cfg)...)
+		if err := cfg.Safe(); err != nil {
+			problems = append(problems, config.Problem{File: *file, Line: 1, Text: err.Error()})
+		}
+		slices.SortStableFunc(problems, func(a, b config.Problem) int { return a.Line - b.Line })
+		for _, p := range problems {
+			fmt.Fprintln(c.err, p)
+		}
+		for _, n := range cfg.Notices() {
+			fmt.Fprintln(c.err, "note: "+n.String())
+		}
+		n := len(problems)
+		if *connect {
+			failed, err := reachAll(ctx, c, cfg)
+			if err != nil {
+				return err
+			}
+			n += failed
+		}
+		if n > 0 {
+			return fail(exitError, "%s in %s", counted(n, "problem"), *file)
+		}
+		fmt.Fprintf(c.out, "%s is good: %s, %s, %s\n", *file, counted(len(cfg.Resources), "resource"), counted(len(cfg.Identity.Users), "user"), counted(len(cfg.Access), "access rule"))
+		return nil
+	})
+	return cmd
 }
 
 func counted(n int, what string) string {

@@ -117,11 +117,11 @@ func TestCheckWhileServing(t *testing.T) {
 func TestCheckConnect(t *testing.T) {
 	o := openOffice(t, "")
 	o.stop(t)
-	code, out, errs := sallyport(t, "", "check", "-c", o.config, "-connect")
+	code, out, errs := sallyport(t, "", "check", "-c", o.config, "--connect")
 	require.Equal(t, exitOK, code, errs)
 	require.Contains(t, out, "resource shop: logged in\n")
 	require.NoError(t, os.WriteFile(filepath.Join(o.dir, "db.password"), []byte("not the password"), 0o600))
-	code, _, errs = sallyport(t, "", "check", "-c", o.config, "-connect")
+	code, _, errs = sallyport(t, "", "check", "-c", o.config, "--connect")
 	require.Equal(t, exitError, code)
 	require.Regexp(t, `sallyport.yaml:9: resource shop: .*password authentication failed`, errs)
 	require.NotContains(t, errs, "not the password")
@@ -135,7 +135,7 @@ func TestCheckConnect(t *testing.T) {
 		}
 	}
 	require.NoError(t, os.WriteFile(o.config, []byte(strings.Join(lines, "\n")), 0o600))
-	code, _, errs = sallyport(t, "", "check", "-c", o.config, "-connect")
+	code, _, errs = sallyport(t, "", "check", "-c", o.config, "--connect")
 	require.Equal(t, exitError, code)
 	require.Contains(t, errs, "connection refused")
 }
@@ -166,20 +166,20 @@ func TestCheckConnectUntrusted(t *testing.T) {
 	}()
 	file := configFile(t, fmt.Sprintf(`{listen: {postgres: "127.0.0.1:0"}, identity: {users: [{name: a, groups: [g], password: %q}]}, resources: [{name: shop, type: postgres, address: %q, username: u}], access: [{groups: [g], allow: [connect]}]}`,
 		verifier, ln.Addr()))
-	code, _, errs := sallyport(t, "", "check", "-c", file, "-connect")
+	code, _, errs := sallyport(t, "", "check", "-c", file, "--connect")
 	require.Equal(t, exitError, code)
 	require.Regexp(t, `:1: resource shop: TLS with the server: .*unknown authority.* \(name its authority with tls: \{ca: FILE\}`, errs)
 }
 
 func TestCheckConnectMachine(t *testing.T) {
 	m := openMachine(t, "[connect, exec]", "", "")
-	code, out, errs := sallyport(t, "", "check", "-c", m.config, "-connect")
+	code, out, errs := sallyport(t, "", "check", "-c", m.config, "--connect")
 	require.Equal(t, exitOK, code, errs)
 	require.Contains(t, out, "resource vm1: logged in\n")
 	text, err := os.ReadFile(m.config)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(m.config, []byte(strings.Replace(string(text), m.hostKey, keyPair(t, m.file("impostor")), 1)), 0o600))
-	code, _, errs = sallyport(t, "", "check", "-c", m.config, "-connect")
+	code, _, errs = sallyport(t, "", "check", "-c", m.config, "--connect")
 	require.Equal(t, exitError, code)
 	require.Contains(t, errs, "host key verification failed for vm1")
 	m.stop(t)

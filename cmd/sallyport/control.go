@@ -2,25 +2,21 @@ package main
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io/fs"
-	"os"
+
+	"github.com/spf13/pflag"
 
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/gateway"
 )
 
-// controlFlags adds -c and -socket, and returns what opens the running gateway's
+// controlFlags adds --config and --socket, and returns what opens the running gateway's
 // socket.
-func controlFlags(c *cli, f *flag.FlagSet) func() (*control.Client, error) {
+func controlFlags(c *cli, f *pflag.FlagSet) func() (*control.Client, error) {
 	file := configFlag(f)
 	socket := socketFlag(f)
 	return func() (*control.Client, error) { return openControl(c, *file, *socket) }
-}
-
-func socketFlag(f *flag.FlagSet) *string {
-	return f.String("socket", os.Getenv("SALLYPORT_SOCKET"), "the running gateway's `socket`, for those who cannot read the config file; $SALLYPORT_SOCKET")
 }
 
 // openControl returns a client of the gateway at the socket, or else of the one that
@@ -29,7 +25,7 @@ func openControl(c *cli, file, socket string) (*control.Client, error) {
 	if socket == "" {
 		cfg, err := load(c, file)
 		if errors.Is(err, fs.ErrPermission) {
-			return nil, fmt.Errorf("%w; give -socket, the file control.sock in the gateway's data directory", err)
+			return nil, fmt.Errorf("%w; give --socket, the file control.sock in the gateway's data directory", err)
 		}
 		if err != nil {
 			return nil, err

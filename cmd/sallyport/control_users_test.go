@@ -66,7 +66,7 @@ func TestControlOfOtherUsers(t *testing.T) {
 	p.wait(t, "listening")
 	require.Equal(t, os.FileMode(0o700), mode(data))
 	require.Equal(t, os.FileMode(0o600), mode(socket))
-	code, out := asUser(t, "nobody", "sessions", "ls", "--live", "-socket", socket)
+	code, out := asUser(t, "nobody", "sessions", "ls", "--live", "--socket", socket)
 	require.Equal(t, exitUnreachable, code, out)
 	p.stop(t)
 
@@ -77,20 +77,21 @@ func TestControlOfOtherUsers(t *testing.T) {
 	for _, own := range []string{"audit", "ca"} {
 		require.Equal(t, os.FileMode(0o700), mode(filepath.Join(data, own)), own)
 	}
-	code, out = asUser(t, "nobody", "sessions", "ls", "--live", "-socket", socket, "-o", "json")
+	code, out = asUser(t, "nobody", "sessions", "ls", "--live", "--socket", socket, "-o", "json")
 	require.Equal(t, exitOK, code, out)
-	require.Equal(t, "[]\n", out)
-	code, out = asUser(t, "nobody", "sessions", "kill", "-socket", socket, "-reason", "x", strings.Repeat("0", 26))
+	require.Empty(t, decode[listed[control.Session]](t, out).Items)
+	require.Contains(t, out, `"items": []`, "a list of nothing")
+	code, out = asUser(t, "nobody", "sessions", "kill", "--socket", socket, "--reason", "x", strings.Repeat("0", 26))
 	require.Equal(t, exitPolicy, code, out)
-	code, out = asUser(t, "daemon", "sessions", "ls", "--live", "-socket", socket)
+	code, out = asUser(t, "daemon", "sessions", "ls", "--live", "--socket", socket)
 	require.Equal(t, exitPolicy, code, out)
-	code, out = asUser(t, "nobody", "requests", "ls", "-socket", socket)
+	code, out = asUser(t, "nobody", "requests", "ls", "--socket", socket)
 	require.Equal(t, exitPolicy, code, out)
 
 	// A config file that the user cannot read is not the end of it.
 	code, out = asUser(t, "nobody", "sessions", "ls", "--live", "-c", file)
 	require.Equal(t, exitError, code)
-	require.Contains(t, out, "-socket", "what to do: %s", out)
+	require.Contains(t, out, "--socket", "what to do: %s", out)
 	p.stop(t)
 
 	// Taking the rule away closes the door again.
@@ -98,7 +99,7 @@ func TestControlOfOtherUsers(t *testing.T) {
 	p = start(t, "serve", "-c", file)
 	p.wait(t, "listening")
 	require.Equal(t, os.FileMode(0o600), mode(socket))
-	code, out = asUser(t, "nobody", "sessions", "ls", "--live", "-socket", socket)
+	code, out = asUser(t, "nobody", "sessions", "ls", "--live", "--socket", socket)
 	require.Equal(t, exitUnreachable, code, out)
 	p.stop(t)
 }

@@ -60,9 +60,9 @@ audit:
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(key, b, 0o600))
 	log := filepath.Join(o.dir, "data", "audit")
-	require.Contains(t, must(t, "verify", "-key", key, "-endpoint", server.Endpoint, "-witness", "s3://records/gw1", log), "proven: 2 sealed records")
+	require.Contains(t, must(t, "verify", "--key", key, "--endpoint", server.Endpoint, "--witness", "s3://records/gw1", log), "proven: 2 sealed records")
 	require.NoError(t, os.RemoveAll(log))
-	out := must(t, "verify", "-key", key, "-endpoint", server.Endpoint, "s3://records/gw1")
+	out := must(t, "verify", "--key", key, "--endpoint", server.Endpoint, "s3://records/gw1")
 	require.Contains(t, out, "proven: 2 sealed records")
 	require.NotContains(t, out, "NOT AS SEALED")
 
@@ -71,12 +71,12 @@ audit:
 		require.NoError(t, client.RemoveObject(context.Background(), "records", obj.Key, minio.RemoveObjectOptions{}))
 		break
 	}
-	code, out, _ := sallyport(t, "", "verify", "-key", key, "-endpoint", server.Endpoint, "s3://records/gw1")
+	code, out, _ := sallyport(t, "", "verify", "--key", key, "--endpoint", server.Endpoint, "s3://records/gw1")
 	require.Equal(t, exitError, code)
 	require.Contains(t, out, "its record is missing; it was deleted at")
-	code, _, errs := sallyport(t, "", "verify", "-endpoint", server.Endpoint, "s3://records/gw1")
+	code, _, errs := sallyport(t, "", "verify", "--endpoint", server.Endpoint, "s3://records/gw1")
 	require.Equal(t, exitUsage, code, errs)
-	code, _, errs = sallyport(t, "", "verify", "-key", key, "-endpoint", server.Endpoint, "s3://nowhere/x")
+	code, _, errs = sallyport(t, "", "verify", "--key", key, "--endpoint", server.Endpoint, "s3://nowhere/x")
 	require.Equal(t, exitError, code)
 	require.Contains(t, errs, "nowhere")
 	require.NotContains(t, errs+out, server.SecretKey)
@@ -123,7 +123,7 @@ audit:
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(key, public, 0o600))
 	for _, from := range []string{paper, served.URL, "s3://heads"} {
-		args := []string{"verify", "-key", key, "-endpoint", server.Endpoint, "-witness", from}
+		args := []string{"verify", "--key", key, "--endpoint", server.Endpoint, "--witness", from}
 		out := must(t, append(args, log)...)
 		require.NotContains(t, out, "set back")
 		for dir, want := range map[string]string{early: "it was rolled back", forked: "sealed sessions were replaced, the first of them after session 2"} {
@@ -133,13 +133,13 @@ audit:
 		}
 	}
 	for _, dir := range []string{early, forked} { // nobody else would notice
-		require.NotContains(t, must(t, "verify", "-key", key, dir), "NOT AS SEALED")
+		require.NotContains(t, must(t, "verify", "--key", key, dir), "NOT AS SEALED")
 	}
 	empty := filepath.Join(o.dir, "empty")
 	require.NoError(t, os.WriteFile(empty, nil, 0o600))
-	code, _, _ := sallyport(t, "", "verify", "-key", key, "-witness", empty, log)
+	code, _, _ := sallyport(t, "", "verify", "--key", key, "--witness", empty, log)
 	require.Equal(t, exitNotFound, code, "comparing with nothing proves nothing")
-	code, _, errs := sallyport(t, "", "verify", "-key", key, "-cosigned", "nobody+00000000+AAAA", log)
+	code, _, errs := sallyport(t, "", "verify", "--key", key, "--cosigned", "nobody+00000000+AAAA", log)
 	require.Equal(t, exitError, code)
 	require.Contains(t, errs, "NOT COSIGNED")
 }

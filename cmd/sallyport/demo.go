@@ -21,6 +21,7 @@ import (
 	"text/template"
 	"time"
 
+	"github.com/spf13/cobra"
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/control"
@@ -63,33 +64,38 @@ const (
 	demoShared   = "127.0.0.1:15023"
 )
 
-func demo(ctx context.Context, c *cli, args []string) error {
-	f := c.flags("demo")
+func demoCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "demo", GroupID: everydayGroup, Short: "Run a gateway in front of a private PostgreSQL, with printed users",
+		Example: example("sallyport demo"),
+		Args:    atMost(0),
+	}
+	f := cmd.Flags()
 	listen := f.String("listen", "", "`address` for PostgreSQL's clients; empty is "+demoDatabase+", or any port when that is taken")
-	if err := parse(f, args, 0); err != nil {
-		return err
-	}
-	// Also when its terminal is closed nothing stays.
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
-	defer stop()
-	begun := time.Now()
-	fmt.Fprintln(c.err, "starting a private PostgreSQL …")
-	s := &stage{}
-	err := s.open(ctx, *listen)
-	if errors.Is(err, pgembed.ErrNotInstalled) {
-		fmt.Fprintf(c.err, "No PostgreSQL is installed here, so the demo runs without one.\nFor the full demo, install PostgreSQL without starting it:\n  %s\n", strings.ReplaceAll(pgembed.InstallHint, "; ", "\n  "))
-		err = nil
-	}
-	if err == nil {
-		err = s.files()
-	}
-	if err == nil {
-		err = s.run(ctx, c, begun)
-	}
-	if ctx.Err() != nil && err != nil { // stopped while starting; nothing is left
-		err = nil
-	}
-	return errors.Join(err, s.close())
+	cmd.RunE = does(func(ctx context.Context, _ []string) error {
+		// Also when its terminal is closed nothing stays.
+		ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP)
+		defer stop()
+		begun := time.Now()
+		fmt.Fprintln(c.err, "starting a private PostgreSQL …")
+		s := &stage{}
+		err := s.open(ctx, *listen)
+		if errors.Is(err, pgembed.ErrNotInstalled) {
+			fmt.Fprintf(c.err, "No PostgreSQL is installed here, so the demo runs without one.\nFor the full demo, install PostgreSQL without starting it:\n  %s\n", strings.ReplaceAll(pgembed.InstallHint, "; ", "\n  "))
+			err = nil
+		}
+		if err == nil {
+			err = s.files()
+		}
+		if err == nil {
+			err = s.run(ctx, c, begun)
+		}
+		if ctx.Err() != nil && err != nil { // stopped while starting; nothing is left
+			err = nil
+		}
+		return errors.Join(err, s.close())
+	})
+	return cmd
 }
 
 // open starts the resources of the gateway. Without a PostgreSQL it
@@ -272,12 +278,9 @@ func (s *stage) print(c *cli, took time.Duration) {
 	try("One that would wipe it does not run", []string{"ssh " + options, "machine", `'sh -c "rm -rf /"'`})
 	try("He copies a file, by scp as by sftp and rsync", []string{"scp " + options, "machine:welcome.txt", s.file("copy.txt")})
 	try("He works in a shell, or chooses the machine from a menu", []string{"ssh " + options, "machine"}, []string{"ssh " + options, "gateway"})
-	try("Who did what", []string{program(), "sessions ls", "-c " + s.file("sallyport.yaml")})
+	try("Who did what", []string{program(), "sessions ls", "--config " + s.file("sallyport.yaml")})
 	fmt.Fprintln(c.out, "\nCtrl-C stops it and removes everything.")
 }
-
-// columns is the width of a terminal that nobody has made wider.
-const columns = 80
 
 // foldCommand writes a command of words indented, on as many lines as it needs, so that it
 // can be copied as it is.

@@ -67,7 +67,7 @@ func TestDemo(t *testing.T) {
 	out, code = inShell(t, "{ sleep 0.5; printf 'mach\\r'; sleep 0.5; echo exit 6; sleep 0.5; } | "+strings.Replace(lines[8], "ssh", "ssh -tt", 1))
 	require.Equal(t, 6, code, out)
 
-	list := decode[[]summary](t, must(t, "sessions", "ls", "-c", config, "-o", "json"))
+	list := decode[listed[summary]](t, must(t, "sessions", "ls", "-c", config, "-o", "json")).Items
 	require.Len(t, list, 9)
 	require.Equal(t, "alice", list[1].User)
 	require.Equal(t, 1, list[1].Refused)

@@ -1,8 +1,14 @@
 package main
 
-import "context"
+import "github.com/spf13/cobra"
 
-// demo has no servers to start here: PostgreSQL and SSH of the demo are started as Unix does it.
-func demo(context.Context, *cli, []string) error {
-	return fail(exitError, "demo: it runs on Linux and macOS only; on Windows run it in WSL, or write a config file and run \"sallyport serve\"")
+// demoCommand has no servers to start here: those of the demo are started as Unix does it.
+func demoCommand(*cli) *cobra.Command {
+	return &cobra.Command{
+		Use: "demo", GroupID: everydayGroup, Short: "Run a gateway in front of a private PostgreSQL; on Linux and macOS only",
+		Example: example("sallyport demo"),
+		RunE: func(*cobra.Command, []string) error {
+			return fail(exitError, "demo: it runs on Linux and macOS only; on Windows run it in WSL, or write a config file and run \"sallyport serve\"")
+		},
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/sallyport/sallyport/audit"
@@ -20,61 +21,66 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// detokenise turns tokens and encrypted values back for a user who proves her password and is in a
+// detokeniseCommand turns tokens and encrypted values back for a user who proves her password and is in a
 // group that may. Each token is noted before its value is shown.
-func detokenise(ctx context.Context, c *cli, args []string) error {
-	f := c.flags("detokenise")
-	file, user := configFlag(f), f.String("u", os.Getenv("USER"), "as this `user`, whose password is read")
+func detokeniseCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "detokenise TOKEN...", GroupID: dataGroup, Short: "Turn tokens and encrypted values back; needs permission",
+		Example: example("sallyport detokenise --user alice --type US_SSN 123-45-6789"),
+		Args:    cobra.ArbitraryArgs,
+	}
+	f := cmd.Flags()
+	file, user := configFlag(f), userFlag(f, "as this `user`, whose password is read")
 	typ := f.String("type", "", "the values are encrypted values of this `type`, such as US_SSN")
 	number := f.Bool("number", false, "with --type: the database stores them as numbers")
-	if err := parse(f, args, 1000); err != nil {
-		return err
-	}
-	if f.NArg() == 0 || *number && *typ == "" {
-		return fail(exitUsage, "name the tokens, or --type TYPE and encrypted values; --number needs --type")
-	}
-	if err := named(f, *user); err != nil {
-		return err
-	}
-	cfg, err := load(c, *file)
-	if err != nil {
-		return err
-	}
-	users, err := cfg.Users()
-	if err != nil {
-		return err
-	}
-	password, err := c.askPassword()
-	if err != nil {
-		return err
-	}
-	id, err := users.Authenticate(ctx, proxy.Proof{Method: proxy.MethodPassword, User: *user, Password: proxy.NewSecret(password)})
-	if err != nil {
-		return fail(exitNotLoggedIn, "%v", err)
-	}
-	masker, err := cfg.Masker(ctx, masking.Config{})
-	if err != nil {
-		return err
-	}
-	if masker == nil {
-		return fail(exitUsage, "nothing is masked by %s", *file)
-	}
-	for _, token := range f.Args() {
-		var value []byte
-		if *typ == "" {
-			value, _, err = masker.Detokenise(ctx, ledger{cfg}, id, []byte(token))
-		} else {
-			value, err = masker.Decrypt(ctx, ledger{cfg}, id, detect.TypeNamed(*typ), []byte(token), *number)
+	cmd.RunE = does(func(ctx context.Context, args []string) error {
+		if len(args) == 0 || *number && *typ == "" {
+			return fail(exitUsage, "name the tokens, or --type TYPE and encrypted values; --number needs --type")
 		}
-		switch {
-		case errors.Is(err, masking.ErrNotPermitted):
-			return fail(exitPolicy, "%s has %v; masking_key.detokenise names the groups that do", id.Subject, err)
-		case err != nil:
+		if err := named(cmd, *user); err != nil {
 			return err
 		}
-		fmt.Fprintf(c.out, "%s\n", value)
-	}
-	return nil
+		cfg, err := load(c, *file)
+		if err != nil {
+			return err
+		}
+		users, err := cfg.Users()
+		if err != nil {
+			return err
+		}
+		password, err := c.askPassword()
+		if err != nil {
+			return err
+		}
+		id, err := users.Authenticate(ctx, proxy.Proof{Method: proxy.MethodPassword, User: *user, Password: proxy.NewSecret(password)})
+		if err != nil {
+			return fail(exitNotLoggedIn, "%v", err)
+		}
+		masker, err := cfg.Masker(ctx, masking.Config{})
+		if err != nil {
+			return err
+		}
+		if masker == nil {
+			return fail(exitUsage, "nothing is masked by %s", *file)
+		}
+		for _, token := range args {
+			var value []byte
+			if *typ == "" {
+				value, _, err = masker.Detokenise(ctx, ledger{cfg}, id, []byte(token))
+			} else {
+				value, err = masker.Decrypt(ctx, ledger{cfg}, id, detect.TypeNamed(*typ), []byte(token), *number)
+			}
+			switch {
+			case errors.Is(err, masking.ErrNotPermitted):
+				return fail(exitPolicy, "%s has %v; masking_key.detokenise names the groups that do", id.Subject, err)
+			case err != nil:
+				return err
+			}
+			fmt.Fprintf(c.out, "%s\n", value)
+		}
+		return nil
+	})
+	return cmd
 }
 
 // ledger keeps notes of what is turned back: with the running gateway, or in its

@@ -66,10 +66,10 @@ masking_key: {detokenise: [privacy]}
 	require.Equal(t, exitUsage, code)
 	encrypted := string(m.Encrypted([]byte("123-45-6789"), detect.USSSN))
 	require.NotContains(t, encrypted, "6789")
-	code, out, errs = sallyport(t, "wonder\n", "detokenise", "-c", file, "-u", "olga", "-type", "US_SSN", encrypted)
+	code, out, errs = sallyport(t, "wonder\n", "detokenise", "-c", file, "-u", "olga", "--type", "US_SSN", encrypted)
 	require.Equal(t, exitOK, code, errs)
 	require.Equal(t, "123-45-6789\n", out)
-	code, out, _ = sallyport(t, "wonder\n", "detokenise", "-c", file, "-u", "alice", "-type", "US_SSN", encrypted)
+	code, out, _ = sallyport(t, "wonder\n", "detokenise", "-c", file, "-u", "alice", "--type", "US_SSN", encrypted)
 	require.Equal(t, exitPolicy, code)
 	require.Empty(t, out)
 

@@ -115,10 +115,10 @@ func decides(t *testing.T, config, user, verb string) {
 	t.Helper()
 	var list []review.Request
 	require.Eventually(t, func() bool {
-		list = decode[[]review.Request](t, must(t, "requests", "ls", "-c", config, "-o", "json"))
+		list = decode[listed[review.Request]](t, must(t, "requests", "ls", "-c", config, "-o", "json")).Items
 		return len(list) == 1
 	}, 30*time.Second, 20*time.Millisecond, "nothing is held")
-	code, _, errs := sallyport(t, password+"\n", verb, "-c", config, "-u", user, "-reason", "golden", list[0].ID)
+	code, _, errs := sallyport(t, password+"\n", verb, "-c", config, "-u", user, "--reason", "golden", list[0].ID)
 	require.Equal(t, exitOK, code, errs)
 }
 
@@ -222,7 +222,7 @@ func TestGoldenChainPostgres(t *testing.T) {
 		"EMAIL_ADDRESS", "42501", "42P01", "22012", "SELECT", "DELETE", "dev-reads", "deny",
 	}
 	for _, user := range []string{"bob", "alice"} {
-		list := decode[[]summary](t, must(t, "sessions", "ls", "-c", o.config, "-o", "json", "-u", user))
+		list := decode[listed[summary]](t, must(t, "sessions", "ls", "-c", o.config, "-o", "json", "-u", user)).Items
 		require.Len(t, list, 1)
 		pinRecord(t, "postgres-"+user, o.config, list[0].ID, names...)
 	}
@@ -301,7 +301,7 @@ func TestGoldenChainSSH(t *testing.T) {
 	require.Zero(t, m.shell("gw", ssh+"-O exit gw").Code)
 	m.stop(t)
 
-	list := decode[[]summary](t, must(t, "sessions", "ls", "-c", m.config, "-o", "json", "-u", "alice"))
+	list := decode[listed[summary]](t, must(t, "sessions", "ls", "-c", m.config, "-o", "json", "-u", "alice")).Items
 	require.Len(t, list, 1)
 	pinRecord(
 		t, "ssh", m.config, list[0].ID, "alice", "bob", "vm1", "policy", "guardrail", "masking", "no-wiping", "no-containers", "watched", "loud", "later", "cards",

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"text/tabwriter"
+	"slices"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/audit/replay"
@@ -16,84 +18,94 @@ import (
 
 // Commands about sessions that are open now.
 
-func sessionsKill(ctx context.Context, c *cli, args []string) error {
-	f := c.flags("sessions kill")
+func sessionsKillCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "kill ID", Short: "End an open session; its user is told why",
+		Example:           example("sallyport sessions kill --reason \"left the company\" 01KXY8N2V5G6W7C8D9E0F1A2B3"),
+		ValidArgsFunction: offers(c, openSessions, false),
+		Args:              atMost(1),
+	}
+	f := cmd.Flags()
 	open := controlFlags(c, f)
 	reason := f.String("reason", "", "the `reason`, which the user is told; required")
-	if err := parse(f, args, 1); err != nil {
-		return err
-	}
-	if f.NArg() == 0 || *reason == "" {
-		return fail(exitUsage, "sessions kill -reason WHY ID; \"sallyport sessions ls --live\" lists the open ones")
-	}
-	gateway, err := open()
-	if err != nil {
-		return err
-	}
-	s, err := gateway.Kill(ctx, f.Arg(0), *reason)
-	if err != nil {
-		return answered(err)
-	}
-	fmt.Fprintf(c.out, "ended the session of %s at %s\n", visible(s.User), visible(s.Resource))
-	return nil
+	cmd.RunE = does(func(ctx context.Context, args []string) error {
+		if len(args) == 0 || *reason == "" {
+			return fail(exitUsage, "sessions kill --reason WHY ID; \"sallyport sessions ls --live\" lists the open ones")
+		}
+		gateway, err := open()
+		if err != nil {
+			return err
+		}
+		s, err := gateway.Kill(ctx, args[0], *reason)
+		if err != nil {
+			return answered(err)
+		}
+		fmt.Fprintf(c.out, "ended the session of %s at %s\n", visible(s.User), visible(s.Resource))
+		return nil
+	})
+	return cmd
 }
 
 // listLive lists the open sessions.
-func listLive(ctx context.Context, c *cli, gateway *control.Client, user, resource, output string) error {
+func listLive(ctx context.Context, c *cli, gateway *control.Client, user, resource string, o *output) error {
 	all, err := gateway.Sessions(ctx)
 	if err != nil {
 		return answered(err)
 	}
-	list := []control.Session{}
-	for _, s := range all {
-		if (user == "" || s.User == user) && (resource == "" || s.Resource == resource) {
-			list = append(list, s)
-		}
-	}
-	if output == "json" {
-		enc := json.NewEncoder(c.out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(list)
-	}
-	t := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SESSION\tSTART\tUSER\tRESOURCE\tDATABASE\tFROM\tOPERATIONS\tWAITING\tSECONDS")
-	for _, s := range list {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%.0f\n", s.ID, s.Start.Format("2006-01-02T15:04:05"),
-			visible(s.User), visible(s.Resource), visible(s.Database), s.Remote, s.Operations, s.Waiting, time.Since(s.Start).Seconds())
-	}
-	return t.Flush()
+	list := slices.DeleteFunc(all, func(s control.Session) bool {
+		return user != "" && s.User != user || resource != "" && s.Resource != resource
+	})
+	return printList(
+		c.out, o, "OpenSession", list,
+		column[control.Session]{"SESSION", false, func(s control.Session) string { return s.ID }},
+		column[control.Session]{"START", false, func(s control.Session) string { return s.Start.Format("2006-01-02T15:04:05") }},
+		column[control.Session]{"USER", false, func(s control.Session) string { return s.User }},
+		column[control.Session]{"FOR", true, func(s control.Session) string { return s.For }},
+		column[control.Session]{"RESOURCE", false, func(s control.Session) string { return s.Resource }},
+		column[control.Session]{"ACCOUNT", true, func(s control.Session) string { return s.Account }},
+		column[control.Session]{"DATABASE", false, func(s control.Session) string { return s.Database }},
+		column[control.Session]{"PROTOCOL", true, func(s control.Session) string { return s.Protocol }},
+		column[control.Session]{"METHOD", true, func(s control.Session) string { return s.Method }},
+		column[control.Session]{"FROM", false, func(s control.Session) string { return s.Remote }},
+		column[control.Session]{"OPERATIONS", false, func(s control.Session) string { return fmt.Sprint(s.Operations) }},
+		column[control.Session]{"WAITING", false, func(s control.Session) string { return fmt.Sprint(s.Waiting) }},
+		column[control.Session]{"SECONDS", false, func(s control.Session) string { return fmt.Sprintf("%.0f", time.Since(s.Start).Seconds()) }},
+	)
 }
 
-func sessionsWatch(ctx context.Context, c *cli, args []string) error {
-	f := c.flags("sessions watch")
+func sessionsWatchCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "watch ID", Short: "Show an open session's record as it is written",
+		Example:           example("sallyport sessions watch --output terminal 01KXY8N2V5G6W7C8D9E0F1A2B3"),
+		ValidArgsFunction: offers(c, openSessions, false),
+		Args:              atMost(1),
+	}
+	f := cmd.Flags()
 	open := controlFlags(c, f)
-	output := f.String("o", "text", "`format`: text, or json with one event per line; terminal, what its terminal shows")
-	if err := parse(f, args, 1); err != nil {
-		return err
-	}
-	if f.NArg() == 0 {
-		return fail(exitUsage, "sessions watch needs a session; \"sallyport sessions ls --live\" lists the open ones")
-	}
-	if *output != "text" && *output != "json" && *output != "terminal" {
-		return fail(exitUsage, "unknown format %q: want text, json or terminal", *output)
-	}
-	gateway, err := open()
-	if err != nil {
-		return err
-	}
-	var screen replay.Screen
-	for event, err := range gateway.Watch(ctx, f.Arg(0)) {
-		if ctx.Err() != nil {
-			return nil // who watched has seen enough
+	output := outputFlag(f, "; json is an event per line, terminal what its terminal shows", "text", "json", "terminal")
+	cmd.RunE = does(func(ctx context.Context, args []string) error {
+		if len(args) == 0 {
+			return fail(exitUsage, "sessions watch needs a session; \"sallyport sessions ls --live\" lists the open ones")
 		}
+		gateway, err := open()
 		if err != nil {
-			return answered(err)
-		}
-		if err := writeWatched(c.out, event, *output, &screen); err != nil {
 			return err
 		}
-	}
-	return nil
+		var screen replay.Screen
+		for event, err := range gateway.Watch(ctx, args[0]) {
+			if ctx.Err() != nil {
+				return nil // who watched has seen enough
+			}
+			if err != nil {
+				return answered(err)
+			}
+			if err := writeWatched(c.out, event, output.format, &screen); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return cmd
 }
 
 // writeWatched writes one event that is watched as JSON, as text, or what it draws on

@@ -23,7 +23,7 @@ func TestLiveSessions(t *testing.T) {
 
 	var list []control.Session
 	require.Eventually(t, func() bool {
-		list = decode[[]control.Session](t, must(t, "sessions", "ls", "-c", o.config, "--live", "-o", "json", "-u", "bob"))
+		list = decode[listed[control.Session]](t, must(t, "sessions", "ls", "-c", o.config, "--live", "-o", "json", "-u", "bob")).Items
 		return len(list) == 1 && list[0].Operations >= 3
 	}, 20*time.Second, 50*time.Millisecond)
 	id := list[0].ID
@@ -36,9 +36,9 @@ func TestLiveSessions(t *testing.T) {
 
 	code, _, errs := sallyport(t, "", "sessions", "kill", "-c", o.config, id)
 	require.Equal(t, exitUsage, code, errs)
-	code, _, errs = sallyport(t, "", "sessions", "kill", "-c", o.config, "-reason", "x", strings.Repeat("0", 26))
+	code, _, errs = sallyport(t, "", "sessions", "kill", "-c", o.config, "--reason", "x", strings.Repeat("0", 26))
 	require.Equal(t, exitNotFound, code, errs)
-	require.Contains(t, must(t, "sessions", "kill", "-c", o.config, "-reason", "the night shift ends", id), "bob")
+	require.Contains(t, must(t, "sessions", "kill", "-c", o.config, "--reason", "the night shift ends", id), "bob")
 	require.Error(t, psql.Wait())
 	require.Contains(t, shown.String(), "the night shift ends")
 	watcher.wait(t, "session.end .*the night shift ends")
@@ -53,5 +53,5 @@ func TestLiveSessionsWithoutWatching(t *testing.T) {
 	o := openOffice(t, "")
 	code, _, errs := sallyport(t, "", "sessions", "watch", "-c", o.config, strings.Repeat("0", 26))
 	require.Equal(t, exitPolicy, code, errs)
-	require.Equal(t, "[]\n", must(t, "sessions", "ls", "-c", o.config, "--live", "-o", "json"))
+	require.Empty(t, decode[listed[control.Session]](t, must(t, "sessions", "ls", "-c", o.config, "--live", "-o", "json")).Items)
 }

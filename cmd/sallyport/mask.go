@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/masking"
 )
@@ -20,46 +22,51 @@ import (
 // maxMask bounds the text that mask holds in memory, in bytes.
 const maxMask = 256 << 20
 
-// mask masks a file or standard input, or says what it finds.
-func mask(_ context.Context, c *cli, args []string) error {
-	f := c.flags("mask")
+// maskCommand masks a file or standard input, or says what it finds.
+func maskCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "mask [FILE]", GroupID: dataGroup, Short: "Mask a text, or list what is found in it",
+		Example: example("sallyport mask customers.csv", "sallyport mask --explain --jsonl texts.jsonl"),
+		Args:    atMost(1),
+	}
+	f := cmd.Flags()
 	format := f.String("format", "", "`format` of the input: text, csv, json or jsonl; empty is that of the file's name, or text")
 	explain := f.Bool("explain", false, "list what is found as JSON, one line per text: id, text, and spans with UTF-8 byte offsets")
 	lines := f.Bool("jsonl", false, "with --explain: each line of the input is an object with id and text")
 	columns := f.Bool("columns", false, "each line of the input is an object with name, db_type and values; prints {i, type} for those that hold something, with --explain of all what speaks for it")
-	if err := parse(f, args, 1); err != nil {
+	cmd.RunE = does(func(_ context.Context, args []string) error {
+		in := c.in
+		if name := strings.Join(args, ""); name != "" && name != "-" {
+			file, err := os.Open(name)
+			if err != nil {
+				return fail(exitNotFound, "%v", err)
+			}
+			defer file.Close()
+			in = file
+			if *format == "" {
+				*format = formats[strings.ToLower(filepath.Ext(name))]
+			}
+		}
+		out := bufio.NewWriterSize(c.out, 64<<10)
+		var err error
+		switch {
+		case *columns && *lines, *lines && !*explain:
+			return fail(exitUsage, "--columns cannot be combined with --jsonl, and --jsonl needs --explain")
+		case *columns:
+			err = maskColumns(out, c.err, in, *explain)
+		case *lines:
+			err = explainLines(out, in)
+		case *explain:
+			err = explainWhole(out, in)
+		default:
+			err = maskWhole(out, in, *format)
+		}
+		if ferr := out.Flush(); err == nil {
+			err = ferr
+		}
 		return err
-	}
-	in := c.in
-	if name := f.Arg(0); name != "" && name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			return fail(exitNotFound, "%v", err)
-		}
-		defer file.Close()
-		in = file
-		if *format == "" {
-			*format = formats[strings.ToLower(filepath.Ext(name))]
-		}
-	}
-	out := bufio.NewWriterSize(c.out, 64<<10)
-	var err error
-	switch {
-	case *columns && *lines, *lines && !*explain:
-		return fail(exitUsage, "--columns cannot be combined with --jsonl, and --jsonl needs --explain")
-	case *columns:
-		err = maskColumns(out, c.err, in, *explain)
-	case *lines:
-		err = explainLines(out, in)
-	case *explain:
-		err = explainWhole(out, in)
-	default:
-		err = maskWhole(out, in, *format)
-	}
-	if ferr := out.Flush(); err == nil {
-		err = ferr
-	}
-	return err
+	})
+	return cmd
 }
 
 // formats are what names of files end in.

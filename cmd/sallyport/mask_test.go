@@ -43,7 +43,7 @@ func TestMask(t *testing.T) {
 {"i":1,"name":"ext_id","type":"","whole":false,"seen":5,"reasons":[{"says":"1 of 5 that look like CREDIT_CARD pass its check, which 1 in 10 would by chance","weight":-0.7},{"says":"it holds numbers","weight":-1},{"says":"its name is that of an id","weight":-0.25}]}
 `, out)
 
-	code, out, _ = sallyport(t, "name,pan,note\nAnn Lee,4111111111111111,\"call, ann@example.com\"\nBob Ray,x,\n", "mask", "-format", "csv")
+	code, out, _ = sallyport(t, "name,pan,note\nAnn Lee,4111111111111111,\"call, ann@example.com\"\nBob Ray,x,\n", "mask", "--format", "csv")
 	require.Equal(t, exitOK, code)
 	require.Regexp(t, `^name,pan,note\n[^,]+,\*{12}1111,"call, \S{15}"\n`, out)
 	require.NotContains(t, out, "ann@")
@@ -83,10 +83,10 @@ func TestMask(t *testing.T) {
 // Keys that are not known are said to be ignored, once each; the columns are judged.
 func TestMaskColumnsUnknownKeys(t *testing.T) {
 	line := `{"name": "email", "dbtype": "text", "values": ["a@example.org", "b@example.org", "c@example.org"]}` + "\n"
-	code, out, errs := sallyport(t, line+line, "mask", "-columns")
+	code, out, errs := sallyport(t, line+line, "mask", "--columns")
 	require.Equal(t, exitOK, code)
 	require.Equal(t, 2, strings.Count(out, "\n"))
 	require.Equal(t, "sallyport: column 1: the unknown key \"dbtype\" is ignored: want name, db_type and values\n", errs)
-	_, _, errs = sallyport(t, strings.ReplaceAll(line, "dbtype", "db_type"), "mask", "-columns")
+	_, _, errs = sallyport(t, strings.ReplaceAll(line, "dbtype", "db_type"), "mask", "--columns")
 	require.Empty(t, errs)
 }

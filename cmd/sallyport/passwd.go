@@ -9,30 +9,36 @@ import (
 	"os"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/sallyport/sallyport/identity"
 )
 
-// passwd reads a password, without showing it where a person types, and prints
+// passwdCommand reads a password, without showing it where a person types, and prints
 // its verifier.
-func passwd(_ context.Context, c *cli, args []string) error {
-	if err := parse(c.flags("passwd"), args, 0); err != nil {
-		return err
+func passwdCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "passwd", GroupID: operatorGroup, Short: "Turn a password into the verifier that the config file holds",
+		Example: example("sallyport passwd"),
+		Args:    atMost(0),
 	}
-	password, err := readPassword(c)
-	if err != nil {
-		return err
-	}
-	if password == "" {
-		return fail(exitUsage, "the password is empty")
-	}
-	v, err := identity.NewVerifier(password)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintln(c.out, v)
-	return nil
+	cmd.RunE = does(func(_ context.Context, _ []string) error {
+		password, err := readPassword(c)
+		if err != nil {
+			return err
+		}
+		if password == "" {
+			return fail(exitUsage, "the password is empty")
+		}
+		v, err := identity.NewVerifier(password)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(c.out, v)
+		return nil
+	})
+	return cmd
 }
 
 func readPassword(c *cli) (string, error) {

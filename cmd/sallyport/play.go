@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/sallyport/sallyport/audit"
@@ -16,8 +17,14 @@ import (
 	"github.com/sallyport/sallyport/audit/timeline"
 )
 
-func sessionsPlay(ctx context.Context, c *cli, args []string) error {
-	f := c.flags("sessions play")
+func sessionsPlayCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "play ID|FILE", Short: "Show a terminal as it looked, or what was asked",
+		Example:           example("sallyport sessions play --speed 2 01KXY8N2V5G6W7C8D9E0F1A2B3", "sallyport sessions play --key key.pub bundle"),
+		ValidArgsFunction: offers(c, recordedSessions, false),
+		Args:              atMost(1),
+	}
+	f := cmd.Flags()
 	open := sessionFlags(c, f)
 	speed := f.Float64("speed", 1, "`times` faster; 0 does not wait, as when the output is not a terminal")
 	idle := f.Duration("idle", 2*time.Second, "the longest pause; 0 keeps them all")
@@ -25,43 +32,43 @@ func sessionsPlay(ctx context.Context, c *cli, args []string) error {
 	find := f.String("find", "", "begin where this `text` is shown")
 	op := f.Uint64("op", 0, "the `operation` whose terminal or output is shown; 0 is the first that has one")
 	timeline := f.Bool("timeline", false, "list what was asked, as for databases, rather than show a terminal")
-	if err := parse(f, args, 1); err != nil {
-		return err
-	}
-	if f.NArg() == 0 {
-		return fail(exitUsage, "sessions play needs a session or a bundle's file; \"sallyport sessions ls\" lists the sessions")
-	}
-	if *speed < 0 || *from < 0 || *idle < 0 {
-		return fail(exitUsage, "speed, idle and from cannot be negative")
-	}
-	s, err := open(f.Arg(0))
-	if err != nil {
-		return err
-	}
-	r, err := s.open()
-	if err != nil {
-		return notFound(err)
-	}
-	defer r.Close()
-	shown, err := replay.First(r.From(time.Time{}, 0), *op, func(e *audit.Event) bool { return e.Stream != "rows" && e.Stream != "copy" })
-	if err != nil {
-		return err
-	}
-	if *timeline || shown == nil {
-		if *op != 0 && !*timeline {
-			return fail(exitNotFound, "operation %d has no recording to show", *op)
+	cmd.RunE = does(func(ctx context.Context, args []string) error {
+		if len(args) == 0 {
+			return fail(exitUsage, "sessions play needs a session or a bundle's file; \"sallyport sessions ls\" lists the sessions")
 		}
-		return printTimeline(c.out, r)
-	}
-	p := &replay.Player{Record: r, Op: shown.Op, Out: c.out, Speed: *speed, Idle: *idle, From: *from, Find: *find}
-	err = playTerminal(ctx, c, p, shown)
-	switch {
-	case errors.Is(err, replay.ErrNotFound):
-		return fail(exitNotFound, "%q is not shown after that", *find)
-	case replay.IsQuit(err):
-		return nil
-	}
-	return err
+		if *speed < 0 || *from < 0 || *idle < 0 {
+			return fail(exitUsage, "speed, idle and from cannot be negative")
+		}
+		s, err := open(args[0])
+		if err != nil {
+			return err
+		}
+		r, err := s.open()
+		if err != nil {
+			return notFound(err)
+		}
+		defer r.Close()
+		shown, err := replay.First(r.From(time.Time{}, 0), *op, func(e *audit.Event) bool { return e.Stream != "rows" && e.Stream != "copy" })
+		if err != nil {
+			return err
+		}
+		if *timeline || shown == nil {
+			if *op != 0 && !*timeline {
+				return fail(exitNotFound, "operation %d has no recording to show", *op)
+			}
+			return printTimeline(c.out, r)
+		}
+		p := &replay.Player{Record: r, Op: shown.Op, Out: c.out, Speed: *speed, Idle: *idle, From: *from, Find: *find}
+		err = playTerminal(ctx, c, p, shown)
+		switch {
+		case errors.Is(err, replay.ErrNotFound):
+			return fail(exitNotFound, "%q is not shown after that", *find)
+		case replay.IsQuit(err):
+			return nil
+		}
+		return err
+	})
+	return cmd
 }
 
 // playTerminal plays with keys where there is somebody to press them.

@@ -21,24 +21,24 @@ func TestPlayStatements(t *testing.T) {
 	rows := strings.SplitAfterN(out, "\n", 3)[:2]
 	o.stop(t)
 
-	list := decode[[]summary](t, must(t, "sessions", "ls", "-c", o.config, "-o", "json", "-u", "alice"))
+	list := decode[listed[summary]](t, must(t, "sessions", "ls", "-c", o.config, "-o", "json", "-u", "alice")).Items
 	require.Len(t, list, 1)
 	id := list[0].ID
 	played := must(t, "sessions", "play", "-c", o.config, id)
 	require.Regexp(t, `(?m)^ +0:00:00\.000 +alice at shop/`, played)
 	require.Regexp(t, `(?m)s +2 +[1-9] +SELECT \* FROM people ORDER BY id$`, played)
 	require.Regexp(t, `(?m)refused +DELETE FROM people: .*write`, played)
-	require.Equal(t, "id,email\n"+strings.ReplaceAll(strings.Join(rows, ""), "|", ","), must(t, "sessions", "export", "-c", o.config, "-format", "csv", id))
+	require.Equal(t, "id,email\n"+strings.ReplaceAll(strings.Join(rows, ""), "|", ","), must(t, "sessions", "export", "-c", o.config, "--format", "csv", id))
 	require.NotContains(t, must(t, "sessions", "show", "-c", o.config, "-o", "json", id), "ann@example.com")
 
-	require.Contains(t, must(t, "sessions", "ls", "-c", o.config, "-text", "DELETE FROM people"), id)
-	require.NotContains(t, must(t, "sessions", "ls", "-c", o.config, "-text", "TRUNCATE"), id)
-	require.NotContains(t, must(t, "sessions", "ls", "-c", o.config, "-until", "1h"), id)
+	require.Contains(t, must(t, "sessions", "ls", "-c", o.config, "--text", "DELETE FROM people"), id)
+	require.NotContains(t, must(t, "sessions", "ls", "-c", o.config, "--text", "TRUNCATE"), id)
+	require.NotContains(t, must(t, "sessions", "ls", "-c", o.config, "--until", "1h"), id)
 	code, _, errs := sallyport(t, "", "sessions", "play", "-c", o.config, "../../etc/passwd")
 	require.NotEqual(t, exitOK, code, errs)
 	code, _, errs = sallyport(t, "", "sessions", "play", "-c", o.config, strings.Repeat("0", 26))
 	require.Equal(t, exitNotFound, code, errs)
-	code, _, errs = sallyport(t, "", "sessions", "play", "-c", o.config, "-op", "2", id)
+	code, _, errs = sallyport(t, "", "sessions", "play", "-c", o.config, "--op", "2", id)
 	require.Equal(t, exitNotFound, code, errs)
 }
 
@@ -51,9 +51,9 @@ func TestOriginalsThroughTheGateway(t *testing.T) {
 	out := o.psql(t, "alice", "-c", "SELECT email FROM people")
 	require.NotContains(t, out, "ann@example.com")
 	o.stop(t)
-	id := decode[[]summary](t, must(t, "sessions", "ls", "-c", o.config, "-o", "json", "-u", "alice"))[0].ID
+	id := decode[listed[summary]](t, must(t, "sessions", "ls", "-c", o.config, "-o", "json", "-u", "alice")).Items[0].ID
 	require.NotContains(t, must(t, "sessions", "show", "-c", o.config, "-o", "json", id), "ann@example")
-	r, err := age.Decrypt(bytes.NewReader([]byte(must(t, "sessions", "export", "-c", o.config, "-format", "original", id))), key)
+	r, err := age.Decrypt(bytes.NewReader([]byte(must(t, "sessions", "export", "-c", o.config, "--format", "original", id))), key)
 	require.NoError(t, err)
 	b, err := io.ReadAll(r)
 	require.NoError(t, err)

@@ -3,32 +3,23 @@ package main
 import (
 	"cmp"
 	"context"
-	"flag"
 	"fmt"
 	"io"
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// policyCommand has commands of its own: explain, test, replay.
-func policyCommand(ctx context.Context, c *cli, args []string) error {
-	if len(args) > 0 {
-		switch args[0] {
-		case "explain":
-			return policyExplain(ctx, c, args[1:])
-		case "test":
-			return policyTest(ctx, c, args[1:])
-		case "replay":
-			return policyReplay(ctx, c, args[1:])
-		case "-h", "-help", "--help", "help":
-			fmt.Fprintln(c.err, "sallyport policy explain -- SQL | test FILE | replay; each says more with -h")
-			return flag.ErrHelp
-		}
-	}
-	return fail(exitUsage, "policy explain -- SQL | policy test FILE | policy replay")
+func policyCommand(c *cli) *cobra.Command {
+	return family(&cobra.Command{
+		Use: "policy", GroupID: operatorGroup, Short: "Explain what a statement would do and which rule answers; test rules; replay recorded operations",
+		Example: example("sallyport policy explain -- 'DELETE FROM orders'", "sallyport policy test cases.yaml"),
+	}, policyExplainCommand(c), policyTestCommand(c), policyReplayCommand(c))
 }
 
 // asked is what the flags of a command say: the rules, who, where, when.
@@ -38,22 +29,19 @@ type asked struct {
 	words                             []string
 }
 
-// policyFlags adds the flags that name the rules, who, where and when.
-func policyFlags(c *cli, name string) func(args []string) (*asked, error) {
-	f := c.flags(name)
+// policyFlags adds the flags that name the rules, who, where and when, and returns what
+// opens a judge by them.
+func policyFlags(c *cli, f *pflag.FlagSet) func(words []string) (*asked, error) {
 	file := configFlag(f)
 	a := &asked{}
-	f.StringVar(&a.user, "u", "", "as this `user`; empty is the first")
-	f.StringVar(&a.resource, "r", "", "at this `resource`; empty is the first")
-	f.StringVar(&a.account, "a", "", "as this `account` of the resource; empty is its first")
-	f.StringVar(&a.database, "d", "", "in this `database`; empty is the resource's")
+	f.StringVarP(&a.user, "user", "u", "", "as this `user`; empty is the first")
+	f.StringVarP(&a.resource, "resource", "r", "", "at this `resource`; empty is the first")
+	f.StringVarP(&a.account, "account", "a", "", "as this `account` of the resource; empty is its first")
+	f.StringVarP(&a.database, "database", "d", "", "in this `database`; empty is the resource's")
 	dialect := f.String("dialect", "postgres", "read statements as `postgres` or mysql do")
 	at := f.String("at", "", "at this `time`, such as 2026-05-04T22:30:00Z; empty is now")
 	rows, cost := f.String("rows", "", "the server would expect this `number` of rows"), f.String("cost", "", "the server would expect this `cost`")
-	return func(args []string) (*asked, error) {
-		if err := parse(f, args, 1<<10); err != nil {
-			return nil, err
-		}
+	return func(words []string) (*asked, error) {
 		cfg, err := load(c, *file)
 		if err != nil {
 			return nil, err
@@ -72,7 +60,7 @@ func policyFlags(c *cli, name string) func(args []string) (*asked, error) {
 		}
 		if *at != "" {
 			if a.at, err = time.Parse(time.RFC3339, *at); err != nil {
-				return nil, fail(exitUsage, "-at: %q is not a time: write it as 2026-05-04T22:30:00Z", *at)
+				return nil, fail(exitUsage, "--at: %q is not a time: write it as 2026-05-04T22:30:00Z", *at)
 			}
 		}
 		if a.given.rows, err = number(*rows); err != nil {
@@ -81,51 +69,59 @@ func policyFlags(c *cli, name string) func(args []string) (*asked, error) {
 		if a.given.cost, err = number(*cost); err != nil {
 			return nil, err
 		}
-		a.words = f.Args()
+		a.words = words
 		return a, nil
 	}
 }
 
-// policyExplain says what a text would do and which rule answers.
-func policyExplain(ctx context.Context, c *cli, args []string) error {
-	a, err := policyFlags(c, "policy explain")(args)
-	if err != nil {
-		return err
+func policyExplainCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "explain -- TEXT", Short: "Say what a statement or a command would do, and which rule answers",
+		Example: example("sallyport policy explain --user alice -- 'DELETE FROM orders'", "sallyport policy explain --resource vm1 -- rm -rf /srv"),
 	}
-	text := strings.Join(a.words, " ")
-	if text == "" {
-		return fail(exitUsage, "policy explain needs a statement, or a command for an ssh resource: policy explain -- 'SELECT 1'")
-	}
-	defer a.Close()
-	target, err := a.Target(a.resource, a.account, a.database)
-	if err != nil {
-		return found(err)
-	}
-	id, err := a.User(a.user)
-	if err != nil {
-		return found(err)
-	}
-	v, err := a.ask(ctx, id, target, text, nil)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(c.out, "%s at %s\n", a.user, a.resource)
-	if v.Facts != nil {
-		explainFacts(c.out, v.Facts)
-	}
-	for _, n := range v.Notes {
-		switch n.Kind {
-		case proxy.NoteAnswered, proxy.NoteObserved:
-			fmt.Fprintf(c.out, "%-12s %s %s\n", n.By, n.Rule, n.Text)
-		case proxy.NoteColumn:
-			fmt.Fprintf(c.out, "%-12s %s\n", n.By, visible(n.Text))
+	verbatim(cmd)
+	open := policyFlags(c, cmd.Flags())
+	cmd.RunE = does(func(ctx context.Context, words []string) error {
+		a, err := open(words)
+		if err != nil {
+			return err
 		}
-	}
-	fmt.Fprintf(c.out, "answer       %s\n", describe(v))
-	if code := exit(v); code != exitOK {
-		return fail(code, "")
-	}
-	return nil
+		text := strings.Join(a.words, " ")
+		if text == "" {
+			return fail(exitUsage, "policy explain needs a statement, or a command for an ssh resource: sallyport policy explain -- 'SELECT 1'")
+		}
+		defer a.Close()
+		target, err := a.Target(a.resource, a.account, a.database)
+		if err != nil {
+			return found(err)
+		}
+		id, err := a.User(a.user)
+		if err != nil {
+			return found(err)
+		}
+		v, err := a.ask(ctx, id, target, text, nil)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(c.out, "%s at %s\n", a.user, a.resource)
+		if v.Facts != nil {
+			explainFacts(c.out, v.Facts)
+		}
+		for _, n := range v.Notes {
+			switch n.Kind {
+			case proxy.NoteAnswered, proxy.NoteObserved:
+				fmt.Fprintf(c.out, "%-12s %s %s\n", n.By, n.Rule, n.Text)
+			case proxy.NoteColumn:
+				fmt.Fprintf(c.out, "%-12s %s\n", n.By, visible(n.Text))
+			}
+		}
+		fmt.Fprintf(c.out, "answer       %s\n", describe(v))
+		if code := exit(v); code != exitOK {
+			return fail(code, "")
+		}
+		return nil
+	})
+	return cmd
 }
 
 func describe(v *gateway.Answer) string {

@@ -85,19 +85,19 @@ func TestPolicyActions(t *testing.T) {
 		code int
 		want []string
 	}{
-		{[]string{"-rows", "5000", "--", "UPDATE t SET a = 1 WHERE b > 2"}, exitApproval, []string{"big holds", "held for an approval"}},
-		{[]string{"-rows", "10", "--", "UPDATE t SET a = 1 WHERE b > 2"}, exitOK, []string{"answer       allowed"}},
+		{[]string{"--rows", "5000", "--", "UPDATE t SET a = 1 WHERE b > 2"}, exitApproval, []string{"big holds", "held for an approval"}},
+		{[]string{"--rows", "10", "--", "UPDATE t SET a = 1 WHERE b > 2"}, exitOK, []string{"answer       allowed"}},
 		{[]string{"--", "UPDATE t SET a = 1 WHERE b > 2"}, exitApproval, []string{"big holds, because the operation cannot be understood"}},
 		{[]string{"--", "SELECT * FROM log -- x"}, exitOK, []string{"bounded adds a LIMIT", "allowed as: SELECT * FROM log LIMIT 50 -- x"}},
 		{[]string{"--", "SELECT * FROM log FOR UPDATE"}, exitGuardrail, []string{"a LIMIT could not be added", "the query locks the rows"}},
-		{[]string{"-at", "2026-11-25T12:00:00Z", "--", "INSERT INTO t VALUES (1)"}, exitOK, []string{"allowed"}},
-		{[]string{"-at", "2026-11-28T12:00:00Z", "--", "INSERT INTO t VALUES (1)"}, exitGuardrail, []string{"rule night"}},
+		{[]string{"--at", "2026-11-25T12:00:00Z", "--", "INSERT INTO t VALUES (1)"}, exitOK, []string{"allowed"}},
+		{[]string{"--at", "2026-11-28T12:00:00Z", "--", "INSERT INTO t VALUES (1)"}, exitGuardrail, []string{"rule night"}},
 		{[]string{"-r", "vm1", "--", "ls -l | rm x"}, exitGuardrail, []string{"listed denies"}},
-		{[]string{"-dialect", "mysql", "--", "SELECT 1 /*! ; DELETE FROM `t` */"}, exitGuardrail, []string{"effects      read,delete", "no-where denies"}},
-		{[]string{"-dialect", "mysql", "--", "SELECT load_file('/etc/passwd')"}, exitPolicy, []string{"no-server-files denies", "load_file: reaches outside"}},
-		{[]string{"-dialect", "oracle", "--", "SELECT 1"}, exitUsage, nil},
-		{[]string{"-at", "noon", "--", "SELECT 1"}, exitUsage, nil},
-		{[]string{"-rows", "-1", "--", "SELECT 1"}, exitUsage, nil},
+		{[]string{"--dialect", "mysql", "--", "SELECT 1 /*! ; DELETE FROM `t` */"}, exitGuardrail, []string{"effects      read,delete", "no-where denies"}},
+		{[]string{"--dialect", "mysql", "--", "SELECT load_file('/etc/passwd')"}, exitPolicy, []string{"no-server-files denies", "load_file: reaches outside"}},
+		{[]string{"--dialect", "oracle", "--", "SELECT 1"}, exitUsage, nil},
+		{[]string{"--at", "noon", "--", "SELECT 1"}, exitUsage, nil},
+		{[]string{"--rows", "-1", "--", "SELECT 1"}, exitUsage, nil},
 		{[]string{"-a", "nobody", "--", "SELECT 1"}, exitNotFound, nil},
 	} {
 		code, out, errs := sallyport(t, "", append([]string{"policy", "explain", "-c", file}, c.args...)...)
@@ -213,7 +213,7 @@ func TestServeGuardrails(t *testing.T) {
 	require.Contains(t, o.psql(t, "bob", "-c", "DELETE FROM t WHERE id = 2"), "DELETE 1")
 	require.Contains(t, o.psql(t, "bob", "-c", "SELECT 'DROP TABLE t', \"id\" FROM t -- DELETE FROM t"), "DROP TABLE t|1")
 	o.stop(t)
-	list := decode[[]summary](t, must(t, "sessions", "ls", "-c", o.config, "-o", "json"))
+	list := decode[listed[summary]](t, must(t, "sessions", "ls", "-c", o.config, "-o", "json")).Items
 	require.Contains(t, must(t, "sessions", "show", "-c", o.config, list[0].ID), "operation.observed")
 }
 
@@ -243,5 +243,5 @@ func TestPolicyReplay(t *testing.T) {
 	code, out, _ = sallyport(t, "", "policy", "replay", "-c", file)
 	require.Equal(t, exitError, code)
 	require.Contains(t, out, "1 newly denied")
-	require.Contains(t, must(t, "policy", "replay", "-c", file, "-since", "1ns"), "0 operations")
+	require.Contains(t, must(t, "policy", "replay", "-c", file, "--since", "1ns"), "0 operations")
 }

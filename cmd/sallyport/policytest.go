@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sallyport/sallyport/gateway"
@@ -81,59 +82,67 @@ func (k *policyCase) operation() (string, proxy.Op, error) {
 	return what, ops[0], nil
 }
 
-// policyTest runs the rules against a file of cases, for CI.
-func policyTest(ctx context.Context, c *cli, args []string) error {
-	a, err := policyFlags(c, "policy test")(args)
-	if err != nil {
-		return err
+func policyTestCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "test FILE", Short: "Run the rules against a file of cases, for CI",
+		Example: example("sallyport policy test --config sallyport.yaml cases.yaml"),
+		Args:    cobra.ArbitraryArgs,
 	}
-	if len(a.words) != 1 {
-		return fail(exitUsage, "policy test needs one file of cases")
-	}
-	defer a.Close()
-	cases, err := readCases(a.words[0])
-	if err != nil {
-		return err
-	}
-	failed, at, given := 0, a.at, a.given
-	for _, k := range cases {
-		k.User, k.Resource, k.Account, k.Database = cmp.Or(k.User, a.user), cmp.Or(k.Resource, a.resource), cmp.Or(k.Account, a.account), cmp.Or(k.Database, a.database)
-		target, err := a.Target(k.Resource, k.Account, k.Database)
-		if err != nil {
-			return found(err)
-		}
-		id, err := a.User(k.User)
-		if err != nil {
-			return found(err)
-		}
-		what, op, err := k.operation()
-		if err != nil {
-			return fail(exitError, "%s: %s %v", a.words[0], k.place, err)
-		}
-		if a.at = at; !k.At.IsZero() {
-			a.at = k.At
-		}
-		if a.given = given; k.Rows != nil || k.Cost != nil {
-			a.given.rows, a.given.cost = k.Rows, k.Cost
-		}
-		v, err := a.ask(ctx, id, target, k.SQL, op)
+	open := policyFlags(c, cmd.Flags())
+	cmd.RunE = does(func(ctx context.Context, words []string) error {
+		a, err := open(words)
 		if err != nil {
 			return err
 		}
-		if !k.met(v.Outcome()) || k.Rule != "" && v.Rule != k.Rule && !strings.Contains(v.Warn, "(rule "+k.Rule+")") {
-			failed++
-			want := k.Want
-			if k.Rule != "" {
-				want += " by rule " + k.Rule
-			}
-			fmt.Fprintf(c.out, "FAIL %s: %s at %s: %s\n  wanted %s, got: %s\n", k.place, k.User, k.Resource, visible(what), want, describe(v))
+		if len(a.words) != 1 {
+			return fail(exitUsage, "policy test needs one file of cases")
 		}
-	}
-	fmt.Fprintf(c.out, "%d cases, %d failed\n", len(cases), failed)
-	if failed > 0 {
-		return fail(exitError, "")
-	}
-	return nil
+		defer a.Close()
+		cases, err := readCases(a.words[0])
+		if err != nil {
+			return err
+		}
+		failed, at, given := 0, a.at, a.given
+		for _, k := range cases {
+			k.User, k.Resource, k.Account, k.Database = cmp.Or(k.User, a.user), cmp.Or(k.Resource, a.resource), cmp.Or(k.Account, a.account), cmp.Or(k.Database, a.database)
+			target, err := a.Target(k.Resource, k.Account, k.Database)
+			if err != nil {
+				return found(err)
+			}
+			id, err := a.User(k.User)
+			if err != nil {
+				return found(err)
+			}
+			what, op, err := k.operation()
+			if err != nil {
+				return fail(exitError, "%s: %s %v", a.words[0], k.place, err)
+			}
+			if a.at = at; !k.At.IsZero() {
+				a.at = k.At
+			}
+			if a.given = given; k.Rows != nil || k.Cost != nil {
+				a.given.rows, a.given.cost = k.Rows, k.Cost
+			}
+			v, err := a.ask(ctx, id, target, k.SQL, op)
+			if err != nil {
+				return err
+			}
+			if !k.met(v.Outcome()) || k.Rule != "" && v.Rule != k.Rule && !strings.Contains(v.Warn, "(rule "+k.Rule+")") {
+				failed++
+				want := k.Want
+				if k.Rule != "" {
+					want += " by rule " + k.Rule
+				}
+				fmt.Fprintf(c.out, "FAIL %s: %s at %s: %s\n  wanted %s, got: %s\n", k.place, k.User, k.Resource, visible(what), want, describe(v))
+			}
+		}
+		fmt.Fprintf(c.out, "%d cases, %d failed\n", len(cases), failed)
+		if failed > 0 {
+			return fail(exitError, "")
+		}
+		return nil
+	})
+	return cmd
 }
 
 // met reports whether the answer is what the case wants.

@@ -80,7 +80,7 @@ func (a *archived) file(t *testing.T, id, suffix string) string {
 // on record.
 func TestAdopt(t *testing.T) {
 	a := archive(t, 2)
-	require.Contains(t, must(t, "sessions", "adopt", "-c", a.config, "-reason", "why"), "nothing to adopt")
+	require.Contains(t, must(t, "sessions", "adopt", "-c", a.config, "--reason", "why"), "nothing to adopt")
 	require.NoError(t, os.Remove(filepath.Join(a.log, "log", "checkpoint")))
 	code, out, _ := sallyport(t, "", "verify", a.log)
 	require.Equal(t, exitError, code)
@@ -88,13 +88,13 @@ func TestAdopt(t *testing.T) {
 	code, _, errs := sallyport(t, "", "serve", "-c", a.config)
 	require.Equal(t, exitError, code)
 	require.Contains(t, errs, "is missing")
-	require.Contains(t, errs, "sallyport sessions adopt -reason WHY")
-	code, _, errs = sallyport(t, "", "sessions", "hold", "-c", a.config, "-reason", "why", a.ids[0])
+	require.Contains(t, errs, "sallyport sessions adopt --reason WHY")
+	code, _, errs = sallyport(t, "", "sessions", "hold", "-c", a.config, "--reason", "why", a.ids[0])
 	require.Equal(t, exitError, code)
 	require.Contains(t, errs, "sallyport sessions adopt")
 	code, _, _ = sallyport(t, "", "sessions", "adopt", "-c", a.config)
 	require.Equal(t, exitUsage, code)
-	require.Contains(t, must(t, "sessions", "adopt", "-c", a.config, "-reason", "restored by hand"), "on record")
+	require.Contains(t, must(t, "sessions", "adopt", "-c", a.config, "--reason", "restored by hand"), "on record")
 	require.Contains(t, must(t, "verify", a.log), "proven")
 	csv := must(t, "report", "-c", a.config)
 	require.Contains(t, csv, "admin.adopt")
@@ -127,7 +127,7 @@ func TestCutRecord(t *testing.T) {
 				{"sessions", "show", "-c", a.config, "-o", "json", a.ids[1]},
 				{"sessions", "play", "-c", a.config, a.ids[1]},
 				{"sessions", "export", "-c", a.config, a.ids[1]},
-				{"sessions", "export", "-c", a.config, "-format", "csv", a.ids[1]},
+				{"sessions", "export", "-c", a.config, "--format", "csv", a.ids[1]},
 				{"verify", a.log},
 			} {
 				code, out, errs := sallyport(t, "", args...)
@@ -157,7 +157,7 @@ func TestCutRecord(t *testing.T) {
 // unless that is on record.
 func TestVerifyKeys(t *testing.T) {
 	a := archive(t, 2)
-	must(t, "sessions", "erase", "-c", a.config, "-reason", "article 17", a.ids[1])
+	must(t, "sessions", "erase", "-c", a.config, "--reason", "article 17", a.ids[1])
 	require.Contains(t, must(t, "verify", a.log), "erased: the content of 1 sealed record, as")
 	code, _, errs := sallyport(t, "", "sessions", "show", "-c", a.config, a.ids[1])
 	require.Equal(t, exitError, code)
@@ -207,7 +207,7 @@ func TestVerifyUnsigned(t *testing.T) {
 	head := filepath.Join(a.log, "log", "checkpoint")
 	early, err := os.ReadFile(head)
 	require.NoError(t, err)
-	must(t, "sessions", "hold", "-c", a.config, "-reason", "case 17", a.ids[0])
+	must(t, "sessions", "hold", "-c", a.config, "--reason", "case 17", a.ids[0])
 	require.NoError(t, os.WriteFile(head, early, 0o600))
 	out := must(t, "verify", a.log)
 	require.Contains(t, out, "not proven: 1 record that is listed as sealed after the signed head")

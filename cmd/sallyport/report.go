@@ -10,61 +10,65 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/sallyport/sallyport/audit/report"
 )
 
-// auditorsReport answers an auditor's questions for a period.
-func auditorsReport(ctx context.Context, c *cli, args []string) error {
-	f := c.flags("report")
+// auditorsReportCommand answers an auditor's questions for a period.
+func auditorsReportCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "report", GroupID: recordsGroup, Short: "Answer an auditor: who had access and why, what was done, denied and seen unmasked, and what proves it",
+		Example: example("sallyport report --from 2026-01-01 --to 2026-03-31 --dir quarter"),
+		Args:    atMost(0),
+	}
+	f := cmd.Flags()
 	open := auditFlags(c, f)
 	from := f.String("from", "", "first `day`, such as 2026-01-01; empty is 30 days ago")
 	to := f.String("to", "", "last `day`; empty is today")
-	output := f.String("o", "csv", "`format`: csv or html")
+	output := outputFlag(f, "", "csv", "html")
 	section := f.String("section", "", "only the section of this `name`, as csv with columns of its own; \"list\" names them")
 	page := f.Int("page", 1, "the `page` of html")
 	dir := f.String("dir", "", "write all to this new `directory`: pages of html, a csv file for each section, the signed head and the public key")
-	if err := parse(f, args, 0); err != nil {
-		return err
-	}
-	if *output != "csv" && *output != "html" {
-		return fail(exitUsage, "unknown format %q: want csv or html", *output)
-	}
-	if *section != "" && (*output != "csv" || *dir != "") {
-		return fail(exitUsage, "-section is for csv on the output: leave out -o html and -dir")
-	}
-	days, err := report.Days(*from, *to, time.Now())
-	if err != nil {
-		return fail(exitUsage, "%v", err)
-	}
-	a, err := open()
-	if err != nil {
-		return err
-	}
-	r, err := report.Read(ctx, a, days)
-	if err != nil {
-		return err
-	}
-	r.Program = "sallyport " + versionText()
-	switch {
-	case *dir != "":
-		err = writeReport(r, *dir)
-	case *section != "":
-		err = writeSection(c, r, *section)
-	case *output == "html":
-		err = writePage(c, r, *page)
-	default:
-		err = r.WriteCSV(c.out)
-	}
-	if err != nil {
-		return err
-	}
-	if n := r.Incomplete(); n > 0 {
-		return fail(exitError, "%s missing or cannot be read whole; the report lists them as unreadable", plural(n, "record is", "records are"))
-	}
-	if n := len(r.Proof.Problems); n > 0 {
-		return fail(exitError, "the log is NOT AS SEALED; the report's summary lists %s", plural(n, "problem", "problems"))
-	}
-	return nil
+	cmd.RunE = does(func(ctx context.Context, _ []string) error {
+		if *section != "" && (output.format != "csv" || *dir != "") {
+			return fail(exitUsage, "--section is for csv on the output: leave out --output html and --dir")
+		}
+		days, err := report.Days(*from, *to, time.Now())
+		if err != nil {
+			return fail(exitUsage, "%v", err)
+		}
+		a, err := open()
+		if err != nil {
+			return err
+		}
+		r, err := report.Read(ctx, a, days)
+		if err != nil {
+			return err
+		}
+		r.Program = "sallyport " + versionText()
+		switch {
+		case *dir != "":
+			err = writeReport(r, *dir)
+		case *section != "":
+			err = writeSection(c, r, *section)
+		case output.format == "html":
+			err = writePage(c, r, *page)
+		default:
+			err = r.WriteCSV(c.out)
+		}
+		if err != nil {
+			return err
+		}
+		if n := r.Incomplete(); n > 0 {
+			return fail(exitError, "%s missing or cannot be read whole; the report lists them as unreadable", plural(n, "record is", "records are"))
+		}
+		if n := len(r.Proof.Problems); n > 0 {
+			return fail(exitError, "the log is NOT AS SEALED; the report's summary lists %s", plural(n, "problem", "problems"))
+		}
+		return nil
+	})
+	return cmd
 }
 
 func writePage(c *cli, r *report.Report, page int) error {
@@ -73,7 +77,7 @@ func writePage(c *cli, r *report.Report, page int) error {
 		return fail(exitUsage, "%v", err)
 	}
 	if err == nil && pages > 1 {
-		fmt.Fprintf(c.err, "sallyport: this is page %d of %d; -page N prints another, -dir DIR writes all\n", page, pages)
+		fmt.Fprintf(c.err, "sallyport: this is page %d of %d; --page N prints another, --dir DIR writes all\n", page, pages)
 	}
 	return err
 }

@@ -46,18 +46,18 @@ func TestServeReport(t *testing.T) {
 	require.NotContains(t, page, "<script")
 	require.NotContains(t, page, "http://")
 	require.Contains(t, page, "proven: the sealed records are whole")
-	require.Contains(t, must(t, "report", "-c", o.config, "-section", "list"), "summary\n")
-	require.True(t, strings.HasPrefix(must(t, "report", "-c", o.config, "-section", "access"), "Begin,End,Duration,User,"))
+	require.Contains(t, must(t, "report", "-c", o.config, "--section", "list"), "summary\n")
+	require.True(t, strings.HasPrefix(must(t, "report", "-c", o.config, "--section", "access"), "Begin,End,Duration,User,"))
 	dir := filepath.Join(t.TempDir(), "report")
-	must(t, "report", "-c", o.config, "-dir", dir)
+	must(t, "report", "-c", o.config, "--dir", dir)
 	for _, name := range []string{"index.html", "summary.csv", "access.csv", "denied.csv", "checkpoint", "key.pub"} {
 		require.FileExists(t, filepath.Join(dir, name))
 	}
-	require.Contains(t, must(t, "verify", "-key", filepath.Join(dir, "key.pub"), "-witness", filepath.Join(dir, "checkpoint"), filepath.Join(o.dir, "data", "audit")), "proven")
-	code, _, _ := sallyport(t, "", "report", "-c", o.config, "-dir", dir)
+	require.Contains(t, must(t, "verify", "--key", filepath.Join(dir, "key.pub"), "--witness", filepath.Join(dir, "checkpoint"), filepath.Join(o.dir, "data", "audit")), "proven")
+	code, _, _ := sallyport(t, "", "report", "-c", o.config, "--dir", dir)
 	require.Equal(t, exitError, code, "another report is there")
-	require.Equal(t, 1, strings.Count(must(t, "report", "-c", o.config, "-from", "2001-01-01", "-to", "2001-01-31"), "\n"))
-	for _, args := range [][]string{{"-from", "yesterday"}, {"-to", "2001-01-01"}, {"-o", "pdf"}, {"-o", "html", "-page", "2"}, {"-section", "nonsense"}, {"-section", "access", "-o", "html"}} {
+	require.Equal(t, 1, strings.Count(must(t, "report", "-c", o.config, "--from", "2001-01-01", "--to", "2001-01-31"), "\n"))
+	for _, args := range [][]string{{"--from", "yesterday"}, {"--to", "2001-01-01"}, {"-o", "pdf"}, {"-o", "html", "--page", "2"}, {"--section", "nonsense"}, {"--section", "access", "-o", "html"}} {
 		code, _, _ := sallyport(t, "", append([]string{"report", "-c", o.config}, args...)...)
 		require.Equal(t, exitUsage, code, args)
 	}

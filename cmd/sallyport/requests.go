@@ -2,15 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/sallyport/sallyport/control"
@@ -20,49 +18,49 @@ import (
 
 // Commands about operations that wait for a decision.
 
-// requests has commands of its own: ls, show.
-func requests(ctx context.Context, c *cli, args []string) error {
-	verbs := map[string]func(context.Context, *cli, []string) error{"ls": requestsList, "show": requestsShow}
-	if len(args) > 0 && wantsHelp(args[0]) {
-		fmt.Fprintln(c.err, "sallyport requests ls | show ID; each says more with -h")
-		return flag.ErrHelp
-	}
-	if len(args) == 0 || verbs[args[0]] == nil {
-		return fail(exitUsage, "requests ls | show ID")
-	}
-	return verbs[args[0]](ctx, c, args[1:])
+func requestsCommand(c *cli) *cobra.Command {
+	return family(&cobra.Command{
+		Use: "requests", GroupID: everydayGroup, Short: "List the operations that wait for an approval",
+		Example: example("sallyport requests ls"),
+	}, requestsListCommand(c), requestsShowCommand(c))
 }
 
-func requestsList(ctx context.Context, c *cli, args []string) error {
-	f := c.flags("requests ls")
+func requestsListCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "ls", Short: "List what waits",
+		Example: example("sallyport requests ls", "sallyport requests ls --output json --stream"),
+		Args:    atMost(0),
+	}
+	f := cmd.Flags()
 	open := controlFlags(c, f)
-	output := f.String("o", "table", "`format`: table or json")
-	if err := parse(f, args, 0); err != nil {
-		return err
-	}
-	if *output != "table" && *output != "json" {
-		return fail(exitUsage, "unknown format %q: want table or json", *output)
-	}
-	gateway, err := open()
-	if err != nil {
-		return err
-	}
-	all, err := gateway.Requests(ctx)
-	if err != nil {
-		return answered(err)
-	}
-	if *output == "json" {
-		enc := json.NewEncoder(c.out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(all)
-	}
-	t := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "REQUEST\tUSER\tRESOURCE\tUNTIL\tRULE\tOPERATION")
-	for _, r := range all {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, visible(r.Requester), visible(r.Resource), r.Deadline.Local().Format(time.TimeOnly),
-			visible(strings.Join(r.Rules, ",")), visible(shortened(r.Text, 60)))
-	}
-	return t.Flush()
+	output := listFlags(f)
+	cmd.RunE = does(func(ctx context.Context, _ []string) error {
+		gateway, err := open()
+		if err != nil {
+			return err
+		}
+		all, err := gateway.Requests(ctx)
+		if err != nil {
+			return answered(err)
+		}
+		wide := output.format == "wide"
+		return printList(
+			c.out, output, "Request", all,
+			column[review.Request]{"REQUEST", false, func(r review.Request) string { return r.ID }},
+			column[review.Request]{"USER", false, func(r review.Request) string { return r.Requester }},
+			column[review.Request]{"RESOURCE", false, func(r review.Request) string { return r.Resource }},
+			column[review.Request]{"UNTIL", false, func(r review.Request) string { return r.Deadline.Local().Format(time.TimeOnly) }},
+			column[review.Request]{"RULE", false, func(r review.Request) string { return strings.Join(r.Rules, ",") }},
+			column[review.Request]{"SESSION", true, func(r review.Request) string { return r.Session }},
+			column[review.Request]{"OPERATION", false, func(r review.Request) string {
+				if wide {
+					return r.Text
+				}
+				return shortened(r.Text, 60)
+			}},
+		)
+	})
+	return cmd
 }
 
 // shortened cuts a text where a table has no room for it.
@@ -74,33 +72,34 @@ func shortened(s string, n int) string {
 	return string(r[:n-1]) + "…"
 }
 
-func requestsShow(ctx context.Context, c *cli, args []string) error {
-	f := c.flags("requests show")
+func requestsShowCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "show ID", Short: "Show everything that is decided about",
+		Example:           example("sallyport requests show 4jzq7nbkw2"),
+		ValidArgsFunction: offers(c, waitingRequests, false),
+		Args:              atMost(1),
+	}
+	f := cmd.Flags()
 	open := controlFlags(c, f)
-	output := f.String("o", "text", "`format`: text or json")
-	if err := parse(f, args, 1); err != nil {
-		return err
-	}
-	if f.NArg() == 0 {
-		return fail(exitUsage, "requests show needs a request; \"sallyport requests ls\" lists them")
-	}
-	gateway, err := open()
-	if err != nil {
-		return err
-	}
-	r, err := gateway.Request(ctx, f.Arg(0))
-	if err != nil {
-		return answered(err)
-	}
-	switch *output {
-	case "json":
-		enc := json.NewEncoder(c.out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(r)
-	case "text":
-		return printRequest(c.out, r)
-	}
-	return fail(exitUsage, "unknown format %q: want text or json", *output)
+	output := outputFlag(f, "", "text", "json", "yaml")
+	cmd.RunE = does(func(ctx context.Context, args []string) error {
+		if len(args) == 0 {
+			return fail(exitUsage, "requests show needs a request; \"sallyport requests ls\" lists them")
+		}
+		gateway, err := open()
+		if err != nil {
+			return err
+		}
+		r, err := gateway.Request(ctx, args[0])
+		if err != nil {
+			return answered(err)
+		}
+		if output.format == "text" {
+			return printRequest(c.out, r)
+		}
+		return printObject(c.out, output, "Request", r)
+	})
+	return cmd
 }
 
 // printRequest shows everything that is decided about, in the time of this machine.
@@ -111,57 +110,64 @@ func printRequest(w io.Writer, r *review.Request) error {
 	return err
 }
 
-func approve(ctx context.Context, c *cli, args []string) error {
-	return decide(ctx, c, "approve", args, (*control.Client).Approve)
+func approveCommand(c *cli) *cobra.Command {
+	return decide(c, "approve", "Let a held operation run", (*control.Client).Approve)
 }
 
-func deny(ctx context.Context, c *cli, args []string) error {
-	return decide(ctx, c, "deny", args, (*control.Client).Deny)
+func denyCommand(c *cli) *cobra.Command {
+	return decide(c, "deny", "Refuse a held operation", (*control.Client).Deny)
 }
 
 // decide shows a request and decides about what was shown, as the user whose
 // password is given.
-func decide(ctx context.Context, c *cli, verb string, args []string, do func(*control.Client, context.Context, string, control.Decision) (*review.Request, error)) error {
-	f := c.flags(verb)
+func decide(c *cli, verb, short string, do func(*control.Client, context.Context, string, control.Decision) (*review.Request, error)) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: verb + " ID", GroupID: everydayGroup, Short: short,
+		Example:           example("sallyport " + verb + ` --user bob --reason "not on a friday" 4jzq7nbkw2`),
+		ValidArgsFunction: offers(c, waitingRequests, false),
+		Args:              atMost(1),
+	}
+	f := cmd.Flags()
 	open := controlFlags(c, f)
 	d := control.Decision{}
-	f.StringVar(&d.User, "u", os.Getenv("USER"), "decide as this `user` of the gateway, whose password is asked for")
+	user := userFlag(f, "decide as this `user` of the gateway, whose password is asked for")
 	f.StringVar(&d.Reason, "reason", "", "the `reason`, which the requester is told; required to deny")
 	f.StringVar(&d.Hash, "hash", "", "decide only if the request has this `hash`; empty takes the request as it is now")
-	if err := parse(f, args, 1); err != nil {
-		return err
-	}
-	if f.NArg() == 0 || verb == "deny" && d.Reason == "" {
-		return fail(exitUsage, "%s -u USER -reason WHY ID; \"sallyport requests ls\" lists what waits", verb)
-	}
-	if err := named(f, d.User); err != nil {
-		return err
-	}
-	gateway, err := open()
-	if err != nil {
-		return err
-	}
-	r, err := gateway.Request(ctx, f.Arg(0))
-	if err != nil {
-		return answered(err)
-	}
-	if err := printRequest(c.err, r); err != nil {
-		return err
-	}
-	if d.Hash == "" {
-		d.Hash = r.Hash
-	}
-	password, err := askPassword(c, fmt.Sprintf("To %s this, the password of %s: ", verb, d.User))
-	if err != nil {
-		return err
-	}
-	d.Password = proxy.NewSecret(password)
-	done, err := do(gateway, ctx, r.ID, d)
-	if err != nil {
-		return answered(err)
-	}
-	fmt.Fprintf(c.out, "request %s is %s\n", done.ID, done.State)
-	return nil
+	cmd.RunE = does(func(ctx context.Context, args []string) error {
+		if len(args) == 0 || verb == "deny" && d.Reason == "" {
+			return fail(exitUsage, "%s --user USER --reason WHY ID; \"sallyport requests ls\" lists what waits", verb)
+		}
+		if err := named(cmd, *user); err != nil {
+			return err
+		}
+		gateway, err := open()
+		if err != nil {
+			return err
+		}
+		d.User = *user
+		r, err := gateway.Request(ctx, args[0])
+		if err != nil {
+			return answered(err)
+		}
+		if err := printRequest(c.err, r); err != nil {
+			return err
+		}
+		if d.Hash == "" {
+			d.Hash = r.Hash
+		}
+		password, err := askPassword(c, fmt.Sprintf("To %s this, the password of %s: ", verb, *user))
+		if err != nil {
+			return err
+		}
+		d.Password = proxy.NewSecret(password)
+		done, err := do(gateway, ctx, r.ID, d)
+		if err != nil {
+			return answered(err)
+		}
+		fmt.Fprintf(c.out, "request %s is %s\n", done.ID, done.State)
+		return nil
+	})
+	return cmd
 }
 
 // askPassword reads one password, without showing it where a person types.

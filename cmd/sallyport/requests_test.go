@@ -64,7 +64,7 @@ func (o *office) waiting(t *testing.T) review.Request {
 	t.Helper()
 	var list []review.Request
 	require.Eventually(t, func() bool {
-		list = decode[[]review.Request](t, must(t, "requests", "ls", "-c", o.config, "-o", "json"))
+		list = decode[listed[review.Request]](t, must(t, "requests", "ls", "-c", o.config, "-o", "json")).Items
 		return len(list) == 1
 	}, 20*time.Second, 20*time.Millisecond)
 	return list[0]
@@ -97,7 +97,7 @@ func TestHeldStatements(t *testing.T) {
 	code, _, errs = decide("approve", "alice", "wrong", r.ID)
 	require.Equal(t, exitNotLoggedIn, code, errs)
 	require.NotContains(t, errs, "wrong\n")
-	code, _, errs = decide("approve", "alice", password, "-hash", strings.Repeat("0", 64), r.ID)
+	code, _, errs = decide("approve", "alice", password, "--hash", strings.Repeat("0", 64), r.ID)
 	require.Equal(t, exitDenied, code, errs)
 	code, _, errs = decide("approve", "alice", password, "nothing")
 	require.Equal(t, exitNotFound, code, errs)
@@ -110,18 +110,18 @@ func TestHeldStatements(t *testing.T) {
 	require.NoError(t, p.Wait())
 	require.Contains(t, p.shown(), "DELETE 1")
 	require.Contains(t, p.shown(), "left 2")
-	code, _, errs = decide("deny", "alice", password, "-reason", "after all", r.ID)
+	code, _, errs = decide("deny", "alice", password, "--reason", "after all", r.ID)
 	require.Equal(t, exitDenied, code, errs)
 
 	// ATTACK 61: what was approved does not run again, nor does anything like it.
 	p = o.asks(t, "bob", "DELETE FROM t WHERE id = 1 OR id = 2", "SELECT 'left ' || count(*) FROM t")
 	again := o.waiting(t)
 	require.NotEqual(t, r.Hash, again.Hash)
-	code, _, errs = decide("approve", "alice", password, "-hash", r.Hash, again.ID)
+	code, _, errs = decide("approve", "alice", password, "--hash", r.Hash, again.ID)
 	require.Equal(t, exitDenied, code, errs)
 	code, _, errs = decide("deny", "alice", password, again.ID)
 	require.Equal(t, exitUsage, code, errs)
-	code, _, errs = decide("deny", "alice", password, "-reason", "not on a friday", again.ID)
+	code, _, errs = decide("deny", "alice", password, "--reason", "not on a friday", again.ID)
 	require.Equal(t, exitOK, code, errs)
 	p.Wait()
 	require.Contains(t, p.shown(), "ERROR:  alice denied request "+again.ID+": not on a friday")
@@ -137,14 +137,14 @@ func TestHeldStatements(t *testing.T) {
 	given := o.waiting(t)
 	require.Eventually(t, func() bool {
 		require.NoError(t, p.Process.Signal(os.Interrupt))
-		return len(decode[[]review.Request](t, must(t, "requests", "ls", "-c", o.config, "-o", "json"))) == 0
+		return len(decode[listed[review.Request]](t, must(t, "requests", "ls", "-c", o.config, "-o", "json")).Items) == 0
 	}, 20*time.Second, 200*time.Millisecond)
 	p.Wait()
 	require.Contains(t, p.shown(), "request "+given.ID+" was given up")
 
 	o.stop(t)
 	var record string
-	for _, s := range decode[[]summary](t, must(t, "sessions", "ls", "-c", o.config, "-o", "json")) {
+	for _, s := range decode[listed[summary]](t, must(t, "sessions", "ls", "-c", o.config, "-o", "json")).Items {
 		record += must(t, "sessions", "show", "-c", o.config, "-o", "json", s.ID)
 	}
 	require.Contains(t, record, r.ID+" by alice", "the statement's record names its approval")

@@ -2,16 +2,16 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
+
+	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/config"
@@ -80,84 +80,88 @@ func entries(cfg *config.File, user string) ([]entry, error) {
 	return list, nil
 }
 
-func list(_ context.Context, c *cli, args []string) error {
-	f := c.flags("ls")
-	file, user := configFlag(f), f.String("u", "", "only what this `user` may connect to")
-	output := f.String("o", "table", "`format`: table or json")
-	if err := parse(f, args, 0); err != nil {
-		return err
+func listCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "ls", GroupID: everydayGroup, Short: "List resources",
+		Example: example("sallyport ls --user alice", "sallyport ls --output json"),
+		Args:    atMost(0),
 	}
-	cfg, err := load(c, *file)
-	if err != nil {
-		return err
-	}
-	list, err := entries(cfg, *user)
-	if err != nil {
-		return err
-	}
-	switch *output {
-	case "json":
-		enc := json.NewEncoder(c.out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(list)
-	case "table":
-	default:
-		return fail(exitUsage, "unknown format %q: want table or json", *output)
-	}
-	t := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NAME\tTYPE\tLISTEN\tUSER\tDATABASE\tLABELS")
-	for _, e := range list {
-		var labels []string
-		for k, v := range e.Labels {
-			labels = append(labels, k+"="+v)
+	f := cmd.Flags()
+	file, user := configFlag(f), f.StringP("user", "u", "", "only what this `user` may connect to")
+	output := listFlags(f)
+	cmd.RunE = does(func(_ context.Context, _ []string) error {
+		cfg, err := load(c, *file)
+		if err != nil {
+			return err
 		}
-		slices.Sort(labels)
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Name, e.Type, e.Listen, e.User, e.Database, strings.Join(labels, ","))
-	}
-	return t.Flush()
+		list, err := entries(cfg, *user)
+		if err != nil {
+			return err
+		}
+		return printList(
+			c.out, output, "Resource", list,
+			column[entry]{"NAME", false, func(e entry) string { return e.Name }},
+			column[entry]{"TYPE", false, func(e entry) string { return e.Type }},
+			column[entry]{"LISTEN", false, func(e entry) string { return e.Listen }},
+			column[entry]{"USER", false, func(e entry) string { return e.User }},
+			column[entry]{"DATABASE", false, func(e entry) string { return e.Database }},
+			column[entry]{"ACCOUNTS", true, func(e entry) string { return strings.Join(e.Accounts, ",") }},
+			column[entry]{"LABELS", false, func(e entry) string {
+				var labels []string
+				for _, k := range slices.Sorted(maps.Keys(e.Labels)) {
+					labels = append(labels, k+"="+e.Labels[k])
+				}
+				return strings.Join(labels, ",")
+			}},
+		)
+	})
+	return cmd
 }
 
-// connect starts the native client. Its exit code is ours.
-func connect(ctx context.Context, c *cli, args []string) error {
-	f := c.flags("connect")
-	file, user := configFlag(f), f.String("u", os.Getenv("USER"), "log in as this `user`")
-	account := f.String("a", "", "use this `account` of the resource")
-	if err := parse(f, args, 1<<10); err != nil {
+// connectCommand starts the native client. Its exit code is ours.
+func connectCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "connect NAME [-- ARGS]", GroupID: everydayGroup, Short: "Start the native client at a resource; its exit code is passed on",
+		Example:           example("sallyport connect orders --user alice", "sallyport connect orders -- -c 'SELECT 1'"),
+		ValidArgsFunction: offers(c, resources, false),
+		Args:              cobra.ArbitraryArgs,
+	}
+	f := cmd.Flags()
+	file, user := configFlag(f), userFlag(f, "log in as this `user`")
+	account := f.StringP("account", "a", "", "use this `account` of the resource")
+	cmd.RunE = does(func(ctx context.Context, args []string) error {
+		if len(args) == 0 {
+			return fail(exitUsage, "connect needs a resource's name; \"sallyport ls\" lists them")
+		}
+		if err := named(cmd, *user); err != nil {
+			return err
+		}
+		name, rest := args[0], args[1:]
+		cfg, err := load(c, *file)
+		if err != nil {
+			return err
+		}
+		list, err := entries(cfg, *user)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(list, func(e entry) bool { return e.Name == name })
+		if i < 0 {
+			return fail(exitNotFound, "%s may not connect to resource %q, or it does not exist", *user, name)
+		}
+		cmd, err := client(ctx, cfg, list[i], *account, rest)
+		if err != nil {
+			return err
+		}
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = c.in, c.out, c.err
+		err = cmd.Run()
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			return fail(exit.ExitCode(), "")
+		}
 		return err
-	}
-	if f.NArg() == 0 {
-		return fail(exitUsage, "connect needs a resource's name; \"sallyport ls\" lists them")
-	}
-	if err := named(f, *user); err != nil {
-		return err
-	}
-	name, rest := f.Arg(0), f.Args()[1:]
-	if len(rest) > 0 && rest[0] == "--" {
-		rest = rest[1:]
-	}
-	cfg, err := load(c, *file)
-	if err != nil {
-		return err
-	}
-	list, err := entries(cfg, *user)
-	if err != nil {
-		return err
-	}
-	i := slices.IndexFunc(list, func(e entry) bool { return e.Name == name })
-	if i < 0 {
-		return fail(exitNotFound, "%s may not connect to resource %q, or it does not exist", *user, name)
-	}
-	cmd, err := client(ctx, cfg, list[i], *account, rest)
-	if err != nil {
-		return err
-	}
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.in, c.out, c.err
-	err = cmd.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return fail(exit.ExitCode(), "")
-	}
-	return err
+	})
+	return cmd
 }
 
 // client is the command line of a resource's native client.

@@ -239,6 +239,13 @@ func decode[T any](t *testing.T, text string) T {
 	return v
 }
 
+// listed is what a command that lists prints as JSON.
+type listed[T any] struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Items      []T    `json:"items"`
+}
+
 func replaceOnce(t *testing.T, text, from, to string) string {
 	t.Helper()
 	require.Equal(t, 1, strings.Count(text, from))

@@ -2,17 +2,14 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
-	"math"
 	"os"
-	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/sallyport/sallyport/audit"
@@ -26,23 +23,20 @@ type listing struct {
 	query  audit.Query
 	since  *time.Duration
 	until  *time.Duration
-	output *string
+	output *output
 }
 
 // flags adds what both commands have.
-func (l *listing) flags(f *flag.FlagSet) {
-	f.StringVar(&l.query.User, "u", "", "only this `user`'s")
-	f.StringVar(&l.query.Resource, "r", "", "only at this `resource`")
+func (l *listing) flags(f *pflag.FlagSet) {
+	f.StringVarP(&l.query.User, "user", "u", "", "only this `user`'s")
+	f.StringVarP(&l.query.Resource, "resource", "r", "", "only at this `resource`")
 	l.since = f.Duration("since", 0, "only those that began within this `time`")
 	l.until = f.Duration("until", 0, "only those that began at least this `time` ago")
-	l.output = f.String("o", "table", "`format`: table or json")
+	l.output = listFlags(f)
 }
 
-// checked completes the query when the flags were read.
-func (l *listing) checked() error {
-	if *l.output != "table" && *l.output != "json" {
-		return fail(exitUsage, "unknown format %q: want table or json", *l.output)
-	}
+// complete completes the query when the flags were read.
+func (l *listing) complete() {
 	now := time.Now()
 	if *l.since > 0 {
 		l.query.Since = now.Add(-*l.since)
@@ -50,11 +44,15 @@ func (l *listing) checked() error {
 	if *l.until > 0 {
 		l.query.Until = now.Add(-*l.until)
 	}
-	return nil
 }
 
-func sessionsList(ctx context.Context, c *cli, args []string) error {
-	f := c.flags("sessions ls")
+func sessionsListCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "ls", Short: "List sessions, the newest last",
+		Example: example("sallyport sessions ls --user alice --since 24h", "sallyport sessions ls --live"),
+		Args:    atMost(0),
+	}
+	f := cmd.Flags()
 	open := auditFlags(c, f)
 	var l listing
 	l.flags(f)
@@ -62,30 +60,33 @@ func sessionsList(ctx context.Context, c *cli, args []string) error {
 	socket := socketFlag(f)
 	f.IntVar(&l.query.Limit, "limit", 0, "at most this `number`, the newest; 0 is all, or 100 in a table")
 	live := f.Bool("live", false, "only those that are open, as the running gateway knows them")
-	if err := parse(f, args, 0); err != nil {
-		return err
-	}
-	if err := l.checked(); err != nil {
-		return err
-	}
-	if *live {
-		gateway, err := openControl(c, f.Lookup("c").Value.String(), *socket)
-		if err != nil {
-			return err
+	cmd.RunE = does(func(ctx context.Context, _ []string) error {
+		l.complete()
+		if *live {
+			gateway, err := openControl(c, cmd.Flag("config").Value.String(), *socket)
+			if err != nil {
+				return err
+			}
+			return listLive(ctx, c, gateway, l.query.User, l.query.Resource, l.output)
 		}
-		return listLive(ctx, c, gateway, l.query.User, l.query.Resource, *l.output)
-	}
-	l.query.Texts, l.newest = []string{*text}, true
-	return l.show(ctx, c, open)
+		l.query.Texts, l.newest = []string{*text}, true
+		return l.show(ctx, c, open)
+	})
+	return cmd
 }
 
-func sessionsSearch(ctx context.Context, c *cli, args []string) error {
-	f := c.flags("sessions search")
+func sessionsSearchCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "search [TEXT...]", Short: "Find sessions by what was touched, said, masked or refused",
+		Example: example("sallyport sessions search --table customers --effect delete --since 720h"),
+		Args:    cobra.ArbitraryArgs,
+	}
+	f := cmd.Flags()
 	open := auditFlags(c, f)
 	var l listing
 	l.flags(f)
 	q := &l.query
-	f.StringVar(&q.Group, "g", "", "only those of a member of this `group`")
+	f.StringVarP(&q.Group, "group", "g", "", "only those of a member of this `group`")
 	f.StringVar(&q.Account, "account", "", "only those as this `account`")
 	f.StringVar(&q.Database, "database", "", "only those in this `database`")
 	f.StringVar(&q.Protocol, "protocol", "", "only those of this `protocol`: postgres, ssh …")
@@ -97,17 +98,12 @@ func sessionsSearch(ctx context.Context, c *cli, args []string) error {
 	f.StringVar(&q.Fingerprint, "fingerprint", "", "only those with the statement of this `fingerprint`, whatever its literals")
 	f.StringVar(&q.Masked, "masked", "", "only those in which values of this `type` were masked")
 	f.IntVar(&q.Limit, "limit", 100, "at most this `number`, the newest; 0 is all")
-	if err := parse(f, args, math.MaxInt); err != nil {
-		return err
-	}
-	if i := slices.IndexFunc(f.Args(), func(s string) bool { return strings.HasPrefix(s, "-") }); i >= 0 && !slices.Contains(args, "--") {
-		return fail(exitUsage, "%q: flags come before the texts; write a text that begins with - after --", f.Arg(i))
-	}
-	if err := l.checked(); err != nil {
-		return err
-	}
-	q.Texts = f.Args()
-	return l.show(ctx, c, open)
+	cmd.RunE = does(func(ctx context.Context, args []string) error {
+		l.complete()
+		q.Texts = args
+		return l.show(ctx, c, open)
+	})
+	return cmd
 }
 
 // newestInTable is how many sessions are listed when nobody says how many.
@@ -118,7 +114,7 @@ func (l *listing) show(ctx context.Context, c *cli, open func() (*audit.Archive,
 	if err != nil {
 		return err
 	}
-	first := l.query.Limit == 0 && *l.output == "table" && l.newest
+	first := l.query.Limit == 0 && l.newest && (l.output.format == "table" || l.output.format == "wide")
 	if first {
 		l.query.Limit = newestInTable
 	}
@@ -127,54 +123,59 @@ func (l *listing) show(ctx context.Context, c *cli, open func() (*audit.Archive,
 		return err
 	}
 	if first && len(r.Sessions) == newestInTable {
-		fmt.Fprintf(c.err, "these are the newest %d; -limit N shows more, -o json all\n", newestInTable)
+		fmt.Fprintf(c.err, "these are the newest %d; --limit N shows more, --output json all\n", newestInTable)
 	}
 	if r.Damaged > 0 {
 		fmt.Fprintf(c.err, "sallyport: %d damaged segments of the index were ignored; they were made again from the records, or the records were read\n", r.Damaged)
 	}
-	if *l.output == "json" {
-		if r.Sessions == nil {
-			r.Sessions = []*audit.Summary{}
-		}
-		enc := json.NewEncoder(c.out)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(r.Sessions); err != nil {
-			return err
-		}
-		return unread(c, r)
-	}
-	if err := sessionTable(c.out, r.Sessions); err != nil {
+	if err := printSessions(c.out, l.output, r.Sessions); err != nil {
 		return err
 	}
 	return unread(c, r)
 }
 
-// sessionTable shows sessions in 80 columns, where names are not long.
-func sessionTable(w io.Writer, sessions []*audit.Summary) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SESSION\tSTART\tUSER\tRESOURCE\tASKED\tLASTED")
-	for _, s := range sessions {
-		start := s.Start
-		if at, err := time.Parse(time.RFC3339Nano, s.Start); err == nil {
-			start = at.UTC().Format("2006-01-02 15:04")
-		}
-		resource := s.Resource
-		if s.Database != "" {
-			resource += "/" + s.Database
-		}
-		asked := fmt.Sprint(s.Operations)
-		if s.Refused > 0 {
-			asked += fmt.Sprintf(", %d refused", s.Refused)
-		}
-		lasted := s.End
-		if took := time.Duration(s.Seconds * float64(time.Second)).Round(100 * time.Millisecond); s.End == "ended" {
-			lasted = took.String()
-		} else if took > 0 {
-			lasted = took.String() + ", " + s.End
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", s.ID, start, visible(s.User), visible(resource), asked, visible(lasted))
+// printSessions prints recorded sessions: as a table in 80 columns, where names are not
+// long.
+func printSessions(w io.Writer, o *output, sessions []*audit.Summary) error {
+	return printList(
+		w, o, "Session", sessions,
+		column[*audit.Summary]{"SESSION", false, func(s *audit.Summary) string { return s.ID }},
+		column[*audit.Summary]{"START", false, func(s *audit.Summary) string {
+			if at := s.Began(); !at.IsZero() {
+				return at.UTC().Format("2006-01-02 15:04")
+			}
+			return s.Start
+		}},
+		column[*audit.Summary]{"USER", false, func(s *audit.Summary) string { return s.User }},
+		column[*audit.Summary]{"RESOURCE", false, func(s *audit.Summary) string {
+			if s.Database != "" {
+				return s.Resource + "/" + s.Database
+			}
+			return s.Resource
+		}},
+		column[*audit.Summary]{"ACCOUNT", true, func(s *audit.Summary) string { return s.Account }},
+		column[*audit.Summary]{"PROTOCOL", true, func(s *audit.Summary) string { return s.Protocol }},
+		column[*audit.Summary]{"FROM", true, func(s *audit.Summary) string { return s.Remote }},
+		column[*audit.Summary]{"ASKED", false, func(s *audit.Summary) string {
+			if s.Refused > 0 {
+				return fmt.Sprintf("%d, %d refused", s.Operations, s.Refused)
+			}
+			return fmt.Sprint(s.Operations)
+		}},
+		column[*audit.Summary]{"LASTED", false, lasted},
+	)
+}
+
+// lasted says how long a session was open, and how it ended.
+func lasted(s *audit.Summary) string {
+	took := time.Duration(s.Seconds * float64(time.Second)).Round(100 * time.Millisecond)
+	switch {
+	case s.End == "ended":
+		return took.String()
+	case took > 0:
+		return took.String() + ", " + s.End
 	}
-	return t.Flush()
+	return s.End
 }
 
 // unread says which records could not be read, and fails then: they may be what was
@@ -202,23 +203,28 @@ func indexing(c *cli) func(done, all int) {
 	}
 }
 
-func sessionsReindex(ctx context.Context, c *cli, args []string) error {
-	f := c.flags("sessions reindex")
+func sessionsReindexCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "reindex", Short: "Make the index of the records again",
+		Example: example("sallyport sessions reindex"),
+		Args:    atMost(0),
+	}
+	f := cmd.Flags()
 	open := auditFlags(c, f)
-	if err := parse(f, args, 0); err != nil {
-		return err
-	}
-	a, err := open()
-	if err != nil {
-		return err
-	}
-	n := 0
-	show := indexing(c)
-	err = a.Reindex(ctx, func(done, all int) {
-		if n = done; show != nil {
-			show(done, all)
+	cmd.RunE = does(func(ctx context.Context, _ []string) error {
+		a, err := open()
+		if err != nil {
+			return err
 		}
+		n := 0
+		show := indexing(c)
+		err = a.Reindex(ctx, func(done, all int) {
+			if n = done; show != nil {
+				show(done, all)
+			}
+		})
+		fmt.Fprintf(c.out, "%d sealed records are indexed\n", n)
+		return err
 	})
-	fmt.Fprintf(c.out, "%d sealed records are indexed\n", n)
-	return err
+	return cmd
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/spf13/cobra"
+
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/config"
 )
@@ -26,42 +28,47 @@ func load(c *cli, file string) (*config.File, error) {
 		}
 		return nil, fail(exitError, "%s in %s", counted(len(problems), "problem"), file)
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fail(exitNotFound, "there is no config file %s; name one with -c", file)
+		return nil, fail(exitNotFound, "there is no config file %s; name one with --config", file)
 	}
 	return f, err
 }
 
-func serve(ctx context.Context, c *cli, args []string) error {
-	f := c.flags("serve")
+func serveCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "serve", GroupID: operatorGroup, Short: "Run the gateway",
+		Example: example("sallyport serve --config /etc/sallyport/sallyport.yaml --log-format json"),
+		Args:    atMost(0),
+	}
+	f := cmd.Flags()
 	file := configFlag(f)
-	verbose := f.Bool("v", false, "log more")
+	verbose := f.BoolP("verbose", "v", false, "log more")
 	format := f.String("log-format", "text", "`format` of the log: text or json")
-	if err := parse(f, args, 0); err != nil {
+	cmd.RunE = does(func(ctx context.Context, _ []string) error {
+		log, err := logger(c, *format, *verbose)
+		if err != nil {
+			return err
+		}
+		hangups := make(chan os.Signal, 1)
+		signal.Notify(hangups, syscall.SIGHUP)
+		defer signal.Stop(hangups)
+		cfg, err := load(c, *file)
+		if err != nil {
+			return err
+		}
+		log.Info("starting", append([]any{"version", versionText(), "pid", os.Getpid()}, summaryOf(*file, cfg)...)...)
+		g, err := gateway.New(cfg, gateway.Options{Log: log})
+		if err != nil {
+			return withRemedy(err)
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		var reading sync.WaitGroup
+		reading.Go(func() { onHangup(ctx, hangups, g, log) })
+		err = g.Run(ctx)
+		cancel()
+		reading.Wait()
 		return err
-	}
-	log, err := logger(c, *format, *verbose)
-	if err != nil {
-		return err
-	}
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
-	cfg, err := load(c, *file)
-	if err != nil {
-		return err
-	}
-	log.Info("starting", append([]any{"version", versionText(), "pid", os.Getpid()}, summaryOf(*file, cfg)...)...)
-	g, err := gateway.New(cfg, gateway.Options{Log: log})
-	if err != nil {
-		return withRemedy(err)
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	var reading sync.WaitGroup
-	reading.Go(func() { onHangup(ctx, hangups, g, log) })
-	err = g.Run(ctx)
-	cancel()
-	reading.Wait()
-	return err
+	})
+	return cmd
 }
 
 // logger is where the gateway says what operators should know.

@@ -101,7 +101,7 @@ func TestServeLogsMachine(t *testing.T) {
 func TestServeLogsJSON(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "sallyport.yaml")
 	require.NoError(t, os.WriteFile(file, []byte("listen: {postgres: \"127.0.0.1:0\"}\nresources: []\n"), 0o600))
-	p := start(t, "serve", "-c", file, "-log-format", "json")
+	p := start(t, "serve", "-c", file, "--log-format", "json")
 	p.wait(t, `"msg":"listening"`)
 	p.stop(t)
 	messages := map[string]bool{}
@@ -110,7 +110,7 @@ func TestServeLogsJSON(t *testing.T) {
 		require.True(t, json.Valid([]byte(line)), line)
 	}
 	require.True(t, messages["starting"] && messages["stopped"], p.output())
-	code, _, errs := sallyport(t, "", "serve", "-c", file, "-log-format", "xml")
+	code, _, errs := sallyport(t, "", "serve", "-c", file, "--log-format", "xml")
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errs, "want text or json")
 }

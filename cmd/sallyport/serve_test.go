@@ -57,7 +57,7 @@ func TestServe(t *testing.T) {
 	o.stop(t)
 
 	// Everything is on record, and can be proven.
-	list := decode[[]summary](t, must(t, "sessions", "ls", "-c", o.config, "-o", "json", "-u", "alice"))
+	list := decode[listed[summary]](t, must(t, "sessions", "ls", "-c", o.config, "-o", "json", "-u", "alice")).Items
 	require.Equal(t, "ended", list[0].End)
 	require.Equal(t, 1, list[0].Refused)
 	shown := must(t, "sessions", "show", "-c", o.config, list[0].ID)
@@ -69,11 +69,11 @@ func TestServe(t *testing.T) {
 	bundle := filepath.Join(t.TempDir(), "bundle")
 	require.NoError(t, os.WriteFile(bundle, []byte(must(t, "sessions", "export", "-c", o.config, list[0].ID)), 0o600))
 	key := filepath.Join(log, "log", "key.pub")
-	require.Contains(t, must(t, "verify", "-key", key, bundle), "proven: session "+list[0].ID)
+	require.Contains(t, must(t, "verify", "--key", key, bundle), "proven: session "+list[0].ID)
 	b, err := os.ReadFile(bundle)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(bundle, []byte(strings.Replace(string(b), `"record":"U0FMTF`, `"record":"U0FMTE`, 1)), 0o600))
-	code, _, errs := sallyport(t, "", "verify", "-key", key, bundle)
+	code, _, errs := sallyport(t, "", "verify", "--key", key, bundle)
 	require.Equal(t, exitError, code)
 	require.Contains(t, errs, "NOT AS SEALED")
 }

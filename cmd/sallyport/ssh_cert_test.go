@@ -29,12 +29,12 @@ func TestSSHCertificates(t *testing.T) {
 	require.NoError(t, os.WriteFile(m.file("local-gw/known"), append([]byte("@cert-authority * "), known...), 0o600))
 	require.Equal(t, 255, login("-i", m.file("visitor")).Code, "the key is nobody's")
 
-	out := must(t, "ssh-cert", "-c", m.config, "-u", "alice", "-for", "5m", m.file("visitor.pub"))
+	out := must(t, "ssh-cert", "-c", m.config, "-u", "alice", "--for", "5m", m.file("visitor.pub"))
 	require.Equal(t, m.file("visitor-cert.pub")+"\n", out)
 	require.Equal(t, ended{Out: "in\n"}, login("-i", m.file("visitor")))
 	code, _, text := sallyport(t, "", "ssh-cert", "-c", m.config, "-u", "mallory", m.file("visitor.pub"))
 	require.Equal(t, exitNotFound, code, text)
-	code, _, text = sallyport(t, "", "ssh-cert", "-c", m.config, "-u", "alice", "-for", "25h", m.file("visitor.pub"))
+	code, _, text = sallyport(t, "", "ssh-cert", "-c", m.config, "-u", "alice", "--for", "25h", m.file("visitor.pub"))
 	require.Equal(t, exitUsage, code, text)
 
 	// Attack 44: what one of the authority's keys signed is worth nothing elsewhere.

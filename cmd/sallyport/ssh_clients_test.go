@@ -172,7 +172,7 @@ func TestSSHShellGoesOn(t *testing.T) {
 	require.NotContains(t, screen.output(), "not found")
 	c.Close()
 	m.stop(t)
-	list := decode[[]summary](t, must(t, "sessions", "ls", "-c", m.config, "-o", "json"))
+	list := decode[listed[summary]](t, must(t, "sessions", "ls", "-c", m.config, "-o", "json")).Items
 	record := must(t, "sessions", "show", "-c", m.config, list[0].ID)
 	require.Regexp(t, `operation.refused.*input.*mkfs.nothing /dev/nowhere`, record)
 	require.Regexp(t, `operation.start.*input.*echo`, record)

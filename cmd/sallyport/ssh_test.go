@@ -99,7 +99,7 @@ access:
 
 	p.stop(t)
 
-	list := decode[[]summary](t, must(t, "sessions", "ls", "-c", config, "-o", "json", "-r", "vm1"))
+	list := decode[listed[summary]](t, must(t, "sessions", "ls", "-c", config, "-o", "json", "-r", "vm1")).Items
 	require.NotEmpty(t, list)
 	require.Equal(t, "alice", list[0].User)
 	require.Contains(t, must(t, "sessions", "show", "-c", config, list[0].ID), "echo hello; exit 7")
@@ -107,15 +107,15 @@ access:
 
 	// What was shown is on record, and can be played and exported.
 	require.Equal(t, "hello\n", must(t, "sessions", "play", "-c", config, list[0].ID))
-	list = decode[[]summary](t, must(t, "sessions", "ls", "-c", config, "-o", "json", "-text", "hello"))
+	list = decode[listed[summary]](t, must(t, "sessions", "ls", "-c", config, "-o", "json", "--text", "hello")).Items
 	id := list[len(list)-1].ID
 	played := must(t, "sessions", "play", "-c", config, id)
 	require.Contains(t, played, "hello\r\n")
 	require.NotContains(t, played, "hunter2")
-	require.Contains(t, must(t, "sessions", "play", "-c", config, "-timeline", id), "shell")
-	require.Contains(t, must(t, "sessions", "export", "-c", config, "-format", "cast", id), `,"o","`)
-	code, _, errs := sallyport(t, "", "sessions", "play", "-c", config, "-find", "never shown", id)
+	require.Contains(t, must(t, "sessions", "play", "-c", config, "--timeline", id), "shell")
+	require.Contains(t, must(t, "sessions", "export", "-c", config, "--format", "cast", id), `,"o","`)
+	code, _, errs := sallyport(t, "", "sessions", "play", "-c", config, "--find", "never shown", id)
 	require.Equal(t, exitNotFound, code, errs)
-	code, _, errs = sallyport(t, "", "sessions", "export", "-c", config, "-format", "csv", id)
+	code, _, errs = sallyport(t, "", "sessions", "export", "-c", config, "--format", "csv", id)
 	require.Equal(t, exitNotFound, code, errs)
 }

@@ -13,7 +13,7 @@ import (
 func TestSessionTable(t *testing.T) {
 	const id = "01KXY8N2V5G6W7C8D9E0F1A2B3"
 	var b bytes.Buffer
-	require.NoError(t, sessionTable(&b, []*summary{
+	require.NoError(t, printSessions(&b, &output{format: "table"}, []*summary{
 		{ID: id, Start: "2026-01-31T09:30:00.123456Z", User: "alice", Resource: "shop", Database: "orders", Operations: 12, Seconds: 8.04, End: "ended"},
 		{ID: id, Start: "2026-01-31T09:31:00.123456Z", User: "bob", Resource: "vm1", Operations: 140, End: "open"},
 		{ID: id, Start: "2026-01-31T09:32:00.5Z", User: "b\x1bb", Resource: "vm1", Operations: 3, Refused: 1, Seconds: 61, End: "killed"},
@@ -26,7 +26,7 @@ func TestSessionTable(t *testing.T) {
 `+id+`                                        0             unreadable
 `, b.String())
 	b.Reset()
-	require.NoError(t, sessionTable(&b, []*summary{{ID: id, Start: "2026-01-31T09:30:00.1Z", User: "alice", Resource: "orders", Operations: 99999, Seconds: 1234, End: "ended"}}))
+	require.NoError(t, printSessions(&b, &output{format: "table"}, []*summary{{ID: id, Start: "2026-01-31T09:30:00.1Z", User: "alice", Resource: "orders", Operations: 99999, Seconds: 1234, End: "ended"}}))
 	for line := range strings.Lines(b.String()) {
 		require.LessOrEqual(t, utf8.RuneCountInString(strings.TrimSuffix(line, "\n")), columns, line)
 	}

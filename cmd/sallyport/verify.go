@@ -11,55 +11,52 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/sallyport/sallyport/audit"
 )
 
-// verify proves a bundle, a whole log, or a copy of one in a bucket.
-func verify(ctx context.Context, c *cli, args []string) error {
-	f := c.flags("verify")
-	config := f.String("c", "", "config `file` that says where the key of the records is kept, for a log whose master.key is not in DIR")
+// verifyCommand proves a bundle, a whole log, or a copy of one in a bucket.
+func verifyCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "verify BUNDLE|DIR|s3://BUCKET/PREFIX", GroupID: recordsGroup, Short: "Prove that records are as they were sealed",
+		Example: example("sallyport verify --key key.pub bundle", "sallyport verify --key key.pub --witness old-checkpoint data/audit"),
+		Args:    atMost(1),
+	}
+	f := cmd.Flags()
+	config := f.StringP("config", "c", "", "config `file` that says where the key of the records is kept, for a log whose master.key is not in DIR")
 	key := f.String("key", "", "`file` with the log's public key; empty is the one inside the log, which proves less")
-	var witnesses repeated
-	f.Var(&witnesses, "checkpoint", "the same as -witness")
-	f.Var(&witnesses, "witness", "`FILE|URL|s3://BUCKET/PREFIX` with checkpoints that were kept elsewhere: the log must continue them; can be given several times")
-	var keys repeated
-	f.Var(&keys, "cosigned", "`KEY` of a witness, or a file with it, that must have cosigned the log in DIR; can be given several times")
+	var witnesses, checkpoints, keys []string
+	f.StringArrayVar(&checkpoints, "checkpoint", nil, "`PLACE`: the same as --witness")
+	f.StringArrayVar(&witnesses, "witness", nil, "`PLACE` where checkpoints were kept, a file, a URL or s3://BUCKET/PREFIX: the log must continue them; can be given several times")
+	f.StringArrayVar(&keys, "cosigned", nil, "`KEY` of a witness, or a file with it, that must have cosigned the log in DIR; can be given several times")
 	var bucket bucketFlags
 	bucket.add(f)
-	if err := parse(f, args, 1); err != nil {
-		return err
-	}
-	if f.NArg() == 0 {
-		return fail(exitUsage, "verify needs a bundle, an audit log's directory, or s3://BUCKET/PREFIX")
-	}
-	path := f.Arg(0)
-	if st, err := os.Stat(path); len(keys) > 0 && (err != nil || !st.IsDir()) {
-		return fail(exitUsage, "-cosigned is for a log's directory, which keeps the cosignatures")
-	}
-	if strings.HasPrefix(path, bucketScheme) {
-		return verifyCopy(ctx, c, path, *key, bucket, witnesses)
-	}
-	st, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fail(exitNotFound, "%v", err)
-	}
-	if err != nil {
-		return err
-	}
-	if st.IsDir() {
-		return verifyLog(ctx, c, path, *config, *key, bucket, witnesses, keys)
-	}
-	return verifyBundle(c, path, *key)
-}
-
-// repeated is a flag that can be given several times.
-type repeated []string
-
-func (r *repeated) String() string { return strings.Join(*r, " ") }
-
-func (r *repeated) Set(s string) error {
-	*r = append(*r, s)
-	return nil
+	cmd.RunE = does(func(ctx context.Context, args []string) error {
+		witnesses = append(witnesses, checkpoints...)
+		if len(args) == 0 {
+			return fail(exitUsage, "verify needs a bundle, an audit log's directory, or s3://BUCKET/PREFIX")
+		}
+		path := args[0]
+		if st, err := os.Stat(path); len(keys) > 0 && (err != nil || !st.IsDir()) {
+			return fail(exitUsage, "--cosigned is for a log's directory, which keeps the cosignatures")
+		}
+		if strings.HasPrefix(path, bucketScheme) {
+			return verifyCopy(ctx, c, path, *key, bucket, witnesses)
+		}
+		st, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return fail(exitNotFound, "%v", err)
+		}
+		if err != nil {
+			return err
+		}
+		if st.IsDir() {
+			return verifyLog(ctx, c, path, *config, *key, bucket, witnesses, keys)
+		}
+		return verifyBundle(c, path, *key)
+	})
+	return cmd
 }
 
 func readPublicKey(file string) (string, error) {
@@ -111,7 +108,7 @@ func verifyLog(ctx context.Context, c *cli, dir, config, key string, bucket buck
 		fmt.Fprintf(c.out, "erased: the content of %s, as the gateway's own records say\n", plural(r.Erased, "sealed record", "sealed records"))
 	}
 	if r.Unopened > 0 {
-		fmt.Fprintf(c.out, "not proven: that %s can be read, unless erased on record; the key that opens them is kept elsewhere: name its config file with -c\n",
+		fmt.Fprintf(c.out, "not proven: that %s can be read, unless erased on record; the key that opens them is kept elsewhere: name its config file with --config\n",
 			plural(r.Unopened, "sealed record", "sealed records"))
 	}
 	for _, h := range cosigned {
@@ -121,14 +118,14 @@ func verifyLog(ctx context.Context, c *cli, dir, config, key string, bucket buck
 		fmt.Fprintf(c.out, "not proven: %s not sealed: the sessions are open, or a stopped gateway left them\n", plural(n, "record that is", "records that are"))
 	}
 	if n := r.Unsigned; n > 0 {
-		fmt.Fprintf(c.out, "not proven: %s listed as sealed after the signed head: the gateway is sealing, or stopped while it did, or the head was set back; give checkpoints kept elsewhere with -witness\n",
+		fmt.Fprintf(c.out, "not proven: %s listed as sealed after the signed head: the gateway is sealing, or stopped while it did, or the head was set back; give checkpoints kept elsewhere with --witness\n",
 			plural(n, "record that is", "records that are"))
 	}
 	if key == "" {
-		fmt.Fprintln(c.out, "not proven: that the public key is this log's; give your own copy with -key")
+		fmt.Fprintln(c.out, "not proven: that the public key is this log's; give your own copy with --key")
 	}
 	if len(trusted) == 0 {
-		fmt.Fprintln(c.out, "not proven: that the log was not set back to an earlier state; give checkpoints kept elsewhere with -witness")
+		fmt.Fprintln(c.out, "not proven: that the log was not set back to an earlier state; give checkpoints kept elsewhere with --witness")
 	}
 	return problems(r)
 }
@@ -157,7 +154,7 @@ func plural(n int, one, several string) string {
 
 func verifyCopy(ctx context.Context, c *cli, url, key string, flags bucketFlags, witnesses []string) error {
 	if key == "" {
-		return fail(exitUsage, "a copy is verified with the log's public key: -key FILE (log/key.pub in the audit log)")
+		return fail(exitUsage, "a copy is verified with the log's public key: --key FILE (log/key.pub in the audit log)")
 	}
 	public, err := readPublicKey(key)
 	if err != nil {
@@ -179,14 +176,14 @@ func verifyCopy(ctx context.Context, c *cli, url, key string, flags bucketFlags,
 	printProven(c, r)
 	fmt.Fprintln(c.out, "not proven: what was sealed after the newest head that was copied, and sessions that were open then")
 	if len(trusted) == 0 {
-		fmt.Fprintln(c.out, "not proven: that the newest heads were not taken away, unless Object Lock keeps them; give checkpoints kept elsewhere with -witness")
+		fmt.Fprintln(c.out, "not proven: that the newest heads were not taken away, unless Object Lock keeps them; give checkpoints kept elsewhere with --witness")
 	}
 	return problems(r)
 }
 
 func verifyBundle(c *cli, path, key string) error {
 	if key == "" {
-		return fail(exitUsage, "a bundle is verified with the log's public key: -key FILE (log/key.pub in the audit log)")
+		return fail(exitUsage, "a bundle is verified with the log's public key: --key FILE (log/key.pub in the audit log)")
 	}
 	b, err := readBundle(path)
 	if err != nil {

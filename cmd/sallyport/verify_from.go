@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +11,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/audit/s3"
@@ -26,7 +27,7 @@ const bucketScheme = "s3://"
 // by the names that other tools know.
 type bucketFlags struct{ endpoint, region, ca string }
 
-func (b *bucketFlags) add(f *flag.FlagSet) {
+func (b *bucketFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&b.endpoint, "endpoint", os.Getenv("AWS_ENDPOINT_URL"), "`URL` of the server of s3://; its credentials are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the environment")
 	f.StringVar(&b.region, "region", os.Getenv("AWS_REGION"), "`region` of the server of s3://")
 	f.StringVar(&b.ca, "ca", "", "`file` with the certificate authorities of the server; empty is the system's")
