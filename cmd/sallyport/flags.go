@@ -55,7 +55,6 @@ func verbatim(cmd *cobra.Command) {
 // checkWords fails where args name a command that is not there, or a flag as it was
 // written before flags had two dashes: "-connect" would be read as "-c onnect".
 func checkWords(r *cobra.Command, args []string) error {
-	r.InitDefaultHelpCmd()
 	cmd, rest, err := r.Find(args)
 	if err != nil {
 		return err

@@ -186,7 +186,11 @@ func yamlNode(d *json.Decoder) (*yaml.Node, error) {
 		_, err := d.Token() // its end
 		return n, err
 	case string:
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: t}, nil
+		n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: t}
+		if t == "<<" { // which the encoder leaves bare, and readers take for a merge
+			n.Style = yaml.DoubleQuotedStyle
+		}
+		return n, nil
 	case nil:
 		return &yaml.Node{Kind: yaml.ScalarNode, Value: "null"}, nil
 	default:

@@ -27,7 +27,7 @@ func root(c *cli) *cobra.Command {
 		serveCommand(c), checkCommand(c), policyCommand(c), passwdCommand(c),
 		sessionsCommand(c), auditorsReportCommand(c), verifyCommand(c),
 		maskCommand(c), detokeniseCommand(c),
-		versionCommand(c), completionCommand(c), exitCodesTopic(),
+		versionCommand(c), completionCommand(c), exitCodesTopic(), referenceCommand(c),
 	)
 	r.AddGroup(
 		&cobra.Group{ID: everydayGroup, Title: "Everyday"},
@@ -36,6 +36,7 @@ func root(c *cli) *cobra.Command {
 		&cobra.Group{ID: dataGroup, Title: "Sensitive values"},
 	)
 	r.SetHelpCommand(helpCommand(c))
+	r.InitDefaultHelpCmd()
 	r.RunE = func(*cobra.Command, []string) error {
 		writeHelp(c.out, r)
 		return fail(exitUsage, "")

@@ -25,12 +25,12 @@ const bucketScheme = "s3://"
 
 // bucketFlags say how buckets are reached. Credentials come from the environment,
 // by the names that other tools know.
-type bucketFlags struct{ endpoint, region, ca string }
+type bucketFlags struct{ endpoint, region, ca *string }
 
 func (b *bucketFlags) add(f *pflag.FlagSet) {
-	f.StringVar(&b.endpoint, "endpoint", os.Getenv("AWS_ENDPOINT_URL"), "`URL` of the server of s3://; its credentials are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the environment")
-	f.StringVar(&b.region, "region", os.Getenv("AWS_REGION"), "`region` of the server of s3://")
-	f.StringVar(&b.ca, "ca", "", "`file` with the certificate authorities of the server; empty is the system's")
+	b.endpoint = envFlag(f, "endpoint", "", "AWS_ENDPOINT_URL", "", "`URL` of the server of s3://; its credentials are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the environment; $AWS_ENDPOINT_URL")
+	b.region = envFlag(f, "region", "", "AWS_REGION", "", "`region` of the server of s3://; $AWS_REGION")
+	b.ca = f.String("ca", "", "`file` with the certificate authorities of the server; empty is the system's")
 }
 
 // open opens the bucket that s3://BUCKET/PREFIX names.
@@ -39,11 +39,11 @@ func (b bucketFlags) open(name string) (*s3.Bucket, error) {
 	if bucket == "" {
 		return nil, fail(exitUsage, "%s names no bucket", name)
 	}
-	endpoint := b.endpoint
+	endpoint := *b.endpoint
 	if endpoint == "" {
 		endpoint = "https://s3.amazonaws.com"
-		if b.region != "" {
-			endpoint = "https://s3." + b.region + ".amazonaws.com"
+		if *b.region != "" {
+			endpoint = "https://s3." + *b.region + ".amazonaws.com"
 		}
 	}
 	key, secret := os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY")
@@ -51,7 +51,7 @@ func (b bucketFlags) open(name string) (*s3.Bucket, error) {
 		return nil, fail(exitUsage, "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to read %s", name)
 	}
 	c := s3.Config{
-		Endpoint: endpoint, Called: "copy", Bucket: bucket, Prefix: prefix, Region: b.region, Plaintext: true, // as it was typed
+		Endpoint: endpoint, Called: "copy", Bucket: bucket, Prefix: prefix, Region: *b.region, Plaintext: true, // as it was typed
 		Credentials: func(context.Context) (s3.Credentials, error) {
 			return s3.Credentials{AccessKey: key, SecretKey: secret, SessionToken: os.Getenv("AWS_SESSION_TOKEN")}, nil
 		},
@@ -64,10 +64,10 @@ func (b bucketFlags) open(name string) (*s3.Bucket, error) {
 }
 
 func (b bucketFlags) tls() (*tls.Config, error) {
-	if b.ca == "" {
+	if *b.ca == "" {
 		return nil, nil
 	}
-	return config.Roots(b.ca)
+	return config.Roots(*b.ca)
 }
 
 // maxWitnessed bounds what is read of one place where checkpoints were kept.
