@@ -599,6 +599,31 @@ func TestVerifyCopyUnreachable(t *testing.T) {
 	require.Contains(t, strings.Join(r.Problems, "\n"), "no head")
 }
 
+// Who verifies is told how far it is, of a log and of a copy.
+func TestVerificationProgress(t *testing.T) {
+	const sessions = 5
+	dir, public, _, s := copiedLog(t, sessions)
+	v := Verification{Public: public}
+	for name, verify := range map[string]func() (*Report, error){
+		"log":  func() (*Report, error) { return v.Log(dir) },
+		"copy": func() (*Report, error) { return v.Copy(t.Context(), s) },
+	} {
+		last, end, told := -1, 0, 0
+		v.Progress = func(done, all int) {
+			require.GreaterOrEqual(t, done, last, name)
+			require.Positive(t, all, name)
+			require.LessOrEqual(t, done, all, name)
+			last, end, told = done, all, told+1
+		}
+		r, err := verify()
+		require.NoError(t, err)
+		require.Empty(t, r.Problems)
+		require.Equal(t, end, last, "%s: to the end", name)
+		require.GreaterOrEqual(t, end, sessions, name)
+		require.GreaterOrEqual(t, told, sessions, name)
+	}
+}
+
 func FuzzBundle(f *testing.F) {
 	f.Add(encodeBundle([]string{"a", "bc"}), 2)
 	f.Add([]byte{0xff, 0xff}, 1)

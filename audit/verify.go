@@ -51,24 +51,47 @@ func Verify(dir, public string, trusted ...[]byte) (*Report, error) {
 }
 
 // Verify is [VerifyWith] the archive's keys and the public key that lies in the log, which
-// it returns. That this key is the log's is for a copy kept elsewhere to prove.
-func (a *Archive) Verify() (r *Report, public string, err error) {
+// it returns. That this key is the log's is for a copy kept elsewhere to prove. Progress, which
+// may be nil, is called as in [Verification].
+func (a *Archive) Verify(progress func(done, all int)) (r *Report, public string, err error) {
 	b, err := os.ReadFile(filepath.Join(a.dir, "log", "key.pub"))
 	if err != nil {
 		return nil, "", err
 	}
 	public = strings.TrimSpace(string(b))
-	r, err = VerifyWith(a.dir, a.given, public)
+	r, err = Verification{Public: public, Keys: a.given, Progress: progress}.Log(a.dir)
 	return r, public, err
 }
 
-// VerifyWith checks the log in dir. What proves it is nothing but its public key, the
-// contents of key.pub. With the keys that seal the sessions' keys, which are in dir or given,
-// it checks that each sealed session opens or was erased on record. Each trusted checkpoint that is not nil was kept elsewhere: the log must
-// continue it, which proves that it was neither rolled back nor replaced. The error is
-// for what cannot be read at all.
+// VerifyWith is [Verification.Log] with these keys and trusted checkpoints.
 func VerifyWith(dir string, k Keys, public string, trusted ...[]byte) (*Report, error) {
-	r := &Report{}
+	return Verification{Public: public, Keys: k, Trusted: trusted}.Log(dir)
+}
+
+// Verification is what a log, or a copy of one, is checked with.
+type Verification struct {
+	// Public is the log's public key, the contents of key.pub. Nothing else proves a log.
+	Public string
+	// Keys seal the sessions' keys, where these are not in the log's directory.
+	Keys Keys
+	// Trusted are checkpoints that were kept elsewhere: the log must continue each that is
+	// not nil, which proves that it was neither rolled back nor replaced.
+	Trusted [][]byte
+	// Progress is told how many of the sealed sessions are checked. It may be nil.
+	Progress func(done, all int)
+}
+
+func (v Verification) progress(done, all int64) {
+	if v.Progress != nil {
+		v.Progress(int(done), int(all))
+	}
+}
+
+// Log checks the log in dir. With the keys that seal the sessions' keys, which are in dir or
+// given, it checks that each sealed session opens or was erased on record. The error is for
+// what cannot be read at all.
+func (v Verification) Log(dir string) (*Report, error) {
+	r, public := &Report{}, v.Public
 	head, err := os.ReadFile(filepath.Join(dir, "log", checkpointName)) // before the list, which goes on
 	missing := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !missing {
@@ -115,7 +138,7 @@ func VerifyWith(dir string, k Keys, public string, trusted ...[]byte) (*Report, 
 		r.problem("the list of sealed sessions is not the signed one: %s", where)
 		return r, nil
 	}
-	if err := r.checkTrusted(mem, signed, public, trusted); err != nil {
+	if err := r.checkTrusted(mem, signed, public, v.Trusted); err != nil {
 		return nil, err
 	}
 	s := newCabinet(dir, nil)
@@ -123,7 +146,7 @@ func VerifyWith(dir string, k Keys, public string, trusted ...[]byte) (*Report, 
 	if err != nil {
 		return nil, err
 	}
-	c, err := r.newContents(dir, k, damaged)
+	c, err := r.newContents(dir, v.Keys, damaged)
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +154,7 @@ func VerifyWith(dir string, k Keys, public string, trusted ...[]byte) (*Report, 
 	sealed := make(map[string]bool)
 	var own leaf // of the gateway's own record that was written last
 	for i := range signed.N {
+		v.progress(i, signed.N)
 		l, err := parseLeaf(strings.TrimSuffix(lines[i], "\n"))
 		if err != nil {
 			r.problem("line %d of the sealed sessions: %v", i+1, err)
@@ -151,6 +175,7 @@ func VerifyWith(dir string, k Keys, public string, trusted ...[]byte) (*Report, 
 			r.sessionProblem(d, "session %s: %v", l.ID, err)
 		}
 	}
+	v.progress(signed.N, signed.N)
 	r.missingProblem(gone)
 	if terr == nil {
 		terr = checkTail(s, tail, own, sealed[tail.ID])

@@ -47,21 +47,26 @@ const (
 	settleFor   = 250 * time.Millisecond
 )
 
-// VerifyCopy checks a copy of a log, as [Log.Copy] makes it, with nothing but the
-// log's public key. Each trusted checkpoint, kept elsewhere, must be one that the
-// copy continues. Memory is a few bytes a head and a bundle of 256 sessions,
-// whatever is in the copy. The error is for what cannot be read at all.
+// VerifyCopy is [Verification.Copy] with these trusted checkpoints.
 func VerifyCopy(ctx context.Context, o Objects, public string, trusted ...[]byte) (*Report, error) {
-	v := &copyVerifier{objects: o, public: public}
-	if err := v.verify(ctx, trusted); err != nil {
+	return Verification{Public: public, Trusted: trusted}.Copy(ctx, o)
+}
+
+// Copy checks a copy of a log, as [Log.Copy] makes it, with nothing but the log's public key.
+// Memory is a few bytes a head and a bundle of 256 sessions, whatever is in the copy. The
+// error is for what cannot be read at all.
+func (v Verification) Copy(ctx context.Context, o Objects) (*Report, error) {
+	c := &copyVerifier{objects: o, public: v.Public, progress: v.progress}
+	if err := c.verify(ctx, v.Trusted); err != nil {
 		return nil, err
 	}
-	return v.result(), nil
+	return c.result(), nil
 }
 
 type copyVerifier struct {
-	objects Objects
-	public  string
+	objects  Objects
+	public   string
+	progress func(done, all int64)
 
 	sizes   []int64     // of the heads that are there, to the newest that is good
 	trusted []tlog.Tree // by size, none larger
@@ -402,6 +407,7 @@ func (v *copyVerifier) records(ctx context.Context) error {
 		}()
 	}
 	err := v.eachProven(ctx, func(at int64, line string) {
+		v.progress(at, v.proven)
 		l, err := parseLeaf(strings.TrimSuffix(line, "\n"))
 		if err != nil {
 			v.problem(at, "sealed session %d: %v", at, err)

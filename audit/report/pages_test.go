@@ -214,7 +214,7 @@ func TestManySessions(t *testing.T) {
 	require.NoError(t, l.Close())
 	a, err := audit.OpenArchive(dir)
 	require.NoError(t, err)
-	r, err := Read(t.Context(), a, today(t))
+	r, err := Read(t.Context(), a, today(t), nil)
 	require.NoError(t, err)
 	require.Empty(t, r.Proof.Problems)
 	require.EqualValues(t, sessions+1, r.Proof.Size, "the gateway's own record among them")

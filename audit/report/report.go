@@ -136,9 +136,9 @@ func (r *Report) Incomplete() (n int) {
 // period began is listed, too. Sessions whose content was
 // erased are listed whatever the period, and so are records that cannot be read whole
 // or are missing: a report leaves nothing out without a word. What cannot be verified is a problem of its Proof. When ctx ends, Read stops
-// before the next session and returns the error of ctx.
-func Read(ctx context.Context, a *audit.Archive, p Period) (*Report, error) {
-	proof, key, err := a.Verify()
+// before the next session and returns the error of ctx. Progress, which may be nil, is told how many sessions are verified, and then how many are read.
+func Read(ctx context.Context, a *audit.Archive, p Period, progress func(done, all int)) (*Report, error) {
+	proof, key, err := a.Verify(progress)
 	if proof == nil {
 		proof = &audit.Report{}
 	}
@@ -151,9 +151,12 @@ func Read(ctx context.Context, a *audit.Archive, p Period) (*Report, error) {
 	}
 	r := &Report{Period: p, Proof: proof, Key: key}
 	c := newCollector(p)
-	for _, id := range ids {
+	for i, id := range ids {
 		if err := ctx.Err(); err != nil {
 			return nil, err
+		}
+		if progress != nil {
+			progress(i, len(ids))
 		}
 		err := c.session(a, id)
 		switch {

@@ -77,8 +77,13 @@ func today(t *testing.T) Period {
 
 func TestRead(t *testing.T) {
 	a, kept, erased := recorded(t)
-	r, err := Read(t.Context(), a, today(t))
+	told := 0
+	r, err := Read(t.Context(), a, today(t), func(done, all int) {
+		require.LessOrEqual(t, done, all)
+		told++
+	})
 	require.NoError(t, err)
+	require.Greater(t, told, 2, "how many are verified, and how many are read")
 	require.Empty(t, r.Proof.Problems)
 	require.Equal(t, 1, r.Proof.Erased)
 	require.True(t, strings.HasPrefix(r.Entries[0].What, "the content was erased"), "what has no time comes first")
@@ -99,14 +104,14 @@ func TestRead(t *testing.T) {
 
 	past, err := Days("2001-01-01", "2001-01-31", time.Now())
 	require.NoError(t, err)
-	r, err = Read(t.Context(), a, past)
+	r, err = Read(t.Context(), a, past, nil)
 	require.NoError(t, err)
 	require.Len(t, r.Entries, 1, "what was erased is listed always")
 	require.Equal(t, Erased, r.Entries[0].Kind)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = Read(ctx, a, past)
+	_, err = Read(ctx, a, past, nil)
 	require.ErrorIs(t, err, context.Canceled)
 }
 
@@ -131,7 +136,7 @@ func TestUnreadableIsListed(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, change(list[0], b))
 			for _, p := range []Period{today(t), {}} {
-				r, err := Read(t.Context(), a, p)
+				r, err := Read(t.Context(), a, p, nil)
 				require.NoError(t, err)
 				require.Equal(t, 1, r.Incomplete())
 				kinds := map[Kind]string{}
@@ -184,7 +189,7 @@ func TestNotAsSealed(t *testing.T) {
 			dir := t.TempDir()
 			a, kept, _ := recordedIn(t, dir)
 			change(t, dir)
-			r, err := Read(t.Context(), a, today(t))
+			r, err := Read(t.Context(), a, today(t), nil)
 			require.NoError(t, err)
 			require.NotEmpty(t, r.Proof.Problems)
 			found := false
@@ -359,7 +364,7 @@ func TestDays(t *testing.T) {
 // No text of a user's breaks out of a page or a spreadsheet.
 func TestWrite(t *testing.T) {
 	a, _, _ := recorded(t)
-	r, err := Read(t.Context(), a, today(t))
+	r, err := Read(t.Context(), a, today(t), nil)
 	require.NoError(t, err)
 	var page bytes.Buffer
 	_, err = r.WriteHTML(&page, 1, nil)

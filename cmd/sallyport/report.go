@@ -42,7 +42,9 @@ func auditorsReportCommand(c *cli) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		r, err := report.Read(ctx, a, days)
+		tell, end := c.progress("reading sessions")
+		r, err := report.Read(ctx, a, days, tell)
+		end()
 		if err != nil {
 			return err
 		}

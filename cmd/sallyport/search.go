@@ -4,13 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 
 	"github.com/sallyport/sallyport/audit"
 )
@@ -118,7 +116,9 @@ func (l *listing) show(ctx context.Context, c *cli, open func() (*audit.Archive,
 	if first {
 		l.query.Limit = newestInTable
 	}
-	r, err := a.Search(ctx, l.query, indexing(c))
+	tell, end := c.progress("indexing sessions")
+	r, err := a.Search(ctx, l.query, tell)
+	end()
 	if err != nil {
 		return err
 	}
@@ -190,19 +190,6 @@ func unread(c *cli, r *audit.Result) error {
 	return nil
 }
 
-// indexing shows how far the index is, where somebody looks on.
-func indexing(c *cli) func(done, all int) {
-	if f, ok := c.err.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
-		return nil
-	}
-	return func(done, all int) {
-		fmt.Fprintf(c.err, "\rindexing: %d of %d sessions", done, all)
-		if done >= all {
-			fmt.Fprintln(c.err)
-		}
-	}
-}
-
 func sessionsReindexCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "reindex", Short: "Make the index of the records again",
@@ -217,12 +204,13 @@ func sessionsReindexCommand(c *cli) *cobra.Command {
 			return err
 		}
 		n := 0
-		show := indexing(c)
+		tell, end := c.progress("indexing sessions")
 		err = a.Reindex(ctx, func(done, all int) {
-			if n = done; show != nil {
-				show(done, all)
+			if n = done; tell != nil {
+				tell(done, all)
 			}
 		})
+		end()
 		fmt.Fprintf(c.out, "%d sealed records are indexed\n", n)
 		return err
 	})

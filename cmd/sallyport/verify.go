@@ -99,7 +99,9 @@ func verifyLog(ctx context.Context, c *cli, dir, config, key string, bucket buck
 			return err
 		}
 	}
-	r, err := audit.VerifyWith(dir, content, public, trusted...)
+	tell, end := c.progress("verifying sessions")
+	r, err := audit.Verification{Public: public, Keys: content, Trusted: trusted, Progress: tell}.Log(dir)
+	end()
 	if err != nil {
 		return err
 	}
@@ -169,7 +171,9 @@ func verifyCopy(ctx context.Context, c *cli, url, key string, flags bucketFlags,
 	if err != nil {
 		return err
 	}
-	r, err := audit.VerifyCopy(ctx, b, public, trusted...)
+	tell, end := c.progress("verifying sessions")
+	r, err := audit.Verification{Public: public, Trusted: trusted, Progress: tell}.Copy(ctx, b)
+	end()
 	if err != nil {
 		return err
 	}
