@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/gateway"
+	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/protocol"
+)
+
+// connectCommand starts the native client. Its exit code is ours.
+func connectCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "connect NAME [-- ARGS]", GroupID: everydayGroup, Short: "Start the native client at a resource; its exit code is passed on",
+		Example:           example("sallyport connect orders --user alice", "sallyport connect orders -- -c 'SELECT 1'"),
+		ValidArgsFunction: offers(c, resources, false),
+		Args:              cobra.ArbitraryArgs,
+	}
+	f := cmd.Flags()
+	file, user := configFlag(f), userFlag(f, "log in as this `user`")
+	account := f.StringP("account", "a", "", "use this `account` of the resource")
+	cmd.RunE = does(func(_ context.Context, args []string) error {
+		if len(args) == 0 {
+			return fail(exitUsage, "connect needs a resource's name; \"sallyport ls\" lists them")
+		}
+		if err := named(cmd, *user); err != nil {
+			return err
+		}
+		name, rest := args[0], args[1:]
+		cfg, err := load(c, *file)
+		if err != nil {
+			return err
+		}
+		list, err := entries(cfg, *user)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(list, func(e entry) bool { return e.Name == name })
+		if i < 0 {
+			return fail(exitNotFound, "%s may not connect to resource %q, or it does not exist", *user, name)
+		}
+		cmd, err := client(cfg, list[i], *account, rest)
+		if err != nil {
+			return err
+		}
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = c.in, c.out, c.err
+		return runClient(cmd)
+	})
+	return cmd
+}
+
+// client is the command line of a resource's native client.
+func client(cfg *config.File, e entry, account string, args []string) (*exec.Cmd, error) {
+	host, port, err := net.SplitHostPort(e.Listen)
+	if err != nil {
+		return nil, err
+	}
+	login := e.User
+	if account != "" {
+		if !strings.Contains(login, "+") {
+			login += "+" + e.Name
+		}
+		login += "+" + account
+	}
+	i := slices.IndexFunc(cfg.Protocols(), func(p protocol.Protocol) bool { return p.Name == e.Type })
+	if i < 0 || cfg.Protocols()[i].Client == nil {
+		return nil, fail(exitError, "no client is known for type %s", e.Type)
+	}
+	at := protocol.Endpoint{
+		Host: host, Port: port, User: login, Database: e.Database, Dir: gateway.Dir(cfg, e.Type), RequireTLS: gateway.RequireTLS(cfg), Args: args,
+	}
+	root := filepath.Join(cfg.Data(), "ca", "ca.pem")
+	if _, err := os.Stat(root); err == nil && cfg.TLS == nil {
+		at.CA = root
+	}
+	line, err := cfg.Protocols()[i].Client(at)
+	if err != nil {
+		return nil, err
+	}
+	program, err := exec.LookPath(line.Program)
+	if err != nil {
+		return nil, fail(exitError, "%s is not installed", line.Program)
+	}
+	cmd := exec.Command(program, line.Args...)
+	cmd.Env = append(os.Environ(), line.Env...)
+	return cmd, nil
+}
+
+// runClient runs a client that has the terminal. Its exit code, or 128 and the number of the
+// signal that ended it, is that of the error. Ctrl-C is the client's own; SIGTERM is handed to
+// it.
+func runClient(cmd *exec.Cmd) error {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for {
+		select {
+		case s := <-signals:
+			if err := cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+				cmd.Process.Kill() // where there are no signals
+			}
+		case err := <-ended:
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) {
+				return err
+			}
+			if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+				return fail(128+int(status.Signal()), "")
+			}
+			return fail(exit.ExitCode(), "")
+		}
+	}
+}
