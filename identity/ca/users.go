@@ -229,7 +229,7 @@ func (c *Users) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Identit
 	if v.Name != p.User {
 		return nil, fmt.Errorf("%w: the certificate is another user's", proxy.ErrUnauthenticated)
 	}
-	if err := c.revoked(ctx, v.Subject, v.id, v.issued); err != nil {
+	if err := c.revoked(ctx, v.Subject, v.Login, v.id, v.issued); err != nil {
 		return nil, fmt.Errorf("%w: %w", proxy.ErrUnauthenticated, err)
 	}
 	id, err := c.owner(ctx, v.Subject, v.Login)
@@ -275,7 +275,7 @@ func (c *Users) Refresh(ctx context.Context, id *proxy.Identity) (*proxy.Identit
 	if err != nil {
 		return nil, errNotUser
 	}
-	if err := c.revoked(ctx, id.Subject, id.Claims[identity.ClaimToken], time.UnixMilli(issued)); err != nil {
+	if err := c.revoked(ctx, id.Subject, id.Claims[identity.ClaimLogin], id.Claims[identity.ClaimToken], time.UnixMilli(issued)); err != nil {
 		return nil, err
 	}
 	owner, err := c.owner(ctx, id.Subject, id.Claims[identity.ClaimLogin])
@@ -307,8 +307,17 @@ func revokedSubject(subject string) string {
 	return "subject-" + hex.EncodeToString(sum[:])
 }
 
-func (c *Users) revoked(ctx context.Context, subject, id string, issued time.Time) error {
-	for _, name := range []string{id, revokedSubject(subject)} {
+func revokedLogin(login string) string {
+	sum := sha256.Sum256([]byte(login))
+	return "login-" + hex.EncodeToString(sum[:])
+}
+
+func (c *Users) revoked(ctx context.Context, subject, login, id string, issued time.Time) error {
+	names := []string{id, revokedSubject(subject)}
+	if login != "" {
+		names = append(names, revokedLogin(login))
+	}
+	for _, name := range names {
 		d, err := c.Documents.Get(ctx, KindRevocation, name)
 		if errors.Is(err, identity.ErrNoDocument) {
 			continue
@@ -340,6 +349,15 @@ func (c *Users) Revoke(ctx context.Context, subject, id, reason string) error {
 // Who logs in again is given one that counts.
 func (c *Users) RevokeAll(ctx context.Context, subject, reason string) error {
 	return c.revoke(ctx, revokedSubject(subject), reason, identity.Change{Subject: subject})
+}
+
+// RevokeLogin has the certificates that were given for one login until now count no more,
+// such as when the user logs out where she has logged in.
+func (c *Users) RevokeLogin(ctx context.Context, subject, login, reason string) error {
+	if login == "" {
+		return errors.New("revoking the certificates of a login: the login is not named")
+	}
+	return c.revoke(ctx, revokedLogin(login), reason, identity.Change{Subject: subject, Login: login})
 }
 
 func (c *Users) revoke(ctx context.Context, name, reason string, change identity.Change) error {

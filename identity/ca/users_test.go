@@ -256,6 +256,34 @@ func TestRevocation(t *testing.T) {
 	require.NoError(t, w.users.RevokeAll(t.Context(), "entra/a-1", "again"))
 }
 
+// TestRevokeLogin: what was given for one login ends with it, and what was given for
+// another login of the same user does not.
+func TestRevokeLogin(t *testing.T) {
+	w := newWorld(t)
+	elsewhere := w.alice()
+	elsewhere.Login = "l-2"
+	none := w.alice()
+	none.Login = ""
+	gone := []proxy.Proof{w.tls(t, w.alice()), w.ssh(t, w.alice())}
+	live, err := w.users.Authenticate(t.Context(), gone[0])
+	require.NoError(t, err)
+	others := []proxy.Proof{w.tls(t, elsewhere), w.ssh(t, elsewhere), w.tls(t, none)}
+	require.Error(t, w.users.RevokeLogin(t.Context(), "entra/a-1", "", "logged out"))
+	require.NoError(t, w.users.RevokeLogin(t.Context(), "entra/a-1", "l-1", "logged out"))
+	require.True(t, w.changes[0].Ended && w.changes[0].Concerns(live))
+	_, err = w.users.Refresh(t.Context(), live)
+	require.ErrorIs(t, err, ErrRevoked)
+	for _, p := range gone {
+		_, err := w.users.Authenticate(t.Context(), p)
+		require.ErrorIs(t, err, ErrRevoked)
+	}
+	for _, p := range others {
+		id, err := w.users.Authenticate(t.Context(), p)
+		require.NoError(t, err)
+		require.False(t, w.changes[0].Concerns(id))
+	}
+}
+
 // TestRotate: while one key takes the place of another both count, then the new one
 // alone, on every gateway.
 func TestRotate(t *testing.T) {

@@ -354,6 +354,22 @@ func (t *Tokens) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Identi
 	return k.identity(&now), nil
 }
 
+// Find returns who a token proves, where the secret comes without a name, as in a header
+// of HTTP.
+func (t *Tokens) Find(ctx context.Context, secret proxy.Secret) (*proxy.Identity, error) {
+	if !IsSecret(Prefix, secret.Reveal()) {
+		return nil, proxy.ErrUnauthenticated
+	}
+	_, k, err := t.get(ctx, identify(secret.Reveal()))
+	if errors.Is(err, identity.ErrNoDocument) {
+		return nil, proxy.ErrUnauthenticated
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t.Authenticate(ctx, proxy.Proof{Method: proxy.MethodPassword, User: k.User, Password: secret})
+}
+
 // identity makes the token's identity of its owner's.
 func (k *kept) identity(id *proxy.Identity) *proxy.Identity {
 	id.Claims = maps.Clone(id.Claims)

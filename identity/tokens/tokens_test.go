@@ -123,6 +123,22 @@ func TestAuthenticator(t *testing.T) {
 	require.NotEqual(t, verifier, wrong, "another user is not shown the verifier")
 }
 
+// TestFind: a secret without a name proves its owner, and nothing else does.
+func TestFind(t *testing.T) {
+	w := newWorld()
+	tk, secret := w.create(t)
+	id, err := w.Find(t.Context(), proxy.NewSecret(secret))
+	require.NoError(t, err)
+	require.Equal(t, []string{tk.Subject, tk.ID}, []string{id.Subject, id.Claims[identity.ClaimToken]})
+	for _, wrong := range []string{"", newSecret(Prefix), newSecret(SessionPrefix), hash(secret), secret[:len(secret)-1], tk.ID} {
+		_, err := w.Find(t.Context(), proxy.NewSecret(wrong))
+		require.ErrorIs(t, err, proxy.ErrUnauthenticated)
+	}
+	require.NoError(t, w.Revoke(t.Context(), tk.ID))
+	_, err = w.Find(t.Context(), proxy.NewSecret(secret))
+	require.ErrorIs(t, err, proxy.ErrUnauthenticated)
+}
+
 // TestIdentity: a token is its owner, as she is now, and never a fresh proof of her.
 func TestIdentity(t *testing.T) {
 	w := newWorld()
