@@ -8,6 +8,7 @@ package protocol
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -138,6 +139,10 @@ type Assembly struct {
 	// KnowsKey reports whether a public key, in SSH wire format, could belong to a
 	// user. It grants nothing. Nil: every key could.
 	KnowsKey func(user string, key []byte) bool
+	// KnowsCertificate reports whether a TLS client certificate could be a user's. It
+	// grants nothing. Others are treated as if the client had shown none, since clients
+	// show what they have. Nil: every certificate could.
+	KnowsCertificate func(*x509.Certificate) bool
 	// Log is told of what goes wrong; nil is slog.Default.
 	Log *slog.Logger
 }

@@ -28,7 +28,9 @@ type Conn struct {
 	cutBy   error
 	looked  *Revision // of the last Lookup
 	proven  *Revision // of the last Authenticate
-	failed  bool      // a login did; of the handler's goroutine
+	// rechecks are those that there were when the client was proven.
+	rechecks uint64
+	failed   bool // a login did; of the handler's goroutine
 
 	prev, next *Conn
 	listed     bool
@@ -92,7 +94,7 @@ func (c *Conn) Authenticate(ctx context.Context, p Proof) (*Identity, error) {
 	}
 	var id *Identity
 	err := ErrUnauthenticated
-	rev := c.gateway.Revision()
+	rev, rechecks := c.gateway.Revision(), c.gateway.rechecks.Load()
 	if rev.Authenticator != nil {
 		id, err = rev.Authenticator.Authenticate(ctx, p)
 	}
@@ -107,7 +109,7 @@ func (c *Conn) Authenticate(ctx context.Context, p Proof) (*Identity, error) {
 		a.right(time.Now())
 	}
 	c.mu.Lock()
-	c.proven = rev
+	c.proven, c.rechecks = rev, rechecks
 	c.mu.Unlock()
 	c.gateway.authenticated(c)
 	c.gateway.event(Event{Kind: EventLogin, Protocol: c.protocol, Remote: c.RemoteAddr(), User: p.User, Identity: id})
@@ -139,7 +141,7 @@ func (c *Conn) Open(ctx context.Context, id *Identity, t Target, params map[stri
 		return nil, nil, errors.New("the connection has a session already")
 	}
 	s, connect, err := c.gateway.Open(ctx, OpenRequest{
-		Identity: id, Target: t, Protocol: c.protocol, Remote: c.RemoteAddr(), Params: params, OnHold: c.OnHold, revision: c.begun(),
+		Identity: id, Target: t, Protocol: c.protocol, Remote: c.RemoteAddr(), Params: params, OnHold: c.OnHold, revision: c.begun(), rechecks: c.proofs(),
 	})
 	var refused *RefusedError
 	if errors.As(err, &refused) && refused.Verdict.Cause == CausePolicy || errors.Is(err, ErrNotFound) && t.Resource != nil {
@@ -156,6 +158,13 @@ func (c *Conn) Open(ctx context.Context, id *Identity, t Target, params map[stri
 		s.Kill(cut)
 	}
 	return s, connect, nil
+}
+
+// proofs returns how many times users had been rechecked when the client's was proven.
+func (c *Conn) proofs() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rechecks
 }
 
 // begun returns an earlier revision that knew the connection's user or resource; nil

@@ -51,6 +51,7 @@ type Gateway struct {
 	drained  bool
 	revision atomic.Pointer[Revision]
 	bringing atomic.Int32 // revisions to which open sessions were not brought yet
+	rechecks atomic.Uint64
 	renewed  atomic.Pointer[renewal]
 	sessions map[string]*Session
 	subjects map[string]int
@@ -472,6 +473,7 @@ type OpenRequest struct {
 	At  time.Time
 
 	revision *Revision // which the identity or the target is of; nil is the current one
+	rechecks uint64    // that there were when the identity was proven
 }
 
 // Open opens a session: it fills in the target's defaults, runs the
@@ -511,6 +513,12 @@ func (g *Gateway) open(ctx context.Context, r OpenRequest) (*Session, *Connect, 
 	if err := g.recorded(rev); err != nil {
 		return nil, nil, err
 	}
+	rechecks := g.rechecks.Load()
+	if rechecks != r.rechecks && !r.Dry { // while she logged in, or since
+		if r.Identity, err = refreshed(ctx, g.Revision(), r.Identity); err != nil {
+			return nil, nil, err
+		}
+	}
 	s := &Session{
 		ID: newID(), Identity: r.Identity, Target: target, Protocol: r.Protocol, Remote: r.Remote,
 		Started: time.Now(), Dry: r.Dry, session: &session{gateway: g, params: r.Params, now: g.Now},
@@ -532,6 +540,9 @@ func (g *Gateway) open(ctx context.Context, r OpenRequest) (*Session, *Connect, 
 	s.timer = time.AfterFunc(1<<62, func() { s.cancel(ErrDeadline) })
 	if !s.Deadline.IsZero() {
 		s.timer.Reset(time.Until(s.Deadline))
+	}
+	if g.rechecks.Load() != rechecks { // a recheck may have come before there was the session
+		s.Kill(errChanged)
 	}
 	c, err := s.build(ctx, rev, nil)
 	s.chain.Store(c)

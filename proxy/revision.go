@@ -86,31 +86,47 @@ const bringers = 16
 func (g *Gateway) bring() {
 	for {
 		revisions := g.bringing.Load()
-		var wg sync.WaitGroup
-		free := make(chan struct{}, bringers)
-		for _, s := range g.Sessions() {
-			if !s.connected.Load() { // it meets the revision when its Connect goes on
-				continue
-			}
-			free <- struct{}{}
-			wg.Go(func() {
-				defer func() { <-free }()
-				if err := s.Protect("revision", func() error { return s.brought() }); err != nil {
-					s.Kill(err)
-				}
-			})
-		}
-		wg.Wait()
+		// A session that is not connected meets the revision when its Connect goes on.
+		g.each(func(s *Session) bool { return s.connected.Load() }, (*Session).renew)
 		if g.bringing.CompareAndSwap(revisions, 0) {
 			return
 		}
 	}
 }
 
-func (s *Session) brought() error {
+// each has renew bring the open sessions that which names, and kills those that must end.
+func (g *Gateway) each(which func(*Session) bool, renew func(*Session, context.Context) error) {
+	var wg sync.WaitGroup
+	free := make(chan struct{}, bringers)
+	for _, s := range g.Sessions() {
+		if !which(s) {
+			continue
+		}
+		free <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-free }()
+			if err := s.Protect("revision", func() error { return s.brought(renew) }); err != nil {
+				s.Kill(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func (s *Session) brought(renew func(*Session, context.Context) error) error {
 	ctx, cancel := context.WithTimeout(s.ctx, or(s.gateway.AskTimeout, defaultAskTimeout))
 	defer cancel()
-	return s.renew(ctx)
+	return renew(s, ctx)
+}
+
+// Recheck asks again who the users of the open sessions are that which names, since that
+// has changed without a revision: sessions of users who are gone, or who may not connect
+// any more, are killed, and those of users with other groups go on with them, as Use
+// says. It returns when all of them were asked; their chains are those of the current
+// revision then.
+func (g *Gateway) Recheck(which func(*Session) bool) {
+	g.rechecks.Add(1) // users who log in meanwhile are asked about before their session begins
+	g.each(which, (*Session).recheck)
 }
 
 // Renew has clients that connect from now on shown these certificates, in the place of
@@ -225,13 +241,43 @@ func (s *Session) TakenOver() bool { return s.before != nil }
 func (s *Session) renew(ctx context.Context) error {
 	s.renewing.Lock()
 	defer s.renewing.Unlock()
-	before, r := s.chain.Load(), s.gateway.Revision()
-	if before.revision == r || s.ctx.Err() != nil {
+	if s.chain.Load().revision == s.gateway.Revision() {
 		return nil
+	}
+	return s.again(ctx)
+}
+
+// recheck is renew also when the session has the current revision's chain already.
+func (s *Session) recheck(ctx context.Context) error {
+	s.renewing.Lock()
+	defer s.renewing.Unlock()
+	return s.again(ctx)
+}
+
+// errChanged ends a session that is not open yet, whose user has changed.
+var errChanged = errors.New("what you may do has changed: connect again")
+
+// again makes the session's chain another one, unless it would be the same. s.renewing
+// is held.
+func (s *Session) again(ctx context.Context) error {
+	before, r := s.chain.Load(), s.gateway.Revision()
+	if s.ctx.Err() != nil {
+		return nil
+	}
+	if before == nil { // a recheck, and it is about to begin
+		return errChanged
 	}
 	view, err := s.seen(ctx, r, before)
 	if err != nil {
 		return err
+	}
+	if before.revision == r {
+		if view.seenAs(before.view) {
+			return nil
+		}
+		if !s.connected.Load() { // its Connect is judged by what has changed
+			return errChanged
+		}
 	}
 	next, err := view.build(ctx, r, before)
 	view.before = nil
@@ -268,16 +314,10 @@ func (s *Session) renew(ctx context.Context) error {
 func (s *Session) seen(ctx context.Context, r *Revision, before *chain) (*Session, error) {
 	view := *before.view
 	view.before = before
-	if a, ok := r.Authenticator.(Refresher); ok && !s.Dry {
-		id, err := a.Refresh(ctx, view.Identity)
-		if err != nil {
+	if !s.Dry {
+		var err error
+		if view.Identity, err = refreshed(ctx, r, view.Identity); err != nil {
 			return nil, err
-		}
-		if id == nil || id.Subject != view.Identity.Subject {
-			return nil, ErrUnauthenticated
-		}
-		if !reflect.DeepEqual(id, view.Identity) {
-			view.Identity = id
 		}
 	}
 	if r.Directory == nil || before.revision.Directory == nil {
@@ -297,6 +337,24 @@ func (s *Session) seen(ctx context.Context, r *Revision, before *chain) (*Sessio
 		view.Target.Resource = now
 	}
 	return &view, nil
+}
+
+// refreshed returns who id is now, which is id itself when nothing has changed.
+func refreshed(ctx context.Context, r *Revision, id *Identity) (*Identity, error) {
+	a, ok := r.Authenticator.(Refresher)
+	if !ok {
+		return id, nil
+	}
+	now, err := a.Refresh(ctx, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case now == nil || now.Subject != id.Subject:
+		return nil, ErrUnauthenticated
+	case reflect.DeepEqual(now, id):
+		return id, nil
+	}
+	return now, nil
 }
 
 // seenAs reports whether interceptors see in s the user and the resource of before.

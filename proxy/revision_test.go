@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -589,6 +590,84 @@ func TestUseKnowsUsers(t *testing.T) {
 			say(t, dial(t, proxytest.Serve(t, g, lines{})), "alice", want)
 		})
 	}
+}
+
+// TestRecheck: what has happened to users reaches their sessions without a revision, and
+// those who are logging in.
+func TestRecheck(t *testing.T) {
+	r := proxytest.Resource
+	for name, tt := range map[string]struct {
+		users map[string][]string
+		runs  bool
+	}{
+		"as she was": {map[string][]string{"alice": {"dev"}}, true}, "more groups": {map[string][]string{"alice": {"dev", "lead"}}, true},
+		"another group": {map[string][]string{"alice": {"ops"}}, false}, "gone": {map[string][]string{"bob": {"dev"}}, false},
+	} {
+		begin := func(t *testing.T) (*proxy.Gateway, *roll, net.Conn) {
+			users := &roll{users: map[string][]string{"alice": {"dev"}}}
+			g := &proxy.Gateway{
+				Authenticator: users, Directory: proxy.Resources{&r}, Interceptors: []proxy.Interceptor{onlyGroup{"dev", 1}},
+				DrainTimeout: 300 * time.Millisecond,
+			}
+			return g, users, dial(t, proxytest.Serve(t, g, lines{}))
+		}
+		everybody := func(*proxy.Session) bool { return true }
+		t.Run(name, func(t *testing.T) {
+			g, users, c := begin(t)
+			say(t, c, "alice", "hello")
+			users.users = tt.users
+			g.Recheck(func(*proxy.Session) bool { return false })
+			say(t, c, "SELECT 1", "ran")
+			g.Recheck(everybody)
+			if !tt.runs { // it ends without an operation
+				b, _ := io.ReadAll(c)
+				require.NotContains(t, string(b), "ran")
+				require.Eventually(t, func() bool { return len(g.Sessions()) == 0 }, 5*time.Second, time.Millisecond)
+				return
+			}
+			say(t, c, "SELECT 1", "ran")
+			require.Equal(t, tt.users["alice"], g.Sessions()[0].Identity.Groups)
+		})
+		t.Run(name+", while she logs in", func(t *testing.T) {
+			g, users, c := begin(t)
+			users.use = func() { users.users = tt.users; g.Recheck(everybody) }
+			want := "refused"
+			if tt.runs {
+				want = "hello"
+			}
+			say(t, c, "alice", want)
+		})
+	}
+}
+
+// TestRecheckWaiting: somebody who waits for an approval while her groups change has to ask
+// again.
+func TestRecheckWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		decided := make(chan struct{})
+		hold := part{name: "p", hooks: proxy.Hooks{Ask: func(context.Context, proxy.Op) proxy.Verdict { return proxytest.Hold("two-people") }}}
+		g := &proxy.Gateway{
+			Authenticator: promoting{subject: proxytest.Identity.Subject}, Interceptors: []proxy.Interceptor{hold},
+			Reviewer: &reviewer{wait: func(ctx context.Context) proxy.Verdict {
+				select {
+				case <-decided:
+				case <-ctx.Done():
+				}
+				return approve(ctx)
+			}},
+		}
+		opened := make(chan error, 1)
+		go func() {
+			id := proxytest.Identity
+			_, _, err := g.Open(context.Background(), proxy.OpenRequest{Identity: &id, Target: proxy.Target{Resource: &proxytest.Resource}})
+			opened <- err
+		}()
+		synctest.Wait()
+		g.Recheck(func(*proxy.Session) bool { return true })
+		close(decided)
+		require.Error(t, <-opened)
+		require.Empty(t, g.Sessions())
+	})
 }
 
 // onlyDev lets users connect to what is labelled so.

@@ -124,7 +124,10 @@ func (h *Handler) secure(ctx context.Context, hi *hello, under net.Conn, direct 
 	if direct && state.NegotiatedProtocol != "postgresql" {
 		return errors.New("direct TLS without the protocol name postgresql")
 	}
-	hi.conn, hi.tls, hi.serverName, hi.certs = tc, tc, strings.ToLower(state.ServerName), state.PeerCertificates
+	hi.conn, hi.tls, hi.serverName = tc, tc, strings.ToLower(state.ServerName)
+	if certs := state.PeerCertificates; len(certs) > 0 && (h.KnowsCertificate == nil || h.KnowsCertificate(certs[0])) {
+		hi.certs = certs
+	}
 	return nil
 }
 

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"strings"
@@ -28,6 +29,9 @@ type Handler struct {
 	// Domain makes the TLS server name choose the resource: with
 	// "gw.example.com", "orders.gw.example.com" is the resource "orders".
 	Domain string
+	// KnowsCertificate reports whether a client certificate, which TLS may ask for, could
+	// be a user's; who shows another logs in without. Nil: every certificate could.
+	KnowsCertificate func(*x509.Certificate) bool
 	// Analyzer says what statements do. Nil: every statement is unknown, and is
 	// refused wherever a rule depends on understanding it.
 	Analyzer proxy.Analyzer

@@ -6,6 +6,7 @@ package kit
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,10 +24,11 @@ type Config struct {
 	// credentials are used for catalogs and samples. Nil: names in statements mean
 	// what they say, and nothing is served.
 	Gateway *proxy.Gateway
-	// TLS, RequireTLS and Domain are those of [postgres.Handler].
-	TLS        *tls.Config
-	RequireTLS bool
-	Domain     string
+	// TLS, RequireTLS, Domain and KnowsCertificate are those of [postgres.Handler].
+	TLS              *tls.Config
+	RequireTLS       bool
+	KnowsCertificate func(*x509.Certificate) bool
+	Domain           string
 	// Log is told of catalogs that cannot be read; nil is slog.Default.
 	Log *slog.Logger
 }
@@ -70,7 +72,7 @@ func New(c Config) *Kit {
 // Handler returns the handler of one listener, for one resource or, when resource
 // is empty, for those that clients name.
 func (k *Kit) Handler(resource string) *postgres.Handler {
-	h := &postgres.Handler{Resource: resource, TLS: k.config.TLS, RequireTLS: k.config.RequireTLS, Domain: k.config.Domain, Analyzer: k.Analyzer}
+	h := &postgres.Handler{Resource: resource, TLS: k.config.TLS, RequireTLS: k.config.RequireTLS, Domain: k.config.Domain, KnowsCertificate: k.config.KnowsCertificate, Analyzer: k.Analyzer}
 	if k.Catalog != nil { // a nil pointer in the interface would be a catalog
 		h.Catalog = k.Catalog
 	}
@@ -115,7 +117,7 @@ func Protocol() protocol.Protocol {
 }
 
 func open(a protocol.Assembly) (*protocol.Service, error) {
-	k := New(Config{Gateway: a.Gateway, TLS: a.TLS, RequireTLS: a.RequireTLS, Domain: a.Domain, Log: a.Log})
+	k := New(Config{Gateway: a.Gateway, TLS: a.TLS, RequireTLS: a.RequireTLS, Domain: a.Domain, KnowsCertificate: a.KnowsCertificate, Log: a.Log})
 	s := &protocol.Service{
 		Handler: func(resource string) (proxy.Handler, error) {
 			if a.Gateway == nil {
