@@ -14,6 +14,9 @@ type Change struct {
 	// Token limits the change to the sessions that one access token has proven, by its
 	// identifier in ClaimToken; empty: all of the subject's.
 	Token string
+	// Certificate limits the change to the sessions that one certificate has proven, by its
+	// identifier in ClaimCertificate; empty: all of the subject's.
+	Certificate string
 	// Ended says that the sessions have to end. Otherwise groups have changed.
 	Ended bool
 	// Reason is shown to clients whose session ends.
@@ -24,7 +27,8 @@ type Change struct {
 // happens to the agents that act for her.
 func (c *Change) Concerns(id *proxy.Identity) bool {
 	return (c.Subject == "" || c.Subject == id.Subject || c.Subject == id.OnBehalfOf) &&
-		(c.Login == "" || c.Login == id.Claims[ClaimLogin]) && (c.Token == "" || c.Token == id.Claims[ClaimToken])
+		(c.Login == "" || c.Login == id.Claims[ClaimLogin]) && (c.Token == "" || c.Token == id.Claims[ClaimToken]) &&
+		(c.Certificate == "" || c.Certificate == id.Claims[ClaimCertificate])
 }
 
 // Claims of identities that the packages below identity set.
@@ -33,6 +37,8 @@ const (
 	ClaimLogin = "login"
 	// ClaimToken identifies the access token that proved an identity.
 	ClaimToken = "token"
+	// ClaimCertificate identifies the certificate that proved an identity.
+	ClaimCertificate = "certificate"
 	// ClaimIssuer is the issuer of an identity that a provider has proven.
 	ClaimIssuer = "iss"
 )

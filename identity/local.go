@@ -202,13 +202,8 @@ func (u *Users) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Identit
 	if !user.may() {
 		return nil, proxy.ErrUnauthenticated
 	}
-	id := &proxy.Identity{
-		Subject: user.Name, Name: user.Name, Groups: user.Groups, Kind: user.Kind, OnBehalfOf: user.OnBehalfOf,
-		Method: p.Method, AuthTime: time.Now(), Expires: user.Expires,
-	}
-	if user.Email != "" {
-		id.Claims = map[string]string{"email": user.Email}
-	}
+	id := user.identity()
+	id.Method, id.AuthTime = p.Method, time.Now()
 	return id, nil
 }
 
@@ -246,4 +241,25 @@ func (u *Users) password(ctx context.Context, user *User, p proxy.Proof) error {
 		return proxy.ErrUnauthenticated
 	}
 	return nil
+}
+
+// Find returns who the user of that name would be if she logged in now, with no method; an
+// error says why she could not.
+func (u *Users) Find(name string) (*proxy.Identity, error) {
+	user := u.byName[name]
+	if user == nil {
+		return nil, fmt.Errorf("user %s is not known to the gateway", name)
+	}
+	if !user.may() {
+		return nil, fmt.Errorf("user %s is disabled or has expired", name)
+	}
+	return user.identity(), nil
+}
+
+func (u *User) identity() *proxy.Identity {
+	id := &proxy.Identity{Subject: u.Name, Name: u.Name, Groups: u.Groups, Kind: u.Kind, OnBehalfOf: u.OnBehalfOf, Expires: u.Expires}
+	if u.Email != "" {
+		id.Claims = map[string]string{"email": u.Email}
+	}
+	return id
 }

@@ -25,7 +25,7 @@ const GroupPrefix = "local:"
 // ErrDisabled says that an administrator has disabled somebody.
 var ErrDisabled = errors.New("the account is disabled")
 
-// Member is somebody who has logged in, or whom an administrator has written down.
+// Member is somebody who has logged in, or who was written down by an administrator.
 type Member struct {
 	Subject string `json:"subject"`
 	Name    string `json:"name,omitempty"` // for people
@@ -175,6 +175,29 @@ func (m *Members) Enable(ctx context.Context, subject string) (Member, error) {
 	return m.set(ctx, subject, Change{Subject: subject}, func(k *Member) { k.Disabled = false })
 }
 
+// Follow tells of what another gateway has changed about the member whose document it is.
+func (m *Members) Follow(ctx context.Context, name string) error {
+	d, err := m.Documents.Get(ctx, KindMember, name)
+	var k Member
+	switch {
+	case errors.Is(err, ErrNoDocument): // whose it was is not known
+	case err != nil:
+		return err
+	default:
+		if err := json.Unmarshal(d.Body, &k); err != nil {
+			return fmt.Errorf("member document %s cannot be read", name)
+		}
+	}
+	c := Change{Subject: k.Subject, Ended: k.Disabled, Reason: "your groups have changed"}
+	if k.Disabled {
+		c.Reason = ErrDisabled.Error()
+	}
+	if m.Changed != nil {
+		m.Changed(c)
+	}
+	return nil
+}
+
 func (m *Members) set(ctx context.Context, subject string, c Change, change func(k *Member)) (Member, error) {
 	k, changed, err := m.edit(ctx, subject, change)
 	if err != nil {
@@ -192,8 +215,8 @@ func withoutAssigned(groups []string) []string {
 	return slices.DeleteFunc(slices.Clone(groups), assigned)
 }
 
-// Refresh implements [proxy.Refresher]: the identity has the assigned groups besides its
-// own. It fails for who is disabled, and for the agents of who is.
+// Refresh implements [proxy.Refresher]: a person has the assigned groups besides her own. It
+// fails for who is disabled, and for the agents of who is.
 func (m *Members) Refresh(ctx context.Context, id *proxy.Identity) (*proxy.Identity, error) {
 	if id.OnBehalfOf != "" {
 		_, human, err := m.read(ctx, id.OnBehalfOf)
@@ -210,6 +233,9 @@ func (m *Members) Refresh(ctx context.Context, id *proxy.Identity) (*proxy.Ident
 	}
 	if k.Disabled {
 		return nil, fmt.Errorf("%w: %s", ErrDisabled, id.Subject)
+	}
+	if id.Kind != proxy.Human { // its definition has its groups
+		return id, nil
 	}
 	groups := append(withoutAssigned(id.Groups), k.Groups...)
 	if slices.Equal(groups, id.Groups) {

@@ -79,7 +79,7 @@ func assemble(t *testing.T) *assembly {
 	local, err := identity.NewUsers([]identity.User{{Name: "root", Groups: []string{"admin"}, Hash: identity.NewHash("break glass")}})
 	require.NoError(t, err)
 	certificate := func(id *proxy.Identity) bool {
-		return strings.HasPrefix(id.Claims[identity.ClaimToken], "x509-") || strings.HasPrefix(id.Claims[identity.ClaimToken], "ssh-")
+		return id.Claims[identity.ClaimCertificate] != ""
 	}
 	a.sources = &identity.Sources{List: []identity.Source{
 		{Authenticator: a.users, Owns: certificate},

@@ -162,6 +162,12 @@ type verified struct {
 	id string // by which it can be revoked
 }
 
+// Issued reports whether a TLS certificate is one that the authority has signed, whether
+// it still counts or not. Others prove nobody here: clients send what they have.
+func (c *Users) Issued(cert *x509.Certificate) bool {
+	return slices.ContainsFunc(c.Authority.Certificates(), func(by *x509.Certificate) bool { return cert.CheckSignatureFrom(by) == nil })
+}
+
 // verify reads a user's certificate for TLS.
 func (c *Users) verify(chain []*x509.Certificate) (*verified, error) {
 	if len(chain) == 0 {
@@ -244,7 +250,7 @@ func (c *Users) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Identit
 	if v.Login != "" {
 		now.Claims[identity.ClaimLogin] = v.Login
 	}
-	now.Claims[identity.ClaimToken], now.Claims[claimIssued] = v.id, strconv.FormatInt(v.issued.UnixMilli(), 10)
+	now.Claims[identity.ClaimCertificate], now.Claims[claimIssued] = v.id, strconv.FormatInt(v.issued.UnixMilli(), 10)
 	now.Method, now.AuthTime = p.Method, v.Proven
 	if now.Expires.IsZero() || v.Expires.Before(now.Expires) {
 		now.Expires = v.Expires
@@ -275,7 +281,7 @@ func (c *Users) Refresh(ctx context.Context, id *proxy.Identity) (*proxy.Identit
 	if err != nil {
 		return nil, errNotUser
 	}
-	if err := c.revoked(ctx, id.Subject, id.Claims[identity.ClaimLogin], id.Claims[identity.ClaimToken], time.UnixMilli(issued)); err != nil {
+	if err := c.revoked(ctx, id.Subject, id.Claims[identity.ClaimLogin], id.Claims[identity.ClaimCertificate], time.UnixMilli(issued)); err != nil {
 		return nil, err
 	}
 	owner, err := c.owner(ctx, id.Subject, id.Claims[identity.ClaimLogin])
@@ -337,12 +343,12 @@ func (c *Users) revoked(ctx context.Context, subject, login, id string, issued t
 }
 
 // Revoke has one certificate count no more, by the identifier that its sessions have as
-// identity.ClaimToken. Sessions that it has proven end.
+// identity.ClaimCertificate. Sessions that it has proven end.
 func (c *Users) Revoke(ctx context.Context, subject, id, reason string) error {
 	if !strings.HasPrefix(id, "x509-") && !strings.HasPrefix(id, "ssh-") {
 		return fmt.Errorf("revoking %q: want the identifier of a certificate, x509-… or ssh-…", id)
 	}
-	return c.revoke(ctx, id, reason, identity.Change{Subject: subject, Token: id})
+	return c.revoke(ctx, id, reason, identity.Change{Subject: subject, Certificate: id})
 }
 
 // RevokeAll has the certificates of a subject that were signed until now count no more.

@@ -231,7 +231,7 @@ func TestRevocation(t *testing.T) {
 	id, err := w.users.Authenticate(t.Context(), one)
 	require.NoError(t, err)
 	require.Error(t, w.users.Revoke(t.Context(), id.Subject, "entra/a-1", "lost"))
-	require.NoError(t, w.users.Revoke(t.Context(), id.Subject, id.Claims[identity.ClaimToken], "lost"))
+	require.NoError(t, w.users.Revoke(t.Context(), id.Subject, id.Claims[identity.ClaimCertificate], "lost"))
 	require.True(t, w.changes[0].Concerns(id))
 	_, err = w.users.Authenticate(t.Context(), one)
 	require.ErrorIs(t, err, ErrRevoked)

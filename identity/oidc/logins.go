@@ -19,7 +19,7 @@ import (
 
 // Kinds of documents.
 const (
-	kindLogin  = "oidc-login"
+	KindLogin  = "oidc-login"
 	kindLogout = "oidc-logout"
 )
 
@@ -206,7 +206,7 @@ func (l *Logins) write(ctx context.Context, d identity.Document, k *kept) error 
 		return err
 	}
 	d.Expires = k.Identity.Expires
-	_, err = l.Documents.Write(ctx, kindLogin, d)
+	_, err = l.Documents.Write(ctx, KindLogin, d)
 	return err
 }
 
@@ -257,8 +257,38 @@ func (l *Logins) Refresh(ctx context.Context, id *proxy.Identity) (*proxy.Identi
 	return &fresh, nil
 }
 
+// Of returns who a subject is by the latest of her logins; it wraps ErrEnded when she has
+// none.
+func (l *Logins) Of(ctx context.Context, subject string) (*proxy.Identity, error) {
+	l.mu.Lock()
+	var names []string
+	for name, k := range l.known {
+		if k.subject == subject {
+			names = append(names, name)
+		}
+	}
+	l.mu.Unlock()
+	var latest *proxy.Identity
+	for _, name := range names {
+		id, err := l.Refresh(ctx, &proxy.Identity{Subject: subject, Claims: map[string]string{identity.ClaimLogin: name}})
+		if errors.Is(err, ErrEnded) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if latest == nil || id.AuthTime.After(latest.AuthTime) {
+			latest = id
+		}
+	}
+	if latest == nil {
+		return nil, fmt.Errorf("%s is not logged in: %w", subject, ErrEnded)
+	}
+	return latest, nil
+}
+
 func (l *Logins) get(ctx context.Context, name string) (d identity.Document, k *kept, err error) {
-	if d, err = l.Documents.Get(ctx, kindLogin, name); err != nil {
+	if d, err = l.Documents.Get(ctx, KindLogin, name); err != nil {
 		return d, nil, err
 	}
 	k = &kept{}
@@ -288,7 +318,7 @@ func (l *Logins) End(ctx context.Context, name, reason string) error {
 			return err
 		}
 		d.Body = nil
-		if _, err = l.Documents.Write(ctx, kindLogin, d); errors.Is(err, identity.ErrConflict) {
+		if _, err = l.Documents.Write(ctx, KindLogin, d); errors.Is(err, identity.ErrConflict) {
 			continue // it was refreshed just now
 		} else if err != nil {
 			return err
@@ -343,7 +373,7 @@ func (l *Logins) Logout(ctx context.Context, provider, raw string) (int, error) 
 }
 
 func (l *Logins) each(ctx context.Context, f func(identity.Document, *kept)) error {
-	return identity.All(ctx, l.Documents, kindLogin, func(d identity.Document) bool {
+	return identity.All(ctx, l.Documents, KindLogin, func(d identity.Document) bool {
 		k := &kept{}
 		if err := json.Unmarshal(d.Body, k); err != nil {
 			l.log().Error("a login cannot be read", "login", d.Name, "err", err)
@@ -490,7 +520,7 @@ func (l *Logins) refresh(ctx context.Context, d identity.Document, k *kept, away
 	if claimed.Body, err = json.Marshal(k); err != nil {
 		return true, err
 	}
-	if d.Version, err = l.Documents.Write(ctx, kindLogin, claimed); errors.Is(err, identity.ErrConflict) {
+	if d.Version, err = l.Documents.Write(ctx, KindLogin, claimed); errors.Is(err, identity.ErrConflict) {
 		return true, nil
 	} else if err != nil {
 		return true, err

@@ -547,7 +547,7 @@ func TestLoginsKeep(t *testing.T) {
 	id, err := l.Add(t.Context(), got)
 	require.NoError(t, err)
 	require.WithinDuration(t, time.Now().Add(DefaultLife), id.Expires, time.Minute)
-	d, err := docs.Get(t.Context(), kindLogin, id.Claims[identity.ClaimLogin])
+	d, err := docs.Get(t.Context(), KindLogin, id.Claims[identity.ClaimLogin])
 	require.NoError(t, err)
 	require.NotContains(t, string(d.Body), "canary")
 	require.NotContains(t, string(d.Body), got.IDToken.Reveal())
@@ -556,7 +556,7 @@ func TestLoginsKeep(t *testing.T) {
 	require.Equal(t, "canary-refresh", back.Refresh.Reveal())
 
 	moved := identity.Document{Name: "moved", Body: d.Body}
-	_, err = docs.Write(t.Context(), kindLogin, moved)
+	_, err = docs.Write(t.Context(), KindLogin, moved)
 	require.NoError(t, err)
 	_, err = l.Get(t.Context(), "moved")
 	require.ErrorIs(t, err, identity.ErrSealed)

@@ -286,6 +286,14 @@ func difference(a, b []string) []string {
 	return out
 }
 
+// Knows reports whether the directory has somebody with that subject who is not disabled.
+func (d *Directory) Knows(subject string) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	id, ok := d.people[subject]
+	return ok && d.users[id].active
+}
+
 // standing is what the directory says of a subject.
 type standing struct {
 	known, active bool

@@ -42,6 +42,25 @@ func OpenPostgres(ctx context.Context, address string, o Options) (*Store, error
 	return s, nil
 }
 
+// CheckPostgres returns why OpenPostgres would refuse a URL and options without asking the
+// database. A password belongs into Options, so it refuses one in the URL.
+func CheckPostgres(address string, o Options) error {
+	if o = o.filled(); !schemaName.MatchString(o.Schema) {
+		return fmt.Errorf("store: open: schema %q: want a-z, then also 0-9 and \"_\", at most 40", o.Schema)
+	}
+	if _, err := postgresConfig(address); err != nil {
+		return err
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return err
+	}
+	if _, in := u.User.Password(); in || u.Query().Has("password") {
+		return errors.New("store: open: the URL of the database holds a password: give it apart from the URL")
+	}
+	return nil
+}
+
 var schemaName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
 
 // postgresConfig reads a URL. Its errors do not hold the URL, in which a password
