@@ -66,6 +66,7 @@
 //
 //   - identity: local users, by password, key or certificate.
 //   - identity/oidc: logins at OpenID providers: browsers, devices, workloads.
+//   - identity/stored: what the packages of identity keep, in a store.
 //   - identity/scim: a SCIM 2.0 service for users and groups of a company's directory.
 //   - identity/tokens: access tokens of programs, and sessions of those who have logged in.
 //   - identity/totp: a second factor by codes of an app.

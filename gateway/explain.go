@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,6 +24,7 @@ type Explainer struct {
 	gateway  *proxy.Gateway
 	services atomic.Pointer[[]service]
 	memory   masking.Memory
+	issued   func(*x509.Certificate) bool // whether the gateway has given a certificate; nil: it gives none
 	current  atomic.Pointer[parts]
 }
 
@@ -38,7 +40,7 @@ func NewExplainer(f *config.File, o Options) (*Explainer, error) {
 	if err := x.openServices(f); err != nil {
 		return nil, errors.Join(err, x.Close())
 	}
-	p, err := x.make(context.Background(), f)
+	p, err := x.make(context.Background(), f, nil)
 	if err != nil {
 		return nil, errors.Join(err, x.Close())
 	}

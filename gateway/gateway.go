@@ -22,6 +22,7 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
 	"github.com/sallyport/sallyport/secrets"
+	"github.com/sallyport/sallyport/store"
 )
 
 // Defaults returns what config files of the reference gateway are read with: all
@@ -47,7 +48,8 @@ func Load(path string, o config.Options) (*config.File, error) {
 // is the reference gateway.
 type Options struct {
 	Interceptors Interceptors
-	// Authenticator takes the place of the file's users, which it is given: a login
+	// Authenticator takes the place of the gateway's own, which it is given, and which knows
+	// the file's users, and what has logged in or was given a token or certificate: a login
 	// that it does not know it may hand on to them. It also proves who decides about
 	// requests, by a password and with the protocol "control". One that is a
 	// [proxy.Refresher] and a [proxy.VerifierSource], as the file's users are, hands
@@ -57,6 +59,9 @@ type Options struct {
 	// Credentials takes the place of the references to secrets of the file's accounts,
 	// which it is given. It is called for every revision. Nil: they are followed.
 	Credentials func(file proxy.CredentialSource) proxy.CredentialSource
+	// Store is where the gateway keeps its state, in the place of the file's. It is not
+	// closed. Nil: the file's.
+	Store store.Store
 	// Dialer opens connections to resources; nil is a plain net.Dialer.
 	Dialer proxy.Dialer
 	// Reviewer takes requests for approvals. Nil is a queue in memory, which is
@@ -96,6 +101,8 @@ type Gateway struct {
 	*Explainer
 	log      *slog.Logger
 	operator *operatorLog
+	state    *state
+	proofs   *proofs
 	records  *audit.Log
 	metrics  *prometheus.Metrics
 	control  *control.Handler
@@ -104,11 +111,13 @@ type Gateway struct {
 	listeners entrances
 	serve     func(l protocol.Listener, e *entrance) // nil: nothing is served
 	scraped   net.Listener                           // where metrics are shown; nil when they are not
+	api       net.Listener                           // where the API is served by TLS; nil when it is not
 	socket    net.Listener                           // where control is served; nil when nothing is listened to
 	closed    bool
 
 	applying sync.Mutex // held while a revision is made, and of what follows
 	shown    *shown     // the certificate of clients
+	applied  chan struct{}
 	closers  []func() error
 	close    sync.Once
 	closeErr error
@@ -121,7 +130,7 @@ var ErrClosed = errors.New("the gateway is closed")
 // to be closed, unless Run is called, which closes it. On an error nothing stays
 // open.
 func New(f *config.File, o Options) (*Gateway, error) {
-	g := &Gateway{log: o.Log, metrics: &prometheus.Metrics{}}
+	g := &Gateway{log: o.Log, metrics: &prometheus.Metrics{}, applied: make(chan struct{}, 1)}
 	if g.log == nil {
 		g.log = slog.Default()
 	}
@@ -140,6 +149,9 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	if g.records, err = g.openRecords(f); err != nil {
 		return err
 	}
+	if err := g.openState(f, o.Store); err != nil {
+		return err
+	}
 	requests := &review.Queue{}
 	g.gateway = &proxy.Gateway{
 		Dialer: o.Dialer, Reviewer: requests, Now: o.Now, Log: g.log,
@@ -154,6 +166,10 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 		g.gateway.Reviewer = o.Reviewer
 	}
 	g.closers = append(g.closers, g.Explainer.Close)
+	if err := g.openProofs(context.Background()); err != nil {
+		return err
+	}
+	g.issued = g.proofs.certificates.Issued
 	if err := g.Apply(f); err != nil {
 		return err
 	}
@@ -235,7 +251,7 @@ func (g *Gateway) Apply(f *config.File) error {
 	if err != nil {
 		return err
 	}
-	p, err := g.make(context.Background(), f)
+	p, err := g.make(context.Background(), f, g)
 	if err != nil {
 		return err
 	}
@@ -259,6 +275,10 @@ func (g *Gateway) Apply(f *config.File) error {
 	}
 	g.shown = shown
 	g.move(next)
+	select {
+	case g.applied <- struct{}{}:
+	default: // keepPeople looks soon
+	}
 	if err := g.revised(); err != nil {
 		g.log.Error("clients may not know the gateway by its files", "err", err)
 	}
@@ -328,13 +348,13 @@ func (g *Gateway) Close() error {
 // unlisten closes every listener. g.mu is held.
 func (g *Gateway) unlisten() {
 	g.listeners.closeBut(nil)
-	for _, ln := range []net.Listener{g.socket, g.scraped} {
+	for _, ln := range []net.Listener{g.socket, g.scraped, g.api} {
 		if ln != nil {
 			ln.Close()
 		}
 	}
 	g.listeners = nil
-	g.socket, g.scraped = nil, nil
+	g.socket, g.scraped, g.api = nil, nil, nil
 }
 
 // closeAfterLog has c closed after the log, which hands over its last events when

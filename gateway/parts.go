@@ -21,6 +21,7 @@ import (
 type parts struct {
 	config     *config.File
 	users      *identity.Users
+	people     *people // nil where nothing is served
 	policy     *policy.Policy
 	resources  proxy.Resources
 	guardrail  *guardrail.Guardrail // nil: nothing is guarded
@@ -34,8 +35,9 @@ type parts struct {
 	revision   *proxy.Revision
 }
 
-// make builds the parts of f. Their revision has no interceptors yet.
-func (x *Explainer) make(ctx context.Context, f *config.File) (*parts, error) {
+// make builds the parts of f, for g or, when that is nil, for explaining only. Their revision
+// has no interceptors yet.
+func (x *Explainer) make(ctx context.Context, f *config.File, g *Gateway) (*parts, error) {
 	p := &parts{config: f, recordings: f.Recordings(), retention: f.Retention(), permit: f.Permit(), own: x.options.Interceptors}
 	var err error
 	if p.users, err = f.Users(); err != nil {
@@ -58,8 +60,15 @@ func (x *Explainer) make(ctx context.Context, f *config.File) (*parts, error) {
 			MaxUnauthenticated: f.Limits.MaxUnauthenticated, MaxPerAddress: f.Limits.MaxPerAddress,
 		},
 	}
+	if g != nil {
+		if p.people, err = g.people(ctx, f); err != nil {
+			return nil, err
+		}
+		p.own.First = append([]proxy.Interceptor{g.proofs.limit}, p.own.First...)
+		p.revision.Authenticator = g.sources(p)
+	}
 	if x.options.Authenticator != nil {
-		p.revision.Authenticator = x.options.Authenticator(p.users)
+		p.revision.Authenticator = x.options.Authenticator(p.revision.Authenticator)
 	}
 	if x.options.Credentials != nil {
 		p.revision.Credentials = x.options.Credentials(p.revision.Credentials)

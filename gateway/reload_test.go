@@ -234,8 +234,8 @@ func TestReloadOften(t *testing.T) {
 		for i := range n {
 			s.rewrite(t, s.configs[[]string{"open", "a"}[i%2]]+fmt.Sprintf("\nlimits: {max_sessions: %d}\n", 50+i))
 			require.NoError(t, s.Reload())
-			require.Len(t, k.query(people), 6)
-			require.Len(t, tls.query(people), 6)
+			require.Len(t, k.query(allPeople), 6)
+			require.Len(t, tls.query(allPeople), 6)
 		}
 	}
 	descriptors := func() int {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -60,6 +61,13 @@ func (g *Gateway) listen(authority string) error {
 			return err
 		}
 	}
+	if f.API.Listen != "" {
+		ln, err := net.Listen("tcp", f.API.Listen)
+		if err != nil {
+			return err
+		}
+		g.api = tls.NewListener(ln, g.apiTLS())
+	}
 	g.announce(authority)
 	return nil
 }
@@ -79,6 +87,9 @@ func (g *Gateway) announce(authority string) {
 	}
 	if g.scraped != nil {
 		g.log.Info("metrics", "url", "http://"+g.scraped.Addr().String()+"/metrics")
+	}
+	if g.api != nil {
+		g.log.Info("the API is served", "address", g.api.Addr(), "url", g.parts().config.API.URL)
 	}
 	for _, s := range g.opened() {
 		for _, file := range s.Files {
@@ -104,6 +115,17 @@ func (g *Gateway) Addr(protocol, resource string) net.Addr {
 	return nil
 }
 
+// APIAddr returns the address of the API's listener; nil when there is none, or Listen was not
+// called.
+func (g *Gateway) APIAddr() net.Addr {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.api == nil {
+		return nil
+	}
+	return g.api.Addr()
+}
+
 // Run serves until ctx ends or something of it fails, lets sessions end, and
 // closes the gateway. It returns nil when ctx ended and everything was closed well.
 func (g *Gateway) Run(ctx context.Context) error {
@@ -111,7 +133,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		return err
 	}
 	g.mu.Lock()
-	scraped, socket := g.scraped, g.socket
+	scraped, socket, api := g.scraped, g.socket, g.api
 	g.mu.Unlock()
 	if socket == nil { // it was closed meanwhile
 		return ErrClosed
@@ -135,6 +157,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	wg.Go(func() { g.expire(ctx) })
 	wg.Go(func() { g.keepCertificate(ctx) })
 	wg.Go(func() { g.follow(ctx) })
+	wg.Go(func() { g.followStore(ctx) })
+	wg.Go(func() { g.keepPeople(ctx) })
+	wg.Go(func() { g.sweep(ctx) })
 	if scraped != nil {
 		mux := http.NewServeMux()
 		mux.Handle("/metrics", g.metrics)
@@ -145,6 +170,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	start("control", func() error {
 		return g.serveHTTP(ctx, socket, &http.Server{Handler: g.control, ConnContext: control.PeerContext})
 	})
+	if api != nil {
+		start("api", func() error { return g.serveHTTP(ctx, api, &http.Server{Handler: g.API()}) })
+	}
 	g.mu.Lock()
 	g.serve = func(l protocol.Listener, e *entrance) {
 		ctx, withdraw := context.WithCancelCause(ctx)

@@ -50,10 +50,11 @@ func (x *Explainer) openServices(f *config.File) error {
 		May: func(id *proxy.Identity, t proxy.Target) bool { return x.parts().policy.May(id, t) },
 	}
 	if !x.dry {
-		a.TLS = &tls.Config{GetCertificate: x.gateway.Certificate, MinVersion: tls.VersionTLS12}
+		a.TLS = &tls.Config{GetCertificate: x.gateway.Certificate, MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert}
 	}
-	if x.options.Authenticator == nil { // another may know keys that the file does not
+	if x.options.Authenticator == nil { // another may know keys and certificates that are not known here
 		a.KnowsKey = func(user string, key []byte) bool { return x.parts().users.KnowsKey(user, key) }
+		a.KnowsCertificate = x.issued
 	}
 	for _, p := range f.Protocols() {
 		used := slices.ContainsFunc(listeners, func(l protocol.Listener) bool { return l.Protocol == p.Name }) ||

@@ -203,7 +203,7 @@ func (s *script) query(text string) [][]string {
 	return s.rows(ready, &pgproto3.Query{String: text})
 }
 
-const people = "SELECT id, ssn, city, badge FROM people ORDER BY id"
+const allPeople = "SELECT id, ssn, city, badge FROM people ORDER BY id"
 
 // open connects by a connection string.
 func connect(t *testing.T, conn string) *script {
@@ -237,20 +237,20 @@ func TestSwapInMidSession(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		// before is done under the first revision; then is done under the second, and
-		// returns what is shown as rows of people.
+		// returns what is shown as rows of allPeople.
 		before, then func(c *script) [][]string
 		half         bool // before returns rows, too
 		n            int
 	}{
 		{
 			name: "simple queries", half: true, n: 6,
-			before: func(c *script) [][]string { return c.query(people) },
-			then:   func(c *script) [][]string { return c.query(people) },
+			before: func(c *script) [][]string { return c.query(allPeople) },
+			then:   func(c *script) [][]string { return c.query(allPeople) },
 		},
 		{
 			name: "a statement that is parsed", n: 6,
 			before: func(c *script) [][]string {
-				return c.rows(ready, &pgproto3.Parse{Name: "p", Query: people}, &pgproto3.Sync{})
+				return c.rows(ready, &pgproto3.Parse{Name: "p", Query: allPeople}, &pgproto3.Sync{})
 			},
 			then: func(c *script) [][]string {
 				return c.rows(ready, &pgproto3.Bind{PreparedStatement: "p"}, &pgproto3.Execute{}, &pgproto3.Sync{})
@@ -259,7 +259,7 @@ func TestSwapInMidSession(t *testing.T) {
 		{
 			name: "a statement that is described", n: 6,
 			before: func(c *script) [][]string {
-				return c.rows(ready, &pgproto3.Parse{Name: "p", Query: people}, &pgproto3.Describe{ObjectType: 'S', Name: "p"}, &pgproto3.Sync{})
+				return c.rows(ready, &pgproto3.Parse{Name: "p", Query: allPeople}, &pgproto3.Describe{ObjectType: 'S', Name: "p"}, &pgproto3.Sync{})
 			},
 			then: func(c *script) [][]string {
 				return c.rows(ready, &pgproto3.Bind{PreparedStatement: "p"}, &pgproto3.Execute{}, &pgproto3.Sync{})
@@ -268,21 +268,21 @@ func TestSwapInMidSession(t *testing.T) {
 		{
 			name: "a portal that is bound, in a batch that goes on", n: 6,
 			before: func(c *script) [][]string {
-				return c.rows(bound, &pgproto3.Parse{Query: people}, &pgproto3.Bind{}, &pgproto3.Flush{})
+				return c.rows(bound, &pgproto3.Parse{Query: allPeople}, &pgproto3.Bind{}, &pgproto3.Flush{})
 			},
 			then: func(c *script) [][]string { return c.rows(ready, &pgproto3.Execute{}, &pgproto3.Sync{}) },
 		},
 		{
 			name: "a portal that is described, in a batch that goes on", n: 6,
 			before: func(c *script) [][]string {
-				return c.rows(described, &pgproto3.Parse{Query: people}, &pgproto3.Bind{}, &pgproto3.Describe{ObjectType: 'P'}, &pgproto3.Flush{})
+				return c.rows(described, &pgproto3.Parse{Query: allPeople}, &pgproto3.Bind{}, &pgproto3.Describe{ObjectType: 'P'}, &pgproto3.Flush{})
 			},
 			then: func(c *script) [][]string { return c.rows(ready, &pgproto3.Execute{}, &pgproto3.Sync{}) },
 		},
 		{
 			name: "a portal that is fetched in parts, in a batch that goes on", half: true, n: 4,
 			before: func(c *script) [][]string {
-				return c.rows(suspended, &pgproto3.Parse{Query: people}, &pgproto3.Bind{}, &pgproto3.Describe{ObjectType: 'P'}, &pgproto3.Execute{MaxRows: 2}, &pgproto3.Flush{})
+				return c.rows(suspended, &pgproto3.Parse{Query: allPeople}, &pgproto3.Bind{}, &pgproto3.Describe{ObjectType: 'P'}, &pgproto3.Execute{MaxRows: 2}, &pgproto3.Flush{})
 			},
 			then: func(c *script) [][]string { return c.rows(ready, &pgproto3.Execute{}, &pgproto3.Sync{}) },
 		},
@@ -290,7 +290,7 @@ func TestSwapInMidSession(t *testing.T) {
 			name: "a portal that is fetched in parts, in a transaction", half: true, n: 4,
 			before: func(c *script) [][]string {
 				c.query("BEGIN")
-				return c.rows(ready, &pgproto3.Parse{Query: people}, &pgproto3.Bind{DestinationPortal: "x"}, &pgproto3.Execute{Portal: "x", MaxRows: 2}, &pgproto3.Sync{})
+				return c.rows(ready, &pgproto3.Parse{Query: allPeople}, &pgproto3.Bind{DestinationPortal: "x"}, &pgproto3.Execute{Portal: "x", MaxRows: 2}, &pgproto3.Sync{})
 			},
 			then: func(c *script) [][]string {
 				return c.rows(ready, &pgproto3.Execute{Portal: "x"}, &pgproto3.Sync{})
@@ -300,7 +300,7 @@ func TestSwapInMidSession(t *testing.T) {
 			name: "a cursor", half: true, n: 4,
 			before: func(c *script) [][]string {
 				c.query("BEGIN")
-				c.query("DECLARE c CURSOR FOR " + people)
+				c.query("DECLARE c CURSOR FOR " + allPeople)
 				return c.query("FETCH 2 FROM c")
 			},
 			then: func(c *script) [][]string { return c.query("FETCH ALL FROM c") },
@@ -308,7 +308,7 @@ func TestSwapInMidSession(t *testing.T) {
 		{
 			name: "a prepared statement of SQL", half: true, n: 6,
 			before: func(c *script) [][]string {
-				c.query("PREPARE p AS " + people)
+				c.query("PREPARE p AS " + allPeople)
 				return c.query("EXECUTE p")
 			},
 			then: func(c *script) [][]string { return c.query("EXECUTE p") },
@@ -321,7 +321,7 @@ func TestSwapInMidSession(t *testing.T) {
 		{
 			name: "a copy that is prepared", n: 6,
 			before: func(c *script) [][]string {
-				return c.rows(parsed, &pgproto3.Parse{Query: "COPY (" + people + ") TO STDOUT"}, &pgproto3.Flush{})
+				return c.rows(parsed, &pgproto3.Parse{Query: "COPY (" + allPeople + ") TO STDOUT"}, &pgproto3.Flush{})
 			},
 			then: func(c *script) [][]string {
 				return c.rows(ready, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{})
@@ -543,7 +543,7 @@ func TestSwapUnderLoad(t *testing.T) {
 
 	simple := open()
 	run("simple queries", func() error {
-		results, err := simple.Exec(ctx, people+"; "+people).ReadAll()
+		results, err := simple.Exec(ctx, allPeople+"; "+allPeople).ReadAll()
 		if err != nil {
 			return err
 		}
@@ -554,7 +554,7 @@ func TestSwapUnderLoad(t *testing.T) {
 		return oneRevision(rows, 12) // both are one operation
 	})
 	prepared := open()
-	_, err := prepared.Prepare(ctx, "p", people, nil)
+	_, err := prepared.Prepare(ctx, "p", allPeople, nil)
 	require.NoError(t, err)
 	run("a prepared statement", func() error {
 		r := prepared.ExecPrepared(ctx, "p", nil, nil, nil).Read()
@@ -564,7 +564,7 @@ func TestSwapUnderLoad(t *testing.T) {
 	run("a pipeline", func() error {
 		b := &pgconn.Batch{}
 		for range 5 {
-			b.ExecParams(people, nil, nil, nil, nil)
+			b.ExecParams(allPeople, nil, nil, nil, nil)
 		}
 		results, err := pipelined.ExecBatch(ctx, b).ReadAll()
 		for _, r := range results {
@@ -585,7 +585,7 @@ func TestSwapUnderLoad(t *testing.T) {
 		return oneRevision(rows, 6)
 	})
 	cursor := open()
-	require.NoError(t, cursor.Exec(ctx, "BEGIN; DECLARE c SCROLL CURSOR FOR "+people).Close())
+	require.NoError(t, cursor.Exec(ctx, "BEGIN; DECLARE c SCROLL CURSOR FOR "+allPeople).Close())
 	run("a cursor in a transaction that stays open", func() error {
 		for _, text := range []string{"FETCH 3 FROM c", "FETCH 3 FROM c", "MOVE ABSOLUTE 0 FROM c"} {
 			results, err := cursor.Exec(ctx, text).ReadAll()
@@ -639,7 +639,7 @@ func TestSwapUnderLoad(t *testing.T) {
 	require.NoError(t, psql.Start())
 	lines := bufio.NewScanner(answers)
 	run("psql", func() error {
-		if _, err := io.WriteString(questions, people+";\n"); err != nil {
+		if _, err := io.WriteString(questions, allPeople+";\n"); err != nil {
 			return err
 		}
 		var rows [][]string
@@ -796,7 +796,7 @@ func TestSwapInFlight(t *testing.T) {
 				}
 				rows := k.rows(first, c.messages...)
 				s.use(t, way[1])
-				rows = append(rows, k.rows(ready, extended(people)...)...) // asked now, answered later
+				rows = append(rows, k.rows(ready, extended(allPeople)...)...) // asked now, answered later
 				require.Len(t, rows, 120000)
 				for _, row := range rows {
 					if got := revisionOf(row); got != way[0] {

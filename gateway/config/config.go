@@ -58,7 +58,8 @@ type File struct {
 	Control  []Control           `yaml:"control"`
 	Limits   Limits              `yaml:"limits"`
 	Runbooks any                 `yaml:"runbooks,later"`
-	Store    any                 `yaml:"store,later"`
+	Store    Store               `yaml:"store"`
+	API      API                 `yaml:"api"`
 
 	name    string
 	digest  [sha256.Size]byte // of the file
@@ -78,21 +79,6 @@ type ClientTLS struct {
 	Key  string `yaml:"key"`
 	// Optional takes clients without TLS too.
 	Optional bool `yaml:"optional"`
-}
-
-// Identity says who the users are.
-type Identity struct {
-	Users []User `yaml:"users"`
-	OIDC  any    `yaml:"oidc,later"`
-}
-
-// User is a local user.
-type User struct {
-	Position
-	Name     string   `yaml:"name"`
-	Groups   []string `yaml:"groups"`
-	Password string   `yaml:"password"`
-	SSHKeys  []string `yaml:"ssh_keys"`
 }
 
 // Resource is one thing that users reach through the gateway.

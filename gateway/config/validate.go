@@ -18,7 +18,8 @@ import (
 // nothing, rules that never apply, references that lead nowhere.
 func (f *File) validate(d *decoder) {
 	f.validateListen(d)
-	f.validateUsers(d)
+	f.validateStore(d)
+	f.validateIdentity(d)
 	f.validateResources(d)
 	f.validateAccess(d)
 	f.validateMasking(d)
@@ -56,6 +57,7 @@ func (f *File) validateListen(d *decoder) {
 		}
 		used[addr] = what
 	}
+	check(f.API.Line, "api.listen", f.API.Listen)
 	for _, name := range namesOf(f.options.Protocols) {
 		check(f.places[name], "listen."+name, f.Listen[name])
 	}
@@ -67,28 +69,6 @@ func (f *File) validateListen(d *decoder) {
 			d.problem(r.Line, "give it a listen address, or set listen."+r.Type, "resource %s cannot be reached: nothing listens for it", r.Name)
 		}
 	}
-}
-
-func (f *File) validateUsers(d *decoder) {
-	seen := make(map[string]bool)
-	for _, u := range f.Identity.Users {
-		if seen[u.Name] {
-			d.problem(u.Line, "", "user %q exists twice", u.Name)
-		}
-		seen[u.Name] = true
-		if _, err := identity.NewUsers([]identity.User{u.user()}); err != nil {
-			for _, line := range strings.Split(err.Error(), "\n") {
-				d.problem(u.Line, "", "%s", line)
-			}
-		}
-		if u.Password == "" && len(u.SSHKeys) == 0 {
-			d.problem(u.Line, "give a password or ssh_keys", "user %q cannot log in", u.Name)
-		}
-	}
-}
-
-func (u User) user() identity.User {
-	return identity.User{Name: u.Name, Groups: u.Groups, Password: u.Password, SSHKeys: u.SSHKeys}
 }
 
 func (f *File) validateResources(d *decoder) {
@@ -191,7 +171,7 @@ func (f *File) validateAccess(d *decoder) {
 			if known := f.options.Users; known != nil && known(u) {
 				continue
 			}
-			if u != "*" && !slices.ContainsFunc(f.Identity.Users, func(x User) bool { return x.Name == u }) {
+			if u != "*" && !f.givesUser(u) && !slices.ContainsFunc(f.Identity.Users, func(x User) bool { return x.Name == u }) {
 				d.problem(a.Line, "", "the rule names user %q, who does not exist", u)
 			}
 		}
@@ -226,7 +206,7 @@ func (f *File) checkGroups(d *decoder, line int, groups []string) {
 		if known := f.options.Groups; known != nil && known(g) {
 			continue
 		}
-		if g != "*" && !slices.ContainsFunc(f.Identity.Users, func(u User) bool { return slices.Contains(u.Groups, g) }) {
+		if g != "*" && !f.givesGroup(g) && !slices.ContainsFunc(f.Identity.Users, func(u User) bool { return slices.Contains(u.Groups, g) }) {
 			d.problem(line, "", "the rule names group %q, which has no members", g)
 		}
 	}

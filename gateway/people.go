@@ -1,0 +1,204 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/identity/ca"
+	"github.com/sallyport/sallyport/identity/oidc"
+	"github.com/sallyport/sallyport/identity/scim"
+	"github.com/sallyport/sallyport/identity/tokens"
+	"github.com/sallyport/sallyport/policy"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// proofs are what people and programs prove themselves with that the gateway has given them.
+// They are there as long as the gateway.
+type proofs struct {
+	certificates *ca.Users
+	tokens       *tokens.Tokens
+	members      *identity.Members
+	limit        *tokens.Limit
+}
+
+// openProofs reads the authority for users, or makes it.
+func (g *Gateway) openProofs(ctx context.Context) error {
+	docs := g.state.documents
+	authority, err := ca.OpenAuthority(ctx, ca.ForUsers, ca.Options{Documents: docs, Sealer: g.state.sealer})
+	if err != nil {
+		return err
+	}
+	mock, err := g.state.key(ctx, "unknown-logins")
+	if err != nil {
+		return err
+	}
+	g.proofs = &proofs{
+		certificates: &ca.Users{Authority: authority, Documents: docs, Owner: g.owner, Changed: g.changed},
+		tokens: &tokens.Tokens{
+			Documents: docs, Key: mock, Log: g.log, Changed: g.changed,
+			Owner: func(ctx context.Context, subject string) (*proxy.Identity, error) { return g.owner(ctx, subject, "") },
+		},
+		members: &identity.Members{Documents: docs, Changed: g.changed},
+	}
+	g.proofs.limit = &tokens.Limit{Tokens: g.proofs.tokens, Compile: scopes}
+	return nil
+}
+
+// scopes reads the scopes of a token as access rules.
+func scopes(list []tokens.Scope) (proxy.Interceptor, error) {
+	rules := make([]policy.Rule, len(list))
+	for i, s := range list {
+		rules[i] = policy.Rule{Groups: []string{"*"}, Resources: s.Resources, Allow: append([]string{"connect"}, s.Actions...)}
+	}
+	return policy.New(rules)
+}
+
+// people are those that the identity section of a config file lets in, besides its users: who
+// has logged in at a provider, and what a directory says of them.
+type people struct {
+	of        *config.File
+	secrets   []proxy.Secret
+	logins    *oidc.Logins    // nil: there are no providers
+	directory *scim.Directory // nil: there is no directory
+	sessions  *tokens.Sessions
+}
+
+// people returns those of f, which are the ones of the current revision when nothing about
+// them has changed.
+func (g *Gateway) people(ctx context.Context, f *config.File) (*people, error) {
+	secrets, err := f.ProviderSecrets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if before := g.parts(); before != nil && f.SameIdentity(before.people.of) && slices.Equal(secrets, before.people.secrets) {
+		return before.people, nil
+	}
+	times := f.Identity.Sessions
+	p := &people{of: f, secrets: secrets, sessions: &tokens.Sessions{
+		Documents: g.state.documents, Refresher: refresher{g}, Idle: times.Idle, Life: times.Life, Changed: g.changed,
+	}}
+	providers, err := f.Providers(secrets)
+	if err != nil {
+		return nil, err
+	}
+	if len(providers) > 0 {
+		p.logins = &oidc.Logins{
+			Providers: providers, Documents: g.state.documents, Sealer: g.state.sealer, Every: times.Recheck, Stale: times.Stale, Life: times.Life,
+			Changed: g.changed, Log: g.log,
+		}
+		if err := p.logins.Check(); err != nil {
+			return nil, err
+		}
+	}
+	if s := f.Identity.SCIM; s != nil {
+		p.directory = &scim.Directory{Documents: g.state.documents, Provider: s.Provider, Required: s.Required, Changed: g.changed}
+		if err := p.directory.Load(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// refresher asks the current revision who somebody is now.
+type refresher struct{ *Gateway }
+
+func (r refresher) Refresh(ctx context.Context, id *proxy.Identity) (*proxy.Identity, error) {
+	a, ok := r.parts().revision.Authenticator.(proxy.Refresher)
+	if !ok {
+		return id, nil
+	}
+	return a.Refresh(ctx, id)
+}
+
+// sources are all ways to prove who somebody is in p: what the gateway has given out, logins
+// at providers, and the users of the file.
+func (g *Gateway) sources(p *parts) proxy.Authenticator {
+	s := &identity.Sources{Refine: []proxy.Refresher{g.proofs.members}}
+	s.List = append(s.List,
+		identity.Source{Authenticator: g.proofs.certificates, Owns: claims(identity.ClaimCertificate)},
+		identity.Source{Authenticator: g.proofs.tokens, Names: tokens.Names, Owns: claims(identity.ClaimToken)},
+	)
+	if p.people.logins != nil {
+		s.List = append(s.List, identity.Source{Refresher: p.people.logins, Owns: claims(identity.ClaimIssuer)})
+	}
+	s.List = append(s.List, identity.Source{Authenticator: p.users, Names: func(string) bool { return true }})
+	if p.people.directory != nil {
+		s.Refine = append(s.Refine, p.people.directory)
+	}
+	return s
+}
+
+func claims(name string) func(id *proxy.Identity) bool {
+	return func(id *proxy.Identity) bool { return id.Claims[name] != "" }
+}
+
+// owner returns who has a certificate or token now: of a login that goes on, of the file's users,
+// or of the directory.
+func (g *Gateway) owner(ctx context.Context, subject, login string) (*proxy.Identity, error) {
+	p := g.parts()
+	provider, _, provided := strings.Cut(subject, "/")
+	if !provided {
+		if id, err := p.users.Find(subject); err == nil || login == "" || p.people.logins == nil {
+			return id, err
+		} // a workload's service has no "/"
+	}
+	switch logins := p.people.logins; {
+	case logins == nil:
+		return nil, fmt.Errorf("%s logs in at %s, which is not an identity provider here any more", subject, provider)
+	case login != "":
+		return logins.Refresh(ctx, &proxy.Identity{Subject: subject, Claims: map[string]string{identity.ClaimLogin: login}})
+	case p.people.directory != nil && p.people.directory.Knows(subject):
+		return &proxy.Identity{Subject: subject}, nil // with groups of the directory's, which refines it
+	default:
+		return logins.Of(ctx, subject)
+	}
+}
+
+// changed has open sessions follow what has happened to somebody.
+func (g *Gateway) changed(c identity.Change) {
+	concerned := func(s *proxy.Session) bool { return c.Concerns(s.Identity) }
+	if c.Ended {
+		for _, s := range g.gateway.Sessions() {
+			if concerned(s) {
+				s.Kill(errors.New(c.Reason))
+			}
+		}
+	}
+	g.gateway.Recheck(concerned)
+}
+
+// keepPeople asks the providers of the current revision again when it is time, and forgets
+// sessions and tokens that have expired, until ctx ends.
+func (g *Gateway) keepPeople(ctx context.Context) {
+	for ctx.Err() == nil {
+		p := g.parts()
+		running, stop := context.WithCancel(ctx)
+		var wg sync.WaitGroup
+		if p.people.logins != nil {
+			wg.Go(func() {
+				if err := p.people.logins.Run(running); err != nil && running.Err() == nil {
+					g.log.Error("logins at identity providers are not looked after any more", "err", err)
+				}
+			})
+		}
+		for running.Err() == nil && g.parts().people == p.people {
+			if err := errors.Join(p.people.sessions.Sweep(running), g.proofs.tokens.Sweep(running)); err != nil && running.Err() == nil {
+				g.log.Warn("sessions and tokens that have expired could not be removed: it is tried again", "err", err)
+			}
+			select {
+			case <-g.applied:
+			case <-time.After(sweepEvery):
+			case <-ctx.Done():
+			}
+		}
+		stop()
+		wg.Wait()
+	}
+}

@@ -1,0 +1,281 @@
+package gateway
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/identity/ca"
+	"github.com/sallyport/sallyport/identity/identitytest"
+	"github.com/sallyport/sallyport/identity/oidc"
+	"github.com/sallyport/sallyport/identity/tokens"
+	"github.com/sallyport/sallyport/internal/testserver"
+	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/store"
+)
+
+// team are two gateways on one PostgreSQL, which is also what they lead to, and the provider at
+// which people log in.
+type team struct {
+	provider *identitytest.Provider
+	one, two *house
+}
+
+func openTeam(t *testing.T) *team {
+	const callback = "https://gw.example.com/auth/dev/callback"
+	tm := &team{provider: identitytest.StartProvider(t, callback)}
+	server, database := testserver.Database(t, "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('hello')")
+	t.Setenv("STORE_KEY", store.NewKey().Text())
+	t.Setenv("DB_PASSWORD", server.Password)
+	t.Setenv("CLIENT_SECRET", "secret")
+	config := fmt.Sprintf(`
+listen: {postgres: "127.0.0.1:0"}
+api: {listen: "127.0.0.1:0", url: "https://gw.example.com"}
+store: {url: "postgres://postgres@%s/%s", password: "env:DB_PASSWORD", key: "env:STORE_KEY"}
+identity:
+  users: [{name: root, groups: [admin], password: %s}]
+  providers:
+    - {name: dev, issuer: %q, client_id: web, client_secret: "env:CLIENT_SECRET", scopes: [profile, offline_access], groups: {claim: groups}}
+  scim: {provider: dev, token_hashes: ["%x"]}
+resources:
+  - {name: shop, type: postgres, address: %q, database: %s, username: postgres, password: "env:DB_PASSWORD", tls: {mode: disable}}
+access: [{name: readers, groups: ["dev:dba", "scim:dba", "local:dba", admin, "local:programs"], allow: [connect, read]}]
+`, server.Address(), database, verifier(t), tm.provider.Issuer, sha256.Sum256([]byte("t")), server.Address(), database)
+	for _, h := range []**house{&tm.one, &tm.two} {
+		*h = open(t, t.TempDir(), config)
+	}
+	return tm
+}
+
+// login logs alice in at a gateway.
+func (tm *team) login(t *testing.T, h *house) *proxy.Identity {
+	logins := h.parts().people.logins
+	at, attempt, err := logins.Provider("dev").Begin(t.Context(), oidc.BeginOptions{})
+	require.NoError(t, err)
+	l, err := logins.Provider("dev").Finish(t.Context(), attempt, tm.provider.LogIn(t, at, "alice").Query())
+	require.NoError(t, err)
+	id, err := logins.Add(t.Context(), l)
+	require.NoError(t, err)
+	return id
+}
+
+// certificate returns what a client of PostgreSQL logs in with that has a certificate of a
+// gateway, for somebody who has logged in.
+func (h *house) certificate(t *testing.T, id *proxy.Identity) string {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	cert, err := h.proofs.certificates.Sign(ca.User{
+		Name: "alice", Subject: id.Subject, Login: id.Claims[identity.ClaimLogin], Proven: id.AuthTime, Expires: time.Now().Add(time.Hour),
+	}, &key.PublicKey)
+	require.NoError(t, err)
+	return clientPair(t, cert.Raw, key)
+}
+
+// clientPair writes a certificate and its key to files, for a connection string.
+func clientPair(t *testing.T, cert []byte, key *ecdsa.PrivateKey) string {
+	dir := t.TempDir()
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: cert}, "key.pem": {Type: "PRIVATE KEY", Bytes: der}} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600))
+	}
+	return fmt.Sprintf(" sslcert=%s sslkey=%s", filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
+}
+
+// reach is a connection string without a password.
+func (h *house) reach(user string) string {
+	return strings.Replace(h.database(user, "shop"), "password="+password, "", 1)
+}
+
+// tell sends something of the directory to a gateway's API.
+func (h *house) tell(t *testing.T, method, path, token, body string) (status int, answer string) {
+	roots := x509.NewCertPool()
+	pem, err := os.ReadFile(h.Authority())
+	require.NoError(t, err)
+	require.True(t, roots.AppendCertsFromPEM(pem))
+	c := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
+	defer c.CloseIdleConnections()
+	r, err := http.NewRequest(method, "https://"+h.APIAddr().String()+"/scim/v2"+path, strings.NewReader(body))
+	require.NoError(t, err)
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Content-Type", "application/scim+json")
+	resp, err := c.Do(r)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp.StatusCode, string(b)
+}
+
+var scimID = regexp.MustCompile(`"id": ?"([^"]+)"`)
+
+// directory has the company's directory make a user or group at a gateway, and returns its
+// identifier.
+func (h *house) directory(t *testing.T, path, body string) string {
+	status, answer := h.tell(t, "POST", path, "t", body)
+	require.Equal(t, http.StatusCreated, status, answer)
+	return scimID.FindStringSubmatch(answer)[1]
+}
+
+// TestTeam: what one gateway is told of people counts at the other one, and open sessions
+// there follow, within seconds.
+func TestTeam(t *testing.T) {
+	tm := openTeam(t)
+	tm.provider.Groups(t, "alice", "dba")
+	for _, c := range []struct {
+		name string
+		// begin returns what alice connects with, and what then happens to her at the first
+		// gateway.
+		begin func(t *testing.T) (conn string, then func(t *testing.T))
+		goes  bool // her session goes on
+	}{
+		{"the directory disables her", func(t *testing.T) (string, func(t *testing.T)) {
+			return tm.two.reach("alice") + tm.one.certificate(t, tm.login(t, tm.one)), func(t *testing.T) {
+				id := tm.one.directory(t, "/Users", `{"userName":"alice","externalId":"alice","active":false}`)
+				t.Cleanup(func() { tm.one.tell(t, "DELETE", "/Users/"+id, "t", "") })
+			}
+		}, false},
+		{"she logs out", func(t *testing.T) (string, func(t *testing.T)) {
+			id := tm.login(t, tm.one)
+			return tm.two.reach("alice") + tm.one.certificate(t, id), func(t *testing.T) {
+				require.NoError(t, tm.one.parts().people.logins.End(t.Context(), id.Claims[identity.ClaimLogin], "you have logged out"))
+			}
+		}, false},
+		{"her certificates are revoked", func(t *testing.T) (string, func(t *testing.T)) {
+			id := tm.login(t, tm.one)
+			return tm.two.reach("alice") + tm.one.certificate(t, id), func(t *testing.T) {
+				require.NoError(t, tm.one.proofs.certificates.RevokeAll(t.Context(), id.Subject, "lost"))
+			}
+		}, false},
+		{"an administrator disables her", func(t *testing.T) (string, func(t *testing.T)) {
+			id := tm.login(t, tm.one)
+			return tm.two.reach("alice") + tm.one.certificate(t, id), func(t *testing.T) {
+				_, err := tm.one.proofs.members.Disable(t.Context(), id.Subject)
+				require.NoError(t, err)
+				t.Cleanup(func() {
+					_, err := tm.one.proofs.members.Enable(context.Background(), id.Subject)
+					require.NoError(t, err)
+				})
+			}
+		}, false},
+		{"she is given another group", func(t *testing.T) (string, func(t *testing.T)) {
+			id := tm.login(t, tm.one)
+			return tm.two.reach("alice") + tm.one.certificate(t, id), func(t *testing.T) {
+				_, err := tm.one.proofs.members.Assign(t.Context(), id.Subject, []string{"local:more"})
+				require.NoError(t, err)
+			}
+		}, true},
+		{"her token is revoked", func(t *testing.T) (string, func(t *testing.T)) {
+			require.NoError(t, tm.one.proofs.tokens.PutPrincipal(t.Context(), tokens.Principal{Name: "ci", Kind: proxy.Service, Groups: []string{"local:programs"}}))
+			tk, secret, err := tm.one.proofs.tokens.Create(t.Context(), tokens.Token{Subject: "ci", User: "ci", Expires: time.Now().Add(time.Hour)})
+			require.NoError(t, err)
+			return tm.two.reach("ci~"+tk.ID) + " password=" + secret.Reveal(), func(t *testing.T) {
+				require.NoError(t, tm.one.proofs.tokens.Revoke(t.Context(), tk.ID))
+			}
+		}, false},
+		{"a service loses its group", func(t *testing.T) (string, func(t *testing.T)) {
+			require.NoError(t, tm.one.proofs.tokens.PutPrincipal(t.Context(), tokens.Principal{Name: "cd", Kind: proxy.Service, Groups: []string{"local:programs"}}))
+			tk, secret, err := tm.one.proofs.tokens.Create(t.Context(), tokens.Token{Subject: "cd", User: "cd", Expires: time.Now().Add(time.Hour)})
+			require.NoError(t, err)
+			return tm.two.reach("cd~"+tk.ID) + " password=" + secret.Reveal(), func(t *testing.T) {
+				require.NoError(t, tm.one.proofs.tokens.PutPrincipal(t.Context(), tokens.Principal{Name: "cd", Kind: proxy.Service}))
+			}
+		}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			conn, then := c.begin(t)
+			require.Eventually(t, func() bool { // the other gateway has seen the end of the case before
+				c, err := pgconn.Connect(t.Context(), conn)
+				if err == nil {
+					err = c.Close(t.Context())
+				}
+				return err == nil && len(tm.two.Proxy().Sessions()) == 0
+			}, 30*time.Second, 10*time.Millisecond)
+			s := connect(t, conn)
+			require.Equal(t, [][]string{{"hello"}}, s.query("SELECT text FROM notes"))
+			begun := time.Now()
+			then(t)
+			if c.goes {
+				require.Eventually(t, func() bool {
+					open := tm.two.Proxy().Sessions()
+					return len(open) == 1 && open[0].Identity.In("local:more")
+				}, 30*time.Second, 10*time.Millisecond)
+				require.Equal(t, [][]string{{"hello"}}, s.query("SELECT text FROM notes"))
+				require.NoError(t, s.conn.Close())
+				require.Eventually(t, func() bool { return len(tm.two.Proxy().Sessions()) == 0 }, 30*time.Second, time.Millisecond)
+				return
+			}
+			// It ends without being asked anything, by a message that says so.
+			m, err := s.Receive()
+			require.NoError(t, err)
+			require.IsType(t, &pgproto3.ErrorResponse{}, m)
+			t.Logf("the session ended after %s: %s", time.Since(begun).Round(time.Millisecond), m.(*pgproto3.ErrorResponse).Message)
+			_, err = pgconn.Connect(t.Context(), conn)
+			require.Error(t, err)
+			require.Eventually(t, func() bool { return len(tm.two.Proxy().Sessions()) == 0 }, 30*time.Second, time.Millisecond)
+		})
+	}
+}
+
+// TestDirectoryGroups: groups of the directory open what they may, and close it in a live
+// session.
+func TestDirectoryGroups(t *testing.T) {
+	tm := openTeam(t)
+	tm.provider.Groups(t, "alice")
+	conn := tm.one.reach("alice") + tm.one.certificate(t, tm.login(t, tm.one))
+	_, err := pgconn.Connect(t.Context(), conn)
+	require.Error(t, err, "she is in no group that may")
+	user := tm.one.directory(t, "/Users", `{"userName":"alice","externalId":"alice"}`)
+	group := tm.one.directory(t, "/Groups", fmt.Sprintf(`{"displayName":"dba","members":[{"value":%q}]}`, user))
+	s := connect(t, conn)
+	require.Equal(t, [][]string{{"hello"}}, s.query("SELECT text FROM notes"))
+	status, answer := tm.one.tell(t, "DELETE", "/Groups/"+group, "t", "")
+	require.Equal(t, http.StatusNoContent, status, answer)
+	m, err := s.Receive()
+	require.NoError(t, err)
+	require.IsType(t, &pgproto3.ErrorResponse{}, m)
+	status, _ = tm.one.tell(t, "POST", "/Users", "wrong", `{"userName":"bob"}`)
+	require.Equal(t, http.StatusUnauthorized, status)
+}
+
+// TestForeignCertificates: a certificate that the gateway has not given does not keep a client
+// from logging in by a password, and proves nobody.
+func TestForeignCertificates(t *testing.T) {
+	tm := openTeam(t)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "root"}, NotAfter: time.Now().Add(time.Hour)}
+	foreign, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	require.NoError(t, err)
+	pair := clientPair(t, foreign, key)
+	s := connect(t, tm.one.database("root", "shop")+pair)
+	require.Equal(t, [][]string{{"hello"}}, s.query("SELECT text FROM notes"))
+	_, err = pgconn.Connect(t.Context(), tm.one.reach("root")+pair)
+	require.Error(t, err)
+	// One of the gateway's that is another user's is refused as what it is.
+	tm.provider.Groups(t, "alice", "dba")
+	own := tm.one.certificate(t, tm.login(t, tm.one))
+	_, err = pgconn.Connect(t.Context(), tm.one.database("root", "shop")+own)
+	require.ErrorContains(t, err, "certificate authentication failed")
+}
