@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// What happens when a record cannot be written: the disk is full or fails, a
-// write does not return, or the code below panics. A strict log ends the session
+// What happens when a record cannot be written: the disk is full or fails, the log's
+// folder is gone, a write does not return, or the code below panics. A strict log ends the session
 // before its next operation. A log of best effort loses events, counts them, and
 // says so in the record when it can be written again.
 
@@ -30,17 +30,24 @@ type writing struct {
 
 // write writes b at the stream's offset, over what an earlier attempt wrote in part. With best effort it comes back after
 // the log's stall time at the latest.
-func (s *stream) write(b []byte) (int, error) {
-	if !s.resumes {
+func (s *stream) write(b []byte) (n int, err error) {
+	if s.resumes {
+		n, err = s.writeOrStall(b)
+	} else {
 		s.busy.Store(s.log.tick.Load())
-		defer s.busy.Store(0)
-		return s.log.writeSafely(s.file, b, s.offset)
+		n, err = s.log.writeRecord(s.file, b, s.offset)
+		s.busy.Store(0)
 	}
+	s.log.wrote(err)
+	return n, err
+}
+
+func (s *stream) writeOrStall(b []byte) (int, error) {
 	f, at := s.file, s.offset
 	w := &writing{b: b, done: make(chan struct{})}
 	go func() {
 		defer close(w.done)
-		w.n, w.err = s.log.writeSafely(f, w.b, at)
+		w.n, w.err = s.log.writeRecord(f, w.b, at)
 	}()
 	t := time.NewTimer(s.log.stall)
 	defer t.Stop()
@@ -114,6 +121,7 @@ func (l *Log) guard() {
 		case <-l.stop:
 			return
 		}
+		l.nudge() // so that the log's place is looked at, also when nothing is written
 		now := l.tick.Add(1)
 		stuck := func(since int64) bool { return since != 0 && now-since > guardSteps }
 		disk := stuck(l.syncing.Load())
@@ -126,6 +134,27 @@ func (l *Log) guard() {
 			return true
 		})
 	}
+}
+
+// wrote notes how the latest write of a record ended.
+func (l *Log) wrote(err error) {
+	if err != nil {
+		cause := err
+		l.failing.Store(&cause)
+	} else if l.failing.Load() != nil {
+		l.failing.Store(nil)
+	}
+}
+
+// writeRecord writes b at a place of a record, which is where it was opened and whole up to there.
+func (l *Log) writeRecord(f file, b []byte, at int64) (int, error) {
+	if lost := l.lost.Load(); lost != nil {
+		return 0, *lost
+	}
+	if err := f.Whole(at); err != nil {
+		return 0, err
+	}
+	return l.writeSafely(f, b, at)
 }
 
 // writeSafely writes b at a place of f, with a panic as its error.

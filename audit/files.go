@@ -27,8 +27,12 @@ type file interface {
 	io.WriterAt
 	io.Closer
 	Name() string
+	Stat() (fs.FileInfo, error)
 	Truncate(size int64) error
 	Sync() error
+	// Whole holds that a folder still has the file, and that it has at least size bytes. It
+	// allocates nothing.
+	Whole(size int64) error
 }
 
 // system is the operating system's files.
@@ -57,7 +61,8 @@ func (system) SyncFolder(name string) error { return syncFolder(name) }
 
 type systemFile struct{ *os.File }
 
-func (f systemFile) Sync() error { return syncData(f.File) }
+func (f systemFile) Sync() error            { return syncData(f.File) }
+func (f systemFile) Whole(size int64) error { return wholeFile(f.File, size) }
 
 // disk writes files and knows which folders have names that are not on the disk. It is
 // safe for concurrent use.
@@ -99,14 +104,20 @@ func (d *disk) open(name string) (file, error) {
 	return f, err
 }
 
-// mkdir makes a folder and those that it lies in, where they are not there yet.
-func (d *disk) mkdir(name string) error {
-	err := d.Mkdir(name)
+// mkdirAll makes a folder and those that it lies in, where they are not there yet.
+func (d *disk) mkdirAll(name string) error {
+	err := d.mkdir(name)
 	if errors.Is(err, fs.ErrNotExist) && filepath.Dir(name) != name {
-		if err = d.mkdir(filepath.Dir(name)); err == nil {
-			err = d.Mkdir(name)
+		if err = d.mkdirAll(filepath.Dir(name)); err == nil {
+			err = d.mkdir(name)
 		}
 	}
+	return err
+}
+
+// mkdir makes a folder where it is not there yet.
+func (d *disk) mkdir(name string) error {
+	err := d.Mkdir(name)
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return nil

@@ -189,6 +189,8 @@ func (f *labFile) WriteAt(b []byte, at int64) (int, error) {
 	return n, errors.Join(err, werr)
 }
 
+func (f *labFile) Whole(size int64) error { return wholeFile(f.File, size) }
+
 func (f *labFile) Truncate(size int64) error {
 	if _, err := f.lab.call("truncate", f.Name()); err != nil {
 		return err

@@ -393,7 +393,7 @@ func TestTornLongLeaf(t *testing.T) {
 func TestReplaceIsOnDisk(t *testing.T) {
 	f := newLife(t)
 	d := newDisk(f.lab)
-	require.NoError(t, d.mkdir(f.dir))
+	require.NoError(t, d.mkdirAll(f.dir))
 	for _, text := range []string{"one", "two"} {
 		require.NoError(t, d.replace(filepath.Join(f.dir, "x"), []byte(text), 0o600))
 		require.NoError(t, d.syncNames(f.dir, filepath.Dir(f.dir)))

@@ -103,6 +103,10 @@ type Log struct {
 	lock io.Closer
 	disk *disk
 
+	place   *place
+	lost    atomic.Pointer[error] // what of its place is not there; nil when all is
+	failing atomic.Pointer[error] // of the latest write; nil when it succeeded
+
 	archive *Archive // of itself
 
 	tick    atomic.Int64 // counts the steps of guard, from 1
@@ -196,12 +200,15 @@ func open(dir string, c Config, s storage) (*Log, error) {
 	if l.logger == nil {
 		l.logger = slog.Default()
 	}
-	if err := l.disk.mkdir(filepath.Join(dir, "sessions")); err != nil {
+	if err := l.disk.mkdirAll(filepath.Join(l.dir, "sessions")); err != nil {
 		return nil, err
 	}
 	if err := l.open(c.Adopt); err != nil {
 		if l.tree != nil {
 			err = errors.Join(err, l.tree.close())
+		}
+		if l.place != nil {
+			err = errors.Join(err, l.place.close())
 		}
 		l.unlock()
 		return nil, fmt.Errorf("audit log in %s: %w", dir, err)
@@ -229,6 +236,9 @@ func (l *Log) open(adopt *Action) (err error) {
 	}
 	l.archive = newArchive(l.dir, l.keys, l.disk)
 	if l.tree, l.adopted, err = openTree(l.disk, filepath.Join(l.dir, "log"), adopt != nil); err != nil {
+		return err
+	}
+	if l.place, err = openPlace(l.dir); err != nil {
 		return err
 	}
 	last, cut := l.checkOwn()
@@ -327,6 +337,9 @@ func (l *Log) settle() {
 }
 
 func (l *Log) settleOnce() {
+	if l.checkPlace() != nil {
+		return // what is marked fails with its next event, or is written when the place is there
+	}
 	for _, s := range l.take() {
 		s.settle()
 	}
@@ -379,7 +392,7 @@ func (l *Log) close() error {
 	l.sealEnded()
 	err = errors.Join(err, l.tree.commit())
 	l.closeReaders()
-	err = errors.Join(err, l.tree.close())
+	err = errors.Join(err, l.tree.close(), l.place.close())
 	l.unlock()
 	return err
 }

@@ -46,10 +46,14 @@ type stream struct {
 
 // create begins the record of session id.
 func (l *Log) create(id string) (*stream, error) {
-	path := filepath.Join(l.dir, "sessions", time.Now().UTC().Format("2006-01-02"), id)
-	if err := l.disk.mkdir(filepath.Dir(path)); err != nil {
+	if err := l.place.check(); err != nil {
 		return nil, err
 	}
+	folder, err := l.place.folder(l.disk)
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(folder, id)
 	key := make([]byte, keyLen)
 	rand.Read(key)
 	aead, err := newAEAD(key)

@@ -172,6 +172,9 @@ func openCheckpoint(b []byte, public string) (tlog.Tree, error) {
 func (t *tree) seal(l leaf) (at int64, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if err := t.whole(); err != nil {
+		return 0, err
+	}
 	text := l.text()
 	if err := t.hash(text); err != nil {
 		return 0, err
@@ -185,6 +188,27 @@ func (t *tree) seal(l leaf) (at int64, err error) {
 	t.dirty, at = true, t.size
 	t.count(text)
 	return at, nil
+}
+
+// whole holds that both files have what was written to them.
+func (t *tree) whole() error {
+	if err := t.leaves.Whole(t.length); err != nil {
+		return err
+	}
+	return t.hashes.Whole(tlog.StoredHashIndex(0, t.size) * tlog.HashSize)
+}
+
+// checkPlace holds that the names of both files lead to them, and that they have what was written.
+func (t *tree) checkPlace() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := leadsTo(t.path("leaves"), t.leaves); err != nil {
+		return err
+	}
+	if err := leadsTo(t.path("hashes"), t.hashes); err != nil {
+		return err
+	}
+	return t.whole()
 }
 
 // commit puts the leaves on the disk and signs the tree's head, in this order:

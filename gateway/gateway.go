@@ -217,6 +217,7 @@ func (g *Gateway) openRecords(f *config.File) (*audit.Log, error) {
 		return nil, err
 	}
 	g.closers = append(g.closers, l.Close)
+	g.metrics.Records = l
 	return l, nil
 }
 

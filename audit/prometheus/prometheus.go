@@ -23,6 +23,8 @@ import (
 // Metrics is a proxy.Interceptor that only counts, and an http.Handler that
 // shows. Its zero value is ready. It is safe for concurrent use.
 type Metrics struct {
+	// Records is shown too: whether records can be written. Nil is not.
+	Records *audit.Log
 	// Feeds are shown too: how events' sinks are doing.
 	Feeds []*audit.Feed
 	// Followers are shown too: how copies and witnesses are doing.
@@ -202,8 +204,19 @@ func (m *Metrics) write(w io.Writer, now time.Time) {
 	})
 	counts(w, "sallyport_masked_values_total", "Values that were masked, by type.", "type", masked)
 	counts(w, "sallyport_gateway_events_total", "What happened outside of sessions, by kind.", "kind", events)
+	if m.Records != nil {
+		const name = "sallyport_audit_failing"
+		fmt.Fprintf(w, "# HELP %s Whether records cannot be written, so that sessions end.\n# TYPE %s gauge\n%s %d\n", name, name, name, bit(m.Records.Err() != nil))
+	}
 	m.feeds(w, now)
 	m.followers(w, now)
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func (m *Metrics) followers(w io.Writer, now time.Time) {
@@ -217,12 +230,7 @@ func (m *Metrics) followers(w io.Writer, now time.Time) {
 	each("sallyport_copy_behind_sessions", "gauge", "Sealed sessions that a copy or witness does not have.", func(s audit.FollowStats) float64 { return float64(s.Behind) })
 	each("sallyport_copy_failures_total", "counter", "Failed attempts to reach a copy or witness.", func(s audit.FollowStats) float64 { return float64(s.Failures) })
 	each("sallyport_copy_left_out_total", "counter", "Records that are not copied because they are not as they were sealed.", func(s audit.FollowStats) float64 { return float64(s.LeftOut) })
-	each("sallyport_copy_conflict", "gauge", "Whether a copy or witness holds other data than the log.", func(s audit.FollowStats) float64 {
-		if s.Conflict {
-			return 1
-		}
-		return 0
-	})
+	each("sallyport_copy_conflict", "gauge", "Whether a copy or witness holds other data than the log.", func(s audit.FollowStats) float64 { return float64(bit(s.Conflict)) })
 	each("sallyport_copy_lag_seconds", "gauge", "Since when a copy or witness has lacked sealed sessions.", func(s audit.FollowStats) float64 { return lag(s.Since, now) })
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -50,7 +52,7 @@ func TestAttackX6MetricsHoldNoValues(t *testing.T) {
 	require.NoError(t, err)
 	f, err := l.Feed(nowhere{}, audit.FeedConfig{})
 	require.NoError(t, err)
-	m.Feeds = append(m.Feeds, f)
+	m.Feeds, m.Records = append(m.Feeds, f), l
 	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{permit{}, m, l}, Log: slog.New(slog.DiscardHandler)}
 	s, connect, err := g.Open(t.Context(), proxy.OpenRequest{
 		Identity: &proxy.Identity{Subject: "alice-secret"}, Protocol: "postgres",
@@ -87,17 +89,32 @@ func TestAttackX6MetricsHoldNoValues(t *testing.T) {
 		`sallyport_masked_values_total{type="US_SSN"} 2`,
 		`sallyport_gateway_events_total{kind="session-start"} 1`,
 		`sallyport_export_lag_seconds{sink="nowhere"} 0`,
+		`sallyport_audit_failing 0`,
 	} {
 		require.Contains(t, text, want+"\n")
 	}
 	require.NotContains(t, text, "secret")
-	line := regexp.MustCompile(`^(# (HELP|TYPE) .+|[a-z_]+\{([a-z]+="([^"\\]|\\.)*",?)*\} [0-9.e+-]+)$`)
+	line := regexp.MustCompile(`^(# (HELP|TYPE) .+|[a-z_]+(\{([a-z]+="([^"\\]|\\.)*",?)*\})? [0-9.e+-]+)$`)
 	for l := range strings.Lines(text) {
 		require.Regexp(t, line, strings.TrimSuffix(l, "\n"))
 	}
 	w := httptest.NewRecorder()
 	m.ServeHTTP(w, httptest.NewRequest("POST", "/metrics", nil))
 	require.Equal(t, 405, w.Code)
+}
+
+// The numbers say when records cannot be written.
+func TestFailingLog(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "audit")
+	l, err := audit.Open(dir, audit.Config{Log: slog.New(slog.DiscardHandler), Stall: 100 * time.Millisecond})
+	require.NoError(t, err)
+	m := &Metrics{Records: l}
+	require.Contains(t, show(t, m), "sallyport_audit_failing 0\n")
+	require.NoError(t, os.Rename(dir, dir+".away"))
+	require.Eventually(t, func() bool { return strings.Contains(show(t, m), "sallyport_audit_failing 1\n") }, 20*time.Second, time.Millisecond)
+	require.NoError(t, os.Rename(dir+".away", dir))
+	require.Eventually(t, func() bool { return strings.Contains(show(t, m), "sallyport_audit_failing 0\n") }, 20*time.Second, time.Millisecond)
+	require.NoError(t, l.Close())
 }
 
 func TestLatency(t *testing.T) {
