@@ -19,14 +19,17 @@ func (g *Gateway) Reload() error {
 	var problems config.Problems
 	switch {
 	case err == nil:
+		for _, p := range f.Gone() {
+			g.log.Warn("a rule of the config file names what was taken out of it", "problem", p.String())
+		}
 		g.log.Info("the config file is used as it is now", "config", f.Name(), "resources", len(f.Resources), "users", len(f.Identity.Users), "access_rules", len(f.Access))
 	case errors.Is(err, ErrClosed):
 	case errors.As(err, &problems):
 		for _, p := range problems {
-			g.log.Error("the config file has a problem: the gateway goes on with the one from before", "problem", p.String())
+			g.log.Error("the config file has a problem: the gateway goes on with the one from before, also with users and rights that the file takes away", "problem", p.String())
 		}
 	default:
-		g.log.Error("the config file cannot be used: the gateway goes on with the one from before", "err", err)
+		g.log.Error("the config file cannot be used: the gateway goes on with the one from before, also with users and rights that the file takes away", "err", err)
 	}
 	return err
 }
@@ -50,7 +53,7 @@ func (g *Gateway) follow(ctx context.Context) {
 		changed, now, err := g.parts().config.Changed()
 		if err != nil { // at the first look it may be being replaced
 			if missed++; missed == 2 {
-				g.log.Error("the config file cannot be read: the gateway goes on with the one from before", "err", err)
+				g.log.Error("the config file cannot be read: the gateway goes on with the one from before, also with users and rights that the file takes away", "err", err)
 			}
 			continue
 		}

@@ -142,7 +142,7 @@ func TestReloadBroken(t *testing.T) {
 		{"empty", "", 0o600, "the file is empty"},
 		{"an unknown key", s.configs["open"] + "\nmaskng: []\n", 0o600, `unknown key \"maskng\"`},
 		{"a rule that names nobody", strings.Replace(s.configs["closed"], "groups: [ops]", "groups: [nobody]", 1), 0o600, "which has no members"},
-		{"written by others", s.configs["closed"], 0o666, "every user can write it (mode 0666): take that away with chmod o-w"},
+		{"written by others", s.configs["closed"], 0o666, "every user can write it (mode 0666): take that away with chmod go-w"},
 		{"another data directory", strings.Replace(s.configs["closed"], "data_dir: data", "data_dir: elsewhere", 1), 0o600, "stop it, and start it with this file"},
 		{"a certificate that is not there", strings.Replace(s.configs["closed"], "tls: {", "tls: {cert: no.pem, key: no.key, ", 1), 0o600, "no.pem"},
 	} {
@@ -223,6 +223,35 @@ func TestReloadResource(t *testing.T) {
 	require.Error(t, err)
 	require.NoError(t, os.WriteFile(secret, good, 0o600))
 	require.Equal(t, [][]string{{"1"}}, connect(t, s.plain("alice", "shop")).query("SELECT 1"))
+}
+
+// TestReloadLastMember: who is the last member of a group and is taken out of the file is out, though
+// rules still name the group: they choose nobody, and what they would have held is not let run by nobody's word.
+func TestReloadLastMember(t *testing.T) {
+	s := openSwapping(t, nil, t.TempDir())
+	open := s.configs["open"]
+	text := open[:strings.Index(open, "access:")] + `
+access: [{name: all, groups: [dev], allow: [all]}, {name: theirs, groups: [ops], allow: [all]}]
+guardrails: [{use: off}, {name: asked, hold: {effects: [delete]}, approvers: [ops], for: 1s}]
+masking: [{use: off}]
+`
+	s.rewrite(t, text)
+	require.NoError(t, s.Reload())
+	bob, alice := connect(t, s.plain("bob", "shop")), connect(t, s.plain("alice", "shop"))
+	require.Equal(t, [][]string{{"1"}}, bob.query("SELECT 1"))
+
+	member := strings.Index(text, ", {name: bob,")
+	s.rewrite(t, text[:member]+text[member+strings.Index(text[member:], "]}"):])
+	require.NoError(t, s.Reload())
+	require.NotEmpty(t, bob.rows(fatal), "the session ends")
+	_, err := pgconn.Connect(t.Context(), s.plain("bob", "shop"))
+	require.Error(t, err)
+	s.logs(t, `a rule of the config file names what was taken out of it`)
+	s.logs(t, `the rule names group \"ops\", which has no members`)
+
+	rows := alice.rows(ready, &pgproto3.Query{String: "DELETE FROM legacy"})
+	require.Contains(t, fmt.Sprint(rows), "nobody decided")
+	require.Equal(t, [][]string{{"1"}}, alice.query("SELECT count(*) FROM legacy"))
 }
 
 // TestReloadOften: a hundred revisions leave nothing open, and sessions go on through all

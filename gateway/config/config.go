@@ -66,6 +66,9 @@ type File struct {
 	info    fs.FileInfo       // nil: it was not read from a file
 	options Options
 	places  map[string]int // lines of the keys of Listen
+	before  *File          // from which it is made anew, while it is checked; nil when it is read first
+
+	references map[string]Problems // what its rules refer to, with where they do when it is gone
 }
 
 // Listen says where the gateway listens for all resources of a protocol, by the
@@ -267,12 +270,14 @@ const maxFile = 4 << 20
 // Load reads a config file. Relative paths in it are relative to its folder.
 // The error is of type Problems when the file could be read and the options are
 // right.
-func Load(path string, o Options) (*File, error) {
+func Load(path string, o Options) (*File, error) { return load(path, o, nil) }
+
+func load(path string, o Options, before *File) (*File, error) {
 	b, info, err := read(path)
 	if err != nil {
 		return nil, err
 	}
-	f, err := Parse(path, b, o)
+	f, err := parse(path, b, o, before)
 	if err == nil {
 		f.info = info
 	}
@@ -294,8 +299,9 @@ func read(path string) ([]byte, fs.FileInfo, error) {
 	return b, info, err
 }
 
-// Reload reads the file again, as it was read.
-func (f *File) Reload() (*File, error) { return Load(f.name, f.options) }
+// Reload reads the file again, as it was read. Rules may name what was taken out of it; see
+// [File.Gone].
+func (f *File) Reload() (*File, error) { return load(f.name, f.options, f) }
 
 // Changed reports whether the file that f was read from says something else now. stamp
 // names what it says: two files with the same one are the same.
@@ -322,12 +328,14 @@ func (f *File) Name() string { return f.name }
 
 // Parse reads a config file's text; name is for messages and for relative
 // paths.
-func Parse(name string, text []byte, o Options) (*File, error) {
+func Parse(name string, text []byte, o Options) (*File, error) { return parse(name, text, o, nil) }
+
+func parse(name string, text []byte, o Options, before *File) (*File, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
 	d := &decoder{file: name, protocols: o.Protocols, places: make(map[string]int), broken: make(map[string]bool)}
-	out := &File{name: name, digest: sha256.Sum256(text), options: o, places: d.places}
+	out := &File{name: name, digest: sha256.Sum256(text), options: o, places: d.places, before: before, references: make(map[string]Problems)}
 	if len(text) > maxFile {
 		d.problem(1, "", "the file is larger than %d bytes", maxFile)
 		return nil, d.problems
@@ -350,6 +358,7 @@ func Parse(name string, text []byte, o Options) (*File, error) {
 		d.checking = true
 		out.validate(d)
 	}
+	out.before = nil
 	if len(d.problems) > 0 {
 		slices.SortStableFunc(d.problems, func(a, b Problem) int { return a.Line - b.Line })
 		return nil, d.problems

@@ -275,15 +275,12 @@ func (f *File) checkApprovers(d *decoder, g Guardrail) {
 	if len(g.Approvers) == 0 || g.Hold == nil {
 		return
 	}
-	able := 0
-	for _, u := range f.Identity.Users {
-		if u.Password != "" && slices.ContainsFunc(g.Approvers, func(a string) bool { return a == "*" || slices.Contains(u.Groups, a) }) {
-			able++
-		}
-	}
-	if able == 0 {
-		d.problem(g.Line, "give one of the approvers a password, which is needed to decide", "none of the approvers [%s] has a password, so nobody could decide", strings.Join(g.Approvers, ", "))
-	}
+	able := slices.ContainsFunc(f.Identity.Users, func(u User) bool {
+		return u.Password != "" && slices.ContainsFunc(g.Approvers, func(a string) bool { return a == "*" || slices.Contains(u.Groups, a) })
+	})
+	list := strings.Join(g.Approvers, ", ")
+	f.refersTo(d, g.Line, "approvers "+list, able, "give one of the approvers a password, which is needed to decide",
+		"none of the approvers [%s] has a password, so nobody could decide", list)
 }
 
 // kinds are the kinds of operations that the conditions are about.
@@ -340,14 +337,12 @@ func (f *File) checkAllowed(d *decoder, g Guardrail, r *GuardrailRule) {
 // checkKind reports a rule about operations that none of its resources has.
 func (f *File) checkKind(d *decoder, g Guardrail, r *GuardrailRule) {
 	kinds, what := r.kinds()
-	var others []string
+	var has bool
+	var names []string
 	for _, res := range f.chosen(g) {
-		if f.protocol(res).Asks(kinds...) {
-			return
-		}
-		others = append(others, res.Name)
+		has = has || f.protocol(res).Asks(kinds...)
+		names = append(names, res.Name)
 	}
-	if len(others) > 0 {
-		d.problem(g.Line, "", "the rule is about %s, but none of its resources has them: %s", what, strings.Join(others, ", "))
-	}
+	f.refersTo(d, g.Line, fmt.Sprintf("%s at %q %v", what, g.Resources.Names, g.Resources.Labels), has || names == nil, "",
+		"the rule is about %s, but none of its resources has them: %s", what, strings.Join(names, ", "))
 }

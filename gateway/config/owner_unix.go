@@ -21,9 +21,17 @@ func trusted(name string, info fs.FileInfo) error {
 	case st.Uid != 0 && int(st.Uid) != os.Geteuid():
 		return fmt.Errorf("using %s: its owner has user number %d: want root or the gateway's own user, %d; set it with chown", name, st.Uid, os.Geteuid())
 	case mode&0o002 != 0:
-		return fmt.Errorf("using %s: every user can write it (mode %04o): take that away with chmod o-w", name, mode)
+		return fmt.Errorf("using %s: every user can write it (mode %04o): take that away with chmod %s", name, mode, remedy(mode))
 	case mode&0o020 != 0 && st.Gid != 0 && int(st.Gid) != os.Getegid():
 		return fmt.Errorf("using %s: the members of group number %d can write it (mode %04o): take that away with chmod g-w", name, st.Gid, mode)
 	}
 	return nil
+}
+
+// remedy is the mode for chmod that leaves the owner alone able to write.
+func remedy(mode fs.FileMode) string {
+	if mode&0o020 != 0 {
+		return "go-w"
+	}
+	return "o-w"
 }

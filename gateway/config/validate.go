@@ -168,12 +168,9 @@ func (f *File) validateAccess(d *decoder) {
 			if d.unsure() {
 				break
 			}
-			if known := f.options.Users; known != nil && known(u) {
-				continue
-			}
-			if u != "*" && !f.givesUser(u) && !slices.ContainsFunc(f.Identity.Users, func(x User) bool { return x.Name == u }) {
-				d.problem(a.Line, "", "the rule names user %q, who does not exist", u)
-			}
+			known := f.options.Users
+			exists := u == "*" || f.givesUser(u) || known != nil && known(u) || slices.ContainsFunc(f.Identity.Users, func(x User) bool { return x.Name == u })
+			f.refersTo(d, a.Line, "user "+u, exists, "", "the rule names user %q, who does not exist", u)
 		}
 	}
 	if len(f.Access) == 0 && len(f.Resources) > 0 && !d.broken["access"] {
@@ -203,12 +200,9 @@ func (f *File) checkGroups(d *decoder, line int, groups []string) {
 		return
 	}
 	for _, g := range groups {
-		if known := f.options.Groups; known != nil && known(g) {
-			continue
-		}
-		if g != "*" && !f.givesGroup(g) && !slices.ContainsFunc(f.Identity.Users, func(u User) bool { return slices.Contains(u.Groups, g) }) {
-			d.problem(line, "", "the rule names group %q, which has no members", g)
-		}
+		known := f.options.Groups
+		exists := g == "*" || f.givesGroup(g) || known != nil && known(g) || slices.ContainsFunc(f.Identity.Users, func(u User) bool { return slices.Contains(u.Groups, g) })
+		f.refersTo(d, line, "group "+g, exists, "", "the rule names group %q, which has no members", g)
 	}
 }
 
@@ -222,16 +216,15 @@ func (f *File) checkSelector(d *decoder, line int, s Selector) {
 			m, err := path.Match(name, r.Name)
 			return m && err == nil
 		})
-		if !ok {
-			var names []string
-			for _, r := range f.Resources {
-				names = append(names, r.Name)
-			}
-			d.problem(line, suggest(name, names), "no resource is named %q", name)
+		var names []string
+		for _, r := range f.Resources {
+			names = append(names, r.Name)
 		}
+		f.refersTo(d, line, "resource "+name, ok, suggest(name, names), "no resource is named %q", name)
 	}
-	if len(s.Labels) > 0 && !slices.ContainsFunc(f.Resources, func(r Resource) bool { return s.matchesLabels(r.Labels) }) {
-		d.problem(line, "", "no resource has the labels %s, so the rule never applies", labels(s.Labels))
+	if len(s.Labels) > 0 {
+		exists := slices.ContainsFunc(f.Resources, func(r Resource) bool { return s.matchesLabels(r.Labels) })
+		f.refersTo(d, line, "labels "+labels(s.Labels), exists, "", "no resource has the labels %s, so the rule never applies", labels(s.Labels))
 	}
 }
 

@@ -1,0 +1,44 @@
+package config
+
+import (
+	"maps"
+	"slices"
+)
+
+// What is taken out of a file, such as a user, is often still named by its rules. A gateway that did not
+// use the file for that would keep in who was taken out. A rule that names what is not there chooses nothing, and
+// a held operation of which nobody can decide is refused at its deadline, so that such a file is safe to use. In a
+// file that is read for the first time such names are mistakes.
+
+// refersTo checks something that a rule refers to, which what identifies. When it is not there that is a
+// problem, unless the file from which this one is made anew referred to it.
+func (f *File) refersTo(d *decoder, line int, what string, there bool, hint, format string, args ...any) {
+	if !there && !f.before.refers(what) {
+		d.problem(line, hint, format, args...)
+		return
+	}
+	n := &decoder{file: d.file}
+	if !there {
+		n.note(line, "take it out of the rule before the next start, which refuses the file", format, args...)
+	}
+	f.references[what] = append(f.references[what], n.problems...)
+}
+
+// refers reports whether a rule referred to something; nil is a file without rules.
+func (f *File) refers(what string) bool {
+	if f == nil {
+		return false
+	}
+	_, ok := f.references[what]
+	return ok
+}
+
+// Gone is what rules refer to and is not there any more since the file was read for the first
+// time. Such rules choose nothing, and nobody decides where they want somebody to.
+func (f *File) Gone() (list Problems) {
+	for ps := range maps.Values(f.references) {
+		list = append(list, ps...)
+	}
+	slices.SortFunc(list, func(a, b Problem) int { return a.Line - b.Line })
+	return list
+}
