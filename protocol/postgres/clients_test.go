@@ -99,6 +99,7 @@ SELECT 1;
 	t.Run("large objects are function calls", func(t *testing.T) {
 		out := g.psql(t, "\\lo_import /etc/hostname\nSELECT 'goes on';\n")
 		require.Contains(t, out, "function calls by number are not allowed")
+		require.Contains(t, out, "function_call: true")
 		require.Contains(t, out, "goes on")
 	})
 	t.Run("errors pass unchanged", func(t *testing.T) {
@@ -146,6 +147,7 @@ func TestAttack32Replication(t *testing.T) {
 		out, err := g.client(t, "pg_basebackup", "", "-D", filepath.Join(dir, "a"))
 		require.Error(t, err)
 		require.Contains(t, out, `the startup parameter "replication" is not allowed`)
+		require.Contains(t, out, "replication: true")
 	})
 	t.Run("allowed", func(t *testing.T) {
 		g := startGate(t, gateConfig{settings: Settings{Replication: true}})

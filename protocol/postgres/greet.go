@@ -227,7 +227,7 @@ func parseOptions(s string) ([]wire.Parameter, error) {
 		// The server takes a dash in a setting's name for an underscore.
 		name = strings.ReplaceAll(name, "-", "_")
 		if !ok || !has || !validSettingName(name) {
-			return nil, &parameterError{"options"}
+			return nil, &parameterError{name: "options"}
 		}
 		params = append(params, wire.Parameter{Name: name, Value: value})
 	}
@@ -245,7 +245,10 @@ func validSettingName(name string) bool {
 }
 
 // parameterError says that a startup parameter is not allowed.
-type parameterError struct{ name string }
+type parameterError struct {
+	name   string
+	allows string // the setting of the resource that does; empty when that is not one
+}
 
 func (e *parameterError) Error() string {
 	return fmt.Sprintf("the startup parameter %q is not allowed for this resource", e.name)
@@ -257,7 +260,11 @@ func (hi *hello) allowedParams(s *Settings) ([]wire.Parameter, error) {
 	var out []wire.Parameter
 	for _, p := range hi.params {
 		if !s.allowsParameter(p.Name) {
-			return nil, &parameterError{p.Name}
+			err := &parameterError{p.Name, "startup_parameters"}
+			if defaultStartupParameters[strings.ToLower(p.Name)] { // refused where everything is only read
+				err.allows = ""
+			}
+			return nil, err
 		}
 		i := slices.IndexFunc(out, func(o wire.Parameter) bool { return strings.EqualFold(o.Name, p.Name) })
 		if i >= 0 {

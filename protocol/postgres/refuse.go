@@ -61,6 +61,9 @@ func fatalNotice(err error) wire.Notice {
 	case errors.As(err, &param):
 		n.Code, n.Message = codeRefused, param.Error()
 		n.Hint = "Leave it out, or ask an administrator to allow it for this resource."
+		if param.allows != "" {
+			n.Hint = "Leave it out, or ask an administrator to allow it for this resource by its setting " + param.allows + "."
+		}
 	case errors.Is(err, proxy.ErrNotFound), errors.Is(err, errNoResource), errors.Is(err, errAmbiguousResource):
 		n.Code, n.Message = codeNoDatabase, err.Error()
 		n.Hint = "Connect as USER+RESOURCE, with a resource that you may use."

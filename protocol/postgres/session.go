@@ -80,7 +80,7 @@ func (h *Handler) open(ctx context.Context, c *proxy.Conn, hi *hello) (*session,
 	// What the resource's settings refuse is told to those who may use it.
 	params, unset := hi.allowedParams(&s.settings)
 	if hi.replication != "" && !s.settings.Replication {
-		unset = &parameterError{"replication"}
+		unset = &parameterError{"replication", "replication: true"}
 	}
 	database := hi.database
 	if database == "" && r.Database == "" && !isPhysical(hi.replication) {

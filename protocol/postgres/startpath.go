@@ -21,7 +21,7 @@ func (s *session) askPath(ctx context.Context, params []wire.Parameter) (proxy.O
 		}
 		names, ok := splitPath(p.Value)
 		if !ok {
-			return nil, &parameterError{p.Name}
+			return nil, &parameterError{name: p.Name}
 		}
 		text := []byte("SET " + searchPath + " TO " + names)
 		facts := noAnalyzer

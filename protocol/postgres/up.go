@@ -775,7 +775,7 @@ func (u *up) function(body []byte, total int) error {
 	}
 	if !u.settings.FunctionCall {
 		e.call = proxy.Call{Meta: proxy.Meta{Kind: proxy.KindFunction}, Name: functionName(oid)}
-		v := proxy.Deny(proxy.CausePolicy, "", "function calls by number are not allowed for this resource", "Call the function in a statement.")
+		v := proxy.Deny(proxy.CausePolicy, "", "function calls by number are not allowed for this resource", "Call the function in a statement, or ask an administrator to set function_call: true for this resource and to allow the right function.")
 		u.session.session.Refuse(&e.call, v)
 		e.refusal = wire.AppendError(nil, refusal(&v))
 		return u.replaceExpecting(e, total, poisonFunction)
