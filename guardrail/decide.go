@@ -145,7 +145,7 @@ func (c *call) meets(r *Rule) (meets, understood bool) {
 			return false, true
 		}
 		meets, understood = c.does(r, op)
-		if op.Kind == proxy.KindInput && !understood {
+		if op.Kind == proxy.KindInput && !understood && len(c.parse(op).Fetched) == 0 {
 			return false, true // one line of several, or of another program than the shell: it is a tripwire
 		}
 		return meets, understood

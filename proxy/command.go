@@ -23,6 +23,9 @@ type CommandFacts struct {
 	// commands that are not in the text. Rules that deny or hold count it against the
 	// command.
 	Unknown []string
+	// Fetched says which shells would run what comes over the network in the same line, as in
+	// "curl … | sh". It is in Unknown, too, and certain also of a line that is one of several.
+	Fetched []string
 	// Unfollowed says which programs have code of their own language, or take
 	// what they run from elsewhere, as a file of commands does. It counts only where a
 	// list says what may run.

@@ -26,10 +26,17 @@ type feed struct {
 	text  string // with what carries what is not known; of what is not known, the part that is
 	paths []word
 	deep  bool // the paths come with everything below them
+	net   bool // some of it comes over the network
 }
 
 // then is what comes when f and g come one after the other.
 func (f feed) then(g feed) feed {
+	out := f.joined(g)
+	out.net = f.net || g.net
+	return out
+}
+
+func (f feed) joined(g feed) feed {
 	switch {
 	case f.kind == fromNothing:
 		return g
@@ -95,6 +102,9 @@ var evaluated = strings.Fields(`ssh-agent dircolors lesspipe lesspipe.sh resize 
 
 // passing are programs that print what others have written.
 var passing = strings.Fields("curl wget cat tac head tail nc ncat socat ssh base64 xxd openssl gpg grep sed awk cut tr sort python3 python perl ruby node php sh bash")
+
+// fetchers are programs that print what comes over the network.
+var fetchers = strings.Fields("curl curlie wget wget2 aria2c fetch http https xh lynx links w3m ftp lftp tftp nc ncat netcat socat telnet")
 
 // emits reports whether what a program prints is meant to be evaluated.
 func emits(name string, args []string) bool {

@@ -77,7 +77,9 @@ func (r *reading) program(words []arg, in, opened feed, s *state, depth int) fee
 		r.builtin(short, args, s)
 		r.inline(short, args, in, s, depth)
 	}
-	return r.prints(short, args, in, s)
+	out := r.prints(short, args, in, s)
+	out.net = in.net || slices.Contains(fetchers, short)
+	return out
 }
 
 // notes adds a program to those that run.
@@ -123,7 +125,7 @@ func (r *reading) named(w word) bool {
 	if w.has(glob) {
 		r.unclear("the name of a program is a pattern: write its name")
 	} else {
-		r.unclear("the name of a program is computed: write its name")
+		r.unseen(r.fetches && !slices.ContainsFunc(w, func(p piece) bool { return p.kind == maybe && p.text != "" }), "the name of a program is computed: write its name")
 	}
 	return false
 }
@@ -259,7 +261,7 @@ func (r *reading) shell(name string, args []arg, in feed, s *state, depth int) f
 		a := args[i].String()
 		switch {
 		case a != "" && strings.Trim(a, Dynamic) == "" && !args[i].substituted():
-			r.unclear("an argument of %s is computed: write it", name)
+			r.unseen(r.fetches, "an argument of %s is computed: write it", name)
 			return feed{kind: fromElsewhere}
 		case a == "--version" || a == "--help":
 			return feed{kind: fromNothing}
@@ -300,7 +302,7 @@ func (r *reading) input(name string, args []arg, in feed, s *state, depth int) f
 		r.unclear("%s reads commands from its input: ask for a shell alone, such as %q, or write the commands", name, name+" -l")
 		r.asks += len(r.Unknown) - before
 	default:
-		r.unclear("%s reads commands that are not in the text: write them, or run them from a file", name)
+		r.unseen(in.net, "%s reads commands that are not in the text: write them, or run them from a file", name)
 		if in.text != "" {
 			r.text(in.text, s.with(args), feed{kind: fromElsewhere}, depth+1)
 		}
@@ -350,7 +352,7 @@ func (r *reading) file(name string, args []arg, in, opened feed, s *state, depth
 		r.text(opened.text, s, feed{kind: fromNothing}, depth+1)
 	case args[0].substituted() && opened.kind == fromNothing: // printed for the purpose
 	case args[0].substituted(), a == "-" || strings.Contains(a, "/dev/") || strings.Contains(a, "/proc/") || strings.Contains(a, "/fd/"):
-		r.unclear("%s reads commands that are not in the text: write them, or run them from a file", name)
+		r.unseen(in.net || opened.net, "%s reads commands that are not in the text: write them, or run them from a file", name)
 	case depth > maxDepth:
 		r.unclear("programs are nested too deeply")
 	default:

@@ -64,6 +64,7 @@ type reading struct {
 	traps     []string // texts that run at the end
 	opened    feed     // what a process substitution in the words of a command gives
 	asks      int      // how many of what is unknown are shells that read the session's input
+	fetches   bool     // a substitution prints what comes over the network
 }
 
 // read reads a command line. begins is true when it begins in the account's home
@@ -85,6 +86,7 @@ func read(command string, begins bool) *reading {
 			aside.stmt(body, s.with(nil), feed{kind: fromElsewhere})
 			r.Programs, r.Written = append(r.Programs, aside.Programs...), append(r.Written, aside.Written...)
 			r.Unknown, r.Unfollowed = append(r.Unknown, aside.Unknown...), append(r.Unfollowed, aside.Unfollowed...)
+			r.Fetched = append(r.Fetched, aside.Fetched...)
 			r.certain(aside)
 		}
 	}
@@ -124,6 +126,14 @@ func (r *reading) unclear(format string, args ...any) {
 	r.Unknown = reason(r.Unknown, fmt.Sprintf(format, args...))
 }
 
+// unseen notes commands that are not in the text. fetched is true when they come over the network.
+func (r *reading) unseen(fetched bool, format string, args ...any) {
+	r.unclear(format, args...)
+	if fetched {
+		r.Fetched = reason(r.Fetched, fmt.Sprintf(format, args...))
+	}
+}
+
 // unfollowed notes what a program does by itself.
 func (r *reading) unfollowed(format string, args ...any) {
 	r.Unfollowed = reason(r.Unfollowed, fmt.Sprintf(format, args...))
@@ -151,7 +161,7 @@ func (r *reading) text(command string, s *state, in feed, depth int) feed {
 		r.unclear("the command is nested too deeply")
 		return feed{kind: fromElsewhere}
 	case strings.Trim(command, string(carryAny)+string(carrySome)+" \t\r\n") == "" && strings.ContainsRune(command, carryAny):
-		r.unclear("the text of a command is computed: write the command itself")
+		r.unseen(r.fetches, "the text of a command is computed: write the command itself")
 		return feed{kind: fromElsewhere}
 	}
 	if strings.ContainsRune(command, carryAny) || strings.ContainsRune(command, carrySome) {

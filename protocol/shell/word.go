@@ -454,7 +454,9 @@ func (r *reading) part(p syntax.WordPart, s *state, quoted, first bool) (words [
 	case *syntax.ParamExp:
 		return made(r.param(p, s)), !quoted
 	case *syntax.CmdSubst:
-		return made(r.printed(r.stmts(p.Stmts, s.clone(), feed{kind: fromElsewhere}), s)), !quoted
+		out := r.stmts(p.Stmts, s.clone(), feed{kind: fromElsewhere})
+		r.fetches = r.fetches || out.net
+		return made(r.printed(out, s)), !quoted
 	case *syntax.ProcSubst:
 		in := feed{kind: fromElsewhere}
 		out := r.stmts(p.Stmts, s.clone(), in)
