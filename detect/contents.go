@@ -43,13 +43,32 @@ func (p *Detector) Contents(c Column, values [][]byte) *Contents {
 	return h
 }
 
+// Join returns what c says, weighed by the values that speak more for each form of
+// numbers: those of c, or those of earlier, which were read of the same column.
+func (c *Contents) Join(earlier *Contents) *Contents {
+	joined := *c
+	for i := range earlier.tallies.of {
+		if earlier.tallies.of[i].passes == 0 || earlier.speaks(i) <= joined.speaks(i) {
+			continue
+		}
+		joined.tallies.of[i] = earlier.tallies.of[i]
+		if mediums[i].typ == Card {
+			joined.tallies.others = earlier.tallies.others
+		}
+		joined.profile = earlier.profile
+	}
+	return &joined
+}
+
+// speaks is how much the values speak for the i-th medium, in nats.
+func (c *Contents) speaks(i int) float64 { return c.profile.prior() + c.tallies.likelihood(i) }
+
 // holds is what is in a column by some of its values: the type of which one in five
 // of them is at least, by what its name says or in spite of it, and not by
 // chance.
 func (p *Detector) holds(h *Contents, values [][]byte) Type {
-	prior := h.profile.prior()
 	for i := range h.tallies.of {
-		if h.tallies.of[i].passes > 0 && prior+h.tallies.likelihood(i) > 0 {
+		if h.tallies.of[i].passes > 0 && h.speaks(i) > 0 {
 			return mediums[i].typ
 		}
 	}

@@ -280,16 +280,32 @@ func (v *view) held(c *column, from *proxy.Column) bool {
 			c.weigher.Forget()
 			return false
 		}
-		if how := v.treatment(h.Whole); h.Whole != "" && how.Transform != Visible && c.scannable(h.Whole) {
-			c.whole, c.why, c.typ, c.with = true, &ofContents, h.Whole, how
+		if typ, how := v.strictest(h.whole, c.scannable); how.Transform != Visible {
+			c.whole, c.why, c.typ, c.with = true, &ofContents, typ, how
 			return true
 		}
-		c.weigher.Know(h)
+		c.weigher.Know(h.weighed)
 	}
 	if plain > 1 { // of which one may hold what another does not
 		c.weigher.Forget()
 	}
 	return false
+}
+
+// strictest returns which of the types that were found in a column, and that count, has
+// the strictest treatment. A nil counts is all. What the detector does not know any more
+// was found under other rules.
+func (v *view) strictest(types []detect.Type, counts func(t detect.Type) bool) (typ detect.Type, how treatment) {
+	how = treatment{Transform: Visible}
+	for _, t := range types {
+		if t != Column && !v.masker.detector.Knows(t) || counts != nil && !counts(t) {
+			continue
+		}
+		if with := v.treatment(t); with.Transform != Visible && (typ == "" || stricter(how, with) != how) {
+			typ, how = t, with
+		}
+	}
+	return typ, how
 }
 
 // scannable reports whether a column may be masked whole as of type t because of
@@ -308,9 +324,10 @@ func (v *view) sampled(c *column, o *proxy.Origin) bool {
 	if v.target == nil || !v.scans || o.Own {
 		return false
 	}
-	typ, known := v.masker.samples.typeOf(v.target, o)
+	types, known := v.masker.samples.typesOf(v.target, o)
 	c.blind = c.blind || !known
-	return !known || typ != "" && v.transform(typ) != Visible
+	_, how := v.strictest(types, nil)
+	return !known || how.Transform != Visible
 }
 
 // changes reports whether something else than base columns themselves is returned.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/proxy"
@@ -45,7 +46,7 @@ type Config struct {
 	// External are analyzers outside of the process that are asked, too.
 	External []External
 	// Memory is where columns of databases are remembered that masked data was copied
-	// to. Maskers that take each other's place share it. Nil is a memory of the
+	// to, and what was found in columns. Maskers that take each other's place share it. Nil is a memory of the
 	// masker's own.
 	Memory *Memory
 }
@@ -96,7 +97,7 @@ func New(c Config) (*Masker, error) {
 		}
 		m.trusted = append(m.trusted, f)
 	}
-	m.samples = samples{sampler: c.Sampler, detector: m.detector}
+	m.samples = samples{sampler: c.Sampler, detector: m.detector, memory: m.memory, now: time.Now}
 	for i := range c.External {
 		e, err := c.External[i].compile()
 		if err != nil {
@@ -136,7 +137,7 @@ func (m *Masker) Notes() []proxy.NoteKind {
 func (m *Masker) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
 	v := m.view(s.Identity, s.Target.Resource)
 	v.target = &s.Target
-	v.spread = m.memory.at(&s.Target)
+	v.spread = &m.memory.at(&s.Target).spread
 	kept, ok := s.Earlier(m.Name()).(*past)
 	if !ok {
 		kept = &past{}
@@ -273,6 +274,7 @@ func (x *session) learn(ctx context.Context, st *proxy.Statement) *mentions {
 			names = append(names, column)
 		}
 	}
+	samples.before(ctx, x.session, st.Facts)
 	samples.computed(ctx, x.session, st.Facts, note)
 	known := true
 	if m.keeps || st.Facts != nil && st.Facts.Unknown != "" {

@@ -115,7 +115,7 @@ type spread struct {
 	// relations are the names of those that have such columns, in lower case.
 	relations map[string]struct{}
 	// beyond are relations of which a column did not fit into columns.
-	beyond *relationBits
+	beyond *nameBits
 }
 
 // copied is what a column was filled with.
@@ -128,24 +128,26 @@ type copied struct {
 // relations of further ones are opaque: all that they return was computed.
 const maxCopied = 1 << 14
 
-// relationBits is a set of names of relations in a fixed space. It never forgets
+// nameBits is a set of names in a fixed space. It never forgets
 // one; of names that are not in it, it holds the more for members the fuller it is.
-type relationBits struct {
+type nameBits struct {
 	seed maphash.Seed
 	bits [1 << 13]uint64
 }
 
-func (b *relationBits) place(name string) (word uint64, bit uint64) {
+func newNameBits() *nameBits { return &nameBits{seed: maphash.MakeSeed()} }
+
+func (b *nameBits) place(name string) (word uint64, bit uint64) {
 	h := maphash.String(b.seed, strings.ToLower(name))
 	return h >> 6 % uint64(len(b.bits)), 1 << (h & 63)
 }
 
-func (b *relationBits) add(name string) {
+func (b *nameBits) add(name string) {
 	word, bit := b.place(name)
 	b.bits[word] |= bit
 }
 
-func (b *relationBits) has(name string) bool {
+func (b *nameBits) has(name string) bool {
 	if b == nil {
 		return false
 	}
@@ -216,7 +218,7 @@ func (s *spread) fill(w *proxy.Write, x copied) {
 		s.relations[strings.ToLower(w.Relation)] = struct{}{}
 	default:
 		if s.beyond == nil {
-			s.beyond = &relationBits{seed: maphash.MakeSeed()}
+			s.beyond = newNameBits()
 		}
 		s.beyond.add(w.Relation)
 	}
@@ -249,7 +251,7 @@ func (v *view) writes(facts *proxy.Facts, m *mentions, kept *memory) (ok bool) {
 		var c column
 		if w.Column.Unsure || w.Column.Opaque && (m.any || m.rows || m.star) || slices.ContainsFunc(w.Column.Origins, func(o proxy.Origin) bool { return kept.made(o.Relation) }) {
 			c.tainted = true
-		} else if !v.derived(&c, facts, &w.Column, &mentions{opens: true}) {
+		} else if !v.derived(&c, facts, &w.Column, &mentions{opens: true}) && !v.held(&c, &w.Column) {
 			continue
 		}
 		v.spread.fill(w, copied{cmp.Or(c.typ, taintedValue), c.tainted})
@@ -257,22 +259,28 @@ func (v *view) writes(facts *proxy.Facts, m *mentions, kept *memory) (ok bool) {
 	return true
 }
 
-// Memory is where sessions copied masked data to, by database. The zero value is
-// empty. It is safe for concurrent use.
+// Memory is where sessions copied masked data to, and what was found in columns, by
+// database. The zero value is empty. It is safe for concurrent use.
 type Memory struct {
 	mu sync.Mutex
-	of map[string]*spread
+	of map[string]*database
 }
 
-func (s *Memory) at(t *proxy.Target) *spread {
+// database is what is remembered of one.
+type database struct {
+	spread   spread
+	findings findings
+}
+
+func (s *Memory) at(t *proxy.Target) *database {
 	key := t.Resource.Name + "\x00" + t.Database
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.of[key] == nil {
 		if s.of == nil {
-			s.of = map[string]*spread{}
+			s.of = map[string]*database{}
 		}
-		s.of[key] = &spread{}
+		s.of[key] = &database{}
 	}
 	return s.of[key]
 }

@@ -45,7 +45,7 @@ func TestReasons(t *testing.T) {
 	require.NoError(t, err)
 	s := &proxy.Session{Identity: &proxy.Identity{}, Target: proxy.Target{Resource: &proxy.Resource{}}}
 	v := m.view(s.Identity, s.Target.Resource)
-	v.target, v.spread = &s.Target, m.memory.at(&s.Target)
+	v.target, v.spread = &s.Target, &m.memory.at(&s.Target).spread
 	for name, x := range map[string]copied{"a": {detect.USSSN, false}, "b": {detect.USSSN, true}} {
 		v.spread.fill(&proxy.Write{Schema: "public", Relation: "copies", Column: proxy.Column{Name: name}}, x)
 	}

@@ -141,7 +141,7 @@ func TestRequestsRefuseParameters(t *testing.T) {
 	b.Queue("UPDATE users SET note = $1", testCard)
 	err := c.SendBatch(t.Context(), b).Close()
 	refusedValue(t, err, "CREDIT_CARD", `parameter $1, for column "note"`, testCard, "batch")
-	for _, args := range [][]any{{int64(12), "b", []string{"c"}, []byte{0, 1, 2, 255}}, {nil, "", []string{}, nil}} {
+	for _, args := range [][]any{{int64(12), "b", []string{"c"}, []byte{0, 1, 2, 255}}, {int64(0), "", []string{}, nil}} {
 		_, err := c.Exec(t.Context(), "UPDATE users SET num = $1, note = $2, tags = $3, data = $4 WHERE id = 1", args...)
 		require.NoError(t, err)
 	}

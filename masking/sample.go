@@ -2,8 +2,10 @@ package masking
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,8 +18,9 @@ import (
 // Sampler reads a few values of a relation's columns, outside of the session. It is
 // safe for concurrent use.
 type Sampler interface {
-	// Sample calls each with values of the columns of a relation in the session's
-	// database, as text, cut off or not. Both are valid until it returns.
+	// Sample calls each with the columns of a relation in the session's database, first
+	// once with nil, then with values, as text, cut off or not. Both are valid until it
+	// returns. What was found in a column of an ID is known again by it.
 	Sample(ctx context.Context, s *proxy.Session, schema, relation string, each func(c *proxy.SampledColumn, value []byte)) error
 }
 
@@ -45,6 +48,8 @@ var errNotSampled = errors.New("the sampler did not return")
 type samples struct {
 	sampler  Sampler
 	detector *detect.Detector
+	memory   *Memory
+	now      func() time.Time
 
 	mu        sync.Mutex
 	relations map[sampleKey]*sampled
@@ -57,12 +62,15 @@ type sampled struct {
 	until   time.Time // when it is to be looked at again; guarded by samples.mu
 	few     bool      // there were few values, and there will be more
 	read    time.Time
-	columns map[string]*detect.Contents
+	columns map[string]sampledColumn
 	err     error
 }
 
-// nothing is what is known of a column that has no values.
-var nothing = &detect.Contents{}
+// sampledColumn is what one sample and those before it found in a column.
+type sampledColumn struct {
+	finding *finding
+	ids     []string // of all columns whose values it returns, its own first
+}
 
 // computed looks at the columns that the results of f are, or are computed of, and
 // calls each with those of the latter that hold something, by their values.
@@ -87,11 +95,22 @@ func (p *samples) computed(ctx context.Context, s *proxy.Session, f *proxy.Facts
 			if e == nil || o.How == proxy.DerivedPlain {
 				continue // typeOf and heldIn tell what is known of it
 			}
-			for name, h := range e.columns {
-				if h.Some != "" && !h.Parts && (o.Column == name || o.Column == "*") {
-					each(name, h.Some)
+			p.held(s, e, func(name string, t detect.Type) {
+				if o.Column == name || o.Column == "*" {
+					each(name, t)
 				}
-			}
+			})
+		}
+	}
+}
+
+// held calls each with the columns of e of which at least one in five values is
+// something.
+func (p *samples) held(s *proxy.Session, e *sampled, each func(column string, t detect.Type)) {
+	found := &p.memory.at(&s.Target).findings
+	for name, c := range e.columns {
+		for _, t := range found.get(c.finding, c.ids).some {
+			each(name, t)
 		}
 	}
 }
@@ -125,13 +144,31 @@ func (p *samples) read(ctx context.Context, s *proxy.Session, f *proxy.Facts, ea
 			known = false
 			continue
 		}
-		for name, h := range e.columns {
-			if h.Some != "" && !h.Parts {
-				each(name, h.Some)
-			}
-		}
+		p.held(s, e, each)
 	}
 	return known
+}
+
+// before looks at the relations that f writes to, changes or locks, and that were not
+// looked at yet: what is in them then is not hidden by what f puts next to it, and they
+// can be read.
+func (p *samples) before(ctx context.Context, s *proxy.Session, f *proxy.Facts) {
+	const touches = proxy.EffectsWrite | proxy.EffectAlter | proxy.EffectLock
+	if p.sampler == nil || f == nil || !f.Effects.Has(touches) {
+		return
+	}
+	for i := range f.Relations[:min(len(f.Relations), maxRead)] {
+		r := &f.Relations[i]
+		if !r.Effects.Has(touches) || r.Schema == "" || r.Schema == "pg_temp" || ofServer(r.Schema) {
+			continue
+		}
+		p.mu.Lock()
+		_, known := p.relations[keyOf(&s.Target, &proxy.Origin{Schema: r.Schema, Relation: r.Name})]
+		p.mu.Unlock()
+		if !known {
+			p.sample(ctx, s, r.Schema, r.Name)
+		}
+	}
 }
 
 // ofServer reports whether the relations of a schema came with the server.
@@ -172,18 +209,24 @@ func (p *samples) sample(ctx context.Context, s *proxy.Session, schema, relation
 	read := make(map[string]*column)
 	err := p.sampler.Sample(ctx, s, schema, relation, func(c *proxy.SampledColumn, value []byte) {
 		if read[c.Name] == nil {
-			read[c.Name] = &column{about: *c}
+			read[c.Name] = &column{}
 		}
-		list := &read[c.Name].values
-		*list = append(*list, bytes.Clone(value))
+		of := read[c.Name]
+		of.about = *c
+		if value != nil {
+			of.values = append(of.values, bytes.Clone(value))
+		}
 	})
 	if e.err = err; err != nil {
 		return e
 	}
-	e.columns = make(map[string]*detect.Contents, len(read))
+	e.columns = make(map[string]sampledColumn, len(read))
 	most := 0
+	found := &p.memory.at(&s.Target).findings
 	for name, c := range read {
-		e.columns[name] = p.detector.Contents(detect.Column(c.about), c.values)
+		about := detect.Column{Name: name, Type: c.about.Type, Sequence: c.about.Sequence, Key: c.about.Key, Reference: c.about.Reference}
+		n := columnName{schema, relation, name}
+		e.columns[name] = found.add(n, idsOf(s.Target.Resource, n, &c.about), p.detector.Contents(about, c.values), len(c.values), p.now())
 		most = max(most, len(c.values))
 	}
 	e.few, e.read = most < fewSampled, time.Now()
@@ -198,7 +241,8 @@ func (p *samples) sample(ctx context.Context, s *proxy.Session, schema, relation
 // lacks reports whether a column was not there when its relation was read, some time
 // ago: the relation may be another one.
 func (e *sampled) lacks(column string) bool {
-	return e.err == nil && column != "*" && e.columns[column] == nil && time.Since(e.read) > sampleFresh
+	_, has := e.columns[column]
+	return e.err == nil && column != "*" && !has && time.Since(e.read) > sampleFresh
 }
 
 func (p *samples) forget(k sampleKey) {
@@ -241,9 +285,8 @@ func (p *samples) changed(t *proxy.Target, f *proxy.Facts) {
 	}
 }
 
-// heldIn returns what is known of o's column by its values; nil when nothing was
-// read of it.
-func (p *samples) heldIn(t *proxy.Target, o *proxy.Origin) *detect.Contents {
+// heldIn returns what was found in o's column; nil when nothing was read of it.
+func (p *samples) heldIn(t *proxy.Target, o *proxy.Origin) *finding {
 	if p.sampler == nil {
 		return nil
 	}
@@ -258,30 +301,42 @@ func (p *samples) heldIn(t *proxy.Target, o *proxy.Origin) *detect.Contents {
 	default:
 		return nil
 	}
-	if h := e.columns[o.Column]; h != nil {
-		return h
+	found := &p.memory.at(t).findings
+	if c, read := e.columns[o.Column]; read {
+		return found.get(c.finding, c.ids)
 	}
 	if e.err == nil {
 		return nothing
 	}
-	return nil
+	return found.last(columnName{o.Schema, o.Relation, o.Column})
 }
 
-// typeOf returns what o's column holds by its values; "" is nothing in
+// typesOf returns what o's column holds by its values; none is nothing in
 // particular. known is false when that could not be found out.
-func (p *samples) typeOf(t *proxy.Target, o *proxy.Origin) (typ detect.Type, known bool) {
+func (p *samples) typesOf(t *proxy.Target, o *proxy.Origin) (types []detect.Type, known bool) {
 	if p.sampler == nil {
-		return "", true // then names alone decide
+		return nil, true // then names alone decide
 	}
-	h := p.heldIn(t, o)
+	f := p.heldIn(t, o)
 	switch {
-	case h == nil:
-		return "", false
-	case o.Key != "" && h.Members != nil:
+	case f == nil:
+		return nil, false
+	case o.Key != "" && f.members != nil:
 		if typ, ok := p.detector.TypeOfName(o.Key); ok {
-			return typ, true
+			return []detect.Type{typ}, true
 		}
-		return h.Members[strings.ToLower(o.Key)], true
+		return slices.Concat(f.some, f.members[strings.ToLower(o.Key)], f.members[anyKey]), true
 	}
-	return h.Some, true
+	return slices.Concat(f.some, f.inside), true
+}
+
+// idsOf are the IDs of a column at a resource, its own first. One without an ID is
+// known by its name.
+func idsOf(r *proxy.Resource, n columnName, c *proxy.SampledColumn) []string {
+	own := cmp.Or(c.ID, n.schema+"\x00"+n.relation+"\x00"+n.column)
+	ids := make([]string, 0, 1+len(c.Parts))
+	for _, id := range append([]string{own}, c.Parts...) {
+		ids = append(ids, r.Address+"\x00"+id)
+	}
+	return ids
 }

@@ -167,6 +167,50 @@ func TestTablesThatChange(t *testing.T) {
 	}
 }
 
+// TestVerdictsOutliveJunk: who may write into a table, change it, lock it or put another one
+// in its place does not come to see by that what was hidden before.
+func TestVerdictsOutliveJunk(t *testing.T) {
+	const junk = "SELECT 'lamp ' || i FROM generate_series(1, 200) i"
+	for name, script := range map[string][]string{
+		"insert":                   {"SELECT name FROM people LIMIT 1", "INSERT INTO people " + junk},
+		"insert before it is read": {"INSERT INTO people " + junk},
+		"copy":                     {"COPY people FROM STDIN;\n" + strings.Repeat("blue lamp\n", 200) + "\\.\n"},
+		"update":                   {"UPDATE people SET name = 'x' || name", "INSERT INTO people " + junk},
+		"delete":                   {"SELECT name FROM people LIMIT 1", "DELETE FROM people WHERE name < 'P'", "INSERT INTO people " + junk},
+		"one text":                 {"INSERT INTO people " + junk + "; ALTER TABLE people ADD z int"},
+		"other column":             {"SELECT name FROM people LIMIT 1", "INSERT INTO people " + junk, "ALTER TABLE people ADD z int"},
+		"other type":               {"SELECT name FROM people LIMIT 1", "INSERT INTO people " + junk, "ALTER TABLE people ALTER name TYPE varchar(99)"},
+		"renamed and back":         {"SELECT name FROM people LIMIT 1", "INSERT INTO people " + junk, "ALTER TABLE people RENAME TO p7", "ALTER TABLE p7 RENAME TO people"},
+		"renamed column":           {"SELECT name FROM people LIMIT 1", "INSERT INTO people " + junk, "ALTER TABLE people RENAME name TO w", "SELECT w FROM people LIMIT 1", "ALTER TABLE people RENAME w TO name"},
+		"copied":                   {"CREATE TABLE t2 (LIKE people); INSERT INTO t2 SELECT * FROM people; INSERT INTO t2 " + junk, "DROP TABLE people; ALTER TABLE t2 RENAME TO people"},
+		"copied in one":            {"CREATE TABLE t2 AS SELECT name FROM people UNION ALL " + junk, "DROP TABLE people; ALTER TABLE t2 RENAME TO people"},
+		"under a parent":           {"SELECT name FROM people LIMIT 1", "CREATE TABLE pp (name text); INSERT INTO pp " + junk, "ALTER TABLE people INHERIT pp", "ALTER TABLE people RENAME TO x; ALTER TABLE pp RENAME TO people"},
+		"locked":                   {"SELECT name FROM people LIMIT 1"},
+		"locked before it is read": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := startRig(t, "CREATE TABLE people (name text); INSERT INTO people VALUES ('Klaas Krohn'), ('Wibke Reinhardt'), ('Chizoba Taiwo'), ('Maria Garcia'), ('Peter Jackson'), ('Oliver Stone'), ('Anneli Blomqvist'), ('Emily Watson')", masking.Config{})
+			for _, sql := range script {
+				require.NotContains(t, g.psql(t, "alice", sql, "-At"), "ERROR")
+			}
+			read := "SELECT name, substr(name, 2, 6) FROM people WHERE name NOT LIKE '%lamp%'"
+			if strings.HasPrefix(name, "locked") {
+				read = "BEGIN; ALTER TABLE people ADD z int; " + read + "; COMMIT"
+			}
+			out := g.psql(t, "alice", read, "-At")
+			require.NotContains(t, out, "ERROR")
+			require.Contains(t, out, "********")
+			require.NotRegexp(t, "Rein|hardt|einhar|izoba|arcia|Stone|lomqvi|laas", out)
+		})
+	}
+	t.Run("a table that is dropped", func(t *testing.T) {
+		g := startRig(t, "CREATE TABLE people (name text); INSERT INTO people VALUES ('Klaas Krohn'), ('Maria Garcia'), ('Peter Jackson'), ('Oliver Stone')", masking.Config{})
+		require.NotContains(t, g.psql(t, "alice", "SELECT name FROM people", "-At"), "Garcia")
+		g.psql(t, "alice", "DROP TABLE people; CREATE TABLE people (name text); INSERT INTO people "+junk)
+		require.Contains(t, g.psql(t, "alice", "SELECT name FROM people", "-At"), "lamp 7\n")
+	})
+}
+
 // TestAddressesInBothFormats reads addresses as drivers do by default, which is in binary
 // format, in text, and in copies.
 func TestAddressesInBothFormats(t *testing.T) {

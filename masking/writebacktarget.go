@@ -116,12 +116,11 @@ func (v *view) showsMasked(c *column, o *proxy.Origin) bool {
 		return false
 	}
 	h := v.masker.samples.heldIn(v.target, o)
-	if h == nil || h.Some == "" || h.Parts { // of a value with parts, these are shown masked
+	if h == nil {
 		return false
 	}
-	how := v.treatment(h.Some)
-	c.typ, c.with = h.Some, how
-	return how.Transform != Visible
+	c.typ, c.with = v.strictest(h.some, nil) // of a value with parts, these are shown masked
+	return c.with.Transform != Visible
 }
 
 // eachGiven calls see with the values that are given to t, as text, each with where it is

@@ -193,8 +193,9 @@ type Service struct {
 // Sampler reads a few values of a relation's columns over connections of the
 // gateway's own. It is safe for concurrent use.
 type Sampler interface {
-	// Sample calls each with values of the columns of a relation in the session's
-	// database, as text, which may be cut off. Both are valid until it returns.
+	// Sample calls each with the columns of a relation in the session's database, first
+	// once with nil, then with values, as text, which may be cut off. Both are valid until
+	// it returns.
 	Sample(ctx context.Context, s *proxy.Session, schema, relation string, each func(c *proxy.SampledColumn, value []byte)) error
 }
 

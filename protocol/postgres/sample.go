@@ -28,21 +28,26 @@ const (
 	sampleBytesJSON = 4096
 )
 
-// Sample calls each with values of the columns of a relation, as text, the first
-// characters of each. They are valid until it returns. A column whose values are
-// not text, numbers or the like has none.
+// Sample calls each with the columns of a relation, first once with nil, then with
+// values as text, the first characters of each. They are valid until it returns. A
+// column whose values are not text, numbers or the like has none. A column's ID is
+// made of the numbers that the server has for its relation and for it.
 func (s *Sampler) Sample(ctx context.Context, session *proxy.Session, schema, relation string, each func(c *proxy.SampledColumn, value []byte)) error {
 	t := &session.Target
 	reading := proxy.Reading{Dialect: "postgres", Resource: t.Resource.Name, Database: t.Database, Account: t.Account.Name}
-	rel := s.Catalog.Snapshot(ctx, &reading).Relation(schema, relation)
+	catalog := s.Catalog.Snapshot(ctx, &reading)
+	rel := catalog.Relation(schema, relation)
 	if rel == nil {
 		return fmt.Errorf("%w: relation %s.%s", proxy.ErrNotFound, schema, relation)
 	}
 	var columns []proxy.SampledColumn
 	var list []string
 	for i := range rel.Columns {
-		if c := &rel.Columns[i]; !untold[c.Type] {
-			columns = append(columns, proxy.SampledColumn{Name: c.Name})
+		c := &rel.Columns[i]
+		about := proxy.SampledColumn{ID: columnID(rel, c), Parts: partsOf(catalog, rel, c.Name), Name: c.Name}
+		each(&about, nil)
+		if !untold[c.Type] {
+			columns = append(columns, about)
 			length := sampleBytes
 			if c.Type == oidJSON || c.Type == oidJSONB {
 				length = sampleBytesJSON
@@ -76,6 +81,30 @@ func (s *Sampler) Sample(ctx context.Context, session *proxy.Session, schema, re
 	}
 	key := connFor{sql.CatalogKey{Resource: t.Resource.Name, Database: t.Database, Account: t.Account.Name}, true}
 	return s.Reader.reading(ctx, key, func(r *catalogRows) error { return r.queries(nil, begin, profile, end, values) })
+}
+
+func columnID(r *sql.Relation, c *sql.Column) string { return fmt.Sprint(r.OID, ".", c.Attr) }
+
+// maxParts bounds of how many partitions findings are known for the whole.
+const maxParts = 4096
+
+// partsOf are the IDs of the columns of that name of the relations that are read with
+// rel: its partitions and what inherits from it.
+func partsOf(catalog *sql.Snapshot, rel *sql.Relation, name string) (ids []string) {
+	seen := map[uint32]bool{rel.OID: true} // a server that lies may say that they go in a circle
+	for list := rel.Children; len(list) > 0 && len(ids) < maxParts; {
+		child := catalog.ByOID(list[0])
+		list = list[1:]
+		if child == nil || seen[child.OID] {
+			continue
+		}
+		seen[child.OID] = true
+		list = append(list[:len(list):len(list)], child.Children...)
+		if c := child.Column(name); c != nil {
+			ids = append(ids, columnID(child, c))
+		}
+	}
+	return ids
 }
 
 // profileQuery reads the columns of one relation: their types, and whether they are

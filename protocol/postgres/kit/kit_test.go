@@ -116,7 +116,10 @@ func TestSampler(t *testing.T) {
 	var got []string
 	target.Database = target.Resource.Database
 	err := k.Sampler.Sample(t.Context(), &proxy.Session{Target: target}, "public", "people", func(c *proxy.SampledColumn, value []byte) {
-		got = append(got, c.Name+" "+c.Type+"="+string(value))
+		require.NotEmpty(t, c.ID)
+		if value != nil {
+			got = append(got, c.Name+" "+c.Type+"="+string(value))
+		}
 	})
 	require.NoError(t, err)
 	require.Equal(t, []string{"note text=hello"}, got)
