@@ -29,6 +29,7 @@ type column struct {
 	members map[string]detect.Type // of JSON: what its members are, by their keys in lower case
 	element detect.Type            // what its elements are, and it by itself; empty is nothing
 
+	plan       *plan // whose literals are hidden
 	weigher    detect.Weigher
 	seen, hits uint32 // values, and how many of them were one finding of type typ
 	buf        []byte
@@ -107,10 +108,17 @@ func (v *view) decide(protocol string, op proxy.Op, shape *proxy.Shape, m *menti
 			continue
 		}
 		q := question{view: v, facts: facts, column: c, shape: &sc, from: from, listed: listed, m: m, kept: kept}
-		if c.why = q.doubt(); c.why.does == hide {
+		if st != nil {
+			q.plan = v.planOf(facts, st.Text)
+		}
+		c.why = q.doubt()
+		switch {
+		case c.why.does == hide:
 			c.tainted, c.typ, c.numbers = true, taintedValue, q.numbersPass()
 			c.null = c.null || c.oid >= firstUser || c.oid == oidRecord || c.oid == oidRecords
-		} else if from == nil && sc.Column == "" && facts != nil {
+		case c.why.does == unquote:
+			c.plan = q.plan
+		case from == nil && sc.Column == "" && facts != nil:
 			v.derived(c, facts, facts.Rest, m)
 		}
 	}

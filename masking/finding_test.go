@@ -152,7 +152,7 @@ func TestFindingsOfNumbers(t *testing.T) {
 	require.Equal(t, []detect.Type{detect.Card}, whole)
 	require.Equal(t, []detect.Type{detect.Card}, some)
 
-	few := cards[:3] // of others that are no cards, so that each is weighed
+	few := cards[:3] // among texts, so that each is weighed
 	r = startRereads(t, proxy.SampledColumn{ID: "16400.1", Name: "ref", Type: "text"}, append(numbered(9), few...))
 	_, some = r.holds("ref", 0)
 	require.Equal(t, []detect.Type{detect.Card}, some)

@@ -239,6 +239,68 @@ func TestLeakP31Plans(t *testing.T) {
 	})
 }
 
+// TestLeakP31PlansOfFunctions: what a function returns while the server plans is in no
+// plan, and all else of a plan is.
+func TestLeakP31PlansOfFunctions(t *testing.T) {
+	g := startRig(t, `CREATE TABLE people (id int, name text, salary int, status text);
+INSERT INTO people VALUES (1, 'Klaas Krohn', 77001, 'open'), (2, 'Wibke Reinhardt', 88123, 'open');
+CREATE VIEW before AS SELECT id FROM people WHERE status = 'closed';
+CREATE FUNCTION slug(v text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower($1)'`,
+		masking.Config{Rules: []masking.Rule{{}, {Columns: []string{"people.name", "people.salary"}, With: masking.Redact}}, Trusted: []string{"harmless"}})
+	plan := func(sql string) string {
+		out := g.psql(t, "alice", sql, "-At")
+		require.NotContains(t, out, "ERROR", sql)
+		return out
+	}
+	require.Contains(t, plan("EXPLAIN SELECT id FROM people WHERE status = 'new' AND id > 1234"), "Filter: ((id > 1234) AND (status = 'new'::text))")
+	require.Contains(t, plan("EXPLAIN SELECT id FROM before"), "Filter: (status = 'closed'::text)")
+	require.Contains(t, plan("EXPLAIN (COSTS OFF, FORMAT JSON) SELECT id FROM before"), `"Filter": "(status = 'closed'::text)"`)
+
+	for _, sql := range []string{
+		`CREATE FUNCTION leak() RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT name FROM people WHERE id = 1'`,
+		`CREATE FUNCTION harmless() RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN ''Klaas''; END'`,
+		`CREATE FUNCTION leak(a int) RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN (SELECT name FROM people WHERE id = a); END'`,
+		`CREATE FUNCTION leak_lines() RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$BEGIN RETURN E'x\n  Sort Key: ' || (SELECT name FROM people WHERE id = 1) || E'\n' || (SELECT name FROM people WHERE id = 2); END$$`,
+		`CREATE FUNCTION leak_number() RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN (SELECT salary FROM people WHERE id = 1); END'`,
+		`CREATE FUNCTION leak_op(a int, b int) RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN leak(a); END'`,
+		`CREATE OPERATOR === (leftarg = int, rightarg = int, function = leak_op)`,
+		`CREATE TYPE boxed AS (a text); CREATE FUNCTION leak_cast(a int) RETURNS boxed LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN ROW(leak(a))::boxed; END'; CREATE CAST (int AS boxed) WITH FUNCTION leak_cast(int)`,
+		`CREATE FUNCTION outer_one() RETURNS text LANGUAGE sql AS 'SELECT leak(1)'`,
+		`CREATE VIEW shown AS SELECT leak(1) AS x, id FROM people WHERE name = leak(2)`,
+		`CREATE TABLE filled (x text DEFAULT leak(1), n int DEFAULT leak_number())`,
+		`CREATE TABLE guarded (x text); ALTER TABLE guarded ENABLE ROW LEVEL SECURITY; ALTER TABLE guarded FORCE ROW LEVEL SECURITY; CREATE POLICY p ON guarded USING (x <> leak(1))`,
+	} {
+		require.NotContains(t, g.psql(t, "alice", sql, "-At"), "ERROR", sql)
+	}
+	for _, sql := range []string{
+		"SELECT leak()", "SELECT leak(1)", "SELECT reverse(leak(1)), upper(leak(2))", "SELECT leak_number(), leak_number() + 1", "SELECT leak_lines()", `SELECT leak_lines() AS "a'b", id AS "c""d'" FROM people "x'y"`, "SELECT 1 === 1", "SELECT 1::boxed", "SELECT outer_one()",
+		"SELECT x FROM shown", "SELECT id FROM shown", "SELECT * FROM people WHERE status = leak(1) OR id = leak_number()", "INSERT INTO filled DEFAULT VALUES", "INSERT INTO filled VALUES (DEFAULT, 1)", "SELECT x FROM guarded",
+		"SELECT leak(1) /* 'Klaas Krohn' 77001 */", "WITH \"q'\" AS MATERIALIZED (SELECT leak(1) AS x, id FROM people) SELECT x, leak_number() FROM \"q'\"",
+	} {
+		for _, explain := range []string{"EXPLAIN ", "EXPLAIN VERBOSE ", "EXPLAIN (VERBOSE, ANALYZE) ", "EXPLAIN (VERBOSE, FORMAT JSON) ", "EXPLAIN (VERBOSE, FORMAT XML) ", "EXPLAIN (VERBOSE, FORMAT YAML) "} {
+			out := plan(explain + sql)
+			require.Regexp(t, "(?i)cost", out)
+			require.NotRegexp(t, leaksOfPeople, strings.ReplaceAll(out, sql, ""), explain+sql)
+		}
+		if !strings.HasPrefix(sql, "INSERT") {
+			out := plan("PREPARE q AS " + sql + "; EXPLAIN VERBOSE EXECUTE q")
+			require.Contains(t, out, "cost=")
+			require.NotRegexp(t, leaksOfPeople, out, sql)
+		}
+		out := g.psql(t, "alice", "SET client_min_messages = log; SET debug_print_plan = on; SET debug_pretty_print = off; EXPLAIN "+sql, "-At")
+		require.NotContains(t, out, "75 108 97 97 115", sql) // Klaas
+	}
+	require.NotRegexp(t, leaksOfPeople, plan(`EXPLAIN SELECT 1; SELECT leak(1) AS "QUERY PLAN"`))
+	require.NotRegexp(t, leaksOfPeople, plan("LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_verbose = on; SET client_min_messages = log; SELECT leak(1) IS NULL; SELECT x FROM guarded"))
+	require.Contains(t, plan("EXPLAIN VERBOSE SELECT harmless(), 'mine'"), "'mine'")
+	require.Contains(t, plan("EXPLAIN SELECT id FROM people WHERE status = 'new' AND id > 1234"), "Filter: ((id > 1234) AND (status = 'new'::text))")
+	require.Contains(t, plan("EXPLAIN SELECT id FROM before"), "Filter: (status = '***'::text)")
+	require.Contains(t, plan("EXPLAIN (COSTS OFF) SELECT id FROM people WHERE status = leak(1) ORDER BY id"), "Sort\n  Sort Key: id\n  ->  Seq Scan on people\n        Filter: (status = '***'::text)\n")
+}
+
+// leaksOfPeople are names and numbers that are in people, in any part or order.
+const leaksOfPeople = "(?i)klaas|krohn|wibke|reinhardt|nhork|7700[12]|88123"
+
 func TestLeakP32Statistics(t *testing.T) {
 	leaksNothing(t, map[string]string{
 		"statistics":             `ANALYZE p; SELECT most_common_vals, histogram_bounds FROM pg_stats WHERE tablename = 'p'`,

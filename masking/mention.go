@@ -32,7 +32,6 @@ type mentions struct {
 	aside    bool     // values may go where no row goes: settings, notifications
 	star     bool     // all columns of something are returned without being named
 	in       bool     // a COPY into a table
-	explain  bool     // the plan of a statement
 	unions   bool     // all columns of several queries, by the names that they have
 	made     bool     // something is named that was made of a masked column
 	copies   bool     // a table is named of which columns were filled with masked ones
@@ -264,7 +263,6 @@ func (r *reader) word(name string) (given bool) {
 	}
 	r.settings = r.settings || strings.EqualFold(name, "current_setting") || strings.EqualFold(name, "pg_settings") ||
 		r.keyword == "" && strings.EqualFold(name, "show")
-	r.explain = r.explain || r.keyword == "" && strings.EqualFold(name, "explain")
 	r.creates(name, after)
 	if r.note(name) {
 		uses := r.restricts || r.open > 0 && !r.given && r.before != tokenKey && r.keyword != "insert" && r.keyword != "into"

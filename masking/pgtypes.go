@@ -24,6 +24,7 @@ const (
 	oidNumeric     = 1700
 	oidUUID        = 2950
 	oidJSONB       = 3802
+	oidXML         = 142
 	oidRecord      = 2249
 	oidRecords     = 2287
 	firstUser      = 16384 // of types that the server was not built with

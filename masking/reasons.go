@@ -10,9 +10,10 @@ import (
 type action uint8
 
 const (
-	scan action = iota // each is looked into
-	mask               // each is masked as a whole, as of one type
-	hide               // each is hidden: what it is of is not known
+	scan    action = iota // each is looked into
+	unquote               // the same, without its literals
+	mask                  // each is masked as a whole, as of one type
+	hide                  // each is hidden: what it is of is not known
 )
 
 // reason is a case of what is known of a column, and what is done because of it.
@@ -38,6 +39,8 @@ var (
 // doubts are what may be known of every other column. The first case that a column is
 // decides; the last is every column.
 var doubts = [...]reason{
+	{"it is a plan, which may quote what functions return", unquote, func(q *question) bool { return q.isPlan() && q.plan != nil }},
+	{"it is a plan, which has no data", scan, (*question).isPlan},
 	{"it is not certain what its names mean to the session", hide, func(q *question) bool { return q.from != nil && q.from.Unsure }},
 	{"all that it may hold is known, and is not masked", scan, (*question).resolved},
 	{"an earlier statement gave its name to a masked column", hide, func(q *question) bool { return q.kept.gives(q.shape.Name, q.view) }},
@@ -49,7 +52,6 @@ var doubts = [...]reason{
 	{"something is named that was made of masked columns", hide, func(q *question) bool { return q.ofTable() && q.m.made }},
 	{"a masked column is named, which may be returned by this name", hide, func(q *question) bool { return q.ofTable() && q.m.any && !q.given() }},
 	{"it is of a table, by its own name", scan, (*question).ofTable},
-	{"it is the plan of a statement, which has no data", scan, func(q *question) bool { return q.m.explain && q.shape.Name == "QUERY PLAN" }},
 	{"it is of what an earlier statement prepared, of which masked columns may be part", hide, func(q *question) bool { return q.kept.reads(q.facts, q.m) }},
 	{"it holds times, as no masked column does that is named", scan, func(q *question) bool {
 		return q.m.any && q.column.kind == kindTime && !q.m.dates && q.view.mode < Balanced
@@ -79,6 +81,7 @@ type question struct {
 	listed bool          // the text lists it by its name
 	m      *mentions
 	kept   *memory // of earlier statements
+	plan   *plan   // that the statement shows; nil of one without foreign literals
 }
 
 // doubt returns the case of a column that is not certain to be masked.
@@ -108,6 +111,11 @@ func (q *question) resolved() bool {
 // isRow reports whether a column's values are whole rows.
 func (q *question) isRow() bool {
 	return q.ofTable() && q.shape.Attr == 0 || q.column.oid == oidRecord || q.column.oid == oidRecords
+}
+
+// isPlan reports whether a column shows the plan of a statement.
+func (q *question) isPlan() bool {
+	return q.facts != nil && q.facts.Plan != nil && q.shape.Name == "QUERY PLAN" && !q.ofTable()
 }
 
 // ofTable reports whether the server says which table a column is of.

@@ -28,7 +28,7 @@ func TestReasonsAreDocumented(t *testing.T) {
 	require.NoError(t, err)
 	var table strings.Builder
 	for _, r := range reasonsOf() {
-		done := [...]string{scan: "looked into", mask: "masked", hide: "hidden"}[r.does]
+		done := [...]string{scan: "looked into", unquote: "looked into, without literals", mask: "masked", hide: "hidden"}[r.does]
 		fmt.Fprintf(&table, "| %s | %s |\n", r.says, done)
 	}
 	require.Contains(t, string(text), "|---|---|\n"+table.String()+"\n")
@@ -72,6 +72,8 @@ func TestReasons(t *testing.T) {
 	x := proxy.ShapeColumn{Name: "x", Type: oidText}
 	typed := func(oid uint32) proxy.ShapeColumn { return proxy.ShapeColumn{Name: "x", Type: oid} }
 
+	ofPlan := of(x, func(c *proxy.ShapeColumn) { c.Name = "QUERY PLAN" })
+
 	met := map[*reason]bool{&ofValues: true} // see TestReasonOfValues
 	for _, c := range []struct {
 		says   string
@@ -105,7 +107,11 @@ func TestReasons(t *testing.T) {
 		{"something is named that was made of masked columns", own, reads, mentions{made: true}, memory{}},
 		{"a masked column is named, which may be returned by this name", own, reads, mentions{any: true, labels: labels{"x": ""}}, memory{}},
 		{"it is of a table, by its own name", own, reads, mentions{any: true}, memory{}},
-		{"it is the plan of a statement, which has no data", of(x, func(c *proxy.ShapeColumn) { c.Name = "QUERY PLAN" }), reads, mentions{explain: true, any: true}, memory{}},
+		{"it is a plan, which may quote what functions return", ofPlan, &proxy.Facts{Plan: &proxy.Plan{Others: true}}, mentions{any: true}, memory{}},
+		{"it is a plan, which may quote what functions return", ofPlan, &proxy.Facts{Plan: &proxy.Plan{Unknown: true}, Unsure: true}, mentions{}, memory{}},
+		{"it is a plan, which may quote what functions return", ofPlan, &proxy.Facts{Plan: &proxy.Plan{Functions: []proxy.Function{{Schema: "public", Name: "f"}}}}, mentions{}, memory{}},
+		{"it is a plan, which has no data", ofPlan, &proxy.Facts{Plan: &proxy.Plan{}}, mentions{any: true}, memory{}},
+		{"a masked column is named, and this may be computed from it", ofPlan, reads, mentions{any: true}, memory{}},
 		{"it is of what an earlier statement prepared, of which masked columns may be part", x, reads, mentions{foreign: true}, memory{}},
 		{"it is of what an earlier statement prepared, of which masked columns may be part", x, reads, mentions{runs: true}, memory{any: true, labels: labels{"y": "ssn"}}},
 		{"it holds times, as no masked column does that is named", typed(oidTimestamp), reads, mentions{any: true}, memory{}},

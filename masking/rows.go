@@ -38,8 +38,15 @@ func (f *rows) row(r *proxy.Row) error {
 			f.replace(r, i, c, v)
 		case c.tainted:
 			f.doubtful(r, i, c, v)
-		case c.kind == kindBool || c.kind == kindPlain || !f.view.scans && c.kind != kindJSON && c.kind != kindText:
+		case c.plan == nil && (c.kind == kindBool || c.kind == kindPlain || !f.view.scans && c.kind != kindJSON && c.kind != kindText):
 		default:
+			if c.plan != nil {
+				if v = c.plan.hide(v, c.kind == kindJSON, c.oid == oidXML); c.plan.hidden {
+					c.plan.hidden = false
+					f.counts.add(taintedValue)
+					r.Set(i, v)
+				}
+			}
 			f.scanned(r, i, c, v)
 			if f.failed != nil {
 				return f.failed

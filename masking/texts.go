@@ -38,6 +38,7 @@ func (x *session) tell(_ context.Context, op proxy.Op, msg *proxy.Message) error
 	class := code[:min(2, len(code))]
 	// Text that a statement or a function raised, rather than the server.
 	raised := code == "P0001" || msg.Kind == proxy.MessageNotice && code == "00000"
+	doubt = doubt || raised && printed(msg)
 	n := &counts{}
 	p := newInspector(x.view, &x.seen)
 	for i := range msg.Fields {
@@ -94,6 +95,14 @@ func (x *session) tell(_ context.Context, op proxy.Op, msg *proxy.Message) error
 		x.count(op).addAll(n)
 	}
 	return nil
+}
+
+// printed reports whether a server that is told to shows in a message how it plans, in which
+// what functions return may be: as trees, bytes by their numbers.
+func printed(msg *proxy.Message) bool {
+	return slices.ContainsFunc(msg.Fields, func(f proxy.MessageField) bool {
+		return f.Name == "message" && (bytes.Contains(f.Value, []byte("plan:")) || bytes.HasSuffix(f.Value, []byte("tree:")))
+	})
 }
 
 // seenThrough reports whether all that a statement returns is known by its facts, so that

@@ -187,8 +187,23 @@ type Facts struct {
 	// effects of these facts have EffectUnknown all the same: what the block returns and
 	// what it changes is not followed.
 	Block *Facts
+	// Plan is what is shown by an EXPLAIN; nil of all else.
+	Plan *Plan
 	// Rows says that the text returns rows to the client.
 	Rows bool
+}
+
+// Plan is the plan of a statement, as EXPLAIN shows it. It holds no rows, but a server
+// that plans puts the results of functions in the place of their calls.
+type Plan struct {
+	// Functions are those that it calls, itself or through views, and that are not the
+	// server's own.
+	Functions []Function
+	// Others says that functions which are not named may be called too, as by defaults of
+	// columns, policies and casts.
+	Others bool
+	// Unknown says that it is not known which are called.
+	Unknown bool
 }
 
 // Part returns the facts of the statement of that number, in a text of several: 1 is the

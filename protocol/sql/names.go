@@ -349,6 +349,13 @@ func (s Scope) RunBy(operator string) (found []*Function, sure bool) {
 	return s.snapshot.Behind(operator), s.snapshot != nil && s.names.Unsure&proxy.UnsureObjects == 0
 }
 
+// Settled reports whether the catalog has all that is there: nothing was made or changed
+// since that it does not show.
+func (s Scope) Settled() bool {
+	n := &s.names
+	return s.snapshot != nil && n.Unsure&(proxy.UnsureObjects|proxy.UnsureTemporary) == 0 && len(n.Changed) == 0 && len(n.Temporary) == 0
+}
+
 // AppendKey appends what tells the facts of one scope from those of another to a key.
 func (s Scope) AppendKey(key []byte) []byte {
 	key = binary.BigEndian.AppendUint64(key, s.snapshot.Number())

@@ -22,6 +22,7 @@ func (v *visitor) whole(n ast.Stmt) *proxy.Facts {
 		v.into = r.into
 		v.literals, v.doubt = v.literals || r.literals, v.doubt || r.doubt
 	}
+	v.planned()
 	f.Renames = v.changed(n)
 	if !v.losing && f.Unknown == "" {
 		f.Losing = v.losses(n)

@@ -1,8 +1,6 @@
 package postgres
 
 import (
-	"strings"
-
 	"github.com/multigres/multigres/go/common/parser/ast"
 
 	"github.com/sallyport/sallyport/proxy"
@@ -249,36 +247,6 @@ func (v *visitor) dropped(n *ast.DropStmt) {
 			v.relation(schema, name, proxy.EffectDrop)
 		}
 	}
-}
-
-// explain notes EXPLAIN, which runs its statement only with ANALYZE. An ANALYZE
-// with an argument counts as one, whatever the argument.
-func (v *visitor) explain(n *ast.ExplainStmt) {
-	v.add(proxy.EffectShow)
-	if n.Options != nil {
-		for _, item := range n.Options.Items {
-			if d, ok := item.(*ast.DefElem); ok && strings.EqualFold(d.Defname, "analyze") {
-				v.visit(n.Query)
-				return
-			}
-		}
-	}
-	inner := newVisitor(v.catalog)
-	inner.pending = v.pending
-	inner.scope, inner.depth = v.scope, v.depth
-	inner.visit(n.Query)
-	v.literals = v.literals || inner.literals
-	for _, r := range inner.facts.Relations {
-		v.relation(r.Schema, r.Name, proxy.EffectShow)
-	}
-	if inner.facts.Unknown != "" && !isExecute(n.Query) {
-		v.unknown(inner.facts.Unknown)
-	}
-}
-
-func isExecute(n ast.Node) bool {
-	_, ok := n.(*ast.ExecuteStmt)
-	return ok
 }
 
 // returnsRows reports whether the client gets rows.
