@@ -3,6 +3,7 @@ package guardrail_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,6 +99,26 @@ func TestEstimates(t *testing.T) {
 		})
 	}
 
+	t.Run("sequences and definitions", func(t *testing.T) {
+		w := &world{err: errors.New("the server makes no plan for it (42P01)")}
+		some, all := guardrail.Rule{MoreRows: 10, Effects: proxy.EffectUpdate | proxy.EffectDelete}, guardrail.Rule{MoreRows: 10}
+		for _, text := range []string{
+			"ALTER TABLE t ALTER c SET DEFAULT nextval('s')", "CREATE TABLE t (c int DEFAULT nextval('s'))", "ALTER TABLE t ALTER c SET DEFAULT f()", "CREATE INDEX ON t (f(c))",
+			"CREATE SEQUENCE s", "ALTER SEQUENCE s RESTART", "SELECT pg_advisory_lock(1) WHERE false; ALTER SEQUENCE s RESTART",
+		} {
+			require.False(t, ask(w.session(t, some), statement(text)).Refuses(), text)
+			if !strings.Contains(text, ";") {
+				require.False(t, ask(w.session(t, all), statement(text)).Refuses(), text)
+			}
+		}
+		for _, text := range []string{"SELECT nextval('s')", "SELECT setval('s', 5)", "SELECT currval('s'), lastval()", "INSERT INTO t SELECT nextval('s')"} {
+			require.False(t, ask(w.session(t, some), statement(text)).Refuses(), text)
+		}
+		require.Zero(t, w.asked)
+		for _, text := range []string{"SELECT f()", "CALL p()", "CREATE TABLE u AS SELECT f() FROM t", "SELECT f() INTO u"} {
+			require.True(t, ask(w.session(t, all), statement(text)).Refuses(), text)
+		}
+	})
 	t.Run("cost and rows", func(t *testing.T) {
 		w := &world{rows: 5000, cost: 10}
 		s := w.session(t, guardrail.Rule{MoreRows: 1000, MoreCost: 100})

@@ -30,8 +30,9 @@ func (c *call) expects(r *Rule, s *proxy.Statement) (meets, understood bool) {
 	switch {
 	case s.Kind == proxy.KindPrepare:
 		return false, true // it is asked again when it runs, with its arguments
-	case !s.Facts.Effects.Has(bounded | proxy.EffectCopyIn | proxy.EffectCopyOut | proxy.EffectCall):
-		return false, true
+	case !s.Facts.Effects.Has(bounded|proxy.EffectCopyIn|proxy.EffectCopyOut) &&
+		(s.Facts.Effects.Has(proxy.EffectsDDL) || !s.Facts.Effects.Has(proxy.EffectCall)):
+		return false, true // it is about no rows; what a definition calls is for later
 	case s.Facts.Effects == proxy.EffectRead && len(s.Facts.Relations)+len(s.Facts.Functions) == 0 && !c.moved:
 		return false, true // a row made of literals, or a FETCH of what was estimated when it was declared
 	}

@@ -44,6 +44,9 @@ func TestDecisions(t *testing.T) {
 		{Groups: []string{"visitors"}, Allow: []string{"connect"}},
 		{Groups: []string{"elsewhere"}, Resources: []string{"billing"}, Allow: []string{"all"}},
 		{Groups: []string{"other-db"}, Databases: []string{"x*"}, Allow: []string{"all"}},
+		{Groups: []string{"clerk"}, Allow: []string{"connect", "read", "insert"}},
+		{Groups: []string{"keeper"}, Allow: []string{"all"}, Deny: []string{"update"}},
+		{Groups: []string{"frozen"}, Allow: []string{"all"}, Deny: []string{"write"}},
 	}
 	p, err := New(rules)
 	require.NoError(t, err)
@@ -75,6 +78,11 @@ func TestDecisions(t *testing.T) {
 		{"a text without statements, not understood", "dev", facts(proxy.Facts{Dialect: "postgres", Unknown: "it is too long"}), proxy.ActionDeny, "unknown"},
 		{"a text without statements, not allowed any", "elsewhere", facts(proxy.Facts{Dialect: "postgres"}), proxy.ActionDeny, "statement"},
 		{"reader, exec", "dev", &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}}, proxy.ActionDeny, `run a command at orders/shop: this needs the right "exec"`},
+		{"reader numbers", "dev", statement(read | proxy.EffectSequence), proxy.ActionDeny, `you may not advance or set sequences at orders/shop: this needs the right "write"`},
+		{"who may insert numbers", "clerk", statement(read | proxy.EffectInsert | proxy.EffectSequence), proxy.ActionPass, ""},
+		{"who may insert updates", "clerk", statement(write | proxy.EffectSequence), proxy.ActionDeny, "update rows"},
+		{"who may not update numbers", "keeper", statement(read | proxy.EffectSequence), proxy.ActionPass, ""},
+		{"who may not write does not number", "frozen", statement(read | proxy.EffectSequence), proxy.ActionDeny, "sequences"},
 		{"ops writes", "ops", statement(read | write), proxy.ActionPass, ""},
 		{"ops truncates", "ops", statement(proxy.EffectTruncate), proxy.ActionDeny, "truncate"},
 		{"ops reads a file", "ops", &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileOpenRead}, proxy.ActionPass, ""},

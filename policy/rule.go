@@ -166,6 +166,9 @@ func compile(r Rule, carries Carries) (*compiled, error) {
 		c.reviews, c.hold = deniedBy(c.allow), c.review()
 		c.reviews.kinds &^= kinds(proxy.KindEnv, proxy.KindInput) // come with what was approved
 	}
+	if c.allow.effects.Has(proxy.EffectInsert | proxy.EffectUpdate) { // of rows that are numbered by one
+		c.allow.effects |= proxy.EffectSequence
+	}
 	return c, errors.Join(errs...)
 }
 

@@ -14,7 +14,7 @@ var effectPhrases = [...]string{
 	"change rights or roles", "call functions that may change something", "copy data in", "copy data out",
 	"copy from or to files and programs of the server", "change settings", "change the role", "use transactions", "take locks",
 	"prepare statements", "run prepared statements by name", "run DO blocks", "reach outside the database", "send or receive notifications",
-	"administer the server", "show settings or plans", "run a statement that is not understood",
+	"administer the server", "show settings or plans", "advance or set sequences", "run a statement that is not understood",
 }
 
 // kindPhrases say what a user may not do, by kind of operation.

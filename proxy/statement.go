@@ -64,19 +64,20 @@ const (
 	EffectNotify                          // LISTEN, NOTIFY, UNLISTEN
 	EffectMaintain                        // VACUUM, ANALYZE, REINDEX, CLUSTER, CHECKPOINT, KILL, server administration
 	EffectShow                            // SHOW, EXPLAIN without ANALYZE: metadata only
+	EffectSequence                        // advances or sets a sequence: nextval, setval
 	EffectUnknown                         // not understood
 )
 
 // Sets of effects that rules are about.
 const (
-	EffectsWrite = EffectInsert | EffectUpdate | EffectDelete | EffectTruncate | EffectCopyIn
+	EffectsWrite = EffectInsert | EffectUpdate | EffectDelete | EffectTruncate | EffectCopyIn | EffectSequence
 	EffectsDDL   = EffectCreate | EffectAlter | EffectDrop
 )
 
 var effectNames = [...]string{
 	"read", "insert", "update", "delete", "truncate", "create", "alter", "drop", "grant", "call", "copy-in",
 	"copy-out", "copy-program", "set", "role", "transaction", "lock", "prepare", "execute", "do", "outside",
-	"notify", "maintain", "show", "unknown",
+	"notify", "maintain", "show", "sequence", "unknown",
 }
 
 // Has reports whether e holds any effect of set.

@@ -302,7 +302,7 @@ func dataActivity(e *audit.Event) int {
 	switch {
 	case has("delete", "truncate", "drop"):
 		return dataDelete
-	case has("update", "alter", "grant"):
+	case has("update", "alter", "grant", "sequence"):
 		return dataUpdate
 	case has("create"):
 		return dataCreate

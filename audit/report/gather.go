@@ -310,7 +310,7 @@ var kindsOfEffects = []struct {
 }{
 	{Rights, []string{"grant"}},
 	{Definition, []string{"create", "alter", "drop"}},
-	{Write, []string{"insert", "update", "delete", "truncate", "copy-in", "copy-program", "call", "execute", "do", "outside", "maintain", "unknown"}},
+	{Write, []string{"insert", "update", "delete", "truncate", "copy-in", "copy-program", "sequence", "call", "execute", "do", "outside", "maintain", "unknown"}},
 	{CopiedOut, []string{"copy-out"}},
 }
 

@@ -174,8 +174,8 @@ func TestEvasions(t *testing.T) {
 		"ANALYZE FORMAT=JSON UPDATE t SET a = 1":               proxy.EffectUnknown | proxy.EffectUpdate,
 		"INSERT INTO t VALUES (1) RETURNING (SELECT a FROM u)": proxy.EffectUnknown | proxy.EffectInsert,
 		"SET STATEMENT max_statement_time=1 FOR DELETE FROM t": proxy.EffectUnknown | proxy.EffectDelete,
-		"SELECT NEXT VALUE FOR s":                              proxy.EffectUnknown | proxy.EffectUpdate,
-		"SELECT nextval(s)":                                    proxy.EffectUpdate,
+		"SELECT NEXT VALUE FOR s":                              proxy.EffectUnknown | proxy.EffectSequence,
+		"SELECT nextval(s)":                                    proxy.EffectSequence,
 	} {
 		f := analyze(text)
 		require.True(t, f.Effects.Has(want), "%s: %s %s", text, f.Effects, f.Unknown)

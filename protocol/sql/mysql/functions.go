@@ -59,6 +59,8 @@ func classify(schema, name string) (proxy.FunctionClass, proxy.Effects) {
 		return proxy.FunctionUnknown, proxy.EffectCall
 	case locks[name]:
 		return proxy.FunctionHarmless, proxy.EffectLock
+	case sql.OnSequence(name):
+		return proxy.FunctionWrites, proxy.EffectSequence
 	}
 	class := classes[name]
 	return class, sql.CallEffects(class)

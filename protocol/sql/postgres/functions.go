@@ -92,6 +92,8 @@ func classify(schema, name string) (proxy.FunctionClass, proxy.Effects) {
 	switch {
 	case name == "pg_notify":
 		return proxy.FunctionWrites, proxy.EffectNotify
+	case sql.OnSequence(name):
+		return proxy.FunctionWrites, proxy.EffectSequence
 	case strings.HasPrefix(name, "pg_advisory_"), strings.HasPrefix(name, "pg_try_advisory_"):
 		return proxy.FunctionHarmless, proxy.EffectLock
 	}

@@ -153,6 +153,10 @@ func (v *visitor) visit(n ast.Node) {
 	case *ast.A_Expr:
 		v.operator(n)
 		v.children(n)
+	case *ast.Constraint:
+		v.stored(n, n.Contype == ast.CONSTR_DEFAULT)
+	case *ast.AlterTableCmd:
+		v.stored(n, n.Subtype == ast.AT_ColumnDefault)
 	case *ast.LockingClause:
 		v.add(proxy.EffectLock) // the relations are named in FROM
 	default:
@@ -161,6 +165,16 @@ func (v *visitor) visit(n ast.Node) {
 		}
 	}
 	v.depth--
+}
+
+// stored visits what n, a part of a definition, holds. A default that is stored advances
+// its sequence later, for rows that are inserted.
+func (v *visitor) stored(n ast.Node, isDefault bool) {
+	before := v.facts.Effects
+	v.children(n)
+	if isDefault {
+		v.facts.Effects &^= proxy.EffectSequence &^ before
+	}
 }
 
 var nodeType = reflect.TypeFor[ast.Node]()
