@@ -21,7 +21,6 @@
 //
 //   - [examples/reference]: the reference gateway and one interceptor.
 //   - [examples/parts]: all parts by hand, with TLS, catalog, masking and SSH.
-//   - [examples/programs]: access tokens for programs, as database passwords.
 //   - [examples/identity]: an identity provider of one's own, by signed tokens.
 //   - [examples/secrets]: a secret source of one's own, of sealed files.
 //   - [examples/sink]: an audit sink of one's own, at least once and in order.
@@ -117,7 +116,6 @@
 //
 // [examples/reference]: https://github.com/sallyport/sallyport/tree/main/examples/reference
 // [examples/parts]: https://github.com/sallyport/sallyport/tree/main/examples/parts
-// [examples/programs]: https://github.com/sallyport/sallyport/tree/main/examples/programs
 // [examples/identity]: https://github.com/sallyport/sallyport/tree/main/examples/identity
 // [examples/secrets]: https://github.com/sallyport/sallyport/tree/main/examples/secrets
 // [examples/sink]: https://github.com/sallyport/sallyport/tree/main/examples/sink

@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
+	"encoding/pem"
 	"fmt"
 	"net"
 	"os"
@@ -19,7 +21,7 @@ import (
 type shown struct {
 	pair tls.Certificate
 
-	authority *ca.CA // nil: the files
+	authority *ca.Authority // nil: the files
 	names     []string
 
 	cert, key string
@@ -39,14 +41,9 @@ func (g *Gateway) show(f *config.File) (*shown, error) {
 		s.pair, s.read, err = readPair(s.cert, s.key)
 		return s, err
 	}
-	if g.shown != nil {
-		s.authority = g.shown.authority
-	}
-	if s.authority == nil {
-		var err error
-		if s.authority, err = ca.Open(filepath.Join(f.Data(), "ca")); err != nil {
-			return nil, err
-		}
+	s.authority = g.authority
+	if err := g.publishAuthority(f); err != nil {
+		return nil, err
 	}
 	s.names = []string{"localhost", "127.0.0.1", "::1"}
 	if f.Domain != "" {
@@ -174,6 +171,26 @@ func (g *Gateway) issue(s *shown, now time.Time) error {
 	return nil
 }
 
+// AuthorityFile is where a gateway of f writes the certificates of its own authority, for clients
+// that trust it by them.
+func AuthorityFile(f *config.File) string { return filepath.Join(f.Data(), "ca", "ca.pem") }
+
+// publishAuthority writes the authority's certificates to their file, unless it has them already.
+func (g *Gateway) publishAuthority(f *config.File) error {
+	var text []byte
+	for _, cert := range g.authority.Certificates() {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})...)
+	}
+	file := AuthorityFile(f)
+	if b, err := os.ReadFile(file); err == nil && bytes.Equal(b, text) {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(file, text, 0o644)
+}
+
 // Authority returns the file of the authority that certifies the gateway towards
 // its clients; empty when the config file names a certificate.
 func (g *Gateway) Authority() string {
@@ -182,5 +199,5 @@ func (g *Gateway) Authority() string {
 	if g.shown.authority == nil {
 		return ""
 	}
-	return g.shown.authority.File()
+	return AuthorityFile(g.parts().config)
 }

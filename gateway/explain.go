@@ -2,16 +2,19 @@ package gateway
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/guardrail"
 	"github.com/sallyport/sallyport/masking"
+	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -24,7 +27,9 @@ type Explainer struct {
 	gateway  *proxy.Gateway
 	services atomic.Pointer[[]service]
 	memory   masking.Memory
-	issued   func(*x509.Certificate) bool // whether the gateway has given a certificate; nil: it gives none
+	keys     func(protocol string) protocol.Keys // those of the gateway
+	issued   func(*x509.Certificate) bool        // whether the gateway has given a certificate; nil: it gives none
+	ends     []func() error                      // of what was opened later
 	current  atomic.Pointer[parts]
 }
 
@@ -37,6 +42,7 @@ func NewExplainer(f *config.File, o Options) (*Explainer, error) {
 	}
 	x := &Explainer{options: o, dry: true}
 	x.gateway = &proxy.Gateway{Dialer: o.Dialer, Now: o.Now, Log: o.Log, Unrecorded: true}
+	x.keys = x.keysLater(f)
 	if err := x.openServices(f); err != nil {
 		return nil, errors.Join(err, x.Close())
 	}
@@ -54,9 +60,32 @@ func NewExplainer(f *config.File, o Options) (*Explainer, error) {
 
 func (x *Explainer) parts() *parts { return x.current.Load() }
 
+// keysLater opens the store when a key is asked for, which is not needed to explain anything.
+func (x *Explainer) keysLater(f *config.File) func(name string) protocol.Keys {
+	open := sync.OnceValues(func() (*state, error) {
+		s, err := openState(f, x.options.Store, x.options.Log)
+		if err == nil {
+			x.ends = append(x.ends, s.Close)
+		}
+		return s, err
+	})
+	return func(of string) protocol.Keys {
+		return func(name string, generate func() (crypto.PrivateKey, error)) (crypto.PrivateKey, error) {
+			s, err := open()
+			if err != nil {
+				return nil, err
+			}
+			return s.privateKeys(of)(name, generate)
+		}
+	}
+}
+
 // Close ends the reading of catalogs.
 func (x *Explainer) Close() error {
 	var errs []error
+	for _, c := range x.ends {
+		errs = append(errs, c())
+	}
 	for _, s := range x.opened() {
 		if s.Close != nil {
 			errs = append(errs, s.Close())

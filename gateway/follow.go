@@ -47,7 +47,7 @@ func (g *Gateway) followStore(ctx context.Context) {
 // followAll is what followed does when it is not known what has changed.
 func (g *Gateway) followAll(ctx context.Context) error {
 	p := g.parts().people
-	err := g.proofs.certificates.Authority.Load(ctx)
+	err := g.loadAuthorities(ctx)
 	if p.directory != nil {
 		err = errors.Join(err, p.directory.Load(ctx))
 	}
@@ -56,6 +56,12 @@ func (g *Gateway) followAll(ctx context.Context) error {
 	}
 	g.gateway.Recheck(func(*proxy.Session) bool { return true })
 	return err
+}
+
+// loadAuthorities reads the authorities again, and tells clients of the one that certifies the
+// gateway.
+func (g *Gateway) loadAuthorities(ctx context.Context) error {
+	return errors.Join(g.proofs.certificates.Authority.Load(ctx), g.authority.Load(ctx), g.publishAuthority(g.parts().config))
 }
 
 // followed has sessions follow what has changed.
@@ -67,7 +73,7 @@ func (g *Gateway) followed(ctx context.Context, changes []store.Change) error {
 		var err error
 		switch c.Kind {
 		case ca.KindAuthority:
-			err = g.proofs.certificates.Authority.Load(ctx)
+			err = g.loadAuthorities(ctx)
 		case ca.KindRevocation:
 			revoked = true
 		case scim.KindUser, scim.KindGroup:

@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport/sallyport/audit/prometheus"
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/identity/ca"
 	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/protocol/builtin"
 	"github.com/sallyport/sallyport/proxy"
@@ -99,13 +100,14 @@ type Interceptors struct {
 // use.
 type Gateway struct {
 	*Explainer
-	log      *slog.Logger
-	operator *operatorLog
-	state    *state
-	proofs   *proofs
-	records  *audit.Log
-	metrics  *prometheus.Metrics
-	control  *control.Handler
+	log       *slog.Logger
+	operator  *operatorLog
+	state     *state
+	proofs    *proofs
+	authority *ca.Authority // for the gateway's own certificates
+	records   *audit.Log
+	metrics   *prometheus.Metrics
+	control   *control.Handler
 
 	mu        sync.Mutex // of what follows
 	listeners entrances
@@ -149,9 +151,11 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	if g.records, err = g.openRecords(f); err != nil {
 		return err
 	}
-	if err := g.openState(f, o.Store); err != nil {
+	if g.state, err = openState(f, o.Store, g.log); err != nil {
 		return err
 	}
+	g.closers = append(g.closers, g.state.Close)
+	g.keys = g.state.privateKeys
 	requests := &review.Queue{}
 	g.gateway = &proxy.Gateway{
 		Dialer: o.Dialer, Reviewer: requests, Now: o.Now, Log: g.log,
@@ -170,6 +174,9 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 		return err
 	}
 	g.issued = g.proofs.certificates.Issued
+	if g.authority, err = ca.OpenAuthority(context.Background(), ca.ForServers, g.state.authorities()); err != nil {
+		return err
+	}
 	if err := g.Apply(f); err != nil {
 		return err
 	}

@@ -43,7 +43,6 @@ func (x *Explainer) make(ctx context.Context, f *config.File, g *Gateway) (*part
 	if p.users, err = f.Users(); err != nil {
 		return nil, err
 	}
-	p.users.Certificate = x.verifyLogin()
 	if before := x.parts(); before != nil {
 		p.users.Replace(before.users)
 	}

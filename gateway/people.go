@@ -31,11 +31,11 @@ type proofs struct {
 // openProofs reads the authority for users, or makes it.
 func (g *Gateway) openProofs(ctx context.Context) error {
 	docs := g.state.documents
-	authority, err := ca.OpenAuthority(ctx, ca.ForUsers, ca.Options{Documents: docs, Sealer: g.state.sealer})
+	authority, err := ca.OpenAuthority(ctx, ca.ForUsers, g.state.authorities())
 	if err != nil {
 		return err
 	}
-	mock, err := g.state.key(ctx, "unknown-logins")
+	mock, err := g.state.key(ctx, "unknown-logins", random)
 	if err != nil {
 		return err
 	}

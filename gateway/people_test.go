@@ -12,7 +12,10 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"io/fs"
+	"log/slog"
 	"math/big"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,7 +27,9 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/require"
+	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/identity/ca"
 	"github.com/sallyport/sallyport/identity/identitytest"
@@ -49,7 +54,7 @@ func openTeam(t *testing.T) *team {
 	t.Setenv("STORE_KEY", store.NewKey().Text())
 	t.Setenv("DB_PASSWORD", server.Password)
 	t.Setenv("CLIENT_SECRET", "secret")
-	config := fmt.Sprintf(`
+	text := fmt.Sprintf(`
 listen: {postgres: "127.0.0.1:0"}
 api: {listen: "127.0.0.1:0", url: "https://gw.example.com"}
 store: {url: "postgres://postgres@%s/%s", password: "env:DB_PASSWORD", key: "env:STORE_KEY"}
@@ -63,7 +68,7 @@ resources:
 access: [{name: readers, groups: ["dev:dba", "scim:dba", "local:dba", admin, "local:programs"], allow: [connect, read]}]
 `, server.Address(), database, verifier(t), tm.provider.Issuer, sha256.Sum256([]byte("t")), server.Address(), database)
 	for _, h := range []**house{&tm.one, &tm.two} {
-		*h = open(t, t.TempDir(), config)
+		*h = open(t, t.TempDir(), text)
 	}
 	return tm
 }
@@ -278,4 +283,56 @@ func TestForeignCertificates(t *testing.T) {
 	own := tm.one.certificate(t, tm.login(t, tm.one))
 	_, err = pgconn.Connect(t.Context(), tm.one.database("root", "shop")+own)
 	require.ErrorContains(t, err, "certificate authentication failed")
+}
+
+// TestTeamIsOne: to clients two gateways on one store are one, by TLS and by SSH, and keep no
+// private key in their folders.
+func TestTeamIsOne(t *testing.T) {
+	t.Setenv("STORE_KEY", store.NewKey().Text())
+	t.Setenv("DB_PASSWORD", "x")
+	server, database := testserver.Database(t, "")
+	t.Setenv("STORE_PASSWORD", server.Password)
+	text := fmt.Sprintf(`
+listen: {postgres: "127.0.0.1:0", ssh: "127.0.0.1:0"}
+store: {url: "postgres://postgres@%s/%s", password: "env:STORE_PASSWORD", key: "env:STORE_KEY"}
+identity: {users: [{name: root, groups: [admin], password: %s}]}
+resources: []
+`, server.Address(), database, verifier(t))
+	one, two := open(t, t.TempDir(), text), open(t, t.TempDir(), text)
+	read := func(h *house, name string) string {
+		b, err := os.ReadFile(filepath.Join(h.dir, "data", name))
+		require.NoError(t, err)
+		return string(b)
+	}
+	for _, name := range []string{"ca/ca.pem", "ssh/hosts_ca.pub", "ssh/resources_ca.pub"} {
+		require.Equal(t, read(one, name), read(two, name), name)
+	}
+	hostKey := func(h *house) (key []byte) {
+		_, err := gossh.Dial("tcp", h.Addr("ssh", "").String(), &gossh.ClientConfig{
+			User: "root", HostKeyAlgorithms: []string{gossh.KeyAlgoED25519},
+			HostKeyCallback: func(_ string, _ net.Addr, k gossh.PublicKey) error { key = k.Marshal(); return nil },
+		})
+		require.Error(t, err)
+		return key
+	}
+	require.NotEmpty(t, hostKey(one))
+	require.Equal(t, hostKey(one), hostKey(two))
+	for _, h := range []*house{one, two} {
+		require.NoError(t, filepath.WalkDir(filepath.Join(h.dir, "data"), func(name string, d fs.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() || filepath.Base(filepath.Dir(name)) == "audit" || strings.HasSuffix(name, ".key") {
+				return err
+			}
+			b, err := os.ReadFile(name)
+			require.NotContains(t, string(b), "PRIVATE KEY", name)
+			return err
+		}))
+	}
+	// Another key is not the store's.
+	t.Setenv("STORE_KEY", store.NewKey().Text())
+	file := filepath.Join(t.TempDir(), "other.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	f, err := Load(file, config.Options{})
+	require.NoError(t, err)
+	_, err = New(f, Options{Log: slog.New(slog.DiscardHandler)})
+	require.ErrorContains(t, err, "give the store the key that it was sealed by")
 }

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -62,7 +61,7 @@ func (x *Explainer) openServices(f *config.File) error {
 		if !used || x.service(p.Name) != nil {
 			continue
 		}
-		a.Dir = Dir(f, p.Name)
+		a.Dir, a.Keys = Dir(f, p.Name), x.keys(p.Name)
 		s, err := p.Open(a)
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.Name, err)
@@ -90,32 +89,6 @@ func (x *Explainer) service(name string) *service {
 		}
 	}
 	return nil
-}
-
-// verifyLogin returns what verifies certificates that users log in with; nil when
-// no protocol does. One that accepts a certificate is enough: each has an
-// authority of its own.
-func (x *Explainer) verifyLogin() func(wire []byte, name string) error {
-	var verify []func([]byte, string) error
-	for _, s := range x.opened() {
-		if s.VerifyLogin != nil {
-			verify = append(verify, s.VerifyLogin)
-		}
-	}
-	if verify == nil {
-		return nil
-	}
-	return func(wire []byte, name string) error {
-		var errs []error
-		for _, v := range verify {
-			err := v(wire, name)
-			if err == nil {
-				return nil
-			}
-			errs = append(errs, err)
-		}
-		return errors.Join(errs...)
-	}
 }
 
 // limiters add LIMIT to queries, by dialect.

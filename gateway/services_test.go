@@ -2,6 +2,9 @@ package gateway
 
 import (
 	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"os"
@@ -23,12 +26,6 @@ type echo struct{ resource string }
 func (echo) Protocol() string                             { return "echo" }
 func (echo) ServeConn(context.Context, *proxy.Conn) error { return nil }
 func (echo) Limit(text []byte, n int) ([]byte, error)     { return nil, nil }
-func (echo) VerifyLogin(wire []byte, name string) error {
-	if string(wire) == "echo of "+name {
-		return nil
-	}
-	return errors.New("another's")
-}
 
 // A protocol of one's own is opened with what it needs, listed and closed.
 func TestProtocolFromOutside(t *testing.T) {
@@ -44,8 +41,8 @@ func TestProtocolFromOutside(t *testing.T) {
 				Operation: func(_ context.Context, _ proxy.Target, text string) (proxy.Op, error) {
 					return &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: []byte(text), Facts: &proxy.Facts{Effects: proxy.EffectRead, Dialect: "echoes", Statements: 1}}, nil
 				},
-				Limiter: echo{}, VerifyLogin: echo{}.VerifyLogin,
-				Close: func() error { closed++; return nil },
+				Limiter: echo{},
+				Close:   func() error { closed++; return nil },
 			}, nil
 		},
 	}
@@ -76,8 +73,17 @@ access: [{groups: [dev], resources: [far], allow: [connect]}]
 	require.True(t, given.May(&proxy.Identity{Subject: "alice", Groups: []string{"dev"}}, proxy.Target{Resource: far, Account: far.Accounts[0]}))
 	require.False(t, given.May(&proxy.Identity{Subject: "bob"}, proxy.Target{Resource: far, Account: far.Accounts[0]}))
 	require.Contains(t, g.limiters(), "echoes")
-	require.NoError(t, g.parts().users.Certificate([]byte("echo of alice"), "alice"))
-	require.ErrorContains(t, g.parts().users.Certificate([]byte("echo of alice"), "bob"), "another's")
+	made := 0
+	for range 2 {
+		key, err := given.Keys("host", func() (crypto.PrivateKey, error) {
+			made++
+			_, private, err := ed25519.GenerateKey(rand.Reader)
+			return private, err
+		})
+		require.NoError(t, err)
+		require.IsType(t, ed25519.PrivateKey{}, key)
+	}
+	require.Equal(t, 1, made, "a key is kept")
 	require.ErrorIs(t, g.sampler().Sample(t.Context(), &proxy.Session{Protocol: "echo"}, "", "t", nil), proxy.ErrNotFound)
 
 	a, err := g.Explain(t.Context(), Question{Identity: &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}, Target: proxy.Target{Resource: far}, Text: "hello"})

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"context"
+	"crypto"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +14,9 @@ import (
 
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/identity/ca"
 	"github.com/sallyport/sallyport/identity/stored"
+	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/store"
 	"github.com/sallyport/sallyport/store/sqlstore"
 )
@@ -22,32 +26,45 @@ type state struct {
 	store     store.Store
 	documents identity.Documents
 	sealer    identity.Sealer
-	head      int64 // of the feed when it was opened, before anything was read
+	head      int64        // of the feed when it was opened, before anything was read
+	close     func() error // nil: it is the assembly's
 }
 
 // openState opens the store of f, or takes the one of the assembly. A gateway whose key is not
 // the store's does not go on.
-func (g *Gateway) openState(f *config.File, own store.Store) error {
+func openState(f *config.File, own store.Store, log *slog.Logger) (_ *state, err error) {
 	ctx := context.Background()
-	st := own
-	if st == nil {
-		var err error
-		if st, err = openStore(ctx, f, g.log); err != nil {
-			return err
+	s := &state{store: own}
+	if own == nil {
+		if s.store, err = openStore(ctx, f, log); err != nil {
+			return nil, err
 		}
-		g.closers = append(g.closers, st.(io.Closer).Close)
+		s.close = s.store.(io.Closer).Close
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
 	keys, err := f.StoreKeys(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	sealer, err := store.OpenSealer(ctx, st, keys...)
+	sealer, err := store.OpenSealer(ctx, s.store, keys...)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	head, _, err := st.Head(ctx)
-	g.state = &state{store: st, documents: stored.Documents(st), sealer: stored.Sealer(sealer), head: head}
-	return err
+	s.documents, s.sealer = stored.Documents(s.store), stored.Sealer(sealer)
+	s.head, _, err = s.store.Head(ctx)
+	return s, err
+}
+
+// Close closes the store, unless it is the assembly's.
+func (s *state) Close() error {
+	if s.close == nil {
+		return nil
+	}
+	return s.close()
 }
 
 func openStore(ctx context.Context, f *config.File, log *slog.Logger) (store.Store, error) {
@@ -61,17 +78,36 @@ func openStore(ctx context.Context, f *config.File, log *slog.Logger) (store.Sto
 	return sqlstore.OpenPostgres(ctx, f.Store.URL, o)
 }
 
-// kindKey is the kind of the documents of random keys, which are sealed.
+// authorities are what those are opened with that sign certificates.
+func (s *state) authorities() ca.Options { return ca.Options{Documents: s.documents, Sealer: s.sealer} }
+
+// OpenUsers opens what certifies users of a gateway of f, whether that runs or not. Closing it ends
+// it.
+func OpenUsers(ctx context.Context, f *config.File, o Options) (users *ca.Users, closing func() error, err error) {
+	s, err := openState(f, o.Store, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, nil, err
+	}
+	authority, err := ca.OpenAuthority(ctx, ca.ForUsers, s.authorities())
+	if err != nil {
+		return nil, nil, errors.Join(err, s.Close())
+	}
+	return &ca.Users{Authority: authority, Documents: s.documents}, s.Close, nil
+}
+
+// kindKey is the kind of the documents of keys, which are sealed.
 const kindKey = "key"
 
-// key returns a random key that all gateways on the store share, which is made when somebody
-// first asks for it.
-func (s *state) key(ctx context.Context, name string) ([]byte, error) {
+// key returns the key that is kept under a name, for all gateways on the store. What generate
+// returns is kept when there is none yet.
+func (s *state) key(ctx context.Context, name string, generate func() ([]byte, error)) ([]byte, error) {
 	for {
 		d, err := s.documents.Get(ctx, kindKey, name)
 		if errors.Is(err, identity.ErrNoDocument) {
-			key := make([]byte, 32)
-			rand.Read(key)
+			key, err := generate()
+			if err != nil {
+				return nil, err
+			}
 			sealed, err := s.sealer.Seal(key, kindKey+" "+name)
 			if err != nil {
 				return nil, err
@@ -93,6 +129,30 @@ func (s *state) key(ctx context.Context, name string) ([]byte, error) {
 			return nil, fmt.Errorf("key %s cannot be read", name)
 		}
 		return s.sealer.Open(sealed, kindKey+" "+name)
+	}
+}
+
+// random makes a key of 32 bytes.
+func random() ([]byte, error) {
+	key := make([]byte, 32)
+	rand.Read(key)
+	return key, nil
+}
+
+// privateKeys keeps those of a protocol.
+func (s *state) privateKeys(of string) protocol.Keys {
+	return func(name string, generate func() (crypto.PrivateKey, error)) (crypto.PrivateKey, error) {
+		der, err := s.key(context.Background(), of+"/"+name, func() ([]byte, error) {
+			private, err := generate()
+			if err != nil {
+				return nil, err
+			}
+			return x509.MarshalPKCS8PrivateKey(private)
+		})
+		if err != nil {
+			return nil, err
+		}
+		return x509.ParsePKCS8PrivateKey(der)
 	}
 }
 

@@ -47,11 +47,6 @@ type Users struct {
 	mock   []byte             // key of made-up verifiers
 	hashes map[string]*passwordHash
 	hashed *passwordHash // that nobody's password fits; nil when no user has a hash
-
-	// Certificate returns why a certificate, in SSH wire format, does not prove that
-	// its holder is the user of that name; possession of its key was proven. Nil: no
-	// certificate does. It is set before the first Authenticate.
-	Certificate func(wire []byte, name string) error
 }
 
 // NewUsers returns an authenticator of users. It fails on duplicate names and on
@@ -172,7 +167,7 @@ func (u *Users) Refresh(_ context.Context, id *proxy.Identity) (*proxy.Identity,
 }
 
 // Authenticate accepts SCRAM and challenge proofs against the user's own
-// verifier, passwords, public keys, and certificates where Certificate does.
+// verifier, passwords and public keys.
 func (u *Users) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Identity, error) {
 	user := u.byName[p.User]
 	switch p.Method {
@@ -188,13 +183,6 @@ func (u *Users) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Identit
 	case proxy.MethodPublicKey:
 		if user == nil || !slices.Contains(u.byKey[string(p.PublicKey)], user) {
 			return nil, proxy.ErrUnauthenticated
-		}
-	case proxy.MethodSSHCertificate:
-		if user == nil || u.Certificate == nil {
-			return nil, proxy.ErrUnauthenticated
-		}
-		if err := u.Certificate(p.PublicKey, p.User); err != nil {
-			return nil, fmt.Errorf("%w: %w", proxy.ErrUnauthenticated, err)
 		}
 	default:
 		return nil, proxy.ErrUnauthenticated

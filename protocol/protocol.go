@@ -7,6 +7,7 @@ package protocol
 
 import (
 	"context"
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -118,6 +119,9 @@ type Assembly struct {
 	// Dir is the folder of the protocol's own files. The protocol makes it when it
 	// first has something to keep.
 	Dir string
+	// Keys keeps the protocol's private keys, for all gateways that share them. Nil: they
+	// are files in Dir.
+	Keys Keys
 	// TLS protects connections with clients; nil: they have none.
 	TLS *tls.Config
 	// RequireTLS refuses clients without TLS.
@@ -175,9 +179,6 @@ type Service struct {
 	Sampler   Sampler
 	Estimator Estimator
 	Limiter   Limiter
-	// VerifyLogin returns why a certificate, in the protocol's wire format, does not
-	// prove that its holder is the user name.
-	VerifyLogin func(wire []byte, name string) error
 
 	// Files are those that clients know the gateway by. They are there once the first
 	// handler is.
@@ -217,6 +218,10 @@ type Limiter interface {
 	// no LIMIT, and is shown to the user.
 	Limit(text []byte, n int) ([]byte, error)
 }
+
+// Keys returns the private key that is kept under a name. What generate returns is kept when there
+// is none yet. It is safe for concurrent use.
+type Keys func(name string, generate func() (crypto.PrivateKey, error)) (crypto.PrivateKey, error)
 
 // Endpoint is a listener as a client sees it, and who logs in there.
 type Endpoint struct {

@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -12,13 +12,10 @@ import (
 	"github.com/spf13/cobra"
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/config"
-	sshkit "github.com/sallyport/sallyport/protocol/ssh/kit"
+	"github.com/sallyport/sallyport/identity/ca"
 )
-
-// maxCertificate is how long a login certificate may live: it cannot be called
-// back.
-const maxCertificate = 24 * time.Hour
 
 // sshCertCommand certifies a user's public key, for logging in until it expires.
 func sshCertCommand(c *cli) *cobra.Command {
@@ -30,9 +27,9 @@ func sshCertCommand(c *cli) *cobra.Command {
 	f := cmd.Flags()
 	file, user := configFlag(f), userFlag(f, "the `user` of the config that the certificate is for")
 	life := f.Duration("for", time.Hour, "how long it is valid, at most 24h")
-	cmd.RunE = does(func(_ context.Context, args []string) error {
-		if len(args) != 1 || *life <= 0 || *life > maxCertificate {
-			return fail(exitUsage, "ssh-cert needs a public key's file, and --for of up to %s", maxCertificate)
+	cmd.RunE = does(func(ctx context.Context, args []string) error {
+		if len(args) != 1 || *life <= 0 || *life > ca.MaxUserLife {
+			return fail(exitUsage, "ssh-cert needs a public key's file, and --for of up to %s", ca.MaxUserLife)
 		}
 		if err := named(cmd, *user); err != nil {
 			return err
@@ -52,13 +49,14 @@ func sshCertCommand(c *cli) *cobra.Command {
 		if err != nil {
 			return fail(exitUsage, "%s holds no public key", args[0])
 		}
-		authority, err := sshkit.OpenAuthority(filepath.Join(cfg.Data(), "ssh"))
+		users, closing, err := gateway.OpenUsers(ctx, cfg, gateway.Options{})
 		if err != nil {
 			return err
 		}
-		expires := time.Now().Add(*life)
-		cert, err := authority.SignLogin(key, *user, expires)
-		if err != nil {
+		now := time.Now()
+		expires := now.Add(*life)
+		cert, err := users.SignSSH(ca.User{Name: *user, Subject: *user, Proven: now, Expires: expires}, key)
+		if err = errors.Join(err, closing()); err != nil {
 			return err
 		}
 		out := strings.TrimSuffix(args[0], ".pub") + "-cert.pub" // where ssh looks

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,7 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 	gossh "golang.org/x/crypto/ssh"
 
-	sshkit "github.com/sallyport/sallyport/protocol/ssh/kit"
+	"github.com/sallyport/sallyport/gateway"
+	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/identity/ca"
 )
 
 // TestSSHCertificates: with the gateway's own authority a user needs no key in
@@ -37,23 +41,29 @@ func TestSSHCertificates(t *testing.T) {
 	code, _, text = sallyport(t, "", "ssh-cert", "-c", m.config, "-u", "alice", "--for", "25h", m.file("visitor.pub"))
 	require.Equal(t, exitUsage, code, text)
 
-	// Attack 44: what one of the authority's keys signed is worth nothing elsewhere.
+	// Attack 44: what another key signed is worth nothing, nor what was signed for another user.
 	key, _, _, _, err := gossh.ParseAuthorizedKey([]byte(visitor))
 	require.NoError(t, err)
-	authority, err := sshkit.OpenAuthority(m.file("data/ssh"))
+	cfg, err := gateway.Load(m.config, config.Options{})
 	require.NoError(t, err)
-	for name, ca := range map[string]gossh.Signer{"hosts": authority.Hosts, "resources": authority.Resources} {
-		forged := *authority
-		forged.Logins = ca
-		cert, err := forged.SignLogin(key, "alice", time.Now().Add(time.Minute))
+	users, closing, err := gateway.OpenUsers(t.Context(), cfg, gateway.Options{})
+	require.NoError(t, err)
+	sign := func(name string) *gossh.Certificate {
+		cert, err := users.SignSSH(ca.User{Name: name, Subject: name, Proven: time.Now(), Expires: time.Now().Add(time.Minute)}, key)
 		require.NoError(t, err)
+		return cert
+	}
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	other, err := gossh.NewSignerFromKey(private)
+	require.NoError(t, err)
+	forged := sign("alice")
+	require.NoError(t, forged.SignCert(rand.Reader, other))
+	for name, cert := range map[string]*gossh.Certificate{"by another key": forged, "another's": sign("bob")} {
 		require.NoError(t, os.WriteFile(m.file("visitor-cert.pub"), gossh.MarshalAuthorizedKey(cert), 0o600))
 		require.Equal(t, 255, login("-i", m.file("visitor")).Code, name)
 	}
-	cert, err := authority.SignLogin(key, "bob", time.Now().Add(time.Minute))
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(m.file("visitor-cert.pub"), gossh.MarshalAuthorizedKey(cert), 0o600))
-	require.Equal(t, 255, login("-i", m.file("visitor")).Code, "another's certificate")
+	require.NoError(t, closing())
 }
 
 // TestMintedForResource: the resource trusts the gateway's authority, and no key

@@ -6,13 +6,14 @@
 //
 //	export ALICE_VERIFIER='SCRAM-SHA-256$4096:…' ALICE_KEY="$(cat alice.pub)" DB_PASSWORD=…
 //	go run ./examples/parts -database db.internal:5432 -host vm1.internal:22 -host-key "ssh-ed25519 AAAA…" -key vm1.pem
-//	psql "host=localhost port=6432 user=alice+shop sslmode=verify-full sslrootcert=data/ca/ca.pem"
+//	psql "host=localhost port=6432 user=alice+shop sslmode=verify-full sslrootcert=data/ca.pem"
 //	ssh -p 6022 -o UserKnownHostsFile=data/ssh/gateway_known_hosts alice+vm1@127.0.0.1
 package main
 
 import (
 	"context"
 	"crypto/tls"
+	"encoding/pem"
 	"errors"
 	"flag"
 	"log"
@@ -26,6 +27,7 @@ import (
 	"github.com/sallyport/sallyport/guardrail"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/identity/ca"
+	"github.com/sallyport/sallyport/identity/stored"
 	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/protocol"
@@ -36,6 +38,8 @@ import (
 	sshkit "github.com/sallyport/sallyport/protocol/ssh/kit"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/secrets"
+	"github.com/sallyport/sallyport/store"
+	"github.com/sallyport/sallyport/store/sqlstore"
 )
 
 // officeHours refuses changes at night: an interceptor is a name and the hooks
@@ -128,7 +132,12 @@ func serve(ctx context.Context, g *proxy.Gateway, p place, forPostgres, forSSH n
 	defer closeLater(record.Close)
 
 	// The certificate that clients see.
-	authority, err := ca.Open(filepath.Join(p.data, "ca"))
+	state, err := sqlstore.OpenSQLite(ctx, filepath.Join(p.data, "store.db"), sqlstore.Options{})
+	if err != nil {
+		return err
+	}
+	defer closeLater(state.Close)
+	authority, err := openAuthority(ctx, state, p.data)
 	if err != nil {
 		return err
 	}
@@ -150,7 +159,6 @@ func serve(ctx context.Context, g *proxy.Gateway, p place, forPostgres, forSSH n
 			}
 		},
 	})
-	users.Certificate = sh.VerifyLogin
 	shHandler, err := sh.Handler("")
 	if err != nil {
 		return err
@@ -193,4 +201,22 @@ func serve(ctx context.Context, g *proxy.Gateway, p place, forPostgres, forSSH n
 		}()
 	}
 	return errors.Join(<-ended, <-ended)
+}
+
+// openAuthority opens what certifies the gateway, and writes the file by which clients trust it.
+func openAuthority(ctx context.Context, state store.Store, data string) (*ca.Authority, error) {
+	key, err := store.ReadOrMakeKey(filepath.Join(data, "store.key"))
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := store.OpenSealer(ctx, state, key)
+	if err != nil {
+		return nil, err
+	}
+	a, err := ca.OpenAuthority(ctx, ca.ForServers, ca.Options{Documents: stored.Documents(state), Sealer: stored.Sealer(sealer)})
+	if err != nil {
+		return nil, err
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Certificates()[0].Raw})
+	return a, os.WriteFile(filepath.Join(data, "ca.pem"), text, 0o644)
 }

@@ -73,7 +73,7 @@ func TestParts(t *testing.T) {
 			require.Eventually(t, func() bool { _, err := os.Stat(known); return err == nil }, 30*time.Second, 5*time.Millisecond)
 
 			out := exampletest.Psql(
-				t, forPostgres.Addr().String(), "secret", "user=alice+shop sslmode=verify-full sslrootcert="+filepath.Join(p.data, "ca", "ca.pem"),
+				t, forPostgres.Addr().String(), "secret", "user=alice+shop sslmode=verify-full sslrootcert="+filepath.Join(p.data, "ca.pem"),
 				"INSERT INTO cards VALUES (1, '4111111111111111')", "DELETE FROM cards", "SELECT number AS x FROM cards",
 			)
 			for _, want := range c.want {

@@ -1,12 +1,10 @@
 package ssh
 
 import (
-	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
-	"slices"
 	"time"
 
 	gossh "golang.org/x/crypto/ssh"
@@ -14,16 +12,13 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// Authority signs SSH certificates. It has one key a purpose, so that what was
-// signed for one is worth nothing for another: a certificate with which somebody
-// logs in to the gateway must not open a resource. A nil key means that this
+// Authority signs SSH certificates. It has one key for each purpose, so that what was
+// signed for one is worth nothing for another. A nil key means that this
 // kind of certificate is not signed.
 type Authority struct {
 	// Hosts signs the gateway's host keys; clients trust it with a
 	// "@cert-authority" line in known_hosts.
 	Hosts gossh.Signer
-	// Logins signs users' keys for logging in to the gateway.
-	Logins gossh.Signer
 	// Resources signs the keys that the gateway logs in to resources with; they
 	// trust it with TrustedUserCAKeys.
 	Resources gossh.Signer
@@ -37,47 +32,12 @@ const (
 	hostLifetime     = 24 * time.Hour
 )
 
-// userExtensions are what a login certificate permits; what it may be used for
+// userExtensions are what a certificate for a resource permits; what it may be used for
 // is for the gateway's rules.
 func userExtensions() map[string]string {
 	return map[string]string{
 		"permit-pty": "", "permit-port-forwarding": "", "permit-agent-forwarding": "", "permit-X11-forwarding": "",
 	}
-}
-
-// SignLogin certifies that key belongs to subject, for logging in to the gateway
-// until it expires. subject is the certificate's principal and key ID.
-func (a *Authority) SignLogin(key gossh.PublicKey, subject string, expires time.Time) (*gossh.Certificate, error) {
-	if subject == "" {
-		return nil, errors.New("a certificate needs a subject")
-	}
-	return sign(a.Logins, &gossh.Certificate{
-		Key: key, CertType: gossh.UserCert, KeyId: subject, ValidPrincipals: []string{subject},
-		ValidBefore: uint64(expires.Unix()), Permissions: gossh.Permissions{Extensions: userExtensions()},
-	})
-}
-
-// VerifyLogin returns why a certificate, in SSH wire format, does not prove that
-// its holder is subject; nil when it does. Possession of its key is for the
-// handler to check.
-func (a *Authority) VerifyLogin(wire []byte, subject string) error {
-	if a.Logins == nil {
-		return errNoAuthority
-	}
-	key, err := gossh.ParsePublicKey(wire)
-	if err != nil {
-		return errors.New("the certificate cannot be read")
-	}
-	cert, ok := key.(*gossh.Certificate)
-	switch {
-	case !ok:
-		return errors.New("this is not a certificate")
-	case !bytes.Equal(cert.SignatureKey.Marshal(), a.Logins.PublicKey().Marshal()):
-		return errors.New("the certificate is signed by another authority")
-	case !slices.Contains(cert.ValidPrincipals, subject):
-		return errors.New("the certificate belongs to another subject or key")
-	}
-	return checkUserCertificate(cert, time.Now())
 }
 
 // SignHost certifies that key belongs to a host of these names.

@@ -60,13 +60,15 @@ func TestJumpWithCertificates(t *testing.T) {
 // its restrictions hold.
 func TestLoginWithCertificate(t *testing.T) {
 	ca, _ := newSigner(t)
-	authority := &ssh.Authority{Logins: ca}
 	r := newRig(t, func(r *rig) {
 		r.users.authority = ca.PublicKey()
 		r.settings.Forwards = []string{"*:*"}
 	})
-	cert, err := authority.SignLogin(r.userKey.PublicKey(), "alice", time.Now().Add(time.Hour))
-	require.NoError(t, err)
+	cert := &gossh.Certificate{
+		Key: r.userKey.PublicKey(), CertType: gossh.UserCert, ValidPrincipals: []string{"alice"}, ValidBefore: uint64(time.Now().Add(time.Hour).Unix()),
+		Permissions: gossh.Permissions{Extensions: map[string]string{"permit-pty": "", "permit-port-forwarding": ""}},
+	}
+	require.NoError(t, cert.SignCert(random{}, ca))
 	r.users.keys = nil // the key alone is worth nothing
 	require.NoError(t, os.WriteFile(r.keyFile+"-cert.pub", authorized(cert), 0o600))
 	require.Equal(t, result{out: "in\n"}, r.ssh("gw", "echo in"))

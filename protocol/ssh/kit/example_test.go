@@ -27,7 +27,6 @@ func ExampleNew() {
 		if err != nil {
 			return errors.Join(err, ln.Close())
 		}
-		users.Certificate = k.VerifyLogin
 		gateway := &proxy.Gateway{Authenticator: users, Directory: resources, Interceptors: []proxy.Interceptor{access}}
 		return gateway.Serve(ctx, ln, handler)
 	}

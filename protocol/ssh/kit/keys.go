@@ -1,6 +1,7 @@
 package kit
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -16,32 +17,40 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/protocol/ssh"
 )
 
-// OpenAuthority reads the authority that is kept in dir, or makes one there: a key
-// each for hosts, logins and resources, with its public half in a file of its own.
-func OpenAuthority(dir string) (*ssh.Authority, error) {
+// openAuthority reads the authority's keys, or makes them: one each for hosts and
+// resources, whose public halves are in files of their own in dir.
+func openAuthority(keys protocol.Keys, dir string) (*ssh.Authority, error) {
 	a := &ssh.Authority{}
-	for name, key := range map[string]*gossh.Signer{"hosts_ca": &a.Hosts, "logins_ca": &a.Logins, "resources_ca": &a.Resources} {
-		file := filepath.Join(dir, name)
-		signer, err := openKey(file, newEd25519)
+	for name, key := range map[string]*gossh.Signer{"hosts_ca": &a.Hosts, "resources_ca": &a.Resources} {
+		signer, err := openKey(keys, name, newEd25519)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			return nil, err
 		}
 		*key = signer
-		if _, err := os.Stat(file + ".pub"); errors.Is(err, fs.ErrNotExist) {
-			if err := os.WriteFile(file+".pub", gossh.MarshalAuthorizedKey(signer.PublicKey()), 0o644); err != nil {
-				return nil, err
-			}
+		if err := publish(filepath.Join(dir, name+".pub"), gossh.MarshalAuthorizedKey(signer.PublicKey())); err != nil {
+			return nil, err
 		}
 	}
 	return a, nil
 }
 
-// hostKeyFiles are the gateway's own host keys, one of a kind: clients that know no
-// Ed25519 have others.
-var hostKeyFiles = []struct {
+// publish writes a file that everybody may read, unless it says that already.
+func publish(file string, text []byte) error {
+	if b, err := os.ReadFile(file); err == nil && bytes.Equal(b, text) {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(file, text, 0o644)
+}
+
+// hostKeys are the gateway's own, one of a kind: clients that know no Ed25519 have others.
+var hostKeys = []struct {
 	name string
 	make func() (crypto.PrivateKey, error)
 }{
@@ -50,17 +59,17 @@ var hostKeyFiles = []struct {
 	{"host_key_rsa", func() (crypto.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 3072) }},
 }
 
-// openHostKeys reads the gateway's host keys that are kept in dir, or makes them there.
-func openHostKeys(dir string) ([]gossh.Signer, error) {
-	var keys []gossh.Signer
-	for _, f := range hostKeyFiles {
-		key, err := openKey(filepath.Join(dir, f.name), f.make)
+// openHostKeys reads the gateway's host keys, or makes them.
+func openHostKeys(keys protocol.Keys) ([]gossh.Signer, error) {
+	var list []gossh.Signer
+	for _, k := range hostKeys {
+		key, err := openKey(keys, k.name, k.make)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", f.name, err)
+			return nil, err
 		}
-		keys = append(keys, key)
+		list = append(list, key)
 	}
-	return keys, nil
+	return list, nil
 }
 
 func newEd25519() (crypto.PrivateKey, error) {
@@ -68,28 +77,37 @@ func newEd25519() (crypto.PrivateKey, error) {
 	return private, err
 }
 
-// openKey reads a private key, or makes one.
-func openKey(file string, generate func() (crypto.PrivateKey, error)) (gossh.Signer, error) {
-	b, err := os.ReadFile(file)
-	if err == nil {
-		return gossh.ParsePrivateKey(b)
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	private, err := generate()
+// openKey returns the key of that name as one that signs.
+func openKey(keys protocol.Keys, name string, generate func() (crypto.PrivateKey, error)) (gossh.Signer, error) {
+	private, err := keys(name, generate)
 	if err != nil {
-		return nil, err
-	}
-	block, err := gossh.MarshalPrivateKey(private, "gateway")
-	if err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return gossh.NewSignerFromKey(private)
+}
+
+// filesIn keeps keys in files of a folder.
+func filesIn(dir string) protocol.Keys {
+	return func(name string, generate func() (crypto.PrivateKey, error)) (crypto.PrivateKey, error) {
+		file := filepath.Join(dir, name)
+		b, err := os.ReadFile(file)
+		if err == nil {
+			return gossh.ParseRawPrivateKey(b)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		private, err := generate()
+		if err != nil {
+			return nil, err
+		}
+		block, err := gossh.MarshalPrivateKey(private, "gateway")
+		if err != nil {
+			return nil, err
+		}
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, err
+		}
+		return private, os.WriteFile(file, pem.EncodeToMemory(block), 0o600)
+	}
 }

@@ -31,6 +31,8 @@ type Config struct {
 	// resources that are trusted at first sight. It is made, with new keys, by the
 	// first handler. It is needed.
 	Dir string
+	// Keys keeps the gateway's private keys; nil: they are files in Dir.
+	Keys protocol.Keys
 	// Domain is a further host name by which clients know the gateway.
 	Domain string
 	// Listeners returns the gateway's: forwards may not lead there, and clients know the
@@ -51,7 +53,7 @@ type Kit struct {
 	keys   func() (*keys, error)
 }
 
-// keys are what the folder holds.
+// keys are the gateway's, and those that it has seen.
 type keys struct {
 	host      []gossh.Signer
 	authority *ssh.Authority
@@ -70,11 +72,15 @@ func (k *Kit) open() (*keys, error) {
 	if k.config.Dir == "" {
 		return nil, errors.New("SSH needs a folder for the gateway's keys")
 	}
-	host, err := openHostKeys(k.config.Dir)
+	keep := k.config.Keys
+	if keep == nil {
+		keep = filesIn(k.config.Dir)
+	}
+	host, err := openHostKeys(keep)
 	if err != nil {
 		return nil, fmt.Errorf("SSH host key: %w", err)
 	}
-	authority, err := OpenAuthority(k.config.Dir)
+	authority, err := openAuthority(keep, k.config.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("SSH authority: %w", err)
 	}
@@ -114,16 +120,6 @@ func (k *Kit) Revised() error {
 		return fmt.Errorf("SSH known hosts: %w", err)
 	}
 	return nil
-}
-
-// VerifyLogin returns why a certificate, in SSH wire format, does not prove that
-// its holder is subject; nil when it does.
-func (k *Kit) VerifyLogin(wire []byte, subject string) error {
-	o, err := k.keys()
-	if err != nil {
-		return err
-	}
-	return o.authority.VerifyLogin(wire, subject)
 }
 
 // Exec returns the operation that runs a command line, which may ask for a shell.
@@ -219,7 +215,7 @@ func Protocol() protocol.Protocol {
 }
 
 func open(a protocol.Assembly) (*protocol.Service, error) {
-	k := New(Config{Dir: a.Dir, Domain: a.Domain, Listeners: a.Listeners, Resources: a.Resources, May: a.May, KnowsKey: a.KnowsKey})
+	k := New(Config{Dir: a.Dir, Keys: a.Keys, Domain: a.Domain, Listeners: a.Listeners, Resources: a.Resources, May: a.May, KnowsKey: a.KnowsKey})
 	return &protocol.Service{
 		Handler: func(resource string) (proxy.Handler, error) {
 			if a.Gateway == nil {
@@ -234,7 +230,7 @@ func open(a protocol.Assembly) (*protocol.Service, error) {
 		Revised:   k.Revised,
 		Operation: func(_ context.Context, _ proxy.Target, text string) (proxy.Op, error) { return k.Exec(text), nil },
 		Further:   further, Refuses: refuses, Reach: k.reach,
-		VerifyLogin: k.VerifyLogin, Files: []string{KnownHosts(a.Dir)},
+		Files: []string{KnownHosts(a.Dir)},
 	}, nil
 }
 

@@ -2,11 +2,12 @@ package kit
 
 import (
 	"context"
+	"crypto"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	gossh "golang.org/x/crypto/ssh"
@@ -46,7 +47,7 @@ func TestFolder(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, h.HostKeys, other.HostKeys)
 	require.Equal(t, "vm1", h.Resource)
-	for _, secret := range []string{"host_key", "host_key_ecdsa", "host_key_rsa", "hosts_ca", "logins_ca", "resources_ca"} {
+	for _, secret := range []string{"host_key", "host_key_ecdsa", "host_key_rsa", "hosts_ca", "resources_ca"} {
 		info, err := os.Stat(filepath.Join(dir, secret))
 		require.NoError(t, err)
 		require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), secret)
@@ -57,7 +58,7 @@ func TestFolder(t *testing.T) {
 	for i, key := range again.HostKeys {
 		require.Equal(t, h.HostKeys[i].PublicKey().Marshal(), key.PublicKey().Marshal())
 	}
-	require.Equal(t, h.Authority.Logins.PublicKey().Marshal(), again.Authority.Logins.PublicKey().Marshal())
+	require.Equal(t, h.Authority.Hosts.PublicKey().Marshal(), again.Authority.Hosts.PublicKey().Marshal())
 }
 
 // An error in the folder stops the start, and is the same for every listener.
@@ -70,10 +71,8 @@ func TestBrokenFolder(t *testing.T) {
 			} else {
 				require.NoError(t, os.WriteFile(filepath.Join(dir, file), []byte("hello"), 0o600))
 			}
-			k := kitIn(dir)
-			_, err := k.Handler("")
+			_, err := kitIn(dir).Handler("")
 			require.ErrorContains(t, err, "SSH")
-			require.Error(t, k.VerifyLogin(nil, "alice"))
 		})
 	}
 	_, err := New(Config{}).Handler("")
@@ -107,15 +106,41 @@ func TestHandler(t *testing.T) {
 	require.Empty(t, none.Reachable(t.Context(), &proxy.Identity{Subject: "alice"}))
 }
 
-func TestVerifyLogin(t *testing.T) {
-	k := kitIn(t.TempDir())
-	h, err := k.Handler("")
+// Gateways that share keys show the same ones, and keep none in their folders.
+func TestSharedKeys(t *testing.T) {
+	kept := make(map[string]crypto.PrivateKey)
+	handler := func(dir string) *ssh.Handler {
+		h, err := New(Config{Dir: dir, Keys: func(name string, generate func() (crypto.PrivateKey, error)) (key crypto.PrivateKey, err error) {
+			if kept[name] == nil {
+				kept[name], err = generate()
+			}
+			return kept[name], err
+		}}).Handler("")
+		require.NoError(t, err)
+		return h
+	}
+	one, two := t.TempDir(), t.TempDir()
+	a, b := handler(one), handler(two)
+	for i := range a.HostKeys {
+		require.Equal(t, a.HostKeys[i].PublicKey().Marshal(), b.HostKeys[i].PublicKey().Marshal())
+	}
+	for _, dir := range []string{one, two} {
+		pub, err := os.ReadFile(filepath.Join(dir, "resources_ca.pub"))
+		require.NoError(t, err)
+		require.Equal(t, gossh.MarshalAuthorizedKey(a.Authority.Resources.PublicKey()), pub)
+		require.NoFileExists(t, filepath.Join(dir, "host_key"))
+		require.NoFileExists(t, filepath.Join(dir, "hosts_ca"))
+	}
+	// A public key that is another one's is replaced.
+	require.NoError(t, os.WriteFile(filepath.Join(two, "hosts_ca.pub"), []byte("ssh-ed25519 AAAA"), 0o644))
+	handler(two)
+	pub, err := os.ReadFile(filepath.Join(two, "hosts_ca.pub"))
 	require.NoError(t, err)
-	cert, err := h.Authority.SignLogin(h.HostKeys[0].PublicKey(), "alice", time.Now().Add(time.Hour))
-	require.NoError(t, err)
-	require.NoError(t, k.VerifyLogin(cert.Marshal(), "alice"))
-	require.Error(t, k.VerifyLogin(cert.Marshal(), "bob"))
-	require.Error(t, kitIn(t.TempDir()).VerifyLogin(cert.Marshal(), "alice"), "of another gateway")
+	require.Equal(t, gossh.MarshalAuthorizedKey(a.Authority.Hosts.PublicKey()), pub)
+
+	failing := errors.New("the store does not answer")
+	_, err = New(Config{Dir: one, Keys: func(string, func() (crypto.PrivateKey, error)) (crypto.PrivateKey, error) { return nil, failing }}).Handler("")
+	require.ErrorIs(t, err, failing)
 }
 
 // The first key of a resource is kept, in the form of earlier versions.
@@ -183,7 +208,7 @@ func TestClient(t *testing.T) {
 // The keys that earlier versions made are read.
 func TestOldKeys(t *testing.T) {
 	dir := t.TempDir()
-	signer, err := openKey(filepath.Join(dir, "host_key"), newEd25519)
+	signer, err := openKey(filesIn(dir), "host_key", newEd25519)
 	require.NoError(t, err)
 	b, err := os.ReadFile(filepath.Join(dir, "host_key"))
 	require.NoError(t, err)
