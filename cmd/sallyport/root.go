@@ -24,7 +24,7 @@ func root(c *cli) *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	},
 		demoCommand(c), listCommand(c), connectCommand(c), sshConfigCommand(c), sshCertCommand(c), requestsCommand(c), approveCommand(c), denyCommand(c),
-		serveCommand(c), checkCommand(c), policyCommand(c), passwdCommand(c),
+		serveCommand(c), checkCommand(c), schemaCommand(c), policyCommand(c), passwdCommand(c),
 		sessionsCommand(c), auditorsReportCommand(c), verifyCommand(c),
 		maskCommand(c), detokeniseCommand(c),
 		versionCommand(c), completionCommand(c), exitCodesTopic(), referenceCommand(c),
