@@ -172,6 +172,26 @@ func TestEstimates(t *testing.T) {
 	}
 }
 
+// What the resource could not read has given no name another meaning.
+func TestEstimatesAfterTextsThatWereNotRead(t *testing.T) {
+	w := &world{rows: 1}
+	s := w.session(t, guardrail.Rule{MoreRows: 1000, Relations: []string{"t"}})
+	run := func(text string, out proxy.Outcome) {
+		op := statement(text)
+		require.False(t, ask(s, op).Refuses(), text)
+		s.Done(op, &out)
+	}
+	refused := func() bool { return ask(s, statement("SELECT * FROM t")).Refuses() }
+	run("SELECT f(", proxy.Outcome{Err: errors.New("a syntax error")})
+	require.False(t, refused(), "it is certain to be one")
+	run("SELECT f()", proxy.Outcome{Unread: true})
+	run("SELECT f()", proxy.Outcome{Unread: true})
+	require.False(t, refused())
+	run("SELECT f()", proxy.Outcome{Code: "42601"})
+	run("SELECT f()", proxy.Outcome{Unread: true})
+	require.True(t, refused(), "a function may claim a syntax error")
+}
+
 // What ran under a revision without guardrails may have given names another meaning.
 func TestEstimatesAfterRevisionWithout(t *testing.T) {
 	w := &world{rows: 1}

@@ -83,7 +83,7 @@ func movesNames(op proxy.Op) bool {
 			}
 		}
 	case *proxy.Statement:
-		if op.Kind == proxy.KindPrepare {
+		if op.Kind == proxy.KindPrepare || op.Facts.Malformed {
 			return false
 		}
 		if op.Facts.Effects.Has(proxy.EffectCreate | proxy.EffectCall | proxy.EffectDo | proxy.EffectExecute | proxy.EffectRole | proxy.EffectUnknown) {

@@ -76,19 +76,19 @@ func (g *Guardrail) Notes() []proxy.NoteKind {
 
 // Intercept chooses the rules that apply to the session.
 func (g *Guardrail) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
-	h := &session{guardrail: g, session: s, moved: &atomic.Bool{}}
+	h := &session{guardrail: g, session: s, moved: &atomic.Int64{}}
 	if earlier, ok := s.Earlier(g.Name()).(*session); ok {
 		h.moved = earlier.moved
 	}
 	if s.Missed(g.Name()) {
-		h.moved.Store(true)
+		h.moved.Add(1)
 	}
 	for i := range g.config.Rules {
 		if r := &g.config.Rules[i]; r.appliesTo(s.Identity, s.Target) {
 			h.rules = append(h.rules, r)
 		}
 	}
-	return proxy.Hooks{Ask: h.ask, Start: h.start, State: h}, nil
+	return proxy.Hooks{Ask: h.ask, Start: h.start, Done: h.done, State: h}, nil
 }
 
 // session judges one session's operations.
@@ -96,13 +96,13 @@ type session struct {
 	guardrail *Guardrail
 	session   *proxy.Session
 	rules     []*Rule // that apply to it
-	// moved says that a name without a schema may mean something else than it did
-	// at login. Revisions share it.
-	moved *atomic.Bool
+	// moved counts the operations after which a name without a schema may mean something
+	// else than it did at login. Revisions share it.
+	moved *atomic.Int64
 }
 
 func (s *session) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
-	c := call{op: op, guardrail: s.guardrail, ctx: ctx, session: s.session, moved: s.moved.Load()}
+	c := call{op: op, guardrail: s.guardrail, ctx: ctx, session: s.session, moved: s.moved.Load() > 0}
 	d := c.decide(s.rules)
 	if d.err != nil {
 		return proxy.Deny(proxy.CauseInternal, "", "this operation is refused because the gateway could not record what its rules found", "")
@@ -116,7 +116,14 @@ func (s *session) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
 // start notes what runs.
 func (s *session) start(_ context.Context, op proxy.Op) error {
 	if movesNames(op) {
-		s.moved.Store(true)
+		s.moved.Add(1)
 	}
 	return nil
+}
+
+// done takes back what a text would have done that was not read.
+func (s *session) done(_ context.Context, op proxy.Op, out *proxy.Outcome) {
+	if out.Unread && movesNames(op) {
+		s.moved.Add(-1)
+	}
 }

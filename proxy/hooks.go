@@ -219,6 +219,8 @@ type Outcome struct {
 	BytesIn  uint64   // from the client
 	BytesOut uint64   // to the client
 	Duration time.Duration
+	// Unread says that the resource could not read the text, and so ran none of it.
+	Unread bool
 	// Tag is the resource's own summary, such as PostgreSQL's command tag.
 	Tag string
 }

@@ -214,6 +214,7 @@ func (d *down) failed(body []byte, total int) error {
 		}
 	}
 	d.settling.failed = true
+	d.done.Unread = e.expect == expectQuery && e.part == 0 && e.refusal == nil && isUnread(body)
 	switch {
 	case d.muted || e.look != nil && e.look.alone:
 		d.drop(total)

@@ -313,7 +313,7 @@ func (d *down) finish(e *entry, err error) {
 		d.prepared.took(e.prepares, e.statement.Facts.Prepares.Name, e.statement.Text)
 	}
 	if e.op != nil {
-		d.settling.answered(&d.epoch, e.op, d.done.Tag, err == nil)
+		d.settling.answered(&d.epoch, e.op, &d.done, err == nil)
 		d.done.Err = err
 		d.session.session.Done(e.op, &d.done)
 	}

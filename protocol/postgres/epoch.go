@@ -244,9 +244,8 @@ func (s *settling) note(changes []proxy.NameChange) {
 	}
 }
 
-// answered notes the end of an operation that ran, with the server's tag when it
-// ran to its end.
-func (s *settling) answered(e *epoch, op proxy.Op, tag string, ok bool) {
+// answered notes the end of an operation that was sent. ok says that it ran to its end.
+func (s *settling) answered(e *epoch, op proxy.Op, out *proxy.Outcome, ok bool) {
 	if call, is := op.(*proxy.Call); is && call.Kind == proxy.KindFunction {
 		s.note(sql.Renames(noAnalyzer))
 		e.landed(noAnalyzer, ok, false)
@@ -256,11 +255,22 @@ func (s *settling) answered(e *epoch, op proxy.Op, tag string, ok bool) {
 	if !is || st.Kind != proxy.KindStatement {
 		return
 	}
-	if changes := sql.Renames(st.Facts); len(changes) > 0 {
+	changes := sql.Renames(st.Facts)
+	switch {
+	case len(changes) == 0:
+	case out.Unread:
+		if slices.ContainsFunc(changes, ofObjects) {
+			s.changes++ // counted when it was sent
+		}
+		e.landed(unread, false, false)
+	default:
 		s.note(changes)
-		e.landed(st.Facts, ok, tag != "ROLLBACK")
+		e.landed(st.Facts, ok, out.Tag != "ROLLBACK")
 	}
 }
+
+// unread are the facts of a text that the server could not read.
+var unread = &proxy.Facts{Renames: []proxy.NameChange{}}
 
 // ready is called when the server is ready for the next operations, with or
 // without an open transaction.

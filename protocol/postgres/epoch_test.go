@@ -103,7 +103,7 @@ func TestNamesSettle(t *testing.T) {
 					require.NotZero(t, n.Unsure&proxy.UnsureSchemas, "what is on its way is believed")
 				}
 				for i, op := range turn.ops {
-					s.answered(&e, op, turn.tag, !turn.failed || i < len(turn.ops)-1)
+					s.answered(&e, op, &proxy.Outcome{Tag: turn.tag}, !turn.failed || i < len(turn.ops)-1)
 				}
 				s.failed = turn.failed
 				s.ready(&e, turn.open)

@@ -16,7 +16,7 @@ import (
 // unread reports whether a refused operation is a text that the server is asked about.
 func (u *up) unread(op proxy.Op) bool {
 	st, ok := op.(*proxy.Statement)
-	return ok && st.Facts.Unread && !u.replication
+	return ok && (st.Facts.Unread || st.Facts.Malformed) && !u.replication
 }
 
 // appendTrial appends the question whether the server reads text, which ends as poison
@@ -29,6 +29,16 @@ func appendTrial(dst, text []byte, m *wire.ParseMessage, poison []byte) []byte {
 
 // trialName is that of the statement for which nothing but a Close is ever sent.
 var trialName = []byte("refused")
+
+// isUnread reports whether an ErrorResponse to a query, of which no statement has ended,
+// says that the server's scanner or grammar stopped somewhere in its text: the server
+// reads the whole text before it runs any of it. The routine is not of a function's
+// choosing, as a SQLSTATE is. What a function reads has its own text in the field q, and its
+// position in p.
+func isUnread(body []byte) bool {
+	return isSyntaxError(body) && bytes.Equal(wire.ErrorField(body, 'R'), []byte("scanner_yyerror")) &&
+		wire.ErrorField(body, 'p') == nil && wire.ErrorField(body, 'q') == nil
+}
 
 // isSyntaxError reports whether an ErrorResponse says that a text cannot be read, and
 // where: without a position it is about something else, such as several commands in

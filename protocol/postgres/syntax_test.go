@@ -72,6 +72,7 @@ func TestSyntaxErrorsAreTheServers(t *testing.T) {
 		"SELECT 1 1", "SELECT a FROM t t t", "SELECT a b c FROM t", "INSERT INTO t VALUE (1)", "UPDATE t a = 1", "SELECT * FORM t", "SELECT a FROM t WHERE a = 1 2",
 		"CREATE TABLE u (a int b text)", "SELECT 1 UNION ALL", "SELECT 'ä', 1 1", "SELECT 'x' '\\' y", "SELECT CASE WHEN a THEN 1", "DELETE t WHERE a = 1", "GRANT SELECT t TO x",
 		"SELECT 1; SELECT 2 2", `SELECT 'it\'s'`, "SELECT $", `SELECT 'a\' 1 1`, "CREATE FUNCTION f() RETURNS int AS $$SELECT 1$$ LANGUAGE", "SELECT $1 $2",
+		"selec 1", "SELECT (1", "SELECT 1)", "SELECT 'a", "select a from where a = 1", "SELECT 1; selec 2", "x", "/* a */ selec 'ä'",
 	} {
 		for name, run := range ways {
 			want, got := failure(run(direct, text)), failure(run(through, text))
@@ -115,4 +116,72 @@ func TestSyntaxErrorsAreTheServers(t *testing.T) {
 		require.NoError(t, c.QueryRow(t.Context(), "SELECT count(*) FROM t").Scan(&n))
 		require.Zero(t, n)
 	}
+}
+
+// A text that the server cannot read changes nothing of what names mean to the session.
+// One that the server has read may have, whatever its error says.
+func TestUnreadTextsChangeNothing(t *testing.T) {
+	var unsure []bool
+	var unread []bool
+	h := &hooks{Hooks: proxy.Hooks{
+		Ask: func(_ context.Context, op proxy.Op) proxy.Verdict {
+			if st, ok := op.(*proxy.Statement); ok && string(st.Text) == "SELECT b.a FROM b" {
+				unsure = append(unsure, st.Facts.Unsure)
+			}
+			return proxy.Pass()
+		},
+		Done: func(_ context.Context, op proxy.Op, out *proxy.Outcome) {
+			if st, ok := op.(*proxy.Statement); ok && string(st.Text) != "SELECT b.a FROM b" {
+				unread = append(unread, out.Unread)
+			}
+		},
+	}}
+	g := startGate(t, gateConfig{
+		sql: `CREATE TABLE b(a int);
+CREATE FUNCTION claims() RETURNS void LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'syntax error at or near "x"' USING ERRCODE = '42601', HINT = 'scanner_yyerror', COLUMN = 'scanner_yyerror'; END$$;
+CREATE FUNCTION reads(t text) RETURNS void LANGUAGE plpgsql AS $$BEGIN EXECUTE t; END$$;
+CREATE PROCEDURE moves() LANGUAGE plpgsql AS $$BEGIN PERFORM set_config('search_path', 'elsewhere', false); COMMIT; EXECUTE 'SELECT 1 1'; END$$`,
+		chain: []proxy.Interceptor{h},
+	})
+	g.handler.Catalog = g.catalog(t)
+	g.handler.Analyzer = older{sqlpostgres.New(sqlpostgres.Config{Catalog: g.handler.Catalog})}
+	for _, c := range []struct {
+		text   string
+		unread bool
+		unsure bool
+	}{
+		{"SELECT 1 1", true, false},
+		{"SELECT a FROM b; SELECT 1 1", true, false},
+		{"COMMIT; SELECT 1 1", true, false},
+		{"INSERT INTO b VALUE (1)", true, false},
+		{"PREPARE x AS SELECT 1 1", true, false},
+		{"selec 1", true, false},
+		{"SELECT 'a", true, false},
+		{"DO 'BEGIN x y z; END'", true, false},
+		{"SELECT localtimestamp; SELECT localtimestamp + localtimestamp", false, true},
+		{"SELECT localtimestamp, claims()", false, true},
+		{"SELECT localtimestamp, reads('SELECT 1 1')", false, true},
+		{"SELECT localtimestamp, reads('SELECT set_config(''search_path'', ''elsewhere'', false); SELECT 1 1')", false, true},
+		{"SELECT set_config('search_path', 'elsewhere', false); COMMIT; SELECT localtimestamp, reads('SELECT 1 1')", false, true},
+		{"SELECT set_config('search_path', 'elsewhere', false); COMMIT; CREATE FUNCTION f(t timestamp DEFAULT localtimestamp) RETURNS int LANGUAGE sql AS 'SELECT 1 1'", false, true},
+		{"CALL moves()", false, true},
+	} {
+		conn := g.connect(t, "sslmode=disable")
+		unread, unsure = nil, nil
+		_, err := conn.PgConn().Exec(t.Context(), c.text).ReadAll()
+		require.Error(t, err, c.text)
+		_, err = conn.PgConn().Exec(t.Context(), "SELECT b.a FROM b").ReadAll()
+		if !c.unsure {
+			require.NoError(t, err, c.text)
+		}
+		require.Equal(t, []bool{c.unread}, unread, c.text)
+		require.Equal(t, []bool{c.unsure}, unsure, c.text)
+	}
+	// Several times, and in a transaction.
+	conn := g.connect(t, "sslmode=disable")
+	for _, text := range []string{"SELECT 1 1", "BEGIN", "SELECT 1 1", "ROLLBACK", "SELECT 1 1; SELECT 2", "SELECT b.a FROM b"} {
+		unread, unsure = nil, nil
+		_, _ = conn.PgConn().Exec(t.Context(), text).ReadAll()
+	}
+	require.Equal(t, []bool{false}, unsure)
 }
