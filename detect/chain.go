@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 )
@@ -279,13 +280,27 @@ func (s *scan) clock(i, j int, before byte) int {
 	if j+6 > len(src) || src[j] != ':' || !digits2(src, j+1) || src[j+3] != ':' || !digits2(src, j+4) {
 		return i
 	}
-	if date && src[j-2] == '0' && src[j-1] == '0' && string(src[j:j+6]) == ":00:00" {
+	if date && src[j-2] == '0' && src[j-1] == '0' && string(src[j:j+6]) == ":00:00" && !nanoseconds(src[j+6:]) {
 		return i
 	}
 	if c := s.at(j + 6); isAlnum(c) && c != 'Z' || c == ':' {
 		return i
 	}
 	return j + 6
+}
+
+// nanoseconds reports whether text goes on as a time of a file's does, as stat shows it.
+func nanoseconds(text []byte) bool {
+	const form = ".000000000 +0000"
+	if len(text) < len(form) {
+		return false
+	}
+	for i := range len(form) {
+		if c := text[i]; isDigit(form[i]) != isDigit(c) || !isDigit(c) && c != form[i] && c != '-' {
+			return false
+		}
+	}
+	return true
 }
 
 func digits2(b []byte, i int) bool { return isDigit(b[i]) && isDigit(b[i+1]) }
@@ -442,6 +457,9 @@ func (s *scan) shapes(g, at int, open bool) int {
 		return s.labelled(g, start)
 	}
 	end := s.groups[bestEnd].end
+	if best.typ != Card && bestEnd > g && s.inCells(g, bestEnd) {
+		return bestEnd + 1
+	}
 	if best.typ == Phone {
 		if best.weak { // of the forms that a label allows, the longest
 			if to := s.phoneEnd(g, 7); to-1 > bestEnd {
@@ -485,6 +503,43 @@ func (s *scan) inDump(start, end int) bool {
 		return isHex(s.at(i)) && isHex(s.at(i+1)) && (isDigit(s.at(i)) || isDigit(s.at(i+1)))
 	}
 	return s.at(start-1) == ' ' && isHex(s.at(start-2)) && isHex(s.at(start-3)) && !isAlnum(s.at(start-4)) || s.at(end) == ' ' && pair(end+1) && !isAlnum(s.at(end+3))
+}
+
+// inCells reports whether the groups g to last are cells of a dump of od or xxd, each as wide as the
+// first: behind where they are in the file, and with at least four others on the line.
+func (s *scan) inCells(g, last int) bool {
+	const offset, others, most = 7, 4, 32
+	width := s.length(g)
+	n, i := 0, s.groups[g].start-1
+	for ; n < most && s.isCell(i-width-1, width); i -= width + 1 {
+		n++
+	}
+	if s.at(i-1) == ':' {
+		i--
+	}
+	digits := 0
+	for ; digits <= 2*offset && isHex(s.at(i-1-digits)); digits++ {
+	}
+	if c := s.at(i - 1 - digits); digits < offset || c != '\n' && i > digits {
+		return false
+	}
+	for i = s.groups[last].end; n < others && s.isCell(i, width); i += width + 1 {
+		n++
+	}
+	return n >= others
+}
+
+// isCell reports whether a cell of a dump begins with the blank at i: digits, or a character that
+// od -c has shown as such.
+func (s *scan) isCell(i, width int) bool {
+	if i < 0 || i+width >= len(s.src) || s.src[i] != ' ' || s.at(i+width+1) > ' ' {
+		return false
+	}
+	cell := bytes.TrimLeft(s.src[i+1:i+1+width], " ")
+	if len(cell) == 1 || len(cell) > 1 && cell[0] == '\\' {
+		return true
+	}
+	return len(cell) == width && allHex(cell)
 }
 
 // isDate reports whether the groups from g on are a date with a year of four
@@ -609,7 +664,7 @@ func (s *scan) prefixed(g int) int {
 		return g
 	}
 	end := s.phoneEnd(g, 11)
-	if end == g || end == g+1 && s.context(s.groups[g].start).near&aboutPhone == 0 {
+	if end == g || end == g+1 && s.context(s.groups[g].start).near&aboutPhone == 0 || end > g+1 && s.inCells(g, end-1) {
 		return g
 	}
 	s.emit(s.groups[g].start, s.extension(s.groups[end-1].end), Phone, 80)

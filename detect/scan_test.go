@@ -303,3 +303,26 @@ func FuzzScan(f *testing.F) {
 		p.FindNamed(nil, text, ^Topics(0))
 	})
 }
+
+// Dumps of od and xxd, and the times of a file, hold no telephone numbers and no dates of birth. What looks
+// like a line of one and is a row of values is found as before.
+func TestScanLeavesDumps(t *testing.T) {
+	for _, text := range []string{
+		"0000140 001330 000000 000000 000000 001330 000000 000000 000000\n0000160 000010 000000 000000 000000 000003 000000 000004 000000\n0000200 001430 000000 000000 000000 001430 000000 000000 000000\n",
+		"000000e0: 0010 0000 0000 0000 0100 0000 0500 0000  ................\n000000f0: 0040 0000 0000 0000 0040 0000 0000 0000  .@.......@......\n",
+		"0001660 247 241   H 004 022 001 257   6     330 021   R     020  \\0 220\n0001700 004 022 001 257  \\n   x   y 004 022 001 257 033 044 055 066 077\n",
+		"0000000 0040 0000 0000 0040 0000 0000 0040 0000\n",
+		" Birth: 1970-01-01 00:00:00.000000000 +0000\n", " Birth: 2024-05-03 10:11:12.123456789 +0200\n", " Birth: 2024-05-03 00:00:00.123456789 -0530\n",
+	} {
+		for _, text := range []string{text, strings.ReplaceAll(text, "\n", "\r\n")} {
+			found := Default().Find(nil, []byte(text))
+			require.Empty(t, found, "%q in %q", sample([]byte(text), found), text)
+		}
+	}
+	for _, text := range []string{
+		"1234567 0040 7212 34567\n", "10000001 Ann Lee (202) 555-0123 Bob\n", "10000001 +40 721 234 567\n", "phone 0040 0000 0123\n", "born 1980-02-29 00:00:00\n", "born 1980-02-29 00:00:00.000000\n",
+		"10000001 4111 1111 1111 1111\n", "0000140 4111 1111 1111 1111 4111 1111 1111 1111 4111 1111 1111 1111\n",
+	} {
+		require.NotEmpty(t, Default().Find(nil, []byte(text)), text)
+	}
+}
