@@ -65,6 +65,9 @@ func (r Recording) String() string {
 	return recordingNames[RecordingFull]
 }
 
+// RecordingNames returns the names of all levels.
+func RecordingNames() []string { return recordingNames[:] }
+
 // ParseRecording returns the level of that name.
 func ParseRecording(name string) (Recording, error) {
 	if i := slices.Index(recordingNames[:], name); i >= 0 {

@@ -20,6 +20,25 @@ const (
 	Agent // acts for the human in Identity.OnBehalfOf
 )
 
+var identityKindNames = [...]string{"human", "service", "agent"}
+
+// IdentityKindNames returns the names of all kinds.
+func IdentityKindNames() []string { return identityKindNames[:] }
+
+// String returns the kind's stable lower-case name.
+func (k IdentityKind) String() string {
+	if int(k) < len(identityKindNames) {
+		return identityKindNames[k]
+	}
+	return "unknown"
+}
+
+// ParseIdentityKind returns the kind of that name.
+func ParseIdentityKind(name string) (IdentityKind, bool) {
+	i := slices.Index(identityKindNames[:], name)
+	return IdentityKind(max(i, 0)), i >= 0
+}
+
 // Identity is who is asking, as it was proven. It is read-only once it was
 // returned by an [Authenticator].
 type Identity struct {
@@ -64,6 +83,15 @@ func (m Method) String() string {
 		return methodNames[m]
 	}
 	return "none"
+}
+
+// MethodNames returns the names of all methods of proof.
+func MethodNames() []string { return methodNames[1:] }
+
+// ParseMethod returns the method of that name. "none" is not one.
+func ParseMethod(name string) (Method, bool) {
+	i := slices.Index(methodNames[:], name)
+	return Method(max(i, 0)), i > 0
 }
 
 // Proof is what a handler has seen proven, or a secret for the Authenticator to

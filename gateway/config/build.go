@@ -25,7 +25,7 @@ func (f *File) Users() (*identity.Users, error) {
 }
 
 // Policy builds the access rules.
-func (f *File) Policy() (*policy.Policy, error) { return policy.New(f.rules()) }
+func (f *File) Policy() (*policy.Policy, error) { return policy.New(f.rules(), carries) }
 
 func (f *File) rules() []policy.Rule {
 	rules := make([]policy.Rule, len(f.Access))

@@ -127,20 +127,6 @@ type Account struct {
 	Key      string `yaml:"key"`
 }
 
-// Access is a rule about who may do what.
-type Access struct {
-	Position
-	Name      string   `yaml:"name"`
-	Groups    []string `yaml:"groups,chooses"`
-	Users     []string `yaml:"users,chooses"`
-	Resources Selector `yaml:"resources"`
-	Databases []string `yaml:"databases,chooses"`
-	Accounts  []string `yaml:"accounts,chooses"`
-	Allow     []string `yaml:"allow"`
-	Deny      []string `yaml:"deny"`
-	Review    any      `yaml:"review,later"`
-}
-
 // Selector chooses resources: a list of names and patterns, or labels that must
 // all be there.
 type Selector struct {

@@ -231,7 +231,9 @@ func (f *File) validateGuardrail(d *decoder, n int, g Guardrail) {
 		d.problem(g.Line, "write it in message", "remedy has no effect with warn: users see it only when an operation is refused")
 	}
 	f.checkGroups(d, g.Line, g.Groups)
-	f.checkApprovers(d, g)
+	if f.checkGroups(d, g.Line, g.Approvers); g.Hold != nil {
+		f.checkApprovers(d, g.Line, g.Approvers)
+	}
 	for _, r := range given {
 		for _, e := range r.Effects {
 			if _, ok := proxy.ParseEffect(e); !ok {
@@ -267,20 +269,6 @@ func (f *File) validateGuardrail(d *decoder, n int, g Guardrail) {
 			d.problem(g.Line, "", "%s", line)
 		}
 	}
-}
-
-// checkApprovers reports a list of approvers of which nobody could decide.
-func (f *File) checkApprovers(d *decoder, g Guardrail) {
-	f.checkGroups(d, g.Line, g.Approvers)
-	if len(g.Approvers) == 0 || g.Hold == nil {
-		return
-	}
-	able := slices.ContainsFunc(f.Identity.Users, func(u User) bool {
-		return u.Password != "" && slices.ContainsFunc(g.Approvers, func(a string) bool { return a == "*" || slices.Contains(u.Groups, a) })
-	})
-	list := strings.Join(g.Approvers, ", ")
-	f.refersTo(d, g.Line, "approvers "+list, able, "give one of the approvers a password, which is needed to decide",
-		"none of the approvers [%s] has a password, so nobody could decide", list)
 }
 
 // kinds are the kinds of operations that the conditions are about.

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/identity"
-	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -153,48 +152,6 @@ func (t *ResourceTLS) mode() (proxy.TLSMode, error) {
 	return m, nil
 }
 
-func (f *File) validateAccess(d *decoder) {
-	for i, a := range f.Access {
-		r := a.rule(i)
-		r.Allow, r.Deny = f.knownWords(d, &a, a.Allow), f.knownWords(d, &a, a.Deny)
-		if _, err := policy.New([]policy.Rule{r}); err != nil {
-			for _, line := range strings.Split(err.Error(), "\n") {
-				d.problem(a.Line, "", "%s", strings.TrimPrefix(line, "rule "))
-			}
-		}
-		f.checkSelector(d, a.Line, a.Resources)
-		f.checkGroups(d, a.Line, a.Groups)
-		for _, u := range a.Users {
-			if d.unsure() {
-				break
-			}
-			known := f.options.Users
-			exists := u == "*" || f.givesUser(u) || known != nil && known(u) || slices.ContainsFunc(f.Identity.Users, func(x User) bool { return x.Name == u })
-			f.refersTo(d, a.Line, "user "+u, exists, "", "the rule names user %q, who does not exist", u)
-		}
-	}
-	if len(f.Access) == 0 && len(f.Resources) > 0 && !d.broken["access"] {
-		d.problem(1, "add access: [{groups: […], allow: [connect, read]}]", "no access rule: nobody can connect to anything")
-	}
-}
-
-// knownWords reports words of a rule that nobody knows, and returns the others.
-func (f *File) knownWords(d *decoder, a *Access, words []string) []string {
-	known := policy.Actions()
-	var list []string
-	for _, w := range words {
-		if slices.Contains(known, w) {
-			list = append(list, w)
-			continue
-		}
-		d.problem(a.Line, suggest(w, known), "access: unknown action %q", w)
-	}
-	if len(list) == 0 && len(words) > 0 {
-		return known[:1] // the rule is not without words for that
-	}
-	return list
-}
-
 func (f *File) checkGroups(d *decoder, line int, groups []string) {
 	if d.unsure() {
 		return
@@ -244,15 +201,4 @@ func (s Selector) matchesLabels(labels map[string]string) bool {
 		}
 	}
 	return true
-}
-
-func (a Access) rule(i int) policy.Rule {
-	name := a.Name
-	if name == "" {
-		name = fmt.Sprintf("access-%d", i+1)
-	}
-	return policy.Rule{
-		Name: name, Groups: a.Groups, Users: a.Users, Resources: a.Resources.Names, Labels: a.Resources.Labels,
-		Databases: a.Databases, Accounts: a.Accounts, Allow: a.Allow, Deny: a.Deny,
-	}
 }

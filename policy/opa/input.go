@@ -161,13 +161,10 @@ type Request struct {
 	Action string `json:"action"`
 }
 
-var (
-	identityKinds   = [...]string{proxy.Human: "human", proxy.Service: "service", proxy.Agent: "agent"}
-	functionClasses = [...]string{
-		proxy.FunctionUnknown: "unknown", proxy.FunctionHarmless: "harmless", proxy.FunctionReads: "reads", proxy.FunctionWrites: "writes",
-		proxy.FunctionOutside: "outside", proxy.FunctionSettings: "settings", proxy.FunctionAdmin: "admin",
-	}
-)
+var functionClasses = [...]string{
+	proxy.FunctionUnknown: "unknown", proxy.FunctionHarmless: "harmless", proxy.FunctionReads: "reads", proxy.FunctionWrites: "writes",
+	proxy.FunctionOutside: "outside", proxy.FunctionSettings: "settings", proxy.FunctionAdmin: "admin",
+}
 
 // word is the name of a value; one that has none is unknown.
 func word[T ~uint8](names []string, v T) string {
@@ -183,7 +180,7 @@ func inputOf(s *proxy.Session) Input {
 	in := Input{
 		Version: Version,
 		Identity: Identity{
-			Subject: id.Subject, Name: id.Name, Groups: orEmpty(id.Groups), Claims: orNone(id.Claims), Kind: word(identityKinds[:], id.Kind),
+			Subject: id.Subject, Name: id.Name, Groups: orEmpty(id.Groups), Claims: orNone(id.Claims), Kind: id.Kind.String(),
 			OnBehalfOf: id.OnBehalfOf, Method: id.Method.String(),
 		},
 		Source: Source{address(s.Remote)},

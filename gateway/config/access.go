@@ -1,0 +1,253 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/policy"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Access is a rule about who may do what, and what it asks for in return.
+type Access struct {
+	Position
+	Name      string              `yaml:"name"`
+	Groups    []string            `yaml:"groups,chooses"`
+	Users     []string            `yaml:"users,chooses"`
+	Claims    map[string][]string `yaml:"claims,chooses"`
+	Kinds     []string            `yaml:"kinds,chooses"`
+	Resources Selector            `yaml:"resources"`
+	Protocols []string            `yaml:"protocols,chooses"`
+	Databases []string            `yaml:"databases,chooses"`
+	Accounts  []string            `yaml:"accounts,chooses"`
+	Allow     []string            `yaml:"allow"`
+	Deny      []string            `yaml:"deny"`
+	Relations []string            `yaml:"relations,chooses"`
+	When      *Condition          `yaml:"when,chooses"`
+	Unless    *Condition          `yaml:"unless,chooses"`
+	// What the rule asks for in return; see policy.Obligations.
+	Review    *Review        `yaml:"review,chooses"`
+	Session   *time.Duration `yaml:"session,chooses"`
+	Idle      *time.Duration `yaml:"idle,chooses"`
+	Budget    *Budget        `yaml:"budget,chooses"`
+	Masking   []string       `yaml:"masking,chooses"`
+	Recording string         `yaml:"recording,chooses"`
+}
+
+// Condition says when an access rule applies; see policy.Condition.
+type Condition struct {
+	Position
+	Hours       []Hours        `yaml:"hours,chooses"`
+	Networks    []string       `yaml:"networks,chooses"`
+	LoginWithin *time.Duration `yaml:"login_within,chooses"`
+	Methods     []string       `yaml:"methods,chooses"`
+}
+
+// Review says who approves what an access rule allows; see policy.Review.
+type Review struct {
+	Position
+	Approvers []string      `yaml:"approvers"`
+	For       time.Duration `yaml:"for"`
+	Message   string        `yaml:"message"`
+}
+
+// Budget is how much one session may do.
+type Budget struct {
+	Position
+	Statements *uint64 `yaml:"statements,chooses"`
+	Rows       *uint64 `yaml:"rows,chooses"`
+}
+
+// carries are the obligations that a gateway of a file carries out in addition to those
+// that the policy does itself.
+const carries = policy.Carries(0)
+
+// rule is what a, the i-th rule of the file, says. What of it is not understood is left
+// out: a file is checked first.
+func (a Access) rule(i int) policy.Rule {
+	name := a.Name
+	if name == "" {
+		name = fmt.Sprintf("access-%d", i+1)
+	}
+	r := policy.Rule{
+		Name: name, Groups: a.Groups, Users: a.Users, Claims: a.Claims, Resources: a.Resources.Names, Labels: a.Resources.Labels,
+		Protocols: a.Protocols, Databases: a.Databases, Accounts: a.Accounts, Allow: a.Allow, Deny: a.Deny, Relations: a.Relations,
+		When: a.When.condition(), Unless: a.Unless.condition(),
+		Obligations: policy.Obligations{Masking: a.Masking, Session: valueOf(a.Session), Idle: valueOf(a.Idle)},
+	}
+	for _, word := range a.Kinds {
+		if k, ok := proxy.ParseIdentityKind(word); ok {
+			r.Kinds = append(r.Kinds, k)
+		}
+	}
+	o := &r.Obligations
+	if a.Budget != nil {
+		o.Statements, o.Rows = valueOf(a.Budget.Statements), valueOf(a.Budget.Rows)
+	}
+	if a.Review != nil {
+		o.Review = &policy.Review{Approvers: a.Review.Approvers, For: a.Review.For, Message: a.Review.Message}
+	}
+	if level, err := policy.ParseRecording(a.Recording); err == nil {
+		o.Recording = level
+	}
+	return r
+}
+
+// valueOf is what p points to; of nil it is the zero value.
+func valueOf[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+func (c *Condition) condition() (out policy.Condition) {
+	if c == nil {
+		return out
+	}
+	for i := range c.Hours {
+		if h, err := c.Hours[i].parse(); err == nil {
+			out.Hours = append(out.Hours, *h)
+		}
+	}
+	for _, text := range c.Networks {
+		if n, err := netip.ParsePrefix(text); err == nil {
+			out.Networks = append(out.Networks, n)
+		}
+	}
+	for _, word := range c.Methods {
+		if m, ok := proxy.ParseMethod(word); ok {
+			out.Methods = append(out.Methods, m)
+		}
+	}
+	out.LoginWithin = valueOf(c.LoginWithin)
+	return out
+}
+
+func (f *File) validateAccess(d *decoder) {
+	for i, a := range f.Access {
+		r := a.rule(i)
+		r.Allow, r.Deny = f.knownWords(d, &a, a.Allow), f.knownWords(d, &a, a.Deny)
+		understood := d.malformed
+		f.checkWords(d, &a)
+		a.When.validate(d, "when")
+		a.Unless.validate(d, "unless")
+		f.checkObligations(d, &a)
+		if d.malformed == understood { // else the rule lacks what is not understood
+			if _, err := policy.New([]policy.Rule{r}, carries); err != nil {
+				for _, line := range strings.Split(err.Error(), "\n") {
+					d.problem(a.Line, "", "%s", strings.TrimPrefix(line, "rule "))
+				}
+			}
+		}
+		f.checkSelector(d, a.Line, a.Resources)
+		f.checkGroups(d, a.Line, a.Groups)
+		f.checkUsers(d, &a)
+	}
+	if len(f.Access) == 0 && len(f.Resources) > 0 && !d.broken["access"] {
+		d.problem(1, "add access: [{groups: […], allow: [connect, read]}]", "no access rule: nobody can connect to anything")
+	}
+}
+
+func (f *File) checkUsers(d *decoder, a *Access) {
+	for _, u := range a.Users {
+		if d.unsure() {
+			return
+		}
+		known := f.options.Users
+		exists := u == "*" || f.givesUser(u) || known != nil && known(u) || slices.ContainsFunc(f.Identity.Users, func(x User) bool { return x.Name == u })
+		f.refersTo(d, a.Line, "user "+u, exists, "", "the rule names user %q, who does not exist", u)
+	}
+}
+
+// checkWords reports words of a rule that nobody knows, apart from actions.
+func (f *File) checkWords(d *decoder, a *Access) {
+	d.words(a.Line, "kinds", a.Kinds, proxy.IdentityKindNames())
+	d.words(a.Line, "protocols", a.Protocols, namesOf(f.options.Protocols))
+	if a.Recording != "" {
+		d.words(a.Line, "recording", []string{a.Recording}, policy.RecordingNames())
+	}
+}
+
+// words reports those of a key of an access rule that are not known.
+func (d *decoder) words(line int, key string, words, known []string) {
+	for _, w := range words {
+		if !slices.Contains(known, w) {
+			d.problem(line, suggest(w, known), "access: %s: %q is unknown", key, w)
+		}
+	}
+}
+
+func (c *Condition) validate(d *decoder, key string) {
+	if c == nil {
+		return
+	}
+	for i := range c.Hours {
+		if _, err := c.Hours[i].parse(); err != nil {
+			d.problem(c.Hours[i].Line, "", "access: %s: %v", key, err)
+		}
+	}
+	for _, text := range c.Networks {
+		if _, err := netip.ParsePrefix(text); err != nil {
+			d.problem(c.Line, "write it as 10.0.0.0/8, and one address as 10.1.2.3/32", "access: %s: %q is not a network", key, text)
+		}
+	}
+	d.words(c.Line, key+".methods", c.Methods, proxy.MethodNames())
+	d.positive(c.Line, key+".login_within", c.LoginWithin)
+}
+
+// positive reports a bound of 0, which would be read as "without a bound".
+func (d *decoder) positive(line int, key string, t *time.Duration) {
+	if t != nil && *t == 0 {
+		d.problem(line, "leave it out for a rule without this bound", "access: %s: got 0, want a time such as 15m", key)
+	}
+}
+
+// checkObligations reports what a rule asks for and nobody could do.
+func (f *File) checkObligations(d *decoder, a *Access) {
+	d.positive(a.Line, "session", a.Session)
+	d.positive(a.Line, "idle", a.Idle)
+	if b := a.Budget; b != nil {
+		if b.Statements != nil && *b.Statements == 0 || b.Rows != nil && *b.Rows == 0 {
+			d.problem(b.Line, "leave it out for a rule without this bound; deny says what is not allowed at all", "access: budget: got 0, want numbers of 1 or more")
+		}
+	}
+	if r := a.Review; r != nil {
+		f.checkGroups(d, r.Line, r.Approvers)
+		f.checkApprovers(d, r.Line, r.Approvers)
+	}
+}
+
+// checkApprovers reports a list of approvers of which nobody could decide.
+func (f *File) checkApprovers(d *decoder, line int, approvers []string) {
+	known := func(g string) bool { return g != "*" && (f.options.Groups != nil && f.options.Groups(g) || f.givesGroup(g)) }
+	if len(approvers) == 0 || d.unsure() || slices.ContainsFunc(approvers, known) {
+		return
+	}
+	able := slices.ContainsFunc(f.Identity.Users, func(u User) bool {
+		return (u.Password != "" || u.Hash != "") && slices.ContainsFunc(approvers, func(a string) bool { return a == "*" || slices.Contains(u.Groups, a) })
+	})
+	list := strings.Join(approvers, ", ")
+	f.refersTo(d, line, "approvers "+list, able, "give one of the approvers a password, which is needed to decide",
+		"none of the approvers [%s] has a password, so nobody could decide", list)
+}
+
+// knownWords reports words of a rule that nobody knows, and returns the others.
+func (f *File) knownWords(d *decoder, a *Access, words []string) []string {
+	known := policy.Actions()
+	var list []string
+	for _, w := range words {
+		if slices.Contains(known, w) {
+			list = append(list, w)
+			continue
+		}
+		d.problem(a.Line, suggest(w, known), "access: unknown action %q", w)
+	}
+	if len(list) == 0 && len(words) > 0 {
+		return known[:1] // the rule is not without words for that
+	}
+	return list
+}

@@ -1,0 +1,135 @@
+package config
+
+import (
+	"net/netip"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/policy"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// accessed is the good file with further keys in its first access rule.
+func accessed(keys string) (*File, error) {
+	text := strings.Replace(good, "allow: [connect, read]}", "allow: [connect, read], "+keys+"}", 1)
+	return Parse("x.yaml", []byte(text), options())
+}
+
+// TestAccessKeys: what a rule of the file says is what the policy's rule says.
+func TestAccessKeys(t *testing.T) {
+	f, err := accessed(`name: all-keys, claims: {team: [payments, "sre-*"]}, kinds: [human, agent], protocols: [postgres], relations: [public.orders, "sales.*"],
+     when: {hours: [{days: [mon-fri], times: "09:00-17:00", zone: Europe/Berlin}, {days: [sat], zone: UTC}], networks: [10.0.0.0/8, "fd00::/8"], login_within: 1h, methods: [oidc, certificate]},
+     unless: {networks: [10.9.0.0/16]},
+     review: {approvers: [dev], for: 15m, message: look twice}, session: 8h, idle: 15m, budget: {statements: 100, rows: 5000}`)
+	require.NoError(t, err)
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	require.NoError(t, err)
+	require.Equal(t, policy.Rule{
+		Name: "all-keys", Groups: []string{"dev"}, Claims: map[string][]string{"team": {"payments", "sre-*"}},
+		Kinds: []proxy.IdentityKind{proxy.Human, proxy.Agent}, Protocols: []string{"postgres"}, Labels: map[string]string{"env": "prod"},
+		Relations: []string{"public.orders", "sales.*"}, Allow: []string{"connect", "read"},
+		When: policy.Condition{
+			Hours:    []policy.Hours{{Days: 0b0111110, From: 9 * 60, To: 17 * 60, Zone: berlin}, {Days: 1 << time.Saturday, Zone: time.UTC}},
+			Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}, LoginWithin: time.Hour,
+			Methods: []proxy.Method{proxy.MethodOIDC, proxy.MethodCertificate},
+		},
+		Unless: policy.Condition{Networks: []netip.Prefix{netip.MustParsePrefix("10.9.0.0/16")}},
+		Obligations: policy.Obligations{
+			Review:  &policy.Review{Approvers: []string{"dev"}, For: 15 * time.Minute, Message: "look twice"},
+			Session: 8 * time.Hour, Idle: 15 * time.Minute, Statements: 100, Rows: 5000,
+		},
+	}, f.rules()[0])
+	_, err = f.Policy()
+	require.NoError(t, err)
+	other, err := accessed("name: all-keys")
+	require.NoError(t, err)
+	require.False(t, f.SameAccess(other))
+	v, err := f.Version()
+	require.NoError(t, err)
+	w, err := other.Version()
+	require.NoError(t, err)
+	require.NotEqual(t, v.Policy, w.Policy)
+}
+
+// TestAccessProblems: what a rule cannot mean is named by file, line and key, with what to do.
+func TestAccessProblems(t *testing.T) {
+	for _, c := range []struct{ name, keys, want string }{
+		{"a kind that is unknown", "kinds: [robot]", `x.yaml:10: access: kinds: "robot" is unknown (known here: agent, human, service)`},
+		{"a kind that is like one", "kinds: [agnet]", `(did you mean "agent"?)`},
+		{"no kinds", "kinds: []", `access[0].kinds is empty`},
+		{"a protocol that is unknown", "protocols: [postgress]", `x.yaml:10: access: protocols: "postgress" is unknown (did you mean "postgres"?)`},
+		{"a claim without values", "claims: {team: []}", `claim "team" has no values, so the rule never applies`},
+		{"a claim that is a word", "claims: {team: sre}", `access[0].claims.team must be a list (write it as [a, b])`},
+		{"a claim's pattern", "claims: {team: ['[']}", `"[" is not a pattern`},
+		{"a condition that says nothing", "when: {}", `access[0].when is empty`},
+		{"a condition with nothing after it", "unless: ", `access[0].unless is empty`},
+		{"a network that is a name", "when: {networks: [office]}", `x.yaml:10: access: when: "office" is not a network (write it as 10.0.0.0/8, and one address as 10.1.2.3/32)`},
+		{"a network without length", "unless: {networks: [10.0.0.1]}", `access: unless: "10.0.0.1" is not a network`},
+		{"a network with bits after it", "when: {networks: [10.1.2.3/8]}", `network 10.1.2.3/8 has bits after its length: want 10.0.0.0/8`},
+		{"no networks", "when: {networks: []}", `access[0].when.networks is empty`},
+		{"a login of no age", "when: {login_within: 0s}", `access: when.login_within: got 0, want a time such as 15m`},
+		{"a method that is unknown", "unless: {methods: [certificat]}", `access: unless.methods: "certificat" is unknown (did you mean "certificate"?)`},
+		{"no method", "when: {methods: [none]}", `access: when.methods: "none" is unknown`},
+		{"hours without a zone", "when: {hours: [{days: [mon]}]}", `access: when: hours need a zone`},
+		{"a day that is unknown", "unless: {hours: [{days: [monday], zone: UTC}]}", `access: unless: "monday" is not a day`},
+		{"hours that are always", "when: {hours: [{times: \"00:00-24:00\", zone: UTC}]}", `the hours cover the whole week`},
+		{"a condition's key", "when: {network: [10.0.0.0/8]}", `unknown key "access[0].when.network" (did you mean "networks"?)`},
+		{"a relation that is a path", "relations: [a.b.c]", `relation "a.b.c" is not a pattern: want TABLE or SCHEMA.TABLE`},
+		{"a review by nobody", "review: {for: 15m}", `its review has no approvers: without them nobody can decide`},
+		{"a review by who does not exist", "review: {approvers: [ops]}", `x.yaml:10: none of the approvers [ops] has a password, so nobody could decide`},
+		{"a session of no length", "session: 0s", `access: session: got 0, want a time such as 15m (leave it out for a rule without this bound)`},
+		{"idle for no time", "idle: 0m", `access: idle: got 0`},
+		{"a session with nothing after it", "session: ", `access[0].session is empty`},
+		{"a budget of nothing", "budget: {rows: 0}", `access: budget: got 0, want numbers of 1 or more`},
+		{"a budget that is empty", "budget: {}", `access[0].budget is empty`},
+		{"a budget below nothing", "budget: {statements: -5}", `access[0].budget.statements must be a number that is not negative`},
+		{"a recording that is unknown", "recording: all", `access: recording: "all" is unknown (known here: default, digest, full, sample)`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := accessed(c.keys)
+			var ps Problems
+			require.ErrorAs(t, err, &ps)
+			require.Contains(t, err.Error(), c.want)
+			require.Len(t, ps, 1+strings.Count(err.Error(), "ops\", which has no members"), "%v", err)
+		})
+	}
+}
+
+// TestReviewsByOthers: an approver whom the assembly's own authenticator knows needs no password
+// of the file.
+func TestReviewsByOthers(t *testing.T) {
+	o := options()
+	o.Groups = func(name string) bool { return name == "corp:dba" }
+	text := strings.Replace(good, "allow: [connect, read]}", "allow: [connect, read], review: {approvers: [\"corp:dba\"]}}", 1)
+	_, err := Parse("x.yaml", []byte(text), o)
+	require.NoError(t, err)
+}
+
+// documented is what the rules of documents are about.
+const documented = `listen: {postgres: 127.0.0.1:6432}
+identity:
+  users:
+    - {name: alice, groups: [oncall, dev, support], password: "` + verifier + `"}
+    - {name: bob, groups: [dba], password: "` + verifier + `"}
+resources:
+  - {name: orders, type: postgres, address: db.internal, username: app, labels: {env: prod}}
+`
+
+// TestPolicyDocument: the sections that docs/policy.md shows are ones that the gateway takes.
+func TestPolicyDocument(t *testing.T) {
+	text, err := os.ReadFile("../../docs/policy.md")
+	require.NoError(t, err)
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1)
+	require.NotEmpty(t, blocks)
+	for _, b := range blocks {
+		f, err := Parse("x.yaml", append([]byte(documented), b[1]...), options())
+		require.NoError(t, err, "%s", b[1])
+		_, err = f.Policy()
+		require.NoError(t, err)
+	}
+}
