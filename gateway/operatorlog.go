@@ -62,7 +62,7 @@ func (l *operatorLog) event(e proxy.Event) {
 
 // ordered reports whether somebody or some limit ended a session, rather than a failure.
 func ordered(err error) bool {
-	for _, e := range []error{proxy.ErrShutdown, proxy.ErrDeadline, proxy.ErrTooMany, context.Canceled} {
+	for _, e := range []error{proxy.ErrShutdown, proxy.ErrDeadline, proxy.ErrIdle, proxy.ErrTooMany, context.Canceled} {
 		if errors.Is(err, e) {
 			return true
 		}

@@ -13,8 +13,10 @@ import (
 // strictest counts for each. The zero value asks for nothing.
 //
 // Session, Idle, Statements, Rows and Review are carried out by the policy itself. Masking
-// and Recording are for the assembly, which reads them with [Policy.Decide]; see
-// [Carries].
+// and Recording are for the assembly, which reads them with [Policy.Decide] when a session
+// begins; see [Carries]. A session of which a rule asks for more of them than it began with
+// ends, since what was recorded and shown before cannot be changed; more masking is given to
+// it with the revision that asks for it.
 type Obligations struct {
 	// Masking names profiles of masking that apply in addition to what is masked
 	// otherwise. Those of all rules apply.
@@ -88,8 +90,11 @@ const (
 
 // given reports whether anything is asked for.
 func (o *Obligations) given() bool {
-	return len(o.Masking) > 0 || o.Recording != 0 || o.limits() || o.Review != nil
+	return o.carried() || o.limits() || o.Review != nil
 }
+
+// carried reports whether the assembly must do something.
+func (o *Obligations) carried() bool { return len(o.Masking) > 0 || o.Recording != 0 }
 
 // limits reports whether a session must be watched.
 func (o *Obligations) limits() bool { return o.timed() || o.Statements > 0 || o.Rows > 0 }

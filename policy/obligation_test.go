@@ -225,7 +225,7 @@ func TestIdleTime(t *testing.T) {
 		require.NoError(t, s.Err())
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		require.ErrorIs(t, s.Err(), ErrIdle)
+		require.ErrorIs(t, s.Err(), proxy.ErrIdle)
 		require.ErrorContains(t, s.Err(), "rule bound allows 10m")
 	})
 }

@@ -125,7 +125,8 @@ type decision struct {
 	connect string      // the rule that allows it
 	words   []string    // all that is allowed, for messages
 	duties  Obligations
-	until   time.Time // zero is for ever
+	until   time.Time      // zero is for ever
+	unmet   *proxy.Verdict // why the session cannot go on with what it began with; nil when it can
 }
 
 // decide works out what rules, which are about a session, let it do at a time.

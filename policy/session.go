@@ -2,7 +2,6 @@ package policy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -12,9 +11,6 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// ErrIdle ends a session in which nothing happened for as long as a rule allows.
-var ErrIdle = errors.New("the session was idle for too long")
-
 // judge applies rules to one session: the decision of the moment, and what the session has
 // used of its budgets.
 type judge struct {
@@ -22,6 +18,7 @@ type judge struct {
 	rules   []*compiled // about the session
 	current atomic.Pointer[decision]
 	*usage
+	masking []string // the profiles that the session was given with these rules
 
 	watching sync.Mutex // of what follows
 	timer    *time.Timer
@@ -38,6 +35,9 @@ type usage struct {
 
 	mu      sync.Mutex
 	running map[*proxy.Meta]*running
+
+	recording Recording // with which the session began
+	told      told
 }
 
 // running is an operation between Start and Done.
@@ -63,22 +63,33 @@ func newJudge(s *proxy.Session, rules []*compiled) *judge {
 // hooks are those that the rules need: a session without limits has Ask alone.
 func (j *judge) hooks(name string) proxy.Hooks {
 	h := proxy.Hooks{Ask: j.ask}
-	limits, changes, rows := false, false, false
+	limits, changes, rows, carried := false, false, false, false
 	for _, c := range j.rules {
 		limits = limits || c.Obligations.limits()
+		carried = carried || c.Obligations.carried()
 		rows = rows || c.Obligations.Rows > 0
 		changes = changes || c.changes()
 	}
-	if !limits && !changes || j.session.Dry {
+	if !limits && !changes && !carried || j.session.Dry {
 		return h
 	}
 	j.usage, _ = j.session.Earlier(name).(*usage)
 	if j.usage == nil {
 		j.usage = &usage{before: j.session.TakenOver(), running: make(map[*proxy.Meta]*running)}
 		j.last.Store(time.Now().UnixNano())
+		if !j.session.TakenOver() {
+			j.recording = j.current.Load().duties.Recording
+		}
+	}
+	h.State = j.usage
+	d := j.current.Load()
+	j.masking = d.duties.Masking
+	d.unmet = j.unmet(d)
+	if !limits && !changes {
+		return h
 	}
 	j.judge.Store(j)
-	h.Start, h.Flow, h.Done, h.Close, h.State = j.start, j.flow, j.done, j.close, j.usage
+	h.Start, h.Flow, h.Done, h.Close = j.start, j.flow, j.done, j.close
 	if !rows && !slices.ContainsFunc(j.rules, func(c *compiled) bool { return c.Obligations.Idle > 0 }) {
 		h.Flow = nil
 	}
@@ -98,6 +109,9 @@ func (j *judge) decision() *decision {
 		return d
 	}
 	d = decide(j.rules, j.session, now)
+	if j.usage != nil {
+		d.unmet = j.unmet(d)
+	}
 	j.current.Store(d)
 	return d
 }
@@ -107,6 +121,9 @@ func (j *judge) ask(_ context.Context, op proxy.Op) proxy.Verdict {
 	v := d.ask(op)
 	if v.Refuses() {
 		return v
+	}
+	if d.unmet != nil {
+		return *d.unmet
 	}
 	if j.usage != nil {
 		j.last.Store(time.Now().UnixNano())
@@ -121,8 +138,11 @@ func (j *judge) ask(_ context.Context, op proxy.Op) proxy.Verdict {
 	}
 	if len(d.reviews) > 0 {
 		if held := d.held(op); held.Action == proxy.ActionHold {
-			return held
+			v = held
 		}
+	}
+	if d.duties.Session > 0 && j.usage != nil && cost(op) > 0 {
+		v.Warn = j.lastWords(d)
 	}
 	return v
 }
@@ -175,6 +195,9 @@ func (j *judge) start(_ context.Context, op proxy.Op) error {
 		}
 	}
 	m := op.Info()
+	if cost(op) > 0 {
+		j.heard()
+	}
 	j.mu.Lock()
 	j.running[m] = &running{kind: m.Kind}
 	j.mu.Unlock()
@@ -249,6 +272,7 @@ func (j *judge) wake() {
 	if !d.until.IsZero() {
 		next = d.until.Sub(s.Now())
 	}
+	next = min(next, j.remind(d, now))
 	if d.duties.Session > 0 {
 		next = min(next, s.Started.Add(d.duties.Session).Sub(now))
 	}
@@ -270,7 +294,10 @@ func (j *judge) over() error {
 		return fmt.Errorf("%w: rule %s allows %s", proxy.ErrDeadline, d.setBy(func(o *Obligations) bool { return o.Session == limit }), duration(limit))
 	}
 	if limit := d.duties.Idle; limit > 0 && now.Sub(j.lastSeen()) >= limit && !j.busy() {
-		return fmt.Errorf("%w: rule %s allows %s", ErrIdle, d.setBy(func(o *Obligations) bool { return o.Idle == limit }), duration(limit))
+		return fmt.Errorf("%w: rule %s allows %s", proxy.ErrIdle, d.setBy(func(o *Obligations) bool { return o.Idle == limit }), duration(limit))
+	}
+	if d.unmet != nil {
+		return &proxy.RefusedError{Verdict: *d.unmet}
 	}
 	if v := j.outlasted(d); v.Refuses() {
 		return &proxy.RefusedError{Verdict: v}

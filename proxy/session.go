@@ -48,6 +48,7 @@ type session struct {
 	// Set by the handler before its first Ask.
 	onHold    func(op Op, p *Pending)
 	onRewrite func(op Op, text []byte) error
+	onRemind  atomic.Pointer[func(text string) bool]
 
 	goroutines sync.WaitGroup
 	lastID     atomic.Uint64
@@ -68,6 +69,7 @@ type session struct {
 // Errors that end a session or refuse it.
 var (
 	ErrDeadline = errors.New("the session reached its time limit")
+	ErrIdle     = errors.New("the session was idle for too long")
 	ErrShutdown = errors.New("the gateway is shutting down")
 	ErrStuck    = errors.New("a decision took too long")
 	ErrCanceled = errors.New("canceled by the client")
@@ -168,6 +170,19 @@ func (s *Session) Draining() context.Context { return s.gateway.draining() }
 // it, such as its Facts; where it is nil, rewriting verdicts refuse.
 func (s *Session) Handle(hold func(op Op, p *Pending), rewrite func(op Op, text []byte) error) {
 	s.onHold, s.onRewrite = hold, rewrite
+}
+
+// HandleReminders sets how the user is told something while nothing is asked. tell returns
+// whether somebody is told, and does not wait for them to read. A handler that has no way to
+// do that does not call it.
+func (s *Session) HandleReminders(tell func(text string) bool) { s.onRemind.Store(&tell) }
+
+// Remind tells the user something that belongs to no operation, such as that the session
+// ends soon, and reports whether somebody is told: on many protocols a client listens only
+// while it waits for an answer.
+func (s *Session) Remind(text string) bool {
+	tell := s.onRemind.Load()
+	return tell != nil && (*tell)(text)
 }
 
 // Go runs f in a goroutine of the session's. A panic in f ends the session, and

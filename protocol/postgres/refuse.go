@@ -87,7 +87,7 @@ func fatalNotice(err error) wire.Notice {
 		n.Code, n.Message = codeLost, err.Error()
 	case errors.Is(err, context.Canceled):
 		n.Code, n.Message = codeShutdown, "terminating connection: the session was ended"
-	case errors.Is(err, proxy.ErrDeadline), errors.Is(err, proxy.ErrStuck):
+	case errors.Is(err, proxy.ErrDeadline), errors.Is(err, proxy.ErrIdle), errors.Is(err, proxy.ErrStuck):
 		n.Code, n.Message = codeShutdown, "terminating connection: "+err.Error()
 	default:
 		n.Code, n.Message, n.Hint = codeCannotConnect, strings.ToValidUTF8(publicError(err).Error(), "?"), askOperator

@@ -106,6 +106,20 @@ func (ch *channel) mayRun(line string) bool {
 	return true
 }
 
+// remind tells those who sit at terminals something, without waiting for them to read.
+func (s *session) remind(text string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	told := false
+	for ch := range s.channels {
+		if ch.terminal.Load() {
+			told = true
+			s.spawn("ssh reminder", func() error { ch.say(text); return nil })
+		}
+	}
+	return told
+}
+
 // lineOp is the operation that a line for ch's shell is.
 func (ch *channel) lineOp(line string) *proxy.Exec {
 	return &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindInput, Parent: ch.op.Info().ID}, Command: line, Terminal: ch.pty != nil}

@@ -251,6 +251,7 @@ func (s *session) reach() error {
 		return err
 	}
 	p.Handle(s.hold, rewrite)
+	p.HandleReminders(s.remind)
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
 	defer context.AfterFunc(p.Context(), cancel)()

@@ -1,0 +1,31 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// unmet says why the session cannot go on under d with what it began with: a rule asks for more
+// to be recorded, or to be hidden. Nil is that it can. Less of either is no reason to end: the
+// session keeps what it has.
+func (j *judge) unmet(d *decision) *proxy.Verdict {
+	what, asks := "", func(*Obligations) bool { return false }
+	hidden := func(profile string) bool { return slices.Contains(j.masking, profile) }
+	switch more := slices.IndexFunc(d.duties.Masking, func(p string) bool { return !hidden(p) }); {
+	case d.duties.Recording > j.recording:
+		what = fmt.Sprintf("recorded at the level %q from its beginning", d.duties.Recording)
+		asks = func(o *Obligations) bool { return o.Recording == d.duties.Recording }
+	case more >= 0:
+		what = fmt.Sprintf("masked by the profile %q", d.duties.Masking[more])
+		asks = func(o *Obligations) bool { return slices.Contains(o.Masking, d.duties.Masking[more]) }
+	default:
+		return nil
+	}
+	v := proxy.Deny(
+		proxy.CausePolicy, d.setBy(asks), fmt.Sprintf("a session at %s must be %s now, and this one is not", d.target, what),
+		"Connect again.",
+	)
+	return &v
+}
