@@ -28,8 +28,12 @@ type Config struct {
 	// functions return that are not the server's own is masked whole, unless it
 	// holds columns that are known.
 	Trusted []string
-	// Unmasked are groups that see everything.
+	// Unmasked are groups that see everything, in sessions without a profile.
 	Unmasked []string
+	// Profiles are the profiles of masking that a session has, besides what applies to
+	// everybody; see [Rule.Profile]. It is asked when a session begins, and when a revision
+	// brings the masker. Nil: none.
+	Profiles func(s *proxy.Session) []string
 	// Key is the secret of hashes, pseudonyms, tokens and encryption, at least 16
 	// bytes. Maskers with one key show one value in one way. Nil is a random key,
 	// which is forgotten with the process; what is to be turned back, and
@@ -69,6 +73,7 @@ type Masker struct {
 	memory   *Memory
 	samples  samples
 	trusted  []columnRule // as relation and column
+	profiles func(s *proxy.Session) []string
 	external []external
 
 	detokenise []string
@@ -78,7 +83,7 @@ type Masker struct {
 func New(c Config) (*Masker, error) {
 	m := &Masker{
 		rules: slices.Clone(c.Rules), unmasked: slices.Clone(c.Unmasked), detector: c.Detector,
-		detokenise: slices.Clone(c.Detokenise), memory: c.Memory,
+		detokenise: slices.Clone(c.Detokenise), memory: c.Memory, profiles: c.Profiles,
 	}
 	if m.memory == nil {
 		m.memory = &Memory{}
@@ -135,7 +140,11 @@ func (m *Masker) Notes() []proxy.NoteKind {
 
 // Intercept implements [proxy.Interceptor].
 func (m *Masker) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
-	v := m.view(s.Identity, s.Target.Resource)
+	var profiles []string
+	if m.profiles != nil {
+		profiles = m.profiles(s)
+	}
+	v := m.view(s.Identity, s.Target.Resource, profiles...)
 	v.target = &s.Target
 	v.spread = &m.memory.at(&s.Target).spread
 	kept, ok := s.Earlier(m.Name()).(*past)
@@ -143,7 +152,7 @@ func (m *Masker) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, er
 		kept = &past{}
 	}
 	kept.begin(v.spread, s.TakenOver())
-	unmasked := slices.ContainsFunc(m.unmasked, s.Identity.In)
+	unmasked := len(profiles) == 0 && slices.ContainsFunc(m.unmasked, s.Identity.In)
 	if unmasked && !v.idle() {
 		v.without = append(v.without, "unmasked")
 	}

@@ -82,6 +82,10 @@ type Rule struct {
 	// Requests says what is done about the rule's columns and types of values in what
 	// clients send.
 	Requests Requests
+	// Profile is the profile that the rule belongs to: it applies to the sessions for which
+	// [Config.Profiles] names it. It adds to what is masked otherwise: of two that meet, the
+	// more restrictive wins. Empty is every session.
+	Profile string
 	// Except are groups that the rule does not apply to; the default set still does.
 	// Sessions in which that makes a difference leave a note of kind
 	// [proxy.NoteExempted].
@@ -217,19 +221,18 @@ type view struct {
 	requests *requestRules // nil: no rule is about what is sent
 }
 
-// view resolves the rules for an identity at a resource.
-func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
+// view resolves the rules for an identity at a resource, with those of some profiles.
+func (m *Masker) view(id *proxy.Identity, r *proxy.Resource, profiles ...string) *view {
 	v := &view{masker: m, with: treatment{Transform: Visible}, column: treatment{Transform: Visible}, types: map[detect.Type]treatment{}, modes: map[detect.Type]modeOfRule{}, writeBacks: map[detect.Type]writeBackOfRule{}}
 	off, stated := false, false
 	for i := range m.rules {
 		rule := &m.rules[i]
-		general := !rule.Off && !rule.selects()
-		stated = stated || general
-		if rule.Resources != nil && !rule.Resources(r) || rule.Groups != nil && !slices.ContainsFunc(rule.Groups, id.In) {
+		if rule.Profile != "" {
 			continue
 		}
-		if slices.ContainsFunc(rule.Except, id.In) {
-			v.without = append(v.without, rule.title(i))
+		general := !rule.Off && !rule.selects()
+		stated = stated || general
+		if !v.applies(rule, i, id, r) {
 			continue
 		}
 		mode, back := modeOfRule{rule.Mode, rule.title(i)}, writeBackOfRule{rule.WriteBack, rule.title(i)}
@@ -265,11 +268,30 @@ func (m *Masker) view(id *proxy.Identity, r *proxy.Resource) *view {
 	if off {
 		v.found = false
 	}
+	for i := range m.rules {
+		rule := &m.rules[i]
+		if rule.Profile != "" && slices.Contains(profiles, rule.Profile) && v.applies(rule, i, id, r) {
+			v.tighten(rule, i)
+		}
+	}
 	v.scans = v.found
 	for _, how := range v.types {
 		v.scans = v.scans || how.Transform != Visible
 	}
 	return v
+}
+
+// applies reports whether the i-th rule is about an identity at a resource, and notes that
+// an exception keeps it from that.
+func (v *view) applies(rule *Rule, i int, id *proxy.Identity, r *proxy.Resource) bool {
+	if rule.Resources != nil && !rule.Resources(r) || rule.Groups != nil && !slices.ContainsFunc(rule.Groups, id.In) {
+		return false
+	}
+	if slices.ContainsFunc(rule.Except, id.In) {
+		v.without = append(v.without, rule.title(i))
+		return false
+	}
+	return true
 }
 
 // personal reports whether the default set masks found values of type t: places,
