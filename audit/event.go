@@ -86,6 +86,9 @@ type Event struct {
 	Config   string            `json:"config,omitempty"` // the digest of the configuration; in gateway.config too
 	Policy   string            `json:"policy,omitempty"` // the version of its rules
 	Params   map[string]string `json:"params,omitempty"`
+	// What of the session's data is recorded: "off", "digest", "sample" or "full", by
+	// "terminal", "exec", "rows" and "copy".
+	Recording map[string]string `json:"recording,omitempty"`
 
 	// An operation.
 	Op          uint64    `json:"op,omitempty"`

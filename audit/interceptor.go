@@ -21,10 +21,11 @@ func (l *Log) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error
 	if s.Dry {
 		return proxy.Hooks{}, nil
 	}
+	recording := l.recordings(s).of()
 	rec, err := l.create(s.ID)
 	if err == nil {
 		err = rec.event(s.Started, SessionStart, synced, func(b []byte) []byte {
-			b = session(b, s)
+			b = recording.append(session(b, s))
 			if v := l.version.Load(); v != nil {
 				b = v.append(b)
 			}
@@ -45,7 +46,7 @@ func (l *Log) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error
 		}
 		return proxy.Hooks{}, &WriteError{Session: s.ID, Err: err}
 	}
-	r := &recorder{session: s, stream: rec, strict: !l.bestEffort, recording: l.recordings(s.Target).of()}
+	r := &recorder{session: s, stream: rec, strict: !l.bestEffort, recording: recording}
 	l.recorders.Store(s.ID, r)
 	hooks := proxy.Hooks{Start: r.start, Noted: r.note, Done: r.done, Close: r.close}
 	if r.recording.wantsFlow() {

@@ -61,9 +61,9 @@ type Config struct {
 	Keys Keys
 	// Stall is how long writing may take before it counts as failed; 0 is 10 s.
 	Stall time.Duration
-	// Recordings says what is recorded of the data of sessions at a target. Nil is
-	// DefaultRecording.
-	Recordings func(t proxy.Target) Recording
+	// Recordings says what is recorded of the data of a session, which is about to begin. Its
+	// record says so, too. Nil is DefaultRecording.
+	Recordings func(s *proxy.Session) Recording
 	// Uncompressed leaves the records of sessions that ended as they were written,
 	// an event a frame: larger, and a change is located to its event rather than to
 	// its batch.
@@ -91,7 +91,7 @@ type Log struct {
 	interval   time.Duration
 	given      Keys
 	stall      time.Duration
-	recordings func(t proxy.Target) Recording
+	recordings func(s *proxy.Session) Recording
 	logger     *slog.Logger
 
 	uncompressed bool
@@ -194,7 +194,7 @@ func open(dir string, c Config, s storage) (*Log, error) {
 		l.stall = defaultStall
 	}
 	if l.recordings == nil {
-		l.recordings = func(proxy.Target) Recording { return DefaultRecording() }
+		l.recordings = func(*proxy.Session) Recording { return DefaultRecording() }
 	}
 	l.tick.Store(1)
 	if l.logger == nil {

@@ -31,7 +31,7 @@ func (*originals) Name() string { return "originals" }
 
 // Intercept keeps the session's originals where a rule says so.
 func (o *originals) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
-	r := o.log.recordings(s.Target).of()
+	r := o.log.recordings(s).of()
 	if r.Original == nil {
 		return proxy.Hooks{}, nil
 	}

@@ -15,7 +15,7 @@ import (
 // terminalOf records a terminal that shows lines, and returns the session.
 func terminalOf(t testing.TB, dir string, c Config, lines int, line func(i int) []byte) string {
 	t.Helper()
-	c.Recordings = func(proxy.Target) Recording { return Recording{Terminal: Full, Limit: 1 << 40} }
+	c.Recordings = func(*proxy.Session) Recording { return Recording{Terminal: Full, Limit: 1 << 40} }
 	l := openLog(t, dir, c)
 	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{permit{}, l}, Log: quiet().Log}
 	s, connect, err := g.Open(t.Context(), proxy.OpenRequest{

@@ -29,6 +29,14 @@ func ParseDetail(s string) (Detail, error) {
 	return 0, fmt.Errorf("unknown detail %q: want off, digest, sample or full", s)
 }
 
+// String returns the detail's name.
+func (d Detail) String() string {
+	if int(d) < len(detailNames) {
+		return detailNames[d]
+	}
+	return detailNames[Full]
+}
+
 // Recording says what is recorded of a session's data, which is in its
 // record between the events of its operations. It is recorded after masking: as
 // the client sees it. The zero value records none.
@@ -68,6 +76,18 @@ func (r Recording) of() Recording {
 		r.Limit = defaultLimit
 	}
 	return r
+}
+
+// append says in a session's first event what of its data is recorded.
+func (r Recording) append(b []byte) []byte {
+	b = append(name(b, "recording"), '{')
+	for i, d := range []struct {
+		key string
+		Detail
+	}{{"terminal", r.Terminal}, {"exec", r.Exec}, {"rows", r.Rows}, {"copy", r.Copy}} {
+		b = quote(append(quote(comma(b, i), d.key), ':'), d.String())
+	}
+	return append(b, '}')
 }
 
 func (r Recording) wantsFlow() bool { return r.Terminal|r.Exec|r.Rows|r.Copy != Off }

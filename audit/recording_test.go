@@ -15,7 +15,7 @@ import (
 )
 
 // everything records all there is.
-func everything(proxy.Target) Recording {
+func everything(*proxy.Session) Recording {
 	return Recording{Terminal: Full, Input: true, Exec: Full, Rows: Full, Copy: Full}
 }
 
@@ -23,7 +23,7 @@ func everything(proxy.Target) Recording {
 // first, as it passes masking.
 func recorded(t testing.TB, dir, protocol string, r Recording) (*Log, *proxy.Session) {
 	t.Helper()
-	l := openLog(t, dir, Config{Recordings: func(proxy.Target) Recording { return r }})
+	l := openLog(t, dir, Config{Recordings: func(*proxy.Session) Recording { return r }})
 	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{permit{}, hide{}, l}, Log: quiet().Log}
 	s, connect, err := g.Open(context.Background(), proxy.OpenRequest{
 		Identity: &proxy.Identity{Subject: "alice"}, Target: proxy.Target{Resource: &proxy.Resource{Name: "vm", Type: "ssh"}}, Protocol: protocol,
@@ -102,9 +102,34 @@ func content(list []*Event, typ string) string {
 	return b.String()
 }
 
+// TestRecordSaysWhatIsRecorded: a session's first event says how much of its data is kept, and
+// the statement is there whatever that is.
+func TestRecordSaysWhatIsRecorded(t *testing.T) {
+	for _, c := range []struct {
+		Recording
+		want map[string]string
+	}{
+		{Recording{}, map[string]string{"terminal": "off", "exec": "off", "rows": "off", "copy": "off"}},
+		{DefaultRecording(), map[string]string{"terminal": "full", "exec": "full", "rows": "off", "copy": "off"}},
+		{Recording{Terminal: Digest, Rows: Sample, Copy: Full}, map[string]string{"terminal": "digest", "exec": "off", "rows": "sample", "copy": "full"}},
+	} {
+		dir := t.TempDir()
+		l, s := recorded(t, dir, "postgres", c.Recording)
+		op := &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: []byte("SELECT 1"), Facts: &proxy.Facts{}}
+		require.False(t, s.Ask(t.Context(), op).Refuses())
+		s.Done(op, &proxy.Outcome{})
+		s.Close(nil)
+		require.NoError(t, l.Close())
+		list := events(t, dir, s.ID)
+		require.Equal(t, SessionStart, list[0].Type)
+		require.Equal(t, c.want, list[0].Recording)
+		require.Equal(t, "SELECT 1", of(list, OperationStart)[1].Text)
+	}
+}
+
 func TestTerminalRecording(t *testing.T) {
 	dir := t.TempDir()
-	l, s := recorded(t, dir, "ssh", everything(proxy.Target{}))
+	l, s := recorded(t, dir, "ssh", everything(nil))
 	op, _, out := shell(t, s)
 	out.move("$ cat \x1b[31mSECRET\x1b[0m\r\n")
 	require.NoError(t, out.flow.Resize(132, 50))
@@ -153,7 +178,7 @@ func TestInputRecording(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
-			l, s := recorded(t, dir, "ssh", everything(proxy.Target{}))
+			l, s := recorded(t, dir, "ssh", everything(nil))
 			op, in, out := shell(t, s)
 			for _, step := range c.steps {
 				if step.typed != "" {
@@ -335,7 +360,7 @@ var unnamed = []string{
 // nowhere that a client gives one that is known by its form.
 func TestAttack69Secrets(t *testing.T) {
 	dir := t.TempDir()
-	l, s := recorded(t, dir, "postgres", everything(proxy.Target{}))
+	l, s := recorded(t, dir, "postgres", everything(nil))
 	result(t, s, "SELECT * FROM users", columnsOf("name", "Password_hash", "api_token"), []string{"ann", "hunter2", "hunter2"})
 	result(t, s, "ALTER ROLE ann PASSWORD 'hunter2' RETURNING 1", columnsOf("x"), []string{"hunter2"})
 	for _, op := range []proxy.Op{

@@ -105,6 +105,8 @@ type Question struct {
 	At time.Time
 	// Expected is what the resource expects of a statement. Nil: it is asked.
 	Expected *Expected
+	// Trace also says how the policy in Rego came to its answer.
+	Trace bool
 
 	alone bool // what belongs to the operation is not asked about
 }
@@ -125,6 +127,24 @@ type Answer struct {
 	// Notes are what interceptors say besides: which rules answer, which columns are masked
 	// and why, and who sees what others do not.
 	Notes []proxy.Note
+	// Trace are the steps by which the policy in Rego came to its answer, for its author: it
+	// shows values. TraceErr is why it did not decide. Both are empty when it was not asked.
+	Trace    string
+	TraceErr error
+}
+
+// traceConnect adds to a how the policy in Rego answers about connecting, which was refused: in
+// a session that nobody refuses.
+func (x *Explainer) traceConnect(ctx context.Context, q Question, a *Answer) error {
+	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{anything{}}, Unrecorded: true, Now: x.options.Now}
+	s, connect, err := g.Open(ctx, proxy.OpenRequest{Identity: q.Identity, Target: q.Target, Protocol: q.Target.Resource.Type, Dry: true, At: q.At})
+	if err != nil {
+		return err
+	}
+	defer s.Close(nil)
+	x.trace(ctx, s, a, connect)
+	s.Done(connect, &proxy.Outcome{})
+	return nil
 }
 
 // Outcome is an answer in one word.
@@ -168,7 +188,11 @@ func (x *Explainer) Explain(ctx context.Context, q Question) (*Answer, error) {
 	var refused *proxy.RefusedError
 	switch {
 	case errors.As(err, &refused):
-		return &Answer{Verdict: refused.Verdict, By: refused.By}, nil
+		a := &Answer{Verdict: refused.Verdict, By: refused.By}
+		if q.Trace {
+			return a, x.traceConnect(ctx, q, a)
+		}
+		return a, nil
 	case err != nil:
 		return nil, err
 	}
@@ -203,7 +227,17 @@ func (x *Explainer) Explain(ctx context.Context, q Question) (*Answer, error) {
 	})
 	x.ask(ctx, s, a, q.alone)
 	a.Notes = s.Notes()
+	if q.Trace {
+		x.trace(ctx, s, a, op)
+	}
 	return a, nil
+}
+
+// trace adds to a how the policy in Rego answers about op.
+func (x *Explainer) trace(ctx context.Context, s *proxy.Session, a *Answer, op proxy.Op) {
+	if p := x.parts().rego; p != nil {
+		a.Trace, a.TraceErr = p.Trace(ctx, s, op)
+	}
 }
 
 // ask asks about a's operation, and about what belongs to it, as a handler does. The

@@ -218,7 +218,7 @@ func (g *Gateway) openRecords(f *config.File) (*audit.Log, error) {
 	}
 	l, err := audit.Open(filepath.Join(f.Data(), "audit"), audit.Config{
 		Durability: durability, BestEffort: f.Audit.BestEffort, Keys: keys, Log: g.log,
-		Recordings: func(t proxy.Target) audit.Recording { return g.parts().recordings(t) },
+		Recordings: func(s *proxy.Session) audit.Recording { return g.parts().recording(s) },
 	})
 	if err != nil {
 		return nil, err
@@ -270,6 +270,7 @@ func (g *Gateway) Apply(f *config.File) error {
 	if err != nil {
 		return err
 	}
+	version = p.version(version)
 	p.revision.Name = version.Policy
 	next, err := g.entrances(f)
 	if err == nil {

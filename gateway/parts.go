@@ -19,16 +19,16 @@ import (
 
 // parts are what one revision of the config file is made of.
 type parts struct {
-	config     *config.File
-	users      *identity.Users
-	people     *people // nil where nothing is served
-	policy     *policy.Policy
+	config *config.File
+	users  *identity.Users
+	people *people // nil where nothing is served
+	deciding
 	resources  proxy.Resources
 	guardrail  *guardrail.Guardrail // nil: nothing is guarded
 	masker     *masking.Masker      // nil: nothing is masked
 	maskerKey  []byte
 	protocols  int // that were open when it was made
-	recordings func(t proxy.Target) audit.Recording
+	recordings func(t proxy.Target, least policy.Recording) audit.Recording
 	retention  func(start *audit.Event) time.Duration // nil: everything is kept
 	permit     func(who *proxy.Identity, p control.Permission) bool
 	own        Interceptors
@@ -84,10 +84,9 @@ func (p *parts) decide(ctx context.Context, x *Explainer) (err error) {
 	}
 	p.protocols = len(x.opened()) // which bring some of it
 	same := p.protocols == before.protocols
-	if p.policy = before.policy; p.policy == nil || !f.SameAccess(before.config) {
-		if p.policy, err = f.Policy(); err != nil {
-			return err
-		}
+	var decides bool // as before
+	if p.deciding, decides, err = decidingOf(f, x.options.Log, x.parts()); err != nil {
+		return err
 	}
 	if p.guardrail = before.guardrail; !same || p.guardrail == nil || !f.SameGuardrails(before.config) {
 		if p.guardrail, err = f.Guardrail(guardrail.Config{Limiters: x.limiters(), Estimators: x.estimators()}); err != nil {
@@ -95,6 +94,14 @@ func (p *parts) decide(ctx context.Context, x *Explainer) (err error) {
 		}
 	}
 	c := masking.Config{Sampler: x.sampler(), Memory: &x.memory}
+	if profiles := f.Profiles(); len(profiles) > 0 {
+		by := p.deciding
+		c.Profiles = func(s *proxy.Session) []string {
+			mine, _ := by.asks(s, profiles)
+			return mine
+		}
+		same = same && decides // else a session may have others
+	}
 	if x.dry { // nothing is shown, so that any key will do
 		c.Key = []byte(rand.Text())
 	} else if c.Key, err = f.MaskerKey(ctx); err != nil {
@@ -105,6 +112,12 @@ func (p *parts) decide(ctx context.Context, x *Explainer) (err error) {
 		p.masker, err = f.Masker(ctx, c)
 	}
 	return err
+}
+
+// recording is what is recorded of the data of a session.
+func (p *parts) recording(s *proxy.Session) audit.Recording {
+	_, least := p.asks(s, nil)
+	return p.recordings(s.Target, least)
 }
 
 // chain is the interceptors in the order in which they are asked. originals keep what
@@ -119,6 +132,6 @@ func (p *parts) chain(originals, last []proxy.Interceptor) []proxy.Interceptor {
 		masking = append(slices.Clip(originals), p.masker)
 	}
 	return slices.Concat(
-		p.own.First, []proxy.Interceptor{p.policy}, p.own.AfterPolicy, guard, p.own.AfterGuardrails, masking, p.own.AfterMasking, last,
+		p.own.First, p.deciding.chain(), p.own.AfterPolicy, guard, p.own.AfterGuardrails, masking, p.own.AfterMasking, last,
 	)
 }

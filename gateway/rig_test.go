@@ -20,6 +20,7 @@ import (
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/gateway/rego"
 	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -99,7 +100,7 @@ func (h *house) file(t *testing.T, text string) *config.File {
 	_, err = f.WriteString(text)
 	require.NoError(t, err)
 	require.NoError(t, f.Close())
-	c, err := Load(f.Name(), config.Options{})
+	c, err := Load(f.Name(), config.Options{Rego: rego.Engine{}})
 	require.NoError(t, err)
 	return c
 }

@@ -46,7 +46,7 @@ func (x *Explainer) openServices(f *config.File) error {
 			}
 			return nil
 		},
-		May: func(id *proxy.Identity, t proxy.Target) bool { return x.parts().policy.May(id, t) },
+		May: func(id *proxy.Identity, t proxy.Target) bool { return x.parts().may(context.Background(), id, t) },
 	}
 	if !x.dry {
 		a.TLS = &tls.Config{GetCertificate: x.gateway.Certificate, MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert}

@@ -40,7 +40,7 @@ func TestOriginals(t *testing.T) {
 	to, err := sealed.ParseRecipient(id.Recipient().String())
 	require.NoError(t, err)
 	dir := t.TempDir()
-	l, err := audit.Open(dir, audit.Config{Log: slog.New(slog.DiscardHandler), Recordings: func(proxy.Target) audit.Recording {
+	l, err := audit.Open(dir, audit.Config{Log: slog.New(slog.DiscardHandler), Recordings: func(*proxy.Session) audit.Recording {
 		return audit.Recording{Terminal: audit.Full, Rows: audit.Full, Original: to}
 	}})
 	require.NoError(t, err)
@@ -116,7 +116,7 @@ func testOriginalsOfOpenSession(t *testing.T, before func(l *audit.Log) []proxy.
 	var what atomic.Pointer[audit.Recording]
 	what.Store(&audit.Recording{})
 	dir := t.TempDir()
-	l, err := audit.Open(dir, audit.Config{Log: slog.New(slog.DiscardHandler), Recordings: func(proxy.Target) audit.Recording { return *what.Load() }})
+	l, err := audit.Open(dir, audit.Config{Log: slog.New(slog.DiscardHandler), Recordings: func(*proxy.Session) audit.Recording { return *what.Load() }})
 	require.NoError(t, err)
 	g := &proxy.Gateway{}
 	s, err := proxytest.Open(g, before(l)...)

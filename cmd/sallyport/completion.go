@@ -90,7 +90,7 @@ func completeFlags(c *cli, cmd *cobra.Command) {
 // configOf reads the config file that the command line names, and says nothing of
 // problems: who completes a word does not check a file.
 func configOf(f *pflag.FlagSet) (*config.File, error) {
-	return gateway.Load(f.Lookup("config").Value.String(), config.Options{})
+	return gateway.Load(f.Lookup("config").Value.String(), configOptions())
 }
 
 func valueOf(f *pflag.FlagSet, name string) string {

@@ -26,7 +26,6 @@ import (
 
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/gateway"
-	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/internal/pgembed"
 	"github.com/sallyport/sallyport/internal/sshembed"
@@ -236,7 +235,7 @@ func address(want, preferred string) (string, error) {
 
 // run serves until ctx ends.
 func (s *stage) run(ctx context.Context, c *cli, begun time.Time) error {
-	cfg, err := gateway.Load(s.file("sallyport.yaml"), config.Options{})
+	cfg, err := gateway.Load(s.file("sallyport.yaml"), configOptions())
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func TestDocumentedConfigs(t *testing.T) {
 	n := 0
 	for _, name := range []string{"README.md", "docs/config.md", "docs/clients.md"} {
 		for _, m := range blocks.FindAllStringSubmatch(document(t, name), -1) {
-			f, err := config.Parse(filepath.Join(t.TempDir(), "sallyport.yaml"), []byte(m[1]), gateway.Defaults())
+			f, err := config.Parse(filepath.Join(t.TempDir(), "sallyport.yaml"), []byte(m[1]), configOptions())
 			require.NoError(t, err, "%s:\n%s", name, m[1])
 			_, err = f.Policy()
 			require.NoError(t, err)

@@ -61,7 +61,7 @@ var checkedFiles = []checked{
 	{"later: store", "metrics:", "store: {sqlite: x}\nmetrics:"},
 	{"later: oidc", "identity:\n", "identity:\n  oidc: {issuer: x}\n"},
 	{"later: mysql", "listen:\n", "listen:\n  mysql: 127.0.0.1:3306\n"},
-	{"later: review", "    deny: [drop]\n", "    deny: [drop]\n    review: {by: [oncall]}\n"},
+	{"review by nobody", "    deny: [drop]\n", "    deny: [drop]\n    review: {approvers: [nobody]}\n"},
 	// listen, tls, limits, metrics
 	{"address without port", "postgres: 127.0.0.1:6432", "postgres: nowhere"},
 	{"address twice", "listen: 127.0.0.1:7432", "listen: 127.0.0.1:6432"},

@@ -21,6 +21,7 @@ type judge struct {
 	dialect string // that statements are read in
 	at      time.Time
 	given   given
+	trace   bool // also say how a policy in Rego came to its answer
 }
 
 // given is what a server is taken to expect of a statement.
@@ -64,7 +65,7 @@ func (j *judge) ask(ctx context.Context, id *proxy.Identity, t proxy.Target, tex
 	if op == nil && j.dialect == sqlmysql.Dialect && t.Resource.Type != "ssh" {
 		op = mysqlStatement(ctx, text)
 	}
-	return j.Explain(ctx, gateway.Question{Identity: id, Target: t, Text: text, Op: op, At: j.at, Expected: j.given.expected()})
+	return j.Explain(ctx, gateway.Question{Identity: id, Target: t, Text: text, Op: op, At: j.at, Expected: j.given.expected(), Trace: j.trace})
 }
 
 // mysqlStatement is the operation that runs SQL of MySQL and MariaDB. Their version

@@ -81,11 +81,13 @@ func policyExplainCommand(c *cli) *cobra.Command {
 	}
 	verbatim(cmd)
 	open := policyFlags(c, cmd.Flags())
+	trace := cmd.Flags().Bool("trace", false, "print the steps by which a policy in Rego comes to its answer; they show values")
 	cmd.RunE = does(func(ctx context.Context, words []string) error {
 		a, err := open(words)
 		if err != nil {
 			return err
 		}
+		a.trace = *trace
 		text := strings.Join(a.words, " ")
 		if text == "" {
 			return fail(exitUsage, "policy explain needs a statement, or a command for an ssh resource: sallyport policy explain -- 'SELECT 1'")
@@ -114,6 +116,12 @@ func policyExplainCommand(c *cli) *cobra.Command {
 			case proxy.NoteColumn:
 				fmt.Fprintf(c.out, "%-12s %s\n", n.By, visible(n.Text))
 			}
+		}
+		for line := range strings.Lines(v.Trace) {
+			fmt.Fprintf(c.out, "trace        %s\n", visible(strings.TrimSuffix(line, "\n")))
+		}
+		if v.TraceErr != nil {
+			fmt.Fprintf(c.out, "trace        %s\n", visible(v.TraceErr.Error()))
 		}
 		fmt.Fprintf(c.out, "answer       %s\n", describe(v))
 		if code := exit(v); code != exitOK {

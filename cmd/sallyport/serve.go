@@ -15,11 +15,19 @@ import (
 
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/gateway/rego"
 )
+
+// configOptions are what config files are read with: everything that this module has.
+func configOptions() config.Options {
+	o := gateway.Defaults()
+	o.Rego = rego.Engine{}
+	return o
+}
 
 // load reads a config file and reports its problems, a line each.
 func load(c *cli, file string) (*config.File, error) {
-	f, err := gateway.Load(file, config.Options{})
+	f, err := gateway.Load(file, configOptions())
 	var problems config.Problems
 	switch {
 	case errors.As(err, &problems):

@@ -1,7 +1,9 @@
-// Command opa is the reference gateway with a policy in Rego, which denies some of what
-// the access rules of the config file allow. It reads a folder of modules.
+// Command opa is the reference gateway whose config files can have a policy in Rego, which denies
+// some of what the access rules allow:
 //
-//	go run ./examples/opa sallyport.yaml ./examples/opa/rules
+//	policy: {opa: {dirs: [examples/opa/rules]}}
+//
+//	go run ./examples/opa sallyport.yaml
 //	psql "host=127.0.0.1 port=6432 user=alice+orders" -c "DELETE FROM orders WHERE id = 1"
 package main
 
@@ -13,8 +15,8 @@ import (
 	"os/signal"
 
 	"github.com/sallyport/sallyport/gateway"
-	"github.com/sallyport/sallyport/policy/opa"
-	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/gateway/rego"
 )
 
 func main() {
@@ -24,15 +26,17 @@ func main() {
 }
 
 func run(args []string) error {
-	if len(args) != 2 {
-		return errors.New("usage: opa CONFIG-FILE FOLDER")
-	}
-	p, err := opa.New(opa.Config{Dirs: args[1:]})
-	if err != nil {
-		return err
+	if len(args) != 1 {
+		return errors.New("usage: opa CONFIG-FILE")
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	own := gateway.Interceptors{AfterPolicy: []proxy.Interceptor{p}}
-	return gateway.Run(ctx, args[0], gateway.Defaults(), gateway.Options{Interceptors: own})
+	return gateway.Run(ctx, args[0], options(), gateway.Options{})
+}
+
+// options are what config files are read with.
+func options() config.Options {
+	o := gateway.Defaults()
+	o.Rego = rego.Engine{}
+	return o
 }

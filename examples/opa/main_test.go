@@ -1,27 +1,26 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/examples/internal/exampletest"
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/policy/opa"
-	"github.com/sallyport/sallyport/proxy"
 )
 
 func TestOPA(t *testing.T) {
 	t.Setenv("DB_PASSWORD", exampletest.Upstream)
 	address := exampletest.Shop(t, "CREATE TABLE orders AS SELECT 1 AS id; CREATE TABLE salaries AS SELECT 2 AS id; CREATE VIEW pay AS SELECT * FROM salaries")
-	p, err := opa.New(opa.Config{Dirs: []string{"rules"}, Timeout: time.Second})
+	rules, err := filepath.Abs("rules")
 	require.NoError(t, err)
-	own := gateway.Interceptors{AfterPolicy: []proxy.Interceptor{p}}
-	g, _ := exampletest.Serve(t, exampletest.Config(t, address, "env:DB_PASSWORD"), gateway.Defaults(), gateway.Options{Interceptors: own})
+	g, _ := exampletest.Serve(t, configured(t, address, rules), options(), gateway.Options{})
 	out := exampletest.Psql(
 		t, g.Addr("postgres", "").String(), "secret", "user=alice+shop sslmode=require",
 		"SELECT id FROM orders", "DELETE FROM orders WHERE id = 1", "SELECT id FROM salaries", "SELECT id FROM pay", "SELECT count(*) FROM orders",
@@ -33,6 +32,16 @@ func TestOPA(t *testing.T) {
 		"ERROR:  salaries are not read here (rule salaries)",
 		"1",
 	}, strings.Split(out, "\n"))
+}
+
+// configured is a config file with a policy of a folder.
+func configured(t *testing.T, address, folder string) string {
+	t.Helper()
+	file := exampletest.Config(t, address, "env:DB_PASSWORD")
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, fmt.Appendf(text, "\npolicy: {opa: {dirs: [%q], timeout: 1s}}\n", folder), 0o600))
+	return file
 }
 
 // The example's own tests pass.
@@ -57,7 +66,8 @@ func TestMain(m *testing.M) {
 func TestBrokenRules(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(dir+"/a.rego", []byte("package sallyport\n\ndecision := http.send({})\n"), 0o600))
-	cmd := exec.Command(os.Args[0], "none.yaml", dir)
+	t.Setenv("DB_PASSWORD", exampletest.Upstream)
+	cmd := exec.Command(os.Args[0], configured(t, "db.invalid:5432", dir))
 	cmd.Env = append(os.Environ(), "EXAMPLE_MAIN=1")
 	out, err := cmd.CombinedOutput()
 	require.Error(t, err)

@@ -63,7 +63,7 @@ type Budget struct {
 
 // carries are the obligations that a gateway of a file carries out in addition to those
 // that the policy does itself.
-const carries = policy.Carries(0)
+const carries = policy.CarriesMasking | policy.CarriesRecording
 
 // rule is what a, the i-th rule of the file, says. What of it is not understood is left
 // out: a file is checked first.
@@ -147,7 +147,7 @@ func (f *File) validateAccess(d *decoder) {
 		f.checkGroups(d, a.Line, a.Groups)
 		f.checkUsers(d, &a)
 	}
-	if len(f.Access) == 0 && len(f.Resources) > 0 && !d.broken["access"] {
+	if len(f.Access) == 0 && len(f.Resources) > 0 && !d.broken["access"] && !d.broken["policy"] && !f.Decides() {
 		d.problem(1, "add access: [{groups: […], allow: [connect, read]}]", "no access rule: nobody can connect to anything")
 	}
 }
@@ -214,6 +214,17 @@ func (f *File) checkObligations(d *decoder, a *Access) {
 		if b.Statements != nil && *b.Statements == 0 || b.Rows != nil && *b.Rows == 0 {
 			d.problem(b.Line, "leave it out for a rule without this bound; deny says what is not allowed at all", "access: budget: got 0, want numbers of 1 or more")
 		}
+	}
+	for _, name := range a.Masking {
+		known := f.Profiles()
+		if slices.Contains(known, name) || d.broken["masking"] {
+			continue
+		}
+		hint := "add an entry with profile: " + name + " to masking"
+		if closest(name, known) != "" {
+			hint = suggest(name, known)
+		}
+		d.problem(a.Line, hint, "access: masking: no entry of masking is of the profile %q", name)
 	}
 	if r := a.Review; r != nil {
 		f.checkGroups(d, r.Line, r.Approvers)

@@ -120,6 +120,9 @@ resources:
   - {name: orders, type: postgres, address: db.internal, username: app, labels: {env: prod}}
 `
 
+// paper is an engine of policies that nobody asks.
+type paper struct{ RegoEngine }
+
 // TestPolicyDocument: the sections that docs/policy.md shows are ones that the gateway takes.
 func TestPolicyDocument(t *testing.T) {
 	text, err := os.ReadFile("../../docs/policy.md")
@@ -132,4 +135,36 @@ func TestPolicyDocument(t *testing.T) {
 		_, err = f.Policy()
 		require.NoError(t, err)
 	}
+}
+
+// TestProfiles: what rules ask for is there, and what is there is asked for.
+func TestProfiles(t *testing.T) {
+	const entry = "masking: [{profile: eu, columns: [p.ssn], with: redact}]"
+	parse := func(masking, access string) (*File, error) {
+		text := strings.Replace(good, "masking: [{use: default}]", masking, 1)
+		return Parse("x.yaml", []byte(strings.Replace(text, "allow: [connect, read]}", "allow: [connect, read]"+access+"}", 1)), options())
+	}
+	f, err := parse(entry, ", masking: [eu]")
+	require.NoError(t, err)
+	require.Equal(t, []string{"eu"}, f.Profiles())
+	require.Equal(t, []string{"eu"}, f.rules()[0].Obligations.Masking)
+	for name, c := range map[string]struct{ masking, access, want string }{
+		"asked by nobody":   {entry, "", `x.yaml:13: no access rule asks for the masking profile "eu", so the entry never applies (add masking: [eu] to the access rules whose sessions have it)`},
+		"not there":         {"masking: [{use: default}]", ", masking: [eu]", `x.yaml:10: access: masking: no entry of masking is of the profile "eu" (add an entry with profile: eu to masking)`},
+		"of another name":   {strings.Replace(entry, "eu", "europe", 1), ", masking: [europe, eurpe]", `no entry of masking is of the profile "eurpe" (did you mean "europe"?)`},
+		"switching off":     {"masking: [{use: off, profile: eu}]", ", masking: [eu]", "profile has no effect together with use: off"},
+		"showing":           {"masking: [{profile: eu, entities: [IBAN_CODE], with: visible}]", ", masking: [eu]", `a rule of profile "eu" can only add to what is masked`},
+		"letting masks in":  {"masking: [{profile: eu, columns: [p.ssn], with: redact, write_back: allow}]", ", masking: [eu]", `a rule of profile "eu" can only add to what is masked`},
+		"without a name":    {"masking: [{profile: , columns: [p.ssn], with: redact}]", "", "masking[0].profile is empty"},
+		"asked for nothing": {entry, ", masking: []", "access[0].masking is empty"},
+	} {
+		_, err := parse(c.masking, c.access)
+		require.ErrorContains(t, err, c.want, name)
+	}
+	// An entry of a profile does not say where the pack applies: it stays on everywhere.
+	f, err = parse("masking: [{use: default, profile: eu, with: redact}]", ", masking: [eu]")
+	require.NoError(t, err)
+	require.False(t, f.maskingNamed())
+	_, err = parse("masking: [{use: off}, {use: default, profile: eu}]", ", masking: [eu]")
+	require.NoError(t, err, "a profile can switch the pack on")
 }

@@ -69,6 +69,7 @@ func (f *File) Check(ctx context.Context) Problems {
 	for _, w := range f.Audit.Witnesses {
 		f.checkBucket(ctx, d, "audit.witnesses: s3", w.S3)
 	}
+	f.checkRego(d)
 	slices.SortStableFunc(d.problems, func(a, b Problem) int { return a.Line - b.Line })
 	return d.problems
 }

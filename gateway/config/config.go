@@ -33,6 +33,8 @@ type Options struct {
 	// Users and Groups report whether a rule may name a user or a group that the file
 	// does not have, because an authenticator of the assembly's own knows it. Nil: none.
 	Users, Groups func(name string) bool
+	// Rego makes policies in Rego. Nil: the file can have none.
+	Rego RegoEngine
 }
 
 // File is a config file. Its keys are documented in docs/config.md.
@@ -44,6 +46,7 @@ type File struct {
 	Identity   Identity    `yaml:"identity"`
 	Resources  []Resource  `yaml:"resources"`
 	Access     []Access    `yaml:"access"`
+	Policies   Policies    `yaml:"policy"`
 	Guardrails []Guardrail `yaml:"guardrails"`
 	Masking    []Masking   `yaml:"masking"`
 	MaskingKey MaskingKey  `yaml:"masking_key"`
@@ -63,6 +66,7 @@ type File struct {
 
 	name    string
 	digest  [sha256.Size]byte // of the file
+	stamp   [sha256.Size]byte // of the file and what is read with it
 	info    fs.FileInfo       // nil: it was not read from a file
 	options Options
 	places  map[string]int // lines of the keys of Listen
@@ -139,6 +143,7 @@ type Masking struct {
 	Position
 	Name      string     `yaml:"name"`
 	Use       string     `yaml:"use"`
+	Profile   string     `yaml:"profile,chooses"`
 	Columns   []string   `yaml:"columns"`
 	Tags      []string   `yaml:"tags"`
 	DBTypes   []string   `yaml:"db_types"`
@@ -265,7 +270,7 @@ func load(path string, o Options, before *File) (*File, error) {
 	}
 	f, err := parse(path, b, o, before)
 	if err == nil {
-		f.info = info
+		f.info, f.stamp = info, f.stampOf(f.digest)
 	}
 	return f, err
 }
@@ -289,24 +294,25 @@ func read(path string) ([]byte, fs.FileInfo, error) {
 // [File.Gone].
 func (f *File) Reload() (*File, error) { return load(f.name, f.options, f) }
 
-// Changed reports whether the file that f was read from says something else now. stamp
-// names what it says: two files with the same one are the same.
+// Changed reports whether the file that f was read from says something else now, or the
+// policy in Rego that it refers to. stamp names what they say: when it is the same, they are.
 func (f *File) Changed() (changed bool, stamp [sha256.Size]byte, err error) {
 	b, _, err := read(f.name)
 	if err != nil {
 		return false, stamp, err
 	}
-	stamp = sha256.Sum256(b)
-	return stamp != f.digest, stamp, nil
+	stamp = f.stampOf(sha256.Sum256(b))
+	return stamp != f.stamp, stamp, nil
 }
 
 // Safe returns why the file is not to be used by a gateway: others than root and the
-// user of this process could have written it. It is nil for what was not read from a file.
+// user of this process could have written it, or the policy in Rego that it refers to. It is
+// nil for what was not read from a file.
 func (f *File) Safe() error {
 	if f.info == nil {
 		return nil
 	}
-	return trusted(f.name, f.info)
+	return errors.Join(trusted(f.name, f.info), f.safeRego())
 }
 
 // Name is where the file was read from.

@@ -14,7 +14,9 @@ import (
 	"github.com/sallyport/sallyport/secrets"
 )
 
-func options() Options { return Options{Protocols: builtin.All(), Secrets: secrets.Default()} }
+func options() Options {
+	return Options{Protocols: builtin.All(), Secrets: secrets.Default(), Rego: paper{}}
+}
 
 const verifier = "SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2FsdA==$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 

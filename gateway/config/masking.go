@@ -57,6 +57,26 @@ func (f *File) Masker(ctx context.Context, assembled masking.Config) (*masking.M
 	return masking.New(c)
 }
 
+// Profiles are the names of the profiles that entries of masking make.
+func (f *File) Profiles() (names []string) {
+	for _, m := range f.Masking {
+		if m.Profile != "" && !slices.Contains(names, m.Profile) {
+			names = append(names, m.Profile)
+		}
+	}
+	return names
+}
+
+// checkProfile reports an entry of a profile that nobody asks for. What a policy in Rego asks
+// for is not known.
+func (f *File) checkProfile(d *decoder, m Masking) {
+	asked := func(a Access) bool { return slices.Contains(a.Masking, m.Profile) }
+	if m.Profile == "" || d.broken["access"] || f.Policies.OPA != nil || slices.ContainsFunc(f.Access, asked) {
+		return
+	}
+	d.problem(m.Line, "add masking: ["+m.Profile+"] to the access rules whose sessions have it", "no access rule asks for the masking profile %q, so the entry never applies", m.Profile)
+}
+
 // masks reports whether anything is masked.
 func (f *File) masks() bool {
 	return !f.maskingOff() || slices.ContainsFunc(f.Masking, func(m Masking) bool { return m.Recognize == nil && m.Use != useOff })
@@ -84,7 +104,7 @@ func (r *Recognizer) pattern() detect.Pattern {
 }
 
 func (m Masking) rule() (masking.Rule, error) {
-	r := masking.Rule{Name: m.Name, Off: m.Use == useOff, Columns: m.Columns, Tags: m.Tags, ColumnTypes: m.DBTypes, Groups: m.Groups, Except: m.Except.Groups}
+	r := masking.Rule{Name: m.Name, Profile: m.Profile, Off: m.Use == useOff, Columns: m.Columns, Tags: m.Tags, ColumnTypes: m.DBTypes, Groups: m.Groups, Except: m.Except.Groups}
 	for _, e := range m.Entities {
 		r.Types = append(r.Types, detect.TypeNamed(e))
 	}
@@ -207,10 +227,10 @@ func (f *File) validatePack(d *decoder, m Masking) bool {
 	switch m.Use {
 	case "":
 	case useDefault:
-		if f.maskingOff() {
+		if f.maskingOff() && m.Profile == "" {
 			d.problem(m.Line, "give use: off the resources or groups that it is for", "the pack does not apply anywhere: an entry with use: off switches it off")
 		}
-		return d.onlyKeys(m.Line, m, "use: default", "use", "name", "resources", "groups", "except", "with", "mode", "write_back", "requests", "keep_first", "keep_last", "text", "days", "unit", "size", "bits")
+		return d.onlyKeys(m.Line, m, "use: default", "use", "name", "profile", "resources", "groups", "except", "with", "mode", "write_back", "requests", "keep_first", "keep_last", "text", "days", "unit", "size", "bits")
 	case useOff:
 		return d.onlyKeys(m.Line, m, "use: off", "use", "resources", "groups")
 	default:
@@ -243,6 +263,7 @@ func (f *File) validateMasking(d *decoder) {
 		}
 		f.checkSelector(d, m.Line, m.Resources)
 		f.checkGroups(d, m.Line, slices.Concat(m.Groups, m.Except.Groups))
+		f.checkProfile(d, m)
 		r, err := m.rule()
 		if err == nil {
 			_, err = masking.New(masking.Config{Detector: detector, Rules: []masking.Rule{r}, Tags: f.Tags, Trusted: f.Trusted, Key: []byte(strings.Repeat("k", 32))})

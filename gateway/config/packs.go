@@ -28,12 +28,16 @@ func (f *File) maskingOff() bool {
 
 // maskingNamed reports whether entries say where the masking pack applies.
 func (f *File) maskingNamed() bool {
-	return slices.ContainsFunc(f.Masking, func(m Masking) bool { return m.Use == useDefault })
+	return slices.ContainsFunc(f.Masking, func(m Masking) bool { return m.namesPack() })
 }
+
+// namesPack reports whether the entry says where the masking pack applies. One of a profile
+// adds to that.
+func (m Masking) namesPack() bool { return m.Use == useDefault && m.Profile == "" }
 
 // masksFound reports whether values that are found in data are masked anywhere.
 func (f *File) masksFound() bool {
-	return !f.maskingOff() || slices.ContainsFunc(f.Masking, func(m Masking) bool { return len(m.Entities) > 0 })
+	return !f.maskingOff() || slices.ContainsFunc(f.Masking, func(m Masking) bool { return len(m.Entities) > 0 || m.Use == useDefault })
 }
 
 // guardrailsOff reports whether the guardrail pack is off everywhere.
@@ -105,9 +109,9 @@ func (f *File) Notices() []Problem {
 	case !f.maskingNamed():
 		d.problem(first(f.Masking[0].Line), "- use: off switches it off", "the default masking pack is on in addition to these rules; earlier versions left it off when no entry had use: default")
 	default:
-		limited := func(m Masking) bool { return m.Use != useDefault || !m.Resources.everywhere() || len(m.Groups) > 0 }
+		limited := func(m Masking) bool { return !m.namesPack() || !m.Resources.everywhere() || len(m.Groups) > 0 }
 		if !slices.ContainsFunc(f.Masking, func(m Masking) bool { return !limited(m) }) {
-			i := slices.IndexFunc(f.Masking, func(m Masking) bool { return m.Use == useDefault })
+			i := slices.IndexFunc(f.Masking, func(m Masking) bool { return m.namesPack() })
 			d.problem(first(f.Masking[i].Line), "add - use: default to have it everywhere", "the default masking pack is on for these resources and groups alone; earlier versions applied it everywhere")
 		}
 	}

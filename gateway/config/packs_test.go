@@ -216,6 +216,7 @@ func TestMaskingKeys(t *testing.T) {
 	// has it already.
 	keys := []struct{ key, effects string }{
 		{"name: x", "epeeeep"},
+		{"profile: x", "epeeeep"},
 		{"use: default", "--ppppp"},
 		{"use: off", "--ppppp"},
 		{"columns: [p.a]", "pp-eeep"},
@@ -242,7 +243,7 @@ func TestMaskingKeys(t *testing.T) {
 		require.Len(t, k.effects, len(entries))
 		for i, e := range entries {
 			t.Run(e.name+" "+k.key, func(t *testing.T) {
-				section := "masking: [{" + e.entry + ", " + k.key + "}]"
+				section := "masking: [{" + e.entry + ", " + k.key + "}]\npolicy: {opa: {dirs: [x]}}" // which may ask for profiles
 				switch k.effects[i] {
 				case 'e':
 					require.Empty(t, problemsOf(t, section))

@@ -66,8 +66,9 @@ func (f *File) validateRecordings(d *decoder) {
 }
 
 // Recordings says what is recorded of the data of sessions at a target: what the
-// first section for its resource says, and the default where there is none.
-func (f *File) Recordings() func(t proxy.Target) audit.Recording {
+// first section for its resource says, and the default where there is none; of everything
+// least, which is what access rules ask for.
+func (f *File) Recordings() func(t proxy.Target, least policy.Recording) audit.Recording {
 	type section struct {
 		policy.Rule
 		*audit.Recording
@@ -77,14 +78,32 @@ func (f *File) Recordings() func(t proxy.Target) audit.Recording {
 		what, _ := r.recording()
 		sections = append(sections, section{policy.Rule{Resources: r.Resources.Names, Labels: r.Resources.Labels}, what})
 	}
-	return func(t proxy.Target) audit.Recording {
+	return func(t proxy.Target, least policy.Recording) audit.Recording {
+		what := audit.DefaultRecording()
 		for _, s := range sections {
 			if s.MatchesResource(t.Resource) {
-				return f.streams(t, *s.Recording)
+				what = *s.Recording
+				break
 			}
 		}
-		return f.streams(t, audit.DefaultRecording())
+		for _, d := range []*audit.Detail{&what.Terminal, &what.Exec, &what.Rows, &what.Copy} {
+			*d = max(*d, detailOf(least))
+		}
+		return f.streams(t, what)
 	}
+}
+
+// detailOf is how much a level of recording keeps.
+func detailOf(level policy.Recording) audit.Detail {
+	switch level {
+	case policy.RecordingDefault:
+		return audit.Off
+	case policy.RecordingDigest:
+		return audit.Digest
+	case policy.RecordingSample:
+		return audit.Sample
+	}
+	return audit.Full
 }
 
 // withoutStreams are the kinds of operations that send rows and no streams.

@@ -21,6 +21,7 @@ func (f *File) validate(d *decoder) {
 	f.validateIdentity(d)
 	f.validateResources(d)
 	f.validateAccess(d)
+	f.validateRego(d)
 	f.validateMasking(d)
 	f.validateGuardrails(d)
 	if !slices.Contains([]string{"", "os", "group", "each"}, f.Audit.Durability) {

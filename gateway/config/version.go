@@ -10,10 +10,11 @@ import (
 )
 
 // Version names the file by its SHA-256, and its rules by that of what they say:
-// who may do what, what nobody should, what is hidden. Comments, order of keys
+// who may do what, what nobody should, what is hidden. What policies in Rego say is not among
+// it: they have a version of their own. Comments, order of keys
 // and everything else leave the rules' version as it is.
 func (f *File) Version() (audit.Version, error) {
-	b, err := json.Marshal([]any{plain(f.Access), plain(f.Guardrails), plain(f.Masking)})
+	b, err := json.Marshal([]any{plain(f.Access), plain(f.Policies), plain(f.Guardrails), plain(f.Masking)})
 	if err != nil {
 		return audit.Version{}, err
 	}
@@ -23,6 +24,10 @@ func (f *File) Version() (audit.Version, error) {
 
 // SameAccess reports whether both files have the same access rules.
 func (f *File) SameAccess(o *File) bool { return same(f.Access, o.Access) }
+
+// SameRego reports whether both files say the same about policies in Rego, which may have
+// changed all the same.
+func (f *File) SameRego(o *File) bool { return same(f.Policies, o.Policies) }
 
 // SameGuardrails reports whether both files have the same guardrails.
 func (f *File) SameGuardrails(o *File) bool { return same(f.Guardrails, o.Guardrails) }

@@ -74,6 +74,16 @@ func (p *Policy) Obligations(ctx context.Context, s *proxy.Session) (policy.Obli
 	return o, err
 }
 
+// May reports whether the policy may let id connect to a target under some conditions, for
+// lists of resources: from another address, at another time, or with other parameters, where it
+// reads these.
+func (p *Policy) May(ctx context.Context, id *proxy.Identity, t proxy.Target) bool {
+	s := &proxy.Session{Identity: id, Target: t}
+	op := &proxy.Connect{Meta: proxy.Meta{Kind: proxy.KindConnect}, Target: t}
+	r, err := p.evaluate(ctx, inputOf(s).ask(op, s.Now(), false))
+	return err == nil && r.Allow || p.reads.Time || p.reads.Login || p.reads.Source || p.reads.Params || p.reads.Chance
+}
+
 func (p *Policy) obligations(ctx context.Context, s *proxy.Session, in Input) (o policy.Obligations, rule string, err error) {
 	op := &proxy.Connect{Meta: proxy.Meta{Kind: proxy.KindConnect}, Target: s.Target}
 	r, err := p.evaluate(ctx, in.ask(op, s.Now(), false))

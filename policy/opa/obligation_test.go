@@ -114,3 +114,30 @@ func TestObligationsOfBoth(t *testing.T) {
 	require.False(t, ask().Refuses())
 	require.Equal(t, "access", ask().Rule)
 }
+
+// TestMay: a list has the resources that a policy could let somebody connect to, from somewhere,
+// at some time.
+func TestMay(t *testing.T) {
+	target := proxy.Target{Resource: &proxy.Resource{Name: "shop", Labels: map[string]string{"env": "prod"}}}
+	for _, c := range []struct {
+		name, decision string
+		may            bool
+	}{
+		{"a group", `{"allow": "dev" in input.identity.groups}`, true},
+		{"another group", `{"allow": "dba" in input.identity.groups}`, false},
+		{"a label", `{"allow": input.resource.labels.env == "test"}`, false},
+		{"another address", `{"allow": net.cidr_contains("10.0.0.0/8", input.source.address)}`, true}, // without one it is an error
+		{"one address", `{"allow": input.source.address == "10.0.0.1"}`, true},
+		{"another time", `{"allow": input.time.now_ns < 5}`, true},
+		{"a fresh login", `{"allow": input.identity.login_ns > 5}`, true},
+		{"a program", `{"allow": object.get(input.operation.connect.params, "application_name", "") == "psql"}`, true},
+		{"an approval", `{"allow": true, "review": {"approvers": ["dba"]}}`, true},
+		{"nothing", `{"allow": true} if input.identity.subject == "bob"`, false},
+		{"a mistake", `{"allow": "yes"}`, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := create(t, Config{Modules: map[string]string{"a.rego": "package sallyport\n\ndecision := " + c.decision + "\n"}})
+			require.Equal(t, c.may, p.May(t.Context(), &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}, target))
+		})
+	}
+}

@@ -243,7 +243,7 @@ func TestEveryHarmlessFunctionIsThere(t *testing.T) {
 }
 
 func TestReads(t *testing.T) {
-	all := Reads{Time: true, Login: true, Source: true, Arguments: true}
+	all := Reads{Time: true, Login: true, Source: true, Params: true, Arguments: true}
 	for _, c := range []struct {
 		name, body string
 		want       Reads
@@ -264,7 +264,8 @@ func TestReads(t *testing.T) {
 		{"any member of the statement", `decision if { some k; input.operation.statement[k] == "a" }`, Reads{Arguments: true}},
 		{"a member by a name that is computed", `k := concat("", ["te", "xt"])
 			decision := input.operation.statement[k]`, Reads{Arguments: true}},
-		{"the operation as a whole", `decision := json.marshal(input.operation)`, Reads{Arguments: true}},
+		{"the operation as a whole", `decision := json.marshal(input.operation)`, Reads{Params: true, Arguments: true}},
+		{"a parameter of the login", `decision := input.operation.connect.params.application_name`, Reads{Params: true}},
 		{"input as a whole", `decision := json.marshal(input)`, all},
 		{"input by another name", `decision := x.kind if { y := input; x := y.operation }`, all},
 		{"input as an argument", `f(x) := x.time

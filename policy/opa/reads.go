@@ -14,6 +14,8 @@ type Reads struct {
 	// Login and Source are when the user logged in and where the client is: a decision is
 	// remembered for sessions that are alike in them.
 	Login, Source bool
+	// Params are what a client asks for when it connects.
+	Params bool
 	// Arguments are the text, the values and the name of a statement, and Chance is what no
 	// input decides: nothing is remembered.
 	Arguments, Chance bool
@@ -64,6 +66,7 @@ func (r *Reads) input(path ast.Ref) {
 		{[]string{"time"}, &r.Time},
 		{[]string{"identity", "login_ns"}, &r.Login},
 		{[]string{"source"}, &r.Source},
+		{[]string{"operation", "connect", "params"}, &r.Params},
 		{[]string{"operation", "statement", "text"}, &r.Arguments},
 		{[]string{"operation", "statement", "args"}, &r.Arguments},
 		{[]string{"operation", "statement", "name"}, &r.Arguments},

@@ -1,0 +1,81 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"log/slog"
+	"slices"
+
+	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/policy"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// deciding is what says who may do what: access rules, a policy in Rego, or both, each of
+// which must agree.
+type deciding struct {
+	rules *policy.Policy
+	alone bool              // the policy in Rego decides, and there are no access rules
+	rego  config.RegoPolicy // nil: there is none
+}
+
+// decidingOf makes what decides by f, and reports whether it is what decided before.
+func decidingOf(f *config.File, log *slog.Logger, before *parts) (d deciding, same bool, err error) {
+	d.alone = f.Decides() && len(f.Access) == 0
+	if d.rego, err = f.Rego(log); err != nil {
+		return d, false, err
+	}
+	sameRules := before != nil && f.SameAccess(before.config)
+	sameRego := before != nil && f.SameRego(before.config) && (d.rego == nil || d.rego.Revision() == before.rego.Revision())
+	if sameRego {
+		d.rego = before.rego
+	}
+	if sameRules {
+		d.rules = before.rules
+	} else {
+		d.rules, err = f.Policy()
+	}
+	return d, sameRules && sameRego, err
+}
+
+// chain is what is asked, in order.
+func (d deciding) chain() (list []proxy.Interceptor) {
+	if !d.alone {
+		list = append(list, d.rules)
+	}
+	if d.rego != nil {
+		list = append(list, d.rego)
+	}
+	return list
+}
+
+// may reports whether id may connect to a target under some conditions.
+func (d deciding) may(ctx context.Context, id *proxy.Identity, t proxy.Target) bool {
+	return (d.alone || d.rules.May(id, t)) && (d.rego == nil || d.rego.May(ctx, id, t))
+}
+
+// asks is what is asked of a session that is not for the policies themselves to carry out:
+// profiles of masking, and how much is recorded. Where the policy in Rego does not decide,
+// which lets nobody connect, it is everything.
+func (d deciding) asks(s *proxy.Session, profiles []string) ([]string, policy.Recording) {
+	by := d.rules.Decide(s)
+	if d.rego == nil {
+		return by.Masking, by.Recording
+	}
+	o, err := d.rego.Obligations(s.Context(), s)
+	if err != nil {
+		return profiles, policy.RecordingFull
+	}
+	return slices.Concat(by.Masking, o.Masking), max(by.Recording, o.Recording)
+}
+
+// version is v, with the revision of the policy in Rego.
+func (d deciding) version(v audit.Version) audit.Version {
+	if d.rego != nil {
+		sum := sha256.Sum256([]byte(v.Policy + " " + d.rego.Revision()))
+		v.Policy = hex.EncodeToString(sum[:8])
+	}
+	return v
+}

@@ -1,0 +1,309 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/internal/testserver"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+const policySchema = `
+CREATE TABLE orders (id int, customer text);
+INSERT INTO orders SELECT i, 'customer ' || i FROM generate_series(1, 200) i;
+CREATE TABLE salaries (id int, salary text);
+INSERT INTO salaries VALUES (1, 'much');
+`
+
+// policed is a gateway whose rules a test writes, and the rest of its config file.
+type policed struct {
+	*house
+	text string // of the config file, without what decides
+}
+
+// openPoliced runs a gateway in front of a database, and of a machine unless that is nil, by
+// sections of the config file that say who may do what. alice is in dev and support, bob in dba.
+func openPoliced(t *testing.T, dir string, m *machine, sections string) *policed {
+	t.Helper()
+	server, _ := testserver.Shared(t)
+	_, database := testserver.Database(t, policySchema)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "db.password"), []byte(server.Password), 0o600))
+	listen, resources, keys := `listen: {postgres: "127.0.0.1:0"}`, "", ""
+	if m != nil {
+		listen = `listen: {postgres: "127.0.0.1:0", ssh: "127.0.0.1:0"}`
+		keys = fmt.Sprintf(", ssh_keys: [%q]", m.keys["alice"])
+		resources = fmt.Sprintf("  - {name: vm1, type: ssh, address: %q, username: %s, key: \"file:upstream\", labels: {env: prod}, ssh: {host_keys: [%q]}}\n", m.address, m.user, m.hostKey)
+	}
+	p := &policed{text: fmt.Sprintf(`%s
+data_dir: data
+tls: {optional: true}
+identity:
+  users:
+    - {name: alice, groups: [dev, support], password: %s%s}
+    - {name: bob, groups: [dba], password: %s}
+resources:
+  - {name: shop, type: postgres, address: %q, database: %s, username: postgres, password: "file:db.password", labels: {env: prod}, tls: {mode: disable}}
+%sguardrails: [{use: off}]
+`, listen, verifier(t), keys, verifier(t), server.Address(), database, resources)}
+	p.house = open(t, dir, p.text+sections)
+	return p
+}
+
+// rewrite has the gateway run by other sections.
+func (p *policed) rewrite(t *testing.T, sections string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(p.parts().config.Name(), []byte(p.text+sections), 0o600))
+	require.NoError(t, p.Reload())
+}
+
+// client is a program that a user runs, which reads commands.
+type client struct {
+	t   *testing.T
+	in  io.WriteCloser
+	out *lockedText
+	n   int
+}
+
+func run(t *testing.T, program string, args ...string) *client {
+	t.Helper()
+	if _, err := exec.LookPath(program); err != nil {
+		testserver.Missing(t, program)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	cmd := exec.CommandContext(ctx, program, args...)
+	c := &client{t: t, out: &lockedText{}}
+	cmd.Stdout, cmd.Stderr = c.out, c.out
+	var err error
+	c.in, err = cmd.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { c.in.Close(); cancel(); _ = cmd.Wait() })
+	return c
+}
+
+// psql is a session of psql.
+func (p *policed) psql(t *testing.T, user string) *client {
+	t.Helper()
+	return run(t, "psql", "-X", "-A", "-t", "-q", p.plain(user, "shop"))
+}
+
+// ssh is a session of ssh at a terminal.
+func (p *policed) terminal(t *testing.T) *client {
+	t.Helper()
+	host, port, _ := net.SplitHostPort(p.Addr("ssh", "").String())
+	return run(t, "ssh", "-F", "none", "-tt", "-p", port, "-i", filepath.Join(p.dir, "alice"), "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
+		"-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "alice+vm1@"+host)
+}
+
+func (c *client) send(text string) {
+	_, _ = io.WriteString(c.in, text+"\n") // it may have ended, which its output says
+}
+
+// says waits for a text in the output.
+func (c *client) says(text string) {
+	c.t.Helper()
+	require.Eventually(c.t, func() bool { return strings.Contains(c.out.String(), text) }, 60*time.Second, 5*time.Millisecond, "it does not say %q:\n%s", text, c.out)
+}
+
+// ask runs SQL, and returns what psql says to it.
+func (c *client) ask(sql string) string {
+	c.t.Helper()
+	before := len(c.out.String())
+	c.n++
+	end := fmt.Sprintf("answer %d ends", c.n)
+	c.send(sql + "\n\\warn " + end)
+	c.says(end)
+	text, _, _ := strings.Cut(c.out.String()[before:], end)
+	return strings.TrimSpace(text)
+}
+
+// TestReviewOfARule: what a rule allows after a review waits for somebody else, who decides once.
+func TestReviewOfARule(t *testing.T) {
+	p := openPoliced(t, t.TempDir(), nil, `masking: [{use: off}]
+access:
+  - {name: reads, groups: [dev], allow: [connect, read]}
+  - {name: looked-at, groups: [dev], allow: [delete], review: {approvers: [dba], for: 10m, message: deletes are looked at}}
+`)
+	s := p.psql(t, "alice")
+	require.Equal(t, "200", s.ask("SELECT count(*) FROM orders;"), "what another rule allows does not wait")
+	decide := func(decide func(*control.Client, string, control.Decision) error) {
+		c := control.NewClient(Socket(p.parts().config))
+		require.Eventually(t, func() bool {
+			list, err := c.Requests(t.Context())
+			require.NoError(t, err)
+			if len(list) == 0 {
+				return false
+			}
+			require.Equal(t, []string{"looked-at"}, list[0].Rules)
+			d := control.Decision{User: "bob", Password: proxy.NewSecret(password), Hash: list[0].Hash, Reason: "not today"}
+			require.Error(t, decide(c, list[0].ID, control.Decision{User: "alice", Password: proxy.NewSecret(password), Hash: list[0].Hash, Reason: "why not"}), "she may not decide herself")
+			require.NoError(t, decide(c, list[0].ID, d))
+			return true
+		}, 60*time.Second, 5*time.Millisecond)
+	}
+	s.send("DELETE FROM orders WHERE id = 1;")
+	decide(func(c *control.Client, id string, d control.Decision) error {
+		_, err := c.Approve(t.Context(), id, d)
+		return err
+	})
+	require.Contains(t, s.ask("SELECT count(*) FROM orders;"), "199")
+	s.send("DELETE FROM orders WHERE id = 2;")
+	decide(func(c *control.Client, id string, d control.Decision) error {
+		_, err := c.Deny(t.Context(), id, d)
+		return err
+	})
+	require.Contains(t, s.ask("SELECT count(*) FROM orders;"), "199")
+	s.says("deletes are looked at: request ")
+	s.says("bob denied request ")
+	require.Contains(t, s.ask("TRUNCATE orders;"), `this needs the right "write"`)
+}
+
+// TestSessionTimeOfARule: the user of psql is told with an answer that the session ends soon, and
+// then that it has, and by which rule.
+func TestSessionTimeOfARule(t *testing.T) {
+	p := openPoliced(t, t.TempDir(), nil, `masking: [{use: off}]
+access: [{name: brief, groups: [dev], allow: [connect, read], session: 12s}]
+`)
+	s := p.psql(t, "alice")
+	for !strings.Contains(s.out.String(), "this session ends in") {
+		s.ask("SELECT 1;")
+	}
+	require.Contains(t, s.out.String(), "WARNING:  this session ends in 1s: rule brief allows 12s\n")
+	open := p.session(t, "alice", "shop")
+	require.Eventually(t, func() bool { return open.Err() != nil }, 60*time.Second, 5*time.Millisecond)
+	s.send("SELECT 1;")
+	s.says("FATAL:  terminating connection: the session reached its time limit: rule brief allows 12s\n")
+	require.Equal(t, 1, strings.Count(s.out.String(), "this session ends in"))
+}
+
+// TestIdleTimeOfARule: who sits at a terminal is told before the session ends because nothing
+// happens, and one in which something does goes on.
+func TestIdleTimeOfARule(t *testing.T) {
+	dir := t.TempDir()
+	p := openPoliced(t, dir, startMachine(t, dir, []string{"alice"}), `masking: [{use: off}]
+access: [{name: brief, groups: [dev], allow: [connect, read, shell], idle: 4s}]
+`)
+	s := p.terminal(t)
+	for i := range 4 {
+		s.send(fmt.Sprintf("echo still-$((%d+1))-here", i))
+		s.says(fmt.Sprintf("still-%d-here", i+1))
+		s.n++
+	}
+	s.says("sallyport: this session ends in 1s if nothing happens in it: rule brief allows to be idle for 4s")
+	s.says("the session was ended: the session was idle for too long: rule brief allows 4s")
+	db := p.psql(t, "alice")
+	require.Equal(t, "1", db.ask("SELECT 1;"))
+	id := p.session(t, "alice", "shop")
+	require.Eventually(t, func() bool { return id.Err() != nil }, 60*time.Second, 5*time.Millisecond)
+	db.send("SELECT 1;")
+	db.says("FATAL:  terminating connection: the session was idle for too long: rule brief allows 4s\n")
+	require.NotContains(t, db.out.String(), "HINT", "nobody must be asked about that")
+}
+
+// TestBudgetOfARule: what goes beyond a budget is refused, in the middle of what is sent, too. A
+// budget is one session's.
+func TestBudgetOfARule(t *testing.T) {
+	p := openPoliced(t, t.TempDir(), nil, `masking: [{use: off}]
+access: [{name: few, groups: [dev], allow: [connect, read, write], budget: {rows: 150, statements: 6}}]
+`)
+	s := p.psql(t, "alice")
+	require.Equal(t, 100, strings.Count(s.ask("SELECT 'row' FROM orders LIMIT 100;"), "row"))
+	out := s.ask("COPY (SELECT 'row' FROM orders) TO STDOUT;")
+	require.Contains(t, out, "this session has used its budget of 150 rows at shop/")
+	require.Equal(t, 50, strings.Count(out, "row\n"), "in the middle, and to the row: %s", out)
+	require.Contains(t, s.ask("SELECT 1;"), "its budget of 150 rows")
+	require.Empty(t, s.ask("BEGIN; COMMIT;"), "a transaction can be ended")
+	another := p.psql(t, "alice")
+	for i := range 6 {
+		require.Equal(t, fmt.Sprint(i), another.ask(fmt.Sprintf("SELECT %d;", i)), "another session has a budget of its own")
+	}
+	require.Contains(t, another.ask("SELECT 1;"), "this session has used its budget of 6 statements at shop/")
+	require.Contains(t, another.ask("SELECT 1 \\; SELECT 2;"), "(rule few)")
+}
+
+// TestProfileOfARule: sessions of a rule's are shown less, an open one from the revision on that
+// says so.
+func TestProfileOfARule(t *testing.T) {
+	const masked = `masking:
+  - {profile: support, columns: [salaries.salary], with: redact}
+access:
+  - {name: all, groups: [dev, dba], allow: [connect, read]}
+  - {name: helpers, groups: [support], masking: [support]}
+`
+	p := openPoliced(t, t.TempDir(), nil, masked)
+	alice, bob := p.psql(t, "alice"), p.psql(t, "bob")
+	require.Equal(t, "[COLUMN]", alice.ask("SELECT salary FROM salaries;"))
+	require.Equal(t, "much", bob.ask("SELECT salary FROM salaries;"))
+	require.Equal(t, "a**@*******.com", bob.ask("SELECT 'ann@example.com';"), "what is masked for everybody is")
+	p.rewrite(t, strings.Replace(masked, "{name: helpers, groups: [support]", "{name: helpers, groups: [dba]", 1))
+	require.Equal(t, "[COLUMN]", bob.ask("SELECT salary FROM salaries;"))
+	require.Equal(t, "1", alice.ask("SELECT id FROM salaries;"))
+	require.Equal(t, "much", p.psql(t, "alice").ask("SELECT salary FROM salaries;"))
+}
+
+// TestRecordingOfARule: a rule has more recorded of a session, whose record says how much. The
+// statement is there whatever the level. A session that began with less ends.
+func TestRecordingOfARule(t *testing.T) {
+	p := openPoliced(t, t.TempDir(), nil, `masking: [{use: off}]
+access:
+  - {name: all, groups: [dev, dba], allow: [connect, read]}
+  - {name: watched, groups: [support], recording: digest}
+`)
+	alice, bob := p.psql(t, "alice"), p.psql(t, "bob")
+	require.Equal(t, "customer 7", alice.ask("SELECT customer FROM orders WHERE id = 7;"))
+	require.Equal(t, "customer 8", bob.ask("SELECT customer FROM orders WHERE id = 8;"))
+	digested, plain := p.session(t, "alice", "shop").ID, p.session(t, "bob", "shop").ID
+	p.rewrite(t, `masking: [{use: off}]
+access:
+  - {name: all, groups: [dev, dba], allow: [connect, read]}
+  - {name: watched, groups: ["*"], recording: full}
+`)
+	for _, c := range []*client{alice, bob} {
+		c.send("SELECT 1;")
+		c.says(`must be recorded at the level "full" from its beginning now, and this one is not (rule watched)`)
+	}
+	require.Equal(t, "customer 9", p.psql(t, "bob").ask("SELECT customer FROM orders WHERE id = 9;"))
+	var full string
+	require.Eventually(t, func() bool { full = p.session(t, "bob", "shop").ID; return full != plain }, 60*time.Second, 5*time.Millisecond)
+	require.NoError(t, p.stop())
+	records := p.records(t)
+	for id, want := range map[string]struct {
+		rows, statement, shows string
+	}{
+		plain: {"off", "SELECT customer FROM orders WHERE id = 8;", ""}, digested: {"digest", "SELECT customer FROM orders WHERE id = 7;", ""},
+		full: {"full", "SELECT customer FROM orders WHERE id = 9;", "customer 9"},
+	} {
+		var texts, rows []string
+		digests := 0
+		for _, e := range records[id] {
+			switch e.Type {
+			case audit.SessionStart:
+				require.Equal(t, map[string]string{"terminal": "off", "exec": "off", "rows": want.rows, "copy": want.rows}, e.Recording)
+			case audit.OperationStart:
+				texts = append(texts, e.Text)
+			case audit.RecordingRows:
+				for _, row := range e.Values {
+					rows = append(rows, *row[0])
+				}
+			case audit.RecordingEnd:
+				digests++
+			}
+		}
+		require.Contains(t, texts, want.statement)
+		require.Contains(t, strings.Join(rows, ""), want.shows)
+		require.Equal(t, want.rows == "off", digests == 0)
+		require.Equal(t, want.shows == "", len(rows) == 0)
+	}
+}
