@@ -234,7 +234,9 @@ func (f *File) checkObligations(d *decoder, a *Access) {
 
 // checkApprovers reports a list of approvers of which nobody could decide.
 func (f *File) checkApprovers(d *decoder, line int, approvers []string) {
-	known := func(g string) bool { return g != "*" && (f.options.Groups != nil && f.options.Groups(g) || f.givesGroup(g)) }
+	known := func(g string) bool {
+		return g != "*" && (f.options.Groups != nil && f.options.Groups(g) || f.givesGroup(g))
+	}
 	if len(approvers) == 0 || d.unsure() || slices.ContainsFunc(approvers, known) {
 		return
 	}
