@@ -43,6 +43,12 @@ const (
 	// log: one of the two was set back or replaced.
 	ExportConflict = "export.conflict"
 
+	// What happened to the gateway's credentials, in its own record.
+	SecretResolve = "secret.resolve" // one was asked for
+	SecretRenew   = "secret.renew"   // its lease was to be renewed
+	SecretRevoke  = "secret.revoke"  // its lease was to be revoked
+	SecretLost    = "secret.lost"    // its lease ended while it was used
+
 	// RecordExpired says that a session's content was erased by a rule of retention.
 	RecordExpired = "record.expired"
 
@@ -149,6 +155,12 @@ type Event struct {
 	Bytes   uint64      `json:"bytes,omitempty"`
 	SHA256  string      `json:"sha256,omitempty"` // of what is not kept of a stream; of all rows
 	Cut     bool        `json:"cut,omitempty"`    // more came than is kept
+
+	// A credential of the gateway's.
+	Ref     string `json:"ref,omitempty"`
+	Version string `json:"version,omitempty"`
+	Lease   string `json:"lease,omitempty"`
+	Cached  bool   `json:"cached,omitempty"` // it came from memory
 
 	// Count is how many failed logins or connections of one address the event sums up, in
 	// the gateway's own record; 0 is one.
