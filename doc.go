@@ -74,6 +74,7 @@
 //   - identity/identitytest: conformance suites, and a real provider for tests.
 //   - identity/ca: certificate authorities: the gateway's own, and for those who have logged in.
 //   - secrets: where the gateway's credentials come from.
+//   - secrets/builtin: the list of this module's kinds of sources of secrets.
 //   - secrets/vault: secrets, database accounts and SSH certificates of Vault and OpenBao.
 //   - secrets/secretstest: the suite that every provider of secrets passes.
 //   - policy: who may do what.

@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/secrets"
 )
 
 // Explainer says what a gateway would answer. It asks the gateway's own chain, with
@@ -25,6 +26,7 @@ type Explainer struct {
 	options  Options
 	dry      bool // nothing is served
 	gateway  *proxy.Gateway
+	secrets  *config.Secrets // of the first revision
 	services atomic.Pointer[[]service]
 	memory   masking.Memory
 	keys     func(protocol string) protocol.Keys // those of the gateway
@@ -42,6 +44,10 @@ func NewExplainer(f *config.File, o Options) (*Explainer, error) {
 	}
 	x := &Explainer{options: o, dry: true}
 	x.gateway = &proxy.Gateway{Dialer: o.Dialer, Now: o.Now, Log: o.Log, Unrecorded: true}
+	var err error
+	if x.secrets, err = f.OpenSecrets(secrets.Options{Brief: true}); err != nil {
+		return nil, err
+	}
 	x.keys = x.keysLater(f)
 	if err := x.openServices(f); err != nil {
 		return nil, errors.Join(err, x.Close())
@@ -63,7 +69,8 @@ func (x *Explainer) parts() *parts { return x.current.Load() }
 // keysLater opens the store when a key is asked for, which is not needed to explain anything.
 func (x *Explainer) keysLater(f *config.File) func(name string) protocol.Keys {
 	open := sync.OnceValues(func() (*state, error) {
-		s, err := openState(f, x.options.Store, x.options.Log)
+		fetch := func(ctx context.Context, ref string) (string, error) { return f.Secret(ctx, x.secrets, ref) }
+		s, err := openState(f, x.options.Store, x.secrets, fetch, x.options.Log)
 		if err == nil {
 			x.ends = append(x.ends, s.Close)
 		}
@@ -80,8 +87,18 @@ func (x *Explainer) keysLater(f *config.File) func(name string) protocol.Keys {
 	}
 }
 
-// Close ends the reading of catalogs.
+// Close ends the reading of catalogs, and gives back what was leased for it.
 func (x *Explainer) Close() error {
+	errs := []error{x.closeServices()}
+	if x.dry { // otherwise it is the gateway's
+		ctx, cancel := context.WithTimeout(context.Background(), revokeWithin)
+		defer cancel()
+		errs = append(errs, x.secrets.Close(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+func (x *Explainer) closeServices() error {
 	var errs []error
 	for _, c := range x.ends {
 		errs = append(errs, c())

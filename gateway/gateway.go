@@ -23,13 +23,15 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
 	"github.com/sallyport/sallyport/secrets"
+	sources "github.com/sallyport/sallyport/secrets/builtin"
 	"github.com/sallyport/sallyport/store"
 )
 
 // Defaults returns what config files of the reference gateway are read with: all
-// protocols of this module, and secrets from the environment and from files.
+// protocols of this module, secrets from the environment and from files, and all kinds of
+// sources of secrets that a file can have besides.
 func Defaults() config.Options {
-	return config.Options{Protocols: builtin.All(), Secrets: secrets.Default()}
+	return config.Options{Protocols: builtin.All(), Secrets: secrets.Default(), Kinds: sources.All()}
 }
 
 // Load reads a config file. Options that are nil are those of Defaults. The error is
@@ -41,6 +43,9 @@ func Load(path string, o config.Options) (*config.File, error) {
 	}
 	if o.Secrets == nil {
 		o.Secrets = def.Secrets
+	}
+	if o.Kinds == nil {
+		o.Kinds = def.Kinds
 	}
 	return config.Load(path, o)
 }
@@ -107,6 +112,8 @@ type Gateway struct {
 	authority *ca.Authority // for the gateway's own certificates
 	records   *audit.Log
 	metrics   *prometheus.Metrics
+	uses      *secretUses
+	first     *config.File // of which secrets are
 	control   *control.Handler
 
 	mu        sync.Mutex // of what follows
@@ -148,10 +155,16 @@ func New(f *config.File, o Options) (*Gateway, error) {
 
 func (g *Gateway) build(f *config.File, o Options) (err error) {
 	g.Explainer = &Explainer{options: o}
+	g.uses = &secretUses{operators: g.log}
+	if err := g.openSecrets(f); err != nil {
+		return err
+	}
 	if g.records, err = g.openRecords(f); err != nil {
 		return err
 	}
-	if g.state, err = openState(f, o.Store, g.log); err != nil {
+	g.uses.begin(g.records)
+	g.closers = append(g.closers, g.drainSecrets)
+	if g.state, err = openState(f, o.Store, g.secrets, g.secret, g.log); err != nil {
 		return err
 	}
 	g.closers = append(g.closers, g.state.Close)
@@ -212,7 +225,7 @@ func (g *Gateway) openRecords(f *config.File) (*audit.Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys, err := f.AuditKeys(context.Background())
+	keys, err := f.AuditKeys(context.Background(), g.secrets)
 	if err != nil {
 		return nil, err
 	}
@@ -244,7 +257,8 @@ func (g *Gateway) Apply(f *config.File) error {
 	if err := f.Safe(); err != nil {
 		return err
 	}
-	if before := g.parts(); before != nil {
+	before := g.parts()
+	if before != nil {
 		if f.Data() != before.config.Data() {
 			return fmt.Errorf("using %s as the data directory: got another than the %s that the gateway runs with; stop it, and start it with this file", f.Data(), before.config.Data())
 		}
@@ -266,21 +280,25 @@ func (g *Gateway) Apply(f *config.File) error {
 	p.revision.Certificates = []tls.Certificate{shown.pair}
 	// What masking hides is kept as it was where a rule says so, sealed to a key.
 	p.revision.Interceptors = p.chain([]proxy.Interceptor{g.records.Originals()}, []proxy.Interceptor{g.metrics, g.records})
+	var next entrances
 	version, err := f.Version()
-	if err != nil {
-		return err
+	if err == nil {
+		version = p.version(version)
+		p.revision.Name = version.Policy
+		next, err = g.entrances(f)
 	}
-	version = p.version(version)
-	p.revision.Name = version.Policy
-	next, err := g.entrances(f)
 	if err == nil {
 		err = g.use(p, version)
 	}
 	if err != nil {
+		p.secrets.Retire()
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		next.closeBut(g.listeners)
 		return err
+	}
+	if before != nil {
+		before.secrets.Retire()
 	}
 	g.shown = shown
 	g.move(next)

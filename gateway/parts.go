@@ -19,9 +19,10 @@ import (
 
 // parts are what one revision of the config file is made of.
 type parts struct {
-	config *config.File
-	users  *identity.Users
-	people *people // nil where nothing is served
+	config  *config.File
+	secrets *config.Secrets
+	users   *identity.Users
+	people  *people // nil where nothing is served
 	deciding
 	resources  proxy.Resources
 	guardrail  *guardrail.Guardrail // nil: nothing is guarded
@@ -40,28 +41,41 @@ type parts struct {
 func (x *Explainer) make(ctx context.Context, f *config.File, g *Gateway) (*parts, error) {
 	p := &parts{config: f, recordings: f.Recordings(), retention: f.Retention(), permit: f.Permit(), own: x.options.Interceptors}
 	var err error
-	if p.users, err = f.Users(); err != nil {
+	if p.secrets, err = x.nextSecrets(f); err != nil {
 		return nil, err
+	}
+	if err := p.fill(ctx, x, g); err != nil {
+		p.secrets.Retire()
+		return nil, err
+	}
+	return p, nil
+}
+
+// fill makes what needs secrets, and all else.
+func (p *parts) fill(ctx context.Context, x *Explainer, g *Gateway) (err error) {
+	f := p.config
+	if p.users, err = f.Users(); err != nil {
+		return err
 	}
 	if before := x.parts(); before != nil {
 		p.users.Replace(before.users)
 	}
 	if p.resources, err = f.Directory(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := p.decide(ctx, x); err != nil {
-		return nil, err
+		return err
 	}
 	p.revision = &proxy.Revision{
-		Authenticator: p.users, Directory: p.resources, Credentials: f.Credentials(),
+		Authenticator: p.users, Directory: p.resources, Credentials: p.secrets,
 		Limits: proxy.Limits{
 			MaxSession: f.Limits.MaxSession, MaxSessions: f.Limits.MaxSessions, MaxPerIdentity: f.Limits.MaxPerUser,
 			MaxUnauthenticated: f.Limits.MaxUnauthenticated, MaxPerAddress: f.Limits.MaxPerAddress,
 		},
 	}
 	if g != nil {
-		if p.people, err = g.people(ctx, f); err != nil {
-			return nil, err
+		if p.people, err = g.people(ctx, f, p.secrets); err != nil {
+			return err
 		}
 		p.own.First = append([]proxy.Interceptor{g.proofs.limit}, p.own.First...)
 		p.revision.Authenticator = g.sources(p)
@@ -72,7 +86,7 @@ func (x *Explainer) make(ctx context.Context, f *config.File, g *Gateway) (*part
 	if x.options.Credentials != nil {
 		p.revision.Credentials = x.options.Credentials(p.revision.Credentials)
 	}
-	return p, nil
+	return nil
 }
 
 // decide makes what decides. What would decide as that of the current revision is that
@@ -104,12 +118,12 @@ func (p *parts) decide(ctx context.Context, x *Explainer) (err error) {
 	}
 	if x.dry { // nothing is shown, so that any key will do
 		c.Key = []byte(rand.Text())
-	} else if c.Key, err = f.MaskerKey(ctx); err != nil {
+	} else if c.Key, err = f.MaskerKey(ctx, p.secrets); err != nil {
 		return err
 	}
 	p.masker, p.maskerKey = before.masker, c.Key
 	if !same || p.masker == nil || !bytes.Equal(c.Key, before.maskerKey) || !f.SameMasking(before.config) {
-		p.masker, err = f.Masker(ctx, c)
+		p.masker, err = f.Masker(ctx, p.secrets, c)
 	}
 	return err
 }

@@ -71,9 +71,9 @@ type people struct {
 }
 
 // people returns those of f, which are the ones of the current revision when nothing about
-// them has changed.
-func (g *Gateway) people(ctx context.Context, f *config.File) (*people, error) {
-	secrets, err := f.ProviderSecrets(ctx)
+// them has changed. from follows the references of f.
+func (g *Gateway) people(ctx context.Context, f *config.File, from *config.Secrets) (*people, error) {
+	secrets, err := f.ProviderSecrets(ctx, from)
 	if err != nil {
 		return nil, err
 	}

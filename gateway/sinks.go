@@ -21,7 +21,7 @@ import (
 // export has the log's events sent to where f says, and to further sinks.
 func (g *Gateway) export(f *config.File, further []audit.Sink) error {
 	for _, e := range f.Audit.Export {
-		s, err := sink(f, e)
+		s, err := g.sink(f, e)
 		if err != nil {
 			return fmt.Errorf("export %s: %w", e.Called(), err)
 		}
@@ -49,7 +49,7 @@ func (g *Gateway) feed(s audit.Sink, c audit.FeedConfig) error {
 	return nil
 }
 
-func sink(f *config.File, e config.Export) (audit.Sink, error) {
+func (g *Gateway) sink(f *config.File, e config.Export) (audit.Sink, error) {
 	var format audit.Format
 	if e.Format == "ocsf" {
 		format = ocsf.Append
@@ -68,16 +68,16 @@ func sink(f *config.File, e config.Export) (audit.Sink, error) {
 	case "otlp":
 		return otel.New(otel.Config{URL: e.URL, Called: e.Called(), TLS: c, Text: e.Text})
 	case "webhook":
-		return webhookSink(f, e, webhook.Config{URL: e.URL, Called: e.Called(), Private: e.Private, Plaintext: e.Plaintext, TLS: c, Format: format})
+		return g.webhookSink(e, webhook.Config{URL: e.URL, Called: e.Called(), Private: e.Private, Plaintext: e.Plaintext, TLS: c, Format: format})
 	}
 	return nil, fmt.Errorf("unknown type %q", e.Type)
 }
 
-func webhookSink(f *config.File, e config.Export, c webhook.Config) (audit.Sink, error) {
+func (g *Gateway) webhookSink(e config.Export, c webhook.Config) (audit.Sink, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	for _, ref := range e.Keys {
-		secret, err := f.Secret(ctx, ref)
+		secret, err := g.secret(ctx, ref)
 		if err != nil {
 			return nil, err
 		}
@@ -93,7 +93,7 @@ func webhookSink(f *config.File, e config.Export, c webhook.Config) (audit.Sink,
 // copy has sealed records copied to where f says.
 func (g *Gateway) copy(f *config.File) error {
 	for _, c := range f.Audit.Copies {
-		b, err := OpenBucket(f, c.S3, c.Called())
+		b, err := g.openBucket(f, c.S3, c.Called())
 		if err != nil {
 			return fmt.Errorf("copy %s: %w", c.Called(), err)
 		}
@@ -129,7 +129,7 @@ func (g *Gateway) witness(f *config.File) error {
 func (g *Gateway) openWitness(f *config.File, c config.Witness) (audit.Witness, error) {
 	switch {
 	case c.S3 != nil:
-		b, err := OpenBucket(f, c.S3, c.Called())
+		b, err := g.openBucket(f, c.S3, c.Called())
 		if err != nil {
 			return nil, err
 		}
@@ -145,8 +145,8 @@ func (g *Gateway) openWitness(f *config.File, c config.Witness) (audit.Witness, 
 	return &witness.File{Path: f.WitnessFile(c), Called: c.Called()}, nil
 }
 
-// OpenBucket opens a bucket of the config file, without connecting to it.
-func OpenBucket(f *config.File, b *config.Bucket, called string) (*s3.Bucket, error) {
+// openBucket opens a bucket of the config file, without connecting to it.
+func (g *Gateway) openBucket(f *config.File, b *config.Bucket, called string) (*s3.Bucket, error) {
 	roots, err := f.Roots(b.CA)
 	if err != nil {
 		return nil, err
@@ -161,7 +161,7 @@ func OpenBucket(f *config.File, b *config.Bucket, called string) (*s3.Bucket, er
 				if part.ref == "" {
 					continue
 				}
-				if *part.to, err = f.Secret(ctx, part.ref); err != nil {
+				if *part.to, err = g.secret(ctx, part.ref); err != nil {
 					return c, err
 				}
 			}

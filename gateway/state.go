@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport/sallyport/identity/ca"
 	"github.com/sallyport/sallyport/identity/stored"
 	"github.com/sallyport/sallyport/protocol"
+	"github.com/sallyport/sallyport/secrets"
 	"github.com/sallyport/sallyport/store"
 	"github.com/sallyport/sallyport/store/sqlstore"
 )
@@ -32,11 +33,12 @@ type state struct {
 
 // openState opens the store of f, or takes the one of the assembly. A gateway whose key is not
 // the store's does not go on.
-func openState(f *config.File, own store.Store, log *slog.Logger) (_ *state, err error) {
+// Secrets of the file are from from; fetch has those that are needed later.
+func openState(f *config.File, own store.Store, from *config.Secrets, fetch func(context.Context, string) (string, error), log *slog.Logger) (_ *state, err error) {
 	ctx := context.Background()
 	s := &state{store: own}
 	if own == nil {
-		if s.store, err = openStore(ctx, f, log); err != nil {
+		if s.store, err = openStore(ctx, f, fetch, log); err != nil {
 			return nil, err
 		}
 		s.close = s.store.(io.Closer).Close
@@ -46,7 +48,7 @@ func openState(f *config.File, own store.Store, log *slog.Logger) (_ *state, err
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	keys, err := f.StoreKeys(ctx)
+	keys, err := f.StoreKeys(ctx, from)
 	if err != nil {
 		return nil, err
 	}
@@ -67,13 +69,13 @@ func (s *state) Close() error {
 	return s.close()
 }
 
-func openStore(ctx context.Context, f *config.File, log *slog.Logger) (store.Store, error) {
+func openStore(ctx context.Context, f *config.File, fetch func(context.Context, string) (string, error), log *slog.Logger) (store.Store, error) {
 	if f.Store.URL == "" {
 		return sqlstore.OpenSQLite(ctx, f.StoreFile(), sqlstore.Options{Log: log})
 	}
 	o := sqlstore.Options{Log: log, Schema: f.Store.Schema, Poll: f.Store.Poll}
 	if f.Store.Password != "" {
-		o.Password = func(ctx context.Context) (string, error) { return f.Secret(ctx, f.Store.Password) }
+		o.Password = func(ctx context.Context) (string, error) { return fetch(ctx, f.Store.Password) }
 	}
 	return sqlstore.OpenPostgres(ctx, f.Store.URL, o)
 }
@@ -81,18 +83,24 @@ func openStore(ctx context.Context, f *config.File, log *slog.Logger) (store.Sto
 // authorities are what those are opened with that sign certificates.
 func (s *state) authorities() ca.Options { return ca.Options{Documents: s.documents, Sealer: s.sealer} }
 
-// OpenUsers opens what certifies users of a gateway of f, whether that runs or not. Closing it ends
+// OpenUsers opens what certifies users of a gateway of f, whether that runs or not. closing ends
 // it.
 func OpenUsers(ctx context.Context, f *config.File, o Options) (users *ca.Users, closing func() error, err error) {
-	s, err := openState(f, o.Store, slog.New(slog.DiscardHandler))
+	from, err := f.OpenSecrets(secrets.Options{Brief: true})
 	if err != nil {
 		return nil, nil, err
 	}
+	fetch := func(ctx context.Context, ref string) (string, error) { return f.Secret(ctx, from, ref) }
+	s, err := openState(f, o.Store, from, fetch, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, nil, errors.Join(err, from.Close(ctx))
+	}
+	closing = func() error { return errors.Join(s.Close(), from.Close(ctx)) }
 	authority, err := ca.OpenAuthority(ctx, ca.ForUsers, s.authorities())
 	if err != nil {
-		return nil, nil, errors.Join(err, s.Close())
+		return nil, nil, errors.Join(err, closing())
 	}
-	return &ca.Users{Authority: authority, Documents: s.documents}, s.Close, nil
+	return &ca.Users{Authority: authority, Documents: s.documents}, closing, nil
 }
 
 // kindKey is the kind of the documents of keys, which are sealed.

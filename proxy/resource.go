@@ -23,6 +23,10 @@ type Resource struct {
 	TLS      TLS
 	Database string // used when the client names none
 	Accounts []Account
+	// Own is the account of what the gateway does there by itself, such as reading a database's
+	// catalog. No session can use it. The zero Own has the account of the session that it is done
+	// for take its place.
+	Own Account
 	// MaxSession ends sessions after this time; 0 means no limit.
 	MaxSession time.Duration
 	// Settings are the protocol's own, of the type that its package documents,

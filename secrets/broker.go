@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,15 +22,22 @@ const (
 
 // Options are what a Broker is made of.
 type Options struct {
+	// Source has the providers that the broker uses as long as it lives.
 	Source Source
+	// Own has further providers, which belong to the broker: those with a method Close() are
+	// closed when it does not use them any more. See [Broker.With].
+	Own Source
 	// MaxAge is how long a shared value is kept; zero, or more than [MaxAge], is that.
 	MaxAge time.Duration
 	// Timeout bounds each question to a provider; zero is 10 s.
 	Timeout time.Duration
 	// Journal is the file that lists the leases that are held, so that a gateway that was killed
 	// revokes them when it starts again. It belongs to one process at a time. Empty: a
-	// Source with a Leaser is refused.
+	// Leaser is refused, unless Brief is set.
 	Journal string
+	// Brief is for a process that ends soon, such as a command, and needs no journal: when it is
+	// killed, its leases end in their own time.
+	Brief bool
 	// Report is told of every event, in the goroutine that causes it. May be nil.
 	Report func(Event)
 }
@@ -68,24 +76,37 @@ type Event struct {
 // failures for a second, services that do not answer, and leases. It is safe for concurrent
 // use.
 type Broker struct {
+	*core
 	source  Source
+	origins map[string]*origin // by scheme
+}
+
+// core is what all brokers that With makes of one share.
+type core struct {
 	age     time.Duration
 	timeout time.Duration
 	report  func(Event)
+	lasting Source
+	brief   bool
 	journal *journal
 
-	ctx     context.Context // ends when Close begins
+	ctx     context.Context // ends when Drain begins
 	stop    context.CancelFunc
-	final   context.Context // ends when Close waits no longer
+	final   context.Context // ends when Drain waits no longer
 	abandon context.CancelFunc
+	life    context.Context // ends with Close
+	end     context.CancelFunc
 	leases  sync.WaitGroup // leases that are not revoked
 
-	mu       sync.Mutex
-	closed   bool
-	kept     map[string]*kept
-	flights  map[string]*flight
-	begun    uint64 // flights
-	breakers map[string]*breaker
+	mu      sync.Mutex
+	drained bool // there are no more leases
+	closed  bool
+	kept    map[string]*kept
+	flights map[string]*flight
+	begun   uint64           // flights
+	left    []entry          // leases of an earlier process whose scheme has no leaser
+	owned   map[*origin]bool // that are not closed
+	numbers uint64           // of origins
 }
 
 // kept is an answer that is remembered.
@@ -106,49 +127,90 @@ type flight struct {
 // NewBroker returns a broker, which begins to revoke the leases that an earlier process left in the
 // journal.
 func NewBroker(o Options) (*Broker, error) {
-	b := &Broker{
-		source: o.Source, age: o.MaxAge, timeout: o.Timeout, report: o.Report,
-		kept: make(map[string]*kept), flights: make(map[string]*flight), breakers: make(map[string]*breaker),
+	c := &core{
+		age: o.MaxAge, timeout: o.Timeout, report: o.Report, lasting: o.Source, brief: o.Brief,
+		kept: make(map[string]*kept), flights: make(map[string]*flight), owned: make(map[*origin]bool),
 	}
-	if b.age <= 0 || b.age > MaxAge {
-		b.age = MaxAge
+	if c.age <= 0 || c.age > MaxAge {
+		c.age = MaxAge
 	}
-	if b.timeout <= 0 {
-		b.timeout = defaultTimeout
+	if c.timeout <= 0 {
+		c.timeout = defaultTimeout
 	}
-	if b.report == nil {
-		b.report = func(Event) {}
+	if c.report == nil {
+		c.report = func(Event) {}
 	}
-	leases := false
-	for scheme, p := range o.Source {
-		b.breakers[scheme] = &breaker{}
-		_, is := p.(Leaser)
-		leases = leases || is
+	c.ctx, c.stop = context.WithCancel(context.Background())
+	c.life, c.end = context.WithCancel(context.Background())
+	c.final, c.abandon = context.WithCancel(context.Background())
+	if o.Journal != "" {
+		var err error
+		if c.journal, c.left, err = openJournal(o.Journal); err != nil {
+			return nil, err
+		}
 	}
-	if leases && o.Journal == "" {
-		return nil, errors.New("opening the broker of secrets: a source has leases, and there is no journal for them: set Options.Journal")
-	}
-	b.ctx, b.stop = context.WithCancel(context.Background())
-	b.final, b.abandon = context.WithCancel(context.Background())
-	if o.Journal == "" {
-		return b, nil
-	}
-	left, err := b.open(o.Journal)
+	b, err := (&Broker{core: c}).With(o.Own)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, c.journal.close())
 	}
-	for _, e := range left {
-		h := &held{broker: b, entry: e, scheme: e.Scheme}
-		h.leaser, _ = o.Source[e.Scheme].(Leaser)
-		b.leases.Add(1)
-		go h.revoke()
+	for _, e := range c.left {
+		c.report(Event{Kind: Revoked, Lease: e.Lease, Err: fmt.Errorf("revoking a lease of an earlier process: there is no source %s with leases any more", e.Scheme)})
 	}
 	return b, nil
 }
 
-func (b *Broker) open(path string) (left []entry, err error) {
-	b.journal, left, err = openJournal(path)
-	return left, err
+// With returns a broker that has other providers of its own, and shares everything else with b: what
+// is kept, leases and their journal. Providers that both have go on with what is known of their
+// services. A gateway makes one for every revision of its configuration, and retires the one before. On an error
+// the providers of own stay the caller's.
+func (b *Broker) With(own Source) (*Broker, error) {
+	next := &Broker{core: b.core, source: make(Source), origins: make(map[string]*origin)}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, from := range []Source{b.lasting, own} {
+		for scheme, p := range from {
+			if next.origins[scheme] != nil {
+				return nil, fmt.Errorf("opening the broker of secrets: there are two sources of the scheme %s", scheme)
+			}
+			o := b.origins[scheme]
+			if o == nil || !identical(o.provider, p) {
+				b.numbers++
+				o = &origin{provider: p, number: b.numbers}
+				o.leaser, _ = p.(Leaser)
+			}
+			if o.leaser != nil && b.journal == nil && !b.brief {
+				return nil, errors.New("opening the broker of secrets: a source has leases, and there is no journal for them: set Options.Journal")
+			}
+			next.source[scheme], next.origins[scheme] = p, o
+		}
+	}
+	for scheme := range own {
+		o := next.origins[scheme]
+		o.uses++
+		b.owned[o] = true
+	}
+	b.left = slices.DeleteFunc(b.left, func(e entry) bool {
+		o := next.origins[e.Scheme]
+		if o == nil || o.leaser == nil {
+			return false
+		}
+		h := &held{core: b.core, origin: o, entry: e}
+		o.uses++
+		b.leases.Add(1)
+		go h.revoke()
+		return true
+	})
+	return next, nil
+}
+
+// Retire says that b is not asked any more. Providers of its own that no other broker of the
+// same core has are closed when their last lease has been revoked.
+func (b *Broker) Retire() {
+	for scheme, o := range b.origins {
+		if _, lasts := b.lasting[scheme]; !lasts {
+			b.leave(o)
+		}
+	}
 }
 
 // Check reports whether ref is a reference that b can follow, without following it.
@@ -181,17 +243,17 @@ func (b *Broker) Lease(ctx context.Context, r proxy.LeaseRequest) (*proxy.Lease,
 	return lease, nil
 }
 
-// Fetch returns the secret of a reference that is not an account's. release, when it is not nil, gives
-// it back.
+// Fetch returns the secret of a reference that is not an account's. release gives it back; it is not
+// nil where err is.
 func (b *Broker) Fetch(ctx context.Context, ref string, fresh bool) (secret proxy.Secret, release func(), err error) {
 	v, h, err := b.get(ctx, ref, Use{Fresh: fresh})
 	if err != nil {
 		return proxy.Secret{}, nil, err
 	}
-	if h != nil {
-		release = h.release
+	if h == nil {
+		return v.secret(), func() {}, nil
 	}
-	return v.secret(), release, nil
+	return v.secret(), h.release, nil
 }
 
 // get follows a reference and reports that it did.
@@ -219,18 +281,19 @@ func (b *Broker) find(ctx context.Context, ref Ref, u Use) (v *Value, h *held, c
 	if err != nil {
 		return nil, nil, false, fmt.Errorf("secret from %s: %w", ref.Scheme, err)
 	}
-	if l, ok := b.source[ref.Scheme].(Leaser); ok && l.Leases(named) {
-		v, h, err = b.lease(ctx, l, named, ref, u)
+	o := b.origins[ref.Scheme]
+	if o.leaser != nil && o.leaser.Leases(named) {
+		v, h, err = b.lease(ctx, o, named, ref, u)
 		return v, h, false, err
 	}
-	v, cached, err = b.share(ctx, named, u)
+	v, cached, err = b.share(ctx, o, named, u)
 	return v, nil, cached, err
 }
 
 // share returns a value that is kept, or the answer to a question that all who need it now wait for. What
 // was refused is answered by a question that began after the refusal.
-func (b *Broker) share(ctx context.Context, ref Ref, u Use) (v *Value, cached bool, err error) {
-	key := ref.String()
+func (b *core) share(ctx context.Context, o *origin, ref Ref, u Use) (v *Value, cached bool, err error) {
+	key := fmt.Sprintf("%d %s", o.number, ref)
 	question := key
 	if u.Fresh { // its answer depends on what was refused
 		sum := sha256.Sum256([]byte(u.Refused.Reveal()))
@@ -251,7 +314,7 @@ func (b *Broker) share(ctx context.Context, ref Ref, u Use) (v *Value, cached bo
 			b.begun++
 			f = &flight{number: b.begun, done: make(chan struct{})}
 			b.flights[question] = f
-			go b.fly(f, key, question, ref, u)
+			go b.fly(f, o, key, question, ref, u)
 		}
 		b.mu.Unlock()
 		select {
@@ -267,14 +330,16 @@ func (b *Broker) share(ctx context.Context, ref Ref, u Use) (v *Value, cached bo
 }
 
 // fly asks the question and keeps the answer as long as it may.
-func (b *Broker) fly(f *flight, key, question string, ref Ref, u Use) {
+func (b *core) fly(f *flight, o *origin, key, question string, ref Ref, u Use) {
 	u.Session, u.Identity, u.Account = "", nil, "" // the answer is everybody's
-	f.value, f.err = b.ask(ref, u)
+	f.value, f.err = b.ask(b.life, o, ref, u)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.flights, question)
 	close(f.done)
+	_, near := o.provider.(near)
 	switch now := time.Now(); {
+	case f.err != nil && near:
 	case f.err != nil:
 		b.keep(key, &kept{err: f.err, until: now.Add(negativeAge)})
 	case f.value.Shared:
@@ -288,7 +353,7 @@ func (b *Broker) fly(f *flight, key, question string, ref Ref, u Use) {
 
 // keep remembers k, and forgets it in time: a secret does not stay in memory because nobody asks for
 // it. The caller holds b.mu.
-func (b *Broker) keep(key string, k *kept) {
+func (b *core) keep(key string, k *kept) {
 	if b.closed {
 		return
 	}
@@ -304,21 +369,20 @@ func (b *Broker) keep(key string, k *kept) {
 
 // ask asks a provider, unless its service has not answered for a while. The question does not end with who
 // asks first, since others wait for it too.
-func (b *Broker) ask(ref Ref, u Use) (v *Value, err error) {
-	breaker := b.breakers[ref.Scheme]
-	if err := breaker.enter(); err != nil {
+func (b *core) ask(ctx context.Context, o *origin, ref Ref, u Use) (v *Value, err error) {
+	if err := o.breaker.enter(); err != nil {
 		return nil, fmt.Errorf("secret from %s: %w", ref.Scheme, err)
 	}
-	ctx, cancel := context.WithTimeout(b.ctx, b.timeout)
+	ctx, cancel := context.WithTimeout(ctx, b.timeout)
 	defer cancel()
 	err = protect(func() error {
-		v, err = b.source.resolve(ctx, ref, u)
+		v, err = o.resolve(ctx, ref, u)
 		return err
 	})
 	if err != nil && ctx.Err() != nil {
 		err = fmt.Errorf("secret from %s: %w: no answer within %s", ref.Scheme, ErrUnavailable, b.timeout)
 	}
-	breaker.leave(errors.Is(err, ErrUnavailable))
+	o.breaker.leave(errors.Is(err, ErrUnavailable))
 	return v, err
 }
 
@@ -334,12 +398,12 @@ func protect(f func() error) (err error) {
 	return f()
 }
 
-// Close revokes what is held, waits for that until ctx ends, and forgets what is kept. What was not revoked by
-// then is left in the journal for the next process.
-func (b *Broker) Close(ctx context.Context) error {
+// Drain revokes what is leased and waits for that until ctx ends; there are no more leases then. What was
+// not revoked by then is left in the journal for the next process. Shared secrets can be had until Close. It is for
+// all brokers of the same core.
+func (b *Broker) Drain(ctx context.Context) error {
 	b.mu.Lock()
-	b.closed = true
-	clear(b.kept)
+	b.drained = true
 	b.mu.Unlock()
 	b.stop()
 	done := make(chan struct{})
@@ -355,8 +419,22 @@ func (b *Broker) Close(ctx context.Context) error {
 	}
 	b.abandon()
 	<-done
-	if b.journal != nil {
-		err = errors.Join(err, b.journal.close())
-	}
 	return err
+}
+
+// Close drains the broker, forgets what is kept and closes the providers of the broker's own. It is for all
+// brokers of the same core.
+func (b *Broker) Close(ctx context.Context) error {
+	err := b.Drain(ctx)
+	b.mu.Lock()
+	b.closed = true
+	clear(b.kept)
+	owned := b.owned
+	b.owned = nil
+	b.mu.Unlock()
+	b.end()
+	for o := range owned {
+		o.close()
+	}
+	return errors.Join(err, b.journal.close())
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -133,4 +134,10 @@ func (l *limited) Write(p []byte) (int, error) {
 		return 0, ErrTooLarge
 	}
 	return l.b.Write(p)
+}
+
+// isVariable reports whether text is NAME=VALUE.
+func isVariable(text string) bool {
+	name, _, ok := strings.Cut(text, "=")
+	return ok && name != ""
 }

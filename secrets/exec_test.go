@@ -42,7 +42,7 @@ func TestExecThatFails(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, v.Plain().Reveal())
 	}
-	_, _, err := Source{"exec": e}.Fetch(t.Context(), "exec:old#p", false)
+	_, err := Source{"exec": e}.Resolve(t.Context(), "exec:old#p", false)
 	require.ErrorIs(t, err, ErrExpired)
 	require.True(t, Source{"exec": e}.Local("exec:old#p"))
 	slow, cancel := context.WithCancel(t.Context())

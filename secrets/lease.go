@@ -21,9 +21,8 @@ var errNoEnd = errors.New("the source gave a lease that does not say when it end
 
 // held is a lease that the broker keeps alive until it is released, and revokes then.
 type held struct {
-	broker  *Broker
-	leaser  Leaser // nil: the scheme of an earlier process is gone
-	scheme  string
+	*core
+	origin  *origin
 	entry   entry
 	event   Event // what its events have in common
 	expires time.Time
@@ -38,14 +37,19 @@ type held struct {
 func (h *held) release() { h.once.Do(func() { close(h.released) }) }
 
 // lease asks for a credential of the caller's own. When she has left before it comes, it is revoked.
-func (b *Broker) lease(ctx context.Context, l Leaser, named, ref Ref, u Use) (*Value, *held, error) {
+func (b *core) lease(ctx context.Context, o *origin, named, ref Ref, u Use) (*Value, *held, error) {
 	b.mu.Lock()
-	if b.closed {
+	if b.drained {
 		b.mu.Unlock()
 		return nil, nil, errors.New("the broker of secrets is closed")
 	}
-	b.leases.Add(1) // kept until the lease is revoked
+	b.leases.Add(1) // kept until the lease is revoked, and so is the provider
+	o.uses++
 	b.mu.Unlock()
+	done := func() {
+		b.leave(o)
+		b.leases.Done()
+	}
 	type answer struct {
 		value *Value
 		held  *held
@@ -54,14 +58,14 @@ func (b *Broker) lease(ctx context.Context, l Leaser, named, ref Ref, u Use) (*V
 	answers := make(chan answer, 1)
 	go func() {
 		var a answer
-		if a.value, a.err = b.ask(named, u); a.err != nil {
-			b.leases.Done()
+		if a.value, a.err = b.ask(b.final, o, named, u); a.err != nil {
+			done()
 			answers <- a
 			return
 		}
 		if a.value.Lease == "" {
-			b.leases.Done() // it ends by itself
-		} else if a.held, a.err = b.hold(l, ref, u, a.value); a.err != nil {
+			done() // it ends by itself
+		} else if a.held, a.err = b.hold(o, ref, u, a.value); a.err != nil {
 			a.value = nil
 		}
 		answers <- a
@@ -80,9 +84,9 @@ func (b *Broker) lease(ctx context.Context, l Leaser, named, ref Ref, u Use) (*V
 }
 
 // hold takes care of the lease of v: it is in the journal before anybody uses it.
-func (b *Broker) hold(l Leaser, ref Ref, u Use, v *Value) (*held, error) {
+func (b *core) hold(o *origin, ref Ref, u Use, v *Value) (*held, error) {
 	h := &held{
-		broker: b, leaser: l, scheme: ref.Scheme, expires: v.Expires, renews: v.Renewable,
+		core: b, origin: o, expires: v.Expires, renews: v.Renewable,
 		entry: entry{Scheme: ref.Scheme, Lease: v.Lease, Expires: v.Expires},
 		event: Event{Ref: ref.String(), Session: u.Session, Lease: v.Lease},
 		lost:  make(chan struct{}), released: make(chan struct{}),
@@ -115,7 +119,7 @@ func (h *held) keep() {
 		case <-h.released:
 			h.revoke()
 			return
-		case <-h.broker.ctx.Done():
+		case <-h.ctx.Done():
 			h.revoke()
 			return
 		case <-timer.C:
@@ -128,7 +132,7 @@ func (h *held) keep() {
 		expires, err := h.renew(term)
 		e := h.event
 		e.Kind, e.Took, e.Expires, e.Err = Renewed, time.Since(begun), expires, err
-		h.broker.report(e)
+		h.report(e)
 		switch {
 		case errors.Is(err, ErrNotFound), errors.Is(err, ErrDenied):
 			h.end(err)
@@ -155,10 +159,10 @@ func (h *held) next() time.Duration {
 }
 
 func (h *held) renew(term time.Duration) (expires time.Time, err error) {
-	ctx, cancel := context.WithTimeout(h.broker.ctx, h.broker.timeout)
+	ctx, cancel := context.WithTimeout(h.ctx, h.timeout)
 	defer cancel()
 	err = protect(func() error {
-		expires, err = h.leaser.Renew(ctx, h.entry.Lease, term)
+		expires, err = h.origin.leaser.Renew(ctx, h.entry.Lease, term)
 		return err
 	})
 	return expires, err
@@ -169,11 +173,11 @@ func (h *held) renew(term time.Duration) (expires time.Time, err error) {
 func (h *held) end(err error) {
 	e := h.event
 	e.Kind, e.Expires, e.Err = Lost, h.expires, err
-	h.broker.report(e)
+	h.report(e)
 	close(h.lost)
 	select {
 	case <-h.released:
-	case <-h.broker.ctx.Done():
+	case <-h.ctx.Done():
 	}
 	h.revoke()
 }
@@ -182,14 +186,10 @@ func (h *held) end(err error) {
 // goes on after the broker was closed, whose Close waits for it; a process that ends before leaves it to
 // the next one, by the journal.
 func (h *held) revoke() {
-	defer h.broker.leases.Done()
+	defer h.leases.Done()
+	defer h.leave(h.origin)
 	e := h.event
 	e.Kind, e.Lease = Revoked, h.entry.Lease
-	if h.leaser == nil {
-		e.Err = fmt.Errorf("revoking a lease of an earlier process: there is no source %s with leases any more", h.scheme)
-		h.broker.report(e)
-		return
-	}
 	end := h.expires
 	if end.IsZero() {
 		end = h.entry.Expires
@@ -198,16 +198,16 @@ func (h *held) revoke() {
 		begun := time.Now()
 		err := h.revokeOnce()
 		e.Took, e.Err = time.Since(begun), err
-		h.broker.report(e)
+		h.report(e)
 		if err == nil || time.Now().After(end.Add(afterEnd)) {
-			if err := h.broker.journal.remove(h.entry); err != nil {
+			if err := h.journal.remove(h.entry); err != nil {
 				e.Err = err
-				h.broker.report(e)
+				h.report(e)
 			}
 			return
 		}
 		select {
-		case <-h.broker.final.Done():
+		case <-h.final.Done():
 			return // the journal has it
 		case <-time.After(wait):
 		}
@@ -215,7 +215,7 @@ func (h *held) revoke() {
 }
 
 func (h *held) revokeOnce() error {
-	ctx, cancel := context.WithTimeout(h.broker.final, h.broker.timeout)
+	ctx, cancel := context.WithTimeout(h.final, h.timeout)
 	defer cancel()
-	return protect(func() error { return h.leaser.Revoke(ctx, h.entry.Lease) })
+	return protect(func() error { return h.origin.leaser.Revoke(ctx, h.entry.Lease) })
 }

@@ -43,6 +43,12 @@ func (File) Resolve(_ context.Context, ref Ref, _ Use) (*Value, error) {
 	return ref.Pick(b)
 }
 
+// near marks what is read anew each time, so that it need not be remembered that it could not be.
+type near interface{ near() }
+
+func (Env) near()  {}
+func (File) near() {}
+
 // missing is an ErrNotFound that says what is not there in its own words.
 type missing struct{ error }
 

@@ -18,7 +18,7 @@ func Pick(text []byte, key string) (*Value, error) {
 		if !isKey(string(text)) {
 			text = bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r"))
 		}
-		return whole(string(text))
+		return Whole(string(text))
 	}
 	if object := bytes.TrimSpace(text); len(object) > 0 && object[0] == '{' {
 		return pickJSON(object, key)
@@ -42,7 +42,8 @@ func (r Ref) Pick(text []byte) (*Value, error) {
 	return v, nil
 }
 
-func whole(s string) (*Value, error) {
+// Whole returns a text that is one secret as a value. Errors hold nothing of the text.
+func Whole(s string) (*Value, error) {
 	switch {
 	case !utf8.ValidString(s) || strings.Contains(s, "\x00"):
 		return nil, fmt.Errorf("%w: want UTF-8 without zero bytes", ErrType)
@@ -82,7 +83,7 @@ func fromJSON(raw json.RawMessage, key string) (*Value, error) {
 	default:
 		return nil, fmt.Errorf("key %q: %w: want a JSON string", key, ErrType)
 	}
-	return whole(text)
+	return Whole(text)
 }
 
 // pickLine reads lines NAME=VALUE as .env files have them: empty lines and those that begin with # say
@@ -105,7 +106,7 @@ func pickLine(text []byte, key string) (*Value, error) {
 			}
 			value = unquoted
 		}
-		return whole(value)
+		return Whole(value)
 	}
 	return nil, fmt.Errorf("key %q: %w", key, ErrNotFound)
 }

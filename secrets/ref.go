@@ -101,3 +101,9 @@ func (r Ref) For(id *proxy.Identity) (Ref, error) {
 	r.Path = strings.ReplaceAll(r.Path, subject, id.Subject)
 	return r, nil
 }
+
+// Personal reports whether ref leads to a credential of each person's own: it names {subject}.
+func Personal(ref string) bool {
+	r, err := Parse(ref)
+	return err == nil && strings.Contains(r.Path, subject)
+}

@@ -1,7 +1,6 @@
 package secrets
 
 import (
-	"context"
 	"strings"
 	"testing"
 
@@ -139,11 +138,11 @@ func TestPick(t *testing.T) {
 		require.Equal(t, c.want, v.Plain().Reveal())
 	}
 	t.Setenv("PAIR", `{"u":"app_clone","p":"hunter2"}`)
-	l, err := Default().Lease(context.Background(), request("env:PAIR#p?user=u"))
+	l, err := lease("env:PAIR#p?user=u")
 	require.NoError(t, err)
 	require.Equal(t, "app_clone", l.Username)
 	for _, ref := range []string{"env:PAIR#p?user=none", "env:PAIR#p?other=u", "env:PAIR#p?user=u&user=p"} {
-		_, err = Default().Lease(context.Background(), request(ref))
+		_, err = lease(ref)
 		require.Error(t, err, ref)
 	}
 }

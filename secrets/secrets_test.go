@@ -13,7 +13,11 @@ import (
 )
 
 func lease(ref string) (*proxy.Lease, error) {
-	return Default().Lease(context.Background(), proxy.LeaseRequest{Target: proxy.Target{Account: proxy.Account{Username: "app", Secret: ref}}})
+	b, err := NewBroker(Options{Source: Default()})
+	if err != nil {
+		return nil, err
+	}
+	return b.Lease(context.Background(), proxy.LeaseRequest{Target: proxy.Target{Account: proxy.Account{Username: "app", Secret: ref}}})
 }
 
 func TestLease(t *testing.T) {
@@ -35,6 +39,19 @@ func TestLease(t *testing.T) {
 	l, err = lease("")
 	require.NoError(t, err)
 	require.True(t, l.Password.Empty())
+}
+
+// A file that was not there is read as soon as it is.
+func TestFileThatComes(t *testing.T) {
+	b, err := NewBroker(Options{Source: Default()})
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "s")
+	_, _, err = b.Fetch(t.Context(), "file:"+file, false)
+	require.ErrorIs(t, err, ErrNotFound)
+	require.NoError(t, os.WriteFile(file, []byte("now"), 0o600))
+	s, _, err := b.Fetch(t.Context(), "file:"+file, false)
+	require.NoError(t, err)
+	require.Equal(t, "now", s.Reveal())
 }
 
 // TestAttack73 has secrets that cannot be had: there is no connection then.

@@ -16,46 +16,6 @@ type Source map[string]Provider
 // Default returns the sources that need no other service: env and file.
 func Default() Source { return Source{"env": Env{}, "file": File{}} }
 
-// Lease returns the account's credential, for as long as its source lets it live: nothing renews it.
-// An account without a reference has a user name only.
-func (s Source) Lease(ctx context.Context, r proxy.LeaseRequest) (*proxy.Lease, error) {
-	account := r.Target.Account
-	if account.Secret == "" {
-		return &proxy.Lease{Credential: proxy.Credential{Username: account.Username}}, nil
-	}
-	ref, err := s.parse(account.Secret)
-	if err != nil {
-		return nil, err
-	}
-	v, err := s.resolve(ctx, ref, use(r))
-	if err != nil {
-		return nil, err
-	}
-	release := s.release(ref, v)
-	credential, err := v.credential(account)
-	if err != nil {
-		if release != nil {
-			release()
-		}
-		return nil, err
-	}
-	return &proxy.Lease{Credential: credential, Release: release}, nil
-}
-
-// Fetch returns the secret of a reference that is not an account's. release, when it is not nil, gives
-// it back.
-func (s Source) Fetch(ctx context.Context, ref string, fresh bool) (secret proxy.Secret, release func(), err error) {
-	r, err := s.parse(ref)
-	if err != nil {
-		return proxy.Secret{}, nil, err
-	}
-	v, err := s.resolve(ctx, r, Use{Fresh: fresh})
-	if err != nil {
-		return proxy.Secret{}, nil, err
-	}
-	return v.secret(), s.release(r, v), nil
-}
-
 // Check reports whether ref is a reference that s can follow, without following
 // it. The error does not show ref, which may be a secret written in its place.
 func (s Source) Check(ref string) error {
@@ -71,37 +31,21 @@ func (s Source) parse(ref string) (Ref, error) {
 	return Parse(ref)
 }
 
-// resolve asks the provider, and accepts only what can be used.
-func (s Source) resolve(ctx context.Context, ref Ref, u Use) (*Value, error) {
-	named, err := ref.For(u.Identity)
+// Resolve asks the provider of a reference that leads to no lease, and accepts only what can be used. It
+// remembers nothing, and no session asks: it is for what is needed before there is a [Broker].
+func (s Source) Resolve(ctx context.Context, ref string, fresh bool) (*Value, error) {
+	r, err := s.parse(ref)
 	if err != nil {
-		return nil, fmt.Errorf("secret from %s: %w", ref.Scheme, err)
+		return nil, err
 	}
-	v, err := s[ref.Scheme].Resolve(ctx, named, u)
-	if err != nil {
-		return nil, fmt.Errorf("secret from %s: %w", ref.Scheme, err)
+	o := &origin{provider: s[r.Scheme]}
+	if o.leaser, _ = o.provider.(Leaser); o.leaser != nil && o.leaser.Leases(r) {
+		return nil, fmt.Errorf("secret from %s: a lease needs a broker", r.Scheme)
 	}
-	if err := v.usable(); err != nil {
-		if release := s.release(ref, v); release != nil {
-			release()
-		}
-		return nil, fmt.Errorf("secret from %s: %w", ref.Scheme, err)
+	if r, err = r.For(nil); err != nil {
+		return nil, fmt.Errorf("secret from %s: %w", r.Scheme, err)
 	}
-	return v, nil
-}
-
-// release returns what revokes the lease of v, or nil. Its service ends a lease that could not be
-// revoked in its own time.
-func (s Source) release(ref Ref, v *Value) func() {
-	l, ok := s[ref.Scheme].(Leaser)
-	if !ok || v.Lease == "" {
-		return nil
-	}
-	return func() {
-		ctx, cancel := context.WithTimeout(context.Background(), defaultTimeout)
-		defer cancel()
-		_ = l.Revoke(ctx, v.Lease)
-	}
+	return o.resolve(ctx, r, Use{Fresh: fresh})
 }
 
 func (s Source) schemes() []string {

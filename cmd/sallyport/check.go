@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"os/user"
@@ -20,6 +21,7 @@ import (
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/secrets"
 )
 
 // checkCommand reports everything that is wrong with a config file and with what it refers to.
@@ -129,12 +131,25 @@ func reachAll(ctx context.Context, c *cli, cfg *config.File) (failed int, err er
 	}
 	defer x.Close()
 	for _, r := range x.Resources() {
+		targets := make(map[string]proxy.Target)
 		for _, a := range r.Accounts {
+			targets[a.Name] = proxy.Target{Resource: r, Account: a, Database: r.Database}
+		}
+		if r.Own != (proxy.Account{}) {
+			own := *r
+			own.Accounts = []proxy.Account{r.Own}
+			targets["the gateway itself"] = proxy.Target{Resource: &own, Account: r.Own, Database: r.Database}
+		}
+		for _, as := range slices.Sorted(maps.Keys(targets)) {
 			name := r.Name
-			if len(r.Accounts) > 1 {
-				name += " as " + a.Name
+			if len(targets) > 1 {
+				name += " as " + as
 			}
-			if err := x.Reach(ctx, proxy.Target{Resource: r, Account: a, Database: r.Database}); err != nil {
+			if secrets.Personal(targets[as].Account.Secret) {
+				fmt.Fprintf(c.out, "resource %s: not tried, since each person has an account of their own\n", name)
+				continue
+			}
+			if err := x.Reach(ctx, targets[as]); err != nil {
 				failed++
 				text := "resource " + name + ": " + strings.TrimPrefix(err.Error(), "resource "+r.Name+": ")
 				var untrusted *tls.CertificateVerificationError

@@ -56,7 +56,7 @@ func detokeniseCommand(c *cli) *cobra.Command {
 		if err != nil {
 			return fail(exitNotLoggedIn, "%v", err)
 		}
-		masker, err := cfg.Masker(ctx, masking.Config{})
+		masker, err := cfg.Masker(ctx, nil, masking.Config{})
 		if err != nil {
 			return err
 		}

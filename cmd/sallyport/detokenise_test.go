@@ -37,7 +37,7 @@ masking_key: {detokenise: [privacy]}
 `), 0o600))
 	cfg, err := gateway.Load(file, config.Options{})
 	require.NoError(t, err)
-	_, err = cfg.Masker(t.Context(), masking.Config{}) // makes the key
+	_, err = cfg.Masker(t.Context(), nil, masking.Config{}) // makes the key
 	require.NoError(t, err)
 	info, err := os.Stat(filepath.Join(dir, "data", "masking.key"))
 	require.NoError(t, err)
@@ -83,7 +83,7 @@ masking_key: {detokenise: [privacy]}
 
 	require.NoFileExists(t, filepath.Join(dir, "data", "detokenised.jsonl"))
 	require.NotContains(t, must(t, "verify", filepath.Join(dir, "data", "audit")), "NOT AS SEALED")
-	keys, err := cfg.AuditKeys(t.Context())
+	keys, err := cfg.AuditKeys(t.Context(), nil)
 	require.NoError(t, err)
 	archive, err := audit.OpenArchiveWith(filepath.Join(dir, "data", "audit"), keys)
 	require.NoError(t, err)

@@ -73,7 +73,7 @@ func onRecord(c *cli, verb, short, done string,
 
 // withoutGateway opens the log that no gateway has open.
 func withoutGateway(ctx context.Context, cfg *config.File, adopt *audit.Action, do func(*audit.Log) error) error {
-	keys, err := cfg.AuditKeys(ctx)
+	keys, err := cfg.AuditKeys(ctx, nil)
 	if err != nil {
 		return err
 	}

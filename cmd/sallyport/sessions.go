@@ -45,7 +45,7 @@ func openArchive(c *cli, file, dir string) (*audit.Archive, error) {
 		if err != nil {
 			return nil, err
 		}
-		if keys, err = cfg.AuditKeys(context.Background()); err != nil {
+		if keys, err = cfg.AuditKeys(context.Background(), nil); err != nil {
 			return nil, err
 		}
 		dir = filepath.Join(cfg.Data(), "audit")

@@ -95,7 +95,7 @@ func verifyLog(ctx context.Context, c *cli, dir, config, key string, bucket buck
 		if err != nil {
 			return err
 		}
-		if content, err = cfg.AuditKeys(ctx); err != nil {
+		if content, err = cfg.AuditKeys(ctx, nil); err != nil {
 			return err
 		}
 	}

@@ -178,10 +178,16 @@ func serve(ctx context.Context, g *proxy.Gateway, p place, forPostgres, forSSH n
 		return err
 	}
 
+	// The gateway's own credentials, from the environment and from files.
+	broker, err := secrets.NewBroker(secrets.Options{Source: secrets.Default()})
+	if err != nil {
+		return err
+	}
+
 	// All of it decides as one revision. Another one, with other rules or another
 	// certificate, can take its place at any time by the same call.
 	if err := g.Use(&proxy.Revision{
-		Name: "1", Authenticator: users, Directory: resources, Credentials: secrets.Default(), Certificates: []tls.Certificate{certificate},
+		Name: "1", Authenticator: users, Directory: resources, Credentials: broker, Certificates: []tls.Certificate{certificate},
 		Interceptors: []proxy.Interceptor{access, officeHours{}, guard, mask, record},
 	}); err != nil {
 		return err

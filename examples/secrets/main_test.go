@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -47,13 +48,15 @@ func TestSecrets(t *testing.T) {
 	}{{"changed", broken}, {"another secret's file", other}, {"empty", nil}} {
 		t.Run(c.name, func(t *testing.T) {
 			require.NoError(t, os.WriteFile(filepath.Join(files, "orders"), c.text, 0o600))
+			_, err := f.Resolve(t.Context(), secrets.Ref{Path: "orders"}, secrets.Use{})
+			require.Error(t, err)
 			out := query()
 			require.Contains(t, out, "FATAL")
 			require.NotContains(t, out, exampletest.Upstream)
 		})
 	}
 	seal("orders", exampletest.Upstream)
-	require.Equal(t, "app", query(), "it is read each time")
+	require.Eventually(t, func() bool { return query() == "app" }, 30*time.Second, 50*time.Millisecond, "a failure is remembered for a second, and nothing else")
 }
 
 func TestFetch(t *testing.T) {

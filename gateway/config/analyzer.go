@@ -39,7 +39,7 @@ func (f *File) validateAnalyzer(d *decoder) {
 		d.problem(a.Line, "remove use: off, or add a rule with entities", "masking_analyzer finds values, but no rule masks them")
 	}
 	if a.Key != "" {
-		if err := f.options.Secrets.Check(a.Key); err != nil {
+		if err := f.checkReference(a.Key); err != nil {
 			d.problem(a.Line, "secrets are not allowed in this file", "masking_analyzer: %v", err)
 		}
 	}
@@ -56,13 +56,13 @@ func (f *File) validateAnalyzer(d *decoder) {
 }
 
 // analyzer builds what is asked in addition to the gateway's own masking.
-func (f *File) analyzer(ctx context.Context) (masking.External, error) {
+func (f *File) analyzer(ctx context.Context, from *Secrets) (masking.External, error) {
 	c, err := f.Analyzer.external()
 	if err != nil {
 		return masking.External{}, fmt.Errorf("masking_analyzer: %w", err)
 	}
 	if f.Analyzer.Key != "" {
-		if c.Key, err = f.Secret(ctx, f.Analyzer.Key); err != nil {
+		if c.Key, err = f.Secret(ctx, from, f.Analyzer.Key); err != nil {
 			return masking.External{}, fmt.Errorf("masking_analyzer: its key: %w", err)
 		}
 	}

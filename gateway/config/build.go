@@ -48,8 +48,10 @@ func (f *File) Directory() (proxy.Resources, error) {
 			Name: r.Name, Type: r.Type, Address: address, Labels: r.Labels, Database: r.Database, MaxSession: r.Session, Settings: r.Settings,
 		}
 		for _, a := range r.accounts() {
-			secret := cmp.Or(a.Password, a.Key)
-			res.Accounts = append(res.Accounts, proxy.Account{Name: a.Name, Username: a.Username, Secret: f.reference(secret), Key: a.Key != ""})
+			res.Accounts = append(res.Accounts, f.proxyAccount(a))
+		}
+		if r.Own != nil {
+			res.Own = f.proxyAccount(*r.Own)
 		}
 		if res.TLS, err = f.resourceTLS(r); err != nil {
 			return nil, fmt.Errorf("resource %s: %w", r.Name, err)
@@ -57,6 +59,10 @@ func (f *File) Directory() (proxy.Resources, error) {
 		list = append(list, res)
 	}
 	return list, nil
+}
+
+func (f *File) proxyAccount(a Account) proxy.Account {
+	return proxy.Account{Name: a.Name, Username: a.Username, Secret: f.reference(cmp.Or(a.Password, a.Key)), Key: a.Key != ""}
 }
 
 // reference makes a file: reference relative to the config file's folder.
@@ -97,9 +103,6 @@ func (f *File) resourceTLS(r *Resource) (proxy.TLS, error) {
 	}
 	return t, nil
 }
-
-// Credentials is the source that the file was read with, for the gateway.
-func (f *File) Credentials() proxy.CredentialSource { return f.options.Secrets }
 
 // Protocols are those that the file was read with.
 func (f *File) Protocols() []protocol.Protocol { return slices.Clone(f.options.Protocols) }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/secrets"
 )
 
 // Check follows what the file refers to: secrets, keys, certificates and authorities. It
@@ -21,6 +22,12 @@ import (
 // problems can be served by a process with the same environment and rights.
 func (f *File) Check(ctx context.Context) Problems {
 	d := &decoder{file: f.name}
+	from, err := f.OpenSecrets(secrets.Options{Brief: true})
+	if err != nil {
+		d.note(f.Secrets.line(), "", "secrets: %v", err)
+		return d.problems
+	}
+	c := &checking{f, d, from}
 	if f.TLS != nil && f.TLS.Cert != "" {
 		d.pair(f.TLS.Line, "tls", f.path(f.TLS.Cert), f.path(f.TLS.Key))
 	}
@@ -37,77 +44,117 @@ func (f *File) Check(ctx context.Context) Problems {
 			if len(r.Accounts) > 0 {
 				at = "resource " + r.Name + ": account " + a.Name
 			}
-			f.checkSecret(ctx, d, a.Line, at+": password", a.Password, false)
-			f.checkSecret(ctx, d, a.Line, at+": key", a.Key, true)
+			c.account(ctx, a, at)
+		}
+		if r.Own != nil {
+			c.account(ctx, *r.Own, "resource "+r.Name+": own_account")
 		}
 	}
-	f.checkSecret(ctx, d, f.MaskingKey.Line, "masking_key.secret", f.MaskingKey.Secret, false)
-	if f.Analyzer != nil {
-		f.checkSecret(ctx, d, f.Analyzer.Line, "masking_analyzer.key", f.Analyzer.Key, false)
+	c.secret(ctx, f.Store.Line, "store.password", f.Store.Password)
+	c.secret(ctx, f.Store.Line, "store.key", f.Store.Key)
+	for _, ref := range f.Store.OldKeys {
+		c.secret(ctx, f.Store.Line, "store.old_keys", ref)
 	}
-	f.checkSecret(ctx, d, f.Audit.Line, "audit.key", f.Audit.Key, false)
+	for _, p := range f.Identity.Providers {
+		c.secret(ctx, p.Line, "identity provider "+p.Name+": client_secret", p.ClientSecret)
+	}
+	c.secret(ctx, f.MaskingKey.Line, "masking_key.secret", f.MaskingKey.Secret)
+	if f.Analyzer != nil {
+		c.secret(ctx, f.Analyzer.Line, "masking_analyzer.key", f.Analyzer.Key)
+	}
+	c.secret(ctx, f.Audit.Line, "audit.key", f.Audit.Key)
 	for _, ref := range f.Audit.OldKeys {
-		f.checkSecret(ctx, d, f.Audit.Line, "audit.old_keys", ref, false)
+		c.secret(ctx, f.Audit.Line, "audit.old_keys", ref)
 	}
 	if len(d.problems) == 0 && f.Audit.Key != "" {
-		if _, err := f.AuditKeys(ctx); err != nil {
+		if _, err := f.AuditKeys(ctx, from); err != nil {
 			d.note(f.Audit.Line, "", "audit.key: %v", err)
 		}
 	}
 	for _, e := range f.Audit.Export {
 		for _, ref := range e.Keys {
-			f.checkSecret(ctx, d, e.Line, "audit.export: keys", ref, false)
+			c.secret(ctx, e.Line, "audit.export: keys", ref)
 		}
 		d.roots(e.Line, "audit.export: ca", f.path(e.CA))
 		if e.Cert != "" {
 			d.pair(e.Line, "audit.export", f.path(e.Cert), f.path(e.Key))
 		}
 	}
-	for _, c := range f.Audit.Copies {
-		f.checkBucket(ctx, d, "audit.copies: s3", c.S3)
+	for _, to := range f.Audit.Copies {
+		c.bucket(ctx, "audit.copies: s3", to.S3)
 	}
 	for _, w := range f.Audit.Witnesses {
-		f.checkBucket(ctx, d, "audit.witnesses: s3", w.S3)
+		c.bucket(ctx, "audit.witnesses: s3", w.S3)
+	}
+	if err := from.Close(ctx); err != nil {
+		d.note(f.Secrets.line(), "what was leased for this ends in its own time", "secrets: %v", err)
 	}
 	f.checkRego(d)
 	slices.SortStableFunc(d.problems, func(a, b Problem) int { return a.Line - b.Line })
 	return d.problems
 }
 
-// checkSecret follows a reference. What is there is not shown.
-func (f *File) checkSecret(ctx context.Context, d *decoder, line int, at, ref string, key bool) {
+// checking follows references, and notes those that lead nowhere.
+type checking struct {
+	*File
+	*decoder
+	from *Secrets
+}
+
+const mustRead = "the gateway's own process must be able to read it"
+
+// secret follows a reference. What is there is not shown.
+func (c *checking) secret(ctx context.Context, line int, at, ref string) {
 	if ref == "" {
 		return
 	}
-	secret, release, err := f.options.Secrets.Fetch(ctx, f.reference(ref), false)
-	if err != nil {
-		d.note(line, "the gateway's own process must be able to read it", "%s: %v", at, err)
-		return
-	}
-	if release != nil {
-		defer release()
-	}
-	if !key {
-		return
-	}
-	_, err = gossh.ParseRawPrivateKey([]byte(secret.Reveal()))
-	var locked *gossh.PassphraseMissingError
-	switch {
-	case errors.As(err, &locked):
-		d.note(line, "the gateway needs one without", "%s: the private key is protected by a passphrase", at)
-	case err != nil:
-		d.note(line, "want PEM, which begins with -----BEGIN; a password belongs under password", "%s: this is not a private key", at)
+	if _, err := c.Secret(ctx, c.from, ref); err != nil {
+		c.note(line, mustRead, "%s: %v", at, err)
 	}
 }
 
-func (f *File) checkBucket(ctx context.Context, d *decoder, at string, b *Bucket) {
+// account leases an account's credential, unless it is one of each person's own.
+func (c *checking) account(ctx context.Context, a Account, at string) {
+	is := c.proxyAccount(a)
+	if is.Secret == "" || secrets.Personal(is.Secret) {
+		return
+	}
+	at += ": password"
+	if is.Key {
+		at = strings.TrimSuffix(at, "password") + "key"
+	}
+	lease, err := c.from.Lease(ctx, proxy.LeaseRequest{Target: proxy.Target{Account: is}})
+	if lease != nil && lease.Release != nil {
+		defer lease.Release()
+	}
+	switch {
+	case errors.Is(err, secrets.ErrNotKey):
+		c.note(a.Line, "want PEM, which begins with -----BEGIN; a password belongs under password", "%s: this is not a private key", at)
+		return
+	case err != nil:
+		c.note(a.Line, mustRead, "%s: %v", at, err)
+		return
+	case !is.Key:
+		return
+	}
+	_, err = gossh.ParseRawPrivateKey([]byte(lease.PrivateKey.Reveal()))
+	var locked *gossh.PassphraseMissingError
+	switch {
+	case errors.As(err, &locked):
+		c.note(a.Line, "the gateway needs one without", "%s: the private key is protected by a passphrase", at)
+	case err != nil:
+		c.note(a.Line, "want PEM, which begins with -----BEGIN; a password belongs under password", "%s: this is not a private key", at)
+	}
+}
+
+func (c *checking) bucket(ctx context.Context, at string, b *Bucket) {
 	if b == nil {
 		return
 	}
-	f.checkSecret(ctx, d, b.Line, at+".access_key", b.AccessKey, false)
-	f.checkSecret(ctx, d, b.Line, at+".secret_key", b.SecretKey, false)
-	f.checkSecret(ctx, d, b.Line, at+".session_token", b.SessionToken, false)
-	d.roots(b.Line, at+".ca", f.path(b.CA))
+	c.secret(ctx, b.Line, at+".access_key", b.AccessKey)
+	c.secret(ctx, b.Line, at+".secret_key", b.SecretKey)
+	c.secret(ctx, b.Line, at+".session_token", b.SessionToken)
+	c.roots(b.Line, at+".ca", c.path(b.CA))
 }
 
 // pair reports a certificate and its key that cannot be used.

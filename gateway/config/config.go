@@ -28,8 +28,10 @@ import (
 type Options struct {
 	// Protocols are those that listeners and resources may have. Nil: none.
 	Protocols []protocol.Protocol
-	// Secrets follows the references of the file. Nil: the file can have none.
+	// Secrets are sources of secrets that the file's references can name without more ado.
 	Secrets secrets.Source
+	// Kinds are those of the sources that the file can have besides. Nil: none.
+	Kinds []secrets.Kind
 	// Users and Groups report whether a rule may name a user or a group that the file
 	// does not have, because an authenticator of the assembly's own knows it. Nil: none.
 	Users, Groups func(name string) bool
@@ -39,17 +41,18 @@ type Options struct {
 
 // File is a config file. Its keys are documented in docs/config.md.
 type File struct {
-	Listen     Listen      `yaml:"listen"`
-	DataDir    string      `yaml:"data_dir"`
-	TLS        *ClientTLS  `yaml:"tls"`
-	Domain     string      `yaml:"domain"`
-	Identity   Identity    `yaml:"identity"`
-	Resources  []Resource  `yaml:"resources"`
-	Access     []Access    `yaml:"access"`
-	Policies   Policies    `yaml:"policy"`
-	Guardrails []Guardrail `yaml:"guardrails"`
-	Masking    []Masking   `yaml:"masking"`
-	MaskingKey MaskingKey  `yaml:"masking_key"`
+	Listen     Listen        `yaml:"listen"`
+	DataDir    string        `yaml:"data_dir"`
+	Secrets    SecretSources `yaml:"secrets"`
+	TLS        *ClientTLS    `yaml:"tls"`
+	Domain     string        `yaml:"domain"`
+	Identity   Identity      `yaml:"identity"`
+	Resources  []Resource    `yaml:"resources"`
+	Access     []Access      `yaml:"access"`
+	Policies   Policies      `yaml:"policy"`
+	Guardrails []Guardrail   `yaml:"guardrails"`
+	Masking    []Masking     `yaml:"masking"`
+	MaskingKey MaskingKey    `yaml:"masking_key"`
 	// Analyzer is asked in addition to what masking finds itself; nil asks nobody.
 	Analyzer *Analyzer `yaml:"masking_analyzer"`
 	// Tags are columns by tag, and Trusted functions of databases; see
@@ -102,6 +105,7 @@ type Resource struct {
 	Password string            `yaml:"password"`
 	Key      string            `yaml:"key"`
 	Accounts []Account         `yaml:"accounts"`
+	Own      *Account          `yaml:"own_account"` // of the gateway itself
 	Session  time.Duration     `yaml:"max_session"`
 
 	// Settings are those of the resource's protocol: the struct that its Settings
@@ -326,7 +330,7 @@ func parse(name string, text []byte, o Options, before *File) (*File, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	d := &decoder{file: name, protocols: o.Protocols, places: make(map[string]int), broken: make(map[string]bool)}
+	d := &decoder{file: name, protocols: o.Protocols, kinds: o.Kinds, places: make(map[string]int), broken: make(map[string]bool)}
 	out := &File{name: name, digest: sha256.Sum256(text), options: o, places: d.places, before: before, references: make(map[string]Problems)}
 	if len(text) > maxFile {
 		d.problem(1, "", "the file is larger than %d bytes", maxFile)

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/audit"
-	"github.com/sallyport/sallyport/secrets"
 )
 
 // Copy is one place where sealed records are copied.
@@ -75,15 +74,15 @@ func (f *File) validateCopies(d *decoder) {
 			d.problem(c.Line, "s3: {endpoint: …, bucket: …}", "copy %s has no destination", c.Called())
 			continue
 		}
-		c.S3.check(d, f.options.Secrets, "copy "+c.Called())
+		c.S3.check(d, f, "copy "+c.Called())
 	}
 	for _, w := range f.Audit.Witnesses {
 		f.checkName(d, w.Line, names, w.Called())
-		w.check(d, f.options.Secrets)
+		w.check(d, f)
 	}
 }
 
-func (w Witness) check(d *decoder, source secrets.Source) {
+func (w Witness) check(d *decoder, f *File) {
 	at := "witness " + w.Called()
 	given := 0
 	for _, is := range []bool{w.File != "", w.URL != "", w.S3 != nil} {
@@ -96,7 +95,7 @@ func (w Witness) check(d *decoder, source secrets.Source) {
 		return
 	}
 	if w.S3 != nil {
-		w.S3.check(d, source, at)
+		w.S3.check(d, f, at)
 	}
 	if w.URL == "" {
 		return
@@ -121,7 +120,7 @@ func (f *File) checkName(d *decoder, line int, names map[string]bool, name strin
 	names[name] = true
 }
 
-func (b *Bucket) check(d *decoder, source secrets.Source, at string) {
+func (b *Bucket) check(d *decoder, f *File, at string) {
 	u, ok := parseURL(b.Endpoint)
 	if !ok || strings.Trim(u.Path, "/") != "" {
 		d.problem(b.Line, "endpoint: https://s3.eu-central-1.amazonaws.com", "%s needs an endpoint: scheme, host and port", at)
@@ -135,7 +134,7 @@ func (b *Bucket) check(d *decoder, source secrets.Source, at string) {
 		if ref.value == "" && ref.key == "session_token" {
 			continue
 		}
-		if err := source.Check(ref.value); err != nil {
+		if err := f.checkReference(ref.value); err != nil {
 			d.problem(b.Line, "", "%s: %s: %v", at, ref.key, err)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sallyport/sallyport/protocol"
+	"github.com/sallyport/sallyport/secrets"
 )
 
 // Problem is one thing that is wrong in a config file.
@@ -51,6 +52,7 @@ type decoder struct {
 	file      string
 	problems  Problems
 	protocols []protocol.Protocol
+	kinds     []secrets.Kind // of sources of secrets
 	places    map[string]int // lines of the keys of File.Listen
 
 	malformed int             // problems by which what was read is not what was meant
@@ -87,6 +89,7 @@ var (
 	selectorType = reflect.TypeFor[Selector]()
 	resourceType = reflect.TypeFor[Resource]()
 	listenType   = reflect.TypeFor[Listen]()
+	sourcesType  = reflect.TypeFor[SecretSources]()
 )
 
 // maxDepth bounds how deep values may be nested.
@@ -110,6 +113,9 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string, depth int) 
 	switch {
 	case v.Type() == listenType:
 		d.listen(n, v.Addr().Interface().(*Listen), path)
+		return
+	case v.Type() == sourcesType:
+		d.sources(n, v.Addr().Interface().(*SecretSources), path, depth)
 		return
 	case v.Type() == durationType:
 		d.duration(n, v, path)

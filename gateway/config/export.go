@@ -2,7 +2,6 @@ package config
 
 import (
 	"cmp"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -90,7 +89,7 @@ func (f *File) validateExport(d *decoder) {
 			}
 		}
 		for _, k := range e.Keys {
-			if err := f.options.Secrets.Check(k); err != nil {
+			if err := f.checkReference(k); err != nil {
 				d.problem(e.Line, "", "%s: %v", at, err)
 			}
 		}
@@ -146,18 +145,6 @@ func Roots(ca string) (*tls.Config, error) {
 		return nil, fmt.Errorf("%s holds no certificate", ca)
 	}
 	return c, nil
-}
-
-// Secret fetches what a reference of the file names.
-func (f *File) Secret(ctx context.Context, ref string) (string, error) {
-	s, release, err := f.options.Secrets.Fetch(ctx, f.reference(ref), true)
-	if err != nil {
-		return "", err
-	}
-	if release != nil {
-		defer release()
-	}
-	return s.Reveal(), nil
 }
 
 // validateMetrics holds that numbers about who does what stay on the machine

@@ -157,7 +157,7 @@ func (f *File) validateIdentity(d *decoder) {
 		}
 		names[p.Name] = true
 		if p.ClientSecret != "" {
-			if err := f.options.Secrets.Check(p.ClientSecret); err != nil {
+			if err := f.checkReference(p.ClientSecret); err != nil {
 				d.problem(p.Line, "secrets are not allowed in this file", "%s: client_secret: %v", at, err)
 			}
 		}
@@ -234,13 +234,13 @@ func (f *File) SCIMURL() string { return f.at("/scim/v2") }
 
 // ProviderSecrets fetches the providers' secrets, in their order. A provider without one has
 // an empty one.
-func (f *File) ProviderSecrets(ctx context.Context) ([]proxy.Secret, error) {
+func (f *File) ProviderSecrets(ctx context.Context, from *Secrets) ([]proxy.Secret, error) {
 	list := make([]proxy.Secret, len(f.Identity.Providers))
 	for i, p := range f.Identity.Providers {
 		if p.ClientSecret == "" {
 			continue
 		}
-		text, err := f.Secret(ctx, p.ClientSecret)
+		text, err := f.Secret(ctx, from, p.ClientSecret)
 		if err != nil {
 			return nil, fmt.Errorf("identity provider %s: client_secret: %w", p.Name, err)
 		}

@@ -21,8 +21,9 @@ import (
 // Masker builds the masking rules; nil when nothing is masked, because the file
 // switches the default pack off and has no other rules. assembled is what the
 // assembly brings: the sampler, and a key that takes the place of the file's. The
-// rest is the file's.
-func (f *File) Masker(ctx context.Context, assembled masking.Config) (*masking.Masker, error) {
+// rest is the file's. from is who follows references; nil opens the file's sources for
+// this alone.
+func (f *File) Masker(ctx context.Context, from *Secrets, assembled masking.Config) (*masking.Masker, error) {
 	if !f.masks() {
 		return nil, nil
 	}
@@ -30,7 +31,7 @@ func (f *File) Masker(ctx context.Context, assembled masking.Config) (*masking.M
 	c.Detokenise, c.Tags, c.Trusted = f.MaskingKey.Detokenise, f.Tags, f.Trusted
 	var err error
 	if c.Key == nil {
-		if c.Key, err = f.MaskerKey(ctx); err != nil {
+		if c.Key, err = f.MaskerKey(ctx, from); err != nil {
 			return nil, err
 		}
 	}
@@ -38,7 +39,7 @@ func (f *File) Masker(ctx context.Context, assembled masking.Config) (*masking.M
 		return nil, err
 	}
 	if f.Analyzer != nil {
-		e, err := f.analyzer(ctx)
+		e, err := f.analyzer(ctx, from)
 		if err != nil {
 			return nil, err
 		}
@@ -134,19 +135,19 @@ const maskingKeyFile = "masking.key"
 
 // MaskerKey returns the key of Masker: the configured one, or the one of the data
 // directory, which is made where it does not exist. It is nil when nothing is masked.
-func (f *File) MaskerKey(ctx context.Context) ([]byte, error) {
+func (f *File) MaskerKey(ctx context.Context, from *Secrets) ([]byte, error) {
 	if !f.masks() {
 		return nil, nil
 	}
-	key, err := f.maskingKey(ctx)
+	key, err := f.maskingKey(ctx, from)
 	if err != nil {
 		return nil, fmt.Errorf("masking key: %w", err)
 	}
 	return key, nil
 }
 
-func (f *File) maskingKey(ctx context.Context) ([]byte, error) {
-	source, ref := f.options.Secrets, f.reference(f.MaskingKey.Secret)
+func (f *File) maskingKey(ctx context.Context, from *Secrets) ([]byte, error) {
+	ref := f.MaskingKey.Secret
 	if ref == "" {
 		path := filepath.Join(f.Data(), maskingKeyFile)
 		if err := makeKey(path); err != nil {
@@ -154,14 +155,8 @@ func (f *File) maskingKey(ctx context.Context) ([]byte, error) {
 		}
 		ref = secrets.Ref{Scheme: "file", Path: path}.String()
 	}
-	s, release, err := source.Fetch(ctx, ref, false)
-	if err != nil {
-		return nil, err
-	}
-	if release != nil {
-		defer release()
-	}
-	return []byte(s.Reveal()), nil
+	key, err := f.Secret(ctx, from, ref)
+	return []byte(key), err
 }
 
 // makeKey writes a new key to path, unless one is there. It is whole or not
@@ -242,7 +237,7 @@ func (f *File) validatePack(d *decoder, m Masking) bool {
 
 func (f *File) validateMasking(d *decoder) {
 	if k := f.MaskingKey; k.Secret != "" {
-		if err := f.options.Secrets.Check(k.Secret); err != nil {
+		if err := f.checkReference(k.Secret); err != nil {
 			d.problem(k.Line, "secrets are not allowed in this file", "masking_key: %v", err)
 		}
 	}

@@ -48,7 +48,7 @@ func resourceOf(t *testing.T, f *File, name string) *proxy.Resource {
 // masks reports whether a user gets a value of a column masked.
 func masks(t *testing.T, f *File, user, resource, column, value string) bool {
 	t.Helper()
-	m, err := f.Masker(t.Context(), masking.Config{})
+	m, err := f.Masker(t.Context(), nil, masking.Config{})
 	require.NoError(t, err)
 	if m == nil {
 		return false

@@ -271,12 +271,14 @@ func TestSecretSource(t *testing.T) {
 	with := config.Options{Protocols: append(builtin.All(), echo()), Secrets: secrets.Source{"vault": vault{}}}
 	f, err := config.Parse("x.yaml", fmt.Appendf(nil, text, "vault:db"), with)
 	require.NoError(t, err)
-	s, err := f.Secret(t.Context(), "vault:db")
+	s, err := f.Secret(t.Context(), nil, "vault:db")
 	require.NoError(t, err)
 	require.Equal(t, "opened db", s)
 	dir, err := f.Directory()
 	require.NoError(t, err)
-	lease, err := f.Credentials().Lease(t.Context(), proxy.LeaseRequest{Target: proxy.Target{Resource: dir[0], Account: dir[0].Accounts[0]}})
+	b, err := f.OpenSecrets(secrets.Options{})
+	require.NoError(t, err)
+	lease, err := b.Lease(t.Context(), proxy.LeaseRequest{Target: proxy.Target{Resource: dir[0], Account: dir[0].Accounts[0]}})
 	require.NoError(t, err)
 	require.Equal(t, "opened db", lease.Password.Reveal())
 

@@ -31,7 +31,7 @@ func (f *File) validateRetention(d *decoder) {
 		d.problem(f.Audit.Line, "give the current one as key", "audit.old_keys without audit.key")
 	}
 	for _, ref := range refs {
-		if err := f.options.Secrets.Check(ref); err != nil {
+		if err := f.checkReference(ref); err != nil {
 			d.problem(f.Audit.Line, "", "audit key: %v", err)
 		}
 	}
@@ -64,11 +64,11 @@ func (f *File) Retention() func(start *audit.Event) time.Duration {
 }
 
 // AuditKeys fetches the keys that seal the records' keys; without any in the file it is
-// the one in the log's directory.
-func (f *File) AuditKeys(ctx context.Context) (audit.Keys, error) {
+// the one in the log's directory. from is who follows references; nil opens the file's sources for this alone.
+func (f *File) AuditKeys(ctx context.Context, from *Secrets) (audit.Keys, error) {
 	var k audit.Keys
 	fetch := func(ref string) ([]byte, error) {
-		secret, err := f.Secret(ctx, ref)
+		secret, err := f.Secret(ctx, from, ref)
 		if err != nil {
 			return nil, fmt.Errorf("audit key: %w", err)
 		}

@@ -46,7 +46,7 @@ func (f *File) validateStore(d *decoder) {
 		if ref == "" {
 			continue
 		}
-		if err := f.options.Secrets.Check(ref); err != nil {
+		if err := f.checkReference(ref); err != nil {
 			d.problem(s.Line, "", "store: %v", err)
 		}
 	}
@@ -63,15 +63,16 @@ const (
 func (f *File) StoreFile() string { return filepath.Join(f.Data(), storeFile) }
 
 // StoreKeys fetches the keys that seal what the store keeps, the current one first. The one of
-// the data directory is made when it does not exist.
-func (f *File) StoreKeys(ctx context.Context) ([]store.Key, error) {
+// the data directory is made when it does not exist. from is who follows references; nil opens
+// the file's sources for this alone.
+func (f *File) StoreKeys(ctx context.Context, from *Secrets) ([]store.Key, error) {
 	if f.Store.Key == "" {
 		k, err := store.ReadOrMakeKey(filepath.Join(f.Data(), storeKeyFile))
 		return []store.Key{k}, err
 	}
 	var keys []store.Key
 	for _, ref := range append([]string{f.Store.Key}, f.Store.OldKeys...) {
-		text, err := f.Secret(ctx, ref)
+		text, err := f.Secret(ctx, from, ref)
 		if err != nil {
 			return nil, fmt.Errorf("store key: %w", err)
 		}

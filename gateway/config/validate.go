@@ -10,13 +10,16 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/secrets"
 )
 
 // validate reports everything that decoding cannot see: names that mean
 // nothing, rules that never apply, references that lead nowhere.
 func (f *File) validate(d *decoder) {
 	f.validateListen(d)
+	f.validateSecrets(d)
 	f.validateStore(d)
 	f.validateIdentity(d)
 	f.validateResources(d)
@@ -91,28 +94,25 @@ func (f *File) validateResources(d *decoder) {
 			d.problem(r.Line, "", "%s: give username and its secret, or accounts, not both", at)
 		}
 		names := make(map[string]bool)
+		personal := false
 		for _, a := range r.accounts() {
-			if a.Username == "" {
-				d.problem(a.Line, "", "%s: an account needs a username", at)
-			}
 			if names[a.Name] {
 				d.problem(a.Line, "", "%s: account %q exists twice", at, a.Name)
 			}
 			names[a.Name] = true
-			if a.Key != "" && !p.Keys {
-				d.problem(a.Line, "give a password", "%s: type %s has no login with a key", at, p.Name)
-			}
-			if a.Password != "" && a.Key != "" {
-				d.problem(a.Line, "", "%s: an account has a password or a key, not both", at)
-			}
-			for _, ref := range []string{a.Password, a.Key} {
-				if ref == "" {
-					continue
-				}
-				if err := f.options.Secrets.Check(ref); err != nil {
-					d.problem(a.Line, "secrets are not allowed in this file", "%s: %v", at, err)
-				}
-			}
+			f.validateAccount(d, p, a, at)
+			personal = personal || secrets.Personal(a.Password)
+		}
+		switch own := r.Own; {
+		case own == nil && personal && p.Databases:
+			d.problem(r.Line, "add own_account: {username: …, password: …}, an account that may connect", "%s: an account is of each person's own, and the gateway reads the catalog by itself", at)
+		case own == nil:
+		case !p.Databases:
+			d.problem(own.Line, "remove it", "%s: type %s has no own_account: the gateway does nothing there by itself", at, p.Name)
+		case own.Name != "" || secrets.Personal(own.Password):
+			d.problem(own.Line, "", "%s: own_account has no name, and no {subject}: it is the gateway's", at)
+		default:
+			f.validateAccount(d, p, *own, at+": own_account")
 		}
 		if r.TLS != nil && !p.TLS {
 			d.problem(r.TLS.Line, "remove it", "%s: type %s has no tls: the protocol protects its connections itself", at, p.Name)
@@ -123,6 +123,26 @@ func (f *File) validateResources(d *decoder) {
 			d.problem(r.Line, "remove database", "%s: type %s has no databases", at, p.Name)
 		}
 		f.validateSettings(d, r, at)
+	}
+}
+
+func (f *File) validateAccount(d *decoder, p *protocol.Protocol, a Account, at string) {
+	if a.Username == "" {
+		d.problem(a.Line, "", "%s: an account needs a username", at)
+	}
+	if a.Key != "" && !p.Keys {
+		d.problem(a.Line, "give a password", "%s: type %s has no login with a key", at, p.Name)
+	}
+	if a.Password != "" && a.Key != "" {
+		d.problem(a.Line, "", "%s: an account has a password or a key, not both", at)
+	}
+	for _, ref := range []string{a.Password, a.Key} {
+		if ref == "" {
+			continue
+		}
+		if err := f.checkReference(ref); err != nil {
+			d.problem(a.Line, "secrets are not allowed in this file", "%s: %v", at, err)
+		}
 	}
 }
 

@@ -21,18 +21,19 @@ var mayName = []string{"protocol", "cmd", "examples", "docs"}
 
 // named are the other files that name protocols, and why each may.
 var named = map[string]string{
-	"audit/ocsf/ocsf.go":              "OCSF has classes for SSH and for data stores; records name the protocol, and a class is found by it",
-	"audit/otel/translate.go":         "the semantic conventions have names of their own for database systems",
-	"detect/assigned.go":              "names of client programs in command lines that hold secrets",
-	"masking/pgtypes.go":              "numbers of types are PostgreSQL's; a result's shape does not say yet whose they are",
-	"internal/bench/main.go":          "measures one protocol",
-	"internal/bench/paths.go":         "measures one protocol",
-	"internal/pgembed/pgembed.go":     "names the server's program and role",
-	"internal/testserver/mariadb.go":  "names the server's programs",
-	"internal/testserver/postgres.go": "names the server's database",
-	"secrets/vault/login.go":          "Vault's own name of a login",
-	"secrets/vault/ssh.go":            "Vault's own name of an engine",
-	"tools/vaultdev/main.go":          "Vault's own names of engines",
+	"audit/ocsf/ocsf.go":                "OCSF has classes for SSH and for data stores; records name the protocol, and a class is found by it",
+	"audit/otel/translate.go":           "the semantic conventions have names of their own for database systems",
+	"detect/assigned.go":                "names of client programs in command lines that hold secrets",
+	"masking/pgtypes.go":                "numbers of types are PostgreSQL's; a result's shape does not say yet whose they are",
+	"internal/bench/main.go":            "measures one protocol",
+	"internal/bench/paths.go":           "measures one protocol",
+	"internal/pgembed/pgembed.go":       "names the server's program and role",
+	"internal/testserver/mariadb.go":    "names the server's programs",
+	"internal/testserver/postgres.go":   "names the server's database",
+	"internal/testserver/smallvault.go": "names the server's database",
+	"secrets/vault/login.go":            "Vault's own name of a login",
+	"secrets/vault/ssh.go":              "Vault's own name of an engine",
+	"tools/vaultdev/main.go":            "Vault's own names of engines",
 }
 
 // literals are the places in a file where a string is the name of a protocol.

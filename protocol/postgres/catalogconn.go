@@ -184,6 +184,9 @@ func (c *CatalogReader) server(ctx context.Context, k sql.CatalogKey) (s *server
 	if !ok && (k.Account != "" || len(r.Accounts) > 0) {
 		return nil, nil, fmt.Errorf("%w: account %q of %s", proxy.ErrNotFound, k.Account, k.Resource)
 	}
+	if r.Own != (proxy.Account{}) {
+		account = r.Own
+	}
 	settings, ok := r.Settings.(Settings)
 	if !ok && r.Settings != nil {
 		return nil, nil, fmt.Errorf("resource %s has settings of type %T", r.Name, r.Settings)

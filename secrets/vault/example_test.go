@@ -27,7 +27,7 @@ func Example() {
 	err = os.WriteFile(filepath.Join(dir, "secret-id"), []byte("5c1c2ab8"), 0o600)
 	provider, problem := vault.New(vault.Config{
 		Address: server.URL,
-		Login:   &vault.AppRole{RoleID: "gateway", SecretID: vault.FromFile(filepath.Join(dir, "secret-id"))},
+		Login:   &vault.AppRole{RoleID: "gateway", SecretID: secrets.FromFile(filepath.Join(dir, "secret-id"))},
 	})
 	if err = errors.Join(err, problem); err != nil {
 		fmt.Println(err)

@@ -19,22 +19,6 @@ type Login interface {
 	login(ctx context.Context, p *Provider) (*auth, error)
 }
 
-// Input is something that a login needs, such as a token. It is asked at each login.
-type Input func(ctx context.Context) (proxy.Secret, error)
-
-// FromFile reads an input from a file at each login, so that a token that is written anew is seen.
-func FromFile(path string) Input {
-	return From(secrets.Default(), secrets.Ref{Scheme: "file", Path: path}.String())
-}
-
-// From reads an input by a reference that s can follow.
-func From(s secrets.Source, ref string) Input {
-	return func(ctx context.Context) (proxy.Secret, error) {
-		v, _, err := s.Fetch(ctx, ref, true)
-		return v, err
-	}
-}
-
 // Unwrap reads an input by a wrapping token, which is good for one use: the gateway's bootstrap
 // is a token that tells when somebody else has used it. key is what the wrapped data calls the input, such
 // as "secret_id"; for a wrapped token it is empty. What was unwrapped is remembered.
@@ -62,7 +46,7 @@ type wrapped struct {
 	value proxy.Secret
 }
 
-func (w *wrapped) get(ctx context.Context, p *Provider, from Input, is bool, key string) (proxy.Secret, error) {
+func (w *wrapped) get(ctx context.Context, p *Provider, from secrets.Input, is bool, key string) (proxy.Secret, error) {
 	if from == nil {
 		return proxy.Secret{}, errors.New("the login has no input")
 	}
@@ -81,7 +65,7 @@ func (w *wrapped) get(ctx context.Context, p *Provider, from Input, is bool, key
 
 // Token is a login by a token that was made for the gateway.
 type Token struct {
-	From    Input
+	From    secrets.Input
 	Wrapped bool // From has a wrapping token
 
 	unwrapped wrapped
@@ -108,7 +92,7 @@ func (t *Token) login(ctx context.Context, p *Provider) (*auth, error) {
 type AppRole struct {
 	Mount    string // empty is "approle"
 	RoleID   string
-	SecretID Input
+	SecretID secrets.Input
 	Wrapped  bool // SecretID has a wrapping token
 
 	unwrapped wrapped
@@ -126,7 +110,7 @@ func (a *AppRole) login(ctx context.Context, p *Provider) (*auth, error) {
 type Kubernetes struct {
 	Mount string // empty is "kubernetes"
 	Role  string
-	Token Input // nil: the file that Kubernetes gives pods
+	Token secrets.Input // nil: the file that Kubernetes gives pods
 }
 
 const podToken = "/var/run/secrets/kubernetes.io/serviceaccount/token"
@@ -134,7 +118,7 @@ const podToken = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 func (k *Kubernetes) login(ctx context.Context, p *Provider) (*auth, error) {
 	from := k.Token
 	if from == nil {
-		from = FromFile(podToken)
+		from = secrets.FromFile(podToken)
 	}
 	token, err := from(ctx)
 	if err != nil {
@@ -147,7 +131,7 @@ func (k *Kubernetes) login(ctx context.Context, p *Provider) (*auth, error) {
 type JWT struct {
 	Mount string // empty is "jwt"
 	Role  string
-	Token Input
+	Token secrets.Input
 }
 
 func (j *JWT) login(ctx context.Context, p *Provider) (*auth, error) {

@@ -59,12 +59,8 @@ func New(c Config) (*Provider, error) {
 	if c.Login == nil {
 		return nil, errors.New("opening Vault: there is no login: set Config.Login")
 	}
-	t := &tls.Config{RootCAs: c.RootCAs}
-	if c.Certificate != nil {
-		t.Certificates = []tls.Certificate{*c.Certificate}
-	}
 	p := &Provider{
-		client: httpapi.New("Vault", t), base: strings.TrimSuffix(base.String(), "/") + "/v1/", namespace: c.Namespace,
+		client: httpapi.New("Vault", httpapi.TLS(c.RootCAs, c.Certificate)), base: strings.TrimSuffix(base.String(), "/") + "/v1/", namespace: c.Namespace,
 		mounts: make(map[string]mount),
 	}
 	p.session.provider, p.session.login = p, c.Login

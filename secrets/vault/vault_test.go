@@ -15,7 +15,7 @@ import (
 	"github.com/sallyport/sallyport/secrets/secretstest"
 )
 
-func given(value string) Input {
+func given(value string) secrets.Input {
 	return func(context.Context) (proxy.Secret, error) { return proxy.NewSecret(value), nil }
 }
 
@@ -63,8 +63,8 @@ func TestLogins(t *testing.T) {
 	}{
 		"approle":         {&AppRole{RoleID: "r", SecretID: given("s3")}, `auth/approle/login {"role_id":"r","secret_id":"s3"}`},
 		"approle, bound":  {&AppRole{Mount: "team/roles", RoleID: "r", SecretID: given("wrapping"), Wrapped: true}, `auth/team/roles/login {"role_id":"r","secret_id":"unwrapped-secret"}`},
-		"service account": {&Kubernetes{Role: "gw", Token: FromFile(token)}, `auth/kubernetes/login {"jwt":"a.jwt.b","role":"gw"}`},
-		"JWT":             {&JWT{Mount: "ci", Role: "gw", Token: FromFile(token)}, `auth/ci/login {"jwt":"a.jwt.b","role":"gw"}`},
+		"service account": {&Kubernetes{Role: "gw", Token: secrets.FromFile(token)}, `auth/kubernetes/login {"jwt":"a.jwt.b","role":"gw"}`},
+		"JWT":             {&JWT{Mount: "ci", Role: "gw", Token: secrets.FromFile(token)}, `auth/ci/login {"jwt":"a.jwt.b","role":"gw"}`},
 		"certificate":     {&Certificate{Role: "gw"}, `auth/cert/login {"name":"gw"}`},
 	} {
 		t.Run(name, func(t *testing.T) {

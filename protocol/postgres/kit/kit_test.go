@@ -37,7 +37,9 @@ func gateway(t *testing.T, sql string) (*proxy.Gateway, proxy.Target) {
 		Name: "shop", Type: "postgres", Address: s.Address(), Database: name, TLS: proxy.TLS{Mode: proxy.TLSRequire},
 		Accounts: []proxy.Account{{Name: "main", Username: "postgres", Secret: "env:KIT_PASSWORD"}},
 	}
-	return &proxy.Gateway{Directory: proxy.Resources{r}, Credentials: secrets.Default()}, proxy.Target{Resource: r, Account: r.Accounts[0]}
+	broker, err := secrets.NewBroker(secrets.Options{Source: secrets.Default()})
+	require.NoError(t, err)
+	return &proxy.Gateway{Directory: proxy.Resources{r}, Credentials: broker}, proxy.Target{Resource: r, Account: r.Accounts[0]}
 }
 
 // What a statement does is told by the catalog, which the kit reads for itself.

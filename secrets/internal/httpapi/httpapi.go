@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/secrets"
@@ -43,6 +45,38 @@ func New(name string, t *tls.Config) *Client {
 		// A redirect would take the gateway's token to another place.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+}
+
+// TLS is how a service is verified, and what the gateway shows it; nil for what the system trusts.
+func TLS(roots *x509.CertPool, own *tls.Certificate) *tls.Config {
+	t := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	if own != nil {
+		t.Certificates = []tls.Certificate{*own}
+	}
+	return t
+}
+
+// Direct returns a client of a service that the machine itself has, such as a cloud's metadata: it
+// is asked without encryption, and never through a proxy.
+func Direct(name string) *Client {
+	c := New(name, nil)
+	c.HTTP.Transport.(*http.Transport).Proxy = nil
+	return c
+}
+
+// Form sends a form and decodes the answer into out.
+func (c *Client) Form(ctx context.Context, address string, form url.Values, out any) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		return fmt.Errorf("%s: the address of the request cannot be read", c.Name)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Accept", "application/json")
+	answer, err := c.Do(ctx, r)
+	if err != nil {
+		return err
+	}
+	return c.Decode(answer, out)
 }
 
 // Base returns the address of a service: https, or http on the loopback interface.

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/internal/testserver"
+)
+
+// A gateway that was killed revokes the accounts of its sessions when it starts again.
+func TestLeasesAfterKill(t *testing.T) {
+	pg, database := testserver.Database(t, "")
+	v := testserver.NewSmallVault(t, pg)
+	dir := t.TempDir()
+	verifier, err := identity.NewVerifier(password)
+	require.NoError(t, err)
+	address, file := freeAddress(t), filepath.Join(dir, "sallyport.yaml")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "token"), []byte(v.Token), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte(fmt.Sprintf(`
+listen: {postgres: %q}
+data_dir: data
+secrets: {vault: {address: %q, token: {from: file:token}}}
+identity: {users: [{name: alice, groups: [dev], password: %q}]}
+resources: [{name: shop, type: postgres, address: %q, database: %s, username: unused, password: "vault:database/creds/ro", tls: {mode: disable}}]
+access: [{groups: [dev], allow: [connect, read]}]
+masking: [{use: off}]
+`, address, v.URL, verifier, pg.Address(), database)), 0o600))
+	p := start(t, "serve", "-c", file)
+	p.wait(t, "listening")
+	host, port, err := net.SplitHostPort(address)
+	require.NoError(t, err)
+	connect := func() *pgconn.PgConn {
+		c, err := pgconn.Connect(t.Context(), fmt.Sprintf("host=%s port=%s user=alice+shop password='%s' sslmode=verify-full sslrootcert=%s",
+			host, port, password, filepath.Join(dir, "data", "ca", "ca.pem")))
+		require.NoError(t, err)
+		t.Cleanup(func() { c.Close(t.Context()) })
+		return c
+	}
+	who := func(c *pgconn.PgConn) string {
+		r := c.ExecParams(t.Context(), "SELECT session_user", nil, nil, nil, nil).Read()
+		require.NoError(t, r.Err)
+		return string(r.Rows[0][0])
+	}
+	role := who(connect())
+	require.Contains(t, v.Accounts(), role)
+	require.NoError(t, p.cmd.Process.Kill())
+	<-p.done
+	p.done <- nil
+	require.Contains(t, v.Accounts(), role)
+	p = start(t, "serve", "-c", file)
+	p.wait(t, "listening")
+	require.Eventually(t, func() bool { return len(v.Accounts()) == 0 }, 30*time.Second, 5*time.Millisecond)
+	require.NotEqual(t, role, who(connect()))
+	p.stop(t)
+	require.Empty(t, v.Accounts())
+}
