@@ -74,7 +74,13 @@
 //   - identity/identitytest: conformance suites, and a real provider for tests.
 //   - identity/ca: certificate authorities: the gateway's own, and for those who have logged in.
 //   - secrets: where the gateway's credentials come from.
+//   - secrets/age: files that are encrypted with age.
+//   - secrets/aws: Secrets Manager, Parameter Store and logins of RDS.
+//   - secrets/azure: secrets of Azure Key Vault.
 //   - secrets/builtin: the list of this module's kinds of sources of secrets.
+//   - secrets/google: Secret Manager and logins of Cloud SQL.
+//   - secrets/kubernetes: Secrets of Kubernetes.
+//   - secrets/onepassword: items of 1Password, by a Connect server.
 //   - secrets/vault: secrets, database accounts and SSH certificates of Vault and OpenBao.
 //   - secrets/secretstest: the suite that every provider of secrets passes.
 //   - policy: who may do what.

@@ -111,3 +111,26 @@ func TestCheckFollowsSources(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, f.Check(t.Context()), "each person has one of their own")
 }
+
+// The sections of docs/secrets.md are good, and there is one for every kind.
+func TestDocumentedSources(t *testing.T) {
+	text, err := os.ReadFile("../../docs/secrets.md")
+	require.NoError(t, err)
+	seen := make(map[string]bool)
+	for _, part := range strings.Split(string(text), "\n\n") {
+		if !strings.HasPrefix(part, "    secrets:\n") {
+			continue
+		}
+		part, _, _ = strings.Cut(part, "\n    resources:")
+		section := strings.ReplaceAll(strings.TrimPrefix(part, "    "), "\n    ", "\n")
+		f, err := Parse("x.yaml", []byte(with(section, "env:X")), withKinds())
+		require.NoError(t, err, section)
+		for _, s := range f.Secrets {
+			seen[s.Kind] = true
+		}
+	}
+	for _, k := range builtin.All() {
+		require.True(t, seen[k.Name], "docs/secrets.md shows no %s", k.Name)
+		require.Contains(t, string(text), "| `"+k.Name+"` |")
+	}
+}

@@ -30,6 +30,7 @@ var named = map[string]string{
 	"internal/pgembed/pgembed.go":       "names the server's program and role",
 	"internal/testserver/mariadb.go":    "names the server's programs",
 	"internal/testserver/postgres.go":   "names the server's database",
+	"secrets/kubernetes/kubernetes.go":  "names where secrets come from",
 	"internal/testserver/smallvault.go": "names the server's database",
 	"secrets/vault/login.go":            "Vault's own name of a login",
 	"secrets/vault/ssh.go":              "Vault's own name of an engine",
