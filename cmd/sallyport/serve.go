@@ -56,6 +56,9 @@ func serveCommand(c *cli) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if err := hideMemory(); err != nil {
+			return err
+		}
 		hangups := make(chan os.Signal, 1)
 		signal.Notify(hangups, syscall.SIGHUP)
 		defer signal.Stop(hangups)
