@@ -8,11 +8,9 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/identity/ca"
 )
 
@@ -24,8 +22,10 @@ type shown struct {
 	authority *ca.Authority // nil: the files
 	names     []string
 
-	cert, key string
-	read      digest    // of the files, of which pair was made
+	cert, key string // where it comes from
+	asks      bool   // that the key is not in a file: it is looked at less often
+	looked    time.Time
+	read      digest    // of both, of which pair was made
 	failed    string    // why the files could not be used the last time; empty: they could
 	told      bool      // that failed was logged
 	warned    time.Time // that the certificate expires
@@ -33,12 +33,12 @@ type shown struct {
 
 type digest [sha256.Size]byte
 
-// show returns what clients are shown under f.
-func (g *Gateway) show(f *config.File) (*shown, error) {
-	s := &shown{}
-	if s.cert, s.key = f.ClientCertificate(); s.cert != "" {
+// show returns what clients are shown under p.
+func (g *Gateway) show(p *parts) (*shown, error) {
+	s, f := &shown{looked: time.Now()}, p.config
+	if s.cert, s.key, s.asks = f.ClientFiles(); s.cert != "" {
 		var err error
-		s.pair, s.read, err = readPair(s.cert, s.key)
+		s.pair, s.read, err = s.readPair(p)
 		return s, err
 	}
 	s.authority = g.authority
@@ -61,12 +61,10 @@ func (g *Gateway) show(f *config.File) (*shown, error) {
 
 // readPair reads a certificate and its key. The digest is that of what was read, also
 // when it is not a pair.
-func readPair(cert, key string) (pair tls.Certificate, d digest, err error) {
-	c, err := os.ReadFile(cert)
-	if err != nil {
-		return pair, d, err
-	}
-	k, err := os.ReadFile(key)
+func (s *shown) readPair(p *parts) (pair tls.Certificate, d digest, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), readWithin)
+	defer cancel()
+	c, k, err := p.config.ClientCertificate(ctx, p.secrets)
 	if err != nil {
 		return pair, d, err
 	}
@@ -74,14 +72,20 @@ func readPair(cert, key string) (pair tls.Certificate, d digest, err error) {
 	fmt.Fprintf(both, "%d\n%s%s", len(c), c, k)
 	both.Sum(d[:0])
 	if pair, err = tls.X509KeyPair(c, k); err != nil {
-		err = fmt.Errorf("certificate %s with key %s: %w", cert, key, err)
+		err = fmt.Errorf("certificate %s with key %s: %w", s.cert, s.key, err)
 	}
 	return pair, d, err
 }
 
-// certificatesEvery is how often it is asked whether what clients are shown is still
-// the right certificate.
-const certificatesEvery = 5 * time.Second
+const (
+	// certificatesEvery is how often it is asked whether what clients are shown is still
+	// the right certificate.
+	certificatesEvery = 5 * time.Second
+	// askEvery is how often that is asked of a key that a service has.
+	askEvery = 5 * time.Minute
+	// readWithin bounds one look.
+	readWithin = 30 * time.Second
+)
 
 // keepCertificate renews what clients are shown, until ctx ends.
 func (g *Gateway) keepCertificate(ctx context.Context) {
@@ -117,7 +121,12 @@ func (g *Gateway) renewCertificate(now time.Time, asked bool) error {
 	if s.authority != nil {
 		return g.issue(s, now)
 	}
-	pair, d, err := readPair(s.cert, s.key)
+	if s.asks && !asked && now.Sub(s.looked) < askEvery {
+		g.warnOfExpiry(s, now)
+		return nil
+	}
+	s.looked = now
+	pair, d, err := s.readPair(g.parts())
 	if err != nil {
 		why := fmt.Sprintf("%v %x", err, d)
 		again := why == s.failed

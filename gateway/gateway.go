@@ -269,12 +269,13 @@ func (g *Gateway) Apply(f *config.File) error {
 	if err := g.openServices(f); err != nil {
 		return err
 	}
-	shown, err := g.show(f)
+	p, err := g.make(context.Background(), f, g)
 	if err != nil {
 		return err
 	}
-	p, err := g.make(context.Background(), f, g)
+	shown, err := g.show(p)
 	if err != nil {
+		p.secrets.Retire()
 		return err
 	}
 	p.revision.Certificates = []tls.Certificate{shown.pair}

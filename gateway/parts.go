@@ -60,7 +60,7 @@ func (p *parts) fill(ctx context.Context, x *Explainer, g *Gateway) (err error) 
 	if before := x.parts(); before != nil {
 		p.users.Replace(before.users)
 	}
-	if p.resources, err = f.Directory(); err != nil {
+	if p.resources, err = f.Directory(ctx, p.secrets); err != nil {
 		return err
 	}
 	if err := p.decide(ctx, x); err != nil {

@@ -240,3 +240,45 @@ func TestReachLeavesNoLease(t *testing.T) {
 	require.Len(t, ps, 2, "the one of each person's own is not tried")
 	require.Contains(t, ps[0].String(), "x.yaml:7: resource shop: password: secret from vault:")
 }
+
+// The private key of what clients are shown can be what a reference leads to, and is replaced with it.
+func TestKeyByReference(t *testing.T) {
+	pg, _ := testserver.Database(t, "")
+	v := testserver.NewSmallVault(t, pg)
+	dir := t.TempDir()
+	authority := testserver.NewAuthority()
+	serials := make(map[string]bool)
+	put := func() {
+		cert, key := authority.ServerPEM("localhost", "127.0.0.1")
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "cert.pem"), cert, 0o600))
+		v.Put("gw", map[string]string{"key": string(key)})
+	}
+	put()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "token"), []byte(v.Token), 0o600))
+	h := open(t, dir, fmt.Sprintf(`
+listen: {postgres: "127.0.0.1:0"}
+data_dir: data
+secrets: {vault: {address: %q, token: {from: file:token}}}
+tls: {cert: cert.pem, key: "vault:secret/gw#key"}
+identity: {users: [{name: alice, groups: [dev], password: %s}]}
+resources: [{name: shop, type: postgres, address: %q, username: x}]
+access: [{groups: [dev], allow: [all]}]
+`, v.URL, verifier(t), pg.Address()))
+	shown := func() {
+		c, err := h.gateway.Certificate(&tls.ClientHelloInfo{SupportedVersions: []uint16{tls.VersionTLS13}, ServerName: "127.0.0.1"})
+		require.NoError(t, err)
+		serials[c.Leaf.SerialNumber.String()] = true
+	}
+	shown()
+	put()
+	require.NoError(t, h.RenewCertificate())
+	shown()
+	require.Len(t, serials, 2)
+	v.Put("gw", map[string]string{"key": "not a key: hunter2hunter2"})
+	require.Error(t, h.RenewCertificate())
+	shown()
+	require.Len(t, serials, 2, "the one from before")
+	require.NotContains(t, h.log.String(), "hunter2")
+	v.SetDown(true)
+	require.ErrorContains(t, h.RenewCertificate(), "503")
+}

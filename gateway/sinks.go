@@ -54,7 +54,7 @@ func (g *Gateway) sink(f *config.File, e config.Export) (audit.Sink, error) {
 	if e.Format == "ocsf" {
 		format = ocsf.Append
 	}
-	c, err := f.ExportTLS(e)
+	c, err := f.ExportTLS(context.Background(), g.parts().secrets, e)
 	if err != nil {
 		return nil, err
 	}

@@ -147,12 +147,12 @@ func groups(_ context.Context, _ *cli, f *pflag.FlagSet) (words []cobra.Completi
 }
 
 // accounts are those of the resource that the command line names, or of all.
-func accounts(_ context.Context, _ *cli, f *pflag.FlagSet) (words []cobra.Completion, err error) {
+func accounts(ctx context.Context, _ *cli, f *pflag.FlagSet) (words []cobra.Completion, err error) {
 	cfg, err := configOf(f)
 	if err != nil {
 		return nil, err
 	}
-	directory, err := cfg.Directory()
+	directory, err := cfg.Directory(ctx, nil)
 	if err != nil {
 		return nil, err
 	}

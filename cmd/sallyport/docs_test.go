@@ -36,7 +36,7 @@ func TestDocumentedConfigs(t *testing.T) {
 			require.NoError(t, err, "%s:\n%s", name, m[1])
 			_, err = f.Policy()
 			require.NoError(t, err)
-			_, err = f.Directory()
+			_, err = f.Directory(t.Context(), nil)
 			require.NoError(t, err)
 			n++
 		}

@@ -30,7 +30,7 @@ func entries(cfg *config.File, user string) ([]entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	directory, err := cfg.Directory()
+	directory, err := cfg.Directory(context.Background(), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -35,8 +36,9 @@ func (f *File) rules() []policy.Rule {
 	return rules
 }
 
-// Directory builds the resources. It reads the certificates that they name.
-func (f *File) Directory() (proxy.Resources, error) {
+// Directory builds the resources. It reads the certificates and keys that they name. from is who
+// follows references; nil opens the file's sources for this alone.
+func (f *File) Directory(ctx context.Context, from *Secrets) (proxy.Resources, error) {
 	var list proxy.Resources
 	for i := range f.Resources {
 		r := &f.Resources[i]
@@ -53,7 +55,7 @@ func (f *File) Directory() (proxy.Resources, error) {
 		if r.Own != nil {
 			res.Own = f.proxyAccount(*r.Own)
 		}
-		if res.TLS, err = f.resourceTLS(r); err != nil {
+		if res.TLS, err = f.resourceTLS(ctx, from, r); err != nil {
 			return nil, fmt.Errorf("resource %s: %w", r.Name, err)
 		}
 		list = append(list, res)
@@ -75,7 +77,7 @@ func (f *File) reference(ref string) string {
 	return r.String()
 }
 
-func (f *File) resourceTLS(r *Resource) (proxy.TLS, error) {
+func (f *File) resourceTLS(ctx context.Context, from *Secrets, r *Resource) (proxy.TLS, error) {
 	if !f.protocol(r).TLS {
 		return proxy.TLS{Mode: proxy.TLSDisable}, nil
 	}
@@ -95,7 +97,7 @@ func (f *File) resourceTLS(r *Resource) (proxy.TLS, error) {
 		}
 	}
 	if r.TLS.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(f.path(r.TLS.Cert), f.path(r.TLS.Key))
+		pair, err := f.keyPair(ctx, from, r.TLS.Cert, r.TLS.Key)
 		if err != nil {
 			return t, err
 		}
@@ -150,11 +152,20 @@ func (f *File) At(resource string) string {
 	return fmt.Sprintf("%s:%d", f.name, line)
 }
 
-// ClientCertificate returns the files of the certificate that clients see and of its
-// key; both are empty when none is configured.
-func (f *File) ClientCertificate() (cert, key string) {
-	if f.TLS == nil {
-		return "", ""
+// ClientCertificate reads the certificate that clients see and its key. from is who follows
+// references.
+func (f *File) ClientCertificate(ctx context.Context, from *Secrets) (cert, key []byte, err error) {
+	return f.pair(ctx, from, f.TLS.Cert, f.TLS.Key)
+}
+
+// ClientFiles are the names of the certificate and key of ClientCertificate; empty where
+// the gateway's own authority makes one. asks says that the key is not in a file.
+func (f *File) ClientFiles() (cert, key string, asks bool) {
+	switch {
+	case f.TLS == nil || f.TLS.Cert == "":
+		return "", "", false
+	case f.checkReference(f.TLS.Key) == nil:
+		return f.path(f.TLS.Cert), f.TLS.Key, true
 	}
-	return f.path(f.TLS.Cert), f.path(f.TLS.Key)
+	return f.path(f.TLS.Cert), f.path(f.TLS.Key), false
 }

@@ -2,7 +2,6 @@ package config
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -29,7 +28,7 @@ func (f *File) Check(ctx context.Context) Problems {
 	}
 	c := &checking{f, d, from}
 	if f.TLS != nil && f.TLS.Cert != "" {
-		d.pair(f.TLS.Line, "tls", f.path(f.TLS.Cert), f.path(f.TLS.Key))
+		c.pair(ctx, f.TLS.Line, "tls", f.TLS.Cert, f.TLS.Key)
 	}
 	for i := range f.Resources {
 		r := &f.Resources[i]
@@ -37,7 +36,7 @@ func (f *File) Check(ctx context.Context) Problems {
 		if r.TLS != nil {
 			d.roots(r.TLS.Line, at+": tls.ca", f.path(r.TLS.CA))
 			if r.TLS.Cert != "" {
-				d.pair(r.TLS.Line, at+": tls", f.path(r.TLS.Cert), f.path(r.TLS.Key))
+				c.pair(ctx, r.TLS.Line, at+": tls", r.TLS.Cert, r.TLS.Key)
 			}
 		}
 		for _, a := range r.accounts() {
@@ -77,7 +76,7 @@ func (f *File) Check(ctx context.Context) Problems {
 		}
 		d.roots(e.Line, "audit.export: ca", f.path(e.CA))
 		if e.Cert != "" {
-			d.pair(e.Line, "audit.export", f.path(e.Cert), f.path(e.Key))
+			c.pair(ctx, e.Line, "audit.export", e.Cert, e.Key)
 		}
 	}
 	for _, to := range f.Audit.Copies {
@@ -158,9 +157,9 @@ func (c *checking) bucket(ctx context.Context, at string, b *Bucket) {
 }
 
 // pair reports a certificate and its key that cannot be used.
-func (d *decoder) pair(line int, at, cert, key string) {
-	if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
-		d.note(line, "", "%s: certificate %s with key %s: %v", at, cert, key, err)
+func (c *checking) pair(ctx context.Context, line int, at, cert, key string) {
+	if _, err := c.keyPair(ctx, c.from, cert, key); err != nil {
+		c.note(line, "", "%s: certificate %s with key %s: %v", at, c.path(cert), c.named(key), err)
 	}
 }
 

@@ -41,7 +41,7 @@ func TestGoodFile(t *testing.T) {
 	f, err := Parse("/etc/sallyport/sallyport.yaml", []byte(good), options())
 	require.NoError(t, err)
 	require.Equal(t, "/etc/sallyport/data", f.Data())
-	dir, err := f.Directory()
+	dir, err := f.Directory(t.Context(), nil)
 	require.NoError(t, err)
 	require.Equal(t, "db.internal:5432", dir[0].Address)
 	require.Equal(t, proxy.TLSRequire, dir[0].TLS.Mode)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -104,7 +105,7 @@ func parseURL(text string) (*url.URL, bool) {
 
 // ExportTLS is how a sink verifies where it sends to; nil when the file says
 // nothing.
-func (f *File) ExportTLS(e Export) (*tls.Config, error) {
+func (f *File) ExportTLS(ctx context.Context, from *Secrets, e Export) (*tls.Config, error) {
 	if e.CA == "" && e.Cert == "" {
 		return nil, nil
 	}
@@ -116,7 +117,7 @@ func (f *File) ExportTLS(e Export) (*tls.Config, error) {
 		}
 	}
 	if e.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(f.path(e.Cert), f.path(e.Key))
+		pair, err := f.keyPair(ctx, from, e.Cert, e.Key)
 		if err != nil {
 			return nil, err
 		}

@@ -38,7 +38,7 @@ var groupsOf = map[string][]string{"alice": {"dev", "oncall"}, "bob": {"ops"}}
 
 func resourceOf(t *testing.T, f *File, name string) *proxy.Resource {
 	t.Helper()
-	dir, err := f.Directory()
+	dir, err := f.Directory(t.Context(), nil)
 	require.NoError(t, err)
 	i := slices.IndexFunc(dir, func(r *proxy.Resource) bool { return r.Name == name })
 	require.GreaterOrEqual(t, i, 0)

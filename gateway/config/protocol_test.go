@@ -127,7 +127,7 @@ func TestSettings(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			f, err := parse(head + "  - " + c.resource)
 			require.NoError(t, err)
-			dir, err := f.Directory()
+			dir, err := f.Directory(t.Context(), nil)
 			require.NoError(t, err)
 			require.Equal(t, c.want, dir[0].Settings)
 		})
@@ -204,7 +204,7 @@ func TestProtocolFromOutside(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, f.Listeners(), protocol.Listener{Protocol: "echo", Address: "127.0.0.1:7007"})
 	require.Contains(t, f.Listeners(), protocol.Listener{Protocol: "echo", Address: "127.0.0.1:7008", Resource: "e"})
-	dir, err := f.Directory()
+	dir, err := f.Directory(t.Context(), nil)
 	require.NoError(t, err)
 	var addresses []string
 	for _, r := range dir {
@@ -274,7 +274,7 @@ func TestSecretSource(t *testing.T) {
 	s, err := f.Secret(t.Context(), nil, "vault:db")
 	require.NoError(t, err)
 	require.Equal(t, "opened db", s)
-	dir, err := f.Directory()
+	dir, err := f.Directory(t.Context(), nil)
 	require.NoError(t, err)
 	b, err := f.OpenSecrets(secrets.Options{})
 	require.NoError(t, err)

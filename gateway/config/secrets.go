@@ -2,9 +2,11 @@ package config
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -203,6 +205,35 @@ func (f *File) openSecrets(before map[string]opened, broker func(own secrets.Sou
 func (s *SecretSource) open(kinds []secrets.Kind, h secrets.Host) (secrets.Provider, error) {
 	at := slices.IndexFunc(kinds, func(k secrets.Kind) bool { return k.Name == s.Kind })
 	return kinds[at].Open(s.settings(), h)
+}
+
+// pair reads a certificate and its private key, which is in a file or what a reference leads to.
+func (f *File) pair(ctx context.Context, from *Secrets, cert, key string) (certPEM, keyPEM []byte, err error) {
+	if certPEM, err = os.ReadFile(f.path(cert)); err != nil {
+		return nil, nil, err
+	}
+	if f.checkReference(key) != nil {
+		keyPEM, err = os.ReadFile(f.path(key))
+		return certPEM, keyPEM, err
+	}
+	text, err := f.Secret(ctx, from, key)
+	return certPEM, []byte(text), err
+}
+
+// named is how messages call a private key.
+func (f *File) named(key string) string {
+	if f.checkReference(key) == nil {
+		return key
+	}
+	return f.path(key)
+}
+
+func (f *File) keyPair(ctx context.Context, from *Secrets, cert, key string) (tls.Certificate, error) {
+	c, k, err := f.pair(ctx, from, cert, key)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(c, k)
 }
 
 // Secret fetches what a reference of the file leads to, past what is kept. from is who follows it; nil opens

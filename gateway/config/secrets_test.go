@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/secrets"
 	"github.com/sallyport/sallyport/secrets/builtin"
 )
@@ -132,5 +133,33 @@ func TestDocumentedSources(t *testing.T) {
 	for _, k := range builtin.All() {
 		require.True(t, seen[k.Name], "docs/secrets.md shows no %s", k.Name)
 		require.Contains(t, string(text), "| `"+k.Name+"` |")
+	}
+}
+
+// Private keys of certificates are files, or what references lead to.
+func TestKeysByReference(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := testserver.NewAuthority().ClientPEM("gateway")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "c.pem"), cert, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "k.pem"), key, 0o600))
+	t.Setenv("CLIENT_KEY", string(key))
+	t.Setenv("NO_KEY", "hunter2")
+	for ref, good := range map[string]bool{"k.pem": true, "env:CLIENT_KEY": true, "file:k.pem": true, "env:NO_KEY": false, "env:NOT_SET": false, "none.pem": false} {
+		text := strings.Replace(with("", "env:CLIENT_KEY"), `address: "db:5432"`, `address: "db:5432", tls: {cert: c.pem, key: "`+ref+`"}`, 1) +
+			"audit: {export: [{type: syslog, address: 'siem:6514', cert: c.pem, key: '" + ref + "'}]}\n"
+		f, err := Parse(filepath.Join(dir, "x.yaml"), []byte(text), withKinds())
+		require.NoError(t, err)
+		resources, err := f.Directory(t.Context(), nil)
+		require.Equal(t, good, err == nil, "%s: %v", ref, err)
+		tls, failed := f.ExportTLS(t.Context(), nil, f.Audit.Export[0])
+		require.Equal(t, good, failed == nil, ref)
+		require.Equal(t, good, f.Check(t.Context()) == nil, ref)
+		if good {
+			require.Len(t, resources[0].TLS.Certificates, 1)
+			require.Len(t, tls.Certificates, 1)
+			continue
+		}
+		require.Contains(t, f.Check(t.Context()).Error(), "resource db: tls: certificate "+filepath.Join(dir, "c.pem")+" with key ")
+		require.NotContains(t, f.Check(t.Context()).Error()+err.Error(), "hunter2")
 	}
 }
