@@ -66,6 +66,14 @@ const (
 	AdminRequests = "admin.requests" // looked at what is held
 	AdminDecide   = "admin.decide"   // what was refused, in AdminRefused: deciding about a held operation
 
+	// What people are given to come in by, and who may come in.
+	AdminLogin      = "admin.login"      // what was refused, in AdminRefused: logging in
+	AdminLogout     = "admin.logout"     // ended a login, with what it was given
+	AdminCredential = "admin.credential" // was given certificates
+	AdminToken      = "admin.token"      // made or revoked an access token
+	AdminUsers      = "admin.users"      // looked at who there is
+	AdminUser       = "admin.user"       // changed what somebody may do, as action says
+
 	// ReviewPrefix begins the types of what becomes of held operations, in the
 	// gateway's own record; the rest is the state: review.pending, review.approved …
 	ReviewPrefix = "review."

@@ -40,6 +40,6 @@ func (h *Handler) noteDetokenised(c *call) error {
 	if err := h.record(a); err != nil {
 		return err
 	}
-	h.answer(c.w, http.StatusOK, struct{}{})
+	h.answer(c.w, http.StatusOK, Done{})
 	return nil
 }

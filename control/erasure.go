@@ -20,15 +20,9 @@ type ReasonRequest struct {
 	Reason string `json:"reason"` // recorded; must not be empty
 }
 
-func (h *Handler) routeErasure() {
-	h.handle("POST /v1/sessions/{id}/erase", audit.AdminErase, Erase, h.onRecord((*audit.Log).Erase))
-	h.handle("POST /v1/sessions/{id}/hold", audit.AdminHold, Hold, h.onRecord((*audit.Log).Hold))
-	h.handle("POST /v1/sessions/{id}/release", audit.AdminRelease, Hold, h.onRecord((*audit.Log).Release))
-}
-
 // onRecord does something to a recorded session. do records it before.
-func (h *Handler) onRecord(do func(*audit.Log, audit.Action) error) func(c *call) error {
-	return func(c *call) error {
+func onRecord(do func(*audit.Log, audit.Action) error) func(h *Handler, c *call) error {
+	return func(h *Handler, c *call) error {
 		var req ReasonRequest
 		if err := c.body(&req); err != nil {
 			return err
@@ -50,7 +44,7 @@ func (h *Handler) onRecord(do func(*audit.Log, audit.Action) error) func(c *call
 		case err != nil:
 			return err
 		}
-		h.answer(c.w, http.StatusOK, struct{}{})
+		h.answer(c.w, http.StatusOK, Done{})
 		return nil
 	}
 }

@@ -31,10 +31,11 @@ const (
 
 // Permissions are all there are, in the order of documents.
 func Permissions() []Permission {
-	return []Permission{List, Kill, Watch, Review, Erase, Hold, Detokenise}
+	return []Permission{List, Kill, Watch, Review, Erase, Hold, Detokenise, Users}
 }
 
-// Handler serves the API. Its fields are set before the first request. It is
+// Handler serves the API. On the local socket its callers are users of the machine; by TLS
+// they are those who have logged in: see [Portal] and [Handler.Known]. Its fields are set before the first request. It is
 // safe for concurrent use.
 type Handler struct {
 	// Gateway is the gateway whose sessions these are.
@@ -51,12 +52,16 @@ type Handler struct {
 	Requests *review.Queue
 	// Deciders proves by a password who decides. Nil: nobody decides here.
 	Deciders proxy.Authenticator
+	// Portal returns what people and programs of other machines come in by, in the current
+	// revision. Nil: there are only operators.
+	Portal func() *Portal
 	// Log is told of failures; nil is slog.Default.
 	Log *slog.Logger
 
 	proving  sync.Mutex // one password is tried at a time
 	once     sync.Once
 	mux      *http.ServeMux
+	limits   *limits
 	watchers atomic.Int32
 }
 
@@ -66,8 +71,11 @@ const maxBody = 64 << 10
 // call is one request by somebody who may make it.
 type call struct {
 	*http.Request
-	w   http.ResponseWriter
-	who *proxy.Identity
+	w         http.ResponseWriter
+	portal    *Portal
+	who       *proxy.Identity
+	means     means
+	permitted bool // the caller has the route's permission
 }
 
 // ServeHTTP answers one request.
@@ -76,47 +84,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	h.mux.ServeHTTP(w, r)
-}
-
-func (h *Handler) route() {
-	h.mux = http.NewServeMux()
-	h.handle("GET /v1/sessions", audit.AdminList, List, h.listSessions)
-	h.handle("GET /v1/sessions/{id}", audit.AdminList, List, h.showSession)
-	h.handle("POST /v1/sessions/{id}/kill", audit.AdminKill, Kill, h.killSession)
-	h.handle("GET /v1/sessions/{id}/watch", audit.AdminWatch, Watch, h.watchSession)
-	h.handle("GET /v1/requests", audit.AdminRequests, Review, h.listRequests)
-	h.handle("GET /v1/requests/{id}", audit.AdminRequests, Review, h.showRequest)
-	h.handle("POST /v1/requests/{id}/approve", audit.AdminDecide, Review, h.approveRequest)
-	h.handle("POST /v1/requests/{id}/deny", audit.AdminDecide, Review, h.denyRequest)
-	h.handle("POST /v1/detokenised", audit.AdminDetokenise, Detokenise, h.noteDetokenised)
-	h.routeErasure()
-	h.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		h.fail(w, NotFound("there is nothing at this address"))
-	})
-}
-
-// handle serves pattern for those who have permission p. action names what it
-// is, for the record of a refusal; do records what it does itself.
-func (h *Handler) handle(pattern, action string, p Permission, do func(c *call) error) {
-	h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		who, err := h.authenticate(r)
-		if err != nil || h.Permit == nil || !h.Permit(who, p) {
-			a := audit.Action{Type: audit.AdminRefused, Action: action, By: who, Session: knownID(r.PathValue("id")), Remote: r.RemoteAddr}
-			if rerr := h.record(a); rerr != nil {
-				h.fail(w, rerr)
-				return
-			}
-			if err != nil {
-				h.fail(w, &Error{http.StatusUnauthorized, CodeUnauthenticated, "the gateway does not know who you are"})
-				return
-			}
-			h.fail(w, &Error{http.StatusForbidden, CodeForbidden, "you may not do this: it needs the permission " + string(p)})
-			return
-		}
-		if err := do(&call{r, w, who}); err != nil {
-			h.fail(w, err)
-		}
-	})
 }
 
 func (h *Handler) authenticate(r *http.Request) (*proxy.Identity, error) {
@@ -150,7 +117,9 @@ const (
 	CodeConflict        = "conflict"        // it was decided already, or is not what was seen
 	CodeHeld            = "held"            // the state of the record does not allow this; the message says which it is
 	CodeUnrecorded      = "unrecorded"      // it was not done, because it could not be recorded
-	CodeBusy            = "busy"            // too many sessions are watched
+	CodeBusy            = "busy"            // too many sessions are watched, or requests made
+	CodeOutdated        = "outdated"        // the client is older than the gateway understands
+	CodeUnavailable     = "unavailable"     // something that is needed to answer does not answer itself
 	CodeInternal        = "internal"        // the gateway's log says what went wrong
 )
 
@@ -178,7 +147,7 @@ func (h *Handler) fail(w http.ResponseWriter, err error) {
 		h.log().Error("control", "err", err)
 		e = &Error{http.StatusInternalServerError, CodeInternal, "something went wrong; the gateway's log says what"}
 	}
-	h.answer(w, e.Status, map[string]*Error{"error": e})
+	h.answer(w, e.Status, failure{e})
 }
 
 func (h *Handler) answer(w http.ResponseWriter, status int, v any) {

@@ -3,6 +3,7 @@ package control
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/audit"
@@ -15,19 +16,20 @@ type Requests struct {
 	Requests []review.Request `json:"requests"` // pending, oldest first
 }
 
-// Decision is the body of POST /v1/requests/{id}/approve and …/deny. Who decides
-// is the user whose password it is; who opened the socket is on record too.
+// Decision is the body of POST /v1/requests/{id}/approve and …/deny. At the local socket
+// who decides is the user whose password it is, and who opened the socket is on record
+// too; elsewhere it is the caller, and User and Password are left out.
 type Decision struct {
-	User     string       `json:"user"`
+	User     string       `json:"user,omitempty"`
 	Password proxy.Secret `json:"-"`
-	Hash     string       `json:"hash"`   // of the request as it was seen
-	Reason   string       `json:"reason"` // needed to deny
+	Hash     string       `json:"hash"`             // of the request as it was seen
+	Reason   string       `json:"reason,omitempty"` // needed to deny
 }
 
 // decisionBody is Decision as it travels. A password leaves its Secret in [Client] and nowhere else.
 type decisionBody struct {
 	Decision
-	Password string `json:"password"`
+	Password string `json:"password,omitempty"`
 }
 
 var errNoRequests = NotFound("approvals are not set up on this gateway")
@@ -39,7 +41,13 @@ func (h *Handler) listRequests(c *call) error {
 	if err := h.record(audit.Action{Type: audit.AdminRequests, By: c.who, Remote: c.RemoteAddr}); err != nil {
 		return err
 	}
-	h.answer(c.w, http.StatusOK, Requests{h.Requests.List()})
+	list := Requests{Requests: []review.Request{}}
+	for _, r := range h.Requests.List() {
+		if c.seesRequest(&r) {
+			list.Requests = append(list.Requests, r)
+		}
+	}
+	h.answer(c.w, http.StatusOK, list)
 	return nil
 }
 
@@ -48,7 +56,7 @@ func (h *Handler) showRequest(c *call) error {
 		return errNoRequests
 	}
 	r, ok := h.Requests.Get(c.PathValue("id"))
-	if !ok {
+	if !ok || !c.seesRequest(&r) {
 		return NotFound(review.ErrUnknown.Error())
 	}
 	if err := h.record(audit.Action{Type: audit.AdminRequests, By: c.who, Session: r.Session, Remote: c.RemoteAddr}); err != nil {
@@ -61,9 +69,35 @@ func (h *Handler) showRequest(c *call) error {
 func (h *Handler) approveRequest(c *call) error { return h.decide(c, (*review.Queue).Approve) }
 func (h *Handler) denyRequest(c *call) error    { return h.decide(c, (*review.Queue).Deny) }
 
-// decide has the user whose password was given decide.
+// seesRequest reports whether the caller may know of a request: her own, and one that she
+// may decide about, besides what the permission shows.
+func (c *call) seesRequest(r *review.Request) bool {
+	if c.permitted || c.owns(r.Requester, r.For) {
+		return true
+	}
+	return c.means != byPeer && len(r.Approvers) > 0 && !slices.ContainsFunc(r.Approvers, func(groups []string) bool {
+		return !slices.ContainsFunc(groups, func(g string) bool { return g == "*" || c.who.In(g) })
+	})
+}
+
+// decider is who decides: elsewhere than at the local socket, the caller herself.
+func (h *Handler) decider(c *call, d *decisionBody) (by *proxy.Identity, channel string, err error) {
+	if c.means == byPeer {
+		by, err = h.proven(c, d)
+		return by, "control socket, " + c.who.Subject, err
+	}
+	d.User = c.who.Subject
+	if !c.personal() {
+		return nil, "", errNotInPerson
+	}
+	return c.who, apiProtocol, nil
+}
+
+var errNotInPerson = errors.New("decisions are made by people who have logged in, and not by programs")
+
+// decide has the user decide whose password was given, or who has logged in.
 func (h *Handler) decide(c *call, do func(*review.Queue, string, review.Vote) error) error {
-	if h.Requests == nil || h.Deciders == nil {
+	if h.Requests == nil || h.Deciders == nil && c.means == byPeer {
 		return errNoRequests
 	}
 	var d decisionBody
@@ -71,9 +105,12 @@ func (h *Handler) decide(c *call, do func(*review.Queue, string, review.Vote) er
 		return err
 	}
 	id := c.PathValue("id")
-	by, err := h.proven(c, &d)
+	if r, ok := h.Requests.Get(id); ok && !c.seesRequest(&r) {
+		id = "" // it does not exist for the caller
+	}
+	by, channel, err := h.decider(c, &d)
 	if err == nil {
-		err = do(h.Requests, id, review.Vote{By: by, Hash: d.Hash, Reason: d.Reason, Channel: "control socket, " + c.who.Subject})
+		err = do(h.Requests, id, review.Vote{By: by, Hash: d.Hash, Reason: d.Reason, Channel: channel})
 	}
 	if err != nil {
 		a := audit.Action{Type: audit.AdminRefused, Action: audit.AdminDecide, By: c.who, Reason: "request " + knownID(id) + " as " + d.User + ": " + err.Error(), Remote: c.RemoteAddr}
@@ -118,7 +155,7 @@ func decisionError(err error) error {
 		return &Error{http.StatusUnauthorized, CodeUnauthenticated, "the password is not correct"}
 	case errors.Is(err, review.ErrUnknown):
 		return NotFound(err.Error())
-	case errors.Is(err, review.ErrOwn), errors.Is(err, review.ErrIneligible):
+	case errors.Is(err, review.ErrOwn), errors.Is(err, review.ErrIneligible), errors.Is(err, errNotInPerson):
 		return &Error{http.StatusForbidden, CodeForbidden, err.Error()}
 	case errors.Is(err, review.ErrChanged), errors.As(err, &decided):
 		return &Error{http.StatusConflict, CodeConflict, err.Error()}

@@ -55,6 +55,9 @@ func (h *Handler) listSessions(c *call) error {
 	}
 	list := Sessions{Sessions: []Session{}}
 	for _, s := range h.Gateway.Sessions() {
+		if !c.permitted && !c.owns(s.Identity.Subject, s.Identity.OnBehalfOf) {
+			continue
+		}
 		list.Sessions = append(list.Sessions, describe(s))
 	}
 	h.answer(c.w, http.StatusOK, list)
@@ -73,9 +76,9 @@ func (h *Handler) showSession(c *call) error {
 	return nil
 }
 
-// session is the open session that the request names.
+// session is the open session that the request names, and that the caller may know of.
 func (h *Handler) session(c *call) (*proxy.Session, error) {
-	if s := h.Gateway.Session(c.PathValue("id")); s != nil {
+	if s := h.Gateway.Session(c.PathValue("id")); s != nil && (c.permitted || c.owns(s.Identity.Subject, s.Identity.OnBehalfOf)) {
 		return s, nil
 	}
 	return nil, NotFound("no open session has this identifier")

@@ -25,7 +25,7 @@ const GroupPrefix = "local:"
 // ErrDisabled says that an administrator has disabled somebody.
 var ErrDisabled = errors.New("the account is disabled")
 
-// Member is somebody who has logged in, or who was written down by an administrator.
+// Member is somebody who has logged in, or was written down by an administrator.
 type Member struct {
 	Subject string `json:"subject"`
 	Name    string `json:"name,omitempty"` // for people

@@ -1,0 +1,195 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/identity/tokens"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Password is the body of POST /v1/login.
+type Password struct {
+	User     string `json:"user"`
+	Password string `json:"password"`
+}
+
+// Login is the answer to POST /v1/login: a session, whose secret is the bearer of what
+// follows.
+type Login struct {
+	Token   string    `json:"token"`
+	Subject string    `json:"subject"`
+	Name    string    `json:"name,omitempty"`
+	Expires time.Time `json:"expires"`
+}
+
+// login logs a local user in. What was wrong is not told.
+func (h *Handler) login(c *call) error {
+	p := c.portal
+	if p.Passwords == nil || p.Sessions == nil {
+		return NotFound("nobody logs in here by a password")
+	}
+	var req Password
+	if err := c.body(&req); err != nil {
+		return err
+	}
+	from, now := host(c.RemoteAddr), time.Now()
+	if d := max(h.limits.password.take(from, now), h.limits.name.wait(req.User, now)); d > 0 {
+		return wait(c.w, d)
+	}
+	id, err := p.Passwords.Authenticate(c.Context(), proxy.Proof{
+		Method: proxy.MethodPassword, User: req.User, Password: proxy.NewSecret(req.Password), Remote: remoteAddr(c.Request), Protocol: apiProtocol,
+	})
+	if err == nil && id == nil {
+		err = proxy.ErrUnauthenticated
+	}
+	if err != nil {
+		h.limits.name.take(req.User, now)
+		h.event(proxy.EventLoginFailed, c.Request, req.User, nil, err)
+		return loginError(err)
+	}
+	secret, expires, err := Recorded{h, p.Sessions}.Start(withRemote(c.Request), id)
+	if err != nil {
+		return loginError(err)
+	}
+	h.answer(c.w, http.StatusOK, Login{Token: secret.Reveal(), Subject: id.Subject, Name: id.Name, Expires: expires})
+	return nil
+}
+
+// loginError is why a login failed, as the API tells it: not which part was wrong.
+func loginError(err error) error {
+	if errors.Is(err, proxy.ErrUnauthenticated) {
+		return &Error{http.StatusUnauthorized, CodeUnauthenticated, "the user or the password is not correct"}
+	}
+	return &Error{http.StatusServiceUnavailable, CodeUnavailable, "the login could not be checked now: try again"}
+}
+
+type remoteKey struct{}
+
+// withRemote is a request's context, which says where it came from.
+func withRemote(r *http.Request) context.Context {
+	return context.WithValue(r.Context(), remoteKey{}, r)
+}
+
+// event tells the record of a login or of one that failed.
+func (h *Handler) event(kind proxy.EventKind, r *http.Request, user string, id *proxy.Identity, err error) {
+	e := proxy.Event{Kind: kind, At: time.Now(), Protocol: apiProtocol, User: user, Identity: id, Err: err}
+	if r != nil {
+		if at := remoteAddr(r); at != nil {
+			e.Remote = at
+		} else {
+			e.Remote = noAddr(r.RemoteAddr)
+		}
+	}
+	if h.Records != nil {
+		h.Records.Event(e)
+	}
+}
+
+// noAddr is where a request came from that has no address of its own.
+type noAddr string
+
+func (a noAddr) Network() string { return "local" }
+func (a noAddr) String() string  { return string(a) }
+
+var _ net.Addr = noAddr("")
+
+// LoginFailed records that a login at a provider failed. It is for oidc.Handler's Failed.
+func (h *Handler) LoginFailed(r *http.Request, provider string, err error) {
+	h.event(proxy.EventLoginFailed, r, provider, nil, err)
+}
+
+// Recorded are sessions whose beginnings and ends are on record. It is for oidc.Handler's
+// Sessions.
+type Recorded struct {
+	Handler  *Handler
+	Sessions *tokens.Sessions
+}
+
+// Start begins a session of who may log in now.
+func (s Recorded) Start(ctx context.Context, id *proxy.Identity) (proxy.Secret, time.Time, error) {
+	p := s.Handler.portal()
+	r, _ := ctx.Value(remoteKey{}).(*http.Request)
+	if p.Identities != nil {
+		now, err := p.now(ctx, id) // such as of somebody who is disabled here
+		if err != nil {
+			s.Handler.event(proxy.EventLoginFailed, r, LoginName(id), nil, err)
+			return proxy.Secret{}, time.Time{}, err
+		}
+		id = now
+	}
+	if p.Members != nil {
+		if err := p.Members.Saw(ctx, id); err != nil {
+			return proxy.Secret{}, time.Time{}, err
+		}
+	}
+	secret, expires, err := s.Sessions.Start(ctx, id)
+	if err != nil {
+		return proxy.Secret{}, time.Time{}, err
+	}
+	s.Handler.event(proxy.EventLogin, r, LoginName(id), id, nil)
+	return secret, expires, nil
+}
+
+// End ends what a secret proves, and revokes what its login was given.
+func (s Recorded) End(ctx context.Context, secret proxy.Secret) (*proxy.Identity, error) {
+	id, err := s.Sessions.End(ctx, secret)
+	if err != nil || id == nil {
+		return id, err
+	}
+	r, _ := ctx.Value(remoteKey{}).(*http.Request)
+	return id, s.Handler.ended(ctx, r, id)
+}
+
+// ended records that a login has ended, and revokes what it was given.
+func (h *Handler) ended(ctx context.Context, r *http.Request, id *proxy.Identity) error {
+	a := audit.Action{Type: audit.AdminLogout, By: id}
+	if r != nil {
+		a.Remote = r.RemoteAddr
+	}
+	err := h.record(a)
+	if p, login := h.portal(), id.Claims[identity.ClaimLogin]; p.Certificates != nil && login != "" {
+		err = errors.Join(err, p.Certificates.RevokeLogin(ctx, id.Subject, login, "you have logged out"))
+	}
+	return err
+}
+
+// logout ends the caller's login: the session, what it was given, and the login at the
+// provider. What has ended stays so when a later part fails.
+func (h *Handler) logout(c *call) error {
+	p := c.portal
+	if c.means != byLogin || p.Sessions == nil {
+		return badRequest("only a login can be ended: an access token is revoked")
+	}
+	secret, bearer := strings.CutPrefix(c.Header.Get("Authorization"), "Bearer ")
+	if !bearer {
+		if cookie, err := c.Cookie(SessionCookie); err == nil {
+			secret = cookie.Value
+		}
+		http.SetCookie(c.w, &http.Cookie{Name: SessionCookie, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: -1})
+	}
+	id, err := p.Sessions.End(c.Context(), proxy.NewSecret(secret))
+	if err != nil {
+		return err
+	}
+	if id == nil {
+		id = c.who // another request has ended it meanwhile
+	}
+	if err := h.ended(c.Context(), c.Request, id); err != nil {
+		return err
+	}
+	if login := id.Claims[identity.ClaimLogin]; p.EndLogin != nil && login != "" && id.Claims[identity.ClaimIssuer] != "" {
+		if err := p.EndLogin(c.Context(), login, "you have logged out"); err != nil {
+			return fmt.Errorf("ending the login at the provider: %w", err)
+		}
+	}
+	h.answer(c.w, http.StatusOK, Done{})
+	return nil
+}

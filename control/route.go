@@ -1,0 +1,202 @@
+package control
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/review"
+)
+
+// access says who may use a route. The zero value is everybody who is known.
+type access struct {
+	// open is for those who are not known yet.
+	open bool
+	// personal is for people who have logged in, and not for what a program can show: a
+	// certificate, an access token.
+	personal bool
+	// permission is needed for what is others'.
+	permission Permission
+	// own lets those without the permission in: the route shows and does what is theirs.
+	own bool
+}
+
+// route is one address of the API: how it is served and what documents say of it.
+type route struct {
+	method, path string
+	about        string
+	action       string // names it in the record of a refusal
+	access       access
+	in, out      any // a value of the body's type; nil: there is none
+	stream       bool
+	do           func(h *Handler, c *call) error
+}
+
+// routes are all of the API, in the order of documents.
+func routes() []route {
+	return []route{
+		{"GET", "/v1/server", "What a client needs to know before it logs in.", "", access{open: true}, nil, Server{}, false, (*Handler).showServer},
+		{"GET", "/v1/openapi.json", "This description.", "", access{open: true}, nil, map[string]any{}, false, (*Handler).showOpenAPI},
+		{"POST", "/v1/login", "Log a local user in by a password. Providers' users log in below /auth/.", audit.AdminLogin, access{open: true}, Password{}, Login{}, false, (*Handler).login},
+		{"POST", "/v1/logout", "End the login, and revoke what it was given.", audit.AdminLogout, access{}, nil, Done{}, false, (*Handler).logout},
+		{"GET", "/v1/whoami", "Who the caller is, and what she may do here.", "", access{}, nil, Me{}, false, (*Handler).whoami},
+		{"GET", "/v1/known-hosts", "The keys by which SSH clients know the gateway, as they read them.", "", access{}, nil, KnownHosts{}, false, (*Handler).knownHosts},
+		{"POST", "/v1/credentials", "Certify a key of the caller's for TLS and SSH.", audit.AdminCredential, access{personal: true}, CredentialRequest{}, Credential{}, false, (*Handler).certify},
+
+		{"GET", "/v1/resources", "The resources that the caller may connect to.", "", access{}, nil, ResourceList{}, false, (*Handler).listResources},
+		{"GET", "/v1/resources/{name}", "One of them.", "", access{}, nil, Resource{}, false, (*Handler).showResource},
+		{"POST", "/v1/can", "What the gateway would answer. Nothing is done.", "", access{}, Question{}, Answer{}, false, (*Handler).can},
+
+		{"GET", "/v1/sessions", "The open sessions; without the permission, the caller's own.", audit.AdminList, access{permission: List, own: true}, nil, Sessions{}, false, (*Handler).listSessions},
+		{"GET", "/v1/sessions/{id}", "One of them.", audit.AdminList, access{permission: List, own: true}, nil, Session{}, false, (*Handler).showSession},
+		{"POST", "/v1/sessions/{id}/kill", "End a session; without the permission, one's own.", audit.AdminKill, access{permission: Kill, own: true}, KillRequest{}, Session{}, false, (*Handler).killSession},
+		{"GET", "/v1/sessions/{id}/watch", "Its record while it is written, an event per line.", audit.AdminWatch, access{permission: Watch}, nil, nil, true, (*Handler).watchSession},
+		{"POST", "/v1/sessions/{id}/erase", "Destroy what is recorded of a session.", audit.AdminErase, access{permission: Erase}, ReasonRequest{}, Done{}, false, onRecord((*audit.Log).Erase)},
+		{"POST", "/v1/sessions/{id}/hold", "Keep a recorded session from being erased.", audit.AdminHold, access{permission: Hold}, ReasonRequest{}, Done{}, false, onRecord((*audit.Log).Hold)},
+		{"POST", "/v1/sessions/{id}/release", "End what hold began.", audit.AdminRelease, access{permission: Hold}, ReasonRequest{}, Done{}, false, onRecord((*audit.Log).Release)},
+
+		{"GET", "/v1/requests", "The operations that wait for a decision; without the permission, the caller's own and those that she may decide about.", audit.AdminRequests, access{permission: Review, own: true}, nil, Requests{}, false, (*Handler).listRequests},
+		{"GET", "/v1/requests/{id}", "One of them, or one that was decided recently.", audit.AdminRequests, access{permission: Review, own: true}, nil, review.Request{}, false, (*Handler).showRequest},
+		{"POST", "/v1/requests/{id}/approve", "Let it run. At the local socket a user's password says who decides; elsewhere the caller does.", audit.AdminDecide, access{permission: Review, own: true}, decisionBody{}, review.Request{}, false, (*Handler).approveRequest},
+		{"POST", "/v1/requests/{id}/deny", "Refuse it, with a reason.", audit.AdminDecide, access{permission: Review, own: true}, decisionBody{}, review.Request{}, false, (*Handler).denyRequest},
+
+		{"GET", "/v1/tokens", "The caller's access tokens; with the permission, everybody's by ?all=true.", audit.AdminToken, access{permission: Users, own: true}, nil, TokenList{}, false, (*Handler).listTokens},
+		{"POST", "/v1/tokens", "Make an access token for the caller. Its secret is shown once.", audit.AdminToken, access{personal: true}, TokenRequest{}, NewToken{}, false, (*Handler).createToken},
+		{"POST", "/v1/tokens/{id}/revoke", "End an access token, and the sessions that it has proven; without the permission, one's own.", audit.AdminToken, access{permission: Users, own: true}, nil, Done{}, false, (*Handler).revokeToken},
+
+		{"GET", "/v1/users", "Those who have logged in, or were written down.", audit.AdminUsers, access{permission: Users}, nil, UserList{}, false, (*Handler).listUsers},
+		{"GET", "/v1/user", "One of them: ?subject=.", audit.AdminUsers, access{permission: Users}, nil, User{}, false, (*Handler).showUser},
+		{"POST", "/v1/user/groups", "Assign groups to somebody, in place of those assigned before.", audit.AdminUser, access{personal: true, permission: Users}, GroupsRequest{}, User{}, false, (*Handler).assignGroups},
+		{"POST", "/v1/user/disable", "Have somebody not log in any more, and end her sessions.", audit.AdminUser, access{personal: true, permission: Users}, UserRequest{}, User{}, false, (*Handler).disableUser},
+		{"POST", "/v1/user/enable", "End what disable began.", audit.AdminUser, access{personal: true, permission: Users}, UserRequest{}, User{}, false, (*Handler).enableUser},
+		{"POST", "/v1/user/logout", "End all logins of somebody, and what they were given.", audit.AdminUser, access{permission: Users}, UserRequest{}, Done{}, false, (*Handler).logoutUser},
+		{"GET", "/v1/groups", "The groups that somebody is in, with their members.", audit.AdminUsers, access{permission: Users}, nil, GroupList{}, false, (*Handler).listGroups},
+
+		{"POST", "/v1/detokenised", "Record that a masked value was turned back.", audit.AdminDetokenise, access{permission: Detokenise}, DetokenisedRequest{}, Done{}, false, (*Handler).noteDetokenised},
+	}
+}
+
+// Done is the answer to what has nothing to say.
+type Done struct{}
+
+func (h *Handler) route() {
+	h.limits = newLimits()
+	h.mux = http.NewServeMux()
+	for _, rt := range routes() {
+		h.mux.HandleFunc(rt.method+" "+rt.path, func(w http.ResponseWriter, r *http.Request) {
+			if err := h.serve(&rt, w, r); err != nil {
+				h.fail(w, err)
+			}
+		})
+	}
+	h.mux.HandleFunc("/auth/", h.auth)
+	h.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		h.fail(w, NotFound("there is nothing at this address"))
+	})
+}
+
+// serve serves a route for those who may use it. What is refused is recorded; do records
+// what it does itself.
+func (h *Handler) serve(rt *route, w http.ResponseWriter, r *http.Request) error {
+	c := &call{Request: r, w: w, portal: h.portal()}
+	now := time.Now()
+	if !isPeer(r) {
+		if err := outdated(r, c.portal.MinClient); err != nil {
+			return err
+		}
+		if d := max(h.limits.address.take(host(r.RemoteAddr), now), h.limits.failed.wait(host(r.RemoteAddr), now)); d > 0 {
+			return wait(w, d)
+		}
+	}
+	if rt.access.open {
+		return rt.do(h, c)
+	}
+	who, err := h.authenticate(r)
+	if err != nil {
+		h.limits.failed.take(host(r.RemoteAddr), now)
+		if !errors.Is(err, proxy.ErrUnauthenticated) {
+			h.log().Error("control: it could not be checked who asks", "err", err)
+			return &Error{http.StatusServiceUnavailable, CodeUnavailable, "it cannot be checked now who you are: ask again"}
+		}
+		return h.refused(rt, c, &Error{http.StatusUnauthorized, CodeUnauthenticated, "the gateway does not know who you are"})
+	}
+	c.who, c.means = who, meansOf(who)
+	if !isPeer(r) {
+		if d := h.limits.identity.take(who.Subject, now); d > 0 {
+			return wait(w, d)
+		}
+	}
+	if err := h.admit(rt, c); err != nil {
+		return h.refused(rt, c, err)
+	}
+	return rt.do(h, c)
+}
+
+// refused records a refusal, which is err.
+func (h *Handler) refused(rt *route, c *call, err error) error {
+	var told *Error
+	if !errors.As(err, &told) || rt.action == "" && c.who != nil {
+		return err
+	}
+	action := rt.action
+	if action == "" {
+		action = strings.TrimPrefix(rt.path, "/")
+	}
+	a := audit.Action{Type: audit.AdminRefused, Action: action, By: c.who, Remote: c.RemoteAddr}
+	if strings.HasPrefix(rt.path, "/v1/sessions/") {
+		a.Session = knownID(c.PathValue("id"))
+	}
+	if rerr := h.record(a); rerr != nil {
+		return rerr
+	}
+	return err
+}
+
+// admit returns why a caller may not use a route.
+func (h *Handler) admit(rt *route, c *call) error {
+	a := rt.access
+	if a.personal && !c.personal() && c.means != byPeer {
+		return &Error{http.StatusForbidden, CodeForbidden, "this needs a person who has logged in: a certificate or an access token is not enough"}
+	}
+	if a.personal && c.means == byPeer && a.permission == "" {
+		return &Error{http.StatusForbidden, CodeForbidden, "this is for those who have logged in, and not for users of the local socket"}
+	}
+	if a.permission == "" {
+		return nil
+	}
+	scoped, err := c.scoped()
+	if err != nil {
+		return err
+	}
+	// What an agent does to the gateway, its human has not decided.
+	c.permitted = !scoped && c.who.Kind != proxy.Agent && h.Permit != nil && h.Permit(c.who, a.permission)
+	if c.permitted || a.own && c.means != byPeer && !scoped {
+		return nil
+	}
+	return &Error{http.StatusForbidden, CodeForbidden, "you may not do this: it needs the permission " + string(a.permission)}
+}
+
+// personal reports whether a person is there, as far as a program can tell.
+func (c *call) personal() bool { return c.means == byLogin && c.who.Kind != proxy.Agent }
+
+// owns reports whether something of somebody's, or of an agent of hers, is the caller's.
+func (c *call) owns(subject, human string) bool {
+	return c.means != byPeer && (subject == c.who.Subject || human != "" && human == c.who.Subject)
+}
+
+// auth is where people log in at providers.
+func (h *Handler) auth(w http.ResponseWriter, r *http.Request) {
+	p := h.portal()
+	if p.Auth == nil || isPeer(r) {
+		h.fail(w, NotFound("nobody logs in here by an identity provider"))
+		return
+	}
+	if d := h.limits.address.take(host(r.RemoteAddr), time.Now()); d > 0 {
+		h.fail(w, wait(w, d))
+		return
+	}
+	http.StripPrefix("/auth", p.Auth).ServeHTTP(w, r.WithContext(withRemote(r)))
+}
