@@ -118,7 +118,9 @@
 //
 //   - gateway: the reference gateway as a library, and what it would answer.
 //   - gateway/config: the config file, and what it builds.
-//   - control: looking into a running gateway and acting on it, over HTTP.
+//   - control: the API: logging in, what one may reach, looking into a running gateway and
+//     acting on it.
+//   - control/client: asking a gateway by it.
 //   - cmd/sallyport: the reference gateway and its command line.
 //
 // [examples/reference]: https://github.com/sallyport/sallyport/tree/main/examples/reference

@@ -19,13 +19,14 @@ import (
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/control/client"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/proxy/proxytest"
 	"github.com/sallyport/sallyport/review"
 )
 
-func ExampleClient() {
+func ExampleHandler() {
 	dir, err := os.MkdirTemp("", "")
 	if err != nil {
 		fmt.Println(err)
@@ -33,8 +34,8 @@ func ExampleClient() {
 	}
 	defer os.RemoveAll(dir)
 	socket := filepath.Join(dir, "control.sock")
-	client := control.NewClient(socket)
-	if _, err := client.Sessions(context.Background()); errors.Is(err, control.ErrUnreachable) {
+	c := client.Socket(socket)
+	if _, err := c.Sessions(context.Background()); errors.Is(err, client.ErrUnreachable) {
 		fmt.Println("no gateway is running")
 	}
 
@@ -46,7 +47,7 @@ func ExampleClient() {
 	server := &http.Server{Handler: &control.Handler{}, ConnContext: control.PeerContext} // lets nobody in
 	defer server.Close()
 	go server.Serve(ln)
-	_, err = client.Sessions(context.Background())
+	_, err = c.Sessions(context.Background())
 	var refused *control.Error
 	if errors.As(err, &refused) {
 		fmt.Println(refused.Code)
@@ -57,7 +58,7 @@ func ExampleClient() {
 }
 
 // serve serves h on a socket until the test ends, and returns a client of it.
-func serve(t *testing.T, h http.Handler) *control.Client {
+func serve(t *testing.T, h http.Handler) *client.Client {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "s")
 	ln, err := control.Listen(socket)
@@ -65,11 +66,11 @@ func serve(t *testing.T, h http.Handler) *control.Client {
 	s := &http.Server{Handler: h, ConnContext: control.PeerContext, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)}
 	go s.Serve(ln)
 	t.Cleanup(func() { s.Close() })
-	return control.NewClient(socket)
+	return client.Socket(socket)
 }
 
 // open serves the desk to this process's user, who may do everything.
-func (d *desk) open(t *testing.T) *control.Client {
+func (d *desk) open(t *testing.T) *client.Client {
 	t.Helper()
 	d.handler.Authenticate = control.PeerIdentity
 	me := control.Self()
@@ -84,7 +85,7 @@ func requireCode(t *testing.T, err error, status int, code string) {
 	require.Equal(t, code, e.Code)
 	require.Equal(t, status, e.Status)
 	require.NotEmpty(t, e.Message)
-	require.NotErrorIs(t, err, control.ErrUnreachable)
+	require.NotErrorIs(t, err, client.ErrUnreachable)
 }
 
 func TestClientSessions(t *testing.T) {
@@ -238,7 +239,7 @@ func TestClientAnswers(t *testing.T) {
 			require.ErrorContains(t, err, c.want)
 			var e *control.Error
 			require.False(t, errors.As(err, &e))
-			require.NotErrorIs(t, err, control.ErrUnreachable, "a gateway was there")
+			require.NotErrorIs(t, err, client.ErrUnreachable, "a gateway was there")
 		})
 	}
 	for _, c := range []struct{ name, text, want string }{
@@ -261,18 +262,18 @@ func TestClientAnswers(t *testing.T) {
 
 func TestClientUnreachable(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
-	c := control.NewClient(socket)
+	c := client.Socket(socket)
 	err := c.Erase(t.Context(), "x", "y")
-	require.ErrorIs(t, err, control.ErrUnreachable)
+	require.ErrorIs(t, err, client.ErrUnreachable)
 	require.True(t, strings.HasPrefix(err.Error(), "no gateway answers at "+socket), err)
 	for _, err := range c.Watch(t.Context(), "x") {
-		require.ErrorIs(t, err, control.ErrUnreachable)
+		require.ErrorIs(t, err, client.ErrUnreachable)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	err = c.Erase(ctx, "x", "y")
 	require.ErrorIs(t, err, context.Canceled)
-	require.NotErrorIs(t, err, control.ErrUnreachable, "whether one is there is not known")
+	require.NotErrorIs(t, err, client.ErrUnreachable, "whether one is there is not known")
 }
 
 func TestClientIsSafeForConcurrentUse(t *testing.T) {

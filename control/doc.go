@@ -9,5 +9,5 @@
 // a code of [Error]. The package is closed by default: without Authenticate and
 // Permit what needs a caller is refused, and what cannot be recorded is not done.
 //
-// [Client] asks it on the local socket.
+// package client asks it on the local socket.
 package control

@@ -123,8 +123,8 @@ const (
 	CodeInternal        = "internal"        // the gateway's log says what went wrong
 )
 
-// Error is a failure as the API tells it. [Handler] answers with it, and the methods
-// of [Client] return it.
+// Error is a failure as the API tells it. [Handler] answers with it, and the
+// methods of a client return it.
 type Error struct {
 	Status  int    `json:"-"`       // of HTTP
 	Code    string `json:"code"`    // one of the codes above

@@ -196,6 +196,19 @@ func csr(t *testing.T) (*ecdsa.PrivateKey, string) {
 	return key, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
 }
 
+// keyPEM is a key as tls reads it.
+func keyPEM(t *testing.T, key *ecdsa.PrivateKey) []byte {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+}
+
+func writeCertificate(t *testing.T, w io.Writer, cert *x509.Certificate) {
+	t.Helper()
+	require.NoError(t, pem.Encode(w, &pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}))
+}
+
 // certify gives a login a certificate, and returns it and a client that shows it.
 func (s *site) certify(t *testing.T, token string) (*control.Credential, *x509.Certificate, *http.Client) {
 	t.Helper()

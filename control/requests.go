@@ -26,7 +26,7 @@ type Decision struct {
 	Reason   string       `json:"reason,omitempty"` // needed to deny
 }
 
-// decisionBody is Decision as it travels. A password leaves its Secret in [Client] and nowhere else.
+// decisionBody is Decision as it travels. A password leaves its Secret in a client and nowhere else.
 type decisionBody struct {
 	Decision
 	Password string `json:"password,omitempty"`

@@ -61,7 +61,7 @@ func openAccess(t *testing.T) access {
 	return access{x}
 }
 
-// TestAccessResources: one sees what one may connect to, where it is, and as whom.
+// TestAccessResources: one sees what one may connect to, where it is, and what to log in as.
 func TestAccessResources(t *testing.T) {
 	x := openAccess(t)
 	list, err := x.Resources(t.Context(), &proxy.Identity{Subject: "entra/7f", Name: "alice", Groups: []string{"staff"}})

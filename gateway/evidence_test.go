@@ -15,6 +15,7 @@ import (
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/control/client"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
 )
@@ -112,7 +113,7 @@ func TestEvidenceIsOnRecord(t *testing.T) {
 	require.True(t, open)
 	s.use(t, "open")
 	k.query("SELECT 1")
-	require.NoError(t, control.NewClient(Socket(s.parts().config)).Detokenised(t.Context(), control.DetokenisedRequest{User: "alice", Type: "PERSON"}))
+	require.NoError(t, client.Socket(Socket(s.parts().config)).Detokenised(t.Context(), control.DetokenisedRequest{User: "alice", Type: "PERSON"}))
 	require.NoError(t, s.stop())
 
 	records := s.records(t)

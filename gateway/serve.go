@@ -17,7 +17,7 @@ import (
 	"github.com/sallyport/sallyport/protocol"
 )
 
-// Socket returns where a running gateway of f is talked to; see control.NewClient.
+// Socket returns where a running gateway of f is talked to; see package control/client.
 func Socket(f *config.File) string { return filepath.Join(f.Data(), "control.sock") }
 
 // Listen opens every listener, or none and closes the gateway. Run calls it when it

@@ -17,7 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/control/client"
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/proxy"
@@ -80,7 +80,7 @@ func atMachine(ctx context.Context, file string, cfg *config.File) (list []confi
 	problem := func(line int, hint, format string, args ...any) {
 		list = append(list, config.Problem{File: file, Line: max(1, line), Text: fmt.Sprintf(format, args...), Hint: hint})
 	}
-	if _, err := control.NewClient(gateway.Socket(cfg)).Sessions(ctx); errors.Is(err, control.ErrUnreachable) {
+	if _, err := client.Socket(gateway.Socket(cfg)).Sessions(ctx); errors.Is(err, client.ErrUnreachable) {
 		addresses := []string{}
 		for _, l := range cfg.Listeners() {
 			addresses = append(addresses, l.Address)

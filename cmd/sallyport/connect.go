@@ -50,7 +50,7 @@ func connectCommand(c *cli) *cobra.Command {
 		if i < 0 {
 			return fail(exitNotFound, "%s may not connect to resource %q, or it does not exist", *user, name)
 		}
-		cmd, err := client(cfg, list[i], *account, rest)
+		cmd, err := native(cfg, list[i], *account, rest)
 		if err != nil {
 			return err
 		}
@@ -60,8 +60,8 @@ func connectCommand(c *cli) *cobra.Command {
 	return cmd
 }
 
-// client is the command line of a resource's native client.
-func client(cfg *config.File, e entry, account string, args []string) (*exec.Cmd, error) {
+// native is the command line of a resource's native client.
+func native(cfg *config.File, e entry, account string, args []string) (*exec.Cmd, error) {
 	host, port, err := net.SplitHostPort(e.Listen)
 	if err != nil {
 		return nil, err

@@ -8,20 +8,21 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/control/client"
 	"github.com/sallyport/sallyport/gateway"
 )
 
 // controlFlags adds --config and --socket, and returns what opens the running gateway's
 // socket.
-func controlFlags(c *cli, f *pflag.FlagSet) func() (*control.Client, error) {
+func controlFlags(c *cli, f *pflag.FlagSet) func() (*client.Client, error) {
 	file := configFlag(f)
 	socket := socketFlag(f)
-	return func() (*control.Client, error) { return openControl(c, *file, *socket) }
+	return func() (*client.Client, error) { return openControl(c, *file, *socket) }
 }
 
 // openControl returns a client of the gateway at the socket, or else of the one that
 // runs by the config file.
-func openControl(c *cli, file, socket string) (*control.Client, error) {
+func openControl(c *cli, file, socket string) (*client.Client, error) {
 	if socket == "" {
 		cfg, err := load(c, file)
 		if errors.Is(err, fs.ErrPermission) {
@@ -32,12 +33,12 @@ func openControl(c *cli, file, socket string) (*control.Client, error) {
 		}
 		socket = gateway.Socket(cfg)
 	}
-	return control.NewClient(socket), nil
+	return client.Socket(socket), nil
 }
 
 // answered gives an error of a running gateway its exit code.
 func answered(err error) error {
-	if errors.Is(err, control.ErrUnreachable) {
+	if errors.Is(err, client.ErrUnreachable) {
 		return fail(exitUnreachable, "%v", err)
 	}
 	var refused *control.Error

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/control/client"
 	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/config"
@@ -97,8 +98,8 @@ func (l ledger) Note(ctx context.Context, n *proxy.Note) error {
 	if n.Err != nil {
 		note.Error = n.Err.Error()
 	}
-	err := control.NewClient(gateway.Socket(cfg)).Detokenised(ctx, note)
-	if errors.Is(err, control.ErrUnreachable) {
+	err := client.Socket(gateway.Socket(cfg)).Detokenised(ctx, note)
+	if errors.Is(err, client.ErrUnreachable) {
 		return withoutGateway(ctx, cfg, nil, func(l *audit.Log) error {
 			a := note.Action()
 			a.By, a.Remote = &proxy.Identity{Subject: control.Self()}, "local"

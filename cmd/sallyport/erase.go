@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/control/client"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -17,21 +18,21 @@ import (
 // Commands that destroy records, or keep them from being destroyed.
 
 func sessionsEraseCommand(c *cli) *cobra.Command {
-	return onRecord(c, "erase", "Destroy what a session holds; its proof stays", "erased: its content is gone, its proof stays", (*control.Client).Erase, (*audit.Log).Erase)
+	return onRecord(c, "erase", "Destroy what a session holds; its proof stays", "erased: its content is gone, its proof stays", (*client.Client).Erase, (*audit.Log).Erase)
 }
 
 func sessionsHoldCommand(c *cli) *cobra.Command {
-	return onRecord(c, "hold", "Keep a session from being erased", "held: it cannot be erased", (*control.Client).Hold, (*audit.Log).Hold)
+	return onRecord(c, "hold", "Keep a session from being erased", "held: it cannot be erased", (*client.Client).Hold, (*audit.Log).Hold)
 }
 
 func sessionsReleaseCommand(c *cli) *cobra.Command {
-	return onRecord(c, "release", "Let a session be erased again", "released: it can be erased again", (*control.Client).Release, (*audit.Log).Release)
+	return onRecord(c, "release", "Let a session be erased again", "released: it can be erased again", (*client.Client).Release, (*audit.Log).Release)
 }
 
 // onRecord asks the running gateway to do something to a recorded session. When none
 // runs it is done here, and recorded as a gateway would.
 func onRecord(c *cli, verb, short, done string,
-	ask func(*control.Client, context.Context, string, string) error, do func(*audit.Log, audit.Action) error,
+	ask func(*client.Client, context.Context, string, string) error, do func(*audit.Log, audit.Action) error,
 ) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: verb + " ID", Short: short,
@@ -53,7 +54,7 @@ func onRecord(c *cli, verb, short, done string,
 		}
 		id := args[0]
 		err = ask(gateway, ctx, id, *reason)
-		if errors.Is(err, control.ErrUnreachable) && *socket == "" {
+		if errors.Is(err, client.ErrUnreachable) && *socket == "" {
 			cfg, lerr := load(c, *file)
 			if lerr != nil {
 				return lerr

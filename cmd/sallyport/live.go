@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport/sallyport/audit/replay"
 	"github.com/sallyport/sallyport/audit/text"
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/control/client"
 )
 
 // Commands about sessions that are open now.
@@ -47,7 +48,7 @@ func sessionsKillCommand(c *cli) *cobra.Command {
 }
 
 // listLive lists the open sessions.
-func listLive(ctx context.Context, c *cli, gateway *control.Client, user, resource string, o *output) error {
+func listLive(ctx context.Context, c *cli, gateway *client.Client, user, resource string, o *output) error {
 	all, err := gateway.Sessions(ctx)
 	if err != nil {
 		return answered(err)

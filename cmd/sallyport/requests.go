@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/control/client"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
 )
@@ -111,16 +112,16 @@ func printRequest(w io.Writer, r *review.Request) error {
 }
 
 func approveCommand(c *cli) *cobra.Command {
-	return decide(c, "approve", "Let a held operation run", (*control.Client).Approve)
+	return decide(c, "approve", "Let a held operation run", (*client.Client).Approve)
 }
 
 func denyCommand(c *cli) *cobra.Command {
-	return decide(c, "deny", "Refuse a held operation", (*control.Client).Deny)
+	return decide(c, "deny", "Refuse a held operation", (*client.Client).Deny)
 }
 
 // decide shows a request and decides about what was shown, as the user whose
 // password is given.
-func decide(c *cli, verb, short string, do func(*control.Client, context.Context, string, control.Decision) (*review.Request, error)) *cobra.Command {
+func decide(c *cli, verb, short string, do func(*client.Client, context.Context, string, control.Decision) (*review.Request, error)) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: verb + " ID", GroupID: everydayGroup, Short: short,
 		Example:           example("sallyport " + verb + ` --user bob --reason "not on a friday" 4jzq7nbkw2`),

@@ -36,7 +36,7 @@ access: [{groups: [dev], resources: [far], allow: [connect]}]
 	list, err := entries(f, "alice")
 	require.NoError(t, err)
 	require.Equal(t, "far", list[0].Name)
-	cmd, err := client(f, list[0], "", []string{"hello"})
+	cmd, err := native(f, list[0], "", []string{"hello"})
 	require.NoError(t, err)
 	require.Equal(t, []string{"alice", "127.0.0.1", "7007", "hello"}, cmd.Args[1:])
 	require.Contains(t, cmd.Env, "ECHO="+filepath.Join(dir, "data", "echo"))

@@ -1,4 +1,6 @@
-package control
+// Package client asks a gateway by its API: the one on this machine, at its local socket,
+// and others by TLS. Package control has the types of what is asked and answered.
+package client
 
 import (
 	"bufio"
@@ -13,57 +15,70 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
 )
 
-// ErrUnreachable says that no gateway answers at the socket: the request was not
-// made, and nothing was done.
+// ErrUnreachable says that no gateway answers: the request was not made, and nothing was
+// done.
 var ErrUnreachable = errors.New("no gateway answers")
 
-// Client asks a running gateway over its local socket, as the user of this process.
-// It keeps no connection between two requests. It is safe for concurrent use.
+// Client asks a running gateway: over its local socket, as the user of this process, or by
+// TLS, as its token or certificate proves. At the socket it keeps no connection between two
+// requests. It is safe for concurrent use.
 //
-// Its methods return an [*Error] when the gateway refuses, and an error that wraps
+// Its methods return a [*control.Error] when the gateway refuses, and an error that wraps
 // [ErrUnreachable] when no gateway is there. After any other error it is not known
 // whether the gateway did what was asked. A request has no time limit apart from
 // ctx.
-type Client struct{ http http.Client }
+type Client struct {
+	http    http.Client
+	base    string
+	token   proxy.Secret
+	version string
+}
 
-// NewClient returns a client of the gateway that listens on the socket at this path.
+// Socket returns a client of the gateway that listens on the socket at this path.
 // It does not connect.
-func NewClient(socket string) *Client {
-	return &Client{http.Client{Transport: &http.Transport{
+func Socket(path string) *Client {
+	return &Client{base: "http://gateway", http: http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			c, err := d.DialContext(ctx, "unix", socket)
-			if err == nil {
-				return c, nil
-			}
-			if ctx.Err() != nil {
-				return nil, ctx.Err() // a gateway may be there
-			}
-			return nil, fmt.Errorf("%w at %s: %w", ErrUnreachable, socket, err)
+			return dial(ctx, "unix", path)
 		},
 		DisableKeepAlives: true,
 	}}}
 }
 
+// dial connects to a gateway.
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	d := net.Dialer{Timeout: patience}
+	c, err := d.DialContext(ctx, network, address)
+	if err == nil {
+		return c, nil
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err() // a gateway may be there
+	}
+	return nil, fmt.Errorf("%w at %s: %w", ErrUnreachable, address, err)
+}
+
 // Sessions lists the open sessions, oldest first.
-func (c *Client) Sessions(ctx context.Context) ([]Session, error) {
-	var all Sessions
+func (c *Client) Sessions(ctx context.Context) ([]control.Session, error) {
+	var all control.Sessions
 	err := c.call(ctx, http.MethodGet, "/v1/sessions", nil, &all)
 	return all.Sessions, err
 }
 
 // Session describes one open session.
-func (c *Client) Session(ctx context.Context, id string) (*Session, error) {
-	return get[Session](ctx, c, http.MethodGet, "/v1/sessions/"+url.PathEscape(id), nil)
+func (c *Client) Session(ctx context.Context, id string) (*control.Session, error) {
+	return get[control.Session](ctx, c, http.MethodGet, "/v1/sessions/"+url.PathEscape(id), nil)
 }
 
 // Kill ends an open session and returns what it was. The reason is told to its
 // user and recorded; it must not be empty.
-func (c *Client) Kill(ctx context.Context, id, reason string) (*Session, error) {
-	return get[Session](ctx, c, http.MethodPost, "/v1/sessions/"+url.PathEscape(id)+"/kill", KillRequest{Reason: reason})
+func (c *Client) Kill(ctx context.Context, id, reason string) (*control.Session, error) {
+	return get[control.Session](ctx, c, http.MethodPost, "/v1/sessions/"+url.PathEscape(id)+"/kill", control.KillRequest{Reason: reason})
 }
 
 // Erase destroys the content of a recorded session. The reason is recorded; it must
@@ -84,12 +99,12 @@ func (c *Client) Release(ctx context.Context, id, reason string) error {
 }
 
 func (c *Client) onRecord(ctx context.Context, id, verb, reason string) error {
-	return c.call(ctx, http.MethodPost, "/v1/sessions/"+url.PathEscape(id)+"/"+verb, ReasonRequest{Reason: reason}, nil)
+	return c.call(ctx, http.MethodPost, "/v1/sessions/"+url.PathEscape(id)+"/"+verb, control.ReasonRequest{Reason: reason}, nil)
 }
 
 // Requests lists the operations that wait for a decision, oldest first.
 func (c *Client) Requests(ctx context.Context) ([]review.Request, error) {
-	var all Requests
+	var all control.Requests
 	err := c.call(ctx, http.MethodGet, "/v1/requests", nil, &all)
 	return all.Requests, err
 }
@@ -101,23 +116,30 @@ func (c *Client) Request(ctx context.Context, id string) (*review.Request, error
 }
 
 // Approve lets a held operation run and returns the request as it was decided.
-func (c *Client) Approve(ctx context.Context, id string, d Decision) (*review.Request, error) {
+func (c *Client) Approve(ctx context.Context, id string, d control.Decision) (*review.Request, error) {
 	return c.decide(ctx, id, "approve", d)
 }
 
 // Deny refuses a held operation and returns the request as it was decided. It needs a
 // reason.
-func (c *Client) Deny(ctx context.Context, id string, d Decision) (*review.Request, error) {
+func (c *Client) Deny(ctx context.Context, id string, d control.Decision) (*review.Request, error) {
 	return c.decide(ctx, id, "deny", d)
 }
 
-func (c *Client) decide(ctx context.Context, id, verb string, d Decision) (*review.Request, error) {
+// decisionBody is a decision as it travels: a password leaves its Secret here, and nowhere
+// else.
+type decisionBody struct {
+	control.Decision
+	Password string `json:"password,omitempty"`
+}
+
+func (c *Client) decide(ctx context.Context, id, verb string, d control.Decision) (*review.Request, error) {
 	return get[review.Request](ctx, c, http.MethodPost, "/v1/requests/"+url.PathEscape(id)+"/"+verb, decisionBody{d, d.Password.Reveal()})
 }
 
 // Detokenised records that a masked value was turned back, or was not. The
 // value is shown only when this returns nil.
-func (c *Client) Detokenised(ctx context.Context, r DetokenisedRequest) error {
+func (c *Client) Detokenised(ctx context.Context, r control.DetokenisedRequest) error {
 	return c.call(ctx, http.MethodPost, "/v1/detokenised", r, nil)
 }
 
@@ -192,30 +214,59 @@ func (c *Client) open(ctx context.Context, method, path string, body any) (io.Re
 			return nil, err
 		}
 	}
-	r, err := http.NewRequestWithContext(ctx, method, "http://gateway"+path, &b)
+	r, err := http.NewRequestWithContext(ctx, method, c.base+path, &b)
 	if err != nil {
 		return nil, err
 	}
 	r.Header.Set("Content-Type", "application/json")
+	return c.send(r)
+}
+
+// send makes a request, and returns the body of an answer that is not a failure.
+func (c *Client) send(r *http.Request) (io.ReadCloser, error) {
+	if !c.token.Empty() {
+		r.Header.Set("Authorization", "Bearer "+c.token.Reveal())
+	}
+	if c.version != "" {
+		r.Header.Set(control.ClientHeader, c.version)
+	}
 	resp, err := c.http.Do(r)
 	if err != nil {
-		var outer *url.Error
-		if errors.Is(err, ErrUnreachable) && errors.As(err, &outer) {
-			err = outer.Err // the address of the request tells nothing
-		}
-		return nil, err
+		return nil, unwrapped(err)
 	}
 	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
 		return resp.Body, nil
 	}
 	defer resp.Body.Close()
-	var failure struct{ Error *Error }
-	err = json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&failure)
-	if err != nil || failure.Error == nil {
-		return nil, fmt.Errorf("the gateway answers %s and does not say why", resp.Status)
+	return nil, failed(resp)
+}
+
+// unwrapped is an error of a request, without its address where that tells nothing.
+func unwrapped(err error) error {
+	var outer *url.Error
+	if errors.Is(err, ErrUnreachable) && errors.As(err, &outer) {
+		return outer.Err
 	}
-	failure.Error.Status = resp.StatusCode
-	return nil, failure.Error
+	return err
+}
+
+// failed is what an answer says of a failure.
+func failed(resp *http.Response) error {
+	var answer struct{ Error *control.Error }
+	err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&answer)
+	if err == nil && answer.Error != nil {
+		answer.Error.Status = resp.StatusCode
+		return answer.Error
+	}
+	// Pages for browsers do not answer as the API does.
+	codes := map[int]string{
+		http.StatusUnauthorized: control.CodeUnauthenticated, http.StatusForbidden: control.CodeUnauthenticated,
+		http.StatusNotFound: control.CodeNotFound, http.StatusBadRequest: control.CodeBadRequest, http.StatusTooManyRequests: control.CodeBusy,
+	}
+	if code := codes[resp.StatusCode]; code != "" {
+		return &control.Error{Status: resp.StatusCode, Code: code, Message: "the gateway answers " + resp.Status}
+	}
+	return fmt.Errorf("the gateway answers %s and does not say why", resp.Status)
 }
 
 // call makes a request and reads its answer into out, unless that is nil.

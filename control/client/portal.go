@@ -1,0 +1,112 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Server says what is needed before a login. Nobody has to be known for it.
+func (c *Client) Server(ctx context.Context) (*control.Server, error) {
+	return get[control.Server](ctx, c, http.MethodGet, "/v1/server", nil)
+}
+
+// Login logs a local user in by a password.
+func (c *Client) Login(ctx context.Context, user string, password proxy.Secret) (*control.Login, error) {
+	return get[control.Login](ctx, c, http.MethodPost, "/v1/login", control.Password{User: user, Password: password.Reveal()})
+}
+
+// Logout ends the login whose session the client shows, and revokes what it was given.
+func (c *Client) Logout(ctx context.Context) error {
+	return c.call(ctx, http.MethodPost, "/v1/logout", nil, nil)
+}
+
+// WhoAmI says who the client is, and what she may do.
+func (c *Client) WhoAmI(ctx context.Context) (*control.Me, error) {
+	return get[control.Me](ctx, c, http.MethodGet, "/v1/whoami", nil)
+}
+
+// Certify has keys certified; see [NewKey].
+func (c *Client) Certify(ctx context.Context, r control.CredentialRequest) (*control.Credential, error) {
+	return get[control.Credential](ctx, c, http.MethodPost, "/v1/credentials", r)
+}
+
+// Resources lists what one may connect to.
+func (c *Client) Resources(ctx context.Context) ([]control.Resource, error) {
+	var all control.ResourceList
+	err := c.call(ctx, http.MethodGet, "/v1/resources", nil, &all)
+	return all.Resources, err
+}
+
+// Resource describes one of them.
+func (c *Client) Resource(ctx context.Context, name string) (*control.Resource, error) {
+	return get[control.Resource](ctx, c, http.MethodGet, "/v1/resources/"+url.PathEscape(name), nil)
+}
+
+// Can says what the gateway would answer. It does nothing.
+func (c *Client) Can(ctx context.Context, q control.Question) (*control.Answer, error) {
+	return get[control.Answer](ctx, c, http.MethodPost, "/v1/can", q)
+}
+
+// Tokens lists one's access tokens, or everybody's.
+func (c *Client) Tokens(ctx context.Context, all bool) ([]control.Token, error) {
+	path := "/v1/tokens"
+	if all {
+		path += "?all=true"
+	}
+	var list control.TokenList
+	err := c.call(ctx, http.MethodGet, path, nil, &list)
+	return list.Tokens, err
+}
+
+// CreateToken makes an access token. Its secret is not shown again.
+func (c *Client) CreateToken(ctx context.Context, r control.TokenRequest) (*control.NewToken, error) {
+	return get[control.NewToken](ctx, c, http.MethodPost, "/v1/tokens", r)
+}
+
+// RevokeToken ends an access token.
+func (c *Client) RevokeToken(ctx context.Context, id string) error {
+	return c.call(ctx, http.MethodPost, "/v1/tokens/"+url.PathEscape(id)+"/revoke", nil, nil)
+}
+
+// Users lists those who have logged in, or were written down.
+func (c *Client) Users(ctx context.Context) ([]control.User, error) {
+	var all control.UserList
+	err := c.call(ctx, http.MethodGet, "/v1/users", nil, &all)
+	return all.Users, err
+}
+
+// User describes one of them, by subject.
+func (c *Client) User(ctx context.Context, subject string) (*control.User, error) {
+	return get[control.User](ctx, c, http.MethodGet, "/v1/user?"+url.Values{"subject": {subject}}.Encode(), nil)
+}
+
+// Groups lists the groups that somebody is in.
+func (c *Client) Groups(ctx context.Context) ([]control.Group, error) {
+	var all control.GroupList
+	err := c.call(ctx, http.MethodGet, "/v1/groups", nil, &all)
+	return all.Groups, err
+}
+
+// Assign gives a user these groups, in place of those assigned before.
+func (c *Client) Assign(ctx context.Context, r control.GroupsRequest) (*control.User, error) {
+	return get[control.User](ctx, c, http.MethodPost, "/v1/user/groups", r)
+}
+
+// Disable has a user not log in any more, and ends her sessions.
+func (c *Client) Disable(ctx context.Context, r control.UserRequest) (*control.User, error) {
+	return get[control.User](ctx, c, http.MethodPost, "/v1/user/disable", r)
+}
+
+// Enable ends what Disable began.
+func (c *Client) Enable(ctx context.Context, r control.UserRequest) (*control.User, error) {
+	return get[control.User](ctx, c, http.MethodPost, "/v1/user/enable", r)
+}
+
+// LogoutUser ends all logins of a user, and what these were given.
+func (c *Client) LogoutUser(ctx context.Context, r control.UserRequest) error {
+	return c.call(ctx, http.MethodPost, "/v1/user/logout", r, nil)
+}
