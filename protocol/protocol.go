@@ -55,6 +55,8 @@ type Protocol struct {
 	Open func(a Assembly) (*Service, error)
 	// Client returns the command line of the native client. Nil: none is known.
 	Client func(e Endpoint) (*Command, error)
+	// Links returns how other programs are told of an endpoint. It may be nil.
+	Links func(e Endpoint) []Link
 }
 
 // Validator is implemented by pointers to settings.
@@ -234,8 +236,28 @@ type Endpoint struct {
 	CA string
 	// RequireTLS says that the gateway refuses clients without TLS.
 	RequireTLS bool
+	// Alias is the name of the gateway in the files of Dir that say which keys it has; empty
+	// is its host and port.
+	Alias string
+	// Proof are files by which the user proves herself; nil: she types a password, or has
+	// keys of her own.
+	Proof *Proof
 	// Args are passed on to the client.
 	Args []string
+}
+
+// Proof are the names of files that a login has left on the user's machine.
+type Proof struct {
+	Certificate, Key string // for TLS, in PEM
+	KeyDER           string // the same key in PKCS #8 and DER, as Java reads it
+	SSHKey           string // in OpenSSH's form
+	SSHCertificate   string
+}
+
+// Link is how a program other than the native client is told of an endpoint.
+type Link struct {
+	For  string // "url", "jdbc"
+	Text string
 }
 
 // Command is the command line of a native client.

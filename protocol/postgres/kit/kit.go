@@ -10,6 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/url"
+	"strings"
 
 	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/protocol/postgres"
@@ -113,6 +116,7 @@ func Protocol() protocol.Protocol {
 		Settings: func() any { return &postgres.Settings{} },
 		Open:     open,
 		Client:   client,
+		Links:    links,
 	}
 }
 
@@ -143,11 +147,53 @@ func open(a protocol.Assembly) (*protocol.Service, error) {
 // client is psql's command line.
 func client(e protocol.Endpoint) (*protocol.Command, error) {
 	c := &protocol.Command{Program: "psql", Args: e.Args, Env: []string{"PGHOST=" + e.Host, "PGPORT=" + e.Port, "PGUSER=" + e.User, "PGDATABASE=" + e.Database}}
-	switch {
-	case e.CA != "":
-		c.Env = append(c.Env, "PGSSLMODE=verify-full", "PGSSLROOTCERT="+e.CA)
-	case e.RequireTLS:
-		c.Env = append(c.Env, "PGSSLMODE=require")
+	for _, s := range settings(e) {
+		c.Env = append(c.Env, "PG"+strings.ToUpper(s.name)+"="+s.value)
 	}
 	return c, nil
+}
+
+// setting is one of libpq's, and of what follows it.
+type setting struct{ name, value string }
+
+// settings are those of TLS, as libpq calls them.
+func settings(e protocol.Endpoint) (list []setting) {
+	switch {
+	case e.CA != "":
+		list = append(list, setting{"sslmode", "verify-full"}, setting{"sslrootcert", e.CA})
+	case e.Proof != nil:
+		// What a login has left is not shown to another server.
+		list = append(list, setting{"sslmode", "verify-full"}, setting{"sslrootcert", "system"})
+	case e.RequireTLS:
+		list = append(list, setting{"sslmode", "require"})
+	}
+	if e.Proof != nil {
+		list = append(list, setting{"sslcert", e.Proof.Certificate}, setting{"sslkey", e.Proof.Key})
+	}
+	return list
+}
+
+// links are a URL as libpq reads it, and one for JDBC.
+func links(e protocol.Endpoint) []protocol.Link {
+	at := net.JoinHostPort(e.Host, e.Port)
+	u := url.URL{Scheme: "postgresql", User: url.User(e.User), Host: at, Path: "/" + e.Database}
+	jdbc := url.URL{Scheme: "postgresql", Host: at, Path: "/" + e.Database}
+	plain, java := url.Values{}, url.Values{"user": {e.User}}
+	for _, s := range settings(e) {
+		plain.Set(s.name, s.value)
+		switch {
+		case s.name == "sslkey":
+			java.Set(s.name, e.Proof.KeyDER)
+		case s.name == "sslrootcert" && e.CA == "":
+			java.Set("sslfactory", "org.postgresql.ssl.DefaultJavaSSLFactory")
+		default:
+			java.Set(s.name, s.value)
+		}
+	}
+	u.RawQuery, jdbc.RawQuery = plain.Encode(), java.Encode()
+	// A plus in the user's name is one, for every program that reads the URL.
+	return []protocol.Link{
+		{For: "url", Text: strings.Replace(u.String(), u.User.String()+"@", url.QueryEscape(e.User)+"@", 1)},
+		{For: "jdbc", Text: "jdbc:" + jdbc.String()},
+	}
 }

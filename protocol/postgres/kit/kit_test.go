@@ -148,3 +148,24 @@ func TestClient(t *testing.T) {
 		})
 	}
 }
+
+// TestClientProves: what a login has left on the machine is shown to the gateway only, by
+// psql and by what reads a URL.
+func TestClientProves(t *testing.T) {
+	at := protocol.Endpoint{
+		Host: "gw", Port: "6432", User: "alice+shop", Database: "shop", CA: "/p/ca.pem",
+		Proof: &protocol.Proof{Certificate: "/p/cert.pem", Key: "/p/key.pem", KeyDER: "/p/key.pk8"},
+	}
+	got, err := kit.Protocol().Client(at)
+	require.NoError(t, err)
+	require.Equal(t, []string{"PGSSLMODE=verify-full", "PGSSLROOTCERT=/p/ca.pem", "PGSSLCERT=/p/cert.pem", "PGSSLKEY=/p/key.pem"}, got.Env[4:])
+	require.Equal(t, []protocol.Link{
+		{For: "url", Text: "postgresql://alice%2Bshop@gw:6432/shop?sslcert=%2Fp%2Fcert.pem&sslkey=%2Fp%2Fkey.pem&sslmode=verify-full&sslrootcert=%2Fp%2Fca.pem"},
+		{For: "jdbc", Text: "jdbc:postgresql://gw:6432/shop?sslcert=%2Fp%2Fcert.pem&sslkey=%2Fp%2Fkey.pk8&sslmode=verify-full&sslrootcert=%2Fp%2Fca.pem&user=alice%2Bshop"},
+	}, kit.Protocol().Links(at))
+	at.CA = ""
+	got, err = kit.Protocol().Client(at)
+	require.NoError(t, err)
+	require.Contains(t, got.Env, "PGSSLROOTCERT=system", "not without knowing the gateway")
+	require.Contains(t, kit.Protocol().Links(at)[1].Text, "sslfactory=org.postgresql.ssl.DefaultJavaSSLFactory")
+}

@@ -271,10 +271,23 @@ func refuses(t proxy.Target, op proxy.Op) (proxy.Verdict, bool) {
 	return judge().Refuses(&set, e)
 }
 
+// word is a file's name as ssh reads one: a percent sign has a meaning, and so has a space.
+func word(file string) string {
+	file = strings.ReplaceAll(file, "%", "%%")
+	if strings.ContainsAny(file, " \t") {
+		return `"` + file + `"`
+	}
+	return file
+}
+
 // client is the command line of OpenSSH's client.
 func client(e protocol.Endpoint) (*protocol.Command, error) {
-	return &protocol.Command{
-		Program: "ssh",
-		Args:    append([]string{"-p", e.Port, "-l", e.User, "-o", "UserKnownHostsFile=" + KnownHosts(e.Dir), e.Host}, e.Args...),
-	}, nil
+	args := []string{"-p", e.Port, "-l", e.User, "-o", "UserKnownHostsFile=" + word(KnownHosts(e.Dir))}
+	if e.Proof != nil {
+		args = append(args, "-o", "IdentitiesOnly=yes", "-o", "IdentityFile="+word(e.Proof.SSHKey), "-o", "CertificateFile="+word(e.Proof.SSHCertificate))
+	}
+	if e.Alias != "" {
+		args = append(args, "-o", "HostKeyAlias="+e.Alias)
+	}
+	return &protocol.Command{Program: "ssh", Args: append(append(args, e.Host), e.Args...)}, nil
 }

@@ -199,6 +199,19 @@ func TestProtocol(t *testing.T) {
 	require.IsType(t, &ssh.Settings{}, p.Settings())
 }
 
+// TestClientProves: what a login has left on the machine is what ssh shows.
+func TestClientProves(t *testing.T) {
+	c, err := Protocol().Client(protocol.Endpoint{
+		Host: "gw", Port: "6022", User: "alice+vm1", Dir: "a dir/100%", Alias: "gw.example.com",
+		Proof: &protocol.Proof{SSHKey: "/p/ssh", SSHCertificate: "/p/ssh-cert.pub"},
+	})
+	require.NoError(t, err)
+	require.Equal(t, []string{
+		"-p", "6022", "-l", "alice+vm1", "-o", `UserKnownHostsFile="a dir/100%%/gateway_known_hosts"`, "-o", "IdentitiesOnly=yes",
+		"-o", "IdentityFile=/p/ssh", "-o", "CertificateFile=/p/ssh-cert.pub", "-o", "HostKeyAlias=gw.example.com", "gw",
+	}, c.Args)
+}
+
 func TestClient(t *testing.T) {
 	c, err := Protocol().Client(protocol.Endpoint{Host: "gw", Port: "6022", User: "alice+vm1", Dir: "data/ssh", Args: []string{"uptime"}})
 	require.NoError(t, err)
