@@ -16,7 +16,7 @@ func wholeFile(f *os.File, size int64) error {
 	if st.Nlink == 0 {
 		return &PlaceError{f.Name(), "is gone"}
 	}
-	if st.Size < size {
+	if st.Size < size && st.Mode&syscall.S_IFMT == syscall.S_IFREG {
 		return cutOff(f, st.Size, size)
 	}
 	return nil

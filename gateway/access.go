@@ -15,14 +15,14 @@ type access struct{ *Explainer }
 
 // Resources implements [control.Resources]. Conditions that change, such as hours, are not
 // looked at: who may connect at some time sees the resource.
-func (x access) Resources(_ context.Context, who *proxy.Identity) ([]control.Resource, error) {
+func (x access) Resources(ctx context.Context, who *proxy.Identity) ([]control.Resource, error) {
 	p := x.parts()
 	listeners := p.config.Listeners()
 	var list []control.Resource
 	for _, r := range p.resources {
 		out := control.Resource{Name: r.Name, Type: r.Type, Database: r.Database, Labels: r.Labels, User: control.LoginName(who)}
 		for _, a := range r.Accounts {
-			if p.policy.May(who, proxy.Target{Resource: r, Account: a, Database: r.Database}) {
+			if p.may(ctx, who, proxy.Target{Resource: r, Account: a, Database: r.Database}) {
 				out.Accounts = append(out.Accounts, a.Name)
 			}
 		}

@@ -1,9 +1,13 @@
 package gateway
 
 import (
+	"bytes"
 	"crypto/tls"
+	"crypto/x509"
 	"net/http"
+	"os"
 
+	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/identity/scim"
 )
 
@@ -11,7 +15,8 @@ import (
 // have to use TLS, and to ask for client certificates as tls.RequestClientCert does.
 //
 //	/scim/v2/  users and groups, from the company's directory
-//	/          the API that commands talk to; see package control
+//	/auth/     logins at identity providers
+//	/v1/       what commands ask; see package control
 func (g *Gateway) API() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/scim/v2/", g.serveSCIM)
@@ -30,6 +35,48 @@ func (g *Gateway) serveSCIM(w http.ResponseWriter, r *http.Request) {
 		Directory: p.people.directory, Authorize: scim.Bearer(p.config.Identity.SCIM.Hashes()...), URL: p.config.SCIMURL(), Log: g.log,
 	}
 	http.StripPrefix("/scim/v2", h).ServeHTTP(w, r)
+}
+
+// portal is what people and programs of other machines come in by, in the current revision.
+func (g *Gateway) portal() *control.Portal {
+	p := g.parts()
+	out := &control.Portal{
+		URL: p.config.API.URL, Version: g.options.Version, Passwords: p.users,
+		Sessions: p.people.sessions, Tokens: g.proofs.tokens, Members: g.proofs.members, Certificates: g.proofs.certificates,
+		Life: p.config.Identity.Sessions.Certificate, Authorities: g.clientRoots, KnownHosts: g.knownHosts, Resources: access{g.Explainer},
+	}
+	out.Identities, _ = p.revision.Authenticator.(control.Identities)
+	if logins := p.people.logins; logins != nil {
+		for _, provider := range logins.Providers {
+			out.Providers = append(out.Providers, control.LoginProvider{Name: provider.Name(), Device: true})
+		}
+		out.Auth, out.EndLogin = p.people.auth, logins.End
+	}
+	return out
+}
+
+// clientRoots are those by which clients know the gateway; none where the config file names a
+// certificate, which is of an authority that is not the gateway's.
+func (g *Gateway) clientRoots() []*x509.Certificate {
+	if cert, _, _ := g.parts().config.ClientFiles(); cert != "" {
+		return nil
+	}
+	return g.authority.Certificates()
+}
+
+// knownHosts are the keys by which clients know the gateway, of the protocols that have such files.
+func (g *Gateway) knownHosts() ([]byte, error) {
+	var all bytes.Buffer
+	for _, s := range g.opened() {
+		for _, file := range s.Files {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				return nil, err
+			}
+			all.Write(b)
+		}
+	}
+	return all.Bytes(), nil
 }
 
 // apiTLS is how clients of the API are met. Tickets are its own, so that no session of a database

@@ -76,6 +76,8 @@ type Options struct {
 	// Sinks receive the events of the audit log, in addition to those of the file. One that is
 	// an io.Closer is closed after the log.
 	Sinks []audit.Sink
+	// Version is the program's, which clients of the API are told. May be empty.
+	Version string
 	// OnEvent is told of logins, sessions and failures, after the log. It must return
 	// quickly and be safe for concurrent use. May be nil.
 	OnEvent func(proxy.Event)
@@ -179,6 +181,12 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 			}
 		},
 	}
+	g.control = &control.Handler{
+		Gateway: g.gateway, Records: g.records, Log: g.log, Requests: requests, Portal: g.portal,
+		Permit:   func(who *proxy.Identity, p control.Permission) bool { return g.parts().permit(who, p) },
+		Deciders: deciders{g.Explainer},
+	}
+	g.control.Authenticate = g.control.Known
 	if o.Reviewer != nil {
 		g.gateway.Reviewer = o.Reviewer
 	}
@@ -195,11 +203,6 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	}
 	if err := errors.Join(g.export(f, o.Sinks), g.copy(f), g.witness(f)); err != nil {
 		return err
-	}
-	g.control = &control.Handler{
-		Gateway: g.gateway, Records: g.records, Authenticate: control.PeerIdentity, Log: g.log, Requests: requests,
-		Permit:   func(who *proxy.Identity, p control.Permission) bool { return g.parts().permit(who, p) },
-		Deciders: deciders{g.Explainer},
 	}
 	return nil
 }

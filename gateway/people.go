@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/identity/ca"
@@ -68,6 +69,7 @@ type people struct {
 	logins    *oidc.Logins    // nil: there are no providers
 	directory *scim.Directory // nil: there is no directory
 	sessions  *tokens.Sessions
+	auth      *oidc.Handler // nil: there are no providers
 }
 
 // people returns those of f, which are the ones of the current revision when nothing about
@@ -95,6 +97,10 @@ func (g *Gateway) people(ctx context.Context, f *config.File, from *config.Secre
 		}
 		if err := p.logins.Check(); err != nil {
 			return nil, err
+		}
+		p.auth = &oidc.Handler{
+			Logins: p.logins, Sessions: control.Recorded{Handler: g.control, Sessions: p.sessions}, Sealer: g.state.sealer, Workloads: f.Workloads(),
+			Failed: g.control.LoginFailed, Log: g.log,
 		}
 	}
 	if s := f.Identity.SCIM; s != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/control/client"
 	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -68,22 +69,22 @@ func (p *policed) rewrite(t *testing.T, sections string) {
 	require.NoError(t, p.Reload())
 }
 
-// client is a program that a user runs, which reads commands.
-type client struct {
+// native is a program that a user runs, which reads commands.
+type native struct {
 	t   *testing.T
 	in  io.WriteCloser
 	out *lockedText
 	n   int
 }
 
-func run(t *testing.T, program string, args ...string) *client {
+func run(t *testing.T, program string, args ...string) *native {
 	t.Helper()
 	if _, err := exec.LookPath(program); err != nil {
 		testserver.Missing(t, program)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	cmd := exec.CommandContext(ctx, program, args...)
-	c := &client{t: t, out: &lockedText{}}
+	c := &native{t: t, out: &lockedText{}}
 	cmd.Stdout, cmd.Stderr = c.out, c.out
 	var err error
 	c.in, err = cmd.StdinPipe()
@@ -94,31 +95,31 @@ func run(t *testing.T, program string, args ...string) *client {
 }
 
 // psql is a session of psql.
-func (p *policed) psql(t *testing.T, user string) *client {
+func (p *policed) psql(t *testing.T, user string) *native {
 	t.Helper()
 	return run(t, "psql", "-X", "-A", "-t", "-q", p.plain(user, "shop"))
 }
 
 // ssh is a session of ssh at a terminal.
-func (p *policed) terminal(t *testing.T) *client {
+func (p *policed) terminal(t *testing.T) *native {
 	t.Helper()
 	host, port, _ := net.SplitHostPort(p.Addr("ssh", "").String())
 	return run(t, "ssh", "-F", "none", "-tt", "-p", port, "-i", filepath.Join(p.dir, "alice"), "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
 		"-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "alice+vm1@"+host)
 }
 
-func (c *client) send(text string) {
+func (c *native) send(text string) {
 	_, _ = io.WriteString(c.in, text+"\n") // it may have ended, which its output says
 }
 
 // says waits for a text in the output.
-func (c *client) says(text string) {
+func (c *native) says(text string) {
 	c.t.Helper()
 	require.Eventually(c.t, func() bool { return strings.Contains(c.out.String(), text) }, 60*time.Second, 5*time.Millisecond, "it does not say %q:\n%s", text, c.out)
 }
 
 // ask runs SQL, and returns what psql says to it.
-func (c *client) ask(sql string) string {
+func (c *native) ask(sql string) string {
 	c.t.Helper()
 	before := len(c.out.String())
 	c.n++
@@ -138,8 +139,8 @@ access:
 `)
 	s := p.psql(t, "alice")
 	require.Equal(t, "200", s.ask("SELECT count(*) FROM orders;"), "what another rule allows does not wait")
-	decide := func(decide func(*control.Client, string, control.Decision) error) {
-		c := control.NewClient(Socket(p.parts().config))
+	decide := func(decide func(*client.Client, string, control.Decision) error) {
+		c := client.Socket(Socket(p.parts().config))
 		require.Eventually(t, func() bool {
 			list, err := c.Requests(t.Context())
 			require.NoError(t, err)
@@ -154,13 +155,13 @@ access:
 		}, 60*time.Second, 5*time.Millisecond)
 	}
 	s.send("DELETE FROM orders WHERE id = 1;")
-	decide(func(c *control.Client, id string, d control.Decision) error {
+	decide(func(c *client.Client, id string, d control.Decision) error {
 		_, err := c.Approve(t.Context(), id, d)
 		return err
 	})
 	require.Contains(t, s.ask("SELECT count(*) FROM orders;"), "199")
 	s.send("DELETE FROM orders WHERE id = 2;")
-	decide(func(c *control.Client, id string, d control.Decision) error {
+	decide(func(c *client.Client, id string, d control.Decision) error {
 		_, err := c.Deny(t.Context(), id, d)
 		return err
 	})
@@ -270,7 +271,7 @@ access:
   - {name: all, groups: [dev, dba], allow: [connect, read]}
   - {name: watched, groups: ["*"], recording: full}
 `)
-	for _, c := range []*client{alice, bob} {
+	for _, c := range []*native{alice, bob} {
 		c.send("SELECT 1;")
 		c.says(`must be recorded at the level "full" from its beginning now, and this one is not (rule watched)`)
 	}

@@ -242,11 +242,12 @@ type Recordings struct {
 }
 
 // Control says what users of the gateway's machine may do to the running
-// gateway, over its socket.
+// gateway, over its socket, and members of groups by the API.
 type Control struct {
 	Position
-	Users []string `yaml:"users"` // of the operating system
-	Allow []string `yaml:"allow"`
+	Users  []string `yaml:"users,chooses"`  // of the operating system
+	Groups []string `yaml:"groups,chooses"` // of those who have logged in, by the API
+	Allow  []string `yaml:"allow"`
 }
 
 // Limits bound what clients may use.

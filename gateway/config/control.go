@@ -13,9 +13,10 @@ func (f *File) validateControl(d *decoder) {
 		known = append(known, string(p))
 	}
 	for _, c := range f.Control {
-		if len(c.Users) == 0 {
-			d.problem(c.Line, "name users of the machine that the gateway runs on", "a control rule without users permits nothing")
+		if len(c.Users)+len(c.Groups) == 0 {
+			d.problem(c.Line, "name users of the machine that the gateway runs on, or groups of those who log in", "a control rule without users and groups permits nothing")
 		}
+		f.checkGroups(d, c.Line, c.Groups)
 		for _, word := range c.Allow {
 			if !slices.Contains(known, word) {
 				d.problem(c.Line, suggest(word, known), "control: unknown permission %q", word)
@@ -38,18 +39,24 @@ func (f *File) ControlUsers() []string {
 	return users
 }
 
-// Permit says who may do what at the control socket. Without rules the gateway's
-// own user and root may list and end sessions, see what is held, and have it noted
-// that a value is turned back; seeing what sessions see takes a
-// rule.
+// Permit says who may do what at the control socket, and by the API. Without rules the gateway's
+// own user and root may list and end sessions, see what is held, have it noted
+// that a value is turned back, and say who is in which group; seeing what sessions see takes a
+// rule. Users of the machine go by their names, and who has logged in by groups. Agents may do nothing.
 func (f *File) Permit() func(who *proxy.Identity, p control.Permission) bool {
 	rules := f.Control
 	if len(rules) == 0 {
-		rules = []Control{{Users: []string{"root", control.Self()}, Allow: []string{string(control.List), string(control.Kill), string(control.Review), string(control.Detokenise)}}}
+		rules = []Control{{Users: []string{"root", control.Self()}, Allow: []string{string(control.List), string(control.Kill), string(control.Review), string(control.Detokenise), string(control.Users)}}}
 	}
 	return func(who *proxy.Identity, p control.Permission) bool {
 		return slices.ContainsFunc(rules, func(c Control) bool {
-			return slices.Contains(c.Users, who.Subject) && slices.Contains(c.Allow, string(p))
+			if !slices.Contains(c.Allow, string(p)) {
+				return false
+			}
+			if who.Method == proxy.MethodPeer {
+				return slices.Contains(c.Users, who.Subject)
+			}
+			return who.Kind != proxy.Agent && slices.ContainsFunc(c.Groups, who.In)
 		})
 	}
 }
