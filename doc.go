@@ -117,6 +117,7 @@
 // # Assemblies
 //
 //   - gateway: the reference gateway as a library, and what it would answer.
+//   - gateway/rego: policies in Rego for the reference gateway.
 //   - gateway/config: the config file, and what it builds.
 //   - control: the API: logging in, what one may reach, looking into a running gateway and
 //     acting on it.

@@ -372,7 +372,7 @@ func (s *scan) length(g int) int {
 }
 
 // groupsAt finds the best value that begins at group g and returns the group
-// behind it, or g.
+// after it, or g.
 func (s *scan) groupsAt(g int) int {
 	start := s.groups[g].start
 	if start < s.floor {
@@ -483,7 +483,7 @@ func (s *scan) negative(i int) bool {
 }
 
 // labelled finds a telephone number of any form that begins with group g, right
-// behind a word that calls it one.
+// after a word that calls it one.
 func (s *scan) labelled(g, start int) int {
 	if s.nd-s.groups[g].digit < 7 || s.groups[g].start-start > 1 || g+1 == s.n && s.negative(start) {
 		return g
@@ -506,7 +506,7 @@ func (s *scan) inDump(start, end int) bool {
 }
 
 // inCells reports whether the groups g to last are cells of a dump of od or xxd, each as wide as the
-// first: behind where they are in the file, and with at least four others on the line.
+// first: after where they are in the file, and with at least four others on the line.
 func (s *scan) inCells(g, last int) bool {
 	const offset, others, most = 7, 4, 32
 	width := s.length(g)
@@ -634,7 +634,7 @@ func (s *scan) sepsMatch(g, k int, seps string, open bool) bool {
 	return true
 }
 
-// international finds a telephone number behind a plus, of 9 to 15 digits. With
+// international finds a telephone number after a plus, of 9 to 15 digits. With
 // one dot it is a number with a fraction.
 func (s *scan) international(g int) int {
 	end := s.phoneEnd(g, 9)

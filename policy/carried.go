@@ -8,7 +8,7 @@ import (
 )
 
 // unmet says why the session cannot go on under d with what it began with: a rule asks for more
-// to be recorded, or to be hidden. Nil is that it can. Less of either is no reason to end: the
+// to be recorded, or to be hidden. Nil is that it can. Less of either does not end it: the
 // session keeps what it has.
 func (j *judge) unmet(d *decision) *proxy.Verdict {
 	what, asks := "", func(*Obligations) bool { return false }

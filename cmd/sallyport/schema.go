@@ -15,7 +15,7 @@ func schemaCommand(c *cli) *cobra.Command {
 		Use: "schema", GroupID: operatorGroup, Short: "Print the JSON Schema of the config file, for editors",
 		Example: example("sallyport schema > sallyport.schema.json"), Args: atMost(0),
 		RunE: does(func(context.Context, []string) error {
-			text, err := config.Schema(gateway.Defaults().Protocols)
+			text, err := config.Schema(gateway.Defaults())
 			if err != nil {
 				return err
 			}

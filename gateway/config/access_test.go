@@ -100,7 +100,7 @@ func TestAccessProblems(t *testing.T) {
 	}
 }
 
-// TestReviewsByOthers: an approver whom the assembly's own authenticator knows needs no password
+// TestReviewsByOthers: an approver who is known to the authenticator of the assembly needs no password
 // of the file.
 func TestReviewsByOthers(t *testing.T) {
 	o := options()

@@ -5,19 +5,20 @@ import (
 	"reflect"
 
 	"github.com/sallyport/sallyport/protocol"
+	"github.com/sallyport/sallyport/secrets"
 )
 
 // schema is a JSON Schema.
 type schema map[string]any
 
 // Schema returns the JSON Schema (draft 2020-12) of config files that are read with these
-// protocols, for editors and other tools that know it. Whatever [Load] reads it accepts, but for
+// options, for editors and other tools that know it. Whatever [Load] reads it accepts, but for
 // numbers in quotes. What a file refers to is checked by Load alone.
-func Schema(protocols []protocol.Protocol) ([]byte, error) {
-	if err := protocol.Check(protocols); err != nil {
+func Schema(o Options) ([]byte, error) {
+	if err := o.check(); err != nil {
 		return nil, err
 	}
-	w := schemaWriter{protocols: protocols, defs: make(schema)}
+	w := schemaWriter{protocols: o.Protocols, kinds: o.Kinds, defs: make(schema)}
 	root := w.object(reflect.TypeFor[File]())
 	root["$schema"], root["title"], root["$defs"] = "https://json-schema.org/draft/2020-12/schema", "Sallyport config file", w.defs
 	return json.MarshalIndent(root, "", "  ")
@@ -25,6 +26,7 @@ func Schema(protocols []protocol.Protocol) ([]byte, error) {
 
 type schemaWriter struct {
 	protocols []protocol.Protocol
+	kinds     []secrets.Kind
 	defs      schema // of structs, by name
 }
 
@@ -44,6 +46,8 @@ func (w *schemaWriter) of(t reflect.Type) schema {
 			addresses[name] = text()
 		}
 		return schema{"type": []string{"object", "null"}, "properties": addresses, "additionalProperties": false}
+	case t == sourcesType:
+		return w.sources()
 	case t == durationType:
 		return schema{"type": []string{"string", "number", "null"}, "description": "a time such as 30s, 15m or 8h"}
 	}
@@ -66,6 +70,20 @@ func (w *schemaWriter) of(t reflect.Type) schema {
 		return schema{}
 	}
 	return schema{"type": []string{"integer", "null"}}
+}
+
+// sources has settings by the kind that a source is of: the one of its name, or its type.
+func (w *schemaWriter) sources() schema {
+	named := schema{}
+	var typed []schema
+	for i := range w.kinds {
+		k := &w.kinds[i]
+		of := w.properties(reflect.TypeOf(k.Settings()).Elem())
+		of["type"] = schema{"const": k.Name}
+		named[k.Name] = schema{"type": "object", "properties": of, "additionalProperties": false}
+		typed = append(typed, schema{"type": "object", "properties": of, "required": []string{"type"}, "additionalProperties": false})
+	}
+	return schema{"type": []string{"object", "null"}, "properties": named, "additionalProperties": schema{"oneOf": typed}}
 }
 
 // text is that of a word, which YAML may take for a number.

@@ -12,11 +12,14 @@ import (
 
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/protocol/builtin"
+	"github.com/sallyport/sallyport/secrets"
+	kinds "github.com/sallyport/sallyport/secrets/builtin"
 )
 
 // TestSchema: what the documents show is valid, and what is not read is not.
 func TestSchema(t *testing.T) {
-	text, err := config.Schema(builtin.All())
+	o := config.Options{Protocols: builtin.All(), Secrets: secrets.Default(), Kinds: kinds.All()}
+	text, err := config.Schema(o)
 	require.NoError(t, err)
 	s := &jsonschema.Schema{}
 	require.NoError(t, json.Unmarshal(text, s))
@@ -45,10 +48,13 @@ func TestSchema(t *testing.T) {
 		"a number that is not a number": "limits: {max_sessions: many}",
 		"a choice of nothing":           "access: [{resources: [], allow: [read]}]",
 		"what is not available yet":     "runbooks: {git: x}",
+		"a setting of a source":         "secrets: {vault: {adress: 'https://v'}}",
+		"a source of no kind":           "secrets: {eu: {address: 'https://v'}}",
+		"another kind's setting":        "secrets: {eu: {type: exec, address: 'https://v'}}",
 		"a listener of nothing":         "listen: {oracle: 127.0.0.1:1}",
 	} {
 		t.Run(name, func(t *testing.T) { require.Error(t, validate(t, file)) })
 	}
-	_, err = config.Schema(append(builtin.All(), builtin.All()...))
+	_, err = config.Schema(config.Options{Protocols: append(builtin.All(), builtin.All()...)})
 	require.Error(t, err)
 }
