@@ -91,9 +91,7 @@ func (x *Explainer) keysLater(f *config.File) func(name string) protocol.Keys {
 func (x *Explainer) Close() error {
 	errs := []error{x.closeServices()}
 	if x.dry { // otherwise it is the gateway's
-		ctx, cancel := context.WithTimeout(context.Background(), revokeWithin)
-		defer cancel()
-		errs = append(errs, x.secrets.Close(ctx))
+		errs = append(errs, within(x.secrets.Close)())
 	}
 	return errors.Join(errs...)
 }

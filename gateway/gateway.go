@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport/sallyport/audit/prometheus"
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/identity/ca"
 	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/protocol/builtin"
@@ -114,7 +115,6 @@ type Gateway struct {
 	authority *ca.Authority // for the gateway's own certificates
 	records   *audit.Log
 	metrics   *prometheus.Metrics
-	uses      *secretUses
 	first     *config.File // of which secrets are
 	control   *control.Handler
 
@@ -157,15 +157,12 @@ func New(f *config.File, o Options) (*Gateway, error) {
 
 func (g *Gateway) build(f *config.File, o Options) (err error) {
 	g.Explainer = &Explainer{options: o}
-	g.uses = &secretUses{operators: g.log}
+	if g.records, err = g.openRecords(f); err != nil { // the data directory is this process's from here on
+		return err
+	}
 	if err := g.openSecrets(f); err != nil {
 		return err
 	}
-	if g.records, err = g.openRecords(f); err != nil {
-		return err
-	}
-	g.uses.begin(g.records)
-	g.closers = append(g.closers, g.drainSecrets)
 	if g.state, err = openState(f, o.Store, g.secrets, g.secret, g.log); err != nil {
 		return err
 	}
@@ -207,7 +204,8 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	return nil
 }
 
-// deciders proves who decides, as the current revision proves who logs in.
+// deciders proves who decides, as the current revision proves who logs in. A person does: what was
+// given to a program decides nothing.
 type deciders struct{ *Explainer }
 
 func (d deciders) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Identity, error) {
@@ -216,8 +214,8 @@ func (d deciders) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Ident
 		return nil, proxy.ErrUnauthenticated
 	}
 	id, err := a.Authenticate(ctx, p)
-	if err == nil && id == nil {
-		err = proxy.ErrUnauthenticated
+	if err == nil && (id == nil || id.Kind != proxy.Human || id.Claims[identity.ClaimToken] != "") {
+		return nil, proxy.ErrUnauthenticated
 	}
 	return id, err
 }
@@ -228,7 +226,7 @@ func (g *Gateway) openRecords(f *config.File) (*audit.Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys, err := f.AuditKeys(context.Background(), g.secrets)
+	keys, err := f.AuditKeys(context.Background(), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -2,10 +2,7 @@ package gateway
 
 import (
 	"context"
-	"log/slog"
-	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/sallyport/sallyport/audit"
@@ -13,77 +10,42 @@ import (
 	"github.com/sallyport/sallyport/secrets"
 )
 
-// secretUses tells the log what happens to secrets. What happens before the log is open is
-// told when it is.
-type secretUses struct {
-	operators *slog.Logger
-
-	mu      sync.Mutex
-	records *audit.Log
-	early   []audit.SecretUse
-}
-
 var secretTypes = map[secrets.EventKind]string{
 	secrets.Resolved: audit.SecretResolve, secrets.Renewed: audit.SecretRenew, secrets.Revoked: audit.SecretRevoke, secrets.Lost: audit.SecretLost,
 }
 
-func (s *secretUses) report(e secrets.Event) {
-	u := audit.SecretUse{
+// reportSecret has it on record what happens to a secret.
+func (g *Gateway) reportSecret(e secrets.Event) {
+	if e.Err != nil && e.Kind != secrets.Resolved { // of which who asked tells
+		g.log.Warn("a lease of a secret could not be renewed or revoked, or has ended", "what", e.Kind.String(), "ref", e.Ref, "lease", e.Lease, "session", e.Session, "err", e.Err)
+	}
+	g.records.Secret(audit.SecretUse{
 		Type: secretTypes[e.Kind], Ref: e.Ref, User: e.Actor, Session: e.Session, Version: e.Version, Lease: e.Lease, Expires: e.Expires,
 		Cached: e.Cached, Took: e.Took, Err: e.Err,
-	}
-	if e.Err != nil && e.Kind != secrets.Resolved { // of which who asked tells
-		s.operators.Warn("a lease of a secret could not be renewed or revoked, or has ended", "what", e.Kind.String(), "ref", e.Ref, "lease", e.Lease, "session", e.Session, "err", e.Err)
-	}
-	s.mu.Lock()
-	records := s.records
-	if records == nil {
-		s.early = append(s.early, u)
-	}
-	s.mu.Unlock()
-	if records != nil {
-		records.Secret(u)
-	}
-}
-
-// begin has everything told to records from now on.
-func (s *secretUses) begin(records *audit.Log) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.records = records
-	for _, u := range s.early {
-		records.Secret(u)
-	}
-	s.early = nil
+	})
 }
 
 // revokeWithin is how long a gateway that stops waits for its leases to be revoked.
 const revokeWithin = 10 * time.Second
 
-// openSecrets opens what follows references, for as long as the gateway lives. Leases
-// are revoked when the sessions have ended; audit sinks can have their secrets until the
-// end.
+// openSecrets opens what follows references, for as long as the gateway lives. Leases are
+// revoked before the log is closed, which is handed over with secrets of its own.
 func (g *Gateway) openSecrets(f *config.File) (err error) {
-	if err := os.MkdirAll(f.Data(), 0o700); err != nil {
-		return err
-	}
 	g.first = f
-	if g.secrets, err = f.OpenSecrets(secrets.Options{Journal: filepath.Join(f.Data(), "leases"), Report: g.uses.report}); err != nil {
+	if g.secrets, err = f.OpenSecrets(secrets.Options{Journal: filepath.Join(f.Data(), "leases"), Report: g.reportSecret}); err != nil {
 		return err
 	}
-	g.closers = append(g.closers, func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), revokeWithin)
-		defer cancel()
-		return g.secrets.Close(ctx)
-	})
+	g.closers = append([]func() error{within(g.secrets.Close)}, append(g.closers, within(g.secrets.Drain))...)
 	return nil
 }
 
-// drainSecrets revokes what is leased.
-func (g *Gateway) drainSecrets() error {
-	ctx, cancel := context.WithTimeout(context.Background(), revokeWithin)
-	defer cancel()
-	return g.secrets.Drain(ctx)
+// within returns what waits for revocations so long.
+func within(do func(context.Context) error) func() error {
+	return func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), revokeWithin)
+		defer cancel()
+		return do(ctx)
+	}
 }
 
 // nextSecrets returns what follows the references of f, which is to be the current

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -237,7 +238,8 @@ func TestReachLeavesNoLease(t *testing.T) {
 	require.Empty(t, v.Accounts())
 	v.SetDown(true)
 	ps := f.Check(t.Context())
-	require.Len(t, ps, 2, "the one of each person's own is not tried")
+	require.Len(t, ps, 3, "the one of each person's own is not tried")
+	require.NotContains(t, ps.Error(), "must be able to read it", "that is about what the host has")
 	require.Contains(t, ps[0].String(), "x.yaml:7: resource shop: password: secret from vault:")
 }
 
@@ -281,4 +283,22 @@ access: [{groups: [dev], allow: [all]}]
 	require.NotContains(t, h.log.String(), "hunter2")
 	v.SetDown(true)
 	require.ErrorContains(t, h.RenewCertificate(), "503")
+}
+
+// A second gateway on the same data directory does not start, and leaves the leases of the first alone.
+func TestSecondGatewayLeavesLeases(t *testing.T) {
+	pg, database := testserver.Database(t, "")
+	v := testserver.NewSmallVault(t, pg)
+	v.Put("app", map[string]string{"password": pg.Password})
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "token"), []byte(v.Token), 0o600))
+	text := vaultConfig(t, fmt.Sprintf("{address: %q, token: {from: file:token}}", v.URL), pg.Address(), database, "")
+	h := open(t, dir, text)
+	c := h.connect(t, "shop")
+	held := v.Accounts()
+	require.NotEmpty(t, held)
+	_, err := New(h.file(t, text), Options{Log: slog.New(slog.DiscardHandler)})
+	require.ErrorContains(t, err, "has it open")
+	require.Equal(t, held, v.Accounts())
+	require.True(t, exists(t, pg, whoami(t, c)))
 }

@@ -100,7 +100,13 @@ type checking struct {
 	from *Secrets
 }
 
-const mustRead = "the gateway's own process must be able to read it"
+// advice is what to do about a reference that leads nowhere.
+func (c *checking) advice(ref string) string {
+	if c.from.Local(ref) {
+		return "the gateway's own process must be able to read it"
+	}
+	return ""
+}
 
 // secret follows a reference. What is there is not shown.
 func (c *checking) secret(ctx context.Context, line int, at, ref string) {
@@ -108,7 +114,7 @@ func (c *checking) secret(ctx context.Context, line int, at, ref string) {
 		return
 	}
 	if _, err := c.Secret(ctx, c.from, ref); err != nil {
-		c.note(line, mustRead, "%s: %v", at, err)
+		c.note(line, c.advice(ref), "%s: %v", at, err)
 	}
 }
 
@@ -131,7 +137,7 @@ func (c *checking) account(ctx context.Context, a Account, at string) {
 		c.note(a.Line, "want PEM, which begins with -----BEGIN; a password belongs under password", "%s: this is not a private key", at)
 		return
 	case err != nil:
-		c.note(a.Line, mustRead, "%s: %v", at, err)
+		c.note(a.Line, c.advice(is.Secret), "%s: %v", at, err)
 		return
 	case !is.Key:
 		return
