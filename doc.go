@@ -81,6 +81,7 @@
 //   - secrets/google: Secret Manager and logins of Cloud SQL.
 //   - secrets/kubernetes: Secrets of Kubernetes.
 //   - secrets/onepassword: items of 1Password, by a Connect server.
+//   - secrets/sops: files that SOPS has encrypted to keys of age.
 //   - secrets/vault: secrets, database accounts and SSH certificates of Vault and OpenBao.
 //   - secrets/secretstest: the suite that every provider of secrets passes.
 //   - policy: who may do what.
