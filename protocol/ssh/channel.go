@@ -3,6 +3,7 @@ package ssh
 import (
 	"context"
 	"errors"
+	"io"
 	"iter"
 	"strings"
 	"sync"
@@ -57,6 +58,7 @@ type channel struct {
 	exitCode atomic.Pointer[string]
 	exited   chan struct{} // closed when exitCode is set
 	terminal atomic.Bool
+	drawn    atomic.Bool // the resource draws on the terminal
 	menu     atomic.Bool // it shows the menu
 	// refusedLine says that a line for the shell was refused and its input ended:
 	// what it says of its exit is not success.
@@ -222,7 +224,7 @@ func (ch *channel) showBanner() {
 		return
 	}
 	for _, line := range printableLines(string(msg.Fields[0].Value)) {
-		ch.err.Write([]byte(line + "\r\n"))
+		ch.aside().Write([]byte(line + "\r\n"))
 	}
 }
 
@@ -323,8 +325,16 @@ func (ch *channel) requests(queue <-chan *gossh.Request) iter.Seq[*gossh.Request
 	}
 }
 
-// say tells the client something, on stderr; on a terminal in the way that
-// terminals need.
+// aside is where the client is told something: stderr, or a terminal that is drawn on, since clients
+// show what comes on both streams out of order.
+func (ch *channel) aside() io.Writer {
+	if ch.drawn.Load() {
+		return &ch.out
+	}
+	return &ch.err
+}
+
+// say tells the client something; on a terminal in the way that terminals need.
 func (ch *channel) say(text string) {
 	var b []byte
 	end := "\n"
@@ -335,7 +345,7 @@ func (ch *channel) say(text string) {
 	for _, line := range printableLines(text) {
 		b = append(b, "sallyport: "+line+end...)
 	}
-	ch.err.Write(b)
+	ch.aside().Write(b)
 }
 
 // serve acts on the client's requests until either side closes the channel.

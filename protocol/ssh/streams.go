@@ -88,6 +88,7 @@ func size(n uint32) int { return int(min(n, 10000)) }
 // has waited in the channel's window.
 func (ch *channel) start() {
 	s := ch.session
+	ch.drawn.Store(ch.pty != nil)
 	if ch.sftp {
 		ch.startFiles()
 	} else {

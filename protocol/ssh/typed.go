@@ -199,7 +199,7 @@ func (t *typed) end(k key) (instead string, err error) {
 		t.forget()
 		t.begin(place, on) // where the next keys come, when this line is taken back
 		t.mu.Unlock()
-		t.ch.err.Write([]byte(again))
+		t.ch.aside().Write([]byte(again))
 		return instead, nil
 	}
 	defer t.mu.Unlock()

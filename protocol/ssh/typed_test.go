@@ -29,8 +29,8 @@ func TestTypedLines(t *testing.T) {
 	require.NoError(t, s.RequestPty("xterm", 24, 80, nil))
 	in, err := s.StdinPipe()
 	require.NoError(t, err)
-	out := &lockedBuffer{}
-	s.Stdout, s.Stderr = out, out
+	out, aside := &lockedBuffer{}, &lockedBuffer{}
+	s.Stdout, s.Stderr = out, aside
 	require.NoError(t, s.Shell())
 	seen := func(text string) {
 		t.Helper()
@@ -68,6 +68,7 @@ func TestTypedLines(t *testing.T) {
 	var exit *gossh.ExitError
 	require.ErrorAs(t, s.Wait(), &exit)
 	require.Equal(t, 3, exit.ExitStatus())
+	require.Empty(t, aside.String(), "clients show what comes there at any moment, also between the shell's redrawing of the line and what was typed")
 	require.NotContains(t, out.String(), "\nforbidden")
 	require.NotContains(t, strings.Join(r.journal.doneLines(), "\n"), "secret", "what is not echoed is nobody's business")
 }
