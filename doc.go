@@ -37,6 +37,10 @@
 // know who decides. What decides is one revision, which is replaced as a whole while
 // sessions are open.
 //
+// What is decided about is a proxy.Op: a *proxy.Statement with its Text and the Facts
+// that say what it would do, a *proxy.Exec with its Command, a *proxy.File and so on. It
+// belongs to the handler until Done has returned.
+//
 //   - proxy: operations, verdicts, hooks, sessions, the gateway and its ports. It
 //     needs the standard library only.
 //   - proxy/proxytest: sessions and gateways in memory, faults, and conformance

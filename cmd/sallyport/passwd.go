@@ -20,6 +20,7 @@ import (
 func passwdCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "passwd", GroupID: operatorGroup, Short: "Turn a password into the verifier that the config file holds",
+		Long:    "It asks for the password twice and does not show it. A program gives it as the first line\nof the input. What it prints is a new verifier each time, and tells nobody the password.",
 		Example: example("sallyport passwd"),
 		Args:    atMost(0),
 	}

@@ -72,7 +72,11 @@ func writeMarkdown(w io.Writer, root *cobra.Command) {
 }
 
 func markdownOf(w io.Writer, cmd *cobra.Command) {
-	fmt.Fprintf(w, "\n### %s\n\n%s.\n\n    %s\n", name(cmd), cmd.Short, usageLine(cmd))
+	fmt.Fprintf(w, "\n### %s\n\n%s.\n\n", name(cmd), cmd.Short)
+	if cmd.Long != "" {
+		fmt.Fprintf(w, "%s\n\n", cmd.Long)
+	}
+	fmt.Fprintf(w, "    %s\n", usageLine(cmd))
 	if flags := ownFlags(cmd); flags.HasAvailableFlags() {
 		fmt.Fprintf(w, "\n%s", indented(flags.FlagUsagesWrapped(columns), "  "))
 	}
@@ -142,6 +146,9 @@ func roff(text string) string {
 func writeManPage(w io.Writer, cmd *cobra.Command) {
 	fmt.Fprintf(w, ".TH %s 1\n.SH NAME\n%s \\- %s\n", roff(strings.ToUpper(manName(cmd))), roff(manName(cmd)), roff(cmd.Short))
 	fmt.Fprintf(w, ".SH SYNOPSIS\n%s\n", roff(usageLine(cmd)))
+	if cmd.Long != "" {
+		fmt.Fprintf(w, ".SH DESCRIPTION\n%s\n", roff(cmd.Long))
+	}
 	if cmd.HasSubCommands() {
 		io.WriteString(w, ".SH COMMANDS\n")
 		for _, m := range shownCommands(cmd) {
