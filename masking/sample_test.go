@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/internal/testserver"
@@ -209,6 +210,94 @@ func TestVerdictsOutliveJunk(t *testing.T) {
 		g.psql(t, "alice", "DROP TABLE people; CREATE TABLE people (name text); INSERT INTO people "+junk)
 		require.Contains(t, g.psql(t, "alice", "SELECT name FROM people", "-At"), "lamp 7\n")
 	})
+}
+
+// TestTablesThatAreTakenBack: a temporary table that is not there any more, or never was, does not
+// say what the table of its name holds that others see.
+func TestTablesThatAreTakenBack(t *testing.T) {
+	g := startRig(t, "CREATE TABLE x (id int, v text); INSERT INTO x SELECT i, '4111111111111111' FROM generate_series(1, 3) i; CREATE TABLE plain (v text); INSERT INTO plain VALUES ('lamp')", masking.Config{})
+	const read = "SELECT left(v, 8) FROM x"
+	for name, script := range map[string]string{
+		"nothing":                   "",
+		"savepoint":                 "BEGIN; SAVEPOINT a;\nCREATE TEMP TABLE x AS SELECT 'lamp'::text AS v;\nROLLBACK TO a;\n",
+		"savepoint, then committed": "BEGIN; SAVEPOINT a;\nCREATE TEMP TABLE x (v text);\nROLLBACK TO a;\nCOMMIT;\n",
+		"savepoint in one text":     "BEGIN; SAVEPOINT a; CREATE TEMP TABLE x (v text); ROLLBACK TO a\\;\n",
+		"rolled back":               "BEGIN;\nCREATE TEMP TABLE x (v text);\nROLLBACK;\n",
+		"rolled back in one text":   "BEGIN\\; CREATE TEMP TABLE x (v text)\\; ROLLBACK;\n",
+		"failed, then committed":    "BEGIN;\nCREATE TEMP TABLE x (v text);\nSELECT 1/0;\nCOMMIT;\n",
+		"failed, one text":          "BEGIN;\nCREATE TEMP TABLE x (v text);\nSELECT 1/0;\nCOMMIT\\; " + read + ";\n",
+		"dropped at once":           "CREATE TEMP TABLE x (v text) ON COMMIT DROP;\n",
+		"dropped at the end":        "BEGIN;\nCREATE TEMP TABLE x (v text) ON COMMIT DROP;\nCOMMIT;\n",
+		"dropped in one text":       "BEGIN\\; CREATE TEMP TABLE x ON COMMIT DROP AS SELECT 'a'::text AS v\\; COMMIT;\n",
+		"dropped, and read in it":   "BEGIN\\; CREATE TEMP TABLE x ON COMMIT DROP AS SELECT 'a'::text AS v\\; COMMIT\\; " + read + ";\n",
+		"dropped":                   "CREATE TEMP TABLE x (v text);\nDROP TABLE x;\n",
+		"not made":                  "CREATE TEMP TABLE x (v text, v text);\n",
+		"discarded":                 "CREATE TEMP TABLE x (v text);\nDISCARD TEMP;\n",
+		"discarded, and taken back": "CREATE TEMP TABLE plain AS SELECT v FROM x;\nBEGIN; SAVEPOINT a;\nDISCARD TEMP;\nROLLBACK TO a;\nSELECT left(v, 8) FROM plain;\n",
+		"another in its place":      "CREATE TEMP TABLE plain AS SELECT v FROM x;\nBEGIN; SAVEPOINT a;\nDROP TABLE plain;\nCREATE TEMP TABLE plain (v text);\nROLLBACK TO a;\nSELECT left(v, 8) FROM plain;\n",
+	} {
+		out := g.psql(t, "alice", script+read, "-At")
+		require.NotContains(t, out, "4111", name)
+		require.Contains(t, out, "********\n", name)
+	}
+	for name, script := range map[string]string{
+		"kept":                  "BEGIN;\nCREATE TEMP TABLE x AS SELECT 'lamp'::text AS v;\nCOMMIT;\n",
+		"kept in one text":      "BEGIN\\; CREATE TEMP TABLE x AS SELECT 'lamp'::text AS v\\; INSERT INTO x VALUES ('table');\n",
+		"kept, all in one text": "BEGIN\\; CREATE TEMP TABLE x AS SELECT 'lamp'::text AS v\\; COMMIT;\n",
+		"until the end":         "BEGIN;\nCREATE TEMP TABLE x ON COMMIT DROP AS SELECT 'lamp'::text AS v;\n",
+		"made before":           "CREATE TEMP TABLE x AS SELECT 'lamp'::text AS v;\nBEGIN; SAVEPOINT a;\nSELECT 1/0;\nROLLBACK TO a;\n",
+		"another transaction":   "CREATE TEMP TABLE x AS SELECT 'lamp'::text AS v;\nBEGIN;\nSELECT 1/0;\nROLLBACK;\n",
+	} {
+		out := g.psql(t, "alice", script+read, "-At")
+		require.Contains(t, out, "lamp\n", name)
+		require.NotContains(t, out, "*", name)
+	}
+	// Sent at once, before the server has answered any of it.
+	for name, script := range map[string][]string{
+		"not made":               {"CREATE TEMP TABLE x (v text, v text)"},
+		"dropped at once":        {"CREATE TEMP TABLE x (v text) ON COMMIT DROP"},
+		"failed, then committed": {"BEGIN", "CREATE TEMP TABLE x (v text)", "SELECT 1/0", "COMMIT"},
+		"discarded":              {"CREATE TEMP TABLE x (v text)", "DISCARD TEMP"},
+	} {
+		c := g.connect(t, "alice").PgConn()
+		for _, sql := range append(script, read) {
+			c.Frontend().Send(&pgproto3.Query{String: sql})
+		}
+		require.NoError(t, c.Frontend().Flush())
+		for turns := 0; turns <= len(script); {
+			m, err := c.Frontend().Receive()
+			require.NoError(t, err)
+			switch m := m.(type) {
+			case *pgproto3.ReadyForQuery:
+				turns++
+			case *pgproto3.DataRow:
+				require.Equal(t, "********", string(m.Values[0]), name)
+			}
+		}
+	}
+	// A batch that fails after it has made the table.
+	for range 20 {
+		c := g.connect(t, "alice").PgConn()
+		f := c.Frontend()
+		for _, sql := range []string{"CREATE TEMP TABLE x (v text)", "SELECT 1/0"} {
+			f.Send(&pgproto3.Parse{Query: sql})
+			f.Send(&pgproto3.Bind{})
+			f.Send(&pgproto3.Execute{})
+		}
+		f.Send(&pgproto3.Sync{})
+		f.Send(&pgproto3.Query{String: read})
+		require.NoError(t, f.Flush())
+		for turns := 0; turns < 2; {
+			m, err := f.Receive()
+			require.NoError(t, err)
+			switch m := m.(type) {
+			case *pgproto3.ReadyForQuery:
+				turns++
+			case *pgproto3.DataRow:
+				require.Equal(t, "********", string(m.Values[0]))
+			}
+		}
+	}
 }
 
 // TestAddressesInBothFormats reads addresses as drivers do by default, which is in binary

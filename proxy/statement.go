@@ -415,6 +415,9 @@ type OwnRelation struct {
 	// Table says that it is a table whose rows are its own, as far as the session has made
 	// it one and has done nothing to it since: no view, and without rules and triggers.
 	Table bool
+	// Open says that the transaction in which it was made or changed has not ended, and
+	// Local that it ends with the transaction.
+	Open, Local bool
 	// ID tells relations of the same name apart, in this process.
 	ID uint64
 }
@@ -467,6 +470,7 @@ type NameChange struct {
 	Columns []Column
 	Known   bool
 	Table   bool // the relation is made as a table
+	Open    bool // the transaction that the session makes it in has not ended
 }
 
 // NameChangeKind says what changes.

@@ -263,6 +263,9 @@ func (d *down) ready(body []byte, total int) error {
 			if e.op != nil {
 				d.done = proxy.Outcome{}
 			}
+			if e.expect.endsWithReady() {
+				d.pending.turns.Add(-1)
+			}
 			d.finish(e, errSkipped)
 			continue
 		}
@@ -275,6 +278,7 @@ func (d *down) ready(body []byte, total int) error {
 		}
 		d.finish(e, d.done.Err)
 		d.settling.ready(&d.epoch, status != 'I')
+		d.pending.turns.Add(-1)
 		d.turned()
 		break
 	}

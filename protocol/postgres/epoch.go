@@ -14,6 +14,8 @@ import (
 // that others see. up notes what it sends, down what has come of it.
 type epoch struct {
 	names atomic.Pointer[proxy.Names] // what up goes by; nil is the state at login
+	// ending is the same while the server may end a transaction before what up sends next.
+	ending atomic.Pointer[proxy.Names]
 	// changes counts the statements sent that change the catalog, or may, and whose
 	// transaction has not ended: they are seen here and by nobody else.
 	changes atomic.Int32
@@ -39,12 +41,17 @@ func ofObjects(c proxy.NameChange) bool {
 	return c.Kind == proxy.NameObject || c.Kind == proxy.NameAnything
 }
 
-// state is what names mean to what is sent next.
-func (e *epoch) state() proxy.Names {
-	if n := e.names.Load(); n != nil {
-		return *n
+// state is what names mean to what is sent next. ending says that the server may end a
+// transaction before.
+func (e *epoch) state(ending bool) proxy.Names {
+	n := e.names.Load()
+	if ending {
+		n = e.ending.Load()
 	}
-	return proxy.Names{}
+	if n == nil {
+		return proxy.Names{}
+	}
+	return *n
 }
 
 // begin sets what names mean at login.
@@ -97,6 +104,10 @@ func (e *epoch) landed(f *proxy.Facts, ok, committed bool) {
 	changes := sql.Renames(f)
 	// A text of several statements is one transaction, unless it says otherwise.
 	several := f.Statements > 1 && f.Effects.Has(proxy.EffectTransaction)
+	back := !ok || slices.ContainsFunc(changes, takesBack)
+	if several && slices.ContainsFunc(changes, commits) { // which takes back, where the transaction had failed
+		e.now, e.kept = sql.Ending(e.now, &e.before), sql.Ending(e.kept, &e.before)
+	}
 	for _, c := range changes {
 		switch {
 		case c.Kind == proxy.NameAnything:
@@ -105,8 +116,10 @@ func (e *epoch) landed(f *proxy.Facts, ok, committed bool) {
 				e.before = sql.Rename(e.before, c)
 			}
 		case several:
-			e.apply(c)
-			e.lost()
+			if e.apply(c); commits(c) && ok {
+				e.now, e.kept = sql.Ending(sql.Ended(e.now), nil), sql.Ending(sql.Ended(e.kept), nil)
+			}
+			e.lost(back)
 		case !ok:
 		default:
 			e.lands(c, committed)
@@ -123,13 +136,21 @@ func (e *epoch) lands(c proxy.NameChange, committed bool) {
 	case proxy.NameRollback:
 		e.end(false)
 	case proxy.NameRollbackTo:
-		e.lost()
+		e.lost(true)
 	default:
 		e.apply(c)
 	}
 }
 
+// takesBack reports whether a change takes back what was made before it.
+func takesBack(c proxy.NameChange) bool {
+	return c.Kind == proxy.NameRollback || c.Kind == proxy.NameRollbackTo
+}
+
+func commits(c proxy.NameChange) bool { return c.Kind == proxy.NameCommit }
+
 func (e *epoch) apply(c proxy.NameChange) {
+	c.Open = true
 	e.now = sql.Rename(e.now, c)
 	if !c.Local {
 		e.kept = sql.Rename(e.kept, c)
@@ -137,8 +158,11 @@ func (e *epoch) apply(c proxy.NameChange) {
 }
 
 // lost is for a part of the transaction that may have been taken back: what it set
-// may hold or not.
-func (e *epoch) lost() {
+// may hold or not, and with made, what it made may be there or not.
+func (e *epoch) lost(made bool) {
+	if made {
+		e.now, e.kept = sql.Ending(e.now, &e.before), sql.Ending(e.kept, &e.before)
+	}
 	if e.now.Moved(&e.before) || e.now.Moved(&e.kept) {
 		e.now.Unsure |= proxy.UnsureSchemas
 	}
@@ -152,7 +176,7 @@ func (e *epoch) lost() {
 func (e *epoch) end(committed bool) {
 	n := e.before
 	if committed {
-		n = e.kept
+		n = sql.Ended(e.kept)
 	}
 	const open = proxy.UnsureObjects
 	n.Changed, n.Unsure = e.now.Changed, n.Unsure&^(open|proxy.UnsureCursors)|e.now.Unsure&open
@@ -163,6 +187,7 @@ func (e *epoch) end(committed bool) {
 // refused or taken back.
 func (e *epoch) publish() {
 	n := e.now
+	ends := false
 	for _, c := range e.flying {
 		switch c.Kind {
 		case proxy.NamePath, proxy.NamePathReset:
@@ -172,15 +197,25 @@ func (e *epoch) publish() {
 		case proxy.NameUser, proxy.NameUserReset:
 			n.Unsure |= proxy.UnsureUser
 		case proxy.NameCommit, proxy.NameRollback, proxy.NameRollbackTo:
-			if e.now.Moved(&e.before) || e.now.Moved(&e.kept) {
-				n.Unsure |= proxy.UnsureSchemas
-			}
+			ends = true
 		case proxy.NameNoTemporary:
+			n.Temporary = sql.Unknown(n.Temporary)
+		case proxy.NameTemporary: // or what has this name now
+			c.Known, c.Table = false, false
+			n = sql.Rename(n, c)
 		default:
 			n = sql.Rename(n, c)
 		}
 	}
+	ending := sql.Ending(n, &e.before)
+	if e.now.Moved(&e.before) || e.now.Moved(&e.kept) {
+		ending.Unsure |= proxy.UnsureSchemas
+	}
+	if ends {
+		n = ending
+	}
 	e.names.Store(&n)
+	e.ending.Store(&ending)
 }
 
 // began notes the path that the session began with, which is that of the first snapshot: a
@@ -322,7 +357,7 @@ func (s *session) catalogShape(shape *proxy.Shape) {
 	}
 	var snapshot *sql.Snapshot
 	doubt := false
-	names := s.epoch.state()
+	names := s.epoch.state(false)
 	own := names.Unsure&(proxy.UnsureTemporary|proxy.UnsureObjects) != 0
 	for i := range shape.Columns {
 		col := &shape.Columns[i]

@@ -99,7 +99,7 @@ func TestNamesSettle(t *testing.T) {
 					}
 				}
 				if moves {
-					n := e.state()
+					n := e.state(false)
 					require.NotZero(t, n.Unsure&proxy.UnsureSchemas, "what is on its way is believed")
 				}
 				for i, op := range turn.ops {
@@ -111,7 +111,7 @@ func TestNamesSettle(t *testing.T) {
 					s.settled(&e, nil, nil)
 				}
 			}
-			n := e.state()
+			n := e.state(false)
 			require.Equal(t, c.path, n.Path)
 			require.Equal(t, c.unsure, n.Unsure)
 			require.Empty(t, e.flying)
@@ -124,17 +124,17 @@ func TestNamesSettle(t *testing.T) {
 func TestPathAtLoginStays(t *testing.T) {
 	var e epoch
 	e.stay("pg_catalog, public")
-	n := e.state()
+	n := e.state(false)
 	require.Equal(t, "pg_catalog, public", n.SearchPath())
 	require.Zero(t, n.Unsure)
 
 	var odd epoch
 	odd.stay(`pg_catalog, Odd Name`)
-	n = odd.state()
+	n = odd.state(false)
 	require.Equal(t, proxy.UnsureLogin|proxy.UnsurePath, n.Unsure)
 	set := &proxy.Facts{Statements: 1, Renames: []proxy.NameChange{{Kind: proxy.NamePath, Value: "a"}, {Kind: proxy.NamePathReset}}}
 	odd.sent(set)
 	odd.landed(set, true, true)
-	n = odd.state()
+	n = odd.state(false)
 	require.NotZero(t, n.Unsure&proxy.UnsurePath, "a reset goes back to what is not known")
 }

@@ -101,7 +101,10 @@ type pending struct {
 	copied  *inflow // what wants to see that data; nil when nothing does
 	// skipping says that the server skips all that comes until a Sync, which is not
 	// sent yet.
-	skipping   atomic.Bool
+	skipping atomic.Bool
+	// turns counts the messages after which the server says that it is ready: a transaction
+	// may end with each.
+	turns      atomic.Int32
 	batch      uint64 // counts Syncs sent
 	statements names[*statement]
 	portals    names[*portal]
@@ -237,6 +240,9 @@ func (p *pending) dropSecond() {
 		p.tail = p.head
 	}
 	p.uncount(e)
+	if e.expect.endsWithReady() {
+		p.turns.Add(-1)
+	}
 }
 
 func (p *pending) uncount(e *entry) {
@@ -250,6 +256,9 @@ func (p *pending) uncount(e *entry) {
 func (p *pending) add(e *entry) {
 	e.size = e.keeps()
 	p.size += e.size
+	if e.expect.endsWithReady() {
+		p.turns.Add(1)
+	}
 	if e.expect == expectSync {
 		p.syncs++
 		p.skipping.Store(false)

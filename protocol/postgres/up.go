@@ -389,7 +389,7 @@ func (u *up) read(text []byte) *proxy.Facts {
 		latest, _ := c.Latest(u.session.session.Context(), &u.named)
 		u.epoch.began(latest)
 	}
-	u.reading.Names = u.epoch.state()
+	u.reading.Names = u.epoch.state(u.pending.turns.Load() > 0)
 	u.reading.BackslashLiterals = u.session.backslashes.Load()
 	return u.handler.Analyzer.Analyze(u.session.session.Context(), text, &u.reading)
 }

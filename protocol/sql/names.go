@@ -53,13 +53,13 @@ func Rename(n proxy.Names, c proxy.NameChange) proxy.Names {
 	case proxy.NameCommit, proxy.NameRollback, proxy.NameRollbackTo:
 	default:
 		n.Unsure |= proxy.UnsureAnything
-		n.Temporary, n.Changed, n.Cursors = unknown(n.Temporary), unknown(n.Changed), unknown(n.Cursors)
+		n.Temporary, n.Changed, n.Cursors = Unknown(n.Temporary), Unknown(n.Changed), Unknown(n.Cursors)
 	}
 	return n
 }
 
-// unknown returns list with relations whose columns are not known any more.
-func unknown(list []*proxy.OwnRelation) []*proxy.OwnRelation {
+// Unknown returns list with relations whose columns are not known any more.
+func Unknown(list []*proxy.OwnRelation) []*proxy.OwnRelation {
 	if !slices.ContainsFunc(list, func(r *proxy.OwnRelation) bool { return r.Known || r.Table }) {
 		return list
 	}
@@ -74,7 +74,7 @@ func unknown(list []*proxy.OwnRelation) []*proxy.OwnRelation {
 // unsure of all such names.
 func own(n *proxy.Names, list []*proxy.OwnRelation, c *proxy.NameChange, unsure proxy.Unsure) []*proxy.OwnRelation {
 	at, ok := find(list, c.Value)
-	made := &proxy.OwnRelation{Schema: c.Schema, Name: c.Value, Columns: c.Columns, Known: c.Known, Table: c.Table, ID: ownIDs.Add(1)}
+	made := &proxy.OwnRelation{Schema: c.Schema, Name: c.Value, Columns: c.Columns, Known: c.Known, Table: c.Table, Open: c.Open, Local: c.Local, ID: ownIDs.Add(1)}
 	switch {
 	case unsure != 0 && n.Unsure&unsure != 0:
 		return list
@@ -177,6 +177,8 @@ func (s Scope) After(changes []proxy.NameChange) Scope {
 			}
 			if c.Kind != proxy.NameCommit {
 				n = takenBack(n)
+			} else { // which takes back, if the transaction has failed before this text
+				n = Ending(n, nil)
 			}
 		default:
 			before := n
@@ -194,7 +196,46 @@ func (s Scope) After(changes []proxy.NameChange) Scope {
 func takenBack(n proxy.Names) proxy.Names {
 	if len(n.Temporary)+len(n.Changed)+len(n.Cursors) > 0 {
 		n.Unsure |= proxy.UnsureTemporary | proxy.UnsureObjects
-		n.Temporary, n.Changed, n.Cursors = unknown(n.Temporary), unknown(n.Changed), unknown(n.Cursors)
+		n.Temporary, n.Changed, n.Cursors = Unknown(n.Temporary), Unknown(n.Changed), Unknown(n.Cursors)
+	}
+	return n
+}
+
+// Ending returns what names mean while it is not known how the transaction ends, or a part
+// of it: what was made in it may be there or not. before is what they meant when it began,
+// nil where that is not known.
+func Ending(n proxy.Names, before *proxy.Names) proxy.Names {
+	passing := func(r *proxy.OwnRelation) bool { return r.Open || r.Local }
+	if slices.ContainsFunc(n.Temporary, passing) {
+		list := slices.Clone(n.Temporary)
+		for i, r := range list {
+			if passing(r) {
+				list[i] = &proxy.OwnRelation{Schema: r.Schema, Name: r.Name, Open: r.Open, Local: r.Local, ID: ownIDs.Add(1)}
+			}
+		}
+		n.Temporary = list
+	}
+	if before != nil && slices.ContainsFunc(before.Temporary, func(r *proxy.OwnRelation) bool {
+		_, still := find(n.Temporary, r.Name)
+		return !still
+	}) {
+		n.Unsure |= proxy.UnsureTemporary
+	}
+	return n
+}
+
+// Ended returns what names mean when the transaction in which they came to mean it has
+// ended well.
+func Ended(n proxy.Names) proxy.Names {
+	if slices.ContainsFunc(n.Temporary, func(r *proxy.OwnRelation) bool { return r.Open }) {
+		n.Temporary = slices.Clone(n.Temporary)
+		for i, r := range n.Temporary {
+			if r.Open {
+				closed := *r
+				closed.Open = false
+				n.Temporary[i] = &closed
+			}
+		}
 	}
 	return n
 }

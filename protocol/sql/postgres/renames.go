@@ -251,7 +251,7 @@ func (v *visitor) made(n ast.Stmt) (changes []proxy.NameChange) {
 		}
 		c := proxy.NameChange{Kind: proxy.NameObject, Schema: r.Schema, Value: r.Name}
 		c.Columns, c.Known = v.columnsOf(n, r)
-		c.Table = makesTable(n)
+		c.Table, c.Local = makesTable(n), endsWithTransaction(n)
 		if strings.HasPrefix(r.Schema, temporarySchema) {
 			c.Kind = proxy.NameTemporary
 		} else if v.catalog.Names().Unsure&proxy.UnsureSchemas != 0 && r.Effects.Has(proxy.EffectCreate) { // the first schema may be that
@@ -272,6 +272,17 @@ func makesTable(n ast.Stmt) bool {
 		return true
 	case *ast.CreateTableAsStmt:
 		return n.ObjType == ast.OBJECT_TABLE
+	}
+	return false
+}
+
+// endsWithTransaction reports whether a statement makes a table ON COMMIT DROP.
+func endsWithTransaction(n ast.Stmt) bool {
+	switch n := n.(type) {
+	case *ast.CreateStmt:
+		return n.OnCommit == ast.ONCOMMIT_DROP
+	case *ast.CreateTableAsStmt:
+		return n.Into != nil && n.Into.OnCommit == ast.ONCOMMIT_DROP
 	}
 	return false
 }
