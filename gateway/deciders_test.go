@@ -4,10 +4,12 @@ import (
 	"context"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/identity/tokens"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -49,5 +51,23 @@ func TestDecidersAreAuthenticated(t *testing.T) {
 			}
 			require.Equal(t, tt.may, may)
 		})
+	}
+}
+
+// A person decides: neither her access token nor a service does, though both log in.
+func TestDecidersArePeople(t *testing.T) {
+	f := parse(t, config.Options{}, `{listen: {postgres: "127.0.0.1:0"}, resources: [], identity: {users: [{name: bob, password: `+verifier(t)+`}]}}`)
+	g, err := New(f, Options{Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	defer g.Close()
+	require.NoError(t, g.proofs.tokens.PutPrincipal(t.Context(), tokens.Principal{Name: "ci", Kind: proxy.Service}))
+	for _, user := range []string{"bob", "ci"} {
+		_, secret, err := g.proofs.tokens.Create(t.Context(), tokens.Token{Subject: user, User: user, Expires: time.Now().Add(time.Hour)})
+		require.NoError(t, err)
+		proof := proxy.Proof{Method: proxy.MethodPassword, User: user, Password: secret, Protocol: "control"}
+		_, err = g.parts().revision.Authenticator.Authenticate(t.Context(), proof)
+		require.NoError(t, err, user)
+		_, err = g.control.Deciders.Authenticate(t.Context(), proof)
+		require.ErrorIs(t, err, proxy.ErrUnauthenticated, user)
 	}
 }
