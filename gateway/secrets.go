@@ -16,7 +16,11 @@ var secretTypes = map[secrets.EventKind]string{
 
 // reportSecret has it on record what happens to a secret.
 func (g *Gateway) reportSecret(e secrets.Event) {
-	if e.Err != nil && e.Kind != secrets.Resolved { // of which who asked tells
+	switch {
+	case e.Err == nil:
+	case e.Kind == secrets.Resolved && e.Session == "" && !e.Cached: // of others the session tells
+		g.log.Warn("a secret that the gateway itself uses could not be had", "ref", e.Ref, "err", e.Err)
+	case e.Kind != secrets.Resolved:
 		g.log.Warn("a lease of a secret could not be renewed or revoked, or has ended", "what", e.Kind.String(), "ref", e.Ref, "lease", e.Lease, "session", e.Session, "err", e.Err)
 	}
 	g.records.Secret(audit.SecretUse{

@@ -257,7 +257,7 @@ func TestKeyByReference(t *testing.T) {
 	}
 	put()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "token"), []byte(v.Token), 0o600))
-	h := open(t, dir, fmt.Sprintf(`
+	text := fmt.Sprintf(`
 listen: {postgres: "127.0.0.1:0"}
 data_dir: data
 secrets: {vault: {address: %q, token: {from: file:token}}}
@@ -265,7 +265,8 @@ tls: {cert: cert.pem, key: "vault:secret/gw#key"}
 identity: {users: [{name: alice, groups: [dev], password: %s}]}
 resources: [{name: shop, type: postgres, address: %q, username: x}]
 access: [{groups: [dev], allow: [all]}]
-`, v.URL, verifier(t), pg.Address()))
+`, v.URL, verifier(t), pg.Address())
+	h := open(t, dir, text)
 	shown := func() {
 		c, err := h.gateway.Certificate(&tls.ClientHelloInfo{SupportedVersions: []uint16{tls.VersionTLS13}, ServerName: "127.0.0.1"})
 		require.NoError(t, err)
@@ -281,8 +282,20 @@ access: [{groups: [dev], allow: [all]}]
 	shown()
 	require.Len(t, serials, 2, "the one from before")
 	require.NotContains(t, h.log.String(), "hunter2")
+
+	// While the service is down the file can change, by what is known of the key.
+	put()
+	require.NoError(t, h.RenewCertificate())
 	v.SetDown(true)
-	require.ErrorContains(t, h.RenewCertificate(), "503")
+	require.NoError(t, h.Apply(h.file(t, strings.Replace(text, "allow: [all]", "allow: [connect]", 1))))
+	require.NoError(t, h.Apply(h.file(t, text)))
+	shown()
+	require.Len(t, serials, 3)
+	require.Contains(t, h.log.String(), "a secret that the gateway itself uses could not be had")
+	require.ErrorContains(t, h.Apply(h.file(t, strings.Replace(text, "secret/gw#key", "secret/other#key", 1))), "503", "what was never read")
+	other := testserver.NewSmallVault(t, pg)
+	other.SetDown(true)
+	require.ErrorContains(t, h.Apply(h.file(t, strings.Replace(text, v.URL, other.URL, 1))), "503", "another source may have another value")
 }
 
 // A second gateway on the same data directory does not start, and leaves the leases of the first alone.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -66,6 +67,14 @@ func TestCanaries(t *testing.T) {
 	rand.Read(key[:])
 	canaries["audit key"] = base64.StdEncoding.EncodeToString(key[:])
 	canaries["audit key itself"] = string(key[:])
+	plant("client secret")
+	hook := base64.StdEncoding.EncodeToString([]byte(rand.Text() + rand.Text()))
+	canaries["webhook's key"] = "whsec_" + hook
+	canaries["store's key"] = hex.EncodeToString(key[:16]) + hex.EncodeToString(key[:16])
+	certificate, private := testserver.NewAuthority().ServerPEM("localhost", "127.0.0.1")
+	write("gateway.pem", string(certificate))
+	v.Put("gateway", map[string]string{"key": string(private)})
+	canaries["a line of the certificate's key"] = strings.Split(string(private), "\n")[1]
 	verifier, err := identity.NewVerifier(plant("alice"))
 	require.NoError(t, err)
 	guess := plant("guess")
@@ -90,9 +99,17 @@ metrics: %q
 secrets:
   vault: {address: %q, token: {from: file:token}}
   exec: {commands: {db: [%s]}}
-identity: {users: [{name: alice, groups: [dev], password: %q, ssh_keys: [%q]}]}
+tls: {cert: gateway.pem, key: "vault:secret/gateway#key"}
+store: {key: env:CANARY_STORE}
+api: {listen: "127.0.0.1:0", url: "https://localhost:8443"}
+identity:
+  providers: [{name: company, issuer: "https://127.0.0.1:1", client_id: gw, client_secret: env:CANARY_CLIENT}]
+  users: [{name: alice, groups: [dev], password: %q, ssh_keys: [%q]}]
 masking_key: {secret: env:CANARY_MASKING}
-audit: {key: env:CANARY_AUDIT, recordings: [{rows: full, exec: full}]}
+audit:
+  key: env:CANARY_AUDIT
+  recordings: [{rows: full, exec: full}]
+  export: [{type: webhook, url: "https://127.0.0.1:1/hook", private: true, keys: [env:CANARY_HOOK]}]
 access: [{groups: [dev], allow: [all]}]
 resources:
 `, postgres, ssh, metrics, v.URL, filepath.Join(dir, "program"), verifier, alice)+
@@ -100,7 +117,7 @@ resources:
 		resource("exec", "canary_exec", "exec:db#p")+resource("wrong", "canary_wrong", "env:CANARY_WRONG")+resource("lease", "unused", "vault:database/creds/ro")+
 		resource("none", "canary_kv", "vault:secret/none#password")+
 		fmt.Sprintf("  - {name: vm1, type: ssh, address: %q, username: %s, key: \"file:upstream\", ssh: {host_keys: [%q]}}\n", machine, me.Username, host))
-	for name, value := range map[string]string{"MASKING": canaries["masking key"], "AUDIT": canaries["audit key"], "ENV": canaries["env"], "WRONG": canaries["wrong"]} {
+	for name, value := range map[string]string{"MASKING": canaries["masking key"], "AUDIT": canaries["audit key"], "ENV": canaries["env"], "CLIENT": canaries["client secret"], "STORE": canaries["store's key"], "HOOK": canaries["webhook's key"], "WRONG": canaries["wrong"]} {
 		t.Setenv("CANARY_"+name, value)
 	}
 	t.Setenv("GOTRACEBACK", "all")
@@ -111,7 +128,7 @@ resources:
 	hostName, port, err := net.SplitHostPort(postgres)
 	require.NoError(t, err)
 	connect := func(resource, password string) (*pgconn.PgConn, error) {
-		c, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=%s user=alice+%s sslmode=verify-full sslrootcert=%s", hostName, port, resource, filepath.Join(dir, "data", "ca", "ca.pem")))
+		c, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=%s user=alice+%s sslmode=require", hostName, port, resource))
 		require.NoError(t, err)
 		c.Password = password
 		conn, err := pgconn.ConnectConfig(t.Context(), c)

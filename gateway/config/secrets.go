@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 
@@ -147,7 +148,17 @@ func (f *File) checkReference(ref string) error {
 // Secrets follows the references of a config file: a broker of its sources.
 type Secrets struct {
 	*secrets.Broker
-	opened map[string]opened // by scheme
+	opened map[string]*opened // by scheme
+
+	mu     sync.Mutex
+	own    map[use]string // what the gateway itself uses
+	before map[use]string // by the revision before
+}
+
+// use is a reference and its source; nil is one of the options.
+type use struct {
+	source *opened
+	ref    string
 }
 
 // opened is a provider, and what it was opened with.
@@ -169,10 +180,18 @@ func (f *File) OpenSecrets(o secrets.Options) (*Secrets, error) {
 // Next returns what follows the references of f, another revision of the file. Sources that are as they
 // were are used on, and what is kept and leased stays; see [secrets.Broker.With]. One of the two
 // is to be retired.
-func (s *Secrets) Next(f *File) (*Secrets, error) { return f.openSecrets(s.opened, s.With) }
+func (s *Secrets) Next(f *File) (*Secrets, error) {
+	next, err := f.openSecrets(s.opened, s.With)
+	if err == nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		next.before = maps.Clone(s.own)
+	}
+	return next, err
+}
 
-func (f *File) openSecrets(before map[string]opened, broker func(own secrets.Source) (*secrets.Broker, error)) (*Secrets, error) {
-	s := &Secrets{opened: make(map[string]opened)}
+func (f *File) openSecrets(before map[string]*opened, broker func(own secrets.Source) (*secrets.Broker, error)) (*Secrets, error) {
+	s := &Secrets{opened: make(map[string]*opened), own: make(map[use]string)}
 	own := make(secrets.Source)
 	host := secrets.Host{Dir: filepath.Dir(f.name)}
 	var err error
@@ -180,7 +199,7 @@ func (f *File) openSecrets(before map[string]opened, broker func(own secrets.Sou
 		o := &f.Secrets[i]
 		is, ok := before[o.Scheme]
 		if !ok || is.host != host || !reflect.DeepEqual(is.settings, o.Settings) {
-			is = opened{settings: o.Settings, host: host}
+			is = &opened{settings: o.Settings, host: host}
 			if is.provider, err = o.open(f.options.Kinds, host); err != nil {
 				err = fmt.Errorf("opening the source of secrets %s: %w", o.Scheme, err)
 				break
@@ -195,7 +214,7 @@ func (f *File) openSecrets(before map[string]opened, broker func(own secrets.Sou
 		return s, nil
 	}
 	for scheme, is := range s.opened {
-		if c, ok := is.provider.(interface{ Close() }); ok && before[scheme].provider != is.provider {
+		if c, ok := is.provider.(interface{ Close() }); ok && before[scheme] != is {
 			c.Close()
 		}
 	}
@@ -236,8 +255,9 @@ func (f *File) keyPair(ctx context.Context, from *Secrets, cert, key string) (tl
 	return tls.X509KeyPair(c, k)
 }
 
-// Secret fetches what a reference of the file leads to, past what is kept. from is who follows it; nil opens
-// the file's sources for this alone.
+// Secret fetches what a reference of the file leads to, past what is kept, for the gateway itself. from is who
+// follows it; nil opens the file's sources for this alone. When a service does not answer, what it said
+// for from or the revision before is used: a service that is down keeps no change of the file from being used.
 func (f *File) Secret(ctx context.Context, from *Secrets, ref string) (secret string, err error) {
 	if from == nil {
 		if from, err = f.OpenSecrets(secrets.Options{Brief: true}); err != nil {
@@ -245,10 +265,29 @@ func (f *File) Secret(ctx context.Context, from *Secrets, ref string) (secret st
 		}
 		defer func() { err = errors.Join(err, from.Close(ctx)) }()
 	}
-	s, release, err := from.Fetch(ctx, f.reference(ref), true)
+	return from.fetch(ctx, f.reference(ref))
+}
+
+func (s *Secrets) fetch(ctx context.Context, ref string) (string, error) {
+	scheme, _, _ := strings.Cut(ref, ":")
+	u := use{s.opened[scheme], ref}
+	value, release, err := s.Fetch(ctx, ref, true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		release()
+		s.own[u] = value.Reveal()
+	}
+	if errors.Is(err, secrets.ErrUnavailable) {
+		for _, known := range []map[use]string{s.own, s.before} {
+			if text, ok := known[u]; ok {
+				s.own[u] = text
+				return text, nil
+			}
+		}
+	}
 	if err != nil {
 		return "", err
 	}
-	release()
-	return s.Reveal(), nil
+	return s.own[u], nil
 }
