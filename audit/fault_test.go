@@ -38,7 +38,7 @@ func TestAttack65Strict(t *testing.T) {
 			d.breaks(writes(faults(d)[name]))
 			asked := make(chan bool, 1)
 			go func() { asked <- run(s, "SELECT 2").Refuses() }()
-			require.Eventually(t, func() bool { return s.Err() != nil }, 5*time.Second, 5*time.Millisecond)
+			require.Eventually(t, func() bool { return s.Err() != nil }, 30*time.Second, 5*time.Millisecond)
 			var w *WriteError
 			require.ErrorAs(t, s.Err(), &w)
 			require.NotContains(t, s.Err().Error(), "hunter2")
@@ -72,7 +72,7 @@ func TestAttack65BestEffort(t *testing.T) {
 			require.Eventually(t, func() bool {
 				require.False(t, run(s, "SELECT 3").Refuses())
 				return len(of(events(t, dir, s.ID), Degraded)) > 0
-			}, 5*time.Second, 5*time.Millisecond)
+			}, 30*time.Second, 5*time.Millisecond)
 			s.Close(nil)
 			require.NoError(t, l.Close())
 			list := events(t, dir, s.ID)
@@ -128,7 +128,7 @@ func TestAttack65Sync(t *testing.T) {
 		return false, nil
 	})
 	s := newSession(t, l)
-	require.Eventually(t, func() bool { return s.Err() != nil }, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return s.Err() != nil }, 30*time.Second, 5*time.Millisecond)
 	d.mends()
 	s.Close(nil)
 	require.NoError(t, l.Close())

@@ -40,7 +40,7 @@ func TestOwnRotates(t *testing.T) {
 				sealed, err := l.tree.ids()
 				require.NoError(t, err)
 				return sealed[first] && l.Head().N == int64(len(sealed))
-			}, 5*time.Second, time.Millisecond)
+			}, 30*time.Second, time.Millisecond)
 			r := verify(t, dir, l.PublicKey())
 			require.Empty(t, r.Problems)
 			require.Equal(t, []string{second}, r.Unproven)

@@ -45,7 +45,7 @@ func TestClosedGateway(t *testing.T) {
 					require.NoError(t, g.Listen())
 				}
 				require.NoError(t, g.Close())
-				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 				defer cancel()
 				done := make(chan error, 1)
 				go func() { done <- do(g) }()

@@ -75,7 +75,7 @@ func start(t testing.TB, args ...string) *process {
 		p.cmd.Process.Signal(os.Interrupt)
 		select {
 		case <-p.done:
-		case <-time.After(15 * time.Second):
+		case <-time.After(30 * time.Second):
 			p.cmd.Process.Kill()
 		}
 	})

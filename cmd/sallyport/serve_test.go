@@ -47,7 +47,12 @@ func TestServe(t *testing.T) {
 	text := &strings.Builder{}
 	cmd.Stderr = text
 	require.NoError(t, cmd.Start())
-	time.AfterFunc(time.Second, func() { cmd.Process.Signal(os.Interrupt) })
+	require.Eventually(t, func() bool {
+		running, err := exec.CommandContext(t.Context(), "psql", "-X", "-A", "-t", "-d", o.direct, "-c",
+			"SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT count(*) FROM generate_series%'").Output()
+		return err == nil && string(running) == "1\n"
+	}, 60*time.Second, 50*time.Millisecond)
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
 	begun := time.Now()
 	cmd.Wait()
 	require.Less(t, time.Since(begun), 20*time.Second)

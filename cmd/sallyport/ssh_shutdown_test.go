@@ -79,7 +79,7 @@ func TestSSHShutdown(t *testing.T) {
 			if p != forward { // -W says nothing of how its connection ended
 				require.NotZero(t, p.cmd.ProcessState.ExitCode(), p.output())
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatalf("a client does not end:\n%s", p.output())
 		}
 	}
