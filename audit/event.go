@@ -89,6 +89,7 @@ type Event struct {
 	Session  string            `json:"session,omitempty"`
 	User     string            `json:"user,omitempty"`
 	Groups   []string          `json:"groups,omitempty"`
+	Identity string            `json:"identity,omitempty"` // service or agent; empty is a human
 	Method   string            `json:"method,omitempty"`
 	For      string            `json:"for,omitempty"` // the human that an agent acts for
 	Resource string            `json:"resource,omitempty"`

@@ -213,6 +213,9 @@ func identity(b []byte, id *proxy.Identity) []byte {
 		}
 		b = append(b, ']')
 	}
+	if id.Kind != proxy.Human {
+		b = str(b, "identity", id.Kind.String())
+	}
 	b = str(b, "method", id.Method.String())
 	return str(b, "for", id.OnBehalfOf)
 }

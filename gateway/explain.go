@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/guardrail"
 	"github.com/sallyport/sallyport/masking"
+	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/secrets"
@@ -116,6 +118,8 @@ type Question struct {
 	// Text is the statement or command line. Op is used instead when it is not nil.
 	Text string
 	Op   proxy.Op
+	// From is where the client is; nil is not known.
+	From net.Addr
 	// At is when; zero is now.
 	At time.Time
 	// Expected is what the resource expects of a statement. Nil: it is asked.
@@ -142,6 +146,8 @@ type Answer struct {
 	// Notes are what interceptors say besides: which rules answer, which columns are masked
 	// and why, and who sees what others do not.
 	Notes []proxy.Note
+	// Asks is what the session is asked for in return for connecting.
+	Asks policy.Obligations
 	// Trace are the steps by which the policy in Rego came to its answer, for its author: it
 	// shows values. TraceErr is why it did not decide. Both are empty when it was not asked.
 	Trace    string
@@ -152,7 +158,7 @@ type Answer struct {
 // a session that nobody refuses.
 func (x *Explainer) traceConnect(ctx context.Context, q Question, a *Answer) error {
 	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{anything{}}, Unrecorded: true, Now: x.options.Now}
-	s, connect, err := g.Open(ctx, proxy.OpenRequest{Identity: q.Identity, Target: q.Target, Protocol: q.Target.Resource.Type, Dry: true, At: q.At})
+	s, connect, err := g.Open(ctx, proxy.OpenRequest{Identity: q.Identity, Target: q.Target, Protocol: q.Target.Resource.Type, Remote: q.From, Dry: true, At: q.At})
 	if err != nil {
 		return err
 	}
@@ -198,7 +204,7 @@ func (x *Explainer) Explain(ctx context.Context, q Question) (*Answer, error) {
 		return nil, errors.New("explaining an operation: the question names no resource")
 	}
 	s, connect, err := x.gateway.Open(ctx, proxy.OpenRequest{
-		Identity: q.Identity, Target: q.Target, Protocol: q.Target.Resource.Type, Dry: true, At: q.At,
+		Identity: q.Identity, Target: q.Target, Protocol: q.Target.Resource.Type, Remote: q.From, Dry: true, At: q.At,
 	})
 	var refused *proxy.RefusedError
 	switch {
@@ -222,7 +228,7 @@ func (x *Explainer) Explain(ctx context.Context, q Question) (*Answer, error) {
 	if q.Expected != nil {
 		ctx = context.WithValue(ctx, expectedKey{}, q.Expected)
 	}
-	a := &Answer{Op: op}
+	a := &Answer{Op: op, Asks: x.parts().asks(s, nil)}
 	if st, ok := op.(*proxy.Statement); ok {
 		a.Facts = st.Facts
 	}

@@ -110,10 +110,7 @@ func (p *parts) decide(ctx context.Context, x *Explainer) (err error) {
 	c := masking.Config{Sampler: x.sampler(), Memory: &x.memory}
 	if profiles := f.Profiles(); len(profiles) > 0 {
 		by := p.deciding
-		c.Profiles = func(s *proxy.Session) []string {
-			mine, _ := by.asks(s, profiles)
-			return mine
-		}
+		c.Profiles = func(s *proxy.Session) []string { return by.asks(s, profiles).Masking }
 		same = same && decides // else a session may have others
 	}
 	if x.dry { // nothing is shown, so that any key will do
@@ -130,8 +127,7 @@ func (p *parts) decide(ctx context.Context, x *Explainer) (err error) {
 
 // recording is what is recorded of the data of a session.
 func (p *parts) recording(s *proxy.Session) audit.Recording {
-	_, least := p.asks(s, nil)
-	return p.recordings(s.Target, least)
+	return p.recordings(s.Target, p.asks(s, nil).Recording)
 }
 
 // chain is the interceptors in the order in which they are asked. originals keep what

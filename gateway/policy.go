@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"log/slog"
-	"slices"
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/gateway/config"
@@ -56,19 +55,18 @@ func (d deciding) may(ctx context.Context, id *proxy.Identity, t proxy.Target) b
 	return (d.alone || d.rules.May(id, t)) && (d.rego == nil || d.rego.May(ctx, id, t))
 }
 
-// asks is what is asked of a session that is not for the policies themselves to carry out:
-// profiles of masking, and how much is recorded. Where the policy in Rego does not decide,
-// which lets nobody connect, it is everything.
-func (d deciding) asks(s *proxy.Session, profiles []string) ([]string, policy.Recording) {
-	by := d.rules.Decide(s)
+// asks is what is asked of a session in return for connecting. Where the policy in Rego does not
+// decide, which lets nobody connect, it is that all is recorded, and masked by all profiles.
+func (d deciding) asks(s *proxy.Session, profiles []string) policy.Obligations {
+	o := d.rules.Decide(s).Obligations
 	if d.rego == nil {
-		return by.Masking, by.Recording
+		return o
 	}
-	o, err := d.rego.Obligations(s.Context(), s)
+	more, err := d.rego.Obligations(s.Context(), s)
 	if err != nil {
-		return profiles, policy.RecordingFull
+		more = policy.Obligations{Masking: profiles, Recording: policy.RecordingFull}
 	}
-	return slices.Concat(by.Masking, o.Masking), max(by.Recording, o.Recording)
+	return o.And(more)
 }
 
 // version is v, with the revision of the policy in Rego.

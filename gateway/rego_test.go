@@ -101,6 +101,21 @@ decision := {"allow": false, "rule": "hours", "reason": "it is late"} if {
 		}
 	}
 	require.Len(t, revised, 2, "the record says by which revision of the policy the session was judged")
+
+	// By the first policy again, what is on record would be answered otherwise.
+	p.write(t, "policies/access.rego", deletes)
+	f, err := Load(p.parts().config.Name(), config.Options{Rego: rego.Engine{}})
+	require.NoError(t, err)
+	x, err := NewExplainer(f, Options{Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	defer x.Close()
+	archive, err := audit.OpenArchive(filepath.Join(p.dir, "data", "audit"))
+	require.NoError(t, err)
+	replayed, err := x.Replay(t.Context(), archive, time.Time{})
+	require.NoError(t, err)
+	require.Equal(t, 1, replayed.Denied.Total)
+	require.Equal(t, "DELETE FROM orders WHERE id = 2;", replayed.Denied.Examples[0].Text)
+	require.GreaterOrEqual(t, replayed.Allowed.Total, 3, "what was added, and what was late")
 }
 
 // TestRegoDecidesAlone: with decides, a policy takes the place of access rules.

@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"errors"
+	"net"
+	"net/netip"
 	"time"
 
 	"github.com/sallyport/sallyport/audit"
@@ -47,7 +49,8 @@ type Change struct {
 
 // Replay judges what an archive has recorded since a time by the rules as they are
 // now. What a server expected of a statement is not on record; how many rows there
-// were takes its place.
+// were takes its place. A login counts as made when its session began, and claims of users
+// are not on record.
 func (x *Explainer) Replay(ctx context.Context, a *audit.Archive, since time.Time) (*Replayed, error) {
 	r := &Replayed{}
 	ids, err := a.Sessions()
@@ -110,6 +113,14 @@ func ends(a *audit.Archive, id string) map[uint64]end {
 	return list
 }
 
+// identityOf is who began a session. The login counts as made then. Claims are not on record.
+func identityOf(start *audit.Event) *proxy.Identity {
+	id := &proxy.Identity{Subject: start.User, Groups: start.Groups, OnBehalfOf: start.For, AuthTime: start.When()}
+	id.Kind, _ = proxy.ParseIdentityKind(start.Identity) // empty is a human
+	id.Method, _ = proxy.ParseMethod(start.Method)
+	return id
+}
+
 // operation judges what e records.
 func (r *Replayed) operation(ctx context.Context, x *Explainer, start, e *audit.Event, ended end) error {
 	ran := e.Type == audit.OperationStart
@@ -128,7 +139,10 @@ func (r *Replayed) operation(ctx context.Context, x *Explainer, start, e *audit.
 		return err
 	}
 	t.Account, _ = t.Resource.Account(start.Account)
-	q := Question{Identity: &proxy.Identity{Subject: start.User, Groups: start.Groups}, Target: t, Text: e.Text, alone: true} // the files of a command are on record by themselves
+	q := Question{Identity: identityOf(start), Target: t, Text: e.Text, alone: true} // the files of a command are on record by themselves
+	if from, err := netip.ParseAddrPort(start.Remote); err == nil {
+		q.From = net.TCPAddrFromAddrPort(from)
+	}
 	if q.At, err = time.Parse(time.RFC3339Nano, e.Time); err != nil {
 		return err
 	}

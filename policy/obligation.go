@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/proxy"
@@ -128,6 +129,44 @@ func (o *Obligations) validate(c Carries) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// And returns what is asked for when both o and p are: the strictest of each. Review is that
+// of o, since it is about single operations.
+func (o Obligations) And(p Obligations) Obligations {
+	o.Masking = slices.Clone(o.Masking)
+	slices.Sort(o.Masking)
+	o.add(&p)
+	return o
+}
+
+// String writes what is asked of a session as "session 8h, 500 statements, recording full"; the
+// empty string is nothing.
+func (o Obligations) String() string {
+	var list []string
+	for _, t := range []struct {
+		name string
+		time.Duration
+	}{{"session", o.Session}, {"idle", o.Idle}} {
+		if t.Duration > 0 {
+			list = append(list, t.name+" "+duration(t.Duration))
+		}
+	}
+	for _, n := range []struct {
+		name  string
+		limit uint64
+	}{{"statements", o.Statements}, {"rows", o.Rows}} {
+		if n.limit > 0 {
+			list = append(list, fmt.Sprintf("%d %s", n.limit, n.name))
+		}
+	}
+	for _, profile := range o.Masking {
+		list = append(list, "masking "+profile)
+	}
+	if o.Recording != RecordingDefault {
+		list = append(list, "recording "+o.Recording.String())
+	}
+	return strings.Join(list, ", ")
 }
 
 // add makes o the strictest of o and p.

@@ -45,7 +45,7 @@ func (e explainer) explain(ctx context.Context, t *testing.T, user, resource, te
 	require.NoError(t, err)
 	id, err := e.User(user)
 	require.NoError(t, err)
-	v, err := e.ask(ctx, id, target, text, nil)
+	v, err := e.ask(ctx, gateway.Question{Identity: id, Target: target, Text: text})
 	require.NoError(t, err, text)
 	out := reasons{outcome: string(v.Outcome()), by: v.By, rule: v.Rule, rewritten: v.Rewritten, exit: exit(v)}
 	if v.Facts != nil {

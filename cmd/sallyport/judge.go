@@ -61,11 +61,12 @@ func (j *judge) speak(dialect string) error {
 }
 
 // ask asks about one operation: text as the resource reads it, unless op is given.
-func (j *judge) ask(ctx context.Context, id *proxy.Identity, t proxy.Target, text string, op proxy.Op) (*gateway.Answer, error) {
-	if op == nil && j.dialect == sqlmysql.Dialect && t.Resource.Type != "ssh" {
-		op = mysqlStatement(ctx, text)
+func (j *judge) ask(ctx context.Context, q gateway.Question) (*gateway.Answer, error) {
+	if q.Op == nil && j.dialect == sqlmysql.Dialect && q.Target.Resource.Type != "ssh" {
+		q.Op = mysqlStatement(ctx, q.Text)
 	}
-	return j.Explain(ctx, gateway.Question{Identity: id, Target: t, Text: text, Op: op, At: j.at, Expected: j.given.expected(), Trace: j.trace})
+	q.At, q.Expected, q.Trace = j.at, j.given.expected(), j.trace
+	return j.Explain(ctx, q)
 }
 
 // mysqlStatement is the operation that runs SQL of MySQL and MariaDB. Their version

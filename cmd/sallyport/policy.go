@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/sallyport/sallyport/gateway"
+	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -25,8 +28,50 @@ func policyCommand(c *cli) *cobra.Command {
 // asked is what the flags of a command say: the rules, who, where, when.
 type asked struct {
 	*judge
+	config                            *config.File
 	user, resource, account, database string
+	login                             login
 	words                             []string
+}
+
+// login is how a user is taken to have logged in.
+type login struct {
+	Method string        `yaml:"method"` // empty is not known
+	Age    time.Duration `yaml:"login_age"`
+	From   string        `yaml:"from"` // an address; empty is not known
+}
+
+// or is l, with what it does not say from def.
+func (l login) or(def login) login {
+	return login{cmp.Or(l.Method, def.Method), cmp.Or(l.Age, def.Age), cmp.Or(l.From, def.From)}
+}
+
+// who is a user of the file who has logged in so, at the time that is asked about, and from where.
+func (a *asked) who(name string, l login) (*proxy.Identity, net.Addr, error) {
+	id, err := a.User(name)
+	if err != nil {
+		return nil, nil, found(err)
+	}
+	known := l.Method == ""
+	if !known {
+		id.Method, known = proxy.ParseMethod(l.Method)
+	}
+	if !known {
+		return nil, nil, fail(exitUsage, "unknown method of login %q: want one of %s", l.Method, strings.Join(proxy.MethodNames(), ", "))
+	}
+	now := a.at
+	if now.IsZero() {
+		now = time.Now()
+	}
+	id.AuthTime = now.Add(-l.Age)
+	if l.From == "" {
+		return id, nil, nil
+	}
+	from, err := netip.ParseAddr(l.From)
+	if err != nil {
+		return nil, nil, fail(exitUsage, "%q is not an address: write it as 10.1.2.3", l.From)
+	}
+	return id, net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0)), nil
 }
 
 // policyFlags adds the flags that name the rules, who, where and when, and returns what
@@ -40,12 +85,16 @@ func policyFlags(c *cli, f *pflag.FlagSet) func(words []string) (*asked, error) 
 	f.StringVarP(&a.database, "database", "d", "", "in this `database`; empty is the resource's")
 	dialect := f.String("dialect", "postgres", "read statements as `postgres` or mysql do")
 	at := f.String("at", "", "at this `time`, such as 2026-05-04T22:30:00Z; empty is now")
+	f.StringVar(&a.login.Method, "method", "", "the user has logged in by this `method`, such as certificate; empty is not known")
+	f.DurationVar(&a.login.Age, "login-age", 0, "and so long ago, a `time` such as 2h")
+	f.StringVar(&a.login.From, "from", "", "the client is at this `address`; empty is not known")
 	rows, cost := f.String("rows", "", "the server would expect this `number` of rows"), f.String("cost", "", "the server would expect this `cost`")
 	return func(words []string) (*asked, error) {
 		cfg, err := load(c, *file)
 		if err != nil {
 			return nil, err
 		}
+		a.config = cfg
 		if a.judge, err = newJudge(c, cfg); err != nil {
 			return nil, err
 		}
@@ -97,11 +146,11 @@ func policyExplainCommand(c *cli) *cobra.Command {
 		if err != nil {
 			return found(err)
 		}
-		id, err := a.User(a.user)
+		id, from, err := a.who(a.user, a.login)
 		if err != nil {
-			return found(err)
+			return err
 		}
-		v, err := a.ask(ctx, id, target, text, nil)
+		v, err := a.ask(ctx, gateway.Question{Identity: id, From: from, Target: target, Text: text})
 		if err != nil {
 			return err
 		}
@@ -116,6 +165,9 @@ func policyExplainCommand(c *cli) *cobra.Command {
 			case proxy.NoteColumn:
 				fmt.Fprintf(c.out, "%-12s %s\n", n.By, visible(n.Text))
 			}
+		}
+		if asks := v.Asks.String(); asks != "" {
+			fmt.Fprintf(c.out, "in return    %s\n", visible(asks))
 		}
 		for line := range strings.Lines(v.Trace) {
 			fmt.Fprintf(c.out, "trace        %s\n", visible(strings.TrimSuffix(line, "\n")))

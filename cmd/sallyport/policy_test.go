@@ -245,3 +245,95 @@ func TestPolicyReplay(t *testing.T) {
 	require.Contains(t, out, "1 newly denied")
 	require.Contains(t, must(t, "policy", "replay", "-c", file, "--since", "1ns"), "0 operations")
 }
+
+// conditional are rules with conditions, and a policy in Rego.
+const conditional = `
+listen: {postgres: "127.0.0.1:0"}
+identity: {users: [{name: alice, groups: [dev], password: "%s"}]}
+resources: [{name: shop, type: postgres, address: "db:5432", username: x, database: shop, labels: {env: prod}}]
+access:
+  - {name: office, groups: [dev], allow: [connect, read], when: {networks: [10.0.0.0/8], login_within: 1h}, session: 8h, recording: full}
+  - {name: certified, groups: [dev], allow: [write], when: {methods: [certificate]}}
+policy: {opa: {dirs: [policies], timeout: 1s}}
+guardrails: [{use: off}]
+masking: [{use: off}]
+`
+
+// TestPolicyCommandsWithRego: the commands about rules know conditions, and policies in Rego.
+func TestPolicyCommandsWithRego(t *testing.T) {
+	file := configFile(t, conditional)
+	dir := filepath.Join(filepath.Dir(file), "policies")
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	write := func(name, text string) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	write("access.rego", `package sallyport
+
+default decision := {"allow": true}
+
+decision := {"allow": false, "rule": "pay", "reason": "salaries are not read here"} if {
+	some r in input.operation.statement.relations
+	r.name == "salaries"
+}
+`)
+	write("access_test.rego", `package sallyport_test
+
+import data.sallyport
+
+test_pay if not sallyport.decision.allow with input as {"operation": {"statement": {"relations": [{"name": "salaries"}]}}}
+
+test_orders if sallyport.decision.allow with input as {"operation": {"statement": {"relations": [{"name": "orders"}]}}}
+`)
+	explain := func(args ...string) (int, string) {
+		code, out, errs := sallyport(t, "", append([]string{"policy", "explain", "-c", file}, args...)...)
+		return code, out + errs
+	}
+	code, out := explain("--from", "10.1.2.3", "--", "SELECT * FROM orders")
+	require.Equal(t, exitOK, code, out)
+	require.Contains(t, out, "in return    session 8h, recording full\n")
+	require.NotContains(t, out, "trace")
+	code, out = explain("--", "SELECT * FROM orders")
+	require.Equal(t, exitPolicy, code, out)
+	require.Contains(t, out, "Rule office allows it from certain networks, within 1h of a login.")
+	code, out = explain("--from", "10.1.2.3", "--login-age", "2h", "--", "SELECT * FROM orders")
+	require.Equal(t, exitPolicy, code, out)
+	code, out = explain("--from", "10.1.2.3", "--method", "certificate", "--", "DELETE FROM orders WHERE id = 1")
+	require.Equal(t, exitOK, code, out)
+	code, out = explain("--from", "10.1.2.3", "--method", "scram", "--", "DELETE FROM orders WHERE id = 1")
+	require.Equal(t, exitPolicy, code, out)
+	code, out = explain("--from", "10.1.2.3", "--trace", "--", "SELECT * FROM salaries")
+	require.Equal(t, exitPolicy, code, out)
+	require.Contains(t, out, "refused by opa: salaries are not read here (rule pay)")
+	require.Regexp(t, `trace .*access\.rego:7`, out)
+	for _, wrong := range [][]string{{"--from", "office"}, {"--method", "magic"}} {
+		code, out = explain(append(wrong, "--", "SELECT 1")...)
+		require.Equal(t, exitUsage, code, out)
+	}
+
+	code, out, _ = sallyport(t, "", "policy", "test", "-c", file)
+	require.Equal(t, exitOK, code, out)
+	require.Equal(t, "2 tests of the policy in Rego, 0 failed, 0 skipped\n", out)
+	cases := filepath.Join(filepath.Dir(file), "cases.yaml")
+	require.NoError(t, os.WriteFile(cases, []byte(`
+- {sql: SELECT 1 FROM orders, from: 10.1.2.3, want: allow}
+- {sql: SELECT 1 FROM orders, want: deny}
+- {sql: SELECT 1 FROM orders, from: 10.1.2.3, login_age: 2h, want: deny}
+- {sql: SELECT 1 FROM salaries, from: 10.1.2.3, want: deny, rule: pay}
+- {sql: INSERT INTO orders VALUES (1), from: 10.1.2.3, method: certificate, want: allow}
+`), 0o600))
+	code, out, errs := sallyport(t, "", "policy", "test", "-c", file, cases)
+	require.Equal(t, exitOK, code, out+errs)
+	require.Contains(t, out, "5 cases, 0 failed\n")
+	write("more_test.rego", "package more_test\n\ntest_wrong if 1 == 2\n")
+	code, out, _ = sallyport(t, "", "policy", "test", "-c", file, cases)
+	require.Equal(t, exitError, code)
+	require.Regexp(t, `FAIL .*more_test\.rego:3: .*test_wrong: it does not hold\n`, out)
+	require.Contains(t, out, "5 cases, 0 failed\n")
+
+	code, _, errs = sallyport(t, "", "check", "-c", file)
+	require.NotContains(t, errs, "policy.opa", code)
+	write("broken.rego", "package broken\n\nx := y\n")
+	code, _, errs = sallyport(t, "", "check", "-c", file)
+	require.Equal(t, exitError, code)
+	require.Regexp(t, `sallyport\.yaml:8: policy\.opa: .*broken\.rego:3: rego_unsafe_var_error: var y is unsafe`, errs)
+}

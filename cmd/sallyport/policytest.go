@@ -16,6 +16,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sallyport/sallyport/gateway"
+	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/internal/corpus"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -38,6 +39,7 @@ type policyCase struct {
 	Account  string    `yaml:"account"`
 	Database string    `yaml:"database"`
 	At       time.Time `yaml:"at"`
+	Login    login     `yaml:",inline"`
 	Rows     *float64  `yaml:"rows"` // what the server would expect
 	Cost     *float64  `yaml:"cost"`
 
@@ -84,7 +86,7 @@ func (k *policyCase) operation() (string, proxy.Op, error) {
 
 func policyTestCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "test FILE", Short: "Run the rules against a file of cases, for CI",
+		Use: "test [FILE]", Short: "Run the rules against a file of cases, and the tests of a policy in Rego, for CI",
 		Example: example("sallyport policy test --config sallyport.yaml cases.yaml"),
 		Args:    cobra.ArbitraryArgs,
 	}
@@ -94,22 +96,25 @@ func policyTestCommand(c *cli) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if len(a.words) != 1 {
-			return fail(exitUsage, "policy test needs one file of cases")
-		}
 		defer a.Close()
+		rego, failed, err := regoTests(ctx, c, a.config)
+		if err != nil {
+			return err
+		}
+		if len(a.words) > 1 || len(a.words) == 0 && rego == 0 {
+			return fail(exitUsage, "policy test needs one file of cases, or a policy in Rego that has tests")
+		}
+		if len(a.words) == 0 {
+			return failures(failed)
+		}
 		cases, err := readCases(a.words[0])
 		if err != nil {
 			return err
 		}
-		failed, at, given := 0, a.at, a.given
+		at, given, ofRego := a.at, a.given, failed
 		for _, k := range cases {
 			k.User, k.Resource, k.Account, k.Database = cmp.Or(k.User, a.user), cmp.Or(k.Resource, a.resource), cmp.Or(k.Account, a.account), cmp.Or(k.Database, a.database)
 			target, err := a.Target(k.Resource, k.Account, k.Database)
-			if err != nil {
-				return found(err)
-			}
-			id, err := a.User(k.User)
 			if err != nil {
 				return found(err)
 			}
@@ -120,10 +125,14 @@ func policyTestCommand(c *cli) *cobra.Command {
 			if a.at = at; !k.At.IsZero() {
 				a.at = k.At
 			}
+			id, from, err := a.who(k.User, k.Login.or(a.login))
+			if err != nil {
+				return err
+			}
 			if a.given = given; k.Rows != nil || k.Cost != nil {
 				a.given.rows, a.given.cost = k.Rows, k.Cost
 			}
-			v, err := a.ask(ctx, id, target, k.SQL, op)
+			v, err := a.ask(ctx, gateway.Question{Identity: id, From: from, Target: target, Text: k.SQL, Op: op})
 			if err != nil {
 				return err
 			}
@@ -136,13 +145,45 @@ func policyTestCommand(c *cli) *cobra.Command {
 				fmt.Fprintf(c.out, "FAIL %s: %s at %s: %s\n  wanted %s, got: %s\n", k.place, k.User, k.Resource, visible(what), want, describe(v))
 			}
 		}
-		fmt.Fprintf(c.out, "%d cases, %d failed\n", len(cases), failed)
-		if failed > 0 {
-			return fail(exitError, "")
-		}
-		return nil
+		fmt.Fprintf(c.out, "%d cases, %d failed\n", len(cases), failed-ofRego)
+		return failures(failed)
 	})
 	return cmd
+}
+
+func failures(n int) error {
+	if n > 0 {
+		return fail(exitError, "")
+	}
+	return nil
+}
+
+// regoTests runs the tests of the policy in Rego, and returns how many there are and how many fail.
+func regoTests(ctx context.Context, c *cli, f *config.File) (n, failed int, err error) {
+	tests, err := f.TestRego(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	skipped := 0
+	for _, t := range tests {
+		switch {
+		case t.Skipped:
+			skipped++
+			continue
+		case t.Passed:
+			continue
+		}
+		failed++
+		why := "it does not hold"
+		if t.Err != nil {
+			why = t.Err.Error()
+		}
+		fmt.Fprintf(c.out, "FAIL %s:%d: %s: %s\n", visible(t.File), t.Line, visible(t.Name), visible(why))
+	}
+	if len(tests) > 0 {
+		fmt.Fprintf(c.out, "%d tests of the policy in Rego, %d failed, %d skipped\n", len(tests), failed, skipped)
+	}
+	return len(tests), failed, nil
 }
 
 // met reports whether the answer is what the case wants.
