@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // rules name time zones, which not every machine has
 )
 
 // cli is where a command reads and writes. Data goes to out, the rest to err.

@@ -344,6 +344,11 @@ var heavy = []struct {
 		decides, []string{"github.com/open-policy-agent/"}, "only who writes policies in Rego builds the engine, with policy/opa",
 	},
 	{
+		[]string{"gateway", "gateway/config", "control", "examples/reference"},
+		[]string{"github.com/open-policy-agent/"},
+		"who embeds the gateway without policies in Rego does not build the engine; gateway/rego brings it",
+	},
+	{
 		append([]string{"cmd/sallyport"}, decides...),
 		[]string{"github.com/pganalyze/pg_query_go", "github.com/sqlc-dev/oliphant"},
 		"oracles stay in tests; these two register the same protobuf file",
@@ -371,6 +376,11 @@ func TestHeavyModulesStayOut(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestZonesAreBuiltIn: hours go by the clock of a place, on machines that have no time zones, too.
+func TestZonesAreBuiltIn(t *testing.T) {
+	require.Contains(t, list(t)[module+"/cmd/sallyport"].Deps, "time/tzdata")
 }
 
 func TestGoMod(t *testing.T) {
