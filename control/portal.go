@@ -102,6 +102,7 @@ type Question struct {
 type Answer struct {
 	Outcome   string   `json:"outcome"` // allow, warn, rewrite, hold or deny
 	By        string   `json:"by,omitempty"`
+	Cause     string   `json:"cause,omitempty"` // of a refusal: policy, guardrail …
 	Message   string   `json:"message,omitempty"`
 	Rule      string   `json:"rule,omitempty"`
 	Rewritten string   `json:"rewritten,omitempty"` // what would run instead

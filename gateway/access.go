@@ -76,7 +76,7 @@ func (x access) Can(ctx context.Context, who *proxy.Identity, q control.Question
 	}
 	out := &control.Answer{Outcome: string(a.Outcome()), By: a.By, Rule: a.Rule, Message: a.Warn, Rewritten: a.Rewritten}
 	if a.Refuses() {
-		out.Message = a.Message()
+		out.Cause, out.Message = a.Cause.String(), a.Message()
 		return out, nil // what is masked of an answer that does not come is not told
 	}
 	for _, n := range a.Notes {
@@ -93,7 +93,7 @@ func (x access) connects(ctx context.Context, who *proxy.Identity, t proxy.Targe
 	var refused *proxy.RefusedError
 	switch {
 	case errors.As(err, &refused):
-		return &control.Answer{Outcome: string(Deny), By: refused.By, Rule: refused.Verdict.Rule, Message: refused.Verdict.Message()}, nil
+		return &control.Answer{Outcome: string(Deny), By: refused.By, Rule: refused.Verdict.Rule, Cause: refused.Verdict.Cause.String(), Message: refused.Verdict.Message()}, nil
 	case err != nil:
 		return nil, err
 	}

@@ -66,7 +66,7 @@ func offers(c *cli, find finder, all bool) cobra.CompletionFunc {
 
 // completeFlags has the flags of all commands that take names of things complete them.
 func completeFlags(c *cli, cmd *cobra.Command) {
-	finders := map[string]finder{"user": users, "resource": resources, "account": accounts, "group": groups}
+	finders := map[string]finder{"user": users, "resource": resources, "account": accounts, "group": groups, "profile": profileNames}
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		var complete cobra.CompletionFunc
 		if o, ok := f.Value.(*output); ok {
@@ -101,7 +101,18 @@ func valueOf(f *pflag.FlagSet, name string) string {
 }
 
 // resources are those of the config file; with --user only what that user may connect to.
-func resources(_ context.Context, _ *cli, f *pflag.FlagSet) ([]cobra.Completion, error) {
+func resources(ctx context.Context, _ *cli, f *pflag.FlagSet) (words []cobra.Completion, err error) {
+	p, err := byProfile(valueOf(f, "config"), valueOf(f, "profile"))
+	if err != nil {
+		return nil, err
+	}
+	if p != nil {
+		list, err := p.resources(ctx)
+		for _, r := range list {
+			words = append(words, cobra.CompletionWithDesc(r.Name, r.Type))
+		}
+		return words, err
+	}
 	cfg, err := configOf(f)
 	if err != nil {
 		return nil, err
@@ -114,11 +125,41 @@ func resources(_ context.Context, _ *cli, f *pflag.FlagSet) ([]cobra.Completion,
 	if err != nil {
 		return nil, err
 	}
-	var words []cobra.Completion
 	for _, e := range list {
 		words = append(words, cobra.CompletionWithDesc(e.Name, e.Type))
 	}
 	return words, nil
+}
+
+// profileNames are the logins of this machine.
+func profileNames(context.Context, *cli, *pflag.FlagSet) ([]cobra.Completion, error) {
+	return profiles()
+}
+
+// accessTokens are one's own.
+func accessTokens(ctx context.Context, _ *cli, f *pflag.FlagSet) (words []cobra.Completion, err error) {
+	api, err := openAPI(valueOf(f, "profile"))
+	if err != nil {
+		return nil, err
+	}
+	list, err := api.Tokens(ctx, false)
+	for _, t := range list {
+		words = append(words, cobra.CompletionWithDesc(t.ID, visible(t.Label)))
+	}
+	return words, err
+}
+
+// subjects are those of the gateway's users.
+func subjects(ctx context.Context, _ *cli, f *pflag.FlagSet) (words []cobra.Completion, err error) {
+	api, err := openAPI(valueOf(f, "profile"))
+	if err != nil {
+		return nil, err
+	}
+	list, err := api.Users(ctx)
+	for _, u := range list {
+		words = append(words, cobra.CompletionWithDesc(u.Subject, visible(u.Name)))
+	}
+	return words, err
 }
 
 // users are those of the config file.
@@ -148,6 +189,21 @@ func groups(_ context.Context, _ *cli, f *pflag.FlagSet) (words []cobra.Completi
 
 // accounts are those of the resource that the command line names, or of all.
 func accounts(ctx context.Context, _ *cli, f *pflag.FlagSet) (words []cobra.Completion, err error) {
+	p, err := byProfile(valueOf(f, "config"), valueOf(f, "profile"))
+	if err != nil {
+		return nil, err
+	}
+	if p != nil {
+		list, err := p.resources(ctx)
+		for _, r := range list {
+			for _, a := range r.Accounts {
+				if r.Name == f.Arg(0) {
+					words = append(words, a)
+				}
+			}
+		}
+		return words, err
+	}
 	cfg, err := configOf(f)
 	if err != nil {
 		return nil, err
@@ -187,7 +243,7 @@ func recordedSessions(_ context.Context, c *cli, f *pflag.FlagSet) ([]cobra.Comp
 
 // openSessions are those of the running gateway.
 func openSessions(ctx context.Context, c *cli, f *pflag.FlagSet) (words []cobra.Completion, err error) {
-	gateway, err := openControl(c, valueOf(f, "config"), valueOf(f, "socket"))
+	gateway, err := openControl(c, valueOf(f, "config"), valueOf(f, "socket"), valueOf(f, "profile"))
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +256,7 @@ func openSessions(ctx context.Context, c *cli, f *pflag.FlagSet) (words []cobra.
 
 // waitingRequests are those that the running gateway holds.
 func waitingRequests(ctx context.Context, c *cli, f *pflag.FlagSet) (words []cobra.Completion, err error) {
-	gateway, err := openControl(c, valueOf(f, "config"), valueOf(f, "socket"))
+	gateway, err := openControl(c, valueOf(f, "config"), valueOf(f, "socket"), valueOf(f, "profile"))
 	if err != nil {
 		return nil, err
 	}

@@ -23,16 +23,26 @@ import (
 func connectCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "connect NAME [-- ARGS]", GroupID: everydayGroup, Short: "Start the native client at a resource; its exit code is passed on",
-		Example:           example("sallyport connect orders --user alice", "sallyport connect orders -- -c 'SELECT 1'"),
+		Long:              "Who has logged in needs no password: the client shows the login's certificate. --print shows the command, and URLs for other programs, such as JDBC's for DBeaver.",
+		Example:           example("sallyport connect orders", "sallyport connect orders -- -c 'SELECT 1'", "sallyport connect orders --print", "sallyport connect orders --config sallyport.yaml --user alice"),
 		ValidArgsFunction: offers(c, resources, false),
 		Args:              cobra.ArbitraryArgs,
 	}
 	f := cmd.Flags()
-	file, user := configFlag(f), userFlag(f, "log in as this `user`")
+	file, user, profile := configFlag(f), userFlag(f, "log in as this `user` of the config file"), profileFlag(f)
 	account := f.StringP("account", "a", "", "use this `account` of the resource")
-	cmd.RunE = does(func(_ context.Context, args []string) error {
+	database := f.StringP("database", "d", "", "use this `database`; empty is the resource's")
+	printed := f.Bool("print", false, "print how programs connect, and start none")
+	cmd.RunE = does(func(ctx context.Context, args []string) error {
 		if len(args) == 0 {
 			return fail(exitUsage, "connect needs a resource's name; \"sallyport ls\" lists them")
+		}
+		p, err := byProfile(*file, *profile)
+		if err != nil {
+			return err
+		}
+		if p != nil {
+			return p.connect(ctx, c, args, *account, *database, *printed)
 		}
 		if err := named(cmd, *user); err != nil {
 			return err
@@ -50,7 +60,14 @@ func connectCommand(c *cli) *cobra.Command {
 		if i < 0 {
 			return fail(exitNotFound, "%s may not connect to resource %q, or it does not exist", *user, name)
 		}
-		cmd, err := native(cfg, list[i], *account, rest)
+		at, err := endpoint(cfg, list[i], *account, *database, rest)
+		if err != nil {
+			return err
+		}
+		if *printed {
+			return printWays(c, list[i].Type, at)
+		}
+		cmd, err := native(cfg.Protocols(), list[i].Type, at)
 		if err != nil {
 			return err
 		}
@@ -60,8 +77,36 @@ func connectCommand(c *cli) *cobra.Command {
 	return cmd
 }
 
-// native is the command line of a resource's native client.
-func native(cfg *config.File, e entry, account string, args []string) (*exec.Cmd, error) {
+// connect starts the native client with what the login has left.
+func (p *profile) connect(ctx context.Context, c *cli, args []string, account, database string, printed bool) error {
+	api, err := p.api()
+	if err != nil {
+		return err
+	}
+	if err := p.renew(ctx); err != nil {
+		return err
+	}
+	r, err := api.Resource(ctx, args[0])
+	if err != nil {
+		return answered(err)
+	}
+	at, err := p.endpoint(r, account, database, args[1:])
+	if err != nil {
+		return err
+	}
+	if printed {
+		return printWays(c, r.Type, &at)
+	}
+	cmd, err := native(gateway.Defaults().Protocols, r.Type, &at)
+	if err != nil {
+		return err
+	}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.in, c.out, c.err
+	return runClient(cmd)
+}
+
+// endpoint is a resource of a config file as native clients are told of it.
+func endpoint(cfg *config.File, e entry, account, database string, args []string) (*protocol.Endpoint, error) {
 	host, port, err := net.SplitHostPort(e.Listen)
 	if err != nil {
 		return nil, err
@@ -73,18 +118,26 @@ func native(cfg *config.File, e entry, account string, args []string) (*exec.Cmd
 		}
 		login += "+" + account
 	}
-	i := slices.IndexFunc(cfg.Protocols(), func(p protocol.Protocol) bool { return p.Name == e.Type })
-	if i < 0 || cfg.Protocols()[i].Client == nil {
-		return nil, fail(exitError, "no client is known for type %s", e.Type)
+	if database == "" {
+		database = e.Database
 	}
-	at := protocol.Endpoint{
-		Host: host, Port: port, User: login, Database: e.Database, Dir: gateway.Dir(cfg, e.Type), RequireTLS: gateway.RequireTLS(cfg), Args: args,
+	at := &protocol.Endpoint{
+		Host: host, Port: port, User: login, Database: database, Dir: gateway.Dir(cfg, e.Type), RequireTLS: gateway.RequireTLS(cfg), Args: args,
 	}
 	root := filepath.Join(cfg.Data(), "ca", "ca.pem")
 	if _, err := os.Stat(root); err == nil && cfg.TLS == nil {
 		at.CA = root
 	}
-	line, err := cfg.Protocols()[i].Client(at)
+	return at, nil
+}
+
+// native is the command of the native client of a type of resources.
+func native(list []protocol.Protocol, typ string, at *protocol.Endpoint) (*exec.Cmd, error) {
+	i := slices.IndexFunc(list, func(p protocol.Protocol) bool { return p.Name == typ })
+	if i < 0 || list[i].Client == nil {
+		return nil, fail(exitError, "no client is known for type %s", typ)
+	}
+	line, err := list[i].Client(*at)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 
 	"github.com/spf13/pflag"
 
@@ -12,28 +13,51 @@ import (
 	"github.com/sallyport/sallyport/gateway"
 )
 
-// controlFlags adds --config and --socket, and returns what opens the running gateway's
-// socket.
+// controlFlags adds --config, --socket and --profile, and returns what opens the running
+// gateway.
 func controlFlags(c *cli, f *pflag.FlagSet) func() (*client.Client, error) {
-	file := configFlag(f)
-	socket := socketFlag(f)
-	return func() (*client.Client, error) { return openControl(c, *file, *socket) }
+	file, socket, profile := configFlag(f), socketFlag(f), profileFlag(f)
+	return func() (*client.Client, error) { return openControl(c, *file, *socket, *profile) }
 }
 
-// openControl returns a client of the gateway at the socket, or else of the one that
-// runs by the config file.
-func openControl(c *cli, file, socket string) (*client.Client, error) {
-	if socket == "" {
-		cfg, err := load(c, file)
-		if errors.Is(err, fs.ErrPermission) {
-			return nil, fmt.Errorf("%w; give --socket, the file control.sock in the gateway's data directory", err)
-		}
-		if err != nil {
-			return nil, err
-		}
-		socket = gateway.Socket(cfg)
+// openControl returns a client of the gateway at the socket, of that of the profile, or of
+// the one that runs by the config file; see byProfile.
+func openControl(c *cli, file, socket, profile string) (*client.Client, error) {
+	if socket != "" {
+		return client.Socket(socket), nil
 	}
-	return client.Socket(socket), nil
+	if p, err := byProfile(file, profile); err != nil {
+		return nil, err
+	} else if p != nil {
+		return p.api()
+	}
+	cfg, err := load(c, file)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("%w; give --socket, the file control.sock in the gateway's data directory", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return client.Socket(gateway.Socket(cfg)), nil
+}
+
+// byProfile returns the login that a command goes by; nil: the config file. A profile that
+// is named comes first, then a config file that is named or there, then the last login.
+func byProfile(file, name string) (*profile, error) {
+	if name != "" {
+		return openProfile(name)
+	}
+	if file != defaultConfig {
+		return nil, nil
+	}
+	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	p, err := openProfile("")
+	if errors.Is(err, errNotLoggedIn) {
+		return nil, nil // the message about the config file says what to do
+	}
+	return p, err
 }
 
 // answered gives an error of a running gateway its exit code.
@@ -56,6 +80,8 @@ func answered(err error) error {
 		return fail(exitUsage, "%v", err)
 	case control.CodeConflict:
 		return fail(exitDenied, "%v", err)
+	case control.CodeOutdated:
+		return fail(exitOutdated, "%v", err)
 	}
 	return err
 }

@@ -42,19 +42,19 @@ func onRecord(c *cli, verb, short, done string,
 	}
 	f := cmd.Flags()
 	file := configFlag(f)
-	socket := socketFlag(f)
+	socket, profile := socketFlag(f), profileFlag(f)
 	reason := f.String("reason", "", "the `reason`, which is recorded; required")
 	cmd.RunE = does(func(ctx context.Context, args []string) error {
 		if len(args) == 0 || *reason == "" {
 			return fail(exitUsage, "sessions %s --reason WHY ID", verb)
 		}
-		gateway, err := openControl(c, *file, *socket)
+		gateway, err := openControl(c, *file, *socket, *profile)
 		if err != nil {
 			return err
 		}
 		id := args[0]
 		err = ask(gateway, ctx, id, *reason)
-		if errors.Is(err, client.ErrUnreachable) && *socket == "" {
+		if p, perr := byProfile(*file, *profile); errors.Is(err, client.ErrUnreachable) && *socket == "" && p == nil && perr == nil {
 			cfg, lerr := load(c, *file)
 			if lerr != nil {
 				return lerr

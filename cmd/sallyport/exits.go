@@ -19,6 +19,7 @@ const (
 	exitDenied
 	exitGuardrail
 	exitUnreachable
+	exitOutdated
 )
 
 // exits says what each exit code means, for help and documents.
@@ -35,7 +36,8 @@ var exits = []struct {
 	{exitApproval, "needs an approval"},
 	{exitDenied, "the request was denied, has expired or was decided already"},
 	{exitGuardrail, "refused by a guardrail"},
-	{exitUnreachable, "the gateway cannot be reached"},
+	{exitUnreachable, "the gateway cannot be reached, or is not the one that is known"},
+	{exitOutdated, "this program is older than the gateway understands"},
 }
 
 // exitsPassedOn is what the table does not say.
@@ -46,7 +48,7 @@ func exitCodesTopic() *cobra.Command {
 	var b strings.Builder
 	b.WriteString("Every command ends with one of these codes:\n\n")
 	for _, e := range exits {
-		fmt.Fprintf(&b, "  %d  %s\n", e.code, e.meaning)
+		fmt.Fprintf(&b, "  %2d  %s\n", e.code, e.meaning)
 	}
 	b.WriteString("\n" + strings.Join(wrap(exitsPassedOn, columns), "\n"))
 	return &cobra.Command{Use: "exit-codes", Short: "What exit codes mean", Long: b.String()}

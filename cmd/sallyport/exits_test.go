@@ -1,6 +1,10 @@
 package main
 
 import (
+	"encoding/pem"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,6 +22,7 @@ func TestExitCodes(t *testing.T) {
 	id := o.waiting(t).ID
 	none := filepath.Join(t.TempDir(), "none")
 	acting := configFile(t, acting)
+	newer := outdating(t)
 	ended := map[int]bool{}
 	for _, c := range []struct {
 		code int
@@ -34,6 +39,7 @@ func TestExitCodes(t *testing.T) {
 		{exitDenied, password + "\n", []string{"approve", "-c", o.config, "-u", "alice", "--hash", strings.Repeat("0", 64), id}},
 		{exitGuardrail, "", []string{"policy", "explain", "-c", acting, "-r", "vm1", "--", "ls -l | rm x"}},
 		{exitUnreachable, "", []string{"requests", "ls", "--socket", none}},
+		{exitOutdated, "", []string{"whoami", "--profile", newer}},
 	} {
 		code, _, errs := sallyport(t, c.in, c.args...)
 		require.Equal(t, c.code, code, "%q: %s", c.args, errs)
@@ -47,4 +53,22 @@ func TestExitCodes(t *testing.T) {
 		require.Contains(t, topic, e.meaning)
 	}
 	require.Len(t, ended, len(exits))
+}
+
+// outdating returns the profile of a login at a gateway that needs a newer program.
+func outdating(t *testing.T) string {
+	t.Helper()
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	t.Setenv("HOME", t.TempDir())
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusUpgradeRequired)
+		_, _ = io.WriteString(w, `{"error": {"code": "outdated", "message": "update it"}}`)
+	}))
+	t.Cleanup(s.Close)
+	p, err := newProfile("newer", s.URL)
+	require.NoError(t, err)
+	p.Token = "sps_x"
+	require.NoError(t, p.save())
+	require.NoError(t, p.write(authorityPEM, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})))
+	return p.name
 }

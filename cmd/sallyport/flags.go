@@ -19,8 +19,11 @@ func envFlag(f *pflag.FlagSet, name, short, variable, value, usage string) *stri
 	return p
 }
 
+// defaultConfig is the config file that is used where none is named.
+const defaultConfig = "sallyport.yaml"
+
 func configFlag(f *pflag.FlagSet) *string {
-	return envFlag(f, "config", "c", "SALLYPORT_CONFIG", "sallyport.yaml", "config `file`; $SALLYPORT_CONFIG")
+	return envFlag(f, "config", "c", "SALLYPORT_CONFIG", defaultConfig, "config `file`; $SALLYPORT_CONFIG")
 }
 
 func socketFlag(f *pflag.FlagSet) *string {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -129,23 +131,30 @@ func decide(c *cli, verb, short string, do func(*client.Client, context.Context,
 		Args:              atMost(1),
 	}
 	f := cmd.Flags()
-	open := controlFlags(c, f)
+	file, socket, profile := configFlag(f), socketFlag(f), profileFlag(f)
 	d := control.Decision{}
-	user := userFlag(f, "decide as this `user` of the gateway, whose password is asked for")
+	user := userFlag(f, "at the local socket, decide as this `user` of the gateway, whose password is asked for")
 	f.StringVar(&d.Reason, "reason", "", "the `reason`, which the requester is told; required to deny")
 	f.StringVar(&d.Hash, "hash", "", "decide only if the request has this `hash`; empty takes the request as it is now")
 	cmd.RunE = does(func(ctx context.Context, args []string) error {
 		if len(args) == 0 || verb == "deny" && d.Reason == "" {
-			return fail(exitUsage, "%s --user USER --reason WHY ID; \"sallyport requests ls\" lists what waits", verb)
+			return fail(exitUsage, "%s --reason WHY ID; \"sallyport requests ls\" lists what waits", verb)
 		}
-		if err := named(cmd, *user); err != nil {
-			return err
-		}
-		gateway, err := open()
+		p, err := byProfile(*file, *profile)
 		if err != nil {
 			return err
 		}
-		d.User = *user
+		remote := p != nil && *socket == "" // the login says who decides
+		if !remote {
+			if err := named(cmd, *user); err != nil {
+				return err
+			}
+			d.User = *user
+		}
+		gateway, err := openControl(c, *file, *socket, *profile)
+		if err != nil {
+			return err
+		}
 		r, err := gateway.Request(ctx, args[0])
 		if err != nil {
 			return answered(err)
@@ -156,11 +165,15 @@ func decide(c *cli, verb, short string, do func(*client.Client, context.Context,
 		if d.Hash == "" {
 			d.Hash = r.Hash
 		}
-		password, err := askPassword(c, fmt.Sprintf("To %s this, the password of %s: ", verb, *user))
-		if err != nil {
+		if !remote {
+			password, err := askPassword(c, fmt.Sprintf("To %s this, the password of %s: ", verb, *user))
+			if err != nil {
+				return err
+			}
+			d.Password = proxy.NewSecret(password)
+		} else if err := confirm(c, fmt.Sprintf("Type yes to %s this: ", verb)); err != nil {
 			return err
 		}
-		d.Password = proxy.NewSecret(password)
 		done, err := do(gateway, ctx, r.ID, d)
 		if err != nil {
 			return answered(err)
@@ -169,6 +182,23 @@ func decide(c *cli, verb, short string, do func(*client.Client, context.Context,
 		return nil
 	})
 	return cmd
+}
+
+// confirm has a person at a terminal say yes; a program has said by --hash or its flags
+// what it wants.
+func confirm(c *cli, question string) error {
+	if f, ok := c.in.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+		return nil
+	}
+	fmt.Fprint(c.err, question)
+	line, err := bufio.NewReader(io.LimitReader(c.in, 100)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if strings.TrimSpace(line) != "yes" {
+		return fail(exitError, "nothing was decided")
+	}
+	return nil
 }
 
 // askPassword reads one password, without showing it where a person types.

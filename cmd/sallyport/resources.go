@@ -73,21 +73,34 @@ func entries(cfg *config.File, user string) ([]entry, error) {
 	return list, nil
 }
 
+// reachable are the resources of the login that a command goes by, or of the config file.
+func reachable(ctx context.Context, c *cli, file, user, profile string) ([]entry, error) {
+	p, err := byProfile(file, profile)
+	if err != nil {
+		return nil, err
+	}
+	if p != nil {
+		return p.entries(ctx)
+	}
+	cfg, err := load(c, file)
+	if err != nil {
+		return nil, err
+	}
+	return entries(cfg, user)
+}
+
 func listCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "ls", GroupID: everydayGroup, Short: "List resources",
-		Example: example("sallyport ls --user alice", "sallyport ls --output json"),
+		Use: "ls", GroupID: everydayGroup, Short: "List the resources that you may connect to, or those of a config file",
+		Example: example("sallyport ls", "sallyport ls --config sallyport.yaml --user alice", "sallyport ls --output json"),
 		Args:    atMost(0),
 	}
 	f := cmd.Flags()
-	file, user := configFlag(f), f.StringP("user", "u", "", "only what this `user` may connect to")
+	file, user := configFlag(f), f.StringP("user", "u", "", "only what this `user` of the config file may connect to")
+	profile := profileFlag(f)
 	output := listFlags(f)
-	cmd.RunE = does(func(_ context.Context, _ []string) error {
-		cfg, err := load(c, *file)
-		if err != nil {
-			return err
-		}
-		list, err := entries(cfg, *user)
+	cmd.RunE = does(func(ctx context.Context, _ []string) error {
+		list, err := reachable(ctx, c, *file, *user, *profile)
 		if err != nil {
 			return err
 		}

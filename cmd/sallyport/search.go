@@ -55,13 +55,17 @@ func sessionsListCommand(c *cli) *cobra.Command {
 	var l listing
 	l.flags(f)
 	text := f.String("text", "", "only those in which this `text` was asked for or shown, in either case")
-	socket := socketFlag(f)
+	socket, profile := socketFlag(f), profileFlag(f)
 	f.IntVar(&l.query.Limit, "limit", 0, "at most this `number`, the newest; 0 is all, or 100 in a table")
 	live := f.Bool("live", false, "only those that are open, as the running gateway knows them")
 	cmd.RunE = does(func(ctx context.Context, _ []string) error {
 		l.complete()
-		if *live {
-			gateway, err := openControl(c, cmd.Flag("config").Value.String(), *socket)
+		p, err := byProfile(cmd.Flag("config").Value.String(), *profile)
+		if err != nil {
+			return err
+		}
+		if *live || p != nil { // the log is the gateway's; the API shows what is open
+			gateway, err := openControl(c, cmd.Flag("config").Value.String(), *socket, *profile)
 			if err != nil {
 				return err
 			}

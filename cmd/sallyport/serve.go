@@ -36,7 +36,7 @@ func load(c *cli, file string) (*config.File, error) {
 		}
 		return nil, fail(exitError, "%s in %s", counted(len(problems), "problem"), file)
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fail(exitNotFound, "there is no config file %s; name one with --config", file)
+		return nil, fail(exitNotFound, "there is no config file %s; name one with --config, or log in: sallyport login URL", file)
 	}
 	return f, err
 }

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/control/client"
+	"github.com/sallyport/sallyport/identity"
+)
+
+func adminCommand(c *cli) *cobra.Command {
+	return family(
+		&cobra.Command{
+			Use: "admin", GroupID: operatorGroup, Short: "See who logs in, assign groups, disable people",
+			Example: example("sallyport admin users ls", "sallyport admin groups ls"),
+		},
+		family(
+			&cobra.Command{Use: "users", Short: "Users: who they are and what they may do", Example: example("sallyport admin users ls")},
+			usersListCommand(c), usersShowCommand(c), usersAssignCommand(c),
+			userCommand(c, "disable", "Have a user not log in any more, and end her sessions", "disabled", func(api *client.Client, ctx context.Context, r control.UserRequest) error {
+				_, err := api.Disable(ctx, r)
+				return err
+			}),
+			userCommand(c, "enable", "Let a disabled user log in again", "enabled", func(api *client.Client, ctx context.Context, r control.UserRequest) error {
+				_, err := api.Enable(ctx, r)
+				return err
+			}),
+			userCommand(c, "logout", "End all logins of a user, and what these were given", "logged out", (*client.Client).LogoutUser),
+		),
+		family(
+			&cobra.Command{Use: "groups", Short: "Groups: who is in them", Example: example("sallyport admin groups ls")},
+			groupsListCommand(c),
+		),
+	)
+}
+
+func usersListCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "ls", Short: "List those who have logged in, or were written down",
+		Example: example("sallyport admin users ls", "sallyport admin users ls --output wide"),
+		Args:    atMost(0),
+	}
+	f := cmd.Flags()
+	open := controlFlags(c, f)
+	output := listFlags(f)
+	cmd.RunE = does(func(ctx context.Context, _ []string) error {
+		api, err := open()
+		if err != nil {
+			return err
+		}
+		list, err := api.Users(ctx)
+		if err != nil {
+			return answered(err)
+		}
+		return printList(
+			c.out, output, "User", list,
+			column[control.User]{"SUBJECT", false, func(u control.User) string { return u.Subject }},
+			column[control.User]{"NAME", false, func(u control.User) string { return u.Name }},
+			column[control.User]{"GROUPS", false, func(u control.User) string { return strings.Join(append(u.Given, u.Groups...), ",") }},
+			column[control.User]{"STATE", false, userState},
+			column[control.User]{"SEEN", true, seen},
+		)
+	})
+	return cmd
+}
+
+func userState(u control.User) string {
+	if u.Disabled {
+		return "disabled"
+	}
+	return "enabled"
+}
+
+func seen(u control.User) string {
+	if u.Seen.IsZero() {
+		return ""
+	}
+	return u.Seen.Local().Format(time.DateTime)
+}
+
+func usersShowCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "show SUBJECT", Short: "Show a user, with the groups that her last login came with and those assigned",
+		Example:           example("sallyport admin users show entra/7f3a"),
+		ValidArgsFunction: offers(c, subjects, false),
+		Args:              atMost(1),
+	}
+	f := cmd.Flags()
+	open := controlFlags(c, f)
+	output := outputFlag(f, "", "text", "json", "yaml")
+	cmd.RunE = does(func(ctx context.Context, args []string) error {
+		if len(args) == 0 {
+			return fail(exitUsage, "admin users show needs a subject; \"sallyport admin users ls\" lists them")
+		}
+		api, err := open()
+		if err != nil {
+			return err
+		}
+		u, err := api.User(ctx, args[0])
+		if err != nil {
+			return answered(err)
+		}
+		if output.format != "text" {
+			return printObject(c.out, output, "User", u)
+		}
+		printUser(c, u)
+		return nil
+	})
+	return cmd
+}
+
+func printUser(c *cli, u *control.User) {
+	for _, l := range [][2]string{
+		{"subject", u.Subject}, {"name", u.Name}, {"state", userState(*u)}, {"given", strings.Join(u.Given, ", ")},
+		{"assigned", strings.Join(u.Groups, ", ")}, {"seen", seen(*u)},
+	} {
+		if l[1] != "" {
+			fmt.Fprintf(c.out, "%-12s %s\n", l[0], visible(l[1]))
+		}
+	}
+}
+
+func usersAssignCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "groups SUBJECT [GROUP...]", Short: "Assign groups to a user, in place of those assigned before",
+		Long:              "Assigned groups begin with " + identity.GroupPrefix + ", which may be left out. Without a group the user keeps those of her login only. Nobody assigns groups to herself.",
+		Example:           example("sallyport admin users groups entra/7f3a dba --reason \"ticket 7\"", "sallyport admin users groups entra/7f3a --reason \"ticket 8\""),
+		ValidArgsFunction: offers(c, subjects, false),
+		Args:              cobra.ArbitraryArgs,
+	}
+	f := cmd.Flags()
+	open := controlFlags(c, f)
+	reason := f.String("reason", "", "the `reason`, which is recorded; required")
+	cmd.RunE = does(func(ctx context.Context, args []string) error {
+		if len(args) == 0 || *reason == "" {
+			return fail(exitUsage, "admin users groups --reason WHY SUBJECT [GROUP...]")
+		}
+		req := control.GroupsRequest{UserRequest: control.UserRequest{Subject: args[0], Reason: *reason}, Groups: []string{}}
+		for _, g := range args[1:] {
+			if !strings.Contains(g, ":") {
+				g = identity.GroupPrefix + g
+			}
+			req.Groups = append(req.Groups, g)
+		}
+		api, err := open()
+		if err != nil {
+			return err
+		}
+		u, err := api.Assign(ctx, req)
+		if err != nil {
+			return answered(err)
+		}
+		printUser(c, u)
+		return nil
+	})
+	return cmd
+}
+
+// userCommand does something to a user.
+func userCommand(c *cli, verb, short, done string, do func(*client.Client, context.Context, control.UserRequest) error) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: verb + " SUBJECT", Short: short,
+		Example:           example("sallyport admin users " + verb + " entra/7f3a --reason \"ticket 7\""),
+		ValidArgsFunction: offers(c, subjects, false),
+		Args:              atMost(1),
+	}
+	f := cmd.Flags()
+	open := controlFlags(c, f)
+	reason := f.String("reason", "", "the `reason`, which is recorded; required")
+	cmd.RunE = does(func(ctx context.Context, args []string) error {
+		if len(args) == 0 || *reason == "" {
+			return fail(exitUsage, "admin users %s --reason WHY SUBJECT", verb)
+		}
+		api, err := open()
+		if err != nil {
+			return err
+		}
+		if err := do(api, ctx, control.UserRequest{Subject: args[0], Reason: *reason}); err != nil {
+			return answered(err)
+		}
+		fmt.Fprintf(c.out, "%s is %s\n", visible(args[0]), done)
+		return nil
+	})
+	return cmd
+}
+
+func groupsListCommand(c *cli) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "ls", Short: "List the groups that somebody is in",
+		Example: example("sallyport admin groups ls"),
+		Args:    atMost(0),
+	}
+	f := cmd.Flags()
+	open := controlFlags(c, f)
+	output := listFlags(f)
+	cmd.RunE = does(func(ctx context.Context, _ []string) error {
+		api, err := open()
+		if err != nil {
+			return err
+		}
+		list, err := api.Groups(ctx)
+		if err != nil {
+			return answered(err)
+		}
+		return printList(
+			c.out, output, "Group", list,
+			column[control.Group]{"GROUP", false, func(g control.Group) string { return g.Name }},
+			column[control.Group]{"MEMBERS", false, func(g control.Group) string { return strings.Join(g.Members, ",") }},
+		)
+	})
+	return cmd
+}

@@ -1,0 +1,374 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/control/client"
+	"github.com/sallyport/sallyport/protocol"
+	sshkit "github.com/sallyport/sallyport/protocol/ssh/kit"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// profile is a login at a gateway, as it is kept on this machine: a folder that its owner
+// alone reads.
+type profile struct {
+	dir, name string
+
+	URL     string    `json:"url"`
+	Subject string    `json:"subject"`
+	User    string    `json:"user"`            // what to log in as at listeners
+	Token   string    `json:"token,omitempty"` // the session of the login
+	Expires time.Time `json:"expires"`         // the login
+	// Issued and Until are when the certificate was given and when it ends.
+	Issued time.Time `json:"issued,omitzero"`
+	Until  time.Time `json:"until,omitzero"`
+}
+
+// Files of a profile, besides those of known hosts.
+const (
+	profileFile  = "profile.json"
+	authorityPEM = "ca.pem" // missing: the system's authorities count
+	tlsCert      = "tls-cert.pem"
+	tlsKey       = "tls-key.pem"
+	tlsKeyDER    = "tls-key.pk8"
+	sshKey       = "ssh"
+	sshCert      = "ssh-cert.pub"
+)
+
+// profileFlag adds --profile.
+func profileFlag(f *pflag.FlagSet) *string {
+	return envFlag(f, "profile", "", "SALLYPORT_PROFILE", "", "the login's `profile`; empty is the one of the last login; $SALLYPORT_PROFILE")
+}
+
+var profileName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
+
+// home is where profiles are kept.
+func home() (string, error) {
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "", fmt.Errorf("finding the place of logins on this machine: %w", err)
+	}
+	return filepath.Join(dir, "sallyport"), nil
+}
+
+// openProfile reads a profile; an empty name is that of the last login. Where there is
+// none, nobody has logged in.
+func openProfile(name string) (*profile, error) {
+	at, err := home()
+	if err != nil {
+		return nil, err
+	}
+	if name == "" {
+		b, err := os.ReadFile(filepath.Join(at, "current"))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, errNotLoggedIn
+		}
+		if err != nil {
+			return nil, err
+		}
+		name = strings.TrimSpace(string(b))
+	}
+	if !profileName.MatchString(name) {
+		return nil, fail(exitUsage, "profile %q: want letters, digits, dots, dashes and underscores", name)
+	}
+	p := &profile{dir: filepath.Join(at, "profiles", name), name: name}
+	b, err := os.ReadFile(p.file(profileFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fail(exitNotLoggedIn, "there is no login of profile %s; log in: sallyport login URL --profile %s", name, name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(b, p); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", p.file(profileFile), err)
+	}
+	return p, nil
+}
+
+var errNotLoggedIn = fail(exitNotLoggedIn, "not logged in; log in: sallyport login URL")
+
+// profiles returns the names of all logins.
+func profiles() ([]string, error) {
+	at, err := home()
+	if err != nil {
+		return nil, err
+	}
+	list, err := os.ReadDir(filepath.Join(at, "profiles"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var names []string
+	for _, e := range list {
+		if e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, err
+}
+
+// nameOf is the name of a profile that was not given one: the gateway's host.
+func nameOf(at string) string {
+	u, err := url.Parse(at)
+	if err != nil {
+		return "gateway"
+	}
+	return strings.NewReplacer(":", "_", "[", "", "]", "").Replace(u.Host)
+}
+
+// newProfile begins a profile in place of one that was there.
+func newProfile(name, at string) (*profile, error) {
+	if name == "" {
+		name = nameOf(at)
+	}
+	if !profileName.MatchString(name) {
+		return nil, fail(exitUsage, "profile %q: want letters, digits, dots, dashes and underscores", name)
+	}
+	base, err := home()
+	if err != nil {
+		return nil, err
+	}
+	p := &profile{dir: filepath.Join(base, "profiles", name), name: name, URL: at}
+	if err := os.MkdirAll(p.dir, 0o700); err != nil {
+		return nil, err
+	}
+	return p, os.Chmod(p.dir, 0o700)
+}
+
+// use makes the profile the one that is used where none is named.
+func (p *profile) use() error {
+	return replaceFile(filepath.Join(filepath.Dir(filepath.Dir(p.dir)), "current"), []byte(p.name+"\n"))
+}
+
+func (p *profile) file(name string) string { return filepath.Join(p.dir, name) }
+
+// write replaces a file of the profile, as a whole.
+func (p *profile) write(name string, text []byte) error { return replaceFile(p.file(name), text) }
+
+// replaceFile writes a file that its owner alone reads; who reads it meanwhile sees the one
+// from before, or this one.
+func replaceFile(name string, text []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), ".new-*") // its mode is 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
+func (p *profile) save() error {
+	b, err := json.MarshalIndent(p, "", "  ")
+	if err != nil {
+		return err
+	}
+	return p.write(profileFile, append(b, '\n'))
+}
+
+// authorities are those of the gateway's own, in PEM; empty: the system's count.
+func (p *profile) authorities() (string, error) {
+	b, err := os.ReadFile(p.file(authorityPEM))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return string(b), err
+}
+
+// api returns a client of the gateway's API, as the profile's user.
+func (p *profile) api() (*client.Client, error) {
+	if p.Token == "" {
+		return nil, errNotLoggedIn
+	}
+	return p.ask()
+}
+
+// ask is a client that may ask before a login, too.
+func (p *profile) ask() (*client.Client, error) {
+	authorities, err := p.authorities()
+	if err != nil {
+		return nil, err
+	}
+	return client.New(client.Config{URL: p.URL, Authorities: authorities, Token: proxy.NewSecret(p.Token), Version: clientVersion()})
+}
+
+// clientVersion is what gateways are told; a build without a version says none.
+func clientVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || !strings.HasPrefix(info.Main.Version, "v") {
+		return ""
+	}
+	return info.Main.Version
+}
+
+// certify has a key of the profile certified, which is made when fresh is set.
+func (p *profile) certify(ctx context.Context, fresh bool) error {
+	api, err := p.api()
+	if err != nil {
+		return err
+	}
+	key, csr, err := p.key(fresh)
+	if err != nil {
+		return err
+	}
+	got, err := api.Certify(ctx, control.CredentialRequest{CSR: csr})
+	if err != nil {
+		return err
+	}
+	if fresh {
+		if err := p.keep(key); err != nil {
+			return err
+		}
+	}
+	if got.Authorities != "" { // the gateway is known, and says which authority comes next
+		known, err := p.authorities()
+		if err != nil {
+			return err
+		}
+		if known != "" {
+			if err := p.write(authorityPEM, []byte(got.Authorities)); err != nil {
+				return err
+			}
+		}
+	}
+	p.User, p.Issued, p.Until = got.User, time.Now(), got.Expires
+	return errors.Join(
+		p.write(tlsCert, []byte(got.Certificate)), p.write(sshCert, []byte(got.SSHCertificate)),
+		replaceFile(sshkit.KnownHosts(p.dir), []byte(p.known(got.KnownHosts))), p.save(),
+	)
+}
+
+// key is the profile's key, or another, with the request for its certificate.
+func (p *profile) key(fresh bool) (*ecdsa.PrivateKey, string, error) {
+	if fresh {
+		return client.NewKey()
+	}
+	text, err := os.ReadFile(p.file(tlsKey))
+	if err != nil {
+		return nil, "", err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, "", fmt.Errorf("%s holds no key; log in again", p.file(tlsKey))
+	}
+	any, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	key, ok := any.(*ecdsa.PrivateKey)
+	if err != nil || !ok {
+		return nil, "", fmt.Errorf("%s holds no key that this program has made; log in again", p.file(tlsKey))
+	}
+	csr, err := client.Request(key)
+	return key, csr, err
+}
+
+// keep writes a key in the forms that clients read.
+func (p *profile) keep(key *ecdsa.PrivateKey) error {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	ssh, err := gossh.MarshalPrivateKey(key, "sallyport "+p.name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		p.write(tlsKey, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), p.write(tlsKeyDER, der),
+		p.write(sshKey, pem.EncodeToMemory(ssh)),
+	)
+}
+
+// known are the gateway's keys under one name, whatever address it is reached by.
+func (p *profile) known(lines string) string {
+	var out []string
+	for line := range strings.Lines(lines) {
+		if _, key, ok := strings.Cut(strings.TrimSpace(line), " "); ok && !strings.HasPrefix(line, "@") {
+			out = append(out, p.name+" "+key)
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(slices.Compact(out), "\n") + "\n"
+}
+
+// renew has the certificate renewed when less than a third of its time is left. What goes
+// wrong matters only when it has ended.
+func (p *profile) renew(ctx context.Context) error {
+	left := time.Until(p.Until)
+	if left > p.Until.Sub(p.Issued)/3 {
+		return nil
+	}
+	err := p.certify(ctx, false)
+	if err != nil && left > 0 {
+		return nil
+	}
+	var refused *control.Error
+	if errors.As(err, &refused) && refused.Code == control.CodeUnauthenticated {
+		return fail(exitNotLoggedIn, "the login at %s has ended; log in again: sallyport login", p.URL)
+	}
+	return answered(err)
+}
+
+// proof are the files that prove the profile's user.
+func (p *profile) proof() *protocol.Proof {
+	return &protocol.Proof{Certificate: p.file(tlsCert), Key: p.file(tlsKey), KeyDER: p.file(tlsKeyDER), SSHKey: p.file(sshKey), SSHCertificate: p.file(sshCert)}
+}
+
+// forget deletes everything that the login has left, and keeps how the gateway is known.
+func (p *profile) forget() error {
+	var errs []error
+	for _, name := range []string{tlsCert, tlsKey, tlsKeyDER, sshKey, sshCert} {
+		if err := os.Remove(p.file(name)); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	p.Token, p.Subject, p.User = "", "", ""
+	p.Expires, p.Issued, p.Until = time.Time{}, time.Time{}, time.Time{}
+	return errors.Join(append(errs, p.save())...)
+}
+
+// listener is the host and port of a resource: one without a host of its own is the API's.
+func (p *profile) listener(address string) (host, port string, err error) {
+	i := strings.LastIndex(address, ":")
+	if i < 0 {
+		return "", "", fmt.Errorf("the gateway names %q as an address: want host and port", address)
+	}
+	host, port = strings.Trim(address[:i], "[]"), address[i+1:]
+	if host == "" || host == "0.0.0.0" || host == "::" {
+		u, err := url.Parse(p.URL)
+		if err != nil {
+			return "", "", err
+		}
+		host = u.Hostname()
+	}
+	return host, port, nil
+}
+
+// authorityFile is the file of the gateway's authorities; empty: the system's count.
+func (p *profile) authorityFile() string {
+	b, err := os.ReadFile(p.file(authorityPEM))
+	if err != nil || len(bytes.TrimSpace(b)) == 0 {
+		return ""
+	}
+	return p.file(authorityPEM)
+}
