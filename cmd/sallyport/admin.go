@@ -116,8 +116,12 @@ func usersShowCommand(c *cli) *cobra.Command {
 
 func printUser(c *cli, u *control.User) {
 	for _, l := range [][2]string{
-		{"subject", u.Subject}, {"name", u.Name}, {"state", userState(*u)}, {"given", strings.Join(u.Given, ", ")},
-		{"assigned", strings.Join(u.Groups, ", ")}, {"seen", seen(*u)},
+		{"subject", u.Subject},
+		{"name", u.Name},
+		{"state", userState(*u)},
+		{"given", strings.Join(u.Given, ", ")},
+		{"assigned", strings.Join(u.Groups, ", ")},
+		{"seen", seen(*u)},
 	} {
 		if l[1] != "" {
 			fmt.Fprintf(c.out, "%-12s %s\n", l[0], visible(l[1]))

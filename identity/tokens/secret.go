@@ -50,12 +50,12 @@ func IsSecret(prefix, s string) bool {
 // identify returns a secret's public identifier: it is made of the secret, so that no
 // index leads from one to the other, and says nothing about it.
 func identify(secret string) string {
-	sum := sha256.Sum256([]byte("sallyport token identifier " + secret))
+	sum := sha256.Sum256([]byte("sallyport secret identifier " + secret))
 	return strings.ToLower(letters.EncodeToString(sum[:]))[:idChars]
 }
 
 // hash is what is kept of a secret. Secrets are random, so one round is enough.
 func hash(secret string) string {
-	sum := sha256.Sum256([]byte("sallyport token " + secret))
+	sum := sha256.Sum256([]byte("sallyport secret " + secret))
 	return hex.EncodeToString(sum[:])
 }
