@@ -300,6 +300,59 @@ func TestTablesThatAreTakenBack(t *testing.T) {
 	}
 }
 
+// TestAlteredOwnTables: of a temporary table that the session alters, columns are what they
+// were, and are filled with what their defaults and generated ones hold.
+func TestAlteredOwnTables(t *testing.T) {
+	g := startRig(t, `CREATE TABLE p (id int, vault text, note text); INSERT INTO p VALUES (1, 'plum tree', 'one'), (2, 'pear tree', 'two');
+CREATE FUNCTION leak() RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT vault FROM p WHERE id = 1); END';
+CREATE FUNCTION leak_sql() RETURNS text LANGUAGE sql AS 'SELECT vault FROM p WHERE id = 1';
+CREATE FUNCTION note_of(i int) RETURNS text LANGUAGE sql AS 'SELECT note FROM p WHERE id = i'`,
+		masking.Config{Rules: []masking.Rule{{}, {Columns: []string{"p.vault"}, With: masking.Redact}}})
+	const made = "CREATE TEMP TABLE o AS SELECT id, note, vault AS x FROM p;\n"
+	for sql, want := range map[string]string{
+		made + "ALTER TABLE o ADD COLUMN z text;\nUPDATE o SET z = 'zz';\nSELECT id, note, upper(note), z, left(z, 1), left(x, 3) FROM o WHERE id = 1":                                             "1|one|ONE|zz|z|********",
+		made + "ALTER TABLE o RENAME COLUMN note TO n;\nSELECT n, upper(n) FROM o WHERE id = 1":                                                                                                    "one|ONE",
+		made + "ALTER TABLE o RENAME COLUMN x TO y;\nSELECT y, left(y, 3) FROM o WHERE id = 1":                                                                                                     "[COLUMN]|********",
+		made + "ALTER TABLE o RENAME note TO swap; ALTER TABLE o RENAME x TO note; ALTER TABLE o RENAME swap TO x;\nSELECT left(note, 3), left(x, 3) FROM o WHERE id = 1":                          "********|one",
+		made + "ALTER TABLE o DROP COLUMN note;\nALTER TABLE o ADD COLUMN note text;\nUPDATE o SET note = x;\nSELECT left(note, 3) FROM o WHERE id = 1":                                            "********",
+		made + "ALTER TABLE o ALTER note TYPE text USING x;\nSELECT left(note, 3) FROM o WHERE id = 1":                                                                                             "********",
+		made + "ALTER TABLE o ALTER note TYPE varchar(9), ALTER id SET NOT NULL;\nSELECT upper(note) FROM o WHERE id = 1":                                                                          "ONE",
+		made + "ALTER TABLE o ADD d text DEFAULT leak(), ADD e text DEFAULT 'e' || leak_sql(), ADD f text DEFAULT 'f';\nSELECT left(d, 3), left(e, 3), upper(f) FROM o WHERE id = 1":               "********|********|F",
+		made + "ALTER TABLE o ALTER note SET DEFAULT leak_sql();\nINSERT INTO o (id) VALUES (3);\nSELECT left(note, 3), id + 1 FROM o WHERE id = 3":                                                "********|4",
+		"CREATE TEMP TABLE o (d text DEFAULT leak(), e text DEFAULT leak_sql(), f text DEFAULT 'f', n int);\nINSERT INTO o (n) VALUES (1);\nSELECT left(d, 3), left(e, 3), upper(f), n + 1 FROM o": "********|********|F|2",
+		"CREATE TEMP TABLE o (x text, g text GENERATED ALWAYS AS (reverse(x)) STORED);\nINSERT INTO o SELECT vault FROM p WHERE id = 1;\nSELECT left(g, 3) FROM o":                                 "********",
+		made + "ALTER TABLE o ADD g text GENERATED ALWAYS AS (reverse(x)) STORED;\nSELECT left(g, 3) FROM o WHERE id = 1":                                                                          "********",
+		"CREATE TABLE others (d text DEFAULT leak_sql(), n int);\nINSERT INTO others (n) VALUES (1);\nSELECT left(d, 3), n + 1 FROM others":                                                        "********|2",
+		made + "BEGIN; SAVEPOINT a;\nALTER TABLE o DROP COLUMN x, ADD COLUMN x text;\nROLLBACK TO a;\nSELECT left(x, 3) FROM o WHERE id = 1":                                                       "********",
+		made + "ALTER TABLE o DROP COLUMN x, ADD COLUMN x text, DROP COLUMN missing;\nSELECT left(x, 3) FROM o WHERE id = 1":                                                                       "********",
+		"CREATE TEMP TABLE o AS SELECT leak() AS d, 1 AS n;\nSELECT d, left(d, 3), n + 1 FROM o":                                                                                                   "********|********|2",
+		"CREATE TEMP TABLE o (d text, n int);\nINSERT INTO o SELECT leak(), 1;\nSELECT d, left(d, 3), n + 1 FROM o":                                                                                "********|********|2",
+		"SELECT note_of(1), upper(note_of(2))": "one|TWO",
+	} {
+		out := g.psql(t, "alice", sql, "-Atq")
+		if !strings.Contains(sql, "missing") {
+			require.NotContains(t, out, "ERROR", sql)
+		}
+		require.True(t, strings.HasSuffix(out, want+"\n"), "%s: got %q, want %q", sql, out, want)
+		require.NotRegexp(t, "plu|pea|eert|eer", out, sql)
+	}
+	c := g.connect(t, "alice").PgConn() // sent at once
+	for _, sql := range []string{"CREATE TEMP TABLE o AS SELECT vault AS x FROM p", "ALTER TABLE o DROP COLUMN x, ADD COLUMN x text, DROP COLUMN missing", "SELECT left(x, 3) FROM o"} {
+		c.Frontend().Send(&pgproto3.Query{String: sql})
+	}
+	require.NoError(t, c.Frontend().Flush())
+	for turns := 0; turns < 3; {
+		m, err := c.Frontend().Receive()
+		require.NoError(t, err)
+		switch m := m.(type) {
+		case *pgproto3.ReadyForQuery:
+			turns++
+		case *pgproto3.DataRow:
+			require.Equal(t, "********", string(m.Values[0]))
+		}
+	}
+}
+
 // TestAddressesInBothFormats reads addresses as drivers do by default, which is in binary
 // format, in text, and in copies.
 func TestAddressesInBothFormats(t *testing.T) {

@@ -471,6 +471,7 @@ type NameChange struct {
 	Known   bool
 	Table   bool // the relation is made as a table
 	Open    bool // the transaction that the session makes it in has not ended
+	Altered bool // it is the relation that had the name before
 }
 
 // NameChangeKind says what changes.

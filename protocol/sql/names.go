@@ -78,8 +78,9 @@ func own(n *proxy.Names, list []*proxy.OwnRelation, c *proxy.NameChange, unsure 
 	switch {
 	case unsure != 0 && n.Unsure&unsure != 0:
 		return list
-	case ok: // made anew, or of another schema
-		made.Known = false
+	case ok: // made anew, of another schema, or altered
+		made.Known = c.Altered && c.Known && list[at].Known
+		made.Local = made.Local || c.Altered && list[at].Local
 		list = slices.Clone(list)
 		list[at] = made
 		return list
@@ -87,6 +88,7 @@ func own(n *proxy.Names, list []*proxy.OwnRelation, c *proxy.NameChange, unsure 
 		n.Unsure |= unsure
 		return list
 	}
+	made.Known = made.Known && !c.Altered
 	return slices.Insert(slices.Clone(list), at, made)
 }
 
@@ -238,6 +240,15 @@ func Ended(n proxy.Names) proxy.Names {
 		}
 	}
 	return n
+}
+
+// Temporary returns the session's own temporary relation of that name, nil when there is
+// none or it is not certain.
+func (s Scope) Temporary(name string) *proxy.OwnRelation {
+	if at, ok := find(s.names.Temporary, name); ok {
+		return s.names.Temporary[at]
+	}
+	return nil
 }
 
 // Looked reports whether names are looked up at all.

@@ -193,15 +193,15 @@ func (d *definitions) function(f *sql.Function) {
 			return
 		}
 		if facts := d.facts(stmts); facts.Unknown == "" {
-			facts.Rest = d.returned(stmts)
+			facts.Rest = d.returned(f.Name, stmts)
 			f.Does = facts
 		}
 	})
 }
 
-// returned is what any column that a function of these statements returns may hold, with
-// what decides between its rows; nil when that is not known.
-func (d *definitions) returned(stmts []ast.Stmt) *proxy.Column {
+// returned is what any column that a function of that name and these statements returns
+// may hold, with what decides between its rows; nil when that is not known.
+func (d *definitions) returned(name string, stmts []ast.Stmt) *proxy.Column {
 	if len(stmts) != 1 {
 		return nil
 	}
@@ -209,7 +209,7 @@ func (d *definitions) returned(stmts []ast.Stmt) *proxy.Column {
 	if q == nil {
 		return nil
 	}
-	r := &resolver{catalog: d.catalog, pending: d}
+	r := &resolver{catalog: d.catalog, pending: d, body: name}
 	t := r.query(q, nil)
 	if r.incomplete || r.unsure || r.doubt {
 		return nil

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/protocol/sql"
+	"github.com/sallyport/sallyport/proxy"
 )
 
 // What a definition names and the catalog does not know may be anything: so may what
@@ -56,4 +57,43 @@ func TestDefinitionsOfWhatIsNotKnown(t *testing.T) {
 		require.Equal(t, c.column, source.Name)
 	}
 	require.NotEqual(t, "", originsOf(s.Relation("public", "w").Column("s").Source))
+}
+
+// The parameters of a function in SQL are what its caller gives it: other names than those
+// of columns, also with the function's. A column of such a name comes first.
+func TestParametersOfFunctions(t *testing.T) {
+	function := func(oid uint32, name, body string, v sql.Volatility) *sql.Function {
+		return &sql.Function{OID: oid, Schema: "public", Name: name, Language: "sql", Volatility: v, Body: body}
+	}
+	s := sql.NewSnapshot(sql.Contents{
+		Path: []string{"pg_catalog", "public"},
+		Functions: []*sql.Function{
+			function(10, "note_of", "SELECT note FROM p WHERE id = i", sql.Stable),
+			function(11, "note_by", "SELECT p.note FROM p WHERE p.id = note_by.i AND p.ssn = key", sql.Volatile),
+			function(12, "mixed", "SELECT note || suffix FROM p", sql.Stable),
+			function(13, "column_first", "SELECT ssn FROM p WHERE id = 1", sql.Stable),
+			function(14, "adds", "SELECT a + b", sql.Volatile),
+			function(15, "other", "SELECT note FROM p WHERE id = elsewhere.i", sql.Stable),
+			function(16, "nested", "SELECT x FROM (SELECT note AS x FROM p WHERE id = i) q", sql.Stable),
+		},
+		Relations: []*sql.Relation{{OID: 1, Schema: "public", Name: "p", Kind: sql.RelationTable, Columns: []sql.Column{{Attr: 1, Name: "id"}, {Attr: 2, Name: "note"}, {Attr: 3, Name: "ssn"}}}},
+	})
+	s.ID = 1
+	Resolve(s)
+	a := New(Config{Catalog: &fixedCatalog{snapshot: s}})
+	for text, want := range map[string]string{
+		"SELECT note_of(1)":              "p.note~,p.id?",
+		"SELECT note_by(1, 'a')":         "p.note~,p.id?,p.ssn?",
+		"SELECT mixed('a')":              "p.note~",
+		"SELECT column_first('a')":       "p.ssn~,p.id?",
+		"SELECT adds(1, 2)":              "",
+		"SELECT other(1)":                "p.*~",
+		"SELECT nested(1)":               "p.note~,p.id?",
+		"SELECT adds(id, 2) FROM p":      "p.id~",
+		"SELECT adds((p).ssn, 2) FROM p": "p.ssn~",
+	} {
+		f := a.Analyze(t.Context(), []byte(text), &proxy.Reading{Dialect: Dialect})
+		require.Len(t, f.Columns, 1, text)
+		require.Equal(t, want, originsOf(f.Columns[0]), text)
+	}
 }

@@ -314,7 +314,11 @@ func (r *resolver) returned(n ast.Node, v value, defined *ast.NodeList, alias st
 	schema, name := qualified(call.Funcname)
 	if schema == "" || schema == "pg_catalog" {
 		if !r.owned("", name) {
-			if names, ok := returnedNames[name]; ok {
+			names, ok := returnedNames[name]
+			if name == "unnest" && call.Args != nil && len(call.Args.Items) == 1 && isTSVector(call.Args.Items[0], v) {
+				names, ok = []string{"lexeme", "positions", "weights"}, true
+			}
+			if ok {
 				for _, name := range names {
 					r.add(&t, output{name, v})
 				}
@@ -345,6 +349,32 @@ var returnedNames = map[string][]string{
 	"json_array_elements_text": {"value"}, "jsonb_array_elements_text": {"value"},
 	"json_each": {"key", "value"}, "jsonb_each": {"key", "value"},
 	"json_each_text": {"key", "value"}, "jsonb_each_text": {"key", "value"},
+}
+
+// makesTSVector are the server's functions that return a tsvector.
+var makesTSVector = map[string]bool{
+	"to_tsvector": true, "array_to_tsvector": true, "json_to_tsvector": true, "jsonb_to_tsvector": true, "setweight": true, "strip": true, "ts_delete": true, "ts_filter": true,
+	"tsvector_concat": true,
+}
+
+const oidTSVector = 3614
+
+// isTSVector reports whether an expression, which holds v, is one of that type: a column,
+// a cast or a call.
+func isTSVector(n ast.Node, v value) bool {
+	switch n := n.(type) {
+	case *ast.ColumnRef:
+		return len(v.origins) == 1 && v.origins[0].Type == oidTSVector
+	case *ast.FuncCall:
+		schema, name := qualified(n.Funcname)
+		return (schema == "" || schema == "pg_catalog") && makesTSVector[name]
+	case *ast.TypeCast:
+		if n.TypeName != nil {
+			_, name := qualified(n.TypeName.Names)
+			return name == "tsvector"
+		}
+	}
+	return false
 }
 
 // returnsScalars are built-in functions whose one column is called as the alias,

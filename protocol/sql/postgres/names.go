@@ -70,7 +70,7 @@ func (r *resolver) bare(s *space, name string) value {
 	if t := s.table("", name); t != nil {
 		return r.union(v, r.whole(t))
 	}
-	if !found {
+	if !found && r.body == "" {
 		r.doubt = true
 		return r.unsurely(value{})
 	}
@@ -143,6 +143,8 @@ func (r *resolver) reference(s *space, n *ast.ColumnRef) value {
 		}
 		if t := s.table(schema, names[k-2]); t != nil {
 			v = r.member(t, names[k-1])
+		} else if k == 2 && r.body == names[0] && r.body != "" { // a parameter
+			v = value{}
 		} else {
 			r.doubt, v = true, r.unsurely(value{})
 		}

@@ -251,7 +251,9 @@ func (v *visitor) made(n ast.Stmt) (changes []proxy.NameChange) {
 		}
 		c := proxy.NameChange{Kind: proxy.NameObject, Schema: r.Schema, Value: r.Name}
 		c.Columns, c.Known = v.columnsOf(n, r)
+		v.doubts(c.Columns)
 		c.Table, c.Local = makesTable(n), endsWithTransaction(n)
+		c.Altered = !r.Effects.Has(proxy.EffectCreate)
 		if strings.HasPrefix(r.Schema, temporarySchema) {
 			c.Kind = proxy.NameTemporary
 		} else if v.catalog.Names().Unsure&proxy.UnsureSchemas != 0 && r.Effects.Has(proxy.EffectCreate) { // the first schema may be that
@@ -295,15 +297,39 @@ func (v *visitor) fills() (changes []proxy.NameChange) {
 	}
 	for i := range v.facts.Writes {
 		w := &v.facts.Writes[i]
-		changes = append(changes, proxy.NameChange{Kind: proxy.NameFilled, Value: w.Relation, Columns: []proxy.Column{w.Column}})
+		filled := []proxy.Column{w.Column}
+		v.doubts(filled)
+		changes = append(changes, proxy.NameChange{Kind: proxy.NameFilled, Value: w.Relation, Columns: filled})
 	}
 	return changes
+}
+
+// doubts makes columns uncertain that are filled with what a function returns which cannot
+// be seen through: they may hold anything, as its result may.
+func (v *visitor) doubts(filled []proxy.Column) {
+	if !v.facts.Effects.Has(proxy.EffectCall) {
+		return
+	}
+	for i := range filled {
+		filled[i].Unsure = filled[i].Unsure || filled[i].Opaque
+	}
 }
 
 // columnsOf are the columns of relation r, which a statement makes, with what they
 // are filled with. known is false when they cannot be told.
 func (v *visitor) columnsOf(n ast.Stmt, r *proxy.Relation) (list []proxy.Column, known bool) {
-	if !r.Effects.Has(proxy.EffectCreate) || !v.catalog.Looked() {
+	if !v.catalog.Looked() {
+		return nil, false
+	}
+	if strings.HasPrefix(r.Schema, temporarySchema) {
+		switch n := n.(type) {
+		case *ast.AlterTableStmt:
+			return v.alteredColumns(n, r.Name)
+		case *ast.RenameStmt:
+			return v.renamedColumn(n, r.Name)
+		}
+	}
+	if !r.Effects.Has(proxy.EffectCreate) {
 		return nil, false
 	}
 	switch n := n.(type) {
@@ -344,10 +370,10 @@ func (v *visitor) defined(n *ast.CreateStmt) (list []proxy.Column, known bool) {
 	for _, item := range n.TableElts.Items {
 		switch d := item.(type) {
 		case *ast.ColumnDef:
-			if d.Generated != 0 {
+			if constraint(d, ast.CONSTR_DEFAULT) != nil && !v.facts.Resolved {
 				return nil, false
 			}
-			list = append(list, proxy.Column{Name: d.Colname})
+			list = append(list, newColumn(d))
 		case *ast.TableLikeClause:
 			if d.Relation == nil {
 				return nil, false
@@ -367,7 +393,7 @@ func (v *visitor) defined(n *ast.CreateStmt) (list []proxy.Column, known bool) {
 			return nil, false
 		}
 	}
-	return list, true
+	return v.filled(n.Relation.RelName, list), true
 }
 
 // keepsNames reports whether a statement of DDL changes nothing of what the names of

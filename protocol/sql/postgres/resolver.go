@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/multigres/multigres/go/common/parser/ast"
@@ -24,6 +25,7 @@ type resolver struct {
 	calls  []string // functions that are called as if they were columns
 
 	fills *fills // where they are worked out, of a marked text
+	body  string // the name of the function whose text it is: names of no column are parameters
 
 	incomplete bool // something cannot be told
 	doubt      bool // the catalog does not know a name
@@ -67,6 +69,8 @@ func (r *resolver) statement(n ast.Node, f *proxy.Facts) {
 		if q := selectOf(n.Query); q != nil && n.Into != nil {
 			r.kept(n.Into, r.query(q, nil))
 		}
+	case *ast.CreateStmt:
+		r.defaults(n)
 	case *ast.ViewStmt: // whose columns are not filled, but read when it is
 		of := r.query(selectOf(n.Query), nil).named(stringsOf(n.Aliases))
 		r.into = &of
@@ -161,7 +165,7 @@ func (r *resolver) kept(into *ast.IntoClause, t rows) {
 	r.written(schema, name, t)
 }
 
-// altered notes what ALTER TABLE … TYPE … USING fills a column with.
+// altered notes what ALTER TABLE fills columns with: by TYPE … USING, and by defaults.
 func (r *resolver) altered(n *ast.AlterTableStmt) {
 	if n.Relation == nil || n.Cmds == nil {
 		return
@@ -175,14 +179,15 @@ func (r *resolver) altered(n *ast.AlterTableStmt) {
 			continue
 		}
 		d, ok := cmd.Def.(*ast.ColumnDef)
-		if !ok || d == nil || isNil(d.RawDefault) {
-			continue
+		switch {
+		case cmd.Subtype == ast.AT_ColumnDefault && !isNil(cmd.Def):
+			c.set(r, cmd.Name, r.expression(&space{}, cmd.Def))
+		case !ok || d == nil:
+		case cmd.Subtype == ast.AT_AddColumn:
+			c.set(r, d.Colname, r.defaultOf(d))
+		case !isNil(d.RawDefault):
+			c.set(r, cmp.Or(cmd.Name, d.Colname), r.expression(s, d.RawDefault))
 		}
-		name := cmd.Name
-		if name == "" {
-			name = d.Colname
-		}
-		c.set(r, name, r.expression(s, d.RawDefault))
 	}
 	r.returning(c, nil, s)
 }
