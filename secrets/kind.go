@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Kind is a kind of sources that a config file can have: what is written there, and how it becomes a
@@ -107,6 +108,16 @@ func (c *Commands) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Programs are the files of the programs, in the order of their paths.
+func (c *Commands) Programs() []string {
+	var list []string
+	for _, argv := range c.Commands {
+		list = append(list, argv[0])
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // ExecKind is the kind of [Exec].

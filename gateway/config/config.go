@@ -311,13 +311,13 @@ func (f *File) Changed() (changed bool, stamp [sha256.Size]byte, err error) {
 }
 
 // Safe returns why the file is not to be used by a gateway: others than root and the
-// user of this process could have written it, or the policy in Rego that it refers to. It is
-// nil for what was not read from a file.
+// user of this process could have written it, or the policy in Rego or a program that it refers
+// to. It is nil for what was not read from a file.
 func (f *File) Safe() error {
 	if f.info == nil {
 		return nil
 	}
-	return errors.Join(trusted(f.name, f.info), f.safeRego())
+	return errors.Join(trusted(f.name, f.info), f.safeRego(), f.safePrograms())
 }
 
 // Name is where the file was read from.

@@ -51,3 +51,17 @@ func TestSafe(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, f.Safe(), "it was not read from a file")
 }
+
+// A program that others can write is not run.
+func TestProgramsOfOthers(t *testing.T) {
+	dir := t.TempDir()
+	program, path := filepath.Join(dir, "db"), filepath.Join(dir, "x.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(with("secrets: {exec: {commands: {db: ["+program+"]}}}", "exec:db#p")), 0o600))
+	f, err := Load(path, withKinds())
+	require.NoError(t, err)
+	require.ErrorIs(t, f.Safe(), os.ErrNotExist)
+	require.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\n"), 0o700))
+	require.NoError(t, f.Safe())
+	require.NoError(t, os.Chmod(program, 0o702))
+	require.ErrorContains(t, f.Safe(), "secrets.exec: using "+program+": every user can write it")
+}

@@ -133,6 +133,33 @@ func (s *SecretSource) settings() any {
 	return p.Interface()
 }
 
+// programs is implemented by settings of sources that run programs.
+type programs interface {
+	// Programs are the files that are run, as absolute paths.
+	Programs() []string
+}
+
+// safePrograms returns why a program of a source is not to be run: others than root and the user
+// of this process could have written it.
+func (f *File) safePrograms() error {
+	for i := range f.Secrets {
+		p, ok := f.Secrets[i].settings().(programs)
+		if !ok {
+			continue
+		}
+		for _, name := range p.Programs() {
+			info, err := os.Stat(name)
+			if err == nil {
+				err = trusted(name, info)
+			}
+			if err != nil {
+				return fmt.Errorf("secrets.%s: %w", f.Secrets[i].Scheme, err)
+			}
+		}
+	}
+	return nil
+}
+
 // checkReference reports whether a reference of the file can be followed, without following it.
 func (f *File) checkReference(ref string) error {
 	known := maps.Clone(f.options.Secrets)
