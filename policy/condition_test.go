@@ -253,13 +253,13 @@ func TestMayIgnoresConditions(t *testing.T) {
 func TestConditionsCostNoAllocation(t *testing.T) {
 	p, err := New([]Rule{{
 		Groups: []string{"dev"}, When: Condition{Hours: []Hours{{From: 0, To: 1439}, {From: 1439, To: 1}}, Networks: prefixes("10.0.0.0/8")},
-		Allow: []string{"connect", "read"}, Relations: []string{"public.orders", "sales.*"}, Obligations: Obligations{Statements: 1 << 60, Rows: 1 << 60},
+		Allow: []string{"connect", "read"}, Relations: []string{"public.orders", "sales.*"}, Obligations: Obligations{Session: time.Hour, Statements: 1 << 60, Rows: 1 << 60},
 	}})
 	require.NoError(t, err)
 	op := facts(proxy.Facts{
 		Dialect: "postgres", Statements: 1, Effects: proxy.EffectRead, Resolved: true,
 		Relations: []proxy.Relation{{Schema: "public", Name: "orders", Effects: proxy.EffectRead}, {Schema: "sales", Name: "regions", Effects: proxy.EffectRead}},
-	})
+	}).(*proxy.Statement)
 	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{p}}
 	s, connect, err := g.Open(t.Context(), proxy.OpenRequest{
 		Identity: &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}, Target: orders, Remote: &net.TCPAddr{IP: net.IPv4(10, 1, 2, 3), Port: 4},
@@ -267,12 +267,13 @@ func TestConditionsCostNoAllocation(t *testing.T) {
 	require.NoError(t, err)
 	defer s.Close(nil)
 	s.Done(connect, &proxy.Outcome{})
-	j := newJudge(s, p.about(s.Identity, s.Target))
-	j.usage = &usage{running: make(map[*proxy.Meta]*running)}
+	begun, out := *op, &proxy.Outcome{}
 	require.Zero(t, testing.AllocsPerRun(100, func() {
-		if v := j.ask(context.Background(), op); v.Refuses() {
+		*op = begun
+		if v := s.Ask(context.Background(), op); v.Refuses() {
 			t.Fatal(v.Reason)
 		}
+		s.Done(op, out)
 	}))
 }
 

@@ -34,7 +34,7 @@ type usage struct {
 	before bool
 
 	mu      sync.Mutex
-	running map[*proxy.Meta]*running
+	running map[*proxy.Meta]running
 
 	recording Recording // with which the session began
 	told      told
@@ -43,7 +43,7 @@ type usage struct {
 // running is an operation between Start and Done.
 type running struct {
 	kind proxy.Kind
-	rows atomic.Uint64 // that went to the client
+	rows *atomic.Uint64 // that went to the client; nil until somebody counts them
 }
 
 // lasting are the kinds of operations that go on until their user ends them.
@@ -75,7 +75,7 @@ func (j *judge) hooks(name string) proxy.Hooks {
 	}
 	j.usage, _ = j.session.Earlier(name).(*usage)
 	if j.usage == nil {
-		j.usage = &usage{before: j.session.TakenOver(), running: make(map[*proxy.Meta]*running)}
+		j.usage = &usage{before: j.session.TakenOver(), running: make(map[*proxy.Meta]running)}
 		j.last.Store(time.Now().UnixNano())
 		if !j.session.TakenOver() {
 			j.recording = j.current.Load().duties.Recording
@@ -199,7 +199,7 @@ func (j *judge) start(_ context.Context, op proxy.Op) error {
 		j.heard()
 	}
 	j.mu.Lock()
-	j.running[m] = &running{kind: m.Kind}
+	j.running[m] = running{kind: m.Kind}
 	j.mu.Unlock()
 	return nil
 }
@@ -208,13 +208,17 @@ func (j *judge) done(_ context.Context, op proxy.Op, out *proxy.Outcome) {
 	j.last.Store(time.Now().UnixNano())
 	m := op.Info()
 	j.mu.Lock()
-	r := j.running[m]
+	r, ran := j.running[m]
 	delete(j.running, m)
 	j.mu.Unlock()
-	if r == nil {
+	if !ran {
 		return
 	}
-	if seen := r.rows.Load(); out.Rows > seen {
+	seen := uint64(0)
+	if r.rows != nil {
+		seen = r.rows.Load()
+	}
+	if out.Rows > seen {
 		j.rows.Add(out.Rows - seen) // changed ones, and those that nobody had counted
 	}
 }
@@ -238,10 +242,18 @@ func (j *judge) flow(_ context.Context, op proxy.Op, shape *proxy.Shape) (proxy.
 func (j *judge) countRows(op proxy.Op, shape *proxy.Shape) proxy.Filter {
 	d := j.decision()
 	limit := d.duties.Rows
+	if limit == 0 || shape.Inbound {
+		return proxy.Filter{}
+	}
+	m := op.Info()
 	j.mu.Lock()
-	r := j.running[op.Info()]
+	r, ran := j.running[m]
+	if ran && r.rows == nil {
+		r.rows = new(atomic.Uint64)
+		j.running[m] = r
+	}
 	j.mu.Unlock()
-	if limit == 0 || shape.Inbound || r == nil {
+	if !ran {
 		return proxy.Filter{}
 	}
 	return proxy.Filter{Row: func(*proxy.Row) error {
