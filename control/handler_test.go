@@ -50,7 +50,11 @@ func openDesk(t *testing.T, may ...control.Permission) *desk {
 		Gateway: g, Records: l, Log: slog.New(slog.DiscardHandler),
 		Authenticate: func(r *http.Request) (*proxy.Identity, error) {
 			if name := r.Header.Get("X-User"); name != "" {
-				return &proxy.Identity{Subject: name, Method: proxy.MethodPeer}, nil
+				id := &proxy.Identity{Subject: name, Method: proxy.MethodPeer}
+				if r.Header.Get("X-Agent") != "" {
+					id.Kind, id.OnBehalfOf = proxy.Agent, "alice"
+				}
+				return id, nil
 			}
 			return nil, proxy.ErrUnauthenticated
 		},
@@ -167,6 +171,34 @@ func TestBadRequests(t *testing.T) {
 	d.handler.ServeHTTP(w, r)
 	require.Equal(t, 400, w.Code)
 	require.NoError(t, d.session.Err(), "nothing of this ended it")
+}
+
+// TestAgentsAdministerNothing: an agent is refused whatever its human may do, and that is on record.
+func TestAgentsAdministerNothing(t *testing.T) {
+	d := openDesk(t)
+	kill := "/v1/sessions/" + d.session.ID + "/kill"
+	for _, c := range []struct{ method, path, body string }{
+		{"GET", "/v1/sessions", ""},
+		{"GET", "/v1/requests", ""},
+		{"POST", kill, `{"reason":"x"}`},
+		{"POST", "/v1/requests/x/approve", `{"user":"root"}`},
+		{"POST", "/v1/detokenised", `{"user":"root"}`},
+		{"GET", "/v1/sessions/" + d.session.ID + "/watch", ""},
+	} {
+		r := httptest.NewRequest(c.method, c.path, strings.NewReader(c.body))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("X-User", "root")
+		r.Header.Set("X-Agent", "yes")
+		w := httptest.NewRecorder()
+		d.handler.ServeHTTP(w, r)
+		require.Equal(t, 403, w.Code, c.path)
+	}
+	require.NoError(t, d.session.Err())
+	own := d.own(t)
+	require.Len(t, own, 6)
+	for _, e := range own {
+		require.Equal(t, []string{audit.AdminRefused, "root", "agent", "alice"}, []string{e.Type, e.User, e.Identity, e.For})
+	}
 }
 
 // A handler that was not set up lets nobody in.

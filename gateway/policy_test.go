@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/control/client"
+	"github.com/sallyport/sallyport/identity/tokens"
 	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -307,4 +308,56 @@ access:
 		require.Equal(t, want.rows == "off", digests == 0)
 		require.Equal(t, want.shows == "", len(rows) == 0)
 	}
+}
+
+// TestAgents: rules about agents apply to sessions of agents alone, whatever groups they share with
+// people. An agent approves nothing.
+func TestAgents(t *testing.T) {
+	p := openPoliced(t, t.TempDir(), nil, `masking: [{use: off}]
+access:
+  - {name: all, groups: [dev], allow: [connect, read, write]}
+  - {name: agents-read, groups: ["*"], kinds: [agent], deny: [write], budget: {rows: 3}, recording: digest}
+  - {name: looked-at, groups: [dev], allow: [truncate], review: {approvers: [dev, dba]}}
+`)
+	bot, secret := p.agent(t, "bot", "alice", "dev", "dba")
+	alice := p.psql(t, "alice")
+	agent := run(t, "psql", "-X", "-A", "-t", "-q", strings.Replace(p.plain(bot, "shop"), "password="+password, "password="+secret, 1))
+	require.Equal(t, "7", agent.ask("SELECT id FROM orders WHERE id = 7;"))
+	require.Contains(t, agent.ask("INSERT INTO orders VALUES (300, 'new');"), `(rule agents-read)`)
+	require.Empty(t, alice.ask("INSERT INTO orders VALUES (300, 'new');"))
+	require.Contains(t, agent.ask("SELECT id FROM orders;"), "its budget of 3 rows")
+	require.Contains(t, alice.ask("SELECT count(*), 'all' FROM orders;"), "201|all")
+
+	alice.send("TRUNCATE orders;")
+	c := client.Socket(Socket(p.parts().config))
+	require.Eventually(t, func() bool {
+		list, err := c.Requests(t.Context())
+		require.NoError(t, err)
+		if len(list) == 0 {
+			return false
+		}
+		d := control.Decision{User: bot, Password: proxy.NewSecret(secret), Hash: list[0].Hash, Reason: "fine"}
+		_, err = c.Approve(t.Context(), list[0].ID, d)
+		require.ErrorContains(t, err, "you may not decide about this request")
+		_, err = c.Deny(t.Context(), list[0].ID, d)
+		require.ErrorContains(t, err, "you may not decide about this request")
+		d.User, d.Password = "bob", proxy.NewSecret(password)
+		_, err = c.Deny(t.Context(), list[0].ID, d)
+		require.NoError(t, err)
+		return true
+	}, 60*time.Second, 5*time.Millisecond)
+	require.Contains(t, alice.ask("SELECT count(*), 'all' FROM orders;"), "201|all")
+	id := p.session(t, "bot", "shop").ID
+	require.NoError(t, p.stop())
+	start := p.records(t)[id][0]
+	require.Equal(t, []string{"agent", "alice", "digest"}, []string{start.Identity, start.For, start.Recording["rows"]})
+}
+
+// agent makes an agent that acts for somebody, and a token for it.
+func (p *policed) agent(t *testing.T, name, by string, groups ...string) (login, secret string) {
+	t.Helper()
+	require.NoError(t, p.proofs.tokens.PutPrincipal(t.Context(), tokens.Principal{Name: name, Kind: proxy.Agent, OnBehalfOf: by, Groups: groups}))
+	token, s, err := p.proofs.tokens.Create(t.Context(), tokens.Token{Label: name, Subject: name, User: name, Expires: time.Now().Add(time.Hour)})
+	require.NoError(t, err)
+	return name + tokens.Separator + token.ID, s.Reveal()
 }

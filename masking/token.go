@@ -67,7 +67,7 @@ var (
 )
 
 // Detokenise returns the value and the type of a token that [Tokenise] made with
-// the masker's key, for members of [Config.Detokenise]. Each call, permitted or
+// the masker's key, for members of [Config.Detokenise] that are not agents. Each call, permitted or
 // not, is noted at ledger before it returns; what cannot be noted is not turned
 // back.
 func (m *Masker) Detokenise(ctx context.Context, ledger Ledger, id *proxy.Identity, token []byte) (value []byte, t detect.Type, err error) {
@@ -90,7 +90,7 @@ type Ledger interface {
 // turnBack calls open for a member, and notes it before it returns.
 func (m *Masker) turnBack(ctx context.Context, ledger Ledger, id *proxy.Identity, t *detect.Type, open func() error) error {
 	err := ErrNotPermitted
-	if id != nil && slices.ContainsFunc(m.detokenise, id.In) {
+	if id != nil && id.Kind != proxy.Agent && slices.ContainsFunc(m.detokenise, id.In) {
 		err = open()
 	}
 	n := &proxy.Note{Kind: proxy.NoteDetokenised, By: m.Name(), Identity: id, Type: string(*t), Err: err}

@@ -231,8 +231,11 @@ func TestLeakX4TokensAreTurnedBackByPermission(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotPermitted)
 	_, _, err = m.Detokenise(t.Context(), ledger, nil, []byte("x"))
 	require.ErrorIs(t, err, ErrNotPermitted)
+	agent := &proxy.Identity{Subject: "bot", Groups: []string{"privacy"}, Kind: proxy.Agent, OnBehalfOf: "olga"}
+	_, _, err = m.Detokenise(t.Context(), ledger, agent, token)
+	require.ErrorIs(t, err, ErrNotPermitted, "an agent turns nothing back, for nobody")
 	told := notes.All(proxy.NoteDetokenised)
-	require.Len(t, told, 3)
+	require.Len(t, told, 4)
 	require.Equal(t, []any{"olga", "PERSON", nil}, []any{told[0].Identity.Subject, told[0].Type, told[0].Err})
 	require.Equal(t, []any{"alice", "", ErrNotPermitted}, []any{told[1].Identity.Subject, told[1].Type, told[1].Err})
 	for i := range token { // any byte
