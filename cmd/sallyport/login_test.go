@@ -32,6 +32,7 @@ import (
 	"github.com/sallyport/sallyport/identity/identitytest"
 	"github.com/sallyport/sallyport/identity/oidc"
 	"github.com/sallyport/sallyport/identity/tokens"
+	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/proxy/proxytest"
 	"github.com/sallyport/sallyport/review"
@@ -192,19 +193,25 @@ func (s *said) find(t *testing.T, pattern string) string {
 // browse logs a user in by a browser, who compares the code.
 func (r *remote) browse(t *testing.T, user, at, code string) {
 	t.Helper()
+	atProvider(t, r.Client().Transport, r.URL, r.dev, user, at, code)
+}
+
+// atProvider has a browser that trusts a gateway log a user in there.
+func atProvider(t *testing.T, trusts http.RoundTripper, gateway string, dev *identitytest.Provider, user, at, code string) {
+	t.Helper()
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
-	b := &http.Client{Jar: jar, Transport: r.Client().Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	b := &http.Client{Jar: jar, Transport: trusts, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	begun, err := b.Get(at)
 	require.NoError(t, err)
 	begun.Body.Close()
-	page, err := b.Get(r.dev.LogIn(t, begun.Header.Get("Location"), user).String())
+	page, err := b.Get(dev.LogIn(t, begun.Header.Get("Location"), user).String())
 	require.NoError(t, err)
 	defer page.Body.Close()
 	text, err := io.ReadAll(page.Body)
 	require.NoError(t, err)
 	require.Contains(t, string(text), code)
-	home, err := b.PostForm(r.URL+"/auth/confirm", url.Values{"answer": {"yes"}})
+	home, err := b.PostForm(gateway+"/auth/confirm", url.Values{"answer": {"yes"}})
 	require.NoError(t, err)
 	home.Body.Close()
 	done, err := http.Get(home.Header.Get("Location"))
