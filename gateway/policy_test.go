@@ -101,12 +101,21 @@ func (p *policed) psql(t *testing.T, user string) *native {
 	return run(t, "psql", "-X", "-A", "-t", "-q", p.plain(user, "shop"))
 }
 
-// ssh is a session of ssh at a terminal.
+// terminal is a session of ssh at a terminal.
 func (p *policed) terminal(t *testing.T) *native {
 	t.Helper()
+	return p.openSSH(t, "-tt")
+}
+
+// openSSH runs ssh with an option, and with a command.
+func (p *policed) openSSH(t *testing.T, option string, command ...string) *native {
+	t.Helper()
 	host, port, _ := net.SplitHostPort(p.Addr("ssh", "").String())
-	return run(t, "ssh", "-F", "none", "-tt", "-p", port, "-i", filepath.Join(p.dir, "alice"), "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
-		"-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "alice+vm1@"+host)
+	args := []string{
+		option, "-F", "none", "-p", port, "-i", filepath.Join(p.dir, "alice"), "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no",
+		"-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "alice+vm1@" + host,
+	}
+	return run(t, "ssh", append(args, command...)...)
 }
 
 func (c *native) send(text string) {
@@ -140,36 +149,65 @@ access:
 `)
 	s := p.psql(t, "alice")
 	require.Equal(t, "200", s.ask("SELECT count(*) FROM orders;"), "what another rule allows does not wait")
-	decide := func(decide func(*client.Client, string, control.Decision) error) {
-		c := client.Socket(Socket(p.parts().config))
-		require.Eventually(t, func() bool {
-			list, err := c.Requests(t.Context())
-			require.NoError(t, err)
-			if len(list) == 0 {
-				return false
-			}
-			require.Equal(t, []string{"looked-at"}, list[0].Rules)
-			d := control.Decision{User: "bob", Password: proxy.NewSecret(password), Hash: list[0].Hash, Reason: "not today"}
-			require.Error(t, decide(c, list[0].ID, control.Decision{User: "alice", Password: proxy.NewSecret(password), Hash: list[0].Hash, Reason: "why not"}), "she may not decide herself")
-			require.NoError(t, decide(c, list[0].ID, d))
-			return true
-		}, 60*time.Second, 5*time.Millisecond)
-	}
 	s.send("DELETE FROM orders WHERE id = 1;")
-	decide(func(c *client.Client, id string, d control.Decision) error {
-		_, err := c.Approve(t.Context(), id, d)
-		return err
-	})
+	p.decides(t, "looked-at", approve)
 	require.Contains(t, s.ask("SELECT count(*) FROM orders;"), "199")
 	s.send("DELETE FROM orders WHERE id = 2;")
-	decide(func(c *client.Client, id string, d control.Decision) error {
-		_, err := c.Deny(t.Context(), id, d)
-		return err
-	})
+	p.decides(t, "looked-at", deny)
 	require.Contains(t, s.ask("SELECT count(*) FROM orders;"), "199")
 	s.says("deletes are looked at: request ")
 	s.says("bob denied request ")
 	require.Contains(t, s.ask("TRUNCATE orders;"), `this needs the right "write"`)
+}
+
+// TestReviewOfACommand is the same with ssh.
+func TestReviewOfACommand(t *testing.T) {
+	dir := t.TempDir()
+	p := openPoliced(t, dir, startMachine(t, dir, []string{"alice"}), `masking: [{use: off}]
+access:
+  - {name: in, groups: [dev], protocols: [ssh], allow: [connect]}
+  - {name: looked-at, groups: [dev], allow: [exec], review: {approvers: [dba]}}
+`)
+	s := p.openSSH(t, "-T", "echo it-has-$((1+1))-run")
+	p.decides(t, "looked-at", approve)
+	s.says("it-has-2-run\n")
+	s = p.openSSH(t, "-T", "echo it-has-$((1+1))-run")
+	p.decides(t, "looked-at", deny)
+	s.says("bob denied request ")
+	require.NotContains(t, s.out.String(), "it-has-2-run")
+	p.terminal(t).says("you may not open a shell at vm1")
+}
+
+// decision is what somebody does about a request.
+type decision func(t *testing.T, c *client.Client, id string, d control.Decision) error
+
+func approve(t *testing.T, c *client.Client, id string, d control.Decision) error {
+	_, err := c.Approve(t.Context(), id, d)
+	return err
+}
+
+func deny(t *testing.T, c *client.Client, id string, d control.Decision) error {
+	_, err := c.Deny(t.Context(), id, d)
+	return err
+}
+
+// decides waits for alice's request by a rule, and has bob decide about it, which she cannot.
+func (p *policed) decides(t *testing.T, rule string, decide decision) {
+	t.Helper()
+	c := client.Socket(Socket(p.parts().config))
+	require.Eventually(t, func() bool {
+		list, err := c.Requests(t.Context())
+		require.NoError(t, err)
+		if len(list) == 0 {
+			return false
+		}
+		require.Equal(t, []string{rule}, list[0].Rules)
+		d := control.Decision{User: "alice", Password: proxy.NewSecret(password), Hash: list[0].Hash, Reason: "not today"}
+		require.ErrorContains(t, decide(t, c, list[0].ID, d), "your own request")
+		d.User = "bob"
+		require.NoError(t, decide(t, c, list[0].ID, d))
+		return true
+	}, 60*time.Second, 5*time.Millisecond)
 }
 
 // TestSessionTimeOfARule: the user of psql is told with an answer that the session ends soon, and

@@ -11,7 +11,8 @@ import (
 // to be recorded, or to be hidden. Nil is that it can. Less of either does not end it: the
 // session keeps what it has.
 func (j *judge) unmet(d *decision) *proxy.Verdict {
-	what, asks := "", func(*Obligations) bool { return false }
+	var what string
+	var asks func(*Obligations) bool
 	hidden := func(profile string) bool { return slices.Contains(j.masking, profile) }
 	switch more := slices.IndexFunc(d.duties.Masking, func(p string) bool { return !hidden(p) }); {
 	case d.duties.Recording > j.recording:

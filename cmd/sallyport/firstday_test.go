@@ -106,7 +106,7 @@ control:
 	require.NoError(t, psql.Start())
 	fmt.Fprintln(in, "SELECT 'ready';")
 	heard.find(t, `(ready)`)
-	code, out, errs = sallyport(t, "root's\n", "login", gateway, "--ca", authority, "--user", "root", "--profile", "root")
+	code, _, errs = sallyport(t, "root's\n", "login", gateway, "--ca", authority, "--user", "root", "--profile", "root")
 	require.Equal(t, exitOK, code, errs)
 	must(t, "admin", "users", "disable", "dev/alice", "--reason", "left", "--profile", "root")
 	fmt.Fprintln(in, "SELECT 'again';")

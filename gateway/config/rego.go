@@ -195,7 +195,12 @@ func (f *File) eachRego(each func(name string, info fs.FileInfo, err error)) {
 		}
 	}
 	for _, dir := range s.Dirs {
-		err := filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
+		dir, err := filepath.EvalSymlinks(dir) // another name is another folder
+		if err != nil {
+			each(dir, nil, err)
+			continue
+		}
+		err = filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
 			switch hidden := strings.HasPrefix(filepath.Base(name), ".") && name != dir; {
 			case hidden && entry != nil && entry.IsDir():
 				return fs.SkipDir

@@ -141,3 +141,15 @@ func TestMay(t *testing.T) {
 		})
 	}
 }
+
+// TestTheEndIsAnnounced: the time of a session that a policy asks for is announced, as that of an
+// access rule is.
+func TestTheEndIsAnnounced(t *testing.T) {
+	p := create(t, obliged(`{"session": "24h"}`))
+	s, err := proxytest.Open(&proxy.Gateway{}, p)
+	require.NoError(t, err)
+	defer s.Close(nil)
+	require.Empty(t, s.Ask(t.Context(), proxytest.Statement("SELECT 1", proxy.EffectRead)).Warn)
+	s.Started = s.Started.Add(-24*time.Hour + 3*time.Minute)
+	require.Contains(t, s.Ask(t.Context(), proxytest.Statement("SELECT 1", proxy.EffectRead)).Warn, "this session ends in 3m: rule guests allows 24h")
+}

@@ -184,9 +184,11 @@ func (a *asker) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
 	if v.Action == proxy.ActionDeny {
 		return v
 	}
-	if limit := a.limits(ctx, op); limit.Refuses() {
+	limit := a.limits(ctx, op)
+	if limit.Refuses() {
 		return limit
 	}
+	v.Warn = limit.Warn
 	return v
 }
 
