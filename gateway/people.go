@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,8 +84,9 @@ func (g *Gateway) people(ctx context.Context, f *config.File, from *config.Secre
 		return before.people, nil
 	}
 	times := f.Identity.Sessions
+	life := cmp.Or(times.Life, tokens.DefaultSessionLife)
 	p := &people{of: f, secrets: secrets, sessions: &tokens.Sessions{
-		Documents: g.state.documents, Refresher: refresher{g}, Idle: times.Idle, Life: times.Life, Changed: g.changed,
+		Documents: g.state.documents, Refresher: refresher{g}, Idle: times.Idle, Life: life, Changed: g.changed,
 	}}
 	providers, err := f.Providers(secrets)
 	if err != nil {
@@ -92,7 +94,7 @@ func (g *Gateway) people(ctx context.Context, f *config.File, from *config.Secre
 	}
 	if len(providers) > 0 {
 		p.logins = &oidc.Logins{
-			Providers: providers, Documents: g.state.documents, Sealer: g.state.sealer, Every: times.Recheck, Stale: times.Stale, Life: times.Life,
+			Providers: providers, Documents: g.state.documents, Sealer: g.state.sealer, Every: times.Recheck, Stale: times.Stale, Life: life,
 			Changed: g.changed, Log: g.log,
 		}
 		if err := p.logins.Check(); err != nil {
