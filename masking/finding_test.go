@@ -220,3 +220,36 @@ func TestFindingsBeyondMemory(t *testing.T) {
 	require.Empty(t, found.get(nothing, []string{"2.1"}).whole)
 	require.NotNil(t, found.last(columnName{"public", "u", "v"}), "of what is not remembered by its name something may have been found")
 }
+
+// TestWritesLookOnce: rows that are inserted one by one do not have their table looked at
+// again and again, whether it can be read or not.
+func TestWritesLookOnce(t *testing.T) {
+	for _, err := range []error{nil, errNotSampled} {
+		s := &counting{changing: changing{column: proxy.SampledColumn{ID: "16400.1", Name: "v", Type: "text"}, values: eightPeople, err: err}}
+		m, newErr := New(Config{Sampler: s})
+		require.NoError(t, newErr)
+		session := &proxy.Session{Protocol: "postgres", Identity: &proxy.Identity{Subject: "alice"}, Target: proxy.Target{Resource: &proxy.Resource{}}}
+		hooks, newErr := m.Intercept(t.Context(), session)
+		require.NoError(t, newErr)
+		for range 20 {
+			op := &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: []byte("INSERT INTO public.t VALUES ('a')"), Facts: &proxy.Facts{
+				Effects: proxy.EffectInsert, Statements: 1, Resolved: true, Relations: []proxy.Relation{{Schema: "public", Name: "t", Effects: proxy.EffectInsert}},
+			}}
+			verdict := hooks.Ask(t.Context(), op)
+			require.False(t, verdict.Refuses())
+			hooks.Done(t.Context(), op, &proxy.Outcome{})
+		}
+		require.Equal(t, 1, s.n)
+	}
+}
+
+// counting counts how often it is asked.
+type counting struct {
+	changing
+	n int
+}
+
+func (c *counting) Sample(ctx context.Context, s *proxy.Session, schema, relation string, each func(c *proxy.SampledColumn, value []byte)) error {
+	c.n++
+	return c.changing.Sample(ctx, s, schema, relation, each)
+}

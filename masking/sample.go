@@ -53,7 +53,8 @@ type samples struct {
 
 	mu        sync.Mutex
 	relations map[sampleKey]*sampled
-	taken     atomic.Uint64 // how many were, for those who remember what they say
+	looked    map[sampleKey]struct{} // relations that were looked at once; see before
+	taken     atomic.Uint64          // how many were, for those who remember what they say
 }
 
 // sampled is one relation. Its fields may be read once done is closed.
@@ -163,9 +164,9 @@ func (p *samples) before(ctx context.Context, s *proxy.Session, f *proxy.Facts) 
 			continue
 		}
 		p.mu.Lock()
-		_, known := p.relations[keyOf(&s.Target, &proxy.Origin{Schema: r.Schema, Relation: r.Name})]
+		_, looked := p.looked[keyOf(&s.Target, &proxy.Origin{Schema: r.Schema, Relation: r.Name})]
 		p.mu.Unlock()
-		if !known {
+		if !looked {
 			p.sample(ctx, s, r.Schema, r.Name)
 		}
 	}
@@ -188,6 +189,10 @@ func (p *samples) sample(ctx context.Context, s *proxy.Session, schema, relation
 			p.relations = make(map[sampleKey]*sampled) // who waits for one of the others has it
 		}
 		p.relations[key] = e
+		if p.looked == nil || len(p.looked) >= maxSampled {
+			p.looked = make(map[sampleKey]struct{})
+		}
+		p.looked[key] = struct{}{}
 	}
 	p.mu.Unlock()
 	if !mine {
