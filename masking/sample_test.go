@@ -300,6 +300,53 @@ func TestTablesThatAreTakenBack(t *testing.T) {
 	}
 }
 
+// TestNamesOfPortals: a cursor that is closed does not say what a portal of its name returns, which
+// a message or a function makes later.
+func TestNamesOfPortals(t *testing.T) {
+	g := startRig(t, `CREATE TABLE x (id int, v text); INSERT INTO x SELECT i, '4111111111111111' FROM generate_series(1, 3) i;
+CREATE FUNCTION opens(r refcursor) RETURNS refcursor LANGUAGE plpgsql AS 'BEGIN OPEN r FOR SELECT left(v, 8) FROM x; RETURN r; END'`, masking.Config{})
+	const declare = "DECLARE c CURSOR FOR SELECT 'lamp'::text AS v"
+	for name, steps := range map[string][]string{
+		"closed":         {"BEGIN", declare, "CLOSE c", "bind", "FETCH ALL FROM c"},
+		"committed":      {"BEGIN", declare, "COMMIT", "BEGIN", "bind", "FETCH ALL FROM c"},
+		"taken back":     {"BEGIN", "SAVEPOINT a", declare, "ROLLBACK TO a", "bind", "FETCH ALL FROM c"},
+		"never declared": {"BEGIN", "bind", "FETCH ALL FROM c"},
+		"by a function":  {"BEGIN", declare, "CLOSE c", "SELECT opens('c')", "FETCH ALL FROM c"},
+		"at once":        {"BEGIN", "bind", declare + "; SELECT 1", "FETCH ALL FROM c"},
+		"still there":    {"BEGIN", declare, "FETCH ALL FROM c"},
+	} {
+		c := g.connect(t, "alice").PgConn()
+		f := c.Frontend()
+		rows := 0
+		turn := func() {
+			for done := false; !done; {
+				m, err := f.Receive()
+				require.NoError(t, err)
+				switch m := m.(type) {
+				case *pgproto3.ReadyForQuery:
+					done = true
+				case *pgproto3.DataRow:
+					require.NotContains(t, string(m.Values[0]), "4111", name)
+					rows++
+				}
+			}
+		}
+		for _, step := range steps {
+			if step == "bind" {
+				f.Send(&pgproto3.Parse{Query: "SELECT left(v, 8) FROM x"})
+				f.Send(&pgproto3.Bind{DestinationPortal: "c"})
+				f.Send(&pgproto3.Sync{})
+			} else {
+				f.Send(&pgproto3.Query{String: step})
+			}
+			require.NoError(t, f.Flush())
+			turn()
+		}
+		require.True(t, rows > 0 || name == "at once", name)
+	}
+	require.Equal(t, "BEGIN\nDECLARE CURSOR\nlamp\nCOMMIT\n", g.psql(t, "alice", "BEGIN;\n"+declare+";\nFETCH 1 FROM c;\nCOMMIT;\n", "-At"))
+}
+
 // TestAlteredOwnTables: of a temporary table that the session alters, columns are what they
 // were, and are filled with what their defaults and generated ones hold.
 func TestAlteredOwnTables(t *testing.T) {

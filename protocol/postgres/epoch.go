@@ -90,6 +90,19 @@ func (e *epoch) fly(changes []proxy.NameChange) {
 	e.publish()
 }
 
+// bound notes that a portal gets a name, which a cursor may have had before that is closed.
+func (e *epoch) bound(name []byte) {
+	if n := e.names.Load(); len(name) == 0 || n == nil || len(n.Cursors) == 0 {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, n := range []*proxy.Names{&e.now, &e.kept, &e.before} {
+		n.Cursors = sql.Uncertain(n.Cursors, string(name))
+	}
+	e.publish()
+}
+
 // maxFlying bounds how many changes are told apart that were sent and not answered.
 const maxFlying = 256
 
@@ -200,7 +213,7 @@ func (e *epoch) publish() {
 			ends = true
 		case proxy.NameNoTemporary:
 			n.Temporary = sql.Unknown(n.Temporary)
-		case proxy.NameTemporary: // or what has this name now
+		case proxy.NameTemporary, proxy.NameCursor: // or what has this name now
 			c.Known, c.Table = false, false
 			n = sql.Rename(n, c)
 		default:

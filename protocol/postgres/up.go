@@ -596,6 +596,7 @@ func (u *up) bind(body []byte, total int) error {
 		u.pending.recycle(e)
 		changed = !slices.EqualFunc(was, p.args, func(a, b proxy.Arg) bool { return bytes.Equal(a.Value, b.Value) })
 	}
+	u.epoch.bound(m.Portal)
 	e := u.pending.take(expectBind)
 	e.portal = p
 	u.pending.mu.Lock()

@@ -203,6 +203,17 @@ func takenBack(n proxy.Names) proxy.Names {
 	return n
 }
 
+// Uncertain returns list with the relation or cursor of that name not known any more.
+func Uncertain(list []*proxy.OwnRelation, name string) []*proxy.OwnRelation {
+	at, ok := find(list, name)
+	if !ok || !list[at].Known {
+		return list
+	}
+	list = slices.Clone(list)
+	list[at] = &proxy.OwnRelation{Schema: list[at].Schema, Name: name, ID: ownIDs.Add(1)}
+	return list
+}
+
 // Ending returns what names mean while it is not known how the transaction ends, or a part
 // of it: what was made in it may be there or not. before is what they meant when it began,
 // nil where that is not known.

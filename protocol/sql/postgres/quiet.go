@@ -95,6 +95,7 @@ func (q *quiet) first(f *sql.Function) {
 	for word, end := range wordsOf(f.Body) {
 		switch {
 		case loudWords[word], word == "u&", // names in escapes
+			word == "open" && opens(f.Body[:end-len(word)], f.Body[end:]),
 			word == "do" && f.Language == "sql" && before != "conflict" && !strings.Contains(f.Body, "ON CONFLICT"),
 			word == "into" && (f.Language == "sql" || !takesVariables(f.Body[:end-len(word)], before)) && !fillsTarget(f.Body[end:]):
 			return
@@ -105,6 +106,16 @@ func (q *quiet) first(f *sql.Function) {
 		before = word
 	}
 	f.Quiet = true
+}
+
+// opens reports whether OPEN between before and after may open a cursor, whose name is a
+// variable's value.
+func opens(before, after string) bool {
+	if before != "" && strings.ContainsAny(before[len(before)-1:], `'".`) {
+		return false
+	}
+	after = strings.TrimLeft(after, " \t\n\v\f\r")
+	return after != "" && (isWord(after[0]) || strings.ContainsAny(after[:1], `"-/`))
 }
 
 // takesVariables reports whether INTO after text, whose last word is before, names variables:
