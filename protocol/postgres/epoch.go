@@ -220,15 +220,18 @@ func (e *epoch) publish() {
 			n = sql.Rename(n, c)
 		}
 	}
-	ending := sql.Ending(n, &e.before)
-	if e.now.Moved(&e.before) || e.now.Moved(&e.kept) {
-		ending.Unsure |= proxy.UnsureSchemas
+	names, ending := &n, &n
+	if moved := e.now.Moved(&e.before) || e.now.Moved(&e.kept); moved || sql.Hangs(&n, &e.before) {
+		last := sql.Ending(n, &e.before)
+		if ending = &last; moved {
+			last.Unsure |= proxy.UnsureSchemas
+		}
+		if ends {
+			names = ending
+		}
 	}
-	if ends {
-		n = ending
-	}
-	e.names.Store(&n)
-	e.ending.Store(&ending)
+	e.names.Store(names)
+	e.ending.Store(ending)
 }
 
 // began notes the path that the session began with, which is that of the first snapshot: a

@@ -218,7 +218,6 @@ func Uncertain(list []*proxy.OwnRelation, name string) []*proxy.OwnRelation {
 // of it: what was made in it may be there or not. before is what they meant when it began,
 // nil where that is not known.
 func Ending(n proxy.Names, before *proxy.Names) proxy.Names {
-	passing := func(r *proxy.OwnRelation) bool { return r.Open || r.Local }
 	if slices.ContainsFunc(n.Temporary, passing) {
 		list := slices.Clone(n.Temporary)
 		for i, r := range list {
@@ -228,13 +227,26 @@ func Ending(n proxy.Names, before *proxy.Names) proxy.Names {
 		}
 		n.Temporary = list
 	}
-	if before != nil && slices.ContainsFunc(before.Temporary, func(r *proxy.OwnRelation) bool {
-		_, still := find(n.Temporary, r.Name)
-		return !still
-	}) {
+	if before != nil && forgets(&n, before) {
 		n.Unsure |= proxy.UnsureTemporary
 	}
 	return n
+}
+
+// Hangs reports whether what names mean hangs on how the transaction ends; before is what
+// they meant when it began.
+func Hangs(n, before *proxy.Names) bool {
+	return slices.ContainsFunc(n.Temporary, passing) || forgets(n, before)
+}
+
+func passing(r *proxy.OwnRelation) bool { return r.Open || r.Local }
+
+// forgets reports whether n lacks a temporary relation of before.
+func forgets(n, before *proxy.Names) bool {
+	return slices.ContainsFunc(before.Temporary, func(r *proxy.OwnRelation) bool {
+		_, still := find(n.Temporary, r.Name)
+		return !still
+	})
 }
 
 // Ended returns what names mean when the transaction in which they came to mean it has
