@@ -39,14 +39,14 @@ type file interface {
 type system struct{}
 
 func (system) Open(name string, flag int, perm fs.FileMode) (file, error) {
-	f, err := os.OpenFile(name, flag, perm)
+	f, err := openOwned(name, flag, perm)
 	if err != nil {
 		return nil, err
 	}
 	return systemFile{f}, nil
 }
 
-func (system) Mkdir(name string) error      { return os.Mkdir(name, 0o700) }
+func (system) Mkdir(name string) error      { return makeFolder(name) }
 func (system) Rename(from, to string) error { return os.Rename(from, to) }
 func (system) Remove(name string) error     { return os.Remove(name) }
 

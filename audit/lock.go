@@ -11,7 +11,7 @@ import (
 // lockFile takes a lock that ends with the process, and leaves the process's number in
 // the file, so that another one can say who has it.
 func lockFile(name string) (*os.File, error) {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := openOwned(name, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func holder(f *os.File) string {
 
 // waitLock waits until it has the lock, which ends with the process at the latest.
 func waitLock(name string) (*os.File, error) {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := openOwned(name, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
