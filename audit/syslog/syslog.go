@@ -145,7 +145,7 @@ const (
 
 func severity(typ string) int {
 	switch typ {
-	case audit.OperationRefused, audit.AdminRefused, audit.ExportLagging, audit.ExportLeftOut, audit.Degraded,
+	case audit.OperationRefused, audit.AdminRefused, audit.ExportLagging, audit.ExportLeftOut, audit.Degraded, audit.SecretLost,
 		"gateway.login-failed", "gateway.session-refused", "gateway.panic", "gateway.overload":
 		return warning
 	case audit.SessionRecovered, audit.GatewayStart, audit.GatewayStop, audit.AdminKill, audit.AdminWatch, audit.AdminDetokenise:
