@@ -6,9 +6,11 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -129,24 +131,33 @@ func TestRoleOfASession(t *testing.T) {
 	}
 }
 
-// setUp has a real Vault make roles of a database.
-func setUp(t *testing.T, v *testserver.VaultServer, pg *pgembed.Server) {
+// asking returns what asks a real Vault.
+func asking(t *testing.T, v *testserver.VaultServer) func(method, path string, in any) (code int, body []byte) {
 	t.Helper()
 	roots := x509.NewCertPool()
 	require.True(t, roots.AppendCertsFromPEM([]byte(v.CA)))
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
-	defer client.CloseIdleConnections()
-	put := func(path string, in any) bool {
+	t.Cleanup(client.CloseIdleConnections)
+	return func(method, path string, in any) (int, []byte) {
 		body, err := json.Marshal(in)
 		require.NoError(t, err)
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, v.Address+"/v1/"+path, bytes.NewReader(body))
+		r, err := http.NewRequestWithContext(t.Context(), method, v.Address+"/v1/"+path, bytes.NewReader(body))
 		require.NoError(t, err)
 		r.Header.Set("X-Vault-Token", v.Token)
 		resp, err := client.Do(r)
 		require.NoError(t, err)
-		resp.Body.Close()
-		return resp.StatusCode < 300
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		return resp.StatusCode, text
 	}
+}
+
+// setUp has a real Vault make roles of a database.
+func setUp(t *testing.T, v *testserver.VaultServer, pg *pgembed.Server) {
+	t.Helper()
+	ask := asking(t, v)
+	put := func(path string, in any) bool { code, _ := ask(http.MethodPut, path, in); return code < 300 }
 	require.True(t, put("sys/mounts/secret", map[string]any{"type": "kv", "options": map[string]string{"version": "2"}}))
 	require.True(t, put("sys/mounts/database", map[string]any{"type": "database"}))
 	require.True(t, put("database/config/pg", map[string]any{
@@ -314,4 +325,48 @@ func TestSecondGatewayLeavesLeases(t *testing.T) {
 	require.ErrorContains(t, err, "has it open")
 	require.Equal(t, held, v.Accounts())
 	require.True(t, exists(t, pg, whoami(t, c)))
+}
+
+// A key is made for one session at a machine, and certified by a real Vault for the account; the machine trusts
+// the authority alone.
+func TestCertificateOfASession(t *testing.T) {
+	v := testserver.Vault(t)
+	ask := asking(t, v)
+	me, err := user.Current()
+	require.NoError(t, err)
+	code, text := ask(http.MethodPut, "sys/mounts/ssh", map[string]any{"type": "ssh"})
+	require.Less(t, code, 300, string(text))
+	code, text = ask(http.MethodPut, "ssh/config/ca", map[string]any{"generate_signing_key": true, "key_type": "ed25519"})
+	require.Less(t, code, 300, string(text))
+	code, text = ask(http.MethodPut, "ssh/roles/ops", map[string]any{"key_type": "ca", "allow_user_certificates": true, "allowed_users": me.Username, "ttl": "5m"})
+	require.Less(t, code, 300, string(text))
+	code, authority := ask(http.MethodGet, "ssh/public_key", nil)
+	require.Equal(t, 200, code)
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "authority"), authority, 0o600))
+	host := testserver.KeyPair(t, filepath.Join(dir, "host"))
+	machine := testserver.OpenSSH(t, dir, filepath.Join(dir, "host"), "", "TrustedUserCAKeys "+filepath.Join(dir, "authority"))
+	alice := testserver.KeyPair(t, filepath.Join(dir, "alice"))
+	for name, text := range map[string]string{"token": v.Token, "vault-ca.pem": v.CA} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
+	}
+	h := open(t, dir, fmt.Sprintf(`
+listen: {ssh: "127.0.0.1:0"}
+data_dir: data
+secrets: {vault: {address: %q, ca: vault-ca.pem, token: {from: file:token}}}
+identity: {users: [{name: alice, groups: [dev], ssh_keys: [%q]}]}
+resources:
+  - {name: vm1, type: ssh, address: %q, username: %s, key: "vault:ssh/sign/ops", ssh: {host_keys: [%q]}}
+  - {name: other, type: ssh, address: %q, username: nobody, key: "vault:ssh/sign/ops", ssh: {host_keys: [%q]}}
+access: [{groups: [dev], allow: [all]}]
+`, v.Address, alice, machine, me.Username, host, machine, host))
+	session, err := h.ssh(t, "alice", "vm1").NewSession()
+	require.NoError(t, err)
+	out, err := session.Output("echo in")
+	require.NoError(t, err, h.log)
+	require.Equal(t, "in\n", string(out))
+	if other, err := h.ssh(t, "alice", "other").NewSession(); err == nil {
+		require.Error(t, other.Run("true"), "the role does not sign for this account")
+	}
+	require.Contains(t, h.log.String(), "signing by ssh/sign/ops")
 }
