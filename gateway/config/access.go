@@ -144,6 +144,7 @@ func (f *File) validateAccess(d *decoder) {
 			}
 		}
 		f.checkSelector(d, a.Line, a.Resources)
+		f.checkProtocols(d, &a, &r)
 		f.checkGroups(d, a.Line, a.Groups)
 		f.checkUsers(d, &a)
 	}
@@ -169,6 +170,19 @@ func (f *File) checkWords(d *decoder, a *Access) {
 	d.words(a.Line, "protocols", a.Protocols, namesOf(f.options.Protocols))
 	if a.Recording != "" {
 		d.words(a.Line, "recording", []string{a.Recording}, policy.RecordingNames())
+	}
+}
+
+// checkProtocols reports protocols of a rule that none of its resources has.
+func (f *File) checkProtocols(d *decoder, a *Access, r *policy.Rule) {
+	if len(a.Protocols) == 0 || d.unsure() || slices.ContainsFunc(a.Protocols, func(p string) bool { return find(f.options.Protocols, p) == nil }) {
+		return
+	}
+	met := slices.ContainsFunc(f.Resources, func(res Resource) bool {
+		return r.MatchesResource(&proxy.Resource{Name: res.Name, Type: res.Type, Labels: res.Labels})
+	})
+	if !met {
+		d.problem(a.Line, "", "access: none of the resources that the rule chooses has the protocol %s, so it never applies", strings.Join(a.Protocols, " or "))
 	}
 }
 

@@ -63,6 +63,7 @@ func TestAccessProblems(t *testing.T) {
 		{"a kind that is like one", "kinds: [agnet]", `(did you mean "agent"?)`},
 		{"no kinds", "kinds: []", `access[0].kinds is empty`},
 		{"a protocol that is unknown", "protocols: [postgress]", `x.yaml:10: access: protocols: "postgress" is unknown (did you mean "postgres"?)`},
+		{"a protocol of other resources", "protocols: [ssh]", `x.yaml:10: access: none of the resources that the rule chooses has the protocol ssh, so it never applies`},
 		{"a claim without values", "claims: {team: []}", `claim "team" has no values, so the rule never applies`},
 		{"a claim that is a word", "claims: {team: sre}", `access[0].claims.team must be a list (write it as [a, b])`},
 		{"a claim's pattern", "claims: {team: ['[']}", `"[" is not a pattern`},

@@ -89,8 +89,10 @@ type RegoTest struct {
 	Err             error // why it could not be evaluated; nil when it failed plainly
 }
 
-// maxRego is the longest time that one decision may be given.
-const maxRego = time.Second
+const (
+	maxRego      = time.Second // of one decision
+	maxRegoNames = 4096        // in a folder of policies; one that has more cannot be used
+)
 
 func (f *File) validateRego(d *decoder) {
 	r := f.Policies.OPA
@@ -200,7 +202,11 @@ func (f *File) eachRego(each func(name string, info fs.FileInfo, err error)) {
 			each(dir, nil, err)
 			continue
 		}
+		names := 0
 		err = filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
+			if names++; names > maxRegoNames {
+				return fs.SkipAll // it is not a policy
+			}
 			switch hidden := strings.HasPrefix(filepath.Base(name), ".") && name != dir; {
 			case hidden && entry != nil && entry.IsDir():
 				return fs.SkipDir

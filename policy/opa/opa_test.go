@@ -515,3 +515,22 @@ func TestTestsUseWhatThePolicyMay(t *testing.T) {
 	_, err := Test(t.Context(), c)
 	require.ErrorContains(t, err, "a_test.rego:3: rego_type_error: undefined function http.send")
 }
+
+// TestFoldersAreBounded: a folder that is not one of policies, such as the root of everything, is not
+// read for ever.
+func TestFoldersAreBounded(t *testing.T) {
+	many := t.TempDir()
+	for i := range maxNames {
+		require.NoError(t, os.WriteFile(filepath.Join(many, fmt.Sprint(i)), nil, 0o600))
+	}
+	_, err := New(Config{Dirs: []string{many}})
+	require.ErrorContains(t, err, "it has more than 4096 files and folders: give policies a folder of their own")
+	large := t.TempDir()
+	for i := range maxFolder/maxFile + 1 {
+		file := filepath.Join(large, fmt.Sprint(i), "data.json")
+		require.NoError(t, os.Mkdir(filepath.Dir(file), 0o700))
+		require.NoError(t, os.WriteFile(file, append([]byte("{}"), bytes.Repeat([]byte(" "), maxFile-2)...), 0o600))
+	}
+	_, err = New(Config{Dirs: []string{large}})
+	require.ErrorContains(t, err, "its files have more than 67108864 bytes")
+}

@@ -20,7 +20,9 @@ import (
 // Bounds on what is read.
 const (
 	maxFile   = 4 << 20
+	maxFolder = 64 << 20 // of all files of a folder that are read
 	maxBundle = 64 << 20
+	maxNames  = 4096 // in a folder, whether they are read or not
 )
 
 // Bundle is a bundle of OPA's: a tar.gz of modules and data.
@@ -106,11 +108,15 @@ func (s *source) dir(dir string) {
 		return
 	}
 	defer root.Close()
+	names, size := 0, int64(0)
 	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		base := path.Base(name)
+		names++
 		switch {
 		case err != nil:
 			return err
+		case names > maxNames:
+			return fmt.Errorf("it has more than %d files and folders: give policies a folder of their own", maxNames)
 		case d.IsDir() && strings.HasPrefix(base, ".") && name != ".":
 			return fs.SkipDir
 		case d.IsDir() || strings.HasPrefix(base, "."):
@@ -124,6 +130,8 @@ func (s *source) dir(dir string) {
 			return err
 		} else if info.Size() > maxFile {
 			return fmt.Errorf("%s has %d bytes: a file may have %d", name, info.Size(), maxFile)
+		} else if size += info.Size(); size > maxFolder {
+			return fmt.Errorf("its files have more than %d bytes", maxFolder)
 		}
 		text, err := fs.ReadFile(root.FS(), name)
 		if err != nil {
