@@ -55,6 +55,13 @@ func (d deciding) may(ctx context.Context, id *proxy.Identity, t proxy.Target) b
 	return (d.alone || d.rules.May(id, t)) && (d.rego == nil || d.rego.May(ctx, id, t))
 }
 
+// MayConnect returns what reports whether somebody may connect to a target by f under some
+// conditions, for lists of resources without a gateway.
+func MayConnect(f *config.File) (func(id *proxy.Identity, t proxy.Target) bool, error) {
+	d, _, err := decidingOf(f, slog.New(slog.DiscardHandler), nil)
+	return func(id *proxy.Identity, t proxy.Target) bool { return d.may(context.Background(), id, t) }, err
+}
+
 // asks is what is asked of a session in return for connecting. Where the policy in Rego does not
 // decide, which lets nobody connect, it is that all is recorded, and masked by all profiles.
 func (d deciding) asks(s *proxy.Session, profiles []string) policy.Obligations {

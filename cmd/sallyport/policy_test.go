@@ -310,6 +310,15 @@ test_orders if sallyport.decision.allow with input as {"operation": {"statement"
 		require.Equal(t, exitUsage, code, out)
 	}
 
+	code, out, _ = sallyport(t, "", "ls", "-c", file, "-u", "alice")
+	require.Equal(t, exitOK, code, out)
+	require.Contains(t, out, "alice+shop")
+	write("deny.rego", "package sallyport\n\ndecision := {\"allow\": false} if input.operation.kind == \"connect\"\n")
+	code, out, _ = sallyport(t, "", "ls", "-c", file, "-u", "alice")
+	require.Equal(t, exitOK, code, out)
+	require.NotContains(t, out, "shop", "the policy lets nobody connect")
+	require.NoError(t, os.Remove(filepath.Join(dir, "deny.rego")))
+
 	code, out, _ = sallyport(t, "", "policy", "test", "-c", file)
 	require.Equal(t, exitOK, code, out)
 	require.Equal(t, "2 tests of the policy in Rego, 0 failed, 0 skipped\n", out)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -26,7 +27,7 @@ type entry struct {
 // entries lists the resources of a config, for user only those that she may
 // connect to.
 func entries(cfg *config.File, user string) ([]entry, error) {
-	policy, err := cfg.Policy()
+	may, err := gateway.MayConnect(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +60,7 @@ func entries(cfg *config.File, user string) ([]entry, error) {
 		}
 		allowed := id == nil
 		for _, a := range r.Accounts {
-			if id != nil && policy.May(id, proxy.Target{Resource: r, Account: a, Database: r.Database}) {
+			if id != nil && may(id, proxy.Target{Resource: r, Account: a, Database: r.Database}) {
 				allowed = true
 			}
 			if len(r.Accounts) > 1 {
