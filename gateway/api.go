@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"io/fs"
 	"net/http"
 	"os"
 
@@ -41,9 +43,11 @@ func (g *Gateway) serveSCIM(w http.ResponseWriter, r *http.Request) {
 func (g *Gateway) portal() *control.Portal {
 	p := g.parts()
 	out := &control.Portal{
-		URL: p.config.API.URL, Version: g.options.Version, Passwords: p.users,
-		Sessions: p.people.sessions, Tokens: g.proofs.tokens, Members: g.proofs.members, Certificates: g.proofs.certificates,
+		URL: p.config.API.URL, Version: g.options.Version, Sessions: p.people.sessions, Tokens: g.proofs.tokens, Members: g.proofs.members, Certificates: g.proofs.certificates,
 		Life: p.config.Identity.Sessions.Certificate, Authorities: g.clientRoots, KnownHosts: g.knownHosts, Resources: access{g.Explainer},
+	}
+	if len(p.config.Identity.Users) > 0 {
+		out.Passwords = p.users // and no token: it is not a fresh proof of anybody
 	}
 	out.Identities, _ = p.revision.Authenticator.(control.Identities)
 	if logins := p.people.logins; logins != nil {
@@ -70,6 +74,9 @@ func (g *Gateway) knownHosts() ([]byte, error) {
 	for _, s := range g.opened() {
 		for _, file := range s.Files {
 			b, err := os.ReadFile(file)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // nobody is served yet
+			}
 			if err != nil {
 				return nil, err
 			}

@@ -102,7 +102,7 @@ func (g *Gateway) people(ctx context.Context, f *config.File, from *config.Secre
 		}
 		p.auth = &oidc.Handler{
 			Logins: p.logins, Sessions: control.Recorded{Handler: g.control, Sessions: p.sessions}, Sealer: g.state.sealer, Workloads: f.Workloads(),
-			Failed: g.control.LoginFailed, Log: g.log,
+			Cookie: control.SessionCookie, Failed: g.control.LoginFailed, Log: g.log,
 		}
 	}
 	if s := f.Identity.SCIM; s != nil {

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -124,7 +123,7 @@ func endpoint(cfg *config.File, e entry, account, database string, args []string
 	at := &protocol.Endpoint{
 		Host: host, Port: port, User: login, Database: database, Dir: gateway.Dir(cfg, e.Type), RequireTLS: gateway.RequireTLS(cfg), Args: args,
 	}
-	root := filepath.Join(cfg.Data(), "ca", "ca.pem")
+	root := gateway.AuthorityFile(cfg)
 	if _, err := os.Stat(root); err == nil && cfg.TLS == nil {
 		at.CA = root
 	}

@@ -54,7 +54,7 @@ func byProfile(file, name string) (*profile, error) {
 		return nil, nil
 	}
 	p, err := openProfile("")
-	if errors.Is(err, errNotLoggedIn) {
+	if errors.Is(err, errNotLoggedIn) || errors.Is(err, fs.ErrPermission) { // another user's folder
 		return nil, nil // the message about the config file says what to do
 	}
 	return p, err

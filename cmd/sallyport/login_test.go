@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -32,7 +33,6 @@ import (
 	"github.com/sallyport/sallyport/identity/identitytest"
 	"github.com/sallyport/sallyport/identity/oidc"
 	"github.com/sallyport/sallyport/identity/tokens"
-	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/proxy/proxytest"
 	"github.com/sallyport/sallyport/review"
@@ -47,6 +47,8 @@ type remote struct {
 	portal   *control.Portal
 	sources  *identity.Sources
 	listener string // of the resources
+	gateway  string // its URL
+	client   http.RoundTripper
 }
 
 // Resources are everybody's.
@@ -87,6 +89,7 @@ func openRemote(t *testing.T) *remote {
 	r.Server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
 	r.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
 	r.StartTLS()
+	r.gateway, r.client = r.URL, r.Server.Client().Transport
 	t.Cleanup(r.Server.Close)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -193,25 +196,19 @@ func (s *said) find(t *testing.T, pattern string) string {
 // browse logs a user in by a browser, who compares the code.
 func (r *remote) browse(t *testing.T, user, at, code string) {
 	t.Helper()
-	atProvider(t, r.Client().Transport, r.URL, r.dev, user, at, code)
-}
-
-// atProvider has a browser that trusts a gateway log a user in there.
-func atProvider(t *testing.T, trusts http.RoundTripper, gateway string, dev *identitytest.Provider, user, at, code string) {
-	t.Helper()
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
-	b := &http.Client{Jar: jar, Transport: trusts, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	b := &http.Client{Jar: jar, Transport: r.client, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	begun, err := b.Get(at)
 	require.NoError(t, err)
 	begun.Body.Close()
-	page, err := b.Get(dev.LogIn(t, begun.Header.Get("Location"), user).String())
+	page, err := b.Get(r.dev.LogIn(t, begun.Header.Get("Location"), user).String())
 	require.NoError(t, err)
 	defer page.Body.Close()
 	text, err := io.ReadAll(page.Body)
 	require.NoError(t, err)
 	require.Contains(t, string(text), code)
-	home, err := b.PostForm(gateway+"/auth/confirm", url.Values{"answer": {"yes"}})
+	home, err := b.PostForm(r.gateway+"/auth/confirm", url.Values{"answer": {"yes"}})
 	require.NoError(t, err)
 	home.Body.Close()
 	done, err := http.Get(home.Header.Get("Location"))
@@ -402,7 +399,12 @@ func TestLoginTrust(t *testing.T) {
 	r := openRemote(t)
 	r.as(t, "bob")
 	dir := profileDir(t)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, authorityPEM), testserver.NewAuthority().PEM(), 0o600))
+	sealer, err := identity.NewSealer(nil)
+	require.NoError(t, err)
+	other, err := ca.OpenAuthority(t.Context(), ca.ForServers, ca.Options{Documents: &identity.Memory{}, Sealer: sealer})
+	require.NoError(t, err)
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: other.Certificates()[0].Raw})
+	require.NoError(t, os.WriteFile(filepath.Join(dir, authorityPEM), text, 0o600))
 	code, _, errs := sallyport(t, "bob\n", "login", "--user", "bob")
 	require.Equal(t, exitUnreachable, code)
 	require.Contains(t, errs, "not the one that is known here")

@@ -61,7 +61,7 @@ func sessionsListCommand(c *cli) *cobra.Command {
 	cmd.RunE = does(func(ctx context.Context, _ []string) error {
 		l.complete()
 		p, err := byProfile(cmd.Flag("config").Value.String(), *profile)
-		if err != nil {
+		if err != nil && *socket == "" {
 			return err
 		}
 		if *live || p != nil { // the log is the gateway's; the API shows what is open

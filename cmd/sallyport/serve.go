@@ -67,7 +67,7 @@ func serveCommand(c *cli) *cobra.Command {
 			return err
 		}
 		log.Info("starting", append([]any{"version", versionText(), "pid", os.Getpid()}, summaryOf(*file, cfg)...)...)
-		g, err := gateway.New(cfg, gateway.Options{Log: log})
+		g, err := gateway.New(cfg, gateway.Options{Log: log, Version: versionText()})
 		if err != nil {
 			return withRemedy(err)
 		}

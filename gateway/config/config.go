@@ -245,8 +245,8 @@ type Recordings struct {
 // gateway, over its socket, and members of groups by the API.
 type Control struct {
 	Position
-	Users  []string `yaml:"users,chooses"`  // of the operating system
-	Groups []string `yaml:"groups,chooses"` // of those who have logged in, by the API
+	Users  []string `yaml:"users,chooses"`  // of the operating system, at the socket
+	Groups []string `yaml:"groups,chooses"` // of those who log in at the API
 	Allow  []string `yaml:"allow"`
 }
 

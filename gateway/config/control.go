@@ -13,8 +13,8 @@ func (f *File) validateControl(d *decoder) {
 		known = append(known, string(p))
 	}
 	for _, c := range f.Control {
-		if len(c.Users)+len(c.Groups) == 0 {
-			d.problem(c.Line, "name users of the machine that the gateway runs on, or groups of those who log in", "a control rule without users and groups permits nothing")
+		if len(c.Users) == 0 && len(c.Groups) == 0 {
+			d.problem(c.Line, "name users of the machine that the gateway runs on, or groups of those who log in at the API", "a control rule without users and groups permits nothing")
 		}
 		f.checkGroups(d, c.Line, c.Groups)
 		for _, word := range c.Allow {
@@ -39,24 +39,25 @@ func (f *File) ControlUsers() []string {
 	return users
 }
 
-// Permit says who may do what at the control socket, and by the API. Without rules the gateway's
-// own user and root may list and end sessions, see what is held, have it noted
-// that a value is turned back, and say who is in which group; seeing what sessions see takes a
-// rule. Users of the machine go by their names, and who has logged in by groups. Agents may do nothing.
+// Permit says who may do what at the control socket, where rules name users of the machine,
+// and at the API, where they name groups: the name of a user of the gateway says nothing
+// about users of the machine. Without a rule that names users the gateway's own user and root may
+// list and end sessions, see what is held, have it noted that a value is turned back, and
+// administer users; seeing what sessions see takes a rule. Agents may do nothing.
 func (f *File) Permit() func(who *proxy.Identity, p control.Permission) bool {
 	rules := f.Control
-	if len(rules) == 0 {
-		rules = []Control{{Users: []string{"root", control.Self()}, Allow: []string{string(control.List), string(control.Kill), string(control.Review), string(control.Detokenise), string(control.Users)}}}
+	if !slices.ContainsFunc(rules, func(c Control) bool { return len(c.Users) > 0 }) {
+		rules = append(slices.Clip(rules), Control{Users: []string{"root", control.Self()}, Allow: []string{
+			string(control.List), string(control.Kill), string(control.Review), string(control.Detokenise), string(control.Users),
+		}})
 	}
 	return func(who *proxy.Identity, p control.Permission) bool {
-		return slices.ContainsFunc(rules, func(c Control) bool {
-			if !slices.Contains(c.Allow, string(p)) {
-				return false
-			}
+		return who.Kind != proxy.Agent && slices.ContainsFunc(rules, func(c Control) bool {
+			named := slices.ContainsFunc(c.Groups, who.In)
 			if who.Method == proxy.MethodPeer {
-				return slices.Contains(c.Users, who.Subject)
+				named = slices.Contains(c.Users, who.Subject)
 			}
-			return who.Kind != proxy.Agent && slices.ContainsFunc(c.Groups, who.In)
+			return named && slices.Contains(c.Allow, string(p))
 		})
 	}
 }
