@@ -168,6 +168,7 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	}
 	g.closers = append(g.closers, g.state.Close)
 	g.keys = g.state.privateKeys
+	g.memory.Keeper = findings{g.state.store}
 	requests := &review.Queue{}
 	g.gateway = &proxy.Gateway{
 		Dialer: o.Dialer, Reviewer: requests, Now: o.Now, Log: g.log,

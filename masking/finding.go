@@ -191,6 +191,30 @@ func (s *findings) add(name columnName, ids []string, c *detect.Contents, n int,
 	return sampledColumn{f, ids}
 }
 
+// recall takes in what was found in a column earlier, by this process or others.
+func (s *findings) recall(id string, f *finding) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.of[id]
+	switch {
+	case len(f.claims) == 0:
+	case old != nil:
+		s.of[id] = f.and(old)
+	case len(s.of) < maxFindings:
+		if s.of == nil {
+			s.of, s.named = map[string]*finding{}, map[columnName][]string{}
+		}
+		s.of[id] = f
+	}
+}
+
+// remembered returns what is remembered of a column, nil when that is nothing.
+func (s *findings) remembered(id string) *finding {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.of[id]
+}
+
 // get returns f, a finding of the first ID's column, with all that was found since in
 // the columns of those IDs.
 func (s *findings) get(f *finding, ids []string) *finding {

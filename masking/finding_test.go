@@ -253,3 +253,64 @@ func (c *counting) Sample(ctx context.Context, s *proxy.Session, schema, relatio
 	c.n++
 	return c.changing.Sample(ctx, s, schema, relation, each)
 }
+
+// shelf is a Keeper.
+type shelf struct {
+	kept map[string][]byte
+	err  error
+}
+
+func (s *shelf) Kept(_ context.Context, key string) ([]byte, error) { return s.kept[key], s.err }
+
+func (s *shelf) Keep(_ context.Context, key string, b []byte) error {
+	s.kept[key] = b
+	return s.err
+}
+
+// TestFindingsAreKept: what was found is known to the next process, and what is kept says
+// nothing of what columns hold but types.
+func TestFindingsAreKept(t *testing.T) {
+	keep := &shelf{kept: map[string][]byte{}}
+	r := startRereads(t, proxy.SampledColumn{ID: "16400.1", Name: "v", Type: "text"}, eightPeople)
+	r.anew(&Memory{Keeper: keep})
+	whole, _ := r.holds("v", 0)
+	require.Equal(t, []detect.Type{detect.Person}, whole)
+	require.Len(t, keep.kept, 1)
+	for key, b := range keep.kept {
+		require.Regexp(t, "^[0-9a-f]{64}$", key)
+		require.JSONEq(t, `[{"type": "PERSON", "of": 0}, {"type": "PERSON", "of": 1}]`, string(b))
+	}
+	r.sampler.values = numbered(100)
+	r.anew(&Memory{Keeper: keep})
+	whole, _ = r.holds("v", 0)
+	require.Equal(t, []detect.Type{detect.Person}, whole, "after a restart")
+	r.anew(&Memory{Keeper: keep})
+	whole, _ = r.holds("v", 20*24*time.Hour)
+	require.Equal(t, []detect.Type{detect.Person}, whole, "it disagrees for 20 days, over two restarts")
+	r.anew(&Memory{Keeper: keep})
+	whole, _ = r.holds("v", 20*24*time.Hour)
+	require.Empty(t, whole)
+	for _, b := range keep.kept {
+		require.JSONEq(t, "[]", string(b))
+	}
+
+	r.sampler.values = eightPeople
+	other := startRereads(t, r.sampler.column, numbered(100))
+	other.anew(&Memory{Keeper: keep})
+	whole, _ = r.holds("v", 0)
+	require.NotEmpty(t, whole)
+	whole, _ = other.holds("v", 0)
+	require.Equal(t, []detect.Type{detect.Person}, whole, "another gateway has found it")
+
+	r.sampler.column = proxy.SampledColumn{ID: "16400.2", Name: "doc", Type: "jsonb"}
+	r.sampler.values = []string{`{"ann.smith@example.com": "bob.jones@example.com"}`}
+	_, _ = r.holds("doc", 0)
+	for _, b := range keep.kept {
+		require.NotContains(t, string(b), "example")
+	}
+	keep.err = errNotSampled
+	r.anew(&Memory{Keeper: keep})
+	_, _ = r.holds("doc", 0)
+	_, known := r.masker.samples.typesOf(&r.session.Target, &proxy.Origin{Schema: "public", Relation: "t", Column: "doc"})
+	require.False(t, known, "what cannot be looked up may hold anything")
+}

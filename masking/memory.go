@@ -262,6 +262,10 @@ func (v *view) writes(facts *proxy.Facts, m *mentions, kept *memory) (ok bool) {
 // Memory is where sessions copied masked data to, and what was found in columns, by
 // database. The zero value is empty. It is safe for concurrent use.
 type Memory struct {
+	// Keeper keeps what was found beyond the process. Nil: it lasts as long as the
+	// memory. It is set before the memory is used.
+	Keeper Keeper
+
 	mu sync.Mutex
 	of map[string]*database
 }

@@ -231,8 +231,16 @@ func (p *samples) sample(ctx context.Context, s *proxy.Session, schema, relation
 	for name, c := range read {
 		about := detect.Column{Name: name, Type: c.about.Type, Sequence: c.about.Sequence, Key: c.about.Key, Reference: c.about.Reference}
 		n := columnName{schema, relation, name}
-		e.columns[name] = found.add(n, idsOf(s.Target.Resource, n, &c.about), p.detector.Contents(about, c.values), len(c.values), p.now())
+		ids := idsOf(s.Target.Resource, n, &c.about)
+		if e.err = p.memory.recall(ctx, &s.Target, ids[0]); e.err != nil {
+			return e
+		}
+		before := found.remembered(ids[0])
+		e.columns[name] = found.add(n, ids, p.detector.Contents(about, c.values), len(c.values), p.now())
 		most = max(most, len(c.values))
+		if e.err = p.memory.keep(ctx, &s.Target, ids[0], before, found.remembered(ids[0])); e.err != nil {
+			return e
+		}
 	}
 	e.few, e.read = most < fewSampled, time.Now()
 	p.mu.Lock()
