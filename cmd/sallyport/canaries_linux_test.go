@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -197,26 +196,7 @@ resources:
 		said.WriteString(must(t, "sessions", "show", "-c", file, s.ID))
 		said.WriteString(must(t, "sessions", "export", "-c", file, s.ID))
 	}
-	archive, err := openArchive(&cli{err: io.Discard}, file, "")
-	require.NoError(t, err)
-	ids, err := archive.Sessions()
-	require.NoError(t, err)
-	for _, id := range ids { // the gateway's own record too
-		for e, err := range archive.Events(id) {
-			require.NoError(t, err)
-			text, err := json.Marshal(e)
-			require.NoError(t, err)
-			said.Write(text)
-		}
-	}
-	require.NoError(t, filepath.WalkDir(filepath.Join(dir, "data"), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		b, err := os.ReadFile(path)
-		said.Write(b)
-		return err
-	}))
+	said.WriteString(recordOf(t, file) + kept(t, filepath.Join(dir, "data")))
 	for name, canary := range canaries {
 		require.Nil(t, secretstest.Leaks(said.String(), canary), name)
 	}

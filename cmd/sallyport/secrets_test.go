@@ -1,10 +1,14 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,4 +65,38 @@ masking: [{use: off}]
 	require.NotEqual(t, role, who(connect()))
 	p.stop(t)
 	require.Empty(t, v.Accounts())
+}
+
+// kept is all that the files of a folder have in them, sealed or not.
+func kept(t *testing.T, dir string) string {
+	t.Helper()
+	var all strings.Builder
+	require.NoError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		all.Write(b)
+		return err
+	}))
+	return all.String()
+}
+
+// recordOf is all that a gateway has recorded, the gateway's own record too.
+func recordOf(t *testing.T, config string) string {
+	t.Helper()
+	archive, err := openArchive(&cli{err: io.Discard}, config, "")
+	require.NoError(t, err)
+	ids, err := archive.Sessions()
+	require.NoError(t, err)
+	var all strings.Builder
+	for _, id := range ids {
+		for e, err := range archive.Events(id) {
+			require.NoError(t, err)
+			text, err := json.Marshal(e)
+			require.NoError(t, err)
+			all.Write(text)
+		}
+	}
+	return all.String()
 }
