@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"net/http"
 	"time"
 
@@ -14,7 +13,6 @@ import (
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/identity/ca"
-	"github.com/sallyport/sallyport/proxy"
 )
 
 // CredentialRequest is the body of POST /v1/credentials: public keys. The private ones do
@@ -77,9 +75,6 @@ func (h *Handler) certify(c *call) error {
 	p := c.portal
 	if p.Certificates == nil {
 		return NotFound("this gateway gives no certificates")
-	}
-	if c.who.Kind != proxy.Human && c.who.Kind != proxy.Service {
-		return errors.New("an agent was taken for a person")
 	}
 	var req CredentialRequest
 	if err := c.body(&req); err != nil {

@@ -607,6 +607,33 @@ func TestPortalRequests(t *testing.T) {
 	require.False(t, v.Refuses())
 }
 
+// TestPortalService: a service that has logged in is given a certificate, and does nothing
+// that needs a person, whatever its groups may.
+func TestPortalService(t *testing.T) {
+	s := openSite(t)
+	service := &proxy.Identity{Subject: "bob", Kind: proxy.Service, Groups: []string{"admins"}, Method: proxy.MethodOIDC, AuthTime: time.Now()}
+	agent := &proxy.Identity{Subject: "bot", Kind: proxy.Agent, OnBehalfOf: "ada", Groups: []string{"admins"}, Method: proxy.MethodOIDC, AuthTime: time.Now()}
+	s.portal.Sessions.Refresher = nil // they are who they are
+	_, request := csr(t)
+	for _, c := range []struct {
+		path           string
+		body           any
+		service, agent int
+	}{
+		{"/v1/credentials", control.CredentialRequest{CSR: request}, 200, 403},
+		{"/v1/tokens", control.TokenRequest{Label: "x", Seconds: 60}, 403, 403},
+		{"/v1/user/disable", control.UserRequest{Subject: "eve", Reason: "x"}, 403, 403},
+		{"/v1/user/logout", control.UserRequest{Subject: "eve", Reason: "x"}, 200, 403},
+	} {
+		for who, want := range map[*proxy.Identity]int{service: c.service, agent: c.agent} {
+			secret, _, err := s.portal.Sessions.Start(t.Context(), who)
+			require.NoError(t, err)
+			status, text := s.do(t, secret.Reveal(), "POST", c.path, c.body)
+			require.Equal(t, want, status, "%s of %s: %s", c.path, who.Subject, text)
+		}
+	}
+}
+
 // TestPortalClosed: without its parts the API answers that nothing is there, and a user of
 // a name that counts at the local socket has no rights by that.
 func TestPortalClosed(t *testing.T) {

@@ -67,7 +67,9 @@ func (h *Handler) can(c *call) error {
 		return errNoResource
 	}
 	if err != nil {
-		return badRequest("%v", err)
+		// It may name what the caller is not to see.
+		h.log().Warn("control: a question could not be answered", "resource", q.Resource, "user", c.who.Subject, "err", err)
+		return badRequest("the gateway cannot say what it would answer; its log says why")
 	}
 	h.answer(c.w, http.StatusOK, a)
 	return nil

@@ -15,8 +15,10 @@ import (
 type access struct {
 	// open is for those who are not known yet.
 	open bool
-	// personal is for people who have logged in, and not for what a program can show: a
+	// login is for those who have logged in, and not for what a login was given: a
 	// certificate, an access token.
+	login bool
+	// personal is for people among them, and not for services.
 	personal bool
 	// permission is needed for what is others'.
 	permission Permission
@@ -44,7 +46,7 @@ func routes() []route {
 		{"POST", "/v1/logout", "End the login, and revoke what it was given.", audit.AdminLogout, access{}, nil, Done{}, false, (*Handler).logout},
 		{"GET", "/v1/whoami", "Who the caller is, and what she may do here.", "", access{}, nil, Me{}, false, (*Handler).whoami},
 		{"GET", "/v1/known-hosts", "The keys by which SSH clients know the gateway, as they read them.", "", access{}, nil, KnownHosts{}, false, (*Handler).knownHosts},
-		{"POST", "/v1/credentials", "Certify a key of the caller's for TLS and SSH.", audit.AdminCredential, access{personal: true}, CredentialRequest{}, Credential{}, false, (*Handler).certify},
+		{"POST", "/v1/credentials", "Certify a key of the caller's for TLS and SSH.", audit.AdminCredential, access{login: true}, CredentialRequest{}, Credential{}, false, (*Handler).certify},
 
 		{"GET", "/v1/resources", "The resources that the caller may connect to.", "", access{}, nil, ResourceList{}, false, (*Handler).listResources},
 		{"GET", "/v1/resources/{name}", "One of them.", "", access{}, nil, Resource{}, false, (*Handler).showResource},
@@ -158,11 +160,15 @@ func (h *Handler) refused(rt *route, c *call, err error) error {
 // admit returns why a caller may not use a route.
 func (h *Handler) admit(rt *route, c *call) error {
 	a := rt.access
-	if a.personal && !c.personal() && c.means != byPeer {
-		return &Error{http.StatusForbidden, CodeForbidden, "this needs a person who has logged in: a certificate or an access token is not enough"}
-	}
-	if a.personal && c.means == byPeer && a.permission == "" {
-		return &Error{http.StatusForbidden, CodeForbidden, "this is for those who have logged in, and not for users of the local socket"}
+	switch {
+	case c.means == byPeer:
+		if (a.login || a.personal) && a.permission == "" {
+			return &Error{http.StatusForbidden, CodeForbidden, "this is for those who have logged in, and not for users of the local socket"}
+		}
+	case a.login && (c.means != byLogin || c.who.Kind == proxy.Agent):
+		return &Error{http.StatusForbidden, CodeForbidden, "this needs a login: a certificate or an access token is not enough"}
+	case a.personal && !c.personal():
+		return &Error{http.StatusForbidden, CodeForbidden, "this needs a person who has logged in: a certificate, an access token or a service's login is not enough"}
 	}
 	if a.permission == "" {
 		return nil
@@ -179,8 +185,8 @@ func (h *Handler) admit(rt *route, c *call) error {
 	return &Error{http.StatusForbidden, CodeForbidden, "you may not do this: it needs the permission " + string(a.permission)}
 }
 
-// personal reports whether a person is there, as far as a program can tell.
-func (c *call) personal() bool { return c.means == byLogin && c.who.Kind != proxy.Agent }
+// personal reports whether a person has logged in.
+func (c *call) personal() bool { return c.means == byLogin && c.who.Kind == proxy.Human }
 
 // owns reports whether something of somebody's, or of an agent of hers, is the caller's.
 func (c *call) owns(subject, human string) bool {

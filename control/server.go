@@ -85,14 +85,12 @@ func (c *call) knownHosts() (string, error) {
 		return "", err
 	}
 	reachable := make(map[string]bool)
-	if c.portal.Resources != nil {
-		list, err := c.portal.Resources.Resources(c.Context(), c.who)
-		if err != nil {
-			return "", err
-		}
-		for _, r := range list {
-			reachable[r.Name] = true
-		}
+	list, err := c.reachable()
+	if err != nil {
+		return "", err
+	}
+	for _, r := range list {
+		reachable[r.Name] = true
 	}
 	var b strings.Builder
 	for line := range strings.Lines(string(text)) {

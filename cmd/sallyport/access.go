@@ -28,6 +28,30 @@ func openAPI(name string) (*client.Client, error) {
 	return p.api()
 }
 
+// usable reports what of a resource, as a gateway names it, cannot be given to programs of
+// this machine: a gateway does not tell ssh or a shell what to run.
+func usable(r *control.Resource) error {
+	bad := func(word, letters string) bool {
+		return strings.HasPrefix(word, "-") || strings.ContainsFunc(word, func(c rune) bool { return c < ' ' || c == 0x7f || strings.ContainsRune(letters, c) })
+	}
+	for _, word := range append([]string{r.Name, r.Type, r.Address}, r.Accounts...) {
+		if bad(word, " \"'`$\\") {
+			return unusable(r, word)
+		}
+	}
+	if bad(r.User, " \"`$\\") { // people have apostrophes
+		return unusable(r, r.User)
+	}
+	if bad(r.Database, "") {
+		return unusable(r, r.Database)
+	}
+	return nil
+}
+
+func unusable(r *control.Resource, word string) error {
+	return fail(exitError, "resource %q of the gateway cannot be used: %q may mean something else to a program", r.Name, word)
+}
+
 // resources are those that the profile's user may connect to.
 func (p *profile) resources(ctx context.Context) ([]control.Resource, error) {
 	api, err := p.api()
@@ -35,6 +59,11 @@ func (p *profile) resources(ctx context.Context) ([]control.Resource, error) {
 		return nil, err
 	}
 	list, err := api.Resources(ctx)
+	for i := range list {
+		if err := usable(&list[i]); err != nil {
+			return nil, err
+		}
+	}
 	return list, answered(err)
 }
 
@@ -140,10 +169,10 @@ func printWays(c *cli, typ string, e *protocol.Endpoint) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.out, "%-12s %s\n", line.Program, shellLine(line))
+	fmt.Fprintf(c.out, "%-12s %s\n", line.Program, visible(shellLine(line)))
 	if proto.Links != nil {
 		for _, l := range proto.Links(*e) {
-			fmt.Fprintf(c.out, "%-12s %s\n", l.For, l.Text)
+			fmt.Fprintf(c.out, "%-12s %s\n", l.For, visible(l.Text))
 		}
 	}
 	return nil
@@ -184,8 +213,17 @@ func oneResource(ctx context.Context, at, name string) (*profile, *control.Resou
 	if err != nil {
 		return nil, nil, err
 	}
+	r, err := resource(ctx, api, name)
+	return p, r, err
+}
+
+// resource asks for one.
+func resource(ctx context.Context, api *client.Client, name string) (*control.Resource, error) {
 	r, err := api.Resource(ctx, name)
-	return p, r, answered(err)
+	if err != nil {
+		return nil, answered(err)
+	}
+	return r, usable(r)
 }
 
 func canCommand(c *cli) *cobra.Command {

@@ -85,9 +85,9 @@ func (p *profile) connect(ctx context.Context, c *cli, args []string, account, d
 	if err := p.renew(ctx); err != nil {
 		return err
 	}
-	r, err := api.Resource(ctx, args[0])
+	r, err := resource(ctx, api, args[0])
 	if err != nil {
-		return answered(err)
+		return err
 	}
 	at, err := p.endpoint(r, account, database, args[1:])
 	if err != nil {

@@ -495,3 +495,23 @@ func TestRemoteSessions(t *testing.T) {
 	require.Contains(t, must(t, "sessions", "kill", "--reason", "done", live.ID), "ended the session of alice")
 	require.ErrorContains(t, live.Err(), "done")
 }
+
+// TestUsable: what a gateway names does not become an option or a line of another program.
+func TestUsable(t *testing.T) {
+	good := control.Resource{Name: "vm1", Type: "ssh", Address: "[::1]:22", User: "alice@example.com+vm1", Database: "shop_2", Accounts: []string{"app"}}
+	require.NoError(t, usable(&good))
+	good.User, good.Database = "o'brien@example.com+vm1", "my shop"
+	require.NoError(t, usable(&good))
+	for _, word := range []string{"-oProxyCommand=x", "a b", "a\nProxyCommand x", `a"b`, "$(x)", "`x`", "a\x7f", "a\\b", "a'b"} {
+		for what, set := range map[string]func(r *control.Resource){
+			"name": func(r *control.Resource) { r.Name = word }, "address": func(r *control.Resource) { r.Address = word + ":22" },
+			"user": func(r *control.Resource) { r.User = word }, "database": func(r *control.Resource) { r.Database = word },
+			"account": func(r *control.Resource) { r.Accounts = []string{word} }, "type": func(r *control.Resource) { r.Type = word },
+		} {
+			bad := good
+			set(&bad)
+			harmless := what == "database" && !strings.HasPrefix(word, "-") && !strings.ContainsAny(word, "\n\x7f") || what == "user" && word == "a'b"
+			require.Equal(t, harmless, usable(&bad) == nil, "%s %q", what, word)
+		}
+	}
+}

@@ -76,11 +76,11 @@ func (p *profile) sshConfig(ctx context.Context, c *cli) error {
 	}
 	for _, e := range list {
 		host, port, err := net.SplitHostPort(e.Listen)
-		if e.Type != "ssh" || err != nil || strings.ContainsAny(e.Name, "*?!,\" \t") {
+		if e.Type != "ssh" || err != nil || strings.ContainsAny(e.Name, "*?!,") {
 			continue
 		}
 		fmt.Fprintf(
-			c.out, "Host %s\n  HostName %s\n  Port %s\n  User %s\n  HostKeyAlias %s\n  UserKnownHostsFile %s\n  IdentitiesOnly yes\n  IdentityFile %s\n  CertificateFile %s\n  ProxyCommand %s proxy --profile %s %s\n",
+			c.out, "Host %s\n  HostName %s\n  Port %s\n  User \"%s\"\n  HostKeyAlias %s\n  UserKnownHostsFile %s\n  IdentitiesOnly yes\n  IdentityFile %s\n  CertificateFile %s\n  ProxyCommand %s proxy --profile %s %s\n",
 			e.Name, host, port, e.User, p.name, inConfig(sshkit.KnownHosts(p.dir)), inConfig(p.file(sshKey)), inConfig(p.file(sshCert)),
 			strings.ReplaceAll(quoted(self), "%", "%%"), p.name, e.Name,
 		)
