@@ -66,7 +66,7 @@ func (g *Gateway) listen(authority string) error {
 		if err != nil {
 			return err
 		}
-		g.api = tls.NewListener(ln, g.apiTLS())
+		g.api = tls.NewListener(control.Bound(ln, control.MaxConnections, control.MaxPerAddress), g.apiTLS())
 	}
 	g.announce(authority)
 	return nil
