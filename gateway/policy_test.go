@@ -376,9 +376,9 @@ access:
 		}
 		d := control.Decision{User: bot, Password: proxy.NewSecret(secret), Hash: list[0].Hash, Reason: "fine"}
 		_, err = c.Approve(t.Context(), list[0].ID, d)
-		require.ErrorContains(t, err, "you may not decide about this request")
+		require.ErrorContains(t, err, "the password is not correct")
 		_, err = c.Deny(t.Context(), list[0].ID, d)
-		require.ErrorContains(t, err, "you may not decide about this request")
+		require.ErrorContains(t, err, "the password is not correct")
 		d.User, d.Password = "bob", proxy.NewSecret(password)
 		_, err = c.Deny(t.Context(), list[0].ID, d)
 		require.NoError(t, err)
