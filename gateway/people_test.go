@@ -35,6 +35,7 @@ import (
 	"github.com/sallyport/sallyport/identity/identitytest"
 	"github.com/sallyport/sallyport/identity/oidc"
 	"github.com/sallyport/sallyport/identity/tokens"
+	"github.com/sallyport/sallyport/internal/pgembed"
 	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/store"
@@ -335,4 +336,40 @@ resources: []
 	require.NoError(t, err)
 	_, err = New(f, Options{Log: slog.New(slog.DiscardHandler)})
 	require.ErrorContains(t, err, "give the store the key that it was sealed by")
+}
+
+// TestStoreDown: while the store does not answer, open sessions go on and nobody logs in; once it
+// does, what was changed meanwhile is followed.
+func TestStoreDown(t *testing.T) {
+	kept := testserver.Postgres(t, pgembed.Config{})
+	t.Setenv("STORE_KEY", store.NewKey().Text())
+	server, database := testserver.Database(t, "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('hello')")
+	t.Setenv("DB_PASSWORD", server.Password)
+	t.Setenv("STORE_PASSWORD", kept.Password)
+	h := open(t, t.TempDir(), fmt.Sprintf(`
+listen: {postgres: "127.0.0.1:0"}
+store: {url: "postgres://postgres@%s/postgres", password: "env:STORE_PASSWORD", key: "env:STORE_KEY"}
+identity: {users: [{name: root, groups: [admin], password: %s}]}
+resources:
+  - {name: shop, type: postgres, address: %q, database: %s, username: postgres, password: "env:DB_PASSWORD", tls: {mode: disable}}
+access: [{groups: [admin], allow: [connect, read]}]
+`, kept.Address(), verifier(t), server.Address(), database))
+	s := connect(t, h.database("root", "shop"))
+	hello := [][]string{{"hello"}}
+	require.Equal(t, hello, s.query("SELECT text FROM notes"))
+	kept.Kill()
+	require.Equal(t, hello, s.query("SELECT text FROM notes"))
+	_, err := pgconn.Connect(t.Context(), h.database("root", "shop"))
+	require.Error(t, err)
+	require.Equal(t, hello, s.query("SELECT text FROM notes"))
+	require.NoError(t, kept.Restart(t.Context()))
+	require.Eventually(t, func() bool {
+		c, err := pgconn.Connect(t.Context(), h.database("root", "shop"))
+		return err == nil && c.Close(t.Context()) == nil
+	}, 60*time.Second, 100*time.Millisecond)
+	_, err = h.proofs.members.Disable(t.Context(), "root")
+	require.NoError(t, err)
+	m, err := s.Receive()
+	require.NoError(t, err)
+	require.Contains(t, m.(*pgproto3.ErrorResponse).Message, "disabled")
 }
