@@ -275,6 +275,9 @@ func FuzzParse(f *testing.F) {
 	f.Add("resources:\n-\nguardrails: [{deny: {}}]")
 	f.Add("masking: [{use: off, recognize: {}}, {use: default}]\nguardrails: [{use: off}, {use: default, resources: {read-only: a}}]")
 	f.Add("resources: [{labels: {a: b, a: c}}]")
+	f.Add(strings.Replace(good, "allow: [connect, read]}", "allow: [connect, read], claims: {t: [a, '[']}, kinds: [agent], protocols: [ssh], relations: [a.b], when: {hours: [{days: [mon], zone: UTC}], "+
+		"networks: [10.0.0.0/8], login_within: 1h, methods: [oidc]}, unless: {}, review: {approvers: [dev], for: 1s}, session: 1h, idle: 0s, budget: {rows: 1}, masking: [p], recording: full}", 1))
+	f.Add(strings.Replace(good, "masking: [{use: default}]", "masking: [{profile: p, use: default}]\npolicy: {opa: {dirs: [a], bundles: [{file: b, keys: [{id: a, file: b, algorithm: c}]}], timeout: 1s, volatile: [x]}}", 1))
 	f.Fuzz(func(t *testing.T, text string) {
 		file, err := Parse("x.yaml", []byte(text), options())
 		if err == nil {
