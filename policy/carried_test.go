@@ -154,3 +154,18 @@ func TestTheEndIsAnnouncedAtTerminals(t *testing.T) {
 		require.Equal(t, []string{idle, idle, idle, "this session ends in 5m: rule asks allows 1h"}, told)
 	})
 }
+
+// TestObligationsTogether: of what two ask for, the strictest counts, and neither is changed.
+func TestObligationsTogether(t *testing.T) {
+	a := Obligations{Masking: []string{"us", "eu"}, Recording: RecordingDigest, Session: time.Hour, Rows: 5, Review: &Review{}}
+	b := Obligations{Masking: []string{"eu", "de"}, Recording: RecordingFull, Idle: 90 * time.Second, Session: 2 * time.Hour, Statements: 7}
+	both := a.And(b)
+	require.Equal(t, Obligations{
+		Masking: []string{"de", "eu", "us"}, Recording: RecordingFull, Session: time.Hour, Idle: 90 * time.Second, Rows: 5, Statements: 7, Review: a.Review,
+	}, both)
+	require.Equal(t, []string{"us", "eu"}, a.Masking)
+	require.Equal(t, []string{"eu", "de"}, b.Masking)
+	require.Equal(t, "session 1h, idle 1m30s, 7 statements, 5 rows, masking de, masking eu, masking us, recording full", both.String())
+	require.Empty(t, Obligations{}.String())
+	require.Equal(t, []string{"eu", "us"}, a.And(Obligations{}).Masking)
+}
