@@ -210,6 +210,31 @@ func (p *policed) decides(t *testing.T, rule string, decide decision) {
 	}, 60*time.Second, 5*time.Millisecond)
 }
 
+// TestConditionsOfARule: networks, methods, the age of a login and relations are those of the session
+// and of the database.
+func TestConditionsOfARule(t *testing.T) {
+	const brief = `masking: [{use: off}]
+access:
+  - {name: here, groups: [dev], protocols: [postgres], allow: [connect, read], relations: [public.orders, "pg_catalog.*"], when: {networks: [127.0.0.0/8], methods: [scram]}}
+  - {name: elsewhere, groups: [dev], allow: [write], unless: {networks: [127.0.0.0/8]}}
+  - {name: certified, groups: [dev], allow: [ddl], when: {methods: [certificate]}}
+  - {name: fresh, groups: [dev], allow: [delete], when: {login_within: %s}}
+  - {name: humans, groups: [dba], kinds: [human], allow: [connect, read], claims: {team: [red]}}
+`
+	p := openPoliced(t, t.TempDir(), nil, fmt.Sprintf(brief, "1h"))
+	s := p.psql(t, "alice")
+	require.Equal(t, "200", s.ask("SELECT count(*) FROM orders;"))
+	require.Contains(t, s.ask("SELECT * FROM salaries;"), "you may not read data at shop/")
+	require.Contains(t, s.ask("SELECT * FROM orders JOIN salaries USING (id);"), "salaries")
+	require.Contains(t, s.ask("INSERT INTO orders VALUES (1, 'x');"), "Rule elsewhere allows it unless it is from certain networks.")
+	require.Contains(t, s.ask("DROP TABLE orders;"), "Rule certified allows it with a login by certificate.")
+	require.Empty(t, s.ask("DELETE FROM orders WHERE false;"))
+	p.psql(t, "bob").says("no such resource, or you may not use it") // his login has no such claim
+	p.rewrite(t, fmt.Sprintf(brief, "1ns"))
+	require.Contains(t, s.ask("DELETE FROM orders WHERE false;"), "you may not delete rows at shop/", "logins grow old in sessions")
+	require.Equal(t, "200", s.ask("SELECT count(*) FROM orders;"))
+}
+
 // TestSessionTimeOfARule: the user of psql is told with an answer that the session ends soon, and
 // then that it has, and by which rule.
 func TestSessionTimeOfARule(t *testing.T) {
