@@ -77,7 +77,7 @@ decision := {"allow": false, "rule": "deletes", "reason": "rows are deleted by m
 	require.Contains(t, alice.ask("INSERT INTO orders VALUES (203, 'new');"), "rows are added by members of dba")
 
 	used(func() {
-		p.write(t, "policies/hours/data.json", fmt.Sprintf(`{"end_ns": %d}`, time.Now().Add(8*time.Second).UnixNano()))
+		p.write(t, "policies/hours/data.json", fmt.Sprintf(`{"end_ns": %d}`, time.Now().Add(15*time.Second).UnixNano()))
 		p.write(t, "policies/access.rego", `package sallyport
 
 default decision := {"allow": true}
