@@ -80,6 +80,12 @@ func TestClientTLS(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "certificate", me.Method)
 
+	root, err := bob.Root(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, announced.Authorities, root)
+	_, err = stranger.Root(t.Context())
+	require.True(t, client.Untrusted(err), "%v", err)
+
 	made, err := bob.CreateToken(t.Context(), control.TokenRequest{Label: "ci", Seconds: 60})
 	require.NoError(t, err)
 	tokens, err := bob.Tokens(t.Context(), false)

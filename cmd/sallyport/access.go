@@ -99,8 +99,12 @@ func (p *profile) endpoint(r *control.Resource, account, database string, args [
 	if database == "" {
 		database = r.Database
 	}
+	authority, err := p.authorityFile()
+	if err != nil {
+		return protocol.Endpoint{}, err
+	}
 	return protocol.Endpoint{
-		Host: host, Port: port, User: login, Database: database, Dir: p.dir, CA: p.authorityFile(), RequireTLS: true,
+		Host: host, Port: port, User: login, Database: database, Dir: p.dir, CA: authority, RequireTLS: true,
 		Alias: p.name, Proof: p.proof(), Args: args,
 	}, nil
 }

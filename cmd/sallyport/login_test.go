@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -514,4 +515,32 @@ func TestUsable(t *testing.T) {
 			require.Equal(t, harmless, usable(&bad) == nil, "%s %q", what, word)
 		}
 	}
+}
+
+// TestLoginPublicAuthority: a gateway that the system knows is asked nothing about, and
+// programs that do not know the system's authorities know it too.
+func TestLoginPublicAuthority(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("SSL_CERT_FILE names the system's authorities on Linux")
+	}
+	r := openRemote(t)
+	roots := filepath.Join(t.TempDir(), "roots.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.Certificate().Raw})
+	require.NoError(t, os.WriteFile(roots, text, 0o600))
+	program := func(args ...string) string {
+		t.Helper()
+		cmd := exec.Command(os.Args[0], args...)
+		cmd.Env = append(os.Environ(), "SALLYPORT_TEST_MAIN=1", "SSL_CERT_FILE="+roots, "SSL_CERT_DIR=/nowhere")
+		cmd.Stdin = strings.NewReader("bob\n")
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, string(out))
+		return string(out)
+	}
+	program("login", r.URL, "--user", "bob")
+	dir := profileDir(t)
+	require.NoFileExists(t, filepath.Join(dir, authorityPEM))
+	require.Contains(t, program("connect", "orders", "--print"), "PGSSLROOTCERT="+filepath.Join(dir, systemPEM))
+	root, err := os.ReadFile(filepath.Join(dir, systemPEM))
+	require.NoError(t, err)
+	require.Equal(t, string(text), string(root))
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/x509"
@@ -47,7 +46,8 @@ type profile struct {
 // Files of a profile, besides those of known hosts.
 const (
 	profileFile  = "profile.json"
-	authorityPEM = "ca.pem" // missing: the system's authorities count
+	authorityPEM = "ca.pem"      // missing: the system's authorities count
+	systemPEM    = "ca-root.pem" // of these the one of the gateway, for programs that do not know them
 	tlsCert      = "tls-cert.pem"
 	tlsKey       = "tls-key.pem"
 	tlsKeyDER    = "tls-key.pk8"
@@ -243,22 +243,33 @@ func (p *profile) certify(ctx context.Context, fresh bool) error {
 			return err
 		}
 	}
-	if got.Authorities != "" { // the gateway is known, and says which authority comes next
-		known, err := p.authorities()
-		if err != nil {
-			return err
-		}
-		if known != "" {
-			if err := p.write(authorityPEM, []byte(got.Authorities)); err != nil {
-				return err
-			}
-		}
+	if err := p.learn(ctx, api, got.Authorities); err != nil {
+		return err
 	}
 	p.User, p.Issued, p.Until = got.User, time.Now(), got.Expires
 	return errors.Join(
 		p.write(tlsCert, []byte(got.Certificate)), p.write(sshCert, []byte(got.SSHCertificate)),
 		replaceFile(sshkit.KnownHosts(p.dir), []byte(p.known(got.KnownHosts))), p.save(),
 	)
+}
+
+// learn keeps by what programs know the gateway: the authorities of its own that it has now,
+// or the system's one that certifies it.
+func (p *profile) learn(ctx context.Context, api *client.Client, own string) error {
+	known, err := p.authorities()
+	switch {
+	case err != nil:
+		return err
+	case known == "":
+		root, err := api.Root(ctx)
+		if err != nil {
+			return err
+		}
+		return p.write(systemPEM, []byte(root))
+	case own != "":
+		return p.write(authorityPEM, []byte(own))
+	}
+	return nil
 }
 
 // key is the profile's key, or another, with the request for its certificate.
@@ -364,11 +375,11 @@ func (p *profile) listener(address string) (host, port string, err error) {
 	return host, port, nil
 }
 
-// authorityFile is the file of the gateway's authorities; empty: the system's count.
-func (p *profile) authorityFile() string {
-	b, err := os.ReadFile(p.file(authorityPEM))
-	if err != nil || len(bytes.TrimSpace(b)) == 0 {
-		return ""
+// authorityFile is the file of the authorities by which programs know the gateway.
+func (p *profile) authorityFile() (string, error) {
+	own, err := p.authorities()
+	if err != nil || own != "" {
+		return p.file(authorityPEM), err
 	}
-	return p.file(authorityPEM)
+	return p.file(systemPEM), nil
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -130,6 +131,25 @@ func Announce(ctx context.Context, at string) (*Announced, error) {
 		return nil, err
 	}
 	return &Announced{Authorities: server.Authorities, Fingerprint: print}, nil
+}
+
+// Root returns the certificate, in PEM, of the authority by which the gateway was found to be
+// the one that it is: programs that do not know the system's authorities are given it.
+func (c *Client) Root(ctx context.Context) (string, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/v1/server", nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := c.http.Do(r)
+	if err != nil {
+		return "", unwrapped(err)
+	}
+	defer resp.Body.Close()
+	if resp.TLS == nil || len(resp.TLS.VerifiedChains) == 0 {
+		return "", fmt.Errorf("%s is not known by an authority", c.base)
+	}
+	chain := resp.TLS.VerifiedChains[0]
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: chain[len(chain)-1].Raw})), nil
 }
 
 // Untrusted reports whether an error says that the certificate of a gateway is of an
