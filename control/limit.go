@@ -45,7 +45,7 @@ func (l *limiter) take(key string, now time.Time) time.Duration {
 
 // limits are those of callers from other machines.
 type limits struct {
-	address  *limiter // requests without or before a proof
+	address  *limiter // requests of an address that need no proof
 	identity *limiter // requests of somebody who is known
 	failed   *limiter // proofs of an address that did not convince
 	password *limiter // wrong passwords of an address

@@ -607,6 +607,28 @@ func TestPortalRequests(t *testing.T) {
 	require.False(t, v.Refuses())
 }
 
+// TestPortalLimits: who is not known is slowed down, and leaves few records; who is known
+// at the same address goes on.
+func TestPortalLimits(t *testing.T) {
+	s := openSite(t)
+	bob := s.login(t, "bob")
+	slowed := func(token string) bool {
+		for range 3000 {
+			if status, _ := s.do(t, token, "GET", "/v1/whoami", nil); status == http.StatusTooManyRequests {
+				return true
+			}
+		}
+		return false
+	}
+	require.True(t, slowed("sps_wrong"))
+	records := len(s.own(t))
+	s.do(t, "sps_wrong", "GET", "/v1/whoami", nil)
+	require.LessOrEqual(t, len(s.own(t)), records+1)
+	status, _ := s.do(t, bob, "GET", "/v1/whoami", nil)
+	require.Equal(t, http.StatusOK, status)
+	require.True(t, slowed(bob))
+}
+
 // TestPortalService: a service that has logged in is given a certificate, and does nothing
 // that needs a person, whatever its groups may.
 func TestPortalService(t *testing.T) {

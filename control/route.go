@@ -109,16 +109,19 @@ func (h *Handler) serve(rt *route, w http.ResponseWriter, r *http.Request) error
 		if err := outdated(r, c.portal.MinClient); err != nil {
 			return err
 		}
-		if d := max(h.limits.address.take(host(r.RemoteAddr), now), h.limits.failed.wait(host(r.RemoteAddr), now)); d > 0 {
-			return wait(w, d)
-		}
 	}
 	if rt.access.open {
+		if d := h.limits.address.take(host(r.RemoteAddr), now); d > 0 {
+			return wait(w, d)
+		}
 		return rt.do(h, c)
 	}
 	who, err := h.authenticate(r)
 	if err != nil {
-		h.limits.failed.take(host(r.RemoteAddr), now)
+		// Those who are known at the same address are not kept out by it.
+		if d := h.limits.failed.take(host(r.RemoteAddr), now); d > 0 {
+			return wait(w, d)
+		}
 		if !errors.Is(err, proxy.ErrUnauthenticated) {
 			h.log().Error("control: it could not be checked who asks", "err", err)
 			return &Error{http.StatusServiceUnavailable, CodeUnavailable, "it cannot be checked now who you are: ask again"}
