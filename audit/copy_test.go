@@ -177,7 +177,7 @@ func copiedLog(t *testing.T, n int) (dir, public string, ids []string, s *shelf)
 		run(session, "SELECT 1")
 		ids = append(ids, session.ID)
 		session.Close(nil)
-		require.Eventually(t, func() bool { return f.Stats().Sessions == int64(len(ids)) }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return f.Stats().Sessions == int64(len(ids)) }, 30*time.Second, time.Millisecond)
 	}
 	require.NoError(t, l.Close())
 	return dir, l.PublicKey(), ids, s
@@ -234,7 +234,7 @@ func TestCopyCatchesUp(t *testing.T) {
 		require.False(t, run(session, "SELECT 1").Refuses())
 		session.Close(nil)
 	}
-	require.Eventually(t, func() bool { return f.Stats().Failures > 0 && f.Stats().Behind == 5 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return f.Stats().Failures > 0 && f.Stats().Behind == 5 }, 30*time.Second, time.Millisecond)
 	require.False(t, f.Stats().Since.IsZero())
 	require.NoError(t, l.Close())
 	require.Empty(t, s.objects)
@@ -390,10 +390,10 @@ func TestCopyOfALogThatWasSetBack(t *testing.T) {
 			for range c.forked {
 				newSession(t, l).Close(nil)
 			}
-			require.Eventually(t, func() bool { return l.Head().N == int64(2+c.forked) }, 10*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return l.Head().N == int64(2+c.forked) }, 30*time.Second, time.Millisecond)
 			f, err := l.Copy(s, FollowConfig{Drain: time.Millisecond})
 			require.NoError(t, err)
-			require.Eventually(t, func() bool { return f.Stats().Conflict }, 10*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return f.Stats().Conflict }, 30*time.Second, time.Millisecond)
 			own := l.own.id
 			require.NoError(t, l.Close())
 			require.Equal(t, head, s.now(latestName))
@@ -438,7 +438,7 @@ func TestCopyLeavesOutWhatWasAltered(t *testing.T) {
 	s := newShelf()
 	l := openLog(t, dir, Config{})
 	f := copyTo(t, l, s)
-	require.Eventually(t, func() bool { return f.Stats().Sessions == 4 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return f.Stats().Sessions == 4 }, 30*time.Second, time.Millisecond)
 	own := l.own.id
 	require.NoError(t, l.Close())
 	require.Equal(t, uint64(2), f.Stats().LeftOut)
@@ -498,7 +498,7 @@ func TestCopyHolds(t *testing.T) {
 	l := openLog(t, dir, Config{})
 	first := newSession(t, l)
 	first.Close(nil)
-	require.Eventually(t, func() bool { return l.Head().N == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return l.Head().N == 1 }, 30*time.Second, time.Millisecond)
 	require.NoError(t, l.Hold(Action{Session: first.ID}))
 	f := copyTo(t, l, s)
 	held := func(id string) bool {
@@ -506,14 +506,14 @@ func TestCopyHolds(t *testing.T) {
 		defer s.mu.Unlock()
 		return s.held["sessions/"+id+".rec"]
 	}
-	require.Eventually(t, func() bool { return held(first.ID) }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return held(first.ID) }, 30*time.Second, time.Millisecond)
 	second := newSession(t, l)
 	second.Close(nil)
-	require.Eventually(t, func() bool { return f.Stats().Sessions == 2 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return f.Stats().Sessions == 2 }, 30*time.Second, time.Millisecond)
 	require.False(t, held(second.ID))
 	require.NoError(t, l.Hold(Action{Session: second.ID}))
 	require.NoError(t, l.Release(Action{Session: first.ID}))
-	require.Eventually(t, func() bool { return held(second.ID) && !held(first.ID) }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return held(second.ID) && !held(first.ID) }, 30*time.Second, time.Millisecond)
 	require.NoError(t, l.Close())
 
 	l = openLog(t, dir, Config{}) // without the copy
@@ -521,7 +521,7 @@ func TestCopyHolds(t *testing.T) {
 	require.NoError(t, l.Close())
 	l = openLog(t, dir, Config{})
 	copyTo(t, l, s)
-	require.Eventually(t, func() bool { return !held(second.ID) }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return !held(second.ID) }, 30*time.Second, time.Millisecond)
 	require.NoError(t, l.Close())
 }
 

@@ -35,7 +35,7 @@ func (s *stream) write(b []byte) (n int, err error) {
 		n, err = s.writeOrStall(b)
 	} else {
 		s.busy.Store(s.log.tick.Load())
-		n, err = s.log.writeRecord(s.file, b, s.offset)
+		n, err = s.writeWhole(s.file, b, s.offset)
 		s.busy.Store(0)
 	}
 	s.log.wrote(err)
@@ -47,7 +47,7 @@ func (s *stream) writeOrStall(b []byte) (int, error) {
 	w := &writing{b: b, done: make(chan struct{})}
 	go func() {
 		defer close(w.done)
-		w.n, w.err = s.log.writeRecord(f, w.b, at)
+		w.n, w.err = s.writeWhole(f, w.b, at)
 	}()
 	t := time.NewTimer(s.log.stall)
 	defer t.Stop()
@@ -146,15 +146,23 @@ func (l *Log) wrote(err error) {
 	}
 }
 
-// writeRecord writes b at a place of a record, which is where it was opened and whole up to there.
-func (l *Log) writeRecord(f file, b []byte, at int64) (int, error) {
-	if lost := l.lost.Load(); lost != nil {
+// wholeEvery is how long a record counts as whole after it was looked at: looking at it takes half as
+// long as writing to it.
+const wholeEvery = 5 * time.Millisecond
+
+// writeWhole writes b at a place of the record's file, which is where it was opened and whole up to
+// there.
+func (s *stream) writeWhole(f file, b []byte, at int64) (int, error) {
+	if lost := s.log.lost.Load(); lost != nil {
 		return 0, *lost
 	}
-	if err := f.Whole(at); err != nil {
-		return 0, err
+	if now := time.Now(); now.Sub(s.whole) > wholeEvery {
+		if err := f.Whole(at); err != nil {
+			return 0, err
+		}
+		s.whole = now
 	}
-	return l.writeSafely(f, b, at)
+	return s.log.writeSafely(f, b, at)
 }
 
 // writeSafely writes b at a place of f, with a panic as its error.

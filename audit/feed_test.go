@@ -95,9 +95,9 @@ func TestFeed(t *testing.T) {
 			require.ErrorContains(t, err, "two sinks")
 			s := newSession(t, l)
 			run(s, "SELECT 1")
-			require.Eventually(t, func() bool { return len(sink.of(s.ID)) == 5 }, 10*time.Second, 5*time.Millisecond)
+			require.Eventually(t, func() bool { return len(sink.of(s.ID)) == 5 }, 30*time.Second, 5*time.Millisecond)
 			run(s, "SELECT 2")
-			require.Eventually(t, func() bool { return len(sink.of(s.ID)) == 7 }, 10*time.Second, 5*time.Millisecond)
+			require.Eventually(t, func() bool { return len(sink.of(s.ID)) == 7 }, 30*time.Second, 5*time.Millisecond)
 			s.Close(nil)
 			own := l.own.id
 			require.NoError(t, l.Close())
@@ -147,7 +147,7 @@ func TestFeedCatchesUp(t *testing.T) {
 	open := newSession(t, l) // is open when the gateway stops
 	run(open, "SELECT 1")
 	require.Less(t, time.Since(begun), 20*time.Second)
-	require.Eventually(t, func() bool { return f.Stats().Failures > 0 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return f.Stats().Failures > 0 }, 30*time.Second, time.Millisecond)
 	require.False(t, f.Stats().Since.IsZero())
 	require.NoError(t, l.Close())
 	before := len(sink.records())
@@ -206,7 +206,7 @@ func TestFeedTooLarge(t *testing.T) {
 	run(s, "SELECT 2")
 	s.Close(nil)
 	own := l.own.id
-	require.Eventually(t, func() bool { return f.Stats().LeftOut == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return f.Stats().LeftOut == 1 }, 30*time.Second, time.Millisecond)
 	require.NoError(t, l.Close())
 	require.Equal(t, []uint64{1, 2, 3, 4, 5, 7, 8, 9, 10}, sink.of(s.ID))
 	text := ""

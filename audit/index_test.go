@@ -217,7 +217,7 @@ func TestIndexFollows(t *testing.T) {
 	x := l.indexer.index
 	require.Eventually(t, func() bool {
 		return search(t, dir, Query{Texts: []string{"word3"}}).Read == 0
-	}, 30*time.Second, 100*time.Millisecond)
+	}, 2*time.Minute, 100*time.Millisecond)
 	require.ElementsMatch(t, ids["word3"], identifiers(search(t, dir, Query{Texts: []string{"word3"}})))
 	starts, err := x.starts()
 	require.NoError(t, err)

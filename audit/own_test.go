@@ -97,7 +97,7 @@ func killed(t *testing.T, d Durability) (dir, public, own string) {
 		tail, err := readTail(running, l.PublicKey())
 		require.NoError(t, err)
 		return tail.ID == l.own.id && tail.Events == 4 && l.Head().N == 1
-	}, 10*time.Second, 5*time.Millisecond)
+	}, 30*time.Second, 5*time.Millisecond)
 	dir = filepath.Join(t.TempDir(), "left")
 	require.NoError(t, os.CopyFS(dir, os.DirFS(running)))
 	require.NoError(t, l.Close())

@@ -199,6 +199,11 @@ func TestLostRecord(t *testing.T) {
 			path, err := find(dir, s.ID)
 			require.NoError(t, err)
 			require.NoError(t, lose(path+recordSuffix))
+			r, _ := l.recorders.Load(s.ID)
+			own := r.(*recorder).stream
+			own.mu.Lock()
+			own.whole = time.Time{} // as after a pause
+			own.mu.Unlock()
 			require.True(t, run(s, "SELECT 1").Refuses())
 			var w *WriteError
 			require.ErrorAs(t, s.Err(), &w)

@@ -29,13 +29,14 @@ type stream struct {
 	index      uint64
 	generation uint32
 	clock      clock
-	json       []byte // the event that is being made
-	pending    []byte // frames that are not written yet
-	dirty      bool   // written and not synced, or pending; then it is in log.dirty
-	offset     int64  // of the file, up to which frames are written
-	err        error  // what made the record incomplete
-	unnamed    bool   // the disk may not have its key, or the names of its files
-	unsynced   bool   // the disk refused to take some of it, and may have dropped that
+	json       []byte    // the event that is being made
+	pending    []byte    // frames that are not written yet
+	dirty      bool      // written and not synced, or pending; then it is in log.dirty
+	offset     int64     // of the file, up to which frames are written
+	whole      time.Time // when the file was looked at
+	err        error     // what made the record incomplete
+	unnamed    bool      // the disk may not have its key, or the names of its files
+	unsynced   bool      // the disk refused to take some of it, and may have dropped that
 	closed     bool
 	resumes    bool   // best effort: it goes on when writing is possible again
 	lost       uint64 // events since err

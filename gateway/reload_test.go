@@ -100,7 +100,7 @@ func TestReloadListeners(t *testing.T) {
 	require.ErrorContains(t, s.Reload(), "address already in use")
 	s.logs(t, "the config file cannot be used: the gateway goes on with the one from before")
 	require.Same(t, revision, s.Proxy().Revision())
-	require.Equal(t, "SSH-", greeting())
+	require.Eventually(t, func() bool { return greeting() == "SSH-" }, 20*time.Second, 5*time.Millisecond)
 
 	require.Equal(t, listen, s.Addr("ssh", "").String())
 	session, err := client.NewSession()

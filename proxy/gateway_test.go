@@ -140,7 +140,7 @@ func TestServeWithdrawn(t *testing.T) {
 			refused.Close()
 		}
 		return err != nil
-	}, 10*time.Second, time.Millisecond)
+	}, 30*time.Second, time.Millisecond)
 	say(t, c, "SELECT 1", "ran")
 	say(t, dial(t, stays), "bob", "hello")
 	c.Close()

@@ -58,7 +58,7 @@ func (t *trace) wait(tt *testing.T, what string) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
 		return slices.Contains(t.list, what)
-	}, 10*time.Second, time.Millisecond, what)
+	}, 30*time.Second, time.Millisecond, what)
 }
 
 func (n *numbered) Name() string { return n.name }

@@ -183,6 +183,6 @@ action(type="omfile" file=%q template="fields")
 		want += fmt.Sprintf(`local0 warning gateway sallyport operation.refused [audit@32473 record="s1" index="%d"] {"record":"s1","i":%d,"t":"2026-11-25T08:00:00.123456Z","type":"operation.refused","text":"SELECT 'ü\n'"}`, i+1, i+1) + "\n"
 	}
 	var got []byte
-	require.Eventually(t, func() bool { got, _ = os.ReadFile(out); return strings.Count(string(got), "\n") >= 3 }, 10*time.Second, 20*time.Millisecond, "%s", &complaints)
+	require.Eventually(t, func() bool { got, _ = os.ReadFile(out); return strings.Count(string(got), "\n") >= 3 }, 30*time.Second, 20*time.Millisecond, "%s", &complaints)
 	require.Equal(t, want, strings.ReplaceAll(string(got), "] {", "] {"))
 }

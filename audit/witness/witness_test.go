@@ -167,7 +167,7 @@ func tell(t *testing.T, dir string, w audit.Witness, sessions int) (public strin
 	for range sessions {
 		before := l.Head().N
 		session(t, l)
-		require.Eventually(t, func() bool { return f.Stats().Sessions > before }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return f.Stats().Sessions > before }, 30*time.Second, time.Millisecond)
 	}
 	require.NoError(t, l.Close())
 	return l.PublicKey(), f
@@ -180,10 +180,10 @@ func conflicts(t *testing.T, dir string, w audit.Witness, sessions int) {
 	for range sessions {
 		session(t, l)
 	}
-	require.Eventually(t, func() bool { return l.Head().N > int64(sessions) }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return l.Head().N > int64(sessions) }, 30*time.Second, time.Millisecond)
 	f, err := l.Witness(w, audit.FollowConfig{Drain: time.Millisecond})
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return f.Stats().Conflict }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return f.Stats().Conflict }, 30*time.Second, time.Millisecond)
 	require.NoError(t, l.Close())
 }
 
@@ -241,7 +241,7 @@ func TestServiceAnswers(t *testing.T) {
 	dir := t.TempDir()
 	l := openLog(t, dir)
 	session(t, l)
-	require.Eventually(t, func() bool { return l.Head().N == 1 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return l.Head().N == 1 }, 30*time.Second, time.Millisecond)
 	defer l.Close()
 	var status int
 	var body string

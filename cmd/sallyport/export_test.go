@@ -36,7 +36,7 @@ audit:
 metrics: "`+metrics+`"
 `)
 	require.Contains(t, o.psql(t, "alice", "-c", "SELECT 1 + 1", "-c", "DROP TABLE x"), "ERROR:")
-	require.Eventually(t, func() bool { return posted.Load() == 1 }, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return posted.Load() == 1 }, 30*time.Second, 10*time.Millisecond)
 	shown := func() string {
 		resp, err := http.Get("http://" + metrics + "/metrics")
 		require.NoError(t, err)
@@ -48,7 +48,7 @@ metrics: "`+metrics+`"
 	require.Contains(t, shown(), `sallyport_operations_total{protocol="postgres",resource="shop",verdict="denied"} 1`)
 	require.Eventually(t, func() bool { // it is counted once the service has answered
 		return strings.Contains(shown(), `sallyport_export_events_total{sink="webhook"} 1`)
-	}, 10*time.Second, 10*time.Millisecond)
+	}, 30*time.Second, 10*time.Millisecond)
 	o.stop(t)
 
 	b, err := os.ReadFile(filepath.Join(o.dir, "events.jsonl"))

@@ -86,7 +86,7 @@ func TestHeldStatements(t *testing.T) {
 	require.Equal(t, "DELETE FROM t WHERE id = 1", r.Text)
 	require.Eventually(t, func() bool {
 		return strings.Contains(p.shown(), "NOTICE:  deletes are looked at by another: request "+r.ID)
-	}, 10*time.Second, 10*time.Millisecond, "she is told while it waits")
+	}, 30*time.Second, 10*time.Millisecond, "she is told while it waits")
 	require.Contains(t, must(t, "requests", "ls", "-c", o.config), r.ID)
 	require.Contains(t, must(t, "requests", "show", "-c", o.config, r.ID), r.Hash)
 
