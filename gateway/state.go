@@ -36,6 +36,10 @@ type state struct {
 // Secrets of the file are from from; fetch has those that are needed later.
 func openState(f *config.File, own store.Store, from *config.Secrets, fetch func(context.Context, string) (string, error), log *slog.Logger) (_ *state, err error) {
 	ctx := context.Background()
+	keys, err := f.StoreKeys(ctx, from)
+	if err != nil {
+		return nil, err
+	}
 	s := &state{store: own}
 	if own == nil {
 		if s.store, err = openStore(ctx, f, fetch, log); err != nil {
@@ -48,10 +52,6 @@ func openState(f *config.File, own store.Store, from *config.Secrets, fetch func
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	keys, err := f.StoreKeys(ctx, from)
-	if err != nil {
-		return nil, err
-	}
 	sealer, err := store.OpenSealer(ctx, s.store, keys...)
 	if err != nil {
 		return nil, err

@@ -111,6 +111,12 @@ func TestStoreKeys(t *testing.T) {
 	st, err := os.Stat(filepath.Join(dir, "data", "store.key"))
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), st.Mode().Perm())
+	// A key that was lost is not made anew while there is what it has sealed.
+	require.NoError(t, os.WriteFile(f.StoreFile(), nil, 0o600))
+	require.NoError(t, os.Remove(filepath.Join(dir, "data", "store.key")))
+	_, err = f.StoreKeys(t.Context(), nil)
+	require.ErrorContains(t, err, "restore it from a backup")
+	require.NoFileExists(t, filepath.Join(dir, "data", "store.key"))
 
 	now, old := store.NewKey(), store.NewKey()
 	t.Setenv("STORE_KEY", now.Text())

@@ -2,7 +2,10 @@ package config
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/sallyport/sallyport/store"
@@ -63,11 +66,19 @@ const (
 func (f *File) StoreFile() string { return filepath.Join(f.Data(), storeFile) }
 
 // StoreKeys fetches the keys that seal what the store keeps, the current one first. The one of
-// the data directory is made when it does not exist. from is who follows references; nil opens
-// the file's sources for this alone.
+// the data directory is made when neither it nor the store there exists. from is who follows
+// references; nil opens the file's sources for this alone.
 func (f *File) StoreKeys(ctx context.Context, from *Secrets) ([]store.Key, error) {
 	if f.Store.Key == "" {
-		k, err := store.ReadOrMakeKey(filepath.Join(f.Data(), storeKeyFile))
+		file := filepath.Join(f.Data(), storeKeyFile)
+		read := store.ReadOrMakeKey
+		if _, err := os.Stat(f.StoreFile()); err == nil && f.Store.URL == "" {
+			read = store.ReadKey // another one would open nothing of it
+		}
+		k, err := read(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w: it seals what is in %s: restore it from a backup", err, f.StoreFile())
+		}
 		return []store.Key{k}, err
 	}
 	var keys []store.Key
