@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/identity/scim"
+	"github.com/sallyport/sallyport/proxy"
 )
 
 // API returns what is served at the API's listener, for listeners of an assembly's own. They
@@ -47,9 +49,9 @@ func (g *Gateway) portal() *control.Portal {
 		Life: p.config.Identity.Sessions.Certificate, Authorities: g.clientRoots, KnownHosts: g.knownHosts, Resources: access{g.Explainer},
 	}
 	if len(p.config.Identity.Users) > 0 {
-		out.Passwords = p.users // and no token: it is not a fresh proof of anybody
+		out.Passwords = deciders{g.Explainer} // a token is not a fresh proof of anybody
 	}
-	out.Identities, _ = p.revision.Authenticator.(control.Identities)
+	out.Identities = identities{g}
 	if logins := p.people.logins; logins != nil {
 		for _, provider := range logins.Providers {
 			out.Providers = append(out.Providers, control.LoginProvider{Name: provider.Name(), Device: true})
@@ -57,6 +59,25 @@ func (g *Gateway) portal() *control.Portal {
 		out.Auth, out.EndLogin = p.people.auth, logins.End
 	}
 	return out
+}
+
+// identities prove somebody, and say who she is now, by the current revision.
+type identities struct{ *Gateway }
+
+func (i identities) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Identity, error) {
+	a := i.parts().revision.Authenticator
+	if a == nil {
+		return nil, proxy.ErrUnauthenticated
+	}
+	return a.Authenticate(ctx, p)
+}
+
+func (i identities) Refresh(ctx context.Context, id *proxy.Identity) (*proxy.Identity, error) {
+	a, ok := i.parts().revision.Authenticator.(proxy.Refresher)
+	if !ok {
+		return nil, errors.New("the assembly's authenticator does not tell who somebody is now: make it a proxy.Refresher")
+	}
+	return a.Refresh(ctx, id)
 }
 
 // clientRoots are those by which clients know the gateway; none where the config file names a

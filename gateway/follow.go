@@ -13,34 +13,57 @@ import (
 	"github.com/sallyport/sallyport/store"
 )
 
+// followTries is how often a change is looked at that cannot be read, a second apart, until
+// everybody is asked about in its place.
+const followTries = 30
+
 // followStore has the gateway follow what is changed in the store, by others too, until ctx ends.
+// What could not be followed is tried again.
 func (g *Gateway) followStore(ctx context.Context) {
-	since, failing := g.state.head, false
+	since, failed := g.state.head, 0
 	for ctx.Err() == nil {
-		for changes, err := range store.Follow(ctx, g.state.store, since) {
-			if errors.Is(err, store.ErrTrimmed) {
-				break // too much was missed: everything is read again
+		var err error
+		for changes, bad := range store.Follow(ctx, g.state.store, since) {
+			if err = bad; err != nil {
+				break
+			}
+			if err = g.followed(ctx, changes); err != nil && failed < followTries {
+				break
+			}
+			if err != nil { // it may be damaged: who it is about is refused when she is asked about
+				g.log.Error("a change in the store cannot be read, and is left out", "err", err)
+				g.gateway.Recheck(everybody)
+			}
+			since, failed = changes[len(changes)-1].Seq, 0
+		}
+		if errors.Is(err, store.ErrTrimmed) { // too much was missed: everything is read again
+			var head int64
+			if head, _, err = g.state.store.Head(ctx); err == nil {
+				err = g.followAll(ctx)
 			}
 			if err == nil {
-				err = g.followed(ctx, changes)
-				since = changes[len(changes)-1].Seq
+				since = head
 			}
-			if err != nil && !failing && ctx.Err() == nil {
-				g.log.Error("the store cannot be read: what other gateways change is not seen until it can be", "err", err)
-			}
-			failing = err != nil
 		}
-		if ctx.Err() != nil {
-			return
+		if err == nil || ctx.Err() != nil {
+			continue
 		}
-		head, _, err := g.state.store.Head(ctx)
-		if err == nil {
-			since, err = head, g.followAll(ctx)
-		}
-		if err != nil {
-			g.log.Error("the store cannot be read again", "err", err)
+		if failed++; failed == 1 {
+			g.log.Error("the store cannot be read: what other gateways change is not seen until it can be", "err", err)
 		}
 		pause(ctx, store.PollEvery)
+	}
+}
+
+func everybody(*proxy.Session) bool { return true }
+
+// askAgain asks again about everybody when somebody could not be asked about, until ctx ends.
+func (g *Gateway) askAgain(ctx context.Context) {
+	for ctx.Err() == nil {
+		pause(ctx, store.PollEvery)
+		if g.unasked.Swap(false) {
+			g.gateway.Recheck(everybody)
+		}
 	}
 }
 
@@ -54,7 +77,7 @@ func (g *Gateway) followAll(ctx context.Context) error {
 	if p.logins != nil {
 		err = errors.Join(err, p.logins.Pass(ctx))
 	}
-	g.gateway.Recheck(func(*proxy.Session) bool { return true })
+	g.gateway.Recheck(everybody)
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/audit"
@@ -117,6 +118,7 @@ type Gateway struct {
 	metrics   *prometheus.Metrics
 	first     *config.File // of which secrets are
 	control   *control.Handler
+	unasked   atomic.Bool // somebody could not be asked about
 
 	mu        sync.Mutex // of what follows
 	listeners entrances
@@ -305,6 +307,7 @@ func (g *Gateway) Apply(f *config.File) error {
 	}
 	g.shown = shown
 	g.move(next)
+	g.catchUp(p)
 	select {
 	case g.applied <- struct{}{}:
 	default: // keepPeople looks soon

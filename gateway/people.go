@@ -71,6 +71,7 @@ type people struct {
 	directory *scim.Directory // nil: there is no directory
 	sessions  *tokens.Sessions
 	auth      *oidc.Handler // nil: there are no providers
+	workloads workloads
 }
 
 // people returns those of f, which are the ones of the current revision when nothing about
@@ -85,8 +86,8 @@ func (g *Gateway) people(ctx context.Context, f *config.File, from *config.Secre
 	}
 	times := f.Identity.Sessions
 	life := cmp.Or(times.Life, tokens.DefaultSessionLife)
-	p := &people{of: f, secrets: secrets, sessions: &tokens.Sessions{
-		Documents: g.state.documents, Refresher: refresher{g}, Idle: times.Idle, Life: life, Changed: g.changed,
+	p := &people{of: f, secrets: secrets, workloads: workloadsOf(f), sessions: &tokens.Sessions{
+		Documents: g.state.documents, Refresher: identities{g}, Idle: times.Idle, Life: life, Changed: g.changed,
 	}}
 	providers, err := f.Providers(secrets)
 	if err != nil {
@@ -98,6 +99,9 @@ func (g *Gateway) people(ctx context.Context, f *config.File, from *config.Secre
 			Changed: g.changed, Log: g.log,
 		}
 		if err := p.logins.Check(); err != nil {
+			return nil, err
+		}
+		if err := p.logins.Load(ctx); err != nil {
 			return nil, err
 		}
 		p.auth = &oidc.Handler{
@@ -114,15 +118,15 @@ func (g *Gateway) people(ctx context.Context, f *config.File, from *config.Secre
 	return p, nil
 }
 
-// refresher asks the current revision who somebody is now.
-type refresher struct{ *Gateway }
-
-func (r refresher) Refresh(ctx context.Context, id *proxy.Identity) (*proxy.Identity, error) {
-	a, ok := r.parts().revision.Authenticator.(proxy.Refresher)
-	if !ok {
-		return id, nil
+// catchUp has the directory of p, which is the current revision now, see what was told to the one
+// from before while p was made.
+func (g *Gateway) catchUp(p *parts) {
+	if p.people.directory == nil {
+		return
 	}
-	return a.Refresh(ctx, id)
+	if err := p.people.directory.Load(context.Background()); err != nil {
+		g.log.Error("what the directory has said while the configuration changed is seen later", "err", err)
+	}
 }
 
 // sources are all ways to prove who somebody is in p: what the gateway has given out, logins
@@ -134,13 +138,59 @@ func (g *Gateway) sources(p *parts) proxy.Authenticator {
 		identity.Source{Authenticator: g.proofs.tokens, Names: tokens.Names, Owns: claims(identity.ClaimToken)},
 	)
 	if p.people.logins != nil {
-		s.List = append(s.List, identity.Source{Refresher: p.people.logins, Owns: claims(identity.ClaimIssuer)})
+		s.List = append(s.List, identity.Source{Refresher: p.people.logins, Owns: func(id *proxy.Identity) bool {
+			return id.Claims[identity.ClaimIssuer] != "" && id.Kind == proxy.Human
+		}}, identity.Source{Refresher: p.people.workloads, Owns: func(id *proxy.Identity) bool {
+			return id.Claims[identity.ClaimIssuer] != "" && id.Kind == proxy.Service
+		}})
 	}
 	s.List = append(s.List, identity.Source{Authenticator: p.users, Names: func(string) bool { return true }})
 	if p.people.directory != nil {
 		s.Refine = append(s.Refine, p.people.directory)
 	}
-	return s
+	return &reminded{s, g}
+}
+
+// reminded are sources of which the gateway remembers that they could not tell.
+type reminded struct {
+	*identity.Sources
+	gateway *Gateway
+}
+
+// Refresh implements [proxy.Refresher].
+func (a *reminded) Refresh(ctx context.Context, id *proxy.Identity) (*proxy.Identity, error) {
+	now, err := a.Sources.Refresh(ctx, id)
+	if errors.Is(err, proxy.ErrUnavailable) {
+		a.gateway.unasked.Store(true)
+	}
+	return now, err
+}
+
+// workloads are the services of programs that may log in, by their names.
+type workloads map[string]*oidc.Workload
+
+func workloadsOf(f *config.File) workloads {
+	all := make(workloads)
+	for _, list := range f.Workloads() {
+		for i := range list {
+			all[list[i].Service] = &list[i]
+		}
+	}
+	return all
+}
+
+// Refresh implements [proxy.Refresher] for identities that a workload's token has proven.
+func (w workloads) Refresh(_ context.Context, id *proxy.Identity) (*proxy.Identity, error) {
+	now, ok := w[id.Subject]
+	if !ok {
+		return nil, fmt.Errorf("the service %s is not known to the gateway any more", id.Subject)
+	}
+	if slices.Equal(now.Groups, id.Groups) {
+		return id, nil
+	}
+	is := *id
+	is.Groups = slices.Clone(now.Groups)
+	return &is, nil
 }
 
 func claims(name string) func(id *proxy.Identity) bool {
@@ -151,11 +201,12 @@ func claims(name string) func(id *proxy.Identity) bool {
 // or of the directory.
 func (g *Gateway) owner(ctx context.Context, subject, login string) (*proxy.Identity, error) {
 	p := g.parts()
+	if w, ok := p.people.workloads[subject]; ok { // which no user of the file is called like
+		return &proxy.Identity{Subject: subject, Name: subject, Groups: w.Groups, Kind: proxy.Service}, nil
+	}
 	provider, _, provided := strings.Cut(subject, "/")
 	if !provided {
-		if id, err := p.users.Find(subject); err == nil || login == "" || p.people.logins == nil {
-			return id, err
-		} // a workload's service has no "/"
+		return p.users.Find(subject)
 	}
 	switch logins := p.people.logins; {
 	case logins == nil:

@@ -359,6 +359,8 @@ access: [{groups: [admin], allow: [connect, read]}]
 	require.Equal(t, hello, s.query("SELECT text FROM notes"))
 	kept.Kill()
 	require.Equal(t, hello, s.query("SELECT text FROM notes"))
+	require.NoError(t, h.Reload(), "a revision asks about everybody, and cannot tell")
+	require.Equal(t, hello, s.query("SELECT text FROM notes"))
 	_, err := pgconn.Connect(t.Context(), h.database("root", "shop"))
 	require.Error(t, err)
 	require.Equal(t, hello, s.query("SELECT text FROM notes"))
@@ -372,4 +374,63 @@ access: [{groups: [admin], allow: [connect, read]}]
 	m, err := s.Receive()
 	require.NoError(t, err)
 	require.Contains(t, m.(*pgproto3.ErrorResponse).Message, "disabled")
+}
+
+// TestTokenOverReload: a token of somebody who has logged in at a provider goes on when a reload has
+// changed what is said of providers.
+func TestTokenOverReload(t *testing.T) {
+	tm := openTeam(t)
+	tm.provider.Groups(t, "alice", "dba")
+	id := tm.login(t, tm.one)
+	tk, secret, err := tm.one.proofs.tokens.Create(t.Context(), tokens.Token{Subject: id.Subject, User: "alice", Expires: time.Now().Add(time.Hour)})
+	require.NoError(t, err)
+	conn := tm.one.reach("alice~"+tk.ID) + " password=" + secret.Reveal()
+	s := connect(t, conn)
+	before := tm.one.parts().people
+	file := tm.one.parts().config.Name()
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(string(text), "scopes: [profile,", "scopes: [email, profile,", 1)), 0o600))
+	require.NoError(t, tm.one.Reload())
+	require.NotSame(t, before, tm.one.parts().people)
+	require.Equal(t, [][]string{{"hello"}}, s.query("SELECT text FROM notes"))
+	connect(t, conn)
+}
+
+// TestWorkloadOwner: a program that has logged in by its platform's token is its service, with the
+// groups that the file has now, and nobody else.
+func TestWorkloadOwner(t *testing.T) {
+	config := func(groups string) string {
+		return `
+listen: {postgres: "127.0.0.1:0"}
+api: {listen: "127.0.0.1:0", url: "https://gw.example.com"}
+identity:
+  providers: [{name: ci, issuer: "https://ci.example.com", client_id: web}]
+  workloads: [` + groups + `]
+resources: []
+`
+	}
+	h := open(t, t.TempDir(), config(`{provider: ci, service: deploy, claims: {repository: acme/shop}, groups: [one]}`))
+	id := &proxy.Identity{
+		Subject: "deploy", Name: "deploy", Groups: []string{"one"}, Kind: proxy.Service, Method: proxy.MethodOIDC, Expires: time.Now().Add(time.Hour),
+		Claims: map[string]string{identity.ClaimIssuer: "https://ci.example.com"},
+	}
+	secret, _, err := h.parts().people.sessions.Start(t.Context(), id)
+	require.NoError(t, err)
+	found, err := h.parts().people.sessions.Find(t.Context(), secret)
+	require.NoError(t, err)
+	require.Equal(t, []string{"one"}, found.Groups)
+	owner, err := h.owner(t.Context(), "deploy", found.Claims[identity.ClaimLogin])
+	require.NoError(t, err)
+	require.Equal(t, proxy.Service, owner.Kind)
+	again := func(groups string) {
+		require.NoError(t, os.WriteFile(h.parts().config.Name(), []byte(config(groups)), 0o600))
+		require.NoError(t, h.Reload())
+		found, err = h.parts().people.sessions.Find(t.Context(), secret)
+	}
+	again(`{provider: ci, service: deploy, claims: {repository: acme/shop}, groups: [two]}`)
+	require.NoError(t, err)
+	require.Equal(t, []string{"two"}, found.Groups)
+	again("")
+	require.Error(t, err)
 }

@@ -158,6 +158,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	wg.Go(func() { g.keepCertificate(ctx) })
 	wg.Go(func() { g.follow(ctx) })
 	wg.Go(func() { g.followStore(ctx) })
+	wg.Go(func() { g.askAgain(ctx) })
 	wg.Go(func() { g.keepPeople(ctx) })
 	wg.Go(func() { g.sweep(ctx) })
 	if scraped != nil {

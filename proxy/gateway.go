@@ -514,7 +514,7 @@ func (g *Gateway) open(ctx context.Context, r OpenRequest) (*Session, *Connect, 
 		return nil, nil, err
 	}
 	rechecks := g.rechecks.Load()
-	if rechecks != r.rechecks && !r.Dry { // while she logged in, or since
+	for was := r.rechecks; rechecks != was && !r.Dry; was, rechecks = rechecks, g.rechecks.Load() { // while she logged in, or since
 		if r.Identity, err = refreshed(ctx, g.Revision(), r.Identity); err != nil {
 			return nil, nil, err
 		}

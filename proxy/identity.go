@@ -134,9 +134,13 @@ type Refresher interface {
 	// Refresh returns the identity that id's login would give now: id itself, or one of
 	// the same subject with other groups and claims. An error says why the login would
 	// fail, such as that the user is gone; the session then ends, and its client is shown the
-	// error. It is asked when a revision takes an open session over.
+	// error. See ErrUnavailable for the exception. It is asked when a revision takes an open session over.
 	Refresh(ctx context.Context, id *Identity) (*Identity, error)
 }
+
+// ErrUnavailable is wrapped by errors of a [Refresher] that cannot tell now, such as while where
+// it looks does not answer. The session goes on as it was, and is to be asked about again.
+var ErrUnavailable = errors.New("who somebody is cannot be told now")
 
 // VerifierSource is implemented by authenticators that know users' SCRAM
 // verifiers, in PostgreSQL's form

@@ -347,6 +347,8 @@ func refreshed(ctx context.Context, r *Revision, id *Identity) (*Identity, error
 	}
 	now, err := a.Refresh(ctx, id)
 	switch {
+	case errors.Is(err, ErrUnavailable):
+		return id, nil
 	case err != nil:
 		return nil, err
 	case now == nil || now.Subject != id.Subject:

@@ -189,6 +189,12 @@ func (f *File) validateIdentity(d *decoder) {
 		if !names[w.Provider] {
 			d.problem(w.Line, "", "workload %s: no provider is named %q", w.Service, w.Provider)
 		}
+		if err := identity.ValidName(w.Service); err != nil || strings.Contains(w.Service, "~") {
+			d.problem(w.Line, "use letters, digits, dots and dashes", "workload %q: it cannot be called so", w.Service)
+		}
+		if slices.ContainsFunc(f.Identity.Users, func(u User) bool { return u.Name == w.Service }) {
+			d.problem(w.Line, "give it another name", "workload %s is called like a user", w.Service)
+		}
 		one := w.workload(f)
 		if err := one.Check(); err != nil {
 			d.problem(w.Line, "", "%v", err)

@@ -287,6 +287,11 @@ func (l *Logins) Of(ctx context.Context, subject string) (*proxy.Identity, error
 	return latest, nil
 }
 
+// Load reads whose logins there are, so that Of knows them before the first pass.
+func (l *Logins) Load(ctx context.Context) error {
+	return l.each(ctx, func(d identity.Document, k *kept) { l.learn(d.Name, &k.Identity) })
+}
+
 func (l *Logins) get(ctx context.Context, name string) (d identity.Document, k *kept, err error) {
 	if d, err = l.Documents.Get(ctx, KindLogin, name); err != nil {
 		return d, nil, err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/store"
 )
 
@@ -24,7 +25,15 @@ func (d documents) Get(ctx context.Context, kind, name string) (identity.Documen
 	if errors.Is(err, store.ErrNotFound) {
 		return identity.Document{}, fmt.Errorf("%s %q: %w", kind, name, identity.ErrNoDocument)
 	}
-	return document(doc), err
+	return document(doc), unavailable(err)
+}
+
+// unavailable marks errors that say nothing about what is kept: the store does not answer.
+func unavailable(err error) error {
+	if err == nil || errors.Is(err, store.ErrInvalid) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", proxy.ErrUnavailable, err)
 }
 
 func document(d store.Document) identity.Document {
@@ -38,7 +47,7 @@ func (d documents) List(ctx context.Context, kind, after string, limit int) ([]i
 	for len(list) < limit {
 		page, err := d.store.List(ctx, store.Query{Kind: kind, After: after, Limit: min(limit-len(list), store.MaxPage)})
 		if err != nil {
-			return nil, err
+			return nil, unavailable(err)
 		}
 		if len(page) == 0 {
 			break
@@ -69,7 +78,7 @@ func (d documents) Write(ctx context.Context, kind string, doc identity.Document
 	if errors.Is(err, store.ErrConflict) {
 		return 0, fmt.Errorf("%w: %w", identity.ErrConflict, err)
 	}
-	return version, err
+	return version, unavailable(err)
 }
 
 // Sealer returns a sealer by the keys of a store's. What it has sealed is worth nothing
