@@ -509,6 +509,9 @@ func (s *scan) option(start, end int) int { return s.saidAt(end, start, false, s
 
 // used looks at the colon at i, between a name and a password that somebody is told to use.
 func (s *scan) used(i int) int {
+	if i < s.floor { // what is before was found to be something else
+		return i
+	}
 	k := i
 	for k > s.floor && i-k < 32 && keyByte[s.src[k-1]] {
 		k--
