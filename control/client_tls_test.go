@@ -2,13 +2,22 @@ package control_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/control"
@@ -199,4 +208,62 @@ func TestClientTrusts(t *testing.T) {
 	require.NoError(t, err)
 	_, err = c.Server(t.Context())
 	require.ErrorIs(t, err, client.ErrUnreachable)
+}
+
+// TestAnnounceOfOther: who answers in place of a gateway, and names the gateway's authority
+// with one of its own, is known by its own alone.
+func TestAnnounceOfOther(t *testing.T) {
+	authority := func(name string) (*x509.Certificate, *ecdsa.PrivateKey) {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		require.NoError(t, err)
+		return certificate(t, &x509.Certificate{
+			SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		}, nil, key, key), key
+	}
+	text := func(list ...*x509.Certificate) string {
+		var b strings.Builder
+		for _, c := range list {
+			writeCertificate(t, &b, c)
+		}
+		return b.String()
+	}
+	known, _ := authority("the gateway's")
+	same, _ := authority("another's")
+	other, key := authority("another's")
+	leaf := certificate(t, &x509.Certificate{
+		SerialNumber: big.NewInt(2), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}, other, key, key)
+	want, err := client.Fingerprint(text(other))
+	require.NoError(t, err)
+	for what, named := range map[string]string{
+		"one": text(other), "the gateway's first": text(known, other), "the gateway's last": text(other, known), "one of the same name": text(same, known, other),
+		"the gateway's twice": text(known, known, other, known),
+	} {
+		t.Run(what, func(t *testing.T) {
+			s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				assert.NoError(t, json.NewEncoder(w).Encode(control.Server{Authorities: named}))
+			}))
+			s.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{leaf.Raw}, PrivateKey: key}}}
+			s.StartTLS()
+			defer s.Close()
+			a, err := client.Announce(t.Context(), s.URL)
+			require.NoError(t, err)
+			require.Equal(t, want, a.Fingerprint)
+			require.Equal(t, text(other), a.Authorities, "what is kept is what was shown")
+		})
+	}
+}
+
+// certificate is one that lasts an hour; a nil issuer: its own.
+func certificate(t *testing.T, c, issuer *x509.Certificate, key, by *ecdsa.PrivateKey) *x509.Certificate {
+	t.Helper()
+	c.NotBefore, c.NotAfter = time.Now().Add(-time.Minute), time.Now().Add(time.Hour)
+	if issuer == nil {
+		issuer = c
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, issuer, key.Public(), by)
+	require.NoError(t, err)
+	cert, err := x509.ParseCertificate(der)
+	require.NoError(t, err)
+	return cert
 }

@@ -86,14 +86,16 @@ func over(t *tls.Config) http.Client {
 
 // Announced is what a gateway says of itself before anybody trusts it.
 type Announced struct {
-	// Authorities are those by which it wants to be known, in PEM.
+	// Authorities is the one, of those that it names, that its certificate comes from, in
+	// PEM. The others are not proven by the fingerprint: a gateway that is trusted says
+	// them again.
 	Authorities string
-	// Fingerprint is the SHA-256 of the first authority's certificate. A person compares it
-	// with what the gateway's operator says.
+	// Fingerprint is the SHA-256 of that authority's certificate. A person compares it with
+	// what the gateway's operator says.
 	Fingerprint string
 }
 
-// Announce asks a gateway that is not known yet by which authorities it wants to be known.
+// Announce asks a gateway that is not known yet by which authority it wants to be known.
 // Nothing is proven by the answer but that it is the gateway's own, if its fingerprint is
 // the right one: nothing secret is sent.
 func Announce(ctx context.Context, at string) (*Announced, error) {
@@ -123,14 +125,22 @@ func Announce(ctx context.Context, at string) (*Announced, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: u.Hostname()}); err != nil {
+	chains, err := leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: u.Hostname()})
+	if err != nil {
 		return nil, fmt.Errorf("the certificate of %s is not one of the authority that it names: %w", at, err)
 	}
-	print, err := Fingerprint(server.Authorities)
+	authority := root(chains)
+	print, err := Fingerprint(authority)
 	if err != nil {
 		return nil, err
 	}
-	return &Announced{Authorities: server.Authorities, Fingerprint: print}, nil
+	return &Announced{Authorities: authority, Fingerprint: print}, nil
+}
+
+// root is the authority, in PEM, of the first of the chains that were verified.
+func root(chains [][]*x509.Certificate) string {
+	chain := chains[0]
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: chain[len(chain)-1].Raw}))
 }
 
 // Root returns the certificate, in PEM, of the authority by which the gateway was found to be
@@ -148,8 +158,7 @@ func (c *Client) Root(ctx context.Context) (string, error) {
 	if resp.TLS == nil || len(resp.TLS.VerifiedChains) == 0 {
 		return "", fmt.Errorf("%s is not known by an authority", c.base)
 	}
-	chain := resp.TLS.VerifiedChains[0]
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: chain[len(chain)-1].Raw})), nil
+	return root(resp.TLS.VerifiedChains), nil
 }
 
 // Untrusted reports whether an error says that the certificate of a gateway is of an
