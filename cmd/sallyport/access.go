@@ -34,7 +34,7 @@ func usable(r *control.Resource) error {
 	bad := func(word, letters string) bool {
 		return strings.HasPrefix(word, "-") || strings.ContainsFunc(word, func(c rune) bool { return c < ' ' || c == 0x7f || strings.ContainsRune(letters, c) })
 	}
-	for _, word := range append([]string{r.Name, r.Type, r.Address}, r.Accounts...) {
+	for _, word := range append([]string{r.Name, r.Type}, r.Accounts...) {
 		if bad(word, " \"'`$\\") {
 			return unusable(r, word)
 		}
@@ -44,6 +44,9 @@ func usable(r *control.Resource) error {
 	}
 	if bad(r.Database, "") {
 		return unusable(r, r.Database)
+	}
+	if _, _, err := hostPort(r.Address); err != nil {
+		return unusable(r, r.Address)
 	}
 	return nil
 }

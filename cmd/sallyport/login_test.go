@@ -517,6 +517,28 @@ func TestUsable(t *testing.T) {
 	}
 }
 
+// TestUsableAddress: where a resource is, as a gateway names it, is a host and a port.
+func TestUsableAddress(t *testing.T) {
+	p := &profile{URL: "https://gw.example.com:7443"}
+	for address, want := range map[string]string{
+		":22": "gw.example.com", "0.0.0.0:22": "gw.example.com", "[::]:22": "gw.example.com", "[::1]:22": "::1", "127.0.0.1:22": "127.0.0.1",
+		"db-1.example.com:22": "db-1.example.com", "my_gateway:22": "my_gateway", "[fe80::1%eth0]:22": "fe80::1%eth0",
+	} {
+		require.NoError(t, usable(&control.Resource{Name: "vm1", Address: address}), address)
+		host, port, err := p.listener(address)
+		require.NoError(t, err, address)
+		require.Equal(t, []string{want, "22"}, []string{host, port}, address)
+	}
+	for _, address := range []string{
+		"[-oProxyCommand=id>/tmp/x]:22", "-oProxyCommand=id:22", "[[-v]]:22", "gw", "", "gw:", "gw:ssh", "gw:-1", "gw:22;id", "gw:65536", "gw:22,23", "::1:22",
+		"a,b:22", "/tmp:22", "@gw:22", "root@gw:22", "a=b:22", ".x:22", "a|b:22", "a;b:22", "gé:22",
+	} {
+		require.Error(t, usable(&control.Resource{Name: "vm1", Address: address}), address)
+		_, _, err := p.listener(address)
+		require.Error(t, err, address)
+	}
+}
+
 // TestLoginPublicAuthority: a gateway that the system knows is asked nothing about, and
 // programs that do not know the system's authorities know it too.
 func TestLoginPublicAuthority(t *testing.T) {

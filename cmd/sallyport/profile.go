@@ -9,12 +9,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -360,17 +362,31 @@ func (p *profile) forget() error {
 
 // listener is the host and port of a resource: one without a host of its own is the API's.
 func (p *profile) listener(address string) (host, port string, err error) {
-	i := strings.LastIndex(address, ":")
-	if i < 0 {
-		return "", "", fmt.Errorf("the gateway names %q as an address: want host and port", address)
+	host, port, err = hostPort(address)
+	if err != nil {
+		return "", "", err
 	}
-	host, port = strings.Trim(address[:i], "[]"), address[i+1:]
 	if host == "" || host == "0.0.0.0" || host == "::" {
 		u, err := url.Parse(p.URL)
 		if err != nil {
 			return "", "", err
 		}
 		host = u.Hostname()
+	}
+	return host, port, nil
+}
+
+var hostName = regexp.MustCompile(`^[A-Za-z0-9_:][A-Za-z0-9_:.%-]*$`)
+
+// hostPort are the two parts of an address that a gateway names. Programs are given them, so
+// that a host is a name or an IP address, and nothing that they may take for another thing.
+func hostPort(address string) (host, port string, err error) {
+	host, port, err = net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil || host != "" && !hostName.MatchString(host) {
+		return "", "", fmt.Errorf("the gateway names %q as an address: want host and port, such as gw.example.com:6432", address)
 	}
 	return host, port, nil
 }

@@ -280,8 +280,12 @@ func word(file string) string {
 	return file
 }
 
-// client is the command line of OpenSSH's client.
+// client is the command line of OpenSSH's client. What follows the host may be options of
+// ssh, too, which "--" before it would end: the host itself is none.
 func client(e protocol.Endpoint) (*protocol.Command, error) {
+	if e.Host == "" || strings.HasPrefix(e.Host, "-") {
+		return nil, fmt.Errorf("connecting by ssh: the host is %q: want a name or an IP address", e.Host)
+	}
 	args := []string{"-p", e.Port, "-l", e.User, "-o", "UserKnownHostsFile=" + word(KnownHosts(e.Dir))}
 	if e.Proof != nil {
 		args = append(args, "-o", "IdentitiesOnly=yes", "-o", "IdentityFile="+word(e.Proof.SSHKey), "-o", "CertificateFile="+word(e.Proof.SSHCertificate))

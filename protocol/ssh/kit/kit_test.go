@@ -218,6 +218,17 @@ func TestClient(t *testing.T) {
 	require.Equal(t, &protocol.Command{Program: "ssh", Args: []string{"-p", "6022", "-l", "alice+vm1", "-o", "UserKnownHostsFile=data/ssh/gateway_known_hosts", "gw", "uptime"}}, c)
 }
 
+// TestClientHost: a host does not become an option of ssh, and what follows it may be one.
+func TestClientHost(t *testing.T) {
+	for _, host := range []string{"-oProxyCommand=x", "-v", "-", ""} {
+		_, err := Protocol().Client(protocol.Endpoint{Host: host, Port: "22", User: "alice", Args: []string{"uptime"}})
+		require.ErrorContains(t, err, "host", "%q", host)
+	}
+	c, err := Protocol().Client(protocol.Endpoint{Host: "gw", Port: "22", User: "alice", Args: []string{"-N", "-L", "8080:localhost:80"}})
+	require.NoError(t, err)
+	require.Equal(t, []string{"gw", "-N", "-L", "8080:localhost:80"}, c.Args[len(c.Args)-4:])
+}
+
 // The keys that earlier versions made are read.
 func TestOldKeys(t *testing.T) {
 	dir := t.TempDir()
