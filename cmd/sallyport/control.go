@@ -69,19 +69,20 @@ func answered(err error) error {
 	if !errors.As(err, &refused) {
 		return err
 	}
+	code := exitError
 	switch refused.Code {
 	case control.CodeNotFound:
-		return fail(exitNotFound, "%v", err)
+		code = exitNotFound
 	case control.CodeForbidden:
-		return fail(exitPolicy, "%v", err)
+		code = exitPolicy
 	case control.CodeUnauthenticated:
-		return fail(exitNotLoggedIn, "%v", err)
+		code = exitNotLoggedIn
 	case control.CodeBadRequest:
-		return fail(exitUsage, "%v", err)
+		code = exitUsage
 	case control.CodeConflict:
-		return fail(exitDenied, "%v", err)
+		code = exitDenied
 	case control.CodeOutdated:
-		return fail(exitOutdated, "%v", err)
+		code = exitOutdated
 	}
-	return err
+	return &exitWith{code, visible(err.Error())} // what the gateway says is one line
 }

@@ -24,6 +24,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/audit"
@@ -424,6 +425,29 @@ func TestLoginTrust(t *testing.T) {
 	}
 	code, _, _ = sallyport(t, "", "login", r.URL, "--profile", "../up")
 	require.Equal(t, exitUsage, code)
+}
+
+// TestLoginMessages: what a gateway says does not write over what is on the terminal, whether
+// it is trusted or not.
+func TestLoginMessages(t *testing.T) {
+	r := openRemote(t)
+	trusted := filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(trusted, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: r.Certificate().Raw}), 0o600))
+	for _, code := range []string{control.CodeForbidden, control.CodeUnauthenticated, control.CodeNotFound, control.CodeBadRequest, control.CodeConflict, control.CodeInternal, "\x1b[2J"} {
+		r.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusTeapot)
+			assert.NoError(t, json.NewEncoder(w).Encode(map[string]any{"error": control.Error{Code: code, Message: "no\x1b[2J\r\u009b1A\u202e\nSHA-256: 00"}}))
+		})
+		for _, args := range [][]string{{"login", r.URL}, {"login", r.URL, "--ca", trusted, "--user", "bob"}} {
+			_, _, errs := sallyport(t, "bob\n", args...)
+			require.Contains(t, errs, "no␛[2J␍\ufffd1A\ufffd SHA-256: 00\n", "%q %q", code, args)
+		}
+	}
+	r.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		assert.NoError(t, json.NewEncoder(w).Encode(control.Server{Providers: []control.LoginProvider{{Name: "a\x1b[2J"}}}))
+	})
+	_, _, errs := sallyport(t, "", "login", r.URL, "--ca", trusted, "--provider", "b")
+	require.Contains(t, errs, "want a␛[2J")
 }
 
 // TestToken: access tokens are made, listed and revoked by the command line.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	_ "time/tzdata" // rules name time zones, which not every machine has
 )
@@ -51,7 +52,9 @@ func run(ctx context.Context, c *cli, args []string) int {
 		code = exit.code
 	}
 	if err.Error() != "" {
-		fmt.Fprintln(c.err, "sallyport: "+err.Error())
+		for line := range strings.SplitSeq("sallyport: "+err.Error(), "\n") {
+			fmt.Fprintln(c.err, visible(line)) // a gateway may have written it
+		}
 	}
 	return code
 }
