@@ -370,7 +370,7 @@ func (t *Tokens) Find(ctx context.Context, secret proxy.Secret) (*proxy.Identity
 	return t.Authenticate(ctx, proxy.Proof{Method: proxy.MethodPassword, User: k.User, Password: secret})
 }
 
-// identity makes the token's identity of its owner's.
+// identity makes the token's identity of its owner's. It ends with the first of both.
 func (k *kept) identity(id *proxy.Identity) *proxy.Identity {
 	id.Claims = maps.Clone(id.Claims)
 	if id.Claims == nil {
@@ -379,7 +379,10 @@ func (k *kept) identity(id *proxy.Identity) *proxy.Identity {
 	id.Claims[identity.ClaimToken] = k.ID
 	// Nobody was there when a program used it: what asks for a fresh proof of the owner
 	// finds the day when the token was made.
-	id.AuthTime, id.Expires = k.Created, k.Expires
+	id.AuthTime = k.Created
+	if id.Expires.IsZero() || k.Expires.Before(id.Expires) {
+		id.Expires = k.Expires
+	}
 	return id
 }
 

@@ -166,6 +166,32 @@ func TestIdentity(t *testing.T) {
 	require.ErrorIs(t, err, identity.ErrNoDocument)
 }
 
+// TestExpires: a token ends with its owner, whichever day is the earlier one.
+func TestExpires(t *testing.T) {
+	w := newWorld()
+	tk, secret := w.create(t)
+	for _, c := range []struct {
+		what        string
+		owner, want time.Time
+	}{
+		{"the owner has no end", time.Time{}, tk.Expires},
+		{"the owner ends first", tk.Expires.Add(-time.Minute), tk.Expires.Add(-time.Minute)},
+		{"both end", tk.Expires, tk.Expires},
+		{"the token ends first", tk.Expires.Add(time.Minute), tk.Expires},
+	} {
+		w.people.by["entra/a-1"].Expires = c.owner
+		id, err := w.Authenticate(t.Context(), inClear("alice", secret))
+		require.NoError(t, err, c.what)
+		require.True(t, id.Expires.Equal(c.want), "%s: %s", c.what, id.Expires)
+		id, err = w.Refresh(t.Context(), id)
+		require.NoError(t, err, c.what)
+		require.True(t, id.Expires.Equal(c.want), "%s: %s", c.what, id.Expires)
+		id, err = w.Find(t.Context(), proxy.NewSecret(secret))
+		require.NoError(t, err, c.what)
+		require.True(t, id.Expires.Equal(c.want), "%s: %s", c.what, id.Expires)
+	}
+}
+
 // TestKept: a stolen copy of the documents proves nobody.
 func TestKept(t *testing.T) {
 	w := newWorld()
