@@ -231,7 +231,8 @@ func (l *Logins) open(name string, k *kept) (*Login, error) {
 }
 
 // Refresh implements [proxy.Refresher] for identities that a login has proven: it
-// returns who the provider said it is when it was asked last.
+// returns who the provider said it is when it was asked last. Logins of a provider that is
+// not one of l's are refused.
 func (l *Logins) Refresh(ctx context.Context, id *proxy.Identity) (*proxy.Identity, error) {
 	_, k, err := l.get(ctx, id.Claims[identity.ClaimLogin])
 	if errors.Is(err, identity.ErrNoDocument) {
@@ -242,6 +243,8 @@ func (l *Logins) Refresh(ctx context.Context, id *proxy.Identity) (*proxy.Identi
 	}
 	now := &k.Identity
 	switch {
+	case l.Provider(k.Provider) == nil:
+		return nil, fmt.Errorf("%s is not an identity provider here: %w", k.Provider, ErrEnded)
 	case now.Subject != id.Subject:
 		return nil, ErrEnded
 	case !l.now().Before(now.Expires):
@@ -436,7 +439,7 @@ func (l *Logins) Pass(ctx context.Context) error {
 		switch now := l.now(); {
 		case !now.Before(k.Identity.Expires):
 			over = append(over, d.Name)
-		case k.Refresh != nil && !now.Before(k.Next):
+		case k.Refresh != nil && !now.Before(k.Next) && l.Provider(k.Provider) != nil: // others are left to the gateways that have it
 			list = append(list, due{d, k})
 		}
 	})
@@ -530,10 +533,6 @@ func (l *Logins) refresh(ctx context.Context, d identity.Document, k *kept, away
 	} else if err != nil {
 		return true, err
 	}
-	p := l.Provider(k.Provider)
-	if p == nil {
-		return true, l.End(ctx, d.Name, "the identity provider of your login is not known any more")
-	}
 	login, err := l.open(d.Name, k)
 	if err != nil {
 		return true, errors.Join(err, l.End(ctx, d.Name, "your login cannot be read any more: log in again"))
@@ -541,7 +540,7 @@ func (l *Logins) refresh(ctx context.Context, d identity.Document, k *kept, away
 	asked := l.now()
 	asking, stop := context.WithTimeout(ctx, answerTime)
 	defer stop()
-	now, err := p.Refresh(asking, login)
+	now, err := l.Provider(k.Provider).Refresh(asking, login)
 	switch {
 	case errors.Is(err, ErrEnded), errors.Is(err, errNotNow):
 		l.log().Info("a login has ended at its provider", "login", d.Name, "err", err)

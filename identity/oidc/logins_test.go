@@ -434,6 +434,48 @@ func TestLoginsAnother(t *testing.T) {
 	require.ErrorIs(t, err, ErrEnded)
 }
 
+// TestLoginsElsewhere: a gateway that does not have a login's provider refuses the login, and
+// leaves it to the gateways that have the provider.
+func TestLoginsElsewhere(t *testing.T) {
+	h := newHostile(t)
+	p := h.provider()
+	now := time.Now()
+	docs := &identity.Memory{}
+	var told changes
+	l := logins(t, docs, &changes{}, p)
+	other := logins(t, docs, &told, devProvider(t, identitytest.StartProvider(t, redirect), func(c *Config) { c.Name = "other" }))
+	l.Now = func() time.Time { return now }
+	other.Now = l.Now
+	got, err := h.login(p)
+	require.NoError(t, err)
+	id, err := l.Add(t.Context(), got)
+	require.NoError(t, err)
+	login := id.Claims[identity.ClaimLogin]
+
+	for range 3 { // it is due each time, and once nobody has asked for too long
+		require.NoError(t, other.Pass(t.Context()))
+		now = now.Add(other.stale())
+	}
+	d, k, err := l.get(t.Context(), login)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, d.Version, "nobody has claimed it")
+	require.WithinDuration(t, id.AuthTime, k.Checked, time.Minute)
+	require.Empty(t, told.list)
+	_, err = other.Refresh(t.Context(), id)
+	require.ErrorIs(t, err, ErrEnded)
+	require.ErrorContains(t, err, "not an identity provider here")
+	_, err = other.Of(t.Context(), id.Subject)
+	require.ErrorIs(t, err, ErrEnded)
+
+	require.NoError(t, l.Pass(t.Context()))
+	_, err = l.Refresh(t.Context(), id)
+	require.NoError(t, err)
+	now = now.Add(DefaultLife)
+	require.NoError(t, other.Pass(t.Context()))
+	_, _, err = l.get(t.Context(), login)
+	require.ErrorIs(t, err, identity.ErrNoDocument, "one that has expired is over everywhere")
+}
+
 // TestLoginsNotNow: a provider whose answer lets nobody in any more ends the login.
 func TestLoginsNotNow(t *testing.T) {
 	for name, c := range map[string]struct {
