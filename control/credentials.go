@@ -104,6 +104,10 @@ func (h *Handler) certify(c *call) error {
 	if err != nil {
 		return badRequest("%v", err)
 	}
+	// A login that ended before the signature was not there to revoke it.
+	if err := c.again(); err != nil {
+		return err
+	}
 	known, err := c.knownHosts()
 	if err != nil {
 		return err

@@ -76,6 +76,9 @@ type call struct {
 	who       *proxy.Identity
 	means     means
 	permitted bool // the caller has the route's permission
+	// again returns why the caller may not go on: her login may have ended since the request
+	// began. It is nil where nobody needs to be known.
+	again func() error
 }
 
 // ServeHTTP answers one request.
@@ -166,7 +169,8 @@ func (h *Handler) log() *slog.Logger {
 }
 
 // body reads a request's body, one JSON object with known keys, into v. It must
-// be declared as JSON: what a page of another site can send is not.
+// be declared as JSON: what a page of another site can send is not. A body may be long in
+// coming: who the caller is, and whether she may do it, is asked again when it is there.
 func (c *call) body(v any) error {
 	if media, _, err := mime.ParseMediaType(c.Header.Get("Content-Type")); err != nil || media != "application/json" {
 		return badRequest("the body must be application/json")
@@ -179,5 +183,8 @@ func (c *call) body(v any) error {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return badRequest("the body holds more than one value")
 	}
-	return nil
+	if c.again == nil {
+		return nil // an open route
+	}
+	return c.again()
 }

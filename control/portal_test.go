@@ -484,6 +484,79 @@ func TestPortalTokens(t *testing.T) {
 	}
 }
 
+// TestPortalLogoutBetween: a request whose body comes after its login has ended does nothing,
+// and a login that ends while its request is served is given nothing that counts.
+func TestPortalLogoutBetween(t *testing.T) {
+	s := openSite(t)
+	_, request := csr(t)
+	bodies := map[string]any{
+		"/v1/credentials":  control.CredentialRequest{CSR: request},
+		"/v1/tokens":       control.TokenRequest{Label: "x", Seconds: 3600},
+		"/v1/user/disable": control.UserRequest{Subject: "eve", Reason: "x"},
+	}
+	ends := map[string]func(t *testing.T, token string){
+		"she logs out": func(t *testing.T, token string) { answer[control.Done](t, s, token, "POST", "/v1/logout", nil) },
+		"an administrator ends it": func(t *testing.T, _ string) {
+			_, err := s.portal.Sessions.EndAll(t.Context(), "ada")
+			require.NoError(t, err)
+		},
+	}
+	for path, body := range bodies {
+		text, err := json.Marshal(body)
+		require.NoError(t, err)
+		for what, end := range ends {
+			t.Run(path+" "+what, func(t *testing.T) {
+				token := s.login(t, "ada")
+				r := httptest.NewRequest("POST", s.server.URL+path, &late{text, func() { end(t, token) }})
+				r.Header.Set("Content-Type", "application/json")
+				r.Header.Set("Authorization", "Bearer "+token)
+				w := httptest.NewRecorder()
+				s.handler.ServeHTTP(w, r)
+				require.Equal(t, http.StatusUnauthorized, w.Code, w.Body.String())
+			})
+		}
+	}
+	known := s.handler.Authenticate
+	for path, body := range map[string]any{"/v1/credentials": bodies["/v1/credentials"], "/v1/tokens": bodies["/v1/tokens"]} {
+		t.Run(path+" at the last moment", func(t *testing.T) {
+			token := s.login(t, "ada")
+			asked := 0
+			s.handler.Authenticate = func(r *http.Request) (*proxy.Identity, error) {
+				if asked++; asked == 3 {
+					_, err := s.portal.Sessions.EndAll(t.Context(), "ada")
+					require.NoError(t, err)
+				}
+				return known(r)
+			}
+			defer func() { s.handler.Authenticate = known }()
+			status, text := s.do(t, token, "POST", path, body)
+			require.Equal(t, http.StatusUnauthorized, status, text)
+		})
+	}
+	list, err := s.portal.Tokens.List(t.Context(), "ada")
+	require.NoError(t, err)
+	require.Empty(t, list)
+}
+
+// late is a body that comes after something has happened.
+type late struct {
+	text   []byte
+	before func()
+}
+
+func (l *late) Read(b []byte) (int, error) {
+	if l.before != nil {
+		l.before()
+		l.before = nil
+	}
+	if len(l.text) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b, l.text)
+	l.text = l.text[n:]
+	return n, nil
+}
+
 // TestPortalBrowser: a cookie counts for pages of the gateway's own.
 func TestPortalBrowser(t *testing.T) {
 	s := openSite(t)

@@ -116,28 +116,42 @@ func (h *Handler) serve(rt *route, w http.ResponseWriter, r *http.Request) error
 		}
 		return rt.do(h, c)
 	}
-	who, err := h.authenticate(r)
-	if err != nil {
-		// Those who are known at the same address are not kept out by it.
-		if d := h.limits.failed.take(host(r.RemoteAddr), now); d > 0 {
-			return wait(w, d)
-		}
-		if !errors.Is(err, proxy.ErrUnauthenticated) {
-			h.log().Error("control: it could not be checked who asks", "err", err)
-			return &Error{http.StatusServiceUnavailable, CodeUnavailable, "it cannot be checked now who you are: ask again"}
-		}
-		return h.refused(rt, c, &Error{http.StatusUnauthorized, CodeUnauthenticated, "the gateway does not know who you are"})
+	if err := h.know(rt, c); err != nil {
+		return err
 	}
-	c.who, c.means = who, meansOf(who)
 	if !isPeer(r) {
-		if d := h.limits.identity.take(who.Subject, now); d > 0 {
+		if d := h.limits.identity.take(c.who.Subject, now); d > 0 {
 			return wait(w, d)
 		}
+	}
+	c.again = func() error {
+		if err := h.know(rt, c); err != nil {
+			return err
+		}
+		return h.admit(rt, c)
 	}
 	if err := h.admit(rt, c); err != nil {
-		return h.refused(rt, c, err)
+		return err
 	}
 	return rt.do(h, c)
+}
+
+// know finds out who the caller is.
+func (h *Handler) know(rt *route, c *call) error {
+	who, err := h.authenticate(c.Request)
+	if err == nil {
+		c.who, c.means = who, meansOf(who)
+		return nil
+	}
+	// Those who are known at the same address are not kept out by it.
+	if d := h.limits.failed.take(host(c.RemoteAddr), time.Now()); d > 0 {
+		return wait(c.w, d)
+	}
+	if !errors.Is(err, proxy.ErrUnauthenticated) {
+		h.log().Error("control: it could not be checked who asks", "err", err)
+		return &Error{http.StatusServiceUnavailable, CodeUnavailable, "it cannot be checked now who you are: ask again"}
+	}
+	return h.refused(rt, c, &Error{http.StatusUnauthorized, CodeUnauthenticated, "the gateway does not know who you are"})
 }
 
 // refused records a refusal, which is err.
@@ -160,8 +174,15 @@ func (h *Handler) refused(rt *route, c *call, err error) error {
 	return err
 }
 
-// admit returns why a caller may not use a route.
+// admit returns why a caller may not use a route, which is on record then.
 func (h *Handler) admit(rt *route, c *call) error {
+	if err := h.may(rt, c); err != nil {
+		return h.refused(rt, c, err)
+	}
+	return nil
+}
+
+func (h *Handler) may(rt *route, c *call) error {
 	a := rt.access
 	switch {
 	case c.means == byPeer:

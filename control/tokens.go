@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -89,6 +90,9 @@ func (h *Handler) createToken(c *call) error {
 	})
 	if err != nil {
 		return badRequest("%v", err)
+	}
+	if err := c.again(); err != nil { // the login has ended meanwhile
+		return errors.Join(err, c.portal.Tokens.Revoke(context.WithoutCancel(c.Context()), t.ID))
 	}
 	h.answer(c.w, http.StatusCreated, NewToken{shownToken(&t), secret.Reveal()})
 	return nil
