@@ -243,7 +243,7 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request, p *Provider) 
 		h.refuse(w, r, p.config.Name, err)
 		return
 	}
-	secret, expires, err := h.Sessions.Start(r.Context(), id)
+	secret, expires, err := h.session(r.Context(), id)
 	if err != nil {
 		h.refuse(w, r, p.config.Name, err)
 		return
@@ -371,9 +371,18 @@ func answer(w http.ResponseWriter, status int, a Answer) {
 	_ = json.NewEncoder(w).Encode(a)
 }
 
+// session begins a session. A login of which there is none ends: nobody uses it.
+func (h *Handler) session(ctx context.Context, id *proxy.Identity) (proxy.Secret, time.Time, error) {
+	secret, expires, err := h.Sessions.Start(ctx, id)
+	if login := id.Claims[identity.ClaimLogin]; err != nil && login != "" { // a program's has none
+		err = errors.Join(err, h.Logins.End(context.WithoutCancel(ctx), login, "the login was refused"))
+	}
+	return secret, expires, err
+}
+
 // start answers with a session.
 func (h *Handler) start(w http.ResponseWriter, r *http.Request, provider string, id *proxy.Identity) {
-	secret, expires, err := h.Sessions.Start(r.Context(), id)
+	secret, expires, err := h.session(r.Context(), id)
 	if err != nil {
 		h.refuse(w, r, provider, err)
 		return

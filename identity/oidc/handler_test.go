@@ -25,11 +25,16 @@ import (
 type sessions struct {
 	mu sync.Mutex
 	by map[string]*proxy.Identity
+	// refuse is why nobody is let in, such as because she is disabled here.
+	refuse error
 }
 
 func (s *sessions) Start(_ context.Context, id *proxy.Identity) (proxy.Secret, time.Time, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.refuse != nil {
+		return proxy.Secret{}, time.Time{}, s.refuse
+	}
 	secret := random()
 	s.by[secret] = id
 	return proxy.NewSecret(secret), id.Expires, nil
@@ -275,6 +280,53 @@ func TestHandlerDevice(t *testing.T) {
 		return true
 	})
 	require.Equal(t, http.StatusForbidden, post(t, s.browser(t), s.URL+"/auth/machines/device/poll", url.Values{"device": {"made up"}}).StatusCode)
+}
+
+// TestHandlerRefused: of who is let in by the provider and not here no login stays, in
+// whatever way she comes.
+func TestHandlerRefused(t *testing.T) {
+	s := newSite(t)
+	s.sessions.refuse = proxy.ErrUnauthenticated
+	kept := func() (n int) {
+		require.NoError(t, s.logins.each(t.Context(), func(identity.Document, *kept) { n++ }))
+		return n
+	}
+	t.Run("a browser", func(t *testing.T) {
+		b := s.browser(t)
+		begun := get(t, b, s.URL+"/auth/dev/login")
+		require.Equal(t, http.StatusForbidden, get(t, b, s.dev.LogIn(t, begun.Header.Get("Location"), "alice").String()).StatusCode)
+		require.Zero(t, kept())
+	})
+	t.Run("a command line", func(t *testing.T) {
+		r, err := loopback.Listen()
+		require.NoError(t, err)
+		defer r.Close()
+		at, err := r.URL(s.URL + "/auth/dev/cli")
+		require.NoError(t, err)
+		b := s.browser(t)
+		get(t, b, s.dev.LogIn(t, get(t, b, at).Header.Get("Location"), "alice").String())
+		require.Equal(t, 1, kept())
+		get(t, http.DefaultClient, post(t, b, s.URL+"/auth/confirm", url.Values{"answer": {"yes"}}).Header.Get("Location"))
+		code, err := r.Wait(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, http.StatusForbidden, post(t, s.browser(t), s.URL+"/auth/token", url.Values{"code": {code}, "verifier": {r.Verifier()}}).StatusCode)
+		require.Zero(t, kept())
+	})
+	t.Run("a device", func(t *testing.T) {
+		var a Answer
+		require.NoError(t, json.NewDecoder(post(t, s.browser(t), s.URL+"/auth/machines/device", nil).Body).Decode(&a))
+		s.dev.Approve(t, "bob", a.Code)
+		eventually(t, "the device is refused", func() bool {
+			resp := post(t, s.browser(t), s.URL+"/auth/machines/device/poll", url.Values{"device": {a.Device}})
+			if resp.StatusCode == http.StatusAccepted {
+				require.NoError(t, json.NewDecoder(resp.Body).Decode(&a))
+				return false
+			}
+			require.Equal(t, http.StatusForbidden, resp.StatusCode)
+			return true
+		})
+		require.Zero(t, kept())
+	})
 }
 
 func TestHandlerBackChannel(t *testing.T) {
