@@ -132,7 +132,9 @@ func TestClientAdmin(t *testing.T) {
 	u, err = ada.Enable(t.Context(), about)
 	require.NoError(t, err)
 	require.False(t, u.Disabled)
-	require.NoError(t, ada.LogoutUser(t.Context(), about))
+	out, err := ada.LogoutUser(t.Context(), about)
+	require.NoError(t, err)
+	require.Zero(t, out.Tokens)
 	_, err = ada.Disable(t.Context(), control.UserRequest{Subject: "ada", Reason: "x"})
 	requireCode(t, err, http.StatusForbidden, control.CodeForbidden)
 }

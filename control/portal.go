@@ -40,6 +40,9 @@ type Portal struct {
 	Identities Identities
 	// EndLogin ends a login at a provider, by its identifier in identity.ClaimLogin.
 	EndLogin func(ctx context.Context, login, reason string) error
+	// EndLogins ends all logins of a subject at providers, also those that nobody has redeemed
+	// yet, and returns how many these are.
+	EndLogins func(ctx context.Context, subject, reason string) (int, error)
 	// Authorities are those by which clients know the gateway.
 	Authorities func() []*x509.Certificate
 	// KnownHosts returns the keys by which SSH clients know it, in the form that they read.

@@ -120,7 +120,7 @@ func openSite(t *testing.T) *site {
 	s.portal = &control.Portal{
 		URL: "https://gw.example.com", Version: "v9", Passwords: local,
 		Sessions: &tokens.Sessions{Documents: docs, Refresher: s.sources, Changed: s.changed}, Tokens: access, Members: members,
-		Certificates: certificates, Identities: s.sources, EndLogin: s.logins.End, Resources: shop{},
+		Certificates: certificates, Identities: s.sources, EndLogin: s.logins.End, EndLogins: s.logins.EndAll, Resources: shop{},
 		KnownHosts: func() ([]byte, error) {
 			return []byte("@cert-authority orders ssh-ed25519 AAAA\n@cert-authority secret ssh-ed25519 AAAA\n[gw]:22 ssh-ed25519 AAAA\n"), nil
 		},
@@ -613,7 +613,7 @@ func TestPortalUsers(t *testing.T) {
 	require.Len(t, list.Users, 2)
 	require.Equal(t, []string{"local:shop"}, answer[control.User](t, s, ada, "GET", "/v1/user?subject=eve", nil).Groups)
 	require.Contains(t, answer[control.GroupList](t, s, ada, "GET", "/v1/groups", nil).Groups, control.Group{Name: "local:shop", Members: []string{"eve"}})
-	answer[control.Done](t, s, ada, "POST", "/v1/user/logout", control.UserRequest{Subject: "eve", Reason: "lost a laptop"})
+	answer[control.LoggedOut](t, s, ada, "POST", "/v1/user/logout", control.UserRequest{Subject: "eve", Reason: "lost a laptop"})
 	status, _ = s.do(t, eve, "GET", "/v1/whoami", nil)
 	require.Equal(t, http.StatusUnauthorized, status)
 	var done []string
@@ -622,6 +622,60 @@ func TestPortalUsers(t *testing.T) {
 	}
 	require.Contains(t, done, "admin.user|ada|groups local:shop|eve: ticket 7")
 	require.Contains(t, done, "admin.refused|eve|admin.user|")
+}
+
+// TestPortalLogoutUser: of somebody whose logins an administrator ends nothing is left by
+// which another could go on as her; others go on.
+func TestPortalLogoutUser(t *testing.T) {
+	s := openSite(t)
+	dev, err := oidc.New(oidc.Config{Name: "dev", Issuer: "https://id.example.com", ClientID: "web", RedirectURL: s.server.URL + "/auth/dev/callback"})
+	require.NoError(t, err)
+	s.logins.Providers = []*oidc.Provider{dev}
+	login := func(name string) (session string, id *proxy.Identity) {
+		id, err := s.logins.Add(t.Context(), &oidc.Login{
+			Provider: "dev", Subject: name, Refresh: proxy.NewSecret("r"), Expires: time.Now().Add(time.Hour),
+			Identity: &proxy.Identity{Subject: "dev/" + name, Claims: map[string]string{identity.ClaimIssuer: "x"}, Method: proxy.MethodOIDC, AuthTime: time.Now()},
+		})
+		require.NoError(t, err)
+		secret, _, err := s.portal.Sessions.Start(t.Context(), id)
+		require.NoError(t, err)
+		return secret.Reveal(), id
+	}
+	one, id := login("alice")
+	two, _ := login("alice")
+	other, otherID := login("carol")
+	ada, bob := s.login(t, "ada"), s.login(t, "bob")
+	made := answer[control.NewToken](t, s, bob, "POST", "/v1/tokens", control.TokenRequest{Label: "ci", Seconds: 3600})
+	kept := answer[control.NewToken](t, s, ada, "POST", "/v1/tokens", control.TokenRequest{Label: "ci", Seconds: 3600})
+	_, cert, _ := s.certify(t, one)
+	live, err := s.open(t, cert.Subject.CommonName, cert)
+	require.NoError(t, err)
+
+	out := answer[control.LoggedOut](t, s, ada, "POST", "/v1/user/logout", control.UserRequest{Subject: "dev/alice", Reason: "lost a laptop"})
+	require.Equal(t, &control.LoggedOut{Logins: 2, Sessions: 2}, out)
+	<-live.Context().Done()
+	_, err = s.logins.Get(t.Context(), id.Claims[identity.ClaimLogin])
+	require.ErrorIs(t, err, identity.ErrNoDocument, "the provider's refresh token is forgotten")
+	_, _, err = control.Recorded{Handler: s.handler, Sessions: s.portal.Sessions}.Start(t.Context(), id)
+	require.ErrorIs(t, err, proxy.ErrUnauthenticated, "a code of the login is too late")
+	out = answer[control.LoggedOut](t, s, ada, "POST", "/v1/user/logout", control.UserRequest{Subject: "bob", Reason: "lost a laptop"})
+	require.Equal(t, &control.LoggedOut{Sessions: 1, Tokens: 1}, out)
+	for _, gone := range []string{one, two, bob, made.Secret} {
+		status, _ := s.do(t, gone, "GET", "/v1/whoami", nil)
+		require.Equal(t, http.StatusUnauthorized, status)
+	}
+	for _, on := range []string{other, ada, kept.Secret} {
+		status, text := s.do(t, on, "GET", "/v1/whoami", nil)
+		require.Equal(t, http.StatusOK, status, text)
+	}
+	_, err = s.logins.Get(t.Context(), otherID.Claims[identity.ClaimLogin])
+	require.NoError(t, err)
+	out = answer[control.LoggedOut](t, s, ada, "POST", "/v1/user/logout", control.UserRequest{Subject: "bob", Reason: "again"})
+	require.Equal(t, &control.LoggedOut{}, out)
+
+	answer[control.User](t, s, ada, "POST", "/v1/user/disable", control.UserRequest{Subject: "dev/carol", Reason: "left"})
+	_, err = s.logins.Get(t.Context(), otherID.Claims[identity.ClaimLogin])
+	require.ErrorIs(t, err, identity.ErrNoDocument)
 }
 
 // TestPortalOwn: without a permission one sees and ends what is one's own.

@@ -74,7 +74,7 @@ func routes() []route {
 		{"POST", "/v1/user/groups", "Assign groups to somebody, in place of those assigned before.", audit.AdminUser, access{personal: true, permission: Users}, GroupsRequest{}, User{}, false, (*Handler).assignGroups},
 		{"POST", "/v1/user/disable", "Have somebody not log in any more, and end her sessions.", audit.AdminUser, access{personal: true, permission: Users}, UserRequest{}, User{}, false, (*Handler).disableUser},
 		{"POST", "/v1/user/enable", "End what disable began.", audit.AdminUser, access{personal: true, permission: Users}, UserRequest{}, User{}, false, (*Handler).enableUser},
-		{"POST", "/v1/user/logout", "End all logins of somebody, and what they were given.", audit.AdminUser, access{permission: Users}, UserRequest{}, Done{}, false, (*Handler).logoutUser},
+		{"POST", "/v1/user/logout", "End all logins of somebody and what they were given, and revoke her access tokens.", audit.AdminUser, access{permission: Users}, UserRequest{}, LoggedOut{}, false, (*Handler).logoutUser},
 		{"GET", "/v1/groups", "The groups that somebody is in, with their members.", audit.AdminUsers, access{permission: Users}, nil, GroupList{}, false, (*Handler).listGroups},
 
 		{"POST", "/v1/detokenised", "Record that a masked value was turned back.", audit.AdminDetokenise, access{permission: Detokenise}, DetokenisedRequest{}, Done{}, false, (*Handler).noteDetokenised},

@@ -163,7 +163,7 @@ func (h *Handler) disableUser(c *call) error {
 	return h.toUser(c, "disable", func(ctx context.Context, subject string) (identity.Member, error) {
 		m, err := c.portal.Members.Disable(ctx, subject)
 		if err == nil {
-			err = h.endLogins(ctx, subject, identity.ErrDisabled.Error())
+			_, err = h.endLogins(ctx, subject, identity.ErrDisabled.Error())
 		}
 		return m, err
 	})
@@ -194,18 +194,46 @@ func (h *Handler) changed(c *call, m identity.Member, err error) error {
 	return nil
 }
 
-// endLogins ends all logins of somebody, and what they were given.
-func (h *Handler) endLogins(ctx context.Context, subject, reason string) error {
-	var errs []error
+// LoggedOut is the answer to POST /v1/user/logout: how much has ended.
+type LoggedOut struct {
+	Logins   int `json:"logins"` // at providers, with their refresh tokens
+	Sessions int `json:"sessions"`
+	Tokens   int `json:"tokens"` // access tokens that were revoked
+}
+
+// endLogins ends all logins of somebody, and the certificates that these were given. The
+// logins at providers come first: no session begins of one any more.
+func (h *Handler) endLogins(ctx context.Context, subject, reason string) (out LoggedOut, err error) {
+	var errs [3]error
 	p := h.portal()
+	if p.EndLogins != nil {
+		out.Logins, errs[0] = p.EndLogins(ctx, subject, reason)
+	}
 	if p.Sessions != nil {
-		_, err := p.Sessions.EndAll(ctx, subject)
-		errs = append(errs, err)
+		out.Sessions, errs[1] = p.Sessions.EndAll(ctx, subject)
 	}
 	if p.Certificates != nil {
-		errs = append(errs, p.Certificates.RevokeAll(ctx, subject, reason))
+		errs[2] = p.Certificates.RevokeAll(ctx, subject, reason)
 	}
-	return errors.Join(errs...)
+	return out, errors.Join(errs[:]...)
+}
+
+// revokeTokens revokes all access tokens of somebody, and returns how many these are.
+func (h *Handler) revokeTokens(ctx context.Context, subject string) (n int, err error) {
+	p := h.portal()
+	if p.Tokens == nil {
+		return 0, nil
+	}
+	list, err := p.Tokens.List(ctx, subject)
+	for _, t := range list {
+		switch bad := p.Tokens.Revoke(ctx, t.ID); {
+		case bad == nil:
+			n++
+		case !errors.Is(bad, identity.ErrNoDocument): // otherwise it was revoked just now
+			err = errors.Join(err, bad)
+		}
+	}
+	return n, err
 }
 
 func (h *Handler) logoutUser(c *call) error {
@@ -214,10 +242,13 @@ func (h *Handler) logoutUser(c *call) error {
 		return err
 	}
 	return h.onUser(c, &req, "logout", func() error {
-		if err := h.endLogins(c.Context(), req.Subject, "an administrator has ended your logins"); err != nil {
-			return err
+		out, err := h.endLogins(c.Context(), req.Subject, "an administrator has ended your logins")
+		// Tokens come after the logins, which could make others.
+		var bad error
+		if out.Tokens, bad = h.revokeTokens(c.Context(), req.Subject); err != nil || bad != nil {
+			return errors.Join(err, bad)
 		}
-		h.answer(c.w, http.StatusOK, Done{})
+		h.answer(c.w, http.StatusOK, out)
 		return nil
 	})
 }

@@ -22,15 +22,22 @@ func adminCommand(c *cli) *cobra.Command {
 		family(
 			&cobra.Command{Use: "users", Short: "Users: who they are and what they may do", Example: example("sallyport admin users ls")},
 			usersListCommand(c), usersShowCommand(c), usersAssignCommand(c),
-			userCommand(c, "disable", "Have a user not log in any more, and end her sessions", "disabled", func(api *client.Client, ctx context.Context, r control.UserRequest) error {
+			userCommand(c, "disable", "Have a user not log in any more, and end her sessions", func(api *client.Client, ctx context.Context, r control.UserRequest) (string, error) {
 				_, err := api.Disable(ctx, r)
-				return err
+				return "disabled", err
 			}),
-			userCommand(c, "enable", "Let a disabled user log in again", "enabled", func(api *client.Client, ctx context.Context, r control.UserRequest) error {
+			userCommand(c, "enable", "Let a disabled user log in again", func(api *client.Client, ctx context.Context, r control.UserRequest) (string, error) {
 				_, err := api.Enable(ctx, r)
-				return err
+				return "enabled", err
 			}),
-			userCommand(c, "logout", "End all logins of a user, and what these were given", "logged out", (*client.Client).LogoutUser),
+			userCommand(c, "logout", "End all logins of a user, and revoke her access tokens", func(api *client.Client, ctx context.Context, r control.UserRequest) (string, error) {
+				out, err := api.LogoutUser(ctx, r)
+				if err != nil {
+					return "", err
+				}
+				return fmt.Sprintf("logged out: %s and %s at providers ended, %s revoked",
+					counted(out.Sessions, "session"), counted(out.Logins, "login"), counted(out.Tokens, "access token")), nil
+			}),
 		),
 		family(
 			&cobra.Command{Use: "groups", Short: "Groups: who is in them", Example: example("sallyport admin groups ls")},
@@ -166,7 +173,7 @@ func usersAssignCommand(c *cli) *cobra.Command {
 }
 
 // userCommand does something to a user.
-func userCommand(c *cli, verb, short, done string, do func(*client.Client, context.Context, control.UserRequest) error) *cobra.Command {
+func userCommand(c *cli, verb, short string, do func(*client.Client, context.Context, control.UserRequest) (done string, err error)) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: verb + " SUBJECT", Short: short,
 		Example:           example("sallyport admin users " + verb + " entra/7f3a --reason \"ticket 7\""),
@@ -184,7 +191,8 @@ func userCommand(c *cli, verb, short, done string, do func(*client.Client, conte
 		if err != nil {
 			return err
 		}
-		if err := do(api, ctx, control.UserRequest{Subject: args[0], Reason: *reason}); err != nil {
+		done, err := do(api, ctx, control.UserRequest{Subject: args[0], Reason: *reason})
+		if err != nil {
 			return answered(err)
 		}
 		fmt.Fprintf(c.out, "%s is %s\n", visible(args[0]), done)

@@ -106,7 +106,8 @@ func (c *Client) Enable(ctx context.Context, r control.UserRequest) (*control.Us
 	return get[control.User](ctx, c, http.MethodPost, "/v1/user/enable", r)
 }
 
-// LogoutUser ends all logins of a user, and what these were given.
-func (c *Client) LogoutUser(ctx context.Context, r control.UserRequest) error {
-	return c.call(ctx, http.MethodPost, "/v1/user/logout", r, nil)
+// LogoutUser ends all logins of a user and what these were given, and revokes her access
+// tokens.
+func (c *Client) LogoutUser(ctx context.Context, r control.UserRequest) (*control.LoggedOut, error) {
+	return get[control.LoggedOut](ctx, c, http.MethodPost, "/v1/user/logout", r)
 }

@@ -336,6 +336,25 @@ func (l *Logins) End(ctx context.Context, name, reason string) error {
 	}
 }
 
+// EndAll ends all logins of a subject, also those that nobody has redeemed yet, and returns
+// how many these are.
+func (l *Logins) EndAll(ctx context.Context, subject, reason string) (int, error) {
+	return l.endThose(ctx, reason, func(k *kept) bool { return k.Identity.Subject == subject })
+}
+
+func (l *Logins) endThose(ctx context.Context, reason string, which func(*kept) bool) (int, error) {
+	var ending []string
+	err := l.each(ctx, func(d identity.Document, k *kept) {
+		if which(k) {
+			ending = append(ending, d.Name)
+		}
+	})
+	for _, name := range ending {
+		err = errors.Join(err, l.End(ctx, name, reason))
+	}
+	return len(ending), err
+}
+
 func (l *Logins) ended(name, subject, reason string) {
 	l.mu.Lock()
 	delete(l.known, name)
@@ -368,16 +387,9 @@ func (l *Logins) Logout(ctx context.Context, provider, raw string) (int, error) 
 	} else if err != nil {
 		return 0, err
 	}
-	var ending []string
-	err = l.each(ctx, func(d identity.Document, k *kept) {
-		if k.Provider == provider && (out.Session == "" || k.Session == out.Session) && (out.Subject == "" || k.Subject == out.Subject) {
-			ending = append(ending, d.Name)
-		}
+	return l.endThose(ctx, "you have logged out at the identity provider", func(k *kept) bool {
+		return k.Provider == provider && (out.Session == "" || k.Session == out.Session) && (out.Subject == "" || k.Subject == out.Subject)
 	})
-	for _, name := range ending {
-		err = errors.Join(err, l.End(ctx, name, "you have logged out at the identity provider"))
-	}
-	return len(ending), err
 }
 
 func (l *Logins) each(ctx context.Context, f func(identity.Document, *kept)) error {

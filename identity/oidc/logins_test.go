@@ -476,6 +476,38 @@ func TestLoginsElsewhere(t *testing.T) {
 	require.ErrorIs(t, err, identity.ErrNoDocument, "one that has expired is over everywhere")
 }
 
+// TestLoginsEndAll: all logins of a subject end, also those that wait to be redeemed, and
+// nobody else's.
+func TestLoginsEndAll(t *testing.T) {
+	h := newHostile(t)
+	p := h.provider()
+	var told changes
+	l := logins(t, &identity.Memory{}, &told, p)
+	add := func(sub string, life time.Duration) *proxy.Identity {
+		h.set(func() { h.claims["sub"] = sub })
+		got, err := h.login(p)
+		require.NoError(t, err)
+		id, err := l.add(t.Context(), got, life)
+		require.NoError(t, err)
+		return id
+	}
+	hers := []*proxy.Identity{add("s-1", DefaultLife), add("s-1", codeLife)}
+	other := add("s-2", DefaultLife)
+	n, err := l.EndAll(t.Context(), hers[0].Subject, "lost a laptop")
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+	for _, id := range hers {
+		_, err := l.Refresh(t.Context(), id)
+		require.ErrorIs(t, err, ErrEnded)
+		require.True(t, told.find(true, id.Claims[identity.ClaimLogin]))
+	}
+	_, err = l.Refresh(t.Context(), other)
+	require.NoError(t, err)
+	n, err = l.EndAll(t.Context(), hers[0].Subject, "again")
+	require.NoError(t, err)
+	require.Zero(t, n)
+}
+
 // TestLoginsNotNow: a provider whose answer lets nobody in any more ends the login.
 func TestLoginsNotNow(t *testing.T) {
 	for name, c := range map[string]struct {
