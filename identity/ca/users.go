@@ -348,27 +348,28 @@ func (c *Users) Revoke(ctx context.Context, subject, id, reason string) error {
 	if !strings.HasPrefix(id, "x509-") && !strings.HasPrefix(id, "ssh-") {
 		return fmt.Errorf("revoking %q: want the identifier of a certificate, x509-… or ssh-…", id)
 	}
-	return c.revoke(ctx, id, reason, identity.Change{Subject: subject, Certificate: id})
+	return c.revoke(ctx, id, reason, c.Authority.now(), identity.Change{Subject: subject, Certificate: id})
 }
 
 // RevokeAll has the certificates of a subject that were signed until now count no more.
 // Who logs in again is given one that counts.
 func (c *Users) RevokeAll(ctx context.Context, subject, reason string) error {
-	return c.revoke(ctx, revokedSubject(subject), reason, identity.Change{Subject: subject})
+	return c.revoke(ctx, revokedSubject(subject), reason, c.Authority.now(), identity.Change{Subject: subject})
 }
 
-// RevokeLogin has the certificates that were given for one login until now count no more,
-// such as when the user logs out where she has logged in.
+// RevokeLogin has the certificates that were given for one login count no more, such as when
+// the user logs out where she has logged in: the login is over.
 func (c *Users) RevokeLogin(ctx context.Context, subject, login, reason string) error {
 	if login == "" {
 		return errors.New("revoking the certificates of a login: the login is not named")
 	}
-	return c.revoke(ctx, revokedLogin(login), reason, identity.Change{Subject: subject, Login: login})
+	// Nobody is given one for it again, so that it costs nothing to count what a gateway whose
+	// clock is ahead has signed.
+	return c.revoke(ctx, revokedLogin(login), reason, c.Authority.now().Add(clockSkew), identity.Change{Subject: subject, Login: login})
 }
 
-func (c *Users) revoke(ctx context.Context, name, reason string, change identity.Change) error {
-	now := c.Authority.now()
-	body, err := json.Marshal(revocation{now, reason})
+func (c *Users) revoke(ctx context.Context, name, reason string, before time.Time, change identity.Change) error {
+	body, err := json.Marshal(revocation{before, reason})
 	if err != nil {
 		return err
 	}
@@ -378,7 +379,7 @@ func (c *Users) revoke(ctx context.Context, name, reason string, change identity
 			return err
 		}
 		// After the longest life every certificate that it is about has expired.
-		d.Name, d.Body, d.Expires = name, body, now.Add(MaxUserLife+2*clockSkew)
+		d.Name, d.Body, d.Expires = name, body, before.Add(MaxUserLife+2*clockSkew)
 		if _, err = c.Documents.Write(ctx, KindRevocation, d); errors.Is(err, identity.ErrConflict) {
 			continue
 		}

@@ -284,6 +284,25 @@ func TestRevokeLogin(t *testing.T) {
 	}
 }
 
+// TestRevokeLoginSkew: what a gateway whose clock is ahead has signed before the login ended
+// does not count either; what it has signed for another login does.
+func TestRevokeLoginSkew(t *testing.T) {
+	w := newWorld(t)
+	w.later(clockSkew - time.Second)
+	other := w.alice()
+	other.Login = "l-2"
+	ahead, goes := []proxy.Proof{w.tls(t, w.alice()), w.ssh(t, w.alice())}, w.tls(t, other)
+	w.later(time.Second - clockSkew)
+	require.NoError(t, w.users.RevokeLogin(t.Context(), "entra/a-1", "l-1", "logged out"))
+	w.later(clockSkew)
+	for _, p := range ahead {
+		_, err := w.users.Authenticate(t.Context(), p)
+		require.ErrorIs(t, err, ErrRevoked)
+	}
+	_, err := w.users.Authenticate(t.Context(), goes)
+	require.NoError(t, err)
+}
+
 // TestRotate: while one key takes the place of another both count, then the new one
 // alone, on every gateway.
 func TestRotate(t *testing.T) {
