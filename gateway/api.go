@@ -56,7 +56,7 @@ func (g *Gateway) portal() *control.Portal {
 		for _, provider := range logins.Providers {
 			out.Providers = append(out.Providers, control.LoginProvider{Name: provider.Name(), Device: true})
 		}
-		out.Auth, out.EndLogin = p.people.auth, logins.End
+		out.Auth, out.EndLogin, out.EndLogins = p.people.auth, logins.End, logins.EndAll
 	}
 	return out
 }
