@@ -51,16 +51,17 @@ type remote struct {
 	listener string // of the resources
 	gateway  string // its URL
 	client   http.RoundTripper
+	more     []control.Resource
 }
 
 // Resources are everybody's.
 func (r *remote) Resources(_ context.Context, who *proxy.Identity) ([]control.Resource, error) {
 	_, port, _ := net.SplitHostPort(r.listener)
 	name := control.LoginName(who)
-	return []control.Resource{
+	return append([]control.Resource{
 		{Name: "orders", Type: "postgres", Address: "0.0.0.0:" + port, User: name + "+orders", Database: "shop", TLS: true, Labels: map[string]string{"env": "prod"}},
 		{Name: "vm1", Type: "ssh", Address: r.listener, User: name + "+vm1", Accounts: []string{"app", "root"}},
-	}, nil
+	}, r.more...), nil
 }
 
 func (r *remote) Can(_ context.Context, _ *proxy.Identity, q control.Question) (*control.Answer, error) {
@@ -425,6 +426,26 @@ func TestLoginTrust(t *testing.T) {
 	}
 	code, _, _ = sallyport(t, "", "login", r.URL, "--profile", "../up")
 	require.Equal(t, exitUsage, code)
+}
+
+// TestLoginSSHConfig: a resource's name does not become a command, or another host.
+func TestLoginSSHConfig(t *testing.T) {
+	r := openRemote(t)
+	r.as(t, "bob")
+	before := must(t, "ssh-config")
+	for _, name := range []string{"vm;id", "vm|id", "vm&id", "vm>x", "vm(id)", "{a}", "vm#", "~", "vm%h", "!vm", "*", "vm?", "a,b", "github.com", "vm.", "10.0.0.1", "::1"} {
+		r.more = []control.Resource{{Name: name, Type: "ssh", Address: r.listener, User: "bob+x"}}
+		code, out, errs := sallyport(t, "", "ssh-config")
+		require.Equal(t, exitOK, code, "%s: %s", name, errs)
+		require.Equal(t, before, out, name)
+		require.Contains(t, errs, "sallyport connect "+quoted(name), name)
+	}
+	for _, name := range []string{"vm-2", "vm_2", "2", "größe"} {
+		r.more = []control.Resource{{Name: name, Type: "ssh", Address: "[fe80::1%eth0]:22", User: "bob+x"}}
+		out := must(t, "ssh-config")
+		require.Contains(t, out, "\nHost "+name+"\n  HostName fe80::1%%eth0\n")
+		require.True(t, strings.HasSuffix(out, " "+quoted(name)+"\n"), out)
+	}
 }
 
 // TestLoginMessages: what a gateway says does not write over what is on the terminal, whether

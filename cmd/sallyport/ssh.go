@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,7 +24,7 @@ func knownGateway(data string) string { return sshkit.KnownHosts(filepath.Join(d
 func sshConfigCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "ssh-config", GroupID: everydayGroup, Short: "Print a configuration with which ssh, scp and rsync reach resources by name",
-		Long:    "After a login each connection is made by \"sallyport proxy\", which renews the certificate when it has to; ssh, scp, rsync, Git, Ansible and VS Code need nothing else.",
+		Long:    "After a login each connection is made by \"sallyport proxy\", which renews the certificate when it has to; ssh, scp, rsync, Git, Ansible and VS Code need nothing else. A name with a dot or another sign is left out then, since it may be another host's.",
 		Example: example("sallyport ssh-config > ~/.ssh/sallyport", "sallyport ssh-config --config sallyport.yaml --user alice >> ~/.ssh/config"),
 		Args:    atMost(0),
 	}
@@ -76,20 +77,31 @@ func (p *profile) sshConfig(ctx context.Context, c *cli) error {
 	}
 	for _, e := range list {
 		host, port, err := net.SplitHostPort(e.Listen)
-		if e.Type != "ssh" || err != nil || strings.ContainsAny(e.Name, "*?!,") {
+		if e.Type != "ssh" || err != nil {
+			continue
+		}
+		if !sshName.MatchString(e.Name) {
+			fmt.Fprintf(c.err, "resource %q is left out, since ssh may know another host by that name; it is reached by: sallyport connect %s\n", e.Name, visible(quoted(e.Name)))
 			continue
 		}
 		fmt.Fprintf(
 			c.out, "Host %s\n  HostName %s\n  Port %s\n  User \"%s\"\n  HostKeyAlias %s\n  UserKnownHostsFile %s\n  IdentitiesOnly yes\n  IdentityFile %s\n  CertificateFile %s\n  ProxyCommand %s proxy --profile %s %s\n",
-			e.Name, host, port, e.User, p.name, inConfig(sshkit.KnownHosts(p.dir)), inConfig(p.file(sshKey)), inConfig(p.file(sshCert)),
-			strings.ReplaceAll(quoted(self), "%", "%%"), p.name, e.Name,
+			e.Name, percent(host), port, e.User, p.name, inConfig(sshkit.KnownHosts(p.dir)), inConfig(p.file(sshKey)), inConfig(p.file(sshCert)),
+			percent(quoted(self)), p.name, quoted(e.Name),
 		)
 	}
 	return nil
 }
 
-// inConfig is a file's name in a configuration of ssh, where a percent sign has a meaning.
-func inConfig(file string) string { return `"` + strings.ReplaceAll(file, "%", "%%") + `"` }
+// sshName is what a resource is called that a configuration of ssh may name: no pattern, and
+// no domain or address, which other hosts have.
+var sshName = regexp.MustCompile(`^[\pL\pN_][\pL\pN_-]*$`)
+
+// percent is a word in a configuration of ssh, where a percent sign has a meaning.
+func percent(word string) string { return strings.ReplaceAll(word, "%", "%%") }
+
+// inConfig is a file's name in a configuration of ssh.
+func inConfig(file string) string { return `"` + percent(file) + `"` }
 
 // proxyCommand connects standard input and output to a resource's listener, for
 // ProxyCommand of ssh.
