@@ -281,7 +281,7 @@ func word(file string) string {
 }
 
 // client is the command line of OpenSSH's client. What follows the host may be options of
-// ssh, too, which "--" before it would end: the host itself is none.
+// ssh, too, which "--" before it would end: the host itself is not an option.
 func client(e protocol.Endpoint) (*protocol.Command, error) {
 	if e.Host == "" || strings.HasPrefix(e.Host, "-") {
 		return nil, fmt.Errorf("connecting by ssh: the host is %q: want a name or an IP address", e.Host)
