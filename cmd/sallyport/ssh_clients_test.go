@@ -70,7 +70,7 @@ import socket,sys;s=socket.socket(socket.AF_UNIX);s.connect(sys.argv[1]);s.send(
 import socket;s=socket.create_connection(('127.0.0.1',$d));s.send(b'\5\1\0');s.recv(2);s.send(b'\5\1\0\3\x09localhost'+($p).to_bytes(2,'big'));print(s.recv(2));s.recv(99);s.send(b'GET /f HTTP/1.0\r\n\r\n');print(s.makefile().read()[-7:].strip())"
 			$SSH -S $L/cm -O cancel -L $l:127.0.0.1:$p $H; get $l 2>/dev/null || echo closed; $SSH -S $L/cm -O exit $H 2>&1; rm -f /tmp/sally-$$ /tmp/sallyr-$$; kill $s`},
 		{"agent", "ssh-add", `eval $(ssh-agent) >/dev/null; ssh-add -q $K; $SSH -A $H 'ssh-add -l | wc -l'; $SSH -a $H 'ssh-add -l' >/dev/null 2>&1; echo $?; ssh-agent -k >/dev/null`},
-		{"sessions of one connection", "", `$SSH -N -f -M -S $L/cm $H; for i in $(seq 50); do { seq $i | $SSH -S $L/cm $H "cat; exit $i" >o$i; echo $i $? $(cksum <o$i) >r$i; } & done; wait; sort -n r*; $SSH -S $L/cm -O exit $H 2>&1`},
+		{"sessions of one connection", "", `$SSH -N -f -M -S $L/cm $H; for i in $(seq 50); do { seq $i | $SSH -S $L/cm $H "cat; exit $i" >o$i 2>/dev/null; echo $i $? $(cksum <o$i) >r$i; } & done; wait; sort -n r*; $SSH -S $L/cm -O exit $H 2>&1`},
 		{"PuTTY", "plink", `puttygen $K -o k.ppk && hk=$(ssh-keyscan -T 9 -t ed25519 -p $P $A 2>/dev/null | ssh-keygen -lf - | cut -d' ' -f2); o="-batch -P $P -i k.ppk -hostkey $hk"
 			plink $o $U@$A 'echo out; echo err >&2; exit 6'; echo $?; echo hi | plink $o $U@$A cat; plink $o -t $U@$A 'stty size' </dev/null;` + prepare +
 			`puttygen $K -o k.ppk; pscp -q $o a $U@$A:$R/p && pscp -q -scp $o $U@$A:$R/p q && cmp a q; printf "cd $R\nget p r\nquit\n" >b; psftp -b b $o $U@$A >/dev/null && cmp a r`},
