@@ -11,7 +11,6 @@ import (
 	"os"
 
 	"github.com/sallyport/sallyport/control"
-	"github.com/sallyport/sallyport/identity/scim"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -30,15 +29,12 @@ func (g *Gateway) API() http.Handler {
 
 // serveSCIM takes what the directory of the current revision sends.
 func (g *Gateway) serveSCIM(w http.ResponseWriter, r *http.Request) {
-	p := g.parts()
-	if p.people.directory == nil {
+	p := g.parts().people
+	if p.directory == nil {
 		http.NotFound(w, r)
 		return
 	}
-	h := &scim.Handler{
-		Directory: p.people.directory, Authorize: scim.Bearer(p.config.Identity.SCIM.Hashes()...), URL: p.config.SCIMURL(), Log: g.log,
-	}
-	http.StripPrefix("/scim/v2", h).ServeHTTP(w, r)
+	p.scim.ServeHTTP(w, r)
 }
 
 // portal is what people and programs of other machines come in by, in the current revision.
@@ -49,7 +45,7 @@ func (g *Gateway) portal() *control.Portal {
 		Life: p.config.Identity.Sessions.Certificate, Authorities: g.clientRoots, KnownHosts: g.knownHosts, Resources: access{g.Explainer},
 	}
 	if len(p.config.Identity.Users) > 0 {
-		out.Passwords = deciders{g.Explainer} // a token is not a fresh proof of anybody
+		out.Passwords = deciders{identities{g}} // a token is not a fresh proof of anybody
 	}
 	out.Identities = identities{g}
 	if logins := p.people.logins; logins != nil {

@@ -91,7 +91,7 @@ func (g *Gateway) loadAuthorities(ctx context.Context) error {
 func (g *Gateway) followed(ctx context.Context, changes []store.Change) error {
 	var errs []error
 	p := g.parts().people
-	logins, revoked := false, false
+	revoked := false
 	for _, c := range changes {
 		var err error
 		switch c.Kind {
@@ -112,15 +112,14 @@ func (g *Gateway) followed(ctx context.Context, changes []store.Change) error {
 		case tokens.KindPrincipal:
 			g.changed(identity.Change{Subject: c.Name, Reason: "your groups have changed"})
 		case oidc.KindLogin:
-			logins = true
+			if p.logins != nil {
+				err = p.logins.Follow(ctx, c.Name)
+			}
 		}
 		errs = append(errs, err)
 	}
 	if revoked {
 		g.gateway.Recheck(func(s *proxy.Session) bool { return s.Identity.Claims[identity.ClaimCertificate] != "" })
-	}
-	if logins && p.logins != nil {
-		errs = append(errs, p.logins.Pass(ctx))
 	}
 	return errors.Join(errs...)
 }

@@ -184,7 +184,7 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	g.control = &control.Handler{
 		Gateway: g.gateway, Records: g.records, Log: g.log, Requests: requests, Portal: g.portal,
 		Permit:   func(who *proxy.Identity, p control.Permission) bool { return g.parts().permit(who, p) },
-		Deciders: deciders{g.Explainer},
+		Deciders: deciders{identities{g}},
 	}
 	g.control.Authenticate = g.control.Known
 	if o.Reviewer != nil {
@@ -209,14 +209,10 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 
 // deciders proves who decides, as the current revision proves who logs in. A person does: what was
 // given to a program decides nothing.
-type deciders struct{ *Explainer }
+type deciders struct{ identities }
 
 func (d deciders) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Identity, error) {
-	a := d.parts().revision.Authenticator
-	if a == nil {
-		return nil, proxy.ErrUnauthenticated
-	}
-	id, err := a.Authenticate(ctx, p)
+	id, err := d.identities.Authenticate(ctx, p)
 	if err == nil && (id == nil || id.Kind != proxy.Human || id.Claims[identity.ClaimToken] != "") {
 		return nil, proxy.ErrUnauthenticated
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -69,6 +70,7 @@ type people struct {
 	secrets   []proxy.Secret
 	logins    *oidc.Logins    // nil: there are no providers
 	directory *scim.Directory // nil: there is no directory
+	scim      http.Handler    // by which the directory is told
 	sessions  *tokens.Sessions
 	auth      *oidc.Handler // nil: there are no providers
 	workloads workloads
@@ -114,6 +116,7 @@ func (g *Gateway) people(ctx context.Context, f *config.File, from *config.Secre
 		if err := p.directory.Load(ctx); err != nil {
 			return nil, err
 		}
+		p.scim = http.StripPrefix("/scim/v2", &scim.Handler{Directory: p.directory, Authorize: scim.Bearer(s.Hashes()...), URL: f.SCIMURL(), Log: g.log})
 	}
 	return p, nil
 }

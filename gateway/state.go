@@ -32,11 +32,11 @@ type state struct {
 }
 
 // openState opens the store of f, or takes the one of the assembly. A gateway whose key is not
-// the store's does not go on.
-// Secrets of the file are from from; fetch has those that are needed later.
-func openState(f *config.File, own store.Store, from *config.Secrets, fetch func(context.Context, string) (string, error), log *slog.Logger) (_ *state, err error) {
+// the store's does not go on. sources follow the references of f; fetch follows those that are needed
+// later.
+func openState(f *config.File, own store.Store, sources *config.Secrets, fetch func(context.Context, string) (string, error), log *slog.Logger) (_ *state, err error) {
 	ctx := context.Background()
-	keys, err := f.StoreKeys(ctx, from)
+	keys, err := f.StoreKeys(ctx, sources)
 	if err != nil {
 		return nil, err
 	}

@@ -140,8 +140,8 @@ func (f *File) Rego(log *slog.Logger) (RegoPolicy, error) {
 	return f.options.Rego.New(f.regoSource(log))
 }
 
-// TestRego runs the tests of the policy in Rego; there are none when the file has no such
-// policy. Its error says that they could not be run.
+// TestRego runs the tests of the policy in Rego. A file without such a policy has no tests. The
+// error says that they could not be run.
 func (f *File) TestRego(ctx context.Context) ([]RegoTest, error) {
 	if f.Policies.OPA == nil {
 		return nil, nil

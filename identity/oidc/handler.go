@@ -371,7 +371,7 @@ func answer(w http.ResponseWriter, status int, a Answer) {
 	_ = json.NewEncoder(w).Encode(a)
 }
 
-// session begins a session. A login of which there is none ends: nobody uses it.
+// session begins a session. A login ends when its session does not begin: nobody uses it.
 func (h *Handler) session(ctx context.Context, id *proxy.Identity) (proxy.Secret, time.Time, error) {
 	secret, expires, err := h.Sessions.Start(ctx, id)
 	if login := id.Claims[identity.ClaimLogin]; err != nil && login != "" { // a program's has none

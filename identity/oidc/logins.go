@@ -175,6 +175,11 @@ func (l *Logins) settle(ctx context.Context, name string) (*proxy.Identity, erro
 func (l *Logins) learn(name string, id *proxy.Identity) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.learned(name, id)
+}
+
+// learned is learn; l.mu is held.
+func (l *Logins) learned(name string, id *proxy.Identity) {
 	if l.known == nil {
 		l.known = make(map[string]known)
 	}
@@ -430,8 +435,8 @@ const (
 	claimTime  = 30 * time.Second
 )
 
-// Pass is one round of Run: a gateway that hears of a change of the documents calls it
-// at once.
+// Pass is one round of Run. A gateway that has missed changes of the documents calls it at once;
+// of one that it hears of, Follow tells.
 func (l *Logins) Pass(ctx context.Context) error {
 	l.passing.Lock()
 	defer l.passing.Unlock()
@@ -501,13 +506,40 @@ func (l *Logins) follow(seen map[string]known, pass int) {
 	l.mu.Unlock()
 	for name, was := range before {
 		now, there := seen[name]
-		switch {
-		case !there:
-			l.notify(identity.Change{Subject: was.subject, Login: name, Ended: true, Reason: "your login has ended: log in again"})
-		case !slices.Equal(now.groups, was.groups):
-			l.notify(identity.Change{Subject: was.subject, Login: name, Reason: "your groups have changed"})
-		}
+		l.differs(name, was, now, there)
 	}
+}
+
+// differs tells of what has become of a login; there is whether it is kept.
+func (l *Logins) differs(name string, was, now known, there bool) {
+	switch {
+	case !there:
+		l.notify(identity.Change{Subject: was.subject, Login: name, Ended: true, Reason: "your login has ended: log in again"})
+	case !slices.Equal(now.groups, was.groups):
+		l.notify(identity.Change{Subject: was.subject, Login: name, Reason: "your groups have changed"})
+	}
+}
+
+// Follow tells of what another gateway has changed about a login.
+func (l *Logins) Follow(ctx context.Context, name string) error {
+	_, k, err := l.get(ctx, name)
+	there := !errors.Is(err, identity.ErrNoDocument)
+	if err != nil && there {
+		return err
+	}
+	l.mu.Lock()
+	was, knew := l.known[name]
+	if there {
+		l.learned(name, &k.Identity)
+	} else {
+		delete(l.known, name)
+	}
+	now := l.known[name]
+	l.mu.Unlock()
+	if knew {
+		l.differs(name, was, now, there)
+	}
+	return nil
 }
 
 // sweep forgets logout tokens that have expired.

@@ -272,6 +272,37 @@ func TestLoginsFollow(t *testing.T) {
 	require.ErrorIs(t, err, ErrEnded)
 }
 
+// TestLoginsFollowOne: a gateway that hears of a change asks about that login alone, and tells once.
+func TestLoginsFollowOne(t *testing.T) {
+	dev := identitytest.StartProvider(t, redirect)
+	dev.Groups(t, "alice", "dba")
+	p := devProvider(t, dev)
+	docs := &identity.Memory{}
+	var here, there changes
+	one, two := logins(t, docs, &here, p), logins(t, docs, &there, devProvider(t, dev))
+	id, err := one.Add(t.Context(), devLogin(t, dev, p, "alice", BeginOptions{}))
+	require.NoError(t, err)
+	login := id.Claims[identity.ClaimLogin]
+	require.NoError(t, two.Follow(t.Context(), login))
+	now, err := two.Of(t.Context(), id.Subject)
+	require.NoError(t, err, "it is known from then on")
+	require.Equal(t, id.Subject, now.Subject)
+	require.False(t, there.find(false, login))
+
+	d, k, err := one.get(t.Context(), login)
+	require.NoError(t, err)
+	k.Identity.Groups = []string{"dev:ops"}
+	require.NoError(t, one.write(t.Context(), d, k))
+	require.NoError(t, two.Follow(t.Context(), login))
+	require.True(t, there.find(false, login))
+	require.NoError(t, one.End(t.Context(), login, "over"))
+	require.NoError(t, two.Follow(t.Context(), login))
+	require.True(t, there.find(true, login))
+	n := len(there.list)
+	require.NoError(t, two.Follow(t.Context(), login))
+	require.Len(t, there.list, n, "once")
+}
+
 func TestLoginsRefresher(t *testing.T) {
 	dev := identitytest.StartProvider(t, redirect)
 	dev.Groups(t, "bob", "staff")
