@@ -91,6 +91,7 @@
 //   - policy: who may do what.
 //   - policy/opa: policies in Rego.
 //   - review: operations that wait for somebody else's approval.
+//   - revision: changes of the configuration, with their authors and approvals.
 //   - guardrail: what nobody should do, by what an operation would do.
 //   - detect: finding sensitive values in text, and judging what columns hold.
 //   - masking: hiding sensitive values in what flows.

@@ -74,6 +74,9 @@ const (
 	AdminUsers      = "admin.users"      // looked at who there is
 	AdminUser       = "admin.user"       // changed what somebody may do, as action says
 
+	AdminConfiguration = "admin.configuration" // looked at the objects of the configuration, or their revisions
+	AdminConfigure     = "admin.configure"     // changed objects of the store, as action says, or decided about a change
+
 	// ReviewPrefix begins the types of what becomes of held operations, in the
 	// gateway's own record; the rest is the state: review.pending, review.approved …
 	ReviewPrefix = "review."

@@ -24,6 +24,9 @@ const (
 	List  Permission = "list"  // see who is at which resource
 	Kill  Permission = "kill"  // end a session
 	Watch Permission = "watch" // see what a session sees
+	// Configure is to change what of the configuration is kept in the store, and to approve
+	// what others have changed there.
+	Configure Permission = "configure"
 	// Review is to see what is held, with its text. To decide takes the password of
 	// a user who may, besides.
 	Review Permission = "review"
@@ -31,7 +34,7 @@ const (
 
 // Permissions are all there are, in the order of documents.
 func Permissions() []Permission {
-	return []Permission{List, Kill, Watch, Review, Erase, Hold, Detokenise, Users}
+	return []Permission{List, Kill, Watch, Review, Erase, Hold, Detokenise, Users, Configure}
 }
 
 // Handler serves the API. On the local socket its callers are users of the machine; by TLS
@@ -118,6 +121,7 @@ const (
 	CodeUnauthenticated = "unauthenticated" // it is not known who calls, or who decides
 	CodeBadRequest      = "bad-request"     // the request is not what is wanted here
 	CodeConflict        = "conflict"        // it was decided already, or is not what was seen
+	CodeUnbound         = "unbound"         // a secret would go elsewhere, which the request does not confirm
 	CodeHeld            = "held"            // the state of the record does not allow this; the message says which it is
 	CodeUnrecorded      = "unrecorded"      // it was not done, because it could not be recorded
 	CodeBusy            = "busy"            // too many sessions are watched, or requests made
@@ -171,11 +175,14 @@ func (h *Handler) log() *slog.Logger {
 // body reads a request's body, one JSON object with known keys, into v. It must
 // be declared as JSON: what a page of another site can send is not. A body may be long in
 // coming: who the caller is, and whether she may do it, is asked again when it is there.
-func (c *call) body(v any) error {
+func (c *call) body(v any) error { return c.bodyWithin(v, maxBody) }
+
+// bodyWithin is body, of at most limit bytes.
+func (c *call) bodyWithin(v any, limit int64) error {
 	if media, _, err := mime.ParseMediaType(c.Header.Get("Content-Type")); err != nil || media != "application/json" {
 		return badRequest("the body must be application/json")
 	}
-	d := json.NewDecoder(http.MaxBytesReader(c.w, c.Body, maxBody))
+	d := json.NewDecoder(http.MaxBytesReader(c.w, c.Body, limit))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
 		return badRequest("the body does not have the form that is wanted here: %v", err)

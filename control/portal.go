@@ -48,6 +48,8 @@ type Portal struct {
 	// KnownHosts returns the keys by which SSH clients know it, in the form that they read.
 	KnownHosts func() ([]byte, error)
 	Resources  Resources
+	// Configuration changes objects of the configuration.
+	Configuration *Configuration
 }
 
 // DefaultLife is how long a certificate is valid where nobody says otherwise.

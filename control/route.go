@@ -77,6 +77,14 @@ func routes() []route {
 		{"POST", "/v1/user/logout", "End all logins of somebody and what they were given, and revoke her access tokens.", audit.AdminUser, access{permission: Users}, UserRequest{}, LoggedOut{}, false, (*Handler).logoutUser},
 		{"GET", "/v1/groups", "The groups that somebody is in, with their members.", audit.AdminUsers, access{permission: Users}, nil, GroupList{}, false, (*Handler).listGroups},
 
+		{"GET", "/v1/objects", "The objects of the configuration: those of the config file, and of the store.", audit.AdminConfiguration, access{permission: Configure}, nil, ObjectList{}, false, (*Handler).listObjects},
+		{"POST", "/v1/objects", "Change objects of the store; all of it is done, or nothing. What weakens something waits for a second person.", audit.AdminConfigure, access{personal: true, permission: Configure}, ApplyRequest{}, Revision{}, false, (*Handler).applyObjects},
+		{"GET", "/v1/revisions", "What was changed, the newest first: ?before=NUMBER&limit=NUMBER.", audit.AdminConfiguration, access{permission: Configure}, nil, RevisionList{}, false, (*Handler).listRevisions},
+		{"GET", "/v1/revisions/{number}", "One of them.", audit.AdminConfiguration, access{permission: Configure}, nil, Revision{}, false, (*Handler).showRevision},
+		{"POST", "/v1/revisions/{number}/approve", "Apply somebody else's revision that waits.", audit.AdminConfigure, access{personal: true, permission: Configure}, RevisionRequest{}, Revision{}, false, (*Handler).approveRevision},
+		{"POST", "/v1/revisions/{number}/reject", "Have a revision that waits not applied.", audit.AdminConfigure, access{personal: true, permission: Configure}, RevisionRequest{}, Revision{}, false, (*Handler).rejectRevision},
+		{"POST", "/v1/revisions/{number}/revert", "Take a revision back, by another one.", audit.AdminConfigure, access{personal: true, permission: Configure}, RevisionRequest{}, Revision{}, false, (*Handler).revertRevision},
+
 		{"POST", "/v1/detokenised", "Record that a masked value was turned back.", audit.AdminDetokenise, access{permission: Detokenise}, DetokenisedRequest{}, Done{}, false, (*Handler).noteDetokenised},
 	}
 }

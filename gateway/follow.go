@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport/sallyport/identity/scim"
 	"github.com/sallyport/sallyport/identity/tokens"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/revision"
 	"github.com/sallyport/sallyport/store"
 )
 
@@ -70,7 +71,7 @@ func (g *Gateway) askAgain(ctx context.Context) {
 // followAll is what followed does when it is not known what has changed.
 func (g *Gateway) followAll(ctx context.Context) error {
 	p := g.parts().people
-	err := g.loadAuthorities(ctx)
+	err := errors.Join(g.followObjects(ctx), g.loadAuthorities(ctx))
 	if p.directory != nil {
 		err = errors.Join(err, p.directory.Load(ctx))
 	}
@@ -99,6 +100,8 @@ func (g *Gateway) followed(ctx context.Context, changes []store.Change) error {
 			err = g.loadAuthorities(ctx)
 		case ca.KindRevocation:
 			revoked = true
+		case revision.KindHead:
+			err = g.followObjects(ctx)
 		case scim.KindUser, scim.KindGroup:
 			if p.directory != nil {
 				err = p.directory.Follow(ctx, c.Kind, c.Name)

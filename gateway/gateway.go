@@ -24,6 +24,7 @@ import (
 	"github.com/sallyport/sallyport/protocol/builtin"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
+	"github.com/sallyport/sallyport/revision"
 	"github.com/sallyport/sallyport/secrets"
 	sources "github.com/sallyport/sallyport/secrets/builtin"
 	"github.com/sallyport/sallyport/store"
@@ -129,7 +130,8 @@ type Gateway struct {
 	closed    bool
 
 	applying sync.Mutex // held while a revision is made, and of what follows
-	shown    *shown     // the certificate of clients
+	objects  objects
+	shown    *shown // the certificate of clients
 	applied  chan struct{}
 	closers  []func() error
 	close    sync.Once
@@ -194,6 +196,9 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	if err := g.openProofs(context.Background()); err != nil {
 		return err
 	}
+	if err := g.openObjects(context.Background()); err != nil {
+		return err
+	}
 	g.issued = g.proofs.certificates.Issued
 	if g.authority, err = ca.OpenAuthority(context.Background(), ca.ForServers, g.state.authorities()); err != nil {
 		return err
@@ -248,11 +253,22 @@ func (g *Gateway) openRecords(f *config.File) (*audit.Log, error) {
 // from now on. Open sessions meet the new rules at their next operation, and those that
 // may not go on end at once; see [proxy.Gateway.Use]. Sessions of a listener that is gone
 // go on. On an error nothing has changed.
+//
+// The objects of the store are used with f, whatever it was made with.
 func (g *Gateway) Apply(f *config.File) error {
 	g.applying.Lock()
 	defer g.applying.Unlock()
+	return g.apply(f, g.objects.set)
+}
+
+// apply makes f with objects the current revision. g.applying is held.
+func (g *Gateway) apply(f *config.File, set *revision.Set) error {
 	if g.isClosed() {
 		return ErrClosed
+	}
+	f, err := with(f, set)
+	if err != nil {
+		return err
 	}
 	if err := f.Safe(); err != nil {
 		return err
@@ -302,6 +318,7 @@ func (g *Gateway) Apply(f *config.File) error {
 		before.secrets.Retire()
 	}
 	g.shown = shown
+	g.objects.set, g.objects.failed = set, nil
 	g.move(next)
 	g.catchUp(p)
 	select {

@@ -22,6 +22,7 @@ func (g *Gateway) Reload() error {
 		for _, p := range f.Gone() {
 			g.log.Warn("a rule of the config file names what was taken out of it", "problem", p.String())
 		}
+		g.retry(context.Background(), true)
 		g.log.Info("the config file is used as it is now", "config", f.Name(), "resources", len(f.Resources), "users", len(f.Identity.Users), "access_rules", len(f.Access))
 	case errors.Is(err, ErrClosed):
 	case errors.As(err, &problems):
@@ -50,6 +51,7 @@ func (g *Gateway) follow(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		g.retry(ctx, false)
 		changed, now, err := g.parts().config.Changed()
 		if err != nil { // at the first look it may be being replaced
 			if missed++; missed == 2 {

@@ -79,7 +79,7 @@ func answered(err error) error {
 		code = exitNotLoggedIn
 	case control.CodeBadRequest:
 		code = exitUsage
-	case control.CodeConflict:
+	case control.CodeConflict, control.CodeUnbound:
 		code = exitDenied
 	case control.CodeOutdated:
 		code = exitOutdated

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/proxy"
@@ -110,4 +111,53 @@ func (c *Client) Enable(ctx context.Context, r control.UserRequest) (*control.Us
 // tokens.
 func (c *Client) LogoutUser(ctx context.Context, r control.UserRequest) (*control.LoggedOut, error) {
 	return get[control.LoggedOut](ctx, c, http.MethodPost, "/v1/user/logout", r)
+}
+
+// Objects lists the objects of the configuration.
+func (c *Client) Objects(ctx context.Context) (*control.ObjectList, error) {
+	return get[control.ObjectList](ctx, c, http.MethodGet, "/v1/objects", nil)
+}
+
+// Apply changes objects of the store, or says what it would do. The revision is [revision.Waiting] when a second
+// person has to approve it, and has no number when there is nothing to do.
+func (c *Client) Apply(ctx context.Context, r control.ApplyRequest) (*control.Revision, error) {
+	return get[control.Revision](ctx, c, http.MethodPost, "/v1/objects", r)
+}
+
+// Revisions lists revisions, the newest first: those before a number, or the newest when that is 0.
+func (c *Client) Revisions(ctx context.Context, before int64, limit int) ([]control.Revision, error) {
+	q := url.Values{}
+	if before > 0 {
+		q.Set("before", strconv.FormatInt(before, 10))
+	}
+	if limit > 0 {
+		q.Set("limit", strconv.Itoa(limit))
+	}
+	var all control.RevisionList
+	err := c.call(ctx, http.MethodGet, "/v1/revisions?"+q.Encode(), nil, &all)
+	return all.Revisions, err
+}
+
+// Revision describes one of them.
+func (c *Client) Revision(ctx context.Context, number int64) (*control.Revision, error) {
+	return get[control.Revision](ctx, c, http.MethodGet, "/v1/revisions/"+strconv.FormatInt(number, 10), nil)
+}
+
+// ApproveRevision applies somebody else's revision that waits.
+func (c *Client) ApproveRevision(ctx context.Context, number int64, r control.RevisionRequest) (*control.Revision, error) {
+	return c.onRevision(ctx, number, "approve", r)
+}
+
+// RejectRevision has a revision that waits not applied.
+func (c *Client) RejectRevision(ctx context.Context, number int64, r control.RevisionRequest) (*control.Revision, error) {
+	return c.onRevision(ctx, number, "reject", r)
+}
+
+// RevertRevision takes a revision back, by another one, which it returns.
+func (c *Client) RevertRevision(ctx context.Context, number int64, r control.RevisionRequest) (*control.Revision, error) {
+	return c.onRevision(ctx, number, "revert", r)
+}
+
+func (c *Client) onRevision(ctx context.Context, number int64, verb string, r control.RevisionRequest) (*control.Revision, error) {
+	return get[control.Revision](ctx, c, http.MethodPost, "/v1/revisions/"+strconv.FormatInt(number, 10)+"/"+verb, r)
 }

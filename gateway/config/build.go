@@ -87,13 +87,13 @@ func (f *File) resourceTLS(ctx context.Context, from *Secrets, r *Resource) (pro
 	}
 	t := proxy.TLS{Mode: mode, ServerName: r.TLS.ServerName}
 	if r.TLS.CA != "" {
-		pem, err := os.ReadFile(f.path(r.TLS.CA))
+		pem, err := f.certificates(r.TLS.CA)
 		if err != nil {
 			return t, err
 		}
 		t.RootCAs = x509.NewCertPool()
 		if !t.RootCAs.AppendCertsFromPEM(pem) {
-			return t, fmt.Errorf("%s holds no certificate", r.TLS.CA)
+			return t, fmt.Errorf("tls.ca: %s holds no certificate", f.called(r.TLS.CA))
 		}
 	}
 	if r.TLS.Cert != "" {
@@ -104,6 +104,14 @@ func (f *File) resourceTLS(ctx context.Context, from *Secrets, r *Resource) (pro
 		t.Certificates = []tls.Certificate{pair}
 	}
 	return t, nil
+}
+
+// certificates are those of a value of the file: itself, or the name of a file.
+func (f *File) certificates(value string) ([]byte, error) {
+	if isPEM(value) {
+		return []byte(value), nil
+	}
+	return os.ReadFile(f.path(value))
 }
 
 // Protocols are those that the file was read with.
@@ -149,7 +157,8 @@ func (f *File) At(resource string) string {
 			line = f.Resources[i].Line
 		}
 	}
-	return fmt.Sprintf("%s:%d", f.name, line)
+	file, line := f.objects.place(f.name, line)
+	return fmt.Sprintf("%s:%d", file, line)
 }
 
 // ClientCertificate reads the certificate that clients see and its key. from is who follows

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -20,7 +19,7 @@ import (
 // returns everything that leads nowhere, as "key: problem". A file whose Check has no
 // problems can be served by a process with the same environment and rights.
 func (f *File) Check(ctx context.Context) Problems {
-	d := &decoder{file: f.name}
+	d := f.notes()
 	from, err := f.OpenSecrets(secrets.Options{Brief: true})
 	if err != nil {
 		d.note(f.Secrets.line(), "", "secrets: %v", err)
@@ -34,7 +33,7 @@ func (f *File) Check(ctx context.Context) Problems {
 		r := &f.Resources[i]
 		at := "resource " + r.Name
 		if r.TLS != nil {
-			d.roots(r.TLS.Line, at+": tls.ca", f.path(r.TLS.CA))
+			f.roots(d, r.TLS.Line, at+": tls.ca", r.TLS.CA)
 			if r.TLS.Cert != "" {
 				c.pair(ctx, r.TLS.Line, at+": tls", r.TLS.Cert, r.TLS.Key)
 			}
@@ -74,7 +73,7 @@ func (f *File) Check(ctx context.Context) Problems {
 		for _, ref := range e.Keys {
 			c.secret(ctx, e.Line, "audit.export: keys", ref)
 		}
-		d.roots(e.Line, "audit.export: ca", f.path(e.CA))
+		f.roots(d, e.Line, "audit.export: ca", e.CA)
 		if e.Cert != "" {
 			c.pair(ctx, e.Line, "audit.export", e.Cert, e.Key)
 		}
@@ -159,24 +158,24 @@ func (c *checking) bucket(ctx context.Context, at string, b *Bucket) {
 	c.secret(ctx, b.Line, at+".access_key", b.AccessKey)
 	c.secret(ctx, b.Line, at+".secret_key", b.SecretKey)
 	c.secret(ctx, b.Line, at+".session_token", b.SessionToken)
-	c.roots(b.Line, at+".ca", c.path(b.CA))
+	c.roots(c.decoder, b.Line, at+".ca", c.path(b.CA))
 }
 
 // pair reports a certificate and its key that cannot be used.
 func (c *checking) pair(ctx context.Context, line int, at, cert, key string) {
 	if _, err := c.keyPair(ctx, c.from, cert, key); err != nil {
-		c.note(line, "", "%s: certificate %s with key %s: %v", at, c.path(cert), c.named(key), err)
+		c.note(line, "", "%s: certificate %s with key %s: %v", at, c.called(cert), c.named(key), err)
 	}
 }
 
-// roots reports a file of certificates to trust that cannot be used.
-func (d *decoder) roots(line int, at, file string) {
-	if file == "" {
+// roots reports certificates to trust that cannot be used.
+func (f *File) roots(d *decoder, line int, at, value string) {
+	if value == "" {
 		return
 	}
-	pem, err := os.ReadFile(file)
+	pem, err := f.certificates(value)
 	if err == nil && !x509.NewCertPool().AppendCertsFromPEM(pem) {
-		err = fmt.Errorf("%s holds no certificate", file)
+		err = fmt.Errorf("%s holds no certificate", f.called(value))
 	}
 	if err != nil {
 		d.note(line, "", "%s: %v", at, err)

@@ -66,8 +66,12 @@ type File struct {
 	Runbooks any                 `yaml:"runbooks,later"`
 	Store    Store               `yaml:"store"`
 	API      API                 `yaml:"api"`
+	// ObjectRules are about entries that come from the store.
+	ObjectRules Objects `yaml:"objects"`
 
 	name    string
+	text    []byte
+	objects objects
 	digest  [sha256.Size]byte // of the file
 	stamp   [sha256.Size]byte // of the file and what is read with it
 	info    fs.FileInfo       // nil: it was not read from a file
@@ -273,7 +277,11 @@ func load(path string, o Options, before *File) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := parse(path, b, o, before)
+	var from objects
+	if before != nil {
+		from.list = before.objects.list
+	}
+	f, err := parse(path, b, o, before, from)
 	if err == nil {
 		f.info, f.stamp = info, f.stampOf(f.digest)
 	}
@@ -325,14 +333,16 @@ func (f *File) Name() string { return f.name }
 
 // Parse reads a config file's text; name is for messages and for relative
 // paths.
-func Parse(name string, text []byte, o Options) (*File, error) { return parse(name, text, o, nil) }
+func Parse(name string, text []byte, o Options) (*File, error) {
+	return parse(name, text, o, nil, objects{})
+}
 
-func parse(name string, text []byte, o Options, before *File) (*File, error) {
+func parse(name string, text []byte, o Options, before *File, from objects) (*File, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	d := &decoder{file: name, protocols: o.Protocols, kinds: o.Kinds, places: make(map[string]int), broken: make(map[string]bool)}
-	out := &File{name: name, digest: sha256.Sum256(text), options: o, places: d.places, before: before, references: make(map[string]Problems)}
+	d := &decoder{file: name, objects: &from, protocols: o.Protocols, kinds: o.Kinds, places: make(map[string]int), broken: make(map[string]bool)}
+	out := &File{name: name, text: text, digest: sha256.Sum256(text), options: o, places: d.places, before: before, references: make(map[string]Problems)}
 	if len(text) > maxFile {
 		d.problem(1, "", "the file is larger than %d bytes", maxFile)
 		return nil, d.problems
@@ -346,6 +356,10 @@ func parse(name string, text []byte, o Options, before *File) (*File, error) {
 		d.problem(brokenLine(text, yamlLine(err)), "is it indented as the lines around it, and is every quote and bracket closed?", "not YAML: %s", yamlText(err))
 		return nil, d.problems
 	default:
+		if len(from.list) > 0 {
+			from.hidden = d.join(doc.Content[0], takes(doc.Content[0]))
+		}
+		out.objects = from
 		d.decode(doc.Content[0], reflect.ValueOf(out).Elem(), "", 0)
 		if dec.Decode(new(yaml.Node)) == nil {
 			d.problem(doc.Line, "", "the file holds more than one document")
@@ -357,7 +371,7 @@ func parse(name string, text []byte, o Options, before *File) (*File, error) {
 	}
 	out.before = nil
 	if len(d.problems) > 0 {
-		slices.SortStableFunc(d.problems, func(a, b Problem) int { return a.Line - b.Line })
+		slices.SortStableFunc(d.problems, func(a, b Problem) int { return cmp.Or(cmp.Compare(a.File, b.File), a.Line-b.Line) })
 		return nil, d.problems
 	}
 	return out, nil

@@ -42,13 +42,13 @@ func (f *File) ControlUsers() []string {
 // Permit says who may do what at the control socket, where rules name users of the machine,
 // and at the API, where they name groups: the name of a user of the gateway says nothing
 // about users of the machine. Without a rule that names users the gateway's own user and root may
-// list and end sessions, see what is held, have it noted that a value is turned back, and
-// administer users; seeing what sessions see takes a rule. Agents may do nothing.
+// list and end sessions, see what is held, have it noted that a value is turned back,
+// administer users and change the objects of the store; seeing what sessions see takes a rule. Agents may do nothing.
 func (f *File) Permit() func(who *proxy.Identity, p control.Permission) bool {
 	rules := f.Control
 	if !slices.ContainsFunc(rules, func(c Control) bool { return len(c.Users) > 0 }) {
 		rules = append(slices.Clip(rules), Control{Users: []string{"root", control.Self()}, Allow: []string{
-			string(control.List), string(control.Kill), string(control.Review), string(control.Detokenise), string(control.Users),
+			string(control.List), string(control.Kill), string(control.Review), string(control.Detokenise), string(control.Users), string(control.Configure),
 		}})
 	}
 	return func(who *proxy.Identity, p control.Permission) bool {

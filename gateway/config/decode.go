@@ -50,6 +50,7 @@ func (ps Problems) Error() string {
 // tags, no duplicate keys.
 type decoder struct {
 	file      string
+	objects   *objects // of the store; nil: there are none
 	problems  Problems
 	protocols []protocol.Protocol
 	kinds     []secrets.Kind // of sources of secrets
@@ -80,7 +81,11 @@ func (d *decoder) unknown(k *yaml.Node, at string, known []string) {
 }
 
 func (d *decoder) note(line int, hint, format string, args ...any) {
-	d.problems = append(d.problems, Problem{d.file, line, fmt.Sprintf(format, args...), hint})
+	file := d.file
+	if d.objects != nil {
+		file, line = d.objects.place(file, line)
+	}
+	d.problems = append(d.problems, Problem{file, line, fmt.Sprintf(format, args...), hint})
 }
 
 var (

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 )
@@ -13,15 +14,28 @@ import (
 // refersTo checks something that a rule refers to, which what identifies. When it is not there that is a
 // problem, unless the file from which this one is made anew referred to it.
 func (f *File) refersTo(d *decoder, line int, what string, there bool, hint, format string, args ...any) {
-	if !there && !f.before.refers(what) {
+	if !there && !f.before.refers(what) && !f.later(line) {
 		d.problem(line, hint, format, args...)
 		return
 	}
-	n := &decoder{file: d.file}
+	n := f.notes()
 	if !there {
-		n.note(line, "take it out of the rule before the next start, which refuses the file", format, args...)
+		advice := "take it out of the rule before the next start, which refuses the file"
+		if f.later(line) {
+			advice = "it may be made later; until then the rule is not about it"
+		}
+		n.note(line, advice, format, args...)
 	}
 	f.references[what] = append(f.references[what], n.problems...)
+}
+
+// later reports whether what a rule at a line refers to may be made later. It may where objects of the store
+// can be changed, except that a change itself refers to what is there.
+func (f *File) later(line int) bool {
+	if o := f.objects.of(line); o != nil {
+		return !f.objects.strict[o.Key]
+	}
+	return f.configurable()
 }
 
 // refers reports whether a rule referred to something; nil is a file without rules.
@@ -39,6 +53,6 @@ func (f *File) Gone() (list Problems) {
 	for ps := range maps.Values(f.references) {
 		list = append(list, ps...)
 	}
-	slices.SortFunc(list, func(a, b Problem) int { return a.Line - b.Line })
+	slices.SortFunc(list, func(a, b Problem) int { return cmp.Or(cmp.Compare(a.File, b.File), a.Line-b.Line) })
 	return list
 }

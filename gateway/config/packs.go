@@ -100,7 +100,7 @@ func (d *decoder) onlyKeys(line int, entry any, what string, allowed ...string) 
 // default packs apply although the file does not say so, or in another way than
 // earlier versions read it.
 func (f *File) Notices() []Problem {
-	d := &decoder{file: f.name}
+	d := f.notes()
 	first := func(line int) int { return max(line, 1) }
 	switch {
 	case f.maskingOff():

@@ -255,7 +255,7 @@ func (s *SecretSource) open(kinds []secrets.Kind, h secrets.Host) (secrets.Provi
 
 // pair reads a certificate and its private key, which is in a file or what a reference leads to.
 func (f *File) pair(ctx context.Context, from *Secrets, cert, key string) (certPEM, keyPEM []byte, err error) {
-	if certPEM, err = os.ReadFile(f.path(cert)); err != nil {
+	if certPEM, err = f.certificates(cert); err != nil {
 		return nil, nil, err
 	}
 	if f.checkReference(key) != nil {
@@ -264,6 +264,14 @@ func (f *File) pair(ctx context.Context, from *Secrets, cert, key string) (certP
 	}
 	text, err := f.Secret(ctx, from, key)
 	return certPEM, []byte(text), err
+}
+
+// called is how messages call certificates.
+func (f *File) called(value string) string {
+	if isPEM(value) {
+		return "what is written there"
+	}
+	return f.path(value)
 }
 
 // named is how messages call a private key.

@@ -21,6 +21,7 @@ func (f *File) validate(d *decoder) {
 	f.validateListen(d)
 	f.validateSecrets(d)
 	f.validateStore(d)
+	f.validateObjects(d)
 	f.validateIdentity(d)
 	f.validateResources(d)
 	f.validateAccess(d)

@@ -9,7 +9,7 @@ import (
 	"github.com/sallyport/sallyport/audit"
 )
 
-// Version names the file by its SHA-256, and its rules by that of what they say:
+// Version names the file by its SHA-256, or by that of it and the objects of the store where there are any, and its rules by that of what they say:
 // who may do what, what nobody should, what is hidden. What policies in Rego say is not among
 // it: they have a version of their own. Comments, order of keys
 // and everything else leave the rules' version as it is.
@@ -18,8 +18,8 @@ func (f *File) Version() (audit.Version, error) {
 	if err != nil {
 		return audit.Version{}, err
 	}
-	sum := sha256.Sum256(b)
-	return audit.Version{Config: hex.EncodeToString(f.digest[:]), Policy: hex.EncodeToString(sum[:8])}, nil
+	sum, digest := sha256.Sum256(b), f.objectsDigest()
+	return audit.Version{Config: hex.EncodeToString(digest[:]), Policy: hex.EncodeToString(sum[:8])}, nil
 }
 
 // SameAccess reports whether both files have the same access rules.

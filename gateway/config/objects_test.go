@@ -1,0 +1,308 @@
+package config
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/revision"
+)
+
+// small is a file whose gateway takes objects.
+const small = `listen: {postgres: 127.0.0.1:6432, ssh: 127.0.0.1:2222}
+identity:
+  users:
+    - {name: alice, groups: [dev], password: "` + verifier + `"}
+    - {name: bob, groups: [ops], password: "` + verifier + `"}
+control: [{groups: [ops], allow: [configure]}]
+secrets: {vault: {address: "https://vault.internal", jwt: {role: r, token: "env:T"}}}
+resources:
+  - {name: orders, type: postgres, address: "db.internal:5432", username: app, labels: {env: prod}}
+access:
+  - {name: developers, groups: [dev], allow: [connect, read]}
+`
+
+func smallFile(t *testing.T) *File {
+	t.Helper()
+	f, err := Parse("sallyport.yaml", []byte(small), withKinds())
+	require.NoError(t, err)
+	return f
+}
+
+func stored(t *testing.T, text string) []revision.Object {
+	t.Helper()
+	list, err := ReadObjects("team.yaml", []byte(text))
+	require.NoError(t, err)
+	return list
+}
+
+// changesTo are the changes by which objects are made.
+func changesTo(list []revision.Object) (changes []revision.Change) {
+	for _, o := range list {
+		changes = append(changes, revision.Change{Key: o.Key, After: o.Text})
+	}
+	return changes
+}
+
+const team = `# the team's
+resources:
+  - name: billing
+    type: postgres
+    address: billing.internal:5432   # moved in May
+    username: app
+    password: vault:kv/billing#password
+    labels: {env: prod, team: billing}
+access:
+  - {name: billing-readers, groups: [dev], resources: [billing], allow: [connect, read]}
+guardrails:
+  - {name: keep-tables, deny: {effects: [drop]}}
+masking:
+  - {name: salaries, columns: [people.salary], with: redact}
+identity:
+  users:
+    - {name: carol, groups: [dev], password: "` + verifier + `"}
+`
+
+func TestReadObjects(t *testing.T) {
+	list := stored(t, team)
+	var names []string
+	for _, o := range list {
+		names = append(names, o.String())
+	}
+	require.Equal(t, []string{"resource/billing", "access/billing-readers", "guardrail/keep-tables", "masking/salaries", "user/carol"}, names)
+	require.NotContains(t, list[0].Text, "#  moved")
+	text, err := WriteObjects(list)
+	require.NoError(t, err)
+	require.Equal(t, list, stored(t, string(text)), "what is written is read as the same")
+	require.Equal(t, list, stored(t, strings.ReplaceAll(team, "\naccess:", "\n---\naccess:")), "documents of one file")
+
+	for _, c := range []struct{ name, text, says string }{
+		{"nothing", "", "there is no object"},
+		{"no name", "access: [{groups: [dev], allow: [connect]}]", "team.yaml:1: an entry of access has no name"},
+		{"a bad name", "access: [{name: a/b, groups: [dev]}]", `access "a/b": a name cannot hold '/'`},
+		{"for the file alone", "access: [{name: a}]\ncontrol: []", `team.yaml:2: "control" is for the config file alone`},
+		{"providers", "identity: {providers: []}", `"identity.providers" is for the config file alone`},
+		{"not a list", "access: {name: a}", "access must be a list"},
+		{"an anchor", "access: [&a {name: a}, {name: b, x: *a}]", "uses an anchor"},
+		{"not YAML", "access: [", "not YAML"},
+		{"long", "access:\n  - name: a\n    groups:\n" + strings.Repeat("      - {a: b}\n", objectLines), "lines"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := ReadObjects("team.yaml", []byte(c.text))
+			require.ErrorContains(t, err, c.says)
+		})
+	}
+}
+
+// TestFrom: objects of the store are used as those of the file are, and say where they are.
+func TestFrom(t *testing.T) {
+	f := smallFile(t)
+	list := stored(t, team)
+	with, err := f.Try(list, changesTo(list))
+	require.NoError(t, err)
+	require.Len(t, with.Resources, 2)
+	require.Len(t, with.Access, 2)
+	require.Len(t, with.Identity.Users, 3)
+	require.Equal(t, "store: resource/billing:1", with.At("billing"))
+	require.Equal(t, "sallyport.yaml:9", with.At("orders"))
+	require.NotEmpty(t, with.guardrailRules())
+	require.Greater(t, len(with.guardrailRules()), 1, "the default pack stays on")
+	before, err := f.Version()
+	require.NoError(t, err)
+	after, err := with.Version()
+	require.NoError(t, err)
+	require.NotEqual(t, before, after)
+
+	none, err := with.From(nil)
+	require.NoError(t, err)
+	same, err := none.Version()
+	require.NoError(t, err)
+	require.Equal(t, before, same)
+}
+
+// TestHidden: what the file defines is not changed from the store.
+func TestHidden(t *testing.T) {
+	f := smallFile(t)
+	list := stored(t, "access: [{name: developers, groups: [dev], allow: [all]}]\nresources: [{name: orders, type: postgres, address: 'evil.example:5432', username: app}]\nidentity: {users: [{name: alice, groups: [ops]}]}")
+	_, err := f.Try(list, changesTo(list))
+	require.ErrorContains(t, err, "the config file has the resource orders")
+	with, err := f.From(list)
+	require.NoError(t, err, "one that the file has by now is left out")
+	require.Len(t, with.Hidden(), 3)
+	require.Len(t, with.Access, 1)
+	require.Equal(t, []string{"connect", "read"}, with.Access[0].Allow)
+	require.Equal(t, "db.internal:5432", with.Resources[0].Address)
+	require.Equal(t, []string{"dev"}, with.Identity.Users[0].Groups)
+}
+
+// TestForeign: objects of the store do not reach the gateway's own host, and do not say where packs apply.
+func TestForeign(t *testing.T) {
+	f := smallFile(t)
+	resource := func(rest string) string {
+		return "resources: [{name: x, type: postgres, username: app, " + rest + "}]"
+	}
+	for _, c := range []struct{ name, text, says string }{
+		{"a variable", resource(`address: "h:1", password: "env:SECRET"`), `"env:SECRET" leads to the gateway's own host`},
+		{"a file", resource(`address: "h:1", password: "file:/etc/shadow"`), "leads to the gateway's own host"},
+		{"an account", `resources: [{name: x, type: postgres, address: "h:1", accounts: [{name: a, username: a, password: "vault:x#y"}, {name: b, username: b, password: "env:B"}]}]`, "leads to the gateway's own host"},
+		{"own account", resource(`address: "h:1", own_account: {username: a, password: "file:x"}`), "leads to the gateway's own host"},
+		{"a key", `resources: [{name: x, type: ssh, address: "h:1", username: a, key: "file:key", ssh: {trust_on_first_use: true}}]`, "leads to the gateway's own host"},
+		{"a socket", resource(`address: "unix:/var/run/docker.sock"`), "a socket of the gateway's host"},
+		{"authorities of a file", resource(`address: "h:1", tls: {ca: /etc/passwd}`), "tls.ca: a resource of the store cannot name a file"},
+		{"a certificate of a file", resource(`address: "h:1", tls: {cert: c.pem, key: "vault:x#y"}`), "tls.cert: a resource of the store cannot name a file"},
+		{"a private key of a file", resource(`address: "h:1", tls: {cert: "-----BEGIN CERTIFICATE-----", key: k.pem}`), "tls.key: a resource of the store cannot name a file"},
+		{"a key by a local reference", resource(`address: "h:1", tls: {cert: "-----BEGIN CERTIFICATE-----", key: "file:k.pem"}`), "leads to the gateway's own host"},
+		{"guardrails off", "guardrails: [{name: g, use: off}]", "a guardrail of the store has no use"},
+		{"the pack elsewhere", "guardrails: [{name: g, use: default, resources: [orders]}]", "a guardrail of the store has no use"},
+		{"masking off", "masking: [{name: m, use: off}]", "a masking rule of the store has no use"},
+		{"the masking pack elsewhere", "masking: [{name: m, use: default, resources: [orders]}]", "a masking rule of the store has no use"},
+		{"an unknown group", "access: [{name: a, groups: [dve], allow: [connect]}]", "store: access/a:1: the rule names group"},
+		{"an unknown resource", "access: [{name: a, groups: [dev], resources: [ordres], allow: [connect]}]", `no resource is named "ordres" (did you mean "orders"?)`},
+		{"an unknown key", "access: [{name: a, groups: [dev], alow: [connect]}]", `unknown key`},
+		{"an unknown protocol", "resources: [{name: x, type: oracle, address: 'h:1', username: a}]", `unknown type "oracle"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			list := stored(t, c.text)
+			_, err := f.Try(list, changesTo(list))
+			require.ErrorContains(t, err, c.says)
+			require.Contains(t, err.Error(), "store: ")
+		})
+	}
+	list := stored(t, resource(`address: "h:1", password: "vault:kv/x#y"`))
+	_, err := f.Try(list, changesTo(list))
+	require.NoError(t, err, "a secret manager is elsewhere")
+}
+
+// TestLater: what rules refer to may be made later, and may be gone later; a change itself refers to what is there.
+func TestLater(t *testing.T) {
+	f, err := Parse("sallyport.yaml", []byte(small+`  - {name: billing, groups: [dev], resources: [billing], deny: [write]}`+"\n"), withKinds())
+	require.NoError(t, err, "a file whose gateway takes objects may name one")
+	require.NotEmpty(t, f.Gone())
+	_, err = Parse("sallyport.yaml", []byte(strings.Replace(small, "configure", "list", 1)+`  - {name: billing, groups: [dev], resources: [billing], deny: [write]}`+"\n"), withKinds())
+	require.ErrorContains(t, err, `no resource is named "billing"`)
+
+	list := stored(t, team)
+	_, err = f.Try(list, changesTo(list))
+	require.NoError(t, err)
+	rules := slices.DeleteFunc(slices.Clone(list), func(o revision.Object) bool { return o.Kind == "resource" })
+	_, err = f.Try(rules, []revision.Change{{Key: list[0].Key, Before: list[0].Text}})
+	require.NoError(t, err, "a resource can be deleted that a rule names")
+	_, err = f.Try(rules, changesTo(rules))
+	require.ErrorContains(t, err, `no resource is named "billing"`, "and cannot be named once it is gone")
+
+	// Where all rules are in the store, the file needs none.
+	_, err = Parse("sallyport.yaml", []byte(small[:strings.Index(small, "access:")]), withKinds())
+	require.NoError(t, err)
+}
+
+func TestKinds(t *testing.T) {
+	f, err := Parse("sallyport.yaml", []byte(small+"objects: {kinds: [access], approval: never}\n"), withKinds())
+	require.NoError(t, err)
+	list := stored(t, team)
+	with, err := f.From(list)
+	require.NoError(t, err)
+	require.Len(t, with.Resources, 1)
+	require.Len(t, with.Hidden(), 4)
+	for _, c := range []struct{ text, says string }{
+		{"objects: {kinds: [acces]}", `objects.kinds: "acces" is unknown (did you mean "access"?)`},
+		{"objects: {kinds: []}", "objects.kinds is empty"},
+		{"objects: {approval: sometimes}", `objects.approval "sometimes" is unknown`},
+	} {
+		_, err := Parse("sallyport.yaml", []byte(small+c.text+"\n"), withKinds())
+		require.ErrorContains(t, err, c.says)
+	}
+}
+
+// TestWeakens: changes that take rights away or add checks need nobody else; all others do.
+func TestWeakens(t *testing.T) {
+	f := smallFile(t)
+	for _, c := range []struct {
+		name, kind, before, after string
+		weakens                   bool
+	}{
+		{"a grant", "access", "", "{name: a, groups: [dev], allow: [connect]}", true},
+		{"a denial", "access", "", "{name: a, groups: [dev], deny: [write]}", false},
+		{"a denial that is taken back", "access", "{name: a, groups: [dev], deny: [write]}", "", true},
+		{"a grant that is taken back", "access", "{name: a, groups: [dev], allow: [connect]}", "", false},
+		{"a review that is taken back", "access", "{name: a, groups: [dev], allow: [write], review: {approvers: [ops]}}", "", true},
+		{"a bound that is taken back", "access", "{name: a, groups: [dev], allow: [write], session: 1h}", "", true},
+		{"a recording that is taken back", "access", "{name: a, groups: [dev], allow: [write], recording: full}", "", true},
+		{"a profile that is taken back", "access", "{name: a, groups: [dev], allow: [write], masking: [strict]}", "", true},
+		{"a rule that changes", "access", "{name: a, groups: [dev], deny: [write]}", "{name: a, groups: [ops], deny: [write]}", true},
+		{"a rule in other words", "access", "{name: a, groups: [dev], deny: [write]}", "name: a\ndeny: [write]\ngroups: [dev]\n", false},
+		{"a rule that cannot be read", "access", "{name: a, what: 1}", "{name: a, groups: [dev], deny: [write]}", true},
+		{"a guardrail", "guardrail", "", "{name: g, deny: {effects: [drop]}}", false},
+		{"approvers", "guardrail", "", "{name: g, hold: {effects: [drop]}, approvers: [ops]}", true},
+		{"a guardrail that goes", "guardrail", "{name: g, deny: {effects: [drop]}}", "", true},
+		{"a guardrail that watches", "guardrail", "{name: g, deny: {effects: [drop]}}", "{name: g, deny: {effects: [drop]}, observe: true}", true},
+		{"a mask", "masking", "", "{name: m, columns: [a.b], with: redact}", false},
+		{"a mask that goes", "masking", "{name: m, columns: [a.b], with: redact}", "", true},
+		{"a weaker mask", "masking", "{name: m, columns: [a.b], with: redact}", "{name: m, columns: [a.b], with: partial}", true},
+		{"a resource", "resource", "", "{name: x, type: postgres, address: 'h:1', username: a}", true},
+		{"an address", "resource", "{name: x, type: postgres, address: 'h:1', username: a}", "{name: x, type: postgres, address: 'i:1', username: a}", true},
+		{"a label", "resource", "{name: x, type: postgres, address: 'h:1', username: a, labels: {env: prod}}", "{name: x, type: postgres, address: 'h:1', username: a}", true},
+		{"a resource that goes", "resource", "{name: x, type: postgres, address: 'h:1', username: a}", "", false},
+		{"a user", "user", "", "{name: u, groups: [dev]}", true},
+		{"a user who is disabled", "user", "{name: u, groups: [dev]}", "{name: u, groups: [dev], disabled: true}", false},
+		{"a user who is enabled", "user", "{name: u, groups: [dev], disabled: true}", "{name: u, groups: [dev]}", true},
+		{"a user who is disabled in more than that", "user", "{name: u, groups: [dev]}", "{name: u, groups: [ops], disabled: true}", true},
+		{"a user who goes", "user", "{name: u, groups: [dev]}", "", false},
+		{"what is not known", "thing", "", "{name: t}", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			change := revision.Change{Key: revision.Key{Kind: c.kind, Name: "x"}, Before: c.before, After: c.after}
+			require.Equal(t, c.weakens, f.Weakens(change) != "", f.Weakens(change))
+			g := *f
+			g.ObjectRules.Approval = "never"
+			require.Empty(t, g.Weakens(change))
+			g.ObjectRules.Approval = "always"
+			require.NotEmpty(t, g.Weakens(change))
+		})
+	}
+}
+
+// TestConceal: what passwords are checked by is not shown, and is kept where it is written back.
+func TestConceal(t *testing.T) {
+	o := stored(t, team)[4]
+	shown := Conceal(o.Kind, o.Text)
+	require.NotContains(t, shown, "SCRAM")
+	require.Contains(t, shown, "password: kept")
+	back, err := Fill(revision.Object{Key: o.Key, Text: shown}, o)
+	require.NoError(t, err)
+	require.Equal(t, o, back)
+	_, err = Fill(revision.Object{Key: o.Key, Text: shown}, revision.Object{})
+	require.ErrorContains(t, err, "has none in the store that could be kept")
+	require.Equal(t, "password: x\n", Conceal("resource", "password: x\n"), "a reference is shown")
+	require.Empty(t, Conceal("user", "{"))
+}
+
+// TestRebinds: a secret goes where it is used now, or somebody confirms that it goes elsewhere.
+func TestRebinds(t *testing.T) {
+	f, err := Parse("sallyport.yaml", []byte(strings.Replace(small, "username: app", `username: app, password: "vault:kv/orders#password"`, 1)), withKinds())
+	require.NoError(t, err)
+	for _, c := range []struct {
+		name, address, username, ref string
+		moves                        bool
+	}{
+		{"the same", "db.internal:5432", "app", "vault:kv/orders#password", false},
+		{"the same host in other words", "DB.internal.:5432", "app", "vault:kv/orders#password", false},
+		{"the port that is meant", "db.internal", "app", "vault:kv/orders#password", false},
+		{"another host", "evil.example:5432", "app", "vault:kv/orders#password", true},
+		{"another port", "db.internal:5433", "app", "vault:kv/orders#password", true},
+		{"another account", "db.internal:5432", "postgres", "vault:kv/orders#password", true},
+		{"another part", "evil.example:5432", "app", "vault:kv/orders#admin", true},
+		{"in other words", "evil.example:5432", "app", "vault:kv//x/../orders#password", true},
+		{"one of its own", "other.internal:5432", "app", "vault:kv/other#password", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			list := stored(t, "resources: [{name: new, type: postgres, address: '"+c.address+"', username: "+c.username+", password: '"+c.ref+"'}]")
+			require.Equal(t, c.moves, len(f.Rebinds(changesTo(list))) > 0, f.Rebinds(changesTo(list)))
+		})
+	}
+	own := stored(t, "resources: [{name: new, type: postgres, address: 'evil.example:1', username: a, own_account: {username: app, password: 'vault:kv/orders#password'}}]")
+	require.Len(t, f.Rebinds(changesTo(own)), 1)
+	key := stored(t, "resources: [{name: new, type: postgres, address: 'evil.example:1', username: a, tls: {cert: '-----BEGIN CERTIFICATE-----', key: 'vault:kv/orders#password'}}]")
+	require.Len(t, f.Rebinds(changesTo(key)), 1)
+}
