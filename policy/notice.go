@@ -19,16 +19,30 @@ type told struct {
 // than five minutes.
 func notice(length time.Duration) time.Duration { return min(length/10, 5*time.Minute) }
 
-// end is when the session's time is over, by d.
-func (j *judge) end(d *decision) time.Time { return j.session.Started.Add(d.duties.Session) }
+// end is when the session's time is over, by d, and how long that time is; zero: it is not over.
+func (j *judge) end(d *decision) (end time.Time, length time.Duration) {
+	if limit := d.duties.Session; limit > 0 {
+		end, length = j.session.Started.Add(limit), limit
+	}
+	if !d.end.IsZero() && (end.IsZero() || d.end.Before(end)) {
+		end, length = d.end, d.end.Sub(j.session.Started)
+	}
+	return end, length
+}
 
 // lastWords are what the user is to be told of the session's end with an answer; empty when it
 // is not near, or was said.
 func (j *judge) lastWords(d *decision) string {
-	end := j.end(d)
-	left := time.Until(end)
-	if left > notice(d.duties.Session) || left <= 0 || j.told.end.Load() == end.UnixNano() {
+	end, length := j.end(d)
+	if end.IsZero() {
 		return ""
+	}
+	left := time.Until(end)
+	if left > notice(length) || left <= 0 || j.told.end.Load() == end.UnixNano() {
+		return ""
+	}
+	if end.Equal(d.end) {
+		return fmt.Sprintf("this session ends in %s: until then access is granted by request %s", rounded(left), d.request)
 	}
 	limit := d.duties.Session
 	rule := d.setBy(func(o *Obligations) bool { return o.Session == limit })
@@ -37,8 +51,9 @@ func (j *judge) lastWords(d *decision) string {
 
 // heard notes that an operation has begun, with whose answer the user is told what lastWords says.
 func (j *judge) heard() {
-	if d := j.decision(); d.duties.Session > 0 && j.lastWords(d) != "" {
-		j.told.end.Store(j.end(d).UnixNano())
+	if d := j.decision(); j.lastWords(d) != "" {
+		end, _ := j.end(d)
+		j.told.end.Store(end.UnixNano())
 	}
 }
 
@@ -46,11 +61,11 @@ func (j *judge) heard() {
 // how long it is until there is something to tell.
 func (j *judge) remind(d *decision, now time.Time) time.Duration {
 	next := time.Duration(1 << 62)
-	if d.duties.Session > 0 {
-		if wait := j.end(d).Add(-notice(d.duties.Session)).Sub(now); wait > 0 {
+	if end, length := j.end(d); !end.IsZero() {
+		if wait := end.Add(-notice(length)).Sub(now); wait > 0 {
 			next = wait
 		} else if words := j.lastWords(d); words != "" && j.session.Remind(words) {
-			j.told.end.Store(j.end(d).UnixNano())
+			j.told.end.Store(end.UnixNano())
 		}
 	}
 	idle := d.duties.Idle

@@ -87,6 +87,7 @@ type Carries uint8
 const (
 	CarriesMasking Carries = 1 << iota
 	CarriesRecording
+	CarriesRequests // of rules with a Request; see [Policy.With]
 )
 
 // given reports whether anything is asked for.

@@ -25,8 +25,9 @@ import (
 // Policy is a set of rules. It is a [proxy.Interceptor], immutable and safe for
 // concurrent use.
 type Policy struct {
-	name  string
-	rules []*compiled
+	name   string
+	rules  []*compiled
+	grants Grants // nil: nothing is granted to anybody
 }
 
 // New returns the policy of rules, or an error that names every rule that is wrong. carries
@@ -51,7 +52,7 @@ func New(rules []Rule, carries ...Carries) (*Policy, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return &Policy{defaultName, list}, nil
+	return &Policy{defaultName, list, nil}, nil
 }
 
 const defaultName = "policy"
@@ -61,11 +62,11 @@ func (p *Policy) Name() string { return p.name }
 
 // As returns the same rules under another name, for an interceptor of that name which has them
 // carry out obligations. What sessions have used of their budgets belongs to the name.
-func (p *Policy) As(name string) *Policy { return &Policy{name, p.rules} }
+func (p *Policy) As(name string) *Policy { return &Policy{name, p.rules, p.grants} }
 
 // Intercept works out what the session's identity may do at its target.
 func (p *Policy) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
-	return newJudge(s, p.about(s.Identity, s.Target)).hooks(p.name), nil
+	return newJudge(s, p.about(s.Identity, s.Target), p.grants).hooks(p.name), nil
 }
 
 // May reports whether id may connect to a target under some conditions, for lists of
@@ -75,6 +76,11 @@ func (p *Policy) May(id *proxy.Identity, t proxy.Target) bool {
 	for _, c := range p.about(id, t) {
 		if c.deny.kinds&kinds(proxy.KindConnect) != 0 && !c.When.given() && !c.Unless.given() {
 			return false
+		}
+		if c.Request != nil {
+			if c, _ = c.granted(p.grants, id, t); c == nil {
+				continue
+			}
 		}
 		may = may || c.allow.kinds&kinds(proxy.KindConnect) != 0
 	}
@@ -93,7 +99,7 @@ type Decision struct {
 
 // Decide returns what the rules that apply to the session now ask for.
 func (p *Policy) Decide(s *proxy.Session) Decision {
-	d := decide(p.about(s.Identity, s.Target), s, s.Now())
+	d := decide(p.about(s.Identity, s.Target), p.grants, s, s.Now())
 	out := Decision{Obligations: d.duties, Until: d.until}
 	for _, c := range d.rules {
 		out.Rules = append(out.Rules, c.Name)
@@ -117,6 +123,7 @@ type decision struct {
 	target  proxy.Target
 	rules   []*compiled // that apply
 	waiting []*compiled // that would allow something under other conditions
+	asking  []*compiled // that would allow something to those who have asked for it
 	allow   grant
 	deny    grant
 	scoped  []*compiled // that allow what is done to their relations
@@ -126,16 +133,36 @@ type decision struct {
 	words   []string    // all that is allowed, for messages
 	duties  Obligations
 	until   time.Time      // zero is for ever
+	version uint64         // of the grants
+	end     time.Time      // of what lets the session be connected, and was granted; zero: it does not end
+	request string         // by which it was
 	unmet   *proxy.Verdict // why the session cannot go on with what it began with; nil when it can
 }
 
 // decide works out what rules, which are about a session, let it do at a time.
-func decide(rules []*compiled, s *proxy.Session, now time.Time) *decision {
+func decide(rules []*compiled, grants Grants, s *proxy.Session, now time.Time) *decision {
 	d := &decision{target: s.Target}
+	if grants != nil {
+		d.version = grants.Version()
+	}
 	at := sceneOf(s, now)
 	for _, c := range rules {
 		allows, denies, until := c.applies(&at)
 		d.until = earlier(d.until, until)
+		var has Grant
+		if c.Request != nil {
+			if !allows {
+				d.waiting = append(d.waiting, c)
+				continue
+			}
+			var part *compiled
+			if part, has = c.granted(grants, s.Identity, s.Target); part == nil {
+				d.asking = append(d.asking, c)
+				continue
+			}
+			c = part
+			d.until = earlier(earlier(d.until, has.Until), has.Check)
+		}
 		if !allows && len(c.Allow) > 0 {
 			d.waiting = append(d.waiting, c)
 		}
@@ -145,7 +172,7 @@ func decide(rules []*compiled, s *proxy.Session, now time.Time) *decision {
 			d.bar(c)
 		}
 		if allows {
-			d.permit(c)
+			d.permit(c, has)
 		}
 	}
 	return d
@@ -164,16 +191,21 @@ func (d *decision) bar(c *compiled) {
 	}
 }
 
-// permit takes in what a rule allows.
-func (d *decision) permit(c *compiled) {
+// permit takes in what a rule allows, for as long as it is granted.
+func (d *decision) permit(c *compiled, has Grant) {
 	allow := c.allow
 	if len(c.relations) > 0 && allow.effects != 0 {
 		d.scoped = append(d.scoped, c)
 		allow.effects = 0
 	}
 	d.allow = d.allow.or(allow)
-	if d.connect == "" && allow.kinds&kinds(proxy.KindConnect) != 0 {
-		d.connect = c.Name
+	if allow.kinds&kinds(proxy.KindConnect) != 0 {
+		switch {
+		case d.connect == "":
+			d.connect, d.end, d.request = c.Name, has.Until, has.ID
+		case has.Until.IsZero() || !d.end.IsZero() && has.Until.After(d.end): // it lasts longer
+			d.end, d.request = has.Until, has.ID
+		}
 	}
 	for _, w := range c.words {
 		if !slices.Contains(d.words, w) {
@@ -198,6 +230,11 @@ func deniedBy(g grant) grant {
 func (d *decision) ask(op proxy.Op) proxy.Verdict {
 	kind := op.Info().Kind
 	bit := kinds(kind)
+	if kind == proxy.KindConnect && d.deny.kinds&bit == 0 && d.allow.kinds&bit == 0 {
+		if v := d.askFor(); v.Action == proxy.ActionHold {
+			return v
+		}
+	}
 	if d.deny.kinds&bit != 0 || d.allow.kinds&bit == 0 {
 		if st, ok := op.(*proxy.Statement); ok && st.Facts != nil && d.deny.kinds&bit == 0 && st.Facts.Effects&^d.allow.effects != 0 {
 			return d.refuseStatement(st, st.Facts.Effects&^d.allow.effects) // says which rights it needs
@@ -347,6 +384,12 @@ func (d *decision) refuse(what, right string, lacking grant) proxy.Verdict {
 	for _, c := range d.waiting {
 		if rule == "" && c.allow.meets(lacking) {
 			remedy += " Rule " + c.Name + " allows it" + c.conditions() + "."
+			break
+		}
+	}
+	for _, c := range d.asking {
+		if rule == "" && c.allow.meets(lacking) {
+			remedy += asked(c)
 			break
 		}
 	}

@@ -49,6 +49,8 @@ type Rule struct {
 	Relations []string
 	// Obligations are what the rule asks for where it applies.
 	Obligations Obligations
+	// Request has the rule allow only what was granted to those who have asked. Nil: nobody has to ask.
+	Request *Request
 }
 
 // MatchesResource reports whether the rule is about r.
@@ -122,7 +124,7 @@ func (c *compiled) applies(s *scene) (allows, denies bool, until time.Time) {
 
 // changes reports whether it can apply at one time of a session and not at another.
 func (c *compiled) changes() bool {
-	return len(c.When.Hours)+len(c.Unless.Hours) > 0 || c.When.LoginWithin > 0 || c.Unless.LoginWithin > 0
+	return len(c.When.Hours)+len(c.Unless.Hours) > 0 || c.When.LoginWithin > 0 || c.Unless.LoginWithin > 0 || c.Request != nil
 }
 
 func compile(r Rule, carries Carries) (*compiled, error) {
@@ -158,6 +160,15 @@ func compile(r Rule, carries Carries) (*compiled, error) {
 		}
 	}
 	c.deny = deniedBy(c.deny)
+	if r.Request != nil {
+		errs = append(errs, r.Request.validate())
+		if len(r.Allow) == 0 || len(r.Deny) > 0 {
+			errs = append(errs, errors.New("a rule that is asked for allows something, and denies nothing: write another rule for that"))
+		}
+		if carries&CarriesRequests == 0 {
+			errs = append(errs, errors.New("it is asked for, and this gateway takes no requests for access"))
+		}
+	}
 	errs = append(errs, c.limit())
 	if r.Obligations.Review != nil {
 		if len(r.Allow) == 0 {

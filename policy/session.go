@@ -16,12 +16,16 @@ import (
 type judge struct {
 	session *proxy.Session
 	rules   []*compiled // about the session
+	grants  Grants      // nil: none of the rules is asked for
 	current atomic.Pointer[decision]
 	*usage
 	masking []string // the profiles that the session was given with these rules
 
 	watching sync.Mutex // of what follows
 	timer    *time.Timer
+	stop     func() // of the watch over grants; nil: there is none
+	granted  string // the request by which the session is connected; empty: none
+	why      string // what was told when grants changed last
 	closed   bool
 }
 
@@ -54,9 +58,12 @@ var lasting = kinds(
 // waits are those of them that can be open while nothing happens.
 var waits = kinds(proxy.KindShell, proxy.KindSubsystem, proxy.KindAgent, proxy.KindX11)
 
-func newJudge(s *proxy.Session, rules []*compiled) *judge {
+func newJudge(s *proxy.Session, rules []*compiled, grants Grants) *judge {
 	j := &judge{session: s, rules: rules}
-	j.current.Store(decide(rules, s, s.Now()))
+	if slices.ContainsFunc(rules, func(c *compiled) bool { return c.Request != nil }) {
+		j.grants = grants
+	}
+	j.current.Store(decide(rules, j.grants, s, s.Now()))
 	return j
 }
 
@@ -94,6 +101,10 @@ func (j *judge) hooks(name string) proxy.Hooks {
 		h.Flow = nil
 	}
 	j.timer = time.AfterFunc(1<<62, j.wake)
+	if j.grants != nil {
+		j.granted = j.current.Load().request
+		j.stop = j.grants.Watch(j.session.Identity.Subject, j.regranted)
+	}
 	j.wake()
 	return h
 }
@@ -101,14 +112,15 @@ func (j *judge) hooks(name string) proxy.Hooks {
 // decision is the one of the moment.
 func (j *judge) decision() *decision {
 	d := j.current.Load()
-	if d.until.IsZero() {
+	same := j.grants == nil || j.grants.Version() == d.version
+	if d.until.IsZero() && same {
 		return d
 	}
 	now := j.session.Now()
-	if now.Before(d.until) {
+	if same && now.Before(d.until) {
 		return d
 	}
-	d = decide(j.rules, j.session, now)
+	d = decide(j.rules, j.grants, j.session, now)
 	if j.usage != nil {
 		d.unmet = j.unmet(d)
 	}
@@ -124,6 +136,9 @@ func (j *judge) ask(_ context.Context, op proxy.Op) proxy.Verdict {
 	}
 	if d.unmet != nil {
 		return *d.unmet
+	}
+	if j.grants != nil && op.Info().Kind == proxy.KindConnect {
+		j.connected(d)
 	}
 	if j.usage != nil {
 		j.last.Store(time.Now().UnixNano())
@@ -141,7 +156,7 @@ func (j *judge) ask(_ context.Context, op proxy.Op) proxy.Verdict {
 			v = held
 		}
 	}
-	if d.duties.Session > 0 && j.usage != nil && cost(op) > 0 {
+	if j.usage != nil && cost(op) > 0 {
 		v.Warn = j.lastWords(d)
 	}
 	return v
@@ -285,8 +300,8 @@ func (j *judge) wake() {
 		next = d.until.Sub(s.Now())
 	}
 	next = min(next, j.remind(d, now))
-	if d.duties.Session > 0 {
-		next = min(next, s.Started.Add(d.duties.Session).Sub(now))
+	if end, _ := j.end(d); !end.IsZero() {
+		next = min(next, end.Sub(now))
 	}
 	if idle := d.duties.Idle; idle > 0 {
 		if !j.busy() {
@@ -302,6 +317,9 @@ func (j *judge) lastSeen() time.Time { return time.Unix(0, j.last.Load()) }
 // over says why the session must end now.
 func (j *judge) over() error {
 	d, now := j.decision(), time.Now()
+	if err := j.ungranted(d); err != nil {
+		return err
+	}
 	if limit := d.duties.Session; limit > 0 && now.Sub(j.session.Started) >= limit {
 		return fmt.Errorf("%w: rule %s allows %s", proxy.ErrDeadline, d.setBy(func(o *Obligations) bool { return o.Session == limit }), duration(limit))
 	}
@@ -354,4 +372,7 @@ func (j *judge) close(error) {
 	defer j.watching.Unlock()
 	j.closed = true
 	j.timer.Stop()
+	if j.stop != nil {
+		j.stop()
+	}
 }

@@ -116,6 +116,9 @@ type Hold struct {
 	For time.Duration
 	// Blind says why it cannot be known what the operation does; empty when it can.
 	Blind string
+	// Access names the rule whose access is asked for, where Connect is held because nobody has granted
+	// that; empty where the operation itself is to be approved.
+	Access string
 }
 
 // valid reports whether h can be decided about.

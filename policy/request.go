@@ -1,0 +1,258 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Request has a rule allow what it says only to those who have asked for it, and for the time that
+// was granted to them.
+type Request struct {
+	// Stages are the approvals that are needed, one after the other; at least one.
+	Stages []Stage
+	// For is how long access is granted when nobody says otherwise, and Max the longest that may
+	// be asked for. 0 is an hour, and For or an hour, whichever is longer.
+	For, Max time.Duration
+	// Decide is how long a request may wait for its approvals; 0 is eight hours.
+	Decide time.Duration
+	// Reason is a pattern that must be found in the reason, such as that of a ticket's number. Empty: there has to be a
+	// reason.
+	Reason string
+	// Connect says what becomes of somebody who connects and has not asked.
+	Connect Connecting
+	// Wait is how long a client that connects waits for the approvals; see ConnectWait.
+	Wait time.Duration
+	// Message says what for; may be empty.
+	Message string
+}
+
+// Stage is one of the approvals that a request needs.
+type Stage struct {
+	// Approvers are groups; a member of one of them approves. "*" is everybody.
+	Approvers []string
+	// Need is how many people have to; 0 is one.
+	Need int
+}
+
+// Connecting is what becomes of somebody who connects where a rule wants a request that she has not
+// made.
+type Connecting uint8
+
+// What a gateway does then.
+const (
+	ConnectRefuse Connecting = iota // say how to ask
+	ConnectAsk                      // make the request, say so, and end the connection
+	ConnectWait                     // make the request, and wait
+)
+
+// Defaults of a Request.
+const (
+	DefaultRequest = time.Hour
+	DefaultDecide  = 8 * time.Hour
+	MaxRequest     = 7 * 24 * time.Hour // that a Request may allow
+)
+
+// Terms are those of a Request, with what is not said filled in.
+func (r Request) Terms() Request {
+	if r.For == 0 {
+		r.For = DefaultRequest
+		if r.Max > 0 {
+			r.For = min(r.For, r.Max)
+		}
+	}
+	if r.Max == 0 {
+		r.Max = max(r.For, DefaultRequest)
+	}
+	if r.Decide == 0 {
+		r.Decide = DefaultDecide
+	}
+	r.Stages = slices.Clone(r.Stages)
+	for i := range r.Stages {
+		r.Stages[i].Need = max(r.Stages[i].Need, 1)
+	}
+	return r
+}
+
+func (r *Request) validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("request: "+format, args...)) }
+	if len(r.Stages) == 0 {
+		bad("it has no approvers: without them nobody can approve it")
+	}
+	if len(r.Stages) > 10 {
+		bad("got %d stages, want at most 10", len(r.Stages))
+	}
+	for _, s := range r.Stages {
+		if len(s.Approvers) == 0 {
+			bad("a stage has no approvers: without them nobody can approve it")
+		}
+		if s.Need < 0 || s.Need > 20 {
+			bad("a stage needs %d people: want 1 to 20", s.Need)
+		}
+	}
+	for _, t := range []time.Duration{r.For, r.Max, r.Decide, r.Wait} {
+		if t < 0 || t > MaxRequest {
+			bad("got a time of %s, want at most %s", t, duration(MaxRequest))
+		}
+	}
+	if r.For > 0 && r.Max > 0 && r.For > r.Max {
+		bad("it grants %s unless somebody says otherwise, which is longer than its most of %s", duration(r.For), duration(r.Max))
+	}
+	if _, err := regexp.Compile(r.Reason); err != nil {
+		bad("the pattern of the reason: %v", err)
+	}
+	if r.Wait > 0 && r.Connect != ConnectWait || r.Wait == 0 && r.Connect == ConnectWait {
+		bad("a client waits when the rule has it wait, and for a time of more than 0")
+	}
+	return errors.Join(errs...)
+}
+
+// Grant is what somebody was granted of a rule.
+type Grant struct {
+	ID      string    // of the request
+	Until   time.Time // when it is over
+	Check   time.Time // when it has to be asked about again; zero is at its end
+	Actions []string  // of the rule that are granted
+}
+
+// Grants knows what was granted. It is safe for concurrent use, and never waits.
+type Grants interface {
+	// Version changes when Granted may answer otherwise than before, apart from what time brings.
+	Version() uint64
+	// Granted returns what somebody has been granted of a rule at a target now.
+	Granted(id *proxy.Identity, t proxy.Target, rule string) (Grant, bool)
+	// Watch has changed called when somebody's grants change, from any goroutine, with what the user is to be told. It is
+	// called no more after stop.
+	Watch(subject string, changed func(why string)) (stop func())
+}
+
+// With returns the same rules with what is granted of those that have a Request.
+func (p *Policy) With(grants Grants) *Policy { return &Policy{p.name, p.rules, grants} }
+
+// Requestable returns the names of the rules of which somebody may ask for access to a target, whatever she was granted
+// already: those that would let her connect, or do more there. They are in the order of the rules.
+func (p *Policy) Requestable(id *proxy.Identity, t proxy.Target) (rules []*Rule) {
+	for _, c := range p.about(id, t) {
+		if c.Request != nil {
+			r := c.Rule
+			rules = append(rules, &r)
+		}
+	}
+	return rules
+}
+
+// Rule returns the rule of a name; nil when there is none.
+func (p *Policy) Rule(name string) *Rule {
+	for _, c := range p.rules {
+		if c.Name == name {
+			r := c.Rule
+			return &r
+		}
+	}
+	return nil
+}
+
+// granted is the part of c that was granted to a session's user, and until when; nil: nothing is.
+func (c *compiled) granted(g Grants, id *proxy.Identity, t proxy.Target) (*compiled, Grant) {
+	if g == nil {
+		return nil, Grant{}
+	}
+	has, ok := g.Granted(id, t, c.Name)
+	if !ok {
+		return nil, has
+	}
+	part := *c
+	words := slices.DeleteFunc(slices.Clone(c.Allow), func(w string) bool { return !slices.Contains(has.Actions, w) })
+	if len(words) == len(c.Allow) {
+		return &part, has
+	}
+	narrow, err := compile(Rule{
+		Name: c.Name, Groups: []string{"*"}, Allow: words, Relations: c.Relations, When: c.When, Unless: c.Unless, Obligations: c.Obligations,
+	}, CarriesMasking|CarriesRecording|CarriesRequests)
+	if err != nil || len(words) == 0 {
+		return nil, has // the rule has changed meanwhile: nothing of it was granted
+	}
+	narrow.Rule = c.Rule
+	return narrow, has
+}
+
+// ask is the hold of somebody who connects and has not asked; nil: she is told how to.
+func (c *compiled) ask(t proxy.Target) *proxy.Hold {
+	r := c.Request.Terms()
+	if r.Connect == ConnectRefuse {
+		return nil
+	}
+	h := &proxy.Hold{Rules: []string{c.Name}, Approvers: [][]string{r.Stages[0].Approvers}, For: r.Decide, Access: c.Name}
+	h.Message = r.Message
+	if h.Message == "" {
+		h.Message = "access to " + t.String() + " is granted to those who have asked for it"
+	}
+	if r.Connect == ConnectWait {
+		h.For = r.Wait
+	}
+	return h
+}
+
+// asked says how rules that allow something to those who ask are asked for.
+func asked(c *compiled) string {
+	var who []string
+	for _, s := range c.Request.Stages {
+		who = append(who, strings.Join(s.Approvers, " or "))
+	}
+	return " Rule " + c.Name + " allows it for a time to those who have asked, with an approval of " + strings.Join(who, ", then ") + "."
+}
+
+// askFor holds Connect for the first rule that would allow it to those who ask; it passes when no rule does, or wants her to
+// be told alone.
+func (d *decision) askFor() proxy.Verdict {
+	for _, c := range d.asking {
+		if c.allow.kinds&kinds(proxy.KindConnect) == 0 {
+			continue
+		}
+		if h := c.ask(d.target); h != nil {
+			return proxy.Verdict{Action: proxy.ActionHold, Cause: proxy.CauseApproval, Rule: c.Name, Reason: h.Message, Hold: h}
+		}
+	}
+	return proxy.Pass()
+}
+
+// connected notes by which request the session is connected.
+func (j *judge) connected(d *decision) {
+	if j.usage == nil {
+		return // it is asked for an explanation
+	}
+	j.watching.Lock()
+	j.granted = d.request
+	j.watching.Unlock()
+	j.wake() // there is an end to wait for
+}
+
+// regranted looks at the session again, because its user's grants have changed.
+func (j *judge) regranted(why string) {
+	j.watching.Lock()
+	j.why = why
+	j.watching.Unlock()
+	j.wake()
+}
+
+// ungranted says why the session must end that was connected by what was granted; nil: it goes on. j.watching is held.
+func (j *judge) ungranted(d *decision) error {
+	switch {
+	case d.request != "" || j.granted == "" && d.connect != "":
+		j.granted = d.request
+		return nil
+	case d.connect != "" || j.granted == "":
+		return nil // other rules let her be connected, or she is only about to be
+	}
+	why := j.why
+	if why == "" {
+		why = "the access that was granted by request " + j.granted + " is over"
+	}
+	return &proxy.RefusedError{Verdict: proxy.Deny(proxy.CauseApproval, "", why, "Ask for access again.")}
+}

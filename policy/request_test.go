@@ -1,0 +1,266 @@
+package policy
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// ledger is what was granted, by rule.
+type ledger struct {
+	mu      sync.Mutex
+	grants  map[string]Grant
+	watches map[int]func(string)
+	next    int
+	version atomic.Uint64
+}
+
+func (l *ledger) Version() uint64 { return l.version.Load() }
+
+func (l *ledger) Granted(id *proxy.Identity, _ proxy.Target, rule string) (Grant, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	g, ok := l.grants[rule]
+	return g, ok && id.Subject == "alice" && time.Now().Before(g.Until)
+}
+
+func (l *ledger) Watch(_ string, changed func(string)) func() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.watches == nil {
+		l.watches = make(map[int]func(string))
+	}
+	n := l.next
+	l.next++
+	l.watches[n] = changed
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.watches, n)
+	}
+}
+
+// set grants a rule, or takes it back when g is nil.
+func (l *ledger) set(rule string, g *Grant, why string) {
+	l.mu.Lock()
+	if l.grants == nil {
+		l.grants = make(map[string]Grant)
+	}
+	if delete(l.grants, rule); g != nil {
+		l.grants[rule] = *g
+	}
+	l.version.Add(1)
+	var all []func(string)
+	for _, w := range l.watches {
+		all = append(all, w)
+	}
+	l.mu.Unlock()
+	for _, w := range all {
+		w(why)
+	}
+}
+
+func (l *ledger) watched() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.watches)
+}
+
+var onRequest = Rule{
+	Name: "prod", Groups: []string{"dev"}, Allow: []string{"connect", "read", "write"}, Request: &Request{Stages: []Stage{{Approvers: []string{"ops"}}}},
+}
+
+// requesting opens a session of alice's.
+func requesting(t *testing.T, l *ledger, rules ...Rule) (*proxy.Session, error) {
+	t.Helper()
+	p, err := New(rules, CarriesRequests)
+	require.NoError(t, err)
+	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{p.With(l)}}
+	s, op, err := g.Open(context.Background(), proxy.OpenRequest{Identity: &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}, Target: orders})
+	if err == nil {
+		s.Done(op, &proxy.Outcome{})
+		t.Cleanup(func() { s.Close(nil) })
+	}
+	return s, err
+}
+
+func granting(d time.Duration, actions ...string) *Grant {
+	return &Grant{ID: "r1", Until: time.Now().Add(d), Actions: actions}
+}
+
+func TestGrantEndsOnTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{}
+		_, err := requesting(t, l, onRequest)
+		require.ErrorContains(t, err, "you may not connect at orders/shop")
+		require.ErrorContains(t, err, "Rule prod allows it for a time to those who have asked, with an approval of ops.")
+
+		l.set("prod", granting(time.Hour, "connect", "read", "write"), "")
+		s, err := requesting(t, l, onRequest)
+		require.NoError(t, err)
+		var said []string
+		s.HandleReminders(func(text string) bool { said = append(said, text); return true })
+		require.False(t, run(s, statement(proxy.EffectUpdate)).Refuses())
+		time.Sleep(55*time.Minute + time.Second)
+		synctest.Wait()
+		require.Equal(t, []string{"this session ends in 5m: until then access is granted by request r1"}, said)
+		require.NoError(t, s.Err())
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		require.ErrorContains(t, context.Cause(s.Context()), "the access that was granted by request r1 is over")
+		s.Close(nil)
+		require.Zero(t, l.watched(), "nobody watches for a session that has ended")
+		_, err = requesting(t, l, onRequest)
+		require.Error(t, err)
+	})
+}
+
+func TestGrantIsRevoked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{}
+		l.set("prod", granting(time.Hour, "connect", "read", "write"), "")
+		s, err := requesting(t, l, onRequest)
+		require.NoError(t, err)
+		l.set("prod", nil, "request r1 was revoked by bob: enough")
+		synctest.Wait()
+		require.ErrorContains(t, context.Cause(s.Context()), "request r1 was revoked by bob: enough")
+	})
+}
+
+// TestGrantOfMore: what is granted in addition to a right that one has comes and goes, and the session goes on.
+func TestGrantOfMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{}
+		reads := Rule{Name: "readers", Groups: []string{"dev"}, Allow: []string{"connect", "read"}}
+		s, err := requesting(t, l, reads, onRequest)
+		require.NoError(t, err)
+		v := run(s, statement(proxy.EffectUpdate))
+		require.True(t, v.Refuses())
+		require.Contains(t, v.Remedy, "Rule prod allows it for a time")
+		l.set("prod", granting(time.Hour, "connect", "read", "write"), "")
+		require.False(t, run(s, statement(proxy.EffectUpdate)).Refuses(), "at the next operation")
+		l.set("prod", granting(time.Hour, "connect", "read"), "")
+		require.True(t, run(s, statement(proxy.EffectUpdate)).Refuses(), "what was granted is less than the rule")
+		l.set("prod", granting(time.Minute, "connect", "read", "write"), "")
+		require.False(t, run(s, statement(proxy.EffectUpdate)).Refuses())
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		require.True(t, run(s, statement(proxy.EffectUpdate)).Refuses())
+		require.NoError(t, s.Err(), "she may be connected without it")
+	})
+}
+
+// TestGrantIsCheckedAgain: a grant that cannot be asked about any more is not one.
+func TestGrantIsCheckedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{}
+		g := granting(time.Hour, "connect", "read")
+		g.Check = time.Now().Add(time.Minute)
+		l.set("prod", g, "")
+		s, err := requesting(t, l, onRequest)
+		require.NoError(t, err)
+		l.mu.Lock()
+		delete(l.grants, "prod") // nobody says so
+		l.mu.Unlock()
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		require.NoError(t, s.Err())
+		time.Sleep(31 * time.Second)
+		synctest.Wait()
+		require.Error(t, s.Err())
+	})
+}
+
+// TestConnectAsks: connecting makes the request where the rule says so, waits where it does, and goes on as approved.
+func TestConnectAsks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{}
+		rule := onRequest
+		rule.Request = &Request{Stages: onRequest.Request.Stages, Connect: ConnectWait, Wait: time.Minute}
+		p, err := New([]Rule{rule}, CarriesRequests)
+		require.NoError(t, err)
+		var asked []*proxy.Hold
+		g := &proxy.Gateway{Interceptors: []proxy.Interceptor{p.With(l)}, Reviewer: reviewer(func(h *proxy.Hold) proxy.Verdict {
+			asked = append(asked, h)
+			l.set("prod", granting(time.Hour, "connect", "read", "write"), "")
+			return proxy.Allow("prod")
+		})}
+		open := func() (*proxy.Session, error) {
+			s, op, err := g.Open(context.Background(), proxy.OpenRequest{Identity: &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}, Target: orders})
+			if err == nil {
+				s.Done(op, &proxy.Outcome{})
+			}
+			return s, err
+		}
+		s, err := open()
+		require.NoError(t, err)
+		defer s.Close(nil)
+		require.Len(t, asked, 1)
+		require.Equal(t, "prod", asked[0].Access)
+		require.Equal(t, [][]string{{"ops"}}, asked[0].Approvers)
+		require.Equal(t, time.Minute, asked[0].For)
+		l.set("prod", nil, "revoked")
+		synctest.Wait()
+		require.ErrorContains(t, context.Cause(s.Context()), "revoked", "a session that waited for its grant ends with it")
+	})
+}
+
+type reviewer func(h *proxy.Hold) proxy.Verdict
+
+func (r reviewer) Request(_ context.Context, _ *proxy.Session, _ proxy.Op, h *proxy.Hold) (*proxy.Pending, error) {
+	return &proxy.Pending{ID: "r1", Wait: func(context.Context) proxy.Verdict { return r(h) }}, nil
+}
+
+func TestRequestRules(t *testing.T) {
+	_, err := New([]Rule{onRequest})
+	require.ErrorContains(t, err, "takes no requests for access")
+	for _, c := range []struct {
+		name   string
+		change func(*Rule)
+		says   string
+	}{
+		{"no approvers", func(r *Rule) { r.Request.Stages = nil }, "it has no approvers"},
+		{"an empty stage", func(r *Rule) { r.Request.Stages = []Stage{{}} }, "a stage has no approvers"},
+		{"too many", func(r *Rule) { r.Request.Stages = []Stage{{Approvers: []string{"a"}, Need: 21}} }, "want 1 to 20"},
+		{"longer than its most", func(r *Rule) { r.Request.For, r.Request.Max = time.Hour, time.Minute }, "longer than its most"},
+		{"a bad pattern", func(r *Rule) { r.Request.Reason = "(" }, "the pattern of the reason"},
+		{"waits for nothing", func(r *Rule) { r.Request.Connect = ConnectWait }, "for a time of more than 0"},
+		{"denies", func(r *Rule) { r.Deny = []string{"ddl"} }, "denies nothing"},
+		{"too long", func(r *Rule) { r.Request.Max = 1000 * time.Hour }, "at most 168h"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := onRequest
+			request := *onRequest.Request
+			r.Request = &request
+			c.change(&r)
+			_, err := New([]Rule{r}, CarriesRequests)
+			require.ErrorContains(t, err, c.says)
+		})
+	}
+	require.Equal(t, Request{Stages: []Stage{{Approvers: []string{"ops"}, Need: 1}}, For: time.Hour, Max: time.Hour, Decide: 8 * time.Hour}, onRequest.Request.Terms())
+	require.Equal(t, time.Minute, Request{Max: time.Minute}.Terms().For)
+	require.Equal(t, 3*time.Hour, Request{For: 3 * time.Hour}.Terms().Max)
+}
+
+func TestRequestable(t *testing.T) {
+	p, err := New([]Rule{{Groups: []string{"dev"}, Allow: []string{"read"}}, onRequest}, CarriesRequests)
+	require.NoError(t, err)
+	alice, eve := &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}, &proxy.Identity{Subject: "eve"}
+	require.Equal(t, "prod", p.Requestable(alice, orders)[0].Name)
+	require.Empty(t, p.Requestable(eve, orders))
+	require.False(t, p.May(alice, orders))
+	l := &ledger{}
+	require.False(t, p.With(l).May(alice, orders))
+	l.set("prod", granting(time.Hour, "connect"), "")
+	require.True(t, p.With(l).May(alice, orders))
+	require.True(t, slices.Equal(p.Rule("prod").Allow, onRequest.Allow))
+	require.Nil(t, p.Rule("none"))
+}
