@@ -101,7 +101,9 @@ func TestGrantEndsOnTime(t *testing.T) {
 		l := &ledger{}
 		_, err := requesting(t, l, onRequest)
 		require.ErrorContains(t, err, "you may not connect at orders/shop")
-		require.ErrorContains(t, err, "Rule prod allows it for a time to those who have asked, with an approval of ops.")
+		var refused *proxy.RefusedError
+		require.ErrorAs(t, err, &refused)
+		require.Contains(t, refused.Verdict.Remedy, "Rule prod allows it for a time to those who have asked, with an approval of ops.")
 
 		l.set("prod", granting(time.Hour, "connect", "read", "write"), "")
 		s, err := requesting(t, l, onRequest)
