@@ -27,7 +27,7 @@ const (
 	Lapsed    State = "lapsed"    // approved, and nobody was there any more to run it
 )
 
-// Request is one operation that waits, or waited, for a decision. It is a
+// Request is one operation, or access to a resource, that waits, or waited, for a decision. It is a
 // snapshot, shown to those who decide.
 type Request struct {
 	ID        string     `json:"id"`
@@ -55,6 +55,9 @@ type Request struct {
 	DecidedAt *time.Time `json:"decided_at,omitempty"`
 	Channel   string     `json:"channel,omitempty"` // how the decision came
 	Reason    string     `json:"reason,omitempty"`
+
+	// Access is what a request for access asks for; nil: the request is about an operation.
+	Access *Access `json:"access,omitempty"`
 }
 
 // Bounds on what is held: who decides has to read it.

@@ -1,0 +1,165 @@
+package review
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// KindAccess is the kind of requests for access to a resource.
+const KindAccess = "access"
+
+// More states, of requests for access. Approved ones go on until they end or are revoked.
+const (
+	Ended   State = "ended"   // its time is over
+	Revoked State = "revoked" // somebody took it back
+)
+
+// Voted is what a request's note has as its state when somebody approved it and more approvals are
+// needed; the request stays pending.
+const Voted = "voted"
+
+// Terms are those on which access is granted: a rule's, when it is asked for.
+type Terms struct {
+	Rule    string
+	Actions []string // that the rule allows
+	Stages  []Stage  // at least one
+	// For is how long access is granted when nobody says otherwise, Max the longest that may be asked for, and
+	// Decide how long a request may wait. All are more than 0.
+	For, Max, Decide time.Duration
+	Message          string // what for; may be empty
+}
+
+// Stage is one of the approvals that a request needs, one after the other.
+type Stage struct {
+	Approvers []string `json:"approvers"` // groups; "*" is everybody
+	Need      int      `json:"need"`      // people, one or more
+}
+
+// Access is what a request for access asks for, and what has become of it.
+type Access struct {
+	Rule    string        `json:"rule"`
+	Actions []string      `json:"actions"`
+	For     time.Duration `json:"for"`             // nanoseconds
+	From    time.Time     `json:"from,omitzero"`   // not before; zero is with the last approval
+	Reason  string        `json:"reason"`          // why it is asked for
+	Remote  string        `json:"remote,omitzero"` // where it was asked for from
+	Stages  []Stage       `json:"stages"`
+	Votes   []VoteRecord  `json:"votes,omitempty"`
+	Grant   *Grant        `json:"grant,omitempty"` // nil: nothing is granted
+}
+
+// VoteRecord is an approval, as it is kept.
+type VoteRecord struct {
+	Stage   int       `json:"stage"` // from 0 on
+	By      string    `json:"by"`    // subject
+	Name    string    `json:"name,omitempty"`
+	At      time.Time `json:"at"`
+	Channel string    `json:"channel,omitempty"`
+	Method  string    `json:"method,omitempty"` // by which she has proven who she is
+	Reason  string    `json:"reason,omitempty"`
+	// Lost says that she was not an approver any more when the request was to be granted: the vote does not count.
+	Lost bool `json:"lost,omitempty"`
+}
+
+// Grant is what was granted.
+type Grant struct {
+	From    time.Time `json:"from"`
+	Until   time.Time `json:"until"`
+	Actions []string  `json:"actions"`
+}
+
+// stage is the one that approvals are needed of; len(Stages) when all are there.
+func (a *Access) stage() int {
+	for i, s := range a.Stages {
+		n := 0
+		for _, v := range a.Votes {
+			if v.Stage == i && !v.Lost {
+				n++
+			}
+		}
+		if n < s.Need {
+			return i
+		}
+	}
+	return len(a.Stages)
+}
+
+// voted reports whether somebody has approved, in any stage: one person is one vote.
+func (a *Access) voted(subject string) bool {
+	return slices.ContainsFunc(a.Votes, func(v VoteRecord) bool { return v.By == subject && !v.Lost })
+}
+
+// approver reports whether somebody may approve a stage.
+func (s *Stage) approver(by *proxy.Identity) bool {
+	return slices.ContainsFunc(s.Approvers, func(g string) bool { return g == "*" || by.In(g) })
+}
+
+// describe fills in what is shown of a request for access.
+func (r *Request) describe() {
+	a := r.Access
+	at := r.Resource
+	if r.Account != "" {
+		at = r.Account + "@" + at
+	}
+	r.Kind, r.Rules = KindAccess, []string{a.Rule}
+	r.Text = fmt.Sprintf("%s at %s for %s", strings.Join(a.Actions, ", "), at, a.For)
+	if !a.From.IsZero() {
+		r.Text += " from " + a.From.UTC().Format(time.RFC3339)
+	}
+	r.Approvers = nil
+	if i := a.stage(); i < len(a.Stages) {
+		r.Approvers = [][]string{a.Stages[i].Approvers}
+	}
+}
+
+// accessDigest is the hash of what is asked for. Every part has its length before it.
+func (r *Request) accessDigest() string {
+	h := sha256.New()
+	part := func(parts ...string) {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(parts))))
+		for _, p := range parts {
+			h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(p))))
+			h.Write([]byte(p))
+		}
+	}
+	a := r.Access
+	part("sallyport access request 1", r.ID, r.Requester, r.For, r.Resource, r.Account, a.Rule, a.Reason, a.For.String(), a.From.UTC().Format(time.RFC3339Nano))
+	part(a.Actions...)
+	for _, s := range a.Stages {
+		part(append([]string{fmt.Sprint(s.Need)}, s.Approvers...)...)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// open reports whether what was granted is so at a time.
+func (r *Request) open(now time.Time) bool {
+	return r.State == Approved && r.Access != nil && r.Access.Grant != nil && !now.Before(r.Access.Grant.From) && now.Before(r.Access.Grant.Until)
+}
+
+// clone is a copy that shares nothing that is changed.
+func (r *Request) clone() Request {
+	out := *r
+	if r.Access != nil {
+		a := *r.Access
+		a.Votes = slices.Clone(a.Votes)
+		if a.Grant != nil {
+			g := *a.Grant
+			a.Grant = &g
+		}
+		out.Access = &a
+	}
+	return out
+}
+
+// byAge orders requests, the oldest first.
+func byAge(a, b Request) int {
+	return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.ID, b.ID))
+}
