@@ -29,6 +29,11 @@ func (l *Log) Record(_ context.Context, n *proxy.Note) error {
 			b = str(b, "rule", rule)
 			b = str(b, "decided_by", r.DecidedBy)
 			b = str(b, "channel", r.Channel)
+			b = str(b, "resource", r.Resource)
+			b = str(b, "account", r.Account)
+			if !r.Until.IsZero() {
+				b = str(b, "deadline", r.Until.UTC().Format(time.RFC3339))
+			}
 			return str(b, "reason", r.Reason)
 		})
 	case n.Kind == proxy.NoteDetokenised:

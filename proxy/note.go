@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // NoteKind says what a Note is evidence of.
@@ -76,6 +77,9 @@ type RequestNote struct {
 	DecidedBy string
 	Channel   string // how the decision came
 	Reason    string
+	// Of a request for access.
+	Resource, Account string
+	Until             time.Time // when what was granted is over; zero: nothing was
 }
 
 // Noter is an Interceptor or Reviewer that leaves notes. A gateway does not

@@ -34,6 +34,7 @@ type Terms struct {
 	// For is how long access is granted when nobody says otherwise, Max the longest that may be asked for, and
 	// Decide how long a request may wait. All are more than 0.
 	For, Max, Decide time.Duration
+	Reason           string // a pattern that must be found in the reason; empty: any reason will do
 	Message          string // what for; may be empty
 }
 
@@ -65,6 +66,9 @@ type VoteRecord struct {
 	Channel string    `json:"channel,omitempty"`
 	Method  string    `json:"method,omitempty"` // by which she has proven who she is
 	Reason  string    `json:"reason,omitempty"`
+	// For and Actions are what she has left of what was asked for; zero is all.
+	For     time.Duration `json:"for,omitempty"`
+	Actions []string      `json:"actions,omitempty"`
 	// Lost says that she was not an approver any more when the request was to be granted: the vote does not count.
 	Lost bool `json:"lost,omitempty"`
 }

@@ -1,0 +1,615 @@
+package review
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/internal/testserver"
+	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/store"
+	"github.com/sallyport/sallyport/store/sqlstore"
+)
+
+func TestMain(m *testing.M) { testserver.Main(m) }
+
+// people are who there is, by subject.
+type people struct {
+	mu  sync.Mutex
+	ids map[string]*proxy.Identity
+	err error
+}
+
+func everybody() *people {
+	p := &people{ids: make(map[string]*proxy.Identity)}
+	for name, groups := range map[string][]string{"alice": {"dev"}, "olga": {"ops"}, "otto": {"ops"}, "sven": {"security"}, "both": {"ops", "security"}, "eve": {"dev"}} {
+		p.ids[name] = &proxy.Identity{Subject: name, Name: strings.ToUpper(name), Groups: groups, Method: proxy.MethodOIDC}
+	}
+	return p
+}
+
+func (p *people) who(_ context.Context, subject string) (*proxy.Identity, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err != nil {
+		return nil, p.err
+	}
+	if id := p.ids[subject]; id != nil {
+		return id, nil
+	}
+	return nil, errors.New("nobody of this name")
+}
+
+// desk is one at a store, with what it has noted.
+type desk struct {
+	*Desk
+	people *people
+	mu     sync.Mutex
+	notes  []string
+	fails  error // of notes
+}
+
+func openDesk(t *testing.T, s store.Store, p *people) *desk {
+	t.Helper()
+	d := &desk{people: p}
+	d.Desk = &Desk{Store: s, Who: p.who, Note: func(_ context.Context, n *proxy.Note) error {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.fails != nil {
+			return d.fails
+		}
+		d.notes = append(d.notes, n.Request.State+" "+n.Request.DecidedBy)
+		return nil
+	}}
+	require.NoError(t, d.Load(t.Context()))
+	return d
+}
+
+var (
+	vm    = proxy.Target{Resource: &proxy.Resource{Name: "vm1"}, Account: proxy.Account{Name: "app"}}
+	terms = Terms{
+		Rule: "prod", Actions: []string{"connect", "exec", "shell"}, Stages: []Stage{{Approvers: []string{"ops"}, Need: 1}},
+		For: time.Hour, Max: 8 * time.Hour, Decide: 8 * time.Hour,
+	}
+)
+
+func two(t Terms) Terms {
+	t.Stages = []Stage{{Approvers: []string{"ops"}, Need: 2}, {Approvers: []string{"security"}, Need: 1}}
+	return t
+}
+
+func (d *desk) asks(t *testing.T, terms Terms, change func(*Ask)) *Request {
+	t.Helper()
+	a := Ask{Resource: "vm1", Terms: terms, Reason: "INC-4711"}
+	if change != nil {
+		change(&a)
+	}
+	r, err := d.Ask(t.Context(), d.people.ids["alice"], a)
+	require.NoError(t, err)
+	return r
+}
+
+func (d *desk) vote(r *Request, by string) Vote {
+	return Vote{By: d.people.ids[by], Hash: r.Hash, Channel: "test", Reason: "because"}
+}
+
+// granted is the request by which alice has the rule.
+func (d *desk) granted(rule string) string {
+	id, _, _, ok := d.Granted(d.people.ids["alice"], vm, rule)
+	if !ok {
+		return ""
+	}
+	return id
+}
+
+func TestAccessIsGranted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := store.NewMemory()
+		one, two := openDesk(t, s, everybody()), openDesk(t, s, everybody())
+		r := one.asks(t, terms, nil)
+		require.Equal(t, Pending, r.State)
+		require.Equal(t, "connect, exec, shell at vm1 for 1h0m0s", r.Text)
+		require.Equal(t, [][]string{{"ops"}}, r.Approvers)
+		require.Equal(t, r.ID, one.asks(t, terms, nil).ID, "the same is not asked for twice")
+		require.Empty(t, one.granted("prod"))
+		version := two.Version()
+		time.Sleep(10 * time.Minute)
+		got, err := two.Approve(t.Context(), r.ID, two.vote(r, "olga"), Narrow{})
+		require.NoError(t, err)
+		require.Equal(t, Approved, got.State)
+		require.Equal(t, time.Hour, got.Access.Grant.Until.Sub(got.Access.Grant.From))
+		require.WithinDuration(t, time.Now(), got.Access.Grant.From, time.Millisecond, "the clock starts at the grant")
+		require.Equal(t, r.ID, two.granted("prod"))
+		require.NotEqual(t, version, two.Version())
+		require.Empty(t, one.granted("prod"), "it has not heard")
+		require.NoError(t, one.touch(t.Context()))
+		require.NoError(t, one.Follow(t.Context(), r.ID))
+		require.Equal(t, r.ID, one.granted("prod"))
+		require.Empty(t, one.granted("other"))
+		_, _, _, ok := one.Granted(one.people.ids["eve"], vm, "prod")
+		require.False(t, ok)
+		other := vm
+		other.Resource = &proxy.Resource{Name: "vm2"}
+		_, _, _, ok = one.Granted(one.people.ids["alice"], other, "prod")
+		require.False(t, ok)
+		require.Equal(t, []string{"pending "}, one.notes)
+		require.Equal(t, []string{"approved olga"}, two.notes)
+		time.Sleep(59 * time.Minute)
+		require.NoError(t, one.touch(t.Context()))
+		require.Equal(t, r.ID, one.granted("prod"))
+		time.Sleep(time.Minute)
+		require.NoError(t, one.touch(t.Context()))
+		require.Empty(t, one.granted("prod"), "to the second")
+	})
+}
+
+func TestAccount(t *testing.T) {
+	d := openDesk(t, store.NewMemory(), everybody())
+	r := d.asks(t, terms, func(a *Ask) { a.Account = "app" })
+	_, err := d.Approve(t.Context(), r.ID, d.vote(r, "olga"), Narrow{})
+	require.NoError(t, err)
+	require.Equal(t, r.ID, d.granted("prod"))
+	root := vm
+	root.Account.Name = "root"
+	_, _, _, ok := d.Granted(d.people.ids["alice"], root, "prod")
+	require.False(t, ok)
+}
+
+func TestVotes(t *testing.T) {
+	d := openDesk(t, store.NewMemory(), everybody())
+	r := d.asks(t, two(terms), nil)
+	for _, c := range []struct {
+		by  string
+		err error
+	}{{"alice", ErrOwn}, {"eve", ErrIneligible}, {"sven", ErrIneligible}} {
+		_, err := d.Approve(t.Context(), r.ID, d.vote(r, c.by), Narrow{})
+		require.ErrorIs(t, err, c.err, c.by)
+	}
+	agent := *d.people.ids["olga"]
+	agent.Kind = proxy.Agent
+	_, err := d.Approve(t.Context(), r.ID, Vote{By: &agent, Hash: r.Hash}, Narrow{})
+	require.ErrorIs(t, err, ErrIneligible)
+	_, err = d.Approve(t.Context(), r.ID, Vote{By: d.people.ids["olga"], Hash: "another"}, Narrow{})
+	require.ErrorIs(t, err, ErrChanged)
+
+	got, err := d.Approve(t.Context(), r.ID, d.vote(r, "both"), Narrow{})
+	require.NoError(t, err)
+	require.Equal(t, Pending, got.State)
+	_, err = d.Approve(t.Context(), r.ID, d.vote(r, "both"), Narrow{})
+	require.ErrorContains(t, err, "you have approved this request already")
+	got, err = d.Approve(t.Context(), r.ID, d.vote(r, "olga"), Narrow{})
+	require.NoError(t, err)
+	require.Equal(t, [][]string{{"security"}}, got.Approvers, "the next stage")
+	_, err = d.Approve(t.Context(), r.ID, d.vote(r, "both"), Narrow{})
+	require.ErrorIs(t, err, ErrIneligible, "one person in two groups is one vote")
+	_, err = d.Approve(t.Context(), r.ID, d.vote(r, "otto"), Narrow{})
+	require.ErrorIs(t, err, ErrIneligible, "of another stage")
+	got, err = d.Approve(t.Context(), r.ID, d.vote(r, "sven"), Narrow{})
+	require.NoError(t, err)
+	require.Equal(t, Approved, got.State)
+	require.Equal(t, []string{"pending ", "voted both", "voted olga", "approved sven"}, d.notes)
+	_, err = d.Approve(t.Context(), r.ID, d.vote(r, "otto"), Narrow{})
+	var decided *DecidedError
+	require.ErrorAs(t, err, &decided, "approving again does not extend it")
+}
+
+// TestLostVotes: the vote of somebody who is not an approver any more does not count.
+func TestLostVotes(t *testing.T) {
+	d := openDesk(t, store.NewMemory(), everybody())
+	r := d.asks(t, two(terms), nil)
+	for _, by := range []string{"olga", "otto"} {
+		_, err := d.Approve(t.Context(), r.ID, d.vote(r, by), Narrow{})
+		require.NoError(t, err)
+	}
+	d.people.ids["otto"] = &proxy.Identity{Subject: "otto"}
+	d.people.err = proxy.ErrUnavailable
+	_, err := d.Approve(t.Context(), r.ID, d.vote(r, "sven"), Narrow{})
+	require.ErrorIs(t, err, proxy.ErrUnavailable, "who cannot be asked about is not counted")
+	d.people.err = nil
+	got, err := d.Approve(t.Context(), r.ID, d.vote(r, "sven"), Narrow{})
+	require.NoError(t, err)
+	require.Equal(t, Pending, got.State)
+	require.Equal(t, [][]string{{"ops"}}, got.Approvers)
+	got, err = d.Approve(t.Context(), r.ID, d.vote(r, "both"), Narrow{})
+	require.NoError(t, err)
+	require.Equal(t, Approved, got.State)
+	require.True(t, got.Access.Votes[1].Lost)
+}
+
+func TestNarrow(t *testing.T) {
+	d := openDesk(t, store.NewMemory(), everybody())
+	r := d.asks(t, two(terms), func(a *Ask) { a.For = 2 * time.Hour })
+	for _, n := range []Narrow{{For: 3 * time.Hour}, {For: time.Second}, {For: -time.Hour}, {Actions: []string{"all"}}} {
+		_, err := d.Approve(t.Context(), r.ID, d.vote(r, "olga"), n)
+		require.ErrorIs(t, err, ErrAsk)
+	}
+	left, err := d.Approve(t.Context(), r.ID, d.vote(r, "olga"), Narrow{For: time.Hour, Actions: []string{"exec"}})
+	require.NoError(t, err)
+	_, err = d.Approve(t.Context(), r.ID, d.vote(r, "otto"), Narrow{})
+	require.ErrorIs(t, err, ErrChanged, "who approves next sees what is left")
+	_, err = d.Approve(t.Context(), r.ID, d.vote(left, "otto"), Narrow{For: 2 * time.Hour})
+	require.ErrorIs(t, err, ErrAsk, "and gives nothing back")
+	_, err = d.Approve(t.Context(), r.ID, d.vote(left, "otto"), Narrow{})
+	require.NoError(t, err)
+	got, err := d.Approve(t.Context(), r.ID, d.vote(left, "sven"), Narrow{})
+	require.NoError(t, err)
+	require.Equal(t, []string{"connect", "exec"}, got.Access.Grant.Actions)
+	require.Equal(t, time.Hour, got.Access.Grant.Until.Sub(got.Access.Grant.From))
+}
+
+func TestAskIsRefused(t *testing.T) {
+	d := openDesk(t, store.NewMemory(), everybody())
+	strict := terms
+	strict.Reason = `INC-\d+`
+	for _, c := range []struct {
+		name   string
+		terms  Terms
+		change func(*Ask)
+		says   string
+	}{
+		{"no reason", terms, func(a *Ask) { a.Reason = " " }, "a reason is needed"},
+		{"a long reason", terms, func(a *Ask) { a.Reason = strings.Repeat("x", 1001) }, "may have 1000"},
+		{"no ticket", strict, func(a *Ask) { a.Reason = "please" }, `wants a reason that has INC-\d+`},
+		{"too long", terms, func(a *Ask) { a.For = 9 * time.Hour }, "at most 8h"},
+		{"too short", terms, func(a *Ask) { a.For = time.Second }, "at least a minute"},
+		{"another action", terms, func(a *Ask) { a.Actions = []string{"all"} }, `does not allow "all"`},
+		{"in the past", terms, func(a *Ask) { a.From = time.Now().Add(-2 * time.Hour) }, "already"},
+		{"far away", terms, func(a *Ask) { a.From = time.Now().Add(31 * 24 * time.Hour) }, "within 30 days"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := Ask{Resource: "vm1", Terms: c.terms, Reason: "INC-1"}
+			c.change(&a)
+			_, err := d.Ask(t.Context(), d.people.ids["alice"], a)
+			require.ErrorIs(t, err, ErrAsk)
+			require.ErrorContains(t, err, c.says)
+		})
+	}
+	d.asks(t, strict, nil)
+	for i := range MaxPerRequester - 1 {
+		d.asks(t, terms, func(a *Ask) { a.For = time.Duration(i+2) * time.Minute })
+	}
+	_, err := d.Ask(t.Context(), d.people.ids["alice"], Ask{Resource: "vm2", Terms: terms, Reason: "x"})
+	require.ErrorContains(t, err, "10 requests that wait")
+	require.Len(t, d.List(), MaxPerRequester)
+}
+
+// TestEndings: what ends a request tells those who wait and those who are connected by it.
+func TestEndings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := openDesk(t, store.NewMemory(), everybody())
+		ctx, stop := context.WithCancel(t.Context())
+		go d.Run(ctx)
+		defer stop()
+		var mu sync.Mutex
+		var told []string
+		unwatch := d.Watch("alice", func(why string) {
+			mu.Lock()
+			defer mu.Unlock()
+			told = append(told, why)
+		})
+		last := func() string {
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			if len(told) == 0 {
+				return "nothing"
+			}
+			return told[len(told)-1]
+		}
+		approved := func(change func(*Ask)) *Request {
+			r := d.asks(t, terms, change)
+			got, err := d.Approve(t.Context(), r.ID, d.vote(r, "olga"), Narrow{})
+			require.NoError(t, err)
+			return got
+		}
+
+		r := approved(nil)
+		require.Empty(t, last(), "something is granted")
+		_, err := d.Revoke(t.Context(), r.ID, d.vote(r, "eve"), false)
+		require.ErrorIs(t, err, ErrIneligible)
+		_, err = d.Revoke(t.Context(), r.ID, Vote{By: d.people.ids["otto"]}, false)
+		require.ErrorIs(t, err, ErrReason)
+		_, err = d.Revoke(t.Context(), r.ID, d.vote(r, "otto"), false)
+		require.NoError(t, err)
+		require.Equal(t, "request "+r.ID+", by which you were connected, was revoked by otto: because", last())
+		require.Empty(t, d.granted("prod"))
+
+		r = approved(nil)
+		_, err = d.Cancel(t.Context(), r.ID, d.people.ids["eve"])
+		require.ErrorIs(t, err, ErrUnknown)
+		_, err = d.Cancel(t.Context(), r.ID, d.people.ids["alice"])
+		require.NoError(t, err)
+		require.Empty(t, d.granted("prod"))
+
+		r = approved(nil)
+		time.Sleep(time.Hour + 2*time.Second)
+		require.Equal(t, "the time is over that request "+r.ID+" has granted", last())
+		got, err := d.Get(t.Context(), r.ID)
+		require.NoError(t, err)
+		require.Equal(t, Ended, got.State)
+
+		// One that begins later.
+		r = approved(func(a *Ask) { a.From = time.Now().Add(time.Hour) })
+		require.Empty(t, d.granted("prod"))
+		time.Sleep(time.Hour + 2*time.Second)
+		require.Empty(t, last())
+		require.Equal(t, r.ID, d.granted("prod"))
+		time.Sleep(time.Hour + 2*time.Second)
+		require.Empty(t, d.granted("prod"))
+
+		// Nobody decides.
+		waits := d.asks(t, terms, nil)
+		decided := make(chan State, 1)
+		go func() {
+			r, err := d.Wait(ctx, waits.ID)
+			if err != nil {
+				decided <- State(err.Error())
+				return
+			}
+			decided <- r.State
+		}()
+		time.Sleep(8*time.Hour + 2*time.Second)
+		require.Equal(t, Expired, <-decided)
+		_, err = d.Approve(t.Context(), waits.ID, d.vote(waits, "olga"), Narrow{})
+		require.ErrorContains(t, err, "expired")
+		require.Empty(t, d.List())
+		list, err := d.History(t.Context(), 10)
+		require.NoError(t, err)
+		require.Len(t, list, 5)
+		unwatch()
+		stop()
+		synctest.Wait()
+		require.Empty(t, d.watches)
+		require.Empty(t, d.waiters)
+	})
+}
+
+// TestStale: where the store does not answer, what was granted counts for a while, and then not any more.
+func TestStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &broken{Store: store.NewMemory()}
+		d := openDesk(t, s, everybody())
+		r := d.asks(t, terms, nil)
+		_, err := d.Approve(t.Context(), r.ID, d.vote(r, "olga"), Narrow{})
+		require.NoError(t, err)
+		ctx, stop := context.WithCancel(t.Context())
+		go d.Run(ctx)
+		defer stop()
+		time.Sleep(10 * time.Minute)
+		require.Equal(t, r.ID, d.granted("prod"))
+		s.set(errors.New("down"))
+		time.Sleep(50 * time.Second)
+		require.Equal(t, r.ID, d.granted("prod"))
+		_, _, check, _ := d.Granted(d.people.ids["alice"], vm, "prod")
+		require.WithinDuration(t, time.Now().Add(10*time.Second), check, 6*time.Second)
+		time.Sleep(20 * time.Second)
+		require.Empty(t, d.granted("prod"))
+		s.set(nil)
+		time.Sleep(10 * time.Second)
+		require.Equal(t, r.ID, d.granted("prod"))
+		stop()
+		synctest.Wait()
+	})
+}
+
+// broken is a store that may not answer.
+type broken struct {
+	store.Store
+	mu  sync.Mutex
+	err error
+}
+
+func (b *broken) set(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.err = err
+}
+
+func (b *broken) fails() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err
+}
+
+func (b *broken) Head(ctx context.Context) (int64, time.Time, error) {
+	if err := b.fails(); err != nil {
+		return 0, time.Time{}, err
+	}
+	return b.Store.Head(ctx)
+}
+
+// TestUnrecorded: what cannot be recorded is not given, and is taken away all the same.
+func TestUnrecorded(t *testing.T) {
+	d := openDesk(t, store.NewMemory(), everybody())
+	r := d.asks(t, terms, nil)
+	full := errors.New("the record is full")
+	d.fails = full
+	_, err := d.Ask(t.Context(), d.people.ids["eve"], Ask{Resource: "vm1", Terms: terms, Reason: "x"})
+	require.ErrorIs(t, err, full)
+	_, err = d.Approve(t.Context(), r.ID, d.vote(r, "olga"), Narrow{})
+	require.ErrorIs(t, err, full)
+	require.Empty(t, d.granted("prod"))
+	d.fails = nil
+	_, err = d.Approve(t.Context(), r.ID, d.vote(r, "olga"), Narrow{})
+	require.NoError(t, err)
+	d.fails = full
+	_, err = d.Revoke(t.Context(), r.ID, d.vote(r, "otto"), false)
+	require.NoError(t, err)
+	require.Empty(t, d.granted("prod"))
+}
+
+// step is something that is done to a request at one of two gateways.
+type step struct {
+	name string
+	do   func(d *desk, r *Request) error
+}
+
+var steps = []step{
+	{"approve", func(d *desk, r *Request) error {
+		_, err := d.Approve(context.Background(), r.ID, d.vote(r, "olga"), Narrow{})
+		return err
+	}},
+	{"approve too", func(d *desk, r *Request) error {
+		_, err := d.Approve(context.Background(), r.ID, d.vote(r, "otto"), Narrow{})
+		return err
+	}},
+	{"deny", func(d *desk, r *Request) error {
+		_, err := d.Deny(context.Background(), r.ID, d.vote(r, "both"))
+		return err
+	}},
+	{"revoke", func(d *desk, r *Request) error {
+		_, err := d.Revoke(context.Background(), r.ID, d.vote(r, "otto"), false)
+		return err
+	}},
+	{"withdraw", func(d *desk, r *Request) error {
+		_, err := d.Cancel(context.Background(), r.ID, d.people.ids["alice"])
+		return err
+	}},
+	{"restart", func(d *desk, _ *Request) error { return d.Load(context.Background()) }},
+}
+
+// permutations calls f with every order of n.
+func permutations(n int, f func(order []int)) {
+	order := make([]int, 0, n)
+	var next func()
+	next = func() {
+		if len(order) == n {
+			f(order)
+			return
+		}
+		for i := range n {
+			if !slices.Contains(order, i) {
+				order = append(order, i)
+				next()
+				order = order[:len(order)-1]
+			}
+		}
+	}
+	next()
+}
+
+// after is what a request is after a step, when it was a state before; the state stays where the step is refused.
+func after(was State, step string) State {
+	switch {
+	case was == Pending && strings.HasPrefix(step, "approve"):
+		return Approved
+	case was == Pending && step == "deny":
+		return Denied
+	case was == Approved && step == "revoke":
+		return Revoked
+	case (was == Pending || was == Approved) && step == "withdraw":
+		return Cancelled
+	}
+	return was
+}
+
+// TestInterleavings: in every order of what people do at two gateways, which may not have heard of each other, the request
+// becomes what its states say, and is granted at neither once it is over.
+func TestInterleavings(t *testing.T) {
+	for name, open := range map[string]func(t *testing.T) store.Store{
+		"memory": func(*testing.T) store.Store { return store.NewMemory() },
+		"sqlite": func(t *testing.T) store.Store {
+			s, err := sqlstore.OpenSQLite(t.Context(), t.TempDir()+"/store.db", sqlstore.Options{})
+			require.NoError(t, err)
+			t.Cleanup(func() { s.Close() })
+			return s
+		},
+		"postgres": func(t *testing.T) store.Store {
+			server, database := testserver.Database(t, "")
+			s, err := sqlstore.OpenPostgres(t.Context(), fmt.Sprintf("postgres://postgres@%s/%s", server.Address(), database), sqlstore.Options{
+				Password: func(context.Context) (string, error) { return server.Password, nil },
+			})
+			require.NoError(t, err)
+			t.Cleanup(func() { s.Close() })
+			return s
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t)
+			gateways := []*desk{openDesk(t, s, everybody()), openDesk(t, s, everybody())}
+			steps := steps
+			if name != "memory" { // which is slower
+				steps = []step{steps[0], steps[2], steps[3], steps[4]}
+			}
+			permutations(len(steps), func(order []int) {
+				if name == "memory" { // else what is over is read at each restart
+					s = open(t)
+					gateways = []*desk{openDesk(t, s, everybody()), openDesk(t, s, everybody())}
+				}
+				r, err := gateways[0].Ask(t.Context(), gateways[0].people.ids["alice"], Ask{Resource: "vm1", Terms: terms, Reason: "x"})
+				require.NoError(t, err)
+				want, done := Pending, []string(nil)
+				for i, at := range order {
+					st := steps[at]
+					err := st.do(gateways[(i+at)%2], r)
+					next := after(want, st.name)
+					done = append(done, st.name)
+					if st.name != "restart" {
+						require.Equal(t, next != want, err == nil, "%v: %v", done, err)
+					}
+					want = next
+				}
+				for _, g := range gateways {
+					require.NoError(t, g.Follow(t.Context(), r.ID))
+					got, err := g.Get(t.Context(), r.ID)
+					require.NoError(t, err)
+					require.Equal(t, want, got.State, done)
+					require.Equal(t, want == Approved, g.granted("prod") == r.ID, done)
+				}
+				if want == Approved || want == Pending {
+					_, err := gateways[0].Cancel(t.Context(), r.ID, gateways[0].people.ids["alice"])
+					require.NoError(t, err)
+					require.NoError(t, gateways[1].Follow(t.Context(), r.ID))
+				}
+			})
+			for _, g := range gateways {
+				require.Empty(t, g.granted("prod"))
+				require.Empty(t, g.List())
+			}
+		})
+	}
+}
+
+// TestRaces: what is done at the same moment at two gateways is done once.
+func TestRaces(t *testing.T) {
+	s := store.NewMemory()
+	gateways := []*desk{openDesk(t, s, everybody()), openDesk(t, s, everybody())}
+	for range 200 {
+		r, err := gateways[0].Ask(t.Context(), gateways[0].people.ids["alice"], Ask{Resource: "vm1", Terms: terms, Reason: "x"})
+		require.NoError(t, err)
+		var wg sync.WaitGroup
+		results := make([]error, len(steps))
+		for i, st := range steps {
+			wg.Go(func() { results[i] = st.do(gateways[i%2], r) })
+		}
+		wg.Wait()
+		final, err := gateways[0].Get(t.Context(), r.ID)
+		require.NoError(t, err)
+		approvals := 0
+		for _, err := range results[:2] {
+			if err == nil {
+				approvals++
+			}
+		}
+		require.LessOrEqual(t, approvals, 1)
+		require.Equal(t, approvals == 1, final.Access.Grant != nil)
+		require.False(t, approvals == 1 && results[2] == nil, "it was approved and denied")
+		for _, g := range gateways {
+			require.NoError(t, g.Follow(t.Context(), r.ID))
+			require.Equal(t, final.State == Approved, g.granted("prod") == r.ID)
+		}
+		if !final.over() {
+			_, err := gateways[0].Cancel(t.Context(), r.ID, gateways[0].people.ids["alice"])
+			require.NoError(t, err)
+			require.NoError(t, gateways[1].Follow(t.Context(), r.ID))
+		}
+	}
+}
