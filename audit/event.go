@@ -63,6 +63,7 @@ const (
 	AdminAdopt      = "admin.adopt"      // took what is there as the log's history, although it is not what was signed
 	AdminRefused    = "admin.refused"    // was not permitted to do what action names
 
+	AdminAsk      = "admin.ask"      // what was refused, in AdminRefused: asking for access
 	AdminRequests = "admin.requests" // looked at what is held
 	AdminDecide   = "admin.decide"   // what was refused, in AdminRefused: deciding about a held operation
 

@@ -132,7 +132,7 @@ func TestClientRecords(t *testing.T) {
 func TestClientRequests(t *testing.T) {
 	d := openDesk(t)
 	c := d.open(t)
-	_, err := c.Requests(t.Context())
+	_, err := c.Requests(t.Context(), false)
 	requireCode(t, err, http.StatusNotFound, control.CodeNotFound)
 	verifier, err := identity.NewVerifier("correct horse")
 	require.NoError(t, err)
@@ -147,7 +147,7 @@ func TestClientRequests(t *testing.T) {
 	}
 	hold("DELETE FROM a")
 	hold("DELETE FROM b")
-	list, err := c.Requests(t.Context())
+	list, err := c.Requests(t.Context(), false)
 	require.NoError(t, err)
 	require.Len(t, list, 2)
 	r, err := c.Request(t.Context(), list[0].ID)

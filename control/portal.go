@@ -48,6 +48,8 @@ type Portal struct {
 	// KnownHosts returns the keys by which SSH clients know it, in the form that they read.
 	KnownHosts func() ([]byte, error)
 	Resources  Resources
+	// Access takes requests for access to resources.
+	Access *AccessDesk
 	// Configuration changes objects of the configuration.
 	Configuration *Configuration
 }
@@ -85,8 +87,10 @@ type Resource struct {
 	Database string   `json:"database,omitempty"`
 	Accounts []string `json:"accounts,omitempty"` // those that the caller may use, where there are several
 	// TLS says that clients have to connect by it.
-	TLS    bool              `json:"tls,omitempty"`
-	Labels map[string]string `json:"labels,omitempty"`
+	TLS bool `json:"tls,omitempty"`
+	// Request says that access has to be asked for first.
+	Request bool              `json:"request,omitempty"`
+	Labels  map[string]string `json:"labels,omitempty"`
 }
 
 // ResourceList is the answer to GET /v1/resources.

@@ -13,7 +13,7 @@ import (
 
 // Requests is the answer to GET /v1/requests.
 type Requests struct {
-	Requests []review.Request `json:"requests"` // pending, oldest first
+	Requests []review.Request `json:"requests"` // operations that wait, then access that is asked for or granted; the oldest first
 }
 
 // Decision is the body of POST /v1/requests/{id}/approve and …/deny. At the local socket
@@ -24,6 +24,9 @@ type Decision struct {
 	Password proxy.Secret `json:"-"`
 	Hash     string       `json:"hash"`             // of the request as it was seen
 	Reason   string       `json:"reason,omitempty"` // needed to deny
+	// Seconds and Actions grant less access than is asked for; zero is all of it.
+	Seconds int64    `json:"seconds,omitempty"`
+	Actions []string `json:"actions,omitempty"`
 }
 
 // decisionBody is Decision as it travels. A password leaves its Secret in a client and nowhere else.
@@ -47,16 +50,52 @@ func (h *Handler) listRequests(c *call) error {
 			list.Requests = append(list.Requests, r)
 		}
 	}
+	if err := h.addAccess(c, &list); err != nil {
+		return err
+	}
 	h.answer(c.w, http.StatusOK, list)
 	return nil
 }
+
+// addAccess adds requests for access that wait or are approved; with ?past=true those that are over, too.
+func (h *Handler) addAccess(c *call, list *Requests) error {
+	if c.portal.Access == nil {
+		return nil
+	}
+	all := c.portal.Access.Desk.List()
+	if c.URL.Query().Get("past") == "true" {
+		past, err := c.portal.Access.Desk.History(c.Context(), maxPast)
+		if err != nil {
+			return err
+		}
+		all = append(past, all...)
+	}
+	for i := range all {
+		if c.seesAccess(&all[i]) {
+			list.Requests = append(list.Requests, all[i])
+		}
+	}
+	return nil
+}
+
+// maxPast is how many requests are listed that are over.
+const maxPast = 200
 
 func (h *Handler) showRequest(c *call) error {
 	if h.Requests == nil {
 		return errNoRequests
 	}
 	r, ok := h.Requests.Get(c.PathValue("id"))
-	if !ok || !c.seesRequest(&r) {
+	if !ok {
+		found, err := c.findAccess(c.PathValue("id"))
+		if err != nil {
+			return accessError(err)
+		}
+		r, ok = *found, true
+	} else if !c.seesRequest(&r) {
+		ok = false
+	}
+	if !ok {
 		return NotFound(review.ErrUnknown.Error())
 	}
 	if err := h.record(audit.Action{Type: audit.AdminRequests, By: c.who, Session: r.Session, Remote: c.RemoteAddr}); err != nil {
@@ -66,8 +105,8 @@ func (h *Handler) showRequest(c *call) error {
 	return nil
 }
 
-func (h *Handler) approveRequest(c *call) error { return h.decide(c, (*review.Queue).Approve) }
-func (h *Handler) denyRequest(c *call) error    { return h.decide(c, (*review.Queue).Deny) }
+func (h *Handler) approveRequest(c *call) error { return h.decide(c, true) }
+func (h *Handler) denyRequest(c *call) error    { return h.decide(c, false) }
 
 // seesRequest reports whether the caller may know of a request: her own, and one that she
 // may decide about, besides what the permission shows.
@@ -96,7 +135,7 @@ func (h *Handler) decider(c *call, d *decisionBody) (by *proxy.Identity, channel
 var errNotInPerson = errors.New("decisions are made by people who have logged in, and not by programs")
 
 // decide has the user decide whose password was given, or who has logged in.
-func (h *Handler) decide(c *call, do func(*review.Queue, string, review.Vote) error) error {
+func (h *Handler) decide(c *call, approve bool) error {
 	if h.Requests == nil || h.Deciders == nil && c.means == byPeer {
 		return errNoRequests
 	}
@@ -105,22 +144,31 @@ func (h *Handler) decide(c *call, do func(*review.Queue, string, review.Vote) er
 		return err
 	}
 	id := c.PathValue("id")
+	if _, ok := h.Requests.Get(id); !ok {
+		if r, err := c.findAccess(id); err == nil {
+			return h.decideAccess(c, r, &d, approve)
+		} else if !errors.Is(err, review.ErrUnknown) {
+			return err
+		}
+	}
 	if r, ok := h.Requests.Get(id); ok && !c.seesRequest(&r) {
 		id = "" // it does not exist for the caller
 	}
 	by, channel, err := h.decider(c, &d)
 	if err == nil {
-		err = do(h.Requests, id, review.Vote{By: by, Hash: d.Hash, Reason: d.Reason, Channel: channel})
+		vote := review.Vote{By: by, Hash: d.Hash, Reason: d.Reason, Channel: channel}
+		if approve {
+			err = h.Requests.Approve(id, vote)
+		} else {
+			err = h.Requests.Deny(id, vote)
+		}
 	}
 	if err != nil {
-		a := audit.Action{Type: audit.AdminRefused, Action: audit.AdminDecide, By: c.who, Reason: "request " + knownID(id) + " as " + d.User + ": " + err.Error(), Remote: c.RemoteAddr}
+		session := ""
 		if r, ok := h.Requests.Get(id); ok {
-			a.Session = r.Session
+			session = r.Session
 		}
-		if rerr := h.record(a); rerr != nil {
-			return rerr
-		}
-		return decisionError(err)
+		return h.refusedDecision(c, id, d.User, session, err)
 	}
 	r, _ := h.Requests.Get(id)
 	h.answer(c.w, http.StatusOK, r)

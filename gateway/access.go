@@ -27,7 +27,9 @@ func (x access) Resources(ctx context.Context, who *proxy.Identity) ([]control.R
 			}
 		}
 		if out.Accounts == nil {
-			continue
+			if out.Request = p.requestable(who, r); !out.Request {
+				continue
+			}
 		}
 		if len(r.Accounts) == 1 {
 			out.Accounts = nil // there is nothing to choose
@@ -93,7 +95,11 @@ func (x access) connects(ctx context.Context, who *proxy.Identity, t proxy.Targe
 	var refused *proxy.RefusedError
 	switch {
 	case errors.As(err, &refused):
-		return &control.Answer{Outcome: string(Deny), By: refused.By, Rule: refused.Verdict.Rule, Cause: refused.Verdict.Cause.String(), Message: refused.Verdict.Message()}, nil
+		outcome := Deny
+		if refused.Verdict.Action == proxy.ActionHold {
+			outcome = Hold
+		}
+		return &control.Answer{Outcome: string(outcome), By: refused.By, Rule: refused.Verdict.Rule, Cause: refused.Verdict.Cause.String(), Message: refused.Verdict.Message()}, nil
 	case err != nil:
 		return nil, err
 	}

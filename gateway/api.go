@@ -47,7 +47,7 @@ func (g *Gateway) portal() *control.Portal {
 	if len(p.config.Identity.Users) > 0 {
 		out.Passwords = deciders{identities{g}} // a token is not a fresh proof of anybody
 	}
-	out.Identities, out.Configuration = identities{g}, g.configuration()
+	out.Identities, out.Configuration, out.Access = identities{g}, g.configuration(), g.accessDesk()
 	if logins := p.people.logins; logins != nil {
 		for _, provider := range logins.Providers {
 			out.Providers = append(out.Providers, control.LoginProvider{Name: provider.Name(), Device: true})

@@ -33,6 +33,7 @@ type Explainer struct {
 	memory   masking.Memory
 	keys     func(protocol string) protocol.Keys // those of the gateway
 	issued   func(*x509.Certificate) bool        // whether the gateway has given a certificate; nil: it gives none
+	grants   policy.Grants                       // what was granted to those who have asked; nil: nothing
 	ends     []func() error                      // of what was opened later
 	current  atomic.Pointer[parts]
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport/sallyport/identity/scim"
 	"github.com/sallyport/sallyport/identity/tokens"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/review"
 	"github.com/sallyport/sallyport/revision"
 	"github.com/sallyport/sallyport/store"
 )
@@ -71,7 +72,7 @@ func (g *Gateway) askAgain(ctx context.Context) {
 // followAll is what followed does when it is not known what has changed.
 func (g *Gateway) followAll(ctx context.Context) error {
 	p := g.parts().people
-	err := errors.Join(g.followObjects(ctx), g.loadAuthorities(ctx))
+	err := errors.Join(g.desk.Load(ctx), g.followObjects(ctx), g.loadAuthorities(ctx))
 	if p.directory != nil {
 		err = errors.Join(err, p.directory.Load(ctx))
 	}
@@ -100,6 +101,8 @@ func (g *Gateway) followed(ctx context.Context, changes []store.Change) error {
 			err = g.loadAuthorities(ctx)
 		case ca.KindRevocation:
 			revoked = true
+		case review.KindRequest:
+			err = g.desk.Follow(ctx, c.Name)
 		case revision.KindHead:
 			err = g.followObjects(ctx)
 		case scim.KindUser, scim.KindGroup:

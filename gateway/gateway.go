@@ -114,6 +114,7 @@ type Gateway struct {
 	operator  *operatorLog
 	state     *state
 	proofs    *proofs
+	desk      *review.Desk
 	authority *ca.Authority // for the gateway's own certificates
 	records   *audit.Log
 	metrics   *prometheus.Metrics
@@ -174,8 +175,12 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	g.keys = g.state.privateKeys
 	g.memory.Keeper = findings{g.state.store}
 	requests := &review.Queue{}
+	var operations proxy.Reviewer = requests
+	if o.Reviewer != nil {
+		operations = o.Reviewer
+	}
 	g.gateway = &proxy.Gateway{
-		Dialer: o.Dialer, Reviewer: requests, Now: o.Now, Log: g.log,
+		Dialer: o.Dialer, Reviewer: reviewers{g, operations}, Now: o.Now, Log: g.log,
 		OnEvent: func(e proxy.Event) {
 			g.operator.event(e)
 			if o.OnEvent != nil {
@@ -189,14 +194,14 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 		Deciders: deciders{identities{g}},
 	}
 	g.control.Authenticate = g.control.Known
-	if o.Reviewer != nil {
-		g.gateway.Reviewer = o.Reviewer
-	}
 	g.closers = append(g.closers, g.Explainer.Close)
 	if err := g.openProofs(context.Background()); err != nil {
 		return err
 	}
 	if err := g.openObjects(context.Background()); err != nil {
+		return err
+	}
+	if err := g.openDesk(context.Background()); err != nil {
 		return err
 	}
 	g.issued = g.proofs.certificates.Issued

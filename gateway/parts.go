@@ -102,6 +102,9 @@ func (p *parts) decide(ctx context.Context, x *Explainer) (err error) {
 	if p.deciding, decides, err = decidingOf(f, x.options.Log, x.parts()); err != nil {
 		return err
 	}
+	if !decides || p.rules != before.rules {
+		p.rules = p.rules.With(x.grants)
+	}
 	if p.guardrail = before.guardrail; !same || p.guardrail == nil || !f.SameGuardrails(before.config) {
 		if p.guardrail, err = f.Guardrail(guardrail.Config{Limiters: x.limiters(), Estimators: x.estimators()}); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"log/slog"
+	"slices"
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/gateway/config"
@@ -53,6 +54,15 @@ func (d deciding) chain() (list []proxy.Interceptor) {
 // may reports whether id may connect to a target under some conditions.
 func (d deciding) may(ctx context.Context, id *proxy.Identity, t proxy.Target) bool {
 	return (d.alone || d.rules.May(id, t)) && (d.rego == nil || d.rego.May(ctx, id, t))
+}
+
+// requestable reports whether somebody may ask for access to a resource, by some account.
+func (p *parts) requestable(id *proxy.Identity, r *proxy.Resource) bool {
+	return !p.alone && slices.ContainsFunc(r.Accounts, func(a proxy.Account) bool {
+		return slices.ContainsFunc(p.rules.Requestable(id, proxy.Target{Resource: r, Account: a, Database: r.Database}), func(rule *policy.Rule) bool {
+			return slices.Contains(rule.Allow, "connect") || slices.Contains(rule.Allow, "all")
+		})
+	})
 }
 
 // MayConnect returns what reports whether somebody may connect to a target by f under some

@@ -196,7 +196,7 @@ func (p *policed) decides(t *testing.T, rule string, decide decision) {
 	t.Helper()
 	c := client.Socket(Socket(p.parts().config))
 	require.Eventually(t, func() bool {
-		list, err := c.Requests(t.Context())
+		list, err := c.Requests(t.Context(), false)
 		require.NoError(t, err)
 		if len(list) == 0 {
 			return false
@@ -400,7 +400,7 @@ access:
 	alice.send("TRUNCATE orders;")
 	c := client.Socket(Socket(p.parts().config))
 	require.Eventually(t, func() bool {
-		list, err := c.Requests(t.Context())
+		list, err := c.Requests(t.Context(), false)
 		require.NoError(t, err)
 		if len(list) == 0 {
 			return false

@@ -231,7 +231,7 @@ func (d *decision) ask(op proxy.Op) proxy.Verdict {
 	kind := op.Info().Kind
 	bit := kinds(kind)
 	if kind == proxy.KindConnect && d.deny.kinds&bit == 0 && d.allow.kinds&bit == 0 {
-		if v := d.askFor(); v.Action == proxy.ActionHold {
+		if v := d.askFor(); v.Refuses() {
 			return v
 		}
 	}

@@ -208,9 +208,10 @@ func asked(c *compiled) string {
 	return " Rule " + c.Name + " allows it for a time to those who have asked, with an approval of " + strings.Join(who, ", then ") + "."
 }
 
-// askFor holds Connect for the first rule that would allow it to those who ask; it passes when no rule does, or wants her to
-// be told alone.
+// askFor holds Connect for the first rule that would allow it to those who ask, or says how to ask; it passes when no rule
+// does. Who may ask is told of the resource, which is not there for others.
 func (d *decision) askFor() proxy.Verdict {
+	var told *compiled
 	for _, c := range d.asking {
 		if c.allow.kinds&kinds(proxy.KindConnect) == 0 {
 			continue
@@ -218,8 +219,14 @@ func (d *decision) askFor() proxy.Verdict {
 		if h := c.ask(d.target); h != nil {
 			return proxy.Verdict{Action: proxy.ActionHold, Cause: proxy.CauseApproval, Rule: c.Name, Reason: h.Message, Hold: h}
 		}
+		if told == nil {
+			told = c
+		}
 	}
-	return proxy.Pass()
+	if told == nil {
+		return proxy.Pass()
+	}
+	return proxy.Deny(proxy.CauseApproval, told.Name, "you have no access to "+d.target.String()+" now", strings.TrimSpace(asked(told)))
 }
 
 // connected notes by which request the session is connected.

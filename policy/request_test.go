@@ -100,7 +100,7 @@ func TestGrantEndsOnTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &ledger{}
 		_, err := requesting(t, l, onRequest)
-		require.ErrorContains(t, err, "you may not connect at orders/shop")
+		require.ErrorContains(t, err, "you have no access to orders/shop now")
 		var refused *proxy.RefusedError
 		require.ErrorAs(t, err, &refused)
 		require.Contains(t, refused.Verdict.Remedy, "Rule prod allows it for a time to those who have asked, with an approval of ops.")

@@ -106,6 +106,9 @@ func (s *Stage) approver(by *proxy.Identity) bool {
 	return slices.ContainsFunc(s.Approvers, func(g string) bool { return g == "*" || by.In(g) })
 }
 
+// ApproverOf reports whether by is an approver of a request for access, of any stage.
+func (r *Request) ApproverOf(by *proxy.Identity) bool { return r.Access != nil && r.approver(by) }
+
 // describe fills in what is shown of a request for access.
 func (r *Request) describe() {
 	a := r.Access
@@ -166,4 +169,18 @@ func (r *Request) clone() Request {
 // byAge orders requests, the oldest first.
 func byAge(a, b Request) int {
 	return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.ID, b.ID))
+}
+
+// Approving says whose approval a request waits for: "2 of dba or ops".
+func Approving(r *Request) string {
+	i := r.Access.stage()
+	if i >= len(r.Access.Stages) {
+		return "nobody"
+	}
+	s := r.Access.Stages[i]
+	who := strings.Join(s.Approvers, " or ")
+	if s.Need > 1 {
+		return fmt.Sprintf("%d of %s", s.Need, who)
+	}
+	return who
 }

@@ -34,6 +34,10 @@ func (r *Request) Lines() string {
 		at += " as " + r.Account
 	}
 	line("at", at)
+	if r.Access != nil {
+		r.accessLines(line)
+		return b.String()
+	}
 	line("why held", r.Message+" (rule "+strings.Join(r.Rules, ", rule ")+")")
 	line("effects", r.Effects)
 	line("unknown", r.Blind)
@@ -47,4 +51,52 @@ func (r *Request) Lines() string {
 		line(fmt.Sprintf("  $%d", i+1), a)
 	}
 	return b.String()
+}
+
+// accessLines are those of a request for access.
+func (r *Request) accessLines(line func(name, value string)) {
+	a := r.Access
+	in := r.Deadline.Location()
+	line("from", a.Remote)
+	line("why", a.Reason)
+	line("what for", r.Message)
+	line("rule", a.Rule)
+	line("access", strings.Join(a.Actions, ", "))
+	line("for", a.For.String())
+	if !a.From.IsZero() {
+		line("begins", a.From.In(in).Format(time.RFC3339))
+	}
+	for i, s := range a.Stages {
+		need := "an approval of "
+		if s.Need > 1 {
+			need = fmt.Sprintf("%d approvals of ", s.Need)
+		}
+		line(fmt.Sprintf("stage %d", i+1), need+strings.Join(s.Approvers, " or "))
+	}
+	for _, v := range a.Votes {
+		text := "approved stage " + fmt.Sprint(v.Stage+1) + " at " + v.At.In(in).Format(time.RFC3339)
+		if v.For > 0 {
+			text += " for " + v.For.String()
+		}
+		if len(v.Actions) > 0 {
+			text += ", " + strings.Join(v.Actions, ", ") + " alone"
+		}
+		if v.Lost {
+			text += ", which does not count any more"
+		}
+		if v.Reason != "" {
+			text += ": " + v.Reason
+		}
+		line(v.By, text)
+	}
+	switch g := a.Grant; {
+	case g != nil:
+		line("granted", g.From.In(in).Format(time.RFC3339)+" to "+g.Until.In(in).Format(time.RFC3339))
+	case r.State == Pending:
+		line("until", r.Deadline.Format(time.RFC3339))
+	}
+	line("hash", r.Hash)
+	if r.DecidedBy != "" && r.State != Approved {
+		line(string(r.State)+" by", r.DecidedBy+" "+r.Reason)
+	}
 }

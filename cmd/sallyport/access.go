@@ -75,7 +75,7 @@ func (p *profile) entries(ctx context.Context) ([]entry, error) {
 	all, err := p.resources(ctx)
 	var list []entry
 	for _, r := range all {
-		e := entry{Name: r.Name, Type: r.Type, User: r.User, Database: r.Database, Accounts: r.Accounts, Labels: r.Labels}
+		e := entry{Name: r.Name, Type: r.Type, User: r.User, Database: r.Database, Accounts: r.Accounts, Request: r.Request, Labels: r.Labels}
 		host, port, err := p.listener(r.Address)
 		if err != nil {
 			return nil, err

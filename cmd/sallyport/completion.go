@@ -260,7 +260,7 @@ func waitingRequests(ctx context.Context, c *cli, f *pflag.FlagSet) (words []cob
 	if err != nil {
 		return nil, err
 	}
-	list, err := gateway.Requests(ctx)
+	list, err := gateway.Requests(ctx, false)
 	for _, r := range list {
 		words = append(words, cobra.CompletionWithDesc(r.ID, visible(r.Requester+" at "+r.Resource+": "+shortened(r.Text, 60))))
 	}

@@ -23,26 +23,27 @@ import (
 
 func requestsCommand(c *cli) *cobra.Command {
 	return family(&cobra.Command{
-		Use: "requests", GroupID: everydayGroup, Short: "List the operations that wait for an approval",
-		Example: example("sallyport requests ls"),
-	}, requestsListCommand(c), requestsShowCommand(c))
+		Use: "requests", GroupID: everydayGroup, Short: "Requests for access, and operations that wait for an approval",
+		Example: example("sallyport requests ls", "sallyport requests show 4jzq7nbkw2"),
+	}, requestsListCommand(c), requestsShowCommand(c), requestsCancelCommand(c), requestsRevokeCommand(c))
 }
 
 func requestsListCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "ls", Short: "List what waits",
+		Use: "ls", Short: "List what waits, and the access that is granted",
 		Example: example("sallyport requests ls", "sallyport requests ls --output json --stream"),
 		Args:    atMost(0),
 	}
 	f := cmd.Flags()
 	open := controlFlags(c, f)
+	past := f.Bool("past", false, "those for access that are over, too")
 	output := listFlags(f)
 	cmd.RunE = does(func(ctx context.Context, _ []string) error {
 		gateway, err := open()
 		if err != nil {
 			return err
 		}
-		all, err := gateway.Requests(ctx)
+		all, err := gateway.Requests(ctx, *past)
 		if err != nil {
 			return answered(err)
 		}
@@ -52,10 +53,11 @@ func requestsListCommand(c *cli) *cobra.Command {
 			column[review.Request]{"REQUEST", false, func(r review.Request) string { return r.ID }},
 			column[review.Request]{"USER", false, func(r review.Request) string { return r.Requester }},
 			column[review.Request]{"RESOURCE", false, func(r review.Request) string { return r.Resource }},
-			column[review.Request]{"UNTIL", false, func(r review.Request) string { return r.Deadline.Local().Format(time.TimeOnly) }},
+			column[review.Request]{"STATE", false, func(r review.Request) string { return string(r.State) }},
+			column[review.Request]{"UNTIL", false, until},
 			column[review.Request]{"RULE", false, func(r review.Request) string { return strings.Join(r.Rules, ",") }},
 			column[review.Request]{"SESSION", true, func(r review.Request) string { return r.Session }},
-			column[review.Request]{"OPERATION", false, func(r review.Request) string {
+			column[review.Request]{"WHAT", false, func(r review.Request) string {
 				if wide {
 					return r.Text
 				}
@@ -64,6 +66,18 @@ func requestsListCommand(c *cli) *cobra.Command {
 		)
 	})
 	return cmd
+}
+
+// until is when a request's state ends: that of one that waits, or of access that is granted.
+func until(r review.Request) string {
+	end := r.Deadline
+	if r.Access != nil && r.Access.Grant != nil {
+		end = r.Access.Grant.Until
+	}
+	if end = end.Local(); time.Until(end).Abs() > 12*time.Hour {
+		return end.Format(time.DateTime)
+	}
+	return end.Format(time.TimeOnly)
 }
 
 // shortened cuts a text where a table has no room for it.
@@ -114,11 +128,11 @@ func printRequest(w io.Writer, r *review.Request) error {
 }
 
 func approveCommand(c *cli) *cobra.Command {
-	return decide(c, "approve", "Let a held operation run", (*client.Client).Approve)
+	return decide(c, "approve", "Approve a request for access, or let a held operation run", (*client.Client).Approve)
 }
 
 func denyCommand(c *cli) *cobra.Command {
-	return decide(c, "deny", "Refuse a held operation", (*client.Client).Deny)
+	return decide(c, "deny", "Deny a request for access, or refuse a held operation", (*client.Client).Deny)
 }
 
 // decide shows a request and decides about what was shown, as the user whose
@@ -135,11 +149,17 @@ func decide(c *cli, verb, short string, do func(*client.Client, context.Context,
 	d := control.Decision{}
 	user := userFlag(f, "at the local socket, decide as this `user` of the gateway, whose password is asked for")
 	f.StringVar(&d.Reason, "reason", "", "the `reason`, which the requester is told; required to deny")
+	var less time.Duration
+	if verb == "approve" {
+		f.DurationVar(&less, "for", 0, "grant access for this `time`, which is shorter than was asked for")
+		f.StringSliceVar(&d.Actions, "ops", nil, "grant these `actions` alone, of those that were asked for; several by commas")
+	}
 	f.StringVar(&d.Hash, "hash", "", "decide only if the request has this `hash`; empty takes the request as it is now")
 	cmd.RunE = does(func(ctx context.Context, args []string) error {
 		if len(args) == 0 || verb == "deny" && d.Reason == "" {
 			return fail(exitUsage, "%s --reason WHY ID; \"sallyport requests ls\" lists what waits", verb)
 		}
+		d.Seconds = int64(less / time.Second)
 		p, err := byProfile(*file, *profile)
 		if err != nil {
 			return err
@@ -178,10 +198,23 @@ func decide(c *cli, verb, short string, do func(*client.Client, context.Context,
 		if err != nil {
 			return answered(err)
 		}
-		fmt.Fprintf(c.out, "request %s is %s\n", done.ID, done.State)
+		fmt.Fprintln(c.out, become(done))
 		return nil
 	})
 	return cmd
+}
+
+// become says what a request is now.
+func become(r *review.Request) string {
+	text := fmt.Sprintf("request %s is %s", r.ID, r.State)
+	switch {
+	case r.Access == nil:
+	case r.State == review.Approved:
+		text += " until " + r.Access.Grant.Until.Local().Format(time.DateTime)
+	case r.State == review.Pending:
+		text += ": it waits for an approval of " + review.Approving(r)
+	}
+	return visible(text)
 }
 
 // confirm has a person at a terminal say yes; a program has said by --hash or its flags

@@ -21,6 +21,7 @@ type entry struct {
 	User     string            `json:"user"` // how to log in there
 	Database string            `json:"database,omitempty"`
 	Accounts []string          `json:"accounts,omitempty"`
+	Request  bool              `json:"request,omitempty"` // access has to be asked for
 	Labels   map[string]string `json:"labels,omitempty"`
 }
 
@@ -92,7 +93,7 @@ func reachable(ctx context.Context, c *cli, file, user, profile string) ([]entry
 
 func listCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "ls", GroupID: everydayGroup, Short: "List the resources that you may connect to, or those of a config file",
+		Use: "ls", GroupID: everydayGroup, Short: "List the resources that you may reach or ask for, or those of a config file",
 		Example: example("sallyport ls", "sallyport ls --config sallyport.yaml --user alice", "sallyport ls --output json"),
 		Args:    atMost(0),
 	}
@@ -112,6 +113,12 @@ func listCommand(c *cli) *cobra.Command {
 			column[entry]{"LISTEN", false, func(e entry) string { return e.Listen }},
 			column[entry]{"USER", false, func(e entry) string { return e.User }},
 			column[entry]{"DATABASE", false, func(e entry) string { return e.Database }},
+			column[entry]{"ACCESS", false, func(e entry) string {
+				if e.Request {
+					return "on request"
+				}
+				return "yes"
+			}},
 			column[entry]{"ACCOUNTS", true, func(e entry) string { return strings.Join(e.Accounts, ",") }},
 			column[entry]{"LABELS", false, func(e entry) string {
 				var labels []string

@@ -102,10 +102,15 @@ func (c *Client) onRecord(ctx context.Context, id, verb, reason string) error {
 	return c.call(ctx, http.MethodPost, "/v1/sessions/"+url.PathEscape(id)+"/"+verb, control.ReasonRequest{Reason: reason}, nil)
 }
 
-// Requests lists the operations that wait for a decision, oldest first.
-func (c *Client) Requests(ctx context.Context) ([]review.Request, error) {
+// Requests lists the operations that wait for a decision, and access that is asked for or granted, the oldest first; with past
+// also what of the latter is over.
+func (c *Client) Requests(ctx context.Context, past bool) ([]review.Request, error) {
 	var all control.Requests
-	err := c.call(ctx, http.MethodGet, "/v1/requests", nil, &all)
+	path := "/v1/requests"
+	if past {
+		path += "?past=true"
+	}
+	err := c.call(ctx, http.MethodGet, path, nil, &all)
 	return all.Requests, err
 }
 

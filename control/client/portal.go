@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/review"
 )
 
 // Server says what is needed before a login. Nobody has to be known for it.
@@ -50,6 +51,21 @@ func (c *Client) Resource(ctx context.Context, name string) (*control.Resource, 
 // Can says what the gateway would answer. It does nothing.
 func (c *Client) Can(ctx context.Context, q control.Question) (*control.Answer, error) {
 	return get[control.Answer](ctx, c, http.MethodPost, "/v1/can", q)
+}
+
+// Ask asks for access to a resource.
+func (c *Client) Ask(ctx context.Context, r control.AccessRequest) (*review.Request, error) {
+	return get[review.Request](ctx, c, http.MethodPost, "/v1/requests", r)
+}
+
+// Cancel withdraws a request for access of one's own; what was granted ends.
+func (c *Client) Cancel(ctx context.Context, id string) (*review.Request, error) {
+	return get[review.Request](ctx, c, http.MethodPost, "/v1/requests/"+url.PathEscape(id)+"/cancel", control.ReasonRequest{})
+}
+
+// Revoke takes back access that was granted, for a reason that its user is told.
+func (c *Client) Revoke(ctx context.Context, id, reason string) (*review.Request, error) {
+	return get[review.Request](ctx, c, http.MethodPost, "/v1/requests/"+url.PathEscape(id)+"/revoke", control.ReasonRequest{Reason: reason})
 }
 
 // Tokens lists one's access tokens, or everybody's.

@@ -35,6 +35,77 @@ type Access struct {
 	Budget    *Budget        `yaml:"budget,chooses"`
 	Masking   []string       `yaml:"masking,chooses"`
 	Recording string         `yaml:"recording,chooses"`
+	// Request has the rule allow what was granted to those who have asked.
+	Request *AccessRequest `yaml:"request,chooses"`
+}
+
+// AccessRequest says who grants what an access rule allows, and for how long; see policy.Request.
+type AccessRequest struct {
+	Position
+	// Approvers and Need are the one stage of most rules; Stages are several.
+	Approvers []string      `yaml:"approvers"`
+	Need      int           `yaml:"need"`
+	Stages    []Stage       `yaml:"stages"`
+	For       time.Duration `yaml:"for"`
+	Max       time.Duration `yaml:"max"`
+	Decide    time.Duration `yaml:"decide"`
+	Reason    string        `yaml:"reason"`  // a pattern
+	Connect   string        `yaml:"connect"` // ask, wait or refuse
+	Wait      time.Duration `yaml:"wait"`
+	Message   string        `yaml:"message"`
+}
+
+// Stage is one of the approvals that a request needs.
+type Stage struct {
+	Position
+	Approvers []string `yaml:"approvers"`
+	Need      int      `yaml:"need"`
+}
+
+// The words of request.connect.
+const (
+	connectAsk    = "ask"
+	connectWait   = "wait"
+	connectRefuse = "refuse"
+)
+
+// request is what r says. Nobody can ask by connecting where a reason has to have something in it.
+func (r *AccessRequest) request() *policy.Request {
+	out := &policy.Request{For: r.For, Max: r.Max, Decide: r.Decide, Reason: r.Reason, Message: r.Message, Wait: r.Wait}
+	for _, s := range r.stages() {
+		out.Stages = append(out.Stages, policy.Stage{Approvers: s.Approvers, Need: s.Need})
+	}
+	switch {
+	case r.Connect == connectWait, r.Connect == "" && r.Wait > 0:
+		out.Connect = policy.ConnectWait
+	case r.Connect == connectAsk, r.Connect == "" && r.Reason == "":
+		out.Connect = policy.ConnectAsk
+	}
+	return out
+}
+
+func (r *AccessRequest) stages() []Stage {
+	if len(r.Stages) > 0 {
+		return r.Stages
+	}
+	return []Stage{{r.Position, r.Approvers, r.Need}}
+}
+
+func (f *File) validateRequest(d *decoder, r *AccessRequest) {
+	if len(r.Stages) > 0 && (len(r.Approvers) > 0 || r.Need != 0) {
+		d.problem(r.Line, "write all of them as stages", "access: request: it has approvers or need, and stages, too")
+	}
+	if r.Connect != "" {
+		d.words(r.Line, "request.connect", []string{r.Connect}, []string{connectAsk, connectWait, connectRefuse})
+	}
+	if r.Reason != "" && (r.Connect == connectAsk || r.Connect == connectWait || r.Wait > 0) {
+		d.problem(r.Line, "leave connect and wait out: people ask by sallyport request", "access: request: who connects gives no reason, and this one wants a reason that has %s", r.Reason)
+	}
+	for _, s := range r.stages() {
+		line := max(s.Line, r.Line)
+		f.checkGroups(d, line, s.Approvers)
+		f.checkApprovers(d, line, s.Approvers)
+	}
 }
 
 // Condition says when an access rule applies; see policy.Condition.
@@ -63,7 +134,7 @@ type Budget struct {
 
 // carries are the obligations that a gateway of a file carries out in addition to those
 // that the policy does itself.
-const carries = policy.CarriesMasking | policy.CarriesRecording
+const carries = policy.CarriesMasking | policy.CarriesRecording | policy.CarriesRequests
 
 // rule is what a, the i-th rule of the file, says. What of it is not understood is left
 // out: a file is checked first.
@@ -92,6 +163,9 @@ func (a Access) rule(i int) policy.Rule {
 	}
 	if level, err := policy.ParseRecording(a.Recording); err == nil {
 		o.Recording = level
+	}
+	if a.Request != nil {
+		r.Request = a.Request.request()
 	}
 	return r
 }
@@ -239,6 +313,9 @@ func (f *File) checkObligations(d *decoder, a *Access) {
 			hint = suggest(name, known)
 		}
 		d.problem(a.Line, hint, "access: masking: no entry of masking is of the profile %q", name)
+	}
+	if a.Request != nil {
+		f.validateRequest(d, a.Request)
 	}
 	if r := a.Review; r != nil {
 		f.checkGroups(d, r.Line, r.Approvers)

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/internal/testserver"
+)
+
+// TestRequest: a developer asks for an hour at a machine, an approver grants it, real clients get in and the session ends
+// when it is taken back; all of it is on record.
+func TestRequest(t *testing.T) {
+	needs(t, "psql")
+	needs(t, "ssh")
+	server, database := testserver.Database(t, "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('hello')")
+	me, err := user.Current()
+	require.NoError(t, err)
+	dir := t.TempDir()
+	host, upstream := keyPair(t, filepath.Join(dir, "host")), keyPair(t, filepath.Join(dir, "upstream"))
+	machine := sshd(t, dir, filepath.Join(dir, "host"), upstream)
+	pg, ssh, api := freeAddress(t), freeAddress(t), freeAddress(t)
+	at := "https://" + api
+	verifier, err := identity.NewVerifier("secret")
+	require.NoError(t, err)
+	t.Setenv("DB_PASSWORD", server.Password)
+	file := filepath.Join(dir, "sallyport.yaml")
+	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, `
+listen: {postgres: %[1]q, ssh: %[2]q}
+api: {listen: %[3]q, url: %[4]q}
+data_dir: data
+identity:
+  users:
+    - {name: dora, groups: [dev], password: %[5]q}
+    - {name: olga, groups: [ops], password: %[5]q}
+    - {name: otto, groups: [ops], password: %[5]q}
+    - {name: eve, groups: [other], password: %[5]q}
+resources:
+  - {name: vm1, type: ssh, address: %[6]q, username: %[7]s, key: "file:upstream", ssh: {host_keys: [%[8]q]}}
+  - {name: shop, type: postgres, address: %[9]q, database: %[10]s, username: postgres, password: "env:DB_PASSWORD", tls: {mode: disable}}
+access:
+  - {name: prod-vms, groups: [dev], resources: [vm1], allow: [connect, exec, shell], request: {approvers: [ops], max: 8h, reason: "INC-[0-9]+"}}
+  - {name: shop-readers, groups: [dev], resources: [shop], allow: [connect, read], request: {approvers: [ops]}}
+  - {name: shop-writers, groups: [dev], resources: [shop], allow: [connect, read, write], request: {approvers: [ops], need: 2, for: 10m}}
+`, pg, ssh, api, at, verifier, machine, me.Username, host, server.Address(), database), 0o600))
+	p := start(t, "serve", "-c", file)
+	p.wait(t, "listening")
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	t.Setenv("HOME", t.TempDir())
+	t.Chdir(t.TempDir())
+	for _, who := range []string{"eve", "olga", "otto", "dora"} {
+		code, _, errs := sallyport(t, "secret\n", "login", at, "--user", who, "--profile", who, "--ca", filepath.Join(dir, "data", "ca", "ca.pem"))
+		require.Equal(t, exitOK, code, errs)
+	}
+	as := func(who string, args ...string) (int, string, string) {
+		t.Helper()
+		return sallyport(t, "", append(args, "--profile", who)...)
+	}
+	run := func(args ...string) (int, string, string) {
+		t.Helper()
+		return sallyport(t, "", append([]string{"connect", "vm1", "--profile", "dora", "--", "-F", "/dev/null", "-o", "BatchMode=yes"}, args...)...)
+	}
+	id := func(text string) string {
+		t.Helper()
+		m := regexp.MustCompile(`request ([a-z0-9]{10})`).FindStringSubmatch(text)
+		require.NotNil(t, m, text)
+		return m[1]
+	}
+
+	code, out, errs := as("dora", "ls")
+	require.Equal(t, exitOK, code, errs)
+	require.Regexp(t, `vm1 +ssh .* on request`, out)
+	code, _, errs = run("echo", "in")
+	require.NotEqual(t, exitOK, code)
+	require.Contains(t, errs, "Rule prod-vms allows it for a time to those who have asked, with an approval of ops")
+
+	// It is asked for as the rule wants it.
+	code, _, errs = as("dora", "request", "vm1", "--reason", "please")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errs, "INC-[0-9]+")
+	code, _, errs = as("eve", "request", "vm1", "--reason", "INC-1")
+	require.Equal(t, exitNotFound, code, errs)
+	code, _, errs = as("dora", "request", "vm1", "--reason", "INC-1", "--for", "9h")
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errs, "at most 8h")
+	code, out, errs = as("dora", "request", "vm1", "--for", "1h", "--reason", "INC-4711")
+	require.Equal(t, exitOK, code, errs)
+	require.Contains(t, out, "waits for an approval of ops")
+	request := id(out)
+
+	// Who may decide, and who may not.
+	code, _, errs = as("dora", "approve", request)
+	require.Equal(t, exitPolicy, code)
+	require.Contains(t, errs, "your own request")
+	code, _, errs = as("eve", "requests", "show", request)
+	require.Equal(t, exitNotFound, code, errs)
+	code, out, errs = as("olga", "requests", "ls")
+	require.Equal(t, exitOK, code, errs)
+	require.Regexp(t, request+` +dora +vm1 +pending`, out)
+	code, out, errs = as("olga", "requests", "show", request)
+	require.Equal(t, exitOK, code, errs)
+	require.Contains(t, out, "why         INC-4711\n")
+	require.Contains(t, out, "access      connect, exec, shell\n")
+	code, out, errs = as("olga", "approve", request, "--reason", "looks right")
+	require.Equal(t, exitOK, code, errs)
+	require.Contains(t, out, "is approved until")
+	code, _, errs = as("otto", "approve", request)
+	require.Equal(t, exitDenied, code, errs)
+
+	code, out, errs = run("echo", "in")
+	require.Equal(t, exitOK, code, errs)
+	require.Equal(t, "in\n", out)
+	// A command that runs is cut, and its user is told why.
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	live := exec.CommandContext(ctx, self, "connect", "vm1", "--profile", "dora", "--", "-F", "/dev/null", "-o", "BatchMode=yes", "-tt", "echo here; sleep 60")
+	live.Env = append(os.Environ(), "SALLYPORT_TEST_MAIN=1")
+	said := &process{}
+	live.Stdout, live.Stderr = said, said
+	require.NoError(t, live.Start())
+	require.Eventually(t, func() bool { return strings.Contains(said.output(), "here") }, 30*time.Second, 10*time.Millisecond, said.output())
+	begun := time.Now()
+	code, _, errs = as("otto", "requests", "revoke", request, "--reason", "enough")
+	require.Equal(t, exitOK, code, errs)
+	require.Error(t, live.Wait())
+	t.Logf("the command ended after %s: %s", time.Since(begun).Round(time.Millisecond), said.output())
+	require.Less(t, time.Since(begun), 10*time.Second)
+	require.Contains(t, said.output(), "was revoked by otto: enough")
+	code, _, _ = run("echo", "in")
+	require.NotEqual(t, exitOK, code)
+
+	// Connecting asks, where the rule lets it.
+	sh, sp, _ := strings.Cut(pg, ":")
+	conn := fmt.Sprintf("host=%s port=%s user=dora+shop password=secret sslmode=require", sh, sp)
+	psql := func(statement string) (string, error) {
+		text, err := exec.CommandContext(ctx, "psql", "-X", "-A", "-t", "-c", statement, conn).CombinedOutput()
+		return string(text), err
+	}
+	text, err := psql("SELECT text FROM notes")
+	require.Error(t, err)
+	require.Contains(t, text, "waits for an approval of ops; connect again when it is approved")
+	asked := id(text)
+	text, err = psql("SELECT text FROM notes")
+	require.Error(t, err)
+	require.Equal(t, asked, id(text), "the same request")
+	code, out, errs = as("olga", "approve", asked, "--for", "30m")
+	require.Equal(t, exitOK, code, errs)
+	text, err = psql("SELECT text FROM notes")
+	require.NoError(t, err, text)
+	require.Equal(t, "hello\n", text)
+
+	// More, in a session that is open: two people grant it.
+	db, err := pgconn.Connect(ctx, conn)
+	require.NoError(t, err)
+	defer db.Close(context.Background())
+	write := func() error {
+		_, err := db.Exec(ctx, "INSERT INTO notes VALUES ('x')").ReadAll()
+		return err
+	}
+	require.Error(t, write())
+	code, out, errs = as("dora", "request", "shop", "--ops", "write", "--reason", "fix a note")
+	require.Equal(t, exitOK, code, errs)
+	require.Contains(t, out, "an approval of 2 of ops")
+	more := id(out)
+	code, out, errs = as("olga", "approve", more)
+	require.Equal(t, exitOK, code, errs)
+	require.Contains(t, out, "is pending: it waits for an approval of 2 of ops")
+	require.Error(t, write())
+	code, _, errs = as("olga", "approve", more)
+	require.Equal(t, exitPolicy, code, errs)
+	code, _, errs = as("otto", "approve", more)
+	require.Equal(t, exitOK, code, errs)
+	require.NoError(t, write())
+	code, _, errs = as("dora", "requests", "cancel", more)
+	require.Equal(t, exitOK, code, errs)
+	require.Error(t, write())
+	_, err = db.Exec(ctx, "SELECT 1").ReadAll()
+	require.NoError(t, err, "the session goes on by the other request")
+
+	// Denied, with the reason.
+	code, out, errs = as("dora", "request", "vm1", "--reason", "INC-4712")
+	require.Equal(t, exitOK, code, errs)
+	denied := id(out)
+	code, _, errs = as("olga", "deny", denied, "--reason", "use the runbook")
+	require.Equal(t, exitOK, code, errs)
+	code, out, errs = as("dora", "requests", "ls", "--past", "-o", "json")
+	require.Equal(t, exitOK, code, errs)
+	require.Contains(t, out, "use the runbook")
+
+	// A crash loses nothing of what was asked for or granted.
+	code, out, errs = as("dora", "request", "vm1", "--reason", "INC-4713")
+	require.Equal(t, exitOK, code, errs)
+	waits := id(out)
+	require.NoError(t, p.cmd.Process.Kill())
+	<-p.done
+	p = start(t, "serve", "-c", file)
+	p.wait(t, "listening")
+	text, err = psql("SELECT text FROM notes LIMIT 1")
+	require.NoError(t, err, text)
+	code, _, errs = as("otto", "approve", waits)
+	require.Equal(t, exitOK, code, errs)
+	code, out, errs = run("echo", "in")
+	require.Equal(t, exitOK, code, errs)
+	require.Equal(t, "in\n", out)
+	code, out, errs = sallyport(t, "", "report", "-c", file)
+	require.Equal(t, exitOK, code, errs+out)
+}

@@ -1,0 +1,158 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/policy"
+	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/review"
+)
+
+// openDesk reads the requests for access of the store.
+func (g *Gateway) openDesk(ctx context.Context) error {
+	g.desk = &review.Desk{Store: g.state.store, Note: g.gateway.Note, Who: g.now, Log: g.log}
+	g.grants = grants{g.desk}
+	return g.desk.Load(ctx)
+}
+
+// grants are those of a desk, as access rules know them.
+type grants struct{ *review.Desk }
+
+// Granted implements [policy.Grants].
+func (d grants) Granted(id *proxy.Identity, t proxy.Target, rule string) (policy.Grant, bool) {
+	request, g, check, ok := d.Desk.Granted(id, t, rule)
+	return policy.Grant{ID: request, Until: g.Until, Check: check, Actions: g.Actions}, ok
+}
+
+// now is who somebody is now who need not be logged in: with the groups that she came with when she was last.
+func (g *Gateway) now(ctx context.Context, subject string) (*proxy.Identity, error) {
+	member, err := g.proofs.members.Get(ctx, subject)
+	if err != nil {
+		return nil, err
+	}
+	p := g.parts()
+	id, err := g.owner(ctx, subject, "")
+	switch {
+	case errors.Is(err, proxy.ErrUnavailable):
+		return nil, err
+	case err != nil && member.Seen.IsZero():
+		return nil, fmt.Errorf("%s is not known: %w", subject, err)
+	case err != nil:
+		id = &proxy.Identity{Subject: subject, Name: member.Name, Groups: slices.Clone(member.Given)}
+	}
+	if id, err = g.proofs.members.Refresh(ctx, id); err != nil || p.people.directory == nil {
+		return id, err
+	}
+	return p.people.directory.Refresh(ctx, id)
+}
+
+// reviewers take operations that are held to whom decides about them, and access that is asked for by connecting to the desk.
+type reviewers struct {
+	*Gateway
+	operations proxy.Reviewer
+}
+
+// Notes implements [proxy.Noter].
+func (r reviewers) Notes() []proxy.NoteKind {
+	kinds := []proxy.NoteKind{proxy.NoteReview}
+	if n, ok := r.operations.(proxy.Noter); ok {
+		for _, k := range n.Notes() {
+			if !slices.Contains(kinds, k) {
+				kinds = append(kinds, k)
+			}
+		}
+	}
+	return kinds
+}
+
+// Request implements [proxy.Reviewer].
+func (r reviewers) Request(ctx context.Context, s *proxy.Session, op proxy.Op, h *proxy.Hold) (*proxy.Pending, error) {
+	if h.Access == "" {
+		return r.operations.Request(ctx, s, op, h)
+	}
+	rule := r.parts().rules.Rule(h.Access)
+	if rule == nil || rule.Request == nil {
+		return nil, fmt.Errorf("rule %s is not there any more: connect again", h.Access)
+	}
+	ask := review.Ask{
+		Resource: s.Target.Resource.Name, Terms: termsOf(rule), Reason: "connecting by " + s.Protocol, Remote: address(s),
+	}
+	if len(s.Target.Resource.Accounts) > 1 {
+		ask.Account = s.Target.Account.Name
+	}
+	made, err := r.desk.Ask(ctx, s.Identity, ask)
+	if err != nil {
+		return nil, err
+	}
+	text := fmt.Sprintf("%s: request %s for %s waits for an approval of %s", h.Message, made.ID, made.Text, review.Approving(made))
+	if rule.Request.Connect == policy.ConnectAsk {
+		return nil, errors.New(text + "; connect again when it is approved")
+	}
+	return &proxy.Pending{
+		ID: made.ID, Message: text, Deadline: time.Now().Add(h.For),
+		Wait: func(ctx context.Context) proxy.Verdict { return r.wait(ctx, made, h.Access) },
+	}, nil
+}
+
+func address(s *proxy.Session) string {
+	if s.Remote == nil {
+		return ""
+	}
+	return s.Remote.String()
+}
+
+// wait waits for what becomes of a request for access.
+func (r reviewers) wait(ctx context.Context, made *review.Request, rule string) proxy.Verdict {
+	now, err := r.desk.Wait(ctx, made.ID)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return proxy.Deny(proxy.CauseApproval, rule, "request "+made.ID+" waits for an approval still", "Connect again when it is approved.")
+	case err != nil:
+		r.log.Error("what became of a request cannot be read", "request", made.ID, "err", err)
+		return proxy.Deny(proxy.CauseInternal, rule, "it cannot be read what became of request "+made.ID, "Connect again.")
+	case now.State == review.Approved:
+		return proxy.Verdict{Action: proxy.ActionAllow, Rule: rule, Grant: now.ID + " by " + now.DecidedBy}
+	case now.State == review.Denied:
+		return proxy.Deny(proxy.CauseDenied, rule, now.DecidedBy+" denied request "+now.ID+": "+now.Reason, "")
+	}
+	return proxy.Deny(proxy.CauseApproval, rule, "request "+now.ID+" is "+string(now.State), "Ask for access again.")
+}
+
+// termsOf are those on which what a rule allows is granted.
+func termsOf(r *policy.Rule) review.Terms {
+	t := r.Request.Terms()
+	out := review.Terms{
+		Rule: r.Name, Actions: r.Allow, For: t.For, Max: t.Max, Decide: t.Decide, Reason: t.Reason, Message: t.Message,
+	}
+	for _, s := range t.Stages {
+		out.Stages = append(out.Stages, review.Stage{Approvers: s.Approvers, Need: s.Need})
+	}
+	return out
+}
+
+// requestable are the terms on which somebody may ask for access to a resource, in the order of the rules. account may be empty.
+func (g *Gateway) requestable(who *proxy.Identity, resource, account string) ([]review.Terms, error) {
+	t, err := g.Target(resource, account, "")
+	if err != nil {
+		return nil, err
+	}
+	var list []review.Terms
+	p := g.parts()
+	if p.alone {
+		return nil, nil // the policy in Rego knows no requests
+	}
+	for _, r := range p.rules.Requestable(who, t) {
+		list = append(list, termsOf(r))
+	}
+	return list, nil
+}
+
+// accessDesk is what the API takes requests for access by.
+func (g *Gateway) accessDesk() *control.AccessDesk {
+	return &control.AccessDesk{Desk: g.desk, Terms: g.requestable}
+}
