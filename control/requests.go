@@ -37,15 +37,26 @@ type decisionBody struct {
 
 var errNoRequests = NotFound("approvals are not set up on this gateway")
 
-func (h *Handler) listRequests(c *call) error {
+// queue is where operations wait; one in which nothing does when there is none.
+func (h *Handler) queue() *review.Queue {
 	if h.Requests == nil {
+		return &review.Queue{}
+	}
+	return h.Requests
+}
+
+// reviews reports whether anything can wait for a decision here.
+func (h *Handler) reviews(c *call) bool { return h.Requests != nil || c.portal.Access != nil }
+
+func (h *Handler) listRequests(c *call) error {
+	if !h.reviews(c) {
 		return errNoRequests
 	}
 	if err := h.record(audit.Action{Type: audit.AdminRequests, By: c.who, Remote: c.RemoteAddr}); err != nil {
 		return err
 	}
 	list := Requests{Requests: []review.Request{}}
-	for _, r := range h.Requests.List() {
+	for _, r := range h.queue().List() {
 		if c.seesRequest(&r) {
 			list.Requests = append(list.Requests, r)
 		}
@@ -82,20 +93,18 @@ func (h *Handler) addAccess(c *call, list *Requests) error {
 const maxPast = 200
 
 func (h *Handler) showRequest(c *call) error {
-	if h.Requests == nil {
+	if !h.reviews(c) {
 		return errNoRequests
 	}
-	r, ok := h.Requests.Get(c.PathValue("id"))
-	if !ok {
+	r, ok := h.queue().Get(c.PathValue("id"))
+	switch {
+	case !ok:
 		found, err := c.findAccess(c.PathValue("id"))
 		if err != nil {
 			return accessError(err)
 		}
-		r, ok = *found, true
-	} else if !c.seesRequest(&r) {
-		ok = false
-	}
-	if !ok {
+		r = *found
+	case !c.seesRequest(&r):
 		return NotFound(review.ErrUnknown.Error())
 	}
 	if err := h.record(audit.Action{Type: audit.AdminRequests, By: c.who, Session: r.Session, Remote: c.RemoteAddr}); err != nil {
@@ -136,7 +145,7 @@ var errNotInPerson = errors.New("decisions are made by people who have logged in
 
 // decide has the user decide whose password was given, or who has logged in.
 func (h *Handler) decide(c *call, approve bool) error {
-	if h.Requests == nil || h.Deciders == nil && c.means == byPeer {
+	if !h.reviews(c) || h.Deciders == nil && c.means == byPeer {
 		return errNoRequests
 	}
 	var d decisionBody
@@ -144,33 +153,34 @@ func (h *Handler) decide(c *call, approve bool) error {
 		return err
 	}
 	id := c.PathValue("id")
-	if _, ok := h.Requests.Get(id); !ok {
+	queue := h.queue()
+	if _, ok := queue.Get(id); !ok {
 		if r, err := c.findAccess(id); err == nil {
 			return h.decideAccess(c, r, &d, approve)
 		} else if !errors.Is(err, review.ErrUnknown) {
 			return err
 		}
 	}
-	if r, ok := h.Requests.Get(id); ok && !c.seesRequest(&r) {
+	if r, ok := queue.Get(id); ok && !c.seesRequest(&r) {
 		id = "" // it does not exist for the caller
 	}
 	by, channel, err := h.decider(c, &d)
 	if err == nil {
 		vote := review.Vote{By: by, Hash: d.Hash, Reason: d.Reason, Channel: channel}
 		if approve {
-			err = h.Requests.Approve(id, vote)
+			err = queue.Approve(id, vote)
 		} else {
-			err = h.Requests.Deny(id, vote)
+			err = queue.Deny(id, vote)
 		}
 	}
 	if err != nil {
 		session := ""
-		if r, ok := h.Requests.Get(id); ok {
+		if r, ok := queue.Get(id); ok {
 			session = r.Session
 		}
 		return h.refusedDecision(c, id, d.User, session, err)
 	}
-	r, _ := h.Requests.Get(id)
+	r, _ := queue.Get(id)
 	h.answer(c.w, http.StatusOK, r)
 	return nil
 }

@@ -51,7 +51,7 @@ func (g *Gateway) now(ctx context.Context, subject string) (*proxy.Identity, err
 	return p.people.directory.Refresh(ctx, id)
 }
 
-// reviewers take operations that are held to whom decides about them, and access that is asked for by connecting to the desk.
+// reviewers take operations that are held to those who decide, and access that is asked for by connecting to the desk.
 type reviewers struct {
 	*Gateway
 	operations proxy.Reviewer
@@ -128,6 +128,9 @@ func termsOf(r *policy.Rule) review.Terms {
 	t := r.Request.Terms()
 	out := review.Terms{
 		Rule: r.Name, Actions: r.Allow, For: t.For, Max: t.Max, Decide: t.Decide, Reason: t.Reason, Message: t.Message,
+	}
+	if slices.Contains(r.Allow, "all") {
+		out.Actions = policy.Actions() // which may be asked for one by one
 	}
 	for _, s := range t.Stages {
 		out.Stages = append(out.Stages, review.Stage{Approvers: s.Approvers, Need: s.Need})

@@ -41,6 +41,10 @@ func (g grant) or(h grant) grant {
 	return grant{g.kinds | h.kinds, g.effects | h.effects, g.files | h.files, g.methods | h.methods}
 }
 
+func (g grant) and(h grant) grant {
+	return grant{g.kinds & h.kinds, g.effects & h.effects, g.files & h.files, g.methods & h.methods}
+}
+
 // meets reports whether g has anything of h.
 func (g grant) meets(h grant) bool {
 	return g.kinds&h.kinds|g.files&h.files != 0 || g.effects&h.effects != 0 || g.methods&h.methods != 0

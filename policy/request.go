@@ -167,19 +167,14 @@ func (c *compiled) granted(g Grants, id *proxy.Identity, t proxy.Target) (*compi
 	if !ok {
 		return nil, has
 	}
+	words := grant{}
+	for _, w := range has.Actions {
+		g, _ := parseAction(w) // one that is not known any more allows nothing
+		words = words.or(g)
+	}
 	part := *c
-	words := slices.DeleteFunc(slices.Clone(c.Allow), func(w string) bool { return !slices.Contains(has.Actions, w) })
-	if len(words) == len(c.Allow) {
-		return &part, has
-	}
-	narrow, err := compile(Rule{
-		Name: c.Name, Groups: []string{"*"}, Allow: words, Relations: c.Relations, When: c.When, Unless: c.Unless, Obligations: c.Obligations,
-	}, CarriesMasking|CarriesRecording|CarriesRequests)
-	if err != nil || len(words) == 0 {
-		return nil, has // the rule has changed meanwhile: nothing of it was granted
-	}
-	narrow.Rule = c.Rule
-	return narrow, has
+	part.allow, part.words = numbered(words).and(c.allow), has.Actions
+	return &part, has
 }
 
 // ask is the hold of somebody who connects and has not asked; nil: she is told how to.

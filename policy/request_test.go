@@ -160,6 +160,36 @@ func TestGrantOfMore(t *testing.T) {
 	})
 }
 
+// TestGrantOfEverything: of a rule that allows everything a part can be granted, and what the rule has lost is not granted.
+func TestGrantOfEverything(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		allow, granted []string
+		reads, writes  bool
+	}{
+		{"all of all", []string{"all"}, []string{"all"}, true, true},
+		{"a part of all", []string{"all"}, []string{"connect", "read"}, true, false},
+		{"what is not allowed any more", []string{"connect", "read"}, []string{"connect", "read", "write"}, true, false},
+		{"all, and the rule is less now", []string{"connect", "read"}, []string{"all"}, true, false},
+		{"a word that is not known", []string{"all"}, []string{"connect", "fly"}, false, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := &ledger{}
+			rule := onRequest
+			rule.Allow = c.allow
+			l.set("prod", granting(time.Hour, c.granted...), "")
+			s, err := requesting(t, l, rule)
+			require.NoError(t, err)
+			require.Equal(t, c.reads, !run(s, statement(proxy.EffectRead)).Refuses())
+			require.Equal(t, c.writes, !run(s, statement(proxy.EffectUpdate)).Refuses())
+		})
+	}
+	l := &ledger{}
+	l.set("prod", granting(time.Hour, "read"), "")
+	_, err := requesting(t, l, onRequest)
+	require.Error(t, err, "connecting was not granted")
+}
+
 // TestGrantIsCheckedAgain: a grant that cannot be asked about any more is not one.
 func TestGrantIsCheckedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

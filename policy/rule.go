@@ -177,10 +177,16 @@ func compile(r Rule, carries Carries) (*compiled, error) {
 		c.reviews, c.hold = deniedBy(c.allow), c.review()
 		c.reviews.kinds &^= kinds(proxy.KindEnv, proxy.KindInput) // come with what was approved
 	}
-	if c.allow.effects.Has(proxy.EffectInsert | proxy.EffectUpdate) { // of rows that are numbered by one
-		c.allow.effects |= proxy.EffectSequence
-	}
+	c.allow = numbered(c.allow)
 	return c, errors.Join(errs...)
+}
+
+// numbered is g with what writing rows needs that are numbered by a sequence.
+func numbered(g grant) grant {
+	if g.effects.Has(proxy.EffectInsert | proxy.EffectUpdate) {
+		g.effects |= proxy.EffectSequence
+	}
+	return g
 }
 
 // limit narrows the rule's actions to its relations.

@@ -245,6 +245,19 @@ func TestNarrow(t *testing.T) {
 	require.Equal(t, time.Hour, got.Access.Grant.Until.Sub(got.Access.Grant.From))
 }
 
+// TestEverything: of a rule that allows everything a part can be asked for, and granted.
+func TestEverything(t *testing.T) {
+	d := openDesk(t, store.NewMemory(), everybody())
+	all := terms
+	all.Actions = []string{"all", "connect", "read", "write"}
+	require.Equal(t, []string{"all"}, d.asks(t, all, nil).Access.Actions)
+	require.Equal(t, []string{"connect", "read"}, d.asks(t, all, func(a *Ask) { a.Actions = []string{"read"} }).Access.Actions)
+	r := d.asks(t, all, func(a *Ask) { a.For = 2 * time.Hour })
+	got, err := d.Approve(t.Context(), r.ID, d.vote(r, "olga"), Narrow{Actions: []string{"read", "connect"}})
+	require.NoError(t, err)
+	require.Equal(t, []string{"connect", "read"}, got.Access.Grant.Actions)
+}
+
 func TestAskIsRefused(t *testing.T) {
 	d := openDesk(t, store.NewMemory(), everybody())
 	strict := terms

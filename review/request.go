@@ -145,7 +145,7 @@ func (r *Request) digest(op proxy.Op) string {
 		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(b))))
 		h.Write([]byte(b))
 	}
-	for _, s := range []string{"sallyport request 1", r.ID, r.Requester, r.For, r.Session, r.Resource, r.Account, r.Database, r.Kind, r.Text} {
+	for _, s := range []string{"sallyport held operation 1", r.ID, r.Requester, r.For, r.Session, r.Resource, r.Account, r.Database, r.Kind, r.Text} {
 		part(s)
 	}
 	h.Write(binary.BigEndian.AppendUint64(nil, r.Operation))

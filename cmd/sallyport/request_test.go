@@ -205,7 +205,7 @@ access:
 	require.Equal(t, exitOK, code, errs)
 	waits := id(out)
 	require.NoError(t, p.cmd.Process.Kill())
-	<-p.done
+	p.done <- <-p.done
 	p = start(t, "serve", "-c", file)
 	p.wait(t, "listening")
 	text, err = psql("SELECT text FROM notes LIMIT 1")

@@ -1,0 +1,199 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/review"
+)
+
+// onRequest is a file's rules by which alice asks, and ops approve.
+func onRequest(request string) string {
+	return fmt.Sprintf("access: [{name: prod, groups: [dev], resources: [shop], allow: [connect, read], request: %s}]\n", request)
+}
+
+var olga = &proxy.Identity{Subject: "olga", Groups: []string{"local:ops"}}
+
+// approve approves a request at a gateway.
+func (h *house) approve(t *testing.T, id string) {
+	t.Helper()
+	r, err := h.desk.Get(t.Context(), id)
+	require.NoError(t, err)
+	_, err = h.desk.Approve(t.Context(), id, review.Vote{By: olga, Hash: r.Hash, Channel: "test"}, review.Narrow{})
+	require.NoError(t, err)
+}
+
+// ask asks for access for alice.
+func (h *house) ask(t *testing.T, length time.Duration, from time.Time) string {
+	t.Helper()
+	terms, err := h.requestable(&proxy.Identity{Subject: "alice", Groups: []string{"dev"}}, "shop", "")
+	require.NoError(t, err)
+	require.Len(t, terms, 1)
+	r, err := h.desk.Ask(t.Context(), &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}, review.Ask{Resource: "shop", Terms: terms[0], For: length, From: from, Reason: "INC-1"})
+	require.NoError(t, err)
+	return r.ID
+}
+
+// TestRequests: what is asked for at one gateway and approved at another opens a session at either, and ends it at both.
+func TestRequests(t *testing.T) {
+	one, two, _ := openPair(t, onRequest("{approvers: [\"local:ops\"]}"))
+	reach := one.database("alice", "shop")
+	id := one.ask(t, time.Hour, time.Time{})
+	two.approve(t, id)
+	var s *script
+	require.Eventually(t, func() bool {
+		c, err := pgconn.Connect(t.Context(), reach)
+		if err == nil {
+			c.Close(t.Context())
+		}
+		return err == nil
+	}, 10*time.Second, 10*time.Millisecond)
+	s = connect(t, reach)
+	require.Equal(t, [][]string{{"hello"}}, s.query("SELECT text FROM notes"))
+	// In the middle of a statement.
+	s.Send(&pgproto3.Query{String: "SELECT count(*) FROM generate_series(1, 100000000000)"})
+	require.NoError(t, s.Flush())
+	require.Eventually(t, func() bool {
+		open := one.Proxy().Sessions()
+		if len(open) != 1 {
+			return false
+		}
+		running, _ := open[0].Operations()
+		return running > 0
+	}, 10*time.Second, 5*time.Millisecond)
+	begun := time.Now()
+	_, err := two.desk.Revoke(t.Context(), id, review.Vote{By: olga, Reason: "enough"}, false)
+	require.NoError(t, err)
+	for {
+		m, err := s.Receive()
+		require.NoError(t, err)
+		if e, ok := m.(*pgproto3.ErrorResponse); ok {
+			require.Contains(t, e.Message, "was revoked by olga: enough")
+			break
+		}
+	}
+	t.Logf("the session ended after %s", time.Since(begun).Round(time.Millisecond))
+	require.Less(t, time.Since(begun), 5*time.Second)
+	_, err = pgconn.Connect(t.Context(), reach)
+	require.ErrorContains(t, err, "waits for an approval of local:ops")
+
+	// Rules that change count for what is granted, too.
+	id = one.ask(t, 30*time.Minute, time.Time{})
+	one.approve(t, id)
+	s = connect(t, reach)
+	require.Equal(t, [][]string{{"hello"}}, s.query("SELECT text FROM notes"))
+	require.NoError(t, one.Reload())
+	require.Equal(t, [][]string{{"hello"}}, s.query("SELECT text FROM notes"), "a file that is read again changes nothing")
+	_, err = one.desk.Cancel(t.Context(), id, &proxy.Identity{Subject: "alice"})
+	require.NoError(t, err)
+	m, err := s.Receive()
+	require.NoError(t, err)
+	require.IsType(t, &pgproto3.ErrorResponse{}, m)
+}
+
+// TestRequestWaits: a client that connects waits for the approval where the rule has it wait, and goes on.
+func TestRequestWaits(t *testing.T) {
+	one, two, _ := openPair(t, onRequest("{approvers: [\"local:ops\"], wait: 30s}"))
+	reach := one.database("alice", "shop")
+	answer := make(chan error, 1)
+	go func() {
+		c, err := pgconn.Connect(t.Context(), reach)
+		if err == nil {
+			_, err = c.Exec(t.Context(), "SELECT text FROM notes").ReadAll()
+			c.Close(context.Background())
+		}
+		answer <- err
+	}()
+	var id string
+	require.Eventually(t, func() bool {
+		list := one.desk.List()
+		if len(list) == 1 {
+			id = list[0].ID
+		}
+		return id != ""
+	}, 10*time.Second, 5*time.Millisecond)
+	require.NoError(t, two.desk.Follow(t.Context(), id))
+	two.approve(t, id)
+	require.NoError(t, <-answer)
+
+	_, err := one.desk.Revoke(t.Context(), id, review.Vote{By: olga, Reason: "again"}, false)
+	require.NoError(t, err)
+	go func() {
+		_, err := pgconn.Connect(t.Context(), reach)
+		answer <- err
+	}()
+	require.Eventually(t, func() bool {
+		list := one.desk.List()
+		if len(list) == 1 {
+			id = list[0].ID
+		}
+		return len(list) == 1
+	}, 10*time.Second, 5*time.Millisecond)
+	r, err := two.desk.Get(t.Context(), id)
+	require.NoError(t, err)
+	_, err = two.desk.Deny(t.Context(), id, review.Vote{By: olga, Hash: r.Hash, Reason: "not today"})
+	require.NoError(t, err)
+	require.ErrorContains(t, <-answer, "olga denied request "+id+": not today")
+}
+
+// TestRequestEndsOnTime: a session ends when what was granted is over, to the second, also while it runs something.
+func TestRequestEndsOnTime(t *testing.T) {
+	one, _, _ := openPair(t, onRequest("{approvers: [\"local:ops\"], max: 1m}"))
+	id := one.ask(t, time.Minute, time.Now().Add(-50*time.Second))
+	one.approve(t, id)
+	s := connect(t, one.database("alice", "shop"))
+	require.NoError(t, s.conn.SetDeadline(time.Now().Add(90*time.Second)))
+	r, err := one.desk.Get(t.Context(), id)
+	require.NoError(t, err)
+	s.Send(&pgproto3.Query{String: "SELECT count(*) FROM generate_series(1, 100000000000)"})
+	require.NoError(t, s.Flush())
+	for {
+		m, err := s.Receive()
+		require.NoError(t, err)
+		if e, ok := m.(*pgproto3.ErrorResponse); ok {
+			require.True(t, strings.Contains(e.Message, id), e.Message)
+			break
+		}
+	}
+	late := time.Since(r.Access.Grant.Until)
+	t.Logf("the session ended %s after its time", late.Round(time.Millisecond))
+	require.Greater(t, late, -time.Second)
+	require.Less(t, late, 5*time.Second)
+}
+
+// TestRequestPeople: who has approved is looked up as she is now, also when she has logged out since.
+func TestRequestPeople(t *testing.T) {
+	tm := openTeam(t)
+	tm.provider.Groups(t, "alice", "dba")
+	id := tm.login(t, tm.one)
+	require.NoError(t, tm.one.proofs.members.Saw(t.Context(), id))
+	now, err := tm.one.now(t.Context(), id.Subject)
+	require.NoError(t, err)
+	require.True(t, now.In("dev:dba"))
+	require.NoError(t, tm.one.parts().people.logins.End(t.Context(), id.Claims["login"], "out"))
+	now, err = tm.one.now(t.Context(), id.Subject)
+	require.NoError(t, err)
+	require.True(t, now.In("dev:dba"), "she was when she was here last")
+	_, err = tm.one.proofs.members.Assign(t.Context(), id.Subject, []string{"local:more"})
+	require.NoError(t, err)
+	now, err = tm.one.now(t.Context(), id.Subject)
+	require.NoError(t, err)
+	require.True(t, now.In("local:more"))
+	_, err = tm.one.proofs.members.Disable(t.Context(), id.Subject)
+	require.NoError(t, err)
+	_, err = tm.one.now(t.Context(), id.Subject)
+	require.Error(t, err)
+	_, err = tm.one.now(t.Context(), "dev/nobody")
+	require.Error(t, err)
+	root, err := tm.one.now(t.Context(), "root")
+	require.NoError(t, err)
+	require.True(t, root.In("admin"))
+}

@@ -1,0 +1,168 @@
+package review
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/store"
+)
+
+// Ask is what somebody asks for.
+type Ask struct {
+	Resource, Account string // Account may be empty: any of the resource's that the rule is about
+	Terms             Terms
+	Actions           []string      // of the rule; empty is all
+	For               time.Duration // 0 is what the rule says
+	From              time.Time     // zero is with the last approval
+	Reason            string
+	Remote            string // where she is, for who decides
+}
+
+// Errors of what is asked for. They are matched by errors whose texts are fit for who asks.
+var (
+	ErrAsk  = errors.New("this cannot be asked for")
+	ErrOver = errors.New("this request is over")
+)
+
+// ID of a new request: it is said and typed by people.
+func newRequestID() string { return strings.ToLower(rand.Text()[:10]) }
+
+// plan is the request that somebody makes.
+func (d *Desk) plan(who *proxy.Identity, a *Ask) (*Request, error) {
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("%w: %s", ErrAsk, fmt.Sprintf(format, args...))
+	}
+	t := &a.Terms
+	now := d.now()
+	reason := strings.TrimSpace(a.Reason)
+	actions := t.Actions
+	if len(a.Actions) > 0 {
+		for _, w := range a.Actions {
+			if !slices.Contains(t.Actions, w) {
+				return nil, bad("rule %s does not allow %q; it allows %s", t.Rule, w, strings.Join(t.Actions, ", "))
+			}
+		}
+		actions = only(t.Actions, a.Actions)
+	} else if slices.Contains(t.Actions, everything) {
+		actions = []string{everything}
+	}
+	length := cmp.Or(a.For, t.For)
+	matched, err := reasonMatches(t.Reason, reason)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case who == nil || who.Subject == "":
+		return nil, bad("it is not known who asks")
+	case reason == "":
+		return nil, bad("a reason is needed")
+	case len(reason) > MaxAccessReason:
+		return nil, bad("the reason has %d bytes, and may have %d", len(reason), MaxAccessReason)
+	case !matched:
+		return nil, bad("rule %s wants a reason that has %s", t.Rule, t.Reason)
+	case length < time.Minute:
+		return nil, bad("got a time of %s, want at least a minute", length)
+	case length > t.Max:
+		return nil, bad("got a time of %s, and rule %s grants at most %s", length, t.Rule, t.Max)
+	case !a.From.IsZero() && a.From.After(now.Add(MaxAhead)):
+		return nil, bad("it would begin at %s, want within %d days", a.From.UTC().Format(time.RFC3339), int(MaxAhead/24/time.Hour))
+	case !a.From.IsZero() && !a.From.Add(length).After(now):
+		return nil, bad("it would be over at %s already", a.From.Add(length).UTC().Format(time.RFC3339))
+	case len(t.Stages) == 0:
+		return nil, bad("rule %s has no approvers", t.Rule)
+	}
+	r := &Request{
+		ID: newRequestID(), State: Pending, Requester: who.Subject, For: who.OnBehalfOf, Resource: a.Resource, Account: a.Account, Message: t.Message,
+		Created: now, Deadline: now.Add(t.Decide),
+		Access: &Access{Rule: t.Rule, Actions: slices.Clone(actions), For: length, Reason: reason, Remote: a.Remote, Stages: slices.Clone(t.Stages)},
+	}
+	if !a.From.IsZero() {
+		r.Access.From = a.From.UTC()
+		if end := r.Access.From.Add(length); end.Before(r.Deadline) {
+			r.Deadline = end
+		}
+	}
+	r.describe()
+	r.Hash = r.accessDigest()
+	return r, nil
+}
+
+// everything is the action that is all others.
+const everything = "all"
+
+// only are those of some actions, and connecting, which all of them need.
+func only(actions, of []string) []string {
+	return slices.DeleteFunc(slices.Clone(actions), func(w string) bool { return w != "connect" && !slices.Contains(of, w) })
+}
+
+// same reports whether two requests ask for the same.
+func (r *Request) same(o *Request) bool {
+	a, b := r.Access, o.Access
+	return r.Requester == o.Requester && r.Resource == o.Resource && r.Account == o.Account && a.Rule == b.Rule && a.For == b.For &&
+		a.From.Equal(b.From) && slices.Equal(a.Actions, b.Actions)
+}
+
+// Ask makes a request. Where the same is asked for already, and waits, that one is returned.
+func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, error) {
+	r, err := d.plan(who, &a)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	pending, own := 0, 0
+	var there *Request
+	for _, k := range d.known {
+		if k.request.State != Pending {
+			continue
+		}
+		if pending++; k.request.Requester == r.Requester {
+			own++
+		}
+		if k.request.same(r) {
+			other := k.request.clone()
+			there = &other
+		}
+	}
+	d.mu.Unlock()
+	switch {
+	case there != nil:
+		return there, nil
+	case own >= MaxPerRequester:
+		return nil, fmt.Errorf("%w: you have %d requests that wait, which is the limit: withdraw one", ErrAsk, own)
+	case pending >= MaxPending:
+		return nil, fmt.Errorf("%w: %d requests wait already, which is the limit: try again later", ErrAsk, pending)
+	}
+	w, err := write(store.Document{Kind: KindRequest, Name: r.ID}, r)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.note(ctx, r, string(Pending), r.Access.Reason); err != nil {
+		return nil, fmt.Errorf("the request is not made, because it could not be recorded: %w", err)
+	}
+	version, err := d.commit(ctx, w, r, Asked)
+	if err != nil {
+		return nil, err
+	}
+	d.see(r, version)
+	return r, nil
+}
+
+// reasonMatches reports whether a reason has what a pattern wants.
+func reasonMatches(pattern, reason string) (bool, error) {
+	if pattern == "" {
+		return true, nil
+	}
+	re, err := regexp.Compile(pattern)
+	if err != nil {
+		return false, err
+	}
+	return re.MatchString(reason), nil
+}

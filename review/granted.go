@@ -1,0 +1,209 @@
+package review
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// ending says what the user of a session is told that was open by the request.
+func (r *Request) ending() string {
+	switch r.State {
+	case Revoked:
+		text := "request " + r.ID + ", by which you were connected, was revoked by " + r.DecidedBy
+		if r.Reason != "" {
+			text += ": " + r.Reason
+		}
+		return text
+	}
+	return "the time is over that request " + r.ID + " has granted"
+}
+
+// look finds what time has opened or closed since it was looked at last.
+func (d *Desk) look() {
+	now := d.now()
+	type call struct {
+		f   func(string)
+		why string
+	}
+	var calls []call
+	d.mu.Lock()
+	for _, k := range d.known {
+		open := k.request.open(now)
+		if open == k.open {
+			continue
+		}
+		k.open = open
+		d.version.Add(1)
+		why := ""
+		if !open {
+			why = k.request.ending()
+		}
+		for f := range d.watches[k.request.Requester] {
+			calls = append(calls, call{*f, why})
+		}
+	}
+	d.mu.Unlock()
+	for _, c := range calls {
+		c.f(c.why)
+	}
+}
+
+// Wait waits until a request is decided, or ctx ends, and returns what it is then.
+func (d *Desk) Wait(ctx context.Context, id string) (*Request, error) {
+	c := make(chan struct{}, 1)
+	d.mu.Lock()
+	if d.waiters == nil {
+		d.waiters = make(map[string]map[chan struct{}]bool)
+	}
+	if d.waiters[id] == nil {
+		d.waiters[id] = make(map[chan struct{}]bool)
+	}
+	d.waiters[id][c] = true
+	d.mu.Unlock()
+	defer func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if delete(d.waiters[id], c); len(d.waiters[id]) == 0 {
+			delete(d.waiters, id)
+		}
+	}()
+	for {
+		r, err := d.Get(ctx, id)
+		if err != nil || r.State != Pending {
+			return r, err
+		}
+		select {
+		case <-c:
+		case <-ctx.Done():
+			return r, context.Cause(ctx)
+		}
+	}
+}
+
+// Version changes when Granted may answer otherwise than before, apart from what time brings.
+func (d *Desk) Version() uint64 { return d.version.Load() }
+
+// Granted is what somebody was granted of a rule at a target now, and when that has to be asked about again. Of several
+// grants it is the one that lasts longest.
+func (d *Desk) Granted(id *proxy.Identity, t proxy.Target, rule string) (request string, g Grant, check time.Time, ok bool) {
+	stale := cmp.Or(d.Stale, DefaultStale)
+	check = time.Unix(0, d.contact.Load()).Add(stale)
+	if !time.Now().Before(check) {
+		return "", Grant{}, check, false // it may have been revoked
+	}
+	now, ahead := d.now(), time.Duration(d.ahead.Load())
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, k := range d.known {
+		r := &k.request
+		if r.Requester != id.Subject || r.Resource != t.Resource.Name || r.Account != "" && r.Account != t.Account.Name || r.Access.Rule != rule || !r.open(now) {
+			continue
+		}
+		if !ok || r.Access.Grant.Until.After(g.Until) {
+			request, g, ok = r.ID, *r.Access.Grant, true
+		}
+	}
+	g.From, g.Until = g.From.Add(-ahead), g.Until.Add(-ahead) // by this machine's clock
+	return request, g, check, ok
+}
+
+// Watch has changed called when what somebody is granted changes, with what her sessions are told.
+func (d *Desk) Watch(subject string, changed func(why string)) (stop func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.watches == nil {
+		d.watches = make(map[string]map[*func(string)]bool)
+	}
+	if d.watches[subject] == nil {
+		d.watches[subject] = make(map[*func(string)]bool)
+	}
+	f := &changed
+	d.watches[subject][f] = true
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if delete(d.watches[subject], f); len(d.watches[subject]) == 0 {
+			delete(d.watches, subject)
+		}
+	}
+}
+
+// every is how often a desk looks at what time has brought, and touchEvery how often it asks the store for the time.
+const (
+	every      = time.Second
+	touchEvery = 5 * time.Second
+)
+
+// rememberOver is how long a request that is over is remembered: longer than any answer of the store takes.
+const rememberOver = 10 * time.Minute
+
+// Run ends requests when it is time, until ctx ends.
+func (d *Desk) Run(ctx context.Context) {
+	t := time.NewTicker(every)
+	defer t.Stop()
+	failed := false
+	for {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+		if time.Since(time.Unix(0, d.contact.Load())) > touchEvery {
+			if err := d.touch(ctx); err != nil && ctx.Err() == nil && !failed {
+				failed = true
+				d.log().Error("it cannot be asked whether access that was granted still is: sessions by it end soon unless it can be", "err", err)
+			} else if err == nil {
+				failed = false
+			}
+		}
+		d.look()
+		d.settle(ctx)
+	}
+}
+
+// settle ends what time has ended.
+func (d *Desk) settle(ctx context.Context) {
+	now := d.now()
+	var due []string
+	d.mu.Lock()
+	for id, k := range d.known {
+		switch {
+		case k.request.due(now) != "":
+			due = append(due, id)
+		case k.request.over() && time.Since(k.seen) > rememberOver:
+			delete(d.known, id)
+		}
+	}
+	d.mu.Unlock()
+	for _, id := range due {
+		_, err := d.change(ctx, id, func(r *Request, now time.Time) (string, string, bool, error) {
+			state := r.due(now)
+			if state == "" {
+				return "", "", false, ErrOver // another gateway was faster
+			}
+			r.State = state
+			if state == Expired {
+				r.DecidedAt = &now
+			}
+			return string(state), "", false, nil
+		})
+		if err != nil && !errors.Is(err, ErrOver) && !errors.Is(err, ErrUnknown) && ctx.Err() == nil {
+			d.log().Warn("a request for access could not be ended: it is tried again", "request", id, "err", err)
+		}
+	}
+}
+
+// due is the state that time has brought a request to; empty: none.
+func (r *Request) due(now time.Time) State {
+	switch {
+	case r.State == Pending && !now.Before(r.Deadline):
+		return Expired
+	case r.State == Approved && !now.Before(r.Access.Grant.Until):
+		return Ended
+	}
+	return ""
+}
