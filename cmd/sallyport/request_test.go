@@ -157,7 +157,7 @@ access:
 	require.Error(t, err)
 	require.Equal(t, asked, id(text), "the same request")
 	code, out, errs = as("olga", "approve", asked, "--for", "30m")
-	require.Equal(t, exitOK, code, errs)
+	require.Equal(t, exitOK, code, errs+out)
 	text, err = psql("SELECT text FROM notes")
 	require.NoError(t, err, text)
 	require.Equal(t, "hello\n", text)
