@@ -54,7 +54,7 @@ func ExampleHandler() {
 	}
 	// Output:
 	// no gateway is running
-	// unrecorded
+	// unauthenticated
 }
 
 // serve serves h on a socket until the test ends, and returns a client of it.

@@ -41,7 +41,8 @@ func Permissions() []Permission {
 // they are those who have logged in: see [Portal] and [Handler.Known]. Its fields are set before the first request. It is
 // safe for concurrent use.
 type Handler struct {
-	// Gateway is the gateway whose sessions these are.
+	// Gateway is the gateway whose sessions these are. Its observers are told of logins and of
+	// those that failed.
 	Gateway *proxy.Gateway
 	// Records gets every action before it takes effect, and refused ones, as an
 	// event of the gateway's own; it is also what is watched.

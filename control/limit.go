@@ -43,35 +43,70 @@ func (l *limiter) take(key string, now time.Time) time.Duration {
 	}
 }
 
+// give takes back one that was counted.
+func (l *limiter) give(key string) { l.slot(key).Add(-int64(l.every)) }
+
+// rates are those of an address, and of the IPv6 network that it may be of many of.
+type rates struct{ address, network *limiter }
+
+// networkShare is how many times the rate of an address a network has.
+const networkShare = 10
+
+func newRates(every time.Duration, burst int64) *rates {
+	return &rates{newLimiter(every, burst), newLimiter(every/networkShare, burst*networkShare)}
+}
+
+// take counts one of an address, as [limiter.take] does.
+func (r *rates) take(remote string, now time.Time) time.Duration {
+	address, network := host(remote), customer(remote)
+	if d := r.network.wait(network, now); network != "" && d > 0 {
+		return d
+	}
+	d := r.address.take(address, now)
+	if d == 0 && network != "" {
+		d = r.network.take(network, now)
+	}
+	return d
+}
+
 // limits are those of callers from other machines.
 type limits struct {
-	address  *limiter // requests of an address that need no proof
+	open     *rates   // requests of an address that need no proof
+	failed   *rates   // proofs of an address that did not convince
 	identity *limiter // requests of somebody who is known
-	failed   *limiter // proofs of an address that did not convince
-	password *limiter // wrong passwords of an address
-	name     *limiter // wrong passwords for a name
+	guesses  guesses
 }
 
 func newLimits() *limits {
 	return &limits{
-		address:  newLimiter(100*time.Millisecond, 200),
+		open:     newRates(100*time.Millisecond, 200),
+		failed:   newRates(500*time.Millisecond, 100),
 		identity: newLimiter(50*time.Millisecond, 200),
-		failed:   newLimiter(500*time.Millisecond, 100),
-		password: newLimiter(5*time.Second, 10),
-		name:     newLimiter(5*time.Second, 30),
+		guesses:  newGuesses(),
 	}
 }
 
-// host is what limits go by: an address without its port. Addresses of one customer's
-// IPv6 network are one.
-func host(remote string) string {
+// host is what limits go by: an address without its port. Addresses of one IPv6 subnet are
+// one.
+func host(remote string) string { return prefix(remote, 64) }
+
+// customer is the IPv6 network of many subnets that an address is of, as providers give one
+// to a customer; empty for IPv4.
+func customer(remote string) string {
+	if at, err := netip.ParseAddrPort(remote); err != nil || at.Addr().Unmap().Is4() {
+		return ""
+	}
+	return prefix(remote, 48)
+}
+
+func prefix(remote string, bits int) string {
 	at, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return remote
 	}
 	ip := at.Addr().Unmap()
 	if ip.Is6() {
-		if p, err := ip.Prefix(64); err == nil {
+		if p, err := ip.Prefix(bits); err == nil {
 			return p.Addr().String()
 		}
 	}

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -39,4 +40,23 @@ func TestHost(t *testing.T) {
 	} {
 		require.Equal(t, want, host(remote), remote)
 	}
+}
+
+func TestRates(t *testing.T) {
+	r, now := newRates(time.Second, 2), time.Now()
+	in := func(remote string) (n int) {
+		for r.take(remote, now) == 0 {
+			n++
+		}
+		return n
+	}
+	require.Equal(t, 2, in("192.0.2.7:80"))
+	require.Equal(t, 0, in("192.0.2.7:81"))
+	require.Equal(t, 2, in("192.0.2.8:80"))
+	all := 0
+	for i := range 100 {
+		all += in(fmt.Sprintf("[2001:db8:7:%x::1]:80", i))
+	}
+	require.Equal(t, 20, all, "of one network")
+	require.Equal(t, 2, in("[2001:db8:8::1]:80"))
 }

@@ -33,27 +33,16 @@ type Login struct {
 // login logs a local user in. What was wrong is not told.
 func (h *Handler) login(c *call) error {
 	p := c.portal
-	if p.Passwords == nil || p.Sessions == nil {
+	if p.Passwords == nil || p.Sessions == nil || h.Gateway == nil {
 		return NotFound("nobody logs in here by a password")
 	}
 	var req Password
 	if err := c.body(&req); err != nil {
 		return err
 	}
-	from, now := host(c.RemoteAddr), time.Now()
-	if d := max(h.limits.password.take(from, now), h.limits.name.wait(req.User, now)); d > 0 {
-		return wait(c.w, d)
-	}
-	id, err := p.Passwords.Authenticate(c.Context(), proxy.Proof{
-		Method: proxy.MethodPassword, User: req.User, Password: proxy.NewSecret(req.Password), Remote: remoteAddr(c.Request), Protocol: apiProtocol,
-	})
-	if err == nil && id == nil {
-		err = proxy.ErrUnauthenticated
-	}
+	id, err := h.tryPassword(c, req.User, req.Password)
 	if err != nil {
-		h.limits.name.take(req.User, now)
-		h.event(proxy.EventLoginFailed, c.Request, req.User, nil, err)
-		return loginError(err)
+		return err
 	}
 	secret, expires, err := Recorded{h, p.Sessions}.Start(withRemote(c.Request), id)
 	if err != nil {
@@ -68,7 +57,7 @@ func loginError(err error) error {
 	if errors.Is(err, proxy.ErrUnauthenticated) {
 		return &Error{http.StatusUnauthorized, CodeUnauthenticated, "the user or the password is not correct"}
 	}
-	return &Error{http.StatusServiceUnavailable, CodeUnavailable, "the login could not be checked now: try again"}
+	return errUnchecked
 }
 
 type remoteKey struct{}
@@ -78,19 +67,23 @@ func withRemote(r *http.Request) context.Context {
 	return context.WithValue(r.Context(), remoteKey{}, r)
 }
 
-// event tells the record of a login or of one that failed.
+// event tells the gateway's observers of a login or of one that failed.
 func (h *Handler) event(kind proxy.EventKind, r *http.Request, user string, id *proxy.Identity, err error) {
-	e := proxy.Event{Kind: kind, At: time.Now(), Protocol: apiProtocol, User: user, Identity: id, Err: err}
+	e := proxy.Event{Kind: kind, Protocol: apiProtocol, User: user, Identity: id, Err: err}
 	if r != nil {
-		if at := remoteAddr(r); at != nil {
-			e.Remote = at
-		} else {
-			e.Remote = noAddr(r.RemoteAddr)
-		}
+		e.Remote = remote(r)
 	}
-	if h.Records != nil {
-		h.Records.Event(e)
+	if h.Gateway != nil {
+		h.Gateway.Report(e)
 	}
+}
+
+// remote is where a request came from.
+func remote(r *http.Request) net.Addr {
+	if at := remoteAddr(r); at != nil {
+		return at
+	}
+	return noAddr(r.RemoteAddr)
 }
 
 // noAddr is where a request came from that has no address of its own.

@@ -2,6 +2,7 @@ package control
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -123,7 +124,7 @@ func (h *Handler) serve(rt *route, w http.ResponseWriter, r *http.Request) error
 		}
 	}
 	if rt.access.open {
-		if d := h.limits.address.take(host(r.RemoteAddr), now); d > 0 {
+		if d := h.limits.open.take(r.RemoteAddr, now); d > 0 {
 			return wait(w, d)
 		}
 		return rt.do(h, c)
@@ -156,7 +157,7 @@ func (h *Handler) know(rt *route, c *call) error {
 		return nil
 	}
 	// Those who are known at the same address are not kept out by it.
-	if d := h.limits.failed.take(host(c.RemoteAddr), time.Now()); d > 0 {
+	if d := h.limits.failed.take(c.RemoteAddr, time.Now()); d > 0 {
 		return wait(c.w, d)
 	}
 	if !errors.Is(err, proxy.ErrUnauthenticated) {
@@ -166,7 +167,7 @@ func (h *Handler) know(rt *route, c *call) error {
 	return h.refused(rt, c, &Error{http.StatusUnauthorized, CodeUnauthenticated, "the gateway does not know who you are"})
 }
 
-// refused records a refusal, which is err.
+// refused records a refusal, which is err. One of nobody who is known is a failed login.
 func (h *Handler) refused(rt *route, c *call, err error) error {
 	var told *Error
 	if !errors.As(err, &told) || rt.action == "" && c.who != nil {
@@ -175,6 +176,10 @@ func (h *Handler) refused(rt *route, c *call, err error) error {
 	action := rt.action
 	if action == "" {
 		action = strings.TrimPrefix(rt.path, "/")
+	}
+	if c.who == nil {
+		h.event(proxy.EventLoginFailed, c.Request, "", nil, fmt.Errorf("%w: %s", proxy.ErrUnauthenticated, action))
+		return err
 	}
 	a := audit.Action{Type: audit.AdminRefused, Action: action, By: c.who, Remote: c.RemoteAddr}
 	if strings.HasPrefix(rt.path, "/v1/sessions/") {
@@ -236,7 +241,7 @@ func (h *Handler) auth(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, NotFound("nobody logs in here by an identity provider"))
 		return
 	}
-	if d := h.limits.address.take(host(r.RemoteAddr), time.Now()); d > 0 {
+	if d := h.limits.open.take(r.RemoteAddr, time.Now()); d > 0 {
 		h.fail(w, wait(w, d))
 		return
 	}

@@ -84,29 +84,15 @@ func (c *Conn) Verifier(ctx context.Context, user string) (verifier string, ok b
 // only so many at a time: the error is ErrTooManyFailures then.
 func (c *Conn) Authenticate(ctx context.Context, p Proof) (*Identity, error) {
 	p.Remote, p.Protocol = c.RemoteAddr(), c.protocol
-	var a *attempt
-	if p.Method.guessable() {
-		var err error
-		if a, err = c.gateway.answer(ctx, p.User, p.Remote); err != nil {
-			c.tellFailed(p.User, err)
-			return nil, err
-		}
-	}
-	var id *Identity
-	err := ErrUnauthenticated
-	rev, rechecks := c.gateway.Revision(), c.gateway.rechecks.Load()
-	if rev.Authenticator != nil {
-		id, err = rev.Authenticator.Authenticate(ctx, p)
-	}
-	if err == nil && (id == nil || id.Subject == "") {
-		err = ErrUnauthenticated
-	}
+	var rev *Revision
+	var rechecks uint64
+	id, err := c.gateway.prove(ctx, p, func() Authenticator {
+		rev, rechecks = c.gateway.Revision(), c.gateway.rechecks.Load()
+		return rev.Authenticator
+	})
 	if err != nil {
-		c.tellFailed(p.User, err)
+		c.failed = true
 		return nil, err
-	}
-	if a != nil {
-		a.right(time.Now())
 	}
 	c.mu.Lock()
 	c.proven, c.rechecks = rev, rechecks
@@ -123,13 +109,8 @@ func (c *Conn) LoginFailed(user string, err error) {
 	if _, late := c.gateway.answer(context.Background(), user, c.RemoteAddr()); late != nil {
 		err = late // it would have been refused if it were right
 	}
-	c.tellFailed(user, err)
-}
-
-func (c *Conn) tellFailed(user string, err error) {
 	c.failed = true
-	user = clipUser(user)
-	c.gateway.event(Event{Kind: EventLoginFailed, Protocol: c.protocol, Remote: c.RemoteAddr(), User: user, Err: err})
+	c.gateway.loginFailed(Proof{User: user, Remote: c.RemoteAddr(), Protocol: c.protocol}, err)
 }
 
 // Open opens the connection's session; see [Gateway.Open]. A connection has one

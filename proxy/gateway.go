@@ -175,6 +175,14 @@ type Observer interface {
 	Event(e Event)
 }
 
+// Report tells the current revision's observers, and then OnEvent, of what happened at a
+// way in of an assembly's own, such as a login at an API. Of what anybody can cause a
+// bounded number is told one by one, and of names that are claimed a bounded part.
+func (g *Gateway) Report(e Event) {
+	e.User = clipUser(e.User)
+	g.event(e)
+}
+
 // event tells the current revision's observers, and then OnEvent. Of what anybody can
 // cause by connecting a bounded number is told one by one.
 func (g *Gateway) event(e Event) {

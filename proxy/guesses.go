@@ -191,3 +191,42 @@ func (g *Gateway) answer(ctx context.Context, user string, remote net.Addr) (*at
 		return a, errors.Join(ErrUnauthenticated, ErrShutdown)
 	}
 }
+
+// Prove asks by who has given a proof to a way in of an assembly's own, such as an API:
+// p.Remote and p.Protocol say where. As with [Conn.Authenticate], guesses are answered late,
+// and failed logins are told. Who begins something with the identity tells of the login.
+func (g *Gateway) Prove(ctx context.Context, p Proof, by Authenticator) (*Identity, error) {
+	return g.prove(ctx, p, func() Authenticator { return by })
+}
+
+// prove asks the authenticator that there is once the proof may be looked at.
+func (g *Gateway) prove(ctx context.Context, p Proof, by func() Authenticator) (*Identity, error) {
+	var a *attempt
+	if p.Method.guessable() {
+		var err error
+		if a, err = g.answer(ctx, p.User, p.Remote); err != nil {
+			g.loginFailed(p, err)
+			return nil, err
+		}
+	}
+	var id *Identity
+	err := ErrUnauthenticated
+	if by := by(); by != nil {
+		id, err = by.Authenticate(ctx, p)
+	}
+	if err == nil && (id == nil || id.Subject == "") {
+		err = ErrUnauthenticated
+	}
+	if err != nil {
+		g.loginFailed(p, err)
+		return nil, err
+	}
+	if a != nil {
+		a.right(time.Now())
+	}
+	return id, nil
+}
+
+func (g *Gateway) loginFailed(p Proof, err error) {
+	g.Report(Event{Kind: EventLoginFailed, Protocol: p.Protocol, Remote: p.Remote, User: p.User, Err: err})
+}
