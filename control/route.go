@@ -154,6 +154,7 @@ func (h *Handler) know(rt *route, c *call) error {
 	who, err := h.authenticate(c.Request)
 	if err == nil {
 		c.who, c.means = who, meansOf(who)
+		Proven(c.Request)
 		return nil
 	}
 	// Those who are known at the same address are not kept out by it.

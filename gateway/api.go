@@ -37,6 +37,17 @@ func (g *Gateway) serveSCIM(w http.ResponseWriter, r *http.Request) {
 	p.scim.ServeHTTP(w, r)
 }
 
+// authorize has connections that send for the directory stay.
+func authorize(sent func(*http.Request) error) func(*http.Request) error {
+	return func(r *http.Request) error {
+		if err := sent(r); err != nil {
+			return err
+		}
+		control.Proven(r)
+		return nil
+	}
+}
+
 // portal is what people and programs of other machines come in by, in the current revision.
 func (g *Gateway) portal() *control.Portal {
 	p := g.parts()

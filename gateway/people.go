@@ -116,7 +116,7 @@ func (g *Gateway) people(ctx context.Context, f *config.File, from *config.Secre
 		if err := p.directory.Load(ctx); err != nil {
 			return nil, err
 		}
-		p.scim = http.StripPrefix("/scim/v2", &scim.Handler{Directory: p.directory, Authorize: scim.Bearer(s.Hashes()...), URL: f.SCIMURL(), Log: g.log})
+		p.scim = http.StripPrefix("/scim/v2", &scim.Handler{Directory: p.directory, Authorize: authorize(scim.Bearer(s.Hashes()...)), URL: f.SCIMURL(), Log: g.log})
 	}
 	return p, nil
 }

@@ -173,7 +173,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 		return g.serveHTTP(ctx, socket, &http.Server{Handler: g.control, ConnContext: control.PeerContext})
 	})
 	if api != nil {
-		start("api", func() error { return g.serveHTTP(ctx, api, &http.Server{Handler: g.API()}) })
+		start("api", func() error {
+			return g.serveHTTP(ctx, api, &http.Server{Handler: g.API(), ConnContext: control.BoundContext})
+		})
 	}
 	g.mu.Lock()
 	g.serve = func(l protocol.Listener, e *entrance) {
