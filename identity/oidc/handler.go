@@ -31,7 +31,8 @@ type Sessions interface {
 
 // Handler logs browsers and command lines in. It is mounted under a prefix that is
 // stripped, served by TLS only; limits on how often one address may ask belong before
-// it.
+// it. How often all of them have a provider asked is limited here. A Handler must not be
+// copied.
 //
 //	GET  /PROVIDER/login?return=PATH     a browser begins
 //	GET  /PROVIDER/cli?port=&state=&challenge=   a command line has its browser begin
@@ -55,6 +56,8 @@ type Handler struct {
 	// Failed is told of logins that were refused, for the record; nil tells nobody.
 	Failed func(r *http.Request, provider string, err error)
 	Log    *slog.Logger
+
+	questions questions
 }
 
 const (
@@ -222,6 +225,10 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request, p *Provider) 
 	a, err := OpenAttempt(h.Sealer, c.Value)
 	if err != nil {
 		h.refuse(w, r, p.config.Name, err)
+		return
+	}
+	if !h.questions.answer(p.config.Name, h.Logins.now()) {
+		h.busy(w, r, p)
 		return
 	}
 	l, err := p.Finish(r.Context(), a, r.URL.Query())
@@ -426,6 +433,10 @@ func (h *Handler) spend(ctx context.Context, d identity.Document) error {
 }
 
 func (h *Handler) device(w http.ResponseWriter, r *http.Request, p *Provider) {
+	if !h.questions.device(p.config.Name, h.Logins.now()) {
+		h.busy(w, r, p)
+		return
+	}
 	d, err := p.Device(r.Context())
 	if err != nil {
 		h.refuse(w, r, p.config.Name, err)
@@ -448,6 +459,10 @@ func (h *Handler) poll(w http.ResponseWriter, r *http.Request, p *Provider) {
 	d, err := p.OpenDevice(h.Sealer, r.PostFormValue("device"))
 	if err != nil {
 		h.refuse(w, r, p.config.Name, err)
+		return
+	}
+	if !h.questions.poll(d, h.Logins.now()) {
+		h.waiting(w, r, p, d, http.StatusAccepted)
 		return
 	}
 	l, err := d.Poll(r.Context())

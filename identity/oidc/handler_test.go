@@ -8,8 +8,10 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,6 +64,17 @@ type site struct {
 	logins   *Logins
 	failed   changes
 	errs     chan error
+	asked    asked
+}
+
+// asked counts questions of the providers' token endpoints.
+type asked struct{ n atomic.Int32 }
+
+func (a *asked) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(r.URL.Path, "/token") {
+		a.n.Add(1)
+	}
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 func newSite(t *testing.T) *site {
@@ -72,7 +85,10 @@ func newSite(t *testing.T) *site {
 	back := s.URL + "/auth/dev/callback"
 	s.dev = identitytest.StartProvider(t, back)
 	p := devProvider(t, s.dev, func(c *Config) { c.RedirectURL = back })
-	device := devProvider(t, s.dev, func(c *Config) { c.Name, c.ClientID, c.Scopes = "machines", "device", []string{"profile"} })
+	device := devProvider(t, s.dev, func(c *Config) {
+		c.Name, c.ClientID, c.Scopes = "machines", "device", []string{"profile"}
+		c.Client = &http.Client{Transport: &s.asked}
+	})
 	s.logins = logins(t, &identity.Memory{}, &s.failed, p, device)
 	mux.Handle("/auth/", http.StripPrefix("/auth", &Handler{
 		Logins: s.logins, Sessions: s.sessions, Sealer: s.logins.Sealer, Failed: func(_ *http.Request, _ string, err error) { s.errs <- err },
@@ -280,6 +296,94 @@ func TestHandlerDevice(t *testing.T) {
 		return true
 	})
 	require.Equal(t, http.StatusForbidden, post(t, s.browser(t), s.URL+"/auth/machines/device/poll", url.Values{"device": {"made up"}}).StatusCode)
+}
+
+// TestHandlerAsksLittle: those who are not known do not have the provider asked as often as
+// they like, with whatever they show again.
+func TestHandlerAsksLittle(t *testing.T) {
+	s := newSite(t)
+	go func() {
+		for range s.errs { // more than it holds
+		}
+	}()
+	t.Cleanup(func() { close(s.errs) })
+	b := s.browser(t)
+	start := time.Now()
+	begun, ok := 0, 0
+	var a Answer
+	for ; begun < 80; begun++ {
+		resp := post(t, b, s.URL+"/auth/machines/device", nil)
+		if resp.StatusCode == http.StatusOK {
+			require.NoError(t, json.NewDecoder(resp.Body).Decode(&a))
+			resp.Body.Close()
+			ok++
+			continue
+		}
+		resp.Body.Close()
+		require.Equal(t, http.StatusTooManyRequests, resp.StatusCode)
+		require.NotEmpty(t, resp.Header.Get("Retry-After"))
+	}
+	require.GreaterOrEqual(t, ok, deviceBurst)
+	require.LessOrEqual(t, ok, deviceBurst+1+int(time.Since(start)/deviceEvery))
+	asked := int(s.asked.n.Load())
+	polls := time.Now()
+	eventually(t, "the provider is asked", func() bool {
+		resp := post(t, b, s.URL+"/auth/machines/device/poll", url.Values{"device": {a.Device}})
+		resp.Body.Close()
+		require.Equal(t, http.StatusAccepted, resp.StatusCode)
+		return int(s.asked.n.Load()) > asked
+	})
+	for range 50 {
+		resp := post(t, b, s.URL+"/auth/machines/device/poll", url.Values{"device": {a.Device}})
+		resp.Body.Close()
+		require.Equal(t, http.StatusAccepted, resp.StatusCode)
+	}
+	require.LessOrEqual(t, int(s.asked.n.Load())-asked, 1+int(time.Since(polls)/time.Second))
+	login := get(t, b, s.URL+"/auth/dev/login")
+	at, err := url.Parse(login.Header.Get("Location"))
+	require.NoError(t, err)
+	refused := 0
+	for range answerBurst + 100 {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/auth/dev/callback?code=made-up&state="+url.QueryEscape(at.Query().Get("state")), nil)
+		require.NoError(t, err)
+		for _, c := range login.Cookies() {
+			r.AddCookie(c)
+		}
+		resp, err := s.Client().Do(r)
+		require.NoError(t, err)
+		resp.Body.Close()
+		if resp.StatusCode == http.StatusTooManyRequests {
+			refused++
+			break
+		}
+		require.Equal(t, http.StatusForbidden, resp.StatusCode)
+	}
+	require.Positive(t, refused)
+}
+
+func TestQuestions(t *testing.T) {
+	var q questions
+	now := time.Now()
+	n := 0
+	for q.device("a", now) {
+		n++
+	}
+	require.Equal(t, deviceBurst, n)
+	require.True(t, q.device("b", now), "another provider")
+	require.True(t, q.device("a", now.Add(deviceEvery)))
+	require.False(t, q.device("a", now.Add(deviceEvery)))
+	d := func(code string) *Device {
+		return &Device{state: deviceState{Code: code, Interval: 5 * time.Second, Next: now}}
+	}
+	require.True(t, q.poll(d("x"), now))
+	again := d("x")
+	require.False(t, q.poll(again, now.Add(4*time.Second)))
+	require.Equal(t, now.Add(5*time.Second), again.state.Next)
+	require.True(t, q.poll(d("x"), now.Add(5*time.Second)))
+	for i := range 3 * manyPolls {
+		require.True(t, q.poll(d(strconv.Itoa(i)), now))
+	}
+	require.LessOrEqual(t, len(q.polls), 2*manyPolls)
 }
 
 // TestHandlerRefused: of who is let in by the provider and not here no login stays, in
