@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"net/http"
 	"time"
 
@@ -96,13 +97,13 @@ func (h *Handler) certify(c *call) error {
 	if !c.who.Expires.IsZero() && c.who.Expires.Before(u.Expires) {
 		u.Expires = c.who.Expires
 	}
-	cert, err := p.Certificates.Sign(u, key)
+	cert, err := p.Certificates.Sign(c.Context(), u, key)
 	if err != nil {
-		return badRequest("%v", err)
+		return signError(err)
 	}
-	sshCert, err := p.Certificates.SignSSH(u, sshKey)
+	sshCert, err := p.Certificates.SignSSH(c.Context(), u, sshKey)
 	if err != nil {
-		return badRequest("%v", err)
+		return signError(err)
 	}
 	// A login that ended before the signature was not there to revoke it.
 	if err := c.again(); err != nil {
@@ -122,4 +123,12 @@ func (h *Handler) certify(c *call) error {
 		SSHCertificate: string(gossh.MarshalAuthorizedKey(sshCert)),
 	})
 	return nil
+}
+
+// signError is why a key was not certified.
+func signError(err error) error {
+	if errors.Is(err, ca.ErrUnavailable) {
+		return err
+	}
+	return badRequest("%v", err)
 }

@@ -91,7 +91,7 @@ func (tm *team) login(t *testing.T, h *house) *proxy.Identity {
 func (h *house) certificate(t *testing.T, id *proxy.Identity) string {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
-	cert, err := h.proofs.certificates.Sign(ca.User{
+	cert, err := h.proofs.certificates.Sign(t.Context(), ca.User{
 		Name: "alice", Subject: id.Subject, Login: id.Claims[identity.ClaimLogin], Proven: id.AuthTime, Expires: time.Now().Add(time.Hour),
 	}, &key.PublicKey)
 	require.NoError(t, err)

@@ -105,7 +105,7 @@ func (a *assembly) login(t *testing.T) (*proxy.Identity, proxy.Proof) {
 	require.NoError(t, err)
 	key, _, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(t, err)
-	cert, err := a.users.Sign(ca.User{Name: "alice", Subject: id.Subject, Login: id.Claims[identity.ClaimLogin], Proven: id.AuthTime, Expires: time.Now().Add(time.Hour)}, key)
+	cert, err := a.users.Sign(t.Context(), ca.User{Name: "alice", Subject: id.Subject, Login: id.Claims[identity.ClaimLogin], Proven: id.AuthTime, Expires: time.Now().Add(time.Hour)}, key)
 	require.NoError(t, err)
 	return id, proxy.Proof{Method: proxy.MethodCertificate, User: "alice", Certificates: []*x509.Certificate{cert}}
 }

@@ -55,7 +55,7 @@ func sshCertCommand(c *cli) *cobra.Command {
 		}
 		now := time.Now()
 		expires := now.Add(*life)
-		cert, err := users.SignSSH(ca.User{Name: *user, Subject: *user, Proven: now, Expires: expires}, key)
+		cert, err := users.SignSSH(ctx, ca.User{Name: *user, Subject: *user, Proven: now, Expires: expires}, key)
 		if err = errors.Join(err, closing()); err != nil {
 			return err
 		}

@@ -49,7 +49,7 @@ func TestSSHCertificates(t *testing.T) {
 	users, closing, err := gateway.OpenUsers(t.Context(), cfg, gateway.Options{})
 	require.NoError(t, err)
 	sign := func(name string) *gossh.Certificate {
-		cert, err := users.SignSSH(ca.User{Name: name, Subject: name, Proven: time.Now(), Expires: time.Now().Add(time.Minute)}, key)
+		cert, err := users.SignSSH(t.Context(), ca.User{Name: name, Subject: name, Proven: time.Now(), Expires: time.Now().Add(time.Minute)}, key)
 		require.NoError(t, err)
 		return cert
 	}

@@ -33,7 +33,7 @@ func ExampleUsers() {
 		fmt.Println(err)
 		return
 	}
-	cert, err := users.Sign(ca.User{Name: "alice", Subject: "entra/7f3a", Proven: time.Now(), Expires: time.Now().Add(time.Hour)}, public)
+	cert, err := users.Sign(ctx, ca.User{Name: "alice", Subject: "entra/7f3a", Proven: time.Now(), Expires: time.Now().Add(time.Hour)}, public)
 	if err != nil {
 		fmt.Println(err)
 		return

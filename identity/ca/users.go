@@ -61,6 +61,7 @@ type User struct {
 	// Expires is when the certificate ends.
 	Expires time.Time
 
+	// issued orders the certificate among those of its subject that were revoked.
 	issued time.Time
 }
 
@@ -92,20 +93,43 @@ func decodeUser(text string) (*User, error) {
 
 var errNotUser = errors.New("the certificate is not one that users log in with")
 
-func (c *Users) prepare(u *User, key any) error {
+// ErrUnavailable is wrapped by errors of what could not be asked or written.
+var ErrUnavailable = errors.New("the documents of certificates do not answer")
+
+// prepare returns when the certificate is made.
+func (c *Users) prepare(ctx context.Context, u *User, key any) (now time.Time, err error) {
 	if c.Authority == nil || c.Authority.purpose != ForUsers {
-		return errors.New("certificates of users need the authority for users")
+		return now, errors.New("certificates of users need the authority for users")
 	}
+	now = c.Authority.now()
+	if err := check(u, key, now); err != nil {
+		return now, err
+	}
+	before, err := c.revocation(ctx, revokedSubject(u.Subject))
+	if err != nil {
+		return now, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	u.issued = now
+	if !now.After(before.Before) { // of a gateway whose clock may be ahead
+		u.issued = before.Before.Add(tick)
+	}
+	return now, nil
+}
+
+// tick is the shortest time between two certificates of which one is revoked: these say
+// milliseconds.
+const tick = time.Millisecond
+
+func check(u *User, key any, now time.Time) error {
 	if err := identity.ValidName(u.Name); err != nil {
 		return fmt.Errorf("a user's certificate: %w", err)
 	}
-	u.issued = c.Authority.now()
-	switch life := u.Expires.Sub(u.issued); {
+	switch life := u.Expires.Sub(now); {
 	case u.Subject == "":
 		return errors.New("a user's certificate needs a subject")
 	case life <= 0 || life > MaxUserLife:
 		return fmt.Errorf("a user's certificate is valid for up to %s, got %s", MaxUserLife, life.Round(time.Second))
-	case u.Proven.IsZero() || u.Proven.After(u.issued.Add(clockSkew)):
+	case u.Proven.IsZero() || u.Proven.After(now.Add(clockSkew)):
 		return errors.New("a user's certificate says when she has proven herself")
 	}
 	switch k := key.(type) {
@@ -120,13 +144,14 @@ func (c *Users) prepare(u *User, key any) error {
 }
 
 // Sign certifies for TLS that key is a user's.
-func (c *Users) Sign(u User, key crypto.PublicKey) (*x509.Certificate, error) {
-	if err := c.prepare(&u, key); err != nil {
+func (c *Users) Sign(ctx context.Context, u User, key crypto.PublicKey) (*x509.Certificate, error) {
+	now, err := c.prepare(ctx, &u, key)
+	if err != nil {
 		return nil, err
 	}
 	template := &x509.Certificate{
 		SerialNumber: serial(), Subject: pkix.Name{CommonName: u.Name}, URIs: []*url.URL{u.encode()},
-		NotBefore: u.issued.Add(-clockSkew), NotAfter: u.Expires, KeyUsage: x509.KeyUsageDigitalSignature,
+		NotBefore: now.Add(-clockSkew), NotAfter: u.Expires, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
 	by := c.Authority.signing()
@@ -138,17 +163,18 @@ func (c *Users) Sign(u User, key crypto.PublicKey) (*x509.Certificate, error) {
 }
 
 // SignSSH certifies for SSH that key is a user's.
-func (c *Users) SignSSH(u User, key gossh.PublicKey) (*gossh.Certificate, error) {
+func (c *Users) SignSSH(ctx context.Context, u User, key gossh.PublicKey) (*gossh.Certificate, error) {
 	plain, ok := key.(gossh.CryptoPublicKey)
 	if _, nested := key.(*gossh.Certificate); !ok || nested {
 		return nil, errors.New("a user's key is of ECDSA, Ed25519, or RSA with 2048 to 8192 bits")
 	}
-	if err := c.prepare(&u, plain.CryptoPublicKey()); err != nil {
+	now, err := c.prepare(ctx, &u, plain.CryptoPublicKey())
+	if err != nil {
 		return nil, err
 	}
 	cert := &gossh.Certificate{
 		Key: key, CertType: gossh.UserCert, KeyId: u.Subject, ValidPrincipals: []string{u.Name}, Serial: new(big.Int).Rsh(serial(), 64).Uint64(),
-		ValidAfter: uint64(u.issued.Add(-clockSkew).Unix()), ValidBefore: uint64(u.Expires.Unix()),
+		ValidAfter: uint64(now.Add(-clockSkew).Unix()), ValidBefore: uint64(u.Expires.Unix()),
 		Permissions: gossh.Permissions{Extensions: map[string]string{
 			"permit-pty": "", "permit-port-forwarding": "", "permit-agent-forwarding": "", "permit-X11-forwarding": "", extension: u.encode().String(),
 		}},
@@ -324,16 +350,9 @@ func (c *Users) revoked(ctx context.Context, subject, login, id string, issued t
 		names = append(names, revokedLogin(login))
 	}
 	for _, name := range names {
-		d, err := c.Documents.Get(ctx, KindRevocation, name)
-		if errors.Is(err, identity.ErrNoDocument) {
-			continue
-		}
+		r, err := c.revocation(ctx, name)
 		if err != nil {
-			return fmt.Errorf("asking whether the certificate was revoked: %w", err)
-		}
-		var r revocation
-		if err := json.Unmarshal(d.Body, &r); err != nil {
-			return fmt.Errorf("revocation %s cannot be read", name)
+			return err
 		}
 		if !issued.After(r.Before) {
 			return ErrRevoked
@@ -342,19 +361,34 @@ func (c *Users) revoked(ctx context.Context, subject, login, id string, issued t
 	return nil
 }
 
+// revocation returns what a document of KindRevocation says; nothing where there is none.
+func (c *Users) revocation(ctx context.Context, name string) (r revocation, err error) {
+	d, err := c.Documents.Get(ctx, KindRevocation, name)
+	if errors.Is(err, identity.ErrNoDocument) {
+		return r, nil
+	}
+	if err != nil {
+		return r, fmt.Errorf("asking whether the certificate was revoked: %w", err)
+	}
+	if err := json.Unmarshal(d.Body, &r); err != nil {
+		return r, fmt.Errorf("revocation %s cannot be read", name)
+	}
+	return r, nil
+}
+
 // Revoke has one certificate count no more, by the identifier that its sessions have as
 // identity.ClaimCertificate. Sessions that it has proven end.
 func (c *Users) Revoke(ctx context.Context, subject, id, reason string) error {
 	if !strings.HasPrefix(id, "x509-") && !strings.HasPrefix(id, "ssh-") {
 		return fmt.Errorf("revoking %q: want the identifier of a certificate, x509-… or ssh-…", id)
 	}
-	return c.revoke(ctx, id, reason, c.Authority.now(), identity.Change{Subject: subject, Certificate: id})
+	return c.revoke(ctx, id, reason, MaxUserLife, identity.Change{Subject: subject, Certificate: id})
 }
 
-// RevokeAll has the certificates of a subject that were signed until now count no more.
-// Who logs in again is given one that counts.
+// RevokeAll has the certificates of a subject that were signed until now count no more, also
+// by gateways whose clocks are ahead. Who logs in again is given one that counts.
 func (c *Users) RevokeAll(ctx context.Context, subject, reason string) error {
-	return c.revoke(ctx, revokedSubject(subject), reason, c.Authority.now(), identity.Change{Subject: subject})
+	return c.revoke(ctx, revokedSubject(subject), reason, clockSkew, identity.Change{Subject: subject})
 }
 
 // RevokeLogin has the certificates that were given for one login count no more, such as when
@@ -363,23 +397,30 @@ func (c *Users) RevokeLogin(ctx context.Context, subject, login, reason string) 
 	if login == "" {
 		return errors.New("revoking the certificates of a login: the login is not named")
 	}
-	// Nobody is given one for it again, so that it costs nothing to count what a gateway whose
-	// clock is ahead has signed.
-	return c.revoke(ctx, revokedLogin(login), reason, c.Authority.now().Add(clockSkew), identity.Change{Subject: subject, Login: login})
+	return c.revoke(ctx, revokedLogin(login), reason, MaxUserLife, identity.Change{Subject: subject, Login: login})
 }
 
-func (c *Users) revoke(ctx context.Context, name, reason string, before time.Time, change identity.Change) error {
-	body, err := json.Marshal(revocation{before, reason})
-	if err != nil {
-		return err
-	}
+// revoke has certificates count no more that say that they were signed until some time from
+// now: what is given anew is signed as if it were later, and of a certificate or a login
+// nobody is given anything anew.
+func (c *Users) revoke(ctx context.Context, name, reason string, ahead time.Duration, change identity.Change) error {
 	for {
+		r := revocation{c.Authority.now().Add(ahead), reason}
+		if was, err := c.revocation(ctx, name); err != nil {
+			return err
+		} else if !r.Before.After(was.Before) {
+			r.Before = was.Before.Add(tick)
+		}
+		body, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
 		d, err := c.Documents.Get(ctx, KindRevocation, name)
 		if err != nil && !errors.Is(err, identity.ErrNoDocument) {
 			return err
 		}
 		// After the longest life every certificate that it is about has expired.
-		d.Name, d.Body, d.Expires = name, body, before.Add(MaxUserLife+2*clockSkew)
+		d.Name, d.Body, d.Expires = name, body, c.Authority.now().Add(MaxUserLife+3*clockSkew)
 		if _, err = c.Documents.Write(ctx, KindRevocation, d); errors.Is(err, identity.ErrConflict) {
 			continue
 		}

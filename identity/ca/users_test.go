@@ -81,14 +81,14 @@ func ed(t *testing.T) (ed25519.PublicKey, gossh.PublicKey) {
 
 func (w *world) tls(t *testing.T, u User) proxy.Proof {
 	key, _ := ed(t)
-	cert, err := w.users.Sign(u, key)
+	cert, err := w.users.Sign(t.Context(), u, key)
 	require.NoError(t, err)
 	return proxy.Proof{Method: proxy.MethodCertificate, User: u.Name, Certificates: []*x509.Certificate{cert}}
 }
 
 func (w *world) ssh(t *testing.T, u User) proxy.Proof {
 	_, key := ed(t)
-	cert, err := w.users.SignSSH(u, key)
+	cert, err := w.users.SignSSH(t.Context(), u, key)
 	require.NoError(t, err)
 	return proxy.Proof{Method: proxy.MethodSSHCertificate, User: u.Name, PublicKey: cert.Marshal()}
 }
@@ -132,7 +132,7 @@ func TestForged(t *testing.T) {
 	w := newWorld(t)
 	servers, err := OpenAuthority(t.Context(), ForServers, w.options)
 	require.NoError(t, err)
-	_, err = (&Users{Authority: servers}).Sign(w.alice(), nil)
+	_, err = (&Users{Authority: servers}).Sign(t.Context(), w.alice(), nil)
 	require.ErrorContains(t, err, "authority for users")
 	_, err = w.users.Authority.Server("gw.example.com")
 	require.ErrorContains(t, err, "signs no servers")
@@ -172,7 +172,7 @@ func TestForged(t *testing.T) {
 
 	_, public := ed(t)
 	sshMade := func(by gossh.Signer, change func(*gossh.Certificate)) proxy.Proof {
-		c, err := w.users.SignSSH(u, public)
+		c, err := w.users.SignSSH(t.Context(), u, public)
 		require.NoError(t, err)
 		change(c)
 		require.NoError(t, c.SignCert(rand.Reader, by))
@@ -215,12 +215,12 @@ func TestSignRefuses(t *testing.T) {
 	} {
 		u := w.alice()
 		c.change(&u)
-		_, err := w.users.Sign(u, c.key)
+		_, err := w.users.Sign(t.Context(), u, c.key)
 		require.Error(t, err, what)
 	}
-	cert, err := w.users.SignSSH(w.alice(), ssh)
+	cert, err := w.users.SignSSH(t.Context(), w.alice(), ssh)
 	require.NoError(t, err)
-	_, err = w.users.SignSSH(w.alice(), cert)
+	_, err = w.users.SignSSH(t.Context(), w.alice(), cert)
 	require.Error(t, err, "a certificate is not certified")
 }
 
@@ -254,6 +254,56 @@ func TestRevocation(t *testing.T) {
 	_, err = w.users.Authenticate(t.Context(), w.ssh(t, w.alice()))
 	require.NoError(t, err, "a certificate of a login since then counts")
 	require.NoError(t, w.users.RevokeAll(t.Context(), "entra/a-1", "again"))
+}
+
+// TestRevokeSkew: what gateways have signed whose clocks are ahead does not count after a
+// revocation at one whose clock is right or late; what is given afterwards does, everywhere and
+// at once, and can be revoked in turn.
+func TestRevokeSkew(t *testing.T) {
+	w := newWorld(t)
+	at := func(d time.Duration, do func()) {
+		w.later(d)
+		do()
+		w.later(-d)
+	}
+	requireGone := func(proofs ...proxy.Proof) {
+		t.Helper()
+		for _, p := range proofs {
+			_, err := w.users.Authenticate(t.Context(), p)
+			require.ErrorIs(t, err, ErrRevoked)
+		}
+	}
+	both := func(d time.Duration) (proofs []proxy.Proof) {
+		at(d, func() { proofs = []proxy.Proof{w.tls(t, w.alice()), w.ssh(t, w.alice())} })
+		return proofs
+	}
+	before := append(both(clockSkew-time.Second), both(0)...)
+	for range 3 { // in a row, and at clocks that go back
+		at(-time.Minute, func() { require.NoError(t, w.users.RevokeAll(t.Context(), "entra/a-1", "left")) })
+		before = append(before, both(clockSkew-time.Minute-time.Second)...)
+		require.NoError(t, w.users.RevokeAll(t.Context(), "entra/a-1", "left"))
+		requireGone(before...)
+		for _, d := range []time.Duration{-time.Minute, 0, time.Minute} {
+			for _, p := range both(d) {
+				for _, there := range []time.Duration{-time.Minute, 0, time.Minute} {
+					at(there, func() {
+						_, err := w.users.Authenticate(t.Context(), p)
+						require.NoError(t, err, "signed at %s, used at %s", d, there)
+					})
+				}
+				before = append(before, p)
+			}
+		}
+	}
+	last := both(0)
+	id, err := w.users.Authenticate(t.Context(), last[0])
+	require.NoError(t, err)
+	at(-time.Minute, func() {
+		require.NoError(t, w.users.Revoke(t.Context(), id.Subject, id.Claims[identity.ClaimCertificate], "lost"))
+	})
+	requireGone(last[0])
+	at(-time.Minute, func() { require.NoError(t, w.users.RevokeLogin(t.Context(), "entra/a-1", "l-1", "logged out")) })
+	requireGone(last...)
 }
 
 // TestRevokeLogin: what was given for one login ends with it, and what was given for
@@ -391,7 +441,7 @@ func TestHandshake(t *testing.T) {
 	require.NoError(t, err)
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(t, err)
-	cert, err := w.users.Sign(w.alice(), public)
+	cert, err := w.users.Sign(t.Context(), w.alice(), public)
 	require.NoError(t, err)
 	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequestClientCert})
 	require.NoError(t, err)
