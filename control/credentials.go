@@ -16,14 +16,12 @@ import (
 	"github.com/sallyport/sallyport/identity/ca"
 )
 
-// CredentialRequest is the body of POST /v1/credentials: public keys. The private ones do
+// CredentialRequest is the body of POST /v1/credentials: a public key. The private one does
 // not leave the client.
 type CredentialRequest struct {
 	// CSR is a certificate request in PEM, signed by the key that it is about. Its names
-	// are not looked at: the certificate says who the caller is.
+	// are not looked at: the certificate says who the caller is. The key is for TLS and SSH.
 	CSR string `json:"csr"`
-	// SSHKey is another key for SSH, as a line of authorized_keys; empty is the CSR's.
-	SSHKey string `json:"ssh_key,omitempty"`
 }
 
 // Credential is the answer to POST /v1/credentials.
@@ -44,7 +42,7 @@ type Credential struct {
 // maxCSR bounds a request for a certificate, in bytes.
 const maxCSR = 16 << 10
 
-// keys reads the keys that are to be certified.
+// keys reads the key that is to be certified, for TLS and for SSH.
 func (r *CredentialRequest) keys() (crypto.PublicKey, gossh.PublicKey, error) {
 	block, rest := pem.Decode([]byte(r.CSR))
 	if len(r.CSR) > maxCSR || block == nil || block.Type != "CERTIFICATE REQUEST" || len(bytes.TrimSpace(rest)) > 0 {
@@ -57,16 +55,9 @@ func (r *CredentialRequest) keys() (crypto.PublicKey, gossh.PublicKey, error) {
 	if err := csr.CheckSignature(); err != nil {
 		return nil, nil, badRequest("csr: it is not signed by its key")
 	}
-	if r.SSHKey == "" {
-		key, err := gossh.NewPublicKey(csr.PublicKey)
-		if err != nil {
-			return nil, nil, badRequest("csr: its key cannot be used for SSH: want ECDSA, Ed25519 or RSA")
-		}
-		return csr.PublicKey, key, nil
-	}
-	key, _, options, rest, err := gossh.ParseAuthorizedKey([]byte(r.SSHKey))
-	if err != nil || len(options) > 0 || len(bytes.TrimSpace(rest)) > 0 {
-		return nil, nil, badRequest("ssh_key: want one line of authorized_keys, without options")
+	key, err := gossh.NewPublicKey(csr.PublicKey)
+	if err != nil {
+		return nil, nil, badRequest("csr: its key cannot be used for SSH: want ECDSA, Ed25519 or RSA")
 	}
 	return csr.PublicKey, key, nil
 }
