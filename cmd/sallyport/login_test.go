@@ -326,7 +326,7 @@ func TestLogin(t *testing.T) {
 	require.Contains(t, printed, "tls-key.pk8")
 
 	config := must(t, "ssh-config")
-	require.Contains(t, config, "Host vm1\n")
+	require.Contains(t, config, "Host vm1 vm1.sallyport\n")
 	require.NotContains(t, config, "orders")
 	require.Contains(t, config, "proxy --profile "+filepath.Base(dir)+" vm1")
 	known, err := os.ReadFile(filepath.Join(dir, "gateway_known_hosts"))
@@ -433,18 +433,43 @@ func TestLoginSSHConfig(t *testing.T) {
 	r := openRemote(t)
 	r.as(t, "bob")
 	before := must(t, "ssh-config")
-	for _, name := range []string{"vm;id", "vm|id", "vm&id", "vm>x", "vm(id)", "{a}", "vm#", "~", "vm%h", "!vm", "*", "vm?", "a,b", "github.com", "vm.", "10.0.0.1", "::1"} {
+	for _, name := range []string{"vm;id", "vm|id", "vm&id", "vm>x", "vm(id)", "{a}", "vm#", "~", "vm%h", "!vm", "*", "vm?", "a,b", "vm.", ".vm", "a..b", "*.com", "a.b;id", "::1"} {
 		r.more = []control.Resource{{Name: name, Type: "ssh", Address: r.listener, User: "bob+x"}}
 		code, out, errs := sallyport(t, "", "ssh-config")
 		require.Equal(t, exitOK, code, "%s: %s", name, errs)
 		require.Equal(t, before, out, name)
 		require.Contains(t, errs, "sallyport connect "+quoted(name), name)
 	}
-	for _, name := range []string{"vm-2", "vm_2", "2", "größe"} {
+	for name, hosts := range map[string]string{
+		"vm-2": "vm-2 vm-2.sallyport", "vm_2": "vm_2 vm_2.sallyport", "2": "2 2.sallyport", "größe": "größe größe.sallyport",
+		"db.prod": "db.prod.sallyport", "github.com": "github.com.sallyport", "10.0.0.1": "10.0.0.1.sallyport", "vm-2.sallyport": "vm-2.sallyport.sallyport",
+	} {
 		r.more = []control.Resource{{Name: name, Type: "ssh", Address: "[fe80::1%eth0]:22", User: "bob+x"}}
 		out := must(t, "ssh-config")
-		require.Contains(t, out, "\nHost "+name+"\n  HostName fe80::1%%eth0\n")
+		require.Contains(t, out, "\nHost "+hosts+"\n  HostName fe80::1%%eth0\n")
 		require.True(t, strings.HasSuffix(out, " "+quoted(name)+"\n"), out)
+	}
+}
+
+// TestSSHConfigNames: as ssh reads it, a resource whose name is a domain is reached by a name
+// below .sallyport, and the domain is the host that it was.
+func TestSSHConfigNames(t *testing.T) {
+	r := openRemote(t)
+	r.as(t, "bob")
+	r.more = []control.Resource{{Name: "github.com", Type: "ssh", Address: "127.0.0.9:22", User: "bob+github.com"}, {Name: "vm7", Type: "ssh", Address: "127.0.0.9:22", User: "bob+vm7"}}
+	file := filepath.Join(t.TempDir(), "config")
+	require.NoError(t, os.WriteFile(file, []byte(must(t, "ssh-config")), 0o600))
+	for host, want := range map[string][2]string{
+		"github.com": {"github.com", ""}, "www.github.com": {"www.github.com", ""}, "sallyport": {"sallyport", ""}, "vm7.example.com": {"vm7.example.com", ""},
+		"github.com.sallyport": {"127.0.0.9", "github.com"}, "vm7": {"127.0.0.9", "vm7"}, "vm7.sallyport": {"127.0.0.9", "vm7"},
+	} {
+		out, err := exec.Command("ssh", "-G", "-F", file, host).CombinedOutput()
+		require.NoError(t, err, string(out))
+		require.Contains(t, string(out), "\nhostname "+want[0]+"\n", host)
+		require.Equal(t, want[1] != "", strings.Contains(string(out), "\nproxycommand "), host)
+		if want[1] != "" {
+			require.Contains(t, string(out), "\nuser bob+"+want[1]+"\n", host)
+		}
 	}
 }
 

@@ -24,7 +24,7 @@ func knownGateway(data string) string { return sshkit.KnownHosts(filepath.Join(d
 func sshConfigCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "ssh-config", GroupID: everydayGroup, Short: "Print a configuration with which ssh, scp and rsync reach resources by name",
-		Long:    "After a login each connection is made by \"sallyport proxy\", which renews the certificate when it has to; ssh, scp, rsync, Git, Ansible and VS Code need nothing else. A name with a dot or another sign is left out then, since it may be another host's.",
+		Long:    "After a login each connection is made by \"sallyport proxy\", which renews the certificate when it has to; ssh, scp, rsync, Git, Ansible and VS Code need nothing else. A resource is reached by its name and by NAME.sallyport; one with a dot in its name only by that, since the name alone may be another host's. Names with other signs are left out.",
 		Example: example("sallyport ssh-config > ~/.ssh/sallyport", "sallyport ssh-config --config sallyport.yaml --user alice >> ~/.ssh/config"),
 		Args:    atMost(0),
 	}
@@ -58,7 +58,11 @@ func sshConfigCommand(c *cli) *cobra.Command {
 			if e.Type != "ssh" || err != nil {
 				continue
 			}
-			fmt.Fprintf(c.out, "Host %s\n  HostName %s\n  Port %s\n  User %s\n  UserKnownHostsFile %q\n", e.Name, host, port, e.User, known)
+			names := c.sshNames(e.Name)
+			if names == "" {
+				continue
+			}
+			fmt.Fprintf(c.out, "Host %s\n  HostName %s\n  Port %s\n  User %s\n  UserKnownHostsFile %q\n", names, host, port, e.User, known)
 		}
 		return nil
 	})
@@ -80,22 +84,40 @@ func (p *profile) sshConfig(ctx context.Context, c *cli) error {
 		if e.Type != "ssh" || err != nil {
 			continue
 		}
-		if !sshName.MatchString(e.Name) {
-			fmt.Fprintf(c.err, "resource %q is left out, since ssh may know another host by that name; it is reached by: sallyport connect %s\n", e.Name, visible(quoted(e.Name)))
+		names := c.sshNames(e.Name)
+		if names == "" {
 			continue
 		}
 		fmt.Fprintf(
 			c.out, "Host %s\n  HostName %s\n  Port %s\n  User \"%s\"\n  HostKeyAlias %s\n  UserKnownHostsFile %s\n  IdentitiesOnly yes\n  IdentityFile %s\n  CertificateFile %s\n  ProxyCommand %s proxy --profile %s %s\n",
-			e.Name, percent(host), port, e.User, p.name, inConfig(sshkit.KnownHosts(p.dir)), inConfig(p.file(sshKey)), inConfig(p.file(sshCert)),
+			names, percent(host), port, e.User, p.name, inConfig(sshkit.KnownHosts(p.dir)), inConfig(p.file(sshKey)), inConfig(p.file(sshCert)),
 			percent(quoted(self)), p.name, quoted(e.Name),
 		)
 	}
 	return nil
 }
 
-// sshName is what a resource is called that a configuration of ssh may name: no pattern, and
-// no domain or address, which other hosts have.
-var sshName = regexp.MustCompile(`^[\pL\pN_][\pL\pN_-]*$`)
+// sshNames are the names by which ssh reaches a resource: its own with the domain that no other
+// host has, and its own alone where that is no domain or address, which other hosts have. They
+// are empty for a name that ssh or a shell reads otherwise, which the user is told of.
+func (c *cli) sshNames(name string) string {
+	switch {
+	case sshName.MatchString(name):
+		return name + " " + name + sshDomain
+	case sshDotted.MatchString(name):
+		return name + sshDomain
+	}
+	fmt.Fprintf(c.err, "resource %q is left out, since its name means something else to ssh; it is reached by: sallyport connect %s\n", name, visible(quoted(name)))
+	return ""
+}
+
+// sshDomain ends the names by which ssh knows resources and nothing else.
+const sshDomain = ".sallyport"
+
+var (
+	sshName   = regexp.MustCompile(`^[\pL\pN_][\pL\pN_-]*$`)
+	sshDotted = regexp.MustCompile(`^[\pL\pN_][\pL\pN_-]*(\.[\pL\pN_-]+)+$`)
+)
 
 // percent is a word in a configuration of ssh, where a percent sign has a meaning.
 func percent(word string) string { return strings.ReplaceAll(word, "%", "%%") }
