@@ -99,9 +99,10 @@ func logger(c *cli, format string, verbose bool) (*slog.Logger, error) {
 
 // summaryOf is what a config file says, in a line of the log.
 func summaryOf(file string, cfg *config.File) []any {
+	guardrails, masking := cfg.Packs()
 	return []any{
 		"config", file, "data", cfg.Data(), "resources", len(cfg.Resources), "users", len(cfg.Identity.Users), "access_rules", len(cfg.Access),
-		"guardrails", len(cfg.Guardrails), "masking_rules", len(cfg.Masking),
+		"guardrails", len(cfg.Guardrails), "guardrail_pack", guardrails, "masking_rules", len(cfg.Masking), "masking_pack", masking,
 	}
 }
 

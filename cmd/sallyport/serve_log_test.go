@@ -110,6 +110,8 @@ func TestServeLogsJSON(t *testing.T) {
 		require.True(t, json.Valid([]byte(line)), line)
 	}
 	require.True(t, messages["starting"] && messages["stopped"], p.output())
+	require.Contains(t, p.output(), `"guardrail_pack":"on"`)
+	require.Contains(t, p.output(), `"masking_pack":"on"`)
 	code, _, errs := sallyport(t, "", "serve", "-c", file, "--log-format", "xml")
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errs, "want text or json")

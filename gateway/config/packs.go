@@ -61,6 +61,34 @@ func (f *File) withoutPack() []guardrail.Selection {
 	return list
 }
 
+// Coverage says where a default pack applies.
+type Coverage string
+
+// Coverages.
+const (
+	Everywhere Coverage = "on"
+	Partly     Coverage = "partly" // to some resources or groups, or as a rule that observes
+	Nowhere    Coverage = "off"
+)
+
+// Packs says where the default packs of guardrails and of masking apply.
+func (f *File) Packs() (guardrails, masking Coverage) {
+	limited := slices.ContainsFunc(f.Guardrails, func(g Guardrail) bool { return g.Use != "" })
+	guardrails = coverage(limited, f.guardrailsOff())
+	limited = slices.ContainsFunc(f.Masking, func(m Masking) bool { return m.Use == useOff || m.namesPack() })
+	return guardrails, coverage(limited, f.maskingOff())
+}
+
+func coverage(limited, off bool) Coverage {
+	switch {
+	case off:
+		return Nowhere
+	case limited:
+		return Partly
+	}
+	return Everywhere
+}
+
 // guardrailRules are the rules of all entries, and of the pack where no entry says
 // where it applies.
 func (f *File) guardrailRules() []guardrail.Rule {

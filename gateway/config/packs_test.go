@@ -175,6 +175,28 @@ func TestGuardrailPack(t *testing.T) {
 	}
 }
 
+// TestPacks: what the log says of the packs is where they apply.
+func TestPacks(t *testing.T) {
+	for _, c := range []struct {
+		section             string
+		guardrails, masking Coverage
+	}{
+		{"", Everywhere, Everywhere},
+		{"guardrails: [{use: off}]", Nowhere, Everywhere},
+		{"masking: [{use: off}]", Everywhere, Nowhere},
+		{"guardrails: [{use: off, resources: [vm1]}]\nmasking: [{use: off, resources: [orders]}]", Partly, Partly},
+		{"guardrails: [{use: default, resources: {env: prod}}]\nmasking: [{use: default, resources: {env: prod}}]", Partly, Partly},
+		{"guardrails: [{use: default, observe: true}]", Partly, Everywhere},
+		{"masking: [{use: off, groups: [ops]}]", Everywhere, Partly},
+		{"guardrails: [{name: own, deny: {effects: [alter]}}]\nmasking: [{columns: [note], with: hash}]", Everywhere, Everywhere},
+	} {
+		f, err := packed(t, c.section)
+		require.NoError(t, err, c.section)
+		guardrails, masking := f.Packs()
+		require.Equal(t, []Coverage{c.guardrails, c.masking}, []Coverage{guardrails, masking}, c.section)
+	}
+}
+
 // The rules for resources that are read-only are not given to an entry that is for
 // other resources.
 func TestGuardrailPackKeepsItsLabels(t *testing.T) {
