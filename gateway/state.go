@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/gateway/config"
@@ -27,6 +28,8 @@ type state struct {
 	store     store.Store
 	documents identity.Documents
 	sealer    identity.Sealer
+	keys      *store.Sealer // by which sealer seals
+	old       int           // how many of the keys have sealed before, and only open now
 	head      int64        // of the feed when it was opened, before anything was read
 	close     func() error // nil: it is the assembly's
 }
@@ -56,7 +59,7 @@ func openState(f *config.File, own store.Store, sources *config.Secrets, fetch f
 	if err != nil {
 		return nil, err
 	}
-	s.documents, s.sealer = stored.Documents(s.store), stored.Sealer(sealer)
+	s.documents, s.sealer, s.keys, s.old = stored.Documents(s.store), stored.Sealer(sealer), sealer, len(keys)-1
 	s.head, _, err = s.store.Head(ctx)
 	return s, err
 }
@@ -172,6 +175,40 @@ func (g *Gateway) sweep(ctx context.Context) {
 	store.SweepEvery(ctx, g.state.store, sweepEvery, func(err error) {
 		g.log.Warn("what has expired could not be removed from the store: it is tried again", "err", err)
 	})
+}
+
+// resealEvery is how often it is looked whether another gateway has sealed by an old key since, and
+// resealAgain how long it takes until what failed is tried again.
+const (
+	resealEvery = time.Hour
+	resealAgain = time.Minute
+)
+
+// reseal seals by the store's first key what old ones have sealed, until ctx ends, and says when
+// these are not needed any more.
+func (g *Gateway) reseal(ctx context.Context) {
+	said := false
+	for g.state.old > 0 && ctx.Err() == nil {
+		r, err := stored.Reseal(ctx, g.state.store, g.state.keys)
+		wait := resealEvery
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			g.log.Warn("what is sealed by an old key of the store could not be sealed anew: it is tried again", "sealed", r.Documents, "err", err)
+			wait = resealAgain
+		case r.Documents > 0:
+			g.log.Info("documents of the store were sealed by an old key, and are sealed by the first one now", "documents", r.Documents)
+			said, wait = false, 0 // it is looked whether that was all
+		case !said:
+			g.log.Info("nothing in the store is sealed by an old key: store.old_keys can be removed once the first key is that of all gateways", "old_keys", g.state.old)
+			said = true
+		}
+		if len(r.Unopened) > 0 && wait > 0 {
+			g.log.Warn("documents of the store hold what no key opens", "documents", strings.Join(r.Unopened, ", "))
+		}
+		pause(ctx, wait)
+	}
 }
 
 // pause waits, or until ctx ends.

@@ -3,6 +3,7 @@
 package stored
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -91,15 +92,27 @@ func place(purpose string) store.Place {
 	return store.Place{Kind: "identity", Name: purpose, Field: "sealed"}
 }
 
+// purposeMark parts what is sealed from what it is for, which is not secret: who reseals it
+// need not know what it is.
+var purposeMark = []byte(" ")
+
+func sealedFor(sealed, purpose string) []byte {
+	return append(append([]byte(sealed), purposeMark...), purpose...)
+}
+
 // Seal implements [identity.Sealer].
 func (s sealer) Seal(plain []byte, purpose string) ([]byte, error) {
 	sealed, err := s.sealer.Seal(place(purpose), plain)
-	return []byte(sealed), err
+	if err != nil {
+		return nil, err
+	}
+	return sealedFor(sealed, purpose), nil
 }
 
 // Open implements [identity.Sealer].
 func (s sealer) Open(sealed []byte, purpose string) ([]byte, error) {
-	plain, err := s.sealer.Open(place(purpose), string(sealed))
+	box, _, _ := bytes.Cut(sealed, purposeMark)
+	plain, err := s.sealer.Open(place(purpose), string(box))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", identity.ErrSealed, err)
 	}

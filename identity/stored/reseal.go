@@ -1,0 +1,128 @@
+package stored
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sallyport/sallyport/store"
+)
+
+// Resealed says what Reseal has found.
+type Resealed struct {
+	Documents int // that were sealed by an old key, and are by the first one now
+	// Unopened are some of those that hold something that says that it is sealed and does not
+	// open: no key that is given up is needed for them.
+	Unopened []string
+}
+
+// maxUnopened bounds them.
+const maxUnopened = 10
+
+// restBetween is how long Reseal rests after each document that it has written: others
+// follow what is written.
+const restBetween = 20 * time.Millisecond
+
+// sealedText is how JSON begins what is sealed by a Sealer of this package: bytes in base64, of
+// a mark whose length fills what its first characters stand for.
+var sealedText = []byte(`"` + base64.StdEncoding.EncodeToString([]byte("sealed:v1"))[:12])
+
+// Reseal seals by the first key what another key of a sealer has sealed, in all documents of a
+// store, each if nobody has changed it meanwhile. Once it has returned nil, and nothing was
+// resealed, the other keys are not needed here: gateways whose first key is one of them may
+// seal by it again.
+func Reseal(ctx context.Context, s store.Store, keys *store.Sealer) (r Resealed, err error) {
+	kinds, err := s.Kinds(ctx)
+	if err != nil {
+		return r, err
+	}
+	for _, kind := range kinds {
+		for d, err := range store.All(ctx, s, kind, "") {
+			if err != nil {
+				return r, err
+			}
+			if err := r.document(ctx, s, keys, d); err != nil {
+				return r, err
+			}
+		}
+	}
+	return r, nil
+}
+
+// document reseals one document, and reads it again when it has changed meanwhile.
+func (r *Resealed) document(ctx context.Context, s store.Store, keys *store.Sealer, d store.Document) error {
+	body, unopened := reseal(keys, d.Body)
+	if unopened && len(r.Unopened) < maxUnopened {
+		r.Unopened = append(r.Unopened, fmt.Sprintf("%s %q", d.Kind, d.Name))
+	}
+	if bytes.Equal(body, d.Body) {
+		return nil
+	}
+	err := store.Update(ctx, s, d.Kind, d.Name, func(now store.Document) ([]store.Write, error) {
+		body, _ := reseal(keys, now.Body)
+		if now.Version == 0 || bytes.Equal(body, now.Body) {
+			return nil, nil
+		}
+		now.Body = body
+		return []store.Write{store.Replace(now)}, nil
+	})
+	if err != nil {
+		return err
+	}
+	r.Documents++
+	t := time.NewTimer(restBetween)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// reseal returns a body in which everything is sealed by the first key, and whether something
+// in it did not open.
+func reseal(keys *store.Sealer, body []byte) (_ []byte, unopened bool) {
+	var out []byte
+	rest := body
+	for {
+		at := bytes.Index(rest, sealedText)
+		if at < 0 {
+			break
+		}
+		text := rest[at+1:]
+		end := bytes.IndexByte(text, '"')
+		if end < 0 {
+			break
+		}
+		text = text[:end]
+		now, err := resealText(keys, text)
+		unopened = unopened || err != nil
+		out = append(append(out, rest[:at+1]...), now...)
+		rest = rest[at+1+end:]
+	}
+	if out == nil {
+		return body, unopened
+	}
+	return append(out, rest...), unopened
+}
+
+// resealText reseals one text in base64; one that does not open stays.
+func resealText(keys *store.Sealer, text []byte) ([]byte, error) {
+	sealed, err := base64.StdEncoding.AppendDecode(nil, text)
+	if err != nil {
+		return text, err
+	}
+	box, purpose, ok := bytes.Cut(sealed, purposeMark)
+	if !ok {
+		return text, errors.New("it does not say what it is for")
+	}
+	now, changed, err := keys.Reseal(place(string(purpose)), string(box))
+	if err != nil || !changed {
+		return text, err
+	}
+	return base64.StdEncoding.AppendEncode(nil, sealedFor(now, string(purpose))), nil
+}

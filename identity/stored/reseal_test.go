@@ -1,0 +1,146 @@
+package stored_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/identity/ca"
+	"github.com/sallyport/sallyport/identity/stored"
+	"github.com/sallyport/sallyport/internal/pgembed"
+	"github.com/sallyport/sallyport/internal/testserver"
+	"github.com/sallyport/sallyport/store"
+	"github.com/sallyport/sallyport/store/sqlstore"
+)
+
+// secret is a document as packages of identity keep one.
+type secret struct {
+	Note   string   `json:"note"`
+	Sealed []byte   `json:"sealed"`
+	More   [][]byte `json:"more"`
+}
+
+// onEachStore runs a test on every kind of store.
+func onEachStore(t *testing.T, test func(t *testing.T, s store.Store)) {
+	t.Run("memory", func(t *testing.T) { test(t, store.NewMemory()) })
+	t.Run("SQLite", func(t *testing.T) {
+		s, err := sqlstore.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "store.db"), sqlstore.Options{})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, s.Close()) })
+		test(t, s)
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		server, name := testserver.Database(t, "")
+		s, err := sqlstore.OpenPostgres(t.Context(), testserver.URL(pgembed.User, server.Password, server.Address(), name, ""), sqlstore.Options{})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, s.Close()) })
+		test(t, s)
+	})
+}
+
+// contended changes documents between a reading and the writing that follows it.
+type contended struct {
+	store.Store
+	n atomic.Int32
+}
+
+func (c *contended) Write(ctx context.Context, ws ...store.Write) (int64, error) {
+	if ws[0].Kind != ca.KindAuthority && c.n.Add(1)%2 == 1 {
+		d, err := c.Get(ctx, ws[0].Kind, ws[0].Name)
+		if err != nil {
+			return 0, err
+		}
+		var body map[string]any
+		if err := json.Unmarshal(d.Body, &body); err != nil {
+			return 0, err
+		}
+		body["note"] = "changed"
+		if d.Body, err = json.Marshal(body); err != nil {
+			return 0, err
+		}
+		if _, err := c.Store.Write(ctx, store.Replace(d)); err != nil {
+			return 0, err
+		}
+	}
+	return c.Store.Write(ctx, ws...)
+}
+
+// TestReseal: after it, the first key opens everything that the others have sealed, and what
+// others have changed meanwhile stays changed.
+func TestReseal(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s store.Store) {
+		before, after := store.NewKey(), store.NewKey()
+		keys, err := store.OpenSealer(t.Context(), s, before)
+		require.NoError(t, err)
+		docs, sealer := stored.Documents(s), stored.Sealer(keys)
+		seal := func(sealer identity.Sealer, plain, purpose string) []byte {
+			b, err := sealer.Seal([]byte(plain), purpose)
+			require.NoError(t, err)
+			return b
+		}
+		_, err = ca.OpenAuthority(t.Context(), ca.ForUsers, ca.Options{Documents: docs, Sealer: sealer})
+		require.NoError(t, err)
+		const n = 30
+		for i := range n {
+			name := fmt.Sprintf("%c é \"%d", 'a'+i, i)
+			body, err := json.Marshal(secret{
+				Note: "sealed:v1 / <é>", Sealed: seal(sealer, "hunter"+name, "login "+name), More: [][]byte{seal(sealer, "x", "+/ \" "+name), []byte("plain"), nil},
+			})
+			require.NoError(t, err)
+			_, err = docs.Write(t.Context(), []string{"login", "factor", "key"}[i%3], identity.Document{Name: name, Body: body})
+			require.NoError(t, err)
+		}
+		foreign, err := store.NewSealer(store.NewKey())
+		require.NoError(t, err)
+		for name, b := range map[string][]byte{"foreign": seal(stored.Sealer(foreign), "x", "y"), "cut": seal(sealer, "x", "y")[:40], "no purpose": []byte("sealed:v1:nothing")} {
+			body, err := json.Marshal(secret{Sealed: b})
+			require.NoError(t, err)
+			_, err = docs.Write(t.Context(), "odd", identity.Document{Name: name, Body: body})
+			require.NoError(t, err)
+		}
+		_, err = docs.Write(t.Context(), "odd", identity.Document{Name: "text", Body: []byte(`{"note":"c2VhbGVkOnYx of a user's"}`)})
+		require.NoError(t, err)
+
+		keys, err = store.OpenSealer(t.Context(), s, after, before)
+		require.NoError(t, err)
+		r, err := stored.Reseal(t.Context(), &contended{Store: s}, keys)
+		require.NoError(t, err)
+		require.Equal(t, n+1, r.Documents)
+		require.Len(t, r.Unopened, 4)
+		r, err = stored.Reseal(t.Context(), s, keys)
+		require.NoError(t, err)
+		require.Zero(t, r.Documents)
+
+		keys, err = store.OpenSealer(t.Context(), s, after)
+		require.NoError(t, err)
+		sealer = stored.Sealer(keys)
+		_, err = ca.OpenAuthority(t.Context(), ca.ForUsers, ca.Options{Documents: docs, Sealer: sealer})
+		require.NoError(t, err)
+		for i := range n {
+			name := fmt.Sprintf("%c é \"%d", 'a'+i, i)
+			d, err := docs.Get(t.Context(), []string{"login", "factor", "key"}[i%3], name)
+			require.NoError(t, err)
+			var got secret
+			require.NoError(t, json.Unmarshal(d.Body, &got))
+			plain, err := sealer.Open(got.Sealed, "login "+name)
+			require.NoError(t, err)
+			require.Equal(t, "hunter"+name, string(plain))
+			_, err = sealer.Open(got.More[0], "+/ \" "+name)
+			require.NoError(t, err)
+			_, err = sealer.Open(got.More[0], "login "+name)
+			require.ErrorIs(t, err, identity.ErrSealed)
+			require.Equal(t, "plain", string(got.More[1]))
+			require.Equal(t, "changed", got.Note)
+		}
+		d, err := docs.Get(t.Context(), "odd", "text")
+		require.NoError(t, err)
+		require.True(t, strings.Contains(string(d.Body), "c2VhbGVkOnYx of a user's"))
+	})
+}
