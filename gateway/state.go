@@ -30,8 +30,8 @@ type state struct {
 	sealer    identity.Sealer
 	keys      *store.Sealer // by which sealer seals
 	old       int           // how many of the keys have sealed before, and only open now
-	head      int64        // of the feed when it was opened, before anything was read
-	close     func() error // nil: it is the assembly's
+	head      int64         // of the feed when it was opened, before anything was read
+	close     func() error  // nil: it is the assembly's
 }
 
 // openState opens the store of f, or takes the one of the assembly. A gateway whose key is not
