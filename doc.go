@@ -89,6 +89,7 @@
 //   - secrets/vault: secrets, database accounts and SSH certificates of Vault and OpenBao.
 //   - secrets/secretstest: the suite that every provider of secrets passes.
 //   - policy: who may do what.
+//   - policy/ledger: what people have used of their budgets, for all gateways on a store.
 //   - policy/opa: policies in Rego.
 //   - review: operations that wait for somebody else's approval.
 //   - revision: changes of the configuration, with their authors and approvals.

@@ -31,6 +31,7 @@ type Explainer struct {
 	secrets  *config.Secrets // of the first revision
 	services atomic.Pointer[[]service]
 	memory   masking.Memory
+	budgets  *policy.Budgets                     // those of the gateway
 	keys     func(protocol string) protocol.Keys // those of the gateway
 	issued   func(*x509.Certificate) bool        // whether the gateway has given a certificate; nil: it gives none
 	grants   policy.Grants                       // what was granted to those who have asked; nil: nothing

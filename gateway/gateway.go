@@ -20,6 +20,8 @@ import (
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/identity/ca"
+	"github.com/sallyport/sallyport/policy"
+	"github.com/sallyport/sallyport/policy/ledger"
 	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/protocol/builtin"
 	"github.com/sallyport/sallyport/proxy"
@@ -173,6 +175,8 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	}
 	g.closers = append(g.closers, g.state.Close)
 	g.keys = g.state.privateKeys
+	g.budgets = &policy.Budgets{Ledger: ledger.New(g.state.store)}
+	g.closers = append(g.closers, func() error { g.budgets.Wait(); return nil })
 	g.memory.Keeper = findings{g.state.store}
 	requests := &review.Queue{}
 	var operations proxy.Reviewer = requests

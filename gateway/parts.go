@@ -99,7 +99,7 @@ func (p *parts) decide(ctx context.Context, x *Explainer) (err error) {
 	p.protocols = len(x.opened()) // which bring some of it
 	same := p.protocols == before.protocols
 	var decides bool // as before
-	if p.deciding, decides, err = decidingOf(f, x.options.Log, x.parts()); err != nil {
+	if p.deciding, decides, err = decidingOf(f, x.options.Log, x.parts(), x.budgets); err != nil {
 		return err
 	}
 	if !decides || p.rules != before.rules {

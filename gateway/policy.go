@@ -21,8 +21,9 @@ type deciding struct {
 	rego  config.RegoPolicy // nil: there is none
 }
 
-// decidingOf makes what decides by f, and reports whether it is what decided before.
-func decidingOf(f *config.File, log *slog.Logger, before *parts) (d deciding, same bool, err error) {
+// decidingOf makes what decides by f, and reports whether it is what decided before. budgets are
+// nil where sessions only ask.
+func decidingOf(f *config.File, log *slog.Logger, before *parts, budgets *policy.Budgets) (d deciding, same bool, err error) {
 	d.alone = f.Decides() && len(f.Access) == 0
 	if d.rego, err = f.Rego(log); err != nil {
 		return d, false, err
@@ -34,8 +35,8 @@ func decidingOf(f *config.File, log *slog.Logger, before *parts) (d deciding, sa
 	}
 	if sameRules {
 		d.rules = before.rules
-	} else {
-		d.rules, err = f.Policy()
+	} else if d.rules, err = f.Policy(); err == nil {
+		d.rules = d.rules.WithBudgets(budgets)
 	}
 	return d, sameRules && sameRego, err
 }
@@ -68,7 +69,7 @@ func (p *parts) requestable(id *proxy.Identity, r *proxy.Resource) bool {
 // MayConnect returns what reports whether somebody may connect to a target by f under some
 // conditions, for lists of resources without a gateway.
 func MayConnect(f *config.File) (func(id *proxy.Identity, t proxy.Target) bool, error) {
-	d, _, err := decidingOf(f, slog.New(slog.DiscardHandler), nil)
+	d, _, err := decidingOf(f, slog.New(slog.DiscardHandler), nil, nil)
 	return func(id *proxy.Identity, t proxy.Target) bool { return d.may(context.Background(), id, t) }, err
 }
 

@@ -30,10 +30,10 @@ type Obligations struct {
 	// Statements and Rows are how much one session may do: how many statements, calls,
 	// commands and requests begin, and how many rows are returned or changed. What only
 	// begins or ends transactions or changes settings does not count. 0 means that there is no bound.
-	//
-	// They are counted per session, at one gateway. A budget per person, across sessions and
-	// gateways, needs slices that gateways lease from a store, and is not here.
 	Statements, Rows uint64
+	// Budgets are how much one person may do in a time. Those of all rules apply, each by
+	// itself.
+	Budgets []Budget
 	// Review has people approve each operation that the rule allows. Nil asks for none.
 	Review *Review
 }
@@ -83,11 +83,13 @@ func ParseRecording(name string) (Recording, error) {
 // which nobody carries out is refused by [New], so that it is not without effect unnoticed.
 type Carries uint8
 
-// What an assembly can carry out, by asking [Policy.Decide].
+// What an assembly can carry out, the first two by asking [Policy.Decide].
 const (
 	CarriesMasking Carries = 1 << iota
 	CarriesRecording
 	CarriesRequests // of rules with a Request; see [Policy.With]
+	// CarriesBudgets is for policies that have [Policy.WithBudgets].
+	CarriesBudgets
 )
 
 // given reports whether anything is asked for.
@@ -99,7 +101,14 @@ func (o *Obligations) given() bool {
 func (o *Obligations) carried() bool { return len(o.Masking) > 0 || o.Recording != 0 }
 
 // limits reports whether a session must be watched.
-func (o *Obligations) limits() bool { return o.timed() || o.Statements > 0 || o.Rows > 0 }
+func (o *Obligations) limits() bool {
+	return o.timed() || o.Statements > 0 || o.Rows > 0 || len(o.Budgets) > 0
+}
+
+// countsRows reports whether rows are counted.
+func (o *Obligations) countsRows() bool {
+	return o.Rows > 0 || slices.ContainsFunc(o.Budgets, func(b Budget) bool { return b.Rows > 0 })
+}
 
 func (o *Obligations) timed() bool { return o.Session > 0 || o.Idle > 0 }
 
@@ -120,6 +129,14 @@ func (o *Obligations) validate(c Carries) error {
 	}
 	if o.Session < 0 || o.Idle < 0 {
 		bad("the time of a session cannot be negative: got %s and %s", o.Session, o.Idle)
+	}
+	for _, b := range o.Budgets {
+		if c&CarriesBudgets == 0 {
+			bad("it has a budget per person, which this gateway does not keep")
+		}
+		if err := b.validate(); err != nil {
+			bad("%w", err)
+		}
 	}
 	if r := o.Review; r != nil {
 		if len(r.Approvers) == 0 {
@@ -161,6 +178,9 @@ func (o Obligations) String() string {
 			list = append(list, fmt.Sprintf("%d %s", n.limit, n.name))
 		}
 	}
+	for _, b := range o.Budgets {
+		list = append(list, b.String())
+	}
 	for _, profile := range o.Masking {
 		list = append(list, "masking "+profile)
 	}
@@ -180,6 +200,11 @@ func (o *Obligations) add(p *Obligations) {
 	o.Recording = max(o.Recording, p.Recording)
 	o.Session, o.Idle = least(o.Session, p.Session), least(o.Idle, p.Idle)
 	o.Statements, o.Rows = least(o.Statements, p.Statements), least(o.Rows, p.Rows)
+	for _, b := range p.Budgets {
+		if !slices.Contains(o.Budgets, b) {
+			o.Budgets = append(slices.Clip(o.Budgets), b)
+		}
+	}
 }
 
 // least is the smaller bound. 0 means no bound.

@@ -25,9 +25,10 @@ import (
 // Policy is a set of rules. It is a [proxy.Interceptor], immutable and safe for
 // concurrent use.
 type Policy struct {
-	name   string
-	rules  []*compiled
-	grants Grants // nil: nothing is granted to anybody
+	name    string
+	rules   []*compiled
+	budgets *Budgets // nil: there are none per person
+	grants  Grants   // nil: nothing is granted to anybody
 }
 
 // New returns the policy of rules, or an error that names every rule that is wrong. carries
@@ -52,7 +53,7 @@ func New(rules []Rule, carries ...Carries) (*Policy, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return &Policy{defaultName, list, nil}, nil
+	return &Policy{name: defaultName, rules: list}, nil
 }
 
 const defaultName = "policy"
@@ -62,11 +63,15 @@ func (p *Policy) Name() string { return p.name }
 
 // As returns the same rules under another name, for an interceptor of that name which has them
 // carry out obligations. What sessions have used of their budgets belongs to the name.
-func (p *Policy) As(name string) *Policy { return &Policy{name, p.rules, p.grants} }
+func (p *Policy) As(name string) *Policy {
+	as := *p
+	as.name = name
+	return &as
+}
 
 // Intercept works out what the session's identity may do at its target.
 func (p *Policy) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error) {
-	return newJudge(s, p.about(s.Identity, s.Target), p.grants).hooks(p.name), nil
+	return newJudge(s, p.about(s.Identity, s.Target), p.grants).hooks(p.name, p.budgets)
 }
 
 // May reports whether id may connect to a target under some conditions, for lists of
@@ -136,6 +141,7 @@ type decision struct {
 	version uint64         // of the grants
 	end     time.Time      // of what lets the session be connected, and was granted; zero: it does not end
 	request string         // by which it was
+	purses  []*purse       // of the budgets per person of rules
 	unmet   *proxy.Verdict // why the session cannot go on with what it began with; nil when it can
 }
 

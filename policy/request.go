@@ -133,7 +133,11 @@ type Grants interface {
 }
 
 // With returns the same rules with what is granted of those that have a Request.
-func (p *Policy) With(grants Grants) *Policy { return &Policy{p.name, p.rules, grants} }
+func (p *Policy) With(grants Grants) *Policy {
+	with := *p
+	with.grants = grants
+	return &with
+}
 
 // Requestable returns the names of the rules of which somebody may ask for access to a target, whatever she was granted
 // already: those that would let her connect, or do more there. They are in the order of the rules.

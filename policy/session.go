@@ -19,7 +19,9 @@ type judge struct {
 	grants  Grants      // nil: none of the rules is asked for
 	current atomic.Pointer[decision]
 	*usage
-	masking []string // the profiles that the session was given with these rules
+	masking []string  // the profiles that the session was given with these rules
+	budgets *Budgets  // that purses are of
+	purses  []account // of the rules' budgets per person
 
 	watching sync.Mutex // of what follows
 	timer    *time.Timer
@@ -47,7 +49,13 @@ type usage struct {
 // running is an operation between Start and Done.
 type running struct {
 	kind proxy.Kind
-	rows *atomic.Uint64 // that went to the client; nil until somebody counts them
+	rows *counted // nil until somebody counts them
+}
+
+// counted are an operation's rows on their way to the client.
+type counted struct {
+	passed atomic.Uint64
+	cut    atomic.Bool // further ones were refused
 }
 
 // lasting are the kinds of operations that go on until their user ends them.
@@ -68,17 +76,20 @@ func newJudge(s *proxy.Session, rules []*compiled, grants Grants) *judge {
 }
 
 // hooks are those that the rules need: a session without limits has Ask alone.
-func (j *judge) hooks(name string) proxy.Hooks {
+func (j *judge) hooks(name string, budgets *Budgets) (proxy.Hooks, error) {
 	h := proxy.Hooks{Ask: j.ask}
 	limits, changes, rows, carried := false, false, false, false
 	for _, c := range j.rules {
 		limits = limits || c.Obligations.limits()
 		carried = carried || c.Obligations.carried()
-		rows = rows || c.Obligations.Rows > 0
+		rows = rows || c.Obligations.countsRows()
 		changes = changes || c.changes()
 	}
 	if !limits && !changes && !carried || j.session.Dry {
-		return h
+		return h, nil
+	}
+	if err := j.join(budgets); err != nil {
+		return proxy.Hooks{}, err
 	}
 	j.usage, _ = j.session.Earlier(name).(*usage)
 	if j.usage == nil {
@@ -93,7 +104,7 @@ func (j *judge) hooks(name string) proxy.Hooks {
 	j.masking = d.duties.Masking
 	d.unmet = j.unmet(d)
 	if !limits && !changes {
-		return h
+		return h, nil
 	}
 	j.judge.Store(j)
 	h.Start, h.Flow, h.Done, h.Close = j.start, j.flow, j.done, j.close
@@ -106,7 +117,7 @@ func (j *judge) hooks(name string) proxy.Hooks {
 		j.stop = j.grants.Watch(j.session.Identity.Subject, j.regranted)
 	}
 	j.wake()
-	return h
+	return h, nil
 }
 
 // decision is the one of the moment.
@@ -121,6 +132,7 @@ func (j *judge) decision() *decision {
 		return d
 	}
 	d = decide(j.rules, j.grants, j.session, now)
+	j.open(d)
 	if j.usage != nil {
 		d.unmet = j.unmet(d)
 	}
@@ -128,7 +140,7 @@ func (j *judge) decision() *decision {
 	return d
 }
 
-func (j *judge) ask(_ context.Context, op proxy.Op) proxy.Verdict {
+func (j *judge) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
 	d := j.decision()
 	v := d.ask(op)
 	if v.Refuses() {
@@ -148,6 +160,9 @@ func (j *judge) ask(_ context.Context, op proxy.Op) proxy.Verdict {
 			}
 			if limit := d.duties.Rows; limit > 0 && j.rows.Load() >= limit {
 				return d.overdrawn("rows", limit, func(o *Obligations) bool { return o.Rows == limit })
+			}
+			if v := d.affords(ctx, int64(n)); v.Refuses() {
+				return v
 			}
 		}
 	}
@@ -200,13 +215,17 @@ func (d *decision) setBy(sets func(*Obligations) bool) string {
 
 // start counts an operation against the budget. Operations that were asked at the same time
 // may have been promised the same rest of it: the last ones are refused.
-func (j *judge) start(_ context.Context, op proxy.Op) error {
+func (j *judge) start(ctx context.Context, op proxy.Op) error {
 	if n := cost(op); n > 0 {
 		d := j.decision()
 		used := j.statements.Add(n)
 		if limit := d.duties.Statements; limit > 0 && used > limit {
 			j.statements.Add(-n)
 			return &proxy.RefusedError{Verdict: d.overdrawn("statements", limit, func(o *Obligations) bool { return o.Statements == limit })}
+		}
+		if err := d.pay(ctx, int64(n)); err != nil {
+			j.statements.Add(-n)
+			return err
 		}
 	}
 	m := op.Info()
@@ -229,12 +248,15 @@ func (j *judge) done(_ context.Context, op proxy.Op, out *proxy.Outcome) {
 	if !ran {
 		return
 	}
-	seen := uint64(0)
+	seen, cut := uint64(0), false
 	if r.rows != nil {
-		seen = r.rows.Load()
+		seen, cut = r.rows.passed.Load(), r.rows.cut.Load()
 	}
 	if out.Rows > seen {
 		j.rows.Add(out.Rows - seen) // changed ones, and those that nobody had counted
+		if !cut {                   // otherwise they are those that nobody was shown
+			j.decision().chargeRows(int64(out.Rows - seen))
+		}
 	}
 }
 
@@ -257,26 +279,32 @@ func (j *judge) flow(_ context.Context, op proxy.Op, shape *proxy.Shape) (proxy.
 func (j *judge) countRows(op proxy.Op, shape *proxy.Shape) proxy.Filter {
 	d := j.decision()
 	limit := d.duties.Rows
-	if limit == 0 || shape.Inbound {
+	if limit == 0 && !d.countsRows() || shape.Inbound {
 		return proxy.Filter{}
 	}
 	m := op.Info()
 	j.mu.Lock()
 	r, ran := j.running[m]
 	if ran && r.rows == nil {
-		r.rows = new(atomic.Uint64)
+		r.rows = &counted{}
 		j.running[m] = r
 	}
 	j.mu.Unlock()
 	if !ran {
 		return proxy.Filter{}
 	}
+	ctx := j.session.Context()
 	return proxy.Filter{Row: func(*proxy.Row) error {
-		if j.rows.Add(1) > limit {
+		if err := d.payRow(ctx); err != nil {
+			r.rows.cut.Store(true)
+			return err
+		}
+		if j.rows.Add(1) > limit && limit > 0 {
+			r.rows.cut.Store(true)
 			v := d.overdrawn("rows", limit, func(o *Obligations) bool { return o.Rows == limit })
 			return &proxy.RefusedError{Verdict: v}
 		}
-		r.rows.Add(1)
+		r.rows.passed.Add(1)
 		return nil
 	}}
 }
@@ -370,6 +398,9 @@ func (j *judge) outlasted(d *decision) proxy.Verdict {
 func (j *judge) close(error) {
 	j.watching.Lock()
 	defer j.watching.Unlock()
+	if !j.closed {
+		j.leave()
+	}
 	j.closed = true
 	j.timer.Stop()
 	if j.stop != nil {

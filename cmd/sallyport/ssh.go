@@ -98,7 +98,7 @@ func (p *profile) sshConfig(ctx context.Context, c *cli) error {
 }
 
 // sshNames are the names by which ssh reaches a resource: its own with the domain that no other
-// host has, and its own alone where that is no domain or address, which other hosts have. They
+// host has, and its own alone, unless that may be the domain or address of another host. They
 // are empty for a name that ssh or a shell reads otherwise, which the user is told of.
 func (c *cli) sshNames(name string) string {
 	switch {

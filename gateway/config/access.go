@@ -125,16 +125,18 @@ type Review struct {
 	Message   string        `yaml:"message"`
 }
 
-// Budget is how much one session may do.
+// Budget is how much one session may do, or with Per one person in that time; see
+// policy.Budget.
 type Budget struct {
 	Position
-	Statements *uint64 `yaml:"statements,chooses"`
-	Rows       *uint64 `yaml:"rows,chooses"`
+	Statements *uint64        `yaml:"statements,chooses"`
+	Rows       *uint64        `yaml:"rows,chooses"`
+	Per        *time.Duration `yaml:"per,chooses"`
 }
 
 // carries are the obligations that a gateway of a file carries out in addition to those
 // that the policy does itself.
-const carries = policy.CarriesMasking | policy.CarriesRecording | policy.CarriesRequests
+const carries = policy.CarriesMasking | policy.CarriesRecording | policy.CarriesBudgets | policy.CarriesRequests
 
 // rule is what a, the i-th rule of the file, says. What of it is not understood is left
 // out: a file is checked first.
@@ -155,8 +157,10 @@ func (a Access) rule(i int) policy.Rule {
 		}
 	}
 	o := &r.Obligations
-	if a.Budget != nil {
-		o.Statements, o.Rows = valueOf(a.Budget.Statements), valueOf(a.Budget.Rows)
+	if b := a.Budget; b != nil && b.Per == nil {
+		o.Statements, o.Rows = valueOf(b.Statements), valueOf(b.Rows)
+	} else if b != nil {
+		o.Budgets = []policy.Budget{{Statements: valueOf(b.Statements), Rows: valueOf(b.Rows), Per: *b.Per}}
 	}
 	if a.Review != nil {
 		o.Review = &policy.Review{Approvers: a.Review.Approvers, For: a.Review.For, Message: a.Review.Message}

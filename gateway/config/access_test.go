@@ -46,6 +46,9 @@ func TestAccessKeys(t *testing.T) {
 	}, f.rules()[0])
 	_, err = f.Policy()
 	require.NoError(t, err)
+	f, err = accessed("budget: {statements: 100, rows: 5000, per: 24h}")
+	require.NoError(t, err)
+	require.Equal(t, policy.Obligations{Budgets: []policy.Budget{{Statements: 100, Rows: 5000, Per: 24 * time.Hour}}}, f.rules()[0].Obligations)
 	other, err := accessed("name: all-keys")
 	require.NoError(t, err)
 	require.False(t, f.SameAccess(other))
@@ -89,6 +92,10 @@ func TestAccessProblems(t *testing.T) {
 		{"a budget of nothing", "budget: {rows: 0}", `access: budget: got 0, want numbers of 1 or more`},
 		{"a budget that is empty", "budget: {}", `access[0].budget is empty`},
 		{"a budget below nothing", "budget: {statements: -5}", `access[0].budget.statements must be a number that is not negative`},
+		{"a budget of no time", "budget: {rows: 5, per: 0s}", `a budget per person is that of 0s, want 1m to 744h`},
+		{"a budget of a moment", "budget: {rows: 5, per: 1s}", `a budget per person is that of 1s, want 1m to 744h`},
+		{"a budget of time alone", "budget: {per: 1h}", `a budget per person bounds neither statements nor rows`},
+		{"a budget of a long time", "budget: {rows: 5, per: 1000h}", `want 1m to 744h`},
 		{"a recording that is unknown", "recording: all", `access: recording: "all" is unknown (known here: default, digest, full, sample)`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

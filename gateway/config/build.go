@@ -25,7 +25,8 @@ func (f *File) Users() (*identity.Users, error) {
 	return identity.NewUsers(users)
 }
 
-// Policy builds the access rules.
+// Policy builds the access rules. Those with budgets per person need
+// [policy.Policy.WithBudgets].
 func (f *File) Policy() (*policy.Policy, error) { return policy.New(f.rules(), carries) }
 
 func (f *File) rules() []policy.Rule {

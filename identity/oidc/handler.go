@@ -31,7 +31,7 @@ type Sessions interface {
 
 // Handler logs browsers and command lines in. It is mounted under a prefix that is
 // stripped, served by TLS only; limits on how often one address may ask belong before
-// it. How often all of them have a provider asked is limited here. A Handler must not be
+// it. How many questions to a provider all of them cause is limited here. A Handler must not be
 // copied.
 //
 //	GET  /PROVIDER/login?return=PATH     a browser begins

@@ -298,8 +298,8 @@ func TestHandlerDevice(t *testing.T) {
 	require.Equal(t, http.StatusForbidden, post(t, s.browser(t), s.URL+"/auth/machines/device/poll", url.Values{"device": {"made up"}}).StatusCode)
 }
 
-// TestHandlerAsksLittle: those who are not known do not have the provider asked as often as
-// they like, with whatever they show again.
+// TestHandlerAsksLittle: those who are not known cause no more questions to the provider than
+// it is to get, with whatever they show again.
 func TestHandlerAsksLittle(t *testing.T) {
 	s := newSite(t)
 	go func() {

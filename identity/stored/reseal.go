@@ -27,7 +27,7 @@ const maxUnopened = 10
 const restBetween = 20 * time.Millisecond
 
 // sealedText is how JSON begins what is sealed by a Sealer of this package: bytes in base64, of
-// a mark whose length fills what its first characters stand for.
+// a mark of which three bytes are four characters.
 var sealedText = []byte(`"` + base64.StdEncoding.EncodeToString([]byte("sealed:v1"))[:12])
 
 // Reseal seals by the first key what another key of a sealer has sealed, in all documents of a
