@@ -137,6 +137,7 @@ type Gateway struct {
 	shown    *shown // the certificate of clients
 	applied  chan struct{}
 	closers  []func() error
+	places   *places // nil: the gateway's store is its own
 	close    sync.Once
 	closeErr error
 }
@@ -191,6 +192,11 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 				o.OnEvent(e)
 			}
 		},
+	}
+	if f.Store.URL != "" || o.Store != nil { // which other gateways share
+		g.places = newPlaces(g.state.store, g.log)
+		g.gateway.Places = g.places
+		g.closers = append(g.closers, g.places.close)
 	}
 	g.control = &control.Handler{
 		Gateway: g.gateway, Records: g.records, Log: g.log, Requests: requests, Portal: g.portal,

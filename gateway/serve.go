@@ -163,6 +163,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	wg.Go(func() { g.sweep(ctx) })
 	wg.Go(func() { g.desk.Run(ctx) })
 	wg.Go(func() { g.reseal(ctx) })
+	if g.places != nil {
+		wg.Go(func() { g.places.run(ctx) })
+	}
 	if scraped != nil {
 		mux := http.NewServeMux()
 		mux.Handle("/metrics", g.metrics)

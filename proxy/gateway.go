@@ -31,6 +31,7 @@ type Gateway struct {
 
 	Dialer   Dialer           // nil: a plain net.Dialer
 	Reviewer Reviewer         // nil: what needs an approval is refused
+	Places   Places           // nil: MaxPerIdentity counts the sessions of this gateway alone
 	Now      func() time.Time // the clock that rules go by; nil: time.Now
 	Log      *slog.Logger     // nil: slog.Default
 	// Unrecorded lets interceptors leave notes that nobody records: users can then be
@@ -78,6 +79,15 @@ type Limits struct {
 	MaxSessions        int           // open sessions; 0 means no limit
 	MaxPerIdentity     int           // open sessions of one subject; 0 means no limit
 	MaxPerAddress      int           // open connections of one IP address, or IPv6 /64; 0 means no limit
+}
+
+// Places counts the open sessions of people at several gateways, for MaxPerIdentity. It is safe
+// for concurrent use.
+type Places interface {
+	// Enter counts one more session of a subject, which ends when leave is called. It returns
+	// ErrTooMany where that is more than limit, and any other error where it cannot be known:
+	// the gateway then goes by the number of its own sessions.
+	Enter(ctx context.Context, subject string, limit int) (leave func(), err error)
 }
 
 // Handler speaks one protocol. It is used for many connections at once.
@@ -541,7 +551,7 @@ func (g *Gateway) open(ctx context.Context, r OpenRequest) (*Session, *Connect, 
 		}
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
-	if err := g.register(s); err != nil {
+	if err := g.register(ctx, s); err != nil {
 		s.cancel(err)
 		return nil, nil, err
 	}
@@ -581,11 +591,32 @@ func normalise(t Target) (Target, error) {
 	return t, nil
 }
 
-func (g *Gateway) register(s *Session) error {
+// register counts a session, here and where else the person's are counted.
+func (g *Gateway) register(ctx context.Context, s *Session) error {
 	if s.Dry {
 		return nil
 	}
 	limits := g.Revision().Limits
+	if err := g.enter(s, limits); err != nil || g.Places == nil || limits.MaxPerIdentity == 0 {
+		return err
+	}
+	leave, err := g.Places.Enter(ctx, s.Identity.Subject, limits.MaxPerIdentity)
+	s.vacate = leave
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, ErrTooMany) {
+		g.exit(s)
+		return err
+	}
+	// A person who cannot log in anywhere, because the store does not answer, is worse than one
+	// who has more sessions for a while.
+	g.log().Warn("a person's sessions at other gateways are not known: those here count alone", "subject", s.Identity.Subject, "err", err)
+	return nil
+}
+
+// enter counts a session here.
+func (g *Gateway) enter(s *Session, limits Limits) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.drained {
@@ -616,14 +647,22 @@ func (g *Gateway) forget(s *Session, err error) {
 	if s.Dry {
 		return
 	}
+	g.exit(s)
+	g.event(Event{
+		Kind: EventSessionEnd, Protocol: s.Protocol, Remote: s.Remote, Identity: s.Identity,
+		Target: s.Target, Session: s, Err: err,
+	})
+}
+
+// exit counts a session no more.
+func (g *Gateway) exit(s *Session) {
 	g.mu.Lock()
 	delete(g.sessions, s.ID)
 	if g.subjects[s.Identity.Subject]--; g.subjects[s.Identity.Subject] <= 0 {
 		delete(g.subjects, s.Identity.Subject)
 	}
 	g.mu.Unlock()
-	g.event(Event{
-		Kind: EventSessionEnd, Protocol: s.Protocol, Remote: s.Remote, Identity: s.Identity,
-		Target: s.Target, Session: s, Err: err,
-	})
+	if s.vacate != nil {
+		s.vacate()
+	}
 }

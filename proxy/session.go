@@ -53,6 +53,7 @@ type session struct {
 	goroutines sync.WaitGroup
 	lastID     atomic.Uint64
 	timer      *time.Timer // ends the session at its deadline
+	vacate     func()      // takes its place back; nil: it is counted here alone
 
 	mu       sync.Mutex
 	lease    *Lease
