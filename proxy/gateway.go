@@ -27,6 +27,7 @@ type Gateway struct {
 	Credentials   CredentialSource // nil: sessions use the account's user name without a secret
 	Interceptors  []Interceptor    // asked in this order
 	Certificates  []tls.Certificate
+	Linker        Linker // nil: nobody logs in by a link
 	Limits
 
 	Dialer   Dialer           // nil: a plain net.Dialer

@@ -71,10 +71,11 @@ const (
 	MethodOIDC                  // a login at an identity provider
 	MethodInteractive           // keyboard-interactive
 	MethodPeer                  // the operating system's word for who is at the other end of a local socket
+	MethodLink                  // a login in the browser, at a link that the client was shown
 )
 
 var methodNames = [...]string{
-	"none", "password", "scram", "challenge", "certificate", "publickey", "ssh-certificate", "oidc", "interactive", "peer",
+	"none", "password", "scram", "challenge", "certificate", "publickey", "ssh-certificate", "oidc", "interactive", "peer", "link",
 }
 
 // String returns the method's stable lower-case name.

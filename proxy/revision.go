@@ -24,6 +24,8 @@ type Revision struct {
 	// Certificates are what clients see, for handlers whose TLS configuration asks
 	// [Gateway.Certificate]. The first is for clients that no other fits.
 	Certificates []tls.Certificate
+	// Linker has people log in by links that clients are shown. Nil: nobody does.
+	Linker Linker
 	Limits
 }
 
@@ -43,7 +45,7 @@ func (g *Gateway) Revision() *Revision {
 	}
 	first := &Revision{
 		Authenticator: g.Authenticator, Directory: g.Directory, Credentials: g.Credentials, Interceptors: g.Interceptors,
-		Certificates: g.Certificates, Limits: g.Limits,
+		Certificates: g.Certificates, Linker: g.Linker, Limits: g.Limits,
 	}
 	if g.revision.CompareAndSwap(nil, first) {
 		return first

@@ -30,12 +30,12 @@ type Proofs struct {
 func TestAuthenticator(t *testing.T, create func(t *testing.T) proxy.Authenticator, list ...Proofs) {
 	t.Run("what proves nothing is refused", func(t *testing.T) {
 		a := create(t)
-		for m := proxy.MethodNone; m <= proxy.MethodPeer; m++ {
+		for m := proxy.MethodNone; m <= proxy.MethodLink; m++ {
 			for _, user := range []string{"", "alice", "\x00", strings.Repeat("a", 1<<16), "alice+orders", "../alice", "alice\n"} {
 				mustRefuse(t, a, proxy.Proof{Method: m, User: user})
 			}
 		}
-		mustRefuse(t, a, proxy.Proof{Method: proxy.MethodPeer + 100, User: "alice"})
+		mustRefuse(t, a, proxy.Proof{Method: proxy.MethodLink + 100, User: "alice"})
 	})
 	if len(list) == 0 {
 		t.Error("no proofs: an authenticator that refuses everybody is not tested")
@@ -92,7 +92,7 @@ func testProofs(t *testing.T, a proxy.Authenticator, p Proofs) {
 	if p.Other.Method != proxy.MethodNone {
 		mustRefuse(t, a, p.Other)
 	}
-	for m := proxy.MethodNone; m <= proxy.MethodPeer; m++ {
+	for m := proxy.MethodNone; m <= proxy.MethodLink; m++ {
 		if other := p.Right; m != p.Right.Method && !slices.Contains([]proxy.Method{proxy.MethodSCRAM, proxy.MethodChallenge}, m) {
 			other.Method = m
 			mustRefuse(t, a, other) // what proves by one method proves nothing by another
