@@ -39,6 +39,9 @@ type Protocol struct {
 	TLS bool
 	// Keys says that accounts may prove themselves by a private key.
 	Keys bool
+	// LoginLinks says that its clients can be shown a link at which somebody logs in: its
+	// handlers call proxy.Conn.Link.
+	LoginLinks bool
 	// Settings returns a pointer to a new struct with the defaults of a resource's
 	// settings. Its fields have the tags of YAML keys. proxy.Resource.Settings is
 	// the struct, not the pointer. Nil: it has no settings.

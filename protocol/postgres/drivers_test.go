@@ -31,7 +31,7 @@ type driver struct {
 }
 
 // target is the server, or the gateway before it.
-type target struct{ address, user, password, database string }
+type target struct{ address, user, password, database, sslmode string }
 
 func drivers() []driver {
 	python := func(module string) func(string, target) []string {
@@ -51,7 +51,7 @@ func drivers() []driver {
 			if _, javac := exec.LookPath("javac"); err != nil || javac != nil {
 				return nil
 			}
-			return []string{"java", "-cp", jar, program, "jdbc:postgresql://" + to.address + "/" + to.database + "?sslmode=disable", to.user, to.password}
+			return []string{"java", "-cp", jar, program, "jdbc:postgresql://" + to.address + "/" + to.database + "?sslmode=" + to.sslmode, to.user, to.password}
 		}},
 		{program: "node_client.js", pkg: "node-pg", env: nodePath, command: func(program string, _ target) []string {
 			cmd := exec.Command("node", "-e", "require('pg')")
@@ -86,7 +86,7 @@ func (d driver) run(t *testing.T, to target) (string, error) {
 	host, port, err := net.SplitHostPort(to.address)
 	require.NoError(t, err)
 	cmd.Env = append(os.Environ(), "PGHOST="+host, "PGPORT="+port, "PGUSER="+to.user, "PGPASSWORD="+to.password,
-		"PGDATABASE="+to.database, "PGSSLMODE=disable", "PYTHONIOENCODING=utf-8")
+		"PGDATABASE="+to.database, "PGSSLMODE="+to.sslmode, "PYTHONIOENCODING=utf-8")
 	if d.env != nil {
 		cmd.Env = append(cmd.Env, d.env()...)
 	}
@@ -98,8 +98,8 @@ func (d driver) run(t *testing.T, to target) (string, error) {
 // but for what is refused.
 func TestDrivers(t *testing.T) {
 	g := startGate(t, gateConfig{chain: []proxy.Interceptor{denying("secret")}})
-	direct := target{g.pg.Address(), pgembed.User, g.pg.Password, g.db}
-	through := target{g.addr, "alice+orders", "wonder", g.db}
+	direct := target{g.pg.Address(), pgembed.User, g.pg.Password, g.db, "disable"}
+	through := target{g.addr, "alice+orders", "wonder", g.db, "disable"}
 	for _, d := range drivers() {
 		t.Run(d.program, func(t *testing.T) {
 			want, err := d.run(t, direct)

@@ -94,7 +94,8 @@ func (h *Handler) ServeConn(ctx context.Context, c *proxy.Conn) error {
 // refuse tells the client why it gets no session.
 func (h *Handler) refuse(hello *hello, err error) {
 	n := fatalNotice(err)
-	if errors.Is(err, proxy.ErrUnauthenticated) {
+	var link *proxy.LinkError
+	if errors.Is(err, proxy.ErrUnauthenticated) && !errors.As(err, &link) {
 		n = hello.failed()
 		if errors.Is(err, errNeedsTLS) {
 			n.Hint = "That was over TLS. This attempt was not, and is refused whatever the password: sslmode=require makes one attempt only."

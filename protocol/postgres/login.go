@@ -19,10 +19,10 @@ import (
 // maxAuthMessage bounds what a client may send before it is authenticated.
 const maxAuthMessage = 8 << 10
 
-// authenticate proves who the client is: by the certificate it has shown, else
-// by SCRAM, else, over TLS only, by a password as it is. The client is told
-// success only.
-func (h *Handler) authenticate(ctx context.Context, c *proxy.Conn, hi *hello) (*proxy.Identity, error) {
+// authenticate proves who the client is that asks for a resource: by the certificate it has
+// shown, else, over TLS only, by a link where it is offered one, else by SCRAM, else, over TLS
+// only, by a password as it is. The client is told success only.
+func (h *Handler) authenticate(ctx context.Context, c *proxy.Conn, hi *hello, resource string) (*proxy.Identity, error) {
 	if hi.negotiate != nil {
 		if _, err := hi.conn.Write(hi.negotiate); err != nil {
 			return nil, err
@@ -35,6 +35,11 @@ func (h *Handler) authenticate(ctx context.Context, c *proxy.Conn, hi *hello) (*
 		}
 		_, err = hi.conn.Write(wire.AppendAuth(nil, wire.AuthOK, nil))
 		return id, err
+	}
+	if hi.tls != nil {
+		if id, err := hi.link(ctx, c, resource); !errors.Is(err, proxy.ErrNoLink) {
+			return id, err
+		}
 	}
 	verifier, ok, err := c.Verifier(ctx, hi.login.User)
 	if err != nil {

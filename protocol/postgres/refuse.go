@@ -47,10 +47,13 @@ func fatalNotice(err error) wire.Notice {
 		param   *parameterError
 		server  *serverError
 		panicky *proxy.PanicError
+		link    *proxy.LinkError
 	)
 	switch {
 	case err == nil || errors.Is(err, io.EOF):
 		return wire.Notice{}
+	case errors.As(err, &link):
+		n.Code, n.Message = codeAuthorization, strings.ToValidUTF8(link.Error(), "?")
 	case errors.As(err, &refused):
 		n = refusal(&refused.Verdict)
 		n.Severity = "FATAL"

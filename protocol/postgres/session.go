@@ -60,7 +60,7 @@ func (h *Handler) open(ctx context.Context, c *proxy.Conn, hi *hello) (*session,
 	if err != nil {
 		return nil, err
 	}
-	id, err := h.authenticate(ctx, c, hi)
+	id, err := h.authenticate(ctx, c, hi, name)
 	if err != nil {
 		return nil, err
 	}

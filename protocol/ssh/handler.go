@@ -76,11 +76,13 @@ func (h *Handler) Protocol() string { return "ssh" }
 
 // ServeConn speaks with one client.
 func (h *Handler) ServeConn(ctx context.Context, c *proxy.Conn) error {
-	config, err := h.serverConfig(ctx, c)
+	connected, left := context.WithCancelCause(ctx)
+	defer left(nil)
+	config, err := h.serverConfig(connected, c)
 	if err != nil {
 		return err
 	}
-	client, channels, requests, err := gossh.NewServerConn(c, config)
+	client, channels, requests, err := gossh.NewServerConn(&watched{c, left}, config)
 	if err != nil {
 		return fmt.Errorf("no SSH connection: %w", handshakeError(err))
 	}

@@ -189,6 +189,9 @@ func (l *loginProcess) interactive(meta gossh.ConnMetadata, challenge gossh.Keyb
 		}
 		return challenge("", instruction, prompts, echos)
 	}
+	if perms, err := l.link(login, ask); !errors.Is(err, proxy.ErrNoLink) {
+		return perms, err
+	}
 	if l.handler.Interactive == nil {
 		answers, err := ask("", Question{Prompt: "Password: "})
 		if err != nil {
@@ -219,8 +222,11 @@ func (l *loginProcess) prove(meta gossh.ConnMetadata, p proxy.Proof, lim limits)
 	if err != nil {
 		return nil, err
 	}
-	who := &proven{login: login, identity: id, limits: lim}
-	return &gossh.Permissions{ExtraData: map[any]any{provenKey{}: who}}, nil
+	return permissions(&proven{login: login, identity: id, limits: lim}), nil
+}
+
+func permissions(who *proven) *gossh.Permissions {
+	return &gossh.Permissions{ExtraData: map[any]any{provenKey{}: who}}
 }
 
 // checkUserCertificate checks what makes a certificate one for users at all,

@@ -202,7 +202,7 @@ func (k *Kit) names() []string {
 // Protocol returns SSH for an assembly.
 func Protocol() protocol.Protocol {
 	return protocol.Protocol{
-		Name: name, DefaultPort: 22, Keys: true,
+		Name: name, DefaultPort: 22, Keys: true, LoginLinks: true,
 		Kinds: []proxy.Kind{
 			proxy.KindConnect, proxy.KindExec, proxy.KindShell, proxy.KindSubsystem, proxy.KindInput, proxy.KindFile,
 			proxy.KindForward, proxy.KindAgent, proxy.KindX11, proxy.KindEnv, proxy.KindCommand,

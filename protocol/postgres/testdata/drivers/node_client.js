@@ -2,7 +2,7 @@
 const {Client} = require('pg')
 
 async function main() {
-	const c = new Client({ssl: false})
+	const c = new Client({ssl: process.env.PGSSLMODE !== 'disable'})
 	await c.connect()
 	await c.query('CREATE TEMP TABLE items (id int PRIMARY KEY, name text, doc jsonb)')
 	await c.query('BEGIN')
