@@ -70,6 +70,7 @@ const (
 	// What people are given to come in by, and who may come in.
 	AdminLogin      = "admin.login"      // what was refused, in AdminRefused: logging in
 	AdminLogout     = "admin.logout"     // ended a login, with what it was given
+	AdminLink       = "admin.link"       // answered at a login link, as action says: confirm or refuse
 	AdminCredential = "admin.credential" // was given certificates
 	AdminToken      = "admin.token"      // made or revoked an access token
 	AdminUsers      = "admin.users"      // looked at who there is

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/identity/ca"
+	"github.com/sallyport/sallyport/identity/link"
 	"github.com/sallyport/sallyport/identity/tokens"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -25,6 +26,9 @@ type Portal struct {
 	// Auth logs people in at the providers: an oidc.Handler, whose Sessions are Recorded.
 	// It is served below /auth/.
 	Auth http.Handler
+	// Links are where clients wait for somebody who has logged in; see package link. Their
+	// pages are served below link.Path.
+	Links *link.Links
 	// Passwords proves local users by a password.
 	Passwords proxy.Authenticator
 	// Sessions are those of people who have logged in. Its Refresher is Identities.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/identity/link"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
 )
@@ -108,6 +109,8 @@ func (h *Handler) route() {
 		})
 	}
 	h.mux.HandleFunc("/auth/", h.auth)
+	h.mux.HandleFunc("GET "+link.Path+"{id}", h.showLink)
+	h.mux.HandleFunc("POST "+link.Path+"{id}", h.answerLink)
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		h.fail(w, NotFound("there is nothing at this address"))
 	})

@@ -19,6 +19,7 @@ import (
 //
 //	/scim/v2/  users and groups, from the company's directory
 //	/auth/     logins at identity providers
+//	/link/     pages of login links
 //	/v1/       what commands ask; see package control
 func (g *Gateway) API() http.Handler {
 	mux := http.NewServeMux()
@@ -53,7 +54,8 @@ func (g *Gateway) portal() *control.Portal {
 	p := g.parts()
 	out := &control.Portal{
 		URL: p.config.API.URL, Version: g.options.Version, Sessions: p.people.sessions, Tokens: g.proofs.tokens, Members: g.proofs.members, Certificates: g.proofs.certificates,
-		Life: p.config.Identity.Sessions.Certificate, Authorities: g.clientRoots, KnownHosts: g.knownHosts, Resources: access{g.Explainer},
+		Links: g.proofs.links,
+		Life:  p.config.Identity.Sessions.Certificate, Authorities: g.clientRoots, KnownHosts: g.knownHosts, Resources: access{g.Explainer},
 	}
 	if len(p.config.Identity.Users) > 0 {
 		out.Passwords = deciders{identities{g}} // a token is not a fresh proof of anybody

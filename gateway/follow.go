@@ -6,6 +6,7 @@ import (
 
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/identity/ca"
+	"github.com/sallyport/sallyport/identity/link"
 	"github.com/sallyport/sallyport/identity/oidc"
 	"github.com/sallyport/sallyport/identity/scim"
 	"github.com/sallyport/sallyport/identity/tokens"
@@ -79,6 +80,7 @@ func (g *Gateway) followAll(ctx context.Context) error {
 	if p.logins != nil {
 		err = errors.Join(err, p.logins.Pass(ctx))
 	}
+	g.proofs.links.FollowAll()
 	g.gateway.Recheck(everybody)
 	return err
 }
@@ -111,6 +113,8 @@ func (g *Gateway) followed(ctx context.Context, changes []store.Change) error {
 			}
 		case identity.KindMember:
 			err = g.proofs.members.Follow(ctx, c.Name)
+		case link.Kind:
+			g.proofs.links.Follow(c.Name)
 		case tokens.KindToken:
 			if c.Deleted {
 				g.changed(identity.Change{Token: c.Name, Ended: true, Reason: "your access token was revoked, or has expired"})

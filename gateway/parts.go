@@ -78,7 +78,7 @@ func (p *parts) fill(ctx context.Context, x *Explainer, g *Gateway) (err error) 
 			return err
 		}
 		p.own.First = append([]proxy.Interceptor{g.proofs.limit}, p.own.First...)
-		p.revision.Authenticator = g.sources(p)
+		p.revision.Authenticator, p.revision.Linker = g.sources(p), g.proofs.links
 	}
 	if x.options.Authenticator != nil {
 		p.revision.Authenticator = x.options.Authenticator(p.revision.Authenticator)

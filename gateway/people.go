@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/identity/ca"
+	"github.com/sallyport/sallyport/identity/link"
 	"github.com/sallyport/sallyport/identity/oidc"
 	"github.com/sallyport/sallyport/identity/scim"
 	"github.com/sallyport/sallyport/identity/tokens"
@@ -29,6 +30,7 @@ type proofs struct {
 	tokens       *tokens.Tokens
 	members      *identity.Members
 	limit        *tokens.Limit
+	links        *link.Links
 }
 
 // openProofs reads the authority for users, or makes it.
@@ -49,6 +51,9 @@ func (g *Gateway) openProofs(ctx context.Context) error {
 			Owner: func(ctx context.Context, subject string) (*proxy.Identity, error) { return g.owner(ctx, subject, "") },
 		},
 		members: &identity.Members{Documents: docs, Changed: g.changed},
+		links: &link.Links{
+			Documents: docs, Sealer: g.state.sealer, Log: g.log, Terms: g.linkTerms, URL: func() string { return g.parts().config.API.URL },
+		},
 	}
 	g.proofs.limit = &tokens.Limit{Tokens: g.proofs.tokens, Compile: scopes}
 	return nil
@@ -61,6 +66,16 @@ func scopes(list []tokens.Scope) (proxy.Interceptor, error) {
 		rules[i] = policy.Rule{Groups: []string{"*"}, Resources: s.Resources, Allow: append([]string{"connect"}, s.Actions...)}
 	}
 	return policy.New(rules)
+}
+
+// linkTerms says how a client is offered a login link, by the current revision. A user of the
+// file and an access token have something to prove themselves with.
+func (g *Gateway) linkTerms(q proxy.LinkRequest) (link.Terms, bool) {
+	l := g.parts().config.LoginLink(q.Login.User, q.Resource, q.Protocol)
+	if l == nil || tokens.Names(q.Login.User) {
+		return link.Terms{}, false
+	}
+	return link.Terms{AnyAddress: !l.SameAddress}, true
 }
 
 // people are those that the identity section of a config file lets in, besides its users: who

@@ -111,6 +111,7 @@ type Resource struct {
 	Accounts []Account         `yaml:"accounts"`
 	Own      *Account          `yaml:"own_account"` // of the gateway itself
 	Session  time.Duration     `yaml:"max_session"`
+	Link     *LoginLink        `yaml:"login_link"`
 
 	// Settings are those of the resource's protocol: the struct that its Settings
 	// point to, with what the file says. They are written in the resource itself or under

@@ -48,6 +48,8 @@ func (w *schemaWriter) of(t reflect.Type) schema {
 		return schema{"type": []string{"object", "null"}, "properties": addresses, "additionalProperties": false}
 	case t == sourcesType:
 		return w.sources()
+	case t == linkType:
+		return schema{"anyOf": []schema{{"type": []string{"boolean", "null"}}, w.define(t, w.object)}}
 	case t == durationType:
 		return schema{"type": []string{"string", "number", "null"}, "description": "a time such as 30s, 15m or 8h"}
 	}

@@ -52,6 +52,8 @@ func TestSchema(t *testing.T) {
 		"a source of no kind":           "secrets: {eu: {address: 'https://v'}}",
 		"another kind's setting":        "secrets: {eu: {type: exec, address: 'https://v'}}",
 		"a listener of nothing":         "listen: {oracle: 127.0.0.1:1}",
+		"a link by a word":              "resources: [{name: x, type: ssh, login_link: sometimes}]",
+		"an unknown term of a link":     "resources: [{name: x, type: ssh, login_link: {any_address: true}}]",
 	} {
 		t.Run(name, func(t *testing.T) { require.Error(t, validate(t, file)) })
 	}

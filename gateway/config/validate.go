@@ -123,6 +123,7 @@ func (f *File) validateResources(d *decoder) {
 		if r.Database != "" && !p.Databases {
 			d.problem(r.Line, "remove database", "%s: type %s has no databases", at, p.Name)
 		}
+		f.validateLink(d, p, r, at)
 		f.validateSettings(d, r, at)
 	}
 }

@@ -39,7 +39,7 @@ const (
 	// Tries are how many codes may be typed at one link.
 	Tries = 3
 	// MaxWaiting, MaxPerAddress and MaxPerUser are how many clients wait at once: in all, of
-	// one address or IPv6 /64, and for one user name. Of a user for whom that many wait, an
+	// one address or IPv6 /64, and for one user name. Where that many wait for a user, an
 	// address of which none does has one more, so that others do not keep her out. A client
 	// that leaves counts for ten seconds at least.
 	MaxWaiting    = 256
