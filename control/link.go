@@ -209,7 +209,7 @@ func (h *Handler) answerLink(w http.ResponseWriter, r *http.Request) {
 	err := v.portal.Links.Confirm(r.Context(), v.id, r.PostFormValue("code"), v.person, func() error { return h.recordLink(v, "confirm") })
 	switch {
 	case errors.Is(err, link.ErrCode):
-		h.event(proxy.EventLoginFailed, r, v.client.Login.User, nil, err)
+		h.linkEvent(v, err)
 		if v.client, err = v.portal.Links.Find(r.Context(), v.id); err != nil {
 			h.showPage(w, http.StatusForbidden, linkPage{Title: "Too many wrong codes", Message: "The client does not wait any more. Connect again for another link."})
 			return
@@ -241,11 +241,16 @@ func (h *Handler) recordLink(v *visit, action string) error {
 	return h.record(audit.Action{Type: audit.AdminLink, Action: action, By: v.person.Identity, Reason: what, Remote: v.RemoteAddr})
 }
 
+// linkEvent records that nobody was let in.
+func (h *Handler) linkEvent(v *visit, err error) {
+	h.event(proxy.EventLoginFailed, v.Request, v.client.Login.User, v.person.Identity, fmt.Errorf("at a login link: %w", err))
+}
+
 // linkFailed says why the browser cannot answer here. What concerns a client that waits is on
 // record.
 func (h *Handler) linkFailed(v *visit, err error) {
 	if v.client != nil && errors.Is(err, proxy.ErrUnauthenticated) && !errors.Is(err, link.ErrGone) {
-		h.event(proxy.EventLoginFailed, v.Request, v.client.Login.User, v.person.Identity, fmt.Errorf("at a login link: %w", err))
+		h.linkEvent(v, err)
 	}
 	p := linkPage{Title: "This cannot be confirmed here"}
 	switch {

@@ -435,6 +435,28 @@ func TestAttackLoginLink(t *testing.T) {
 			require.Equal(t, http.StatusNotFound, status)
 		}
 	})
+	// All of it is on record.
+	require.NoError(t, h.stop())
+	failed := make(map[string]string)
+	refused := 0
+	for _, e := range h.records(t)[""] {
+		if e.Type == "gateway.login-failed" {
+			failed[e.Protocol+": "+e.Error] = e.User
+		}
+		if e.Type == "admin.link" && e.Action == "refuse" {
+			refused++
+		}
+	}
+	for text, user := range map[string]string{
+		"api: at a login link: " + link.ErrElsewhere.Error():                                                 "dev/alice",
+		"api: at a login link: " + link.ErrCode.Error():                                                      "dev/alice",
+		"api: at a login link: " + link.ErrOther.Error():                                                     "dev/bob",
+		"ssh: authentication failed: it was refused in the browser":                                          "alice",
+		"postgres: authentication failed: wrong codes were typed at the link: connect again for another one": "alice",
+	} {
+		require.Equal(t, user, failed[text], "%s in %v", text, failed)
+	}
+	require.Equal(t, 1, refused)
 }
 
 // TestLoginLinkNotOffered: who has something to prove herself with, and who asks for what offers no

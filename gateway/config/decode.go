@@ -95,7 +95,7 @@ var (
 	resourceType = reflect.TypeFor[Resource]()
 	listenType   = reflect.TypeFor[Listen]()
 	sourcesType  = reflect.TypeFor[SecretSources]()
-	linkType     = reflect.TypeFor[LoginLink]()
+	linkType     = reflect.TypeFor[*LoginLink]()
 )
 
 // maxDepth bounds how deep values may be nested.
@@ -127,7 +127,7 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string, depth int) 
 		d.duration(n, v, path)
 		return
 	case v.Type() == linkType:
-		d.link(n, v, path, depth)
+		d.link(n, v.Addr().Interface().(**LoginLink), path, depth)
 		return
 	case v.Kind() == reflect.Struct:
 		d.object(n, v, path, depth)

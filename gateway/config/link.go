@@ -9,32 +9,31 @@ import (
 )
 
 // LoginLink says how clients of a resource that have nothing to prove themselves with are
-// offered a link; see package link. In a file it is true or false, or keys and values, which
-// are true.
+// offered a link; see package link. In a file it is keys and values, or true, or false, which
+// is nil.
 type LoginLink struct {
 	Position
 	// SameAddress asks for the browser to be at the client's address. It is set unless the
 	// file says otherwise.
 	SameAddress bool `yaml:"same_address"`
-
-	Off bool // "false"
 }
 
 // link reads a LoginLink.
-func (d *decoder) link(n *yaml.Node, v reflect.Value, path string, depth int) {
-	l := v.Addr().Interface().(*LoginLink)
-	*l = LoginLink{Position: Position{n.Line}, SameAddress: true}
-	if n.Kind == yaml.MappingNode {
-		d.object(n, v, path, depth)
-		return
-	}
+func (d *decoder) link(n *yaml.Node, to **LoginLink, path string, depth int) {
+	l := &LoginLink{Position: Position{n.Line}, SameAddress: true}
 	on := true
-	d.decode(n, reflect.ValueOf(&on).Elem(), path, depth)
-	l.Off = !on
+	if n.Kind == yaml.MappingNode {
+		d.object(n, reflect.ValueOf(l).Elem(), path, depth)
+	} else {
+		d.decode(n, reflect.ValueOf(&on).Elem(), path, depth)
+	}
+	if on {
+		*to = l
+	}
 }
 
 func (f *File) validateLink(d *decoder, p *protocol.Protocol, r *Resource, at string) {
-	if r.Link == nil || r.Link.Off {
+	if r.Link == nil {
 		return
 	}
 	switch {
@@ -56,7 +55,7 @@ func (f *File) LoginLink(user, resource, protocol string) *LoginLink {
 		}
 	}
 	for i := range f.Resources {
-		if r := &f.Resources[i]; r.Name == resource && r.Type == protocol && r.Link != nil && !r.Link.Off {
+		if r := &f.Resources[i]; r.Name == resource && r.Type == protocol {
 			return r.Link
 		}
 	}

@@ -49,7 +49,7 @@ func (w *schemaWriter) of(t reflect.Type) schema {
 	case t == sourcesType:
 		return w.sources()
 	case t == linkType:
-		return schema{"anyOf": []schema{{"type": []string{"boolean", "null"}}, w.define(t, w.object)}}
+		return schema{"anyOf": []schema{{"type": []string{"boolean", "null"}}, w.define(t.Elem(), w.object)}}
 	case t == durationType:
 		return schema{"type": []string{"string", "number", "null"}, "description": "a time such as 30s, 15m or 8h"}
 	}

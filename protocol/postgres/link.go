@@ -14,11 +14,11 @@ import (
 func (hi *hello) link(ctx context.Context, c *proxy.Conn, resource string) (*proxy.Identity, error) {
 	ctx, leave := context.WithCancelCause(ctx)
 	defer leave(nil)
-	var waiting presence
-	waiting.start(newLine(hi.conn).lookEarly, func() {}, func() { leave(proxy.ErrClientLeft) })
-	waiting.begin()
-	defer waiting.stop()
 	return c.Link(ctx, hi.login, resource, func(l proxy.Link) error {
+		var waiting presence
+		waiting.start(newLine(hi.conn).lookEarly, func() {}, func() { leave(proxy.ErrClientLeft) })
+		waiting.begin()
+		context.AfterFunc(ctx, waiting.stop)
 		b := wire.AppendAuth(nil, wire.AuthOK, nil)
 		_, err := hi.conn.Write(wire.AppendNotice(b, wire.Notice{
 			Severity: "NOTICE", Code: "00000",
