@@ -49,8 +49,8 @@ var linkTemplate = template.Must(template.New("link").Parse(`<!doctype html>
 {{with .Message}}<p role="alert"><b>{{.}}</b></p>
 {{end}}{{with .Client}}<p>A client waits that wants to connect:</p>
 <dl>
-<dt>to</dt><dd><b>{{.Resource}}</b>{{with .Login.Account}} as {{.}}{{end}} ({{.Protocol}})</dd>
-<dt>as user</dt><dd><b>{{.Login.User}}</b></dd>
+<dt>to</dt><dd><b>{{.Resource}}</b>{{with .Login.Account}} as <bdi>{{.}}</bdi>{{end}} ({{.Protocol}})</dd>
+<dt>as user</dt><dd><b><bdi>{{.Login.User}}</bdi></b></dd>
 <dt>from the address</dt><dd><b>{{if .Address.IsValid}}{{.Address}}{{else}}not known{{end}}</b></dd>
 </dl>
 {{end}}{{if .Far}}<p role="alert"><b>This is not the address of this browser, which is {{.Browser}}.</b> If somebody sent you the link, do not go on: that person would act as you.</p>

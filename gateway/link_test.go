@@ -224,7 +224,7 @@ func TestLoginLink(t *testing.T) {
 			b := c.at.openBrowser(t, "127.0.0.1")
 			status, shown := b.logIn(t, tm.provider, page, "alice")
 			require.Equal(t, http.StatusOK, status, shown)
-			for _, what := range []string{c.target, ">alice<", ">127.0.0.1<"} {
+			for _, what := range []string{c.target, "<bdi>alice</bdi>", ">127.0.0.1<"} {
 				require.Contains(t, shown, what)
 			}
 			require.NotContains(t, shown, code)
@@ -434,6 +434,19 @@ func TestAttackLoginLink(t *testing.T) {
 			status, _ := b.get(t, "https://gw.example.com/link/"+at)
 			require.Equal(t, http.StatusNotFound, status)
 		}
+	})
+	t.Run("it is withdrawn meanwhile", func(t *testing.T) {
+		n := h.psql(t, "alice", "shop")
+		page, code := n.shows(t)
+		b := h.openBrowser(t, "127.0.0.1")
+		_, shown := b.logIn(t, tm.provider, page, "alice")
+		file := h.parts().config.Name()
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(file, []byte(strings.Replace(string(text), ", login_link: true", ", login_link: false", 1)), 0o600))
+		require.NoError(t, h.Reload())
+		b.answer(t, shown, code, "yes")
+		refusal(t, n, "login links are not offered here any more")
 	})
 	// All of it is on record.
 	require.NoError(t, h.stop())

@@ -119,7 +119,8 @@ func nameOf(id string) string {
 func (l *Links) Offer(ctx context.Context, q proxy.LinkRequest) (proxy.Link, error) {
 	terms, ok := l.Terms(q)
 	at, known := addressOf(q.Remote)
-	if !ok || identity.ValidName(q.Login.User) != nil || !known && !terms.AnyAddress {
+	named := identity.ValidName(q.Login.User) == nil && (q.Login.Account == "" || identity.ValidName(q.Login.Account) == nil)
+	if !ok || !named || !known && !terms.AnyAddress {
 		return proxy.Link{}, proxy.ErrNoLink
 	}
 	k := &kept{

@@ -384,6 +384,11 @@ func TestUnrecorded(t *testing.T) {
 // TestNotOffered: what no link is for.
 func TestNotOffered(t *testing.T) {
 	l := open(t)
+	account := func(name string) proxy.LinkRequest {
+		q := request("alice", "shop", "192.0.2.1")
+		q.Login.Account = name
+		return q
+	}
 	for name, q := range map[string]proxy.LinkRequest{
 		"another resource":              request("alice", "closed", "192.0.2.1"),
 		"a name that no user can have":  request("al ice", "shop", "192.0.2.1"),
@@ -391,6 +396,8 @@ func TestNotOffered(t *testing.T) {
 		"a client without an address":   {Login: proxy.Login{User: "alice"}, Resource: "shop", Remote: &net.UnixAddr{}},
 		"one whose address is not said": {Login: proxy.Login{User: "alice"}, Resource: "shop", Remote: &net.TCPAddr{}},
 		"one that names nobody":         request("", "shop", "192.0.2.1"),
+		"an account of a megabyte":      account(strings.Repeat("a", 1<<20)),
+		"an account with a new line":    account("app\n"),
 	} {
 		_, err := l.Offer(t.Context(), q)
 		require.ErrorIs(t, err, proxy.ErrNoLink, name)
