@@ -33,7 +33,7 @@ type Link struct {
 	// Expires is when nobody can log in there any more.
 	Expires time.Time
 	// Wait returns who has logged in there, with MethodLink, once she has typed the code.
-	// The errors of others than ctx wrap ErrUnauthenticated, and are shown to the client.
+	// Errors that wrap ErrUnauthenticated are shown to the client, and no others.
 	Wait func(ctx context.Context) (*Identity, error)
 	// Close ends the waiting: the link leads nowhere from then on. It is called once.
 	Close func()
@@ -78,18 +78,21 @@ func (c *Conn) Link(ctx context.Context, login Login, resource string, show func
 		return nil, err // it has proven nothing wrong
 	}
 	if err != nil {
-		if !errors.Is(err, ErrUnauthenticated) {
-			err = fmt.Errorf("%w: %w", ErrUnauthenticated, err)
-		}
 		c.tellFailed(login.User, err)
+		if !errors.Is(err, ErrUnauthenticated) || errors.Is(err, ErrUnavailable) {
+			err = errLinkUnchecked // what went wrong inside is for the record
+		}
 		return nil, &LinkError{err}
 	}
 	c.gateway.event(Event{Kind: EventLogin, Protocol: c.protocol, Remote: c.RemoteAddr(), User: login.User, Identity: id})
 	return id, nil
 }
 
-// errLinkExpired ends a wait in which nobody has logged in.
-var errLinkExpired = fmt.Errorf("%w: nobody has logged in at the link in time: connect again for another one", ErrUnauthenticated)
+// Why nobody has logged in at a link.
+var (
+	errLinkExpired   = fmt.Errorf("%w: nobody has logged in at the link in time: connect again for another one", ErrUnauthenticated)
+	errLinkUnchecked = fmt.Errorf("%w: the login cannot be checked now: try again", ErrUnauthenticated)
+)
 
 // await waits until somebody has logged in at l, and has the handshake go on.
 func (c *Conn) await(ctx context.Context, l Link, show func(Link) error) (*Identity, error) {
@@ -99,7 +102,7 @@ func (c *Conn) await(ctx context.Context, l Link, show func(Link) error) (*Ident
 	c.gateway.authenticated(c)
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	stop := context.AfterFunc(c.gateway.draining(), func() { end(ErrShutdown) })
+	stop := context.AfterFunc(c.gateway.draining(), func() { end(fmt.Errorf("%w: %w", ErrUnauthenticated, ErrShutdown)) })
 	defer stop()
 	ctx, expire := context.WithDeadlineCause(ctx, l.Expires, errLinkExpired)
 	defer expire()
@@ -117,7 +120,7 @@ func (c *Conn) await(ctx context.Context, l Link, show func(Link) error) (*Ident
 	rev, rechecks := c.gateway.Revision(), c.gateway.rechecks.Load()
 	if a, ok := rev.Authenticator.(Refresher); ok && id != nil {
 		if id, err = a.Refresh(ctx, id); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", ErrUnauthenticated, err)
 		}
 	}
 	if id == nil || id.Subject == "" {

@@ -75,6 +75,8 @@ func (l *linker) Offer(_ context.Context, q proxy.LinkRequest) (proxy.Link, erro
 		return proxy.Link{}, proxy.ErrNoLink
 	case "many":
 		return proxy.Link{}, proxy.ErrTooManyLinks
+	case "broken":
+		return proxy.Link{}, errors.New("dial db.internal: refused")
 	}
 	return proxy.Link{
 		URL: q.Protocol + ":" + q.Resource, Expires: time.Now().Add(l.life), Close: func() { l.closed.Add(1) },
@@ -96,8 +98,11 @@ type refreshing struct {
 }
 
 func (r refreshing) Refresh(_ context.Context, id *proxy.Identity) (*proxy.Identity, error) {
-	if id.Subject == r.gone {
+	switch id.Subject {
+	case r.gone:
 		return nil, errors.New("the account is disabled")
+	case "dev/unknown":
+		return nil, fmt.Errorf("%w: dial db.internal: refused", proxy.ErrUnavailable)
 	}
 	return id, nil
 }
@@ -109,16 +114,19 @@ func TestLink(t *testing.T) {
 		life       time.Duration
 		says       string
 		err        error
+		shown      string // of err
 		events     string // of logins
 	}{
-		{"somebody logs in", "alice", func(l *linker, _ func()) { l.confirm <- &proxy.Identity{Subject: "dev/alice"} }, time.Minute, "hello dev/alice", nil, "login"},
-		{"nobody", "alice", func(*linker, func()) {}, 50 * time.Millisecond, "no", proxy.ErrUnauthenticated, "login-failed"},
-		{"who is gone", "alice", func(l *linker, _ func()) { l.confirm <- &proxy.Identity{Subject: "dev/gone"} }, time.Minute, "no", proxy.ErrUnauthenticated, "login-failed"},
-		{"somebody without a subject", "alice", func(l *linker, _ func()) { l.confirm <- &proxy.Identity{} }, time.Minute, "no", proxy.ErrUnauthenticated, "login-failed"},
-		{"no identity", "alice", func(l *linker, _ func()) { l.confirm <- nil }, time.Minute, "no", proxy.ErrUnauthenticated, "login-failed"},
-		{"the gateway stops", "alice", func(_ *linker, stop func()) { stop() }, time.Minute, "no", proxy.ErrShutdown, "login-failed"},
-		{"none is offered", "nobody", nil, time.Minute, "no", proxy.ErrNoLink, ""},
-		{"too many", "many", nil, time.Minute, "no", proxy.ErrTooManyLinks, "login-failed"},
+		{"somebody logs in", "alice", func(l *linker, _ func()) { l.confirm <- &proxy.Identity{Subject: "dev/alice"} }, time.Minute, "hello dev/alice", nil, "", "login"},
+		{"nobody", "alice", func(*linker, func()) {}, 50 * time.Millisecond, "no", proxy.ErrUnauthenticated, "nobody has logged in at the link in time", "login-failed"},
+		{"who is gone", "alice", func(l *linker, _ func()) { l.confirm <- &proxy.Identity{Subject: "dev/gone"} }, time.Minute, "no", proxy.ErrUnauthenticated, "the account is disabled", "login-failed"},
+		{"who cannot be asked about", "alice", func(l *linker, _ func()) { l.confirm <- &proxy.Identity{Subject: "dev/unknown"} }, time.Minute, "no", proxy.ErrUnauthenticated, "cannot be checked now", "login-failed"},
+		{"somebody without a subject", "alice", func(l *linker, _ func()) { l.confirm <- &proxy.Identity{} }, time.Minute, "no", proxy.ErrUnauthenticated, "", "login-failed"},
+		{"no identity", "alice", func(l *linker, _ func()) { l.confirm <- nil }, time.Minute, "no", proxy.ErrUnauthenticated, "", "login-failed"},
+		{"the gateway stops", "alice", func(_ *linker, stop func()) { stop() }, time.Minute, "no", proxy.ErrShutdown, "shutting down", "login-failed"},
+		{"none is offered", "nobody", nil, time.Minute, "no", proxy.ErrNoLink, "", ""},
+		{"too many", "many", nil, time.Minute, "no", proxy.ErrTooManyLinks, "too many clients wait", "login-failed"},
+		{"the store does not answer", "broken", nil, time.Minute, "no", proxy.ErrUnauthenticated, "cannot be checked now", "login-failed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var mu sync.Mutex
@@ -148,7 +156,10 @@ func TestLink(t *testing.T) {
 			}
 			proxytest.Expect(t, conn, []byte(c.says+"\n"))
 			if c.err != nil {
-				require.ErrorIs(t, <-h.failed, c.err)
+				err := <-h.failed
+				require.ErrorIs(t, err, c.err)
+				require.ErrorContains(t, err, c.shown)
+				require.NotContains(t, err.Error(), "db.internal", "what is inside is not shown")
 			}
 			conn.Close()
 			cancel()

@@ -94,6 +94,7 @@ func (w *waiter) look() {
 var (
 	errRefused   = fmt.Errorf("%w: it was refused in the browser", proxy.ErrUnauthenticated)
 	errGuessed   = fmt.Errorf("%w: wrong codes were typed at the link: connect again for another one", proxy.ErrUnauthenticated)
+	errOver      = fmt.Errorf("%w: the link is not there any more: connect again for another one", proxy.ErrUnauthenticated)
 	errWithdrawn = fmt.Errorf("%w: login links are not offered here any more", proxy.ErrUnauthenticated)
 )
 
@@ -114,7 +115,7 @@ func (w *waiter) wait(ctx context.Context) (*proxy.Identity, error) {
 		d, k, err := w.links.get(ctx, w.name)
 		switch {
 		case errors.Is(err, ErrGone):
-			return nil, err
+			return nil, errOver
 		case err != nil:
 			again = time.After(askAgain)
 		case k.Refused:
