@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -470,6 +471,37 @@ func TestAttackLoginLink(t *testing.T) {
 		require.Equal(t, user, failed[text], "%s in %v", text, failed)
 	}
 	require.Equal(t, 1, refused)
+}
+
+// TestAttackLoginLinkFlood: of the clients of one address a bounded number waits, and those with
+// credentials of their own log in meanwhile.
+func TestAttackLoginLinkFlood(t *testing.T) {
+	tm := openLinked(t)
+	h := tm.one
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	const clients = link.MaxPerAddress + 10
+	offered, refused := make(chan string, clients), make(chan error, clients)
+	var wg sync.WaitGroup
+	for i := range clients {
+		config, err := pgconn.ParseConfig(h.reach(fmt.Sprint("user", i)))
+		require.NoError(t, err)
+		config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { offered <- n.Message }
+		wg.Go(func() {
+			_, err := pgconn.ConnectConfig(ctx, config)
+			refused <- err
+		})
+	}
+	for range clients - link.MaxPerAddress {
+		require.ErrorContains(t, <-refused, "too many clients wait for a login in the browser")
+	}
+	require.Eventually(t, func() bool { return len(offered) == link.MaxPerAddress }, 30*time.Second, time.Millisecond)
+	s := connect(t, h.database("root", "shop"))
+	require.Equal(t, [][]string{{"hello"}}, s.query("SELECT text FROM notes"))
+	require.Len(t, h.Proxy().Sessions(), 1)
+	leave()
+	wg.Wait()
+	require.Len(t, refused, link.MaxPerAddress, "the others have waited until they left")
 }
 
 // TestLoginLinkNotOffered: who has something to prove herself with, and who asks for what offers no
