@@ -71,6 +71,7 @@ const (
 	AdminLogout     = "admin.logout"     // ended a login, with what it was given
 	AdminCredential = "admin.credential" // was given certificates
 	AdminToken      = "admin.token"      // made or revoked an access token
+	AdminFactor     = "admin.factor"     // changed how somebody proves herself, or proved herself again, as action says
 	AdminUsers      = "admin.users"      // looked at who there is
 	AdminUser       = "admin.user"       // changed what somebody may do, as action says
 
