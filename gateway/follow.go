@@ -6,9 +6,11 @@ import (
 
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/identity/ca"
+	"github.com/sallyport/sallyport/identity/local"
 	"github.com/sallyport/sallyport/identity/oidc"
 	"github.com/sallyport/sallyport/identity/scim"
 	"github.com/sallyport/sallyport/identity/tokens"
+	"github.com/sallyport/sallyport/identity/totp"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/revision"
 	"github.com/sallyport/sallyport/store"
@@ -92,7 +94,7 @@ func (g *Gateway) loadAuthorities(ctx context.Context) error {
 func (g *Gateway) followed(ctx context.Context, changes []store.Change) error {
 	var errs []error
 	p := g.parts().people
-	revoked := false
+	revoked, proven := false, false
 	for _, c := range changes {
 		var err error
 		switch c.Kind {
@@ -108,6 +110,8 @@ func (g *Gateway) followed(ctx context.Context, changes []store.Change) error {
 			}
 		case identity.KindMember:
 			err = g.proofs.members.Follow(ctx, c.Name)
+		case local.Kind, totp.Kind:
+			proven = true
 		case tokens.KindToken:
 			if c.Deleted {
 				g.changed(identity.Change{Token: c.Name, Ended: true, Reason: "your access token was revoked, or has expired"})
@@ -123,6 +127,9 @@ func (g *Gateway) followed(ctx context.Context, changes []store.Change) error {
 	}
 	if revoked {
 		g.gateway.Recheck(func(s *proxy.Session) bool { return s.Identity.Claims[identity.ClaimCertificate] != "" })
+	}
+	if proven {
+		g.gateway.Recheck(provenByPassword)
 	}
 	return errors.Join(errs...)
 }
