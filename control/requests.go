@@ -22,6 +22,7 @@ type Requests struct {
 type Decision struct {
 	User     string       `json:"user,omitempty"`
 	Password proxy.Secret `json:"-"`
+	Code     proxy.Secret `json:"-"`                // of the user's second factor, where she has set one up
 	Hash     string       `json:"hash"`             // of the request as it was seen
 	Reason   string       `json:"reason,omitempty"` // needed to deny
 }
@@ -30,7 +31,7 @@ type Decision struct {
 type decisionBody struct {
 	Decision
 	Password string `json:"password,omitempty"`
-	Code     string `json:"code,omitempty"` // of the user's second factor, where she has set one up
+	Code     string `json:"code,omitempty"`
 }
 
 var errNoRequests = NotFound("approvals are not set up on this gateway")
