@@ -43,6 +43,9 @@ func (l *limiter) take(key string, now time.Time) time.Duration {
 	}
 }
 
+// give takes back one that was counted.
+func (l *limiter) give(key string) { l.slot(key).Add(-int64(l.every)) }
+
 // limits are those of callers from other machines.
 type limits struct {
 	address  *limiter // requests of an address that need no proof

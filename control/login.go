@@ -81,6 +81,7 @@ func (h *Handler) tryPassword(c *call, user, password, code string) (*proxy.Iden
 		even(c.Context(), now)
 		return nil, loginError(err)
 	}
+	h.limits.password.give(from)
 	return id, nil
 }
 

@@ -256,6 +256,10 @@ func (h *Handler) confirmTOTP(c *call) error {
 		return err
 	}
 	ended, err := h.endOthers(c, "a second factor was set up")
+	if err == nil { // her password has let her begin, and here is a code
+		secret, _ := c.secret()
+		_, err = c.portal.Sessions.Prove(context.WithoutCancel(c.Context()), secret, identity.MethodsFactor)
+	}
 	if err != nil {
 		h.log().Error("control: recovery codes were not shown", "subject", c.who.Subject)
 		return err
@@ -359,6 +363,7 @@ func (h *Handler) tryCode(c *call, user, code string) error {
 	}
 	err := c.portal.Credentials.Code(c.Context(), user, proxy.NewSecret(code))
 	if err == nil {
+		h.limits.password.give(host(c.RemoteAddr))
 		return nil
 	}
 	if errors.Is(err, proxy.ErrUnauthenticated) {

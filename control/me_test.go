@@ -291,6 +291,10 @@ func TestProve(t *testing.T) {
 
 	answer[control.Proven](t, s, token, "POST", "/v1/me/prove", control.Again{Password: "bob"})
 	p := s.enrol(t, token, "bob")
+	_, cert, _ = s.certify(t, token)
+	id, err = s.sources.Authenticate(t.Context(), proxy.Proof{Method: proxy.MethodCertificate, User: "bob", Certificates: []*x509.Certificate{cert}})
+	require.NoError(t, err)
+	require.Equal(t, "pwd otp mfa", id.Claims[identity.ClaimMethods], "the login that has set it up has proven both")
 	for _, a := range []control.Again{{}, {Password: "bob"}, {Code: "1"}} {
 		status, _ := s.do(t, token, "POST", "/v1/me/prove", a)
 		require.Equal(t, http.StatusForbidden, status)
