@@ -20,7 +20,6 @@ import (
 	"github.com/sallyport/sallyport/identity/oidc"
 	"github.com/sallyport/sallyport/identity/scim"
 	"github.com/sallyport/sallyport/identity/tokens"
-	"github.com/sallyport/sallyport/identity/totp"
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -53,9 +52,7 @@ func (g *Gateway) openProofs(ctx context.Context) error {
 			Owner: func(ctx context.Context, subject string) (*proxy.Identity, error) { return g.owner(ctx, subject, "") },
 		},
 		members: &identity.Members{Documents: docs, Changed: g.changed},
-		local: &local.Credentials{
-			Documents: docs, Sealer: g.state.sealer, Codes: &totp.Codes{Documents: docs, Sealer: g.state.sealer}, Changed: g.changed,
-		},
+		local:   g.state.credentials(g.changed),
 	}
 	g.proofs.limit = &tokens.Limit{Tokens: g.proofs.tokens, Compile: scopes}
 	return nil
