@@ -1,6 +1,7 @@
 package control_test
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/json"
 	"net/http"
@@ -393,4 +394,43 @@ func TestSameRefusal(t *testing.T) {
 		require.Equal(t, first, text, name)
 	}
 	answer[control.Login](t, s, "", "POST", "/v1/login", control.Password{User: "eve", Password: "eve", Code: "123456"})
+}
+
+// slow proves somebody, and then lets something happen.
+type slow struct {
+	proxy.Authenticator
+	then func()
+}
+
+func (s slow) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Identity, error) {
+	id, err := s.Authenticator.Authenticate(ctx, p)
+	s.then()
+	return id, err
+}
+
+// TestLoginBetween: a login that was under way when its password was changed, or a second factor was
+// set up, does not begin.
+func TestLoginBetween(t *testing.T) {
+	for name, change := range map[string]func(t *testing.T, s *site){
+		"the password is changed": func(t *testing.T, s *site) {
+			bob, _ := s.portal.Users.Lookup("bob")
+			require.NoError(t, s.portal.Credentials.Choose(t.Context(), bob, "", proxy.NewSecret(chosen)))
+		},
+		"a second factor is set up": func(t *testing.T, s *site) {
+			address, err := s.portal.Credentials.Codes.Enroll(t.Context(), "bob", "bob")
+			require.NoError(t, err)
+			_, err = s.portal.Credentials.Confirm(t.Context(), "bob", identitytest.NewApp(t, address.Reveal()).Code(time.Now()))
+			require.NoError(t, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := openSite(t)
+			s.portal.Passwords = slow{s.portal.Passwords, sync.OnceFunc(func() { change(t, s) })}
+			status, _ := s.do(t, "", "POST", "/v1/login", control.Password{User: "bob", Password: "bob"})
+			require.Equal(t, http.StatusUnauthorized, status)
+			n, err := s.portal.Sessions.EndAll(t.Context(), "bob")
+			require.NoError(t, err)
+			require.Zero(t, n)
+		})
+	}
 }
