@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/identity/ca"
@@ -94,7 +95,8 @@ func (g *Gateway) loadAuthorities(ctx context.Context) error {
 func (g *Gateway) followed(ctx context.Context, changes []store.Change) error {
 	var errs []error
 	p := g.parts().people
-	revoked, proven := false, false
+	revoked := false
+	var own []string // documents about how local users prove themselves
 	for _, c := range changes {
 		var err error
 		switch c.Kind {
@@ -111,7 +113,7 @@ func (g *Gateway) followed(ctx context.Context, changes []store.Change) error {
 		case identity.KindMember:
 			err = g.proofs.members.Follow(ctx, c.Name)
 		case local.Kind, totp.Kind:
-			proven = true
+			own = append(own, c.Name)
 		case tokens.KindToken:
 			if c.Deleted {
 				g.changed(identity.Change{Token: c.Name, Ended: true, Reason: "your access token was revoked, or has expired"})
@@ -128,8 +130,10 @@ func (g *Gateway) followed(ctx context.Context, changes []store.Change) error {
 	if revoked {
 		g.gateway.Recheck(func(s *proxy.Session) bool { return s.Identity.Claims[identity.ClaimCertificate] != "" })
 	}
-	if proven {
-		g.gateway.Recheck(provenByPassword)
+	if len(own) > 0 {
+		g.gateway.Recheck(func(s *proxy.Session) bool {
+			return provenByPassword(s) && slices.Contains(own, local.Document(s.Identity.Subject))
+		})
 	}
 	return errors.Join(errs...)
 }

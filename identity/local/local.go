@@ -57,8 +57,9 @@ type kept struct {
 	Sealed []byte `json:"sealed"`
 }
 
-// name is that of a user's document: her own may hold what no document's does.
-func name(user string) string {
+// Document is the name of the documents about a user, of this package and of totp: her own name
+// may hold what no document's does.
+func Document(user string) string {
 	sum := sha256.Sum256([]byte(user))
 	return hex.EncodeToString(sum[:])
 }
@@ -72,9 +73,9 @@ func digest(password, hash string) string {
 
 // get returns what a user has chosen; nil when that is nothing.
 func (c *Credentials) get(ctx context.Context, user string) (identity.Document, *choice, error) {
-	d, err := c.Documents.Get(ctx, Kind, name(user))
+	d, err := c.Documents.Get(ctx, Kind, Document(user))
 	if errors.Is(err, identity.ErrNoDocument) {
-		return identity.Document{Name: name(user)}, nil, nil
+		return identity.Document{Name: Document(user)}, nil, nil
 	}
 	if err != nil {
 		return d, nil, err

@@ -136,9 +136,9 @@ func TestChooseRace(t *testing.T) {
 func TestMoved(t *testing.T) {
 	w := newWorld(t)
 	require.NoError(t, w.choose(t, "alice", "", own))
-	d, err := w.docs.Get(t.Context(), Kind, name("alice"))
+	d, err := w.docs.Get(t.Context(), Kind, Document("alice"))
 	require.NoError(t, err)
-	d.Name, d.Version = name("bob"), 0
+	d.Name, d.Version = Document("bob"), 0
 	_, err = w.docs.Write(t.Context(), Kind, d)
 	require.NoError(t, err)
 	_, err = w.password(t, "bob", own)
@@ -155,6 +155,8 @@ func TestFactorAlone(t *testing.T) {
 	before, _, err := w.users.Verifier(t.Context(), "alice")
 	require.NoError(t, err)
 	codes := w.enrol(t, "alice")
+	_, err = w.docs.Get(t.Context(), totp.Kind, Document("alice"))
+	require.NoError(t, err, "gateways see by the name whose it is")
 	_, err = w.password(t, "alice", first)
 	require.ErrorIs(t, err, identity.ErrFactor)
 	_, err = w.password(t, "alice", "wrong")

@@ -87,8 +87,11 @@ const (
 	maxWait      = 15 * time.Minute
 )
 
-// A key that nobody confirms is forgotten after a while.
-const confirmWithin = 10 * time.Minute
+// A key is confirmed soon after it was made, or forgotten.
+const (
+	confirmWithin = 10 * time.Minute
+	forgetAfter   = 24 * time.Hour
+)
 
 // Recovery codes have 80 random bits, so that a plain hash of one tells nobody what it is.
 const (
@@ -126,6 +129,9 @@ func (c *Codes) write(ctx context.Context, d identity.Document, k kept) error {
 	var err error
 	if d.Body, err = json.Marshal(k); err != nil {
 		return err
+	}
+	if d.Expires = (time.Time{}); !k.Confirmed {
+		d.Expires = k.Since.Add(forgetAfter)
 	}
 	_, err = c.Documents.Write(ctx, Kind, d)
 	return err

@@ -193,5 +193,12 @@ func TestConfirmInTime(t *testing.T) {
 	w.clock = w.clock.Add(confirmWithin)
 	_, err := w.Confirm(t.Context(), "alice", app(0))
 	require.ErrorIs(t, err, ErrNotEnrolled)
-	w.confirm(t, "alice", w.enroll(t, "alice")(0))
+	app = w.enroll(t, "alice")
+	d, err := w.docs.Get(t.Context(), Kind, name("alice"))
+	require.NoError(t, err)
+	require.Equal(t, w.clock.Add(forgetAfter), d.Expires)
+	w.confirm(t, "alice", app(0))
+	d, err = w.docs.Get(t.Context(), Kind, name("alice"))
+	require.NoError(t, err)
+	require.Zero(t, d.Expires)
 }
