@@ -62,22 +62,26 @@ func (h *Handler) login(c *call) error {
 	return nil
 }
 
-// tryPassword is who a password proves, with a code where she has a second factor. All that
-// is wrong gets the same answer, at the same time.
+// tryPassword is who a password proves, with a code where she has a second factor.
 func (h *Handler) tryPassword(c *call, user, password, code string) (*proxy.Identity, error) {
+	return h.try(c, proxy.Proof{User: user, Password: proxy.NewSecret(password), Code: proxy.NewSecret(code)}, c.portal.Passwords)
+}
+
+// try is who a proof that can be guessed is of. All that is wrong gets the same answer, at the same
+// time.
+func (h *Handler) try(c *call, p proxy.Proof, by proxy.Authenticator) (*proxy.Identity, error) {
 	from, now := host(c.RemoteAddr), time.Now()
-	if d := max(h.limits.password.take(from, now), h.limits.name.wait(user, now)); d > 0 {
+	if d := max(h.limits.password.take(from, now), h.limits.name.wait(p.User, now)); d > 0 {
 		return nil, wait(c.w, d)
 	}
-	id, err := c.portal.Passwords.Authenticate(c.Context(), proxy.Proof{
-		Method: proxy.MethodPassword, User: user, Password: proxy.NewSecret(password), Code: proxy.NewSecret(code), Remote: remoteAddr(c.Request), Protocol: apiProtocol,
-	})
+	p.Method, p.Remote, p.Protocol = proxy.MethodPassword, remoteAddr(c.Request), apiProtocol
+	id, err := by.Authenticate(c.Context(), p)
 	if err == nil && id == nil {
 		err = proxy.ErrUnauthenticated
 	}
 	if err != nil {
-		h.limits.name.take(user, now)
-		h.event(proxy.EventLoginFailed, c.Request, user, nil, err)
+		h.limits.name.take(p.User, now)
+		h.event(proxy.EventLoginFailed, c.Request, p.User, nil, err)
 		even(c.Context(), now)
 		return nil, loginError(err)
 	}

@@ -336,7 +336,7 @@ func (h *Handler) prove(c *call) error {
 	}
 	methods := ""
 	if factor {
-		methods, err = identity.MethodsFactor, h.tryCode(c, user.Name, req.Code)
+		methods, err = identity.MethodsFactor, h.proveByCode(c, user.Name, req.Code)
 	} else {
 		_, err = h.proveAgain(c, req, "prove")
 	}
@@ -355,23 +355,25 @@ func (h *Handler) prove(c *call) error {
 	return nil
 }
 
-// tryCode has a caller who has logged in prove herself by her second factor.
-func (h *Handler) tryCode(c *call, user, code string) error {
-	begun := time.Now()
-	if d := max(h.limits.password.take(host(c.RemoteAddr), begun), h.limits.name.wait(user, begun)); d > 0 {
-		return wait(c.w, d)
+func (h *Handler) proveByCode(c *call, user, code string) error {
+	if _, err := h.try(c, proxy.Proof{User: user, Code: proxy.NewSecret(code)}, codes{c.portal.Credentials, c.who}); err != nil {
+		return h.unproven(c, "prove", err)
 	}
-	err := c.portal.Credentials.Code(c.Context(), user, proxy.NewSecret(code))
-	if err == nil {
-		h.limits.password.give(host(c.RemoteAddr))
-		return nil
+	return c.again()
+}
+
+// codes prove a caller by her second factor alone.
+type codes struct {
+	*local.Credentials
+	who *proxy.Identity
+}
+
+// Authenticate implements [proxy.Authenticator].
+func (k codes) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Identity, error) {
+	if err := k.Code(ctx, p.User, p.Code); err != nil {
+		return nil, err
 	}
-	if errors.Is(err, proxy.ErrUnauthenticated) {
-		h.limits.name.take(user, begun)
-	}
-	h.event(proxy.EventLoginFailed, c.Request, user, nil, err)
-	even(c.Context(), begun)
-	return h.unproven(c, "prove", loginError(err))
+	return k.who, nil
 }
 
 // resetFactors takes somebody's second factor away, such as when she has lost it, and ends her
