@@ -68,8 +68,8 @@ type RecoveryCodes struct {
 	Codes []string `json:"recovery_codes"`
 }
 
-// Proven is the answer to POST /v1/me/prove.
-type Proven struct {
+// ProvenAgain is the answer to POST /v1/me/prove.
+type ProvenAgain struct {
 	At      time.Time `json:"at"`
 	Methods string    `json:"methods,omitempty"` // as the claim amr has them
 }
@@ -351,7 +351,7 @@ func (h *Handler) prove(c *call) error {
 	if err != nil {
 		return err
 	}
-	h.answer(c.w, http.StatusOK, Proven{id.AuthTime, id.Claims[identity.ClaimMethods]})
+	h.answer(c.w, http.StatusOK, ProvenAgain{id.AuthTime, id.Claims[identity.ClaimMethods]})
 	return nil
 }
 

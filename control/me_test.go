@@ -220,7 +220,7 @@ func TestFactorIsKept(t *testing.T) {
 	require.Equal(t, http.StatusConflict, status, "it is not replaced unseen")
 
 	fresh := p.code()
-	answer[control.Proven](t, s, token, "POST", "/v1/me/prove", control.Again{Code: fresh})
+	answer[control.ProvenAgain](t, s, token, "POST", "/v1/me/prove", control.Again{Code: fresh})
 	for path, a := range map[string]control.Again{
 		"/v1/me/totp/remove": {Password: "bob"}, "/v1/me/recovery-codes": {Password: "bob", Code: fresh},
 	} {
@@ -290,7 +290,7 @@ func TestProve(t *testing.T) {
 	require.Empty(t, id.Claims[identity.ClaimMethods])
 	before := id.AuthTime
 
-	answer[control.Proven](t, s, token, "POST", "/v1/me/prove", control.Again{Password: "bob"})
+	answer[control.ProvenAgain](t, s, token, "POST", "/v1/me/prove", control.Again{Password: "bob"})
 	p := s.enrol(t, token, "bob")
 	_, cert, _ = s.certify(t, token)
 	id, err = s.sources.Authenticate(t.Context(), proxy.Proof{Method: proxy.MethodCertificate, User: "bob", Certificates: []*x509.Certificate{cert}})
@@ -302,7 +302,7 @@ func TestProve(t *testing.T) {
 	}
 	status, _ := s.do(t, token, "POST", "/v1/me/password", control.PasswordRequest{Again: control.Again{Password: "bob"}, New: chosen})
 	require.Equal(t, http.StatusForbidden, status, "a password is changed by the second factor, too")
-	got := answer[control.Proven](t, s, token, "POST", "/v1/me/prove", control.Again{Code: p.code()})
+	got := answer[control.ProvenAgain](t, s, token, "POST", "/v1/me/prove", control.Again{Code: p.code()})
 	require.Equal(t, "pwd otp mfa", got.Methods)
 	_, cert, _ = s.certify(t, token)
 	id, err = s.sources.Authenticate(t.Context(), proxy.Proof{Method: proxy.MethodCertificate, User: "bob", Certificates: []*x509.Certificate{cert}})

@@ -51,8 +51,8 @@ func (c *Client) RecoveryCodes(ctx context.Context, by control.Again) (*control.
 }
 
 // Prove has the age of the client's login begin anew.
-func (c *Client) Prove(ctx context.Context, by control.Again) (*control.Proven, error) {
-	return get[control.Proven](ctx, c, http.MethodPost, "/v1/me/prove", by)
+func (c *Client) Prove(ctx context.Context, by control.Again) (*control.ProvenAgain, error) {
+	return get[control.ProvenAgain](ctx, c, http.MethodPost, "/v1/me/prove", by)
 }
 
 // ResetFactors takes a user's second factor away, and ends her logins.
