@@ -108,11 +108,9 @@ func proven(ctx context.Context, c *cli, cfg *config.File, user, codeFile string
 	}
 	p.Password = proxy.NewSecret(password)
 	if codeFile != "" {
-		code, err := ask.secret(codeFile, "")
-		if err != nil {
+		if p.Code, err = ask.code(codeFile, ""); err != nil {
 			return nil, err
 		}
-		p.Code = proxy.NewSecret(code)
 	}
 	users, closing, err := gateway.OpenLocal(ctx, cfg, gateway.Options{})
 	if err != nil {

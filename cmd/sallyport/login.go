@@ -243,25 +243,25 @@ func (o *loginOptions) byPassword(ctx context.Context, c *cli, api *client.Clien
 	if err != nil {
 		return nil, err
 	}
-	code := ""
+	var code proxy.Secret
 	if p.Factor == o.user || o.proof.code != "" {
-		if code, err = ask.secret(o.proof.code, "Code of your second factor: "); err != nil {
+		if code, err = ask.code(o.proof.code, "Code of your second factor: "); err != nil {
 			return nil, err
 		}
 	}
-	login, err := api.Login(ctx, o.user, proxy.NewSecret(password), proxy.NewSecret(code))
+	login, err := api.Login(ctx, o.user, proxy.NewSecret(password), code)
 	var refused *control.Error
-	if code == "" && errors.As(err, &refused) && refused.Code == control.CodeUnauthenticated {
+	if code.Empty() && errors.As(err, &refused) && refused.Code == control.CodeUnauthenticated {
 		var bad error
-		if code, bad = ask.secret(o.proof.code, "Code of your second factor, if you have one: "); bad != nil || code == "" {
+		if code, bad = ask.code(o.proof.code, "Code of your second factor, if you have one: "); bad != nil || code.Empty() {
 			return nil, errors.Join(err, bad)
 		}
-		login, err = api.Login(ctx, o.user, proxy.NewSecret(password), proxy.NewSecret(code))
+		login, err = api.Login(ctx, o.user, proxy.NewSecret(password), code)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if p.Factor = ""; code != "" {
+	if p.Factor = ""; !code.Empty() {
 		p.Factor = o.user
 	}
 	return login, nil

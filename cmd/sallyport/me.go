@@ -67,11 +67,13 @@ func openSelf(ctx context.Context, c *cli, name string) (*self, error) {
 
 // again asks for what proves her: the password, and a code where she has a second factor.
 func (s *self) again(f *proofFlags) (a control.Again, err error) {
-	if a.Password, err = s.ask.secret(f.password, "Password of "+s.User+": "); err != nil {
+	if a.Password, err = s.ask.secret(f.password, "Password of "+visible(s.User)+": "); err != nil {
 		return a, err
 	}
 	if s.factors.TOTP != nil {
-		a.Code, err = s.ask.secret(f.code, "Code of your second factor: ")
+		var code proxy.Secret
+		code, err = s.ask.code(f.code, "Code of your second factor: ")
+		a.Code = code.Reveal()
 	}
 	return a, err
 }
@@ -225,11 +227,11 @@ const mistyped = 3
 // confirm asks for the first code of the app.
 func (s *self) confirm(ctx context.Context, file string) (*control.Enrolled, error) {
 	for try := 1; ; try++ {
-		code, err := s.ask.secret(file, "Code that the app shows: ")
+		code, err := s.ask.code(file, "Code that the app shows: ")
 		if err != nil {
 			return nil, err
 		}
-		done, err := s.api.ConfirmTOTP(ctx, proxy.NewSecret(code))
+		done, err := s.api.ConfirmTOTP(ctx, code)
 		var refused *control.Error
 		if !errors.As(err, &refused) || refused.Code != control.CodeUnproven || try == mistyped || file != "" || s.ask.terminal() == nil {
 			return done, err
@@ -314,9 +316,11 @@ func (o *loginOptions) stepUp(ctx context.Context, c *cli, p *profile) error {
 	}
 	var again control.Again
 	if ask := c.prompter(); f.TOTP != nil {
-		again.Code, err = ask.secret(o.proof.code, "Code of your second factor: ")
+		var code proxy.Secret
+		code, err = ask.code(o.proof.code, "Code of your second factor: ")
+		again.Code = code.Reveal()
 	} else {
-		again.Password, err = ask.secret(o.proof.password, "Password of "+p.User+": ")
+		again.Password, err = ask.secret(o.proof.password, "Password of "+visible(p.User)+": ")
 	}
 	if err != nil {
 		return err

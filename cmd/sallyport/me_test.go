@@ -20,7 +20,6 @@ import (
 
 // typist types lines when they are asked for.
 type typist struct {
-	said *said
 	then func() string
 	text *strings.Reader
 }
@@ -58,11 +57,12 @@ func TestMe(t *testing.T) {
 	var out bytes.Buffer
 	told := &said{}
 	var app *identitytest.App
-	code = run(t.Context(), &cli{io.MultiReader(strings.NewReader(chosen+"\n"), &typist{said: told, then: func() string {
+	code = run(t.Context(), &cli{io.MultiReader(strings.NewReader(chosen+"\n"), &typist{then: func() string {
 		address := regexp.MustCompile(`otpauth://\S+`).FindString(told.String())
 		app = identitytest.NewApp(t, address)
 		require.Contains(t, address, "gw.example.com")
-		return app.Code(time.Now()) + "\n"
+		code := app.Code(time.Now())
+		return code[:3] + " " + code[3:] + "\n"
 	}}), &out, told}, []string{"me", "totp", "add"})
 	require.Equal(t, exitOK, code, told)
 	recovery := regexp.MustCompile(`(?m)^  ([a-z2-7]{4}(?:-[a-z2-7]{4}){3})$`).FindAllStringSubmatch(out.String(), -1)

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/term"
+
+	"github.com/sallyport/sallyport/proxy"
 )
 
 // maxTyped bounds a secret that is typed or read from a file, in bytes.
@@ -50,6 +52,12 @@ func (p *prompter) secret(file, prompt string) (string, error) {
 	b, err := term.ReadPassword(int(f.Fd()))
 	fmt.Fprintln(p.c.err)
 	return string(b), err
+}
+
+// code asks for a code of a second factor, which people type in groups as an app shows it.
+func (p *prompter) code(file, prompt string) (proxy.Secret, error) {
+	text, err := p.secret(file, prompt)
+	return proxy.NewSecret(strings.ReplaceAll(text, " ", "")), err
 }
 
 // line reads a line of bounded length.

@@ -174,11 +174,9 @@ func decide(c *cli, verb, short string, do func(*client.Client, context.Context,
 			}
 			d.Password = proxy.NewSecret(password)
 			if *code != "" {
-				text, err := ask.secret(*code, "")
-				if err != nil {
+				if d.Code, err = ask.code(*code, ""); err != nil {
 					return err
 				}
-				d.Code = proxy.NewSecret(text)
 			}
 		} else if err := confirm(c, fmt.Sprintf("Type yes to %s this: ", verb)); err != nil {
 			return err
