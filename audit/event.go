@@ -95,7 +95,8 @@ type Event struct {
 	Groups   []string          `json:"groups,omitempty"`
 	Identity string            `json:"identity,omitempty"` // service or agent; empty is a human
 	Method   string            `json:"method,omitempty"`
-	For      string            `json:"for,omitempty"` // the human that an agent acts for
+	Methods  string            `json:"methods,omitempty"` // of the login, as the claim amr has them: "pwd otp mfa"
+	For      string            `json:"for,omitempty"`     // the human that an agent acts for
 	Resource string            `json:"resource,omitempty"`
 	Account  string            `json:"account,omitempty"`
 	Database string            `json:"database,omitempty"`

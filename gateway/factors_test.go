@@ -212,7 +212,7 @@ access:
 
 	// No secret is anywhere.
 	var all strings.Builder
-	told := map[string]bool{}
+	told, by := map[string]bool{}, map[string]bool{}
 	for _, h := range []*house{one, two} {
 		require.NoError(t, h.stop())
 		all.WriteString(h.log.String())
@@ -222,11 +222,15 @@ access:
 				if e.Type == audit.GatewayPrefix+"login-failed" && e.User == "alice" && strings.Contains(e.Error, "second factor") {
 					told[e.Protocol] = true
 				}
+				if e.Methods == identity.MethodsFactor {
+					by[e.Type] = true
+				}
 			}
 		}
 	}
 	require.Contains(t, all.String(), audit.AdminFactor)
 	require.Equal(t, map[string]bool{"postgres": true, "ssh": true, "api": true}, told, "the record says why")
+	require.Subset(t, by, map[string]bool{audit.GatewayPrefix + "login": true, audit.SessionStart: true}, "and who came in by a second factor")
 	all.WriteString(testserver.Exec(t, server, database, "SELECT kind || name || body FROM sallyport.documents"))
 	require.Contains(t, all.String(), "totp")
 	secret := begun.URL[strings.Index(begun.URL, "secret=")+len("secret="):]
