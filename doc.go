@@ -75,6 +75,7 @@
 //   - identity/totp: a second factor by codes of an app.
 //   - identity/webauthn: a second factor by security keys and passkeys.
 //   - identity/link: logins in the browser for native clients that wait at a link.
+//   - identity/local: what local users set up themselves: passwords, second factors.
 //   - identity/loopback: the command line's side of a login in the browser.
 //   - identity/identitytest: conformance suites, and a real provider for tests.
 //   - identity/ca: certificate authorities: the gateway's own, and for those who have logged in.

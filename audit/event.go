@@ -73,6 +73,7 @@ const (
 	AdminLink       = "admin.link"       // answered at a login link, as action says: confirm or refuse
 	AdminCredential = "admin.credential" // was given certificates
 	AdminToken      = "admin.token"      // made or revoked an access token
+	AdminFactor     = "admin.factor"     // changed how somebody proves herself, or proved herself again, as action says
 	AdminUsers      = "admin.users"      // looked at who there is
 	AdminUser       = "admin.user"       // changed what somebody may do, as action says
 
@@ -96,7 +97,8 @@ type Event struct {
 	Groups   []string          `json:"groups,omitempty"`
 	Identity string            `json:"identity,omitempty"` // service or agent; empty is a human
 	Method   string            `json:"method,omitempty"`
-	For      string            `json:"for,omitempty"` // the human that an agent acts for
+	Methods  string            `json:"methods,omitempty"` // of the login, as the claim amr has them: "pwd otp mfa"
+	For      string            `json:"for,omitempty"`     // the human that an agent acts for
 	Resource string            `json:"resource,omitempty"`
 	Account  string            `json:"account,omitempty"`
 	Database string            `json:"database,omitempty"`

@@ -217,6 +217,7 @@ func identity(b []byte, id *proxy.Identity) []byte {
 		b = str(b, "identity", id.Kind.String())
 	}
 	b = str(b, "method", id.Method.String())
+	b = str(b, "methods", id.Claims["amr"])
 	return str(b, "for", id.OnBehalfOf)
 }
 

@@ -85,6 +85,9 @@ func (h *Handler) certify(c *call) error {
 		Name: LoginName(c.who), Subject: c.who.Subject, Login: c.who.Claims[identity.ClaimLogin],
 		Proven: c.who.AuthTime, Expires: now.Add(min(life, ca.MaxUserLife)).Truncate(time.Second),
 	}
+	if c.who.Claims[identity.ClaimIssuer] == "" { // a provider's are asked for with the login
+		u.Methods = c.who.Claims[identity.ClaimMethods]
+	}
 	if !c.who.Expires.IsZero() && c.who.Expires.Before(u.Expires) {
 		u.Expires = c.who.Expires
 	}

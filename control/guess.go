@@ -112,20 +112,25 @@ func (g guarded) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Identi
 	return id, err
 }
 
-// tryPassword is who a password proves.
-func (h *Handler) tryPassword(c *call, user, password string) (*proxy.Identity, error) {
-	id, err := h.Gateway.Prove(c.Context(), proxy.Proof{
-		Method: proxy.MethodPassword, User: user, Password: proxy.NewSecret(password), Remote: remote(c.Request), Protocol: apiProtocol,
-	}, guarded{&h.limits.guesses, c.portal.Passwords})
+// tryPassword is who a password proves, with a code where she has a second factor.
+func (h *Handler) tryPassword(c *call, user, password, code string) (*proxy.Identity, error) {
+	return h.try(c, proxy.Proof{User: user, Password: proxy.NewSecret(password), Code: proxy.NewSecret(code)}, c.portal.Passwords)
+}
+
+// try is who a proof that can be guessed is of. All that is wrong gets the same answer, at the same
+// time.
+func (h *Handler) try(c *call, p proxy.Proof, by proxy.Authenticator) (*proxy.Identity, error) {
+	begun := time.Now()
+	p.Method, p.Remote, p.Protocol = proxy.MethodPassword, remote(c.Request), apiProtocol
+	id, err := h.Gateway.Prove(c.Context(), p, guarded{&h.limits.guesses, by})
 	switch {
 	case err == nil:
 		return id, nil
 	case errors.Is(err, errTurn), errors.Is(err, proxy.ErrTooManyFailures):
 		return nil, wait(c.w, longestTurn)
-	case errors.Is(err, proxy.ErrUnauthenticated):
-		return nil, &Error{http.StatusUnauthorized, CodeUnauthenticated, "the user or the password is not correct"}
 	}
-	return nil, errUnchecked
+	even(c.Context(), begun)
+	return nil, loginError(err)
 }
 
 var errUnchecked = &Error{http.StatusServiceUnavailable, CodeUnavailable, "the login could not be checked now: try again"}

@@ -120,6 +120,7 @@ const (
 	CodeNotFound        = "not-found"       // what the request names is not there
 	CodeForbidden       = "forbidden"       // the caller, or who decides, may not do this
 	CodeUnauthenticated = "unauthenticated" // it is not known who calls, or who decides
+	CodeUnproven        = "unproven"        // the caller has not proven herself again, and stays logged in
 	CodeBadRequest      = "bad-request"     // the request is not what is wanted here
 	CodeConflict        = "conflict"        // it was decided already, or is not what was seen
 	CodeUnbound         = "unbound"         // a secret would go elsewhere, which the request does not confirm

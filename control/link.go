@@ -93,7 +93,7 @@ func (h *Handler) visit(w http.ResponseWriter, r *http.Request) *visit {
 		h.fail(w, NotFound("nobody logs in here by a link"))
 		return nil
 	}
-	if d := h.limits.address.take(host(r.RemoteAddr), time.Now()); d > 0 {
+	if d := h.limits.open.take(r.RemoteAddr, time.Now()); d > 0 {
 		h.fail(w, wait(w, d))
 		return nil
 	}

@@ -19,6 +19,8 @@ import (
 type Password struct {
 	User     string `json:"user"`
 	Password string `json:"password"`
+	// Code is one of the user's second factor, where she has set one up.
+	Code string `json:"code,omitempty"`
 }
 
 // Login is the answer to POST /v1/login: a session, whose secret is the bearer of what
@@ -40,7 +42,7 @@ func (h *Handler) login(c *call) error {
 	if err := c.body(&req); err != nil {
 		return err
 	}
-	id, err := h.tryPassword(c, req.User, req.Password)
+	id, err := h.tryPassword(c, req.User, req.Password, req.Code)
 	if err != nil {
 		return err
 	}
@@ -48,14 +50,38 @@ func (h *Handler) login(c *call) error {
 	if err != nil {
 		return loginError(err)
 	}
+	// The password may have been changed since it was looked at, which ends the logins that
+	// there were then.
+	if p.Identities != nil {
+		if _, err := p.now(c.Context(), id); err != nil {
+			_, ended := p.Sessions.End(context.WithoutCancel(c.Context()), secret)
+			return errors.Join(loginError(err), ended)
+		}
+	}
 	h.answer(c.w, http.StatusOK, Login{Token: secret.Reveal(), Subject: id.Subject, Name: id.Name, Expires: expires})
 	return nil
 }
 
+// wrongLogin is said of everything that is wrong with a login.
+const wrongLogin = "the user, the password or the code is not correct, or a code of a second factor is needed"
+
+// evenly is what a refused password takes, or a multiple of it: what was computed and read until
+// something was found wrong is not told by the time.
+const evenly = 300 * time.Millisecond
+
+func even(ctx context.Context, begun time.Time) {
+	t := time.NewTimer(evenly - time.Since(begun)%evenly)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
 // loginError is why a login failed, as the API tells it: not which part was wrong.
 func loginError(err error) error {
-	if errors.Is(err, proxy.ErrUnauthenticated) {
-		return &Error{http.StatusUnauthorized, CodeUnauthenticated, "the user or the password is not correct"}
+	if errors.Is(err, proxy.ErrUnauthenticated) && !errors.Is(err, proxy.ErrUnavailable) {
+		return &Error{http.StatusUnauthorized, CodeUnauthenticated, wrongLogin}
 	}
 	return errUnchecked
 }
@@ -154,6 +180,18 @@ func (h *Handler) ended(ctx context.Context, r *http.Request, id *proxy.Identity
 	return err
 }
 
+// secret is that of the caller's session, and whether it is a bearer's.
+func (c *call) secret() (proxy.Secret, bool) {
+	text, bearer := strings.CutPrefix(c.Header.Get("Authorization"), "Bearer ")
+	if !bearer {
+		text = ""
+		if cookie, err := c.Cookie(SessionCookie); err == nil {
+			text = cookie.Value
+		}
+	}
+	return proxy.NewSecret(text), bearer
+}
+
 // logout ends the caller's login: the session, what it was given, and the login at the
 // provider. What has ended stays so when a later part fails.
 func (h *Handler) logout(c *call) error {
@@ -161,14 +199,11 @@ func (h *Handler) logout(c *call) error {
 	if c.means != byLogin || p.Sessions == nil {
 		return badRequest("only a login can be ended: an access token is revoked")
 	}
-	secret, bearer := strings.CutPrefix(c.Header.Get("Authorization"), "Bearer ")
+	secret, bearer := c.secret()
 	if !bearer {
-		if cookie, err := c.Cookie(SessionCookie); err == nil {
-			secret = cookie.Value
-		}
 		http.SetCookie(c.w, &http.Cookie{Name: SessionCookie, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: -1})
 	}
-	id, err := p.Sessions.End(c.Context(), proxy.NewSecret(secret))
+	id, err := p.Sessions.End(c.Context(), secret)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/identity/ca"
 	"github.com/sallyport/sallyport/identity/link"
+	"github.com/sallyport/sallyport/identity/local"
 	"github.com/sallyport/sallyport/identity/tokens"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -31,6 +32,10 @@ type Portal struct {
 	Links *link.Links
 	// Passwords proves local users by a password.
 	Passwords proxy.Authenticator
+	// Users are the definitions of local users, and Credentials keeps what they set up
+	// themselves. Both are there, or none.
+	Users       *identity.Users
+	Credentials *local.Credentials
 	// Sessions are those of people who have logged in. Its Refresher is Identities.
 	Sessions *tokens.Sessions
 	Tokens   *tokens.Tokens

@@ -29,9 +29,11 @@ import (
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/identity/ca"
 	"github.com/sallyport/sallyport/identity/identitytest"
+	localusers "github.com/sallyport/sallyport/identity/local"
 	"github.com/sallyport/sallyport/identity/loopback"
 	"github.com/sallyport/sallyport/identity/oidc"
 	"github.com/sallyport/sallyport/identity/tokens"
+	"github.com/sallyport/sallyport/identity/totp"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/proxy/proxytest"
 	"github.com/sallyport/sallyport/review"
@@ -61,6 +63,8 @@ type site struct {
 	portal  *control.Portal
 	sources *identity.Sources
 	logins  *oidc.Logins
+	docs    *identity.Memory
+	ahead   time.Duration // by which the clock of second factors is
 }
 
 // changed has live sessions follow what has happened to somebody.
@@ -94,6 +98,11 @@ func openSite(t *testing.T) *site {
 	}
 	local, err := identity.NewUsers(users)
 	require.NoError(t, err)
+	s.docs = docs
+	credentials := &localusers.Credentials{Documents: docs, Sealer: sealer, Changed: s.changed, Codes: &totp.Codes{
+		Documents: docs, Sealer: sealer, Issuer: "Shop", Now: func() time.Time { return time.Now().Add(s.ahead) },
+	}}
+	local.Owner = credentials
 	authority, err := ca.OpenAuthority(t.Context(), ca.ForUsers, ca.Options{Documents: docs, Sealer: sealer})
 	require.NoError(t, err)
 	members := &identity.Members{Documents: docs, Changed: s.changed}
@@ -118,7 +127,7 @@ func openSite(t *testing.T) *site {
 		{Authenticator: local, Names: func(string) bool { return true }},
 	}, Refine: []proxy.Refresher{members}}
 	s.portal = &control.Portal{
-		URL: "https://gw.example.com", Version: "v9", Passwords: local,
+		URL: "https://gw.example.com", Version: "v9", Passwords: local, Users: local, Credentials: credentials,
 		Sessions: &tokens.Sessions{Documents: docs, Refresher: s.sources, Changed: s.changed}, Tokens: access, Members: members,
 		Certificates: certificates, Identities: s.sources, EndLogin: s.logins.End, EndLogins: s.logins.EndAll, Resources: shop{},
 		KnownHosts: func() ([]byte, error) {

@@ -22,6 +22,7 @@ type Requests struct {
 type Decision struct {
 	User     string       `json:"user,omitempty"`
 	Password proxy.Secret `json:"-"`
+	Code     proxy.Secret `json:"-"`                // of the user's second factor, where she has set one up
 	Hash     string       `json:"hash"`             // of the request as it was seen
 	Reason   string       `json:"reason,omitempty"` // needed to deny
 	// Seconds and Actions grant less access than is asked for; zero is all of it.
@@ -33,6 +34,7 @@ type Decision struct {
 type decisionBody struct {
 	Decision
 	Password string `json:"password,omitempty"`
+	Code     string `json:"code,omitempty"`
 }
 
 var errNoRequests = NotFound("approvals are not set up on this gateway")
@@ -193,7 +195,7 @@ func (h *Handler) proven(c *call, d *decisionBody) (*proxy.Identity, error) {
 	h.proving.Lock()
 	defer h.proving.Unlock()
 	id, err := h.Deciders.Authenticate(c.Context(), proxy.Proof{
-		Method: proxy.MethodPassword, User: d.User, Password: proxy.NewSecret(d.Password), Protocol: "control",
+		Method: proxy.MethodPassword, User: d.User, Password: proxy.NewSecret(d.Password), Code: proxy.NewSecret(d.Code), Protocol: "control",
 	})
 	if err != nil {
 		select {
@@ -210,7 +212,7 @@ func decisionError(err error) error {
 	var decided *review.DecidedError
 	switch {
 	case errors.Is(err, proxy.ErrUnauthenticated):
-		return &Error{http.StatusUnauthorized, CodeUnauthenticated, "the password is not correct"}
+		return &Error{http.StatusUnauthorized, CodeUnauthenticated, "the password is not correct, or the code of a second factor"}
 	case errors.Is(err, review.ErrUnknown):
 		return NotFound(err.Error())
 	case errors.Is(err, review.ErrOwn), errors.Is(err, review.ErrIneligible), errors.Is(err, errNotInPerson):

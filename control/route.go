@@ -44,11 +44,19 @@ func routes() []route {
 	return []route{
 		{"GET", "/v1/server", "What a client needs to know before it logs in.", "", access{open: true}, nil, Server{}, false, (*Handler).showServer},
 		{"GET", "/v1/openapi.json", "This description.", "", access{open: true}, nil, map[string]any{}, false, (*Handler).showOpenAPI},
-		{"POST", "/v1/login", "Log a local user in by a password. Providers' users log in below /auth/.", audit.AdminLogin, access{open: true}, Password{}, Login{}, false, (*Handler).login},
+		{"POST", "/v1/login", "Log a local user in by a password, with a code where she has set up a second factor. No answer says which was wrong, or that a code is missing. Providers' users log in below /auth/.", audit.AdminLogin, access{open: true}, Password{}, Login{}, false, (*Handler).login},
 		{"POST", "/v1/logout", "End the login, and revoke what it was given.", audit.AdminLogout, access{}, nil, Done{}, false, (*Handler).logout},
 		{"GET", "/v1/whoami", "Who the caller is, and what she may do here.", "", access{}, nil, Me{}, false, (*Handler).whoami},
 		{"GET", "/v1/known-hosts", "The keys by which SSH clients know the gateway, as they read them.", "", access{}, nil, KnownHosts{}, false, (*Handler).knownHosts},
 		{"POST", "/v1/credentials", "Certify a key of the caller's for TLS and SSH.", audit.AdminCredential, access{login: true}, CredentialRequest{}, Credential{}, false, (*Handler).certify},
+
+		{"GET", "/v1/me/factors", "How the caller, a local user, proves herself.", audit.AdminFactor, access{login: true, personal: true}, nil, Factors{}, false, (*Handler).showFactors},
+		{"POST", "/v1/me/password", "Choose another password. It asks for the one before, and ends the caller's other logins.", audit.AdminFactor, access{login: true, personal: true}, PasswordRequest{}, Ended{}, false, (*Handler).changePassword},
+		{"POST", "/v1/me/totp", "Begin to set up codes of an app as a second factor. It asks for the password, and its secret is shown once.", audit.AdminFactor, access{login: true, personal: true}, Again{}, NewFactor{}, false, (*Handler).addTOTP},
+		{"POST", "/v1/me/totp/confirm", "Have it count, by a code of it. Recovery codes are shown once, and the caller's other logins end.", audit.AdminFactor, access{login: true, personal: true}, CodeRequest{}, Enrolled{}, false, (*Handler).confirmTOTP},
+		{"POST", "/v1/me/totp/remove", "Take the second factor away. It asks for the password and a code.", audit.AdminFactor, access{login: true, personal: true}, Again{}, Done{}, false, (*Handler).removeTOTP},
+		{"POST", "/v1/me/recovery-codes", "Have other recovery codes in place of those before. It asks for the password and a code.", audit.AdminFactor, access{login: true, personal: true}, Again{}, RecoveryCodes{}, false, (*Handler).renewRecovery},
+		{"POST", "/v1/me/prove", "Prove oneself again, by a code, or by the password where no second factor is set up: the age of the login begins anew.", audit.AdminFactor, access{login: true, personal: true}, Again{}, ProvenAgain{}, false, (*Handler).prove},
 
 		{"GET", "/v1/resources", "The resources that the caller may connect to.", "", access{}, nil, ResourceList{}, false, (*Handler).listResources},
 		{"GET", "/v1/resources/{name}", "One of them.", "", access{}, nil, Resource{}, false, (*Handler).showResource},
@@ -81,6 +89,7 @@ func routes() []route {
 		{"POST", "/v1/user/disable", "Have somebody not log in any more, and end her sessions.", audit.AdminUser, access{personal: true, permission: Users}, UserRequest{}, User{}, false, (*Handler).disableUser},
 		{"POST", "/v1/user/enable", "End what disable began.", audit.AdminUser, access{personal: true, permission: Users}, UserRequest{}, User{}, false, (*Handler).enableUser},
 		{"POST", "/v1/user/logout", "End all logins of somebody and what they were given, and revoke her access tokens.", audit.AdminUser, access{permission: Users}, UserRequest{}, LoggedOut{}, false, (*Handler).logoutUser},
+		{"POST", "/v1/user/factors", "Take somebody's second factor away, such as one that is lost, and end her logins.", audit.AdminUser, access{personal: true, permission: Users}, UserRequest{}, FactorsReset{}, false, (*Handler).resetFactors},
 		{"GET", "/v1/groups", "The groups that somebody is in, with their members.", audit.AdminUsers, access{permission: Users}, nil, GroupList{}, false, (*Handler).listGroups},
 
 		{"GET", "/v1/objects", "The objects of the configuration: those of the config file, and of the store.", audit.AdminConfiguration, access{permission: Configure}, nil, ObjectList{}, false, (*Handler).listObjects},

@@ -59,6 +59,7 @@ func (g *Gateway) portal() *control.Portal {
 	}
 	if len(p.config.Identity.Users) > 0 {
 		out.Passwords = deciders{identities{g}} // a token is not a fresh proof of anybody
+		out.Users, out.Credentials = p.users, g.proofs.local.Called(p.config.FactorIssuer())
 	}
 	out.Identities, out.Configuration, out.Access = identities{g}, g.configuration(), g.accessDesk()
 	if logins := p.people.logins; logins != nil {

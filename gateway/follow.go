@@ -3,13 +3,16 @@ package gateway
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/identity/ca"
 	"github.com/sallyport/sallyport/identity/link"
+	"github.com/sallyport/sallyport/identity/local"
 	"github.com/sallyport/sallyport/identity/oidc"
 	"github.com/sallyport/sallyport/identity/scim"
 	"github.com/sallyport/sallyport/identity/tokens"
+	"github.com/sallyport/sallyport/identity/totp"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
 	"github.com/sallyport/sallyport/revision"
@@ -96,6 +99,7 @@ func (g *Gateway) followed(ctx context.Context, changes []store.Change) error {
 	var errs []error
 	p := g.parts().people
 	revoked := false
+	var own []string // documents about how local users prove themselves
 	for _, c := range changes {
 		var err error
 		switch c.Kind {
@@ -115,6 +119,8 @@ func (g *Gateway) followed(ctx context.Context, changes []store.Change) error {
 			err = g.proofs.members.Follow(ctx, c.Name)
 		case link.Kind:
 			g.proofs.links.Follow(c.Name)
+		case local.Kind, totp.Kind:
+			own = append(own, c.Name)
 		case tokens.KindToken:
 			if c.Deleted {
 				g.changed(identity.Change{Token: c.Name, Ended: true, Reason: "your access token was revoked, or has expired"})
@@ -130,6 +136,11 @@ func (g *Gateway) followed(ctx context.Context, changes []store.Change) error {
 	}
 	if revoked {
 		g.gateway.Recheck(func(s *proxy.Session) bool { return s.Identity.Claims[identity.ClaimCertificate] != "" })
+	}
+	if len(own) > 0 {
+		g.gateway.Recheck(func(s *proxy.Session) bool {
+			return provenByPassword(s) && slices.Contains(own, local.Document(s.Identity.Subject))
+		})
 	}
 	return errors.Join(errs...)
 }

@@ -336,6 +336,7 @@ func (g *Gateway) apply(f *config.File, set *revision.Set) error {
 	g.objects.set, g.objects.failed = set, nil
 	g.move(next)
 	g.catchUp(p)
+	g.dropChoices(p)
 	select {
 	case g.applied <- struct{}{}:
 	default: // keepPeople looks soon

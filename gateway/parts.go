@@ -74,6 +74,7 @@ func (p *parts) fill(ctx context.Context, x *Explainer, g *Gateway) (err error) 
 		},
 	}
 	if g != nil {
+		p.users.Owner = g.proofs.local
 		if p.people, err = g.people(ctx, f, p.secrets); err != nil {
 			return err
 		}

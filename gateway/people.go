@@ -11,11 +11,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/identity/ca"
 	"github.com/sallyport/sallyport/identity/link"
+	"github.com/sallyport/sallyport/identity/local"
 	"github.com/sallyport/sallyport/identity/oidc"
 	"github.com/sallyport/sallyport/identity/scim"
 	"github.com/sallyport/sallyport/identity/tokens"
@@ -29,6 +31,7 @@ type proofs struct {
 	certificates *ca.Users
 	tokens       *tokens.Tokens
 	members      *identity.Members
+	local        *local.Credentials
 	limit        *tokens.Limit
 	links        *link.Links
 }
@@ -54,6 +57,7 @@ func (g *Gateway) openProofs(ctx context.Context) error {
 		links: &link.Links{
 			Documents: docs, Sealer: g.state.sealer, Log: g.log, Terms: g.linkTerms, URL: func() string { return g.parts().config.API.URL },
 		},
+		local: g.state.credentials(g.changed),
 	}
 	g.proofs.limit = &tokens.Limit{Tokens: g.proofs.tokens, Compile: scopes}
 	return nil
@@ -167,6 +171,28 @@ func (g *Gateway) sources(p *parts) proxy.Authenticator {
 		s.Refine = append(s.Refine, p.people.directory)
 	}
 	return &reminded{s, g}
+}
+
+// dropChoices forgets the passwords that users of p, which is the current revision now, have chosen
+// in place of others than the file gives them.
+func (g *Gateway) dropChoices(p *parts) {
+	ctx := context.Background()
+	dropped, err := g.proofs.local.Drop(ctx, p.users)
+	if err != nil { // they count no more all the same
+		g.log.Error("passwords that users have chosen before the file gave them new ones are forgotten later", "err", err)
+	}
+	for _, name := range dropped {
+		a := audit.Action{Type: audit.AdminFactor, Action: "the file's password counts", Reason: name}
+		if err := g.records.Act(a); err != nil {
+			g.log.Error("recording that the file gives a user a new password", "user", name, "err", err)
+		}
+	}
+}
+
+// provenByPassword reports whether a password has proven who has a session, and not an access
+// token.
+func provenByPassword(s *proxy.Session) bool {
+	return identity.ByPassword(s.Identity.Method) && s.Identity.Claims[identity.ClaimToken] == ""
 }
 
 // reminded are sources of which the gateway remembers that they could not tell.

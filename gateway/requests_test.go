@@ -31,8 +31,8 @@ func (h *house) approve(t *testing.T, id string) {
 	require.NoError(t, err)
 }
 
-// ask asks for access for alice.
-func (h *house) ask(t *testing.T, length time.Duration, from time.Time) string {
+// requests asks for access for alice.
+func (h *house) requests(t *testing.T, length time.Duration, from time.Time) string {
 	t.Helper()
 	terms, err := h.requestable(&proxy.Identity{Subject: "alice", Groups: []string{"dev"}}, "shop", "")
 	require.NoError(t, err)
@@ -46,7 +46,7 @@ func (h *house) ask(t *testing.T, length time.Duration, from time.Time) string {
 func TestRequests(t *testing.T) {
 	one, two, _ := openPair(t, onRequest("{approvers: [\"local:ops\"]}"))
 	reach := one.database("alice", "shop")
-	id := one.ask(t, time.Hour, time.Time{})
+	id := one.requests(t, time.Hour, time.Time{})
 	two.approve(t, id)
 	var s *script
 	require.Eventually(t, func() bool {
@@ -86,7 +86,7 @@ func TestRequests(t *testing.T) {
 	require.ErrorContains(t, err, "waits for an approval of local:ops")
 
 	// Rules that change count for what is granted, too.
-	id = one.ask(t, 30*time.Minute, time.Time{})
+	id = one.requests(t, 30*time.Minute, time.Time{})
 	one.approve(t, id)
 	s = connect(t, reach)
 	require.Equal(t, [][]string{{"hello"}}, s.query("SELECT text FROM notes"))
@@ -147,7 +147,7 @@ func TestRequestWaits(t *testing.T) {
 // TestRequestEndsOnTime: a session ends when what was granted is over, to the second, also while it runs something.
 func TestRequestEndsOnTime(t *testing.T) {
 	one, _, _ := openPair(t, onRequest("{approvers: [\"local:ops\"], max: 1m}"))
-	id := one.ask(t, time.Minute, time.Now().Add(-50*time.Second))
+	id := one.requests(t, time.Minute, time.Now().Add(-50*time.Second))
 	one.approve(t, id)
 	s := connect(t, one.database("alice", "shop"))
 	require.NoError(t, s.conn.SetDeadline(time.Now().Add(90*time.Second)))

@@ -9,15 +9,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/identity/ca"
+	"github.com/sallyport/sallyport/identity/local"
 	"github.com/sallyport/sallyport/identity/stored"
+	"github.com/sallyport/sallyport/identity/totp"
 	"github.com/sallyport/sallyport/protocol"
+	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/secrets"
 	"github.com/sallyport/sallyport/store"
 	"github.com/sallyport/sallyport/store/sqlstore"
@@ -86,24 +91,57 @@ func openStore(ctx context.Context, f *config.File, fetch func(context.Context, 
 // authorities are what those are opened with that sign certificates.
 func (s *state) authorities() ca.Options { return ca.Options{Documents: s.documents, Sealer: s.sealer} }
 
-// OpenUsers opens what certifies users of a gateway of f, whether that runs or not. closing ends
-// it.
-func OpenUsers(ctx context.Context, f *config.File, o Options) (users *ca.Users, closing func() error, err error) {
+// openApart opens the state of a gateway of f, whether that runs or not. closing ends it.
+func openApart(ctx context.Context, f *config.File, o Options) (s *state, closing func() error, err error) {
 	from, err := f.OpenSecrets(secrets.Options{Brief: true})
 	if err != nil {
 		return nil, nil, err
 	}
 	fetch := func(ctx context.Context, ref string) (string, error) { return f.Secret(ctx, from, ref) }
-	s, err := openState(f, o.Store, from, fetch, slog.New(slog.DiscardHandler))
-	if err != nil {
+	if s, err = openState(f, o.Store, from, fetch, slog.New(slog.DiscardHandler)); err != nil {
 		return nil, nil, errors.Join(err, from.Close(ctx))
 	}
-	closing = func() error { return errors.Join(s.Close(), from.Close(ctx)) }
+	return s, func() error { return errors.Join(s.Close(), from.Close(ctx)) }, nil
+}
+
+// OpenUsers opens what certifies users of a gateway of f, whether that runs or not. closing ends
+// it.
+func OpenUsers(ctx context.Context, f *config.File, o Options) (users *ca.Users, closing func() error, err error) {
+	s, closing, err := openApart(ctx, f, o)
+	if err != nil {
+		return nil, nil, err
+	}
 	authority, err := ca.OpenAuthority(ctx, ca.ForUsers, s.authorities())
 	if err != nil {
 		return nil, nil, errors.Join(err, closing())
 	}
 	return &ca.Users{Authority: authority, Documents: s.documents}, closing, nil
+}
+
+// OpenLocal opens what proves local users of a gateway of f, whether that runs or not: with the
+// passwords and second factors that they have set up, and without those that an administrator has
+// disabled. closing ends it.
+func OpenLocal(ctx context.Context, f *config.File, o Options) (users proxy.Authenticator, closing func() error, err error) {
+	said, err := f.Users()
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := os.Stat(f.StoreFile()); o.Store == nil && f.Store.URL == "" && errors.Is(err, fs.ErrNotExist) {
+		return said, func() error { return nil }, nil // no gateway has run yet
+	}
+	s, closing, err := openApart(ctx, f, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	said.Owner = s.credentials(nil)
+	return &identity.Sources{
+		List: []identity.Source{{Authenticator: said}}, Refine: []proxy.Refresher{&identity.Members{Documents: s.documents}},
+	}, closing, nil
+}
+
+// credentials keep what local users set up.
+func (s *state) credentials(changed func(identity.Change)) *local.Credentials {
+	return &local.Credentials{Documents: s.documents, Sealer: s.sealer, Codes: &totp.Codes{Documents: s.documents, Sealer: s.sealer}, Changed: changed}
 }
 
 // kindKey is the kind of the documents of keys, which are sealed.

@@ -41,4 +41,13 @@ const (
 	ClaimCertificate = "certificate"
 	// ClaimIssuer is the issuer of an identity that a provider has proven.
 	ClaimIssuer = "iss"
+	// ClaimPassword names the choice of a password that proved a local user; it is missing
+	// where her definition's did.
+	ClaimPassword = "password_choice"
+	// ClaimMethods are the methods by which somebody has proven herself, as RFC 8176 names
+	// them, with spaces between. A provider says them, or a second factor here.
+	ClaimMethods = "amr"
 )
+
+// MethodsFactor is ClaimMethods of a password and a code of an app.
+const MethodsFactor = "pwd otp mfa"

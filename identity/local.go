@@ -40,19 +40,44 @@ type User struct {
 	SSHKeys []string
 }
 
+// Own is what a user has set up herself, besides what her definition says.
+type Own struct {
+	// Password and Hash take the place of those of the definition, where Chosen names the
+	// choice. Empty: the definition's count.
+	Password, Hash string
+	Chosen         string
+	// Factor says that she has a second factor: a password alone does not prove her.
+	Factor bool
+}
+
+// Owner keeps what users set up themselves. It is safe for concurrent use.
+type Owner interface {
+	// Own returns what is kept of a user whose definition says a password and a hash. The
+	// name may be nobody's: then there is nothing, and it takes as long to tell.
+	Own(ctx context.Context, name, password, hash string) (Own, error)
+	// Code returns nil when a code is one of the user's second factor, and has it count once.
+	// The error wraps proxy.ErrUnauthenticated when it is not.
+	Code(ctx context.Context, name string, code proxy.Secret) error
+}
+
 // Users is an authenticator of local users. It is safe for concurrent use.
 type Users struct {
+	// Owner keeps what users set up themselves; nil: nobody does. It is set before u is used.
+	Owner Owner
+	// PasswordAlone are the protocols at which a password proves also a user who has a second
+	// factor. It is set before u is used.
+	PasswordAlone []string
+
 	byName map[string]*User
 	byKey  map[string][]*User // by public key in wire format
 	mock   []byte             // key of made-up verifiers
-	hashes map[string]*passwordHash
-	hashed *passwordHash // that nobody's password fits; nil when no user has a hash
+	hashed *passwordHash      // that nobody's password fits; nil when no hash is to be checked
 }
 
 // NewUsers returns an authenticator of users. It fails on duplicate names and on
 // verifiers and keys that cannot be read.
 func NewUsers(users []User) (*Users, error) {
-	u := &Users{byName: make(map[string]*User), byKey: make(map[string][]*User), mock: make([]byte, 32), hashes: make(map[string]*passwordHash)}
+	u := &Users{byName: make(map[string]*User), byKey: make(map[string][]*User), mock: make([]byte, 32)}
 	rand.Read(u.mock)
 	var errs []error
 	for i := range users {
@@ -76,7 +101,6 @@ func NewUsers(users []User) (*Users, error) {
 				errs = append(errs, fmt.Errorf("user %q: %w", user.Name, err))
 				continue
 			}
-			u.hashes[user.Name] = h
 			// As expensive, so that who is made up takes as long to refuse.
 			u.hashed = &passwordHash{h.memory, h.passes, h.lanes, make([]byte, 16), make([]byte, len(h.sum))}
 		}
@@ -127,13 +151,52 @@ func ParseSSHKey(line string) ([]byte, error) {
 	return key, nil
 }
 
-// Verifier returns the user's verifier. A user without one, or who does not
-// exist, gets a made-up one that no password fits.
-func (u *Users) Verifier(_ context.Context, name string) (string, bool, error) {
-	if user := u.byName[name]; user != nil && user.Password != "" {
-		return user.Password, true, nil
+// now returns a user's definition with what she has set up since. For an unknown name the
+// definition is nil, and the same is asked.
+func (u *Users) now(ctx context.Context, name string) (*User, Own, error) {
+	user := u.byName[name]
+	if u.Owner == nil {
+		return user, Own{}, nil
 	}
-	return scram.Mock(u.mock, name).String(), true, nil
+	said := user
+	if said == nil {
+		said = &User{}
+	}
+	own, err := u.Owner.Own(ctx, name, said.Password, said.Hash)
+	if err != nil || user == nil || own.Chosen == "" {
+		return user, own, err
+	}
+	is := *user
+	is.Password, is.Hash = own.Password, own.Hash
+	return &is, own, nil
+}
+
+// ErrFactor says that a user has a second factor, so that a password alone does not prove
+// her. Clients are not told.
+var ErrFactor = fmt.Errorf("%w: the user has a second factor, and a password alone does not prove her here: she logs in at the API, and connects with the certificate of that login", proxy.ErrUnauthenticated)
+
+// Verifier returns the user's verifier. A user without one, or who does not
+// exist, gets a made-up one that no password fits. So does one who has a second factor, with
+// ErrFactor.
+func (u *Users) Verifier(ctx context.Context, name string) (string, bool, error) {
+	user, own, err := u.now(ctx, name)
+	if err != nil {
+		return "", false, err
+	}
+	mock := scram.Mock(u.mock, name)
+	switch {
+	case user == nil || user.Password == "":
+		return mock.String(), true, nil
+	case own.Factor && len(u.PasswordAlone) == 0:
+		// It looks as hers does, and no password fits it.
+		hers, err := scram.ParseVerifier(user.Password)
+		if err != nil {
+			return "", false, err
+		}
+		mock.Iterations, mock.Salt = hers.Iterations, hers.Salt
+		return mock.String(), true, fmt.Errorf("user %s: %w", name, ErrFactor)
+	}
+	return user.Password, true, nil
 }
 
 // KnowsKey reports whether a key, in SSH wire format, is one of the user's.
@@ -148,8 +211,9 @@ func (u *Users) KnowsKey(name string, key []byte) bool {
 func (u *Users) Replace(before *Users) { u.mock = before.mock }
 
 // Refresh implements [proxy.Refresher]: the identity has the groups that the user has
-// now. A user who is gone, or who acts for another, has to log in again.
-func (u *Users) Refresh(_ context.Context, id *proxy.Identity) (*proxy.Identity, error) {
+// now. A user who is gone, or who acts for another, has to log in again. So does a user who was
+// proven by a password that would not prove her now.
+func (u *Users) Refresh(ctx context.Context, id *proxy.Identity) (*proxy.Identity, error) {
 	user := u.byName[id.Subject]
 	switch {
 	case user == nil:
@@ -158,7 +222,11 @@ func (u *Users) Refresh(_ context.Context, id *proxy.Identity) (*proxy.Identity,
 		return nil, fmt.Errorf("user %s is disabled or has expired", id.Subject)
 	case user.Kind != id.Kind, user.OnBehalfOf != id.OnBehalfOf:
 		return nil, fmt.Errorf("user %s has changed: connect again", id.Subject)
-	case slices.Equal(user.Groups, id.Groups):
+	}
+	if err := u.proves(ctx, id); err != nil {
+		return nil, err
+	}
+	if slices.Equal(user.Groups, id.Groups) {
 		return id, nil
 	}
 	now := *id
@@ -166,33 +234,92 @@ func (u *Users) Refresh(_ context.Context, id *proxy.Identity) (*proxy.Identity,
 	return &now, nil
 }
 
+// proves returns why the password that has proven an identity would not prove it now. A login
+// of its own, which that password has begun, goes on until it is ended.
+func (u *Users) proves(ctx context.Context, id *proxy.Identity) error {
+	if u.Owner == nil || !ByPassword(id.Method) || id.Claims[ClaimLogin] != "" {
+		return nil
+	}
+	_, own, err := u.now(ctx, id.Subject)
+	switch {
+	case err != nil:
+		return err
+	case own.Chosen != id.Claims[ClaimPassword]:
+		return fmt.Errorf("the password of %s has changed: connect again", id.Subject)
+	case own.Factor && len(u.PasswordAlone) == 0 && id.Claims[ClaimMethods] == "":
+		return fmt.Errorf("user %s has a second factor now: connect with the certificate of a login", id.Subject)
+	}
+	return nil
+}
+
+// ByPassword reports whether a password proves somebody by a method.
+func ByPassword(m proxy.Method) bool {
+	return m == proxy.MethodPassword || m == proxy.MethodSCRAM || m == proxy.MethodChallenge
+}
+
 // Authenticate accepts SCRAM and challenge proofs against the user's own
-// verifier, passwords and public keys.
+// verifier, passwords and public keys. Of a user who has a second factor it asks for a code of
+// it besides a password.
 func (u *Users) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Identity, error) {
-	user := u.byName[p.User]
 	switch p.Method {
-	case proxy.MethodSCRAM, proxy.MethodChallenge:
-		// The proof counts only against this user's verifier, as it is now.
-		if user == nil || user.Password == "" || p.Verifier != user.Password {
-			return nil, proxy.ErrUnauthenticated
-		}
-	case proxy.MethodPassword:
-		if err := u.password(ctx, user, p); err != nil {
-			return nil, err
-		}
+	case proxy.MethodSCRAM, proxy.MethodChallenge, proxy.MethodPassword:
+		return u.byPassword(ctx, p)
 	case proxy.MethodPublicKey:
-		if user == nil || !slices.Contains(u.byKey[string(p.PublicKey)], user) {
+		user := u.byName[p.User]
+		if user == nil || !slices.Contains(u.byKey[string(p.PublicKey)], user) || !user.may() {
 			return nil, proxy.ErrUnauthenticated
 		}
-	default:
-		return nil, proxy.ErrUnauthenticated
+		return user.proven(p.Method), nil
+	}
+	return nil, proxy.ErrUnauthenticated
+}
+
+func (u *Users) byPassword(ctx context.Context, p proxy.Proof) (*proxy.Identity, error) {
+	user, own, err := u.now(ctx, p.User)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", proxy.ErrUnauthenticated, err)
+	}
+	if p.Method == proxy.MethodPassword {
+		err = u.password(ctx, user, p)
+	} else if user == nil || user.Password == "" || p.Verifier != user.Password {
+		// The proof counts only against this user's verifier, as it is now.
+		err = proxy.ErrUnauthenticated
+	}
+	if err != nil {
+		return nil, err
 	}
 	if !user.may() {
 		return nil, proxy.ErrUnauthenticated
 	}
-	id := user.identity()
-	id.Method, id.AuthTime = p.Method, time.Now()
+	id := user.proven(p.Method)
+	if own.Chosen != "" {
+		claim(id, ClaimPassword, own.Chosen)
+	}
+	switch {
+	case !own.Factor:
+	case !p.Code.Empty():
+		if err := u.Owner.Code(ctx, user.Name, p.Code); err != nil {
+			return nil, fmt.Errorf("%w: %w", proxy.ErrUnauthenticated, err)
+		}
+		claim(id, ClaimMethods, MethodsFactor)
+	case !slices.Contains(u.PasswordAlone, p.Protocol):
+		return nil, ErrFactor
+	}
 	return id, nil
+}
+
+// proven is the identity of a user who has just proven herself.
+func (u *User) proven(m proxy.Method) *proxy.Identity {
+	id := u.identity()
+	id.Method, id.AuthTime = m, time.Now()
+	return id
+}
+
+func claim(id *proxy.Identity, name, value string) {
+	if id.Claims == nil {
+		id.Claims = make(map[string]string)
+	}
+	id.Claims[name] = value
 }
 
 // may reports whether the user may log in now.
@@ -204,6 +331,9 @@ func (u *User) may() bool {
 // somebody who does not exist, the same is computed.
 func (u *Users) password(ctx context.Context, user *User, p proxy.Proof) error {
 	verifier, hash := scram.Mock(u.mock, p.User), u.hashed
+	if hash == nil && u.Owner != nil { // somebody may have chosen a password, which has a hash
+		hash = unmatched
+	}
 	known := user != nil && (user.Password != "" || user.Hash != "")
 	if known && user.Password != "" {
 		v, err := scram.ParseVerifier(user.Password)
@@ -213,7 +343,11 @@ func (u *Users) password(ctx context.Context, user *User, p proxy.Proof) error {
 		verifier = v
 	}
 	if known && user.Hash != "" {
-		hash = u.hashes[user.Name]
+		h, err := parseHash(user.Hash)
+		if err != nil {
+			return fmt.Errorf("%w: %w", proxy.ErrUnauthenticated, err)
+		}
+		hash = h
 	}
 	right := verifier.Matches(p.Password.Reveal())
 	if hash != nil {
@@ -229,6 +363,22 @@ func (u *Users) password(ctx context.Context, user *User, p proxy.Proof) error {
 		return proxy.ErrUnauthenticated
 	}
 	return nil
+}
+
+// Lookup returns the definition of the user of that name.
+func (u *Users) Lookup(name string) (User, bool) {
+	user := u.byName[name]
+	if user == nil {
+		return User{}, false
+	}
+	return *user, true
+}
+
+// All calls each with the definition of every user.
+func (u *Users) All(each func(User)) {
+	for _, user := range u.byName {
+		each(*user)
+	}
 }
 
 // Find returns who the user of that name would be if she logged in now, with no method; an

@@ -31,6 +31,21 @@ const (
 // hashing bounds the memory that hashes take at a time.
 var hashing = make(chan struct{}, 4)
 
+// unmatched is a hash of the usual cost that no password fits.
+var unmatched = &passwordHash{hashMemory, hashPasses, hashLanes, make([]byte, 16), make([]byte, 32)}
+
+// Hash is NewHash for passwords that others send: it waits for its turn, so that hashes take
+// no more memory than is meant for them.
+func Hash(ctx context.Context, password string) (string, error) {
+	select {
+	case hashing <- struct{}{}:
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
+	defer func() { <-hashing }()
+	return NewHash(password), nil
+}
+
 // NewHash returns the argon2id hash of password, in the form
 // "$argon2id$v=19$m=KIB,t=PASSES,p=LANES$SALT$HASH".
 func NewHash(password string) string {

@@ -30,7 +30,8 @@ type Conn struct {
 	proven  *Revision // of the last Authenticate
 	// rechecks are those that there were when the client was proven.
 	rechecks uint64
-	failed   bool // a login did; of the handler's goroutine
+	failed   bool  // a login did; of the handler's goroutine
+	hopeless error // why no password proves who is asking; of the handler's goroutine
 
 	prev, next *Conn
 	listed     bool
@@ -72,10 +73,16 @@ func unusable(name string) error {
 // Verifier returns the SCRAM verifier of user; ok is false when only a password
 // sent as it is can prove her, or the authenticator knows no verifiers.
 func (c *Conn) Verifier(ctx context.Context, user string) (verifier string, ok bool, err error) {
-	if src, is := c.gateway.Revision().Authenticator.(VerifierSource); is {
-		return src.Verifier(ctx, user)
+	c.hopeless = nil
+	src, is := c.gateway.Revision().Authenticator.(VerifierSource)
+	if !is {
+		return "", false, nil
 	}
-	return "", false, nil
+	verifier, ok, err = src.Verifier(ctx, user)
+	if ok && errors.Is(err, ErrUnauthenticated) {
+		c.hopeless, err = err, nil
+	}
+	return verifier, ok, err
 }
 
 // Authenticate asks the gateway's Authenticator. From success on the connection
@@ -106,6 +113,9 @@ func (c *Conn) Authenticate(ctx context.Context, p Proof) (*Identity, error) {
 // SCRAM exchange that failed. It returns when the client may be told: late, where many
 // logins have failed.
 func (c *Conn) LoginFailed(user string, err error) {
+	if c.hopeless != nil {
+		err = fmt.Errorf("%w: %w", c.hopeless, err)
+	}
 	if _, late := c.gateway.answer(context.Background(), user, c.RemoteAddr()); late != nil {
 		err = late // it would have been refused if it were right
 	}

@@ -102,6 +102,9 @@ type Proof struct {
 	User   string // the name that the client claims
 	// Password: MethodPassword, to be checked by the Authenticator.
 	Password Secret
+	// Code: MethodPassword, a code of a second factor that came with the password; empty
+	// when none did.
+	Code Secret
 	// Verifier: MethodSCRAM and MethodChallenge, the verifier against which the
 	// handler has checked the client's proof.
 	Verifier string
@@ -149,8 +152,9 @@ var ErrUnavailable = errors.New("who somebody is cannot be told now")
 type VerifierSource interface {
 	// Verifier returns the user's verifier. For users it does not know it returns
 	// a made-up one that is always the same for that name, so that the exchange
-	// runs and fails like any other. ok is false when the user can prove herself
-	// only by a password sent as it is.
+	// runs and fails like any other. For users who may not be proven by a password it does
+	// so too, with an error that wraps ErrUnauthenticated: why, for the record. ok is false when the
+	// user can prove herself only by a password sent as it is.
 	Verifier(ctx context.Context, user string) (verifier string, ok bool, err error)
 }
 

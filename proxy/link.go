@@ -78,7 +78,8 @@ func (c *Conn) Link(ctx context.Context, login Login, resource string, show func
 		return nil, err // it has proven nothing wrong
 	}
 	if err != nil {
-		c.tellFailed(login.User, err)
+		c.failed = true
+		c.gateway.loginFailed(Proof{User: login.User, Remote: c.RemoteAddr(), Protocol: c.protocol}, err)
 		if !errors.Is(err, ErrUnauthenticated) || errors.Is(err, ErrUnavailable) {
 			err = errLinkUnchecked // what went wrong inside is for the record
 		}

@@ -38,6 +38,13 @@ func adminCommand(c *cli) *cobra.Command {
 				return fmt.Sprintf("logged out: %s and %s at providers ended, %s revoked",
 					counted(out.Sessions, "session"), counted(out.Logins, "login"), counted(out.Tokens, "access token")), nil
 			}),
+			userCommand(c, "reset-factors", "Take the second factor of a user away, and end her logins", func(api *client.Client, ctx context.Context, r control.UserRequest) (string, error) {
+				out, err := api.ResetFactors(ctx, r)
+				if err != nil {
+					return "", err
+				}
+				return fmt.Sprintf("without a second factor: %s taken away, %s ended", counted(out.Factors, "factor"), counted(out.Sessions, "session")), nil
+			}),
 		),
 		family(
 			&cobra.Command{Use: "groups", Short: "Groups: who is in them", Example: example("sallyport admin groups ls")},

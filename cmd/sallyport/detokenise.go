@@ -1,16 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/control"
@@ -18,6 +13,7 @@ import (
 	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -32,6 +28,7 @@ func detokeniseCommand(c *cli) *cobra.Command {
 	}
 	f := cmd.Flags()
 	file, user := configFlag(f), userFlag(f, "as this `user`, whose password is read")
+	code := f.String("code-file", "", "`file` with the code of the user's second factor; \"-\" is a line of the input")
 	typ := f.String("type", "", "the values are encrypted values of this `type`, such as US_SSN")
 	number := f.Bool("number", false, "with --type: the database stores them as numbers")
 	cmd.RunE = does(func(ctx context.Context, args []string) error {
@@ -45,17 +42,9 @@ func detokeniseCommand(c *cli) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		users, err := cfg.Users()
+		id, err := proven(ctx, c, cfg, *user, *code)
 		if err != nil {
 			return err
-		}
-		password, err := c.askPassword()
-		if err != nil {
-			return err
-		}
-		id, err := users.Authenticate(ctx, proxy.Proof{Method: proxy.MethodPassword, User: *user, Password: proxy.NewSecret(password)})
-		if err != nil {
-			return fail(exitNotLoggedIn, "%v", err)
 		}
 		masker, err := cfg.Masker(ctx, nil, masking.Config{})
 		if err != nil {
@@ -109,17 +98,31 @@ func (l ledger) Note(ctx context.Context, n *proxy.Note) error {
 	return answered(err)
 }
 
-// askPassword reads a password once, without showing it where a person types.
-func (c *cli) askPassword() (string, error) {
-	if f, ok := c.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		fmt.Fprint(c.err, "Password: ")
-		b, err := term.ReadPassword(int(f.Fd()))
-		fmt.Fprintln(c.err)
-		return string(b), err
+// proven is who a password proves, with a code where the user has a second factor.
+func proven(ctx context.Context, c *cli, cfg *config.File, user, codeFile string) (_ *proxy.Identity, err error) {
+	ask := c.prompter()
+	p := proxy.Proof{Method: proxy.MethodPassword, User: user}
+	password, err := ask.secret("", "Password: ")
+	if err != nil {
+		return nil, err
 	}
-	line, err := bufio.NewReader(io.LimitReader(c.in, 4096)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return "", err
+	p.Password = proxy.NewSecret(password)
+	if codeFile != "" {
+		if p.Code, err = ask.code(codeFile, ""); err != nil {
+			return nil, err
+		}
 	}
-	return strings.TrimRight(line, "\r\n"), nil
+	users, closing, err := gateway.OpenLocal(ctx, cfg, gateway.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, closing()) }()
+	id, err := users.Authenticate(ctx, p)
+	if errors.Is(err, identity.ErrFactor) {
+		return nil, fail(exitNotLoggedIn, "%s has a second factor: give a code of it by --code-file", user)
+	}
+	if err != nil {
+		return nil, fail(exitNotLoggedIn, "%v", err)
+	}
+	return id, nil
 }

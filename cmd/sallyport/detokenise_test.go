@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -13,7 +14,9 @@ import (
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/identity/identitytest"
 	"github.com/sallyport/sallyport/masking"
+	"github.com/sallyport/sallyport/proxy"
 )
 
 // TestDetokenise turns back what a masker of the same config made, for those who
@@ -103,4 +106,49 @@ masking_key: {detokenise: [privacy]}
 		" as alice: no permission to turn tokens back", " as olga: the token is damaged", "PERSON as olga", "PERSON as olga",
 		"US_SSN as alice: no permission to turn tokens back", "US_SSN as olga",
 	}, notes)
+}
+
+// TestDetokeniseByOwn: values are turned back by the password that a user has chosen and her second
+// factor, once a gateway keeps these, and not by what the file says.
+func TestDetokeniseByOwn(t *testing.T) {
+	dir := t.TempDir()
+	verifier, err := identity.NewVerifier("wonder")
+	require.NoError(t, err)
+	file := filepath.Join(dir, "sallyport.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(`
+data_dir: data
+listen: {postgres: "127.0.0.1:0"}
+identity: {users: [{name: olga, groups: [privacy], password: "`+verifier+`"}]}
+resources: [{name: orders, type: postgres, address: "127.0.0.1:1", username: app}]
+access: [{groups: [privacy], allow: [connect]}]
+masking: [{columns: [name], with: tokenise}]
+masking_key: {detokenise: [privacy]}
+`), 0o600))
+	cfg, err := gateway.Load(file, config.Options{})
+	require.NoError(t, err)
+	masker, err := cfg.Masker(t.Context(), nil, masking.Config{})
+	require.NoError(t, err)
+	token := masker.Token([]byte("Ann Smith"), detect.Person)
+	g, err := gateway.New(cfg, gateway.Options{})
+	require.NoError(t, err)
+	p := g.Control().Portal()
+	olga, _ := p.Users.Lookup("olga")
+	require.NoError(t, p.Credentials.Choose(t.Context(), olga, "", proxy.NewSecret("correct horse battery")))
+	address, err := p.Credentials.Codes.Enroll(t.Context(), "olga", "olga")
+	require.NoError(t, err)
+	codes, err := p.Credentials.Confirm(t.Context(), "olga", identitytest.NewApp(t, address.Reveal()).Code(time.Now()))
+	require.NoError(t, err)
+	require.NoError(t, g.Close())
+	for in, want := range map[string]int{
+		"wonder\n" + codes[0].Reveal() + "\n":                exitNotLoggedIn,
+		"correct horse battery\n":                            exitNotLoggedIn,
+		"correct horse battery\n" + codes[1].Reveal() + "\n": exitOK,
+	} {
+		code, out, _ := sallyport(t, in, "detokenise", "-c", file, "-u", "olga", "--code-file", "-", token)
+		require.Equal(t, want, code)
+		require.Equal(t, want == exitOK, out == "Ann Smith\n")
+	}
+	code, _, errs := sallyport(t, "correct horse battery\n", "detokenise", "-c", file, "-u", "olga", token)
+	require.Equal(t, exitNotLoggedIn, code)
+	require.Contains(t, errs, "--code-file")
 }

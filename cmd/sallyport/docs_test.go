@@ -11,12 +11,15 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/policy"
+	"github.com/sallyport/sallyport/proxy"
 )
 
 func document(t *testing.T, name string) string {
@@ -30,7 +33,7 @@ func document(t *testing.T, name string) string {
 func TestDocumentedConfigs(t *testing.T) {
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```")
 	n := 0
-	for _, name := range []string{"README.md", "docs/config.md", "docs/clients.md"} {
+	for _, name := range []string{"README.md", "docs/config.md", "docs/clients.md", "docs/login.md"} {
 		for _, m := range blocks.FindAllStringSubmatch(document(t, name), -1) {
 			f, err := config.Parse(filepath.Join(t.TempDir(), "sallyport.yaml"), []byte(m[1]), configOptions())
 			require.NoError(t, err, "%s:\n%s", name, m[1])
@@ -42,6 +45,45 @@ func TestDocumentedConfigs(t *testing.T) {
 		}
 	}
 	require.GreaterOrEqual(t, n, 2)
+}
+
+// TestBreakGlass: the account for emergencies that docs/login.md shows connects by its second factor
+// of late, and by nothing less; what it writes waits for an approval.
+func TestBreakGlass(t *testing.T) {
+	text := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindStringSubmatch(document(t, "docs/login.md"))[1]
+	f, err := config.Parse(filepath.Join(t.TempDir(), "sallyport.yaml"), []byte(text), configOptions())
+	require.NoError(t, err)
+	rules, err := f.Policy()
+	require.NoError(t, err)
+	all, err := f.Directory(t.Context(), nil)
+	require.NoError(t, err)
+	orders, err := all.Lookup(t.Context(), "orders")
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		methods string
+		age     time.Duration
+		want    []string
+	}{
+		"with the second factor": {identity.MethodsFactor, time.Minute, []string{"emergency", "emergency-writes"}},
+		"some time ago":          {identity.MethodsFactor, time.Hour, []string{"emergency-writes"}},
+		"by the password alone":  {"", time.Minute, []string{"emergency-writes"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := &proxy.Gateway{}
+			require.NoError(t, g.Use(&proxy.Revision{Interceptors: []proxy.Interceptor{rules}}))
+			id := &proxy.Identity{Subject: "breakglass", Groups: []string{"emergency"}, AuthTime: time.Now().Add(-c.age), Claims: map[string]string{identity.ClaimMethods: c.methods}}
+			s, _, err := g.Open(t.Context(), proxy.OpenRequest{Identity: id, Target: proxy.Target{Resource: orders}, Dry: true})
+			if len(c.want) == 1 {
+				require.Error(t, err)
+				return
+			}
+			require.NoError(t, err)
+			defer s.Close(nil)
+			require.Equal(t, c.want, rules.Decide(s).Rules)
+			v := s.Ask(t.Context(), &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Facts: &proxy.Facts{Effects: proxy.EffectInsert}})
+			require.Equal(t, proxy.ActionHold, v.Action)
+		})
+	}
 }
 
 // Every command that a document shows exists, with its flags.

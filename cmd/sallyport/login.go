@@ -26,14 +26,15 @@ import (
 // loginOptions are the flags of login.
 type loginOptions struct {
 	profile, provider, user, ca, fingerprint, workload string
-	device, noBrowser                                  bool
+	device, noBrowser, again                           bool
+	proof                                              *proofFlags
 }
 
 func loginCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "login [URL]", GroupID: everydayGroup, Short: "Log in at a gateway with your company's account",
 		Long:    "The browser opens the company's login page; without one, --device shows a code to type elsewhere. What the login leaves on this machine is kept in the user's configuration folder, ends with the login, and is renewed by the other commands. The first time, the gateway's fingerprint is shown: compare it with what its operator says.",
-		Example: example("sallyport login https://gw.example.com:7443", "sallyport login --device", "sallyport login --user bob --ca ca.pem gw.example.com:7443"),
+		Example: example("sallyport login https://gw.example.com:7443", "sallyport login --device", "sallyport login --user bob --ca ca.pem gw.example.com:7443", "sallyport login --step-up"),
 		Args:    atMost(1),
 	}
 	f := cmd.Flags()
@@ -46,8 +47,13 @@ func loginCommand(c *cli) *cobra.Command {
 	f.StringVar(&o.ca, "ca", "", "`file` of the authority by which the gateway is known")
 	f.StringVar(&o.fingerprint, "fingerprint", "", "the SHA-256 of the gateway's authority, in `hex`: nothing is asked")
 	f.StringVar(&o.workload, "workload", "", "log a program in by its platform's token, in this `file`; \"-\" is standard input")
+	f.BoolVar(&o.again, "step-up", false, "prove yourself again, for rules that ask for a login of late; connections that are open go on as they were")
+	o.proof = addProofFlags(f)
 	cmd.RunE = does(func(ctx context.Context, args []string) error {
 		o.profile = *profile
+		if o.again {
+			return answered(o.renew(ctx, c, args))
+		}
 		p, err := o.begin(ctx, c, args)
 		if err != nil {
 			return answered(err)
@@ -62,6 +68,25 @@ func loginCommand(c *cli) *cobra.Command {
 		return nil
 	})
 	return cmd
+}
+
+// renew has the age of a login begin anew, and the certificate say so.
+func (o *loginOptions) renew(ctx context.Context, c *cli, args []string) error {
+	if len(args) > 0 || o.device || o.workload != "" || o.user != "" {
+		return fail(exitUsage, "login --step-up is about the login of a profile: give --profile, and no URL, --user, --device or --workload")
+	}
+	p, err := openProfile(o.profile)
+	if err != nil {
+		return err
+	}
+	if err := o.stepUp(ctx, c, p); err != nil {
+		return err
+	}
+	if err := p.certify(ctx, false); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.out, "%s has proven herself again at %s\n", visible(p.User), p.URL)
+	return nil
 }
 
 // begin makes the profile, whose gateway is known.
@@ -166,7 +191,7 @@ func (o *loginOptions) login(ctx context.Context, c *cli, p *profile) error {
 	if err != nil {
 		return err
 	}
-	login, err := o.prove(ctx, c, api, server)
+	login, err := o.prove(ctx, c, api, server, p)
 	if err != nil {
 		return err
 	}
@@ -174,7 +199,7 @@ func (o *loginOptions) login(ctx context.Context, c *cli, p *profile) error {
 	return p.save()
 }
 
-func (o *loginOptions) prove(ctx context.Context, c *cli, api *client.Client, server *control.Server) (*control.Login, error) {
+func (o *loginOptions) prove(ctx context.Context, c *cli, api *client.Client, server *control.Server, p *profile) (*control.Login, error) {
 	if o.user != "" || len(server.Providers) == 0 {
 		if !server.Passwords {
 			return nil, fail(exitUsage, "login: nobody logs in by a password at this gateway; leave --user out")
@@ -182,11 +207,7 @@ func (o *loginOptions) prove(ctx context.Context, c *cli, api *client.Client, se
 		if o.user == "" {
 			return nil, fail(exitUsage, "login: this gateway has no identity provider; give --user USER")
 		}
-		password, err := askPassword(c, "Password of "+o.user+": ")
-		if err != nil {
-			return nil, err
-		}
-		return api.Login(ctx, o.user, proxy.NewSecret(password))
+		return o.byPassword(ctx, c, api, p)
 	}
 	provider := server.Providers[0]
 	if o.provider != "" {
@@ -210,7 +231,40 @@ func (o *loginOptions) prove(ctx context.Context, c *cli, api *client.Client, se
 	case o.device || !o.noBrowser && !canBrowse() && provider.Device:
 		return byDevice(ctx, c, api, provider.Name)
 	}
-	return byBrowser(ctx, c, api, provider.Name, !o.noBrowser)
+	return byBrowser(ctx, c, api, provider.Name, !o.noBrowser, "")
+}
+
+// byPassword logs a local user in. Gateways do not say whether a code of a second factor is
+// missing or the password is wrong, so that a person is asked for a code in both cases; when she
+// had to give one last time, at once.
+func (o *loginOptions) byPassword(ctx context.Context, c *cli, api *client.Client, p *profile) (*control.Login, error) {
+	ask := c.prompter()
+	password, err := ask.secret(o.proof.password, "Password of "+o.user+": ")
+	if err != nil {
+		return nil, err
+	}
+	var code proxy.Secret
+	if p.Factor == o.user || o.proof.code != "" {
+		if code, err = ask.code(o.proof.code, "Code of your second factor: "); err != nil {
+			return nil, err
+		}
+	}
+	login, err := api.Login(ctx, o.user, proxy.NewSecret(password), code)
+	var refused *control.Error
+	if code.Empty() && errors.As(err, &refused) && refused.Code == control.CodeUnauthenticated {
+		var bad error
+		if code, bad = ask.code(o.proof.code, "Code of your second factor, if you have one: "); bad != nil || code.Empty() {
+			return nil, errors.Join(err, bad)
+		}
+		login, err = api.Login(ctx, o.user, proxy.NewSecret(password), code)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if p.Factor = ""; !code.Empty() {
+		p.Factor = o.user
+	}
+	return login, nil
 }
 
 // readToken reads a token from a file, or from standard input.
@@ -239,14 +293,15 @@ func canBrowse() bool {
 	return runtime.GOOS == "darwin" || runtime.GOOS == "windows" || os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != ""
 }
 
-// byBrowser logs in by the browser of this machine.
-func byBrowser(ctx context.Context, c *cli, api *client.Client, provider string, open bool) (*control.Login, error) {
+// byBrowser logs in by the browser of this machine. query is what the provider is asked for
+// besides.
+func byBrowser(ctx context.Context, c *cli, api *client.Client, provider string, open bool, query string) (*control.Login, error) {
 	receiver, err := loopback.Listen()
 	if err != nil {
 		return nil, err
 	}
 	defer receiver.Close()
-	at, err := receiver.URL(api.LoginURL(provider))
+	at, err := receiver.URL(api.LoginURL(provider) + query)
 	if err != nil {
 		return nil, err
 	}

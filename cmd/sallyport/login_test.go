@@ -33,8 +33,10 @@ import (
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/identity/ca"
 	"github.com/sallyport/sallyport/identity/identitytest"
+	localusers "github.com/sallyport/sallyport/identity/local"
 	"github.com/sallyport/sallyport/identity/oidc"
 	"github.com/sallyport/sallyport/identity/tokens"
+	"github.com/sallyport/sallyport/identity/totp"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/proxy/proxytest"
 	"github.com/sallyport/sallyport/review"
@@ -52,6 +54,8 @@ type remote struct {
 	gateway  string // its URL
 	client   http.RoundTripper
 	more     []control.Resource
+	codes    *totp.Codes
+	records  *audit.Log
 }
 
 // Resources are everybody's.
@@ -137,6 +141,9 @@ func openRemote(t *testing.T) *remote {
 	}
 	local, err := identity.NewUsers(users)
 	require.NoError(t, err)
+	r.records, r.codes = l, &totp.Codes{Documents: docs, Sealer: sealer, Issuer: "gw.example.com"}
+	credentials := &localusers.Credentials{Documents: docs, Sealer: sealer, Codes: r.codes}
+	local.Owner = credentials
 	owner := func(ctx context.Context, subject, login string) (*proxy.Identity, error) {
 		return r.sources.Refresh(ctx, &proxy.Identity{Subject: subject, Claims: map[string]string{identity.ClaimLogin: login}})
 	}
@@ -151,7 +158,7 @@ func openRemote(t *testing.T) *remote {
 	}, Refine: []proxy.Refresher{members}}
 	sessions := &tokens.Sessions{Documents: docs, Refresher: r.sources}
 	r.portal = &control.Portal{
-		URL: r.URL, Providers: []control.LoginProvider{{Name: "dev"}, {Name: "machines", Device: true}}, Passwords: local, Sessions: sessions, Tokens: access,
+		URL: r.URL, Providers: []control.LoginProvider{{Name: "dev"}, {Name: "machines", Device: true}}, Passwords: local, Users: local, Credentials: credentials, Sessions: sessions, Tokens: access,
 		Members: members, Certificates: certificates, Identities: r.sources, EndLogin: logins.End, EndLogins: logins.EndAll, Resources: r,
 		Auth:        &oidc.Handler{Logins: logins, Sessions: control.Recorded{Handler: r.handler, Sessions: sessions}, Sealer: sealer, Failed: r.handler.LoginFailed},
 		Authorities: func() []*x509.Certificate { return []*x509.Certificate{r.Certificate()} },

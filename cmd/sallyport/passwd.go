@@ -1,16 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/sallyport/sallyport/identity"
 )
@@ -43,26 +37,14 @@ func passwdCommand(c *cli) *cobra.Command {
 }
 
 func readPassword(c *cli) (string, error) {
-	f, ok := c.in.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		line, err := bufio.NewReader(io.LimitReader(c.in, 4096)).ReadString('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return "", err
-		}
-		return strings.TrimRight(line, "\r\n"), nil
+	ask := c.prompter()
+	password, err := ask.secret("", "Password: ")
+	if err != nil || ask.terminal() == nil {
+		return password, err
 	}
-	var typed [2]string
-	for i, prompt := range []string{"Password: ", "Again: "} {
-		fmt.Fprint(c.err, prompt)
-		b, err := term.ReadPassword(int(f.Fd()))
-		fmt.Fprintln(c.err)
-		if err != nil {
-			return "", err
-		}
-		typed[i] = string(b)
+	again, err := ask.secret("", "Again: ")
+	if err == nil && again != password {
+		err = fail(exitUsage, "the two passwords differ")
 	}
-	if typed[0] != typed[1] {
-		return "", fail(exitUsage, "the two passwords differ")
-	}
-	return typed[0], nil
+	return password, err
 }

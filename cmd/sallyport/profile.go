@@ -35,11 +35,14 @@ import (
 type profile struct {
 	dir, name string
 
-	URL     string    `json:"url"`
-	Subject string    `json:"subject"`
-	User    string    `json:"user"`            // what to log in as at listeners
-	Token   string    `json:"token,omitempty"` // the session of the login
-	Expires time.Time `json:"expires"`         // the login
+	URL     string `json:"url"`
+	Subject string `json:"subject"`
+	User    string `json:"user"`            // what to log in as at listeners
+	Token   string `json:"token,omitempty"` // the session of the login
+	// Factor is the local user who had a second factor when she logged in last: its code is
+	// asked for at once.
+	Factor  string    `json:"factor,omitempty"`
+	Expires time.Time `json:"expires"` // the login
 	// Issued and Until are when the certificate was given and when it ends.
 	Issued time.Time `json:"issued,omitzero"`
 	Until  time.Time `json:"until,omitzero"`

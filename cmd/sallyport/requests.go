@@ -148,6 +148,7 @@ func decide(c *cli, verb, short string, do func(*client.Client, context.Context,
 	file, socket, profile := configFlag(f), socketFlag(f), profileFlag(f)
 	d := control.Decision{}
 	user := userFlag(f, "at the local socket, decide as this `user` of the gateway, whose password is asked for")
+	code := f.String("code-file", "", "at the local socket, `file` with the code of the user's second factor; \"-\" is a line of the input")
 	f.StringVar(&d.Reason, "reason", "", "the `reason`, which the requester is told; required to deny")
 	var less time.Duration
 	if verb == "approve" {
@@ -186,11 +187,17 @@ func decide(c *cli, verb, short string, do func(*client.Client, context.Context,
 			d.Hash = r.Hash
 		}
 		if !remote {
-			password, err := askPassword(c, fmt.Sprintf("To %s this, the password of %s: ", verb, *user))
+			ask := c.prompter()
+			password, err := ask.secret("", fmt.Sprintf("To %s this, the password of %s: ", verb, *user))
 			if err != nil {
 				return err
 			}
 			d.Password = proxy.NewSecret(password)
+			if *code != "" {
+				if d.Code, err = ask.code(*code, ""); err != nil {
+					return err
+				}
+			}
 		} else if err := confirm(c, fmt.Sprintf("Type yes to %s this: ", verb)); err != nil {
 			return err
 		}
@@ -232,16 +239,4 @@ func confirm(c *cli, question string) error {
 		return fail(exitError, "nothing was decided")
 	}
 	return nil
-}
-
-// askPassword reads one password, without showing it where a person types.
-func askPassword(c *cli, prompt string) (string, error) {
-	f, ok := c.in.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
-		return readPassword(c)
-	}
-	fmt.Fprint(c.err, prompt)
-	b, err := term.ReadPassword(int(f.Fd()))
-	fmt.Fprintln(c.err)
-	return string(b), err
 }

@@ -136,10 +136,11 @@ func (c *Client) Deny(ctx context.Context, id string, d control.Decision) (*revi
 type decisionBody struct {
 	control.Decision
 	Password string `json:"password,omitempty"`
+	Code     string `json:"code,omitempty"`
 }
 
 func (c *Client) decide(ctx context.Context, id, verb string, d control.Decision) (*review.Request, error) {
-	return get[review.Request](ctx, c, http.MethodPost, "/v1/requests/"+url.PathEscape(id)+"/"+verb, decisionBody{d, d.Password.Reveal()})
+	return get[review.Request](ctx, c, http.MethodPost, "/v1/requests/"+url.PathEscape(id)+"/"+verb, decisionBody{d, d.Password.Reveal(), d.Code.Reveal()})
 }
 
 // Detokenised records that a masked value was turned back, or was not. The

@@ -16,9 +16,49 @@ func (c *Client) Server(ctx context.Context) (*control.Server, error) {
 	return get[control.Server](ctx, c, http.MethodGet, "/v1/server", nil)
 }
 
-// Login logs a local user in by a password.
-func (c *Client) Login(ctx context.Context, user string, password proxy.Secret) (*control.Login, error) {
-	return get[control.Login](ctx, c, http.MethodPost, "/v1/login", control.Password{User: user, Password: password.Reveal()})
+// Login logs a local user in by a password, and by a code where she has a second factor.
+func (c *Client) Login(ctx context.Context, user string, password, code proxy.Secret) (*control.Login, error) {
+	return get[control.Login](ctx, c, http.MethodPost, "/v1/login", control.Password{User: user, Password: password.Reveal(), Code: code.Reveal()})
+}
+
+// Factors says by what the client, a local user, proves herself.
+func (c *Client) Factors(ctx context.Context) (*control.Factors, error) {
+	return get[control.Factors](ctx, c, http.MethodGet, "/v1/me/factors", nil)
+}
+
+// ChangePassword chooses another password, which ends the client's other logins.
+func (c *Client) ChangePassword(ctx context.Context, by control.Again, password proxy.Secret) (*control.Ended, error) {
+	return get[control.Ended](ctx, c, http.MethodPost, "/v1/me/password", control.PasswordRequest{Again: by, New: password.Reveal()})
+}
+
+// AddTOTP begins to set up an app's codes as a second factor.
+func (c *Client) AddTOTP(ctx context.Context, by control.Again) (*control.NewFactor, error) {
+	return get[control.NewFactor](ctx, c, http.MethodPost, "/v1/me/totp", by)
+}
+
+// ConfirmTOTP has it count, by a code of it. Recovery codes are not shown again.
+func (c *Client) ConfirmTOTP(ctx context.Context, code proxy.Secret) (*control.Enrolled, error) {
+	return get[control.Enrolled](ctx, c, http.MethodPost, "/v1/me/totp/confirm", control.CodeRequest{Code: code.Reveal()})
+}
+
+// RemoveTOTP takes it away.
+func (c *Client) RemoveTOTP(ctx context.Context, by control.Again) error {
+	return c.call(ctx, http.MethodPost, "/v1/me/totp/remove", by, nil)
+}
+
+// RecoveryCodes makes others in place of those before.
+func (c *Client) RecoveryCodes(ctx context.Context, by control.Again) (*control.RecoveryCodes, error) {
+	return get[control.RecoveryCodes](ctx, c, http.MethodPost, "/v1/me/recovery-codes", by)
+}
+
+// Prove has the age of the client's login begin anew.
+func (c *Client) Prove(ctx context.Context, by control.Again) (*control.ProvenAgain, error) {
+	return get[control.ProvenAgain](ctx, c, http.MethodPost, "/v1/me/prove", by)
+}
+
+// ResetFactors takes a user's second factor away, and ends her logins.
+func (c *Client) ResetFactors(ctx context.Context, r control.UserRequest) (*control.FactorsReset, error) {
+	return get[control.FactorsReset](ctx, c, http.MethodPost, "/v1/user/factors", r)
 }
 
 // Logout ends the login whose session the client shows, and revokes what it was given.

@@ -175,6 +175,9 @@ func (c *Client) LoginURL(provider string) string {
 	return c.base + "/auth/" + url.PathEscape(provider) + "/cli"
 }
 
+// Recently, at the end of LoginURL, has the provider ask the user to prove herself now.
+const Recently = "?max_age=1"
+
 // Redeem ends a login that a browser has begun, by the code that came back.
 func (c *Client) Redeem(ctx context.Context, code, verifier string) (*control.Login, error) {
 	login := &control.Login{}

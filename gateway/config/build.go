@@ -22,7 +22,11 @@ func (f *File) Users() (*identity.Users, error) {
 	for i, u := range f.Identity.Users {
 		users[i] = u.user()
 	}
-	return identity.NewUsers(users)
+	all, err := identity.NewUsers(users)
+	if err == nil {
+		all.PasswordAlone = f.Identity.Factors.PasswordAlone
+	}
+	return all, err
 }
 
 // Policy builds the access rules. Those with budgets per person need

@@ -21,6 +21,14 @@ type Identity struct {
 	SCIM      *SCIM      `yaml:"scim"`
 	Workloads []Workload `yaml:"workloads"`
 	Sessions  Sessions   `yaml:"sessions"`
+	Factors   Factors    `yaml:"factors"`
+}
+
+// Factors says what the second factors of local users are asked for.
+type Factors struct {
+	Position
+	Issuer        string   `yaml:"issuer"`         // what an app shows besides the user's name; empty: the API's host
+	PasswordAlone []string `yaml:"password_alone"` // protocols at which a password is enough all the same
 }
 
 // User is a local user.
@@ -145,8 +153,29 @@ func (u User) expires() (time.Time, error) {
 	return at, nil
 }
 
+func (f *File) validateFactors(d *decoder) {
+	known := namesOf(f.options.Protocols)
+	for _, name := range f.Identity.Factors.PasswordAlone {
+		if !slices.Contains(known, name) {
+			d.problem(f.Identity.Factors.Line, suggest(name, known), "identity.factors: password_alone: %q is not a protocol", name)
+		}
+	}
+}
+
+// FactorIssuer is what an app shows besides a user's name.
+func (f *File) FactorIssuer() string {
+	if f.Identity.Factors.Issuer != "" {
+		return f.Identity.Factors.Issuer
+	}
+	if u, ok := parseURL(f.API.URL); ok {
+		return u.Hostname()
+	}
+	return "gateway"
+}
+
 func (f *File) validateIdentity(d *decoder) {
 	f.validateUsers(d)
+	f.validateFactors(d)
 	f.validateAPI(d)
 	names := make(map[string]bool)
 	for i := range f.Identity.Providers {
@@ -313,6 +342,7 @@ func (f *File) Workloads() map[string][]oidc.Workload {
 func (f *File) SameIdentity(o *File) bool {
 	a, b := f.Identity, o.Identity
 	a.Users, b.Users = nil, nil
+	a.Factors, b.Factors = Factors{}, Factors{}
 	return same(a, b) && same(f.API, o.API)
 }
 

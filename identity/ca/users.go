@@ -56,8 +56,10 @@ type User struct {
 	Subject string
 	// Login is the login that the certificate was given for.
 	Login string
-	// Proven is when the user has proven herself.
-	Proven time.Time
+	// Proven is when the user has proven herself, and Methods is how, as identity.ClaimMethods
+	// has it; empty where her login says it.
+	Proven  time.Time
+	Methods string
 	// Expires is when the certificate ends.
 	Expires time.Time
 
@@ -74,6 +76,9 @@ func (u *User) encode() *url.URL {
 	if u.Login != "" {
 		q.Set("login", u.Login)
 	}
+	if u.Methods != "" {
+		q.Set("methods", u.Methods)
+	}
 	return &url.URL{Scheme: "sallyport", Host: "user", RawQuery: q.Encode()}
 }
 
@@ -88,7 +93,7 @@ func decodeUser(text string) (*User, error) {
 	if err1 != nil || err2 != nil || q.Get("subject") == "" {
 		return nil, errNotUser
 	}
-	return &User{Subject: q.Get("subject"), Login: q.Get("login"), Proven: time.Unix(proven, 0), issued: time.UnixMilli(issued)}, nil
+	return &User{Subject: q.Get("subject"), Login: q.Get("login"), Methods: q.Get("methods"), Proven: time.Unix(proven, 0), issued: time.UnixMilli(issued)}, nil
 }
 
 var errNotUser = errors.New("the certificate is not one that users log in with")
@@ -275,6 +280,9 @@ func (c *Users) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Identit
 	}
 	if v.Login != "" {
 		now.Claims[identity.ClaimLogin] = v.Login
+	}
+	if v.Methods != "" {
+		now.Claims[identity.ClaimMethods] = v.Methods
 	}
 	now.Claims[identity.ClaimCertificate], now.Claims[claimIssued] = v.id, strconv.FormatInt(v.issued.UnixMilli(), 10)
 	now.Method, now.AuthTime = p.Method, v.Proven

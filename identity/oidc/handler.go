@@ -36,6 +36,8 @@ type Sessions interface {
 //
 //	GET  /PROVIDER/login?return=PATH     a browser begins
 //	GET  /PROVIDER/cli?port=&state=&challenge=   a command line has its browser begin
+//	                                     both with max_age=SECONDS, where the user has to have
+//	                                     proven herself at the provider no longer ago
 //	GET  /PROVIDER/callback              the provider's answer: its redirect URL
 //	POST /confirm                        the user lets the command line in
 //	POST /token                          the command line redeems its code: code, verifier
@@ -160,6 +162,19 @@ func commandLine(q url.Values) (back, error) {
 	return back{Port: port, State: q.Get("state"), Challenge: q.Get("challenge")}, nil
 }
 
+// maxAge is how long ago the user may have proven herself at the provider, in seconds; 0 when
+// that is not said.
+func maxAge(q url.Values) (time.Duration, error) {
+	if !q.Has("max_age") {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(q.Get("max_age"))
+	if err != nil || n < 1 || n > 24*60*60 {
+		return 0, errors.New("the greatest age of a proof: want 1 to 86400 seconds")
+	}
+	return time.Duration(n) * time.Second, nil
+}
+
 // Code is the short text that a terminal shows, and the page that lets it in: the
 // user compares them. It is made of the challenge.
 func Code(challenge string) string {
@@ -169,11 +184,16 @@ func Code(challenge string) string {
 }
 
 func (h *Handler) begin(w http.ResponseWriter, r *http.Request, p *Provider, b back) {
+	age, err := maxAge(r.URL.Query())
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
 	then, err := json.Marshal(b)
 	if err == nil {
 		var at, value string
 		var a *Attempt
-		if at, a, err = p.Begin(r.Context(), BeginOptions{Return: then}); err == nil {
+		if at, a, err = p.Begin(r.Context(), BeginOptions{Return: then, MaxAge: age}); err == nil {
 			if value, err = a.Seal(h.Sealer); err == nil {
 				h.set(w, attemptCookie+p.config.Name, value, attemptLife)
 				http.Redirect(w, r, at, http.StatusFound)

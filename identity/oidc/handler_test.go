@@ -165,6 +165,23 @@ func TestHandlerBrowser(t *testing.T) {
 	require.True(t, s.failed.list[0].Ended)
 }
 
+// TestHandlerRecently: who begins says how long ago the user may have proven herself.
+func TestHandlerRecently(t *testing.T) {
+	s := newSite(t)
+	b := s.browser(t)
+	begun := get(t, b, s.URL+"/auth/dev/login?return=/x&max_age=1")
+	require.Equal(t, http.StatusFound, begun.StatusCode)
+	at, err := url.Parse(begun.Header.Get("Location"))
+	require.NoError(t, err)
+	require.Equal(t, "1", at.Query().Get("max_age"), "the provider is asked to have her do so")
+	done := get(t, b, s.dev.LogIn(t, at.String(), "alice").String())
+	require.Equal(t, http.StatusSeeOther, done.StatusCode)
+	require.Equal(t, "hello dev/alice at /x", body(t, get(t, b, s.URL+"/x")))
+	for _, age := range []string{"", "0", "-1", "x", "86401", "1e3"} {
+		require.Equal(t, http.StatusBadRequest, get(t, b, s.URL+"/auth/dev/login?max_age="+age).StatusCode, age)
+	}
+}
+
 func TestHandlerReturns(t *testing.T) {
 	for to, want := range map[string]string{
 		"/console?x=1#a": "/console?x=1#a", "": "/", "//evil.example.com": "/", "https://evil.example.com": "/", "/\\evil.example.com": "/",

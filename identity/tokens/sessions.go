@@ -182,18 +182,50 @@ func (s *Sessions) End(ctx context.Context, secret proxy.Secret) (*proxy.Identit
 
 // EndAll ends the sessions of a subject, and returns how many these are.
 func (s *Sessions) EndAll(ctx context.Context, subject string) (int, error) {
+	logins, err := s.EndOthers(ctx, subject, "")
+	return len(logins), err
+}
+
+// EndOthers ends the sessions of a subject but those of one login, and returns whose logins
+// these were, as identity.ClaimLogin names them.
+func (s *Sessions) EndOthers(ctx context.Context, subject, login string) (logins []string, err error) {
 	var list []identity.Document
-	err := identity.All(ctx, s.Documents, KindSession, func(d identity.Document) bool {
+	err = identity.All(ctx, s.Documents, KindSession, func(d identity.Document) bool {
 		var k session
-		if json.Unmarshal(d.Body, &k) == nil && k.Identity.Subject == subject {
-			list = append(list, d)
+		if json.Unmarshal(d.Body, &k) != nil || k.Identity.Subject != subject {
+			return true
+		}
+		if own := k.Identity.Claims[identity.ClaimLogin]; login == "" || own != login {
+			list, logins = append(list, d), append(logins, own)
 		}
 		return true
 	})
 	for _, d := range list {
 		err = errors.Join(err, s.end(ctx, d))
 	}
-	return len(list), err
+	return logins, err
+}
+
+// Prove keeps that who has a session has proven herself now, by methods as identity.ClaimMethods
+// has them. Of two that do so at once the later counts.
+func (s *Sessions) Prove(ctx context.Context, secret proxy.Secret, methods string) (*proxy.Identity, error) {
+	for {
+		d, k, err := s.get(ctx, secret)
+		if err != nil {
+			return nil, err
+		}
+		id := &k.Identity
+		id.AuthTime, k.Used = s.now(), s.now()
+		id.Claims = maps.Clone(id.Claims)
+		id.Claims[identity.ClaimMethods] = methods
+		if d.Body, err = json.Marshal(k); err != nil {
+			return nil, err
+		}
+		if _, err = s.Documents.Write(ctx, KindSession, d); errors.Is(err, identity.ErrConflict) {
+			continue // it was used, or has ended
+		}
+		return id, err
+	}
 }
 
 // end deletes a session, whatever has happened to it since it was read.

@@ -16,6 +16,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/identity"
@@ -57,10 +59,17 @@ type Codes struct {
 type kept struct {
 	Key       []byte    `json:"key"` // sealed
 	Confirmed bool      `json:"confirmed"`
-	Last      uint64    `json:"last"` // the step of the code that counted last
-	Failures  int       `json:"failures,omitempty"`
-	Wait      time.Time `json:"wait,omitzero"` // until then no code is looked at
+	Since     time.Time `json:"since,omitzero"` // confirmed; before that, when the key was made
+	Last      uint64    `json:"last"`           // the step of the code that counted last
+	Used      time.Time `json:"used,omitzero"`  // when it counted
+	// Recovery are the hashes of codes that count once each, in the place of one of the app.
+	Recovery [][]byte  `json:"recovery,omitempty"`
+	Failures int       `json:"failures,omitempty"`
+	Wait     time.Time `json:"wait,omitzero"` // until then no code is looked at
 }
+
+// ErrEnrolled says that a user has a second factor, which is not replaced unseen.
+var ErrEnrolled = errors.New("a second factor is set up: remove it first")
 
 // Errors of Codes. All wrap proxy.ErrUnauthenticated.
 var (
@@ -77,6 +86,20 @@ const (
 	firstWait    = 30 * time.Second
 	maxWait      = 15 * time.Minute
 )
+
+// A key is confirmed soon after it was made, or forgotten.
+const (
+	confirmWithin = 10 * time.Minute
+	forgetAfter   = 24 * time.Hour
+)
+
+// Recovery codes have 80 random bits, so that a plain hash of one tells nobody what it is.
+const (
+	recoveryCodes = 10
+	recoveryBytes = 10
+)
+
+var base = base32.StdEncoding.WithPadding(base32.NoPadding)
 
 func (c *Codes) now() time.Time {
 	if c.Now != nil {
@@ -107,6 +130,9 @@ func (c *Codes) write(ctx context.Context, d identity.Document, k kept) error {
 	if d.Body, err = json.Marshal(k); err != nil {
 		return err
 	}
+	if d.Expires = (time.Time{}); !k.Confirmed {
+		d.Expires = k.Since.Add(forgetAfter)
+	}
 	_, err = c.Documents.Write(ctx, Kind, d)
 	return err
 }
@@ -119,7 +145,7 @@ func (c *Codes) Enroll(ctx context.Context, subject, account string) (proxy.Secr
 		return proxy.Secret{}, err
 	}
 	if k.Confirmed {
-		return proxy.Secret{}, errors.New("a second factor is set up: remove it first")
+		return proxy.Secret{}, ErrEnrolled
 	}
 	key := make([]byte, keyBytes)
 	rand.Read(key)
@@ -127,36 +153,109 @@ func (c *Codes) Enroll(ctx context.Context, subject, account string) (proxy.Secr
 	if k.Key, err = c.Sealer.Seal(key, purpose(subject)); err != nil {
 		return proxy.Secret{}, err
 	}
+	k.Since = c.now()
 	d.Name = name(subject)
 	if err := c.write(ctx, d, k); err != nil {
 		return proxy.Secret{}, err
 	}
 	q := url.Values{
-		"secret": {base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(key)}, "issuer": {c.Issuer},
+		"secret": {base.EncodeToString(key)}, "issuer": {c.Issuer},
 		"algorithm": {"SHA1"}, "digits": {fmt.Sprint(digits)}, "period": {fmt.Sprint(period)},
 	}
 	u := url.URL{Scheme: "otpauth", Host: "totp", Path: "/" + c.Issuer + ":" + account, RawQuery: q.Encode()}
 	return proxy.NewSecret(u.String()), nil
 }
 
-// Confirm has the key of Enroll count, by a code of it.
-func (c *Codes) Confirm(ctx context.Context, subject, text string) error {
-	return c.check(ctx, subject, text, true)
+// Confirm has the key of Enroll count, by a code of it, and returns recovery codes, which are
+// kept as hashes only: each counts once where the app is lost.
+func (c *Codes) Confirm(ctx context.Context, subject, text string) ([]proxy.Secret, error) {
+	codes, hashes := newRecovery(subject)
+	err := c.check(ctx, subject, text, func(k *kept) error {
+		if k.Confirmed || c.now().Sub(k.Since) >= confirmWithin {
+			return ErrNotEnrolled
+		}
+		return nil
+	}, func(k *kept) { k.Confirmed, k.Since, k.Recovery = true, c.now(), hashes })
+	if err != nil {
+		return nil, err
+	}
+	return codes, nil
 }
 
-// Verify returns nil when a code is the user's, of now, and was not used. Its error wraps
-// proxy.ErrUnauthenticated when it is not.
+// Verify returns nil when a code is the user's, of now, and was not used, or one of her
+// recovery codes. Its error wraps proxy.ErrUnauthenticated when it is not.
 func (c *Codes) Verify(ctx context.Context, subject, text string) error {
-	return c.check(ctx, subject, text, false)
+	return c.check(ctx, subject, text, confirmed, func(*kept) {})
+}
+
+// Recover returns other recovery codes in place of those before, to a user who has just proven
+// herself.
+func (c *Codes) Recover(ctx context.Context, subject string) ([]proxy.Secret, error) {
+	codes, hashes := newRecovery(subject)
+	for {
+		d, k, err := c.get(ctx, subject)
+		if errors.Is(err, identity.ErrNoDocument) {
+			return nil, ErrNotEnrolled
+		}
+		if err == nil {
+			err = confirmed(&k)
+		}
+		if err != nil {
+			return nil, err
+		}
+		k.Recovery = hashes
+		if err = c.write(ctx, d, k); errors.Is(err, identity.ErrConflict) {
+			continue
+		}
+		return codes, err
+	}
+}
+
+func confirmed(k *kept) error {
+	if !k.Confirmed {
+		return ErrNotEnrolled
+	}
+	return nil
+}
+
+// newRecovery makes recovery codes, in groups that people can read, and their hashes.
+func newRecovery(subject string) (codes []proxy.Secret, hashes [][]byte) {
+	for range recoveryCodes {
+		b := make([]byte, recoveryBytes)
+		rand.Read(b)
+		text := strings.ToLower(base.EncodeToString(b))
+		codes = append(codes, proxy.NewSecret(text[:4]+"-"+text[4:8]+"-"+text[8:12]+"-"+text[12:]))
+		hashes = append(hashes, recoveryHash(subject, text))
+	}
+	return codes, hashes
+}
+
+func recoveryHash(subject, text string) []byte {
+	sum := sha256.Sum256([]byte("recovery " + subject + "\x00" + text))
+	return sum[:]
+}
+
+// Status is what is known of a user's second factor.
+type Status struct {
+	Enrolled bool
+	Since    time.Time
+	Used     time.Time // a code counted last
+	Recovery int       // recovery codes that are left
+}
+
+// Status returns whether a user has a second factor, and since when.
+func (c *Codes) Status(ctx context.Context, subject string) (Status, error) {
+	_, k, err := c.get(ctx, subject)
+	if errors.Is(err, identity.ErrNoDocument) || err == nil && !k.Confirmed {
+		return Status{}, nil
+	}
+	return Status{k.Confirmed, k.Since, k.Used, len(k.Recovery)}, err
 }
 
 // Enrolled reports whether a user has a second factor.
 func (c *Codes) Enrolled(ctx context.Context, subject string) (bool, error) {
-	_, k, err := c.get(ctx, subject)
-	if errors.Is(err, identity.ErrNoDocument) {
-		return false, nil
-	}
-	return k.Confirmed, err
+	s, err := c.Status(ctx, subject)
+	return s.Enrolled, err
 }
 
 // Remove takes a user's second factor away.
@@ -173,10 +272,15 @@ func (c *Codes) Remove(ctx context.Context, subject string) error {
 	}
 }
 
-func (c *Codes) check(ctx context.Context, subject, text string, confirm bool) error {
+// check looks at a code of a user, unless may refuses her document, and keeps what then makes of
+// the document when the code is right.
+func (c *Codes) check(ctx context.Context, subject, text string, may func(*kept) error, then func(*kept)) error {
 	d, k, err := c.get(ctx, subject)
-	if errors.Is(err, identity.ErrNoDocument) || err == nil && k.Confirmed == confirm {
+	if errors.Is(err, identity.ErrNoDocument) {
 		return ErrNotEnrolled
+	}
+	if err == nil {
+		err = may(&k)
 	}
 	if err != nil {
 		return err
@@ -189,15 +293,10 @@ func (c *Codes) check(ctx context.Context, subject, text string, confirm bool) e
 	if err != nil {
 		return err
 	}
-	right := false
-	for step := uint64(now.Unix()/period) - around; step <= uint64(now.Unix()/period)+around; step++ {
-		if subtle.ConstantTimeCompare([]byte(code(key, step)), []byte(text)) == 1 && step > k.Last {
-			right, k.Last = true, step
-			break
-		}
-	}
+	right := k.counts(key, uint64(now.Unix()/period), text) || k.recovers(subject, text)
 	if right {
-		k.Failures, k.Wait, k.Confirmed = 0, time.Time{}, true
+		k.Failures, k.Wait, k.Used = 0, time.Time{}, now
+		then(&k)
 	} else if k.Failures++; k.Failures > freeFailures {
 		k.Wait = now.Add(min(firstWait<<min(k.Failures-freeFailures-1, 10), maxWait))
 	}
@@ -212,4 +311,36 @@ func (c *Codes) check(ctx context.Context, subject, text string, confirm bool) e
 		return ErrWrong
 	}
 	return nil
+}
+
+// counts reports whether a code is one of now that was not used, and has it not count again.
+// All codes of now are compared, whichever it is.
+func (k *kept) counts(key []byte, now uint64, text string) bool {
+	var right uint64
+	for step := now - around; step <= now+around; step++ {
+		if same := subtle.ConstantTimeCompare([]byte(code(key, step)), []byte(text)); step > k.Last {
+			right = max(right, uint64(same)*step)
+		}
+	}
+	if right == 0 {
+		return false
+	}
+	k.Last = right
+	return true
+}
+
+// recovers reports whether a code is a recovery code that is left, and takes it away.
+func (k *kept) recovers(subject, text string) bool {
+	text = strings.ToLower(strings.ReplaceAll(text, "-", ""))
+	sum, at := recoveryHash(subject, text), -1
+	for i, h := range k.Recovery {
+		if subtle.ConstantTimeCompare(h, sum) == 1 {
+			at = i
+		}
+	}
+	if at < 0 || !k.Confirmed {
+		return false
+	}
+	k.Recovery = slices.Delete(slices.Clone(k.Recovery), at, at+1)
+	return true
 }

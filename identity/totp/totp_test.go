@@ -3,6 +3,7 @@ package totp
 import (
 	"encoding/base32"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -52,14 +53,22 @@ func (w *world) enroll(t *testing.T, subject string) func(steps int) string {
 	return func(steps int) string { return code(key, uint64(w.clock.Unix()/period+int64(steps))) }
 }
 
+// confirm has the key of enroll count, and returns the recovery codes.
+func (w *world) confirm(t *testing.T, subject, code string) []proxy.Secret {
+	codes, err := w.Confirm(t.Context(), subject, code)
+	require.NoError(t, err)
+	return codes
+}
+
 func TestCodes(t *testing.T) {
 	w := newWorld(t)
 	require.ErrorIs(t, w.Verify(t.Context(), "alice", "000000"), ErrNotEnrolled)
 	app := w.enroll(t, "alice")
 	require.ErrorIs(t, w.Verify(t.Context(), "alice", app(0)), ErrNotEnrolled, "it is not confirmed")
-	require.NoError(t, w.Confirm(t.Context(), "alice", app(0)))
-	require.ErrorIs(t, w.Confirm(t.Context(), "alice", app(1)), ErrNotEnrolled)
-	_, err := w.Enroll(t.Context(), "alice", "alice")
+	w.confirm(t, "alice", app(0))
+	_, err := w.Confirm(t.Context(), "alice", app(1))
+	require.ErrorIs(t, err, ErrNotEnrolled)
+	_, err = w.Enroll(t.Context(), "alice", "alice")
 	require.Error(t, err, "who has her session cannot replace it")
 	on, err := w.Enrolled(t.Context(), "alice")
 	require.NoError(t, err)
@@ -78,7 +87,7 @@ func TestCodes(t *testing.T) {
 	}
 
 	other := w.enroll(t, "bob")
-	require.NoError(t, w.Confirm(t.Context(), "bob", other(0)))
+	w.confirm(t, "bob", other(0))
 	d, err := w.docs.Get(t.Context(), Kind, name("bob"))
 	require.NoError(t, err)
 	victim, err := w.docs.Get(t.Context(), Kind, name("alice"))
@@ -95,7 +104,7 @@ func TestCodes(t *testing.T) {
 func TestGuessing(t *testing.T) {
 	w := newWorld(t)
 	app := w.enroll(t, "alice")
-	require.NoError(t, w.Confirm(t.Context(), "alice", app(0)))
+	w.confirm(t, "alice", app(0))
 	wrong := app(50)
 	looked := 0
 	begun := w.clock
@@ -116,17 +125,19 @@ func TestGuessing(t *testing.T) {
 
 	w.enroll(t, "carol")
 	for range freeFailures + 1 {
-		require.ErrorIs(t, w.Confirm(t.Context(), "carol", "x"), ErrWrong)
+		_, err := w.Confirm(t.Context(), "carol", "x")
+		require.ErrorIs(t, err, ErrWrong)
 	}
 	again := w.enroll(t, "carol")
-	require.ErrorIs(t, w.Confirm(t.Context(), "carol", again(0)), ErrWait)
+	_, err := w.Confirm(t.Context(), "carol", again(0))
+	require.ErrorIs(t, err, ErrWait)
 }
 
 // TestOnce: of several that use one code at once, it counts for one.
 func TestOnce(t *testing.T) {
 	w := newWorld(t)
 	app := w.enroll(t, "alice")
-	require.NoError(t, w.Confirm(t.Context(), "alice", app(0)))
+	w.confirm(t, "alice", app(0))
 	w.clock = w.clock.Add(period * time.Second)
 	text := app(0)
 	var wg sync.WaitGroup
@@ -140,4 +151,54 @@ func TestOnce(t *testing.T) {
 	}
 	wg.Wait()
 	require.Len(t, right, 1)
+}
+
+// TestRecovery: a recovery code counts once, in the place of one of the app, and is kept as a
+// hash.
+func TestRecovery(t *testing.T) {
+	w := newWorld(t)
+	app := w.enroll(t, "alice")
+	codes := w.confirm(t, "alice", app(0))
+	require.Len(t, codes, recoveryCodes)
+	d, err := w.docs.Get(t.Context(), Kind, name("alice"))
+	require.NoError(t, err)
+	for _, c := range codes {
+		require.NotContains(t, string(d.Body), c.Reveal())
+	}
+	require.NoError(t, w.Verify(t.Context(), "alice", codes[3].Reveal()))
+	require.ErrorIs(t, w.Verify(t.Context(), "alice", codes[3].Reveal()), ErrWrong, "it was used")
+	require.NoError(t, w.Verify(t.Context(), "alice", strings.ToUpper(strings.ReplaceAll(codes[4].Reveal(), "-", ""))), "as people type it")
+	require.ErrorIs(t, w.Verify(t.Context(), "alice", ""), ErrWrong)
+	s, err := w.Status(t.Context(), "alice")
+	require.NoError(t, err)
+	require.Equal(t, recoveryCodes-2, s.Recovery)
+
+	bobs := w.confirm(t, "bob", w.enroll(t, "bob")(0))
+	require.ErrorIs(t, w.Verify(t.Context(), "alice", bobs[0].Reveal()), ErrWrong, "another's")
+	others, err := w.Recover(t.Context(), "alice")
+	require.NoError(t, err)
+	require.Len(t, others, recoveryCodes)
+	require.ErrorIs(t, w.Verify(t.Context(), "alice", codes[5].Reveal()), ErrWrong, "others took its place")
+	require.NoError(t, w.Verify(t.Context(), "alice", others[0].Reveal()))
+	require.NoError(t, w.Remove(t.Context(), "alice"))
+	require.ErrorIs(t, w.Verify(t.Context(), "alice", others[1].Reveal()), ErrNotEnrolled)
+	_, err = w.Recover(t.Context(), "alice")
+	require.ErrorIs(t, err, ErrNotEnrolled)
+}
+
+// TestConfirmInTime: a key that was shown some time ago is not confirmed any more.
+func TestConfirmInTime(t *testing.T) {
+	w := newWorld(t)
+	app := w.enroll(t, "alice")
+	w.clock = w.clock.Add(confirmWithin)
+	_, err := w.Confirm(t.Context(), "alice", app(0))
+	require.ErrorIs(t, err, ErrNotEnrolled)
+	app = w.enroll(t, "alice")
+	d, err := w.docs.Get(t.Context(), Kind, name("alice"))
+	require.NoError(t, err)
+	require.Equal(t, w.clock.Add(forgetAfter), d.Expires)
+	w.confirm(t, "alice", app(0))
+	d, err = w.docs.Get(t.Context(), Kind, name("alice"))
+	require.NoError(t, err)
+	require.Zero(t, d.Expires)
 }
