@@ -33,8 +33,12 @@ func document(t *testing.T, name string) string {
 func TestDocumentedConfigs(t *testing.T) {
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```")
 	n := 0
-	for _, name := range []string{"README.md", "docs/config.md", "docs/clients.md", "docs/login.md"} {
-		for _, m := range blocks.FindAllStringSubmatch(document(t, name), -1) {
+	for _, name := range []string{"README.md", "docs/config.md", "docs/clients.md", "docs/login.md", "docs/reviews.md"} {
+		found := blocks.FindAllStringSubmatch(document(t, name), -1)
+		if name == "docs/reviews.md" {
+			found = found[:1] // the others are parts
+		}
+		for _, m := range found {
 			f, err := config.Parse(filepath.Join(t.TempDir(), "sallyport.yaml"), []byte(m[1]), configOptions())
 			require.NoError(t, err, "%s:\n%s", name, m[1])
 			_, err = f.Policy()
@@ -50,7 +54,12 @@ func TestDocumentedConfigs(t *testing.T) {
 // TestBreakGlass: the account for emergencies that docs/login.md shows connects by its second factor
 // of late, and by nothing less; what it writes waits for an approval.
 func TestBreakGlass(t *testing.T) {
-	text := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindStringSubmatch(document(t, "docs/login.md"))[1]
+	text := ""
+	for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(document(t, "docs/login.md"), -1) {
+		if strings.Contains(m[1], "breakglass") {
+			text = m[1]
+		}
+	}
 	f, err := config.Parse(filepath.Join(t.TempDir(), "sallyport.yaml"), []byte(text), configOptions())
 	require.NoError(t, err)
 	rules, err := f.Policy()
