@@ -173,6 +173,9 @@ type Masking struct {
 	Bits      int    `yaml:"bits"`
 
 	Recognize *Recognizer `yaml:"recognize"`
+
+	// Stored says that the entry is an object of the store, which adds to what the file masks.
+	Stored bool `yaml:"-"`
 }
 
 // Recognizer is a kind of value that masking finds in addition to its own; see
@@ -361,6 +364,9 @@ func parse(name string, text []byte, o Options, before *File, from objects) (*Fi
 		}
 		out.objects = from
 		d.decode(doc.Content[0], reflect.ValueOf(out).Elem(), "", 0)
+		for i := range out.Masking {
+			out.Masking[i].Stored = from.of(out.Masking[i].Line) != nil
+		}
 		if dec.Decode(new(yaml.Node)) == nil {
 			d.problem(doc.Line, "", "the file holds more than one document")
 		}

@@ -105,7 +105,7 @@ func (r *Recognizer) pattern() detect.Pattern {
 }
 
 func (m Masking) rule() (masking.Rule, error) {
-	r := masking.Rule{Name: m.Name, Profile: m.Profile, Off: m.Use == useOff, Columns: m.Columns, Tags: m.Tags, ColumnTypes: m.DBTypes, Groups: m.Groups, Except: m.Except.Groups}
+	r := masking.Rule{Name: m.Name, Profile: m.Profile, Off: m.Use == useOff, Columns: m.Columns, Tags: m.Tags, ColumnTypes: m.DBTypes, Groups: m.Groups, Except: m.Except.Groups, Adds: m.Stored}
 	for _, e := range m.Entities {
 		r.Types = append(r.Types, detect.TypeNamed(e))
 	}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/masking"
+	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/revision"
 )
 
@@ -305,4 +307,68 @@ func TestRebinds(t *testing.T) {
 	require.Len(t, f.Rebinds(changesTo(own)), 1)
 	key := stored(t, "resources: [{name: new, type: postgres, address: 'evil.example:1', username: a, tls: {cert: '-----BEGIN CERTIFICATE-----', key: 'vault:kv/orders#password'}}]")
 	require.Len(t, f.Rebinds(changesTo(key)), 1)
+}
+
+// shown is what alice sees of a value of a column at orders.
+func shown(t *testing.T, f *File, column, value string) string {
+	t.Helper()
+	m, err := f.Masker(t.Context(), nil, masking.Config{Key: []byte(strings.Repeat("k", 32))})
+	require.NoError(t, err)
+	s := &proxy.Session{Protocol: "postgres", Identity: &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}, Target: proxy.Target{Resource: &proxy.Resource{Name: "orders", Type: "postgres"}}}
+	h, err := m.Intercept(t.Context(), s)
+	require.NoError(t, err)
+	require.NotNil(t, h.Flow)
+	op := &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: []byte("SELECT 1"), Facts: &proxy.Facts{Effects: proxy.EffectRead, Rows: true}}
+	flow, err := h.Flow(t.Context(), op, &proxy.Shape{Kind: proxy.ShapeRows, Columns: []proxy.ShapeColumn{{Name: column, Type: 25}}})
+	require.NoError(t, err)
+	r := proxy.NewRow([][]byte{[]byte(value)})
+	if flow.Row != nil {
+		require.NoError(t, flow.Row(r))
+	}
+	return string(r.Value(0))
+}
+
+// TestStoredMasking: a masking rule of the store, which one person adds, adds to what the packs and the file mask.
+func TestStoredMasking(t *testing.T) {
+	const address = "alice@example.com"
+	for _, section := range []string{
+		"", "masking: [{use: default, with: redact, mode: strict}]", "masking: [{use: off}, {entities: [EMAIL_ADDRESS], with: redact}, {columns: [email], with: 'null'}]",
+	} {
+		f, err := Parse("sallyport.yaml", []byte(small+section+"\n"), withKinds())
+		require.NoError(t, err)
+		email, text := shown(t, f, "email", address), shown(t, f, "notes", "write to "+address)
+		for _, c := range []struct {
+			rule string
+			says string // why it is refused; empty: it is not, and shows no more
+		}{
+			{"entities: [EMAIL_ADDRESS], with: visible", "it cannot show values"},
+			{"columns: [email], write_back: allow", "let masks be written"},
+			{"entities: [EMAIL_ADDRESS], with: keep-domain", ""},
+			{"columns: [email], with: keep-domain", ""},
+			{"db_types: [text], with: partial, keep_first: 8", ""},
+		} {
+			list := stored(t, "masking: [{name: m, "+c.rule+"}]")
+			next, err := f.Try(list, changesTo(list))
+			if c.says != "" {
+				require.ErrorContains(t, err, c.says, "%s %s", section, c.rule)
+				continue
+			}
+			require.NoError(t, err)
+			require.Empty(t, f.Weakens(changesTo(list)[0]))
+			if !strings.Contains(c.rule, "db_types") { // by which all columns of the type are masked
+				require.Equal(t, email, shown(t, next, "email", address), "%s %s", section, c.rule)
+				require.Equal(t, text, shown(t, next, "notes", "write to "+address), "%s %s", section, c.rule)
+			}
+			require.NotContains(t, shown(t, next, "notes", "write to "+address), "alice", "%s %s", section, c.rule)
+		}
+	}
+
+	// What moves into the file is the file's.
+	f := smallFile(t)
+	rule := "masking: [{name: m, entities: [EMAIL_ADDRESS], with: keep-domain}]\n"
+	with, err := f.From(stored(t, rule))
+	require.NoError(t, err)
+	own, err := Parse("sallyport.yaml", []byte(small+rule), withKinds())
+	require.NoError(t, err)
+	require.False(t, own.SameMasking(with))
 }

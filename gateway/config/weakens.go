@@ -35,7 +35,7 @@ func (f *File) Weakens(c revision.Change) string {
 		return "it changes what is refused or held, or who approves"
 	case "masking":
 		if before == nil && after != nil {
-			return "" // where rules meet, the stricter one counts
+			return "" // it adds to what is masked; see masking.Rule.Adds
 		}
 		return "it changes what is masked"
 	case "resource":
