@@ -58,6 +58,9 @@ func with(f *config.File, set *revision.Set) (*config.File, error) {
 	return next, nil
 }
 
+// errUnused says that the store has objects that this gateway cannot use.
+var errUnused = errors.New("this gateway cannot use it")
+
 // useObjects has the gateway use the objects that the store has now.
 func (g *Gateway) useObjects(ctx context.Context) error {
 	g.applying.Lock()
@@ -74,8 +77,9 @@ func (g *Gateway) useObjects(ctx context.Context) error {
 				"revision", set.Current, "uses", o.set.Current, "err", err)
 		}
 		o.failed = set
-		return err
+		return fmt.Errorf("%w: %w", errUnused, err)
 	}
+	o.failed = nil
 	g.log.Info("a revision of the configuration objects is used", "revision", set.Current, "objects", len(set.Objects))
 	return nil
 }
@@ -96,13 +100,10 @@ func (g *Gateway) retry(ctx context.Context, now bool) {
 // followObjects has the gateway follow a change of the objects. What cannot be used was logged, and is tried again:
 // only a store that cannot be read is an error.
 func (g *Gateway) followObjects(ctx context.Context) error {
-	err := g.useObjects(ctx)
-	g.applying.Lock()
-	defer g.applying.Unlock()
-	if g.objects.failed != nil {
-		return nil
+	if err := g.useObjects(ctx); !errors.Is(err, errUnused) {
+		return err
 	}
-	return err
+	return nil
 }
 
 // configuration is what the API changes objects by.
@@ -136,11 +137,6 @@ func (g *Gateway) configuration() *control.Configuration {
 			return p, nil
 		},
 		Rebinds: func(changes []revision.Change) []string { return g.parts().config.Rebinds(changes) },
-		Use: func(ctx context.Context) error {
-			if err := g.useObjects(ctx); err != nil {
-				return errors.Join(errors.New("this gateway cannot use it"), err)
-			}
-			return nil
-		},
+		Use:     g.useObjects,
 	}
 }

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -162,12 +164,38 @@ func TestObjectsUnused(t *testing.T) {
 	_, err := pgconn.Connect(t.Context(), two.database("alice", "shop"))
 	require.Error(t, err, "all of it is used, or nothing")
 	connect(t, one.database("alice", "shop"))
+	require.NoError(t, two.Reload(), "the file can be read again meanwhile")
+	require.NotEqual(t, r.Number, two.objects.set.Current)
 	require.NoError(t, one.stop())
-	two.retry(t.Context(), true)
+	require.NoError(t, two.Reload())
 	two.uses(t, r.Number)
 	connect(t, two.database("alice", "shop"))
 	_, err = pgconn.Connect(t.Context(), fmt.Sprintf("host=%s port=%s user=alice password=%s sslmode=disable", host, port, password))
 	require.Error(t, err)
+}
+
+// TestObjectsUnread: a store that cannot be read is an error to who follows it, also while a revision cannot be used.
+func TestObjectsUnread(t *testing.T) {
+	h := &house{dir: t.TempDir(), log: &lockedText{}}
+	f := h.file(t, "listen: {postgres: \"127.0.0.1:0\"}\nidentity: {users: [{name: alice, groups: [dev], password: "+verifier(t)+"}]}\ncontrol: [{groups: [dev], allow: [configure]}]\n"+
+		"access: [{name: later, groups: [dev], resources: [billing], allow: [connect]}]\n")
+	g, err := New(f, Options{Log: slog.New(slog.NewTextHandler(h.log, nil))})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, g.Close()) }()
+	require.Contains(t, h.log.String(), `no resource is named \"billing\"`, "what a rule names and is not there is said at the start, too")
+	g.objects.failed = &revision.Set{Current: 1}
+	require.NoError(t, g.followObjects(t.Context()))
+	g.objects.keeper.Store = silent{g.objects.keeper.Store}
+	require.ErrorIs(t, g.followObjects(t.Context()), errSilent)
+}
+
+var errSilent = errors.New("the store does not answer")
+
+// silent is a store that does not answer.
+type silent struct{ store.Store }
+
+func (silent) Get(context.Context, string, string) (store.Document, error) {
+	return store.Document{}, errSilent
 }
 
 // TestObjectsShadowed: a file that takes over an object's name counts.
