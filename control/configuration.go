@@ -42,7 +42,7 @@ type Object struct {
 	revision.Object
 	Home string `json:"home"` // "file" or "store"
 	// Hidden says that an object of the store is not used, because the config file has one of the same
-	// name.
+	// name, or does not use objects of its kind.
 	Hidden bool `json:"hidden,omitempty"`
 }
 

@@ -146,7 +146,7 @@ func getCommand(c *cli) *cobra.Command {
 // objectHome is where an object is kept.
 func objectHome(o control.Object) string {
 	if o.Hidden {
-		return "store (not used: the config file has one of this name)"
+		return "store (not used: the config file has this name, or does not use the kind)"
 	}
 	return o.Home
 }

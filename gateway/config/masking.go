@@ -72,10 +72,10 @@ func (f *File) Profiles() (names []string) {
 // for is not known.
 func (f *File) checkProfile(d *decoder, m Masking) {
 	asked := func(a Access) bool { return slices.Contains(a.Masking, m.Profile) }
-	if m.Profile == "" || d.broken["access"] || f.Policies.OPA != nil || slices.ContainsFunc(f.Access, asked) {
+	if m.Profile == "" || d.broken["access"] || f.Policies.OPA != nil {
 		return
 	}
-	d.problem(m.Line, "add masking: ["+m.Profile+"] to the access rules whose sessions have it", "no access rule asks for the masking profile %q, so the entry never applies", m.Profile)
+	f.refersTo(d, m.Line, "use of profile "+m.Profile, slices.ContainsFunc(f.Access, asked), "add masking: ["+m.Profile+"] to the access rules whose sessions have it", "no access rule asks for the masking profile %q, so the entry never applies", m.Profile)
 }
 
 // masks reports whether anything is masked.
@@ -273,7 +273,7 @@ func (f *File) validateMasking(d *decoder) {
 		}
 		f.validateRequests(d, m, r)
 	}
-	if len(f.MaskingKey.Detokenise) > 0 && !tokens {
-		d.problem(f.MaskingKey.Line, "add a masking rule with: tokenise or with: encrypt", "detokenise has no effect: no masking rule makes tokens or encrypted values")
+	if len(f.MaskingKey.Detokenise) > 0 {
+		f.refersTo(d, f.MaskingKey.Line, "tokens", tokens, "add a masking rule with: tokenise or with: encrypt", "detokenise has no effect: no masking rule makes tokens or encrypted values")
 	}
 }

@@ -1,6 +1,9 @@
 package config
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -79,6 +82,7 @@ func TestReadObjects(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, list, stored(t, string(text)), "what is written is read as the same")
 	require.Equal(t, list, stored(t, strings.ReplaceAll(team, "\naccess:", "\n---\naccess:")), "documents of one file")
+	require.Equal(t, list, stored(t, "---\n# before\n---\n"+team+"---\n"), "and empty ones")
 
 	for _, c := range []struct{ name, text, says string }{
 		{"nothing", "", "there is no object"},
@@ -86,6 +90,13 @@ func TestReadObjects(t *testing.T) {
 		{"a bad name", "access: [{name: a/b, groups: [dev]}]", `access "a/b": a name cannot hold '/'`},
 		{"for the file alone", "access: [{name: a}]\ncontrol: []", `team.yaml:2: "control" is for the config file alone`},
 		{"providers", "identity: {providers: []}", `"identity.providers" is for the config file alone`},
+		{"two lists", "access: [{name: a}]\naccess: [{name: b}]", `team.yaml:2: "access" is given twice`},
+		{"two lists of users", "identity:\n  users: [{name: a}]\n  users: [{name: b}]", `team.yaml:3: "identity.users" is given twice`},
+		{"a document of something else", "- a\n---\naccess: [{name: a}]", "team.yaml:1: a document must be keys and values"},
+		{"identity of something else", "identity: []", "team.yaml:1: identity must be keys and values"},
+		{"a name", "access:\n  - developers", "team.yaml:2: an entry of access must be keys and values"},
+		{"a list of words", "access: [[name, a]]", "an entry of access must be keys and values"},
+		{"nothing as a name", "access: [{name: ~, groups: [dev]}]", "an entry of access has no name"},
 		{"not a list", "access: {name: a}", "access must be a list"},
 		{"an anchor", "access: [&a {name: a}, {name: b, x: *a}]", "uses an anchor"},
 		{"not YAML", "access: [", "not YAML"},
@@ -199,6 +210,73 @@ func TestLater(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// TestFileByItself: a gateway that starts reads the file before it has objects. So a file that it takes while it runs
+// is one that it starts with.
+func TestFileByItself(t *testing.T) {
+	const objects = team + `
+    - {name: dora, groups: [billing], password: "` + verifier + `"}
+---
+masking:
+  - {name: tokens, columns: [people.iban], with: tokenise}
+  - {name: strict, profile: strict, columns: [people.born], with: redact}
+access:
+  - {name: watched, groups: [dev], masking: [strict, quiet], recording: full}
+`
+	for _, c := range []struct {
+		name, access, more string
+		never              bool // also where objects can be changed
+	}{
+		{"a resource", "{name: r, groups: [dev], resources: [billing], deny: [write]}", "", false},
+		{"labels", "{name: r, groups: [dev], resources: {team: billing}, deny: [write]}", "", false},
+		{"a protocol", "{name: r, groups: [dev], resources: [billing], protocols: [postgres], deny: [write]}", "", false},
+		{"a group", "{name: r, groups: [billing], deny: [write]}", "", false},
+		{"a user", "{name: r, users: [carol], deny: [write]}", "", false},
+		{"approvers", "{name: r, groups: [dev], allow: [write], review: {approvers: [billing]}}", "", false},
+		{"a profile", "{name: r, groups: [dev], masking: [strict], recording: full}", "", true},
+		{"who asks for a profile", "{name: r, groups: [dev], deny: [write]}", "masking: [{profile: quiet, columns: [people.note], with: redact}]", false},
+		{"tokens", "{name: r, groups: [dev], deny: [write]}", "masking_key: {detokenise: [ops]}", false},
+	} {
+		for _, configurable := range []bool{true, false} {
+			t.Run(fmt.Sprint(c.name, " ", configurable), func(t *testing.T) {
+				text := small
+				if !configurable {
+					text = strings.Replace(text, "configure", "list", 1)
+				}
+				name := filepath.Join(t.TempDir(), "sallyport.yaml")
+				quiet := "masking: [{profile: quiet, columns: [people.note], with: redact}]\n"
+				write := func(text string) { require.NoError(t, os.WriteFile(name, []byte(text), 0o600)) }
+				begin := text + "  - {name: quiet, groups: [dev], masking: [quiet]}\n"
+				write(begin + quiet)
+				f, err := Load(name, withKinds())
+				require.NoError(t, err)
+				f, err = f.Try(stored(t, objects), nil)
+				require.NoError(t, err)
+				more := c.more
+				if !strings.Contains(more, "masking:") {
+					more, text = quiet+more, begin
+				}
+				write(text + "  - " + c.access + "\n" + more + "\n")
+				next, err := f.Reload()
+				_, alone := Load(name, withKinds())
+				if configurable && !c.never {
+					require.NoError(t, err)
+					require.NoError(t, alone)
+					_, err = next.Try(stored(t, objects), nil)
+					require.NoError(t, err)
+					return
+				}
+				require.Error(t, alone)
+				if strings.Contains(c.name, "who asks") { // the file had somebody who did
+					require.NoError(t, err)
+					require.Contains(t, fmt.Sprint(next.Gone()), "before the next start, which refuses the file")
+					return
+				}
+				require.EqualError(t, err, alone.Error())
+			})
+		}
+	}
+}
+
 func TestKinds(t *testing.T) {
 	f, err := Parse("sallyport.yaml", []byte(small+"objects: {kinds: [access], approval: never}\n"), withKinds())
 	require.NoError(t, err)
@@ -207,6 +285,8 @@ func TestKinds(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, with.Resources, 1)
 	require.Len(t, with.Hidden(), 4)
+	_, err = f.Try(list, changesTo(list))
+	require.ErrorContains(t, err, "store: resource/billing:1: the config file does not use objects of the kind resource from the store (add resource to objects.kinds there)")
 	for _, c := range []struct{ text, says string }{
 		{"objects: {kinds: [acces]}", `objects.kinds: "acces" is unknown (did you mean "access"?)`},
 		{"objects: {kinds: []}", "objects.kinds is empty"},
