@@ -15,6 +15,7 @@ import (
 const (
 	MaxObjects  = 5000               // in a store
 	MaxText     = 64 << 10           // bytes of an object
+	MaxTotal    = 8 << 20            // bytes of all objects
 	MaxChanges  = 200                // objects that one revision changes
 	MaxSize     = 400 << 10          // bytes of one revision's texts, before and after
 	MaxKept     = 1000               // revisions; older ones are gone

@@ -245,7 +245,48 @@ func TestBounds(t *testing.T) {
 	}
 	_, err := k.Propose(t.Context(), Proposal{Put: []Object{object("x", "risky")}, Author: ada}, recorded)
 	require.ErrorContains(t, err, "100 revisions wait")
-	propose(t, k, Proposal{Put: []Object{object("x", "1")}})
+	for i := range MaxPage {
+		propose(t, k, Proposal{Put: []Object{object("x", fmt.Sprint(i))}})
+	}
+	_, err = k.Propose(t.Context(), Proposal{Put: []Object{object("y", "risky")}, Author: ada}, recorded)
+	require.ErrorContains(t, err, "100 revisions wait", "also when others were made since")
+	_, err = k.Decide(t.Context(), 7, false, bob, "", recorded)
+	require.NoError(t, err)
+	propose(t, k, Proposal{Put: []Object{object("y", "risky")}})
+
+	// Large ones.
+	k = keeper()
+	long := strings.Repeat("x", MaxText-1)
+	for i := range 40 {
+		var p Proposal
+		for j := range 3 {
+			p.Put = append(p.Put, object(fmt.Sprint(j), fmt.Sprint(i%10)+long))
+		}
+		propose(t, k, p)
+	}
+	var seen int64
+	for before := int64(0); ; {
+		list, err := k.List(t.Context(), before, 0)
+		require.NoError(t, err)
+		if len(list) == 0 {
+			break
+		}
+		require.Less(t, len(list), 40)
+		for _, r := range list {
+			require.Equal(t, 40-seen, r.Number)
+			seen++
+		}
+		before = list[len(list)-1].Number
+	}
+	require.Equal(t, int64(40), seen)
+	k = keeper()
+	for i := range MaxTotal / MaxText {
+		propose(t, k, Proposal{Put: []Object{object(fmt.Sprint(i), "x"+long)}})
+	}
+	_, err = k.Propose(t.Context(), Proposal{Put: []Object{object("more", "x")}, Author: ada}, recorded)
+	require.ErrorContains(t, err, "bytes altogether")
+	propose(t, k, Proposal{Put: []Object{object("1", "less")}})
+	propose(t, k, Proposal{Put: []Object{object("more", "x")}})
 
 	k = keeper()
 	for i := range MaxKept + 3 {
