@@ -72,7 +72,7 @@ type ApplyRequest struct {
 // RevisionRequest is the body of what is done with a revision.
 type RevisionRequest struct {
 	Reason string `json:"reason,omitempty"` // recorded
-	Bind   bool   `json:"bind,omitempty"`   // as in ApplyRequest; for what is taken back
+	Bind   bool   `json:"bind,omitempty"`   // as in ApplyRequest; for what is approved or taken back
 }
 
 // Revision is a revision as the API shows it.
@@ -193,8 +193,8 @@ func (h *Handler) applyObjects(c *call) error {
 func (h *Handler) propose(c *call, cf *Configuration, p revision.Proposal, action string, bind bool) error {
 	p.Author = person(c)
 	r, err := cf.Keeper.Propose(c.Context(), p, func(r *revision.Revision) error {
-		if moved := cf.Rebinds(r.Changes); len(moved) > 0 && !bind {
-			return &Error{http.StatusConflict, CodeUnbound, strings.Join(moved, "\n") + "\nthe secret is bound to where it is used now: confirm that it goes there, too (--bind)"}
+		if err := cf.bound(r, bind); err != nil {
+			return err
 		}
 		if r.State == revision.Waiting {
 			if err := c.present(); err != nil {
@@ -207,6 +207,15 @@ func (h *Handler) propose(c *call, cf *Configuration, p revision.Proposal, actio
 		return told(err)
 	}
 	return h.answerRevision(c, cf, r)
+}
+
+// bound fails when a revision has secrets go elsewhere, which bind confirms.
+func (cf *Configuration) bound(r *revision.Revision, bind bool) error {
+	moved := cf.Rebinds(r.Changes)
+	if len(moved) == 0 || bind {
+		return nil
+	}
+	return &Error{http.StatusConflict, CodeUnbound, strings.Join(moved, "\n") + "\nthe secret is bound to where it is used now: confirm that it goes there, too (--bind)"}
 }
 
 // present fails unless a person has logged in: one who is known by the local socket alone could be her own second
@@ -319,11 +328,16 @@ func (h *Handler) approveRevision(c *call) error { return h.decideRevision(c, "a
 func (h *Handler) rejectRevision(c *call) error  { return h.decideRevision(c, "reject", false) }
 
 func (h *Handler) decideRevision(c *call, action string, approve bool) error {
-	return h.onRevision(c, func(cf *Configuration, n int64, reason string, _ bool) error {
+	return h.onRevision(c, func(cf *Configuration, n int64, reason string, bind bool) error {
 		if err := c.present(); err != nil {
 			return err
 		}
 		r, err := cf.Keeper.Decide(c.Context(), n, approve, person(c), reason, func(r *revision.Revision) error {
+			if approve {
+				if err := cf.bound(r, bind); err != nil {
+					return err
+				}
+			}
 			return h.recordRevision(c, action, r, reason)
 		})
 		if err != nil {

@@ -139,6 +139,15 @@ func TestConfiguration(t *testing.T) {
 	require.Equal(t, http.StatusConflict, status, "taking it back sends the secret there again")
 	answer[control.Revision](t, s, ada, "POST", "/v1/revisions/4/revert", control.RevisionRequest{Bind: true})
 
+	// The second person confirms that, too.
+	answer[control.Revision](t, s, ada, "POST", "/v1/objects", control.ApplyRequest{Objects: "resource x home\naccess y risky"})
+	answer[control.Revision](t, s, olga, "POST", "/v1/revisions/6/approve", control.RevisionRequest{})
+	answer[control.Revision](t, s, ada, "POST", "/v1/objects", control.ApplyRequest{Objects: "resource x moved\naccess z risky", Bind: true})
+	status, text = s.do(t, olga, "POST", "/v1/revisions/7/approve", control.RevisionRequest{})
+	require.Equal(t, http.StatusConflict, status)
+	require.Contains(t, text, `"code":"unbound"`)
+	answer[control.Revision](t, s, olga, "POST", "/v1/revisions/7/approve", control.RevisionRequest{Bind: true})
+
 	for _, c := range []struct {
 		what   string
 		path   string

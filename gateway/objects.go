@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/control"
@@ -25,10 +26,23 @@ type objects struct {
 func (g *Gateway) openObjects(ctx context.Context) (err error) {
 	g.objects.keeper = &revision.Keeper{
 		Store: g.state.store, Check: g.checkObjects,
-		Needs: func(c revision.Change) string { return g.parts().config.Weakens(c) },
+		Needs: g.needs,
 	}
 	g.objects.set, err = g.objects.keeper.Load(ctx)
 	return err
+}
+
+// needs says why a second person approves a change, and what it does with secrets.
+func (g *Gateway) needs(c revision.Change) string {
+	f := g.parts().config
+	why := f.Weakens(c)
+	if why == "" {
+		return ""
+	}
+	for _, moved := range f.Rebinds([]revision.Change{c}) {
+		why += "; " + strings.TrimPrefix(moved, c.String()+": ")
+	}
+	return why
 }
 
 // checkObjects makes everything of a configuration with other objects, and uses nothing of it.

@@ -148,6 +148,8 @@ func TestObjectsApproval(t *testing.T) {
 	require.NoError(t, err)
 	one.uses(t, r.Number)
 	connect(t, one.database("alice", "shop"))
+	needs := one.needs(revision.Change{Key: revision.Key{Kind: "resource", Name: "x"}, After: "{name: x, type: postgres, address: 'evil.example:1', username: a, password: 'env:DB_PASSWORD'}"})
+	require.Contains(t, needs, `; env:DB_PASSWORD would be used at evil.example:1 for the account "a", where it is not used now`, "who approves is told")
 	r = one.change(t, "guardrails: [{name: no-inserts, deny: {effects: [insert]}}]")
 	require.Equal(t, revision.Applied, r.State, "what only adds a check does not")
 }

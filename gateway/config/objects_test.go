@@ -362,7 +362,8 @@ func TestConceal(t *testing.T) {
 
 // TestRebinds: a secret goes where it is used now, or somebody confirms that it goes elsewhere.
 func TestRebinds(t *testing.T) {
-	f, err := Parse("sallyport.yaml", []byte(strings.Replace(small, "username: app", `username: app, password: "vault:kv/orders#password"`, 1)), withKinds())
+	f, err := Parse("sallyport.yaml", []byte(strings.Replace(small, "username: app", `username: app, password: "vault:kv/orders#password"`, 1)+
+		"masking_key: {secret: 'vault:kv/gateway#masking'}\nmasking_analyzer: {api: presidio, url: 'https://a.internal/analyze', columns: [a.b], key: 'vault:kv/analyzer'}\n"), withKinds())
 	require.NoError(t, err)
 	for _, c := range []struct {
 		name, address, username, ref string
@@ -376,6 +377,9 @@ func TestRebinds(t *testing.T) {
 		{"another account", "db.internal:5432", "postgres", "vault:kv/orders#password", true},
 		{"another part", "evil.example:5432", "app", "vault:kv/orders#admin", true},
 		{"in other words", "evil.example:5432", "app", "vault:kv//x/../orders#password", true},
+		{"the gateway's own", "evil.example:5432", "app", "vault:kv/gateway#masking", true},
+		{"another part of the gateway's own", "evil.example:5432", "app", "vault:kv/gateway#store", true},
+		{"what an analyzer is shown", "evil.example:5432", "app", "vault:kv/analyzer", true},
 		{"one of its own", "other.internal:5432", "app", "vault:kv/other#password", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
