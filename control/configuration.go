@@ -111,6 +111,7 @@ func told(err error) error {
 		{revision.ErrConflict, http.StatusConflict, CodeConflict},
 		{revision.ErrDecided, http.StatusConflict, CodeConflict},
 		{revision.ErrOwn, http.StatusForbidden, CodeForbidden},
+		{revision.ErrUncertain, http.StatusServiceUnavailable, CodeUnavailable},
 		{revision.ErrInvalid, http.StatusBadRequest, CodeBadRequest},
 	} {
 		if errors.Is(err, is.err) {

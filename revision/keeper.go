@@ -322,8 +322,13 @@ func (k *Keeper) again(ctx context.Context, change func(*Set) (*Revision, []stor
 		if bad != nil || len(ws) == 0 {
 			return r, bad
 		}
-		if _, err = k.Store.Write(ctx, ws...); !errors.Is(err, store.ErrConflict) {
-			return r, err
+		switch _, err = k.Store.Write(ctx, ws...); {
+		case err == nil:
+			return r, nil
+		case errors.Is(err, store.ErrUncertain):
+			return nil, fmt.Errorf("%w: %w", ErrUncertain, err)
+		case !errors.Is(err, store.ErrConflict):
+			return nil, err
 		}
 	}
 	return nil, fmt.Errorf("%w %d times: look at it again: %w", ErrConflict, attempts, err)

@@ -34,6 +34,8 @@ var (
 	ErrDecided = errors.New("the revision does not wait for a decision")
 	// ErrOwn says that somebody decides about her own revision.
 	ErrOwn = errors.New("a second person decides: nobody approves her own revision")
+	// ErrUncertain says that the store's answer was lost: the change is kept as a whole, or not at all.
+	ErrUncertain = errors.New("it is not known whether the change is kept: look at the newest revision before it is made again")
 	// ErrInvalid says that what was given is not a change that can be made.
 	ErrInvalid = errors.New("invalid change")
 )

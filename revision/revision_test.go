@@ -238,6 +238,27 @@ func TestRace(t *testing.T) {
 	require.Equal(t, set.text(Key{"access", "shared"}), list[0].Changes[len(list[0].Changes)-1].After)
 }
 
+// lost is a store whose answers to writes are lost.
+type lost struct{ store.Store }
+
+func (l lost) Write(ctx context.Context, ws ...store.Write) (int64, error) {
+	n, err := l.Store.Write(ctx, ws...)
+	return n, errors.Join(err, store.ErrUncertain)
+}
+
+// TestUncertain: who cannot be told whether a change is kept is told that.
+func TestUncertain(t *testing.T) {
+	k := keeper()
+	k.Store = lost{k.Store}
+	r, err := k.Propose(t.Context(), Proposal{Put: []Object{object("a", "1")}, Author: ada}, recorded)
+	require.ErrorIs(t, err, ErrUncertain)
+	require.Nil(t, r)
+	require.Contains(t, texts(t, k), "access/a")
+	list, err := k.List(t.Context(), 0, 0)
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+}
+
 func TestBounds(t *testing.T) {
 	k := keeper()
 	for i := range MaxWaiting {
