@@ -53,6 +53,26 @@ func (g *Gateway) entrances(f *config.File) (entrances, error) {
 	return next, nil
 }
 
+// mayListen returns why the gateway cannot listen where f says, if it listens at all.
+func (g *Gateway) mayListen(f *config.File) error {
+	g.mu.Lock()
+	current, listening := g.listeners, g.socket != nil
+	g.mu.Unlock()
+	for _, l := range f.Listeners() {
+		if !listening || current[l] != nil {
+			continue
+		}
+		ln, err := current.open(l)
+		if err != nil {
+			return fmt.Errorf("%s: %w", strings.TrimSpace(l.Protocol+" "+l.Resource), err)
+		}
+		if err := ln.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // open listens at a place. Where one of the others listens at the same address, for
 // another resource, both accept what comes until that one is withdrawn.
 func (es entrances) open(l protocol.Listener) (net.Listener, error) {

@@ -49,6 +49,9 @@ func (g *Gateway) needs(c revision.Change) string {
 func (g *Gateway) checkObjects(ctx context.Context, list []revision.Object, changes []revision.Change) error {
 	next, err := g.parts().config.Try(list, changes)
 	if err == nil {
+		err = g.mayListen(next)
+	}
+	if err == nil {
 		var p *parts
 		if p, err = g.make(ctx, next, nil); err == nil {
 			p.secrets.Retire()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -160,10 +161,16 @@ func TestObjectsUnused(t *testing.T) {
 	address := freeAddress(t)
 	host, port, _ := strings.Cut(address, ":")
 	objects := readers + fmt.Sprintf("\nresources: [{name: other, type: postgres, address: '127.0.0.1:1', username: a, listen: %q}]", address)
+	taken, err := net.Listen("tcp", address)
+	require.NoError(t, err)
+	_, err = one.try(t, objects)
+	require.ErrorIs(t, err, revision.ErrInvalid, "what this gateway cannot use is not kept: it would not start with it")
+	require.ErrorContains(t, err, "address already in use")
+	require.NoError(t, taken.Close())
 	r := one.change(t, objects)
 	two.logs(t, "a revision of the configuration objects cannot be used") // the address is one's
 	require.NotEqual(t, r.Number, two.objects.set.Current)
-	_, err := pgconn.Connect(t.Context(), two.database("alice", "shop"))
+	_, err = pgconn.Connect(t.Context(), two.database("alice", "shop"))
 	require.Error(t, err, "all of it is used, or nothing")
 	connect(t, one.database("alice", "shop"))
 	require.NoError(t, two.Reload(), "the file can be read again meanwhile")
