@@ -20,8 +20,9 @@ type Configuration struct {
 	Kinds []string
 	// Read reads objects in YAML; file is for messages.
 	Read func(ctx context.Context, file, text string) (revision.Proposal, error)
-	// Conceal returns the text of an object of a kind without what is not to be shown.
-	Conceal func(kind, text string) string
+	// Conceal returns the texts of an object of a kind before and after a change without what is not to be
+	// shown; whether that changes is shown.
+	Conceal func(kind, before, after string) (shownBefore, shownAfter string)
 	// File returns the objects of the config file, and those of the store that are not used because the
 	// file has them.
 	File func() (own []revision.Object, hidden []revision.Key)
@@ -127,7 +128,7 @@ func (cf *Configuration) shown(r *revision.Revision) Revision {
 	out.Changes = slices.Clone(r.Changes)
 	for i := range out.Changes {
 		ch := &out.Changes[i]
-		ch.Before, ch.After = cf.Conceal(ch.Kind, ch.Before), cf.Conceal(ch.Kind, ch.After)
+		ch.Before, ch.After = cf.Conceal(ch.Kind, ch.Before, ch.After)
 	}
 	return Revision{Revision: out}
 }
@@ -147,7 +148,7 @@ func (h *Handler) listObjects(c *call) error {
 	own, hidden := cf.File()
 	list := ObjectList{Revision: set.Current, Objects: []Object{}}
 	add := func(o revision.Object, home string, hidden bool) {
-		o.Text = cf.Conceal(o.Kind, o.Text)
+		_, o.Text = cf.Conceal(o.Kind, o.Text, o.Text)
 		list.Objects = append(list.Objects, Object{o, home, hidden})
 	}
 	for _, o := range own {
@@ -180,6 +181,9 @@ func (h *Handler) applyObjects(c *call) error {
 	}
 	p.Delete, p.Reason = req.Delete, strings.TrimSpace(req.Reason)
 	if req.Plan {
+		if err := h.record(audit.Action{Type: audit.AdminConfiguration, By: c.who, Reason: "plan", Remote: c.RemoteAddr}); err != nil {
+			return err
+		}
 		r, err := cf.Keeper.Plan(c.Context(), p)
 		if err != nil {
 			return told(err)

@@ -47,11 +47,14 @@ func configuration(used *int) *control.Configuration {
 			}
 			return p, nil
 		},
-		Conceal: func(kind, text string) string {
-			if kind == "user" && text != "" {
-				return "kept"
+		Conceal: func(kind, before, after string) (string, string) {
+			switch {
+			case kind != "user":
+				return before, after
+			case before == after:
+				return "kept", "kept"
 			}
-			return text
+			return "", "changed"
 		},
 		File: func() ([]revision.Object, []revision.Key) {
 			return []revision.Object{{Key: revision.Key{Kind: "user", Name: "ada"}, Text: "verifier"}}, nil
@@ -101,7 +104,7 @@ func TestConfiguration(t *testing.T) {
 
 	r := answer[control.Revision](t, s, ada, "POST", "/v1/objects", control.ApplyRequest{Objects: "user eve verifier", Reason: "new here"})
 	require.Equal(t, revision.Applied, r.State)
-	require.Equal(t, "kept", r.Changes[0].After, "what passwords are checked by is not shown")
+	require.Equal(t, "changed", r.Changes[0].After, "what passwords are checked by is not shown")
 	require.Equal(t, 1, used)
 	list := answer[control.ObjectList](t, s, ada, "GET", "/v1/objects", nil)
 	require.Equal(t, int64(1), list.Revision)
@@ -109,7 +112,7 @@ func TestConfiguration(t *testing.T) {
 	for _, o := range list.Objects {
 		require.Equal(t, "kept", o.Text)
 	}
-	require.Equal(t, "kept", answer[control.RevisionList](t, s, ada, "GET", "/v1/revisions?limit=1", nil).Revisions[0].Changes[0].After)
+	require.Equal(t, "changed", answer[control.RevisionList](t, s, ada, "GET", "/v1/revisions?limit=1", nil).Revisions[0].Changes[0].After)
 
 	// Two people.
 	plan := answer[control.Revision](t, s, ada, "POST", "/v1/objects", control.ApplyRequest{Objects: "access a risky", Plan: true})
@@ -173,6 +176,7 @@ func TestConfiguration(t *testing.T) {
 		done = append(done, strings.Join([]string{e.Type, e.User, e.Action, e.Reason}, "|"))
 	}
 	require.Contains(t, done, "admin.configure|ada|apply|revision 1 (applied): user/eve: new here")
+	require.Contains(t, done, "admin.configuration|ada||plan")
 	require.Contains(t, done, "admin.configure|ada|apply|revision 2 (waiting): access/a")
 	require.Contains(t, done, "admin.configure|olga|approve|revision 2 (applied): access/a: fine")
 	require.Contains(t, done, "admin.configure|ada|revert|revision 5 (applied): resource/x")

@@ -348,7 +348,7 @@ func TestWeakens(t *testing.T) {
 // TestConceal: what passwords are checked by is not shown, and is kept where it is written back.
 func TestConceal(t *testing.T) {
 	o := stored(t, team)[4]
-	shown := Conceal(o.Kind, o.Text)
+	_, shown := Conceal(o.Kind, o.Text, o.Text)
 	require.NotContains(t, shown, "SCRAM")
 	require.Contains(t, shown, "password: kept")
 	back, err := Fill(revision.Object{Key: o.Key, Text: shown}, o)
@@ -356,8 +356,24 @@ func TestConceal(t *testing.T) {
 	require.Equal(t, o, back)
 	_, err = Fill(revision.Object{Key: o.Key, Text: shown}, revision.Object{})
 	require.ErrorContains(t, err, "has none in the store that could be kept")
-	require.Equal(t, "password: x\n", Conceal("resource", "password: x\n"), "a reference is shown")
-	require.Empty(t, Conceal("user", "{"))
+	_, shown = Conceal("resource", "", "password: x\n")
+	require.Equal(t, "password: x\n", shown, "a reference is shown")
+	_, shown = Conceal("user", "", "{")
+	require.Empty(t, shown)
+
+	// Who approves sees that a password is another, whatever else changes.
+	for _, c := range []struct{ before, after, shownBefore, shownAfter string }{
+		{"", "name: u\npassword: a\n", "", "name: u\npassword: changed\n"},
+		{"name: u\npassword: a\n", "", "name: u\npassword: kept\n", ""},
+		{"name: u\npassword: a\n", "name: u\npassword: a\nemail: e\n", "name: u\npassword: kept\n", "name: u\npassword: kept\nemail: e\n"},
+		{"name: u\npassword: a\n", "name: u\npassword: b\nemail: e\n", "name: u\npassword: kept\n", "name: u\npassword: changed\nemail: e\n"},
+		{"name: u\npassword: a\n", "name: u\nhash: a\n", "name: u\npassword: kept\n", "name: u\nhash: changed\n"},
+		{"name: u\nhash: a\npassword: b\n", "name: u\nhash: b\npassword: b\n", "name: u\nhash: kept\npassword: kept\n", "name: u\nhash: changed\npassword: kept\n"},
+	} {
+		before, after := Conceal("user", c.before, c.after)
+		require.Equal(t, c.shownBefore, before)
+		require.Equal(t, c.shownAfter, after)
+	}
 }
 
 // TestRebinds: a secret goes where it is used now, or somebody confirms that it goes elsewhere.
