@@ -493,6 +493,13 @@ func (f *File) validateObjects(d *decoder) {
 	if err := from.Close(context.Background()); err != nil { // nothing was leased
 		d.problem(1, "", "secrets: %v", err)
 	}
+	for _, u := range f.Identity.Users {
+		for _, g := range u.Groups {
+			if source, _, named := strings.Cut(g, ":"); named && foreign(u.Line) {
+				d.problem(u.Line, "leave it out, or name a group without a source", "user %q of the store cannot be in the group %q: %s says who is", u.Name, g, source)
+			}
+		}
+	}
 	for _, g := range f.Guardrails {
 		if g.Use != "" && foreign(g.Line) {
 			d.problem(g.Line, "write it in the config file", "a guardrail of the store has no use: it says where the default pack applies")

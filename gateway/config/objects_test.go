@@ -167,6 +167,8 @@ func TestForeign(t *testing.T) {
 		{"a certificate of a file", resource(`address: "h:1", tls: {cert: c.pem, key: "vault:x#y"}`), "tls.cert: a resource of the store cannot name a file"},
 		{"a private key of a file", resource(`address: "h:1", tls: {cert: "-----BEGIN CERTIFICATE-----", key: k.pem}`), "tls.key: a resource of the store cannot name a file"},
 		{"a key by a local reference", resource(`address: "h:1", tls: {cert: "-----BEGIN CERTIFICATE-----", key: "file:k.pem"}`), "leads to the gateway's own host"},
+		{"a group of a provider", `identity: {users: [{name: u, groups: [dev, "entra:gateway-admins"], password: "` + verifier + `"}]}`, `user "u" of the store cannot be in the group "entra:gateway-admins": entra says who is`},
+		{"an assigned group", `identity: {users: [{name: u, groups: ["local:dba"], password: "` + verifier + `"}]}`, "local says who is"},
 		{"guardrails off", "guardrails: [{name: g, use: off}]", "a guardrail of the store has no use"},
 		{"the pack elsewhere", "guardrails: [{name: g, use: default, resources: [orders]}]", "a guardrail of the store has no use"},
 		{"masking off", "masking: [{name: m, use: off}]", "a masking rule of the store has no use"},
