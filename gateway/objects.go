@@ -39,10 +39,7 @@ func (g *Gateway) needs(c revision.Change) string {
 	if why == "" {
 		return ""
 	}
-	for _, moved := range f.Rebinds([]revision.Change{c}) {
-		why += "; " + strings.TrimPrefix(moved, c.String()+": ")
-	}
-	return why
+	return strings.Join(append([]string{why}, f.Binds(c)...), "; ")
 }
 
 // checkObjects makes everything of a configuration with other objects, and uses nothing of it.

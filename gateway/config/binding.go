@@ -37,25 +37,52 @@ func (f *File) bindings(r *Resource) (list []secrets.Binding) {
 // have them go to. What the file uses elsewhere than in resources, such as the masking key, goes to none. Any other
 // secret is bound by the first resource that names it.
 func (f *File) Rebinds(changes []revision.Change) (list []string) {
-	var bound []secrets.Binding
-	for i := range f.Resources {
-		bound = append(bound, f.bindings(&f.Resources[i])...)
+	known := make(map[string]bool)
+	f.eachReference(reflect.ValueOf(f).Elem(), func(ref string) { known[place(ref)] = true })
+	for _, b := range f.bound() {
+		known[place(b.Ref)] = true
 	}
-	elsewhere := make(map[string]bool)
-	f.eachReference(reflect.ValueOf(f).Elem(), func(ref string) { elsewhere[place(ref)] = true })
 	for _, c := range changes {
-		r, ok := f.entry(c.Kind, c.After).(*Resource)
-		if !ok {
-			continue
-		}
-		for _, b := range f.bindings(r) {
-			known := elsewhere[place(b.Ref)] || slices.ContainsFunc(bound, func(o secrets.Binding) bool { return place(o.Ref) == place(b.Ref) })
-			if known && !slices.ContainsFunc(bound, func(o secrets.Binding) bool { return o.Check(b.Ref, b.Address, b.Account) == nil }) {
-				list = append(list, fmt.Sprintf("%s: %s would be used at %s for the account %q, where it is not used now", c.Key, b.Ref, b.Address, b.Account))
+		for _, b := range f.binds(c) {
+			if known[place(b.Ref)] {
+				list = append(list, c.String()+": "+used(b))
 			}
 		}
 	}
 	return list
+}
+
+// Binds says which secrets would be used by a change at an address or for an account where no resource of f uses
+// them, those among them that no resource uses: a secret may have several names.
+func (f *File) Binds(c revision.Change) (list []string) {
+	for _, b := range f.binds(c) {
+		list = append(list, used(b))
+	}
+	return list
+}
+
+func used(b secrets.Binding) string {
+	return fmt.Sprintf("%s would be used at %s for the account %q, where it is not used now", b.Ref, b.Address, b.Account)
+}
+
+// bound are the bindings of all resources.
+func (f *File) bound() (list []secrets.Binding) {
+	for i := range f.Resources {
+		list = append(list, f.bindings(&f.Resources[i])...)
+	}
+	return list
+}
+
+// binds are the bindings that a change has and no resource of f.
+func (f *File) binds(c revision.Change) []secrets.Binding {
+	r, ok := f.entry(c.Kind, c.After).(*Resource)
+	if !ok {
+		return nil
+	}
+	bound := f.bound()
+	return slices.DeleteFunc(f.bindings(r), func(b secrets.Binding) bool {
+		return slices.ContainsFunc(bound, func(o secrets.Binding) bool { return o.Check(b.Ref, b.Address, b.Account) == nil })
+	})
 }
 
 // eachReference has found called with everything in v that is a reference, but for what resources have.

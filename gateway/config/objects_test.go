@@ -398,11 +398,13 @@ func TestRebinds(t *testing.T) {
 		{"the gateway's own", "evil.example:5432", "app", "vault:kv/gateway#masking", true},
 		{"another part of the gateway's own", "evil.example:5432", "app", "vault:kv/gateway#store", true},
 		{"what an analyzer is shown", "evil.example:5432", "app", "vault:kv/analyzer", true},
+		{"by another name", "evil.example:5432", "app", "vault:kv/data/orders#password", false},
 		{"one of its own", "other.internal:5432", "app", "vault:kv/other#password", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			list := stored(t, "resources: [{name: new, type: postgres, address: '"+c.address+"', username: "+c.username+", password: '"+c.ref+"'}]")
 			require.Equal(t, c.moves, len(f.Rebinds(changesTo(list))) > 0, f.Rebinds(changesTo(list)))
+			require.Equal(t, c.moves || c.name == "one of its own" || c.name == "by another name", len(f.Binds(changesTo(list)[0])) > 0, "who approves is told of every new use")
 		})
 	}
 	own := stored(t, "resources: [{name: new, type: postgres, address: 'evil.example:1', username: a, own_account: {username: app, password: 'vault:kv/orders#password'}}]")
