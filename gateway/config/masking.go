@@ -198,6 +198,10 @@ func (f *File) validateRecognizers(d *decoder) *detect.Detector {
 		if m.Recognize == nil {
 			continue
 		}
+		if m.Stored {
+			d.problem(m.Line, "write it in the config file", "what is recognized is not said by the store: it takes the place of what is found otherwise")
+			continue
+		}
 		d.onlyKeys(m.Line, m, "recognize", "recognize")
 		if m.Recognize.Score < 0 {
 			d.problem(m.Line, "", "masking: a score must be 1 to 100")

@@ -173,6 +173,7 @@ func TestForeign(t *testing.T) {
 		{"the pack elsewhere", "guardrails: [{name: g, use: default, resources: [orders]}]", "a guardrail of the store has no use"},
 		{"masking off", "masking: [{name: m, use: off}]", "a masking rule of the store has no use"},
 		{"the masking pack elsewhere", "masking: [{name: m, use: default, resources: [orders]}]", "a masking rule of the store has no use"},
+		{"a recognizer", "masking: [{name: m, recognize: {entity: BADGE, pattern: 'BG-[0-9]{4}'}}]", "what is recognized is not said by the store"},
 		{"an unknown group", "access: [{name: a, groups: [dve], allow: [connect]}]", "store: access/a:1: the rule names group"},
 		{"an unknown resource", "access: [{name: a, groups: [dev], resources: [ordres], allow: [connect]}]", `no resource is named "ordres" (did you mean "orders"?)`},
 		{"an unknown key", "access: [{name: a, groups: [dev], alow: [connect]}]", `unknown key`},
