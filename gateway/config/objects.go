@@ -335,6 +335,9 @@ func bare(n *yaml.Node) *yaml.Node {
 	out := &yaml.Node{Kind: n.Kind, Tag: n.Tag, Value: n.Value}
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!str" {
 		out.Style = n.Style & (yaml.DoubleQuotedStyle | yaml.SingleQuotedStyle | yaml.LiteralStyle)
+		if strings.TrimLeft(n.Value, "\t\n ") != n.Value { // which a block cannot begin with as it is written
+			out.Style = yaml.DoubleQuotedStyle
+		}
 	}
 	if n.Kind == yaml.SequenceNode && !slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return c.Kind != yaml.ScalarNode }) {
 		out.Style = yaml.FlowStyle // words of one list are on one line

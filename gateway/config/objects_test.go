@@ -84,6 +84,12 @@ func TestReadObjects(t *testing.T) {
 	require.Equal(t, list, stored(t, strings.ReplaceAll(team, "\naccess:", "\n---\naccess:")), "documents of one file")
 	require.Equal(t, list, stored(t, "---\n# before\n---\n"+team+"---\n"), "and empty ones")
 
+	for _, message := range []string{"|4-\n          \tb", "|4-\n         b", "|-\n      a\n       b", "\"\\n\\n a\"", "' a'", ">\n      a\n      b"} {
+		list := stored(t, "guardrails:\n  - name: g\n    deny: {effects: [drop]}\n    message: "+message)
+		_, err := smallFile(t).Try(list, changesTo(list))
+		require.NoError(t, err, "%q as %q", message, list[0].Text)
+	}
+
 	for _, c := range []struct{ name, text, says string }{
 		{"nothing", "", "there is no object"},
 		{"no name", "access: [{groups: [dev], allow: [connect]}]", "team.yaml:1: an entry of access has no name"},
