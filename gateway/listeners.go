@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/revision"
 )
 
 // entrance is a place where clients come in.
@@ -53,18 +55,20 @@ func (g *Gateway) entrances(f *config.File) (entrances, error) {
 	return next, nil
 }
 
-// mayListen returns why the gateway cannot listen where f says, if it listens at all.
-func (g *Gateway) mayListen(f *config.File) error {
+// mayListen returns why the gateway cannot listen where f says for resources that are changed, if it listens at all.
+// Where it cannot for others, they keep nothing else from being changed.
+func (g *Gateway) mayListen(f *config.File, changes []revision.Change) error {
 	g.mu.Lock()
 	current, listening := g.listeners, g.socket != nil
 	g.mu.Unlock()
 	for _, l := range f.Listeners() {
-		if !listening || current[l] != nil {
+		changed := slices.ContainsFunc(changes, func(c revision.Change) bool { return c.Key == revision.Key{Kind: "resource", Name: l.Resource} })
+		if !listening || current[l] != nil || !changed {
 			continue
 		}
 		ln, err := current.open(l)
 		if err != nil {
-			return fmt.Errorf("%s: %w", strings.TrimSpace(l.Protocol+" "+l.Resource), err)
+			return fmt.Errorf("resource %s: %w", l.Resource, err)
 		}
 		if err := ln.Close(); err != nil {
 			return err

@@ -46,7 +46,7 @@ func (g *Gateway) needs(c revision.Change) string {
 func (g *Gateway) checkObjects(ctx context.Context, list []revision.Object, changes []revision.Change) error {
 	next, err := g.parts().config.Try(list, changes)
 	if err == nil {
-		err = g.mayListen(next)
+		err = g.mayListen(next, changes)
 	}
 	if err == nil {
 		var p *parts
