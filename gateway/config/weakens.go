@@ -29,7 +29,8 @@ func (f *File) Weakens(c revision.Change) string {
 	case "access":
 		return weakensAccess(before, after)
 	case "guardrail":
-		if before == nil && after != nil && len(after.(*Guardrail).Approvers) == 0 {
+		// A LIMIT that is added, however high, has a query not meet the rules that hold queries without one.
+		if before == nil && after != nil && len(after.(*Guardrail).Approvers) == 0 && after.(*Guardrail).Rewrite == nil {
 			return ""
 		}
 		return "it changes what is refused or held, or who approves"
