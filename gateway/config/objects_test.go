@@ -332,6 +332,8 @@ func TestWeakens(t *testing.T) {
 		{"a guardrail that goes", "guardrail", "{name: g, deny: {effects: [drop]}}", "", true},
 		{"a guardrail that watches", "guardrail", "{name: g, deny: {effects: [drop]}}", "{name: g, deny: {effects: [drop]}, observe: true}", true},
 		{"a mask", "masking", "", "{name: m, columns: [a.b], with: redact}", false},
+		{"values that are refused", "masking", "", "{name: m, columns: [a.b], with: redact, requests: refuse}", false},
+		{"tokens that are stored in the place of values", "masking", "", "{name: m, columns: [a.b], with: redact, requests: tokenise}", true},
 		{"a mask that goes", "masking", "{name: m, columns: [a.b], with: redact}", "", true},
 		{"a weaker mask", "masking", "{name: m, columns: [a.b], with: redact}", "{name: m, columns: [a.b], with: partial}", true},
 		{"a resource", "resource", "", "{name: x, type: postgres, address: 'h:1', username: a}", true},

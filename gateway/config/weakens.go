@@ -5,6 +5,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/revision"
 )
 
@@ -35,10 +36,10 @@ func (f *File) Weakens(c revision.Change) string {
 		}
 		return "it changes what is refused or held, or who approves"
 	case "masking":
-		if before == nil && after != nil {
+		if before == nil && after != nil && after.(*Masking).Requests != masking.RequestsTokenise.String() {
 			return "" // it adds to what is masked; see masking.Rule.Adds
 		}
-		return "it changes what is masked"
+		return "it changes what is masked, or what is stored"
 	case "resource":
 		if after == nil {
 			return ""
