@@ -335,7 +335,7 @@ func (h *Handler) rejectRevision(c *call) error  { return h.decideRevision(c, "r
 func (h *Handler) decideRevision(c *call, action string, approve bool) error {
 	return h.onRevision(c, func(cf *Configuration, n int64, reason string, bind bool) error {
 		if err := c.present(); err != nil {
-			return err
+			return h.barred(c, n, err)
 		}
 		r, err := cf.Keeper.Decide(c.Context(), n, approve, person(c), reason, func(r *revision.Revision) error {
 			if approve {
@@ -345,11 +345,20 @@ func (h *Handler) decideRevision(c *call, action string, approve bool) error {
 			}
 			return h.recordRevision(c, action, r, reason)
 		})
+		if errors.Is(err, revision.ErrOwn) {
+			return h.barred(c, n, told(err))
+		}
 		if err != nil {
 			return told(err)
 		}
 		return h.answerRevision(c, cf, r)
 	})
+}
+
+// barred records that somebody was kept from deciding about a revision, and returns why she was.
+func (h *Handler) barred(c *call, number int64, why error) error {
+	a := audit.Action{Type: audit.AdminRefused, Action: audit.AdminConfigure, By: c.who, Reason: "revision " + strconv.FormatInt(number, 10) + ": " + why.Error(), Remote: c.RemoteAddr}
+	return cmp.Or(h.record(a), why)
 }
 
 func (h *Handler) revertRevision(c *call) error {

@@ -181,6 +181,7 @@ func TestConfiguration(t *testing.T) {
 	require.Contains(t, done, "admin.configure|olga|approve|revision 2 (applied): access/a: fine")
 	require.Contains(t, done, "admin.configure|ada|revert|revision 5 (applied): resource/x")
 	require.Contains(t, done, "admin.refused|bob|admin.configure|")
+	require.Contains(t, done, "admin.refused|ada|admin.configure|revision 2: a second person decides: nobody approves her own revision")
 	require.NotContains(t, strings.Join(done, "\n"), "verifier")
 
 	s.portal.Configuration = nil
