@@ -20,8 +20,9 @@ type Configuration struct {
 	Kinds []string
 	// Read reads objects in YAML; file is for messages.
 	Read func(ctx context.Context, file, text string) (revision.Proposal, error)
-	// Conceal returns the text of an object of a kind without what is not to be shown.
-	Conceal func(kind, text string) string
+	// Conceal returns the texts of an object of a kind before and after a change without what is not to be
+	// shown; whether that changes is shown.
+	Conceal func(kind, before, after string) (shownBefore, shownAfter string)
 	// File returns the objects of the config file, and those of the store that are not used because the
 	// file has them.
 	File func() (own []revision.Object, hidden []revision.Key)
@@ -42,7 +43,7 @@ type Object struct {
 	revision.Object
 	Home string `json:"home"` // "file" or "store"
 	// Hidden says that an object of the store is not used, because the config file has one of the same
-	// name.
+	// name, or does not use objects of its kind.
 	Hidden bool `json:"hidden,omitempty"`
 }
 
@@ -72,7 +73,7 @@ type ApplyRequest struct {
 // RevisionRequest is the body of what is done with a revision.
 type RevisionRequest struct {
 	Reason string `json:"reason,omitempty"` // recorded
-	Bind   bool   `json:"bind,omitempty"`   // as in ApplyRequest; for what is taken back
+	Bind   bool   `json:"bind,omitempty"`   // as in ApplyRequest; for what is approved or taken back
 }
 
 // Revision is a revision as the API shows it.
@@ -111,6 +112,7 @@ func told(err error) error {
 		{revision.ErrConflict, http.StatusConflict, CodeConflict},
 		{revision.ErrDecided, http.StatusConflict, CodeConflict},
 		{revision.ErrOwn, http.StatusForbidden, CodeForbidden},
+		{revision.ErrUncertain, http.StatusServiceUnavailable, CodeUnavailable},
 		{revision.ErrInvalid, http.StatusBadRequest, CodeBadRequest},
 	} {
 		if errors.Is(err, is.err) {
@@ -126,7 +128,7 @@ func (cf *Configuration) shown(r *revision.Revision) Revision {
 	out.Changes = slices.Clone(r.Changes)
 	for i := range out.Changes {
 		ch := &out.Changes[i]
-		ch.Before, ch.After = cf.Conceal(ch.Kind, ch.Before), cf.Conceal(ch.Kind, ch.After)
+		ch.Before, ch.After = cf.Conceal(ch.Kind, ch.Before, ch.After)
 	}
 	return Revision{Revision: out}
 }
@@ -146,7 +148,7 @@ func (h *Handler) listObjects(c *call) error {
 	own, hidden := cf.File()
 	list := ObjectList{Revision: set.Current, Objects: []Object{}}
 	add := func(o revision.Object, home string, hidden bool) {
-		o.Text = cf.Conceal(o.Kind, o.Text)
+		_, o.Text = cf.Conceal(o.Kind, o.Text, o.Text)
 		list.Objects = append(list.Objects, Object{o, home, hidden})
 	}
 	for _, o := range own {
@@ -179,6 +181,9 @@ func (h *Handler) applyObjects(c *call) error {
 	}
 	p.Delete, p.Reason = req.Delete, strings.TrimSpace(req.Reason)
 	if req.Plan {
+		if err := h.record(audit.Action{Type: audit.AdminConfiguration, By: c.who, Reason: "plan", Remote: c.RemoteAddr}); err != nil {
+			return err
+		}
 		r, err := cf.Keeper.Plan(c.Context(), p)
 		if err != nil {
 			return told(err)
@@ -193,8 +198,8 @@ func (h *Handler) applyObjects(c *call) error {
 func (h *Handler) propose(c *call, cf *Configuration, p revision.Proposal, action string, bind bool) error {
 	p.Author = person(c)
 	r, err := cf.Keeper.Propose(c.Context(), p, func(r *revision.Revision) error {
-		if moved := cf.Rebinds(r.Changes); len(moved) > 0 && !bind {
-			return &Error{http.StatusConflict, CodeUnbound, strings.Join(moved, "\n") + "\nthe secret is bound to where it is used now: confirm that it goes there, too (--bind)"}
+		if err := cf.bound(r, bind); err != nil {
+			return err
 		}
 		if r.State == revision.Waiting {
 			if err := c.present(); err != nil {
@@ -207,6 +212,15 @@ func (h *Handler) propose(c *call, cf *Configuration, p revision.Proposal, actio
 		return told(err)
 	}
 	return h.answerRevision(c, cf, r)
+}
+
+// bound fails when a revision has secrets go elsewhere, which bind confirms.
+func (cf *Configuration) bound(r *revision.Revision, bind bool) error {
+	moved := cf.Rebinds(r.Changes)
+	if len(moved) == 0 || bind {
+		return nil
+	}
+	return &Error{http.StatusConflict, CodeUnbound, strings.Join(moved, "\n") + "\nthe secret is bound to where it is used now: confirm that it goes there, too (--bind)"}
 }
 
 // present fails unless a person has logged in: one who is known by the local socket alone could be her own second
@@ -319,18 +333,32 @@ func (h *Handler) approveRevision(c *call) error { return h.decideRevision(c, "a
 func (h *Handler) rejectRevision(c *call) error  { return h.decideRevision(c, "reject", false) }
 
 func (h *Handler) decideRevision(c *call, action string, approve bool) error {
-	return h.onRevision(c, func(cf *Configuration, n int64, reason string, _ bool) error {
+	return h.onRevision(c, func(cf *Configuration, n int64, reason string, bind bool) error {
 		if err := c.present(); err != nil {
-			return err
+			return h.barred(c, n, err)
 		}
 		r, err := cf.Keeper.Decide(c.Context(), n, approve, person(c), reason, func(r *revision.Revision) error {
+			if approve {
+				if err := cf.bound(r, bind); err != nil {
+					return err
+				}
+			}
 			return h.recordRevision(c, action, r, reason)
 		})
+		if errors.Is(err, revision.ErrOwn) {
+			return h.barred(c, n, told(err))
+		}
 		if err != nil {
 			return told(err)
 		}
 		return h.answerRevision(c, cf, r)
 	})
+}
+
+// barred records that somebody was kept from deciding about a revision, and returns why she was.
+func (h *Handler) barred(c *call, number int64, why error) error {
+	a := audit.Action{Type: audit.AdminRefused, Action: audit.AdminConfigure, By: c.who, Reason: "revision " + strconv.FormatInt(number, 10) + ": " + why.Error(), Remote: c.RemoteAddr}
+	return cmp.Or(h.record(a), why)
 }
 
 func (h *Handler) revertRevision(c *call) error {

@@ -47,11 +47,14 @@ func configuration(used *int) *control.Configuration {
 			}
 			return p, nil
 		},
-		Conceal: func(kind, text string) string {
-			if kind == "user" && text != "" {
-				return "kept"
+		Conceal: func(kind, before, after string) (string, string) {
+			switch {
+			case kind != "user":
+				return before, after
+			case before == after:
+				return "kept", "kept"
 			}
-			return text
+			return "", "changed"
 		},
 		File: func() ([]revision.Object, []revision.Key) {
 			return []revision.Object{{Key: revision.Key{Kind: "user", Name: "ada"}, Text: "verifier"}}, nil
@@ -101,7 +104,7 @@ func TestConfiguration(t *testing.T) {
 
 	r := answer[control.Revision](t, s, ada, "POST", "/v1/objects", control.ApplyRequest{Objects: "user eve verifier", Reason: "new here"})
 	require.Equal(t, revision.Applied, r.State)
-	require.Equal(t, "kept", r.Changes[0].After, "what passwords are checked by is not shown")
+	require.Equal(t, "changed", r.Changes[0].After, "what passwords are checked by is not shown")
 	require.Equal(t, 1, used)
 	list := answer[control.ObjectList](t, s, ada, "GET", "/v1/objects", nil)
 	require.Equal(t, int64(1), list.Revision)
@@ -109,7 +112,7 @@ func TestConfiguration(t *testing.T) {
 	for _, o := range list.Objects {
 		require.Equal(t, "kept", o.Text)
 	}
-	require.Equal(t, "kept", answer[control.RevisionList](t, s, ada, "GET", "/v1/revisions?limit=1", nil).Revisions[0].Changes[0].After)
+	require.Equal(t, "changed", answer[control.RevisionList](t, s, ada, "GET", "/v1/revisions?limit=1", nil).Revisions[0].Changes[0].After)
 
 	// Two people.
 	plan := answer[control.Revision](t, s, ada, "POST", "/v1/objects", control.ApplyRequest{Objects: "access a risky", Plan: true})
@@ -139,6 +142,15 @@ func TestConfiguration(t *testing.T) {
 	require.Equal(t, http.StatusConflict, status, "taking it back sends the secret there again")
 	answer[control.Revision](t, s, ada, "POST", "/v1/revisions/4/revert", control.RevisionRequest{Bind: true})
 
+	// The second person confirms that, too.
+	answer[control.Revision](t, s, ada, "POST", "/v1/objects", control.ApplyRequest{Objects: "resource x home\naccess y risky"})
+	answer[control.Revision](t, s, olga, "POST", "/v1/revisions/6/approve", control.RevisionRequest{})
+	answer[control.Revision](t, s, ada, "POST", "/v1/objects", control.ApplyRequest{Objects: "resource x moved\naccess z risky", Bind: true})
+	status, text = s.do(t, olga, "POST", "/v1/revisions/7/approve", control.RevisionRequest{})
+	require.Equal(t, http.StatusConflict, status)
+	require.Contains(t, text, `"code":"unbound"`)
+	answer[control.Revision](t, s, olga, "POST", "/v1/revisions/7/approve", control.RevisionRequest{Bind: true})
+
 	for _, c := range []struct {
 		what   string
 		path   string
@@ -164,10 +176,12 @@ func TestConfiguration(t *testing.T) {
 		done = append(done, strings.Join([]string{e.Type, e.User, e.Action, e.Reason}, "|"))
 	}
 	require.Contains(t, done, "admin.configure|ada|apply|revision 1 (applied): user/eve: new here")
+	require.Contains(t, done, "admin.configuration|ada||plan")
 	require.Contains(t, done, "admin.configure|ada|apply|revision 2 (waiting): access/a")
 	require.Contains(t, done, "admin.configure|olga|approve|revision 2 (applied): access/a: fine")
 	require.Contains(t, done, "admin.configure|ada|revert|revision 5 (applied): resource/x")
 	require.Contains(t, done, "admin.refused|bob|admin.configure|")
+	require.Contains(t, done, "admin.refused|ada|admin.configure|revision 2: a second person decides: nobody approves her own revision")
 	require.NotContains(t, strings.Join(done, "\n"), "verifier")
 
 	s.portal.Configuration = nil

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -329,11 +330,18 @@ func (g *Gateway) apply(f *config.File, set *revision.Set) error {
 		next.closeBut(g.listeners)
 		return err
 	}
+	var known config.Problems
 	if before != nil {
 		before.secrets.Retire()
+		known = before.config.Gone()
+	}
+	for _, p := range f.Gone() {
+		if !slices.Contains(known, p) {
+			g.log.Warn("a rule names what is not there", "problem", p.String())
+		}
 	}
 	g.shown = shown
-	g.objects.set, g.objects.failed = set, nil
+	g.objects.set = set
 	g.move(next)
 	g.catchUp(p)
 	g.dropChoices(p)

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/revision"
 )
 
 // entrance is a place where clients come in.
@@ -51,6 +53,28 @@ func (g *Gateway) entrances(f *config.File) (entrances, error) {
 		}
 	}
 	return next, nil
+}
+
+// mayListen returns why the gateway cannot listen where f says for resources that are changed, if it listens at all.
+// Where it cannot for others, they keep nothing else from being changed.
+func (g *Gateway) mayListen(f *config.File, changes []revision.Change) error {
+	g.mu.Lock()
+	current, listening := g.listeners, g.socket != nil
+	g.mu.Unlock()
+	for _, l := range f.Listeners() {
+		changed := slices.ContainsFunc(changes, func(c revision.Change) bool { return c.Key == revision.Key{Kind: "resource", Name: l.Resource} })
+		if !listening || current[l] != nil || !changed {
+			continue
+		}
+		ln, err := current.open(l)
+		if err != nil {
+			return fmt.Errorf("resource %s: %w", l.Resource, err)
+		}
+		if err := ln.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // open listens at a place. Where one of the others listens at the same address, for

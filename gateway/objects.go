@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/control"
@@ -25,15 +26,28 @@ type objects struct {
 func (g *Gateway) openObjects(ctx context.Context) (err error) {
 	g.objects.keeper = &revision.Keeper{
 		Store: g.state.store, Check: g.checkObjects,
-		Needs: func(c revision.Change) string { return g.parts().config.Weakens(c) },
+		Needs: g.needs,
 	}
 	g.objects.set, err = g.objects.keeper.Load(ctx)
 	return err
 }
 
+// needs says why a second person approves a change, and what it does with secrets.
+func (g *Gateway) needs(c revision.Change) string {
+	f := g.parts().config
+	why := f.Weakens(c)
+	if why == "" {
+		return ""
+	}
+	return strings.Join(append([]string{why}, f.Binds(c)...), "; ")
+}
+
 // checkObjects makes everything of a configuration with other objects, and uses nothing of it.
 func (g *Gateway) checkObjects(ctx context.Context, list []revision.Object, changes []revision.Change) error {
 	next, err := g.parts().config.Try(list, changes)
+	if err == nil {
+		err = g.mayListen(next, changes)
+	}
 	if err == nil {
 		var p *parts
 		if p, err = g.make(ctx, next, nil); err == nil {
@@ -58,6 +72,9 @@ func with(f *config.File, set *revision.Set) (*config.File, error) {
 	return next, nil
 }
 
+// errUnused says that the store has objects that this gateway cannot use.
+var errUnused = errors.New("this gateway cannot use it")
+
 // useObjects has the gateway use the objects that the store has now.
 func (g *Gateway) useObjects(ctx context.Context) error {
 	g.applying.Lock()
@@ -74,8 +91,9 @@ func (g *Gateway) useObjects(ctx context.Context) error {
 				"revision", set.Current, "uses", o.set.Current, "err", err)
 		}
 		o.failed = set
-		return err
+		return fmt.Errorf("%w: %w", errUnused, err)
 	}
+	o.failed = nil
 	g.log.Info("a revision of the configuration objects is used", "revision", set.Current, "objects", len(set.Objects))
 	return nil
 }
@@ -96,13 +114,10 @@ func (g *Gateway) retry(ctx context.Context, now bool) {
 // followObjects has the gateway follow a change of the objects. What cannot be used was logged, and is tried again:
 // only a store that cannot be read is an error.
 func (g *Gateway) followObjects(ctx context.Context) error {
-	err := g.useObjects(ctx)
-	g.applying.Lock()
-	defer g.applying.Unlock()
-	if g.objects.failed != nil {
-		return nil
+	if err := g.useObjects(ctx); !errors.Is(err, errUnused) {
+		return err
 	}
-	return err
+	return nil
 }
 
 // configuration is what the API changes objects by.
@@ -136,11 +151,6 @@ func (g *Gateway) configuration() *control.Configuration {
 			return p, nil
 		},
 		Rebinds: func(changes []revision.Change) []string { return g.parts().config.Rebinds(changes) },
-		Use: func(ctx context.Context) error {
-			if err := g.useObjects(ctx); err != nil {
-				return errors.Join(errors.New("this gateway cannot use it"), err)
-			}
-			return nil
-		},
+		Use:     g.useObjects,
 	}
 }

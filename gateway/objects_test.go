@@ -2,7 +2,10 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -146,6 +149,8 @@ func TestObjectsApproval(t *testing.T) {
 	require.NoError(t, err)
 	one.uses(t, r.Number)
 	connect(t, one.database("alice", "shop"))
+	needs := one.needs(revision.Change{Key: revision.Key{Kind: "resource", Name: "x"}, After: "{name: x, type: postgres, address: 'evil.example:1', username: a, password: 'env:DB_PASSWORD'}"})
+	require.Contains(t, needs, `; env:DB_PASSWORD would be used at evil.example:1 for the account "a", where it is not used now`, "who approves is told")
 	r = one.change(t, "guardrails: [{name: no-inserts, deny: {effects: [insert]}}]")
 	require.Equal(t, revision.Applied, r.State, "what only adds a check does not")
 }
@@ -156,18 +161,52 @@ func TestObjectsUnused(t *testing.T) {
 	address := freeAddress(t)
 	host, port, _ := strings.Cut(address, ":")
 	objects := readers + fmt.Sprintf("\nresources: [{name: other, type: postgres, address: '127.0.0.1:1', username: a, listen: %q}]", address)
+	taken, err := net.Listen("tcp", address)
+	require.NoError(t, err)
+	_, err = one.try(t, objects)
+	require.ErrorIs(t, err, revision.ErrInvalid, "what this gateway cannot use is not kept: it would not start with it")
+	require.ErrorContains(t, err, "address already in use")
+	require.NoError(t, taken.Close())
 	r := one.change(t, objects)
 	two.logs(t, "a revision of the configuration objects cannot be used") // the address is one's
 	require.NotEqual(t, r.Number, two.objects.set.Current)
-	_, err := pgconn.Connect(t.Context(), two.database("alice", "shop"))
+	_, err = pgconn.Connect(t.Context(), two.database("alice", "shop"))
 	require.Error(t, err, "all of it is used, or nothing")
 	connect(t, one.database("alice", "shop"))
+	_, err = two.try(t, "guardrails: [{name: no-drop-at-all, deny: {effects: [drop]}}]")
+	require.NoError(t, err, "what has nothing to do with it can be changed there all the same")
+	require.NoError(t, two.Reload(), "the file can be read again meanwhile")
+	require.NotEqual(t, r.Number, two.objects.set.Current)
 	require.NoError(t, one.stop())
-	two.retry(t.Context(), true)
-	two.uses(t, r.Number)
+	require.NoError(t, two.Reload())
+	two.uses(t, r.Number+1)
 	connect(t, two.database("alice", "shop"))
 	_, err = pgconn.Connect(t.Context(), fmt.Sprintf("host=%s port=%s user=alice password=%s sslmode=disable", host, port, password))
 	require.Error(t, err)
+}
+
+// TestObjectsUnread: a store that cannot be read is an error to who follows it, also while a revision cannot be used.
+func TestObjectsUnread(t *testing.T) {
+	h := &house{dir: t.TempDir(), log: &lockedText{}}
+	f := h.file(t, "listen: {postgres: \"127.0.0.1:0\"}\nidentity: {users: [{name: alice, groups: [dev], password: "+verifier(t)+"}]}\ncontrol: [{groups: [dev], allow: [configure]}]\n"+
+		"access: [{name: later, groups: [dev], resources: [billing], allow: [connect]}]\n")
+	g, err := New(f, Options{Log: slog.New(slog.NewTextHandler(h.log, nil))})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, g.Close()) }()
+	require.Contains(t, h.log.String(), `no resource is named \"billing\"`, "what a rule names and is not there is said at the start, too")
+	g.objects.failed = &revision.Set{Current: 1}
+	require.NoError(t, g.followObjects(t.Context()))
+	g.objects.keeper.Store = silent{g.objects.keeper.Store}
+	require.ErrorIs(t, g.followObjects(t.Context()), errSilent)
+}
+
+var errSilent = errors.New("the store does not answer")
+
+// silent is a store that does not answer.
+type silent struct{ store.Store }
+
+func (silent) Get(context.Context, string, string) (store.Document, error) {
+	return store.Document{}, errSilent
 }
 
 // TestObjectsShadowed: a file that takes over an object's name counts.

@@ -19,9 +19,6 @@ func (g *Gateway) Reload() error {
 	var problems config.Problems
 	switch {
 	case err == nil:
-		for _, p := range f.Gone() {
-			g.log.Warn("a rule of the config file names what was taken out of it", "problem", p.String())
-		}
 		g.retry(context.Background(), true)
 		g.log.Info("the config file is used as it is now", "config", f.Name(), "resources", len(f.Resources), "users", len(f.Identity.Users), "access_rules", len(f.Access))
 	case errors.Is(err, ErrClosed):

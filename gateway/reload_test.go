@@ -246,7 +246,7 @@ masking: [{use: off}]
 	require.NotEmpty(t, bob.rows(fatal), "the session ends")
 	_, err := pgconn.Connect(t.Context(), s.plain("bob", "shop"))
 	require.Error(t, err)
-	s.logs(t, `a rule of the config file names what was taken out of it`)
+	s.logs(t, `a rule names what is not there`)
 	s.logs(t, `the rule names group \"ops\", which has no members`)
 
 	rows := alice.rows(ready, &pgproto3.Query{String: "DELETE FROM legacy"})

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/sallyport/sallyport/internal/scram"
 	"github.com/sallyport/sallyport/proxy"
@@ -118,18 +119,22 @@ func NewUsers(users []User) (*Users, error) {
 }
 
 // ValidName reports whether name can be a user's: it must not hold "+", which
-// parts it from a resource's, nor white space or control characters.
+// parts it from a resource's, nor white space, control characters, or what has a name look like another one.
 func ValidName(name string) error {
 	if name == "" || len(name) > 128 {
 		return errors.New("a name has 1 to 128 bytes")
 	}
 	for _, r := range name {
-		if r <= ' ' || r == '+' || r == 0x7f || r == '/' || r == '\ufffd' {
+		if unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || strings.ContainsRune(unseen, r) || r == '+' || r == '/' || r == '\ufffd' {
 			return fmt.Errorf("a name cannot hold %q", r)
 		}
 	}
 	return nil
 }
+
+// unseen are what a name looks the same without, and names that differ in them look the same. What joins and parts
+// letters of some scripts is not among them.
+const unseen = "\u00ad\u200b\u2060\ufeff"
 
 // NewVerifier returns the SCRAM-SHA-256 verifier of password.
 func NewVerifier(password string) (string, error) {

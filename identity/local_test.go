@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -116,5 +117,18 @@ func TestNewUsersRefuses(t *testing.T) {
 			require.Error(t, err)
 			require.NotContains(t, err.Error(), "secret")
 		})
+	}
+}
+
+// TestValidName: a name looks like itself.
+func TestValidName(t *testing.T) {
+	for _, name := range []string{"alice", "alice@example.com", "o'neil", "Jürgen", "李雷", "می\u200cخواهم", "a.b-c_d~e:f"} {
+		require.NoError(t, ValidName(name), name)
+	}
+	for _, name := range []string{
+		"", strings.Repeat("a", 129), "a b", "a+b", "a/b", "a\tb", "a\x7fb", "a\u0085b", "a\u00a0b", "a\u2028b", "a\u3000b",
+		"a\u202eb", "a\u200fb", "a\u2066b", "a\u200bb", "a\u00adb", "a\u2060b", "a\ufeffb", "a\xffb",
+	} {
+		require.Error(t, ValidName(name), "%q", name)
 	}
 }

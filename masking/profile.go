@@ -2,7 +2,7 @@ package masking
 
 import "slices"
 
-// tighten adds the i-th rule, which is of a profile, to what the rules for everybody come to.
+// tighten adds the i-th rule to what the rules that do not add come to.
 // Nothing is shown by it that is hidden without it.
 func (v *view) tighten(rule *Rule, i int) {
 	how, says := rule.treatment(), modeOfRule{rule.Mode, rule.title(i)}

@@ -50,6 +50,10 @@ func TestProfile(t *testing.T) {
 		{"who sees everything", Config{Unmasked: []string{"dba"}, Rules: []Rule{support}}, []string{"dba"}, nil, note, text, text},
 		{"who sees everything, under a profile", Config{Unmasked: []string{"dba"}, Rules: []Rule{support}}, []string{"dba"}, []string{"support"}, salary, "much", "[COLUMN]"},
 		{"an exception of the profile", Config{Rules: []Rule{{Profile: "support", Columns: []string{"salary"}, With: Redact, Except: []string{"lead"}}}}, []string{"lead"}, []string{"support"}, salary, "much", "much"},
+		{"a rule that adds", Config{Rules: []Rule{{Adds: true, Columns: []string{"salary"}, With: Redact}}}, nil, nil, salary, "much", "[COLUMN]"},
+		{"one that would show more of a type", Config{Rules: []Rule{{With: Redact}, {Adds: true, Types: []detect.Type{detect.Email}, With: KeepDomain}}}, nil, nil, note, text, "write to [EMAIL_ADDRESS]"},
+		{"one that would show more of a column", Config{Rules: []Rule{{Adds: true, Columns: []string{"email"}, With: KeepDomain}}}, nil, nil, email, "ann@example.com", "a**@*******.com"},
+		{"one of a profile", Config{Rules: []Rule{{Adds: true, Profile: "support", Columns: []string{"salary"}, With: Redact}}}, nil, nil, salary, "much", "much"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			require.Equal(t, c.want, masked(t, profiled(t, c.config, c.groups, c.profiles...), c.column, c.in))
@@ -63,6 +67,9 @@ func TestProfile(t *testing.T) {
 	} {
 		_, err := New(Config{Rules: []Rule{r}})
 		require.ErrorContains(t, err, `a rule of profile "p" can only add to what is masked`, name)
+		r.Profile, r.Adds = "", true
+		_, err = New(Config{Rules: []Rule{r}})
+		require.ErrorContains(t, err, `this rule can only add to what is masked`, name)
 	}
 }
 

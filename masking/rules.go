@@ -86,6 +86,9 @@ type Rule struct {
 	// [Config.Profiles] names it. It adds to what is masked otherwise: of two that meet, the
 	// more restrictive wins. Empty is every session.
 	Profile string
+	// Adds has the rule do in every session what one of a profile does in its sessions: it adds
+	// to what is masked otherwise, and shows nothing that is hidden without it.
+	Adds bool
 	// Except are groups that the rule does not apply to; the default set still does.
 	// Sessions in which that makes a difference leave a note of kind
 	// [proxy.NoteExempted].
@@ -96,6 +99,9 @@ type Rule struct {
 func (r *Rule) selects() bool {
 	return len(r.Columns)+len(r.Tags)+len(r.ColumnTypes)+len(r.Types) > 0
 }
+
+// adds reports whether the rule adds to what the others come to.
+func (r *Rule) adds() bool { return r.Adds || r.Profile != "" }
 
 // about reports whether the rule names columns.
 func (r *Rule) about() bool { return len(r.Columns)+len(r.Tags)+len(r.ColumnTypes) > 0 }
@@ -227,7 +233,7 @@ func (m *Masker) view(id *proxy.Identity, r *proxy.Resource, profiles ...string)
 	off, stated := false, false
 	for i := range m.rules {
 		rule := &m.rules[i]
-		if rule.Profile != "" {
+		if rule.adds() {
 			continue
 		}
 		general := !rule.Off && !rule.selects()
@@ -270,7 +276,7 @@ func (m *Masker) view(id *proxy.Identity, r *proxy.Resource, profiles ...string)
 	}
 	for i := range m.rules {
 		rule := &m.rules[i]
-		if rule.Profile != "" && slices.Contains(profiles, rule.Profile) && v.applies(rule, i, id, r) {
+		if rule.adds() && (rule.Profile == "" || slices.Contains(profiles, rule.Profile)) && v.applies(rule, i, id, r) {
 			v.tighten(rule, i)
 		}
 	}

@@ -17,8 +17,12 @@ func (r *Rule) validate(known func(detect.Type) bool, lasting bool) error {
 	if r.Off && (r.selects() || r.Mode != Display || r.With != Partial || r.Requests != RequestsUnset || r.Options != Options{}) {
 		return errors.New("a rule that switches masking off cannot have other settings")
 	}
-	if r.Profile != "" && (r.Off || r.With == Visible || r.WriteBack != WriteBackUnset && r.WriteBack != WriteBackRefuse) {
-		return fmt.Errorf("a rule of profile %q can only add to what is masked: it cannot show values, switch masking off, or let masks be written", r.Profile)
+	if r.adds() && (r.Off || r.With == Visible || r.WriteBack != WriteBackUnset && r.WriteBack != WriteBackRefuse) {
+		what := "this rule"
+		if r.Profile != "" {
+			what = fmt.Sprintf("a rule of profile %q", r.Profile)
+		}
+		return fmt.Errorf("%s can only add to what is masked: it cannot show values, switch masking off, or let masks be written", what)
 	}
 	if r.With >= transformEnd || int(r.Mode) >= len(modeNames) || int(r.Requests) >= len(requestsNames) {
 		return errors.New("unknown transform, mode or answer to requests")

@@ -39,6 +39,8 @@ type Keeper struct {
 type head struct {
 	Last    int64 `json:"last"`    // revision that was made
 	Current int64 `json:"current"` // revision that was applied
+	// Waiting are revisions that wait, and perhaps some that are gone.
+	Waiting []int64 `json:"waiting,omitempty"`
 }
 
 // Set is what a store has at one moment.
@@ -47,7 +49,7 @@ type Set struct {
 	Objects []Object // by kind, and name
 
 	head     store.Document
-	last     int64
+	state    head
 	versions map[Key]int64
 }
 
@@ -109,8 +111,8 @@ func (k *Keeper) Load(ctx context.Context) (*Set, error) {
 			return nil, err
 		}
 		if after.Version == before.Version {
-			h, err := headOf(before)
-			set.Current, set.last = h.Current, h.Last
+			set.state, err = headOf(before)
+			set.Current = set.state.Current
 			return set, err
 		}
 	}
@@ -241,6 +243,13 @@ func (k *Keeper) check(ctx context.Context, set *Set, changes []Change) error {
 	if len(after) > MaxObjects {
 		return fmt.Errorf("%w: there would be %d objects, want at most %d", ErrInvalid, len(after), MaxObjects)
 	}
+	total := 0
+	for _, o := range after {
+		total += len(o.Text)
+	}
+	if total > MaxTotal && slices.ContainsFunc(changes, func(c Change) bool { return len(c.After) > len(c.Before) }) {
+		return fmt.Errorf("%w: the objects would have %d bytes altogether, want at most %d", ErrInvalid, total, MaxTotal)
+	}
 	return k.Check(ctx, after, changes)
 }
 
@@ -256,8 +265,8 @@ func (k *Keeper) Propose(ctx context.Context, p Proposal, record func(*Revision)
 		if err != nil || len(r.Changes) == 0 {
 			return r, nil, err
 		}
-		r.Number = set.last + 1
-		h := head{Last: r.Number, Current: set.Current}
+		r.Number = set.state.Last + 1
+		h := head{r.Number, set.Current, set.state.Waiting}
 		d := store.Document{Kind: kindRevision, Name: revisionName(r.Number)}
 		_, now, err := k.Store.Head(ctx)
 		if err != nil {
@@ -270,7 +279,8 @@ func (k *Keeper) Propose(ctx context.Context, p Proposal, record func(*Revision)
 			ws, err = set.writes(r.Changes)
 		} else {
 			d.Expires = now.Add(WaitingLife)
-			err = k.room(ctx)
+			h.Waiting, err = k.room(ctx, h.Waiting)
+			h.Waiting = append(h.Waiting, r.Number)
 		}
 		if err != nil {
 			return nil, nil, err
@@ -312,29 +322,37 @@ func (k *Keeper) again(ctx context.Context, change func(*Set) (*Revision, []stor
 		if bad != nil || len(ws) == 0 {
 			return r, bad
 		}
-		if _, err = k.Store.Write(ctx, ws...); !errors.Is(err, store.ErrConflict) {
-			return r, err
+		switch _, err = k.Store.Write(ctx, ws...); {
+		case err == nil:
+			return r, nil
+		case errors.Is(err, store.ErrUncertain):
+			return nil, fmt.Errorf("%w: %w", ErrUncertain, err)
+		case !errors.Is(err, store.ErrConflict):
+			return nil, err
 		}
 	}
 	return nil, fmt.Errorf("%w %d times: look at it again: %w", ErrConflict, attempts, err)
 }
 
-// room fails when too many revisions wait.
-func (k *Keeper) room(ctx context.Context) error {
-	list, err := k.List(ctx, 0, 0)
-	if err != nil {
-		return err
+// room returns those of some revisions that still wait, once there are too many, and fails when these are.
+func (k *Keeper) room(ctx context.Context, waiting []int64) ([]int64, error) {
+	if len(waiting) < MaxWaiting {
+		return slices.Clip(waiting), nil
 	}
-	waiting := 0
-	for _, r := range list {
-		if r.State == Waiting {
-			waiting++
+	var still []int64
+	for _, n := range waiting {
+		switch r, err := k.Get(ctx, n); {
+		case errors.Is(err, ErrNotFound): // it was not decided about in time
+		case err != nil:
+			return nil, err
+		case r.State == Waiting:
+			still = append(still, n)
 		}
 	}
-	if waiting >= MaxWaiting {
-		return fmt.Errorf("%w: %d revisions wait for a decision already: have them decided first", ErrInvalid, waiting)
+	if len(still) >= MaxWaiting {
+		return nil, fmt.Errorf("%w: %d revisions wait for a decision already: have them decided first", ErrInvalid, len(still))
 	}
-	return nil
+	return still, nil
 }
 
 // revisionName has the newest come first.
@@ -343,8 +361,13 @@ func revisionName(n int64) string { return fmt.Sprintf("%016d", int64(1e15)-n) }
 // MaxPage is how many revisions one answer of List has at most.
 const MaxPage = 200
 
+// maxPageSize bounds the memory of an answer of List, in bytes: those of the page of the store by which they are
+// exceeded come on top.
+const maxPageSize = 2 << 20
+
 // List returns revisions, the newest first: those before the given number, or the newest when that is
-// 0. limit is at most MaxPage; 0 is MaxPage.
+// 0. limit is at most MaxPage; 0 is MaxPage. There may be fewer, since they are large: one without revisions is the
+// end.
 func (k *Keeper) List(ctx context.Context, before int64, limit int) ([]Revision, error) {
 	if limit <= 0 || limit > MaxPage {
 		limit = MaxPage
@@ -354,7 +377,8 @@ func (k *Keeper) List(ctx context.Context, before int64, limit int) ([]Revision,
 		q.After = revisionName(before)
 	}
 	var list []Revision
-	for len(list) < limit {
+	size := 0
+	for len(list) < limit && size < maxPageSize {
 		q.Limit = limit - len(list)
 		page, err := k.Store.List(ctx, q)
 		if err != nil || len(page) == 0 {
@@ -366,6 +390,7 @@ func (k *Keeper) List(ctx context.Context, before int64, limit int) ([]Revision,
 				return nil, err
 			}
 			list = append(list, *r)
+			size += len(d.Body)
 		}
 		q.After = page[len(page)-1].Name
 	}
@@ -423,7 +448,7 @@ func (k *Keeper) Decide(ctx context.Context, number int64, approve bool, by Pers
 		}
 		r.Decided = &Decision{by, now.UTC(), reason}
 		d.Expires = time.Time{}
-		h := head{Last: set.last, Current: set.Current}
+		h := head{set.state.Last, set.Current, slices.DeleteFunc(slices.Clone(set.state.Waiting), func(n int64) bool { return n == number })}
 		var ws []store.Write
 		if r.State = Rejected; approve {
 			r.State, h.Current = Applied, number

@@ -15,6 +15,7 @@ import (
 const (
 	MaxObjects  = 5000               // in a store
 	MaxText     = 64 << 10           // bytes of an object
+	MaxTotal    = 8 << 20            // bytes of all objects
 	MaxChanges  = 200                // objects that one revision changes
 	MaxSize     = 400 << 10          // bytes of one revision's texts, before and after
 	MaxKept     = 1000               // revisions; older ones are gone
@@ -33,6 +34,8 @@ var (
 	ErrDecided = errors.New("the revision does not wait for a decision")
 	// ErrOwn says that somebody decides about her own revision.
 	ErrOwn = errors.New("a second person decides: nobody approves her own revision")
+	// ErrUncertain says that the store's answer was lost: the change is kept as a whole, or not at all.
+	ErrUncertain = errors.New("it is not known whether the change is kept: look at the newest revision before it is made again")
 	// ErrInvalid says that what was given is not a change that can be made.
 	ErrInvalid = errors.New("invalid change")
 )

@@ -238,6 +238,27 @@ func TestRace(t *testing.T) {
 	require.Equal(t, set.text(Key{"access", "shared"}), list[0].Changes[len(list[0].Changes)-1].After)
 }
 
+// lost is a store whose answers to writes are lost.
+type lost struct{ store.Store }
+
+func (l lost) Write(ctx context.Context, ws ...store.Write) (int64, error) {
+	n, err := l.Store.Write(ctx, ws...)
+	return n, errors.Join(err, store.ErrUncertain)
+}
+
+// TestUncertain: who cannot be told whether a change is kept is told that.
+func TestUncertain(t *testing.T) {
+	k := keeper()
+	k.Store = lost{k.Store}
+	r, err := k.Propose(t.Context(), Proposal{Put: []Object{object("a", "1")}, Author: ada}, recorded)
+	require.ErrorIs(t, err, ErrUncertain)
+	require.Nil(t, r)
+	require.Contains(t, texts(t, k), "access/a")
+	list, err := k.List(t.Context(), 0, 0)
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+}
+
 func TestBounds(t *testing.T) {
 	k := keeper()
 	for i := range MaxWaiting {
@@ -245,7 +266,48 @@ func TestBounds(t *testing.T) {
 	}
 	_, err := k.Propose(t.Context(), Proposal{Put: []Object{object("x", "risky")}, Author: ada}, recorded)
 	require.ErrorContains(t, err, "100 revisions wait")
-	propose(t, k, Proposal{Put: []Object{object("x", "1")}})
+	for i := range MaxPage {
+		propose(t, k, Proposal{Put: []Object{object("x", fmt.Sprint(i))}})
+	}
+	_, err = k.Propose(t.Context(), Proposal{Put: []Object{object("y", "risky")}, Author: ada}, recorded)
+	require.ErrorContains(t, err, "100 revisions wait", "also when others were made since")
+	_, err = k.Decide(t.Context(), 7, false, bob, "", recorded)
+	require.NoError(t, err)
+	propose(t, k, Proposal{Put: []Object{object("y", "risky")}})
+
+	// Large ones.
+	k = keeper()
+	long := strings.Repeat("x", MaxText-1)
+	for i := range 40 {
+		var p Proposal
+		for j := range 3 {
+			p.Put = append(p.Put, object(fmt.Sprint(j), fmt.Sprint(i%10)+long))
+		}
+		propose(t, k, p)
+	}
+	var seen int64
+	for before := int64(0); ; {
+		list, err := k.List(t.Context(), before, 0)
+		require.NoError(t, err)
+		if len(list) == 0 {
+			break
+		}
+		require.Less(t, len(list), 40)
+		for _, r := range list {
+			require.Equal(t, 40-seen, r.Number)
+			seen++
+		}
+		before = list[len(list)-1].Number
+	}
+	require.Equal(t, int64(40), seen)
+	k = keeper()
+	for i := range MaxTotal / MaxText {
+		propose(t, k, Proposal{Put: []Object{object(fmt.Sprint(i), "x"+long)}})
+	}
+	_, err = k.Propose(t.Context(), Proposal{Put: []Object{object("more", "x")}, Author: ada}, recorded)
+	require.ErrorContains(t, err, "bytes altogether")
+	propose(t, k, Proposal{Put: []Object{object("1", "less")}})
+	propose(t, k, Proposal{Put: []Object{object("more", "x")}})
 
 	k = keeper()
 	for i := range MaxKept + 3 {

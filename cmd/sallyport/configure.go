@@ -131,7 +131,7 @@ func getCommand(c *cli) *cobra.Command {
 			return err
 		}
 		if output.format == "yaml" {
-			return printForApply(c.out, list)
+			return printForApply(c, list)
 		}
 		return printList(
 			c.out, output, "Object", list,
@@ -146,7 +146,7 @@ func getCommand(c *cli) *cobra.Command {
 // objectHome is where an object is kept.
 func objectHome(o control.Object) string {
 	if o.Hidden {
-		return "store (not used: the config file has one of this name)"
+		return "store (not used: the config file has this name, or does not use the kind)"
 	}
 	return o.Home
 }
@@ -191,19 +191,22 @@ func objectKey(word string) (revision.Key, error) {
 }
 
 // printForApply prints the objects of the store as apply reads them.
-func printForApply(w io.Writer, list []control.Object) error {
+func printForApply(c *cli, list []control.Object) error {
 	var stored []revision.Object
 	for _, o := range list {
 		if o.Home == control.HomeStore {
 			stored = append(stored, o.Object)
 		}
 	}
+	if n := len(list) - len(stored); n > 0 {
+		fmt.Fprintf(c.err, "left out: what is changed in the config file, %d of %d objects\n", n, len(list))
+	}
 	if len(stored) == 0 {
 		return nil
 	}
 	text, err := config.WriteObjects(stored)
 	if err == nil {
-		_, err = w.Write(text)
+		_, err = c.out.Write(text)
 	}
 	return err
 }
@@ -360,7 +363,7 @@ func printDiff(w io.Writer, r *control.Revision) error {
 			return err
 		}
 		if text == "" {
-			text = fmt.Sprintf("%s: what passwords are checked by is changed\n", ch.Key)
+			text = fmt.Sprintf("%s: it is written in another way\n", ch.Key)
 		}
 		for line := range strings.Lines(text) {
 			if _, err := fmt.Fprintln(w, visible(strings.TrimSuffix(line, "\n"))); err != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/revision"
 )
 
 func document(t *testing.T, name string) string {
@@ -95,6 +96,22 @@ func TestBreakGlass(t *testing.T) {
 	}
 }
 
+// The objects of docs/objects.md can be applied at a gateway of its config file.
+func TestDocumentedObjects(t *testing.T) {
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(document(t, "docs/objects.md"), -1)
+	require.Len(t, blocks, 2)
+	f, err := config.Parse(filepath.Join(t.TempDir(), "sallyport.yaml"), []byte(blocks[0][1]), configOptions())
+	require.NoError(t, err)
+	list, err := config.ReadObjects("team.yaml", []byte(blocks[1][1]))
+	require.NoError(t, err)
+	var changes []revision.Change
+	for _, o := range list {
+		changes = append(changes, revision.Change{Key: o.Key, After: o.Text})
+	}
+	_, err = f.Try(list, changes)
+	require.NoError(t, err)
+}
+
 // Every command that a document shows exists, with its flags.
 func TestDocumentedCommands(t *testing.T) {
 	line := regexp.MustCompile("(?m)^    (?:bin/)?(sallyport .*)$|`(?:bin/)?(sallyport [^`]+)`")
@@ -166,9 +183,9 @@ func TestDocumentsNameTests(t *testing.T) {
 		}
 		return err
 	}))
-	for _, file := range []string{"docs/threat-model.md", "docs/masking.md"} {
+	for file, least := range map[string]int{"docs/threat-model.md": 30, "docs/masking.md": 30, "docs/objects.md": 10} {
 		named := regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w+`).FindAllString(document(t, file), -1)
-		require.Greater(t, len(named), 30)
+		require.Greater(t, len(named), least)
 		for _, name := range named {
 			require.True(t, tests[name], "%s names %s, which does not exist", file, name)
 		}

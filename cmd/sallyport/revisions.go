@@ -157,7 +157,7 @@ func revisionCommand(c *cli, verb, short string, do func(*client.Client, context
 	open := controlFlags(c, f)
 	reason := f.String("reason", "", "the `reason`, which is recorded")
 	var bind bool
-	if verb == "revert" {
+	if verb != "reject" {
 		bindFlag(f, &bind)
 	}
 	output := outputFlag(f, "", "text", "json", "yaml")

@@ -259,9 +259,9 @@ func (f *File) checkProtocols(d *decoder, a *Access, r *policy.Rule) {
 	met := slices.ContainsFunc(f.Resources, func(res Resource) bool {
 		return r.MatchesResource(&proxy.Resource{Name: res.Name, Type: res.Type, Labels: res.Labels})
 	})
-	if !met {
-		d.problem(a.Line, "", "access: none of the resources that the rule chooses has the protocol %s, so it never applies", strings.Join(a.Protocols, " or "))
-	}
+	words := strings.Join(a.Protocols, " or ")
+	f.refersTo(d, a.Line, fmt.Sprintf("protocol %s at %q %v", words, a.Resources.Names, a.Resources.Labels), met, "",
+		"access: none of the resources that the rule chooses has the protocol %s, so it never applies", words)
 }
 
 // words reports those of a key of an access rule that are not known.

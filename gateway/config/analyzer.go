@@ -35,9 +35,7 @@ func (f *File) validateAnalyzer(d *decoder) {
 	if a == nil {
 		return
 	}
-	if !f.masksFound() {
-		d.problem(a.Line, "remove use: off, or add a rule with entities", "masking_analyzer finds values, but no rule masks them")
-	}
+	f.refersTo(d, a.Line, "found values that are masked", f.masksFound(), "remove use: off, or add a rule with entities", "masking_analyzer finds values, but no rule masks them")
 	if a.Key != "" {
 		if err := f.checkReference(a.Key); err != nil {
 			d.problem(a.Line, "secrets are not allowed in this file", "masking_analyzer: %v", err)

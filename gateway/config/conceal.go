@@ -12,16 +12,37 @@ import (
 // Kept takes the place of what is not shown of an object, and means it when the object is written back.
 const Kept = "kept"
 
-// concealed are the keys of users that could be guessed from what they hold.
-var concealed = []string{"password", "hash"}
+// guessable are the keys of users by which their passwords could be guessed.
+var guessable = []string{"password", "hash"}
 
-// Conceal returns the text of an object of a kind as it is shown: users without what their passwords are checked by.
-func Conceal(kind, text string) string {
-	if kind != "user" || text == "" {
-		return text
+// Changed takes the place of what is not shown of an object and is another than it was.
+const Changed = "changed"
+
+// Conceal returns the texts of an object of a kind before and after a change as they are shown: users without what
+// their passwords are checked by, and with what of it is changed. Of an object that does not change both are the same.
+func Conceal(kind, before, after string) (shownBefore, shownAfter string) {
+	if kind != "user" {
+		return before, after
 	}
-	shown, err := replaced(text, func(_ string, v *yaml.Node) error {
-		*v = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: Kept}
+	was := make(map[string]string)
+	return concealed(before, func(key, value string) string {
+			was[key] = value
+			return Kept
+		}), concealed(after, func(key, value string) string {
+			if old, ok := was[key]; !ok || old != value {
+				return Changed
+			}
+			return Kept
+		})
+}
+
+// concealed is the text of a user with words in the place of what is not shown; empty when it cannot be read.
+func concealed(text string, word func(key, value string) string) string {
+	if text == "" {
+		return ""
+	}
+	shown, err := replaced(text, func(key string, v *yaml.Node) error {
+		*v = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: word(key, v.Value)}
 		return nil
 	})
 	if err != nil {
@@ -71,7 +92,7 @@ func replaced(text string, value func(key string, v *yaml.Node) error) (string, 
 	n := doc.Content[0]
 	changed := false
 	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
-		if key := n.Content[i].Value; slices.Contains(concealed, key) {
+		if key := n.Content[i].Value; slices.Contains(guessable, key) {
 			changed = true
 			if err := value(key, n.Content[i+1]); err != nil {
 				return "", err

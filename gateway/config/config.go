@@ -79,7 +79,8 @@ type File struct {
 	places  map[string]int // lines of the keys of Listen
 	before  *File          // from which it is made anew, while it is checked; nil when it is read first
 
-	references map[string]Problems // what its rules refer to, with where they do when it is gone
+	references map[string]bool // what its own rules refer to
+	gone       Problems        // what of it is not there, and of what objects refer to
 }
 
 // Listen says where the gateway listens for all resources of a protocol, by the
@@ -174,6 +175,9 @@ type Masking struct {
 	Bits      int    `yaml:"bits"`
 
 	Recognize *Recognizer `yaml:"recognize"`
+
+	// Stored says that the entry is an object of the store, which adds to what the file masks.
+	Stored bool `yaml:"-"`
 }
 
 // Recognizer is a kind of value that masking finds in addition to its own; see
@@ -282,11 +286,25 @@ func load(path string, o Options, before *File) (*File, error) {
 	if before != nil {
 		from.list = before.objects.list
 	}
-	f, err := parse(path, b, o, before, from)
-	if err == nil {
-		f.info, f.stamp = info, f.stampOf(f.digest)
+	var own Problems
+	if len(from.list) > 0 { // a gateway that starts reads the file before it has objects
+		alone, err := parse(path, b, o, before, objects{})
+		if err != nil {
+			return nil, err
+		}
+		own = alone.gone
 	}
-	return f, err
+	f, err := parse(path, b, o, before, from)
+	if err != nil {
+		return nil, err
+	}
+	f.info, f.stamp = info, f.stampOf(f.digest)
+	for _, p := range own {
+		if !f.configurable() && !slices.Contains(f.gone, p) { // it is there now, and will not be at the start
+			f.gone = append(f.gone, p)
+		}
+	}
+	return f, nil
 }
 
 // read reads a config file, and a byte more than one may have.
@@ -343,7 +361,7 @@ func parse(name string, text []byte, o Options, before *File, from objects) (*Fi
 		return nil, err
 	}
 	d := &decoder{file: name, objects: &from, protocols: o.Protocols, kinds: o.Kinds, places: make(map[string]int), broken: make(map[string]bool)}
-	out := &File{name: name, text: text, digest: sha256.Sum256(text), options: o, places: d.places, before: before, references: make(map[string]Problems)}
+	out := &File{name: name, text: text, digest: sha256.Sum256(text), options: o, places: d.places, before: before, references: make(map[string]bool)}
 	if len(text) > maxFile {
 		d.problem(1, "", "the file is larger than %d bytes", maxFile)
 		return nil, d.problems
@@ -362,6 +380,9 @@ func parse(name string, text []byte, o Options, before *File, from objects) (*Fi
 		}
 		out.objects = from
 		d.decode(doc.Content[0], reflect.ValueOf(out).Elem(), "", 0)
+		for i := range out.Masking {
+			out.Masking[i].Stored = from.of(out.Masking[i].Line) != nil
+		}
 		if dec.Decode(new(yaml.Node)) == nil {
 			d.problem(doc.Line, "", "the file holds more than one document")
 		}

@@ -2,7 +2,6 @@ package config
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 )
 
@@ -14,19 +13,23 @@ import (
 // refersTo checks something that a rule refers to, which what identifies. When it is not there that is a
 // problem, unless the file from which this one is made anew referred to it.
 func (f *File) refersTo(d *decoder, line int, what string, there bool, hint, format string, args ...any) {
-	if !there && !f.before.refers(what) && !f.later(line) {
+	own := f.objects.of(line) == nil
+	if !there && !(own && f.before.refers(what)) && !f.later(line) {
 		d.problem(line, hint, format, args...)
 		return
 	}
-	n := f.notes()
+	if own {
+		f.references[what] = true
+	}
 	if !there {
+		n := f.notes()
 		advice := "take it out of the rule before the next start, which refuses the file"
 		if f.later(line) {
 			advice = "it may be made later; until then the rule is not about it"
 		}
 		n.note(line, advice, format, args...)
+		f.gone = append(f.gone, n.problems...)
 	}
-	f.references[what] = append(f.references[what], n.problems...)
 }
 
 // later reports whether what a rule at a line refers to may be made later. It may where objects of the store
@@ -38,21 +41,15 @@ func (f *File) later(line int) bool {
 	return f.configurable()
 }
 
-// refers reports whether a rule referred to something; nil is a file without rules.
+// refers reports whether a rule of the file itself referred to something; nil is a file without rules.
 func (f *File) refers(what string) bool {
-	if f == nil {
-		return false
-	}
-	_, ok := f.references[what]
-	return ok
+	return f != nil && f.references[what]
 }
 
 // Gone is what rules refer to and is not there any more since the file was read for the first
 // time. Such rules choose nothing, and nobody decides where they want somebody to.
 func (f *File) Gone() (list Problems) {
-	for ps := range maps.Values(f.references) {
-		list = append(list, ps...)
-	}
+	list = slices.Clone(f.gone)
 	slices.SortFunc(list, func(a, b Problem) int { return cmp.Or(cmp.Compare(a.File, b.File), a.Line-b.Line) })
 	return list
 }

@@ -193,8 +193,12 @@ func (h *Hours) hours() *guardrail.Hours {
 }
 
 func (f *File) validateGuardrails(d *decoder) {
+	taken := make(map[string]bool) // names of the guardrails before
 	for i, g := range f.Guardrails {
-		f.validateGuardrail(d, i+1, g)
+		f.validateGuardrail(d, i+1, g, taken)
+		for _, r := range f.rulesOf(g, i+1) {
+			taken[r.Name] = true
+		}
 	}
 	if f.guardrailsNamed() || f.guardrailsOff() {
 		return
@@ -206,7 +210,7 @@ func (f *File) validateGuardrails(d *decoder) {
 	}
 }
 
-func (f *File) validateGuardrail(d *decoder, n int, g Guardrail) {
+func (f *File) validateGuardrail(d *decoder, n int, g Guardrail, taken map[string]bool) {
 	if g.Use != "" && g.Use != useDefault && g.Use != useOff {
 		d.problem(g.Line, `want "default" or "off"`, "unknown guardrail pack %q", g.Use)
 	}
@@ -256,12 +260,8 @@ func (f *File) validateGuardrail(d *decoder, n int, g Guardrail) {
 	}
 	rules := f.rulesOf(g, n)
 	for _, r := range rules {
-		for i := range n - 1 {
-			for _, other := range f.rulesOf(f.Guardrails[i], i+1) {
-				if other.Name == r.Name {
-					d.problem(g.Line, "", "guardrail %q is defined twice", r.Name)
-				}
-			}
+		if taken[r.Name] {
+			d.problem(g.Line, "", "guardrail %q is defined twice", r.Name)
 		}
 	}
 	if _, err := guardrail.New(guardrail.Config{Rules: rules}); err != nil {

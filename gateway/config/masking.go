@@ -72,10 +72,10 @@ func (f *File) Profiles() (names []string) {
 // for is not known.
 func (f *File) checkProfile(d *decoder, m Masking) {
 	asked := func(a Access) bool { return slices.Contains(a.Masking, m.Profile) }
-	if m.Profile == "" || d.broken["access"] || f.Policies.OPA != nil || slices.ContainsFunc(f.Access, asked) {
+	if m.Profile == "" || d.broken["access"] || f.Policies.OPA != nil {
 		return
 	}
-	d.problem(m.Line, "add masking: ["+m.Profile+"] to the access rules whose sessions have it", "no access rule asks for the masking profile %q, so the entry never applies", m.Profile)
+	f.refersTo(d, m.Line, "use of profile "+m.Profile, slices.ContainsFunc(f.Access, asked), "add masking: ["+m.Profile+"] to the access rules whose sessions have it", "no access rule asks for the masking profile %q, so the entry never applies", m.Profile)
 }
 
 // masks reports whether anything is masked.
@@ -105,7 +105,7 @@ func (r *Recognizer) pattern() detect.Pattern {
 }
 
 func (m Masking) rule() (masking.Rule, error) {
-	r := masking.Rule{Name: m.Name, Profile: m.Profile, Off: m.Use == useOff, Columns: m.Columns, Tags: m.Tags, ColumnTypes: m.DBTypes, Groups: m.Groups, Except: m.Except.Groups}
+	r := masking.Rule{Name: m.Name, Profile: m.Profile, Off: m.Use == useOff, Columns: m.Columns, Tags: m.Tags, ColumnTypes: m.DBTypes, Groups: m.Groups, Except: m.Except.Groups, Adds: m.Stored}
 	for _, e := range m.Entities {
 		r.Types = append(r.Types, detect.TypeNamed(e))
 	}
@@ -198,6 +198,10 @@ func (f *File) validateRecognizers(d *decoder) *detect.Detector {
 		if m.Recognize == nil {
 			continue
 		}
+		if m.Stored {
+			d.problem(m.Line, "write it in the config file", "what is recognized is not said by the store: it takes the place of what is found otherwise")
+			continue
+		}
 		d.onlyKeys(m.Line, m, "recognize", "recognize")
 		if m.Recognize.Score < 0 {
 			d.problem(m.Line, "", "masking: a score must be 1 to 100")
@@ -273,7 +277,7 @@ func (f *File) validateMasking(d *decoder) {
 		}
 		f.validateRequests(d, m, r)
 	}
-	if len(f.MaskingKey.Detokenise) > 0 && !tokens {
-		d.problem(f.MaskingKey.Line, "add a masking rule with: tokenise or with: encrypt", "detokenise has no effect: no masking rule makes tokens or encrypted values")
+	if len(f.MaskingKey.Detokenise) > 0 {
+		f.refersTo(d, f.MaskingKey.Line, "tokens", tokens, "add a masking rule with: tokenise or with: encrypt", "detokenise has no effect: no masking rule makes tokens or encrypted values")
 	}
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -102,20 +103,34 @@ func (f *File) From(list []revision.Object) (*File, error) {
 // Try returns f with objects of the store as a gateway that starts would use it. What is changed must
 // be without problems altogether.
 func (f *File) Try(list []revision.Object, changes []revision.Change) (*File, error) {
+	if ps := f.refused(changes); len(ps) > 0 {
+		return nil, ps
+	}
 	strict := make(map[revision.Key]bool)
 	for _, c := range changes {
 		strict[c.Key] = true
 	}
-	next, err := f.from(list, nil, strict)
-	if err != nil {
-		return nil, err
-	}
-	for _, k := range next.objects.hidden {
-		if strict[k] && slices.ContainsFunc(changes, func(c revision.Change) bool { return c.Key == k && c.After != "" }) {
-			return nil, Problems{{"store: " + k.String(), 1, "the config file has the " + k.Kind + " " + k.Name, "change it there, or choose another name"}}
+	return f.from(list, nil, strict)
+}
+
+// refused says why objects would not be used as they become by changes.
+func (f *File) refused(changes []revision.Change) (list Problems) {
+	own := f.Own()
+	for _, c := range changes {
+		p := Problem{File: "store: " + c.String(), Line: 1}
+		switch {
+		case c.After == "":
+			continue
+		case !f.ObjectRules.takes(c.Kind):
+			p.Text, p.Hint = "the config file does not use objects of the kind "+c.Kind+" from the store", "add "+c.Kind+" to objects.kinds there"
+		case slices.ContainsFunc(own, func(o revision.Object) bool { return o.Key == c.Key }):
+			p.Text, p.Hint = "the config file has the "+c.Kind+" "+c.Name, "change it there, or choose another name"
+		default:
+			continue
 		}
+		list = append(list, p)
 	}
-	return next, nil
+	return list
 }
 
 func (f *File) from(list []revision.Object, before *File, strict map[revision.Key]bool) (*File, error) {
@@ -131,7 +146,7 @@ func (f *File) from(list []revision.Object, before *File, strict map[revision.Ke
 func (f *File) Objects() []revision.Object { return slices.Clone(f.objects.list) }
 
 // Hidden are the objects of the store that are not used, because the file has entries of the same
-// names.
+// names, or does not use objects of their kinds.
 func (f *File) Hidden() []revision.Key { return slices.Clone(f.objects.hidden) }
 
 // Own are the named entries of the file itself, as objects.
@@ -153,8 +168,11 @@ func takes(root *yaml.Node) func(kind string) bool {
 		d := &decoder{} // problems are found when all is read
 		d.decode(n, reflect.ValueOf(&rules).Elem(), "objects", 1)
 	}
-	return func(kind string) bool { return rules.Kinds == nil || slices.Contains(rules.Kinds, kind) }
+	return rules.takes
 }
+
+// takes returns whether objects of a kind may come from the store.
+func (o *Objects) takes(kind string) bool { return o.Kinds == nil || slices.Contains(o.Kinds, kind) }
 
 // ReadObjects reads objects that are written as a config file has them:
 //
@@ -192,23 +210,44 @@ func readObjects(d *decoder, text []byte, all bool) ([]revision.Object, error) {
 			d.problem(yamlLine(err), "", "not YAML: %s", yamlText(err))
 			return nil, d.problems
 		}
+		root := doc.Content[0]
+		if all && null(root) {
+			continue // nothing, between two documents
+		}
 		var known []string
 		for _, k := range objectKinds {
 			known = append(known, k.path[0])
-			list = append(list, d.objectsAt(doc.Content[0], k, all)...)
 		}
-		if root := doc.Content[0]; all && root.Kind == yaml.MappingNode {
-			for i := 0; i+1 < len(root.Content); i += 2 {
-				if key := root.Content[i]; !slices.Contains(known, key.Value) {
-					d.note(key.Line, "what can be kept in the store is "+strings.Join(known, ", "), "%q is for the config file alone", key.Value)
-				}
-			}
+		if all {
+			d.onlyObjects(root, "", known)
+		}
+		for _, k := range objectKinds {
+			list = append(list, d.objectsAt(root, k, all)...)
 		}
 	}
 	if all && len(list) == 0 && len(d.problems) == 0 {
 		d.problem(1, "write it as the config file has it, such as access: [{name: developers, …}]", "there is no object")
 	}
 	return list, nil
+}
+
+// onlyObjects reports what else than lists of objects n has, by known keys.
+func (d *decoder) onlyObjects(n *yaml.Node, path string, known []string) {
+	if n.Kind != yaml.MappingNode {
+		d.problem(n.Line, "write it as the config file has it, such as access: [{name: developers, …}]", "%s must be keys and values", cmp.Or(strings.TrimSuffix(path, "."), "a document"))
+		return
+	}
+	seen := make(map[string]bool)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := n.Content[i]
+		switch {
+		case !slices.Contains(known, key.Value):
+			d.note(key.Line, "what can be kept in the store is "+path+strings.Join(known, ", "+path), "%q is for the config file alone", path+key.Value)
+		case seen[key.Value]:
+			d.problem(key.Line, "write one list", "%q is given twice", path+key.Value)
+		}
+		seen[key.Value] = true
+	}
 }
 
 // objectsAt returns the objects of a kind.
@@ -219,10 +258,8 @@ func (d *decoder) objectsAt(root *yaml.Node, k objectKind, all bool) (list []rev
 		if at == nil || null(at) {
 			return nil
 		}
-		for j := 0; all && i == 0 && len(k.path) > 1 && j+1 < len(at.Content); j += 2 {
-			if other := at.Content[j]; other.Value != k.path[1] {
-				d.note(other.Line, "only "+strings.Join(k.path, ".")+" can be kept in the store", "%q is for the config file alone", key+"."+other.Value)
-			}
+		if all && i+1 < len(k.path) {
+			d.onlyObjects(at, key+".", k.path[i+1:i+2])
 		}
 	}
 	if at.Kind != yaml.SequenceNode {
@@ -232,6 +269,12 @@ func (d *decoder) objectsAt(root *yaml.Node, k objectKind, all bool) (list []rev
 		return nil
 	}
 	for _, n := range at.Content {
+		if n.Kind != yaml.MappingNode {
+			if all {
+				d.problem(n.Line, "begin each entry with a dash, such as - {key: value}", "an entry of %s must be keys and values", strings.Join(k.path, "."))
+			}
+			continue
+		}
 		name, line := scalar(n, "name")
 		switch {
 		case all && name == "":
@@ -292,6 +335,9 @@ func bare(n *yaml.Node) *yaml.Node {
 	out := &yaml.Node{Kind: n.Kind, Tag: n.Tag, Value: n.Value}
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!str" {
 		out.Style = n.Style & (yaml.DoubleQuotedStyle | yaml.SingleQuotedStyle | yaml.LiteralStyle)
+		if strings.TrimLeft(n.Value, "\t\n ") != n.Value { // which a block cannot begin with as it is written
+			out.Style = yaml.DoubleQuotedStyle
+		}
 	}
 	if n.Kind == yaml.SequenceNode && !slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return c.Kind != yaml.ScalarNode }) {
 		out.Style = yaml.FlowStyle // words of one list are on one line
@@ -449,6 +495,13 @@ func (f *File) validateObjects(d *decoder) {
 	}
 	if err := from.Close(context.Background()); err != nil { // nothing was leased
 		d.problem(1, "", "secrets: %v", err)
+	}
+	for _, u := range f.Identity.Users {
+		for _, g := range u.Groups {
+			if source, _, named := strings.Cut(g, ":"); named && foreign(u.Line) {
+				d.problem(u.Line, "leave it out, or name a group without a source", "user %q of the store cannot be in the group %q: %s says who is", u.Name, g, source)
+			}
+		}
 	}
 	for _, g := range f.Guardrails {
 		if g.Use != "" && foreign(g.Line) {

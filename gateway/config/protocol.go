@@ -156,11 +156,11 @@ func (d *decoder) nested(s *settings, n *yaml.Node, path string, depth int) {
 	}
 }
 
-// scalar returns the value of a key and its line.
+// scalar returns the value of a key and its line. What is null has none.
 func scalar(n *yaml.Node, key string) (string, int) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == key && n.Content[i+1].Kind == yaml.ScalarNode {
-			return n.Content[i+1].Value, n.Content[i].Line
+		if v := n.Content[i+1]; n.Content[i].Value == key && v.Kind == yaml.ScalarNode && !null(v) {
+			return v.Value, n.Content[i].Line
 		}
 	}
 	return "", n.Line

@@ -196,16 +196,23 @@ func (f *File) checkSelector(d *decoder, line int, s Selector) {
 			m, err := path.Match(name, r.Name)
 			return m && err == nil
 		})
-		var names []string
-		for _, r := range f.Resources {
-			names = append(names, r.Name)
+		hint := ""
+		if !ok && !f.later(line) {
+			hint = suggest(name, f.resourceNames())
 		}
-		f.refersTo(d, line, "resource "+name, ok, suggest(name, names), "no resource is named %q", name)
+		f.refersTo(d, line, "resource "+name, ok, hint, "no resource is named %q", name)
 	}
 	if len(s.Labels) > 0 {
 		exists := slices.ContainsFunc(f.Resources, func(r Resource) bool { return s.matchesLabels(r.Labels) })
 		f.refersTo(d, line, "labels "+labels(s.Labels), exists, "", "no resource has the labels %s, so the rule never applies", labels(s.Labels))
 	}
+}
+
+func (f *File) resourceNames() (names []string) {
+	for i := range f.Resources {
+		names = append(names, f.Resources[i].Name)
+	}
+	return names
 }
 
 // labels writes labels as the file does.

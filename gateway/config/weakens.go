@@ -5,6 +5,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/revision"
 )
 
@@ -29,15 +30,16 @@ func (f *File) Weakens(c revision.Change) string {
 	case "access":
 		return weakensAccess(before, after)
 	case "guardrail":
-		if before == nil && after != nil && len(after.(*Guardrail).Approvers) == 0 {
+		// A LIMIT that is added, however high, has a query not meet the rules that hold queries without one.
+		if before == nil && after != nil && len(after.(*Guardrail).Approvers) == 0 && after.(*Guardrail).Rewrite == nil {
 			return ""
 		}
 		return "it changes what is refused or held, or who approves"
 	case "masking":
-		if before == nil && after != nil {
-			return "" // where rules meet, the stricter one counts
+		if before == nil && after != nil && after.(*Masking).Requests != masking.RequestsTokenise.String() {
+			return "" // it adds to what is masked; see masking.Rule.Adds
 		}
-		return "it changes what is masked"
+		return "it changes what is masked, or what is stored"
 	case "resource":
 		if after == nil {
 			return ""
