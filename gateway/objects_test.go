@@ -32,7 +32,7 @@ func openPair(t *testing.T, more string) (one, two *house, text string) {
 listen: {postgres: "127.0.0.1:0"}
 store: {url: "postgres://postgres@%s/%s", password: "env:DB_PASSWORD", key: "env:STORE_KEY"}
 identity: {users: [{name: alice, groups: [dev], password: %s}]}
-control: [{groups: [ops], allow: [configure]}]
+control: [{groups: ["local:ops"], allow: [configure]}]
 resources:
   - {name: shop, type: postgres, address: %q, database: %s, username: postgres, password: "env:DB_PASSWORD", tls: {mode: disable}}
 %s`, server.Address(), database, verifier(t), server.Address(), database, more)
@@ -140,7 +140,7 @@ func TestObjects(t *testing.T) {
 
 // TestObjectsApproval: what weakens something waits.
 func TestObjectsApproval(t *testing.T) {
-	one, two, _ := openPair(t, "")
+	one, two, _ := openPair(t, "objects: {}\n")
 	r := one.change(t, readers)
 	require.Equal(t, revision.Waiting, r.State)
 	_, err := pgconn.Connect(t.Context(), one.database("alice", "shop"))
@@ -188,7 +188,7 @@ func TestObjectsUnused(t *testing.T) {
 // TestObjectsUnread: a store that cannot be read is an error to who follows it, also while a revision cannot be used.
 func TestObjectsUnread(t *testing.T) {
 	h := &house{dir: t.TempDir(), log: &lockedText{}}
-	f := h.file(t, "listen: {postgres: \"127.0.0.1:0\"}\nidentity: {users: [{name: alice, groups: [dev], password: "+verifier(t)+"}]}\ncontrol: [{groups: [dev], allow: [configure]}]\n"+
+	f := h.file(t, "listen: {postgres: \"127.0.0.1:0\"}\nidentity: {users: [{name: alice, groups: [dev], password: "+verifier(t)+"}]}\ncontrol: [{groups: [dev], allow: [configure]}]\nobjects: {}\n"+
 		"access: [{name: later, groups: [dev], resources: [billing], allow: [connect]}]\n")
 	g, err := New(f, Options{Log: slog.New(slog.NewTextHandler(h.log, nil))})
 	require.NoError(t, err)
@@ -232,7 +232,7 @@ func TestObjectsMany(t *testing.T) {
 listen: {postgres: "127.0.0.1:0"}
 objects: {approval: never}
 identity: {users: [{name: alice, groups: [dev], password: %s}]}
-control: [{groups: [ops], allow: [configure]}]
+control: [{groups: ["local:ops"], allow: [configure]}]
 resources:
   - {name: shop, type: postgres, address: %q, database: %s, username: postgres, password: "env:DB_PASSWORD", tls: {mode: disable}}
 `, verifier(t), server.Address(), database))

@@ -34,6 +34,7 @@ identity:
     - {name: bob, groups: [ops], password: %[4]q}
     - {name: eve, groups: [dev], password: %[4]q}
 control: [{groups: [ops], allow: [configure]}]
+objects: {}
 resources:
   - {name: shop, type: postgres, address: %[5]q, database: %[6]s, username: postgres, password: "env:DB_PASSWORD", tls: {mode: disable}}
 `, pg, api, at, verifier, server.Address(), database), 0o600))

@@ -226,7 +226,7 @@ func (f *File) validateAccess(d *decoder) {
 		f.checkGroups(d, a.Line, a.Groups)
 		f.checkUsers(d, &a)
 	}
-	if len(f.Access) == 0 && len(f.Resources) > 0 && !d.broken["access"] && !d.broken["policy"] && !f.Decides() && !f.configurable() {
+	if len(f.Access) == 0 && len(f.Resources) > 0 && !d.broken["access"] && !d.broken["policy"] && !f.Decides() && !f.takesObjects() {
 		d.problem(1, "add access: [{groups: […], allow: [connect, read]}]", "no access rule: nobody can connect to anything")
 	}
 }

@@ -300,7 +300,7 @@ func load(path string, o Options, before *File) (*File, error) {
 	}
 	f.info, f.stamp = info, f.stampOf(f.digest)
 	for _, p := range own {
-		if !f.configurable() && !slices.Contains(f.gone, p) { // it is there now, and will not be at the start
+		if !f.takesObjects() && !slices.Contains(f.gone, p) { // it is there now, and will not be at the start
 			f.gone = append(f.gone, p)
 		}
 	}

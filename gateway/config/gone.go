@@ -38,7 +38,7 @@ func (f *File) later(line int) bool {
 	if o := f.objects.of(line); o != nil {
 		return !f.objects.strict[o.Key]
 	}
-	return f.configurable()
+	return f.takesObjects()
 }
 
 // refers reports whether a rule of the file itself referred to something; nil is a file without rules.

@@ -14,7 +14,6 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/revision"
 	"github.com/sallyport/sallyport/secrets"
@@ -155,11 +154,9 @@ func (f *File) Own() []revision.Object {
 	return list
 }
 
-// configurable reports whether somebody may change objects of the store, so that what the file refers
-// to may come later.
-func (f *File) configurable() bool {
-	return slices.ContainsFunc(f.Control, func(c Control) bool { return slices.Contains(c.Allow, string(control.Configure)) })
-}
+// takesObjects reports whether entries may come from the store that the file refers to: it says so by its section
+// objects. Otherwise what it refers to and is not there is a mistake.
+func (f *File) takesObjects() bool { return f.ObjectRules.Line > 0 }
 
 // takes returns whether objects of a kind may come from the store, as a file says that is not read yet.
 func takes(root *yaml.Node) func(kind string) bool {

@@ -15,14 +15,17 @@ import (
 	"github.com/sallyport/sallyport/revision"
 )
 
-// small is a file whose gateway takes objects.
+// withObjects is the section by which a file says that entries may come from the store.
+const withObjects = "objects: {approval: weakening}\n"
+
+// small is a file whose gateway withObjects objects.
 const small = `listen: {postgres: 127.0.0.1:6432, ssh: 127.0.0.1:2222}
 identity:
   users:
     - {name: alice, groups: [dev], password: "` + verifier + `"}
     - {name: bob, groups: [ops], password: "` + verifier + `"}
 control: [{groups: [ops], allow: [configure]}]
-secrets: {vault: {address: "https://vault.internal", jwt: {role: r, token: "env:T"}}}
+` + withObjects + `secrets: {vault: {address: "https://vault.internal", jwt: {role: r, token: "env:T"}}}
 resources:
   - {name: orders, type: postgres, address: "db.internal:5432", username: app, labels: {env: prod}}
 access:
@@ -125,7 +128,7 @@ func TestFrom(t *testing.T) {
 	require.Len(t, with.Access, 2)
 	require.Len(t, with.Identity.Users, 3)
 	require.Equal(t, "store: resource/billing:1", with.At("billing"))
-	require.Equal(t, "sallyport.yaml:9", with.At("orders"))
+	require.Equal(t, "sallyport.yaml:10", with.At("orders"))
 	require.NotEmpty(t, with.guardrailRules())
 	require.Greater(t, len(with.guardrailRules()), 1, "the default pack stays on")
 	before, err := f.Version()
@@ -200,9 +203,9 @@ func TestForeign(t *testing.T) {
 // TestLater: what rules refer to may be made later, and may be gone later; a change itself refers to what is there.
 func TestLater(t *testing.T) {
 	f, err := Parse("sallyport.yaml", []byte(small+`  - {name: billing, groups: [dev], resources: [billing], deny: [write]}`+"\n"), withKinds())
-	require.NoError(t, err, "a file whose gateway takes objects may name one")
+	require.NoError(t, err, "a file whose gateway withObjects objects may name one")
 	require.NotEmpty(t, f.Gone())
-	_, err = Parse("sallyport.yaml", []byte(strings.Replace(small, "configure", "list", 1)+`  - {name: billing, groups: [dev], resources: [billing], deny: [write]}`+"\n"), withKinds())
+	_, err = Parse("sallyport.yaml", []byte(strings.Replace(small, withObjects, "", 1)+`  - {name: billing, groups: [dev], resources: [billing], deny: [write]}`+"\n"), withKinds())
 	require.ErrorContains(t, err, `no resource is named "billing"`)
 
 	list := stored(t, team)
@@ -219,7 +222,7 @@ func TestLater(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestFileByItself: a gateway that starts reads the file before it has objects. So a file that it takes while it runs
+// TestFileByItself: a gateway that starts reads the file before it has objects. So a file that it withObjects while it runs
 // is one that it starts with.
 func TestFileByItself(t *testing.T) {
 	const objects = team + `
@@ -249,7 +252,7 @@ access:
 			t.Run(fmt.Sprint(c.name, " ", configurable), func(t *testing.T) {
 				text := small
 				if !configurable {
-					text = strings.Replace(text, "configure", "list", 1)
+					text = strings.Replace(text, withObjects, "", 1)
 				}
 				name := filepath.Join(t.TempDir(), "sallyport.yaml")
 				quiet := "masking: [{profile: quiet, columns: [people.note], with: redact}]\n"
@@ -287,7 +290,7 @@ access:
 }
 
 func TestKinds(t *testing.T) {
-	f, err := Parse("sallyport.yaml", []byte(small+"objects: {kinds: [access], approval: never}\n"), withKinds())
+	f, err := Parse("sallyport.yaml", []byte(strings.Replace(small, withObjects, "objects: {kinds: [access], approval: never}\n", 1)), withKinds())
 	require.NoError(t, err)
 	list := stored(t, team)
 	with, err := f.From(list)
@@ -301,7 +304,7 @@ func TestKinds(t *testing.T) {
 		{"objects: {kinds: []}", "objects.kinds is empty"},
 		{"objects: {approval: sometimes}", `objects.approval "sometimes" is unknown`},
 	} {
-		_, err := Parse("sallyport.yaml", []byte(small+c.text+"\n"), withKinds())
+		_, err := Parse("sallyport.yaml", []byte(strings.Replace(small, withObjects, c.text+"\n", 1)), withKinds())
 		require.ErrorContains(t, err, c.says)
 	}
 }
