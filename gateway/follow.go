@@ -27,6 +27,7 @@ const followTries = 30
 // What could not be followed is tried again.
 func (g *Gateway) followStore(ctx context.Context) {
 	since, failed := g.state.head, 0
+	g.seen.Store(since)
 	for ctx.Err() == nil {
 		var err error
 		for changes, bad := range store.Follow(ctx, g.state.store, since) {
@@ -41,6 +42,7 @@ func (g *Gateway) followStore(ctx context.Context) {
 				g.gateway.Recheck(everybody)
 			}
 			since, failed = changes[len(changes)-1].Seq, 0
+			g.seen.Store(since)
 		}
 		if errors.Is(err, store.ErrTrimmed) { // too much was missed: everything is read again
 			var head int64
@@ -49,6 +51,7 @@ func (g *Gateway) followStore(ctx context.Context) {
 			}
 			if err == nil {
 				since = head
+				g.seen.Store(since)
 			}
 		}
 		if err == nil || ctx.Err() != nil {

@@ -123,7 +123,8 @@ type Gateway struct {
 	metrics   *prometheus.Metrics
 	first     *config.File // of which secrets are
 	control   *control.Handler
-	unasked   atomic.Bool // somebody could not be asked about
+	unasked   atomic.Bool  // somebody could not be asked about
+	seen      atomic.Int64 // the change in the store's feed that was followed last
 
 	mu        sync.Mutex // of what follows
 	listeners entrances

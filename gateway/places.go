@@ -110,7 +110,7 @@ func (p *places) here(subject string) int {
 }
 
 // say has the store know the number of sessions that a subject has here once some have been
-// added, unless it is too many by a limit with those at other gateways. 0 is without a limit. Its caller
+// added, unless it is too many by a limit with those at other gateways. 0: without a limit. Its caller
 // has the subject's turn.
 func (p *places) say(ctx context.Context, subject string, more, limit int) error {
 	sum := sha256.Sum256([]byte(subject))

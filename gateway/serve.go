@@ -163,6 +163,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	wg.Go(func() { g.sweep(ctx) })
 	wg.Go(func() { g.desk.Run(ctx) })
 	wg.Go(func() { g.reseal(ctx) })
+	wg.Go(func() { g.cutStale(ctx) })
 	if g.places != nil {
 		wg.Go(func() { g.places.run(ctx) })
 	}

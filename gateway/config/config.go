@@ -113,6 +113,7 @@ type Resource struct {
 	Own      *Account          `yaml:"own_account"` // of the gateway itself
 	Session  time.Duration     `yaml:"max_session"`
 	Link     *LoginLink        `yaml:"login_link"`
+	MaxStale time.Duration     `yaml:"max_stale"` // for which it may be unknown whether users still may
 
 	// Settings are those of the resource's protocol: the struct that its Settings
 	// point to, with what the file says. They are written in the resource itself or under

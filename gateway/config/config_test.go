@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -136,6 +137,20 @@ func TestNoFurtherProblems(t *testing.T) {
 			}
 			require.Len(t, ps, 1, "%v", err)
 		})
+	}
+}
+
+// TestMaxStale: a bound that what is slow for a moment would break is a mistake.
+func TestMaxStale(t *testing.T) {
+	with := func(bound string) (*File, error) {
+		return Parse("x.yaml", []byte(strings.Replace(good, "labels: {env: prod}", "labels: {env: prod}, max_stale: "+bound, 1)), options())
+	}
+	f, err := with("10s")
+	require.NoError(t, err)
+	require.Equal(t, 10*time.Second, f.Resources[0].MaxStale)
+	for _, bad := range []string{"1s", "9999ms", "-1m"} {
+		_, err := with(bad)
+		require.ErrorContains(t, err, "max_stale", bad)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/protocol"
@@ -75,6 +76,10 @@ func (f *File) validateListen(d *decoder) {
 	}
 }
 
+// leastStale is how soon a resource may have sessions end whose users cannot be looked at: what is
+// slow for a moment ends nothing.
+const leastStale = 10 * time.Second
+
 func (f *File) validateResources(d *decoder) {
 	seen := make(map[string]bool)
 	for i := range f.Resources {
@@ -88,6 +93,9 @@ func (f *File) validateResources(d *decoder) {
 			d.problem(r.Line, "", "%s exists twice", at)
 		}
 		seen[r.Name] = true
+		if r.MaxStale != 0 && r.MaxStale < leastStale {
+			d.problem(r.Line, "leave it out for a resource without this bound", "%s: max_stale: got %s, want %s or more", at, r.MaxStale, leastStale)
+		}
 		if _, err := f.address(r); err != nil {
 			d.problem(r.Line, "write HOST:PORT or unix:/path", "%s: %q is not an address", at, r.Address)
 		}

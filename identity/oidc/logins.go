@@ -265,19 +265,42 @@ func (l *Logins) Refresh(ctx context.Context, id *proxy.Identity) (*proxy.Identi
 	return &fresh, nil
 }
 
-// Of returns who a subject is by the latest of her logins; it wraps ErrEnded when she has
-// none.
-func (l *Logins) Of(ctx context.Context, subject string) (*proxy.Identity, error) {
+// Overdue is for how long the provider of somebody could not be asked about her, since it was
+// time to. It is 0 for who is not to be asked about, and where it is not known.
+func (l *Logins) Overdue(ctx context.Context, id *proxy.Identity) time.Duration {
+	names := []string{id.Claims[identity.ClaimLogin]}
+	if names[0] == "" { // of something that a login was given
+		names = l.of(id.Subject)
+	}
+	least := time.Duration(-1)
+	for _, name := range names {
+		if _, k, err := l.get(ctx, name); err == nil && k.Refresh != nil {
+			d := max(0, l.now().Sub(k.Checked)-l.every())
+			if least < 0 || d < least {
+				least = d
+			}
+		}
+	}
+	return max(0, least)
+}
+
+// of are the names of a subject's logins.
+func (l *Logins) of(subject string) (names []string) {
 	l.mu.Lock()
-	var names []string
+	defer l.mu.Unlock()
 	for name, k := range l.known {
 		if k.subject == subject {
 			names = append(names, name)
 		}
 	}
-	l.mu.Unlock()
+	return names
+}
+
+// Of returns who a subject is by the latest of her logins; it wraps ErrEnded when she has
+// none.
+func (l *Logins) Of(ctx context.Context, subject string) (*proxy.Identity, error) {
 	var latest *proxy.Identity
-	for _, name := range names {
+	for _, name := range l.of(subject) {
 		id, err := l.Refresh(ctx, &proxy.Identity{Subject: subject, Claims: map[string]string{identity.ClaimLogin: name}})
 		if errors.Is(err, ErrEnded) {
 			continue

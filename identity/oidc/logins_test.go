@@ -428,13 +428,18 @@ func TestLoginsProviderDown(t *testing.T) {
 			return true
 		}
 	})
+	require.Zero(t, l.Overdue(t.Context(), id))
 	now = now.Add(10 * time.Minute)
 	require.NoError(t, l.Pass(t.Context()))
 	_, err = l.Refresh(t.Context(), id)
 	require.NoError(t, err)
+	require.Equal(t, 5*time.Minute, l.Overdue(t.Context(), id))
+	require.Equal(t, 5*time.Minute, l.Overdue(t.Context(), &proxy.Identity{Subject: id.Subject}), "what a login was given")
+	require.Zero(t, l.Overdue(t.Context(), &proxy.Identity{Subject: "local"}))
 	h.set(func() { h.token = nil; h.without = []string{"nonce"} })
 	now = now.Add(4 * time.Minute)
 	require.NoError(t, l.Pass(t.Context()))
+	require.Zero(t, l.Overdue(t.Context(), id))
 	now = now.Add(10 * time.Minute)
 	_, err = l.Refresh(t.Context(), id)
 	require.NoError(t, err, "it was asked meanwhile")
