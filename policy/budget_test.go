@@ -241,3 +241,20 @@ func TestBudgetAllocatesNothing(t *testing.T) {
 	s.Close(nil)
 	b.Wait()
 }
+
+// BenchmarkBudgetOfPerson begins a statement and returns a row, of a slice that is there.
+func BenchmarkBudgetOfPerson(b *testing.B) {
+	of := Budget{Statements: 1 << 50, Rows: 1 << 50, Per: time.Hour}
+	budgets := &Budgets{Ledger: &till{}}
+	p := budgets.join("bound", "alice", of)
+	d := &decision{purses: []*purse{p}}
+	ctx := context.Background()
+	b.ReportAllocs()
+	for b.Loop() {
+		if v := d.affords(ctx, 1); v.Refuses() || d.pay(ctx, 1) != nil || d.payRow(ctx) != nil {
+			b.Fatal("the slice is used up")
+		}
+	}
+	budgets.leave(p)
+	budgets.Wait()
+}
