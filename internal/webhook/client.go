@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 )
 
@@ -50,3 +51,18 @@ func Failed(err error) error {
 	}
 	return err
 }
+
+// RetryAfter is how long an answer asks to wait; 0: it does not.
+func RetryAfter(h http.Header, now time.Time) time.Duration {
+	text := h.Get("Retry-After")
+	if n, err := strconv.Atoi(text); err == nil && n > 0 {
+		return time.Duration(min(n, int(maxWait/time.Second))) * time.Second
+	}
+	if at, err := http.ParseTime(text); err == nil && at.After(now) {
+		return min(at.Sub(now), maxWait)
+	}
+	return 0
+}
+
+// maxWait is the longest wait that RetryAfter returns.
+const maxWait = 30 * 24 * time.Hour

@@ -1,8 +1,10 @@
 package webhook
 
 import (
+	"net/http"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -28,5 +30,16 @@ func TestGuardAddresses(t *testing.T) {
 		a := netip.MustParseAddr(address)
 		require.Equal(t, want.public, Guard{}.allows(a), address)
 		require.Equal(t, want.private, Guard{Private: true}.allows(a), address)
+	}
+}
+
+// TestRetryAfter: seconds or a time, and nothing of what is neither.
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for text, want := range map[string]time.Duration{
+		"7": 7 * time.Second, "0": 0, "-7": 0, "": 0, "soon": 0, "99999999999999999999": 0, "9223372036": maxWait, "1.5": 0,
+		"Sun, 01 Mar 2026 12:01:00 GMT": time.Minute, "Sun, 01 Mar 2026 11:00:00 GMT": 0, "Sun, 01 Mar 2099 11:00:00 GMT": maxWait,
+	} {
+		require.Equal(t, want, RetryAfter(http.Header{"Retry-After": {text}}, now), text)
 	}
 }
