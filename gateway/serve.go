@@ -162,6 +162,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	wg.Go(func() { g.keepPeople(ctx) })
 	wg.Go(func() { g.sweep(ctx) })
 	wg.Go(func() { g.desk.Run(ctx) })
+	wg.Go(func() { g.outbox.Run(ctx) })
 	if scraped != nil {
 		mux := http.NewServeMux()
 		mux.Handle("/metrics", g.metrics)

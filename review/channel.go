@@ -98,3 +98,12 @@ func (n *Notice) short() *Notice {
 	out.Request = r
 	return &out
 }
+
+// Events returns the events of notices, in the order in which they may come.
+func Events() []string {
+	list := []string{Asked, Voted}
+	for _, s := range []State{Approved, Denied, Cancelled, Expired, Lapsed, Revoked, Ended} {
+		list = append(list, string(s))
+	}
+	return list
+}

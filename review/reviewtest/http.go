@@ -23,8 +23,9 @@ import (
 
 // HTTP is a service that is told by HTTPS. It is a Service.
 type HTTP struct {
-	URL string
-	TLS *tls.Config // which trusts it
+	URL  string
+	TLS  *tls.Config       // which trusts it
+	Leaf *x509.Certificate // that it shows
 
 	server    *httptest.Server
 	elsewhere *httptest.Server
@@ -58,6 +59,7 @@ func NewHTTP(t testing.TB, answer http.HandlerFunc) *HTTP {
 	h.server.TLS.Certificates = nil
 	h.URL, h.TLS = h.server.URL, &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
 	h.TLS.RootCAs.AddCert(genuine.Leaf)
+	h.Leaf = genuine.Leaf
 	t.Cleanup(func() {
 		close(h.ending)
 		h.server.CloseClientConnections()
