@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
+	"github.com/sallyport/sallyport/review/smtp"
 	"github.com/sallyport/sallyport/review/webhook"
 )
 
@@ -93,9 +94,16 @@ func (g *Gateway) notifier(f *config.File, c *config.Notify, s config.NotifySecr
 			w.Keys = append(w.Keys, key)
 		}
 		return webhook.New(w)
+	case "smtp":
+		m := c.SMTP()
+		m.TLS, m.Password, m.Link, m.Command, m.Recipients = roots, proxy.NewSecret(s.Password), link, showCommand, g.recipients(c)
+		return smtp.New(m)
 	}
 	return nil, fmt.Errorf("unknown type %q", c.Type)
 }
+
+// showCommand shows a request on a command line.
+func showCommand(id string) string { return "sallyport requests show " + id }
 
 // useNotifiers has the outbox tell the channels of p, in place of those of before.
 func (g *Gateway) useNotifiers(p, before *parts) error {

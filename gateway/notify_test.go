@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/internal/testserver"
+	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
 	"github.com/sallyport/sallyport/review/reviewtest"
 	"github.com/sallyport/sallyport/store/sqlstore"
@@ -160,6 +162,69 @@ func TestNotify(t *testing.T) {
 	a.Do(reviewtest.Takes)
 	h = open(t, dir, file(channel("all", a.URL, "a.pem", "")))
 	require.Eventually(t, func() bool { return slices.Contains(a.has(), "r6 asked") }, 30*time.Second, 5*time.Millisecond, "%v", h.log)
+}
+
+// TestNotifyMail: approvers and the requester are told by mail at the addresses that the gateway knows.
+func TestNotifyMail(t *testing.T) {
+	dir := t.TempDir()
+	server := reviewtest.NewSMTP(t)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "mail.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Leaf.Raw}), 0o600))
+	t.Setenv("MAIL_PASSWORD", "hunter2")
+	v := verifier(t)
+	text := fmt.Sprintf(`
+data_dir: data
+listen: {ssh: 127.0.0.1:0}
+identity:
+  users:
+    - {name: alice, groups: [dev, oncall], password: %[1]s, email: alice@example.com}
+    - {name: bob, groups: [oncall], password: %[1]s, email: bob@example.com}
+    - {name: carol, groups: [dev], password: %[1]s, email: carol@example.com}
+    - {name: dave, groups: [oncall], password: %[1]s, email: dave@example.com, expires: 2020-01-01}
+    - {name: erin, groups: [oncall], password: %[1]s, email: erin@example.com}
+    - {name: frank, groups: [oncall], password: %[1]s}
+resources: [{name: vm1, type: ssh, address: 127.0.0.1:1, username: u, ssh: {trust_on_first_use: true}}]
+access: [{groups: [dev], resources: ["*"], allow: [connect]}]
+notify:
+  - {name: approvers, type: smtp, address: %[2]q, username: gw, password: env:MAIL_PASSWORD, from: gw@example.com, to: [approvers], ca: mail.pem, events: [asked]}
+  - {name: requester, type: smtp, address: %[2]q, username: gw, password: env:MAIL_PASSWORD, from: gw@example.com, to: [requester, log@example.com], ca: mail.pem, events: [denied]}
+`, v, server.Address)
+	h := open(t, dir, text)
+	members := h.proofs.members
+	for subject, m := range map[string][]string{"dev/7": {"oncall"}, "dev/8": {"dba"}, "gone": {"oncall"}, "dev/9": {"oncall"}, "dev/10": {"local:oncall"}} {
+		require.NoError(t, members.Saw(t.Context(), &proxy.Identity{Subject: subject, Groups: m, Claims: map[string]string{"email": strings.ReplaceAll(subject, "/", "") + "@example.com"}}))
+	}
+	_, err := members.Disable(t.Context(), "dev/9")
+	require.NoError(t, err)
+	_, err = members.Disable(t.Context(), "erin")
+	require.NoError(t, err)
+	h.keep(t, "vm1", "r1 asked", "r1 denied") // by alice, of oncall
+	require.Eventually(t, func() bool { return server.Taken() == 2 }, 30*time.Second, 5*time.Millisecond, "%v", h.log)
+	by := make(map[string][]string)
+	for _, m := range server.Mails() {
+		require.Equal(t, "hunter2", m.Password)
+		for _, to := range m.To {
+			by[to] = append(by[to], regexp.MustCompile(`(?m)^Subject: (.*)\r$`).FindStringSubmatch(m.Data)[1])
+		}
+	}
+	require.Equal(t, map[string][]string{
+		"bob@example.com": {"alice asks for access to vm1"}, "dev7@example.com": {"alice asks for access to vm1"},
+		"alice@example.com": {"bob denied the request of alice for access to vm1"}, "log@example.com": {"bob denied the request of alice for access to vm1"},
+	}, by)
+}
+
+// TestDecides: who is told that she may decide is in a group of every list; everybody is nobody in particular.
+func TestDecides(t *testing.T) {
+	id := &proxy.Identity{Groups: []string{"oncall", "dba"}}
+	for _, c := range []struct {
+		want      bool
+		approvers [][]string
+	}{{true, [][]string{{"oncall"}}}, {true, [][]string{{"x", "oncall"}, {"dba"}}}, {false, [][]string{{"oncall"}, {"x"}}}, {false, [][]string{{"*"}}}, {false, nil}} {
+		require.Equal(t, c.want, decides(id, &review.Request{State: review.Pending, Approvers: c.approvers}), c.approvers)
+	}
+	r := reviewtest.Notice("n", "approved").Request
+	require.True(t, decides(id, &r))
+	r.Access.Stages[0].Approvers = []string{"x"}
+	require.False(t, decides(id, &r))
 }
 
 // TestNotifyStores: of gateways that share a store one sends, in the order of each request; another goes on when it stops.

@@ -10,12 +10,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 
 	"github.com/sallyport/sallyport/internal/webhook"
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
+	"github.com/sallyport/sallyport/review/smtp"
 )
 
 // Notify is a channel by which people are told of requests.
@@ -30,8 +32,25 @@ type Notify struct {
 	Keys      []string `yaml:"keys"`      // webhook: references
 	Private   bool     `yaml:"private"`   // webhook
 	Plaintext bool     `yaml:"plaintext"` // webhook
-	Details   bool     `yaml:"details"`   // webhook
+	Details   bool     `yaml:"details"`   // webhook, smtp
+	Address   string   `yaml:"address"`   // smtp
+	Security  string   `yaml:"security"`  // smtp: starttls, tls or none
+	Username  string   `yaml:"username"`  // smtp
+	Password  string   `yaml:"password"`  // smtp: a reference
+	From      string   `yaml:"from"`      // smtp
+	To        []string `yaml:"to"`        // smtp: addresses, approvers, requester
 	CA        string   `yaml:"ca"`
+}
+
+// Words of To that are not addresses.
+const (
+	ToApprovers = "approvers" // who may decide, as far as the gateway knows their addresses
+	ToRequester = "requester"
+)
+
+// Addresses are the addresses of To.
+func (n *Notify) Addresses() []string {
+	return slices.DeleteFunc(slices.Clone(n.To), func(s string) bool { return s == ToApprovers || s == ToRequester })
 }
 
 // Called is the name of the channel.
@@ -48,6 +67,7 @@ type notifyType struct {
 func notifyTypes() []notifyType {
 	return []notifyType{
 		{"webhook", []string{"url", "keys", "private", "plaintext", "details", "ca"}, (*File).checkWebhook},
+		{"smtp", []string{"address", "security", "username", "password", "from", "to", "details", "ca"}, (*File).checkSMTP},
 	}
 }
 
@@ -98,6 +118,7 @@ func (f *File) validateNotify(d *decoder) {
 func (n *Notify) foreign(own []string) (keys []string) {
 	set := map[string]bool{
 		"url": n.URL != "", "keys": len(n.Keys) > 0, "private": n.Private, "plaintext": n.Plaintext, "details": n.Details, "ca": n.CA != "",
+		"address": n.Address != "", "security": n.Security != "", "username": n.Username != "", "password": n.Password != "", "from": n.From != "", "to": len(n.To) > 0,
 	}
 	for key, is := range set {
 		if is && !slices.Contains(own, key) {
@@ -109,7 +130,13 @@ func (n *Notify) foreign(own []string) (keys []string) {
 }
 
 // references are those to the channel's secrets.
-func (n *Notify) references() []string { return slices.Clone(n.Keys) }
+func (n *Notify) references() []string {
+	list := slices.Clone(n.Keys)
+	if n.Password != "" {
+		list = append(list, n.Password)
+	}
+	return list
+}
 
 func (f *File) checkWebhook(d *decoder, n *Notify, at string) {
 	u, ok := parseURL(n.URL)
@@ -125,11 +152,39 @@ func (f *File) checkWebhook(d *decoder, n *Notify, at string) {
 	}
 }
 
+// smtpSecurity are the words of Security.
+var smtpSecurity = map[string]smtp.Security{"": smtp.StartTLS, "starttls": smtp.StartTLS, "tls": smtp.TLS, "none": smtp.Plaintext}
+
+// SMTP is what the file says about a channel of mail.
+func (n *Notify) SMTP() smtp.Config {
+	return smtp.Config{
+		Address: n.Address, Security: smtpSecurity[n.Security], Username: n.Username, From: n.From, To: n.Addresses(), Details: n.Details,
+	}
+}
+
+func (f *File) checkSMTP(d *decoder, n *Notify, at string) {
+	if _, ok := smtpSecurity[n.Security]; !ok {
+		d.problem(n.Line, suggest(n.Security, []string{"starttls", "tls", "none"}), "%s: unknown security %q", at, n.Security)
+		return
+	}
+	c := n.SMTP()
+	if n.Password != "" {
+		c.Password = proxy.NewSecret("there") // which it is when it is followed
+	}
+	if len(c.To) < len(n.To) {
+		c.Recipients = func(context.Context, *review.Notice) ([]string, error) { return nil, nil }
+	}
+	if _, err := smtp.New(c); err != nil {
+		d.problem(n.Line, "", "%s: %v", at, err)
+	}
+}
+
 // NotifySecrets are what a channel's references and files lead to.
 type NotifySecrets struct {
-	URL  string
-	Keys []string
-	CA   string // certificates; empty: the system's are trusted
+	URL      string
+	Password string
+	Keys     []string
+	CA       string // certificates; empty: the system's are trusted
 }
 
 // TLS is how the channel knows who it tells; nil: by the system's roots.
@@ -158,6 +213,11 @@ func (f *File) NotifySecrets(ctx context.Context, from *Secrets, n *Notify) (s N
 			return s, fmt.Errorf("notify %s: keys: %w", n.Called(), err)
 		}
 		s.Keys = append(s.Keys, key)
+	}
+	if n.Password != "" {
+		if s.Password, err = f.Secret(ctx, from, n.Password); err != nil {
+			return s, fmt.Errorf("notify %s: password: %w", n.Called(), err)
+		}
 	}
 	if n.CA != "" {
 		pem, err := f.certificates(n.CA)
@@ -206,7 +266,7 @@ func (f *File) RequestURL(id string) string {
 	if f.API.URL == "" {
 		return ""
 	}
-	return f.at("/v1/requests/" + id)
+	return f.at("/v1/requests/" + url.PathEscape(id))
 }
 
 // notify follows the references of a channel, and reads what they lead to.
@@ -223,5 +283,6 @@ func (c *checking) notify(ctx context.Context, n *Notify) {
 			c.note(n.Line, "such as whsec_ and the output of openssl rand -base64 32", "%s: keys: what %s leads to: %v", at, ref, err)
 		}
 	}
+	c.secret(ctx, n.Line, at+": password", n.Password)
 	c.roots(c.decoder, n.Line, at+": ca", n.CA)
 }

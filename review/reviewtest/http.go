@@ -57,9 +57,7 @@ func NewHTTP(t testing.TB, answer http.HandlerFunc) *HTTP {
 	}}
 	h.server.StartTLS()
 	h.server.TLS.Certificates = nil
-	h.URL, h.TLS = h.server.URL, &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
-	h.TLS.RootCAs.AddCert(genuine.Leaf)
-	h.Leaf = genuine.Leaf
+	h.URL, h.TLS, h.Leaf = h.server.URL, Trust(genuine), genuine.Leaf
 	t.Cleanup(func() {
 		close(h.ending)
 		h.server.CloseClientConnections()
@@ -139,6 +137,13 @@ func (h *HTTP) serve(w http.ResponseWriter, r *http.Request, answer http.Handler
 			}
 		}
 	}
+}
+
+// Trust is TLS that trusts a certificate alone.
+func Trust(c tls.Certificate) *tls.Config {
+	t := &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
+	t.RootCAs.AddCert(c.Leaf)
+	return t
 }
 
 // Certificate makes one of localhost, 127.0.0.1 and ::1 that signs itself.
