@@ -93,7 +93,10 @@
 //   - policy: who may do what.
 //   - policy/ledger: what people have used of their budgets, for all gateways on a store.
 //   - policy/opa: policies in Rego.
-//   - review: operations that wait for somebody else's approval.
+//   - review: operations that wait for somebody else's approval, and telling people of them.
+//   - review/webhook: telling an endpoint of requests, by signed messages.
+//   - review/smtp: telling people of requests by mail.
+//   - review/reviewtest: the tests that every review.Notifier passes.
 //   - revision: changes of the configuration, with their authors and approvals.
 //   - guardrail: what nobody should do, by what an operation would do.
 //   - detect: finding sensitive values in text, and judging what columns hold.

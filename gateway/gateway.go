@@ -121,6 +121,7 @@ type Gateway struct {
 	authority *ca.Authority // for the gateway's own certificates
 	records   *audit.Log
 	metrics   *prometheus.Metrics
+	outbox    *review.Outbox
 	first     *config.File // of which secrets are
 	control   *control.Handler
 	unasked   atomic.Bool  // somebody could not be asked about
@@ -177,6 +178,7 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 		return err
 	}
 	g.closers = append(g.closers, g.state.Close)
+	g.openOutbox()
 	g.keys = g.state.privateKeys
 	g.budgets = &policy.Budgets{Ledger: ledger.New(g.state.store)}
 	g.closers = append(g.closers, func() error { g.budgets.Wait(); return nil })
@@ -330,6 +332,9 @@ func (g *Gateway) apply(f *config.File, set *revision.Set) error {
 		defer g.mu.Unlock()
 		next.closeBut(g.listeners)
 		return err
+	}
+	if err := g.useNotifiers(p, before); err != nil {
+		g.log.Error("people are told of requests by the channels of the configuration before", "err", err)
 	}
 	var known config.Problems
 	if before != nil {

@@ -33,6 +33,7 @@ type parts struct {
 	retention  func(start *audit.Event) time.Duration // nil: everything is kept
 	permit     func(who *proxy.Identity, p control.Permission) bool
 	own        Interceptors
+	notifiers  []notifier // nil where nothing is served
 	revision   *proxy.Revision
 }
 
@@ -76,6 +77,9 @@ func (p *parts) fill(ctx context.Context, x *Explainer, g *Gateway) (err error) 
 	if g != nil {
 		p.users.Owner = g.proofs.local
 		if p.people, err = g.people(ctx, f, p.secrets); err != nil {
+			return err
+		}
+		if p.notifiers, err = g.notifiers(ctx, f, p.secrets); err != nil {
 			return err
 		}
 		p.own.First = append([]proxy.Interceptor{g.proofs.limit}, p.own.First...)

@@ -167,6 +167,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if g.places != nil {
 		wg.Go(func() { g.places.run(ctx) })
 	}
+	wg.Go(func() { g.outbox.Run(ctx) })
 	if scraped != nil {
 		mux := http.NewServeMux()
 		mux.Handle("/metrics", g.metrics)

@@ -32,6 +32,8 @@ type Member struct {
 	// Groups are those that administrators have assigned, with GroupPrefix.
 	Groups   []string `json:"groups,omitempty"`
 	Disabled bool     `json:"disabled,omitempty"`
+	// Email is where mails go that concern her, by her last login; it identifies nobody.
+	Email string `json:"email,omitempty"`
 	// Given are the groups that the last login came with, and Seen is when that was.
 	Given []string  `json:"given,omitempty"`
 	Seen  time.Time `json:"seen,omitzero"`
@@ -118,7 +120,7 @@ func (m *Members) Saw(ctx context.Context, id *proxy.Identity) error {
 		now = m.Now
 	}
 	_, _, err := m.edit(ctx, id.Subject, func(k *Member) {
-		k.Name, k.Given, k.Seen = id.Name, withoutAssigned(id.Groups), now().UTC().Truncate(time.Second)
+		k.Name, k.Email, k.Given, k.Seen = id.Name, id.Claims["email"], withoutAssigned(id.Groups), now().UTC().Truncate(time.Second)
 	})
 	return err
 }

@@ -29,11 +29,22 @@ type Metrics struct {
 	Feeds []*audit.Feed
 	// Followers are shown too: how copies and witnesses are doing.
 	Followers []*audit.Follower
+	// Channels, which tell people of requests, are shown too while this gateway is the one that sends; nil is not.
+	Channels func() []Channel
 
 	mu        sync.RWMutex
 	resources map[resource]*counters
 	events    map[string]uint64
 	masked    map[string]uint64
+}
+
+// Channel is how one that tells people of requests is doing.
+type Channel struct {
+	Name                string
+	Waiting, Dead       int       // notices that wait, and those that were given up
+	Delivered, Failures uint64    // notices that were taken, and attempts that failed
+	Oldest              time.Time // since when a notice waits; zero: nothing waits
+	Failing             bool      // the latest attempt failed
 }
 
 type resource struct{ protocol, name string }
@@ -210,6 +221,24 @@ func (m *Metrics) write(w io.Writer, now time.Time) {
 	}
 	m.feeds(w, now)
 	m.followers(w, now)
+	m.channels(w, now)
+}
+
+func (m *Metrics) channels(w io.Writer, now time.Time) {
+	if m.Channels == nil {
+		return
+	}
+	stats := m.Channels()
+	slices.SortFunc(stats, func(a, b Channel) int { return strings.Compare(a.Name, b.Name) })
+	each := func(name, kind, help string, value func(Channel) float64) {
+		series(w, name, kind, help, "channel", stats, func(c Channel) (string, float64) { return c.Name, value(c) })
+	}
+	each("sallyport_notices_delivered_total", "counter", "Notices of requests that a channel took.", func(c Channel) float64 { return float64(c.Delivered) })
+	each("sallyport_notices_failures_total", "counter", "Attempts to tell a channel that failed.", func(c Channel) float64 { return float64(c.Failures) })
+	each("sallyport_notices_waiting", "gauge", "Notices that wait for a channel.", func(c Channel) float64 { return float64(c.Waiting) })
+	each("sallyport_notices_dead", "gauge", "Notices that were given up, and can be sent again.", func(c Channel) float64 { return float64(c.Dead) })
+	each("sallyport_notices_failing", "gauge", "Whether a channel cannot be told.", func(c Channel) float64 { return float64(bit(c.Failing)) })
+	each("sallyport_notices_lag_seconds", "gauge", "Since when notices wait for a channel.", func(c Channel) float64 { return lag(c.Oldest, now) })
 }
 
 func bit(b bool) int {

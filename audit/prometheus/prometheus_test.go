@@ -103,6 +103,24 @@ func TestAttackX6MetricsHoldNoValues(t *testing.T) {
 	require.Equal(t, 405, w.Code)
 }
 
+// Channels are shown by their names, while this gateway is the one that sends.
+func TestChannels(t *testing.T) {
+	m := &Metrics{}
+	require.NotContains(t, show(t, m), "sallyport_notices")
+	list := []Channel{{Name: "b"}, {Name: "a", Waiting: 2, Dead: 3, Delivered: 4, Failures: 5, Oldest: time.Now().Add(-time.Hour), Failing: true}}
+	m.Channels = func() []Channel { return list }
+	text := show(t, m)
+	for _, want := range []string{
+		`sallyport_notices_delivered_total{channel="a"} 4`, `sallyport_notices_failures_total{channel="a"} 5`, `sallyport_notices_waiting{channel="a"} 2`,
+		`sallyport_notices_dead{channel="a"} 3`, `sallyport_notices_failing{channel="a"} 1`, `sallyport_notices_failing{channel="b"} 0`, `sallyport_notices_lag_seconds{channel="b"} 0`,
+	} {
+		require.Contains(t, text, want+"\n")
+	}
+	require.Regexp(t, `sallyport_notices_lag_seconds\{channel="a"\} 36\d\d`, text)
+	list = nil
+	require.NotContains(t, show(t, m), `{channel=`)
+}
+
 // The numbers say when records cannot be written.
 func TestFailingLog(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "audit")

@@ -4,6 +4,7 @@ package webhook
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -17,7 +18,16 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/internal/webhook"
 )
+
+// Key signs messages. Its zero value is not a key; [ParseKey] makes one.
+type Key = webhook.Key
+
+// ParseKey reads a shared secret of 24 to 64 bytes, "whsec_" and base64, for
+// HMAC-SHA256 (v1), or an Ed25519 private key, "whsk_" and base64 of its seed or
+// of seed and public key (v1a). The error does not show text.
+func ParseKey(text string) (Key, error) { return webhook.ParseKey(text) }
 
 // Config says where events go. URL, Called and Keys are needed.
 type Config struct {
@@ -44,31 +54,14 @@ type Sink struct {
 
 // New checks c and returns its sink.
 func New(c Config) (*Sink, error) {
-	u, err := url.Parse(c.URL)
-	if err != nil || u.Host == "" || u.User != nil {
-		return nil, errors.New("webhook: the URL must be https://host/path without a user in it")
-	}
-	switch {
-	case u.Scheme == "https":
-	case u.Scheme == "http" && (c.Plaintext || isLoopback(u.Hostname()) && c.Private):
-	default:
-		return nil, errors.New("webhook: the URL must be https")
-	}
 	if len(c.Keys) == 0 {
 		return nil, errors.New("webhook: no key to sign with")
 	}
-	if c.Timeout == 0 {
-		c.Timeout = 15 * time.Second
+	e := webhook.Endpoint{URL: c.URL, Private: c.Private, Plaintext: c.Plaintext, Timeout: cmp.Or(c.Timeout, 15*time.Second), TLS: c.TLS}
+	u, client, err := e.Open()
+	if err != nil {
+		return nil, err
 	}
-	transport := &http.Transport{
-		// No proxy: it would be the one to look names up, and the guard would see its address.
-		DialContext: guard{private: c.Private}.dial, TLSClientConfig: c.TLS, ForceAttemptHTTP2: true,
-		MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute, TLSHandshakeTimeout: c.Timeout,
-		ResponseHeaderTimeout: c.Timeout, MaxResponseHeaderBytes: 64 << 10,
-	}
-	client := &http.Client{Transport: transport, Timeout: c.Timeout, CheckRedirect: func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse // where events go is the operator's to say
-	}}
 	return &Sink{config: c, url: u, client: client, now: time.Now}, nil
 }
 
@@ -99,15 +92,10 @@ func (s *Sink) Deliver(ctx context.Context, batch []audit.Outgoing) error {
 	req.Header.Set("User-Agent", "sallyport")
 	req.Header.Set("Webhook-Id", id)
 	req.Header.Set("Webhook-Timestamp", seconds)
-	req.Header.Set("Webhook-Signature", sign(s.config.Keys, id, seconds, body))
+	req.Header.Set("Webhook-Signature", webhook.Sign(s.config.Keys, id, seconds, body))
 	resp, err := s.client.Do(req)
 	if err != nil {
-		// The URL can hold a secret, and stays out of errors.
-		var u *url.Error
-		if errors.As(err, &u) {
-			err = u.Err
-		}
-		return fmt.Errorf("webhook: %w", err)
+		return fmt.Errorf("webhook: %w", webhook.Failed(err))
 	}
 	defer resp.Body.Close()
 	io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // for the connection to be used again

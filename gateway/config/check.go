@@ -81,6 +81,9 @@ func (f *File) Check(ctx context.Context) Problems {
 	for _, to := range f.Audit.Copies {
 		c.bucket(ctx, "audit.copies: s3", to.S3)
 	}
+	for i := range f.Notify {
+		c.notify(ctx, &f.Notify[i])
+	}
 	for _, w := range f.Audit.Witnesses {
 		c.bucket(ctx, "audit.witnesses: s3", w.S3)
 	}

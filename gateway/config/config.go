@@ -61,6 +61,7 @@ type File struct {
 	Trusted  []string            `yaml:"trusted_functions"`
 	Audit    Audit               `yaml:"audit"`
 	Metrics  string              `yaml:"metrics"`
+	Notify   []Notify            `yaml:"notify"`
 	Control  []Control           `yaml:"control"`
 	Limits   Limits              `yaml:"limits"`
 	Runbooks any                 `yaml:"runbooks,later"`

@@ -137,6 +137,12 @@ func (u User) user() identity.User {
 	}
 }
 
+// Expired reports whether the user may not log in any more because her time is over.
+func (u User) Expired(now time.Time) bool {
+	until, _ := u.expires() // a problem of the file otherwise
+	return !until.IsZero() && !now.Before(until)
+}
+
 // expires is when the user may not log in any more: from the end of a day on, in UTC, or
 // from a time on.
 func (u User) expires() (time.Time, error) {

@@ -2,20 +2,17 @@ package identitytest
 
 import (
 	"bufio"
-	"errors"
-	"fmt"
-	"hash/fnv"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/sallyport/sallyport/internal/devtool"
 )
 
 // Provider is an OpenID provider that runs for a test. Its users are alice and bob; its
@@ -29,7 +26,7 @@ type Provider struct {
 // sources or their modules cannot be had, the test is skipped.
 func StartProvider(t testing.TB, redirect string) *Provider {
 	t.Helper()
-	cmd := exec.Command(build(t), "-redirect", redirect)
+	cmd := exec.Command(devtool.Build(t, "oidcdev"), "-redirect", redirect)
 	in, err := cmd.StdinPipe()
 	must(t, err)
 	out, err := cmd.StdoutPipe()
@@ -52,42 +49,6 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// build returns the provider's program.
-func build(t testing.TB) string {
-	t.Helper()
-	_, here, _, _ := runtime.Caller(0)
-	source := filepath.Join(filepath.Dir(here), "..", "..", "tools", "oidcdev")
-	sum := fnv.New64a()
-	for _, name := range []string{"main.go", "go.mod", "go.sum"} {
-		b, err := os.ReadFile(filepath.Join(source, name))
-		if errors.Is(err, os.ErrNotExist) {
-			t.Skip("the provider's sources come with the repository only")
-		}
-		must(t, err)
-		sum.Write(b)
-	}
-	cache, err := os.UserCacheDir()
-	must(t, err)
-	dir := filepath.Join(cache, "sallyport")
-	must(t, os.MkdirAll(dir, 0o700))
-	program := filepath.Join(dir, fmt.Sprintf("oidcdev-%x-%s-%s", sum.Sum(nil), runtime.GOOS, runtime.GOARCH))
-	if _, err := os.Stat(program); err == nil {
-		return program
-	}
-	// Several tests may build at a time: whole programs take each other's place.
-	fresh := fmt.Sprintf("%s.%d", program, os.Getpid())
-	cmd := exec.Command("go", "build", "-o", fresh, ".")
-	cmd.Dir = source
-	if text, err := cmd.CombinedOutput(); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("building the provider: %v\n%s", err, text)
-		}
-		t.Skipf("the provider cannot be built: %v\n%s", err, text)
-	}
-	must(t, os.Rename(fresh, program))
-	return program
 }
 
 func (p *Provider) do(t testing.TB, method, path string, q url.Values) string {

@@ -9,22 +9,23 @@ import (
 	"time"
 )
 
-// errPrivate says that an endpoint is where webhooks do not go.
-var errPrivate = errors.New("the endpoint's address is private, local or reserved")
+// ErrPrivate says that an endpoint is where webhooks do not go.
+var ErrPrivate = errors.New("the endpoint's address is private, local or reserved")
 
-// guard dials addresses that are of the public Internet only, so that a name
+// Guard dials addresses that are of the public Internet only, so that a name
 // that leads inside reaches nothing there. It looks at the address that is
-// connected to, after names were looked up.
-type guard struct{ private bool }
+// connected to, after names were looked up. With Private it dials private and loopback ones, too.
+type Guard struct{ Private bool }
 
-func (g guard) dial(ctx context.Context, network, address string) (net.Conn, error) {
+// Dial opens a connection.
+func (g Guard) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	d := net.Dialer{Timeout: 10 * time.Second, Control: func(_, address string, _ syscall.RawConn) error {
 		ap, err := netip.ParseAddrPort(address)
 		if err != nil {
 			return err
 		}
 		if !g.allows(ap.Addr()) {
-			return errPrivate
+			return ErrPrivate
 		}
 		return nil
 	}}
@@ -58,7 +59,7 @@ var metadata = []netip.Addr{
 	netip.MustParseAddr("100.100.100.200"), netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("fd20:ce::254"),
 }
 
-func (g guard) allows(a netip.Addr) bool {
+func (g Guard) allows(a netip.Addr) bool {
 	a = a.Unmap().WithZone("")
 	for _, m := range metadata {
 		if a == m {
@@ -68,7 +69,7 @@ func (g guard) allows(a netip.Addr) bool {
 	if a.IsUnspecified() || a.IsMulticast() || a.IsLinkLocalUnicast() {
 		return false
 	}
-	if g.private {
+	if g.Private {
 		return true
 	}
 	if a.IsLoopback() || a.IsPrivate() || !a.IsGlobalUnicast() {

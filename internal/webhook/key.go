@@ -1,3 +1,4 @@
+// Package webhook signs messages as Standard Webhooks has it, and posts to endpoints that others choose.
 package webhook
 
 import (
@@ -64,8 +65,8 @@ func (k Key) String() string { return "[key]" }
 // GoString shows nothing of a key.
 func (k Key) GoString() string { return "[key]" }
 
-// sign returns the signature header: one signature a key.
-func sign(keys []Key, id, seconds string, body []byte) string {
+// Sign returns the signature header: one signature a key.
+func Sign(keys []Key, id, seconds string, body []byte) string {
 	content := make([]byte, 0, len(id)+len(seconds)+len(body)+2)
 	content = append(append(content, id...), '.')
 	content = append(append(content, seconds...), '.')

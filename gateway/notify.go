@@ -1,0 +1,127 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"reflect"
+	"slices"
+
+	"github.com/sallyport/sallyport/audit/prometheus"
+	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/review"
+	"github.com/sallyport/sallyport/review/smtp"
+	"github.com/sallyport/sallyport/review/webhook"
+)
+
+// notifier is a channel of a revision, and what it was made of.
+type notifier struct {
+	review.Channel
+	of      config.Notify
+	secrets config.NotifySecrets
+	links   string // of requests
+}
+
+// openOutbox opens what tells people of requests.
+func (g *Gateway) openOutbox() {
+	g.outbox = &review.Outbox{Store: g.state.store, Log: g.log}
+	g.metrics.Channels = func() (list []prometheus.Channel) {
+		for _, s := range g.outbox.Stats() {
+			list = append(list, prometheus.Channel{
+				Name: s.Channel, Waiting: s.Waiting, Dead: s.Dead, Delivered: s.Delivered, Failures: s.Failures, Oldest: s.Oldest, Failing: s.Failing,
+			})
+		}
+		return list
+	}
+}
+
+// notifiers makes the channels of f. Those that are as they were are used on.
+func (g *Gateway) notifiers(ctx context.Context, f *config.File, from *config.Secrets) ([]notifier, error) {
+	var before []notifier
+	if p := g.parts(); p != nil {
+		before = p.notifiers
+	}
+	list := make([]notifier, len(f.Notify))
+	for i := range f.Notify {
+		c := &f.Notify[i]
+		secrets, err := f.NotifySecrets(ctx, from, c)
+		if err != nil {
+			return nil, err
+		}
+		n := notifier{of: *c, secrets: secrets, links: f.RequestURL("")}
+		n.Name, n.Version, n.Wants = c.Called(), c.Version(), c.Wants(g.resourceOf)
+		at := slices.IndexFunc(before, func(o notifier) bool {
+			return config.SameNotify(&o.of, c) && o.links == n.links && reflect.DeepEqual(o.secrets, secrets)
+		})
+		if at >= 0 {
+			n.Notifier = before[at].Notifier
+		} else if n.Notifier, err = g.notifier(f, c, secrets); err != nil {
+			return nil, fmt.Errorf("notify %s: %w", c.Called(), err)
+		}
+		list[i] = n
+	}
+	return list, nil
+}
+
+// resourceOf returns a resource of the current revision; nil: it is not there.
+func (g *Gateway) resourceOf(name string) *proxy.Resource {
+	list := g.parts().resources
+	if i := slices.IndexFunc(list, func(r *proxy.Resource) bool { return r.Name == name }); i >= 0 {
+		return list[i]
+	}
+	return nil
+}
+
+// notifier makes a channel.
+func (g *Gateway) notifier(f *config.File, c *config.Notify, s config.NotifySecrets) (review.Notifier, error) {
+	roots, err := s.TLS()
+	if err != nil {
+		return nil, err
+	}
+	var link func(id string) string
+	if f.API.URL != "" {
+		link = f.RequestURL
+	}
+	switch c.Type {
+	case "webhook":
+		w := webhook.Config{URL: s.URL, Private: c.Private, Plaintext: c.Plaintext, TLS: roots, Details: c.Details, Link: link}
+		for _, text := range s.Keys {
+			key, err := webhook.ParseKey(text)
+			if err != nil {
+				return nil, err
+			}
+			w.Keys = append(w.Keys, key)
+		}
+		return webhook.New(w)
+	case "smtp":
+		m := c.SMTP()
+		m.TLS, m.Password, m.Link, m.Command, m.Recipients = roots, proxy.NewSecret(s.Password), link, showCommand, g.recipients(c)
+		return smtp.New(m)
+	}
+	return nil, fmt.Errorf("unknown type %q", c.Type)
+}
+
+// showCommand shows a request on a command line.
+func showCommand(id string) string { return "sallyport requests show " + id }
+
+// useNotifiers has the outbox tell the channels of p, in place of those of before.
+func (g *Gateway) useNotifiers(p, before *parts) error {
+	channels := make([]review.Channel, len(p.notifiers))
+	for i, n := range p.notifiers {
+		channels[i] = n.Channel
+	}
+	if err := g.outbox.Use(channels); err != nil {
+		return err
+	}
+	if before == nil {
+		return nil
+	}
+	for _, n := range before.notifiers {
+		c, ok := n.Notifier.(io.Closer)
+		if ok && !slices.ContainsFunc(p.notifiers, func(o notifier) bool { return o.Notifier == n.Notifier }) {
+			c.Close() // idle connections: what is being told is told
+		}
+	}
+	return nil
+}

@@ -1,0 +1,133 @@
+package review
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/internal/terminal"
+)
+
+// maxNamed is how many bytes of a name a headline has.
+const maxNamed = 80
+
+// shown is a text as people see it: on one line, without what is not seen, and not longer than most bytes.
+func shown(text string, most int) string {
+	text = terminal.Visible(strings.ToValidUTF8(text, "\uFFFD"))
+	if len(text) <= most {
+		return text
+	}
+	for most > 0 && !utf8.RuneStart(text[most]) {
+		most--
+	}
+	return text[:most] + "…"
+}
+
+// Headline says in one line what has happened. It is plain text, and holds names that others chose.
+func (n *Notice) Headline() string {
+	r := &n.Request
+	name := func(s string) string { return shown(s, maxNamed) }
+	who, by := name(r.Requester), name(r.DecidedBy)
+	if r.For != "" {
+		who += " for " + name(r.For)
+	}
+	what := "the request of " + who + " for access to " + name(r.Resource)
+	if r.Access == nil {
+		what = "the request of " + who + " at " + name(r.Resource)
+	}
+	if by == "" {
+		by = "somebody"
+	}
+	switch n.Event {
+	case Asked:
+		if r.Access == nil {
+			return fmt.Sprintf("%s waits for an approval at %s", who, name(r.Resource))
+		}
+		return fmt.Sprintf("%s asks for access to %s", who, name(r.Resource))
+	case Voted:
+		if a := r.Access; a != nil && len(a.Votes) > 0 {
+			v := a.Votes[len(a.Votes)-1]
+			if by = name(v.By); v.Name != "" {
+				by = name(v.Name)
+			}
+		}
+		return fmt.Sprintf("%s approved %s, which needs more approvals", by, what)
+	case string(Approved):
+		return fmt.Sprintf("%s approved %s", by, what)
+	case string(Denied):
+		return fmt.Sprintf("%s denied %s", by, what)
+	case string(Cancelled):
+		return what + " was cancelled"
+	case string(Expired):
+		return "nobody decided in time about " + what
+	case string(Lapsed):
+		return what + " was approved, and was not there any more"
+	case string(Revoked):
+		return what + " was approved, and is revoked"
+	case string(Ended):
+		return what + " was approved, and has ended"
+	}
+	return what + ": " + name(n.Event)
+}
+
+// Fact is something that a notice says of a request.
+type Fact struct {
+	Name string
+	// Value is plain text on one line, which others may have written.
+	Value string
+	// Written says that Value is what somebody wrote.
+	Written bool
+}
+
+// Facts are what a person wants to know who is told. What an operation would do is among them with details only: it may hold
+// what is not for everybody who reads.
+func (n *Notice) Facts(details bool) []Fact {
+	r := &n.Request
+	var list []Fact
+	add := func(name, value string, written bool) {
+		if value != "" {
+			list = append(list, Fact{name, shown(value, maxNoticeReason), written})
+		}
+	}
+	add("request", r.ID, false)
+	add("state", string(r.State), false)
+	add("asked by", r.Requester, false)
+	add("for", r.For, false)
+	at := r.Resource
+	if r.Database != "" {
+		at += "/" + r.Database
+	}
+	if r.Account != "" {
+		at += " as " + r.Account
+	}
+	add("at", at, false)
+	if a := r.Access; a != nil {
+		add("wants", strings.Join(a.Actions, ", "), false)
+		add("for how long", a.For.String(), false)
+		if !a.From.IsZero() {
+			add("from", a.From.UTC().Format(time.RFC3339), false)
+		}
+		add("reason", a.Reason, true)
+		if g := a.Grant; g != nil {
+			add("granted", g.From.UTC().Format(time.RFC3339)+" to "+g.Until.UTC().Format(time.RFC3339), false)
+		}
+	} else if details {
+		add(r.Kind, r.Text, true)
+		add("effects", r.Effects, false)
+		add("unknown", r.Blind, false)
+	}
+	add("rule", strings.Join(r.Rules, ", "), false)
+	add("why", r.Message, false)
+	if r.State == Pending {
+		var groups []string
+		for _, g := range r.Approvers {
+			groups = append(groups, strings.Join(g, " or "))
+		}
+		add("who decides", strings.Join(groups, ", and "), false)
+		add("decide by", r.Deadline.UTC().Format(time.RFC3339), false)
+	}
+	add("decided by", r.DecidedBy, false)
+	add("decision", r.Reason, true)
+	return list
+}
