@@ -116,7 +116,7 @@ func (r reviewers) wait(ctx context.Context, made *review.Request, rule string) 
 		r.log.Error("what became of a request cannot be read", "request", made.ID, "err", err)
 		return proxy.Deny(proxy.CauseInternal, rule, "it cannot be read what became of request "+made.ID, "Connect again.")
 	case now.State == review.Approved:
-		return proxy.Verdict{Action: proxy.ActionAllow, Rule: rule, Grant: now.ID + " by " + now.DecidedBy}
+		return proxy.Allow(rule)
 	case now.State == review.Denied:
 		return proxy.Deny(proxy.CauseDenied, rule, now.DecidedBy+" denied request "+now.ID+": "+now.Reason, "")
 	}

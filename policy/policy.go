@@ -249,7 +249,9 @@ func (d *decision) ask(op proxy.Op) proxy.Verdict {
 	}
 	switch op := op.(type) {
 	case *proxy.Connect:
-		return proxy.Allow(d.connect)
+		v := proxy.Allow(d.connect)
+		v.Grant = d.request
+		return v
 	case *proxy.Statement:
 		return d.statement(op)
 	case *proxy.File:

@@ -211,6 +211,42 @@ func TestGrantIsCheckedAgain(t *testing.T) {
 	})
 }
 
+// TestApprovalIsNoGrant: an approval without a grant connects nobody, and keeps nobody connected.
+func TestApprovalIsNoGrant(t *testing.T) {
+	l := &ledger{}
+	rule := onRequest
+	rule.Request = &Request{Stages: onRequest.Request.Stages, Connect: ConnectWait, Wait: time.Minute}
+	p, err := New([]Rule{rule}, CarriesRequests)
+	require.NoError(t, err)
+	asked := 0
+	g := &proxy.Gateway{Reviewer: reviewer(func(*proxy.Hold) proxy.Verdict {
+		asked++
+		return proxy.Allow("prod") // and nothing is granted
+	})}
+	revision := func() *proxy.Revision { return &proxy.Revision{Interceptors: []proxy.Interceptor{p.With(l)}} }
+	require.NoError(t, g.Use(revision()))
+	r := proxy.OpenRequest{Identity: &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}, Target: orders}
+	_, _, err = g.Open(context.Background(), r)
+	require.Error(t, err)
+	require.Positive(t, asked)
+
+	g.Reviewer = reviewer(func(*proxy.Hold) proxy.Verdict {
+		l.set("prod", granting(time.Hour, "connect", "read"), "")
+		return proxy.Allow("prod")
+	})
+	s, op, err := g.Open(context.Background(), r)
+	require.NoError(t, err)
+	s.Done(op, &proxy.Outcome{})
+	defer s.Close(nil)
+	l.mu.Lock() // it is gone, and the session was not told
+	delete(l.grants, "prod")
+	l.version.Add(1)
+	l.mu.Unlock()
+	g.Reviewer = reviewer(func(*proxy.Hold) proxy.Verdict { return proxy.Deny(proxy.CauseDenied, "", "no", "") })
+	require.NoError(t, g.Use(revision()))
+	require.Eventually(t, func() bool { return s.Err() != nil }, 10*time.Second, time.Millisecond, "a new revision does not take the approval of before")
+}
+
 // TestConnectAsks: connecting makes the request where the rule says so, waits where it does, and goes on as approved.
 func TestConnectAsks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

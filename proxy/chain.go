@@ -252,7 +252,7 @@ func (s *Session) ask(ctx context.Context, op Op, m *Meta) {
 		m.by = ""
 		*v = noRule(s)
 	default:
-		v.Grant = given.grant
+		v.Grant = joined(v.Grant, given.grant, ", ")
 		if m.Kind == KindConnect {
 			s.mu.Lock()
 			s.admitted = given
@@ -331,8 +331,12 @@ func (a *approvals) add(holds []holdBy, v Verdict) {
 }
 
 // cover reports whether every rule of h, asked by an interceptor, is approved by
-// those that it names now.
+// those that it names now. What is granted for a time is not: who asks for it knows
+// whether it still is, and allows the operation then.
 func (a *approvals) cover(by string, h *Hold) bool {
+	if h.Access != "" {
+		return false
+	}
 	for i, rule := range h.Rules {
 		if !slices.ContainsFunc(a.list, func(x approval) bool {
 			return x.by == by && x.rule == rule && slices.Equal(x.approvers, h.Approvers[i])

@@ -117,7 +117,8 @@ type Hold struct {
 	// Blind says why it cannot be known what the operation does; empty when it can.
 	Blind string
 	// Access names the rule whose access is asked for, where Connect is held because nobody has granted
-	// that; empty where the operation itself is to be approved.
+	// that; empty where the operation itself is to be approved. After the approval the interceptor that asked for it
+	// allows the operation itself: an approval of access is not one of the operation.
 	Access string
 }
 

@@ -26,6 +26,9 @@ const (
 // needed; the request stays pending.
 const Voted = "voted"
 
+// Undone is what a request's note has as its state when what was noted before was not done.
+const Undone = "undone"
+
 // Terms are those on which access is granted: a rule's, when it is asked for.
 type Terms struct {
 	Rule    string

@@ -140,14 +140,7 @@ func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, e
 	case pending >= MaxPending:
 		return nil, fmt.Errorf("%w: %d requests wait already, which is the limit: try again later", ErrAsk, pending)
 	}
-	w, err := write(store.Document{Kind: KindRequest, Name: r.ID}, r)
-	if err != nil {
-		return nil, err
-	}
-	if err := d.note(ctx, r, string(Pending), r.Access.Reason); err != nil {
-		return nil, fmt.Errorf("the request is not made, because it could not be recorded: %w", err)
-	}
-	version, err := d.commit(ctx, w, r, Asked)
+	version, err := d.keep(ctx, store.Document{Kind: KindRequest, Name: r.ID}, r, step{Asked, r.Access.Reason, true})
 	if err != nil {
 		return nil, err
 	}

@@ -198,17 +198,24 @@ func (d *Desk) see(r *Request, version int64) {
 
 // Get returns a request, also one that is over.
 func (d *Desk) Get(ctx context.Context, id string) (*Request, error) {
+	_, r, err := d.read(ctx, id)
+	return r, err
+}
+
+// read returns a request as the store has it, with its document.
+func (d *Desk) read(ctx context.Context, id string) (doc store.Document, r *Request, err error) {
 	if store.CheckName(id) != nil {
-		return nil, ErrUnknown
+		return doc, nil, ErrUnknown
 	}
-	doc, err := d.Store.Get(ctx, KindRequest, id)
+	doc, err = d.Store.Get(ctx, KindRequest, id)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, ErrUnknown
+		return doc, nil, ErrUnknown
 	}
 	if err != nil {
-		return nil, err
+		return doc, nil, err
 	}
-	return requestOf(doc)
+	r, err = requestOf(doc)
+	return doc, r, err
 }
 
 // List returns the requests that wait or are approved, the oldest first.

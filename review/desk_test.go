@@ -459,13 +459,62 @@ func TestUnrecorded(t *testing.T) {
 	require.Empty(t, d.granted("prod"))
 }
 
-// step is something that is done to a request at one of two gateways.
-type step struct {
+// TestUndone: what was recorded and then not kept is recorded as that, and what takes away does not need to be told of.
+func TestUndone(t *testing.T) {
+	s := &refusing{Store: store.NewMemory()}
+	d := openDesk(t, s, everybody())
+	r := d.asks(t, terms, nil)
+	s.err = errors.New("down")
+	_, err := d.Approve(t.Context(), r.ID, d.vote(r, "olga"), Narrow{})
+	require.ErrorIs(t, err, s.err)
+	require.Equal(t, []string{"pending ", "approved olga", "undone olga"}, d.notes)
+	require.Empty(t, d.granted("prod"))
+	s.err = nil
+	_, err = d.Approve(t.Context(), r.ID, d.vote(r, "olga"), Narrow{})
+	require.NoError(t, err)
+
+	silent := errors.New("nobody can be told")
+	d.Told = func(*Notice) ([]store.Write, error) { return nil, silent }
+	_, err = d.Ask(t.Context(), d.people.ids["eve"], Ask{Resource: "vm1", Terms: terms, Reason: "x"})
+	require.ErrorIs(t, err, silent)
+	_, err = d.Revoke(t.Context(), r.ID, d.vote(r, "otto"), false)
+	require.NoError(t, err)
+	require.Empty(t, d.granted("prod"))
+}
+
+// refusing is a store that may keep nothing.
+type refusing struct {
+	store.Store
+	err error
+}
+
+func (s *refusing) Write(ctx context.Context, ws ...store.Write) (int64, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	return s.Store.Write(ctx, ws...)
+}
+
+// TestWaitSees: who waits knows what was granted when it returns, also where it was approved elsewhere.
+func TestWaitSees(t *testing.T) {
+	s := store.NewMemory()
+	one, two := openDesk(t, s, everybody()), openDesk(t, s, everybody())
+	r := one.asks(t, terms, nil)
+	_, err := two.Approve(t.Context(), r.ID, two.vote(r, "olga"), Narrow{})
+	require.NoError(t, err)
+	got, err := one.Wait(t.Context(), r.ID)
+	require.NoError(t, err)
+	require.Equal(t, Approved, got.State)
+	require.Equal(t, r.ID, one.granted("prod"))
+}
+
+// move is something that is done to a request at one of two gateways.
+type move struct {
 	name string
 	do   func(d *desk, r *Request) error
 }
 
-var steps = []step{
+var steps = []move{
 	{"approve", func(d *desk, r *Request) error {
 		_, err := d.Approve(context.Background(), r.ID, d.vote(r, "olga"), Narrow{})
 		return err
@@ -550,7 +599,7 @@ func TestInterleavings(t *testing.T) {
 			gateways := []*desk{openDesk(t, s, everybody()), openDesk(t, s, everybody())}
 			steps := steps
 			if name != "memory" { // which is slower
-				steps = []step{steps[0], steps[2], steps[3], steps[4]}
+				steps = []move{steps[0], steps[2], steps[3], steps[4]}
 			}
 			permutations(len(steps), func(order []int) {
 				if name == "memory" { // else what is over is read at each restart

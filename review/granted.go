@@ -72,9 +72,13 @@ func (d *Desk) Wait(ctx context.Context, id string) (*Request, error) {
 		}
 	}()
 	for {
-		r, err := d.Get(ctx, id)
-		if err != nil || r.State != Pending {
-			return r, err
+		doc, r, err := d.read(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if r.State != Pending {
+			d.see(r, doc.Version) // also when it has not been heard of here: what was granted counts now
+			return r, nil
 		}
 		select {
 		case <-c:
@@ -180,16 +184,16 @@ func (d *Desk) settle(ctx context.Context) {
 	}
 	d.mu.Unlock()
 	for _, id := range due {
-		_, err := d.change(ctx, id, func(r *Request, now time.Time) (string, string, bool, error) {
+		_, err := d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
 			state := r.due(now)
 			if state == "" {
-				return "", "", false, ErrOver // another gateway was faster
+				return step{}, ErrOver // another gateway was faster
 			}
 			r.State = state
 			if state == Expired {
 				r.DecidedAt = &now
 			}
-			return string(state), "", false, nil
+			return step{string(state), "", false}, nil
 		})
 		if err != nil && !errors.Is(err, ErrOver) && !errors.Is(err, ErrUnknown) && ctx.Err() == nil {
 			d.log().Warn("a request for access could not be ended: it is tried again", "request", id, "err", err)

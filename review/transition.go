@@ -37,15 +37,58 @@ func latest(t *time.Time) time.Time {
 	return *t
 }
 
+// step is a transition: what it is called, why it is made, and whether it gives something.
+type step struct {
+	event, reason string
+	gives         bool
+}
+
+// keep records a transition and writes it. One that gives something is not made when it cannot be recorded.
+func (d *Desk) keep(ctx context.Context, doc store.Document, r *Request, s step) (version int64, err error) {
+	r.describe()
+	w, err := write(doc, r)
+	if err != nil {
+		return 0, err
+	}
+	state := s.event
+	if state == Asked {
+		state = string(Pending)
+	}
+	if err := d.note(ctx, r, state, s.reason); err != nil && s.gives {
+		return 0, fmt.Errorf("%w: %w", errUnrecorded, err)
+	}
+	if version, err = d.commit(ctx, w, r, s); err != nil {
+		_ = d.note(ctx, r, Undone, undone(err)) // who records says that it could not be
+	}
+	return version, err
+}
+
+var errUnrecorded = errors.New("this is not done, because it could not be recorded")
+
+// undone says why what was recorded is not so.
+func undone(err error) string {
+	switch {
+	case errors.Is(err, store.ErrConflict):
+		return "somebody else was faster"
+	case errors.Is(err, store.ErrUncertain):
+		return "it is not known whether the store has kept it"
+	}
+	return "the store has not kept it"
+}
+
 // commit writes a transition with what tells of it, and returns the document's version.
-func (d *Desk) commit(ctx context.Context, w store.Write, r *Request, event string) (int64, error) {
+func (d *Desk) commit(ctx context.Context, w store.Write, r *Request, s step) (int64, error) {
 	ws := []store.Write{w}
 	if d.Told != nil {
-		more, err := d.Told(&Notice{ID: r.ID + "-" + strings.ToLower(rand.Text()[:10]), Event: event, At: d.now(), Request: r.clone()})
-		if err != nil {
+		more, err := d.Told(&Notice{ID: r.ID + "-" + strings.ToLower(rand.Text()[:10]), Event: s.event, At: d.now(), Request: r.clone()})
+		switch {
+		case err == nil:
+			ws = append(ws, more...)
+		case s.gives:
 			return 0, err
+		default: // what takes something away is done all the same
+			d.log().Error("nobody is told of a request", "request", r.ID, "event", s.event, "err", err)
 		}
-		ws = append(ws, more...)
 	}
 	last, err := d.Store.Write(ctx, ws...)
 	changing := int64(0)
@@ -76,51 +119,33 @@ func (d *Desk) note(ctx context.Context, r *Request, state, reason string) error
 // attempts is how often a transition is made anew when another gateway was faster.
 const attempts = 10
 
-// change makes a transition. next changes the request and says which event that is; it is called with what the store has. give
-// says that it gives something, which is not done when it cannot be recorded.
-func (d *Desk) change(ctx context.Context, id string, next func(r *Request, now time.Time) (event, reason string, give bool, err error)) (*Request, error) {
-	if err := store.CheckName(id); err != nil {
-		return nil, ErrUnknown
-	}
-	var err error
+// change makes a transition. next changes the request, and says what that is; it is called with what the store has.
+func (d *Desk) change(ctx context.Context, id string, next func(r *Request, now time.Time) (step, error)) (*Request, error) {
+	var conflict error
 	for range attempts {
 		if err := d.touch(ctx); err != nil {
 			return nil, err
 		}
-		doc, err2 := d.Store.Get(ctx, KindRequest, id)
-		if errors.Is(err2, store.ErrNotFound) {
-			return nil, ErrUnknown
+		doc, r, err := d.read(ctx, id)
+		if err != nil {
+			return nil, err
 		}
-		if err2 != nil {
-			return nil, err2
-		}
-		r, err2 := requestOf(doc)
-		if err2 != nil {
-			return nil, err2
-		}
-		event, reason, give, err2 := next(r, d.now())
-		if err2 != nil {
+		s, err := next(r, d.now())
+		if err != nil {
 			d.see(r, doc.Version)
-			return nil, err2
+			return nil, err
 		}
-		r.describe()
-		w, err2 := write(doc, r)
-		if err2 != nil {
-			return nil, err2
-		}
-		if err2 := d.note(ctx, r, event, reason); err2 != nil && give {
-			return nil, fmt.Errorf("the request is not approved because the approval could not be recorded: %w", err2)
-		}
-		var version int64
-		if version, err = d.commit(ctx, w, r, event); err == nil {
+		version, err := d.keep(ctx, doc, r, s)
+		if err == nil {
 			d.see(r, version)
 			return r, nil
 		}
 		if !errors.Is(err, store.ErrConflict) {
 			return nil, err
 		}
+		conflict = err
 	}
-	return nil, fmt.Errorf("changing request %s: others were faster %d times: %w", id, attempts, err)
+	return nil, fmt.Errorf("changing request %s: others were faster %d times: %w", id, attempts, conflict)
 }
 
 // decided is the error of what comes after a request's end.

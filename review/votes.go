@@ -20,24 +20,24 @@ type Narrow struct {
 // Approve gives one approval. The request is granted when it is the last one that is needed.
 func (d *Desk) Approve(ctx context.Context, id string, v Vote, narrow Narrow) (*Request, error) {
 	reason := strings.TrimSpace(v.Reason)
-	return d.change(ctx, id, func(r *Request, now time.Time) (string, string, bool, error) {
+	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
 		if err := r.pending(now); err != nil {
-			return "", "", false, err
+			return step{}, err
 		}
 		a := r.Access
 		stage := a.stage()
 		switch err := r.mayVote(v.By, stage); {
 		case err != nil:
-			return "", "", false, err
+			return step{}, err
 		case v.Hash != r.Hash:
-			return "", "", false, ErrChanged
+			return step{}, ErrChanged
 		case len(reason) > maxReason:
-			return "", "", false, ErrReason
+			return step{}, ErrReason
 		case a.voted(v.By.Subject):
-			return "", "", false, errVoted
+			return step{}, errVoted
 		}
 		if err := a.narrow(narrow); err != nil {
-			return "", "", false, err
+			return step{}, err
 		}
 		a.Votes = append(a.Votes, VoteRecord{
 			Stage: stage, By: v.By.Subject, Name: v.By.Name, At: now, Channel: v.Channel, Method: v.By.Method.String(), Reason: reason,
@@ -45,13 +45,13 @@ func (d *Desk) Approve(ctx context.Context, id string, v Vote, narrow Narrow) (*
 		})
 		r.Hash = r.accessDigest() // those who approve next see what is left
 		if a.stage() < len(a.Stages) {
-			return Voted, reason, true, nil
+			return step{Voted, reason, true}, nil
 		}
 		if err := d.recount(ctx, r, v.By.Subject); err != nil {
-			return "", "", false, err
+			return step{}, err
 		}
 		if a.stage() < len(a.Stages) {
-			return Voted, reason, true, nil
+			return step{Voted, reason, true}, nil
 		}
 		from := now
 		if a.From.After(now) {
@@ -63,7 +63,7 @@ func (d *Desk) Approve(ctx context.Context, id string, v Vote, narrow Narrow) (*
 		}
 		a.Grant = &Grant{From: from, Until: until, Actions: slices.Clone(a.Actions)}
 		r.State, r.DecidedBy, r.DecidedAt, r.Channel, r.Reason = Approved, v.By.Subject, &now, v.Channel, reason
-		return string(Approved), reason, true, nil
+		return step{string(Approved), reason, true}, nil
 	})
 }
 
@@ -142,50 +142,50 @@ func (r *Request) approver(by *proxy.Identity) bool {
 // Deny refuses a request, with a reason that its requester is told.
 func (d *Desk) Deny(ctx context.Context, id string, v Vote) (*Request, error) {
 	reason := strings.TrimSpace(v.Reason)
-	return d.change(ctx, id, func(r *Request, now time.Time) (string, string, bool, error) {
+	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
 		if err := r.pending(now); err != nil {
-			return "", "", false, err
+			return step{}, err
 		}
 		switch err := r.mayVote(v.By, r.Access.stage()); {
 		case err != nil:
-			return "", "", false, err
+			return step{}, err
 		case v.Hash != r.Hash:
-			return "", "", false, ErrChanged
+			return step{}, ErrChanged
 		case reason == "", len(reason) > maxReason:
-			return "", "", false, ErrReason
+			return step{}, ErrReason
 		}
 		r.State, r.DecidedBy, r.DecidedAt, r.Channel, r.Reason = Denied, v.By.Subject, &now, v.Channel, reason
-		return string(Denied), reason, false, nil
+		return step{string(Denied), reason, false}, nil
 	})
 }
 
 // Cancel withdraws a request of one's own; when it was approved, what was granted ends.
 func (d *Desk) Cancel(ctx context.Context, id string, by *proxy.Identity) (*Request, error) {
-	return d.change(ctx, id, func(r *Request, now time.Time) (string, string, bool, error) {
+	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
 		switch {
 		case by == nil || by.Subject != r.Requester && by.Subject != r.For:
-			return "", "", false, ErrUnknown
+			return step{}, ErrUnknown
 		case r.over():
-			return "", "", false, r.decided()
+			return step{}, r.decided()
 		}
 		r.State, r.DecidedBy, r.DecidedAt, r.Reason = Cancelled, by.Subject, &now, ""
-		return string(Cancelled), "", false, nil
+		return step{string(Cancelled), "", false}, nil
 	})
 }
 
 // Revoke takes back what was approved: its approvers may, and those who are permitted to. The sessions end that are open by it.
 func (d *Desk) Revoke(ctx context.Context, id string, v Vote, permitted bool) (*Request, error) {
 	reason := strings.TrimSpace(v.Reason)
-	return d.change(ctx, id, func(r *Request, now time.Time) (string, string, bool, error) {
+	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
 		switch {
 		case v.By == nil || !permitted && !r.approver(v.By):
-			return "", "", false, ErrIneligible
+			return step{}, ErrIneligible
 		case r.State != Approved:
-			return "", "", false, r.decided()
+			return step{}, r.decided()
 		case reason == "", len(reason) > maxReason:
-			return "", "", false, ErrReason
+			return step{}, ErrReason
 		}
 		r.State, r.DecidedBy, r.DecidedAt, r.Channel, r.Reason = Revoked, v.By.Subject, &now, v.Channel, reason
-		return string(Revoked), reason, false, nil
+		return step{string(Revoked), reason, false}, nil
 	})
 }

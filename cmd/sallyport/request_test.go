@@ -215,6 +215,13 @@ access:
 	code, out, errs = run("echo", "in")
 	require.Equal(t, exitOK, code, errs)
 	require.Equal(t, "in\n", out)
+	shown := ""
+	for _, s := range decode[listed[summary]](t, must(t, "sessions", "ls", "-c", file, "-o", "json")).Items {
+		shown += must(t, "sessions", "show", "-c", file, "-o", "json", s.ID)
+	}
+	for _, granted := range []string{request, asked, waits} {
+		require.Regexp(t, `"grant": ?"`+granted+`"`, shown, "a session's record says by which request it was open")
+	}
 	code, out, errs = sallyport(t, "", "report", "-c", file)
 	require.Equal(t, exitOK, code, errs+out)
 }
