@@ -538,6 +538,9 @@ func (g *Gateway) open(ctx context.Context, r OpenRequest) (*Session, *Connect, 
 			return nil, nil, err
 		}
 	}
+	if target.Account, err = target.Account.For(r.Identity); err != nil {
+		return nil, nil, &RefusedError{Verdict: Deny(CauseInternal, "", err.Error(), "")}
+	}
 	s := &Session{
 		ID: newID(), Identity: r.Identity, Target: target, Protocol: r.Protocol, Remote: r.Remote,
 		Started: time.Now(), Dry: r.Dry, session: &session{gateway: g, params: r.Params, now: g.Now},

@@ -36,8 +36,10 @@ type Resource struct {
 
 // Account is a role of the resource's own that sessions may use.
 type Account struct {
-	Name     string // how clients call it; the first account is the default
-	Username string // how the resource calls it
+	Name string // how clients call it; the first account is the default
+	// Username is how the resource calls it; AccountUser is an account of each person's own, see [Account.For].
+	// Sessions have the name itself.
+	Username string
 	// Secret is a reference for the CredentialSource, such as "env:DB_PASSWORD".
 	Secret string
 	// Key says that Secret leads to a private key: anything else there is not used.

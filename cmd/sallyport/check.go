@@ -145,7 +145,7 @@ func reachAll(ctx context.Context, c *cli, cfg *config.File) (failed int, err er
 			if len(targets) > 1 {
 				name += " as " + as
 			}
-			if secrets.Personal(targets[as].Account.Secret) {
+			if a := targets[as].Account; a.Personal() || secrets.Personal(a.Secret) {
 				fmt.Fprintf(c.out, "resource %s: not tried, since each person has an account of their own\n", name)
 				continue
 			}

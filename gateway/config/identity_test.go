@@ -134,3 +134,28 @@ func TestStoreKeys(t *testing.T) {
 	require.ErrorContains(t, err, "want 64 hexadecimal digits")
 	require.NotContains(t, err.Error(), "hush")
 }
+
+// TestPersonalAccounts: an account of each person's own is not the gateway's, and is one person's.
+func TestPersonalAccounts(t *testing.T) {
+	file := func(providers, resource string) string {
+		return "listen: {postgres: \"127.0.0.1:0\", ssh: \"127.0.0.1:0\"}\napi: {listen: \"127.0.0.1:0\", url: \"https://gw.example.com\"}\nidentity: {providers: [" + providers + "]}\nresources: [" + resource + "]\naccess: [{groups: [\"one:dev\"], allow: [connect]}]\n"
+	}
+	one := `{name: one, issuer: "https://one.example.com", client_id: c, groups: {claim: groups}}`
+	two := one + `, {name: two, issuer: "https://two.example.com", client_id: c}`
+	for _, c := range []struct{ name, providers, resource, says string }{
+		{"a machine", one, `{name: vm, type: ssh, address: vm, username: "{user}", key: "env:K", ssh: {trust_on_first_use: true}}`, ""},
+		{"a database", one, `{name: db, type: postgres, address: db, username: "{user}", password: "env:P", own_account: {username: catalog, password: "env:P"}}`, ""},
+		{"a database whose catalog nobody reads", one, `{name: db, type: postgres, address: db, username: "{user}", password: "env:P"}`, "add own_account"},
+		{"the gateway's own", one, `{name: db, type: postgres, address: db, username: app, password: "env:P", own_account: {username: "{user}", password: "env:P"}}`, "no {user}"},
+		{"two providers", two, `{name: vm, type: ssh, address: vm, username: "{user}", key: "env:K", ssh: {trust_on_first_use: true}}`, "the same account for users of several providers"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Parse("x.yaml", []byte(file(c.providers, c.resource)), withKinds())
+			if c.says == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, c.says)
+		})
+	}
+}

@@ -111,7 +111,10 @@ func (f *File) validateResources(d *decoder) {
 			}
 			names[a.Name] = true
 			f.validateAccount(d, p, a, at)
-			personal = personal || secrets.Personal(a.Password)
+			personal = personal || secrets.Personal(a.Password) || a.personal()
+			if a.personal() && len(f.Identity.Providers) > 1 {
+				d.problem(a.Line, "name the account, or use one provider", "%s: username: %s would be the same account for users of several providers", at, proxy.AccountUser)
+			}
 		}
 		switch own := r.Own; {
 		case own == nil && personal && p.Databases:
@@ -119,8 +122,8 @@ func (f *File) validateResources(d *decoder) {
 		case own == nil:
 		case !p.Databases:
 			d.problem(own.Line, "remove it", "%s: type %s has no own_account: the gateway does nothing there by itself", at, p.Name)
-		case own.Name != "" || secrets.Personal(own.Password):
-			d.problem(own.Line, "", "%s: own_account has no name, and no {subject}: it is the gateway's", at)
+		case own.Name != "" || secrets.Personal(own.Password) || own.personal():
+			d.problem(own.Line, "", "%s: own_account has no name, no {user}, and no {subject}: it is the gateway's", at)
 		default:
 			f.validateAccount(d, p, *own, at+": own_account")
 		}
@@ -136,6 +139,9 @@ func (f *File) validateResources(d *decoder) {
 		f.validateSettings(d, r, at)
 	}
 }
+
+// personal reports whether the account is of each person's own.
+func (a *Account) personal() bool { return a.Username == proxy.AccountUser }
 
 func (f *File) validateAccount(d *decoder, p *protocol.Protocol, a Account, at string) {
 	if a.Username == "" {
