@@ -25,7 +25,7 @@ type deciding struct {
 // nil where sessions only ask.
 func decidingOf(f *config.File, log *slog.Logger, before *parts, budgets *policy.Budgets) (d deciding, same bool, err error) {
 	d.alone = f.Decides() && len(f.Access) == 0
-	if d.rego, err = f.Rego(log); err != nil {
+	if d.rego, err = f.Rego(log, budgets); err != nil {
 		return d, false, err
 	}
 	sameRules := before != nil && f.SameAccess(before.config)

@@ -52,6 +52,7 @@ func (b Budget) String() string {
 
 // Account names what is counted together.
 type Account struct {
+	Policy        string // the name of the policy whose rule it is
 	Rule, Subject string
 	Unit          string        // "statements" or "rows"
 	Per           time.Duration // periods begin at multiples of it since 1970
@@ -103,7 +104,7 @@ const (
 )
 
 type purseKey struct {
-	rule, subject string
+	policy, rule, subject string
 	Budget
 }
 
@@ -115,8 +116,8 @@ type purse struct {
 }
 
 // join returns somebody's purse, which leave gives back.
-func (b *Budgets) join(rule, subject string, of Budget) *purse {
-	key := purseKey{rule, subject, of}
+func (b *Budgets) join(policy, rule, subject string, of Budget) *purse {
+	key := purseKey{policy, rule, subject, of}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := b.purses[key]
@@ -154,7 +155,7 @@ func (b *Budgets) pool(key purseKey, unit string, limit uint64) *pool {
 	}
 	slice := max(1, limit/sliceOf)
 	return &pool{
-		of: b, account: Account{key.rule, key.subject, unit, key.Per}, limit: limit, slice: slice, low: int64(slice / 2), filling: make(chan struct{}, 1),
+		of: b, account: Account{key.policy, key.rule, key.subject, unit, key.Per}, limit: limit, slice: slice, low: int64(slice / 2), filling: make(chan struct{}, 1),
 	}
 }
 
@@ -346,13 +347,13 @@ type account struct {
 }
 
 // join opens the session's purses.
-func (j *judge) join(b *Budgets) error {
+func (j *judge) join(policy string, b *Budgets) error {
 	for _, c := range j.rules {
 		for _, of := range c.Obligations.Budgets {
 			if b == nil {
 				return errBudgets
 			}
-			j.purses = append(j.purses, account{c, b.join(c.Name, j.session.Identity.Subject, of)})
+			j.purses = append(j.purses, account{c, b.join(policy, c.Name, j.session.Identity.Subject, of)})
 		}
 	}
 	j.budgets = b

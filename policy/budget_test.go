@@ -134,8 +134,8 @@ func TestBudgetIsSharedBySessions(t *testing.T) {
 	wg.Wait()
 	b.Wait()
 	require.Equal(t, 100, ran)
-	require.Equal(t, uint64(100), l.taken[Account{Rule: "bound", Subject: "alice", Unit: "statements", Per: time.Hour}])
-	require.Equal(t, uint64(100), l.taken[Account{Rule: "bound", Subject: "alice", Unit: "statements", Per: 24 * time.Hour}], "the rest of a slice came back")
+	require.Equal(t, uint64(100), l.taken[Account{Policy: "policy", Rule: "bound", Subject: "alice", Unit: "statements", Per: time.Hour}])
+	require.Equal(t, uint64(100), l.taken[Account{Policy: "policy", Rule: "bound", Subject: "alice", Unit: "statements", Per: 24 * time.Hour}], "the rest of a slice came back")
 	require.Empty(t, b.purses)
 }
 
@@ -155,7 +155,7 @@ func TestBudgetDoesNotWait(t *testing.T) {
 	require.False(t, <-waits)
 	s.Close(nil)
 	b.Wait()
-	require.Equal(t, uint64(101), l.taken[Account{Rule: "bound", Subject: "alice", Unit: "statements", Per: time.Hour}])
+	require.Equal(t, uint64(101), l.taken[Account{Policy: "policy", Rule: "bound", Subject: "alice", Unit: "statements", Per: time.Hour}])
 }
 
 // TestBudgetEnds holds that what is left of a slice does not outlive its period, and that the
@@ -228,7 +228,7 @@ func TestBudgetOfPersonOutlivesARevision(t *testing.T) {
 func TestBudgetAllocatesNothing(t *testing.T) {
 	b := &Budgets{Ledger: &till{}}
 	s := budgeted(t, b, Budget{Statements: 1 << 40, Rows: 1 << 40, Per: time.Hour})
-	p := b.join("bound", "alice", Budget{Statements: 1 << 40, Rows: 1 << 40, Per: time.Hour})
+	p := b.join("policy", "bound", "alice", Budget{Statements: 1 << 40, Rows: 1 << 40, Per: time.Hour})
 	d := &decision{purses: []*purse{p}}
 	ctx := t.Context()
 	require.Zero(t, testing.AllocsPerRun(1000, func() {
@@ -246,7 +246,7 @@ func TestBudgetAllocatesNothing(t *testing.T) {
 func BenchmarkBudgetOfPerson(b *testing.B) {
 	of := Budget{Statements: 1 << 50, Rows: 1 << 50, Per: time.Hour}
 	budgets := &Budgets{Ledger: &till{}}
-	p := budgets.join("bound", "alice", of)
+	p := budgets.join("policy", "bound", "alice", of)
 	d := &decision{purses: []*purse{p}}
 	ctx := context.Background()
 	b.ReportAllocs()

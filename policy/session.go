@@ -88,7 +88,7 @@ func (j *judge) hooks(name string, budgets *Budgets) (proxy.Hooks, error) {
 	if !limits && !changes && !carried || j.session.Dry {
 		return h, nil
 	}
-	if err := j.join(budgets); err != nil {
+	if err := j.join(name, budgets); err != nil {
 		return proxy.Hooks{}, err
 	}
 	j.usage, _ = j.session.Earlier(name).(*usage)

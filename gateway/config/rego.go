@@ -61,7 +61,8 @@ type RegoEngine interface {
 // RegoSource is what a policy in Rego is made of. Its paths can be opened as they are.
 type RegoSource struct {
 	Rego
-	Carries policy.Carries // what the assembly carries out of obligations
+	Carries policy.Carries  // what the assembly carries out of obligations
+	Budgets *policy.Budgets // of people; nil where sessions only ask
 	Log     *slog.Logger
 }
 
@@ -131,13 +132,15 @@ func (f *File) validateRego(d *decoder) {
 // Decides reports whether a policy in Rego allows sessions to connect.
 func (f *File) Decides() bool { return f.Policies.OPA != nil && f.Policies.OPA.Decides }
 
-// Rego makes the policy in Rego; nil when the file has none. The error has a line for
-// everything that is wrong.
-func (f *File) Rego(log *slog.Logger) (RegoPolicy, error) {
+// Rego makes the policy in Rego; nil when the file has none. budgets keeps those of people, and is
+// nil where sessions only ask. The error has a line for everything that is wrong.
+func (f *File) Rego(log *slog.Logger, budgets *policy.Budgets) (RegoPolicy, error) {
 	if f.Policies.OPA == nil {
 		return nil, nil
 	}
-	return f.options.Rego.New(f.regoSource(log))
+	s := f.regoSource(log)
+	s.Budgets = budgets
+	return f.options.Rego.New(s)
 }
 
 // TestRego runs the tests of the policy in Rego. A file without such a policy has no tests. The
@@ -173,7 +176,7 @@ func (f *File) checkRego(d *decoder) {
 	if f.Policies.OPA == nil {
 		return
 	}
-	if _, err := f.Rego(slog.New(slog.DiscardHandler)); err != nil {
+	if _, err := f.Rego(slog.New(slog.DiscardHandler), nil); err != nil {
 		for line := range strings.Lines(err.Error()) {
 			d.note(f.Policies.OPA.Line, "", "policy.opa: %s", strings.TrimSpace(line))
 		}

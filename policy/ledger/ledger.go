@@ -25,6 +25,7 @@ type ledger struct{ store store.Store }
 
 // body is a document: what was taken of an account in one period.
 type body struct {
+	Policy  string `json:"policy"`
 	Rule    string `json:"rule"`
 	Subject string `json:"subject"`
 	Unit    string `json:"unit"`
@@ -38,7 +39,7 @@ const lasts = time.Minute
 // nameOf is the document of an account's period.
 func nameOf(a policy.Account, period int64) string {
 	sum := sha256.New()
-	for _, s := range []string{a.Rule, a.Subject, a.Unit, a.Per.String()} {
+	for _, s := range []string{a.Policy, a.Rule, a.Subject, a.Unit, a.Per.String()} {
 		fmt.Fprintf(sum, "%d:%s", len(s), s)
 	}
 	return hex.EncodeToString(sum.Sum(nil)) + "/" + strconv.FormatInt(period, 10)
@@ -82,7 +83,7 @@ func (l ledger) Give(ctx context.Context, a policy.Account, period int64, amount
 // without one.
 func (l ledger) update(ctx context.Context, a policy.Account, period int64, change func(*body) bool, expires time.Time) error {
 	return store.Update(ctx, l.store, Kind, nameOf(a, period), func(d store.Document) ([]store.Write, error) {
-		b := body{Rule: a.Rule, Subject: a.Subject, Unit: a.Unit, Per: a.Per.String()}
+		b := body{Policy: a.Policy, Rule: a.Rule, Subject: a.Subject, Unit: a.Unit, Per: a.Per.String()}
 		if d.Version > 0 {
 			if err := json.Unmarshal(d.Body, &b); err != nil {
 				return nil, fmt.Errorf("budget %q of %q cannot be read: it is damaged", a.Rule, a.Subject)

@@ -215,7 +215,7 @@ func TestBudgetStoreDown(t *testing.T) {
 func TestBudgetPeriods(t *testing.T) {
 	s := &clocked{Store: store.NewMemory()}
 	l := ledger.New(s)
-	a := policy.Account{Rule: "r", Subject: "alice", Unit: "rows", Per: time.Hour}
+	a := policy.Account{Policy: "policy", Rule: "r", Subject: "alice", Unit: "rows", Per: time.Hour}
 	take := func(a policy.Account, w policy.Withdrawal) policy.Slice {
 		got, err := l.Take(t.Context(), a, w)
 		require.NoError(t, err)
@@ -227,7 +227,7 @@ func TestBudgetPeriods(t *testing.T) {
 	require.LessOrEqual(t, first.Left, time.Hour)
 	require.Zero(t, take(a, all).Amount)
 	for _, change := range []func(*policy.Account){
-		func(a *policy.Account) { a.Rule = "q" }, func(a *policy.Account) { a.Subject = "bob" }, func(a *policy.Account) { a.Unit = "statements" },
+		func(a *policy.Account) { a.Rule = "q" }, func(a *policy.Account) { a.Policy = "opa" }, func(a *policy.Account) { a.Subject = "bob" }, func(a *policy.Account) { a.Unit = "statements" },
 		func(a *policy.Account) { a.Per = 2 * time.Hour }, func(a *policy.Account) { a.Rule, a.Subject = "ra", "lice" },
 	} {
 		other := a

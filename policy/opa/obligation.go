@@ -49,6 +49,13 @@ func (o *Obligations) rules() (policy.Obligations, error) {
 		}
 		*t.into = d
 	}
+	for _, b := range o.Budgets {
+		per, err := time.ParseDuration(b.Per)
+		if err != nil {
+			return out, formError("obligations.budgets: per is not a time, such as 24h")
+		}
+		out.Budgets = append(out.Budgets, policy.Budget{Statements: b.Statements, Rows: b.Rows, Per: per})
+	}
 	if o.Recording == "" {
 		return out, nil
 	}
@@ -103,7 +110,7 @@ func (p *Policy) bind(ctx context.Context, a *asker) (proxy.Hooks, error) {
 	if err != nil {
 		return proxy.Hooks{}, fmt.Errorf("what the policy asks for cannot be carried out: %w", err)
 	}
-	h, err := limits.As(name).Intercept(ctx, a.session)
+	h, err := limits.As(name).WithBudgets(p.budgets).Intercept(ctx, a.session)
 	a.limits = h.Ask
 	return h, err
 }

@@ -1,7 +1,9 @@
 package opa
 
 import (
+	"context"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,10 +71,64 @@ func TestObligationsForTheAssembly(t *testing.T) {
 	require.Equal(t, policy.Obligations{Masking: []string{"guests"}, Recording: policy.RecordingFull}, o)
 }
 
+// pot is a ledger of one account.
+type pot struct {
+	mu    sync.Mutex
+	taken uint64
+	of    policy.Account
+}
+
+func (p *pot) Take(_ context.Context, a policy.Account, w policy.Withdrawal) (policy.Slice, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.of = a
+	n := min(w.Want, w.Limit-p.taken)
+	p.taken += n
+	return policy.Slice{Amount: n, Left: time.Hour}, nil
+}
+
+func (p *pot) Give(_ context.Context, _ policy.Account, _ int64, n uint64) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.taken -= n
+	return nil
+}
+
+// TestBudgetOfPerson holds that sessions of one person share a budget that a policy asks for.
+func TestBudgetOfPerson(t *testing.T) {
+	c := obliged(`{"budgets": [{"statements": 3, "per": "24h"}], "statements": 2}`)
+	_, err := open(t, create(t, c), nil)
+	require.Error(t, err, "nobody carries it out")
+	ledger := &pot{}
+	c.Carries, c.Budgets = policy.CarriesBudgets, &policy.Budgets{Ledger: ledger}
+	p := create(t, c)
+	ran, said := 0, ""
+	for range 2 {
+		s, err := open(t, p, nil)
+		require.NoError(t, err)
+		for range 2 {
+			op := reading(proxy.EffectRead)
+			if v := s.Ask(t.Context(), op); v.Refuses() {
+				said = v.Message()
+				continue
+			}
+			s.Done(op, &proxy.Outcome{})
+			ran++
+		}
+		s.Close(nil)
+		c.Budgets.Wait()
+	}
+	require.Equal(t, 3, ran)
+	require.Equal(t, "you have used your budget of 3 statements per 24h (rule guests)", said)
+	require.Equal(t, policy.Account{Policy: "opa", Rule: "guests", Subject: session.Identity.Subject, Unit: "statements", Per: 24 * time.Hour}, ledger.of)
+}
+
 // TestObligationsThatAreNotKnown holds that no session goes without what is asked for.
 func TestObligationsThatAreNotKnown(t *testing.T) {
 	for want, obligations := range map[string]string{
 		"want an object":           `true`,
+		"per is not a time":        `{"budgets": [{"rows": 1}]}`,
+		"member that is not known": `{"budgets": [{"rows": 1, "for": "1h"}]}`,
 		"not known or of another":  `{"sessions": "1h"}`,
 		"of another type":          `{"rows": -1}`,
 		"known or of another type": `{"session": 1}`,

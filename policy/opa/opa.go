@@ -42,6 +42,8 @@ type Config struct {
 	// Carries is what the assembly carries out of obligations, by asking [Policy.Obligations]. A
 	// session of which a policy asks for something else is refused.
 	Carries policy.Carries
+	// Budgets keeps what people use of budgets, which need policy.CarriesBudgets.
+	Budgets *policy.Budgets
 	// Volatile are functions that are not among the harmless ones: time.now_ns, rand.intn,
 	// uuid.rfc4122. What a policy that calls one decides is not remembered.
 	Volatile []string
@@ -67,6 +69,7 @@ type Policy struct {
 	reads    Reads
 	decides  bool
 	carries  policy.Carries
+	budgets  *policy.Budgets
 	timeout  time.Duration
 	log      *slog.Logger
 	running  chan struct{} // has room for as many evaluations as may run at once
@@ -88,7 +91,7 @@ func New(c Config) (*Policy, error) {
 		return nil, fmt.Errorf("compiling the policy: %w", err)
 	}
 	p := &Policy{
-		store: inmem.NewFromObject(s.data), reads: readsOf(compiler), decides: c.Decides, carries: c.Carries, timeout: or(c.Timeout, defaultTimeout), log: c.Log,
+		store: inmem.NewFromObject(s.data), reads: readsOf(compiler), decides: c.Decides, carries: c.Carries, budgets: c.Budgets, timeout: or(c.Timeout, defaultTimeout), log: c.Log,
 		running: make(chan struct{}, 16*runtime.GOMAXPROCS(0)),
 	}
 	if p.log == nil {

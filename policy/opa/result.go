@@ -31,8 +31,16 @@ type Obligations struct {
 	Idle       string   `json:"idle,omitempty"`
 	Statements uint64   `json:"statements,omitempty"`
 	Rows       uint64   `json:"rows,omitempty"`
+	Budgets    []Budget `json:"budgets,omitempty"` // of one person
 	Masking    []string `json:"masking,omitempty"`
 	Recording  string   `json:"recording,omitempty"`
+}
+
+// Budget is a [policy.Budget].
+type Budget struct {
+	Statements uint64 `json:"statements,omitempty"`
+	Rows       uint64 `json:"rows,omitempty"`
+	Per        string `json:"per"` // a time, such as "24h"
 }
 
 // Review says who approves.
