@@ -127,7 +127,7 @@ func TestPortalQuiet(t *testing.T) {
 		r := httptest.NewRequest("GET", "/v1/users", nil)
 		r.RemoteAddr = fmt.Sprintf("198.51.100.%d:80", i)
 		s.handler.ServeHTTP(httptest.NewRecorder(), r)
-		if i < 40 {
+		if i < 15 {
 			s.from(t.Context(), r.RemoteAddr, fmt.Sprint(i, long), "wrong")
 		}
 	}
