@@ -238,6 +238,8 @@ func (g *Gateway) reseal(ctx context.Context) {
 		case r.Documents > 0:
 			g.log.Info("documents of the store were sealed by an old key, and are sealed by the first one now", "documents", r.Documents)
 			said, wait = false, 0 // it is looked whether that was all
+		case len(r.Left) > 0:
+			g.log.Warn("documents of the store were sealed by an old key and by an earlier version, and cannot be sealed anew: keep store.old_keys", "documents", strings.Join(r.Left, ", "))
 		case !said:
 			g.log.Info("nothing in the store is sealed by an old key: store.old_keys can be removed once the first key is that of all gateways", "old_keys", g.state.old)
 			said = true

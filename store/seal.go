@@ -222,6 +222,12 @@ func split(p Place, sealed string) (id, text string, err error) {
 	return id, text, nil
 }
 
+// Has reports whether a text is sealed by one of the sealer's keys.
+func (s *Sealer) Has(sealed string) bool {
+	id, _, err := split(Place{}, sealed)
+	return err == nil && s.aead[id] != nil
+}
+
 // Reseal seals by the first key what another key has sealed, and reports whether
 // that was so. Otherwise it returns what it was given, unopened.
 func (s *Sealer) Reseal(p Place, sealed string) (string, bool, error) {

@@ -14,13 +14,16 @@ import (
 // Resealed says what Reseal has found.
 type Resealed struct {
 	Documents int // that were sealed by an old key, and are by the first one now
+	// Left are some of those that an old key has sealed and that do not say what for, as an
+	// earlier version wrote them: that key stays needed for them until they are written anew.
+	Left []string
 	// Unopened are some of those that hold something that says that it is sealed and does not
 	// open: no key that is given up is needed for them.
 	Unopened []string
 }
 
-// maxUnopened bounds them.
-const maxUnopened = 10
+// maxNamed bounds the documents that are named.
+const maxNamed = 10
 
 // restBetween is how long Reseal rests after each document that it has written: others
 // follow what is written.
@@ -54,14 +57,18 @@ func Reseal(ctx context.Context, s store.Store, keys *store.Sealer) (r Resealed,
 
 // document reseals one document, and reads it again when it has changed meanwhile.
 func (r *Resealed) document(ctx context.Context, s store.Store, keys *store.Sealer, d store.Document) error {
-	body, unopened := reseal(keys, d.Body)
-	if unopened && len(r.Unopened) < maxUnopened {
-		r.Unopened = append(r.Unopened, fmt.Sprintf("%s %q", d.Kind, d.Name))
+	body, err := reseal(keys, d.Body)
+	list := &r.Unopened
+	if errors.Is(err, errLeft) {
+		list = &r.Left
+	}
+	if err != nil && len(*list) < maxNamed {
+		*list = append(*list, fmt.Sprintf("%s %q", d.Kind, d.Name))
 	}
 	if bytes.Equal(body, d.Body) {
 		return nil
 	}
-	err := store.Update(ctx, s, d.Kind, d.Name, func(now store.Document) ([]store.Write, error) {
+	err = store.Update(ctx, s, d.Kind, d.Name, func(now store.Document) ([]store.Write, error) {
 		body, _ := reseal(keys, now.Body)
 		if now.Version == 0 || bytes.Equal(body, now.Body) {
 			return nil, nil
@@ -83,9 +90,12 @@ func (r *Resealed) document(ctx context.Context, s store.Store, keys *store.Seal
 	}
 }
 
-// reseal returns a body in which everything is sealed by the first key, and whether something
-// in it did not open.
-func reseal(keys *store.Sealer, body []byte) (_ []byte, unopened bool) {
+// errLeft says that something is sealed by an old key and stays so.
+var errLeft = errors.New("it does not say what it is for")
+
+// reseal returns a body in which everything is sealed by the first key, except what an error
+// is about.
+func reseal(keys *store.Sealer, body []byte) (_ []byte, bad error) {
 	var out []byte
 	rest := body
 	for {
@@ -100,14 +110,16 @@ func reseal(keys *store.Sealer, body []byte) (_ []byte, unopened bool) {
 		}
 		text = text[:end]
 		now, err := resealText(keys, text)
-		unopened = unopened || err != nil
+		if err != nil && !errors.Is(bad, errLeft) {
+			bad = err
+		}
 		out = append(append(out, rest[:at+1]...), now...)
 		rest = rest[at+1+end:]
 	}
 	if out == nil {
-		return body, unopened
+		return body, bad
 	}
-	return append(out, rest...), unopened
+	return append(out, rest...), bad
 }
 
 // resealText reseals one text in base64; one that does not open stays.
@@ -117,8 +129,11 @@ func resealText(keys *store.Sealer, text []byte) ([]byte, error) {
 		return text, err
 	}
 	box, purpose, ok := bytes.Cut(sealed, purposeMark)
-	if !ok {
-		return text, errors.New("it does not say what it is for")
+	if !ok && keys.Has(string(box)) {
+		if _, changed, err := keys.Reseal(store.Place{}, string(box)); err == nil && !changed {
+			return text, nil // by the first key
+		}
+		return text, errLeft
 	}
 	now, changed, err := keys.Reseal(place(string(purpose)), string(box))
 	if err != nil || !changed {

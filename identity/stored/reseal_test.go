@@ -99,7 +99,7 @@ func TestReseal(t *testing.T) {
 		}
 		foreign, err := store.NewSealer(store.NewKey())
 		require.NoError(t, err)
-		for name, b := range map[string][]byte{"foreign": seal(stored.Sealer(foreign), "x", "y"), "cut": seal(sealer, "x", "y")[:40], "no purpose": []byte("sealed:v1:nothing")} {
+		for name, b := range map[string][]byte{"foreign": seal(stored.Sealer(foreign), "x", "y"), "cut": append(seal(sealer, "x", "y")[:40], " y"...), "no purpose": []byte("sealed:v1:nothing")} {
 			body, err := json.Marshal(secret{Sealed: b})
 			require.NoError(t, err)
 			_, err = docs.Write(t.Context(), "odd", identity.Document{Name: name, Body: body})
@@ -108,6 +108,7 @@ func TestReseal(t *testing.T) {
 		_, err = docs.Write(t.Context(), "odd", identity.Document{Name: "text", Body: []byte(`{"note":"c2VhbGVkOnYx of a user's"}`)})
 		require.NoError(t, err)
 
+		former := keys
 		keys, err = store.OpenSealer(t.Context(), s, after, before)
 		require.NoError(t, err)
 		r, err := stored.Reseal(t.Context(), &contended{Store: s}, keys)
@@ -117,6 +118,20 @@ func TestReseal(t *testing.T) {
 		r, err = stored.Reseal(t.Context(), s, keys)
 		require.NoError(t, err)
 		require.Zero(t, r.Documents)
+		require.Empty(t, r.Left)
+		require.Len(t, r.Unopened, 4)
+
+		for name, key := range map[string]*store.Sealer{"old": former, "new": keys} {
+			text, err := key.Seal(store.Place{Kind: "identity", Name: "z", Field: "sealed"}, []byte("x")) // as an earlier version did
+			require.NoError(t, err)
+			body, err := json.Marshal(secret{Sealed: []byte(text)})
+			require.NoError(t, err)
+			_, err = docs.Write(t.Context(), "earlier", identity.Document{Name: name, Body: body})
+			require.NoError(t, err)
+		}
+		r, err = stored.Reseal(t.Context(), s, keys)
+		require.NoError(t, err)
+		require.Equal(t, []string{`earlier "old"`}, r.Left)
 
 		keys, err = store.OpenSealer(t.Context(), s, after)
 		require.NoError(t, err)
