@@ -164,6 +164,34 @@ func TestNotify(t *testing.T) {
 	require.Eventually(t, func() bool { return slices.Contains(a.has(), "r6 asked") }, 30*time.Second, 5*time.Millisecond, "%v", h.log)
 }
 
+// TestNotifyRequests: what becomes of a request is told, and told of what is kept.
+func TestNotifyRequests(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "key"), []byte("whsec_"+base64.StdEncoding.EncodeToString(make([]byte, 32))), 0o600))
+	a := newReceiver(t, dir, "a.pem")
+	text := strings.Replace(fmt.Sprintf(notifyConfig, verifier(t)), "allow: [connect]}", "allow: [connect]}, {name: ask, groups: [dev], resources: [vm1], allow: [exec], request: {approvers: [\"local:ops\"]}}", 1)
+	h := open(t, dir, text+fmt.Sprintf("  - {type: webhook, url: %q, keys: [file:key], private: true, ca: a.pem}\n", a.URL))
+	alice := &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}
+	ask := func() *review.Request {
+		terms, err := h.requestable(alice, "vm1", "")
+		require.NoError(t, err)
+		r, err := h.desk.Ask(t.Context(), alice, review.Ask{Resource: "vm1", Terms: terms[0], For: time.Hour, Reason: "INC-1"})
+		require.NoError(t, err)
+		return r
+	}
+	r := ask()
+	h.approve(t, r.ID)
+	_, err := h.desk.Revoke(t.Context(), r.ID, review.Vote{By: olga, Reason: "enough"}, false)
+	require.NoError(t, err)
+	a.told(t, h, r.ID+" asked", r.ID+" approved", r.ID+" revoked")
+	require.Equal(t, []string{r.ID + " asked", r.ID + " approved", r.ID + " revoked"}, a.has())
+	a.Do(reviewtest.Hangs)
+	begun := time.Now()
+	second := ask()
+	h.approve(t, second.ID)
+	require.Less(t, time.Since(begun), 5*time.Second, "nobody waits for the channel")
+}
+
 // TestNotifyMail: approvers and the requester are told by mail at the addresses that the gateway knows.
 func TestNotifyMail(t *testing.T) {
 	dir := t.TempDir()
