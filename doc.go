@@ -95,6 +95,7 @@
 //   - policy/opa: policies in Rego.
 //   - review: operations that wait for somebody else's approval, and telling people of them.
 //   - review/webhook: telling an endpoint of requests, by signed messages.
+//   - review/slack: telling people of requests in Slack.
 //   - review/smtp: telling people of requests by mail.
 //   - review/reviewtest: the tests that every review.Notifier passes.
 //   - revision: changes of the configuration, with their authors and approvals.

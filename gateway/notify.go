@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
+	"github.com/sallyport/sallyport/review/slack"
 	"github.com/sallyport/sallyport/review/smtp"
 	"github.com/sallyport/sallyport/review/webhook"
 )
@@ -98,6 +99,10 @@ func (g *Gateway) notifier(f *config.File, c *config.Notify, s config.NotifySecr
 		m := c.SMTP()
 		m.TLS, m.Password, m.Link, m.Command, m.Recipients = roots, proxy.NewSecret(s.Password), link, showCommand, g.recipients(c)
 		return smtp.New(m)
+	case "slack":
+		m := c.Slack()
+		m.URL, m.TLS, m.Token, m.Store, m.Link, m.Command = s.URL, roots, proxy.NewSecret(s.Token), g.state.store, link, showCommand
+		return slack.New(m)
 	}
 	return nil, fmt.Errorf("unknown type %q", c.Type)
 }

@@ -240,6 +240,33 @@ notify:
 	}, by)
 }
 
+// TestNotifySlack: which message is about which request is in the store, so that a gateway that starts anew changes it.
+func TestNotifySlack(t *testing.T) {
+	dir := t.TempDir()
+	var mu sync.Mutex
+	var calls []string
+	server := reviewtest.NewHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		_ = r.ParseForm()
+		mu.Lock()
+		defer mu.Unlock()
+		calls = append(calls, r.URL.Path+" "+r.PostForm.Get("text"))
+		fmt.Fprint(w, `{"ok":true,"channel":"C0123456789","ts":"17.1"}`)
+	})
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "slack.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Leaf.Raw}), 0o600))
+	t.Setenv("SLACK_TOKEN", "xoxb-hunter2")
+	text := fmt.Sprintf(notifyConfig, verifier(t)) + fmt.Sprintf("  - {type: slack, channel: C0123456789, token: env:SLACK_TOKEN, url: %q, ca: slack.pem}\n", server.URL+"/api")
+	h := open(t, dir, text)
+	h.keep(t, "vm1", "r1 asked")
+	require.Eventually(t, func() bool { return server.Taken() == 1 }, 30*time.Second, 5*time.Millisecond, "%v", h.log)
+	require.NoError(t, h.stop())
+	h = open(t, dir, text)
+	h.keep(t, "vm1", "r1 denied")
+	require.Eventually(t, func() bool { return server.Taken() == 2 }, 30*time.Second, 5*time.Millisecond, "%v", h.log)
+	mu.Lock()
+	defer mu.Unlock()
+	require.Equal(t, []string{"/api/chat.postMessage alice asks for access to vm1", "/api/chat.update bob denied the request of alice for access to vm1"}, calls)
+}
+
 // TestDecides: who is told that she may decide is in a group of every list; everybody is nobody in particular.
 func TestDecides(t *testing.T) {
 	id := &proxy.Identity{Groups: []string{"oncall", "dba"}}

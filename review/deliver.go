@@ -408,10 +408,13 @@ func (d *delivery) send(ctx context.Context, c *Channel, e *entry, drop string) 
 	return r
 }
 
-// keep writes until that is kept, and reports whether it is. When a document is another by now, it is not.
+// keep writes until that is kept, and reports whether it is. When a document is another by now, it is not. When ctx has ended it is
+// tried once, so that what was taken does not come again because the gateway stops.
 func (d *delivery) keep(ctx context.Context, ws ...store.Write) bool {
-	for told := false; ctx.Err() == nil; {
-		_, err := d.Store.Write(ctx, append([]store.Write{d.fence()}, ws...)...)
+	for told := false; ; {
+		short, cancel := context.WithTimeout(context.WithoutCancel(ctx), letGoWithin)
+		_, err := d.Store.Write(short, append([]store.Write{d.fence()}, ws...)...)
+		cancel()
 		var conflict *store.ConflictError
 		switch {
 		case err == nil:
@@ -424,13 +427,14 @@ func (d *delivery) keep(ctx context.Context, ws ...store.Write) bool {
 		case errors.Is(err, store.ErrInvalid):
 			d.log().Error("what has become of a notice cannot be kept", "err", err)
 			return false
-		case !told && ctx.Err() == nil:
+		case ctx.Err() != nil:
+			return false
+		case !told:
 			told = true
 			d.log().Error("what has become of a notice cannot be kept: it is tried again", "err", err)
 		}
 		wait(ctx, store.PollEvery)
 	}
-	return false
 }
 
 // giveUp makes a dead letter of a letter.

@@ -609,6 +609,22 @@ func TestOutboxCrash(t *testing.T) {
 	})
 }
 
+// TestOutboxStops: what was taken while the gateway stops does not come again.
+func TestOutboxStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := store.NewMemory()
+		n := &told{}
+		n.answers(func(context.Context, *review.Notice) error { time.Sleep(time.Second); return nil })
+		p := newPost(t, s, review.Channel{Name: "a", Notifier: n})
+		p.run()
+		p.write("r1 asked")
+		time.Sleep(500 * time.Millisecond)
+		p.stop()
+		require.Equal(t, []string{"r1 asked"}, n.has())
+		require.Zero(t, p.status("a").Waiting)
+	})
+}
+
 // TestOutboxUncertain: a write whose answer was lost counts when it was kept.
 func TestOutboxUncertain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -17,7 +17,9 @@ import (
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
+	"github.com/sallyport/sallyport/review/slack"
 	"github.com/sallyport/sallyport/review/smtp"
+	"github.com/sallyport/sallyport/store"
 )
 
 // Notify is a channel by which people are told of requests.
@@ -28,17 +30,19 @@ type Notify struct {
 	Events    []string `yaml:"events,chooses"`
 	Resources Selector `yaml:"resources"`
 
-	URL       string   `yaml:"url"`       // webhook
+	URL       string   `yaml:"url"`       // webhook; slack: the API
 	Keys      []string `yaml:"keys"`      // webhook: references
 	Private   bool     `yaml:"private"`   // webhook
 	Plaintext bool     `yaml:"plaintext"` // webhook
-	Details   bool     `yaml:"details"`   // webhook, smtp
+	Details   bool     `yaml:"details"`   // all of them
 	Address   string   `yaml:"address"`   // smtp
 	Security  string   `yaml:"security"`  // smtp: starttls, tls or none
 	Username  string   `yaml:"username"`  // smtp
 	Password  string   `yaml:"password"`  // smtp: a reference
 	From      string   `yaml:"from"`      // smtp
 	To        []string `yaml:"to"`        // smtp: addresses, approvers, requester
+	Channel   string   `yaml:"channel"`   // slack
+	Token     string   `yaml:"token"`     // slack: a reference
 	CA        string   `yaml:"ca"`
 }
 
@@ -68,6 +72,7 @@ func notifyTypes() []notifyType {
 	return []notifyType{
 		{"webhook", []string{"url", "keys", "private", "plaintext", "details", "ca"}, (*File).checkWebhook},
 		{"smtp", []string{"address", "security", "username", "password", "from", "to", "details", "ca"}, (*File).checkSMTP},
+		{"slack", []string{"channel", "token", "url", "details", "ca"}, (*File).checkSlack},
 	}
 }
 
@@ -119,6 +124,7 @@ func (n *Notify) foreign(own []string) (keys []string) {
 	set := map[string]bool{
 		"url": n.URL != "", "keys": len(n.Keys) > 0, "private": n.Private, "plaintext": n.Plaintext, "details": n.Details, "ca": n.CA != "",
 		"address": n.Address != "", "security": n.Security != "", "username": n.Username != "", "password": n.Password != "", "from": n.From != "", "to": len(n.To) > 0,
+		"channel": n.Channel != "", "token": n.Token != "",
 	}
 	for key, is := range set {
 		if is && !slices.Contains(own, key) {
@@ -132,8 +138,10 @@ func (n *Notify) foreign(own []string) (keys []string) {
 // references are those to the channel's secrets.
 func (n *Notify) references() []string {
 	list := slices.Clone(n.Keys)
-	if n.Password != "" {
-		list = append(list, n.Password)
+	for _, ref := range []string{n.Password, n.Token} {
+		if ref != "" {
+			list = append(list, ref)
+		}
 	}
 	return list
 }
@@ -179,10 +187,27 @@ func (f *File) checkSMTP(d *decoder, n *Notify, at string) {
 	}
 }
 
+// Slack is what the file says about a channel of Slack.
+func (n *Notify) Slack() slack.Config {
+	return slack.Config{Name: n.Called(), Channel: n.Channel, URL: n.URL, Details: n.Details}
+}
+
+func (f *File) checkSlack(d *decoder, n *Notify, at string) {
+	c := n.Slack()
+	c.Store = store.NewMemory() // the gateway's, when it is told
+	if n.Token != "" {
+		c.Token = proxy.NewSecret("there") // which it is when it is followed
+	}
+	if _, err := slack.New(c); err != nil {
+		d.problem(n.Line, "", "%s: %v", at, err)
+	}
+}
+
 // NotifySecrets are what a channel's references and files lead to.
 type NotifySecrets struct {
 	URL      string
 	Password string
+	Token    string
 	Keys     []string
 	CA       string // certificates; empty: the system's are trusted
 }
@@ -217,6 +242,11 @@ func (f *File) NotifySecrets(ctx context.Context, from *Secrets, n *Notify) (s N
 	if n.Password != "" {
 		if s.Password, err = f.Secret(ctx, from, n.Password); err != nil {
 			return s, fmt.Errorf("notify %s: password: %w", n.Called(), err)
+		}
+	}
+	if n.Token != "" {
+		if s.Token, err = f.Secret(ctx, from, n.Token); err != nil {
+			return s, fmt.Errorf("notify %s: token: %w", n.Called(), err)
 		}
 	}
 	if n.CA != "" {
@@ -284,5 +314,6 @@ func (c *checking) notify(ctx context.Context, n *Notify) {
 		}
 	}
 	c.secret(ctx, n.Line, at+": password", n.Password)
+	c.secret(ctx, n.Line, at+": token", n.Token)
 	c.roots(c.decoder, n.Line, at+": ca", n.CA)
 }

@@ -341,6 +341,11 @@ var heavy = []struct {
 		"OpenID Connect is for identity/oidc and WebAuthn for identity/webauthn; who has users of another kind builds neither",
 	},
 	{
+		append([]string{"control", "review/webhook", "review/smtp", "review/reviewtest"}, decides...),
+		[]string{"github.com/slack-go/", "github.com/gorilla/websocket"},
+		"only who tells people in Slack builds its library, with review/slack",
+	},
+	{
 		decides, []string{"github.com/open-policy-agent/"}, "only who writes policies in Rego builds the engine, with policy/opa",
 	},
 	{
