@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport/sallyport/identity/local"
 	"github.com/sallyport/sallyport/identity/tokens"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/review"
 )
 
 // Portal is what people and programs of other machines come in by. A part that is nil is
@@ -61,6 +62,8 @@ type Portal struct {
 	Access *AccessDesk
 	// Configuration changes objects of the configuration.
 	Configuration *Configuration
+	// Outbox tells people of requests.
+	Outbox *review.Outbox
 }
 
 // DefaultLife is how long a certificate is valid where nobody says otherwise.

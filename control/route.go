@@ -100,6 +100,10 @@ func routes() []route {
 		{"POST", "/v1/revisions/{number}/reject", "Have a revision that waits not applied.", audit.AdminConfigure, access{personal: true, permission: Configure}, RevisionRequest{}, Revision{}, false, (*Handler).rejectRevision},
 		{"POST", "/v1/revisions/{number}/revert", "Take a revision back, by another one.", audit.AdminConfigure, access{personal: true, permission: Configure}, RevisionRequest{}, Revision{}, false, (*Handler).revertRevision},
 
+		{"GET", "/v1/channels", "The channels by which people are told of requests, and how they are doing.", audit.AdminConfiguration, access{permission: Configure}, nil, ChannelList{}, false, (*Handler).listChannels},
+		{"GET", "/v1/channels/{name}/dead", "What a channel was not told in the end, and can be told again.", audit.AdminConfiguration, access{permission: Configure}, nil, DeadLetterList{}, false, (*Handler).listDeadLetters},
+		{"POST", "/v1/channels/{name}/retry", "Tell a channel again what it was not told: one notice, or all.", audit.AdminConfigure, access{personal: true, permission: Configure}, RetryRequest{}, Retried{}, false, (*Handler).retryChannel},
+
 		{"POST", "/v1/detokenised", "Record that a masked value was turned back.", audit.AdminDetokenise, access{permission: Detokenise}, DetokenisedRequest{}, Done{}, false, (*Handler).noteDetokenised},
 	}
 }

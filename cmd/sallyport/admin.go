@@ -50,6 +50,10 @@ func adminCommand(c *cli) *cobra.Command {
 			&cobra.Command{Use: "groups", Short: "Groups: who is in them", Example: example("sallyport admin groups ls")},
 			groupsListCommand(c),
 		),
+		family(
+			&cobra.Command{Use: "channels", Short: "Channels by which people are told of requests", Example: example("sallyport admin channels ls")},
+			channelsListCommand(c), channelsDeadCommand(c), channelsRetryCommand(c),
+		),
 	)
 }
 

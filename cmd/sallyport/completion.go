@@ -162,6 +162,19 @@ func subjects(ctx context.Context, _ *cli, f *pflag.FlagSet) (words []cobra.Comp
 	return words, err
 }
 
+// channels are those by which people are told of requests.
+func channels(ctx context.Context, _ *cli, f *pflag.FlagSet) (words []cobra.Completion, err error) {
+	api, err := openAPI(valueOf(f, "profile"))
+	if err != nil {
+		return nil, err
+	}
+	list, err := api.Channels(ctx)
+	for _, s := range list {
+		words = append(words, s.Name)
+	}
+	return words, err
+}
+
 // users are those of the config file.
 func users(_ context.Context, _ *cli, f *pflag.FlagSet) (words []cobra.Completion, err error) {
 	cfg, err := configOf(f)

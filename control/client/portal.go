@@ -169,6 +169,29 @@ func (c *Client) LogoutUser(ctx context.Context, r control.UserRequest) (*contro
 	return get[control.LoggedOut](ctx, c, http.MethodPost, "/v1/user/logout", r)
 }
 
+// Channels lists those by which people are told of requests.
+func (c *Client) Channels(ctx context.Context) ([]review.ChannelStatus, error) {
+	var all control.ChannelList
+	err := c.call(ctx, http.MethodGet, "/v1/channels", nil, &all)
+	return all.Channels, err
+}
+
+// DeadLetters lists what a channel was not told in the end.
+func (c *Client) DeadLetters(ctx context.Context, channel string) ([]review.DeadLetter, error) {
+	var all control.DeadLetterList
+	err := c.call(ctx, http.MethodGet, "/v1/channels/"+url.PathEscape(channel)+"/dead", nil, &all)
+	return all.DeadLetters, err
+}
+
+// Retry sends dead letters of a channel again: that of one notice, or all when that is empty. It returns how many.
+func (c *Client) Retry(ctx context.Context, channel, notice string) (int, error) {
+	out, err := get[control.Retried](ctx, c, http.MethodPost, "/v1/channels/"+url.PathEscape(channel)+"/retry", control.RetryRequest{Notice: notice})
+	if err != nil {
+		return 0, err
+	}
+	return out.Notices, nil
+}
+
 // Objects lists the objects of the configuration.
 func (c *Client) Objects(ctx context.Context) (*control.ObjectList, error) {
 	return get[control.ObjectList](ctx, c, http.MethodGet, "/v1/objects", nil)
