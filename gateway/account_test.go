@@ -28,7 +28,7 @@ func TestPersonalAccount(t *testing.T) {
 	admin.query("GRANT SELECT ON notes TO personal_ann")
 	h := open(t, t.TempDir(), fmt.Sprintf(`
 listen: {postgres: "127.0.0.1:0"}
-identity: {users: [{name: personal_ann, groups: [dev], password: %[1]s}, {name: personal_ben, groups: [dev], password: %[1]s}, {name: root, groups: [dev], password: %[1]s}]}
+identity: {users: [{name: personal_ann, groups: [dev], password: %[1]s}, {name: personal_ben, groups: [dev], password: %[1]s}, {name: postgres, groups: [dev], password: %[1]s}]}
 resources:
   - name: shop
     type: postgres
@@ -45,8 +45,8 @@ access: [{groups: [dev], allow: [connect, read]}]
 	require.Equal(t, [][]string{{"hello"}}, ann.query("SELECT text FROM notes"))
 	require.Equal(t, [][]string{{"personal_ben"}}, ben.query("SELECT current_user"))
 	require.Contains(t, fmt.Sprint(ben.query("SELECT text FROM notes")), "permission denied", "the database says so")
-	_, err := pgconn.Connect(t.Context(), h.database("root", "shop"))
-	require.ErrorContains(t, err, `"root" cannot be the name of one`)
+	_, err := pgconn.Connect(t.Context(), h.database("postgres", "shop"))
+	require.ErrorContains(t, err, `"postgres" cannot be the name of one`)
 	require.NoError(t, h.Reload())
 	require.Equal(t, [][]string{{"personal_ann"}}, ann.query("SELECT current_user"), "a session goes on as who it is")
 }

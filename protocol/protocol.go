@@ -39,6 +39,9 @@ type Protocol struct {
 	TLS bool
 	// Keys says that accounts may prove themselves by a private key.
 	Keys bool
+	// Reserved are accounts that such resources have themselves, and that are nobody's own; see
+	// proxy.AccountUser.
+	Reserved []string
 	// LoginLinks says that its clients can be shown a link at which somebody logs in: its
 	// handlers call proxy.Conn.Link.
 	LoginLinks bool

@@ -21,16 +21,17 @@ func (anybody) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
 }
 
 func TestPersonalAccounts(t *testing.T) {
+	vm := &proxy.Resource{Name: "vm", Reserved: []string{"root", "boss"}}
 	shared, own := proxy.Account{Name: "app", Username: "app"}, proxy.Account{Name: "own", Username: proxy.AccountUser}
-	got, err := shared.For(&proxy.Identity{Subject: "entra/alice"})
+	got, err := vm.For(&proxy.Identity{Subject: "entra/alice"}, shared)
 	require.NoError(t, err)
 	require.Equal(t, shared, got)
 	for subject, want := range map[string]string{
-		"alice": "alice", "entra/alice": "alice", "entra/al.ice-2": "al.ice-2", "entra/7f3a": "", "Alice": "", "root": "", "entra/root": "", "entra/postgres": "",
+		"alice": "alice", "entra/alice": "alice", "entra/al.ice-2": "al.ice-2", "entra/7f3a": "", "Alice": "", "root": "", "entra/root": "", "entra/boss": "",
 		"": "", "entra/": "", "a": "", "al ice": "", "-o": "", "entra/../root": "", "entra/alice/root": "", "alice\n": "", "älice": "", "alice.": "", "alice-": "",
 		"entra/" + strings.Repeat("a", 32): strings.Repeat("a", 32), "entra/" + strings.Repeat("a", 33): "",
 	} {
-		got, err := own.For(&proxy.Identity{Subject: subject})
+		got, err := vm.For(&proxy.Identity{Subject: subject}, own)
 		require.Equal(t, want == "", err != nil, subject)
 		require.Equal(t, want, got.Username, subject)
 		if want == "" {
@@ -41,7 +42,7 @@ func TestPersonalAccounts(t *testing.T) {
 
 // TestPersonalSessions: the session's account is the person's from the beginning on, also over revisions.
 func TestPersonalSessions(t *testing.T) {
-	vm := &proxy.Resource{Name: "vm", Type: "ssh", Accounts: []proxy.Account{{Name: "own", Username: proxy.AccountUser, Secret: "env:X"}}}
+	vm := &proxy.Resource{Name: "vm", Type: "ssh", Accounts: []proxy.Account{{Name: "own", Username: proxy.AccountUser, Secret: "env:X"}}, Reserved: []string{"root"}}
 	revision := func(accounts ...proxy.Account) *proxy.Revision {
 		r := *vm
 		r.Accounts = accounts

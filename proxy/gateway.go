@@ -538,7 +538,7 @@ func (g *Gateway) open(ctx context.Context, r OpenRequest) (*Session, *Connect, 
 			return nil, nil, err
 		}
 	}
-	if target.Account, err = target.Account.For(r.Identity); err != nil {
+	if target.Account, err = target.Resource.For(r.Identity, target.Account); err != nil {
 		return nil, nil, &RefusedError{Verdict: Deny(CauseInternal, "", err.Error(), "")}
 	}
 	s := &Session{

@@ -27,6 +27,9 @@ type Resource struct {
 	// catalog. No session can use it. The zero Own has the account of the session that it is done
 	// for take its place.
 	Own Account
+	// Reserved are the names that no person's own account has, since they are the resource's: an
+	// administrator's, say. See AccountUser.
+	Reserved []string
 	// MaxSession ends sessions after this time; 0 means no limit.
 	MaxSession time.Duration
 	// Settings are the protocol's own, of the type that its package documents,
@@ -37,7 +40,7 @@ type Resource struct {
 // Account is a role of the resource's own that sessions may use.
 type Account struct {
 	Name string // how clients call it; the first account is the default
-	// Username is how the resource calls it; AccountUser is an account of each person's own, see [Account.For].
+	// Username is how the resource calls it; AccountUser is an account of each person's own, see [Resource.For].
 	// Sessions have the name itself.
 	Username string
 	// Secret is a reference for the CredentialSource, such as "env:DB_PASSWORD".

@@ -331,7 +331,7 @@ func (s *Session) seen(ctx context.Context, r *Revision, before *chain) (*Sessio
 		return nil, fmt.Errorf("resource %s is no longer available: %w", was.Name, err)
 	}
 	account, ok := now.Account(view.Target.Account.Name)
-	if account, err = account.For(view.Identity); err != nil {
+	if account, err = now.For(view.Identity, account); err != nil {
 		return nil, err
 	}
 	if now.Address != was.Address || now.Type != was.Type || !ok && view.Target.Account.Name != "" || account.Username != view.Target.Account.Username ||

@@ -53,6 +53,7 @@ func (f *File) Directory(ctx context.Context, from *Secrets) (proxy.Resources, e
 		}
 		res := &proxy.Resource{
 			Name: r.Name, Type: r.Type, Address: address, Labels: r.Labels, Database: r.Database, MaxSession: r.Session, Settings: r.Settings,
+			Reserved: f.protocol(r).Reserved,
 		}
 		for _, a := range r.accounts() {
 			res.Accounts = append(res.Accounts, f.proxyAccount(a))

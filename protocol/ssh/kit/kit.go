@@ -203,6 +203,12 @@ func (k *Kit) names() []string {
 func Protocol() protocol.Protocol {
 	return protocol.Protocol{
 		Name: name, DefaultPort: 22, Keys: true, LoginLinks: true,
+		// Those of Debian, Red Hat and their like, and of the images of clouds.
+		Reserved: []string{
+			"root", "toor", "daemon", "bin", "sys", "adm", "lp", "sync", "shutdown", "halt", "mail", "news", "uucp", "proxy", "www-data", "backup", "list", "irc", "games", "man",
+			"ftp", "nobody", "sshd", "messagebus", "dbus", "polkitd", "chrony", "tss", "nginx", "apache", "redis", "mysql", "postgres", "docker", "git", "jenkins",
+			"admin", "ubuntu", "debian", "centos", "fedora", "rocky", "ec2-user", "opc", "azureuser", "cloud-user", "core", "vagrant", "sallyport",
+		},
 		Kinds: []proxy.Kind{
 			proxy.KindConnect, proxy.KindExec, proxy.KindShell, proxy.KindSubsystem, proxy.KindInput, proxy.KindFile,
 			proxy.KindForward, proxy.KindAgent, proxy.KindX11, proxy.KindEnv, proxy.KindCommand,
