@@ -58,19 +58,32 @@ func (d deciding) may(ctx context.Context, id *proxy.Identity, t proxy.Target) b
 }
 
 // requestable reports whether somebody may ask for access to a resource, by some account.
-func (p *parts) requestable(id *proxy.Identity, r *proxy.Resource) bool {
-	return !p.alone && slices.ContainsFunc(r.Accounts, func(a proxy.Account) bool {
-		return slices.ContainsFunc(p.rules.Requestable(id, proxy.Target{Resource: r, Account: a, Database: r.Database}), func(rule *policy.Rule) bool {
+func (d deciding) requestable(id *proxy.Identity, r *proxy.Resource) bool {
+	return !d.alone && slices.ContainsFunc(r.Accounts, func(a proxy.Account) bool {
+		return slices.ContainsFunc(d.rules.Requestable(id, proxy.Target{Resource: r, Account: a, Database: r.Database}), func(rule *policy.Rule) bool {
 			return slices.Contains(rule.Allow, "connect") || slices.Contains(rule.Allow, "all")
 		})
 	})
 }
 
-// MayConnect returns what reports whether somebody may connect to a target by f under some
-// conditions, for lists of resources without a gateway.
-func MayConnect(f *config.File) (func(id *proxy.Identity, t proxy.Target) bool, error) {
+// Reach is what somebody may do about a resource.
+type Reach struct {
+	Connect bool // under some conditions
+	Ask     bool // for access to it
+}
+
+// MayConnect returns what reports whether somebody may connect to a resource by f, by some account of it, for lists of
+// resources without a gateway.
+func MayConnect(f *config.File) (func(id *proxy.Identity, r *proxy.Resource) Reach, error) {
 	d, _, err := decidingOf(f, slog.New(slog.DiscardHandler), nil, nil)
-	return func(id *proxy.Identity, t proxy.Target) bool { return d.may(context.Background(), id, t) }, err
+	return func(id *proxy.Identity, r *proxy.Resource) Reach {
+		return Reach{
+			Connect: slices.ContainsFunc(r.Accounts, func(a proxy.Account) bool {
+				return d.may(context.Background(), id, proxy.Target{Resource: r, Account: a, Database: r.Database})
+			}),
+			Ask: d.requestable(id, r),
+		}
+	}, err
 }
 
 // asks is what is asked of a session in return for connecting. Where the policy in Rego does not

@@ -26,7 +26,7 @@ type entry struct {
 }
 
 // entries lists the resources of a config, for user only those that she may
-// connect to.
+// connect to or ask for.
 func entries(cfg *config.File, user string) ([]entry, error) {
 	may, err := gateway.MayConnect(cfg)
 	if err != nil {
@@ -59,18 +59,18 @@ func entries(cfg *config.File, user string) ([]entry, error) {
 		if e.Listen == "" {
 			e.Listen, e.User = cfg.Listen[r.Type], e.User+"+"+r.Name
 		}
-		allowed := id == nil
 		for _, a := range r.Accounts {
-			if id != nil && may(id, proxy.Target{Resource: r, Account: a, Database: r.Database}) {
-				allowed = true
-			}
 			if len(r.Accounts) > 1 {
 				e.Accounts = append(e.Accounts, a.Name)
 			}
 		}
-		if allowed {
-			list = append(list, e)
+		if id != nil {
+			reach := may(id, r)
+			if e.Request = !reach.Connect; e.Request && !reach.Ask {
+				continue
+			}
 		}
+		list = append(list, e)
 	}
 	return list, nil
 }

@@ -192,6 +192,7 @@ func (f *File) noticeUnconnected(d *decoder) {
 	if err != nil {
 		return // which is a problem, and not a notice
 	}
+	p = p.With(everything{p})
 	for i := range f.Access {
 		a := &f.Access[i]
 		rule := a.rule(i)
@@ -202,6 +203,16 @@ func (f *File) noticeUnconnected(d *decoder) {
 			d.note(a.Line, "add connect to what it allows", "access: rule %s allows %s to users who may not connect there, so it has no effect", rule.Name, strings.Join(a.Allow, ", "))
 		}
 	}
+}
+
+// everything is granted to everybody who may ask for it.
+type everything struct{ rules *policy.Policy }
+
+func (everything) Version() uint64                          { return 0 }
+func (everything) Watch(string, func(string)) (stop func()) { return func() {} }
+
+func (e everything) Granted(_ *proxy.Identity, _ proxy.Target, rule string) (policy.Grant, bool) {
+	return policy.Grant{Actions: e.rules.Rule(rule).Allow}, true
 }
 
 // meets reports whether a rule is about a user and a resource of the file, and whether
