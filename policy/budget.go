@@ -365,7 +365,7 @@ func (j *judge) join(policy string, b *Budgets) error {
 func (j *judge) open(d *decision) {
 	for _, a := range j.purses {
 		for _, c := range d.rules {
-			if c == a.rule {
+			if c.whole == a.rule {
 				d.purses = append(d.purses, a.purse)
 			}
 		}

@@ -40,6 +40,7 @@ func New(rules []Rule, carries ...Carries) (*Policy, error) {
 		all |= c
 	}
 	list := make([]*compiled, len(rules))
+	errs = append(errs, named(rules))
 	for i, r := range rules {
 		if r.Name == "" {
 			r.Name = fmt.Sprintf("access-%d", i+1)

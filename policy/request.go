@@ -113,6 +113,25 @@ func (r *Request) validate() error {
 	return errors.Join(errs...)
 }
 
+// named reports rules that are asked for by a name that may come to be another rule's: what was granted is known by it.
+func named(rules []Rule) error {
+	many := make(map[string]int)
+	for _, r := range rules {
+		many[r.Name]++
+	}
+	var errs []error
+	for i, r := range rules {
+		switch {
+		case r.Request == nil:
+		case r.Name == "":
+			errs = append(errs, fmt.Errorf("rule %d: it is asked for, and what is granted is known by the rule's name: give it one", i+1))
+		case many[r.Name] > 1:
+			errs = append(errs, fmt.Errorf("rule %s: it is asked for, and what is granted is known by the rule's name, which another rule has, too: give it one of its own", r.Name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // Grant is what somebody was granted of a rule.
 type Grant struct {
 	ID      string    // of the request

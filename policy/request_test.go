@@ -318,6 +318,42 @@ func TestRequestRules(t *testing.T) {
 	require.Equal(t, 3*time.Hour, Request{For: 3 * time.Hour}.Terms().Max)
 }
 
+// TestRequestIsNamed: what was granted of a rule never comes to be another's, by its place in the list or by a name that two have.
+func TestRequestIsNamed(t *testing.T) {
+	other := Rule{Name: "other", Groups: []string{"dev"}, Allow: []string{"read"}}
+	nameless, twice := onRequest, onRequest
+	nameless.Name = ""
+	twice.Request = nil
+	_, err := New([]Rule{other, nameless}, CarriesRequests)
+	require.ErrorContains(t, err, "rule 2: it is asked for, and what is granted is known by the rule's name: give it one")
+	_, err = New([]Rule{onRequest, twice}, CarriesRequests)
+	require.ErrorContains(t, err, "rule prod: it is asked for, and what is granted is known by the rule's name, which another rule has, too")
+	_, err = New([]Rule{other, other, onRequest}, CarriesRequests)
+	require.NoError(t, err, "other rules may share a name")
+}
+
+// TestGrantHasBudgets: what was granted is held to the budgets of its rule, which a session keeps when her grants change.
+func TestGrantHasBudgets(t *testing.T) {
+	l, ledger := &ledger{}, &till{}
+	l.set("prod", granting(time.Hour, "connect", "read"), "")
+	rule := onRequest
+	rule.Obligations.Budgets = []Budget{{Statements: 2, Per: time.Hour}}
+	p, err := New([]Rule{rule}, CarriesRequests, CarriesBudgets)
+	require.NoError(t, err)
+	b := &Budgets{Ledger: ledger}
+	g := &proxy.Gateway{Interceptors: []proxy.Interceptor{p.With(l).WithBudgets(b)}}
+	s, op, err := g.Open(context.Background(), proxy.OpenRequest{Identity: &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}, Target: orders})
+	require.NoError(t, err)
+	s.Done(op, &proxy.Outcome{})
+	defer s.Close(nil)
+	require.False(t, run(s, statement(proxy.EffectRead)).Refuses())
+	l.set("prod", granting(2*time.Hour, "connect", "read"), "")
+	require.False(t, run(s, statement(proxy.EffectRead)).Refuses())
+	v := run(s, statement(proxy.EffectRead))
+	require.True(t, v.Refuses(), "the budget is used")
+	require.Contains(t, v.Reason, "budget")
+}
+
 func TestRequestable(t *testing.T) {
 	p, err := New([]Rule{{Groups: []string{"dev"}, Allow: []string{"read"}}, onRequest}, CarriesRequests)
 	require.NoError(t, err)

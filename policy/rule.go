@@ -106,7 +106,8 @@ type compiled struct {
 	reviews     grant       // what is held
 	hold        *proxy.Hold // nil: nothing is
 	relations   []relation
-	words       []string // what it allows, for messages
+	words       []string  // what it allows, for messages
+	whole       *compiled // the rule of which this is the part that was granted; itself otherwise
 }
 
 // applies reports whether the rule allows what it says, whether it denies and asks for it,
@@ -129,6 +130,7 @@ func (c *compiled) changes() bool {
 
 func compile(r Rule, carries Carries) (*compiled, error) {
 	c := &compiled{Rule: r, words: r.Allow}
+	c.whole = c
 	var errs []error
 	if len(r.Groups)+len(r.Users) == 0 {
 		errs = append(errs, errors.New("it names neither groups nor users, so it never applies"))

@@ -91,7 +91,9 @@ func (r *AccessRequest) stages() []Stage {
 	return []Stage{{r.Position, r.Approvers, r.Need}}
 }
 
-func (f *File) validateRequest(d *decoder, r *AccessRequest) {
+func (f *File) validateRequest(d *decoder, a *Access) {
+	r := a.Request
+	f.checkRequestName(d, a)
 	if len(r.Stages) > 0 && (len(r.Approvers) > 0 || r.Need != 0) {
 		d.problem(r.Line, "write all of them as stages", "access: request: it has approvers or need, and stages, too")
 	}
@@ -105,6 +107,20 @@ func (f *File) validateRequest(d *decoder, r *AccessRequest) {
 		line := max(s.Line, r.Line)
 		f.checkGroups(d, line, s.Approvers)
 		f.checkApprovers(d, line, s.Approvers)
+	}
+}
+
+// checkRequestName reports a rule that is asked for by a name that may come to be another rule's: what was granted is known by it.
+func (f *File) checkRequestName(d *decoder, a *Access) {
+	if a.Name == "" {
+		d.problem(a.Line, "add name: to the rule", "access: a rule with request has no name, by which what was granted of it is known")
+		return
+	}
+	for i := range f.Access {
+		if o := &f.Access[i]; o.rule(i).Name == a.Name && o.Line != a.Line {
+			d.problem(a.Line, "choose another name", "access: the rule %q has a request, and the rule of line %d has the same name, by which what was granted is known", a.Name, o.Line)
+			return
+		}
 	}
 }
 
@@ -319,7 +335,7 @@ func (f *File) checkObligations(d *decoder, a *Access) {
 		d.problem(a.Line, hint, "access: masking: no entry of masking is of the profile %q", name)
 	}
 	if a.Request != nil {
-		f.validateRequest(d, a.Request)
+		f.validateRequest(d, a)
 	}
 	if r := a.Review; r != nil {
 		f.checkGroups(d, r.Line, r.Approvers)

@@ -108,6 +108,25 @@ func TestAccessProblems(t *testing.T) {
 	}
 }
 
+// TestRequestNames: a rule that is asked for has a name that no other rule comes to have.
+func TestRequestNames(t *testing.T) {
+	for rules, want := range map[string]string{
+		`{allow: [connect, read], request: {approvers: [dba]}, groups: [dev]}`:                                                        "x.yaml:9: access: a rule with request has no name, by which what was granted of it is known (add name: to the rule)",
+		"{name: prod, groups: [dev], allow: [connect], request: {approvers: [dba]}}\n  - {name: prod, groups: [dev], allow: [read]}":  `x.yaml:9: access: the rule "prod" has a request, and the rule of line 10 has the same name`,
+		"{name: access-2, groups: [dev], allow: [connect], request: {approvers: [dba]}}\n  - {groups: [dev], allow: [read]}":          `x.yaml:9: access: the rule "access-2" has a request, and the rule of line 10 has the same name`,
+		"{name: access-3, groups: [dev], allow: [connect], request: {approvers: [dba]}}\n  - {groups: [dev], allow: [connect, read]}": "",
+	} {
+		o := options()
+		o.Groups = func(string) bool { return true }
+		_, err := Parse("x.yaml", []byte(documented+"access:\n  - "+rules+"\n"), o)
+		if want == "" {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorContains(t, err, want)
+	}
+}
+
 // TestReviewsByOthers: an approver who is known to the authenticator of the assembly needs no password
 // of the file.
 func TestReviewsByOthers(t *testing.T) {
