@@ -15,7 +15,7 @@ import (
 
 // openDesk reads the requests for access of the store.
 func (g *Gateway) openDesk(ctx context.Context) error {
-	g.desk = &review.Desk{Store: g.state.store, Note: g.gateway.Note, Who: g.now, Told: g.outbox.Writes, Log: g.log}
+	g.desk = &review.Desk{Store: g.state.store, Note: g.gateway.Note, Who: g.now, Told: g.outbox.Writes, Seen: g.seen.Load, Log: g.log}
 	g.grants = grants{g.desk}
 	return g.desk.Load(ctx)
 }

@@ -106,7 +106,7 @@ func only(actions, of []string) []string {
 // same reports whether two requests ask for the same.
 func (r *Request) same(o *Request) bool {
 	a, b := r.Access, o.Access
-	return r.Requester == o.Requester && r.Resource == o.Resource && r.Account == o.Account && a.Rule == b.Rule && a.For == b.For &&
+	return r.Requester == o.Requester && r.For == o.For && r.Resource == o.Resource && r.Account == o.Account && a.Rule == b.Rule && a.For == b.For &&
 		a.From.Equal(b.From) && slices.Equal(a.Actions, b.Actions)
 }
 
@@ -116,10 +116,18 @@ func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, e
 	if err != nil {
 		return nil, err
 	}
+	made, err := d.turn(ctx, r.Requester)
+	if err != nil {
+		return nil, err
+	}
+	defer made()
 	d.mu.Lock()
-	pending, own := 0, 0
+	pending, own, lately := 0, 0, 0
 	var there *Request
 	for _, k := range d.known {
+		if k.request.Requester == r.Requester && k.request.Created.After(r.Created.Add(-AskedWithin)) {
+			lately++
+		}
 		if k.request.State != Pending {
 			continue
 		}
@@ -137,6 +145,8 @@ func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, e
 		return there, nil
 	case own >= MaxPerRequester:
 		return nil, fmt.Errorf("%w: you have %d requests that wait, which is the limit: withdraw one", ErrAsk, own)
+	case lately >= MaxAsked:
+		return nil, fmt.Errorf("%w: you have made %d requests within %d minutes, which is the limit: try again later", ErrAsk, lately, int(AskedWithin/time.Minute))
 	case pending >= MaxPending:
 		return nil, fmt.Errorf("%w: %d requests wait already, which is the limit: try again later", ErrAsk, pending)
 	}
@@ -146,6 +156,35 @@ func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, e
 	}
 	d.see(r, version)
 	return r, nil
+}
+
+// turn waits until nobody else makes a request for a person, who makes one at a time: several that come at once are found to be the
+// same, or too many. She has made hers when made is called.
+func (d *Desk) turn(ctx context.Context, requester string) (made func(), err error) {
+	own := make(chan struct{})
+	for {
+		d.mu.Lock()
+		other := d.making[requester]
+		if other == nil {
+			if d.making == nil {
+				d.making = make(map[string]chan struct{})
+			}
+			d.making[requester] = own
+			d.mu.Unlock()
+			return func() {
+				d.mu.Lock()
+				defer d.mu.Unlock()
+				delete(d.making, requester)
+				close(own)
+			}, nil
+		}
+		d.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 }
 
 // reasonMatches reports whether a reason has what a pattern wants.

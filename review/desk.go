@@ -21,8 +21,10 @@ const KindRequest = "access-request"
 
 // Limits of requests for access.
 const (
-	MaxPending      = 1000                // that wait at once
-	MaxPerRequester = 10                  // of those, of one person
+	MaxPending      = 1000 // that wait at once
+	MaxPerRequester = 10   // of those, of one person
+	MaxAsked        = 30   // that one person makes within AskedWithin, whatever becomes of them
+	AskedWithin     = 10 * time.Minute
 	MaxAccessReason = 1000                // bytes
 	KeepRequests    = 30 * 24 * time.Hour // for which one is kept that is over
 	MaxAhead        = 30 * 24 * time.Hour // that access may begin in the future
@@ -44,15 +46,20 @@ type Desk struct {
 	Who func(ctx context.Context, subject string) (*proxy.Identity, error)
 	// Told returns what is written with a transition, for those who tell people of it. May be nil.
 	Told func(n *Notice) ([]store.Write, error)
-	// Stale is how long what was granted counts while the store cannot be asked; 0 is DefaultStale.
+	// Seen returns the change in the store's feed up to which Follow was called. Nil: nobody else changes what is in the store.
+	Seen func() int64
+	// Stale is how long what was granted counts while it is not known what others have changed; 0 is DefaultStale.
 	Stale time.Duration
 	Log   *slog.Logger // nil is slog.Default
 
 	version atomic.Uint64
-	ahead   atomic.Int64 // the store's clock before this machine's, in nanoseconds
-	contact atomic.Int64 // when the store has answered last, in Unix nanoseconds of this machine
+	clock   atomic.Pointer[reading]
+	fresh   atomic.Pointer[time.Time] // when everything was known last that others had changed
 
 	mu      sync.Mutex
+	behind  []*reading                        // of the clock, when the feed was not followed up to its change; the oldest first
+	unread  map[string]bool                   // requests that others have changed, and that could not be read
+	making  map[string]chan struct{}          // by requester, while she makes one; closed then
 	known   map[string]*known                 // requests that wait, or are approved, by identifier
 	watches map[string]map[*func(string)]bool // by subject
 	waiters map[string]map[chan struct{}]bool // by identifier
@@ -66,30 +73,73 @@ type known struct {
 	seen    time.Time
 }
 
+// reading is one of the store's clock, and of its feed.
+type reading struct {
+	asked time.Time // of this machine, whose wall clock may be set meanwhile
+	store time.Time // at asked
+	head  int64     // the latest change
+}
+
 func (d *Desk) log() *slog.Logger { return cmp.Or(d.Log, slog.Default()) }
 
 // now is the time by the store's clock.
-func (d *Desk) now() time.Time { return time.Now().Add(time.Duration(d.ahead.Load())).UTC() }
-
-// touch asks the store for the time.
-func (d *Desk) touch(ctx context.Context) error {
-	began := time.Now()
-	_, now, err := d.Store.Head(ctx)
-	if err != nil {
-		return err
+func (d *Desk) now() time.Time {
+	c := d.clock.Load()
+	if c == nil {
+		return time.Now().UTC()
 	}
-	half := time.Since(began) / 2
-	d.ahead.Store(int64(now.Sub(began.Add(half))))
-	d.contact.Store(began.UnixNano())
-	return nil
+	return c.store.Add(time.Since(c.asked)).UTC()
+}
+
+// stale is when what is known does not count any more.
+func (d *Desk) stale() time.Time {
+	at := d.fresh.Load()
+	if at == nil {
+		return time.Time{}
+	}
+	return at.Add(cmp.Or(d.Stale, DefaultStale))
+}
+
+// touch asks the store for the time, and how far its feed has come.
+func (d *Desk) touch(ctx context.Context) (*reading, error) {
+	began := time.Now()
+	head, now, err := d.Store.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &reading{began, now.Add(-time.Since(began) / 2), head}
+	d.clock.Store(r)
+	d.mu.Lock()
+	// Only the oldest and the latest are of use: the feed comes to the former first.
+	if d.behind = append(d.behind, r); len(d.behind) > 2 {
+		d.behind = append(d.behind[:1], r)
+	}
+	d.mu.Unlock()
+	d.freshen()
+	return r, nil
+}
+
+// freshen notes up to when it is known what others have changed.
+func (d *Desk) freshen() {
+	var seen int64 = 1<<63 - 1
+	if d.Seen != nil {
+		seen = d.Seen()
+	}
+	was := d.stale()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for len(d.unread) == 0 && len(d.behind) > 0 && d.behind[0].head <= seen {
+		d.fresh.Store(&d.behind[0].asked)
+		d.behind = d.behind[1:]
+	}
+	if now := time.Now(); !now.Before(was) && now.Before(d.stale()) {
+		d.version.Add(1) // what was granted counts again
+	}
 }
 
 // Load reads all requests that are not over.
 func (d *Desk) Load(ctx context.Context) error {
-	if err := d.touch(ctx); err != nil {
-		return err
-	}
-	head, _, err := d.Store.Head(ctx)
+	began, err := d.touch(ctx)
 	if err != nil {
 		return err
 	}
@@ -98,17 +148,13 @@ func (d *Desk) Load(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r, err := requestOf(doc)
-		if err != nil {
-			return err
-		}
-		there[r.ID] = true
-		d.see(r, doc.Version)
+		there[doc.Name] = true
+		d.take(doc)
 	}
 	var gone []string
 	d.mu.Lock()
 	for id, k := range d.known {
-		if !there[id] && k.version <= head {
+		if !there[id] && k.version <= began.head {
 			gone = append(gone, id)
 		}
 	}
@@ -118,6 +164,10 @@ func (d *Desk) Load(ctx context.Context) error {
 			return err
 		}
 	}
+	d.mu.Lock()
+	d.unread, d.behind = nil, []*reading{{began.asked, began.store, 0}} // whatever the feed was followed to
+	d.mu.Unlock()
+	d.freshen()
 	return nil
 }
 
@@ -126,34 +176,54 @@ func (r *Request) over() bool { return r.State != Pending && r.State != Approved
 
 func requestOf(doc store.Document) (*Request, error) {
 	r := &Request{}
-	if err := json.Unmarshal(doc.Body, r); err != nil || r.ID != doc.Name || r.Access == nil {
+	if err := json.Unmarshal(doc.Body, r); err != nil || r.ID != doc.Name || r.Access == nil || r.State == Approved && r.Access.Grant == nil {
 		return nil, fmt.Errorf("reading request %q: it is damaged", doc.Name)
 	}
 	return r, nil
 }
 
-// Follow reads a request again that another gateway may have changed.
-func (d *Desk) Follow(ctx context.Context, id string) error {
-	doc, err := d.Store.Get(ctx, KindRequest, id)
-	if errors.Is(err, store.ErrNotFound) {
-		d.mu.Lock()
-		k := d.known[id]
-		d.mu.Unlock()
-		if k != nil {
-			gone := k.request.clone()
-			gone.State = Ended
-			d.see(&gone, 1<<62)
-		}
-		return nil
-	}
-	if err != nil {
-		return err
-	}
+// take takes in a document. One that is damaged grants nothing, and keeps nobody from anything else.
+func (d *Desk) take(doc store.Document) {
 	r, err := requestOf(doc)
 	if err != nil {
-		return err
+		d.log().Error("what the store has of a request grants nothing", "request", doc.Name, "err", err)
+		d.gone(doc.Name, doc.Version)
+		return
 	}
 	d.see(r, doc.Version)
+}
+
+// gone ends a request of which the store has nothing any more.
+func (d *Desk) gone(id string, version int64) {
+	d.mu.Lock()
+	k := d.known[id]
+	d.mu.Unlock()
+	if k != nil {
+		gone := k.request.clone()
+		gone.State = Ended
+		d.see(&gone, version)
+	}
+}
+
+// Follow reads a request again that another gateway may have changed. Until that is done, what is known gets older.
+func (d *Desk) Follow(ctx context.Context, id string) error {
+	doc, err := d.Store.Get(ctx, KindRequest, id)
+	d.mu.Lock()
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		if d.unread == nil {
+			d.unread = make(map[string]bool)
+		}
+		d.unread[id] = true
+		d.mu.Unlock()
+		return err
+	}
+	delete(d.unread, id)
+	d.mu.Unlock()
+	if err != nil {
+		d.gone(id, 1<<62)
+	} else {
+		d.take(doc)
+	}
 	return nil
 }
 
@@ -240,10 +310,7 @@ func (d *Desk) History(ctx context.Context, limit int) ([]Request, error) {
 			return nil, err
 		}
 		r, err := requestOf(doc)
-		if err != nil {
-			return nil, err
-		}
-		if r.over() {
+		if err == nil && r.over() {
 			list = append(list, *r)
 		}
 	}

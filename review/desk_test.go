@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,6 +102,12 @@ func (d *desk) vote(r *Request, by string) Vote {
 	return Vote{By: d.people.ids[by], Hash: r.Hash, Channel: "test", Reason: "because"}
 }
 
+func (d *desk) touches(t *testing.T) {
+	t.Helper()
+	_, err := d.touch(t.Context())
+	require.NoError(t, err)
+}
+
 // granted is the request by which alice has the rule.
 func (d *desk) granted(rule string) string {
 	id, _, _, ok := d.Granted(d.people.ids["alice"], vm, rule)
@@ -130,7 +137,7 @@ func TestAccessIsGranted(t *testing.T) {
 		require.Equal(t, r.ID, two.granted("prod"))
 		require.NotEqual(t, version, two.Version())
 		require.Empty(t, one.granted("prod"), "it has not heard")
-		require.NoError(t, one.touch(t.Context()))
+		one.touches(t)
 		require.NoError(t, one.Follow(t.Context(), r.ID))
 		require.Equal(t, r.ID, one.granted("prod"))
 		require.Empty(t, one.granted("other"))
@@ -143,10 +150,10 @@ func TestAccessIsGranted(t *testing.T) {
 		require.Equal(t, []string{"pending "}, one.notes)
 		require.Equal(t, []string{"approved olga"}, two.notes)
 		time.Sleep(59 * time.Minute)
-		require.NoError(t, one.touch(t.Context()))
+		one.touches(t)
 		require.Equal(t, r.ID, one.granted("prod"))
 		time.Sleep(time.Minute)
-		require.NoError(t, one.touch(t.Context()))
+		one.touches(t)
 		require.Empty(t, one.granted("prod"), "to the second")
 	})
 }
@@ -294,6 +301,87 @@ func TestAskIsRefused(t *testing.T) {
 	require.Len(t, d.List(), MaxPerRequester)
 }
 
+// TestAskTwiceAtOnce: the same that is asked for by many connections at once is one request, and others are at most as many as may
+// wait.
+func TestAskTwiceAtOnce(t *testing.T) {
+	for name, same := range map[string]bool{"the same": true, "others": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := openDesk(t, slow{store.NewMemory()}, everybody())
+				var all sync.WaitGroup
+				for i := range 3 * MaxPerRequester {
+					all.Go(func() {
+						a := Ask{Resource: "vm1", Terms: terms, Reason: "INC-1"}
+						if !same {
+							a.For = time.Duration(i+1) * time.Minute
+						}
+						_, _ = d.Ask(t.Context(), d.people.ids["alice"], a)
+					})
+				}
+				all.Wait()
+				want := MaxPerRequester
+				if same {
+					want = 1
+				}
+				require.Equal(t, want, len(d.List()))
+			})
+		})
+	}
+}
+
+// slow is a store that takes its time to write, in which all others come who come at once.
+type slow struct{ store.Store }
+
+func (s slow) Write(ctx context.Context, ws ...store.Write) (int64, error) {
+	time.Sleep(time.Millisecond)
+	return s.Store.Write(ctx, ws...)
+}
+
+// TestAskAgainAndAgain: who withdraws and asks again does not flood those who are told.
+func TestAskAgainAndAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := openDesk(t, store.NewMemory(), everybody())
+		ask := func() error {
+			r, err := d.Ask(t.Context(), d.people.ids["alice"], Ask{Resource: "vm1", Terms: terms, Reason: "INC-1"})
+			if err == nil {
+				_, err = d.Cancel(t.Context(), r.ID, d.people.ids["alice"])
+			}
+			return err
+		}
+		for range MaxAsked {
+			require.NoError(t, ask())
+		}
+		require.ErrorContains(t, ask(), "you have made 30 requests within 10 minutes, which is the limit: try again later")
+		_, err := d.Ask(t.Context(), d.people.ids["eve"], Ask{Resource: "vm1", Terms: terms, Reason: "INC-1"})
+		require.NoError(t, err, "others may")
+		time.Sleep(AskedWithin + time.Second)
+		require.NoError(t, ask())
+	})
+}
+
+// TestGrantOfAnAgent: what an agent was granted for one human does not count when it acts for another, or for nobody.
+func TestGrantOfAnAgent(t *testing.T) {
+	d := openDesk(t, store.NewMemory(), everybody())
+	bot := func(human string) *proxy.Identity {
+		return &proxy.Identity{Subject: "bot", Kind: proxy.Agent, Groups: []string{"dev"}, OnBehalfOf: human}
+	}
+	ask := func(human string) *Request {
+		r, err := d.Ask(t.Context(), bot(human), Ask{Resource: "vm1", Terms: terms, Reason: "INC-4711"})
+		require.NoError(t, err)
+		return r
+	}
+	r := ask("alice")
+	require.NotEqual(t, r.ID, ask("eve").ID, "it is another request")
+	_, err := d.Approve(t.Context(), r.ID, d.vote(r, "olga"), Narrow{})
+	require.NoError(t, err)
+	for human, want := range map[string]bool{"alice": true, "eve": false, "": false} {
+		_, _, _, ok := d.Granted(bot(human), vm, "prod")
+		require.Equal(t, want, ok, human)
+	}
+	_, _, _, ok := d.Granted(d.people.ids["alice"], vm, "prod")
+	require.False(t, ok, "nor is it the human's")
+}
+
 // TestEndings: what ends a request tells those who wait and those who are connected by it.
 func TestEndings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -413,11 +501,130 @@ func TestStale(t *testing.T) {
 	})
 }
 
+// TestStaleVersion: who goes by the version hears that what was granted counts again, when the store is back.
+func TestStaleVersion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &broken{Store: store.NewMemory()}
+		d := openDesk(t, s, everybody())
+		r := d.asks(t, terms, nil)
+		_, err := d.Approve(t.Context(), r.ID, d.vote(r, "olga"), Narrow{})
+		require.NoError(t, err)
+		ctx, stop := context.WithCancel(t.Context())
+		go d.Run(ctx)
+		defer stop()
+		s.set(errors.New("down"))
+		time.Sleep(2 * time.Minute)
+		require.Empty(t, d.granted("prod"))
+		without := d.Version()
+		s.set(nil)
+		time.Sleep(10 * time.Second)
+		require.Equal(t, r.ID, d.granted("prod"))
+		require.NotEqual(t, without, d.Version())
+		stop()
+		synctest.Wait()
+	})
+}
+
+// TestUnfollowed: a store that says what time it is, and not what others have changed, does not keep alive what was granted; nor
+// does one that has a request which cannot be read. Once it does, and can, what was granted counts again.
+func TestUnfollowed(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		begin, mends func(d *desk, s *broken, seen *atomic.Int64)
+	}{
+		{"the feed", func(_ *desk, s *broken, seen *atomic.Int64) {
+			head, _, err := s.Head(context.Background())
+			require.NoError(t, err)
+			seen.Store(head)
+			_, err = s.Write(context.Background(), store.Create(store.Document{Kind: "other", Name: "x", Body: []byte("{}")}))
+			require.NoError(t, err)
+		}, func(_ *desk, _ *broken, seen *atomic.Int64) { seen.Store(1 << 60) }},
+		{"a request", func(d *desk, s *broken, _ *atomic.Int64) {
+			s.unread(errors.New("down"))
+			require.Error(t, d.Follow(context.Background(), "abc"))
+		}, func(_ *desk, s *broken, _ *atomic.Int64) { s.unread(nil) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &broken{Store: store.NewMemory()}
+				var seen atomic.Int64
+				seen.Store(1 << 60)
+				d := openDesk(t, s, everybody())
+				d.Seen = seen.Load
+				r := d.asks(t, terms, nil)
+				_, err := d.Approve(t.Context(), r.ID, d.vote(r, "olga"), Narrow{})
+				require.NoError(t, err)
+				ctx, stop := context.WithCancel(t.Context())
+				go d.Run(ctx)
+				defer stop()
+				time.Sleep(5 * time.Minute)
+				require.Equal(t, r.ID, d.granted("prod"))
+				c.begin(d, s, &seen)
+				time.Sleep(50 * time.Second)
+				require.Equal(t, r.ID, d.granted("prod"))
+				time.Sleep(20 * time.Second)
+				require.Empty(t, d.granted("prod"))
+				c.mends(d, s, &seen)
+				time.Sleep(10 * time.Second)
+				require.Equal(t, r.ID, d.granted("prod"))
+				stop()
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+// TestDamagedRequest: one that cannot be read grants nothing any more, and does not keep a gateway from starting, from following
+// what others do, or from showing the others.
+func TestDamagedRequest(t *testing.T) {
+	s := store.NewMemory()
+	d := openDesk(t, s, everybody())
+	r := d.asks(t, terms, nil)
+	_, err := d.Approve(t.Context(), r.ID, d.vote(r, "olga"), Narrow{})
+	require.NoError(t, err)
+	other := d.asks(t, terms, nil)
+	_, err = d.Deny(t.Context(), other.ID, d.vote(other, "olga"))
+	require.NoError(t, err)
+	require.Equal(t, r.ID, d.granted("prod"))
+	doc, err := s.Get(t.Context(), KindRequest, r.ID)
+	require.NoError(t, err)
+	for _, body := range []string{`[]`, `{"id":"` + r.ID + `","state":"approved","access":{}}`, `{}`} {
+		doc.Body = []byte(body)
+		doc.Version, err = s.Write(t.Context(), store.Replace(doc))
+		require.NoError(t, err)
+		require.NoError(t, d.Follow(t.Context(), r.ID))
+		require.Empty(t, d.granted("prod"))
+		again := openDesk(t, s, everybody())
+		require.Empty(t, again.granted("prod"))
+		require.Empty(t, again.List())
+		list, err := again.History(t.Context(), 10)
+		require.NoError(t, err)
+		require.Len(t, list, 1)
+	}
+}
+
 // broken is a store that may not answer.
 type broken struct {
 	store.Store
 	mu  sync.Mutex
 	err error
+	get error // of Get alone
+}
+
+func (b *broken) unread(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.get = err
+}
+
+func (b *broken) Get(ctx context.Context, kind, name string) (store.Document, error) {
+	b.mu.Lock()
+	err := b.get
+	b.mu.Unlock()
+	if err != nil {
+		return store.Document{}, err
+	}
+	return b.Store.Get(ctx, kind, name)
 }
 
 func (b *broken) set(err error) {

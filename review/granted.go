@@ -1,9 +1,10 @@
 package review
 
 import (
-	"cmp"
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/proxy"
@@ -94,24 +95,27 @@ func (d *Desk) Version() uint64 { return d.version.Load() }
 // Granted is what somebody was granted of a rule at a target now, and when that has to be asked about again. Of several
 // grants it is the one that lasts longest.
 func (d *Desk) Granted(id *proxy.Identity, t proxy.Target, rule string) (request string, g Grant, check time.Time, ok bool) {
-	stale := cmp.Or(d.Stale, DefaultStale)
-	check = time.Unix(0, d.contact.Load()).Add(stale)
-	if !time.Now().Before(check) {
+	here := time.Now()
+	if check = d.stale(); !here.Before(check) {
+		d.freshen() // it may have been followed since
+		check = d.stale()
+	}
+	if !here.Before(check) {
 		return "", Grant{}, check, false // it may have been revoked
 	}
-	now, ahead := d.now(), time.Duration(d.ahead.Load())
+	now := d.now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, k := range d.known {
 		r := &k.request
-		if r.Requester != id.Subject || r.Resource != t.Resource.Name || r.Account != "" && r.Account != t.Account.Name || r.Access.Rule != rule || !r.open(now) {
+		if r.Requester != id.Subject || r.For != id.OnBehalfOf || r.Resource != t.Resource.Name || r.Account != "" && r.Account != t.Account.Name || r.Access.Rule != rule || !r.open(now) {
 			continue
 		}
 		if !ok || r.Access.Grant.Until.After(g.Until) {
 			request, g, ok = r.ID, *r.Access.Grant, true
 		}
 	}
-	g.From, g.Until = g.From.Add(-ahead), g.Until.Add(-ahead) // by this machine's clock
+	g.From, g.Until = here.Add(g.From.Sub(now)), here.Add(g.Until.Sub(now)) // by this machine's clock
 	return request, g, check, ok
 }
 
@@ -149,24 +153,42 @@ const rememberOver = 10 * time.Minute
 func (d *Desk) Run(ctx context.Context) {
 	t := time.NewTicker(every)
 	defer t.Stop()
-	failed := false
+	failed, asked := false, time.Now()
 	for {
 		select {
 		case <-t.C:
 		case <-ctx.Done():
 			return
 		}
-		if time.Since(time.Unix(0, d.contact.Load())) > touchEvery {
-			if err := d.touch(ctx); err != nil && ctx.Err() == nil && !failed {
+		d.look()
+		if time.Since(asked) >= touchEvery {
+			asked = time.Now()
+			if err := d.catchUp(ctx); err != nil && ctx.Err() == nil && !failed {
 				failed = true
 				d.log().Error("it cannot be asked whether access that was granted still is: sessions by it end soon unless it can be", "err", err)
 			} else if err == nil {
 				failed = false
 			}
 		}
-		d.look()
+		d.freshen()
 		d.settle(ctx)
 	}
+}
+
+// catchUp asks the store for the time, and reads what could not be read before.
+func (d *Desk) catchUp(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, touchEvery)
+	defer cancel()
+	d.mu.Lock()
+	unread := slices.Collect(maps.Keys(d.unread))
+	d.mu.Unlock()
+	for _, id := range unread {
+		if err := d.Follow(ctx, id); err != nil {
+			return err
+		}
+	}
+	_, err := d.touch(ctx)
+	return err
 }
 
 // settle ends what time has ended.

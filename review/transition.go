@@ -123,7 +123,7 @@ const attempts = 10
 func (d *Desk) change(ctx context.Context, id string, next func(r *Request, now time.Time) (step, error)) (*Request, error) {
 	var conflict error
 	for range attempts {
-		if err := d.touch(ctx); err != nil {
+		if _, err := d.touch(ctx); err != nil {
 			return nil, err
 		}
 		doc, r, err := d.read(ctx, id)
