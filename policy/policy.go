@@ -142,6 +142,7 @@ type decision struct {
 	version uint64         // of the grants
 	end     time.Time      // of what lets the session be connected, and was granted; zero: it does not end
 	request string         // by which it was
+	granted []string       // the requests by which anything is allowed
 	purses  []*purse       // of the budgets per person of rules
 	unmet   *proxy.Verdict // why the session cannot go on with what it began with; nil when it can
 }
@@ -168,6 +169,7 @@ func decide(rules []*compiled, grants Grants, s *proxy.Session, now time.Time) *
 				continue
 			}
 			c = part
+			d.granted = append(d.granted, has.ID)
 			d.until = earlier(earlier(d.until, has.Until), has.Check)
 		}
 		if !allows && len(c.Allow) > 0 {

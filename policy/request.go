@@ -146,9 +146,9 @@ type Grants interface {
 	Version() uint64
 	// Granted returns what somebody has been granted of a rule at a target now.
 	Granted(id *proxy.Identity, t proxy.Target, rule string) (Grant, bool)
-	// Watch has changed called when somebody's grants change, from any goroutine, with what the user is to be told. It is
-	// called no more after stop.
-	Watch(subject string, changed func(why string)) (stop func())
+	// Watch has changed called when what a request of somebody's has granted begins or ends, from any goroutine, with what the user
+	// is to be told. It is not called any more after stop.
+	Watch(subject string, changed func(request, why string)) (stop func())
 }
 
 // With returns the same rules with what is granted of those that have a Request.
@@ -253,24 +253,47 @@ func (j *judge) connected(d *decision) {
 		return // it is asked for an explanation
 	}
 	j.watching.Lock()
-	j.granted = d.request
+	j.by(d.request)
 	j.watching.Unlock()
 	j.wake() // there is an end to wait for
 }
 
+// by notes the request by which the session is connected now. j.watching is held.
+func (j *judge) by(request string) {
+	if j.granted != request {
+		j.granted, j.why = request, ""
+	}
+}
+
 // regranted looks at the session again, because its user's grants have changed.
-func (j *judge) regranted(why string) {
+func (j *judge) regranted(request, why string) {
 	j.watching.Lock()
-	j.why = why
+	if request == j.granted {
+		j.why = why
+	}
 	j.watching.Unlock()
 	j.wake()
+}
+
+// ungranted refuses an operation that goes on when what was granted as it began is over, and it is not allowed without.
+func (r *running) ungranted(d *decision) proxy.Verdict {
+	for _, id := range r.granted {
+		if slices.Contains(d.granted, id) {
+			continue
+		}
+		if v := d.ask(r.op); v.Refuses() {
+			v.Reason = "the access that was granted by request " + id + " is over, and without it " + v.Reason
+			return v
+		}
+	}
+	return proxy.Pass()
 }
 
 // ungranted says why the session must end that was connected by what was granted; nil: it goes on. j.watching is held.
 func (j *judge) ungranted(d *decision) error {
 	switch {
 	case d.request != "" || j.granted == "" && d.connect != "":
-		j.granted = d.request
+		j.by(d.request)
 		return nil
 	case d.connect != "" || j.granted == "":
 		return nil // other rules let her be connected, or she is only about to be

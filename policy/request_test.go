@@ -18,7 +18,7 @@ import (
 type ledger struct {
 	mu      sync.Mutex
 	grants  map[string]Grant
-	watches map[int]func(string)
+	watches map[int]func(string, string)
 	next    int
 	version atomic.Uint64
 }
@@ -32,11 +32,11 @@ func (l *ledger) Granted(id *proxy.Identity, _ proxy.Target, rule string) (Grant
 	return g, ok && id.Subject == "alice" && time.Now().Before(g.Until)
 }
 
-func (l *ledger) Watch(_ string, changed func(string)) func() {
+func (l *ledger) Watch(_ string, changed func(string, string)) func() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.watches == nil {
-		l.watches = make(map[int]func(string))
+		l.watches = make(map[int]func(string, string))
 	}
 	n := l.next
 	l.next++
@@ -54,17 +54,18 @@ func (l *ledger) set(rule string, g *Grant, why string) {
 	if l.grants == nil {
 		l.grants = make(map[string]Grant)
 	}
+	id := l.grants[rule].ID
 	if delete(l.grants, rule); g != nil {
-		l.grants[rule] = *g
+		id, l.grants[rule] = g.ID, *g
 	}
 	l.version.Add(1)
-	var all []func(string)
+	var all []func(string, string)
 	for _, w := range l.watches {
 		all = append(all, w)
 	}
 	l.mu.Unlock()
 	for _, w := range all {
-		w(why)
+		w(id, why)
 	}
 }
 
@@ -316,6 +317,65 @@ func TestRequestRules(t *testing.T) {
 	require.Equal(t, Request{Stages: []Stage{{Approvers: []string{"ops"}, Need: 1}}, For: time.Hour, Max: time.Hour, Decide: 8 * time.Hour}, onRequest.Request.Terms())
 	require.Equal(t, time.Minute, Request{Max: time.Minute}.Terms().For)
 	require.Equal(t, 3*time.Hour, Request{For: 3 * time.Hour}.Terms().Max)
+}
+
+// TestGrantOfMoreEnds: what runs by it does not run on for as long as its user likes, and what is allowed without does.
+func TestGrantOfMoreEnds(t *testing.T) {
+	reads := Rule{Name: "readers", Groups: []string{"dev"}, Allow: []string{"connect", "read"}}
+	for _, c := range []struct {
+		name string
+		op   proxy.Op
+		ends bool
+	}{
+		{"a statement that reads", statement(proxy.EffectRead), false},
+		{"a statement that writes", statement(proxy.EffectUpdate), true},
+		{"a shell", &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindShell}}, true},
+		{"an upload", &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileOpenWrite, Path: "/x"}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := &ledger{}
+				rule := onRequest
+				rule.Allow = []string{"connect", "read", "write", "shell", "file-write"}
+				l.set("prod", granting(time.Hour, rule.Allow...), "")
+				s, err := requesting(t, l, reads, rule)
+				require.NoError(t, err)
+				require.False(t, s.Ask(context.Background(), c.op).Refuses())
+				l.set("prod", granting(2*time.Hour, rule.Allow...), "")
+				time.Sleep(time.Hour + time.Minute)
+				synctest.Wait()
+				require.NoError(t, s.Err(), "it was granted for longer")
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				if !c.ends {
+					require.NoError(t, s.Err())
+					s.Done(c.op, &proxy.Outcome{})
+					return
+				}
+				require.Error(t, s.Err())
+				s.Done(c.op, &proxy.Outcome{})
+			})
+		})
+	}
+}
+
+// TestGrantSaysWhose: a session is told of the request by which it is open, and not of another.
+func TestGrantSaysWhose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{}
+		l.set("prod", granting(time.Hour, "connect", "read"), "")
+		s, err := requesting(t, l, onRequest)
+		require.NoError(t, err)
+		other := granting(time.Hour, "connect")
+		other.ID = "r2"
+		l.set("other", other, "")
+		l.set("other", nil, "request r2 was revoked by bob: enough")
+		synctest.Wait()
+		require.NoError(t, s.Err())
+		time.Sleep(time.Hour + time.Second)
+		synctest.Wait()
+		require.ErrorContains(t, context.Cause(s.Context()), "the access that was granted by request r1 is over")
+	})
 }
 
 // TestRequestIsNamed: what was granted of a rule never comes to be another's, by its place in the list or by a name that two have.

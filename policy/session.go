@@ -27,7 +27,7 @@ type judge struct {
 	timer    *time.Timer
 	stop     func() // of the watch over grants; nil: there is none
 	granted  string // the request by which the session is connected; empty: none
-	why      string // what was told when grants changed last
+	why      string // what was told of that request when it changed last
 	closed   bool
 }
 
@@ -50,6 +50,9 @@ type usage struct {
 type running struct {
 	kind proxy.Kind
 	rows *counted // nil until somebody counts them
+	// What was granted when it began, and the operation, which may need it; none: nothing was.
+	granted []string
+	op      proxy.Op
 }
 
 // counted are an operation's rows on their way to the client.
@@ -232,8 +235,14 @@ func (j *judge) start(ctx context.Context, op proxy.Op) error {
 	if cost(op) > 0 {
 		j.heard()
 	}
+	r := running{kind: m.Kind}
+	if j.grants != nil {
+		if r.granted = j.decision().granted; len(r.granted) > 0 {
+			r.op = op
+		}
+	}
 	j.mu.Lock()
-	j.running[m] = running{kind: m.Kind}
+	j.running[m] = r
 	j.mu.Unlock()
 	return nil
 }
@@ -387,6 +396,9 @@ func (j *judge) outlasted(d *decision) proxy.Verdict {
 	for _, r := range j.running {
 		if lasting&refused&kinds(r.kind) != 0 {
 			return d.refuse(kindWords(r.kind)+" any longer", "", grant{kinds: kinds(r.kind)})
+		}
+		if v := r.ungranted(d); v.Refuses() {
+			return v
 		}
 	}
 	if connect := kinds(proxy.KindConnect); j.before && refused&connect != 0 {

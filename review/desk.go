@@ -61,7 +61,7 @@ type Desk struct {
 	unread  map[string]bool                   // requests that others have changed, and that could not be read
 	making  map[string]chan struct{}          // by requester, while she makes one; closed then
 	known   map[string]*known                 // requests that wait, or are approved, by identifier
-	watches map[string]map[*func(string)]bool // by subject
+	watches map[string]map[*watch]bool        // by subject
 	waiters map[string]map[chan struct{}]bool // by identifier
 }
 
@@ -249,11 +249,11 @@ func (d *Desk) see(r *Request, version int64) {
 		}
 	}
 	changed := open || was != nil && was.open
-	var calls []func(string)
+	var calls []*watch
 	if changed {
 		d.version.Add(1)
 		for f := range d.watches[r.Requester] {
-			calls = append(calls, *f)
+			calls = append(calls, f)
 		}
 	}
 	d.mu.Unlock()
@@ -262,7 +262,7 @@ func (d *Desk) see(r *Request, version int64) {
 		why = r.ending()
 	}
 	for _, f := range calls {
-		f(why)
+		f.changed(r.ID, why)
 	}
 }
 

@@ -391,7 +391,7 @@ func TestEndings(t *testing.T) {
 		defer stop()
 		var mu sync.Mutex
 		var told []string
-		unwatch := d.Watch("alice", func(why string) {
+		unwatch := d.Watch("alice", func(_, why string) {
 			mu.Lock()
 			defer mu.Unlock()
 			told = append(told, why)

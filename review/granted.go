@@ -27,8 +27,8 @@ func (r *Request) ending() string {
 func (d *Desk) look() {
 	now := d.now()
 	type call struct {
-		f   func(string)
-		why string
+		*watch
+		request, why string
 	}
 	var calls []call
 	d.mu.Lock()
@@ -44,12 +44,12 @@ func (d *Desk) look() {
 			why = k.request.ending()
 		}
 		for f := range d.watches[k.request.Requester] {
-			calls = append(calls, call{*f, why})
+			calls = append(calls, call{f, k.request.ID, why})
 		}
 	}
 	d.mu.Unlock()
 	for _, c := range calls {
-		c.f(c.why)
+		c.changed(c.request, c.why)
 	}
 }
 
@@ -119,17 +119,20 @@ func (d *Desk) Granted(id *proxy.Identity, t proxy.Target, rule string) (request
 	return request, g, check, ok
 }
 
-// Watch has changed called when what somebody is granted changes, with what her sessions are told.
-func (d *Desk) Watch(subject string, changed func(why string)) (stop func()) {
+// watch is somebody who is told when a person's grants change.
+type watch struct{ changed func(request, why string) }
+
+// Watch has changed called when what a request of somebody's has granted begins or ends, with what her sessions by it are told.
+func (d *Desk) Watch(subject string, changed func(request, why string)) (stop func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.watches == nil {
-		d.watches = make(map[string]map[*func(string)]bool)
+		d.watches = make(map[string]map[*watch]bool)
 	}
 	if d.watches[subject] == nil {
-		d.watches[subject] = make(map[*func(string)]bool)
+		d.watches[subject] = make(map[*watch]bool)
 	}
-	f := &changed
+	f := &watch{changed}
 	d.watches[subject][f] = true
 	return func() {
 		d.mu.Lock()
