@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/identity/tokens"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
 )
@@ -167,6 +169,25 @@ func TestRequestEndsOnTime(t *testing.T) {
 	t.Logf("the session ended %s after its time", late.Round(time.Millisecond))
 	require.Greater(t, late, -time.Second)
 	require.Less(t, late, 5*time.Second)
+}
+
+// TestScopedTokenAsksNothing: an access token that has less than its owner's rights makes no request by connecting, nor by the API
+// (TestAccessRequests).
+func TestScopedTokenAsksNothing(t *testing.T) {
+	one, _, _ := openPair(t, onRequest("{approvers: [\"local:ops\"]}"))
+	shop, err := one.Target("shop", "", "")
+	require.NoError(t, err)
+	connect := func(scopes ...tokens.Scope) error {
+		made, _, err := one.proofs.tokens.Create(t.Context(), tokens.Token{Subject: "alice", User: "alice", Expires: time.Now().Add(time.Hour), Scopes: scopes})
+		require.NoError(t, err)
+		id := &proxy.Identity{Subject: "alice", Groups: []string{"dev"}, Claims: map[string]string{identity.ClaimToken: made.ID}}
+		_, _, err = one.Proxy().Open(t.Context(), proxy.OpenRequest{Identity: id, Target: shop, Protocol: "postgres"})
+		return err
+	}
+	require.ErrorContains(t, connect(tokens.Scope{Resources: []string{"shop"}, Actions: []string{"read"}}), "an access token that has scopes asks for nothing more")
+	require.Empty(t, one.desk.List())
+	require.ErrorContains(t, connect(), "waits for an approval of local:ops")
+	require.Len(t, one.desk.List(), 1)
 }
 
 // TestRequestPeople: who has approved is looked up as she is now, also when she has logged out since.
