@@ -32,6 +32,9 @@ type AccessRequest struct {
 	Reason string    `json:"reason"`
 }
 
+// maxAccess is the longest time that is read, in seconds; what may be asked for is less.
+const maxAccess = int64(365 * 24 * time.Hour / time.Second)
+
 var errNoAccess = NotFound("access is not asked for at this gateway")
 
 // askAccess makes a request for access.
@@ -49,7 +52,7 @@ func (h *Handler) askAccess(c *call) error {
 	} else if scoped {
 		return &Error{http.StatusForbidden, CodeForbidden, "an access token that has scopes asks for nothing more"}
 	}
-	if req.Seconds < 0 || req.Seconds > int64(365*24*time.Hour/time.Second) {
+	if req.Seconds < 0 || req.Seconds > maxAccess {
 		return badRequest("seconds: got %d, want a time of at most a year", req.Seconds)
 	}
 	all, err := desk.Terms(c.who, req.Resource, req.Account)

@@ -106,6 +106,11 @@ func TestAccessRequests(t *testing.T) {
 	require.Equal(t, http.StatusConflict, status, text)
 	status, text = s.do(t, olga, "POST", "/v1/requests/"+r.ID+"/approve", control.Decision{Hash: r.Hash, Seconds: 7200})
 	require.Equal(t, http.StatusBadRequest, status, text)
+	for _, seconds := range []int64{-1, 1 << 62, 9223372037} {
+		status, text = s.do(t, olga, "POST", "/v1/requests/"+r.ID+"/approve", control.Decision{Hash: r.Hash, Seconds: seconds})
+		require.Equal(t, http.StatusBadRequest, status, text)
+		require.Contains(t, text, "seconds: got")
+	}
 	done := answer[review.Request](t, s, olga, "POST", "/v1/requests/"+r.ID+"/approve", control.Decision{Hash: r.Hash, Seconds: 600, Actions: []string{"read"}})
 	require.Equal(t, review.Approved, done.State)
 	require.Equal(t, []string{"connect", "read"}, done.Access.Grant.Actions)

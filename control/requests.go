@@ -154,6 +154,9 @@ func (h *Handler) decide(c *call, approve bool) error {
 	if err := c.body(&d); err != nil {
 		return err
 	}
+	if d.Seconds < 0 || d.Seconds > maxAccess {
+		return badRequest("seconds: got %d, want a time of at most a year", d.Seconds)
+	}
 	id := c.PathValue("id")
 	queue := h.queue()
 	if _, ok := queue.Get(id); !ok {
@@ -165,6 +168,11 @@ func (h *Handler) decide(c *call, approve bool) error {
 	}
 	if r, ok := queue.Get(id); ok && !c.seesRequest(&r) {
 		id = "" // it does not exist for the caller
+	}
+	if d.Seconds != 0 || len(d.Actions) > 0 {
+		if _, ok := queue.Get(id); ok {
+			return badRequest("seconds and actions grant less access than was asked for, and this request is about an operation: approve it as it is, or deny it")
+		}
 	}
 	by, channel, err := h.decider(c, &d)
 	if err == nil {

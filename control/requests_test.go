@@ -57,6 +57,8 @@ func TestRequests(t *testing.T) {
 		"not seen":       {"approve", body("bob", "correct horse", "", ""), http.StatusConflict},
 		"no reason":      {"deny", body("bob", "correct horse", r.Hash, ""), http.StatusBadRequest},
 		"no body":        {"approve", "", http.StatusBadRequest},
+		"less of it":     {"approve", strings.Replace(body("bob", "correct horse", r.Hash, ""), "{", `{"seconds":60,`, 1), http.StatusBadRequest},
+		"a part of it":   {"approve", strings.Replace(body("bob", "correct horse", r.Hash, ""), "{", `{"actions":["read"],`, 1), http.StatusBadRequest},
 		"unknown key":    {"approve", `{"admin": true}`, http.StatusBadRequest},
 	} {
 		require.Equal(t, c.code, d.do("guest", "POST", "/v1/requests/"+r.ID+"/"+c.verb, c.body).Code, name)

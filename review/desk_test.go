@@ -252,6 +252,27 @@ func TestNarrow(t *testing.T) {
 	require.Equal(t, time.Hour, got.Access.Grant.Until.Sub(got.Access.Grant.From))
 }
 
+// TestNarrowLate: what would be over already is not granted, and what is left of a time that is fixed does not wait beyond its end.
+func TestNarrowLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := openDesk(t, store.NewMemory(), everybody())
+		begins := time.Now().Add(time.Minute)
+		r := d.asks(t, two(terms), func(a *Ask) { a.For, a.From = 2*time.Hour, begins })
+		time.Sleep(21 * time.Minute)
+		_, err := d.Approve(t.Context(), r.ID, d.vote(r, "olga"), Narrow{For: 20 * time.Minute})
+		require.ErrorIs(t, err, ErrAsk)
+		require.ErrorContains(t, err, "it would be over already")
+		left, err := d.Approve(t.Context(), r.ID, d.vote(r, "olga"), Narrow{For: 30 * time.Minute})
+		require.NoError(t, err)
+		require.WithinDuration(t, begins.Add(30*time.Minute), left.Deadline, 0)
+		time.Sleep(10 * time.Minute)
+		_, err = d.Approve(t.Context(), r.ID, d.vote(left, "otto"), Narrow{})
+		var decided *DecidedError
+		require.ErrorAs(t, err, &decided)
+		require.Equal(t, Expired, decided.State)
+	})
+}
+
 // TestEverything: of a rule that allows everything a part can be asked for, and granted.
 func TestEverything(t *testing.T) {
 	d := openDesk(t, store.NewMemory(), everybody())

@@ -39,6 +39,15 @@ func (d *Desk) Approve(ctx context.Context, id string, v Vote, narrow Narrow) (*
 		if err := a.narrow(narrow); err != nil {
 			return step{}, err
 		}
+		if !a.From.IsZero() {
+			end := a.From.Add(a.For)
+			if !now.Before(end) {
+				return step{}, fmt.Errorf("%w: for %s from %s it would be over already", ErrAsk, a.For, a.From.Format(time.RFC3339))
+			}
+			if end.Before(r.Deadline) {
+				r.Deadline = end
+			}
+		}
 		a.Votes = append(a.Votes, VoteRecord{
 			Stage: stage, By: v.By.Subject, Name: v.By.Name, At: now, Channel: v.Channel, Method: v.By.Method.String(), Reason: reason,
 			For: narrow.For, Actions: narrow.Actions,

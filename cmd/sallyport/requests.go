@@ -160,6 +160,9 @@ func decide(c *cli, verb, short string, do func(*client.Client, context.Context,
 		if len(args) == 0 || verb == "deny" && d.Reason == "" {
 			return fail(exitUsage, "%s --reason WHY ID; \"sallyport requests ls\" lists what waits", verb)
 		}
+		if f.Changed("for") && less < time.Minute {
+			return fail(exitUsage, "%s: --for %s is too short: want at least a minute", verb, less)
+		}
 		d.Seconds = int64(less / time.Second)
 		p, err := byProfile(*file, *profile)
 		if err != nil {
