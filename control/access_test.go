@@ -77,6 +77,9 @@ func TestAccessRequests(t *testing.T) {
 	require.Equal(t, review.Pending, r.State)
 	require.NotEmpty(t, r.Access.Remote, "approvers see where she is")
 
+	_, text = s.do(t, bob, "GET", "/v1/requests/"+r.ID, nil)
+	require.Contains(t, text, `"seconds":3600`, "a time is answered as it is asked for")
+
 	// Who knows of it.
 	for name, c := range map[string]struct {
 		token  string

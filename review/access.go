@@ -49,15 +49,15 @@ type Stage struct {
 
 // Access is what a request for access asks for, and what has become of it.
 type Access struct {
-	Rule    string        `json:"rule"`
-	Actions []string      `json:"actions"`
-	For     time.Duration `json:"for"`             // nanoseconds
-	From    time.Time     `json:"from,omitzero"`   // not before; zero is with the last approval
-	Reason  string        `json:"reason"`          // why it is asked for
-	Remote  string        `json:"remote,omitzero"` // where it was asked for from
-	Stages  []Stage       `json:"stages"`
-	Votes   []VoteRecord  `json:"votes,omitempty"`
-	Grant   *Grant        `json:"grant,omitempty"` // nil: nothing is granted
+	Rule    string       `json:"rule"`
+	Actions []string     `json:"actions"`
+	Seconds int64        `json:"seconds"`         // for how long
+	From    time.Time    `json:"from,omitzero"`   // not before; zero is with the last approval
+	Reason  string       `json:"reason"`          // why it is asked for
+	Remote  string       `json:"remote,omitzero"` // where it was asked for from
+	Stages  []Stage      `json:"stages"`
+	Votes   []VoteRecord `json:"votes,omitempty"`
+	Grant   *Grant       `json:"grant,omitempty"` // nil: nothing is granted
 }
 
 // VoteRecord is an approval, as it is kept.
@@ -69,9 +69,9 @@ type VoteRecord struct {
 	Channel string    `json:"channel,omitempty"`
 	Method  string    `json:"method,omitempty"` // by which she has proven who she is
 	Reason  string    `json:"reason,omitempty"`
-	// For and Actions are what she has left of what was asked for; zero is all.
-	For     time.Duration `json:"for,omitempty"`
-	Actions []string      `json:"actions,omitempty"`
+	// Seconds and Actions are what she has left of what was asked for; zero is all.
+	Seconds int64    `json:"seconds,omitempty"`
+	Actions []string `json:"actions,omitempty"`
 	// Lost says that she was not an approver any more when the request was to be granted: the vote does not count.
 	Lost bool `json:"lost,omitempty"`
 }
@@ -82,6 +82,12 @@ type Grant struct {
 	Until   time.Time `json:"until"`
 	Actions []string  `json:"actions"`
 }
+
+// For is for how long access is asked for.
+func (a *Access) For() time.Duration { return time.Duration(a.Seconds) * time.Second }
+
+// For is how long she has left of what was asked for; 0 is all of it.
+func (v *VoteRecord) For() time.Duration { return time.Duration(v.Seconds) * time.Second }
 
 // stage is the one that approvals are needed of; len(Stages) when all are there.
 func (a *Access) stage() int {
@@ -120,7 +126,7 @@ func (r *Request) describe() {
 		at = r.Account + "@" + at
 	}
 	r.Kind, r.Rules = KindAccess, []string{a.Rule}
-	r.Text = fmt.Sprintf("%s at %s for %s", strings.Join(a.Actions, ", "), at, a.For)
+	r.Text = fmt.Sprintf("%s at %s for %s", strings.Join(a.Actions, ", "), at, a.For())
 	if !a.From.IsZero() {
 		r.Text += " from " + a.From.UTC().Format(time.RFC3339)
 	}
@@ -141,7 +147,7 @@ func (r *Request) accessDigest() string {
 		}
 	}
 	a := r.Access
-	part("sallyport access request 1", r.ID, r.Requester, r.For, r.Resource, r.Account, a.Rule, a.Reason, a.For.String(), a.From.UTC().Format(time.RFC3339Nano))
+	part("sallyport access request 1", r.ID, r.Requester, r.For, r.Resource, r.Account, a.Rule, a.Reason, a.For().String(), a.From.UTC().Format(time.RFC3339Nano))
 	part(a.Actions...)
 	for _, s := range a.Stages {
 		part(append([]string{fmt.Sprint(s.Need)}, s.Approvers...)...)

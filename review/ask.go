@@ -20,7 +20,7 @@ type Ask struct {
 	Resource, Account string // Account may be empty: any of the resource's that the rule is about
 	Terms             Terms
 	Actions           []string      // of the rule; empty is all
-	For               time.Duration // 0 is what the rule says
+	For               time.Duration // in whole seconds; 0 is what the rule says
 	From              time.Time     // zero is with the last approval
 	Reason            string
 	Remote            string // where she is, for who decides
@@ -54,7 +54,7 @@ func (d *Desk) plan(who *proxy.Identity, a *Ask) (*Request, error) {
 	} else if slices.Contains(t.Actions, everything) {
 		actions = []string{everything}
 	}
-	length := cmp.Or(a.For, t.For)
+	length := cmp.Or(a.For, t.For).Truncate(time.Second)
 	matched, err := reasonMatches(t.Reason, reason)
 	if err != nil {
 		return nil, err
@@ -82,7 +82,7 @@ func (d *Desk) plan(who *proxy.Identity, a *Ask) (*Request, error) {
 	r := &Request{
 		ID: newRequestID(), State: Pending, Requester: who.Subject, For: who.OnBehalfOf, Resource: a.Resource, Account: a.Account, Message: t.Message,
 		Created: now, Deadline: now.Add(t.Decide),
-		Access: &Access{Rule: t.Rule, Actions: slices.Clone(actions), For: length, Reason: reason, Remote: a.Remote, Stages: slices.Clone(t.Stages)},
+		Access: &Access{Rule: t.Rule, Actions: slices.Clone(actions), Seconds: int64(length / time.Second), Reason: reason, Remote: a.Remote, Stages: slices.Clone(t.Stages)},
 	}
 	if !a.From.IsZero() {
 		r.Access.From = a.From.UTC()
@@ -106,7 +106,7 @@ func only(actions, of []string) []string {
 // same reports whether two requests ask for the same.
 func (r *Request) same(o *Request) bool {
 	a, b := r.Access, o.Access
-	return r.Requester == o.Requester && r.For == o.For && r.Resource == o.Resource && r.Account == o.Account && a.Rule == b.Rule && a.For == b.For &&
+	return r.Requester == o.Requester && r.For == o.For && r.Resource == o.Resource && r.Account == o.Account && a.Rule == b.Rule && a.Seconds == b.Seconds &&
 		a.From.Equal(b.From) && slices.Equal(a.Actions, b.Actions)
 }
 

@@ -104,7 +104,7 @@ func (n *Notice) Facts(details bool) []Fact {
 	add("at", at, false)
 	if a := r.Access; a != nil {
 		add("wants", strings.Join(a.Actions, ", "), false)
-		add("for how long", a.For.String(), false)
+		add("for how long", a.For().String(), false)
 		if !a.From.IsZero() {
 			add("from", a.From.UTC().Format(time.RFC3339), false)
 		}

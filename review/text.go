@@ -62,7 +62,7 @@ func (r *Request) accessLines(line func(name, value string)) {
 	line("what for", r.Message)
 	line("rule", a.Rule)
 	line("access", strings.Join(a.Actions, ", "))
-	line("for", a.For.String())
+	line("for", a.For().String())
 	if !a.From.IsZero() {
 		line("begins", a.From.In(in).Format(time.RFC3339))
 	}
@@ -75,8 +75,8 @@ func (r *Request) accessLines(line func(name, value string)) {
 	}
 	for _, v := range a.Votes {
 		text := "approved stage " + fmt.Sprint(v.Stage+1) + " at " + v.At.In(in).Format(time.RFC3339)
-		if v.For > 0 {
-			text += " for " + v.For.String()
+		if v.Seconds > 0 {
+			text += " for " + v.For().String()
 		}
 		if len(v.Actions) > 0 {
 			text += ", " + strings.Join(v.Actions, ", ") + " alone"

@@ -40,9 +40,9 @@ func (d *Desk) Approve(ctx context.Context, id string, v Vote, narrow Narrow) (*
 			return step{}, err
 		}
 		if !a.From.IsZero() {
-			end := a.From.Add(a.For)
+			end := a.From.Add(a.For())
 			if !now.Before(end) {
-				return step{}, fmt.Errorf("%w: for %s from %s it would be over already", ErrAsk, a.For, a.From.Format(time.RFC3339))
+				return step{}, fmt.Errorf("%w: for %s from %s it would be over already", ErrAsk, a.For(), a.From.Format(time.RFC3339))
 			}
 			if end.Before(r.Deadline) {
 				r.Deadline = end
@@ -50,7 +50,7 @@ func (d *Desk) Approve(ctx context.Context, id string, v Vote, narrow Narrow) (*
 		}
 		a.Votes = append(a.Votes, VoteRecord{
 			Stage: stage, By: v.By.Subject, Name: v.By.Name, At: now, Channel: v.Channel, Method: v.By.Method.String(), Reason: reason,
-			For: narrow.For, Actions: narrow.Actions,
+			Seconds: int64(narrow.For / time.Second), Actions: narrow.Actions,
 		})
 		r.Hash = r.accessDigest() // those who approve next see what is left
 		if a.stage() < len(a.Stages) {
@@ -66,9 +66,9 @@ func (d *Desk) Approve(ctx context.Context, id string, v Vote, narrow Narrow) (*
 		if a.From.After(now) {
 			from = a.From
 		}
-		until := from.Add(a.For)
+		until := from.Add(a.For())
 		if !a.From.IsZero() {
-			until = a.From.Add(a.For) // what was asked for does not begin late and last longer
+			until = a.From.Add(a.For()) // what was asked for does not begin late and last longer
 		}
 		a.Grant = &Grant{From: from, Until: until, Actions: slices.Clone(a.Actions)}
 		r.State, r.DecidedBy, r.DecidedAt, r.Channel, r.Reason = Approved, v.By.Subject, &now, v.Channel, reason
@@ -84,10 +84,10 @@ func (a *Access) narrow(n Narrow) error {
 	switch {
 	case n.For < 0 || n.For > 0 && n.For < time.Minute:
 		return fmt.Errorf("%w: got a time of %s, want at least a minute", ErrAsk, n.For)
-	case n.For > a.For:
-		return fmt.Errorf("%w: got a time of %s, which is longer than the %s that was asked for", ErrAsk, n.For, a.For)
+	case n.For > a.For():
+		return fmt.Errorf("%w: got a time of %s, which is longer than the %s that was asked for", ErrAsk, n.For, a.For())
 	case n.For > 0:
-		a.For = n.For
+		a.Seconds = int64(n.For / time.Second)
 	}
 	if len(n.Actions) == 0 {
 		return nil

@@ -96,7 +96,7 @@ func Notice(id, event string) *review.Notice {
 		Text: "connect, write at writer@orders for 1h0m0s", Message: "writing needs a second person", Rules: []string{"writers-ask"},
 		Approvers: [][]string{{"oncall"}}, Created: at, Deadline: at.Add(time.Hour),
 		Access: &review.Access{
-			Rule: "writers-ask", Actions: []string{"connect", "write"}, For: time.Hour, Reason: "INC-4711: repair the order of Mrs. Smith",
+			Rule: "writers-ask", Actions: []string{"connect", "write"}, Seconds: 3600, Reason: "INC-4711: repair the order of Mrs. Smith",
 			Stages: []review.Stage{{Approvers: []string{"oncall"}, Need: 1}},
 		},
 	}
