@@ -73,7 +73,7 @@ func (h *Handler) askAccess(c *call) error {
 		From: req.From, Reason: req.Reason, Remote: c.RemoteAddr,
 	})
 	if err != nil {
-		return accessError(err)
+		return h.accessError(err)
 	}
 	h.answer(c.w, http.StatusCreated, r)
 	return nil
@@ -91,12 +91,18 @@ func offered(all []review.Terms) string {
 	return text
 }
 
-// accessError is a refusal of a request for access as the API tells it.
-func accessError(err error) error {
+// accessError is a refusal of a request for access as the API tells it. What the store or the record says of itself is in the log.
+func (h *Handler) accessError(err error) error {
 	if errors.Is(err, review.ErrAsk) {
 		return badRequest("%v", err)
 	}
-	return decisionError(err)
+	told := decisionError(err)
+	var e *Error
+	if !errors.As(told, &e) || e.Code != CodeUnrecorded {
+		return told
+	}
+	h.log().Error("control: what becomes of a request could not be recorded or kept", "err", err)
+	return &Error{e.Status, e.Code, "this could not be recorded or kept: look at the request again before you try anew; the gateway's log says why"}
 }
 
 // findAccess returns a request for access that the caller may know of.
@@ -145,7 +151,7 @@ func (h *Handler) refusedDecision(c *call, id, user, session string, err error) 
 	if rerr := h.record(a); rerr != nil {
 		return rerr
 	}
-	return accessError(err)
+	return h.accessError(err)
 }
 
 // cancelRequest withdraws a request for access of the caller's own.

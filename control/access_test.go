@@ -2,6 +2,7 @@ package control_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -16,6 +17,17 @@ import (
 	"github.com/sallyport/sallyport/review"
 	"github.com/sallyport/sallyport/store"
 )
+
+// down is a store that does not answer.
+type down struct{ store.Store }
+
+var errDown = errors.New("store: connecting to user=app host=db.internal: refused")
+
+func (down) Write(context.Context, ...store.Write) (int64, error) { return 0, errDown }
+func (down) Head(context.Context) (int64, time.Time, error)       { return 0, time.Time{}, errDown }
+func (down) Get(context.Context, string, string) (store.Document, error) {
+	return store.Document{}, errDown
+}
 
 // TestAccessRequests: who may ask, who may know of a request, and who decides.
 func TestAccessRequests(t *testing.T) {
@@ -132,6 +144,21 @@ func TestAccessRequests(t *testing.T) {
 
 	r = answer[review.Request](t, s, bob, "POST", "/v1/requests", ask)
 	require.Equal(t, review.Cancelled, answer[review.Request](t, s, bob, "POST", "/v1/requests/"+r.ID+"/cancel", control.ReasonRequest{}).State)
+
+	// What the store says of itself is not for callers.
+	desk.Store = down{desk.Store}
+	for _, path := range []string{"", "/" + r.ID + "/approve", "/" + r.ID + "/cancel"} {
+		body := any(control.ReasonRequest{})
+		switch path {
+		case "":
+			body = control.AccessRequest{Resource: "orders", Reason: "INC-2"}
+		case "/" + r.ID + "/approve":
+			body = approve
+		}
+		status, text = s.do(t, bob, "POST", "/v1/requests"+path, body)
+		require.GreaterOrEqual(t, status, 500, path)
+		require.NotContains(t, text, "db.internal", path)
+	}
 
 	var noted []string
 	for _, e := range s.own(t) {

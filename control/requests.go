@@ -103,7 +103,7 @@ func (h *Handler) showRequest(c *call) error {
 	case !ok:
 		found, err := c.findAccess(c.PathValue("id"))
 		if err != nil {
-			return accessError(err)
+			return h.accessError(err)
 		}
 		r = *found
 	case !c.seesRequest(&r):

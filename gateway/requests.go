@@ -92,8 +92,12 @@ func (r reviewers) Request(ctx context.Context, s *proxy.Session, op proxy.Op, h
 		ask.Account = s.Target.Account.Name
 	}
 	made, err := r.desk.Ask(ctx, s.Identity, ask)
-	if err != nil {
+	switch {
+	case errors.Is(err, review.ErrAsk):
 		return nil, err
+	case err != nil:
+		r.log.Error("a request for access could not be made", "subject", s.Identity.Subject, "resource", ask.Resource, "err", err)
+		return nil, errors.New("you have no access to " + s.Target.String() + " now, and it cannot be asked for: the request could not be recorded or kept; connect again later")
 	}
 	text := fmt.Sprintf("%s: request %s for %s waits for an approval of %s", h.Message, made.ID, made.Text, review.Approving(made))
 	if rule.Request.Connect == policy.ConnectAsk {
