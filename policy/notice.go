@@ -15,6 +15,9 @@ type told struct {
 	idle atomic.Int64 // the time since when nothing had happened, when that was said
 }
 
+// of reports whether the user was told of an end; that of a grant is by the store's clock, and moves with it by a little.
+func (t *told) of(end time.Time) bool { return time.Unix(0, t.end.Load()).Sub(end).Abs() < time.Second }
+
 // notice is how long before the end of a time of this length it is said: a tenth, and not more
 // than five minutes.
 func notice(length time.Duration) time.Duration { return min(length/10, 5*time.Minute) }
@@ -38,7 +41,7 @@ func (j *judge) lastWords(d *decision) string {
 		return ""
 	}
 	left := time.Until(end)
-	if left > notice(length) || left <= 0 || j.told.end.Load() == end.UnixNano() {
+	if left > notice(length) || left <= 0 || j.told.of(end) {
 		return ""
 	}
 	if end.Equal(d.end) {

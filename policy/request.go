@@ -253,16 +253,17 @@ func (j *judge) connected(d *decision) {
 		return // it is asked for an explanation
 	}
 	j.watching.Lock()
-	j.by(d.request)
+	j.by(d)
 	j.watching.Unlock()
 	j.wake() // there is an end to wait for
 }
 
-// by notes the request by which the session is connected now. j.watching is held.
-func (j *judge) by(request string) {
-	if j.granted != request {
-		j.granted, j.why = request, ""
+// by notes the request by which the session is connected now. j.watching is held, once anybody else knows of j.
+func (j *judge) by(d *decision) {
+	if j.granted != d.request {
+		j.granted, j.why = d.request, ""
 	}
+	j.until = d.end
 }
 
 // regranted looks at the session again, because its user's grants have changed.
@@ -293,14 +294,18 @@ func (r *running) ungranted(d *decision) proxy.Verdict {
 func (j *judge) ungranted(d *decision) error {
 	switch {
 	case d.request != "" || j.granted == "" && d.connect != "":
-		j.by(d.request)
+		j.by(d)
 		return nil
 	case d.connect != "" || j.granted == "":
 		return nil // other rules let her be connected, or she is only about to be
 	}
 	why := j.why
-	if why == "" {
-		why = "the access that was granted by request " + j.granted + " is over"
+	switch over := "the access that was granted by request " + j.granted + " is over"; {
+	case why != "":
+	case time.Now().Before(j.until):
+		why = over + ", or it cannot be asked whether it is"
+	default:
+		why = over
 	}
 	return &proxy.RefusedError{Verdict: proxy.Deny(proxy.CauseApproval, "", why, "Ask for access again.")}
 }

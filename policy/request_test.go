@@ -208,7 +208,7 @@ func TestGrantIsCheckedAgain(t *testing.T) {
 		require.NoError(t, s.Err())
 		time.Sleep(31 * time.Second)
 		synctest.Wait()
-		require.Error(t, s.Err())
+		require.ErrorContains(t, s.Err(), "the access that was granted by request r1 is over, or it cannot be asked whether it is")
 	})
 }
 
@@ -357,6 +357,26 @@ func TestGrantOfMoreEnds(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestGrantIsSaidOnce: a user is told of an end once, though the store's clock moves it by a little whenever it is asked again.
+func TestGrantIsSaidOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{}
+		g := granting(time.Hour, "connect", "read")
+		l.set("prod", g, "")
+		s, err := requesting(t, l, onRequest)
+		require.NoError(t, err)
+		said := 0
+		s.HandleReminders(func(string) bool { said++; return true })
+		time.Sleep(56 * time.Minute)
+		for range 3 {
+			g.Until = g.Until.Add(time.Millisecond)
+			l.set("prod", g, "")
+			time.Sleep(time.Minute)
+		}
+		require.Equal(t, 1, said)
+	})
 }
 
 // TestGrantSaysWhose: a session is told of the request by which it is open, and not of another.

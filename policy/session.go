@@ -25,9 +25,10 @@ type judge struct {
 
 	watching sync.Mutex // of what follows
 	timer    *time.Timer
-	stop     func() // of the watch over grants; nil: there is none
-	granted  string // the request by which the session is connected; empty: none
-	why      string // what was told of that request when it changed last
+	stop     func()    // of the watch over grants; nil: there is none
+	granted  string    // the request by which the session is connected; empty: none
+	until    time.Time // until which that has granted it
+	why      string    // what was told of that request when it changed last
 	closed   bool
 }
 
@@ -116,7 +117,7 @@ func (j *judge) hooks(name string, budgets *Budgets) (proxy.Hooks, error) {
 	}
 	j.timer = time.AfterFunc(1<<62, j.wake)
 	if j.grants != nil {
-		j.granted = j.current.Load().request
+		j.by(j.current.Load())
 		j.stop = j.grants.Watch(j.session.Identity.Subject, j.regranted)
 	}
 	j.wake()
