@@ -448,3 +448,27 @@ func TestRequestable(t *testing.T) {
 	require.True(t, slices.Equal(p.Rule("prod").Allow, onRequest.Allow))
 	require.Nil(t, p.Rule("none"))
 }
+
+// TestGrantCostsNothing: while nothing happens to what was granted, asking about an operation allocates nothing for it.
+func TestGrantCostsNothing(t *testing.T) {
+	l := &ledger{}
+	g := granting(time.Hour, "connect", "read")
+	g.Check = time.Now().Add(time.Minute)
+	l.set("prod", g, "")
+	s, err := requesting(t, l, onRequest)
+	require.NoError(t, err)
+	j := newJudge(s, compiledOf(t, onRequest), l)
+	op := statement(proxy.EffectRead)
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		if v := j.ask(context.Background(), op); v.Refuses() {
+			t.Error(v.Reason)
+		}
+	}))
+}
+
+func compiledOf(t *testing.T, r Rule) []*compiled {
+	t.Helper()
+	p, err := New([]Rule{r}, CarriesRequests)
+	require.NoError(t, err)
+	return p.rules
+}

@@ -18,7 +18,7 @@ func requestCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "request RESOURCE", GroupID: everydayGroup, Short: "Ask for access to a resource, for a time",
 		Long:              "The request goes to the approvers that an access rule names. Once it is approved you connect as to any other resource, until its time is over.",
-		Example:           example("sallyport request vm1 --for 1h --reason \"INC-4711\"", "sallyport request orders --ops write --reason \"INC-4711\" --wait"),
+		Example:           example("sallyport request vm1 --for 1h --reason \"INC-4711\"", "sallyport request orders --ops read,write --reason \"INC-4711\" --wait"),
 		ValidArgsFunction: offers(c, resources, false),
 		Args:              atMost(1),
 	}
