@@ -201,7 +201,8 @@ func (d *delivery) waits(doc store.Document) {
 	if l, ok := letterOf(doc); ok {
 		e.request = l.Notice.Request.ID
 		if l.Attempts > 0 {
-			e.order, e.attempts, e.due = l.Order, l.Attempts, l.Tried.Add(backoff(l.Attempts))
+			// It was the first of its request.
+			e.order, e.attempts, e.due = 0, l.Attempts, l.Tried.Add(backoff(l.Attempts))
 		}
 	} else {
 		e.request, e.drop = doc.Name, damaged
@@ -388,7 +389,7 @@ func (d *delivery) send(ctx context.Context, c *Channel, e *entry, drop string) 
 	d.mu.Lock()
 	now := d.now()
 	d.mu.Unlock()
-	l.Order, l.Attempts, l.Tried = e.order, l.Attempts+1, now
+	l.Attempts, l.Tried = l.Attempts+1, now
 	if errors.Is(r.err, ErrRefused) || now.Sub(doc.Created) >= GiveUpAfter {
 		r.done = d.giveUp(ctx, doc, &l, brief(r.err))
 		return r

@@ -29,7 +29,7 @@ func backoff(attempts int) time.Duration {
 type entry struct {
 	name     string // of its document
 	request  string
-	order    int64 // its place among those of the request
+	order    int64 // its place among those of the request: the version of a document that was not tried
 	created  time.Time
 	attempts int
 	due      time.Time // when it is tried; zero: now
@@ -73,7 +73,7 @@ func (l *lane) add(e *entry) {
 	if len(l.waiting) > MaxWaiting {
 		oldest := e
 		for _, o := range l.waiting {
-			if o.order < oldest.order && o.drop == "" {
+			if o.name < oldest.name && o.drop == "" {
 				oldest = o
 			}
 		}
@@ -122,7 +122,7 @@ func (l *lane) next(now time.Time, c *Channel) (e *entry, at time.Time) {
 			at = earlier(at, due)
 			continue
 		}
-		if e == nil || first.attempts < e.attempts || first.attempts == e.attempts && first.order < e.order {
+		if e == nil || l.before(first, e) {
 			e = first
 		}
 	}
@@ -133,6 +133,12 @@ func (l *lane) next(now time.Time, c *Channel) (e *entry, at time.Time) {
 		}
 	}
 	return e, at
+}
+
+// before reports whether a is sent before b, which is of another request. While the channel fails that is the newer one: what it cannot
+// take holds up nothing that comes later.
+func (l *lane) before(a, b *entry) bool {
+	return (a.order < b.order) != (l.failures > 0)
 }
 
 // earlier is the earlier one; zero is never.

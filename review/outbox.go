@@ -84,10 +84,7 @@ func (o *Outbox) used() ([]Channel, <-chan struct{}) {
 
 // letter is a notice as it is kept, for one channel.
 type letter struct {
-	Notice *Notice `json:"notice"`
-	// Order is the version that the document had before it was tried, by which notices of one request
-	// follow each other; 0: it was not tried.
-	Order    int64     `json:"order,omitempty"`
+	Notice   *Notice   `json:"notice"`
 	Attempts int       `json:"attempts,omitempty"`
 	Tried    time.Time `json:"tried,omitzero"`
 	Error    string    `json:"error,omitempty"`
