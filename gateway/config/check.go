@@ -208,8 +208,8 @@ func (f *File) noticeUnconnected(d *decoder) {
 // everything is granted to everybody who may ask for it.
 type everything struct{ rules *policy.Policy }
 
-func (everything) Version() uint64                          { return 0 }
-func (everything) Watch(string, func(string)) (stop func()) { return func() {} }
+func (everything) Version() uint64                                  { return 0 }
+func (everything) Watch(string, func(string, string)) (stop func()) { return func() {} }
 
 func (e everything) Granted(_ *proxy.Identity, _ proxy.Target, rule string) (policy.Grant, bool) {
 	return policy.Grant{Actions: e.rules.Rule(rule).Allow}, true
