@@ -18,12 +18,14 @@ import (
 // have to use TLS, and to ask for client certificates as tls.RequestClientCert does.
 //
 //	/scim/v2/  users and groups, from the company's directory
+//	/slack/    what people decide in Slack
 //	/auth/     logins at identity providers
 //	/link/     pages of login links
 //	/v1/       what commands ask; see package control
 func (g *Gateway) API() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/scim/v2/", g.serveSCIM)
+	mux.HandleFunc("/slack/{name}", g.serveSlack)
 	mux.Handle("/", g.control)
 	return mux
 }

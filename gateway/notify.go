@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"reflect"
 	"slices"
 
@@ -21,7 +22,8 @@ type notifier struct {
 	review.Channel
 	of      config.Notify
 	secrets config.NotifySecrets
-	links   string // of requests
+	links   string       // of requests
+	decide  http.Handler // what people decide there; nil: nothing
 }
 
 // openOutbox opens what tells people of requests.
@@ -56,9 +58,12 @@ func (g *Gateway) notifiers(ctx context.Context, f *config.File, from *config.Se
 			return config.SameNotify(&o.of, c) && o.links == n.links && reflect.DeepEqual(o.secrets, secrets)
 		})
 		if at >= 0 {
-			n.Notifier = before[at].Notifier
+			n.Notifier, n.decide = before[at].Notifier, before[at].decide
 		} else if n.Notifier, err = g.notifier(f, c, secrets); err != nil {
 			return nil, fmt.Errorf("notify %s: %w", c.Called(), err)
+		}
+		if s, ok := n.Notifier.(*slack.Notifier); ok && c.Signing != "" && n.decide == nil {
+			n.decide = g.callbacks(s, secrets.Signing)
 		}
 		list[i] = n
 	}

@@ -271,6 +271,7 @@ func TestProblems(t *testing.T) {
 		{"slack's channel", "audit: {", "notify: [{type: slack, channel: general, token: env:T}]\naudit: {", `notify slack: slack: channel: got "general", want an identifier such as C0123456789`},
 		{"slack's token", "audit: {", "notify: [{type: slack, channel: C0123456789}]\naudit: {", `notify slack: slack: token: got nothing`},
 		{"slack's token in clear", "audit: {", "notify: [{type: slack, channel: C0123456789, token: hunter2}]\naudit: {", `notify slack: not a reference to a secret`},
+		{"deciding in Slack", "audit: {", "notify: [{type: slack, channel: C0123456789, token: env:T, signing_secret: env:S}]\naudit: {", `notify slack: deciding in Slack needs the API, where Slack reaches it`},
 		{"slack's keys", "audit: {", "notify: [{type: slack, channel: C0123456789, token: env:T, keys: [env:K]}]\naudit: {", `notify slack: type slack has no keys`},
 		{"export twice", "durability: group", "export: [{type: stdout}, {type: stdout}]", `export stdout exists twice`},
 		{"export in clear", "durability: group", "export: [{type: webhook, url: \"http://x\", keys: [env:K]}]", `would send events unencrypted (use https, or set plaintext: true)`},

@@ -30,19 +30,20 @@ type Notify struct {
 	Events    []string `yaml:"events,chooses"`
 	Resources Selector `yaml:"resources"`
 
-	URL       string   `yaml:"url"`       // webhook; slack: the API
-	Keys      []string `yaml:"keys"`      // webhook: references
-	Private   bool     `yaml:"private"`   // webhook
-	Plaintext bool     `yaml:"plaintext"` // webhook
-	Details   bool     `yaml:"details"`   // all of them
-	Address   string   `yaml:"address"`   // smtp
-	Security  string   `yaml:"security"`  // smtp: starttls, tls or none
-	Username  string   `yaml:"username"`  // smtp
-	Password  string   `yaml:"password"`  // smtp: a reference
-	From      string   `yaml:"from"`      // smtp
-	To        []string `yaml:"to"`        // smtp: addresses, approvers, requester
-	Channel   string   `yaml:"channel"`   // slack
-	Token     string   `yaml:"token"`     // slack: a reference
+	URL       string   `yaml:"url"`            // webhook; slack: the API
+	Keys      []string `yaml:"keys"`           // webhook: references
+	Private   bool     `yaml:"private"`        // webhook
+	Plaintext bool     `yaml:"plaintext"`      // webhook
+	Details   bool     `yaml:"details"`        // all of them
+	Address   string   `yaml:"address"`        // smtp
+	Security  string   `yaml:"security"`       // smtp: starttls, tls or none
+	Username  string   `yaml:"username"`       // smtp
+	Password  string   `yaml:"password"`       // smtp: a reference
+	From      string   `yaml:"from"`           // smtp
+	To        []string `yaml:"to"`             // smtp: addresses, approvers, requester
+	Channel   string   `yaml:"channel"`        // slack
+	Token     string   `yaml:"token"`          // slack: a reference
+	Signing   string   `yaml:"signing_secret"` // slack: a reference; empty: nobody decides there
 	CA        string   `yaml:"ca"`
 }
 
@@ -72,7 +73,7 @@ func notifyTypes() []notifyType {
 	return []notifyType{
 		{"webhook", []string{"url", "keys", "private", "plaintext", "details", "ca"}, (*File).checkWebhook},
 		{"smtp", []string{"address", "security", "username", "password", "from", "to", "details", "ca"}, (*File).checkSMTP},
-		{"slack", []string{"channel", "token", "url", "details", "ca"}, (*File).checkSlack},
+		{"slack", []string{"channel", "token", "signing_secret", "url", "details", "ca"}, (*File).checkSlack},
 	}
 }
 
@@ -124,7 +125,7 @@ func (n *Notify) foreign(own []string) (keys []string) {
 	set := map[string]bool{
 		"url": n.URL != "", "keys": len(n.Keys) > 0, "private": n.Private, "plaintext": n.Plaintext, "details": n.Details, "ca": n.CA != "",
 		"address": n.Address != "", "security": n.Security != "", "username": n.Username != "", "password": n.Password != "", "from": n.From != "", "to": len(n.To) > 0,
-		"channel": n.Channel != "", "token": n.Token != "",
+		"channel": n.Channel != "", "token": n.Token != "", "signing_secret": n.Signing != "",
 	}
 	for key, is := range set {
 		if is && !slices.Contains(own, key) {
@@ -138,7 +139,7 @@ func (n *Notify) foreign(own []string) (keys []string) {
 // references are those to the channel's secrets.
 func (n *Notify) references() []string {
 	list := slices.Clone(n.Keys)
-	for _, ref := range []string{n.Password, n.Token} {
+	for _, ref := range []string{n.Password, n.Token, n.Signing} {
 		if ref != "" {
 			list = append(list, ref)
 		}
@@ -189,10 +190,13 @@ func (f *File) checkSMTP(d *decoder, n *Notify, at string) {
 
 // Slack is what the file says about a channel of Slack.
 func (n *Notify) Slack() slack.Config {
-	return slack.Config{Name: n.Called(), Channel: n.Channel, URL: n.URL, Details: n.Details}
+	return slack.Config{Name: n.Called(), Channel: n.Channel, URL: n.URL, Details: n.Details, Decide: n.Signing != ""}
 }
 
 func (f *File) checkSlack(d *decoder, n *Notify, at string) {
+	if n.Signing != "" && f.API.URL == "" && !d.broken["api"] {
+		d.problem(n.Line, "add api: {listen: 0.0.0.0:8443, url: https://gw.example.com:8443}", "%s: deciding in Slack needs the API, where Slack reaches it", at)
+	}
 	c := n.Slack()
 	c.Store = store.NewMemory() // the gateway's, when it is told
 	if n.Token != "" {
@@ -208,6 +212,7 @@ type NotifySecrets struct {
 	URL      string
 	Password string
 	Token    string
+	Signing  string
 	Keys     []string
 	CA       string // certificates; empty: the system's are trusted
 }
@@ -247,6 +252,11 @@ func (f *File) NotifySecrets(ctx context.Context, from *Secrets, n *Notify) (s N
 	if n.Token != "" {
 		if s.Token, err = f.Secret(ctx, from, n.Token); err != nil {
 			return s, fmt.Errorf("notify %s: token: %w", n.Called(), err)
+		}
+	}
+	if n.Signing != "" {
+		if s.Signing, err = f.Secret(ctx, from, n.Signing); err != nil {
+			return s, fmt.Errorf("notify %s: signing_secret: %w", n.Called(), err)
 		}
 	}
 	if n.CA != "" {
@@ -315,5 +325,6 @@ func (c *checking) notify(ctx context.Context, n *Notify) {
 	}
 	c.secret(ctx, n.Line, at+": password", n.Password)
 	c.secret(ctx, n.Line, at+": token", n.Token)
+	c.secret(ctx, n.Line, at+": signing_secret", n.Signing)
 	c.roots(c.decoder, n.Line, at+": ca", n.CA)
 }

@@ -1,5 +1,5 @@
 // Package slack tells people of requests in a channel of Slack. Each request is one message, which is
-// changed when something becomes of it. A message decides nothing.
+// changed when something becomes of it. People decide by its buttons where that is configured.
 package slack
 
 import (
@@ -40,6 +40,8 @@ type Config struct {
 	URL     string       // of the API; empty is DefaultURL
 	TLS     *tls.Config  // nil is the system's roots
 
+	// Decide gives messages about access that waits buttons to decide by; see [Callbacks].
+	Decide  bool
 	Details bool // what an operation would do is in messages, too
 	// Link is where a request is shown; nil: messages have no link.
 	Link func(request string) string
@@ -229,6 +231,20 @@ func plain(text string, most int) *slack.TextBlockObject {
 // escaped is text that a notification shows as it is.
 var escaped = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
+// buttons are those of a message.
+func (n *Notifier) buttons(r *review.Request) (list []slack.BlockElement) {
+	if n.config.Decide && r.Access != nil && r.State == review.Pending {
+		value := carried(r.ID, r.Hash)
+		list = append(list,
+			slack.NewButtonBlockElement(actionApprove, value, plain("Approve", 75)).WithStyle(slack.StylePrimary),
+			slack.NewButtonBlockElement(actionDeny, value, plain("Deny", 75)).WithStyle(slack.StyleDanger))
+	}
+	if n.config.Link != nil {
+		list = append(list, slack.NewButtonBlockElement(actionLook, "", plain("Look at the request", 75)).WithURL(n.config.Link(r.ID)))
+	}
+	return list
+}
+
 // options are the message as it is now. What others wrote is in it as plain text only.
 func (n *Notifier) options(of *review.Notice) []slack.MsgOption {
 	headline := plain(of.Headline(), maxHeadline)
@@ -246,10 +262,8 @@ func (n *Notifier) options(of *review.Notice) []slack.MsgOption {
 		blocks = append(blocks, slack.NewSectionBlock(nil, fields[:most], nil))
 		fields = fields[most:]
 	}
-	if n.config.Link != nil {
-		button := slack.NewButtonBlockElement("look", "", plain("Look at the request", 75))
-		button.URL = n.config.Link(of.Request.ID)
-		blocks = append(blocks, slack.NewActionBlock("", button))
+	if buttons := n.buttons(&of.Request); len(buttons) > 0 {
+		blocks = append(blocks, slack.NewActionBlock("", buttons...))
 	}
 	if n.config.Command != nil {
 		blocks = append(blocks, slack.NewContextBlock("", plain(n.config.Command(of.Request.ID), maxField)))

@@ -3,6 +3,7 @@ package slack_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -41,7 +42,10 @@ type fake struct {
 func newFake(t *testing.T) *fake {
 	f := &fake{fails: make(map[string]string)}
 	f.HTTP = reviewtest.NewHTTP(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.ParseForm() != nil {
+		if strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
+			b, _ := io.ReadAll(r.Body)
+			r.PostForm = url.Values{"json": {string(b)}}
+		} else if r.ParseForm() != nil {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}

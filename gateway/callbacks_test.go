@@ -1,0 +1,101 @@
+package gateway
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/review"
+	"github.com/sallyport/sallyport/review/reviewtest"
+)
+
+// TestDecideInSlack: what somebody decides in Slack counts as what she decides herself, with the groups that she has now.
+func TestDecideInSlack(t *testing.T) {
+	dir := t.TempDir()
+	var email atomic.Value
+	server := reviewtest.NewHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "users.info") {
+			fmt.Fprintf(w, `{"ok":true,"user":{"id":"U1","team_id":"T1","is_email_confirmed":true,"profile":{"email":%q}}}`, email.Load())
+			return
+		}
+		fmt.Fprint(w, `{"ok":true,"channel":"C0123456789","ts":"17.1"}`)
+	})
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "slack.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Leaf.Raw}), 0o600))
+	t.Setenv("SLACK_TOKEN", "xoxb-hunter2")
+	t.Setenv("SLACK_SIGNING", "signing")
+	text := strings.Replace(fmt.Sprintf(notifyConfig, verifier(t)), "access: [", "access: [{name: ask, groups: [dev], resources: [vm1], allow: [exec], request: {approvers: [oncall]}}, ", 1)
+	text = strings.Replace(text, "users: [{name: alice, groups: [dev],", fmt.Sprintf("users: [{name: bob, email: Bob@example.com, groups: [oncall], password: %[1]s}, {name: carol, email: carol@example.com, groups: [dev], password: %[1]s}, "+
+		"{name: twin, email: twins@example.com, groups: [oncall], password: %[1]s}, {name: twin2, email: twins@example.com, groups: [oncall], password: %[1]s}, {name: alice, email: alice@example.com, groups: [dev, oncall],", verifier(t)), 1)
+	h := open(t, dir, text+fmt.Sprintf("  - {type: slack, channel: C0123456789, token: env:SLACK_TOKEN, signing_secret: env:SLACK_SIGNING, url: %q, ca: slack.pem}\n", server.URL+"/api"))
+	alice := &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}
+	terms, err := h.requestable(alice, "vm1", "")
+	require.NoError(t, err)
+	r, err := h.desk.Ask(t.Context(), alice, review.Ask{Resource: "vm1", Terms: terms[0], For: time.Hour, Reason: "INC-1"})
+	require.NoError(t, err)
+	n := 0
+	press := func(path, as, verb, hash, reason string) *httptest.ResponseRecorder {
+		n++
+		email.Store(as)
+		body := url.Values{"payload": {fmt.Sprintf(`{"type":"view_submission","trigger_id":"%d","team":{"id":"T1"},"user":{"id":"U1"},"view":{"callback_id":"sallyport-%s","private_metadata":"%s %s",
+			"state":{"values":{"reason":{"reason":{"type":"plain_text_input","value":%q}}}}}}`, n, verb, r.ID, hash, reason)}}.Encode()
+		req := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+		seconds := strconv.FormatInt(time.Now().Unix(), 10)
+		mac := hmac.New(sha256.New, []byte("signing"))
+		fmt.Fprintf(mac, "v0:%s:%s", seconds, body)
+		req.Header.Set("X-Slack-Request-Timestamp", seconds)
+		req.Header.Set("X-Slack-Signature", "v0="+hex.EncodeToString(mac.Sum(nil)))
+		w := httptest.NewRecorder()
+		h.API().ServeHTTP(w, req)
+		return w
+	}
+	require.Equal(t, http.StatusNotFound, press("/slack/other", "bob@example.com", "approve", r.Hash, "").Code)
+	for as, want := range map[string]string{
+		"alice@example.com": "your own request", "carol@example.com": "not one of its approvers", "twins@example.com": "several people", "eve@example.com": "knows nobody",
+	} {
+		require.Contains(t, press("/slack/slack", as, "approve", r.Hash, "").Body.String(), want, as)
+	}
+	require.Contains(t, press("/slack/slack", "bob@example.com", "approve", strings.Repeat("00", 32), "").Body.String(), "read it again")
+	_, err = h.proofs.members.Disable(t.Context(), "bob")
+	require.NoError(t, err)
+	require.Contains(t, press("/slack/slack", "bob@example.com", "approve", r.Hash, "").Body.String(), "knows nobody")
+	_, err = h.proofs.members.Enable(t.Context(), "bob")
+	require.NoError(t, err)
+	now, err := h.desk.Get(t.Context(), r.ID)
+	require.NoError(t, err)
+	require.Equal(t, review.Pending, now.State)
+
+	w := press("/slack/slack", "bob@example.com", "approve", r.Hash, "on call")
+	require.Equal(t, http.StatusOK, w.Code)
+	require.Empty(t, w.Body.String())
+	now, err = h.desk.Get(t.Context(), r.ID)
+	require.NoError(t, err)
+	require.Equal(t, review.Approved, now.State)
+	require.Equal(t, "bob", now.DecidedBy)
+	require.Equal(t, "slack slack", now.Channel)
+	require.Contains(t, press("/slack/slack", "bob@example.com", "deny", r.Hash, "too late").Body.String(), "was approved by bob")
+	require.NoError(t, h.stop())
+	refused := 0
+	for _, e := range h.records(t)[""] {
+		if e.Type == audit.AdminRefused && e.Action == audit.AdminDecide {
+			refused++
+			require.Contains(t, e.Reason, r.ID)
+		}
+	}
+	require.Equal(t, 4, refused, "own, not an approver, another hash, too late")
+}
