@@ -61,6 +61,9 @@ type Protocol struct {
 	Open func(a Assembly) (*Service, error)
 	// Client returns the command line of the native client. Nil: none is known.
 	Client func(e Endpoint) (*Command, error)
+	// Exec returns the command line by which the native client runs one thing, without asking anybody. Nil: none is
+	// known.
+	Exec func(e Endpoint, x Execution) (*Command, error)
 	// Links returns how other programs are told of an endpoint. It may be nil.
 	Links func(e Endpoint) []Link
 }
@@ -264,6 +267,15 @@ type Proof struct {
 type Link struct {
 	For  string // "url", "jdbc"
 	Text string
+}
+
+// Execution is one thing that a native client runs: a statement, or a command.
+type Execution struct {
+	Text string // empty: what File holds
+	File string // "-" is the client's input
+	// CSV has rows come as CSV with a line of names, and NULL as Null. A protocol without rows has an error for it.
+	CSV  bool
+	Null string
 }
 
 // Command is the command line of a native client.

@@ -78,25 +78,15 @@ func connectCommand(c *cli) *cobra.Command {
 
 // connect starts the native client with what the login has left.
 func (p *profile) connect(ctx context.Context, c *cli, args []string, account, database string, printed bool) error {
-	api, err := p.api()
+	r, at, err := p.reach(ctx, args[0], account, database)
 	if err != nil {
 		return err
 	}
-	if err := p.renew(ctx); err != nil {
-		return err
-	}
-	r, err := resource(ctx, api, args[0])
-	if err != nil {
-		return err
-	}
-	at, err := p.endpoint(r, account, database, args[1:])
-	if err != nil {
-		return err
-	}
+	at.Args = args[1:]
 	if printed {
-		return printWays(c, r.Type, &at)
+		return printWays(c, r.Type, at)
 	}
-	cmd, err := native(gateway.Defaults().Protocols, r.Type, &at)
+	cmd, err := native(gateway.Defaults().Protocols, r.Type, at)
 	if err != nil {
 		return err
 	}
@@ -140,6 +130,11 @@ func native(list []protocol.Protocol, typ string, at *protocol.Endpoint) (*exec.
 	if err != nil {
 		return nil, err
 	}
+	return started(line)
+}
+
+// started is a command line that is to be started, with the environment of this process.
+func started(line *protocol.Command) (*exec.Cmd, error) {
 	program, err := exec.LookPath(line.Program)
 	if err != nil {
 		return nil, fail(exitError, "%s is not installed", line.Program)

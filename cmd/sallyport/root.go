@@ -23,7 +23,7 @@ func root(c *cli) *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	},
-		demoCommand(c), loginCommand(c), logoutCommand(c), whoamiCommand(c), meCommand(c), statusCommand(c), listCommand(c), describeCommand(c), canCommand(c), connectCommand(c), proxyCommand(c),
+		demoCommand(c), loginCommand(c), logoutCommand(c), whoamiCommand(c), meCommand(c), statusCommand(c), listCommand(c), describeCommand(c), canCommand(c), connectCommand(c), execCommand(c), proxyCommand(c),
 		sshConfigCommand(c), sshCertCommand(c), tokenCommand(c), requestCommand(c), requestsCommand(c), approveCommand(c), denyCommand(c),
 		serveCommand(c), checkCommand(c), schemaCommand(c), applyCommand(c), diffCommand(c), getCommand(c), deleteCommand(c), revisionsCommand(c),
 		policyCommand(c), adminCommand(c), passwdCommand(c),

@@ -117,6 +117,7 @@ func Protocol() protocol.Protocol {
 		Settings: func() any { return &postgres.Settings{} },
 		Open:     open,
 		Client:   client,
+		Exec:     execute,
 		Links:    links,
 	}
 }
@@ -152,6 +153,21 @@ func client(e protocol.Endpoint) (*protocol.Command, error) {
 		c.Env = append(c.Env, "PG"+strings.ToUpper(s.name)+"="+s.value)
 	}
 	return c, nil
+}
+
+// execute is psql's command line for one text, which is given up at its first error.
+func execute(e protocol.Endpoint, x protocol.Execution) (*protocol.Command, error) {
+	args := []string{"--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--pset=pager=off"}
+	if x.CSV {
+		args = append(args, "--csv", "--pset=null="+x.Null)
+	}
+	if x.Text != "" {
+		args = append(args, "--command="+x.Text)
+	} else {
+		args = append(args, "--file="+x.File)
+	}
+	e.Args = args
+	return client(e)
 }
 
 // setting is one of libpq's, and of what follows it.

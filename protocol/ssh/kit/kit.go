@@ -217,6 +217,7 @@ func Protocol() protocol.Protocol {
 		Allows:   allows,
 		Open:     open,
 		Client:   client,
+		Exec:     execute,
 	}
 }
 
@@ -284,6 +285,18 @@ func word(file string) string {
 		return `"` + file + `"`
 	}
 	return file
+}
+
+// execute is the command line of OpenSSH's client for one command.
+func execute(e protocol.Endpoint, x protocol.Execution) (*protocol.Command, error) {
+	switch {
+	case x.CSV:
+		return nil, errors.New("running a command by ssh: it has no rows: leave the format out")
+	case x.Text == "":
+		return nil, errors.New("running a command by ssh: got a file, want a command: give its text")
+	}
+	e.Args = []string{"-o", "BatchMode=yes", "--", x.Text}
+	return client(e)
 }
 
 // client is the command line of OpenSSH's client. What follows the host may be options of
