@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/proxy"
@@ -30,7 +32,8 @@ func (d grants) Granted(id *proxy.Identity, t proxy.Target, rule string) (policy
 	return policy.Grant{ID: request, Until: g.Until, Check: check, Actions: g.Actions}, ok
 }
 
-// now is who somebody is now who need not be logged in: with the groups that she came with when she was last.
+// now is who somebody is now who need not be logged in: with the groups that she came with when she was here last, where these are
+// a provider's, which is asked at her next login. Users of the file are as the file has them.
 func (g *Gateway) now(ctx context.Context, subject string) (*proxy.Identity, error) {
 	member, err := g.proofs.members.Get(ctx, subject)
 	if err != nil {
@@ -41,7 +44,7 @@ func (g *Gateway) now(ctx context.Context, subject string) (*proxy.Identity, err
 	switch {
 	case errors.Is(err, proxy.ErrUnavailable):
 		return nil, err
-	case err != nil && member.Seen.IsZero():
+	case err != nil && (member.Seen.IsZero() || !p.provides(subject)):
 		return nil, fmt.Errorf("%s is not known: %w", subject, err)
 	case err != nil:
 		id = &proxy.Identity{Subject: subject, Name: member.Name, Groups: slices.Clone(member.Given)}
@@ -50,6 +53,12 @@ func (g *Gateway) now(ctx context.Context, subject string) (*proxy.Identity, err
 		return id, err
 	}
 	return p.people.directory.Refresh(ctx, id)
+}
+
+// provides reports whether somebody is known by one of the identity providers of the revision.
+func (p *parts) provides(subject string) bool {
+	provider, _, _ := strings.Cut(subject, "/")
+	return slices.ContainsFunc(p.config.Identity.Providers, func(x config.Provider) bool { return subject != provider && x.Name == provider })
 }
 
 // reviewers take operations that are held to those who decide, and access that is asked for by connecting to the desk.

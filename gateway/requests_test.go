@@ -214,6 +214,11 @@ func TestRequestPeople(t *testing.T) {
 	require.Error(t, err)
 	_, err = tm.one.now(t.Context(), "dev/nobody")
 	require.Error(t, err)
+	for _, gone := range []string{"former", "elsewhere/alice"} { // a user whom the file had, and one of a provider that it had
+		require.NoError(t, tm.one.proofs.members.Saw(t.Context(), &proxy.Identity{Subject: gone, Groups: []string{"admin"}}))
+		_, err = tm.one.now(t.Context(), gone)
+		require.Error(t, err, gone)
+	}
 	root, err := tm.one.now(t.Context(), "root")
 	require.NoError(t, err)
 	require.True(t, root.In("admin"))
