@@ -870,9 +870,9 @@ func TestInterleavings(t *testing.T) {
 
 // TestRaces: what is done at the same moment at two gateways is done once.
 func TestRaces(t *testing.T) {
-	s := store.NewMemory()
-	gateways := []*desk{openDesk(t, s, everybody()), openDesk(t, s, everybody())}
 	for range 200 {
+		s := store.NewMemory()
+		gateways := []*desk{openDesk(t, s, everybody()), openDesk(t, s, everybody())}
 		r, err := gateways[0].Ask(t.Context(), gateways[0].people.ids["alice"], Ask{Resource: "vm1", Terms: terms, Reason: "x"})
 		require.NoError(t, err)
 		var wg sync.WaitGroup
