@@ -77,7 +77,7 @@ func (h *Handler) addAccess(c *call, list *Requests) error {
 	}
 	all := c.portal.Access.Desk.List()
 	if c.URL.Query().Get("past") == "true" {
-		past, err := c.portal.Access.Desk.History(c.Context(), maxPast)
+		past, err := c.portal.Access.Desk.History(c.Context(), maxPast, c.seesAccess)
 		if err != nil {
 			return err
 		}

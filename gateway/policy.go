@@ -60,7 +60,7 @@ func (d deciding) may(ctx context.Context, id *proxy.Identity, t proxy.Target) b
 // requestable reports whether somebody may ask for access to a resource, by some account.
 func (d deciding) requestable(id *proxy.Identity, r *proxy.Resource) bool {
 	return !d.alone && slices.ContainsFunc(r.Accounts, func(a proxy.Account) bool {
-		return slices.ContainsFunc(d.rules.Requestable(id, proxy.Target{Resource: r, Account: a, Database: r.Database}), func(rule *policy.Rule) bool {
+		return slices.ContainsFunc(d.rules.Requestable(id, proxy.Target{Resource: r, Account: a}), func(rule *policy.Rule) bool {
 			return slices.Contains(rule.Allow, "connect") || slices.Contains(rule.Allow, "all")
 		})
 	})

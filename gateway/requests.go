@@ -173,6 +173,7 @@ func (g *Gateway) requestable(who *proxy.Identity, resource, account string) ([]
 	if err != nil {
 		return nil, err
 	}
+	t.Database = "" // what is granted is known by the rule, and counts at its databases
 	var list []review.Terms
 	p := g.parts()
 	if p.alone {

@@ -158,11 +158,16 @@ func (p *Policy) With(grants Grants) *Policy {
 	return &with
 }
 
-// Requestable returns the names of the rules of which somebody may ask for access to a target, whatever she was granted
-// already: those that would let her connect, or do more there. They are in the order of the rules.
+// Requestable returns the rules of which somebody may ask for access to a target, whatever she was granted already: those that
+// would let her connect, or do more there. They are in the order of the rules. A target without a database is all of the
+// resource's.
 func (p *Policy) Requestable(id *proxy.Identity, t proxy.Target) (rules []*Rule) {
-	for _, c := range p.about(id, t) {
-		if c.Request != nil {
+	for _, c := range p.rules {
+		r := c.Rule
+		if t.Database == "" {
+			r.Databases = nil
+		}
+		if c.Request != nil && r.matches(id, t) {
 			r := c.Rule
 			rules = append(rules, &r)
 		}

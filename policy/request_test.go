@@ -440,6 +440,12 @@ func TestRequestable(t *testing.T) {
 	alice, eve := &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}, &proxy.Identity{Subject: "eve"}
 	require.Equal(t, "prod", p.Requestable(alice, orders)[0].Name)
 	require.Empty(t, p.Requestable(eve, orders))
+	other := onRequest
+	other.Databases = []string{"reporting"}
+	elsewhere, err := New([]Rule{other}, CarriesRequests)
+	require.NoError(t, err)
+	require.Empty(t, elsewhere.Requestable(alice, orders))
+	require.Equal(t, []string{"reporting"}, elsewhere.Requestable(alice, proxy.Target{Resource: orders.Resource, Account: orders.Account})[0].Databases)
 	require.False(t, p.May(alice, orders))
 	l := &ledger{}
 	require.False(t, p.With(l).May(alice, orders))

@@ -302,15 +302,15 @@ func (d *Desk) List() []Request {
 	return list
 }
 
-// History returns requests that are over, the latest of them, as far as they are kept.
-func (d *Desk) History(ctx context.Context, limit int) ([]Request, error) {
+// History returns the latest of those requests that are over and that which wants, as far as they are kept.
+func (d *Desk) History(ctx context.Context, limit int, which func(*Request) bool) ([]Request, error) {
 	var list []Request
 	for doc, err := range store.All(ctx, d.Store, KindRequest, "") {
 		if err != nil {
 			return nil, err
 		}
 		r, err := requestOf(doc)
-		if err == nil && r.over() {
+		if err == nil && r.over() && which(r) {
 			list = append(list, *r)
 		}
 	}

@@ -403,6 +403,25 @@ func TestGrantOfAnAgent(t *testing.T) {
 	require.False(t, ok, "nor is it the human's")
 }
 
+func anything(*Request) bool { return true }
+
+// TestHistory: the latest of those that somebody may know of, however many others there are.
+func TestHistory(t *testing.T) {
+	d := openDesk(t, store.NewMemory(), everybody())
+	for _, who := range []string{"alice", "eve", "eve", "eve"} {
+		r, err := d.Ask(t.Context(), d.people.ids[who], Ask{Resource: "vm1", Terms: terms, Reason: "INC-1"})
+		require.NoError(t, err)
+		_, err = d.Cancel(t.Context(), r.ID, d.people.ids[who])
+		require.NoError(t, err)
+	}
+	list, err := d.History(t.Context(), 2, func(r *Request) bool { return r.Requester == "alice" })
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	list, err = d.History(t.Context(), 2, anything)
+	require.NoError(t, err)
+	require.Len(t, list, 2)
+}
+
 // TestEndings: what ends a request tells those who wait and those who are connected by it.
 func TestEndings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -483,7 +502,7 @@ func TestEndings(t *testing.T) {
 		_, err = d.Approve(t.Context(), waits.ID, d.vote(waits, "olga"), Narrow{})
 		require.ErrorContains(t, err, "expired")
 		require.Empty(t, d.List())
-		list, err := d.History(t.Context(), 10)
+		list, err := d.History(t.Context(), 10, anything)
 		require.NoError(t, err)
 		require.Len(t, list, 5)
 		unwatch()
@@ -618,7 +637,7 @@ func TestDamagedRequest(t *testing.T) {
 		again := openDesk(t, s, everybody())
 		require.Empty(t, again.granted("prod"))
 		require.Empty(t, again.List())
-		list, err := again.History(t.Context(), 10)
+		list, err := again.History(t.Context(), 10, anything)
 		require.NoError(t, err)
 		require.Len(t, list, 1)
 	}
