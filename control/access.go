@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/audit"
@@ -18,6 +19,8 @@ type AccessDesk struct {
 	// Terms returns those on which somebody may ask for access to a resource, in the order of the rules. account may be empty. The error
 	// wraps proxy.ErrNotFound where the resource is not there.
 	Terms func(who *proxy.Identity, resource, account string) ([]review.Terms, error)
+	// Actions are the words that mean something, for who grants a part of everything.
+	Actions []string
 }
 
 // AccessRequest is the body of POST /v1/requests.
@@ -127,6 +130,11 @@ func (c *call) seesAccess(r *review.Request) bool {
 
 // decideAccess has the caller decide about a request for access.
 func (h *Handler) decideAccess(c *call, r *review.Request, d *decisionBody, approve bool) error {
+	for _, a := range d.Actions {
+		if !slices.Contains(c.portal.Access.Actions, a) {
+			return badRequest("actions: %q is unknown: want one of %s", a, strings.Join(c.portal.Access.Actions, ", "))
+		}
+	}
 	by, channel, err := h.decider(c, d)
 	if err == nil {
 		desk, vote := c.portal.Access.Desk, review.Vote{By: by, Hash: d.Hash, Reason: d.Reason, Channel: channel}

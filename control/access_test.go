@@ -43,7 +43,7 @@ func TestAccessRequests(t *testing.T) {
 		Rule: "prod", Actions: []string{"connect", "read", "write"}, Stages: []review.Stage{{Approvers: []string{"ops"}, Need: 1}},
 		For: time.Hour, Max: 2 * time.Hour, Decide: time.Hour,
 	}
-	s.portal.Access = &control.AccessDesk{Desk: desk, Terms: func(who *proxy.Identity, resource, _ string) ([]review.Terms, error) {
+	s.portal.Access = &control.AccessDesk{Desk: desk, Actions: []string{"connect", "read", "write"}, Terms: func(who *proxy.Identity, resource, _ string) ([]review.Terms, error) {
 		switch {
 		case resource != "orders":
 			return nil, fmt.Errorf("%w: %s", proxy.ErrNotFound, resource)
@@ -126,6 +126,9 @@ func TestAccessRequests(t *testing.T) {
 		require.Equal(t, http.StatusBadRequest, status, text)
 		require.Contains(t, text, "seconds: got")
 	}
+	status, text = s.do(t, olga, "POST", "/v1/requests/"+r.ID+"/approve", control.Decision{Hash: r.Hash, Actions: []string{"reed"}})
+	require.Equal(t, http.StatusBadRequest, status, text)
+	require.Contains(t, text, `\"reed\" is unknown: want one of connect, read, write`)
 	done := answer[review.Request](t, s, olga, "POST", "/v1/requests/"+r.ID+"/approve", control.Decision{Hash: r.Hash, Seconds: 600, Actions: []string{"read"}})
 	require.Equal(t, review.Approved, done.State)
 	require.Equal(t, []string{"connect", "read"}, done.Access.Grant.Actions)

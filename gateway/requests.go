@@ -187,5 +187,5 @@ func (g *Gateway) requestable(who *proxy.Identity, resource, account string) ([]
 
 // accessDesk is what the API takes requests for access by.
 func (g *Gateway) accessDesk() *control.AccessDesk {
-	return &control.AccessDesk{Desk: g.desk, Terms: g.requestable}
+	return &control.AccessDesk{Desk: g.desk, Terms: g.requestable, Actions: policy.Actions()}
 }
