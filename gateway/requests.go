@@ -100,6 +100,9 @@ func (r reviewers) Request(ctx context.Context, s *proxy.Session, op proxy.Op, h
 	if len(s.Target.Resource.Accounts) > 1 {
 		ask.Account = s.Target.Account.Name
 	}
+	if was := r.desk.Denied(s.Identity, &ask); was != nil {
+		return nil, errors.New(denied(was) + "; ask for access again with sallyport request")
+	}
 	made, err := r.desk.Ask(ctx, s.Identity, ask)
 	switch {
 	case errors.Is(err, review.ErrAsk):
@@ -147,9 +150,13 @@ func (r reviewers) wait(ctx context.Context, made *review.Request, rule string) 
 	case now.State == review.Approved:
 		return proxy.Allow(rule)
 	case now.State == review.Denied:
-		return proxy.Deny(proxy.CauseDenied, rule, now.DecidedBy+" denied request "+now.ID+": "+now.Reason, "")
+		return proxy.Deny(proxy.CauseDenied, rule, denied(now), "")
 	}
 	return proxy.Deny(proxy.CauseApproval, rule, "request "+now.ID+" is "+string(now.State), "Ask for access again.")
+}
+
+func denied(r *review.Request) string {
+	return r.DecidedBy + " denied request " + r.ID + ": " + r.Reason
 }
 
 // termsOf are those on which what a rule allows is granted.

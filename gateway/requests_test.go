@@ -144,6 +144,10 @@ func TestRequestWaits(t *testing.T) {
 	_, err = two.desk.Deny(t.Context(), id, review.Vote{By: olga, Hash: r.Hash, Reason: "not today"})
 	require.NoError(t, err)
 	require.ErrorContains(t, <-answer, "olga denied request "+id+": not today")
+	_, err = pgconn.Connect(t.Context(), reach)
+	require.ErrorContains(t, err, "olga denied request "+id+": not today; ask for access again with sallyport request")
+	require.Empty(t, one.desk.List(), "a client that connects again does not have people decide again")
+	require.NotEqual(t, id, one.requests(t, time.Minute, time.Time{}), "who asks on purpose does")
 }
 
 // TestRequestEndsOnTime: a session ends when what was granted is over, to the second, also while it runs something.

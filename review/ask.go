@@ -158,6 +158,23 @@ func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, e
 	return r, nil
 }
 
+// Denied returns the request by which somebody was denied the same rule at the same resource within the last minutes; nil: none. Who
+// connects again and again does not have people decide again and again.
+func (d *Desk) Denied(who *proxy.Identity, a *Ask) *Request {
+	since := d.now().Add(-AskedWithin)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, k := range d.known {
+		r := &k.request
+		if r.State == Denied && latest(r.DecidedAt).After(since) && r.Requester == who.Subject && r.For == who.OnBehalfOf &&
+			r.Resource == a.Resource && r.Account == a.Account && r.Access.Rule == a.Terms.Rule {
+			denied := r.clone()
+			return &denied
+		}
+	}
+	return nil
+}
+
 // turn waits until nobody else makes a request for a person, who makes one at a time: several that come at once are found to be the
 // same, or too many. She has made hers when made is called.
 func (d *Desk) turn(ctx context.Context, requester string) (made func(), err error) {
