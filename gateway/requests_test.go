@@ -218,7 +218,7 @@ func TestRequestPeople(t *testing.T) {
 	require.Error(t, err)
 	_, err = tm.one.now(t.Context(), "dev/nobody")
 	require.Error(t, err)
-	for _, gone := range []string{"former", "elsewhere/alice"} { // a user whom the file had, and one of a provider that it had
+	for _, gone := range []string{"former", "elsewhere/alice"} { // of a user and of a provider that were in the file
 		require.NoError(t, tm.one.proofs.members.Saw(t.Context(), &proxy.Identity{Subject: gone, Groups: []string{"admin"}}))
 		_, err = tm.one.now(t.Context(), gone)
 		require.Error(t, err, gone)

@@ -193,7 +193,7 @@ func (d *Desk) take(doc store.Document) {
 	d.see(r, doc.Version)
 }
 
-// gone ends a request that the store does not have any more.
+// gone ends a request that the store does not have any more, or only damaged.
 func (d *Desk) gone(id string, version int64) {
 	d.mu.Lock()
 	k := d.known[id]
