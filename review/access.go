@@ -112,7 +112,7 @@ func (a *Access) voted(subject string) bool {
 
 // approver reports whether somebody may approve a stage.
 func (s *Stage) approver(by *proxy.Identity) bool {
-	return slices.ContainsFunc(s.Approvers, func(g string) bool { return g == "*" || by.In(g) })
+	return oneOf(s.Approvers, by)
 }
 
 // ApproverOf reports whether by is an approver of a request for access, of any stage.

@@ -90,16 +90,29 @@ func (q *Queue) decide(id string, to State, v Vote) error {
 	return nil
 }
 
-// mayDecide reports why by may not decide.
-func (r *Request) mayDecide(by *proxy.Identity) error {
+// personal reports why by may not decide, whatever groups she is in.
+func (r *Request) personal(by *proxy.Identity) error {
 	switch {
 	case by == nil || by.Subject == "" || by.Kind != proxy.Human:
 		return ErrIneligible // services and agents act for somebody, and who cannot be told
 	case by.Subject == r.Requester || by.Subject == r.For:
 		return ErrOwn
 	}
+	return nil
+}
+
+// oneOf reports whether by is in one of the groups of approvers.
+func oneOf(groups []string, by *proxy.Identity) bool {
+	return slices.ContainsFunc(groups, func(g string) bool { return g == "*" || by.In(g) })
+}
+
+// mayDecide reports why by may not decide.
+func (r *Request) mayDecide(by *proxy.Identity) error {
+	if err := r.personal(by); err != nil {
+		return err
+	}
 	for _, groups := range r.Approvers {
-		if !slices.ContainsFunc(groups, func(g string) bool { return g == "*" || by.In(g) }) {
+		if !oneOf(groups, by) {
 			return ErrIneligible
 		}
 	}

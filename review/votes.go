@@ -132,17 +132,6 @@ func (r *Request) mayVote(by *proxy.Identity, stage int) error {
 	return nil
 }
 
-// personal reports why by may not decide, whatever groups she is in.
-func (r *Request) personal(by *proxy.Identity) error {
-	switch {
-	case by == nil || by.Subject == "" || by.Kind != proxy.Human:
-		return ErrIneligible // services and agents act for somebody, and who cannot be told
-	case by.Subject == r.Requester || by.Subject == r.For:
-		return ErrOwn
-	}
-	return nil
-}
-
 // approver reports whether by is an approver of any stage.
 func (r *Request) approver(by *proxy.Identity) bool {
 	return r.personal(by) == nil && slices.ContainsFunc(r.Access.Stages, func(s Stage) bool { return s.approver(by) })
