@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -142,11 +141,7 @@ func (c *call) scoped() (bool, error) {
 	if c.portal.Tokens == nil {
 		return true, nil
 	}
-	t, err := c.portal.Tokens.Get(c.Context(), c.who.Claims[identity.ClaimToken])
-	if errors.Is(err, identity.ErrNoDocument) {
-		return true, nil
-	}
-	return len(t.Scopes) > 0, err
+	return c.portal.Tokens.Scoped(c.Context(), c.who)
 }
 
 // LoginName is the name with which somebody logs in at listeners. It decides nothing: a

@@ -10,7 +10,6 @@ import (
 
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/gateway/config"
-	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
@@ -89,7 +88,7 @@ func (r reviewers) Request(ctx context.Context, s *proxy.Session, op proxy.Op, h
 	if rule == nil || rule.Request == nil {
 		return nil, fmt.Errorf("rule %s is not there any more: connect again", h.Access)
 	}
-	if scoped, err := r.scoped(ctx, s.Identity); err != nil {
+	if scoped, err := r.proofs.tokens.Scoped(ctx, s.Identity); err != nil {
 		return nil, err
 	} else if scoped {
 		return nil, errors.New("you have no access to " + s.Target.String() + " now, and an access token that has scopes asks for nothing more: ask for it with sallyport request")
@@ -119,16 +118,6 @@ func (r reviewers) Request(ctx context.Context, s *proxy.Session, op proxy.Op, h
 		ID: made.ID, Message: text, Deadline: time.Now().Add(h.For),
 		Wait: func(ctx context.Context) proxy.Verdict { return r.wait(ctx, made, h.Access) },
 	}, nil
-}
-
-// scoped reports whether somebody is here by an access token that has less than her rights: it asks for nothing more.
-func (g *Gateway) scoped(ctx context.Context, id *proxy.Identity) (bool, error) {
-	name := id.Claims[identity.ClaimToken]
-	if name == "" {
-		return false, nil
-	}
-	t, err := g.proofs.tokens.Get(ctx, name)
-	return len(t.Scopes) > 0, err
 }
 
 func address(s *proxy.Session) string {

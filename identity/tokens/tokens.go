@@ -159,6 +159,20 @@ func (t *Tokens) get(ctx context.Context, id string) (identity.Document, *kept, 
 	return d, k, nil
 }
 
+// Scoped reports whether somebody is here by an access token that has less than her rights. A token that is
+// gone has.
+func (t *Tokens) Scoped(ctx context.Context, id *proxy.Identity) (bool, error) {
+	name := id.Claims[identity.ClaimToken]
+	if name == "" {
+		return false, nil
+	}
+	token, err := t.Get(ctx, name)
+	if errors.Is(err, identity.ErrNoDocument) {
+		return true, nil
+	}
+	return len(token.Scopes) > 0, err
+}
+
 // Get returns a token.
 func (t *Tokens) Get(ctx context.Context, id string) (Token, error) {
 	_, k, err := t.get(ctx, id)
