@@ -3,7 +3,6 @@ package review
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -15,9 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/internal/testserver"
+	"github.com/sallyport/sallyport/internal/teststore"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/store"
-	"github.com/sallyport/sallyport/store/sqlstore"
 )
 
 func TestMain(m *testing.M) { testserver.Main(m) }
@@ -823,34 +822,17 @@ func after(was State, step string) State {
 // TestInterleavings: in every order of what people do at two gateways, which may not have heard of each other, the request
 // becomes what its states say, and is granted at neither once it is over.
 func TestInterleavings(t *testing.T) {
-	for name, open := range map[string]func(t *testing.T) store.Store{
-		"memory": func(*testing.T) store.Store { return store.NewMemory() },
-		"sqlite": func(t *testing.T) store.Store {
-			s, err := sqlstore.OpenSQLite(t.Context(), t.TempDir()+"/store.db", sqlstore.Options{})
-			require.NoError(t, err)
-			t.Cleanup(func() { s.Close() })
-			return s
-		},
-		"postgres": func(t *testing.T) store.Store {
-			server, database := testserver.Database(t, "")
-			s, err := sqlstore.OpenPostgres(t.Context(), fmt.Sprintf("postgres://postgres@%s/%s", server.Address(), database), sqlstore.Options{
-				Password: func(context.Context) (string, error) { return server.Password, nil },
-			})
-			require.NoError(t, err)
-			t.Cleanup(func() { s.Close() })
-			return s
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := open(t)
+	for _, k := range teststore.Kinds() {
+		t.Run(k.Name, func(t *testing.T) {
+			s := k.Open(t)
 			gateways := []*desk{openDesk(t, s, everybody()), openDesk(t, s, everybody())}
 			steps := steps
-			if name != "memory" { // which is slower
+			if k.Name != teststore.Memory { // which is slower
 				steps = []move{steps[0], steps[2], steps[3], steps[4]}
 			}
 			permutations(len(steps), func(order []int) {
-				if name == "memory" { // else what is over is read at each restart
-					s = open(t)
+				if k.Name == teststore.Memory { // else what is over is read at each restart
+					s = k.Open(t)
 					gateways = []*desk{openDesk(t, s, everybody()), openDesk(t, s, everybody())}
 				}
 				r, err := gateways[0].Ask(t.Context(), gateways[0].people.ids["alice"], Ask{Resource: "vm1", Terms: terms, Reason: "x"})

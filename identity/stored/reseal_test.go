@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,10 +13,8 @@ import (
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/identity/ca"
 	"github.com/sallyport/sallyport/identity/stored"
-	"github.com/sallyport/sallyport/internal/pgembed"
-	"github.com/sallyport/sallyport/internal/testserver"
+	"github.com/sallyport/sallyport/internal/teststore"
 	"github.com/sallyport/sallyport/store"
-	"github.com/sallyport/sallyport/store/sqlstore"
 )
 
 // secret is a document as packages of identity keep one.
@@ -25,24 +22,6 @@ type secret struct {
 	Note   string   `json:"note"`
 	Sealed []byte   `json:"sealed"`
 	More   [][]byte `json:"more"`
-}
-
-// onEachStore runs a test on every kind of store.
-func onEachStore(t *testing.T, test func(t *testing.T, s store.Store)) {
-	t.Run("memory", func(t *testing.T) { test(t, store.NewMemory()) })
-	t.Run("SQLite", func(t *testing.T) {
-		s, err := sqlstore.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "store.db"), sqlstore.Options{})
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, s.Close()) })
-		test(t, s)
-	})
-	t.Run("PostgreSQL", func(t *testing.T) {
-		server, name := testserver.Database(t, "")
-		s, err := sqlstore.OpenPostgres(t.Context(), testserver.URL(pgembed.User, server.Password, server.Address(), name, ""), sqlstore.Options{})
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, s.Close()) })
-		test(t, s)
-	})
 }
 
 // contended changes documents between a reading and the writing that follows it.
@@ -75,7 +54,7 @@ func (c *contended) Write(ctx context.Context, ws ...store.Write) (int64, error)
 // TestReseal: after it, the first key opens everything that the others have sealed, and what
 // others have changed meanwhile stays changed.
 func TestReseal(t *testing.T) {
-	onEachStore(t, func(t *testing.T, s store.Store) {
+	teststore.Each(t, func(t *testing.T, s store.Store) {
 		before, after := store.NewKey(), store.NewKey()
 		keys, err := store.OpenSealer(t.Context(), s, before)
 		require.NoError(t, err)

@@ -3,7 +3,6 @@ package ledger_test
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,34 +10,16 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/sallyport/sallyport/internal/pgembed"
 	"github.com/sallyport/sallyport/internal/testserver"
+	"github.com/sallyport/sallyport/internal/teststore"
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/policy/ledger"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/proxy/proxytest"
 	"github.com/sallyport/sallyport/store"
-	"github.com/sallyport/sallyport/store/sqlstore"
 )
 
 func TestMain(m *testing.M) { testserver.Main(m) }
-
-func onEachStore(t *testing.T, test func(t *testing.T, s store.Store)) {
-	t.Run("memory", func(t *testing.T) { test(t, store.NewMemory()) })
-	t.Run("SQLite", func(t *testing.T) {
-		s, err := sqlstore.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "store.db"), sqlstore.Options{})
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, s.Close()) })
-		test(t, s)
-	})
-	t.Run("PostgreSQL", func(t *testing.T) {
-		server, name := testserver.Database(t, "")
-		s, err := sqlstore.OpenPostgres(t.Context(), testserver.URL(pgembed.User, server.Password, server.Address(), name, ""), sqlstore.Options{})
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, s.Close()) })
-		test(t, s)
-	})
-}
 
 // gateway has budgets of its own on a ledger that others share.
 type gateway struct {
@@ -79,7 +60,7 @@ func begins(s *proxy.Session) bool {
 // TestBudgetOfPerson: what gateways give together is what the budget has, at once and one
 // after the other, and not one more.
 func TestBudgetOfPerson(t *testing.T) {
-	onEachStore(t, func(t *testing.T, s store.Store) {
+	teststore.Each(t, func(t *testing.T, s store.Store) {
 		const limit = 500
 		l := ledger.New(s)
 		var used atomic.Int64
