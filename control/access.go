@@ -60,7 +60,7 @@ func (h *Handler) askAccess(c *call) error {
 	}
 	all, err := desk.Terms(c.who, req.Resource, req.Account)
 	if errors.Is(err, proxy.ErrNotFound) || err == nil && len(all) == 0 {
-		return NotFound("there is no resource of this name to which you may ask for access")
+		return NotFound("you can ask for access to no resource of this name")
 	}
 	if err != nil {
 		return err

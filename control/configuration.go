@@ -93,7 +93,7 @@ const maxObjects = 2 * revision.MaxSize
 
 var errNoConfiguration = NotFound("this gateway keeps no objects of the configuration in a store")
 
-// configuration is that of the call, or why there is none.
+// configuration returns what changes objects at this gateway, or an error where nothing does.
 func (c *call) configuration() (*Configuration, error) {
 	if c.portal.Configuration == nil {
 		return nil, errNoConfiguration
@@ -300,21 +300,21 @@ func (h *Handler) listRevisions(c *call) error {
 	return nil
 }
 
-// numbered is the revision that the path names.
-func (c *call) numbered() (int64, error) {
+// numbered is the revision that the path names, and the configuration that it is of.
+func (c *call) numbered() (*Configuration, int64, error) {
+	cf, err := c.configuration()
+	if err != nil {
+		return nil, 0, err
+	}
 	n, err := strconv.ParseInt(c.PathValue("number"), 10, 64)
 	if err != nil {
-		return 0, NotFound("there is no such revision: want a number")
+		return nil, 0, NotFound("no revision is called so: want its number")
 	}
-	return n, nil
+	return cf, n, nil
 }
 
 func (h *Handler) showRevision(c *call) error {
-	cf, err := c.configuration()
-	if err != nil {
-		return err
-	}
-	n, err := c.numbered()
+	cf, n, err := c.numbered()
 	if err != nil {
 		return err
 	}
@@ -374,11 +374,7 @@ func (h *Handler) revertRevision(c *call) error {
 
 // onRevision does something with the revision that the path names.
 func (h *Handler) onRevision(c *call, do func(cf *Configuration, number int64, reason string, bind bool) error) error {
-	cf, err := c.configuration()
-	if err != nil {
-		return err
-	}
-	n, err := c.numbered()
+	cf, n, err := c.numbered()
 	if err != nil {
 		return err
 	}

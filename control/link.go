@@ -37,7 +37,7 @@ type linkPage struct {
 	Far            bool // the client is at another address
 	Who            string
 	Login          []loginAt // where to log in
-	Token          string    // of the form; empty: there is none
+	Token          string    // of the form; empty: the page has no form
 }
 
 type loginAt struct{ Name, URL string }

@@ -82,6 +82,8 @@ type FactorsReset struct {
 
 var errNotLocal = NotFound("only local users of this gateway prove themselves here: others do at their provider")
 
+var errNoFactor = NotFound("you have no second factor")
+
 // self is the caller's definition, who is a local user.
 func (c *call) self() (identity.User, error) {
 	p := c.portal
@@ -93,6 +95,14 @@ func (c *call) self() (identity.User, error) {
 		return user, errNotLocal
 	}
 	return user, nil
+}
+
+// selfAsks reads the body of a request about how the caller proves herself, and returns her definition.
+func (c *call) selfAsks(req any) (identity.User, error) {
+	if err := c.body(req); err != nil {
+		return identity.User{}, err
+	}
+	return c.self()
 }
 
 // proveAgain has the caller prove herself by her password, and by a code where she has a second
@@ -146,10 +156,7 @@ func (h *Handler) showFactors(c *call) error {
 
 func (h *Handler) changePassword(c *call) error {
 	var req PasswordRequest
-	if err := c.body(&req); err != nil {
-		return err
-	}
-	user, err := c.self()
+	user, err := c.selfAsks(&req)
 	if err != nil {
 		return err
 	}
@@ -210,10 +217,7 @@ func (h *Handler) endOthers(c *call, reason string) (out Ended, err error) {
 
 func (h *Handler) addTOTP(c *call) error {
 	var req Again
-	if err := c.body(&req); err != nil {
-		return err
-	}
-	user, err := c.self()
+	user, err := c.selfAsks(&req)
 	if err != nil {
 		return err
 	}
@@ -236,10 +240,7 @@ func (h *Handler) addTOTP(c *call) error {
 
 func (h *Handler) confirmTOTP(c *call) error {
 	var req CodeRequest
-	if err := c.body(&req); err != nil {
-		return err
-	}
-	user, err := c.self()
+	user, err := c.selfAsks(&req)
 	if err != nil {
 		return err
 	}
@@ -291,10 +292,7 @@ func (h *Handler) removeTOTP(c *call) error {
 // onFactor does something to the caller's second factor, once she has proven herself by it.
 func (h *Handler) onFactor(c *call, what string, do func(user string) (any, error)) error {
 	var req Again
-	if err := c.body(&req); err != nil {
-		return err
-	}
-	user, err := c.self()
+	user, err := c.selfAsks(&req)
 	if err != nil {
 		return err
 	}
@@ -303,14 +301,14 @@ func (h *Handler) onFactor(c *call, what string, do func(user string) (any, erro
 		return err
 	}
 	if id.Claims[identity.ClaimMethods] != identity.MethodsFactor {
-		return NotFound("you have no second factor")
+		return errNoFactor
 	}
 	if err := h.factor(c, what); err != nil {
 		return err
 	}
 	out, err := do(user.Name)
 	if errors.Is(err, totp.ErrNotEnrolled) || errors.Is(err, identity.ErrNoDocument) {
-		return NotFound("you have no second factor")
+		return errNoFactor
 	}
 	if err != nil {
 		return err
@@ -323,10 +321,7 @@ func (h *Handler) onFactor(c *call, what string, do func(user string) (any, erro
 // by her password where she has none.
 func (h *Handler) prove(c *call) error {
 	var req Again
-	if err := c.body(&req); err != nil {
-		return err
-	}
-	user, err := c.self()
+	user, err := c.selfAsks(&req)
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ type decisionBody struct {
 
 var errNoRequests = NotFound("approvals are not set up on this gateway")
 
-// queue is where operations wait; one in which nothing does when there is none.
+// queue returns where operations wait; an empty one where the gateway has no queue.
 func (h *Handler) queue() *review.Queue {
 	if h.Requests == nil {
 		return &review.Queue{}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -94,12 +93,7 @@ func userState(u control.User) string {
 	return "enabled"
 }
 
-func seen(u control.User) string {
-	if u.Seen.IsZero() {
-		return ""
-	}
-	return u.Seen.Local().Format(time.DateTime)
-}
+func seen(u control.User) string { return localTime(u.Seen) }
 
 func usersShowCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{

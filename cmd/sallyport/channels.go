@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -62,13 +61,6 @@ func channelError(s review.ChannelStatus) string {
 		return s.Failure.Error
 	}
 	return ""
-}
-
-func localTime(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.Local().Format(time.DateTime)
 }
 
 func channelsDeadCommand(c *cli) *cobra.Command {

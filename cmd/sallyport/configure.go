@@ -270,7 +270,7 @@ func readFiles(c *cli, files []string) (*control.ApplyRequest, error) {
 		texts = append(texts, string(text))
 	}
 	if len(texts) == 0 {
-		return nil, fail(exitUsage, "%s: there is no file of YAML", strings.Join(files, ", "))
+		return nil, fail(exitUsage, "reading %s: got no file, want files called *.yaml or *.yml", strings.Join(files, ", "))
 	}
 	return &control.ApplyRequest{Objects: strings.Join(texts, "\n---\n"), File: strings.Join(names, ", ")}, nil
 }

@@ -52,8 +52,8 @@ func TestDocumentedConfigs(t *testing.T) {
 	require.GreaterOrEqual(t, n, 2)
 }
 
-// TestBreakGlass: the account for emergencies that docs/login.md shows connects by its second factor
-// of late, and by nothing less; what it writes waits for an approval.
+// TestBreakGlass: the account for emergencies that docs/login.md shows connects by its second factor,
+// when that was proven recently, and by nothing less; what it writes waits for an approval.
 func TestBreakGlass(t *testing.T) {
 	text := ""
 	for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(document(t, "docs/login.md"), -1) {

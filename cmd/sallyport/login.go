@@ -47,7 +47,7 @@ func loginCommand(c *cli) *cobra.Command {
 	f.StringVar(&o.ca, "ca", "", "`file` of the authority by which the gateway is known")
 	f.StringVar(&o.fingerprint, "fingerprint", "", "the SHA-256 of the gateway's authority, in `hex`: nothing is asked")
 	f.StringVar(&o.workload, "workload", "", "log a program in by its platform's token, in this `file`; \"-\" is standard input")
-	f.BoolVar(&o.again, "step-up", false, "prove yourself again, for rules that ask for a login of late; connections that are open go on as they were")
+	f.BoolVar(&o.again, "step-up", false, "prove yourself again, for rules that ask for a recent login; open connections go on as they were")
 	o.proof = addProofFlags(f)
 	cmd.RunE = does(func(ctx context.Context, args []string) error {
 		o.profile = *profile
@@ -476,20 +476,14 @@ func statusCommand(c *cli) *cobra.Command {
 			counts = counts || s.Current && s.State == "logged-in"
 			list = append(list, s)
 		}
-		at := func(t time.Time) string {
-			if t.IsZero() {
-				return ""
-			}
-			return t.Local().Format(time.DateTime)
-		}
 		err = printList(
 			c.out, output, "Login", list,
 			column[loginState]{"PROFILE", false, func(s loginState) string { return s.Profile }},
 			column[loginState]{"URL", false, func(s loginState) string { return s.URL }},
 			column[loginState]{"SUBJECT", false, func(s loginState) string { return s.Subject }},
 			column[loginState]{"STATE", false, func(s loginState) string { return s.State }},
-			column[loginState]{"UNTIL", false, func(s loginState) string { return at(s.Expires) }},
-			column[loginState]{"CERTIFICATE", true, func(s loginState) string { return at(s.Certificate) }},
+			column[loginState]{"UNTIL", false, func(s loginState) string { return localTime(s.Expires) }},
+			column[loginState]{"CERTIFICATE", true, func(s loginState) string { return localTime(s.Certificate) }},
 		)
 		if err != nil {
 			return err

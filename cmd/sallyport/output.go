@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
@@ -63,6 +64,14 @@ type column[T any] struct {
 	name string
 	wide bool
 	cell func(T) string
+}
+
+// localTime is a time as tables show it; empty where it is not known.
+func localTime(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Local().Format(time.DateTime)
 }
 
 // printList prints what was found. Identifiers are never cut.

@@ -82,12 +82,6 @@ func tokenListCommand(c *cli) *cobra.Command {
 		if err != nil {
 			return answered(err)
 		}
-		day := func(t time.Time) string {
-			if t.IsZero() {
-				return ""
-			}
-			return t.Local().Format(time.DateTime)
-		}
 		return printList(
 			c.out, output, "Token", list,
 			column[control.Token]{"TOKEN", false, func(t control.Token) string { return t.ID }},
@@ -95,8 +89,8 @@ func tokenListCommand(c *cli) *cobra.Command {
 			column[control.Token]{"SUBJECT", true, func(t control.Token) string { return t.Subject }},
 			column[control.Token]{"LOGIN", true, func(t control.Token) string { return t.User + tokens.Separator + t.ID }},
 			column[control.Token]{"MAY", false, func(t control.Token) string { return scopes(t.Scopes) }},
-			column[control.Token]{"EXPIRES", false, func(t control.Token) string { return day(t.Expires) }},
-			column[control.Token]{"USED", false, func(t control.Token) string { return day(t.LastUsed) }},
+			column[control.Token]{"EXPIRES", false, func(t control.Token) string { return localTime(t.Expires) }},
+			column[control.Token]{"USED", false, func(t control.Token) string { return localTime(t.LastUsed) }},
 		)
 	})
 	return cmd
