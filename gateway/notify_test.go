@@ -258,6 +258,10 @@ func TestNotifySlack(t *testing.T) {
 	h := open(t, dir, text)
 	h.keep(t, "vm1", "r1 asked")
 	require.Eventually(t, func() bool { return server.Taken() == 1 }, 30*time.Second, 5*time.Millisecond, "%v", h.log)
+	require.Eventually(t, func() bool { // else it may not be known where the message is, and another one is written
+		list, err := h.outbox.Status(t.Context())
+		return err == nil && !slices.ContainsFunc(list, func(s review.ChannelStatus) bool { return s.Waiting > 0 })
+	}, 30*time.Second, 5*time.Millisecond, "%v", h.log)
 	require.NoError(t, h.stop())
 	h = open(t, dir, text)
 	h.keep(t, "vm1", "r1 denied")
