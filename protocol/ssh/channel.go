@@ -84,7 +84,7 @@ func (s *session) serveChannel(nc gossh.NewChannel) error {
 		return s.serveForward(nc)
 	}
 	if !s.awaitReady() {
-		nc.Reject(gossh.ConnectionFailed, s.failure())
+		nc.Reject(gossh.ConnectionFailed, s.failureLine())
 		return nil
 	}
 	s.refuseName("channel", nc.ChannelType())
@@ -103,11 +103,24 @@ func (s *session) awaitReady() bool {
 	}
 }
 
-func (s *session) failure() string {
-	if s.ctx.Err() != nil || s.err == nil {
+// failure returns why there is no connection to the resource; nil when there is one,
+// or nobody knows yet because the client left before.
+func (s *session) failure() error {
+	select {
+	case <-s.ready:
+		return s.err
+	default:
+		return nil
+	}
+}
+
+// failureLine is failure in one line.
+func (s *session) failureLine() string {
+	err := s.failure()
+	if err == nil || s.ctx.Err() != nil {
 		return "the session ended"
 	}
-	return strings.Join(printableLines(failureText(s.err)), "; ")
+	return strings.Join(printableLines(failureText(err)), "; ")
 }
 
 func (s *session) serveSessionChannel(nc gossh.NewChannel) error {
@@ -293,13 +306,14 @@ func (ch *channel) refuseAll(queue <-chan *gossh.Request) error {
 			r.Reply(true, nil)
 		case "shell", "exec", "subsystem":
 			r.Reply(true, nil)
-			if s.err != nil {
-				ch.say(failureText(s.err))
+			err := s.failure()
+			if err != nil {
+				ch.say(failureText(err))
 			}
 			s.mu.Lock()
 			s.bannerOut = true
 			s.mu.Unlock()
-			ch.exit(exitCodeOf(s.err))
+			ch.exit(exitCodeOf(err))
 			return nil
 		default:
 			r.Reply(r.Type == "env", nil)

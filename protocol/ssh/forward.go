@@ -21,7 +21,7 @@ const resolveTime = 10 * time.Second
 // ssh -L, -D and -W.
 func (s *session) serveForward(nc gossh.NewChannel) error {
 	if !s.awaitReady() {
-		nc.Reject(gossh.ConnectionFailed, s.failure())
+		nc.Reject(gossh.ConnectionFailed, s.failureLine())
 		return nil
 	}
 	var op *proxy.Forward
