@@ -175,6 +175,38 @@ func TestHalfClose(t *testing.T) {
 			})
 		})
 	}
+	t.Run("while the last answer is passed on", func(t *testing.T) {
+		for _, c := range []struct{ name, text, want string }{
+			{"rows", "SELECT 1", "TDCZ$"},
+			{"an error", "SELECT 1/0", "EZ$"},
+			{"goodbye", "SELECT 1", "TDCZ$"},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				clearAndTLS(t, func(t *testing.T, config gateConfig, secure bool) {
+					answered, left := make(chan struct{}), make(chan struct{})
+					config.chain = []proxy.Interceptor{&hooks{Hooks: proxy.Hooks{Done: func(_ context.Context, op proxy.Op, _ *proxy.Outcome) {
+						if op.Info().Kind == proxy.KindStatement {
+							close(answered)
+							<-left
+							time.Sleep(100 * time.Millisecond) // so that the gateway has read that the client left
+						}
+					}}}}
+					g := startGate(t, config)
+					conn := g.session(t, secure)
+					conn.send(query(c.text))
+					<-answered
+					if c.name == "goodbye" {
+						conn.send(msg(wire.Terminate))
+					}
+					require.NoError(t, closeWrite(conn.Conn))
+					close(left)
+					types, failed := conn.until(0)
+					require.Equal(t, c.want, strings.ReplaceAll(types, "S", ""), failed)
+					g.idle(t, 5*time.Second)
+				})
+			})
+		}
+	})
 	t.Run("much that is read late", func(t *testing.T) {
 		g := startGate(t, gateConfig{})
 		conn := g.raw(t)

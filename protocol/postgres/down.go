@@ -102,7 +102,8 @@ func (d *down) step() error {
 }
 
 // woken tells apart why reading stopped: a goroutine that wants something told
-// to the client, the gateway draining, up having stopped, or the end.
+// to the client, the gateway draining, up having stopped, the client having left, or
+// the end.
 func (d *down) woken(err error) error {
 	if d.session.session.Err() != nil {
 		return d.session.session.Err()
@@ -137,7 +138,10 @@ func (d *down) woken(err error) error {
 	if err := d.sendNotices(); err != nil {
 		return err
 	}
-	if d.rested.Load() {
+	switch {
+	case d.departed.Load():
+		return proxy.ErrClientLeft
+	case d.rested.Load():
 		return errRest
 	}
 	return nil

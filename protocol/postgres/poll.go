@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/internal/evloop"
-	"github.com/sallyport/sallyport/proxy"
 )
 
 // A session is served in one of two ways, and moves between them at any step.
@@ -187,10 +186,9 @@ func (s *session) concurrently() (rest bool, err error) {
 		}
 		s.up.reader.Close()
 		switch {
-		case err == nil && s.linger():
-			return nil // down ends when the server does
 		case err == nil:
-			return proxy.ErrClientLeft
+			s.depart()
+			return nil
 		case errors.Is(err, errServerLeft):
 			s.unheard.Store(time.Now().Add(time.Second).UnixNano())
 			s.stir()

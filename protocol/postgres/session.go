@@ -38,6 +38,7 @@ type session struct {
 
 	cancelling atomic.Bool // a cancel request to the server is under way
 	leaving    atomic.Bool // the client sends no more: that the server leaves then is not a failure
+	departed   atomic.Bool // it sends no more, and the server owes nothing: down ends the session
 	// unheard is the time until which down reads what the server has said before it
 	// took no more; 0 while it takes more. In nanoseconds since 1970.
 	unheard atomic.Int64
@@ -330,21 +331,20 @@ func (s *session) abandon() {
 	}
 }
 
-// linger leaves a client that sends no more its answers: the server is told the
-// same, and the session ends when it has left. It reports whether anything is
-// owed.
-func (s *session) linger() bool {
+// depart ends the session of a client that sends no more, after it has its answers.
+// Where the server owes any, it is told the same as the gateway, and leaves after
+// the last of them. Where it owes none, down may still be passing the last one on,
+// and ends after that.
+func (s *session) depart() {
+	s.presence.begin()
 	s.pending.mu.Lock()
 	owed := s.pending.n > 0
 	s.pending.mu.Unlock()
-	if !owed || s.session.Err() != nil {
-		return false
+	if owed && (s.leaving.Swap(true) || s.upstream.conn.CloseWrite() == nil) {
+		return
 	}
-	if !s.leaving.Swap(true) && s.upstream.conn.CloseWrite() != nil {
-		return false
-	}
-	s.presence.begin()
-	return true
+	s.departed.Store(true)
+	s.stir()
 }
 
 // nudge writes to the client what it knows already.
