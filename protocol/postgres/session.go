@@ -336,6 +336,9 @@ func (s *session) abandon() {
 // the last of them. Where it owes none, down may still be passing the last one on,
 // and ends after that.
 func (s *session) depart() {
+	if s.session.Err() != nil {
+		return // it was ended, and down says why
+	}
 	s.presence.begin()
 	s.pending.mu.Lock()
 	owed := s.pending.n > 0
