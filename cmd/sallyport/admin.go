@@ -57,33 +57,19 @@ func adminCommand(c *cli) *cobra.Command {
 }
 
 func usersListCommand(c *cli) *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "ls", Short: "List those who have logged in, or were written down",
-		Example: example("sallyport admin users ls", "sallyport admin users ls --output wide"),
-		Args:    atMost(0),
-	}
-	f := cmd.Flags()
-	open := controlFlags(c, f)
-	output := listFlags(f)
-	cmd.RunE = does(func(ctx context.Context, _ []string) error {
-		api, err := open()
-		if err != nil {
-			return err
-		}
-		list, err := api.Users(ctx)
-		if err != nil {
-			return answered(err)
-		}
-		return printList(
-			c.out, output, "User", list,
-			column[control.User]{"SUBJECT", false, func(u control.User) string { return u.Subject }},
-			column[control.User]{"NAME", false, func(u control.User) string { return u.Name }},
-			column[control.User]{"GROUPS", false, func(u control.User) string { return strings.Join(append(u.Given, u.Groups...), ",") }},
-			column[control.User]{"STATE", false, userState},
-			column[control.User]{"SEEN", true, seen},
-		)
-	})
-	return cmd
+	return lists(
+		c, &cobra.Command{
+			Use: "ls", Short: "List those who have logged in, or were written down",
+			Example: example("sallyport admin users ls", "sallyport admin users ls --output wide"),
+			Args:    atMost(0),
+		}, "User",
+		(*client.Client).Users,
+		column[control.User]{"SUBJECT", false, func(u control.User) string { return u.Subject }},
+		column[control.User]{"NAME", false, func(u control.User) string { return u.Name }},
+		column[control.User]{"GROUPS", false, func(u control.User) string { return strings.Join(append(u.Given, u.Groups...), ",") }},
+		column[control.User]{"STATE", false, userState},
+		column[control.User]{"SEEN", true, seen},
+	)
 }
 
 func userState(u control.User) string {
@@ -207,28 +193,14 @@ func userCommand(c *cli, verb, short string, do func(*client.Client, context.Con
 }
 
 func groupsListCommand(c *cli) *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "ls", Short: "List the groups that somebody is in",
-		Example: example("sallyport admin groups ls"),
-		Args:    atMost(0),
-	}
-	f := cmd.Flags()
-	open := controlFlags(c, f)
-	output := listFlags(f)
-	cmd.RunE = does(func(ctx context.Context, _ []string) error {
-		api, err := open()
-		if err != nil {
-			return err
-		}
-		list, err := api.Groups(ctx)
-		if err != nil {
-			return answered(err)
-		}
-		return printList(
-			c.out, output, "Group", list,
-			column[control.Group]{"GROUP", false, func(g control.Group) string { return g.Name }},
-			column[control.Group]{"MEMBERS", false, func(g control.Group) string { return strings.Join(g.Members, ",") }},
-		)
-	})
-	return cmd
+	return lists(
+		c, &cobra.Command{
+			Use: "ls", Short: "List the groups that somebody is in",
+			Example: example("sallyport admin groups ls"),
+			Args:    atMost(0),
+		}, "Group",
+		(*client.Client).Groups,
+		column[control.Group]{"GROUP", false, func(g control.Group) string { return g.Name }},
+		column[control.Group]{"MEMBERS", false, func(g control.Group) string { return strings.Join(g.Members, ",") }},
+	)
 }

@@ -7,38 +7,25 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sallyport/sallyport/control/client"
 	"github.com/sallyport/sallyport/review"
 )
 
 func channelsListCommand(c *cli) *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "ls", Short: "List channels, what waits for them, and why",
-		Example: example("sallyport admin channels ls"),
-		Args:    atMost(0),
-	}
-	f := cmd.Flags()
-	open := controlFlags(c, f)
-	output := listFlags(f)
-	cmd.RunE = does(func(ctx context.Context, _ []string) error {
-		api, err := open()
-		if err != nil {
-			return err
-		}
-		list, err := api.Channels(ctx)
-		if err != nil {
-			return answered(err)
-		}
-		return printList(
-			c.out, output, "Channel", list,
-			column[review.ChannelStatus]{"CHANNEL", false, func(s review.ChannelStatus) string { return s.Name }},
-			column[review.ChannelStatus]{"STATE", false, channelState},
-			column[review.ChannelStatus]{"WAITING", false, func(s review.ChannelStatus) string { return strconv.Itoa(s.Waiting) }},
-			column[review.ChannelStatus]{"SINCE", false, func(s review.ChannelStatus) string { return localTime(s.Oldest) }},
-			column[review.ChannelStatus]{"DEAD", false, func(s review.ChannelStatus) string { return strconv.Itoa(s.Dead) }},
-			column[review.ChannelStatus]{"ERROR", false, channelError},
-		)
-	})
-	return cmd
+	return lists(
+		c, &cobra.Command{
+			Use: "ls", Short: "List channels, what waits for them, and why",
+			Example: example("sallyport admin channels ls"),
+			Args:    atMost(0),
+		}, "Channel",
+		(*client.Client).Channels,
+		column[review.ChannelStatus]{"CHANNEL", false, func(s review.ChannelStatus) string { return s.Name }},
+		column[review.ChannelStatus]{"STATE", false, channelState},
+		column[review.ChannelStatus]{"WAITING", false, func(s review.ChannelStatus) string { return strconv.Itoa(s.Waiting) }},
+		column[review.ChannelStatus]{"SINCE", false, func(s review.ChannelStatus) string { return localTime(s.Oldest) }},
+		column[review.ChannelStatus]{"DEAD", false, func(s review.ChannelStatus) string { return strconv.Itoa(s.Dead) }},
+		column[review.ChannelStatus]{"ERROR", false, channelError},
+	)
 }
 
 func channelState(s review.ChannelStatus) string {

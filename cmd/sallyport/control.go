@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/sallyport/sallyport/control"
@@ -18,6 +20,24 @@ import (
 func controlFlags(c *cli, f *pflag.FlagSet) func() (*client.Client, error) {
 	file, socket, profile := configFlag(f), socketFlag(f), profileFlag(f)
 	return func() (*client.Client, error) { return openControl(c, *file, *socket, *profile) }
+}
+
+// lists has cmd print what the gateway lists. get may read flags that cmd has already.
+func lists[T any](c *cli, cmd *cobra.Command, kind string, get func(*client.Client, context.Context) ([]T, error), columns ...column[T]) *cobra.Command {
+	f := cmd.Flags()
+	open, output := controlFlags(c, f), listFlags(f)
+	cmd.RunE = does(func(ctx context.Context, _ []string) error {
+		api, err := open()
+		if err != nil {
+			return err
+		}
+		list, err := get(api, ctx)
+		if err != nil {
+			return answered(err)
+		}
+		return printList(c.out, output, kind, list, columns...)
+	})
+	return cmd
 }
 
 // openControl returns a client of the gateway at the socket, of that of the profile, or of

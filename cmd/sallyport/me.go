@@ -78,6 +78,28 @@ func (s *self) again(f *proofFlags) (a control.Again, err error) {
 	return a, err
 }
 
+// afterProof has cmd do something as the user of a login, after she has proven herself. may, which may be nil, says before that
+// why it is not done.
+func afterProof(c *cli, cmd *cobra.Command, may func(*self) error, do func(context.Context, *self, control.Again, *proofFlags) error) *cobra.Command {
+	f := cmd.Flags()
+	profile, proof := profileFlag(f), addProofFlags(f)
+	cmd.RunE = does(func(ctx context.Context, _ []string) error {
+		s, err := openSelf(ctx, c, *profile)
+		if err == nil && may != nil {
+			err = may(s)
+		}
+		if err != nil {
+			return err
+		}
+		again, err := s.again(proof)
+		if err != nil {
+			return err
+		}
+		return do(ctx, s, again, proof)
+	})
+	return cmd
+}
+
 func meFactorsCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "factors", Short: "Show by what you prove yourself",
@@ -117,18 +139,8 @@ func mePasswordCommand(c *cli) *cobra.Command {
 		Example: example("sallyport me password", "sallyport me password --password-file old --new-password-file new"),
 		Args:    atMost(0),
 	}
-	f := cmd.Flags()
-	profile, proof := profileFlag(f), addProofFlags(f)
-	file := f.String("new-password-file", "", "`file` with the new password, in place of asking; \"-\" is a line of the input")
-	cmd.RunE = does(func(ctx context.Context, _ []string) error {
-		s, err := openSelf(ctx, c, *profile)
-		if err != nil {
-			return err
-		}
-		again, err := s.again(proof)
-		if err != nil {
-			return err
-		}
+	file := cmd.Flags().String("new-password-file", "", "`file` with the new password, in place of asking; \"-\" is a line of the input")
+	return afterProof(c, cmd, nil, func(ctx context.Context, s *self, again control.Again, _ *proofFlags) error {
 		chosen, err := s.ask.secret(*file, "New password: ")
 		if err != nil {
 			return err
@@ -149,7 +161,6 @@ func mePasswordCommand(c *cli) *cobra.Command {
 		fmt.Fprintf(c.out, "the password is changed\n%s\n", told(ended))
 		return nil
 	})
-	return cmd
 }
 
 // told says what has ended with a change, and what has not.
@@ -168,20 +179,12 @@ func meTOTPAddCommand(c *cli) *cobra.Command {
 		Example: example("sallyport me totp add"),
 		Args:    atMost(0),
 	}
-	f := cmd.Flags()
-	profile, proof := profileFlag(f), addProofFlags(f)
-	cmd.RunE = does(func(ctx context.Context, _ []string) error {
-		s, err := openSelf(ctx, c, *profile)
-		if err != nil {
-			return err
-		}
+	return afterProof(c, cmd, func(s *self) error {
 		if s.factors.TOTP != nil {
 			return fail(exitError, "you have a second factor; to have another one: sallyport me totp remove")
 		}
-		again, err := s.again(proof)
-		if err != nil {
-			return err
-		}
+		return nil
+	}, func(ctx context.Context, s *self, again control.Again, proof *proofFlags) error {
 		begun, err := s.api.AddTOTP(ctx, again)
 		if err != nil {
 			return answered(err)
@@ -200,7 +203,6 @@ func meTOTPAddCommand(c *cli) *cobra.Command {
 		s.Factor = s.Subject
 		return answered(s.certify(ctx, false))
 	})
-	return cmd
 }
 
 // show prints what an app has to be told.
@@ -247,20 +249,12 @@ func meTOTPRemoveCommand(c *cli) *cobra.Command {
 		Example: example("sallyport me totp remove"),
 		Args:    atMost(0),
 	}
-	f := cmd.Flags()
-	profile, proof := profileFlag(f), addProofFlags(f)
-	cmd.RunE = does(func(ctx context.Context, _ []string) error {
-		s, err := openSelf(ctx, c, *profile)
-		if err != nil {
-			return err
-		}
+	return afterProof(c, cmd, func(s *self) error {
 		if s.factors.TOTP == nil {
 			return fail(exitNotFound, "you have no second factor")
 		}
-		again, err := s.again(proof)
-		if err != nil {
-			return err
-		}
+		return nil
+	}, func(ctx context.Context, s *self, again control.Again, _ *proofFlags) error {
 		if err := s.api.RemoveTOTP(ctx, again); err != nil {
 			return answered(err)
 		}
@@ -268,7 +262,6 @@ func meTOTPRemoveCommand(c *cli) *cobra.Command {
 		fmt.Fprintln(c.out, "the second factor is taken away")
 		return s.save()
 	})
-	return cmd
 }
 
 func meRecoveryCommand(c *cli) *cobra.Command {
@@ -277,17 +270,7 @@ func meRecoveryCommand(c *cli) *cobra.Command {
 		Example: example("sallyport me recovery-codes"),
 		Args:    atMost(0),
 	}
-	f := cmd.Flags()
-	profile, proof := profileFlag(f), addProofFlags(f)
-	cmd.RunE = does(func(ctx context.Context, _ []string) error {
-		s, err := openSelf(ctx, c, *profile)
-		if err != nil {
-			return err
-		}
-		again, err := s.again(proof)
-		if err != nil {
-			return err
-		}
+	return afterProof(c, cmd, nil, func(ctx context.Context, s *self, again control.Again, _ *proofFlags) error {
 		codes, err := s.api.RecoveryCodes(ctx, again)
 		if err != nil {
 			return answered(err)
@@ -297,7 +280,6 @@ func meRecoveryCommand(c *cli) *cobra.Command {
 		}
 		return nil
 	})
-	return cmd
 }
 
 // stepUp has the user of a login prove herself again, so that its age begins anew.

@@ -36,31 +36,20 @@ func revisionsListCommand(c *cli) *cobra.Command {
 		Args:    atMost(0),
 	}
 	f := cmd.Flags()
-	open := controlFlags(c, f)
 	before := f.Int64("before", 0, "those before this `number`")
 	limit := f.Int("limit", 50, "at most this `number` of them")
-	output := listFlags(f)
-	cmd.RunE = does(func(ctx context.Context, _ []string) error {
-		api, err := open()
-		if err != nil {
-			return err
-		}
-		list, err := api.Revisions(ctx, *before, *limit)
-		if err != nil {
-			return answered(err)
-		}
-		return printList(
-			c.out, output, "Revision", list,
-			column[control.Revision]{"REVISION", false, func(r control.Revision) string { return strconv.FormatInt(r.Number, 10) }},
-			column[control.Revision]{"STATE", false, func(r control.Revision) string { return string(r.State) }},
-			column[control.Revision]{"MADE", false, func(r control.Revision) string { return r.Created.Local().Format(time.DateTime) }},
-			column[control.Revision]{"AUTHOR", false, func(r control.Revision) string { return personName(r.Author) }},
-			column[control.Revision]{"CHANGES", false, changedObjects},
-			column[control.Revision]{"REASON", true, func(r control.Revision) string { return r.Reason }},
-			column[control.Revision]{"DECIDED BY", true, decidedBy},
-		)
-	})
-	return cmd
+	return lists(
+		c, cmd, "Revision", func(api *client.Client, ctx context.Context) ([]control.Revision, error) {
+			return api.Revisions(ctx, *before, *limit)
+		},
+		column[control.Revision]{"REVISION", false, func(r control.Revision) string { return strconv.FormatInt(r.Number, 10) }},
+		column[control.Revision]{"STATE", false, func(r control.Revision) string { return string(r.State) }},
+		column[control.Revision]{"MADE", false, func(r control.Revision) string { return r.Created.Local().Format(time.DateTime) }},
+		column[control.Revision]{"AUTHOR", false, func(r control.Revision) string { return personName(r.Author) }},
+		column[control.Revision]{"CHANGES", false, changedObjects},
+		column[control.Revision]{"REASON", true, func(r control.Revision) string { return r.Reason }},
+		column[control.Revision]{"DECIDED BY", true, decidedBy},
+	)
 }
 
 func personName(p revision.Person) string {
