@@ -2,51 +2,24 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"os/user"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/identity"
-	"github.com/sallyport/sallyport/internal/testserver"
 )
 
 // TestExec: one statement or command runs by the login, and what it returns is for programs.
 func TestExec(t *testing.T) {
-	needs(t, "psql")
-	needs(t, "ssh")
-	server, database := testserver.Database(t, `CREATE TABLE notes (id int, text text); INSERT INTO notes VALUES (1, 'a "b", c'), (2, NULL), (3, '')`)
-	me, err := user.Current()
-	require.NoError(t, err)
-	dir := t.TempDir()
-	host, upstream := keyPair(t, filepath.Join(dir, "host")), keyPair(t, filepath.Join(dir, "upstream"))
-	machine := sshd(t, dir, filepath.Join(dir, "host"), upstream)
-	pg, ssh, api := freeAddress(t), freeAddress(t), freeAddress(t)
-	at := "https://" + api
+	b := openTestbed(t, `CREATE TABLE notes (id int, text text); INSERT INTO notes VALUES (1, 'a "b", c'), (2, NULL), (3, '')`)
 	verifier, err := identity.NewVerifier("secret")
 	require.NoError(t, err)
-	t.Setenv("DB_PASSWORD", server.Password)
-	file := filepath.Join(dir, "sallyport.yaml")
-	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, `
-listen: {postgres: %q, ssh: %q}
-api: {listen: %q, url: %q}
-data_dir: data
-identity: {users: [{name: dora, groups: [dev], password: %q}]}
-resources:
-  - {name: vm1, type: ssh, address: %q, username: %s, key: "file:upstream", ssh: {host_keys: [%q]}}
-  - {name: shop, type: postgres, address: %q, database: %s, username: postgres, password: "env:DB_PASSWORD", tls: {mode: disable}}
+	b.serve(t, fmt.Sprintf(`identity: {users: [{name: dora, groups: [dev], password: %q}]}
 access: [{groups: [dev], allow: [connect, read, exec]}]
-`, pg, ssh, api, at, verifier, machine, me.Username, host, server.Address(), database), 0o600))
-	p := start(t, "serve", "-c", file)
-	p.wait(t, "listening")
-	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
-	t.Setenv("HOME", t.TempDir())
+`, verifier))
 	t.Setenv("SALLYPORT_TEST_MAIN", "1") // for ssh's ProxyCommand
-	t.Chdir(t.TempDir())
-	code, _, errs := sallyport(t, "secret\n", "login", at, "--user", "dora", "--ca", filepath.Join(dir, "data", "ca", "ca.pem"))
+	code, _, errs := sallyport(t, "secret\n", "login", b.url, "--user", "dora", "--ca", b.authority())
 	require.Equal(t, exitOK, code, errs)
 
 	const all = "SELECT id, text FROM notes ORDER BY id"

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -16,51 +14,27 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/identity"
-	"github.com/sallyport/sallyport/internal/testserver"
 )
 
 // TestRequest: a developer asks for an hour at a machine, an approver grants it, real clients get in and the session ends
 // when it is taken back; all of it is on record.
 func TestRequest(t *testing.T) {
-	needs(t, "psql")
-	needs(t, "ssh")
-	server, database := testserver.Database(t, "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('hello')")
-	me, err := user.Current()
-	require.NoError(t, err)
-	dir := t.TempDir()
-	host, upstream := keyPair(t, filepath.Join(dir, "host")), keyPair(t, filepath.Join(dir, "upstream"))
-	machine := sshd(t, dir, filepath.Join(dir, "host"), upstream)
-	pg, ssh, api := freeAddress(t), freeAddress(t), freeAddress(t)
-	at := "https://" + api
+	b := openTestbed(t, "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('hello')")
 	verifier, err := identity.NewVerifier("secret")
 	require.NoError(t, err)
-	t.Setenv("DB_PASSWORD", server.Password)
-	file := filepath.Join(dir, "sallyport.yaml")
-	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, `
-listen: {postgres: %[1]q, ssh: %[2]q}
-api: {listen: %[3]q, url: %[4]q}
-data_dir: data
-identity:
+	p := b.serve(t, fmt.Sprintf(`identity:
   users:
-    - {name: dora, groups: [dev], password: %[5]q}
-    - {name: olga, groups: [ops], password: %[5]q}
-    - {name: otto, groups: [ops], password: %[5]q}
-    - {name: eve, groups: [other], password: %[5]q}
-resources:
-  - {name: vm1, type: ssh, address: %[6]q, username: %[7]s, key: "file:upstream", ssh: {host_keys: [%[8]q]}}
-  - {name: shop, type: postgres, address: %[9]q, database: %[10]s, username: postgres, password: "env:DB_PASSWORD", tls: {mode: disable}}
+    - {name: dora, groups: [dev], password: %[1]q}
+    - {name: olga, groups: [ops], password: %[1]q}
+    - {name: otto, groups: [ops], password: %[1]q}
+    - {name: eve, groups: [other], password: %[1]q}
 access:
   - {name: prod-vms, groups: [dev], resources: [vm1], allow: [connect, exec, shell], request: {approvers: [ops], max: 8h, reason: "INC-[0-9]+"}}
   - {name: shop-readers, groups: [dev], resources: [shop], allow: [connect, read], request: {approvers: [ops]}}
   - {name: shop-writers, groups: [dev], resources: [shop], allow: [connect, read, write], request: {approvers: [ops], need: 2, for: 10m}}
-`, pg, ssh, api, at, verifier, machine, me.Username, host, server.Address(), database), 0o600))
-	p := start(t, "serve", "-c", file)
-	p.wait(t, "listening")
-	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
-	t.Setenv("HOME", t.TempDir())
-	t.Chdir(t.TempDir())
+`, verifier))
 	for _, who := range []string{"eve", "olga", "otto", "dora"} {
-		code, _, errs := sallyport(t, "secret\n", "login", at, "--user", who, "--profile", who, "--ca", filepath.Join(dir, "data", "ca", "ca.pem"))
+		code, _, errs := sallyport(t, "secret\n", "login", b.url, "--user", who, "--profile", who, "--ca", b.authority())
 		require.Equal(t, exitOK, code, errs)
 	}
 	as := func(who string, args ...string) (int, string, string) {
@@ -81,9 +55,9 @@ access:
 	code, out, errs := as("dora", "ls")
 	require.Equal(t, exitOK, code, errs)
 	require.Regexp(t, `vm1 +ssh .* on request`, out)
-	require.Regexp(t, `vm1 +ssh .* on request`, must(t, "ls", "-c", file, "--user", "dora"))
-	require.NotContains(t, must(t, "ls", "-c", file, "--user", "eve"), "vm1")
-	code, _, errs = sallyport(t, "", "check", "-c", file)
+	require.Regexp(t, `vm1 +ssh .* on request`, must(t, "ls", "-c", b.file, "--user", "dora"))
+	require.NotContains(t, must(t, "ls", "-c", b.file, "--user", "eve"), "vm1")
+	code, _, errs = sallyport(t, "", "check", "-c", b.file)
 	require.Equal(t, exitOK, code, errs)
 	require.NotContains(t, errs, "may not connect", "they may once they have asked")
 	code, _, errs = run("echo", "in")
@@ -148,7 +122,7 @@ access:
 	require.NotEqual(t, exitOK, code)
 
 	// Connecting asks, where the rule lets it.
-	sh, sp, _ := strings.Cut(pg, ":")
+	sh, sp, _ := strings.Cut(b.pg, ":")
 	conn := fmt.Sprintf("host=%s port=%s user=dora+shop password=secret sslmode=require", sh, sp)
 	psql := func(statement string) (string, error) {
 		text, err := exec.CommandContext(ctx, "psql", "-X", "-A", "-t", "-c", statement, conn).CombinedOutput()
@@ -214,7 +188,7 @@ access:
 	waits := id(out)
 	require.NoError(t, p.cmd.Process.Kill())
 	p.done <- <-p.done
-	p = start(t, "serve", "-c", file)
+	p = start(t, "serve", "-c", b.file)
 	p.wait(t, "listening")
 	text, err = psql("SELECT text FROM notes LIMIT 1")
 	require.NoError(t, err, text)
@@ -224,12 +198,12 @@ access:
 	require.Equal(t, exitOK, code, errs)
 	require.Equal(t, "in\n", out)
 	shown := ""
-	for _, s := range decode[listed[summary]](t, must(t, "sessions", "ls", "-c", file, "-o", "json")).Items {
-		shown += must(t, "sessions", "show", "-c", file, "-o", "json", s.ID)
+	for _, s := range decode[listed[summary]](t, must(t, "sessions", "ls", "-c", b.file, "-o", "json")).Items {
+		shown += must(t, "sessions", "show", "-c", b.file, "-o", "json", s.ID)
 	}
 	for _, granted := range []string{request, asked, waits} {
 		require.Regexp(t, `"grant": ?"`+granted+`"`, shown, "a session's record says by which request it was open")
 	}
-	code, out, errs = sallyport(t, "", "report", "-c", file)
+	code, out, errs = sallyport(t, "", "report", "-c", b.file)
 	require.Equal(t, exitOK, code, errs+out)
 }

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,56 +19,32 @@ import (
 
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/identity/identitytest"
-	"github.com/sallyport/sallyport/internal/testserver"
 )
 
 // TestTeam: with a gateway, an identity provider, a database and a machine that are all
 // real, somebody logs in with the company's account and uses psql and ssh, with no password;
 // an administrator's word ends it.
 func TestTeam(t *testing.T) {
-	needs(t, "psql")
-	needs(t, "ssh")
-	server, database := testserver.Database(t, "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('hello')")
-	me, err := user.Current()
-	require.NoError(t, err)
-	dir := t.TempDir()
-	host, upstream := keyPair(t, filepath.Join(dir, "host")), keyPair(t, filepath.Join(dir, "upstream"))
-	machine := sshd(t, dir, filepath.Join(dir, "host"), upstream)
-	pg, ssh, api := freeAddress(t), freeAddress(t), freeAddress(t)
-	at := "https://" + api
-	dev := identitytest.StartProvider(t, at+"/auth/dev/callback")
+	b := openTestbed(t, "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('hello')")
+	dev := identitytest.StartProvider(t, b.url+"/auth/dev/callback")
 	dev.Groups(t, "alice", "dba")
 	dev.Groups(t, "bob", "admins")
 	verifier, err := identity.NewVerifier("ada")
 	require.NoError(t, err)
-	t.Setenv("DB_PASSWORD", server.Password)
 	t.Setenv("CLIENT_SECRET", "secret")
-	config := filepath.Join(dir, "sallyport.yaml")
-	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `
-listen: {postgres: %q, ssh: %q}
-api: {listen: %q, url: %q}
-data_dir: data
-identity:
+	b.serve(t, fmt.Sprintf(`identity:
   users: [{name: ada, groups: [admin], password: %q}]
   providers:
     - {name: dev, issuer: %q, client_id: web, client_secret: "env:CLIENT_SECRET", scopes: [profile, offline_access], groups: {claim: groups}}
 control: [{groups: ["dev:admins", admin], allow: [list, kill, review, users]}]
-resources:
-  - {name: shop, type: postgres, address: %q, database: %s, username: postgres, password: "env:DB_PASSWORD", tls: {mode: disable}}
-  - {name: vm1, type: ssh, address: %q, username: %s, key: "file:upstream", ssh: {host_keys: [%q]}}
 access: [{name: dba, groups: ["dev:dba"], resources: [shop, vm1], allow: [connect, read, exec]}]
-`, pg, ssh, api, at, verifier, dev.Issuer, server.Address(), database, machine, me.Username, host), 0o600))
-	p := start(t, "serve", "-c", config)
-	p.wait(t, "listening")
-	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
-	t.Setenv("HOME", t.TempDir())
+`, verifier, dev.Issuer))
 	t.Setenv("SALLYPORT_TEST_MAIN", "1") // for ssh's ProxyCommand
-	t.Chdir(t.TempDir())
 
-	r := &remote{dev: dev, gateway: at, client: trusting(t, filepath.Join(dir, "data", "ca", "ca.pem"))}
+	r := &remote{dev: dev, gateway: b.url, client: trusting(t, b.authority())}
 	login := func(who, profile string) {
 		t.Helper()
-		said, wait := background(t, "login", at, "--no-browser", "--ca", filepath.Join(dir, "data", "ca", "ca.pem"), "--profile", profile)
+		said, wait := background(t, "login", b.url, "--no-browser", "--ca", b.authority(), "--profile", profile)
 		r.browse(t, who, said.find(t, `(?m)^  (https://\S+)$`), said.find(t, `code ([0-9A-F]{4}-[0-9A-F]{4})`))
 		code, _ := wait()
 		require.Equal(t, exitOK, code, said)
@@ -84,7 +59,7 @@ access: [{name: dba, groups: ["dev:dba"], resources: [shop, vm1], allow: [connec
 	code, out, errs = sallyport(t, "", "connect", "vm1", "--", "-F", "/dev/null", "-o", "BatchMode=yes", "echo", "hello")
 	require.Equal(t, exitOK, code, errs)
 	require.Equal(t, "hello\n", out)
-	stanza := filepath.Join(dir, "ssh_config")
+	stanza := filepath.Join(b.dir, "ssh_config")
 	require.NoError(t, os.WriteFile(stanza, []byte(must(t, "ssh-config")), 0o600))
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
@@ -122,7 +97,7 @@ access: [{name: dba, groups: ["dev:dba"], resources: [shop, vm1], allow: [connec
 	var refused *pgconn.PgError
 	require.True(t, errors.As(err, &refused), "%v", err)
 	must(t, "logout", "--profile", "admin")
-	code, _, errs = sallyport(t, "ada\n", "login", at, "--user", "ada", "--profile", "ada", "--ca", filepath.Join(dir, "data", "ca", "ca.pem"))
+	code, _, errs = sallyport(t, "ada\n", "login", b.url, "--user", "ada", "--profile", "ada", "--ca", b.authority())
 	require.Equal(t, exitOK, code, errs)
 	require.Contains(t, must(t, "admin", "users", "show", "dev/alice"), "disabled")
 }
