@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -14,33 +13,8 @@ import (
 
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
-
-// linker offers links for orders, at which who says who has logged in.
-type linker struct {
-	who    chan *proxy.Identity // nil: nobody
-	closed atomic.Int32
-}
-
-func (l *linker) Offer(_ context.Context, q proxy.LinkRequest) (proxy.Link, error) {
-	if q.Resource != "orders" || q.Login.User == "many" {
-		return proxy.Link{}, map[bool]error{true: proxy.ErrTooManyLinks, false: proxy.ErrNoLink}[q.Login.User == "many"]
-	}
-	return proxy.Link{
-		URL: "https://gw.example.com/link/XYZ", Code: "BCDFG-HJKLM", Expires: time.Now().Add(time.Minute), Close: func() { l.closed.Add(1) },
-		Wait: func(ctx context.Context) (*proxy.Identity, error) {
-			select {
-			case id := <-l.who:
-				if id == nil {
-					return nil, fmt.Errorf("%w: it was refused in the browser", proxy.ErrUnauthenticated)
-				}
-				return id, nil
-			case <-ctx.Done():
-				return nil, context.Cause(ctx)
-			}
-		},
-	}, nil
-}
 
 // counting counts the connections to resources.
 type counting struct {
@@ -54,10 +28,10 @@ func (d *counting) DialContext(ctx context.Context, network, address string) (ne
 }
 
 // startLinked starts a gateway with TLS at which clients log in by links.
-func startLinked(t *testing.T, chain ...proxy.Interceptor) (g *gate, l *linker, dialed *counting) {
+func startLinked(t *testing.T, chain ...proxy.Interceptor) (g *gate, l *proxytest.Linker, dialed *counting) {
 	t.Helper()
 	c := withTLS(t)
-	l, dialed = &linker{who: make(chan *proxy.Identity, 1)}, &counting{}
+	l, dialed = proxytest.NewLinker("orders", "many"), &counting{}
 	c.chain, c.gateway = chain, func(g *proxy.Gateway) { g.Linker, g.Dialer = l, dialed }
 	secure := c.handler
 	c.handler = func(h *Handler) {
@@ -69,7 +43,7 @@ func startLinked(t *testing.T, chain ...proxy.Interceptor) (g *gate, l *linker, 
 
 var aliceToOrders = []wire.Parameter{{Name: "user", Value: "alice+orders"}}
 
-// TestAttackLinkState: while a client waits at a link there is no session, no operation and no
+// TestAttackLinkState: a client that waits at a link has no session, no operation and no
 // connection to the resource, whatever it sends; what it has sent is judged when it is somebody.
 func TestAttackLinkState(t *testing.T) {
 	chain := denying("drop")
@@ -85,7 +59,7 @@ func TestAttackLinkState(t *testing.T) {
 	chain.mu.Lock()
 	require.Empty(t, chain.ops)
 	chain.mu.Unlock()
-	l.who <- &proxy.Identity{Subject: "dev/alice", Method: proxy.MethodLink}
+	l.Who <- &proxy.Identity{Subject: "dev/alice", Method: proxy.MethodLink}
 	types, failed := c.until(wire.ReadyForQuery)
 	require.True(t, strings.HasPrefix(types, "S") && strings.HasSuffix(types, "KZ"), "what follows is the server's greeting: %s", types)
 	require.Empty(t, failed)
@@ -97,7 +71,7 @@ func TestAttackLinkState(t *testing.T) {
 	c.works()
 	require.Len(t, g.Sessions(), 1)
 	require.Equal(t, "dev/alice", g.Sessions()[0].Identity.Subject)
-	require.EqualValues(t, 1, l.closed.Load())
+	require.EqualValues(t, 1, l.Closed.Load())
 }
 
 // TestLinkFails: a client that nobody logs in is told why, and gets no other attempt.
@@ -108,7 +82,7 @@ func TestLinkFails(t *testing.T) {
 		c.send(wire.AppendStartup(nil, wire.Version30, []wire.Parameter{{Name: "user", Value: user + "+orders"}}))
 		if user == "alice" {
 			c.until(wire.NoticeResponse)
-			l.who <- nil
+			l.Who <- nil
 		}
 		failed := c.ended()
 		require.Contains(t, failed, codeAuthorization)
@@ -138,12 +112,12 @@ func TestLinkClientLeaves(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := l.closed.Load()
+			before := l.Closed.Load()
 			c := g.dial(t).secured()
 			c.send(wire.AppendStartup(nil, wire.Version30, aliceToOrders))
 			c.until(wire.NoticeResponse)
 			leave(c)
-			require.Eventually(t, func() bool { return l.closed.Load() == before+1 }, 10*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return l.Closed.Load() == before+1 }, 10*time.Second, time.Millisecond)
 		})
 	}
 }
@@ -155,7 +129,7 @@ func TestLinkNeedsTLS(t *testing.T) {
 	_, failed := c.until(wire.ReadyForQuery)
 	require.Empty(t, failed)
 	require.Equal(t, proxy.MethodSCRAM, g.Sessions()[0].Identity.Method)
-	require.Zero(t, l.closed.Load())
+	require.Zero(t, l.Closed.Load())
 }
 
 // TestLinkDrivers: applications' drivers bear the wait, whether they show the notice or not.
@@ -169,7 +143,7 @@ func TestLinkDrivers(t *testing.T) {
 			go func() {
 				for {
 					select {
-					case l.who <- &proxy.Identity{Subject: "dev/alice"}:
+					case l.Who <- &proxy.Identity{Subject: "dev/alice"}:
 						time.Sleep(100 * time.Millisecond)
 					case <-ctx.Done():
 						return
@@ -178,7 +152,7 @@ func TestLinkDrivers(t *testing.T) {
 			}()
 			out, err := d.run(t, target{g.addr, "alice+orders", "none", g.db, "require"})
 			require.NoError(t, err, out)
-			require.NotZero(t, l.closed.Load(), "it logs in by a link")
+			require.NotZero(t, l.Closed.Load(), "it logs in by a link")
 		})
 	}
 }

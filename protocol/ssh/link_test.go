@@ -1,51 +1,21 @@
 package ssh_test
 
 import (
-	"context"
-	"fmt"
 	"io"
 	"os/exec"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
-// linker offers links for vm1, at which who says who has logged in.
-type linker struct {
-	who            chan *proxy.Identity // nil: it was refused
-	offers, closed atomic.Int32
-}
-
-func (l *linker) Offer(_ context.Context, q proxy.LinkRequest) (proxy.Link, error) {
-	if q.Resource != "vm1" {
-		return proxy.Link{}, proxy.ErrNoLink
-	}
-	l.offers.Add(1)
-	return proxy.Link{
-		URL: "https://gw.example.com/link/XYZ", Code: "BCDFG-HJKLM", Expires: time.Now().Add(time.Minute), Close: func() { l.closed.Add(1) },
-		Wait: func(ctx context.Context) (*proxy.Identity, error) {
-			select {
-			case id := <-l.who:
-				if id == nil {
-					return nil, fmt.Errorf("%w: it was refused in the browser", proxy.ErrUnauthenticated)
-				}
-				return id, nil
-			case <-ctx.Done():
-				return nil, context.Cause(ctx)
-			}
-		},
-	}, nil
-}
-
-func linkedRig(t *testing.T) (*rig, *linker) {
-	l := &linker{who: make(chan *proxy.Identity, 1)}
+func linkedRig(t *testing.T) (*rig, *proxytest.Linker) {
+	l := proxytest.NewLinker("vm1", "")
 	return newRig(t, func(r *rig) { r.gateway.Linker = l }), l
 }
 
@@ -65,30 +35,30 @@ func (r *rig) bare(login string) (cmd *exec.Cmd, out, errs *lockedBuffer) {
 func TestLink(t *testing.T) {
 	r, l := linkedRig(t)
 	cmd, out, errs := r.bare("alice+vm1")
-	waitFor(t, "the link", func() bool { return strings.Contains(errs.String(), "BCDFG-HJKLM") })
-	require.Contains(t, errs.String(), "https://gw.example.com/link/XYZ")
+	waitFor(t, "the link", func() bool { return strings.Contains(errs.String(), proxytest.LinkCode) })
+	require.Contains(t, errs.String(), proxytest.LinkURL)
 	require.Empty(t, r.gateway.Sessions())
-	l.who <- &proxy.Identity{Subject: "alice", Method: proxy.MethodLink}
+	l.Who <- &proxy.Identity{Subject: "alice", Method: proxy.MethodLink}
 	require.NoError(t, cmd.Wait(), "%s", errs)
 	require.Equal(t, "in\n", out.String())
 
 	cmd, _, errs = r.bare("alice+vm1")
-	waitFor(t, "the link", func() bool { return strings.Contains(errs.String(), "BCDFG-HJKLM") })
-	l.who <- nil
+	waitFor(t, "the link", func() bool { return strings.Contains(errs.String(), proxytest.LinkCode) })
+	l.Who <- nil
 	require.Error(t, cmd.Wait())
 	require.Contains(t, errs.String(), "it was refused in the browser")
-	require.EqualValues(t, 2, l.offers.Load())
-	require.EqualValues(t, 2, l.closed.Load())
+	require.EqualValues(t, 2, l.Offered.Load())
+	require.EqualValues(t, 2, l.Closed.Load())
 }
 
 // TestLinkClientLeaves: a client that leaves waits no more.
 func TestLinkClientLeaves(t *testing.T) {
 	r, l := linkedRig(t)
 	cmd, _, errs := r.bare("alice+vm1")
-	waitFor(t, "the link", func() bool { return strings.Contains(errs.String(), "BCDFG-HJKLM") })
+	waitFor(t, "the link", func() bool { return strings.Contains(errs.String(), proxytest.LinkCode) })
 	require.NoError(t, cmd.Process.Kill())
 	_ = cmd.Wait()
-	waitFor(t, "the end", func() bool { return l.closed.Load() == 1 })
+	waitFor(t, "the end", func() bool { return l.Closed.Load() == 1 })
 }
 
 // TestLinkNotOffered: who has a key, or asks for what offers no link, is asked as ever.
@@ -109,7 +79,7 @@ func TestLinkNotOffered(t *testing.T) {
 			require.Equal(t, []string{"Password: "}, asked, login)
 		}
 	}
-	require.Zero(t, l.offers.Load())
+	require.Zero(t, l.Offered.Load())
 }
 
 // TestAttackLinkBefore: a client that waits at a link opens nothing, whatever it sends.
@@ -138,7 +108,7 @@ func TestAttackLinkBefore(t *testing.T) {
 		t.Fatalf("it does not wait: %v", err)
 	default:
 	}
-	l.who <- nil
+	l.Who <- nil
 	require.Error(t, <-opened)
 	require.Empty(t, r.gateway.Sessions())
 }
