@@ -18,7 +18,7 @@ import (
 type deciding struct {
 	rules *policy.Policy
 	alone bool              // the policy in Rego decides, and there are no access rules
-	rego  config.RegoPolicy // nil: there is none
+	rego  config.RegoPolicy // nil when the file has no policy in Rego
 }
 
 // decidingOf makes what decides by f, and reports whether it is what decided before. budgets are

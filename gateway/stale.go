@@ -38,7 +38,7 @@ func (g *Gateway) cutStale(ctx context.Context) {
 }
 
 // staleBounds are the bounds of the current revision's resources, and the least of them; nil
-// where there is none.
+// when no resource has a bound.
 func (g *Gateway) staleBounds() (bounds map[string]time.Duration, least time.Duration) {
 	least = time.Minute
 	for _, r := range g.parts().config.Resources {

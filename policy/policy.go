@@ -27,7 +27,7 @@ import (
 type Policy struct {
 	name    string
 	rules   []*compiled
-	budgets *Budgets // nil: there are none per person
+	budgets *Budgets // those per person; may be nil
 	grants  Grants   // nil: nothing is granted to anybody
 }
 

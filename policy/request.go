@@ -175,7 +175,7 @@ func (p *Policy) Requestable(id *proxy.Identity, t proxy.Target) (rules []*Rule)
 	return rules
 }
 
-// Rule returns the rule of a name; nil when there is none.
+// Rule returns the rule of a name; nil when no rule has it.
 func (p *Policy) Rule(name string) *Rule {
 	for _, c := range p.rules {
 		if c.Name == name {

@@ -25,7 +25,7 @@ type judge struct {
 
 	watching sync.Mutex // of what follows
 	timer    *time.Timer
-	stop     func()    // of the watch over grants; nil: there is none
+	stop     func()    // ends the watch over grants; nil when nobody watches
 	granted  string    // the request by which the session is connected; empty: none
 	until    time.Time // until which that has granted it
 	why      string    // what was told of that request when it changed last

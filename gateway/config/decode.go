@@ -50,7 +50,7 @@ func (ps Problems) Error() string {
 // tags, no duplicate keys.
 type decoder struct {
 	file      string
-	objects   *objects // of the store; nil: there are none
+	objects   *objects // of the store; nil when the file is read by itself
 	problems  Problems
 	protocols []protocol.Protocol
 	kinds     []secrets.Kind // of sources of secrets

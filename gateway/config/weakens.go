@@ -82,7 +82,7 @@ func weakensUser(before, after any) string {
 	return "it changes who may log in, and what groups she is in"
 }
 
-// entry is what the text of an object says; nil when there is none, or it cannot be read.
+// entry is what the text of an object says; nil when the text is empty or cannot be read.
 func (f *File) entry(kind, text string) any {
 	k, ok := kindNamed(kind)
 	var doc yaml.Node

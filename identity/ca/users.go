@@ -369,7 +369,7 @@ func (c *Users) revoked(ctx context.Context, subject, login, id string, issued t
 	return nil
 }
 
-// revocation returns what a document of KindRevocation says; nothing where there is none.
+// revocation returns what a document of KindRevocation says; the zero value when it does not exist.
 func (c *Users) revocation(ctx context.Context, name string) (r revocation, err error) {
 	d, err := c.Documents.Get(ctx, KindRevocation, name)
 	if errors.Is(err, identity.ErrNoDocument) {
