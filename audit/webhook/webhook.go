@@ -4,17 +4,13 @@ package webhook
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/sallyport/sallyport/audit"
@@ -47,22 +43,17 @@ type Config struct {
 // Sink posts batches. It is safe for concurrent use.
 type Sink struct {
 	config Config
-	url    *url.URL
-	client *http.Client
+	client *webhook.Client
 	now    func() time.Time
 }
 
 // New checks c and returns its sink.
 func New(c Config) (*Sink, error) {
-	if len(c.Keys) == 0 {
-		return nil, errors.New("webhook: no key to sign with")
-	}
-	e := webhook.Endpoint{URL: c.URL, Private: c.Private, Plaintext: c.Plaintext, Timeout: cmp.Or(c.Timeout, 15*time.Second), TLS: c.TLS}
-	u, client, err := e.Open()
+	client, err := webhook.Endpoint{URL: c.URL, Keys: c.Keys, Private: c.Private, Plaintext: c.Plaintext, Timeout: c.Timeout, TLS: c.TLS}.Open()
 	if err != nil {
 		return nil, err
 	}
-	return &Sink{config: c, url: u, client: client, now: time.Now}, nil
+	return &Sink{config: c, client: client, now: time.Now}, nil
 }
 
 // Name returns Called.
@@ -70,7 +61,7 @@ func (s *Sink) Name() string { return s.config.Called }
 
 // Close closes idle connections.
 func (s *Sink) Close() error {
-	s.client.CloseIdleConnections()
+	s.client.Close()
 	return nil
 }
 
@@ -81,33 +72,12 @@ func (s *Sink) Close() error {
 // The message's identifier is the same whenever the same events come again.
 func (s *Sink) Deliver(ctx context.Context, batch []audit.Outgoing) error {
 	now := s.now()
-	body := s.body(batch, now)
-	id := identifier(batch)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url.String(), bytes.NewReader(body))
-	if err != nil {
-		return errors.New("webhook: no request")
-	}
-	seconds := strconv.FormatInt(now.Unix(), 10)
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", "sallyport")
-	req.Header.Set("Webhook-Id", id)
-	req.Header.Set("Webhook-Timestamp", seconds)
-	req.Header.Set("Webhook-Signature", webhook.Sign(s.config.Keys, id, seconds, body))
-	resp, err := s.client.Do(req)
-	if err != nil {
-		return fmt.Errorf("webhook: %w", webhook.Failed(err))
-	}
-	defer resp.Body.Close()
-	io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // for the connection to be used again
-	switch {
-	case resp.StatusCode >= 200 && resp.StatusCode < 300:
-		return nil
-	case resp.StatusCode == http.StatusRequestEntityTooLarge:
+	err := s.client.Post(ctx, identifier(batch), now, s.body(batch, now))
+	var answer *webhook.AnswerError
+	if errors.As(err, &answer) && answer.Code == http.StatusRequestEntityTooLarge {
 		return &audit.TooLargeError{Err: errors.New("webhook: the endpoint takes no message of this size")}
-	case resp.StatusCode >= 300 && resp.StatusCode < 400:
-		return fmt.Errorf("webhook: the endpoint redirects (%d), which is not followed", resp.StatusCode)
 	}
-	return fmt.Errorf("webhook: the endpoint answers %d", resp.StatusCode)
+	return err
 }
 
 func (s *Sink) body(batch []audit.Outgoing, now time.Time) []byte {

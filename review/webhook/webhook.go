@@ -3,8 +3,6 @@
 package webhook
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -12,10 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/webhook"
@@ -51,26 +46,21 @@ type Config struct {
 // Notifier posts notices. It is safe for concurrent use.
 type Notifier struct {
 	config Config
-	url    *url.URL
-	client *http.Client
+	client *webhook.Client
 }
 
 // New checks c and returns its notifier.
 func New(c Config) (*Notifier, error) {
-	if len(c.Keys) == 0 {
-		return nil, errors.New("webhook: no key to sign with")
-	}
-	e := webhook.Endpoint{URL: c.URL, Private: c.Private, Plaintext: c.Plaintext, Timeout: cmp.Or(c.Timeout, 15*time.Second), TLS: c.TLS}
-	u, client, err := e.Open()
+	client, err := webhook.Endpoint{URL: c.URL, Keys: c.Keys, Private: c.Private, Plaintext: c.Plaintext, Timeout: c.Timeout, TLS: c.TLS}.Open()
 	if err != nil {
 		return nil, err
 	}
-	return &Notifier{config: c, url: u, client: client}, nil
+	return &Notifier{c, client}, nil
 }
 
 // Close closes idle connections.
 func (n *Notifier) Close() error {
-	n.client.CloseIdleConnections()
+	n.client.Close()
 	return nil
 }
 
@@ -128,42 +118,23 @@ func (n *Notifier) message(of *review.Notice) Message {
 	return m
 }
 
-// maxAnswer is how many bytes of an answer are read, for the connection to be used again.
-const maxAnswer = 64 << 10
-
 // Notify posts a notice. Its identifier is the same when the notice comes again.
 func (n *Notifier) Notify(ctx context.Context, of *review.Notice) error {
 	body, err := json.Marshal(n.message(of))
 	if err != nil {
 		return fmt.Errorf("webhook: %w", err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, n.url.String(), bytes.NewReader(body))
-	if err != nil {
-		return errors.New("webhook: no request")
+	err = n.client.Post(ctx, identifier(of), time.Now(), body)
+	var answer *webhook.AnswerError
+	switch {
+	case !errors.As(err, &answer):
+		return err
+	case answer.Code == http.StatusGone:
+		return fmt.Errorf("webhook: %w: the endpoint answers %d", review.ErrGone, answer.Code)
+	case answer.Code >= 300 && answer.Code < 400:
+		return err
 	}
-	id, seconds := identifier(of), strconv.FormatInt(time.Now().Unix(), 10)
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", "sallyport")
-	req.Header.Set("Webhook-Id", id)
-	req.Header.Set("Webhook-Timestamp", seconds)
-	req.Header.Set("Webhook-Signature", webhook.Sign(n.config.Keys, id, seconds, body))
-	req.Header["Idempotency-Key"] = []string{} // not sent: the client tries again by itself when an idle connection was closed
-	resp, err := n.client.Do(req)
-	if err != nil {
-		return fmt.Errorf("webhook: %w", webhook.Failed(err))
-	}
-	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer)) // the status is the answer
-	switch code := resp.StatusCode; {
-	case code >= 200 && code < 300:
-		return nil
-	case code == http.StatusGone:
-		return fmt.Errorf("webhook: %w: the endpoint answers %d", review.ErrGone, code)
-	case code >= 300 && code < 400:
-		return fmt.Errorf("webhook: the endpoint redirects (%d), which is not followed", code)
-	}
-	err = fmt.Errorf("webhook: the endpoint answers %d", resp.StatusCode)
-	if after := webhook.RetryAfter(resp.Header, time.Now()); after > 0 {
+	if after := webhook.RetryAfter(answer.Header, time.Now()); after > 0 {
 		return &review.BusyError{After: after, Err: err}
 	}
 	return err
