@@ -43,7 +43,8 @@ func TestAccessRequests(t *testing.T) {
 		Rule: "prod", Actions: []string{"connect", "read", "write"}, Stages: []review.Stage{{Approvers: []string{"ops"}, Need: 1}},
 		For: time.Hour, Max: 2 * time.Hour, Decide: time.Hour,
 	}
-	s.portal.Access = &control.AccessDesk{Desk: desk, Actions: []string{"connect", "read", "write"}, Terms: func(who *proxy.Identity, resource, _ string) ([]review.Terms, error) {
+	s.handler.Requests = desk
+	s.portal.Access = &control.Access{Actions: []string{"connect", "read", "write"}, Terms: func(who *proxy.Identity, resource, _ string) ([]review.Terms, error) {
 		switch {
 		case resource != "orders":
 			return nil, fmt.Errorf("%w: %s", proxy.ErrNotFound, resource)

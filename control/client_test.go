@@ -138,7 +138,7 @@ func TestClientRequests(t *testing.T) {
 	require.NoError(t, err)
 	d.handler.Deciders, err = identity.NewUsers([]identity.User{{Name: "bob", Groups: []string{"ops"}, Password: verifier}})
 	require.NoError(t, err)
-	d.handler.Requests = &review.Queue{}
+	d.reviews(t)
 	hold := func(text string) {
 		_, err := d.handler.Requests.Request(context.Background(), d.session, proxytest.Statement(text, proxy.EffectDelete), &proxy.Hold{
 			Rules: []string{"big"}, Message: "x", Approvers: [][]string{{"ops"}}, For: time.Minute,

@@ -52,8 +52,8 @@ type Handler struct {
 	Authenticate func(r *http.Request) (*proxy.Identity, error)
 	// Permit says whether who may do p; nil permits nothing.
 	Permit func(who *proxy.Identity, p Permission) bool
-	// Requests are the operations that wait for a decision; nil when nothing does.
-	Requests *review.Queue
+	// Requests are operations that are held, and access that is asked for; nil when nothing can be.
+	Requests *review.Desk
 	// Deciders proves by a password who decides. Nil: nobody decides here.
 	Deciders proxy.Authenticator
 	// Portal returns what people and programs of other machines come in by, in the current

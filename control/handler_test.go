@@ -23,6 +23,8 @@ import (
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/proxy/proxytest"
+	"github.com/sallyport/sallyport/review"
+	"github.com/sallyport/sallyport/store"
 )
 
 // desk is a gateway with a session, and its control API.
@@ -71,6 +73,13 @@ func openDesk(t *testing.T, may ...control.Permission) *desk {
 		},
 	}
 	return d
+}
+
+// reviews has operations held and access asked for.
+func (d *desk) reviews(t *testing.T) {
+	t.Helper()
+	d.handler.Requests = &review.Desk{Store: store.NewMemory(), Note: d.handler.Gateway.Note}
+	require.NoError(t, d.handler.Requests.Load(t.Context()))
 }
 
 func (d *desk) do(user, method, path, body string) *httptest.ResponseRecorder {

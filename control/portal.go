@@ -58,8 +58,8 @@ type Portal struct {
 	// KnownHosts returns the keys by which SSH clients know it, in the form that they read.
 	KnownHosts func() ([]byte, error)
 	Resources  Resources
-	// Access takes requests for access to resources.
-	Access *AccessDesk
+	// Access is what may be asked for. Nil: nothing.
+	Access *Access
 	// Configuration changes objects of the configuration.
 	Configuration *Configuration
 	// Outbox tells people of requests.

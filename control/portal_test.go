@@ -707,7 +707,7 @@ func TestPortalRequests(t *testing.T) {
 	_, cert, _ := s.certify(t, bob)
 	live, err := s.open(t, "bob", cert)
 	require.NoError(t, err)
-	s.handler.Requests = &review.Queue{}
+	s.reviews(t)
 	hold, err := s.handler.Requests.Request(context.Background(), live, proxytest.Statement("DELETE FROM t", proxy.EffectDelete), &proxy.Hold{
 		Rules: []string{"big"}, Message: "x", Approvers: [][]string{{"ops", "shop"}}, For: time.Minute,
 	})

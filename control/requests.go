@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/audit"
@@ -13,7 +14,7 @@ import (
 
 // Requests is the answer to GET /v1/requests.
 type Requests struct {
-	Requests []review.Request `json:"requests"` // operations that wait, then access that is asked for or granted; the oldest first
+	Requests []review.Request `json:"requests"` // those that wait or are approved; the oldest first
 }
 
 // Decision is the body of POST /v1/requests/{id}/approve and …/deny. At the local socket
@@ -39,55 +40,29 @@ type decisionBody struct {
 
 var errNoRequests = NotFound("approvals are not set up on this gateway")
 
-// queue returns where operations wait; an empty one where the gateway has no queue.
-func (h *Handler) queue() *review.Queue {
-	if h.Requests == nil {
-		return &review.Queue{}
-	}
-	return h.Requests
-}
-
-// reviews reports whether anything can wait for a decision here.
-func (h *Handler) reviews(c *call) bool { return h.Requests != nil || c.portal.Access != nil }
-
+// listRequests lists what waits or is approved; with ?past=true what is over, too.
 func (h *Handler) listRequests(c *call) error {
-	if !h.reviews(c) {
+	if h.Requests == nil {
 		return errNoRequests
 	}
 	if err := h.record(audit.Action{Type: audit.AdminRequests, By: c.who, Remote: c.RemoteAddr}); err != nil {
 		return err
 	}
-	list := Requests{Requests: []review.Request{}}
-	for _, r := range h.queue().List() {
-		if c.seesRequest(&r) {
-			list.Requests = append(list.Requests, r)
-		}
-	}
-	if err := h.addAccess(c, &list); err != nil {
-		return err
-	}
-	h.answer(c.w, http.StatusOK, list)
-	return nil
-}
-
-// addAccess adds requests for access that wait or are approved; with ?past=true those that are over, too.
-func (h *Handler) addAccess(c *call, list *Requests) error {
-	if c.portal.Access == nil {
-		return nil
-	}
-	all := c.portal.Access.Desk.List()
+	all := h.Requests.List()
 	if c.URL.Query().Get("past") == "true" {
-		past, err := c.portal.Access.Desk.History(c.Context(), maxPast, c.seesAccess)
+		past, err := h.Requests.History(c.Context(), maxPast, c.seesRequest)
 		if err != nil {
 			return err
 		}
 		all = append(past, all...)
 	}
+	list := Requests{Requests: []review.Request{}}
 	for i := range all {
-		if c.seesAccess(&all[i]) {
+		if c.seesRequest(&all[i]) {
 			list.Requests = append(list.Requests, all[i])
 		}
 	}
+	h.answer(c.w, http.StatusOK, list)
 	return nil
 }
 
@@ -95,19 +70,9 @@ func (h *Handler) addAccess(c *call, list *Requests) error {
 const maxPast = 200
 
 func (h *Handler) showRequest(c *call) error {
-	if !h.reviews(c) {
-		return errNoRequests
-	}
-	r, ok := h.queue().Get(c.PathValue("id"))
-	switch {
-	case !ok:
-		found, err := c.findAccess(c.PathValue("id"))
-		if err != nil {
-			return h.accessError(err)
-		}
-		r = *found
-	case !c.seesRequest(&r):
-		return NotFound(review.ErrUnknown.Error())
+	r, err := h.findRequest(c)
+	if err != nil {
+		return h.requestError(err)
 	}
 	if err := h.record(audit.Action{Type: audit.AdminRequests, By: c.who, Session: r.Session, Remote: c.RemoteAddr}); err != nil {
 		return err
@@ -116,17 +81,36 @@ func (h *Handler) showRequest(c *call) error {
 	return nil
 }
 
-func (h *Handler) approveRequest(c *call) error { return h.decide(c, true) }
-func (h *Handler) denyRequest(c *call) error    { return h.decide(c, false) }
-
-// seesRequest reports whether the caller may know of a request: her own, and one that she
-// may decide about, besides what the permission shows.
-func (c *call) seesRequest(r *review.Request) bool {
-	if c.permitted || c.owns(r.Requester, r.For) {
-		return true
+// findRequest returns the request that the path names, when the caller may know of it.
+func (h *Handler) findRequest(c *call) (*review.Request, error) {
+	if h.Requests == nil {
+		return nil, errNoRequests
 	}
-	return c.means != byPeer && len(r.Approvers) > 0 && !slices.ContainsFunc(r.Approvers, func(groups []string) bool {
-		return !slices.ContainsFunc(groups, func(g string) bool { return g == "*" || c.who.In(g) })
+	r, err := h.Requests.Get(c.Context(), c.PathValue("id"))
+	if err != nil {
+		return nil, err
+	}
+	if !c.seesRequest(r) {
+		return nil, review.ErrUnknown
+	}
+	return r, nil
+}
+
+// seesRequest reports whether the caller may know of a request: her own, and those of which she is an approver,
+// besides what the permission shows.
+func (c *call) seesRequest(r *review.Request) bool {
+	return c.permitted || c.owns(r.Requester, r.For) || c.means != byPeer && r.ApproverOf(c.who)
+}
+
+func (h *Handler) approveRequest(c *call) error {
+	return h.decide(c, func(r *review.Request, v review.Vote, d *decisionBody) (*review.Request, error) {
+		return h.Requests.Approve(c.Context(), r.ID, v, review.Narrow{For: time.Duration(d.Seconds) * time.Second, Actions: d.Actions})
+	})
+}
+
+func (h *Handler) denyRequest(c *call) error {
+	return h.decide(c, func(r *review.Request, v review.Vote, _ *decisionBody) (*review.Request, error) {
+		return h.Requests.Deny(c.Context(), r.ID, v)
 	})
 }
 
@@ -146,8 +130,8 @@ func (h *Handler) decider(c *call, d *decisionBody) (by *proxy.Identity, channel
 var errNotInPerson = errors.New("decisions are made by people who have logged in, and not by programs")
 
 // decide has the user decide whose password was given, or who has logged in.
-func (h *Handler) decide(c *call, approve bool) error {
-	if !h.reviews(c) || h.Deciders == nil && c.means == byPeer {
+func (h *Handler) decide(c *call, as func(*review.Request, review.Vote, *decisionBody) (*review.Request, error)) error {
+	if h.Requests == nil || h.Deciders == nil && c.means == byPeer {
 		return errNoRequests
 	}
 	var d decisionBody
@@ -157,40 +141,76 @@ func (h *Handler) decide(c *call, approve bool) error {
 	if d.Seconds < 0 || d.Seconds > maxAccess {
 		return badRequest("seconds: got %d, want a time of at most a year", d.Seconds)
 	}
-	id := c.PathValue("id")
-	queue := h.queue()
-	if _, ok := queue.Get(id); !ok {
-		if r, err := c.findAccess(id); err == nil {
-			return h.decideAccess(c, r, &d, approve)
-		} else if !errors.Is(err, review.ErrUnknown) {
-			return err
+	for _, a := range d.Actions {
+		if known := c.portal.actions(); !slices.Contains(known, a) {
+			return badRequest("actions: %q is unknown: want one of %s", a, strings.Join(known, ", "))
 		}
 	}
-	if r, ok := queue.Get(id); ok && !c.seesRequest(&r) {
-		id = "" // it does not exist for the caller
-	}
-	if d.Seconds != 0 || len(d.Actions) > 0 {
-		if _, ok := queue.Get(id); ok {
-			return badRequest("seconds and actions grant less access than was asked for, and this request is about an operation: approve it as it is, or deny it")
-		}
-	}
-	by, channel, err := h.decider(c, &d)
+	session := ""
+	r, err := h.findRequest(c)
 	if err == nil {
-		vote := review.Vote{By: by, Hash: d.Hash, Reason: d.Reason, Channel: channel}
-		if approve {
-			err = queue.Approve(id, vote)
-		} else {
-			err = queue.Deny(id, vote)
+		session = r.Session
+		var vote review.Vote
+		if vote.By, vote.Channel, err = h.decider(c, &d); err == nil {
+			vote.Hash, vote.Reason = d.Hash, d.Reason
+			r, err = as(r, vote, &d)
 		}
 	}
 	if err != nil {
-		session := ""
-		if r, ok := queue.Get(id); ok {
-			session = r.Session
-		}
-		return h.refusedDecision(c, id, d.User, session, err)
+		return h.refusedDecision(c, d.User, session, err)
 	}
-	r, _ := queue.Get(id)
+	h.answer(c.w, http.StatusOK, r)
+	return nil
+}
+
+// refusedDecision records that somebody may not decide, and returns why.
+func (h *Handler) refusedDecision(c *call, user, session string, err error) error {
+	a := audit.Action{
+		Type: audit.AdminRefused, Action: audit.AdminDecide, By: c.who, Session: session,
+		Reason: "request " + knownID(c.PathValue("id")) + " as " + user + ": " + err.Error(), Remote: c.RemoteAddr,
+	}
+	if rerr := h.record(a); rerr != nil {
+		return rerr
+	}
+	return h.requestError(err)
+}
+
+// cancelRequest withdraws a request of the caller's own.
+func (h *Handler) cancelRequest(c *call) error {
+	return h.endRequest(c, func(r *review.Request, _ string) (*review.Request, error) {
+		return h.Requests.Cancel(c.Context(), r.ID, c.who)
+	})
+}
+
+// revokeRequest takes back what was approved.
+func (h *Handler) revokeRequest(c *call) error {
+	return h.endRequest(c, func(r *review.Request, reason string) (*review.Request, error) {
+		return h.Requests.Revoke(c.Context(), r.ID, review.Vote{By: c.who, Reason: reason, Channel: channelOf(c)}, c.permitted)
+	})
+}
+
+func channelOf(c *call) string {
+	if c.means == byPeer {
+		return "control socket, " + c.who.Subject
+	}
+	return apiProtocol
+}
+
+func (h *Handler) endRequest(c *call, end func(r *review.Request, reason string) (*review.Request, error)) error {
+	if h.Requests == nil {
+		return errNoRequests
+	}
+	var req ReasonRequest
+	if err := c.body(&req); err != nil {
+		return err
+	}
+	r, err := h.findRequest(c)
+	if err == nil {
+		r, err = end(r, req.Reason)
+	}
+	if err != nil {
+		return h.refusedDecision(c, c.who.Subject, "", err)
+	}
 	h.answer(c.w, http.StatusOK, r)
 	return nil
 }
@@ -215,10 +235,14 @@ func (h *Handler) proven(c *call, d *decisionBody) (*proxy.Identity, error) {
 	return id, nil
 }
 
-// decisionError is a refusal as the API tells it.
-func decisionError(err error) error {
+// requestError is why something is not done with a request, as the API tells it. What the store or the record says of itself is in the
+// log.
+func (h *Handler) requestError(err error) error {
 	var decided *review.DecidedError
+	var told *Error
 	switch {
+	case errors.As(err, &told):
+		return told
 	case errors.Is(err, proxy.ErrUnauthenticated):
 		return &Error{http.StatusUnauthorized, CodeUnauthenticated, "the password is not correct, or the code of a second factor"}
 	case errors.Is(err, review.ErrUnknown):
@@ -227,8 +251,12 @@ func decisionError(err error) error {
 		return &Error{http.StatusForbidden, CodeForbidden, err.Error()}
 	case errors.Is(err, review.ErrChanged), errors.As(err, &decided):
 		return &Error{http.StatusConflict, CodeConflict, err.Error()}
-	case errors.Is(err, review.ErrReason):
+	case errors.Is(err, review.ErrReason), errors.Is(err, review.ErrAsk):
 		return badRequest("%v", err)
 	}
-	return &Error{http.StatusServiceUnavailable, CodeUnrecorded, err.Error()}
+	h.log().Error("control: what becomes of a request could not be recorded or kept", "err", err)
+	return &Error{
+		http.StatusServiceUnavailable, CodeUnrecorded,
+		"this could not be recorded or kept: look at the request again before you try anew; the gateway's log says why",
+	}
 }

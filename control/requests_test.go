@@ -14,7 +14,6 @@ import (
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/proxy/proxytest"
-	"github.com/sallyport/sallyport/review"
 )
 
 // Over the API: seen by those who may, decided by a proven user, on record.
@@ -25,7 +24,8 @@ func TestRequests(t *testing.T) {
 	require.NoError(t, err)
 	users, err := identity.NewUsers([]identity.User{{Name: "bob", Groups: []string{"ops"}, Password: verifier}, {Name: "eve", Password: verifier}})
 	require.NoError(t, err)
-	d.handler.Requests, d.handler.Deciders = &review.Queue{}, users
+	d.reviews(t)
+	d.handler.Deciders = users
 	hold, err := d.handler.Requests.Request(context.Background(), d.session, proxytest.Statement("DELETE FROM t", proxy.EffectDelete), &proxy.Hold{
 		Rules: []string{"big"}, Message: "x", Approvers: [][]string{{"ops"}}, For: time.Minute,
 	})
@@ -70,7 +70,8 @@ func TestRequests(t *testing.T) {
 	require.Equal(t, http.StatusOK, w.Code, w.Body.String())
 	v := hold.Wait(context.Background())
 	require.False(t, v.Refuses())
-	got, _ := d.handler.Requests.Get(r.ID)
+	got, err := d.handler.Requests.Get(t.Context(), r.ID)
+	require.NoError(t, err)
 	require.Equal(t, "bob", got.DecidedBy)
 	require.Equal(t, "control socket, guest", got.Channel, "who opened the socket is on record beside who decided")
 	require.Equal(t, http.StatusConflict, d.do("guest", "POST", "/v1/requests/"+r.ID+"/deny", body("bob", "correct horse", r.Hash, "x")).Code)

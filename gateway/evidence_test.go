@@ -70,7 +70,7 @@ func TestEvidenceIsWired(t *testing.T) {
 	}{
 		{"masking", []proxy.Interceptor{p.rules, p.masker}, nil, "interceptor masking leaves notes (masked, exempted)"},
 		{"a guardrail that observes", []proxy.Interceptor{p.rules, p.guardrail}, nil, "interceptor guardrail leaves notes (observed)"},
-		{"a reviewer", []proxy.Interceptor{p.rules}, &review.Queue{}, "the reviewer leaves notes (review)"},
+		{"a reviewer", []proxy.Interceptor{p.rules}, &review.Desk{}, "the reviewer leaves notes (review)"},
 		{"an interceptor of one's own", []proxy.Interceptor{p.rules, noting{}}, nil, "interceptor noting leaves notes (observed)"},
 		{"all of the gateway's but the log", p.chain([]proxy.Interceptor{s.Records().Originals(), p.masker}, []proxy.Interceptor{s.Metrics()}), nil, "guardrail leaves notes"},
 	} {

@@ -183,13 +183,8 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	g.budgets = &policy.Budgets{Ledger: ledger.New(g.state.store)}
 	g.closers = append(g.closers, func() error { g.budgets.Wait(); return nil })
 	g.memory.Keeper = findings{g.state.store}
-	requests := &review.Queue{}
-	var operations proxy.Reviewer = requests
-	if o.Reviewer != nil {
-		operations = o.Reviewer
-	}
 	g.gateway = &proxy.Gateway{
-		Dialer: o.Dialer, Reviewer: reviewers{g, operations}, Now: o.Now, Log: g.log,
+		Dialer: o.Dialer, Reviewer: reviewers{g, o.Reviewer}, Now: o.Now, Log: g.log,
 		OnEvent: func(e proxy.Event) {
 			g.operator.event(e)
 			if o.OnEvent != nil {
@@ -203,7 +198,7 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 		g.closers = append(g.closers, g.places.close)
 	}
 	g.control = &control.Handler{
-		Gateway: g.gateway, Records: g.records, Log: g.log, Requests: requests, Portal: g.portal,
+		Gateway: g.gateway, Records: g.records, Log: g.log, Portal: g.portal,
 		Permit:   func(who *proxy.Identity, p control.Permission) bool { return g.parts().permit(who, p) },
 		Deciders: deciders{identities{g}},
 	}

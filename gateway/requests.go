@@ -15,10 +15,10 @@ import (
 	"github.com/sallyport/sallyport/review"
 )
 
-// openDesk reads the requests for access of the store.
+// openDesk reads the requests of the store.
 func (g *Gateway) openDesk(ctx context.Context) error {
-	g.desk = &review.Desk{Store: g.state.store, Note: g.gateway.Note, Who: g.now, Told: g.outbox.Writes, Seen: g.seen.Load, Log: g.log}
-	g.grants = grants{g.desk}
+	g.desk = &review.Desk{Store: g.state.store, Note: g.gateway.Note, Who: g.now, Sealer: g.state.keys, Told: g.outbox.Writes, Seen: g.seen.Load, Log: g.log}
+	g.grants, g.control.Requests = grants{g.desk}, g.desk
 	return g.desk.Load(ctx)
 }
 
@@ -60,16 +60,17 @@ func (p *parts) provides(subject string) bool {
 	return slices.ContainsFunc(p.config.Identity.Providers, func(x config.Provider) bool { return subject != provider && x.Name == provider })
 }
 
-// reviewers take operations that are held to those who decide, and access that is asked for by connecting to the desk.
+// reviewers take what is held to the desk, as operations or as access that is asked for by connecting. Operations go to another
+// reviewer where an assembly has one.
 type reviewers struct {
 	*Gateway
-	operations proxy.Reviewer
+	other proxy.Reviewer // may be nil
 }
 
 // Notes implements [proxy.Noter].
 func (r reviewers) Notes() []proxy.NoteKind {
 	kinds := []proxy.NoteKind{proxy.NoteReview}
-	if n, ok := r.operations.(proxy.Noter); ok {
+	if n, ok := r.other.(proxy.Noter); ok {
 		for _, k := range n.Notes() {
 			if !slices.Contains(kinds, k) {
 				kinds = append(kinds, k)
@@ -81,8 +82,11 @@ func (r reviewers) Notes() []proxy.NoteKind {
 
 // Request implements [proxy.Reviewer].
 func (r reviewers) Request(ctx context.Context, s *proxy.Session, op proxy.Op, h *proxy.Hold) (*proxy.Pending, error) {
-	if h.Access == "" {
-		return r.operations.Request(ctx, s, op, h)
+	switch {
+	case h.Access == "" && r.other != nil:
+		return r.other.Request(ctx, s, op, h)
+	case h.Access == "":
+		return r.desk.Request(ctx, s, op, h)
 	}
 	rule := r.parts().rules.Rule(h.Access)
 	if rule == nil || rule.Request == nil {
@@ -181,7 +185,7 @@ func (g *Gateway) requestable(who *proxy.Identity, resource, account string) ([]
 	return list, nil
 }
 
-// accessDesk is what the API takes requests for access by.
-func (g *Gateway) accessDesk() *control.AccessDesk {
-	return &control.AccessDesk{Desk: g.desk, Terms: g.requestable, Actions: policy.Actions()}
+// access is what may be asked for.
+func (g *Gateway) access() *control.Access {
+	return &control.Access{Terms: g.requestable, Actions: policy.Actions()}
 }

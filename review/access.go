@@ -1,7 +1,6 @@
 package review
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -15,19 +14,6 @@ import (
 
 // KindAccess is the kind of requests for access to a resource.
 const KindAccess = "access"
-
-// More states, of requests for access. Approved ones go on until they end or are revoked.
-const (
-	Ended   State = "ended"   // its time is over
-	Revoked State = "revoked" // somebody took it back
-)
-
-// Voted is what a request's note has as its state when somebody approved it and more approvals are
-// needed; the request stays pending.
-const Voted = "voted"
-
-// Undone is what a request's note has as its state when what was noted before was not done.
-const Undone = "undone"
 
 // Terms are those on which access is granted: a rule's, when it is asked for.
 type Terms struct {
@@ -115,12 +101,12 @@ func (s *Stage) approver(by *proxy.Identity) bool {
 	return oneOf(s.Approvers, by)
 }
 
-// ApproverOf reports whether by is an approver of a request for access, of any stage.
-func (r *Request) ApproverOf(by *proxy.Identity) bool { return r.Access != nil && r.approver(by) }
-
-// describe fills in what is shown of a request for access.
+// describe fills in what is shown of a request for access; that about an operation is as it was asked.
 func (r *Request) describe() {
 	a := r.Access
+	if a == nil {
+		return // show has
+	}
 	at := r.Resource
 	if r.Account != "" {
 		at = r.Account + "@" + at
@@ -153,31 +139,6 @@ func (r *Request) accessDigest() string {
 		part(append([]string{fmt.Sprint(s.Need)}, s.Approvers...)...)
 	}
 	return hex.EncodeToString(h.Sum(nil))
-}
-
-// open reports whether what was granted is so at a time.
-func (r *Request) open(now time.Time) bool {
-	return r.State == Approved && r.Access != nil && r.Access.Grant != nil && !now.Before(r.Access.Grant.From) && now.Before(r.Access.Grant.Until)
-}
-
-// clone is a copy that shares nothing that is changed.
-func (r *Request) clone() Request {
-	out := *r
-	if r.Access != nil {
-		a := *r.Access
-		a.Votes = slices.Clone(a.Votes)
-		if a.Grant != nil {
-			g := *a.Grant
-			a.Grant = &g
-		}
-		out.Access = &a
-	}
-	return out
-}
-
-// byAge orders requests, the oldest first.
-func byAge(a, b Request) int {
-	return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.ID, b.ID))
 }
 
 // Approving says whose approval a request waits for: "2 of dba or ops".

@@ -106,7 +106,7 @@ func only(actions, of []string) []string {
 // same reports whether two requests ask for the same.
 func (r *Request) same(o *Request) bool {
 	a, b := r.Access, o.Access
-	return r.Requester == o.Requester && r.For == o.For && r.Resource == o.Resource && r.Account == o.Account && a.Rule == b.Rule && a.Seconds == b.Seconds &&
+	return a != nil && b != nil && r.Requester == o.Requester && r.For == o.For && r.Resource == o.Resource && r.Account == o.Account && a.Rule == b.Rule && a.Seconds == b.Seconds &&
 		a.From.Equal(b.From) && slices.Equal(a.Actions, b.Actions)
 }
 
@@ -125,13 +125,14 @@ func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, e
 	pending, own, lately := 0, 0, 0
 	var there *Request
 	for _, k := range d.known {
-		if k.request.Requester == r.Requester && k.request.Created.After(r.Created.Add(-AskedWithin)) {
+		mine := k.request.Requester == r.Requester && k.request.Access != nil
+		if mine && k.request.Created.After(r.Created.Add(-AskedWithin)) {
 			lately++
 		}
 		if k.request.State != Pending {
 			continue
 		}
-		if pending++; k.request.Requester == r.Requester {
+		if pending++; mine {
 			own++
 		}
 		if k.request.same(r) {
@@ -166,7 +167,7 @@ func (d *Desk) Denied(who *proxy.Identity, a *Ask) *Request {
 	defer d.mu.Unlock()
 	for _, k := range d.known {
 		r := &k.request
-		if r.State == Denied && latest(r.DecidedAt).After(since) && r.Requester == who.Subject && r.For == who.OnBehalfOf &&
+		if r.Access != nil && r.State == Denied && latest(r.DecidedAt).After(since) && r.Requester == who.Subject && r.For == who.OnBehalfOf &&
 			r.Resource == a.Resource && r.Account == a.Account && r.Access.Rule == a.Terms.Rule {
 			denied := r.clone()
 			return &denied

@@ -2,9 +2,7 @@ package review
 
 import (
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/proxy"
@@ -45,50 +43,7 @@ func (e *DecidedError) Error() string {
 	return text + " at " + e.At.UTC().Format(time.RFC3339)
 }
 
-// Approve lets the operation run.
-func (q *Queue) Approve(id string, v Vote) error { return q.decide(id, Approved, v) }
-
-// Deny refuses it, with a reason that its user is told.
-func (q *Queue) Deny(id string, v Vote) error { return q.decide(id, Denied, v) }
-
 const maxReason = 1000
-
-func (q *Queue) decide(id string, to State, v Vote) error {
-	h := q.find(id)
-	if h == nil {
-		return ErrUnknown
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	r := &h.request
-	if r.State == Pending && !time.Now().Before(r.Deadline) {
-		h.end(Expired)
-	}
-	if r.State != Pending {
-		e := &DecidedError{State: r.State, By: r.DecidedBy}
-		if r.DecidedAt != nil {
-			e.At = *r.DecidedAt
-		}
-		return e
-	}
-	v.Reason = strings.TrimSpace(v.Reason)
-	switch err := r.mayDecide(v.By); {
-	case err != nil:
-		return err
-	case v.Hash != r.Hash:
-		return ErrChanged
-	case to == Denied && v.Reason == "", len(v.Reason) > maxReason:
-		return ErrReason
-	}
-	next := *r
-	now := time.Now()
-	next.State, next.DecidedBy, next.DecidedAt, next.Channel, next.Reason = to, v.By.Subject, &now, v.Channel, v.Reason
-	if err := h.told(next); err != nil && to == Approved {
-		return fmt.Errorf("the request is not approved because the approval could not be recorded: %w", err)
-	}
-	h.set(next)
-	return nil
-}
 
 // personal reports why by may not decide, whatever groups she is in.
 func (r *Request) personal(by *proxy.Identity) error {
@@ -106,7 +61,7 @@ func oneOf(groups []string, by *proxy.Identity) bool {
 	return slices.ContainsFunc(groups, func(g string) bool { return g == "*" || by.In(g) })
 }
 
-// mayDecide reports why by may not decide.
+// mayDecide reports why by may not decide now. Approvers of access are those of the stage that it waits for.
 func (r *Request) mayDecide(by *proxy.Identity) error {
 	if err := r.personal(by); err != nil {
 		return err
@@ -117,4 +72,12 @@ func (r *Request) mayDecide(by *proxy.Identity) error {
 		}
 	}
 	return nil
+}
+
+// ApproverOf reports whether by is an approver of a request; of one for access, of any of its stages.
+func (r *Request) ApproverOf(by *proxy.Identity) bool {
+	if r.Access == nil {
+		return r.mayDecide(by) == nil
+	}
+	return r.personal(by) == nil && slices.ContainsFunc(r.Access.Stages, func(s Stage) bool { return s.approver(by) })
 }

@@ -3,9 +3,7 @@ package review
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -16,10 +14,10 @@ import (
 	"github.com/sallyport/sallyport/store"
 )
 
-// KindRequest is the kind of the documents of requests for access. The names are their identifiers.
-const KindRequest = "access-request"
+// KindRequest is the kind of the documents of requests. The names are their identifiers.
+const KindRequest = "request"
 
-// Limits of requests for access.
+// Limits of requests. Those of one person are for access and for operations each.
 const (
 	MaxPending      = 1000 // that wait at once
 	MaxPerRequester = 10   // of those, of one person
@@ -33,17 +31,19 @@ const (
 // DefaultStale is how long what was granted counts while the store cannot be asked whether it still is.
 const DefaultStale = time.Minute
 
-// Desk takes requests for access to resources, has them approved, and knows what is granted. It keeps them in a store, which
-// several gateways may share: each transition is one write, which fails when another was faster, and is recorded before. What is granted is
-// known without asking the store. Its fields are set before [Desk.Load], which comes first. It is safe for concurrent use.
+// Desk takes requests for access to resources and about operations that are held, has them approved, and knows what is granted. It keeps
+// them in a store, which several gateways may share: each transition is one write, which fails when another was faster, and is recorded
+// before. What is granted is known without asking the store. It is the [proxy.Reviewer] of a gateway. Its fields are set before [Desk.Load], which comes first. It is safe for concurrent use.
 type Desk struct {
 	Store store.Store
 	// Note records a transition. On an error a request is not made, and an approval not given; everything that takes away
 	// happens all the same.
 	Note func(ctx context.Context, n *proxy.Note) error
 	// Who returns who somebody is now, by subject, to see whether those who have approved still may. An error that wraps
-	// proxy.ErrUnavailable says that nobody knows; any other that she is nobody any more.
+	// proxy.ErrUnavailable says that nobody knows; any other that she is nobody any more. Nil: who has approved still may.
 	Who func(ctx context.Context, subject string) (*proxy.Identity, error)
+	// Sealer seals what is held: the texts and arguments of operations. Nil: they are kept as they are.
+	Sealer *store.Sealer
 	// Told returns what is written with a transition, for those who tell people of it. May be nil.
 	Told func(n *Notice) ([]store.Write, error)
 	// Seen returns the change in the store's feed up to which Follow was called. Nil: nobody else changes what is in the store.
@@ -63,6 +63,8 @@ type Desk struct {
 	known   map[string]*known                 // requests that wait, or are approved, by identifier
 	watches map[string]map[*watch]bool        // by subject
 	waiters map[string]map[chan struct{}]bool // by identifier
+	// attended are held operations on whose decision somebody waits here.
+	attended map[string]bool
 }
 
 // known is a request as this gateway has seen it last.
@@ -171,20 +173,9 @@ func (d *Desk) Load(ctx context.Context) error {
 	return nil
 }
 
-// over reports whether nothing can become of a request any more.
-func (r *Request) over() bool { return r.State != Pending && r.State != Approved }
-
-func requestOf(doc store.Document) (*Request, error) {
-	r := &Request{}
-	if err := json.Unmarshal(doc.Body, r); err != nil || r.ID != doc.Name || r.Access == nil || r.State == Approved && r.Access.Grant == nil {
-		return nil, fmt.Errorf("reading request %q: it is damaged", doc.Name)
-	}
-	return r, nil
-}
-
 // take takes in a document. One that is damaged grants nothing, and keeps nobody from anything else.
 func (d *Desk) take(doc store.Document) {
-	r, err := requestOf(doc)
+	r, err := d.requestOf(doc)
 	if err != nil {
 		d.log().Error("what the store has of a request grants nothing", "request", doc.Name, "err", err)
 		d.gone(doc.Name, doc.Version)
@@ -284,7 +275,7 @@ func (d *Desk) read(ctx context.Context, id string) (doc store.Document, r *Requ
 	if err != nil {
 		return doc, nil, err
 	}
-	r, err = requestOf(doc)
+	r, err = d.requestOf(doc)
 	return doc, r, err
 }
 
@@ -309,7 +300,7 @@ func (d *Desk) History(ctx context.Context, limit int, which func(*Request) bool
 		if err != nil {
 			return nil, err
 		}
-		r, err := requestOf(doc)
+		r, err := d.requestOf(doc)
 		if err == nil && r.over() && which(r) {
 			list = append(list, *r)
 		}

@@ -1,9 +1,13 @@
-// Package review lets a person other than the requester decide about held
-// operations. A [Queue] holds them in memory: a held operation lives as long as its
-// connection, and so does its request.
+// Package review has other people decide about what somebody asks for: an operation
+// that is held, or access to a resource for a time. A [Desk] keeps requests in a store,
+// so that neither a crash nor a restart loses one, and several gateways know the same.
 //
-// A request is bound to exactly what will run: who, where, text and arguments go
+// A request is bound to exactly what was asked: who, where, text and arguments go
 // into its hash, and a decision names the hash of what its author saw. It is
 // decided once, by somebody who is eligible when deciding; the requester never is.
-// Every transition is noted for the record before it takes effect.
+// Every transition is noted for the record before it takes effect. An approved
+// operation runs once, or never.
+//
+// An [Outbox] tells people of requests by channels, such as those of the packages
+// below this one.
 package review

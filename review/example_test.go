@@ -7,6 +7,7 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/proxy/proxytest"
 	"github.com/sallyport/sallyport/review"
+	"github.com/sallyport/sallyport/store"
 )
 
 // hold has every statement approved by somebody of the group ops.
@@ -26,9 +27,16 @@ func (hold) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
 }
 
 // An operation waits until somebody else has decided about it.
-func ExampleQueue() {
-	queue := &review.Queue{}
-	s, err := proxytest.Open(&proxy.Gateway{Reviewer: queue}, hold{})
+func ExampleDesk() {
+	desk := &review.Desk{
+		Store: store.NewMemory(),                                       // a database, where requests are to outlive the process
+		Note:  func(context.Context, *proxy.Note) error { return nil }, // Gateway.Note, which records
+	}
+	if err := desk.Load(context.Background()); err != nil {
+		fmt.Println(err)
+		return
+	}
+	s, err := proxytest.Open(&proxy.Gateway{Reviewer: desk}, hold{})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -37,14 +45,14 @@ func ExampleQueue() {
 	waits := make(chan string, 1)
 	s.Handle(func(_ proxy.Op, p *proxy.Pending) { waits <- p.ID }, nil)
 	go func() { // another person, somewhere else
-		r, ok := queue.Get(<-waits)
-		if !ok {
-			fmt.Println("the request is gone")
+		r, err := desk.Get(context.Background(), <-waits)
+		if err != nil {
+			fmt.Println(err)
 			return
 		}
 		fmt.Println(r.Requester, "asks:", r.Text)
 		bob := &proxy.Identity{Subject: "bob", Groups: []string{"ops"}}
-		if err := queue.Approve(r.ID, review.Vote{By: bob, Hash: r.Hash, Channel: "example"}); err != nil {
+		if _, err := desk.Approve(context.Background(), r.ID, review.Vote{By: bob, Hash: r.Hash, Channel: "example"}, review.Narrow{}); err != nil {
 			fmt.Println(err)
 		}
 	}()

@@ -53,7 +53,7 @@ func (d *Desk) look() {
 	}
 }
 
-// Wait waits until a request is decided, or ctx ends, and returns what it is then.
+// Wait waits until a request is decided, or ctx ends, and returns what it is then. It waits on while the store does not answer.
 func (d *Desk) Wait(ctx context.Context, id string) (*Request, error) {
 	c := make(chan struct{}, 1)
 	d.mu.Lock()
@@ -74,15 +74,19 @@ func (d *Desk) Wait(ctx context.Context, id string) (*Request, error) {
 	}()
 	for {
 		doc, r, err := d.read(ctx, id)
-		if err != nil {
+		var again <-chan time.Time
+		switch {
+		case errors.Is(err, ErrUnknown):
 			return nil, err
-		}
-		if r.State != Pending {
+		case err != nil:
+			again = time.After(every)
+		case r.State != Pending:
 			d.see(r, doc.Version) // also when it has not been heard of here: what was granted counts now
 			return r, nil
 		}
 		select {
 		case <-c:
+		case <-again:
 		case <-ctx.Done():
 			return r, context.Cause(ctx)
 		}
@@ -108,7 +112,7 @@ func (d *Desk) Granted(id *proxy.Identity, t proxy.Target, rule string) (request
 	defer d.mu.Unlock()
 	for _, k := range d.known {
 		r := &k.request
-		if r.Requester != id.Subject || r.For != id.OnBehalfOf || r.Resource != t.Resource.Name || r.Account != "" && r.Account != t.Account.Name || r.Access.Rule != rule || !r.open(now) {
+		if r.Access == nil || r.Requester != id.Subject || r.For != id.OnBehalfOf || r.Resource != t.Resource.Name || r.Account != "" && r.Account != t.Account.Name || r.Access.Rule != rule || !r.open(now) {
 			continue
 		}
 		if !ok || r.Access.Grant.Until.After(g.Until) {
@@ -224,15 +228,4 @@ func (d *Desk) settle(ctx context.Context) {
 			d.log().Warn("a request for access could not be ended: it is tried again", "request", id, "err", err)
 		}
 	}
-}
-
-// due is the state that time has brought a request to; empty: none.
-func (r *Request) due(now time.Time) State {
-	switch {
-	case r.State == Pending && !now.Before(r.Deadline):
-		return Expired
-	case r.State == Approved && !now.Before(r.Access.Grant.Until):
-		return Ended
-	}
-	return ""
 }

@@ -1,38 +1,42 @@
 package review
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
-	"errors"
-	"fmt"
-	"strconv"
+	"cmp"
+	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
-
-	"github.com/sallyport/sallyport/proxy"
 )
 
 // State is what became of a request.
 type State string
 
-// States. All but Pending are final.
+// States. All but Pending and Approved are final.
 const (
 	Pending   State = "pending"
 	Approved  State = "approved"
 	Denied    State = "denied"
 	Cancelled State = "cancelled" // by the requester, or her session ended
 	Expired   State = "expired"   // nobody decided in time
-	Lapsed    State = "lapsed"    // approved, and nobody was there any more to run it
+	Revoked   State = "revoked"   // somebody took back what was approved
+	Ended     State = "ended"     // access: its time is over
+	Used      State = "used"      // an operation: it was let through, once
+	Lapsed    State = "lapsed"    // an operation: approved, and not run in time
 )
+
+// Voted is what a request's note has as its state when somebody approved it and more approvals are
+// needed; the request stays pending.
+const Voted = "voted"
+
+// Undone is what a request's note has as its state when what was noted before was not done.
+const Undone = "undone"
 
 // Request is one operation, or access to a resource, that waits, or waited, for a decision. It is a
 // snapshot, shown to those who decide.
 type Request struct {
 	ID        string     `json:"id"`
 	State     State      `json:"state"`
-	Hash      string     `json:"hash"` // of everything below up to Arguments: who decides says which one she saw
+	Hash      string     `json:"hash"`              // of everything below up to Arguments: who decides says which one she saw
+	Content   string     `json:"content,omitempty"` // of an operation: the hash of what would run, for which user and where, whenever she asks
 	Requester string     `json:"requester"`
 	For       string     `json:"for,omitempty"` // the human that an agent asks for
 	Session   string     `json:"session"`
@@ -56,112 +60,58 @@ type Request struct {
 	Channel   string     `json:"channel,omitempty"` // how the decision came
 	Reason    string     `json:"reason,omitempty"`
 
+	// UseBy is when an approved operation lapses, and Use who has run it; nil: nobody.
+	UseBy time.Time `json:"use_by,omitzero"`
+	Use   *Use      `json:"use,omitempty"`
+
 	// Access is what a request for access asks for; nil: the request is about an operation.
 	Access *Access `json:"access,omitempty"`
 }
 
-// Bounds on what is held: who decides has to read it.
-const (
-	maxText      = 64 << 10
-	maxArguments = 1000
-	maxArgument  = 16 << 10
-	maxAllArgs   = 256 << 10 // of one request, in bytes
-)
-
-var (
-	errTooLong  = errors.New("this needs an approval, but it is too long for approvers to read")
-	errNotShown = errors.New("this needs an approval, but its text cannot be shown to approvers")
-)
-
-// show fills in what op is, as it is read by who decides.
-func (r *Request) show(op proxy.Op) error {
-	r.Kind, r.Operation = op.Info().Kind.String(), op.Info().ID
-	switch op := op.(type) {
-	case *proxy.Statement:
-		if len(op.Text) == 0 {
-			return errNotShown // run by a name that only the resource knows
-		}
-		r.Text, r.Effects = string(op.Text), op.Facts.Effects.String()
-		if len(op.Args) > maxArguments {
-			return errTooLong
-		}
-		all := 0
-		for _, a := range op.Args {
-			if all += len(a.Value); len(a.Value) > maxArgument || all > maxAllArgs {
-				return errTooLong
-			}
-			r.Arguments = append(r.Arguments, argument(&a))
-		}
-	case *proxy.Exec:
-		r.Text = op.Command
-	case *proxy.File:
-		r.Text = op.Action.String() + " " + pathWord(op.Path)
-		if op.Target != "" {
-			r.Text += " " + pathWord(op.Target)
-		}
-	case *proxy.Request:
-		r.Text = op.Method + " " + op.Host + op.Path
-		if op.Query != "" {
-			r.Text += "?" + op.Query
-		}
-	case *proxy.Forward:
-		r.Text = fmt.Sprintf("%s %s:%d", op.Network, op.Host, op.Port)
-		if op.Listen {
-			r.Text = "listen at " + r.Text
-		}
-	default:
-		return errNotShown
-	}
-	if len(r.Text) > maxText {
-		return errTooLong
-	}
-	return nil
+// Use is the running of an operation that was approved.
+type Use struct {
+	Session   string    `json:"session"`
+	Operation uint64    `json:"operation"`
+	At        time.Time `json:"at"`
 }
 
-// pathWord is a path as it is read, in quotes where it could be taken for two.
-func pathWord(path string) string {
-	if path == "" || strings.ContainsAny(path, ` "\`) {
-		return strconv.Quote(path)
-	}
-	return path
+// over reports whether nothing can become of a request any more.
+func (r *Request) over() bool { return r.State != Pending && r.State != Approved }
+
+// open reports whether what was granted is so at a time.
+func (r *Request) open(now time.Time) bool {
+	return r.State == Approved && r.Access != nil && r.Access.Grant != nil && !now.Before(r.Access.Grant.From) && now.Before(r.Access.Grant.Until)
 }
 
-// argument is a bound value as it is read: never the same for two values.
-func argument(a *proxy.Arg) string {
+// due is the state that time has brought a request to; empty: none.
+func (r *Request) due(now time.Time) State {
 	switch {
-	case a.Value == nil:
-		return "NULL"
-	case a.Binary || !utf8.Valid(a.Value):
-		return `\x` + hex.EncodeToString(a.Value)
+	case r.State == Pending && !now.Before(r.Deadline):
+		return Expired
+	case r.State == Approved && r.Access == nil && !now.Before(r.UseBy):
+		return Lapsed
+	case r.State == Approved && r.Access != nil && !now.Before(r.Access.Grant.Until):
+		return Ended
 	}
-	return fmt.Sprintf("%q", a.Value)
+	return ""
 }
 
-// digest is the hash of what would run, for which user and where. Every part has its
-// length before it, so that no two requests are the same text.
-func (r *Request) digest(op proxy.Op) string {
-	h := sha256.New()
-	part := func(b string) {
-		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(b))))
-		h.Write([]byte(b))
-	}
-	for _, s := range []string{"sallyport held operation 1", r.ID, r.Requester, r.For, r.Session, r.Resource, r.Account, r.Database, r.Kind, r.Text} {
-		part(s)
-	}
-	h.Write(binary.BigEndian.AppendUint64(nil, r.Operation))
-	if st, ok := op.(*proxy.Statement); ok {
-		for _, a := range st.Args {
-			switch {
-			case a.Value == nil:
-				part("null")
-			case a.Binary:
-				part("binary")
-			default:
-				part("text")
-			}
-			h.Write(binary.BigEndian.AppendUint32(nil, a.Type))
-			part(string(a.Value))
+// clone is a copy that shares nothing that is changed.
+func (r *Request) clone() Request {
+	out := *r
+	if r.Access != nil {
+		a := *r.Access
+		a.Votes = slices.Clone(a.Votes)
+		if a.Grant != nil {
+			g := *a.Grant
+			a.Grant = &g
 		}
+		out.Access = &a
 	}
-	return hex.EncodeToString(h.Sum(nil))
+	return out
+}
+
+// byAge orders requests, the oldest first.
+func byAge(a, b Request) int {
+	return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.ID, b.ID))
 }

@@ -41,10 +41,17 @@ func (r *Request) Lines() string {
 	line("why held", r.Message+" (rule "+strings.Join(r.Rules, ", rule ")+")")
 	line("effects", r.Effects)
 	line("unknown", r.Blind)
-	line("until", r.Deadline.Format(time.RFC3339))
+	if r.State == Approved {
+		line("runs until", r.UseBy.Format(time.RFC3339))
+	} else {
+		line("until", r.Deadline.Format(time.RFC3339))
+	}
 	line("hash", r.Hash)
 	if r.DecidedBy != "" {
 		line("decided by", r.DecidedBy+" "+r.Reason)
+	}
+	if r.Use != nil {
+		line("has run", "in session "+r.Use.Session+" at "+r.Use.At.Format(time.RFC3339))
 	}
 	line(r.Kind, r.Text)
 	for i, a := range r.Arguments {

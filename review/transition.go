@@ -1,10 +1,8 @@
 package review
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,29 +11,6 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/store"
 )
-
-// write is the write of a request's document.
-func write(doc store.Document, r *Request) (store.Write, error) {
-	var err error
-	if doc.Body, err = json.Marshal(r); err != nil {
-		return store.Write{}, err
-	}
-	doc.Expires = time.Time{}
-	if r.over() {
-		doc.Expires = cmp.Or(latest(r.DecidedAt), r.Created).Add(KeepRequests)
-	}
-	if doc.Version == 0 {
-		return store.Create(doc), nil
-	}
-	return store.Replace(doc), nil
-}
-
-func latest(t *time.Time) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return *t
-}
 
 // step is a transition: what it is called, why it is made, and whether it gives something.
 type step struct {
@@ -46,7 +21,7 @@ type step struct {
 // keep records a transition and writes it. One that gives something is not made when it cannot be recorded.
 func (d *Desk) keep(ctx context.Context, doc store.Document, r *Request, s step) (version int64, err error) {
 	r.describe()
-	w, err := write(doc, r)
+	w, err := d.write(doc, r)
 	if err != nil {
 		return 0, err
 	}
@@ -79,7 +54,8 @@ func undone(err error) string {
 // commit writes a transition with what tells of it, and returns the document's version.
 func (d *Desk) commit(ctx context.Context, w store.Write, r *Request, s step) (int64, error) {
 	ws := []store.Write{w}
-	if d.Told != nil {
+	if d.Told != nil && s.event != string(Used) { // nobody waits to hear of that
+
 		more, err := d.Told(&Notice{ID: r.ID + "-" + strings.ToLower(rand.Text()[:10]), Event: s.event, At: d.now(), Request: r.clone()})
 		switch {
 		case err == nil:
@@ -103,11 +79,17 @@ func (d *Desk) commit(ctx context.Context, w store.Write, r *Request, s step) (i
 // note records a transition.
 func (d *Desk) note(ctx context.Context, r *Request, state, reason string) error {
 	n := &proxy.RequestNote{
-		ID: r.ID, State: state, Hash: r.Hash, Requester: r.Requester, For: r.For, Rules: r.Rules, Resource: r.Resource, Account: r.Account,
+		ID: r.ID, State: state, Hash: r.Hash, Requester: r.Requester, For: r.For, Session: r.Session, Operation: r.Operation, Rules: r.Rules,
 		DecidedBy: r.DecidedBy, Channel: r.Channel, Reason: reason,
 	}
-	if g := r.Access.Grant; g != nil {
-		n.Until = g.Until
+	if r.Use != nil {
+		n.Session, n.Operation = r.Use.Session, r.Use.Operation
+	}
+	if r.Access != nil {
+		n.Resource, n.Account = r.Resource, r.Account
+		if g := r.Access.Grant; g != nil {
+			n.Until = g.Until
+		}
 	}
 	if state == Voted {
 		v := &r.Access.Votes[len(r.Access.Votes)-1]

@@ -17,63 +17,87 @@ type Narrow struct {
 	Actions []string      // empty: all that was asked for
 }
 
-// Approve gives one approval. The request is granted when it is the last one that is needed.
+// Approve gives one approval. The request is granted when it is the last one that is needed. An operation is approved as it is.
 func (d *Desk) Approve(ctx context.Context, id string, v Vote, narrow Narrow) (*Request, error) {
-	reason := strings.TrimSpace(v.Reason)
 	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
-		if err := r.pending(now); err != nil {
-			return step{}, err
-		}
-		a := r.Access
-		stage := a.stage()
-		switch err := r.mayVote(v.By, stage); {
+		switch err := r.votable(&v, now); {
 		case err != nil:
 			return step{}, err
-		case v.Hash != r.Hash:
-			return step{}, ErrChanged
-		case len(reason) > maxReason:
-			return step{}, ErrReason
-		case a.voted(v.By.Subject):
-			return step{}, errVoted
+		case r.Access != nil:
+			return d.approveAccess(ctx, r, &v, narrow, now)
+		case narrow.For != 0 || len(narrow.Actions) > 0:
+			return step{}, fmt.Errorf("%w: less of it, since the request is about an operation: approve it as it is, or deny it", ErrAsk)
 		}
-		if err := a.narrow(narrow); err != nil {
-			return step{}, err
+		r.UseBy = now.Add(r.Deadline.Sub(r.Created))
+		return r.decide(Approved, &v, now), nil
+	})
+}
+
+// votable reports why a vote does not count.
+func (r *Request) votable(v *Vote, now time.Time) error {
+	if err := r.pending(now); err != nil {
+		return err
+	}
+	v.Reason = strings.TrimSpace(v.Reason)
+	switch err := r.mayDecide(v.By); {
+	case err != nil:
+		return err
+	case v.Hash != r.Hash:
+		return ErrChanged
+	case len(v.Reason) > maxReason:
+		return ErrReason
+	}
+	return nil
+}
+
+// decide makes the state that a vote decides.
+func (r *Request) decide(as State, v *Vote, now time.Time) step {
+	r.State, r.DecidedBy, r.DecidedAt, r.Channel, r.Reason = as, v.By.Subject, &now, v.Channel, v.Reason
+	return step{string(as), v.Reason, as == Approved}
+}
+
+// approveAccess gives one approval of access.
+func (d *Desk) approveAccess(ctx context.Context, r *Request, v *Vote, narrow Narrow, now time.Time) (step, error) {
+	a := r.Access
+	stage := a.stage()
+	if a.voted(v.By.Subject) {
+		return step{}, errVoted
+	}
+	if err := a.narrow(narrow); err != nil {
+		return step{}, err
+	}
+	if !a.From.IsZero() {
+		end := a.From.Add(a.For())
+		if !now.Before(end) {
+			return step{}, fmt.Errorf("%w: for %s from %s it would be over already", ErrAsk, a.For(), a.From.Format(time.RFC3339))
 		}
-		if !a.From.IsZero() {
-			end := a.From.Add(a.For())
-			if !now.Before(end) {
-				return step{}, fmt.Errorf("%w: for %s from %s it would be over already", ErrAsk, a.For(), a.From.Format(time.RFC3339))
-			}
-			if end.Before(r.Deadline) {
-				r.Deadline = end
-			}
+		if end.Before(r.Deadline) {
+			r.Deadline = end
 		}
-		a.Votes = append(a.Votes, VoteRecord{
-			Stage: stage, By: v.By.Subject, Name: v.By.Name, At: now, Channel: v.Channel, Method: v.By.Method.String(), Reason: reason,
-			Seconds: int64(narrow.For / time.Second), Actions: narrow.Actions,
-		})
-		r.Hash = r.accessDigest() // those who approve next see what is left
-		if a.stage() < len(a.Stages) {
-			return step{Voted, reason, true}, nil
-		}
+	}
+	a.Votes = append(a.Votes, VoteRecord{
+		Stage: stage, By: v.By.Subject, Name: v.By.Name, At: now, Channel: v.Channel, Method: v.By.Method.String(), Reason: v.Reason,
+		Seconds: int64(narrow.For / time.Second), Actions: narrow.Actions,
+	})
+	r.Hash = r.accessDigest() // those who approve next see what is left
+	if a.stage() == len(a.Stages) {
 		if err := d.recount(ctx, r, v.By.Subject); err != nil {
 			return step{}, err
 		}
-		if a.stage() < len(a.Stages) {
-			return step{Voted, reason, true}, nil
-		}
-		from := now
-		if a.From.After(now) {
-			from = a.From
-		}
-		until := from.Add(a.For())
-		if !a.From.IsZero() {
-			until = a.From.Add(a.For()) // what was asked for does not begin late and last longer
-		}
-		a.Grant = &Grant{From: from, Until: until, Actions: slices.Clone(a.Actions)}
-		r.State, r.DecidedBy, r.DecidedAt, r.Channel, r.Reason = Approved, v.By.Subject, &now, v.Channel, reason
-		return step{string(Approved), reason, true}, nil
-	})
+	}
+	if a.stage() < len(a.Stages) {
+		return step{Voted, v.Reason, true}, nil
+	}
+	from := now
+	if a.From.After(now) {
+		from = a.From
+	}
+	until := from.Add(a.For())
+	if !a.From.IsZero() {
+		until = a.From.Add(a.For()) // what was asked for does not begin late and last longer
+	}
+	a.Grant = &Grant{From: from, Until: until, Actions: slices.Clone(a.Actions)}
+	return r.decide(Approved, v, now), nil
 }
 
 // errVoted refuses a second vote of one person.
@@ -107,6 +131,9 @@ func (a *Access) narrow(n Narrow) error {
 
 // recount looks whether those who have approved before are still approvers.
 func (d *Desk) recount(ctx context.Context, r *Request, last string) error {
+	if d.Who == nil {
+		return nil
+	}
 	for i := range r.Access.Votes {
 		v := &r.Access.Votes[i]
 		if v.By == last || v.Lost {
@@ -121,39 +148,16 @@ func (d *Desk) recount(ctx context.Context, r *Request, last string) error {
 	return nil
 }
 
-// mayVote reports why by may not approve a stage.
-func (r *Request) mayVote(by *proxy.Identity, stage int) error {
-	if err := r.personal(by); err != nil {
-		return err
-	}
-	if stage >= len(r.Access.Stages) || !r.Access.Stages[stage].approver(by) {
-		return ErrIneligible
-	}
-	return nil
-}
-
-// approver reports whether by is an approver of any stage.
-func (r *Request) approver(by *proxy.Identity) bool {
-	return r.personal(by) == nil && slices.ContainsFunc(r.Access.Stages, func(s Stage) bool { return s.approver(by) })
-}
-
 // Deny refuses a request, with a reason that its requester is told.
 func (d *Desk) Deny(ctx context.Context, id string, v Vote) (*Request, error) {
-	reason := strings.TrimSpace(v.Reason)
 	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
-		if err := r.pending(now); err != nil {
+		if err := r.votable(&v, now); err != nil {
 			return step{}, err
 		}
-		switch err := r.mayVote(v.By, r.Access.stage()); {
-		case err != nil:
-			return step{}, err
-		case v.Hash != r.Hash:
-			return step{}, ErrChanged
-		case reason == "", len(reason) > maxReason:
+		if v.Reason == "" {
 			return step{}, ErrReason
 		}
-		r.State, r.DecidedBy, r.DecidedAt, r.Channel, r.Reason = Denied, v.By.Subject, &now, v.Channel, reason
-		return step{string(Denied), reason, false}, nil
+		return r.decide(Denied, &v, now), nil
 	})
 }
 
@@ -166,24 +170,22 @@ func (d *Desk) Cancel(ctx context.Context, id string, by *proxy.Identity) (*Requ
 		case r.over():
 			return step{}, r.decided()
 		}
-		r.State, r.DecidedBy, r.DecidedAt, r.Reason = Cancelled, by.Subject, &now, ""
-		return step{string(Cancelled), "", false}, nil
+		return r.decide(Cancelled, &Vote{By: by}, now), nil
 	})
 }
 
 // Revoke takes back what was approved: its approvers may, and those who are permitted to. The sessions end that are open by it.
 func (d *Desk) Revoke(ctx context.Context, id string, v Vote, permitted bool) (*Request, error) {
-	reason := strings.TrimSpace(v.Reason)
+	v.Reason = strings.TrimSpace(v.Reason)
 	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
 		switch {
-		case v.By == nil || !permitted && !r.approver(v.By):
+		case v.By == nil || !permitted && !r.ApproverOf(v.By):
 			return step{}, ErrIneligible
 		case r.State != Approved:
 			return step{}, r.decided()
-		case reason == "", len(reason) > maxReason:
+		case v.Reason == "", len(v.Reason) > maxReason:
 			return step{}, ErrReason
 		}
-		r.State, r.DecidedBy, r.DecidedAt, r.Channel, r.Reason = Revoked, v.By.Subject, &now, v.Channel, reason
-		return step{string(Revoked), reason, false}, nil
+		return r.decide(Revoked, &v, now), nil
 	})
 }

@@ -40,6 +40,7 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/proxy/proxytest"
 	"github.com/sallyport/sallyport/review"
+	"github.com/sallyport/sallyport/store"
 )
 
 // remote is a gateway's API on another machine, with a real identity provider. Its local
@@ -88,7 +89,9 @@ func openRemote(t *testing.T) *remote {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, l.Close()) })
 	r := &remote{}
-	r.handler = &control.Handler{Gateway: &proxy.Gateway{}, Records: l, Log: slog.New(slog.DiscardHandler), Requests: &review.Queue{}}
+	r.handler = &control.Handler{Gateway: &proxy.Gateway{}, Records: l, Log: slog.New(slog.DiscardHandler)}
+	r.handler.Requests = &review.Desk{Store: store.NewMemory(), Note: r.handler.Gateway.Note}
+	require.NoError(t, r.handler.Requests.Load(t.Context()))
 	r.handler.Authenticate = r.handler.Known
 	r.handler.Portal = func() *control.Portal { return r.portal }
 	r.handler.Permit = func(who *proxy.Identity, _ control.Permission) bool { return who.In("admins") }

@@ -19,7 +19,7 @@ import (
 	"github.com/sallyport/sallyport/review"
 )
 
-// Commands about operations that wait for a decision.
+// Commands about requests for access and operations that are held.
 
 func requestsCommand(c *cli) *cobra.Command {
 	return family(&cobra.Command{
@@ -36,7 +36,7 @@ func requestsListCommand(c *cli) *cobra.Command {
 	}
 	f := cmd.Flags()
 	open := controlFlags(c, f)
-	past := f.Bool("past", false, "those for access that are over, too")
+	past := f.Bool("past", false, "those that are over, too")
 	output := listFlags(f)
 	cmd.RunE = does(func(ctx context.Context, _ []string) error {
 		gateway, err := open()
@@ -68,11 +68,15 @@ func requestsListCommand(c *cli) *cobra.Command {
 	return cmd
 }
 
-// until is when a request's state ends: that of one that waits, or of access that is granted.
+// until is when a request's state ends: that of one that waits, of access that is granted, or of an operation that was
+// approved and has not run.
 func until(r review.Request) string {
 	end := r.Deadline
-	if r.Access != nil && r.Access.Grant != nil {
+	switch {
+	case r.Access != nil && r.Access.Grant != nil:
 		end = r.Access.Grant.Until
+	case r.State == review.Approved:
+		end = r.UseBy
 	}
 	if end = end.Local(); time.Until(end).Abs() > 12*time.Hour {
 		return end.Format(time.DateTime)
@@ -122,7 +126,12 @@ func requestsShowCommand(c *cli) *cobra.Command {
 // printRequest shows everything that is decided about, in the time of this machine.
 func printRequest(w io.Writer, r *review.Request) error {
 	shown := *r
-	shown.Deadline = r.Deadline.Local()
+	shown.Deadline, shown.UseBy = r.Deadline.Local(), r.UseBy.Local()
+	if r.Use != nil {
+		use := *r.Use
+		use.At = use.At.Local()
+		shown.Use = &use
+	}
 	_, err := io.WriteString(w, shown.Lines())
 	return err
 }

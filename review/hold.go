@@ -1,0 +1,281 @@
+package review
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/store"
+)
+
+// MaxHeld is how many operations one person has held within [AskedWithin], whatever becomes of them.
+const MaxHeld = 100
+
+// Notes implements [proxy.Noter]: a desk leaves notes of what becomes of requests.
+func (d *Desk) Notes() []proxy.NoteKind { return []proxy.NoteKind{proxy.NoteReview} }
+
+// Request implements [proxy.Reviewer]: it makes a request about op, of session s, and returns what the session waits on. Where the
+// same person has had the same operation approved, and it has not run, that approval is used; and where her request for it waits still
+// although nobody waits here, such as after the gateway's end, she waits on it again. The error is for the user.
+func (d *Desk) Request(ctx context.Context, s *proxy.Session, op proxy.Op, a *proxy.Hold) (*proxy.Pending, error) {
+	if slices.ContainsFunc(a.Approvers, func(groups []string) bool { return len(groups) == 0 }) {
+		return nil, errors.New("this needs an approval, but no group is allowed to give it")
+	}
+	r, err := d.about(s, op, a)
+	if err != nil {
+		return nil, err
+	}
+	done, err := d.turn(ctx, r.Requester)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	message := "is waiting for approval"
+	if was := d.earlier(r); was != nil {
+		if r = was; r.State == Approved {
+			message = "was approved by " + r.DecidedBy
+		}
+	} else if err := d.holdBounds(r); err != nil {
+		return nil, err
+	} else {
+		version, err := d.keep(ctx, store.Document{Kind: KindRequest, Name: r.ID}, r, step{Asked, "", true})
+		if err != nil {
+			d.log().Error("the request for a held operation could not be recorded or kept", "subject", r.Requester, "resource", r.Resource, "err", err)
+			return nil, errors.New("this needs an approval, but the request for it could not be recorded or kept: try again later")
+		}
+		d.see(r, version)
+	}
+	d.mu.Lock()
+	if d.attended == nil {
+		d.attended = make(map[string]bool)
+	}
+	d.attended[r.ID] = true
+	d.mu.Unlock()
+	until := r.Deadline
+	if r.State == Approved {
+		until = r.UseBy
+	}
+	h := &held{desk: d, session: s, op: op, id: r.ID, rule: r.Rules[0]}
+	return &proxy.Pending{
+		ID: r.ID, Message: fmt.Sprintf("%s: request %s %s", r.Message, r.ID, message), Deadline: time.Now().Add(until.Sub(d.now())), Wait: h.wait,
+	}, nil
+}
+
+// about is the request about an operation.
+func (d *Desk) about(s *proxy.Session, op proxy.Op, a *proxy.Hold) (*Request, error) {
+	now := d.now()
+	r := &Request{
+		ID: newRequestID(), State: Pending, Requester: s.Identity.Subject, For: s.Identity.OnBehalfOf, Session: s.ID,
+		Resource: s.Target.Resource.Name, Account: s.Target.Account.Name, Database: s.Target.Database, Blind: a.Blind, Message: a.Message,
+		Rules: slices.Clone(a.Rules), Approvers: slices.Clone(a.Approvers), Created: now, Deadline: now.Add(a.For),
+	}
+	if err := r.show(op); err != nil {
+		return nil, err
+	}
+	r.Hash, r.Content = r.digests(op)
+	return r, nil
+}
+
+// earlier is a request for the same, by the same rules, that was approved and not used, or that waits with nobody waiting on it here.
+// Several gateways may have somebody who waits on it; the operation runs once.
+func (d *Desk) earlier(r *Request) *Request {
+	now := d.now()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, k := range d.known {
+		o := &k.request
+		if o.Access != nil || o.over() || o.due(now) != "" || o.Content != r.Content || d.attended[o.ID] || !slices.Equal(o.Rules, r.Rules) ||
+			!slices.EqualFunc(o.Approvers, r.Approvers, slices.Equal) {
+			continue
+		}
+		was := o.clone()
+		return &was
+	}
+	return nil
+}
+
+// holdBounds reports that too much waits already.
+func (d *Desk) holdBounds(r *Request) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	pending, own, lately := 0, 0, 0
+	for _, k := range d.known {
+		o := &k.request
+		mine := o.Requester == r.Requester && o.Access == nil
+		if mine && o.Created.After(r.Created.Add(-AskedWithin)) {
+			lately++
+		}
+		if o.State != Pending {
+			continue
+		}
+		if pending++; mine {
+			own++
+		}
+	}
+	const needs = "this needs an approval, but "
+	switch {
+	case own >= MaxPerRequester:
+		return fmt.Errorf(needs+"you already have %d operations waiting for approval, which is the limit", own)
+	case lately >= MaxHeld:
+		return fmt.Errorf(needs+"%d of your operations were held within %d minutes, which is the limit: try again later", lately, int(AskedWithin/time.Minute))
+	case pending >= MaxPending:
+		return fmt.Errorf(needs+"%d requests wait already, which is the limit: try again later", pending)
+	}
+	return nil
+}
+
+// held is an operation that waits.
+type held struct {
+	desk    *Desk
+	session *proxy.Session
+	op      proxy.Op
+	id      string
+	rule    string // the first of those that hold it
+}
+
+// wait waits for the decision and returns its verdict. What was approved is used before it runs: it runs once, or never.
+func (h *held) wait(ctx context.Context) proxy.Verdict {
+	d := h.desk
+	defer func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.attended, h.id)
+	}()
+	r, err := d.Wait(ctx, h.id)
+	switch {
+	case ctx.Err() != nil:
+		return h.leave(ctx)
+	case err != nil:
+		return h.refuse(proxy.CauseInternal, "request "+h.id+" is not there any more", "Send it again.")
+	case r.State == Approved:
+		return h.claim(ctx)
+	}
+	return h.over(r)
+}
+
+func (h *held) refuse(c proxy.Cause, reason, remedy string) proxy.Verdict {
+	return proxy.Deny(c, h.rule, reason, remedy)
+}
+
+// over is the verdict by a request that is over.
+func (h *held) over(r *Request) proxy.Verdict {
+	by := ""
+	if r.DecidedBy != "" {
+		by = " by " + r.DecidedBy
+	}
+	why := ""
+	if r.Reason != "" {
+		why = ": " + r.Reason
+	}
+	switch r.State {
+	case Denied:
+		return h.refuse(proxy.CauseDenied, r.DecidedBy+" denied request "+r.ID+why, "")
+	case Revoked:
+		return h.refuse(proxy.CauseDenied, "request "+r.ID+" was revoked"+by+why, "")
+	case Expired:
+		return h.refuse(proxy.CauseApproval, "nobody decided about request "+r.ID+" in time", "Ask an approver, and try again.")
+	case Used:
+		return h.refuse(proxy.CauseApproval, "request "+r.ID+" was approved and has run in another session of yours", "Send it again to ask again.")
+	case Lapsed:
+		return h.refuse(proxy.CauseApproval, "the approval of request "+r.ID+" has lapsed", "Send it again to ask again.")
+	}
+	return h.refuse(proxy.CauseApproval, "request "+r.ID+" was given up", "")
+}
+
+// lastly is how long there is to say what becomes of a request that nobody waits on any more.
+const lastly = 3 * time.Second
+
+// leave gives up the request of a client that waits no more: because it cancelled, left, or waited long enough. At the gateway's end
+// the request stays, for when she is back.
+func (h *held) leave(ctx context.Context) proxy.Verdict {
+	d, cause := h.desk, context.Cause(ctx)
+	if errors.Is(cause, proxy.ErrShutdown) {
+		return h.refuse(proxy.CauseApproval, "request "+h.id+" waits still", "Connect again and send the same, to wait on.")
+	}
+	as := Cancelled
+	if errors.Is(cause, proxy.ErrDeadline) {
+		as = Expired
+	}
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastly)
+	defer cancel()
+	r, err := d.change(late, h.id, func(r *Request, now time.Time) (step, error) {
+		if r.State != Pending && (r.State != Approved || !errors.Is(cause, proxy.ErrCanceled)) {
+			return step{}, r.decided()
+		}
+		r.State, r.DecidedBy, r.DecidedAt, r.Channel, r.Reason = as, "", &now, "", ""
+		return step{string(as), "", false}, nil
+	})
+	var decided *DecidedError
+	switch {
+	case err == nil:
+		return h.over(r)
+	case errors.As(err, &decided) && decided.State == Approved:
+		return h.refuse(proxy.CauseApproval, "request "+h.id+" was approved by "+decided.By+" when nobody waited any more", "Send it again.")
+	case !errors.As(err, &decided):
+		d.log().Warn("a request could not be given up: it ends at its deadline", "request", h.id, "err", err)
+	}
+	return h.refuse(proxy.CauseApproval, "request "+h.id+" was given up", "")
+}
+
+// claim uses the approval.
+func (h *held) claim(ctx context.Context) proxy.Verdict {
+	d := h.desk
+	r, err := d.change(ctx, h.id, func(r *Request, now time.Time) (step, error) {
+		switch {
+		case r.State != Approved:
+			return step{}, r.decided()
+		case !now.Before(r.UseBy):
+			return step{}, &DecidedError{State: Lapsed, At: r.UseBy}
+		case r.changed(h.op):
+			r.State = Lapsed
+			return step{string(Lapsed), "the operation differs from the one that was approved", false}, nil
+		}
+		if lost, err := d.lost(ctx, r); err != nil {
+			return step{}, err
+		} else if lost {
+			r.State = Lapsed
+			return step{string(Lapsed), r.DecidedBy + " is not an approver any more", false}, nil
+		}
+		r.State, r.Use = Used, &Use{h.session.ID, h.op.Info().ID, now}
+		return step{string(Used), "", true}, nil
+	})
+	var decided *DecidedError
+	switch {
+	case err == nil && r.State == Used:
+		return proxy.Verdict{Action: proxy.ActionAllow, Rule: h.rule, Grant: r.ID + " by " + r.DecidedBy}
+	case err == nil:
+		return h.over(r)
+	case errors.As(err, &decided):
+		return h.over(&Request{ID: h.id, State: decided.State, DecidedBy: decided.By})
+	case ctx.Err() != nil:
+		return h.refuse(proxy.CauseApproval, "request "+h.id+" was approved when nobody waited any more", "Send it again.")
+	}
+	d.log().Error("an operation that was approved does not run, because its use could not be recorded or kept", "request", h.id, "err", err)
+	return h.refuse(proxy.CauseInternal, "request "+h.id+" was approved, but its use could not be recorded or kept", "Send it again later.")
+}
+
+// lost reports whether who has approved an operation may not any more.
+func (d *Desk) lost(ctx context.Context, r *Request) (bool, error) {
+	if d.Who == nil {
+		return false, nil
+	}
+	who, err := d.Who(ctx, r.DecidedBy)
+	if errors.Is(err, proxy.ErrUnavailable) {
+		return false, err
+	}
+	return err != nil || r.mayDecide(who) != nil, nil
+}
+
+// changed reports whether op is not what the request was made about.
+func (r *Request) changed(op proxy.Op) bool {
+	now := *r
+	now.Arguments = nil
+	if now.show(op) != nil {
+		return true
+	}
+	_, content := now.digests(op)
+	return content != r.Content
+}

@@ -1,0 +1,655 @@
+package review_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/internal/teststore"
+	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
+	"github.com/sallyport/sallyport/review"
+	"github.com/sallyport/sallyport/store"
+)
+
+// desk is one whose transitions are kept: it is the gateway's reviewer and the
+// interceptor that records.
+type desk struct {
+	*review.Desk
+	mu     sync.Mutex
+	states []string
+	fail   error
+}
+
+func newDesk(t *testing.T) *desk { return newDeskAt(t, store.NewMemory()) }
+
+func newDeskAt(t *testing.T, s store.Store) *desk {
+	t.Helper()
+	d := &desk{}
+	d.Desk = &review.Desk{Store: s, Note: d.Record}
+	require.NoError(t, d.Load(t.Context()))
+	return d
+}
+
+// approve and deny are what bob does who is one of ops.
+func (d *desk) approve(r review.Request) error {
+	_, err := d.Approve(context.Background(), r.ID, review.Vote{By: person("bob", "ops"), Hash: r.Hash}, review.Narrow{})
+	return err
+}
+
+func (d *desk) deny(r review.Request, reason string) error {
+	_, err := d.Deny(context.Background(), r.ID, review.Vote{By: person("bob", "ops"), Hash: r.Hash, Reason: reason})
+	return err
+}
+
+func (*desk) Name() string { return "desk" }
+
+func (*desk) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
+	return proxy.Hooks{}, nil
+}
+
+func (d *desk) Record(_ context.Context, n *proxy.Note) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.states = append(d.states, n.Request.State)
+	return d.fail
+}
+
+func (d *desk) told() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return strings.Join(d.states, " ")
+}
+
+// session opens a session whose operations need the approval that h asks for.
+func (d *desk) session(t *testing.T, h *proxy.Hold) *proxy.Session {
+	t.Helper()
+	s, err := proxytest.Open(&proxy.Gateway{Reviewer: d}, d, holder{h})
+	require.NoError(t, err)
+	t.Cleanup(func() { s.Close(nil) })
+	return s
+}
+
+// holder answers every operation by a hold.
+type holder struct{ *proxy.Hold }
+
+func (holder) Name() string { return "holder" }
+
+func (h holder) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
+	return proxy.Hooks{Ask: func(_ context.Context, op proxy.Op) proxy.Verdict {
+		if op.Info().Kind == proxy.KindConnect {
+			return proxy.Pass()
+		}
+		return proxy.Verdict{Action: proxy.ActionHold, Hold: h.Hold}
+	}}, nil
+}
+
+var ops = &proxy.Hold{Rules: []string{"big"}, Message: "big changes are looked at", Approvers: [][]string{{"ops"}}, For: time.Minute}
+
+func person(name string, groups ...string) *proxy.Identity {
+	return &proxy.Identity{Subject: name, Groups: groups}
+}
+
+// asking asks for an operation and returns its request and its verdict to come.
+func (d *desk) asking(t *testing.T, s *proxy.Session, op proxy.Op) (review.Request, chan *proxy.Verdict) {
+	t.Helper()
+	verdict := make(chan *proxy.Verdict, 1)
+	before := len(d.List())
+	go func() { verdict <- s.Ask(s.Context(), op) }()
+	require.Eventually(t, func() bool { return len(d.List()) == before+1 }, 5*time.Second, time.Millisecond)
+	list := d.List()
+	return list[len(list)-1], verdict
+}
+
+func del(text string, args ...proxy.Arg) *proxy.Statement {
+	st := proxytest.Statement(text, proxy.EffectDelete)
+	st.Args = args
+	return st
+}
+
+func TestApproved(t *testing.T) {
+	d := newDesk(t)
+	s := d.session(t, ops)
+	op := del("DELETE FROM t WHERE a = $1", proxy.Arg{Value: []byte("7")}, proxy.Arg{}, proxy.Arg{Value: []byte{0, 1}, Binary: true})
+	r, verdict := d.asking(t, s, op)
+	require.Equal(t, "DELETE FROM t WHERE a = $1", r.Text)
+	require.Equal(t, []string{`"7"`, "NULL", `\x0001`}, r.Arguments)
+	require.Equal(t, s.Identity.Subject, r.Requester)
+	require.NoError(t, d.approve(r))
+	v := <-verdict
+	require.False(t, v.Refuses(), v.Message())
+	require.Equal(t, r.ID+" by bob", v.Grant)
+	require.Equal(t, "pending approved used", d.told())
+	require.Empty(t, d.List())
+	got, err := d.Get(t.Context(), r.ID)
+	require.NoError(t, err)
+	require.Equal(t, review.Used, got.State)
+	require.Equal(t, "bob", got.DecidedBy)
+	require.Equal(t, s.ID, got.Use.Session)
+	require.Equal(t, op.ID, got.Use.Operation)
+
+	// ATTACK 61: an approval is for one operation, once.
+	again, verdict := d.asking(t, s, del(r.Text, op.Args...))
+	require.NotEqual(t, r.ID, again.ID)
+	require.NotEqual(t, r.Hash, again.Hash)
+	require.NoError(t, d.deny(again, "not twice"))
+	v = <-verdict
+	require.True(t, v.Refuses())
+	require.Equal(t, proxy.CauseDenied, v.Cause)
+	require.Contains(t, v.Message(), "bob denied request "+again.ID+": not twice")
+	require.NoError(t, s.Err(), "the session goes on")
+}
+
+// Who may not decide, and decisions that come too late.
+func TestAttack60Deciders(t *testing.T) {
+	d := newDesk(t)
+	s := d.session(t, &proxy.Hold{Rules: []string{"a", "b"}, Message: "x", Approvers: [][]string{{"ops"}, {"dba", "leads"}}, For: time.Minute})
+	r, verdict := d.asking(t, s, del("DELETE FROM t"))
+	me := s.Identity.Subject
+	vote := func(by *proxy.Identity, approve bool) error {
+		v := review.Vote{By: by, Hash: r.Hash, Reason: "x"}
+		if approve {
+			_, err := d.Approve(t.Context(), r.ID, v, review.Narrow{})
+			return err
+		}
+		_, err := d.Deny(t.Context(), r.ID, v)
+		return err
+	}
+	for _, c := range []struct {
+		name string
+		by   *proxy.Identity
+		want error
+	}{
+		{"the requester", person(me, "ops", "dba"), review.ErrOwn},
+		{"in one of two lists", person("bob", "ops"), review.ErrIneligible},
+		{"in the other", person("bob", "leads"), review.ErrIneligible},
+		{"in none", person("bob"), review.ErrIneligible},
+		{"who lost the group", person("carol", "dba"), review.ErrIneligible},
+		{"nobody", nil, review.ErrIneligible},
+		{"nameless", person("", "ops", "dba"), review.ErrIneligible},
+		{"an agent of hers", &proxy.Identity{Subject: "bot", Kind: proxy.Agent, OnBehalfOf: me, Groups: []string{"ops", "dba"}}, review.ErrIneligible},
+		{"a service", &proxy.Identity{Subject: "ci", Kind: proxy.Service, Groups: []string{"ops", "dba"}}, review.ErrIneligible},
+	} {
+		require.ErrorIs(t, vote(c.by, true), c.want, c.name)
+		require.ErrorIs(t, vote(c.by, false), c.want, c.name)
+	}
+	carol := person("carol", "ops", "leads")
+	for _, n := range []review.Narrow{{For: time.Minute}, {Actions: []string{"read"}}} {
+		_, err := d.Approve(t.Context(), r.ID, review.Vote{By: carol, Hash: r.Hash}, n)
+		require.ErrorIs(t, err, review.ErrAsk, "less of an operation")
+	}
+	_, err := d.Deny(t.Context(), r.ID, review.Vote{By: carol, Hash: r.Hash, Reason: " "})
+	require.ErrorIs(t, err, review.ErrReason)
+	_, err = d.Approve(t.Context(), "nothing", review.Vote{By: carol, Hash: r.Hash}, review.Narrow{})
+	require.ErrorIs(t, err, review.ErrUnknown)
+	require.Equal(t, "pending", d.told())
+	require.NoError(t, vote(carol, true))
+	require.False(t, (<-verdict).Refuses())
+	var decided *review.DecidedError
+	require.ErrorAs(t, vote(carol, false), &decided, "deny after approve")
+	require.ErrorAs(t, vote(carol, true), &decided, "twice")
+	require.Equal(t, "carol", decided.By)
+	require.Equal(t, "pending approved used", d.told())
+}
+
+// A human does not decide about what her own agent asks.
+func TestAttack60OwnAgent(t *testing.T) {
+	d := newDesk(t)
+	g := &proxy.Gateway{Reviewer: d, Interceptors: []proxy.Interceptor{proxytest.Allow{}, d, holder{ops}}}
+	s, connect, err := g.Open(context.Background(), proxy.OpenRequest{
+		Identity: &proxy.Identity{Subject: "bot", Kind: proxy.Agent, OnBehalfOf: "alice"},
+		Target:   proxy.Target{Resource: &proxy.Resource{Name: "r", Type: "test"}}, Protocol: "test",
+	})
+	require.NoError(t, err)
+	defer s.Close(nil)
+	s.Done(connect, &proxy.Outcome{})
+	r, verdict := d.asking(t, s, del("DELETE FROM t"))
+	_, err = d.Approve(t.Context(), r.ID, review.Vote{By: person("alice", "ops"), Hash: r.Hash}, review.Narrow{})
+	require.ErrorIs(t, err, review.ErrOwn)
+	s.CancelHolds()
+	require.True(t, (<-verdict).Refuses())
+}
+
+func TestAttack61ChangedStatement(t *testing.T) {
+	d := newDesk(t)
+	s := d.session(t, ops)
+	op := del("DELETE FROM t WHERE a = $1", proxy.Arg{Value: []byte("7")})
+	r, verdict := d.asking(t, s, op)
+	for _, seen := range []string{"", strings.Repeat("0", 64), r.Content} {
+		unseen := r
+		unseen.Hash = seen
+		require.ErrorIs(t, d.approve(unseen), review.ErrChanged, "without having seen it")
+	}
+	op.Args[0].Value = []byte("8") // no handler does; an approval covers what was seen all the same
+	require.NoError(t, d.approve(r))
+	v := <-verdict
+	require.True(t, v.Refuses())
+	require.Equal(t, "pending approved lapsed", d.told())
+
+	hashes, contents := map[string]bool{}, map[string]bool{}
+	for _, op := range []*proxy.Statement{
+		del("DELETE FROM t", proxy.Arg{}), del("DELETE FROM t", proxy.Arg{Value: []byte("NULL")}), del("DELETE FROM t", proxy.Arg{Value: []byte("")}),
+		del("DELETE FROM t", proxy.Arg{Value: []byte(""), Binary: true}), del("DELETE FROM t", proxy.Arg{Value: []byte(""), Type: 20}), del("DELETE FROM t"),
+	} {
+		r, verdict := d.asking(t, s, op)
+		require.False(t, hashes[r.Hash])
+		require.False(t, contents[r.Content])
+		hashes[r.Hash], contents[r.Content] = true, true
+		s.CancelHolds()
+		require.True(t, (<-verdict).Refuses())
+	}
+}
+
+func TestHeldEnds(t *testing.T) {
+	t.Run("deadline", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDesk(t)
+			s := d.session(t, ops)
+			verdict := make(chan *proxy.Verdict, 1)
+			go func() { verdict <- s.Ask(s.Context(), del("DELETE FROM t")) }()
+			synctest.Wait()
+			r := d.List()[0]
+			v := <-verdict
+			require.True(t, v.Refuses())
+			require.Equal(t, time.Minute, time.Since(r.Created))
+			require.Contains(t, v.Message(), "in time")
+			require.Equal(t, "pending expired", d.told())
+			var decided *review.DecidedError
+			require.ErrorAs(t, d.approve(r), &decided)
+			require.Equal(t, review.Expired, decided.State)
+			require.NoError(t, s.Err())
+		})
+	})
+	t.Run("a vote at the deadline", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDesk(t)
+			s := d.session(t, ops)
+			hold, err := d.Request(context.Background(), s, del("DELETE FROM t"), ops)
+			require.NoError(t, err)
+			r := d.List()[0]
+			time.Sleep(time.Minute)
+			var decided *review.DecidedError
+			require.ErrorAs(t, d.approve(r), &decided, "although nobody has noticed yet")
+			ctx, cancel := context.WithCancelCause(context.Background())
+			cancel(proxy.ErrDeadline)
+			v := hold.Wait(ctx)
+			require.True(t, v.Refuses())
+		})
+	})
+	t.Run("cancelled", func(t *testing.T) {
+		d := newDesk(t)
+		s := d.session(t, ops)
+		_, verdict := d.asking(t, s, del("DELETE FROM t"))
+		require.Eventually(t, s.CancelHolds, 5*time.Second, time.Millisecond)
+		require.True(t, (<-verdict).Refuses())
+		require.Equal(t, "pending cancelled", d.told())
+	})
+	t.Run("session ended", func(t *testing.T) {
+		d := newDesk(t)
+		s := d.session(t, ops)
+		_, verdict := d.asking(t, s, del("DELETE FROM t"))
+		s.Kill(errors.New("gone"))
+		require.True(t, (<-verdict).Refuses())
+		require.Equal(t, "pending cancelled", d.told())
+	})
+	t.Run("withdrawn elsewhere", func(t *testing.T) {
+		d := newDesk(t)
+		s := d.session(t, ops)
+		r, verdict := d.asking(t, s, del("DELETE FROM t"))
+		_, err := d.Cancel(t.Context(), r.ID, person("eve"))
+		require.ErrorIs(t, err, review.ErrUnknown)
+		_, err = d.Cancel(t.Context(), r.ID, s.Identity)
+		require.NoError(t, err)
+		require.True(t, (<-verdict).Refuses())
+		require.Equal(t, "pending cancelled", d.told())
+	})
+	t.Run("approved when nobody waits any more", func(t *testing.T) {
+		for cause, want := range map[error]string{
+			proxy.ErrCanceled:  "pending approved cancelled", // she does not want it any more
+			errors.New("gone"): "pending approved lapsed",    // she may come back for it
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDesk(t)
+				go d.Run(t.Context())
+				s := d.session(t, ops)
+				hold, err := d.Request(context.Background(), s, del("DELETE FROM t"), ops)
+				require.NoError(t, err)
+				require.NoError(t, d.approve(d.List()[0]))
+				ctx, cancel := context.WithCancelCause(context.Background())
+				cancel(cause)
+				v := hold.Wait(ctx)
+				require.True(t, v.Refuses())
+				time.Sleep(2 * time.Minute)
+				require.Equal(t, want, d.told())
+			})
+		}
+	})
+	t.Run("revoked before it ran", func(t *testing.T) {
+		d := newDesk(t)
+		s := d.session(t, ops)
+		hold, err := d.Request(context.Background(), s, del("DELETE FROM t"), ops)
+		require.NoError(t, err)
+		r := d.List()[0]
+		require.NoError(t, d.approve(r))
+		_, err = d.Revoke(t.Context(), r.ID, review.Vote{By: person("eve"), Reason: "x"}, false)
+		require.ErrorIs(t, err, review.ErrIneligible)
+		_, err = d.Revoke(t.Context(), r.ID, review.Vote{By: person("olga", "ops"), Reason: "wait"}, false)
+		require.NoError(t, err)
+		v := hold.Wait(context.Background())
+		require.Contains(t, v.Message(), "revoked by olga: wait")
+		require.True(t, v.Refuses())
+	})
+}
+
+// The gateway ends while a client waits: who comes back and sends the same waits on, and what was approved meanwhile runs once.
+func TestHeldSurvives(t *testing.T) {
+	del7 := func() proxy.Op { return del("DELETE FROM t WHERE a = $1", proxy.Arg{Value: []byte("7"), Type: 23}) }
+	teststore.Each(t, func(t *testing.T, st store.Store) {
+		before := newDeskAt(t, st)
+		s := before.session(t, ops)
+		r, verdict := before.asking(t, s, del7())
+		other, _ := before.asking(t, s, del("DELETE FROM u"))
+		s.Kill(proxy.ErrShutdown)
+		v := <-verdict
+		require.True(t, v.Refuses())
+		require.Equal(t, "pending pending", before.told())
+
+		after := newDeskAt(t, st) // as after kill -9, which leaves the same
+		s = after.session(t, ops)
+		require.Len(t, after.List(), 2)
+		waits := make(chan string, 10)
+		s.Handle(func(_ proxy.Op, p *proxy.Pending) { waits <- p.ID }, nil)
+		again := make(chan *proxy.Verdict, 1)
+		go func() { again <- s.Ask(s.Context(), del7()) }()
+		require.Equal(t, r.ID, <-waits, "the same is waited on")
+		require.NoError(t, after.approve(r))
+		v = <-again
+		require.False(t, v.Refuses(), v.Message())
+		require.Equal(t, r.ID+" by bob", v.Grant)
+
+		// What is approved while nobody is there is used by who comes back.
+		require.NoError(t, after.approve(other))
+		last := newDeskAt(t, st)
+		s = last.session(t, ops)
+		v = s.Ask(s.Context(), del("DELETE FROM u"))
+		require.Equal(t, other.ID+" by bob", v.Grant)
+		require.False(t, v.Refuses())
+		for _, op := range []proxy.Op{del7(), del("DELETE FROM u")} { // once
+			fresh, verdict := last.asking(t, s, op)
+			require.NotContains(t, []string{r.ID, other.ID}, fresh.ID)
+			s.CancelHolds()
+			require.True(t, (<-verdict).Refuses())
+		}
+	})
+}
+
+// What was approved is not used for anything else, by anybody else, or by other rules.
+func TestApprovalOfAnother(t *testing.T) {
+	approved := func(t *testing.T) *desk {
+		d := newDesk(t)
+		s := d.session(t, ops)
+		r, verdict := d.asking(t, s, del("DELETE FROM t WHERE a = $1", proxy.Arg{Value: []byte("7")}))
+		s.Kill(proxy.ErrShutdown)
+		<-verdict
+		require.NoError(t, d.approve(r))
+		return d
+	}
+	same := func() proxy.Op { return del("DELETE FROM t WHERE a = $1", proxy.Arg{Value: []byte("7")}) }
+	t.Run("itself", func(t *testing.T) {
+		d := approved(t)
+		s := d.session(t, ops)
+		require.False(t, s.Ask(s.Context(), same()).Refuses())
+	})
+	for name, op := range map[string]proxy.Op{
+		"another argument": del("DELETE FROM t WHERE a = $1", proxy.Arg{Value: []byte("8")}),
+		"another type":     del("DELETE FROM t WHERE a = $1", proxy.Arg{Value: []byte("7"), Type: 25}),
+		"another text":     del("DELETE FROM t  WHERE a = $1", proxy.Arg{Value: []byte("7")}),
+		"a command":        &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}, Command: "DELETE FROM t WHERE a = $1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := approved(t)
+			s := d.session(t, ops)
+			_, verdict := d.asking(t, s, op)
+			s.CancelHolds()
+			require.True(t, (<-verdict).Refuses())
+		})
+	}
+	for name, hold := range map[string]*proxy.Hold{
+		"another rule":    {Rules: []string{"bigger"}, Message: ops.Message, Approvers: ops.Approvers, For: ops.For},
+		"other approvers": {Rules: ops.Rules, Message: ops.Message, Approvers: [][]string{{"ops", "dba"}}, For: ops.For},
+		"one more rule":   {Rules: []string{"big", "more"}, Message: ops.Message, Approvers: [][]string{{"ops"}, {"ops"}}, For: ops.For},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := approved(t)
+			s := d.session(t, hold)
+			_, verdict := d.asking(t, s, same())
+			s.CancelHolds()
+			require.True(t, (<-verdict).Refuses())
+		})
+	}
+	t.Run("who approved it left the group", func(t *testing.T) {
+		d := approved(t)
+		d.Who = func(_ context.Context, subject string) (*proxy.Identity, error) { return person(subject, "dev"), nil }
+		s := d.session(t, ops)
+		v := s.Ask(s.Context(), same())
+		require.True(t, v.Refuses())
+		require.Contains(t, v.Message(), "has lapsed")
+	})
+	t.Run("whether she is still there is not known", func(t *testing.T) {
+		d := approved(t)
+		d.Who = func(context.Context, string) (*proxy.Identity, error) { return nil, proxy.ErrUnavailable }
+		s := d.session(t, ops)
+		require.True(t, s.Ask(s.Context(), same()).Refuses())
+		d.Who = nil
+		require.False(t, s.Ask(s.Context(), same()).Refuses(), "it was not used")
+	})
+}
+
+// What is used at two gateways at once runs once.
+func TestUsedOnce(t *testing.T) {
+	teststore.Each(t, func(t *testing.T, st store.Store) {
+		before := newDeskAt(t, st)
+		s := before.session(t, ops)
+		r, verdict := before.asking(t, s, del("DELETE FROM t"))
+		s.Kill(proxy.ErrShutdown)
+		<-verdict
+		verdicts := make(chan *proxy.Verdict, 3)
+		var desks []*desk
+		for range cap(verdicts) {
+			d := newDeskAt(t, st)
+			desks = append(desks, d)
+			s := d.session(t, ops)
+			waits := make(chan string, 1)
+			s.Handle(func(_ proxy.Op, p *proxy.Pending) { waits <- p.ID }, nil)
+			go func() { verdicts <- s.Ask(s.Context(), del("DELETE FROM t")) }()
+			require.Equal(t, r.ID, <-waits)
+		}
+		require.NoError(t, desks[0].approve(r))
+		for _, d := range desks[1:] {
+			require.NoError(t, d.Follow(t.Context(), r.ID))
+		}
+		ran := 0
+		for range desks {
+			if v := <-verdicts; !v.Refuses() {
+				ran++
+			} else {
+				require.Contains(t, v.Message(), "has run in another session of yours")
+			}
+		}
+		require.Equal(t, 1, ran)
+	})
+}
+
+// What cannot be recorded is neither asked, approved nor run; refusing goes on.
+func TestUnrecordedHold(t *testing.T) {
+	d := newDesk(t)
+	fails := func(err error) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.fail = err
+	}
+	s := d.session(t, ops)
+	r, verdict := d.asking(t, s, del("DELETE FROM t"))
+	fails(errors.New("the disk is full"))
+	require.ErrorContains(t, d.approve(r), "could not be recorded")
+	require.Len(t, d.List(), 1)
+	v := s.Ask(s.Context(), del("DELETE FROM u"))
+	require.True(t, v.Refuses())
+	require.Contains(t, v.Message(), "could not be recorded")
+	require.Len(t, d.List(), 1)
+	require.NoError(t, d.deny(r, "no"))
+	require.True(t, (<-verdict).Refuses())
+
+	fails(nil)
+	hold, err := d.Request(t.Context(), s, del("DELETE FROM t"), ops)
+	require.NoError(t, err)
+	require.NoError(t, d.approve(d.List()[0]))
+	fails(errors.New("the disk is full"))
+	v2 := hold.Wait(t.Context())
+	require.True(t, v2.Refuses())
+	fails(nil)
+	require.False(t, s.Ask(s.Context(), del("DELETE FROM t")).Refuses(), "it was not used")
+}
+
+func TestHoldBounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		s := d.session(t, ops)
+		for range review.MaxPerRequester {
+			_, err := d.Request(t.Context(), s, del("DELETE FROM t"), ops)
+			require.NoError(t, err)
+		}
+		_, err := d.Request(t.Context(), s, del("DELETE FROM t"), ops)
+		require.ErrorContains(t, err, "you already have 10 operations")
+		for i := review.MaxPerRequester; i < review.MaxHeld; i++ {
+			require.NoError(t, d.deny(d.List()[0], "no"))
+			_, err := d.Request(t.Context(), s, del("DELETE FROM t"), ops)
+			require.NoError(t, err)
+		}
+		require.NoError(t, d.deny(d.List()[0], "no"))
+		_, err = d.Request(t.Context(), s, del("DELETE FROM t"), ops)
+		require.ErrorContains(t, err, "100 of your operations were held within 10 minutes")
+		time.Sleep(review.AskedWithin)
+		_, err = d.Request(t.Context(), s, del("DELETE FROM u"), ops)
+		require.NoError(t, err)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		for i := range review.MaxPending {
+			s := *proxytest.Session(t)
+			id := *s.Identity
+			id.Subject = fmt.Sprint("person", i/review.MaxPerRequester)
+			s.Identity = &id
+			_, err := d.Request(t.Context(), &s, del("DELETE FROM t"), ops)
+			require.NoError(t, err)
+		}
+		_, err := d.Request(t.Context(), d.session(t, ops), del("DELETE FROM t"), ops)
+		require.ErrorContains(t, err, "1000 requests wait already")
+	})
+}
+
+// What is held is shown as it is, or refused.
+func TestShown(t *testing.T) {
+	s := proxytest.Session(t)
+	for name, op := range map[string]proxy.Op{
+		"long text": del(strings.Repeat("x", 1<<20)), "long argument": del("x", proxy.Arg{Value: make([]byte, 1<<20)}), "many arguments": del("x", make([]proxy.Arg, 5000)...),
+		"much in arguments":   del("x", slices.Repeat([]proxy.Arg{{Value: make([]byte, 10<<10), Binary: true}}, 100)...),
+		"much that is quoted": del("x", slices.Repeat([]proxy.Arg{{Value: make([]byte, 16<<10)}}, 15)...),
+		"no text":             del(""), "unknown": &proxy.Call{Meta: proxy.Meta{Kind: proxy.KindFunction}},
+	} {
+		_, err := newDesk(t).Request(context.Background(), s, op, ops)
+		require.Error(t, err, name)
+	}
+	for name, op := range map[string]proxy.Op{
+		"reboot":           &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}, Command: "reboot"},
+		"rename /a /b":     &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileRename, Path: "/a", Target: "/b"},
+		"POST h/x?y=1":     &proxy.Request{Meta: proxy.Meta{Kind: proxy.KindRequest}, Method: "POST", Host: "h", Path: "/x", Query: "y=1"},
+		"tcp db.local:443": &proxy.Forward{Meta: proxy.Meta{Kind: proxy.KindForward}, Network: "tcp", Host: "db.local", Port: 443},
+		// What is something else reads otherwise.
+		"listen at tcp db.local:443": &proxy.Forward{Meta: proxy.Meta{Kind: proxy.KindForward}, Listen: true, Network: "tcp", Host: "db.local", Port: 443},
+		`rename "/a /b" /c`:          &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileRename, Path: "/a /b", Target: "/c"},
+		`rename /a "/b /c"`:          &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileRename, Path: "/a", Target: "/b /c"},
+		`rename /a "\"/b"`:           &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileRename, Path: "/a", Target: `"/b`},
+		`remove "/a "`:               &proxy.File{Meta: proxy.Meta{Kind: proxy.KindFile}, Action: proxy.FileRemove, Path: "/a "},
+	} {
+		d := newDesk(t)
+		_, err := d.Request(context.Background(), s, op, ops)
+		require.NoError(t, err)
+		require.Equal(t, name, d.List()[0].Text)
+	}
+	_, err := newDesk(t).Request(context.Background(), s, del("x"), &proxy.Hold{Rules: []string{"a"}, Approvers: [][]string{nil}, For: time.Minute})
+	require.Error(t, err, "nobody could decide")
+}
+
+// A stolen copy of the store does not show what is held.
+func TestHeldIsSealed(t *testing.T) {
+	st := store.NewMemory()
+	sealer, err := store.NewSealer(store.NewKey())
+	require.NoError(t, err)
+	open := func() *desk {
+		d := &desk{}
+		d.Desk = &review.Desk{Store: st, Note: d.Record, Sealer: sealer}
+		require.NoError(t, d.Load(t.Context()))
+		return d
+	}
+	d := open()
+	s := d.session(t, ops)
+	_, err = d.Request(t.Context(), s, del("DELETE FROM marzipan WHERE a = $1", proxy.Arg{Value: []byte("nougat")}), ops)
+	require.NoError(t, err)
+	for doc, err := range store.All(t.Context(), st, review.KindRequest, "") {
+		require.NoError(t, err)
+		require.NotContains(t, string(doc.Body), "marzipan")
+		require.NotContains(t, string(doc.Body), "nougat")
+	}
+	for _, d := range []*desk{d, open()} {
+		r := d.List()[0]
+		require.Equal(t, "DELETE FROM marzipan WHERE a = $1", r.Text)
+		require.Equal(t, []string{`"nougat"`}, r.Arguments)
+		got, err := d.Get(t.Context(), r.ID)
+		require.NoError(t, err)
+		require.Equal(t, r, *got)
+	}
+	// One that is sealed by another key grants nothing.
+	sealer, err = store.NewSealer(store.NewKey())
+	require.NoError(t, err)
+	require.Empty(t, open().List())
+}
+
+// Many decide at once: one decision each, and nobody waits for ever.
+func TestConcurrentDecisions(t *testing.T) {
+	d := newDesk(t)
+	s := d.session(t, ops)
+	var wg sync.WaitGroup
+	for range 30 {
+		r, verdict := d.asking(t, s, del("DELETE FROM t"))
+		won := make(chan bool, 4)
+		for i := range 4 {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				if i%2 == 0 {
+					won <- d.approve(r) == nil
+				} else {
+					won <- d.deny(r, "x") == nil
+				}
+			}()
+		}
+		<-verdict
+		wg.Wait()
+		n := 0
+		for range 4 {
+			if <-won {
+				n++
+			}
+		}
+		require.Equal(t, 1, n)
+	}
+}
