@@ -1,6 +1,7 @@
 package review_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/internal/teststore"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/proxy/proxytest"
@@ -592,11 +594,14 @@ func TestShown(t *testing.T) {
 // A stolen copy of the store does not show what is held.
 func TestHeldIsSealed(t *testing.T) {
 	st := store.NewMemory()
-	sealer, err := store.NewSealer(store.NewKey())
+	sealer, err := identity.NewSealer(bytes.Repeat([]byte{1}, 32))
 	require.NoError(t, err)
+	told := make(teller, 1)
+	post := &review.Outbox{Store: st, Sealer: sealer}
+	require.NoError(t, post.Use([]review.Channel{{Name: "chat", Version: "1", Notifier: told}}))
 	open := func() *desk {
 		d := &desk{}
-		d.Desk = &review.Desk{Store: st, Note: d.Record, Sealer: sealer}
+		d.Desk = &review.Desk{Store: st, Note: d.Record, Sealer: sealer, Told: post.Writes}
 		require.NoError(t, d.Load(t.Context()))
 		return d
 	}
@@ -604,11 +609,18 @@ func TestHeldIsSealed(t *testing.T) {
 	s := d.session(t, ops)
 	_, err = d.Request(t.Context(), s, del("DELETE FROM marzipan WHERE a = $1", proxy.Arg{Value: []byte("nougat")}), ops)
 	require.NoError(t, err)
-	for doc, err := range store.All(t.Context(), st, review.KindRequest, "") {
-		require.NoError(t, err)
-		require.NotContains(t, string(doc.Body), "marzipan")
-		require.NotContains(t, string(doc.Body), "nougat")
+	for _, kind := range []string{review.KindRequest, review.KindNotice} {
+		n := 0
+		for doc, err := range store.All(t.Context(), st, kind, "") {
+			require.NoError(t, err)
+			require.NotContains(t, string(doc.Body), "marzipan")
+			require.NotContains(t, string(doc.Body), "nougat")
+			n++
+		}
+		require.Equal(t, 1, n, kind)
 	}
+	go post.Run(t.Context())
+	require.Equal(t, "DELETE FROM marzipan WHERE a = $1", (<-told).Request.Text)
 	for _, d := range []*desk{d, open()} {
 		r := d.List()[0]
 		require.Equal(t, "DELETE FROM marzipan WHERE a = $1", r.Text)
@@ -618,9 +630,17 @@ func TestHeldIsSealed(t *testing.T) {
 		require.Equal(t, r, *got)
 	}
 	// One that is sealed by another key grants nothing.
-	sealer, err = store.NewSealer(store.NewKey())
+	sealer, err = identity.NewSealer(bytes.Repeat([]byte{2}, 32))
 	require.NoError(t, err)
 	require.Empty(t, open().List())
+}
+
+// teller is a channel whose notices a test reads.
+type teller chan *review.Notice
+
+func (c teller) Notify(_ context.Context, n *review.Notice) error {
+	c <- n
+	return nil
 }
 
 // Many decide at once: one decision each, and nobody waits for ever.
