@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -671,5 +672,83 @@ func TestConcurrentDecisions(t *testing.T) {
 			}
 		}
 		require.Equal(t, 1, n)
+	}
+}
+
+// Whatever happens at the same moment at two gateways, an operation runs at most once, and only when the request says that it was
+// used by that session.
+func TestHeldRaces(t *testing.T) {
+	for _, k := range teststore.Kinds() {
+		t.Run(k.Name, func(t *testing.T) {
+			st := k.Open(t)
+			rounds := 100
+			if k.Name != teststore.Memory {
+				rounds = 15
+			}
+			outcomes := make(map[review.State]int)
+			for range rounds {
+				gateways := []*desk{newDeskAt(t, st), newDeskAt(t, st)}
+				follow := func(id string) {
+					for _, g := range gateways {
+						require.NoError(t, g.Follow(t.Context(), id))
+					}
+				}
+				// Her first session ends with its gateway, and two others wait on the same request.
+				s := gateways[0].session(t, ops)
+				r, lost := gateways[0].asking(t, s, del("DELETE FROM t"))
+				s.Kill(proxy.ErrShutdown)
+				<-lost
+				follow(r.ID)
+				verdicts := make(chan *proxy.Verdict, 2)
+				sessions := make(map[string]bool)
+				var leaves context.CancelFunc
+				for i, g := range gateways {
+					s := g.session(t, ops)
+					sessions[s.ID] = true
+					waits := make(chan string, 1)
+					s.Handle(func(_ proxy.Op, p *proxy.Pending) { waits <- p.ID }, nil)
+					ctx := s.Context()
+					if i == 0 {
+						ctx, leaves = context.WithCancel(ctx)
+					}
+					go func() { verdicts <- s.Ask(ctx, del("DELETE FROM t")) }()
+					require.Equal(t, r.ID, <-waits)
+				}
+				steps := []func(){
+					func() { _ = gateways[0].approve(r) },
+					func() { _ = gateways[1].approve(r) },
+					func() { _ = gateways[1].deny(r, "no") },
+					func() {
+						_, _ = gateways[0].Revoke(t.Context(), r.ID, review.Vote{By: person("bob", "ops"), Reason: "after all"}, false)
+					},
+					leaves,
+				}
+				rand.Shuffle(len(steps), func(i, j int) { steps[i], steps[j] = steps[j], steps[i] })
+				var wg sync.WaitGroup
+				for _, step := range steps[:1+rand.IntN(len(steps))] {
+					wg.Go(step)
+				}
+				wg.Wait()
+				follow(r.ID)
+				_ = gateways[0].deny(r, "the end") // where nobody has decided
+				follow(r.ID)
+				ran := 0
+				for range 2 {
+					if v := <-verdicts; !v.Refuses() {
+						ran++
+					}
+				}
+				leaves()
+				final, err := gateways[1].Get(t.Context(), r.ID)
+				require.NoError(t, err)
+				outcomes[final.State]++
+				require.LessOrEqual(t, ran, 1)
+				require.Equal(t, final.State == review.Used, ran == 1, final.State)
+				if final.Use != nil {
+					require.True(t, sessions[final.Use.Session])
+				}
+			}
+			t.Log(outcomes)
+		})
 	}
 }
