@@ -67,6 +67,10 @@ type Handler struct {
 	mux      *http.ServeMux
 	limits   *limits
 	watchers atomic.Int32
+
+	following    sync.Mutex
+	followers    map[string]int // those who follow the lists, by subject
+	followersAll int
 }
 
 // maxBody bounds a request's body, in bytes.

@@ -70,6 +70,8 @@ func routes() []route {
 		{"POST", "/v1/sessions/{id}/hold", "Keep a recorded session from being erased.", audit.AdminHold, access{permission: Hold}, ReasonRequest{}, Done{}, false, onRecord((*audit.Log).Hold)},
 		{"POST", "/v1/sessions/{id}/release", "End what hold began.", audit.AdminRelease, access{permission: Hold}, ReasonRequest{}, Done{}, false, onRecord((*audit.Log).Release)},
 
+		{"GET", "/v1/live", "The open sessions and the requests that the caller sees, and what changes of them, as server-sent events: hello, sessions, requests, end.", audit.AdminList, access{login: true}, nil, nil, true, (*Handler).live},
+
 		{"POST", "/v1/requests", "Ask for access to a resource.", audit.AdminAsk, access{}, AccessRequest{}, review.Request{}, false, (*Handler).askAccess},
 		{"GET", "/v1/requests", "The operations that wait for a decision, and access that is asked for or granted (?past=true: or was); without the permission, the caller's own and those that she may decide about.", audit.AdminRequests, access{permission: Review, own: true}, nil, Requests{}, false, (*Handler).listRequests},
 		{"GET", "/v1/requests/{id}", "One of them, or one that was decided recently.", audit.AdminRequests, access{permission: Review, own: true}, nil, review.Request{}, false, (*Handler).showRequest},

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -124,6 +125,7 @@ type Gateway struct {
 	outbox    *review.Outbox
 	first     *config.File // of which secrets are
 	control   *control.Handler
+	console   http.Handler // nil: the program was built without
 	unasked   atomic.Bool  // somebody could not be asked about
 	seen      atomic.Int64 // the change in the store's feed that was followed last
 
@@ -203,6 +205,9 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 		Deciders: deciders{identities{g}},
 	}
 	g.control.Authenticate = g.control.Known
+	if err := g.openConsole(); err != nil {
+		return err
+	}
 	g.closers = append(g.closers, g.Explainer.Close)
 	if err := g.openProofs(context.Background()); err != nil {
 		return err

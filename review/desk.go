@@ -308,3 +308,15 @@ func (d *Desk) History(ctx context.Context, limit int, which func(*Request) bool
 	slices.SortFunc(list, byAge)
 	return list[max(0, len(list)-limit):], nil
 }
+
+// Each calls f with the requests that wait or are approved, and with the version of each, which another one takes the place of
+// with every change. f must not keep or change r; it must not ask the desk.
+func (d *Desk) Each(f func(r *Request, version int64)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, k := range d.known {
+		if !k.request.over() {
+			f(&k.request, k.version)
+		}
+	}
+}
