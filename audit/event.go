@@ -104,6 +104,7 @@ type Event struct {
 	Database string            `json:"database,omitempty"`
 	Protocol string            `json:"protocol,omitempty"`
 	Remote   string            `json:"remote,omitempty"`
+	Via      string            `json:"via,omitempty"` // how the client came, such as "console"; empty is by a listener
 	Deadline string            `json:"deadline,omitempty"`
 	Config   string            `json:"config,omitempty"` // the digest of the configuration; in gateway.config too
 	Policy   string            `json:"policy,omitempty"` // the version of its rules

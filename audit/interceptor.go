@@ -195,6 +195,7 @@ func session(b []byte, s *proxy.Session) []byte {
 	if s.Remote != nil {
 		b = str(b, "remote", s.Remote.String())
 	}
+	b = str(b, "via", s.Via)
 	if !s.Deadline.IsZero() {
 		b = str(b, "deadline", s.Deadline.UTC().Format(time.RFC3339))
 	}

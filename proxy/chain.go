@@ -518,6 +518,9 @@ func (s *Session) park(ctx context.Context, op Op, m *Meta, v *Verdict) (got Ver
 		m.asked = time.Now()
 		s.mu.Unlock()
 	}()
+	if s.client != nil && s.client.Held != nil {
+		s.client.Held(op, p)
+	}
 	if s.onHold != nil {
 		s.onHold(op, p)
 	}

@@ -130,6 +130,9 @@ func (s *Session) tellNote(ctx context.Context, c *chain, op Op, n *Note) error 
 			return err
 		}
 	}
+	if s.client != nil && s.client.Noted != nil {
+		s.client.Noted(op, n)
+	}
 	return nil
 }
 
