@@ -97,6 +97,9 @@
 //   - review/webhook: telling an endpoint of requests, by signed messages.
 //   - review/slack: telling people of requests in Slack.
 //   - review/smtp: telling people of requests by mail.
+//   - review/teams: telling people of requests in Microsoft Teams.
+//   - review/pagerduty: alerts about requests in PagerDuty, and who is on call there.
+//   - review/opsgenie: the same in Opsgenie.
 //   - review/reviewtest: the tests that every review.Notifier passes.
 //   - revision: changes of the configuration, with their authors and approvals.
 //   - guardrail: what nobody should do, by what an operation would do.

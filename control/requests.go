@@ -50,7 +50,7 @@ func (h *Handler) listRequests(c *call) error {
 	}
 	all := h.Requests.List()
 	if c.URL.Query().Get("past") == "true" {
-		past, err := h.Requests.History(c.Context(), maxPast, c.seesRequest)
+		past, err := h.Requests.History(c.Context(), maxPast, func(r *review.Request) bool { return h.seesRequest(c, r) })
 		if err != nil {
 			return err
 		}
@@ -58,7 +58,7 @@ func (h *Handler) listRequests(c *call) error {
 	}
 	list := Requests{Requests: []review.Request{}}
 	for i := range all {
-		if c.seesRequest(&all[i]) {
+		if h.seesRequest(c, &all[i]) {
 			list.Requests = append(list.Requests, all[i])
 		}
 	}
@@ -90,7 +90,7 @@ func (h *Handler) findRequest(c *call) (*review.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !c.seesRequest(r) {
+	if !h.seesRequest(c, r) {
 		return nil, review.ErrUnknown
 	}
 	return r, nil
@@ -98,8 +98,8 @@ func (h *Handler) findRequest(c *call) (*review.Request, error) {
 
 // seesRequest reports whether the caller may know of a request: her own, and those of which she is an approver,
 // besides what the permission shows.
-func (c *call) seesRequest(r *review.Request) bool {
-	return c.permitted || c.owns(r.Requester, r.For) || c.means != byPeer && r.ApproverOf(c.who)
+func (h *Handler) seesRequest(c *call, r *review.Request) bool {
+	return c.permitted || c.owns(r.Requester, r.For) || c.means != byPeer && h.Requests.ApproverOf(c.Context(), r, c.who)
 }
 
 func (h *Handler) approveRequest(c *call) error {
@@ -259,6 +259,8 @@ func (h *Handler) requestError(err error) error {
 		return &Error{http.StatusConflict, CodeConflict, err.Error()}
 	case errors.Is(err, review.ErrReason), errors.Is(err, review.ErrAsk):
 		return badRequest("%v", err)
+	case errors.Is(err, review.ErrOnCall):
+		return &Error{http.StatusServiceUnavailable, CodeUnavailable, err.Error()}
 	}
 	h.log().Error("control: what becomes of a request could not be recorded or kept", "err", err)
 	return &Error{

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/proxy"
@@ -53,12 +52,7 @@ func (g *Gateway) byEmail(ctx context.Context, email string) (*proxy.Identity, e
 	if err != nil {
 		return nil, err
 	}
-	var subjects []string
-	for _, k := range all {
-		if strings.EqualFold(k.email, email) {
-			subjects = append(subjects, k.Subject)
-		}
-	}
+	subjects := having(all, email)
 	switch len(subjects) {
 	case 0:
 		return nil, &slack.RefusalError{Message: "the gateway knows nobody by your mail address in Slack: log in there once"}

@@ -12,8 +12,11 @@ import (
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
+	"github.com/sallyport/sallyport/review/opsgenie"
+	"github.com/sallyport/sallyport/review/pagerduty"
 	"github.com/sallyport/sallyport/review/slack"
 	"github.com/sallyport/sallyport/review/smtp"
+	"github.com/sallyport/sallyport/review/teams"
 	"github.com/sallyport/sallyport/review/webhook"
 )
 
@@ -108,6 +111,16 @@ func (g *Gateway) notifier(f *config.File, c *config.Notify, s config.NotifySecr
 		m := c.Slack()
 		m.URL, m.TLS, m.Token, m.Store, m.Link, m.Command = s.URL, roots, proxy.NewSecret(s.Token), g.state.store, link, showCommand
 		return slack.New(m)
+	case "teams":
+		return teams.New(teams.Config{URL: proxy.NewSecret(s.URL), Private: c.Private, TLS: roots, Details: c.Details, Link: link, Command: showCommand})
+	case "pagerduty":
+		m := c.PagerDuty()
+		m.URL, m.TLS, m.Key, m.Link, m.Command = s.URL, roots, proxy.NewSecret(s.Key), link, showCommand
+		return pagerduty.New(m)
+	case "opsgenie":
+		m := c.Opsgenie()
+		m.URL, m.TLS, m.Key, m.Link, m.Command = s.URL, roots, proxy.NewSecret(s.Key), link, showCommand
+		return opsgenie.New(m)
 	}
 	return nil, fmt.Errorf("unknown type %q", c.Type)
 }

@@ -58,6 +58,8 @@ type VoteRecord struct {
 	// Seconds and Actions are what she has left of what was asked for; zero is all.
 	Seconds int64    `json:"seconds,omitempty"`
 	Actions []string `json:"actions,omitempty"`
+	// OnCall are the lists at which she was on call, where that made her an approver.
+	OnCall []string `json:"on_call,omitempty"`
 	// Lost says that she was not an approver any more when the request was to be granted: the vote does not count.
 	Lost bool `json:"lost,omitempty"`
 }

@@ -14,6 +14,8 @@ type Vote struct {
 	Hash    string          // of the request as she saw it
 	Reason  string          // needed for a denial
 	Channel string          // how it came, for the record
+
+	onCall []string // the lists at which she is on call, where that makes her an approver
 }
 
 // Errors of a decision. Their texts are fit for who decides.

@@ -42,6 +42,8 @@ type Desk struct {
 	// Who returns who somebody is now, by subject, to see whether those who have approved still may. An error that wraps
 	// proxy.ErrUnavailable says that nobody knows; any other that she is nobody any more. Nil: who has approved still may.
 	Who func(ctx context.Context, subject string) (*proxy.Identity, error)
+	// OnCall returns who is on call at a list, for approvers "oncall:NAME". An error says that it is not known. Nil: nobody is.
+	OnCall func(ctx context.Context, list string) (Roster, error)
 	// Sealer seals what is held: the texts and arguments of operations. Nil: they are kept as they are.
 	Sealer Sealer
 	// Told returns what is written with a transition, for those who tell people of it. May be nil.

@@ -41,6 +41,7 @@ func (d *Desk) Request(ctx context.Context, s *proxy.Session, op proxy.Op, a *pr
 	} else if err := d.holdBounds(r); err != nil {
 		return nil, err
 	} else {
+		d.call(ctx, r)
 		version, err := d.keep(ctx, store.Document{Kind: KindRequest, Name: r.ID}, r, step{Asked, "", true})
 		if err != nil {
 			d.log().Error("the request for a held operation could not be recorded or kept", "subject", r.Requester, "resource", r.Resource, "err", err)
@@ -269,7 +270,7 @@ func (d *Desk) lost(ctx context.Context, r *Request) (bool, error) {
 	if errors.Is(err, proxy.ErrUnavailable) {
 		return false, err
 	}
-	return err != nil || r.mayDecide(who) != nil, nil
+	return err != nil || r.mayDecide(OnCall(who, r.OnCall)) != nil, nil
 }
 
 // changed reports whether op is not what the request was made about.

@@ -56,7 +56,8 @@ type Request struct {
 	Blind     string     `json:"blind,omitempty"` // why it cannot be told what it does
 	Message   string     `json:"message"`         // why it is held
 	Rules     []string   `json:"rules"`
-	Approvers [][]string `json:"approvers"` // who decides is in a group of every list; "*" is everybody
+	Approvers [][]string `json:"approvers"`        // who decides is in a group of every list; "*" is everybody
+	Called    []string   `json:"called,omitempty"` // who was on call when it was made, where approvers are
 	Created   time.Time  `json:"created"`
 	Deadline  time.Time  `json:"deadline"`
 
@@ -64,6 +65,7 @@ type Request struct {
 	DecidedAt *time.Time `json:"decided_at,omitempty"`
 	Channel   string     `json:"channel,omitempty"` // how the decision came
 	Reason    string     `json:"reason,omitempty"`
+	OnCall    []string   `json:"on_call,omitempty"` // the lists at which who decided was on call, where that made her an approver
 
 	// UseBy is when an approved operation lapses, and Use who has run it; nil: nobody.
 	UseBy time.Time `json:"use_by,omitzero"`

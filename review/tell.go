@@ -125,6 +125,7 @@ func (n *Notice) Facts(details bool) []Fact {
 			groups = append(groups, strings.Join(g, " or "))
 		}
 		add("who decides", strings.Join(groups, ", and "), false)
+		add("on call", strings.Join(r.Called, ", "), false)
 		add("decide by", r.Deadline.UTC().Format(time.RFC3339), false)
 	}
 	add("decided by", r.DecidedBy, false)

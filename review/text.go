@@ -39,6 +39,7 @@ func (r *Request) Lines() string {
 		return b.String()
 	}
 	line("why held", r.Message+" (rule "+strings.Join(r.Rules, ", rule ")+")")
+	line("on call", strings.Join(r.Called, ", "))
 	line("effects", r.Effects)
 	line("unknown", r.Blind)
 	if r.State == Approved {
@@ -85,6 +86,7 @@ func (r *Request) accessLines(line func(name, value string)) {
 		}
 		line(fmt.Sprintf("stage %d", i+1), need+strings.Join(s.Approvers, " or "))
 	}
+	line("on call", strings.Join(r.Called, ", "))
 	for _, v := range a.Votes {
 		text := "approved stage " + fmt.Sprint(v.Stage+1) + " at " + v.At.In(in).Format(time.RFC3339)
 		if v.Seconds > 0 {
@@ -92,6 +94,9 @@ func (r *Request) accessLines(line func(name, value string)) {
 		}
 		if len(v.Actions) > 0 {
 			text += ", " + strings.Join(v.Actions, ", ") + " alone"
+		}
+		if len(v.OnCall) > 0 {
+			text += ", on call for " + strings.Join(v.OnCall, ", ")
 		}
 		if v.Lost {
 			text += ", which does not count any more"

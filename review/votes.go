@@ -20,6 +20,9 @@ type Narrow struct {
 // Approve gives one approval. The request is granted when it is the last one that is needed. An operation is approved as it is.
 func (d *Desk) Approve(ctx context.Context, id string, v Vote, narrow Narrow) (*Request, error) {
 	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
+		if err := d.called(ctx, r, &v); err != nil {
+			return step{}, err
+		}
 		switch err := r.votable(&v, now); {
 		case err != nil:
 			return step{}, err
@@ -53,6 +56,7 @@ func (r *Request) votable(v *Vote, now time.Time) error {
 // decide makes the state that a vote decides.
 func (r *Request) decide(as State, v *Vote, now time.Time) step {
 	r.State, r.DecidedBy, r.DecidedAt, r.Channel, r.Reason = as, v.By.Subject, &now, v.Channel, v.Reason
+	r.OnCall = v.onCall
 	return step{string(as), v.Reason, as == Approved}
 }
 
@@ -77,7 +81,7 @@ func (d *Desk) approveAccess(ctx context.Context, r *Request, v *Vote, narrow Na
 	}
 	a.Votes = append(a.Votes, VoteRecord{
 		Stage: stage, By: v.By.Subject, Name: v.By.Name, At: now, Channel: v.Channel, Method: v.By.Method.String(), Reason: v.Reason,
-		Seconds: int64(narrow.For / time.Second), Actions: narrow.Actions,
+		Seconds: int64(narrow.For / time.Second), Actions: narrow.Actions, OnCall: v.onCall,
 	})
 	r.Hash = r.accessDigest() // those who approve next see what is left
 	if a.stage() == len(a.Stages) {
@@ -143,7 +147,7 @@ func (d *Desk) recount(ctx context.Context, r *Request, last string) error {
 		if errors.Is(err, proxy.ErrUnavailable) {
 			return err
 		}
-		v.Lost = err != nil || who == nil || !r.Access.Stages[v.Stage].approver(who)
+		v.Lost = err != nil || who == nil || !r.Access.Stages[v.Stage].approver(OnCall(who, v.OnCall))
 	}
 	return nil
 }
@@ -151,6 +155,9 @@ func (d *Desk) recount(ctx context.Context, r *Request, last string) error {
 // Deny refuses a request, with a reason that its requester is told.
 func (d *Desk) Deny(ctx context.Context, id string, v Vote) (*Request, error) {
 	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
+		if err := d.called(ctx, r, &v); err != nil {
+			return step{}, err
+		}
 		if err := r.votable(&v, now); err != nil {
 			return step{}, err
 		}
@@ -206,7 +213,7 @@ func (d *Desk) Revoke(ctx context.Context, id string, v Vote, permitted bool) (*
 	v.Reason = strings.TrimSpace(v.Reason)
 	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
 		switch {
-		case v.By == nil || !permitted && !r.ApproverOf(v.By):
+		case v.By == nil || !permitted && !d.ApproverOf(ctx, r, v.By):
 			return step{}, ErrIneligible
 		case r.State != Approved:
 			return step{}, r.decided()

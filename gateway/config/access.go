@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/review"
 )
 
 // Access is a rule about who may do what, and what it asks for in return.
@@ -105,7 +106,7 @@ func (f *File) validateRequest(d *decoder, a *Access) {
 	}
 	for _, s := range r.stages() {
 		line := max(s.Line, r.Line)
-		f.checkGroups(d, line, s.Approvers)
+		f.checkGroups(d, line, f.groupsOf(d, line, s.Approvers))
 		f.checkApprovers(d, line, s.Approvers)
 	}
 }
@@ -339,7 +340,7 @@ func (f *File) checkObligations(d *decoder, a *Access) {
 		f.validateRequest(d, a)
 	}
 	if r := a.Review; r != nil {
-		f.checkGroups(d, r.Line, r.Approvers)
+		f.checkGroups(d, r.Line, f.groupsOf(d, r.Line, r.Approvers))
 		f.checkApprovers(d, r.Line, r.Approvers)
 	}
 }
@@ -347,6 +348,9 @@ func (f *File) checkObligations(d *decoder, a *Access) {
 // checkApprovers reports a list of approvers of which nobody could decide.
 func (f *File) checkApprovers(d *decoder, line int, approvers []string) {
 	known := func(g string) bool {
+		if _, ok := review.OnCallList(g); ok {
+			return true // who is on call is a service's to say
+		}
 		return g != "*" && (f.options.Groups != nil && f.options.Groups(g) || f.givesGroup(g))
 	}
 	if len(approvers) == 0 || d.unsure() || slices.ContainsFunc(approvers, known) {

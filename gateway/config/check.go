@@ -84,6 +84,9 @@ func (f *File) Check(ctx context.Context) Problems {
 	for i := range f.Notify {
 		c.notify(ctx, &f.Notify[i])
 	}
+	for i := range f.OnCall {
+		c.onCall(ctx, &f.OnCall[i])
+	}
 	for _, w := range f.Audit.Witnesses {
 		c.bucket(ctx, "audit.witnesses: s3", w.S3)
 	}

@@ -12,11 +12,14 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/sallyport/sallyport/internal/webhook"
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
+	"github.com/sallyport/sallyport/review/opsgenie"
+	"github.com/sallyport/sallyport/review/pagerduty"
 	"github.com/sallyport/sallyport/review/slack"
 	"github.com/sallyport/sallyport/review/smtp"
 	"github.com/sallyport/sallyport/store"
@@ -30,9 +33,10 @@ type Notify struct {
 	Events    []string `yaml:"events,chooses"`
 	Resources Selector `yaml:"resources"`
 
-	URL       string   `yaml:"url"`            // webhook; slack: the API
+	URL       string   `yaml:"url"`            // webhook; teams: a reference; the others: the service
 	Keys      []string `yaml:"keys"`           // webhook: references
-	Private   bool     `yaml:"private"`        // webhook
+	Key       string   `yaml:"key"`            // pagerduty, opsgenie: a reference
+	Private   bool     `yaml:"private"`        // all but smtp and slack
 	Plaintext bool     `yaml:"plaintext"`      // webhook
 	Details   bool     `yaml:"details"`        // all of them
 	Address   string   `yaml:"address"`        // smtp
@@ -74,6 +78,9 @@ func notifyTypes() []notifyType {
 		{"webhook", []string{"url", "keys", "private", "plaintext", "details", "ca"}, (*File).checkWebhook},
 		{"smtp", []string{"address", "security", "username", "password", "from", "to", "details", "ca"}, (*File).checkSMTP},
 		{"slack", []string{"channel", "token", "signing_secret", "url", "details", "ca"}, (*File).checkSlack},
+		{"teams", []string{"url", "private", "details", "ca"}, (*File).checkTeams},
+		{"pagerduty", []string{"key", "url", "private", "details", "ca"}, (*File).checkPagerDuty},
+		{"opsgenie", []string{"key", "url", "private", "details", "ca"}, (*File).checkOpsgenie},
 	}
 }
 
@@ -123,7 +130,7 @@ func (f *File) validateNotify(d *decoder) {
 // foreign are the keys that are set and that another type has.
 func (n *Notify) foreign(own []string) (keys []string) {
 	set := map[string]bool{
-		"url": n.URL != "", "keys": len(n.Keys) > 0, "private": n.Private, "plaintext": n.Plaintext, "details": n.Details, "ca": n.CA != "",
+		"url": n.URL != "", "keys": len(n.Keys) > 0, "key": n.Key != "", "private": n.Private, "plaintext": n.Plaintext, "details": n.Details, "ca": n.CA != "",
 		"address": n.Address != "", "security": n.Security != "", "username": n.Username != "", "password": n.Password != "", "from": n.From != "", "to": len(n.To) > 0,
 		"channel": n.Channel != "", "token": n.Token != "", "signing_secret": n.Signing != "",
 	}
@@ -139,12 +146,23 @@ func (n *Notify) foreign(own []string) (keys []string) {
 // references are those to the channel's secrets.
 func (n *Notify) references() []string {
 	list := slices.Clone(n.Keys)
-	for _, ref := range []string{n.Password, n.Token, n.Signing} {
-		if ref != "" {
-			list = append(list, ref)
+	for _, one := range n.single(&NotifySecrets{}) {
+		if one.ref != "" {
+			list = append(list, one.ref)
 		}
 	}
 	return list
+}
+
+// reference is one to a secret, by the key that it is written under.
+type reference struct {
+	key, ref string
+	to       *string
+}
+
+// single are the references that are not in lists, and what of s they lead to.
+func (n *Notify) single(s *NotifySecrets) []reference {
+	return []reference{{"key", n.Key, &s.Key}, {"password", n.Password, &s.Password}, {"token", n.Token, &s.Token}, {"signing_secret", n.Signing, &s.Signing}}
 }
 
 func (f *File) checkWebhook(d *decoder, n *Notify, at string) {
@@ -177,9 +195,7 @@ func (f *File) checkSMTP(d *decoder, n *Notify, at string) {
 		return
 	}
 	c := n.SMTP()
-	if n.Password != "" {
-		c.Password = proxy.NewSecret("there") // which it is when it is followed
-	}
+	c.Password = followed(n.Password)
 	if len(c.To) < len(n.To) {
 		c.Recipients = func(context.Context, *review.Notice) ([]string, error) { return nil, nil }
 	}
@@ -199,10 +215,51 @@ func (f *File) checkSlack(d *decoder, n *Notify, at string) {
 	}
 	c := n.Slack()
 	c.Store = store.NewMemory() // the gateway's, when it is told
-	if n.Token != "" {
-		c.Token = proxy.NewSecret("there") // which it is when it is followed
-	}
+	c.Token = followed(n.Token)
 	if _, err := slack.New(c); err != nil {
+		d.problem(n.Line, "", "%s: %v", at, err)
+	}
+}
+
+func (f *File) checkTeams(d *decoder, n *Notify, at string) {
+	if f.checkReference(n.URL) != nil {
+		d.problem(n.Line, "url: env:TEAMS_URL, which has what the workflow shows under \"When a Teams webhook request is received\"", "%s needs a url, as a reference: who knows it can post", at)
+	}
+}
+
+// there is in place of a secret until its reference is followed.
+var there = proxy.NewSecret(strings.Repeat("0", 32))
+
+// followed is what a reference leads to as far as that is known before it is followed.
+func followed(ref string) proxy.Secret {
+	if ref == "" {
+		return proxy.Secret{}
+	}
+	return there
+}
+
+// PagerDuty is what the file says about a channel of PagerDuty.
+func (n *Notify) PagerDuty() pagerduty.Config {
+	return pagerduty.Config{URL: n.URL, Private: n.Private, Details: n.Details}
+}
+
+func (f *File) checkPagerDuty(d *decoder, n *Notify, at string) {
+	c := n.PagerDuty()
+	c.Key = followed(n.Key)
+	if _, err := pagerduty.New(c); err != nil {
+		d.problem(n.Line, "", "%s: %v", at, err)
+	}
+}
+
+// Opsgenie is what the file says about a channel of Opsgenie.
+func (n *Notify) Opsgenie() opsgenie.Config {
+	return opsgenie.Config{URL: n.URL, Private: n.Private, Details: n.Details}
+}
+
+func (f *File) checkOpsgenie(d *decoder, n *Notify, at string) {
+	c := n.Opsgenie()
+	c.Key = followed(n.Key)
+	if _, err := opsgenie.New(c); err != nil {
 		d.problem(n.Line, "", "%s: %v", at, err)
 	}
 }
@@ -210,6 +267,7 @@ func (f *File) checkSlack(d *decoder, n *Notify, at string) {
 // NotifySecrets are what a channel's references and files lead to.
 type NotifySecrets struct {
 	URL      string
+	Key      string
 	Password string
 	Token    string
 	Signing  string
@@ -244,19 +302,12 @@ func (f *File) NotifySecrets(ctx context.Context, from *Secrets, n *Notify) (s N
 		}
 		s.Keys = append(s.Keys, key)
 	}
-	if n.Password != "" {
-		if s.Password, err = f.Secret(ctx, from, n.Password); err != nil {
-			return s, fmt.Errorf("notify %s: password: %w", n.Called(), err)
+	for _, one := range n.single(&s) {
+		if one.ref == "" {
+			continue
 		}
-	}
-	if n.Token != "" {
-		if s.Token, err = f.Secret(ctx, from, n.Token); err != nil {
-			return s, fmt.Errorf("notify %s: token: %w", n.Called(), err)
-		}
-	}
-	if n.Signing != "" {
-		if s.Signing, err = f.Secret(ctx, from, n.Signing); err != nil {
-			return s, fmt.Errorf("notify %s: signing_secret: %w", n.Called(), err)
+		if *one.to, err = f.Secret(ctx, from, one.ref); err != nil {
+			return s, fmt.Errorf("notify %s: %s: %w", n.Called(), one.key, err)
 		}
 	}
 	if n.CA != "" {
@@ -326,8 +377,8 @@ func (c *checking) notify(ctx context.Context, n *Notify) {
 			c.note(n.Line, "such as whsec_ and the output of openssl rand -base64 32", "%s: keys: what %s leads to: %v", at, ref, err)
 		}
 	}
-	c.secret(ctx, n.Line, at+": password", n.Password)
-	c.secret(ctx, n.Line, at+": token", n.Token)
-	c.secret(ctx, n.Line, at+": signing_secret", n.Signing)
+	for _, one := range n.single(&NotifySecrets{}) {
+		c.secret(ctx, n.Line, at+": "+one.key, one.ref)
+	}
 	c.roots(c.decoder, n.Line, at+": ca", n.CA)
 }
