@@ -2,6 +2,7 @@ package review
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -12,7 +13,9 @@ import (
 // document is a request as the store has it.
 type document struct {
 	*Request
-	Sealed []byte `json:"sealed,omitempty"` // what is private of it
+	Sums   *sums    `json:"sums,omitempty"`
+	Marks  []string `json:"marks,omitempty"`  // of its transitions, in order
+	Sealed []byte   `json:"sealed,omitempty"` // what is private of it
 }
 
 // write is the write of a request's document.
@@ -21,7 +24,7 @@ func (d *Desk) write(doc store.Document, r *Request) (store.Write, error) {
 	if err != nil {
 		return store.Write{}, err
 	}
-	if doc.Body, err = compact(document{public, sealed}); err != nil {
+	if doc.Body, err = compact(document{public, public.sums, r.marks, sealed}); err != nil {
 		return store.Write{}, err
 	}
 	doc.Expires = time.Time{}
@@ -42,18 +45,22 @@ func latest(t *time.Time) time.Time {
 }
 
 // requestOf is the request of a document.
-func (d *Desk) requestOf(doc store.Document) (*Request, error) {
+func (d *Desk) requestOf(ctx context.Context, doc store.Document) (*Request, error) {
 	r := &Request{}
 	kept := document{Request: r}
 	damaged := fmt.Errorf("reading request %q: it is damaged", doc.Name)
 	if json.Unmarshal(doc.Body, &kept) != nil || kept.Request != r || r.ID != doc.Name {
 		return nil, damaged
 	}
+	r.sums, r.marks = kept.Sums, kept.Marks
 	if err := open(d.Sealer, requestPurpose+r.ID, r, kept.Sealed); err != nil {
 		return nil, fmt.Errorf("reading request %q: %w", doc.Name, err)
 	}
 	if !r.whole() {
 		return nil, damaged
+	}
+	if err := d.genuine(ctx, r); err != nil {
+		return nil, fmt.Errorf("reading request %q: %w", doc.Name, err)
 	}
 	return r, nil
 }
@@ -61,7 +68,7 @@ func (d *Desk) requestOf(doc store.Document) (*Request, error) {
 // whole reports whether nothing is missing of a request that the store has.
 func (r *Request) whole() bool {
 	if r.Access == nil {
-		return len(r.Rules) > 0 && r.Content != ""
+		return len(r.Rules) > 0 && r.Content != "" && r.sums != nil
 	}
 	return r.State != Approved || r.Access.Grant != nil
 }

@@ -75,6 +75,7 @@ func (d *Desk) about(s *proxy.Session, op proxy.Op, a *proxy.Hold) (*Request, er
 	if err := r.show(op); err != nil {
 		return nil, err
 	}
+	r.sums = newSums(op)
 	r.Hash, r.Content = r.digests(op)
 	return r, nil
 }
@@ -277,5 +278,6 @@ func (r *Request) changed(op proxy.Op) bool {
 		return true
 	}
 	_, content := now.digests(op)
-	return content != r.Content
+	text, arguments, _ := proxy.Digests(op, r.sums.Salt)
+	return content != r.Content || text != r.sums.Text || arguments != r.sums.Arguments
 }

@@ -23,6 +23,9 @@ const (
 type private struct {
 	Text      string   `json:"text"`
 	Arguments []string `json:"arguments,omitempty"`
+	// These could be tried on what is guessed.
+	Content string `json:"content,omitempty"`
+	Sums    *sums  `json:"sums,omitempty"`
 }
 
 // seal parts a request into what may be read by all who read the store and what may not. Without a sealer all of it may.
@@ -30,7 +33,7 @@ func seal(s Sealer, purpose string, r *Request) (public *Request, sealed []byte,
 	if r.Access != nil || s == nil {
 		return r, nil, nil
 	}
-	plain, err := compact(private{r.Text, r.Arguments})
+	plain, err := compact(private{r.Text, r.Arguments, r.Content, r.sums})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -38,7 +41,7 @@ func seal(s Sealer, purpose string, r *Request) (public *Request, sealed []byte,
 		return nil, nil, err
 	}
 	out := *r
-	out.Text, out.Arguments = "", nil
+	out.Text, out.Arguments, out.Content, out.sums = "", nil, "", nil
 	return &out, sealed, nil
 }
 
@@ -67,6 +70,6 @@ func open(s Sealer, purpose string, r *Request, sealed []byte) error {
 	if err := json.Unmarshal(plain, &p); err != nil {
 		return errors.New("what is sealed of it is damaged")
 	}
-	r.Text, r.Arguments = p.Text, p.Arguments
+	r.Text, r.Arguments, r.Content, r.sums = p.Text, p.Arguments, p.Content, p.Sums
 	return nil
 }
