@@ -138,7 +138,8 @@ func (r *recorder) takeMasked(op uint64) map[string]uint64 {
 // start records an operation before it goes to the resource.
 func (r *recorder) start(ctx context.Context, op proxy.Op) error {
 	redacted := r.session.Redacted(ctx, op)
-	err := r.stream.event(op.Info().At, OperationStart, synced, func(b []byte) []byte { return operation(b, op, redacted) })
+	approved := r.stream.log.approved(op, redacted)
+	err := r.stream.event(op.Info().At, OperationStart, synced, func(b []byte) []byte { return approved.append(operation(b, op, redacted)) })
 	if err == nil || !r.strict {
 		return nil
 	}

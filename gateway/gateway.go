@@ -256,6 +256,7 @@ func (g *Gateway) openRecords(f *config.File) (*audit.Log, error) {
 	l, err := audit.Open(filepath.Join(f.Data(), "audit"), audit.Config{
 		Durability: durability, BestEffort: f.Audit.BestEffort, Keys: keys, Log: g.log,
 		Recordings: func(s *proxy.Session) audit.Recording { return g.parts().recording(s) },
+		Approvals:  g.approval,
 	})
 	if err != nil {
 		return nil, err

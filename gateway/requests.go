@@ -17,9 +17,32 @@ import (
 
 // openDesk reads the requests of the store.
 func (g *Gateway) openDesk(ctx context.Context) error {
-	g.desk = &review.Desk{Store: g.state.store, Note: g.gateway.Note, Who: g.now, OnCall: g.onCall, Sealer: g.state.sealer, Told: g.outbox.Writes, Seen: g.seen.Load, Log: g.log}
+	signer, err := newSigner(ctx, g.records, g.state)
+	if err != nil {
+		return err
+	}
+	g.desk = &review.Desk{
+		Store: g.state.store, Note: g.gateway.Note, Who: g.now, OnCall: g.onCall, Sealer: g.state.sealer, Signer: signer, Revision: g.rules,
+		Told: g.outbox.Writes, Seen: g.seen.Load, Log: g.log,
+	}
 	g.grants, g.control.Requests = grants{g.desk}, g.desk
 	return g.desk.Load(ctx)
+}
+
+// rules names the rules that judge sessions now.
+func (g *Gateway) rules() string {
+	if r := g.gateway.Revision(); r != nil {
+		return r.Name
+	}
+	return ""
+}
+
+// approval is what the record has of an operation or a session by which request it runs.
+func (g *Gateway) approval(request string) *proxy.Approval {
+	if a := g.desk.Approval(request); a != nil || g.options.Reviewer == nil {
+		return a
+	}
+	return &proxy.Approval{Request: request} // the assembly's reviewer, which signs nothing
 }
 
 // grants are those of a desk, as access rules know them.

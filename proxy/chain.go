@@ -209,7 +209,7 @@ func (s *Session) refuse(op Op, as Meta) {
 // then; otherwise the caller owes a call of [Session.Done].
 func (s *Session) Admit(ctx context.Context, op Op) *Verdict {
 	m := op.Info()
-	*m = Meta{Kind: m.Kind, Parent: m.Parent, ID: s.lastID.Add(1), At: time.Now(), op: op, verdict: m.verdict, by: m.by}
+	*m = Meta{Kind: m.Kind, Parent: m.Parent, ID: s.lastID.Add(1), At: time.Now(), op: op, verdict: m.verdict, by: m.by, grants: m.grants}
 	switch alive := s.enter(m); {
 	case !alive:
 		m.verdict, m.by = Deny(CauseInternal, "", context.Cause(s.ctx).Error(), ""), ""
@@ -255,6 +255,7 @@ func (s *Session) ask(ctx context.Context, op Op, m *Meta) {
 		m.by = ""
 		*v = noRule(s)
 	default:
+		m.grants = granted(slices.Clone(given.requests), v.Grant)
 		v.Grant = joined(v.Grant, given.grant, ", ")
 		if m.Kind == KindConnect {
 			s.mu.Lock()
@@ -319,8 +320,9 @@ type approval struct {
 
 // approvals are those that one operation has.
 type approvals struct {
-	list  []approval
-	grant string
+	list     []approval
+	grant    string
+	requests []string // whose approvals they are
 }
 
 // add notes that what holds ask for was approved by verdict v.
@@ -330,7 +332,7 @@ func (a *approvals) add(holds []holdBy, v Verdict) {
 			a.list = append(a.list, approval{h.by, rule, h.Approvers[i]})
 		}
 	}
-	a.grant = joined(a.grant, v.Grant, ", ")
+	a.grant, a.requests = joined(a.grant, v.Grant, ", "), granted(a.requests, v.Grant)
 }
 
 // cover reports whether every rule of h, asked by an interceptor, is approved by

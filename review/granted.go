@@ -153,7 +153,8 @@ const (
 	touchEvery = 5 * time.Second
 )
 
-// rememberOver is how long a request that is over is remembered: longer than any answer of the store takes.
+// rememberOver is how long a request that is over is remembered at least: longer than any answer of the store takes. It is for as
+// long as it could have counted.
 const rememberOver = 10 * time.Minute
 
 // Run ends requests when it is time, until ctx ends.
@@ -207,7 +208,7 @@ func (d *Desk) settle(ctx context.Context) {
 		switch {
 		case k.request.due(now) != "":
 			due = append(due, id)
-		case k.request.over() && time.Since(k.seen) > rememberOver:
+		case k.request.over() && time.Since(k.seen) > rememberOver && now.After(k.request.lasts()):
 			delete(d.known, id)
 		}
 	}

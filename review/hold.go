@@ -76,6 +76,7 @@ func (d *Desk) about(ctx context.Context, s *proxy.Session, op proxy.Op, a *prox
 	if err := r.show(op); err != nil {
 		return nil, err
 	}
+	r.sums = newSums(op)
 	r.Hash, r.Content = r.digests(op)
 	if err := r.conceal(s.Concealed(ctx, op)); err != nil {
 		return nil, err
@@ -281,5 +282,6 @@ func (r *Request) changed(op proxy.Op) bool {
 		return true
 	}
 	_, content := now.digests(op)
-	return content != r.Content
+	text, arguments, _ := proxy.Digests(op, r.sums.Salt)
+	return content != r.Content || text != r.sums.Text || arguments != r.sums.Arguments
 }

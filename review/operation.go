@@ -144,7 +144,7 @@ func (r *Request) digests(op proxy.Op) (hash, content string) {
 	}
 	content = hex.EncodeToString(h.Sum(nil))
 	h.Reset()
-	for _, s := range []string{"sallyport held operation 2", r.ID, r.Session, content} {
+	for _, s := range []string{"sallyport held operation 3", r.ID, r.Session, content, string(r.sums.Salt)} { // so that what it is cannot be guessed by its hash
 		part(s)
 	}
 	h.Write(binary.BigEndian.AppendUint64(nil, r.Operation))

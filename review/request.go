@@ -74,7 +74,12 @@ type Request struct {
 	// Access is what a request for access asks for; nil: the request is about an operation.
 	Access *Access `json:"access,omitempty"`
 
-	said *said // the operation with what is hidden; nil: nothing is
+	// Signed is what a gateway has signed of the request; of one that is approved it is its grant, which can be proven anywhere.
+	Signed string `json:"signed,omitempty"`
+
+	said  *said    // the operation with what is hidden; nil: nothing is
+	sums  *sums    // nil: of access
+	marks []string // of its transitions
 }
 
 // Use is the running of an operation that was approved.
@@ -118,6 +123,27 @@ func (r *Request) clone() Request {
 		out.Access = &a
 	}
 	return out
+}
+
+// remembered is what a desk remembers of r: of what is over, no more than that it is.
+func (r *Request) remembered() Request {
+	out := r.clone()
+	if r.over() {
+		out.Text, out.Arguments = "", nil
+	}
+	return out
+}
+
+// lasts is until when a request, or what it lets run, could have counted.
+func (r *Request) lasts() time.Time {
+	t := r.Deadline
+	if r.UseBy.After(t) {
+		t = r.UseBy
+	}
+	if r.Access != nil && r.Access.Grant != nil && r.Access.Grant.Until.After(t) {
+		t = r.Access.Grant.Until
+	}
+	return t
 }
 
 // byAge orders requests, the oldest first.

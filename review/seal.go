@@ -29,6 +29,9 @@ type said struct {
 type private struct {
 	said
 	Hidden *said `json:"hidden,omitempty"` // with what approvers do not read; nil: they read all
+	// These could be tried on what is guessed.
+	Content string `json:"content,omitempty"`
+	Sums    *sums  `json:"sums,omitempty"`
 }
 
 // seal parts a request into what may be read by all who read the store and what may not. Without a sealer all of it may.
@@ -36,7 +39,7 @@ func seal(s Sealer, purpose string, r *Request) (public *Request, sealed []byte,
 	if r.Access != nil || s == nil {
 		return r, nil, nil
 	}
-	plain, err := compact(private{said{r.Text, r.Arguments}, r.said})
+	plain, err := compact(private{said{r.Text, r.Arguments}, r.said, r.Content, r.sums})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -44,7 +47,7 @@ func seal(s Sealer, purpose string, r *Request) (public *Request, sealed []byte,
 		return nil, nil, err
 	}
 	out := *r
-	out.Text, out.Arguments = "", nil
+	out.Text, out.Arguments, out.Content, out.sums = "", nil, "", nil
 	return &out, sealed, nil
 }
 
@@ -73,6 +76,6 @@ func open(s Sealer, purpose string, r *Request, sealed []byte) error {
 	if err := json.Unmarshal(plain, &p); err != nil {
 		return errors.New("what is sealed of it is damaged")
 	}
-	r.Text, r.Arguments, r.said = p.Text, p.Arguments, p.Hidden
+	r.Text, r.Arguments, r.said, r.Content, r.sums = p.Text, p.Arguments, p.Hidden, p.Content, p.Sums
 	return nil
 }

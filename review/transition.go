@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,10 @@ type step struct {
 // keep records a transition and writes it. One that gives something is not made when it cannot be recorded.
 func (d *Desk) keep(ctx context.Context, doc store.Document, r *Request, s step) (version int64, err error) {
 	r.describe()
+	r.marks = append(slices.Clip(r.marks), newMark())
+	if err := d.sign(r); err != nil {
+		return 0, err
+	}
 	w, err := d.write(doc, r)
 	if err != nil {
 		return 0, err
@@ -37,6 +42,9 @@ func (d *Desk) keep(ctx context.Context, doc store.Document, r *Request, s step)
 	}
 	return version, err
 }
+
+// newMark names a transition: the record has it, and the store when it was made.
+func newMark() string { return strings.ToLower(rand.Text()[:12]) }
 
 var errUnrecorded = errors.New("this is not done, because it could not be recorded")
 
@@ -80,7 +88,10 @@ func (d *Desk) commit(ctx context.Context, w store.Write, r *Request, s step) (i
 func (d *Desk) note(ctx context.Context, r *Request, state, reason string) error {
 	n := &proxy.RequestNote{
 		ID: r.ID, State: state, Hash: r.Hash, Requester: r.Requester, For: r.For, Session: r.Session, Operation: r.Operation, Rules: r.Rules,
-		DecidedBy: r.DecidedBy, Channel: r.Channel, Reason: reason,
+		DecidedBy: r.DecidedBy, Channel: r.Channel, Reason: reason, Mark: r.marks[len(r.marks)-1],
+	}
+	if state == string(Approved) {
+		n.Signed = r.Signed
 	}
 	if r.Use != nil {
 		n.Session, n.Operation = r.Use.Session, r.Use.Operation
