@@ -31,6 +31,12 @@ func (d grants) Granted(id *proxy.Identity, t proxy.Target, rule string) (policy
 	return policy.Grant{ID: request, Until: g.Until, Check: check, Actions: g.Actions}, ok
 }
 
+// Glass implements [policy.Grants].
+func (d grants) Glass(id *proxy.Identity, t proxy.Target, rule string) (policy.Grant, bool) {
+	request, g, check, ok := d.Desk.Glass(id, t, rule)
+	return policy.Grant{ID: request, Until: g.Until, Check: check, Actions: g.Actions}, ok
+}
+
 // now is who somebody is now who need not be logged in: with the groups that she came with when she was here last, where these are
 // a provider's, which is asked at her next login. Users of the file are as the file has them.
 func (g *Gateway) now(ctx context.Context, subject string) (*proxy.Identity, error) {
