@@ -104,7 +104,7 @@ func (r reviewers) Request(ctx context.Context, s *proxy.Session, op proxy.Op, h
 		return nil, errors.New("you have no access to " + s.Target.String() + " now, and an access token that has scopes asks for nothing more: ask for it with sallyport request")
 	}
 	ask := review.Ask{
-		Resource: s.Target.Resource.Name, Terms: termsOf(rule), Reason: "connecting by " + s.Protocol, Remote: address(s),
+		Resource: s.Target.Resource.Name, Terms: termsOf(rule, s.Identity), Reason: "connecting by " + s.Protocol, Remote: address(s),
 	}
 	if len(s.Target.Resource.Accounts) > 1 {
 		ask.Account = s.Target.Account.Name
@@ -158,11 +158,14 @@ func denied(r *review.Request) string {
 	return r.DecidedBy + " denied request " + r.ID + ": " + r.Reason
 }
 
-// termsOf are those on which what a rule allows is granted.
-func termsOf(r *policy.Rule) review.Terms {
+// termsOf are those on which what a rule allows is granted to somebody.
+func termsOf(r *policy.Rule, who *proxy.Identity) review.Terms {
 	t := r.Request.Terms()
 	out := review.Terms{
 		Rule: r.Name, Actions: r.Allow, For: t.For, Max: t.Max, Decide: t.Decide, Reason: t.Reason, Message: t.Message,
+	}
+	if t.BreakGlass.May(who) {
+		out.BreakGlass = t.BreakGlass.Max
 	}
 	if slices.Contains(r.Allow, "all") {
 		out.Actions = policy.Actions() // which may be asked for one by one
@@ -186,7 +189,7 @@ func (g *Gateway) requestable(who *proxy.Identity, resource, account string) ([]
 		return nil, nil // the policy in Rego knows no requests
 	}
 	for _, r := range p.rules.Requestable(who, t) {
-		list = append(list, termsOf(r))
+		list = append(list, termsOf(r, who))
 	}
 	return list, nil
 }

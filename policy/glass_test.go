@@ -196,10 +196,10 @@ func TestGlassRules(t *testing.T) {
 		glass BreakGlass
 		says  string
 	}{
-		"for nobody":  {BreakGlass{}, "break_glass has no groups"},
-		"very long":   {BreakGlass{Groups: []string{"*"}, Max: 25 * time.Hour}, "break_glass lasts 25h: want a minute to 24h"},
-		"very short":  {BreakGlass{Groups: []string{"*"}, Max: time.Second}, "break_glass lasts 1s: want a minute to 24h"},
-		"before it":   {BreakGlass{Groups: []string{"*"}, Max: -time.Hour}, "break_glass lasts"},
+		"for nobody":  {BreakGlass{}, "access without an approval is for no groups"},
+		"very long":   {BreakGlass{Groups: []string{"*"}, Max: 25 * time.Hour}, "access without an approval lasts 25h: want a minute to 24h"},
+		"very short":  {BreakGlass{Groups: []string{"*"}, Max: time.Second}, "access without an approval lasts 1s: want a minute to 24h"},
+		"before it":   {BreakGlass{Groups: []string{"*"}, Max: -time.Hour}, "access without an approval lasts"},
 		"as it is":    {BreakGlass{Groups: []string{"*"}}, ""},
 		"for an hour": {BreakGlass{Groups: []string{"x"}, Max: time.Hour}, ""},
 	} {

@@ -37,7 +37,7 @@ type Request struct {
 // BreakGlass has people take what a rule allows at once, without an approval. What they do then is recorded in full, and their sessions
 // that are not recorded so do not have it.
 type BreakGlass struct {
-	// Groups are those who may, of those whom the rule is about; at least one. "*" is all of them.
+	// Groups are those who may, of the users of the rule; at least one. "*" is all of them.
 	Groups []string
 	// Max is the longest that it may be taken for; 0 is an hour.
 	Max time.Duration
@@ -51,13 +51,13 @@ func (b *BreakGlass) May(id *proxy.Identity) bool {
 func (b *BreakGlass) validate(c Carries) error {
 	var errs []error
 	if len(b.Groups) == 0 {
-		errs = append(errs, errors.New("break_glass has no groups: say who may; \"*\" is all whom the rule is about"))
+		errs = append(errs, errors.New("access without an approval is for no groups: say who may; \"*\" is all users of the rule"))
 	}
 	if b.Max < 0 || b.Max > MaxBreakGlass || b.Max > 0 && b.Max < time.Minute {
-		errs = append(errs, fmt.Errorf("break_glass lasts %s: want a minute to %s", duration(b.Max), duration(MaxBreakGlass)))
+		errs = append(errs, fmt.Errorf("access without an approval lasts %s: want a minute to %s", duration(b.Max), duration(MaxBreakGlass)))
 	}
 	if c&CarriesRecording == 0 {
-		errs = append(errs, errors.New("break_glass has everything recorded, and this gateway does not record by access rules"))
+		errs = append(errs, errors.New("access without an approval is recorded in full, and this gateway does not record by access rules"))
 	}
 	return errors.Join(errs...)
 }
