@@ -135,10 +135,18 @@ func (h *Handler) decider(c *call, d *decisionBody) (by *proxy.Identity, channel
 
 var errNotInPerson = errors.New("decisions are made by people who have logged in, and not by programs")
 
-// decide has the user decide whose password was given, or who has logged in.
-func (h *Handler) decide(c *call, as func(*review.Request, review.Vote, *decisionBody) (*review.Request, error)) error {
+// decides reports why nobody decides here.
+func (h *Handler) decides(c *call) error {
 	if h.Requests == nil || h.Deciders == nil && c.means == byPeer {
 		return errNoRequests
+	}
+	return nil
+}
+
+// decide has the user decide whose password was given, or who has logged in.
+func (h *Handler) decide(c *call, as func(*review.Request, review.Vote, *decisionBody) (*review.Request, error)) error {
+	if err := h.decides(c); err != nil {
+		return err
 	}
 	var d decisionBody
 	if err := c.body(&d); err != nil {
@@ -152,14 +160,19 @@ func (h *Handler) decide(c *call, as func(*review.Request, review.Vote, *decisio
 			return badRequest("actions: %q is unknown: want one of %s", a, strings.Join(known, ", "))
 		}
 	}
+	return h.decideAs(c, &d, func(r *review.Request, v review.Vote) (*review.Request, error) { return as(r, v, &d) })
+}
+
+// decideAs finds out who decides about what, and answers with what becomes of it.
+func (h *Handler) decideAs(c *call, d *decisionBody, as func(*review.Request, review.Vote) (*review.Request, error)) error {
 	session := ""
 	r, err := h.findRequest(c)
 	if err == nil {
 		session = r.Session
 		var vote review.Vote
-		if vote.By, vote.Channel, err = h.decider(c, &d); err == nil {
+		if vote.By, vote.Channel, err = h.decider(c, d); err == nil {
 			vote.Hash, vote.Reason = d.Hash, d.Reason
-			r, err = as(r, vote, &d)
+			r, err = as(r, vote)
 		}
 	}
 	if err != nil {
@@ -246,6 +259,9 @@ func (h *Handler) proven(c *call, d *decisionBody) (*proxy.Identity, error) {
 func (h *Handler) requestError(err error) error {
 	var decided *review.DecidedError
 	var told *Error
+	if e := glassError(err); e != nil {
+		return e
+	}
 	switch {
 	case errors.As(err, &told):
 		return told

@@ -54,6 +54,12 @@ func (d grants) Granted(id *proxy.Identity, t proxy.Target, rule string) (policy
 	return policy.Grant{ID: request, Until: g.Until, Check: check, Actions: g.Actions}, ok
 }
 
+// Glass implements [policy.Grants].
+func (d grants) Glass(id *proxy.Identity, t proxy.Target, rule string) (policy.Grant, bool) {
+	request, g, check, ok := d.Desk.Glass(id, t, rule)
+	return policy.Grant{ID: request, Until: g.Until, Check: check, Actions: g.Actions}, ok
+}
+
 // now is who somebody is now who need not be logged in: with the groups that she came with when she was here last, where these are
 // a provider's, which is asked at her next login. Users of the file are as the file has them.
 func (g *Gateway) now(ctx context.Context, subject string) (*proxy.Identity, error) {
@@ -121,7 +127,7 @@ func (r reviewers) Request(ctx context.Context, s *proxy.Session, op proxy.Op, h
 		return nil, errors.New("you have no access to " + s.Target.String() + " now, and an access token that has scopes asks for nothing more: ask for it with sallyport request")
 	}
 	ask := review.Ask{
-		Resource: s.Target.Resource.Name, Terms: termsOf(rule), Reason: "connecting by " + s.Protocol, Remote: address(s),
+		Resource: s.Target.Resource.Name, Terms: termsOf(rule, s.Identity), Reason: "connecting by " + s.Protocol, Remote: address(s),
 	}
 	if len(s.Target.Resource.Accounts) > 1 {
 		ask.Account = s.Target.Account.Name
@@ -175,11 +181,14 @@ func denied(r *review.Request) string {
 	return r.DecidedBy + " denied request " + r.ID + ": " + r.Reason
 }
 
-// termsOf are those on which what a rule allows is granted.
-func termsOf(r *policy.Rule) review.Terms {
+// termsOf are those on which what a rule allows is granted to somebody.
+func termsOf(r *policy.Rule, who *proxy.Identity) review.Terms {
 	t := r.Request.Terms()
 	out := review.Terms{
 		Rule: r.Name, Actions: r.Allow, For: t.For, Max: t.Max, Decide: t.Decide, Reason: t.Reason, Message: t.Message,
+	}
+	if t.BreakGlass.May(who) {
+		out.BreakGlass = t.BreakGlass.Max
 	}
 	if slices.Contains(r.Allow, "all") {
 		out.Actions = policy.Actions() // which may be asked for one by one
@@ -203,7 +212,7 @@ func (g *Gateway) requestable(who *proxy.Identity, resource, account string) ([]
 		return nil, nil // the policy in Rego knows no requests
 	}
 	for _, r := range p.rules.Requestable(who, t) {
-		list = append(list, termsOf(r))
+		list = append(list, termsOf(r, who))
 	}
 	return list, nil
 }

@@ -336,7 +336,7 @@ func (d *Desk) History(ctx context.Context, limit int, which func(*Request) bool
 }
 
 // Each calls f with the requests that wait or are approved, and with the version of each, which another one takes the place of
-// with every change. f must not keep or change r; it must not ask the desk.
+// with every change. r is a copy.
 func (d *Desk) Each(f func(r *Request, version int64)) {
 	type open struct {
 		request Request

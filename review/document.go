@@ -75,5 +75,11 @@ func (r *Request) whole() bool {
 	if r.Access == nil {
 		return len(r.Rules) > 0 && r.Content != "" && r.sums != nil
 	}
-	return r.State != Approved || r.Access.Grant != nil
+	switch {
+	case r.Access.Glass == nil && (r.State == ReviewDue || r.State == Fine || r.State == Violation):
+		return false
+	case r.Access.Glass != nil || r.State == Approved:
+		return r.Access.Grant != nil
+	}
+	return true
 }

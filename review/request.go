@@ -10,7 +10,8 @@ import (
 // State is what became of a request.
 type State string
 
-// States. All but Pending and Approved are final.
+// States. All but Pending, Approved and ReviewDue are final. Access that somebody has taken without an approval has its review due after
+// it was ended, revoked or cancelled, and is final when it was reviewed.
 const (
 	Pending   State = "pending"
 	Approved  State = "approved"
@@ -21,6 +22,10 @@ const (
 	Ended     State = "ended"     // access: its time is over
 	Used      State = "used"      // an operation: it was let through, once
 	Lapsed    State = "lapsed"    // an operation: approved, and not run in time
+
+	ReviewDue State = "review_due" // access without an approval: it has ended
+	Fine      State = "reviewed"   // it was in order
+	Violation State = "violation"  // it was not
 )
 
 // Voted is what a request's note has as its state when somebody approved it and more approvals are
@@ -90,7 +95,9 @@ type Use struct {
 }
 
 // over reports whether nothing can become of a request any more.
-func (r *Request) over() bool { return r.State != Pending && r.State != Approved }
+func (r *Request) over() bool {
+	return r.State != Pending && r.State != Approved && r.State != ReviewDue && !r.unreviewed()
+}
 
 // open reports whether what was granted is so at a time.
 func (r *Request) open(now time.Time) bool {
@@ -106,6 +113,8 @@ func (r *Request) due(now time.Time) State {
 		return Lapsed
 	case r.State == Approved && r.Access != nil && !now.Before(r.Access.Grant.Until):
 		return Ended
+	case r.unreviewed():
+		return ReviewDue
 	}
 	return ""
 }
@@ -119,6 +128,10 @@ func (r *Request) clone() Request {
 		if a.Grant != nil {
 			g := *a.Grant
 			a.Grant = &g
+		}
+		if a.Glass != nil {
+			g := *a.Glass
+			a.Glass = &g
 		}
 		out.Access = &a
 	}

@@ -79,7 +79,17 @@ func (r *Request) accessLines(line func(name, value string)) {
 	if !a.From.IsZero() {
 		line("begins", a.From.In(in).Format(time.RFC3339))
 	}
+	if g := a.Glass; g != nil {
+		line("break-glass", "without an approval, proven by "+g.Proof)
+		line("reviewed by", strings.Join(a.reviewers(), " or "))
+		if e := g.Ended; e != nil {
+			line(string(e.State), strings.TrimSpace(e.By+" "+e.Reason))
+		}
+	}
 	for i, s := range a.Stages {
+		if a.Glass != nil {
+			break
+		}
 		need := "an approval of "
 		if s.Need > 1 {
 			need = fmt.Sprintf("%d approvals of ", s.Need)
@@ -115,5 +125,7 @@ func (r *Request) accessLines(line func(name, value string)) {
 	line("hash", r.Hash)
 	if r.DecidedBy != "" && r.State != Approved {
 		line(string(r.State)+" by", r.DecidedBy+" "+r.Reason)
+	} else if r.State == ReviewDue {
+		line("review", "is due")
 	}
 }

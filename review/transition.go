@@ -61,7 +61,11 @@ func undone(err error) string {
 
 // commit writes a transition with what tells of it, and returns the document's version.
 func (d *Desk) commit(ctx context.Context, w store.Write, r *Request, s step) (int64, error) {
-	ws := []store.Write{w}
+	more, err := d.glassWrites(ctx, r, s)
+	if err != nil {
+		return 0, err
+	}
+	ws := append([]store.Write{w}, more...)
 	if d.Told != nil && s.event != string(Used) { // nobody waits to hear of that
 
 		more, err := d.Told(&Notice{ID: r.ID + "-" + strings.ToLower(rand.Text()[:10]), Event: s.event, At: d.now(), Request: r.clone()})
@@ -105,6 +109,9 @@ func (d *Desk) note(ctx context.Context, r *Request, state, reason string) error
 	if state == Voted {
 		v := &r.Access.Votes[len(r.Access.Votes)-1]
 		n.DecidedBy, n.Channel = v.By, v.Channel
+	}
+	if state == BreakGlass {
+		n.Channel = r.Access.Glass.Proof + " at " + r.Access.Remote
 	}
 	return d.Note(ctx, &proxy.Note{Kind: proxy.NoteReview, By: "review", Request: n})
 }

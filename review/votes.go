@@ -201,7 +201,7 @@ func (d *Desk) Cancel(ctx context.Context, id string, by *proxy.Identity) (*Requ
 		switch {
 		case by == nil || by.Subject != r.Requester && by.Subject != r.For:
 			return step{}, ErrUnknown
-		case r.over():
+		case r.State != Pending && r.State != Approved:
 			return step{}, r.decided()
 		}
 		return r.decide(Cancelled, &Vote{By: by}, now), nil

@@ -218,6 +218,10 @@ func (e everything) Granted(_ *proxy.Identity, _ proxy.Target, rule string) (pol
 	return policy.Grant{Actions: e.rules.Rule(rule).Allow}, true
 }
 
+func (everything) Glass(*proxy.Identity, proxy.Target, string) (policy.Grant, bool) {
+	return policy.Grant{}, false
+}
+
 // meets reports whether a rule is about a user and a resource of the file, and whether
 // one of these users may connect to one of these resources.
 func (f *File) meets(p *policy.Policy, rule *policy.Rule) (meets, connects bool) {
