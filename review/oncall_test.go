@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 	"github.com/sallyport/sallyport/store"
 )
 
@@ -158,7 +159,10 @@ func TestOnCallOperation(t *testing.T) {
 	for _, gone := range []bool{false, true} {
 		d, s := onCallDesk(t)
 		s.set(nil, "eve")
-		session := &proxy.Session{ID: "s1", Identity: d.people.ids["alice"], Target: vm}
+		session, err := proxytest.Open(&proxy.Gateway{})
+		require.NoError(t, err)
+		defer session.Close(nil)
+		session.Identity, session.Target = d.people.ids["alice"], vm
 		op := &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}, Command: "reboot"}
 		p, err := d.Request(t.Context(), session, op, &proxy.Hold{Rules: []string{"r"}, Approvers: [][]string{{"oncall:payments"}}, Message: "m", For: time.Minute})
 		require.NoError(t, err)
