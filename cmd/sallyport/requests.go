@@ -202,7 +202,7 @@ func decide(c *cli, verb, short string, do func(*client.Client, context.Context,
 	}
 	f.StringVar(&d.Hash, "hash", "", "decide only if the request has this `hash`; empty takes the request as it is now")
 	cmd.RunE = does(func(ctx context.Context, args []string) error {
-		if len(args) == 0 || verb != "approve" && d.Reason == "" {
+		if len(args) == 0 || verb != "approve" && verb != "reveal" && d.Reason == "" {
 			return fail(exitUsage, "%s --reason WHY ID; \"sallyport requests ls\" lists what waits", verb)
 		}
 		if f.Changed("for") && less < time.Minute {
