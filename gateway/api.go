@@ -19,13 +19,15 @@ import (
 //
 //	/scim/v2/  users and groups, from the company's directory
 //	/slack/    what people decide in Slack
+//	/jira/     webhooks of Jira, where people decide
 //	/auth/     logins at identity providers
 //	/link/     pages of login links
 //	/v1/       what commands ask; see package control
 func (g *Gateway) API() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/scim/v2/", g.serveSCIM)
-	mux.HandleFunc("/slack/{name}", g.serveSlack)
+	mux.HandleFunc("/slack/{name}", g.serveChannel("slack"))
+	mux.HandleFunc("/jira/{name}", g.serveChannel("jira"))
 	mux.Handle("/", g.control)
 	return mux
 }

@@ -122,7 +122,8 @@ type Gateway struct {
 	records   *audit.Log
 	metrics   *prometheus.Metrics
 	outbox    *review.Outbox
-	first     *config.File // of which secrets are
+	channels  chan struct{} // has a value when the channels of people may be others
+	first     *config.File  // of which secrets are
 	control   *control.Handler
 	unasked   atomic.Bool  // somebody could not be asked about
 	seen      atomic.Int64 // the change in the store's feed that was followed last
