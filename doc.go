@@ -98,6 +98,7 @@
 //   - review/slack: telling people of requests in Slack.
 //   - review/smtp: telling people of requests by mail.
 //   - review/teams: telling people of requests in Microsoft Teams.
+//   - review/jira: telling people of requests by issues in Jira, where they can decide.
 //   - review/pagerduty: alerts about requests in PagerDuty, and who is on call there.
 //   - review/opsgenie: the same in Opsgenie.
 //   - review/reviewtest: the tests that every review.Notifier passes.

@@ -123,7 +123,8 @@ type Gateway struct {
 	records   *audit.Log
 	metrics   *prometheus.Metrics
 	outbox    *review.Outbox
-	first     *config.File // of which secrets are
+	channels  chan struct{} // has a value when the channels of people may be others
+	first     *config.File  // of which secrets are
 	control   *control.Handler
 	console   http.Handler // nil: the program was built without
 	unasked   atomic.Bool  // somebody could not be asked about

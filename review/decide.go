@@ -27,6 +27,27 @@ var (
 	ErrReason     = errors.New("a denial needs a reason, of at most 1000 bytes")
 )
 
+// RefusalError is an error of a decision whose message is for who decides.
+type RefusalError struct{ Message string }
+
+func (e *RefusalError) Error() string { return e.Message }
+
+// Tellable returns an error of a decision as it is told to who decides. What went wrong inside is for the operator: ok is false then.
+func Tellable(err error) (text string, ok bool) {
+	for _, known := range []error{ErrUnknown, ErrChanged, ErrOwn, ErrIneligible, ErrReason, ErrOnCall} {
+		if errors.Is(err, known) {
+			return err.Error(), true
+		}
+	}
+	if decided := (*DecidedError)(nil); errors.As(err, &decided) {
+		return decided.Error(), true
+	}
+	if told := (*RefusalError)(nil); errors.As(err, &told) {
+		return told.Message, true
+	}
+	return "", false
+}
+
 // DecidedError says that a request is not pending any more.
 type DecidedError struct {
 	State State

@@ -10,14 +10,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/internal/webhook"
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
+	"github.com/sallyport/sallyport/review/jira"
 	"github.com/sallyport/sallyport/review/opsgenie"
 	"github.com/sallyport/sallyport/review/pagerduty"
 	"github.com/sallyport/sallyport/review/slack"
@@ -47,8 +50,26 @@ type Notify struct {
 	To        []string `yaml:"to"`             // smtp: addresses, approvers, requester
 	Channel   string   `yaml:"channel"`        // slack
 	Token     string   `yaml:"token"`          // slack: a reference
-	Signing   string   `yaml:"signing_secret"` // slack: a reference; empty: nobody decides there
+	Signing   string   `yaml:"signing_secret"` // slack, jira: a reference; empty: nobody decides in Slack, and Jira sends no webhooks
 	CA        string   `yaml:"ca"`
+
+	// Of jira.
+	Project     string            `yaml:"project"`
+	IssueType   string            `yaml:"issue_type"`
+	ServiceDesk string            `yaml:"service_desk"`
+	RequestType string            `yaml:"request_type"`
+	Statuses    Statuses          `yaml:"statuses"`
+	Decide      bool              `yaml:"decide"`
+	People      map[string]string `yaml:"people"` // subjects by accounts
+	Poll        time.Duration     `yaml:"poll"`
+}
+
+// Statuses are names of statuses in Jira; see jira.Statuses.
+type Statuses struct {
+	Waiting  string `yaml:"waiting"`
+	Approved string `yaml:"approved"`
+	Denied   string `yaml:"denied"`
+	Closed   string `yaml:"closed"`
 }
 
 // Words of To that are not addresses.
@@ -79,6 +100,9 @@ func notifyTypes() []notifyType {
 		{"smtp", []string{"address", "security", "username", "password", "from", "to", "details", "ca"}, (*File).checkSMTP},
 		{"slack", []string{"channel", "token", "signing_secret", "url", "details", "ca"}, (*File).checkSlack},
 		{"teams", []string{"url", "private", "details", "ca"}, (*File).checkTeams},
+		{"jira", []string{
+			"url", "private", "username", "token", "project", "issue_type", "service_desk", "request_type", "statuses", "decide", "people", "poll", "signing_secret", "details", "ca",
+		}, (*File).checkJira},
 		{"pagerduty", []string{"key", "url", "private", "details", "ca"}, (*File).checkPagerDuty},
 		{"opsgenie", []string{"key", "url", "private", "details", "ca"}, (*File).checkOpsgenie},
 	}
@@ -133,6 +157,8 @@ func (n *Notify) foreign(own []string) (keys []string) {
 		"url": n.URL != "", "keys": len(n.Keys) > 0, "key": n.Key != "", "private": n.Private, "plaintext": n.Plaintext, "details": n.Details, "ca": n.CA != "",
 		"address": n.Address != "", "security": n.Security != "", "username": n.Username != "", "password": n.Password != "", "from": n.From != "", "to": len(n.To) > 0,
 		"channel": n.Channel != "", "token": n.Token != "", "signing_secret": n.Signing != "",
+		"project": n.Project != "", "issue_type": n.IssueType != "", "service_desk": n.ServiceDesk != "", "request_type": n.RequestType != "", "statuses": n.Statuses != Statuses{},
+		"decide": n.Decide, "people": len(n.People) > 0, "poll": n.Poll != 0,
 	}
 	for key, is := range set {
 		if is && !slices.Contains(own, key) {
@@ -236,6 +262,55 @@ func followed(ref string) proxy.Secret {
 		return proxy.Secret{}
 	}
 	return there
+}
+
+// Jira is what the file says about a channel of Jira.
+func (n *Notify) Jira() jira.Config {
+	return jira.Config{
+		Name: n.Called(), URL: n.URL, Private: n.Private, Username: n.Username, Project: n.Project, IssueType: n.IssueType, ServiceDesk: n.ServiceDesk, RequestType: n.RequestType,
+		Statuses: jira.Statuses(n.Statuses), Details: n.Details,
+	}
+}
+
+// Bounds of how often issues are read.
+const (
+	leastPoll = 5 * time.Second
+	mostPoll  = 30 * time.Minute
+)
+
+func (f *File) checkJira(d *decoder, n *Notify, at string) {
+	c := n.Jira()
+	c.Store, c.Token = store.NewMemory(), followed(n.Token)
+	if _, err := jira.New(c); err != nil {
+		d.problem(n.Line, "", "%s: %v", at, err)
+	}
+	if !n.Decide {
+		if len(n.People) > 0 || n.Poll != 0 || n.Signing != "" {
+			d.problem(n.Line, "set decide: true, or remove them", "%s: people, poll and signing_secret are for deciding in Jira", at)
+		}
+		return
+	}
+	s := n.Statuses
+	switch {
+	case n.Signing != "" && f.API.URL == "" && !d.broken["api"]:
+		d.problem(n.Line, "add api: {listen: 0.0.0.0:8443, url: https://gw.example.com:8443}", "%s: webhooks of Jira need the API, where Jira reaches it", at)
+	case n.ServiceDesk == "" && (s.Waiting == "" || s.Approved == "" || s.Denied == ""):
+		d.problem(n.Line, "statuses: {waiting: Waiting, approved: Approved, denied: Declined}", "%s: deciding by an issue's status needs the names of three: waiting, approved and denied", at)
+	case n.ServiceDesk == "" && (strings.EqualFold(s.Approved, s.Denied) || strings.EqualFold(s.Approved, s.Waiting) || strings.EqualFold(s.Denied, s.Waiting)):
+		d.problem(n.Line, "", "%s: the statuses waiting, approved and denied must not be the same", at)
+	case n.Username == "" && len(n.People) == 0:
+		d.problem(n.Line, "people: {JIRAUSER10100: alice}", "%s: who decides in Jira Data Center is known by people alone, since people write their own mail addresses there", at)
+	case n.Poll != 0 && (n.Poll < leastPoll || n.Poll > mostPoll):
+		d.problem(n.Line, "", "%s: poll: got %s, want %s to %s", at, n.Poll, leastPoll, mostPoll)
+	}
+	if d.unsure() {
+		return
+	}
+	for _, account := range slices.Sorted(maps.Keys(n.People)) {
+		subject := n.People[account]
+		exists := f.options.Users != nil && f.options.Users(subject) || f.givesUser(subject) || slices.ContainsFunc(f.Identity.Users, func(u User) bool { return u.Name == subject })
+		f.refersTo(d, n.Line, "user "+subject, exists, "", "%s: people names user %q, who does not exist", at, subject)
+	}
 }
 
 // PagerDuty is what the file says about a channel of PagerDuty.

@@ -51,7 +51,7 @@ func (c Config) Open() (*Client, error) {
 		return nil, fmt.Errorf("%s: url: want https://HOST, without a user in it", c.Name)
 	}
 	transport := &http.Transport{
-		DialContext: webhook.Guard{Private: c.Private}.Dial, TLSClientConfig: c.TLS, ForceAttemptHTTP2: true, TLSHandshakeTimeout: timeout,
+		DialContext: webhook.Guard{Private: c.Private}.Dial, TLSClientConfig: c.TLS.Clone(), ForceAttemptHTTP2: true, TLSHandshakeTimeout: timeout,
 		ResponseHeaderTimeout: timeout, MaxResponseHeaderBytes: 64 << 10,
 		DisableKeepAlives: true, // what was taken, and whose answer got lost with an old connection, would be sent twice
 	}
