@@ -97,6 +97,7 @@
 //   - review/webhook: telling an endpoint of requests, by signed messages.
 //   - review/slack: telling people of requests in Slack.
 //   - review/smtp: telling people of requests by mail.
+//   - review/offline: grants for when the store and the identity provider are down.
 //   - review/reviewtest: the tests that every review.Notifier passes.
 //   - revision: changes of the configuration, with their authors and approvals.
 //   - guardrail: what nobody should do, by what an operation would do.
