@@ -210,11 +210,12 @@ func Signed(statement []byte, signatures [][]byte, g *Grant, keepers []Keeper, n
 		by = append(by, keepers[i].Name)
 	}
 	slices.Sort(by)
+	need = max(need, 1)
 	switch {
 	case !hers:
 		return nil, fmt.Errorf("%s has not signed it, by the key that the grant names", g.Subject)
-	case need < 1 || len(by) < need:
-		return nil, fmt.Errorf("%d of the keepers have signed it, and %d have to", len(by), max(need, 1))
+	case len(by) < need:
+		return nil, fmt.Errorf("%d of the keepers have signed it, and %d have to", len(by), need)
 	}
 	return by, nil
 }
