@@ -101,6 +101,7 @@
 //   - review/jira: telling people of requests by issues in Jira, where they can decide.
 //   - review/pagerduty: alerts about requests in PagerDuty, and who is on call there.
 //   - review/opsgenie: the same in Opsgenie.
+//   - review/offline: grants for when the store and the identity provider are down.
 //   - review/reviewtest: the tests that every review.Notifier passes.
 //   - revision: changes of the configuration, with their authors and approvals.
 //   - guardrail: what nobody should do, by what an operation would do.

@@ -58,6 +58,10 @@ type Desk struct {
 	// Stale is how long what was granted counts while it is not known what others have changed; 0 is DefaultStale.
 	Stale time.Duration
 	Log   *slog.Logger // nil is slog.Default
+	// Gateway names the gateway that the desk is of, among those on the store; see Admit.
+	Gateway string
+	// Unkept is told of what has become of a request that was admitted, and with kept that the store has it.
+	Unkept func(r *Request, kept bool) error
 
 	version atomic.Uint64
 	clock   atomic.Pointer[reading]
@@ -165,7 +169,7 @@ func (d *Desk) Load(ctx context.Context) error {
 	var gone []string
 	d.mu.Lock()
 	for id, k := range d.known {
-		if !there[id] && k.version <= began.head {
+		if !there[id] && k.version <= began.head && !k.unkept() {
 			gone = append(gone, id)
 		}
 	}
@@ -278,6 +282,9 @@ func (d *Desk) see(r *Request, version int64) {
 
 // Get returns a request, also one that is over.
 func (d *Desk) Get(ctx context.Context, id string) (*Request, error) {
+	if r := d.notKept(id); r != nil {
+		return r, nil
+	}
 	_, r, err := d.read(ctx, id)
 	return r, err
 }

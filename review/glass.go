@@ -29,6 +29,16 @@ type Glass struct {
 	Proof string `json:"proof"`
 	// Ended is how it has ended; nil: it goes on, or nobody has looked yet.
 	Ended *GlassEnd `json:"ended,omitempty"`
+	// Offline is by what it was taken while the store did not answer; nil: it did.
+	Offline *Offline `json:"offline,omitempty"`
+}
+
+// Offline is what a request has that was made while the store did not answer. It counts at one gateway.
+type Offline struct {
+	Gateway string   `json:"gateway"` // its name; see Desk.Gateway
+	Number  uint64   `json:"number"`  // of the use, there
+	Grant   string   `json:"grant"`   // the identifier of what was used
+	By      []string `json:"by"`      // who has signed it besides the requester
 }
 
 // GlassEnd is how access without an approval has ended.
@@ -65,9 +75,8 @@ var ErrReview = errors.New("a review needs a reason, of at most 1000 bytes")
 // ErrNotDue is returned for the review of what need not be reviewed, or not yet.
 var ErrNotDue = errors.New("this request need not be reviewed now: only access without an approval is, once it has ended")
 
-// Break grants what somebody asks for at once, without an approval: her terms have to let her. proof is how she has proven who she is,
-// which is for the caller to judge. It is told on all channels, and has to be reviewed before she may again.
-func (d *Desk) Break(ctx context.Context, who *proxy.Identity, a Ask, proof string) (*Request, error) {
+// breaks is the request by which somebody takes at once what she asks for.
+func (d *Desk) breaks(who *proxy.Identity, a Ask, glass *Glass) (*Request, error) {
 	t := &a.Terms
 	switch {
 	case who == nil || who.Kind != proxy.Human || who.OnBehalfOf != "":
@@ -79,10 +88,26 @@ func (d *Desk) Break(ctx context.Context, who *proxy.Identity, a Ask, proof stri
 	}
 	// What tickets look like does not count when what makes them may be down.
 	t.Max, t.For, t.Reason = t.BreakGlass, min(t.For, t.BreakGlass), ""
+	r, err := d.plan(who, &a)
+	if err != nil {
+		return nil, err
+	}
+	r.State = Approved
+	r.Access.Glass = glass
+	r.Access.Grant = &Grant{From: r.Created, Until: r.Created.Add(r.Access.For()), Actions: slices.Clone(r.Access.Actions)}
+	r.Deadline = r.Access.Grant.Until
+	r.describe()
+	r.Hash = r.accessDigest()
+	return r, nil
+}
+
+// Break grants what somebody asks for at once, without an approval: her terms have to let her. proof is how she has proven who she is,
+// which is for the caller to judge. It is told on all channels, and has to be reviewed before she may again.
+func (d *Desk) Break(ctx context.Context, who *proxy.Identity, a Ask, proof string) (*Request, error) {
 	if _, err := d.touch(ctx); err != nil {
 		return nil, err
 	}
-	r, err := d.plan(who, &a)
+	r, err := d.breaks(who, a, &Glass{Proof: proof})
 	if err != nil {
 		return nil, err
 	}
@@ -91,11 +116,9 @@ func (d *Desk) Break(ctx context.Context, who *proxy.Identity, a Ask, proof stri
 		return nil, err
 	}
 	defer made()
-	r.State = Approved
-	r.Access.Glass = &Glass{Proof: proof}
-	r.Access.Grant = &Grant{From: r.Created, Until: r.Created.Add(r.Access.For()), Actions: slices.Clone(r.Access.Actions)}
-	r.Deadline = r.Access.Grant.Until
-	r.Hash = r.accessDigest()
+	if err := d.reviewed(ctx, r.Requester); err != nil {
+		return nil, err
+	}
 	var version int64
 	for range attempts {
 		if _, err = d.pane(ctx, r); err != nil { // before it is recorded that it is broken
@@ -111,6 +134,33 @@ func (d *Desk) Break(ctx context.Context, who *proxy.Identity, a Ask, proof stri
 	d.log().Warn("somebody has taken access without an approval", "request", r.ID, "subject", r.Requester, "resource", r.Resource, "until", r.Access.Grant.Until)
 	d.see(r, version)
 	return r, nil
+}
+
+// unreviewed are the requests by which somebody has broken the glass and which, as far as is known here, nobody has reviewed.
+func (d *Desk) unreviewed(subject string) (ids []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for id, k := range d.known {
+		if k.request.Requester == subject && k.request.broken() != nil && !k.request.over() {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// reviewed reports that somebody has broken the glass by a request that was not reviewed.
+func (d *Desk) reviewed(ctx context.Context, subject string) error {
+	for _, id := range d.unreviewed(subject) {
+		r, err := d.Get(ctx, id)
+		switch {
+		case errors.Is(err, ErrUnknown), err == nil && r.over(): // it has not been heard of here
+		case err != nil:
+			return err
+		default:
+			return &UnreviewedError{id}
+		}
+	}
+	return nil
 }
 
 // pane is the write by which r's requester has broken the glass. She may not have before, unless that was reviewed: of two that come at
@@ -170,6 +220,9 @@ func (d *Desk) glassWrites(ctx context.Context, r *Request, s step) ([]store.Wri
 	switch s.event {
 	case BreakGlass:
 		w, err := d.pane(ctx, r)
+		if r.Access.Glass.Offline != nil && errors.As(err, new(*UnreviewedError)) {
+			return nil, nil // it has happened, and there are two to review
+		}
 		return []store.Write{w}, err
 	case string(Fine), string(Violation):
 		return d.mended(ctx, r)
@@ -191,7 +244,7 @@ func (d *Desk) Review(ctx context.Context, id string, v Vote, violation, permitt
 		switch err := r.personal(v.By); {
 		case err != nil:
 			return step{}, err
-		case !permitted && !r.ApproverOf(v.By):
+		case !permitted && !d.ApproverOf(ctx, r, v.By):
 			return step{}, ErrIneligible
 		case r.State == Fine || r.State == Violation:
 			return step{}, r.decided()

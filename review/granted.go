@@ -116,8 +116,9 @@ func (d *Desk) has(id *proxy.Identity, t proxy.Target, rule string, glass bool) 
 		d.freshen() // it may have been followed since
 		check = d.stale()
 	}
-	if !here.Before(check) {
-		return "", Grant{}, check, false // it may have been revoked
+	stale := !here.Before(check) // it may have been revoked
+	if stale && !glass {
+		return "", Grant{}, check, false
 	}
 	now := d.now()
 	d.mu.Lock()
@@ -127,7 +128,14 @@ func (d *Desk) has(id *proxy.Identity, t proxy.Target, rule string, glass bool) 
 		if r.Access == nil || (r.Access.Glass != nil) != glass || r.Requester != id.Subject || r.For != id.OnBehalfOf || r.Resource != t.Resource.Name || r.Account != "" && r.Account != t.Account.Name || r.Access.Rule != rule || !r.open(now) {
 			continue
 		}
+		offline, elsewhere := d.offlineHere(r)
+		if elsewhere || stale && !offline {
+			continue
+		}
 		if !ok || r.Access.Grant.Until.After(g.Until) {
+			if offline {
+				check = time.Time{}
+			}
 			request, g, ok = r.ID, *r.Access.Grant, true
 		}
 	}
@@ -207,8 +215,11 @@ func (d *Desk) catchUp(ctx context.Context) error {
 			return err
 		}
 	}
-	_, err := d.touch(ctx)
-	return err
+	if _, err := d.touch(ctx); err != nil {
+		return err
+	}
+	d.handIn(ctx)
+	return nil
 }
 
 // settle ends what time has ended.
@@ -218,6 +229,7 @@ func (d *Desk) settle(ctx context.Context) {
 	d.mu.Lock()
 	for id, k := range d.known {
 		switch {
+		case k.unkept(): // it is handed in first
 		case k.request.due(now) != "":
 			due = append(due, id)
 		case k.request.over() && time.Since(k.seen) > rememberOver && now.After(k.request.lasts()):

@@ -211,15 +211,12 @@ func (d *Desk) Cancel(ctx context.Context, id string, by *proxy.Identity) (*Requ
 // Revoke takes back what was approved: its approvers may, and those who are permitted to. The sessions end that are open by it.
 func (d *Desk) Revoke(ctx context.Context, id string, v Vote, permitted bool) (*Request, error) {
 	v.Reason = strings.TrimSpace(v.Reason)
-	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
-		switch {
-		case v.By == nil || !permitted && !d.ApproverOf(ctx, r, v.By):
-			return step{}, ErrIneligible
-		case r.State != Approved:
-			return step{}, r.decided()
-		case v.Reason == "", len(v.Reason) > maxReason:
-			return step{}, ErrReason
+	if r := d.notKept(id); r != nil {
+		s, err := r.revoke(&v, permitted || v.By != nil && d.ApproverOf(ctx, r, v.By), d.now())
+		if err != nil {
+			return nil, err
 		}
-		return r.decide(Revoked, &v, now), nil
-	})
+		return d.endUnkept(ctx, r, s)
+	}
+	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) { return r.revoke(&v, permitted || v.By != nil && d.ApproverOf(ctx, r, v.By), now) })
 }
