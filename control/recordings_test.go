@@ -55,9 +55,9 @@ func TestRecordings(t *testing.T) {
 		require.Equal(t, []any{"bob", uint64(3), false}, []any{r.User, r.All, r.Open})
 		require.False(t, r.End.IsZero())
 		require.Len(t, r.List, 3, "connecting is one")
-		require.Equal(t, []any{"SELECT name FROM customers", "done", uint64(3)}, []any{r.List[1].Text, r.List[1].State, r.List[1].Rows})
+		require.Equal(t, []any{"SELECT name FROM customers", "done", uint64(3)}, []any{r.List[0].Text, r.List[0].State, r.List[0].Rows})
 	}
-	require.Equal(t, "SELECT 2", answer[control.Recording](t, s, bob, "GET", "/v1/recordings/"+id+"?skip=2", nil).List[0].Text)
+	require.Equal(t, "SELECT 2", answer[control.Recording](t, s, bob, "GET", "/v1/recordings/"+id+"?skip=1", nil).List[0].Text)
 	_, missing := s.do(t, eve, "GET", "/v1/recordings/01kxy8n2v5g6w7c8d9e0f1a2b3", nil)
 	for _, path := range []string{id, "x", "..%2f..%2fkeys", "%2e%2e"} {
 		status, text := s.do(t, eve, "GET", "/v1/recordings/"+path, nil)
