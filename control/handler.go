@@ -34,7 +34,7 @@ const (
 
 // Permissions are all there are, in the order of documents.
 func Permissions() []Permission {
-	return []Permission{List, Kill, Watch, Review, Erase, Hold, Detokenise, Users, Configure}
+	return []Permission{List, Kill, Watch, Review, Erase, Hold, Detokenise, Users, Configure, Audit}
 }
 
 // Handler serves the API. On the local socket its callers are users of the machine; by TLS
@@ -59,6 +59,8 @@ type Handler struct {
 	// Portal returns what people and programs of other machines come in by, in the current
 	// revision. Nil: there are only operators.
 	Portal func() *Portal
+	// Archive opens what is recorded, for those who look it up. Nil: nobody does that here.
+	Archive func() (*audit.Archive, error)
 	// Log is told of failures; nil is slog.Default.
 	Log *slog.Logger
 
@@ -67,6 +69,7 @@ type Handler struct {
 	mux      *http.ServeMux
 	limits   *limits
 	watchers atomic.Int32
+	searches atomic.Int32
 
 	following    sync.Mutex
 	followers    map[string]int // those who follow the lists, by subject
