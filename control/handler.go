@@ -67,6 +67,7 @@ type Handler struct {
 	mux      *http.ServeMux
 	limits   *limits
 	watchers atomic.Int32
+	sockets  sockets
 }
 
 // maxBody bounds a request's body, in bytes.
@@ -83,6 +84,8 @@ type call struct {
 	// again returns why the caller may not go on: her login may have ended since the request
 	// began. It is nil where nobody needs to be known.
 	again func() error
+	// still is again without a trace: it may be asked at any time, by any goroutine, and is nil where again is.
+	still func() error
 }
 
 // ServeHTTP answers one request.

@@ -62,6 +62,9 @@ func routes() []route {
 		{"GET", "/v1/resources/{name}", "One of them.", "", access{}, nil, Resource{}, false, (*Handler).showResource},
 		{"POST", "/v1/can", "What the gateway would answer. Nothing is done.", "", access{}, Question{}, Answer{}, false, (*Handler).can},
 
+		{"GET", "/v1/resources/{name}/terminal", "A terminal there, over a WebSocket. The frames are in docs/console.md.", "", access{login: true}, nil, nil, true, (*Handler).serveTerminal},
+		{"GET", "/v1/resources/{name}/database", "A session at the database there, over a WebSocket. The frames are in docs/console.md.", "", access{login: true}, nil, nil, true, (*Handler).serveDatabase},
+
 		{"GET", "/v1/sessions", "The open sessions; without the permission, the caller's own.", audit.AdminList, access{permission: List, own: true}, nil, Sessions{}, false, (*Handler).listSessions},
 		{"GET", "/v1/sessions/{id}", "One of them.", audit.AdminList, access{permission: List, own: true}, nil, Session{}, false, (*Handler).showSession},
 		{"POST", "/v1/sessions/{id}/kill", "End a session; without the permission, one's own.", audit.AdminKill, access{permission: Kill, own: true}, KillRequest{}, Session{}, false, (*Handler).killSession},
@@ -116,7 +119,7 @@ func (h *Handler) route() {
 	h.mux = http.NewServeMux()
 	for _, rt := range routes() {
 		h.mux.HandleFunc(rt.method+" "+rt.path, func(w http.ResponseWriter, r *http.Request) {
-			if err := h.serve(&rt, w, r); err != nil {
+			if err := h.serve(&rt, w, r); err != nil && !errors.Is(err, errUpgraded) {
 				h.fail(w, err)
 			}
 		})
@@ -158,6 +161,13 @@ func (h *Handler) serve(rt *route, w http.ResponseWriter, r *http.Request) error
 			return err
 		}
 		return h.admit(rt, c)
+	}
+	c.still = func() error {
+		who, err := h.authenticate(r)
+		if err != nil {
+			return err
+		}
+		return h.may(rt, &call{Request: r, portal: h.portal(), who: who, means: meansOf(who)})
 	}
 	if err := h.admit(rt, c); err != nil {
 		return err

@@ -124,6 +124,7 @@ type Gateway struct {
 	outbox    *review.Outbox
 	first     *config.File // of which secrets are
 	control   *control.Handler
+	inside    inside
 	unasked   atomic.Bool  // somebody could not be asked about
 	seen      atomic.Int64 // the change in the store's feed that was followed last
 
@@ -373,6 +374,7 @@ func (g *Gateway) use(p *parts, version audit.Version) error {
 		g.current.Store(before)
 		return err
 	}
+	g.control.Recheck()
 	return nil
 }
 
