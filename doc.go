@@ -135,6 +135,7 @@
 //   - control: the API: logging in, what one may reach, looking into a running gateway and
 //     acting on it.
 //   - control/client: asking a gateway by it.
+//   - console: the web console, one http.Handler.
 //   - cmd/sallyport: the reference gateway and its command line.
 //
 // [examples/reference]: https://github.com/sallyport/sallyport/tree/main/examples/reference

@@ -25,6 +25,8 @@ type Portal struct {
 	Version, MinClient string
 	// Providers are where people log in, in the order in which they are offered.
 	Providers []LoginProvider
+	// Browsers says that there are pages of the gateway's own, by which local users log in, too: see Password.
+	Browsers bool
 	// Auth logs people in at the providers: an oidc.Handler, whose Sessions are Recorded.
 	// It is served below /auth/.
 	Auth http.Handler

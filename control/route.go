@@ -60,6 +60,7 @@ func routes() []route {
 
 		{"GET", "/v1/resources", "The resources that the caller may connect to.", "", access{}, nil, ResourceList{}, false, (*Handler).listResources},
 		{"GET", "/v1/resources/{name}", "One of them.", "", access{}, nil, Resource{}, false, (*Handler).showResource},
+		{"GET", "/v1/resources/{name}/terms", "On what terms the caller may ask for access to a resource.", "", access{}, nil, TermsList{}, false, (*Handler).showTerms},
 		{"POST", "/v1/can", "What the gateway would answer. Nothing is done.", "", access{}, Question{}, Answer{}, false, (*Handler).can},
 
 		{"GET", "/v1/resources/{name}/terminal", "A terminal there, over a WebSocket. The frames are in docs/console.md.", "", access{login: true}, nil, nil, true, (*Handler).serveTerminal},
@@ -69,9 +70,14 @@ func routes() []route {
 		{"GET", "/v1/sessions/{id}", "One of them.", audit.AdminList, access{permission: List, own: true}, nil, Session{}, false, (*Handler).showSession},
 		{"POST", "/v1/sessions/{id}/kill", "End a session; without the permission, one's own.", audit.AdminKill, access{permission: Kill, own: true}, KillRequest{}, Session{}, false, (*Handler).killSession},
 		{"GET", "/v1/sessions/{id}/watch", "Its record while it is written, an event per line.", audit.AdminWatch, access{permission: Watch}, nil, nil, true, (*Handler).watchSession},
+		{"GET", "/v1/recordings", "Sessions that are on record, the newest first: ?user= group= resource= account= database= protocol= since= until= kind= verdict= rule= effect= table= masked= text= limit=; without the permission, the caller's own. Texts need the permission watch.", audit.AdminRead, access{permission: List, own: true}, nil, Recordings{}, false, (*Handler).searchRecordings},
+		{"GET", "/v1/recordings/{id}", "One of them, with what was asked in it: ?skip=NUMBER; without the permission, one's own.", audit.AdminRead, access{permission: Watch, own: true}, nil, Recording{}, false, (*Handler).showRecording},
+		{"GET", "/v1/events", "What the gateway has recorded of itself, the newest first: ?type= user= text= since= until= limit=.", audit.AdminRead, access{permission: Audit}, nil, Events{}, false, (*Handler).listEvents},
 		{"POST", "/v1/sessions/{id}/erase", "Destroy what is recorded of a session.", audit.AdminErase, access{permission: Erase}, ReasonRequest{}, Done{}, false, onRecord((*audit.Log).Erase)},
 		{"POST", "/v1/sessions/{id}/hold", "Keep a recorded session from being erased.", audit.AdminHold, access{permission: Hold}, ReasonRequest{}, Done{}, false, onRecord((*audit.Log).Hold)},
 		{"POST", "/v1/sessions/{id}/release", "End what hold began.", audit.AdminRelease, access{permission: Hold}, ReasonRequest{}, Done{}, false, onRecord((*audit.Log).Release)},
+
+		{"GET", "/v1/live", "The open sessions and the requests that the caller sees, and what changes of them, as server-sent events: hello, sessions, requests, end.", audit.AdminList, access{login: true}, nil, nil, true, (*Handler).live},
 
 		{"POST", "/v1/requests", "Ask for access to a resource.", audit.AdminAsk, access{}, AccessRequest{}, review.Request{}, false, (*Handler).askAccess},
 		{"GET", "/v1/requests", "The operations that wait for a decision, and access that is asked for or granted (?past=true: or was); without the permission, the caller's own and those that she may decide about.", audit.AdminRequests, access{permission: Review, own: true}, nil, Requests{}, false, (*Handler).listRequests},
@@ -162,12 +168,13 @@ func (h *Handler) serve(rt *route, w http.ResponseWriter, r *http.Request) error
 		}
 		return h.admit(rt, c)
 	}
+	begun := *c
 	c.still = func() error {
-		who, err := h.authenticate(r)
-		if err != nil {
+		now := begun
+		if err := h.still(&now); err != nil {
 			return err
 		}
-		return h.may(rt, &call{Request: r, portal: h.portal(), who: who, means: meansOf(who)})
+		return h.may(rt, &now)
 	}
 	if err := h.admit(rt, c); err != nil {
 		return err

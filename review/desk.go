@@ -43,7 +43,7 @@ type Desk struct {
 	// proxy.ErrUnavailable says that nobody knows; any other that she is nobody any more. Nil: who has approved still may.
 	Who func(ctx context.Context, subject string) (*proxy.Identity, error)
 	// Sealer seals what is held: the texts and arguments of operations. Nil: they are kept as they are.
-	Sealer *store.Sealer
+	Sealer Sealer
 	// Told returns what is written with a transition, for those who tell people of it. May be nil.
 	Told func(n *Notice) ([]store.Write, error)
 	// Seen returns the change in the store's feed up to which Follow was called. Nil: nobody else changes what is in the store.
@@ -307,4 +307,16 @@ func (d *Desk) History(ctx context.Context, limit int, which func(*Request) bool
 	}
 	slices.SortFunc(list, byAge)
 	return list[max(0, len(list)-limit):], nil
+}
+
+// Each calls f with the requests that wait or are approved, and with the version of each, which another one takes the place of
+// with every change. f must not keep or change r; it must not ask the desk.
+func (d *Desk) Each(f func(r *Request, version int64)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, k := range d.known {
+		if !k.request.over() {
+			f(&k.request, k.version)
+		}
+	}
 }

@@ -1,9 +1,11 @@
 package review_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/internal/teststore"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/proxy/proxytest"
@@ -592,11 +595,14 @@ func TestShown(t *testing.T) {
 // A stolen copy of the store does not show what is held.
 func TestHeldIsSealed(t *testing.T) {
 	st := store.NewMemory()
-	sealer, err := store.NewSealer(store.NewKey())
+	sealer, err := identity.NewSealer(bytes.Repeat([]byte{1}, 32))
 	require.NoError(t, err)
+	told := make(teller, 1)
+	post := &review.Outbox{Store: st, Sealer: sealer}
+	require.NoError(t, post.Use([]review.Channel{{Name: "chat", Version: "1", Notifier: told}}))
 	open := func() *desk {
 		d := &desk{}
-		d.Desk = &review.Desk{Store: st, Note: d.Record, Sealer: sealer}
+		d.Desk = &review.Desk{Store: st, Note: d.Record, Sealer: sealer, Told: post.Writes}
 		require.NoError(t, d.Load(t.Context()))
 		return d
 	}
@@ -604,11 +610,18 @@ func TestHeldIsSealed(t *testing.T) {
 	s := d.session(t, ops)
 	_, err = d.Request(t.Context(), s, del("DELETE FROM marzipan WHERE a = $1", proxy.Arg{Value: []byte("nougat")}), ops)
 	require.NoError(t, err)
-	for doc, err := range store.All(t.Context(), st, review.KindRequest, "") {
-		require.NoError(t, err)
-		require.NotContains(t, string(doc.Body), "marzipan")
-		require.NotContains(t, string(doc.Body), "nougat")
+	for _, kind := range []string{review.KindRequest, review.KindNotice} {
+		n := 0
+		for doc, err := range store.All(t.Context(), st, kind, "") {
+			require.NoError(t, err)
+			require.NotContains(t, string(doc.Body), "marzipan")
+			require.NotContains(t, string(doc.Body), "nougat")
+			n++
+		}
+		require.Equal(t, 1, n, kind)
 	}
+	go post.Run(t.Context())
+	require.Equal(t, "DELETE FROM marzipan WHERE a = $1", (<-told).Request.Text)
 	for _, d := range []*desk{d, open()} {
 		r := d.List()[0]
 		require.Equal(t, "DELETE FROM marzipan WHERE a = $1", r.Text)
@@ -618,9 +631,17 @@ func TestHeldIsSealed(t *testing.T) {
 		require.Equal(t, r, *got)
 	}
 	// One that is sealed by another key grants nothing.
-	sealer, err = store.NewSealer(store.NewKey())
+	sealer, err = identity.NewSealer(bytes.Repeat([]byte{2}, 32))
 	require.NoError(t, err)
 	require.Empty(t, open().List())
+}
+
+// teller is a channel whose notices a test reads.
+type teller chan *review.Notice
+
+func (c teller) Notify(_ context.Context, n *review.Notice) error {
+	c <- n
+	return nil
 }
 
 // Many decide at once: one decision each, and nobody waits for ever.
@@ -651,5 +672,83 @@ func TestConcurrentDecisions(t *testing.T) {
 			}
 		}
 		require.Equal(t, 1, n)
+	}
+}
+
+// Whatever happens at the same moment at two gateways, an operation runs at most once, and only when the request says that it was
+// used by that session.
+func TestHeldRaces(t *testing.T) {
+	for _, k := range teststore.Kinds() {
+		t.Run(k.Name, func(t *testing.T) {
+			st := k.Open(t)
+			rounds := 100
+			if k.Name != teststore.Memory {
+				rounds = 15
+			}
+			outcomes := make(map[review.State]int)
+			for range rounds {
+				gateways := []*desk{newDeskAt(t, st), newDeskAt(t, st)}
+				follow := func(id string) {
+					for _, g := range gateways {
+						require.NoError(t, g.Follow(t.Context(), id))
+					}
+				}
+				// Her first session ends with its gateway, and two others wait on the same request.
+				s := gateways[0].session(t, ops)
+				r, lost := gateways[0].asking(t, s, del("DELETE FROM t"))
+				s.Kill(proxy.ErrShutdown)
+				<-lost
+				follow(r.ID)
+				verdicts := make(chan *proxy.Verdict, 2)
+				sessions := make(map[string]bool)
+				var leaves context.CancelFunc
+				for i, g := range gateways {
+					s := g.session(t, ops)
+					sessions[s.ID] = true
+					waits := make(chan string, 1)
+					s.Handle(func(_ proxy.Op, p *proxy.Pending) { waits <- p.ID }, nil)
+					ctx := s.Context()
+					if i == 0 {
+						ctx, leaves = context.WithCancel(ctx)
+					}
+					go func() { verdicts <- s.Ask(ctx, del("DELETE FROM t")) }()
+					require.Equal(t, r.ID, <-waits)
+				}
+				steps := []func(){
+					func() { _ = gateways[0].approve(r) },
+					func() { _ = gateways[1].approve(r) },
+					func() { _ = gateways[1].deny(r, "no") },
+					func() {
+						_, _ = gateways[0].Revoke(t.Context(), r.ID, review.Vote{By: person("bob", "ops"), Reason: "after all"}, false)
+					},
+					leaves,
+				}
+				rand.Shuffle(len(steps), func(i, j int) { steps[i], steps[j] = steps[j], steps[i] })
+				var wg sync.WaitGroup
+				for _, step := range steps[:1+rand.IntN(len(steps))] {
+					wg.Go(step)
+				}
+				wg.Wait()
+				follow(r.ID)
+				_ = gateways[0].deny(r, "the end") // where nobody has decided
+				follow(r.ID)
+				ran := 0
+				for range 2 {
+					if v := <-verdicts; !v.Refuses() {
+						ran++
+					}
+				}
+				leaves()
+				final, err := gateways[1].Get(t.Context(), r.ID)
+				require.NoError(t, err)
+				outcomes[final.State]++
+				require.LessOrEqual(t, ran, 1)
+				require.Equal(t, final.State == review.Used, ran == 1, final.State)
+				if final.Use != nil {
+					require.True(t, sessions[final.Use.Session])
+				}
+			}
+			t.Log(outcomes)
+		})
 	}
 }

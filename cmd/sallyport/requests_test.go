@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -149,4 +150,73 @@ func TestHeldStatements(t *testing.T) {
 	}
 	require.Contains(t, record, r.ID+" by alice", "the statement's record names its approval")
 	require.NotContains(t, record, password)
+}
+
+// A gateway that is killed loses nothing of what is held: who sends the same again waits on the same request, or uses, once, an
+// approval that was given meanwhile.
+func TestHeldStatementsOutliveTheGateway(t *testing.T) {
+	needs(t, "psql")
+	o := openOffice(t, strings.Replace(holding, "for: 1m", "for: 10m", 1))
+	o.psql(t, "bob", "-c", "CREATE TABLE t (id int)", "-c", "INSERT INTO t VALUES (1), (2), (3)")
+	restart := func() {
+		t.Helper()
+		require.NoError(t, o.cmd.Process.Kill())
+		o.done <- <-o.done
+		o.process = start(t, "serve", "-c", o.config)
+		o.wait(t, "listening")
+	}
+	approve := func(id string) {
+		t.Helper()
+		code, _, errs := sallyport(t, password+"\n", "approve", "-c", o.config, "-u", "alice", id)
+		require.Equal(t, exitOK, code, errs)
+	}
+	const first, second = "DELETE FROM t WHERE id = 1", "DELETE FROM t WHERE id = 2"
+
+	// Killed while it waits, and approved before she is back.
+	lost := o.asks(t, "bob", first)
+	r := o.waiting(t)
+	restart()
+	require.Error(t, lost.Wait())
+	require.Equal(t, r.ID, o.waiting(t).ID)
+	require.Equal(t, "3", o.count(t))
+	approve(r.ID)
+	restart()
+	require.Contains(t, o.psql(t, "bob", "-c", first), "DELETE 1", "approved, it runs at once")
+	require.Equal(t, "2", o.count(t))
+	require.Contains(t, must(t, "requests", "show", "-c", o.config, r.ID), "used")
+
+	// The approval is used up: the same is held anew, and killed again she waits on it again.
+	lost = o.asks(t, "bob", first)
+	again := o.waiting(t)
+	require.NotEqual(t, r.ID, again.ID)
+	restart()
+	require.Error(t, lost.Wait())
+	back := o.asks(t, "bob", first)
+	require.Eventually(t, func() bool { return strings.Contains(back.shown(), again.ID) }, 20*time.Second, 10*time.Millisecond)
+	require.Equal(t, again.ID, o.waiting(t).ID)
+	approve(again.ID)
+	require.NoError(t, back.Wait(), back.shown())
+
+	// An approval is for what was shown, and nothing else.
+	lost = o.asks(t, "bob", first)
+	other := o.waiting(t)
+	restart()
+	require.Error(t, lost.Wait())
+	approve(other.ID)
+	p := o.asks(t, "bob", second)
+	require.Eventually(t, func() bool { return strings.Contains(p.shown(), "NOTICE:") }, 20*time.Second, 10*time.Millisecond)
+	require.NotContains(t, p.shown(), other.ID)
+	require.NoError(t, p.Process.Signal(os.Interrupt))
+	require.Error(t, p.Wait())
+	require.Equal(t, "2", o.count(t))
+	o.stop(t)
+	must(t, "verify", filepath.Join(o.dir, "data", "audit"))
+}
+
+// count is how many rows the database itself has.
+func (o *office) count(t *testing.T) string {
+	t.Helper()
+	out, err := exec.Command("psql", "-X", "-A", "-t", o.direct, "-c", "SELECT count(*) FROM t").CombinedOutput()
+	require.NoError(t, err, string(out))
+	return strings.TrimSpace(string(out))
 }

@@ -301,10 +301,13 @@ func (n *Notify) Version() string {
 // SameNotify reports whether two channels are told in the same way.
 func SameNotify(a, b *Notify) bool { return same(*a, *b) }
 
-// RequestURL is where a request is shown by the API; empty: the API is not served.
+// RequestURL is where a request is shown by the console, or by the API; empty: neither is served.
 func (f *File) RequestURL(id string) string {
-	if f.API.URL == "" {
+	switch {
+	case f.API.URL == "":
 		return ""
+	case f.API.Console:
+		return f.at("/requests/" + url.PathEscape(id))
 	}
 	return f.at("/v1/requests/" + url.PathEscape(id))
 }
