@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -708,4 +709,116 @@ func TestBrowserDatabaseFrames(t *testing.T) {
 		require.Equal(t, websocket.StatusPolicyViolation, d.ends(), name)
 	}
 	require.Eventually(t, func() bool { return len(h.gateway.Sessions()) == 0 }, 30*time.Second, time.Millisecond)
+}
+
+// fetch asks the API for something that is not JSON.
+func (h *house) fetch(t *testing.T, token, path string) (int, http.Header, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+h.APIAddr().String()+path, nil)
+	require.NoError(t, err)
+	r.Header.Set("Authorization", "Bearer "+token)
+	resp, err := h.client(t).Do(r)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp.StatusCode, resp.Header, string(b)
+}
+
+// What a terminal has shown is played, searched, saved and proven by those who may see it, and by nobody else.
+func TestBrowserReplay(t *testing.T) {
+	h := openForBrowsers(t, "")
+	alice, bob, root := h.signIn(t, "alice"), h.signIn(t, "bob"), h.signIn(t, "root")
+	b := h.terminal(t, alice)
+	id := last(b.until("session"))["session"].(string)
+	at := "/v1/recordings/" + id
+	var proof control.SessionProof
+	require.Equal(t, http.StatusOK, h.ask(t, alice, "GET", at+"/proof", nil, &proof))
+	require.Equal(t, "open", proof.State)
+	b.enter("PS1='% '; printf 'nee\\033[1mdle\\033[0m \\033]52;c;aGVsbG8=\\007\\033]0;title\\007fine\\n'\r")
+	b.shows("fine\r\n")
+	b.send(frame{"type": "resize", "columns": 120, "rows": 40})
+	b.enter("exit\r")
+	b.until("ended")
+	require.Contains(t, b.shown.String(), "\x1b]52;", "a terminal is sent what the machine sends, as by ssh")
+
+	require.Eventually(t, func() bool {
+		require.Equal(t, http.StatusOK, h.ask(t, alice, "GET", at+"/proof", nil, &proof))
+		return proof.State == "proven"
+	}, 30*time.Second, 10*time.Millisecond)
+	require.NotEmpty(t, proof.Checkpoint)
+	require.Greater(t, proof.Events, uint64(5))
+	for _, token := range []string{alice, root} {
+		status, header, text := h.fetch(t, token, at+"/shown")
+		require.Equal(t, http.StatusOK, status)
+		require.Equal(t, "application/x-ndjson", header.Get("Content-Type"))
+		require.Equal(t, "no-store", header.Get("Cache-Control"))
+		var pieces []frame
+		for line := range strings.Lines(text) {
+			var f frame
+			require.NoError(t, json.Unmarshal([]byte(line), &f))
+			pieces = append(pieces, f)
+		}
+		require.Equal(t, "terminal", pieces[0]["stream"])
+		require.Equal(t, 80.0, pieces[0]["width"])
+		require.Equal(t, true, last(pieces)["end"])
+		var shown strings.Builder
+		var width any
+		for _, f := range pieces {
+			if out, ok := f["out"].(string); ok {
+				shown.WriteString(out)
+			}
+			if f["width"] != nil {
+				width = f["width"]
+			}
+		}
+		require.Contains(t, shown.String(), "nee\x1b[1mdle\x1b[0m fine")
+		require.NotContains(t, shown.String(), "\x1b]")
+		require.Equal(t, 120.0, width)
+	}
+	var hits control.Hits
+	require.Equal(t, http.StatusOK, h.ask(t, alice, "GET", at+"/find?text=NEEDLE", nil, &hits))
+	require.Len(t, hits.Hits, 1)
+	require.Contains(t, hits.Hits[0].Line, "needle fine")
+	_, header, cast := h.fetch(t, alice, at+"/cast")
+	require.Regexp(t, `^attachment; filename="`+id+`-\d+\.cast"$`, header.Get("Content-Disposition"))
+	require.Contains(t, cast, `{"version":3,"term":{"cols":80,"rows":24`)
+	_, _, text := h.fetch(t, alice, at+"/text")
+	require.Contains(t, text, "needle fine\n")
+	require.NotContains(t, text, "\x1b")
+	status, _, _ := h.fetch(t, alice, at+"/rows")
+	require.Equal(t, http.StatusNotFound, status, "it has none")
+
+	d := h.editor(t, alice)
+	d.run("SELECT id, ssn FROM people ORDER BY id")
+	var sql string
+	for _, s := range h.gateway.Sessions() {
+		sql = s.ID
+	}
+	d.send(frame{"type": "close"})
+	d.ends()
+	status, header, text = h.fetch(t, alice, "/v1/recordings/"+sql+"/rows")
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, "text/csv; charset=utf-8", header.Get("Content-Type"))
+	require.Equal(t, "id,ssn\n1,<hidden>\n2,<hidden>\n", text)
+
+	_, _, missing := h.fetch(t, bob, "/v1/recordings/"+strings.Repeat("0", 26)+"/shown")
+	for _, what := range []string{"shown", "find?text=x", "cast", "text", "rows", "proof"} {
+		status, _, text := h.fetch(t, bob, at+"/"+what)
+		require.Equal(t, http.StatusNotFound, status, what)
+		require.Equal(t, missing, text, "what is not hers is like what is not there")
+		require.Equal(t, http.StatusUnauthorized, h.ask(t, "", "GET", at+"/"+what, nil, nil))
+	}
+	for _, wrong := range []string{"find", "find?text=" + strings.Repeat("x", 201), "find?text=%ff", "shown?op=x", "shown?op=-1"} {
+		require.Equal(t, http.StatusBadRequest, h.ask(t, alice, "GET", at+"/"+wrong, nil, nil), wrong)
+	}
+	require.NoError(t, h.stop())
+	read := 0
+	for _, e := range h.records(t)[""] {
+		if e.Type == audit.AdminRead && e.User == "root" && e.Session == id {
+			require.Equal(t, "shown", e.Reason)
+			read++
+		}
+	}
+	require.Equal(t, 1, read, "who looks is on record")
 }
