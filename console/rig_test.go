@@ -1,10 +1,13 @@
 package console_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -31,8 +34,9 @@ func TestMain(m *testing.M) { testserver.Main(m) }
 // administers and audits, and eve who may nothing. Their passwords are "wonder".
 type house struct {
 	*gateway.Gateway
-	url  string
-	pool *x509.CertPool
+	url      string
+	database string
+	pool     *x509.CertPool
 }
 
 // more are further sections of the config file.
@@ -42,7 +46,7 @@ func open(t *testing.T, more string) *house {
 		INSERT INTO customers SELECT i, 'Customer ' || i, 'c' || i || '@example.com' FROM generate_series(1, 20) i;`)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	h := &house{url: "https://" + l.Addr().String()}
+	h := &house{url: "https://" + l.Addr().String(), database: database}
 	require.NoError(t, l.Close())
 	verifier, err := identity.NewVerifier("wonder")
 	require.NoError(t, err)
@@ -129,7 +133,7 @@ func (h *house) signIn(b *browsertest.Browser, user string) {
 func (h *house) connect(t *testing.T, user, resource string) (*pgconn.PgConn, error) {
 	host, port, err := net.SplitHostPort(h.Addr("postgres", "").String())
 	require.NoError(t, err)
-	c, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=%s user=%s+%s password=wonder dbname=postgres sslmode=require", host, port, user, resource))
+	c, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=%s user=%s+%s password=wonder dbname=%s sslmode=require", host, port, user, resource, h.database))
 	require.NoError(t, err)
 	c.TLSConfig = &tls.Config{RootCAs: h.pool, ServerName: host}
 	return pgconn.ConnectConfig(t.Context(), c)
@@ -151,4 +155,100 @@ func (h *house) psql(t *testing.T, user, resource string) *pgconn.PgConn {
 // client asks without a browser.
 func (h *house) client() *http.Client {
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: h.pool}, ForceAttemptHTTP2: true}}
+}
+
+// caller is somebody who asks without a browser.
+type caller struct {
+	t     *testing.T
+	house *house
+	token string
+}
+
+func (h *house) as(t *testing.T, user string) *caller {
+	t.Helper()
+	c := &caller{t: t, house: h}
+	var login struct{ Token string }
+	c.ask("POST", "/v1/login", map[string]any{"user": user, "password": "wonder"}, &login)
+	c.token = login.Token
+	return c
+}
+
+// ask makes a request that has to succeed.
+func (c *caller) ask(method, path string, body, out any) {
+	c.t.Helper()
+	status, text := c.try(method, path, body)
+	require.Less(c.t, status, 300, "%s %s: %s", method, path, text)
+	if out != nil {
+		require.NoError(c.t, json.Unmarshal(text, out), "%s", text)
+	}
+}
+
+func (c *caller) try(method, path string, body any) (int, []byte) {
+	c.t.Helper()
+	b, err := json.Marshal(body)
+	require.NoError(c.t, err)
+	r, err := http.NewRequestWithContext(c.t.Context(), method, c.house.url+path, bytes.NewReader(b))
+	require.NoError(c.t, err)
+	r.Header.Set("Content-Type", "application/json")
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	resp, err := c.house.client().Do(r)
+	require.NoError(c.t, err)
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(c.t, err)
+	return resp.StatusCode, text
+}
+
+// asks has somebody ask for access.
+func (c *caller) asks(resource, reason string) string {
+	c.t.Helper()
+	var r struct{ ID string }
+	c.ask("POST", "/v1/requests", map[string]any{"resource": resource, "reason": reason, "seconds": 3600}, &r)
+	return r.ID
+}
+
+// held is a statement of somebody's that waits, and what its client is answered.
+func (h *house) held(t *testing.T, user, sql string) (answer func() error) {
+	t.Helper()
+	c := h.psql(t, user, "orders")
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.Exec(context.Background(), sql).ReadAll()
+		done <- err
+	}()
+	return func() error {
+		t.Helper()
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(30 * time.Second):
+			t.Fatal("the statement is not answered")
+			return nil
+		}
+	}
+}
+
+// seed is something to look at: sessions that are over and open, requests that wait, were granted and denied.
+func (h *house) seed(t *testing.T) {
+	t.Helper()
+	past := h.psql(t, "alice", "orders")
+	for _, sql := range []string{"SELECT id, name, email FROM customers ORDER BY id LIMIT 5", "SELECT count(*) FROM customers", "INSERT INTO customers VALUES (21, 'Customer 21', 'c21@example.com')", "DROP TABLE customers"} {
+		_, _ = past.Exec(t.Context(), sql).ReadAll() // the last is refused
+	}
+	require.NoError(t, past.Close(t.Context()))
+	h.psql(t, "alice", "orders")
+	alice, olga := h.as(t, "alice"), h.as(t, "olga")
+	decide := func(id, what string, body map[string]any) {
+		var r struct{ Hash string }
+		olga.ask("GET", "/v1/requests/"+id, nil, &r)
+		body["hash"] = r.Hash
+		olga.ask("POST", "/v1/requests/"+id+"/"+what, body, nil)
+	}
+	decide(alice.asks("vm1", "INC-4711: disk full"), "approve", map[string]any{})
+	decide(alice.asks("reports", "because"), "deny", map[string]any{"reason": "ask for one report instead"})
+	alice.asks("vm1", "INC-4712: look at the queue of the shop")
+	alice.asks("reports", "monthly figures")
+	h.held(t, "alice", "UPDATE customers\nSET email = 'new@example.com'\nWHERE id = 7")
 }

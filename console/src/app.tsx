@@ -18,6 +18,10 @@ const pages: [string, Load][] = [
   ["/", () => import("./pages/home")],
   ["/connections", () => import("./pages/connections")],
   ["/connections/:name", () => import("./pages/connection")],
+  ["/requests", () => import("./pages/requests")],
+  ["/requests/:id", () => import("./pages/request")],
+  ["/sessions", () => import("./pages/sessions")],
+  ["/sessions/:id", () => import("./pages/session")],
 ];
 
 const missing: Load = () => import("./pages/missing");

@@ -8,6 +8,8 @@ export interface Place { to: string; word: string; icon: IconName; key: string; 
 export const places: Place[] = [
   { to: "/", word: "Home", icon: "house", key: "h" },
   { to: "/connections", word: "Connections", icon: "plug", key: "c" },
+  { to: "/requests", word: "Requests", icon: "hand", key: "r" },
+  { to: "/sessions", word: "Sessions", icon: "activity", key: "s" },
 ];
 
 export const placesOf = (me: Me) => places.filter((p) => !p.for || p.for(me));

@@ -1,11 +1,13 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { title } from "./base";
-import { ahead, connected } from "./live";
+import { decides } from "./decide";
+import { ahead, connected, requests } from "./live";
 import { leave, me } from "./me";
 import { placesOf } from "./nav";
 import { density, letters, theme } from "./prefs";
 import { go, path } from "./router";
+import { StepUp } from "./stepup";
 import { Icon, Mark } from "./ui/icon";
 import { keys } from "./ui/keys";
 import { Dialog } from "./ui/parts";
@@ -20,6 +22,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
   const first = useRef(true);
   const all = placesOf(who);
   const at = path.value;
+  const waiting = [...(requests.value?.values() ?? [])].filter(decides).length;
   const current = (to: string) => (to === "/" ? at === "/" : at === to || at.startsWith(to + "/"));
 
   useEffect(() => keys({
@@ -45,7 +48,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
         {all.map((p, i) => (
           <div key={p.to} class="nav-item">
             {p.group && p.group !== all[i - 1]?.group && <p class="nav-group">{p.group}</p>}
-            <A to={p.to} current={current(p.to)}><Icon name={p.icon} /><span>{p.word}</span></A>
+            <A to={p.to} current={current(p.to)}><Icon name={p.icon} /><span>{p.word}</span>{p.to === "/requests" && waiting > 0 && <span class="count" title={`${waiting} wait for you`}>{waiting}<span class="away"> wait for you</span></span>}</A>
           </div>
         ))}
         <div class="grow" />
@@ -116,6 +119,7 @@ function Account({ close }: { close: () => void }) {
       </dl>
       <Choice label="Colours" of={theme} all={["system", "light", "dark"]} />
       <Choice label="Rows" of={density} all={["compact", "default", "comfortable"]} />
+      <details><summary>Prove yourself again</summary><StepUp /></details>
       <div class="buttons"><button type="button" onClick={() => { close(); leave(); }}><Icon name="logOut" />Sign out</button></div>
     </Dialog>
   );

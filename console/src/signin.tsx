@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { api, title } from "./base";
 import { ended, enter, server } from "./me";
 import { Icon, Mark } from "./ui/icon";
@@ -12,7 +12,7 @@ export function SignIn() {
   const [code, setCode] = useState("");
   const doing = useDoing();
   const box = useRef<HTMLDivElement>(null);
-  useEffect(() => box.current?.querySelector("h1")?.focus(), []);
+  useLayoutEffect(() => ((!s.providers?.length && box.current?.querySelector<HTMLElement>("#user")) || box.current?.querySelector("h1"))?.focus(), []);
   const back = location.pathname + location.search;
   const submit = async (e: Event) => {
     e.preventDefault();

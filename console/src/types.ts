@@ -36,7 +36,15 @@ export interface Request {
   message: string; rules: string[] | null; approvers: string[][] | null; created: string; deadline: string;
   decided_by?: string; decided_at?: string; channel?: string; reason?: string; use_by?: string;
   use?: { session: string; operation: number; at: string };
-  access?: Access;
+  access?: Access; impact?: Impact;
+  /** In a list: its text or arguments are longer than what is here. */
+  cut?: boolean;
+}
+
+/** What a statement would change, as it was measured. */
+export interface Impact {
+  effect?: string; table?: string; rows?: number; holds?: string; digest?: string; plan?: string; cost?: number;
+  columns?: string[]; samples?: { before: string[]; after?: string[] }[]; unsaid?: string[];
 }
 
 export interface Answer {
@@ -47,6 +55,30 @@ export interface Answer {
 export interface Terms {
   rule: string; actions: string[]; seconds: number; max: number; reason?: string; message?: string; stages: Stage[];
 }
+
+/** A session that is on record, in a list. */
+export interface Summary {
+  id: string; start: string; user: string; resource: string; account?: string; database?: string; protocol: string; remote?: string;
+  operations: number; refused: number; seconds: number; end: string;
+}
+
+export interface Operation {
+  op: number; at: string; kind: string; name?: string; text?: string; cut?: boolean; target?: string; effects?: string; state: string; verdict?: string;
+  by?: string; rule?: string; grant?: string; reason?: string; micros?: number; rows?: number; masked?: Record<string, number>; code?: string; error?: string;
+}
+
+export interface Recording {
+  id: string; start: string; end?: string; open?: boolean; error?: string; recovered?: boolean; user: string; for?: string; groups?: string[]; method?: string;
+  resource: string; account?: string; database?: string; protocol: string; remote?: string; recording?: Record<string, string>; lost?: number;
+  all: number; operations: Operation[];
+}
+
+/** An event of the gateway's own record. */
+export interface Event { t: string; type: string; [key: string]: unknown }
+export interface Events { events: Event[]; more?: boolean; counts: number[]; from: string; to: string }
+
+export interface Link { kind: string; name: string }
+export interface ConfigObject { kind: string; name: string; origin?: string; file?: string; line?: number; [key: string]: unknown }
 
 export interface User { subject: string; name?: string; given?: string[]; groups?: string[]; disabled?: boolean; seen?: string }
 export interface Group { name: string; members: string[] }

@@ -145,6 +145,9 @@ func (b *Browser) Prefer(feature, value string) {
 	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: feature, Value: value}}})
 }
 
+// Eval runs a script that returns true.
+func (b *Browser) Eval(script string) { b.t.Helper(); Eval[bool](b, script) }
+
 // Eval returns what a script returns.
 func Eval[T any](b *Browser, script string) T {
 	b.t.Helper()

@@ -1,6 +1,7 @@
 import { useEffect } from "preact/hooks";
 import { now, requests } from "../live";
 import { me } from "../me";
+import { mine } from "../own";
 import { failed, found, load, own, resources } from "../resources";
 import { go, query, setQuery } from "../router";
 import type { Request, Resource } from "../types";
@@ -16,7 +17,7 @@ export function grantOf(r: Resource): Request | undefined {
   return [...(requests.value?.values() ?? [])].find((q) => q.resource === r.name && q.access?.grant && q.state === "approved" && mine(q) && Date.parse(q.access.grant.from) <= t && t < Date.parse(q.access.grant.until));
 }
 
-export const mine = (q: Request) => q.requester === me.value?.subject || q.for === me.value?.subject;
+
 
 const waits = (r: Resource) => [...(requests.value?.values() ?? [])].find((q) => q.resource === r.name && q.access && q.state === "pending" && mine(q));
 

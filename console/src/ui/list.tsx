@@ -39,21 +39,30 @@ export function List<T>({ items, id, columns, label, open, actions, empty, more 
   const last = Math.min(items.length, Math.ceil((top + height) / row) + 8);
   useEffect(() => { if (more && last >= items.length - 20) more(); }, [last, items.length]);
 
+  // Keys come faster than the page is drawn: they go by what is known now.
+  const is = useRef({ at: -1, items, open, actions });
+  Object.assign(is.current, { items, open, actions });
+  const choose = (n: number) => { is.current.at = n; setAt(n); };
   const move = (by: number) => {
+    const { at, items } = is.current;
     const next = Math.max(0, Math.min(items.length - 1, at < 0 ? (by > 0 ? 0 : items.length - 1) : at + by));
-    setAt(next);
+    choose(next);
     const el = box.current;
     if (!el) return;
     const y = next * row;
     if (y < el.scrollTop) el.scrollTop = y;
-    else if (y + row > el.scrollTop + el.clientHeight - row) el.scrollTop = y + 2 * row - el.clientHeight;
+    else if (y + 2 * row > el.scrollTop + el.clientHeight) el.scrollTop = y + 2 * row - el.clientHeight;
     el.querySelector<HTMLElement>(".row[data-at]")?.scrollIntoView({ block: "nearest" });
   };
-  const act = (f?: (item: T) => void) => () => { if (f && items[at]) f(items[at]); };
-  useEffect(() => keys({
-    j: () => move(1), k: () => move(-1), ...(open ? { o: act(open) } : {}),
-    ...Object.fromEntries(Object.entries(actions ?? {}).map(([k, f]) => [k, act(f)])),
-  }), [at, items, open, actions]);
+  const act = (which: (s: typeof is.current) => ((item: T) => void) | undefined) => () => {
+    const s = is.current, f = which(s);
+    if (f && s.items[s.at]) f(s.items[s.at]);
+  };
+  const names = Object.keys(actions ?? {}).join("");
+  useLayoutEffect(() => keys({
+    j: () => move(1), k: () => move(-1), o: act((s) => s.open),
+    ...Object.fromEntries([...names].map((k) => [k, act((s) => s.actions?.[k])])),
+  }), [names]);
 
   const template = useMemo(() => ({
     "--wide": columns.map((c) => c.width).join(" "), "--narrow": columns.filter((c) => !c.wide).map((c) => c.width).join(" "),
@@ -63,7 +72,7 @@ export function List<T>({ items, id, columns, label, open, actions, empty, more 
   const onKey = (e: KeyboardEvent) => {
     if (e.key === "ArrowDown") { e.preventDefault(); move(1); }
     if (e.key === "ArrowUp") { e.preventDefault(); move(-1); }
-    if (e.key === "Enter" && e.target === e.currentTarget) act(open)();
+    if (e.key === "Enter" && e.target === e.currentTarget) act((s) => s.open)();
   };
   return (
     <div class="list" role="table" aria-label={label} aria-rowcount={items.length + 1} style={template}>
@@ -74,7 +83,7 @@ export function List<T>({ items, id, columns, label, open, actions, empty, more 
         <div style={{ height: `${first * row}px` }} role="presentation" />
         {items.slice(first, last).map((item, i) => (
           <div key={id(item)} class="row" role="row" aria-rowindex={first + i + 2} data-at={first + i === at || undefined} aria-current={first + i === at || undefined}
-            onClick={(e) => { setAt(first + i); if (open && !(e.target as Element).closest("a,button,input")) open(item); }}>
+            onClick={(e) => { choose(first + i); if (open && !(e.target as Element).closest("a,button,input")) open(item); }}>
             {columns.map((c) => <div key={c.head} role="cell" class={cell(c)}>{c.cell(item)}</div>)}
           </div>
         ))}

@@ -103,7 +103,7 @@ export function Who({ subject, human }: { subject: string; human?: string }) {
 export function Where({ of }: { of: { resource: string; account?: string; database?: string } }) {
   return (
     <span class="where"><bdi>{visible(of.resource)}</bdi>
-      {of.account && <span class="dim"> as <bdi>{visible(of.account)}</bdi></span>}
+      {of.account && of.account !== "default" && <span class="dim"> as <bdi>{visible(of.account)}</bdi></span>}
       {of.database && <span class="dim"> / <bdi>{visible(of.database)}</bdi></span>}
     </span>
   );

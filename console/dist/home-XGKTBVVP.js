@@ -1,1 +1,0 @@
-import{a as o}from"./chunk-SUAJ64YJ.js";import{E as e,M as m,N as u,a as t}from"./chunk-MAIFV5GG.js";function a(){return u("Home"),e(m,{title:"Home",about:e(t,{children:["You are ",e("bdi",{children:o.value.name||o.value.subject}),"."]})})}export{a as default};
