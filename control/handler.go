@@ -69,6 +69,7 @@ type Handler struct {
 	mux      *http.ServeMux
 	limits   *limits
 	watchers atomic.Int32
+	sockets  sockets
 	searches atomic.Int32
 
 	following    sync.Mutex
@@ -90,6 +91,9 @@ type call struct {
 	// again returns why the caller may not go on: her login may have ended since the request
 	// began. It is nil where nobody needs to be known.
 	again func() error
+	// still is again, for a request that goes on for long: it does not count as a use of the caller's session. It may be
+	// asked by another goroutine than that of the request.
+	still func() error
 }
 
 // ServeHTTP answers one request.

@@ -129,6 +129,7 @@ type Gateway struct {
 	channels    chan struct{} // has a value when the channels of people may be others
 	first       *config.File  // of which secrets are
 	control     *control.Handler
+	inside      inside
 	console     http.Handler // nil: the program was built without
 	unasked     atomic.Bool  // somebody could not be asked about
 	seen        atomic.Int64 // the change in the store's feed that was followed last
@@ -384,6 +385,7 @@ func (g *Gateway) use(p *parts, version audit.Version) error {
 		g.current.Store(before)
 		return err
 	}
+	g.control.Recheck()
 	return nil
 }
 

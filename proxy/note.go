@@ -58,6 +58,7 @@ type Note struct {
 	Rule     string
 	Text     string
 	Type     string // of masked values
+	Column   string // of NoteColumn: its name; empty where it is not known which columns there are
 	Count    uint64
 	Identity *Identity
 	Err      error
