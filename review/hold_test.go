@@ -616,6 +616,7 @@ func TestHeldIsSealed(t *testing.T) {
 			require.NoError(t, err)
 			require.NotContains(t, string(doc.Body), "marzipan")
 			require.NotContains(t, string(doc.Body), "nougat")
+			require.NotContains(t, string(doc.Body), d.List()[0].Content, "which could be tried on what is guessed")
 			n++
 		}
 		require.Equal(t, 1, n, kind)
