@@ -150,7 +150,7 @@ func (s *approvedSession) decode(raw []byte, e *Event) bool {
 // reviewed reads what became of a request.
 func (s *approvedSession) reviewed(e *Event) {
 	switch state := strings.TrimPrefix(e.Type, ReviewPrefix); {
-	case state == "undone":
+	case state == undoneState:
 		s.undone[e.Mark] = true
 	case state == "used":
 		s.used[e.Mark] = runOf{e.Request, e.Session, e.Op}

@@ -95,3 +95,33 @@ func TestForgedSigner(t *testing.T) {
 		require.NotErrorIs(t, err, proxy.ErrUnavailable, name)
 	}
 }
+
+// What a gateway that was killed has put on record of requests, and not done, its next start says.
+func TestReviewsAreSettled(t *testing.T) {
+	one, two, text := openPair(t, onRequest("{approvers: [\"local:ops\"]}"))
+	id := one.requests(t, time.Hour, time.Time{})
+	other := one.requests(t, time.Minute, time.Time{})
+	one.approve(t, other)
+	// As kill -9 leaves it between the record and the store.
+	require.NoError(t, one.Gateway.records.Record(t.Context(), &proxy.Note{Kind: proxy.NoteReview, Request: &proxy.RequestNote{
+		ID: id, State: proxy.GrantApproved, Requester: "alice", DecidedBy: "olga", Mark: "mark",
+	}}))
+	require.NoError(t, one.stop())
+	again := open(t, one.dir, text)
+	var undone []*audit.Event
+	for _, events := range again.records(t) {
+		for _, e := range events {
+			if e.Type == audit.ReviewPrefix+"undone" {
+				undone = append(undone, e)
+			}
+		}
+	}
+	require.Len(t, undone, 1)
+	require.Equal(t, []string{id, "mark", "alice", "the gateway stopped before the store had it"}, []string{undone[0].Request, undone[0].Mark, undone[0].User, undone[0].Reason})
+	r, err := again.desk.Get(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, "pending", string(r.State), "it still waits, and can be approved")
+	two.approve(t, id)
+	require.NoError(t, again.stop())
+	again.verified(t)
+}
