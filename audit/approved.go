@@ -2,7 +2,9 @@ package audit
 
 import (
 	"encoding/hex"
+	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/detect"
 	"github.com/sallyport/sallyport/proxy"
@@ -37,8 +39,9 @@ func (l *Log) approved(op proxy.Op, redacted *proxy.Redacted) (list approvedList
 	return list
 }
 
-// saysAll reports whether nothing of an operation is withheld from its record. Who has the salt could guess it.
+// saysAll reports whether the record has an operation as it is. Of one that is withheld in part, who has the salt could guess the rest.
 func saysAll(op proxy.Op) bool {
+	var said []string
 	switch o := op.(type) {
 	case *proxy.Statement:
 		for _, a := range o.Args {
@@ -46,13 +49,17 @@ func saysAll(op proxy.Op) bool {
 				return false
 			}
 		}
-		return !detect.MaySetSecret(o.Text)
+		said = []string{string(o.Text)}
 	case *proxy.Exec:
-		return !detect.MaySetSecret([]byte(o.Command))
+		said = []string{o.Command}
 	case *proxy.Request:
-		return !detect.MaySetSecret([]byte(o.Query))
+		said = []string{o.Host, o.Path, o.Query}
+	case *proxy.File:
+		said = []string{o.Path, o.Target}
+	case *proxy.Forward:
+		said = []string{o.Host}
 	}
-	return true
+	return !slices.ContainsFunc(said, func(s string) bool { return !utf8.ValidString(s) || detect.MaySetSecret([]byte(s)) })
 }
 
 func (list approvedList) append(b []byte) []byte {

@@ -146,6 +146,8 @@ type Event struct {
 	Signed    string `json:"signed,omitempty"` // the grant, in review.approved
 	// By what an operation runs, in operation.start.
 	Approved []Approved `json:"approved,omitempty"`
+	// Approvals are how many operations ran by approvals, in session.end.
+	Approvals uint64 `json:"approvals,omitempty"`
 
 	// Its answer and outcome.
 	Verdict  string `json:"verdict,omitempty"`

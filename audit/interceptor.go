@@ -63,6 +63,7 @@ type recorder struct {
 	stream    *stream
 	strict    bool
 	recording Recording
+	approvals atomic.Uint64 // operations that ran by approvals
 
 	noted  atomic.Bool // something was ever put below
 	mu     sync.Mutex
@@ -138,6 +139,9 @@ func (r *recorder) takeMasked(op uint64) map[string]uint64 {
 // start records an operation before it goes to the resource.
 func (r *recorder) start(ctx context.Context, op proxy.Op) error {
 	redacted := r.session.Redacted(ctx, op)
+	if len(op.Info().Grants()) > 0 && op.Info().Kind != proxy.KindConnect {
+		r.approvals.Add(1)
+	}
 	approved := r.stream.log.approved(op, redacted)
 	err := r.stream.event(op.Info().At, OperationStart, synced, func(b []byte) []byte { return approved.append(operation(b, op, redacted)) })
 	if err == nil || !r.strict {
@@ -177,6 +181,7 @@ func (r *recorder) done(ctx context.Context, op proxy.Op, out *proxy.Outcome) {
 
 func (r *recorder) close(cause error) {
 	err := r.stream.end(time.Now(), SessionEnd, func(b []byte) []byte {
+		b = num(b, "approvals", r.approvals.Load())
 		if cause != nil {
 			b = str(b, "error", cause.Error())
 		}

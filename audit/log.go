@@ -145,7 +145,8 @@ type Log struct {
 	stopIndexer context.CancelFunc
 
 	own     *ownRecord
-	adopted error // what was wrong with the history; nil when nothing was
+	before  string // the last of the gateway's own records of the run before; empty when there was none
+	adopted error  // what was wrong with the history; nil when nothing was
 
 	closing  sync.Once
 	closeErr error
@@ -254,6 +255,7 @@ func (l *Log) open(adopt *Action) (err error) {
 	if err = errors.Join(l.removeHalfMade(), l.recover()); err != nil {
 		return err
 	}
+	l.before = last
 	l.finishErasures(last)
 	if err := l.beginOwn(); err != nil {
 		return err

@@ -230,6 +230,7 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	if err := g.Apply(f); err != nil {
 		return err
 	}
+	g.settleReviews(context.Background())
 	if err := errors.Join(g.export(f, o.Sinks), g.copy(f), g.witness(f)); err != nil {
 		return err
 	}

@@ -29,6 +29,18 @@ func (g *Gateway) openDesk(ctx context.Context) error {
 	return g.desk.Load(ctx)
 }
 
+// settleReviews puts on record what of the record of the run before was not done: a gateway that is killed may have recorded what
+// becomes of a request, and not done it.
+func (g *Gateway) settleReviews(ctx context.Context) {
+	list, err := g.records.Reviews(time.Now().Add(-review.KeepRequests))
+	if err == nil {
+		err = g.desk.Settle(ctx, list)
+	}
+	if err != nil {
+		g.log.Error("it is not known whether all was done that the gateway recorded of requests before it stopped", "err", err)
+	}
+}
+
 // rules names the rules that judge sessions now.
 func (g *Gateway) rules() string {
 	if r := g.gateway.Revision(); r != nil {

@@ -49,20 +49,33 @@ func latest(t *time.Time) time.Time {
 	return *t
 }
 
+func errDamaged(doc store.Document) error {
+	return fmt.Errorf("reading request %q: it is damaged", doc.Name)
+}
+
+// documentOf is a document as it is kept: sealed, and perhaps not genuine.
+func documentOf(doc store.Document) (*document, error) {
+	r := &Request{}
+	kept := &document{Request: r}
+	if json.Unmarshal(doc.Body, kept) != nil || kept.Request != r || r.ID != doc.Name {
+		return nil, errDamaged(doc)
+	}
+	return kept, nil
+}
+
 // requestOf is the request of a document.
 func (d *Desk) requestOf(ctx context.Context, doc store.Document) (*Request, error) {
-	r := &Request{}
-	kept := document{Request: r}
-	damaged := fmt.Errorf("reading request %q: it is damaged", doc.Name)
-	if json.Unmarshal(doc.Body, &kept) != nil || kept.Request != r || r.ID != doc.Name {
-		return nil, damaged
+	kept, err := documentOf(doc)
+	if err != nil {
+		return nil, err
 	}
+	r := kept.Request
 	r.said, r.sums, r.marks = kept.Said, kept.Sums, kept.Marks
 	if err := open(d.Sealer, requestPurpose+r.ID, r, kept.Sealed); err != nil {
 		return nil, fmt.Errorf("reading request %q: %w", doc.Name, err)
 	}
 	if !r.whole() {
-		return nil, damaged
+		return nil, errDamaged(doc)
 	}
 	if err := d.genuine(ctx, r); err != nil {
 		return nil, fmt.Errorf("reading request %q: %w", doc.Name, err)

@@ -37,7 +37,11 @@ func (d *Desk) keep(ctx context.Context, doc store.Document, r *Request, s step)
 	if err := d.note(ctx, r, state, s.reason); err != nil && s.gives {
 		return 0, fmt.Errorf("%w: %w", errUnrecorded, err)
 	}
-	if version, err = d.commit(ctx, w, r, s); err != nil {
+	version, err = d.commit(ctx, w, r, s)
+	if errors.Is(err, store.ErrUncertain) {
+		version, err = d.ask(ctx, r, err)
+	}
+	if err != nil {
 		_ = d.note(ctx, r, Undone, undone(err)) // who records says that it could not be
 	}
 	return version, err
@@ -47,6 +51,15 @@ func (d *Desk) keep(ctx context.Context, doc store.Document, r *Request, s step)
 func newMark() string { return strings.ToLower(rand.Text()[:12]) }
 
 var errUnrecorded = errors.New("this is not done, because it could not be recorded")
+
+// ask looks whether the store has kept a transition after all of which it could not say so.
+func (d *Desk) ask(ctx context.Context, r *Request, uncertain error) (version int64, err error) {
+	doc, now, err := d.read(ctx, r.ID)
+	if err != nil || !slices.Equal(now.marks, r.marks) {
+		return 0, uncertain
+	}
+	return doc.Version, nil
+}
 
 // undone says why what was recorded is not so.
 func undone(err error) string {

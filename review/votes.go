@@ -218,5 +218,7 @@ func (d *Desk) Revoke(ctx context.Context, id string, v Vote, permitted bool) (*
 		}
 		return d.endUnkept(ctx, r, s)
 	}
-	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) { return r.revoke(&v, permitted || v.By != nil && d.ApproverOf(ctx, r, v.By), now) })
+	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
+		return r.revoke(&v, permitted || v.By != nil && d.ApproverOf(ctx, r, v.By), now)
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,12 +97,13 @@ func shortened(s string, n int) string {
 func requestsShowCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show ID", Short: "Show everything that is decided about",
-		Example:           example("sallyport requests show 4jzq7nbkw2"),
+		Example:           example("sallyport requests show 4jzq7nbkw2", "sallyport requests show --grant 4jzq7nbkw2 >grant"),
 		ValidArgsFunction: offers(c, waitingRequests, false),
 		Args:              atMost(1),
 	}
 	f := cmd.Flags()
 	open := controlFlags(c, f)
+	grant := f.Bool("grant", false, "print the approval as the gateway has signed it, for \"sallyport verify\"")
 	output := outputFlag(f, "", "text", "json", "yaml")
 	cmd.RunE = does(func(ctx context.Context, args []string) error {
 		if len(args) == 0 {
@@ -115,7 +117,13 @@ func requestsShowCommand(c *cli) *cobra.Command {
 		if err != nil {
 			return answered(err)
 		}
-		if output.format == "text" {
+		switch {
+		case *grant && (r.Signed == "" || !slices.Contains([]review.State{review.Approved, review.Used, review.Lapsed, review.Revoked, review.Ended}, r.State)):
+			return fail(exitNotFound, "request %s is %s: it has no signed approval", r.ID, r.State)
+		case *grant:
+			_, err := io.WriteString(c.out, r.Signed)
+			return err
+		case output.format == "text":
 			return printRequest(c.out, r)
 		}
 		return printObject(c.out, output, "Request", r)
