@@ -28,6 +28,14 @@ func (d *Desk) Request(ctx context.Context, s *proxy.Session, op proxy.Op, a *pr
 	if err != nil {
 		return nil, err
 	}
+	if d.earlier(r) == nil { // who waits on, waits on what was shown
+		if err := d.holdBounds(r); err != nil {
+			return nil, err
+		}
+		if err := r.measure(ctx, op); err != nil {
+			return nil, err
+		}
+	}
 	done, err := d.turn(ctx, r.Requester)
 	if err != nil {
 		return nil, err
@@ -245,7 +253,7 @@ func (h *held) claim(ctx context.Context) proxy.Verdict {
 	var decided *DecidedError
 	switch {
 	case err == nil && r.State == Used:
-		return proxy.Verdict{Action: proxy.ActionAllow, Rule: h.rule, Grant: r.ID + " by " + r.DecidedBy}
+		return proxy.Verdict{Action: proxy.ActionAllow, Rule: h.rule, Grant: r.ID + " by " + r.DecidedBy, Impact: r.Impact}
 	case err == nil:
 		return h.over(r)
 	case errors.As(err, &decided):

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -122,7 +123,11 @@ func (r *Request) digests(op proxy.Op) (hash, content string) {
 	}
 	content = hex.EncodeToString(h.Sum(nil))
 	h.Reset()
-	for _, s := range []string{"sallyport held operation 2", r.ID, r.Session, content} {
+	impact, err := json.Marshal(r.Impact)
+	if err != nil {
+		panic("review: " + err.Error()) // it holds texts and numbers
+	}
+	for _, s := range []string{"sallyport held operation 3", r.ID, r.Session, content, string(impact)} {
 		part(s)
 	}
 	h.Write(binary.BigEndian.AppendUint64(nil, r.Operation))

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+
+	"github.com/sallyport/sallyport/proxy"
 )
 
 // Sealer seals what a stolen copy of a store must not show. What was sealed for one purpose is worth nothing for another. It is safe
@@ -21,8 +23,9 @@ const (
 
 // private is what is sealed of a request: what an operation would do may hold data of others.
 type private struct {
-	Text      string   `json:"text"`
-	Arguments []string `json:"arguments,omitempty"`
+	Text      string        `json:"text"`
+	Arguments []string      `json:"arguments,omitempty"`
+	Impact    *proxy.Impact `json:"impact,omitempty"`
 }
 
 // seal parts a request into what may be read by all who read the store and what may not. Without a sealer all of it may.
@@ -30,7 +33,7 @@ func seal(s Sealer, purpose string, r *Request) (public *Request, sealed []byte,
 	if r.Access != nil || s == nil {
 		return r, nil, nil
 	}
-	plain, err := compact(private{r.Text, r.Arguments})
+	plain, err := compact(private{r.Text, r.Arguments, r.Impact})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -38,7 +41,7 @@ func seal(s Sealer, purpose string, r *Request) (public *Request, sealed []byte,
 		return nil, nil, err
 	}
 	out := *r
-	out.Text, out.Arguments = "", nil
+	out.Text, out.Arguments, out.Impact = "", nil, nil
 	return &out, sealed, nil
 }
 
@@ -67,6 +70,6 @@ func open(s Sealer, purpose string, r *Request, sealed []byte) error {
 	if err := json.Unmarshal(plain, &p); err != nil {
 		return errors.New("what is sealed of it is damaged")
 	}
-	r.Text, r.Arguments = p.Text, p.Arguments
+	r.Text, r.Arguments, r.Impact = p.Text, p.Arguments, p.Impact
 	return nil
 }

@@ -41,6 +41,7 @@ func (r *Request) Lines() string {
 	line("why held", r.Message+" (rule "+strings.Join(r.Rules, ", rule ")+")")
 	line("effects", r.Effects)
 	line("unknown", r.Blind)
+	r.impactLines(line)
 	if r.State == Approved {
 		line("runs until", r.UseBy.Format(time.RFC3339))
 	} else {
