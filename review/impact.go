@@ -28,8 +28,8 @@ func (r *Request) measure(ctx context.Context, op proxy.Op) error {
 		i = &short
 	}
 	r.Impact = i
-	r.Hash, r.Content = r.digests(op)
-	return nil
+	r.Hash, err = r.hash()
+	return err
 }
 
 // ImpactText says in one line what an operation would change; empty where nobody has measured it.

@@ -21,11 +21,17 @@ const (
 	noticePurpose  = "notice "
 )
 
+// said is what an operation says.
+type said struct {
+	Text      string   `json:"text"`
+	Arguments []string `json:"arguments,omitempty"`
+}
+
 // private is what is sealed of a request: what an operation would do may hold data of others.
 type private struct {
-	Text      string        `json:"text"`
-	Arguments []string      `json:"arguments,omitempty"`
-	Impact    *proxy.Impact `json:"impact,omitempty"`
+	said
+	Hidden *said         `json:"hidden,omitempty"` // with what approvers do not read; nil: they read all
+	Impact *proxy.Impact `json:"impact,omitempty"` // which has rows
 }
 
 // seal parts a request into what may be read by all who read the store and what may not. Without a sealer all of it may.
@@ -33,7 +39,7 @@ func seal(s Sealer, purpose string, r *Request) (public *Request, sealed []byte,
 	if r.Access != nil || s == nil {
 		return r, nil, nil
 	}
-	plain, err := compact(private{r.Text, r.Arguments, r.Impact})
+	plain, err := compact(private{said{r.Text, r.Arguments}, r.said, r.Impact})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -70,6 +76,6 @@ func open(s Sealer, purpose string, r *Request, sealed []byte) error {
 	if err := json.Unmarshal(plain, &p); err != nil {
 		return errors.New("what is sealed of it is damaged")
 	}
-	r.Text, r.Arguments, r.Impact = p.Text, p.Arguments, p.Impact
+	r.Text, r.Arguments, r.said, r.Impact = p.Text, p.Arguments, p.Hidden, p.Impact
 	return nil
 }
