@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -174,4 +176,127 @@ func TestImpact(t *testing.T) {
 			require.Equal(t, "T D0 C(SHOW) Z(I)", w.query("SHOW idle_in_transaction_session_timeout"))
 		})
 	}
+}
+
+const hostileSchema = `
+CREATE TABLE plain (id int PRIMARY KEY, a text, n float8); INSERT INTO plain VALUES (1, 'x', 0.1), (2, 'y', 0.2), (3, NULL, 0.3);
+CREATE TABLE nokey (a text); INSERT INTO nokey VALUES ('same'), ('same'), ('other');
+CREATE TABLE "Odd ""T"" select" ("from" int PRIMARY KEY, "a ""b""" text, "x;--" text); INSERT INTO "Odd ""T"" select" VALUES (1, 'p', 'q');
+CREATE TABLE nothing (); INSERT INTO nothing DEFAULT VALUES; INSERT INTO nothing DEFAULT VALUES;
+CREATE TABLE triggered (id int); INSERT INTO triggered VALUES (1);
+CREATE FUNCTION acts() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER t BEFORE UPDATE ON triggered FOR EACH ROW EXECUTE FUNCTION acts();
+CREATE TABLE ruled (id int); INSERT INTO ruled VALUES (1); CREATE RULE r AS ON UPDATE TO ruled DO ALSO NOTHING;
+CREATE TABLE secured (id int); INSERT INTO secured VALUES (1); ALTER TABLE secured ENABLE ROW LEVEL SECURITY; ALTER TABLE secured FORCE ROW LEVEL SECURITY;
+CREATE TABLE parted (k int, v text) PARTITION BY LIST (k); CREATE TABLE parted1 PARTITION OF parted FOR VALUES IN (1); CREATE TABLE parted2 PARTITION OF parted FOR VALUES IN (2);
+INSERT INTO parted VALUES (1, 'a'), (2, 'b');
+CREATE TABLE parent (id int); CREATE TABLE child () INHERITS (parent); INSERT INTO child VALUES (1);
+CREATE VIEW seen AS SELECT * FROM plain;
+CREATE TABLE referred (id int PRIMARY KEY); CREATE TABLE refers (id int REFERENCES referred ON DELETE CASCADE); INSERT INTO referred VALUES (1); INSERT INTO refers VALUES (1);
+CREATE FUNCTION loud(int) RETURNS int LANGUAGE plpgsql AS 'BEGIN INSERT INTO nokey VALUES (''acted''); RETURN $1; END';
+CREATE FUNCTION quiet(int) RETURNS int STABLE LANGUAGE sql AS 'SELECT $1 + 1';
+CREATE OPERATOR === (FUNCTION = louder, LEFTARG = int, RIGHTARG = int);
+CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE DOMAIN positive AS int CHECK (VALUE > 0); CREATE TYPE pair AS (a int, b text);
+CREATE TABLE typed (id int PRIMARY KEY, m mood, p positive, c pair, j jsonb, b bytea, t timestamptz, l int[], g int GENERATED ALWAYS AS (id * 2) STORED);
+INSERT INTO typed VALUES (1, 'sad', 5, ROW(1, 'x'), '{"a": 1}', '\x00ff', '2026-01-02 03:04:05+00', '{1,2}');
+CREATE TABLE large (id int PRIMARY KEY, v text); INSERT INTO large VALUES (1, repeat('long ', 1000000)), (2, 'short');
+CREATE TABLE many (id int); INSERT INTO many SELECT generate_series(1, 10050);`
+
+// What can be said of a statement, and what cannot, and why. Nothing of it acts.
+func TestImpactSays(t *testing.T) {
+	schema := strings.Replace(hostileSchema, "CREATE OPERATOR", "CREATE FUNCTION louder(int, int) RETURNS bool LANGUAGE plpgsql AS 'BEGIN INSERT INTO nokey VALUES (''acted''); RETURN true; END'; CREATE OPERATOR", 1)
+	var last *proxy.Impact
+	a := &approver{looks: func(_ *proxy.Statement, i *proxy.Impact) { last = i }}
+	g := impactGate(t, schema, a)
+	wide := make([]string, 1600)
+	for i := range wide {
+		wide[i] = "c" + strconv.Itoa(i) + " int"
+	}
+	g.exec(t, "CREATE TABLE wide ("+strings.Join(wide, ", ")+"); INSERT INTO wide (c0) VALUES (1)")
+	c := g.connect(t, "sslmode=disable").PgConn()
+	w := &conversation{t, c.Frontend()}
+	w.query("SELECT 1")
+	const none, count, rows = proxy.HoldsNothing, proxy.HoldsCount, proxy.HoldsRows
+	for _, c := range []struct {
+		text   string
+		n      int64
+		holds  proxy.Held
+		unsaid string // of one sentence; empty: there is none
+		tag    string // of the answer; empty is that n rows were changed
+	}{
+		{"UPDATE plain SET a = 'z'", 3, rows, "", ""},
+		{"UPDATE plain SET a = 'z' WHERE false", 0, rows, "", ""},
+		{"DELETE FROM plain WHERE id = 3 AND n = 0.3 RETURNING *", 1, rows, "", ""},
+		{"UPDATE plain p SET a = random()::text WHERE p.id < 3", 2, rows, "", ""},
+		{"UPDATE plain SET a = 'r' WHERE random() < 2", 2, none, "true of other rows each time", ""},
+		{"UPDATE plain SET a = now()::text WHERE now() > '2020-01-01'", 2, rows, "", ""},
+		{"UPDATE plain SET a = f.a FROM nokey f WHERE f.a = 'same'", 2, rows, "other tables have a say", ""},
+		{"UPDATE plain SET a = 'w' WHERE id IN (SELECT id FROM typed)", 1, rows, "other tables have a say", ""},
+		{"WITH w AS (SELECT 1 AS id) UPDATE plain SET a = 'w' FROM w WHERE w.id = plain.id", 1, rows, "other tables have a say", ""},
+		{"DELETE FROM nokey WHERE a = 'same'", 2, rows, "", ""},
+		{`UPDATE "Odd ""T"" select" AS "o""1" SET "a ""b""" = "o""1"."x;--" || 'it''s' WHERE "o""1"."from" = 1`, 1, rows, "", ""},
+		{"DELETE FROM nothing", 2, rows, "", ""},
+		{"UPDATE triggered SET id = 2", 1, none, "has triggers", "UPDATE 0"},
+		{"DELETE FROM triggered", 1, rows, "", ""},
+		{"UPDATE ruled SET id = 2", 1, none, "has rules", ""},
+		{"UPDATE parted SET v = v || v", 2, rows, "", ""},
+		{"UPDATE parted SET k = 2 WHERE k = 1", 1, rows, "", ""},
+		{"DELETE FROM parent", 1, count, "inherit from", ""},
+		{"DELETE FROM ONLY parent", 0, rows, "", ""},
+		{"UPDATE seen SET a = 'v' WHERE id = 1", -1, none, "not a plain table", "UPDATE 1"},
+		{"DELETE FROM referred", 1, rows, "refer to them go", ""},
+		{"UPDATE plain SET a = 'l' WHERE loud(id) = 1", -1, none, "may do more than read", "UPDATE 1"},
+		{"UPDATE plain SET a = 'l' WHERE id === 1", -1, none, "may do more than read", "UPDATE 2"},
+		{"UPDATE plain SET a = 'l' WHERE quiet(id) = 2", 1, rows, "", ""},
+		{"UPDATE typed SET m = 'ok', p = 6, c = ROW(2, 'y'), j = j || '{\"b\": 2}', b = '\\x01', t = t + interval '1 day', l[1] = 3", 1, rows, "", ""},
+		{"UPDATE typed SET (m, p) = ('sad', 7) WHERE m = 'ok'::mood AND p > 1 AND g = 2", 1, rows, "", ""},
+		{"UPDATE large SET v = 'cut' WHERE id > 0", 2, rows, "", ""},
+		{"DELETE FROM many", 10050, count, "more than 10000", ""},
+		{"UPDATE wide SET c1599 = 2", 1, rows, "more columns are not shown", ""},
+		{"DELETE FROM wide", 1, rows, "more columns are not shown", ""},
+		{"INSERT INTO nokey VALUES ('a'), (DEFAULT)", 2, count, "what is inserted is not compared", ""},
+		{"INSERT INTO nokey SELECT a FROM plain WHERE id < 3", 2, count, "what is inserted is not compared", ""},
+		{"INSERT INTO plain SELECT id FROM plain ON CONFLICT DO NOTHING", 2, none, "ON CONFLICT", "INSERT 0 0"},
+		{"INSERT INTO nokey SELECT loud(1)::text", -1, none, "may do more than read", "INSERT 0 1"},
+		{"TRUNCATE nokey, refers", -2, none, "not compared", "TRUNCATE TABLE"},
+		{"DROP TABLE nothing, child", 0, none, "not compared", "DROP TABLE"},
+		{"UPDATE nosuch SET a = 1", -1, none, "", "42P01"},
+		{"UPDATE plain SET a = 1; UPDATE plain SET a = 2", -1, none, "several statements", "UPDATE 2 UPDATE 2"},
+		{"DELETE FROM secured", -1, none, "", ""},
+	} {
+		last = nil
+		if c.n == -2 {
+			n, err := strconv.Atoi(g.exec(t, "SELECT (SELECT count(*) FROM nokey) + (SELECT count(*) FROM refers)"))
+			require.NoError(t, err)
+			c.n = int64(n)
+		}
+		got := w.query(c.text)
+		if strings.Contains(c.text, "secured") { // of the owner, who is a superuser
+			continue
+		}
+		require.NotNil(t, last, c.text+" "+got)
+		require.Equal(t, c.n, last.Rows, "%s %+v", c.text, last)
+		require.Equal(t, c.holds, last.Holds, "%s %+v", c.text, last)
+		require.Equal(t, c.holds == rows, last.Digest != "", c.text)
+		switch {
+		case c.tag == "42P01":
+			require.NotEmpty(t, last.Unsaid)
+		case c.unsaid == "":
+			require.Empty(t, last.Unsaid, c.text)
+		default:
+			require.Contains(t, strings.Join(last.Unsaid, "; "), c.unsaid, c.text)
+		}
+		switch {
+		case strings.HasPrefix(c.tag, "4"):
+			require.Contains(t, got, "E("+c.tag+")", c.text)
+		case c.tag != "":
+			for _, tag := range strings.Split(strings.NewReplacer(" UPDATE", "\nUPDATE").Replace(c.tag), "\n") {
+				require.Contains(t, got, "C("+tag+")", c.text)
+			}
+		default:
+			require.Contains(t, got, " "+strconv.FormatInt(c.n, 10)+") Z(I)", c.text)
+		}
+		require.NotContains(t, got, "N(", c.text)
+	}
+	require.Equal(t, "T D1 C(SELECT 1) Z(I)", w.query("SELECT 1"))
 }

@@ -331,9 +331,7 @@ func (m *measuring) shown(t *table) (list []tableColumn, keys []string) {
 	pick(func(c *tableColumn) bool {
 		return slices.ContainsFunc(m.change.Sets, func(s sql.SetColumn) bool { return s.Column == c.Name })
 	})
-	if m.change.Effect == proxy.EffectDelete {
-		pick(func(*tableColumn) bool { return true })
-	}
+	pick(func(*tableColumn) bool { return true })
 	return list, keys
 }
 
