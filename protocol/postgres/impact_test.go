@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/internal/testserver"
@@ -20,6 +22,7 @@ type approver struct {
 	looks func(st *proxy.Statement, i *proxy.Impact)
 	claim *proxy.Impact // of an earlier session; nil: what is measured
 	fails error
+	ask   time.Duration // that a decision may take
 }
 
 func (a *approver) Request(ctx context.Context, _ *proxy.Session, op proxy.Op, h *proxy.Hold) (*proxy.Pending, error) {
@@ -55,7 +58,7 @@ func impactGate(t *testing.T, schema string, a *approver, more ...proxy.Intercep
 	}}}
 	g := startGate(t, gateConfig{
 		sql: schema, chain: append([]proxy.Interceptor{holds}, more...),
-		gateway: func(g *proxy.Gateway) { g.Reviewer = a },
+		gateway: func(g *proxy.Gateway) { g.Reviewer, g.AskTimeout = a, a.ask },
 		handler: func(h *Handler) {
 			h.Catalog, h.Analyzer = cache, sqlpostgres.New(sqlpostgres.Config{Catalog: cache})
 		},
@@ -297,6 +300,165 @@ func TestImpactSays(t *testing.T) {
 			require.Contains(t, got, " "+strconv.FormatInt(c.n, 10)+") Z(I)", c.text)
 		}
 		require.NotContains(t, got, "N(", c.text)
+	}
+	require.Equal(t, "T D1 C(SELECT 1) Z(I)", w.query("SELECT 1"))
+}
+
+// An account that row security hides rows from, or that may not read or lock, is told so to approvers.
+func TestImpactOfAnAccount(t *testing.T) {
+	var last *proxy.Impact
+	a := &approver{looks: func(_ *proxy.Statement, i *proxy.Impact) { last = i }}
+	g := impactGate(t, `CREATE TABLE secured (id int PRIMARY KEY, who text); INSERT INTO secured VALUES (1, 'impact_user'), (2, 'other');
+ALTER TABLE secured ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON secured USING (who = current_user);
+CREATE TABLE unlockable (id int); INSERT INTO unlockable VALUES (1), (2);
+CREATE TABLE blind (id int); INSERT INTO blind VALUES (1), (2);
+CREATE SCHEMA own; CREATE TABLE own.unlockable (id int)`, a)
+	g.exec(t, "DO $$ BEGIN CREATE ROLE impact_user LOGIN PASSWORD 'x'; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+	g.exec(t, "GRANT SELECT, UPDATE ON secured TO impact_user; GRANT SELECT, DELETE ON unlockable TO impact_user; GRANT DELETE, UPDATE ON blind TO impact_user")
+	g.exec(t, "GRANT CREATE, USAGE ON SCHEMA public TO impact_user")
+	r := *g.Gateway.Revision()
+	r.Credentials = credential{Username: "impact_user", Password: proxy.NewSecret("x")}
+	require.NoError(t, g.Gateway.Use(&r))
+	c := g.connect(t, "sslmode=disable").PgConn()
+	w := &conversation{t, c.Frontend()}
+	require.Equal(t, "T Dimpact_user C(SELECT 1) Z(I)", w.query("SELECT current_user"))
+	require.Equal(t, "C(UPDATE 1) Z(I)", w.query("UPDATE secured SET who = who"))
+	require.EqualValues(t, 1, last.Rows)
+	require.Equal(t, proxy.HoldsNothing, last.Holds)
+	require.Contains(t, strings.Join(last.Unsaid, "; "), "row security")
+	require.Equal(t, "C(DELETE 2) Z(I)", w.query("DELETE FROM unlockable"))
+	require.EqualValues(t, 2, last.Rows)
+	require.Equal(t, proxy.HoldsCount, last.Holds)
+	require.Contains(t, strings.Join(last.Unsaid, "; "), "may not lock rows")
+	require.Equal(t, "C(DELETE 2) Z(I)", w.query("DELETE FROM blind"))
+	require.EqualValues(t, -1, last.Rows)
+	require.Equal(t, proxy.HoldsNothing, last.Holds)
+	require.Contains(t, strings.Join(last.Unsaid, "; "), "may not read")
+}
+
+// A table that somebody has locked, and a query that takes too long, cost neither the statement nor the transaction, and
+// no more than their time. Ctrl-C gives the statement up.
+func TestImpactInTime(t *testing.T) {
+	var last *proxy.Impact
+	a := &approver{ask: 6 * time.Second, looks: func(_ *proxy.Statement, i *proxy.Impact) { last = i }}
+	g := impactGate(t, ordersSchema+"CREATE TABLE slow (id int); INSERT INTO slow SELECT generate_series(1, 5000);"+
+		"CREATE FUNCTION ages() RETURNS bool STABLE LANGUAGE sql AS 'SELECT count(*) > 0 FROM generate_series(1, 2000000000)'", a)
+	other, err := pgx.Connect(t.Context(), testserver.URL("postgres", g.pg.Password, g.pg.Address(), g.db, "sslmode=disable"))
+	require.NoError(t, err)
+	defer other.Close(context.Background())
+	exec := func(text string) {
+		t.Helper()
+		_, err := other.Exec(t.Context(), text)
+		require.NoError(t, err)
+	}
+	c := g.connect(t, "sslmode=disable").PgConn()
+	w := &conversation{t, c.Frontend()}
+	require.Equal(t, "T D0 C(SELECT 1) Z(I)", w.query("SELECT count(*) FROM slow WHERE id = 0"))
+
+	exec("BEGIN; LOCK TABLE orders")
+	a.looks = func(_ *proxy.Statement, i *proxy.Impact) { last = i; exec("COMMIT") }
+	begun := time.Now()
+	require.Equal(t, "C(UPDATE 3) Z(I)", w.query("UPDATE orders SET qty = 2 WHERE status = 'open'"))
+	require.Less(t, time.Since(begun), 8*time.Second)
+	require.EqualValues(t, -1, last.Rows)
+	require.Contains(t, strings.Join(last.Unsaid, "; "), "somebody has locked")
+
+	for _, batch := range []bool{false, true} {
+		exec("BEGIN; LOCK TABLE orders")
+		require.Equal(t, "C(BEGIN) Z(T)", w.query("BEGIN"))
+		require.Equal(t, "C(CREATE TABLE) Z(T)", w.query("CREATE TABLE mine (id int)"))
+		want := "C(UPDATE 3) Z(T)"
+		if batch {
+			w.run("UPDATE orders SET qty = 2 WHERE status = 'open'")
+			require.Equal(t, "1 2 "+want, w.sync())
+		} else {
+			require.Equal(t, want, w.query("UPDATE orders SET qty = 2 WHERE status = 'open'"))
+		}
+		require.EqualValues(t, -1, last.Rows)
+		require.Equal(t, "T D0 C(SELECT 1) Z(T)", w.query("SELECT count(*) FROM mine"), "the transaction goes on")
+		require.Equal(t, "C(ROLLBACK) Z(I)", w.query("ROLLBACK"))
+	}
+	exec("BEGIN; LOCK TABLE orders")
+	w.run("SELECT 7")
+	w.run("UPDATE orders SET qty = 2 WHERE status = 'open'")
+	w.run("SELECT 8")
+	require.Equal(t, "1 2 D7 C(SELECT 1) 1 2 C(UPDATE 3) 1 2 D8 C(SELECT 1) Z(I)", w.sync())
+	require.EqualValues(t, -1, last.Rows)
+
+	// It takes too long to find the rows, and is given up.
+	a.looks = func(_ *proxy.Statement, i *proxy.Impact) { last = i }
+	require.Equal(t, "C(SET) Z(I)", w.query("SET statement_timeout = '60s'"))
+	x := &conversation{t, c.Frontend()}
+	x.Send(&pgproto3.Query{String: "DELETE FROM slow WHERE ages()"})
+	require.NoError(t, x.Flush())
+	running := func() bool {
+		return g.exec(t, "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query ~ '^(SELECT|DELETE).*ages' AND datname = current_database() AND pid <> pg_backend_pid()") == "1"
+	}
+	require.Eventually(t, running, 20*time.Second, 10*time.Millisecond)
+	require.NoError(t, c.CancelRequest(t.Context()))
+	last = nil
+	require.Equal(t, "E(42501) Z(I)", x.read(), "it was measured, and given up")
+	require.Nil(t, last, "nobody is asked")
+	require.ErrorIs(t, a.fails, proxy.ErrCanceled)
+	require.Equal(t, "T D1 C(SELECT 1) Z(I)", x.query("SELECT 1"))
+	require.Equal(t, "T D1min C(SHOW) Z(I)", x.query("SHOW statement_timeout"))
+
+	require.Equal(t, "C(BEGIN) Z(T)", w.query("BEGIN"))
+	x.Send(&pgproto3.Query{String: "DELETE FROM slow WHERE ages()"})
+	require.NoError(t, x.Flush())
+	require.Eventually(t, running, 20*time.Second, 10*time.Millisecond)
+	require.NoError(t, c.CancelRequest(t.Context()))
+	require.Equal(t, "E(42501) Z(E)", x.read())
+	require.Equal(t, "C(ROLLBACK) Z(I)", w.query("ROLLBACK"))
+}
+
+// What runs after the approval can be cancelled, and waits for locks, as it would without.
+func TestGuardedStatementIsCancelled(t *testing.T) {
+	a := &approver{}
+	g := impactGate(t, ordersSchema, a)
+	other, err := pgx.Connect(t.Context(), testserver.URL("postgres", g.pg.Password, g.pg.Address(), g.db, "sslmode=disable"))
+	require.NoError(t, err)
+	defer other.Close(context.Background())
+	c := g.connect(t, "sslmode=disable").PgConn()
+	w := &conversation{t, c.Frontend()}
+	waits := func() bool {
+		return g.exec(t, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()") == "1"
+	}
+	a.looks = func(*proxy.Statement, *proxy.Impact) {
+		_, err := other.Exec(context.Background(), "BEGIN; UPDATE orders SET qty = 5 WHERE id = 2")
+		require.NoError(t, err)
+	}
+	for _, end := range []string{"cancel", "ROLLBACK", "COMMIT"} {
+		for _, extended := range []bool{false, true} {
+			if extended {
+				w.run("UPDATE orders SET qty = 9 WHERE status = 'open'")
+				w.Send(&pgproto3.Sync{})
+			} else {
+				w.Send(&pgproto3.Query{String: "UPDATE orders SET qty = 9 WHERE status = 'open'"})
+			}
+			require.NoError(t, w.Flush())
+			require.Eventually(t, waits, 20*time.Second, 10*time.Millisecond)
+			want := "E(42501) Z(I)"
+			if end == "cancel" {
+				require.NoError(t, c.CancelRequest(t.Context()))
+				got := w.read()
+				_, err := other.Exec(t.Context(), "ROLLBACK")
+				require.NoError(t, err)
+				require.Contains(t, got, "E(")
+				require.Contains(t, got, "Z(I)")
+				continue
+			}
+			_, err := other.Exec(t.Context(), end)
+			require.NoError(t, err)
+			if end == "ROLLBACK" {
+				want = "C(UPDATE 3) Z(I)"
+			}
+			if extended {
+				want = "1 2 " + want
+			}
+			require.Equal(t, want, w.read(), "%s %t", end, extended)
+			g.exec(t, "UPDATE orders SET qty = 1")
+		}
 	}
 	require.Equal(t, "T D1 C(SELECT 1) Z(I)", w.query("SELECT 1"))
 }

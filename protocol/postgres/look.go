@@ -245,7 +245,8 @@ func (l *look) begin(out []byte) []byte {
 	for _, t := range l.types {
 		types = binary.BigEndian.AppendUint32(types, t)
 	}
-	add(wire.CloseComplete, wire.Close, []byte{'S'}, name) // which one that failed has left
+	add(wire.CloseComplete, wire.Close, []byte{'P'}, name) // which one that failed has left
+	add(wire.CloseComplete, wire.Close, []byte{'S'}, name)
 	add(wire.ParseComplete, wire.Parse, name, []byte(l.text), []byte{0}, types)
 	if l.asks {
 		add(wire.ParameterDescription, wire.Describe, []byte{'S'}, name)
