@@ -50,6 +50,7 @@ func (l *Log) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error
 	l.recorders.Store(s.ID, r)
 	hooks := proxy.Hooks{Start: r.start, Noted: r.note, Done: r.done, Close: r.close}
 	if r.recording.wantsFlow() {
+		hooks.Show = proxy.HidesNothing
 		hooks.Flow = func(_ context.Context, op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
 			return r.flow(op, shape)
 		}

@@ -83,7 +83,7 @@ type resultPaused struct {
 	Rows int64  `json:"rows"`
 }
 
-// runNotice is an error or a notice of a run; 0 is none.
+// runNotice is an error or a notice of a run; 0 says that it belongs to no run.
 type runNotice struct {
 	Type     string `json:"type"` // failed, notice
 	Run      uint64 `json:"run,omitempty"`

@@ -117,6 +117,7 @@ func (j *judge) hooks(name string, budgets *Budgets) (proxy.Hooks, error) {
 	}
 	j.judge.Store(j)
 	h.Start, h.Flow, h.Done, h.Close = j.start, j.flow, j.done, j.close
+	h.Show = proxy.HidesNothing // it counts
 	if !rows && !slices.ContainsFunc(j.rules, func(c *compiled) bool { return c.Obligations.Idle > 0 }) {
 		h.Flow = nil
 	}

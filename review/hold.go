@@ -28,6 +28,14 @@ func (d *Desk) Request(ctx context.Context, s *proxy.Session, op proxy.Op, a *pr
 	if err != nil {
 		return nil, err
 	}
+	if d.earlier(r) == nil { // who waits on, waits on what was shown
+		if err := d.holdBounds(r); err != nil {
+			return nil, err
+		}
+		if err := r.measure(ctx, op); err != nil {
+			return nil, err
+		}
+	}
 	done, err := d.turn(ctx, r.Requester)
 	if err != nil {
 		return nil, err
@@ -76,8 +84,11 @@ func (d *Desk) about(ctx context.Context, s *proxy.Session, op proxy.Op, a *prox
 	if err := r.show(op); err != nil {
 		return nil, err
 	}
-	r.sums = newSums(op)
-	r.Hash, r.Content = r.digests(op)
+	var err error
+	r.sums, r.Content = newSums(op), r.content(op)
+	if r.Hash, err = r.hash(); err != nil {
+		return nil, err
+	}
 	if err := r.conceal(s.Concealed(ctx, op)); err != nil {
 		return nil, err
 	}
@@ -250,7 +261,7 @@ func (h *held) claim(ctx context.Context) proxy.Verdict {
 	var decided *DecidedError
 	switch {
 	case err == nil && r.State == Used:
-		return proxy.Verdict{Action: proxy.ActionAllow, Rule: h.rule, Grant: r.ID + " by " + r.DecidedBy}
+		return proxy.Verdict{Action: proxy.ActionAllow, Rule: h.rule, Grant: r.ID + " by " + r.DecidedBy, Impact: r.Impact}
 	case err == nil:
 		return h.over(r)
 	case errors.As(err, &decided):
@@ -281,7 +292,6 @@ func (r *Request) changed(op proxy.Op) bool {
 	if now.show(op) != nil {
 		return true
 	}
-	_, content := now.digests(op)
 	text, arguments, _ := proxy.Digests(op, r.sums.Salt)
-	return content != r.Content || text != r.sums.Text || arguments != r.sums.Arguments
+	return now.content(op) != r.Content || text != r.sums.Text || arguments != r.sums.Arguments
 }

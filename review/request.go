@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sallyport/sallyport/proxy"
 )
 
 // State is what became of a request.
@@ -41,30 +43,32 @@ const Undone = "undone"
 // Request is one operation, or access to a resource, that waits, or waited, for a decision. It is a
 // snapshot, shown to those who decide.
 type Request struct {
-	ID        string     `json:"id"`
-	State     State      `json:"state"`
-	Hash      string     `json:"hash"`              // of everything below up to Arguments: who decides says which one she saw
-	Content   string     `json:"content,omitempty"` // of an operation: the hash of what would run, for which user and where, whenever she asks
-	Requester string     `json:"requester"`
-	For       string     `json:"for,omitempty"` // the human that an agent asks for
-	Session   string     `json:"session"`
-	Operation uint64     `json:"operation"` // its number in the session
-	Resource  string     `json:"resource"`
-	Account   string     `json:"account,omitempty"`
-	Database  string     `json:"database,omitempty"`
-	Kind      string     `json:"kind"`
-	Text      string     `json:"text"`
-	Arguments []string   `json:"arguments,omitempty"` // bound to a statement: text, \x and hexadecimals for binary ones, NULL
-	Hidden    []string   `json:"hidden,omitempty"`    // types of values that Text and Arguments have not, as [TYPE]: they are masked for approvers
-	Reveal    bool       `json:"reveal,omitempty"`    // approvers may read them; see Desk.Reveal
-	Effects   string     `json:"effects,omitempty"`
-	Blind     string     `json:"blind,omitempty"` // why it cannot be told what it does
-	Message   string     `json:"message"`         // why it is held
-	Rules     []string   `json:"rules"`
-	Approvers [][]string `json:"approvers"`        // who decides is in a group of every list; "*" is everybody
-	Called    []string   `json:"called,omitempty"` // who was on call when it was made, where approvers are
-	Created   time.Time  `json:"created"`
-	Deadline  time.Time  `json:"deadline"`
+	ID        string   `json:"id"`
+	State     State    `json:"state"`
+	Hash      string   `json:"hash"`              // of everything below up to Arguments: who decides says which one she saw
+	Content   string   `json:"content,omitempty"` // of an operation: the hash of what would run, for which user and where, whenever she asks
+	Requester string   `json:"requester"`
+	For       string   `json:"for,omitempty"` // the human that an agent asks for
+	Session   string   `json:"session"`
+	Operation uint64   `json:"operation"` // its number in the session
+	Resource  string   `json:"resource"`
+	Account   string   `json:"account,omitempty"`
+	Database  string   `json:"database,omitempty"`
+	Kind      string   `json:"kind"`
+	Text      string   `json:"text"`
+	Arguments []string `json:"arguments,omitempty"` // bound to a statement: text, \x and hexadecimals for binary ones, NULL
+	Hidden    []string `json:"hidden,omitempty"`    // types of values that Text and Arguments have not, as [TYPE]: they are masked for approvers
+	Reveal    bool     `json:"reveal,omitempty"`    // approvers may read them; see Desk.Reveal
+	Effects   string   `json:"effects,omitempty"`
+	// Impact is what it would change, as was measured when it was asked for; nil where nobody measures that.
+	Impact    *proxy.Impact `json:"impact,omitempty"`
+	Blind     string        `json:"blind,omitempty"` // why it cannot be told what it does
+	Message   string        `json:"message"`         // why it is held
+	Rules     []string      `json:"rules"`
+	Approvers [][]string    `json:"approvers"`        // who decides is in a group of every list; "*" is everybody
+	Called    []string      `json:"called,omitempty"` // who was on call when it was made, where approvers are
+	Created   time.Time     `json:"created"`
+	Deadline  time.Time     `json:"deadline"`
 
 	DecidedBy string     `json:"decided_by,omitempty"`
 	DecidedAt *time.Time `json:"decided_at,omitempty"`

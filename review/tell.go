@@ -135,6 +135,7 @@ func (n *Notice) Facts(details bool) []Fact {
 	} else if details {
 		add(r.Kind, r.Text, true)
 		add("effects", r.Effects, false)
+		add("impact", r.ImpactText(), true)
 		add("unknown", r.Blind, false)
 	}
 	add("rule", strings.Join(r.Rules, ", "), false)

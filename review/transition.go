@@ -50,6 +50,15 @@ func (d *Desk) keep(ctx context.Context, doc store.Document, r *Request, s step)
 // newMark names a transition: the record has it, and the store when it was made.
 func newMark() string { return strings.ToLower(rand.Text()[:12]) }
 
+// mark names the last transition of a request that the store has; empty: it has none, such as of access that was taken while it did not
+// answer.
+func (r *Request) mark() string {
+	if len(r.marks) == 0 {
+		return ""
+	}
+	return r.marks[len(r.marks)-1]
+}
+
 var errUnrecorded = errors.New("this is not done, because it could not be recorded")
 
 // ask looks whether the store has kept a transition after all of which it could not say so.
@@ -105,7 +114,7 @@ func (d *Desk) commit(ctx context.Context, w store.Write, r *Request, s step) (i
 func (d *Desk) note(ctx context.Context, r *Request, state, reason string) error {
 	n := &proxy.RequestNote{
 		ID: r.ID, State: state, Hash: r.Hash, Requester: r.Requester, For: r.For, Session: r.Session, Operation: r.Operation, Rules: r.Rules,
-		DecidedBy: r.DecidedBy, Channel: r.Channel, Reason: reason, Mark: r.marks[len(r.marks)-1],
+		DecidedBy: r.DecidedBy, Channel: r.Channel, Reason: reason, Mark: r.mark(),
 	}
 	if state == string(Approved) {
 		n.Signed = r.Signed
