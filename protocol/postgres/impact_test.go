@@ -1,9 +1,13 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
+	"io"
+	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/internal/testserver"
+	"github.com/sallyport/sallyport/protocol/postgres/wire"
 	"github.com/sallyport/sallyport/protocol/sql"
 	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
 	"github.com/sallyport/sallyport/proxy"
@@ -621,4 +626,192 @@ func TestImpactIsClaimed(t *testing.T) {
 	claims(approved, "", "E(42501)")
 	g.exec(t, "DROP TRIGGER t ON orders; ALTER TABLE orders RENAME TO old; CREATE TABLE orders (LIKE old); INSERT INTO orders SELECT * FROM old")
 	claims(approved, "", "E(42501)")
+}
+
+// relay passes connections on to a server, and changes what it says.
+type relay struct {
+	mu     sync.Mutex
+	change func(typ byte, body []byte) [][]byte // nil: as it is
+}
+
+func (r *relay) lies(change func(typ byte, body []byte) [][]byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.change = change
+}
+
+func (r *relay) serve(server string) func(c net.Conn) {
+	return func(c net.Conn) {
+		s, err := net.Dial("tcp", server)
+		if err != nil {
+			return
+		}
+		defer s.Close()
+		go func() {
+			defer s.Close()
+			io.Copy(s, c)
+		}()
+		said := wire.NewReader(s)
+		for {
+			typ, body, err := said.ReadMessage(64 << 20)
+			if err != nil {
+				return
+			}
+			r.mu.Lock()
+			var out [][]byte
+			if r.change != nil {
+				out = r.change(typ, body)
+			}
+			r.mu.Unlock()
+			if out == nil {
+				out = [][]byte{msg(typ, body...)}
+			}
+			if _, err := c.Write(bytes.Join(out, nil)); err != nil {
+				return
+			}
+		}
+	}
+}
+
+// A server that lies while it is measured, or while what was approved runs, is not believed, hangs
+// nothing and costs little; what it says of other rows than those that were approved does not count as these.
+func TestImpactOfAServerThatLies(t *testing.T) {
+	r := &relay{}
+	var last *proxy.Impact
+	a := &approver{ask: 6 * time.Second}
+	g := impactGate(t, ordersSchema, a)
+	resource := g.Gateway.Revision().Directory.(proxy.Resources)[0]
+	resource.Address = backdoor(t, r.serve(g.pg.Address()))
+	isTable := func(typ byte, body []byte) bool {
+		return typ == wire.DataRow && bytes.Contains(body, []byte(`"triggers"`))
+	}
+	isDigest := func(typ byte, body []byte) bool {
+		return typ == wire.DataRow && len(body) == 2+4+1+4+64 && body[1] == 2
+	}
+	row := func(values ...string) []byte {
+		list := make([][]byte, len(values))
+		for i, v := range values {
+			list[i] = []byte(v)
+		}
+		return wire.AppendRow(nil, list)
+	}
+	sum := strings.Repeat("ab", 32)
+	const update = "UPDATE orders SET qty = 7 WHERE status = 'open'"
+	g.exec(t, "ALTER TABLE orders ADD COLUMN gone int; ALTER TABLE orders DROP COLUMN gone")
+	for name, lie := range map[string]struct {
+		which func(typ byte, body []byte) bool
+		say   [][]byte
+	}{
+		"no table":              {isTable, [][]byte{{}}},
+		"a table of nothing":    {isTable, [][]byte{row("{}")}},
+		"no JSON":               {isTable, [][]byte{row("x")}},
+		"two tables":            {isTable, [][]byte{row(`{"oid":"1","name":"a"}`), row(`{"oid":"1","name":"a"}`)}},
+		"another kind":          {isTable, [][]byte{row(`{"oid":"1","name":"a","kind":"f"}`)}},
+		"a huge table":          {isTable, [][]byte{row(strings.Repeat("x", 10<<20))}},
+		"more columns":          {isTable, [][]byte{row("a", "b", "c")}},
+		"no rows":               {isDigest, [][]byte{{}}},
+		"less than none":        {isDigest, [][]byte{row("-1", sum)}},
+		"more than there are":   {isDigest, [][]byte{row("99999999999999999999", sum)}},
+		"many":                  {isDigest, [][]byte{row("10002", sum)}},
+		"a short digest":        {isDigest, [][]byte{row("3", "ab")}},
+		"no digest":             {isDigest, [][]byte{row("3", strings.Repeat("x", 64))}},
+		"a row without columns": {isDigest, [][]byte{row()}},
+		"another digest":        {isDigest, [][]byte{row("3", sum)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			lying := func(typ byte, body []byte) [][]byte {
+				if lie.which(typ, body) {
+					return lie.say
+				}
+				return nil
+			}
+			for _, when := range []string{"measured", "run"} {
+				w := &conversation{t, g.connect(t, "sslmode=disable").PgConn().Frontend()}
+				w.query("SELECT count(*) FROM orders")
+				last = nil
+				a.looks = func(_ *proxy.Statement, i *proxy.Impact) {
+					last = i
+					if when == "run" {
+						r.lies(lying)
+					} else {
+						r.lies(nil)
+					}
+				}
+				if when == "measured" {
+					r.lies(lying)
+				}
+				w.Send(&pgproto3.Query{String: update})
+				require.NoError(t, w.Flush())
+				got := ""
+				for {
+					m, err := w.Receive()
+					if err != nil {
+						break // the session has ended
+					}
+					if e, ok := m.(*pgproto3.ErrorResponse); ok {
+						got += e.Code
+					}
+					if c, ok := m.(*pgproto3.CommandComplete); ok {
+						got += string(c.CommandTag)
+					}
+					if _, ok := m.(*pgproto3.ReadyForQuery); ok {
+						break
+					}
+				}
+				r.lies(nil)
+				done := g.exec(t, "SELECT count(*) FROM orders WHERE qty = 7")
+				if when == "run" {
+					require.Equal(t, "0", done, got)
+					require.NotContains(t, got, "UPDATE")
+				} else if last != nil && last.Holds == proxy.HoldsRows {
+					require.Equal(t, "another digest", name, "%+v", last)
+					require.Equal(t, "0", done, got)
+				}
+				g.exec(t, "UPDATE orders SET qty = 1")
+			}
+		})
+	}
+	t.Run("another number of rows", func(t *testing.T) {
+		w := &conversation{t, g.connect(t, "sslmode=disable").PgConn().Frontend()}
+		a.looks = nil
+		r.lies(func(typ byte, body []byte) [][]byte {
+			if typ == wire.CommandComplete && bytes.HasPrefix(body, []byte("UPDATE")) {
+				return [][]byte{msg(wire.CommandComplete, []byte("UPDATE 4\x00")...)}
+			}
+			return nil
+		})
+		require.Equal(t, "E(42501) Z(I)", w.query(update))
+		w.run(update)
+		require.Equal(t, "1 2 E(42501) Z(I)", w.sync())
+		w.query("BEGIN")
+		require.Equal(t, "E(42501) Z(E)", w.query(update))
+		r.lies(nil)
+		require.Equal(t, "C(ROLLBACK) Z(I)", w.query("COMMIT"))
+		require.Equal(t, "0", g.exec(t, "SELECT count(*) FROM orders WHERE qty = 7"))
+	})
+	t.Run("a transaction that goes on", func(t *testing.T) {
+		w := &conversation{t, g.connect(t, "sslmode=disable").PgConn().Frontend()}
+		w.query("SELECT 1")
+		r.lies(func(typ byte, body []byte) [][]byte {
+			if typ == wire.ReadyForQuery && body[0] == 'I' {
+				return [][]byte{msg(wire.ReadyForQuery, 'T')}
+			}
+			return nil
+		})
+		defer r.lies(nil)
+		w.Send(&pgproto3.Query{String: update})
+		require.NoError(t, w.Flush())
+		code := ""
+		for {
+			m, err := w.Receive()
+			if err != nil {
+				break
+			}
+			if e, ok := m.(*pgproto3.ErrorResponse); ok {
+				code = e.Code
+			}
+		}
+		require.Equal(t, "57P01", code, "the session ends")
+		require.Equal(t, "0", g.exec(t, "SELECT count(*) FROM orders WHERE qty = 7"))
+	})
 }
