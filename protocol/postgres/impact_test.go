@@ -1,9 +1,13 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
+	"io"
+	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/internal/testserver"
+	"github.com/sallyport/sallyport/protocol/postgres/wire"
 	"github.com/sallyport/sallyport/protocol/sql"
 	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
 	"github.com/sallyport/sallyport/proxy"
@@ -20,23 +25,24 @@ import (
 // approver is a Reviewer that measures what is held, has somebody look at it, and approves it.
 type approver struct {
 	looks func(st *proxy.Statement, i *proxy.Impact)
-	claim *proxy.Impact // of an earlier session; nil: what is measured
+	claim *proxy.Impact // of an earlier session, so that nothing is measured; nil: what is measured
 	fails error
 	ask   time.Duration // that a decision may take
 }
 
 func (a *approver) Request(ctx context.Context, _ *proxy.Session, op proxy.Op, h *proxy.Hold) (*proxy.Pending, error) {
 	st := op.(*proxy.Statement)
-	i, err := st.Measure(ctx)
-	if a.fails = err; err != nil {
-		return nil, err
+	i := a.claim
+	if i == nil {
+		var err error
+		if i, err = st.Measure(ctx); err != nil {
+			a.fails = err
+			return nil, err
+		}
 	}
 	return &proxy.Pending{ID: "1", Message: "held", Wait: func(context.Context) proxy.Verdict {
 		if a.looks != nil {
 			a.looks(st, i)
-		}
-		if a.claim != nil {
-			i = a.claim
 		}
 		v := proxy.Allow("approved")
 		v.Impact = i
@@ -461,4 +467,351 @@ func TestGuardedStatementIsCancelled(t *testing.T) {
 		}
 	}
 	require.Equal(t, "T D1 C(SELECT 1) Z(I)", w.query("SELECT 1"))
+}
+
+// A batch in which something was held ends as it would without, whatever else is in it.
+func TestImpactInBatches(t *testing.T) {
+	a := &approver{}
+	g := impactGate(t, ordersSchema+"CREATE TABLE late (id int PRIMARY KEY, of int, UNIQUE (of) DEFERRABLE INITIALLY DEFERRED); INSERT INTO late VALUES (1, 1), (2, 2)", a)
+	var last *proxy.Impact
+	a.looks = func(_ *proxy.Statement, i *proxy.Impact) { last = i }
+	c := g.connect(t, "sslmode=disable").PgConn()
+	w := &conversation{t, c.Frontend()}
+	left := func() string {
+		require.Equal(t, proxy.HoldsRows, last.Holds, "%+v", last)
+		last = nil
+		require.Equal(t, "T D1 C(SELECT 1) Z(I)", w.query("SELECT 1"))
+		return g.exec(t, "SELECT (SELECT string_agg(qty::text, '' ORDER BY id) FROM orders) || ' ' || (SELECT string_agg(of::text, '' ORDER BY id) FROM late)")
+	}
+	const one = "UPDATE orders SET qty = qty + 1 WHERE id = 1"
+
+	w.run(one)
+	w.run("SELECT 1/count(*) FROM late WHERE id = 9")
+	w.run("SELECT 1")
+	require.Equal(t, "1 2 C(UPDATE 1) 1 2 E(22012) Z(I)", w.sync())
+	require.Equal(t, "1111111111 12", left(), "all of it is taken back")
+
+	w.run(one)
+	w.run("UPDATE late SET of = 2 /* unheld */")
+	require.Equal(t, "1 2 C(UPDATE 1) 1 2 C(UPDATE 2) E(23505) Z(I)", w.sync(), "a constraint fails at the end")
+	require.Equal(t, "1111111111 12", left())
+	require.Equal(t, "E(23505) Z(I)", w.query("UPDATE late SET of = 2"), "and nothing is said to have been changed")
+	require.Equal(t, "1111111111 12", left())
+	require.Equal(t, "T D1 D2 E(23505) Z(I)", w.query("UPDATE late SET of = 2 RETURNING id"))
+	require.Equal(t, "1111111111 12", left())
+
+	for _, text := range []string{"BEGIN", "COMMIT", "SAVEPOINT s", "ROLLBACK AND CHAIN"} {
+		w.run(one)
+		w.run(text)
+		require.Equal(t, "1 2 C(UPDATE 1) 1 2 E(42501) Z(I)", w.sync(), text)
+		require.Equal(t, "1111111111 12", left())
+	}
+	w.run("BEGIN")
+	w.run(one)
+	w.run("COMMIT")
+	require.Equal(t, "1 2 C(BEGIN) 1 2 C(UPDATE 1) 1 2 C(COMMIT) Z(I)", w.sync(), "a block of the client's is hers")
+	require.Equal(t, "2111111111 12", left())
+	w.run("BEGIN")
+	w.run(one)
+	require.Equal(t, "1 2 C(BEGIN) 1 2 C(UPDATE 1) Z(T)", w.sync())
+	w.run("ROLLBACK")
+	require.Equal(t, "1 2 C(ROLLBACK) Z(I)", w.sync())
+	require.Equal(t, "2111111111 12", left())
+
+	// COPY, as the protocol has it, and with a Sync that comes before the data, as libpq sends it.
+	for _, early := range []bool{false, true} {
+		w.run(one)
+		w.run("COPY late FROM STDIN /* unheld */")
+		if early {
+			w.Send(&pgproto3.Sync{})
+		} else {
+			w.Send(&pgproto3.Flush{})
+		}
+		require.NoError(t, w.Flush())
+		for {
+			m, err := w.Receive()
+			require.NoError(t, err)
+			if _, ok := m.(*pgproto3.CopyInResponse); ok {
+				break
+			}
+			_, failed := m.(*pgproto3.ErrorResponse)
+			require.False(t, failed, "%+v", m)
+		}
+		w.Send(&pgproto3.CopyData{Data: []byte("5\t5\n")})
+		w.Send(&pgproto3.CopyDone{})
+		require.Equal(t, "C(COPY 1) Z(I)", w.sync())
+		require.Contains(t, left(), "125")
+		g.exec(t, "DELETE FROM late WHERE id = 5")
+	}
+	require.Equal(t, "4111111111 12", g.exec(t, "SELECT (SELECT string_agg(qty::text, '' ORDER BY id) FROM orders) || ' ' || (SELECT string_agg(of::text, '' ORDER BY id) FROM late)"))
+
+	// Names and portals that were given before stay what they are.
+	w.Send(&pgproto3.Parse{Name: "named", Query: "UPDATE orders SET qty = $1 WHERE id = $2", ParameterOIDs: []uint32{23, 0}})
+	w.Send(&pgproto3.Parse{Query: "SELECT 'unnamed'"})
+	w.Send(&pgproto3.Bind{DestinationPortal: "p", PreparedStatement: "named", Parameters: [][]byte{[]byte("7"), {0, 0, 0, 2}}, ParameterFormatCodes: []int16{0, 1}})
+	w.Send(&pgproto3.Bind{})
+	w.Send(&pgproto3.Execute{Portal: "p"})
+	w.Send(&pgproto3.Execute{})
+	require.Equal(t, "1 1 2 2 C(UPDATE 1) Dunnamed C(SELECT 1) Z(I)", w.sync())
+	require.EqualValues(t, 1, last.Rows)
+	require.Equal(t, proxy.Sample{Before: []string{`"2"`, `"1"`, `"open"`}, After: []string{"", `"7"`, ""}}, last.Samples[0])
+	w.Send(&pgproto3.Bind{})
+	w.Send(&pgproto3.Execute{})
+	require.Equal(t, "2 Dunnamed C(SELECT 1) Z(I)", w.sync(), "the unnamed statement outlives the Sync")
+	w.Send(&pgproto3.Bind{PreparedStatement: "named", Parameters: [][]byte{nil, []byte("2")}})
+	w.Send(&pgproto3.Execute{MaxRows: 1})
+	require.Equal(t, "2 E(23502) Z(I)", w.sync(), "the server's own error")
+	w.query("PREPARE insql AS DELETE FROM orders WHERE id = $1")
+	require.Equal(t, "C(DELETE 1) Z(I)", w.query("EXECUTE insql(3)"))
+	require.Equal(t, proxy.HoldsNothing, last.Holds)
+	require.Contains(t, strings.Join(last.Unsaid, "; "), "not measured")
+
+	w.Send(&pgproto3.Parse{Query: "DELETE FROM orders WHERE id > 7 RETURNING id"})
+	w.Send(&pgproto3.Bind{})
+	w.Send(&pgproto3.Execute{MaxRows: 1})
+	require.Equal(t, "1 2 E(42501) Z(I)", w.sync(), "rows that are fetched in parts")
+	require.Equal(t, "T D8 D9 D10 C(DELETE 3) Z(I)", w.query("DELETE FROM orders WHERE id > 7 RETURNING id"))
+}
+
+// An approval of an earlier session is compared in this one, wherever it comes.
+func TestImpactIsClaimed(t *testing.T) {
+	a := &approver{}
+	g := impactGate(t, ordersSchema, a)
+	var last *proxy.Impact
+	a.looks = func(_ *proxy.Statement, i *proxy.Impact) { last = i }
+	const update = "UPDATE orders SET status = 'done' WHERE status = 'open'"
+	first := &conversation{t, g.connect(t, "sslmode=disable").PgConn().Frontend()}
+	require.Equal(t, "C(BEGIN) Z(T)", first.query("BEGIN"))
+	require.Equal(t, "C(UPDATE 3) Z(T)", first.query(update))
+	require.Equal(t, "C(ROLLBACK) Z(I)", first.query("ROLLBACK"))
+	approved := last
+	claims := func(c *proxy.Impact, set string, want string) {
+		t.Helper()
+		for _, how := range []string{"simple", "block", "batch"} {
+			// In a session in which it is not measured.
+			w := &conversation{t, g.connect(t, "sslmode=disable").PgConn().Frontend()}
+			a.claim = c
+			if set != "" {
+				w.query(set)
+			}
+			got := ""
+			switch how {
+			case "simple":
+				got = w.query(update)
+			case "block":
+				w.query("BEGIN")
+				got = strings.NewReplacer("Z(T)", "Z(I)", "Z(E)", "Z(I)").Replace(w.query(update))
+				w.query("COMMIT")
+			default:
+				w.run(update)
+				got = strings.TrimPrefix(w.sync(), "1 2 ")
+			}
+			require.Equal(t, want+" Z(I)", got, "%s %s", how, set)
+			g.exec(t, "UPDATE orders SET status = CASE WHEN id <= 3 THEN 'open' ELSE 'closed' END")
+		}
+		a.claim = nil
+	}
+	claims(approved, "", "C(UPDATE 3)")
+	other := *approved
+	other.Digest = strings.Repeat("0", 64)
+	claims(&other, "", "E(42501)")
+	other = *approved
+	other.Rows = 4
+	claims(&other, "", "E(42501)")
+	claims(&proxy.Impact{Rows: 3, Holds: proxy.HoldsCount}, "", "C(UPDATE 3)")
+	claims(&proxy.Impact{Rows: 2, Holds: proxy.HoldsCount}, "", "E(42501)")
+	claims(&proxy.Impact{Rows: 2, Holds: proxy.HoldsNothing}, "", "C(UPDATE 3)")
+	claims(approved, "SET extra_float_digits = -5", "E(42501)")
+	g.exec(t, "CREATE FUNCTION noop() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TRIGGER t BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION noop()")
+	claims(approved, "", "E(42501)")
+	g.exec(t, "DROP TRIGGER t ON orders; ALTER TABLE orders RENAME TO old; CREATE TABLE orders (LIKE old); INSERT INTO orders SELECT * FROM old")
+	claims(approved, "", "E(42501)")
+}
+
+// relay passes connections on to a server, and changes what it says.
+type relay struct {
+	mu     sync.Mutex
+	change func(typ byte, body []byte) [][]byte // nil: as it is
+}
+
+func (r *relay) lies(change func(typ byte, body []byte) [][]byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.change = change
+}
+
+func (r *relay) serve(server string) func(c net.Conn) {
+	return func(c net.Conn) {
+		s, err := net.Dial("tcp", server)
+		if err != nil {
+			return
+		}
+		defer s.Close()
+		go func() {
+			defer s.Close()
+			io.Copy(s, c)
+		}()
+		said := wire.NewReader(s)
+		for {
+			typ, body, err := said.ReadMessage(64 << 20)
+			if err != nil {
+				return
+			}
+			r.mu.Lock()
+			var out [][]byte
+			if r.change != nil {
+				out = r.change(typ, body)
+			}
+			r.mu.Unlock()
+			if out == nil {
+				out = [][]byte{msg(typ, body...)}
+			}
+			if _, err := c.Write(bytes.Join(out, nil)); err != nil {
+				return
+			}
+		}
+	}
+}
+
+// A server that lies while it is measured, or while what was approved runs, is not believed, hangs
+// nothing and costs little; what it says of other rows than those that were approved does not count as these.
+func TestImpactOfAServerThatLies(t *testing.T) {
+	r := &relay{}
+	var last *proxy.Impact
+	a := &approver{ask: 6 * time.Second}
+	g := impactGate(t, ordersSchema, a)
+	resource := g.Gateway.Revision().Directory.(proxy.Resources)[0]
+	resource.Address = backdoor(t, r.serve(g.pg.Address()))
+	isTable := func(typ byte, body []byte) bool {
+		return typ == wire.DataRow && bytes.Contains(body, []byte(`"triggers"`))
+	}
+	isDigest := func(typ byte, body []byte) bool {
+		return typ == wire.DataRow && len(body) == 2+4+1+4+64 && body[1] == 2
+	}
+	row := func(values ...string) []byte {
+		list := make([][]byte, len(values))
+		for i, v := range values {
+			list[i] = []byte(v)
+		}
+		return wire.AppendRow(nil, list)
+	}
+	sum := strings.Repeat("ab", 32)
+	const update = "UPDATE orders SET qty = 7 WHERE status = 'open'"
+	g.exec(t, "ALTER TABLE orders ADD COLUMN gone int; ALTER TABLE orders DROP COLUMN gone")
+	for name, lie := range map[string]struct {
+		which func(typ byte, body []byte) bool
+		say   [][]byte
+	}{
+		"no table":              {isTable, [][]byte{{}}},
+		"a table of nothing":    {isTable, [][]byte{row("{}")}},
+		"no JSON":               {isTable, [][]byte{row("x")}},
+		"two tables":            {isTable, [][]byte{row(`{"oid":"1","name":"a"}`), row(`{"oid":"1","name":"a"}`)}},
+		"another kind":          {isTable, [][]byte{row(`{"oid":"1","name":"a","kind":"f"}`)}},
+		"a huge table":          {isTable, [][]byte{row(strings.Repeat("x", 10<<20))}},
+		"more columns":          {isTable, [][]byte{row("a", "b", "c")}},
+		"no rows":               {isDigest, [][]byte{{}}},
+		"less than none":        {isDigest, [][]byte{row("-1", sum)}},
+		"more than there are":   {isDigest, [][]byte{row("99999999999999999999", sum)}},
+		"many":                  {isDigest, [][]byte{row("10002", sum)}},
+		"a short digest":        {isDigest, [][]byte{row("3", "ab")}},
+		"no digest":             {isDigest, [][]byte{row("3", strings.Repeat("x", 64))}},
+		"a row without columns": {isDigest, [][]byte{row()}},
+		"another digest":        {isDigest, [][]byte{row("3", sum)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			lying := func(typ byte, body []byte) [][]byte {
+				if lie.which(typ, body) {
+					return lie.say
+				}
+				return nil
+			}
+			for _, when := range []string{"measured", "run"} {
+				w := &conversation{t, g.connect(t, "sslmode=disable").PgConn().Frontend()}
+				w.query("SELECT count(*) FROM orders")
+				last = nil
+				a.looks = func(_ *proxy.Statement, i *proxy.Impact) {
+					last = i
+					if when == "run" {
+						r.lies(lying)
+					} else {
+						r.lies(nil)
+					}
+				}
+				if when == "measured" {
+					r.lies(lying)
+				}
+				w.Send(&pgproto3.Query{String: update})
+				require.NoError(t, w.Flush())
+				got := ""
+				for {
+					m, err := w.Receive()
+					if err != nil {
+						break // the session has ended
+					}
+					if e, ok := m.(*pgproto3.ErrorResponse); ok {
+						got += e.Code
+					}
+					if c, ok := m.(*pgproto3.CommandComplete); ok {
+						got += string(c.CommandTag)
+					}
+					if _, ok := m.(*pgproto3.ReadyForQuery); ok {
+						break
+					}
+				}
+				r.lies(nil)
+				done := g.exec(t, "SELECT count(*) FROM orders WHERE qty = 7")
+				if when == "run" {
+					require.Equal(t, "0", done, got)
+					require.NotContains(t, got, "UPDATE")
+				} else if last != nil && last.Holds == proxy.HoldsRows {
+					require.Equal(t, "another digest", name, "%+v", last)
+					require.Equal(t, "0", done, got)
+				}
+				g.exec(t, "UPDATE orders SET qty = 1")
+			}
+		})
+	}
+	t.Run("another number of rows", func(t *testing.T) {
+		w := &conversation{t, g.connect(t, "sslmode=disable").PgConn().Frontend()}
+		a.looks = nil
+		r.lies(func(typ byte, body []byte) [][]byte {
+			if typ == wire.CommandComplete && bytes.HasPrefix(body, []byte("UPDATE")) {
+				return [][]byte{msg(wire.CommandComplete, []byte("UPDATE 4\x00")...)}
+			}
+			return nil
+		})
+		require.Equal(t, "E(42501) Z(I)", w.query(update))
+		w.run(update)
+		require.Equal(t, "1 2 E(42501) Z(I)", w.sync())
+		w.query("BEGIN")
+		require.Equal(t, "E(42501) Z(E)", w.query(update))
+		r.lies(nil)
+		require.Equal(t, "C(ROLLBACK) Z(I)", w.query("COMMIT"))
+		require.Equal(t, "0", g.exec(t, "SELECT count(*) FROM orders WHERE qty = 7"))
+	})
+	t.Run("a transaction that goes on", func(t *testing.T) {
+		w := &conversation{t, g.connect(t, "sslmode=disable").PgConn().Frontend()}
+		w.query("SELECT 1")
+		r.lies(func(typ byte, body []byte) [][]byte {
+			if typ == wire.ReadyForQuery && body[0] == 'I' {
+				return [][]byte{msg(wire.ReadyForQuery, 'T')}
+			}
+			return nil
+		})
+		defer r.lies(nil)
+		w.Send(&pgproto3.Query{String: update})
+		require.NoError(t, w.Flush())
+		code := ""
+		for {
+			m, err := w.Receive()
+			if err != nil {
+				break
+			}
+			if e, ok := m.(*pgproto3.ErrorResponse); ok {
+				code = e.Code
+			}
+		}
+		require.Equal(t, "57P01", code, "the session ends")
+		require.Equal(t, "0", g.exec(t, "SELECT count(*) FROM orders WHERE qty = 7"))
+	})
 }
