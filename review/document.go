@@ -16,6 +16,7 @@ type document struct {
 	Sums   *sums    `json:"sums,omitempty"`
 	Marks  []string `json:"marks,omitempty"`  // of its transitions, in order
 	Sealed []byte   `json:"sealed,omitempty"` // what is private of it
+	Said   *said    `json:"said,omitempty"`   // what approvers do not read, where nothing is sealed
 }
 
 // write is the write of a request's document.
@@ -24,7 +25,11 @@ func (d *Desk) write(doc store.Document, r *Request) (store.Write, error) {
 	if err != nil {
 		return store.Write{}, err
 	}
-	if doc.Body, err = compact(document{public, public.sums, r.marks, sealed}); err != nil {
+	kept := document{Request: public, Sums: public.sums, Marks: r.marks, Sealed: sealed}
+	if sealed == nil {
+		kept.Said = r.said
+	}
+	if doc.Body, err = compact(kept); err != nil {
 		return store.Write{}, err
 	}
 	doc.Expires = time.Time{}
@@ -65,7 +70,7 @@ func (d *Desk) requestOf(ctx context.Context, doc store.Document) (*Request, err
 		return nil, err
 	}
 	r := kept.Request
-	r.sums, r.marks = kept.Sums, kept.Marks
+	r.sums, r.marks, r.said = kept.Sums, kept.Marks, kept.Said
 	if err := open(d.Sealer, requestPurpose+r.ID, r, kept.Sealed); err != nil {
 		return nil, fmt.Errorf("reading request %q: %w", doc.Name, err)
 	}

@@ -19,10 +19,16 @@ const (
 	noticePurpose  = "notice "
 )
 
-// private is what is sealed of a request: what an operation would do may hold data of others.
-type private struct {
+// said is what an operation says.
+type said struct {
 	Text      string   `json:"text"`
 	Arguments []string `json:"arguments,omitempty"`
+}
+
+// private is what is sealed of a request: what an operation would do may hold data of others.
+type private struct {
+	said
+	Hidden *said `json:"hidden,omitempty"` // with what approvers do not read; nil: they read all
 	// These could be tried on what is guessed.
 	Content string `json:"content,omitempty"`
 	Sums    *sums  `json:"sums,omitempty"`
@@ -33,7 +39,7 @@ func seal(s Sealer, purpose string, r *Request) (public *Request, sealed []byte,
 	if r.Access != nil || s == nil {
 		return r, nil, nil
 	}
-	plain, err := compact(private{r.Text, r.Arguments, r.Content, r.sums})
+	plain, err := compact(private{said{r.Text, r.Arguments}, r.said, r.Content, r.sums})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -70,6 +76,6 @@ func open(s Sealer, purpose string, r *Request, sealed []byte) error {
 	if err := json.Unmarshal(plain, &p); err != nil {
 		return errors.New("what is sealed of it is damaged")
 	}
-	r.Text, r.Arguments, r.Content, r.sums = p.Text, p.Arguments, p.Content, p.Sums
+	r.Text, r.Arguments, r.said, r.Content, r.sums = p.Text, p.Arguments, p.Hidden, p.Content, p.Sums
 	return nil
 }

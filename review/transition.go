@@ -101,7 +101,10 @@ func (d *Desk) commit(ctx context.Context, w store.Write, r *Request, s step) (i
 func (d *Desk) note(ctx context.Context, r *Request, state, reason string) error {
 	n := &proxy.RequestNote{
 		ID: r.ID, State: state, Hash: r.Hash, Requester: r.Requester, For: r.For, Session: r.Session, Operation: r.Operation, Rules: r.Rules,
-		DecidedBy: r.DecidedBy, Channel: r.Channel, Reason: reason, Mark: r.marks[len(r.marks)-1],
+		DecidedBy: r.DecidedBy, Channel: r.Channel, Reason: reason,
+	}
+	if state != Revealed { // which changes nothing
+		n.Mark = r.marks[len(r.marks)-1]
 	}
 	if state == string(Approved) {
 		n.Signed = r.Signed
