@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -39,6 +40,11 @@ func (l *Log) SignGrant(g *proxy.Grant) (string, error) {
 		return "", fmt.Errorf("signing the grant of request %s: %w", g.Request, err)
 	}
 	return string(signed), nil
+}
+
+// OpenGrant returns a grant that the log has signed. A log is the signer of a gateway that shares its store with no other.
+func (l *Log) OpenGrant(_ context.Context, signed string) (*proxy.Grant, error) {
+	return OpenGrant(signed, l.tree.public)
 }
 
 // GrantOrigin is the name of the log that a grant says has signed it. It proves nothing.

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -11,58 +10,39 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// Reviews returns the transitions of requests that the gateway's own record has at the end of the run before this one, since a time,
-// in their order: a gateway that is killed may have put some on record that were not made then. Those that it had put on record as
-// not made are left out.
+// reviewsWithin is how long before the end of a run a transition was recorded that may not have been made: longer than a store takes
+// for any write.
+const reviewsWithin = 10 * time.Minute
+
+// undoneState is the state of a note about what was on record and was not made.
+const undoneState = "undone"
+
+// Reviews returns the transitions of requests that the gateway's own record has at the very end of the run before this one, and since
+// a time, in their order: a gateway that is killed may have put some on record that were not made then. Those that it had put on
+// record as not made are left out.
 func (l *Log) Reviews(since time.Time) ([]proxy.RequestNote, error) {
-	var list []*Event
-	undone := make(map[string]bool)
-	read := func(id string) (first, last Event, err error) {
-		err = l.archive.readBy(l.archive.presentKey, id, func(raw []byte) bool {
-			last = Event{}
-			if err := json.Unmarshal(raw, &last); err != nil {
-				return true
-			}
-			if first.Type == "" {
-				first = last
-			}
-			state, ok := strings.CutPrefix(last.Type, ReviewPrefix)
-			switch {
-			case !ok || last.Mark == "":
-			case state == undoneState:
-				undone[last.Mark] = true
-			case last.When().After(since):
-				e := last
-				list = append(list, &e)
-			}
-			return true
-		})
-		return first, last, err
-	}
-	// The record goes on in another one once a day and when it has grown, which may have been a moment before.
-	next := func(e Event) string {
-		if e.Type == GatewayRotate {
-			return e.Name
-		}
-		return ""
-	}
 	if l.before == "" {
 		return nil, nil
 	}
-	first, last, err := read(l.before)
-	if id := next(first); err == nil && id != "" {
-		_, _, err = read(id)
+	// The record goes on in another one once a day and when it has grown, which may have been a moment before.
+	r := reviews{archive: l.archive, undone: make(map[string]bool)}
+	first, last, err := r.read(l.before)
+	if first.Type == GatewayRotate && err == nil {
+		_, _, err = r.read(first.Name)
 	}
-	for id := next(last); err == nil && id != ""; id = next(last) {
-		_, last, err = read(id)
+	for last.Type == GatewayRotate && err == nil {
+		_, last, err = r.read(last.Name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the gateway's own record of the run before: %w", err)
 	}
-	slices.SortStableFunc(list, func(a, b *Event) int { return cmp.Compare(a.Time, b.Time) })
+	if from := r.end.Add(-reviewsWithin); from.After(since) {
+		since = from
+	}
+	slices.SortStableFunc(r.list, func(a, b *Event) int { return strings.Compare(a.Time, b.Time) })
 	var notes []proxy.RequestNote
-	for _, e := range list {
-		if undone[e.Mark] {
+	for _, e := range r.list {
+		if r.undone[e.Mark] || e.When().Before(since) {
 			continue
 		}
 		n := proxy.RequestNote{
@@ -77,5 +57,40 @@ func (l *Log) Reviews(since time.Time) ([]proxy.RequestNote, error) {
 	return notes, nil
 }
 
-// undoneState is the state of a note about what was on record and was not made.
-const undoneState = "undone"
+// reviews are the transitions of requests in some of the gateway's own records.
+type reviews struct {
+	archive *Archive
+	list    []*Event
+	undone  map[string]bool // marks
+	end     time.Time       // of what happened
+}
+
+// read reads a record, and returns its first and its last event.
+func (r *reviews) read(id string) (first, last *Event, err error) {
+	first, last = &Event{}, &Event{}
+	var broken error
+	err = r.archive.readBy(r.archive.presentKey, id, func(raw []byte) bool {
+		last = &Event{}
+		if broken = json.Unmarshal(raw, last); broken != nil {
+			return false
+		}
+		if first.Type == "" {
+			first = last
+		}
+		if at := last.When(); last.Type != SessionRecovered && at.After(r.end) {
+			r.end = at
+		}
+		switch state, ok := strings.CutPrefix(last.Type, ReviewPrefix); {
+		case !ok || last.Mark == "":
+		case state == undoneState:
+			r.undone[last.Mark] = true
+		default:
+			r.list = append(r.list, last)
+		}
+		return true
+	})
+	if err == nil {
+		err = broken
+	}
+	return first, last, err
+}

@@ -158,7 +158,7 @@ func (s *approvedSession) reviewed(e *Event) {
 		g, err := OpenGrant(e.Signed, s.log)
 		switch {
 		case err != nil:
-		case g.Request != e.Request || g.State != state || g.Hash != e.Hash || g.Requester != e.User || g.For != e.For:
+		case g.Request != e.Request || g.State != proxy.GrantApproved || g.Hash != e.Hash || g.Requester != e.User || g.For != e.For:
 			err = errors.New("what is signed is another")
 		default:
 			return
@@ -192,10 +192,18 @@ func (s *approvedSession) approved(e *Event, x *Approved) {
 	s.Proven++
 }
 
+// connectSlack is how long it may take from the moment at which somebody is let in until that is recorded, and how far the gateways'
+// readings of their store's clock may differ. An operation has the time at which its approval was used in the store.
+const connectSlack = 10 * time.Second
+
 // covers holds that what ran in a session is what was granted.
 func covers(g *proxy.Grant, in, e *Event, x *Approved) error {
 	at, err := time.Parse(time.RFC3339Nano, x.At)
 	access := len(g.Actions) > 0
+	slack := time.Duration(0)
+	if access {
+		slack = connectSlack
+	}
 	who := func(user, of string) string {
 		if of == "" {
 			return user
@@ -216,9 +224,9 @@ func covers(g *proxy.Grant, in, e *Event, x *Approved) error {
 		return fmt.Errorf("it was approved at %s, and ran at %s", where(g.Resource, g.Account, g.Database), where(in.Resource, in.Account, in.Database))
 	case err != nil:
 		return errors.New("its record does not say when it was used")
-	case at.Before(g.From):
+	case at.Add(slack).Before(g.From):
 		return fmt.Errorf("it was used at %s, and was approved from %s on", stamp(at), stamp(g.From))
-	case !at.Before(g.NotAfter):
+	case !at.Add(-slack).Before(g.NotAfter):
 		return fmt.Errorf("it was used at %s, and was approved until %s", stamp(at), stamp(g.NotAfter))
 	case access && e.Kind != proxy.KindConnect.String():
 		return fmt.Errorf("access was approved, and what ran is of the kind %s", e.Kind)
@@ -287,8 +295,17 @@ func opOf(e *Event) proxy.Op {
 // before.
 func (v *approvalVerifier) finish() {
 	announced := make(map[runOf]bool)
-	for mark, r := range v.used {
-		announced[r] = !v.undone[mark]
+	by := make(map[string][]runOf)
+	for _, mark := range slices.Sorted(maps.Keys(v.used)) {
+		if r := v.used[mark]; !v.undone[mark] {
+			announced[r] = true
+			by[r.request] = append(by[r.request], r)
+		}
+	}
+	for _, request := range slices.Sorted(maps.Keys(by)) {
+		if list := by[request]; len(list) > 1 {
+			v.problem(fmt.Sprintf("the gateway's own record has request %s as used %d times: by %v and %v", quoteID(request), len(list), list[0], list[1]))
+		}
 	}
 	for _, request := range slices.Sorted(maps.Keys(v.ran)) {
 		r := v.ran[request]

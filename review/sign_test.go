@@ -19,6 +19,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/teststore"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 	"github.com/sallyport/sallyport/review"
 	"github.com/sallyport/sallyport/store"
 )
@@ -155,6 +156,14 @@ func TestForged(t *testing.T) {
 		"approved": func(t *testing.T, d *desk) (string, string) {
 			r := d.held(t, del("DELETE FROM t"))
 			d.votes(t, &r, "bob")
+			return r.ID, r.Hash
+		},
+		"concealed": func(t *testing.T, d *desk) (string, string) {
+			s, err := proxytest.Open(&proxy.Gateway{Reviewer: d}, d, veil{}, holder{ops})
+			require.NoError(t, err)
+			r, verdict := d.asking(t, s, del("DELETE FROM t WHERE a = 'nougat'"))
+			s.Kill(proxy.ErrShutdown)
+			<-verdict
 			return r.ID, r.Hash
 		},
 		"asked": func(t *testing.T, d *desk) (string, string) { r := d.asks(t); return r.ID, r.Hash },

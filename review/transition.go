@@ -22,7 +22,7 @@ type step struct {
 // keep records a transition and writes it. One that gives something is not made when it cannot be recorded.
 func (d *Desk) keep(ctx context.Context, doc store.Document, r *Request, s step) (version int64, err error) {
 	r.describe()
-	r.marks = append(slices.Clip(r.marks), newMark())
+	r.marks = append(slices.Clone(r.marks[max(0, len(r.marks)-maxMarks+1):]), newMark())
 	if err := d.sign(r); err != nil {
 		return 0, err
 	}
@@ -46,6 +46,9 @@ func (d *Desk) keep(ctx context.Context, doc store.Document, r *Request, s step)
 	}
 	return version, err
 }
+
+// maxMarks is how many of its last transitions a request keeps the marks of.
+const maxMarks = 100
 
 // newMark names a transition: the record has it, and the store when it was made.
 func newMark() string { return strings.ToLower(rand.Text()[:12]) }
@@ -114,9 +117,12 @@ func (d *Desk) commit(ctx context.Context, w store.Write, r *Request, s step) (i
 func (d *Desk) note(ctx context.Context, r *Request, state, reason string) error {
 	n := &proxy.RequestNote{
 		ID: r.ID, State: state, Hash: r.Hash, Requester: r.Requester, For: r.For, Session: r.Session, Operation: r.Operation, Rules: r.Rules,
-		DecidedBy: r.DecidedBy, Channel: r.Channel, Reason: reason, Mark: r.mark(),
+		DecidedBy: r.DecidedBy, Channel: r.Channel, Reason: reason,
 	}
-	if state == string(Approved) {
+	if state != Revealed { // which changes nothing
+		n.Mark = r.mark()
+	}
+	if r.State == Approved && state != Undone {
 		n.Signed = r.Signed
 	}
 	if r.Use != nil {
