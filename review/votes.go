@@ -212,8 +212,14 @@ func (d *Desk) Cancel(ctx context.Context, id string, by *proxy.Identity) (*Requ
 func (d *Desk) Revoke(ctx context.Context, id string, v Vote, permitted bool) (*Request, error) {
 	v.Reason = strings.TrimSpace(v.Reason)
 	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
+		may, err := permitted, error(nil)
+		if !may {
+			may, err = d.ApproverOf(ctx, r, v.By)
+		}
 		switch {
-		case v.By == nil || !permitted && !d.ApproverOf(ctx, r, v.By):
+		case err != nil:
+			return step{}, err
+		case v.By == nil || !may:
 			return step{}, ErrIneligible
 		case r.State != Approved:
 			return step{}, r.decided()
