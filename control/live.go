@@ -205,7 +205,7 @@ func (l *follower) changedRequests() (out LiveRequests) {
 	c.permitted = l.permits(Review)
 	now := make(map[string]int64)
 	desk.Each(func(r *review.Request, version int64) {
-		if !l.handler.seesRequest(&c, r) {
+		if !l.handler.lists(&c, r) {
 			return
 		}
 		now[r.ID] = version
