@@ -1,12 +1,15 @@
 package console_test
 
 import (
+	"fmt"
+	"net"
 	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/sallyport/sallyport/identity/identitytest"
 	"github.com/sallyport/sallyport/internal/browsertest"
 )
 
@@ -316,4 +319,72 @@ func TestAdminister(t *testing.T) {
 	b.Press("jo")
 	b.Has("dialog", "admin.user")
 	b.Sees("eve")
+}
+
+// TestProvider: somebody of an identity provider signs in there and comes back to where she was going.
+func TestProvider(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	dev := identitytest.StartProvider(t, "https://"+address+"/auth/dev/callback")
+	dev.Groups(t, "alice", "dba")
+	t.Setenv("CLIENT_SECRET", "secret")
+	h := openAt(t, address, `
+  - {name: dbas, groups: ["dev:dba"], resources: [orders], allow: [connect, read]}`, fmt.Sprintf("\n  providers: [{name: dev, issuer: %q, client_id: web, client_secret: \"env:CLIENT_SECRET\", scopes: [profile], groups: {claim: groups}}]", dev.Issuer))
+	b := browsertest.Open(t)
+	b.Go(h.url + "/connections?q=orders")
+	b.Has("link", "Continue with dev")
+	b.Accessible("sign in at a provider")
+	b.Shot("signin-provider")
+	b.Click("link", "Continue with dev")
+	b.Has("button", "Log in") // at the provider
+	b.Eval(`(() => { document.querySelector("[name=username]").value = "alice"; document.querySelector("[name=password]").value = "password"; document.querySelector("form").requestSubmit(); return true; })()`)
+	b.Has("heading", "Connections")
+	b.Has("link", "orders")
+	b.SeesNot("reports")
+}
+
+// TestLongList: a list of 100,000 sessions is as fast as a short one, for the rows in sight are all that is on the page.
+func TestLongList(t *testing.T) {
+	h := open(t, "")
+	b := browsertest.Open(t)
+	b.Script(`{
+		const all = Array.from({length: 100000}, (_, i) => ({id: "s" + i, start: new Date(Date.now() - i * 1000).toISOString(), user: "user" + i, method: "scram", resource: "orders", protocol: "postgres", operations: i, waiting: 0}));
+		window.EventSource = class extends EventTarget {
+			static CLOSED = 2;
+			constructor() {
+				super();
+				setTimeout(() => { for (const [name, data] of [["hello", {now: new Date().toISOString()}], ["sessions", {all: true, set: all}], ["requests", {all: true}]])
+					this.dispatchEvent(new MessageEvent(name, {data: JSON.stringify(data)})); }, 100);
+			}
+			close() {}
+		};
+	}`)
+	b.Go(h.url + "/")
+	h.signIn(b, "ada")
+	b.Go(h.url + "/sessions?state=live")
+	b.Has("any", "user7")
+	rows := func() {
+		t.Helper()
+		if n := browsertest.Eval[int](b, `document.querySelectorAll("[role=row]").length`); n > 200 {
+			t.Errorf("%d rows are on the page", n)
+		}
+	}
+	rows()
+	longest := browsertest.Eval[float64](b, `new Promise((done) => {
+		const box = document.querySelector(".rows"); let last = performance.now(), longest = 0, n = 0;
+		const step = (now) => { if (n > 5) longest = Math.max(longest, now - last); last = now; box.scrollTop += 25000; if (++n < 120) requestAnimationFrame(step); else done(longest); };
+		requestAnimationFrame(step);
+	})`)
+	t.Logf("the longest frame took %.0f ms", longest)
+	rows()
+	b.Has("any", "user93")
+	b.Press("k")
+	b.Has("any", "user99999")
+	if height := browsertest.Eval[float64](b, `document.querySelector(".rows").scrollHeight`); height < 100000*32 {
+		t.Errorf("the list is %g px high", height)
+	}
 }
