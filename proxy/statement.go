@@ -377,6 +377,9 @@ type Reading struct {
 	ANSIQuotes        bool // MySQL: double quotes delimit names
 	Version           int  // the server's version as a number: 150004, 101106
 	MariaDB           bool
+	// Certain says that the session is known to read text so, and in no other way: a text that
+	// changes this itself is the exception. MySQL only.
+	Certain bool
 	// Names says how names mean something else to the session than the catalog says.
 	Names Names
 }
