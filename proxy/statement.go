@@ -29,7 +29,7 @@ type Statement struct {
 // Arg is one bound parameter.
 type Arg struct {
 	Value  []byte // nil is NULL
-	Type   uint32 // the resource's number for the type, 0 when unspecified
+	Type   uint32 // as ShapeColumn.Type has it, 0 when unspecified
 	Binary bool
 	Text   []byte // a binary Value as text, where the handler can tell; nil otherwise
 }

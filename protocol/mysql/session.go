@@ -65,6 +65,9 @@ func (h *Handler) open(ctx context.Context, c *proxy.Conn, hi *hello) (s *sessio
 	l := login{
 		capabilities: hi.response.Capabilities, charset: hi.response.Charset, database: string(hi.response.Database), attrs: hi.response.Attrs,
 	}
+	if l.database == "" {
+		l.database = s.settings.Schema
+	}
 	params := map[string]string{}
 	if l.database != "" {
 		params["database"] = l.database

@@ -25,6 +25,8 @@ type Settings struct {
 	// Plaintext allows a secret to be proven over a connection without TLS to an
 	// address that is neither loopback nor a Unix socket.
 	Plaintext bool `yaml:"plaintext"`
+	// Schema is the database that is current when the client names none.
+	Schema string `yaml:"schema"`
 	// ServerVersion is what clients are told of the server's version before the gateway
 	// has seen it, such as "10.11.6-MariaDB".
 	ServerVersion string `yaml:"server_version"`
