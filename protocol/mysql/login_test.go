@@ -88,8 +88,13 @@ func TestUpstreamLogin(t *testing.T) {
 		user, password string
 		tls, in        bool
 	}{
-		{"ed", "secret", false, true}, {"ed", "secret", true, true}, {"ed", "wrong", true, false}, {"tls", "secret", true, true}, {"tls", "secret", false, false},
-		{"none", "", false, true}, {"none", "x", false, false},
+		{"ed", "secret", false, true},
+		{"ed", "secret", true, true},
+		{"ed", "wrong", true, false},
+		{"tls", "secret", true, true},
+		{"tls", "secret", false, false},
+		{"none", "", false, true},
+		{"none", "x", false, false},
 	} {
 		g := startGate(t, gateConfig{user: c.user, password: c.password, tls: c.tls})
 		err := g.connects(t, "alice", "wonder")
