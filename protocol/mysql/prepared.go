@@ -263,7 +263,7 @@ func (u *up) fetch(c *command) error {
 		return u.noStatement(c, id)
 	}
 	a := st.cursor
-	a.phase, a.seq = phaseRows, 1
+	a.phase = phaseRows
 	return u.pass(a, c)
 }
 

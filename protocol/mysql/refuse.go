@@ -111,6 +111,8 @@ func fatal(err error) wire.Error {
 		return fault(codeOutOfOrder, stateProtocol, err.Error())
 	case errors.As(err, &panicky):
 		return fault(codeInternal, stateGeneral, "internal error of the gateway")
+	case errors.Is(err, errServerLeft):
+		return fault(codeKilled, stateKilled, errServerLeft.Error())
 	case errors.Is(err, context.Canceled):
 		return fault(codeKilled, stateKilled, "the session was ended")
 	case errors.Is(err, proxy.ErrDeadline), errors.Is(err, proxy.ErrIdle), errors.Is(err, proxy.ErrStuck):

@@ -239,6 +239,7 @@ func (u *up) owe(a *answer, frame, payload []byte) error {
 	a.filtered = u.wantsRows()
 	a.outSeq = u.outSeq
 	u.last = a
+	a.seq = 1
 	if frame == nil {
 		u.out, a.seq = wire.AppendPacket(u.out[:0], 0, payload)
 		frame = u.out
