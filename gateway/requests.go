@@ -19,7 +19,12 @@ import (
 func (g *Gateway) openDesk(ctx context.Context) error {
 	g.desk = &review.Desk{Store: g.state.store, Note: g.gateway.Note, Who: g.now, Sealer: g.state.sealer, Told: g.outbox.Writes, Seen: g.seen.Load, Log: g.log}
 	g.grants, g.control.Requests = grants{g.desk}, g.desk
-	return g.desk.Load(ctx)
+	if err := g.desk.Load(ctx); err != nil {
+		return err
+	}
+	g.openOffline()
+	g.control.Offline = g.offline
+	return nil
 }
 
 // grants are those of a desk, as access rules know them.
