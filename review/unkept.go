@@ -84,7 +84,12 @@ func (d *Desk) Opens(id string) bool {
 
 // endUnkept takes back what the store does not have.
 func (d *Desk) endUnkept(ctx context.Context, r *Request, s step) (*Request, error) {
-	_ = d.note(ctx, r, s.event, s.reason) // who records says that it could not be; what takes something away is done all the same
+	n := &proxy.RequestNote{
+		ID: r.ID, State: s.event, Hash: r.Hash, Requester: r.Requester, Rules: r.Rules, DecidedBy: r.DecidedBy, Channel: r.Channel, Reason: s.reason,
+		Resource: r.Resource, Account: r.Account, Until: r.Access.Grant.Until,
+	}
+	// Who records says that it could not be; what takes something away is done all the same.
+	_ = d.Note(ctx, &proxy.Note{Kind: proxy.NoteReview, By: "review", Request: n})
 	d.Admit(r)
 	if err := d.Unkept(r, false); err != nil {
 		return r, fmt.Errorf("it is taken back, and counts again after a restart of the gateway, since that could not be kept: %w", err)
