@@ -38,49 +38,10 @@ type Bundle struct {
 
 // Export makes a session's bundle. The session must be sealed.
 func (a *Archive) Export(id string) (*Bundle, error) {
-	path, _, err := a.find(id)
-	if err != nil {
-		return nil, fmt.Errorf("session %s: %w", id, err)
-	}
-	b := &Bundle{Format: bundleFormat, Session: id, Index: -1}
-	// The checkpoint first: what is listed then is there for it.
-	head, err := os.ReadFile(filepath.Join(a.dir, "log", "checkpoint"))
+	b, path, err := a.prove(id)
 	if err != nil {
 		return nil, err
 	}
-	public, err := os.ReadFile(filepath.Join(a.dir, "log", "key.pub"))
-	if err != nil {
-		return nil, err
-	}
-	b.Public = strings.TrimSpace(string(public))
-	signed, err := openCheckpoint(head, b.Public)
-	if err != nil {
-		return nil, err
-	}
-	lines, err := readLeaves(filepath.Join(a.dir, "log", "leaves"))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(lines)) < signed.N {
-		return nil, errShortened
-	}
-	mem := &memoryTree{}
-	for i := range signed.N {
-		if err := mem.add([]byte(lines[i])); err != nil {
-			return nil, err
-		}
-		if strings.HasPrefix(lines[i], id+" ") {
-			b.Index, b.Leaf = i, lines[i]
-		}
-	}
-	if b.Index < 0 {
-		return nil, fmt.Errorf("session %s is not sealed yet", id)
-	}
-	proof, err := tlog.ProveRecord(signed.N, b.Index, mem)
-	if err != nil {
-		return nil, err
-	}
-	b.Proof, b.Checkpoint = proof, string(head)
 	f, err := a.cabinet.open(path)
 	if err != nil {
 		return nil, err
@@ -107,6 +68,54 @@ func (a *Archive) Export(id string) (*Bundle, error) {
 		return nil, fmt.Errorf("session %s: %w", id, err)
 	}
 	return b, nil
+}
+
+// prove makes a session's bundle without its record, and returns where that is.
+func (a *Archive) prove(id string) (b *Bundle, path string, err error) {
+	path, _, err = a.find(id)
+	if err != nil {
+		return nil, "", fmt.Errorf("session %s: %w", id, err)
+	}
+	b = &Bundle{Format: bundleFormat, Session: id, Index: -1}
+	// The checkpoint first: what is listed then is there for it.
+	head, err := os.ReadFile(filepath.Join(a.dir, "log", "checkpoint"))
+	if err != nil {
+		return nil, "", err
+	}
+	public, err := os.ReadFile(filepath.Join(a.dir, "log", "key.pub"))
+	if err != nil {
+		return nil, "", err
+	}
+	b.Public = strings.TrimSpace(string(public))
+	signed, err := openCheckpoint(head, b.Public)
+	if err != nil {
+		return nil, "", err
+	}
+	lines, err := readLeaves(filepath.Join(a.dir, "log", "leaves"))
+	if err != nil {
+		return nil, "", err
+	}
+	if int64(len(lines)) < signed.N {
+		return nil, "", errShortened
+	}
+	mem := &memoryTree{}
+	for i := range signed.N {
+		if err := mem.add([]byte(lines[i])); err != nil {
+			return nil, "", err
+		}
+		if strings.HasPrefix(lines[i], id+" ") {
+			b.Index, b.Leaf = i, lines[i]
+		}
+	}
+	if b.Index < 0 {
+		return nil, "", fmt.Errorf("session %s: %w", id, ErrUnsealed)
+	}
+	proof, err := tlog.ProveRecord(signed.N, b.Index, mem)
+	if err != nil {
+		return nil, "", err
+	}
+	b.Proof, b.Checkpoint = proof, string(head)
+	return b, path, nil
 }
 
 // ReadBundle reads a bundle. Nothing of it is verified.

@@ -56,6 +56,7 @@ const (
 	AdminList       = "admin.list"       // looked at the open sessions, or at one
 	AdminKill       = "admin.kill"       // ended a session
 	AdminWatch      = "admin.watch"      // watched a session
+	AdminRead       = "admin.read"       // looked at what is on record: of a session, or what fits what reason says
 	AdminErase      = "admin.erase"      // destroyed a session's key, and with it its content
 	AdminHold       = "admin.hold"       // kept a session from being erased
 	AdminRelease    = "admin.release"    // let it be erased again
@@ -104,6 +105,7 @@ type Event struct {
 	Database string            `json:"database,omitempty"`
 	Protocol string            `json:"protocol,omitempty"`
 	Remote   string            `json:"remote,omitempty"`
+	Via      string            `json:"via,omitempty"` // how the client came, such as "console"; empty is by a listener
 	Deadline string            `json:"deadline,omitempty"`
 	Config   string            `json:"config,omitempty"` // the digest of the configuration; in gateway.config too
 	Policy   string            `json:"policy,omitempty"` // the version of its rules

@@ -50,6 +50,7 @@ func (l *Log) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error
 	l.recorders.Store(s.ID, r)
 	hooks := proxy.Hooks{Start: r.start, Noted: r.note, Done: r.done, Close: r.close}
 	if r.recording.wantsFlow() {
+		hooks.Show = proxy.HidesNothing
 		hooks.Flow = func(_ context.Context, op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
 			return r.flow(op, shape)
 		}
@@ -201,6 +202,7 @@ func session(b []byte, s *proxy.Session) []byte {
 	if s.Remote != nil {
 		b = str(b, "remote", s.Remote.String())
 	}
+	b = str(b, "via", s.Via)
 	if !s.Deadline.IsZero() {
 		b = str(b, "deadline", s.Deadline.UTC().Format(time.RFC3339))
 	}

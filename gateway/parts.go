@@ -34,6 +34,7 @@ type parts struct {
 	permit     func(who *proxy.Identity, p control.Permission) bool
 	own        Interceptors
 	notifiers  []notifier // nil where nothing is served
+	rosters    map[string]*roster
 	revision   *proxy.Revision
 }
 
@@ -80,6 +81,9 @@ func (p *parts) fill(ctx context.Context, x *Explainer, g *Gateway) (err error) 
 			return err
 		}
 		if p.notifiers, err = g.notifiers(ctx, f, p.secrets); err != nil {
+			return err
+		}
+		if p.rosters, err = rosters(ctx, f, p.secrets); err != nil {
 			return err
 		}
 		p.own.First = append([]proxy.Interceptor{g.proofs.limit}, p.own.First...)

@@ -275,6 +275,7 @@ func (g *Gateway) changed(c identity.Change) {
 		}
 	}
 	g.gateway.Recheck(concerned)
+	g.control.Recheck()
 }
 
 // keepPeople asks the providers of the current revision again when it is time, and forgets

@@ -22,7 +22,7 @@ func (g *Gateway) openDesk(ctx context.Context) error {
 		return err
 	}
 	g.desk = &review.Desk{
-		Store: g.state.store, Note: g.gateway.Note, Who: g.now, Sealer: g.state.sealer, Signer: signer, Revision: g.rules,
+		Store: g.state.store, Note: g.gateway.Note, Who: g.now, OnCall: g.onCall, Sealer: g.state.sealer, Signer: signer, Revision: g.rules,
 		Told: g.outbox.Writes, Seen: g.seen.Load, Log: g.log,
 	}
 	g.grants, g.control.Requests = grants{g.desk}, g.desk
@@ -63,6 +63,12 @@ type grants struct{ *review.Desk }
 // Granted implements [policy.Grants].
 func (d grants) Granted(id *proxy.Identity, t proxy.Target, rule string) (policy.Grant, bool) {
 	request, g, check, ok := d.Desk.Granted(id, t, rule)
+	return policy.Grant{ID: request, Until: g.Until, Check: check, Actions: g.Actions}, ok
+}
+
+// Glass implements [policy.Grants].
+func (d grants) Glass(id *proxy.Identity, t proxy.Target, rule string) (policy.Grant, bool) {
+	request, g, check, ok := d.Desk.Glass(id, t, rule)
 	return policy.Grant{ID: request, Until: g.Until, Check: check, Actions: g.Actions}, ok
 }
 
@@ -133,7 +139,7 @@ func (r reviewers) Request(ctx context.Context, s *proxy.Session, op proxy.Op, h
 		return nil, errors.New("you have no access to " + s.Target.String() + " now, and an access token that has scopes asks for nothing more: ask for it with sallyport request")
 	}
 	ask := review.Ask{
-		Resource: s.Target.Resource.Name, Terms: termsOf(rule), Reason: "connecting by " + s.Protocol, Remote: address(s),
+		Resource: s.Target.Resource.Name, Terms: termsOf(rule, s.Identity), Reason: "connecting by " + s.Protocol, Remote: address(s),
 	}
 	if len(s.Target.Resource.Accounts) > 1 {
 		ask.Account = s.Target.Account.Name
@@ -187,11 +193,14 @@ func denied(r *review.Request) string {
 	return r.DecidedBy + " denied request " + r.ID + ": " + r.Reason
 }
 
-// termsOf are those on which what a rule allows is granted.
-func termsOf(r *policy.Rule) review.Terms {
+// termsOf are those on which what a rule allows is granted to somebody.
+func termsOf(r *policy.Rule, who *proxy.Identity) review.Terms {
 	t := r.Request.Terms()
 	out := review.Terms{
 		Rule: r.Name, Actions: r.Allow, For: t.For, Max: t.Max, Decide: t.Decide, Reason: t.Reason, Message: t.Message,
+	}
+	if t.BreakGlass.May(who) {
+		out.BreakGlass = t.BreakGlass.Max
 	}
 	if slices.Contains(r.Allow, "all") {
 		out.Actions = policy.Actions() // which may be asked for one by one
@@ -215,7 +224,7 @@ func (g *Gateway) requestable(who *proxy.Identity, resource, account string) ([]
 		return nil, nil // the policy in Rego knows no requests
 	}
 	for _, r := range p.rules.Requestable(who, t) {
-		list = append(list, termsOf(r))
+		list = append(list, termsOf(r, who))
 	}
 	return list, nil
 }

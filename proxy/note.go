@@ -58,6 +58,7 @@ type Note struct {
 	Rule     string
 	Text     string
 	Type     string // of masked values
+	Column   string // of NoteColumn: its name; empty where it is not known which columns there are
 	Count    uint64
 	Identity *Identity
 	Err      error
@@ -131,6 +132,9 @@ func (s *Session) tellNote(ctx context.Context, c *chain, op Op, n *Note) error 
 			s.Kill(err)
 			return err
 		}
+	}
+	if s.client != nil && s.client.Noted != nil {
+		s.client.Noted(op, n)
 	}
 	return nil
 }

@@ -43,6 +43,8 @@ type Desk struct {
 	// Who returns who somebody is now, by subject, to see whether those who have approved still may. An error that wraps
 	// proxy.ErrUnavailable says that nobody knows; any other that she is nobody any more. Nil: who has approved still may.
 	Who func(ctx context.Context, subject string) (*proxy.Identity, error)
+	// OnCall returns who is on call at a list, for approvers "oncall:NAME". An error says that it is not known. Nil: nobody is.
+	OnCall func(ctx context.Context, list string) (Roster, error)
 	// Sealer seals what is held: the texts and arguments of operations. Nil: they are kept as they are.
 	Sealer Sealer
 	// Signer signs requests, so that nothing is approved by who writes into the store. Nil: they are believed as the store has them.
@@ -56,6 +58,10 @@ type Desk struct {
 	// Stale is how long what was granted counts while it is not known what others have changed; 0 is DefaultStale.
 	Stale time.Duration
 	Log   *slog.Logger // nil is slog.Default
+	// Gateway names the gateway that the desk is of, among those on the store; see Admit.
+	Gateway string
+	// Unkept is told of what has become of a request that was admitted, and with kept that the store has it.
+	Unkept func(r *Request, kept bool) error
 
 	version atomic.Uint64
 	clock   atomic.Pointer[reading]
@@ -163,7 +169,7 @@ func (d *Desk) Load(ctx context.Context) error {
 	var gone []string
 	d.mu.Lock()
 	for id, k := range d.known {
-		if !there[id] && k.version <= began.head {
+		if !there[id] && k.version <= began.head && !k.unkept() {
 			gone = append(gone, id)
 		}
 	}
@@ -276,6 +282,9 @@ func (d *Desk) see(r *Request, version int64) {
 
 // Get returns a request, also one that is over.
 func (d *Desk) Get(ctx context.Context, id string) (*Request, error) {
+	if r := d.notKept(id); r != nil {
+		return r, nil
+	}
 	_, r, err := d.read(ctx, id)
 	return r, err
 }
@@ -331,4 +340,24 @@ func (d *Desk) History(ctx context.Context, limit int, which func(*Request) bool
 	}
 	slices.SortFunc(list, byAge)
 	return list[max(0, len(list)-limit):], nil
+}
+
+// Each calls f with the requests that wait or are approved, and with the version of each, which another one takes the place of
+// with every change. r is a copy.
+func (d *Desk) Each(f func(r *Request, version int64)) {
+	type open struct {
+		request Request
+		version int64
+	}
+	var list []open
+	d.mu.Lock()
+	for _, k := range d.known {
+		if !k.request.over() {
+			list = append(list, open{k.request.clone(), k.version})
+		}
+	}
+	d.mu.Unlock()
+	for i := range list {
+		f(&list[i].request, list[i].version)
+	}
 }

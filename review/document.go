@@ -70,7 +70,7 @@ func (d *Desk) requestOf(ctx context.Context, doc store.Document) (*Request, err
 		return nil, err
 	}
 	r := kept.Request
-	r.sums, r.marks, r.said = kept.Sums, kept.Marks, kept.Said
+	r.said, r.sums, r.marks = kept.Said, kept.Sums, kept.Marks
 	if err := open(d.Sealer, requestPurpose+r.ID, r, kept.Sealed); err != nil {
 		return nil, fmt.Errorf("reading request %q: %w", doc.Name, err)
 	}
@@ -88,5 +88,11 @@ func (r *Request) whole() bool {
 	if r.Access == nil {
 		return len(r.Rules) > 0 && r.Content != "" && r.sums != nil
 	}
-	return r.State != Approved || r.Access.Grant != nil
+	switch {
+	case r.Access.Glass == nil && (r.State == ReviewDue || r.State == Fine || r.State == Violation):
+		return false
+	case r.Access.Glass != nil || r.State == Approved:
+		return r.Access.Grant != nil
+	}
+	return true
 }

@@ -72,7 +72,7 @@ func (r *Request) grant() *proxy.Grant {
 func (r *Request) documentDigest() (string, error) {
 	plain := *r
 	plain.Signed = ""
-	body, err := json.Marshal(document{Request: &plain, Sums: r.sums, Marks: r.marks, Said: r.said})
+	body, err := json.Marshal(document{Request: &plain, Sums: r.sums, Said: r.said, Marks: r.marks})
 	if err != nil {
 		return "", err
 	}

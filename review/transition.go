@@ -53,6 +53,15 @@ const maxMarks = 100
 // newMark names a transition: the record has it, and the store when it was made.
 func newMark() string { return strings.ToLower(rand.Text()[:12]) }
 
+// mark names the last transition of a request that the store has; empty: it has none, such as of access that was taken while it did not
+// answer.
+func (r *Request) mark() string {
+	if len(r.marks) == 0 {
+		return ""
+	}
+	return r.marks[len(r.marks)-1]
+}
+
 var errUnrecorded = errors.New("this is not done, because it could not be recorded")
 
 // ask looks whether the store has kept a transition after all of which it could not say so.
@@ -77,7 +86,11 @@ func undone(err error) string {
 
 // commit writes a transition with what tells of it, and returns the document's version.
 func (d *Desk) commit(ctx context.Context, w store.Write, r *Request, s step) (int64, error) {
-	ws := []store.Write{w}
+	more, err := d.glassWrites(ctx, r, s)
+	if err != nil {
+		return 0, err
+	}
+	ws := append([]store.Write{w}, more...)
 	if d.Told != nil && s.event != string(Used) { // nobody waits to hear of that
 
 		more, err := d.Told(&Notice{ID: r.ID + "-" + strings.ToLower(rand.Text()[:10]), Event: s.event, At: d.now(), Request: r.clone()})
@@ -107,7 +120,7 @@ func (d *Desk) note(ctx context.Context, r *Request, state, reason string) error
 		DecidedBy: r.DecidedBy, Channel: r.Channel, Reason: reason,
 	}
 	if state != Revealed { // which changes nothing
-		n.Mark = r.marks[len(r.marks)-1]
+		n.Mark = r.mark()
 	}
 	if r.State == Approved && state != Undone {
 		n.Signed = r.Signed
@@ -124,6 +137,9 @@ func (d *Desk) note(ctx context.Context, r *Request, state, reason string) error
 	if state == Voted {
 		v := &r.Access.Votes[len(r.Access.Votes)-1]
 		n.DecidedBy, n.Channel = v.By, v.Channel
+	}
+	if state == BreakGlass {
+		n.Channel = r.Access.Glass.Proof + " at " + r.Access.Remote
 	}
 	return d.Note(ctx, &proxy.Note{Kind: proxy.NoteReview, By: "review", Request: n})
 }

@@ -127,6 +127,33 @@ func TestRequestNames(t *testing.T) {
 	}
 }
 
+// TestBreakGlass: what nobody would be told of, or could take, is a problem.
+func TestBreakGlass(t *testing.T) {
+	const (
+		api    = "api: {listen: 127.0.0.1:0, url: \"https://gw.example.com\"}\n"
+		notify = "notify: [{type: webhook, url: \"https://hooks.example.com\", keys: [env:KEY]}]\n"
+	)
+	for _, c := range []struct{ more, glass, want string }{
+		{api + notify, "{groups: [dev]}", ""},
+		{api + notify, "{groups: [\"*\"], max: 30m}", ""},
+		{api, "{groups: [dev]}", "x.yaml:9: access: request: break_glass: nobody would be told of access without an approval"},
+		{notify, "{groups: [dev]}", "x.yaml:9: access: request: break_glass: it is taken by the API, where people prove themselves again"},
+		{api + notify, "{}", "break_glass is empty"},
+		{api + notify, "{max: 1h}", "access without an approval is for no groups"},
+		{api + notify, "{groups: []}", "break_glass.groups is empty"},
+		{api + notify, "{groups: [nobody]}", `"nobody"`},
+		{api + notify, "{groups: [dev], max: 48h}", "access without an approval lasts 48h: want a minute to 24h"},
+		{api + notify, "{groups: [dev], maximum: 1h}", "unknown key"},
+	} {
+		_, err := Parse("x.yaml", []byte(documented+"access:\n  - {name: prod, groups: [dev], allow: [connect], request: {approvers: [dba], break_glass: "+c.glass+"}}\n"+c.more), options())
+		if c.want == "" {
+			require.NoError(t, err)
+		} else {
+			require.ErrorContains(t, err, c.want)
+		}
+	}
+}
+
 // TestReviewsByOthers: an approver who is known to the authenticator of the assembly needs no password
 // of the file.
 func TestReviewsByOthers(t *testing.T) {

@@ -62,6 +62,7 @@ type File struct {
 	Audit    Audit               `yaml:"audit"`
 	Metrics  string              `yaml:"metrics"`
 	Notify   []Notify            `yaml:"notify"`
+	OnCall   []OnCall            `yaml:"oncall"`
 	Control  []Control           `yaml:"control"`
 	Limits   Limits              `yaml:"limits"`
 	Runbooks any                 `yaml:"runbooks,later"`

@@ -222,22 +222,12 @@ func (cb *Callbacks) who(ctx context.Context, in *slack.InteractionCallback) (*p
 
 // fit is an error as it is shown to who decides: what went wrong inside is for the operator.
 func (cb *Callbacks) fit(err error) string {
-	for _, known := range []error{errForm, errAccount, review.ErrUnknown, review.ErrChanged, review.ErrOwn, review.ErrIneligible, review.ErrReason} {
-		if errors.Is(err, known) {
-			return err.Error()
-		}
+	if errors.Is(err, errForm) || errors.Is(err, errAccount) {
+		return err.Error()
 	}
-	if decided := (*review.DecidedError)(nil); errors.As(err, &decided) {
-		return decided.Error()
-	}
-	if told := (*RefusalError)(nil); errors.As(err, &told) {
-		return told.Message
+	if text, ok := review.Tellable(err); ok {
+		return text
 	}
 	cb.log().Error("slack: a decision in Slack failed", "err", err)
 	return errFailed.Error()
 }
-
-// RefusalError is an error of Callbacks' functions whose message is for who decides.
-type RefusalError struct{ Message string }
-
-func (e *RefusalError) Error() string { return e.Message }
