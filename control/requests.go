@@ -50,7 +50,7 @@ func (h *Handler) listRequests(c *call) error {
 	}
 	all := h.Requests.List()
 	if c.URL.Query().Get("past") == "true" {
-		past, err := h.Requests.History(c.Context(), maxPast, func(r *review.Request) bool { return h.seesRequest(c, r) })
+		past, err := h.Requests.History(c.Context(), maxPast, func(r *review.Request) bool { return h.lists(c, r) })
 		if err != nil {
 			return err
 		}
@@ -58,7 +58,7 @@ func (h *Handler) listRequests(c *call) error {
 	}
 	list := Requests{Requests: []review.Request{}}
 	for i := range all {
-		if h.seesRequest(c, &all[i]) {
+		if h.lists(c, &all[i]) {
 			list.Requests = append(list.Requests, all[i])
 		}
 	}
@@ -90,16 +90,28 @@ func (h *Handler) findRequest(c *call) (*review.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !h.seesRequest(c, r) {
+	switch sees, err := h.sees(c, r); {
+	case err != nil:
+		return nil, err
+	case !sees:
 		return nil, review.ErrUnknown
 	}
 	return r, nil
 }
 
-// seesRequest reports whether the caller may know of a request: her own, and those of which she is an approver,
-// besides what the permission shows.
-func (h *Handler) seesRequest(c *call, r *review.Request) bool {
-	return c.permitted || c.owns(r.Requester, r.For) || c.means != byPeer && h.Requests.ApproverOf(c.Context(), r, c.who)
+// sees reports whether the caller may know of a request: her own, and those of which she is an approver, besides what the permission
+// shows. The error says that she may be an approver.
+func (h *Handler) sees(c *call, r *review.Request) (bool, error) {
+	if c.permitted || c.owns(r.Requester, r.For) || c.means == byPeer {
+		return c.permitted || c.owns(r.Requester, r.For), nil
+	}
+	return h.Requests.ApproverOf(c.Context(), r, c.who)
+}
+
+// lists reports whether a request is listed for the caller. One of which she may be an approver is not: the log says why that is not known.
+func (h *Handler) lists(c *call, r *review.Request) bool {
+	sees, err := h.sees(c, r)
+	return sees && err == nil
 }
 
 func (h *Handler) approveRequest(c *call) error {

@@ -124,7 +124,9 @@ notify:
 	require.NotContains(t, h.log.String(), "hunter2")
 	down.Store(false)
 	h.again("payments")
-	require.True(t, h.desk.ApproverOf(t.Context(), other, who("bob", "dev")))
+	may, err := h.desk.ApproverOf(t.Context(), other, who("bob", "dev"))
+	require.NoError(t, err)
+	require.True(t, may)
 
 	// A list that the file does not have any more makes nobody an approver.
 	_, err = h.onCall(t.Context(), "gone")

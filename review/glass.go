@@ -241,10 +241,13 @@ func (g *Glass) due(r *Request) {
 func (d *Desk) Review(ctx context.Context, id string, v Vote, violation, permitted bool) (*Request, error) {
 	v.Reason = strings.TrimSpace(v.Reason)
 	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
-		switch err := r.personal(v.By); {
+		if err := r.personal(v.By); err != nil {
+			return step{}, err
+		}
+		switch may, err := d.oversees(ctx, r, v.By, permitted); {
 		case err != nil:
 			return step{}, err
-		case !permitted && !d.ApproverOf(ctx, r, v.By):
+		case !may:
 			return step{}, ErrIneligible
 		case r.State == Fine || r.State == Violation:
 			return step{}, r.decided()

@@ -112,21 +112,27 @@ func (d *Desk) called(ctx context.Context, r *Request, v *Vote) error {
 	return err
 }
 
-// ApproverOf reports whether by is an approver of a request, also because she is on call; of one for access, of any of its stages.
-func (d *Desk) ApproverOf(ctx context.Context, r *Request, by *proxy.Identity) bool {
+// ApproverOf reports whether by is an approver of a request, also because she is on call; of one for access, of any of its stages. The
+// error is ErrOnCall: she may be.
+func (d *Desk) ApproverOf(ctx context.Context, r *Request, by *proxy.Identity) (bool, error) {
 	plain := OnCall(by, nil)
 	if r.ApproverOf(plain) {
-		return true
+		return true, nil
 	}
 	lists := r.anyOnCallLists()
 	if len(lists) == 0 || r.personal(plain) != nil {
-		return false
+		return false, nil
 	}
-	on, _ := d.onCall(ctx, lists, plain) // what is not known is in the log, and makes nobody an approver
-	return r.ApproverOf(OnCall(plain, on))
+	ctx, cancel := context.WithTimeout(ctx, callWithin)
+	defer cancel()
+	on, err := d.onCall(ctx, lists, plain)
+	if r.ApproverOf(OnCall(plain, on)) {
+		return true, nil
+	}
+	return false, err
 }
 
-// callWithin is how long it is asked who is on call when a request is made.
+// callWithin is how long it is asked who is on call when a request is made or looked at.
 const callWithin = 3 * time.Second
 
 // call notes who is on call as a request is made, so that its requester knows who to ask. It is decided anew with each vote who is.

@@ -51,6 +51,13 @@ func onCallDesk(t *testing.T) (*desk, *service) {
 	return d, s
 }
 
+func (d *desk) approves(t *testing.T, r *Request, by *proxy.Identity) bool {
+	t.Helper()
+	ok, err := d.ApproverOf(t.Context(), r, by)
+	require.NoError(t, err)
+	return ok
+}
+
 // TestOnCall: who is on call at the moment of the vote is an approver, by nothing but what the service says.
 func TestOnCall(t *testing.T) {
 	d, s := onCallDesk(t)
@@ -65,12 +72,12 @@ func TestOnCall(t *testing.T) {
 		require.ErrorIs(t, err, ErrIneligible, name)
 		_, err = d.Deny(t.Context(), r.ID, d.vote(r, name))
 		require.ErrorIs(t, err, ErrIneligible, name)
-		require.False(t, d.ApproverOf(t.Context(), r, d.people.ids[name]))
+		require.False(t, d.approves(t, r, d.people.ids[name]))
 	}
 	_, err := d.Approve(t.Context(), r.ID, d.vote(r, "alice"), Narrow{})
 	require.ErrorIs(t, err, ErrOwn)
-	require.True(t, d.ApproverOf(t.Context(), r, d.people.ids["eve"]))
-	require.False(t, d.ApproverOf(t.Context(), r, nil))
+	require.True(t, d.approves(t, r, d.people.ids["eve"]))
+	require.False(t, d.approves(t, r, nil))
 	agent := *d.people.ids["eve"]
 	agent.Kind = proxy.Agent
 	_, err = d.Approve(t.Context(), r.ID, Vote{By: &agent, Hash: r.Hash}, Narrow{})
@@ -79,7 +86,7 @@ func TestOnCall(t *testing.T) {
 	s.set(nil, "olga") // eve's shift is over
 	_, err = d.Approve(t.Context(), r.ID, d.vote(r, "eve"), Narrow{})
 	require.ErrorIs(t, err, ErrIneligible)
-	require.False(t, d.ApproverOf(t.Context(), r, d.people.ids["eve"]))
+	require.False(t, d.approves(t, r, d.people.ids["eve"]))
 	done, err := d.Approve(t.Context(), r.ID, d.vote(r, "olga"), Narrow{})
 	require.NoError(t, err)
 	require.Equal(t, Approved, done.State)
@@ -115,7 +122,11 @@ func TestOnCallUnknown(t *testing.T) {
 	require.Empty(t, r.Called)
 	_, err := d.Approve(t.Context(), r.ID, d.vote(r, "eve"), Narrow{})
 	require.Equal(t, ErrOnCall, err)
-	require.False(t, d.ApproverOf(t.Context(), r, d.people.ids["eve"]))
+	for name, want := range map[string]error{"eve": ErrOnCall, "olga": nil, "alice": nil} {
+		ok, err := d.ApproverOf(t.Context(), r, d.people.ids[name])
+		require.Equal(t, want, err, name)
+		require.Equal(t, name == "olga", ok)
+	}
 	s.set(errors.New("down"))
 	_, err = d.Approve(t.Context(), r.ID, d.vote(r, "olga"), Narrow{})
 	require.NoError(t, err)

@@ -212,13 +212,29 @@ func (d *Desk) Cancel(ctx context.Context, id string, by *proxy.Identity) (*Requ
 func (d *Desk) Revoke(ctx context.Context, id string, v Vote, permitted bool) (*Request, error) {
 	v.Reason = strings.TrimSpace(v.Reason)
 	if r := d.notKept(id); r != nil {
-		s, err := r.revoke(&v, permitted || v.By != nil && d.ApproverOf(ctx, r, v.By), d.now())
+		may, err := d.oversees(ctx, r, v.By, permitted)
+		if err != nil {
+			return nil, err
+		}
+		s, err := r.revoke(&v, may, d.now())
 		if err != nil {
 			return nil, err
 		}
 		return d.endUnkept(ctx, r, s)
 	}
 	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
-		return r.revoke(&v, permitted || v.By != nil && d.ApproverOf(ctx, r, v.By), now)
+		may, err := d.oversees(ctx, r, v.By, permitted)
+		if err != nil {
+			return step{}, err
+		}
+		return r.revoke(&v, may, now)
 	})
+}
+
+// oversees reports whether somebody is an approver of a request, or permitted to act as one.
+func (d *Desk) oversees(ctx context.Context, r *Request, by *proxy.Identity, permitted bool) (bool, error) {
+	if by == nil || permitted {
+		return by != nil, nil
+	}
+	return d.ApproverOf(ctx, r, by)
 }

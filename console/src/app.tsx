@@ -22,6 +22,10 @@ const pages: [string, Load][] = [
   ["/requests/:id", () => import("./pages/request")],
   ["/sessions", () => import("./pages/sessions")],
   ["/sessions/:id", () => import("./pages/session")],
+  ["/tokens", () => import("./pages/tokens")],
+  ["/users", () => import("./pages/users")],
+  ["/configuration", () => import("./pages/objects")],
+  ["/audit", () => import("./pages/audit")],
 ];
 
 const missing: Load = () => import("./pages/missing");

@@ -193,6 +193,9 @@ func (n *Notifier) make(ctx context.Context, i *issue, of *review.Notice, maybe 
 	} else if err := n.remember(ctx, of.Request.ID, i); err != nil {
 		return err
 	}
+	if i.ID != "" && of.Event != review.Asked {
+		return n.tell(ctx, i, of) // what it shows is how the request was
+	}
 	if i.ID == "" {
 		if err := n.create(ctx, i, of); err != nil {
 			return err

@@ -331,9 +331,28 @@ func TestAdopted(t *testing.T) {
 		require.NoError(t, n.Notify(t.Context(), reviewtest.Notice("a", review.Asked)))
 		require.NoError(t, n.Notify(t.Context(), reviewtest.Notice("b", "denied")))
 		require.Len(t, f.list, 1)
+		require.Len(t, f.list[0].comments, 1)
 		require.Equal(t, "Declined", f.list[0].status)
 		require.Equal(t, 1, len(slices.DeleteFunc(slices.Clone(f.calls), func(c string) bool { return !strings.Contains(c, "/search") })))
 	}
+}
+
+// TestAdoptedLater: an issue that was made when the request was another shows what it is now, and by when.
+func TestAdoptedLater(t *testing.T) {
+	f := newFake(t, true)
+	s := &forgetful{Store: store.NewMemory()}
+	n := open(t, f.config(s))
+	s.fail(1)
+	require.Error(t, n.Notify(t.Context(), reviewtest.Notice("a", review.Asked)))
+	s.fail(-1)
+	narrowed := reviewtest.Notice("b", review.Voted)
+	narrowed.Request.Hash, narrowed.Request.Access.Actions = strings.Repeat("cd", 32), []string{"connect"}
+	require.NoError(t, n.Notify(t.Context(), narrowed))
+	require.Len(t, f.list, 1)
+	require.Contains(t, f.list[0].comments[0].body, "wants         connect\n")
+	d, err := s.Get(t.Context(), jira.KindIssue, "ops/4jzq7nbkw2")
+	require.NoError(t, err)
+	require.JSONEq(t, `{"id":"10001","key":"OPS-0001","hash":"`+narrowed.Request.Hash+`","shown":"2026-03-01T12:00:01Z","said":"b"}`, string(d.Body))
 }
 
 // forgetful is a store that fails after so many writes of issues; below 0 it does not.
