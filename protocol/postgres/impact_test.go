@@ -310,6 +310,48 @@ func TestImpactSays(t *testing.T) {
 	require.Equal(t, "T D1 C(SELECT 1) Z(I)", w.query("SELECT 1"))
 }
 
+// A domain or a cast that may do anything is not called.
+func TestImpactOfDomains(t *testing.T) {
+	var last *proxy.Impact
+	a := &approver{looks: func(_ *proxy.Statement, i *proxy.Impact) { last = i }}
+	g := impactGate(t, `CREATE TABLE acted (id int); CREATE FUNCTION acts(int) RETURNS bool LANGUAGE plpgsql AS 'BEGIN INSERT INTO acted VALUES ($1); RETURN true; END';
+CREATE DOMAIN loud AS int CHECK (acts(VALUE)); CREATE TABLE t (id int PRIMARY KEY, d loud, l loud[], n int); INSERT INTO t VALUES (1, 2, '{3}', 4);
+CREATE FUNCTION takes(loud) RETURNS int STABLE LANGUAGE sql AS 'SELECT 1'; CREATE FUNCTION acting() RETURNS bigint STABLE LANGUAGE sql AS 'SELECT count(*) FROM acted'; TRUNCATE acted`, a)
+	c := g.connect(t, "sslmode=disable")
+	w := &conversation{t, c.PgConn().Frontend()}
+	w.query("SELECT 1")
+	acted := ""
+	a.looks = func(_ *proxy.Statement, i *proxy.Impact) {
+		last, acted = i, g.exec(t, "SELECT count(*) FROM acted")
+	}
+	for text, measured := range map[string]bool{
+		"UPDATE t SET n = 5 WHERE d = 2":                        true,
+		"UPDATE t SET d = 7, l = '{8}' WHERE n > 0":             true,
+		"UPDATE t SET n = 5 WHERE d = 2::loud":                  false,
+		"UPDATE t SET n = 5 WHERE d = loud '2'":                 false,
+		"UPDATE t SET n = 5 WHERE takes(2) = 1":                 false,
+		"INSERT INTO t SELECT id + 10, CAST(id AS loud) FROM t": false,
+	} {
+		g.exec(t, "TRUNCATE acted")
+		got := w.query(text)
+		require.NotContains(t, got, "E(", text)
+		require.Equal(t, "0", acted, text)
+		require.Equal(t, measured, last.Rows >= 0, "%s %+v", text, last)
+		if measured {
+			for _, s := range last.Samples {
+				require.NotContains(t, s.After, `"7"`)
+			}
+		}
+	}
+	_, err := c.Exec(t.Context(), "UPDATE t SET n = 6 WHERE d > $1 AND id = 1", 0)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, last.Rows, "%+v", last)
+	g.exec(t, "CREATE TYPE own AS (a int); CREATE FUNCTION made(own) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN 1; END'; CREATE CAST (own AS int) WITH FUNCTION made(own) AS IMPLICIT")
+	w.query("UPDATE t SET n = 7")
+	require.EqualValues(t, -1, last.Rows)
+	require.Contains(t, strings.Join(last.Unsaid, "; "), "may do more than read")
+}
+
 // An account that row security hides rows from, or that may not read or lock, is told so to approvers.
 func TestImpactOfAnAccount(t *testing.T) {
 	var last *proxy.Impact
