@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -295,10 +296,10 @@ func TestBreakGlassHeadlines(t *testing.T) {
 func TestReviewIsDueDaily(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := openDesk(t, store.NewMemory(), everybody())
-		told := 0
+		var told atomic.Int32
 		d.Told = func(n *Notice) ([]store.Write, error) {
 			if n.Event == string(ReviewDue) {
-				told++
+				told.Add(1)
 			}
 			return nil, nil
 		}
@@ -309,15 +310,15 @@ func TestReviewIsDueDaily(t *testing.T) {
 		require.NoError(t, err)
 		time.Sleep(time.Hour + RemindEvery - time.Minute)
 		synctest.Wait()
-		require.Equal(t, 1, told)
+		require.EqualValues(t, 1, told.Load())
 		time.Sleep(2*RemindEvery + 2*time.Minute)
 		synctest.Wait()
-		require.Equal(t, 4, told)
+		require.EqualValues(t, 4, told.Load())
 		_, err = d.Review(t.Context(), r.ID, d.vote(r, "olga"), false, false)
 		require.NoError(t, err)
 		time.Sleep(3 * RemindEvery)
 		synctest.Wait()
-		require.Equal(t, 4, told)
+		require.EqualValues(t, 4, told.Load())
 	})
 }
 
