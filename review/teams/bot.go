@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
+	"github.com/sallyport/sallyport/review/internal/kept"
 	"github.com/sallyport/sallyport/review/internal/service"
 	"github.com/sallyport/sallyport/store"
 )
@@ -213,25 +214,10 @@ func refused(err error) error {
 	return err
 }
 
-// rememberWithin is how long it is tried to remember a card that was written, also when the attempt as a whole has ended.
-const rememberWithin = 5 * time.Second
-
 func (b *Bot) remember(ctx context.Context, name string, at posted) error {
 	body, err := json.Marshal(at)
-	if err != nil {
-		return fmt.Errorf("teams: %w", err)
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rememberWithin)
-	defer cancel()
-	_, now, err := b.config.Store.Head(ctx)
 	if err == nil {
-		err = store.Update(ctx, b.config.Store, KindMessage, name, func(d store.Document) ([]store.Write, error) {
-			d.Body, d.Expires = body, now.Add(KeepMessages)
-			if d.Version == 0 {
-				return []store.Write{store.Create(d)}, nil
-			}
-			return []store.Write{store.Replace(d)}, nil
-		})
+		err = kept.Put(ctx, b.config.Store, KindMessage, name, body, KeepMessages)
 	}
 	if err != nil {
 		return fmt.Errorf("teams: remembering the card: %w", err)

@@ -15,8 +15,8 @@ import (
 
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
+	"github.com/sallyport/sallyport/review/internal/kept"
 	"github.com/sallyport/sallyport/review/internal/service"
-	"github.com/sallyport/sallyport/store"
 )
 
 // KindCallback is the kind of the documents that say which callbacks were taken, so that none counts twice.
@@ -209,21 +209,10 @@ func (cb *Callbacks) member(ctx context.Context, in *activity) error {
 
 // fresh reports whether a callback was not taken before, by any gateway on the store. It is from now on.
 func (cb *Callbacks) fresh(ctx context.Context, in *activity, body []byte) (bool, error) {
-	s := cb.bot.config.Store
-	_, now, err := s.Head(ctx)
-	if err != nil {
-		return false, err
-	}
 	key := []byte(in.ID)
 	if in.ID == "" {
 		key = body
 	}
 	sum := sha256.Sum256(key)
-	_, err = s.Write(ctx, store.Create(store.Document{
-		Kind: KindCallback, Name: cb.bot.config.Name + "/" + hex.EncodeToString(sum[:]), Body: []byte("{}"), Expires: now.Add(keepCallback),
-	}))
-	if errors.Is(err, store.ErrConflict) {
-		return false, nil
-	}
-	return err == nil, err
+	return kept.Once(ctx, cb.bot.config.Store, KindCallback, cb.bot.config.Name+"/"+hex.EncodeToString(sum[:]), keepCallback)
 }
