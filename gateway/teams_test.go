@@ -52,13 +52,13 @@ listen: {ssh: 127.0.0.1:0}
 identity:
   users: [{name: alice, groups: [dev], password: %s}]
   providers: [{name: entra, issuer: "https://login.microsoftonline.com/%s/v2.0", client_id: c, subject_claim: oid}]
-resources: [{name: vm1, type: ssh, address: 127.0.0.1:1, username: u, ssh: {trust_on_first_use: true}}]
+resources: [{name: vm1, type: ssh, address: 127.0.0.1:1, username: u, ssh: {trust_on_first_use: true}}, {name: vm2, type: ssh, address: 127.0.0.1:1, username: u, ssh: {trust_on_first_use: true}}]
 access:
   - {groups: [dev], resources: ["*"], allow: [connect]}
   - {name: ask, groups: [dev, "entra:dev"], resources: [vm1], allow: [exec], request: {approvers: ["entra:ops"]}}
 api: {listen: 127.0.0.1:0, url: "https://gw.example.com"}
 notify:
-  - {type: teams, app_id: %s, app_secret: env:BOT_SECRET, tenant: %s, channel: "19:abc@thread.tacv2", provider: entra, decide: true, events: [ended]}
+  - {type: teams, app_id: %s, app_secret: env:BOT_SECRET, tenant: %s, channel: "19:abc@thread.tacv2", provider: entra, decide: true, resources: [vm2]}
 `, verifier(t), tenant, app, tenant))
 	for n, group := range []string{"ops", "dev", "ops"} {
 		require.NoError(t, h.proofs.members.Saw(t.Context(), &proxy.Identity{Subject: "entra/" + object(n), Groups: []string{"entra:" + group}}))

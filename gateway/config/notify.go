@@ -154,6 +154,9 @@ func (f *File) validateNotify(d *decoder) {
 				d.problem(n.Line, "secrets are not allowed in this file", "%s: %v", at, err)
 			}
 		}
+		if n.Decide && len(n.Events) > 0 && !slices.Contains(n.Events, review.Asked) {
+			d.problem(n.Line, "add asked to events, or leave events out", "%s: people decide about what they are told of when it is asked for, and events has no asked", at)
+		}
 		types[i].check(f, d, n, at)
 	}
 }

@@ -23,7 +23,7 @@ import (
 
 // Bounds of decisions.
 const (
-	maxCallback = 4 << 20          // bytes: Jira sends whole issues
+	maxCallback = 1 << 20          // bytes: Jira sends whole issues
 	lookWithin  = 20 * time.Second // one issue
 	takeWithin  = 2 * time.Minute  // after which a decision is taken anew whose taking has not ended
 	maxReason   = 900              // bytes
