@@ -105,6 +105,7 @@ func TestGrantSays(t *testing.T) {
 	h := hands("a")[0]
 	d := signingDesk(t, store.NewMemory(), h)
 	op := del("DELETE FROM t WHERE a = $1", proxy.Arg{Value: []byte("7"), Type: 23})
+	op.Measurer = &measured{Impact: threeRows("aa")}
 	held := d.held(t, op)
 	pending, err := h.OpenGrant(t.Context(), held.Signed)
 	require.NoError(t, err)
@@ -117,6 +118,8 @@ func TestGrantSays(t *testing.T) {
 	require.Equal(t, []any{r.ID, r.Requester, r.Resource, r.Kind, r.Hash, "rules 7", 1}, []any{g.Request, g.Requester, g.Resource, g.Kind, g.Hash, g.Revision, g.Uses})
 	require.Equal(t, []proxy.GrantVote{{By: "bob", At: r.DecidedAt.UTC(), Channel: "test"}}, g.Votes)
 	require.True(t, g.NotAfter.Equal(r.UseBy))
+	require.EqualValues(t, 3, g.Bounds.Rows)
+	require.Len(t, g.Bounds.Digest, 64)
 	require.Nil(t, d.Approval(r.ID), "it has not run")
 	s := d.session(t, ops)
 	require.False(t, s.Ask(s.Context(), op).Refuses())
@@ -173,6 +176,13 @@ func TestForged(t *testing.T) {
 			return r.ID, r.Hash
 		},
 	}
+	setup["broken"] = func(t *testing.T, d *desk) (string, string) {
+		terms := accessTerms
+		terms.BreakGlass = time.Hour
+		r, err := d.Break(t.Context(), person("alice"), review.Ask{Resource: "vm1", Terms: terms, Reason: "fire"}, "oidc")
+		require.NoError(t, err)
+		return r.ID, r.Hash
+	}
 	for name, makes := range setup {
 		t.Run(name, func(t *testing.T) {
 			st := store.NewMemory()
@@ -203,6 +213,8 @@ func TestForged(t *testing.T) {
 				require.Error(t, err, what)
 				require.Empty(t, fresh.told(), what)
 				_, _, _, ok := fresh.Granted(person("alice"), proxy.Target{Resource: &proxy.Resource{Name: "vm1"}}, "prod")
+				require.False(t, ok, what)
+				_, _, _, ok = fresh.Glass(person("alice"), proxy.Target{Resource: &proxy.Resource{Name: "vm1"}}, "prod")
 				require.False(t, ok, what)
 			}
 			var fields map[string]any
