@@ -117,7 +117,7 @@ func (o *office) does(t *testing.T, s *proxy.Session, id string, op proxy.Op) {
 	s.Done(op, &proxy.Outcome{Rows: 3})
 }
 
-// changes has a statement run that was approved to change three rows.
+// changes runs a statement that was approved to change three rows.
 func (o *office) changes(t *testing.T, out *proxy.Outcome) {
 	t.Helper()
 	o.approve(t, "abc", deletes(), func(g *proxy.Grant, _ *proxy.Approval) { g.Bounds = &proxy.GrantBounds{Rows: 3, Digest: "d"} })
