@@ -50,6 +50,9 @@
 //
 //   - protocol: what a protocol is to an assembly: a value with settings and handlers.
 //   - protocol/builtin: the list of this module's protocols.
+//   - protocol/mysql: MySQL and MariaDB on both sides of a gateway.
+//   - protocol/mysql/kit: MySQL wired, with its parser.
+//   - protocol/mysql/wire: their bytes.
 //   - protocol/postgres: PostgreSQL on both sides of a gateway.
 //   - protocol/postgres/kit: PostgreSQL wired, with parser, catalogs and estimates.
 //   - protocol/postgres/wire: PostgreSQL's bytes.

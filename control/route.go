@@ -96,6 +96,10 @@ func routes() []route {
 		{"POST", "/v1/requests/{id}/revoke", "Take back access that was granted; the sessions end that are open by it.", audit.AdminDecide, access{permission: Review, own: true}, ReasonRequest{}, review.Request{}, false, (*Handler).revokeRequest},
 		{"POST", "/v1/requests/{id}/review", "Say of access without an approval, which has ended, that it was in order, or a violation, and why. Who decides is known as for approve.", audit.AdminDecide, access{permission: Review, own: true}, reviewBody{}, review.Request{}, false, (*Handler).reviewRequest},
 
+		{"POST", "/v1/offline-grants", "Make a grant by which somebody has access while the store and the identity provider do not answer. By itself it lets nobody in.", audit.AdminOffline, access{personal: true, permission: Configure}, OfflineGrantRequest{}, OfflineGrant{}, false, (*Handler).makeOffline},
+		{"POST", "/v1/offline-grants/begin", "Begin to use a grant, at the local socket: the answer is what people sign.", audit.AdminOffline, access{permission: Review}, OfflineBegin{}, OfflineStatement{}, false, (*Handler).beginOffline},
+		{"POST", "/v1/offline-grants/use", "Use a grant, at the local socket, by what people have signed.", audit.AdminOffline, access{permission: Review}, OfflineUse{}, OfflineAccess{}, false, (*Handler).useOffline},
+
 		{"GET", "/v1/tokens", "The caller's access tokens; with the permission, everybody's by ?all=true.", audit.AdminToken, access{permission: Users, own: true}, nil, TokenList{}, false, (*Handler).listTokens},
 		{"POST", "/v1/tokens", "Make an access token for the caller. Its secret is shown once.", audit.AdminToken, access{personal: true}, TokenRequest{}, NewToken{}, false, (*Handler).createToken},
 		{"POST", "/v1/tokens/{id}/revoke", "End an access token, and the sessions that it has proven; without the permission, one's own.", audit.AdminToken, access{permission: Users, own: true}, nil, Done{}, false, (*Handler).revokeToken},

@@ -119,6 +119,7 @@ type Gateway struct {
 	state     *state
 	proofs    *proofs
 	desk      *review.Desk
+	offline   *offlines
 	authority *ca.Authority // for the gateway's own certificates
 	records   *audit.Log
 	metrics   *prometheus.Metrics
@@ -243,7 +244,7 @@ type deciders struct{ identities }
 
 func (d deciders) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Identity, error) {
 	id, err := d.identities.Authenticate(ctx, p)
-	if err == nil && (id == nil || id.Kind != proxy.Human || id.Claims[identity.ClaimToken] != "") {
+	if err == nil && (id == nil || id.Kind != proxy.Human || id.Claims[identity.ClaimToken] != "" || id.Claims[claimOffline] != "") {
 		return nil, proxy.ErrUnauthenticated
 	}
 	return id, err

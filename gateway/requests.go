@@ -26,7 +26,12 @@ func (g *Gateway) openDesk(ctx context.Context) error {
 		Told: g.outbox.Writes, Seen: g.seen.Load, Log: g.log,
 	}
 	g.grants, g.control.Requests = grants{g.desk}, g.desk
-	return g.desk.Load(ctx)
+	if err := g.desk.Load(ctx); err != nil {
+		return err
+	}
+	g.openOffline()
+	g.control.Offline = g.offline
+	return nil
 }
 
 // settleReviews puts on record what of the record of the run before was not done: a gateway that is killed may have recorded what

@@ -41,6 +41,8 @@ type BreakGlass struct {
 	Groups []string
 	// Max is the longest that it may be taken for; 0 is an hour.
 	Max time.Duration
+	// Offline says that an assembly may have it taken in other ways while its store does not answer. The policy does not look at it.
+	Offline bool
 }
 
 // May reports whether somebody may break the glass: a person herself, and nobody for her.
@@ -104,7 +106,9 @@ func (r Request) Terms() Request {
 		r.Decide = DefaultDecide
 	}
 	if r.BreakGlass != nil && r.BreakGlass.Max == 0 {
-		r.BreakGlass = &BreakGlass{r.BreakGlass.Groups, DefaultRequest}
+		glass := *r.BreakGlass
+		glass.Max = DefaultRequest
+		r.BreakGlass = &glass
 	}
 	r.Stages = slices.Clone(r.Stages)
 	for i := range r.Stages {

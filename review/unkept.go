@@ -61,9 +61,35 @@ func (d *Desk) notKept(id string) *Request {
 	return &r
 }
 
+// OfflineUses is the highest number of a use at this gateway that is known here.
+func (d *Desk) OfflineUses() (number uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, k := range d.known {
+		if g := k.request.broken(); g != nil && g.Offline != nil && g.Offline.Gateway == d.Gateway {
+			number = max(number, g.Offline.Number)
+		}
+	}
+	return number
+}
+
+// Opens reports whether what a request has granted is so now, as far as is known here.
+func (d *Desk) Opens(id string) bool {
+	now := d.now()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	k := d.known[id]
+	return k != nil && k.request.open(now)
+}
+
 // endUnkept takes back what the store does not have.
 func (d *Desk) endUnkept(ctx context.Context, r *Request, s step) (*Request, error) {
-	_ = d.note(ctx, r, s.event, s.reason) // who records says that it could not be; what takes something away is done all the same
+	n := &proxy.RequestNote{
+		ID: r.ID, State: s.event, Hash: r.Hash, Requester: r.Requester, Rules: r.Rules, DecidedBy: r.DecidedBy, Channel: r.Channel, Reason: s.reason,
+		Resource: r.Resource, Account: r.Account, Until: r.Access.Grant.Until,
+	}
+	// Who records says that it could not be; what takes something away is done all the same.
+	_ = d.Note(ctx, &proxy.Note{Kind: proxy.NoteReview, By: "review", Request: n})
 	d.Admit(r)
 	if err := d.Unkept(r, false); err != nil {
 		return r, fmt.Errorf("it is taken back, and counts again after a restart of the gateway, since that could not be kept: %w", err)

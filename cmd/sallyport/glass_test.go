@@ -116,3 +116,69 @@ notify: [{type: webhook, url: %q, keys: ["file:hook.key"], private: true, ca: ho
 	code, _, errs = take(recovery[2][1])
 	require.Equal(t, exitOK, code, errs)
 }
+
+// TestOfflineGrant: a grant is made, signed by real ssh-keygen and used by commands alone, and a real client gets in by it.
+func TestOfflineGrant(t *testing.T) {
+	needs(t, "ssh-keygen")
+	b := openTestbed(t, "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('hello')")
+	verifier, err := identity.NewVerifier("secret")
+	require.NoError(t, err)
+	keys := make(map[string]string)
+	for _, who := range []string{"dora", "olga", "otto"} {
+		keys[who] = keyPair(t, filepath.Join(b.dir, who))
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(b.dir, "hook.key"), []byte("whsec_"+base64.StdEncoding.EncodeToString(make([]byte, 32))), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(b.dir, "dora.public"), []byte(keys["dora"]+"\n"), 0o600))
+	b.serve(t, fmt.Sprintf(`identity: {users: [{name: dora, groups: [dev], password: %[1]q}, {name: olga, groups: [ops], password: %[1]q}]}
+access:
+  - {name: shop-readers, groups: [dev], resources: [shop], allow: [connect, read], request: {approvers: [ops], break_glass: {groups: [dev], offline: true}}}
+notify: [{type: webhook, url: "http://127.0.0.1:1", plaintext: true, private: true, keys: ["file:hook.key"]}]
+offline_grants: {keepers: [{name: olga, key: %q}, {name: otto, key: %q}]}
+`, verifier, keys["olga"], keys["otto"]))
+	file := func(name, text string) string {
+		t.Helper()
+		name = filepath.Join(b.dir, name)
+		require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
+		return name
+	}
+	command := func(args ...string) (int, string, string) {
+		return sallyport(t, "", append([]string{"admin", "offline-grant"}, append(args, "-c", b.file)...)...)
+	}
+	key := filepath.Join(b.dir, "dora.public")
+	code, _, errs := command("create", "dora", "shop", "--key", key)
+	require.Equal(t, exitUsage, code, errs)
+	code, _, errs = command("create", "dora", "vm1", "--key", key, "--reason", "drill")
+	require.Equal(t, exitPolicy, code, errs)
+	code, _, errs = command("create", "dora", "shop", "--key", key, "--reason", "drill", "--for", "2h")
+	require.Equal(t, exitUsage, code, errs)
+	code, text, errs := command("create", "dora", "shop", "--key", key, "--reason", "drill", "--for", "30m")
+	require.Equal(t, exitOK, code, errs)
+	grant := file("dora.grant", text)
+	code, text, errs = command("begin", grant, "--reason", "production is down")
+	require.Equal(t, exitOK, code, errs)
+	require.Contains(t, errs, "dora and 2 of olga, otto sign this:\n\n  ssh-keygen -Y sign -n sallyport-break-glass")
+	statement := file("use.txt", text)
+	for _, who := range []string{"dora", "olga", "otto"} {
+		out, code := inShell(t, fmt.Sprintf("ssh-keygen -Y sign -n sallyport-break-glass -f %s %s && mv %s.sig %s", filepath.Join(b.dir, who), statement, statement, filepath.Join(b.dir, who+".sig")))
+		require.Zero(t, code, out)
+	}
+	sig := func(who string) string { return filepath.Join(b.dir, who+".sig") }
+	code, _, errs = command("use", grant, statement)
+	require.Equal(t, exitUsage, code, errs)
+	code, _, errs = command("use", grant, statement, sig("dora"), sig("olga"))
+	require.Equal(t, exitPolicy, code, errs)
+	code, text, errs = command("use", grant, statement, sig("dora"), sig("olga"), sig("otto"))
+	require.Equal(t, exitOK, code, errs)
+	require.Contains(t, errs, "you have access without an approval until")
+	m := regexp.MustCompile(`user +(\S+)\npassword +(\S+)\n`).FindStringSubmatch(text)
+	require.NotNil(t, m, text)
+	host, port, _ := strings.Cut(b.pg, ":")
+	out, status := inShell(t, fmt.Sprintf("PGPASSWORD=%s psql -X -A -t -c 'SELECT text FROM notes' 'host=%s port=%s user=%s sslmode=require'", m[2], host, port, m[1]))
+	require.Zero(t, status, out)
+	require.Equal(t, "hello\n", out)
+	code, _, errs = command("use", grant, statement, sig("dora"), sig("olga"), sig("otto"))
+	require.Equal(t, exitPolicy, code, errs)
+	require.Contains(t, errs, "the next one is 2")
+	code, text, errs = sallyport(t, "", "verify", filepath.Join(b.dir, "data", "audit"))
+	require.Equal(t, exitOK, code, text+errs)
+}

@@ -70,6 +70,8 @@ type BreakGlass struct {
 	Position
 	Groups []string      `yaml:"groups,chooses"`
 	Max    time.Duration `yaml:"max"`
+	// Offline says that it may be had by an offline grant, too.
+	Offline bool `yaml:"offline"`
 }
 
 // The words of request.connect.
@@ -86,7 +88,7 @@ func (r *AccessRequest) request() *policy.Request {
 		out.Stages = append(out.Stages, policy.Stage{Approvers: s.Approvers, Need: s.Need})
 	}
 	if g := r.BreakGlass; g != nil {
-		out.BreakGlass = &policy.BreakGlass{Groups: g.Groups, Max: g.Max}
+		out.BreakGlass = &policy.BreakGlass{Groups: g.Groups, Max: g.Max, Offline: g.Offline}
 	}
 	switch {
 	case r.Connect == connectWait, r.Connect == "" && r.Wait > 0:
@@ -131,6 +133,9 @@ func (f *File) checkBreakGlass(d *decoder, g *BreakGlass) {
 	f.checkGroups(d, g.Line, g.Groups)
 	if len(f.Notify) == 0 && !d.broken["notify"] {
 		d.problem(g.Line, "add notify: with at least one channel", "access: request: break_glass: nobody would be told of access without an approval")
+	}
+	if g.Offline && f.Offline == nil && !d.broken["offline_grants"] {
+		d.problem(g.Line, "add offline_grants: {keepers: [{name: olga, key: ssh-ed25519 AAAA…}, …]}", "access: request: break_glass: offline: nobody keeps offline grants")
 	}
 	if f.API.URL == "" && !d.broken["api"] {
 		d.problem(g.Line, "add api: {listen: 0.0.0.0:8443, url: https://gw.example.com:8443}", "access: request: break_glass: it is taken by the API, where people prove themselves again")

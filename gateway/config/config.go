@@ -68,6 +68,8 @@ type File struct {
 	Runbooks any                 `yaml:"runbooks,later"`
 	Store    Store               `yaml:"store"`
 	API      API                 `yaml:"api"`
+	// Offline are grants for when the store does not answer. Nil: there are none.
+	Offline *OfflineGrants `yaml:"offline_grants"`
 	// ObjectRules are about entries that come from the store.
 	ObjectRules Objects `yaml:"objects"`
 
