@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -64,11 +65,12 @@ type approvedSession struct {
 	id    string
 	own   bool
 	start Event
-	given map[uint64]bool // operations whose approvals their record has
+	// given are the operations whose approvals their record has, and the bounds of these; nil: none has.
+	given map[uint64]*proxy.GrantBounds
 }
 
 func (v *approvalVerifier) session(id string) *approvedSession {
-	return &approvedSession{approvalVerifier: v, id: id, given: make(map[uint64]bool)}
+	return &approvedSession{approvalVerifier: v, id: id, given: make(map[uint64]*proxy.GrantBounds)}
 }
 
 // read reads a record: the first frame, by which it is opened, the last, which says how much ran by approvals, and the others when
@@ -129,10 +131,10 @@ func (s *approvedSession) event(raw []byte) {
 	switch {
 	case s.own:
 		s.reviewed(e)
-	case e.Type == OperationEnd && e.Grant != "" && !s.given[e.Op]:
-		s.Unsigned++
-	case e.Type == OperationStart:
-		s.given[e.Op] = true
+	case e.Type == OperationEnd:
+		s.ended(e)
+	default:
+		s.given[e.Op] = nil
 		for _, x := range e.Approved {
 			s.approved(e, &x)
 		}
@@ -152,7 +154,7 @@ func (s *approvedSession) reviewed(e *Event) {
 	switch state := strings.TrimPrefix(e.Type, ReviewPrefix); {
 	case state == undoneState:
 		s.undone[e.Mark] = true
-	case state == "used":
+	case state == "used" && e.Mark != "": // unless it is of a version before
 		s.used[e.Mark] = runOf{e.Request, e.Session, e.Op}
 	case e.Signed != "":
 		g, err := OpenGrant(e.Signed, s.log)
@@ -164,6 +166,24 @@ func (s *approvedSession) reviewed(e *Event) {
 			return
 		}
 		s.problem(fmt.Sprintf("the approval of request %s, event %d of record %s: %v", e.Request, e.Index, s.id, err))
+	}
+}
+
+// ended checks how an operation ended that ran by an approval.
+func (s *approvedSession) ended(e *Event) {
+	bounds, ok := s.given[e.Op]
+	delete(s.given, e.Op)
+	switch {
+	case !ok && e.Grant != "":
+		s.Unsigned++
+	case bounds != nil && e.Code == "" && e.Error == "":
+		words := strings.Fields(e.Tag)
+		if len(words) == 0 {
+			return
+		}
+		if rows, err := strconv.ParseInt(words[len(words)-1], 10, 64); err == nil && rows != bounds.Rows {
+			s.problem(fmt.Sprintf("session %s: operation %d changed %d rows, and %d were approved", s.id, e.Op, rows, bounds.Rows))
+		}
 	}
 }
 
@@ -184,6 +204,9 @@ func (s *approvedSession) approved(e *Event, x *Approved) {
 		r := s.ran[g.Request]
 		r.list = append(r.list, runOf{g.Request, s.id, e.Op})
 		err = covers(g, &s.start, e, x)
+		if g.Bounds != nil {
+			s.given[e.Op] = g.Bounds
+		}
 	}
 	if err != nil {
 		s.problem(fmt.Sprintf("session %s: operation %d ran by request %s: %v", s.id, e.Op, quoteID(x.Request), err))

@@ -117,6 +117,19 @@ func (o *office) does(t *testing.T, s *proxy.Session, id string, op proxy.Op) {
 	s.Done(op, &proxy.Outcome{Rows: 3})
 }
 
+// changes runs a statement that was approved to change three rows.
+func (o *office) changes(t *testing.T, out *proxy.Outcome) {
+	t.Helper()
+	o.approve(t, "abc", deletes(), func(g *proxy.Grant, _ *proxy.Approval) { g.Bounds = &proxy.GrantBounds{Rows: 3, Digest: "d"} })
+	s := o.session(t)
+	o.note(t, proxy.RequestNote{ID: "abc", State: "used", Session: s.ID, Operation: 2, Mark: "1"})
+	op := deletes()
+	o.grants[string(op.Text)] = "abc by bob"
+	require.False(t, s.Ask(s.Context(), op).Refuses())
+	s.Done(op, out)
+	s.Close(nil)
+}
+
 func deletes(args ...string) *proxy.Statement {
 	st := proxytest.Statement("DELETE FROM t WHERE a = $1", proxy.EffectDelete)
 	for _, a := range args {
@@ -205,6 +218,9 @@ func TestApprovalsAreVerified(t *testing.T) {
 			o.grants["connect"] = "abc"
 			o.session(t).Close(nil)
 		}, "and was approved until"},
+		"rows that were approved":               {run: func(t *testing.T, o *office) { o.changes(t, &proxy.Outcome{Tag: "DELETE 3"}) }},
+		"rows that were approved, and an error": {run: func(t *testing.T, o *office) { o.changes(t, &proxy.Outcome{Tag: "DELETE 4", Code: "40001"}) }},
+		"other rows":                            {func(t *testing.T, o *office) { o.changes(t, &proxy.Outcome{Tag: "DELETE 4"}) }, "operation 2 changed 4 rows, and 3 were approved"},
 		"another text": {func(t *testing.T, o *office) {
 			o.approve(t, "abc", proxytest.Statement("DELETE FROM u", proxy.EffectDelete), nil)
 			s := o.session(t)

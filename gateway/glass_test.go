@@ -92,4 +92,8 @@ func TestBreakGlass(t *testing.T) {
 	require.Equal(t, []string{"break_glass ", "review_due ", "reviewed olga", "revoked olga"}, slices.Compact(steps))
 	require.Equal(t, []string{r.ID + " break_glass"}, told.has(), "it is told of nothing else")
 	require.Contains(t, one.log.String(), "somebody has taken access without an approval")
+	require.NoError(t, two.stop())
+	require.Equal(t, map[string]int{one.Gateway.records.Origin(): 1}, two.verified(t).Approvals.Others)
+	require.NoError(t, one.stop())
+	require.Equal(t, 1, one.verified(t).Approvals.Proven)
 }

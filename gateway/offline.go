@@ -416,10 +416,14 @@ func (o *offlines) Use(_ context.Context, by *proxy.Identity, r control.OfflineU
 }
 
 func offlineNote(r *review.Request, state string, signed []string) *proxy.Note {
-	return &proxy.Note{Kind: proxy.NoteReview, By: "review", Request: &proxy.RequestNote{
+	n := &proxy.RequestNote{
 		ID: r.ID, State: state, Hash: r.Hash, Requester: r.Requester, Rules: r.Rules, DecidedBy: strings.Join(signed, ", "), Channel: r.Access.Glass.Proof + " at " + r.Access.Remote,
 		Reason: r.Access.Reason, Resource: r.Resource, Account: r.Account, Until: r.Access.Grant.Until,
-	}}
+	}
+	if state == review.BreakGlass {
+		n.Signed = r.Signed
+	}
+	return &proxy.Note{Kind: proxy.NoteReview, By: "review", Request: n}
 }
 
 // tellOffline is how long a channel has to be told of the use of an offline grant. It is told again when the store answers.

@@ -216,6 +216,8 @@ offline_grants:
 		return err == nil
 	}, 20*time.Second, 100*time.Millisecond, "it was reviewed: %v", err)
 	require.Equal(t, hello, connect(t, one.offline(access)).query("SELECT text FROM notes"), "also while everything answers")
+	require.NoError(t, one.stop())
+	require.Equal(t, 2, one.verified(t).Approvals.Proven)
 }
 
 // deciders proves who decides, by what an offline grant has given.

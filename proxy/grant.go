@@ -36,16 +36,25 @@ type Grant struct {
 	Arguments string   `json:"arguments,omitempty"`
 	Rules     []string `json:"rules"`
 	// Actions are those that are granted for a time, from then on.
-	Actions  []string    `json:"actions,omitempty"`
-	From     time.Time   `json:"from,omitzero"`
-	NotAfter time.Time   `json:"not_after"` // when nothing runs by it any more, or nobody decides any more
-	Uses     int         `json:"uses,omitempty"`
-	Votes    []GrantVote `json:"votes,omitempty"`
+	Actions  []string  `json:"actions,omitempty"`
+	From     time.Time `json:"from,omitzero"`
+	NotAfter time.Time `json:"not_after"` // when nothing runs by it any more, or nobody decides any more
+	Uses     int       `json:"uses,omitempty"`
+	// Bounds are what has to be so of what the operation changes; nil: whatever it changes.
+	Bounds *GrantBounds `json:"bounds,omitempty"`
+	Votes  []GrantVote  `json:"votes,omitempty"`
 	// Revision names the rules by which the gateway judged that signed the grant.
 	Revision string    `json:"revision,omitempty"`
 	Hash     string    `json:"hash"`     // of what approvers have seen
 	Document string    `json:"document"` // the digest of the request as it is kept, which only who keeps it can make
 	Signed   time.Time `json:"signed"`
+}
+
+// GrantBounds are what was approved of what an operation changes.
+type GrantBounds struct {
+	Rows int64 `json:"rows"` // how many
+	// Digest is one of the rows and what they hold, made with the salt; empty: the number is what counts.
+	Digest string `json:"digest,omitempty"`
 }
 
 // GrantVote is an approval of somebody.

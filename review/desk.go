@@ -47,7 +47,8 @@ type Desk struct {
 	OnCall func(ctx context.Context, list string) (Roster, error)
 	// Sealer seals what is held: the texts and arguments of operations. Nil: they are kept as they are.
 	Sealer Sealer
-	// Signer signs requests, so that nothing is approved by who writes into the store. Nil: they are believed as the store has them.
+	// Signer signs requests, so that nothing is approved by who writes into the store. The audit log of a gateway that shares the store
+	// with no other is one. Nil: they are believed as the store has them.
 	Signer Signer
 	// Revision names the rules by which sessions are judged now, for what is signed. May be nil.
 	Revision func() string

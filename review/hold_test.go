@@ -38,7 +38,7 @@ func newDesk(t *testing.T) *desk { return newDeskAt(t, store.NewMemory()) }
 func newDeskAt(t *testing.T, s store.Store) *desk {
 	t.Helper()
 	d := &desk{}
-	d.Desk = &review.Desk{Store: s, Note: d.Record}
+	d.Desk = &review.Desk{Store: s, Note: d.Record, Signer: review.Here}
 	require.NoError(t, d.Load(t.Context()))
 	return d
 }

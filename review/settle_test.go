@@ -51,7 +51,7 @@ func TestSettle(t *testing.T) {
 				p := &power{Store: st, keeps: keeps, writes: at}
 				var recorded []proxy.RequestNote
 				d := &desk{}
-				d.Desk = &review.Desk{Store: p, Signer: hands("a")[0], Note: func(_ context.Context, n *proxy.Note) error {
+				d.Desk = &review.Desk{Store: p, Signer: review.Hands("a")[0], Note: func(_ context.Context, n *proxy.Note) error {
 					p.mu.Lock()
 					defer p.mu.Unlock()
 					if !p.off {
@@ -120,7 +120,7 @@ func TestSettle(t *testing.T) {
 func TestUncertain(t *testing.T) {
 	for _, keeps := range []bool{false, true} {
 		st := store.NewMemory()
-		d := signingDesk(t, st, hands("a")[0])
+		d := signingDesk(t, st, review.Hands("a")[0])
 		r := d.asks(t)
 		d.Store = &uncertain{st, keeps}
 		_, err := d.Approve(t.Context(), r.ID, review.Vote{By: person("bob", "ops"), Hash: r.Hash}, review.Narrow{})

@@ -1,11 +1,7 @@
 package review_test
 
 import (
-	"context"
-	"crypto/ed25519"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -24,47 +20,8 @@ import (
 	"github.com/sallyport/sallyport/store"
 )
 
-// hand signs as a gateway's log does, and knows others.
-type hand struct {
-	name  string
-	key   ed25519.PrivateKey
-	known map[string]ed25519.PublicKey
-	fails error // of opening
-}
-
-// hands are gateways that know each other.
-func hands(names ...string) (list []*hand) {
-	known := make(map[string]ed25519.PublicKey)
-	for _, name := range names {
-		public, key, _ := ed25519.GenerateKey(nil)
-		known[name] = public
-		list = append(list, &hand{name: name, key: key, known: known})
-	}
-	return list
-}
-
-func (h *hand) SignGrant(g *proxy.Grant) (string, error) {
-	text, err := g.Encode()
-	return h.name + "\n" + string(text) + "\n" + hex.EncodeToString(ed25519.Sign(h.key, text)), err
-}
-
-func (h *hand) OpenGrant(_ context.Context, signed string) (*proxy.Grant, error) {
-	if h.fails != nil {
-		return nil, h.fails
-	}
-	parts := strings.Split(signed, "\n")
-	if len(parts) != 3 {
-		return nil, errors.New("it is not signed")
-	}
-	sig, _ := hex.DecodeString(parts[2])
-	if key := h.known[parts[0]]; key == nil || !ed25519.Verify(key, []byte(parts[1]), sig) {
-		return nil, errors.New("nobody has signed it")
-	}
-	return proxy.DecodeGrant([]byte(parts[1]))
-}
-
 // signingDesk is one whose requests are signed.
-func signingDesk(t *testing.T, st store.Store, h *hand) *desk {
+func signingDesk(t *testing.T, st store.Store, h *review.Hand) *desk {
 	t.Helper()
 	d := &desk{}
 	d.Desk = &review.Desk{Store: st, Note: d.Record, Signer: h, Revision: func() string { return "rules 7" }, Log: slog.New(slog.DiscardHandler)}
@@ -102,9 +59,10 @@ func (d *desk) held(t *testing.T, op proxy.Op) review.Request {
 
 // What is signed of an approval says who may do what by it, until when, and who has approved it.
 func TestGrantSays(t *testing.T) {
-	h := hands("a")[0]
+	h := review.Hands("a")[0]
 	d := signingDesk(t, store.NewMemory(), h)
 	op := del("DELETE FROM t WHERE a = $1", proxy.Arg{Value: []byte("7"), Type: 23})
+	op.Measurer = &measured{Impact: threeRows("aa")}
 	held := d.held(t, op)
 	pending, err := h.OpenGrant(t.Context(), held.Signed)
 	require.NoError(t, err)
@@ -117,6 +75,8 @@ func TestGrantSays(t *testing.T) {
 	require.Equal(t, []any{r.ID, r.Requester, r.Resource, r.Kind, r.Hash, "rules 7", 1}, []any{g.Request, g.Requester, g.Resource, g.Kind, g.Hash, g.Revision, g.Uses})
 	require.Equal(t, []proxy.GrantVote{{By: "bob", At: r.DecidedAt.UTC(), Channel: "test"}}, g.Votes)
 	require.True(t, g.NotAfter.Equal(r.UseBy))
+	require.EqualValues(t, 3, g.Bounds.Rows)
+	require.Len(t, g.Bounds.Digest, 64)
 	require.Nil(t, d.Approval(r.ID), "it has not run")
 	s := d.session(t, ops)
 	require.False(t, s.Ask(s.Context(), op).Refuses())
@@ -147,7 +107,7 @@ func TestGrantSays(t *testing.T) {
 
 // Who writes into the store approves nothing: whatever is changed of a request there, nothing comes of it.
 func TestForged(t *testing.T) {
-	list := hands("a")
+	list := review.Hands("a")
 	setup := map[string]func(t *testing.T, d *desk) (id string, hash string){
 		"held": func(t *testing.T, d *desk) (string, string) {
 			r := d.held(t, del("DELETE FROM t"))
@@ -172,6 +132,13 @@ func TestForged(t *testing.T) {
 			r := d.votes(t, d.votes(t, d.asks(t), "bob"), "olga")
 			return r.ID, r.Hash
 		},
+	}
+	setup["broken"] = func(t *testing.T, d *desk) (string, string) {
+		terms := accessTerms
+		terms.BreakGlass = time.Hour
+		r, err := d.Break(t.Context(), person("alice"), review.Ask{Resource: "vm1", Terms: terms, Reason: "fire"}, "oidc")
+		require.NoError(t, err)
+		return r.ID, r.Hash
 	}
 	for name, makes := range setup {
 		t.Run(name, func(t *testing.T) {
@@ -203,6 +170,8 @@ func TestForged(t *testing.T) {
 				require.Error(t, err, what)
 				require.Empty(t, fresh.told(), what)
 				_, _, _, ok := fresh.Granted(person("alice"), proxy.Target{Resource: &proxy.Resource{Name: "vm1"}}, "prod")
+				require.False(t, ok, what)
+				_, _, _, ok = fresh.Glass(person("alice"), proxy.Target{Resource: &proxy.Resource{Name: "vm1"}}, "prod")
 				require.False(t, ok, what)
 			}
 			var fields map[string]any
@@ -290,8 +259,8 @@ func alter(v any, path []any) bool {
 // What one gateway has signed counts at those that know it, and at no other.
 func TestSignedByAnother(t *testing.T) {
 	teststore.Each(t, func(t *testing.T, st store.Store) {
-		list := hands("a", "b")
-		stranger := hands("c")[0]
+		list := review.Hands("a", "b")
+		stranger := review.Hands("c")[0]
 		a, b := signingDesk(t, st, list[0]), signingDesk(t, st, list[1])
 		r := a.held(t, del("DELETE FROM t"))
 		require.NoError(t, b.Follow(t.Context(), r.ID))
@@ -310,10 +279,10 @@ func TestSignedByAnother(t *testing.T) {
 func TestSignerNotKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := store.NewMemory()
-		list := hands("a", "b")
+		list := review.Hands("a", "b")
 		a, b := signingDesk(t, st, list[0]), signingDesk(t, st, list[1])
 		go b.Run(t.Context())
-		list[1].fails = fmt.Errorf("the store does not answer: %w", proxy.ErrUnavailable)
+		list[1].Down.Store(true)
 		r := a.votes(t, a.votes(t, a.asks(t), "bob"), "olga")
 		require.ErrorIs(t, b.Follow(t.Context(), r.ID), proxy.ErrUnavailable)
 		granted := func() bool {
@@ -321,7 +290,7 @@ func TestSignerNotKnown(t *testing.T) {
 			return ok
 		}
 		require.False(t, granted())
-		list[1].fails = nil
+		list[1].Down.Store(false)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		require.True(t, granted())
@@ -332,7 +301,7 @@ func TestSignerNotKnown(t *testing.T) {
 func TestReplayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		st := store.NewMemory()
-		h := hands("a")[0]
+		h := review.Hands("a")[0]
 		d := signingDesk(t, st, h)
 		go d.Run(t.Context())
 		r := d.held(t, del("DELETE FROM t"))
@@ -361,7 +330,7 @@ func TestReplayed(t *testing.T) {
 
 // What a request is cannot be found out by what is kept, signed and recorded in clear.
 func TestDigestsAreSalted(t *testing.T) {
-	d := signingDesk(t, store.NewMemory(), hands("a")[0])
+	d := signingDesk(t, store.NewMemory(), review.Hands("a")[0])
 	s := d.session(t, ops)
 	seen := make(map[string]bool)
 	for range 2 {

@@ -30,7 +30,7 @@ func (d *Desk) BreakOffline(who *proxy.Identity, a Ask, proof string, by Offline
 	if before := d.unreviewed(r.Requester); len(before) > 0 {
 		return nil, &UnreviewedError{before[0]}
 	}
-	return r, nil
+	return r, d.sign(r)
 }
 
 // Admit has a request count that the store does not have. The desk hands it in when the store answers, and tells Unkept of what becomes

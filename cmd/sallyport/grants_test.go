@@ -27,7 +27,7 @@ func TestSignedApproval(t *testing.T) {
 	signed := must(t, "requests", "show", "-c", o.config, "--grant", r.ID)
 	require.NoError(t, os.WriteFile(grant, []byte(signed), 0o600))
 	out := must(t, "verify", "--key", key, grant)
-	for _, want := range []string{"has signed the approval of request " + r.ID, "for         bob\n", "what        statement\n", "approved by alice at ", "uses        1\n", r.Hash} {
+	for _, want := range []string{"has signed the approval of request " + r.ID, "for         bob\n", "what        statement\n", "approved by alice at ", "uses        1\n", "rows        1\n", r.Hash} {
 		require.Contains(t, out, want)
 	}
 	require.NotContains(t, out+signed, "DELETE", "what it is takes the record")

@@ -90,6 +90,10 @@ func grantLines(g *proxy.Grant) string {
 	line("actions", strings.Join(g.Actions, ", "))
 	line("text", g.Text)
 	line("arguments", g.Arguments)
+	if g.Bounds != nil {
+		line("rows", fmt.Sprint(g.Bounds.Rows))
+		line("which are", g.Bounds.Digest)
+	}
 	if !g.From.IsZero() {
 		line("from", g.From.Format(time.RFC3339))
 	}
