@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp/kb"
 
@@ -25,6 +26,7 @@ var pages = []struct{ name, path, user, role, sees string }{
 	{"request-statement", "/requests?q=update", "olga", "link", "orders"},
 	{"sessions", "/sessions", "ada", "any", "ended"},
 	{"session", "/sessions?state=past", "ada", "any", "ended"},
+	{"you", "/you", "ada", "button", "Set it up"},
 	{"tokens", "/tokens", "ada", "button", "New token"},
 	{"users", "/users", "ada", "button", "alice"},
 	{"groups", "/users?view=groups", "ada", "any", "dev"},
@@ -387,4 +389,46 @@ func TestLongList(t *testing.T) {
 	if height := browsertest.Eval[float64](b, `document.querySelector(".rows").scrollHeight`); height < 100000*32 {
 		t.Errorf("the list is %g px high", height)
 	}
+}
+
+// TestSecondFactor: somebody sets up codes of an app by its page, signs in with one, and proves herself again for a step that wants it.
+func TestSecondFactor(t *testing.T) {
+	h := open(t, "")
+	b := h.browser(t, "alice")
+	b.Go(h.url + "/you")
+	b.Has("button", "Set it up")
+	b.Eval(`document.querySelector("#factor-password").focus(); true`)
+	b.Type("wrong")
+	b.Press("\r")
+	b.Sees("is not correct")
+	b.Fill("#factor-password", "wonder")
+	b.Press("\r")
+	b.Sees("otpauth://")
+	app := identitytest.NewApp(t, browsertest.Eval[string](b, `document.querySelector("[aria-label='Address for the app']").textContent`))
+	b.Fill("The code that the app shows now", app.Code(time.Now()))
+	b.Press("\r")
+	b.Sees("Each of these recovery codes counts once")
+	b.Accessible("recovery codes")
+	recovery := strings.Fields(browsertest.Eval[string](b, `document.querySelector("[aria-label='Recovery codes']").textContent`))
+	if len(recovery) != 10 {
+		t.Fatal(recovery)
+	}
+	b.Go(h.url + "/you")
+	b.Has("button", "Take it away")
+	b.SeesNot(recovery[0]) // not again
+
+	b.Click("button", "alice")
+	b.Click("button", "Sign out")
+	b.Has("heading", "Sign in")
+	b.Fill("User", "alice")
+	b.Fill("Password", "wonder")
+	b.Press("\r")
+	b.Sees("or a code of a second factor is needed")
+	b.Fill("Password", "wonder")
+	b.Fill("Code", recovery[1])
+	b.Press("\r")
+	b.Has("heading", "You")
+	b.Fill("#again-code", recovery[2])
+	b.Press("\r")
+	b.Sees("You have proven yourself again")
 }
