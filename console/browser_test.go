@@ -391,8 +391,8 @@ func TestLongList(t *testing.T) {
 	}
 }
 
-// TestSecondFactor: somebody sets up codes of an app by its page, signs in with one, and proves herself again for a step that wants it.
-func TestSecondFactor(t *testing.T) {
+// TestSecondFactorInBrowser: somebody sets up codes of an app by its page, signs in with one, and proves herself again for a step that wants it.
+func TestSecondFactorInBrowser(t *testing.T) {
 	h := open(t, "")
 	b := h.browser(t, "alice")
 	b.Go(h.url + "/you")

@@ -1,1 +1,0 @@
-import{a,b,c}from"./chunk-4LAGDQ3E.js";import"./chunk-67PBQE7U.js";import"./chunk-5V7CGRQI.js";import"./chunk-O3TQXAAR.js";import"./chunk-5SNTA3QC.js";import"./chunk-MR2GRIIP.js";import"./chunk-ALG43L46.js";import"./chunk-Q3G4CUDU.js";export{b as AccessOf,c as default,a as grantOf};

@@ -1,1 +1,0 @@
-import{a,b}from"./chunk-UONDCHMG.js";import"./chunk-ZFLLDASS.js";import"./chunk-XUSU3KYS.js";import"./chunk-5V7CGRQI.js";import"./chunk-5SNTA3QC.js";import"./chunk-MR2GRIIP.js";import"./chunk-ALG43L46.js";import"./chunk-Q3G4CUDU.js";export{b as Deny,a as default};
