@@ -1,1 +1,0 @@
-import{a,b,c}from"./chunk-BSED3QON.js";import"./chunk-GT2CMT73.js";import"./chunk-Z25LXJOM.js";import"./chunk-PXHBNZFQ.js";import"./chunk-JLBOC5PP.js";import"./chunk-2G5W2TGN.js";import"./chunk-6MPTHR4L.js";import"./chunk-LNO562T3.js";export{b as AccessOf,c as default,a as grantOf};

@@ -1,1 +1,0 @@
-import{a,b}from"./chunk-P5LBU24G.js";import"./chunk-QA2TFZLL.js";import"./chunk-ORI4XIYN.js";import"./chunk-Z25LXJOM.js";import"./chunk-JLBOC5PP.js";import"./chunk-2G5W2TGN.js";import"./chunk-6MPTHR4L.js";import"./chunk-LNO562T3.js";export{b as Deny,a as default};
