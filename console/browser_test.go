@@ -187,6 +187,13 @@ func TestSignOut(t *testing.T) {
 	b.Eval("history.back(); true")
 	b.Has("heading", "Sign in")
 	b.SeesNot("orders")
+
+	h.signIn(b, "alice")
+	other := h.browser(t, "alice")
+	b.Click("button", "alice")
+	b.Click("button", "Sign out everywhere")
+	b.Has("heading", "Sign in")
+	other.Sees("Your login has ended")
 }
 
 // TestKeyboard: everything between asking and approving works without a mouse.
@@ -227,6 +234,16 @@ func TestKeyboard(t *testing.T) {
 
 	olga := h.browser(t, "olga")
 	olga.Sees("monthly figures")
+	for range 30 { // to the button itself
+		olga.Press("\t")
+		if strings.TrimSpace(browsertest.Eval[string](olga, "document.activeElement.textContent")) == "Approve" {
+			break
+		}
+	}
+	olga.Press("\r")
+	olga.Sees("in 5 seconds")
+	olga.Press("u")
+	olga.Sees("Nothing was sent")
 	olga.Press("jo")
 	olga.Has("button", "Approve")
 	olga.Press("a")

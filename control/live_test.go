@@ -228,3 +228,25 @@ func TestLiveLasts(t *testing.T) {
 		require.Equal(t, []string{live.ID}, event[control.LiveSessions](f, "sessions").Gone)
 	}
 }
+
+// TestLogoutEverywhere: all logins of somebody end, and what they were given; others' and her access tokens go on.
+func TestLogoutEverywhere(t *testing.T) {
+	s := openSite(t)
+	here, there, eve := s.login(t, "bob"), s.login(t, "bob"), s.login(t, "eve")
+	_, cert, _ := s.certify(t, there)
+	live, err := s.open(t, "bob", cert)
+	require.NoError(t, err)
+	token := answer[control.NewToken](t, s, here, "POST", "/v1/tokens", control.TokenRequest{Label: "job", Seconds: 600}).Secret
+	status, text := s.do(t, token, "POST", "/v1/me/logout", nil)
+	require.Equal(t, http.StatusForbidden, status, "an access token ends no login: %s", text)
+	require.Equal(t, 2, answer[control.LoggedOut](t, s, here, "POST", "/v1/me/logout", nil).Sessions)
+	for _, gone := range []string{here, there} {
+		status, _ := s.do(t, gone, "GET", "/v1/whoami", nil)
+		require.Equal(t, http.StatusUnauthorized, status)
+	}
+	for _, on := range []string{token, eve} {
+		status, text := s.do(t, on, "GET", "/v1/whoami", nil)
+		require.Equal(t, http.StatusOK, status, text)
+	}
+	require.Eventually(t, func() bool { return live.Context().Err() != nil }, 10*time.Second, time.Millisecond, "what was opened by it ends")
+}

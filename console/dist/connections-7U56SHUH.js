@@ -1,1 +1,0 @@
-import{a,b,c}from"./chunk-FP5CSCDL.js";import"./chunk-SWYAKY4I.js";import"./chunk-2JTBHRZX.js";import"./chunk-N5OXB63N.js";import"./chunk-DEYTACFE.js";import"./chunk-LNPZR2M2.js";import"./chunk-LHMYCHLV.js";import"./chunk-3DVLFO4Z.js";export{b as AccessOf,c as default,a as grantOf};

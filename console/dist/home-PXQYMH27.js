@@ -1,1 +1,0 @@
-import{a,b}from"./chunk-P22T6S5U.js";import"./chunk-L4RNJ42G.js";import"./chunk-R3W4IZ4E.js";import"./chunk-2JTBHRZX.js";import"./chunk-DEYTACFE.js";import"./chunk-LNPZR2M2.js";import"./chunk-LHMYCHLV.js";import"./chunk-3DVLFO4Z.js";export{b as Deny,a as default};
