@@ -4,15 +4,19 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/identity/tokens"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/proxy/proxytest"
 )
@@ -249,4 +253,32 @@ func TestLogoutEverywhere(t *testing.T) {
 		require.Equal(t, http.StatusOK, status, text)
 	}
 	require.Eventually(t, func() bool { return live.Context().Err() != nil }, 10*time.Second, time.Millisecond, "what was opened by it ends")
+}
+
+// failing are documents that cannot be read while they are down.
+type failing struct {
+	identity.Documents
+	down atomic.Bool
+}
+
+func (f *failing) Get(ctx context.Context, kind, name string) (identity.Document, error) {
+	if f.down.Load() {
+		return identity.Document{}, errors.New("the store does not answer")
+	}
+	return f.Documents.Get(ctx, kind, name)
+}
+
+// TestLiveUnsure: where it cannot be told whether a login goes on, nothing more is shown, and nobody is told that it has ended.
+func TestLiveUnsure(t *testing.T) {
+	s := openSite(t)
+	docs := &failing{Documents: s.docs}
+	s.portal.Sessions = &tokens.Sessions{Documents: docs, Refresher: s.sources, Changed: s.changed}
+	token := s.login(t, "bob")
+	f := s.follow(t, token)
+	f.begins()
+	docs.down.Store(true)
+	name, data := f.next()
+	require.Empty(t, name, data)
+	docs.down.Store(false)
+	s.follow(t, token).begins()
 }
