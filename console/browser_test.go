@@ -3,12 +3,16 @@ package console_test
 import (
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/sallyport/sallyport/console"
 	"github.com/sallyport/sallyport/identity/identitytest"
 	"github.com/sallyport/sallyport/internal/browsertest"
 )
@@ -25,6 +29,7 @@ var pages = []struct{ name, path, user, role, sees string }{
 	{"request-statement", "/requests?q=update", "olga", "link", "orders"},
 	{"sessions", "/sessions", "ada", "any", "ended"},
 	{"session", "/sessions?state=past", "ada", "any", "ended"},
+	{"you", "/you", "ada", "button", "Set it up"},
 	{"tokens", "/tokens", "ada", "button", "New token"},
 	{"users", "/users", "ada", "button", "alice"},
 	{"groups", "/users?view=groups", "ada", "any", "dev"},
@@ -182,6 +187,13 @@ func TestSignOut(t *testing.T) {
 	b.Eval("history.back(); true")
 	b.Has("heading", "Sign in")
 	b.SeesNot("orders")
+
+	h.signIn(b, "alice")
+	other := h.browser(t, "alice")
+	b.Click("button", "alice")
+	b.Click("button", "Sign out everywhere")
+	b.Has("heading", "Sign in")
+	other.Sees("Your login has ended")
 }
 
 // TestKeyboard: everything between asking and approving works without a mouse.
@@ -222,6 +234,16 @@ func TestKeyboard(t *testing.T) {
 
 	olga := h.browser(t, "olga")
 	olga.Sees("monthly figures")
+	for range 30 { // to the button itself
+		olga.Press("\t")
+		if strings.TrimSpace(browsertest.Eval[string](olga, "document.activeElement.textContent")) == "Approve" {
+			break
+		}
+	}
+	olga.Press("\r")
+	olga.Sees("in 5 seconds")
+	olga.Press("u")
+	olga.Sees("Nothing was sent")
 	olga.Press("jo")
 	olga.Has("button", "Approve")
 	olga.Press("a")
@@ -387,4 +409,95 @@ func TestLongList(t *testing.T) {
 	if height := browsertest.Eval[float64](b, `document.querySelector(".rows").scrollHeight`); height < 100000*32 {
 		t.Errorf("the list is %g px high", height)
 	}
+}
+
+// TestSecondFactorInBrowser: somebody sets up codes of an app by its page, signs in with one, and proves herself again for a step that wants it.
+func TestSecondFactorInBrowser(t *testing.T) {
+	h := open(t, "")
+	b := h.browser(t, "alice")
+	b.Go(h.url + "/you")
+	b.Has("button", "Set it up")
+	b.Eval(`document.querySelector("#factor-password").focus(); true`)
+	b.Type("wrong")
+	b.Press("\r")
+	b.Sees("is not correct")
+	b.Fill("#factor-password", "wonder")
+	b.Press("\r")
+	b.Sees("otpauth://")
+	app := identitytest.NewApp(t, browsertest.Eval[string](b, `document.querySelector("[aria-label='Address for the app']").textContent`))
+	b.Fill("The code that the app shows now", app.Code(time.Now()))
+	b.Press("\r")
+	b.Sees("Each of these recovery codes counts once")
+	b.Accessible("recovery codes")
+	recovery := strings.Fields(browsertest.Eval[string](b, `document.querySelector("[aria-label='Recovery codes']").textContent`))
+	if len(recovery) != 10 {
+		t.Fatal(recovery)
+	}
+	b.Go(h.url + "/you")
+	b.Has("button", "Take it away")
+	b.SeesNot(recovery[0]) // not again
+
+	b.Click("button", "alice")
+	b.Click("button", "Sign out")
+	b.Has("heading", "Sign in")
+	b.Fill("User", "alice")
+	b.Fill("Password", "wonder")
+	b.Press("\r")
+	b.Sees("or a code of a second factor is needed")
+	b.Fill("Password", "wonder")
+	b.Fill("Code", recovery[1])
+	b.Press("\r")
+	b.Has("heading", "You")
+	b.Fill("#again-code", recovery[2])
+	b.Press("\r")
+	b.Sees("You have proven yourself again")
+}
+
+// TestRestart: a page that is open while the gateway restarts says that it may be old, and goes on where it was.
+func TestRestart(t *testing.T) {
+	h := open(t, "")
+	b := h.browser(t, "olga")
+	b.Go(h.url + "/requests")
+	b.Sees("Nothing waits")
+	h.stop()
+	b.Sees("The gateway cannot be reached")
+	h.start(t)
+	id := h.as(t, "alice").asks("vm1", "INC-7")
+	b.SeesNot("The gateway cannot be reached")
+	b.Sees("INC-7")
+	b.Press("jo")
+	b.Sees(id)
+}
+
+// TestMounted: the console works under a path of a program's own, with the API under another.
+func TestMounted(t *testing.T) {
+	h := open(t, "")
+	mux := http.NewServeMux()
+	mux.Handle("/ops/console/", handler(t, console.Options{Prefix: "/ops/console", API: "/gw", Title: "Acme access"}))
+	mux.Handle("/gw/", http.StripPrefix("/gw", h.API()))
+	server := httptest.NewUnstartedServer(mux)
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
+	b := browsertest.Open(t)
+	b.Go(server.URL + "/ops/console/connections?q=vm1")
+	b.Sees("Acme access")
+	b.Fill("User", "alice")
+	b.Fill("Password", "wonder")
+	b.Press("\r")
+	b.Has("link", "vm1")
+	b.Click("link", "vm1")
+	b.Has("button", "Ask")
+	if at := browsertest.Eval[string](b, "location.pathname"); at != "/ops/console/connections/vm1" {
+		t.Fatal(at)
+	}
+	b.Eval("location.reload(); true")
+	b.Has("button", "Ask")
+	b.Fill("Reason", "INC-1")
+	b.Click("button", "Ask")
+	b.Sees("It waits for")
+	b.Eval("history.back(); true")
+	b.Has("button", "Ask")
+	b.Click("link", "Acme access: home")
+	b.Sees("What you have asked for")
 }

@@ -56,6 +56,7 @@ func routes() []route {
 		{"POST", "/v1/me/totp/confirm", "Have it count, by a code of it. Recovery codes are shown once, and the caller's other logins end.", audit.AdminFactor, access{login: true, personal: true}, CodeRequest{}, Enrolled{}, false, (*Handler).confirmTOTP},
 		{"POST", "/v1/me/totp/remove", "Take the second factor away. It asks for the password and a code.", audit.AdminFactor, access{login: true, personal: true}, Again{}, Done{}, false, (*Handler).removeTOTP},
 		{"POST", "/v1/me/recovery-codes", "Have other recovery codes in place of those before. It asks for the password and a code.", audit.AdminFactor, access{login: true, personal: true}, Again{}, RecoveryCodes{}, false, (*Handler).renewRecovery},
+		{"POST", "/v1/me/logout", "End all logins of the caller, this one too, and what they were given. Her access tokens go on.", audit.AdminLogout, access{login: true, personal: true}, nil, LoggedOut{}, false, (*Handler).logoutAll},
 		{"POST", "/v1/me/prove", "Prove oneself again, by a code, or by the password where no second factor is set up: the age of the login begins anew.", audit.AdminFactor, access{login: true, personal: true}, Again{}, ProvenAgain{}, false, (*Handler).prove},
 
 		{"GET", "/v1/resources", "The resources that the caller may connect to.", "", access{}, nil, ResourceList{}, false, (*Handler).listResources},
@@ -71,7 +72,7 @@ func routes() []route {
 		{"POST", "/v1/sessions/{id}/kill", "End a session; without the permission, one's own.", audit.AdminKill, access{permission: Kill, own: true}, KillRequest{}, Session{}, false, (*Handler).killSession},
 		{"GET", "/v1/sessions/{id}/watch", "Its record while it is written, an event per line.", audit.AdminWatch, access{permission: Watch}, nil, nil, true, (*Handler).watchSession},
 		{"GET", "/v1/recordings", "Sessions that are on record, the newest first: ?user= group= resource= account= database= protocol= since= until= kind= verdict= rule= effect= table= masked= text= limit=; without the permission, the caller's own. Texts need the permission watch.", audit.AdminRead, access{permission: List, own: true}, nil, Recordings{}, false, (*Handler).searchRecordings},
-		{"GET", "/v1/recordings/{id}", "One of them, with what was asked in it: ?skip=NUMBER; without the permission, one's own.", audit.AdminRead, access{permission: Watch, own: true}, nil, Recording{}, false, (*Handler).showRecording},
+		{"GET", "/v1/recordings/{id}", "One of them, with what was asked in it: ?skip=NUMBER; without the permission, one's own, and others' without what was asked for those who may list sessions.", audit.AdminRead, access{permission: Watch, own: true}, nil, Recording{}, false, (*Handler).showRecording},
 		{"GET", "/v1/recordings/{id}/shown", "What a terminal or a command of it has shown, with the times: a line per piece, the last with end; ?op=NUMBER.", audit.AdminRead, access{permission: Watch, own: true}, nil, nil, true, (*Handler).showRecorded},
 		{"GET", "/v1/recordings/{id}/find", "Where a text was shown: ?text=&op=NUMBER.", audit.AdminRead, access{permission: Watch, own: true}, nil, Hits{}, false, (*Handler).findRecorded},
 		{"GET", "/v1/recordings/{id}/text", "What was shown, as plain text: ?op=NUMBER.", audit.AdminRead, access{permission: Watch, own: true}, nil, nil, true, (*Handler).saveText},

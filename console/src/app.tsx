@@ -22,6 +22,7 @@ const pages: [string, Load][] = [
   ["/requests/:id", () => import("./pages/request")],
   ["/sessions", () => import("./pages/sessions")],
   ["/sessions/:id", () => import("./pages/session")],
+  ["/you", () => import("./pages/you")],
   ["/tokens", () => import("./pages/tokens")],
   ["/users", () => import("./pages/users")],
   ["/configuration", () => import("./pages/objects")],

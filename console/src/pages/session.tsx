@@ -79,7 +79,7 @@ export default function SessionPage({ id }: { id: string }) {
         {r?.recording && <Fact word="Recorded"><span class="chips">{Object.entries(r.recording).map(([k, v]) => <span key={k} class="chip">{k}: {v}</span>)}</span></Fact>}
         <Fact word="Identifier"><code>{id}</code> <Copy text={id} label="Copy the identifier" /></Fact>
       </Facts></div></section>
-      {!r ? loaded.problem ? <Empty icon="eye" title="What was asked is not shown to you">It takes the permission <code>watch</code>.</Empty> : <Skeleton /> : (
+      {r?.withheld ? <Empty icon="eye" title="What was asked is not shown to you">It takes the permission <code>watch</code>.</Empty> : !r ? loaded.problem ? <Problem of={loaded.problem} again={loaded.again} /> : <Skeleton /> : (
         <List items={list} id={(o) => String(o.op)} columns={columns} label="Operations" open={(o) => setQuery({ op: String(o.op) })} more={more}
           empty={<Empty icon="fileText" title="Nothing was asked yet">Statements, commands and accesses to files appear here, with their verdicts.</Empty>} />
       )}

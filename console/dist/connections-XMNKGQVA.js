@@ -1,1 +1,0 @@
-import{a,b,c}from"./chunk-F7PL57QB.js";import"./chunk-67PBQE7U.js";import"./chunk-7MMPVZI4.js";import"./chunk-O3TQXAAR.js";import"./chunk-5SNTA3QC.js";import"./chunk-UWJTPJOV.js";import"./chunk-ALG43L46.js";import"./chunk-Q3G4CUDU.js";export{b as AccessOf,c as default,a as grantOf};

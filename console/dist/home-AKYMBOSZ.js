@@ -1,1 +1,0 @@
-import{a,b}from"./chunk-J3ZAA2PL.js";import"./chunk-23CJWGJ3.js";import"./chunk-XUSU3KYS.js";import"./chunk-7MMPVZI4.js";import"./chunk-5SNTA3QC.js";import"./chunk-UWJTPJOV.js";import"./chunk-ALG43L46.js";import"./chunk-Q3G4CUDU.js";export{b as Deny,a as default};
