@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
@@ -168,6 +169,49 @@ func (r *rowReader) digest(ctx context.Context, t *table, lock bool) (rows int64
 	}
 	all := sha256.Sum256(fmt.Appendf(nil, "sallyport rows 1\x00%s\x00%s\x00%d\x00%x", t.OID, t.Name, rows, sum))
 	return rows, hex.EncodeToString(all[:]), nil
+}
+
+// whole counts what tables hold that are emptied or dropped. With lock nobody else can change
+// them afterwards.
+func (r *rowReader) whole(ctx context.Context, lock bool) (rows int64, tables []*table, err error) {
+	for i := range r.change.Tables {
+		t, err := r.table(ctx, &r.change.Tables[i])
+		if err != nil {
+			return -1, nil, err
+		}
+		if why, _ := r.comparable(t); why != "" && (t.Kind != "r" && t.Kind != "p" || t.Strange || t.Security) {
+			return -1, nil, errors.New(why)
+		}
+		from := r.change.Tables[i].Path
+		if r.change.Tables[i].Only {
+			from = "ONLY " + from
+		}
+		if lock {
+			if _, err := r.ask(ctx, question{text: "LOCK TABLE " + from + " IN ACCESS EXCLUSIVE MODE"}); err != nil {
+				return -1, nil, err
+			}
+		}
+		n, err := r.count(ctx, question{text: "SELECT pg_catalog.count(*) FROM " + from, rows: 2})
+		if err != nil {
+			return -1, nil, err
+		}
+		rows, tables = rows+n, append(tables, t)
+	}
+	return rows, tables, nil
+}
+
+// wholes reports whether tables are emptied or dropped.
+func (r *rowReader) wholes() bool {
+	return r.change.Effect == proxy.EffectTruncate || r.change.Effect == proxy.EffectDrop
+}
+
+// namesOf are the names of tables.
+func namesOf(tables []*table) string {
+	names := make([]string, len(tables))
+	for i, t := range tables {
+		names[i] = t.Name
+	}
+	return strings.Join(names, ", ")
 }
 
 // comparable says why it cannot be compared which rows a statement changes; empty when it can.
