@@ -130,15 +130,13 @@ func (u *up) differs(e *entry, limited bool) (why, err error) {
 	if err != nil {
 		return not(err), nil
 	}
-	r.alone = simple || block == 'T'
+	if block == 'I' && !simple && (r.wholes() || g.impact.Holds == proxy.HoldsRows) { // locks are for blocks alone
+		if err := u.enclose(ctx); err != nil {
+			return not(err), nil
+		}
+	}
 	switch {
 	case r.wholes():
-		if block == 'I' && !simple { // locks are for blocks alone
-			if err := u.enclose(ctx); err != nil {
-				return not(err), nil
-			}
-			r.alone = true
-		}
 		rows, tables, err := r.whole(ctx, true)
 		g.uncounted = true
 		switch {
@@ -175,6 +173,10 @@ func (r *rowReader) locked(ctx context.Context) (rows int64, digest string, err 
 		return -1, "", errNoAnswer
 	}
 	if err := r.parameters(ctx); err != nil {
+		return -1, "", err
+	}
+	// The lock that the statement takes itself: nobody gives the table triggers or rules after this.
+	if err := r.lock(ctx, &r.change.Tables[0], "ROW EXCLUSIVE"); err != nil {
 		return -1, "", err
 	}
 	t, err := r.table(ctx, &r.change.Tables[0])

@@ -406,7 +406,6 @@ func (m *measuring) begin(ctx context.Context) error {
 			return err
 		}
 	}
-	m.alone = true
 	saved, err := m.put(&question{text: "SAVEPOINT " + savepoint, alone: true})
 	if err != nil {
 		return err

@@ -47,7 +47,6 @@ type rowReader struct {
 	*up
 	st     *proxy.Statement
 	change *sql.RowChange
-	alone  bool // of its questions
 	types  []uint32
 }
 
@@ -79,9 +78,10 @@ func (r *rowReader) reads(text string, may proxy.Effects) (*proxy.Facts, error) 
 	return f, nil
 }
 
-// ask asks a question, and waits for the answer.
+// ask asks a question by itself, which is for transaction blocks and for what is none, and waits for
+// the answer.
 func (r *rowReader) ask(ctx context.Context, q question) (*look, error) {
-	q.alone = r.alone
+	q.alone = true
 	l, err := r.put(&q)
 	if err != nil {
 		return nil, err
@@ -175,6 +175,11 @@ func (r *rowReader) digest(ctx context.Context, t *table, lock bool) (rows int64
 // them afterwards.
 func (r *rowReader) whole(ctx context.Context, lock bool) (rows int64, tables []*table, err error) {
 	for i := range r.change.Tables {
+		if lock {
+			if err := r.lock(ctx, &r.change.Tables[i], "ACCESS EXCLUSIVE"); err != nil {
+				return -1, nil, err
+			}
+		}
 		t, err := r.table(ctx, &r.change.Tables[i])
 		if err != nil {
 			return -1, nil, err
@@ -182,16 +187,7 @@ func (r *rowReader) whole(ctx context.Context, lock bool) (rows int64, tables []
 		if why, _ := r.comparable(t); why != "" && (t.Kind != "r" && t.Kind != "p" || t.Strange || t.Security) {
 			return -1, nil, errors.New(why)
 		}
-		from := r.change.Tables[i].Path
-		if r.change.Tables[i].Only {
-			from = "ONLY " + from
-		}
-		if lock {
-			if _, err := r.ask(ctx, question{text: "LOCK TABLE " + from + " IN ACCESS EXCLUSIVE MODE"}); err != nil {
-				return -1, nil, err
-			}
-		}
-		n, err := r.count(ctx, question{text: "SELECT pg_catalog.count(*) FROM " + from, rows: 2})
+		n, err := r.count(ctx, question{text: "SELECT pg_catalog.count(*) FROM " + from(&r.change.Tables[i]), rows: 2})
 		if err != nil {
 			return -1, nil, err
 		}
@@ -203,6 +199,20 @@ func (r *rowReader) whole(ctx context.Context, lock bool) (rows int64, tables []
 // wholes reports whether tables are emptied or dropped.
 func (r *rowReader) wholes() bool {
 	return r.change.Effect == proxy.EffectTruncate || r.change.Effect == proxy.EffectDrop
+}
+
+// lock locks a table in a mode, until the transaction ends.
+func (r *rowReader) lock(ctx context.Context, t *sql.Named, mode string) error {
+	_, err := r.ask(ctx, question{text: "LOCK TABLE " + from(t) + " IN " + mode + " MODE"})
+	return err
+}
+
+// from is a table as FROM and LOCK have it.
+func from(t *sql.Named) string {
+	if t.Only {
+		return "ONLY " + t.Path
+	}
+	return t.Path
 }
 
 // namesOf are the names of tables.
