@@ -19,7 +19,9 @@ import (
 // own transaction runs in one of the gateway's, which the client does not see.
 type guard struct {
 	impact *proxy.Impact
-	own    bool // the transaction is the gateway's; of a simple query
+	// uncounted says that the server does not tell how many rows it has changed.
+	uncounted bool
+	own       bool // the transaction is the gateway's; of a simple query
 
 	// Guarded by pending's lock, until over.
 	over   bool // the statement has ended, or what there is to do about it is up's
@@ -124,14 +126,31 @@ func (u *up) differs(e *entry, limited bool) (why, err error) {
 			return not(err), nil
 		}
 	}
-	if g.impact.Holds != proxy.HoldsRows {
-		return nil, nil
-	}
 	r, err := u.newRowReader(&e.statement)
 	if err != nil {
 		return not(err), nil
 	}
-	r.alone = simple || block == 'T'
+	if block == 'I' && !simple && (r.wholes() || g.impact.Holds == proxy.HoldsRows) { // locks are for blocks alone
+		if err := u.enclose(ctx); err != nil {
+			return not(err), nil
+		}
+	}
+	switch {
+	case r.wholes():
+		rows, tables, err := r.whole(ctx, true)
+		g.uncounted = true
+		switch {
+		case u.session.session.Err() != nil:
+			return nil, err
+		case err != nil:
+			return not(err), nil
+		case rows != g.impact.Rows || namesOf(tables) != g.impact.Table:
+			return g.differs(uint64(rows)), nil
+		}
+		return nil, nil
+	case g.impact.Holds != proxy.HoldsRows:
+		return nil, nil
+	}
 	if _, err := r.reads(r.change.Select(r.change.Ref+".*"), proxy.EffectRead); err != nil {
 		return not(err), nil
 	}
@@ -154,6 +173,10 @@ func (r *rowReader) locked(ctx context.Context) (rows int64, digest string, err 
 		return -1, "", errNoAnswer
 	}
 	if err := r.parameters(ctx); err != nil {
+		return -1, "", err
+	}
+	// The lock that the statement takes itself: nobody gives the table triggers or rules after this.
+	if err := r.lock(ctx, &r.change.Tables[0], "ROW EXCLUSIVE"); err != nil {
 		return -1, "", err
 	}
 	t, err := r.table(ctx, &r.change.Tables[0])
@@ -221,7 +244,7 @@ func (d *down) ended(e *entry, ok bool, rows uint64, message []byte) (tell bool)
 	g := e.guard
 	d.pending.mu.Lock()
 	defer d.pending.mu.Unlock()
-	g.rows, g.ran = rows, ok && rows == uint64(g.impact.Rows) && e.part == 0
+	g.rows, g.ran = rows, ok && (rows == uint64(g.impact.Rows) || g.uncounted) && e.part == 0
 	if e.expect == expectQuery {
 		g.told = bytes.Clone(message)
 		return false

@@ -268,8 +268,9 @@ func TestImpactSays(t *testing.T) {
 		{"INSERT INTO nokey SELECT a FROM plain WHERE id < 3", 2, count, "what is inserted is not compared", ""},
 		{"INSERT INTO plain SELECT id FROM plain ON CONFLICT DO NOTHING", 2, none, "ON CONFLICT", "INSERT 0 0"},
 		{"INSERT INTO nokey SELECT loud(1)::text", -1, none, "may do more than read", "INSERT 0 1"},
-		{"TRUNCATE nokey, refers", -2, none, "not compared", "TRUNCATE TABLE"},
-		{"DROP TABLE nothing, child", 0, none, "not compared", "DROP TABLE"},
+		{"TRUNCATE nokey, refers", -2, count, "", "TRUNCATE TABLE"},
+		{"DROP TABLE nothing, child CASCADE", 0, count, "CASCADE", "DROP TABLE"},
+		{"TRUNCATE seen", -1, none, "not a plain table", "42809"},
 		{"UPDATE nosuch SET a = 1", -1, none, "", "42P01"},
 		{"UPDATE plain SET a = 1; UPDATE plain SET a = 2", -1, none, "several statements", "UPDATE 2 UPDATE 2"},
 		{"DELETE FROM secured", -1, none, "", ""},
@@ -289,7 +290,7 @@ func TestImpactSays(t *testing.T) {
 		require.Equal(t, c.holds, last.Holds, "%s %+v", c.text, last)
 		require.Equal(t, c.holds == rows, last.Digest != "", c.text)
 		switch {
-		case c.tag == "42P01":
+		case strings.HasPrefix(c.tag, "42"):
 			require.NotEmpty(t, last.Unsaid)
 		case c.unsaid == "":
 			require.Empty(t, last.Unsaid, c.text)
@@ -614,6 +615,60 @@ func TestImpactInBatches(t *testing.T) {
 	w.Send(&pgproto3.Execute{MaxRows: 1})
 	require.Equal(t, "1 2 E(42501) Z(I)", w.sync(), "rows that are fetched in parts")
 	require.Equal(t, "T D8 D9 D10 C(DELETE 3) Z(I)", w.query("DELETE FROM orders WHERE id > 7 RETURNING id"))
+}
+
+// Tables that are emptied or dropped hold as many rows as they did.
+func TestImpactOfWholeTables(t *testing.T) {
+	a := &approver{}
+	g := impactGate(t, ordersSchema+"CREATE TABLE told (id int); CREATE TABLE untold (id int); CREATE FUNCTION noop() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; CREATE TRIGGER t BEFORE TRUNCATE ON told EXECUTE FUNCTION noop()", a)
+	var last *proxy.Impact
+	between := ""
+	a.looks = func(_ *proxy.Statement, i *proxy.Impact) {
+		if last = i; between != "" {
+			g.exec(t, between)
+		}
+	}
+	for _, text := range []string{"TRUNCATE orders, untold", "DROP TABLE orders"} {
+		for _, claimed := range []bool{false, true} {
+			for _, how := range []string{"simple", "block", "batch"} {
+				for _, more := range []bool{true, false} {
+					w := &conversation{t, g.connect(t, "sslmode=disable").PgConn().Frontend()}
+					run := func() (got string) {
+						switch how {
+						case "simple":
+							return w.query(text)
+						case "block":
+							w.query("BEGIN")
+							got = strings.NewReplacer("Z(T)", "Z(I)", "Z(E)", "Z(I)").Replace(w.query(text))
+							w.query("COMMIT")
+							return got
+						}
+						w.run(text)
+						return strings.TrimPrefix(w.sync(), "1 2 ")
+					}
+					between, a.claim = "", nil
+					if claimed {
+						w.query("BEGIN")
+						w.query(text)
+						w.query("ROLLBACK")
+						a.claim = last
+						require.EqualValues(t, 10, last.Rows)
+						require.Equal(t, proxy.HoldsCount, last.Holds)
+					}
+					want := "C(" + strings.Join(strings.Fields(text)[:1], "") + " TABLE) Z(I)"
+					if more {
+						between, want = "INSERT INTO orders VALUES (11, 'new')", "E(42501) Z(I)"
+					}
+					require.Equal(t, want, run(), "%s %s %t %t", text, how, claimed, more)
+					g.exec(t, "DROP TABLE IF EXISTS orders; "+ordersSchema)
+				}
+			}
+		}
+	}
+	between, a.claim = "", nil
+	w := &conversation{t, g.connect(t, "sslmode=disable").PgConn().Frontend()}
+	require.Equal(t, "C(TRUNCATE TABLE) Z(I)", w.query("TRUNCATE told"))
+	require.Contains(t, strings.Join(last.Unsaid, "; "), "has triggers")
 }
 
 // An approval of an earlier session is compared in this one, wherever it comes.

@@ -105,47 +105,35 @@ func (m *measuring) measure(ctx context.Context) error {
 	if err := m.parameters(ctx); err != nil {
 		return err
 	}
-	tables := make([]*table, len(c.Tables))
-	for i := range c.Tables {
-		t, err := m.table(ctx, &c.Tables[i])
-		if err != nil {
-			return err
-		}
-		tables[i], names[i] = t, t.Name
+	if m.wholes() {
+		return m.emptied(ctx)
 	}
-	m.impact.Table = strings.Join(names, ", ")
-	switch {
-	case c.Effect == proxy.EffectTruncate || c.Effect == proxy.EffectDrop:
-		return m.whole(ctx, tables)
-	case c.Effect == proxy.EffectInsert:
-		return m.inserted(ctx, tables[0])
+	t, err := m.table(ctx, &c.Tables[0])
+	if err != nil {
+		return err
 	}
-	return m.changed(ctx, tables[0])
+	m.impact.Table = t.Name
+	if c.Effect == proxy.EffectInsert {
+		return m.inserted(ctx, t)
+	}
+	return m.changed(ctx, t)
 }
 
-// whole counts what tables hold.
-func (m *measuring) whole(ctx context.Context, tables []*table) error {
-	c := m.change
-	m.unsaid("the number of rows is not compared when it runs")
-	if c.Cascades {
-		m.unsaid("what refers to it, or depends on it, goes with it (CASCADE)")
+// emptied measures a TRUNCATE or a DROP TABLE.
+func (m *measuring) emptied(ctx context.Context) error {
+	rows, tables, err := m.whole(ctx, false)
+	if err != nil {
+		return err
 	}
-	all := int64(0)
-	for i, t := range tables {
-		if why, _ := m.comparable(t); why != "" && (t.Kind != "r" && t.Kind != "p" || t.Strange || t.Security) {
-			return errors.New(why)
+	m.impact.Rows, m.impact.Table, m.impact.Holds = rows, namesOf(tables), proxy.HoldsCount
+	for _, t := range tables {
+		if m.change.Effect == proxy.EffectTruncate && t.Triggers {
+			m.unsaid(t.Name + " has triggers, which may do anything else, too")
 		}
-		from := c.Tables[i].Path
-		if c.Tables[i].Only {
-			from = "ONLY " + from
-		}
-		n, err := m.count(ctx, question{text: "SELECT pg_catalog.count(*) FROM " + from, rows: 2})
-		if err != nil {
-			return err
-		}
-		all += n
 	}
-	m.impact.Rows = all
+	if m.change.Cascades {
+		m.unsaid("what refers to it, or depends on it, goes with it (CASCADE), and is not counted")
+	}
 	return nil
 }
 
@@ -418,7 +406,6 @@ func (m *measuring) begin(ctx context.Context) error {
 			return err
 		}
 	}
-	m.alone = true
 	saved, err := m.put(&question{text: "SAVEPOINT " + savepoint, alone: true})
 	if err != nil {
 		return err

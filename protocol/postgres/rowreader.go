@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
@@ -46,7 +47,6 @@ type rowReader struct {
 	*up
 	st     *proxy.Statement
 	change *sql.RowChange
-	alone  bool // of its questions
 	types  []uint32
 }
 
@@ -78,9 +78,10 @@ func (r *rowReader) reads(text string, may proxy.Effects) (*proxy.Facts, error) 
 	return f, nil
 }
 
-// ask asks a question, and waits for the answer.
+// ask asks a question by itself, which is for transaction blocks and for what is none, and waits for
+// the answer.
 func (r *rowReader) ask(ctx context.Context, q question) (*look, error) {
-	q.alone = r.alone
+	q.alone = true
 	l, err := r.put(&q)
 	if err != nil {
 		return nil, err
@@ -168,6 +169,59 @@ func (r *rowReader) digest(ctx context.Context, t *table, lock bool) (rows int64
 	}
 	all := sha256.Sum256(fmt.Appendf(nil, "sallyport rows 1\x00%s\x00%s\x00%d\x00%x", t.OID, t.Name, rows, sum))
 	return rows, hex.EncodeToString(all[:]), nil
+}
+
+// whole counts what tables hold that are emptied or dropped. With lock nobody else can change
+// them afterwards.
+func (r *rowReader) whole(ctx context.Context, lock bool) (rows int64, tables []*table, err error) {
+	for i := range r.change.Tables {
+		if lock {
+			if err := r.lock(ctx, &r.change.Tables[i], "ACCESS EXCLUSIVE"); err != nil {
+				return -1, nil, err
+			}
+		}
+		t, err := r.table(ctx, &r.change.Tables[i])
+		if err != nil {
+			return -1, nil, err
+		}
+		if why, _ := r.comparable(t); why != "" && (t.Kind != "r" && t.Kind != "p" || t.Strange || t.Security) {
+			return -1, nil, errors.New(why)
+		}
+		n, err := r.count(ctx, question{text: "SELECT pg_catalog.count(*) FROM " + from(&r.change.Tables[i]), rows: 2})
+		if err != nil {
+			return -1, nil, err
+		}
+		rows, tables = rows+n, append(tables, t)
+	}
+	return rows, tables, nil
+}
+
+// wholes reports whether tables are emptied or dropped.
+func (r *rowReader) wholes() bool {
+	return r.change.Effect == proxy.EffectTruncate || r.change.Effect == proxy.EffectDrop
+}
+
+// lock locks a table in a mode, until the transaction ends.
+func (r *rowReader) lock(ctx context.Context, t *sql.Named, mode string) error {
+	_, err := r.ask(ctx, question{text: "LOCK TABLE " + from(t) + " IN " + mode + " MODE"})
+	return err
+}
+
+// from is a table as FROM and LOCK have it.
+func from(t *sql.Named) string {
+	if t.Only {
+		return "ONLY " + t.Path
+	}
+	return t.Path
+}
+
+// namesOf are the names of tables.
+func namesOf(tables []*table) string {
+	names := make([]string, len(tables))
+	for i, t := range tables {
+		names[i] = t.Name
+	}
+	return strings.Join(names, ", ")
 }
 
 // comparable says why it cannot be compared which rows a statement changes; empty when it can.
