@@ -78,7 +78,7 @@ func (r *rowReader) reads(text string, may proxy.Effects) (*proxy.Facts, error) 
 	return f, nil
 }
 
-// ask asks a question by itself, which is for transaction blocks and for what is none, and waits for
+// ask asks a question by itself, which is for transaction blocks and for statements outside of one, and waits for
 // the answer.
 func (r *rowReader) ask(ctx context.Context, q question) (*look, error) {
 	q.alone = true
