@@ -16,6 +16,9 @@ func (d *Desk) Settle(ctx context.Context, recorded []proxy.RequestNote) error {
 	gone := make(map[string]bool)
 	for i := range recorded {
 		n := &recorded[i]
+		if d.notKept(n.ID) != nil {
+			continue // it is handed in
+		}
 		if _, ok := marks[n.ID]; !ok {
 			doc, err := d.Store.Get(ctx, KindRequest, n.ID)
 			kept := &document{}
@@ -32,7 +35,7 @@ func (d *Desk) Settle(ctx context.Context, recorded []proxy.RequestNote) error {
 			marks[n.ID] = kept.Marks
 		}
 		// One that is gone was there, and is not kept any more, unless it was to be made.
-		if slices.Contains(marks[n.ID], n.Mark) || gone[n.ID] && n.State != string(Pending) {
+		if slices.Contains(marks[n.ID], n.Mark) || gone[n.ID] && n.State != string(Pending) && n.State != BreakGlass {
 			continue
 		}
 		d.log().Warn("what was recorded of a request was not done, because the gateway stopped before", "request", n.ID, "state", n.State)

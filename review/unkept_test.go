@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/store"
 )
 
@@ -224,4 +225,16 @@ func TestUnkeptTwice(t *testing.T) {
 	again.handIn(t.Context())
 	require.Nil(t, left.get(r.ID))
 	require.Nil(t, again.notKept(r.ID))
+}
+
+// TestSettleBreakGlass: what a gateway has recorded of access without an approval, and was stopped before the store had it, was not done;
+// what was taken while the store was down was, and is handed in.
+func TestSettleBreakGlass(t *testing.T) {
+	d := openDesk(t, store.NewMemory(), everybody())
+	d.remembering("one")
+	r := d.offline(t)
+	require.NoError(t, d.Settle(t.Context(), []proxy.RequestNote{{ID: r.ID, State: BreakGlass, Mark: "m1"}}))
+	require.Empty(t, d.notes)
+	require.NoError(t, d.Settle(t.Context(), []proxy.RequestNote{{ID: "another", State: BreakGlass, Mark: "m2"}}))
+	require.Equal(t, []string{"undone "}, d.notes)
 }
