@@ -53,7 +53,7 @@ func (u *up) Measure(ctx context.Context, st *proxy.Statement) (*proxy.Impact, e
 		return nil, fmt.Errorf("this needs an approval, and was %w", proxy.ErrCanceled)
 	case err != nil:
 		m.unsaid("what it would change is not measured: " + err.Error())
-		m.impact.Holds = proxy.HoldsNothing
+		m.impact.Holds, m.impact.Digest = proxy.HoldsNothing, ""
 	case m.impact.Holds == proxy.HoldsNothing && len(m.impact.Unsaid) == 0:
 		m.unsaid("nothing is compared when it runs")
 	}
@@ -130,55 +130,30 @@ func (m *measuring) emptied(ctx context.Context) error {
 	return nil
 }
 
-// inserted counts what would be inserted.
+// inserted measures an INSERT.
 func (m *measuring) inserted(ctx context.Context, t *table) error {
 	c := m.change
 	if err := m.safe(t); err != nil {
 		return err
 	}
-	m.impact.Rows = int64(c.Values)
-	reason, counted := m.comparable(t)
-	why, known := "", c.Query != "" && counted && !c.Upsert && m.tells(t) == ""
-	if c.Query != "" {
-		m.plan(ctx)
+	why, counted := m.comparable(t)
+	if c.Upsert {
+		why, counted = "rows of the same key are left out or changed (ON CONFLICT), so that there may be fewer", false
 	}
-	if known {
-		rows, digest, err := m.digest(ctx, t, false)
-		switch {
-		case err != nil:
-			if why = err.Error(); m.back(ctx) != nil {
-				return err
-			}
-		case rows > maxDigested:
-			why = fmt.Sprintf("there are more than %d", maxDigested)
-		default:
-			m.impact.Rows, m.impact.Holds, m.impact.Digest = rows, proxy.HoldsRows, digest
+	if c.Query == "" { // the text says what they are
+		if m.impact.Rows = int64(c.Values); counted {
+			m.impact.Holds = proxy.HoldsCount
+		} else {
+			m.unsaid(notCompared + why)
 		}
-	}
-	if c.Query != "" && m.impact.Holds == proxy.HoldsNothing {
-		n, err := m.count(ctx, m.bound(countQuery(c), 2))
-		if m.impact.Rows = n; err != nil {
-			return err
-		}
-	}
-	switch {
-	case c.Upsert:
-		m.unsaid("rows of the same key are left out or changed (ON CONFLICT): there may be fewer; nothing is compared when it runs")
-	case !counted:
-		m.unsaid("nothing is compared when it runs: " + reason)
-	case why != "":
-		m.impact.Holds = proxy.HoldsCount
-		m.unsaid("what is inserted is not compared when it runs, but how many rows: " + why)
-	case c.Query == "": // the text says what they are
-		m.impact.Holds = proxy.HoldsCount
-	case !known:
-		m.impact.Holds = proxy.HoldsCount
-		m.unsaid("what is inserted is not compared when it runs, but how many rows: " + m.tells(t))
-	default:
-		m.unsaid("the rows that they are made of are not locked: they may change right before it runs")
-	}
-	if c.Query == "" || c.Moving {
 		return nil
+	}
+	m.plan(ctx)
+	if err := m.rows(ctx, t, why, counted); err != nil || c.Moving {
+		return err
+	}
+	if m.impact.Holds == proxy.HoldsRows {
+		m.unsaid("the rows that they are made of are not locked: they may change right before it runs")
 	}
 	names := c.Columns
 	if names == nil {
@@ -215,6 +190,21 @@ func (m *measuring) changed(ctx context.Context, t *table) error {
 		return errors.New(why)
 	}
 	m.plan(ctx)
+	if err := m.rows(ctx, t, why, counted); err != nil {
+		return err
+	}
+	if m.change.Elsewhere {
+		m.unsaid("other tables have a say in which rows they are, or in what they become, and these may change until it runs")
+	}
+	m.cascades(t)
+	return m.samples(ctx, t)
+}
+
+const notCompared = "nothing is compared when it runs: "
+
+// rows counts the rows, and digests them, unless why says why they cannot be compared. counted says that their
+// number can be all the same.
+func (m *measuring) rows(ctx context.Context, t *table, why string, counted bool) error {
 	rows, digest := int64(-1), ""
 	var err error
 	if why == "" {
@@ -232,21 +222,17 @@ func (m *measuring) changed(ctx context.Context, t *table) error {
 			return err
 		}
 	}
-	m.impact.Rows = rows
+	m.impact.Rows, m.impact.Digest = rows, digest
 	switch {
 	case why == "":
-		m.impact.Holds, m.impact.Digest = proxy.HoldsRows, digest
+		m.impact.Holds = proxy.HoldsRows
 	case counted:
 		m.impact.Holds = proxy.HoldsCount
 		m.unsaid("which rows they are is not compared when it runs, but how many: " + why)
 	default:
-		m.unsaid("nothing is compared when it runs: " + why)
+		m.unsaid(notCompared + why)
 	}
-	if m.change.Elsewhere {
-		m.unsaid("other tables have a say in which rows they are, or in what they become, and these may change until it runs")
-	}
-	m.cascades(t)
-	return m.samples(ctx, t)
+	return nil
 }
 
 // cascades says which tables are changed with it.

@@ -93,8 +93,8 @@ func (r *rowReader) finds() error {
 	return err
 }
 
-// ask asks a question by itself, which is for transaction blocks and for what is none, and waits for
-// the answer.
+// ask asks a question by itself, and waits for the answer. No batch of the client's is open, but
+// in a transaction block.
 func (r *rowReader) ask(ctx context.Context, q question) (*look, error) {
 	q.alone = true
 	l, err := r.put(&q)
