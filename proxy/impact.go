@@ -42,7 +42,7 @@ const (
 // Sample is a row that a statement would change. Values are in quotes, and never the same
 // for two of them; NULL is not in quotes.
 type Sample struct {
-	Before []string `json:"before"` // by column
+	Before []string `json:"before,omitempty"` // by column; nil when the row would be new
 	// After is what they become: empty where they stay as they are, and "?" where nobody knows
 	// before. It is nil when the row would be gone.
 	After []string `json:"after,omitempty"`

@@ -79,10 +79,10 @@ func (r *Request) impactLines(line func(name, value string)) {
 	for n, s := range i.Samples {
 		var values []string
 		for c, column := range i.Columns {
-			if c >= len(s.Before) {
-				break
+			v := column
+			if c < len(s.Before) {
+				v += " " + s.Before[c]
 			}
-			v := column + " " + s.Before[c]
 			if c < len(s.After) && s.After[c] != "" {
 				v += " -> " + s.After[c]
 			}

@@ -60,6 +60,10 @@ func TestImpactIsApproved(t *testing.T) {
 	} {
 		require.Contains(t, r.Lines(), line)
 	}
+	inserted := r
+	inserted.Impact = &proxy.Impact{Effect: "insert", Table: "public.t", Rows: 1, Columns: []string{"a", "b"}, Samples: []proxy.Sample{{After: []string{"NULL", `"x"`}}}}
+	require.Contains(t, inserted.Lines(), "would insert 1 row into public.t\n")
+	require.Contains(t, inserted.Lines(), "  row 1     a -> NULL, b -> \"x\"\n")
 	facts := func(details bool) (all string) {
 		for _, f := range (&review.Notice{Event: review.Asked, Request: r}).Facts(details) {
 			all += f.Name + " " + f.Value + "\n"

@@ -306,8 +306,12 @@ const holdingChanges = `guardrails:
     hold: {effects: [update, delete]}
     approvers: [dev]
     for: 1m
+  - name: copies
+    hold: {effects: [insert], relations: [copies]}
+    approvers: [dev]
+    for: 1m
 masking:
-  - {columns: [people.nick]}
+  - {columns: [people.nick, copies.nick]}
 `
 
 // With the real psql: who approves sees what would change, masked, and exactly that runs.
@@ -353,6 +357,17 @@ func TestHeldImpact(t *testing.T) {
 	require.Contains(t, approve(o.waiting(t)), "would delete 4 rows of public.people\n")
 	require.NoError(t, p.Wait())
 	require.Contains(t, p.shown(), "DELETE 4")
+
+	// What is copied is hidden as where it comes from, and as where it goes.
+	o.psql(t, "bob", "-c", "CREATE TABLE copies (number int, called text, nick text)")
+	p = o.asks(t, "bob", "INSERT INTO copies SELECT id, nick, 'Nightingale' || id FROM people")
+	shown = approve(o.waiting(t))
+	require.Contains(t, shown, "would insert 2 rows into public.copies\n")
+	require.Contains(t, shown, `number -> "4"`)
+	require.NotContains(t, shown, "none")
+	require.NotContains(t, shown, "Nightingale")
+	require.NoError(t, p.Wait())
+	require.Contains(t, p.shown(), "INSERT 0 2")
 
 	// The same driver's extended protocol, and other arguments are another request.
 	c, err := pgx.Connect(t.Context(), o.conn("bob"))

@@ -151,7 +151,7 @@ func (u *up) differs(e *entry, limited bool) (why, err error) {
 	case g.impact.Holds != proxy.HoldsRows:
 		return nil, nil
 	}
-	if _, err := r.reads(r.change.Select(r.change.Ref+".*"), proxy.EffectRead); err != nil {
+	if err := r.finds(); err != nil {
 		return not(err), nil
 	}
 	rows, digest, err := r.locked(ctx)
@@ -169,7 +169,7 @@ func (u *up) differs(e *entry, limited bool) (why, err error) {
 // locked digests the rows of a statement as measuring does, and keeps others from changing
 // them.
 func (r *rowReader) locked(ctx context.Context) (rows int64, digest string, err error) {
-	if r.change.Target == "" {
+	if r.change.Target == "" && r.change.Query == "" {
 		return -1, "", errNoAnswer
 	}
 	if err := r.parameters(ctx); err != nil {

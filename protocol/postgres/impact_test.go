@@ -264,8 +264,12 @@ func TestImpactSays(t *testing.T) {
 		{"DELETE FROM many", 10050, count, "more than 10000", ""},
 		{"UPDATE wide SET c1599 = 2", 1, rows, "more columns are not shown", ""},
 		{"DELETE FROM wide", 1, rows, "more columns are not shown", ""},
-		{"INSERT INTO nokey VALUES ('a'), (DEFAULT)", 2, count, "what is inserted is not compared", ""},
-		{"INSERT INTO nokey SELECT a FROM plain WHERE id < 3", 2, count, "what is inserted is not compared", ""},
+		{"INSERT INTO nokey VALUES ('a'), (DEFAULT)", 2, count, "", ""},
+		{"INSERT INTO nokey SELECT a FROM plain WHERE id < 3", 2, rows, "not locked", ""},
+		{"INSERT INTO nokey (a) SELECT random()::text FROM plain", 2, none, "each time", ""},
+		{"INSERT INTO many SELECT generate_series(1, 10020)", 10020, count, "more than 10000", ""},
+		{"INSERT INTO triggered SELECT id FROM plain", 2, rows, "not locked", ""},
+		{"WITH w AS (SELECT 7 AS x, 'seven' AS y) INSERT INTO parted (v, k) SELECT y, 1 FROM w RETURNING k", 1, rows, "not locked", ""},
 		{"INSERT INTO plain SELECT id FROM plain ON CONFLICT DO NOTHING", 2, none, "ON CONFLICT", "INSERT 0 0"},
 		{"INSERT INTO nokey SELECT loud(1)::text", -1, none, "may do more than read", "INSERT 0 1"},
 		{"TRUNCATE nokey, refers", -2, count, "", "TRUNCATE TABLE"},
@@ -669,6 +673,43 @@ func TestImpactOfWholeTables(t *testing.T) {
 	w := &conversation{t, g.connect(t, "sslmode=disable").PgConn().Frontend()}
 	require.Equal(t, "C(TRUNCATE TABLE) Z(I)", w.query("TRUNCATE told"))
 	require.Contains(t, strings.Join(last.Unsaid, "; "), "has triggers")
+}
+
+// What a query inserts is what was approved.
+func TestImpactOfInserts(t *testing.T) {
+	a := &approver{}
+	g := impactGate(t, ordersSchema+"CREATE TABLE archive (was int, note text, extra text)", a)
+	var last *proxy.Impact
+	between := ""
+	a.looks = func(_ *proxy.Statement, i *proxy.Impact) {
+		if last = i; between != "" {
+			g.exec(t, between)
+		}
+	}
+	w := &conversation{t, g.connect(t, "sslmode=disable").PgConn().Frontend()}
+	const text = "INSERT INTO archive SELECT id, status || '!' FROM orders WHERE status = 'open'"
+	for _, between = range []string{"", "UPDATE orders SET status = 'open' WHERE id = 4", "UPDATE orders SET id = 33 WHERE id = 3"} {
+		for _, batch := range []bool{false, true} {
+			want := "C(INSERT 0 3) Z(I)"
+			if between != "" {
+				want = "E(42501) Z(I)"
+			}
+			if batch {
+				w.run(text)
+				require.Equal(t, "1 2 "+want, w.sync(), between)
+			} else {
+				require.Equal(t, want, w.query(text), between)
+			}
+			require.EqualValues(t, 3, last.Rows)
+			require.Equal(t, proxy.HoldsRows, last.Holds)
+			require.Equal(t, []string{"was", "note"}, last.Columns)
+			require.Len(t, last.Samples, 3)
+			require.Nil(t, last.Samples[0].Before)
+			require.Equal(t, `"open!"`, last.Samples[0].After[1])
+			g.exec(t, "TRUNCATE orders; DROP TABLE orders; "+ordersSchema)
+		}
+	}
+	require.Equal(t, "6", g.exec(t, "SELECT count(*) FROM archive"))
 }
 
 // An approval of an earlier session is compared in this one, wherever it comes.

@@ -53,7 +53,7 @@ func (u *up) Measure(ctx context.Context, st *proxy.Statement) (*proxy.Impact, e
 		return nil, fmt.Errorf("this needs an approval, and was %w", proxy.ErrCanceled)
 	case err != nil:
 		m.unsaid("what it would change is not measured: " + err.Error())
-		m.impact.Holds = proxy.HoldsNothing
+		m.impact.Holds, m.impact.Digest = proxy.HoldsNothing, ""
 	case m.impact.Holds == proxy.HoldsNothing && len(m.impact.Unsaid) == 0:
 		m.unsaid("nothing is compared when it runs")
 	}
@@ -88,15 +88,8 @@ func (m *measuring) measure(ctx context.Context) error {
 	case !m.asking(m.st):
 		return errNowhere
 	}
-	if c.Target != "" {
-		if _, err := m.reads(c.Select(c.Ref+".*"), proxy.EffectRead); err != nil {
-			return err
-		}
-	}
-	if c.Query != "" {
-		if _, err := m.reads(countQuery(c), proxy.EffectRead); err != nil {
-			return err
-		}
+	if err := m.finds(); err != nil {
+		return err
 	}
 	defer m.end()
 	if err := m.begin(ctx); err != nil {
@@ -137,29 +130,54 @@ func (m *measuring) emptied(ctx context.Context) error {
 	return nil
 }
 
-// inserted counts what would be inserted.
+// inserted measures an INSERT.
 func (m *measuring) inserted(ctx context.Context, t *table) error {
 	c := m.change
 	if err := m.safe(t); err != nil {
 		return err
 	}
-	if m.impact.Rows = int64(c.Values); c.Query != "" {
-		m.plan(ctx)
-		n, err := m.count(ctx, m.bound(countQuery(c), 2))
-		if m.impact.Rows = n; err != nil {
-			return err
+	why, counted := m.comparable(t)
+	if c.Upsert {
+		why, counted = "rows of the same key are left out or changed (ON CONFLICT), so that there may be fewer", false
+	}
+	if c.Query == "" { // the text says what they are
+		if m.impact.Rows = int64(c.Values); counted {
+			m.impact.Holds = proxy.HoldsCount
+		} else {
+			m.unsaid(notCompared + why)
+		}
+		return nil
+	}
+	m.plan(ctx)
+	if err := m.rows(ctx, t, why, counted); err != nil || c.Moving {
+		return err
+	}
+	if m.impact.Holds == proxy.HoldsRows {
+		m.unsaid("the rows that they are made of are not locked: they may change right before it runs")
+	}
+	names := c.Columns
+	if names == nil {
+		for i := range t.Columns {
+			names = append(names, t.Columns[i].Name)
 		}
 	}
-	switch why, counted := m.comparable(t); {
-	case c.Upsert:
-		m.unsaid("rows of the same key are left out or changed (ON CONFLICT): there may be fewer; nothing is compared when it runs")
-	case !counted:
-		m.unsaid("nothing is compared when it runs: " + why)
-	default:
-		m.impact.Holds = proxy.HoldsCount
-		m.unsaid("what is inserted is not compared when it runs; the number of rows is")
-	}
-	return nil
+	return m.show(ctx, insertedRows(c, "q.*")+fmt.Sprintf(" LIMIT %d", maxSamples), "", func(shape *proxy.Shape) bool {
+		if len(shape.Columns) > len(names) {
+			return false
+		}
+		for i := range shape.Columns {
+			is := &shape.Columns[i]
+			is.Schema, is.Relation, is.Column = t.Schema, t.Table, names[i]
+			m.impact.Columns = append(m.impact.Columns, names[i])
+		}
+		return true
+	}, func(values [][]byte) proxy.Sample {
+		s := proxy.Sample{}
+		for _, v := range values {
+			s.After = append(s.After, shownValue(v))
+		}
+		return s
+	})
 }
 
 // changed measures an UPDATE or a DELETE.
@@ -172,6 +190,21 @@ func (m *measuring) changed(ctx context.Context, t *table) error {
 		return errors.New(why)
 	}
 	m.plan(ctx)
+	if err := m.rows(ctx, t, why, counted); err != nil {
+		return err
+	}
+	if m.change.Elsewhere {
+		m.unsaid("other tables have a say in which rows they are, or in what they become, and these may change until it runs")
+	}
+	m.cascades(t)
+	return m.samples(ctx, t)
+}
+
+const notCompared = "nothing is compared when it runs: "
+
+// rows counts the rows, and digests them, unless why says why they cannot be compared. counted says that their
+// number can be all the same.
+func (m *measuring) rows(ctx context.Context, t *table, why string, counted bool) error {
 	rows, digest := int64(-1), ""
 	var err error
 	if why == "" {
@@ -189,21 +222,17 @@ func (m *measuring) changed(ctx context.Context, t *table) error {
 			return err
 		}
 	}
-	m.impact.Rows = rows
+	m.impact.Rows, m.impact.Digest = rows, digest
 	switch {
 	case why == "":
-		m.impact.Holds, m.impact.Digest = proxy.HoldsRows, digest
+		m.impact.Holds = proxy.HoldsRows
 	case counted:
 		m.impact.Holds = proxy.HoldsCount
 		m.unsaid("which rows they are is not compared when it runs, but how many: " + why)
 	default:
-		m.unsaid("nothing is compared when it runs: " + why)
+		m.unsaid(notCompared + why)
 	}
-	if m.change.Elsewhere {
-		m.unsaid("other tables have a say in which rows they are, or in what they become, and these may change until it runs")
-	}
-	m.cascades(t)
-	return m.samples(ctx, t)
+	return nil
 }
 
 // cascades says which tables are changed with it.
@@ -249,59 +278,72 @@ func (m *measuring) plan(ctx context.Context) {
 	m.impact.Plan = strings.Join(ways, ", ")
 }
 
-// samples shows some of the rows, as anybody would see them.
+// samples shows some of the rows that are changed.
 func (m *measuring) samples(ctx context.Context, t *table) error {
-	if m.impact.Rows == 0 {
-		return nil
-	}
 	shown, keys := m.shown(t)
-	if m.encoding.foreign.Load() || m.encoding.changing {
-		m.unsaid("no rows are shown: " + errForeign.Error())
-		return nil
-	}
 	if m.impact.Rows > maxDigested || m.impact.Holds == proxy.HoldsNothing {
 		keys = nil
 	}
-	text := sampleQuery(m.change, shown, keys)
-	plain := strings.Replace(text, sampleBound(m.change), "", 1) // which is the gateway's own
-	facts, err := m.reads(plain, proxy.EffectRead)
-	var l *look
-	if err == nil {
-		l, err = m.ask(ctx, m.bound(text, maxSamples))
+	err := m.show(ctx, sampleQuery(m.change, shown, keys), sampleBound(m.change), func(shape *proxy.Shape) bool {
+		for i := range shown {
+			m.impact.Columns = append(m.impact.Columns, shown[i].Name)
+		}
+		return m.become(shape, shown)
+	}, func(values [][]byte) proxy.Sample { return m.sample(shown, values) })
+	if n := len(t.Columns) - len(shown); n > 0 && m.impact.Samples != nil {
+		m.unsaid(fmt.Sprintf("%d more columns are not shown", n))
 	}
-	if err == nil && l.shape == nil {
-		err = errNoAnswer
-	}
-	if err != nil {
-		m.unsaid("no rows are shown: " + err.Error())
+	return err
+}
+
+// show shows what a query returns, as anybody would see it. Without bound, a part that is the gateway's own,
+// the query is of the statement's words. describe says what its columns are; it is false when the server has answered with
+// others.
+func (m *measuring) show(ctx context.Context, text, bound string, describe func(*proxy.Shape) bool, sample func([][]byte) proxy.Sample) error {
+	if m.impact.Rows == 0 {
 		return nil
 	}
+	not := func(why error) error {
+		m.unsaid("no rows are shown: " + why.Error())
+		m.impact.Columns = nil
+		return nil
+	}
+	if m.encoding.foreign.Load() || m.encoding.changing {
+		return not(errForeign)
+	}
+	plain := strings.Replace(text, bound, "", 1)
+	facts, err := m.reads(plain, proxy.EffectRead)
+	if err != nil {
+		return not(err)
+	}
+	l, err := m.ask(ctx, m.bound(text, maxSamples))
+	switch {
+	case err != nil:
+		return not(err)
+	case l.shape == nil:
+		return not(errNoAnswer)
+	}
 	m.catalogShape(l.shape)
-	if !m.become(l.shape, shown) {
-		return errNoAnswer
+	if !describe(l.shape) {
+		return not(errNoAnswer)
 	}
 	st := &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: []byte(plain), Facts: facts}
 	flow, err := m.session.session.Show(st, l.shape)
-	var samples []proxy.Sample
-	for i := 0; i < len(l.kept) && err == nil; i++ {
-		var row proxy.Row
-		row.Reset(l.kept[i])
-		if flow.HasRow() {
-			err = flow.Row(&row)
-		}
-		samples = append(samples, m.sample(shown, l.kept[i]))
-	}
 	if err != nil {
-		m.unsaid("no rows are shown: " + err.Error())
-		return nil
+		return not(err)
+	}
+	var samples []proxy.Sample
+	for _, values := range l.kept {
+		var row proxy.Row
+		row.Reset(values)
+		if flow.HasRow() {
+			if err := flow.Row(&row); err != nil {
+				return not(err)
+			}
+		}
+		samples = append(samples, sample(values))
 	}
 	m.impact.Samples = samples
-	for i := range shown {
-		m.impact.Columns = append(m.impact.Columns, shown[i].Name)
-	}
-	if n := len(t.Columns) - len(shown); n > 0 {
-		m.unsaid(fmt.Sprintf("%d more columns are not shown", n))
-	}
 	return nil
 }
 

@@ -14,7 +14,7 @@ import (
 const tableQuery = `WITH RECURSIVE parts (oid) AS (SELECT pg_catalog.to_regclass($1::pg_catalog.text)::pg_catalog.oid
 UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN parts p ON i.inhparent OPERATOR(pg_catalog.=) p.oid WHERE $2::pg_catalog.bool)
 SELECT pg_catalog.json_build_object('oid', c.oid::pg_catalog.text, 'name', pg_catalog.format('%I.%I', s.nspname, c.relname),
-'kind', c.relkind, 'rules', EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class OPERATOR(pg_catalog.=) c.oid),
+'schema', s.nspname, 'table', c.relname, 'kind', c.relkind, 'rules', EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class OPERATOR(pg_catalog.=) c.oid),
 'security', pg_catalog.row_security_active(c.oid),
 'strange', EXISTS (SELECT FROM parts p JOIN pg_catalog.pg_class x ON x.oid OPERATOR(pg_catalog.=) p.oid WHERE x.relkind OPERATOR(pg_catalog.<>) ALL ('{r,p}'::pg_catalog."char"[])),
 'heirs', EXISTS (SELECT FROM parts p JOIN pg_catalog.pg_class x ON x.oid OPERATOR(pg_catalog.=) p.oid WHERE NOT x.relispartition AND x.oid OPERATOR(pg_catalog.<>) c.oid),
@@ -60,6 +60,8 @@ type table struct {
 	Deleting []string
 	Moving   []string
 	Columns  []tableColumn
+	Schema   string // without quotes, as Table is
+	Table    string
 }
 
 type tableColumn struct {
@@ -96,9 +98,18 @@ func rowText(ref string) string { return "pg_catalog.textin(pg_catalog.record_ou
 // digestQuery counts the rows, up to one more than are digested, and digests all that they
 // hold, whatever their order. With lock nobody else can change them afterwards.
 func digestQuery(c *sql.RowChange, lock bool) string {
-	rows := c.Select("pg_catalog.sha256(pg_catalog.convert_to("+rowText(c.Ref)+", pg_catalog.getdatabaseencoding())) AS h") +
-		fmt.Sprintf(" LIMIT %d", maxDigested+1)
+	hash := func(ref string) string {
+		return "pg_catalog.sha256(pg_catalog.convert_to(" + rowText(ref) + ", pg_catalog.getdatabaseencoding())) AS h"
+	}
+	rows := ""
+	if c.Query != "" {
+		rows = insertedRows(c, hash("q"))
+	} else {
+		rows = c.Select(hash(c.Ref))
+	}
+	rows += fmt.Sprintf(" LIMIT %d", maxDigested+1)
 	switch {
+	case c.Query != "":
 	case lock && c.Effect == proxy.EffectUpdate: // which need not keep others from referring to them
 		rows += " FOR NO KEY UPDATE OF " + c.Ref
 	case lock:
@@ -143,10 +154,15 @@ func setOf(c *sql.RowChange, column *tableColumn) *sql.SetColumn {
 	return nil
 }
 
+// insertedRows is a query of what is inserted.
+func insertedRows(c *sql.RowChange, list string) string {
+	return c.With + " SELECT " + list + " FROM (" + c.Query + ") AS q"
+}
+
 // countQuery counts what is there, or would be inserted.
 func countQuery(c *sql.RowChange) string {
 	if c.Query != "" {
-		return c.With + " SELECT pg_catalog.count(*) FROM (" + c.Query + ") AS q"
+		return insertedRows(c, "pg_catalog.count(*)")
 	}
 	return c.Select("pg_catalog.count(*)")
 }

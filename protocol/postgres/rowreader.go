@@ -78,8 +78,23 @@ func (r *rowReader) reads(text string, may proxy.Effects) (*proxy.Facts, error) 
 	return f, nil
 }
 
-// ask asks a question by itself, which is for transaction blocks and for statements outside of one, and waits for
-// the answer.
+// finds checks that finding the rows only reads.
+func (r *rowReader) finds() error {
+	text := ""
+	switch c := r.change; {
+	case c.Target != "":
+		text = c.Select(c.Ref + ".*")
+	case c.Query != "":
+		text = insertedRows(c, "q.*")
+	default:
+		return nil
+	}
+	_, err := r.reads(text, proxy.EffectRead)
+	return err
+}
+
+// ask asks a question by itself, and waits for the answer. No batch of the client's is open, but
+// in a transaction block.
 func (r *rowReader) ask(ctx context.Context, q question) (*look, error) {
 	q.alone = true
 	l, err := r.put(&q)
@@ -239,16 +254,26 @@ func (r *rowReader) comparable(t *table) (why string, counted bool) {
 		return t.Name + " has rules, which may do something else", false
 	case t.Security:
 		return t.Name + " has row security, by which others may be changed than are read", false
+	case r.change.Moving && r.change.Query != "":
+		return "what it inserts is something else each time", false
 	case r.change.Moving:
 		return "its condition is true of other rows each time", false
+	case r.change.Query != "":
+		return r.tells(t), true
 	case t.Heirs:
 		return "other tables inherit from " + t.Name, true
-	case !t.Exact:
-		return "the session has numbers shown without all of their digits (extra_float_digits)", true
 	case !t.Locks:
 		return "the account may not lock rows of " + t.Name, true
 	}
-	return "", true
+	return r.tells(t), true
+}
+
+// tells says why a digest would not tell rows apart; empty when it does.
+func (r *rowReader) tells(t *table) string {
+	if t.Exact {
+		return ""
+	}
+	return "the session has numbers shown without all of their digits (extra_float_digits)"
 }
 
 // safe reports that reading may call functions that nothing tells of.

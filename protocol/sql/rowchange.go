@@ -21,9 +21,11 @@ type RowChange struct {
 	Others      string // what FROM or USING add; empty when they add nothing
 	Where       string // the condition; empty of every row
 	Sets        []SetColumn
-	// Query is what is inserted; empty of VALUES, of which Values is the number of rows.
-	Query  string
-	Values int
+	// Query is what is inserted; empty of VALUES, of which Values is the number of rows. Columns are
+	// those that are filled, without quotes; nil is all, in order.
+	Query   string
+	Values  int
+	Columns []string
 	// Upsert says that what is inserted may take the place of a row that is there, or be left out.
 	Upsert bool
 	// Moving says that other rows may be meant each time that they are looked for.

@@ -330,6 +330,13 @@ func (p *apart) insert(c *sql.RowChange, n *ast.InsertStmt) error {
 	if r, ok := s.FromClause.Items[0].(*ast.RangeSubselect); !ok || said(r.Subquery) != said(n.SelectStmt) {
 		return sql.ErrNotApart
 	}
+	for _, item := range items(n.Cols) {
+		t, ok := item.(*ast.ResTarget)
+		if !ok {
+			return sql.ErrNotApart
+		}
+		c.Columns = append(c.Columns, t.Name)
+	}
 	c.Moving, c.Elsewhere = calls(moving, n.SelectStmt, n.WithClause), true
 	c.Casts = makes(n.SelectStmt, n.WithClause)
 	return nil
