@@ -100,7 +100,7 @@
 //   - review/webhook: telling an endpoint of requests, by signed messages.
 //   - review/slack: telling people of requests in Slack.
 //   - review/smtp: telling people of requests by mail.
-//   - review/teams: telling people of requests in Microsoft Teams.
+//   - review/teams: telling people of requests in Microsoft Teams, where they can decide.
 //   - review/jira: telling people of requests by issues in Jira, where they can decide.
 //   - review/pagerduty: alerts about requests in PagerDuty, and who is on call there.
 //   - review/opsgenie: the same in Opsgenie.

@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
 	"github.com/sallyport/sallyport/review/slack"
+	"github.com/sallyport/sallyport/review/teams"
 )
 
 // serveChannel takes what people decide in a channel of the current revision, of a type.
@@ -55,6 +56,14 @@ func (g *Gateway) callbacks(n *slack.Notifier, signing string) http.Handler {
 	}
 }
 
+// botCallbacks has what people decide in Teams decided at the desk. They are those of a provider, by their objects in its directory.
+func (g *Gateway) botCallbacks(b *teams.Bot, provider string) http.Handler {
+	who := func(ctx context.Context, object string) (*proxy.Identity, error) {
+		return g.decider(ctx, provider+"/"+object)
+	}
+	return teams.NewCallbacks(b, who, g.decided(g.approveWhole), g.decided(g.desk.Deny), g.log)
+}
+
 // byEmail returns the one person of the mail address of an account somewhere, as she is now.
 func (g *Gateway) byEmail(ctx context.Context, at, email string) (*proxy.Identity, error) {
 	all, err := g.known(ctx)
@@ -76,7 +85,7 @@ func (g *Gateway) byEmail(ctx context.Context, at, email string) (*proxy.Identit
 func (g *Gateway) decider(ctx context.Context, subject string) (*proxy.Identity, error) {
 	id, err := g.now(ctx, subject)
 	if err != nil && !errors.Is(err, proxy.ErrUnavailable) {
-		return nil, &review.RefusalError{Message: "you may not log in at the gateway any more"}
+		return nil, &review.RefusalError{Message: "you may not log in at the gateway, or have not yet"}
 	}
 	return id, err
 }

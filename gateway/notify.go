@@ -71,6 +71,9 @@ func (g *Gateway) notifiers(ctx context.Context, f *config.File, from *config.Se
 		if s, ok := n.Notifier.(*slack.Notifier); ok && c.Signing != "" && n.decide == nil {
 			n.decide = g.callbacks(s, secrets.Signing)
 		}
+		if b, ok := n.Notifier.(*teams.Bot); ok && c.Decide && n.decide == nil {
+			n.decide = g.botCallbacks(b, c.Provider)
+		}
 		if j, ok := n.Notifier.(*jira.Notifier); ok && c.Decide && n.watch == nil {
 			n.watch = g.decisions(j, c, secrets.Signing)
 			n.decide = n.watch // which takes nothing without a secret
@@ -119,6 +122,11 @@ func (g *Gateway) notifier(f *config.File, c *config.Notify, s config.NotifySecr
 		m.URL, m.TLS, m.Token, m.Store, m.Link, m.Command = s.URL, roots, proxy.NewSecret(s.Token), g.state.store, link, showCommand
 		return slack.New(m)
 	case "teams":
+		if c.AppID != "" {
+			m := c.TeamsBot()
+			m.TLS, m.Secret, m.Store, m.Link, m.Command = roots, proxy.NewSecret(s.AppSecret), g.state.store, link, showCommand
+			return teams.NewBot(m)
+		}
 		return teams.New(teams.Config{URL: proxy.NewSecret(s.URL), Private: c.Private, TLS: roots, Details: c.Details, Link: link, Command: showCommand})
 	case "jira":
 		m := c.Jira()

@@ -43,8 +43,8 @@ const (
 // for two of them; NULL is not in quotes.
 type Sample struct {
 	Before []string `json:"before"` // by column
-	// After is what they become; empty where they stay as they are, or nobody knows. It is
-	// nil when the row would be gone.
+	// After is what they become: empty where they stay as they are, and "?" where nobody knows
+	// before. It is nil when the row would be gone.
 	After []string `json:"after,omitempty"`
 }
 

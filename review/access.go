@@ -151,7 +151,7 @@ func (r *Request) accessDigest() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// Approving says whose approval a request waits for: "2 of dba or ops".
+// Approving says whose approval a request waits for: "2 of dba or ops", and who was on call when it was made.
 func Approving(r *Request) string {
 	i := r.Access.stage()
 	if i >= len(r.Access.Stages) {
@@ -159,6 +159,9 @@ func Approving(r *Request) string {
 	}
 	s := r.Access.Stages[i]
 	who := strings.Join(s.Approvers, " or ")
+	if i == 0 && len(r.Called) > 0 {
+		who += " (on call: " + strings.Join(r.Called, ", ") + ")"
+	}
 	if s.Need > 1 {
 		return fmt.Sprintf("%d of %s", s.Need, who)
 	}

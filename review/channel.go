@@ -85,6 +85,11 @@ func (n *Notice) short() *Notice {
 	out := *n
 	r := n.Request.clone()
 	r.Arguments, r.said, r.sums, r.Signed = nil, nil, nil, ""
+	if r.Impact != nil { // no message has rows
+		i := *r.Impact
+		i.Columns, i.Samples = nil, nil
+		r.Impact = &i
+	}
 	r.Text = cut(r.Text, maxNoticeText)
 	for _, s := range []*string{&r.Message, &r.Reason, &r.Blind, &r.Effects} {
 		*s = cut(*s, maxNoticeReason)

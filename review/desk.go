@@ -61,7 +61,7 @@ type Desk struct {
 	Log   *slog.Logger // nil is slog.Default
 	// Gateway names the gateway that the desk is of, among those on the store; see Admit.
 	Gateway string
-	// Unkept is told of what has become of a request that was admitted, and with kept that the store has it.
+	// Unkept is told of what has become of a request that was admitted, and with kept that the store has it. Nil: nobody is.
 	Unkept func(r *Request, kept bool) error
 
 	version atomic.Uint64

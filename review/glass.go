@@ -29,6 +29,8 @@ type Glass struct {
 	Proof string `json:"proof"`
 	// Ended is how it has ended; nil: it goes on, or nobody has looked yet.
 	Ended *GlassEnd `json:"ended,omitempty"`
+	// Remind is when people are told again that its review is due.
+	Remind time.Time `json:"remind,omitzero"`
 	// Offline is by what it was taken while the store did not answer; nil: it did.
 	Offline *Offline `json:"offline,omitempty"`
 }
@@ -230,8 +232,14 @@ func (d *Desk) glassWrites(ctx context.Context, r *Request, s step) ([]store.Wri
 	return nil, nil
 }
 
-// due has a review follow the end of access without an approval. Who has ended it is kept.
-func (g *Glass) due(r *Request) {
+// RemindEvery is how often people are told that a review is due.
+const RemindEvery = 24 * time.Hour
+
+// due has a review follow the end of access without an approval, or is told again. Who has ended it is kept.
+func (g *Glass) due(r *Request, now time.Time) {
+	if g.Remind = now.Add(RemindEvery); r.State == ReviewDue {
+		return
+	}
 	g.Ended = &GlassEnd{State: r.State, By: r.DecidedBy, At: r.DecidedAt, Reason: r.Reason}
 	r.State, r.DecidedBy, r.DecidedAt, r.Channel, r.Reason = ReviewDue, "", nil, "", ""
 }

@@ -3,9 +3,12 @@ package review
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -286,5 +289,130 @@ func TestBreakGlassHeadlines(t *testing.T) {
 	} {
 		n := Notice{Event: event, Request: Request{ID: "r", Requester: "alice", Resource: "vm1", DecidedBy: "olga", Access: &Access{Glass: &Glass{}}}}
 		require.Equal(t, want, n.Headline())
+	}
+}
+
+// TestReviewIsDueDaily: people are told again until somebody has reviewed it.
+func TestReviewIsDueDaily(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := openDesk(t, store.NewMemory(), everybody())
+		var told atomic.Int32
+		d.Told = func(n *Notice) ([]store.Write, error) {
+			if n.Event == string(ReviewDue) {
+				told.Add(1)
+			}
+			return nil, nil
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		defer func() { stop(); synctest.Wait() }()
+		go d.Run(ctx)
+		r, err := d.breaks(nil)
+		require.NoError(t, err)
+		time.Sleep(time.Hour + RemindEvery - time.Minute)
+		synctest.Wait()
+		require.EqualValues(t, 1, told.Load())
+		time.Sleep(2*RemindEvery + 2*time.Minute)
+		synctest.Wait()
+		require.EqualValues(t, 4, told.Load())
+		_, err = d.Review(t.Context(), r.ID, d.vote(r, "olga"), false, false)
+		require.NoError(t, err)
+		time.Sleep(3 * RemindEvery)
+		synctest.Wait()
+		require.EqualValues(t, 4, told.Load())
+	})
+}
+
+// TestGlassInterleavings: in every order of what people do at two gateways, which may not have heard of each other, access without an
+// approval becomes what its states say, and nobody has two that nobody has reviewed.
+func TestGlassInterleavings(t *testing.T) {
+	steps := []move{
+		{"revoke", func(d *desk, r *Request) error {
+			_, err := d.Revoke(context.Background(), r.ID, d.vote(r, "otto"), false)
+			return err
+		}},
+		{"withdraw", func(d *desk, r *Request) error {
+			_, err := d.Cancel(context.Background(), r.ID, d.people.ids["alice"])
+			return err
+		}},
+		{"settle", func(d *desk, r *Request) error {
+			if err := d.Follow(context.Background(), r.ID); err != nil {
+				return err
+			}
+			d.settle(context.Background())
+			return nil
+		}},
+		{"fine", func(d *desk, r *Request) error {
+			_, err := d.Review(context.Background(), r.ID, d.vote(r, "olga"), false, false)
+			return err
+		}},
+		{"violation", func(d *desk, r *Request) error {
+			_, err := d.Review(context.Background(), r.ID, d.vote(r, "both"), true, false)
+			return err
+		}},
+		{"again", func(d *desk, _ *Request) error {
+			_, err := d.breaks(nil)
+			return err
+		}},
+		{"restart", func(d *desk, _ *Request) error { return d.Load(context.Background()) }},
+	}
+	next := func(was State, step string) State {
+		switch {
+		case was == Approved && step == "revoke":
+			return Revoked
+		case was == Approved && step == "withdraw":
+			return Cancelled
+		case (was == Revoked || was == Cancelled) && step == "settle":
+			return ReviewDue
+		case was == ReviewDue && step == "fine":
+			return Fine
+		case was == ReviewDue && step == "violation":
+			return Violation
+		}
+		return was
+	}
+	for _, k := range teststore.Kinds() {
+		t.Run(k.Name, func(t *testing.T) {
+			steps := steps
+			if k.Name != teststore.Memory { // which is slower
+				steps = []move{steps[0], steps[2], steps[4], steps[5]}
+			}
+			s := k.Open(t)
+			n := 0
+			permutations(len(steps), func(order []int) {
+				if k.Name == teststore.Memory {
+					s = store.NewMemory()
+				}
+				n++
+				gateways := []*desk{openDesk(t, s, everybody()), openDesk(t, s, everybody())}
+				for _, g := range gateways { // everybody breaks one glass
+					g.Log = slog.New(slog.DiscardHandler)
+					g.people.ids["alice"] = &proxy.Identity{Subject: fmt.Sprint("alice-", n), Method: proxy.MethodOIDC}
+				}
+				r, err := gateways[0].breaks(nil)
+				require.NoError(t, err)
+				want, done := Approved, []string(nil)
+				for i, at := range order {
+					st := steps[at]
+					err := st.do(gateways[(i+at)%2], r)
+					will := next(want, st.name)
+					done = append(done, st.name)
+					switch st.name {
+					case "again":
+						require.Equal(t, want == Fine || want == Violation, err == nil, "%v: %v", done, err)
+					case "settle", "restart":
+						require.NoError(t, err)
+					default:
+						require.Equal(t, will != want, err == nil, "%v: %v", done, err)
+					}
+					want = will
+				}
+				for _, g := range gateways {
+					require.NoError(t, g.Follow(t.Context(), r.ID))
+					got, err := g.Get(t.Context(), r.ID)
+					require.NoError(t, err)
+					require.Equal(t, want, got.State, done)
+				}
+			})
+		})
 	}
 }

@@ -244,7 +244,7 @@ func (d *Desk) settle(ctx context.Context) {
 				return step{}, ErrOver // another gateway was faster
 			}
 			if state == ReviewDue {
-				r.Access.Glass.due(r)
+				r.Access.Glass.due(r, now)
 			} else if r.State = state; state == Expired {
 				r.DecidedAt = &now
 			}

@@ -66,6 +66,7 @@ func TestOnCall(t *testing.T) {
 	r := d.asks(t, byOnCall(1, "oncall:payments"), nil)
 	require.Equal(t, []string{"eve", "olga"}, r.Called, "who may be asked")
 	require.Contains(t, r.Lines(), "on call     eve, olga\n")
+	require.Equal(t, "oncall:payments (on call: eve, olga)", Approving(r))
 
 	for _, name := range []string{"sven", "otto"} {
 		_, err := d.Approve(t.Context(), r.ID, d.vote(r, name), Narrow{})

@@ -117,7 +117,7 @@ func (r *Request) due(now time.Time) State {
 		return Lapsed
 	case r.State == Approved && r.Access != nil && !now.Before(r.Access.Grant.Until):
 		return Ended
-	case r.unreviewed():
+	case r.unreviewed(), r.State == ReviewDue && !now.Before(r.Access.Glass.Remind):
 		return ReviewDue
 	}
 	return ""

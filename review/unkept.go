@@ -91,10 +91,17 @@ func (d *Desk) endUnkept(ctx context.Context, r *Request, s step) (*Request, err
 	// Who records says that it could not be; what takes something away is done all the same.
 	_ = d.Note(ctx, &proxy.Note{Kind: proxy.NoteReview, By: "review", Request: n})
 	d.Admit(r)
-	if err := d.Unkept(r, false); err != nil {
+	if err := d.tellUnkept(r, false); err != nil {
 		return r, fmt.Errorf("it is taken back, and counts again after a restart of the gateway, since that could not be kept: %w", err)
 	}
 	return r, nil
+}
+
+func (d *Desk) tellUnkept(r *Request, kept bool) error {
+	if d.Unkept == nil {
+		return nil
+	}
+	return d.Unkept(r, kept)
 }
 
 // handIn gives the store what it does not have.
@@ -116,7 +123,7 @@ func (d *Desk) handIn(ctx context.Context) {
 			d.see(r, version)
 		}
 		if err == nil {
-			err = d.Unkept(r, true)
+			err = d.tellUnkept(r, true)
 		}
 		if err != nil && ctx.Err() == nil {
 			d.log().Warn("access that was taken while the store did not answer could not be kept there: it is tried again", "request", r.ID, "err", err)

@@ -3,6 +3,8 @@ package review
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,45 +17,64 @@ import (
 // gone is a store that does not answer while it is told not to.
 type gone struct {
 	store.Store
-	down bool
+	down atomic.Bool
 }
 
 var errGone = errors.New("the store does not answer")
 
 func (g *gone) Get(ctx context.Context, kind, name string) (store.Document, error) {
-	if g.down {
+	if g.down.Load() {
 		return store.Document{}, errGone
 	}
 	return g.Store.Get(ctx, kind, name)
 }
 
 func (g *gone) Head(ctx context.Context) (int64, time.Time, error) {
-	if g.down {
+	if g.down.Load() {
 		return 0, time.Time{}, errGone
 	}
 	return g.Store.Head(ctx)
 }
 
 func (g *gone) Write(ctx context.Context, ws ...store.Write) (int64, error) {
-	if g.down {
+	if g.down.Load() {
 		return 0, errGone
 	}
 	return g.Store.Write(ctx, ws...)
 }
 
+// elsewhere is what the store does not have.
+type elsewhere struct {
+	mu   sync.Mutex
+	list map[string]*Request
+}
+
+func (e *elsewhere) get(id string) *Request {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.list[id]
+}
+
 // remembering has a desk keep elsewhere what the store does not have.
-func (d *desk) remembering(name string) map[string]*Request {
-	list := make(map[string]*Request)
+func (d *desk) remembering(name string) *elsewhere {
+	e := &elsewhere{list: make(map[string]*Request)}
 	d.Gateway = name
 	d.Unkept = func(r *Request, kept bool) error {
-		if kept {
-			delete(list, r.ID)
-		} else {
-			list[r.ID] = r
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.list[r.ID] = r; kept {
+			delete(e.list, r.ID)
 		}
 		return nil
 	}
-	return list
+	return e
+}
+
+// failing has notes fail, or not.
+func (d *desk) failing(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fails = err
 }
 
 func (d *desk) offline(t *testing.T) *Request {
@@ -75,7 +96,7 @@ func TestUnkept(t *testing.T) {
 		two.remembering("two")
 		ctx, stop := context.WithCancel(t.Context())
 		defer func() { stop(); synctest.Wait() }()
-		s.down = true
+		s.down.Store(true)
 		go one.Run(ctx)
 		time.Sleep(10 * time.Minute)
 		r := one.offline(t)
@@ -91,21 +112,23 @@ func TestUnkept(t *testing.T) {
 		_, err = one.BreakOffline(one.people.ids["alice"], Ask{Resource: "vm1", Terms: emergency(), Reason: "again"}, "x", Offline{})
 		require.ErrorAs(t, err, new(*UnreviewedError))
 
-		s.down = false
+		s.down.Store(false)
 		time.Sleep(2 * touchEvery)
 		synctest.Wait()
-		require.Empty(t, there, "the store has it")
+		require.Nil(t, there.get(r.ID), "the store has it")
+		one.mu.Lock()
 		require.Contains(t, one.notes, "break_glass ")
+		one.mu.Unlock()
 		require.Equal(t, r.ID, one.broken("prod"))
 		two.follows(t, r.ID)
 		require.Len(t, two.List(), 1)
 		require.Empty(t, two.broken("prod"), "it is for one gateway")
 		_, err = two.breaks(nil)
 		require.ErrorAs(t, err, new(*UnreviewedError))
-		s.down = true
+		s.down.Store(true)
 		time.Sleep(10 * time.Minute)
 		require.Equal(t, r.ID, one.broken("prod"), "when it is down again, too")
-		s.down = false
+		s.down.Store(false)
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		require.Empty(t, one.broken("prod"))
@@ -127,15 +150,15 @@ func TestUnkeptEnds(t *testing.T) {
 		there := d.remembering("one")
 		ctx, stop := context.WithCancel(t.Context())
 		defer func() { stop(); synctest.Wait() }()
-		s.down = true
+		s.down.Store(true)
 		go d.Run(ctx)
-		var said []string
-		defer d.Watch("alice", func(_, why string) { said = append(said, why) })()
+		var said atomic.Int32
+		defer d.Watch("alice", func(string, string) { said.Add(1) })()
 		r := d.offline(t)
 		time.Sleep(time.Hour + 2*time.Second)
 		synctest.Wait()
 		require.Empty(t, d.broken("prod"))
-		require.Len(t, said, 2)
+		require.EqualValues(t, 2, said.Load(), "it has begun, and ended")
 
 		d.people.ids["eve"], d.people.ids["alice"] = d.people.ids["alice"], d.people.ids["eve"]
 		other := d.offline(t)
@@ -143,24 +166,24 @@ func TestUnkeptEnds(t *testing.T) {
 		require.ErrorIs(t, err, ErrIneligible)
 		_, err = d.Revoke(t.Context(), other.ID, Vote{By: d.people.ids["olga"]}, false)
 		require.ErrorIs(t, err, ErrReason)
-		d.fails = errors.New("the record is full")
+		d.failing(errors.New("the record is full"))
 		got, err := d.Revoke(t.Context(), other.ID, d.vote(other, "olga"), false)
 		require.NoError(t, err, "what takes away does not need to be recorded")
-		d.fails = nil
+		d.failing(nil)
 		require.Equal(t, Revoked, got.State)
 		require.Empty(t, d.broken("prod"))
-		require.Equal(t, Revoked, there[other.ID].State)
+		require.Equal(t, Revoked, there.get(other.ID).State)
 		_, err = d.Revoke(t.Context(), other.ID, d.vote(other, "olga"), false)
 		require.Error(t, err)
 		stop()
 		synctest.Wait()
 
 		// A restart, when the store answers again.
-		s.down = false
+		s.down.Store(false)
 		again := openDesk(t, s, everybody())
 		kept := again.remembering("one")
 		again.Admit(r)
-		again.Admit(there[other.ID])
+		again.Admit(there.get(other.ID))
 		require.NoError(t, again.Load(t.Context()), "which knows nothing of them")
 		require.Len(t, again.List(), 2)
 		ctx, stop = context.WithCancel(t.Context())
@@ -168,7 +191,8 @@ func TestUnkeptEnds(t *testing.T) {
 		go again.Run(ctx)
 		time.Sleep(3 * touchEvery)
 		synctest.Wait()
-		require.Empty(t, kept)
+		require.Nil(t, kept.get(r.ID))
+		require.Nil(t, kept.get(other.ID))
 		for id, state := range map[string]State{r.ID: Ended, other.ID: Revoked} {
 			doc, err := again.Get(t.Context(), id)
 			require.NoError(t, err)
@@ -195,9 +219,9 @@ func TestUnkeptTwice(t *testing.T) {
 	again := openDesk(t, s, everybody())
 	left := again.remembering("one")
 	again.known = nil // it has not been read yet
-	left[r.ID] = r
+	left.list[r.ID] = r
 	again.Admit(r)
 	again.handIn(t.Context())
-	require.Empty(t, left)
+	require.Nil(t, left.get(r.ID))
 	require.Nil(t, again.notKept(r.ID))
 }

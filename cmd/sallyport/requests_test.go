@@ -306,15 +306,17 @@ const holdingChanges = `guardrails:
     hold: {effects: [update, delete]}
     approvers: [dev]
     for: 1m
+masking:
+  - {columns: [people.nick]}
 `
 
 // With the real psql: who approves sees what would change, masked, and exactly that runs.
 func TestHeldImpact(t *testing.T) {
 	needs(t, "psql")
 	o := openOffice(t, holdingChanges)
-	o.psql(t, "bob", "-c", "CREATE TABLE people (id int PRIMARY KEY, email text, status text)",
+	o.psql(t, "bob", "-c", "CREATE TABLE people (id int PRIMARY KEY, email text, status text, nick text DEFAULT 'none', seen timestamptz, total int GENERATED ALWAYS AS (id * 2) STORED)",
 		"-c", "INSERT INTO people SELECT i, 'person' || i || '@example.com', CASE WHEN i <= 3 THEN 'open' ELSE 'closed' END FROM generate_series(1, 5) AS i")
-	const update = "UPDATE people SET status = 'done', email = 'done-' || email WHERE status = 'open'"
+	const update = "UPDATE people SET status = 'done', email = 'done-' || email, nick = 'Blackbird', seen = clock_timestamp() WHERE status = 'open'"
 	approve := func(r review.Request) string {
 		code, _, errs := sallyport(t, password+"\n", "approve", "-c", o.config, "-u", "alice", r.ID)
 		require.Equal(t, exitOK, code, errs)
@@ -327,6 +329,10 @@ func TestHeldImpact(t *testing.T) {
 	require.Contains(t, shown, `status "open" -> "done"`)
 	require.Contains(t, shown, "row 3")
 	require.NotContains(t, shown, "person1", "addresses are masked")
+	require.NotContains(t, shown, "none", "a column that is masked")
+	require.NotContains(t, shown, "Blackbird", "and what it becomes")
+	require.Contains(t, shown, `seen NULL -> ?`)
+	require.Contains(t, shown, `total "2" -> ?`)
 	require.NoError(t, p.Wait())
 	require.Contains(t, p.shown(), "UPDATE 3")
 	require.Contains(t, p.shown(), "now 3")

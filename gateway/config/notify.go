@@ -25,6 +25,7 @@ import (
 	"github.com/sallyport/sallyport/review/pagerduty"
 	"github.com/sallyport/sallyport/review/slack"
 	"github.com/sallyport/sallyport/review/smtp"
+	"github.com/sallyport/sallyport/review/teams"
 	"github.com/sallyport/sallyport/store"
 )
 
@@ -48,10 +49,16 @@ type Notify struct {
 	Password  string   `yaml:"password"`       // smtp: a reference
 	From      string   `yaml:"from"`           // smtp
 	To        []string `yaml:"to"`             // smtp: addresses, approvers, requester
-	Channel   string   `yaml:"channel"`        // slack
+	Channel   string   `yaml:"channel"`        // slack, teams
 	Token     string   `yaml:"token"`          // slack: a reference
 	Signing   string   `yaml:"signing_secret"` // slack, jira: a reference; empty: nobody decides in Slack, and Jira sends no webhooks
 	CA        string   `yaml:"ca"`
+
+	// Of the bot of teams.
+	AppID     string `yaml:"app_id"`
+	AppSecret string `yaml:"app_secret"` // a reference
+	Tenant    string `yaml:"tenant"`
+	Provider  string `yaml:"provider"` // by which people of the tenant log in
 
 	// Of jira.
 	Project     string            `yaml:"project"`
@@ -59,7 +66,7 @@ type Notify struct {
 	ServiceDesk string            `yaml:"service_desk"`
 	RequestType string            `yaml:"request_type"`
 	Statuses    Statuses          `yaml:"statuses"`
-	Decide      bool              `yaml:"decide"`
+	Decide      bool              `yaml:"decide"` // teams, too
 	People      map[string]string `yaml:"people"` // subjects by accounts
 	Poll        time.Duration     `yaml:"poll"`
 }
@@ -99,7 +106,7 @@ func notifyTypes() []notifyType {
 		{"webhook", []string{"url", "keys", "private", "plaintext", "details", "ca"}, (*File).checkWebhook},
 		{"smtp", []string{"address", "security", "username", "password", "from", "to", "details", "ca"}, (*File).checkSMTP},
 		{"slack", []string{"channel", "token", "signing_secret", "url", "details", "ca"}, (*File).checkSlack},
-		{"teams", []string{"url", "private", "details", "ca"}, (*File).checkTeams},
+		{"teams", []string{"url", "private", "app_id", "app_secret", "tenant", "channel", "provider", "decide", "details", "ca"}, (*File).checkTeams},
 		{"jira", []string{
 			"url", "private", "username", "token", "project", "issue_type", "service_desk", "request_type", "statuses", "decide", "people", "poll", "signing_secret", "details", "ca",
 		}, (*File).checkJira},
@@ -147,6 +154,9 @@ func (f *File) validateNotify(d *decoder) {
 				d.problem(n.Line, "secrets are not allowed in this file", "%s: %v", at, err)
 			}
 		}
+		if n.Decide && len(n.Events) > 0 && !slices.Contains(n.Events, review.Asked) {
+			d.problem(n.Line, "add asked to events, or leave events out", "%s: people decide about what they are told of when it is asked for, and events has no asked", at)
+		}
 		types[i].check(f, d, n, at)
 	}
 }
@@ -157,6 +167,7 @@ func (n *Notify) foreign(own []string) (keys []string) {
 		"url": n.URL != "", "keys": len(n.Keys) > 0, "key": n.Key != "", "private": n.Private, "plaintext": n.Plaintext, "details": n.Details, "ca": n.CA != "",
 		"address": n.Address != "", "security": n.Security != "", "username": n.Username != "", "password": n.Password != "", "from": n.From != "", "to": len(n.To) > 0,
 		"channel": n.Channel != "", "token": n.Token != "", "signing_secret": n.Signing != "",
+		"app_id": n.AppID != "", "app_secret": n.AppSecret != "", "tenant": n.Tenant != "", "provider": n.Provider != "",
 		"project": n.Project != "", "issue_type": n.IssueType != "", "service_desk": n.ServiceDesk != "", "request_type": n.RequestType != "", "statuses": n.Statuses != Statuses{},
 		"decide": n.Decide, "people": len(n.People) > 0, "poll": n.Poll != 0,
 	}
@@ -188,7 +199,7 @@ type reference struct {
 
 // single are the references that are not in lists, and what of s they lead to.
 func (n *Notify) single(s *NotifySecrets) []reference {
-	return []reference{{"key", n.Key, &s.Key}, {"password", n.Password, &s.Password}, {"token", n.Token, &s.Token}, {"signing_secret", n.Signing, &s.Signing}}
+	return []reference{{"key", n.Key, &s.Key}, {"password", n.Password, &s.Password}, {"token", n.Token, &s.Token}, {"signing_secret", n.Signing, &s.Signing}, {"app_secret", n.AppSecret, &s.AppSecret}}
 }
 
 func (f *File) checkWebhook(d *decoder, n *Notify, at string) {
@@ -247,9 +258,44 @@ func (f *File) checkSlack(d *decoder, n *Notify, at string) {
 	}
 }
 
+// TeamsBot is what the file says about a bot of Teams.
+func (n *Notify) TeamsBot() teams.BotConfig {
+	return teams.BotConfig{Name: n.Called(), AppID: n.AppID, Tenant: n.Tenant, Channel: n.Channel, Details: n.Details, Decide: n.Decide}
+}
+
 func (f *File) checkTeams(d *decoder, n *Notify, at string) {
+	if n.AppID != "" {
+		f.checkTeamsBot(d, n, at)
+		return
+	}
+	if n.AppSecret != "" || n.Tenant != "" || n.Channel != "" || n.Provider != "" || n.Decide {
+		d.problem(n.Line, "add app_id, or give the url of a workflow alone", "%s: app_secret, tenant, channel, provider and decide are for a bot, which has an app_id", at)
+	}
 	if f.checkReference(n.URL) != nil {
 		d.problem(n.Line, "url: env:TEAMS_URL, which has what the workflow shows under \"When a Teams webhook request is received\"", "%s needs a url, as a reference: who knows it can post", at)
+	}
+}
+
+func (f *File) checkTeamsBot(d *decoder, n *Notify, at string) {
+	if n.URL != "" || n.Private {
+		d.problem(n.Line, "give one of them", "%s: url and private are for a workflow, and app_id for a bot", at)
+	}
+	c := n.TeamsBot()
+	c.Store, c.Secret = store.NewMemory(), followed(n.AppSecret)
+	if _, err := teams.NewBot(c); err != nil {
+		d.problem(n.Line, "", "%s: %v", at, err)
+	}
+	i := slices.IndexFunc(f.Identity.Providers, func(p Provider) bool { return p.Name == n.Provider })
+	switch {
+	case !n.Decide && n.Provider != "":
+		d.problem(n.Line, "set decide: true, or remove it", "%s: provider is for deciding in Teams", at)
+	case !n.Decide || d.broken["identity"]:
+	case f.API.URL == "" && !d.broken["api"]:
+		d.problem(n.Line, "add api: {listen: 0.0.0.0:8443, url: https://gw.example.com:8443}", "%s: deciding in Teams needs the API, where Teams reaches it", at)
+	case i < 0:
+		d.problem(n.Line, "provider: NAME, of identity.providers", "%s: deciding in Teams needs the provider by which people of the tenant log in, got %q", at, n.Provider)
+	case f.Identity.Providers[i].SubjectClaim != "oid" || !strings.Contains(f.Identity.Providers[i].Issuer, "/"+n.Tenant+"/"):
+		d.problem(n.Line, "subject_claim: oid, and issuer: https://login.microsoftonline.com/TENANT/v2.0", "%s: provider %s must know people of the tenant by their object identifiers", at, n.Provider)
 	}
 }
 
@@ -341,13 +387,14 @@ func (f *File) checkOpsgenie(d *decoder, n *Notify, at string) {
 
 // NotifySecrets are what a channel's references and files lead to.
 type NotifySecrets struct {
-	URL      string
-	Key      string
-	Password string
-	Token    string
-	Signing  string
-	Keys     []string
-	CA       string // certificates; empty: the system's are trusted
+	URL       string
+	Key       string
+	Password  string
+	Token     string
+	Signing   string
+	AppSecret string
+	Keys      []string
+	CA        string // certificates; empty: the system's are trusted
 }
 
 // TLS is how the channel knows who it tells; nil: by the system's roots.

@@ -115,10 +115,14 @@ func (u *up) differs(e *entry, limited bool) (why, err error) {
 	case block == unsureBlock:
 		return not(errNowhere), nil
 	case block == 'I' && simple:
-		if _, err := u.put(&question{text: "BEGIN", alone: true}); err != nil {
+		l, err := u.put(&question{text: "BEGIN", alone: true})
+		if err != nil {
 			return nil, err
 		}
 		g.own = true
+		if err := u.answered(ctx, l); err != nil { // without it, nothing could be taken back
+			return not(err), nil
+		}
 	}
 	if g.impact.Holds != proxy.HoldsRows {
 		return nil, nil

@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"io"
 	"net"
 	"strconv"
@@ -17,7 +18,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
-	"github.com/sallyport/sallyport/protocol/sql"
+	protosql "github.com/sallyport/sallyport/protocol/sql"
 	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -53,7 +54,7 @@ func (a *approver) Request(ctx context.Context, _ *proxy.Session, op proxy.Op, h
 // impactGate is a gate in which what changes rows of a table is held.
 func impactGate(t *testing.T, schema string, a *approver, more ...proxy.Interceptor) *gate {
 	t.Helper()
-	cache := &sql.CatalogCache{Resolve: sqlpostgres.Resolve}
+	cache := &protosql.CatalogCache{Resolve: sqlpostgres.Resolve}
 	holds := &hooks{Hooks: proxy.Hooks{Ask: func(_ context.Context, op proxy.Op) proxy.Verdict {
 		st, ok := op.(*proxy.Statement)
 		const changes = proxy.EffectsWrite | proxy.EffectDrop | proxy.EffectUnknown
@@ -308,6 +309,48 @@ func TestImpactSays(t *testing.T) {
 		require.NotContains(t, got, "N(", c.text)
 	}
 	require.Equal(t, "T D1 C(SELECT 1) Z(I)", w.query("SELECT 1"))
+}
+
+// A domain or a cast that may do anything is not called.
+func TestImpactOfDomains(t *testing.T) {
+	var last *proxy.Impact
+	a := &approver{looks: func(_ *proxy.Statement, i *proxy.Impact) { last = i }}
+	g := impactGate(t, `CREATE TABLE acted (id int); CREATE FUNCTION acts(int) RETURNS bool LANGUAGE plpgsql AS 'BEGIN INSERT INTO acted VALUES ($1); RETURN true; END';
+CREATE DOMAIN loud AS int CHECK (acts(VALUE)); CREATE TABLE t (id int PRIMARY KEY, d loud, l loud[], n int); INSERT INTO t VALUES (1, 2, '{3}', 4);
+CREATE FUNCTION takes(loud) RETURNS int STABLE LANGUAGE sql AS 'SELECT 1'; CREATE FUNCTION acting() RETURNS bigint STABLE LANGUAGE sql AS 'SELECT count(*) FROM acted'; TRUNCATE acted`, a)
+	c := g.connect(t, "sslmode=disable")
+	w := &conversation{t, c.PgConn().Frontend()}
+	w.query("SELECT 1")
+	acted := ""
+	a.looks = func(_ *proxy.Statement, i *proxy.Impact) {
+		last, acted = i, g.exec(t, "SELECT count(*) FROM acted")
+	}
+	for text, measured := range map[string]bool{
+		"UPDATE t SET n = 5 WHERE d = 2":                        true,
+		"UPDATE t SET d = 7, l = '{8}' WHERE n > 0":             true,
+		"UPDATE t SET n = 5 WHERE d = 2::loud":                  false,
+		"UPDATE t SET n = 5 WHERE d = loud '2'":                 false,
+		"UPDATE t SET n = 5 WHERE takes(2) = 1":                 false,
+		"INSERT INTO t SELECT id + 10, CAST(id AS loud) FROM t": false,
+	} {
+		g.exec(t, "TRUNCATE acted")
+		got := w.query(text)
+		require.NotContains(t, got, "E(", text)
+		require.Equal(t, "0", acted, text)
+		require.Equal(t, measured, last.Rows >= 0, "%s %+v", text, last)
+		if measured {
+			for _, s := range last.Samples {
+				require.NotContains(t, s.After, `"7"`)
+			}
+		}
+	}
+	_, err := c.Exec(t.Context(), "UPDATE t SET n = 6 WHERE d > $1 AND id = 1", 0)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, last.Rows, "%+v", last)
+	g.exec(t, "CREATE TYPE own AS (a int); CREATE FUNCTION made(own) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN 1; END'; CREATE CAST (own AS int) WITH FUNCTION made(own) AS IMPLICIT")
+	w.query("UPDATE t SET n = 7")
+	require.EqualValues(t, -1, last.Rows)
+	require.Contains(t, strings.Join(last.Unsaid, "; "), "may do more than read")
 }
 
 // An account that row security hides rows from, or that may not read or lock, is told so to approvers.
@@ -814,4 +857,116 @@ func TestImpactOfAServerThatLies(t *testing.T) {
 		require.Equal(t, "57P01", code, "the session ends")
 		require.Equal(t, "0", g.exec(t, "SELECT count(*) FROM orders WHERE qty = 7"))
 	})
+}
+
+// Drivers with their ways to send a statement have it measured, and see what they would without.
+func TestImpactOfDrivers(t *testing.T) {
+	var last *proxy.Impact
+	a := &approver{looks: func(_ *proxy.Statement, i *proxy.Impact) { last = i }}
+	g := impactGate(t, ordersSchema, a)
+	ctx := t.Context()
+	measured := func(rows int64) {
+		t.Helper()
+		require.NotNil(t, last)
+		require.Equal(t, rows, last.Rows, "%+v", last)
+		require.Equal(t, proxy.HoldsRows, last.Holds, "%+v", last)
+		last = nil
+	}
+	for _, mode := range []pgx.QueryExecMode{
+		pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol,
+	} {
+		t.Run(mode.String(), func(t *testing.T) {
+			c := g.connect(t, "sslmode=disable&default_query_exec_mode="+strings.ReplaceAll(mode.String(), " ", "_"))
+			for range 2 {
+				tag, err := c.Exec(ctx, "UPDATE orders SET qty = $1 WHERE status = $2 AND id <= $3", int32(5), "open", int64(2))
+				require.NoError(t, err)
+				require.EqualValues(t, 2, tag.RowsAffected())
+				measured(2)
+				tx, err := c.Begin(ctx)
+				require.NoError(t, err)
+				_, err = tx.Exec(ctx, "UPDATE orders SET qty = $1 WHERE id = $2", 6, 3)
+				require.NoError(t, err)
+				measured(1)
+				var id int
+				require.NoError(t, tx.QueryRow(ctx, "DELETE FROM orders WHERE id = $1 RETURNING id", 10).Scan(&id))
+				measured(1)
+				require.NoError(t, tx.Rollback(ctx))
+				b := &pgx.Batch{}
+				b.Queue("SELECT 1")
+				b.Queue("UPDATE orders SET qty = $1 WHERE id = $2", 6, 3)
+				b.Queue("INSERT INTO orders VALUES (1)")
+				r := c.SendBatch(ctx, b)
+				_, err = r.Exec()
+				require.NoError(t, err)
+				_, err = r.Exec()
+				require.NoError(t, err)
+				_, err = r.Exec()
+				require.ErrorContains(t, err, "23502")
+				require.Error(t, r.Close())
+				require.Equal(t, "1", g.exec(t, "SELECT qty FROM orders WHERE id = 3"), "the batch is one transaction")
+				last = nil
+			}
+		})
+	}
+	db, err := sql.Open("postgres", "postgres://alice%2Borders:wonder@"+g.addr+"/"+g.db+"?sslmode=disable")
+	require.NoError(t, err)
+	defer db.Close()
+	for range 2 {
+		_, err = db.Exec("UPDATE orders SET qty = $1 WHERE id = ANY($2::int[])", 5, "{1,2}")
+		require.NoError(t, err)
+		measured(2)
+		tx, err := db.Begin()
+		require.NoError(t, err)
+		st, err := tx.Prepare("UPDATE orders SET qty = qty + 1 WHERE id = $1")
+		require.NoError(t, err)
+		for id := range 3 {
+			_, err = st.Exec(id + 1)
+			require.NoError(t, err)
+			measured(1)
+		}
+		require.NoError(t, tx.Commit())
+	}
+	out := g.psql(t, "UPDATE orders SET qty = 9 WHERE id < 3;\n\\set AUTOCOMMIT off\nDELETE FROM orders WHERE id = 9;\nROLLBACK;\n\\set ON_ERROR_ROLLBACK on\nBEGIN;\nDELETE FROM orders WHERE id = 9;\nCOMMIT;\nSELECT count(*) || ' left' FROM orders;")
+	require.Contains(t, out, "UPDATE 2")
+	require.Contains(t, out, "DELETE 1")
+	require.Contains(t, out, "9 left")
+	require.NotContains(t, out, "ERROR")
+	require.NotContains(t, out, "WARNING")
+	measured(1)
+}
+
+// Tables of the session's own, and those that its transaction has made, are measured where only the session sees
+// them, or it is said why they are not. A name that means another table is measured as that.
+func TestImpactOfOwnTables(t *testing.T) {
+	var last *proxy.Impact
+	a := &approver{looks: func(_ *proxy.Statement, i *proxy.Impact) { last = i }}
+	g := impactGate(t, ordersSchema+"CREATE SCHEMA other; CREATE TABLE other.orders AS SELECT 1 AS id, 'open' AS status, 1 AS qty", a)
+	w := &conversation{t, g.connect(t, "sslmode=disable").PgConn().Frontend()}
+	const update = "UPDATE orders SET qty = 2 WHERE status = 'open'"
+	require.Equal(t, "C(UPDATE 3) Z(I)", w.query(update))
+	require.Equal(t, "public.orders", last.Table)
+	require.Equal(t, "C(SET) Z(I)", w.query("SET search_path = other, public"))
+	require.Equal(t, "C(UPDATE 1) Z(I)", w.query(update))
+	require.Equal(t, "other.orders", last.Table)
+	require.EqualValues(t, 1, last.Rows)
+	require.Equal(t, proxy.HoldsRows, last.Holds)
+	approved := last
+
+	require.Equal(t, "C(CREATE TABLE) Z(I)", w.query("CREATE TEMP TABLE orders (id int, status text, qty int)"))
+	require.Equal(t, "C(INSERT 0 1) Z(I)", w.query("INSERT INTO orders VALUES (1, 'open', 2) /* unheld */"))
+	a.claim = approved
+	require.Equal(t, "E(42501) Z(I)", w.query(update), "it is another table, although its rows are the same")
+	a.claim = nil
+	require.Equal(t, "C(UPDATE 1) Z(I)", w.query(update))
+	require.NotEqual(t, "other.orders", last.Table)
+	if last.Rows >= 0 {
+		require.Contains(t, last.Table, "pg_temp")
+	} else {
+		require.NotEmpty(t, last.Unsaid)
+	}
+	require.Equal(t, "C(BEGIN) Z(T)", w.query("BEGIN"))
+	w.query("CREATE TABLE fresh AS SELECT 1 AS id /* unheld */")
+	got := w.query("UPDATE fresh SET id = 2")
+	require.Equal(t, "C(UPDATE 1) Z(T)", got, "%+v", last)
+	require.Equal(t, "C(ROLLBACK) Z(I)", w.query("ROLLBACK"))
 }

@@ -281,14 +281,17 @@ func (m *measuring) samples(ctx context.Context, t *table) error {
 	if err == nil {
 		l, err = m.ask(ctx, m.bound(text, maxSamples))
 	}
+	if err == nil && l.shape == nil {
+		err = errNoAnswer
+	}
 	if err != nil {
 		m.unsaid("no rows are shown: " + err.Error())
 		return nil
 	}
-	if l.shape == nil {
+	m.catalogShape(l.shape)
+	if !m.become(l.shape, shown) {
 		return errNoAnswer
 	}
-	m.catalogShape(l.shape)
 	st := &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: []byte(plain), Facts: facts}
 	flow, err := m.session.session.Show(st, l.shape)
 	var samples []proxy.Sample
@@ -328,11 +331,31 @@ func (m *measuring) shown(t *table) (list []tableColumn, keys []string) {
 	for _, c := range list {
 		keys = append(keys, c.Name)
 	}
-	pick(func(c *tableColumn) bool {
-		return slices.ContainsFunc(m.change.Sets, func(s sql.SetColumn) bool { return s.Column == c.Name })
-	})
+	pick(m.sets)
 	pick(func(*tableColumn) bool { return true })
 	return list, keys
+}
+
+// sets reports whether the statement sets a column.
+func (m *measuring) sets(c *tableColumn) bool {
+	return slices.ContainsFunc(m.change.Sets, func(s sql.SetColumn) bool { return s.Column == c.Name })
+}
+
+// become says of the columns of what becomes of rows which they will be: they are hidden as these.
+// It is false when the server has answered with other columns.
+func (m *measuring) become(shape *proxy.Shape, shown []tableColumn) bool {
+	next := len(shown)
+	for i := range shown {
+		if setOf(m.change, &shown[i]) != nil {
+			if next >= len(shape.Columns) {
+				return false
+			}
+			was, is := &shape.Columns[i], &shape.Columns[next]
+			is.Schema, is.Relation, is.Column = was.Schema, was.Relation, was.Column
+			next++
+		}
+	}
+	return next == len(shape.Columns)
 }
 
 // sample is a row with what becomes of it.
@@ -347,9 +370,12 @@ func (m *measuring) sample(shown []tableColumn, values [][]byte) proxy.Sample {
 	s.After = make([]string, len(shown))
 	next := len(shown)
 	for i := range shown {
-		if setOf(m.change, &shown[i]) != nil {
+		switch c := &shown[i]; {
+		case setOf(m.change, c) != nil:
 			s.After[i] = shownValue(values[next])
 			next++
+		case c.Computed || m.sets(c):
+			s.After[i] = "?"
 		}
 	}
 	return s

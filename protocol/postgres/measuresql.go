@@ -35,6 +35,8 @@ JOIN pg_catalog.pg_class r ON r.oid OPERATOR(pg_catalog.=) k.conrelid JOIN pg_ca
 WHERE k.confupdtype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog."char"[])),
 'columns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname,
 'type', CASE WHEN t.typtype OPERATOR(pg_catalog.<>) 'd' THEN pg_catalog.format_type(a.atttypid, NULL) END,
+'computed', COALESCE(pg_catalog.to_jsonb(a) OPERATOR(pg_catalog.->>) 'attgenerated', '') OPERATOR(pg_catalog.<>) '',
+'own', a.atttypid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid,
 'key', EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid AND i.indisprimary AND a.attnum OPERATOR(pg_catalog.=) ANY (i.indkey::pg_catalog.int2[]))) ORDER BY a.attnum)
 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) a.atttypid
 WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.>) 0::pg_catalog.int2 AND NOT a.attisdropped))
@@ -61,9 +63,11 @@ type table struct {
 }
 
 type tableColumn struct {
-	Name string
-	Type string // as SQL writes it; empty of a domain
-	Key  bool   // it belongs to the primary key
+	Name     string
+	Type     string // as SQL writes it; empty of a domain
+	Own      bool   // its type is of the database's own
+	Computed bool   // from others of its row
+	Key      bool   // it belongs to the primary key
 }
 
 // triggerType is the bit of an effect in pg_trigger.tgtype.
@@ -111,7 +115,7 @@ func sampleQuery(c *sql.RowChange, shown []tableColumn, keys []string) string {
 	}
 	for i := range shown {
 		if s := setOf(c, &shown[i]); s != nil {
-			list = append(list, "CAST(("+s.Value+") AS "+shown[i].Type+")")
+			list = append(list, "CAST(("+s.Value+") AS "+shown[i].Type+") AS "+quotedName(shown[i].Name))
 		}
 	}
 	text := c.Select(strings.Join(list, ", ")) + sampleBound(c)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/sallyport/sallyport/protocol/sql"
@@ -126,6 +127,11 @@ func (r *rowReader) table(ctx context.Context, t *sql.Named) (*table, error) {
 	if len(l.kept) != 1 || l.cut || json.Unmarshal(l.kept[0][0], out) != nil || out.OID == "" || out.Name == "" {
 		return nil, errNoAnswer
 	}
+	for i := range out.Columns {
+		if c := &out.Columns[i]; out.Domains && c.Own { // it may hold values of a domain
+			c.Type = ""
+		}
+	}
 	return out, nil
 }
 
@@ -193,7 +199,8 @@ func (r *rowReader) comparable(t *table) (why string, counted bool) {
 
 // safe reports that reading may call functions that nothing tells of.
 func (r *rowReader) safe(t *table) error {
-	if t.Casts || t.Domains {
+	own := func(a proxy.Arg) bool { return a.Type >= firstOwn }
+	if t.Casts || t.Domains && (r.change.Casts || slices.ContainsFunc(r.st.Args, own) || slices.ContainsFunc(r.types, func(t uint32) bool { return t >= firstOwn })) {
 		return errActs
 	}
 	return nil

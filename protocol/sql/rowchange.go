@@ -30,6 +30,9 @@ type RowChange struct {
 	Moving bool
 	// Elsewhere says that other tables have a say in which rows are changed, or in what they become.
 	Elsewhere bool
+	// Casts says that values of the database's own types may be made of others: by casts, or for
+	// arguments of its functions.
+	Casts bool
 	// Cascades says that other tables may be emptied or dropped with them.
 	Cascades bool
 }

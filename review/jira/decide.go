@@ -17,12 +17,13 @@ import (
 
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
+	"github.com/sallyport/sallyport/review/internal/kept"
 	"github.com/sallyport/sallyport/store"
 )
 
 // Bounds of decisions.
 const (
-	maxCallback = 4 << 20          // bytes: Jira sends whole issues
+	maxCallback = 1 << 20          // bytes: Jira sends whole issues
 	lookWithin  = 20 * time.Second // one issue
 	takeWithin  = 2 * time.Minute  // after which a decision is taken anew whose taking has not ended
 	maxReason   = 900              // bytes
@@ -172,7 +173,7 @@ func (d *Decisions) take(ctx context.Context, i *issue, r *review.Request, s sig
 			return err
 		}
 	}
-	return n.settle(ctx, mark)
+	return kept.Note(ctx, n.config.Store, KindSignal, mark, KeepIssues)
 }
 
 // Errors for who decides.
@@ -245,44 +246,12 @@ func digest(parts ...string) string {
 
 // mark notes that something is done for a time, and reports whether nobody has noted it yet, at any gateway on the store.
 func (n *Notifier) mark(ctx context.Context, name string, life time.Duration) (bool, error) {
-	s := n.config.Store
-	_, now, err := s.Head(ctx)
-	if err == nil {
-		_, err = s.Write(ctx, store.Create(store.Document{Kind: KindSignal, Name: name, Body: []byte("{}"), Expires: now.Add(life)}))
-	}
-	if errors.Is(err, store.ErrConflict) {
-		return false, nil
-	}
-	return err == nil, err
+	return kept.Once(ctx, n.config.Store, KindSignal, name, life)
 }
 
-// settle notes that something is done.
-func (n *Notifier) settle(ctx context.Context, name string) error {
-	s := n.config.Store
-	_, now, err := s.Head(ctx)
-	if err != nil {
-		return err
-	}
-	return store.Update(ctx, s, KindSignal, name, func(d store.Document) ([]store.Write, error) {
-		d.Body, d.Expires = []byte("{}"), now.Add(KeepIssues)
-		if d.Version == 0 {
-			return []store.Write{store.Create(d)}, nil
-		}
-		return []store.Write{store.Replace(d)}, nil
-	})
-}
-
-// unmark has it tried anew at once; otherwise it is after takeWithin.
+// unmark lets it be tried anew at once; otherwise it is after takeWithin.
 func (n *Notifier) unmark(ctx context.Context, name string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rememberWithin)
-	defer cancel()
-	err := store.Update(ctx, n.config.Store, KindSignal, name, func(d store.Document) ([]store.Write, error) {
-		if d.Version == 0 {
-			return nil, nil
-		}
-		return []store.Write{store.Delete(d)}, nil
-	})
-	if err != nil {
+	if err := kept.Forget(ctx, n.config.Store, KindSignal, name); err != nil {
 		n.log().Warn("jira: a decision that could not be taken is taken again later", "err", err)
 	}
 }

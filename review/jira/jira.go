@@ -20,6 +20,7 @@ import (
 
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
+	"github.com/sallyport/sallyport/review/internal/kept"
 	"github.com/sallyport/sallyport/review/internal/service"
 	"github.com/sallyport/sallyport/store"
 )
@@ -372,33 +373,14 @@ func (n *Notifier) bring(ctx context.Context, i *issue, to string) error {
 	return nil
 }
 
-// rememberWithin is how long it is tried to remember an issue, also when the attempt as a whole has ended.
-const rememberWithin = 5 * time.Second
-
 func (n *Notifier) remember(ctx context.Context, request string, i *issue) error {
 	body, err := json.Marshal(i)
-	if err != nil {
-		return fmt.Errorf("jira: %w", err)
+	if err == nil {
+		err = kept.Put(ctx, n.config.Store, KindIssue, n.name(request), body, KeepIssues)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rememberWithin)
-	defer cancel()
-	s := n.config.Store
-	_, now, err := s.Head(ctx)
-	if err != nil {
-		return fmt.Errorf("jira: remembering the issue: %w", err)
-	}
-	write := func(kind, name string, body []byte) error {
-		return store.Update(ctx, s, kind, name, func(d store.Document) ([]store.Write, error) {
-			d.Body, d.Expires = body, now.Add(KeepIssues)
-			if d.Version == 0 {
-				return []store.Write{store.Create(d)}, nil
-			}
-			return []store.Write{store.Replace(d)}, nil
-		})
-	}
-	if err = write(KindIssue, n.name(request), body); err == nil && i.ID != "" {
+	if err == nil && i.ID != "" {
 		if body, err = json.Marshal(request); err == nil {
-			err = write(KindNumber, n.name(i.ID), body)
+			err = kept.Put(ctx, n.config.Store, KindNumber, n.name(i.ID), body, KeepIssues)
 		}
 	}
 	if err != nil {

@@ -16,6 +16,7 @@ const (
 	readEverySigned = 5 * time.Minute // webhooks may be lost
 	maxRound        = 200             // issues that are read in one round
 	leaseLonger     = time.Minute     // than the time between two rounds, for the gateway that reads
+	releaseWithin   = 5 * time.Second
 	restAtMost      = 10 * time.Minute
 )
 
@@ -37,7 +38,7 @@ func (d *Decisions) Run(ctx context.Context) {
 		if lease.Fence == 0 {
 			return
 		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rememberWithin)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseWithin)
 		defer cancel()
 		_ = s.Release(ctx, lease) // it ends by itself
 	}()

@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -127,6 +129,8 @@ func Begin(g *Grant, sealed []byte, gateway string, number uint64, reason string
 	switch {
 	case reason == "" || len(reason) > MaxReason:
 		return nil, fmt.Errorf("a reason is needed, of at most %d bytes", MaxReason)
+	case !utf8.ValidString(reason) || strings.ContainsFunc(reason, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return nil, errors.New("the reason has to be one line, of what can be seen: people read it who sign") // nothing that turns or hides text
 	case length < time.Minute || length > g.For():
 		return nil, fmt.Errorf("got a time of %s, want a minute to %s, which the grant is for", length, g.For())
 	}

@@ -145,7 +145,7 @@ func TestKeys(t *testing.T) {
 // TestStatement: a statement counts at its gateway, for its grant, as its use, in its time, as it was made.
 func TestStatement(t *testing.T) {
 	g, sealed, now := grantTo(newHolder(t)), []byte("sealed"), time.Now()
-	made, err := Begin(g, sealed, "gw", 7, "  all is\n\"down\" <b>\u202e ", 30*time.Minute, now)
+	made, err := Begin(g, sealed, "gw", 7, "  all is \"down\" <b> ", 30*time.Minute, now)
 	require.NoError(t, err)
 	text, err := made.Encode()
 	require.NoError(t, err)
@@ -213,7 +213,7 @@ func TestStatement(t *testing.T) {
 	for _, bad := range []struct {
 		reason string
 		length time.Duration
-	}{{"", 0}, {" ", 0}, {strings.Repeat("x", MaxReason+1), 0}, {"x", time.Second}, {"x", 2 * time.Hour}, {"x", -time.Hour}} {
+	}{{"", 0}, {" ", 0}, {"a\nb", 0}, {"a\u202eb", 0}, {"a\u200bb", 0}, {"a\x1b[2J", 0}, {"a\xff", 0}, {strings.Repeat("x", MaxReason+1), 0}, {"x", time.Second}, {"x", 2 * time.Hour}, {"x", -time.Hour}} {
 		_, err := Begin(g, sealed, "gw", 1, bad.reason, bad.length, now)
 		require.Error(t, err)
 	}

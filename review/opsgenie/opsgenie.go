@@ -129,9 +129,9 @@ func (n *Notifier) Notify(ctx context.Context, of *review.Notice) error {
 	q := service.Request{What: "create the alert", Method: http.MethodPost, Path: []string{"v2", "alerts"}}
 	told := note{source, text(of.Headline(), maxNote)}
 	switch r := &of.Request; {
-	case r.State == review.Pending && of.Event == review.Asked:
+	case service.Alerts(of) && of.Event != review.Voted:
 		q.In = n.alert(of)
-	case r.State == review.Pending:
+	case service.Alerts(of):
 		q.What, q.Path, q.Query, q.In = "add a note", []string{"v2", "alerts", alias(r), "notes"}, byAlias, told
 	default:
 		q.What, q.Path, q.Query, q.In = "close the alert", []string{"v2", "alerts", alias(r), "close"}, byAlias, told

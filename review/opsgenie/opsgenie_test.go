@@ -99,6 +99,10 @@ func TestAlert(t *testing.T) {
 		"/v2/alerts", "/v2/alerts", "/v2/alerts/sallyport-4jzq7nbkw2/notes?identifierType=alias", "/v2/alerts/sallyport-4jzq7nbkw2/close?identifierType=alias",
 	}, f.calls)
 	require.Equal(t, map[string]bool{"sallyport-4jzq7nbkw2": false}, f.open)
+	unknown := reviewtest.Notice("n", "emergency")
+	unknown.Request.State = review.Approved
+	require.NoError(t, n.Notify(t.Context(), unknown))
+	require.True(t, f.open["sallyport-4jzq7nbkw2"], "what is not known may be urgent")
 	first := f.bodies[0]
 	require.Equal(t, "alice asks for access to orders", first.Message)
 	require.Equal(t, "orders as writer", first.Entity)

@@ -91,7 +91,7 @@ type link struct {
 func (n *Notifier) event(of *review.Notice) *event {
 	r := &of.Request
 	e := &event{RoutingKey: n.config.Key.Reveal(), EventAction: "resolve", DedupKey: "sallyport-" + r.ID}
-	if r.State != review.Pending {
+	if !service.Alerts(of) {
 		return e
 	}
 	e.EventAction, e.Client = "trigger", "Sallyport"
@@ -115,7 +115,7 @@ func (n *Notifier) event(of *review.Notice) *event {
 	return e
 }
 
-// Notify makes the alert of a request that waits, and resolves it otherwise.
+// Notify makes the alert of a request that waits, and resolves it when the request is decided or over.
 func (n *Notifier) Notify(ctx context.Context, of *review.Notice) error {
 	e := n.event(of)
 	var answer struct {

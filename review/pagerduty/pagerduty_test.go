@@ -100,6 +100,11 @@ func TestAlert(t *testing.T) {
 	require.Equal(t, "sallyport requests show 4jzq7nbkw2", first.Payload.CustomDetails["look at it"])
 	require.Equal(t, "https://gw.example.com/v1/requests/4jzq7nbkw2", first.ClientURL)
 	require.Equal(t, first.ClientURL, first.Links[0].Href)
+	unknown := reviewtest.Notice("n", "emergency")
+	unknown.Request.State = review.Approved
+	f.alerts["sallyport-4jzq7nbkw2"] = false
+	require.NoError(t, n.Notify(t.Context(), unknown))
+	require.True(t, f.alerts["sallyport-4jzq7nbkw2"], "what is not known may be urgent")
 	for _, event := range []string{"approved", "denied", "cancelled", "expired", "lapsed", "revoked", "ended"} {
 		f.alerts["sallyport-4jzq7nbkw2"] = true
 		require.NoError(t, n.Notify(t.Context(), reviewtest.Notice("n", event)))

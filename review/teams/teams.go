@@ -1,5 +1,6 @@
-// Package teams tells of requests in a channel or chat of Microsoft Teams, by the webhook of a workflow. Each event is a card. Nobody decides
-// by it: a workflow does not prove who has pressed a button.
+// Package teams tells of requests in Microsoft Teams: by the webhook of a workflow, which posts a card for each event and by which nobody
+// decides, since a workflow does not prove who has pressed a button; or by a bot, whose one card for each request is changed when something
+// becomes of it, and by which people decide where that is configured.
 package teams
 
 import (
@@ -15,7 +16,7 @@ import (
 	"github.com/sallyport/sallyport/review/internal/service"
 )
 
-// Config says where cards go. URL is needed.
+// Config says where the cards of a workflow go. URL is needed.
 type Config struct {
 	// URL is that of the workflow's trigger "When a Teams webhook request is received". Who has it can post.
 	URL     proxy.Secret
@@ -28,7 +29,7 @@ type Config struct {
 	Command func(request string) string
 }
 
-// Notifier posts cards. It is safe for concurrent use.
+// Notifier posts cards by a workflow. It is safe for concurrent use.
 type Notifier struct {
 	config Config
 	client *service.Client
@@ -58,12 +59,12 @@ func run(text string, most int) object {
 	return object{"type": "TextRun", "text": service.Shorten(text, most)}
 }
 
-// message is what is posted. Texts have at most so many characters.
-func (n *Notifier) message(of *review.Notice, most int) object {
+// card is what tells of a notice. Texts have at most so many characters.
+func card(of *review.Notice, details bool, link, command func(request string) string, most int) object {
 	head := run(of.Headline(), most)
 	head["weight"], head["size"] = "Bolder", "Medium"
 	body := []object{line(head)}
-	for _, f := range of.Facts(n.config.Details) {
+	for _, f := range of.Facts(details) {
 		name := run(f.Name+": ", most)
 		name["isSubtle"] = true
 		value := f.Value
@@ -72,26 +73,38 @@ func (n *Notifier) message(of *review.Notice, most int) object {
 		}
 		body = append(body, line(name, run(value, most)))
 	}
-	if n.config.Command != nil {
-		command := run(n.config.Command(of.Request.ID), most)
-		command["fontType"] = "Monospace"
-		body = append(body, line(command))
+	if command != nil {
+		shows := run(command(of.Request.ID), most)
+		shows["fontType"] = "Monospace"
+		body = append(body, line(shows))
 	}
-	card := object{"$schema": "http://adaptivecards.io/schemas/adaptive-card.json", "type": "AdaptiveCard", "version": "1.4", "body": body}
-	if n.config.Link != nil {
-		card["actions"] = []object{{"type": "Action.OpenUrl", "title": "Look at the request", "url": n.config.Link(of.Request.ID)}}
+	out := object{"$schema": "http://adaptivecards.io/schemas/adaptive-card.json", "type": "AdaptiveCard", "version": "1.4", "body": body}
+	if link != nil {
+		out["actions"] = []object{{"type": "Action.OpenUrl", "title": "Look at the request", "url": link(of.Request.ID)}}
 	}
+	return out
+}
+
+// message is what is posted.
+func message(card object) object {
 	return object{"type": "message", "attachments": []object{{
 		"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": nil, "content": card,
 	}}}
 }
 
+// fitting is a message that is not larger than Teams takes. make makes it of texts of at most so many characters.
+func fitting(make func(most int) object) object {
+	m := make(1000)
+	for most := 500; most > 60 && size(m) > maxMessage; most /= 2 {
+		m = make(most)
+	}
+	return m
+}
+
 // Notify posts a card. One of which nobody knows whether it was posted is posted again.
 func (n *Notifier) Notify(ctx context.Context, of *review.Notice) error {
-	m := n.message(of, 1000)
-	for most := 500; most > 60 && size(m) > maxMessage; most /= 2 {
-		m = n.message(of, most)
-	}
+	c := &n.config
+	m := fitting(func(most int) object { return message(card(of, c.Details, c.Link, c.Command, most)) })
 	err := n.client.Do(ctx, service.Request{What: "post", Method: http.MethodPost, In: m})
 	if service.Code(err) == http.StatusRequestEntityTooLarge {
 		return fmt.Errorf("%w: %w", review.ErrRefused, err)

@@ -331,6 +331,7 @@ func (p *apart) insert(c *sql.RowChange, n *ast.InsertStmt) error {
 		return sql.ErrNotApart
 	}
 	c.Moving, c.Elsewhere = calls(moving, n.SelectStmt, n.WithClause), true
+	c.Casts = makes(n.SelectStmt, n.WithClause)
 	return nil
 }
 
@@ -373,6 +374,7 @@ func check(c *sql.RowChange, target *ast.RangeVar, others *ast.NodeList, where a
 		return sql.ErrNotApart
 	}
 	c.Moving = calls(moving, others, where, with)
+	c.Casts = makes(others, where, with, sets)
 	v := newVisitor(sql.Scope{})
 	for _, n := range []ast.Node{others, where, with, sets} {
 		v.visit(n)
@@ -401,6 +403,25 @@ func said(n ast.Node) string {
 		return s.SqlString()
 	}
 	panic("a node without a text") // RowChange says that it cannot be taken apart
+}
+
+// makes reports whether values of types that are not the server's own may be made of others.
+func makes(nodes ...ast.Node) bool {
+	for _, n := range nodes {
+		if text := said(n); strings.Contains(text, "::") || strings.Contains(strings.ToUpper(text), "CAST(") {
+			return true
+		}
+	}
+	v := newVisitor(sql.Scope{})
+	for _, n := range nodes {
+		v.visit(n)
+	}
+	for _, f := range v.facts.Functions {
+		if _, own := classes[f.Name]; !own || f.Schema != "" && f.Schema != "pg_catalog" {
+			return true
+		}
+	}
+	return false
 }
 
 // calls reports whether one of these functions is called.

@@ -66,8 +66,10 @@ type Request struct {
 	Method string
 	Path   []string // parts below the URL, as they are: they are escaped
 	Query  url.Values
-	In     any // is sent as JSON; nil: nothing is
-	Out    any // is read from the answer's JSON; nil: the answer is of no interest
+	In     any // is sent as JSON; nil: nothing is, or Form
+	Form   url.Values
+	Header http.Header // besides that of the service
+	Out    any         // is read from the answer's JSON; nil: the answer is of no interest
 }
 
 // Do asks. An answer that is not of 200 to 299 is a *StatusError, or a *review.BusyError where the service wants to be left alone.
@@ -82,6 +84,8 @@ func (c *Client) Do(ctx context.Context, q Request) error {
 			return fail("it cannot be written as JSON")
 		}
 		body = bytes.NewReader(b)
+	} else if q.Form != nil {
+		body = strings.NewReader(q.Form.Encode())
 	}
 	r, err := http.NewRequestWithContext(ctx, q.Method, c.address(&q), body)
 	if err != nil {
@@ -90,12 +94,17 @@ func (c *Client) Do(ctx context.Context, q Request) error {
 	for name, values := range c.header {
 		r.Header[name] = values
 	}
+	for name, values := range q.Header {
+		r.Header[name] = values
+	}
 	r.Header.Set("User-Agent", "sallyport")
 	if r.Header.Get("Accept") == "" {
 		r.Header.Set("Accept", "application/json")
 	}
 	if q.In != nil {
 		r.Header.Set("Content-Type", "application/json")
+	} else if q.Form != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	resp, err := c.http.Do(r)
 	if err != nil {
