@@ -14,12 +14,16 @@ import (
 // for any write.
 const reviewsWithin = 10 * time.Minute
 
-// undoneState is the state of a note about what was on record and was not made.
-const undoneState = "undone"
+// States of notes: of what was on record and was not made, and of an approval that is about to be used.
+const (
+	undoneState = "undone"
+	usedState   = "used"
+)
 
 // Reviews returns the transitions of requests that the gateway's own record has at the very end of the run before this one, and since
 // a time, in their order: a gateway that is killed may have put some on record that were not made then. Those that it had put on
-// record as not made are left out.
+// record as not made are left out. With them are all uses of approvals that the last of its records have, by which a store is known
+// that was set back.
 func (l *Log) Reviews(since time.Time) ([]proxy.RequestNote, error) {
 	if l.before == "" {
 		return nil, nil
@@ -42,7 +46,7 @@ func (l *Log) Reviews(since time.Time) ([]proxy.RequestNote, error) {
 	slices.SortStableFunc(r.list, func(a, b *Event) int { return strings.Compare(a.Time, b.Time) })
 	var notes []proxy.RequestNote
 	for _, e := range r.list {
-		if r.undone[e.Mark] || e.When().Before(since) {
+		if r.undone[e.Mark] || e.When().Before(since) && e.Type != ReviewPrefix+usedState {
 			continue
 		}
 		n := proxy.RequestNote{
@@ -93,4 +97,15 @@ func (r *reviews) read(id string) (first, last *Event, err error) {
 		err = broken
 	}
 	return first, last, err
+}
+
+// Started reports whether the record of a session has the start of an operation. One that cannot be read has it, as far as is known.
+func (l *Log) Started(session string, op uint64) bool {
+	started := false
+	err := l.archive.readBy(l.archive.presentKey, session, func(raw []byte) bool {
+		e := &Event{}
+		started = typeOf(raw) == OperationStart && json.Unmarshal(raw, e) == nil && e.Op == op
+		return !started
+	})
+	return started || err != nil
 }

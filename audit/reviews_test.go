@@ -45,7 +45,7 @@ func TestReviewsOfTheRunBefore(t *testing.T) {
 		require.Equal(t, want, notes)
 		notes, err = l.Reviews(time.Now())
 		require.NoError(t, err)
-		require.Empty(t, notes)
+		require.Equal(t, want[2:], notes, "uses of approvals, whenever they were")
 		// Only those of the run before.
 		require.NoError(t, l.Close())
 		l = openLog(t, dir, Config{})
@@ -76,4 +76,20 @@ func TestReviewsAfterACrash(t *testing.T) {
 	notes, err := l.Reviews(time.Time{})
 	require.NoError(t, err)
 	require.Len(t, notes, 3)
+}
+
+func TestStarted(t *testing.T) {
+	dir := t.TempDir()
+	l := openLog(t, dir, Config{})
+	s := newSession(t, l)
+	run(s, "SELECT 1")
+	run(s, "refuse me")
+	s.Close(nil)
+	require.NoError(t, l.Close())
+	l = openLog(t, dir, Config{})
+	defer l.Close()
+	require.True(t, l.Started(s.ID, 2))
+	require.False(t, l.Started(s.ID, 3), "it was refused")
+	require.False(t, l.Started(s.ID, 4))
+	require.True(t, l.Started("nothing", 1), "nobody knows")
 }

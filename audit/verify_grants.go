@@ -154,7 +154,7 @@ func (s *approvedSession) reviewed(e *Event) {
 	switch state := strings.TrimPrefix(e.Type, ReviewPrefix); {
 	case state == undoneState:
 		s.undone[e.Mark] = true
-	case state == "used" && e.Mark != "": // unless it is of a version before
+	case state == usedState && e.Mark != "": // unless it is of a version before
 		s.used[e.Mark] = runOf{e.Request, e.Session, e.Op}
 	case e.Signed != "":
 		g, err := OpenGrant(e.Signed, s.log)

@@ -39,7 +39,7 @@ func (g *Gateway) openDesk(ctx context.Context) error {
 func (g *Gateway) settleReviews(ctx context.Context) {
 	list, err := g.records.Reviews(time.Now().Add(-review.KeepRequests))
 	if err == nil {
-		err = g.desk.Settle(ctx, list)
+		err = g.desk.Settle(ctx, list, g.records.Started)
 	}
 	if err != nil {
 		g.log.Error("it is not known whether all was done that the gateway recorded of requests before it stopped", "err", err)

@@ -4,14 +4,16 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/store"
 )
 
 // Settle notes of each transition that was on record when the gateway was killed, and that the store does not have, that it was not
-// made. It is given what the record has of transitions within [KeepRequests].
-func (d *Desk) Settle(ctx context.Context, recorded []proxy.RequestNote) error {
+// made. It is given what the record has of transitions within [KeepRequests], and started says whether an operation has begun. A
+// request by which one has begun stays over, although the store does not know that: it was set back.
+func (d *Desk) Settle(ctx context.Context, recorded []proxy.RequestNote, started func(session string, op uint64) bool) error {
 	marks := make(map[string][]string) // by request
 	gone := make(map[string]bool)
 	for i := range recorded {
@@ -34,8 +36,13 @@ func (d *Desk) Settle(ctx context.Context, recorded []proxy.RequestNote) error {
 			}
 			marks[n.ID] = kept.Marks
 		}
-		// One that is gone was there, and is not kept any more, unless it was to be made.
-		if slices.Contains(marks[n.ID], n.Mark) || gone[n.ID] && n.State != string(Pending) && n.State != BreakGlass {
+		switch {
+		case slices.Contains(marks[n.ID], n.Mark):
+			continue
+		case n.State == string(Used) && started(n.Session, n.Operation):
+			d.spent(n)
+			continue
+		case gone[n.ID] && n.State != string(Pending) && n.State != BreakGlass: // it was there, and is not kept any more
 			continue
 		}
 		d.log().Warn("what was recorded of a request was not done, because the gateway stopped before", "request", n.ID, "state", n.State)
@@ -46,4 +53,24 @@ func (d *Desk) Settle(ctx context.Context, recorded []proxy.RequestNote) error {
 		}
 	}
 	return nil
+}
+
+// spent has a request stay over by which an operation has run.
+func (d *Desk) spent(n *proxy.RequestNote) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	k := d.known[n.ID]
+	if k != nil && k.request.over() {
+		return
+	}
+	spent := Request{ID: n.ID, State: Used, Requester: n.Requester, UseBy: time.Now().Add(KeepRequests)}
+	version := int64(0)
+	if k != nil {
+		version = k.version
+		d.log().Error("an operation has run by a request, and the store has it as not used: was the store set back? The request stays over", "request", n.ID, "session", n.Session)
+	}
+	if d.known == nil {
+		d.known = make(map[string]*known)
+	}
+	d.known[n.ID] = &known{request: spent, version: version, seen: time.Now()}
 }

@@ -84,7 +84,7 @@ func TestSettle(t *testing.T) {
 				require.Len(t, recorded, at+1)
 
 				after := newDeskAt(t, st)
-				require.NoError(t, after.Settle(t.Context(), recorded))
+				require.NoError(t, after.Settle(t.Context(), recorded, never))
 				var want []proxy.RequestNote
 				if !keeps {
 					last := recorded[at]
@@ -100,7 +100,7 @@ func TestSettle(t *testing.T) {
 					require.NoError(t, err)
 				}
 				after.notes = nil
-				require.NoError(t, after.Settle(t.Context(), recorded))
+				require.NoError(t, after.Settle(t.Context(), recorded, never))
 				for _, n := range after.notes {
 					require.Equal(t, review.Undone, n.State)
 				}
@@ -114,6 +114,65 @@ func TestSettle(t *testing.T) {
 			}
 		}
 	})
+}
+
+// never says that no operation has begun.
+func never(string, uint64) bool { return false }
+
+// An approval that was used before the gateway's end is not used again, although the store was set back to before: what began is on
+// record. One that was recorded as used, and did not begin, is still good.
+func TestStoreSetBack(t *testing.T) {
+	for _, began := range []bool{false, true} {
+		for _, away := range []bool{false, true} {
+			st := store.NewMemory()
+			d := newDeskAt(t, st)
+			r := d.held(t, del("DELETE FROM t"))
+			d.votes(t, &r, "bob")
+			before, err := st.Get(t.Context(), review.KindRequest, r.ID)
+			require.NoError(t, err)
+			s := d.session(t, ops)
+			require.False(t, s.Ask(s.Context(), del("DELETE FROM t")).Refuses())
+			used := d.notes[len(d.notes)-1]
+			require.Equal(t, string(review.Used), used.State)
+			setBack := func() {
+				now, err := st.Get(t.Context(), review.KindRequest, r.ID)
+				if err != nil {
+					now = before
+					now.Version = 0
+					_, err = st.Write(t.Context(), store.Create(now))
+				} else {
+					now.Body = before.Body
+					_, err = st.Write(t.Context(), store.Replace(now))
+				}
+				require.NoError(t, err)
+			}
+			if away { // and comes back later
+				now, err := st.Get(t.Context(), review.KindRequest, r.ID)
+				require.NoError(t, err)
+				_, err = st.Write(t.Context(), store.Delete(now))
+				require.NoError(t, err)
+			} else {
+				setBack()
+			}
+			after := newDeskAt(t, st)
+			require.NoError(t, after.Settle(t.Context(), []proxy.RequestNote{used}, func(session string, op uint64) bool {
+				return began && session == used.Session && op == used.Operation
+			}))
+			if away {
+				setBack()
+				require.NoError(t, after.Follow(t.Context(), r.ID))
+			}
+			s = after.session(t, ops)
+			if began {
+				fresh, verdict := after.asking(t, s, del("DELETE FROM t"))
+				require.NotEqual(t, r.ID, fresh.ID)
+				s.CancelHolds()
+				require.True(t, (<-verdict).Refuses())
+				continue
+			}
+			require.Equal(t, r.ID+" by bob", s.Ask(s.Context(), del("DELETE FROM t")).Grant)
+		}
+	}
 }
 
 // What a store cannot say whether it has kept is looked at.
