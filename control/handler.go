@@ -54,6 +54,8 @@ type Handler struct {
 	Permit func(who *proxy.Identity, p Permission) bool
 	// Requests are operations that are held, and access that is asked for; nil when nothing can be.
 	Requests *review.Desk
+	// Offline makes and uses grants that count while the store does not answer. Nil: there are none.
+	Offline Offline
 	// Deciders proves by a password who decides. Nil: nobody decides here.
 	Deciders proxy.Authenticator
 	// Portal returns what people and programs of other machines come in by, in the current
@@ -69,6 +71,7 @@ type Handler struct {
 	mux      *http.ServeMux
 	limits   *limits
 	watchers atomic.Int32
+	sockets  sockets
 	searches atomic.Int32
 
 	following    sync.Mutex
@@ -90,6 +93,9 @@ type call struct {
 	// again returns why the caller may not go on: her login may have ended since the request
 	// began. It is nil where nobody needs to be known.
 	again func() error
+	// still is again, for a request that goes on for long: it does not count as a use of the caller's session. It may be
+	// asked by another goroutine than that of the request.
+	still func() error
 }
 
 // ServeHTTP answers one request.
