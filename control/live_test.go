@@ -219,7 +219,7 @@ func TestLiveLasts(t *testing.T) {
 	short.Config.ReadTimeout = 100 * time.Millisecond
 	short.StartTLS()
 	t.Cleanup(short.Close)
-	s.server.URL, s.server.Config = short.URL, short.Config
+	s.server = short
 	bob := s.login(t, "bob")
 	f := s.follow(t, bob)
 	f.begins()
