@@ -100,7 +100,7 @@ func (d *Desk) onCall(ctx context.Context, lists []string, by *proxy.Identity) (
 // called makes a vote that of somebody who may be on call. Who is an approver without that is not asked about.
 func (d *Desk) called(ctx context.Context, r *Request, v *Vote) error {
 	v.By, v.onCall = OnCall(v.By, nil), nil
-	if r.State != Pending || r.personal(v.By) != nil || r.mayDecide(v.By) == nil {
+	if r.personal(v.By) != nil || r.mayDecide(v.By) == nil {
 		return nil
 	}
 	on, err := d.onCall(ctx, r.OnCallLists(), v.By)
@@ -138,7 +138,7 @@ const callWithin = 3 * time.Second
 // call notes who is on call as a request is made, so that its requester knows who to ask. It is decided anew with each vote who is.
 func (d *Desk) call(ctx context.Context, r *Request) {
 	lists := r.OnCallLists()
-	if d.OnCall == nil || len(lists) == 0 {
+	if d.OnCall == nil || len(lists) == 0 || r.State != Pending {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, callWithin)

@@ -183,6 +183,11 @@ func TestOnCallOperation(t *testing.T) {
 		require.Equal(t, []string{"eve"}, r.Called)
 		_, err = d.Approve(t.Context(), r.ID, d.vote(r, "otto"), Narrow{})
 		require.ErrorIs(t, err, ErrIneligible)
+		d.people.ids["sven"].Groups = []string{"oncall:payments"}
+		_, err = d.Reveal(t.Context(), r.ID, d.vote(r, "sven"))
+		require.ErrorIs(t, err, ErrIneligible)
+		_, err = d.Reveal(t.Context(), r.ID, d.vote(r, "eve"))
+		require.ErrorContains(t, err, "nothing is hidden of this request")
 		r, err = d.Approve(t.Context(), r.ID, d.vote(r, "eve"), Narrow{})
 		require.NoError(t, err)
 		require.Equal(t, []string{"payments"}, r.OnCall)

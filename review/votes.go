@@ -20,10 +20,7 @@ type Narrow struct {
 // Approve gives one approval. The request is granted when it is the last one that is needed. An operation is approved as it is.
 func (d *Desk) Approve(ctx context.Context, id string, v Vote, narrow Narrow) (*Request, error) {
 	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
-		if err := d.called(ctx, r, &v); err != nil {
-			return step{}, err
-		}
-		switch err := r.votable(&v, now); {
+		switch err := d.votable(ctx, r, &v, now); {
 		case err != nil:
 			return step{}, err
 		case r.Access != nil:
@@ -36,9 +33,12 @@ func (d *Desk) Approve(ctx context.Context, id string, v Vote, narrow Narrow) (*
 	})
 }
 
-// votable reports why a vote does not count.
-func (r *Request) votable(v *Vote, now time.Time) error {
+// votable reports why a vote does not count. Afterwards it is that of somebody who may be on call.
+func (d *Desk) votable(ctx context.Context, r *Request, v *Vote, now time.Time) error {
 	if err := r.pending(now); err != nil {
+		return err
+	}
+	if err := d.called(ctx, r, v); err != nil {
 		return err
 	}
 	v.Reason = strings.TrimSpace(v.Reason)
@@ -155,10 +155,7 @@ func (d *Desk) recount(ctx context.Context, r *Request, last string) error {
 // Deny refuses a request, with a reason that its requester is told.
 func (d *Desk) Deny(ctx context.Context, id string, v Vote) (*Request, error) {
 	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
-		if err := d.called(ctx, r, &v); err != nil {
-			return step{}, err
-		}
-		if err := r.votable(&v, now); err != nil {
+		if err := d.votable(ctx, r, &v, now); err != nil {
 			return step{}, err
 		}
 		if v.Reason == "" {
@@ -176,7 +173,7 @@ func (d *Desk) Reveal(ctx context.Context, id string, v Vote) (*Request, error) 
 	}
 	_, r, err := d.read(ctx, id)
 	if err == nil {
-		err = r.votable(&v, d.now())
+		err = d.votable(ctx, r, &v, d.now())
 	}
 	switch {
 	case err != nil:
