@@ -116,7 +116,7 @@ func decides(t *testing.T, config, user, verb string) {
 	var list []review.Request
 	require.Eventually(t, func() bool {
 		list = decode[listed[review.Request]](t, must(t, "requests", "ls", "-c", config, "-o", "json")).Items
-		return len(list) == 1
+		return len(list) == 1 && list[0].State == review.Pending // else the one before has not run yet
 	}, 30*time.Second, 20*time.Millisecond, "nothing is held")
 	code, _, errs := sallyport(t, password+"\n", verb, "-c", config, "-u", user, "--reason", "golden", list[0].ID)
 	require.Equal(t, exitOK, code, errs)
