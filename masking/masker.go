@@ -492,7 +492,7 @@ func (x *session) rows(op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
 	f := &rows{inspector: newInspector(x.view, &x.seen), counts: x.count(op)}
 	x.mu.Lock()
 	f.keys = x.learned
-	f.columns = x.view.decide(x.session.Protocol, op, shape, m, &x.kept)
+	f.columns = x.view.decide(op, shape, m, &x.kept)
 	x.mu.Unlock()
 	return proxy.Filter{Row: f.row}, nil
 }

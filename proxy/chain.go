@@ -213,7 +213,7 @@ func (s *Session) refuse(op Op, as Meta) {
 // then; otherwise the caller owes a call of [Session.Done].
 func (s *Session) Admit(ctx context.Context, op Op) *Verdict {
 	m := op.Info()
-	*m = Meta{Kind: m.Kind, Parent: m.Parent, ID: s.lastID.Add(1), At: time.Now(), op: op, verdict: m.verdict, by: m.by}
+	*m = Meta{Kind: m.Kind, Parent: m.Parent, ID: s.lastID.Add(1), At: time.Now(), op: op, verdict: m.verdict, by: m.by, grants: m.grants}
 	switch alive := s.enter(m); {
 	case !alive:
 		m.verdict, m.by = Deny(CauseInternal, "", context.Cause(s.ctx).Error(), ""), ""
@@ -263,6 +263,7 @@ func (s *Session) ask(ctx context.Context, op Op, m *Meta) {
 	case given.differ:
 		*v = Deny(CauseApproval, v.Rule, "the rows of one approval differ from those of another", "Send it again.")
 	default:
+		m.grants = granted(slices.Clone(given.requests), v.Grant)
 		v.Grant, v.Impact = joined(v.Grant, given.grant, ", "), given.impact
 		if m.Kind == KindConnect {
 			s.mu.Lock()
@@ -327,10 +328,11 @@ type approval struct {
 
 // approvals are those that one operation has.
 type approvals struct {
-	list   []approval
-	grant  string
-	impact *Impact // that has to be so; nil when nothing has
-	differ bool    // two of them cannot both be so
+	list     []approval
+	grant    string
+	requests []string // whose approvals they are
+	impact   *Impact  // that has to be so; nil when nothing has
+	differ   bool     // two of them cannot both be so
 }
 
 // add notes that what holds ask for was approved by verdict v.
@@ -340,7 +342,7 @@ func (a *approvals) add(holds []holdBy, v Verdict) {
 			a.list = append(a.list, approval{h.by, rule, h.Approvers[i]})
 		}
 	}
-	a.grant = joined(a.grant, v.Grant, ", ")
+	a.grant, a.requests = joined(a.grant, v.Grant, ", "), granted(a.requests, v.Grant)
 	if i := v.Impact; i != nil && i.Holds != HoldsNothing {
 		a.differ = a.differ || a.impact != nil && !a.impact.same(i)
 		a.impact = i
@@ -538,6 +540,9 @@ func (s *Session) park(ctx context.Context, op Op, m *Meta, v *Verdict) (got Ver
 		m.asked = time.Now()
 		s.mu.Unlock()
 	}()
+	if s.client != nil && s.client.Held != nil {
+		s.client.Held(op, p)
+	}
 	if s.onHold != nil {
 		s.onHold(op, p)
 	}

@@ -135,8 +135,10 @@ type ShapeColumn struct {
 	// the base columns that it derives from, through views. Nil when it is not
 	// known. It is shared and read-only.
 	Source *Column
-	Type   uint32 // the resource's number for the type
-	Binary bool   // values are in the type's binary format
+	// Type is PostgreSQL's number for the type, whatever the resource is: of its own type, or of
+	// the one that holds the same values. 0 is not known.
+	Type   uint32
+	Binary bool // values are in the type's binary format, which is PostgreSQL's
 }
 
 // Filter edits the data of one operation. The zero Filter is not interested.

@@ -32,7 +32,7 @@ type Statement struct {
 // Arg is one bound parameter.
 type Arg struct {
 	Value  []byte // nil is NULL
-	Type   uint32 // the resource's number for the type, 0 when unspecified
+	Type   uint32 // as ShapeColumn.Type has it, 0 when unspecified
 	Binary bool
 	Text   []byte // a binary Value as text, where the handler can tell; nil otherwise
 }
@@ -380,6 +380,9 @@ type Reading struct {
 	ANSIQuotes        bool // MySQL: double quotes delimit names
 	Version           int  // the server's version as a number: 150004, 101106
 	MariaDB           bool
+	// Certain says that the session is known to read text so, and in no other way: a text that
+	// changes this itself is the exception. MySQL only.
+	Certain bool
 	// Names says how names mean something else to the session than the catalog says.
 	Names Names
 }

@@ -49,6 +49,7 @@ func (d *Desk) Request(ctx context.Context, s *proxy.Session, op proxy.Op, a *pr
 	} else if err := d.holdBounds(r); err != nil {
 		return nil, err
 	} else {
+		d.call(ctx, r)
 		version, err := d.keep(ctx, store.Document{Kind: KindRequest, Name: r.ID}, r, step{Asked, "", true})
 		if err != nil {
 			d.log().Error("the request for a held operation could not be recorded or kept", "subject", r.Requester, "resource", r.Resource, "err", err)
@@ -84,7 +85,7 @@ func (d *Desk) about(ctx context.Context, s *proxy.Session, op proxy.Op, a *prox
 		return nil, err
 	}
 	var err error
-	r.Content = r.content(op)
+	r.sums, r.Content = newSums(op), r.content(op)
 	if r.Hash, err = r.hash(); err != nil {
 		return nil, err
 	}
@@ -281,7 +282,7 @@ func (d *Desk) lost(ctx context.Context, r *Request) (bool, error) {
 	if errors.Is(err, proxy.ErrUnavailable) {
 		return false, err
 	}
-	return err != nil || r.mayDecide(who) != nil, nil
+	return err != nil || r.mayDecide(OnCall(who, r.OnCall)) != nil, nil
 }
 
 // changed reports whether op is not what the request was made about.
@@ -291,5 +292,6 @@ func (r *Request) changed(op proxy.Op) bool {
 	if now.show(op) != nil {
 		return true
 	}
-	return now.content(op) != r.Content
+	text, arguments, _ := proxy.Digests(op, r.sums.Salt)
+	return now.content(op) != r.Content || text != r.sums.Text || arguments != r.sums.Arguments
 }

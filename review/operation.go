@@ -146,11 +146,11 @@ func (r *Request) content(op proxy.Op) string {
 	return hashed(parts...)
 }
 
-// hash is that of what is decided about: what would run, when, and as what.
+// hash is that of what is decided about: what would run, when, and as what. By its salt nobody can guess what that is.
 func (r *Request) hash() (string, error) {
 	impact, err := json.Marshal(r.Impact)
 	if err != nil {
 		return "", err
 	}
-	return hashed("sallyport held operation 3", r.ID, r.Session, strconv.FormatUint(r.Operation, 10), r.Content, string(impact)), nil
+	return hashed("sallyport held operation 4", r.ID, r.Session, strconv.FormatUint(r.Operation, 10), r.Content, string(r.sums.Salt), string(impact)), nil
 }

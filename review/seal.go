@@ -32,6 +32,9 @@ type private struct {
 	said
 	Hidden *said         `json:"hidden,omitempty"` // with what approvers do not read; nil: they read all
 	Impact *proxy.Impact `json:"impact,omitempty"` // which has rows
+	// These could be tried on what is guessed.
+	Content string `json:"content,omitempty"`
+	Sums    *sums  `json:"sums,omitempty"`
 }
 
 // seal parts a request into what may be read by all who read the store and what may not. Without a sealer all of it may.
@@ -39,7 +42,7 @@ func seal(s Sealer, purpose string, r *Request) (public *Request, sealed []byte,
 	if r.Access != nil || s == nil {
 		return r, nil, nil
 	}
-	plain, err := compact(private{said{r.Text, r.Arguments}, r.said, r.Impact})
+	plain, err := compact(private{said{r.Text, r.Arguments}, r.said, r.Impact, r.Content, r.sums})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -47,7 +50,7 @@ func seal(s Sealer, purpose string, r *Request) (public *Request, sealed []byte,
 		return nil, nil, err
 	}
 	out := *r
-	out.Text, out.Arguments, out.Impact = "", nil, nil
+	out.Text, out.Arguments, out.Impact, out.Content, out.sums = "", nil, nil, "", nil
 	return &out, sealed, nil
 }
 
@@ -76,6 +79,6 @@ func open(s Sealer, purpose string, r *Request, sealed []byte) error {
 	if err := json.Unmarshal(plain, &p); err != nil {
 		return errors.New("what is sealed of it is damaged")
 	}
-	r.Text, r.Arguments, r.said, r.Impact = p.Text, p.Arguments, p.Hidden, p.Impact
+	r.Text, r.Arguments, r.said, r.Impact, r.Content, r.sums = p.Text, p.Arguments, p.Hidden, p.Impact, p.Content, p.Sums
 	return nil
 }

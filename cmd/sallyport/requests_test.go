@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -65,11 +66,18 @@ func (o *office) asks(t *testing.T, user string, statements ...string) *asker {
 // waiting returns the one request that waits, once there is one.
 func (o *office) waiting(t *testing.T) review.Request {
 	t.Helper()
+	return waitingAt(t, o.config)
+}
+
+func waitingAt(t *testing.T, config string) review.Request {
+	t.Helper()
 	var list []review.Request
 	require.Eventually(t, func() bool {
-		list = decode[listed[review.Request]](t, must(t, "requests", "ls", "-c", o.config, "-o", "json")).Items
+		list = slices.DeleteFunc(decode[listed[review.Request]](t, must(t, "requests", "ls", "-c", config, "-o", "json")).Items, func(r review.Request) bool {
+			return r.State != review.Pending // it was approved, and is about to run
+		})
 		return len(list) == 1
-	}, 20*time.Second, 20*time.Millisecond)
+	}, 30*time.Second, 20*time.Millisecond, "nothing is held")
 	return list[0]
 }
 
