@@ -89,6 +89,7 @@ type stmt struct {
 // look is a question of the gateway's own.
 type look struct {
 	limit int // of its rows
+	most  int // bytes of these
 	rows  [][]string
 	size  int
 	err   error

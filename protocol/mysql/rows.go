@@ -227,7 +227,7 @@ func same(a, b []byte) bool {
 const maxLook = 1 << 20
 
 func (l *look) row(body []byte) error {
-	if len(l.rows) >= l.limit || l.size+len(body) > maxLook {
+	if len(l.rows) >= l.limit || l.size+len(body) > l.most {
 		l.err = errors.New("the answer is longer than the gateway takes")
 		return nil
 	}

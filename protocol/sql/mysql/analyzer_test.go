@@ -264,7 +264,7 @@ func BenchmarkAnalyze(b *testing.B) {
 		n := &sql.MySQLText{}
 		sql.NormaliseMySQL(n, []byte("SELECT balance FROM accounts WHERE id = 4711"), sql.MySQLReading{}, sql.Limits{}.WithDefaults())
 		for b.Loop() {
-			analyzer.parse(n)
+			analyzer.parse(n, &looked{})
 		}
 	})
 }
