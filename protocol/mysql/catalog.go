@@ -36,46 +36,60 @@ const (
 // serverSchemas are those that every server has.
 var serverSchemas = map[string]bool{"information_schema": true, "performance_schema": true, "mysql": true, "sys": true}
 
-// Load reads the catalog of one account. It is for [sql.CatalogCache].
-func (c *CatalogReader) Load(ctx context.Context, k sql.CatalogKey, _ *sql.Snapshot) (*sql.Snapshot, error) {
+// reading logs in at a resource's server, and does something there that changes nothing, within
+// the time of a reading.
+func (c *CatalogReader) reading(ctx context.Context, k sql.CatalogKey, do func(u *upstream) error) error {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.Timeout, defaultReading))
 	defer cancel()
 	s, release, err := c.server(ctx, k)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer release()
 	u, err := s.connect(ctx, login{charset: plainText})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer u.conn.Close()
 	if end, ok := ctx.Deadline(); ok {
 		if err := u.conn.SetDeadline(end); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	stop := context.AfterFunc(ctx, func() { u.conn.SetDeadline(past) })
 	defer stop()
 	if _, err := u.query("SET SESSION TRANSACTION READ ONLY", 0); err != nil {
-		return nil, err
+		return err
 	}
-	most := cmp.Or(c.MaxBytes, 64<<20)
-	columns, err := u.queryOf(columnsSQL, look{limit: most, most: most})
-	if err != nil {
-		return nil, fmt.Errorf("reading columns: %w", err)
-	}
-	views, err := u.queryOf(viewsSQL, look{limit: most, most: most})
-	if err != nil {
-		return nil, fmt.Errorf("reading views: %w", err)
+	if err := do(u); err != nil {
+		return err
 	}
 	b, _ := wire.AppendPacket(nil, 0, []byte{byte(wire.Quit)})
-	u.conn.Write(b) // who does not hear it sees the connection end
+	u.conn.Write(b) // a server that does not hear it sees the connection end
+	return nil
+}
+
+// Load reads the catalog of one account. It is for [sql.CatalogCache].
+func (c *CatalogReader) Load(ctx context.Context, k sql.CatalogKey, _ *sql.Snapshot) (*sql.Snapshot, error) {
+	var columns, views [][]string
+	err := c.reading(ctx, k, func(u *upstream) (err error) {
+		most := cmp.Or(c.MaxBytes, 64<<20)
+		if columns, err = u.queryOf(columnsSQL, look{limit: most, most: most}); err != nil {
+			return fmt.Errorf("reading columns: %w", err)
+		}
+		if views, err = u.queryOf(viewsSQL, look{limit: most, most: most}); err != nil {
+			return fmt.Errorf("reading views: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
 	return sql.NewSnapshot(sql.Contents{Account: k.Account, Relations: relations(columns, views)}), nil
 }
 
-// relations are those of which columns and views were read. Names are in lower case, so that
-// two that differ in nothing else are one of which nothing is known.
+// relations are those whose columns and views were read. Names are in lower case: two that
+// differ in nothing else are one, which cannot be seen through.
 func relations(columns, views [][]string) (list []*sql.Relation) {
 	byName := make(map[[2]string]*sql.Relation)
 	written := make(map[*sql.Relation]string)

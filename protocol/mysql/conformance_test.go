@@ -345,7 +345,7 @@ func TestHostileServer(t *testing.T) {
 	}
 }
 
-// What a client sends that is no command ends its session, or is refused; it never reaches
+// What a client sends that is not a command ends its session, or is refused; it never reaches
 // the server.
 func TestHostileClient(t *testing.T) {
 	var heard [][]byte

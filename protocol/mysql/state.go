@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -82,6 +83,9 @@ func (t *state) names() proxy.Names {
 // opaque are the effects of statements that may change anything of the session.
 const opaque = proxy.EffectUnknown | proxy.EffectCall | proxy.EffectDo | proxy.EffectExecute
 
+// maxSaid bounds what is kept of a statement for messages that come later.
+const maxSaid = 256 << 10
+
 // landed notes what a command has changed that was sent.
 func (u *up) landed(a *answer) {
 	t, st := &u.state, &a.statement
@@ -95,6 +99,9 @@ func (u *up) landed(a *answer) {
 		return
 	case f == nil || st.Kind != proxy.KindStatement:
 		return
+	}
+	if u.wantsTexts() && !diagnoses(st.Text) {
+		u.said = proxy.Statement{Text: bytes.Clone(st.Text[:min(len(st.Text), maxSaid)]), Facts: f}
 	}
 	if f.Effects.Has(opaque) {
 		t.sure, t.variables, t.temporary = false, true, sql.Unknown(t.temporary)

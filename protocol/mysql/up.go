@@ -26,6 +26,7 @@ type up struct {
 
 	reading proxy.Reading
 	state   state
+	said    proxy.Statement // the last one that messages of the server's may be about
 	stmts   stmts
 }
 

@@ -43,6 +43,8 @@ type Kit struct {
 	Analyzer proxy.Analyzer
 	// Catalog keeps what servers hold; nil without a gateway.
 	Catalog *sql.CatalogCache
+	// Sampler reads values for masking; nil without a gateway.
+	Sampler *mysql.Sampler
 
 	config Config
 	shared mysql.Shared
@@ -60,6 +62,7 @@ func New(c Config) *Kit {
 	}
 	reader := &mysql.CatalogReader{Gateway: c.Gateway}
 	k.Catalog = &sql.CatalogCache{Load: reader.Load, Resolve: sqlmysql.Resolve, Log: c.Log}
+	k.Sampler = &mysql.Sampler{Reader: reader, Catalog: k.Catalog}
 	k.Analyzer = sqlmysql.New(sqlmysql.Config{Catalog: k.Catalog})
 	return k
 }
@@ -120,7 +123,7 @@ func Protocol() protocol.Protocol {
 
 func open(a protocol.Assembly) (*protocol.Service, error) {
 	k := New(Config{Gateway: a.Gateway, Log: a.Log, TLS: a.TLS, Domain: a.Domain, KnowsCertificate: a.KnowsCertificate, Resources: a.Resources})
-	return &protocol.Service{
+	s := &protocol.Service{
 		Handler: func(resource string) (proxy.Handler, error) {
 			if a.Gateway == nil {
 				return nil, fmt.Errorf("serving %s: the assembly has no gateway", Protocol().Name)
@@ -135,7 +138,11 @@ func open(a protocol.Assembly) (*protocol.Service, error) {
 			return st, nil
 		},
 		Reach: mysql.Reach, Close: k.Close,
-	}, nil
+	}
+	if k.Sampler != nil {
+		s.Sampler = k.Sampler
+	}
+	return s, nil
 }
 
 // program is the native client that is installed: MariaDB's, else MySQL's own.

@@ -359,7 +359,7 @@ func (l *lineage) output(name string, e ast.ExprNode, f *frame) proxy.Column {
 	}
 	c := &collector{l: l, f: f}
 	c.visit(e, proxy.DerivedTransformed)
-	return proxy.Column{Name: name, Origins: c.origins, Opaque: c.unsure, Unsure: c.unsure}
+	return proxy.Column{Name: name, Origins: c.origins, Opaque: c.unsure || c.opaque, Unsure: c.unsure}
 }
 
 // column returns what a name of a column means.
@@ -422,6 +422,7 @@ type collector struct {
 	how     proxy.Derivation
 	origins []proxy.Origin
 	unsure  bool
+	opaque  bool // it calls what may return anything
 }
 
 func (c *collector) visit(e ast.Node, how proxy.Derivation) {
@@ -448,7 +449,7 @@ func through(of, how proxy.Derivation) proxy.Derivation {
 }
 
 func (c *collector) add(col *proxy.Column) {
-	c.unsure = c.unsure || col.Unsure
+	c.unsure, c.opaque = c.unsure || col.Unsure, c.opaque || col.Opaque
 	for _, o := range col.Origins {
 		o.How = through(o.How, c.how)
 		c.origins = append(c.origins, o)
@@ -531,6 +532,9 @@ func (c *collector) Enter(n ast.Node) (ast.Node, bool) {
 			}
 		}
 		return n, true
+	case *ast.FuncCallExpr:
+		class, _ := classify(lower(n.Schema.O), lower(n.FnName.O))
+		c.opaque = c.opaque || class == proxy.FunctionUnknown
 	case *ast.VariableExpr:
 		c.unsure = c.unsure || !n.IsSystem && c.l.variables
 		if n.Value != nil {

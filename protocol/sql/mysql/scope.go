@@ -58,6 +58,8 @@ func (s *looked) resolve(f *proxy.Facts, n ast.StmtNode) {
 		}
 	case *ast.InsertStmt:
 		s.fills(f, l, n)
+	case *ast.UpdateStmt:
+		s.changes(f, l, n)
 	case *ast.DropTableStmt:
 		for _, t := range n.Tables {
 			l.lost(f, t)
@@ -173,6 +175,44 @@ func (s *looked) fills(f *proxy.Facts, l *lineage, n *ast.InsertStmt) {
 	}
 }
 
+// changes notes what an UPDATE puts into columns.
+func (s *looked) changes(f *proxy.Facts, l *lineage, n *ast.UpdateStmt) {
+	in := &frame{}
+	l.with(n.With, in)
+	if n.TableRefs != nil && n.TableRefs.TableRefs != nil {
+		l.from(n.TableRefs.TableRefs, in)
+	}
+	for _, a := range n.List {
+		to, from := l.column(a.Column, in, nil), l.output(a.Column.Name.O, a.Expr, in)
+		if len(from.Origins) == 0 && !from.Opaque {
+			continue
+		}
+		for _, o := range to.Origins {
+			w := from
+			w.Name = o.Column
+			f.Writes = append(f.Writes, proxy.Write{Schema: o.Schema, Relation: o.Relation, Column: w})
+		}
+		f.Renames = append(f.Renames, filledOwn(l, in, a.Column, &from)...)
+	}
+	l.used(n.Where, in, proxy.UsePredicate, nil)
+	f.Uses = l.uses
+}
+
+// filledOwn is what becomes of the session's own tables when a column of that name is filled.
+func filledOwn(l *lineage, in *frame, n *ast.ColumnName, from *proxy.Column) (list []proxy.NameChange) {
+	for _, r := range l.temporary {
+		for i := range in.sources {
+			if in.sources[i].columns != nil && (n.Table.O == "" || in.sources[i].name == lower(n.Table.O)) {
+				c := *from
+				c.Name = n.Name.O
+				list = append(list, proxy.NameChange{Kind: proxy.NameFilled, Value: r.Name, Known: true, Columns: []proxy.Column{c}})
+				break
+			}
+		}
+	}
+	return list
+}
+
 func or(a, b string) string {
 	if a != "" {
 		return a
@@ -210,8 +250,8 @@ func assigns(n ast.StmtNode) bool {
 			}
 		}
 		return a.found
-	case *ast.CallStmt:
-		return true // its OUT parameters
+	case *ast.CallStmt, *ast.GetDiagnosticsStmt:
+		return true // what it returns in parameters, what a message quotes
 	}
 	n.Accept(a)
 	return a.found
