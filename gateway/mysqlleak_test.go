@@ -122,3 +122,34 @@ func TestMySQLEveryday(t *testing.T) {
 		require.Equal(t, x.want, strings.Join(got, "\n"), x.texts)
 	}
 }
+
+// What clients and ORMs send when they begin runs under the default packs, for who may read and
+// write, as it does directly.
+func TestMySQLStartups(t *testing.T) {
+	maria, database, _ := testserver.SharedMariaDB(t, mysqlSecrets)
+	h := mysqlHouseOf(t, maria, database, "masking: [{use: default}]\nguardrails: [{use: default}]\n")
+	c := h.mysql(t, "alice")
+	for _, text := range []string{
+		"SELECT VERSION(), @@sql_mode, @@default_storage_engine, @@sql_auto_is_null, @@lower_case_table_names, CONVERT_TZ('2001-01-01 01:00:00', 'UTC', 'UTC') IS NOT NULL",
+		"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", "SHOW FULL TABLES", "SET foreign_key_checks=0", "SET SQL_AUTO_IS_NULL = 0",
+		"/* mysql-connector-j-8.3.0 */SELECT  @@session.auto_increment_increment AS auto_increment_increment, @@character_set_client AS character_set_client, @@collation_connection AS collation_connection, @@init_connect AS init_connect, @@interactive_timeout AS interactive_timeout, @@license AS license, @@max_allowed_packet AS max_allowed_packet, @@sql_mode AS sql_mode, @@system_time_zone AS system_time_zone, @@time_zone AS time_zone, @@tx_isolation AS transaction_isolation, @@wait_timeout AS wait_timeout",
+		"SET character_set_results = NULL", "SET autocommit=1", "SET sql_mode='STRICT_TRANS_TABLES'",
+		"SET NAMES utf8mb4, @@SESSION.sql_mode = CONCAT(CONCAT(@@sql_mode, ',STRICT_ALL_TABLES'), ',NO_AUTO_VALUE_ON_ZERO'),  @@SESSION.sql_auto_is_null = 0, @@SESSION.wait_timeout = 2147483",
+		"SHOW KEYS FROM vault", "SELECT GET_LOCK('migrate', 0)", "SELECT RELEASE_LOCK('migrate')", "set names 'utf8mb4' collate 'utf8mb4_unicode_ci'",
+		"set session sql_mode='ONLY_FULL_GROUP_BY,STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+		"select table_name as `name`, (data_length + index_length) as `size`, table_comment as `comment`, engine as `engine` from information_schema.tables where table_schema = DATABASE() and table_type in ('BASE TABLE', 'SYSTEM VERSIONED') order by table_name",
+		"SELECT @@version, @@GLOBAL.version", "SHOW ENGINES", "SHOW CHARSET", "SHOW PLUGINS", "SHOW COLLATION", "SHOW VARIABLES LIKE 'sql_mode'", "SELECT * FROM information_schema.SCHEMATA", "SET SQL_SELECT_LIMIT=200",
+		"SELECT @@session.tx_isolation", "SHOW CREATE TABLE vault", "SHOW FULL COLUMNS FROM vault", "SHOW INDEX FROM vault", "SHOW STATUS LIKE 'Threads%'", "SHOW WARNINGS", "SHOW DATABASES", "DESCRIBE vault",
+		"EXPLAIN SELECT * FROM vault WHERE id = 1", "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = DATABASE()", "SET time_zone = '+00:00'",
+		"SELECT kcu.constraint_name, kcu.column_name, kcu.referenced_table_name FROM information_schema.key_column_usage kcu WHERE kcu.table_schema = DATABASE()",
+		"START TRANSACTION READ ONLY", "COMMIT", "BEGIN", "SAVEPOINT `s1`", "ROLLBACK TO SAVEPOINT `s1`", "RELEASE SAVEPOINT `s1`", "ROLLBACK", "SET @a = 1, @b := 'x'", "SELECT @a + 1",
+		"INSERT INTO other (id, name) VALUES (5, 'it''s \\\\ \"quoted\"') ON DUPLICATE KEY UPDATE name = VALUES(name)", "REPLACE INTO other (id, name) VALUES (6, 'x')", "UPDATE other SET name = 'y' WHERE id = 6",
+		"INSERT INTO other (id, name) VALUES (7, LENGTH(_binary'\xff\xfe'))", "DELETE FROM other WHERE id IN (5, 6, 7)", "SELECT SQL_CALC_FOUND_ROWS id FROM other LIMIT 1", "SELECT FOUND_ROWS()", "SELECT 1 FROM DUAL",
+		"INSERT INTO other (id, name) VALUES (8, '" + strings.Repeat("long ", 8) + "') RETURNING id", "DELETE FROM other WHERE id = 8 LIMIT 1", "SELECT JSON_EXTRACT('{\"a\": 1}', '$.a')", "SELECT id FROM vault FOR UPDATE",
+		"SELECT id, ROW_NUMBER() OVER (PARTITION BY name ORDER BY id) AS n FROM vault", "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 5) SELECT SUM(i) FROM n",
+	} {
+		for _, row := range mysqlTexts(t, c, text) {
+			require.NotContains(t, row, "Error ", text)
+		}
+	}
+}

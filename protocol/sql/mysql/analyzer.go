@@ -193,6 +193,11 @@ func (a *Analyzer) parse(n *sql.MySQLText, names *looked) (facts *proxy.Facts, l
 	p := parser.New()
 	p.SetMariaDB(true) // more is known then
 	stmts, _, err := p.ParseSQL(string(n.Clean))
+	if err != nil && n.Statements == 1 {
+		if change, query := returning(p, n.Clean); change != nil {
+			return changeReturning(change, query, names), true
+		}
+	}
 	if err != nil {
 		return unknown(n, "it does not parse"), true
 	}

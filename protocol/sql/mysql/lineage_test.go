@@ -100,6 +100,9 @@ func TestLineage(t *testing.T) {
 		{"TABLE people", "people.id people.name people.ssn"},
 		{"VALUES ROW(1, 2)", " "},
 		{"SELECT ssn INTO @x FROM people", ""},
+		{"INSERT INTO people (id, name) VALUES (1, ' returning ') RETURNING ssn, CONCAT(name), 1", "people.ssn ~people.name "},
+		{"DELETE FROM shop.people WHERE id = 1 RETURNING *", "people.id people.name people.ssn"},
+		{"REPLACE INTO people (id) VALUES (1) RETURNING id AS returning_id", "people.id"},
 	} {
 		f := a.Analyze(context.Background(), []byte(c.text), &proxy.Reading{Dialect: Dialect, MariaDB: true, Version: 101106, Certain: true, BackslashLiterals: true, Names: proxy.Names{Path: "shop"}})
 		require.Equal(t, c.want, columnsText(f), "%s (%s)", c.text, f.Unknown)
