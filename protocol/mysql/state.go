@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/protocol/mysql/wire"
@@ -164,11 +165,17 @@ func (u *up) verdict(f *proxy.Facts) (reason, remedy string) {
 	}
 	const hidden = proxy.EffectPrepare | proxy.EffectExecute
 	text := f.Normalised
+	if f.Unknown != "" && (text == "" || slices.ContainsFunc(setters, func(word string) bool { return strings.Contains(text, word) })) {
+		return "this session is read only, and it is not known whether this would make it write", ""
+	}
 	if f.Effects.Has(hidden) && !f.Effects.Has(proxy.EffectRead) || strings.Contains(text, "read write") || strings.Contains(text, "read_only") && f.Effects.Has(proxy.EffectSet) {
 		return "this session is read only, and this may make it write", ""
 	}
 	return "", ""
 }
+
+// setters are words without which a text that is not understood changes no setting.
+var setters = []string{"set", "execute", "prepare", "begin", "declare"}
 
 // look asks the server something in the client's session, and returns at most limit rows. The
 // client gets nothing of it.

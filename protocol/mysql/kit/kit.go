@@ -108,7 +108,7 @@ func (k *Kit) Statement(ctx context.Context, t proxy.Target, text string) (*prox
 // one would be chosen.
 func Protocol() protocol.Protocol {
 	return protocol.Protocol{
-		Name: "mysql", DefaultPort: 3306, Dialect: Dialect, TLS: true,
+		Name: "mysql", DefaultPort: 3306, Dialect: Dialect, Own: true, TLS: true,
 		Reserved: []string{"root", "mysql", "mariadb.sys", "mysql.sys", "mysql.session", "mysql.infoschema", "rdsadmin", "cloudsqladmin", "azure_superuser"},
 		Kinds: []proxy.Kind{
 			proxy.KindConnect, proxy.KindStatement, proxy.KindPrepare, proxy.KindCommand, proxy.KindReplication,

@@ -72,11 +72,12 @@ func (a *Analyzer) Analyze(ctx context.Context, text []byte, r *proxy.Reading) *
 	s := looked{names: r.Names}
 	if a.catalog != nil {
 		s.catalog = a.catalog.Snapshot(ctx, r)
+		s.blind = s.catalog == nil
 	}
 	facts := a.normalised(n, &s)
-	if facts.Unsure && a.catalog != nil { // it names what was not there
+	if facts.Unsure && s.catalog != nil { // it names what was not there
 		a.catalog.Doubt(r)
-		if newer := a.catalog.Snapshot(ctx, r); newer.Number() != s.catalog.Number() {
+		if newer := a.catalog.Snapshot(ctx, r); newer != nil && newer.Number() != s.catalog.Number() {
 			s.catalog = newer
 			facts = a.normalised(n, &s)
 		}
@@ -148,7 +149,7 @@ func (a *Analyzer) normalised(n *sql.MySQLText, s *looked) *proxy.Facts {
 		return proxy.UnknownFacts(n.Problem)
 	}
 	text := len(n.Text)
-	// No normalised text begins with a byte below 2, nor has one.
+	// No normalised text begins with a byte below 3, nor has one.
 	key, shared := s.appendKey(n.Text)
 	n.Text = key[:text]
 	if len(key) > maxKey || !shared {

@@ -114,6 +114,10 @@ func TestLineage(t *testing.T) {
 	}
 	f := a.Analyze(context.Background(), []byte("SELECT name FROM people"), &proxy.Reading{Dialect: Dialect, Names: proxy.Names{Path: "shop", Unsure: proxy.UnsurePath}})
 	require.True(t, f.Unsure, "the current database is not known")
+	f = New(Config{Catalog: held{}}).Analyze(context.Background(), []byte("SELECT name FROM people"), &proxy.Reading{Dialect: Dialect})
+	require.True(t, f.Unsure, "the catalog could not be read")
+	f = New(Config{Catalog: held{}}).Analyze(context.Background(), []byte("SELECT 1"), &proxy.Reading{Dialect: Dialect})
+	require.False(t, f.Unsure)
 	f = a.Analyze(context.Background(), []byte("SELECT @x"), &proxy.Reading{Dialect: Dialect, Names: proxy.Names{Path: "shop", Unsure: proxy.UnsureTemporary}})
 	require.Equal(t, "!", columnsText(f))
 }

@@ -15,13 +15,17 @@ import (
 // looked is what names are looked up in.
 type looked struct {
 	catalog *sql.Snapshot // nil: nothing is known of them
+	blind   bool          // there is a catalog, and it could not be read
 	names   proxy.Names   // of the session: its path is the database that is current
 }
 
 // appendKey appends what tells apart what names mean, for the cache. Nothing is appended, and it
 // is false, where that is the session's own alone.
 func (s *looked) appendKey(dst []byte) ([]byte, bool) {
-	if s.catalog == nil {
+	switch {
+	case s.blind:
+		return append(dst, 2), true
+	case s.catalog == nil:
 		return dst, true
 	}
 	dst = binary.BigEndian.AppendUint64(append(dst, 1), s.catalog.Number())
@@ -41,6 +45,7 @@ func (s *looked) lineage() *lineage {
 // resolve adds to the facts of a statement what the catalog says.
 func (s *looked) resolve(f *proxy.Facts, n ast.StmtNode) {
 	if s.catalog == nil {
+		f.Unsure = f.Unsure || s.blind && len(f.Relations) > 0
 		return
 	}
 	l := s.lineage()
