@@ -269,7 +269,7 @@ func BenchmarkAnalyze(b *testing.B) {
 	})
 }
 
-// Bytes that clients write into strings, and long ones, are no reason not to read the rest.
+// Bytes that clients write into strings, and long ones, keep nothing else from being read.
 func TestBytesInStrings(t *testing.T) {
 	a := New(Config{})
 	r := &proxy.Reading{Dialect: Dialect, BackslashLiterals: true, Certain: true, Version: 101106, MariaDB: true}
