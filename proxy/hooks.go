@@ -44,11 +44,19 @@ type Hooks struct {
 	// op is asked or refused, by the goroutine that asks; of a line that is typed
 	// (KindInput), which needs not have been asked, by any. Nil is "as it is".
 	Redact func(ctx context.Context, op Op) *Redacted
+	// Conceal says what approvers read of op, where that is not what op says. It is called while op waits to be held. Nil is
+	// "as it is".
+	Conceal func(ctx context.Context, op Op) *Concealed
 	// Flow is called once the shape of op's data is known and before its first
 	// byte is passed on. The zero Filter lets the data pass untouched. An error
 	// withholds the data and fails the operation; its text is shown to the user, as
 	// are those of Filter's functions, so it holds no data and no secret.
 	Flow func(ctx context.Context, op Op, shape *Shape) (Filter, error)
+	// Show is Flow for data of op that others than the client are shown, such as rows of a
+	// statement to who approves it. They may have fewer rights than the session's user, so that it
+	// hides what it would of anybody. Nothing of it is counted or noted. An interceptor
+	// with Flow and without Show has such data not shown at all; see [HidesNothing].
+	Show func(ctx context.Context, op Op, shape *Shape) (Filter, error)
 	// Tell sees and may change each text that the resource sends in addition to the data:
 	// errors, notices, notifications. op is nil when it belongs to none. An error
 	// ends the session, with nothing of the message passed on.
@@ -76,6 +84,12 @@ type Redacted struct {
 	Text []byte
 	// Args take the place of the arguments, one for one.
 	Args []Arg
+}
+
+// Concealed is what approvers read of an operation in the place of what it says.
+type Concealed struct {
+	Redacted
+	Types []string // of the values that they do not read, each once
 }
 
 // ShapeKind says what sort of data flows.

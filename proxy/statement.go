@@ -24,6 +24,9 @@ type Statement struct {
 	Giver Giver
 	// Keeper answers LosesNothing; nil when nobody can.
 	Keeper Keeper
+	// Measurer answers Measure; nil when nobody can, or the handler cannot let the statement
+	// run as what was measured alone.
+	Measurer Measurer
 }
 
 // Arg is one bound parameter.

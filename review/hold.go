@@ -24,9 +24,17 @@ func (d *Desk) Request(ctx context.Context, s *proxy.Session, op proxy.Op, a *pr
 	if slices.ContainsFunc(a.Approvers, func(groups []string) bool { return len(groups) == 0 }) {
 		return nil, errors.New("this needs an approval, but no group is allowed to give it")
 	}
-	r, err := d.about(s, op, a)
+	r, err := d.about(ctx, s, op, a)
 	if err != nil {
 		return nil, err
+	}
+	if d.earlier(r) == nil { // who waits on, waits on what was shown
+		if err := d.holdBounds(r); err != nil {
+			return nil, err
+		}
+		if err := r.measure(ctx, op); err != nil {
+			return nil, err
+		}
 	}
 	done, err := d.turn(ctx, r.Requester)
 	if err != nil {
@@ -41,6 +49,7 @@ func (d *Desk) Request(ctx context.Context, s *proxy.Session, op proxy.Op, a *pr
 	} else if err := d.holdBounds(r); err != nil {
 		return nil, err
 	} else {
+		d.call(ctx, r)
 		version, err := d.keep(ctx, store.Document{Kind: KindRequest, Name: r.ID}, r, step{Asked, "", true})
 		if err != nil {
 			d.log().Error("the request for a held operation could not be recorded or kept", "subject", r.Requester, "resource", r.Resource, "err", err)
@@ -65,17 +74,24 @@ func (d *Desk) Request(ctx context.Context, s *proxy.Session, op proxy.Op, a *pr
 }
 
 // about is the request about an operation.
-func (d *Desk) about(s *proxy.Session, op proxy.Op, a *proxy.Hold) (*Request, error) {
+func (d *Desk) about(ctx context.Context, s *proxy.Session, op proxy.Op, a *proxy.Hold) (*Request, error) {
 	now := d.now()
 	r := &Request{
 		ID: newRequestID(), State: Pending, Requester: s.Identity.Subject, For: s.Identity.OnBehalfOf, Session: s.ID,
-		Resource: s.Target.Resource.Name, Account: s.Target.Account.Name, Database: s.Target.Database, Blind: a.Blind, Message: a.Message,
+		Resource: s.Target.Resource.Name, Account: s.Target.Account.Name, Database: s.Target.Database, Blind: a.Blind, Message: a.Message, Reveal: a.Reveal,
 		Rules: slices.Clone(a.Rules), Approvers: slices.Clone(a.Approvers), Created: now, Deadline: now.Add(a.For),
 	}
 	if err := r.show(op); err != nil {
 		return nil, err
 	}
-	r.Hash, r.Content = r.digests(op)
+	var err error
+	r.sums, r.Content = newSums(op), r.content(op)
+	if r.Hash, err = r.hash(); err != nil {
+		return nil, err
+	}
+	if err := r.conceal(s.Concealed(ctx, op)); err != nil {
+		return nil, err
+	}
 	return r, nil
 }
 
@@ -245,7 +261,7 @@ func (h *held) claim(ctx context.Context) proxy.Verdict {
 	var decided *DecidedError
 	switch {
 	case err == nil && r.State == Used:
-		return proxy.Verdict{Action: proxy.ActionAllow, Rule: h.rule, Grant: r.ID + " by " + r.DecidedBy}
+		return proxy.Verdict{Action: proxy.ActionAllow, Rule: h.rule, Grant: r.ID + " by " + r.DecidedBy, Impact: r.Impact}
 	case err == nil:
 		return h.over(r)
 	case errors.As(err, &decided):
@@ -266,7 +282,7 @@ func (d *Desk) lost(ctx context.Context, r *Request) (bool, error) {
 	if errors.Is(err, proxy.ErrUnavailable) {
 		return false, err
 	}
-	return err != nil || r.mayDecide(who) != nil, nil
+	return err != nil || r.mayDecide(OnCall(who, r.OnCall)) != nil, nil
 }
 
 // changed reports whether op is not what the request was made about.
@@ -276,6 +292,6 @@ func (r *Request) changed(op proxy.Op) bool {
 	if now.show(op) != nil {
 		return true
 	}
-	_, content := now.digests(op)
-	return content != r.Content
+	text, arguments, _ := proxy.Digests(op, r.sums.Salt)
+	return now.content(op) != r.Content || text != r.sums.Text || arguments != r.sums.Arguments
 }

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/review"
@@ -62,11 +66,18 @@ func (o *office) asks(t *testing.T, user string, statements ...string) *asker {
 // waiting returns the one request that waits, once there is one.
 func (o *office) waiting(t *testing.T) review.Request {
 	t.Helper()
+	return waitingAt(t, o.config)
+}
+
+func waitingAt(t *testing.T, config string) review.Request {
+	t.Helper()
 	var list []review.Request
 	require.Eventually(t, func() bool {
-		list = decode[listed[review.Request]](t, must(t, "requests", "ls", "-c", o.config, "-o", "json")).Items
+		list = slices.DeleteFunc(decode[listed[review.Request]](t, must(t, "requests", "ls", "-c", config, "-o", "json")).Items, func(r review.Request) bool {
+			return r.State != review.Pending // it was approved, and is about to run
+		})
 		return len(list) == 1
-	}, 20*time.Second, 20*time.Millisecond)
+	}, 30*time.Second, 20*time.Millisecond, "nothing is held")
 	return list[0]
 }
 
@@ -149,4 +160,219 @@ func TestHeldStatements(t *testing.T) {
 	}
 	require.Contains(t, record, r.ID+" by alice", "the statement's record names its approval")
 	require.NotContains(t, record, password)
+}
+
+// A gateway that is killed loses nothing of what is held: who sends the same again waits on the same request, or uses, once, an
+// approval that was given meanwhile.
+func TestHeldStatementsOutliveTheGateway(t *testing.T) {
+	needs(t, "psql")
+	o := openOffice(t, strings.Replace(holding, "for: 1m", "for: 10m", 1))
+	o.psql(t, "bob", "-c", "CREATE TABLE t (id int)", "-c", "INSERT INTO t VALUES (1), (2), (3)")
+	restart := func() {
+		t.Helper()
+		require.NoError(t, o.cmd.Process.Kill())
+		o.done <- <-o.done
+		o.process = start(t, "serve", "-c", o.config)
+		o.wait(t, "listening")
+	}
+	approve := func(id string) {
+		t.Helper()
+		code, _, errs := sallyport(t, password+"\n", "approve", "-c", o.config, "-u", "alice", id)
+		require.Equal(t, exitOK, code, errs)
+	}
+	const first, second = "DELETE FROM t WHERE id = 1", "DELETE FROM t WHERE id = 2"
+
+	// Killed while it waits, and approved before she is back.
+	lost := o.asks(t, "bob", first)
+	r := o.waiting(t)
+	restart()
+	require.Error(t, lost.Wait())
+	require.Equal(t, r.ID, o.waiting(t).ID)
+	require.Equal(t, "3", o.count(t))
+	approve(r.ID)
+	restart()
+	require.Contains(t, o.psql(t, "bob", "-c", first), "DELETE 1", "approved, it runs at once")
+	require.Equal(t, "2", o.count(t))
+	require.Contains(t, must(t, "requests", "show", "-c", o.config, r.ID), "used")
+
+	// The approval is used up: the same is held anew, and killed again she waits on it again.
+	lost = o.asks(t, "bob", first)
+	again := o.waiting(t)
+	require.NotEqual(t, r.ID, again.ID)
+	restart()
+	require.Error(t, lost.Wait())
+	back := o.asks(t, "bob", first)
+	require.Eventually(t, func() bool { return strings.Contains(back.shown(), again.ID) }, 20*time.Second, 10*time.Millisecond)
+	require.Equal(t, again.ID, o.waiting(t).ID)
+	approve(again.ID)
+	require.NoError(t, back.Wait(), back.shown())
+
+	// An approval is for what was shown, and nothing else.
+	lost = o.asks(t, "bob", first)
+	other := o.waiting(t)
+	restart()
+	require.Error(t, lost.Wait())
+	approve(other.ID)
+	p := o.asks(t, "bob", second)
+	require.Eventually(t, func() bool { return strings.Contains(p.shown(), "NOTICE:") }, 20*time.Second, 10*time.Millisecond)
+	require.NotContains(t, p.shown(), other.ID)
+	require.NoError(t, p.Process.Signal(os.Interrupt))
+	require.Error(t, p.Wait())
+	require.Equal(t, "2", o.count(t))
+	o.stop(t)
+	must(t, "verify", filepath.Join(o.dir, "data", "audit"))
+}
+
+// count is how many rows the database itself has.
+func (o *office) count(t *testing.T) string {
+	t.Helper()
+	out, err := exec.Command("psql", "-X", "-A", "-t", o.direct, "-c", "SELECT count(*) FROM t").CombinedOutput()
+	require.NoError(t, err, string(out))
+	return strings.TrimSpace(string(out))
+}
+
+// Approvers read what is held without the values that are masked for them, and what is not masked as it is; where the rules let them
+// they have those shown, which is on record.
+func TestHeldValuesAreMasked(t *testing.T) {
+	needs(t, "psql")
+	o := openOffice(t, strings.Replace(holding, "    for: 1m\n", "    for: 1m\n    reveal: true\n", 1)+`  - name: strict
+    hold: {effects: [update]}
+    approvers: [dev]
+`)
+	o.psql(t, "bob", "-c", "CREATE TABLE customers (id int, email text, card text, note text, jordan int)",
+		"-c", "INSERT INTO customers VALUES (1, 'carla@example.org', '4111 1111 1111 1111', 'x', 1), (2, 'otto@example.org', '', 'y', 2)")
+	as := func(verb ...string) (int, string, string) {
+		return sallyport(t, password+"\n", append(verb, "-c", o.config, "-u", "alice")...)
+	}
+
+	const text = "DELETE FROM customers WHERE email = 'carla@example.org' AND jordan = 1 AND note = 'x'"
+	p := o.asks(t, "bob", text)
+	r := o.waiting(t)
+	require.Equal(t, "DELETE FROM customers WHERE email = '[EMAIL_ADDRESS]' AND jordan = 1 AND note = 'x'", r.Text)
+	require.Equal(t, []string{"EMAIL_ADDRESS"}, r.Hidden)
+	for _, args := range [][]string{{"requests", "ls", "-o", "json"}, {"requests", "ls", "-o", "wide"}, {"requests", "show", r.ID}} {
+		require.NotContains(t, must(t, append(args, "-c", o.config)...), "carla")
+	}
+	code, out, errs := sallyport(t, password+"\n", "requests", "reveal", "-c", o.config, "-u", "bob", r.ID)
+	require.Equal(t, exitPolicy, code, errs)
+	require.NotContains(t, out+errs, "carla")
+	code, out, errs = as("requests", "reveal", "--reason", "which one", r.ID)
+	require.Equal(t, exitOK, code, errs)
+	require.Contains(t, out, text)
+	code, _, errs = as("approve", r.ID)
+	require.Equal(t, exitOK, code, errs)
+	require.NotContains(t, errs, "carla")
+	require.NoError(t, p.Wait())
+	require.Contains(t, p.shown(), "DELETE 1", "it runs as it is")
+
+	// Bound values, too, and no rule reveals them.
+	c, err := pgx.Connect(t.Context(), o.conn("bob"))
+	require.NoError(t, err)
+	defer c.Close(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.Exec(t.Context(), "UPDATE customers SET note = $1, card = $2 WHERE id = $3", "a note", "4111 1111 1111 1111", 2)
+		done <- err
+	}()
+	r = o.waiting(t)
+	require.Equal(t, "UPDATE customers SET note = $1, card = $2 WHERE id = $3", r.Text)
+	require.Equal(t, `"a note"`, r.Arguments[0])
+	require.Equal(t, `"[CREDIT_CARD]"`, r.Arguments[1])
+	code, out, errs = as("requests", "reveal", r.ID)
+	require.Equal(t, exitPolicy, code, errs)
+	require.NotContains(t, out+errs, "4111")
+	code, _, errs = as("deny", "--reason", "no", r.ID)
+	require.Equal(t, exitOK, code, errs)
+	require.Error(t, <-done)
+
+	// What nothing is masked of is shown as it is.
+	p = o.asks(t, "bob", "DELETE FROM customers WHERE id = 2 -- by ticket 4711")
+	r = o.waiting(t)
+	require.Equal(t, "DELETE FROM customers WHERE id = 2 -- by ticket 4711", r.Text)
+	require.Empty(t, r.Hidden)
+	code, _, errs = as("requests", "reveal", r.ID)
+	require.Equal(t, exitUsage, code, errs)
+	require.Contains(t, errs, "nothing is hidden")
+	require.NoError(t, p.Process.Signal(os.Interrupt))
+	require.Error(t, p.Wait())
+	o.stop(t)
+	own := recordOf(t, o.config)
+	require.Equal(t, 1, strings.Count(own, "review.revealed"))
+}
+
+const holdingChanges = `guardrails:
+  - use: off
+  - name: changes
+    hold: {effects: [update, delete]}
+    approvers: [dev]
+    for: 1m
+masking:
+  - {columns: [people.nick]}
+`
+
+// With the real psql: who approves sees what would change, masked, and exactly that runs.
+func TestHeldImpact(t *testing.T) {
+	needs(t, "psql")
+	o := openOffice(t, holdingChanges)
+	o.psql(t, "bob", "-c", "CREATE TABLE people (id int PRIMARY KEY, email text, status text, nick text DEFAULT 'none', seen timestamptz, total int GENERATED ALWAYS AS (id * 2) STORED)",
+		"-c", "INSERT INTO people SELECT i, 'person' || i || '@example.com', CASE WHEN i <= 3 THEN 'open' ELSE 'closed' END FROM generate_series(1, 5) AS i")
+	const update = "UPDATE people SET status = 'done', email = 'done-' || email, nick = 'Blackbird', seen = clock_timestamp() WHERE status = 'open'"
+	approve := func(r review.Request) string {
+		code, _, errs := sallyport(t, password+"\n", "approve", "-c", o.config, "-u", "alice", r.ID)
+		require.Equal(t, exitOK, code, errs)
+		return errs
+	}
+	p := o.asks(t, "bob", update, "SELECT 'now ' || count(*) FROM people WHERE status = 'done'")
+	shown := approve(o.waiting(t))
+	require.Contains(t, shown, "would change 3 rows of public.people\n")
+	require.Contains(t, shown, "it runs if these rows are the same then")
+	require.Contains(t, shown, `status "open" -> "done"`)
+	require.Contains(t, shown, "row 3")
+	require.NotContains(t, shown, "person1", "addresses are masked")
+	require.NotContains(t, shown, "none", "a column that is masked")
+	require.NotContains(t, shown, "Blackbird", "and what it becomes")
+	require.Contains(t, shown, `seen NULL -> ?`)
+	require.Contains(t, shown, `total "2" -> ?`)
+	require.NoError(t, p.Wait())
+	require.Contains(t, p.shown(), "UPDATE 3")
+	require.Contains(t, p.shown(), "now 3")
+
+	// A fourth row comes in between, from another session.
+	p = o.asks(t, "bob", "DELETE FROM people WHERE status = 'done'", "SELECT 'left ' || count(*) FROM people")
+	r := o.waiting(t)
+	require.Contains(t, must(t, "requests", "show", "-c", o.config, r.ID), "would delete 3 rows of public.people\n")
+	o.psql(t, "bob", "-c", "INSERT INTO people VALUES (6, 'six', 'done')")
+	approve(r)
+	p.Wait()
+	require.Contains(t, p.shown(), "ERROR:  the rows differ from those that were approved: 4 rows, 3 were approved")
+	require.Contains(t, p.shown(), "HINT:  Nothing was changed. Send it again to have it looked at again.")
+	require.Contains(t, p.shown(), "left 6", "nothing was changed, and the session goes on")
+
+	// She sends it again.
+	p = o.asks(t, "bob", "DELETE FROM people WHERE status = 'done'")
+	require.Contains(t, approve(o.waiting(t)), "would delete 4 rows of public.people\n")
+	require.NoError(t, p.Wait())
+	require.Contains(t, p.shown(), "DELETE 4")
+
+	// The same driver's extended protocol, and other arguments are another request.
+	c, err := pgx.Connect(t.Context(), o.conn("bob"))
+	require.NoError(t, err)
+	defer c.Close(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		tag, err := c.Exec(t.Context(), "UPDATE people SET status = $1 WHERE id = $2", "again", 4)
+		if err == nil && tag.RowsAffected() != 1 {
+			err = fmt.Errorf("got %s", tag)
+		}
+		done <- err
+	}()
+	require.Contains(t, approve(o.waiting(t)), "would change 1 row of public.people\n")
+	require.NoError(t, <-done)
+
+	o.stop(t)
+	var record string
+	for _, s := range decode[listed[summary]](t, must(t, "sessions", "ls", "-c", o.config, "-o", "json")).Items {
+		record += must(t, "sessions", "show", "-c", o.config, "-o", "json", s.ID)
+	}
+	require.Contains(t, record, "42501", "what was not run is on record as failed")
 }
