@@ -223,7 +223,7 @@ func TestLimits(t *testing.T) {
 		"long": strings.Repeat(" ", 2<<20), "parentheses": "SELECT " + strings.Repeat("(", 100000) + "1" + strings.Repeat(")", 100000),
 		"subqueries": strings.Repeat("SELECT * FROM (", 5000) + "t", "not": "SELECT " + strings.Repeat("NOT ", 150000) + "1", "minus": "SELECT " + strings.Repeat("- ", 150000) + "1",
 		"case": "SELECT " + strings.Repeat("CASE WHEN ", 5000) + "1", "begin": strings.Repeat("BEGIN ", 150000), "explain": strings.Repeat("EXPLAIN ", 150000) + "SELECT 1",
-		"words": strings.Repeat("a ", 300000), "NUL": "SELECT 1\x00", "encoding": "SELECT '\xff'", "quote": "SELECT 'a", "name": "SELECT `a", "comment": "SELECT 1 /* a", "executable": "SELECT 1 /*! + 1",
+		"words": strings.Repeat("a ", 300000), "NUL": "SELECT 1\x00", "encoding": "SELECT `\xff`", "quote": "SELECT 'a", "name": "SELECT `a", "comment": "SELECT 1 /* a", "executable": "SELECT 1 /*! + 1",
 		"nested executable": "/*! /*! 1 */ */", "backslash": "SELECT \\x",
 	} {
 		f := analyze(text)
