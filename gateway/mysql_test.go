@@ -24,10 +24,15 @@ INSERT INTO people VALUES (1, 'Ann Lee', 'ann@example.com', '078-05-1120', 'call
 func mysqlHouse(t *testing.T, more string) (h *house, database string) {
 	t.Helper()
 	maria, database, _ := testserver.SharedMariaDB(t, mysqlPeople)
+	return mysqlHouseOf(t, maria, database, more), database
+}
+
+func mysqlHouseOf(t *testing.T, maria *testserver.MariaDBServer, database, more string) *house {
+	t.Helper()
 	_, err := maria.Run("", "CREATE USER IF NOT EXISTS app@'127.0.0.1' IDENTIFIED BY 'app-secret'; GRANT ALL ON *.* TO app@'127.0.0.1'")
 	require.NoError(t, err)
 	t.Setenv("MYSQL_APP_PASSWORD", "app-secret")
-	h = open(t, t.TempDir(), fmt.Sprintf(`
+	return open(t, t.TempDir(), fmt.Sprintf(`
 data_dir: data
 listen: {mysql: "127.0.0.1:0"}
 identity:
@@ -36,9 +41,8 @@ identity:
 resources:
   - {name: shop, type: mysql, address: "127.0.0.1:%d", username: app, password: "env:MYSQL_APP_PASSWORD", tls: {mode: disable}, schema: %s}
 access:
-  - {name: dev, groups: [dev], allow: [connect, read, write, create]}
+  - {name: dev, groups: [dev], allow: [connect, read, write, ddl, call, do, execute, unknown]}
 %s`, verifier(t), maria.Port, database, more))
-	return h, database
 }
 
 func (h *house) mysql(t *testing.T, user string) *sql.Conn {
@@ -60,8 +64,8 @@ func (h *house) mysql(t *testing.T, user string) *sql.Conn {
 	return conn
 }
 
-// texts are the rows of a query; an error is its only one.
-func texts(t *testing.T, c *sql.Conn, query string, args ...any) (all []string) {
+// mysqlTexts are the rows of a query; an error is its only one.
+func mysqlTexts(t *testing.T, c *sql.Conn, query string, args ...any) (all []string) {
 	t.Helper()
 	rows, err := c.QueryContext(t.Context(), query, args...)
 	if err != nil {
@@ -97,18 +101,18 @@ func TestMySQL(t *testing.T) {
 		if strings.Contains(query, "?") {
 			args = append(args, 3)
 		}
-		rows := texts(t, c, query, args...)
+		rows := mysqlTexts(t, c, query, args...)
 		require.Len(t, rows, 2)
 		for _, secret := range []string{"ann@example.com", "078-05-1120", "415 555 2671"} {
 			require.NotContains(t, strings.Join(rows, "\n"), secret)
 		}
 		require.Contains(t, rows[1], "2|")
 	}
-	require.Equal(t, []string{database}, texts(t, c, "SELECT DATABASE()"))
-	require.Equal(t, []string{"2"}, texts(t, c, "SELECT COUNT(*) FROM people"))
-	require.Contains(t, texts(t, c, "DELETE FROM people")[0], "Error 1142 (42000)")
-	require.Contains(t, texts(t, c, "DROP TABLE people")[0], "Error 1142 (42000)")
-	require.Empty(t, texts(t, c, "UPDATE people SET name = 'Cy' WHERE id = ?", 2))
+	require.Equal(t, []string{database}, mysqlTexts(t, c, "SELECT DATABASE()"))
+	require.Equal(t, []string{"2"}, mysqlTexts(t, c, "SELECT COUNT(*) FROM people"))
+	require.Contains(t, mysqlTexts(t, c, "DELETE FROM people")[0], "Error 1142 (42000)")
+	require.Contains(t, mysqlTexts(t, c, "DROP TABLE people")[0], "Error 1142 (42000)")
+	require.Empty(t, mysqlTexts(t, c, "UPDATE people SET name = 'Cy' WHERE id = ?", 2))
 	s := h.session(t, "alice", "shop")
 	require.NoError(t, c.Close())
 	require.NoError(t, h.stop())

@@ -47,7 +47,7 @@ func Defaults() []Rule {
 		{
 			Name: "no-blind-text", Unknown: true,
 			Message: "the text does not show what this statement would do, so the rules cannot check it",
-			Remedy:  "Use plain statements, without DO, EXECUTE or syntax that PostgreSQL does not accept.",
+			Remedy:  "Use plain statements, without DO, EXECUTE or syntax that the gateway does not read.",
 		},
 		{
 			Name: "read-only", Labels: map[string]string{ReadOnlyLabel: "true"},

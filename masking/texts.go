@@ -37,7 +37,7 @@ func (x *session) tell(_ context.Context, op proxy.Op, msg *proxy.Message) error
 	code := msg.Code
 	class := code[:min(2, len(code))]
 	// Text that a statement or a function raised, rather than the server.
-	raised := code == "P0001" || msg.Kind == proxy.MessageNotice && code == "00000"
+	raised := code == "P0001" || class == "45" || msg.Kind == proxy.MessageNotice && code == "00000"
 	doubt = doubt || raised && printed(msg)
 	n := &counts{}
 	p := newInspector(x.view, &x.seen)
@@ -198,9 +198,10 @@ var namesOfServer = [...]string{"23", "25", "40", "42501", "53", "55", "57", "08
 // hideForeign hides what an error with this code quotes, unless the statement has all
 // of it, and the numbers of errors about values.
 func hideForeign(v, own []byte, code string) ([]byte, bool) {
-	value := strings.HasPrefix(code, "22") || strings.HasPrefix(code, "54")
+	const constraint = "23000" // of servers that say no more of it, and quote the value
+	value := strings.HasPrefix(code, "22") || strings.HasPrefix(code, "54") || code == constraint
 	for _, c := range namesOfServer {
-		if strings.HasPrefix(code, c) {
+		if strings.HasPrefix(code, c) && code != constraint {
 			return nil, false
 		}
 	}

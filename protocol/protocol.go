@@ -34,6 +34,9 @@ type Protocol struct {
 	Kinds []proxy.Kind
 	// Databases says that its resources have databases.
 	Databases bool
+	// Own says that the gateway does something at its resources by itself, such as reading a
+	// catalog, for which they may have an account of its own; see proxy.Resource.Own.
+	Own bool
 	// TLS says that connections to its resources are protected as proxy.TLS says.
 	// False: it protects them by its own means, and a resource has no choice.
 	TLS bool

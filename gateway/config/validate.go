@@ -119,10 +119,10 @@ func (f *File) validateResources(d *decoder) {
 			}
 		}
 		switch own := r.Own; {
-		case own == nil && personal && p.Databases:
+		case own == nil && personal && p.Own:
 			d.problem(r.Line, "add own_account: {username: …, password: …}, an account that may connect", "%s: an account is of each person's own, and the gateway reads the catalog by itself", at)
 		case own == nil:
-		case !p.Databases:
+		case !p.Own:
 			d.problem(own.Line, "remove it", "%s: type %s has no own_account: the gateway does nothing there by itself", at, p.Name)
 		case own.Name != "" || secrets.Personal(own.Password) || own.personal():
 			d.problem(own.Line, "", "%s: own_account has no name, no {user}, and no {subject}: it is the gateway's", at)

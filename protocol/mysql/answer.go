@@ -49,6 +49,10 @@ type answer struct {
 	resets   bool  // it makes the session as it was at first
 	cursor   bool  // rows are fetched by later commands
 
+	// about is the statement whose messages the rows are, as SHOW WARNINGS has them; nil of all
+	// other rows.
+	about *proxy.Statement
+
 	row    rowFilter
 	done   proxy.Outcome
 	failed bool // the server has answered with an error
@@ -89,6 +93,7 @@ type stmt struct {
 // look is a question of the gateway's own.
 type look struct {
 	limit int // of its rows
+	most  int // bytes of these
 	rows  [][]string
 	size  int
 	err   error

@@ -294,7 +294,6 @@ func (d *down) failed(a *answer, body []byte, total int) error {
 	if a.done.Err == nil {
 		a.done.Code, a.done.Err = d.code(e.Code), errFailed
 	}
-	const parseError = 1064
 	a.done.Unread = e.Code == parseError && a.part == 0 && a.phase == phaseHeader && !a.several()
 	if a.stmt != nil && a.stmt.cursor == a {
 		a.stmt.cursor = nil

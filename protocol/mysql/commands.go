@@ -167,6 +167,9 @@ func (u *up) query(c *command) error {
 	if reason, remedy := u.verdict(f); reason != "" {
 		return u.refuse(&a.statement, reason, remedy)
 	}
+	if f.Effects.Has(proxy.EffectShow) && diagnoses(a.text) && u.said.Facts != nil {
+		a.about = &proxy.Statement{Text: u.said.Text, Facts: u.said.Facts}
+	}
 	if allowed, err := u.ask(a, &a.statement); !allowed {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/protocol/mysql/wire"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -107,4 +108,43 @@ func (r *reviewer) Request(_ context.Context, _ *proxy.Session, op proxy.Op, _ *
 		<-ctx.Done()
 		return proxy.Deny(proxy.CauseDenied, "", "it was given up", "")
 	}}, nil
+}
+
+// What waits for an approval runs with it, and MariaDB's clients are told what they wait for.
+func TestHeldStatementRuns(t *testing.T) {
+	h := &hooks{Hooks: proxy.Hooks{Ask: func(_ context.Context, op proxy.Op) proxy.Verdict {
+		if st, ok := op.(*proxy.Statement); ok && strings.Contains(string(st.Text), "held") {
+			return proxy.Verdict{Action: proxy.ActionHold, Hold: &proxy.Hold{Rules: []string{"r"}, Approvers: [][]string{{"*"}}, For: time.Minute}}
+		}
+		return proxy.Pass()
+	}}}
+	r := &reviewer{asked: make(chan string, 4), approve: true}
+	g := startGate(t, gateConfig{chain: chain(h), gateway: func(g *proxy.Gateway) { g.Reviewer = r }})
+	c := g.open(t)
+	require.Equal(t, [][]string{{"held"}}, texts(t, c, "SELECT 'held'"))
+	require.Equal(t, [][]string{{"held", "5"}}, texts(t, c, "SELECT 'held', ?", 5))
+	require.Equal(t, "SELECT 'held'", <-r.asked)
+	require.Equal(t, "SELECT 'held', ?", <-r.asked)
+
+	raw := g.dial(t, wire.DeprecateEOF)
+	raw.caps &^= wire.Progress
+	values, err := raw.query("SELECT 'held'")
+	require.NoError(t, err)
+	require.Equal(t, []string{"held"}, values)
+}
+
+func TestReadOnly(t *testing.T) {
+	g := startGate(t, gateConfig{sql: people, settings: Settings{ReadOnly: true}})
+	c := g.open(t)
+	require.Len(t, texts(t, c, "SELECT id FROM people"), 2)
+	for text, want := range map[string]string{
+		"UPDATE people SET name = 'x'": "1792", "CREATE TABLE x (a INT)": "1792", "SET SESSION TRANSACTION READ WRITE": "read only", "START TRANSACTION READ WRITE": "read only",
+		"SET tx_read_only = 0": "read only", "SET @@session.tx_read_only = OFF": "read only", "EXECUTE IMMEDIATE 'SET tx_read_only = 0'": "read only",
+		"PREPARE s FROM 'SET tx_read_only = 0'": "read only", "SET /* x */ SESSION TRANSACTION READ /* y */ WRITE": "read only",
+		"SET STATEMENT tx_read_only = 0 FOR UPDATE people SET name = 'x'": "read only", "BEGIN NOT ATOMIC SET tx_read_only = 0; END": "read only",
+	} {
+		_, err := c.ExecContext(context.Background(), text)
+		require.ErrorContains(t, err, want, text)
+	}
+	require.Equal(t, [][]string{{"0"}}, texts(t, c, "SELECT COUNT(*) FROM people WHERE name = 'x'"))
 }

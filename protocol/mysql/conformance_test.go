@@ -129,7 +129,7 @@ func (p *played) serve(answer func(b []byte) bool) {
 		case b == nil:
 			return
 		case bytes.Contains(b, []byte("@@sql_mode")):
-			p.rows([]string{"m", "c"}, []string{"", "utf8mb4"})
+			p.rows([]string{"m", "c", "d"}, []string{"", "utf8mb4", "shop"})
 		case answer != nil && answer(b):
 		case bytes.Contains(bytes.ToUpper(b), []byte("SELECT")):
 			p.rows([]string{"x"}, []string{"1"})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/protocol/mysql/wire"
+	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -32,6 +33,8 @@ type Handler struct {
 	// Analyzer says what statements do. Nil: every statement is unknown, and is
 	// refused wherever a rule depends on understanding it.
 	Analyzer proxy.Analyzer
+	// Catalog is told of what may change it. Nil: nobody is.
+	Catalog sql.Catalog
 	// Resources returns those that clients of a listener for several may choose: what they
 	// have in common is said to clients before these choose. Nil: nothing is known.
 	Resources func() proxy.Resources

@@ -130,6 +130,9 @@ func (u *up) execute(c *command) error {
 		return u.refuse(&a.statement, fmt.Sprintf("the values that were sent in pieces are longer than the limit of %d bytes", u.settings.maxData()),
 			"Ask an administrator to raise max_data of this resource")
 	}
+	if f.Effects.Has(proxy.EffectShow) && diagnoses(st.text) && u.said.Facts != nil {
+		a.about = &proxy.Statement{Text: u.said.Text, Facts: u.said.Facts}
+	}
 	changed := false
 	if len(a.args) > 0 && u.session.session.WantsBind() {
 		was := slices.Clone(a.args)

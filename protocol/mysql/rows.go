@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -50,7 +51,18 @@ func (f *rowFilter) describe(c *wire.Column, isBinary bool) {
 	}
 	f.types = append(f.types, c.Type)
 	f.about = append(f.about, aboutColumn{c.Flags&wire.FlagUnsigned != 0, c.Decimals, c.Charset})
-	f.shape.Columns = append(f.shape.Columns, proxy.ShapeColumn{Name: string(c.Name), Type: typeOf(c.Type, c.Charset, c.Flags&wire.FlagUnsigned != 0)})
+	f.shape.Columns = append(f.shape.Columns, proxy.ShapeColumn{Name: nameOf(c), Type: typeOf(c.Type, c.Charset, c.Flags&wire.FlagUnsigned != 0)})
+}
+
+// nameOf is a column's name. A server calls a column that was computed by its expression, which is
+// nobody's name for it: to interceptors it has none, in the words of PostgreSQL.
+func nameOf(c *wire.Column) string {
+	if len(c.Schema) == 0 && bytes.ContainsFunc(c.Name, func(r rune) bool {
+		return r < '0' && r != '$' || r > '9' && r < 'A' || r > 'Z' && r < '_' || r == '`' || r > 'z' && r < 0x80
+	}) {
+		return "?column?"
+	}
+	return string(c.Name)
 }
 
 // likeData reports whether a name has four digits or an @.
@@ -100,7 +112,7 @@ func (d *down) startRows(a *answer) error {
 	if err != nil {
 		return d.withhold(a, 0, err)
 	}
-	f.flow, f.active = flow, flow.HasRow()
+	f.flow, f.active = flow, flow.HasRow() || a.about != nil && d.wantsTexts()
 	return nil
 }
 
@@ -139,7 +151,11 @@ func (d *down) dataRow(a *answer, body []byte, total int) error {
 		return err
 	}
 	f.row.Reset(f.values)
-	if err := f.flow.Row(&f.row); err != nil {
+	err := d.warning(a)
+	if err == nil && f.flow.HasRow() {
+		err = f.flow.Row(&f.row)
+	}
+	if err != nil {
 		return d.withhold(a, total, err)
 	}
 	a.done.Rows++
@@ -160,6 +176,27 @@ func (d *down) dataRow(a *answer, body []byte, total int) error {
 	d.out, d.outSeq = wire.EndPacket(d.out, at, d.outSeq)
 	return d.room()
 }
+
+// warning shows a message in a row, of another statement, to the interceptors.
+func (d *down) warning(a *answer) error {
+	f := &a.row
+	if a.about == nil || f.row.Len() == 0 || !d.wantsTexts() {
+		return nil
+	}
+	last := f.row.Len() - 1
+	a.about.Meta = a.statement.Meta
+	m := &proxy.Message{Kind: proxy.MessageNotice, Code: stateOfValue, Fields: []proxy.MessageField{{Name: "message", Value: f.row.Value(last)}}}
+	if err := d.session.session.Tell(a.about, m); err != nil {
+		return err
+	}
+	if m.Changed() {
+		f.row.Set(last, m.Fields[0].Value)
+	}
+	return nil
+}
+
+// stateOfValue is that of messages that may quote values.
+const stateOfValue = "22000"
 
 // decode reads the values of a row.
 func (f *rowFilter) decode(body []byte) (err error) {
@@ -227,7 +264,7 @@ func same(a, b []byte) bool {
 const maxLook = 1 << 20
 
 func (l *look) row(body []byte) error {
-	if len(l.rows) >= l.limit || l.size+len(body) > maxLook {
+	if len(l.rows) >= l.limit || l.size+len(body) > l.most {
 		l.err = errors.New("the answer is longer than the gateway takes")
 		return nil
 	}

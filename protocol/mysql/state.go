@@ -1,12 +1,15 @@
 package mysql
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/protocol/mysql/wire"
+	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -15,10 +18,14 @@ type state struct {
 	sure    bool // the rest is certain
 	ansi    bool // double quotes delimit names
 	foreign bool // the client's character set is not plain, or the server reads another language
+
+	database  string // that is current
+	temporary []*proxy.OwnRelation
+	variables bool // user variables may hold anything
 }
 
 // stateSQL asks for it.
-const stateSQL = "SELECT @@sql_mode, @@character_set_client"
+const stateSQL = "SELECT @@sql_mode, @@character_set_client, DATABASE()"
 
 // ask asks the server at the beginning of a session, before anybody else does.
 func (t *state) ask(_ context.Context, s *session) error {
@@ -46,10 +53,10 @@ func (t *state) look(u *up) error {
 var errState = errors.New("the server does not say how it reads statements")
 
 func (t *state) take(rows [][]string) error {
-	if len(rows) != 1 || len(rows[0]) != 2 {
+	if len(rows) != 1 || len(rows[0]) != 3 {
 		return errState
 	}
-	*t = state{sure: true, foreign: !plainCharset(rows[0][1])}
+	t.sure, t.ansi, t.foreign, t.database = true, false, !plainCharset(rows[0][1]), rows[0][2]
 	for mode := range strings.SplitSeq(strings.ToUpper(rows[0][0]), ",") {
 		switch mode {
 		case "ANSI_QUOTES":
@@ -62,20 +69,72 @@ func (t *state) take(rows [][]string) error {
 	return nil
 }
 
+// names are what names mean to the session.
+func (t *state) names() proxy.Names {
+	n := proxy.Names{Path: t.database, Temporary: t.temporary}
+	if !t.sure {
+		n.Unsure |= proxy.UnsurePath
+	}
+	if t.variables {
+		n.Unsure |= proxy.UnsureTemporary
+	}
+	return n
+}
+
+// opaque are the effects of statements that may change anything of the session.
+const opaque = proxy.EffectUnknown | proxy.EffectCall | proxy.EffectDo | proxy.EffectExecute
+
+// maxSaid bounds what is kept of a statement for messages that come later.
+const maxSaid = 256 << 10
+
 // landed notes what a command has changed that was sent.
-func (t *state) landed(a *answer) {
-	st := &a.statement
+func (u *up) landed(a *answer) {
+	t, st := &u.state, &a.statement
+	f := st.Facts
 	switch {
 	case a.resets:
+		if !a.failed {
+			*t = state{}
+		}
 		t.sure = false
-	case st.Facts == nil || st.Kind != proxy.KindStatement:
-	case st.Facts.Effects.Has(proxy.EffectUnknown | proxy.EffectCall | proxy.EffectDo | proxy.EffectExecute):
-		t.sure = false
-	default:
-		for i := range st.Facts.Settings {
-			if reads(st.Facts.Settings[i].Name) {
-				t.sure = false
-			}
+		return
+	case f == nil || st.Kind != proxy.KindStatement:
+		return
+	}
+	if u.wantsTexts() && !diagnoses(st.Text) {
+		u.said = proxy.Statement{Text: bytes.Clone(st.Text[:min(len(st.Text), maxSaid)]), Facts: f}
+	}
+	if f.Effects.Has(opaque) {
+		t.sure, t.variables, t.temporary = false, true, sql.Unknown(t.temporary)
+	}
+	for i := range f.Settings {
+		if s := &f.Settings[i]; reads(s.Name) || s.Name == "database" {
+			t.sure = false
+		}
+	}
+	t.renamed(f, a.failed)
+	if c := u.handler.Catalog; c != nil {
+		switch {
+		case f.Effects.Has(proxy.EffectsDDL):
+			c.Changed(&u.reading, []proxy.NameChange{{Kind: proxy.NameObject}})
+		case f.Effects.Has(opaque):
+			c.Doubt(&u.reading)
+		}
+	}
+}
+
+// renamed notes what a statement has changed of what the session alone sees.
+func (t *state) renamed(f *proxy.Facts, failed bool) {
+	for _, c := range f.Renames {
+		switch {
+		case c.Kind == proxy.NameTemporary && c.Value == "@":
+			t.variables = true
+		case failed && f.Statements > 1:
+			t.temporary = sql.Unknown(t.temporary)
+			c.Known, c.Columns = false, nil
+			t.temporary = sql.Rename(t.names(), c).Temporary
+		case !failed:
+			t.temporary = sql.Rename(t.names(), c).Temporary
 		}
 	}
 }
@@ -106,16 +165,22 @@ func (u *up) verdict(f *proxy.Facts) (reason, remedy string) {
 	}
 	const hidden = proxy.EffectPrepare | proxy.EffectExecute
 	text := f.Normalised
+	if f.Unknown != "" && (text == "" || slices.ContainsFunc(setters, func(word string) bool { return strings.Contains(text, word) })) {
+		return "this session is read only, and it is not known whether this would make it write", ""
+	}
 	if f.Effects.Has(hidden) && !f.Effects.Has(proxy.EffectRead) || strings.Contains(text, "read write") || strings.Contains(text, "read_only") && f.Effects.Has(proxy.EffectSet) {
 		return "this session is read only, and this may make it write", ""
 	}
 	return "", ""
 }
 
+// setters are words without which a text that is not understood changes no setting.
+var setters = []string{"set", "execute", "prepare", "begin", "declare"}
+
 // look asks the server something in the client's session, and returns at most limit rows. The
 // client gets nothing of it.
 func (u *up) look(text string, limit int) ([][]string, error) {
-	a := &answer{phase: phaseHeader, seq: 1, look: &look{limit: limit}}
+	a := &answer{phase: phaseHeader, seq: 1, look: &look{limit: limit, most: maxLook}}
 	last := u.last
 	if err := u.owe(a, nil, append([]byte{byte(wire.Query)}, text...)); err != nil {
 		return nil, err
@@ -132,6 +197,11 @@ func (u *up) look(text string, limit int) ([][]string, error) {
 
 // query asks the server something on a connection that serves no client yet.
 func (u *upstream) query(text string, limit int) ([][]string, error) {
+	return u.queryOf(text, look{limit: limit, most: maxLook})
+}
+
+// queryOf is query with the bounds of l.
+func (u *upstream) queryOf(text string, l look) ([][]string, error) {
 	talk := &wire.Conversation{Conn: u.conn}
 	if err := talk.Write(append([]byte{byte(wire.Query)}, text...)); err != nil {
 		return nil, err
@@ -167,7 +237,6 @@ func (u *upstream) query(text string, limit int) ([][]string, error) {
 			return nil, err
 		}
 	}
-	l := look{limit: limit}
 	for {
 		b, err := read()
 		if err != nil {

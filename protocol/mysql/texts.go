@@ -5,6 +5,12 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
+// parseError is the code of texts that the server cannot read.
+const parseError = 1064
+
+// stateRaised is that of errors that somebody's own code has raised.
+const stateRaised = "45000"
+
 // tellError shows an error to the interceptors, which may change its text.
 func (d *down) tellError(op proxy.Op, e *wire.Error) error {
 	if !d.wantsTexts() || d.cur != nil && d.cur.look != nil {
@@ -13,6 +19,9 @@ func (d *down) tellError(op proxy.Op, e *wire.Error) error {
 	state := stateGeneral
 	if e.State != nil {
 		state = string(e.State)
+	}
+	if st, ok := op.(*proxy.Statement); ok && st.Facts.Effects.Has(opaque) && e.Code != parseError {
+		state = stateRaised // what runs there chooses the code, and the text
 	}
 	m := &proxy.Message{
 		Kind: proxy.MessageError, Code: state, Severe: op == nil,

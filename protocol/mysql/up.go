@@ -26,6 +26,7 @@ type up struct {
 
 	reading proxy.Reading
 	state   state
+	said    proxy.Statement // the last one that messages of the server's may be about
 	stmts   stmts
 }
 
@@ -209,7 +210,7 @@ func (u *up) wait() (*infile, error) {
 	}
 	if a := u.last; a != nil {
 		u.last = nil
-		u.state.landed(a)
+		u.landed(a)
 		if a.resets && !a.failed {
 			u.stmts.clear(u.session)
 		}
@@ -350,7 +351,7 @@ func (u *up) analyze(text []byte) *proxy.Facts {
 	if u.handler.Analyzer == nil {
 		return noAnalyzer
 	}
-	if !u.state.sure && (hides(text) || bytes.ContainsAny(text, "\"\\")) {
+	if !u.state.sure && (u.handler.Catalog != nil && !diagnoses(text) || hides(text) || bytes.ContainsAny(text, "\"\\")) {
 		if err := u.state.look(u); err != nil {
 			return proxy.UnknownFacts("how the server reads the text is not certain")
 		}
@@ -360,8 +361,20 @@ func (u *up) analyze(text []byte) *proxy.Facts {
 	}
 	u.reading.BackslashLiterals = uint16(u.down.status.Load())&wire.StatusNoBackslashes == 0
 	u.reading.ANSIQuotes = u.state.ansi
-	u.reading.Certain = u.state.sure
+	u.reading.Certain, u.reading.Names = u.state.sure, u.state.names()
 	return u.handler.Analyzer.Analyze(u.session.session.Context(), text, &u.reading)
+}
+
+// diagnoses reports whether text asks about the statement before it, which a question of the
+// gateway's own would be.
+func diagnoses(text []byte) bool {
+	text = bytes.ToLower(text[:min(len(text), 200)])
+	for _, word := range []string{"show", "row_count", "found_rows", "diagnostics"} {
+		if bytes.Contains(text, []byte(word)) {
+			return true
+		}
+	}
+	return false
 }
 
 // Given says what st gives to columns.

@@ -41,31 +41,53 @@ func NormaliseMySQL(n *MySQLText, text []byte, r MySQLReading, limits Limits) {
 	s := mysqlScanner{in: text, r: r, limits: limits, n: n}
 	*n = MySQLText{Text: n.Text[:0], Clean: n.Clean[:0]}
 	switch {
-	case len(text) > limits.Bytes:
+	case len(text) > limits.Bytes+limits.Strings:
 		n.Problem = TooLong
-	case !utf8.Valid(text):
-		n.Problem = NotUTF8
 	case bytes.IndexByte(text, 0) >= 0:
 		n.Problem = "the text has a NUL in it" // servers differ in whether it ends there
 	default:
 		s.run()
+		switch {
+		case n.Problem != "":
+		case len(text)-s.strings > limits.Bytes:
+			n.Problem = TooLong
+		case s.malformed != malformed(text):
+			n.Problem = NotUTF8
+		}
 	}
 }
 
+// malformed counts the bytes of text that are not UTF-8.
+func malformed(text []byte) (n int) {
+	if utf8.Valid(text) {
+		return 0
+	}
+	for len(text) > 0 {
+		r, size := utf8.DecodeRune(text)
+		if r == utf8.RuneError && size == 1 {
+			n++
+		}
+		text = text[size:]
+	}
+	return n
+}
+
 type mysqlScanner struct {
-	in      []byte
-	at      int
-	r       MySQLReading
-	limits  Limits
-	n       *MySQLText
-	tokens  int
-	depth   int
-	blocks  int // BEGIN, IF, WHILE … that are open, about
-	prefix  int // operators in a row that take one operand
-	pending bool
-	inside  bool // of an executable comment that is read
-	space   bool // white space or a comment was passed since the last token
-	named   bool // the last token was a name, so that a dot after it is not a number's
+	in        []byte
+	at        int
+	r         MySQLReading
+	limits    Limits
+	n         *MySQLText
+	tokens    int
+	depth     int
+	blocks    int // BEGIN, IF, WHILE … that are open, about
+	prefix    int // operators in a row that take one operand
+	pending   bool
+	inside    bool // of an executable comment that is read
+	space     bool // white space or a comment was passed since the last token
+	strings   int  // bytes in strings
+	malformed int  // of these, those that are not UTF-8, as in bytes that clients write
+	named     bool // the last token was a name, so that a dot after it is not a number's
 }
 
 func (s *mysqlScanner) peek(n int) byte {
@@ -438,7 +460,12 @@ func (s *mysqlScanner) literal(quote byte) {
 	s.n.Text = append(s.n.Text, "'?'"...)
 	out := append(s.n.Clean, '\'')
 	defer func() { s.n.Clean = append(out, '\'') }()
+	begin := s.at
+	defer func() { s.strings += max(0, s.at-begin-2) }()
 	put := func(c byte) {
+		if s.at-begin > longestLiteral {
+			return // a parser needs no more of it
+		}
 		if c == '\'' || c == '\\' {
 			out = append(out, '\\')
 		}
@@ -451,7 +478,9 @@ func (s *mysqlScanner) literal(quote byte) {
 			s.n.Backslashes = true
 			put(c)
 			if !s.r.NoBackslashes {
-				out = out[:len(out)-2]
+				if s.at-begin <= longestLiteral {
+					out = out[:len(out)-2]
+				}
 				s.at++
 				put(s.in[s.at])
 			}
@@ -461,12 +490,27 @@ func (s *mysqlScanner) literal(quote byte) {
 		case c == quote:
 			s.at++
 			return
+		case c >= utf8.RuneSelf:
+			r, size := utf8.DecodeRune(s.in[s.at:])
+			if r == utf8.RuneError && size == 1 {
+				s.malformed++
+				put('?')
+				continue
+			}
+			for range size - 1 {
+				put(s.in[s.at])
+				s.at++
+			}
+			put(s.in[s.at])
 		default:
 			put(c)
 		}
 	}
 	s.n.Problem = Unclosed
 }
+
+// longestLiteral is how much of a string a parser sees.
+const longestLiteral = 4 << 10
 
 // name scans a quoted name.
 func (s *mysqlScanner) name(quote byte) {

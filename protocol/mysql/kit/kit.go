@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"os/exec"
@@ -23,18 +24,27 @@ import (
 
 // Config is what a kit is made of.
 type Config struct {
+	// Gateway is the one that handlers will serve in. Its directory, dialer and
+	// credentials are used for catalogs. Nil: names in statements mean what they say.
+	Gateway *proxy.Gateway
 	// TLS, Domain, KnowsCertificate and Resources are those of [mysql.Handler].
 	TLS              *tls.Config
 	KnowsCertificate func(*x509.Certificate) bool
 	Domain           string
 	Resources        func() proxy.Resources
+	// Log is told of catalogs that cannot be read; nil is slog.Default.
+	Log *slog.Logger
 }
 
 // Kit is MySQL, wired. Its parts may be given to interceptors; they are safe for
 // concurrent use.
 type Kit struct {
-	// Analyzer says what statements do.
+	// Analyzer says what statements do, by the catalog.
 	Analyzer proxy.Analyzer
+	// Catalog keeps what servers hold; nil without a gateway.
+	Catalog *sql.CatalogCache
+	// Sampler reads values for masking; nil without a gateway.
+	Sampler *mysql.Sampler
 
 	config Config
 	shared mysql.Shared
@@ -43,16 +53,39 @@ type Kit struct {
 // Dialect is that of the statements.
 const Dialect = sqlmysql.Dialect
 
-// New returns a kit.
-func New(c Config) *Kit { return &Kit{Analyzer: sqlmysql.New(sqlmysql.Config{}), config: c} }
+// New returns a kit, which is to be closed.
+func New(c Config) *Kit {
+	k := &Kit{config: c}
+	if c.Gateway == nil {
+		k.Analyzer = sqlmysql.New(sqlmysql.Config{})
+		return k
+	}
+	reader := &mysql.CatalogReader{Gateway: c.Gateway}
+	k.Catalog = &sql.CatalogCache{Load: reader.Load, Resolve: sqlmysql.Resolve, Log: c.Log}
+	k.Sampler = &mysql.Sampler{Reader: reader, Catalog: k.Catalog}
+	k.Analyzer = sqlmysql.New(sqlmysql.Config{Catalog: k.Catalog})
+	return k
+}
+
+// Close ends the reading of catalogs.
+func (k *Kit) Close() error {
+	if k.Catalog == nil {
+		return nil
+	}
+	return k.Catalog.Close()
+}
 
 // Handler returns the handler of one listener, for one resource or, when resource
 // is empty, for those that clients name.
 func (k *Kit) Handler(resource string) *mysql.Handler {
-	return &mysql.Handler{
+	h := &mysql.Handler{
 		Resource: resource, TLS: k.config.TLS, Domain: k.config.Domain, KnowsCertificate: k.config.KnowsCertificate, Analyzer: k.Analyzer,
 		Resources: k.config.Resources, Shared: &k.shared,
 	}
+	if k.Catalog != nil { // a nil pointer in the interface would be a catalog
+		h.Catalog = k.Catalog
+	}
+	return h
 }
 
 // Statement returns the operation that runs text at a target.
@@ -61,6 +94,9 @@ func (k *Kit) Statement(ctx context.Context, t proxy.Target, text string) (*prox
 		return nil, errors.New("explaining a statement: the target has no resource")
 	}
 	r := proxy.Reading{Dialect: Dialect, Resource: t.Resource.Name, Account: t.Account.Name, BackslashLiterals: true}
+	if set, ok := t.Resource.Settings.(mysql.Settings); ok {
+		r.Names.Path = set.Schema
+	}
 	b := []byte(text)
 	return &proxy.Statement{
 		Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: b, Facts: k.Analyzer.Analyze(ctx, b, &r), Giver: &sql.Giver{Analyzer: k.Analyzer, Reading: r},
@@ -72,7 +108,7 @@ func (k *Kit) Statement(ctx context.Context, t proxy.Target, text string) (*prox
 // one would be chosen.
 func Protocol() protocol.Protocol {
 	return protocol.Protocol{
-		Name: "mysql", DefaultPort: 3306, Dialect: Dialect, TLS: true,
+		Name: "mysql", DefaultPort: 3306, Dialect: Dialect, Own: true, TLS: true,
 		Reserved: []string{"root", "mysql", "mariadb.sys", "mysql.sys", "mysql.session", "mysql.infoschema", "rdsadmin", "cloudsqladmin", "azure_superuser"},
 		Kinds: []proxy.Kind{
 			proxy.KindConnect, proxy.KindStatement, proxy.KindPrepare, proxy.KindCommand, proxy.KindReplication,
@@ -86,8 +122,8 @@ func Protocol() protocol.Protocol {
 }
 
 func open(a protocol.Assembly) (*protocol.Service, error) {
-	k := New(Config{TLS: a.TLS, Domain: a.Domain, KnowsCertificate: a.KnowsCertificate, Resources: a.Resources})
-	return &protocol.Service{
+	k := New(Config{Gateway: a.Gateway, Log: a.Log, TLS: a.TLS, Domain: a.Domain, KnowsCertificate: a.KnowsCertificate, Resources: a.Resources})
+	s := &protocol.Service{
 		Handler: func(resource string) (proxy.Handler, error) {
 			if a.Gateway == nil {
 				return nil, fmt.Errorf("serving %s: the assembly has no gateway", Protocol().Name)
@@ -101,8 +137,12 @@ func open(a protocol.Assembly) (*protocol.Service, error) {
 			}
 			return st, nil
 		},
-		Reach: mysql.Reach,
-	}, nil
+		Reach: mysql.Reach, Close: k.Close,
+	}
+	if k.Sampler != nil {
+		s.Sampler = k.Sampler
+	}
+	return s, nil
 }
 
 // program is the native client that is installed: MariaDB's, else MySQL's own.

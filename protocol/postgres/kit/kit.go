@@ -109,7 +109,7 @@ func (k *Kit) Close() error {
 // Protocol returns PostgreSQL for an assembly.
 func Protocol() protocol.Protocol {
 	return protocol.Protocol{
-		Name: "postgres", DefaultPort: 5432, Dialect: Dialect, Databases: true, TLS: true, LoginLinks: true,
+		Name: "postgres", DefaultPort: 5432, Dialect: Dialect, Databases: true, Own: true, TLS: true, LoginLinks: true,
 		Reserved: []string{"postgres", "pgbouncer", "rdsadmin", "rds_superuser", "cloudsqladmin", "cloudsqlsuperuser", "azure_superuser", "azuresu"},
 		Kinds: []proxy.Kind{
 			proxy.KindConnect, proxy.KindStatement, proxy.KindPrepare, proxy.KindFunction, proxy.KindReplication,

@@ -16,12 +16,15 @@ import (
 
 // Config configures an Analyzer. The zero value is ready.
 type Config struct {
+	// Catalog says what names mean. Nil: it is not known which columns a result has.
+	Catalog    sql.Catalog
 	Limits     sql.Limits
 	CacheBytes int // bounds what is remembered, roughly; 0 is 32 MiB
 }
 
 // Analyzer is a proxy.Analyzer for MySQL and MariaDB.
 type Analyzer struct {
+	catalog sql.Catalog
 	limits  sql.Limits
 	cache   sql.Cache
 	scratch sync.Pool     // of *readings
@@ -31,7 +34,7 @@ type Analyzer struct {
 // New returns an analyzer.
 func New(c Config) *Analyzer {
 	return &Analyzer{
-		limits: c.Limits.WithDefaults(), cache: sql.Cache{Bytes: c.CacheBytes},
+		catalog: c.Catalog, limits: c.Limits.WithDefaults(), cache: sql.Cache{Bytes: c.CacheBytes},
 		scratch: sync.Pool{New: func() any { return &readings{} }},
 		parsers: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
@@ -53,7 +56,7 @@ type readings struct {
 var exact = proxy.UnknownFacts("literals matter")
 
 // Analyze says what text does. See [proxy.Analyzer].
-func (a *Analyzer) Analyze(_ context.Context, text []byte, r *proxy.Reading) *proxy.Facts {
+func (a *Analyzer) Analyze(ctx context.Context, text []byte, r *proxy.Reading) *proxy.Facts {
 	if r.Dialect != "" && r.Dialect != Dialect {
 		return proxy.UnknownFacts("another dialect: " + r.Dialect)
 	}
@@ -66,11 +69,23 @@ func (a *Analyzer) Analyze(_ context.Context, text []byte, r *proxy.Reading) *pr
 	base := sql.MySQLReading{ANSIQuotes: r.ANSIQuotes, NoBackslashes: !r.BackslashLiterals, Version: r.Version, MariaDB: r.MariaDB}
 	n := &rs.first
 	sql.NormaliseMySQL(n, text, base, a.limits)
-	facts := a.normalised(n)
+	s := looked{names: r.Names}
+	if a.catalog != nil {
+		s.catalog = a.catalog.Snapshot(ctx, r)
+		s.blind = s.catalog == nil
+	}
+	facts := a.normalised(n, &s)
+	if facts.Unsure && s.catalog != nil { // it names what was not there
+		a.catalog.Doubt(r)
+		if newer := a.catalog.Snapshot(ctx, r); newer != nil && newer.Number() != s.catalog.Number() {
+			s.catalog = newer
+			facts = a.normalised(n, &s)
+		}
+	}
 	if !n.Quotes && !n.Backslashes && !n.Versions || r.Certain && !changesReading(facts) {
 		return facts
 	}
-	return a.inOtherWays(rs, facts, text, base)
+	return a.inOtherWays(rs, facts, text, base, &s)
 }
 
 // changesReading reports whether one statement of a text may change how the server reads the
@@ -80,7 +95,7 @@ func changesReading(f *proxy.Facts) bool {
 }
 
 // inOtherWays reads text in every way in which it can be read, too.
-func (a *Analyzer) inOtherWays(rs *readings, facts *proxy.Facts, text []byte, base sql.MySQLReading) *proxy.Facts {
+func (a *Analyzer) inOtherWays(rs *readings, facts *proxy.Facts, text []byte, base sql.MySQLReading, s *looked) *proxy.Facts {
 	quotes, backslashes, versions := rs.first.Quotes, rs.first.Backslashes, rs.first.Versions
 	for way := 1; way < 8; way++ {
 		r := base
@@ -100,7 +115,7 @@ func (a *Analyzer) inOtherWays(rs *readings, facts *proxy.Facts, text []byte, ba
 		sql.NormaliseMySQL(n, text, r, a.limits)
 		// One reading may show what the other hid in a literal or a comment.
 		quotes, backslashes, versions = quotes || n.Quotes, backslashes || n.Backslashes, versions || n.Versions
-		other := a.normalised(n)
+		other := a.normalised(n, s)
 		if other != facts {
 			facts = a.both(facts, other)
 		}
@@ -111,7 +126,8 @@ func (a *Analyzer) inOtherWays(rs *readings, facts *proxy.Facts, text []byte, ba
 // both is what a text does that is read as one or the other.
 func (a *Analyzer) both(x, y *proxy.Facts) *proxy.Facts {
 	f := *x
-	f.Parts = nil
+	f.Parts, f.Columns, f.Unsure = nil, nil, x.Unsure || y.Unsure
+	f.Renames = append(f.Renames[:len(f.Renames):len(f.Renames)], y.Renames...)
 	f.Effects |= y.Effects
 	f.Unfiltered |= y.Unfiltered
 	f.Relations = append(f.Relations[:len(f.Relations):len(f.Relations)], y.Relations...)
@@ -128,16 +144,20 @@ func (a *Analyzer) both(x, y *proxy.Facts) *proxy.Facts {
 }
 
 // normalised answers from the cache, or parses.
-func (a *Analyzer) normalised(n *sql.MySQLText) *proxy.Facts {
+func (a *Analyzer) normalised(n *sql.MySQLText, s *looked) *proxy.Facts {
 	if n.Problem != "" {
 		return proxy.UnknownFacts(n.Problem)
 	}
-	if len(n.Text) > maxKey {
-		facts, _ := a.parse(n)
+	text := len(n.Text)
+	// No normalised text begins with a byte below 3, nor has one.
+	key, shared := s.appendKey(n.Text)
+	n.Text = key[:text]
+	if len(key) > maxKey || !shared {
+		facts, _ := a.parse(n, s)
 		return facts
 	}
-	facts := a.cache.Get(n.Text, func() *proxy.Facts {
-		facts, literals := a.parse(n)
+	facts := a.cache.Get(key, func() *proxy.Facts {
+		facts, literals := a.parse(n, s)
 		if literals {
 			return exact
 		}
@@ -147,19 +167,19 @@ func (a *Analyzer) normalised(n *sql.MySQLText) *proxy.Facts {
 		return facts
 	}
 	if len(n.Clean) > maxKey {
-		facts, _ := a.parse(n)
+		facts, _ := a.parse(n, s)
 		return facts
 	}
-	// No normalised text begins with a zero byte.
-	key := append(append(make([]byte, 0, 1+len(n.Clean)), 0), n.Clean...)
-	return a.cache.Get(key, func() *proxy.Facts {
-		facts, _ := a.parse(n)
+	exactly := append(append(make([]byte, 0, 64+len(n.Clean)), 0), n.Clean...)
+	exactly, _ = s.appendKey(exactly)
+	return a.cache.Get(exactly, func() *proxy.Facts {
+		facts, _ := a.parse(n, s)
 		return facts
 	})
 }
 
 // parse returns what text does, and whether its literals have a say in it.
-func (a *Analyzer) parse(n *sql.MySQLText) (facts *proxy.Facts, literals bool) {
+func (a *Analyzer) parse(n *sql.MySQLText, names *looked) (facts *proxy.Facts, literals bool) {
 	a.parsers <- struct{}{}
 	defer func() { <-a.parsers }()
 	defer func() {
@@ -174,6 +194,11 @@ func (a *Analyzer) parse(n *sql.MySQLText) (facts *proxy.Facts, literals bool) {
 	p := parser.New()
 	p.SetMariaDB(true) // more is known then
 	stmts, _, err := p.ParseSQL(string(n.Clean))
+	if err != nil && n.Statements == 1 {
+		if change, query := returning(p, n.Clean); change != nil {
+			return changeReturning(change, query, names), true
+		}
+	}
 	if err != nil {
 		return unknown(n, "it does not parse"), true
 	}
@@ -189,6 +214,7 @@ func (a *Analyzer) parse(n *sql.MySQLText) (facts *proxy.Facts, literals bool) {
 	for i, s := range stmts {
 		var matter bool
 		parts[i], matter = statement(s)
+		names.resolve(parts[i], s)
 		literals = literals || matter
 	}
 	if len(parts) == 1 {
@@ -225,6 +251,10 @@ func sum(parts []*proxy.Facts) *proxy.Facts {
 		all.Limited = all.Limited && p.Limited
 		all.Rows = all.Rows || p.Rows
 		all.ColumnsKnown = all.ColumnsKnown && p.ColumnsKnown && !p.Rows
+		all.Unsure = all.Unsure || p.Unsure
+		all.Renames = append(all.Renames, p.Renames...)
+		all.Uses = append(all.Uses, p.Uses...)
+		all.Writes = append(all.Writes, p.Writes...)
 		if all.Unknown == "" {
 			all.Unknown = p.Unknown
 		}

@@ -223,7 +223,7 @@ func TestLimits(t *testing.T) {
 		"long": strings.Repeat(" ", 2<<20), "parentheses": "SELECT " + strings.Repeat("(", 100000) + "1" + strings.Repeat(")", 100000),
 		"subqueries": strings.Repeat("SELECT * FROM (", 5000) + "t", "not": "SELECT " + strings.Repeat("NOT ", 150000) + "1", "minus": "SELECT " + strings.Repeat("- ", 150000) + "1",
 		"case": "SELECT " + strings.Repeat("CASE WHEN ", 5000) + "1", "begin": strings.Repeat("BEGIN ", 150000), "explain": strings.Repeat("EXPLAIN ", 150000) + "SELECT 1",
-		"words": strings.Repeat("a ", 300000), "NUL": "SELECT 1\x00", "encoding": "SELECT '\xff'", "quote": "SELECT 'a", "name": "SELECT `a", "comment": "SELECT 1 /* a", "executable": "SELECT 1 /*! + 1",
+		"words": strings.Repeat("a ", 300000), "NUL": "SELECT 1\x00", "encoding": "SELECT `\xff`", "quote": "SELECT 'a", "name": "SELECT `a", "comment": "SELECT 1 /* a", "executable": "SELECT 1 /*! + 1",
 		"nested executable": "/*! /*! 1 */ */", "backslash": "SELECT \\x",
 	} {
 		f := analyze(text)
@@ -264,7 +264,51 @@ func BenchmarkAnalyze(b *testing.B) {
 		n := &sql.MySQLText{}
 		sql.NormaliseMySQL(n, []byte("SELECT balance FROM accounts WHERE id = 4711"), sql.MySQLReading{}, sql.Limits{}.WithDefaults())
 		for b.Loop() {
-			analyzer.parse(n)
+			analyzer.parse(n, &looked{})
 		}
 	})
+}
+
+// Bytes that clients write into strings, and long ones, keep nothing else from being read.
+func TestBytesInStrings(t *testing.T) {
+	a := New(Config{})
+	r := &proxy.Reading{Dialect: Dialect, BackslashLiterals: true, Certain: true, Version: 101106, MariaDB: true}
+	for _, c := range []struct {
+		text string
+		want proxy.Effects
+	}{
+		{"INSERT INTO t VALUES (_binary'\xff\xfe\\'\xe4\xb8')", proxy.EffectInsert},
+		{"INSERT INTO t VALUES ('" + strings.Repeat("x", 5<<20) + "', 'y')", proxy.EffectInsert},
+		{"INSERT INTO t VALUES ('" + strings.Repeat("\\'", 5<<10) + "'); DELETE FROM u", proxy.EffectInsert | proxy.EffectDelete},
+		{"INSERT INTO t VALUES ('" + strings.Repeat("\xff", 5<<20) + "'); DELETE FROM u", proxy.EffectInsert | proxy.EffectDelete},
+		{"INSERT INTO t VALUES ('" + strings.Repeat("ä", 5<<10) + "'); DELETE FROM u", proxy.EffectInsert | proxy.EffectDelete},
+		{"SELECT '\xe4'; DELETE FROM u", proxy.EffectRead | proxy.EffectDelete},
+		{"SELECT a\xe4 FROM t", proxy.EffectUnknown},
+		{"SELECT 1 /* \xe4 */", proxy.EffectUnknown},
+		{"SELECT " + strings.Repeat("1 + ", 1<<19) + "1", proxy.EffectUnknown},
+	} {
+		f := a.Analyze(context.Background(), []byte(c.text), r)
+		got := f.Effects
+		if c.text[:8] == "SELECT '" {
+			got |= proxy.EffectRead
+		}
+		require.Equal(t, c.want, got, "%.60q: %s", c.text, f.Unknown)
+	}
+}
+
+// What a change returns counts with what it changes.
+func TestReturning(t *testing.T) {
+	for text, want := range map[string]proxy.Effects{
+		"INSERT INTO t (a) VALUES (1) RETURNING a":                 proxy.EffectInsert | proxy.EffectRead,
+		"DELETE FROM t WHERE a = 1 RETURNING a, load_file('/etc')": proxy.EffectDelete | proxy.EffectRead | proxy.EffectOutside,
+		"REPLACE INTO t VALUES (1) RETURNING (SELECT f(1))":        proxy.EffectInsert | proxy.EffectDelete | proxy.EffectRead | proxy.EffectCall,
+		"INSERT INTO t VALUES (1) RETURNING a FROM u":              proxy.EffectUnknown,
+		"INSERT INTO t VALUES (1) RETURNING a WHERE 1":             proxy.EffectUnknown,
+		"INSERT INTO t VALUES (1) RETURNING a INTO OUTFILE '/x'":   proxy.EffectUnknown,
+		"UPDATE t SET a = 1 RETURNING a":                           proxy.EffectUnknown,
+		"INSERT INTO t VALUES (1) RETURNING a; DROP TABLE t":       proxy.EffectUnknown,
+	} {
+		require.Equal(t, want, analyze(text).Effects, text)
+	}
+	require.True(t, analyze("DELETE FROM t RETURNING a").Unfiltered.Has(proxy.EffectDelete))
 }

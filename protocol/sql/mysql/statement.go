@@ -187,6 +187,7 @@ func (v *visitor) session(n ast.StmtNode) bool {
 		v.facts.Rows = true
 		v.add(proxy.EffectExecute)
 		v.unknown("EXECUTE runs a statement that was prepared before")
+		v.facts.Unsure = true // whose text may have come from anywhere
 		v.children(n)
 	case *ast.DeallocateStmt:
 		v.add(proxy.EffectPrepare)
