@@ -160,6 +160,8 @@ type follower struct {
 	begun    bool
 	sessions map[string]shownSession
 	requests map[string]int64
+	// called is what the look before has known of people on call, and asked what this one knows.
+	called, asked map[string]calledAt
 }
 
 // shownSession is what of a session changes.
@@ -215,7 +217,7 @@ func (l *follower) changedRequests() (out LiveRequests) {
 	c.permitted = l.permits(Review)
 	now := make(map[string]int64)
 	desk.Each(func(r *review.Request, version int64) {
-		if !l.handler.lists(&c, r) {
+		if !l.sees(&c, r, version) {
 			return
 		}
 		now[r.ID] = version
@@ -224,8 +226,34 @@ func (l *follower) changedRequests() (out LiveRequests) {
 		}
 	})
 	out.Gone = gone(l.requests, now)
-	l.requests = now
+	l.requests, l.called, l.asked = now, l.asked, nil // of requests that are gone nothing is kept
 	return out
+}
+
+// calledEvery is how often it is asked who is on call, for one who looks on.
+const calledEvery = 30 * time.Second
+
+// calledAt is what was known of somebody who may be on call.
+type calledAt struct {
+	version int64
+	at      time.Time
+	sees    bool
+}
+
+// sees reports whether the caller may know of a request now. Whether she is on call is asked elsewhere, and not with every look.
+func (l *follower) sees(c *call, r *review.Request, version int64) bool {
+	if c.permitted || c.owns(r.Requester, r.For) || r.ApproverOf(review.OnCall(c.who, nil)) {
+		return true
+	}
+	was, ok := l.called[r.ID]
+	if !ok || was.version != version || time.Since(was.at) > calledEvery {
+		was = calledAt{version, time.Now(), l.handler.lists(c, r)}
+	}
+	if l.asked == nil {
+		l.asked = make(map[string]calledAt)
+	}
+	l.asked[r.ID] = was
+	return was.sees
 }
 
 func gone[V any](was, is map[string]V) (ids []string) {

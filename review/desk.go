@@ -343,22 +343,18 @@ func (d *Desk) History(ctx context.Context, limit int, which func(*Request) bool
 	return list[max(0, len(list)-limit):], nil
 }
 
-// Each calls f with the requests that wait or are approved, and with the version of each, which another one takes the place of
-// with every change. r is a copy.
+// Each calls f with the requests that wait or are approved, as they are now, and with the version of each, which another one takes the
+// place of with every change. f may ask the desk.
 func (d *Desk) Each(f func(r *Request, version int64)) {
-	type open struct {
-		request Request
-		version int64
-	}
-	var list []open
 	d.mu.Lock()
+	all := make([]known, 0, len(d.known))
 	for _, k := range d.known {
 		if !k.request.over() {
-			list = append(list, open{k.request.clone(), k.version})
+			all = append(all, known{request: k.request.clone(), version: k.version})
 		}
 	}
 	d.mu.Unlock()
-	for i := range list {
-		f(&list[i].request, list[i].version)
+	for i := range all {
+		f(&all[i].request, all[i].version)
 	}
 }
