@@ -233,6 +233,7 @@ func TestSettleBreakGlass(t *testing.T) {
 	d := openDesk(t, store.NewMemory(), everybody())
 	d.remembering("one")
 	r := d.offline(t)
+	never := func(string, uint64) bool { return false }
 	require.NoError(t, d.Settle(t.Context(), []proxy.RequestNote{{ID: r.ID, State: BreakGlass, Mark: "m1"}}, never))
 	require.Empty(t, d.notes)
 	require.NoError(t, d.Settle(t.Context(), []proxy.RequestNote{{ID: "another", State: BreakGlass, Mark: "m2"}}, never))
