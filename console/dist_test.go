@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -62,18 +64,33 @@ func TestTypes(t *testing.T) {
 	require.NoError(t, err, "%s", text)
 }
 
+// static are the files that a script cannot do without.
+var static = regexp.MustCompile(`(?:from|import)"\./([^"]+)"`)
+
 // TestBudget: what a page begins with is small, and so is all of it.
 func TestBudget(t *testing.T) {
 	all, first := int64(0), int64(0)
 	files, err := os.ReadDir("dist")
 	require.NoError(t, err)
+	var begin []string
 	for _, e := range files {
 		info, err := e.Info()
 		require.NoError(t, err)
 		all += info.Size()
-		for _, name := range []string{"app-", "chunk-", "home-"} {
-			if strings.HasPrefix(e.Name(), name) && strings.HasSuffix(e.Name(), ".gz") {
-				first += info.Size()
+		if name := e.Name(); strings.HasPrefix(name, "app-") && !strings.HasSuffix(name, ".gz") || strings.HasPrefix(name, "home-") && strings.HasSuffix(name, ".js") {
+			begin = append(begin, name)
+		}
+	}
+	require.Len(t, begin, 3)
+	for i := 0; i < len(begin); i++ {
+		info, err := os.Stat(filepath.Join("dist", begin[i]+".gz"))
+		require.NoError(t, err)
+		first += info.Size()
+		text, err := os.ReadFile(filepath.Join("dist", begin[i]))
+		require.NoError(t, err)
+		for _, m := range static.FindAllStringSubmatch(string(text), -1) {
+			if !slices.Contains(begin, m[1]) {
+				begin = append(begin, m[1])
 			}
 		}
 	}

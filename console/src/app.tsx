@@ -22,6 +22,9 @@ const pages: [string, Load][] = [
   ["/requests/:id", () => import("./pages/request")],
   ["/sessions", () => import("./pages/sessions")],
   ["/sessions/:id", () => import("./pages/session")],
+  ["/connections/:name/sql", () => import("./pages/sql")],
+  ["/sessions/:id/replay", () => import("./pages/replay")],
+  ["/terminal", () => import("./pages/terminal")],
 ];
 
 const missing: Load = () => import("./pages/missing");

@@ -1,1 +1,0 @@
-import{a,b,c}from"./chunk-JGUP7VUG.js";import"./chunk-BWEE73NW.js";import"./chunk-JCHLYLYD.js";import"./chunk-H3EI7R5E.js";import"./chunk-GRNQXE6B.js";import"./chunk-4OGBYVYA.js";import"./chunk-QR4RPNKZ.js";export{b as AccessOf,c as default,a as grantOf};

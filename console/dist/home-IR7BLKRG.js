@@ -1,1 +1,0 @@
-import{a,b}from"./chunk-SUSMA62Y.js";import"./chunk-33EZVQKW.js";import"./chunk-6ZRMWC6J.js";import"./chunk-JCHLYLYD.js";import"./chunk-GRNQXE6B.js";import"./chunk-4OGBYVYA.js";import"./chunk-QR4RPNKZ.js";export{b as Deny,a as default};
