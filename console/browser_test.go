@@ -1,8 +1,11 @@
 package console_test
 
 import (
+	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/sallyport/sallyport/internal/browsertest"
 )
@@ -19,6 +22,13 @@ var pages = []struct{ name, path, user, role, sees string }{
 	{"request-statement", "/requests?q=update", "olga", "link", "orders"},
 	{"sessions", "/sessions", "ada", "any", "ended"},
 	{"session", "/sessions?state=past", "ada", "any", "ended"},
+	{"tokens", "/tokens", "ada", "button", "New token"},
+	{"users", "/users", "ada", "button", "alice"},
+	{"groups", "/users?view=groups", "ada", "any", "dev"},
+	{"user", "/users?user=alice", "ada", "button", "Disable"},
+	{"configuration", "/configuration", "ada", "button", "readers"},
+	{"object", "/configuration?kind=access&name=readers", "ada", "any", "changed there"},
+	{"audit", "/audit", "ada", "any", "admin.list"},
 	{"missing", "/nothing/here", "alice", "heading", "Nothing here"},
 }
 
@@ -66,4 +76,244 @@ func look(b *browsertest.Browser, name string) {
 	b.Size(640, 400, 2) // 1280 by 800 at 200 %
 	b.Narrow(name + ", 200 %")
 	b.Size(1280, 800, 1)
+}
+
+// TestApproveInBrowser: what somebody asks for in her browser another one approves in hers, less of it, and it opens the session; a
+// held statement runs once it is approved by a key; what has changed meanwhile is not decided.
+func TestApproveInBrowser(t *testing.T) {
+	h := open(t, "")
+	alice, olga := h.browser(t, "alice"), h.browser(t, "olga")
+
+	alice.Go(h.url + "/connections/vm1")
+	alice.Has("button", "Ask")
+	alice.Fill("Reason", "because")
+	alice.Sees("It does not yet")
+	alice.Fill("Reason", "INC-4711 disk full")
+	alice.Click("button", "Ask")
+	alice.Sees("It waits for somebody of ops")
+
+	olga.Sees("INC-4711 disk full") // she did nothing for it
+	olga.Sees("One request waits for you")
+	olga.Click("link", "Details")
+	olga.Click("any", "Grant less than is asked for")
+	olga.Eval(`(() => { const s = document.querySelector("#narrow-for"); s.value = "900"; s.dispatchEvent(new Event("change", {bubbles: true})); return true; })()`)
+	olga.Click("button", "Approve less")
+	olga.Sees("alice may connect, exec, shell at vm1 until")
+	alice.Sees("alice may connect, exec, shell at vm1 until")
+	alice.Sees("14 min") // of the hour that she has asked for
+	alice.Go(h.url + "/")
+	alice.Sees("Your access for a time")
+	alice.Has("button", "End")
+
+	olga.Go(h.url + "/")
+	answer := h.held(t, "alice", "UPDATE customers SET email = 'x' WHERE id = 7")
+	olga.Sees("UPDATE customers")
+	olga.Press("ja")
+	olga.Sees("in 5 seconds")
+	olga.Press("u")
+	olga.Sees("Nothing was sent")
+	olga.SeesNot("approving in a moment")
+	olga.Press("a")
+	if err := answer(); err != nil {
+		t.Fatal(err)
+	}
+	olga.Sees("Nothing to decide")
+
+	answer = h.held(t, "alice", "DELETE FROM customers WHERE id = 8")
+	olga.Sees("DELETE FROM customers")
+	olga.Press("d")
+	olga.Has("field", "Why not")
+	olga.Type("not on a friday")
+	olga.Press("\r")
+	if err := answer(); err == nil || !strings.Contains(err.Error(), "not on a friday") {
+		t.Fatal(err)
+	}
+}
+
+// TestTwoTabs: two tabs of one person make one vote.
+func TestTwoTabs(t *testing.T) {
+	h := open(t, "")
+	id := h.as(t, "alice").asks("reports", "monthly figures")
+	one, two := h.browser(t, "olga"), h.browser(t, "olga")
+	for _, b := range []*browsertest.Browser{one, two} {
+		b.Go(h.url + "/requests/" + id)
+		b.Has("button", "Approve")
+	}
+	one.Click("button", "Approve")
+	one.Sees("1 of 1")
+	two.SeesNot("Your decision") // it knows
+	var r struct {
+		State  string
+		Access struct{ Votes []any }
+	}
+	h.as(t, "olga").ask("GET", "/v1/requests/"+id, nil, &r)
+	if r.State != "pending" || len(r.Access.Votes) != 1 {
+		t.Fatal(r)
+	}
+}
+
+// TestRevoked: open pages of somebody who is disabled show nothing more, and neither does what the browser has kept of them.
+func TestRevoked(t *testing.T) {
+	h := open(t, "")
+	h.seed(t)
+	b := h.browser(t, "olga")
+	b.Go(h.url + "/requests")
+	b.Has("link", "vm1")
+	h.as(t, "ada").ask("POST", "/v1/user/disable", map[string]string{"subject": "olga", "reason": "left"}, nil)
+	b.Has("heading", "Sign in")
+	b.Sees("Your login has ended")
+	b.SeesNot("alice")
+	b.Eval("history.back(); true")
+	b.Has("heading", "Sign in")
+}
+
+// TestSignOut: after she has signed out nothing of what she saw is left, also when she goes back.
+func TestSignOut(t *testing.T) {
+	h := open(t, "")
+	b := h.browser(t, "alice")
+	b.Go(h.url + "/connections")
+	b.Has("link", "orders")
+	b.Click("button", "alice")
+	b.Click("button", "Sign out")
+	b.Has("heading", "Sign in")
+	b.Eval("history.back(); true")
+	b.Has("heading", "Sign in")
+	b.SeesNot("orders")
+}
+
+// TestKeyboard: everything between asking and approving works without a mouse.
+func TestKeyboard(t *testing.T) {
+	h := open(t, "")
+	b := h.browser(t, "alice")
+	b.Press("/")
+	b.Has("dialog", "Go to")
+	b.Type("reports")
+	b.Has("option", "reports")
+	b.Press("\r")
+	b.Has("heading", "reports")
+	for range 60 { // to the reason, as anybody gets there
+		b.Press("\t")
+		if browsertest.Eval[string](b, "document.activeElement.id") == "ask-reason" {
+			break
+		}
+	}
+	b.Type("monthly figures")
+	for range 10 {
+		b.Press("\t")
+		if strings.TrimSpace(browsertest.Eval[string](b, "document.activeElement.textContent")) == "Ask" {
+			break
+		}
+	}
+	b.Press("\r")
+	b.Sees("It waits for")
+	b.Press("gc")
+	b.Has("heading", "Connections")
+	b.Press("?")
+	b.Has("dialog", "Keys")
+	b.Sees("approve the request of the row")
+	b.Accessible("keys")
+	b.Press(kb.Escape)
+	b.Until("the end of the dialog", `!document.querySelector("dialog[open]")`)
+	b.Press("gh")
+	b.Has("heading", "Home")
+
+	olga := h.browser(t, "olga")
+	olga.Sees("monthly figures")
+	olga.Press("jo")
+	olga.Has("button", "Approve")
+	olga.Press("a")
+	olga.Sees("Your approval counts")
+}
+
+// hostile are texts that become something else where they are not shown as text.
+var hostile = []string{
+	`<img src=x onerror=window.pwned=1>`, `"><script>window.pwned=1</script>`, `'-window.pwned=1-'`, `javascript:window.pwned=1`, `<svg/onload=window.pwned=1>`,
+	`{{constructor.constructor('window.pwned=1')()}}`, `</textarea><script>window.pwned=1</script>`, "a\u202egnp.exe\u2066b\u200bc", "<iframe srcdoc='<script>parent.pwned=1</script>'>",
+}
+
+// TestHostile: what people write is text on every page that shows it.
+func TestHostile(t *testing.T) {
+	h := open(t, "")
+	alice := h.as(t, "alice")
+	all := strings.Join(hostile, " ")
+	c := h.psql(t, "alice", "orders")
+	_, _ = c.Exec(t.Context(), "SELECT '"+strings.ReplaceAll(all, "'", "''")+"'").ReadAll()
+	if err := c.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	id := alice.asks("vm1", "INC-1 "+all)
+	h.held(t, "alice", "DELETE FROM customers WHERE name = '"+strings.ReplaceAll(all, "'", "''")+"'")
+	b := h.browser(t, "olga")
+	safe := func(path, sees string) {
+		t.Helper()
+		if path != "" {
+			b.Go(h.url + path)
+		}
+		b.Sees(sees)
+		if browsertest.Eval[bool](b, "!!window.pwned || document.querySelectorAll('#app script, #app iframe, #app img').length > 0") {
+			t.Errorf("%s runs what somebody has written", path)
+		}
+		if browsertest.Eval[bool](b, `/[\u202a-\u202e\u2066-\u2069\u200b]/.test(document.body.innerText)`) {
+			t.Errorf("%s shows signs that turn text around", path)
+		}
+		for _, c := range b.Complaints() {
+			t.Errorf("%s: %s", path, c)
+		}
+	}
+	safe("/", "onerror=window.pwned=1")
+	safe("/requests", "INC-1")
+	safe("/requests/"+id, "onerror=window.pwned=1")
+	b.Go(h.url + "/requests?q=delete")
+	b.Has("link", "orders")
+	b.Press("jo")
+	safe("", "What exactly")
+	safe("/sessions?q="+url.QueryEscape(`user:"`+hostile[0]+`"`), "No session fits")
+	safe("/connections?q="+url.QueryEscape(all), "Connections")
+	safe("/connections/"+url.PathEscape(hostile[0]), "No such connection")
+	safe("/sessions/"+url.PathEscape(hostile[1]), "No such session")
+	safe("/"+url.PathEscape(hostile[4]), "Nothing here")
+	ada := h.browser(t, "ada")
+	b = ada
+	b.Go(h.url + "/sessions?state=past")
+	b.Has("any", "ended")
+	b.Press("jo")
+	b.Sees("SELECT '<img")
+	b.Press("jjo")
+	safe("", "Operation")
+}
+
+// TestAdminister: an administrator assigns groups and ends logins by pages; a token is shown once; what was done is found by its page.
+func TestAdminister(t *testing.T) {
+	h := open(t, "")
+	h.as(t, "eve")
+	b := h.browser(t, "ada")
+	b.Go(h.url + "/users?user=eve")
+	b.Fill("Assigned groups", "local:guests")
+	b.Fill("Reason", "ticket 7")
+	b.Click("button", "Assign groups")
+	b.Sees("Groups assigned")
+	b.Go(h.url + "/users?view=groups")
+	b.Has("any", "local:guests")
+	b.Go(h.url + "/users?user=ada")
+	b.Sees("This is you")
+
+	b.Go(h.url + "/tokens")
+	b.Click("button", "New token")
+	b.Fill("Label", "nightly job")
+	b.Fill("Resources", "orders")
+	b.Click("button", "Make it")
+	b.Sees("sp_")
+	b.Click("button", "Done")
+	b.Has("any", "nightly job")
+	b.SeesNot("sp_")
+	b.Click("button", "Revoke nightly job")
+	b.Has("dialog", "Revoke nightly job")
+	b.Click("button", "Revoke")
+	b.Sees("There is no access token")
+
+	b.Go(h.url + "/audit?type=admin&q=" + url.QueryEscape(`"ticket 7"`))
+	b.Has("any", "admin.user")
+	b.Press("jo")
+	b.Has("dialog", "admin.user")
+	b.Sees("eve")
 }

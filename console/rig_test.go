@@ -73,7 +73,7 @@ guardrails:
   - {name: changes, hold: {effects: [update, delete]}, approvers: [ops], for: 15m, message: changes of the shop are looked at by another}
 control:
   - {groups: [ops], allow: [list, review]}
-  - {groups: [admins], allow: [list, kill, watch, review, users, configure]}
+  - {groups: [admins], allow: [list, kill, watch, review, users, configure, audit]}
 %s`, l.Addr().String(), h.url, q, server.Address(), database, more)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "sallyport.yaml")

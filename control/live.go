@@ -66,10 +66,8 @@ func (h *Handler) live(c *call) error {
 		return err
 	}
 	defer leave()
-	for _, what := range []string{audit.AdminList, audit.AdminRequests} {
-		if err := h.record(audit.Action{Type: what, By: c.who, Reason: "as they change", Remote: c.RemoteAddr}); err != nil {
-			return err
-		}
+	if err := h.record(audit.Action{Type: audit.AdminList, By: c.who, Reason: "sessions and requests, as they change", Remote: c.RemoteAddr}); err != nil {
+		return err
 	}
 	out := &events{w: c.w, control: http.NewResponseController(c.w)}
 	c.w.Header().Set("Content-Type", "text/event-stream")

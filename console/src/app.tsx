@@ -25,6 +25,10 @@ const pages: [string, Load][] = [
   ["/connections/:name/sql", () => import("./pages/sql")],
   ["/sessions/:id/replay", () => import("./pages/replay")],
   ["/terminal", () => import("./pages/terminal")],
+  ["/tokens", () => import("./pages/tokens")],
+  ["/users", () => import("./pages/users")],
+  ["/configuration", () => import("./pages/objects")],
+  ["/audit", () => import("./pages/audit")],
 ];
 
 const missing: Load = () => import("./pages/missing");

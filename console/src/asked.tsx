@@ -9,8 +9,14 @@ export function Asked({ of: r }: { of: Request }) {
   return <code class="one-line">{visible(r.text.replace(/\s+/g, " "))}</code>;
 }
 
+/** How many people of which groups. */
+export function people(groups: string[], need = 1): string {
+  const of = groups.map((g) => (g === "*" ? "everybody else" : g)).join(" or ");
+  return need > 1 ? `${need} of ${of}` : `somebody of ${of}`;
+}
+
 /** Who has to approve, in words. */
 export function approvers(r: Request): string {
-  if (r.access) return r.access.stages.map((s: Stage) => `${s.need || 1} of ${s.approvers.map((g) => (g === "*" ? "everybody else" : g)).join(" or ")}`).join(", then ");
-  return (r.approvers ?? []).map((list) => "1 of " + list.map((g) => (g === "*" ? "everybody else" : g)).join(" or ")).join(", and ");
+  if (r.access) return r.access.stages.map((s: Stage) => people(s.approvers, s.need)).join(", then ");
+  return (r.approvers ?? []).map((list) => people(list, 1)).join(", and ");
 }

@@ -77,12 +77,9 @@ export interface Recording {
 export interface Event { t: string; type: string; [key: string]: unknown }
 export interface Events { events: Event[]; more?: boolean; counts: number[]; from: string; to: string }
 
-export interface Link { kind: string; name: string }
-export interface ConfigObject { kind: string; name: string; origin?: string; file?: string; line?: number; [key: string]: unknown }
-
 export interface User { subject: string; name?: string; given?: string[]; groups?: string[]; disabled?: boolean; seen?: string }
 export interface Group { name: string; members: string[] }
 export interface Token {
-  id: string; label: string; subject: string; scopes?: { actions?: string[]; resources?: string[] }[];
-  created?: string; expires?: string; used?: string;
+  id: string; label: string; subject: string; user: string; scopes?: { actions?: string[]; resources?: string[] | Record<string, string> }[];
+  created?: string; expires?: string; last_used?: string;
 }

@@ -13,6 +13,6 @@
   };
   const seen = (e) => e.getClientRects().length > 0 && getComputedStyle(e).visibility !== "hidden";
   const open = document.querySelector("dialog[open]");
-  const all = [...(open ?? document).querySelectorAll(selectors[role] ?? role)].filter(seen);
+  const all = [...(role === "dialog" ? document : open ?? document).querySelectorAll(selectors[role] ?? role)].filter(seen);
   return all.find((e) => called(e) === name) ?? all.find((e) => called(e).includes(name)) ?? null;
 }

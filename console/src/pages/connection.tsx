@@ -1,5 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import { at, get, post } from "../api";
+import { people } from "../asked";
 import { sessions } from "../live";
 import { failed, found, load, native, own, resources, shell } from "../resources";
 import { go, query, setQuery } from "../router";
@@ -97,7 +98,7 @@ function AskPanel({ of: r }: { of: Resource }) {
       <Field id="ask-reason" label="Reason" hint={t.reason ? <>It must have <code>{t.reason}</code>.{reason && !fits ? " It does not yet." : ""}</> : "Who decides reads it."}>
         <textarea id="ask-reason" required maxLength={1000} rows={2} aria-describedby="ask-reason-hint" value={reason} onInput={(e) => setReason(e.currentTarget.value)} /></Field>
       <details><summary>Begin later</summary><Field id="ask-from" label="From"><input id="ask-from" type="datetime-local" value={from} onInput={(e) => setFrom(e.currentTarget.value)} /></Field></details>
-      <div><p class="strong">Who is asked</p><ol class="who-is-asked">{t.stages.map((s, i) => <li key={i}>{s.need || 1} of {s.approvers.map((g) => (g === "*" ? "everybody else" : g)).join(" or ")}</li>)}</ol></div>
+      <div><p class="strong">Who is asked</p><ol class="who-is-asked">{t.stages.map((s, i) => <li key={i}>{people(s.approvers, s.need)}</li>)}</ol></div>
       {doing.problem && <Problem of={doing.problem} />}
       <div class="buttons"><button type="submit" class="primary" disabled={doing.busy || !actions.length || !reason.trim() || !fits}><Icon name="send" />Ask</button>
         {query.value.get("ask") === "1" && !r.request && <button type="button" class="quiet" onClick={() => setQuery({ ask: null })}>Cancel</button>}</div>

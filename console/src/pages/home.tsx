@@ -41,7 +41,7 @@ export default function Home() {
             <section class="panel" aria-label="What you have asked for">
               <header><Icon name="send" /><h2>What you have asked for</h2><A to="/requests?of=mine&past=1" class="end small">All</A></header>
               {asked.length ? <ul class="lines">{asked.map((r) => (
-                <li key={r.id}><RequestState of={r} /><A to={"/requests/" + r.id} class="grow cut"><Where of={r} /></A><Left until={r.state === "pending" ? r.deadline : r.use_by ?? r.deadline} from={r.created} /></li>
+                <li key={r.id}><RequestState of={r} /><A to={"/requests/" + r.id} class="grow cut"><Where of={r} /></A><Left until={r.state === "pending" ? r.deadline : r.use_by ?? r.deadline} from={r.created} word="" /></li>
               ))}</ul> : <Empty icon="send" title="You wait for nobody" />}
             </section>
             <section class="panel" aria-label="Your open sessions">
@@ -64,7 +64,7 @@ function Granted({ of: r }: { of: Request }) {
   return (
     <li>
       <A to={"/connections/" + encodeURIComponent(r.resource)} class="grow cut"><Where of={r} /><span class="dim small"> {g.actions.join(", ")}</span></A>
-      {later ? <State tone="off" icon="clock" word="begins later" /> : <Left until={g.until} from={g.from} />}
+      {later ? <State tone="off" icon="clock" word="begins later" /> : <Left until={g.until} from={g.from} word="" />}
       <button type="button" class="small" disabled={doing.busy} onClick={() => doing.run(async () => { await post(at`/v1/requests/${r.id}/cancel`, { reason: "not needed any more" }); say("Your access has ended."); })}>End</button>
       {doing.problem && <Problem of={doing.problem} />}
     </li>

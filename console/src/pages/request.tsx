@@ -34,7 +34,7 @@ function Review({ of: r, again }: { of: R; again: () => void }) {
   return (
     <>
       <A to="/requests" class="crumb"><Icon name="arrowLeft" size={14} />Requests</A>
-      <Head title={r.access ? <>{span(r.access.seconds * 1000)} of access at <bdi>{visible(r.resource)}</bdi></> : <>{visible(r.kind)} at <bdi>{visible(r.resource)}</bdi></>}
+      <Head title={r.access ? <>{span(r.access.seconds * 1000)} of access at <bdi>{visible(r.resource)}</bdi></> : <>{visible(r.kind[0].toUpperCase() + r.kind.slice(1))} at <bdi>{visible(r.resource)}</bdi></>}
         about={<><Who subject={r.requester} human={r.for} /> asked for it <Time at={r.created} /></>}>
         <RequestState of={r} />
       </Head>

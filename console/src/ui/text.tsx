@@ -53,7 +53,7 @@ export function Left({ until, from, word = "left" }: { until: string; from?: str
   return (
     <span class="left" title={`until ${date(end)} ${clock(end, true)}`}>
       {share !== null && <span class="gauge" data-low={share < 0.15 || undefined} aria-hidden="true"><span style={{ width: `${share * 100}%` }} /></span>}
-      <span class="num">{left > 0 ? `${span(left)} ${word}` : "over"}</span>
+      <span class="num">{left > 0 ? (span(left) + " " + word).trim() : "over"}</span>
     </span>
   );
 }

@@ -1,1 +1,0 @@
-import{a,b,c}from"./chunk-ASPN2G7S.js";import"./chunk-SO5AIWMI.js";import"./chunk-X6T6WA37.js";import"./chunk-YIH5VTIJ.js";import"./chunk-LH67UYN5.js";import"./chunk-D5RYM4Z5.js";import"./chunk-HE3SLAT7.js";export{b as AccessOf,c as default,a as grantOf};

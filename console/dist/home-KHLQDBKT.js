@@ -1,1 +1,0 @@
-import{a,b}from"./chunk-AF7W5NHC.js";import"./chunk-FCOJOXCT.js";import"./chunk-7KRUZVPT.js";import"./chunk-X6T6WA37.js";import"./chunk-LH67UYN5.js";import"./chunk-D5RYM4Z5.js";import"./chunk-HE3SLAT7.js";export{b as Deny,a as default};
