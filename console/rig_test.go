@@ -75,7 +75,13 @@ control:
   - {groups: [ops], allow: [list, review]}
   - {groups: [admins], allow: [list, kill, watch, review, users, configure, audit]}
 %s`, l.Addr().String(), h.url, q, server.Address(), database, more)
-	dir := t.TempDir()
+	h.serve(t, t.TempDir(), text)
+	return h
+}
+
+// serve runs the gateway of a config file in dir.
+func (h *house) serve(t *testing.T, dir, text string) {
+	t.Helper()
 	file := filepath.Join(dir, "sallyport.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 	f, err := gateway.Load(file, config.Options{})
@@ -94,7 +100,6 @@ control:
 	require.NoError(t, err)
 	h.pool = x509.NewCertPool()
 	require.True(t, h.pool.AppendCertsFromPEM(pem))
-	return h
 }
 
 // quiet is the gateway's log, which is shown where a test asks for it.
@@ -154,7 +159,7 @@ func (h *house) psql(t *testing.T, user, resource string) *pgconn.PgConn {
 
 // client asks without a browser.
 func (h *house) client() *http.Client {
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: h.pool}, ForceAttemptHTTP2: true}}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: h.pool}, ForceAttemptHTTP2: true, DisableKeepAlives: true}}
 }
 
 // caller is somebody who asks without a browser.

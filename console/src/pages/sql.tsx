@@ -108,6 +108,8 @@ function Transaction({ of: d }: { of: Desk }) {
 
 const quoted = (s: string) => (/^[a-z_][a-z0-9_$]*$/.test(s) ? s : '"' + s.replaceAll('"', '""') + '"');
 
+const system = new Set(["information_schema", "pg_catalog", "mysql", "performance_schema", "sys"]);
+
 /** What the session's account may use. */
 function Tree({ of: d, insert }: { of: Desk; insert: (text: string) => void }) {
   const [text, setText] = useState("");
@@ -115,7 +117,9 @@ function Tree({ of: d, insert }: { of: Desk; insert: (text: string) => void }) {
   const all = d.relations.value;
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   const shown = useMemo(() => (all ?? []).filter((r) => words.every((w) => (r.schema + "." + r.name).toLowerCase().includes(w))), [all, text]);
-  const most = shown.slice(0, 500);
+  // The server's own are looked at by name.
+  const own = words.length ? shown : shown.filter((r) => !system.has(r.schema));
+  const most = own.slice(0, 500);
   const toggle = (r: Relation) => {
     const key = r.schema + "\u0000" + r.name, next = new Set(open);
     if (next.has(key)) next.delete(key); else { next.add(key); d.lookAt(r.schema, r.name); }
@@ -145,7 +149,7 @@ function Tree({ of: d, insert }: { of: Desk; insert: (text: string) => void }) {
           );
         })}
       </ul>
-      {shown.length > most.length && <p class="small dim pad">And {(shown.length - most.length).toLocaleString("en")} more: find them by name.</p>}
+      {shown.length > most.length && <p class="small dim pad">And {(shown.length - most.length).toLocaleString("en")} more{own.length < shown.length && most.length === own.length ? " of the server's own" : ""}: find them by name.</p>}
     </nav>
   );
 }

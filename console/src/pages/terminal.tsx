@@ -27,9 +27,9 @@ export default function TerminalPage() {
     <div class="work">
       <h1 class="away" tabindex={-1}>{at_ ? `Terminal at ${visible(at_.resource)}` : "Terminals"}</h1>
       <div class="tabs">
-        <div role="tablist" aria-label="Open terminals" class="tablist">
+        <ul aria-label="Open terminals" class="tablist">
           {all.map((t) => <Tab key={t.key} of={t} current={t === at_} />)}
-        </div>
+        </ul>
         {machines.length > 0 && <label class="opener"><span class="away">Open another terminal</span>
           <select value="" aria-label="Open another terminal" onChange={(e) => { const n = e.currentTarget.value; e.currentTarget.value = ""; if (n) setQuery({ open: n }); }}>
             <option value="">+ Open</option>{machines.map((r) => <option key={r.name} value={r.name}>{r.name}</option>)}
@@ -48,13 +48,13 @@ export default function TerminalPage() {
 function Tab({ of: t, current }: { of: LiveTerminal; current: boolean }) {
   const state = t.state.value;
   return (
-    <span class="tab" data-on={current || undefined}>
-      <button type="button" role="tab" aria-selected={current} aria-controls="terminal" onClick={() => setQuery({ tab: t.key })}>
+    <li class="tab" data-on={current || undefined}>
+      <button type="button" aria-current={current ? "true" : undefined} onClick={() => setQuery({ tab: t.key })}>
         <Icon name={state === "ended" ? "circleSlash" : state === "lost" ? "triangleAlert" : "squareTerminal"} size={14} /><bdi>{visible(t.resource)}</bdi>{t.account && <span class="dim"> {visible(t.account)}</span>}
         <span class="away">{state}</span>
       </button>
       <button type="button" class="quiet icon-only" aria-label={`Close the terminal at ${t.resource}`} onClick={() => closeTerminal(t)}><Icon name="x" size={14} /></button>
-    </span>
+    </li>
   );
 }
 
@@ -102,7 +102,7 @@ function Shown({ of: t }: { of: LiveTerminal }) {
           <button type="submit" class="small">Next</button><button type="button" class="small" onClick={() => t.screen.search.findPrevious(finding)}>Previous</button>
         </form>
       )}
-      <div class="place" id="terminal" role="tabpanel" aria-label={`Terminal at ${t.resource}`} ref={place} />
+      <div class="place" ref={place} />
     </>
   );
 }

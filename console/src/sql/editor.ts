@@ -64,6 +64,16 @@ export class Editor {
         extensions: [
           EditorView.cspNonce.of(nonce), theme, syntaxHighlighting(style), lineNumbers(), history(), drawSelection(), indentOnInput(), bracketMatching(), closeBrackets(),
           autocompletion({ icons: false, maxRenderedOptions: 60 }), highlightActiveLine(), marked, placeholder("SELECT …"), EditorView.lineWrapping,
+          // A browser that types over a selection keeps its looks by styles of elements, which the page's policy blocks.
+          EditorView.domEventHandlers({
+            beforeinput(e, view) {
+              const s = view.state.selection.main, text = e.data;
+              if (e.inputType !== "insertText" || !text || s.empty || view.composing) return false;
+              const insert = () => view.state.update(view.state.replaceSelection(text), { userEvent: "input.type", scrollIntoView: true });
+              if (!view.state.facet(EditorView.inputHandler).some((h) => h(view, s.from, s.to, text, insert))) view.dispatch(insert());
+              return true;
+            },
+          }),
           EditorView.contentAttributes.of({ "aria-label": "Statement", spellcheck: "false", autocapitalize: "off" }),
           EditorView.updateListener.of((u) => { if (u.docChanged) does.change(u.state.doc.toString()); }),
           keymap.of([

@@ -26,14 +26,14 @@ export function Grid({ of: r, turn, columns: masked, resource }: { of: Result; t
   useEffect(() => { setTop(0); setAt([-1, 0]); if (box.current) box.current.scrollTop = 0; }, [r]);
   // Widths are those of the first rows, so that nothing moves while more come.
   const ready = r.rows.length > 0;
+  const hidden = new Map(masked.map((m) => [m.name, m]));
   const widths = useMemo(() => r.columns.map((c, i) => {
-    let n = c.name.length + c.type.length * 0.8 + 5;
+    let n = c.name.length + c.type.length * 0.8 + 4 + (hidden.has(c.name) ? 11 : 0);
     for (let j = 0; j < Math.min(60, r.rows.length); j++) n = Math.max(n, Math.min(44, short(r.rows[j][i]).length + 2));
     return Math.round(Math.max(64, n * 7.4));
-  }), [r, ready]);
+  }), [r, ready, masked]);
   const whole = widths.reduce((a, b) => a + b, 56);
   const first = Math.max(0, Math.floor(top / height) - 8), last = Math.min(r.rows.length, Math.ceil((top + seen) / height) + 8);
-  const hidden = new Map(masked.map((m) => [m.name, m]));
   void turn;
   const move = (rows: number, cells: number) => {
     const y = Math.max(0, Math.min(r.rows.length - 1, at[0] + rows)), x = Math.max(0, Math.min(r.columns.length - 1, at[1] + cells));

@@ -154,8 +154,8 @@ export class LiveTerminal {
     this.socket = null;
   }
 
-  /** drop loses the socket, as a network does; for tests. */
-  drop() { this.socket?.close(4000, "a test"); }
+  /** drop loses the socket, as when the network changes. */
+  drop() { if (this.state.value === "open") this.socket?.close(4000, "the network"); }
 
   close() {
     this.send({ type: "close" });
@@ -178,6 +178,9 @@ export function closeTerminal(t: LiveTerminal) {
   terminals.value = terminals.value.filter((x) => x !== t);
   t.close();
 }
+
+// A machine that wakes up, or whose network is another one, finds out late that its sockets are dead.
+addEventListener("online", () => { for (const t of terminals.value) t.drop(); });
 
 // Who leaves the page is asked when terminals are open: they end with it.
 addEventListener("beforeunload", (e) => { if (terminals.value.some((t) => t.state.value !== "ended")) e.preventDefault(); });
