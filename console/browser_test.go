@@ -1,12 +1,16 @@
 package console_test
 
 import (
+	"fmt"
+	"net"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/sallyport/sallyport/identity/identitytest"
 	"github.com/sallyport/sallyport/internal/browsertest"
 )
 
@@ -22,6 +26,7 @@ var pages = []struct{ name, path, user, role, sees string }{
 	{"request-statement", "/requests?q=update", "olga", "link", "orders"},
 	{"sessions", "/sessions", "ada", "any", "ended"},
 	{"session", "/sessions?state=past", "ada", "any", "ended"},
+	{"you", "/you", "ada", "button", "Set it up"},
 	{"tokens", "/tokens", "ada", "button", "New token"},
 	{"users", "/users", "ada", "button", "alice"},
 	{"groups", "/users?view=groups", "ada", "any", "dev"},
@@ -316,4 +321,114 @@ func TestAdminister(t *testing.T) {
 	b.Press("jo")
 	b.Has("dialog", "admin.user")
 	b.Sees("eve")
+}
+
+// TestProvider: somebody of an identity provider signs in there and comes back to where she was going.
+func TestProvider(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	dev := identitytest.StartProvider(t, "https://"+address+"/auth/dev/callback")
+	dev.Groups(t, "alice", "dba")
+	t.Setenv("CLIENT_SECRET", "secret")
+	h := openAt(t, address, `
+  - {name: dbas, groups: ["dev:dba"], resources: [orders], allow: [connect, read]}`, fmt.Sprintf("\n  providers: [{name: dev, issuer: %q, client_id: web, client_secret: \"env:CLIENT_SECRET\", scopes: [profile], groups: {claim: groups}}]", dev.Issuer))
+	b := browsertest.Open(t)
+	b.Go(h.url + "/connections?q=orders")
+	b.Has("link", "Continue with dev")
+	b.Accessible("sign in at a provider")
+	b.Shot("signin-provider")
+	b.Click("link", "Continue with dev")
+	b.Has("button", "Log in") // at the provider
+	b.Eval(`(() => { document.querySelector("[name=username]").value = "alice"; document.querySelector("[name=password]").value = "password"; document.querySelector("form").requestSubmit(); return true; })()`)
+	b.Has("heading", "Connections")
+	b.Has("link", "orders")
+	b.SeesNot("reports")
+}
+
+// TestLongList: a list of 100,000 sessions is as fast as a short one, for the rows in sight are all that is on the page.
+func TestLongList(t *testing.T) {
+	h := open(t, "")
+	b := browsertest.Open(t)
+	b.Script(`{
+		const all = Array.from({length: 100000}, (_, i) => ({id: "s" + i, start: new Date(Date.now() - i * 1000).toISOString(), user: "user" + i, method: "scram", resource: "orders", protocol: "postgres", operations: i, waiting: 0}));
+		window.EventSource = class extends EventTarget {
+			static CLOSED = 2;
+			constructor() {
+				super();
+				setTimeout(() => { for (const [name, data] of [["hello", {now: new Date().toISOString()}], ["sessions", {all: true, set: all}], ["requests", {all: true}]])
+					this.dispatchEvent(new MessageEvent(name, {data: JSON.stringify(data)})); }, 100);
+			}
+			close() {}
+		};
+	}`)
+	b.Go(h.url + "/")
+	h.signIn(b, "ada")
+	b.Go(h.url + "/sessions?state=live")
+	b.Has("any", "user7")
+	rows := func() {
+		t.Helper()
+		if n := browsertest.Eval[int](b, `document.querySelectorAll("[role=row]").length`); n > 200 {
+			t.Errorf("%d rows are on the page", n)
+		}
+	}
+	rows()
+	longest := browsertest.Eval[float64](b, `new Promise((done) => {
+		const box = document.querySelector(".rows"); let last = performance.now(), longest = 0, n = 0;
+		const step = (now) => { if (n > 5) longest = Math.max(longest, now - last); last = now; box.scrollTop += 25000; if (++n < 120) requestAnimationFrame(step); else done(longest); };
+		requestAnimationFrame(step);
+	})`)
+	t.Logf("the longest frame took %.0f ms", longest)
+	rows()
+	b.Has("any", "user93")
+	b.Press("k")
+	b.Has("any", "user99999")
+	if height := browsertest.Eval[float64](b, `document.querySelector(".rows").scrollHeight`); height < 100000*32 {
+		t.Errorf("the list is %g px high", height)
+	}
+}
+
+// TestSecondFactor: somebody sets up codes of an app by its page, signs in with one, and proves herself again for a step that wants it.
+func TestSecondFactor(t *testing.T) {
+	h := open(t, "")
+	b := h.browser(t, "alice")
+	b.Go(h.url + "/you")
+	b.Has("button", "Set it up")
+	b.Eval(`document.querySelector("#factor-password").focus(); true`)
+	b.Type("wrong")
+	b.Press("\r")
+	b.Sees("is not correct")
+	b.Fill("#factor-password", "wonder")
+	b.Press("\r")
+	b.Sees("otpauth://")
+	app := identitytest.NewApp(t, browsertest.Eval[string](b, `document.querySelector("[aria-label='Address for the app']").textContent`))
+	b.Fill("The code that the app shows now", app.Code(time.Now()))
+	b.Press("\r")
+	b.Sees("Each of these recovery codes counts once")
+	b.Accessible("recovery codes")
+	recovery := strings.Fields(browsertest.Eval[string](b, `document.querySelector("[aria-label='Recovery codes']").textContent`))
+	if len(recovery) != 10 {
+		t.Fatal(recovery)
+	}
+	b.Go(h.url + "/you")
+	b.Has("button", "Take it away")
+	b.SeesNot(recovery[0]) // not again
+
+	b.Click("button", "alice")
+	b.Click("button", "Sign out")
+	b.Has("heading", "Sign in")
+	b.Fill("User", "alice")
+	b.Fill("Password", "wonder")
+	b.Press("\r")
+	b.Sees("or a code of a second factor is needed")
+	b.Fill("Password", "wonder")
+	b.Fill("Code", recovery[1])
+	b.Press("\r")
+	b.Has("heading", "You")
+	b.Fill("#again-code", recovery[2])
+	b.Press("\r")
+	b.Sees("You have proven yourself again")
 }

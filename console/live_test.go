@@ -93,7 +93,9 @@ func (c *caller) sessionOf(t *testing.T, resource string) string {
 	t.Helper()
 	var id string
 	require.Eventually(t, func() bool {
-		var list struct{ Sessions []struct{ ID, Resource, Via string } }
+		var list struct {
+			Sessions []struct{ ID, Resource, Via string }
+		}
 		c.ask("GET", "/v1/sessions", nil, &list)
 		for _, s := range list.Sessions {
 			if s.Resource == resource {

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -42,25 +43,31 @@ type house struct {
 // more are further sections of the config file.
 func open(t *testing.T, more string) *house {
 	t.Helper()
-	server, database := testserver.Database(t, `CREATE TABLE customers (id int PRIMARY KEY, name text, email text);
-		INSERT INTO customers SELECT i, 'Customer ' || i, 'c' || i || '@example.com' FROM generate_series(1, 20) i;`)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	h := &house{url: "https://" + l.Addr().String(), database: database}
 	require.NoError(t, l.Close())
+	return openAt(t, l.Addr().String(), "", "", more)
+}
+
+// openAt has the console at an address, with further access rules, keys of identity, and sections of the config file.
+func openAt(t *testing.T, address, access, identities string, more ...string) *house {
+	t.Helper()
+	server, database := testserver.Database(t, `CREATE TABLE customers (id int PRIMARY KEY, name text, email text);
+		INSERT INTO customers SELECT i, 'Customer ' || i, 'c' || i || '@example.com' FROM generate_series(1, 20) i;`)
+	h := &house{url: "https://" + address, database: database}
 	verifier, err := identity.NewVerifier("wonder")
 	require.NoError(t, err)
 	q := strconv.Quote(verifier)
 	t.Setenv("DB_PASSWORD", server.Password)
 	text := fmt.Sprintf(`
 listen: {postgres: "127.0.0.1:0", ssh: "127.0.0.1:0"}
-api: {listen: %q, url: %q, console: true}
+api: {listen: %[1]q, url: %[2]q, console: true}
 identity:
   users:
     - {name: alice, groups: [dev], password: %[3]s}
     - {name: olga, groups: [ops], password: %[3]s}
     - {name: ada, groups: [admins], password: %[3]s}
-    - {name: eve, password: %[3]s}
+    - {name: eve, password: %[3]s}%[6]s
 resources:
   - {name: orders, type: postgres, address: %[4]q, database: %[5]s, username: postgres, password: "env:DB_PASSWORD", tls: {mode: disable}, labels: {env: prod, team: shop}}
   - {name: reports, type: postgres, address: %[4]q, database: %[5]s, username: postgres, password: "env:DB_PASSWORD", tls: {mode: disable}, labels: {env: staging}}
@@ -68,13 +75,13 @@ resources:
 access:
   - {name: readers, groups: [dev], resources: [orders], allow: [connect, read, write]}
   - {name: machines, groups: [dev], resources: [vm1], protocols: [ssh], allow: [connect, exec, shell], request: {approvers: [ops], max: 8h, reason: "INC-[0-9]+"}}
-  - {name: reporters, groups: [dev], resources: [reports], allow: [connect, read], request: {stages: [{approvers: [ops]}, {approvers: [admins]}]}}
+  - {name: reporters, groups: [dev], resources: [reports], allow: [connect, read], request: {stages: [{approvers: [ops]}, {approvers: [admins]}]}}%[7]s
 guardrails:
   - {name: changes, hold: {effects: [update, delete]}, approvers: [ops], for: 15m, message: changes of the shop are looked at by another}
 control:
   - {groups: [ops], allow: [list, review]}
   - {groups: [admins], allow: [list, kill, watch, review, users, configure, audit]}
-%s`, l.Addr().String(), h.url, q, server.Address(), database, more)
+%[8]s`, address, h.url, q, server.Address(), database, identities, access, strings.Join(more, "\n"))
 	h.serve(t, t.TempDir(), text)
 	return h
 }

@@ -70,6 +70,9 @@ func (h *Handler) live(c *call) error {
 		return err
 	}
 	out := &events{w: c.w, control: http.NewResponseController(c.w)}
+	if err := out.control.SetReadDeadline(time.Time{}); err != nil { // of the request, which has been read
+		return err
+	}
 	c.w.Header().Set("Content-Type", "text/event-stream")
 	c.w.Header().Set("X-Accel-Buffering", "no") // proxies pass each event on
 	c.w.WriteHeader(http.StatusOK)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -205,4 +206,25 @@ func TestLiveBound(t *testing.T) {
 	status, text := s.do(t, token, "GET", "/v1/live", nil)
 	require.Equal(t, http.StatusTooManyRequests, status, text)
 	s.follow(t, s.login(t, "olga"))
+}
+
+// TestLiveLasts: a stream lasts longer than a request may take to be read.
+func TestLiveLasts(t *testing.T) {
+	s := openSite(t)
+	short := httptest.NewUnstartedServer(s.handler)
+	short.Config.ReadTimeout = 100 * time.Millisecond
+	short.StartTLS()
+	t.Cleanup(short.Close)
+	s.server.URL, s.server.Config = short.URL, short.Config
+	bob := s.login(t, "bob")
+	f := s.follow(t, bob)
+	f.begins()
+	_, cert, _ := s.certify(t, bob)
+	for range 2 { // of which each is seen a look later
+		live, err := s.open(t, "bob", cert)
+		require.NoError(t, err)
+		require.Len(t, event[control.LiveSessions](f, "sessions").Set, 1)
+		live.Close(nil)
+		require.Equal(t, []string{live.ID}, event[control.LiveSessions](f, "sessions").Gone)
+	}
 }

@@ -41,6 +41,8 @@ type Recording struct {
 	Lost      uint64              `json:"lost,omitempty"`      // events that could not be recorded
 	All       uint64              `json:"all"`                 // how many operations there are
 	List      []RecordedOperation `json:"operations"`          // those from ?skip= on, at most maxOperations
+	// Withheld says that what was asked is for others to see: the caller has the permission to list sessions alone.
+	Withheld bool `json:"withheld,omitempty"`
 }
 
 // RecordedOperation is what was asked in a session, and what came of it.
@@ -186,8 +188,14 @@ func (h *Handler) showRecording(c *call) error {
 	}
 	defer leave()
 	out := Recording{ID: id, List: []RecordedOperation{}}
-	mine := func(start *audit.Event) bool { return c.permitted || c.owns(start.User, start.For) }
-	if err := out.read(a.Events(id), mine, uint64(skip)); err != nil {
+	may := func(start *audit.Event) bool {
+		if c.permitted || c.owns(start.User, start.For) {
+			return true
+		}
+		out.Withheld = h.Permit != nil && h.Permit(c.who, List)
+		return out.Withheld
+	}
+	if err := out.read(a.Events(id), may, uint64(skip)); err != nil {
 		if !errors.Is(err, errNoRecording) {
 			h.log().Warn("control: a recording cannot be read", "session", id, "err", err)
 		}
@@ -198,6 +206,9 @@ func (h *Handler) showRecording(c *call) error {
 	}
 	if err := h.record(audit.Action{Type: audit.AdminRead, By: c.who, Session: id, Remote: c.RemoteAddr}); err != nil {
 		return err
+	}
+	if out.Withheld {
+		out.List = []RecordedOperation{}
 	}
 	out.Open = out.End.IsZero() && h.Gateway != nil && h.Gateway.Session(id) != nil
 	h.answer(c.w, http.StatusOK, out)

@@ -58,6 +58,14 @@ func TestRecordings(t *testing.T) {
 		require.Equal(t, []any{"SELECT name FROM customers", "done", uint64(3)}, []any{r.List[0].Text, r.List[0].State, r.List[0].Rows})
 	}
 	require.Equal(t, "SELECT 2", answer[control.Recording](t, s, bob, "GET", "/v1/recordings/"+id+"?skip=1", nil).List[0].Text)
+	permit := s.handler.Permit
+	s.handler.Permit = func(who *proxy.Identity, p control.Permission) bool {
+		return permit(who, p) || who.Subject == "olga" && p == control.List
+	}
+	listed := answer[control.Recording](t, s, s.login(t, "olga"), "GET", "/v1/recordings/"+id, nil)
+	require.Equal(t, []any{"bob", true, 0}, []any{listed.User, listed.Withheld, len(listed.List)}, "who may list sessions sees whose it is")
+	status, text := s.do(t, s.login(t, "olga"), "GET", "/v1/recordings?text=customers", nil)
+	require.Equal(t, http.StatusForbidden, status, text)
 	_, missing := s.do(t, eve, "GET", "/v1/recordings/01kxy8n2v5g6w7c8d9e0f1a2b3", nil)
 	for _, path := range []string{id, "x", "..%2f..%2fkeys", "%2e%2e"} {
 		status, text := s.do(t, eve, "GET", "/v1/recordings/"+path, nil)
@@ -71,7 +79,7 @@ func TestRecordings(t *testing.T) {
 	own, err := a.Own()
 	require.NoError(t, err)
 	require.NotEmpty(t, own)
-	status, text := s.do(t, ada, "GET", "/v1/recordings/"+own[0], nil)
+	status, text = s.do(t, ada, "GET", "/v1/recordings/"+own[0], nil)
 	require.Equal(t, http.StatusNotFound, status, "the gateway's own record is not a session: %s", text)
 
 	events := func(query string) (out []audit.Event) {

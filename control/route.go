@@ -71,7 +71,7 @@ func routes() []route {
 		{"POST", "/v1/sessions/{id}/kill", "End a session; without the permission, one's own.", audit.AdminKill, access{permission: Kill, own: true}, KillRequest{}, Session{}, false, (*Handler).killSession},
 		{"GET", "/v1/sessions/{id}/watch", "Its record while it is written, an event per line.", audit.AdminWatch, access{permission: Watch}, nil, nil, true, (*Handler).watchSession},
 		{"GET", "/v1/recordings", "Sessions that are on record, the newest first: ?user= group= resource= account= database= protocol= since= until= kind= verdict= rule= effect= table= masked= text= limit=; without the permission, the caller's own. Texts need the permission watch.", audit.AdminRead, access{permission: List, own: true}, nil, Recordings{}, false, (*Handler).searchRecordings},
-		{"GET", "/v1/recordings/{id}", "One of them, with what was asked in it: ?skip=NUMBER; without the permission, one's own.", audit.AdminRead, access{permission: Watch, own: true}, nil, Recording{}, false, (*Handler).showRecording},
+		{"GET", "/v1/recordings/{id}", "One of them, with what was asked in it: ?skip=NUMBER; without the permission, one's own, and others' without what was asked for those who may list sessions.", audit.AdminRead, access{permission: Watch, own: true}, nil, Recording{}, false, (*Handler).showRecording},
 		{"GET", "/v1/recordings/{id}/shown", "What a terminal or a command of it has shown, with the times: a line per piece, the last with end; ?op=NUMBER.", audit.AdminRead, access{permission: Watch, own: true}, nil, nil, true, (*Handler).showRecorded},
 		{"GET", "/v1/recordings/{id}/find", "Where a text was shown: ?text=&op=NUMBER.", audit.AdminRead, access{permission: Watch, own: true}, nil, Hits{}, false, (*Handler).findRecorded},
 		{"GET", "/v1/recordings/{id}/text", "What was shown, as plain text: ?op=NUMBER.", audit.AdminRead, access{permission: Watch, own: true}, nil, nil, true, (*Handler).saveText},
@@ -90,6 +90,7 @@ func routes() []route {
 		{"GET", "/v1/requests/{id}", "One of them, or one that was decided recently.", audit.AdminRequests, access{permission: Review, own: true}, nil, review.Request{}, false, (*Handler).showRequest},
 		{"POST", "/v1/requests/{id}/approve", "Let it run. At the local socket a user's password says who decides; elsewhere the caller does.", audit.AdminDecide, access{permission: Review, own: true}, decisionBody{}, review.Request{}, false, (*Handler).approveRequest},
 		{"POST", "/v1/requests/{id}/deny", "Refuse it, with a reason.", audit.AdminDecide, access{permission: Review, own: true}, decisionBody{}, review.Request{}, false, (*Handler).denyRequest},
+		{"POST", "/v1/requests/{id}/reveal", "Read what is masked of it, as one of its approvers, where its rules allow that.", audit.AdminDecide, access{permission: Review, own: true}, decisionBody{}, review.Request{}, false, (*Handler).revealRequest},
 
 		{"POST", "/v1/requests/{id}/cancel", "Withdraw a request for access of one's own; what was granted ends.", audit.AdminDecide, access{permission: Review, own: true}, ReasonRequest{}, review.Request{}, false, (*Handler).cancelRequest},
 		{"POST", "/v1/requests/{id}/revoke", "Take back access that was granted; the sessions end that are open by it.", audit.AdminDecide, access{permission: Review, own: true}, ReasonRequest{}, review.Request{}, false, (*Handler).revokeRequest},

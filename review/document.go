@@ -13,6 +13,7 @@ import (
 type document struct {
 	*Request
 	Sealed []byte `json:"sealed,omitempty"` // what is private of it
+	Said   *said  `json:"said,omitempty"`   // what approvers do not read, where nothing is sealed
 }
 
 // write is the write of a request's document.
@@ -21,7 +22,11 @@ func (d *Desk) write(doc store.Document, r *Request) (store.Write, error) {
 	if err != nil {
 		return store.Write{}, err
 	}
-	if doc.Body, err = compact(document{public, sealed}); err != nil {
+	kept := document{Request: public, Sealed: sealed}
+	if sealed == nil {
+		kept.Said = r.said
+	}
+	if doc.Body, err = compact(kept); err != nil {
 		return store.Write{}, err
 	}
 	doc.Expires = time.Time{}
@@ -49,6 +54,7 @@ func (d *Desk) requestOf(doc store.Document) (*Request, error) {
 	if json.Unmarshal(doc.Body, &kept) != nil || kept.Request != r || r.ID != doc.Name {
 		return nil, damaged
 	}
+	r.said = kept.Said
 	if err := open(d.Sealer, requestPurpose+r.ID, r, kept.Sealed); err != nil {
 		return nil, fmt.Errorf("reading request %q: %w", doc.Name, err)
 	}

@@ -636,6 +636,123 @@ func TestHeldIsSealed(t *testing.T) {
 	require.Empty(t, open().List())
 }
 
+// veil hides the word nougat from approvers.
+type veil struct{}
+
+func (veil) Name() string { return "veil" }
+
+func (veil) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
+	return proxy.Hooks{Conceal: func(_ context.Context, op proxy.Op) *proxy.Concealed {
+		st := op.(*proxy.Statement)
+		if !bytes.Contains(st.Text, []byte("nougat")) {
+			return nil
+		}
+		hide := func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("nougat"), []byte("[SWEET]")) }
+		out := &proxy.Concealed{Types: []string{"SWEET"}}
+		out.Text = hide(st.Text)
+		for _, a := range st.Args {
+			out.Args = append(out.Args, proxy.Arg{Value: hide(a.Value)})
+		}
+		return out
+	}}, nil
+}
+
+// Approvers do not read what is masked for them, unless the rules let them, on record. What runs is what was asked for.
+func TestConcealed(t *testing.T) {
+	for _, sealed := range []bool{false, true} {
+		t.Run(fmt.Sprint("sealed ", sealed), func(t *testing.T) {
+			st := store.NewMemory()
+			told := make(teller, 10)
+			post := &review.Outbox{Store: st}
+			require.NoError(t, post.Use([]review.Channel{{Name: "chat", Version: "1", Notifier: told}}))
+			go post.Run(t.Context())
+			open := func() *desk {
+				d := &desk{}
+				d.Desk = &review.Desk{Store: st, Note: d.Record, Told: post.Writes}
+				if sealed {
+					var err error
+					d.Sealer, err = identity.NewSealer(bytes.Repeat([]byte{1}, 32))
+					require.NoError(t, err)
+				}
+				require.NoError(t, d.Load(t.Context()))
+				return d
+			}
+			d := open()
+			session := func(h *proxy.Hold) *proxy.Session {
+				s, err := proxytest.Open(&proxy.Gateway{Reviewer: d}, d, veil{}, holder{h})
+				require.NoError(t, err)
+				t.Cleanup(func() { s.Close(nil) })
+				return s
+			}
+			statement := func() *proxy.Statement {
+				return del("DELETE FROM t WHERE a = 'nougat' OR b = $1", proxy.Arg{Value: []byte("more nougat")})
+			}
+			asks := func(s *proxy.Session) (review.Request, <-chan *proxy.Verdict) {
+				waits, verdict := make(chan string, 1), make(chan *proxy.Verdict, 1)
+				s.Handle(func(_ proxy.Op, p *proxy.Pending) { waits <- p.ID }, nil)
+				go func() { verdict <- s.Ask(s.Context(), statement()) }()
+				r, err := d.Get(t.Context(), <-waits)
+				require.NoError(t, err)
+				return *r, verdict
+			}
+			vote := func(r review.Request) review.Vote {
+				return review.Vote{By: person("bob", "ops"), Hash: r.Hash, Channel: "test"}
+			}
+
+			s := session(ops)
+			r, verdict := asks(s)
+			require.Equal(t, "DELETE FROM t WHERE a = '[SWEET]' OR b = $1", r.Text)
+			require.Equal(t, []string{`"more [SWEET]"`}, r.Arguments)
+			require.Equal(t, []string{"SWEET"}, r.Hidden)
+			require.NotContains(t, fmt.Sprint(r.Lines(), (<-told).Request.Text), "nougat")
+			_, err := d.Reveal(t.Context(), r.ID, vote(r))
+			require.ErrorIs(t, err, review.ErrIneligible)
+			require.ErrorContains(t, err, "rule big does not allow it")
+			s.Kill(proxy.ErrShutdown)
+			<-verdict
+
+			// Another gateway knows what it is, and lets it run as it is.
+			d = open()
+			s = session(ops)
+			again, verdict := asks(s)
+			require.Equal(t, r.ID, again.ID)
+			require.NoError(t, d.approve(again))
+			require.False(t, (<-verdict).Refuses())
+
+			reveals := *ops
+			reveals.Reveal = true
+			s = session(&reveals)
+			r, verdict = asks(s)
+			require.Contains(t, r.Lines(), "SWEET; approvers may have it shown")
+			for _, who := range []*proxy.Identity{person("alice", "ops"), person("eve", "dev")} {
+				_, err := d.Reveal(t.Context(), r.ID, review.Vote{By: who, Hash: r.Hash})
+				require.Error(t, err)
+			}
+			require.NotContains(t, d.told(), "revealed")
+			shown, err := d.Reveal(t.Context(), r.ID, vote(r))
+			require.NoError(t, err)
+			require.Equal(t, "DELETE FROM t WHERE a = 'nougat' OR b = $1", shown.Text)
+			require.Equal(t, []string{`"more nougat"`}, shown.Arguments)
+			require.Empty(t, shown.Hidden)
+			require.Equal(t, r.Hash, shown.Hash)
+			require.Contains(t, d.told(), "revealed")
+			got, err := d.Get(t.Context(), r.ID)
+			require.NoError(t, err)
+			require.NotContains(t, got.Text, "nougat", "it is shown to who asks")
+			d.mu.Lock()
+			d.fail = errors.New("the disk is full")
+			d.mu.Unlock()
+			shown, err = d.Reveal(t.Context(), r.ID, vote(r))
+			require.Error(t, err)
+			require.Nil(t, shown)
+			require.NoError(t, d.deny(r, "no"))
+			require.True(t, (<-verdict).Refuses())
+			_, err = d.Reveal(t.Context(), r.ID, vote(r))
+			require.Error(t, err, "it is over")
+		})
+	}
+}
+
 // teller is a channel whose notices a test reads.
 type teller chan *review.Notice
 

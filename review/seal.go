@@ -19,10 +19,16 @@ const (
 	noticePurpose  = "notice "
 )
 
-// private is what is sealed of a request: what an operation would do may hold data of others.
-type private struct {
+// said is what an operation says.
+type said struct {
 	Text      string   `json:"text"`
 	Arguments []string `json:"arguments,omitempty"`
+}
+
+// private is what is sealed of a request: what an operation would do may hold data of others.
+type private struct {
+	said
+	Hidden *said `json:"hidden,omitempty"` // with what approvers do not read; nil: they read all
 }
 
 // seal parts a request into what may be read by all who read the store and what may not. Without a sealer all of it may.
@@ -30,7 +36,7 @@ func seal(s Sealer, purpose string, r *Request) (public *Request, sealed []byte,
 	if r.Access != nil || s == nil {
 		return r, nil, nil
 	}
-	plain, err := compact(private{r.Text, r.Arguments})
+	plain, err := compact(private{said{r.Text, r.Arguments}, r.said})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -67,6 +73,6 @@ func open(s Sealer, purpose string, r *Request, sealed []byte) error {
 	if err := json.Unmarshal(plain, &p); err != nil {
 		return errors.New("what is sealed of it is damaged")
 	}
-	r.Text, r.Arguments = p.Text, p.Arguments
+	r.Text, r.Arguments, r.said = p.Text, p.Arguments, p.Hidden
 	return nil
 }

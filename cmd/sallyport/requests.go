@@ -25,7 +25,7 @@ func requestsCommand(c *cli) *cobra.Command {
 	return family(&cobra.Command{
 		Use: "requests", GroupID: everydayGroup, Short: "Requests for access, and operations that wait for an approval",
 		Example: example("sallyport requests ls", "sallyport requests show 4jzq7nbkw2"),
-	}, requestsListCommand(c), requestsShowCommand(c), requestsCancelCommand(c), requestsRevokeCommand(c))
+	}, requestsListCommand(c), requestsShowCommand(c), requestsRevealCommand(c), requestsCancelCommand(c), requestsRevokeCommand(c))
 }
 
 func requestsListCommand(c *cli) *cobra.Command {
@@ -137,16 +137,30 @@ func printRequest(w io.Writer, r *review.Request) error {
 }
 
 func approveCommand(c *cli) *cobra.Command {
-	return decide(c, "approve", "Approve a request for access, or let a held operation run", (*client.Client).Approve)
+	return decide(c, "approve", "Approve a request for access, or let a held operation run", (*client.Client).Approve, printBecome)
 }
 
 func denyCommand(c *cli) *cobra.Command {
-	return decide(c, "deny", "Deny a request for access, or refuse a held operation", (*client.Client).Deny)
+	return decide(c, "deny", "Deny a request for access, or refuse a held operation", (*client.Client).Deny, printBecome)
+}
+
+func requestsRevealCommand(c *cli) *cobra.Command {
+	cmd := decide(c, "reveal", "Show a held operation with the values that are masked for approvers", (*client.Client).Reveal, printRequest)
+	cmd.GroupID = ""
+	cmd.Long = "Approvers may have them shown where the rules that hold the operation say \"reveal: true\". It is recorded who has."
+	cmd.Example = example(`sallyport requests reveal --reason "which customer is it" 4jzq7nbkw2`)
+	return cmd
+}
+
+// printBecome says what has become of a request.
+func printBecome(w io.Writer, r *review.Request) error {
+	_, err := fmt.Fprintln(w, become(r))
+	return err
 }
 
 // decide shows a request and decides about what was shown, as the user whose
 // password is given.
-func decide(c *cli, verb, short string, do func(*client.Client, context.Context, string, control.Decision) (*review.Request, error)) *cobra.Command {
+func decide(c *cli, verb, short string, do func(*client.Client, context.Context, string, control.Decision) (*review.Request, error), tell func(io.Writer, *review.Request) error) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: verb + " ID", GroupID: everydayGroup, Short: short,
 		Example:           example("sallyport " + verb + ` --user bob --reason "not on a friday" 4jzq7nbkw2`),
@@ -217,8 +231,7 @@ func decide(c *cli, verb, short string, do func(*client.Client, context.Context,
 		if err != nil {
 			return answered(err)
 		}
-		fmt.Fprintln(c.out, become(done))
-		return nil
+		return tell(c.out, done)
 	})
 	return cmd
 }

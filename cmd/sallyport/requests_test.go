@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/review"
@@ -219,4 +220,73 @@ func (o *office) count(t *testing.T) string {
 	out, err := exec.Command("psql", "-X", "-A", "-t", o.direct, "-c", "SELECT count(*) FROM t").CombinedOutput()
 	require.NoError(t, err, string(out))
 	return strings.TrimSpace(string(out))
+}
+
+// Approvers read what is held without the values that are masked for them, and what is not masked as it is; where the rules let them
+// they have those shown, which is on record.
+func TestHeldValuesAreMasked(t *testing.T) {
+	needs(t, "psql")
+	o := openOffice(t, strings.Replace(holding, "    for: 1m\n", "    for: 1m\n    reveal: true\n", 1)+`  - name: strict
+    hold: {effects: [update]}
+    approvers: [dev]
+`)
+	o.psql(t, "bob", "-c", "CREATE TABLE customers (id int, email text, card text, note text, jordan int)",
+		"-c", "INSERT INTO customers VALUES (1, 'carla@example.org', '4111 1111 1111 1111', 'x', 1), (2, 'otto@example.org', '', 'y', 2)")
+	as := func(verb ...string) (int, string, string) {
+		return sallyport(t, password+"\n", append(verb, "-c", o.config, "-u", "alice")...)
+	}
+
+	const text = "DELETE FROM customers WHERE email = 'carla@example.org' AND jordan = 1 AND note = 'x'"
+	p := o.asks(t, "bob", text)
+	r := o.waiting(t)
+	require.Equal(t, "DELETE FROM customers WHERE email = '[EMAIL_ADDRESS]' AND jordan = 1 AND note = 'x'", r.Text)
+	require.Equal(t, []string{"EMAIL_ADDRESS"}, r.Hidden)
+	for _, args := range [][]string{{"requests", "ls", "-o", "json"}, {"requests", "ls", "-o", "wide"}, {"requests", "show", r.ID}} {
+		require.NotContains(t, must(t, append(args, "-c", o.config)...), "carla")
+	}
+	code, out, errs := sallyport(t, password+"\n", "requests", "reveal", "-c", o.config, "-u", "bob", r.ID)
+	require.Equal(t, exitPolicy, code, errs)
+	require.NotContains(t, out+errs, "carla")
+	code, out, errs = as("requests", "reveal", "--reason", "which one", r.ID)
+	require.Equal(t, exitOK, code, errs)
+	require.Contains(t, out, text)
+	code, _, errs = as("approve", r.ID)
+	require.Equal(t, exitOK, code, errs)
+	require.NotContains(t, errs, "carla")
+	require.NoError(t, p.Wait())
+	require.Contains(t, p.shown(), "DELETE 1", "it runs as it is")
+
+	// Bound values, too, and no rule reveals them.
+	c, err := pgx.Connect(t.Context(), o.conn("bob"))
+	require.NoError(t, err)
+	defer c.Close(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.Exec(t.Context(), "UPDATE customers SET note = $1, card = $2 WHERE id = $3", "a note", "4111 1111 1111 1111", 2)
+		done <- err
+	}()
+	r = o.waiting(t)
+	require.Equal(t, "UPDATE customers SET note = $1, card = $2 WHERE id = $3", r.Text)
+	require.Equal(t, `"a note"`, r.Arguments[0])
+	require.Equal(t, `"[CREDIT_CARD]"`, r.Arguments[1])
+	code, out, errs = as("requests", "reveal", r.ID)
+	require.Equal(t, exitPolicy, code, errs)
+	require.NotContains(t, out+errs, "4111")
+	code, _, errs = as("deny", "--reason", "no", r.ID)
+	require.Equal(t, exitOK, code, errs)
+	require.Error(t, <-done)
+
+	// What nothing is masked of is shown as it is.
+	p = o.asks(t, "bob", "DELETE FROM customers WHERE id = 2 -- by ticket 4711")
+	r = o.waiting(t)
+	require.Equal(t, "DELETE FROM customers WHERE id = 2 -- by ticket 4711", r.Text)
+	require.Empty(t, r.Hidden)
+	code, _, errs = as("requests", "reveal", r.ID)
+	require.Equal(t, exitUsage, code, errs)
+	require.Contains(t, errs, "nothing is hidden")
+	require.NoError(t, p.Process.Signal(os.Interrupt))
+	require.Error(t, p.Wait())
+	o.stop(t)
+	own := recordOf(t, o.config)
+	require.Equal(t, 1, strings.Count(own, "review.revealed"))
 }

@@ -25,6 +25,7 @@ const pages: [string, Load][] = [
   ["/connections/:name/sql", () => import("./pages/sql")],
   ["/sessions/:id/replay", () => import("./pages/replay")],
   ["/terminal", () => import("./pages/terminal")],
+  ["/you", () => import("./pages/you")],
   ["/tokens", () => import("./pages/tokens")],
   ["/users", () => import("./pages/users")],
   ["/configuration", () => import("./pages/objects")],

@@ -50,8 +50,7 @@ export async function leave() {
     await post("/v1/logout");
   } finally {
     forget();
-    me.value = null;
-    ended.value = "";
+    me.value = undefined;
     location.replace(location.pathname); // what was in memory is gone, too
   }
 }

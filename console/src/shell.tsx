@@ -7,7 +7,6 @@ import { leave, me } from "./me";
 import { placesOf } from "./nav";
 import { density, letters, theme } from "./prefs";
 import { go, path } from "./router";
-import { StepUp } from "./stepup";
 import { Icon, Mark } from "./ui/icon";
 import { keys } from "./ui/keys";
 import { Dialog } from "./ui/parts";
@@ -119,7 +118,7 @@ function Account({ close }: { close: () => void }) {
       </dl>
       <Choice label="Colours" of={theme} all={["system", "light", "dark"]} />
       <Choice label="Rows" of={density} all={["compact", "default", "comfortable"]} />
-      <details><summary>Prove yourself again</summary><StepUp /></details>
+      <p class="pad-b"><A to="/you">Password, second factor, proving yourself again</A></p>
       <div class="buttons"><button type="button" onClick={() => { close(); leave(); }}><Icon name="logOut" />Sign out</button></div>
     </Dialog>
   );

@@ -36,6 +36,8 @@ export interface Request {
   message: string; rules: string[] | null; approvers: string[][] | null; created: string; deadline: string;
   decided_by?: string; decided_at?: string; channel?: string; reason?: string; use_by?: string;
   use?: { session: string; operation: number; at: string };
+  /** Types of values that are masked in the text and the arguments, and whether approvers may read them all the same. */
+  hidden?: string[]; reveal?: boolean;
   access?: Access; impact?: Impact;
   /** In a list: its text or arguments are longer than what is here. */
   cut?: boolean;
@@ -70,7 +72,7 @@ export interface Operation {
 export interface Recording {
   id: string; start: string; end?: string; open?: boolean; error?: string; recovered?: boolean; user: string; for?: string; groups?: string[]; method?: string;
   resource: string; account?: string; database?: string; protocol: string; remote?: string; recording?: Record<string, string>; lost?: number;
-  all: number; operations: Operation[];
+  all: number; operations: Operation[]; withheld?: boolean;
 }
 
 /** An event of the gateway's own record. */

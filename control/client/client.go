@@ -131,6 +131,11 @@ func (c *Client) Deny(ctx context.Context, id string, d control.Decision) (*revi
 	return c.decide(ctx, id, "deny", d)
 }
 
+// Reveal returns a request with what is masked of it for its approvers.
+func (c *Client) Reveal(ctx context.Context, id string, d control.Decision) (*review.Request, error) {
+	return c.decide(ctx, id, "reveal", d)
+}
+
 // decisionBody is a decision as it travels: a password leaves its Secret here, and nowhere
 // else.
 type decisionBody struct {

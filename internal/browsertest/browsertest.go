@@ -159,7 +159,10 @@ func Eval[T any](b *Browser, script string) T {
 func (b *Browser) Until(what, script string) {
 	b.t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-		if Eval[bool](b, "!!("+script+")") {
+		ctx, cancel := context.WithTimeout(b.ctx, patience)
+		is, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("!!("+script+")", chromedp.EvalAwaitPromise))
+		cancel()
+		if is && err == nil { // an error is of a page that is left at that moment
 			return
 		}
 		if time.Now().After(end) {

@@ -3,6 +3,7 @@
     button: "button, [role=button]", link: "a[href]", option: "[role=option]", heading: "h1, h2, h3", field: "input, select, textarea",
     row: ".rows [role=row]", dialog: "dialog[open]", any: "*",
   };
+  if (name.startsWith("#")) return document.querySelector(name);
   const text = (e) => (e.textContent ?? "").replace(/\s+/g, " ").trim();
   const called = (e) => {
     if (role === "field") {

@@ -96,13 +96,23 @@ function AccessPanel({ of: r }: { of: R }) {
   );
 }
 
-function WhatPanel({ of: r }: { of: R }) {
+function WhatPanel({ of: shown }: { of: R }) {
+  const [clear, setClear] = useState<R | null>(null);
+  const doing = useDoing();
+  useEffect(() => setClear(null), [shown.hash]);
+  const r = clear ?? shown;
   return (
     <section class="panel" aria-label="What exactly"><header><Icon name="fileText" /><h2>What exactly</h2>{r.effects && <span class="chips end">{r.effects.split(/[ ,|]+/).filter(Boolean).map((e) => <span key={e} class="chip">{visible(e)}</span>)}</span>}</header>
       <div class="body stack">
         <p>{visible(r.message)}</p>
         {r.blind && <div class="banner" data-tone="review"><Icon name="triangleAlert" />It cannot be told what this does: {visible(r.blind)}</div>}
         <Code text={r.text} label="What would run" />
+        {shown.hidden?.length ? (
+          <div class="line"><State tone="masked" icon="eye" word={clear ? "shown unmasked to you, on record" : "masked for you"} /><span class="chips">{shown.hidden.map((t) => <span key={t} class="chip">{visible(t)}</span>)}</span>
+            {shown.reveal && !clear && decides(shown) && <button type="button" class="small" disabled={doing.busy} onClick={() => doing.run(async () => setClear(await post<R>(at`/v1/requests/${shown.id}/reveal`, { hash: shown.hash })))}>Show it, on record</button>}
+            {clear && <button type="button" class="small" onClick={() => setClear(null)}>Mask it again</button>}</div>
+        ) : null}
+        {doing.problem && <Problem of={doing.problem} />}
         {r.arguments?.length ? <table><caption class="hint">Arguments</caption><tbody>{r.arguments.map((v, i) => <tr key={i}><th scope="row" class="num">${i + 1}</th><td><code class="pre">{visible(v)}</code></td></tr>)}</tbody></table> : null}
       </div></section>
   );

@@ -66,6 +66,7 @@ export default function SessionPage({ id }: { id: string }) {
       <A to="/sessions" class="crumb"><Icon name="arrowLeft" size={14} />Sessions</A>
       <Head title={<><bdi>{visible(head.user)}</bdi> at <bdi>{visible(head.resource)}</bdi></>} about={<span class="line"><Protocol of={head.protocol} /><span>began <Time at={head.start} seconds />{r?.end && <>, lasted {span(Date.parse(r.end) - Date.parse(r.start))}</>}</span></span>}>
         {live ? <span class="badge" data-tone="live"><State tone="live" icon="activity" word="live" /></span> : r?.recovered ? <State tone="review" icon="rotateCcw" word="cut off" /> : r?.error ? <State tone="review" icon="ban" word="ended early" /> : <State tone="off" icon="check" word="ended" />}
+        {head.protocol === "ssh" && <A to={`/sessions/${id}/replay`} class="button"><Icon name="play" />{live && may(me.value, "watch") ? "Watch" : "Replay"}</A>}
         {canKill && <button type="button" class="deny" onClick={() => setKilling(true)}><Icon name="ban" />End it <kbd>x</kbd></button>}
       </Head>
       {r?.error && <div class="banner" data-tone="review"><Icon name="ban" /><bdi>{visible(r.error)}</bdi></div>}
@@ -79,7 +80,7 @@ export default function SessionPage({ id }: { id: string }) {
         {r?.recording && <Fact word="Recorded"><span class="chips">{Object.entries(r.recording).map(([k, v]) => <span key={k} class="chip">{k}: {v}</span>)}</span></Fact>}
         <Fact word="Identifier"><code>{id}</code> <Copy text={id} label="Copy the identifier" /></Fact>
       </Facts></div></section>
-      {!r ? loaded.problem ? <Empty icon="eye" title="What was asked is not shown to you">It takes the permission <code>watch</code>.</Empty> : <Skeleton /> : (
+      {r?.withheld ? <Empty icon="eye" title="What was asked is not shown to you">It takes the permission <code>watch</code>.</Empty> : !r ? loaded.problem ? <Problem of={loaded.problem} again={loaded.again} /> : <Skeleton /> : (
         <List items={list} id={(o) => String(o.op)} columns={columns} label="Operations" open={(o) => setQuery({ op: String(o.op) })} more={more}
           empty={<Empty icon="fileText" title="Nothing was asked yet">Statements, commands and accesses to files appear here, with their verdicts.</Empty>} />
       )}

@@ -1,1 +1,0 @@
-import{a,b,c}from"./chunk-RPVCZYV2.js";import"./chunk-IF33HVOO.js";import"./chunk-HPDUYFIO.js";import"./chunk-SQZGORRG.js";import"./chunk-M6B3EAN7.js";import"./chunk-JYLLX6FS.js";import"./chunk-Q3MREJDL.js";import"./chunk-OVOGLUUW.js";export{b as AccessOf,c as default,a as grantOf};

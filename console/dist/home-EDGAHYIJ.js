@@ -1,1 +1,0 @@
-import{a,b}from"./chunk-PP5H2NDS.js";import"./chunk-IIL2AFOL.js";import"./chunk-S36FSGLH.js";import"./chunk-HPDUYFIO.js";import"./chunk-M6B3EAN7.js";import"./chunk-JYLLX6FS.js";import"./chunk-Q3MREJDL.js";import"./chunk-OVOGLUUW.js";export{b as Deny,a as default};
