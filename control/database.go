@@ -83,7 +83,7 @@ type resultPaused struct {
 	Rows int64  `json:"rows"`
 }
 
-// runNotice is an error or a notice of a run; 0 is none.
+// runNotice is an error or a notice, of a run where it has one.
 type runNotice struct {
 	Type     string `json:"type"` // failed, notice
 	Run      uint64 `json:"run,omitempty"`
@@ -363,6 +363,7 @@ func (d *workbench) do(f databaseFrame, work *sync.WaitGroup) error {
 		if busy || f.Run <= last || f.Rows < 0 {
 			return wrongFrame("run %d: something runs, or its number is not greater than those before", f.Run)
 		}
+		d.used()
 		d.update(func() {
 			d.run, d.granted, d.running, d.working, d.dropped = f.Run, cmp.Or(f.Rows, defaultRows), true, true, false
 		})
