@@ -95,6 +95,7 @@ export class Desk {
         result.tag = f.tag ?? "";
         result.count = f.rows;
         result.done = true;
+        if (f.cut) r.state = "cancelled";
         r.held = null;
         break;
       }
