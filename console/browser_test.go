@@ -3,6 +3,8 @@ package console_test
 import (
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/sallyport/sallyport/console"
 	"github.com/sallyport/sallyport/identity/identitytest"
 	"github.com/sallyport/sallyport/internal/browsertest"
 )
@@ -184,6 +187,13 @@ func TestSignOut(t *testing.T) {
 	b.Eval("history.back(); true")
 	b.Has("heading", "Sign in")
 	b.SeesNot("orders")
+
+	h.signIn(b, "alice")
+	other := h.browser(t, "alice")
+	b.Click("button", "alice")
+	b.Click("button", "Sign out everywhere")
+	b.Has("heading", "Sign in")
+	other.Sees("Your login has ended")
 }
 
 // TestKeyboard: everything between asking and approving works without a mouse.
@@ -224,6 +234,16 @@ func TestKeyboard(t *testing.T) {
 
 	olga := h.browser(t, "olga")
 	olga.Sees("monthly figures")
+	for range 30 { // to the button itself
+		olga.Press("\t")
+		if strings.TrimSpace(browsertest.Eval[string](olga, "document.activeElement.textContent")) == "Approve" {
+			break
+		}
+	}
+	olga.Press("\r")
+	olga.Sees("in 5 seconds")
+	olga.Press("u")
+	olga.Sees("Nothing was sent")
 	olga.Press("jo")
 	olga.Has("button", "Approve")
 	olga.Press("a")
@@ -391,8 +411,8 @@ func TestLongList(t *testing.T) {
 	}
 }
 
-// TestSecondFactor: somebody sets up codes of an app by its page, signs in with one, and proves herself again for a step that wants it.
-func TestSecondFactor(t *testing.T) {
+// TestSecondFactorInBrowser: somebody sets up codes of an app by its page, signs in with one, and proves herself again for a step that wants it.
+func TestSecondFactorInBrowser(t *testing.T) {
 	h := open(t, "")
 	b := h.browser(t, "alice")
 	b.Go(h.url + "/you")
@@ -431,4 +451,53 @@ func TestSecondFactor(t *testing.T) {
 	b.Fill("#again-code", recovery[2])
 	b.Press("\r")
 	b.Sees("You have proven yourself again")
+}
+
+// TestRestart: a page that is open while the gateway restarts says that it may be old, and goes on where it was.
+func TestRestart(t *testing.T) {
+	h := open(t, "")
+	b := h.browser(t, "olga")
+	b.Go(h.url + "/requests")
+	b.Sees("Nothing waits")
+	h.stop()
+	b.Sees("The gateway cannot be reached")
+	h.start(t)
+	id := h.as(t, "alice").asks("vm1", "INC-7")
+	b.SeesNot("The gateway cannot be reached")
+	b.Sees("INC-7")
+	b.Press("jo")
+	b.Sees(id)
+}
+
+// TestMounted: the console works under a path of a program's own, with the API under another.
+func TestMounted(t *testing.T) {
+	h := open(t, "")
+	mux := http.NewServeMux()
+	mux.Handle("/ops/console/", handler(t, console.Options{Prefix: "/ops/console", API: "/gw", Title: "Acme access"}))
+	mux.Handle("/gw/", http.StripPrefix("/gw", h.API()))
+	server := httptest.NewUnstartedServer(mux)
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
+	b := browsertest.Open(t)
+	b.Go(server.URL + "/ops/console/connections?q=vm1")
+	b.Sees("Acme access")
+	b.Fill("User", "alice")
+	b.Fill("Password", "wonder")
+	b.Press("\r")
+	b.Has("link", "vm1")
+	b.Click("link", "vm1")
+	b.Has("button", "Ask")
+	if at := browsertest.Eval[string](b, "location.pathname"); at != "/ops/console/connections/vm1" {
+		t.Fatal(at)
+	}
+	b.Eval("location.reload(); true")
+	b.Has("button", "Ask")
+	b.Fill("Reason", "INC-1")
+	b.Click("button", "Ask")
+	b.Sees("It waits for")
+	b.Eval("history.back(); true")
+	b.Has("button", "Ask")
+	b.Click("link", "Acme access: home")
+	b.Sees("What you have asked for")
 }

@@ -172,7 +172,12 @@ func TestDatabaseInBrowser(t *testing.T) {
 		b.Type(text)
 		b.Press(kb.Escape) // the list of completions
 	}
-	run := func(text string) { t.Helper(); write(text); b.Click("button", "Run") }
+	run := func(text string) {
+		t.Helper()
+		b.Until("nothing runs", `[...document.querySelectorAll("button")].some((x) => x.textContent === "Run" && !x.disabled)`)
+		write(text)
+		b.Click("button", "Run")
+	}
 	run("SELECT * FROM people ORDER BY id LIMIT 50")
 	b.Sees("<hidden>")
 	b.Sees("<mail>")

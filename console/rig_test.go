@@ -36,6 +36,8 @@ func TestMain(m *testing.M) { testserver.Main(m) }
 type house struct {
 	*gateway.Gateway
 	url      string
+	file     string
+	stop     func()
 	database string
 	pool     *x509.CertPool
 }
@@ -91,7 +93,19 @@ func (h *house) serve(t *testing.T, dir, text string) {
 	t.Helper()
 	file := filepath.Join(dir, "sallyport.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-	f, err := gateway.Load(file, config.Options{})
+	h.file = file
+	h.start(t)
+	t.Cleanup(func() { h.stop() })
+	pem, err := os.ReadFile(filepath.Join(dir, "data", "ca", "ca.pem"))
+	require.NoError(t, err)
+	h.pool = x509.NewCertPool()
+	require.True(t, h.pool.AppendCertsFromPEM(pem))
+}
+
+// start runs the gateway of the config file; stop ends it.
+func (h *house) start(t *testing.T) {
+	t.Helper()
+	f, err := gateway.Load(h.file, config.Options{})
 	require.NoError(t, err)
 	h.Gateway, err = gateway.New(f, gateway.Options{Log: slog.New(slog.NewTextHandler(&quiet{t: t}, nil))})
 	require.NoError(t, err)
@@ -99,14 +113,10 @@ func (h *house) serve(t *testing.T, dir, text string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- h.Run(ctx) }()
-	t.Cleanup(func() {
+	h.stop = sync.OnceFunc(func() {
 		cancel()
 		require.NoError(t, <-done)
 	})
-	pem, err := os.ReadFile(filepath.Join(dir, "data", "ca", "ca.pem"))
-	require.NoError(t, err)
-	h.pool = x509.NewCertPool()
-	require.True(t, h.pool.AppendCertsFromPEM(pem))
 }
 
 // quiet is the gateway's log, which is shown where a test asks for it.

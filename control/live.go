@@ -3,6 +3,7 @@ package control
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -70,9 +71,6 @@ func (h *Handler) live(c *call) error {
 		return err
 	}
 	out := &events{w: c.w, control: http.NewResponseController(c.w)}
-	if err := out.control.SetReadDeadline(time.Time{}); err != nil { // of the request, which has been read
-		return err
-	}
 	c.w.Header().Set("Content-Type", "text/event-stream")
 	c.w.Header().Set("X-Accel-Buffering", "no") // proxies pass each event on
 	c.w.WriteHeader(http.StatusOK)
@@ -89,8 +87,10 @@ func (h *Handler) live(c *call) error {
 			return nil
 		}
 		if err := h.still(c); err != nil {
-			out.send("end", LiveEnd{"your login has ended, or you may not see this any more"})
-			out.flush()
+			if over(err) {
+				out.send("end", LiveEnd{"your login has ended, or you may not see this any more"})
+				out.flush()
+			}
 			return nil
 		}
 	}
@@ -119,6 +119,15 @@ func (h *Handler) still(c *call) error {
 	}
 	c.who = who
 	return nil
+}
+
+// over reports whether an error says that a login has ended, and not that it cannot be told now.
+func over(err error) bool {
+	var told *Error
+	if errors.As(err, &told) {
+		return told.Status == http.StatusUnauthorized || told.Status == http.StatusForbidden
+	}
+	return errors.Is(err, proxy.ErrUnauthenticated) && !errors.Is(err, proxy.ErrUnavailable)
 }
 
 // enterLive counts one who follows the lists.

@@ -4,15 +4,19 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/identity/tokens"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/proxy/proxytest"
 )
@@ -215,7 +219,7 @@ func TestLiveLasts(t *testing.T) {
 	short.Config.ReadTimeout = 100 * time.Millisecond
 	short.StartTLS()
 	t.Cleanup(short.Close)
-	s.server.URL, s.server.Config = short.URL, short.Config
+	s.server = short
 	bob := s.login(t, "bob")
 	f := s.follow(t, bob)
 	f.begins()
@@ -227,4 +231,54 @@ func TestLiveLasts(t *testing.T) {
 		live.Close(nil)
 		require.Equal(t, []string{live.ID}, event[control.LiveSessions](f, "sessions").Gone)
 	}
+}
+
+// TestLogoutEverywhere: all logins of somebody end, and what they were given; others' and her access tokens go on.
+func TestLogoutEverywhere(t *testing.T) {
+	s := openSite(t)
+	here, there, eve := s.login(t, "bob"), s.login(t, "bob"), s.login(t, "eve")
+	_, cert, _ := s.certify(t, there)
+	live, err := s.open(t, "bob", cert)
+	require.NoError(t, err)
+	token := answer[control.NewToken](t, s, here, "POST", "/v1/tokens", control.TokenRequest{Label: "job", Seconds: 600}).Secret
+	status, text := s.do(t, token, "POST", "/v1/me/logout", nil)
+	require.Equal(t, http.StatusForbidden, status, "an access token ends no login: %s", text)
+	require.Equal(t, 2, answer[control.LoggedOut](t, s, here, "POST", "/v1/me/logout", nil).Sessions)
+	for _, gone := range []string{here, there} {
+		status, _ := s.do(t, gone, "GET", "/v1/whoami", nil)
+		require.Equal(t, http.StatusUnauthorized, status)
+	}
+	for _, on := range []string{token, eve} {
+		status, text := s.do(t, on, "GET", "/v1/whoami", nil)
+		require.Equal(t, http.StatusOK, status, text)
+	}
+	require.Eventually(t, func() bool { return live.Context().Err() != nil }, 10*time.Second, time.Millisecond, "what was opened by it ends")
+}
+
+// failing are documents that cannot be read while they are down.
+type failing struct {
+	identity.Documents
+	down atomic.Bool
+}
+
+func (f *failing) Get(ctx context.Context, kind, name string) (identity.Document, error) {
+	if f.down.Load() {
+		return identity.Document{}, errors.New("the store does not answer")
+	}
+	return f.Documents.Get(ctx, kind, name)
+}
+
+// TestLiveUnsure: where it cannot be told whether a login goes on, nothing more is shown, and nobody is told that it has ended.
+func TestLiveUnsure(t *testing.T) {
+	s := openSite(t)
+	docs := &failing{Documents: s.docs}
+	s.portal.Sessions = &tokens.Sessions{Documents: docs, Refresher: s.sources, Changed: s.changed}
+	token := s.login(t, "bob")
+	f := s.follow(t, token)
+	f.begins()
+	docs.down.Store(true)
+	name, data := f.next()
+	require.Empty(t, name, data)
+	docs.down.Store(false)
+	s.follow(t, token).begins()
 }

@@ -257,3 +257,22 @@ func (h *Handler) logout(c *call) error {
 	h.answer(c.w, http.StatusOK, Done{})
 	return nil
 }
+
+// logoutAll ends all logins of the caller, wherever they are, and what these were given. Her access tokens go on.
+func (h *Handler) logoutAll(c *call) error {
+	if c.portal.Sessions == nil {
+		return badRequest("only a login can be ended: an access token is revoked")
+	}
+	if err := h.record(audit.Action{Type: audit.AdminLogout, By: c.who, Reason: "everywhere", Remote: c.RemoteAddr}); err != nil {
+		return err
+	}
+	if _, bearer := c.secret(); !bearer {
+		http.SetCookie(c.w, sessionCookie("", 0))
+	}
+	out, err := h.endLogins(context.WithoutCancel(c.Context()), c.who.Subject, "you have logged out everywhere")
+	if err != nil {
+		return err
+	}
+	h.answer(c.w, http.StatusOK, out)
+	return nil
+}

@@ -56,6 +56,7 @@ func routes() []route {
 		{"POST", "/v1/me/totp/confirm", "Have it count, by a code of it. Recovery codes are shown once, and the caller's other logins end.", audit.AdminFactor, access{login: true, personal: true}, CodeRequest{}, Enrolled{}, false, (*Handler).confirmTOTP},
 		{"POST", "/v1/me/totp/remove", "Take the second factor away. It asks for the password and a code.", audit.AdminFactor, access{login: true, personal: true}, Again{}, Done{}, false, (*Handler).removeTOTP},
 		{"POST", "/v1/me/recovery-codes", "Have other recovery codes in place of those before. It asks for the password and a code.", audit.AdminFactor, access{login: true, personal: true}, Again{}, RecoveryCodes{}, false, (*Handler).renewRecovery},
+		{"POST", "/v1/me/logout", "End all logins of the caller, this one too, and what they were given. Her access tokens go on.", audit.AdminLogout, access{login: true, personal: true}, nil, LoggedOut{}, false, (*Handler).logoutAll},
 		{"POST", "/v1/me/prove", "Prove oneself again, by a code, or by the password where no second factor is set up: the age of the login begins anew.", audit.AdminFactor, access{login: true, personal: true}, Again{}, ProvenAgain{}, false, (*Handler).prove},
 
 		{"GET", "/v1/resources", "The resources that the caller may connect to.", "", access{}, nil, ResourceList{}, false, (*Handler).listResources},

@@ -61,6 +61,9 @@ export function approveSoon(r: Request) {
   timers.set(r.id, { timer, away: say(`Approving ${r.id} in 5 seconds.`, "ok", { word: "Undo", do: () => undo(r.id) }, grace) });
 }
 
+// Who closes the page before a decision was sent is told that it was not.
+addEventListener("beforeunload", (e) => { if (timers.size) e.preventDefault(); });
+
 export function undo(id: string) {
   const t = timers.get(id);
   if (!t) return;

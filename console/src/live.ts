@@ -30,12 +30,12 @@ let late = 0;
 
 export function follow() {
   stop();
-  connected.value = "connecting";
   const s = new EventSource(api + "/v1/live");
   source = s;
   s.addEventListener("hello", (e) => {
     connected.value = "yes";
     clearTimeout(late);
+    late = 0;
     const skew = Date.parse(JSON.parse((e as MessageEvent).data).now) - Date.now();
     ahead.value = Math.abs(skew) < 2000 ? 0 : skew; // on its way it took a while
   });
@@ -44,9 +44,8 @@ export function follow() {
   s.addEventListener("end", () => { stop(); lost.tell(); });
   s.onerror = () => {
     if (source !== s) return;
-    connected.value = "connecting";
-    clearTimeout(late);
-    late = setTimeout(() => { if (connected.value !== "yes") connected.value = "no"; }, 3000);
+    if (connected.value === "yes") connected.value = "connecting";
+    late ||= setTimeout(() => { late = 0; if (connected.value !== "yes") connected.value = "no"; }, 2000); // each further try fails, too
     if (s.readyState === EventSource.CLOSED) { // it was refused, and is not tried again by itself
       s.close();
       clearTimeout(again);
@@ -60,7 +59,6 @@ export const retry: { ask: (then: () => void) => void } = { ask: (then) => then(
 
 export function stop() {
   clearTimeout(again);
-  clearTimeout(late);
   source?.close();
   source = null;
 }

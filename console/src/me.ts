@@ -45,9 +45,10 @@ export async function enter(user: string, password: string, code: string) {
   follow();
 }
 
-export async function leave() {
+/** leave signs out here, or everywhere. */
+export async function leave(everywhere = false) {
   try {
-    await post("/v1/logout");
+    await post(everywhere ? "/v1/me/logout" : "/v1/logout");
   } finally {
     forget();
     me.value = undefined;

@@ -1,5 +1,6 @@
 import { signal } from "@preact/signals";
 import { get } from "./api";
+import { server } from "./me";
 import type { Resource } from "./types";
 
 /** The resources that the caller may connect to or ask for; null: they have not come yet. */
@@ -27,12 +28,15 @@ export const shell = (s: string) => (/^[\w@%+=:,./-]+$/.test(s) ? s : "'" + s.re
 
 const conninfo = (s: string) => (/^[\w@%+:,./-]+$/.test(s) ? s : "'" + s.replace(/[\\']/g, "\\$&") + "'");
 
+/** The file that the gateway's own authority is saved as; it is named where clients need it. */
+export const authority = "sallyport-ca.pem";
+
 /** How the resource is reached without the gateway's own program. */
 export function native(r: Resource): string {
   const cut = r.address.lastIndexOf(":");
   const host = r.address.slice(0, cut).replace(/^\[|\]$/g, "") || location.hostname, port = r.address.slice(cut + 1);
   if (r.type === "postgres") {
-    const parts = [["host", host], ["port", port], ["user", r.user], ["dbname", r.database ?? ""], ["sslmode", r.tls ? "verify-full" : "prefer"]];
+    const parts = [["host", host], ["port", port], ["user", r.user], ["dbname", r.database ?? ""], ["sslmode", r.tls ? "verify-full" : "prefer"], ["sslrootcert", r.tls && server.value.authorities ? authority : ""]];
     return "psql " + shell(parts.filter(([, v]) => v).map(([k, v]) => k + "=" + conninfo(v)).join(" "));
   }
   if (r.type === "ssh") return ["ssh", "-p", port, shell(r.user + "@" + host)].join(" ");

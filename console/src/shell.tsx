@@ -119,7 +119,7 @@ function Account({ close }: { close: () => void }) {
       <Choice label="Colours" of={theme} all={["system", "light", "dark"]} />
       <Choice label="Rows" of={density} all={["compact", "default", "comfortable"]} />
       <p class="pad-b"><A to="/you">Password, second factor, proving yourself again</A></p>
-      <div class="buttons"><button type="button" onClick={() => { close(); leave(); }}><Icon name="logOut" />Sign out</button></div>
+      <div class="buttons"><button type="button" onClick={() => { close(); leave(); }}><Icon name="logOut" />Sign out</button><button type="button" class="quiet" onClick={() => { close(); leave(true); }}>Sign out everywhere</button></div>
     </Dialog>
   );
 }

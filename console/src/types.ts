@@ -1,7 +1,7 @@
 // What the API answers, as far as the console reads it. docs/openapi.json has all of it.
 
 export interface Provider { name: string }
-export interface Server { version?: string; providers?: Provider[]; passwords?: boolean }
+export interface Server { providers?: Provider[]; passwords?: boolean; authorities?: string }
 
 export interface Me {
   subject: string; name?: string; groups?: string[]; kind?: string; method: string;

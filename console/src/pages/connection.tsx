@@ -2,7 +2,8 @@ import { useEffect, useState } from "preact/hooks";
 import { at, get, post } from "../api";
 import { people } from "../asked";
 import { sessions } from "../live";
-import { failed, found, load, native, own, resources, shell } from "../resources";
+import { server } from "../me";
+import { authority, failed, found, load, native, own, resources, shell } from "../resources";
 import { go, query, setQuery } from "../router";
 import type { Answer, Request, Resource, Terms } from "../types";
 import { Icon } from "../ui/icon";
@@ -33,7 +34,8 @@ export default function ConnectionPage({ name }: { name: string }) {
           <section class="panel" aria-label="Connect"><header><Icon name="plug" /><h2>Connect</h2></header><div class="body stack">
             {ask && <p class="dim">Nothing opens before somebody has approved it; these are the commands for then.</p>}
             <div><p class="hint">With the gateway's program, which proves who you are by itself. <code>sallyport login {shell(location.origin)}</code> comes first.</p><Code text={own(r)} label="Command" /></div>
-            <div><p class="hint">With {r.type === "ssh" ? "OpenSSH" : r.type === "postgres" ? "psql, or what reads its settings" : "a client of your own"}. It needs what you prove yourself with at listeners: a certificate, a password or a key.</p><Code text={native(r)} label="Native command" /></div>
+            <div><p class="hint">With {r.type === "ssh" ? "OpenSSH" : r.type === "postgres" ? "psql, or what reads its settings" : "a client of your own"}. It needs what you prove yourself with at listeners: a certificate, a password or a key.</p><Code text={native(r)} label="Native command" />
+              {r.type !== "ssh" && server.value.authorities && <p class="hint">The gateway certifies itself: <button type="button" class="link" onClick={save}>save its authority as {authority}</button>, where the client finds it.</p>}</div>
           </div></section>
           <Try of={r} />
         </div>
@@ -55,6 +57,16 @@ export default function ConnectionPage({ name }: { name: string }) {
       </div>
     </>
   );
+}
+
+/** save has the browser keep the certificates by which clients know the gateway. */
+function save() {
+  const url = URL.createObjectURL(new Blob([server.value.authorities ?? ""], { type: "application/x-pem-file" }));
+  const a = document.createElement("a");
+  a.href = url;
+  a.download = authority;
+  a.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
 const lengths = [300, 900, 1800, 3600, 7200, 14400, 28800, 43200, 86400, 172800, 604800, 1209600, 2592000];

@@ -33,7 +33,7 @@ const columns: Column<Row>[] = [
   { head: "From", width: "minmax(110px, 0.8fr)", wide: true, cell: (r) => <code class="dim">{of(r).remote}</code> },
   { head: "Began", width: "132px", wide: true, cell: (r) => <Time at={of(r).start} /> },
   { head: "Lasted", width: "96px", wide: true, end: true, cell: (r) => <span class="num">{r.live ? <Lasts from={r.live.start} /> : span(r.past!.seconds * 1000)}</span> },
-  { head: "Asked", width: "72px", wide: true, end: true, cell: (r) => <span class="num">{of(r).operations}</span> },
+  { head: "Asked", width: "72px", wide: true, end: true, cell: (r) => <span class="num">{of(r).operations + (r.past?.refused ?? 0)}</span> },
   { head: "Refused", width: "76px", wide: true, end: true, cell: (r) => (r.past?.refused ? <span class="num bad">{r.past.refused}</span> : <span class="dim">{r.live ? "" : "–"}</span>) },
 ];
 

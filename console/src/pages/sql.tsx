@@ -74,9 +74,9 @@ function Work({ of: d, again }: { of: Desk; again: () => void }) {
     <div class="work sql">
       <h1 class="away" tabindex={-1}>SQL at {visible(d.resource)}</h1>
       <div class="statusbar" ref={tools} role="toolbar" aria-label="SQL">
-        <button type="button" class="primary small" onClick={execute} disabled={d.busy.value || d.state.value !== "open"} title="Ctrl Enter"><Icon name="play" size={14} />Run</button>
-        <button type="button" class="small" onClick={() => d.cancel()} disabled={!d.busy.value || !run || run.state === "done"}><Icon name="ban" size={14} />Cancel</button>
-        <button type="button" class="small" onClick={explain} disabled={d.busy.value || d.state.value !== "open"} title="Ctrl Shift Enter">Explain</button>
+        <button type="button" class="primary small" onClick={execute} disabled={d.running.value || d.state.value !== "open"} title="Ctrl Enter"><Icon name="play" size={14} />Run</button>
+        <button type="button" class="small" onClick={() => d.cancel()} disabled={!d.running.value}><Icon name="ban" size={14} />Cancel</button>
+        <button type="button" class="small" onClick={explain} disabled={d.running.value || d.state.value !== "open"} title="Ctrl Shift Enter">Explain</button>
         <button type="button" class="quiet small" aria-pressed={tree} onClick={() => setTree(!tree)}><Icon name="layers" size={14} />Tree</button>
         <span class="grow" />
         <Transaction of={d} />

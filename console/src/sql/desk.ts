@@ -27,6 +27,9 @@ export class Desk {
   readonly transaction = signal<"idle" | "open" | "failed">("idle");
   readonly run = signal<Run | null>(null);
   readonly history = signal<Run[]>([]);
+  /** Whether a text runs, or is about to. */
+  readonly running = signal(false);
+  /** Whether the session is used, for a text or for the tree. */
   readonly busy = signal(false);
   /** Goes up with every change of the run. */
   readonly turn = signal(0);
@@ -59,7 +62,8 @@ export class Desk {
   private end(reason: string) {
     this.reason.value = reason;
     this.state.value = "ended";
-    this.busy.value = false;
+    this.busy.value = this.running.value = false;
+    this.wanted = [];
     const r = this.run.value;
     if (r && (r.state === "running" || r.state === "paused" || r.state === "held")) r.state = "failed";
     this.change();
@@ -106,6 +110,7 @@ export class Desk {
       case "done":
         this.transaction.value = f.transaction;
         if (!f.run) { this.state.value = "open"; this.look(); }
+        if (f.run) this.running.value = false;
         if (r) { r.micros = f.us; if (r.state !== "failed" && r.state !== "cancelled") r.state = "done"; }
         this.idle();
         break;
@@ -142,8 +147,8 @@ export class Desk {
 
   /** execute runs a text; from is where it is in the editor. */
   execute(text: string, from: number, plan = false) {
-    if (this.busy.value || this.state.value !== "open" || !text.trim()) return;
-    this.busy.value = true;
+    if (this.running.value || this.state.value !== "open" || !text.trim()) return;
+    this.running.value = true;
     const run: Run = {
       number: ++this.number, text, from, state: "running", began: Date.now(), micros: 0, results: [], notices: [], failure: null, held: null, masked: new Map(), columns: [], plan,
     };
@@ -151,7 +156,8 @@ export class Desk {
     this.history.value = [run, ...this.history.value.filter((r) => r.text !== text)].slice(0, 50);
     // Of earlier runs the rows are not kept.
     for (const r of this.history.value.slice(1)) for (const x of r.results) x.rows = [];
-    this.send({ type: "run", run: run.number, text, rows: plan ? 100_000 : portion });
+    const start = () => { this.busy.value = true; this.send({ type: "run", run: run.number, text, rows: plan ? 100_000 : portion }); };
+    if (this.busy.value) this.wanted.unshift(start); else start(); // before what the tree wants
     this.change();
   }
 
@@ -163,7 +169,7 @@ export class Desk {
     this.change();
   }
 
-  cancel() { const r = this.run.value; if (r && this.busy.value) this.send({ type: "cancel", run: r.number }); }
+  cancel() { const r = this.run.value; if (r && this.running.value) this.send({ type: "cancel", run: r.number }); }
 
   close() {
     this.send({ type: "close" });

@@ -21,6 +21,7 @@ document.addEventListener("keydown", (e) => {
   if (key === "?" && e.shiftKey) key = "?";
   if (plain && typing) return; // a dialog closes by itself
   if (plain && key.length === 1 && letters.value === "off") return;
+  if (key === "Enter" && el.closest("a, button, summary, label")) return; // which it presses
   if (document.querySelector("dialog[open]") && key !== "mod+k") return;
   if (plain && key === "g" && !e.repeat) { leader = Date.now(); return; }
   if (plain && Date.now() - leader < 1200 && key.length === 1) key = "g " + key;

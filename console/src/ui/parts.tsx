@@ -2,7 +2,8 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Refusal } from "../api";
 import { Icon, type IconName } from "./icon";
-import { Code } from "./text";
+import { title } from "../base";
+import { Code, visible } from "./text";
 
 /** The head of a page: where one is, and what one can do here. */
 export function Head({ title, about, children }: { title: ComponentChildren; about?: ComponentChildren; children?: ComponentChildren }) {
@@ -15,7 +16,7 @@ export function Head({ title, about, children }: { title: ComponentChildren; abo
 }
 
 export function useTitle(text: string) {
-  useEffect(() => { document.title = text + " · Sallyport"; }, [text]);
+  useEffect(() => { document.title = visible(text) + " · " + title; }, [text]);
 }
 
 /** Nothing is there: what that means, and what to do. */

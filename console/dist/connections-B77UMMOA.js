@@ -1,1 +1,0 @@
-import{a,b,c}from"./chunk-GLBXPMG7.js";import"./chunk-IF33HVOO.js";import"./chunk-NCMGFG2E.js";import"./chunk-SQZGORRG.js";import"./chunk-M6B3EAN7.js";import"./chunk-AATVWXKW.js";import"./chunk-Q3MREJDL.js";import"./chunk-OVOGLUUW.js";export{b as AccessOf,c as default,a as grantOf};

@@ -1,1 +1,0 @@
-import{a,b}from"./chunk-2ZLEBFYM.js";import"./chunk-4Y7L3T5U.js";import"./chunk-S36FSGLH.js";import"./chunk-NCMGFG2E.js";import"./chunk-M6B3EAN7.js";import"./chunk-AATVWXKW.js";import"./chunk-Q3MREJDL.js";import"./chunk-OVOGLUUW.js";export{b as Deny,a as default};
