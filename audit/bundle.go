@@ -62,7 +62,7 @@ func (a *Archive) Export(id string) (*Bundle, error) {
 		return b, nil // its proof holds without its content
 	}
 	if err == nil {
-		_, err = opens(bytes.NewReader(b.Record), b.Key)
+		err = opens(bytes.NewReader(b.Record), b.Key)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("session %s: %w", id, err)
@@ -156,11 +156,28 @@ func (b *Bundle) Verify(public string) (events uint64, err error) {
 		return 0, err
 	}
 	if b.Key != nil {
-		if _, err := opens(bytes.NewReader(b.Record), b.Key); err != nil {
+		if err := opens(bytes.NewReader(b.Record), b.Key); err != nil {
 			return 0, err
 		}
 	}
 	return l.Events, nil
+}
+
+// Approvals checks that what ran in the session by approvals is what was approved, with the log's public key and those of others that
+// have signed approvals. Verify the bundle first. Problems name what is not, a sentence each. That nothing ran by the same approval in
+// another session is for the whole log to prove.
+func (b *Bundle) Approvals(public string, signers ...string) (a Approvals, problems []string, err error) {
+	v := newApprovalVerifier(public, signers, func(text string) { problems = append(problems, text) })
+	v.blind = true
+	s := v.session(b.Session)
+	for raw, err := range b.Raw() {
+		if err != nil {
+			return v.Approvals, problems, err
+		}
+		s.event(raw)
+	}
+	v.finish()
+	return v.Approvals, problems, nil
 }
 
 // Events reads the bundle's events. Verify it first.

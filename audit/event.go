@@ -78,6 +78,8 @@ const (
 	AdminUsers      = "admin.users"      // looked at who there is
 	AdminUser       = "admin.user"       // changed what somebody may do, as action says
 
+	AdminOffline = "admin.offline-grant" // made an offline grant, or began to use one, as action says
+
 	AdminConfiguration = "admin.configuration" // looked at the objects of the configuration, or their revisions
 	AdminConfigure     = "admin.configure"     // changed objects of the store, as action says, or decided about a change
 
@@ -142,6 +144,12 @@ type Event struct {
 	Hash      string `json:"hash,omitempty"` // of what was decided about
 	DecidedBy string `json:"decided_by,omitempty"`
 	Channel   string `json:"channel,omitempty"`
+	Mark      string `json:"mark,omitempty"`   // of the transition, which the request keeps when it was made
+	Signed    string `json:"signed,omitempty"` // the grant, in review.approved
+	// By what an operation runs, in operation.start.
+	Approved []Approved `json:"approved,omitempty"`
+	// Approvals are how many operations ran by approvals, in session.end.
+	Approvals uint64 `json:"approvals,omitempty"`
 
 	// Its answer and outcome.
 	Verdict  string `json:"verdict,omitempty"`
@@ -185,6 +193,17 @@ type Event struct {
 	Count uint64 `json:"count,omitempty"`
 
 	Lost uint64 `json:"lost,omitempty"` // events that could not be written, in record.degraded
+}
+
+// Approved is an approval by which an operation runs, and what it runs as. Without a Grant nobody knows of such an approval.
+type Approved struct {
+	Request string `json:"request"`
+	Grant   string `json:"grant,omitempty"` // signed
+	At      string `json:"at,omitempty"`    // when it was used, by the clock of its times
+	// Digests of what runs, as proxy.Digests makes them. The salt is not there where the event withholds something of it.
+	Text      string `json:"text,omitempty"`
+	Arguments string `json:"arguments,omitempty"`
+	Salt      string `json:"salt,omitempty"`
 }
 
 // Content is what a recording.output or recording.input holds.

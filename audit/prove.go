@@ -58,7 +58,7 @@ func (a *Archive) Prove(id string) (*Proof, error) {
 			return nil, err
 		}
 		defer f.Close()
-		if _, err := opens(f, key); err != nil {
+		if err := opens(f, key); err != nil {
 			return nil, fmt.Errorf("session %s: %w", id, err)
 		}
 	}

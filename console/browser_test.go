@@ -501,3 +501,26 @@ func TestMounted(t *testing.T) {
 	b.Click("link", "Acme access: home")
 	b.Sees("What you have asked for")
 }
+
+// TestChosenStays: what somebody has chosen in a list stays chosen while others come before it, so that a key decides about nothing else.
+func TestChosenStays(t *testing.T) {
+	h := open(t, "")
+	alice := h.as(t, "alice")
+	first := alice.asks("vm1", "INC-1")
+	b := h.browser(t, "olga")
+	b.Go(h.url + "/requests")
+	b.Sees("INC-1")
+	b.Press("j")
+	second := alice.asks("reports", "monthly figures")
+	b.Sees("monthly figures")
+	b.Press("a")
+	b.Sees("Approving " + first)
+	var r struct{ State string }
+	alice.ask("GET", "/v1/requests/"+second, nil, &r)
+	if r.State != "pending" {
+		t.Fatal(r)
+	}
+	b.Press("o")
+	b.Sees(first)
+	b.Sees("INC-1")
+}

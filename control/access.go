@@ -30,6 +30,9 @@ type AccessRequest struct {
 	// From is when access begins; zero is with the last approval.
 	From   time.Time `json:"from,omitzero"`
 	Reason string    `json:"reason"`
+	// BreakGlass takes it at once, without an approval. Everybody is told, and it is reviewed afterwards. The caller must have proven
+	// herself within GlassFresh, with a second factor.
+	BreakGlass bool `json:"break_glass,omitempty"`
 }
 
 // maxAccess is the longest time that is read, in seconds; what may be asked for is less.
@@ -63,15 +66,24 @@ func (h *Handler) askAccess(c *call) error {
 		return err
 	}
 	terms := slices.IndexFunc(all, func(t review.Terms) bool {
-		return (req.Rule == "" || t.Rule == req.Rule) && !slices.ContainsFunc(req.Actions, func(a string) bool { return !slices.Contains(t.Actions, a) })
+		return (req.Rule == "" || t.Rule == req.Rule) && (t.BreakGlass > 0 || !req.BreakGlass) && !slices.ContainsFunc(req.Actions, func(a string) bool { return !slices.Contains(t.Actions, a) })
 	})
+	if terms < 0 && req.BreakGlass {
+		return &Error{http.StatusForbidden, CodeForbidden, fmt.Sprintf("no rule lets you take that without an approval at %s; ask for it", req.Resource)}
+	}
 	if terms < 0 {
 		return badRequest("no rule lets you ask for that at %s: %s", req.Resource, offered(all))
 	}
-	r, err := h.Requests.Ask(c.Context(), c.who, review.Ask{
+	ask := review.Ask{
 		Resource: req.Resource, Account: req.Account, Terms: all[terms], Actions: req.Actions, For: time.Duration(req.Seconds) * time.Second,
 		From: req.From, Reason: req.Reason, Remote: c.RemoteAddr,
-	})
+	}
+	var r *review.Request
+	if req.BreakGlass {
+		r, err = h.breakGlass(c, ask)
+	} else {
+		r, err = h.Requests.Ask(c.Context(), c.who, ask)
+	}
 	if err != nil {
 		return h.requestError(err)
 	}

@@ -54,6 +54,8 @@ type Handler struct {
 	Permit func(who *proxy.Identity, p Permission) bool
 	// Requests are operations that are held, and access that is asked for; nil when nothing can be.
 	Requests *review.Desk
+	// Offline makes and uses grants that count while the store does not answer. Nil: there are none.
+	Offline Offline
 	// Deciders proves by a password who decides. Nil: nobody decides here.
 	Deciders proxy.Authenticator
 	// Portal returns what people and programs of other machines come in by, in the current

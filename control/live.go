@@ -215,7 +215,7 @@ func (l *follower) changedRequests() (out LiveRequests) {
 	c.permitted = l.permits(Review)
 	now := make(map[string]int64)
 	desk.Each(func(r *review.Request, version int64) {
-		if !c.seesRequest(r) {
+		if !l.handler.lists(&c, r) {
 			return
 		}
 		now[r.ID] = version

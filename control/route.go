@@ -86,7 +86,7 @@ func routes() []route {
 
 		{"GET", "/v1/live", "The open sessions and the requests that the caller sees, and what changes of them, as server-sent events: hello, sessions, requests, end.", audit.AdminList, access{login: true}, nil, nil, true, (*Handler).live},
 
-		{"POST", "/v1/requests", "Ask for access to a resource.", audit.AdminAsk, access{}, AccessRequest{}, review.Request{}, false, (*Handler).askAccess},
+		{"POST", "/v1/requests", "Ask for access to a resource, or in an emergency take it without an approval.", audit.AdminAsk, access{}, AccessRequest{}, review.Request{}, false, (*Handler).askAccess},
 		{"GET", "/v1/requests", "The operations that wait for a decision, and access that is asked for or granted (?past=true: or was); without the permission, the caller's own and those that she may decide about.", audit.AdminRequests, access{permission: Review, own: true}, nil, Requests{}, false, (*Handler).listRequests},
 		{"GET", "/v1/requests/{id}", "One of them, or one that was decided recently.", audit.AdminRequests, access{permission: Review, own: true}, nil, review.Request{}, false, (*Handler).showRequest},
 		{"POST", "/v1/requests/{id}/approve", "Let it run. At the local socket a user's password says who decides; elsewhere the caller does.", audit.AdminDecide, access{permission: Review, own: true}, decisionBody{}, review.Request{}, false, (*Handler).approveRequest},
@@ -95,6 +95,11 @@ func routes() []route {
 
 		{"POST", "/v1/requests/{id}/cancel", "Withdraw a request for access of one's own; what was granted ends.", audit.AdminDecide, access{permission: Review, own: true}, ReasonRequest{}, review.Request{}, false, (*Handler).cancelRequest},
 		{"POST", "/v1/requests/{id}/revoke", "Take back access that was granted; the sessions end that are open by it.", audit.AdminDecide, access{permission: Review, own: true}, ReasonRequest{}, review.Request{}, false, (*Handler).revokeRequest},
+		{"POST", "/v1/requests/{id}/review", "Say of access without an approval, which has ended, that it was in order, or a violation, and why. Who decides is known as for approve.", audit.AdminDecide, access{permission: Review, own: true}, reviewBody{}, review.Request{}, false, (*Handler).reviewRequest},
+
+		{"POST", "/v1/offline-grants", "Make a grant by which somebody has access while the store and the identity provider do not answer. By itself it lets nobody in.", audit.AdminOffline, access{personal: true, permission: Configure}, OfflineGrantRequest{}, OfflineGrant{}, false, (*Handler).makeOffline},
+		{"POST", "/v1/offline-grants/begin", "Begin to use a grant, at the local socket: the answer is what people sign.", audit.AdminOffline, access{permission: Review}, OfflineBegin{}, OfflineStatement{}, false, (*Handler).beginOffline},
+		{"POST", "/v1/offline-grants/use", "Use a grant, at the local socket, by what people have signed.", audit.AdminOffline, access{permission: Review}, OfflineUse{}, OfflineAccess{}, false, (*Handler).useOffline},
 
 		{"GET", "/v1/tokens", "The caller's access tokens; with the permission, everybody's by ?all=true.", audit.AdminToken, access{permission: Users, own: true}, nil, TokenList{}, false, (*Handler).listTokens},
 		{"POST", "/v1/tokens", "Make an access token for the caller. Its secret is shown once.", audit.AdminToken, access{personal: true}, TokenRequest{}, NewToken{}, false, (*Handler).createToken},

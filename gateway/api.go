@@ -21,6 +21,8 @@ import (
 //
 //	/scim/v2/  users and groups, from the company's directory
 //	/slack/    what people decide in Slack
+//	/teams/    what people decide in Teams
+//	/jira/     webhooks of Jira, where people decide
 //	/auth/     logins at identity providers
 //	/link/     pages of login links
 //	/v1/       what commands and the console ask; see package control
@@ -28,7 +30,9 @@ import (
 func (g *Gateway) API() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/scim/v2/", g.serveSCIM)
-	mux.HandleFunc("/slack/{name}", g.serveSlack)
+	mux.HandleFunc("/slack/{name}", g.serveChannel("slack"))
+	mux.HandleFunc("/teams/{name}", g.serveChannel("teams"))
+	mux.HandleFunc("/jira/{name}", g.serveChannel("jira"))
 	for _, path := range []string{"/v1/", "/auth/", link.Path} {
 		mux.Handle(path, g.control)
 	}

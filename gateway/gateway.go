@@ -119,6 +119,7 @@ type Gateway struct {
 	state     *state
 	proofs    *proofs
 	desk      *review.Desk
+	offline   *offlines
 	authority *ca.Authority // for the gateway's own certificates
 	records   *audit.Log
 	metrics   *prometheus.Metrics
@@ -126,7 +127,8 @@ type Gateway struct {
 	recordsDir  string
 	recordsKeys audit.Keys
 	outbox      *review.Outbox
-	first       *config.File // of which secrets are
+	channels    chan struct{} // has a value when the channels of people may be others
+	first       *config.File  // of which secrets are
 	control     *control.Handler
 	inside      inside
 	console     http.Handler // nil: the program was built without
@@ -229,6 +231,7 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	if err := g.Apply(f); err != nil {
 		return err
 	}
+	g.settleReviews(context.Background())
 	if err := errors.Join(g.export(f, o.Sinks), g.copy(f), g.witness(f)); err != nil {
 		return err
 	}
@@ -241,7 +244,7 @@ type deciders struct{ identities }
 
 func (d deciders) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Identity, error) {
 	id, err := d.identities.Authenticate(ctx, p)
-	if err == nil && (id == nil || id.Kind != proxy.Human || id.Claims[identity.ClaimToken] != "") {
+	if err == nil && (id == nil || id.Kind != proxy.Human || id.Claims[identity.ClaimToken] != "" || id.Claims[claimOffline] != "") {
 		return nil, proxy.ErrUnauthenticated
 	}
 	return id, err
@@ -261,6 +264,7 @@ func (g *Gateway) openRecords(f *config.File) (*audit.Log, error) {
 	l, err := audit.Open(g.recordsDir, audit.Config{
 		Durability: durability, BestEffort: f.Audit.BestEffort, Keys: keys, Log: g.log,
 		Recordings: func(s *proxy.Session) audit.Recording { return g.parts().recording(s) },
+		Approvals:  g.approval,
 	})
 	if err != nil {
 		return nil, err

@@ -17,9 +17,49 @@ import (
 
 // openDesk reads the requests of the store.
 func (g *Gateway) openDesk(ctx context.Context) error {
-	g.desk = &review.Desk{Store: g.state.store, Note: g.gateway.Note, Who: g.now, Sealer: g.state.sealer, Told: g.outbox.Writes, Seen: g.seen.Load, Log: g.log}
+	signer, err := newSigner(ctx, g.records, g.state)
+	if err != nil {
+		return err
+	}
+	g.desk = &review.Desk{
+		Store: g.state.store, Note: g.gateway.Note, Who: g.now, OnCall: g.onCall, Sealer: g.state.sealer, Signer: signer, Revision: g.rules,
+		Told: g.outbox.Writes, Seen: g.seen.Load, Log: g.log,
+	}
 	g.grants, g.control.Requests = grants{g.desk}, g.desk
-	return g.desk.Load(ctx)
+	if err := g.desk.Load(ctx); err != nil {
+		return err
+	}
+	g.openOffline()
+	g.control.Offline = g.offline
+	return nil
+}
+
+// settleReviews puts on record what of the record of the run before was not done: a gateway that is killed may have recorded what
+// becomes of a request, and not done it.
+func (g *Gateway) settleReviews(ctx context.Context) {
+	list, err := g.records.Reviews(time.Now().Add(-review.KeepRequests))
+	if err == nil {
+		err = g.desk.Settle(ctx, list)
+	}
+	if err != nil {
+		g.log.Error("it is not known whether all was done that the gateway recorded of requests before it stopped", "err", err)
+	}
+}
+
+// rules names the rules that judge sessions now.
+func (g *Gateway) rules() string {
+	if r := g.gateway.Revision(); r != nil {
+		return r.Name
+	}
+	return ""
+}
+
+// approval is what the record has of an operation or a session by which request it runs.
+func (g *Gateway) approval(request string) *proxy.Approval {
+	if a := g.desk.Approval(request); a != nil || g.options.Reviewer == nil {
+		return a
+	}
+	return &proxy.Approval{Request: request} // the assembly's reviewer, which signs nothing
 }
 
 // grants are those of a desk, as access rules know them.
@@ -28,6 +68,12 @@ type grants struct{ *review.Desk }
 // Granted implements [policy.Grants].
 func (d grants) Granted(id *proxy.Identity, t proxy.Target, rule string) (policy.Grant, bool) {
 	request, g, check, ok := d.Desk.Granted(id, t, rule)
+	return policy.Grant{ID: request, Until: g.Until, Check: check, Actions: g.Actions}, ok
+}
+
+// Glass implements [policy.Grants].
+func (d grants) Glass(id *proxy.Identity, t proxy.Target, rule string) (policy.Grant, bool) {
+	request, g, check, ok := d.Desk.Glass(id, t, rule)
 	return policy.Grant{ID: request, Until: g.Until, Check: check, Actions: g.Actions}, ok
 }
 
@@ -98,7 +144,7 @@ func (r reviewers) Request(ctx context.Context, s *proxy.Session, op proxy.Op, h
 		return nil, errors.New("you have no access to " + s.Target.String() + " now, and an access token that has scopes asks for nothing more: ask for it with sallyport request")
 	}
 	ask := review.Ask{
-		Resource: s.Target.Resource.Name, Terms: termsOf(rule), Reason: "connecting by " + s.Protocol, Remote: address(s),
+		Resource: s.Target.Resource.Name, Terms: termsOf(rule, s.Identity), Reason: "connecting by " + s.Protocol, Remote: address(s),
 	}
 	if len(s.Target.Resource.Accounts) > 1 {
 		ask.Account = s.Target.Account.Name
@@ -152,11 +198,14 @@ func denied(r *review.Request) string {
 	return r.DecidedBy + " denied request " + r.ID + ": " + r.Reason
 }
 
-// termsOf are those on which what a rule allows is granted.
-func termsOf(r *policy.Rule) review.Terms {
+// termsOf are those on which what a rule allows is granted to somebody.
+func termsOf(r *policy.Rule, who *proxy.Identity) review.Terms {
 	t := r.Request.Terms()
 	out := review.Terms{
 		Rule: r.Name, Actions: r.Allow, For: t.For, Max: t.Max, Decide: t.Decide, Reason: t.Reason, Message: t.Message,
+	}
+	if t.BreakGlass.May(who) {
+		out.BreakGlass = t.BreakGlass.Max
 	}
 	if slices.Contains(r.Allow, "all") {
 		out.Actions = policy.Actions() // which may be asked for one by one
@@ -180,7 +229,7 @@ func (g *Gateway) requestable(who *proxy.Identity, resource, account string) ([]
 		return nil, nil // the policy in Rego knows no requests
 	}
 	for _, r := range p.rules.Requestable(who, t) {
-		list = append(list, termsOf(r))
+		list = append(list, termsOf(r, who))
 	}
 	return list, nil
 }

@@ -168,6 +168,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		wg.Go(func() { g.places.run(ctx) })
 	}
 	wg.Go(func() { g.outbox.Run(ctx) })
+	wg.Go(func() { g.watchIssues(ctx) })
 	if scraped != nil {
 		mux := http.NewServeMux()
 		mux.Handle("/metrics", g.metrics)

@@ -30,7 +30,7 @@ func (x *session) explain(ctx context.Context, st *proxy.Statement, m *mentions)
 		}
 		shape.Part = part + 1
 		x.mu.Lock()
-		columns := x.view.decide(x.session.Protocol, st, shape, m, &x.kept)
+		columns := x.view.decide(st, shape, m, &x.kept)
 		x.mu.Unlock()
 		for i := range columns {
 			if text := columns[i].explanation(shape.Columns[i].Name); text != "" {

@@ -30,6 +30,38 @@ type Request struct {
 	Wait time.Duration
 	// Message says what for; may be empty.
 	Message string
+	// BreakGlass lets people take it without an approval, in an emergency. Nil: nobody may.
+	BreakGlass *BreakGlass
+}
+
+// BreakGlass has people take what a rule allows at once, without an approval. What they do then is recorded in full, and their sessions
+// that are not recorded so do not have it.
+type BreakGlass struct {
+	// Groups are those who may, of the users of the rule; at least one. "*" is all of them.
+	Groups []string
+	// Max is the longest that it may be taken for; 0 is an hour.
+	Max time.Duration
+	// Offline says that an assembly may have it taken in other ways while its store does not answer. The policy does not look at it.
+	Offline bool
+}
+
+// May reports whether somebody may break the glass: a person herself, and nobody for her.
+func (b *BreakGlass) May(id *proxy.Identity) bool {
+	return b != nil && id.Kind == proxy.Human && id.OnBehalfOf == "" && (slices.Contains(b.Groups, "*") || slices.ContainsFunc(b.Groups, id.In))
+}
+
+func (b *BreakGlass) validate(c Carries) error {
+	var errs []error
+	if len(b.Groups) == 0 {
+		errs = append(errs, errors.New("access without an approval is for no groups: say who may; \"*\" is all users of the rule"))
+	}
+	if b.Max < 0 || b.Max > MaxBreakGlass || b.Max > 0 && b.Max < time.Minute {
+		errs = append(errs, fmt.Errorf("access without an approval lasts %s: want a minute to %s", duration(b.Max), duration(MaxBreakGlass)))
+	}
+	if c&CarriesRecording == 0 {
+		errs = append(errs, errors.New("access without an approval is recorded in full, and this gateway does not record by access rules"))
+	}
+	return errors.Join(errs...)
 }
 
 // Stage is one of the approvals that a request needs.
@@ -56,6 +88,7 @@ const (
 	DefaultRequest = time.Hour
 	DefaultDecide  = 8 * time.Hour
 	MaxRequest     = 7 * 24 * time.Hour // that a Request may allow
+	MaxBreakGlass  = 24 * time.Hour     // that a BreakGlass may
 )
 
 // Terms are those of a Request, with what is not said filled in.
@@ -72,6 +105,11 @@ func (r Request) Terms() Request {
 	if r.Decide == 0 {
 		r.Decide = DefaultDecide
 	}
+	if r.BreakGlass != nil && r.BreakGlass.Max == 0 {
+		glass := *r.BreakGlass
+		glass.Max = DefaultRequest
+		r.BreakGlass = &glass
+	}
 	r.Stages = slices.Clone(r.Stages)
 	for i := range r.Stages {
 		r.Stages[i].Need = max(r.Stages[i].Need, 1)
@@ -79,7 +117,7 @@ func (r Request) Terms() Request {
 	return r
 }
 
-func (r *Request) validate() error {
+func (r *Request) validate(carries Carries) error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("request: "+format, args...)) }
 	if len(r.Stages) == 0 {
@@ -109,6 +147,11 @@ func (r *Request) validate() error {
 	}
 	if r.Wait > 0 && r.Connect != ConnectWait || r.Wait == 0 && r.Connect == ConnectWait {
 		bad("a client waits when the rule has it wait, and for a time of more than 0")
+	}
+	if r.BreakGlass != nil {
+		if err := r.BreakGlass.validate(carries); err != nil {
+			bad("%w", err)
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -146,6 +189,8 @@ type Grants interface {
 	Version() uint64
 	// Granted returns what somebody has been granted of a rule at a target now.
 	Granted(id *proxy.Identity, t proxy.Target, rule string) (Grant, bool)
+	// Glass returns what somebody has of a rule at a target now by breaking the glass.
+	Glass(id *proxy.Identity, t proxy.Target, rule string) (Grant, bool)
 	// Watch has changed called when what a request of somebody's has granted begins or ends, from any goroutine, with what the user
 	// is to be told. It is not called any more after stop.
 	Watch(subject string, changed func(request, why string)) (stop func())
@@ -195,14 +240,32 @@ func (c *compiled) granted(g Grants, id *proxy.Identity, t proxy.Target) (*compi
 	if !ok {
 		return nil, has
 	}
+	return c.part(has.Actions), has
+}
+
+// glass is the part of c that a session's user has by breaking the glass, and until when; nil: nothing is. Who may not any more has it
+// no more.
+func (c *compiled) glass(g Grants, id *proxy.Identity, t proxy.Target) (*compiled, Grant) {
+	if g == nil || !c.Request.BreakGlass.May(id) {
+		return nil, Grant{}
+	}
+	has, ok := g.Glass(id, t, c.Name)
+	if !ok {
+		return nil, has
+	}
+	return c.part(has.Actions), has
+}
+
+// part is c with these of its actions alone.
+func (c *compiled) part(actions []string) *compiled {
 	words := grant{}
-	for _, w := range has.Actions {
+	for _, w := range actions {
 		g, _ := parseAction(w) // one that is not known any more allows nothing
 		words = words.or(g)
 	}
 	part := *c
-	part.allow, part.words = numbered(words).and(c.allow), has.Actions
-	return &part, has
+	part.allow, part.words = numbered(words).and(c.allow), actions
+	return &part
 }
 
 // ask is the hold of somebody who connects and has not asked; nil: she is told how to.

@@ -20,6 +20,7 @@ type ledger struct {
 	grants  map[string]Grant
 	watches map[int]func(string, string)
 	next    int
+	glass   map[string]Grant
 	version atomic.Uint64
 }
 
@@ -29,6 +30,13 @@ func (l *ledger) Granted(id *proxy.Identity, _ proxy.Target, rule string) (Grant
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	g, ok := l.grants[rule]
+	return g, ok && id.Subject == "alice" && time.Now().Before(g.Until)
+}
+
+func (l *ledger) Glass(id *proxy.Identity, _ proxy.Target, rule string) (Grant, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	g, ok := l.glass[rule]
 	return g, ok && id.Subject == "alice" && time.Now().Before(g.Until)
 }
 

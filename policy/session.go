@@ -75,7 +75,7 @@ func newJudge(s *proxy.Session, rules []*compiled, grants Grants) *judge {
 	if slices.ContainsFunc(rules, func(c *compiled) bool { return c.Request != nil }) {
 		j.grants = grants
 	}
-	j.current.Store(decide(rules, j.grants, s, s.Now()))
+	j.current.Store(decide(rules, j.grants, s, s.Now(), RecordingFull))
 	return j
 }
 
@@ -104,6 +104,11 @@ func (j *judge) hooks(name string, budgets *Budgets) (proxy.Hooks, error) {
 		}
 	}
 	h.State = j.usage
+	if len(j.current.Load().granted) > 0 && j.recording < RecordingFull { // not all that was granted is for a session that is recorded less
+		d := decide(j.rules, j.grants, j.session, j.session.Now(), j.recording)
+		j.open(d)
+		j.current.Store(d)
+	}
 	d := j.current.Load()
 	j.masking = d.duties.Masking
 	d.unmet = j.unmet(d)
@@ -112,6 +117,7 @@ func (j *judge) hooks(name string, budgets *Budgets) (proxy.Hooks, error) {
 	}
 	j.judge.Store(j)
 	h.Start, h.Flow, h.Done, h.Close = j.start, j.flow, j.done, j.close
+	h.Show = proxy.HidesNothing // it counts
 	if !rows && !slices.ContainsFunc(j.rules, func(c *compiled) bool { return c.Obligations.Idle > 0 }) {
 		h.Flow = nil
 	}
@@ -135,13 +141,21 @@ func (j *judge) decision() *decision {
 	if same && now.Before(d.until) {
 		return d
 	}
-	d = decide(j.rules, j.grants, j.session, now)
+	d = decide(j.rules, j.grants, j.session, now, j.recorded())
 	j.open(d)
 	if j.usage != nil {
 		d.unmet = j.unmet(d)
 	}
 	j.current.Store(d)
 	return d
+}
+
+// recorded is the level at which the session has been recorded from its beginning. One that only asks could have any.
+func (j *judge) recorded() Recording {
+	if j.usage == nil {
+		return RecordingFull
+	}
+	return j.recording
 }
 
 func (j *judge) ask(ctx context.Context, op proxy.Op) proxy.Verdict {

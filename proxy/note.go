@@ -78,6 +78,8 @@ type RequestNote struct {
 	DecidedBy string
 	Channel   string // how the decision came
 	Reason    string
+	Mark      string // of the transition, which the request keeps when it was made
+	Signed    string // the grant that an approval gives, signed; empty: nothing is signed
 	// Of a request for access.
 	Resource, Account string
 	Until             time.Time // when what was granted is over; zero: nothing was

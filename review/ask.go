@@ -151,6 +151,7 @@ func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, e
 	case pending >= MaxPending:
 		return nil, fmt.Errorf("%w: %d requests wait already, which is the limit: try again later", ErrAsk, pending)
 	}
+	d.call(ctx, r)
 	version, err := d.keep(ctx, store.Document{Kind: KindRequest, Name: r.ID}, r, step{Asked, r.Access.Reason, true})
 	if err != nil {
 		return nil, err

@@ -12,11 +12,14 @@ import (
 
 // ending says what the user of a session is told that was open by the request.
 func (r *Request) ending() string {
-	switch r.State {
-	case Revoked:
-		text := "request " + r.ID + ", by which you were connected, was revoked by " + r.DecidedBy
-		if r.Reason != "" {
-			text += ": " + r.Reason
+	state, by, reason := r.State, r.DecidedBy, r.Reason
+	if g := r.broken(); g != nil && g.Ended != nil {
+		state, by, reason = g.Ended.State, g.Ended.By, g.Ended.Reason
+	}
+	if state == Revoked {
+		text := "request " + r.ID + ", by which you were connected, was revoked by " + by
+		if reason != "" {
+			text += ": " + reason
 		}
 		return text
 	}
@@ -99,23 +102,40 @@ func (d *Desk) Version() uint64 { return d.version.Load() }
 // Granted is what somebody was granted of a rule at a target now, and when that has to be asked about again. Of several
 // grants it is the one that lasts longest.
 func (d *Desk) Granted(id *proxy.Identity, t proxy.Target, rule string) (request string, g Grant, check time.Time, ok bool) {
+	return d.has(id, t, rule, false)
+}
+
+// Glass is Granted of what somebody has without an approval.
+func (d *Desk) Glass(id *proxy.Identity, t proxy.Target, rule string) (request string, g Grant, check time.Time, ok bool) {
+	return d.has(id, t, rule, true)
+}
+
+func (d *Desk) has(id *proxy.Identity, t proxy.Target, rule string, glass bool) (request string, g Grant, check time.Time, ok bool) {
 	here := time.Now()
 	if check = d.stale(); !here.Before(check) {
 		d.freshen() // it may have been followed since
 		check = d.stale()
 	}
-	if !here.Before(check) {
-		return "", Grant{}, check, false // it may have been revoked
+	stale := !here.Before(check) // it may have been revoked
+	if stale && !glass {
+		return "", Grant{}, check, false
 	}
 	now := d.now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, k := range d.known {
 		r := &k.request
-		if r.Access == nil || r.Requester != id.Subject || r.For != id.OnBehalfOf || r.Resource != t.Resource.Name || r.Account != "" && r.Account != t.Account.Name || r.Access.Rule != rule || !r.open(now) {
+		if r.Access == nil || (r.Access.Glass != nil) != glass || r.Requester != id.Subject || r.For != id.OnBehalfOf || r.Resource != t.Resource.Name || r.Account != "" && r.Account != t.Account.Name || r.Access.Rule != rule || !r.open(now) {
+			continue
+		}
+		offline, elsewhere := d.offlineHere(r)
+		if elsewhere || stale && !offline {
 			continue
 		}
 		if !ok || r.Access.Grant.Until.After(g.Until) {
+			if offline {
+				check = time.Time{}
+			}
 			request, g, ok = r.ID, *r.Access.Grant, true
 		}
 	}
@@ -153,7 +173,8 @@ const (
 	touchEvery = 5 * time.Second
 )
 
-// rememberOver is how long a request that is over is remembered: longer than any answer of the store takes.
+// rememberOver is how long a request that is over is remembered at least: longer than any answer of the store takes. It is for as
+// long as it could have counted.
 const rememberOver = 10 * time.Minute
 
 // Run ends requests when it is time, until ctx ends.
@@ -194,8 +215,11 @@ func (d *Desk) catchUp(ctx context.Context) error {
 			return err
 		}
 	}
-	_, err := d.touch(ctx)
-	return err
+	if _, err := d.touch(ctx); err != nil {
+		return err
+	}
+	d.handIn(ctx)
+	return nil
 }
 
 // settle ends what time has ended.
@@ -205,9 +229,10 @@ func (d *Desk) settle(ctx context.Context) {
 	d.mu.Lock()
 	for id, k := range d.known {
 		switch {
+		case k.unkept(): // it is handed in first
 		case k.request.due(now) != "":
 			due = append(due, id)
-		case k.request.over() && time.Since(k.seen) > rememberOver:
+		case k.request.over() && time.Since(k.seen) > rememberOver && now.After(k.request.lasts()):
 			delete(d.known, id)
 		}
 	}
@@ -218,8 +243,9 @@ func (d *Desk) settle(ctx context.Context) {
 			if state == "" {
 				return step{}, ErrOver // another gateway was faster
 			}
-			r.State = state
-			if state == Expired {
+			if state == ReviewDue {
+				r.Access.Glass.due(r, now)
+			} else if r.State = state; state == Expired {
 				r.DecidedAt = &now
 			}
 			return step{string(state), "", false}, nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/review"
 )
 
 // Access is a rule about who may do what, and what it asks for in return.
@@ -53,6 +54,8 @@ type AccessRequest struct {
 	Connect   string        `yaml:"connect"` // ask, wait or refuse
 	Wait      time.Duration `yaml:"wait"`
 	Message   string        `yaml:"message"`
+	// BreakGlass lets people take it without an approval.
+	BreakGlass *BreakGlass `yaml:"break_glass,chooses"`
 }
 
 // Stage is one of the approvals that a request needs.
@@ -60,6 +63,15 @@ type Stage struct {
 	Position
 	Approvers []string `yaml:"approvers"`
 	Need      int      `yaml:"need"`
+}
+
+// BreakGlass says who may take what an access rule allows without an approval, and for how long; see policy.BreakGlass.
+type BreakGlass struct {
+	Position
+	Groups []string      `yaml:"groups,chooses"`
+	Max    time.Duration `yaml:"max"`
+	// Offline says that it may be had by an offline grant, too.
+	Offline bool `yaml:"offline"`
 }
 
 // The words of request.connect.
@@ -74,6 +86,9 @@ func (r *AccessRequest) request() *policy.Request {
 	out := &policy.Request{For: r.For, Max: r.Max, Decide: r.Decide, Reason: r.Reason, Message: r.Message, Wait: r.Wait}
 	for _, s := range r.stages() {
 		out.Stages = append(out.Stages, policy.Stage{Approvers: s.Approvers, Need: s.Need})
+	}
+	if g := r.BreakGlass; g != nil {
+		out.BreakGlass = &policy.BreakGlass{Groups: g.Groups, Max: g.Max, Offline: g.Offline}
 	}
 	switch {
 	case r.Connect == connectWait, r.Connect == "" && r.Wait > 0:
@@ -105,8 +120,25 @@ func (f *File) validateRequest(d *decoder, a *Access) {
 	}
 	for _, s := range r.stages() {
 		line := max(s.Line, r.Line)
-		f.checkGroups(d, line, s.Approvers)
+		f.checkGroups(d, line, f.groupsOf(d, line, s.Approvers))
 		f.checkApprovers(d, line, s.Approvers)
+	}
+	if r.BreakGlass != nil {
+		f.checkBreakGlass(d, r.BreakGlass)
+	}
+}
+
+// checkBreakGlass reports access without an approval of which nobody would be told, or that nobody can take.
+func (f *File) checkBreakGlass(d *decoder, g *BreakGlass) {
+	f.checkGroups(d, g.Line, g.Groups)
+	if len(f.Notify) == 0 && !d.broken["notify"] {
+		d.problem(g.Line, "add notify: with at least one channel", "access: request: break_glass: nobody would be told of access without an approval")
+	}
+	if g.Offline && f.Offline == nil && !d.broken["offline_grants"] {
+		d.problem(g.Line, "add offline_grants: {keepers: [{name: olga, key: ssh-ed25519 AAAA…}, …]}", "access: request: break_glass: offline: nobody keeps offline grants")
+	}
+	if f.API.URL == "" && !d.broken["api"] {
+		d.problem(g.Line, "add api: {listen: 0.0.0.0:8443, url: https://gw.example.com:8443}", "access: request: break_glass: it is taken by the API, where people prove themselves again")
 	}
 }
 
@@ -339,7 +371,7 @@ func (f *File) checkObligations(d *decoder, a *Access) {
 		f.validateRequest(d, a)
 	}
 	if r := a.Review; r != nil {
-		f.checkGroups(d, r.Line, r.Approvers)
+		f.checkGroups(d, r.Line, f.groupsOf(d, r.Line, r.Approvers))
 		f.checkApprovers(d, r.Line, r.Approvers)
 	}
 }
@@ -347,6 +379,9 @@ func (f *File) checkObligations(d *decoder, a *Access) {
 // checkApprovers reports a list of approvers of which nobody could decide.
 func (f *File) checkApprovers(d *decoder, line int, approvers []string) {
 	known := func(g string) bool {
+		if _, ok := review.OnCallList(g); ok {
+			return true // who is on call is a service's to say
+		}
 		return g != "*" && (f.options.Groups != nil && f.options.Groups(g) || f.givesGroup(g))
 	}
 	if len(approvers) == 0 || d.unsure() || slices.ContainsFunc(approvers, known) {

@@ -19,39 +19,47 @@ export default function Home() {
   tick.value;
   const all = [...(requests.value?.values() ?? [])];
   const t = now();
-  const inbox = all.filter((r) => decides(r)).sort((a, b) => Date.parse(a.deadline) - Date.parse(b.deadline));
+  // The oldest first: what comes takes its place below, and not under somebody's hand.
+  const inbox = all.filter((r) => decides(r)).sort((a, b) => Date.parse(a.created) - Date.parse(b.created));
   const asked = all.filter((r) => mine(r) && (r.state === "pending" || (r.state === "approved" && !r.access)));
   const granted = all.filter((r) => mine(r) && r.state === "approved" && r.access?.grant && Date.parse(r.access.grant.until) > t);
   const open = [...(sessions.value?.values() ?? [])].filter((s) => s.user === me.value?.subject || s.for === me.value?.subject);
+  // What others wait for comes first; where nobody does, her own.
+  const waiting = (
+    <section class="panel" aria-label="Waiting for you">
+      <header><Icon name="hand" /><h2>Waiting for you</h2>{inbox.length > 0 && <span class="end dim small"><kbd>j</kbd> <kbd>k</kbd> move, <kbd>a</kbd> approve, <kbd>d</kbd> deny</span>}</header>
+      {inbox.length ? <Inbox of={inbox} /> : <Empty icon="circleCheck" title="Nothing to decide">What others ask for and you may approve appears here, with what exactly it would do.</Empty>}
+    </section>
+  );
+  const access = (
+    <section class="panel" aria-label="Your access">
+      <header><Icon name="timer" /><h2>Your access for a time</h2></header>
+      {granted.length ? <ul class="lines">{granted.map((r) => <Granted key={r.id} of={r} />)}</ul>
+        : <Empty icon="timer" title="Nothing is granted">What you were granted for a time counts down here. <A to="/connections?access=ask">Ask for access</A>.</Empty>}
+    </section>
+  );
+  const askedFor = (
+    <section class="panel" aria-label="What you have asked for">
+      <header><Icon name="send" /><h2>What you have asked for</h2><A to="/requests?of=mine&past=1" class="end small">All</A></header>
+      {asked.length ? <ul class="lines">{asked.map((r) => (
+        <li key={r.id}><RequestState of={r} /><A to={"/requests/" + r.id} class="grow cut"><Where of={r} /></A><Left until={r.state === "pending" ? r.deadline : r.use_by ?? r.deadline} from={r.created} word="" /></li>
+      ))}</ul> : <Empty icon="send" title="You wait for nobody" />}
+    </section>
+  );
+  const mySessions = (
+    <section class="panel" aria-label="Your open sessions">
+      <header><Icon name="activity" /><h2>Your open sessions</h2><A to="/sessions" class="end small">All</A></header>
+      {open.length ? <ul class="lines">{open.slice(0, 8).map((s) => (
+        <li key={s.id}><State tone="live" icon="activity" word="live" /><A to={"/sessions/" + s.id} class="grow cut"><Where of={s} /></A><Protocol of={s.protocol} /></li>
+      ))}</ul> : <Empty icon="activity" title="No session is open">Copy a command of a <A to="/connections">connection</A> to begin one.</Empty>}
+    </section>
+  );
   return (
     <>
       <Head title="Home" about={inbox.length ? `${inbox.length === 1 ? "One request waits" : inbox.length + " requests wait"} for you.` : "No request waits for you."} />
       {!requests.value || !sessions.value ? <Skeleton /> : (
-        <div class="split">
-          <section class="panel" aria-label="Waiting for you">
-            <header><Icon name="hand" /><h2>Waiting for you</h2>{inbox.length > 0 && <span class="end dim small"><kbd>j</kbd> <kbd>k</kbd> move, <kbd>a</kbd> approve, <kbd>d</kbd> deny</span>}</header>
-            {inbox.length ? <Inbox of={inbox} /> : <Empty icon="circleCheck" title="Nothing to decide">What others ask for and you may approve appears here, with what exactly it would do.</Empty>}
-          </section>
-          <div class="stack">
-            <section class="panel" aria-label="Your access">
-              <header><Icon name="timer" /><h2>Your access for a time</h2></header>
-              {granted.length ? <ul class="lines">{granted.map((r) => <Granted key={r.id} of={r} />)}</ul>
-                : <Empty icon="timer" title="Nothing is granted">What you were granted for a time counts down here. <A to="/connections?access=ask">Ask for access</A>.</Empty>}
-            </section>
-            <section class="panel" aria-label="What you have asked for">
-              <header><Icon name="send" /><h2>What you have asked for</h2><A to="/requests?of=mine&past=1" class="end small">All</A></header>
-              {asked.length ? <ul class="lines">{asked.map((r) => (
-                <li key={r.id}><RequestState of={r} /><A to={"/requests/" + r.id} class="grow cut"><Where of={r} /></A><Left until={r.state === "pending" ? r.deadline : r.use_by ?? r.deadline} from={r.created} word="" /></li>
-              ))}</ul> : <Empty icon="send" title="You wait for nobody" />}
-            </section>
-            <section class="panel" aria-label="Your open sessions">
-              <header><Icon name="activity" /><h2>Your open sessions</h2><A to="/sessions" class="end small">All</A></header>
-              {open.length ? <ul class="lines">{open.slice(0, 8).map((s) => (
-                <li key={s.id}><State tone="live" icon="activity" word="live" /><A to={"/sessions/" + s.id} class="grow cut"><Where of={s} /></A><Protocol of={s.protocol} /></li>
-              ))}</ul> : <Empty icon="activity" title="No session is open">Copy a command of a <A to="/connections">connection</A> to begin one.</Empty>}
-            </section>
-          </div>
-        </div>
+        inbox.length ? <div class="split">{waiting}<div class="stack">{access}{askedFor}{mySessions}</div></div>
+          : <div class="split"><div class="stack">{access}{askedFor}</div><div class="stack">{mySessions}{waiting}</div></div>
       )}
     </>
   );

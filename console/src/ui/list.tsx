@@ -24,7 +24,7 @@ export function List<T>({ items, id, columns, label, open, actions, empty, more 
   const box = useRef<HTMLDivElement>(null);
   const [top, setTop] = useState(0);
   const [height, setHeight] = useState(600);
-  const [at, setAt] = useState(-1);
+  const [chosen, setChosen] = useState<string | null>(null);
   const row = rowHeight();
 
   useLayoutEffect(() => {
@@ -39,14 +39,18 @@ export function List<T>({ items, id, columns, label, open, actions, empty, more 
   const last = Math.min(items.length, Math.ceil((top + height) / row) + 8);
   useEffect(() => { if (more && last >= items.length - 20) more(); }, [last, items.length]);
 
-  // Keys come faster than the page is drawn: they go by what is known now.
-  const is = useRef({ at: -1, items, open, actions });
+  // The row is chosen by what it is about: others come and go meanwhile. Keys come faster than the page is drawn, and go by what is
+  // known now.
+  const is = useRef({ chosen, items, open, actions });
   Object.assign(is.current, { items, open, actions });
-  const choose = (n: number) => { is.current.at = n; setAt(n); };
+  const place = (list: T[], what: string | null) => (what === null ? -1 : list.findIndex((x) => id(x) === what));
+  const at = place(items, chosen);
+  const choose = (item: T) => { is.current.chosen = id(item); setChosen(id(item)); };
   const move = (by: number) => {
-    const { at, items } = is.current;
+    const { items } = is.current, at = place(items, is.current.chosen);
     const next = Math.max(0, Math.min(items.length - 1, at < 0 ? (by > 0 ? 0 : items.length - 1) : at + by));
-    choose(next);
+    if (!items[next]) return;
+    choose(items[next]);
     const el = box.current;
     if (!el) return;
     const y = next * row;
@@ -55,8 +59,8 @@ export function List<T>({ items, id, columns, label, open, actions, empty, more 
     el.querySelector<HTMLElement>(".row[data-at]")?.scrollIntoView({ block: "nearest" });
   };
   const act = (which: (s: typeof is.current) => ((item: T) => void) | undefined) => () => {
-    const s = is.current, f = which(s);
-    if (f && s.items[s.at]) f(s.items[s.at]);
+    const s = is.current, f = which(s), item = s.items[place(s.items, s.chosen)];
+    if (f && item) f(item);
   };
   const names = Object.keys(actions ?? {}).join("");
   useLayoutEffect(() => keys({
@@ -83,7 +87,7 @@ export function List<T>({ items, id, columns, label, open, actions, empty, more 
         <div style={{ height: `${first * row}px` }} role="presentation" />
         {items.slice(first, last).map((item, i) => (
           <div key={id(item)} class="row" role="row" aria-rowindex={first + i + 2} data-at={first + i === at || undefined} aria-current={first + i === at || undefined}
-            onClick={(e) => { choose(first + i); if (open && !(e.target as Element).closest("a,button,input")) open(item); }}>
+            onClick={(e) => { choose(item); if (open && !(e.target as Element).closest("a,button,input")) open(item); }}>
             {columns.map((c) => <div key={c.head} role="cell" class={cell(c)}>{c.cell(item)}</div>)}
           </div>
         ))}
