@@ -187,7 +187,8 @@ func TestDatabaseInBrowser(t *testing.T) {
 	b.Click("button", "Why is ssn masked?")
 	b.Sees("a rule is about it")
 	b.Accessible("why masked")
-	b.Press("\x1b")
+	b.Press(kb.Escape)
+	b.Until("that the dialog is closed", `!document.querySelector("dialog[open]")`)
 
 	run("SELECT id, name FROM people ORDER BY id")
 	b.Sees("there are more")
