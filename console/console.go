@@ -2,12 +2,14 @@ package console
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"io/fs"
 	"net/http"
 	"path"
@@ -65,7 +67,7 @@ func Handler(o Options) (http.Handler, error) {
 		return nil, err
 	}
 	for _, e := range list {
-		if name := e.Name(); name != "manifest.json" && path.Ext(name) != ".gz" {
+		if name := strings.TrimSuffix(e.Name(), ".gz"); name != "manifest.json" && h.assets[name] == nil {
 			if h.assets[name], err = load(files, name); err != nil {
 				return nil, err
 			}
@@ -89,7 +91,7 @@ type manifest struct {
 // asset is a file, whose name changes with what it holds.
 type asset struct {
 	media      string
-	raw, small []byte // small is in gzip's form; nil: there is none
+	raw, small []byte // small is in gzip's form; one of them may be nil
 }
 
 var medias = map[string]string{
@@ -101,14 +103,27 @@ func load(files fs.FS, name string) (*asset, error) {
 	if a.media == "" {
 		return nil, fmt.Errorf("console: file %s: its type is not known", name)
 	}
-	var err error
-	if a.raw, err = fs.ReadFile(files, name); err != nil {
+	raw, rawErr := fs.ReadFile(files, name)
+	small, smallErr := fs.ReadFile(files, name+".gz")
+	for _, err := range []error{rawErr, smallErr} {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	a.raw, a.small = raw, small
+	return a, nil
+}
+
+// whole is the file as it is.
+func (a *asset) whole() ([]byte, error) {
+	if a.raw != nil {
+		return a.raw, nil
+	}
+	r, err := gzip.NewReader(bytes.NewReader(a.small))
+	if err != nil {
 		return nil, err
 	}
-	if a.small, err = fs.ReadFile(files, name+".gz"); errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	return a, err
+	return io.ReadAll(r)
 }
 
 type handler struct {
@@ -151,13 +166,18 @@ func (h *handler) asset(w http.ResponseWriter, r *http.Request, name string) {
 	head := w.Header()
 	head.Set("Content-Type", a.media)
 	head.Set("Cache-Control", "public, max-age=31536000, immutable")
-	b := a.raw
 	if a.small != nil {
 		head.Set("Vary", "Accept-Encoding")
 		if gzipped(r.Header.Get("Accept-Encoding")) {
 			head.Set("Content-Encoding", "gzip")
-			b = a.small
+			h.write(w, r, a.small)
+			return
 		}
+	}
+	b, err := a.whole()
+	if err != nil {
+		http.Error(w, "the file cannot be read", http.StatusInternalServerError)
+		return
 	}
 	h.write(w, r, b)
 }

@@ -4,6 +4,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -103,6 +105,22 @@ func TestAssets(t *testing.T) {
 		require.Equal(t, "Accept-Encoding", r.Header.Get("Vary"))
 	}
 	require.Empty(t, text(t, ask(h, "HEAD", name)))
+	// What is kept in gzip's form alone is sent to those who do not read that, too.
+	list, err := os.ReadDir("dist")
+	require.NoError(t, err)
+	packed := 0
+	for _, e := range list {
+		name, ok := strings.CutSuffix(e.Name(), ".gz")
+		if _, err := os.Stat(filepath.Join("dist", name)); !ok || err == nil {
+			continue
+		}
+		packed++
+		r := ask(h, "GET", "/assets/"+name)
+		require.Equal(t, http.StatusOK, r.StatusCode)
+		require.Empty(t, r.Header.Get("Content-Encoding"))
+		require.Equal(t, string(unpacked(t, filepath.Join("dist", e.Name()))), text(t, r))
+	}
+	require.NotZero(t, packed)
 	for _, path := range []string{"/assets/", "/assets/manifest.json", "/assets/../console.go", "/assets/nothing.js", name + ".gz"} {
 		require.Equal(t, http.StatusNotFound, ask(h, "GET", path).StatusCode, path)
 	}

@@ -84,7 +84,13 @@ control:
   - {groups: [ops], allow: [list, review]}
   - {groups: [admins], allow: [list, kill, watch, review, users, configure, audit]}
 %[8]s`, address, h.url, q, server.Address(), database, identities, access, strings.Join(more, "\n"))
-	dir := t.TempDir()
+	h.serve(t, t.TempDir(), text)
+	return h
+}
+
+// serve runs the gateway of a config file in dir.
+func (h *house) serve(t *testing.T, dir, text string) {
+	t.Helper()
 	file := filepath.Join(dir, "sallyport.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 	h.file = file
@@ -94,7 +100,6 @@ control:
 	require.NoError(t, err)
 	h.pool = x509.NewCertPool()
 	require.True(t, h.pool.AppendCertsFromPEM(pem))
-	return h
 }
 
 // start runs the gateway of the config file; stop ends it.
@@ -171,7 +176,7 @@ func (h *house) psql(t *testing.T, user, resource string) *pgconn.PgConn {
 
 // client asks without a browser.
 func (h *house) client() *http.Client {
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: h.pool}, ForceAttemptHTTP2: true}}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: h.pool}, ForceAttemptHTTP2: true, DisableKeepAlives: true}}
 }
 
 // caller is somebody who asks without a browser.

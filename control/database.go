@@ -73,7 +73,8 @@ type resultEnd struct {
 	Type string `json:"type"` // end
 	Run  uint64 `json:"run"`
 	Tag  string `json:"tag,omitempty"`
-	Rows int64  `json:"rows"`
+	Rows int64  `json:"rows"`          // that were sent
+	Cut  bool   `json:"cut,omitempty"` // there were more, which nobody wanted
 }
 
 // resultPaused says that as many rows have come as were asked for, and that there are more.
@@ -83,7 +84,7 @@ type resultPaused struct {
 	Rows int64  `json:"rows"`
 }
 
-// runNotice is an error or a notice of a run; 0 says that it belongs to no run.
+// runNotice is an error or a notice, of a run where it has one.
 type runNotice struct {
 	Type     string `json:"type"` // failed, notice
 	Run      uint64 `json:"run,omitempty"`
@@ -193,8 +194,10 @@ type workbench struct {
 	working bool  // the database is used, for a run or otherwise
 	granted int64 // rows of the run that may be sent
 	dropped bool  // the run is cancelled: its rows are not sent any more
-	sent    int64 // bytes of frames with rows
-	acked   int64
+	// cancelling are how many requests to cancel the run are under way: the next one is not theirs.
+	cancelling int
+	sent       int64 // bytes of frames with rows
+	acked      int64
 }
 
 func (d *workbench) update(f func()) {
@@ -363,6 +366,7 @@ func (d *workbench) do(f databaseFrame, work *sync.WaitGroup) error {
 		if busy || f.Run <= last || f.Rows < 0 {
 			return wrongFrame("run %d: something runs, or its number is not greater than those before", f.Run)
 		}
+		d.used()
 		d.update(func() {
 			d.run, d.granted, d.running, d.working, d.dropped = f.Run, cmp.Or(f.Rows, defaultRows), true, true, false
 		})
@@ -375,14 +379,18 @@ func (d *workbench) do(f databaseFrame, work *sync.WaitGroup) error {
 			}
 		})
 	case "cancel":
-		d.mu.Lock()
-		runs := d.running && d.run == f.Run
-		d.mu.Unlock()
+		runs := false
+		d.update(func() {
+			if runs = d.running && d.run == f.Run; runs {
+				d.dropped = true
+				d.cancelling++
+			}
+		})
 		if !runs {
 			return nil // it has ended
 		}
-		d.update(func() { d.dropped = true })
 		work.Go(func() {
+			defer d.update(func() { d.cancelling-- })
 			if err := d.database.Cancel(context.WithoutCancel(d.ctx)); err != nil {
 				d.handler.log().Debug("control: cancelling a statement", "err", err)
 			}
@@ -429,12 +437,28 @@ func (d *workbench) execute(f databaseFrame) {
 		d.over(f.Run, err)
 		return
 	}
-	d.update(func() { d.running, d.working = false, false })
+	d.rest()
 	if d.ended() {
 		d.killed()
 		return
 	}
 	d.tell(runDone{"done", f.Run, d.database.Transaction(), time.Since(begun).Microseconds()})
+}
+
+// rest ends a run, once no request to cancel it is under way.
+func (d *workbench) rest() {
+	for {
+		d.mu.Lock()
+		changed, still := d.changed, d.cancelling > 0
+		if !still {
+			d.running, d.working = false, false
+		}
+		d.mu.Unlock()
+		if !still {
+			return
+		}
+		<-changed
+	}
 }
 
 // over tells why the session has ended, and ends the socket.
@@ -537,11 +561,12 @@ type results struct {
 	frame  []byte
 	begun  time.Time // of the frame
 	paused bool
+	cut    bool // rows of the result were not sent
 }
 
 // Begin implements [protocol.Results].
 func (r *results) Begin(columns []protocol.ResultColumn) error {
-	r.rows = 0
+	r.rows, r.cut = 0, false
 	out := resultBegin{"result", r.number, make([]resultColumn, len(columns))}
 	for i, c := range columns {
 		out.Columns[i] = resultColumn(c)
@@ -620,7 +645,7 @@ func (r *results) wait() (bool, error) {
 		full, enough := r.sent-r.acked >= rowsWindow, r.all >= r.granted
 		r.mu.Unlock()
 		if dropped {
-			r.frame = r.frame[:0]
+			r.frame, r.cut = r.frame[:0], true
 			return false, nil
 		}
 		if !full && !enough {
@@ -649,7 +674,9 @@ func (r *results) End(tag string) error {
 	if err := r.flush(); err != nil {
 		return err
 	}
-	return r.send(resultEnd{"end", r.number, tag, r.rows})
+	cut := r.cut
+	r.cut = false
+	return r.send(resultEnd{"end", r.number, tag, r.rows, cut})
 }
 
 // Fail implements [protocol.Results].

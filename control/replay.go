@@ -265,7 +265,7 @@ func (h *Handler) proveRecording(c *call) error {
 		out.State, out.Message = "open", "the record is sealed when the session has ended"
 	case err != nil:
 		h.log().Error("control: a record is not proven", "session", id, "err", err)
-		out.State, out.Message = "failed", "the record is not as it was sealed, or cannot be read: the gateway's log says more"
+		out.State, out.Message = "failed", "the record is not as it was sealed, or cannot be read: the gateway's log says more, and verifying the whole log says all"
 	default:
 		if p.Erased {
 			out.State = "erased"

@@ -99,6 +99,17 @@ type socket struct {
 	ctx    context.Context // ends with the socket; its cause says why
 	cancel context.CancelCauseFunc
 	closed chan struct{}
+	use    func() // counts as a use of the caller's login
+	last   time.Time
+}
+
+// used counts as a use of the caller's login, which ends when it is not used for long: once a minute. It is called by who
+// reads the socket.
+func (s *socket) used() {
+	if now := time.Now(); now.Sub(s.last) > time.Minute {
+		s.last = now
+		go s.use()
+	}
 }
 
 // upgrade makes a WebSocket of a request. It is to be closed.
@@ -116,7 +127,9 @@ func (h *Handler) upgrade(c *call, limit int64) (*socket, error) {
 		return nil, errUpgraded // it was answered
 	}
 	conn.SetReadLimit(limit)
-	s := &socket{Conn: conn, closed: make(chan struct{})}
+	s := &socket{Conn: conn, closed: make(chan struct{}), last: time.Now(), use: func() {
+		_, _ = h.authenticate(c.Request) // whether she is who she was is asked elsewhere
+	}}
 	s.ctx, s.cancel = h.standing(c)
 	go s.ping()
 	go func() {

@@ -206,6 +206,7 @@ func (k *keptTerminal) typeFrom(s *socket) error {
 			if len(data) < 8 {
 				return wrongFrame("what is typed has no place")
 			}
+			s.used()
 			err = k.typeAt(binary.BigEndian.Uint64(data), data[8:])
 		case f.Type == "ack":
 			err = k.acknowledge(f.Received)

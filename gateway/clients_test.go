@@ -649,7 +649,7 @@ func TestBrowserDatabaseHeld(t *testing.T) {
 func TestBrowserDatabaseRows(t *testing.T) {
 	h := openForBrowsers(t, "")
 	d := h.editor(t, h.signIn(t, "alice"))
-	run := d.begin("SELECT n FROM generate_series(1, 100000) n", 250)
+	run := d.begin("SELECT generate_series(1, 100000000) AS n", 250)
 	list := d.until("paused")
 	require.Equal(t, 250.0, last(list)["rows"])
 	require.Len(t, d.rows, 250)
@@ -660,6 +660,17 @@ func TestBrowserDatabaseRows(t *testing.T) {
 	list = d.until("done")
 	require.Equal(t, "57014", of(list, "failed")[0]["code"])
 	require.Len(t, d.rows, 1250, "what was given up is not sent")
+
+	// What ends before it can be given up says that there was more.
+	d.rows = nil
+	run = d.begin("SELECT n FROM generate_series(1, 300) n", 250)
+	d.until("paused")
+	d.send(frame{"type": "cancel", "run": run})
+	list = d.until("done")
+	if failed := of(list, "failed"); len(failed) == 0 {
+		require.Equal(t, true, of(list, "end")[0]["cut"])
+	}
+	require.Len(t, d.rows, 250)
 
 	// Without acknowledgements no more than the window comes.
 	run = d.begin("SELECT repeat('x', 1000) FROM generate_series(1, 100000)", 1<<30)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
@@ -225,6 +226,12 @@ func (b *Browser) Type(text string) { b.t.Helper(); do(b, chromedp.KeyEvent(text
 
 // Press presses keys, such as those of package kb.
 func (b *Browser) Press(keys string) { b.t.Helper(); do(b, chromedp.KeyEvent(keys)) }
+
+// Control presses a key together with Ctrl.
+func (b *Browser) Control(key string) {
+	b.t.Helper()
+	do(b, chromedp.KeyEvent(key, chromedp.KeyModifiers(chromedp.ModifierCtrl), func(p *input.DispatchKeyEventParams) { p.Text = "" }))
+}
 
 // Shot takes a picture of the page and keeps it as a file, when there is a folder for pictures: the environment's SHOTS.
 func (b *Browser) Shot(name string) {

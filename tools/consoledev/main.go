@@ -261,6 +261,9 @@ func shapes(file string) ([][2]any, error) {
 	}
 }
 
+// large is from what size on files are kept in gzip's form alone, in bytes: hardly anybody asks for them in another.
+const large = 64 << 10
+
 // write puts files in the place of all that a folder holds.
 func write(dir string, files map[string][]byte) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -276,11 +279,14 @@ func write(dir string, files map[string][]byte) error {
 		}
 	}
 	for name, b := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
-			return err
+		sent := !strings.HasSuffix(name, ".woff2") && name != "manifest.json" // others are compressed, or not sent
+		if !sent || len(b) <= large {
+			if err := os.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
+				return err
+			}
 		}
-		if strings.HasSuffix(name, ".woff2") || name == "manifest.json" {
-			continue // they are compressed, or not sent
+		if !sent {
+			continue
 		}
 		var z bytes.Buffer
 		w, err := gzip.NewWriterLevel(&z, gzip.BestCompression)

@@ -66,6 +66,7 @@ export default function SessionPage({ id }: { id: string }) {
       <A to="/sessions" class="crumb"><Icon name="arrowLeft" size={14} />Sessions</A>
       <Head title={<><bdi>{visible(head.user)}</bdi> at <bdi>{visible(head.resource)}</bdi></>} about={<span class="line"><Protocol of={head.protocol} /><span>began <Time at={head.start} seconds />{r?.end && <>, lasted {span(Date.parse(r.end) - Date.parse(r.start))}</>}</span></span>}>
         {live ? <span class="badge" data-tone="live"><State tone="live" icon="activity" word="live" /></span> : r?.recovered ? <State tone="review" icon="rotateCcw" word="cut off" /> : r?.error ? <State tone="review" icon="ban" word="ended early" /> : <State tone="off" icon="check" word="ended" />}
+        {head.protocol === "ssh" && <A to={`/sessions/${id}/replay`} class="button"><Icon name="play" />{live && may(me.value, "watch") ? "Watch" : "Replay"}</A>}
         {canKill && <button type="button" class="deny" onClick={() => setKilling(true)}><Icon name="ban" />End it <kbd>x</kbd></button>}
       </Head>
       {r?.error && <div class="banner" data-tone="review"><Icon name="ban" /><bdi>{visible(r.error)}</bdi></div>}

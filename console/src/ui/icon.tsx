@@ -10,6 +10,8 @@ import circleX from "icon:circle-x";
 import clock from "icon:clock";
 import copy from "icon:copy";
 import database from "icon:database";
+import record from "icon:circle-dot";
+import download from "icon:download";
 import ellipsis from "icon:ellipsis";
 import eye from "icon:eye";
 import fileText from "icon:file-text";
@@ -23,6 +25,7 @@ import logOut from "icon:log-out";
 import menu from "icon:menu";
 import monitor from "icon:monitor";
 import moon from "icon:moon";
+import pause from "icon:pause";
 import play from "icon:play";
 import plug from "icon:plug";
 import plus from "icon:plus";
@@ -43,8 +46,8 @@ import users from "icon:users";
 import x from "icon:x";
 
 const all = {
-  activity, arrowLeft, ban, check, chevronRight, circleCheck, circleSlash, circleX, clock, copy, database, ellipsis, eye, fileText, hand, history,
-  house, info, keyRound, layers, logOut, menu, monitor, moon, play, plug, plus, rotateCcw, scrollText, search, send, server, shieldAlert,
+  activity, arrowLeft, ban, check, chevronRight, circleCheck, circleSlash, circleX, clock, copy, database, download, ellipsis, eye, fileText, hand, history,
+  house, info, keyRound, layers, logOut, menu, monitor, moon, pause, play, plug, plus, record, rotateCcw, scrollText, search, send, server, shieldAlert,
   shieldCheck, squareTerminal, sun, timer, triangleAlert, undo, user, users, x,
 };
 

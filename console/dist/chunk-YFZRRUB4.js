@@ -1,0 +1,1 @@
+var n=document.querySelector("meta[property=csp-nonce]")?.nonce??"",l=n,t=!1;function a(){if(t)return;t=!0;let c=document.createElement;document.createElement=function(o,r){let e=c.call(this??document,o,r);return e instanceof HTMLStyleElement&&(e.nonce=n),e}}export{l as a,a as b};
