@@ -152,7 +152,7 @@ func (h *Handler) decide(c *call, as func(*review.Request, review.Vote, *decisio
 		session = r.Session
 		var vote review.Vote
 		if vote.By, vote.Channel, err = h.decider(c, &d); err == nil {
-			vote.Hash, vote.Reason = d.Hash, d.Reason
+			vote.Hash, vote.Reason, vote.Proven = d.Hash, d.Reason, true
 			r, err = as(r, vote, &d)
 		}
 	}
@@ -249,6 +249,8 @@ func (h *Handler) requestError(err error) error {
 		return NotFound(err.Error())
 	case errors.Is(err, review.ErrOwn), errors.Is(err, review.ErrIneligible), errors.Is(err, errNotInPerson):
 		return &Error{http.StatusForbidden, CodeForbidden, err.Error()}
+	case errors.Is(err, review.ErrProof):
+		return &Error{http.StatusForbidden, CodeUnproven, err.Error()}
 	case errors.Is(err, review.ErrChanged), errors.As(err, &decided):
 		return &Error{http.StatusConflict, CodeConflict, err.Error()}
 	case errors.Is(err, review.ErrReason), errors.Is(err, review.ErrAsk):

@@ -98,7 +98,7 @@ func (r reviewers) Request(ctx context.Context, s *proxy.Session, op proxy.Op, h
 		return nil, errors.New("you have no access to " + s.Target.String() + " now, and an access token that has scopes asks for nothing more: ask for it with sallyport request")
 	}
 	ask := review.Ask{
-		Resource: s.Target.Resource.Name, Terms: termsOf(rule), Reason: "connecting by " + s.Protocol, Remote: address(s),
+		Resource: s.Target.Resource.Name, Terms: termsOf(rule, s.Target.Resource), Reason: "connecting by " + s.Protocol, Remote: address(s),
 	}
 	if len(s.Target.Resource.Accounts) > 1 {
 		ask.Account = s.Target.Account.Name
@@ -115,7 +115,10 @@ func (r reviewers) Request(ctx context.Context, s *proxy.Session, op proxy.Op, h
 		return nil, errors.New("you have no access to " + s.Target.String() + " now, and it cannot be asked for: the request could not be recorded or kept; connect again later")
 	}
 	text := fmt.Sprintf("%s: request %s for %s waits for an approval of %s", h.Message, made.ID, made.Text, review.Approving(made))
-	if rule.Request.Connect == policy.ConnectAsk {
+	if made.State == review.Approved {
+		text = fmt.Sprintf("%s: request %s for %s is granted by %s", h.Message, made.ID, made.Text, made.DecidedBy)
+	}
+	if rule.Request.Connect == policy.ConnectAsk && made.State == review.Pending {
 		return nil, errors.New(text + "; connect again when it is approved")
 	}
 	return &proxy.Pending{
@@ -152,17 +155,21 @@ func denied(r *review.Request) string {
 	return r.DecidedBy + " denied request " + r.ID + ": " + r.Reason
 }
 
-// termsOf are those on which what a rule allows is granted.
-func termsOf(r *policy.Rule) review.Terms {
+// termsOf are those on which what a rule allows at a resource is granted.
+func termsOf(r *policy.Rule, at *proxy.Resource) review.Terms {
 	t := r.Request.Terms()
 	out := review.Terms{
 		Rule: r.Name, Actions: r.Allow, For: t.For, Max: t.Max, Decide: t.Decide, Reason: t.Reason, Message: t.Message,
+		Target: review.TargetOf(at), Proof: review.Proof{Factors: t.Proof.Factors, Within: int64(t.Proof.Within / time.Second)},
+	}
+	if a := t.Auto; a != nil {
+		out.Auto = &review.Auto{Max: a.Max, Actions: a.Actions, Reason: a.Reason, Applies: a.Applies}
 	}
 	if slices.Contains(r.Allow, "all") {
 		out.Actions = policy.Actions() // which may be asked for one by one
 	}
 	for _, s := range t.Stages {
-		out.Stages = append(out.Stages, review.Stage{Approvers: s.Approvers, Need: s.Need})
+		out.Stages = append(out.Stages, review.Stage{Approvers: policy.ApproversAt(s.Approvers, at), Need: s.Need})
 	}
 	return out
 }
@@ -180,7 +187,7 @@ func (g *Gateway) requestable(who *proxy.Identity, resource, account string) ([]
 		return nil, nil // the policy in Rego knows no requests
 	}
 	for _, r := range p.rules.Requestable(who, t) {
-		list = append(list, termsOf(r))
+		list = append(list, termsOf(r, t.Resource))
 	}
 	return list, nil
 }

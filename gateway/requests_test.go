@@ -227,3 +227,26 @@ func TestRequestPeople(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, root.In("admin"))
 }
+
+// TestRequestAuto: who connects under the conditions of a rule that grants by itself goes on, and is cut when somebody takes it back;
+// who does not meet them waits for people.
+func TestRequestAuto(t *testing.T) {
+	one, two, _ := openPair(t, onRequest(`{approvers: ["local:ops"], auto: {when: {networks: [127.0.0.0/8]}, max: 1h}}`))
+	s := connect(t, one.database("alice", "shop"))
+	require.Equal(t, [][]string{{"hello"}}, s.query("SELECT text FROM notes"))
+	list := one.desk.List()
+	require.Len(t, list, 1)
+	require.Equal(t, "rule prod", list[0].DecidedBy)
+	require.NoError(t, two.desk.Follow(t.Context(), list[0].ID))
+	_, err := two.desk.Revoke(t.Context(), list[0].ID, review.Vote{By: olga, Reason: "enough"}, false)
+	require.NoError(t, err)
+	m, err := s.Receive()
+	require.NoError(t, err)
+	e, ok := m.(*pgproto3.ErrorResponse)
+	require.True(t, ok)
+	require.Contains(t, e.Message, "was revoked by olga: enough")
+
+	one, _, _ = openPair(t, onRequest(`{approvers: ["local:ops"], auto: {when: {networks: [192.0.2.0/24]}}}`))
+	_, err = pgconn.Connect(t.Context(), one.database("alice", "shop"))
+	require.ErrorContains(t, err, "waits for an approval of local:ops")
+}

@@ -400,7 +400,7 @@ func (d *decision) refuse(what, right string, lacking grant) proxy.Verdict {
 	}
 	for _, c := range d.asking {
 		if rule == "" && c.allow.meets(lacking) {
-			remedy += asked(c)
+			remedy += asked(c, d.target)
 			break
 		}
 	}

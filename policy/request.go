@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -30,11 +31,16 @@ type Request struct {
 	Wait time.Duration
 	// Message says what for; may be empty.
 	Message string
+	// Auto is what the rule grants by itself; nil: people decide.
+	Auto *Auto
+	// Proof is how those who approve must have proven who they are.
+	Proof Proof
 }
 
 // Stage is one of the approvals that a request needs.
 type Stage struct {
-	// Approvers are groups; a member of one of them approves. "*" is everybody.
+	// Approvers are groups; a member of one of them approves. "*" is everybody, "user:NAME" one person, and "{label.NAME}" the group or
+	// person that a label of the resource says.
 	Approvers []string
 	// Need is how many people have to; 0 is one.
 	Need int
@@ -92,6 +98,9 @@ func (r *Request) validate() error {
 		if len(s.Approvers) == 0 {
 			bad("a stage has no approvers: without them nobody can approve it")
 		}
+		if err := validateApprovers(s.Approvers); err != nil {
+			errs = append(errs, err)
+		}
 		if s.Need < 0 || s.Need > 20 {
 			bad("a stage needs %d people: want 1 to 20", s.Need)
 		}
@@ -110,6 +119,7 @@ func (r *Request) validate() error {
 	if r.Wait > 0 && r.Connect != ConnectWait || r.Wait == 0 && r.Connect == ConnectWait {
 		bad("a client waits when the rule has it wait, and for a time of more than 0")
 	}
+	errs = append(errs, r.Auto.validate(r), r.Proof.validate())
 	return errors.Join(errs...)
 }
 
@@ -211,7 +221,7 @@ func (c *compiled) ask(t proxy.Target) *proxy.Hold {
 	if r.Connect == ConnectRefuse {
 		return nil
 	}
-	h := &proxy.Hold{Rules: []string{c.Name}, Approvers: [][]string{r.Stages[0].Approvers}, For: r.Decide, Access: c.Name}
+	h := &proxy.Hold{Rules: []string{c.Name}, Approvers: [][]string{ApproversAt(r.Stages[0].Approvers, t.Resource)}, For: r.Decide, Access: c.Name}
 	h.Message = r.Message
 	if h.Message == "" {
 		h.Message = "access to " + t.String() + " is granted to those who have asked for it"
@@ -223,10 +233,10 @@ func (c *compiled) ask(t proxy.Target) *proxy.Hold {
 }
 
 // asked says how rules that allow something to those who ask are asked for.
-func asked(c *compiled) string {
+func asked(c *compiled, t proxy.Target) string {
 	var who []string
 	for _, s := range c.Request.Stages {
-		who = append(who, strings.Join(s.Approvers, " or "))
+		who = append(who, cmp.Or(strings.Join(ApproversAt(s.Approvers, t.Resource), " or "), "nobody"))
 	}
 	return " Rule " + c.Name + " allows it for a time to those who have asked, with an approval of " + strings.Join(who, ", then ") + "."
 }
@@ -249,7 +259,7 @@ func (d *decision) askFor() proxy.Verdict {
 	if told == nil {
 		return proxy.Pass()
 	}
-	return proxy.Deny(proxy.CauseApproval, told.Name, "you have no access to "+d.target.String()+" now", strings.TrimSpace(asked(told)))
+	return proxy.Deny(proxy.CauseApproval, told.Name, "you have no access to "+d.target.String()+" now", strings.TrimSpace(asked(told, d.target)))
 }
 
 // connected notes by which request the session is connected.

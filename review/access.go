@@ -25,6 +25,10 @@ type Terms struct {
 	For, Max, Decide time.Duration
 	Reason           string // a pattern that must be found in the reason; empty: any reason will do
 	Message          string // what for; may be empty
+	// Target tells the resource from another that has its name later; see [TargetOf].
+	Target string
+	Auto   *Auto // nil: people decide
+	Proof  Proof // of those who approve
 }
 
 // Stage is one of the approvals that a request needs, one after the other.
@@ -42,6 +46,9 @@ type Access struct {
 	Reason  string       `json:"reason"`          // why it is asked for
 	Remote  string       `json:"remote,omitzero"` // where it was asked for from
 	Stages  []Stage      `json:"stages"`
+	Target  string       `json:"target,omitempty"` // tells the resource from another of its name
+	Proof   *Proof       `json:"proof,omitempty"`  // of those who approve; nil: any
+	Auto    bool         `json:"auto,omitempty"`   // the rule itself has granted it
 	Votes   []VoteRecord `json:"votes,omitempty"`
 	Grant   *Grant       `json:"grant,omitempty"` // nil: nothing is granted
 }
@@ -53,7 +60,9 @@ type VoteRecord struct {
 	Name    string    `json:"name,omitempty"`
 	At      time.Time `json:"at"`
 	Channel string    `json:"channel,omitempty"`
-	Method  string    `json:"method,omitempty"` // by which she has proven who she is
+	Method  string    `json:"method,omitempty"`  // by which she has proven who she is
+	Factors string    `json:"factors,omitempty"` // what she has proven it with, as RFC 8176 names it
+	Proven  time.Time `json:"proven,omitzero"`   // when
 	Reason  string    `json:"reason,omitempty"`
 	// Seconds and Actions are what she has left of what was asked for; zero is all.
 	Seconds int64    `json:"seconds,omitempty"`
@@ -96,9 +105,31 @@ func (a *Access) voted(subject string) bool {
 	return slices.ContainsFunc(a.Votes, func(v VoteRecord) bool { return v.By == subject && !v.Lost })
 }
 
+// approves reports whether somebody may approve any of the stages.
+func (a *Access) approves(by *proxy.Identity) bool {
+	for i := range a.Stages {
+		if a.approver(i, by) {
+			return true
+		}
+	}
+	return false
+}
+
+// grant grants what is asked for, from now on or when it begins. What was asked for does not begin late and last longer.
+func (a *Access) grant(now time.Time) {
+	from, begins := now, now
+	if !a.From.IsZero() {
+		begins = a.From
+	}
+	if begins.After(now) {
+		from = begins
+	}
+	a.Grant = &Grant{From: from, Until: begins.Add(a.For()), Actions: slices.Clone(a.Actions)}
+}
+
 // approver reports whether somebody may approve a stage.
-func (s *Stage) approver(by *proxy.Identity) bool {
-	return oneOf(s.Approvers, by)
+func (a *Access) approver(stage int, by *proxy.Identity) bool {
+	return Among(a.Stages[stage].Approvers, by)
 }
 
 // describe fills in what is shown of a request for access; that about an operation is as it was asked.
@@ -133,8 +164,11 @@ func (r *Request) accessDigest() string {
 		}
 	}
 	a := r.Access
-	part("sallyport access request 1", r.ID, r.Requester, r.For, r.Resource, r.Account, a.Rule, a.Reason, a.For().String(), a.From.UTC().Format(time.RFC3339Nano))
+	part("sallyport access request 2", r.ID, r.Requester, r.For, r.Resource, a.Target, r.Account, a.Rule, a.Reason, a.For().String(), a.From.UTC().Format(time.RFC3339Nano))
 	part(a.Actions...)
+	if p := a.Proof; p.given() {
+		part(append([]string{"proof", fmt.Sprint(p.Within)}, p.Factors...)...)
+	}
 	for _, s := range a.Stages {
 		part(append([]string{fmt.Sprint(s.Need)}, s.Approvers...)...)
 	}

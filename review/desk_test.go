@@ -685,11 +685,13 @@ func (b *broken) Head(ctx context.Context) (int64, time.Time, error) {
 	return b.Store.Head(ctx)
 }
 
+var errFull = errors.New("the record is full")
+
 // TestUnrecorded: what cannot be recorded is not given, and is taken away all the same.
 func TestUnrecorded(t *testing.T) {
 	d := openDesk(t, store.NewMemory(), everybody())
 	r := d.asks(t, terms, nil)
-	full := errors.New("the record is full")
+	full := errFull
 	d.fails = full
 	_, err := d.Ask(t.Context(), d.people.ids["eve"], Ask{Resource: "vm1", Terms: terms, Reason: "x"})
 	require.ErrorIs(t, err, full)

@@ -38,7 +38,8 @@ type Request struct {
 	Hash      string     `json:"hash"`              // of everything below up to Arguments: who decides says which one she saw
 	Content   string     `json:"content,omitempty"` // of an operation: the hash of what would run, for which user and where, whenever she asks
 	Requester string     `json:"requester"`
-	For       string     `json:"for,omitempty"` // the human that an agent asks for
+	For       string     `json:"for,omitempty"`      // the human that an agent asks for
+	Creators  []string   `json:"creators,omitempty"` // who has made the service or agent that asks, or its access token: they do not decide
 	Session   string     `json:"session"`
 	Operation uint64     `json:"operation"` // its number in the session
 	Resource  string     `json:"resource"`

@@ -80,6 +80,12 @@ func (r *Request) accessLines(line func(name, value string)) {
 		}
 		line(fmt.Sprintf("stage %d", i+1), need+strings.Join(s.Approvers, " or "))
 	}
+	if a.Proof.given() {
+		line("proven by", a.Proof.String())
+	}
+	if a.Auto {
+		line("granted by", "rule "+a.Rule+", without anybody who approves")
+	}
 	for _, v := range a.Votes {
 		text := "approved stage " + fmt.Sprint(v.Stage+1) + " at " + v.At.In(in).Format(time.RFC3339)
 		if v.Seconds > 0 {

@@ -63,6 +63,9 @@ func (d *Desk) approveAccess(ctx context.Context, r *Request, v *Vote, narrow Na
 	if a.voted(v.By.Subject) {
 		return step{}, errVoted
 	}
+	if err := a.Proof.by(v, now); err != nil {
+		return step{}, err
+	}
 	if err := a.narrow(narrow); err != nil {
 		return step{}, err
 	}
@@ -75,10 +78,14 @@ func (d *Desk) approveAccess(ctx context.Context, r *Request, v *Vote, narrow Na
 			r.Deadline = end
 		}
 	}
-	a.Votes = append(a.Votes, VoteRecord{
+	vote := VoteRecord{
 		Stage: stage, By: v.By.Subject, Name: v.By.Name, At: now, Channel: v.Channel, Method: v.By.Method.String(), Reason: v.Reason,
 		Seconds: int64(narrow.For / time.Second), Actions: narrow.Actions,
-	})
+	}
+	if v.Proven {
+		vote.Factors, vote.Proven = v.By.Claims[claimFactors], v.By.AuthTime
+	}
+	a.Votes = append(a.Votes, vote)
 	r.Hash = r.accessDigest() // those who approve next see what is left
 	if a.stage() == len(a.Stages) {
 		if err := d.recount(ctx, r, v.By.Subject); err != nil {
@@ -88,15 +95,7 @@ func (d *Desk) approveAccess(ctx context.Context, r *Request, v *Vote, narrow Na
 	if a.stage() < len(a.Stages) {
 		return step{Voted, v.Reason, true}, nil
 	}
-	from := now
-	if a.From.After(now) {
-		from = a.From
-	}
-	until := from.Add(a.For())
-	if !a.From.IsZero() {
-		until = a.From.Add(a.For()) // what was asked for does not begin late and last longer
-	}
-	a.Grant = &Grant{From: from, Until: until, Actions: slices.Clone(a.Actions)}
+	a.grant(now)
 	return r.decide(Approved, v, now), nil
 }
 
@@ -143,7 +142,7 @@ func (d *Desk) recount(ctx context.Context, r *Request, last string) error {
 		if errors.Is(err, proxy.ErrUnavailable) {
 			return err
 		}
-		v.Lost = err != nil || who == nil || !r.Access.Stages[v.Stage].approver(who)
+		v.Lost = err != nil || who == nil || !r.Access.approver(v.Stage, who)
 	}
 	return nil
 }

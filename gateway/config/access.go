@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/review"
 )
 
 // Access is a rule about who may do what, and what it asks for in return.
@@ -53,6 +54,8 @@ type AccessRequest struct {
 	Connect   string        `yaml:"connect"` // ask, wait or refuse
 	Wait      time.Duration `yaml:"wait"`
 	Message   string        `yaml:"message"`
+	Auto      *Auto         `yaml:"auto,chooses"`
+	MinAuth   *MinAuth      `yaml:"min_auth,chooses"`
 }
 
 // Stage is one of the approvals that a request needs.
@@ -71,7 +74,7 @@ const (
 
 // request is what r says. Nobody can ask by connecting where a reason has to have something in it.
 func (r *AccessRequest) request() *policy.Request {
-	out := &policy.Request{For: r.For, Max: r.Max, Decide: r.Decide, Reason: r.Reason, Message: r.Message, Wait: r.Wait}
+	out := &policy.Request{For: r.For, Max: r.Max, Decide: r.Decide, Reason: r.Reason, Message: r.Message, Wait: r.Wait, Auto: r.Auto.auto(), Proof: r.MinAuth.proof()}
 	for _, s := range r.stages() {
 		out.Stages = append(out.Stages, policy.Stage{Approvers: s.Approvers, Need: s.Need})
 	}
@@ -103,10 +106,11 @@ func (f *File) validateRequest(d *decoder, a *Access) {
 	if r.Reason != "" && (r.Connect == connectAsk || r.Connect == connectWait || r.Wait > 0) {
 		d.problem(r.Line, "leave connect and wait out: people ask by sallyport request", "access: request: who connects gives no reason, and this one wants a reason that has %s", r.Reason)
 	}
+	f.validateAuto(d, a)
+	f.validateMinAuth(d, r.MinAuth)
+	rule := a.rule(0)
 	for _, s := range r.stages() {
-		line := max(s.Line, r.Line)
-		f.checkGroups(d, line, s.Approvers)
-		f.checkApprovers(d, line, s.Approvers)
+		f.checkDeciders(d, max(s.Line, r.Line), s.Approvers, rule.MatchesResource)
 	}
 }
 
@@ -252,9 +256,7 @@ func (f *File) checkUsers(d *decoder, a *Access) {
 		if d.unsure() {
 			return
 		}
-		known := f.options.Users
-		exists := u == "*" || f.givesUser(u) || known != nil && known(u) || slices.ContainsFunc(f.Identity.Users, func(x User) bool { return x.Name == u })
-		f.refersTo(d, a.Line, "user "+u, exists, "", "the rule names user %q, who does not exist", u)
+		f.refersTo(d, a.Line, "user "+u, u == "*" || f.knowsUser(u), "", "the rule names user %q, who does not exist", u)
 	}
 }
 
@@ -338,21 +340,23 @@ func (f *File) checkObligations(d *decoder, a *Access) {
 		f.validateRequest(d, a)
 	}
 	if r := a.Review; r != nil {
-		f.checkGroups(d, r.Line, r.Approvers)
-		f.checkApprovers(d, r.Line, r.Approvers)
+		f.checkDeciders(d, r.Line, r.Approvers, nil)
 	}
 }
 
 // checkApprovers reports a list of approvers of which nobody could decide.
 func (f *File) checkApprovers(d *decoder, line int, approvers []string) {
 	known := func(g string) bool {
+		if subject, person := strings.CutPrefix(g, review.PersonPrefix); person {
+			return f.givesUser(subject)
+		}
 		return g != "*" && (f.options.Groups != nil && f.options.Groups(g) || f.givesGroup(g))
 	}
 	if len(approvers) == 0 || d.unsure() || slices.ContainsFunc(approvers, known) {
 		return
 	}
 	able := slices.ContainsFunc(f.Identity.Users, func(u User) bool {
-		return (u.Password != "" || u.Hash != "") && slices.ContainsFunc(approvers, func(a string) bool { return a == "*" || slices.Contains(u.Groups, a) })
+		return (u.Password != "" || u.Hash != "") && review.Among(approvers, &proxy.Identity{Subject: u.Name, Groups: u.Groups})
 	})
 	list := strings.Join(approvers, ", ")
 	f.refersTo(d, line, "approvers "+list, able, "give one of the approvers a password, which is needed to decide",

@@ -222,7 +222,7 @@ func (cb *Callbacks) who(ctx context.Context, in *slack.InteractionCallback) (*p
 
 // fit is an error as it is shown to who decides: what went wrong inside is for the operator.
 func (cb *Callbacks) fit(err error) string {
-	for _, known := range []error{errForm, errAccount, review.ErrUnknown, review.ErrChanged, review.ErrOwn, review.ErrIneligible, review.ErrReason} {
+	for _, known := range []error{errForm, errAccount, review.ErrUnknown, review.ErrChanged, review.ErrOwn, review.ErrIneligible, review.ErrReason, review.ErrProof} {
 		if errors.Is(err, known) {
 			return err.Error()
 		}
