@@ -3,8 +3,6 @@ package control
 import (
 	"errors"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/audit"
@@ -29,6 +27,8 @@ type Decision struct {
 	// Seconds and Actions grant less access than is asked for; zero is all of it.
 	Seconds int64    `json:"seconds,omitempty"`
 	Actions []string `json:"actions,omitempty"`
+	// From is when access would begin, in a proposal; the zero time is with the last approval.
+	From *time.Time `json:"from,omitempty"`
 }
 
 // decisionBody is Decision as it travels. A password leaves its Secret in a client and nowhere else.
@@ -104,12 +104,18 @@ func (c *call) seesRequest(r *review.Request) bool {
 
 func (h *Handler) approveRequest(c *call) error {
 	return h.decide(c, func(r *review.Request, v review.Vote, d *decisionBody) (*review.Request, error) {
+		if d.From != nil {
+			return nil, badRequest("from: an approval does not say when access begins: propose it")
+		}
 		return h.Requests.Approve(c.Context(), r.ID, v, review.Narrow{For: time.Duration(d.Seconds) * time.Second, Actions: d.Actions})
 	})
 }
 
 func (h *Handler) denyRequest(c *call) error {
-	return h.decide(c, func(r *review.Request, v review.Vote, _ *decisionBody) (*review.Request, error) {
+	return h.decide(c, func(r *review.Request, v review.Vote, d *decisionBody) (*review.Request, error) {
+		if d.From != nil || d.Seconds != 0 || len(d.Actions) > 0 {
+			return nil, badRequest("a denial says neither for how long nor what: propose it")
+		}
 		return h.Requests.Deny(c.Context(), r.ID, v)
 	})
 }
@@ -138,13 +144,8 @@ func (h *Handler) decide(c *call, as func(*review.Request, review.Vote, *decisio
 	if err := c.body(&d); err != nil {
 		return err
 	}
-	if d.Seconds < 0 || d.Seconds > maxAccess {
-		return badRequest("seconds: got %d, want a time of at most a year", d.Seconds)
-	}
-	for _, a := range d.Actions {
-		if known := c.portal.actions(); !slices.Contains(known, a) {
-			return badRequest("actions: %q is unknown: want one of %s", a, strings.Join(known, ", "))
-		}
+	if err := c.checkTerms(d.Actions, d.Seconds); err != nil {
+		return err
 	}
 	session := ""
 	r, err := h.findRequest(c)

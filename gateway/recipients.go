@@ -85,7 +85,12 @@ func decides(id *proxy.Identity, r *review.Request) bool {
 		return review.Among(slices.DeleteFunc(slices.Clone(approvers), func(a string) bool { return a == "*" }), id)
 	}
 	if r.Access != nil && r.State != review.Pending {
-		return slices.ContainsFunc(r.Access.Stages, func(s review.Stage) bool { return in(s.Approvers) })
+		for i := range r.Access.Stages {
+			if in(r.Access.Approvers(i)) {
+				return true
+			}
+		}
+		return false
 	}
 	return len(r.Approvers) > 0 && !slices.ContainsFunc(r.Approvers, func(groups []string) bool { return !in(groups) })
 }

@@ -168,6 +168,9 @@ func termsOf(r *policy.Rule, at *proxy.Resource) review.Terms {
 	if slices.Contains(r.Allow, "all") {
 		out.Actions = policy.Actions() // which may be asked for one by one
 	}
+	for _, e := range t.Escalate {
+		out.Escalate = append(out.Escalate, review.Escalation{After: e.After, Approvers: policy.ApproversAt(e.Approvers, at)})
+	}
 	for _, s := range t.Stages {
 		out.Stages = append(out.Stages, review.Stage{Approvers: policy.ApproversAt(s.Approvers, at), Need: s.Need})
 	}
@@ -194,5 +197,15 @@ func (g *Gateway) requestable(who *proxy.Identity, resource, account string) ([]
 
 // access is what may be asked for.
 func (g *Gateway) access() *control.Access {
-	return &control.Access{Terms: g.requestable, Actions: policy.Actions()}
+	return &control.Access{Terms: g.requestable, Rule: g.granting, Actions: policy.Actions()}
+}
+
+// granting are the terms on which a rule grants access to a resource now.
+func (g *Gateway) granting(rule, resource string) (review.Terms, error) {
+	p := g.parts()
+	r, at := p.rules.Rule(rule), g.resourceOf(resource)
+	if p.alone || r == nil || r.Request == nil || at == nil || !r.MatchesResource(at) {
+		return review.Terms{}, control.NotFound("rule " + rule + " does not grant access to " + resource + " on request any more")
+	}
+	return termsOf(r, at), nil
 }

@@ -250,3 +250,44 @@ func TestRequestAuto(t *testing.T) {
 	_, err = pgconn.Connect(t.Context(), one.database("alice", "shop"))
 	require.ErrorContains(t, err, "waits for an approval of local:ops")
 }
+
+// TestRequestExtends: a session goes on in the middle of a statement when what was granted ends and more time was granted, and ends when
+// that is over.
+func TestRequestExtends(t *testing.T) {
+	one, two, _ := openPair(t, onRequest("{approvers: [\"local:ops\"], max: 1m}"))
+	alice := &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}
+	begun := time.Now().Add(-53 * time.Second)
+	first := one.requests(t, time.Minute, begun)
+	one.approve(t, first)
+	s := connect(t, one.database("alice", "shop"))
+	require.NoError(t, s.conn.SetDeadline(time.Now().Add(2*time.Minute)))
+	r, err := one.desk.Get(t.Context(), first)
+	require.NoError(t, err)
+	terms, err := one.requestable(alice, "shop", "")
+	require.NoError(t, err)
+	more, err := one.desk.Extend(t.Context(), alice, first, terms[0], time.Minute, "INC-2", "")
+	require.NoError(t, err)
+	require.NoError(t, two.desk.Follow(t.Context(), more.ID))
+	s.Send(&pgproto3.Query{String: "SELECT count(*) FROM generate_series(1, 100000000000)"})
+	require.NoError(t, s.Flush())
+	two.approve(t, more.ID)
+	time.Sleep(time.Until(r.Access.Grant.Until.Add(3 * time.Second))) // the time that is granted passes, and nothing else
+	open := one.Proxy().Sessions()
+	require.Len(t, open, 1)
+	require.NoError(t, open[0].Err())
+	running, _ := open[0].Operations()
+	require.NotZero(t, running)
+	now, err := two.desk.Get(t.Context(), first)
+	require.NoError(t, err)
+	require.Equal(t, review.Ended, now.State)
+	_, err = two.desk.Revoke(t.Context(), more.ID, review.Vote{By: olga, Reason: "enough"}, false)
+	require.NoError(t, err)
+	for {
+		m, err := s.Receive()
+		require.NoError(t, err)
+		if e, ok := m.(*pgproto3.ErrorResponse); ok {
+			require.Contains(t, e.Message, "request "+more.ID+", by which you were connected, was revoked by olga: enough")
+			break
+		}
+	}
+}

@@ -50,15 +50,15 @@ func TestApproversAt(t *testing.T) {
 
 func TestRequestIsChecked(t *testing.T) {
 	for says, r := range map[string]Request{
-		"auto: it has no condition":                   {Auto: &Auto{}},
-		"auto: got a time of 2h":                      {Auto: &Auto{Max: 2 * time.Hour}},
-		"auto: the pattern of the reason":             {Auto: &Auto{Reason: "("}},
-		`auto: action "reed" is unknown`:              {Auto: &Auto{Actions: []string{"reed"}}},
-		"auto: a login cannot be -1s old":             {Auto: &Auto{When: Condition{LoginWithin: -time.Second}}},
-		"the proof of approvers: got a login of the last 1s":        {Proof: Proof{Within: time.Second}},
-		`the proof of approvers: "otp hwk" is not a factor`:         {Proof: Proof{Factors: []string{"otp hwk"}}},
-		`approver "{owner}": want a group, user:NAME`: {Stages: []Stage{{Approvers: []string{"{owner}"}}}},
-		`approver "{label.}": want a group`:           {Stages: []Stage{{Approvers: []string{"{label.}"}}}},
+		"auto: it has no condition":                          {Auto: &Auto{}},
+		"auto: got a time of 2h":                             {Auto: &Auto{Max: 2 * time.Hour}},
+		"auto: the pattern of the reason":                    {Auto: &Auto{Reason: "("}},
+		`auto: action "reed" is unknown`:                     {Auto: &Auto{Actions: []string{"reed"}}},
+		"auto: a login cannot be -1s old":                    {Auto: &Auto{When: Condition{LoginWithin: -time.Second}}},
+		"the proof of approvers: got a login of the last 1s": {Proof: Proof{Within: time.Second}},
+		`the proof of approvers: "otp hwk" is not a factor`:  {Proof: Proof{Factors: []string{"otp hwk"}}},
+		`approver "{owner}": want a group, user:NAME`:        {Stages: []Stage{{Approvers: []string{"{owner}"}}}},
+		`approver "{label.}": want a group`:                  {Stages: []Stage{{Approvers: []string{"{label.}"}}}},
 	} {
 		if r.Stages == nil {
 			r.Stages = []Stage{{Approvers: []string{"ops"}}}

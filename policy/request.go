@@ -31,6 +31,8 @@ type Request struct {
 	Wait time.Duration
 	// Message says what for; may be empty.
 	Message string
+	// Escalate are further approvers of what nobody has decided about in time.
+	Escalate []Escalation
 	// Auto is what the rule grants by itself; nil: people decide.
 	Auto *Auto
 	// Proof is how those who approve must have proven who they are.
@@ -44,6 +46,12 @@ type Stage struct {
 	Approvers []string
 	// Need is how many people have to; 0 is one.
 	Need int
+}
+
+// Escalation has further people approve what nobody has decided about for a share of Decide.
+type Escalation struct {
+	After     int      // percent of Decide, 1 to 99
+	Approvers []string // as those of a Stage
 }
 
 // Connecting is what becomes of somebody who connects where a rule wants a request that she has not
@@ -103,6 +111,20 @@ func (r *Request) validate() error {
 		}
 		if s.Need < 0 || s.Need > 20 {
 			bad("a stage needs %d people: want 1 to 20", s.Need)
+		}
+	}
+	if len(r.Escalate) > 5 {
+		bad("it is escalated %d times, want at most 5", len(r.Escalate))
+	}
+	for _, e := range r.Escalate {
+		if e.After < 1 || e.After > 99 {
+			bad("it is escalated after %d%% of the time to decide, want 1%% to 99%%", e.After)
+		}
+		if len(e.Approvers) == 0 {
+			bad("it is escalated to nobody")
+		}
+		if err := validateApprovers(e.Approvers); err != nil {
+			errs = append(errs, err)
 		}
 	}
 	for _, t := range []time.Duration{r.For, r.Max, r.Decide, r.Wait} {

@@ -28,7 +28,9 @@ type Terms struct {
 	// Target tells the resource from another that has its name later; see [TargetOf].
 	Target string
 	Auto   *Auto // nil: people decide
-	Proof  Proof // of those who approve
+	// Escalate are further approvers of what nobody has decided about in time.
+	Escalate []Escalation
+	Proof    Proof // of those who approve
 }
 
 // Stage is one of the approvals that a request needs, one after the other.
@@ -39,18 +41,25 @@ type Stage struct {
 
 // Access is what a request for access asks for, and what has become of it.
 type Access struct {
-	Rule    string       `json:"rule"`
-	Actions []string     `json:"actions"`
-	Seconds int64        `json:"seconds"`         // for how long
-	From    time.Time    `json:"from,omitzero"`   // not before; zero is with the last approval
-	Reason  string       `json:"reason"`          // why it is asked for
-	Remote  string       `json:"remote,omitzero"` // where it was asked for from
-	Stages  []Stage      `json:"stages"`
-	Target  string       `json:"target,omitempty"` // tells the resource from another of its name
-	Proof   *Proof       `json:"proof,omitempty"`  // of those who approve; nil: any
-	Auto    bool         `json:"auto,omitempty"`   // the rule itself has granted it
-	Votes   []VoteRecord `json:"votes,omitempty"`
-	Grant   *Grant       `json:"grant,omitempty"` // nil: nothing is granted
+	Rule    string    `json:"rule"`
+	Actions []string  `json:"actions"`
+	Seconds int64     `json:"seconds"`         // for how long
+	From    time.Time `json:"from,omitzero"`   // not before; zero is with the last approval
+	Reason  string    `json:"reason"`          // why it is asked for
+	Remote  string    `json:"remote,omitzero"` // where it was asked for from
+	Stages  []Stage   `json:"stages"`
+	Extends string    `json:"extends,omitempty"` // the request that it follows; empty: none
+	Target  string    `json:"target,omitempty"`  // tells the resource from another of its name
+	Proof   *Proof    `json:"proof,omitempty"`   // of those who approve; nil: any
+	Auto    bool      `json:"auto,omitempty"`    // the rule itself has granted it
+	Further []Further `json:"further,omitempty"` // approvers who come later, in their order
+	// Revision counts how often the request was changed, and Proposal is what an approver would grant; nil: nothing else.
+	Revision int       `json:"revision,omitempty"`
+	Proposal *Proposal `json:"proposal,omitempty"`
+	// Escalated is how many of Further have come.
+	Escalated int          `json:"escalated,omitempty"`
+	Votes     []VoteRecord `json:"votes,omitempty"`
+	Grant     *Grant       `json:"grant,omitempty"` // nil: nothing is granted
 }
 
 // VoteRecord is an approval, as it is kept.
@@ -127,11 +136,6 @@ func (a *Access) grant(now time.Time) {
 	a.Grant = &Grant{From: from, Until: begins.Add(a.For()), Actions: slices.Clone(a.Actions)}
 }
 
-// approver reports whether somebody may approve a stage.
-func (a *Access) approver(stage int, by *proxy.Identity) bool {
-	return Among(a.Stages[stage].Approvers, by)
-}
-
 // describe fills in what is shown of a request for access; that about an operation is as it was asked.
 func (r *Request) describe() {
 	a := r.Access
@@ -143,13 +147,13 @@ func (r *Request) describe() {
 		at = r.Account + "@" + at
 	}
 	r.Kind, r.Rules = KindAccess, []string{a.Rule}
-	r.Text = fmt.Sprintf("%s at %s for %s", strings.Join(a.Actions, ", "), at, a.For())
-	if !a.From.IsZero() {
-		r.Text += " from " + a.From.UTC().Format(time.RFC3339)
+	r.Text = what(a.Actions, at, a.For(), a.From)
+	if a.Extends != "" {
+		r.Text += ", to go on after request " + a.Extends
 	}
 	r.Approvers = nil
 	if i := a.stage(); i < len(a.Stages) {
-		r.Approvers = [][]string{a.Stages[i].Approvers}
+		r.Approvers = [][]string{a.Approvers(i)}
 	}
 }
 
@@ -164,10 +168,13 @@ func (r *Request) accessDigest() string {
 		}
 	}
 	a := r.Access
-	part("sallyport access request 2", r.ID, r.Requester, r.For, r.Resource, a.Target, r.Account, a.Rule, a.Reason, a.For().String(), a.From.UTC().Format(time.RFC3339Nano))
+	part("sallyport access request 2", r.ID, a.Extends, r.Requester, r.For, r.Resource, a.Target, r.Account, a.Rule, a.Reason, a.For().String(), a.From.UTC().Format(time.RFC3339Nano), fmt.Sprint(a.Revision))
 	part(a.Actions...)
 	if p := a.Proof; p.given() {
 		part(append([]string{"proof", fmt.Sprint(p.Within)}, p.Factors...)...)
+	}
+	for _, f := range a.Further {
+		part(append([]string{"further", f.At.UTC().Format(time.RFC3339Nano)}, f.Approvers...)...)
 	}
 	for _, s := range a.Stages {
 		part(append([]string{fmt.Sprint(s.Need)}, s.Approvers...)...)
@@ -182,7 +189,7 @@ func Approving(r *Request) string {
 		return "nobody"
 	}
 	s := r.Access.Stages[i]
-	who := strings.Join(s.Approvers, " or ")
+	who := strings.Join(r.Access.Approvers(i), " or ")
 	if s.Need > 1 {
 		return fmt.Sprintf("%d of %s", s.Need, who)
 	}

@@ -24,6 +24,7 @@ type Ask struct {
 	From              time.Time     // zero is with the last approval
 	Reason            string
 	Remote            string // where she is, for who decides
+	extends           string // the request that it extends; empty: none
 }
 
 // Errors of what is asked for. They are matched by errors whose texts are fit for who asks.
@@ -85,6 +86,9 @@ func (d *Desk) plan(who *proxy.Identity, a *Ask) (*Request, error) {
 		Created: now, Deadline: now.Add(t.Decide),
 		Access: &Access{Rule: t.Rule, Actions: slices.Clone(actions), Seconds: int64(length / time.Second), Reason: reason, Remote: a.Remote, Stages: slices.Clone(t.Stages), Target: t.Target},
 	}
+	if r.Access.Extends = a.extends; a.extends != "" {
+		t.Auto = nil // what ends on time does not go on by itself
+	}
 	if t.Proof.given() {
 		r.Access.Proof = &t.Proof
 	}
@@ -94,6 +98,7 @@ func (d *Desk) plan(who *proxy.Identity, a *Ask) (*Request, error) {
 			r.Deadline = end
 		}
 	}
+	r.Access.Further = further(t.Escalate, now, r.Deadline)
 	r.describe()
 	r.Hash = r.accessDigest()
 	if auto, err := t.Auto.grants(who, r, now); err != nil {
@@ -128,7 +133,7 @@ func only(actions, of []string) []string {
 // same reports whether two requests ask for the same.
 func (r *Request) same(o *Request) bool {
 	a, b := r.Access, o.Access
-	return a != nil && b != nil && a.Auto == b.Auto && a.Target == b.Target && r.Requester == o.Requester && r.For == o.For && r.Resource == o.Resource && r.Account == o.Account && a.Rule == b.Rule && a.Seconds == b.Seconds &&
+	return a != nil && b != nil && a.Auto == b.Auto && a.Extends == b.Extends && a.Target == b.Target && r.Requester == o.Requester && r.For == o.For && r.Resource == o.Resource && r.Account == o.Account && a.Rule == b.Rule && a.Seconds == b.Seconds &&
 		a.From.Equal(b.From) && slices.Equal(a.Actions, b.Actions)
 }
 
@@ -145,7 +150,7 @@ func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, e
 	defer made()
 	d.mu.Lock()
 	pending, own, lately, granted := 0, 0, 0, 0
-	var there *Request
+	var there, follows *Request
 	for _, k := range d.known {
 		mine := k.request.Requester == r.Requester && k.request.Access != nil
 		if mine && k.request.Created.After(r.Created.Add(-AskedWithin)) {
@@ -155,6 +160,10 @@ func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, e
 		if (state == Pending || state == Approved && r.Access.Auto && k.request.due(r.Created) == "") && k.request.same(r) {
 			other := k.request.clone()
 			there = &other
+		}
+		if a.extends != "" && k.request.Access != nil && k.request.Access.Extends == a.extends && !k.request.over() {
+			other := k.request.clone()
+			follows = &other
 		}
 		if state == Approved && mine && k.request.Access.Auto {
 			granted++
@@ -170,6 +179,8 @@ func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, e
 	switch {
 	case there != nil:
 		return there, nil
+	case follows != nil:
+		return nil, fmt.Errorf("%w: request %s extends it already: change that, or withdraw it", ErrAsk, follows.ID)
 	case r.Access.Auto && granted >= MaxGranted:
 		return nil, fmt.Errorf("%w: you have %d times what rules grant by themselves, which is the limit: give some of it back", ErrAsk, granted)
 	case own >= MaxPerRequester:

@@ -90,6 +90,9 @@ func (n *Notice) short() *Notice {
 		*s = cut(*s, maxNoticeReason)
 	}
 	if r.Access != nil {
+		if p := r.Access.Proposal; p != nil {
+			p.Reason = cut(p.Reason, maxNoticeReason)
+		}
 		r.Access.Reason = cut(r.Access.Reason, maxNoticeReason)
 		for i := range r.Access.Votes {
 			r.Access.Votes[i].Reason = cut(r.Access.Votes[i].Reason, maxNoticeReason)
@@ -101,7 +104,7 @@ func (n *Notice) short() *Notice {
 
 // Events returns the events of notices, in the order in which they may come.
 func Events() []string {
-	list := []string{Asked, Voted}
+	list := []string{Asked, Voted, Escalated, Proposed, Edited}
 	for _, s := range []State{Approved, Denied, Cancelled, Expired, Lapsed, Revoked, Ended} {
 		list = append(list, string(s))
 	}

@@ -241,7 +241,11 @@ func (d *Desk) see(r *Request, version int64) {
 	}
 	changed := open || was != nil && was.open
 	var calls []*watch
-	if changed {
+	ids := []string{r.ID}
+	if r.over() && r.State != Ended {
+		ids = append(ids, d.extended(r.ID)...) // which end with it
+	}
+	if changed || len(ids) > 1 {
 		d.version.Add(1)
 		for f := range d.watches[r.Requester] {
 			calls = append(calls, f)
@@ -253,7 +257,9 @@ func (d *Desk) see(r *Request, version int64) {
 		why = r.ending()
 	}
 	for _, f := range calls {
-		f.changed(r.ID, why)
+		for _, id := range ids {
+			f.changed(id, why)
+		}
 	}
 }
 

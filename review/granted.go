@@ -14,7 +14,10 @@ import (
 func (r *Request) ending() string {
 	switch r.State {
 	case Revoked:
-		text := "request " + r.ID + ", by which you were connected, was revoked by " + r.DecidedBy
+		text := "request " + r.ID + ", by which you were connected, was revoked"
+		if r.DecidedBy != "" {
+			text += " by " + r.DecidedBy
+		}
 		if r.Reason != "" {
 			text += ": " + r.Reason
 		}
@@ -112,7 +115,7 @@ func (d *Desk) Granted(id *proxy.Identity, t proxy.Target, rule string) (request
 	defer d.mu.Unlock()
 	for _, k := range d.known {
 		r := &k.request
-		if r.Access == nil || r.Requester != id.Subject || r.For != id.OnBehalfOf || r.Resource != t.Resource.Name || r.Account != "" && r.Account != t.Account.Name || r.Access.Rule != rule || !r.open(now) || !r.Access.at(t.Resource) {
+		if r.Access == nil || r.Requester != id.Subject || r.For != id.OnBehalfOf || r.Resource != t.Resource.Name || r.Account != "" && r.Account != t.Account.Name || r.Access.Rule != rule || !r.open(now) || !r.Access.at(t.Resource) || d.cut(r) {
 			continue
 		}
 		if !ok || r.Access.Grant.Until.After(g.Until) {
@@ -156,7 +159,7 @@ const (
 // rememberOver is how long a request that is over is remembered: longer than any answer of the store takes.
 const rememberOver = 10 * time.Minute
 
-// Run ends requests when it is time, until ctx ends.
+// Run ends requests when it is time, and has further people approve them, until ctx ends.
 func (d *Desk) Run(ctx context.Context) {
 	t := time.NewTicker(every)
 	defer t.Stop()
@@ -198,16 +201,16 @@ func (d *Desk) catchUp(ctx context.Context) error {
 	return err
 }
 
-// settle ends what time has ended.
+// settle has time take effect: it ends requests, and has further people approve them.
 func (d *Desk) settle(ctx context.Context) {
 	now := d.now()
 	var due []string
 	d.mu.Lock()
 	for id, k := range d.known {
 		switch {
-		case k.request.due(now) != "":
+		case k.request.due(now) != "" || k.request.escalates(now) || !k.request.over() && d.cut(&k.request):
 			due = append(due, id)
-		case k.request.over() && time.Since(k.seen) > rememberOver:
+		case k.request.over() && time.Since(k.seen) > rememberOver && len(d.extended(id)) == 0:
 			delete(d.known, id)
 		}
 	}
@@ -215,7 +218,12 @@ func (d *Desk) settle(ctx context.Context) {
 	for _, id := range due {
 		_, err := d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
 			state := r.due(now)
-			if state == "" {
+			switch {
+			case state == "" && r.escalates(now):
+				return r.escalate(now), nil
+			case state == "" && r.Access != nil && r.Access.Extends != "":
+				return d.takeBack(ctx, r, now)
+			case state == "":
 				return step{}, ErrOver // another gateway was faster
 			}
 			r.State = state
@@ -225,7 +233,7 @@ func (d *Desk) settle(ctx context.Context) {
 			return step{string(state), "", false}, nil
 		})
 		if err != nil && !errors.Is(err, ErrOver) && !errors.Is(err, ErrUnknown) && ctx.Err() == nil {
-			d.log().Warn("a request for access could not be ended: it is tried again", "request", id, "err", err)
+			d.log().Warn("what time brings to a request could not be kept: it is tried again", "request", id, "err", err)
 		}
 	}
 }

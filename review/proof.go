@@ -21,6 +21,14 @@ type Proof struct {
 // given reports whether the proof asks for anything.
 func (p *Proof) given() bool { return p != nil && (len(p.Factors) > 0 || p.Within > 0) }
 
+// equal reports whether two proofs ask for the same.
+func (p *Proof) equal(o *Proof) bool {
+	if !p.given() || !o.given() {
+		return p.given() == o.given()
+	}
+	return p.Within == o.Within && slices.Equal(p.Factors, o.Factors)
+}
+
 // within is how long ago the proof was at most.
 func (p *Proof) within() time.Duration { return time.Duration(p.Within) * time.Second }
 

@@ -103,6 +103,10 @@ func (r *Request) clone() Request {
 	if r.Access != nil {
 		a := *r.Access
 		a.Votes = slices.Clone(a.Votes)
+		if a.Proposal != nil {
+			p := *a.Proposal
+			a.Proposal = &p
+		}
 		if a.Grant != nil {
 			g := *a.Grant
 			a.Grant = &g

@@ -54,6 +54,15 @@ func undone(err error) string {
 // commit writes a transition with what tells of it, and returns the document's version.
 func (d *Desk) commit(ctx context.Context, w store.Write, r *Request, s step) (int64, error) {
 	ws := []store.Write{w}
+	if s.event == string(Approved) && r.Access != nil && r.Access.Extends != "" {
+		_, docs, err := d.extending(ctx, r)
+		if err != nil {
+			return 0, err
+		}
+		for _, doc := range docs {
+			ws = append(ws, store.Require(doc)) // which is not taken back meanwhile
+		}
+	}
 	if d.Told != nil && s.event != string(Used) { // nobody waits to hear of that
 
 		more, err := d.Told(&Notice{ID: r.ID + "-" + strings.ToLower(rand.Text()[:10]), Event: s.event, At: d.now(), Request: r.clone()})
@@ -90,6 +99,9 @@ func (d *Desk) note(ctx context.Context, r *Request, state, reason string) error
 		if g := r.Access.Grant; g != nil {
 			n.Until = g.Until
 		}
+	}
+	if state == Proposed {
+		n.DecidedBy, n.Channel = r.Access.Proposal.By, r.Access.Proposal.Channel
 	}
 	if state == Voted {
 		v := &r.Access.Votes[len(r.Access.Votes)-1]

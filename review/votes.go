@@ -66,6 +66,13 @@ func (d *Desk) approveAccess(ctx context.Context, r *Request, v *Vote, narrow Na
 	if err := a.Proof.by(v, now); err != nil {
 		return step{}, err
 	}
+	var first *Request
+	if a.Extends != "" {
+		var err error
+		if first, _, err = d.extending(ctx, r); err != nil {
+			return step{}, err
+		}
+	}
 	if err := a.narrow(narrow); err != nil {
 		return step{}, err
 	}
@@ -95,7 +102,11 @@ func (d *Desk) approveAccess(ctx context.Context, r *Request, v *Vote, narrow Na
 	if a.stage() < len(a.Stages) {
 		return step{Voted, v.Reason, true}, nil
 	}
-	a.grant(now)
+	if first != nil {
+		a.follow(first.Access, now)
+	} else {
+		a.grant(now)
+	}
 	return r.decide(Approved, v, now), nil
 }
 

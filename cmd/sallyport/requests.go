@@ -25,7 +25,7 @@ func requestsCommand(c *cli) *cobra.Command {
 	return family(&cobra.Command{
 		Use: "requests", GroupID: everydayGroup, Short: "Requests for access, and operations that wait for an approval",
 		Example: example("sallyport requests ls", "sallyport requests show 4jzq7nbkw2"),
-	}, requestsListCommand(c), requestsShowCommand(c), requestsCancelCommand(c), requestsRevokeCommand(c))
+	}, requestsListCommand(c), requestsShowCommand(c), requestsEditCommand(c), requestsProposeCommand(c), requestsAcceptCommand(c), requestsCancelCommand(c), requestsRevokeCommand(c))
 }
 
 func requestsListCommand(c *cli) *cobra.Command {
@@ -156,23 +156,34 @@ func decide(c *cli, verb, short string, do func(*client.Client, context.Context,
 	f := cmd.Flags()
 	file, socket, profile := configFlag(f), socketFlag(f), profileFlag(f)
 	d := control.Decision{}
+	word := strings.TrimPrefix(verb, "requests ")
 	user := userFlag(f, "at the local socket, decide as this `user` of the gateway, whose password is asked for")
 	code := f.String("code-file", "", "at the local socket, `file` with the code of the user's second factor; \"-\" is a line of the input")
-	f.StringVar(&d.Reason, "reason", "", "the `reason`, which the requester is told; required to deny")
-	var less time.Duration
-	if verb == "approve" {
-		f.DurationVar(&less, "for", 0, "grant access for this `time`, which is shorter than was asked for")
+	f.StringVar(&d.Reason, "reason", "", "the `reason`, which the requester is told; required unless you approve")
+	var length time.Duration
+	start := new(string)
+	switch verb {
+	case "approve":
+		f.DurationVar(&length, "for", 0, "grant access for this `time`, which is shorter than was asked for")
 		f.StringSliceVar(&d.Actions, "ops", nil, "grant these `actions` alone, of those that were asked for; several by commas")
+	case "requests propose":
+		f.DurationVar(&length, "for", 0, "how long")
+		f.StringSliceVar(&d.Actions, "ops", nil, "these `actions` of the rule; several by commas")
+		start = f.String("start", "", startUsage)
 	}
 	f.StringVar(&d.Hash, "hash", "", "decide only if the request has this `hash`; empty takes the request as it is now")
 	cmd.RunE = does(func(ctx context.Context, args []string) error {
-		if len(args) == 0 || verb == "deny" && d.Reason == "" {
+		if len(args) == 0 || verb != "approve" && d.Reason == "" {
 			return fail(exitUsage, "%s --reason WHY ID; \"sallyport requests ls\" lists what waits", verb)
 		}
-		if f.Changed("for") && less < time.Minute {
-			return fail(exitUsage, "%s: --for %s is too short: want at least a minute", verb, less)
+		if f.Changed("for") && length < time.Minute {
+			return fail(exitUsage, "%s: --for %s is too short: want at least a minute", verb, length)
 		}
-		d.Seconds = int64(less / time.Second)
+		d.Seconds = int64(length / time.Second)
+		var err error
+		if d.From, err = startChange(*start, time.Now()); err != nil {
+			return err
+		}
 		p, err := byProfile(*file, *profile)
 		if err != nil {
 			return err
@@ -200,7 +211,7 @@ func decide(c *cli, verb, short string, do func(*client.Client, context.Context,
 		}
 		if !remote {
 			ask := c.prompter()
-			password, err := ask.secret("", fmt.Sprintf("To %s this, the password of %s: ", verb, *user))
+			password, err := ask.secret("", fmt.Sprintf("To %s this, the password of %s: ", word, *user))
 			if err != nil {
 				return err
 			}
@@ -210,7 +221,7 @@ func decide(c *cli, verb, short string, do func(*client.Client, context.Context,
 					return err
 				}
 			}
-		} else if err := confirm(c, fmt.Sprintf("Type yes to %s this: ", verb)); err != nil {
+		} else if err := confirm(c, fmt.Sprintf("Type yes to %s this: ", word)); err != nil {
 			return err
 		}
 		done, err := do(gateway, ctx, r.ID, d)
@@ -232,6 +243,9 @@ func become(r *review.Request) string {
 		text += " until " + r.Access.Grant.Until.Local().Format(time.DateTime)
 	case r.State == review.Pending:
 		text += ": it waits for an approval of " + review.Approving(r)
+		if p := r.Access.Proposal; p != nil {
+			text += "; " + p.By + " proposes " + p.String() + ", which counts when it is accepted: sallyport requests accept " + r.ID
+		}
 	}
 	return visible(text)
 }

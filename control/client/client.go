@@ -131,6 +131,11 @@ func (c *Client) Deny(ctx context.Context, id string, d control.Decision) (*revi
 	return c.decide(ctx, id, "deny", d)
 }
 
+// Propose says what one would grant in the place of what is asked for, with a reason.
+func (c *Client) Propose(ctx context.Context, id string, d control.Decision) (*review.Request, error) {
+	return c.decide(ctx, id, "propose", d)
+}
+
 // decisionBody is a decision as it travels: a password leaves its Secret here, and nowhere
 // else.
 type decisionBody struct {

@@ -98,6 +98,16 @@ func (c *Client) Ask(ctx context.Context, r control.AccessRequest) (*review.Requ
 	return get[review.Request](ctx, c, http.MethodPost, "/v1/requests", r)
 }
 
+// Edit changes a request for access of one's own that waits.
+func (c *Client) Edit(ctx context.Context, id string, change control.RequestChange) (*review.Request, error) {
+	return get[review.Request](ctx, c, http.MethodPost, "/v1/requests/"+url.PathEscape(id)+"/edit", change)
+}
+
+// Accept makes a request of one's own what an approver has proposed; hash is that of the proposal.
+func (c *Client) Accept(ctx context.Context, id, hash string) (*review.Request, error) {
+	return get[review.Request](ctx, c, http.MethodPost, "/v1/requests/"+url.PathEscape(id)+"/accept", control.AcceptRequest{Hash: hash})
+}
+
 // Cancel withdraws a request for access of one's own; what was granted ends.
 func (c *Client) Cancel(ctx context.Context, id string) (*review.Request, error) {
 	return get[review.Request](ctx, c, http.MethodPost, "/v1/requests/"+url.PathEscape(id)+"/cancel", control.ReasonRequest{})

@@ -54,6 +54,7 @@ type AccessRequest struct {
 	Connect   string        `yaml:"connect"` // ask, wait or refuse
 	Wait      time.Duration `yaml:"wait"`
 	Message   string        `yaml:"message"`
+	Escalate  []Escalation  `yaml:"escalate"`
 	Auto      *Auto         `yaml:"auto,chooses"`
 	MinAuth   *MinAuth      `yaml:"min_auth,chooses"`
 }
@@ -75,6 +76,10 @@ const (
 // request is what r says. Nobody can ask by connecting where a reason has to have something in it.
 func (r *AccessRequest) request() *policy.Request {
 	out := &policy.Request{For: r.For, Max: r.Max, Decide: r.Decide, Reason: r.Reason, Message: r.Message, Wait: r.Wait, Auto: r.Auto.auto(), Proof: r.MinAuth.proof()}
+	for _, e := range r.Escalate {
+		after, _ := e.share()
+		out.Escalate = append(out.Escalate, policy.Escalation{After: after, Approvers: e.Approvers})
+	}
 	for _, s := range r.stages() {
 		out.Stages = append(out.Stages, policy.Stage{Approvers: s.Approvers, Need: s.Need})
 	}
@@ -109,6 +114,12 @@ func (f *File) validateRequest(d *decoder, a *Access) {
 	f.validateAuto(d, a)
 	f.validateMinAuth(d, r.MinAuth)
 	rule := a.rule(0)
+	for _, e := range r.Escalate {
+		if _, err := e.share(); err != nil {
+			d.problem(e.Line, "write after: 50%", "access: request: escalate: %v", err)
+		}
+		f.checkDeciders(d, e.Line, e.Approvers, rule.MatchesResource)
+	}
 	for _, s := range r.stages() {
 		f.checkDeciders(d, max(s.Line, r.Line), s.Approvers, rule.MatchesResource)
 	}

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,6 +27,23 @@ type MinAuth struct {
 	Position
 	Factors     []string       `yaml:"factors,chooses"`
 	LoginWithin *time.Duration `yaml:"login_within,chooses"`
+}
+
+// Escalation says who approves, too, after a share of the time to decide; see policy.Escalation.
+type Escalation struct {
+	Position
+	After     string   `yaml:"after"` // such as 50%
+	Approvers []string `yaml:"approvers"`
+}
+
+// share is After in percent.
+func (e *Escalation) share() (int, error) {
+	digits, ok := strings.CutSuffix(e.After, "%")
+	n, err := strconv.Atoi(digits)
+	if !ok || err != nil || n < 1 || n > 99 {
+		return 0, fmt.Errorf("after: got %q, want 1%% to 99%% of the time to decide", e.After)
+	}
+	return n, nil
 }
 
 func (a *Auto) auto() *policy.Auto {
