@@ -120,6 +120,12 @@ func (h *Handler) denyRequest(c *call) error {
 	})
 }
 
+func (h *Handler) revealRequest(c *call) error {
+	return h.decide(c, func(r *review.Request, v review.Vote, _ *decisionBody) (*review.Request, error) {
+		return h.Requests.Reveal(c.Context(), r.ID, v)
+	})
+}
+
 // decider is who decides: elsewhere than at the local socket, the caller herself.
 func (h *Handler) decider(c *call, d *decisionBody) (by *proxy.Identity, channel string, err error) {
 	if c.means == byPeer {

@@ -75,6 +75,7 @@ func routes() []route {
 		{"GET", "/v1/requests/{id}", "One of them, or one that was decided recently.", audit.AdminRequests, access{permission: Review, own: true}, nil, review.Request{}, false, (*Handler).showRequest},
 		{"POST", "/v1/requests/{id}/approve", "Let it run. At the local socket a user's password says who decides; elsewhere the caller does.", audit.AdminDecide, access{permission: Review, own: true}, decisionBody{}, review.Request{}, false, (*Handler).approveRequest},
 		{"POST", "/v1/requests/{id}/deny", "Refuse it, with a reason.", audit.AdminDecide, access{permission: Review, own: true}, decisionBody{}, review.Request{}, false, (*Handler).denyRequest},
+		{"POST", "/v1/requests/{id}/reveal", "Read what is masked of it, as one of its approvers, where its rules allow that.", audit.AdminDecide, access{permission: Review, own: true}, decisionBody{}, review.Request{}, false, (*Handler).revealRequest},
 
 		{"POST", "/v1/requests/{id}/edit", "Change a request for access of one's own that waits. What only narrows it keeps its approvals; anything else is approved anew.", audit.AdminAsk, access{permission: Review, own: true}, RequestChange{}, review.Request{}, false, (*Handler).editRequest},
 		{"POST", "/v1/requests/{id}/propose", "Say what one would grant in its place, with a reason. It counts when the requester has accepted it and approvers have approved it.", audit.AdminDecide, access{permission: Review, own: true}, decisionBody{}, review.Request{}, false, (*Handler).proposeRequest},

@@ -28,7 +28,7 @@ type notifier struct {
 
 // openOutbox opens what tells people of requests.
 func (g *Gateway) openOutbox() {
-	g.outbox = &review.Outbox{Store: g.state.store, Log: g.log}
+	g.outbox = &review.Outbox{Store: g.state.store, Log: g.log, Sealer: g.state.sealer}
 	g.metrics.Channels = func() (list []prometheus.Channel) {
 		for _, s := range g.outbox.Stats() {
 			list = append(list, prometheus.Channel{

@@ -9,6 +9,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
+	"github.com/sallyport/sallyport/review"
 	"github.com/sallyport/sallyport/store"
 )
 
@@ -25,6 +28,7 @@ func TestStoreKeyReplaced(t *testing.T) {
 		return g, log
 	}
 	g, _ := begin("key: env:STORE_OLD")
+	holds(t, g, "DELETE FROM marzipan")
 	users := g.proofs.certificates.Authority.Certificates()[0].Raw
 	require.NoError(t, g.Close())
 
@@ -39,7 +43,22 @@ func TestStoreKeyReplaced(t *testing.T) {
 
 	g, log = begin("key: env:STORE_NEW")
 	require.Equal(t, users, g.proofs.certificates.Authority.Certificates()[0].Raw)
+	held := g.desk.List()
+	require.Len(t, held, 1)
+	require.Equal(t, "DELETE FROM marzipan", held[0].Text)
 	g.reseal(t.Context())
 	require.NotContains(t, log.String(), "old_keys")
 	require.NoError(t, g.Close())
+}
+
+// holds has a statement wait for an approval, of a session of no listener.
+func holds(t *testing.T, g *Gateway, statement string) {
+	t.Helper()
+	desk := &review.Desk{Store: g.state.store, Sealer: g.state.sealer, Note: func(context.Context, *proxy.Note) error { return nil }}
+	require.NoError(t, desk.Load(t.Context()))
+	s, err := proxytest.Open(&proxy.Gateway{})
+	require.NoError(t, err)
+	defer s.Close(nil)
+	_, err = desk.Request(t.Context(), s, proxytest.Statement(statement, proxy.EffectDelete), &proxy.Hold{Rules: []string{"r"}, Approvers: [][]string{{"ops"}}, For: time.Hour})
+	require.NoError(t, err)
 }

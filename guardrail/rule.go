@@ -70,6 +70,7 @@ type Rule struct {
 	Limit     int           // rows, for Rewrite
 	Approvers []string      // groups of those who may decide, for Hold; "*" is everybody
 	For       time.Duration // how long Hold waits; 0 is 15 minutes
+	Reveal    bool          // approvers may read values that are masked for them, on record; for Hold
 	Observe   bool          // nothing is refused: what would have been is left as a note
 	Message   string        // shown to the user; empty is made from the conditions
 	Remedy    string        // shown to the user: what would be allowed instead
@@ -227,8 +228,8 @@ func (r *Rule) validateAction(bad func(format string, args ...any)) {
 	switch {
 	case r.Action == Hold && len(r.Approvers) == 0:
 		bad("a holding rule needs approvers: without them nobody can decide")
-	case r.Action != Hold && (len(r.Approvers) > 0 || r.For != 0):
-		bad("only a holding rule has approvers and a time to wait")
+	case r.Action != Hold && (len(r.Approvers) > 0 || r.For != 0 || r.Reveal):
+		bad("only a holding rule has approvers, a time to wait, and reveal")
 	case r.For < 0:
 		bad("a negative time to wait")
 	}

@@ -157,14 +157,14 @@ func (m *Masker) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, er
 		v.without = append(v.without, "unmasked")
 	}
 	if unmasked || v.idle() {
-		h := proxy.Hooks{State: kept}
+		h := proxy.Hooks{State: kept, Conceal: m.concealing(s)}
 		if len(v.without) > 0 {
 			h.Ask = func(ctx context.Context, op proxy.Op) proxy.Verdict { return v.noteExceptions(ctx, s, op) }
 		}
 		return h, nil
 	}
 	x := &session{session: s, view: v, past: kept, counts: map[uint64]*counts{}, read: map[string]*mentions{}}
-	h := proxy.Hooks{Ask: x.ask, Start: x.start, Flow: x.flow, Tell: x.tell, Done: x.done, State: kept}
+	h := proxy.Hooks{Ask: x.ask, Start: x.start, Flow: x.flow, Tell: x.tell, Done: x.done, Conceal: m.concealing(s), State: kept}
 	if v.requests != nil {
 		h.Bind, h.Redact = x.bind, x.redact
 	}

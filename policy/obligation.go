@@ -43,6 +43,7 @@ type Review struct {
 	Approvers []string      // groups; a member of one of them decides. "*" is everybody
 	For       time.Duration // how long a request may wait; 0 is an hour
 	Message   string        // says why; may be empty
+	Reveal    bool          // approvers may read values that are masked for them, on record
 }
 
 const defaultWait = time.Hour
@@ -218,7 +219,7 @@ func least[T uint64 | time.Duration](a, b T) T {
 // review is what the rule's review asks for about an operation that it allows.
 func (c *compiled) review() *proxy.Hold {
 	r := c.Obligations.Review
-	h := &proxy.Hold{Rules: []string{c.Name}, Approvers: [][]string{r.Approvers}, Message: r.Message, For: r.For}
+	h := &proxy.Hold{Rules: []string{c.Name}, Approvers: [][]string{r.Approvers}, Message: r.Message, For: r.For, Reveal: r.Reveal}
 	if h.Message == "" {
 		h.Message = "this needs an approval"
 	}

@@ -314,13 +314,13 @@ func (d *decision) held(op proxy.Op) proxy.Verdict {
 	if op.Info().Kind == proxy.KindPrepare {
 		return proxy.Pass()
 	}
-	var hold proxy.Hold
+	hold := proxy.Hold{Reveal: true}
 	for _, c := range d.reviews {
 		if !c.reviewed(op) {
 			continue
 		}
 		hold.Rules, hold.Approvers = append(hold.Rules, c.hold.Rules...), append(hold.Approvers, c.hold.Approvers...)
-		hold.For = least(hold.For, c.hold.For)
+		hold.For, hold.Reveal = least(hold.For, c.hold.For), hold.Reveal && c.hold.Reveal
 		if hold.Message != "" {
 			hold.Message += "; "
 		}

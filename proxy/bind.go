@@ -45,3 +45,18 @@ func (s *Session) Redacted(ctx context.Context, op Op) *Redacted {
 	}
 	return nil
 }
+
+// Concealed returns what approvers read of op in the place of what it says; nil is as it is. Reviewers ask it in Request.
+func (s *Session) Concealed(ctx context.Context, op Op) *Concealed {
+	for _, h := range s.chainOf(op).conceals {
+		var c *Concealed
+		if err := s.Protect(h.name, func() error { c = h.Conceal(ctx, op); return nil }); err != nil {
+			s.Kill(err)
+			return &Concealed{}
+		}
+		if c != nil {
+			return c
+		}
+	}
+	return nil
+}

@@ -27,7 +27,7 @@ type chain struct {
 	dones  []*hooks
 	noted  []*hooks
 
-	binds, redacts []*hooks
+	binds, redacts, conceals []*hooks
 
 	running  atomic.Int64 // operations that it was asked about and that have not ended
 	retired  atomic.Bool  // a later revision's chain has taken its place
@@ -57,6 +57,9 @@ func newChain(view *Session, r *Revision, list []*hooks) *chain {
 		}
 		if h.Redact != nil {
 			c.redacts = append(c.redacts, h)
+		}
+		if h.Conceal != nil {
+			c.conceals = append(c.conceals, h)
 		}
 		if h.Noted != nil {
 			_, records := h.from.(Recorder)

@@ -44,6 +44,9 @@ type Hooks struct {
 	// op is asked or refused, by the goroutine that asks; of a line that is typed
 	// (KindInput), which needs not have been asked, by any. Nil is "as it is".
 	Redact func(ctx context.Context, op Op) *Redacted
+	// Conceal says what approvers read of op, where that is not what op says. It is called while op waits to be held. Nil is
+	// "as it is".
+	Conceal func(ctx context.Context, op Op) *Concealed
 	// Flow is called once the shape of op's data is known and before its first
 	// byte is passed on. The zero Filter lets the data pass untouched. An error
 	// withholds the data and fails the operation; its text is shown to the user, as
@@ -76,6 +79,12 @@ type Redacted struct {
 	Text []byte
 	// Args take the place of the arguments, one for one.
 	Args []Arg
+}
+
+// Concealed is what approvers read of an operation in the place of what it says.
+type Concealed struct {
+	Redacted
+	Types []string // of the values that they do not read, each once
 }
 
 // ShapeKind says what sort of data flows.

@@ -114,6 +114,8 @@ type Hold struct {
 	Message string
 	// For is how long the request may wait. It is more than zero.
 	For time.Duration
+	// Reveal lets approvers read what is concealed of the operation from them, on record.
+	Reveal bool
 	// Blind says why it cannot be known what the operation does; empty when it can.
 	Blind string
 	// Access names the rule whose access is asked for, where Connect is held because nobody has granted

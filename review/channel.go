@@ -84,7 +84,7 @@ const (
 func (n *Notice) short() *Notice {
 	out := *n
 	r := n.Request.clone()
-	r.Arguments = nil
+	r.Arguments, r.said = nil, nil
 	r.Text = cut(r.Text, maxNoticeText)
 	for _, s := range []*string{&r.Message, &r.Reason, &r.Blind, &r.Effects} {
 		*s = cut(*s, maxNoticeReason)

@@ -370,15 +370,18 @@ func (d *delivery) send(ctx context.Context, c *Channel, e *entry, drop string) 
 		return result{done: errors.Is(err, store.ErrNotFound)}
 	}
 	l, ok := letterOf(doc)
+	var n *Notice
 	if !ok {
 		drop = damaged
+	} else if n, err = d.notice(&l); err != nil && drop == "" {
+		drop = brief(err)
 	}
 	if drop != "" {
 		return result{done: d.giveUp(ctx, doc, &l, drop)}
 	}
 	short, cancel := context.WithTimeout(ctx, sendWithin)
 	defer cancel()
-	r.asked, r.err = true, c.Notifier.Notify(short, l.Notice)
+	r.asked, r.err = true, c.Notifier.Notify(short, n)
 	if r.err == nil {
 		r.done = d.keep(ctx, store.Delete(doc))
 		return r
@@ -395,7 +398,7 @@ func (d *delivery) send(ctx context.Context, c *Channel, e *entry, drop string) 
 		return r
 	}
 	l.Error = brief(r.err)
-	if doc.Body, err = l.body(); err != nil {
+	if doc.Body, err = compact(&l); err != nil {
 		r.done = d.giveUp(ctx, doc, &l, damaged)
 		return r
 	}
@@ -450,7 +453,7 @@ func (d *delivery) giveUp(ctx context.Context, doc store.Document, l *letter, wh
 	}
 	dead := store.Document{Kind: KindDeadLetter, Name: doc.Name, Body: doc.Body, Expires: now.Add(KeepDead)}
 	if l.Notice != nil {
-		body, err := l.body()
+		body, err := compact(l)
 		if err != nil {
 			return false
 		}

@@ -43,7 +43,7 @@ type Desk struct {
 	// proxy.ErrUnavailable says that nobody knows; any other that she is nobody any more. Nil: who has approved still may.
 	Who func(ctx context.Context, subject string) (*proxy.Identity, error)
 	// Sealer seals what is held: the texts and arguments of operations. Nil: they are kept as they are.
-	Sealer *store.Sealer
+	Sealer Sealer
 	// Told returns what is written with a transition, for those who tell people of it. May be nil.
 	Told func(n *Notice) ([]store.Write, error)
 	// Seen returns the change in the store's feed up to which Follow was called. Nil: nobody else changes what is in the store.

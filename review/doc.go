@@ -8,6 +8,9 @@
 // Every transition is noted for the record before it takes effect. An approved
 // operation runs once, or never.
 //
+// A [Gate] is the interceptor for a program that decides itself what needs an approval; rules of package policy that have a Request
+// hold by themselves.
+//
 // An [Outbox] tells people of requests by channels, such as those of the packages
 // below this one.
 package review

@@ -12,37 +12,21 @@ import (
 // document is a request as the store has it.
 type document struct {
 	*Request
-	Sealed string `json:"sealed,omitempty"` // a private
-}
-
-// private is what a stolen copy of the store does not show.
-type private struct {
-	Text      string   `json:"text"`
-	Arguments []string `json:"arguments,omitempty"`
-}
-
-// place is where what is private of a request belongs.
-func place(id string) store.Place {
-	return store.Place{Kind: KindRequest, Name: id, Field: "operation"}
+	Sealed []byte `json:"sealed,omitempty"` // what is private of it
+	Said   *said  `json:"said,omitempty"`   // what approvers do not read, where nothing is sealed
 }
 
 // write is the write of a request's document.
 func (d *Desk) write(doc store.Document, r *Request) (store.Write, error) {
-	kept := document{Request: r}
-	if r.Access == nil && d.Sealer != nil {
-		secret, err := json.Marshal(private{r.Text, r.Arguments})
-		if err != nil {
-			return store.Write{}, err
-		}
-		if kept.Sealed, err = d.Sealer.Seal(place(r.ID), secret); err != nil {
-			return store.Write{}, err
-		}
-		public := *r
-		public.Text, public.Arguments = "", nil
-		kept.Request = &public
+	public, sealed, err := seal(d.Sealer, requestPurpose+r.ID, r)
+	if err != nil {
+		return store.Write{}, err
 	}
-	var err error
-	if doc.Body, err = json.Marshal(kept); err != nil {
+	kept := document{Request: public, Sealed: sealed}
+	if sealed == nil {
+		kept.Said = r.said
+	}
+	if doc.Body, err = compact(kept); err != nil {
 		return store.Write{}, err
 	}
 	doc.Expires = time.Time{}
@@ -66,26 +50,16 @@ func latest(t *time.Time) time.Time {
 func (d *Desk) requestOf(doc store.Document) (*Request, error) {
 	r := &Request{}
 	kept := document{Request: r}
-	damaged := func() error { return fmt.Errorf("reading request %q: it is damaged", doc.Name) }
+	damaged := fmt.Errorf("reading request %q: it is damaged", doc.Name)
 	if json.Unmarshal(doc.Body, &kept) != nil || kept.Request != r || r.ID != doc.Name {
-		return nil, damaged()
+		return nil, damaged
 	}
-	if kept.Sealed != "" {
-		if d.Sealer == nil {
-			return nil, fmt.Errorf("reading request %q: it is sealed, and there is no key", doc.Name)
-		}
-		secret, err := d.Sealer.Open(place(r.ID), kept.Sealed)
-		if err != nil {
-			return nil, fmt.Errorf("reading request %q: %w", doc.Name, err)
-		}
-		var p private
-		if json.Unmarshal(secret, &p) != nil {
-			return nil, damaged()
-		}
-		r.Text, r.Arguments = p.Text, p.Arguments
+	r.said = kept.Said
+	if err := open(d.Sealer, requestPurpose+r.ID, r, kept.Sealed); err != nil {
+		return nil, fmt.Errorf("reading request %q: %w", doc.Name, err)
 	}
 	if !r.whole() {
-		return nil, damaged()
+		return nil, damaged
 	}
 	return r, nil
 }

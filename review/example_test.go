@@ -3,6 +3,7 @@ package review_test
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/proxy/proxytest"
@@ -10,24 +11,8 @@ import (
 	"github.com/sallyport/sallyport/store"
 )
 
-// hold has every statement approved by somebody of the group ops.
-type hold struct{}
-
-func (hold) Name() string { return "hold" }
-
-func (hold) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
-	return proxy.Hooks{Ask: func(_ context.Context, op proxy.Op) proxy.Verdict {
-		if op.Info().Kind != proxy.KindStatement {
-			return proxy.Pass()
-		}
-		v := proxytest.Hold("changes")
-		v.Hold.Approvers = [][]string{{"ops"}}
-		return v
-	}}, nil
-}
-
 // An operation waits until somebody else has decided about it.
-func ExampleDesk() {
+func ExampleGate() {
 	desk := &review.Desk{
 		Store: store.NewMemory(),                                       // a database, where requests are to outlive the process
 		Note:  func(context.Context, *proxy.Note) error { return nil }, // Gateway.Note, which records
@@ -36,7 +21,13 @@ func ExampleDesk() {
 		fmt.Println(err)
 		return
 	}
-	s, err := proxytest.Open(&proxy.Gateway{Reviewer: desk}, hold{})
+	gate := &review.Gate{Desk: desk, Operation: func(_ *proxy.Session, op proxy.Op) *proxy.Hold {
+		if op.Info().Kind != proxy.KindStatement {
+			return nil
+		}
+		return &proxy.Hold{Rules: []string{"changes"}, Approvers: [][]string{{"ops"}}, Message: "changes are looked at by another", For: time.Hour}
+	}}
+	s, err := proxytest.Open(&proxy.Gateway{Reviewer: gate}, gate)
 	if err != nil {
 		fmt.Println(err)
 		return

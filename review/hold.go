@@ -24,7 +24,7 @@ func (d *Desk) Request(ctx context.Context, s *proxy.Session, op proxy.Op, a *pr
 	if slices.ContainsFunc(a.Approvers, func(groups []string) bool { return len(groups) == 0 }) {
 		return nil, errors.New("this needs an approval, but no group is allowed to give it")
 	}
-	r, err := d.about(s, op, a)
+	r, err := d.about(ctx, s, op, a)
 	if err != nil {
 		return nil, err
 	}
@@ -65,17 +65,20 @@ func (d *Desk) Request(ctx context.Context, s *proxy.Session, op proxy.Op, a *pr
 }
 
 // about is the request about an operation.
-func (d *Desk) about(s *proxy.Session, op proxy.Op, a *proxy.Hold) (*Request, error) {
+func (d *Desk) about(ctx context.Context, s *proxy.Session, op proxy.Op, a *proxy.Hold) (*Request, error) {
 	now := d.now()
 	r := &Request{
 		ID: newRequestID(), State: Pending, Requester: s.Identity.Subject, For: s.Identity.OnBehalfOf, Creators: creators(s.Identity), Session: s.ID,
-		Resource: s.Target.Resource.Name, Account: s.Target.Account.Name, Database: s.Target.Database, Blind: a.Blind, Message: a.Message,
+		Resource: s.Target.Resource.Name, Account: s.Target.Account.Name, Database: s.Target.Database, Blind: a.Blind, Message: a.Message, Reveal: a.Reveal,
 		Rules: slices.Clone(a.Rules), Approvers: slices.Clone(a.Approvers), Created: now, Deadline: now.Add(a.For),
 	}
 	if err := r.show(op); err != nil {
 		return nil, err
 	}
 	r.Hash, r.Content = r.digests(op)
+	if err := r.conceal(s.Concealed(ctx, op)); err != nil {
+		return nil, err
+	}
 	return r, nil
 }
 

@@ -1,9 +1,11 @@
 package review_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/internal/teststore"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/proxy/proxytest"
@@ -592,11 +595,14 @@ func TestShown(t *testing.T) {
 // A stolen copy of the store does not show what is held.
 func TestHeldIsSealed(t *testing.T) {
 	st := store.NewMemory()
-	sealer, err := store.NewSealer(store.NewKey())
+	sealer, err := identity.NewSealer(bytes.Repeat([]byte{1}, 32))
 	require.NoError(t, err)
+	told := make(teller, 1)
+	post := &review.Outbox{Store: st, Sealer: sealer}
+	require.NoError(t, post.Use([]review.Channel{{Name: "chat", Version: "1", Notifier: told}}))
 	open := func() *desk {
 		d := &desk{}
-		d.Desk = &review.Desk{Store: st, Note: d.Record, Sealer: sealer}
+		d.Desk = &review.Desk{Store: st, Note: d.Record, Sealer: sealer, Told: post.Writes}
 		require.NoError(t, d.Load(t.Context()))
 		return d
 	}
@@ -604,11 +610,18 @@ func TestHeldIsSealed(t *testing.T) {
 	s := d.session(t, ops)
 	_, err = d.Request(t.Context(), s, del("DELETE FROM marzipan WHERE a = $1", proxy.Arg{Value: []byte("nougat")}), ops)
 	require.NoError(t, err)
-	for doc, err := range store.All(t.Context(), st, review.KindRequest, "") {
-		require.NoError(t, err)
-		require.NotContains(t, string(doc.Body), "marzipan")
-		require.NotContains(t, string(doc.Body), "nougat")
+	for _, kind := range []string{review.KindRequest, review.KindNotice} {
+		n := 0
+		for doc, err := range store.All(t.Context(), st, kind, "") {
+			require.NoError(t, err)
+			require.NotContains(t, string(doc.Body), "marzipan")
+			require.NotContains(t, string(doc.Body), "nougat")
+			n++
+		}
+		require.Equal(t, 1, n, kind)
 	}
+	go post.Run(t.Context())
+	require.Equal(t, "DELETE FROM marzipan WHERE a = $1", (<-told).Request.Text)
 	for _, d := range []*desk{d, open()} {
 		r := d.List()[0]
 		require.Equal(t, "DELETE FROM marzipan WHERE a = $1", r.Text)
@@ -618,9 +631,134 @@ func TestHeldIsSealed(t *testing.T) {
 		require.Equal(t, r, *got)
 	}
 	// One that is sealed by another key grants nothing.
-	sealer, err = store.NewSealer(store.NewKey())
+	sealer, err = identity.NewSealer(bytes.Repeat([]byte{2}, 32))
 	require.NoError(t, err)
 	require.Empty(t, open().List())
+}
+
+// veil hides the word nougat from approvers.
+type veil struct{}
+
+func (veil) Name() string { return "veil" }
+
+func (veil) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
+	return proxy.Hooks{Conceal: func(_ context.Context, op proxy.Op) *proxy.Concealed {
+		st := op.(*proxy.Statement)
+		if !bytes.Contains(st.Text, []byte("nougat")) {
+			return nil
+		}
+		hide := func(b []byte) []byte { return bytes.ReplaceAll(b, []byte("nougat"), []byte("[SWEET]")) }
+		out := &proxy.Concealed{Types: []string{"SWEET"}}
+		out.Text = hide(st.Text)
+		for _, a := range st.Args {
+			out.Args = append(out.Args, proxy.Arg{Value: hide(a.Value)})
+		}
+		return out
+	}}, nil
+}
+
+// Approvers do not read what is masked for them, unless the rules let them, on record. What runs is what was asked for.
+func TestConcealed(t *testing.T) {
+	for _, sealed := range []bool{false, true} {
+		t.Run(fmt.Sprint("sealed ", sealed), func(t *testing.T) {
+			st := store.NewMemory()
+			told := make(teller, 10)
+			post := &review.Outbox{Store: st}
+			require.NoError(t, post.Use([]review.Channel{{Name: "chat", Version: "1", Notifier: told}}))
+			go post.Run(t.Context())
+			open := func() *desk {
+				d := &desk{}
+				d.Desk = &review.Desk{Store: st, Note: d.Record, Told: post.Writes}
+				if sealed {
+					var err error
+					d.Sealer, err = identity.NewSealer(bytes.Repeat([]byte{1}, 32))
+					require.NoError(t, err)
+				}
+				require.NoError(t, d.Load(t.Context()))
+				return d
+			}
+			d := open()
+			session := func(h *proxy.Hold) *proxy.Session {
+				s, err := proxytest.Open(&proxy.Gateway{Reviewer: d}, d, veil{}, holder{h})
+				require.NoError(t, err)
+				t.Cleanup(func() { s.Close(nil) })
+				return s
+			}
+			statement := func() *proxy.Statement {
+				return del("DELETE FROM t WHERE a = 'nougat' OR b = $1", proxy.Arg{Value: []byte("more nougat")})
+			}
+			asks := func(s *proxy.Session) (review.Request, <-chan *proxy.Verdict) {
+				waits, verdict := make(chan string, 1), make(chan *proxy.Verdict, 1)
+				s.Handle(func(_ proxy.Op, p *proxy.Pending) { waits <- p.ID }, nil)
+				go func() { verdict <- s.Ask(s.Context(), statement()) }()
+				r, err := d.Get(t.Context(), <-waits)
+				require.NoError(t, err)
+				return *r, verdict
+			}
+			vote := func(r review.Request) review.Vote {
+				return review.Vote{By: person("bob", "ops"), Hash: r.Hash, Channel: "test"}
+			}
+
+			s := session(ops)
+			r, verdict := asks(s)
+			require.Equal(t, "DELETE FROM t WHERE a = '[SWEET]' OR b = $1", r.Text)
+			require.Equal(t, []string{`"more [SWEET]"`}, r.Arguments)
+			require.Equal(t, []string{"SWEET"}, r.Hidden)
+			require.NotContains(t, fmt.Sprint(r.Lines(), (<-told).Request.Text), "nougat")
+			_, err := d.Reveal(t.Context(), r.ID, vote(r))
+			require.ErrorIs(t, err, review.ErrIneligible)
+			require.ErrorContains(t, err, "rule big does not allow it")
+			s.Kill(proxy.ErrShutdown)
+			<-verdict
+
+			// Another gateway knows what it is, and lets it run as it is.
+			d = open()
+			s = session(ops)
+			again, verdict := asks(s)
+			require.Equal(t, r.ID, again.ID)
+			require.NoError(t, d.approve(again))
+			require.False(t, (<-verdict).Refuses())
+
+			reveals := *ops
+			reveals.Reveal = true
+			s = session(&reveals)
+			r, verdict = asks(s)
+			require.Contains(t, r.Lines(), "SWEET; approvers may have it shown")
+			for _, who := range []*proxy.Identity{person("alice", "ops"), person("eve", "dev")} {
+				_, err := d.Reveal(t.Context(), r.ID, review.Vote{By: who, Hash: r.Hash})
+				require.Error(t, err)
+			}
+			require.NotContains(t, d.told(), "revealed")
+			shown, err := d.Reveal(t.Context(), r.ID, vote(r))
+			require.NoError(t, err)
+			require.Equal(t, "DELETE FROM t WHERE a = 'nougat' OR b = $1", shown.Text)
+			require.Equal(t, []string{`"more nougat"`}, shown.Arguments)
+			require.Empty(t, shown.Hidden)
+			require.Equal(t, r.Hash, shown.Hash)
+			require.Contains(t, d.told(), "revealed")
+			got, err := d.Get(t.Context(), r.ID)
+			require.NoError(t, err)
+			require.NotContains(t, got.Text, "nougat", "it is shown to who asks")
+			d.mu.Lock()
+			d.fail = errors.New("the disk is full")
+			d.mu.Unlock()
+			shown, err = d.Reveal(t.Context(), r.ID, vote(r))
+			require.Error(t, err)
+			require.Nil(t, shown)
+			require.NoError(t, d.deny(r, "no"))
+			require.True(t, (<-verdict).Refuses())
+			_, err = d.Reveal(t.Context(), r.ID, vote(r))
+			require.Error(t, err, "it is over")
+		})
+	}
+}
+
+// teller is a channel whose notices a test reads.
+type teller chan *review.Notice
+
+func (c teller) Notify(_ context.Context, n *review.Notice) error {
+	c <- n
+	return nil
 }
 
 // Many decide at once: one decision each, and nobody waits for ever.
@@ -651,5 +789,83 @@ func TestConcurrentDecisions(t *testing.T) {
 			}
 		}
 		require.Equal(t, 1, n)
+	}
+}
+
+// Whatever happens at the same moment at two gateways, an operation runs at most once, and only when the request says that it was
+// used by that session.
+func TestHeldRaces(t *testing.T) {
+	for _, k := range teststore.Kinds() {
+		t.Run(k.Name, func(t *testing.T) {
+			st := k.Open(t)
+			rounds := 100
+			if k.Name != teststore.Memory {
+				rounds = 15
+			}
+			outcomes := make(map[review.State]int)
+			for range rounds {
+				gateways := []*desk{newDeskAt(t, st), newDeskAt(t, st)}
+				follow := func(id string) {
+					for _, g := range gateways {
+						require.NoError(t, g.Follow(t.Context(), id))
+					}
+				}
+				// Her first session ends with its gateway, and two others wait on the same request.
+				s := gateways[0].session(t, ops)
+				r, lost := gateways[0].asking(t, s, del("DELETE FROM t"))
+				s.Kill(proxy.ErrShutdown)
+				<-lost
+				follow(r.ID)
+				verdicts := make(chan *proxy.Verdict, 2)
+				sessions := make(map[string]bool)
+				var leaves context.CancelFunc
+				for i, g := range gateways {
+					s := g.session(t, ops)
+					sessions[s.ID] = true
+					waits := make(chan string, 1)
+					s.Handle(func(_ proxy.Op, p *proxy.Pending) { waits <- p.ID }, nil)
+					ctx := s.Context()
+					if i == 0 {
+						ctx, leaves = context.WithCancel(ctx)
+					}
+					go func() { verdicts <- s.Ask(ctx, del("DELETE FROM t")) }()
+					require.Equal(t, r.ID, <-waits)
+				}
+				steps := []func(){
+					func() { _ = gateways[0].approve(r) },
+					func() { _ = gateways[1].approve(r) },
+					func() { _ = gateways[1].deny(r, "no") },
+					func() {
+						_, _ = gateways[0].Revoke(t.Context(), r.ID, review.Vote{By: person("bob", "ops"), Reason: "after all"}, false)
+					},
+					leaves,
+				}
+				rand.Shuffle(len(steps), func(i, j int) { steps[i], steps[j] = steps[j], steps[i] })
+				var wg sync.WaitGroup
+				for _, step := range steps[:1+rand.IntN(len(steps))] {
+					wg.Go(step)
+				}
+				wg.Wait()
+				follow(r.ID)
+				_ = gateways[0].deny(r, "the end") // where nobody has decided
+				follow(r.ID)
+				ran := 0
+				for range 2 {
+					if v := <-verdicts; !v.Refuses() {
+						ran++
+					}
+				}
+				leaves()
+				final, err := gateways[1].Get(t.Context(), r.ID)
+				require.NoError(t, err)
+				outcomes[final.State]++
+				require.LessOrEqual(t, ran, 1)
+				require.Equal(t, final.State == review.Used, ran == 1, final.State)
+				if final.Use != nil {
+					require.True(t, sessions[final.Use.Session])
+				}
+			}
+			t.Log(outcomes)
+		})
 	}
 }

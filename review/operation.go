@@ -76,6 +76,28 @@ func (r *Request) show(op proxy.Op) error {
 	return nil
 }
 
+// conceal has approvers read c in the place of what the operation says.
+func (r *Request) conceal(c *proxy.Concealed) error {
+	switch {
+	case c == nil:
+		r.Reveal = false
+		return nil
+	case c.Text == nil && c.Args == nil:
+		return errNotShown
+	}
+	r.said, r.Hidden = &said{r.Text, r.Arguments}, c.Types
+	if c.Text != nil {
+		r.Text = string(c.Text)
+	}
+	if c.Args != nil {
+		r.Arguments = nil
+		for i := range c.Args {
+			r.Arguments = append(r.Arguments, argument(&c.Args[i]))
+		}
+	}
+	return nil
+}
+
 // pathWord is a path as it is read, in quotes where it could be taken for two.
 func pathWord(path string) string {
 	if path == "" || strings.ContainsAny(path, ` "\`) {

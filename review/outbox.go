@@ -1,7 +1,6 @@
 package review
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,6 +36,8 @@ const (
 type Outbox struct {
 	Store store.Store
 	Log   *slog.Logger // nil is slog.Default
+	// Sealer seals what operations would do, as that of a Desk. Nil: it is kept as it is.
+	Sealer Sealer
 
 	mu       sync.Mutex
 	channels []Channel // read-only
@@ -85,17 +86,27 @@ func (o *Outbox) used() ([]Channel, <-chan struct{}) {
 // letter is a notice as it is kept, for one channel.
 type letter struct {
 	Notice   *Notice   `json:"notice"`
+	Sealed   []byte    `json:"sealed,omitempty"` // what is private of the notice's request
 	Attempts int       `json:"attempts,omitempty"`
 	Tried    time.Time `json:"tried,omitzero"`
 	Error    string    `json:"error,omitempty"`
 }
 
-func (l *letter) body() ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false) // which would make texts six times as long
-	err := enc.Encode(l)
-	return b.Bytes(), err
+// letter is what is kept of n.
+func (o *Outbox) letter(n *Notice) (*letter, error) {
+	public, sealed, err := seal(o.Sealer, noticePurpose+n.ID, &n.Request)
+	if err != nil {
+		return nil, err
+	}
+	kept := *n
+	kept.Request = *public
+	return &letter{Notice: &kept, Sealed: sealed}, nil
+}
+
+// notice is what a letter tells.
+func (o *Outbox) notice(l *letter) (*Notice, error) {
+	n := *l.Notice
+	return &n, open(o.Sealer, noticePurpose+n.ID, &n.Request, l.Sealed)
 }
 
 // letterOf reads a letter; ok is false when it is damaged.
@@ -118,7 +129,6 @@ func (o *Outbox) Writes(n *Notice) ([]store.Write, error) {
 		return nil, errors.New("review: a notice needs its own and the request's identifier")
 	}
 	channels, _ := o.used()
-	l := letter{Notice: n.short()}
 	var body []byte
 	var ws []store.Write
 	for _, c := range channels {
@@ -126,8 +136,11 @@ func (o *Outbox) Writes(n *Notice) ([]store.Write, error) {
 			continue
 		}
 		if body == nil {
-			var err error
-			if body, err = l.body(); err != nil {
+			l, err := o.letter(n.short())
+			if err == nil {
+				body, err = compact(l)
+			}
+			if err != nil {
 				return nil, fmt.Errorf("review: keeping notice %s: %w", n.ID, err)
 			}
 		}
@@ -268,7 +281,7 @@ func (o *Outbox) Again(ctx context.Context, channel, id string) (n int, err erro
 		if !ok || id != "" && l.Notice.ID != id {
 			continue
 		}
-		body, err := (&letter{Notice: l.Notice}).body()
+		body, err := compact(&letter{Notice: l.Notice, Sealed: l.Sealed})
 		if err != nil {
 			return n, err
 		}

@@ -27,6 +27,9 @@ const (
 // needed; the request stays pending.
 const Voted = "voted"
 
+// Revealed is what a request's note has as its state when somebody has read what is hidden of it; the request stays pending.
+const Revealed = "revealed"
+
 // Undone is what a request's note has as its state when what was noted before was not done.
 const Undone = "undone"
 
@@ -48,6 +51,8 @@ type Request struct {
 	Kind      string     `json:"kind"`
 	Text      string     `json:"text"`
 	Arguments []string   `json:"arguments,omitempty"` // bound to a statement: text, \x and hexadecimals for binary ones, NULL
+	Hidden    []string   `json:"hidden,omitempty"`    // types of values that Text and Arguments have not, as [TYPE]: they are masked for approvers
+	Reveal    bool       `json:"reveal,omitempty"`    // approvers may read them; see Desk.Reveal
 	Effects   string     `json:"effects,omitempty"`
 	Blind     string     `json:"blind,omitempty"` // why it cannot be told what it does
 	Message   string     `json:"message"`         // why it is held
@@ -67,6 +72,8 @@ type Request struct {
 
 	// Access is what a request for access asks for; nil: the request is about an operation.
 	Access *Access `json:"access,omitempty"`
+
+	said *said // the operation with what is hidden; nil: nothing is
 }
 
 // Use is the running of an operation that was approved.

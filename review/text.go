@@ -47,6 +47,11 @@ func (r *Request) Lines() string {
 		line("until", r.Deadline.Format(time.RFC3339))
 	}
 	line("hash", r.Hash)
+	hidden := strings.Join(r.Hidden, ", ")
+	if r.Reveal {
+		hidden += "; approvers may have it shown"
+	}
+	line("hidden", hidden)
 	if r.DecidedBy != "" {
 		line("decided by", r.DecidedBy+" "+r.Reason)
 	}

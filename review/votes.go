@@ -171,6 +171,33 @@ func (d *Desk) Deny(ctx context.Context, id string, v Vote) (*Request, error) {
 	})
 }
 
+// Reveal returns a request that waits with what is hidden of it, for one of its approvers, where the rules allow that. It is recorded
+// before.
+func (d *Desk) Reveal(ctx context.Context, id string, v Vote) (*Request, error) {
+	if _, err := d.touch(ctx); err != nil {
+		return nil, err
+	}
+	_, r, err := d.read(ctx, id)
+	if err == nil {
+		err = r.votable(&v, d.now())
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case r.said == nil:
+		return nil, fmt.Errorf("%w: nothing is hidden of this request", ErrAsk)
+	case !r.Reveal:
+		return nil, fmt.Errorf("%w: what is hidden of this request may not be shown: rule %s does not allow it", ErrIneligible, strings.Join(r.Rules, ", rule "))
+	}
+	noted := *r
+	noted.DecidedBy, noted.Channel = v.By.Subject, v.Channel
+	if err := d.note(ctx, &noted, Revealed, v.Reason); err != nil {
+		return nil, fmt.Errorf("%w: %w", errUnrecorded, err)
+	}
+	r.Text, r.Arguments, r.Hidden = r.said.Text, r.said.Arguments, nil
+	return r, nil
+}
+
 // Cancel withdraws a request of one's own; when it was approved, what was granted ends.
 func (d *Desk) Cancel(ctx context.Context, id string, by *proxy.Identity) (*Request, error) {
 	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) {

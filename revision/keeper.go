@@ -48,9 +48,8 @@ type Set struct {
 	Current int64    // revision that was applied last; 0: none
 	Objects []Object // by kind, and name
 
-	head     store.Document
-	state    head
-	versions map[Key]int64
+	head  store.Document
+	state head
 }
 
 // Get returns an object, and whether it is there.
@@ -77,7 +76,7 @@ func (s *Set) with(changes []Change) []Object {
 	list := slices.DeleteFunc(slices.Clone(s.Objects), func(o Object) bool { _, ok := after[o.Key]; return ok })
 	for _, c := range changes {
 		if c.After != "" {
-			list = append(list, Object{c.Key, c.After})
+			list = append(list, Object{Key: c.Key, Text: c.After})
 		}
 	}
 	slices.SortFunc(list, func(a, b Object) int { return strings.Compare(a.String(), b.String()) })
@@ -94,7 +93,7 @@ func (k *Keeper) Load(ctx context.Context) (*Set, error) {
 		if err != nil {
 			return nil, err
 		}
-		set := &Set{head: before, versions: make(map[Key]int64)}
+		set := &Set{head: before}
 		for d, err := range store.All(ctx, k.Store, kindObject, "") {
 			if err != nil {
 				return nil, err
@@ -103,8 +102,8 @@ func (k *Keeper) Load(ctx context.Context) (*Set, error) {
 			if err := json.Unmarshal(d.Body, &o); err != nil || o.String() != d.Name {
 				return nil, fmt.Errorf("reading configuration object %q: it is damaged: restore the store, or delete the object there", d.Name)
 			}
+			o.Version = d.Version
 			set.Objects = append(set.Objects, o)
-			set.versions[o.Key] = d.Version
 		}
 		after, err := k.head(ctx)
 		if err != nil {
@@ -160,9 +159,14 @@ func put(d store.Document, v any) (store.Write, error) {
 func (s *Set) changes(p *Proposal) ([]Change, error) {
 	var list []Change
 	for _, o := range p.Put {
-		if before := s.text(o.Key); before != o.Text {
-			list = append(list, Change{o.Key, before, o.Text})
+		now, _ := s.Get(o.Key)
+		if now.Text == o.Text {
+			continue
 		}
+		if o.Version != 0 && now.Version > o.Version {
+			return nil, fmt.Errorf("%w: %s has changed since you read it: read it again, and make your change there", ErrConflict, o.Key)
+		}
+		list = append(list, Change{o.Key, now.Text, o.Text})
 	}
 	for _, key := range p.Delete {
 		before := s.text(key)
@@ -191,12 +195,13 @@ func (s *Set) changes(p *Proposal) ([]Change, error) {
 func (s *Set) writes(changes []Change) ([]store.Write, error) {
 	var ws []store.Write
 	for _, c := range changes {
-		d := store.Document{Kind: kindObject, Name: c.String(), Version: s.versions[c.Key]}
+		now, _ := s.Get(c.Key)
+		d := store.Document{Kind: kindObject, Name: c.String(), Version: now.Version}
 		if c.After == "" {
 			ws = append(ws, store.Delete(d))
 			continue
 		}
-		w, err := put(d, Object{c.Key, c.After})
+		w, err := put(d, Object{Key: c.Key, Text: c.After})
 		if err != nil {
 			return nil, err
 		}
@@ -484,7 +489,7 @@ func (k *Keeper) Reversal(ctx context.Context, number int64) (Proposal, error) {
 		if c.Before == "" {
 			p.Delete = append(p.Delete, c.Key)
 		} else {
-			p.Put = append(p.Put, Object{c.Key, c.Before})
+			p.Put = append(p.Put, Object{Key: c.Key, Text: c.Before})
 		}
 	}
 	return p, nil

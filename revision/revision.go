@@ -53,6 +53,9 @@ func (k Key) String() string { return k.Kind + "/" + k.Name }
 type Object struct {
 	Key
 	Text string `json:"text"` // in YAML, as a config file has it
+	// Version grows with each change of the store. Of an object that is read it is that of its last change; of one that is proposed,
+	// that of the store when its author read it: an object that has changed since is not changed. 0: not known.
+	Version int64 `json:"version,omitempty"`
 }
 
 // Change is what becomes of one object.

@@ -41,7 +41,7 @@ func keeper() *Keeper {
 	}
 }
 
-func object(name, text string) Object { return Object{Key{"access", name}, text} }
+func object(name, text string) Object { return Object{Key: Key{"access", name}, Text: text} }
 
 func recorded(*Revision) error { return nil }
 
@@ -317,4 +317,32 @@ func TestBounds(t *testing.T) {
 	require.ErrorIs(t, err, ErrNotFound)
 	_, err = k.Get(t.Context(), 4)
 	require.NoError(t, err)
+}
+
+// TestSince: what has changed since its author read it is not changed again by what she read then.
+func TestSince(t *testing.T) {
+	k := keeper()
+	propose(t, k, Proposal{Put: []Object{object("a", "1"), object("b", "1")}})
+	read, err := k.Load(t.Context())
+	require.NoError(t, err)
+	a, _ := read.Get(object("a", "").Key)
+	require.NotZero(t, a.Version)
+
+	propose(t, k, Proposal{Put: []Object{object("b", "2")}})
+	a.Text = "2"
+	propose(t, k, Proposal{Put: []Object{a}})
+	a.Text = "3"
+	_, err = k.Propose(t.Context(), Proposal{Put: []Object{a}, Author: Person{Subject: "ada"}}, recorded)
+	require.ErrorIs(t, err, ErrConflict)
+	require.ErrorContains(t, err, "access/a has changed since you read it")
+	a.Text = "2"
+	r, err := k.Propose(t.Context(), Proposal{Put: []Object{a}, Author: Person{Subject: "ada"}}, recorded)
+	require.NoError(t, err)
+	require.Empty(t, r.Changes, "it is so already")
+	now, err := k.Load(t.Context())
+	require.NoError(t, err)
+	a, _ = now.Get(a.Key)
+	a.Text = "3"
+	propose(t, k, Proposal{Put: []Object{a}})
+	propose(t, k, Proposal{Put: []Object{object("a", "4")}}) // who has read nothing says what it is to be
 }

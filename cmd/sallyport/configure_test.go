@@ -100,7 +100,8 @@ resources:
 	require.Regexp(t, `access/readers +store\n`, out)
 	code, out, _ = as("bob", "get", "access/readers", "-o", "yaml")
 	require.Equal(t, exitOK, code)
-	require.Equal(t, "access:\n  - name: readers\n    groups: [dev]\n    allow: [connect, read]\n", out)
+	require.Regexp(t, "^store_version: [0-9]+\naccess:\n  - name: readers\n    groups: \\[dev\\]\n    allow: \\[connect, read\\]\n$", out)
+	stale := out
 	code, _, errs = sallyport(t, out, "apply", "-f", "-", "--profile", "ada")
 	require.Equal(t, exitOK, code, errs)
 	require.Contains(t, errs, "nothing to do")
@@ -120,6 +121,20 @@ resources:
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errs, "broken.yaml:2: an entry of access has no name")
 
+	// What another has changed since it was read is not changed by what was read.
+	code, _, errs = sallyport(t, strings.Replace(stale, "connect, read", "connect", 1), "apply", "-f", "-", "--profile", "bob")
+	require.Equal(t, exitApproval, code, errs)
+	code, _, errs = as("ada", "revisions", "approve", "2")
+	require.Equal(t, exitOK, code, errs)
+	code, _, errs = sallyport(t, strings.Replace(stale, "connect, read", "connect, write", 1), "apply", "-f", "-", "--profile", "ada")
+	require.Equal(t, exitDenied, code, errs)
+	require.Contains(t, errs, "access/readers has changed since you read it")
+	code, _, errs = as("bob", "apply", "-f", "team.yaml") // which says what it is to be, whatever there is
+	require.Equal(t, exitApproval, code, errs)
+	code, _, errs = as("ada", "revisions", "approve", "3")
+	require.Equal(t, exitOK, code, errs)
+	require.NoError(t, reach())
+
 	// Less does not need a second person, and its reversal does.
 	code, out, errs = as("ada", "delete", "access/readers", "--reason", "over")
 	require.Equal(t, exitOK, code, errs)
@@ -127,14 +142,14 @@ resources:
 	require.Error(t, reach())
 	code, _, errs = as("ada", "delete", "access/readers")
 	require.Equal(t, exitNotFound, code, errs)
-	code, _, errs = as("ada", "revisions", "revert", "2")
+	code, _, errs = as("ada", "revisions", "revert", "4")
 	require.Equal(t, exitApproval, code, errs)
-	code, _, errs = as("bob", "revisions", "reject", "3", "--reason", "no")
+	code, _, errs = as("bob", "revisions", "reject", "5", "--reason", "no")
 	require.Equal(t, exitOK, code, errs)
 	require.Error(t, reach())
 	code, out, _ = as("ada", "revisions", "ls", "-o", "wide")
 	require.Equal(t, exitOK, code)
-	require.Regexp(t, `3 +rejected .* ada +access/readers .* bob\n2 +applied`, out)
+	require.Regexp(t, `5 +rejected .* ada +access/readers .* bob\n4 +applied`, out)
 
 	// At the local socket nobody has logged in: what takes two does not go there.
 	code, _, errs = sallyport(t, "", "apply", "-f", "team.yaml", "-c", file)

@@ -59,8 +59,8 @@ func requestsEditCommand(c *cli) *cobra.Command {
 }
 
 func requestsProposeCommand(c *cli) *cobra.Command {
-	cmd := decide(c, "requests propose", "Say what you would grant in the place of what is asked for", (*client.Client).Propose)
-	cmd.Use, cmd.GroupID = "propose ID", ""
+	cmd := decide(c, "propose", "Say what you would grant in the place of what is asked for", (*client.Client).Propose, printBecome)
+	cmd.GroupID = ""
 	cmd.Long = "The requester accepts it, or not. What she has accepted is approved as any other request."
 	cmd.Example = example("sallyport requests propose 4jzq7nbkw2 --ops read --reason \"it is enough\"")
 	return cmd

@@ -25,7 +25,7 @@ func requestsCommand(c *cli) *cobra.Command {
 	return family(&cobra.Command{
 		Use: "requests", GroupID: everydayGroup, Short: "Requests for access, and operations that wait for an approval",
 		Example: example("sallyport requests ls", "sallyport requests show 4jzq7nbkw2"),
-	}, requestsListCommand(c), requestsShowCommand(c), requestsEditCommand(c), requestsProposeCommand(c), requestsAcceptCommand(c), requestsCancelCommand(c), requestsRevokeCommand(c))
+	}, requestsListCommand(c), requestsShowCommand(c), requestsRevealCommand(c), requestsEditCommand(c), requestsProposeCommand(c), requestsAcceptCommand(c), requestsCancelCommand(c), requestsRevokeCommand(c))
 }
 
 func requestsListCommand(c *cli) *cobra.Command {
@@ -137,16 +137,30 @@ func printRequest(w io.Writer, r *review.Request) error {
 }
 
 func approveCommand(c *cli) *cobra.Command {
-	return decide(c, "approve", "Approve a request for access, or let a held operation run", (*client.Client).Approve)
+	return decide(c, "approve", "Approve a request for access, or let a held operation run", (*client.Client).Approve, printBecome)
 }
 
 func denyCommand(c *cli) *cobra.Command {
-	return decide(c, "deny", "Deny a request for access, or refuse a held operation", (*client.Client).Deny)
+	return decide(c, "deny", "Deny a request for access, or refuse a held operation", (*client.Client).Deny, printBecome)
+}
+
+func requestsRevealCommand(c *cli) *cobra.Command {
+	cmd := decide(c, "reveal", "Show a held operation with the values that are masked for approvers", (*client.Client).Reveal, printRequest)
+	cmd.GroupID = ""
+	cmd.Long = "Approvers may have them shown where the rules that hold the operation say \"reveal: true\". It is recorded who has."
+	cmd.Example = example(`sallyport requests reveal --reason "which customer is it" 4jzq7nbkw2`)
+	return cmd
+}
+
+// printBecome says what has become of a request.
+func printBecome(w io.Writer, r *review.Request) error {
+	_, err := fmt.Fprintln(w, become(r))
+	return err
 }
 
 // decide shows a request and decides about what was shown, as the user whose
 // password is given.
-func decide(c *cli, verb, short string, do func(*client.Client, context.Context, string, control.Decision) (*review.Request, error)) *cobra.Command {
+func decide(c *cli, verb, short string, do func(*client.Client, context.Context, string, control.Decision) (*review.Request, error), tell func(io.Writer, *review.Request) error) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: verb + " ID", GroupID: everydayGroup, Short: short,
 		Example:           example("sallyport " + verb + ` --user bob --reason "not on a friday" 4jzq7nbkw2`),
@@ -156,24 +170,23 @@ func decide(c *cli, verb, short string, do func(*client.Client, context.Context,
 	f := cmd.Flags()
 	file, socket, profile := configFlag(f), socketFlag(f), profileFlag(f)
 	d := control.Decision{}
-	word := strings.TrimPrefix(verb, "requests ")
 	user := userFlag(f, "at the local socket, decide as this `user` of the gateway, whose password is asked for")
 	code := f.String("code-file", "", "at the local socket, `file` with the code of the user's second factor; \"-\" is a line of the input")
-	f.StringVar(&d.Reason, "reason", "", "the `reason`, which the requester is told; required unless you approve")
+	f.StringVar(&d.Reason, "reason", "", "the `reason`, which the requester is told; required to deny or propose")
 	var length time.Duration
 	start := new(string)
 	switch verb {
 	case "approve":
 		f.DurationVar(&length, "for", 0, "grant access for this `time`, which is shorter than was asked for")
 		f.StringSliceVar(&d.Actions, "ops", nil, "grant these `actions` alone, of those that were asked for; several by commas")
-	case "requests propose":
+	case "propose":
 		f.DurationVar(&length, "for", 0, "how long")
 		f.StringSliceVar(&d.Actions, "ops", nil, "these `actions` of the rule; several by commas")
 		start = f.String("start", "", startUsage)
 	}
 	f.StringVar(&d.Hash, "hash", "", "decide only if the request has this `hash`; empty takes the request as it is now")
 	cmd.RunE = does(func(ctx context.Context, args []string) error {
-		if len(args) == 0 || verb != "approve" && d.Reason == "" {
+		if len(args) == 0 || (verb == "deny" || verb == "propose") && d.Reason == "" {
 			return fail(exitUsage, "%s --reason WHY ID; \"sallyport requests ls\" lists what waits", verb)
 		}
 		if f.Changed("for") && length < time.Minute {
@@ -211,7 +224,7 @@ func decide(c *cli, verb, short string, do func(*client.Client, context.Context,
 		}
 		if !remote {
 			ask := c.prompter()
-			password, err := ask.secret("", fmt.Sprintf("To %s this, the password of %s: ", word, *user))
+			password, err := ask.secret("", fmt.Sprintf("To %s this, the password of %s: ", verb, *user))
 			if err != nil {
 				return err
 			}
@@ -221,15 +234,14 @@ func decide(c *cli, verb, short string, do func(*client.Client, context.Context,
 					return err
 				}
 			}
-		} else if err := confirm(c, fmt.Sprintf("Type yes to %s this: ", word)); err != nil {
+		} else if err := confirm(c, fmt.Sprintf("Type yes to %s this: ", verb)); err != nil {
 			return err
 		}
 		done, err := do(gateway, ctx, r.ID, d)
 		if err != nil {
 			return answered(err)
 		}
-		fmt.Fprintln(c.out, become(done))
-		return nil
+		return tell(c.out, done)
 	})
 	return cmd
 }

@@ -3,11 +3,13 @@ package main
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/review"
@@ -149,4 +151,142 @@ func TestHeldStatements(t *testing.T) {
 	}
 	require.Contains(t, record, r.ID+" by alice", "the statement's record names its approval")
 	require.NotContains(t, record, password)
+}
+
+// A gateway that is killed loses nothing of what is held: who sends the same again waits on the same request, or uses, once, an
+// approval that was given meanwhile.
+func TestHeldStatementsOutliveTheGateway(t *testing.T) {
+	needs(t, "psql")
+	o := openOffice(t, strings.Replace(holding, "for: 1m", "for: 10m", 1))
+	o.psql(t, "bob", "-c", "CREATE TABLE t (id int)", "-c", "INSERT INTO t VALUES (1), (2), (3)")
+	restart := func() {
+		t.Helper()
+		require.NoError(t, o.cmd.Process.Kill())
+		o.done <- <-o.done
+		o.process = start(t, "serve", "-c", o.config)
+		o.wait(t, "listening")
+	}
+	approve := func(id string) {
+		t.Helper()
+		code, _, errs := sallyport(t, password+"\n", "approve", "-c", o.config, "-u", "alice", id)
+		require.Equal(t, exitOK, code, errs)
+	}
+	const first, second = "DELETE FROM t WHERE id = 1", "DELETE FROM t WHERE id = 2"
+
+	// Killed while it waits, and approved before she is back.
+	lost := o.asks(t, "bob", first)
+	r := o.waiting(t)
+	restart()
+	require.Error(t, lost.Wait())
+	require.Equal(t, r.ID, o.waiting(t).ID)
+	require.Equal(t, "3", o.count(t))
+	approve(r.ID)
+	restart()
+	require.Contains(t, o.psql(t, "bob", "-c", first), "DELETE 1", "approved, it runs at once")
+	require.Equal(t, "2", o.count(t))
+	require.Contains(t, must(t, "requests", "show", "-c", o.config, r.ID), "used")
+
+	// The approval is used up: the same is held anew, and killed again she waits on it again.
+	lost = o.asks(t, "bob", first)
+	again := o.waiting(t)
+	require.NotEqual(t, r.ID, again.ID)
+	restart()
+	require.Error(t, lost.Wait())
+	back := o.asks(t, "bob", first)
+	require.Eventually(t, func() bool { return strings.Contains(back.shown(), again.ID) }, 20*time.Second, 10*time.Millisecond)
+	require.Equal(t, again.ID, o.waiting(t).ID)
+	approve(again.ID)
+	require.NoError(t, back.Wait(), back.shown())
+
+	// An approval is for what was shown, and nothing else.
+	lost = o.asks(t, "bob", first)
+	other := o.waiting(t)
+	restart()
+	require.Error(t, lost.Wait())
+	approve(other.ID)
+	p := o.asks(t, "bob", second)
+	require.Eventually(t, func() bool { return strings.Contains(p.shown(), "NOTICE:") }, 20*time.Second, 10*time.Millisecond)
+	require.NotContains(t, p.shown(), other.ID)
+	require.NoError(t, p.Process.Signal(os.Interrupt))
+	require.Error(t, p.Wait())
+	require.Equal(t, "2", o.count(t))
+	o.stop(t)
+	must(t, "verify", filepath.Join(o.dir, "data", "audit"))
+}
+
+// count is how many rows the database itself has.
+func (o *office) count(t *testing.T) string {
+	t.Helper()
+	out, err := exec.Command("psql", "-X", "-A", "-t", o.direct, "-c", "SELECT count(*) FROM t").CombinedOutput()
+	require.NoError(t, err, string(out))
+	return strings.TrimSpace(string(out))
+}
+
+// Approvers read what is held without the values that are masked for them, and what is not masked as it is; where the rules let them
+// they have those shown, which is on record.
+func TestHeldValuesAreMasked(t *testing.T) {
+	needs(t, "psql")
+	o := openOffice(t, strings.Replace(holding, "    for: 1m\n", "    for: 1m\n    reveal: true\n", 1)+`  - name: strict
+    hold: {effects: [update]}
+    approvers: [dev]
+`)
+	o.psql(t, "bob", "-c", "CREATE TABLE customers (id int, email text, card text, note text, jordan int)",
+		"-c", "INSERT INTO customers VALUES (1, 'carla@example.org', '4111 1111 1111 1111', 'x', 1), (2, 'otto@example.org', '', 'y', 2)")
+	as := func(verb ...string) (int, string, string) {
+		return sallyport(t, password+"\n", append(verb, "-c", o.config, "-u", "alice")...)
+	}
+
+	const text = "DELETE FROM customers WHERE email = 'carla@example.org' AND jordan = 1 AND note = 'x'"
+	p := o.asks(t, "bob", text)
+	r := o.waiting(t)
+	require.Equal(t, "DELETE FROM customers WHERE email = '[EMAIL_ADDRESS]' AND jordan = 1 AND note = 'x'", r.Text)
+	require.Equal(t, []string{"EMAIL_ADDRESS"}, r.Hidden)
+	for _, args := range [][]string{{"requests", "ls", "-o", "json"}, {"requests", "ls", "-o", "wide"}, {"requests", "show", r.ID}} {
+		require.NotContains(t, must(t, append(args, "-c", o.config)...), "carla")
+	}
+	code, out, errs := sallyport(t, password+"\n", "requests", "reveal", "-c", o.config, "-u", "bob", r.ID)
+	require.Equal(t, exitPolicy, code, errs)
+	require.NotContains(t, out+errs, "carla")
+	code, out, errs = as("requests", "reveal", "--reason", "which one", r.ID)
+	require.Equal(t, exitOK, code, errs)
+	require.Contains(t, out, text)
+	code, _, errs = as("approve", r.ID)
+	require.Equal(t, exitOK, code, errs)
+	require.NotContains(t, errs, "carla")
+	require.NoError(t, p.Wait())
+	require.Contains(t, p.shown(), "DELETE 1", "it runs as it is")
+
+	// Bound values, too, and no rule reveals them.
+	c, err := pgx.Connect(t.Context(), o.conn("bob"))
+	require.NoError(t, err)
+	defer c.Close(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.Exec(t.Context(), "UPDATE customers SET note = $1, card = $2 WHERE id = $3", "a note", "4111 1111 1111 1111", 2)
+		done <- err
+	}()
+	r = o.waiting(t)
+	require.Equal(t, "UPDATE customers SET note = $1, card = $2 WHERE id = $3", r.Text)
+	require.Equal(t, `"a note"`, r.Arguments[0])
+	require.Equal(t, `"[CREDIT_CARD]"`, r.Arguments[1])
+	code, out, errs = as("requests", "reveal", r.ID)
+	require.Equal(t, exitPolicy, code, errs)
+	require.NotContains(t, out+errs, "4111")
+	code, _, errs = as("deny", "--reason", "no", r.ID)
+	require.Equal(t, exitOK, code, errs)
+	require.Error(t, <-done)
+
+	// What nothing is masked of is shown as it is.
+	p = o.asks(t, "bob", "DELETE FROM customers WHERE id = 2 -- by ticket 4711")
+	r = o.waiting(t)
+	require.Equal(t, "DELETE FROM customers WHERE id = 2 -- by ticket 4711", r.Text)
+	require.Empty(t, r.Hidden)
+	code, _, errs = as("requests", "reveal", r.ID)
+	require.Equal(t, exitUsage, code, errs)
+	require.Contains(t, errs, "nothing is hidden")
+	require.NoError(t, p.Process.Signal(os.Interrupt))
+	require.Error(t, p.Wait())
+	o.stop(t)
+	own := recordOf(t, o.config)
+	require.Equal(t, 1, strings.Count(own, "review.revealed"))
 }

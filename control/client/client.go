@@ -136,6 +136,11 @@ func (c *Client) Propose(ctx context.Context, id string, d control.Decision) (*r
 	return c.decide(ctx, id, "propose", d)
 }
 
+// Reveal returns a request with what is masked of it for its approvers.
+func (c *Client) Reveal(ctx context.Context, id string, d control.Decision) (*review.Request, error) {
+	return c.decide(ctx, id, "reveal", d)
+}
+
 // decisionBody is a decision as it travels: a password leaves its Secret here, and nowhere
 // else.
 type decisionBody struct {

@@ -154,6 +154,7 @@ type Review struct {
 	Approvers []string      `yaml:"approvers"`
 	For       time.Duration `yaml:"for"`
 	Message   string        `yaml:"message"`
+	Reveal    bool          `yaml:"reveal"`
 }
 
 // Budget is how much one session may do, or with Per one person in that time; see
@@ -194,7 +195,7 @@ func (a Access) rule(i int) policy.Rule {
 		o.Budgets = []policy.Budget{{Statements: valueOf(b.Statements), Rows: valueOf(b.Rows), Per: *b.Per}}
 	}
 	if a.Review != nil {
-		o.Review = &policy.Review{Approvers: a.Review.Approvers, For: a.Review.For, Message: a.Review.Message}
+		o.Review = &policy.Review{Approvers: a.Review.Approvers, For: a.Review.For, Message: a.Review.Message, Reveal: a.Review.Reveal}
 	}
 	if level, err := policy.ParseRecording(a.Recording); err == nil {
 		o.Recording = level

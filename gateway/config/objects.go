@@ -10,6 +10,7 @@ import (
 	"io"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -215,17 +216,34 @@ func readObjects(d *decoder, text []byte, all bool) ([]revision.Object, error) {
 		for _, k := range objectKinds {
 			known = append(known, k.path[0])
 		}
+		var version int64
 		if all {
+			version = d.versionOf(root)
 			d.onlyObjects(root, "", known)
 		}
 		for _, k := range objectKinds {
-			list = append(list, d.objectsAt(root, k, all)...)
+			for _, o := range d.objectsAt(root, k, all) {
+				o.Version = version
+				list = append(list, o)
+			}
 		}
 	}
 	if all && len(list) == 0 && len(d.problems) == 0 {
 		d.problem(1, "write it as the config file has it, such as access: [{name: developers, …}]", "there is no object")
 	}
 	return list, nil
+}
+
+// storeVersion is the key of a file of objects that says of which version of the store they are.
+const storeVersion = "store_version"
+
+// versionOf is what a file of objects has as store_version; 0: it has none.
+func (d *decoder) versionOf(root *yaml.Node) (version int64) {
+	n := child(root, storeVersion)
+	if n != nil && (n.Decode(&version) != nil || version < 1) {
+		d.problem(n.Line, "leave it as \"sallyport get -o yaml\" has written it, or leave it out", "%s: got %q, want a number", storeVersion, n.Value)
+	}
+	return version
 }
 
 // onlyObjects reports what else than lists of objects n has, by known keys.
@@ -238,6 +256,7 @@ func (d *decoder) onlyObjects(n *yaml.Node, path string, known []string) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := n.Content[i]
 		switch {
+		case path == "" && key.Value == storeVersion:
 		case !slices.Contains(known, key.Value):
 			d.note(key.Line, "what can be kept in the store is "+path+strings.Join(known, ", "+path), "%q is for the config file alone", path+key.Value)
 		case seen[key.Value]:
@@ -345,9 +364,16 @@ func bare(n *yaml.Node) *yaml.Node {
 	return out
 }
 
-// WriteObjects writes objects as a config file has them, for [ReadObjects].
+// WriteObjects writes objects as a config file has them, for [ReadObjects], with the version of the store that they are of.
 func WriteObjects(list []revision.Object) ([]byte, error) {
 	root := &yaml.Node{Kind: yaml.MappingNode}
+	var version int64
+	for _, o := range list {
+		version = max(version, o.Version)
+	}
+	if version > 0 {
+		root.Content = append(root.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: storeVersion}, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.FormatInt(version, 10)})
+	}
 	for _, o := range list {
 		k, ok := kindNamed(o.Kind)
 		if !ok {

@@ -84,6 +84,16 @@ func TestReadObjects(t *testing.T) {
 	text, err := WriteObjects(list)
 	require.NoError(t, err)
 	require.Equal(t, list, stored(t, string(text)), "what is written is read as the same")
+	for i := range list {
+		list[i].Version = int64(40 + i)
+	}
+	text, err = WriteObjects(list)
+	require.NoError(t, err)
+	require.True(t, strings.HasPrefix(string(text), "store_version: 44\n"), string(text))
+	for i, o := range stored(t, string(text)) {
+		require.EqualValues(t, 44, o.Version, o.Key)
+		list[i].Version = 0
+	}
 	require.Equal(t, list, stored(t, strings.ReplaceAll(team, "\naccess:", "\n---\naccess:")), "documents of one file")
 	require.Equal(t, list, stored(t, "---\n# before\n---\n"+team+"---\n"), "and empty ones")
 
@@ -98,6 +108,8 @@ func TestReadObjects(t *testing.T) {
 		{"no name", "access: [{groups: [dev], allow: [connect]}]", "team.yaml:1: an entry of access has no name"},
 		{"a bad name", "access: [{name: a/b, groups: [dev]}]", `access "a/b": a name cannot hold '/'`},
 		{"for the file alone", "access: [{name: a}]\ncontrol: []", `team.yaml:2: "control" is for the config file alone`},
+		{"a version of its own", "store_version: new\naccess: [{name: a}]", `team.yaml:1: store_version: got "new", want a number`},
+		{"no version", "store_version: 0\naccess: [{name: a}]", `store_version: got "0", want a number`},
 		{"providers", "identity: {providers: []}", `"identity.providers" is for the config file alone`},
 		{"two lists", "access: [{name: a}]\naccess: [{name: b}]", `team.yaml:2: "access" is given twice`},
 		{"two lists of users", "identity:\n  users: [{name: a}]\n  users: [{name: b}]", `team.yaml:3: "identity.users" is given twice`},

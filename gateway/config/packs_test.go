@@ -301,6 +301,7 @@ func TestGuardrailKeys(t *testing.T) {
 		{"limit: 5", "ppppp-p"},
 		{"approvers: [oncall]", "pppp-pp"},
 		{"for: 5m", "ppppepp"},
+		{"reveal: true", "ppppepp"},
 		{"resources: [orders, vm1]", "eeeeeee"},
 		{"databases: [shop]", "epeeeee"},
 		{"accounts: [default]", "epeeeee"},

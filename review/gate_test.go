@@ -1,0 +1,168 @@
+package review_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
+	"github.com/sallyport/sallyport/review"
+	"github.com/sallyport/sallyport/store"
+)
+
+// gated is a desk with a gate that grants alice access for an hour and has deletions approved.
+func gated(t *testing.T, change func(*review.Gate)) (*review.Desk, func() (*proxy.Session, error)) {
+	t.Helper()
+	d := &review.Desk{Store: store.NewMemory(), Note: func(context.Context, *proxy.Note) error { return nil }}
+	require.NoError(t, d.Load(t.Context()))
+	ctx, stop := context.WithCancel(t.Context())
+	t.Cleanup(stop)
+	go d.Run(ctx)
+	g := &review.Gate{
+		Desk: d,
+		Access: func(*proxy.Identity, proxy.Target) (review.Terms, bool) {
+			return review.Terms{
+				Rule: "night", Actions: []string{"connect"}, Stages: []review.Stage{{Approvers: []string{"ops"}, Need: 1}},
+				For: time.Hour, Max: time.Hour, Decide: time.Hour,
+			}, true
+		},
+		Operation: func(_ *proxy.Session, op proxy.Op) *proxy.Hold {
+			if st, ok := op.(*proxy.Statement); !ok || st.Facts.Effects&proxy.EffectDelete == 0 {
+				return nil
+			}
+			return &proxy.Hold{Rules: []string{"deletes"}, Approvers: [][]string{{"ops"}}, Message: "deletes are looked at", For: time.Minute}
+		},
+	}
+	if change != nil {
+		change(g)
+	}
+	return d, func() (*proxy.Session, error) { return proxytest.Open(&proxy.Gateway{Reviewer: g}, g) }
+}
+
+var olga = &proxy.Identity{Subject: "olga", Groups: []string{"ops"}}
+
+// decides approves the one request that waits, once there is one.
+func decides(t *testing.T, d *review.Desk) *review.Request {
+	t.Helper()
+	for {
+		for _, r := range d.List() {
+			if r.State == review.Pending {
+				got, err := d.Approve(t.Context(), r.ID, review.Vote{By: olga, Hash: r.Hash, Channel: "test"}, review.Narrow{})
+				require.NoError(t, err)
+				return got
+			}
+		}
+		time.Sleep(time.Second)
+	}
+}
+
+// TestGate: who connects without a grant is told of her request, is let in by the grant, and is sent away when it is over.
+func TestGate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, open := gated(t, nil)
+		_, err := open()
+		require.ErrorContains(t, err, "waits for an approval of ops; connect again when it is approved")
+		_, err = open()
+		require.ErrorContains(t, err, "waits for an approval")
+		require.Len(t, d.List(), 1, "connecting again asks for the same")
+
+		r := decides(t, d)
+		s, err := open()
+		require.NoError(t, err)
+		op := proxytest.Statement("SELECT 1", proxy.EffectRead)
+		v := s.Ask(t.Context(), op)
+		require.False(t, v.Refuses(), v)
+		s.Done(op, &proxy.Outcome{})
+		time.Sleep(time.Until(r.Access.Grant.Until) - time.Minute)
+		require.NoError(t, s.Err())
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		require.ErrorContains(t, s.Err(), "the time is over that request "+r.ID+" has granted")
+		s.Close(nil)
+
+		_, err = open()
+		require.ErrorContains(t, err, "waits for an approval")
+		r = decides(t, d)
+		s, err = open()
+		require.NoError(t, err)
+		_, err = d.Revoke(t.Context(), r.ID, review.Vote{By: olga, Reason: "an incident", Channel: "test"}, false)
+		require.NoError(t, err)
+		synctest.Wait()
+		require.ErrorContains(t, s.Err(), "was revoked by olga: an incident")
+		s.Close(nil)
+
+		_, err = open()
+		require.ErrorContains(t, err, "waits for an approval")
+		denied := d.List()[0]
+		_, err = d.Deny(t.Context(), denied.ID, review.Vote{By: olga, Hash: denied.Hash, Reason: "not today", Channel: "test"})
+		require.NoError(t, err)
+		_, err = open()
+		require.ErrorContains(t, err, "olga denied request "+denied.ID+": not today")
+	})
+}
+
+// TestGateWaits: a client waits for its grant, and goes on by another one when there is one.
+func TestGateWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, open := gated(t, func(g *review.Gate) { g.Wait = time.Minute })
+		_, err := open()
+		require.ErrorContains(t, err, "waits for an approval still")
+		go decides(t, d)
+		s, err := open()
+		require.NoError(t, err)
+		defer s.Close(nil)
+
+		held := proxytest.Statement("DELETE FROM orders", proxy.EffectDelete)
+		go decides(t, d)
+		v := s.Ask(t.Context(), held)
+		require.Equal(t, proxy.ActionAllow, v.Action)
+		require.Contains(t, v.Grant, "by olga")
+		s.Done(held, &proxy.Outcome{})
+	})
+}
+
+// TestGateFree: a gate that asks for nothing passes everything, and a session that needs a grant no more is left alone.
+func TestGateFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		free := false
+		d, open := gated(t, func(g *review.Gate) {
+			terms := g.Access
+			g.Access = func(who *proxy.Identity, at proxy.Target) (review.Terms, bool) {
+				out, _ := terms(who, at)
+				return out, !free
+			}
+		})
+		_, err := open()
+		require.Error(t, err)
+		r := decides(t, d)
+		s, err := open()
+		require.NoError(t, err)
+		defer s.Close(nil)
+		free = true
+		_, err = d.Revoke(t.Context(), r.ID, review.Vote{By: olga, Reason: "an incident", Channel: "test"}, false)
+		require.NoError(t, err)
+		synctest.Wait()
+		require.NoError(t, s.Err())
+		_, open = gated(t, func(g *review.Gate) { g.Access, g.Operation = nil, nil })
+		s, err = open()
+		require.NoError(t, err)
+		defer s.Close(nil)
+		op := proxytest.Statement("DELETE FROM orders", proxy.EffectDelete)
+		v := s.Ask(t.Context(), op)
+		require.False(t, v.Refuses(), v)
+		s.Done(op, &proxy.Outcome{})
+	})
+}
+
+// TestGateInterceptor: a gate keeps the contract of interceptors.
+func TestGateInterceptor(t *testing.T) {
+	proxytest.TestInterceptor(t, func(t *testing.T) proxy.Interceptor {
+		d := &review.Desk{Store: store.NewMemory(), Note: func(context.Context, *proxy.Note) error { return nil }}
+		require.NoError(t, d.Load(t.Context()))
+		return &review.Gate{Desk: d, Access: func(*proxy.Identity, proxy.Target) (review.Terms, bool) { return review.Terms{}, false }}
+	})
+}
