@@ -26,9 +26,22 @@ func (g *Gateway) openDesk(ctx context.Context) error {
 type grants struct{ *review.Desk }
 
 // Granted implements [policy.Grants].
-func (d grants) Granted(id *proxy.Identity, t proxy.Target, rule string) (policy.Grant, bool) {
-	request, g, check, ok := d.Desk.Granted(id, t, rule)
-	return policy.Grant{ID: request, Until: g.Until, Check: check, Actions: g.Actions}, ok
+func (d grants) Granted(s *proxy.Session, id *proxy.Identity, t proxy.Target, rule string) (policy.Grant, bool) {
+	granted := func() (string, review.Grant, time.Time, bool) { return d.Desk.Granted(id, t, rule) }
+	if s != nil {
+		granted = func() (string, review.Grant, time.Time, bool) { return d.GrantedIn(s, rule) }
+	}
+	request, g, check, ok := granted()
+	return policy.Grant{ID: request, Until: g.Until, Check: check, Actions: g.Actions, Opens: g.Opens}, ok
+}
+
+// Open implements [policy.Grants].
+func (d grants) Open(ctx context.Context, request string, s *proxy.Session) error {
+	err := d.Desk.Open(ctx, request, s.ID)
+	if errors.Is(err, review.ErrSpent) || errors.Is(err, review.ErrUnknown) {
+		return policy.ErrSpent
+	}
+	return err
 }
 
 // now is who somebody is now who need not be logged in: with the groups that she came with when she was here last, where these are
@@ -160,7 +173,7 @@ func termsOf(r *policy.Rule, at *proxy.Resource) review.Terms {
 	t := r.Request.Terms()
 	out := review.Terms{
 		Rule: r.Name, Actions: r.Allow, For: t.For, Max: t.Max, Decide: t.Decide, Reason: t.Reason, Message: t.Message,
-		Target: review.TargetOf(at), Proof: review.Proof{Factors: t.Proof.Factors, Within: int64(t.Proof.Within / time.Second)},
+		Uses: t.Uses, Reuse: t.Reuse, Target: review.TargetOf(at), Proof: review.Proof{Factors: t.Proof.Factors, Within: int64(t.Proof.Within / time.Second)},
 	}
 	if a := t.Auto; a != nil {
 		out.Auto = &review.Auto{Max: a.Max, Actions: a.Actions, Reason: a.Reason, Applies: a.Applies}

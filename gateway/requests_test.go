@@ -291,3 +291,24 @@ func TestRequestExtends(t *testing.T) {
 		}
 	}
 }
+
+// TestRequestUses: what is granted for one session opens one at all gateways, which goes on through revisions; who connects again asks
+// again.
+func TestRequestUses(t *testing.T) {
+	one, two, _ := openPair(t, onRequest("{approvers: [\"local:ops\"], uses: 1, reuse: 30m}"))
+	id := one.requests(t, time.Hour, time.Time{})
+	one.approve(t, id)
+	require.NoError(t, two.desk.Follow(t.Context(), id))
+	s := connect(t, one.database("alice", "shop"))
+	require.Equal(t, [][]string{{"hello"}}, s.query("SELECT text FROM notes"))
+	require.NoError(t, one.Reload())
+	require.Equal(t, [][]string{{"hello"}}, s.query("SELECT text FROM notes"))
+	for _, h := range []*house{two, one} {
+		_, err := pgconn.Connect(t.Context(), h.database("alice", "shop"))
+		require.ErrorContains(t, err, "waits for an approval of local:ops")
+	}
+	require.Equal(t, [][]string{{"hello"}}, s.query("SELECT text FROM notes"))
+	r, err := two.desk.Get(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, []string{one.Proxy().Sessions()[0].ID}, r.Access.Opened)
+}

@@ -84,7 +84,7 @@ func (p *Policy) May(id *proxy.Identity, t proxy.Target) bool {
 			return false
 		}
 		if c.Request != nil {
-			if c, _ = c.granted(p.grants, id, t); c == nil {
+			if c, _ = c.granted(p.grants, nil, id, t); c == nil {
 				continue
 			}
 		}
@@ -105,7 +105,7 @@ type Decision struct {
 
 // Decide returns what the rules that apply to the session now ask for.
 func (p *Policy) Decide(s *proxy.Session) Decision {
-	d := decide(p.about(s.Identity, s.Target), p.grants, s, s.Now())
+	d := decide(p.about(s.Identity, s.Target), p.grants, s, s.Now(), false)
 	out := Decision{Obligations: d.duties, Until: d.until}
 	for _, c := range d.rules {
 		out.Rules = append(out.Rules, c.Name)
@@ -143,12 +143,13 @@ type decision struct {
 	end     time.Time      // of what lets the session be connected, and was granted; zero: it does not end
 	request string         // by which it was
 	granted []string       // the requests by which anything is allowed
+	opens   []string       // those of them that count once the session is opened by them
 	purses  []*purse       // of the budgets per person of rules
 	unmet   *proxy.Verdict // why the session cannot go on with what it began with; nil when it can
 }
 
-// decide works out what rules, which are about a session, let it do at a time.
-func decide(rules []*compiled, grants Grants, s *proxy.Session, now time.Time) *decision {
+// decide works out what rules, which are about a session, let it do at a time. One that is connected opens nothing more.
+func decide(rules []*compiled, grants Grants, s *proxy.Session, now time.Time, connected bool) *decision {
 	d := &decision{target: s.Target}
 	if grants != nil {
 		d.version = grants.Version()
@@ -164,11 +165,14 @@ func decide(rules []*compiled, grants Grants, s *proxy.Session, now time.Time) *
 				continue
 			}
 			var part *compiled
-			if part, has = c.granted(grants, s.Identity, s.Target); part == nil {
+			if part, has = c.granted(grants, s, s.Identity, s.Target); part == nil || has.Opens && connected {
 				d.asking = append(d.asking, c)
 				continue
 			}
 			c = part
+			if has.Opens {
+				d.opens = append(d.opens, has.ID)
+			}
 			d.granted = append(d.granted, has.ID)
 			d.until = earlier(earlier(d.until, has.Until), has.Check)
 		}

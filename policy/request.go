@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -37,7 +38,13 @@ type Request struct {
 	Auto *Auto
 	// Proof is how those who approve must have proven who they are.
 	Proof Proof
+	// Uses is how many sessions may be opened by what is granted, and Reuse within which time of its beginning; 0 is any.
+	Uses  int
+	Reuse time.Duration
 }
+
+// MaxUses is the most that Uses of a Request may be.
+const MaxUses = 100
 
 // Stage is one of the approvals that a request needs.
 type Stage struct {
@@ -127,7 +134,10 @@ func (r *Request) validate() error {
 			errs = append(errs, err)
 		}
 	}
-	for _, t := range []time.Duration{r.For, r.Max, r.Decide, r.Wait} {
+	if r.Uses < 0 || r.Uses > MaxUses {
+		bad("it opens %d sessions, want at most %d", r.Uses, MaxUses)
+	}
+	for _, t := range []time.Duration{r.For, r.Max, r.Decide, r.Wait, r.Reuse} {
 		if t < 0 || t > MaxRequest {
 			bad("got a time of %s, want at most %s", t, duration(MaxRequest))
 		}
@@ -170,14 +180,22 @@ type Grant struct {
 	Until   time.Time // when it is over
 	Check   time.Time // when it has to be asked about again; zero is at its end
 	Actions []string  // of the rule that are granted
+	// Opens says that it counts for a session that is opened by it, which Open notes.
+	Opens bool
 }
+
+// ErrSpent says that nothing more may be opened by what was granted.
+var ErrSpent = errors.New("what was granted opens no further session")
 
 // Grants knows what was granted. It is safe for concurrent use, and never waits.
 type Grants interface {
 	// Version changes when Granted may answer otherwise than before, apart from what time brings.
 	Version() uint64
-	// Granted returns what somebody has been granted of a rule at a target now.
-	Granted(id *proxy.Identity, t proxy.Target, rule string) (Grant, bool)
+	// Granted returns what somebody has been granted of a rule at a target now, in a session, or to connect when s is nil.
+	Granted(s *proxy.Session, id *proxy.Identity, t proxy.Target, rule string) (Grant, bool)
+	// Open notes that a session is opened by what a request has granted, when Granted says that it Opens one. The error matches ErrSpent
+	// when no further session may be.
+	Open(ctx context.Context, request string, s *proxy.Session) error
 	// Watch has changed called when what a request of somebody's has granted begins or ends, from any goroutine, with what the user
 	// is to be told. It is not called any more after stop.
 	Watch(subject string, changed func(request, why string)) (stop func())
@@ -219,11 +237,11 @@ func (p *Policy) Rule(name string) *Rule {
 }
 
 // granted is the part of c that was granted to a session's user, and until when; nil: nothing is.
-func (c *compiled) granted(g Grants, id *proxy.Identity, t proxy.Target) (*compiled, Grant) {
+func (c *compiled) granted(g Grants, s *proxy.Session, id *proxy.Identity, t proxy.Target) (*compiled, Grant) {
 	if g == nil {
 		return nil, Grant{}
 	}
-	has, ok := g.Granted(id, t, c.Name)
+	has, ok := g.Granted(s, id, t, c.Name)
 	if !ok {
 		return nil, has
 	}

@@ -28,6 +28,9 @@ type Terms struct {
 	// Target tells the resource from another that has its name later; see [TargetOf].
 	Target string
 	Auto   *Auto // nil: people decide
+	// Uses is how many sessions may be opened by what is granted, and Reuse within which time of its beginning; 0 is any.
+	Uses  int
+	Reuse time.Duration
 	// Escalate are further approvers of what nobody has decided about in time.
 	Escalate []Escalation
 	Proof    Proof // of those who approve
@@ -53,6 +56,10 @@ type Access struct {
 	Proof   *Proof    `json:"proof,omitempty"`   // of those who approve; nil: any
 	Auto    bool      `json:"auto,omitempty"`    // the rule itself has granted it
 	Further []Further `json:"further,omitempty"` // approvers who come later, in their order
+	// Uses is how many sessions may be opened by what is granted, and Reuse within how many seconds of its beginning; 0 is any.
+	Uses   int      `json:"uses,omitempty"`
+	Reuse  int64    `json:"reuse,omitempty"`
+	Opened []string `json:"opened,omitempty"` // sessions, where Uses bounds them
 	// Revision counts how often the request was changed, and Proposal is what an approver would grant; nil: nothing else.
 	Revision int       `json:"revision,omitempty"`
 	Proposal *Proposal `json:"proposal,omitempty"`
@@ -85,6 +92,10 @@ type Grant struct {
 	From    time.Time `json:"from"`
 	Until   time.Time `json:"until"`
 	Actions []string  `json:"actions"`
+	// OpenUntil is when no further session may be opened; zero is Until.
+	OpenUntil time.Time `json:"open_until,omitzero"`
+	// Opens says of what somebody is granted in a session that it counts when Open has noted that the session is opened by it.
+	Opens bool `json:"-"`
 }
 
 // For is for how long access is asked for.
@@ -134,6 +145,9 @@ func (a *Access) grant(now time.Time) {
 		from = begins
 	}
 	a.Grant = &Grant{From: from, Until: begins.Add(a.For()), Actions: slices.Clone(a.Actions)}
+	if a.Reuse > 0 {
+		a.Grant.OpenUntil = from.Add(time.Duration(a.Reuse) * time.Second)
+	}
 }
 
 // describe fills in what is shown of a request for access; that about an operation is as it was asked.
@@ -168,7 +182,7 @@ func (r *Request) accessDigest() string {
 		}
 	}
 	a := r.Access
-	part("sallyport access request 2", r.ID, a.Extends, r.Requester, r.For, r.Resource, a.Target, r.Account, a.Rule, a.Reason, a.For().String(), a.From.UTC().Format(time.RFC3339Nano), fmt.Sprint(a.Revision))
+	part("sallyport access request 2", r.ID, a.Extends, r.Requester, r.For, r.Resource, a.Target, r.Account, a.Rule, a.Reason, a.For().String(), a.From.UTC().Format(time.RFC3339Nano), fmt.Sprint(a.Revision), fmt.Sprint(a.Uses), fmt.Sprint(a.Reuse))
 	part(a.Actions...)
 	if p := a.Proof; p.given() {
 		part(append([]string{"proof", fmt.Sprint(p.Within)}, p.Factors...)...)

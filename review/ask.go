@@ -84,7 +84,7 @@ func (d *Desk) plan(who *proxy.Identity, a *Ask) (*Request, error) {
 	r := &Request{
 		ID: newRequestID(), State: Pending, Requester: who.Subject, For: who.OnBehalfOf, Creators: creators(who), Resource: a.Resource, Account: a.Account, Message: t.Message,
 		Created: now, Deadline: now.Add(t.Decide),
-		Access: &Access{Rule: t.Rule, Actions: slices.Clone(actions), Seconds: int64(length / time.Second), Reason: reason, Remote: a.Remote, Stages: slices.Clone(t.Stages), Target: t.Target},
+		Access: &Access{Rule: t.Rule, Actions: slices.Clone(actions), Seconds: int64(length / time.Second), Reason: reason, Remote: a.Remote, Stages: slices.Clone(t.Stages), Target: t.Target, Uses: t.Uses, Reuse: int64(t.Reuse / time.Second)},
 	}
 	if r.Access.Extends = a.extends; a.extends != "" {
 		t.Auto = nil // what ends on time does not go on by itself

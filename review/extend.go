@@ -91,6 +91,7 @@ func (d *Desk) extending(ctx context.Context, r *Request) (first *Request, docs 
 // otherwise from the end of that on. What one may open by the first one may by the extension.
 func (a *Access) follow(first *Access, now time.Time) {
 	a.grant(now)
+	a.Grant.OpenUntil = first.Grant.OpenUntil
 	if now.Before(first.Grant.Until) && slices.Equal(a.Actions, first.Grant.Actions) {
 		a.Grant.From = now
 	}

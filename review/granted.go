@@ -99,9 +99,18 @@ func (d *Desk) Wait(ctx context.Context, id string) (*Request, error) {
 // Version changes when Granted may answer otherwise than before, apart from what time brings.
 func (d *Desk) Version() uint64 { return d.version.Load() }
 
-// Granted is what somebody was granted of a rule at a target now, and when that has to be asked about again. Of several
+// Granted is what somebody who connects now was granted of a rule at a target, and when that has to be asked about again. Of several
 // grants it is the one that lasts longest.
 func (d *Desk) Granted(id *proxy.Identity, t proxy.Target, rule string) (request string, g Grant, check time.Time, ok bool) {
+	return d.grantedIn(nil, id, t, rule)
+}
+
+// GrantedIn is Granted in a session, which may be open: what has opened it counts, also when it would not open another.
+func (d *Desk) GrantedIn(s *proxy.Session, rule string) (request string, g Grant, check time.Time, ok bool) {
+	return d.grantedIn(s, s.Identity, s.Target, rule)
+}
+
+func (d *Desk) grantedIn(s *proxy.Session, id *proxy.Identity, t proxy.Target, rule string) (request string, g Grant, check time.Time, ok bool) {
 	here := time.Now()
 	if check = d.stale(); !here.Before(check) {
 		d.freshen() // it may have been followed since
@@ -111,6 +120,10 @@ func (d *Desk) Granted(id *proxy.Identity, t proxy.Target, rule string) (request
 		return "", Grant{}, check, false // it may have been revoked
 	}
 	now := d.now()
+	started := now
+	if s != nil {
+		started = now.Add(-here.Sub(s.Started))
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, k := range d.known {
@@ -118,8 +131,14 @@ func (d *Desk) Granted(id *proxy.Identity, t proxy.Target, rule string) (request
 		if r.Access == nil || r.Requester != id.Subject || r.For != id.OnBehalfOf || r.Resource != t.Resource.Name || r.Account != "" && r.Account != t.Account.Name || r.Access.Rule != rule || !r.open(now) || !r.Access.at(t.Resource) || d.cut(r) {
 			continue
 		}
-		if !ok || r.Access.Grant.Until.After(g.Until) {
+		how := d.opening(r, s, started)
+		if how == shut {
+			continue
+		}
+		// What counts already comes before what would have to be used.
+		if better := r.Access.Grant.Until.After(g.Until); !ok || g.Opens && how == in || better && (g.Opens || how == in) {
 			request, g, ok = r.ID, *r.Access.Grant, true
+			g.Opens = how == opens
 		}
 	}
 	g.From, g.Until = here.Add(g.From.Sub(now)), here.Add(g.Until.Sub(now)) // by this machine's clock

@@ -109,7 +109,7 @@ func (r *Request) clone() Request {
 	out := *r
 	if r.Access != nil {
 		a := *r.Access
-		a.Votes = slices.Clone(a.Votes)
+		a.Votes, a.Opened = slices.Clone(a.Votes), slices.Clone(a.Opened)
 		if a.Proposal != nil {
 			p := *a.Proposal
 			a.Proposal = &p

@@ -92,6 +92,10 @@ func (r *Request) accessLines(line func(name, value string)) {
 		}
 		line("further", text+" "+strings.Join(f.Approvers, " or ")+", too")
 	}
+	line("opens", a.limits())
+	if len(a.Opened) > 0 {
+		line("opened", fmt.Sprintf("%d of %d", len(a.Opened), a.Uses))
+	}
 	if a.Proof.given() {
 		line("proven by", a.Proof.String())
 	}

@@ -44,19 +44,21 @@ type Access struct {
 type AccessRequest struct {
 	Position
 	// Approvers and Need are the one stage of most rules; Stages are several.
-	Approvers []string      `yaml:"approvers"`
-	Need      int           `yaml:"need"`
-	Stages    []Stage       `yaml:"stages"`
-	For       time.Duration `yaml:"for"`
-	Max       time.Duration `yaml:"max"`
-	Decide    time.Duration `yaml:"decide"`
-	Reason    string        `yaml:"reason"`  // a pattern
-	Connect   string        `yaml:"connect"` // ask, wait or refuse
-	Wait      time.Duration `yaml:"wait"`
-	Message   string        `yaml:"message"`
-	Escalate  []Escalation  `yaml:"escalate"`
-	Auto      *Auto         `yaml:"auto,chooses"`
-	MinAuth   *MinAuth      `yaml:"min_auth,chooses"`
+	Approvers []string       `yaml:"approvers"`
+	Need      int            `yaml:"need"`
+	Stages    []Stage        `yaml:"stages"`
+	For       time.Duration  `yaml:"for"`
+	Max       time.Duration  `yaml:"max"`
+	Decide    time.Duration  `yaml:"decide"`
+	Reason    string         `yaml:"reason"`  // a pattern
+	Connect   string         `yaml:"connect"` // ask, wait or refuse
+	Wait      time.Duration  `yaml:"wait"`
+	Message   string         `yaml:"message"`
+	Escalate  []Escalation   `yaml:"escalate"`
+	Uses      *int           `yaml:"uses,chooses"`
+	Reuse     *time.Duration `yaml:"reuse,chooses"`
+	Auto      *Auto          `yaml:"auto,chooses"`
+	MinAuth   *MinAuth       `yaml:"min_auth,chooses"`
 }
 
 // Stage is one of the approvals that a request needs.
@@ -75,7 +77,10 @@ const (
 
 // request is what r says. Nobody can ask by connecting where a reason has to have something in it.
 func (r *AccessRequest) request() *policy.Request {
-	out := &policy.Request{For: r.For, Max: r.Max, Decide: r.Decide, Reason: r.Reason, Message: r.Message, Wait: r.Wait, Auto: r.Auto.auto(), Proof: r.MinAuth.proof()}
+	out := &policy.Request{
+		For: r.For, Max: r.Max, Decide: r.Decide, Reason: r.Reason, Message: r.Message, Wait: r.Wait, Auto: r.Auto.auto(), Proof: r.MinAuth.proof(),
+		Uses: valueOf(r.Uses), Reuse: valueOf(r.Reuse),
+	}
 	for _, e := range r.Escalate {
 		after, _ := e.share()
 		out.Escalate = append(out.Escalate, policy.Escalation{After: after, Approvers: e.Approvers})
@@ -111,6 +116,10 @@ func (f *File) validateRequest(d *decoder, a *Access) {
 	if r.Reason != "" && (r.Connect == connectAsk || r.Connect == connectWait || r.Wait > 0) {
 		d.problem(r.Line, "leave connect and wait out: people ask by sallyport request", "access: request: who connects gives no reason, and this one wants a reason that has %s", r.Reason)
 	}
+	if r.Uses != nil && *r.Uses < 1 {
+		d.problem(r.Line, "leave it out for a rule without this bound", "access: request.uses: got %d, want a number of sessions", *r.Uses)
+	}
+	d.positive(r.Line, "request.reuse", r.Reuse)
 	f.validateAuto(d, a)
 	f.validateMinAuth(d, r.MinAuth)
 	rule := a.rule(0)
