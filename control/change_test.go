@@ -131,3 +131,25 @@ func TestRequestChanges(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, status(olga, "/v1/requests/"+extended.ID+"/propose", control.Decision{Hash: extended.Hash, Seconds: 60, Reason: "x"}))
 	require.Equal(t, http.StatusBadRequest, status(bob, "/v1/requests", more))
 }
+
+// TestApproversProve: an approval counts of those who have logged in as the rule wants it, and the others are told what is wanted.
+func TestApproversProve(t *testing.T) {
+	s := openSite(t)
+	desk := &review.Desk{Store: store.NewMemory(), Note: s.handler.Gateway.Note}
+	require.NoError(t, desk.Load(t.Context()))
+	terms := review.Terms{
+		Rule: "prod", Actions: []string{"connect", "read"}, Stages: []review.Stage{{Approvers: []string{"ops"}, Need: 1}}, For: time.Hour, Max: time.Hour, Decide: time.Hour,
+		Proof: review.Proof{Within: 600},
+	}
+	s.handler.Requests = desk
+	s.portal.Access = &control.Access{Terms: func(*proxy.Identity, string, string) ([]review.Terms, error) { return []review.Terms{terms}, nil }}
+	bob, olga := s.login(t, "bob"), s.login(t, "olga")
+	r := answer[review.Request](t, s, bob, "POST", "/v1/requests", control.AccessRequest{Resource: "orders", Reason: "INC-1"})
+	require.Equal(t, review.Approved, answer[review.Request](t, s, olga, "POST", "/v1/requests/"+r.ID+"/approve", control.Decision{Hash: r.Hash}).State)
+	terms.Proof.Factors = []string{"otp"}
+	r = answer[review.Request](t, s, bob, "POST", "/v1/requests", control.AccessRequest{Resource: "orders", Reason: "INC-2"})
+	status, text := s.do(t, olga, "POST", "/v1/requests/"+r.ID+"/approve", control.Decision{Hash: r.Hash})
+	require.Equal(t, http.StatusForbidden, status)
+	require.Contains(t, text, `"unproven"`)
+	require.Contains(t, text, "want one with otp")
+}

@@ -282,6 +282,7 @@ func (g *Gateway) owner(ctx context.Context, subject, login string) (*proxy.Iden
 func (g *Gateway) changed(c identity.Change) {
 	concerned := func(s *proxy.Session) bool { return c.Concerns(s.Identity) }
 	if c.Ended {
+		g.doubt(c.Subject)
 		for _, s := range g.gateway.Sessions() {
 			if concerned(s) {
 				s.Kill(errors.New(c.Reason))

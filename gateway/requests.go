@@ -17,7 +17,7 @@ import (
 
 // openDesk reads the requests of the store.
 func (g *Gateway) openDesk(ctx context.Context) error {
-	g.desk = &review.Desk{Store: g.state.store, Note: g.gateway.Note, Who: g.now, Sealer: g.state.sealer, Told: g.outbox.Writes, Seen: g.seen.Load, Log: g.log}
+	g.desk = &review.Desk{Store: g.state.store, Note: g.gateway.Note, Who: g.now, Gone: g.gone, Sealer: g.state.sealer, Told: g.outbox.Writes, Seen: g.seen.Load, Log: g.log}
 	g.grants, g.control.Requests = grants{g.desk}, g.desk
 	return g.desk.Load(ctx)
 }

@@ -130,7 +130,7 @@ func TestWaitingHoldsNoPlace(t *testing.T) {
 		require.Zero(t, p.of(who))
 	}
 
-	// Who leaves while she waits leaves nothing behind.
+	// Who leaves while she waits leaves nothing.
 	wait(ctx, "alice")
 	wait(ctx, "bob")
 	leave()

@@ -42,6 +42,9 @@ type Desk struct {
 	// Who returns who somebody is now, by subject, to see whether those who have approved still may. An error that wraps
 	// proxy.ErrUnavailable says that nobody knows; any other that she is nobody any more. Nil: who has approved still may.
 	Who func(ctx context.Context, subject string) (*proxy.Identity, error)
+	// Gone returns why a requester is gone or disabled; empty: she is not. It is asked before something is granted to her, and about
+	// requests of which Doubt was told. An error says that nobody knows. Nil: nobody is gone.
+	Gone func(ctx context.Context, r *Request) (why string, err error)
 	// Sealer seals what is held: the texts and arguments of operations. Nil: they are kept as they are.
 	Sealer Sealer
 	// Told returns what is written with a transition, for those who tell people of it. May be nil.
@@ -59,6 +62,7 @@ type Desk struct {
 	mu      sync.Mutex
 	behind  []*reading                        // of the clock, when the feed was not followed up to its change; the oldest first
 	unread  map[string]bool                   // requests that others have changed, and that could not be read
+	doubts  map[string]string                 // why requests are over, by identifier; empty: it is asked
 	making  map[string]chan struct{}          // by requester, while she makes one; closed then
 	known   map[string]*known                 // requests that wait, or are approved, by identifier
 	watches map[string]map[*watch]bool        // by subject
@@ -167,6 +171,9 @@ func (d *Desk) Load(ctx context.Context) error {
 		}
 	}
 	d.mu.Lock()
+	for id := range d.known {
+		d.doubt(id, "") // what has happened while nobody looked
+	}
 	d.unread, d.behind = nil, []*reading{{began.asked, began.store, 0}} // whatever the feed was followed to
 	d.mu.Unlock()
 	d.freshen()

@@ -135,11 +135,5 @@ func (d *Desk) takeBack(ctx context.Context, r *Request, now time.Time) (step, e
 	if _, _, err := d.extending(ctx, r); !errors.Is(err, ErrAsk) {
 		return step{}, cmp.Or(err, ErrOver)
 	}
-	reason := "request " + r.Access.Extends + ", which it extends, was taken back"
-	as := Cancelled
-	if r.State == Approved {
-		as = Revoked
-	}
-	r.State, r.DecidedBy, r.DecidedAt, r.Channel, r.Reason = as, "", &now, "", reason
-	return step{string(as), reason, false}, nil
+	return r.void("request "+r.Access.Extends+", which it extends, was taken back", now), nil
 }

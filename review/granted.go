@@ -200,6 +200,7 @@ func (d *Desk) Run(ctx context.Context) {
 			}
 		}
 		d.freshen()
+		d.resolve(ctx)
 		d.settle(ctx)
 	}
 }

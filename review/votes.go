@@ -95,6 +95,9 @@ func (d *Desk) approveAccess(ctx context.Context, r *Request, v *Vote, narrow Na
 	a.Votes = append(a.Votes, vote)
 	r.Hash = r.accessDigest() // those who approve next see what is left
 	if a.stage() == len(a.Stages) {
+		if err := d.there(ctx, r); err != nil {
+			return step{}, err
+		}
 		if err := d.recount(ctx, r, v.By.Subject); err != nil {
 			return step{}, err
 		}
