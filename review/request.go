@@ -86,9 +86,14 @@ type Use struct {
 // over reports whether nothing can become of a request any more.
 func (r *Request) over() bool { return r.State != Pending && r.State != Approved }
 
-// open reports whether what was granted is so at a time.
+// open reports whether what was granted is so at a time. What was granted at once is so also by the clock of a gateway that is a little slower
+// than the one where it was approved.
 func (r *Request) open(now time.Time) bool {
-	return r.State == Approved && r.Access != nil && r.Access.Grant != nil && !now.Before(r.Access.Grant.From) && now.Before(r.Access.Grant.Until)
+	if r.State != Approved || r.Access == nil || r.Access.Grant == nil {
+		return false
+	}
+	g := r.Access.Grant
+	return (!now.Before(g.From) || g.From.Equal(latest(r.DecidedAt))) && now.Before(g.Until)
 }
 
 // due is the state that time has brought a request to; empty: none.
