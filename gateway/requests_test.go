@@ -312,3 +312,44 @@ func TestRequestUses(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{one.Proxy().Sessions()[0].ID}, r.Access.Opened)
 }
+
+// TestRequestUsesWaiting: of clients that wait for the same approval, as many are let in as were granted; the others ask again. Where the
+// rule grants by itself each session is a grant of its own.
+func TestRequestUsesWaiting(t *testing.T) {
+	one, two, _ := openPair(t, onRequest("{approvers: [\"local:ops\"], uses: 1, wait: 3s}"))
+	reach := one.database("alice", "shop")
+	answers := make(chan error, 3)
+	for range cap(answers) {
+		go func() {
+			c, err := pgconn.Connect(t.Context(), reach)
+			if err == nil {
+				_, err = c.Exec(t.Context(), "SELECT text FROM notes").ReadAll()
+				t.Cleanup(func() { c.Close(context.Background()) })
+			}
+			answers <- err
+		}()
+	}
+	require.Eventually(t, func() bool { return len(one.Proxy().Sessions()) == cap(answers) && len(one.desk.List()) == 1 }, 10*time.Second, 5*time.Millisecond)
+	id := one.desk.List()[0].ID
+	require.NoError(t, two.desk.Follow(t.Context(), id))
+	two.approve(t, id)
+	in := 0
+	for range cap(answers) {
+		if err := <-answers; err == nil {
+			in++
+		} else {
+			require.Regexp(t, "request [a-z0-9]{10} waits for an approval still", err.Error())
+		}
+	}
+	require.Equal(t, 1, in)
+	r, err := one.desk.Get(t.Context(), id)
+	require.NoError(t, err)
+	require.Len(t, r.Access.Opened, 1)
+
+	one, _, _ = openPair(t, onRequest("{approvers: [\"local:ops\"], uses: 1, auto: {max: 1h}}"))
+	for i := range 3 {
+		s := connect(t, one.database("alice", "shop"))
+		require.Equal(t, [][]string{{"hello"}}, s.query("SELECT text FROM notes"))
+		require.Len(t, one.desk.List(), i+1)
+	}
+}

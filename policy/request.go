@@ -351,7 +351,7 @@ func (j *judge) ungranted(d *decision) error {
 	case d.request != "" || j.granted == "" && d.connect != "":
 		j.by(d)
 		return nil
-	case d.connect != "" || j.granted == "":
+	case d.connect != "" || j.granted == "" || !j.joined.Load():
 		return nil // other rules let her be connected, or she is only about to be
 	}
 	why := j.why

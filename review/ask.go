@@ -103,7 +103,7 @@ func (d *Desk) plan(who *proxy.Identity, a *Ask) (*Request, error) {
 	r.Hash = r.accessDigest()
 	if auto, err := t.Auto.grants(who, r, now); err != nil {
 		return nil, err
-	} else if auto {
+	} else if auto && !d.paused(r, now) {
 		r.byRule(now)
 	}
 	return r, nil
@@ -157,7 +157,7 @@ func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, e
 			lately++
 		}
 		state := k.request.State
-		if (state == Pending || state == Approved && r.Access.Auto && k.request.due(r.Created) == "") && k.request.same(r) {
+		if (state == Pending || state == Approved && r.Access.Auto && k.request.due(r.Created) == "" && !k.request.spent(r.Created)) && k.request.same(r) {
 			other := k.request.clone()
 			there = &other
 		}

@@ -19,6 +19,27 @@ type Auto struct {
 // MaxGranted is how much of what rules have granted by themselves one person has at once.
 const MaxGranted = 10
 
+// AutoPause is for how long a rule grants nothing by itself of what an approver has denied somebody, or taken back.
+const AutoPause = 24 * time.Hour
+
+// refused reports whether a person has denied a request for access, or taken back what it granted, a short time ago.
+func (r *Request) refused(now time.Time) bool {
+	return r.Access != nil && (r.State == Denied || r.State == Revoked) && r.DecidedBy != "" && latest(r.DecidedAt).Add(AutoPause).After(now)
+}
+
+// paused reports whether people decide about what somebody asks for, because one of them has refused her the like.
+func (d *Desk) paused(r *Request, now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, k := range d.known {
+		o := &k.request
+		if o.refused(now) && o.Requester == r.Requester && o.For == r.For && o.Resource == r.Resource && o.Access.Rule == r.Access.Rule {
+			return true
+		}
+	}
+	return false
+}
+
 // ChannelRule is the channel of what a rule has granted by itself.
 const ChannelRule = "rule"
 

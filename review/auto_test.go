@@ -96,3 +96,54 @@ func TestAutoIsRevoked(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, d.granted("prod"))
 }
+
+// TestAutoPauses: what an approver has taken back or denied does not come back by the rule, also after a restart and a day's wait but one
+// hour; what the requester has withdrawn herself does.
+func TestAutoPauses(t *testing.T) {
+	automatic := terms
+	automatic.Auto = &Auto{Max: time.Hour}
+	for name, c := range map[string]struct {
+		refuse func(t *testing.T, d *desk)
+		want   State
+	}{
+		"revoked": {func(t *testing.T, d *desk) {
+			r := d.asks(t, automatic, nil)
+			_, err := d.Revoke(t.Context(), r.ID, d.vote(r, "olga"), false)
+			require.NoError(t, err)
+		}, Pending},
+		"denied": {func(t *testing.T, d *desk) {
+			r := d.asks(t, automatic, func(a *Ask) { a.For = 2 * time.Hour })
+			_, err := d.Deny(t.Context(), r.ID, d.vote(r, "olga"))
+			require.NoError(t, err)
+		}, Pending},
+		"withdrawn": {func(t *testing.T, d *desk) {
+			r := d.asks(t, automatic, nil)
+			_, err := d.Cancel(t.Context(), r.ID, d.people.ids["alice"])
+			require.NoError(t, err)
+		}, Approved},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := store.NewMemory()
+				d := openDesk(t, s, everybody())
+				c.refuse(t, d)
+				require.Equal(t, c.want, d.asks(t, automatic, func(a *Ask) { a.For = time.Minute }).State)
+				time.Sleep(23 * time.Hour)
+				d.touches(t)
+				d.settle(t.Context())
+				for i, d := range []*desk{d, openDesk(t, s, everybody())} {
+					require.Equal(t, c.want, d.asks(t, automatic, func(a *Ask) { a.For = time.Duration(i+2) * time.Minute }).State)
+				}
+				r, err := d.Ask(t.Context(), d.people.ids["eve"], Ask{Resource: "vm1", Terms: automatic, Reason: "x"})
+				require.NoError(t, err)
+				require.Equal(t, Approved, r.State, "others are not concerned")
+				r, err = d.Ask(t.Context(), d.people.ids["alice"], Ask{Resource: "vm2", Terms: automatic, Reason: "x"})
+				require.NoError(t, err)
+				require.Equal(t, Approved, r.State)
+				time.Sleep(2 * time.Hour)
+				d.touches(t)
+				require.Equal(t, Approved, d.asks(t, automatic, func(a *Ask) { a.For = 5 * time.Minute }).State)
+			})
+		})
+	}
+}

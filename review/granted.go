@@ -230,7 +230,7 @@ func (d *Desk) settle(ctx context.Context) {
 		switch {
 		case k.request.due(now) != "" || k.request.escalates(now) || !k.request.over() && d.cut(&k.request):
 			due = append(due, id)
-		case k.request.over() && time.Since(k.seen) > rememberOver && len(d.extended(id)) == 0:
+		case k.request.over() && time.Since(k.seen) > rememberOver && !k.request.refused(now) && len(d.extended(id)) == 0:
 			delete(d.known, id)
 		}
 	}

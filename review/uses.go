@@ -45,6 +45,12 @@ func (d *Desk) opening(r *Request, s *proxy.Session, started time.Time) opening 
 	return opens
 }
 
+// spent reports whether what a request has granted opens no further session.
+func (r *Request) spent(now time.Time) bool {
+	a := r.Access
+	return a.Uses > 0 && len(a.Opened) >= a.Uses || a.Grant != nil && !a.Grant.OpenUntil.IsZero() && !now.Before(a.Grant.OpenUntil)
+}
+
 // openedBy reports whether a session was opened by what a request has granted, or by what that extends. d.mu is held.
 func (d *Desk) openedBy(r *Request, session string) bool {
 	for range MaxExtensions + 1 {
