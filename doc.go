@@ -50,6 +50,9 @@
 //
 //   - protocol: what a protocol is to an assembly: a value with settings and handlers.
 //   - protocol/builtin: the list of this module's protocols.
+//   - protocol/mysql: MySQL and MariaDB on both sides of a gateway.
+//   - protocol/mysql/kit: MySQL wired, with its parser.
+//   - protocol/mysql/wire: their bytes.
 //   - protocol/postgres: PostgreSQL on both sides of a gateway.
 //   - protocol/postgres/kit: PostgreSQL wired, with parser, catalogs and estimates.
 //   - protocol/postgres/wire: PostgreSQL's bytes.
@@ -97,6 +100,11 @@
 //   - review/webhook: telling an endpoint of requests, by signed messages.
 //   - review/slack: telling people of requests in Slack.
 //   - review/smtp: telling people of requests by mail.
+//   - review/teams: telling people of requests in Microsoft Teams, where they can decide.
+//   - review/jira: telling people of requests by issues in Jira, where they can decide.
+//   - review/pagerduty: alerts about requests in PagerDuty, and who is on call there.
+//   - review/opsgenie: the same in Opsgenie.
+//   - review/offline: grants for when the store and the identity provider are down.
 //   - review/reviewtest: the tests that every review.Notifier passes.
 //   - revision: changes of the configuration, with their authors and approvals.
 //   - guardrail: what nobody should do, by what an operation would do.
@@ -135,6 +143,7 @@
 //   - control: the API: logging in, what one may reach, looking into a running gateway and
 //     acting on it.
 //   - control/client: asking a gateway by it.
+//   - console: the web console, one http.Handler.
 //   - cmd/sallyport: the reference gateway and its command line.
 //
 // [examples/reference]: https://github.com/sallyport/sallyport/tree/main/examples/reference

@@ -38,49 +38,10 @@ type Bundle struct {
 
 // Export makes a session's bundle. The session must be sealed.
 func (a *Archive) Export(id string) (*Bundle, error) {
-	path, _, err := a.find(id)
-	if err != nil {
-		return nil, fmt.Errorf("session %s: %w", id, err)
-	}
-	b := &Bundle{Format: bundleFormat, Session: id, Index: -1}
-	// The checkpoint first: what is listed then is there for it.
-	head, err := os.ReadFile(filepath.Join(a.dir, "log", "checkpoint"))
+	b, path, err := a.prove(id)
 	if err != nil {
 		return nil, err
 	}
-	public, err := os.ReadFile(filepath.Join(a.dir, "log", "key.pub"))
-	if err != nil {
-		return nil, err
-	}
-	b.Public = strings.TrimSpace(string(public))
-	signed, err := openCheckpoint(head, b.Public)
-	if err != nil {
-		return nil, err
-	}
-	lines, err := readLeaves(filepath.Join(a.dir, "log", "leaves"))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(lines)) < signed.N {
-		return nil, errShortened
-	}
-	mem := &memoryTree{}
-	for i := range signed.N {
-		if err := mem.add([]byte(lines[i])); err != nil {
-			return nil, err
-		}
-		if strings.HasPrefix(lines[i], id+" ") {
-			b.Index, b.Leaf = i, lines[i]
-		}
-	}
-	if b.Index < 0 {
-		return nil, fmt.Errorf("session %s is not sealed yet", id)
-	}
-	proof, err := tlog.ProveRecord(signed.N, b.Index, mem)
-	if err != nil {
-		return nil, err
-	}
-	b.Proof, b.Checkpoint = proof, string(head)
 	f, err := a.cabinet.open(path)
 	if err != nil {
 		return nil, err
@@ -101,12 +62,60 @@ func (a *Archive) Export(id string) (*Bundle, error) {
 		return b, nil // its proof holds without its content
 	}
 	if err == nil {
-		_, err = opens(bytes.NewReader(b.Record), b.Key)
+		err = opens(bytes.NewReader(b.Record), b.Key)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("session %s: %w", id, err)
 	}
 	return b, nil
+}
+
+// prove makes a session's bundle without its record, and returns where that is.
+func (a *Archive) prove(id string) (b *Bundle, path string, err error) {
+	path, _, err = a.find(id)
+	if err != nil {
+		return nil, "", fmt.Errorf("session %s: %w", id, err)
+	}
+	b = &Bundle{Format: bundleFormat, Session: id, Index: -1}
+	// The checkpoint first: what is listed then is there for it.
+	head, err := os.ReadFile(filepath.Join(a.dir, "log", "checkpoint"))
+	if err != nil {
+		return nil, "", err
+	}
+	public, err := os.ReadFile(filepath.Join(a.dir, "log", "key.pub"))
+	if err != nil {
+		return nil, "", err
+	}
+	b.Public = strings.TrimSpace(string(public))
+	signed, err := openCheckpoint(head, b.Public)
+	if err != nil {
+		return nil, "", err
+	}
+	lines, err := readLeaves(filepath.Join(a.dir, "log", "leaves"))
+	if err != nil {
+		return nil, "", err
+	}
+	if int64(len(lines)) < signed.N {
+		return nil, "", errShortened
+	}
+	mem := &memoryTree{}
+	for i := range signed.N {
+		if err := mem.add([]byte(lines[i])); err != nil {
+			return nil, "", err
+		}
+		if strings.HasPrefix(lines[i], id+" ") {
+			b.Index, b.Leaf = i, lines[i]
+		}
+	}
+	if b.Index < 0 {
+		return nil, "", fmt.Errorf("session %s: %w", id, ErrUnsealed)
+	}
+	proof, err := tlog.ProveRecord(signed.N, b.Index, mem)
+	if err != nil {
+		return nil, "", err
+	}
+	b.Proof, b.Checkpoint = proof, string(head)
+	return b, path, nil
 }
 
 // ReadBundle reads a bundle. Nothing of it is verified.
@@ -147,11 +156,28 @@ func (b *Bundle) Verify(public string) (events uint64, err error) {
 		return 0, err
 	}
 	if b.Key != nil {
-		if _, err := opens(bytes.NewReader(b.Record), b.Key); err != nil {
+		if err := opens(bytes.NewReader(b.Record), b.Key); err != nil {
 			return 0, err
 		}
 	}
 	return l.Events, nil
+}
+
+// Approvals checks that what ran in the session by approvals is what was approved, with the log's public key and those of others that
+// have signed approvals. Verify the bundle first. Problems name what is not, a sentence each. That nothing ran by the same approval in
+// another session is for the whole log to prove.
+func (b *Bundle) Approvals(public string, signers ...string) (a Approvals, problems []string, err error) {
+	v := newApprovalVerifier(public, signers, func(text string) { problems = append(problems, text) })
+	v.blind = true
+	s := v.session(b.Session)
+	for raw, err := range b.Raw() {
+		if err != nil {
+			return v.Approvals, problems, err
+		}
+		s.event(raw)
+	}
+	v.finish()
+	return v.Approvals, problems, nil
 }
 
 // Events reads the bundle's events. Verify it first.

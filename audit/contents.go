@@ -11,20 +11,27 @@ import (
 	"time"
 )
 
-// contents checks that what sealed sessions hold can be read, or was erased on record.
+// contents checks that what sealed sessions hold can be read, or was erased on record, and that what ran by approvals is what was
+// approved.
 type contents struct {
 	report  *Report
 	archive *Archive // nil when the keys are sealed by one that is kept elsewhere
 	damaged damageList
 	gone    []goneKey
 	own     []string // the gateway's own records
+
+	approvals *approvalVerifier
 }
 
 // goneKey is a session without a key.
 type goneKey struct{ path, id string }
 
-func (r *Report) newContents(dir string, k Keys, damaged damageList) (*contents, error) {
-	c := &contents{report: r, damaged: damaged}
+func (r *Report) newContents(dir string, v *Verification, damaged damageList) (*contents, error) {
+	k := v.Keys
+	c := &contents{
+		report: r, damaged: damaged,
+		approvals: newApprovalVerifier(v.Public, v.Signers, func(text string) { r.problem("%s", text) }),
+	}
 	if k.Current == nil {
 		elsewhere, err := keysLost(dir)
 		var lost *HistoryError
@@ -68,40 +75,54 @@ func (c *contents) check(path, id string) {
 }
 
 func (c *contents) problem(id string, err error) {
+	c.approvals.blind = true // it may be one of the gateway's own records
 	c.report.sessionProblem(c.damaged.of(keysSuffix, id), "session %s: %v", id, err)
 }
 
+// opens holds that a key opens a record, and reads of it what may say something of approvals.
 func (c *contents) opens(path, id string, key []byte) error {
 	f, err := c.archive.cabinet.open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	first, err := opens(f, key)
-	if isOwn(first) {
+	r, err := openFile(f, id, key, nil)
+	if err != nil {
+		return err
+	}
+	s := c.approvals.session(id)
+	err = s.read(r)
+	if s.own {
 		c.own = append(c.own, id)
 	}
 	return err
 }
 
-// opens holds that a key opens the first frame of a record, and returns the type of its first
-// event.
-func opens(f io.Reader, key []byte) (first string, err error) {
+// opens holds that a key opens the first frame of a record.
+func opens(f io.Reader, key []byte) error {
 	r, err := newReader(f)
 	if err != nil {
-		return "", err
+		return err
 	}
 	if err := r.unlock(key); err != nil {
-		return "", err
+		return err
 	}
+	return r.frame(func([]byte) {})
+}
+
+// frame calls each with the events of the next frame.
+func (r *reader) frame(each func(raw []byte)) error {
 	sealed, err := r.next()
 	if err != nil {
-		return "", err
+		return err
 	}
-	if _, err := r.open(sealed, func(b []byte) bool { first = typeOf(b); return false }); err != nil {
-		return "", fmt.Errorf("its key is another's: %w", err)
+	if _, err := r.open(sealed, func(b []byte) bool { each(b); return true }); err != nil {
+		if r.first == 1 {
+			return fmt.Errorf("its key is another's: %w", err)
+		}
+		return err
 	}
-	return first, nil
+	return nil
 }
 
 // compare compares the sessions that have a key, and those that have none, with what the gateway's
@@ -114,6 +135,14 @@ func (c *contents) compare(sealed map[string]bool) error {
 	for _, id := range append(c.own, c.report.Unproven...) {
 		c.archive.erasuresIn(erased, id)
 	}
+	for _, id := range c.report.Unproven {
+		s := c.approvals.session(id)
+		if err := c.archive.readBy(c.archive.presentKey, id, func(raw []byte) bool { s.event(raw); return s.own }); err != nil {
+			c.approvals.blind = true // it may be the gateway's own
+		}
+	}
+	c.approvals.finish()
+	c.report.Approvals = c.approvals.Approvals
 	for _, s := range c.gone {
 		if erased[s.id] != nil {
 			c.report.Erased++

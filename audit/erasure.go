@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/sallyport/sallyport/audit/internal/segment"
 )
@@ -79,6 +80,13 @@ func (a *Archive) erasuresIn(erased map[string]*Event, id string) {
 		}
 		return own
 	})
+}
+
+// Own lists the gateway's own records, the oldest first.
+func (a *Archive) Own() ([]string, error) {
+	list, err := a.own()
+	slices.Sort(list) // identifiers begin with the time
+	return list, err
 }
 
 // own lists the gateway's own records: those that the index says are, and of those that it

@@ -56,6 +56,7 @@ const (
 	AdminList       = "admin.list"       // looked at the open sessions, or at one
 	AdminKill       = "admin.kill"       // ended a session
 	AdminWatch      = "admin.watch"      // watched a session
+	AdminRead       = "admin.read"       // looked at what is on record: of a session, or what fits what reason says
 	AdminErase      = "admin.erase"      // destroyed a session's key, and with it its content
 	AdminHold       = "admin.hold"       // kept a session from being erased
 	AdminRelease    = "admin.release"    // let it be erased again
@@ -76,6 +77,8 @@ const (
 	AdminFactor     = "admin.factor"     // changed how somebody proves herself, or proved herself again, as action says
 	AdminUsers      = "admin.users"      // looked at who there is
 	AdminUser       = "admin.user"       // changed what somebody may do, as action says
+
+	AdminOffline = "admin.offline-grant" // made an offline grant, or began to use one, as action says
 
 	AdminConfiguration = "admin.configuration" // looked at the objects of the configuration, or their revisions
 	AdminConfigure     = "admin.configure"     // changed objects of the store, as action says, or decided about a change
@@ -104,6 +107,7 @@ type Event struct {
 	Database string            `json:"database,omitempty"`
 	Protocol string            `json:"protocol,omitempty"`
 	Remote   string            `json:"remote,omitempty"`
+	Via      string            `json:"via,omitempty"` // how the client came, such as "console"; empty is by a listener
 	Deadline string            `json:"deadline,omitempty"`
 	Config   string            `json:"config,omitempty"` // the digest of the configuration; in gateway.config too
 	Policy   string            `json:"policy,omitempty"` // the version of its rules
@@ -140,6 +144,12 @@ type Event struct {
 	Hash      string `json:"hash,omitempty"` // of what was decided about
 	DecidedBy string `json:"decided_by,omitempty"`
 	Channel   string `json:"channel,omitempty"`
+	Mark      string `json:"mark,omitempty"`   // of the transition, which the request keeps when it was made
+	Signed    string `json:"signed,omitempty"` // the grant, in review.approved
+	// By what an operation runs, in operation.start.
+	Approved []Approved `json:"approved,omitempty"`
+	// Approvals are how many operations ran by approvals, in session.end.
+	Approvals uint64 `json:"approvals,omitempty"`
 
 	// Its answer and outcome.
 	Verdict  string `json:"verdict,omitempty"`
@@ -183,6 +193,17 @@ type Event struct {
 	Count uint64 `json:"count,omitempty"`
 
 	Lost uint64 `json:"lost,omitempty"` // events that could not be written, in record.degraded
+}
+
+// Approved is an approval by which an operation runs, and what it runs as. Without a Grant nobody knows of such an approval.
+type Approved struct {
+	Request string `json:"request"`
+	Grant   string `json:"grant,omitempty"` // signed
+	At      string `json:"at,omitempty"`    // when it was used, by the clock of its times
+	// Digests of what runs, as proxy.Digests makes them. The salt is not there where the event withholds something of it.
+	Text      string `json:"text,omitempty"`
+	Arguments string `json:"arguments,omitempty"`
+	Salt      string `json:"salt,omitempty"`
 }
 
 // Content is what a recording.output or recording.input holds.

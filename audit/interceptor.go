@@ -50,6 +50,7 @@ func (l *Log) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, error
 	l.recorders.Store(s.ID, r)
 	hooks := proxy.Hooks{Start: r.start, Noted: r.note, Done: r.done, Close: r.close}
 	if r.recording.wantsFlow() {
+		hooks.Show = proxy.HidesNothing
 		hooks.Flow = func(_ context.Context, op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
 			return r.flow(op, shape)
 		}
@@ -63,6 +64,7 @@ type recorder struct {
 	stream    *stream
 	strict    bool
 	recording Recording
+	approvals atomic.Uint64 // operations that ran by approvals
 
 	noted  atomic.Bool // something was ever put below
 	mu     sync.Mutex
@@ -138,7 +140,11 @@ func (r *recorder) takeMasked(op uint64) map[string]uint64 {
 // start records an operation before it goes to the resource.
 func (r *recorder) start(ctx context.Context, op proxy.Op) error {
 	redacted := r.session.Redacted(ctx, op)
-	err := r.stream.event(op.Info().At, OperationStart, synced, func(b []byte) []byte { return operation(b, op, redacted) })
+	if len(op.Info().Grants()) > 0 && op.Info().Kind != proxy.KindConnect {
+		r.approvals.Add(1)
+	}
+	approved := r.stream.log.approved(op, redacted)
+	err := r.stream.event(op.Info().At, OperationStart, synced, func(b []byte) []byte { return approved.append(operation(b, op, redacted)) })
 	if err == nil || !r.strict {
 		return nil
 	}
@@ -176,6 +182,7 @@ func (r *recorder) done(ctx context.Context, op proxy.Op, out *proxy.Outcome) {
 
 func (r *recorder) close(cause error) {
 	err := r.stream.end(time.Now(), SessionEnd, func(b []byte) []byte {
+		b = num(b, "approvals", r.approvals.Load())
 		if cause != nil {
 			b = str(b, "error", cause.Error())
 		}
@@ -195,6 +202,7 @@ func session(b []byte, s *proxy.Session) []byte {
 	if s.Remote != nil {
 		b = str(b, "remote", s.Remote.String())
 	}
+	b = str(b, "via", s.Via)
 	if !s.Deadline.IsZero() {
 		b = str(b, "deadline", s.Deadline.UTC().Format(time.RFC3339))
 	}

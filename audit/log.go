@@ -64,6 +64,9 @@ type Config struct {
 	// Recordings says what is recorded of the data of a session, which is about to begin. Its
 	// record says so, too. Nil is DefaultRecording.
 	Recordings func(s *proxy.Session) Recording
+	// Approvals returns the approval that a request is by which something is about to run, so that its record has the signed grant. Nil
+	// says that there is none, which the record has, too; one that is not signed is left out. When Approvals is nil, all are.
+	Approvals func(request string) *proxy.Approval
 	// Uncompressed leaves the records of sessions that ended as they were written,
 	// an event a frame: larger, and a change is located to its event rather than to
 	// its batch.
@@ -92,6 +95,7 @@ type Log struct {
 	given      Keys
 	stall      time.Duration
 	recordings func(s *proxy.Session) Recording
+	approvals  func(request string) *proxy.Approval
 	logger     *slog.Logger
 
 	uncompressed bool
@@ -141,7 +145,8 @@ type Log struct {
 	stopIndexer context.CancelFunc
 
 	own     *ownRecord
-	adopted error // what was wrong with the history; nil when nothing was
+	before  string // the last of the gateway's own records of the run before; empty when there was none
+	adopted error  // what was wrong with the history; nil when nothing was
 
 	closing  sync.Once
 	closeErr error
@@ -189,7 +194,7 @@ func open(dir string, c Config, s storage) (*Log, error) {
 	if l.interval == 0 {
 		l.interval = 5 * time.Millisecond
 	}
-	l.stall, l.recordings, l.given = c.Stall, c.Recordings, c.Keys
+	l.stall, l.recordings, l.approvals, l.given = c.Stall, c.Recordings, c.Approvals, c.Keys
 	if l.stall == 0 {
 		l.stall = defaultStall
 	}
@@ -250,6 +255,7 @@ func (l *Log) open(adopt *Action) (err error) {
 	if err = errors.Join(l.removeHalfMade(), l.recover()); err != nil {
 		return err
 	}
+	l.before = last
 	l.finishErasures(last)
 	if err := l.beginOwn(); err != nil {
 		return err

@@ -25,6 +25,7 @@ func (l *Log) Record(_ context.Context, n *proxy.Note) error {
 			b = str(b, "session", r.Session)
 			b = num(b, "op", r.Operation)
 			b = str(b, "request", r.ID)
+			b = str(b, "mark", r.Mark)
 			b = str(b, "hash", r.Hash)
 			b = str(b, "rule", rule)
 			b = str(b, "decided_by", r.DecidedBy)
@@ -34,7 +35,7 @@ func (l *Log) Record(_ context.Context, n *proxy.Note) error {
 			if !r.Until.IsZero() {
 				b = str(b, "deadline", r.Until.UTC().Format(time.RFC3339))
 			}
-			return str(b, "reason", r.Reason)
+			return str(str(b, "reason", r.Reason), "signed", r.Signed)
 		})
 	case n.Kind == proxy.NoteDetokenised:
 		a := Action{Type: AdminDetokenise, By: n.Identity, Action: n.Type}

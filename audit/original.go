@@ -35,7 +35,7 @@ func (o *originals) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks,
 	if r.Original == nil {
 		return proxy.Hooks{}, nil
 	}
-	return proxy.Hooks{Flow: func(_ context.Context, op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
+	return proxy.Hooks{Show: proxy.HidesNothing, Flow: func(_ context.Context, op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
 		v, ok := o.log.recorders.Load(s.ID)
 		if !ok {
 			return proxy.Filter{}, nil // best effort: this session has no record

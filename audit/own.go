@@ -78,7 +78,7 @@ func (o *ownRecord) event(at time.Time, typ string, until durable, fill func(b [
 		}
 	}
 	err := o.stream.event(at, typ, until, fill)
-	if err == nil && until == synced {
+	if err == nil && until >= synced {
 		o.tail.Lock()
 		o.urgent = true
 		o.tail.Unlock()

@@ -104,6 +104,7 @@ const (
 	soon    durable = iota // in memory, and written with what follows or within milliseconds
 	written                // the operating system has it
 	synced                 // so has the disk, where the log's durability says so
+	settled                // so has the disk
 )
 
 // event appends an event whose fields are written by fill, which gets the
@@ -137,7 +138,7 @@ func (s *stream) event(at time.Time, typ string, until durable, fill func(b []by
 			return err
 		}
 	}
-	if until == synced && s.log.durability == Each {
+	if until == settled || until == synced && s.log.durability == Each {
 		if err := s.sync(); err != nil {
 			return err
 		}

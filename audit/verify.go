@@ -39,6 +39,8 @@ type Report struct {
 	// Unopened are how many were not opened, because what seals their keys is kept elsewhere
 	// and was not given. They can have been erased, too.
 	Unopened int
+	// Approvals are what was found of what ran by approvals, in the sessions that were opened.
+	Approvals Approvals
 }
 
 func (r *Report) problem(format string, args ...any) {
@@ -74,6 +76,8 @@ type Verification struct {
 	Public string
 	// Keys seal the sessions' keys, where these are not in the log's directory.
 	Keys Keys
+	// Signers are the public keys of the logs of other gateways on the same store, which sign approvals, too.
+	Signers []string
 	// Trusted are checkpoints that were kept elsewhere: the log must continue each that is
 	// not nil, which proves that it was neither rolled back nor replaced.
 	Trusted [][]byte
@@ -88,7 +92,8 @@ func (v Verification) progress(done, all int64) {
 }
 
 // Log checks the log in dir. With the keys that seal the sessions' keys, which are in dir or
-// given, it checks that each sealed session opens or was erased on record. The error is for
+// given, it checks that each sealed session opens or was erased on record, and that what ran in them by
+// approvals is what was approved. The error is for
 // what cannot be read at all.
 func (v Verification) Log(dir string) (*Report, error) {
 	r, public := &Report{}, v.Public
@@ -146,7 +151,7 @@ func (v Verification) Log(dir string) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := r.newContents(dir, v.Keys, damaged)
+	c, err := r.newContents(dir, &v, damaged)
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,9 @@ type AccessRequest struct {
 	Reason string    `json:"reason"`
 	// Extends is a request of the caller's by which she has access, for which she asks for more time: only seconds and reason are said.
 	Extends string `json:"extends,omitempty"`
+	// BreakGlass takes it at once, without an approval. Everybody is told, and it is reviewed afterwards. The caller must have proven
+	// herself within GlassFresh, with a second factor.
+	BreakGlass bool `json:"break_glass,omitempty"`
 }
 
 // maxAccess is the longest time that is read, in seconds; what may be asked for is less.
@@ -64,21 +67,30 @@ func (h *Handler) askAccess(c *call) error {
 	}
 	all, err := access.Terms(c.who, req.Resource, req.Account)
 	if errors.Is(err, proxy.ErrNotFound) || err == nil && len(all) == 0 {
-		return NotFound("you can ask for access to no resource of this name")
+		return errNoTerms
 	}
 	if err != nil {
 		return err
 	}
 	terms := slices.IndexFunc(all, func(t review.Terms) bool {
-		return (req.Rule == "" || t.Rule == req.Rule) && !slices.ContainsFunc(req.Actions, func(a string) bool { return !slices.Contains(t.Actions, a) })
+		return (req.Rule == "" || t.Rule == req.Rule) && (t.BreakGlass > 0 || !req.BreakGlass) && !slices.ContainsFunc(req.Actions, func(a string) bool { return !slices.Contains(t.Actions, a) })
 	})
+	if terms < 0 && req.BreakGlass {
+		return &Error{http.StatusForbidden, CodeForbidden, fmt.Sprintf("no rule lets you take that without an approval at %s; ask for it", req.Resource)}
+	}
 	if terms < 0 {
 		return badRequest("no rule lets you ask for that at %s: %s", req.Resource, offered(all))
 	}
-	r, err := h.Requests.Ask(c.Context(), c.who, review.Ask{
+	ask := review.Ask{
 		Resource: req.Resource, Account: req.Account, Terms: all[terms], Actions: req.Actions, For: time.Duration(req.Seconds) * time.Second,
 		From: req.From, Reason: req.Reason, Remote: c.RemoteAddr,
-	})
+	}
+	var r *review.Request
+	if req.BreakGlass {
+		r, err = h.breakGlass(c, ask)
+	} else {
+		r, err = h.Requests.Ask(c.Context(), c.who, ask)
+	}
 	if err != nil {
 		return h.requestError(err)
 	}
@@ -97,6 +109,49 @@ func offered(all []review.Terms) string {
 	}
 	return text
 }
+
+// Terms are those on which somebody may ask for access.
+type Terms struct {
+	Rule    string         `json:"rule"`
+	Actions []string       `json:"actions"`
+	Seconds int64          `json:"seconds"`          // unless something else is asked for
+	Max     int64          `json:"max"`              // seconds
+	Decide  int64          `json:"decide"`           // how long a request may wait for a decision, in seconds
+	Reason  string         `json:"reason,omitempty"` // a pattern that the reason must have
+	Message string         `json:"message,omitempty"`
+	Stages  []review.Stage `json:"stages"` // who decides, one after the other
+}
+
+// TermsList is the answer to GET /v1/resources/{name}/terms.
+type TermsList struct {
+	Terms []Terms `json:"terms"` // in the order of the rules
+}
+
+// showTerms says on what terms the caller may ask for access. What she may not ask for is like what is not there.
+func (h *Handler) showTerms(c *call) error {
+	access := c.portal.Access
+	if access == nil || h.Requests == nil {
+		return errNoAccess
+	}
+	all, err := access.Terms(c.who, c.PathValue("name"), c.URL.Query().Get("account"))
+	if errors.Is(err, proxy.ErrNotFound) || err == nil && len(all) == 0 {
+		return errNoTerms
+	}
+	if err != nil {
+		return err
+	}
+	out := TermsList{}
+	for _, t := range all {
+		out.Terms = append(out.Terms, Terms{
+			Rule: t.Rule, Actions: t.Actions, Seconds: int64(t.For / time.Second), Max: int64(t.Max / time.Second), Decide: int64(t.Decide / time.Second),
+			Reason: t.Reason, Message: t.Message, Stages: t.Stages,
+		})
+	}
+	h.answer(c.w, http.StatusOK, out)
+	return nil
+}
+
+var errNoTerms = NotFound("you can ask for access to no resource of this name")
 
 // actions are the words that mean something, for who grants a part of what was asked for.
 func (p *Portal) actions() []string {

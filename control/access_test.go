@@ -149,6 +149,24 @@ func TestAccessRequests(t *testing.T) {
 	r = answer[review.Request](t, s, bob, "POST", "/v1/requests", ask)
 	require.Equal(t, review.Cancelled, answer[review.Request](t, s, bob, "POST", "/v1/requests/"+r.ID+"/cancel", control.ReasonRequest{}).State)
 
+	// Those on call see what they may approve. While it is not known who is, they are told that, and nothing is listed.
+	onCall := review.Roster{People: []string{"eve"}}
+	var unknown error
+	desk.OnCall = func(context.Context, string) (review.Roster, error) { return onCall, unknown }
+	terms.Stages = []review.Stage{{Approvers: []string{"oncall:shop"}, Need: 1}}
+	r = answer[review.Request](t, s, bob, "POST", "/v1/requests", ask)
+	require.Equal(t, []string{"eve"}, r.Called)
+	require.Len(t, answer[control.Requests](t, s, eve, "GET", "/v1/requests", nil).Requests, 1)
+	require.Equal(t, http.StatusNotFound, first(s.do(t, olga, "POST", "/v1/requests/"+r.ID+"/approve", control.Decision{Hash: r.Hash})))
+	unknown = errDown
+	require.Empty(t, answer[control.Requests](t, s, eve, "GET", "/v1/requests", nil).Requests)
+	status, text = s.do(t, eve, "POST", "/v1/requests/"+r.ID+"/approve", control.Decision{Hash: r.Hash})
+	require.Equal(t, http.StatusServiceUnavailable, status, text)
+	require.Contains(t, text, review.ErrOnCall.Error())
+	require.NotContains(t, text, "db.internal")
+	unknown = nil
+	require.Equal(t, review.Approved, answer[review.Request](t, s, eve, "POST", "/v1/requests/"+r.ID+"/approve", control.Decision{Hash: r.Hash}).State)
+
 	// What the store says of itself is not for callers.
 	desk.Store = down{desk.Store}
 	for _, path := range []string{"", "/" + r.ID + "/approve", "/" + r.ID + "/cancel"} {

@@ -34,7 +34,7 @@ const (
 
 // Permissions are all there are, in the order of documents.
 func Permissions() []Permission {
-	return []Permission{List, Kill, Watch, Review, Erase, Hold, Detokenise, Users, Configure}
+	return []Permission{List, Kill, Watch, Review, Erase, Hold, Detokenise, Users, Configure, Audit}
 }
 
 // Handler serves the API. On the local socket its callers are users of the machine; by TLS
@@ -54,11 +54,15 @@ type Handler struct {
 	Permit func(who *proxy.Identity, p Permission) bool
 	// Requests are operations that are held, and access that is asked for; nil when nothing can be.
 	Requests *review.Desk
+	// Offline makes and uses grants that count while the store does not answer. Nil: there are none.
+	Offline Offline
 	// Deciders proves by a password who decides. Nil: nobody decides here.
 	Deciders proxy.Authenticator
 	// Portal returns what people and programs of other machines come in by, in the current
 	// revision. Nil: there are only operators.
 	Portal func() *Portal
+	// Archive opens what is recorded, for those who look it up. Nil: nobody does that here.
+	Archive func() (*audit.Archive, error)
 	// Log is told of failures; nil is slog.Default.
 	Log *slog.Logger
 
@@ -67,6 +71,12 @@ type Handler struct {
 	mux      *http.ServeMux
 	limits   *limits
 	watchers atomic.Int32
+	sockets  sockets
+	searches atomic.Int32
+
+	following    sync.Mutex
+	followers    map[string]int // those who follow the lists, by subject
+	followersAll int
 }
 
 // maxBody bounds a request's body, in bytes.
@@ -83,6 +93,9 @@ type call struct {
 	// again returns why the caller may not go on: her login may have ended since the request
 	// began. It is nil where nobody needs to be known.
 	again func() error
+	// still is again, for a request that goes on for long: it does not count as a use of the caller's session. It may be
+	// asked by another goroutine than that of the request.
+	still func() error
 }
 
 // ServeHTTP answers one request.

@@ -21,12 +21,15 @@ type Password struct {
 	Password string `json:"password"`
 	// Code is one of the user's second factor, where she has set one up.
 	Code string `json:"code,omitempty"`
+	// Cookie has a browser keep the session as its cookie, which no script reads; the answer has no token then. It is for
+	// pages of the gateway's own.
+	Cookie bool `json:"cookie,omitempty"`
 }
 
 // Login is the answer to POST /v1/login: a session, whose secret is the bearer of what
 // follows.
 type Login struct {
-	Token   string    `json:"token"`
+	Token   string    `json:"token,omitempty"` // missing: the browser has it as its cookie
 	Subject string    `json:"subject"`
 	Name    string    `json:"name,omitempty"`
 	Expires time.Time `json:"expires"`
@@ -41,6 +44,11 @@ func (h *Handler) login(c *call) error {
 	var req Password
 	if err := c.body(&req); err != nil {
 		return err
+	}
+	if req.Cookie {
+		if err := c.cookieable(); err != nil {
+			return err
+		}
 	}
 	id, err := h.tryPassword(c, req.User, req.Password, req.Code)
 	if err != nil {
@@ -58,8 +66,36 @@ func (h *Handler) login(c *call) error {
 			return errors.Join(loginError(err), ended)
 		}
 	}
-	h.answer(c.w, http.StatusOK, Login{Token: secret.Reveal(), Subject: id.Subject, Name: id.Name, Expires: expires})
+	out := Login{Token: secret.Reveal(), Subject: id.Subject, Name: id.Name, Expires: expires}
+	if req.Cookie {
+		out.Token = ""
+		http.SetCookie(c.w, sessionCookie(secret.Reveal(), int(time.Until(expires).Seconds())))
+	}
+	h.answer(c.w, http.StatusOK, out)
 	return nil
+}
+
+// cookieable returns why a login does not become a cookie: it is one of a page of another site, which would have her go on as
+// somebody else, or the gateway has no pages.
+func (c *call) cookieable() error {
+	switch {
+	case !c.portal.Browsers:
+		return badRequest("cookie: the gateway has no pages to log in at; leave it out for a token")
+	case c.TLS == nil:
+		return badRequest("cookie: browsers keep it by TLS only")
+	case fromHere(c.Request) != nil:
+		return &Error{http.StatusForbidden, CodeForbidden, "the request does not come from a page of this gateway"}
+	}
+	return nil
+}
+
+// sessionCookie is what a browser is given; one without a value is taken away. It is sent along when somebody follows a link
+// from elsewhere to the gateway, and then by the page's own requests only: see fromHere.
+func sessionCookie(value string, seconds int) *http.Cookie {
+	if value == "" {
+		seconds = -1
+	}
+	return &http.Cookie{Name: SessionCookie, Value: value, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: seconds}
 }
 
 // wrongLogin is said of everything that is wrong with a login.
@@ -201,7 +237,7 @@ func (h *Handler) logout(c *call) error {
 	}
 	secret, bearer := c.secret()
 	if !bearer {
-		http.SetCookie(c.w, &http.Cookie{Name: SessionCookie, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: -1})
+		http.SetCookie(c.w, sessionCookie("", 0))
 	}
 	id, err := p.Sessions.End(c.Context(), secret)
 	if err != nil {
@@ -219,5 +255,24 @@ func (h *Handler) logout(c *call) error {
 		}
 	}
 	h.answer(c.w, http.StatusOK, Done{})
+	return nil
+}
+
+// logoutAll ends all logins of the caller, wherever they are, and what these were given. Her access tokens go on.
+func (h *Handler) logoutAll(c *call) error {
+	if c.portal.Sessions == nil {
+		return badRequest("only a login can be ended: an access token is revoked")
+	}
+	if err := h.record(audit.Action{Type: audit.AdminLogout, By: c.who, Reason: "everywhere", Remote: c.RemoteAddr}); err != nil {
+		return err
+	}
+	if _, bearer := c.secret(); !bearer {
+		http.SetCookie(c.w, sessionCookie("", 0))
+	}
+	out, err := h.endLogins(context.WithoutCancel(c.Context()), c.who.Subject, "you have logged out everywhere")
+	if err != nil {
+		return err
+	}
+	h.answer(c.w, http.StatusOK, out)
 	return nil
 }

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"encoding/json"
 	"net/http"
 	"reflect"
 	"regexp"
@@ -84,6 +85,8 @@ func (s schemas) of(t reflect.Type) map[string]any {
 	switch {
 	case t == reflect.TypeFor[time.Time]():
 		return map[string]any{"type": "string", "format": "date-time"}
+	case t == reflect.TypeFor[json.RawMessage]():
+		return map[string]any{"type": "object"}
 	case t == reflect.TypeFor[proxy.Secret]():
 		return map[string]any{"type": "string", "format": "password"}
 	}

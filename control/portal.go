@@ -25,6 +25,8 @@ type Portal struct {
 	Version, MinClient string
 	// Providers are where people log in, in the order in which they are offered.
 	Providers []LoginProvider
+	// Browsers says that there are pages of the gateway's own, by which local users log in, too: see Password.
+	Browsers bool
 	// Auth logs people in at the providers: an oidc.Handler, whose Sessions are Recorded.
 	// It is served below /auth/.
 	Auth http.Handler
@@ -62,6 +64,8 @@ type Portal struct {
 	Access *Access
 	// Configuration changes objects of the configuration.
 	Configuration *Configuration
+	// Clients are what people work with in a browser. Nil: nothing.
+	Clients Clients
 	// Outbox tells people of requests.
 	Outbox *review.Outbox
 }
@@ -128,6 +132,15 @@ type Answer struct {
 	Rule      string   `json:"rule,omitempty"`
 	Rewritten string   `json:"rewritten,omitempty"` // what would run instead
 	Notes     []string `json:"notes,omitempty"`     // such as which columns are masked
+	// Columns are those of the notes that are masked.
+	Columns []MaskedColumn `json:"columns,omitempty"`
+}
+
+// MaskedColumn is a column of a statement's result that is masked.
+type MaskedColumn struct {
+	Name  string `json:"name"`
+	Class string `json:"class,omitempty"` // of its values, as they are taken to be
+	Why   string `json:"why"`
 }
 
 // portal is that of the current revision; never nil.

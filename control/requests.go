@@ -50,7 +50,7 @@ func (h *Handler) listRequests(c *call) error {
 	}
 	all := h.Requests.List()
 	if c.URL.Query().Get("past") == "true" {
-		past, err := h.Requests.History(c.Context(), maxPast, c.seesRequest)
+		past, err := h.Requests.History(c.Context(), maxPast, func(r *review.Request) bool { return h.lists(c, r) })
 		if err != nil {
 			return err
 		}
@@ -58,7 +58,7 @@ func (h *Handler) listRequests(c *call) error {
 	}
 	list := Requests{Requests: []review.Request{}}
 	for i := range all {
-		if c.seesRequest(&all[i]) {
+		if h.lists(c, &all[i]) {
 			list.Requests = append(list.Requests, all[i])
 		}
 	}
@@ -90,16 +90,28 @@ func (h *Handler) findRequest(c *call) (*review.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !c.seesRequest(r) {
+	switch sees, err := h.sees(c, r); {
+	case err != nil:
+		return nil, err
+	case !sees:
 		return nil, review.ErrUnknown
 	}
 	return r, nil
 }
 
-// seesRequest reports whether the caller may know of a request: her own, and those of which she is an approver,
-// besides what the permission shows.
-func (c *call) seesRequest(r *review.Request) bool {
-	return c.permitted || c.owns(r.Requester, r.For) || c.means != byPeer && r.ApproverOf(c.who)
+// sees reports whether the caller may know of a request: her own, and those of which she is an approver, besides what the permission
+// shows. The error says that she may be an approver.
+func (h *Handler) sees(c *call, r *review.Request) (bool, error) {
+	if c.permitted || c.owns(r.Requester, r.For) || c.means == byPeer {
+		return c.permitted || c.owns(r.Requester, r.For), nil
+	}
+	return h.Requests.ApproverOf(c.Context(), r, c.who)
+}
+
+// lists reports whether a request is listed for the caller. One of which she may be an approver is not: the log says why that is not known.
+func (h *Handler) lists(c *call, r *review.Request) bool {
+	sees, err := h.sees(c, r)
+	return sees && err == nil
 }
 
 func (h *Handler) approveRequest(c *call) error {
@@ -141,10 +153,18 @@ func (h *Handler) decider(c *call, d *decisionBody) (by *proxy.Identity, channel
 
 var errNotInPerson = errors.New("decisions are made by people who have logged in, and not by programs")
 
-// decide has the user decide whose password was given, or who has logged in.
-func (h *Handler) decide(c *call, as func(*review.Request, review.Vote, *decisionBody) (*review.Request, error)) error {
+// decides reports why nobody decides here.
+func (h *Handler) decides(c *call) error {
 	if h.Requests == nil || h.Deciders == nil && c.means == byPeer {
 		return errNoRequests
+	}
+	return nil
+}
+
+// decide has the user decide whose password was given, or who has logged in.
+func (h *Handler) decide(c *call, as func(*review.Request, review.Vote, *decisionBody) (*review.Request, error)) error {
+	if err := h.decides(c); err != nil {
+		return err
 	}
 	var d decisionBody
 	if err := c.body(&d); err != nil {
@@ -153,14 +173,19 @@ func (h *Handler) decide(c *call, as func(*review.Request, review.Vote, *decisio
 	if err := c.checkTerms(d.Actions, d.Seconds); err != nil {
 		return err
 	}
+	return h.decideAs(c, &d, func(r *review.Request, v review.Vote) (*review.Request, error) { return as(r, v, &d) })
+}
+
+// decideAs finds out who decides about what, and answers with what becomes of it.
+func (h *Handler) decideAs(c *call, d *decisionBody, as func(*review.Request, review.Vote) (*review.Request, error)) error {
 	session := ""
 	r, err := h.findRequest(c)
 	if err == nil {
 		session = r.Session
 		var vote review.Vote
-		if vote.By, vote.Channel, err = h.decider(c, &d); err == nil {
+		if vote.By, vote.Channel, err = h.decider(c, d); err == nil {
 			vote.Hash, vote.Reason, vote.Proven = d.Hash, d.Reason, true
-			r, err = as(r, vote, &d)
+			r, err = as(r, vote)
 		}
 	}
 	if err != nil {
@@ -247,6 +272,9 @@ func (h *Handler) proven(c *call, d *decisionBody) (*proxy.Identity, error) {
 func (h *Handler) requestError(err error) error {
 	var decided *review.DecidedError
 	var told *Error
+	if e := glassError(err); e != nil {
+		return e
+	}
 	switch {
 	case errors.As(err, &told):
 		return told
@@ -262,6 +290,8 @@ func (h *Handler) requestError(err error) error {
 		return &Error{http.StatusConflict, CodeConflict, err.Error()}
 	case errors.Is(err, review.ErrReason), errors.Is(err, review.ErrAsk):
 		return badRequest("%v", err)
+	case errors.Is(err, review.ErrOnCall):
+		return &Error{http.StatusServiceUnavailable, CodeUnavailable, err.Error()}
 	}
 	h.log().Error("control: what becomes of a request could not be recorded or kept", "err", err)
 	return &Error{

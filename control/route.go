@@ -56,21 +56,37 @@ func routes() []route {
 		{"POST", "/v1/me/totp/confirm", "Have it count, by a code of it. Recovery codes are shown once, and the caller's other logins end.", audit.AdminFactor, access{login: true, personal: true}, CodeRequest{}, Enrolled{}, false, (*Handler).confirmTOTP},
 		{"POST", "/v1/me/totp/remove", "Take the second factor away. It asks for the password and a code.", audit.AdminFactor, access{login: true, personal: true}, Again{}, Done{}, false, (*Handler).removeTOTP},
 		{"POST", "/v1/me/recovery-codes", "Have other recovery codes in place of those before. It asks for the password and a code.", audit.AdminFactor, access{login: true, personal: true}, Again{}, RecoveryCodes{}, false, (*Handler).renewRecovery},
+		{"POST", "/v1/me/logout", "End all logins of the caller, this one too, and what they were given. Her access tokens go on.", audit.AdminLogout, access{login: true, personal: true}, nil, LoggedOut{}, false, (*Handler).logoutAll},
 		{"POST", "/v1/me/prove", "Prove oneself again, by a code, or by the password where no second factor is set up: the age of the login begins anew.", audit.AdminFactor, access{login: true, personal: true}, Again{}, ProvenAgain{}, false, (*Handler).prove},
 
 		{"GET", "/v1/resources", "The resources that the caller may connect to.", "", access{}, nil, ResourceList{}, false, (*Handler).listResources},
 		{"GET", "/v1/resources/{name}", "One of them.", "", access{}, nil, Resource{}, false, (*Handler).showResource},
+		{"GET", "/v1/resources/{name}/terms", "On what terms the caller may ask for access to a resource.", "", access{}, nil, TermsList{}, false, (*Handler).showTerms},
 		{"POST", "/v1/can", "What the gateway would answer. Nothing is done.", "", access{}, Question{}, Answer{}, false, (*Handler).can},
+
+		{"GET", "/v1/resources/{name}/terminal", "A terminal there, over a WebSocket. The frames are in docs/console.md.", "", access{login: true}, nil, nil, true, (*Handler).serveTerminal},
+		{"GET", "/v1/resources/{name}/database", "A session at the database there, over a WebSocket. The frames are in docs/console.md.", "", access{login: true}, nil, nil, true, (*Handler).serveDatabase},
 
 		{"GET", "/v1/sessions", "The open sessions; without the permission, the caller's own.", audit.AdminList, access{permission: List, own: true}, nil, Sessions{}, false, (*Handler).listSessions},
 		{"GET", "/v1/sessions/{id}", "One of them.", audit.AdminList, access{permission: List, own: true}, nil, Session{}, false, (*Handler).showSession},
 		{"POST", "/v1/sessions/{id}/kill", "End a session; without the permission, one's own.", audit.AdminKill, access{permission: Kill, own: true}, KillRequest{}, Session{}, false, (*Handler).killSession},
 		{"GET", "/v1/sessions/{id}/watch", "Its record while it is written, an event per line.", audit.AdminWatch, access{permission: Watch}, nil, nil, true, (*Handler).watchSession},
+		{"GET", "/v1/recordings", "Sessions that are on record, the newest first: ?user= group= resource= account= database= protocol= since= until= kind= verdict= rule= effect= table= masked= text= limit=; without the permission, the caller's own. Texts need the permission watch.", audit.AdminRead, access{permission: List, own: true}, nil, Recordings{}, false, (*Handler).searchRecordings},
+		{"GET", "/v1/recordings/{id}", "One of them, with what was asked in it: ?skip=NUMBER; without the permission, one's own, and others' without what was asked for those who may list sessions.", audit.AdminRead, access{permission: Watch, own: true}, nil, Recording{}, false, (*Handler).showRecording},
+		{"GET", "/v1/recordings/{id}/shown", "What a terminal or a command of it has shown, with the times: a line per piece, the last with end; ?op=NUMBER.", audit.AdminRead, access{permission: Watch, own: true}, nil, nil, true, (*Handler).showRecorded},
+		{"GET", "/v1/recordings/{id}/find", "Where a text was shown: ?text=&op=NUMBER.", audit.AdminRead, access{permission: Watch, own: true}, nil, Hits{}, false, (*Handler).findRecorded},
+		{"GET", "/v1/recordings/{id}/text", "What was shown, as plain text: ?op=NUMBER.", audit.AdminRead, access{permission: Watch, own: true}, nil, nil, true, (*Handler).saveText},
+		{"GET", "/v1/recordings/{id}/cast", "The recording of a terminal as an asciicast of version 3: ?op=NUMBER.", audit.AdminRead, access{permission: Watch, own: true}, nil, nil, true, (*Handler).saveCast},
+		{"GET", "/v1/recordings/{id}/rows", "Recorded rows as CSV: ?op=NUMBER.", audit.AdminRead, access{permission: Watch, own: true}, nil, nil, true, (*Handler).saveRows},
+		{"GET", "/v1/recordings/{id}/proof", "Whether its record is proven to be whole and as it was sealed.", audit.AdminRead, access{permission: Watch, own: true}, nil, SessionProof{}, false, (*Handler).proveRecording},
+		{"GET", "/v1/events", "What the gateway has recorded of itself, the newest first: ?type= user= text= since= until= limit=.", audit.AdminRead, access{permission: Audit}, nil, Events{}, false, (*Handler).listEvents},
 		{"POST", "/v1/sessions/{id}/erase", "Destroy what is recorded of a session.", audit.AdminErase, access{permission: Erase}, ReasonRequest{}, Done{}, false, onRecord((*audit.Log).Erase)},
 		{"POST", "/v1/sessions/{id}/hold", "Keep a recorded session from being erased.", audit.AdminHold, access{permission: Hold}, ReasonRequest{}, Done{}, false, onRecord((*audit.Log).Hold)},
 		{"POST", "/v1/sessions/{id}/release", "End what hold began.", audit.AdminRelease, access{permission: Hold}, ReasonRequest{}, Done{}, false, onRecord((*audit.Log).Release)},
 
-		{"POST", "/v1/requests", "Ask for access to a resource, or by extends for more time.", audit.AdminAsk, access{}, AccessRequest{}, review.Request{}, false, (*Handler).askAccess},
+		{"GET", "/v1/live", "The open sessions and the requests that the caller sees, and what changes of them, as server-sent events: hello, sessions, requests, end.", audit.AdminList, access{login: true}, nil, nil, true, (*Handler).live},
+
+		{"POST", "/v1/requests", "Ask for access to a resource, by extends for more time, or in an emergency take it without an approval.", audit.AdminAsk, access{}, AccessRequest{}, review.Request{}, false, (*Handler).askAccess},
 		{"GET", "/v1/requests", "The operations that wait for a decision, and access that is asked for or granted (?past=true: or was); without the permission, the caller's own and those that she may decide about.", audit.AdminRequests, access{permission: Review, own: true}, nil, Requests{}, false, (*Handler).listRequests},
 		{"GET", "/v1/requests/{id}", "One of them, or one that was decided recently.", audit.AdminRequests, access{permission: Review, own: true}, nil, review.Request{}, false, (*Handler).showRequest},
 		{"POST", "/v1/requests/{id}/approve", "Let it run. At the local socket a user's password says who decides; elsewhere the caller does.", audit.AdminDecide, access{permission: Review, own: true}, decisionBody{}, review.Request{}, false, (*Handler).approveRequest},
@@ -82,6 +98,11 @@ func routes() []route {
 		{"POST", "/v1/requests/{id}/accept", "Make a request of one's own what an approver has proposed.", audit.AdminAsk, access{permission: Review, own: true}, AcceptRequest{}, review.Request{}, false, (*Handler).acceptRequest},
 		{"POST", "/v1/requests/{id}/cancel", "Withdraw a request for access of one's own; what was granted ends.", audit.AdminDecide, access{permission: Review, own: true}, ReasonRequest{}, review.Request{}, false, (*Handler).cancelRequest},
 		{"POST", "/v1/requests/{id}/revoke", "Take back access that was granted; the sessions end that are open by it.", audit.AdminDecide, access{permission: Review, own: true}, ReasonRequest{}, review.Request{}, false, (*Handler).revokeRequest},
+		{"POST", "/v1/requests/{id}/review", "Say of access without an approval, which has ended, that it was in order, or a violation, and why. Who decides is known as for approve.", audit.AdminDecide, access{permission: Review, own: true}, reviewBody{}, review.Request{}, false, (*Handler).reviewRequest},
+
+		{"POST", "/v1/offline-grants", "Make a grant by which somebody has access while the store and the identity provider do not answer. By itself it lets nobody in.", audit.AdminOffline, access{personal: true, permission: Configure}, OfflineGrantRequest{}, OfflineGrant{}, false, (*Handler).makeOffline},
+		{"POST", "/v1/offline-grants/begin", "Begin to use a grant, at the local socket: the answer is what people sign.", audit.AdminOffline, access{permission: Review}, OfflineBegin{}, OfflineStatement{}, false, (*Handler).beginOffline},
+		{"POST", "/v1/offline-grants/use", "Use a grant, at the local socket, by what people have signed.", audit.AdminOffline, access{permission: Review}, OfflineUse{}, OfflineAccess{}, false, (*Handler).useOffline},
 
 		{"GET", "/v1/tokens", "The caller's access tokens; with the permission, everybody's by ?all=true.", audit.AdminToken, access{permission: Users, own: true}, nil, TokenList{}, false, (*Handler).listTokens},
 		{"POST", "/v1/tokens", "Make an access token for the caller. Its secret is shown once.", audit.AdminToken, access{personal: true}, TokenRequest{}, NewToken{}, false, (*Handler).createToken},
@@ -120,7 +141,7 @@ func (h *Handler) route() {
 	h.mux = http.NewServeMux()
 	for _, rt := range routes() {
 		h.mux.HandleFunc(rt.method+" "+rt.path, func(w http.ResponseWriter, r *http.Request) {
-			if err := h.serve(&rt, w, r); err != nil {
+			if err := h.serve(&rt, w, r); err != nil && !errors.Is(err, errUpgraded) {
 				h.fail(w, err)
 			}
 		})
@@ -162,6 +183,14 @@ func (h *Handler) serve(rt *route, w http.ResponseWriter, r *http.Request) error
 			return err
 		}
 		return h.admit(rt, c)
+	}
+	begun := *c
+	c.still = func() error {
+		now := begun
+		if err := h.still(&now); err != nil {
+			return err
+		}
+		return h.may(rt, &now)
 	}
 	if err := h.admit(rt, c); err != nil {
 		return err

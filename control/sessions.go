@@ -22,6 +22,7 @@ type Session struct {
 	Database   string     `json:"database,omitempty"`
 	Protocol   string     `json:"protocol"`
 	Remote     string     `json:"remote,omitempty"`
+	Via        string     `json:"via,omitempty"` // how the client came, such as "console"; missing: by a listener
 	Deadline   *time.Time `json:"deadline,omitempty"`
 	Operations uint64     `json:"operations"` // asked so far, refused ones too
 	Waiting    int        `json:"waiting"`    // of them held for a decision
@@ -37,7 +38,7 @@ func describe(s *proxy.Session) Session {
 	v := Session{
 		ID: s.ID, Start: s.Started.UTC(), User: s.Identity.Subject, For: s.Identity.OnBehalfOf, Groups: s.Identity.Groups,
 		Method: s.Identity.Method.String(), Resource: s.Target.Resource.Name, Account: s.Target.Account.Name,
-		Database: s.Target.Database, Protocol: s.Protocol, Operations: operations, Waiting: waiting,
+		Database: s.Target.Database, Protocol: s.Protocol, Via: s.Via, Operations: operations, Waiting: waiting,
 	}
 	if s.Remote != nil {
 		v.Remote = s.Remote.String()

@@ -1,6 +1,8 @@
 package control
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -27,10 +29,12 @@ func (h *Handler) watchSession(c *call) error {
 	if err := h.record(audit.Action{Type: audit.AdminWatch, By: c.who, Session: s.ID, Remote: c.RemoteAddr}); err != nil {
 		return err
 	}
+	ctx, stop := h.standing(c)
+	defer stop(nil)
 	out := http.NewResponseController(c.w)
 	c.w.Header().Set("Content-Type", "application/x-ndjson")
 	c.w.WriteHeader(http.StatusOK)
-	for event, err := range h.Records.Watch(c.Context(), s.ID) {
+	for event, err := range h.Records.Watch(ctx, s.ID) {
 		if err != nil {
 			// The answer has begun, and its end says that there was more.
 			h.log().Error("control: watching", "session", s.ID, "err", err)
@@ -48,6 +52,9 @@ func (h *Handler) watchSession(c *call) error {
 		if err := out.Flush(); err != nil {
 			return nil
 		}
+	}
+	if errors.Is(context.Cause(ctx), errOver) {
+		panic(http.ErrAbortHandler) // there is more, and the watcher may not see it
 	}
 	return nil
 }

@@ -84,6 +84,9 @@ func (x access) Can(ctx context.Context, who *proxy.Identity, q control.Question
 	for _, n := range a.Notes {
 		if n.Kind == proxy.NoteColumn {
 			out.Notes = append(out.Notes, n.Text)
+			if n.Column != "" {
+				out.Columns = append(out.Columns, control.MaskedColumn{Name: n.Column, Class: n.Type, Why: n.Text})
+			}
 		}
 	}
 	return out, nil

@@ -10,7 +10,9 @@ import (
 	"net/http"
 	"os"
 
+	"github.com/sallyport/sallyport/console"
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/identity/link"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -19,15 +21,44 @@ import (
 //
 //	/scim/v2/  users and groups, from the company's directory
 //	/slack/    what people decide in Slack
+//	/teams/    what people decide in Teams
+//	/jira/     webhooks of Jira, where people decide
 //	/auth/     logins at identity providers
 //	/link/     pages of login links
-//	/v1/       what commands ask; see package control
+//	/v1/       what commands and the console ask; see package control
+//	/          the console, where the config file asks for it; see package console
 func (g *Gateway) API() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/scim/v2/", g.serveSCIM)
-	mux.HandleFunc("/slack/{name}", g.serveSlack)
-	mux.Handle("/", g.control)
+	mux.HandleFunc("/slack/{name}", g.serveChannel("slack"))
+	mux.HandleFunc("/teams/{name}", g.serveChannel("teams"))
+	mux.HandleFunc("/jira/{name}", g.serveChannel("jira"))
+	for _, path := range []string{"/v1/", "/auth/", link.Path} {
+		mux.Handle(path, g.control)
+	}
+	mux.HandleFunc("/", g.serveConsole)
 	return mux
+}
+
+// serveConsole serves the console, where the current revision has one.
+func (g *Gateway) serveConsole(w http.ResponseWriter, r *http.Request) {
+	if g.console == nil || !g.parts().config.API.Console {
+		g.control.ServeHTTP(w, r) // which says that nothing is there
+		return
+	}
+	g.console.ServeHTTP(w, r)
+}
+
+// openConsole makes the console, where the program has its files.
+func (g *Gateway) openConsole() (err error) {
+	if !console.Built {
+		return nil
+	}
+	g.console, err = console.Handler(console.Options{Known: func(r *http.Request) bool {
+		_, err := r.Cookie(control.SessionCookie)
+		return err == nil || r.TLS != nil && len(r.TLS.PeerCertificates) > 0
+	}})
+	return err
 }
 
 // serveSCIM takes what the directory of the current revision sends.
@@ -56,14 +87,14 @@ func (g *Gateway) portal() *control.Portal {
 	p := g.parts()
 	out := &control.Portal{
 		URL: p.config.API.URL, Version: g.options.Version, Sessions: p.people.sessions, Tokens: g.proofs.tokens, Members: g.proofs.members, Certificates: g.proofs.certificates,
-		Links: g.proofs.links,
-		Life:  p.config.Identity.Sessions.Certificate, Authorities: g.clientRoots, KnownHosts: g.knownHosts, Resources: access{g.Explainer},
+		Links: g.proofs.links, Browsers: p.config.API.Console,
+		Life: p.config.Identity.Sessions.Certificate, Authorities: g.clientRoots, KnownHosts: g.knownHosts, Resources: access{g.Explainer},
 	}
 	if len(p.config.Identity.Users) > 0 {
 		out.Passwords = deciders{identities{g}} // a token is not a fresh proof of anybody
 		out.Users, out.Credentials = p.users, g.proofs.local.Called(p.config.FactorIssuer())
 	}
-	out.Identities, out.Configuration, out.Access, out.Outbox = identities{g}, g.configuration(), g.access(), g.outbox
+	out.Identities, out.Configuration, out.Access, out.Outbox, out.Clients = identities{g}, g.configuration(), g.access(), g.outbox, clients{g}
 	if logins := p.people.logins; logins != nil {
 		for _, provider := range logins.Providers {
 			out.Providers = append(out.Providers, control.LoginProvider{Name: provider.Name(), Device: true})

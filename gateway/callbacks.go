@@ -5,70 +5,87 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
 	"github.com/sallyport/sallyport/review/slack"
+	"github.com/sallyport/sallyport/review/teams"
 )
 
-// serveSlack takes what people decide in a channel of the current revision.
-func (g *Gateway) serveSlack(w http.ResponseWriter, r *http.Request) {
-	for _, n := range g.parts().notifiers {
-		if n.Name == r.PathValue("name") && n.decide != nil {
-			n.decide.ServeHTTP(w, r)
-			return
+// serveChannel takes what people decide in a channel of the current revision, of a type.
+func (g *Gateway) serveChannel(kind string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		for _, n := range g.parts().notifiers {
+			if n.Name == r.PathValue("name") && n.of.Type == kind && n.decide != nil {
+				n.decide.ServeHTTP(w, r)
+				return
+			}
 		}
+		http.NotFound(w, r)
 	}
-	http.NotFound(w, r)
+}
+
+// decided decides at the desk, for a channel in which people do, and records who may not.
+func (g *Gateway) decided(decide func(ctx context.Context, id string, v review.Vote) (*review.Request, error)) func(ctx context.Context, id string, v review.Vote) error {
+	return func(ctx context.Context, id string, v review.Vote) error {
+		_, err := decide(ctx, id, v)
+		if err == nil {
+			return nil
+		}
+		refused := audit.Action{Type: audit.AdminRefused, Action: audit.AdminDecide, By: v.By, Reason: fmt.Sprintf("request %q, by %s: %v", id, v.Channel, err)}
+		if err := g.records.Act(refused); err != nil {
+			g.log.Error("that somebody may not decide could not be recorded", "err", err)
+		}
+		return err
+	}
+}
+
+// approveWhole approves a request as it is.
+func (g *Gateway) approveWhole(ctx context.Context, id string, v review.Vote) (*review.Request, error) {
+	return g.desk.Approve(ctx, id, v, review.Narrow{})
 }
 
 // callbacks has what people decide in Slack decided at the desk.
 func (g *Gateway) callbacks(n *slack.Notifier, signing string) http.Handler {
-	decides := func(decide func(ctx context.Context, id string, v review.Vote) (*review.Request, error)) func(ctx context.Context, id string, v review.Vote) error {
-		return func(ctx context.Context, id string, v review.Vote) error {
-			_, err := decide(ctx, id, v)
-			if err == nil {
-				return nil
-			}
-			refused := audit.Action{Type: audit.AdminRefused, Action: audit.AdminDecide, By: v.By, Reason: fmt.Sprintf("request %q, by %s: %v", id, v.Channel, err)}
-			if err := g.records.Act(refused); err != nil {
-				g.log.Error("that somebody may not decide could not be recorded", "err", err)
-			}
-			return err
-		}
-	}
 	return &slack.Callbacks{
-		Notifier: n, Signing: proxy.NewSecret(signing), Who: g.byEmail, Log: g.log, Deny: decides(g.desk.Deny),
-		Approve: decides(func(ctx context.Context, id string, v review.Vote) (*review.Request, error) {
-			return g.desk.Approve(ctx, id, v, review.Narrow{})
-		}),
+		Notifier: n, Signing: proxy.NewSecret(signing), Log: g.log, Approve: g.decided(g.approveWhole), Deny: g.decided(g.desk.Deny),
+		Who: func(ctx context.Context, email string) (*proxy.Identity, error) {
+			return g.byEmail(ctx, "Slack", email)
+		},
 	}
 }
 
-// byEmail returns the one person of a mail address, as she is now.
-func (g *Gateway) byEmail(ctx context.Context, email string) (*proxy.Identity, error) {
+// botCallbacks has what people decide in Teams decided at the desk. They are those of a provider, by their objects in its directory.
+func (g *Gateway) botCallbacks(b *teams.Bot, provider string) http.Handler {
+	who := func(ctx context.Context, object string) (*proxy.Identity, error) {
+		return g.decider(ctx, provider+"/"+object)
+	}
+	return teams.NewCallbacks(b, who, g.decided(g.approveWhole), g.decided(g.desk.Deny), g.log)
+}
+
+// byEmail returns the one person of the mail address of an account somewhere, as she is now.
+func (g *Gateway) byEmail(ctx context.Context, at, email string) (*proxy.Identity, error) {
 	all, err := g.known(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var subjects []string
-	for _, k := range all {
-		if strings.EqualFold(k.email, email) {
-			subjects = append(subjects, k.Subject)
-		}
-	}
+	subjects := having(all, email)
 	switch len(subjects) {
 	case 0:
-		return nil, &slack.RefusalError{Message: "the gateway knows nobody by your mail address in Slack: log in there once"}
+		return nil, &review.RefusalError{Message: "the gateway knows nobody by your mail address in " + at + ": log in at the gateway once"}
 	case 1:
 	default:
-		return nil, &slack.RefusalError{Message: "the gateway knows several people by your mail address in Slack: decide with sallyport, or at the API"}
+		return nil, &review.RefusalError{Message: "the gateway knows several people by your mail address in " + at + ": decide with sallyport, or at the API"}
 	}
-	id, err := g.now(ctx, subjects[0])
+	return g.decider(ctx, subjects[0])
+}
+
+// decider is a person who decides in a channel, as she is now.
+func (g *Gateway) decider(ctx context.Context, subject string) (*proxy.Identity, error) {
+	id, err := g.now(ctx, subject)
 	if err != nil && !errors.Is(err, proxy.ErrUnavailable) {
-		return nil, &slack.RefusalError{Message: "you may not log in at the gateway any more"}
+		return nil, &review.RefusalError{Message: "you may not log in at the gateway, or have not yet"}
 	}
 	return id, err
 }

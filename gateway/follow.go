@@ -88,6 +88,7 @@ func (g *Gateway) followAll(ctx context.Context) error {
 	}
 	g.proofs.links.FollowAll()
 	g.gateway.Recheck(everybody)
+	g.control.Recheck()
 	return err
 }
 
@@ -127,6 +128,10 @@ func (g *Gateway) followed(ctx context.Context, changes []store.Change) error {
 		case tokens.KindToken:
 			if c.Deleted {
 				g.changed(identity.Change{Token: c.Name, Ended: true, Reason: "your access token was revoked, or has expired"})
+			}
+		case tokens.KindSession:
+			if c.Deleted {
+				g.control.Recheck()
 			}
 		case tokens.KindPrincipal:
 			g.changed(identity.Change{Subject: c.Name, Reason: "your groups have changed"})

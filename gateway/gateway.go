@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -118,14 +119,21 @@ type Gateway struct {
 	state     *state
 	proofs    *proofs
 	desk      *review.Desk
+	offline   *offlines
 	authority *ca.Authority // for the gateway's own certificates
 	records   *audit.Log
 	metrics   *prometheus.Metrics
-	outbox    *review.Outbox
-	first     *config.File // of which secrets are
-	control   *control.Handler
-	unasked   atomic.Bool  // somebody could not be asked about
-	seen      atomic.Int64 // the change in the store's feed that was followed last
+	// What the records are read by.
+	recordsDir  string
+	recordsKeys audit.Keys
+	outbox      *review.Outbox
+	channels    chan struct{} // has a value when the channels of people may be others
+	first       *config.File  // of which secrets are
+	control     *control.Handler
+	inside      inside
+	console     http.Handler // nil: the program was built without
+	unasked     atomic.Bool  // somebody could not be asked about
+	seen        atomic.Int64 // the change in the store's feed that was followed last
 
 	mu        sync.Mutex // of what follows
 	listeners entrances
@@ -200,9 +208,12 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	g.control = &control.Handler{
 		Gateway: g.gateway, Records: g.records, Log: g.log, Portal: g.portal,
 		Permit:   func(who *proxy.Identity, p control.Permission) bool { return g.parts().permit(who, p) },
-		Deciders: deciders{identities{g}},
+		Deciders: deciders{identities{g}}, Archive: func() (*audit.Archive, error) { return audit.OpenArchiveWith(g.recordsDir, g.recordsKeys) },
 	}
 	g.control.Authenticate = g.control.Known
+	if err := g.openConsole(); err != nil {
+		return err
+	}
 	g.closers = append(g.closers, g.Explainer.Close)
 	if err := g.openProofs(context.Background()); err != nil {
 		return err
@@ -220,6 +231,7 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	if err := g.Apply(f); err != nil {
 		return err
 	}
+	g.settleReviews(context.Background())
 	if err := errors.Join(g.export(f, o.Sinks), g.copy(f), g.witness(f)); err != nil {
 		return err
 	}
@@ -232,7 +244,7 @@ type deciders struct{ identities }
 
 func (d deciders) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Identity, error) {
 	id, err := d.identities.Authenticate(ctx, p)
-	if err == nil && (id == nil || id.Kind != proxy.Human || id.Claims[identity.ClaimToken] != "") {
+	if err == nil && (id == nil || id.Kind != proxy.Human || id.Claims[identity.ClaimToken] != "" || id.Claims[claimOffline] != "") {
 		return nil, proxy.ErrUnauthenticated
 	}
 	return id, err
@@ -248,9 +260,11 @@ func (g *Gateway) openRecords(f *config.File) (*audit.Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := audit.Open(filepath.Join(f.Data(), "audit"), audit.Config{
+	g.recordsDir, g.recordsKeys = filepath.Join(f.Data(), "audit"), keys
+	l, err := audit.Open(g.recordsDir, audit.Config{
 		Durability: durability, BestEffort: f.Audit.BestEffort, Keys: keys, Log: g.log,
 		Recordings: func(s *proxy.Session) audit.Recording { return g.parts().recording(s) },
+		Approvals:  g.approval,
 	})
 	if err != nil {
 		return nil, err
@@ -374,6 +388,7 @@ func (g *Gateway) use(p *parts, version audit.Version) error {
 		g.current.Store(before)
 		return err
 	}
+	g.control.Recheck()
 	return nil
 }
 

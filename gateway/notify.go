@@ -12,8 +12,12 @@ import (
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
+	"github.com/sallyport/sallyport/review/jira"
+	"github.com/sallyport/sallyport/review/opsgenie"
+	"github.com/sallyport/sallyport/review/pagerduty"
 	"github.com/sallyport/sallyport/review/slack"
 	"github.com/sallyport/sallyport/review/smtp"
+	"github.com/sallyport/sallyport/review/teams"
 	"github.com/sallyport/sallyport/review/webhook"
 )
 
@@ -24,10 +28,12 @@ type notifier struct {
 	secrets config.NotifySecrets
 	links   string       // of requests
 	decide  http.Handler // what people decide there; nil: nothing
+	watch   *jira.Decisions
 }
 
 // openOutbox opens what tells people of requests.
 func (g *Gateway) openOutbox() {
+	g.channels = make(chan struct{}, 1)
 	g.outbox = &review.Outbox{Store: g.state.store, Log: g.log, Sealer: g.state.sealer}
 	g.metrics.Channels = func() (list []prometheus.Channel) {
 		for _, s := range g.outbox.Stats() {
@@ -58,12 +64,19 @@ func (g *Gateway) notifiers(ctx context.Context, f *config.File, from *config.Se
 			return config.SameNotify(&o.of, c) && o.links == n.links && reflect.DeepEqual(o.secrets, secrets)
 		})
 		if at >= 0 {
-			n.Notifier, n.decide = before[at].Notifier, before[at].decide
+			n.Notifier, n.decide, n.watch = before[at].Notifier, before[at].decide, before[at].watch
 		} else if n.Notifier, err = g.notifier(f, c, secrets); err != nil {
 			return nil, fmt.Errorf("notify %s: %w", c.Called(), err)
 		}
 		if s, ok := n.Notifier.(*slack.Notifier); ok && c.Signing != "" && n.decide == nil {
 			n.decide = g.callbacks(s, secrets.Signing)
+		}
+		if b, ok := n.Notifier.(*teams.Bot); ok && c.Decide && n.decide == nil {
+			n.decide = g.botCallbacks(b, c.Provider)
+		}
+		if j, ok := n.Notifier.(*jira.Notifier); ok && c.Decide && n.watch == nil {
+			n.watch = g.decisions(j, c, secrets.Signing)
+			n.decide = n.watch // which takes nothing without a secret
 		}
 		list[i] = n
 	}
@@ -104,6 +117,25 @@ func (g *Gateway) notifier(f *config.File, c *config.Notify, s config.NotifySecr
 		m := c.Slack()
 		m.URL, m.TLS, m.Token, m.Store, m.Link, m.Command = s.URL, roots, proxy.NewSecret(s.Token), g.state.store, link, showCommand
 		return slack.New(m)
+	case "teams":
+		if c.AppID != "" {
+			m := c.TeamsBot()
+			m.TLS, m.Secret, m.Store, m.Link, m.Command = roots, proxy.NewSecret(s.AppSecret), g.state.store, link, showCommand
+			return teams.NewBot(m)
+		}
+		return teams.New(teams.Config{URL: proxy.NewSecret(s.URL), Private: c.Private, TLS: roots, Details: c.Details, Link: link, Command: showCommand})
+	case "jira":
+		m := c.Jira()
+		m.URL, m.TLS, m.Token, m.Store, m.Link, m.Command, m.Log = s.URL, roots, proxy.NewSecret(s.Token), g.state.store, link, showCommand, g.log
+		return jira.New(m)
+	case "pagerduty":
+		m := c.PagerDuty()
+		m.URL, m.TLS, m.Key, m.Link, m.Command = s.URL, roots, proxy.NewSecret(s.Key), link, showCommand
+		return pagerduty.New(m)
+	case "opsgenie":
+		m := c.Opsgenie()
+		m.URL, m.TLS, m.Key, m.Link, m.Command = s.URL, roots, proxy.NewSecret(s.Key), link, showCommand
+		return opsgenie.New(m)
 	}
 	return nil, fmt.Errorf("unknown type %q", c.Type)
 }
@@ -119,6 +151,10 @@ func (g *Gateway) useNotifiers(p, before *parts) error {
 	}
 	if err := g.outbox.Use(channels); err != nil {
 		return err
+	}
+	select {
+	case g.channels <- struct{}{}:
+	default: // it is looked soon
 	}
 	if before == nil {
 		return nil

@@ -271,6 +271,38 @@ func TestNotifySlack(t *testing.T) {
 	require.Equal(t, []string{"/api/chat.postMessage alice asks for access to vm1", "/api/chat.update bob denied the request of alice for access to vm1"}, calls)
 }
 
+// TestNotifyServices: channels of the other types tell with what their references lead to.
+func TestNotifyServices(t *testing.T) {
+	dir := t.TempDir()
+	var mu sync.Mutex
+	told := make(map[string]string)
+	server := reviewtest.NewHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		mu.Lock()
+		defer mu.Unlock()
+		told[r.URL.RequestURI()] = r.Header.Get("Authorization") + string(body)
+		w.WriteHeader(http.StatusAccepted)
+		fmt.Fprint(w, `{"status":"success"}`)
+	})
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "ca.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Leaf.Raw}), 0o600))
+	t.Setenv("TEAMS_URL", server.URL+"/teams?sig=hunter2")
+	t.Setenv("PAGERDUTY_KEY", "e93facc04764012d7bfb002500d5d1a6")
+	t.Setenv("OPSGENIE_KEY", "hunter3")
+	h := open(t, dir, fmt.Sprintf(notifyConfig, verifier(t))+fmt.Sprintf(`  - {type: teams, url: env:TEAMS_URL, private: true, ca: ca.pem}
+  - {type: pagerduty, key: env:PAGERDUTY_KEY, url: %[1]q, private: true, ca: ca.pem}
+  - {type: opsgenie, key: env:OPSGENIE_KEY, url: %[1]q, private: true, ca: ca.pem}
+`, server.URL))
+	h.keep(t, "vm1", "r1 asked")
+	require.Eventually(t, func() bool { return server.Taken() == 3 }, 30*time.Second, 5*time.Millisecond, "%v", h.log)
+	mu.Lock()
+	defer mu.Unlock()
+	require.Contains(t, told["/teams?sig=hunter2"], `"url":"https://gw.example.com/v1/requests/r1"`)
+	require.Contains(t, told["/v2/enqueue"], `"routing_key":"e93facc04764012d7bfb002500d5d1a6"`)
+	require.Contains(t, told["/v2/alerts"], `GenieKey hunter3{`)
+	require.Contains(t, told["/v2/alerts"], `"alias":"sallyport-r1"`)
+	require.NotContains(t, h.log.String(), "hunter")
+}
+
 // TestDecides: who is told that she may decide is in a group of every list; everybody is nobody in particular.
 func TestDecides(t *testing.T) {
 	id := &proxy.Identity{Groups: []string{"oncall", "dba"}}

@@ -34,6 +34,7 @@ type parts struct {
 	permit     func(who *proxy.Identity, p control.Permission) bool
 	own        Interceptors
 	notifiers  []notifier // nil where nothing is served
+	rosters    map[string]*roster
 	revision   *proxy.Revision
 }
 
@@ -82,7 +83,10 @@ func (p *parts) fill(ctx context.Context, x *Explainer, g *Gateway) (err error) 
 		if p.notifiers, err = g.notifiers(ctx, f, p.secrets); err != nil {
 			return err
 		}
-		p.own.First = append([]proxy.Interceptor{g.proofs.limit}, p.own.First...)
+		if p.rosters, err = rosters(ctx, f, p.secrets); err != nil {
+			return err
+		}
+		p.own.First = append([]proxy.Interceptor{g.proofs.limit, g.offline}, p.own.First...)
 		p.revision.Authenticator, p.revision.Linker = g.sources(p), g.proofs.links
 	}
 	if x.options.Authenticator != nil {

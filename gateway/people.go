@@ -77,7 +77,7 @@ func scopes(list []tokens.Scope) (proxy.Interceptor, error) {
 // file and an access token have something to prove themselves with.
 func (g *Gateway) linkTerms(q proxy.LinkRequest) (link.Terms, bool) {
 	l := g.parts().config.LoginLink(q.Login.User, q.Resource, q.Protocol)
-	if l == nil || tokens.Names(q.Login.User) {
+	if l == nil || tokens.Names(q.Login.User) || strings.HasPrefix(q.Login.User, offlinePrefix) {
 		return link.Terms{}, false
 	}
 	return link.Terms{AnyAddress: !l.SameAddress}, true
@@ -171,7 +171,7 @@ func (g *Gateway) sources(p *parts) proxy.Authenticator {
 	if p.people.directory != nil {
 		s.Refine = append(s.Refine, p.people.directory)
 	}
-	return &reminded{s, g}
+	return withOffline{&reminded{s, g}, g.offline}
 }
 
 // dropChoices forgets the passwords that users of p, which is the current revision now, have chosen
@@ -290,6 +290,7 @@ func (g *Gateway) changed(c identity.Change) {
 		}
 	}
 	g.gateway.Recheck(concerned)
+	g.control.Recheck()
 }
 
 // keepPeople asks the providers of the current revision again when it is time, and forgets

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -67,17 +68,31 @@ func (g *Gateway) recipients(c *config.Notify) func(ctx context.Context, n *revi
 		if err != nil {
 			return nil, err
 		}
+		onCall := make(map[string]review.Roster)
+		if approvers {
+			for _, name := range n.Request.OnCallLists() {
+				is, err := g.onCall(ctx, name)
+				if err != nil && time.Since(n.At) < withoutOnCall {
+					return nil, fmt.Errorf("who is on call: %w", err)
+				} else if err == nil {
+					onCall[name] = is
+				}
+			}
+		}
 		var list []string
 		for i := range all {
 			k := &all[i]
 			asks := k.Subject == n.Request.Requester || k.Subject == n.Request.For
-			if asks && requester || !asks && approvers && decides(&k.Identity, &n.Request) {
+			if asks && requester || !asks && approvers && decides(onCallAs(&k.Identity, onCall), &n.Request) {
 				list = append(list, k.email)
 			}
 		}
 		return list, nil
 	}
 }
+
+// withoutOnCall is how long after an event nobody is told of it while it is not known who is on call. Then the others are.
+const withoutOnCall = time.Minute
 
 // decides reports whether somebody is in the groups that are asked for a decision.
 func decides(id *proxy.Identity, r *review.Request) bool {

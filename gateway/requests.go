@@ -17,9 +17,49 @@ import (
 
 // openDesk reads the requests of the store.
 func (g *Gateway) openDesk(ctx context.Context) error {
-	g.desk = &review.Desk{Store: g.state.store, Note: g.gateway.Note, Who: g.now, Gone: g.gone, Sealer: g.state.sealer, Told: g.outbox.Writes, Seen: g.seen.Load, Log: g.log}
+	signer, err := newSigner(ctx, g.records, g.state)
+	if err != nil {
+		return err
+	}
+	g.desk = &review.Desk{
+		Store: g.state.store, Note: g.gateway.Note, Who: g.now, Gone: g.gone, OnCall: g.onCall, Sealer: g.state.sealer, Signer: signer, Revision: g.rules,
+		Told: g.outbox.Writes, Seen: g.seen.Load, Log: g.log,
+	}
 	g.grants, g.control.Requests = grants{g.desk}, g.desk
-	return g.desk.Load(ctx)
+	if err := g.desk.Load(ctx); err != nil {
+		return err
+	}
+	g.openOffline()
+	g.control.Offline = g.offline
+	return nil
+}
+
+// settleReviews puts on record what of the record of the run before was not done: a gateway that is killed may have recorded what
+// becomes of a request, and not done it.
+func (g *Gateway) settleReviews(ctx context.Context) {
+	list, err := g.records.Reviews(time.Now().Add(-review.KeepRequests))
+	if err == nil {
+		err = g.desk.Settle(ctx, list)
+	}
+	if err != nil {
+		g.log.Error("it is not known whether all was done that the gateway recorded of requests before it stopped", "err", err)
+	}
+}
+
+// rules names the rules that judge sessions now.
+func (g *Gateway) rules() string {
+	if r := g.gateway.Revision(); r != nil {
+		return r.Name
+	}
+	return ""
+}
+
+// approval is what the record has of an operation or a session by which request it runs.
+func (g *Gateway) approval(request string) *proxy.Approval {
+	if a := g.desk.Approval(request); a != nil || g.options.Reviewer == nil {
+		return a
+	}
+	return &proxy.Approval{Request: request} // the assembly's reviewer, which signs nothing
 }
 
 // grants are those of a desk, as access rules know them.
@@ -42,6 +82,12 @@ func (d grants) Open(ctx context.Context, request string, s *proxy.Session) erro
 		return policy.ErrSpent
 	}
 	return err
+}
+
+// Glass implements [policy.Grants].
+func (d grants) Glass(id *proxy.Identity, t proxy.Target, rule string) (policy.Grant, bool) {
+	request, g, check, ok := d.Desk.Glass(id, t, rule)
+	return policy.Grant{ID: request, Until: g.Until, Check: check, Actions: g.Actions}, ok
 }
 
 // now is who somebody is now who need not be logged in: with the groups that she came with when she was here last, where these are
@@ -111,7 +157,7 @@ func (r reviewers) Request(ctx context.Context, s *proxy.Session, op proxy.Op, h
 		return nil, errors.New("you have no access to " + s.Target.String() + " now, and an access token that has scopes asks for nothing more: ask for it with sallyport request")
 	}
 	ask := review.Ask{
-		Resource: s.Target.Resource.Name, Terms: termsOf(rule, s.Target.Resource), Reason: "connecting by " + s.Protocol, Remote: address(s),
+		Resource: s.Target.Resource.Name, Terms: termsOf(rule, s.Identity, s.Target.Resource), Reason: "connecting by " + s.Protocol, Remote: address(s),
 	}
 	if len(s.Target.Resource.Accounts) > 1 {
 		ask.Account = s.Target.Account.Name
@@ -168,8 +214,8 @@ func denied(r *review.Request) string {
 	return r.DecidedBy + " denied request " + r.ID + ": " + r.Reason
 }
 
-// termsOf are those on which what a rule allows at a resource is granted.
-func termsOf(r *policy.Rule, at *proxy.Resource) review.Terms {
+// termsOf are those on which what a rule allows at a resource is granted to somebody.
+func termsOf(r *policy.Rule, who *proxy.Identity, at *proxy.Resource) review.Terms {
 	t := r.Request.Terms()
 	out := review.Terms{
 		Rule: r.Name, Actions: r.Allow, For: t.For, Max: t.Max, Decide: t.Decide, Reason: t.Reason, Message: t.Message,
@@ -177,6 +223,9 @@ func termsOf(r *policy.Rule, at *proxy.Resource) review.Terms {
 	}
 	if a := t.Auto; a != nil {
 		out.Auto = &review.Auto{Max: a.Max, Actions: a.Actions, Reason: a.Reason, Applies: a.Applies}
+	}
+	if t.BreakGlass.May(who) {
+		out.BreakGlass = t.BreakGlass.Max
 	}
 	if slices.Contains(r.Allow, "all") {
 		out.Actions = policy.Actions() // which may be asked for one by one
@@ -203,7 +252,7 @@ func (g *Gateway) requestable(who *proxy.Identity, resource, account string) ([]
 		return nil, nil // the policy in Rego knows no requests
 	}
 	for _, r := range p.rules.Requestable(who, t) {
-		list = append(list, termsOf(r, t.Resource))
+		list = append(list, termsOf(r, who, t.Resource))
 	}
 	return list, nil
 }
@@ -220,5 +269,5 @@ func (g *Gateway) granting(rule, resource string) (review.Terms, error) {
 	if p.alone || r == nil || r.Request == nil || at == nil || !r.MatchesResource(at) {
 		return review.Terms{}, control.NotFound("rule " + rule + " does not grant access to " + resource + " on request any more")
 	}
-	return termsOf(r, at), nil
+	return termsOf(r, &proxy.Identity{}, at), nil
 }

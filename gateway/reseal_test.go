@@ -54,7 +54,7 @@ func TestStoreKeyReplaced(t *testing.T) {
 // holds has a statement wait for an approval, of a session of no listener.
 func holds(t *testing.T, g *Gateway, statement string) {
 	t.Helper()
-	desk := &review.Desk{Store: g.state.store, Sealer: g.state.sealer, Note: func(context.Context, *proxy.Note) error { return nil }}
+	desk := &review.Desk{Store: g.state.store, Sealer: g.state.sealer, Signer: g.desk.Signer, Note: func(context.Context, *proxy.Note) error { return nil }}
 	require.NoError(t, desk.Load(t.Context()))
 	s, err := proxytest.Open(&proxy.Gateway{})
 	require.NoError(t, err)

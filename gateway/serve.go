@@ -168,6 +168,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		wg.Go(func() { g.places.run(ctx) })
 	}
 	wg.Go(func() { g.outbox.Run(ctx) })
+	wg.Go(func() { g.watchIssues(ctx) })
 	if scraped != nil {
 		mux := http.NewServeMux()
 		mux.Handle("/metrics", g.metrics)
@@ -183,6 +184,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 			return g.serveHTTP(ctx, api, &http.Server{Handler: g.API(), ConnContext: control.BoundContext})
 		})
 	}
+	leave := g.inside.begin(func(serve func()) { wg.Go(serve) })
 	g.mu.Lock()
 	g.serve = func(l protocol.Listener, e *entrance) {
 		ctx, withdraw := context.WithCancelCause(ctx)
@@ -198,8 +200,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.mu.Unlock()
 	wg.Go(func() {
 		<-ctx.Done()
+		leave() // wg has ended once this has
 		g.mu.Lock()
-		g.serve = nil // wg has ended once this has
+		g.serve = nil // the same
 		g.mu.Unlock()
 		cause := "one of its listeners failed"
 		if outer.Err() != nil {

@@ -175,7 +175,7 @@ func (s *state) key(ctx context.Context, name string, generate func() ([]byte, e
 		}
 		var sealed []byte
 		if err := json.Unmarshal(d.Body, &sealed); err != nil {
-			return nil, fmt.Errorf("key %s cannot be read", name)
+			return nil, fmt.Errorf("key %s cannot be read: %w", name, identity.ErrSealed)
 		}
 		return s.sealer.Open(sealed, kindKey+" "+name)
 	}

@@ -58,7 +58,7 @@ func (c *column) wordless() bool {
 
 // decide works out the columns of shape, the result of a statement that mentions
 // m. kept is what earlier statements of the session left behind.
-func (v *view) decide(protocol string, op proxy.Op, shape *proxy.Shape, m *mentions, kept *memory) []column {
+func (v *view) decide(op proxy.Op, shape *proxy.Shape, m *mentions, kept *memory) []column {
 	st, _ := op.(*proxy.Statement)
 	var facts *proxy.Facts
 	var names []string
@@ -84,7 +84,7 @@ func (v *view) decide(protocol string, op proxy.Op, shape *proxy.Shape, m *menti
 			sc.Type = plain.Type
 		}
 		c := &columns[i]
-		c.kind, c.oid, c.binary = kindOf(protocol, &sc), sc.Type, sc.Binary
+		c.kind, c.oid, c.binary = kindOf(&sc), sc.Type, sc.Binary
 		c.null = c.noText()
 		name := sc.Name
 		if sc.Column != "" {

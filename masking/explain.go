@@ -15,26 +15,26 @@ func (x *session) explain(ctx context.Context, st *proxy.Statement, m *mentions)
 	if !x.session.Dry || st.Facts == nil {
 		return
 	}
-	note := func(typ detect.Type, text string) {
+	note := func(column string, typ detect.Type, text string) {
 		// A dry session keeps every note.
-		_ = x.session.Note(ctx, st, &proxy.Note{Kind: proxy.NoteColumn, By: x.view.masker.Name(), Text: text, Type: string(typ)})
+		_ = x.session.Note(ctx, st, &proxy.Note{Kind: proxy.NoteColumn, By: x.view.masker.Name(), Column: column, Text: text, Type: string(typ)})
 	}
 	for part := range max(1, len(st.Facts.Parts)) {
 		facts := st.Facts.Part(part + 1)
 		shape := expected(facts)
 		if len(shape.Columns) == 0 {
 			if facts.Rows {
-				note("", "which columns it returns is not known before it runs")
+				note("", "", "which columns it returns is not known before it runs")
 			}
 			continue
 		}
 		shape.Part = part + 1
 		x.mu.Lock()
-		columns := x.view.decide(x.session.Protocol, st, shape, m, &x.kept)
+		columns := x.view.decide(st, shape, m, &x.kept)
 		x.mu.Unlock()
 		for i := range columns {
 			if text := columns[i].explanation(shape.Columns[i].Name); text != "" {
-				note(columns[i].typ, text)
+				note(shape.Columns[i].Name, columns[i].typ, text)
 			}
 		}
 	}

@@ -152,23 +152,41 @@ func (m *Masker) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, er
 		kept = &past{}
 	}
 	kept.begin(v.spread, s.TakenOver())
+	show := m.show(s, profiles, kept)
 	unmasked := len(profiles) == 0 && slices.ContainsFunc(m.unmasked, s.Identity.In)
 	if unmasked && !v.idle() {
 		v.without = append(v.without, "unmasked")
 	}
 	if unmasked || v.idle() {
-		h := proxy.Hooks{State: kept, Conceal: m.concealing(s)}
+		h := proxy.Hooks{State: kept, Show: show, Conceal: m.concealing(s)}
 		if len(v.without) > 0 {
 			h.Ask = func(ctx context.Context, op proxy.Op) proxy.Verdict { return v.noteExceptions(ctx, s, op) }
 		}
 		return h, nil
 	}
 	x := &session{session: s, view: v, past: kept, counts: map[uint64]*counts{}, read: map[string]*mentions{}}
-	h := proxy.Hooks{Ask: x.ask, Start: x.start, Flow: x.flow, Tell: x.tell, Done: x.done, Conceal: m.concealing(s), State: kept}
+	h := proxy.Hooks{Ask: x.ask, Start: x.start, Flow: x.flow, Tell: x.tell, Done: x.done, Show: show, Conceal: m.concealing(s), State: kept}
 	if v.requests != nil {
 		h.Bind, h.Redact = x.bind, x.redact
 	}
 	return h, nil
+}
+
+// show returns how rows are masked that others than the session's user are shown: as for
+// anybody.
+func (m *Masker) show(s *proxy.Session, profiles []string, kept *past) func(context.Context, proxy.Op, *proxy.Shape) (proxy.Filter, error) {
+	return func(ctx context.Context, op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
+		v := m.view(nil, s.Target.Resource, profiles...)
+		v.target, v.spread = &s.Target, &m.memory.at(&s.Target).spread
+		if v.idle() {
+			return proxy.Filter{}, nil
+		}
+		x := &session{session: s, view: v, past: kept, counts: map[uint64]*counts{}, read: map[string]*mentions{}}
+		if st, ok := op.(*proxy.Statement); ok {
+			x.learn(ctx, st)
+		}
+		return x.flow(ctx, op, shape)
+	}
 }
 
 // noteExceptions notes the rules that do not apply to the session that op opens.
@@ -474,7 +492,7 @@ func (x *session) rows(op proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
 	f := &rows{inspector: newInspector(x.view, &x.seen), counts: x.count(op)}
 	x.mu.Lock()
 	f.keys = x.learned
-	f.columns = x.view.decide(x.session.Protocol, op, shape, m, &x.kept)
+	f.columns = x.view.decide(op, shape, m, &x.kept)
 	x.mu.Unlock()
 	return proxy.Filter{Row: f.row}, nil
 }

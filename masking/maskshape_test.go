@@ -53,7 +53,7 @@ func TestMasksAreRecognised(t *testing.T) {
 		{Column, oidJSONB, treatment{Transform: Pseudonym}, []string{`{"a": 1}`}, maskOnly},
 		{Column, 1007, treatment{}, []string{"{1,2}"}, perhaps},
 	} {
-		col := column{kind: kindOf("postgres", &proxy.ShapeColumn{Type: c.oid}), oid: c.oid, whole: true, typ: c.typ, with: c.with.withDefaults()}
+		col := column{kind: kindOf(&proxy.ShapeColumn{Type: c.oid}), oid: c.oid, whole: true, typ: c.typ, with: c.with.withDefaults()}
 		col.null = col.noText()
 		for _, v := range c.real {
 			mask, ok := m.appendCell(nil, &col, []byte(v))

@@ -161,15 +161,8 @@ func typeNamed(name string) (oid uint32, ok bool) {
 	return 0, false
 }
 
-// kindOf returns how column c is read. Types of other protocols than
-// PostgreSQL's are not known by number; what they send as text is text.
-func kindOf(protocol string, c *proxy.ShapeColumn) kind {
-	if protocol != "postgres" {
-		if c.Binary {
-			return kindOther
-		}
-		return kindText
-	}
+// kindOf returns how column c is read.
+func kindOf(c *proxy.ShapeColumn) kind {
 	if t := typesByOID[c.Type]; t != nil {
 		switch {
 		case t.kind == kindText && t.text != nil && c.Binary:

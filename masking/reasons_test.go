@@ -131,7 +131,7 @@ func TestReasons(t *testing.T) {
 		{"nothing that is masked is in reach", typed(oidJSONB), reads, mentions{rows: true}, memory{}},
 	} {
 		shape := &proxy.Shape{Kind: proxy.ShapeRows, Columns: []proxy.ShapeColumn{c.column}}
-		got := v.decide("postgres", &proxy.Statement{Facts: c.facts}, shape, &c.m, &c.kept)[0]
+		got := v.decide(&proxy.Statement{Facts: c.facts}, shape, &c.m, &c.kept)[0]
 		require.NotNil(t, got.why, c.says)
 		require.Equal(t, c.says, got.why.says)
 		require.Equal(t, got.why.does == mask, got.whole, c.says)
@@ -154,7 +154,7 @@ func TestReasonOfValues(t *testing.T) {
 	v := m.view(&proxy.Identity{}, &proxy.Resource{})
 	f := &rows{inspector: newInspector(v, &remembered{}), counts: &counts{}}
 	op := &proxy.Statement{Facts: &proxy.Facts{Effects: proxy.EffectRead}}
-	f.columns = v.decide("postgres", op, &proxy.Shape{Kind: proxy.ShapeRows, Columns: []proxy.ShapeColumn{{Name: "x", Type: oidText}}}, &mentions{}, &memory{})
+	f.columns = v.decide(op, &proxy.Shape{Kind: proxy.ShapeRows, Columns: []proxy.ShapeColumn{{Name: "x", Type: oidText}}}, &mentions{}, &memory{})
 	for i := range promoteAfter {
 		require.Equal(t, "nothing that is masked is in reach", f.columns[0].why.says)
 		var r proxy.Row

@@ -177,7 +177,7 @@ func TestOrigins(t *testing.T) {
 	}
 	shape := &proxy.Shape{Kind: proxy.ShapeRows, Columns: []proxy.ShapeColumn{{Name: "x", Type: 25}}}
 	decide := func(f *proxy.Facts) column {
-		return v.decide("postgres", &proxy.Statement{Facts: f}, shape, &mentions{any: true}, &memory{})[0]
+		return v.decide(&proxy.Statement{Facts: f}, shape, &mentions{any: true}, &memory{})[0]
 	}
 	require.True(t, decide(of(proxy.DerivedPlain)).whole)
 	require.Equal(t, detect.USSSN, decide(of(proxy.DerivedPlain)).typ)
@@ -253,7 +253,7 @@ func BenchmarkTextRows(bench *testing.B) {
 				}
 			}
 			op := &proxy.Statement{Text: []byte("SELECT * FROM t"), Facts: &proxy.Facts{Effects: proxy.EffectRead, Rows: true}}
-			f.columns = v.decide("postgres", op, &proxy.Shape{Kind: proxy.ShapeRows, Columns: columns}, &mentions{}, &memory{})
+			f.columns = v.decide(op, &proxy.Shape{Kind: proxy.ShapeRows, Columns: columns}, &mentions{}, &memory{})
 			var r proxy.Row
 			values := make([][]byte, 6)
 			bench.SetBytes(int64(len(text)))
@@ -312,7 +312,7 @@ func TestExternalFails(t *testing.T) {
 		v := m.view(&proxy.Identity{}, &proxy.Resource{})
 		f := &rows{inspector: newInspector(v, &remembered{}), counts: &counts{}}
 		shape := &proxy.Shape{Columns: []proxy.ShapeColumn{{Name: "note", Relation: "p", Type: 25, Table: 1}}}
-		f.columns = v.decide("postgres", nil, shape, &mentions{}, &memory{})
+		f.columns = v.decide(nil, shape, &mentions{}, &memory{})
 		f.text(nil, 0, &f.columns[0], []byte("some text"))
 		require.Error(t, f.failed, name)
 	}

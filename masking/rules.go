@@ -227,7 +227,8 @@ type view struct {
 	requests *requestRules // nil: no rule is about what is sent
 }
 
-// view resolves the rules for an identity at a resource, with those of some profiles.
+// view resolves the rules for an identity at a resource, with those of some profiles. A nil identity
+// is anybody.
 func (m *Masker) view(id *proxy.Identity, r *proxy.Resource, profiles ...string) *view {
 	v := &view{masker: m, with: treatment{Transform: Visible}, column: treatment{Transform: Visible}, types: map[detect.Type]treatment{}, modes: map[detect.Type]modeOfRule{}, writeBacks: map[detect.Type]writeBackOfRule{}}
 	off, stated := false, false
@@ -276,7 +277,7 @@ func (m *Masker) view(id *proxy.Identity, r *proxy.Resource, profiles ...string)
 	}
 	for i := range m.rules {
 		rule := &m.rules[i]
-		if rule.adds() && (rule.Profile == "" || slices.Contains(profiles, rule.Profile)) && v.applies(rule, i, id, r) {
+		if rule.adds() && (rule.Profile == "" || id == nil || slices.Contains(profiles, rule.Profile)) && v.applies(rule, i, id, r) {
 			v.tighten(rule, i)
 		}
 	}
@@ -288,8 +289,12 @@ func (m *Masker) view(id *proxy.Identity, r *proxy.Resource, profiles ...string)
 }
 
 // applies reports whether the i-th rule is about an identity at a resource, and notes that
-// an exception keeps it from that.
+// an exception keeps it from that. A nil identity is anybody: all rules that hide something from
+// somebody are about it, and no exceptions.
 func (v *view) applies(rule *Rule, i int, id *proxy.Identity, r *proxy.Resource) bool {
+	if id == nil {
+		return (rule.Resources == nil || rule.Resources(r)) && (!rule.Off || rule.Groups == nil && rule.Except == nil)
+	}
 	if rule.Resources != nil && !rule.Resources(r) || rule.Groups != nil && !slices.ContainsFunc(rule.Groups, id.In) {
 		return false
 	}

@@ -134,7 +134,7 @@ func TestTransformsOfCells(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			shape := proxy.ShapeColumn{Type: c.oid, Binary: c.binary}
-			col := column{kind: kindOf("postgres", &shape), oid: c.oid, binary: c.binary, typ: detect.USSSN, with: c.how}
+			col := column{kind: kindOf(&shape), oid: c.oid, binary: c.binary, typ: detect.USSSN, with: c.how}
 			col.null = col.noText()
 			got, ok := m.appendCell(nil, &col, c.in)
 			switch want := c.want.(type) {

@@ -44,13 +44,13 @@ func (x *session) targets(f *proxy.Fills, text []byte) []target {
 	}
 	var list []target
 	for i := range f.Columns {
-		if t, ok := x.view.targetOf(x.session.Protocol, &f.Columns[i]); ok {
+		if t, ok := x.view.targetOf(&f.Columns[i]); ok {
 			list = append(list, t)
 		}
 	}
 	if x.view.requests != nil {
 		for i := range f.Compared {
-			t, _ := x.view.targetOf(x.session.Protocol, &f.Compared[i])
+			t, _ := x.view.targetOf(&f.Compared[i])
 			t.masks, t.compared = false, true
 			list = append(list, t)
 		}
@@ -73,9 +73,9 @@ type filled struct {
 
 // targetOf is the target that f is; ok is false when nothing that is sent for its column
 // needs to be looked at.
-func (v *view) targetOf(protocol string, f *proxy.Fill) (t target, ok bool) {
+func (v *view) targetOf(f *proxy.Fill) (t target, ok bool) {
 	t.fill = f
-	t.kind, t.oid = kindOf(protocol, &proxy.ShapeColumn{Type: f.Type}), f.Type
+	t.kind, t.oid = kindOf(&proxy.ShapeColumn{Type: f.Type}), f.Type
 	t.null = t.noText()
 	at := proxy.Origin{Schema: f.Schema, Relation: f.Relation, Column: f.Column, NotNull: f.NotNull}
 	columns := append([]proxy.Origin{at}, f.Bases...)

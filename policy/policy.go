@@ -83,12 +83,13 @@ func (p *Policy) May(id *proxy.Identity, t proxy.Target) bool {
 		if c.deny.kinds&kinds(proxy.KindConnect) != 0 && !c.When.given() && !c.Unless.given() {
 			return false
 		}
+		parts := []*compiled{c}
 		if c.Request != nil {
-			if c, _ = c.granted(p.grants, nil, id, t); c == nil {
-				continue
-			}
+			granted, _ := c.granted(p.grants, nil, id, t)
+			broken, _ := c.glass(p.grants, id, t)
+			parts = []*compiled{granted, broken}
 		}
-		may = may || c.allow.kinds&kinds(proxy.KindConnect) != 0
+		may = may || slices.ContainsFunc(parts, func(c *compiled) bool { return c != nil && c.allow.kinds&kinds(proxy.KindConnect) != 0 })
 	}
 	return may
 }
@@ -105,7 +106,7 @@ type Decision struct {
 
 // Decide returns what the rules that apply to the session now ask for.
 func (p *Policy) Decide(s *proxy.Session) Decision {
-	d := decide(p.about(s.Identity, s.Target), p.grants, s, s.Now(), false)
+	d := decide(p.about(s.Identity, s.Target), p.grants, s, s.Now(), RecordingFull, false)
 	out := Decision{Obligations: d.duties, Until: d.until}
 	for _, c := range d.rules {
 		out.Rules = append(out.Rules, c.Name)
@@ -130,6 +131,7 @@ type decision struct {
 	rules   []*compiled // that apply
 	waiting []*compiled // that would allow something under other conditions
 	asking  []*compiled // that would allow something to those who have asked for it
+	anew    []*compiled // that allow something in a session that is recorded in full from its beginning
 	allow   grant
 	deny    grant
 	scoped  []*compiled // that allow what is done to their relations
@@ -148,8 +150,9 @@ type decision struct {
 	unmet   *proxy.Verdict // why the session cannot go on with what it began with; nil when it can
 }
 
-// decide works out what rules, which are about a session, let it do at a time. One that is connected opens nothing more.
-func decide(rules []*compiled, grants Grants, s *proxy.Session, now time.Time, connected bool) *decision {
+// decide works out what rules, which are about a session, let it do at a time. recorded is the level at which it has been from its beginning;
+// one that begins can have any. One that is connected opens nothing more.
+func decide(rules []*compiled, grants Grants, s *proxy.Session, now time.Time, recorded Recording, connected bool) *decision {
 	d := &decision{target: s.Target}
 	if grants != nil {
 		d.version = grants.Version()
@@ -164,31 +167,65 @@ func decide(rules []*compiled, grants Grants, s *proxy.Session, now time.Time, c
 				d.waiting = append(d.waiting, c)
 				continue
 			}
+			broken := d.breaks(c, grants, s, recorded)
 			var part *compiled
 			if part, has = c.granted(grants, s, s.Identity, s.Target); part == nil || has.Opens && connected {
-				d.asking = append(d.asking, c)
+				switch {
+				case broken:
+					d.oblige(c)
+				case !slices.Contains(d.anew, c):
+					d.asking = append(d.asking, c)
+				}
 				continue
 			}
 			c = part
 			if has.Opens {
 				d.opens = append(d.opens, has.ID)
 			}
-			d.granted = append(d.granted, has.ID)
-			d.until = earlier(earlier(d.until, has.Until), has.Check)
+			d.grant(has)
 		}
 		if !allows && len(c.Allow) > 0 {
 			d.waiting = append(d.waiting, c)
 		}
 		if denies {
-			d.rules = append(d.rules, c)
-			d.duties.add(&c.Obligations)
-			d.bar(c)
+			d.oblige(c)
 		}
 		if allows {
 			d.permit(c, has)
 		}
 	}
 	return d
+}
+
+// grant notes by which request something is allowed, and when that may change.
+func (d *decision) grant(has Grant) {
+	d.granted = append(d.granted, has.ID)
+	d.until = earlier(earlier(d.until, has.Until), has.Check)
+}
+
+// breaks takes in what a rule allows to a session whose user has broken the glass, and reports whether that counts. The session has
+// to be recorded in full from its beginning.
+func (d *decision) breaks(c *compiled, grants Grants, s *proxy.Session, recorded Recording) bool {
+	part, has := c.glass(grants, s.Identity, s.Target)
+	switch {
+	case part == nil:
+		return false
+	case recorded < RecordingFull:
+		d.anew = append(d.anew, c)
+		d.until = earlier(d.until, has.Until)
+		return false
+	}
+	d.grant(has)
+	d.duties.Recording = RecordingFull
+	d.permit(part, has)
+	return true
+}
+
+// oblige takes in what a rule asks for in return, and has approved.
+func (d *decision) oblige(c *compiled) {
+	d.rules = append(d.rules, c)
+	d.duties.add(&c.Obligations)
+	d.bar(c)
 }
 
 // bar takes in what a rule denies and holds.
@@ -405,6 +442,12 @@ func (d *decision) refuse(what, right string, lacking grant) proxy.Verdict {
 	for _, c := range d.asking {
 		if rule == "" && c.allow.meets(lacking) {
 			remedy += asked(c, d.target)
+			break
+		}
+	}
+	for _, c := range d.anew {
+		if rule == "" && c.allow.meets(lacking) {
+			remedy += " Rule " + c.Name + " allows it in a session that is recorded in full from its beginning: connect again."
 			break
 		}
 	}

@@ -41,6 +41,38 @@ type Request struct {
 	// Uses is how many sessions may be opened by what is granted, and Reuse within which time of its beginning; 0 is any.
 	Uses  int
 	Reuse time.Duration
+	// BreakGlass lets people take it without an approval, in an emergency. Nil: nobody may.
+	BreakGlass *BreakGlass
+}
+
+// BreakGlass has people take what a rule allows at once, without an approval. What they do then is recorded in full, and their sessions
+// that are not recorded so do not have it.
+type BreakGlass struct {
+	// Groups are those who may, of the users of the rule; at least one. "*" is all of them.
+	Groups []string
+	// Max is the longest that it may be taken for; 0 is an hour.
+	Max time.Duration
+	// Offline says that an assembly may have it taken in other ways while its store does not answer. The policy does not look at it.
+	Offline bool
+}
+
+// May reports whether somebody may break the glass: a person herself, and nobody for her.
+func (b *BreakGlass) May(id *proxy.Identity) bool {
+	return b != nil && id.Kind == proxy.Human && id.OnBehalfOf == "" && (slices.Contains(b.Groups, "*") || slices.ContainsFunc(b.Groups, id.In))
+}
+
+func (b *BreakGlass) validate(c Carries) error {
+	var errs []error
+	if len(b.Groups) == 0 {
+		errs = append(errs, errors.New("access without an approval is for no groups: say who may; \"*\" is all users of the rule"))
+	}
+	if b.Max < 0 || b.Max > MaxBreakGlass || b.Max > 0 && b.Max < time.Minute {
+		errs = append(errs, fmt.Errorf("access without an approval lasts %s: want a minute to %s", duration(b.Max), duration(MaxBreakGlass)))
+	}
+	if c&CarriesRecording == 0 {
+		errs = append(errs, errors.New("access without an approval is recorded in full, and this gateway does not record by access rules"))
+	}
+	return errors.Join(errs...)
 }
 
 // MaxUses is the most that Uses of a Request may be.
@@ -77,6 +109,7 @@ const (
 	DefaultRequest = time.Hour
 	DefaultDecide  = 8 * time.Hour
 	MaxRequest     = 7 * 24 * time.Hour // that a Request may allow
+	MaxBreakGlass  = 24 * time.Hour     // that a BreakGlass may
 )
 
 // Terms are those of a Request, with what is not said filled in.
@@ -93,6 +126,11 @@ func (r Request) Terms() Request {
 	if r.Decide == 0 {
 		r.Decide = DefaultDecide
 	}
+	if r.BreakGlass != nil && r.BreakGlass.Max == 0 {
+		glass := *r.BreakGlass
+		glass.Max = DefaultRequest
+		r.BreakGlass = &glass
+	}
 	r.Stages = slices.Clone(r.Stages)
 	for i := range r.Stages {
 		r.Stages[i].Need = max(r.Stages[i].Need, 1)
@@ -100,7 +138,7 @@ func (r Request) Terms() Request {
 	return r
 }
 
-func (r *Request) validate() error {
+func (r *Request) validate(carries Carries) error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("request: "+format, args...)) }
 	if len(r.Stages) == 0 {
@@ -152,6 +190,11 @@ func (r *Request) validate() error {
 		bad("a client waits when the rule has it wait, and for a time of more than 0")
 	}
 	errs = append(errs, r.Auto.validate(r), r.Proof.validate())
+	if r.BreakGlass != nil {
+		if err := r.BreakGlass.validate(carries); err != nil {
+			bad("%w", err)
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -196,6 +239,8 @@ type Grants interface {
 	// Open notes that a session is opened by what a request has granted, when Granted says that it Opens one. The error matches ErrSpent
 	// when no further session may be.
 	Open(ctx context.Context, request string, s *proxy.Session) error
+	// Glass returns what somebody has of a rule at a target now by breaking the glass.
+	Glass(id *proxy.Identity, t proxy.Target, rule string) (Grant, bool)
 	// Watch has changed called when what a request of somebody's has granted begins or ends, from any goroutine, with what the user
 	// is to be told. It is not called any more after stop.
 	Watch(subject string, changed func(request, why string)) (stop func())
@@ -245,14 +290,32 @@ func (c *compiled) granted(g Grants, s *proxy.Session, id *proxy.Identity, t pro
 	if !ok {
 		return nil, has
 	}
+	return c.part(has.Actions), has
+}
+
+// glass is the part of c that a session's user has by breaking the glass, and until when; nil: nothing is. Who may not any more has it
+// no more.
+func (c *compiled) glass(g Grants, id *proxy.Identity, t proxy.Target) (*compiled, Grant) {
+	if g == nil || !c.Request.BreakGlass.May(id) {
+		return nil, Grant{}
+	}
+	has, ok := g.Glass(id, t, c.Name)
+	if !ok {
+		return nil, has
+	}
+	return c.part(has.Actions), has
+}
+
+// part is c with these of its actions alone.
+func (c *compiled) part(actions []string) *compiled {
 	words := grant{}
-	for _, w := range has.Actions {
+	for _, w := range actions {
 		g, _ := parseAction(w) // one that is not known any more allows nothing
 		words = words.or(g)
 	}
 	part := *c
-	part.allow, part.words = numbered(words).and(c.allow), has.Actions
-	return &part, has
+	part.allow, part.words = numbered(words).and(c.allow), actions
+	return &part
 }
 
 // ask is the hold of somebody who connects and has not asked; nil: she is told how to.

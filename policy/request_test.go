@@ -21,6 +21,7 @@ type ledger struct {
 	grants  map[string]Grant
 	watches map[int]func(string, string)
 	next    int
+	glass   map[string]Grant
 	version atomic.Uint64
 }
 
@@ -34,6 +35,13 @@ func (l *ledger) Granted(_ *proxy.Session, id *proxy.Identity, _ proxy.Target, r
 }
 
 func (l *ledger) Open(context.Context, string, *proxy.Session) error { return nil }
+
+func (l *ledger) Glass(id *proxy.Identity, _ proxy.Target, rule string) (Grant, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	g, ok := l.glass[rule]
+	return g, ok && id.Subject == "alice" && time.Now().Before(g.Until)
+}
 
 func (l *ledger) Watch(_ string, changed func(string, string)) func() {
 	l.mu.Lock()

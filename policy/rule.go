@@ -163,7 +163,7 @@ func compile(r Rule, carries Carries) (*compiled, error) {
 	}
 	c.deny = deniedBy(c.deny)
 	if r.Request != nil {
-		errs = append(errs, r.Request.validate())
+		errs = append(errs, r.Request.validate(carries))
 		if len(r.Allow) == 0 || len(r.Deny) > 0 {
 			errs = append(errs, errors.New("a rule that is asked for allows something, and denies nothing: write another rule for that"))
 		}

@@ -77,7 +77,7 @@ func newJudge(s *proxy.Session, rules []*compiled, grants Grants) *judge {
 	if slices.ContainsFunc(rules, func(c *compiled) bool { return c.Request != nil }) {
 		j.grants = grants
 	}
-	j.current.Store(decide(rules, j.grants, s, s.Now(), false))
+	j.current.Store(decide(rules, j.grants, s, s.Now(), RecordingFull, false))
 	return j
 }
 
@@ -106,12 +106,13 @@ func (j *judge) hooks(name string, budgets *Budgets) (proxy.Hooks, error) {
 		}
 		j.joined.Store(j.session.TakenOver())
 	}
-	if j.joined.Load() {
-		d := decide(j.rules, j.grants, j.session, j.session.Now(), true)
+	h.State = j.usage
+	// Not all that was granted is for a session that is recorded less, or that is open already.
+	if j.joined.Load() || len(j.current.Load().granted) > 0 && j.recording < RecordingFull {
+		d := decide(j.rules, j.grants, j.session, j.session.Now(), j.recording, j.joined.Load())
 		j.open(d)
 		j.current.Store(d)
 	}
-	h.State = j.usage
 	d := j.current.Load()
 	j.masking = d.duties.Masking
 	d.unmet = j.unmet(d)
@@ -120,6 +121,7 @@ func (j *judge) hooks(name string, budgets *Budgets) (proxy.Hooks, error) {
 	}
 	j.judge.Store(j)
 	h.Start, h.Flow, h.Done, h.Close = j.start, j.flow, j.done, j.close
+	h.Show = proxy.HidesNothing // it counts
 	if !rows && !slices.ContainsFunc(j.rules, func(c *compiled) bool { return c.Obligations.Idle > 0 }) {
 		h.Flow = nil
 	}
@@ -148,13 +150,21 @@ func (j *judge) decision() *decision {
 
 // decide makes the decision of the moment anew.
 func (j *judge) decide(now time.Time) *decision {
-	d := decide(j.rules, j.grants, j.session, now, j.usage != nil && j.joined.Load())
+	d := decide(j.rules, j.grants, j.session, now, j.recorded(), j.usage != nil && j.joined.Load())
 	j.open(d)
 	if j.usage != nil {
 		d.unmet = j.unmet(d)
 	}
 	j.current.Store(d)
 	return d
+}
+
+// recorded is the level at which the session has been recorded from its beginning. One that only asks could have any.
+func (j *judge) recorded() Recording {
+	if j.usage == nil {
+		return RecordingFull
+	}
+	return j.recording
 }
 
 func (j *judge) ask(ctx context.Context, op proxy.Op) proxy.Verdict {

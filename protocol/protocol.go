@@ -185,6 +185,10 @@ type Service struct {
 	// nothing there, and keeps nothing. Nil: it cannot be tried.
 	Reach func(ctx context.Context, s *proxy.Session) error
 
+	// Clients are what the gateway opens for somebody who works in a browser, as a client of
+	// the service's own handlers.
+	Clients Clients
+
 	// What follows is used by interceptors. Nil: the protocol has nothing like it.
 
 	Sampler   Sampler

@@ -23,6 +23,7 @@ type chain struct {
 	asks   []*hooks
 	starts []*hooks
 	flows  []*hooks
+	shows  []*hooks
 	tells  []*hooks
 	dones  []*hooks
 	noted  []*hooks
@@ -45,6 +46,9 @@ func newChain(view *Session, r *Revision, list []*hooks) *chain {
 		}
 		if h.Flow != nil {
 			c.flows = append(c.flows, h)
+		}
+		if h.Show != nil {
+			c.shows = append(c.shows, h)
 		}
 		if h.Tell != nil {
 			c.tells = append(c.tells, h)
@@ -209,7 +213,7 @@ func (s *Session) refuse(op Op, as Meta) {
 // then; otherwise the caller owes a call of [Session.Done].
 func (s *Session) Admit(ctx context.Context, op Op) *Verdict {
 	m := op.Info()
-	*m = Meta{Kind: m.Kind, Parent: m.Parent, ID: s.lastID.Add(1), At: time.Now(), op: op, verdict: m.verdict, by: m.by}
+	*m = Meta{Kind: m.Kind, Parent: m.Parent, ID: s.lastID.Add(1), At: time.Now(), op: op, verdict: m.verdict, by: m.by, grants: m.grants}
 	switch alive := s.enter(m); {
 	case !alive:
 		m.verdict, m.by = Deny(CauseInternal, "", context.Cause(s.ctx).Error(), ""), ""
@@ -254,8 +258,13 @@ func (s *Session) ask(ctx context.Context, op Op, m *Meta) {
 	case m.Kind == KindConnect && v.Action != ActionAllow:
 		m.by = ""
 		*v = noRule(s)
+	case given.impact != nil && !measures(op):
+		*v = Deny(CauseApproval, v.Rule, "what was approved cannot be compared with what this operation would change", "")
+	case given.differ:
+		*v = Deny(CauseApproval, v.Rule, "the rows of one approval differ from those of another", "Send it again.")
 	default:
-		v.Grant = joined(v.Grant, given.grant, ", ")
+		m.grants = granted(slices.Clone(given.requests), v.Grant)
+		v.Grant, v.Impact = joined(v.Grant, given.grant, ", "), given.impact
 		if m.Kind == KindConnect {
 			s.mu.Lock()
 			s.admitted = given
@@ -319,8 +328,11 @@ type approval struct {
 
 // approvals are those that one operation has.
 type approvals struct {
-	list  []approval
-	grant string
+	list     []approval
+	grant    string
+	requests []string // whose approvals they are
+	impact   *Impact  // that has to be so; nil when nothing has
+	differ   bool     // two of them cannot both be so
 }
 
 // add notes that what holds ask for was approved by verdict v.
@@ -330,7 +342,17 @@ func (a *approvals) add(holds []holdBy, v Verdict) {
 			a.list = append(a.list, approval{h.by, rule, h.Approvers[i]})
 		}
 	}
-	a.grant = joined(a.grant, v.Grant, ", ")
+	a.grant, a.requests = joined(a.grant, v.Grant, ", "), granted(a.requests, v.Grant)
+	if i := v.Impact; i != nil && i.Holds != HoldsNothing {
+		a.differ = a.differ || a.impact != nil && !a.impact.same(i)
+		a.impact = i
+	}
+}
+
+// measures reports whether the handler of op knows what it would change.
+func measures(op Op) bool {
+	st, ok := op.(*Statement)
+	return ok && st.Measurer != nil
 }
 
 // cover reports whether every rule of h, asked by an interceptor, is approved by
@@ -529,6 +551,9 @@ func (s *Session) park(ctx context.Context, op Op, m *Meta, v *Verdict) (got Ver
 		m.asked = time.Now()
 		s.mu.Unlock()
 	}()
+	if s.client != nil && s.client.Held != nil {
+		s.client.Held(op, p)
+	}
 	if s.onHold != nil {
 		s.onHold(op, p)
 	}
@@ -683,15 +708,16 @@ func (s *Session) Tell(op Op, m *Message) error {
 // Flow asks the interceptors for filters over op's data. It returns nil when
 // nobody is interested. On an error none of the data may be passed on.
 func (s *Session) Flow(op Op, shape *Shape) (*Flow, error) {
-	flows := s.chainOf(op).flows
-	if len(flows) == 0 {
-		return nil, nil
-	}
+	return s.filters(s.chainOf(op).flows, func(h *hooks) (Filter, error) { return h.Flow(s.ctx, op, shape) })
+}
+
+// filters are those that every one of list answers.
+func (s *Session) filters(list []*hooks, ask func(h *hooks) (Filter, error)) (*Flow, error) {
 	var fl *Flow
-	for _, h := range flows {
+	for _, h := range list {
 		var f Filter
 		err := s.Protect(h.name, func() (err error) {
-			f, err = h.Flow(s.ctx, op, shape)
+			f, err = ask(h)
 			return err
 		})
 		if err != nil {

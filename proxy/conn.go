@@ -22,6 +22,7 @@ type Conn struct {
 
 	gateway  *Gateway
 	protocol string
+	client   *Client // nil: it is not known yet who the client is
 
 	mu      sync.Mutex
 	session *Session
@@ -133,6 +134,7 @@ func (c *Conn) Open(ctx context.Context, id *Identity, t Target, params map[stri
 	}
 	s, connect, err := c.gateway.Open(ctx, OpenRequest{
 		Identity: id, Target: t, Protocol: c.protocol, Remote: c.RemoteAddr(), Params: params, OnHold: c.OnHold, revision: c.begun(), rechecks: c.proofs(),
+		client: c.client,
 	})
 	var refused *RefusedError
 	if errors.As(err, &refused) && refused.Verdict.Cause == CausePolicy || errors.Is(err, ErrNotFound) && t.Resource != nil {
@@ -147,6 +149,9 @@ func (c *Conn) Open(ctx context.Context, id *Identity, t Target, params map[stri
 	c.mu.Unlock()
 	if cut != nil {
 		s.Kill(cut)
+	}
+	if c.client != nil && c.client.Opened != nil {
+		c.client.Opened(s)
 	}
 	return s, connect, nil
 }

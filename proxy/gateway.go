@@ -343,8 +343,7 @@ func (g *Gateway) accept(ctx context.Context, ln net.Listener, h Handler, conns 
 			return err
 		}
 		pause = 0
-		conns.Add(1)
-		go g.serveConn(ctx, nc, h, conns)
+		conns.Go(func() { g.serveConn(ctx, nc, h, nil) })
 	}
 }
 
@@ -360,9 +359,9 @@ func passes(err error) bool {
 	return false
 }
 
-func (g *Gateway) serveConn(ctx context.Context, nc net.Conn, h Handler, conns *sync.WaitGroup) {
-	defer conns.Done()
-	c := &Conn{Conn: nc, gateway: g, protocol: h.Protocol()}
+// serveConn serves one connection; client is nil where nobody knows yet who it is from.
+func (g *Gateway) serveConn(ctx context.Context, nc net.Conn, h Handler, client *Client) {
+	c := &Conn{Conn: nc, gateway: g, protocol: h.Protocol(), client: client}
 	defer nc.Close()
 	if err := nc.SetDeadline(time.Now().Add(or(g.HandshakeTimeout, defaultHandshakeTimeout))); err != nil {
 		return
@@ -494,6 +493,7 @@ type OpenRequest struct {
 
 	revision *Revision // which the identity or the target is of; nil is the current one
 	rechecks uint64    // that there were when the identity was proven
+	client   *Client   // nil: it came by a listener
 }
 
 // Open opens a session: it fills in the target's defaults, runs the
@@ -544,7 +544,10 @@ func (g *Gateway) open(ctx context.Context, r OpenRequest) (*Session, *Connect, 
 	}
 	s := &Session{
 		ID: newID(), Identity: r.Identity, Target: target, Protocol: r.Protocol, Remote: r.Remote,
-		Started: time.Now(), Dry: r.Dry, session: &session{gateway: g, params: r.Params, now: g.Now},
+		Started: time.Now(), Dry: r.Dry, session: &session{gateway: g, params: r.Params, now: g.Now, client: r.client},
+	}
+	if r.client != nil {
+		s.Via = r.client.Via
 	}
 	if r.Dry && !r.At.IsZero() {
 		s.now = func() time.Time { return r.At }

@@ -52,6 +52,11 @@ type Hooks struct {
 	// withholds the data and fails the operation; its text is shown to the user, as
 	// are those of Filter's functions, so it holds no data and no secret.
 	Flow func(ctx context.Context, op Op, shape *Shape) (Filter, error)
+	// Show is Flow for data of op that others than the client are shown, such as rows of a
+	// statement to who approves it. They may have fewer rights than the session's user, so that it
+	// hides what it would of anybody. Nothing of it is counted or noted. An interceptor
+	// with Flow and without Show has such data not shown at all; see [HidesNothing].
+	Show func(ctx context.Context, op Op, shape *Shape) (Filter, error)
 	// Tell sees and may change each text that the resource sends in addition to the data:
 	// errors, notices, notifications. op is nil when it belongs to none. An error
 	// ends the session, with nothing of the message passed on.
@@ -130,8 +135,10 @@ type ShapeColumn struct {
 	// the base columns that it derives from, through views. Nil when it is not
 	// known. It is shared and read-only.
 	Source *Column
-	Type   uint32 // the resource's number for the type
-	Binary bool   // values are in the type's binary format
+	// Type is PostgreSQL's number for the type, whatever the resource is: of its own type, or of
+	// the one that holds the same values. 0 is not known.
+	Type   uint32
+	Binary bool // values are in the type's binary format, which is PostgreSQL's
 }
 
 // Filter edits the data of one operation. The zero Filter is not interested.

@@ -58,6 +58,7 @@ type Note struct {
 	Rule     string
 	Text     string
 	Type     string // of masked values
+	Column   string // of NoteColumn: its name; empty where it is not known which columns there are
 	Count    uint64
 	Identity *Identity
 	Err      error
@@ -77,6 +78,8 @@ type RequestNote struct {
 	DecidedBy string
 	Channel   string // how the decision came
 	Reason    string
+	Mark      string // of the transition, which the request keeps when it was made
+	Signed    string // the grant that an approval gives, signed; empty: nothing is signed
 	// Of a request for access.
 	Resource, Account string
 	Until             time.Time // when what was granted is over; zero: nothing was
@@ -129,6 +132,9 @@ func (s *Session) tellNote(ctx context.Context, c *chain, op Op, n *Note) error 
 			s.Kill(err)
 			return err
 		}
+	}
+	if s.client != nil && s.client.Noted != nil {
+		s.client.Noted(op, n)
 	}
 	return nil
 }

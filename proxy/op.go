@@ -76,6 +76,7 @@ type Meta struct {
 	chain      *chain // that it was asked of
 	holds      []holdBy
 	verdict    Verdict
+	grants     []string  // the requests by whose approval it runs
 	by         string    // who gave verdict; empty for the core
 	asked      time.Time // when the chain got it; zero when it is not in the chain
 	rewrites   int

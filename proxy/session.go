@@ -21,6 +21,7 @@ type Session struct {
 	Target   Target
 	Protocol string
 	Remote   net.Addr
+	Via      string // how the client came; empty is by a listener. See Client
 	Started  time.Time
 	Deadline time.Time // zero means no deadline
 	// Dry says that the session only asks what would be answered: nothing runs,
@@ -37,6 +38,7 @@ type session struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	params  map[string]string // of its Connect
+	client  *Client           // nil: it came by a listener
 	now     func() time.Time
 
 	renewing  sync.Mutex // held while a revision's chain is made

@@ -24,12 +24,15 @@ type Statement struct {
 	Giver Giver
 	// Keeper answers LosesNothing; nil when nobody can.
 	Keeper Keeper
+	// Measurer answers Measure; nil when nobody can, or the handler cannot let the statement
+	// run as what was measured alone.
+	Measurer Measurer
 }
 
 // Arg is one bound parameter.
 type Arg struct {
 	Value  []byte // nil is NULL
-	Type   uint32 // the resource's number for the type, 0 when unspecified
+	Type   uint32 // as ShapeColumn.Type has it, 0 when unspecified
 	Binary bool
 	Text   []byte // a binary Value as text, where the handler can tell; nil otherwise
 }
@@ -377,6 +380,9 @@ type Reading struct {
 	ANSIQuotes        bool // MySQL: double quotes delimit names
 	Version           int  // the server's version as a number: 150004, 101106
 	MariaDB           bool
+	// Certain says that the session is known to read text so, and in no other way: a text that
+	// changes this itself is the exception. MySQL only.
+	Certain bool
 	// Names says how names mean something else to the session than the catalog says.
 	Names Names
 }

@@ -65,8 +65,12 @@ type Verdict struct {
 	Warn   string // shown to the user while the operation runs
 	Text   []byte // ActionRewrite: replaces the operation's text
 	Hold   *Hold  // ActionHold
-	// Grant names the approval that lets the operation run, for the record.
+	// Grant names the approval that lets the operation run, for the record: the request's identifier, and after a space
+	// who has approved it.
 	Grant string
+	// Impact is what the operation was approved as. The handler lets it run as that alone,
+	// as far as the Impact's Holds say; nil: as whatever it does.
+	Impact *Impact
 }
 
 // Pass returns a verdict with no objection.

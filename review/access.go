@@ -24,7 +24,9 @@ type Terms struct {
 	// Decide how long a request may wait. All are more than 0.
 	For, Max, Decide time.Duration
 	Reason           string // a pattern that must be found in the reason; empty: any reason will do
-	Message          string // what for; may be empty
+	// BreakGlass is the longest that it may be had for without an approval; 0: not at all.
+	BreakGlass time.Duration
+	Message    string // what for; may be empty
 	// Target tells the resource from another that has its name later; see [TargetOf].
 	Target string
 	Auto   *Auto // nil: people decide
@@ -67,6 +69,7 @@ type Access struct {
 	Escalated int          `json:"escalated,omitempty"`
 	Votes     []VoteRecord `json:"votes,omitempty"`
 	Grant     *Grant       `json:"grant,omitempty"` // nil: nothing is granted
+	Glass     *Glass       `json:"glass,omitempty"` // nil: it was not had without an approval
 }
 
 // VoteRecord is an approval, as it is kept.
@@ -83,6 +86,8 @@ type VoteRecord struct {
 	// Seconds and Actions are what she has left of what was asked for; zero is all.
 	Seconds int64    `json:"seconds,omitempty"`
 	Actions []string `json:"actions,omitempty"`
+	// OnCall are the lists at which she was on call, where that made her an approver.
+	OnCall []string `json:"on_call,omitempty"`
 	// Lost says that she was not an approver any more when the request was to be granted: the vote does not count.
 	Lost bool `json:"lost,omitempty"`
 }
@@ -166,7 +171,9 @@ func (r *Request) describe() {
 		r.Text += ", to go on after request " + a.Extends
 	}
 	r.Approvers = nil
-	if i := a.stage(); i < len(a.Stages) {
+	if i := a.stage(); a.Glass != nil {
+		r.Approvers = [][]string{a.reviewers()}
+	} else if i < len(a.Stages) {
 		r.Approvers = [][]string{a.Approvers(i)}
 	}
 }
@@ -193,10 +200,13 @@ func (r *Request) accessDigest() string {
 	for _, s := range a.Stages {
 		part(append([]string{fmt.Sprint(s.Need)}, s.Approvers...)...)
 	}
+	if a.Glass != nil {
+		part(BreakGlass, a.Glass.Proof)
+	}
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// Approving says whose approval a request waits for: "2 of dba or ops".
+// Approving says whose approval a request waits for: "2 of dba or ops", and who was on call when it was made.
 func Approving(r *Request) string {
 	i := r.Access.stage()
 	if i >= len(r.Access.Stages) {
@@ -204,6 +214,9 @@ func Approving(r *Request) string {
 	}
 	s := r.Access.Stages[i]
 	who := strings.Join(r.Access.Approvers(i), " or ")
+	if i == 0 && len(r.Called) > 0 {
+		who += " (on call: " + strings.Join(r.Called, ", ") + ")"
+	}
 	if s.Need > 1 {
 		return fmt.Sprintf("%d of %s", s.Need, who)
 	}

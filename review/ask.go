@@ -79,7 +79,7 @@ func (d *Desk) plan(who *proxy.Identity, a *Ask) (*Request, error) {
 	case !a.From.IsZero() && !a.From.Add(length).After(now):
 		return nil, bad("it would be over at %s already", a.From.Add(length).UTC().Format(time.RFC3339))
 	case len(t.Stages) == 0 || slices.ContainsFunc(t.Stages, func(s Stage) bool { return len(s.Approvers) == 0 }):
-		return nil, bad("rule %s has nobody who approves it at %s", t.Rule, a.Resource)
+		return nil, bad("rule %s has no approvers at %s", t.Rule, a.Resource)
 	}
 	r := &Request{
 		ID: newRequestID(), State: Pending, Requester: who.Subject, For: who.OnBehalfOf, Creators: creators(who), Resource: a.Resource, Account: a.Account, Message: t.Message,
@@ -190,6 +190,7 @@ func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, e
 	case pending >= MaxPending:
 		return nil, fmt.Errorf("%w: %d requests wait already, which is the limit: try again later", ErrAsk, pending)
 	}
+	d.call(ctx, r)
 	s := step{Asked, r.Access.Reason, true}
 	if r.State == Approved {
 		s.event = string(Approved)

@@ -13,7 +13,7 @@ type Channel struct {
 	// Name is kept with what waits for the channel; see [ValidChannel].
 	Name     string
 	Notifier Notifier
-	// Wants reports whether the channel is told of a notice; nil is all of them.
+	// Wants reports whether the channel is told of a notice; nil is all of them. It is not asked about BreakGlass, which all are told.
 	Wants func(n *Notice) bool
 	// Version is another one when the channel's configuration is. A channel that was disabled by
 	// ErrGone stays so until then.
@@ -84,7 +84,12 @@ const (
 func (n *Notice) short() *Notice {
 	out := *n
 	r := n.Request.clone()
-	r.Arguments, r.said = nil, nil
+	r.Arguments, r.said, r.sums, r.Signed = nil, nil, nil, ""
+	if r.Impact != nil { // no message has rows
+		i := *r.Impact
+		i.Columns, i.Samples = nil, nil
+		r.Impact = &i
+	}
 	r.Text = cut(r.Text, maxNoticeText)
 	for _, s := range []*string{&r.Message, &r.Reason, &r.Blind, &r.Effects} {
 		*s = cut(*s, maxNoticeReason)
@@ -104,8 +109,8 @@ func (n *Notice) short() *Notice {
 
 // Events returns the events of notices, in the order in which they may come.
 func Events() []string {
-	list := []string{Asked, Voted, Escalated, Proposed, Edited}
-	for _, s := range []State{Approved, Denied, Cancelled, Expired, Lapsed, Revoked, Ended} {
+	list := []string{Asked, Voted, Escalated, Proposed, Edited, BreakGlass}
+	for _, s := range []State{Approved, Denied, Cancelled, Expired, Lapsed, Revoked, Ended, ReviewDue, Fine, Violation} {
 		list = append(list, string(s))
 	}
 	return list

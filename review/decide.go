@@ -18,6 +18,8 @@ type Vote struct {
 	// Proven says that By has proven herself where she decides, by the login that she has there or for this decision. Without it
 	// what is known of her logins does not count, for requests whose approvers must have proven themselves well.
 	Proven bool
+
+	onCall []string // the lists at which she is on call, where that makes her an approver
 }
 
 // Errors of a decision. Their texts are fit for who decides.
@@ -29,6 +31,27 @@ var (
 	ErrReason     = errors.New("a denial needs a reason, of at most 1000 bytes")
 	ErrProof      = errors.New("you have to prove better who you are to approve this request")
 )
+
+// RefusalError is an error of a decision whose message is for who decides.
+type RefusalError struct{ Message string }
+
+func (e *RefusalError) Error() string { return e.Message }
+
+// Tellable returns an error of a decision as it is told to who decides. What went wrong inside is for the operator: ok is false then.
+func Tellable(err error) (text string, ok bool) {
+	for _, known := range []error{ErrUnknown, ErrChanged, ErrOwn, ErrIneligible, ErrReason, ErrOnCall} {
+		if errors.Is(err, known) {
+			return err.Error(), true
+		}
+	}
+	if decided := (*DecidedError)(nil); errors.As(err, &decided) {
+		return decided.Error(), true
+	}
+	if told := (*RefusalError)(nil); errors.As(err, &told) {
+		return told.Message, true
+	}
+	return "", false
+}
 
 // DecidedError says that a request is not pending any more.
 type DecidedError struct {

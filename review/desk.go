@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -45,8 +46,15 @@ type Desk struct {
 	// Gone returns why a requester is gone or disabled; empty: she is not. It is asked before something is granted to her, and about
 	// requests of which Doubt was told. An error says that nobody knows. Nil: nobody is gone.
 	Gone func(ctx context.Context, r *Request) (why string, err error)
+	// OnCall returns who is on call at a list, for approvers "oncall:NAME". An error says that it is not known. Nil: nobody is.
+	OnCall func(ctx context.Context, list string) (Roster, error)
 	// Sealer seals what is held: the texts and arguments of operations. Nil: they are kept as they are.
 	Sealer Sealer
+	// Signer signs requests, so that nothing is approved by who writes into the store. The audit log of a gateway that shares the store
+	// with no other is one. Nil: they are believed as the store has them.
+	Signer Signer
+	// Revision names the rules by which sessions are judged now, for what is signed. May be nil.
+	Revision func() string
 	// Told returns what is written with a transition, for those who tell people of it. May be nil.
 	Told func(n *Notice) ([]store.Write, error)
 	// Seen returns the change in the store's feed up to which Follow was called. Nil: nobody else changes what is in the store.
@@ -54,6 +62,10 @@ type Desk struct {
 	// Stale is how long what was granted counts while it is not known what others have changed; 0 is DefaultStale.
 	Stale time.Duration
 	Log   *slog.Logger // nil is slog.Default
+	// Gateway names the gateway that the desk is of, among those on the store; see Admit.
+	Gateway string
+	// Unkept is told of what has become of a request that was admitted, and with kept that the store has it. Nil: nobody is.
+	Unkept func(r *Request, kept bool) error
 
 	version atomic.Uint64
 	clock   atomic.Pointer[reading]
@@ -155,12 +167,14 @@ func (d *Desk) Load(ctx context.Context) error {
 			return err
 		}
 		there[doc.Name] = true
-		d.take(doc)
+		if err := d.take(ctx, doc); err != nil {
+			return err
+		}
 	}
 	var gone []string
 	d.mu.Lock()
 	for id, k := range d.known {
-		if !there[id] && k.version <= began.head {
+		if !there[id] && k.version <= began.head && !k.unkept() {
 			gone = append(gone, id)
 		}
 	}
@@ -180,15 +194,20 @@ func (d *Desk) Load(ctx context.Context) error {
 	return nil
 }
 
-// take takes in a document. One that is damaged grants nothing, and keeps nobody from anything else.
-func (d *Desk) take(doc store.Document) {
-	r, err := d.requestOf(doc)
-	if err != nil {
+// take takes in a document. One that is damaged grants nothing, and keeps nobody from anything else. The error says that it is not
+// known whether it is.
+func (d *Desk) take(ctx context.Context, doc store.Document) error {
+	r, err := d.requestOf(ctx, doc)
+	switch {
+	case errors.Is(err, proxy.ErrUnavailable):
+		return err
+	case err != nil:
 		d.log().Error("what the store has of a request grants nothing", "request", doc.Name, "err", err)
 		d.gone(doc.Name, doc.Version)
-		return
+	default:
+		d.see(r, doc.Version)
 	}
-	d.see(r, doc.Version)
+	return nil
 }
 
 // gone ends a request that the store does not have any more, or only damaged.
@@ -206,23 +225,24 @@ func (d *Desk) gone(id string, version int64) {
 // Follow reads a request again that another gateway may have changed. Until that is done, what is known gets older.
 func (d *Desk) Follow(ctx context.Context, id string) error {
 	doc, err := d.Store.Get(ctx, KindRequest, id)
-	d.mu.Lock()
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		if d.unread == nil {
-			d.unread = make(map[string]bool)
-		}
-		d.unread[id] = true
-		d.mu.Unlock()
-		return err
-	}
-	delete(d.unread, id)
-	d.mu.Unlock()
-	if err != nil {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
 		d.gone(id, 1<<62)
-	} else {
-		d.take(doc)
+		err = nil
+	case err == nil:
+		err = d.take(ctx, doc)
 	}
-	return nil
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err == nil {
+		delete(d.unread, id)
+		return nil
+	}
+	if d.unread == nil {
+		d.unread = make(map[string]bool)
+	}
+	d.unread[id] = true
+	return err
 }
 
 // see takes in what a request is now, and tells those who wait for it or go by it.
@@ -233,13 +253,17 @@ func (d *Desk) see(r *Request, version int64) {
 		d.known = make(map[string]*known)
 	}
 	was := d.known[r.ID]
-	if was != nil && was.version >= version {
+	back := was != nil && was.request.over() && !r.over()
+	if back || was != nil && was.version >= version {
 		d.mu.Unlock()
+		if back && version > was.version {
+			d.log().Error("a request that is over is in the store as it was before: it stays over", "request", r.ID)
+		}
 		return
 	}
 	open := r.open(now)
-	// What is over is remembered for a while, so that what was read of it before does not count again.
-	d.known[r.ID] = &known{request: r.clone(), version: version, open: open, seen: time.Now()}
+	// What is over is remembered for a while, so that what it was before does not count again.
+	d.known[r.ID] = &known{request: r.remembered(), version: version, open: open, seen: time.Now()}
 	for c := range d.waiters[r.ID] {
 		select {
 		case c <- struct{}{}:
@@ -272,6 +296,9 @@ func (d *Desk) see(r *Request, version int64) {
 
 // Get returns a request, also one that is over.
 func (d *Desk) Get(ctx context.Context, id string) (*Request, error) {
+	if r := d.notKept(id); r != nil {
+		return r, nil
+	}
 	_, r, err := d.read(ctx, id)
 	return r, err
 }
@@ -288,8 +315,15 @@ func (d *Desk) read(ctx context.Context, id string) (doc store.Document, r *Requ
 	if err != nil {
 		return doc, nil, err
 	}
-	r, err = d.requestOf(doc)
-	return doc, r, err
+	if r, err = d.requestOf(ctx, doc); err != nil {
+		return doc, nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if k := d.known[id]; k != nil && k.request.over() && !r.over() {
+		return doc, nil, fmt.Errorf("reading request %q: it is over, and the store has it as it was before", id)
+	}
+	return doc, r, nil
 }
 
 // List returns the requests that wait or are approved, the oldest first.
@@ -313,11 +347,31 @@ func (d *Desk) History(ctx context.Context, limit int, which func(*Request) bool
 		if err != nil {
 			return nil, err
 		}
-		r, err := d.requestOf(doc)
+		r, err := d.requestOf(ctx, doc)
 		if err == nil && r.over() && which(r) {
 			list = append(list, *r)
 		}
 	}
 	slices.SortFunc(list, byAge)
 	return list[max(0, len(list)-limit):], nil
+}
+
+// Each calls f with the requests that wait or are approved, and with the version of each, which another one takes the place of
+// with every change. r is a copy.
+func (d *Desk) Each(f func(r *Request, version int64)) {
+	type open struct {
+		request Request
+		version int64
+	}
+	var list []open
+	d.mu.Lock()
+	for _, k := range d.known {
+		if !k.request.over() {
+			list = append(list, open{k.request.clone(), k.version})
+		}
+	}
+	d.mu.Unlock()
+	for i := range list {
+		f(&list[i].request, list[i].version)
+	}
 }

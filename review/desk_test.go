@@ -58,7 +58,7 @@ type desk struct {
 func openDesk(t *testing.T, s store.Store, p *people) *desk {
 	t.Helper()
 	d := &desk{people: p}
-	d.Desk = &Desk{Store: s, Who: p.who, Note: func(_ context.Context, n *proxy.Note) error {
+	d.Desk = &Desk{Store: s, Who: p.who, Signer: Here, Note: func(_ context.Context, n *proxy.Note) error {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if d.fails != nil {

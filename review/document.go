@@ -2,6 +2,7 @@ package review
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -12,8 +13,10 @@ import (
 // document is a request as the store has it.
 type document struct {
 	*Request
-	Sealed []byte `json:"sealed,omitempty"` // what is private of it
-	Said   *said  `json:"said,omitempty"`   // what approvers do not read, where nothing is sealed
+	Sums   *sums    `json:"sums,omitempty"`
+	Marks  []string `json:"marks,omitempty"`  // of its transitions, in order
+	Sealed []byte   `json:"sealed,omitempty"` // what is private of it
+	Said   *said    `json:"said,omitempty"`   // what approvers do not read, where nothing is sealed
 }
 
 // write is the write of a request's document.
@@ -22,7 +25,7 @@ func (d *Desk) write(doc store.Document, r *Request) (store.Write, error) {
 	if err != nil {
 		return store.Write{}, err
 	}
-	kept := document{Request: public, Sealed: sealed}
+	kept := document{Request: public, Sums: public.sums, Marks: r.marks, Sealed: sealed}
 	if sealed == nil {
 		kept.Said = r.said
 	}
@@ -46,20 +49,36 @@ func latest(t *time.Time) time.Time {
 	return *t
 }
 
-// requestOf is the request of a document.
-func (d *Desk) requestOf(doc store.Document) (*Request, error) {
+func errDamaged(doc store.Document) error {
+	return fmt.Errorf("reading request %q: it is damaged", doc.Name)
+}
+
+// documentOf is a document as it is kept: sealed, and perhaps not genuine.
+func documentOf(doc store.Document) (*document, error) {
 	r := &Request{}
-	kept := document{Request: r}
-	damaged := fmt.Errorf("reading request %q: it is damaged", doc.Name)
-	if json.Unmarshal(doc.Body, &kept) != nil || kept.Request != r || r.ID != doc.Name {
-		return nil, damaged
+	kept := &document{Request: r}
+	if json.Unmarshal(doc.Body, kept) != nil || kept.Request != r || r.ID != doc.Name {
+		return nil, errDamaged(doc)
 	}
-	r.said = kept.Said
+	return kept, nil
+}
+
+// requestOf is the request of a document.
+func (d *Desk) requestOf(ctx context.Context, doc store.Document) (*Request, error) {
+	kept, err := documentOf(doc)
+	if err != nil {
+		return nil, err
+	}
+	r := kept.Request
+	r.said, r.sums, r.marks = kept.Said, kept.Sums, kept.Marks
 	if err := open(d.Sealer, requestPurpose+r.ID, r, kept.Sealed); err != nil {
 		return nil, fmt.Errorf("reading request %q: %w", doc.Name, err)
 	}
 	if !r.whole() {
-		return nil, damaged
+		return nil, errDamaged(doc)
+	}
+	if err := d.genuine(ctx, r); err != nil {
+		return nil, fmt.Errorf("reading request %q: %w", doc.Name, err)
 	}
 	return r, nil
 }
@@ -67,7 +86,13 @@ func (d *Desk) requestOf(doc store.Document) (*Request, error) {
 // whole reports whether nothing is missing of a request that the store has.
 func (r *Request) whole() bool {
 	if r.Access == nil {
-		return len(r.Rules) > 0 && r.Content != ""
+		return len(r.Rules) > 0 && r.Content != "" && r.sums != nil
 	}
-	return r.State != Approved || r.Access.Grant != nil
+	switch {
+	case r.Access.Glass == nil && (r.State == ReviewDue || r.State == Fine || r.State == Violation):
+		return false
+	case r.Access.Glass != nil || r.State == Approved:
+		return r.Access.Grant != nil
+	}
+	return true
 }

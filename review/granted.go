@@ -12,14 +12,17 @@ import (
 
 // ending says what the user of a session is told that was open by the request.
 func (r *Request) ending() string {
-	switch r.State {
-	case Revoked:
+	state, by, reason := r.State, r.DecidedBy, r.Reason
+	if g := r.broken(); g != nil && g.Ended != nil {
+		state, by, reason = g.Ended.State, g.Ended.By, g.Ended.Reason
+	}
+	if state == Revoked {
 		text := "request " + r.ID + ", by which you were connected, was revoked"
-		if r.DecidedBy != "" {
-			text += " by " + r.DecidedBy
+		if by != "" {
+			text += " by " + by
 		}
-		if r.Reason != "" {
-			text += ": " + r.Reason
+		if reason != "" {
+			text += ": " + reason
 		}
 		return text
 	}
@@ -102,22 +105,28 @@ func (d *Desk) Version() uint64 { return d.version.Load() }
 // Granted is what somebody who connects now was granted of a rule at a target, and when that has to be asked about again. Of several
 // grants it is the one that lasts longest.
 func (d *Desk) Granted(id *proxy.Identity, t proxy.Target, rule string) (request string, g Grant, check time.Time, ok bool) {
-	return d.grantedIn(nil, id, t, rule)
+	return d.has(nil, id, t, rule, false)
 }
 
 // GrantedIn is Granted in a session, which may be open: what has opened it counts, also when it would not open another.
 func (d *Desk) GrantedIn(s *proxy.Session, rule string) (request string, g Grant, check time.Time, ok bool) {
-	return d.grantedIn(s, s.Identity, s.Target, rule)
+	return d.has(s, s.Identity, s.Target, rule, false)
 }
 
-func (d *Desk) grantedIn(s *proxy.Session, id *proxy.Identity, t proxy.Target, rule string) (request string, g Grant, check time.Time, ok bool) {
+// Glass is Granted of what somebody has without an approval.
+func (d *Desk) Glass(id *proxy.Identity, t proxy.Target, rule string) (request string, g Grant, check time.Time, ok bool) {
+	return d.has(nil, id, t, rule, true)
+}
+
+func (d *Desk) has(s *proxy.Session, id *proxy.Identity, t proxy.Target, rule string, glass bool) (request string, g Grant, check time.Time, ok bool) {
 	here := time.Now()
 	if check = d.stale(); !here.Before(check) {
 		d.freshen() // it may have been followed since
 		check = d.stale()
 	}
-	if !here.Before(check) {
-		return "", Grant{}, check, false // it may have been revoked
+	stale := !here.Before(check) // it may have been revoked
+	if stale && !glass {
+		return "", Grant{}, check, false
 	}
 	now := d.now()
 	started := now
@@ -128,7 +137,11 @@ func (d *Desk) grantedIn(s *proxy.Session, id *proxy.Identity, t proxy.Target, r
 	defer d.mu.Unlock()
 	for _, k := range d.known {
 		r := &k.request
-		if r.Access == nil || r.Requester != id.Subject || r.For != id.OnBehalfOf || r.Resource != t.Resource.Name || r.Account != "" && r.Account != t.Account.Name || r.Access.Rule != rule || !r.open(now) || !r.Access.at(t.Resource) || d.cut(r) {
+		if r.Access == nil || (r.Access.Glass != nil) != glass || r.Requester != id.Subject || r.For != id.OnBehalfOf || r.Resource != t.Resource.Name || r.Account != "" && r.Account != t.Account.Name || r.Access.Rule != rule || !r.open(now) || !r.Access.at(t.Resource) || d.cut(r) {
+			continue
+		}
+		offline, elsewhere := d.offlineHere(r)
+		if elsewhere || stale && !offline {
 			continue
 		}
 		how := d.opening(r, s, started)
@@ -137,6 +150,9 @@ func (d *Desk) grantedIn(s *proxy.Session, id *proxy.Identity, t proxy.Target, r
 		}
 		// What counts already comes before what would have to be used.
 		if better := r.Access.Grant.Until.After(g.Until); !ok || g.Opens && how == in || better && (g.Opens || how == in) {
+			if offline {
+				check = time.Time{}
+			}
 			request, g, ok = r.ID, *r.Access.Grant, true
 			g.Opens = how == opens
 		}
@@ -175,7 +191,8 @@ const (
 	touchEvery = 5 * time.Second
 )
 
-// rememberOver is how long a request that is over is remembered: longer than any answer of the store takes.
+// rememberOver is how long a request that is over is remembered at least: longer than any answer of the store takes. It is for as
+// long as it could have counted.
 const rememberOver = 10 * time.Minute
 
 // Run ends requests when it is time, and has further people approve them, until ctx ends.
@@ -217,8 +234,11 @@ func (d *Desk) catchUp(ctx context.Context) error {
 			return err
 		}
 	}
-	_, err := d.touch(ctx)
-	return err
+	if _, err := d.touch(ctx); err != nil {
+		return err
+	}
+	d.handIn(ctx)
+	return nil
 }
 
 // settle has time take effect: it ends requests, and has further people approve them.
@@ -228,9 +248,10 @@ func (d *Desk) settle(ctx context.Context) {
 	d.mu.Lock()
 	for id, k := range d.known {
 		switch {
+		case k.unkept(): // it is handed in first
 		case k.request.due(now) != "" || k.request.escalates(now) || !k.request.over() && d.cut(&k.request):
 			due = append(due, id)
-		case k.request.over() && time.Since(k.seen) > rememberOver && !k.request.refused(now) && len(d.extended(id)) == 0:
+		case k.request.over() && time.Since(k.seen) > rememberOver && now.After(k.request.lasts()) && !k.request.refused(now) && len(d.extended(id)) == 0:
 			delete(d.known, id)
 		}
 	}
@@ -246,8 +267,9 @@ func (d *Desk) settle(ctx context.Context) {
 			case state == "":
 				return step{}, ErrOver // another gateway was faster
 			}
-			r.State = state
-			if state == Expired {
+			if state == ReviewDue {
+				r.Access.Glass.due(r, now)
+			} else if r.State = state; state == Expired {
 				r.DecidedAt = &now
 			}
 			return step{string(state), "", false}, nil

@@ -28,6 +28,14 @@ func (d *Desk) Request(ctx context.Context, s *proxy.Session, op proxy.Op, a *pr
 	if err != nil {
 		return nil, err
 	}
+	if d.earlier(r) == nil { // who waits on, waits on what was shown
+		if err := d.holdBounds(r); err != nil {
+			return nil, err
+		}
+		if err := r.measure(ctx, op); err != nil {
+			return nil, err
+		}
+	}
 	done, err := d.turn(ctx, r.Requester)
 	if err != nil {
 		return nil, err
@@ -41,6 +49,7 @@ func (d *Desk) Request(ctx context.Context, s *proxy.Session, op proxy.Op, a *pr
 	} else if err := d.holdBounds(r); err != nil {
 		return nil, err
 	} else {
+		d.call(ctx, r)
 		version, err := d.keep(ctx, store.Document{Kind: KindRequest, Name: r.ID}, r, step{Asked, "", true})
 		if err != nil {
 			d.log().Error("the request for a held operation could not be recorded or kept", "subject", r.Requester, "resource", r.Resource, "err", err)
@@ -75,7 +84,11 @@ func (d *Desk) about(ctx context.Context, s *proxy.Session, op proxy.Op, a *prox
 	if err := r.show(op); err != nil {
 		return nil, err
 	}
-	r.Hash, r.Content = r.digests(op)
+	var err error
+	r.sums, r.Content = newSums(op), r.content(op)
+	if r.Hash, err = r.hash(); err != nil {
+		return nil, err
+	}
 	if err := r.conceal(s.Concealed(ctx, op)); err != nil {
 		return nil, err
 	}
@@ -248,7 +261,7 @@ func (h *held) claim(ctx context.Context) proxy.Verdict {
 	var decided *DecidedError
 	switch {
 	case err == nil && r.State == Used:
-		return proxy.Verdict{Action: proxy.ActionAllow, Rule: h.rule, Grant: r.ID + " by " + r.DecidedBy}
+		return proxy.Verdict{Action: proxy.ActionAllow, Rule: h.rule, Grant: r.ID + " by " + r.DecidedBy, Impact: r.Impact}
 	case err == nil:
 		return h.over(r)
 	case errors.As(err, &decided):
@@ -269,7 +282,7 @@ func (d *Desk) lost(ctx context.Context, r *Request) (bool, error) {
 	if errors.Is(err, proxy.ErrUnavailable) {
 		return false, err
 	}
-	return err != nil || r.mayDecide(who) != nil, nil
+	return err != nil || r.mayDecide(OnCall(who, r.OnCall)) != nil, nil
 }
 
 // changed reports whether op is not what the request was made about.
@@ -279,6 +292,6 @@ func (r *Request) changed(op proxy.Op) bool {
 	if now.show(op) != nil {
 		return true
 	}
-	_, content := now.digests(op)
-	return content != r.Content
+	text, arguments, _ := proxy.Digests(op, r.sums.Salt)
+	return now.content(op) != r.Content || text != r.sums.Text || arguments != r.sums.Arguments
 }

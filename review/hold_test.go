@@ -29,6 +29,7 @@ type desk struct {
 	*review.Desk
 	mu     sync.Mutex
 	states []string
+	notes  []proxy.RequestNote
 	fail   error
 }
 
@@ -37,7 +38,7 @@ func newDesk(t *testing.T) *desk { return newDeskAt(t, store.NewMemory()) }
 func newDeskAt(t *testing.T, s store.Store) *desk {
 	t.Helper()
 	d := &desk{}
-	d.Desk = &review.Desk{Store: s, Note: d.Record}
+	d.Desk = &review.Desk{Store: s, Note: d.Record, Signer: review.Here}
 	require.NoError(t, d.Load(t.Context()))
 	return d
 }
@@ -62,7 +63,7 @@ func (*desk) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
 func (d *desk) Record(_ context.Context, n *proxy.Note) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.states = append(d.states, n.Request.State)
+	d.states, d.notes = append(d.states, n.Request.State), append(d.notes, *n.Request)
 	return d.fail
 }
 
@@ -616,6 +617,7 @@ func TestHeldIsSealed(t *testing.T) {
 			require.NoError(t, err)
 			require.NotContains(t, string(doc.Body), "marzipan")
 			require.NotContains(t, string(doc.Body), "nougat")
+			require.NotContains(t, string(doc.Body), d.List()[0].Content, "which could be tried on what is guessed")
 			n++
 		}
 		require.Equal(t, 1, n, kind)

@@ -253,3 +253,6 @@ func interleave(t *testing.T, gateways []*desk, all []transition, order []int, a
 		require.NoError(t, gateways[1].Follow(t.Context(), r.ID))
 	}
 }
+
+// permutations calls f with every order of n.
+func permutations(n int, f func(order []int)) { sequences(n, n, f) }

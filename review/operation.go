@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -117,36 +118,39 @@ func argument(a *proxy.Arg) string {
 	return fmt.Sprintf("%q", a.Value)
 }
 
-// digests are the hash of what is shown, and that of what would run, for which user and where. Every part has its
-// length before it, so that no two requests are the same text.
-func (r *Request) digests(op proxy.Op) (hash, content string) {
+// hashed is the hash of parts, each with its length before it, so that no two lists of parts are the same.
+func hashed(parts ...string) string {
 	h := sha256.New()
-	part := func(b string) {
-		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(b))))
-		h.Write([]byte(b))
+	for _, p := range parts {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(p))))
+		h.Write([]byte(p))
 	}
-	for _, s := range []string{"sallyport operation 1", r.Requester, r.For, r.Resource, r.Account, r.Database, r.Kind, r.Text} {
-		part(s)
-	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// content is the hash of what would run, for which user and where.
+func (r *Request) content(op proxy.Op) string {
+	parts := []string{"sallyport operation 1", r.Requester, r.For, r.Resource, r.Account, r.Database, r.Kind, r.Text}
 	if st, ok := op.(*proxy.Statement); ok {
 		for _, a := range st.Args {
+			form := "text"
 			switch {
 			case a.Value == nil:
-				part("null")
+				form = "null"
 			case a.Binary:
-				part("binary")
-			default:
-				part("text")
+				form = "binary"
 			}
-			h.Write(binary.BigEndian.AppendUint32(nil, a.Type))
-			part(string(a.Value))
+			parts = append(parts, form, strconv.FormatUint(uint64(a.Type), 10), string(a.Value))
 		}
 	}
-	content = hex.EncodeToString(h.Sum(nil))
-	h.Reset()
-	for _, s := range []string{"sallyport held operation 2", r.ID, r.Session, content} {
-		part(s)
+	return hashed(parts...)
+}
+
+// hash is that of what is decided about: what would run, when, and as what. By its salt nobody can guess what that is.
+func (r *Request) hash() (string, error) {
+	impact, err := json.Marshal(r.Impact)
+	if err != nil {
+		return "", err
 	}
-	h.Write(binary.BigEndian.AppendUint64(nil, r.Operation))
-	return hex.EncodeToString(h.Sum(nil)), content
+	return hashed("sallyport held operation 4", r.ID, r.Session, strconv.FormatUint(r.Operation, 10), r.Content, string(r.sums.Salt), string(impact)), nil
 }

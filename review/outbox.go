@@ -132,7 +132,7 @@ func (o *Outbox) Writes(n *Notice) ([]store.Write, error) {
 	var body []byte
 	var ws []store.Write
 	for _, c := range channels {
-		if c.Wants != nil && !c.Wants(n) {
+		if c.Wants != nil && n.Event != BreakGlass && !c.Wants(n) {
 			continue
 		}
 		if body == nil {

@@ -77,7 +77,7 @@ func TestPersonApproves(t *testing.T) {
 	nobody := terms
 	nobody.Stages = []Stage{{Approvers: nil, Need: 1}}
 	_, err = d.Ask(t.Context(), d.people.ids["alice"], Ask{Resource: "vm1", Terms: nobody, Reason: "x"})
-	require.ErrorContains(t, err, "rule prod has nobody who approves it at vm1")
+	require.ErrorContains(t, err, "rule prod has no approvers at vm1")
 }
 
 // TestCreators: who has made a service, or its access token, does not decide about what it asks for.

@@ -5,12 +5,15 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sallyport/sallyport/proxy"
 )
 
 // State is what became of a request.
 type State string
 
-// States. All but Pending and Approved are final.
+// States. All but Pending, Approved and ReviewDue are final. Access that somebody has taken without an approval has its review due after
+// it was ended, revoked or cancelled, and is final when it was reviewed.
 const (
 	Pending   State = "pending"
 	Approved  State = "approved"
@@ -21,6 +24,10 @@ const (
 	Ended     State = "ended"     // access: its time is over
 	Used      State = "used"      // an operation: it was let through, once
 	Lapsed    State = "lapsed"    // an operation: approved, and not run in time
+
+	ReviewDue State = "review_due" // access without an approval: it has ended
+	Fine      State = "reviewed"   // it was in order
+	Violation State = "violation"  // it was not
 )
 
 // Voted is what a request's note has as its state when somebody approved it and more approvals are
@@ -36,35 +43,39 @@ const Undone = "undone"
 // Request is one operation, or access to a resource, that waits, or waited, for a decision. It is a
 // snapshot, shown to those who decide.
 type Request struct {
-	ID        string     `json:"id"`
-	State     State      `json:"state"`
-	Hash      string     `json:"hash"`              // of everything below up to Arguments: who decides says which one she saw
-	Content   string     `json:"content,omitempty"` // of an operation: the hash of what would run, for which user and where, whenever she asks
-	Requester string     `json:"requester"`
-	For       string     `json:"for,omitempty"`      // the human that an agent asks for
-	Creators  []string   `json:"creators,omitempty"` // who has made the service or agent that asks, or its access token: they do not decide
-	Session   string     `json:"session"`
-	Operation uint64     `json:"operation"` // its number in the session
-	Resource  string     `json:"resource"`
-	Account   string     `json:"account,omitempty"`
-	Database  string     `json:"database,omitempty"`
-	Kind      string     `json:"kind"`
-	Text      string     `json:"text"`
-	Arguments []string   `json:"arguments,omitempty"` // bound to a statement: text, \x and hexadecimals for binary ones, NULL
-	Hidden    []string   `json:"hidden,omitempty"`    // types of values that Text and Arguments have not, as [TYPE]: they are masked for approvers
-	Reveal    bool       `json:"reveal,omitempty"`    // approvers may read them; see Desk.Reveal
-	Effects   string     `json:"effects,omitempty"`
-	Blind     string     `json:"blind,omitempty"` // why it cannot be told what it does
-	Message   string     `json:"message"`         // why it is held
-	Rules     []string   `json:"rules"`
-	Approvers [][]string `json:"approvers"` // who decides is in a group of every list; "*" is everybody
-	Created   time.Time  `json:"created"`
-	Deadline  time.Time  `json:"deadline"`
+	ID        string   `json:"id"`
+	State     State    `json:"state"`
+	Hash      string   `json:"hash"`              // of everything below up to Arguments: who decides says which one she saw
+	Content   string   `json:"content,omitempty"` // of an operation: the hash of what would run, for which user and where, whenever she asks
+	Requester string   `json:"requester"`
+	For       string   `json:"for,omitempty"`      // the human that an agent asks for
+	Creators  []string `json:"creators,omitempty"` // who has made the service or agent that asks, or its access token: they do not decide
+	Session   string   `json:"session"`
+	Operation uint64   `json:"operation"` // its number in the session
+	Resource  string   `json:"resource"`
+	Account   string   `json:"account,omitempty"`
+	Database  string   `json:"database,omitempty"`
+	Kind      string   `json:"kind"`
+	Text      string   `json:"text"`
+	Arguments []string `json:"arguments,omitempty"` // bound to a statement: text, \x and hexadecimals for binary ones, NULL
+	Hidden    []string `json:"hidden,omitempty"`    // types of values that Text and Arguments have not, as [TYPE]: they are masked for approvers
+	Reveal    bool     `json:"reveal,omitempty"`    // approvers may read them; see Desk.Reveal
+	Effects   string   `json:"effects,omitempty"`
+	// Impact is what it would change, as was measured when it was asked for; nil where nobody measures that.
+	Impact    *proxy.Impact `json:"impact,omitempty"`
+	Blind     string        `json:"blind,omitempty"` // why it cannot be told what it does
+	Message   string        `json:"message"`         // why it is held
+	Rules     []string      `json:"rules"`
+	Approvers [][]string    `json:"approvers"`        // who decides is in a group of every list; "*" is everybody
+	Called    []string      `json:"called,omitempty"` // who was on call when it was made, where approvers are
+	Created   time.Time     `json:"created"`
+	Deadline  time.Time     `json:"deadline"`
 
 	DecidedBy string     `json:"decided_by,omitempty"`
 	DecidedAt *time.Time `json:"decided_at,omitempty"`
 	Channel   string     `json:"channel,omitempty"` // how the decision came
 	Reason    string     `json:"reason,omitempty"`
+	OnCall    []string   `json:"on_call,omitempty"` // the lists at which who decided was on call, where that made her an approver
 
 	// UseBy is when an approved operation lapses, and Use who has run it; nil: nobody.
 	UseBy time.Time `json:"use_by,omitzero"`
@@ -73,7 +84,12 @@ type Request struct {
 	// Access is what a request for access asks for; nil: the request is about an operation.
 	Access *Access `json:"access,omitempty"`
 
-	said *said // the operation with what is hidden; nil: nothing is
+	// Signed is what a gateway has signed of the request; of one that is approved it is its grant, which can be proven anywhere.
+	Signed string `json:"signed,omitempty"`
+
+	said  *said    // the operation with what is hidden; nil: nothing is
+	sums  *sums    // nil: of access
+	marks []string // of its transitions
 }
 
 // Use is the running of an operation that was approved.
@@ -84,7 +100,9 @@ type Use struct {
 }
 
 // over reports whether nothing can become of a request any more.
-func (r *Request) over() bool { return r.State != Pending && r.State != Approved }
+func (r *Request) over() bool {
+	return r.State != Pending && r.State != Approved && r.State != ReviewDue && !r.unreviewed()
+}
 
 // open reports whether what was granted is so at a time. What was granted at once is so also by the clock of a gateway that is a little slower
 // than the one where it was approved.
@@ -105,6 +123,8 @@ func (r *Request) due(now time.Time) State {
 		return Lapsed
 	case r.State == Approved && r.Access != nil && !now.Before(r.Access.Grant.Until):
 		return Ended
+	case r.unreviewed(), r.State == ReviewDue && !now.Before(r.Access.Glass.Remind):
+		return ReviewDue
 	}
 	return ""
 }
@@ -123,9 +143,34 @@ func (r *Request) clone() Request {
 			g := *a.Grant
 			a.Grant = &g
 		}
+		if a.Glass != nil {
+			g := *a.Glass
+			a.Glass = &g
+		}
 		out.Access = &a
 	}
 	return out
+}
+
+// remembered is what a desk remembers of r: of what is over, no more than that it is.
+func (r *Request) remembered() Request {
+	out := r.clone()
+	if r.over() {
+		out.Text, out.Arguments = "", nil
+	}
+	return out
+}
+
+// lasts is until when a request, or what it lets run, could have counted.
+func (r *Request) lasts() time.Time {
+	t := r.Deadline
+	if r.UseBy.After(t) {
+		t = r.UseBy
+	}
+	if r.Access != nil && r.Access.Grant != nil && r.Access.Grant.Until.After(t) {
+		t = r.Access.Grant.Until
+	}
+	return t
 }
 
 // byAge orders requests, the oldest first.

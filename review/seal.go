@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+
+	"github.com/sallyport/sallyport/proxy"
 )
 
 // Sealer seals what a stolen copy of a store must not show. What was sealed for one purpose is worth nothing for another. It is safe
@@ -28,7 +30,11 @@ type said struct {
 // private is what is sealed of a request: what an operation would do may hold data of others.
 type private struct {
 	said
-	Hidden *said `json:"hidden,omitempty"` // with what approvers do not read; nil: they read all
+	Hidden *said         `json:"hidden,omitempty"` // with what approvers do not read; nil: they read all
+	Impact *proxy.Impact `json:"impact,omitempty"` // which has rows
+	// These could be tried on what is guessed.
+	Content string `json:"content,omitempty"`
+	Sums    *sums  `json:"sums,omitempty"`
 }
 
 // seal parts a request into what may be read by all who read the store and what may not. Without a sealer all of it may.
@@ -36,7 +42,7 @@ func seal(s Sealer, purpose string, r *Request) (public *Request, sealed []byte,
 	if r.Access != nil || s == nil {
 		return r, nil, nil
 	}
-	plain, err := compact(private{said{r.Text, r.Arguments}, r.said})
+	plain, err := compact(private{said{r.Text, r.Arguments}, r.said, r.Impact, r.Content, r.sums})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -44,7 +50,7 @@ func seal(s Sealer, purpose string, r *Request) (public *Request, sealed []byte,
 		return nil, nil, err
 	}
 	out := *r
-	out.Text, out.Arguments = "", nil
+	out.Text, out.Arguments, out.Impact, out.Content, out.sums = "", nil, nil, "", nil
 	return &out, sealed, nil
 }
 
@@ -73,6 +79,6 @@ func open(s Sealer, purpose string, r *Request, sealed []byte) error {
 	if err := json.Unmarshal(plain, &p); err != nil {
 		return errors.New("what is sealed of it is damaged")
 	}
-	r.Text, r.Arguments, r.said = p.Text, p.Arguments, p.Hidden
+	r.Text, r.Arguments, r.said, r.Impact, r.Content, r.sums = p.Text, p.Arguments, p.Hidden, p.Impact, p.Content, p.Sums
 	return nil
 }

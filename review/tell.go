@@ -74,12 +74,28 @@ func (n *Notice) Headline() string {
 		return "nobody decided in time about " + what
 	case string(Lapsed):
 		return what + " was approved, and was not there any more"
+	case BreakGlass:
+		return fmt.Sprintf("BREAK-GLASS: %s has taken access to %s without an approval", who, name(r.Resource))
+	case string(ReviewDue):
+		return fmt.Sprintf("what %s has done at %s without an approval has to be reviewed", who, name(r.Resource))
+	case string(Fine):
+		return fmt.Sprintf("%s has reviewed what %s has done at %s without an approval: it was in order", by, who, name(r.Resource))
+	case string(Violation):
+		return fmt.Sprintf("%s has reviewed what %s has done at %s without an approval: it was a VIOLATION", by, who, name(r.Resource))
 	case string(Revoked):
-		return what + " was approved, and is revoked"
+		return what + " was " + granted(r) + ", and is revoked"
 	case string(Ended):
-		return what + " was approved, and has ended"
+		return what + " was " + granted(r) + ", and has ended"
 	}
 	return what + ": " + name(n.Event)
+}
+
+// granted says how access came about.
+func granted(r *Request) string {
+	if r.broken() != nil {
+		return "taken without an approval"
+	}
+	return "approved"
 }
 
 // Fact is something that a notice says of a request.
@@ -125,12 +141,17 @@ func (n *Notice) Facts(details bool) []Fact {
 			add("proposed by", p.By, false)
 			add("why proposed", p.Reason, true)
 		}
+		if a.Glass != nil {
+			add("without an approval", "recorded in full; proven by "+a.Glass.Proof+" from "+a.Remote, false)
+			add("who reviews it", strings.Join(a.reviewers(), " or "), false)
+		}
 		if g := a.Grant; g != nil {
 			add("granted", g.From.UTC().Format(time.RFC3339)+" to "+g.Until.UTC().Format(time.RFC3339), false)
 		}
 	} else if details {
 		add(r.Kind, r.Text, true)
 		add("effects", r.Effects, false)
+		add("impact", r.ImpactText(), true)
 		add("unknown", r.Blind, false)
 	}
 	add("rule", strings.Join(r.Rules, ", "), false)
@@ -141,6 +162,7 @@ func (n *Notice) Facts(details bool) []Fact {
 			groups = append(groups, strings.Join(g, " or "))
 		}
 		add("who decides", strings.Join(groups, ", and "), false)
+		add("on call", strings.Join(r.Called, ", "), false)
 		add("decide by", r.Deadline.UTC().Format(time.RFC3339), false)
 	}
 	add("decided by", r.DecidedBy, false)

@@ -39,8 +39,10 @@ func (r *Request) Lines() string {
 		return b.String()
 	}
 	line("why held", r.Message+" (rule "+strings.Join(r.Rules, ", rule ")+")")
+	line("on call", strings.Join(r.Called, ", "))
 	line("effects", r.Effects)
 	line("unknown", r.Blind)
+	r.impactLines(line)
 	if r.State == Approved {
 		line("runs until", r.UseBy.Format(time.RFC3339))
 	} else {
@@ -78,7 +80,17 @@ func (r *Request) accessLines(line func(name, value string)) {
 	if !a.From.IsZero() {
 		line("begins", a.From.In(in).Format(time.RFC3339))
 	}
+	if g := a.Glass; g != nil {
+		line("break-glass", "without an approval, proven by "+g.Proof)
+		line("reviewed by", strings.Join(a.reviewers(), " or "))
+		if e := g.Ended; e != nil {
+			line(string(e.State), strings.TrimSpace(e.By+" "+e.Reason))
+		}
+	}
 	for i, s := range a.Stages {
+		if a.Glass != nil {
+			break
+		}
 		need := "an approval of "
 		if s.Need > 1 {
 			need = fmt.Sprintf("%d approvals of ", s.Need)
@@ -108,6 +120,7 @@ func (r *Request) accessLines(line func(name, value string)) {
 	if p := a.Proposal; p != nil {
 		line("proposed", p.String()+" by "+p.By+": "+p.Reason)
 	}
+	line("on call", strings.Join(r.Called, ", "))
 	for _, v := range a.Votes {
 		text := "approved stage " + fmt.Sprint(v.Stage+1) + " at " + v.At.In(in).Format(time.RFC3339)
 		if v.Seconds > 0 {
@@ -115,6 +128,9 @@ func (r *Request) accessLines(line func(name, value string)) {
 		}
 		if len(v.Actions) > 0 {
 			text += ", " + strings.Join(v.Actions, ", ") + " alone"
+		}
+		if len(v.OnCall) > 0 {
+			text += ", on call for " + strings.Join(v.OnCall, ", ")
 		}
 		if v.Lost {
 			text += ", which does not count any more"
@@ -133,5 +149,7 @@ func (r *Request) accessLines(line func(name, value string)) {
 	line("hash", r.Hash)
 	if r.DecidedBy != "" && r.State != Approved {
 		line(string(r.State)+" by", r.DecidedBy+" "+r.Reason)
+	} else if r.State == ReviewDue {
+		line("review", "is due")
 	}
 }

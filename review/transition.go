@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,10 @@ type step struct {
 // keep records a transition and writes it. One that gives something is not made when it cannot be recorded.
 func (d *Desk) keep(ctx context.Context, doc store.Document, r *Request, s step) (version int64, err error) {
 	r.describe()
+	r.marks = append(slices.Clone(r.marks[max(0, len(r.marks)-maxMarks+1):]), newMark())
+	if err := d.sign(r); err != nil {
+		return 0, err
+	}
 	w, err := d.write(doc, r)
 	if err != nil {
 		return 0, err
@@ -32,13 +37,41 @@ func (d *Desk) keep(ctx context.Context, doc store.Document, r *Request, s step)
 	if err := d.note(ctx, r, state, s.reason); err != nil && s.gives {
 		return 0, fmt.Errorf("%w: %w", errUnrecorded, err)
 	}
-	if version, err = d.commit(ctx, w, r, s); err != nil {
+	version, err = d.commit(ctx, w, r, s)
+	if errors.Is(err, store.ErrUncertain) {
+		version, err = d.ask(ctx, r, err)
+	}
+	if err != nil {
 		_ = d.note(ctx, r, Undone, undone(err)) // who records says that it could not be
 	}
 	return version, err
 }
 
+// maxMarks is how many of its last transitions a request keeps the marks of.
+const maxMarks = 100
+
+// newMark names a transition: the record has it, and the store when it was made.
+func newMark() string { return strings.ToLower(rand.Text()[:12]) }
+
+// mark names the last transition of a request that the store has; empty: it has none, such as of access that was taken while it did not
+// answer.
+func (r *Request) mark() string {
+	if len(r.marks) == 0 {
+		return ""
+	}
+	return r.marks[len(r.marks)-1]
+}
+
 var errUnrecorded = errors.New("this is not done, because it could not be recorded")
+
+// ask looks whether the store has kept a transition after all of which it could not say so.
+func (d *Desk) ask(ctx context.Context, r *Request, uncertain error) (version int64, err error) {
+	doc, now, err := d.read(ctx, r.ID)
+	if err != nil || !slices.Equal(now.marks, r.marks) {
+		return 0, uncertain
+	}
+	return doc.Version, nil
+}
 
 // undone says why what was recorded is not so.
 func undone(err error) string {
@@ -53,7 +86,11 @@ func undone(err error) string {
 
 // commit writes a transition with what tells of it, and returns the document's version.
 func (d *Desk) commit(ctx context.Context, w store.Write, r *Request, s step) (int64, error) {
-	ws := []store.Write{w}
+	more, err := d.glassWrites(ctx, r, s)
+	if err != nil {
+		return 0, err
+	}
+	ws := append([]store.Write{w}, more...)
 	if s.event == string(Approved) && r.Access != nil && r.Access.Extends != "" {
 		_, docs, err := d.extending(ctx, r)
 		if err != nil {
@@ -91,6 +128,12 @@ func (d *Desk) note(ctx context.Context, r *Request, state, reason string) error
 		ID: r.ID, State: state, Hash: r.Hash, Requester: r.Requester, For: r.For, Session: r.Session, Operation: r.Operation, Rules: r.Rules,
 		DecidedBy: r.DecidedBy, Channel: r.Channel, Reason: reason,
 	}
+	if state != Revealed { // which changes nothing
+		n.Mark = r.mark()
+	}
+	if r.State == Approved && state != Undone {
+		n.Signed = r.Signed
+	}
 	if r.Use != nil {
 		n.Session, n.Operation = r.Use.Session, r.Use.Operation
 	}
@@ -109,6 +152,9 @@ func (d *Desk) note(ctx context.Context, r *Request, state, reason string) error
 	if state == Voted {
 		v := &r.Access.Votes[len(r.Access.Votes)-1]
 		n.DecidedBy, n.Channel = v.By, v.Channel
+	}
+	if state == BreakGlass {
+		n.Channel = r.Access.Glass.Proof + " at " + r.Access.Remote
 	}
 	return d.Note(ctx, &proxy.Note{Kind: proxy.NoteReview, By: "review", Request: n})
 }

@@ -20,6 +20,9 @@ type Narrow struct {
 // Approve gives one approval. The request is granted when it is the last one that is needed. An operation is approved as it is.
 func (d *Desk) Approve(ctx context.Context, id string, v Vote, narrow Narrow) (*Request, error) {
 	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
+		if err := d.called(ctx, r, &v); err != nil {
+			return step{}, err
+		}
 		switch err := r.votable(&v, now); {
 		case err != nil:
 			return step{}, err
@@ -53,6 +56,7 @@ func (r *Request) votable(v *Vote, now time.Time) error {
 // decide makes the state that a vote decides.
 func (r *Request) decide(as State, v *Vote, now time.Time) step {
 	r.State, r.DecidedBy, r.DecidedAt, r.Channel, r.Reason = as, v.By.Subject, &now, v.Channel, v.Reason
+	r.OnCall = v.onCall
 	return step{string(as), v.Reason, as == Approved}
 }
 
@@ -87,7 +91,7 @@ func (d *Desk) approveAccess(ctx context.Context, r *Request, v *Vote, narrow Na
 	}
 	vote := VoteRecord{
 		Stage: stage, By: v.By.Subject, Name: v.By.Name, At: now, Channel: v.Channel, Method: v.By.Method.String(), Reason: v.Reason,
-		Seconds: int64(narrow.For / time.Second), Actions: narrow.Actions,
+		Seconds: int64(narrow.For / time.Second), Actions: narrow.Actions, OnCall: v.onCall,
 	}
 	if v.Proven {
 		vote.Factors, vote.Proven = v.By.Claims[claimFactors], v.By.AuthTime
@@ -156,7 +160,7 @@ func (d *Desk) recount(ctx context.Context, r *Request, last string) error {
 		if errors.Is(err, proxy.ErrUnavailable) {
 			return err
 		}
-		v.Lost = err != nil || who == nil || !r.Access.approver(v.Stage, who)
+		v.Lost = err != nil || who == nil || !r.Access.approver(v.Stage, OnCall(who, v.OnCall))
 	}
 	return nil
 }
@@ -164,6 +168,9 @@ func (d *Desk) recount(ctx context.Context, r *Request, last string) error {
 // Deny refuses a request, with a reason that its requester is told.
 func (d *Desk) Deny(ctx context.Context, id string, v Vote) (*Request, error) {
 	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
+		if err := d.called(ctx, r, &v); err != nil {
+			return step{}, err
+		}
 		if err := r.votable(&v, now); err != nil {
 			return step{}, err
 		}
@@ -207,7 +214,7 @@ func (d *Desk) Cancel(ctx context.Context, id string, by *proxy.Identity) (*Requ
 		switch {
 		case by == nil || by.Subject != r.Requester && by.Subject != r.For:
 			return step{}, ErrUnknown
-		case r.over():
+		case r.State != Pending && r.State != Approved:
 			return step{}, r.decided()
 		}
 		return r.decide(Cancelled, &Vote{By: by}, now), nil
@@ -217,15 +224,30 @@ func (d *Desk) Cancel(ctx context.Context, id string, by *proxy.Identity) (*Requ
 // Revoke takes back what was approved: its approvers may, and those who are permitted to. The sessions end that are open by it.
 func (d *Desk) Revoke(ctx context.Context, id string, v Vote, permitted bool) (*Request, error) {
 	v.Reason = strings.TrimSpace(v.Reason)
-	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
-		switch {
-		case v.By == nil || !permitted && !r.ApproverOf(v.By):
-			return step{}, ErrIneligible
-		case r.State != Approved:
-			return step{}, r.decided()
-		case v.Reason == "", len(v.Reason) > maxReason:
-			return step{}, ErrReason
+	if r := d.notKept(id); r != nil {
+		may, err := d.oversees(ctx, r, v.By, permitted)
+		if err != nil {
+			return nil, err
 		}
-		return r.decide(Revoked, &v, now), nil
+		s, err := r.revoke(&v, may, d.now())
+		if err != nil {
+			return nil, err
+		}
+		return d.endUnkept(ctx, r, s)
+	}
+	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
+		may, err := d.oversees(ctx, r, v.By, permitted)
+		if err != nil {
+			return step{}, err
+		}
+		return r.revoke(&v, may, now)
 	})
+}
+
+// oversees reports whether somebody is an approver of a request, or permitted to act as one.
+func (d *Desk) oversees(ctx context.Context, r *Request, by *proxy.Identity, permitted bool) (bool, error) {
+	if by == nil || permitted {
+		return by != nil, nil
+	}
+	return d.ApproverOf(ctx, r, by)
 }

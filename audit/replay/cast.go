@@ -7,9 +7,7 @@ import (
 	"io"
 	"iter"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/audit"
 )
@@ -90,21 +88,10 @@ func (c *cast) event(e *audit.Event) error {
 	return nil
 }
 
-// text is output as JSON can hold it. A character that is cut waits for its
-// rest; what is not a character becomes U+FFFD.
-func (c *cast) text(b []byte) string {
-	b = append(c.half, b...)
-	c.half = nil
-	for i := 1; i < utf8.UTFMax && i <= len(b); i++ {
-		if utf8.RuneStart(b[len(b)-i]) {
-			if !utf8.FullRune(b[len(b)-i:]) {
-				c.half = append([]byte(nil), b[len(b)-i:]...)
-				b = b[:len(b)-i]
-			}
-			break
-		}
-	}
-	return strings.ToValidUTF8(string(b), "\ufffd")
+// text is output as JSON can hold it.
+func (c *cast) text(b []byte) (text string) {
+	text, c.half = characters(append(c.half, b...))
+	return text
 }
 
 // add writes an event with the time since the one before. Times are rounded so

@@ -53,6 +53,7 @@ func adminCommand(c *cli) *cobra.Command {
 			&cobra.Command{Use: "channels", Short: "Channels by which people are told of requests", Example: example("sallyport admin channels ls")},
 			channelsListCommand(c), channelsDeadCommand(c), channelsRetryCommand(c),
 		),
+		offlineCommand(c),
 	)
 }
 

@@ -50,6 +50,7 @@ type stage struct {
 	MachineListen, MachineAddress   string
 	MachineUser, MachineKey         string
 	SharedListen                    string
+	ConsoleListen                   string
 	Alice, Bob                      demoUser
 	Operator                        string // the user who runs the demo
 }
@@ -61,6 +62,7 @@ const (
 	demoDatabase = "127.0.0.1:15432"
 	demoMachine  = "127.0.0.1:15022"
 	demoShared   = "127.0.0.1:15023"
+	demoConsole  = "127.0.0.1:15443"
 )
 
 func demoCommand(c *cli) *cobra.Command {
@@ -113,6 +115,9 @@ func (s *stage) open(ctx context.Context, listen string) (err error) {
 		return err
 	}
 	if s.SharedListen, err = address("", demoShared); err != nil {
+		return err
+	}
+	if s.ConsoleListen, err = address("", demoConsole); err != nil {
 		return err
 	}
 	s.MachineAddress, s.MachineUser, s.MachineKey = s.machine.Address, sshembed.User, strings.TrimSpace(s.machine.HostKey)
@@ -246,8 +251,17 @@ func (s *stage) run(ctx context.Context, c *cli, begun time.Time) error {
 	if err := g.Listen(); err != nil {
 		return err
 	}
-	s.print(c, time.Since(begun))
-	if err := g.Run(ctx); err != nil {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	done := make(chan error, 1)
+	go func() { done <- g.Run(ctx) }()
+	if err := s.tour(ctx); err != nil && ctx.Err() == nil {
+		fmt.Fprintln(c.err, "the console has less to show:", err)
+	}
+	if ctx.Err() == nil {
+		s.print(c, time.Since(begun))
+	}
+	if err := <-done; err != nil {
 		return err
 	}
 	fmt.Fprintln(c.err, "stopped; everything is removed")
@@ -277,6 +291,7 @@ func (s *stage) print(c *cli, took time.Duration) {
 	try("One that would wipe it does not run", []string{"ssh " + options, "machine", `'sh -c "rm -rf /"'`})
 	try("He copies a file, by scp as by sftp and rsync", []string{"scp " + options, "machine:welcome.txt", s.file("copy.txt")})
 	try("He works in a shell, or chooses the machine from a menu", []string{"ssh " + options, "machine"}, []string{"ssh " + options, "gateway"})
+	fmt.Fprintf(c.out, "\nThe console, where Bob decides what Alice has asked for. Your browser warns of\nthe demo's own certificate:\n  https://%s/\n  alice, password %s\n  bob, password %s\n", s.ConsoleListen, s.Alice.Password, s.Bob.Password)
 	try("Who did what", []string{program(), "sessions ls", "--config " + s.file("sallyport.yaml")})
 	fmt.Fprintln(c.out, "\nCtrl-C stops it and removes everything.")
 }

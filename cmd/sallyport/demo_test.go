@@ -1,7 +1,10 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
+	"io"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,6 +14,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/pgembed"
 	"github.com/sallyport/sallyport/internal/testserver"
+	"github.com/sallyport/sallyport/review"
 )
 
 // The demo's printed lines do what they say, and nothing is left when it ends.
@@ -68,9 +72,21 @@ func TestDemo(t *testing.T) {
 	require.Equal(t, 6, code, out)
 
 	list := decode[listed[summary]](t, must(t, "sessions", "ls", "-c", config, "-o", "json")).Items
-	require.Len(t, list, 9)
-	require.Equal(t, "alice", list[1].User)
-	require.Equal(t, 1, list[1].Refused)
+	require.Len(t, list, 3+9, "the demo's own come first")
+	require.Equal(t, "alice", list[3+1].User)
+	require.Equal(t, 1, list[3+1].Refused)
+
+	url := p.wait(t, `(https://127\.0\.0\.1:[0-9]+)/\n`)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	resp, err := client.Get(url + "/requests")
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	page, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Contains(t, string(page), `<div id="app">`)
+	waiting := decode[listed[review.Request]](t, must(t, "requests", "ls", "-c", config, "-o", "json")).Items
+	require.Len(t, waiting, 1)
+	require.Equal(t, "TICKET-7: a customer waits for an export", waiting[0].Access.Reason)
 
 	p.stop(t)
 	left, err := filepath.Glob(filepath.Join(tempDir(p), "*"))

@@ -11,14 +11,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/identity"
-	"github.com/sallyport/sallyport/review"
 )
 
 // eventColumns are what goldens hold of an event: no time, identifier or wording.
@@ -113,12 +111,8 @@ func pinReviews(t *testing.T, name, file string) {
 // command line.
 func decides(t *testing.T, config, user, verb string) {
 	t.Helper()
-	var list []review.Request
-	require.Eventually(t, func() bool {
-		list = decode[listed[review.Request]](t, must(t, "requests", "ls", "-c", config, "-o", "json")).Items
-		return len(list) == 1
-	}, 30*time.Second, 20*time.Millisecond, "nothing is held")
-	code, _, errs := sallyport(t, password+"\n", verb, "-c", config, "-u", user, "--reason", "golden", list[0].ID)
+	r := waitingAt(t, config)
+	code, _, errs := sallyport(t, password+"\n", verb, "-c", config, "-u", user, "--reason", "golden", r.ID)
 	require.Equal(t, exitOK, code, errs)
 }
 

@@ -60,7 +60,7 @@ var checkedFiles = []checked{
 	{"later: runbooks", "metrics:", "runbooks: {git: x}\nmetrics:"},
 	{"later: store", "metrics:", "store: {sqlite: x}\nmetrics:"},
 	{"later: oidc", "identity:\n", "identity:\n  oidc: {issuer: x}\n"},
-	{"later: mysql", "listen:\n", "listen:\n  mysql: 127.0.0.1:3306\n"},
+	{"later: redis", "listen:\n", "listen:\n  redis: 127.0.0.1:6379\n"},
 	{"review by nobody", "    deny: [drop]\n", "    deny: [drop]\n    review: {approvers: [nobody]}\n"},
 	// listen, tls, limits, metrics
 	{"address without port", "postgres: 127.0.0.1:6432", "postgres: nowhere"},

@@ -17,8 +17,8 @@ import (
 func requestCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "request [RESOURCE]", GroupID: everydayGroup, Short: "Ask for access to a resource, for a time",
-		Long:              "The request goes to the approvers that an access rule names. Once it is approved you connect as to any other resource, until its time is over.",
-		Example:           example("sallyport request vm1 --for 1h --reason \"INC-4711\"", "sallyport request orders --ops read,write --reason \"INC-4711\" --wait", "sallyport request --extend 4jzq7nbkw2 --for 30m --reason \"INC-4711\""),
+		Long:              "The request goes to the approvers that an access rule names. Once it is approved you connect as to any other resource, until its time is over. With --break-glass, where a rule lets you, nobody approves: you have it at once, all that you do is recorded, everybody is told, and you may again once it was reviewed.",
+		Example:           example("sallyport request vm1 --break-glass --reason \"production is down\"", "sallyport request vm1 --for 1h --reason \"INC-4711\"", "sallyport request orders --ops read,write --reason \"INC-4711\" --wait", "sallyport request --extend 4jzq7nbkw2 --for 30m --reason \"INC-4711\""),
 		ValidArgsFunction: offers(c, resources, false),
 		Args:              atMost(1),
 	}
@@ -33,6 +33,8 @@ func requestCommand(c *cli) *cobra.Command {
 	start := f.String("start", "", "when it begins: a `time` of today or tomorrow such as 18:00, or 2026-05-01T18:00; without it, with the approval")
 	f.StringVar(&req.Extends, "extend", "", "more time for what the `request` has granted you; your sessions go on by it")
 	wait := f.Bool("wait", false, "wait until it is decided")
+	f.BoolVar(&req.BreakGlass, "break-glass", false, "in an emergency: take it at once, without an approval; you prove yourself again, everybody is told, and it is reviewed afterwards")
+	again := &loginOptions{noBrowser: !canBrowse(), proof: addProofFlags(f)}
 	output := outputFlag(f, "", "text", "json", "yaml")
 	cmd.RunE = does(func(ctx context.Context, args []string) error {
 		if (len(args) == 0) == (req.Extends == "") || strings.TrimSpace(req.Reason) == "" {
@@ -55,6 +57,14 @@ func requestCommand(c *cli) *cobra.Command {
 		api, err := openAPI(*profile)
 		if err != nil {
 			return err
+		}
+		if req.BreakGlass {
+			if *wait || *start != "" {
+				return fail(exitUsage, "request: --break-glass begins at once: leave --wait and --start out")
+			}
+			if api, err = again.proveFor(ctx, c, *profile); err != nil {
+				return answered(err)
+			}
 		}
 		r, err := api.Ask(ctx, req)
 		if err != nil {
@@ -84,6 +94,18 @@ func requestCommand(c *cli) *cobra.Command {
 		return fail(exitDenied, "request %s is %s", r.ID, r.State)
 	})
 	return cmd
+}
+
+// proveFor has the user of a login prove herself again, for what she does next, and returns what asks the gateway then.
+func (o *loginOptions) proveFor(ctx context.Context, c *cli, profile string) (*client.Client, error) {
+	p, err := openProfile(profile)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.stepUp(ctx, c, p); err != nil {
+		return nil, err
+	}
+	return p.api()
 }
 
 // askEvery is how often it is asked whether a request is decided.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,7 +26,7 @@ func requestsCommand(c *cli) *cobra.Command {
 	return family(&cobra.Command{
 		Use: "requests", GroupID: everydayGroup, Short: "Requests for access, and operations that wait for an approval",
 		Example: example("sallyport requests ls", "sallyport requests show 4jzq7nbkw2"),
-	}, requestsListCommand(c), requestsShowCommand(c), requestsRevealCommand(c), requestsEditCommand(c), requestsProposeCommand(c), requestsAcceptCommand(c), requestsCancelCommand(c), requestsRevokeCommand(c))
+	}, requestsListCommand(c), requestsShowCommand(c), requestsRevealCommand(c), requestsEditCommand(c), requestsProposeCommand(c), requestsAcceptCommand(c), requestsCancelCommand(c), requestsRevokeCommand(c), requestsReviewCommand(c))
 }
 
 func requestsListCommand(c *cli) *cobra.Command {
@@ -96,12 +97,13 @@ func shortened(s string, n int) string {
 func requestsShowCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "show ID", Short: "Show everything that is decided about",
-		Example:           example("sallyport requests show 4jzq7nbkw2"),
+		Example:           example("sallyport requests show 4jzq7nbkw2", "sallyport requests show --grant 4jzq7nbkw2 >grant"),
 		ValidArgsFunction: offers(c, waitingRequests, false),
 		Args:              atMost(1),
 	}
 	f := cmd.Flags()
 	open := controlFlags(c, f)
+	grant := f.Bool("grant", false, "print the approval as the gateway has signed it, for \"sallyport verify\"")
 	output := outputFlag(f, "", "text", "json", "yaml")
 	cmd.RunE = does(func(ctx context.Context, args []string) error {
 		if len(args) == 0 {
@@ -115,7 +117,13 @@ func requestsShowCommand(c *cli) *cobra.Command {
 		if err != nil {
 			return answered(err)
 		}
-		if output.format == "text" {
+		switch {
+		case *grant && (r.Signed == "" || !slices.Contains([]review.State{review.Approved, review.Used, review.Lapsed, review.Revoked, review.Ended}, r.State)):
+			return fail(exitNotFound, "request %s is %s: it has no signed approval", r.ID, r.State)
+		case *grant:
+			_, err := io.WriteString(c.out, r.Signed)
+			return err
+		case output.format == "text":
 			return printRequest(c.out, r)
 		}
 		return printObject(c.out, output, "Request", r)
@@ -158,6 +166,28 @@ func printBecome(w io.Writer, r *review.Request) error {
 	return err
 }
 
+func requestsReviewCommand(c *cli) *cobra.Command {
+	violation := false
+	cmd := decide(c, "review", "Say of access that somebody has taken without an approval that it was in order, or a violation", func(api *client.Client, ctx context.Context, id string, d control.Decision) (*review.Request, error) {
+		return api.Review(ctx, id, control.ReviewDecision{Decision: d, Violation: violation})
+	}, printBecome)
+	cmd.GroupID = ""
+	cmd.Long = "Read the record of the sessions first: \"sallyport sessions ls\". Who has taken the access may again once it was reviewed."
+	cmd.Example = example("sallyport requests review 4jzq7nbkw2 --fine --reason \"as the record shows\"", "sallyport requests review 4jzq7nbkw2 --violation --reason \"read salaries\"")
+	f := cmd.Flags()
+	fine := f.Bool("fine", false, "what she has done was in order")
+	f.BoolVar(&violation, "violation", false, "it was not")
+	f.Lookup("reason").Usage = "the `reason`, which is recorded; required"
+	run := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if *fine == violation {
+			return fail(exitUsage, "requests review --fine|--violation --reason WHY ID")
+		}
+		return run(cmd, args)
+	}
+	return cmd
+}
+
 // decide shows a request and decides about what was shown, as the user whose
 // password is given.
 func decide(c *cli, verb, short string, do func(*client.Client, context.Context, string, control.Decision) (*review.Request, error), tell func(io.Writer, *review.Request) error) *cobra.Command {
@@ -186,7 +216,7 @@ func decide(c *cli, verb, short string, do func(*client.Client, context.Context,
 	}
 	f.StringVar(&d.Hash, "hash", "", "decide only if the request has this `hash`; empty takes the request as it is now")
 	cmd.RunE = does(func(ctx context.Context, args []string) error {
-		if len(args) == 0 || (verb == "deny" || verb == "propose") && d.Reason == "" {
+		if len(args) == 0 || verb != "approve" && verb != "reveal" && d.Reason == "" {
 			return fail(exitUsage, "%s --reason WHY ID; \"sallyport requests ls\" lists what waits", verb)
 		}
 		if f.Changed("for") && length < time.Minute {
@@ -251,6 +281,8 @@ func become(r *review.Request) string {
 	text := fmt.Sprintf("request %s is %s", r.ID, r.State)
 	switch {
 	case r.Access == nil:
+	case r.Access.Glass != nil && r.State == review.Approved:
+		text = fmt.Sprintf("request %s: you have access without an approval until %s; all that you do is recorded, and it will be reviewed by %s", r.ID, r.Access.Grant.Until.Local().Format(time.DateTime), strings.Join(r.Approvers[0], " or "))
 	case r.State == review.Approved:
 		text += " until " + r.Access.Grant.Until.Local().Format(time.DateTime)
 	case r.State == review.Pending:

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -64,11 +66,18 @@ func (o *office) asks(t *testing.T, user string, statements ...string) *asker {
 // waiting returns the one request that waits, once there is one.
 func (o *office) waiting(t *testing.T) review.Request {
 	t.Helper()
+	return waitingAt(t, o.config)
+}
+
+func waitingAt(t *testing.T, config string) review.Request {
+	t.Helper()
 	var list []review.Request
 	require.Eventually(t, func() bool {
-		list = decode[listed[review.Request]](t, must(t, "requests", "ls", "-c", o.config, "-o", "json")).Items
+		list = slices.DeleteFunc(decode[listed[review.Request]](t, must(t, "requests", "ls", "-c", config, "-o", "json")).Items, func(r review.Request) bool {
+			return r.State != review.Pending // it was approved, and is about to run
+		})
 		return len(list) == 1
-	}, 20*time.Second, 20*time.Millisecond)
+	}, 30*time.Second, 20*time.Millisecond, "nothing is held")
 	return list[0]
 }
 
@@ -289,4 +298,81 @@ func TestHeldValuesAreMasked(t *testing.T) {
 	o.stop(t)
 	own := recordOf(t, o.config)
 	require.Equal(t, 1, strings.Count(own, "review.revealed"))
+}
+
+const holdingChanges = `guardrails:
+  - use: off
+  - name: changes
+    hold: {effects: [update, delete]}
+    approvers: [dev]
+    for: 1m
+masking:
+  - {columns: [people.nick]}
+`
+
+// With the real psql: who approves sees what would change, masked, and exactly that runs.
+func TestHeldImpact(t *testing.T) {
+	needs(t, "psql")
+	o := openOffice(t, holdingChanges)
+	o.psql(t, "bob", "-c", "CREATE TABLE people (id int PRIMARY KEY, email text, status text, nick text DEFAULT 'none', seen timestamptz, total int GENERATED ALWAYS AS (id * 2) STORED)",
+		"-c", "INSERT INTO people SELECT i, 'person' || i || '@example.com', CASE WHEN i <= 3 THEN 'open' ELSE 'closed' END FROM generate_series(1, 5) AS i")
+	const update = "UPDATE people SET status = 'done', email = 'done-' || email, nick = 'Blackbird', seen = clock_timestamp() WHERE status = 'open'"
+	approve := func(r review.Request) string {
+		code, _, errs := sallyport(t, password+"\n", "approve", "-c", o.config, "-u", "alice", r.ID)
+		require.Equal(t, exitOK, code, errs)
+		return errs
+	}
+	p := o.asks(t, "bob", update, "SELECT 'now ' || count(*) FROM people WHERE status = 'done'")
+	shown := approve(o.waiting(t))
+	require.Contains(t, shown, "would change 3 rows of public.people\n")
+	require.Contains(t, shown, "it runs if these rows are the same then")
+	require.Contains(t, shown, `status "open" -> "done"`)
+	require.Contains(t, shown, "row 3")
+	require.NotContains(t, shown, "person1", "addresses are masked")
+	require.NotContains(t, shown, "none", "a column that is masked")
+	require.NotContains(t, shown, "Blackbird", "and what it becomes")
+	require.Contains(t, shown, `seen NULL -> ?`)
+	require.Contains(t, shown, `total "2" -> ?`)
+	require.NoError(t, p.Wait())
+	require.Contains(t, p.shown(), "UPDATE 3")
+	require.Contains(t, p.shown(), "now 3")
+
+	// A fourth row comes in between, from another session.
+	p = o.asks(t, "bob", "DELETE FROM people WHERE status = 'done'", "SELECT 'left ' || count(*) FROM people")
+	r := o.waiting(t)
+	require.Contains(t, must(t, "requests", "show", "-c", o.config, r.ID), "would delete 3 rows of public.people\n")
+	o.psql(t, "bob", "-c", "INSERT INTO people VALUES (6, 'six', 'done')")
+	approve(r)
+	p.Wait()
+	require.Contains(t, p.shown(), "ERROR:  the rows differ from those that were approved: 4 rows, 3 were approved")
+	require.Contains(t, p.shown(), "HINT:  Nothing was changed. Send it again to have it looked at again.")
+	require.Contains(t, p.shown(), "left 6", "nothing was changed, and the session goes on")
+
+	// She sends it again.
+	p = o.asks(t, "bob", "DELETE FROM people WHERE status = 'done'")
+	require.Contains(t, approve(o.waiting(t)), "would delete 4 rows of public.people\n")
+	require.NoError(t, p.Wait())
+	require.Contains(t, p.shown(), "DELETE 4")
+
+	// The same driver's extended protocol, and other arguments are another request.
+	c, err := pgx.Connect(t.Context(), o.conn("bob"))
+	require.NoError(t, err)
+	defer c.Close(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		tag, err := c.Exec(t.Context(), "UPDATE people SET status = $1 WHERE id = $2", "again", 4)
+		if err == nil && tag.RowsAffected() != 1 {
+			err = fmt.Errorf("got %s", tag)
+		}
+		done <- err
+	}()
+	require.Contains(t, approve(o.waiting(t)), "would change 1 row of public.people\n")
+	require.NoError(t, <-done)
+
+	o.stop(t)
+	var record string
+	for _, s := range decode[listed[summary]](t, must(t, "sessions", "ls", "-c", o.config, "-o", "json")).Items {
+		record += must(t, "sessions", "show", "-c", o.config, "-o", "json", s.ID)
+	}
+	require.Contains(t, record, "42501", "what was not run is on record as failed")
 }

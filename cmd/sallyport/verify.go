@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,26 +18,27 @@ import (
 	"github.com/sallyport/sallyport/audit"
 )
 
-// verifyCommand proves a bundle, a whole log, or a copy of one in a bucket.
+// verifyCommand proves a bundle, a whole log, a copy of one in a bucket, or a signed approval.
 func verifyCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "verify BUNDLE|DIR|s3://BUCKET/PREFIX", GroupID: recordsGroup, Short: "Prove that records are as they were sealed",
-		Example: example("sallyport verify --key key.pub bundle", "sallyport verify --key key.pub --witness old-checkpoint data/audit"),
+		Use: "verify BUNDLE|GRANT|DIR|s3://BUCKET/PREFIX", GroupID: recordsGroup, Short: "Prove that records are as they were sealed, and approvals as they were signed",
+		Example: example("sallyport verify --key key.pub bundle", "sallyport verify --key key.pub --witness old-checkpoint data/audit", "sallyport verify --key key.pub grant"),
 		Args:    atMost(1),
 	}
 	f := cmd.Flags()
 	config := f.StringP("config", "c", "", "config `file` that says where the key of the records is kept, for a log whose master.key is not in DIR")
 	key := f.String("key", "", "`file` with the log's public key; empty is the one inside the log, which proves less")
-	var witnesses, checkpoints, keys []string
+	var witnesses, checkpoints, keys, signers []string
 	f.StringArrayVar(&checkpoints, "checkpoint", nil, "`PLACE`: the same as --witness")
 	f.StringArrayVar(&witnesses, "witness", nil, "`PLACE` where checkpoints were kept, a file, a URL or s3://BUCKET/PREFIX: the log must continue them; can be given several times")
 	f.StringArrayVar(&keys, "cosigned", nil, "`KEY` of a witness, or a file with it, that must have cosigned the log in DIR; can be given several times")
+	f.StringArrayVar(&signers, "signer", nil, "`file` with the public key of the log of another gateway on the same store, which has signed approvals, too; can be given several times")
 	var bucket bucketFlags
 	bucket.add(f)
 	cmd.RunE = does(func(ctx context.Context, args []string) error {
 		witnesses = append(witnesses, checkpoints...)
 		if len(args) == 0 {
-			return fail(exitUsage, "verify needs a bundle, an audit log's directory, or s3://BUCKET/PREFIX")
+			return fail(exitUsage, "verify needs a bundle, a signed approval, an audit log's directory, or s3://BUCKET/PREFIX")
 		}
 		path := args[0]
 		if st, err := os.Stat(path); len(keys) > 0 && (err != nil || !st.IsDir()) {
@@ -51,10 +54,18 @@ func verifyCommand(c *cli) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if st.IsDir() {
-			return verifyLog(ctx, c, path, *config, *key, bucket, witnesses, keys)
+		for i, file := range signers {
+			if signers[i], err = readPublicKey(file); err != nil {
+				return err
+			}
 		}
-		return verifyBundle(c, path, *key)
+		if st.IsDir() {
+			return verifyLog(ctx, c, path, *config, *key, bucket, witnesses, keys, signers)
+		}
+		if signed, err := readGrant(path); signed != "" || err != nil {
+			return verifyGrant(c, signed, *key, signers, err)
+		}
+		return verifyBundle(c, path, *key, signers)
 	})
 	return cmd
 }
@@ -64,7 +75,7 @@ func readPublicKey(file string) (string, error) {
 	return string(bytes.TrimSpace(b)), err
 }
 
-func verifyLog(ctx context.Context, c *cli, dir, config, key string, bucket bucketFlags, witnesses, keys []string) error {
+func verifyLog(ctx context.Context, c *cli, dir, config, key string, bucket bucketFlags, witnesses, keys, signers []string) error {
 	file := key
 	if file == "" {
 		file = filepath.Join(dir, "log", "key.pub")
@@ -100,17 +111,18 @@ func verifyLog(ctx context.Context, c *cli, dir, config, key string, bucket buck
 		}
 	}
 	tell, end := c.progress("verifying sessions")
-	r, err := audit.Verification{Public: public, Keys: content, Trusted: trusted, Progress: tell}.Log(dir)
+	r, err := audit.Verification{Public: public, Keys: content, Signers: signers, Trusted: trusted, Progress: tell}.Log(dir)
 	end()
 	if err != nil {
 		return err
 	}
 	printProven(c, r)
+	printApprovals(c, &r.Approvals)
 	if r.Erased > 0 {
 		fmt.Fprintf(c.out, "erased: the content of %s, as the gateway's own records say\n", plural(r.Erased, "sealed record", "sealed records"))
 	}
 	if r.Unopened > 0 {
-		fmt.Fprintf(c.out, "not proven: that %s can be read, unless erased on record; the key that opens them is kept elsewhere: name its config file with --config\n",
+		fmt.Fprintf(c.out, "not proven: that %s can be read, unless erased on record, and that what ran there by approvals is what was approved; the key that opens them is kept elsewhere: name its config file with --config\n",
 			plural(r.Unopened, "sealed record", "sealed records"))
 	}
 	for _, h := range cosigned {
@@ -134,8 +146,26 @@ func verifyLog(ctx context.Context, c *cli, dir, config, key string, bucket buck
 
 func printProven(c *cli, r *audit.Report) {
 	fmt.Fprintf(c.out, "proven: %d sealed records with %d events are whole, in order and as they were sealed\n", r.Sessions, r.Events)
+	printProblems(c, r)
+}
+
+func printProblems(c *cli, r *audit.Report) {
 	for _, p := range r.Problems {
-		fmt.Fprintln(c.out, "NOT AS SEALED: "+p)
+		fmt.Fprintln(c.out, "NOT AS SEALED: "+visible(p))
+	}
+}
+
+// printApprovals says what ran by approvals.
+func printApprovals(c *cli, a *audit.Approvals) {
+	if a.Proven > 0 {
+		fmt.Fprintf(c.out, "proven: what ran by %s is what was approved\n", plural(a.Proven, "signed approval", "signed approvals"))
+	}
+	for _, origin := range slices.Sorted(maps.Keys(a.Others)) {
+		fmt.Fprintf(c.out, "not proven: what ran by %s of another gateway; give the public key of its log %s with --signer\n",
+			plural(a.Others[origin], "approval", "approvals"), visible(origin))
+	}
+	if a.Unsigned > 0 {
+		fmt.Fprintf(c.out, "not proven: what ran by %s that nobody has signed: one of an earlier version, or of a reviewer of your own\n", plural(a.Unsigned, "approval", "approvals"))
 	}
 }
 
@@ -179,13 +209,14 @@ func verifyCopy(ctx context.Context, c *cli, url, key string, flags bucketFlags,
 	}
 	printProven(c, r)
 	fmt.Fprintln(c.out, "not proven: what was sealed after the newest head that was copied, and sessions that were open then")
+	fmt.Fprintln(c.out, "not proven: that what ran by approvals is what was approved: that is for the log, which has the keys of its sessions")
 	if len(trusted) == 0 {
 		fmt.Fprintln(c.out, "not proven: that the newest heads were not taken away, unless Object Lock keeps them; give checkpoints kept elsewhere with --witness")
 	}
 	return problems(r)
 }
 
-func verifyBundle(c *cli, path, key string) error {
+func verifyBundle(c *cli, path, key string, signers []string) error {
 	if key == "" {
 		return fail(exitUsage, "a bundle is verified with the log's public key: --key FILE (log/key.pub in the audit log)")
 	}
@@ -200,9 +231,17 @@ func verifyBundle(c *cli, path, key string) error {
 	if err := proveBundle(c.out, b, public); err != nil {
 		return err
 	}
+	r := &audit.Report{}
 	if b.Key == nil {
 		fmt.Fprintln(c.out, "not proven: what the session holds: the bundle has no key to read it with")
+	} else if r.Approvals, r.Problems, err = b.Approvals(public, signers...); err != nil {
+		return err
+	}
+	printProblems(c, r)
+	printApprovals(c, &r.Approvals)
+	if r.Approvals.Proven > 0 {
+		fmt.Fprintln(c.out, "not proven: that nothing ran by the same approval in another session: that is for the whole log")
 	}
 	fmt.Fprintln(c.out, "not proven: that the log it comes from lists every session that took place")
-	return nil
+	return problems(r)
 }

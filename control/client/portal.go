@@ -108,6 +108,15 @@ func (c *Client) Accept(ctx context.Context, id, hash string) (*review.Request, 
 	return get[review.Request](ctx, c, http.MethodPost, "/v1/requests/"+url.PathEscape(id)+"/accept", control.AcceptRequest{Hash: hash})
 }
 
+// Review says of access that somebody has taken without an approval, and which has ended, that it was in order, or a violation.
+func (c *Client) Review(ctx context.Context, id string, d control.ReviewDecision) (*review.Request, error) {
+	body := struct {
+		decisionBody
+		Violation bool `json:"violation,omitempty"`
+	}{decisionBody{d.Decision, d.Password.Reveal(), d.Code.Reveal()}, d.Violation}
+	return get[review.Request](ctx, c, http.MethodPost, "/v1/requests/"+url.PathEscape(id)+"/review", body)
+}
+
 // Cancel withdraws a request for access of one's own; what was granted ends.
 func (c *Client) Cancel(ctx context.Context, id string) (*review.Request, error) {
 	return get[review.Request](ctx, c, http.MethodPost, "/v1/requests/"+url.PathEscape(id)+"/cancel", control.ReasonRequest{})

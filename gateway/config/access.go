@@ -59,6 +59,8 @@ type AccessRequest struct {
 	Reuse     *time.Duration `yaml:"reuse,chooses"`
 	Auto      *Auto          `yaml:"auto,chooses"`
 	MinAuth   *MinAuth       `yaml:"min_auth,chooses"`
+	// BreakGlass lets people take it without an approval.
+	BreakGlass *BreakGlass `yaml:"break_glass,chooses"`
 }
 
 // Stage is one of the approvals that a request needs.
@@ -66,6 +68,15 @@ type Stage struct {
 	Position
 	Approvers []string `yaml:"approvers"`
 	Need      int      `yaml:"need"`
+}
+
+// BreakGlass says who may take what an access rule allows without an approval, and for how long; see policy.BreakGlass.
+type BreakGlass struct {
+	Position
+	Groups []string      `yaml:"groups,chooses"`
+	Max    time.Duration `yaml:"max"`
+	// Offline says that it may be had by an offline grant, too.
+	Offline bool `yaml:"offline"`
 }
 
 // The words of request.connect.
@@ -87,6 +98,9 @@ func (r *AccessRequest) request() *policy.Request {
 	}
 	for _, s := range r.stages() {
 		out.Stages = append(out.Stages, policy.Stage{Approvers: s.Approvers, Need: s.Need})
+	}
+	if g := r.BreakGlass; g != nil {
+		out.BreakGlass = &policy.BreakGlass{Groups: g.Groups, Max: g.Max, Offline: g.Offline}
 	}
 	switch {
 	case r.Connect == connectWait, r.Connect == "" && r.Wait > 0:
@@ -131,6 +145,23 @@ func (f *File) validateRequest(d *decoder, a *Access) {
 	}
 	for _, s := range r.stages() {
 		f.checkDeciders(d, max(s.Line, r.Line), s.Approvers, rule.MatchesResource)
+	}
+	if r.BreakGlass != nil {
+		f.checkBreakGlass(d, r.BreakGlass)
+	}
+}
+
+// checkBreakGlass reports access without an approval of which nobody would be told, or that nobody can take.
+func (f *File) checkBreakGlass(d *decoder, g *BreakGlass) {
+	f.checkGroups(d, g.Line, g.Groups)
+	if len(f.Notify) == 0 && !d.broken["notify"] {
+		d.problem(g.Line, "add notify: with at least one channel", "access: request: break_glass: nobody would be told of access without an approval")
+	}
+	if g.Offline && f.Offline == nil && !d.broken["offline_grants"] {
+		d.problem(g.Line, "add offline_grants: {keepers: [{name: olga, key: ssh-ed25519 AAAA…}, …]}", "access: request: break_glass: offline: nobody keeps offline grants")
+	}
+	if f.API.URL == "" && !d.broken["api"] {
+		d.problem(g.Line, "add api: {listen: 0.0.0.0:8443, url: https://gw.example.com:8443}", "access: request: break_glass: it is taken by the API, where people prove themselves again")
 	}
 }
 
@@ -370,6 +401,9 @@ func (f *File) checkApprovers(d *decoder, line int, approvers []string) {
 	known := func(g string) bool {
 		if subject, person := strings.CutPrefix(g, review.PersonPrefix); person {
 			return f.givesUser(subject)
+		}
+		if _, ok := review.OnCallList(g); ok {
+			return true // who is on call is a service's to say
 		}
 		return g != "*" && (f.options.Groups != nil && f.options.Groups(g) || f.givesGroup(g))
 	}

@@ -127,6 +127,70 @@ func TestRequestNames(t *testing.T) {
 	}
 }
 
+// TestBreakGlass: what nobody would be told of, or could take, is a problem.
+func TestBreakGlass(t *testing.T) {
+	const (
+		api    = "api: {listen: 127.0.0.1:0, url: \"https://gw.example.com\"}\n"
+		notify = "notify: [{type: webhook, url: \"https://hooks.example.com\", keys: [env:KEY]}]\n"
+	)
+	for _, c := range []struct{ more, glass, want string }{
+		{api + notify, "{groups: [dev]}", ""},
+		{api + notify, "{groups: [\"*\"], max: 30m}", ""},
+		{api, "{groups: [dev]}", "x.yaml:9: access: request: break_glass: nobody would be told of access without an approval"},
+		{notify, "{groups: [dev]}", "x.yaml:9: access: request: break_glass: it is taken by the API, where people prove themselves again"},
+		{api + notify, "{}", "break_glass is empty"},
+		{api + notify, "{max: 1h}", "access without an approval is for no groups"},
+		{api + notify, "{groups: []}", "break_glass.groups is empty"},
+		{api + notify, "{groups: [nobody]}", `"nobody"`},
+		{api + notify, "{groups: [dev], max: 48h}", "access without an approval lasts 48h: want a minute to 24h"},
+		{api + notify, "{groups: [dev], maximum: 1h}", "unknown key"},
+	} {
+		_, err := Parse("x.yaml", []byte(documented+"access:\n  - {name: prod, groups: [dev], allow: [connect], request: {approvers: [dba], break_glass: "+c.glass+"}}\n"+c.more), options())
+		if c.want == "" {
+			require.NoError(t, err)
+		} else {
+			require.ErrorContains(t, err, c.want)
+		}
+	}
+}
+
+// TestOfflineGrants: who keeps grants is several people, each with a key of her own.
+func TestOfflineGrants(t *testing.T) {
+	const (
+		one = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE1P6dDM0RlbO/lBGDBsBuiwyfXYW41hHp3dyPYWbz1K"
+		two = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFXZ8gBwNEKbR9ED6jJ8ha9j6nO4cWlOF7nVAgCmPAwS olga@laptop"
+	)
+	keepers := func(list ...string) string { return "{keepers: [" + strings.Join(list, ", ") + "]}" }
+	olga, otto := `{name: olga, key: "`+one+`"}`, `{name: otto, key: "`+two+`"}`
+	for _, c := range []struct{ grants, offline, want string }{
+		{keepers(olga, otto), "true", ""},
+		{keepers(olga, otto), "false", ""},
+		{"", "true", "access: request: break_glass: offline: nobody keeps offline grants"},
+		{keepers(olga), "true", "offline_grants: got 1 keepers, want 2 to 32"},
+		{"{need: 1, keepers: [" + olga + ", " + otto + "]}", "true", "offline_grants: need: got 1, want 2 or more: nobody lets somebody in alone"},
+		{"{need: 3, keepers: [" + olga + ", " + otto + "]}", "true", "got 2 keepers, want 3 to 32"},
+		{keepers(olga, olga), "true", "keeper olga is there twice"},
+		{keepers(olga, strings.Replace(olga, "olga", "otto", 1)), "true", "keepers olga and otto have the same key"},
+		{keepers(olga, `{name: otto, key: "ssh-dss AAAA"}`), "true", "keeper otto: got"},
+		{keepers(olga, `{key: "`+two+`"}`), "true", "a keeper has no name"},
+	} {
+		text := documented + "access:\n  - {name: prod, groups: [dev], allow: [connect], request: {approvers: [dba], break_glass: {groups: [dev], offline: " + c.offline + "}}}\n" +
+			"api: {listen: 127.0.0.1:0, url: \"https://gw.example.com\"}\nnotify: [{type: webhook, url: \"https://hooks.example.com\", keys: [env:KEY]}]\n"
+		if c.grants != "" {
+			text += "offline_grants: " + c.grants + "\n"
+		}
+		f, err := Parse("x.yaml", []byte(text), options())
+		if c.want != "" {
+			require.ErrorContains(t, err, c.want)
+			continue
+		}
+		require.NoError(t, err)
+		list, need := f.Keepers()
+		require.Len(t, list, 2)
+		require.Equal(t, 2, need)
+	}
+}
+
 // TestReviewsByOthers: an approver who is known to the authenticator of the assembly needs no password
 // of the file.
 func TestReviewsByOthers(t *testing.T) {

@@ -129,7 +129,7 @@ func (f *File) checkApproverNames(d *decoder, line int, approvers []string) {
 			f.refersTo(d, line, "user "+subject, subject != "*" && f.knowsUser(subject), "", "an approver is user %q, who does not exist", subject)
 		}
 	}
-	f.checkGroups(d, line, groups)
+	f.checkGroups(d, line, f.groupsOf(d, line, groups))
 }
 
 // knowsUser reports whether somebody of a name exists.

@@ -84,6 +84,9 @@ func (f *File) Check(ctx context.Context) Problems {
 	for i := range f.Notify {
 		c.notify(ctx, &f.Notify[i])
 	}
+	for i := range f.OnCall {
+		c.onCall(ctx, &f.OnCall[i])
+	}
 	for _, w := range f.Audit.Witnesses {
 		c.bucket(ctx, "audit.witnesses: s3", w.S3)
 	}
@@ -215,6 +218,10 @@ func (everything) Open(context.Context, string, *proxy.Session) error { return n
 
 func (e everything) Granted(_ *proxy.Session, _ *proxy.Identity, _ proxy.Target, rule string) (policy.Grant, bool) {
 	return policy.Grant{Actions: e.rules.Rule(rule).Allow}, true
+}
+
+func (everything) Glass(*proxy.Identity, proxy.Target, string) (policy.Grant, bool) {
+	return policy.Grant{}, false
 }
 
 // meets reports whether a rule is about a user and a resource of the file, and whether

@@ -62,11 +62,14 @@ type File struct {
 	Audit    Audit               `yaml:"audit"`
 	Metrics  string              `yaml:"metrics"`
 	Notify   []Notify            `yaml:"notify"`
+	OnCall   []OnCall            `yaml:"oncall"`
 	Control  []Control           `yaml:"control"`
 	Limits   Limits              `yaml:"limits"`
 	Runbooks any                 `yaml:"runbooks,later"`
 	Store    Store               `yaml:"store"`
 	API      API                 `yaml:"api"`
+	// Offline are grants for when the store does not answer. Nil: there are none.
+	Offline *OfflineGrants `yaml:"offline_grants"`
 	// ObjectRules are about entries that come from the store.
 	ObjectRules Objects `yaml:"objects"`
 

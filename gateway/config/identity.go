@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/console"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/identity/oidc"
 	"github.com/sallyport/sallyport/proxy"
@@ -108,6 +109,8 @@ type API struct {
 	Listen string `yaml:"listen"`
 	// URL is how they reach it, with https.
 	URL string `yaml:"url"`
+	// Console has the web console served there, too.
+	Console bool `yaml:"console"`
 }
 
 func (f *File) validateUsers(d *decoder) {
@@ -243,7 +246,13 @@ func (f *File) validateIdentity(d *decoder) {
 
 func (f *File) validateAPI(d *decoder) {
 	a := f.API
+	if a.Console && !console.Built {
+		d.problem(a.Line, "leave console out, or build without the tag noconsole", "api.console: %v", console.ErrNotBuilt)
+	}
 	if a.Listen == "" && a.URL == "" {
+		if a.Console && !d.broken["api"] {
+			d.problem(a.Line, "add listen: 0.0.0.0:8443 and url: https://gw.example.com:8443", "api.console needs the API, with which the console talks")
+		}
 		return
 	}
 	u, ok := parseURL(a.URL)

@@ -10,15 +10,22 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/internal/webhook"
 	"github.com/sallyport/sallyport/policy"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
+	"github.com/sallyport/sallyport/review/jira"
+	"github.com/sallyport/sallyport/review/opsgenie"
+	"github.com/sallyport/sallyport/review/pagerduty"
 	"github.com/sallyport/sallyport/review/slack"
 	"github.com/sallyport/sallyport/review/smtp"
+	"github.com/sallyport/sallyport/review/teams"
 	"github.com/sallyport/sallyport/store"
 )
 
@@ -30,9 +37,10 @@ type Notify struct {
 	Events    []string `yaml:"events,chooses"`
 	Resources Selector `yaml:"resources"`
 
-	URL       string   `yaml:"url"`            // webhook; slack: the API
+	URL       string   `yaml:"url"`            // webhook; teams: a reference; the others: the service
 	Keys      []string `yaml:"keys"`           // webhook: references
-	Private   bool     `yaml:"private"`        // webhook
+	Key       string   `yaml:"key"`            // pagerduty, opsgenie: a reference
+	Private   bool     `yaml:"private"`        // all but smtp and slack
 	Plaintext bool     `yaml:"plaintext"`      // webhook
 	Details   bool     `yaml:"details"`        // all of them
 	Address   string   `yaml:"address"`        // smtp
@@ -41,10 +49,34 @@ type Notify struct {
 	Password  string   `yaml:"password"`       // smtp: a reference
 	From      string   `yaml:"from"`           // smtp
 	To        []string `yaml:"to"`             // smtp: addresses, approvers, requester
-	Channel   string   `yaml:"channel"`        // slack
+	Channel   string   `yaml:"channel"`        // slack, teams
 	Token     string   `yaml:"token"`          // slack: a reference
-	Signing   string   `yaml:"signing_secret"` // slack: a reference; empty: nobody decides there
+	Signing   string   `yaml:"signing_secret"` // slack, jira: a reference; empty: nobody decides in Slack, and Jira sends no webhooks
 	CA        string   `yaml:"ca"`
+
+	// Of the bot of teams.
+	AppID     string `yaml:"app_id"`
+	AppSecret string `yaml:"app_secret"` // a reference
+	Tenant    string `yaml:"tenant"`
+	Provider  string `yaml:"provider"` // by which people of the tenant log in
+
+	// Of jira.
+	Project     string            `yaml:"project"`
+	IssueType   string            `yaml:"issue_type"`
+	ServiceDesk string            `yaml:"service_desk"`
+	RequestType string            `yaml:"request_type"`
+	Statuses    Statuses          `yaml:"statuses"`
+	Decide      bool              `yaml:"decide"` // teams, too
+	People      map[string]string `yaml:"people"` // subjects by accounts
+	Poll        time.Duration     `yaml:"poll"`
+}
+
+// Statuses are names of statuses in Jira; see jira.Statuses.
+type Statuses struct {
+	Waiting  string `yaml:"waiting"`
+	Approved string `yaml:"approved"`
+	Denied   string `yaml:"denied"`
+	Closed   string `yaml:"closed"`
 }
 
 // Words of To that are not addresses.
@@ -74,6 +106,12 @@ func notifyTypes() []notifyType {
 		{"webhook", []string{"url", "keys", "private", "plaintext", "details", "ca"}, (*File).checkWebhook},
 		{"smtp", []string{"address", "security", "username", "password", "from", "to", "details", "ca"}, (*File).checkSMTP},
 		{"slack", []string{"channel", "token", "signing_secret", "url", "details", "ca"}, (*File).checkSlack},
+		{"teams", []string{"url", "private", "app_id", "app_secret", "tenant", "channel", "provider", "decide", "details", "ca"}, (*File).checkTeams},
+		{"jira", []string{
+			"url", "private", "username", "token", "project", "issue_type", "service_desk", "request_type", "statuses", "decide", "people", "poll", "signing_secret", "details", "ca",
+		}, (*File).checkJira},
+		{"pagerduty", []string{"key", "url", "private", "details", "ca"}, (*File).checkPagerDuty},
+		{"opsgenie", []string{"key", "url", "private", "details", "ca"}, (*File).checkOpsgenie},
 	}
 }
 
@@ -116,6 +154,9 @@ func (f *File) validateNotify(d *decoder) {
 				d.problem(n.Line, "secrets are not allowed in this file", "%s: %v", at, err)
 			}
 		}
+		if n.Decide && len(n.Events) > 0 && !slices.Contains(n.Events, review.Asked) {
+			d.problem(n.Line, "add asked to events, or leave events out", "%s: people decide about what they are told of when it is asked for, and events has no asked", at)
+		}
 		types[i].check(f, d, n, at)
 	}
 }
@@ -123,9 +164,12 @@ func (f *File) validateNotify(d *decoder) {
 // foreign are the keys that are set and that another type has.
 func (n *Notify) foreign(own []string) (keys []string) {
 	set := map[string]bool{
-		"url": n.URL != "", "keys": len(n.Keys) > 0, "private": n.Private, "plaintext": n.Plaintext, "details": n.Details, "ca": n.CA != "",
+		"url": n.URL != "", "keys": len(n.Keys) > 0, "key": n.Key != "", "private": n.Private, "plaintext": n.Plaintext, "details": n.Details, "ca": n.CA != "",
 		"address": n.Address != "", "security": n.Security != "", "username": n.Username != "", "password": n.Password != "", "from": n.From != "", "to": len(n.To) > 0,
 		"channel": n.Channel != "", "token": n.Token != "", "signing_secret": n.Signing != "",
+		"app_id": n.AppID != "", "app_secret": n.AppSecret != "", "tenant": n.Tenant != "", "provider": n.Provider != "",
+		"project": n.Project != "", "issue_type": n.IssueType != "", "service_desk": n.ServiceDesk != "", "request_type": n.RequestType != "", "statuses": n.Statuses != Statuses{},
+		"decide": n.Decide, "people": len(n.People) > 0, "poll": n.Poll != 0,
 	}
 	for key, is := range set {
 		if is && !slices.Contains(own, key) {
@@ -139,12 +183,23 @@ func (n *Notify) foreign(own []string) (keys []string) {
 // references are those to the channel's secrets.
 func (n *Notify) references() []string {
 	list := slices.Clone(n.Keys)
-	for _, ref := range []string{n.Password, n.Token, n.Signing} {
-		if ref != "" {
-			list = append(list, ref)
+	for _, one := range n.single(&NotifySecrets{}) {
+		if one.ref != "" {
+			list = append(list, one.ref)
 		}
 	}
 	return list
+}
+
+// reference is one to a secret, by the key that it is written under.
+type reference struct {
+	key, ref string
+	to       *string
+}
+
+// single are the references that are not in lists, and what of s they lead to.
+func (n *Notify) single(s *NotifySecrets) []reference {
+	return []reference{{"key", n.Key, &s.Key}, {"password", n.Password, &s.Password}, {"token", n.Token, &s.Token}, {"signing_secret", n.Signing, &s.Signing}, {"app_secret", n.AppSecret, &s.AppSecret}}
 }
 
 func (f *File) checkWebhook(d *decoder, n *Notify, at string) {
@@ -177,9 +232,7 @@ func (f *File) checkSMTP(d *decoder, n *Notify, at string) {
 		return
 	}
 	c := n.SMTP()
-	if n.Password != "" {
-		c.Password = proxy.NewSecret("there") // which it is when it is followed
-	}
+	c.Password = followed(n.Password)
 	if len(c.To) < len(n.To) {
 		c.Recipients = func(context.Context, *review.Notice) ([]string, error) { return nil, nil }
 	}
@@ -199,22 +252,149 @@ func (f *File) checkSlack(d *decoder, n *Notify, at string) {
 	}
 	c := n.Slack()
 	c.Store = store.NewMemory() // the gateway's, when it is told
-	if n.Token != "" {
-		c.Token = proxy.NewSecret("there") // which it is when it is followed
-	}
+	c.Token = followed(n.Token)
 	if _, err := slack.New(c); err != nil {
+		d.problem(n.Line, "", "%s: %v", at, err)
+	}
+}
+
+// TeamsBot is what the file says about a bot of Teams.
+func (n *Notify) TeamsBot() teams.BotConfig {
+	return teams.BotConfig{Name: n.Called(), AppID: n.AppID, Tenant: n.Tenant, Channel: n.Channel, Details: n.Details, Decide: n.Decide}
+}
+
+func (f *File) checkTeams(d *decoder, n *Notify, at string) {
+	if n.AppID != "" {
+		f.checkTeamsBot(d, n, at)
+		return
+	}
+	if n.AppSecret != "" || n.Tenant != "" || n.Channel != "" || n.Provider != "" || n.Decide {
+		d.problem(n.Line, "add app_id, or give the url of a workflow alone", "%s: app_secret, tenant, channel, provider and decide are for a bot, which has an app_id", at)
+	}
+	if f.checkReference(n.URL) != nil {
+		d.problem(n.Line, "url: env:TEAMS_URL, which has what the workflow shows under \"When a Teams webhook request is received\"", "%s needs a url, as a reference: who knows it can post", at)
+	}
+}
+
+func (f *File) checkTeamsBot(d *decoder, n *Notify, at string) {
+	if n.URL != "" || n.Private {
+		d.problem(n.Line, "give one of them", "%s: url and private are for a workflow, and app_id for a bot", at)
+	}
+	c := n.TeamsBot()
+	c.Store, c.Secret = store.NewMemory(), followed(n.AppSecret)
+	if _, err := teams.NewBot(c); err != nil {
+		d.problem(n.Line, "", "%s: %v", at, err)
+	}
+	i := slices.IndexFunc(f.Identity.Providers, func(p Provider) bool { return p.Name == n.Provider })
+	switch {
+	case !n.Decide && n.Provider != "":
+		d.problem(n.Line, "set decide: true, or remove it", "%s: provider is for deciding in Teams", at)
+	case !n.Decide || d.broken["identity"]:
+	case f.API.URL == "" && !d.broken["api"]:
+		d.problem(n.Line, "add api: {listen: 0.0.0.0:8443, url: https://gw.example.com:8443}", "%s: deciding in Teams needs the API, where Teams reaches it", at)
+	case i < 0:
+		d.problem(n.Line, "provider: NAME, of identity.providers", "%s: deciding in Teams needs the provider by which people of the tenant log in, got %q", at, n.Provider)
+	case f.Identity.Providers[i].SubjectClaim != "oid" || !strings.Contains(f.Identity.Providers[i].Issuer, "/"+n.Tenant+"/"):
+		d.problem(n.Line, "subject_claim: oid, and issuer: https://login.microsoftonline.com/TENANT/v2.0", "%s: provider %s must know people of the tenant by their object identifiers", at, n.Provider)
+	}
+}
+
+// there is in place of a secret until its reference is followed.
+var there = proxy.NewSecret(strings.Repeat("0", 32))
+
+// followed is what a reference leads to as far as that is known before it is followed.
+func followed(ref string) proxy.Secret {
+	if ref == "" {
+		return proxy.Secret{}
+	}
+	return there
+}
+
+// Jira is what the file says about a channel of Jira.
+func (n *Notify) Jira() jira.Config {
+	return jira.Config{
+		Name: n.Called(), URL: n.URL, Private: n.Private, Username: n.Username, Project: n.Project, IssueType: n.IssueType, ServiceDesk: n.ServiceDesk, RequestType: n.RequestType,
+		Statuses: jira.Statuses(n.Statuses), Details: n.Details,
+	}
+}
+
+// Bounds of how often issues are read.
+const (
+	leastPoll = 5 * time.Second
+	mostPoll  = 30 * time.Minute
+)
+
+func (f *File) checkJira(d *decoder, n *Notify, at string) {
+	c := n.Jira()
+	c.Store, c.Token = store.NewMemory(), followed(n.Token)
+	if _, err := jira.New(c); err != nil {
+		d.problem(n.Line, "", "%s: %v", at, err)
+	}
+	if !n.Decide {
+		if len(n.People) > 0 || n.Poll != 0 || n.Signing != "" {
+			d.problem(n.Line, "set decide: true, or remove them", "%s: people, poll and signing_secret are for deciding in Jira", at)
+		}
+		return
+	}
+	s := n.Statuses
+	switch {
+	case n.Signing != "" && f.API.URL == "" && !d.broken["api"]:
+		d.problem(n.Line, "add api: {listen: 0.0.0.0:8443, url: https://gw.example.com:8443}", "%s: webhooks of Jira need the API, where Jira reaches it", at)
+	case n.ServiceDesk == "" && (s.Waiting == "" || s.Approved == "" || s.Denied == ""):
+		d.problem(n.Line, "statuses: {waiting: Waiting, approved: Approved, denied: Declined}", "%s: deciding by an issue's status needs the names of three: waiting, approved and denied", at)
+	case n.ServiceDesk == "" && (strings.EqualFold(s.Approved, s.Denied) || strings.EqualFold(s.Approved, s.Waiting) || strings.EqualFold(s.Denied, s.Waiting)):
+		d.problem(n.Line, "", "%s: the statuses waiting, approved and denied must not be the same", at)
+	case n.Username == "" && len(n.People) == 0:
+		d.problem(n.Line, "people: {JIRAUSER10100: alice}", "%s: who decides in Jira Data Center is known by people alone, since people write their own mail addresses there", at)
+	case n.Poll != 0 && (n.Poll < leastPoll || n.Poll > mostPoll):
+		d.problem(n.Line, "", "%s: poll: got %s, want %s to %s", at, n.Poll, leastPoll, mostPoll)
+	}
+	if d.unsure() {
+		return
+	}
+	for _, account := range slices.Sorted(maps.Keys(n.People)) {
+		subject := n.People[account]
+		exists := f.options.Users != nil && f.options.Users(subject) || f.givesUser(subject) || slices.ContainsFunc(f.Identity.Users, func(u User) bool { return u.Name == subject })
+		f.refersTo(d, n.Line, "user "+subject, exists, "", "%s: people names user %q, who does not exist", at, subject)
+	}
+}
+
+// PagerDuty is what the file says about a channel of PagerDuty.
+func (n *Notify) PagerDuty() pagerduty.Config {
+	return pagerduty.Config{URL: n.URL, Private: n.Private, Details: n.Details}
+}
+
+func (f *File) checkPagerDuty(d *decoder, n *Notify, at string) {
+	c := n.PagerDuty()
+	c.Key = followed(n.Key)
+	if _, err := pagerduty.New(c); err != nil {
+		d.problem(n.Line, "", "%s: %v", at, err)
+	}
+}
+
+// Opsgenie is what the file says about a channel of Opsgenie.
+func (n *Notify) Opsgenie() opsgenie.Config {
+	return opsgenie.Config{URL: n.URL, Private: n.Private, Details: n.Details}
+}
+
+func (f *File) checkOpsgenie(d *decoder, n *Notify, at string) {
+	c := n.Opsgenie()
+	c.Key = followed(n.Key)
+	if _, err := opsgenie.New(c); err != nil {
 		d.problem(n.Line, "", "%s: %v", at, err)
 	}
 }
 
 // NotifySecrets are what a channel's references and files lead to.
 type NotifySecrets struct {
-	URL      string
-	Password string
-	Token    string
-	Signing  string
-	Keys     []string
-	CA       string // certificates; empty: the system's are trusted
+	URL       string
+	Key       string
+	Password  string
+	Token     string
+	Signing   string
+	AppSecret string
+	Keys      []string
+	CA        string // certificates; empty: the system's are trusted
 }
 
 // TLS is how the channel knows who it tells; nil: by the system's roots.
@@ -244,19 +424,12 @@ func (f *File) NotifySecrets(ctx context.Context, from *Secrets, n *Notify) (s N
 		}
 		s.Keys = append(s.Keys, key)
 	}
-	if n.Password != "" {
-		if s.Password, err = f.Secret(ctx, from, n.Password); err != nil {
-			return s, fmt.Errorf("notify %s: password: %w", n.Called(), err)
+	for _, one := range n.single(&s) {
+		if one.ref == "" {
+			continue
 		}
-	}
-	if n.Token != "" {
-		if s.Token, err = f.Secret(ctx, from, n.Token); err != nil {
-			return s, fmt.Errorf("notify %s: token: %w", n.Called(), err)
-		}
-	}
-	if n.Signing != "" {
-		if s.Signing, err = f.Secret(ctx, from, n.Signing); err != nil {
-			return s, fmt.Errorf("notify %s: signing_secret: %w", n.Called(), err)
+		if *one.to, err = f.Secret(ctx, from, one.ref); err != nil {
+			return s, fmt.Errorf("notify %s: %s: %w", n.Called(), one.key, err)
 		}
 	}
 	if n.CA != "" {
@@ -302,10 +475,13 @@ func (n *Notify) Version() string {
 // SameNotify reports whether two channels are told in the same way.
 func SameNotify(a, b *Notify) bool { return same(*a, *b) }
 
-// RequestURL is where a request is shown by the API; empty: the API is not served.
+// RequestURL is where a request is shown by the console, or by the API; empty: neither is served.
 func (f *File) RequestURL(id string) string {
-	if f.API.URL == "" {
+	switch {
+	case f.API.URL == "":
 		return ""
+	case f.API.Console:
+		return f.at("/requests/" + url.PathEscape(id))
 	}
 	return f.at("/v1/requests/" + url.PathEscape(id))
 }
@@ -324,8 +500,8 @@ func (c *checking) notify(ctx context.Context, n *Notify) {
 			c.note(n.Line, "such as whsec_ and the output of openssl rand -base64 32", "%s: keys: what %s leads to: %v", at, ref, err)
 		}
 	}
-	c.secret(ctx, n.Line, at+": password", n.Password)
-	c.secret(ctx, n.Line, at+": token", n.Token)
-	c.secret(ctx, n.Line, at+": signing_secret", n.Signing)
+	for _, one := range n.single(&NotifySecrets{}) {
+		c.secret(ctx, n.Line, at+": "+one.key, one.ref)
+	}
 	c.roots(c.decoder, n.Line, at+": ca", n.CA)
 }

@@ -39,6 +39,8 @@ func (f *File) validate(d *decoder) {
 	f.validateMetrics(d)
 	f.validateControl(d)
 	f.validateNotify(d)
+	f.validateOnCall(d)
+	f.validateOffline(d)
 	if f.TLS != nil && (f.TLS.Cert == "") != (f.TLS.Key == "") {
 		d.problem(f.TLS.Line, "", "tls needs cert and key, or neither: then the gateway's own authority makes one")
 	}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/sallyport/sallyport/internal/devtool"
@@ -19,6 +20,7 @@ import (
 // clients web and device, with the secret "secret", and native without one.
 type Provider struct {
 	Issuer string
+	stop   func()
 }
 
 // StartProvider starts a provider that sends browsers back to redirect. It is a program
@@ -33,15 +35,16 @@ func StartProvider(t testing.TB, redirect string) *Provider {
 	must(t, err)
 	cmd.Stderr = os.Stderr
 	must(t, cmd.Start())
-	t.Cleanup(func() {
+	stop := sync.OnceFunc(func() {
 		in.Close()
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("the provider ended with %v", err)
 		}
 	})
+	t.Cleanup(stop)
 	line, err := bufio.NewReader(out).ReadString('\n')
 	must(t, err)
-	return &Provider{Issuer: strings.TrimSpace(line)}
+	return &Provider{strings.TrimSpace(line), stop}
 }
 
 func must(t testing.TB, err error) {
@@ -65,6 +68,9 @@ func (p *Provider) do(t testing.TB, method, path string, q url.Values) string {
 	}
 	return string(b)
 }
+
+// Stop ends the provider: nothing answers at its address any more.
+func (p *Provider) Stop() { p.stop() }
 
 // Groups gives a user these groups.
 func (p *Provider) Groups(t testing.TB, user string, groups ...string) {

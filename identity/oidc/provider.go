@@ -129,8 +129,8 @@ var validName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 // New returns a provider. It does not ask it yet: a gateway starts also while its
 // provider is down.
 func New(c Config) (*Provider, error) {
-	if !validName.MatchString(c.Name) || c.Name == "local" || c.Name == "scim" {
-		return nil, fmt.Errorf("oidc provider %q: a name has lower-case letters, digits and -, and is not one of the gateway's own, local and scim", c.Name)
+	if !validName.MatchString(c.Name) || c.Name == "local" || c.Name == "scim" || c.Name == "oncall" {
+		return nil, fmt.Errorf("oidc provider %q: a name has lower-case letters, digits and -, and is not one of the gateway's own, local, scim and oncall", c.Name)
 	}
 	bad := func(format string, args ...any) (*Provider, error) {
 		return nil, fmt.Errorf("oidc provider %s: "+format, append([]any{c.Name}, args...)...)

@@ -118,22 +118,39 @@ func (s *Sessions) get(ctx context.Context, secret proxy.Secret) (d identity.Doc
 	return d, k, nil
 }
 
+// Look returns who a secret proves now, and does not count as a use of the session.
+func (s *Sessions) Look(ctx context.Context, secret proxy.Secret) (*proxy.Identity, error) {
+	_, k, err := s.get(ctx, secret)
+	if err != nil {
+		return nil, err
+	}
+	return s.refreshed(ctx, &k.Identity)
+}
+
+// refreshed is who the identity of a session is now.
+func (s *Sessions) refreshed(ctx context.Context, id *proxy.Identity) (*proxy.Identity, error) {
+	if s.Refresher == nil {
+		return id, nil
+	}
+	now, err := s.Refresher.Refresh(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoSession, err)
+	}
+	if now == nil || now.Subject != id.Subject {
+		return nil, ErrNoSession
+	}
+	return now, nil
+}
+
 // Find returns who a secret proves now, and counts as a use of the session.
 func (s *Sessions) Find(ctx context.Context, secret proxy.Secret) (*proxy.Identity, error) {
 	d, k, err := s.get(ctx, secret)
 	if err != nil {
 		return nil, err
 	}
-	id := &k.Identity
-	if s.Refresher != nil {
-		now, err := s.Refresher.Refresh(ctx, id)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrNoSession, err)
-		}
-		if now == nil || now.Subject != id.Subject {
-			return nil, ErrNoSession
-		}
-		id = now
+	id, err := s.refreshed(ctx, &k.Identity)
+	if err != nil {
+		return nil, err
 	}
 	if s.now().Sub(k.Used) >= min(usedEvery, s.idle()/4) {
 		k.Used = s.now()

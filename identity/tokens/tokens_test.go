@@ -475,3 +475,30 @@ func TestRenewOnce(t *testing.T) {
 	wg.Wait()
 	require.Len(t, won, 1)
 }
+
+// TestLookIsNoUse: looking at a session says who it is of, and does not keep it.
+func TestLookIsNoUse(t *testing.T) {
+	clock := time.Now()
+	gone := false
+	s := &Sessions{Documents: &identity.Memory{}, Now: func() time.Time { return clock }, Refresher: refresher(func(id *proxy.Identity) (*proxy.Identity, error) {
+		if gone {
+			return nil, errors.New("she has left")
+		}
+		return id, nil
+	})}
+	secret, _, err := s.Start(t.Context(), &proxy.Identity{Subject: "alice"})
+	require.NoError(t, err)
+	for range 3 {
+		clock = clock.Add(DefaultIdle/4 + time.Minute)
+		id, err := s.Look(t.Context(), secret)
+		require.NoError(t, err)
+		require.Equal(t, "alice", id.Subject)
+	}
+	gone = true
+	_, err = s.Look(t.Context(), secret)
+	require.ErrorIs(t, err, proxy.ErrUnauthenticated)
+	gone = false
+	clock = clock.Add(DefaultIdle / 4)
+	_, err = s.Look(t.Context(), secret)
+	require.ErrorIs(t, err, ErrNoSession, "nobody has used it for an hour")
+}

@@ -24,7 +24,6 @@ var named = map[string]string{
 	"audit/ocsf/ocsf.go":                "OCSF has classes for SSH and for data stores; records name the protocol, and a class is found by it",
 	"audit/otel/translate.go":           "the semantic conventions have names of their own for database systems",
 	"detect/assigned.go":                "names of client programs in command lines that hold secrets",
-	"masking/pgtypes.go":                "numbers of types are PostgreSQL's; a result's shape does not say yet whose they are",
 	"internal/bench/main.go":            "measures one protocol",
 	"internal/bench/paths.go":           "measures one protocol",
 	"internal/pgembed/pgembed.go":       "names the server's program and role",

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -54,4 +55,22 @@ func Build(t testing.TB, name string) string {
 	}
 	must(os.Rename(fresh, program))
 	return program
+}
+
+// Modules returns the folder of the third-party packages that the console is built from and tested with. Where they cannot be had,
+// the test is skipped.
+func Modules(t testing.TB) string {
+	t.Helper()
+	program := Build(t, "consoledev")
+	_, here, _, _ := runtime.Caller(0)
+	cmd := exec.Command(program, "-modules", "-root", filepath.Join(filepath.Dir(here), "..", ".."))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("the packages of tools/consoledev cannot be had: %v", err)
+		}
+		t.Skipf("the packages of tools/consoledev cannot be had: %v", err)
+	}
+	return strings.TrimSpace(string(out))
 }

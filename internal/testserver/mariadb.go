@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -34,32 +36,108 @@ func mariadb(program string) (string, error) {
 	return exec.LookPath("/usr/sbin/" + program)
 }
 
-// MariaDB starts a server for one test. Its superuser is root, without a
-// password.
-func MariaDB(t testing.TB) *MariaDBServer {
+// MariaDB starts a server for one test, with more arguments where there are any. Its
+// superuser is root, without a password.
+func MariaDB(t testing.TB, args ...string) *MariaDBServer {
+	t.Helper()
+	needMariaDB(t)
+	s, err := newMariaDB(args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.stop)
+	return s
+}
+
+func needMariaDB(t testing.TB) {
 	t.Helper()
 	for _, p := range []string{"mariadbd", "mariadb-install-db", "mariadb"} {
 		if _, err := mariadb(p); err != nil {
 			Missing(t, "MariaDB ("+p+")")
 		}
 	}
+}
+
+var sharedMariaDB struct {
+	sync.Mutex
+	server *MariaDBServer
+	err    error
+	tls    *Authority
+	count  atomic.Int64
+}
+
+// SharedMariaDB returns the server that this process's tests share, with TLS by Authority and
+// files that clients send, and makes a database of the test's own, in which it runs script. A
+// package that uses it has Main as its TestMain.
+func SharedMariaDB(t testing.TB, script string) (s *MariaDBServer, database string, ca *Authority) {
+	t.Helper()
+	needMariaDB(t)
+	sh := &sharedMariaDB
+	sh.Lock()
+	defer sh.Unlock()
+	if sh.server == nil && sh.err == nil {
+		sh.tls = NewAuthority()
+		sh.server, sh.err = sharedWithTLS(sh.tls)
+	}
+	if sh.err != nil {
+		t.Fatal(sh.err)
+	}
+	database = fmt.Sprintf("t%d", sh.count.Add(1))
+	if _, err := sh.server.Run("", "CREATE DATABASE "+database); err != nil {
+		t.Fatal(err)
+	}
+	if script != "" {
+		if out, err := sh.server.Run(database, script); err != nil {
+			t.Fatal(out, err)
+		}
+	}
+	return sh.server, database, sh.tls
+}
+
+func sharedWithTLS(ca *Authority) (*MariaDBServer, error) {
+	dir, err := os.MkdirTemp("", "sallyport-mariadb-tls-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir) // the server has read them when it is up
+	cert, key := ca.ServerPEM("localhost", "127.0.0.1")
+	var args []string
+	for name, pem := range map[string][]byte{"ssl-cert": cert, "ssl-key": key, "ssl-ca": ca.PEM()} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, pem, 0o600); err != nil {
+			return nil, err
+		}
+		args = append(args, "--"+name+"="+path)
+	}
+	return newMariaDB(append(args, "--local-infile=1"))
+}
+
+func endSharedMariaDB() {
+	sharedMariaDB.Lock()
+	defer sharedMariaDB.Unlock()
+	if sharedMariaDB.server != nil {
+		sharedMariaDB.server.stop()
+	}
+}
+
+func newMariaDB(args []string) (*MariaDBServer, error) {
 	in := "" // in memory where there is such a place: it syncs at every definition
 	if st, err := os.Stat("/dev/shm"); err == nil && st.IsDir() {
 		in = "/dev/shm"
 	}
 	dir, err := os.MkdirTemp(in, "sallyport-mariadb-") // a socket's path is short
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	s := &MariaDBServer{Dir: dir, Socket: filepath.Join(dir, "s"), exited: make(chan struct{})}
-	t.Cleanup(s.stop)
-	if err := s.start(); err != nil {
-		t.Fatal(err)
+	if err := s.start(args); err != nil {
+		s.stop()
+		return nil, err
 	}
-	return s
+	return s, nil
 }
 
-func (s *MariaDBServer) start() error {
+func (s *MariaDBServer) start(args []string) error {
 	me, err := user.Current()
 	if err != nil {
 		return err
@@ -83,12 +161,15 @@ func (s *MariaDBServer) start() error {
 	if err != nil {
 		return err
 	}
-	s.cmd = exec.Command(server, "--no-defaults", "--user="+me.Username, "--datadir="+data, "--socket="+s.Socket, "--bind-address=127.0.0.1",
-		"--port="+strconv.Itoa(s.Port), "--pid-file="+filepath.Join(s.Dir, "pid"), "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M", "--innodb-log-file-size=8M", "--sync-frm=0", "--skip-innodb-doublewrite",
-		"--secure-file-priv="+s.Dir, "--skip-log-bin", "--character-set-server=utf8mb4", "--local-infile=0")
+	s.cmd = exec.Command(server, append([]string{
+		"--no-defaults", "--user=" + me.Username, "--datadir=" + data, "--socket=" + s.Socket, "--bind-address=127.0.0.1",
+		"--port=" + strconv.Itoa(s.Port), "--pid-file=" + filepath.Join(s.Dir, "pid"), "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M", "--innodb-log-file-size=8M", "--sync-frm=0", "--skip-innodb-doublewrite",
+		"--secure-file-priv=" + s.Dir, "--skip-log-bin", "--character-set-server=utf8mb4", "--local-infile=0",
+	}, args...)...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
 	if err := s.cmd.Start(); err != nil {
+		s.cmd = nil
 		return err
 	}
 	go func() {

@@ -63,6 +63,7 @@ func Main(m *testing.M) {
 		}
 	}
 	shared.Unlock()
+	endSharedMariaDB()
 	os.Exit(code)
 }
 

@@ -3,11 +3,12 @@ package builtin
 
 import (
 	"github.com/sallyport/sallyport/protocol"
+	mysql "github.com/sallyport/sallyport/protocol/mysql/kit"
 	postgres "github.com/sallyport/sallyport/protocol/postgres/kit"
 	ssh "github.com/sallyport/sallyport/protocol/ssh/kit"
 )
 
 // All returns every protocol of this module, in a slice of its own.
 func All() []protocol.Protocol {
-	return []protocol.Protocol{postgres.Protocol(), ssh.Protocol()}
+	return []protocol.Protocol{postgres.Protocol(), mysql.Protocol(), ssh.Protocol()}
 }

@@ -20,6 +20,10 @@ func (d *down) message(typ byte, body []byte, total int) error {
 	}
 	switch typ { // what may come at any time
 	case wire.NoticeResponse:
+		if e := d.owed(); e != nil && e.look != nil { // it is about what the client did not ask
+			d.drop(total)
+			return nil
+		}
 		return d.texts(typ, body, total, nil)
 	case wire.NotificationResponse, wire.ParameterStatus:
 		return d.pairs(typ, body, total)
@@ -54,7 +58,7 @@ func (d *down) inferred(st *statement, body []byte) error {
 // answer handles a message that belongs to the operation of e.
 func (d *down) answer(e *entry, typ byte, body []byte, total int) error {
 	if e.expect == expectLook {
-		return d.looked(e, typ, total)
+		return d.looked(e, typ, body, total)
 	}
 	runs := e.expect == expectQuery || e.expect == expectExecute
 	if e.trial && (typ == wire.ParseComplete || typ == wire.CloseComplete) {
@@ -156,12 +160,15 @@ func (d *down) completed(e *entry, typ byte, body []byte, total int) error {
 	if e.refusal != nil {
 		return fmt.Errorf("%w: the server ran what was refused", wire.ErrProtocol)
 	}
+	changed := uint64(0)
 	if typ == wire.CommandComplete {
 		tag, rows, err := wire.ParseTag(body)
 		if err != nil {
 			return err
 		}
+		changed = rows
 		d.done.Tag = d.tag(tag)
+		d.ran(tag)
 		if !bytes.HasPrefix(tag, []byte("SELECT")) && !bytes.HasPrefix(tag, []byte("FETCH")) && d.done.Rows == 0 {
 			d.done.Rows = rows
 		}
@@ -173,13 +180,18 @@ func (d *down) completed(e *entry, typ byte, body []byte, total int) error {
 		}
 	}
 	d.row.end()
+	if e.guard != nil && !d.ended(e, typ == wire.CommandComplete, changed, d.reader.Buffered()[d.pos:d.pos+total]) {
+		d.drop(total)
+		e.part++
+		return nil
+	}
 	if err := d.show(e, total); err != nil {
 		return err
 	}
+	e.part++
 	if e.expect == expectExecute {
 		d.finish(e, nil)
 	}
-	e.part++
 	return nil
 }
 
@@ -213,10 +225,10 @@ func (d *down) failed(body []byte, total int) error {
 			return err
 		}
 	}
-	d.settling.failed = true
+	d.fails(e)
 	d.done.Unread = e.expect == expectQuery && e.part == 0 && e.refusal == nil && isUnread(body)
 	switch {
-	case d.muted || e.look != nil && e.look.alone:
+	case d.muted || e.look != nil && e.look.alone && !e.look.told:
 		d.drop(total)
 	case e.refusal != nil && !(e.trial && isSyntaxError(body)):
 		if err := d.replace(total, e.refusal); err != nil {
@@ -239,6 +251,30 @@ func (d *down) failed(body []byte, total int) error {
 	return nil
 }
 
+// fails notes that the server answered e with an error. One that only the gateway knows of,
+// since it is taken back before anything else is answered, is none of the batch's.
+func (d *down) fails(e *entry) {
+	l := e.look
+	if l == nil || !l.alone || l.told {
+		d.settling.failed = true
+	}
+	if l != nil {
+		d.pending.mu.Lock()
+		l.code = d.done.Code
+		d.pending.mu.Unlock()
+	}
+}
+
+// ran notes what a statement that has run makes of the transaction, by its tag.
+func (d *down) ran(tag []byte) {
+	switch string(tag) {
+	case "BEGIN", "START TRANSACTION":
+		d.block.Store('T')
+	case "COMMIT", "ROLLBACK", "PREPARE TRANSACTION": // or a part of it is taken back, or another begins
+		d.block.Store(unsureBlock)
+	}
+}
+
 var (
 	errFailed  = errors.New("the server answered with an error")
 	errSkipped = errors.New("skipped after an error earlier in the batch")
@@ -252,6 +288,7 @@ func (d *down) ready(body []byte, total int) error {
 		return err
 	}
 	d.status, d.muted = status, false
+	d.block.Store(uint32(status))
 	d.copied.open, d.copied.active = false, false
 	for {
 		e := d.owed()
@@ -269,14 +306,29 @@ func (d *down) ready(body []byte, total int) error {
 			d.finish(e, errSkipped)
 			continue
 		}
+		if e.guard != nil && e.expect == expectQuery && e.refusal == nil && d.turn(e, total) {
+			return nil
+		}
 		if !e.expect.endsWithReady() || e.refusal != nil && d.done.Err == nil {
 			return unexpected(wire.ReadyForQuery)
 		}
 		d.skipping = false
-		if err := d.show(e, total); err != nil {
-			return err
+		if e.look != nil { // what the gateway asked for itself is not a turn of the conversation
+			d.asked(e, status, total)
+			return nil
 		}
-		d.finish(e, d.done.Err)
+		if g := e.guard; g != nil && e.expect == expectSync {
+			d.pending.pop()
+			err := d.kept(g)
+			d.pass(total)
+			d.concluded(g.entry, err)
+			d.pending.recycle(e)
+		} else {
+			if err := d.show(e, total); err != nil {
+				return err
+			}
+			d.finish(e, d.done.Err)
+		}
 		d.settling.ready(&d.epoch, status != 'I')
 		d.pending.turns.Add(-1)
 		d.turned()
@@ -289,6 +341,16 @@ func (d *down) ready(body []byte, total int) error {
 		d.pending.mu.Unlock()
 	}
 	return nil
+}
+
+// asked handles the end of a question of the gateway's own.
+func (d *down) asked(e *entry, status byte, total int) {
+	d.drop(total)
+	d.pending.mu.Lock()
+	e.look.status = status
+	d.pending.mu.Unlock()
+	d.pending.turns.Add(-1)
+	d.finish(e, nil)
 }
 
 // described handles a RowDescription.

@@ -134,6 +134,7 @@ func (c *cancels) request(ctx context.Context, from net.Addr, r *wire.Startup) {
 	}
 	s := c.claim(host, r, time.Now())
 	if s != nil && !s.session.CancelHolds() {
+		s.cancels.Add(1)
 		s.cancelUpstream(ctx)
 	}
 }

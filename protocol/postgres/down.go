@@ -17,11 +17,13 @@ type down struct {
 	conn   *line        // writes to the client
 	reader *wire.Reader // reads the server
 
-	pos   int    // in reader.Buffered: what was walked
-	start int    // in reader.Buffered: what was passed on
-	need  int    // bytes that the next message takes
-	rest  int    // bytes of the current message that are still to come
-	out   []byte // to be sent before the run from start
+	pos   int // in reader.Buffered: what was walked
+	start int // in reader.Buffered: what was passed on
+	need  int // bytes that the next message takes
+	rest  int // bytes of the current message that are still to come
+	// dropRest says that they are not for the client.
+	dropRest bool
+	out      []byte // to be sent before the run from start
 
 	status   byte // of the transaction, as reported last
 	skipping bool // an extended message failed: the server skips to Sync
@@ -207,10 +209,15 @@ func (d *down) messages() error {
 		left := len(b) - d.pos
 		if d.rest > 0 {
 			n := min(d.rest, left)
-			d.pos += n
+			if d.dropRest {
+				d.drop(n)
+			} else {
+				d.pos += n
+			}
 			if d.rest -= n; d.rest > 0 {
 				return nil
 			}
+			d.dropRest = false
 			continue
 		}
 		if left < wire.HeaderLen {
@@ -250,6 +257,11 @@ func (d *down) messages() error {
 				d.rest = total
 				continue
 			}
+		}
+		if d.dropRest = typ == wire.DataRow && d.row.own && total > maxLook; d.dropRest {
+			d.skipped()
+			d.rest = total
+			continue
 		}
 		limit := maxMessage
 		if typ == wire.DataRow || typ == wire.CopyData {
@@ -312,6 +324,17 @@ func (d *down) replace(n int, message []byte) error {
 // finish takes the first entry off the queue and tells its operation's end.
 func (d *down) finish(e *entry, err error) {
 	d.pending.pop()
+	if g := e.guard; g != nil {
+		d.pending.mu.Lock()
+		g.failed = g.failed || err != nil
+		d.hand(g)
+		d.pending.mu.Unlock()
+	}
+	d.concluded(e, err)
+}
+
+// concluded tells the end of e's operation.
+func (d *down) concluded(e *entry, err error) {
 	d.row.end()
 	if e.prepares != 0 && err == nil {
 		d.prepared.took(e.prepares, e.statement.Facts.Prepares.Name, e.statement.Text)

@@ -182,17 +182,7 @@ func (x *explainer) request(st *proxy.Statement) (out []byte) {
 	var types, formats, values []byte
 	for _, a := range st.Args {
 		types = binary.BigEndian.AppendUint32(types, a.Type)
-		format := uint16(0)
-		if a.Binary {
-			format = 1
-		}
-		formats = binary.BigEndian.AppendUint16(formats, format)
-		if a.Value == nil {
-			values = binary.BigEndian.AppendUint32(values, 1<<32-1)
-			continue
-		}
-		values = binary.BigEndian.AppendUint32(values, uint32(len(a.Value)))
-		values = append(values, a.Value...)
+		formats, values = appendBound(formats, values, &a)
 	}
 	n := binary.BigEndian.AppendUint16(nil, uint16(len(st.Args)))
 	out = wire.AppendMessage(out, wire.Parse, []byte{0}, text, []byte{0}, n, types)
@@ -229,6 +219,28 @@ type planNode struct {
 	Cost  *float64   `json:"Total Cost"`
 	Plans []planNode `json:"Plans"`
 	Role  string     `json:"Parent Relationship"`
+	Table string     `json:"Relation Name"`
+	Index string     `json:"Index Name"`
+}
+
+const maxWays = 5
+
+// ways appends how the nodes of a plan find rows.
+func (n *planNode) ways(list []string) []string {
+	if strings.Contains(n.Type, "Scan") && len(list) < maxWays {
+		way := n.Type
+		if n.Index != "" {
+			way += " by " + n.Index
+		}
+		if n.Table != "" {
+			way += " on " + n.Table
+		}
+		list = append(list, way)
+	}
+	for i := range n.Plans {
+		list = n.Plans[i].ways(list)
+	}
+	return list
 }
 
 func readPlan(text []byte) (rows, cost float64, err error) {

@@ -88,7 +88,7 @@ func (h *Handler) greet(ctx context.Context, c *proxy.Conn) (*hello, error) {
 			hi.cancel = st
 			return hi, nil
 		default:
-			if h.RequireTLS && hi.tls == nil {
+			if h.RequireTLS && hi.tls == nil && !c.IsKnown() {
 				if hi.user, _ = st.Get("user"); h.retries.take(c.RemoteAddr(), hi.user) {
 					return nil, h.refused(hi, fmt.Errorf("%w: %w", proxy.ErrUnauthenticated, errNeedsTLS))
 				}

@@ -19,7 +19,7 @@ import (
 // maxAuthMessage bounds what a client may send before it is authenticated.
 const maxAuthMessage = 8 << 10
 
-// authenticate proves who the client is that asks for a resource: by the certificate it has
+// authenticate proves who the client is that asks for a resource, unless that is known: by the certificate it has
 // shown, else, over TLS only, by a link where it is offered one, else by SCRAM, else, over TLS
 // only, by a password as it is. The client is told success only.
 func (h *Handler) authenticate(ctx context.Context, c *proxy.Conn, hi *hello, resource string) (*proxy.Identity, error) {
@@ -27,6 +27,13 @@ func (h *Handler) authenticate(ctx context.Context, c *proxy.Conn, hi *hello, re
 		if _, err := hi.conn.Write(hi.negotiate); err != nil {
 			return nil, err
 		}
+	}
+	if c.IsKnown() {
+		id, err := c.Known(ctx)
+		if err == nil {
+			_, err = hi.conn.Write(wire.AppendAuth(nil, wire.AuthOK, nil))
+		}
+		return id, err
 	}
 	if len(hi.certs) > 0 {
 		id, err := c.Authenticate(ctx, proxy.Proof{Method: proxy.MethodCertificate, User: hi.login.User, Certificates: hi.certs})

@@ -52,7 +52,8 @@ type entry struct {
 	op          proxy.Op // nil, or the operation whose Done is owed
 	stmt        *statement
 	portal      *portal
-	look        *look // of expectLook
+	guard       *guard // nil: it may change whatever it does
+	look        *look  // of expectLook, and of the Sync after it
 
 	// The operation's own memory, valid until its Done.
 	statement proxy.Statement

@@ -12,6 +12,7 @@ import (
 type rowFilter struct {
 	active  bool
 	named   bool // a RowDescription has come for the rows that follow
+	own     bool // the rows are those of a question of the gateway's own
 	open    bool // the first row has come, and there are no filters for it
 	columns int
 	flow    *proxy.Flow
@@ -74,7 +75,7 @@ func (d *down) startRows(e *entry, shape *proxy.Shape) error {
 func (d *down) firstRow() error {
 	e := d.owed()
 	if e != nil && e.expect == expectLook && !d.skipping {
-		d.row.active = true // it is not the client's
+		d.row.active, d.row.own = true, true // it is not the client's
 		return nil
 	}
 	if e == nil || d.skipping || e.expect != expectQuery && e.expect != expectExecute {
@@ -111,7 +112,7 @@ func (d *down) firstRow() error {
 }
 
 // end notes that the rows have come to their end.
-func (f *rowFilter) end() { f.active, f.named, f.open = false, false, false }
+func (f *rowFilter) end() { f.active, f.named, f.own, f.open = false, false, false, false }
 
 // dataRow passes a row through the filters.
 func (d *down) dataRow(e *entry, body []byte, total int) error {

@@ -36,9 +36,14 @@ type session struct {
 	up   up
 	down down
 
-	cancelling atomic.Bool // a cancel request to the server is under way
-	leaving    atomic.Bool // the client sends no more: that the server leaves then is not a failure
-	departed   atomic.Bool // it sends no more, and the server owes nothing: down ends the session
+	// block is whether a transaction is open after what the server has answered: as it reports
+	// that, or unsureBlock.
+	block atomic.Uint32
+
+	cancels    atomic.Uint32 // counts the client's cancel requests that went to the server
+	cancelling atomic.Bool   // a cancel request to the server is under way
+	leaving    atomic.Bool   // the client sends no more: that the server leaves then is not a failure
+	departed   atomic.Bool   // it sends no more, and the server owes nothing: down ends the session
 	// unheard is the time until which down reads what the server has said before it
 	// took no more; 0 while it takes more. In nanoseconds since 1970.
 	unheard atomic.Int64
@@ -54,6 +59,9 @@ type session struct {
 	resting atomic.Bool // up is to stop, so that the session can be polled
 	rested  atomic.Bool // it has
 }
+
+// unsureBlock says that the server has to report next whether a transaction is open.
+const unsureBlock = 0
 
 // open authenticates the client, opens the session and connects to the server.
 func (h *Handler) open(ctx context.Context, c *proxy.Conn, hi *hello) (*session, error) {
@@ -170,6 +178,7 @@ func (s *session) prepare(hi *hello, params []wire.Parameter) {
 	for name, value := range s.upstream.status {
 		s.reported(name, value)
 	}
+	s.block.Store(uint32(s.upstream.ready))
 	s.presence.start(s.client.look, s.nudge, func() { s.session.Kill(proxy.ErrClientLeft) })
 	s.session.Handle(s.up.parked, s.up.rewrite)
 }

@@ -37,6 +37,7 @@ type up struct {
 	skipping    bool   // an extended message was refused: the server skips to Sync, and so do we
 	current     *entry // the operation that is being asked
 	encoded     bool   // the batch so far may have changed the client's encoding
+	enclosed    bool   // the gateway has made the batch a transaction block
 	batched     bool   // a batch has begun, and its Sync has not come
 
 	over bool  // the client has left, or broke the protocol
@@ -287,6 +288,10 @@ func (u *up) message(typ byte, body []byte, total int) (left bool, err error) {
 		u.pending.mu.Lock()
 		u.pending.batch++
 		u.pending.mu.Unlock()
+		if u.enclosed {
+			err = u.sync(total)
+			break
+		}
 		err = u.passExpecting(u.pending.take(expectSync), total)
 	case wire.Flush:
 		u.pass(total)
@@ -362,6 +367,9 @@ func (u *up) ask(e *entry, op proxy.Op) bool {
 		return false
 	}
 	e.op = op
+	if i := v.Impact; i != nil && i.Holds != proxy.HoldsNothing {
+		e.guard = &guard{impact: i}
+	}
 	if v.Warn != "" {
 		u.tell(wire.AppendNotice(nil, wire.Notice{Severity: "WARNING", Code: "01000", Message: v.Warn}))
 	}
@@ -448,13 +456,20 @@ func (u *up) query(body []byte, total int) error {
 		e.call = proxy.Call{Meta: proxy.Meta{Kind: proxy.KindReplication}, Name: string(text), Args: e.call.Args[:0]}
 		op = &e.call
 	} else {
-		e.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: e.text, Facts: u.analyze(text), Giver: u, Keeper: u}
+		e.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: e.text, Facts: u.analyze(text), Giver: u, Keeper: u, Measurer: u}
 		op = &e.statement
 	}
 	allowed := u.ask(e, op)
+	if e.guard != nil {
+		if err := u.compare(e, false); err != nil {
+			return err
+		}
+		allowed = e.refusal == nil
+	}
 	if allowed && op == &e.statement {
 		e.prepares = u.prepared.sends(e.statement.Facts)
 	}
+	g := e.guard
 	if err := u.expect(e); err != nil {
 		return err
 	}
@@ -470,10 +485,13 @@ func (u *up) query(body []byte, total int) error {
 		u.follow(e.statement.Text, e.statement.Facts)
 		if e.statement.Rewritten {
 			u.replace(total, wire.AppendQuery(nil, e.statement.Text))
-			return nil
+			total = 0
 		}
 	}
 	u.pass(total)
+	if g != nil {
+		return u.watch(g, true)
+	}
 	return nil
 }
 
@@ -708,7 +726,7 @@ func (u *up) closeName(kind byte, name []byte, total int) error {
 }
 
 func (u *up) execute(body []byte, total int) error {
-	name, _, err := wire.ParseExecute(body)
+	name, most, err := wire.ParseExecute(body)
 	if err != nil {
 		return err
 	}
@@ -719,11 +737,25 @@ func (u *up) execute(body []byte, total int) error {
 	e := u.pending.take(expectExecute)
 	e.portal = p
 	e.statement = proxy.Statement{
-		Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: p.stmt.text, Name: p.stmt.name, Args: p.args, Facts: u.factsOf(p.stmt, p.args), Giver: u, Keeper: u,
+		Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: p.stmt.text, Name: p.stmt.name, Args: p.args, Facts: u.factsOf(p.stmt, p.args), Giver: u, Keeper: u, Measurer: u,
+	}
+	if v := u.enclosing(&e.statement); v != nil {
+		u.session.session.Refuse(&e.statement, *v)
+		e.refusal = wire.AppendError(nil, refusal(v))
+		return u.refuse(e, total, poisonNamed)
 	}
 	if !u.ask(e, &e.statement) {
 		return u.refuse(e, total, poisonNamed)
 	}
+	if e.guard != nil {
+		if err := u.compare(e, most != 0); err != nil {
+			return err
+		}
+		if e.refusal != nil {
+			return u.refuse(e, total, poisonNamed)
+		}
+	}
+	g := e.guard
 	e.prepares = u.prepared.sends(e.statement.Facts)
 	e.newEncoding = u.encoded
 	u.encoded = u.encoded || changesEncoding(e.statement.Facts)
@@ -749,7 +781,10 @@ func (u *up) execute(body []byte, total int) error {
 		u.collect()
 		u.out = wire.AppendDescribePortal(u.out, name)
 	}
-	return u.passExpecting(e, total)
+	if err := u.passExpecting(e, total); err != nil || g == nil {
+		return err
+	}
+	return u.watch(g, false)
 }
 
 // noteDescribed notes that a Describe of p is on its way.

@@ -86,6 +86,9 @@ func (h *Handler) serverConfig(ctx context.Context, c *proxy.Conn) (*gossh.Serve
 		KeyboardInteractiveCallback: l.interactive,
 		ServerVersion:               version,
 	}
+	if c.IsKnown() {
+		config.NoClientAuth, config.NoClientAuthCallback = true, l.known
+	}
 	var names []string
 	if h.Names != nil {
 		names = h.Names()
@@ -122,6 +125,19 @@ type loginProcess struct {
 	ctx     context.Context
 	handler *Handler
 	conn    *proxy.Conn
+}
+
+// known lets a client in that has proven who it is before.
+func (l *loginProcess) known(meta gossh.ConnMetadata) (*gossh.Permissions, error) {
+	login, err := proxy.ParseLogin(meta.User())
+	if err != nil {
+		return nil, err
+	}
+	id, err := l.conn.Known(l.ctx)
+	if err != nil {
+		return nil, err
+	}
+	return permissions(&proven{login: login, identity: id}), nil
 }
 
 var errUnacceptable = errors.New("this key cannot be used here")

@@ -18,7 +18,7 @@ import (
 
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
-	"github.com/sallyport/sallyport/store"
+	"github.com/sallyport/sallyport/review/internal/kept"
 )
 
 // KindCallback is the kind of the documents that say which callbacks were taken, so that none counts twice.
@@ -124,19 +124,8 @@ func (cb *Callbacks) signed(h http.Header, body []byte) bool {
 
 // fresh reports whether a callback was not taken before, by any gateway on the store. It is from now on.
 func (cb *Callbacks) fresh(ctx context.Context, body []byte) (bool, error) {
-	s := cb.Notifier.config.Store
-	_, now, err := s.Head(ctx)
-	if err != nil {
-		return false, err
-	}
 	sum := sha256.Sum256(body)
-	_, err = s.Write(ctx, store.Create(store.Document{
-		Kind: KindCallback, Name: cb.Notifier.config.Name + "/" + hex.EncodeToString(sum[:]), Body: []byte("{}"), Expires: now.Add(keepCallback),
-	}))
-	if errors.Is(err, store.ErrConflict) {
-		return false, nil
-	}
-	return err == nil, err
+	return kept.Once(ctx, cb.Notifier.config.Store, KindCallback, cb.Notifier.config.Name+"/"+hex.EncodeToString(sum[:]), keepCallback)
 }
 
 // carried is what a button or a dialog carries.
@@ -222,22 +211,12 @@ func (cb *Callbacks) who(ctx context.Context, in *slack.InteractionCallback) (*p
 
 // fit is an error as it is shown to who decides: what went wrong inside is for the operator.
 func (cb *Callbacks) fit(err error) string {
-	for _, known := range []error{errForm, errAccount, review.ErrUnknown, review.ErrChanged, review.ErrOwn, review.ErrIneligible, review.ErrReason, review.ErrProof} {
-		if errors.Is(err, known) {
-			return err.Error()
-		}
+	if errors.Is(err, errForm) || errors.Is(err, errAccount) {
+		return err.Error()
 	}
-	if decided := (*review.DecidedError)(nil); errors.As(err, &decided) {
-		return decided.Error()
-	}
-	if told := (*RefusalError)(nil); errors.As(err, &told) {
-		return told.Message
+	if text, ok := review.Tellable(err); ok {
+		return text
 	}
 	cb.log().Error("slack: a decision in Slack failed", "err", err)
 	return errFailed.Error()
 }
-
-// RefusalError is an error of Callbacks' functions whose message is for who decides.
-type RefusalError struct{ Message string }
-
-func (e *RefusalError) Error() string { return e.Message }

@@ -80,7 +80,7 @@ func newDecider(t *testing.T, s store.Store) *decider {
 			case "robot@example.com":
 				return &proxy.Identity{Subject: "robot", Kind: proxy.Service}, nil
 			}
-			return nil, &slack.RefusalError{Message: "nobody knows you"}
+			return nil, &review.RefusalError{Message: "nobody knows you"}
 		},
 	}
 	return d

@@ -19,6 +19,7 @@ import (
 
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
+	"github.com/sallyport/sallyport/review/internal/kept"
 	"github.com/sallyport/sallyport/store"
 )
 
@@ -150,25 +151,10 @@ func (n *Notifier) Notify(ctx context.Context, of *review.Notice) error {
 	return n.remember(ctx, of.Request.ID, m)
 }
 
-// rememberWithin is how long a message that was written is tried to be remembered, also when the attempt as a whole has ended.
-const rememberWithin = 5 * time.Second
-
 func (n *Notifier) remember(ctx context.Context, request string, m message) error {
 	body, err := json.Marshal(m)
-	if err != nil {
-		return fmt.Errorf("slack: %w", err)
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rememberWithin)
-	defer cancel()
-	_, now, err := n.config.Store.Head(ctx)
 	if err == nil {
-		err = store.Update(ctx, n.config.Store, KindMessage, n.config.Name+"/"+request, func(d store.Document) ([]store.Write, error) {
-			d.Body, d.Expires = body, now.Add(KeepMessages)
-			if d.Version == 0 {
-				return []store.Write{store.Create(d)}, nil
-			}
-			return []store.Write{store.Replace(d)}, nil
-		})
+		err = kept.Put(ctx, n.config.Store, KindMessage, n.config.Name+"/"+request, body, KeepMessages)
 	}
 	if err != nil {
 		return fmt.Errorf("slack: remembering the message: %w", err)

@@ -89,6 +89,7 @@ type Details struct {
 	Account   string     `json:"account,omitempty"`
 	Database  string     `json:"database,omitempty"`
 	Text      string     `json:"text"`
+	Impact    string     `json:"impact,omitempty"` // what it would change, where that was measured
 	Message   string     `json:"message"`
 	Reason    string     `json:"reason,omitempty"`   // why it is asked for
 	Decision  string     `json:"decision,omitempty"` // why it was decided so
@@ -108,7 +109,7 @@ func (n *Notifier) message(of *review.Notice) Message {
 	}
 	if n.config.Details {
 		m.Data.Details = &Details{
-			Account: r.Account, Database: r.Database, Text: r.Text, Message: r.Message, Decision: r.Reason, Rules: r.Rules, Approvers: r.Approvers,
+			Account: r.Account, Database: r.Database, Text: r.Text, Impact: r.ImpactText(), Message: r.Message, Decision: r.Reason, Rules: r.Rules, Approvers: r.Approvers,
 			Deadline: r.Deadline.UTC(), Hash: r.Hash,
 		}
 		if r.Access != nil {

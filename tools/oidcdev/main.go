@@ -92,6 +92,7 @@ var page = template.Must(template.New("").Parse(`<form method="post"><input type
 <input name="username"><input name="password" type="password"><button>Log in</button></form>`))
 
 func form(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_ = page.Execute(w, r.FormValue("authRequestID"))
 }
 

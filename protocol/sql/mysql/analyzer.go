@@ -67,10 +67,16 @@ func (a *Analyzer) Analyze(_ context.Context, text []byte, r *proxy.Reading) *pr
 	n := &rs.first
 	sql.NormaliseMySQL(n, text, base, a.limits)
 	facts := a.normalised(n)
-	if !n.Quotes && !n.Backslashes && !n.Versions {
+	if !n.Quotes && !n.Backslashes && !n.Versions || r.Certain && !changesReading(facts) {
 		return facts
 	}
 	return a.inOtherWays(rs, facts, text, base)
+}
+
+// changesReading reports whether one statement of a text may change how the server reads the
+// next.
+func changesReading(f *proxy.Facts) bool {
+	return f.Statements > 1 && f.Effects.Has(proxy.EffectSet|proxy.EffectCall|proxy.EffectDo|proxy.EffectExecute|proxy.EffectUnknown)
 }
 
 // inOtherWays reads text in every way in which it can be read, too.

@@ -237,7 +237,7 @@ func open(a protocol.Assembly) (*protocol.Service, error) {
 		Revised:   k.Revised,
 		Operation: func(_ context.Context, _ proxy.Target, text string) (proxy.Op, error) { return k.Exec(text), nil },
 		Further:   further, Refuses: refuses, Reach: k.reach,
-		Files: []string{KnownHosts(a.Dir)},
+		Clients: protocol.Clients{Terminal: openTerminal}, Files: []string{KnownHosts(a.Dir)},
 	}, nil
 }
 

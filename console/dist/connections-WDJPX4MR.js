@@ -1,0 +1,1 @@
+import{a,b,c}from"./chunk-CC656AIQ.js";import"./chunk-5ZH3BFQG.js";import"./chunk-BU2P6OC2.js";import"./chunk-LINYK5FB.js";import"./chunk-DEYTACFE.js";import"./chunk-NH35WV4B.js";import"./chunk-NDHJH4DM.js";import"./chunk-3DVLFO4Z.js";export{b as AccessOf,c as default,a as grantOf};

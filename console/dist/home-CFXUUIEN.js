@@ -1,0 +1,1 @@
+import{a,b}from"./chunk-X5U2TYEF.js";import"./chunk-RBV2ERWU.js";import"./chunk-R3W4IZ4E.js";import"./chunk-BU2P6OC2.js";import"./chunk-DEYTACFE.js";import"./chunk-NH35WV4B.js";import"./chunk-NDHJH4DM.js";import"./chunk-3DVLFO4Z.js";export{b as Deny,a as default};

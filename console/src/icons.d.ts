@@ -1,0 +1,5 @@
+declare module "icon:*" {
+  const shapes: [string, Record<string, string>][];
+  export default shapes;
+}
+declare module "*.css";

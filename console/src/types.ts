@@ -1,0 +1,87 @@
+// What the API answers, as far as the console reads it. docs/openapi.json has all of it.
+
+export interface Provider { name: string }
+export interface Server { providers?: Provider[]; passwords?: boolean; authorities?: string }
+
+export interface Me {
+  subject: string; name?: string; groups?: string[]; kind?: string; method: string;
+  expires?: string; authenticated?: string; permissions?: string[];
+}
+
+export interface Resource {
+  name: string; type: string; address: string; user: string; database?: string; accounts?: string[];
+  tls?: boolean; request?: boolean; labels?: Record<string, string>;
+}
+
+export interface Session {
+  id: string; start: string; user: string; for?: string; groups?: string[]; method: string; resource: string;
+  account?: string; database?: string; protocol: string; remote?: string; deadline?: string; operations: number; waiting: number;
+}
+
+export interface Stage { approvers: string[]; need?: number }
+export interface Vote {
+  stage: number; by: string; name?: string; at: string; channel?: string; method?: string; reason?: string;
+  seconds?: number; actions?: string[]; lost?: boolean;
+}
+export interface Access {
+  rule: string; actions: string[]; seconds: number; from?: string; reason: string; remote?: string;
+  stages: Stage[]; votes?: Vote[]; grant?: { from: string; until: string; actions: string[] };
+}
+
+export type RequestState = "pending" | "approved" | "denied" | "cancelled" | "expired" | "revoked" | "ended" | "used" | "lapsed";
+
+export interface Request {
+  id: string; state: RequestState; hash: string; content?: string; requester: string; for?: string; session?: string; operation?: number;
+  resource: string; account?: string; database?: string; kind: string; text: string; arguments?: string[]; effects?: string; blind?: string;
+  message: string; rules: string[] | null; approvers: string[][] | null; created: string; deadline: string;
+  decided_by?: string; decided_at?: string; channel?: string; reason?: string; use_by?: string;
+  use?: { session: string; operation: number; at: string };
+  /** Types of values that are masked in the text and the arguments, and whether approvers may read them all the same. */
+  hidden?: string[]; reveal?: boolean;
+  access?: Access; impact?: Impact;
+  /** In a list: its text or arguments are longer than what is here. */
+  cut?: boolean;
+}
+
+/** What a statement would change, as it was measured. */
+export interface Impact {
+  effect?: string; table?: string; rows?: number; holds?: string; digest?: string; plan?: string; cost?: number;
+  columns?: string[]; samples?: { before: string[]; after?: string[] }[]; unsaid?: string[];
+}
+
+export interface Answer {
+  outcome: string; by?: string; cause?: string; message?: string; rule?: string; rewritten?: string; notes?: string[];
+}
+
+/** On what terms access may be asked for. */
+export interface Terms {
+  rule: string; actions: string[]; seconds: number; max: number; reason?: string; message?: string; stages: Stage[];
+}
+
+/** A session that is on record, in a list. */
+export interface Summary {
+  id: string; start: string; user: string; resource: string; account?: string; database?: string; protocol: string; remote?: string;
+  operations: number; refused: number; seconds: number; end: string;
+}
+
+export interface Operation {
+  op: number; at: string; kind: string; name?: string; text?: string; cut?: boolean; target?: string; effects?: string; state: string; verdict?: string;
+  by?: string; rule?: string; grant?: string; reason?: string; micros?: number; rows?: number; masked?: Record<string, number>; code?: string; error?: string;
+}
+
+export interface Recording {
+  id: string; start: string; end?: string; open?: boolean; error?: string; recovered?: boolean; user: string; for?: string; groups?: string[]; method?: string;
+  resource: string; account?: string; database?: string; protocol: string; remote?: string; recording?: Record<string, string>; lost?: number;
+  all: number; operations: Operation[]; withheld?: boolean;
+}
+
+/** An event of the gateway's own record. */
+export interface Event { t: string; type: string; [key: string]: unknown }
+export interface Events { events: Event[]; more?: boolean; counts: number[]; from: string; to: string }
+
+export interface User { subject: string; name?: string; given?: string[]; groups?: string[]; disabled?: boolean; seen?: string }
+export interface Group { name: string; members: string[] }
+export interface Token {
+  id: string; label: string; subject: string; user: string; scopes?: { actions?: string[]; resources?: string[] | Record<string, string> }[];
+  created?: string; expires?: string; last_used?: string;
+}

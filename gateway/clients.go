@@ -1,0 +1,143 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/internal/duplex"
+	"github.com/sallyport/sallyport/protocol"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// inside are the clients of the gateway's own, which people work with in a browser: they connect
+// within the process, to handlers of the protocols, and are served as those that listeners accept.
+type inside struct {
+	mu       sync.Mutex
+	handlers map[string]proxy.Handler
+	start    func(serve func(ctx context.Context)) // nil: nobody is served
+}
+
+// begin has clients of the gateway's own served by start until stop is called. Those that
+// shutdown has not ended by then are cut after a while.
+func (n *inside) begin(start func(serve func())) (stop func()) {
+	ctx, cut := context.WithCancelCause(context.Background())
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.start = func(serve func(context.Context)) { start(func() { serve(ctx) }) }
+	return func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.start = nil
+		time.AfterFunc(insideTime, func() { cut(proxy.ErrShutdown) })
+	}
+}
+
+// insideTime is how long clients of the gateway's own may take to end; those that listeners
+// have accepted have 10 s.
+const insideTime = 12 * time.Second
+
+// handler returns the handler of a service for clients of the gateway's own.
+func (n *inside) handler(s *service) (proxy.Handler, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if h := n.handlers[s.Name]; h != nil {
+		return h, nil
+	}
+	h, err := s.Handler("")
+	if err != nil {
+		return nil, err
+	}
+	if n.handlers == nil {
+		n.handlers = make(map[string]proxy.Handler)
+	}
+	n.handlers[s.Name] = h
+	return h, nil
+}
+
+// serve has a connection served.
+func (n *inside) serve(serve func(ctx context.Context)) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.start == nil {
+		return proxy.ErrShutdown
+	}
+	n.start(serve)
+	return nil
+}
+
+// clients opens what people work with in a browser.
+type clients struct{ *Gateway }
+
+// Terminal implements [control.Clients].
+func (c clients) Terminal(ctx context.Context, client *proxy.Client, t control.ClientTarget, q protocol.TerminalRequest) (protocol.Terminal, error) {
+	s, dial, err := c.reach(client, t)
+	if err != nil {
+		return nil, err
+	}
+	if s.Clients.Terminal == nil {
+		return nil, fmt.Errorf("%w: %s has no terminals", proxy.ErrNotFound, t.Resource)
+	}
+	conn, err := dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	q.User = loginOf(client, t)
+	return s.Clients.Terminal(ctx, conn, q)
+}
+
+// Database implements [control.Clients].
+func (c clients) Database(ctx context.Context, client *proxy.Client, t control.ClientTarget, q protocol.DatabaseRequest) (protocol.Database, error) {
+	s, dial, err := c.reach(client, t)
+	if err != nil {
+		return nil, err
+	}
+	if s.Clients.Database == nil {
+		return nil, fmt.Errorf("%w: %s is not a database", proxy.ErrNotFound, t.Resource)
+	}
+	q.User = loginOf(client, t)
+	return s.Clients.Database(ctx, dial, q)
+}
+
+// loginOf is what a client logs in as. Who that is, is known.
+func loginOf(client *proxy.Client, t control.ClientTarget) string {
+	name := control.LoginName(client.Identity) + "+" + t.Resource
+	if t.Account != "" {
+		name += "+" + t.Account
+	}
+	return name
+}
+
+// reach returns the service of a resource, and how a client connects to it. That she may use it
+// is for the chain to say.
+func (c clients) reach(client *proxy.Client, t control.ClientTarget) (*service, protocol.Dial, error) {
+	r, err := c.parts().resources.Lookup(context.Background(), t.Resource)
+	if err != nil {
+		return nil, nil, err
+	}
+	s := c.service(r.Type)
+	if s == nil {
+		return nil, nil, errors.New("the protocol of the resource is not served")
+	}
+	h, err := c.inside.handler(s)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s, func(context.Context) (net.Conn, error) {
+		near, far := duplex.Pair(t.Remote)
+		err := c.inside.serve(func(ctx context.Context) {
+			// What keeps it from being served is told to who listens, too.
+			if err := c.gateway.ServeClient(ctx, far, h, client); err != nil {
+				c.log.Error("a client of the console is not served", "resource", t.Resource, "err", err)
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+		return near, nil
+	}, nil
+}

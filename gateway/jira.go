@@ -1,0 +1,63 @@
+package gateway
+
+import (
+	"context"
+	"sync"
+
+	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/review"
+	"github.com/sallyport/sallyport/review/jira"
+)
+
+// decisions has what people decide in Jira decided at the desk.
+func (g *Gateway) decisions(n *jira.Notifier, c *config.Notify, signing string) *jira.Decisions {
+	people := c.People
+	return &jira.Decisions{
+		Notifier: n, Signing: proxy.NewSecret(signing), Every: c.Poll, Pending: g.desk.List, Log: g.log, Approve: g.decided(g.approveWhole), Deny: g.decided(g.desk.Deny),
+		Who: func(ctx context.Context, a jira.Account) (*proxy.Identity, error) {
+			if subject, ok := people[a.ID]; ok {
+				return g.decider(ctx, subject)
+			}
+			if a.Email == "" {
+				return nil, &review.RefusalError{Message: "Jira does not tell your mail address, and the gateway does not know your account: decide with sallyport, or at the API"}
+			}
+			return g.byEmail(ctx, "Jira", a.Email)
+		},
+	}
+}
+
+// watchIssues reads what people decide in the channels of the current revision, until ctx ends.
+func (g *Gateway) watchIssues(ctx context.Context) {
+	running := make(map[*jira.Decisions]context.CancelFunc)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for ctx.Err() == nil {
+		now := make(map[*jira.Decisions]bool)
+		for _, n := range g.parts().notifiers {
+			if n.watch != nil {
+				now[n.watch] = true
+			}
+		}
+		for d, stop := range running {
+			if !now[d] {
+				stop()
+				delete(running, d)
+			}
+		}
+		for d := range now {
+			if running[d] == nil {
+				own, stop := context.WithCancel(ctx)
+				running[d] = stop
+				wg.Go(func() {
+					defer stop()
+					d.Run(own)
+				})
+			}
+		}
+		select {
+		case <-g.channels:
+		case <-ctx.Done():
+		}
+	}
+}

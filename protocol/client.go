@@ -1,0 +1,136 @@
+package protocol
+
+import (
+	"context"
+	"io"
+	"net"
+)
+
+// Dial opens another connection to a handler of the protocol, as the same client, who is
+// known there: see [proxy.Client].
+type Dial func(ctx context.Context) (net.Conn, error)
+
+// TerminalRequest says which terminal is opened.
+type TerminalRequest struct {
+	User          string // the whole login name, such as "alice+vm1"
+	Type          string // of the terminal, such as "xterm-256color"
+	Columns, Rows int
+}
+
+// Terminal is an interactive terminal at a resource, as its client sees it. Read returns what
+// it shows, in the order in which it came, and io.EOF after the last. Read and Write may be
+// called at once.
+type Terminal interface {
+	io.ReadWriteCloser
+	// Resize says that the terminal has another size now.
+	Resize(columns, rows int) error
+	// Status returns the exit status of what ran there, once Read has returned io.EOF; false
+	// where there was none, as when the session was ended.
+	Status() (int, bool)
+}
+
+// DatabaseRequest says at which database somebody works.
+type DatabaseRequest struct {
+	User     string // the whole login name, such as "alice+orders"
+	Database string // empty: the resource's own
+	// Note is told what the server or the gateway says besides answers. It is called by one
+	// goroutine at a time, and must not be nil.
+	Note func(n ServerNotice)
+}
+
+// Database is a session at a database, as its client sees it. One call of Run, Relations or
+// Columns is made at a time; Cancel and Close may be called meanwhile.
+type Database interface {
+	// Run runs a text, of one or more statements, and hands over what comes of it. The error
+	// says why the session has ended; a statement that fails is told to the results.
+	Run(ctx context.Context, text string, to Results) error
+	// Cancel has the server give up what runs, if anything does.
+	Cancel(ctx context.Context) error
+	// Transaction returns in which state the session is after the last call.
+	Transaction() TransactionState
+	// Relations lists tables and views that the session's account may use, at most limit. It asks
+	// the server as any client would, within the session's rules: the error may be a refusal.
+	Relations(ctx context.Context, limit int) ([]Relation, error)
+	// Columns lists those of a relation.
+	Columns(ctx context.Context, schema, relation string) ([]RelationColumn, error)
+	io.Closer
+}
+
+// TransactionState says whether a transaction is open.
+type TransactionState string
+
+// States.
+const (
+	NoTransaction     TransactionState = "idle"
+	InTransaction     TransactionState = "open"
+	FailedTransaction TransactionState = "failed" // every statement fails until it is rolled back
+)
+
+// Results takes what comes of a text, in order. An error of a method ends the session. What
+// is handed over is valid until the method returns.
+type Results interface {
+	// Begin begins a result with rows.
+	Begin(columns []ResultColumn) error
+	// Row is one row of it.
+	Row(cells []Cell) error
+	// End is the end of a statement, with or without rows: its tag, such as "UPDATE 3".
+	End(tag string) error
+	// Fail says that a statement failed; the rest of the text does not run.
+	Fail(n ServerNotice) error
+}
+
+// ResultColumn is a column of a result.
+type ResultColumn struct {
+	Name string
+	Type string // as the server calls it; a number where that is not known here
+}
+
+// Cell is one value.
+type Cell struct {
+	Text []byte // as the server writes it, or the beginning of that; nil is NULL
+	Size int64  // of the whole, in bytes
+}
+
+// MaxCell is how much of a value is handed over, and MaxRow of a row, in bytes.
+const (
+	MaxCell = 64 << 10
+	MaxRow  = 1 << 20
+)
+
+// ServerNotice is an error or a notice.
+type ServerNotice struct {
+	Severity string // ERROR, FATAL, NOTICE, WARNING …
+	Code     string
+	Message  string
+	Detail   string
+	Hint     string
+	// Position is where in the text, in characters from 1; 0 is not known.
+	Position int
+}
+
+// Error is the message.
+func (n *ServerNotice) Error() string { return n.Message }
+
+// Relation is a table or view.
+type Relation struct {
+	Schema string
+	Name   string
+	Kind   string // table, view, materialized view, foreign table
+}
+
+// RelationColumn is a column of a relation.
+type RelationColumn struct {
+	Name    string
+	Type    string
+	NotNull bool
+	Key     bool // part of the primary key
+}
+
+// Clients are what a Service opens as a client of its own. A part that is nil is nothing that
+// the protocol has.
+type Clients struct {
+	// Terminal opens a terminal over c, a connection to a handler for all resources.
+	Terminal func(ctx context.Context, c net.Conn, q TerminalRequest) (Terminal, error)
+	// Database begins a session at a database.
+	Database func(ctx context.Context, dial Dial, q DatabaseRequest) (Database, error)
+}

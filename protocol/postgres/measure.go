@@ -1,0 +1,494 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/protocol/sql"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Times of measuring.
+const (
+	measureTimeout = 9 * time.Second // all of it; at most a third of what a decision may take
+	measureEnd     = 5 * time.Second // to go back
+)
+
+const savepoint = `"sallyport impact"`
+
+// errTorn ends a session whose transaction is not what its client believes.
+var errTorn = errors.New("the server did not go back to where the session's transaction was before something was measured in it")
+
+// Measure says what the statement that is being asked would change. See [proxy.Measurer].
+//
+// The server is asked in the session itself, in a part of its transaction that only reads, has
+// short timeouts and is taken back: of the open one, or of one of the gateway's own.
+func (u *up) Measure(ctx context.Context, st *proxy.Statement) (*proxy.Impact, error) {
+	const changes = proxy.EffectsWrite | proxy.EffectDrop | proxy.EffectCall | proxy.EffectDo | proxy.EffectExecute | proxy.EffectUnknown
+	if !st.Facts.Effects.Has(changes) {
+		return nil, nil
+	}
+	limit := measureTimeout
+	if t := u.session.session.Gateway().AskTimeout; t > 0 {
+		limit = min(limit, t/3)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	m := &measuring{impact: &proxy.Impact{Rows: -1, Effect: (st.Facts.Effects & changes).String()}, each: limit / 3, before: u.cancels.Load()}
+	var err error
+	if m.rowReader, err = u.newRowReader(st); err == nil {
+		err = m.measure(ctx)
+	}
+	switch {
+	case u.session.session.Err() != nil:
+		return nil, u.session.session.Err()
+	case u.cancels.Load() != m.before:
+		return nil, fmt.Errorf("this needs an approval, and was %w", proxy.ErrCanceled)
+	case err != nil:
+		m.unsaid("what it would change is not measured: " + err.Error())
+		m.impact.Holds = proxy.HoldsNothing
+	case m.impact.Holds == proxy.HoldsNothing && len(m.impact.Unsaid) == 0:
+		m.unsaid("nothing is compared when it runs")
+	}
+	return m.impact, nil
+}
+
+// measuring is one measurement.
+type measuring struct {
+	*rowReader
+	impact *proxy.Impact
+	each   time.Duration // that one question may take
+	before uint32        // the client's cancels that came before
+
+	own   bool // the transaction is the gateway's own
+	saved bool // the savepoint is there
+}
+
+func (m *measuring) unsaid(what string) { m.impact.Unsaid = append(m.impact.Unsaid, what) }
+
+func (m *measuring) measure(ctx context.Context) error {
+	c := m.change
+	m.impact.Effect = c.Effect.String()
+	names := make([]string, len(c.Tables))
+	for i := range c.Tables {
+		names[i] = c.Tables[i].Path
+	}
+	m.impact.Table = strings.Join(names, ", ")
+	const maxTables = 10
+	switch {
+	case len(c.Tables) > maxTables:
+		return fmt.Errorf("it names more than %d tables", maxTables)
+	case !m.asking(m.st):
+		return errNowhere
+	}
+	if c.Target != "" {
+		if _, err := m.reads(c.Select(c.Ref+".*"), proxy.EffectRead); err != nil {
+			return err
+		}
+	}
+	if c.Query != "" {
+		if _, err := m.reads(countQuery(c), proxy.EffectRead); err != nil {
+			return err
+		}
+	}
+	defer m.end()
+	if err := m.begin(ctx); err != nil {
+		return err
+	}
+	if err := m.parameters(ctx); err != nil {
+		return err
+	}
+	if m.wholes() {
+		return m.emptied(ctx)
+	}
+	t, err := m.table(ctx, &c.Tables[0])
+	if err != nil {
+		return err
+	}
+	m.impact.Table = t.Name
+	if c.Effect == proxy.EffectInsert {
+		return m.inserted(ctx, t)
+	}
+	return m.changed(ctx, t)
+}
+
+// emptied measures a TRUNCATE or a DROP TABLE.
+func (m *measuring) emptied(ctx context.Context) error {
+	rows, tables, err := m.whole(ctx, false)
+	if err != nil {
+		return err
+	}
+	m.impact.Rows, m.impact.Table, m.impact.Holds = rows, namesOf(tables), proxy.HoldsCount
+	for _, t := range tables {
+		if m.change.Effect == proxy.EffectTruncate && t.Triggers {
+			m.unsaid(t.Name + " has triggers, which may do anything else, too")
+		}
+	}
+	if m.change.Cascades {
+		m.unsaid("what refers to it, or depends on it, goes with it (CASCADE), and is not counted")
+	}
+	return nil
+}
+
+// inserted counts what would be inserted.
+func (m *measuring) inserted(ctx context.Context, t *table) error {
+	c := m.change
+	if err := m.safe(t); err != nil {
+		return err
+	}
+	if m.impact.Rows = int64(c.Values); c.Query != "" {
+		m.plan(ctx)
+		n, err := m.count(ctx, m.bound(countQuery(c), 2))
+		if m.impact.Rows = n; err != nil {
+			return err
+		}
+	}
+	switch why, counted := m.comparable(t); {
+	case c.Upsert:
+		m.unsaid("rows of the same key are left out or changed (ON CONFLICT): there may be fewer; nothing is compared when it runs")
+	case !counted:
+		m.unsaid("nothing is compared when it runs: " + why)
+	default:
+		m.impact.Holds = proxy.HoldsCount
+		m.unsaid("what is inserted is not compared when it runs; the number of rows is")
+	}
+	return nil
+}
+
+// changed measures an UPDATE or a DELETE.
+func (m *measuring) changed(ctx context.Context, t *table) error {
+	if err := m.safe(t); err != nil {
+		return err
+	}
+	why, counted := m.comparable(t)
+	if t.Kind != "r" && t.Kind != "p" || t.Strange {
+		return errors.New(why)
+	}
+	m.plan(ctx)
+	rows, digest := int64(-1), ""
+	var err error
+	if why == "" {
+		if rows, digest, err = m.digest(ctx, t, false); err != nil {
+			why = err.Error()
+			if err := m.back(ctx); err != nil {
+				return err
+			}
+		} else if rows > maxDigested {
+			why, digest = fmt.Sprintf("there are more than %d", maxDigested), ""
+		}
+	}
+	if why != "" {
+		if rows, err = m.count(ctx, m.bound(countQuery(m.change), 2)); err != nil {
+			return err
+		}
+	}
+	m.impact.Rows = rows
+	switch {
+	case why == "":
+		m.impact.Holds, m.impact.Digest = proxy.HoldsRows, digest
+	case counted:
+		m.impact.Holds = proxy.HoldsCount
+		m.unsaid("which rows they are is not compared when it runs, but how many: " + why)
+	default:
+		m.unsaid("nothing is compared when it runs: " + why)
+	}
+	if m.change.Elsewhere {
+		m.unsaid("other tables have a say in which rows they are, or in what they become, and these may change until it runs")
+	}
+	m.cascades(t)
+	return m.samples(ctx, t)
+}
+
+// cascades says which tables are changed with it.
+func (m *measuring) cascades(t *table) {
+	others, what := t.Deleting, "rows that refer to them go or change with them, and are not counted, in "
+	if m.change.Effect == proxy.EffectUpdate {
+		others, what = t.Moving, "where a key changes, rows that refer to it change with it, and are not counted, in "
+	}
+	const most = 5
+	if len(others) > most {
+		others = append(slices.Clip(others[:most]), fmt.Sprintf("%d more", len(others)-most))
+	}
+	if len(others) > 0 {
+		m.unsaid(what + strings.Join(others, ", "))
+	}
+}
+
+// plan notes how the server would run the statement.
+func (m *measuring) plan(ctx context.Context) {
+	text := "EXPLAIN (FORMAT JSON) " + string(m.st.Text)
+	if _, err := m.reads(text, proxy.EffectRead|proxy.EffectShow); err != nil {
+		return
+	}
+	l, err := m.ask(ctx, m.bound(text, 2))
+	if err != nil {
+		m.unsaid("the server's plan is not known: " + err.Error())
+		if m.back(ctx) != nil {
+			return // what comes next fails too, and says so
+		}
+		return
+	}
+	var plans []struct{ Plan planNode }
+	if len(l.kept) != 1 || len(l.kept[0]) != 1 || json.Unmarshal(l.kept[0][0], &plans) != nil {
+		return
+	}
+	var ways []string
+	for i := range plans {
+		if c := plans[i].Plan.Cost; c != nil {
+			m.impact.Cost += *c
+		}
+		ways = plans[i].Plan.ways(ways)
+	}
+	m.impact.Plan = strings.Join(ways, ", ")
+}
+
+// samples shows some of the rows, as anybody would see them.
+func (m *measuring) samples(ctx context.Context, t *table) error {
+	if m.impact.Rows == 0 {
+		return nil
+	}
+	shown, keys := m.shown(t)
+	if m.encoding.foreign.Load() || m.encoding.changing {
+		m.unsaid("no rows are shown: " + errForeign.Error())
+		return nil
+	}
+	if m.impact.Rows > maxDigested || m.impact.Holds == proxy.HoldsNothing {
+		keys = nil
+	}
+	text := sampleQuery(m.change, shown, keys)
+	plain := strings.Replace(text, sampleBound(m.change), "", 1) // which is the gateway's own
+	facts, err := m.reads(plain, proxy.EffectRead)
+	var l *look
+	if err == nil {
+		l, err = m.ask(ctx, m.bound(text, maxSamples))
+	}
+	if err == nil && l.shape == nil {
+		err = errNoAnswer
+	}
+	if err != nil {
+		m.unsaid("no rows are shown: " + err.Error())
+		return nil
+	}
+	m.catalogShape(l.shape)
+	if !m.become(l.shape, shown) {
+		return errNoAnswer
+	}
+	st := &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: []byte(plain), Facts: facts}
+	flow, err := m.session.session.Show(st, l.shape)
+	var samples []proxy.Sample
+	for i := 0; i < len(l.kept) && err == nil; i++ {
+		var row proxy.Row
+		row.Reset(l.kept[i])
+		if flow.HasRow() {
+			err = flow.Row(&row)
+		}
+		samples = append(samples, m.sample(shown, l.kept[i]))
+	}
+	if err != nil {
+		m.unsaid("no rows are shown: " + err.Error())
+		return nil
+	}
+	m.impact.Samples = samples
+	for i := range shown {
+		m.impact.Columns = append(m.impact.Columns, shown[i].Name)
+	}
+	if n := len(t.Columns) - len(shown); n > 0 {
+		m.unsaid(fmt.Sprintf("%d more columns are not shown", n))
+	}
+	return nil
+}
+
+// shown are the columns of samples: the key, what is changed, and others as there is room.
+func (m *measuring) shown(t *table) (list []tableColumn, keys []string) {
+	pick := func(which func(*tableColumn) bool) {
+		for i := range t.Columns {
+			c := &t.Columns[i]
+			if len(list) < maxShown && which(c) && !slices.ContainsFunc(list, func(have tableColumn) bool { return have.Name == c.Name }) {
+				list = append(list, *c)
+			}
+		}
+	}
+	pick(func(c *tableColumn) bool { return c.Key })
+	for _, c := range list {
+		keys = append(keys, c.Name)
+	}
+	pick(m.sets)
+	pick(func(*tableColumn) bool { return true })
+	return list, keys
+}
+
+// sets reports whether the statement sets a column.
+func (m *measuring) sets(c *tableColumn) bool {
+	return slices.ContainsFunc(m.change.Sets, func(s sql.SetColumn) bool { return s.Column == c.Name })
+}
+
+// become says of the columns of what becomes of rows which they will be: they are hidden as these.
+// It is false when the server has answered with other columns.
+func (m *measuring) become(shape *proxy.Shape, shown []tableColumn) bool {
+	next := len(shown)
+	for i := range shown {
+		if setOf(m.change, &shown[i]) != nil {
+			if next >= len(shape.Columns) {
+				return false
+			}
+			was, is := &shape.Columns[i], &shape.Columns[next]
+			is.Schema, is.Relation, is.Column = was.Schema, was.Relation, was.Column
+			next++
+		}
+	}
+	return next == len(shape.Columns)
+}
+
+// sample is a row with what becomes of it.
+func (m *measuring) sample(shown []tableColumn, values [][]byte) proxy.Sample {
+	var s proxy.Sample
+	for i := range shown {
+		s.Before = append(s.Before, shownValue(values[i]))
+	}
+	if m.change.Effect == proxy.EffectDelete {
+		return s
+	}
+	s.After = make([]string, len(shown))
+	next := len(shown)
+	for i := range shown {
+		switch c := &shown[i]; {
+		case setOf(m.change, c) != nil:
+			s.After[i] = shownValue(values[next])
+			next++
+		case c.Computed || m.sets(c):
+			s.After[i] = "?"
+		}
+	}
+	return s
+}
+
+const maxValue = 100 // bytes of one that is shown
+
+// shownValue is a value as it is read.
+func shownValue(v []byte) string {
+	if v == nil {
+		return "NULL"
+	}
+	if len(v) > maxValue {
+		cut := maxValue
+		for cut > 0 && !utf8.RuneStart(v[cut]) {
+			cut--
+		}
+		return strconv.Quote(string(v[:cut])) + "…"
+	}
+	return strconv.Quote(string(v))
+}
+
+// begin brings the session to where questions may fail.
+func (m *measuring) begin(ctx context.Context) error {
+	block, err := m.settle(ctx)
+	switch {
+	case err != nil:
+		return err
+	case block == 'E':
+		return errAborted
+	case block == unsureBlock:
+		return errNowhere
+	case block == 'I' && m.current.expect == expectQuery:
+		if _, err := m.put(&question{text: "BEGIN", alone: true}); err != nil {
+			return err
+		}
+		m.own = true
+	case block == 'I':
+		if err := m.enclose(ctx); err != nil {
+			return err
+		}
+	}
+	saved, err := m.put(&question{text: "SAVEPOINT " + savepoint, alone: true})
+	if err != nil {
+		return err
+	}
+	err = m.limit(ctx)
+	m.saved = saved.answered && err == nil || m.took(saved)
+	return err
+}
+
+// took reports whether a question was answered.
+func (u *up) took(l *look) bool {
+	u.pending.mu.Lock()
+	defer u.pending.mu.Unlock()
+	return l.answered
+}
+
+// limit has what follows only read, and end soon.
+func (m *measuring) limit(ctx context.Context) error {
+	ms := max(1, m.each.Milliseconds())
+	_, err := m.ask(ctx, question{text: fmt.Sprintf("SELECT pg_catalog.set_config('transaction_read_only', 'on', true), "+
+		"pg_catalog.set_config('statement_timeout', '%d', true), pg_catalog.set_config('lock_timeout', '%d', true)", ms, max(1, ms/3))})
+	return err
+}
+
+// back goes on after a question that the server answered with an error.
+func (m *measuring) back(ctx context.Context) error {
+	if m.cancels.Load() != m.before {
+		return proxy.ErrCanceled
+	}
+	if _, err := m.put(&question{text: "ROLLBACK TO SAVEPOINT " + savepoint, alone: true}); err != nil {
+		return err
+	}
+	return m.limit(ctx)
+}
+
+// end goes back to where the session was. A session that does not come back there ends.
+func (m *measuring) end() {
+	ctx, cancel := context.WithTimeout(m.session.session.Context(), measureEnd)
+	defer cancel()
+	want := byte('T')
+	texts := []string{"ROLLBACK TO SAVEPOINT " + savepoint, "RELEASE SAVEPOINT " + savepoint}
+	switch {
+	case m.own:
+		want, texts = 'I', []string{"ROLLBACK"}
+	case !m.saved:
+		return // nothing was begun
+	}
+	m.pending.mu.Lock()
+	busy := m.pending.n > 0
+	m.pending.mu.Unlock()
+	if busy {
+		m.cancelUpstream(ctx)
+	}
+	const attempts = 3 // a cancel that comes late may hit one
+	for range attempts {
+		var last *look
+		for _, text := range texts {
+			var err error
+			if last, err = m.put(&question{text: text, alone: true}); err != nil {
+				return // the session ends
+			}
+		}
+		if m.answered(ctx, last) == nil && last.status == want {
+			return
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	m.session.session.Kill(errTorn)
+}
+
+// settle waits until the server has answered all that came before, and returns whether a
+// transaction is open then.
+func (u *up) settle(ctx context.Context) (block byte, err error) {
+	if err := u.urge(); err != nil {
+		return 0, err
+	}
+	if err := u.pending.await(ctx, func() bool { return u.pending.n == 0 }); err != nil {
+		return 0, errNowhere
+	}
+	if u.skips() {
+		return 0, errNowhere
+	}
+	return byte(u.block.Load()), nil
+}

@@ -1,0 +1,152 @@
+package postgres
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/sallyport/sallyport/protocol/sql"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// tableQuery tells of a table, by its path, what is needed to measure changes of it: with all
+// that belongs to it when $2 is true, and of triggers whose types have a bit of $3. Nothing in it
+// means anything of somebody's.
+const tableQuery = `WITH RECURSIVE parts (oid) AS (SELECT pg_catalog.to_regclass($1::pg_catalog.text)::pg_catalog.oid
+UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN parts p ON i.inhparent OPERATOR(pg_catalog.=) p.oid WHERE $2::pg_catalog.bool)
+SELECT pg_catalog.json_build_object('oid', c.oid::pg_catalog.text, 'name', pg_catalog.format('%I.%I', s.nspname, c.relname),
+'kind', c.relkind, 'rules', EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class OPERATOR(pg_catalog.=) c.oid),
+'security', pg_catalog.row_security_active(c.oid),
+'strange', EXISTS (SELECT FROM parts p JOIN pg_catalog.pg_class x ON x.oid OPERATOR(pg_catalog.=) p.oid WHERE x.relkind OPERATOR(pg_catalog.<>) ALL ('{r,p}'::pg_catalog."char"[])),
+'heirs', EXISTS (SELECT FROM parts p JOIN pg_catalog.pg_class x ON x.oid OPERATOR(pg_catalog.=) p.oid WHERE NOT x.relispartition AND x.oid OPERATOR(pg_catalog.<>) c.oid),
+'triggers', EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN parts p ON t.tgrelid OPERATOR(pg_catalog.=) p.oid
+WHERE NOT t.tgisinternal AND t.tgenabled OPERATOR(pg_catalog.<>) 'D' AND (t.tgtype OPERATOR(pg_catalog.&) $3::pg_catalog.int2) OPERATOR(pg_catalog.<>) 0::pg_catalog.int2),
+'locks', pg_catalog.has_table_privilege(c.oid, 'SELECT') AND pg_catalog.has_any_column_privilege(c.oid, 'UPDATE'),
+'exact', pg_catalog.current_setting('extra_float_digits')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 1,
+'casts', EXISTS (SELECT FROM pg_catalog.pg_cast k JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) k.castfunc JOIN pg_catalog.pg_language l ON l.oid OPERATOR(pg_catalog.=) f.prolang
+WHERE f.oid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid AND NOT (l.lanname OPERATOR(pg_catalog.=) ANY ('{c,internal}'::pg_catalog.name[]) AND f.provolatile OPERATOR(pg_catalog.=) 'i')),
+'domains', EXISTS (SELECT FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_depend d ON d.objid OPERATOR(pg_catalog.=) k.oid
+WHERE k.contypid OPERATOR(pg_catalog.<>) 0::pg_catalog.oid AND d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_constraint'::pg_catalog.regclass
+AND (d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass OR d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass)),
+'deleting', (SELECT pg_catalog.json_agg(DISTINCT pg_catalog.format('%I.%I', n.nspname, r.relname)) FROM pg_catalog.pg_constraint k JOIN parts p ON k.confrelid OPERATOR(pg_catalog.=) p.oid
+JOIN pg_catalog.pg_class r ON r.oid OPERATOR(pg_catalog.=) k.conrelid JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) r.relnamespace
+WHERE k.confdeltype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog."char"[])),
+'moving', (SELECT pg_catalog.json_agg(DISTINCT pg_catalog.format('%I.%I', n.nspname, r.relname)) FROM pg_catalog.pg_constraint k JOIN parts p ON k.confrelid OPERATOR(pg_catalog.=) p.oid
+JOIN pg_catalog.pg_class r ON r.oid OPERATOR(pg_catalog.=) k.conrelid JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) r.relnamespace
+WHERE k.confupdtype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog."char"[])),
+'columns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname,
+'type', CASE WHEN t.typtype OPERATOR(pg_catalog.<>) 'd' THEN pg_catalog.format_type(a.atttypid, NULL) END,
+'computed', COALESCE(pg_catalog.to_jsonb(a) OPERATOR(pg_catalog.->>) 'attgenerated', '') OPERATOR(pg_catalog.<>) '',
+'own', a.atttypid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid,
+'key', EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid AND i.indisprimary AND a.attnum OPERATOR(pg_catalog.=) ANY (i.indkey::pg_catalog.int2[]))) ORDER BY a.attnum)
+FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) a.atttypid
+WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.>) 0::pg_catalog.int2 AND NOT a.attisdropped))
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) c.relnamespace
+WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass($1::pg_catalog.text)`
+
+// table is what tableQuery tells.
+type table struct {
+	OID      string
+	Name     string
+	Kind     string
+	Rules    bool
+	Security bool // row security has a say in what the session sees
+	Strange  bool // a part of it is kept elsewhere
+	Heirs    bool // other tables inherit from it
+	Triggers bool
+	Locks    bool // the session may lock rows
+	Exact    bool // numbers are shown with all of their digits
+	Casts    bool // a cast of the database calls what may do anything
+	Domains  bool // and so does a domain
+	Deleting []string
+	Moving   []string
+	Columns  []tableColumn
+}
+
+type tableColumn struct {
+	Name     string
+	Type     string // as SQL writes it; empty of a domain
+	Own      bool   // its type is of the database's own
+	Computed bool   // from others of its row
+	Key      bool   // it belongs to the primary key
+}
+
+// triggerType is the bit of an effect in pg_trigger.tgtype.
+func triggerType(e proxy.Effects) string {
+	switch e {
+	case proxy.EffectInsert:
+		return "4"
+	case proxy.EffectDelete:
+		return "8"
+	case proxy.EffectUpdate:
+		return "16"
+	}
+	return "32" // of truncating
+}
+
+const (
+	maxDigested = 10_000   // rows
+	maxSampled  = 64 << 10 // bytes of a row that is shown
+	maxSamples  = 5
+	maxShown    = 20 // columns
+)
+
+// rowText is a row as the server writes it, by functions that nobody can replace.
+func rowText(ref string) string { return "pg_catalog.textin(pg_catalog.record_out(" + ref + ".*))" }
+
+// digestQuery counts the rows, up to one more than are digested, and digests all that they
+// hold, whatever their order. With lock nobody else can change them afterwards.
+func digestQuery(c *sql.RowChange, lock bool) string {
+	rows := c.Select("pg_catalog.sha256(pg_catalog.convert_to("+rowText(c.Ref)+", pg_catalog.getdatabaseencoding())) AS h") +
+		fmt.Sprintf(" LIMIT %d", maxDigested+1)
+	switch {
+	case lock && c.Effect == proxy.EffectUpdate: // which need not keep others from referring to them
+		rows += " FOR NO KEY UPDATE OF " + c.Ref
+	case lock:
+		rows += " FOR UPDATE OF " + c.Ref
+	}
+	return "SELECT pg_catalog.count(*), pg_catalog.encode(pg_catalog.sha256(COALESCE(pg_catalog.string_agg(q.h, ''::pg_catalog.bytea ORDER BY q.h), ''::pg_catalog.bytea)), 'hex') FROM (" + rows + ") AS q"
+}
+
+// sampleQuery returns some rows: columns, and what some of them become.
+func sampleQuery(c *sql.RowChange, shown []tableColumn, keys []string) string {
+	var list []string
+	for i := range shown {
+		list = append(list, c.Ref+"."+quotedName(shown[i].Name))
+	}
+	for i := range shown {
+		if s := setOf(c, &shown[i]); s != nil {
+			list = append(list, "CAST(("+s.Value+") AS "+shown[i].Type+") AS "+quotedName(shown[i].Name))
+		}
+	}
+	text := c.Select(strings.Join(list, ", ")) + sampleBound(c)
+	if len(keys) > 0 {
+		for i, k := range keys {
+			keys[i] = c.Ref + "." + quotedName(k)
+		}
+		text += " ORDER BY " + strings.Join(keys, ", ")
+	}
+	return text + fmt.Sprintf(" LIMIT %d", maxSamples)
+}
+
+// sampleBound leaves out rows that are too long to show.
+func sampleBound(c *sql.RowChange) string {
+	return fmt.Sprintf(" AND pg_catalog.octet_length(%s) OPERATOR(pg_catalog.<=) %d", rowText(c.Ref), maxSampled)
+}
+
+// setOf is what a column is set to, where that can be told before.
+func setOf(c *sql.RowChange, column *tableColumn) *sql.SetColumn {
+	for i := range c.Sets {
+		if s := &c.Sets[i]; s.Column == column.Name && s.Value != "" && !s.Moving && column.Type != "" && c.Others == "" {
+			return s
+		}
+	}
+	return nil
+}
+
+// countQuery counts what is there, or would be inserted.
+func countQuery(c *sql.RowChange) string {
+	if c.Query != "" {
+		return c.With + " SELECT pg_catalog.count(*) FROM (" + c.Query + ") AS q"
+	}
+	return c.Select("pg_catalog.count(*)")
+}

@@ -1,0 +1,82 @@
+package sql
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// RowChange is a statement that changes rows, taken apart so that these can be read before. All
+// parts of it are as the statement has them.
+type RowChange struct {
+	// Effect is one of update, delete, insert, truncate and drop.
+	Effect proxy.Effects
+	// Tables are those that are changed; of all effects but truncating and dropping one.
+	Tables []Named
+	// Target is the table with its alias, as in FROM, and Ref the name that it has in the
+	// statement.
+	Target, Ref string
+	With        string // before the statement; empty when nothing is
+	Others      string // what FROM or USING add; empty when they add nothing
+	Where       string // the condition; empty of every row
+	Sets        []SetColumn
+	// Query is what is inserted; empty of VALUES, of which Values is the number of rows.
+	Query  string
+	Values int
+	// Upsert says that what is inserted may take the place of a row that is there, or be left out.
+	Upsert bool
+	// Moving says that other rows may be meant each time that they are looked for.
+	Moving bool
+	// Elsewhere says that other tables have a say in which rows are changed, or in what they become.
+	Elsewhere bool
+	// Casts says that values of the database's own types may be made of others: by casts, or for
+	// arguments of its functions.
+	Casts bool
+	// Cascades says that other tables may be emptied or dropped with them.
+	Cascades bool
+}
+
+// Named is a relation as a text names it.
+type Named struct {
+	Path string // as SQL writes it, without spaces
+	Only bool   // without those that inherit from it
+}
+
+// SetColumn is a column that UPDATE sets.
+type SetColumn struct {
+	Column string // without quotes
+	Value  string // empty where it is not an expression of its own
+	Moving bool   // it is another one each time
+}
+
+// RowChanges is an Analyzer that takes statements apart.
+type RowChanges interface {
+	proxy.Analyzer
+	// RowChange fails with a sentence that says why it cannot.
+	RowChange(text []byte) (*RowChange, error)
+}
+
+// Why a statement cannot be taken apart.
+var (
+	ErrNotRows  = errors.New("it is not an INSERT, UPDATE, DELETE, TRUNCATE or DROP TABLE of a kind that is measured")
+	ErrSeveral  = errors.New("the text holds several statements")
+	ErrNotApart = errors.New("it cannot be taken apart with certainty")
+)
+
+// Select is a query of what the rows that are there hold.
+func (c *RowChange) Select(list string) string {
+	var b strings.Builder
+	b.WriteString(c.With)
+	b.WriteString(" SELECT " + list + " FROM " + c.Target + " WHERE (")
+	where := c.Where
+	if where == "" {
+		where = "true"
+	}
+	if c.Others == "" {
+		b.WriteString(where + ")")
+	} else {
+		b.WriteString("EXISTS (SELECT FROM " + c.Others + " WHERE (" + where + ")))")
+	}
+	return b.String()
+}
