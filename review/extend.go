@@ -39,6 +39,8 @@ func (r *Request) extensible(who *proxy.Identity, t *Terms, now time.Time) error
 		return ErrUnknown
 	case r.Access == nil:
 		return fmt.Errorf("%w: it is about an operation", ErrAsk)
+	case r.Access.Glass != nil:
+		return fmt.Errorf("%w: what is taken without an approval ends on time: ask for access", ErrAsk)
 	case r.State != Approved || !r.open(now):
 		return fmt.Errorf("%w: more time is asked for while access is granted, and request %s is %s: ask anew", ErrAsk, r.ID, r.stateAt(now))
 	case t.Rule != r.Access.Rule || t.Target != r.Access.Target:
