@@ -16,13 +16,15 @@ type Access struct {
 	// Terms returns those on which somebody may ask for access to a resource, in the order of the rules. account may be empty. The error
 	// wraps proxy.ErrNotFound where the resource is not there.
 	Terms func(who *proxy.Identity, resource, account string) ([]review.Terms, error)
+	// Rule returns those of a rule at a resource, for who proposes to grant something else. The error says that one of them is not there.
+	Rule func(rule, resource string) (review.Terms, error)
 	// Actions are the words that mean something, for who grants a part of everything.
 	Actions []string
 }
 
 // AccessRequest is the body of POST /v1/requests.
 type AccessRequest struct {
-	Resource string   `json:"resource"`
+	Resource string   `json:"resource,omitempty"`
 	Account  string   `json:"account,omitempty"` // empty: those that the rule is about
 	Rule     string   `json:"rule,omitempty"`    // empty: the first one that allows the actions
 	Actions  []string `json:"actions,omitempty"` // empty: all that the rule allows
@@ -30,6 +32,8 @@ type AccessRequest struct {
 	// From is when access begins; zero is with the last approval.
 	From   time.Time `json:"from,omitzero"`
 	Reason string    `json:"reason"`
+	// Extends is a request of the caller's by which she has access, for which she asks for more time: only seconds and reason are said.
+	Extends string `json:"extends,omitempty"`
 	// BreakGlass takes it at once, without an approval. Everybody is told, and it is reviewed afterwards. The caller must have proven
 	// herself within GlassFresh, with a second factor.
 	BreakGlass bool `json:"break_glass,omitempty"`
@@ -57,6 +61,9 @@ func (h *Handler) askAccess(c *call) error {
 	}
 	if req.Seconds < 0 || req.Seconds > maxAccess {
 		return badRequest("seconds: got %d, want a time of at most a year", req.Seconds)
+	}
+	if req.Extends != "" {
+		return h.extendAccess(c, &req)
 	}
 	all, err := access.Terms(c.who, req.Resource, req.Account)
 	if errors.Is(err, proxy.ErrNotFound) || err == nil && len(all) == 0 {

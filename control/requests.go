@@ -3,8 +3,6 @@ package control
 import (
 	"errors"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/audit"
@@ -29,6 +27,8 @@ type Decision struct {
 	// Seconds and Actions grant less access than is asked for; zero is all of it.
 	Seconds int64    `json:"seconds,omitempty"`
 	Actions []string `json:"actions,omitempty"`
+	// From is when access would begin, in a proposal; the zero time is with the last approval.
+	From *time.Time `json:"from,omitempty"`
 }
 
 // decisionBody is Decision as it travels. A password leaves its Secret in a client and nowhere else.
@@ -116,12 +116,18 @@ func (h *Handler) lists(c *call, r *review.Request) bool {
 
 func (h *Handler) approveRequest(c *call) error {
 	return h.decide(c, func(r *review.Request, v review.Vote, d *decisionBody) (*review.Request, error) {
+		if d.From != nil {
+			return nil, badRequest("from: an approval does not say when access begins: propose it")
+		}
 		return h.Requests.Approve(c.Context(), r.ID, v, review.Narrow{For: time.Duration(d.Seconds) * time.Second, Actions: d.Actions})
 	})
 }
 
 func (h *Handler) denyRequest(c *call) error {
-	return h.decide(c, func(r *review.Request, v review.Vote, _ *decisionBody) (*review.Request, error) {
+	return h.decide(c, func(r *review.Request, v review.Vote, d *decisionBody) (*review.Request, error) {
+		if d.From != nil || d.Seconds != 0 || len(d.Actions) > 0 {
+			return nil, badRequest("a denial says neither for how long nor what: propose it")
+		}
 		return h.Requests.Deny(c.Context(), r.ID, v)
 	})
 }
@@ -164,13 +170,8 @@ func (h *Handler) decide(c *call, as func(*review.Request, review.Vote, *decisio
 	if err := c.body(&d); err != nil {
 		return err
 	}
-	if d.Seconds < 0 || d.Seconds > maxAccess {
-		return badRequest("seconds: got %d, want a time of at most a year", d.Seconds)
-	}
-	for _, a := range d.Actions {
-		if known := c.portal.actions(); !slices.Contains(known, a) {
-			return badRequest("actions: %q is unknown: want one of %s", a, strings.Join(known, ", "))
-		}
+	if err := c.checkTerms(d.Actions, d.Seconds); err != nil {
+		return err
 	}
 	return h.decideAs(c, &d, func(r *review.Request, v review.Vote) (*review.Request, error) { return as(r, v, &d) })
 }
@@ -183,7 +184,7 @@ func (h *Handler) decideAs(c *call, d *decisionBody, as func(*review.Request, re
 		session = r.Session
 		var vote review.Vote
 		if vote.By, vote.Channel, err = h.decider(c, d); err == nil {
-			vote.Hash, vote.Reason = d.Hash, d.Reason
+			vote.Hash, vote.Reason, vote.Proven = d.Hash, d.Reason, true
 			r, err = as(r, vote)
 		}
 	}
@@ -283,6 +284,8 @@ func (h *Handler) requestError(err error) error {
 		return NotFound(err.Error())
 	case errors.Is(err, review.ErrOwn), errors.Is(err, review.ErrIneligible), errors.Is(err, errNotInPerson):
 		return &Error{http.StatusForbidden, CodeForbidden, err.Error()}
+	case errors.Is(err, review.ErrProof):
+		return &Error{http.StatusForbidden, CodeUnproven, err.Error()}
 	case errors.Is(err, review.ErrChanged), errors.As(err, &decided):
 		return &Error{http.StatusConflict, CodeConflict, err.Error()}
 	case errors.Is(err, review.ErrReason), errors.Is(err, review.ErrAsk):

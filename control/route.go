@@ -86,13 +86,16 @@ func routes() []route {
 
 		{"GET", "/v1/live", "The open sessions and the requests that the caller sees, and what changes of them, as server-sent events: hello, sessions, requests, end.", audit.AdminList, access{login: true}, nil, nil, true, (*Handler).live},
 
-		{"POST", "/v1/requests", "Ask for access to a resource, or in an emergency take it without an approval.", audit.AdminAsk, access{}, AccessRequest{}, review.Request{}, false, (*Handler).askAccess},
+		{"POST", "/v1/requests", "Ask for access to a resource, by extends for more time, or in an emergency take it without an approval.", audit.AdminAsk, access{}, AccessRequest{}, review.Request{}, false, (*Handler).askAccess},
 		{"GET", "/v1/requests", "The operations that wait for a decision, and access that is asked for or granted (?past=true: or was); without the permission, the caller's own and those that she may decide about.", audit.AdminRequests, access{permission: Review, own: true}, nil, Requests{}, false, (*Handler).listRequests},
 		{"GET", "/v1/requests/{id}", "One of them, or one that was decided recently.", audit.AdminRequests, access{permission: Review, own: true}, nil, review.Request{}, false, (*Handler).showRequest},
 		{"POST", "/v1/requests/{id}/approve", "Let it run. At the local socket a user's password says who decides; elsewhere the caller does.", audit.AdminDecide, access{permission: Review, own: true}, decisionBody{}, review.Request{}, false, (*Handler).approveRequest},
 		{"POST", "/v1/requests/{id}/deny", "Refuse it, with a reason.", audit.AdminDecide, access{permission: Review, own: true}, decisionBody{}, review.Request{}, false, (*Handler).denyRequest},
 		{"POST", "/v1/requests/{id}/reveal", "Read what is masked of it, as one of its approvers, where its rules allow that.", audit.AdminDecide, access{permission: Review, own: true}, decisionBody{}, review.Request{}, false, (*Handler).revealRequest},
 
+		{"POST", "/v1/requests/{id}/edit", "Change a request for access of one's own that waits. What only narrows it keeps its approvals; anything else is approved anew.", audit.AdminAsk, access{permission: Review, own: true}, RequestChange{}, review.Request{}, false, (*Handler).editRequest},
+		{"POST", "/v1/requests/{id}/propose", "Say what one would grant in its place, with a reason. It counts when the requester has accepted it and approvers have approved it.", audit.AdminDecide, access{permission: Review, own: true}, decisionBody{}, review.Request{}, false, (*Handler).proposeRequest},
+		{"POST", "/v1/requests/{id}/accept", "Make a request of one's own what an approver has proposed.", audit.AdminAsk, access{permission: Review, own: true}, AcceptRequest{}, review.Request{}, false, (*Handler).acceptRequest},
 		{"POST", "/v1/requests/{id}/cancel", "Withdraw a request for access of one's own; what was granted ends.", audit.AdminDecide, access{permission: Review, own: true}, ReasonRequest{}, review.Request{}, false, (*Handler).cancelRequest},
 		{"POST", "/v1/requests/{id}/revoke", "Take back access that was granted; the sessions end that are open by it.", audit.AdminDecide, access{permission: Review, own: true}, ReasonRequest{}, review.Request{}, false, (*Handler).revokeRequest},
 		{"POST", "/v1/requests/{id}/review", "Say of access without an approval, which has ended, that it was in order, or a violation, and why. Who decides is known as for approve.", audit.AdminDecide, access{permission: Review, own: true}, reviewBody{}, review.Request{}, false, (*Handler).reviewRequest},

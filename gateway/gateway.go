@@ -347,6 +347,7 @@ func (g *Gateway) apply(f *config.File, set *revision.Set) error {
 	}
 	var known config.Problems
 	if before != nil {
+		g.voidGone(p, before)
 		before.secrets.Retire()
 		known = before.config.Gone()
 	}

@@ -85,11 +85,7 @@ func (g *Gateway) notifiers(ctx context.Context, f *config.File, from *config.Se
 
 // resourceOf returns a resource of the current revision; nil: it is not there.
 func (g *Gateway) resourceOf(name string) *proxy.Resource {
-	list := g.parts().resources
-	if i := slices.IndexFunc(list, func(r *proxy.Resource) bool { return r.Name == name }); i >= 0 {
-		return list[i]
-	}
-	return nil
+	return g.parts().resource(name)
 }
 
 // notifier makes a channel.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -229,12 +230,25 @@ func (w workloads) Refresh(_ context.Context, id *proxy.Identity) (*proxy.Identi
 	if !ok {
 		return nil, fmt.Errorf("the service %s is not known to the gateway any more", id.Subject)
 	}
-	if slices.Equal(now.Groups, id.Groups) {
+	if slices.Equal(now.Groups, id.Groups) && now.Owner == id.Claims[identity.ClaimCreator] {
 		return id, nil
 	}
 	is := *id
-	is.Groups = slices.Clone(now.Groups)
+	is.Groups, is.Claims = slices.Clone(now.Groups), answersFor(id.Claims, now.Owner)
 	return &is, nil
+}
+
+// answersFor returns claims with who answers for a service; empty: nobody does.
+func answersFor(claims map[string]string, owner string) map[string]string {
+	with := maps.Clone(claims)
+	delete(with, identity.ClaimCreator)
+	if owner != "" {
+		if with == nil {
+			with = make(map[string]string)
+		}
+		with[identity.ClaimCreator] = owner
+	}
+	return with
 }
 
 func claims(name string) func(id *proxy.Identity) bool {
@@ -246,7 +260,7 @@ func claims(name string) func(id *proxy.Identity) bool {
 func (g *Gateway) owner(ctx context.Context, subject, login string) (*proxy.Identity, error) {
 	p := g.parts()
 	if w, ok := p.people.workloads[subject]; ok { // which no user of the file is called like
-		return &proxy.Identity{Subject: subject, Name: subject, Groups: w.Groups, Kind: proxy.Service}, nil
+		return &proxy.Identity{Subject: subject, Name: subject, Groups: w.Groups, Kind: proxy.Service, Claims: answersFor(nil, w.Owner)}, nil
 	}
 	provider, _, provided := strings.Cut(subject, "/")
 	if !provided {
@@ -268,6 +282,7 @@ func (g *Gateway) owner(ctx context.Context, subject, login string) (*proxy.Iden
 func (g *Gateway) changed(c identity.Change) {
 	concerned := func(s *proxy.Session) bool { return c.Concerns(s.Identity) }
 	if c.Ended {
+		g.doubt(c.Subject)
 		for _, s := range g.gateway.Sessions() {
 			if concerned(s) {
 				s.Kill(errors.New(c.Reason))

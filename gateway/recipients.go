@@ -96,11 +96,16 @@ const withoutOnCall = time.Minute
 
 // decides reports whether somebody is in the groups that are asked for a decision.
 func decides(id *proxy.Identity, r *review.Request) bool {
-	in := func(groups []string) bool {
-		return slices.ContainsFunc(groups, func(group string) bool { return group != "*" && id.In(group) })
+	in := func(approvers []string) bool {
+		return review.Among(slices.DeleteFunc(slices.Clone(approvers), func(a string) bool { return a == "*" }), id)
 	}
 	if r.Access != nil && r.State != review.Pending {
-		return slices.ContainsFunc(r.Access.Stages, func(s review.Stage) bool { return in(s.Approvers) })
+		for i := range r.Access.Stages {
+			if in(r.Access.Approvers(i)) {
+				return true
+			}
+		}
+		return false
 	}
 	return len(r.Approvers) > 0 && !slices.ContainsFunc(r.Approvers, func(groups []string) bool { return !in(groups) })
 }

@@ -22,7 +22,7 @@ func (g *Gateway) openDesk(ctx context.Context) error {
 		return err
 	}
 	g.desk = &review.Desk{
-		Store: g.state.store, Note: g.gateway.Note, Who: g.now, OnCall: g.onCall, Sealer: g.state.sealer, Signer: signer, Revision: g.rules,
+		Store: g.state.store, Note: g.gateway.Note, Who: g.now, Gone: g.gone, OnCall: g.onCall, Sealer: g.state.sealer, Signer: signer, Revision: g.rules,
 		Told: g.outbox.Writes, Seen: g.seen.Load, Log: g.log,
 	}
 	g.grants, g.control.Requests = grants{g.desk}, g.desk
@@ -66,9 +66,22 @@ func (g *Gateway) approval(request string) *proxy.Approval {
 type grants struct{ *review.Desk }
 
 // Granted implements [policy.Grants].
-func (d grants) Granted(id *proxy.Identity, t proxy.Target, rule string) (policy.Grant, bool) {
-	request, g, check, ok := d.Desk.Granted(id, t, rule)
-	return policy.Grant{ID: request, Until: g.Until, Check: check, Actions: g.Actions}, ok
+func (d grants) Granted(s *proxy.Session, id *proxy.Identity, t proxy.Target, rule string) (policy.Grant, bool) {
+	granted := func() (string, review.Grant, time.Time, bool) { return d.Desk.Granted(id, t, rule) }
+	if s != nil {
+		granted = func() (string, review.Grant, time.Time, bool) { return d.GrantedIn(s, rule) }
+	}
+	request, g, check, ok := granted()
+	return policy.Grant{ID: request, Until: g.Until, Check: check, Actions: g.Actions, Opens: g.Opens}, ok
+}
+
+// Open implements [policy.Grants].
+func (d grants) Open(ctx context.Context, request string, s *proxy.Session) error {
+	err := d.Desk.Open(ctx, request, s.ID)
+	if errors.Is(err, review.ErrSpent) || errors.Is(err, review.ErrUnknown) {
+		return policy.ErrSpent
+	}
+	return err
 }
 
 // Glass implements [policy.Grants].
@@ -144,7 +157,7 @@ func (r reviewers) Request(ctx context.Context, s *proxy.Session, op proxy.Op, h
 		return nil, errors.New("you have no access to " + s.Target.String() + " now, and an access token that has scopes asks for nothing more: ask for it with sallyport request")
 	}
 	ask := review.Ask{
-		Resource: s.Target.Resource.Name, Terms: termsOf(rule, s.Identity), Reason: "connecting by " + s.Protocol, Remote: address(s),
+		Resource: s.Target.Resource.Name, Terms: termsOf(rule, s.Identity, s.Target.Resource), Reason: "connecting by " + s.Protocol, Remote: address(s),
 	}
 	if len(s.Target.Resource.Accounts) > 1 {
 		ask.Account = s.Target.Account.Name
@@ -161,7 +174,10 @@ func (r reviewers) Request(ctx context.Context, s *proxy.Session, op proxy.Op, h
 		return nil, errors.New("you have no access to " + s.Target.String() + " now, and it cannot be asked for: the request could not be recorded or kept; connect again later")
 	}
 	text := fmt.Sprintf("%s: request %s for %s waits for an approval of %s", h.Message, made.ID, made.Text, review.Approving(made))
-	if rule.Request.Connect == policy.ConnectAsk {
+	if made.State == review.Approved {
+		text = fmt.Sprintf("%s: request %s for %s is granted by %s", h.Message, made.ID, made.Text, made.DecidedBy)
+	}
+	if rule.Request.Connect == policy.ConnectAsk && made.State == review.Pending {
 		return nil, errors.New(text + "; connect again when it is approved")
 	}
 	return &proxy.Pending{
@@ -198,11 +214,15 @@ func denied(r *review.Request) string {
 	return r.DecidedBy + " denied request " + r.ID + ": " + r.Reason
 }
 
-// termsOf are those on which what a rule allows is granted to somebody.
-func termsOf(r *policy.Rule, who *proxy.Identity) review.Terms {
+// termsOf are those on which what a rule allows at a resource is granted to somebody.
+func termsOf(r *policy.Rule, who *proxy.Identity, at *proxy.Resource) review.Terms {
 	t := r.Request.Terms()
 	out := review.Terms{
 		Rule: r.Name, Actions: r.Allow, For: t.For, Max: t.Max, Decide: t.Decide, Reason: t.Reason, Message: t.Message,
+		Uses: t.Uses, Reuse: t.Reuse, Target: review.TargetOf(at), Proof: review.Proof{Factors: t.Proof.Factors, Within: int64(t.Proof.Within / time.Second)},
+	}
+	if a := t.Auto; a != nil {
+		out.Auto = &review.Auto{Max: a.Max, Actions: a.Actions, Reason: a.Reason, Applies: a.Applies}
 	}
 	if t.BreakGlass.May(who) {
 		out.BreakGlass = t.BreakGlass.Max
@@ -210,8 +230,11 @@ func termsOf(r *policy.Rule, who *proxy.Identity) review.Terms {
 	if slices.Contains(r.Allow, "all") {
 		out.Actions = policy.Actions() // which may be asked for one by one
 	}
+	for _, e := range t.Escalate {
+		out.Escalate = append(out.Escalate, review.Escalation{After: e.After, Approvers: policy.ApproversAt(e.Approvers, at)})
+	}
 	for _, s := range t.Stages {
-		out.Stages = append(out.Stages, review.Stage{Approvers: s.Approvers, Need: s.Need})
+		out.Stages = append(out.Stages, review.Stage{Approvers: policy.ApproversAt(s.Approvers, at), Need: s.Need})
 	}
 	return out
 }
@@ -229,12 +252,22 @@ func (g *Gateway) requestable(who *proxy.Identity, resource, account string) ([]
 		return nil, nil // the policy in Rego knows no requests
 	}
 	for _, r := range p.rules.Requestable(who, t) {
-		list = append(list, termsOf(r, who))
+		list = append(list, termsOf(r, who, t.Resource))
 	}
 	return list, nil
 }
 
 // access is what may be asked for.
 func (g *Gateway) access() *control.Access {
-	return &control.Access{Terms: g.requestable, Actions: policy.Actions()}
+	return &control.Access{Terms: g.requestable, Rule: g.granting, Actions: policy.Actions()}
+}
+
+// granting are the terms on which a rule grants access to a resource now.
+func (g *Gateway) granting(rule, resource string) (review.Terms, error) {
+	p := g.parts()
+	r, at := p.rules.Rule(rule), g.resourceOf(resource)
+	if p.alone || r == nil || r.Request == nil || at == nil || !r.MatchesResource(at) {
+		return review.Terms{}, control.NotFound("rule " + rule + " does not grant access to " + resource + " on request any more")
+	}
+	return termsOf(r, &proxy.Identity{}, at), nil
 }

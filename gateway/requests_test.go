@@ -227,3 +227,129 @@ func TestRequestPeople(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, root.In("admin"))
 }
+
+// TestRequestAuto: who connects under the conditions of a rule that grants by itself goes on, and is cut when somebody takes it back;
+// who does not meet them waits for people.
+func TestRequestAuto(t *testing.T) {
+	one, two, _ := openPair(t, onRequest(`{approvers: ["local:ops"], auto: {when: {networks: [127.0.0.0/8]}, max: 1h}}`))
+	s := connect(t, one.database("alice", "shop"))
+	require.Equal(t, [][]string{{"hello"}}, s.query("SELECT text FROM notes"))
+	list := one.desk.List()
+	require.Len(t, list, 1)
+	require.Equal(t, "rule prod", list[0].DecidedBy)
+	require.NoError(t, two.desk.Follow(t.Context(), list[0].ID))
+	_, err := two.desk.Revoke(t.Context(), list[0].ID, review.Vote{By: olga, Reason: "enough"}, false)
+	require.NoError(t, err)
+	m, err := s.Receive()
+	require.NoError(t, err)
+	e, ok := m.(*pgproto3.ErrorResponse)
+	require.True(t, ok)
+	require.Contains(t, e.Message, "was revoked by olga: enough")
+
+	one, _, _ = openPair(t, onRequest(`{approvers: ["local:ops"], auto: {when: {networks: [192.0.2.0/24]}}}`))
+	_, err = pgconn.Connect(t.Context(), one.database("alice", "shop"))
+	require.ErrorContains(t, err, "waits for an approval of local:ops")
+}
+
+// TestRequestExtends: a session goes on in the middle of a statement when what was granted ends and more time was granted, and ends when
+// that is over.
+func TestRequestExtends(t *testing.T) {
+	one, two, _ := openPair(t, onRequest("{approvers: [\"local:ops\"], max: 1m}"))
+	alice := &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}
+	begun := time.Now().Add(-53 * time.Second)
+	first := one.requests(t, time.Minute, begun)
+	one.approve(t, first)
+	s := connect(t, one.database("alice", "shop"))
+	require.NoError(t, s.conn.SetDeadline(time.Now().Add(2*time.Minute)))
+	r, err := one.desk.Get(t.Context(), first)
+	require.NoError(t, err)
+	terms, err := one.requestable(alice, "shop", "")
+	require.NoError(t, err)
+	more, err := one.desk.Extend(t.Context(), alice, first, terms[0], time.Minute, "INC-2", "")
+	require.NoError(t, err)
+	require.NoError(t, two.desk.Follow(t.Context(), more.ID))
+	s.Send(&pgproto3.Query{String: "SELECT count(*) FROM generate_series(1, 100000000000)"})
+	require.NoError(t, s.Flush())
+	two.approve(t, more.ID)
+	time.Sleep(time.Until(r.Access.Grant.Until.Add(3 * time.Second))) // the time that is granted passes, and nothing else
+	open := one.Proxy().Sessions()
+	require.Len(t, open, 1)
+	require.NoError(t, open[0].Err())
+	running, _ := open[0].Operations()
+	require.NotZero(t, running)
+	now, err := two.desk.Get(t.Context(), first)
+	require.NoError(t, err)
+	require.Equal(t, review.Ended, now.State)
+	_, err = two.desk.Revoke(t.Context(), more.ID, review.Vote{By: olga, Reason: "enough"}, false)
+	require.NoError(t, err)
+	for {
+		m, err := s.Receive()
+		require.NoError(t, err)
+		if e, ok := m.(*pgproto3.ErrorResponse); ok {
+			require.Contains(t, e.Message, "request "+more.ID+", by which you were connected, was revoked by olga: enough")
+			break
+		}
+	}
+}
+
+// TestRequestUses: what is granted for one session opens one at all gateways, which goes on through revisions; who connects again asks
+// again.
+func TestRequestUses(t *testing.T) {
+	one, two, _ := openPair(t, onRequest("{approvers: [\"local:ops\"], uses: 1, reuse: 30m}"))
+	id := one.requests(t, time.Hour, time.Time{})
+	one.approve(t, id)
+	require.NoError(t, two.desk.Follow(t.Context(), id))
+	s := connect(t, one.database("alice", "shop"))
+	require.Equal(t, [][]string{{"hello"}}, s.query("SELECT text FROM notes"))
+	require.NoError(t, one.Reload())
+	require.Equal(t, [][]string{{"hello"}}, s.query("SELECT text FROM notes"))
+	for _, h := range []*house{two, one} {
+		_, err := pgconn.Connect(t.Context(), h.database("alice", "shop"))
+		require.ErrorContains(t, err, "waits for an approval of local:ops")
+	}
+	require.Equal(t, [][]string{{"hello"}}, s.query("SELECT text FROM notes"))
+	r, err := two.desk.Get(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, []string{one.Proxy().Sessions()[0].ID}, r.Access.Opened)
+}
+
+// TestRequestUsesWaiting: of clients that wait for the same approval, as many are let in as were granted; the others ask again. Where the
+// rule grants by itself each session is a grant of its own.
+func TestRequestUsesWaiting(t *testing.T) {
+	one, two, _ := openPair(t, onRequest("{approvers: [\"local:ops\"], uses: 1, wait: 3s}"))
+	reach := one.database("alice", "shop")
+	answers := make(chan error, 3)
+	for range cap(answers) {
+		go func() {
+			c, err := pgconn.Connect(t.Context(), reach)
+			if err == nil {
+				_, err = c.Exec(t.Context(), "SELECT text FROM notes").ReadAll()
+				t.Cleanup(func() { c.Close(context.Background()) })
+			}
+			answers <- err
+		}()
+	}
+	require.Eventually(t, func() bool { return len(one.Proxy().Sessions()) == cap(answers) && len(one.desk.List()) == 1 }, 10*time.Second, 5*time.Millisecond)
+	id := one.desk.List()[0].ID
+	require.NoError(t, two.desk.Follow(t.Context(), id))
+	two.approve(t, id)
+	in := 0
+	for range cap(answers) {
+		if err := <-answers; err == nil {
+			in++
+		} else {
+			require.Regexp(t, "request [a-z0-9]{10} waits for an approval still", err.Error())
+		}
+	}
+	require.Equal(t, 1, in)
+	r, err := one.desk.Get(t.Context(), id)
+	require.NoError(t, err)
+	require.Len(t, r.Access.Opened, 1)
+
+	one, _, _ = openPair(t, onRequest("{approvers: [\"local:ops\"], uses: 1, auto: {max: 1h}}"))
+	for i := range 3 {
+		s := connect(t, one.database("alice", "shop"))
+		require.Equal(t, [][]string{{"hello"}}, s.query("SELECT text FROM notes"))
+		require.Len(t, one.desk.List(), i+1)
+	}
+}

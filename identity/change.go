@@ -47,6 +47,10 @@ const (
 	// ClaimMethods are the methods by which somebody has proven herself, as RFC 8176 names
 	// them, with spaces between. A provider says them, or a second factor here.
 	ClaimMethods = "amr"
+	// ClaimCreator is who has made a service or an agent, or answers for it, and ClaimTokenCreator who has made the access token that
+	// proved it. Neither decides about what it asks for.
+	ClaimCreator      = "creator"
+	ClaimTokenCreator = "token_creator"
 )
 
 // MethodsFactor is ClaimMethods of a password and a code of an app.

@@ -85,7 +85,7 @@ func (p *Policy) May(id *proxy.Identity, t proxy.Target) bool {
 		}
 		parts := []*compiled{c}
 		if c.Request != nil {
-			granted, _ := c.granted(p.grants, id, t)
+			granted, _ := c.granted(p.grants, nil, id, t)
 			broken, _ := c.glass(p.grants, id, t)
 			parts = []*compiled{granted, broken}
 		}
@@ -106,7 +106,7 @@ type Decision struct {
 
 // Decide returns what the rules that apply to the session now ask for.
 func (p *Policy) Decide(s *proxy.Session) Decision {
-	d := decide(p.about(s.Identity, s.Target), p.grants, s, s.Now(), RecordingFull)
+	d := decide(p.about(s.Identity, s.Target), p.grants, s, s.Now(), RecordingFull, false)
 	out := Decision{Obligations: d.duties, Until: d.until}
 	for _, c := range d.rules {
 		out.Rules = append(out.Rules, c.Name)
@@ -145,13 +145,14 @@ type decision struct {
 	end     time.Time      // of what lets the session be connected, and was granted; zero: it does not end
 	request string         // by which it was
 	granted []string       // the requests by which anything is allowed
+	opens   []string       // those of them that count once the session is opened by them
 	purses  []*purse       // of the budgets per person of rules
 	unmet   *proxy.Verdict // why the session cannot go on with what it began with; nil when it can
 }
 
 // decide works out what rules, which are about a session, let it do at a time. recorded is the level at which it has been from its beginning;
-// one that begins can have any.
-func decide(rules []*compiled, grants Grants, s *proxy.Session, now time.Time, recorded Recording) *decision {
+// one that begins can have any. One that is connected opens nothing more.
+func decide(rules []*compiled, grants Grants, s *proxy.Session, now time.Time, recorded Recording, connected bool) *decision {
 	d := &decision{target: s.Target}
 	if grants != nil {
 		d.version = grants.Version()
@@ -168,7 +169,7 @@ func decide(rules []*compiled, grants Grants, s *proxy.Session, now time.Time, r
 			}
 			broken := d.breaks(c, grants, s, recorded)
 			var part *compiled
-			if part, has = c.granted(grants, s.Identity, s.Target); part == nil {
+			if part, has = c.granted(grants, s, s.Identity, s.Target); part == nil || has.Opens && connected {
 				switch {
 				case broken:
 					d.oblige(c)
@@ -178,6 +179,9 @@ func decide(rules []*compiled, grants Grants, s *proxy.Session, now time.Time, r
 				continue
 			}
 			c = part
+			if has.Opens {
+				d.opens = append(d.opens, has.ID)
+			}
 			d.grant(has)
 		}
 		if !allows && len(c.Allow) > 0 {
@@ -437,7 +441,7 @@ func (d *decision) refuse(what, right string, lacking grant) proxy.Verdict {
 	}
 	for _, c := range d.asking {
 		if rule == "" && c.allow.meets(lacking) {
-			remedy += asked(c)
+			remedy += asked(c, d.target)
 			break
 		}
 	}

@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -30,6 +32,15 @@ type Request struct {
 	Wait time.Duration
 	// Message says what for; may be empty.
 	Message string
+	// Escalate are further approvers of what nobody has decided about in time.
+	Escalate []Escalation
+	// Auto is what the rule grants by itself; nil: people decide.
+	Auto *Auto
+	// Proof is how those who approve must have proven who they are.
+	Proof Proof
+	// Uses is how many sessions may be opened by what is granted, and Reuse within which time of its beginning; 0 is any.
+	Uses  int
+	Reuse time.Duration
 	// BreakGlass lets people take it without an approval, in an emergency. Nil: nobody may.
 	BreakGlass *BreakGlass
 }
@@ -64,12 +75,22 @@ func (b *BreakGlass) validate(c Carries) error {
 	return errors.Join(errs...)
 }
 
+// MaxUses is the most that Uses of a Request may be.
+const MaxUses = 100
+
 // Stage is one of the approvals that a request needs.
 type Stage struct {
-	// Approvers are groups; a member of one of them approves. "*" is everybody.
+	// Approvers are groups; a member of one of them approves. "*" is everybody, "user:NAME" one person, and "{label.NAME}" the group or
+	// person that a label of the resource says.
 	Approvers []string
 	// Need is how many people have to; 0 is one.
 	Need int
+}
+
+// Escalation has further people approve what nobody has decided about for a share of Decide.
+type Escalation struct {
+	After     int      // percent of Decide, 1 to 99
+	Approvers []string // as those of a Stage
 }
 
 // Connecting is what becomes of somebody who connects where a rule wants a request that she has not
@@ -130,11 +151,31 @@ func (r *Request) validate(carries Carries) error {
 		if len(s.Approvers) == 0 {
 			bad("a stage has no approvers: without them nobody can approve it")
 		}
+		if err := validateApprovers(s.Approvers); err != nil {
+			errs = append(errs, err)
+		}
 		if s.Need < 0 || s.Need > 20 {
 			bad("a stage needs %d people: want 1 to 20", s.Need)
 		}
 	}
-	for _, t := range []time.Duration{r.For, r.Max, r.Decide, r.Wait} {
+	if len(r.Escalate) > 5 {
+		bad("it is escalated %d times, want at most 5", len(r.Escalate))
+	}
+	for _, e := range r.Escalate {
+		if e.After < 1 || e.After > 99 {
+			bad("it is escalated after %d%% of the time to decide, want 1%% to 99%%", e.After)
+		}
+		if len(e.Approvers) == 0 {
+			bad("it is escalated to nobody")
+		}
+		if err := validateApprovers(e.Approvers); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if r.Uses < 0 || r.Uses > MaxUses {
+		bad("it opens %d sessions, want at most %d", r.Uses, MaxUses)
+	}
+	for _, t := range []time.Duration{r.For, r.Max, r.Decide, r.Wait, r.Reuse} {
 		if t < 0 || t > MaxRequest {
 			bad("got a time of %s, want at most %s", t, duration(MaxRequest))
 		}
@@ -148,6 +189,7 @@ func (r *Request) validate(carries Carries) error {
 	if r.Wait > 0 && r.Connect != ConnectWait || r.Wait == 0 && r.Connect == ConnectWait {
 		bad("a client waits when the rule has it wait, and for a time of more than 0")
 	}
+	errs = append(errs, r.Auto.validate(r), r.Proof.validate())
 	if r.BreakGlass != nil {
 		if err := r.BreakGlass.validate(carries); err != nil {
 			bad("%w", err)
@@ -181,14 +223,22 @@ type Grant struct {
 	Until   time.Time // when it is over
 	Check   time.Time // when it has to be asked about again; zero is at its end
 	Actions []string  // of the rule that are granted
+	// Opens says that it counts for a session that is opened by it, which Open notes.
+	Opens bool
 }
+
+// ErrSpent says that nothing more may be opened by what was granted.
+var ErrSpent = errors.New("what was granted opens no further session")
 
 // Grants knows what was granted. It is safe for concurrent use, and never waits.
 type Grants interface {
 	// Version changes when Granted may answer otherwise than before, apart from what time brings.
 	Version() uint64
-	// Granted returns what somebody has been granted of a rule at a target now.
-	Granted(id *proxy.Identity, t proxy.Target, rule string) (Grant, bool)
+	// Granted returns what somebody has been granted of a rule at a target now, in a session, or to connect when s is nil.
+	Granted(s *proxy.Session, id *proxy.Identity, t proxy.Target, rule string) (Grant, bool)
+	// Open notes that a session is opened by what a request has granted, when Granted says that it Opens one. The error matches ErrSpent
+	// when no further session may be.
+	Open(ctx context.Context, request string, s *proxy.Session) error
 	// Glass returns what somebody has of a rule at a target now by breaking the glass.
 	Glass(id *proxy.Identity, t proxy.Target, rule string) (Grant, bool)
 	// Watch has changed called when what a request of somebody's has granted begins or ends, from any goroutine, with what the user
@@ -232,11 +282,11 @@ func (p *Policy) Rule(name string) *Rule {
 }
 
 // granted is the part of c that was granted to a session's user, and until when; nil: nothing is.
-func (c *compiled) granted(g Grants, id *proxy.Identity, t proxy.Target) (*compiled, Grant) {
+func (c *compiled) granted(g Grants, s *proxy.Session, id *proxy.Identity, t proxy.Target) (*compiled, Grant) {
 	if g == nil {
 		return nil, Grant{}
 	}
-	has, ok := g.Granted(id, t, c.Name)
+	has, ok := g.Granted(s, id, t, c.Name)
 	if !ok {
 		return nil, has
 	}
@@ -274,7 +324,7 @@ func (c *compiled) ask(t proxy.Target) *proxy.Hold {
 	if r.Connect == ConnectRefuse {
 		return nil
 	}
-	h := &proxy.Hold{Rules: []string{c.Name}, Approvers: [][]string{r.Stages[0].Approvers}, For: r.Decide, Access: c.Name}
+	h := &proxy.Hold{Rules: []string{c.Name}, Approvers: [][]string{ApproversAt(r.Stages[0].Approvers, t.Resource)}, For: r.Decide, Access: c.Name}
 	h.Message = r.Message
 	if h.Message == "" {
 		h.Message = "access to " + t.String() + " is granted to those who have asked for it"
@@ -286,10 +336,10 @@ func (c *compiled) ask(t proxy.Target) *proxy.Hold {
 }
 
 // asked says how rules that allow something to those who ask are asked for.
-func asked(c *compiled) string {
+func asked(c *compiled, t proxy.Target) string {
 	var who []string
 	for _, s := range c.Request.Stages {
-		who = append(who, strings.Join(s.Approvers, " or "))
+		who = append(who, cmp.Or(strings.Join(ApproversAt(s.Approvers, t.Resource), " or "), "nobody"))
 	}
 	return " Rule " + c.Name + " allows it for a time to those who have asked, with an approval of " + strings.Join(who, ", then ") + "."
 }
@@ -312,7 +362,7 @@ func (d *decision) askFor() proxy.Verdict {
 	if told == nil {
 		return proxy.Pass()
 	}
-	return proxy.Deny(proxy.CauseApproval, told.Name, "you have no access to "+d.target.String()+" now", strings.TrimSpace(asked(told)))
+	return proxy.Deny(proxy.CauseApproval, told.Name, "you have no access to "+d.target.String()+" now", strings.TrimSpace(asked(told, d.target)))
 }
 
 // connected notes by which request the session is connected.
@@ -364,7 +414,7 @@ func (j *judge) ungranted(d *decision) error {
 	case d.request != "" || j.granted == "" && d.connect != "":
 		j.by(d)
 		return nil
-	case d.connect != "" || j.granted == "":
+	case d.connect != "" || j.granted == "" || !j.joined.Load():
 		return nil // other rules let her be connected, or she is only about to be
 	}
 	why := j.why

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -26,12 +27,14 @@ type ledger struct {
 
 func (l *ledger) Version() uint64 { return l.version.Load() }
 
-func (l *ledger) Granted(id *proxy.Identity, _ proxy.Target, rule string) (Grant, bool) {
+func (l *ledger) Granted(_ *proxy.Session, id *proxy.Identity, _ proxy.Target, rule string) (Grant, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	g, ok := l.grants[rule]
 	return g, ok && id.Subject == "alice" && time.Now().Before(g.Until)
 }
+
+func (l *ledger) Open(context.Context, string, *proxy.Session) error { return nil }
 
 func (l *ledger) Glass(id *proxy.Identity, _ proxy.Target, rule string) (Grant, bool) {
 	l.mu.Lock()
@@ -88,7 +91,7 @@ var onRequest = Rule{
 }
 
 // requesting opens a session of alice's.
-func requesting(t *testing.T, l *ledger, rules ...Rule) (*proxy.Session, error) {
+func requesting(t *testing.T, l Grants, rules ...Rule) (*proxy.Session, error) {
 	t.Helper()
 	p, err := New(rules, CarriesRequests)
 	require.NoError(t, err)
@@ -485,4 +488,103 @@ func compiledOf(t *testing.T, r Rule) []*compiled {
 	p, err := New([]Rule{r}, CarriesRequests)
 	require.NoError(t, err)
 	return p.rules
+}
+
+// spending are grants of which each opens one session.
+type spending struct {
+	ledger
+	opened map[string]string // sessions, by request
+	fails  error
+	races  func(request string) // is called before it is opened
+}
+
+func (l *spending) Granted(s *proxy.Session, id *proxy.Identity, t proxy.Target, rule string) (Grant, bool) {
+	g, ok := l.ledger.Granted(s, id, t, rule)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	by := l.opened[g.ID]
+	if ok = ok && (by == "" || s != nil && by == s.ID); ok && by == "" {
+		g.Opens = true
+	}
+	return g, ok
+}
+
+func (l *spending) Open(_ context.Context, request string, s *proxy.Session) error {
+	if l.races != nil {
+		l.races(request)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch by := l.opened[request]; {
+	case l.fails != nil:
+		return l.fails
+	case by != "" && by != s.ID:
+		return ErrSpent
+	}
+	l.opened[request] = s.ID
+	l.version.Add(1)
+	return nil
+}
+
+// TestGrantOpensSessions: what is granted for a number of sessions counts for those that it has opened, and for no other; in a session that
+// is open already it counts neither.
+func TestGrantOpensSessions(t *testing.T) {
+	writes := Rule{Name: "writes", Groups: []string{"dev"}, Allow: []string{"connect", "write"}, Request: onRequest.Request}
+	l := &spending{opened: make(map[string]string)}
+	l.set("prod", granting(time.Hour, "connect", "read", "write"), "")
+	s, err := requesting(t, l, onRequest)
+	require.NoError(t, err)
+	require.Equal(t, s.ID, l.opened["r1"])
+	require.False(t, run(s, statement(proxy.EffectUpdate)).Refuses())
+	_, err = requesting(t, l, onRequest)
+	require.ErrorContains(t, err, "you have no access")
+	require.False(t, run(s, statement(proxy.EffectUpdate)).Refuses())
+
+	// Further rights are those of the sessions that they open.
+	l = &spending{opened: make(map[string]string)}
+	l.set("prod", granting(time.Hour, "connect", "read"), "")
+	s, err = requesting(t, l, onRequest, writes)
+	require.NoError(t, err)
+	l.set("writes", &Grant{ID: "r2", Until: time.Now().Add(time.Hour), Actions: []string{"connect", "write"}}, "")
+	require.True(t, run(s, statement(proxy.EffectUpdate)).Refuses())
+	require.Empty(t, l.opened["r2"])
+	s, err = requesting(t, l, onRequest, writes)
+	require.NoError(t, err)
+	require.Equal(t, s.ID, l.opened["r2"])
+	require.False(t, run(s, statement(proxy.EffectInsert)).Refuses())
+
+	// Another is faster, or it cannot be kept.
+	l = &spending{opened: make(map[string]string)}
+	l.set("prod", granting(time.Hour, "connect", "read"), "")
+	l.races = func(request string) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.opened[request] = "another"
+	}
+	_, err = requesting(t, l, onRequest)
+	require.ErrorContains(t, err, "you have no access")
+	l = &spending{opened: make(map[string]string), fails: errors.New("down")}
+	l.set("prod", granting(time.Hour, "connect", "read"), "")
+	_, err = requesting(t, l, onRequest)
+	require.ErrorContains(t, err, "it could not be recorded or kept that this session is opened by what was granted")
+}
+
+// TestGrantOpensThroughRevisions: a session that was opened by what is granted goes on when the rules are read again.
+func TestGrantOpensThroughRevisions(t *testing.T) {
+	l := &spending{opened: make(map[string]string)}
+	l.set("prod", granting(time.Hour, "connect", "read"), "")
+	p, err := New([]Rule{onRequest}, CarriesRequests)
+	require.NoError(t, err)
+	g := &proxy.Gateway{}
+	use := func() {
+		require.NoError(t, g.Use(&proxy.Revision{Interceptors: []proxy.Interceptor{p.With(l)}}))
+	}
+	use()
+	s, op, err := g.Open(t.Context(), proxy.OpenRequest{Identity: &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}, Target: orders})
+	require.NoError(t, err)
+	defer s.Close(nil)
+	s.Done(op, &proxy.Outcome{})
+	use()
+	require.False(t, run(s, statement(proxy.EffectRead)).Refuses())
+	require.NoError(t, s.Err())
 }

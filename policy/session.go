@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -37,6 +38,7 @@ type usage struct {
 	statements, rows atomic.Uint64
 	last             atomic.Int64 // when something happened, in Unix nanoseconds
 	judge            atomic.Pointer[judge]
+	joined           atomic.Bool // the rules have let it connect
 	// before says that operations may run which began before anybody took notes.
 	before bool
 
@@ -75,7 +77,7 @@ func newJudge(s *proxy.Session, rules []*compiled, grants Grants) *judge {
 	if slices.ContainsFunc(rules, func(c *compiled) bool { return c.Request != nil }) {
 		j.grants = grants
 	}
-	j.current.Store(decide(rules, j.grants, s, s.Now(), RecordingFull))
+	j.current.Store(decide(rules, j.grants, s, s.Now(), RecordingFull, false))
 	return j
 }
 
@@ -102,10 +104,12 @@ func (j *judge) hooks(name string, budgets *Budgets) (proxy.Hooks, error) {
 		if !j.session.TakenOver() {
 			j.recording = j.current.Load().duties.Recording
 		}
+		j.joined.Store(j.session.TakenOver())
 	}
 	h.State = j.usage
-	if len(j.current.Load().granted) > 0 && j.recording < RecordingFull { // not all that was granted is for a session that is recorded less
-		d := decide(j.rules, j.grants, j.session, j.session.Now(), j.recording)
+	// Not all that was granted is for a session that is recorded less, or that is open already.
+	if j.joined.Load() || len(j.current.Load().granted) > 0 && j.recording < RecordingFull {
+		d := decide(j.rules, j.grants, j.session, j.session.Now(), j.recording, j.joined.Load())
 		j.open(d)
 		j.current.Store(d)
 	}
@@ -141,7 +145,12 @@ func (j *judge) decision() *decision {
 	if same && now.Before(d.until) {
 		return d
 	}
-	d = decide(j.rules, j.grants, j.session, now, j.recorded())
+	return j.decide(now)
+}
+
+// decide makes the decision of the moment anew.
+func (j *judge) decide(now time.Time) *decision {
+	d := decide(j.rules, j.grants, j.session, now, j.recorded(), j.usage != nil && j.joined.Load())
 	j.open(d)
 	if j.usage != nil {
 		d.unmet = j.unmet(d)
@@ -166,6 +175,25 @@ func (j *judge) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
 	}
 	if d.unmet != nil {
 		return *d.unmet
+	}
+	if j.usage != nil && op.Info().Kind == proxy.KindConnect && v.Action == proxy.ActionAllow {
+		for range j.rules { // each of which may have a grant that is spent
+			err := j.enter(ctx, d)
+			if err == nil {
+				j.joined.Store(true)
+				break
+			}
+			if !errors.Is(err, ErrSpent) {
+				return proxy.Deny(proxy.CauseInternal, d.connect, "it could not be recorded or kept that this session is opened by what was granted", "Connect again.")
+			}
+			d = j.decide(j.session.Now()) // others were faster
+			if v = d.ask(op); v.Action != proxy.ActionAllow {
+				return v
+			}
+		}
+		if !j.joined.Load() {
+			return proxy.Deny(proxy.CauseApproval, d.connect, "what was granted is used up by others at this moment", "Connect again.")
+		}
 	}
 	if j.grants != nil && op.Info().Kind == proxy.KindConnect {
 		j.connected(d)
@@ -193,6 +221,16 @@ func (j *judge) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
 		v.Warn = j.lastWords(d)
 	}
 	return v
+}
+
+// enter has the session opened by what is granted for a number of sessions.
+func (j *judge) enter(ctx context.Context, d *decision) error {
+	for _, request := range d.opens {
+		if err := j.grants.Open(ctx, request, j.session); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // cost is what an operation takes of a budget of statements.

@@ -511,6 +511,17 @@ func (s *Session) park(ctx context.Context, op Op, m *Meta, v *Verdict) (got Ver
 			got = Deny(CauseInternal, "", err.Error(), "")
 		}
 	}()
+	if op.Info().Kind == KindConnect && !s.Dry {
+		if err := s.gateway.stepAside(s); err != nil {
+			return Deny(CauseApproval, v.Rule, err.Error(), "")
+		}
+		asked := ctx
+		defer func() {
+			if err := s.gateway.stepBack(asked, s, !got.Refuses()); err != nil {
+				got = Deny(CauseApproval, v.Rule, "this is approved, and there is no room for the session: "+err.Error(), "Connect again.")
+			}
+		}()
+	}
 	p, err := s.gateway.Reviewer.Request(ctx, s, op, v.Hold)
 	switch {
 	case err != nil:

@@ -57,6 +57,7 @@ type Gateway struct {
 	renewed  atomic.Pointer[renewal]
 	sessions map[string]*Session
 	subjects map[string]int
+	waits    waits
 	unauth   connList
 
 	addresses addresses
@@ -604,22 +605,14 @@ func (g *Gateway) register(ctx context.Context, s *Session) error {
 		return nil
 	}
 	limits := g.Revision().Limits
-	if err := g.enter(s, limits); err != nil || g.Places == nil || limits.MaxPerIdentity == 0 {
+	err := g.enter(s, limits)
+	if err != nil {
 		return err
 	}
-	leave, err := g.Places.Enter(ctx, s.Identity.Subject, limits.MaxPerIdentity)
-	s.vacate = leave
-	if err == nil {
-		return nil
-	}
-	if errors.Is(err, ErrTooMany) {
+	if err = g.place(ctx, s, limits); err != nil {
 		g.exit(s)
-		return err
 	}
-	// A person who cannot log in anywhere, because the store does not answer, is worse than one
-	// who has more sessions for a while.
-	g.log().Warn("a person's sessions at other gateways are not known: those here count alone", "subject", s.Identity.Subject, "err", err)
-	return nil
+	return err
 }
 
 // enter counts a session here.
@@ -629,8 +622,7 @@ func (g *Gateway) enter(s *Session, limits Limits) error {
 	if g.drained {
 		return ErrShutdown
 	}
-	if limits.MaxSessions > 0 && len(g.sessions) >= limits.MaxSessions ||
-		limits.MaxPerIdentity > 0 && g.subjects[s.Identity.Subject] >= limits.MaxPerIdentity {
+	if g.full(s.Identity.Subject, limits) {
 		return ErrTooMany
 	}
 	if g.sessions == nil {

@@ -30,6 +30,8 @@ type Resource struct {
 	// Reserved are the names that no person's own account has, since they are the resource's: an
 	// administrator's, say. See AccountUser.
 	Reserved []string
+	// Made is when it was made, which tells it from another that had its name before; zero: that is not known.
+	Made time.Time
 	// MaxSession ends sessions after this time; 0 means no limit.
 	MaxSession time.Duration
 	// Settings are the protocol's own, of the type that its package documents,

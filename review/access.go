@@ -27,6 +27,15 @@ type Terms struct {
 	// BreakGlass is the longest that it may be had for without an approval; 0: not at all.
 	BreakGlass time.Duration
 	Message    string // what for; may be empty
+	// Target tells the resource from another that has its name later; see [TargetOf].
+	Target string
+	Auto   *Auto // nil: people decide
+	// Uses is how many sessions may be opened by what is granted, and Reuse within which time of its beginning; 0 is any.
+	Uses  int
+	Reuse time.Duration
+	// Escalate are further approvers of what nobody has decided about in time.
+	Escalate []Escalation
+	Proof    Proof // of those who approve
 }
 
 // Stage is one of the approvals that a request needs, one after the other.
@@ -37,16 +46,30 @@ type Stage struct {
 
 // Access is what a request for access asks for, and what has become of it.
 type Access struct {
-	Rule    string       `json:"rule"`
-	Actions []string     `json:"actions"`
-	Seconds int64        `json:"seconds"`         // for how long
-	From    time.Time    `json:"from,omitzero"`   // not before; zero is with the last approval
-	Reason  string       `json:"reason"`          // why it is asked for
-	Remote  string       `json:"remote,omitzero"` // where it was asked for from
-	Stages  []Stage      `json:"stages"`
-	Votes   []VoteRecord `json:"votes,omitempty"`
-	Grant   *Grant       `json:"grant,omitempty"` // nil: nothing is granted
-	Glass   *Glass       `json:"glass,omitempty"` // nil: it was not had without an approval
+	Rule    string    `json:"rule"`
+	Actions []string  `json:"actions"`
+	Seconds int64     `json:"seconds"`         // for how long
+	From    time.Time `json:"from,omitzero"`   // not before; zero is with the last approval
+	Reason  string    `json:"reason"`          // why it is asked for
+	Remote  string    `json:"remote,omitzero"` // where it was asked for from
+	Stages  []Stage   `json:"stages"`
+	Extends string    `json:"extends,omitempty"` // the request that it follows; empty: none
+	Target  string    `json:"target,omitempty"`  // tells the resource from another of its name
+	Proof   *Proof    `json:"proof,omitempty"`   // of those who approve; nil: any
+	Auto    bool      `json:"auto,omitempty"`    // the rule itself has granted it
+	Further []Further `json:"further,omitempty"` // approvers who come later, in their order
+	// Uses is how many sessions may be opened by what is granted, and Reuse within how many seconds of its beginning; 0 is any.
+	Uses   int      `json:"uses,omitempty"`
+	Reuse  int64    `json:"reuse,omitempty"`
+	Opened []string `json:"opened,omitempty"` // sessions, where Uses bounds them
+	// Revision counts how often the request was changed, and Proposal is what an approver would grant; nil: nothing else.
+	Revision int       `json:"revision,omitempty"`
+	Proposal *Proposal `json:"proposal,omitempty"`
+	// Escalated is how many of Further have come.
+	Escalated int          `json:"escalated,omitempty"`
+	Votes     []VoteRecord `json:"votes,omitempty"`
+	Grant     *Grant       `json:"grant,omitempty"` // nil: nothing is granted
+	Glass     *Glass       `json:"glass,omitempty"` // nil: it was not had without an approval
 }
 
 // VoteRecord is an approval, as it is kept.
@@ -56,7 +79,9 @@ type VoteRecord struct {
 	Name    string    `json:"name,omitempty"`
 	At      time.Time `json:"at"`
 	Channel string    `json:"channel,omitempty"`
-	Method  string    `json:"method,omitempty"` // by which she has proven who she is
+	Method  string    `json:"method,omitempty"`  // by which she has proven who she is
+	Factors string    `json:"factors,omitempty"` // what she has proven it with, as RFC 8176 names it
+	Proven  time.Time `json:"proven,omitzero"`   // when
 	Reason  string    `json:"reason,omitempty"`
 	// Seconds and Actions are what she has left of what was asked for; zero is all.
 	Seconds int64    `json:"seconds,omitempty"`
@@ -72,6 +97,10 @@ type Grant struct {
 	From    time.Time `json:"from"`
 	Until   time.Time `json:"until"`
 	Actions []string  `json:"actions"`
+	// OpenUntil is when no further session may be opened; zero is Until.
+	OpenUntil time.Time `json:"open_until,omitzero"`
+	// Opens says of what somebody is granted in a session that it counts when Open has noted that the session is opened by it.
+	Opens bool `json:"-"`
 }
 
 // For is for how long access is asked for.
@@ -101,9 +130,29 @@ func (a *Access) voted(subject string) bool {
 	return slices.ContainsFunc(a.Votes, func(v VoteRecord) bool { return v.By == subject && !v.Lost })
 }
 
-// approver reports whether somebody may approve a stage.
-func (s *Stage) approver(by *proxy.Identity) bool {
-	return oneOf(s.Approvers, by)
+// approves reports whether somebody may approve any of the stages.
+func (a *Access) approves(by *proxy.Identity) bool {
+	for i := range a.Stages {
+		if a.approver(i, by) {
+			return true
+		}
+	}
+	return false
+}
+
+// grant grants what is asked for, from now on or when it begins. What was asked for does not begin late and last longer.
+func (a *Access) grant(now time.Time) {
+	from, begins := now, now
+	if !a.From.IsZero() {
+		begins = a.From
+	}
+	if begins.After(now) {
+		from = begins
+	}
+	a.Grant = &Grant{From: from, Until: begins.Add(a.For()), Actions: slices.Clone(a.Actions)}
+	if a.Reuse > 0 {
+		a.Grant.OpenUntil = from.Add(time.Duration(a.Reuse) * time.Second)
+	}
 }
 
 // describe fills in what is shown of a request for access; that about an operation is as it was asked.
@@ -117,15 +166,15 @@ func (r *Request) describe() {
 		at = r.Account + "@" + at
 	}
 	r.Kind, r.Rules = KindAccess, []string{a.Rule}
-	r.Text = fmt.Sprintf("%s at %s for %s", strings.Join(a.Actions, ", "), at, a.For())
-	if !a.From.IsZero() {
-		r.Text += " from " + a.From.UTC().Format(time.RFC3339)
+	r.Text = what(a.Actions, at, a.For(), a.From)
+	if a.Extends != "" {
+		r.Text += ", to go on after request " + a.Extends
 	}
 	r.Approvers = nil
 	if i := a.stage(); a.Glass != nil {
 		r.Approvers = [][]string{a.reviewers()}
 	} else if i < len(a.Stages) {
-		r.Approvers = [][]string{a.Stages[i].Approvers}
+		r.Approvers = [][]string{a.Approvers(i)}
 	}
 }
 
@@ -140,8 +189,14 @@ func (r *Request) accessDigest() string {
 		}
 	}
 	a := r.Access
-	part("sallyport access request 1", r.ID, r.Requester, r.For, r.Resource, r.Account, a.Rule, a.Reason, a.For().String(), a.From.UTC().Format(time.RFC3339Nano))
+	part("sallyport access request 2", r.ID, a.Extends, r.Requester, r.For, r.Resource, a.Target, r.Account, a.Rule, a.Reason, a.For().String(), a.From.UTC().Format(time.RFC3339Nano), fmt.Sprint(a.Revision), fmt.Sprint(a.Uses), fmt.Sprint(a.Reuse))
 	part(a.Actions...)
+	if p := a.Proof; p.given() {
+		part(append([]string{"proof", fmt.Sprint(p.Within)}, p.Factors...)...)
+	}
+	for _, f := range a.Further {
+		part(append([]string{"further", f.At.UTC().Format(time.RFC3339Nano)}, f.Approvers...)...)
+	}
 	for _, s := range a.Stages {
 		part(append([]string{fmt.Sprint(s.Need)}, s.Approvers...)...)
 	}
@@ -158,7 +213,7 @@ func Approving(r *Request) string {
 		return "nobody"
 	}
 	s := r.Access.Stages[i]
-	who := strings.Join(s.Approvers, " or ")
+	who := strings.Join(r.Access.Approvers(i), " or ")
 	if i == 0 && len(r.Called) > 0 {
 		who += " (on call: " + strings.Join(r.Called, ", ") + ")"
 	}

@@ -24,6 +24,7 @@ type Ask struct {
 	From              time.Time     // zero is with the last approval
 	Reason            string
 	Remote            string // where she is, for who decides
+	extends           string // the request that it extends; empty: none
 }
 
 // Errors of what is asked for. They are matched by errors whose texts are fit for who asks.
@@ -51,7 +52,8 @@ func (d *Desk) plan(who *proxy.Identity, a *Ask) (*Request, error) {
 			}
 		}
 		actions = only(t.Actions, a.Actions)
-	} else if slices.Contains(t.Actions, everything) {
+	}
+	if slices.Contains(actions, everything) {
 		actions = []string{everything}
 	}
 	length := cmp.Or(a.For, t.For).Truncate(time.Second)
@@ -76,13 +78,19 @@ func (d *Desk) plan(who *proxy.Identity, a *Ask) (*Request, error) {
 		return nil, bad("it would begin at %s, want within %d days", a.From.UTC().Format(time.RFC3339), int(MaxAhead/24/time.Hour))
 	case !a.From.IsZero() && !a.From.Add(length).After(now):
 		return nil, bad("it would be over at %s already", a.From.Add(length).UTC().Format(time.RFC3339))
-	case len(t.Stages) == 0:
-		return nil, bad("rule %s has no approvers", t.Rule)
+	case len(t.Stages) == 0 || slices.ContainsFunc(t.Stages, func(s Stage) bool { return len(s.Approvers) == 0 }):
+		return nil, bad("rule %s has no approvers at %s", t.Rule, a.Resource)
 	}
 	r := &Request{
-		ID: newRequestID(), State: Pending, Requester: who.Subject, For: who.OnBehalfOf, Resource: a.Resource, Account: a.Account, Message: t.Message,
+		ID: newRequestID(), State: Pending, Requester: who.Subject, For: who.OnBehalfOf, Creators: creators(who), Resource: a.Resource, Account: a.Account, Message: t.Message,
 		Created: now, Deadline: now.Add(t.Decide),
-		Access: &Access{Rule: t.Rule, Actions: slices.Clone(actions), Seconds: int64(length / time.Second), Reason: reason, Remote: a.Remote, Stages: slices.Clone(t.Stages)},
+		Access: &Access{Rule: t.Rule, Actions: slices.Clone(actions), Seconds: int64(length / time.Second), Reason: reason, Remote: a.Remote, Stages: slices.Clone(t.Stages), Target: t.Target, Uses: t.Uses, Reuse: int64(t.Reuse / time.Second)},
+	}
+	if r.Access.Extends = a.extends; a.extends != "" {
+		t.Auto = nil // what ends on time does not go on by itself
+	}
+	if t.Proof.given() {
+		r.Access.Proof = &t.Proof
 	}
 	if !a.From.IsZero() {
 		r.Access.From = a.From.UTC()
@@ -90,9 +98,28 @@ func (d *Desk) plan(who *proxy.Identity, a *Ask) (*Request, error) {
 			r.Deadline = end
 		}
 	}
+	r.Access.Further = further(t.Escalate, now, r.Deadline)
 	r.describe()
 	r.Hash = r.accessDigest()
+	if auto, err := t.Auto.grants(who, r, now); err != nil {
+		return nil, err
+	} else if auto && !d.paused(r, now) {
+		r.byRule(now)
+	}
 	return r, nil
+}
+
+// claimsCreators are the claims of a service or an agent with the subjects of who has made it, and what has proven it.
+var claimsCreators = []string{"creator", "token_creator"}
+
+// creators are who has made a service or an agent, or what it proves itself by.
+func creators(who *proxy.Identity) (list []string) {
+	for _, c := range claimsCreators {
+		if subject := who.Claims[c]; subject != "" && who.Kind != proxy.Human && !slices.Contains(list, subject) {
+			list = append(list, subject)
+		}
+	}
+	return list
 }
 
 // everything is the action that is all others.
@@ -106,7 +133,7 @@ func only(actions, of []string) []string {
 // same reports whether two requests ask for the same.
 func (r *Request) same(o *Request) bool {
 	a, b := r.Access, o.Access
-	return a != nil && b != nil && r.Requester == o.Requester && r.For == o.For && r.Resource == o.Resource && r.Account == o.Account && a.Rule == b.Rule && a.Seconds == b.Seconds &&
+	return a != nil && b != nil && a.Auto == b.Auto && a.Extends == b.Extends && a.Target == b.Target && r.Requester == o.Requester && r.For == o.For && r.Resource == o.Resource && r.Account == o.Account && a.Rule == b.Rule && a.Seconds == b.Seconds &&
 		a.From.Equal(b.From) && slices.Equal(a.Actions, b.Actions)
 }
 
@@ -122,28 +149,40 @@ func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, e
 	}
 	defer made()
 	d.mu.Lock()
-	pending, own, lately := 0, 0, 0
-	var there *Request
+	pending, own, lately, granted := 0, 0, 0, 0
+	var there, follows *Request
 	for _, k := range d.known {
 		mine := k.request.Requester == r.Requester && k.request.Access != nil
 		if mine && k.request.Created.After(r.Created.Add(-AskedWithin)) {
 			lately++
 		}
-		if k.request.State != Pending {
+		state := k.request.State
+		if (state == Pending || state == Approved && r.Access.Auto && k.request.due(r.Created) == "" && !k.request.spent(r.Created)) && k.request.same(r) {
+			other := k.request.clone()
+			there = &other
+		}
+		if a.extends != "" && k.request.Access != nil && k.request.Access.Extends == a.extends && !k.request.over() {
+			other := k.request.clone()
+			follows = &other
+		}
+		if state == Approved && mine && k.request.Access.Auto {
+			granted++
+		}
+		if state != Pending {
 			continue
 		}
 		if pending++; mine {
 			own++
-		}
-		if k.request.same(r) {
-			other := k.request.clone()
-			there = &other
 		}
 	}
 	d.mu.Unlock()
 	switch {
 	case there != nil:
 		return there, nil
+	case follows != nil:
+		return nil, fmt.Errorf("%w: request %s extends it already: change that, or withdraw it", ErrAsk, follows.ID)
+	case r.Access.Auto && granted >= MaxGranted:
+		return nil, fmt.Errorf("%w: you have %d times what rules grant by themselves, which is the limit: give some of it back", ErrAsk, granted)
 	case own >= MaxPerRequester:
 		return nil, fmt.Errorf("%w: you have %d requests that wait, which is the limit: withdraw one", ErrAsk, own)
 	case lately >= MaxAsked:
@@ -152,7 +191,11 @@ func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, e
 		return nil, fmt.Errorf("%w: %d requests wait already, which is the limit: try again later", ErrAsk, pending)
 	}
 	d.call(ctx, r)
-	version, err := d.keep(ctx, store.Document{Kind: KindRequest, Name: r.ID}, r, step{Asked, r.Access.Reason, true})
+	s := step{Asked, r.Access.Reason, true}
+	if r.State == Approved {
+		s.event = string(Approved)
+	}
+	version, err := d.keep(ctx, store.Document{Kind: KindRequest, Name: r.ID}, r, s)
 	if err != nil {
 		return nil, err
 	}

@@ -95,6 +95,9 @@ func (n *Notice) short() *Notice {
 		*s = cut(*s, maxNoticeReason)
 	}
 	if r.Access != nil {
+		if p := r.Access.Proposal; p != nil {
+			p.Reason = cut(p.Reason, maxNoticeReason)
+		}
 		r.Access.Reason = cut(r.Access.Reason, maxNoticeReason)
 		for i := range r.Access.Votes {
 			r.Access.Votes[i].Reason = cut(r.Access.Votes[i].Reason, maxNoticeReason)
@@ -106,7 +109,7 @@ func (n *Notice) short() *Notice {
 
 // Events returns the events of notices, in the order in which they may come.
 func Events() []string {
-	list := []string{Asked, Voted, BreakGlass}
+	list := []string{Asked, Voted, Escalated, Proposed, Edited, BreakGlass}
 	for _, s := range []State{Approved, Denied, Cancelled, Expired, Lapsed, Revoked, Ended, ReviewDue, Fine, Violation} {
 		list = append(list, string(s))
 	}

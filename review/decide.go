@@ -3,6 +3,7 @@ package review
 import (
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/proxy"
@@ -14,6 +15,9 @@ type Vote struct {
 	Hash    string          // of the request as she saw it
 	Reason  string          // needed for a denial
 	Channel string          // how it came, for the record
+	// Proven says that By has proven herself where she decides, by the login that she has there or for this decision. Without it
+	// what is known of her logins does not count, for requests whose approvers must have proven themselves well.
+	Proven bool
 
 	onCall []string // the lists at which she is on call, where that makes her an approver
 }
@@ -25,6 +29,7 @@ var (
 	ErrOwn        = errors.New("you may not decide about your own request")
 	ErrIneligible = errors.New("you may not decide about this request: you are not one of its approvers")
 	ErrReason     = errors.New("a denial needs a reason, of at most 1000 bytes")
+	ErrProof      = errors.New("you have to prove better who you are to approve this request")
 )
 
 // RefusalError is an error of a decision whose message is for who decides.
@@ -73,15 +78,23 @@ func (r *Request) personal(by *proxy.Identity) error {
 	switch {
 	case by == nil || by.Subject == "" || by.Kind != proxy.Human:
 		return ErrIneligible // services and agents act for somebody, and who cannot be told
-	case by.Subject == r.Requester || by.Subject == r.For:
+	case by.Subject == r.Requester || by.Subject == r.For || slices.Contains(r.Creators, by.Subject):
 		return ErrOwn
 	}
 	return nil
 }
 
-// oneOf reports whether by is in one of the groups of approvers.
-func oneOf(groups []string, by *proxy.Identity) bool {
-	return slices.ContainsFunc(groups, func(g string) bool { return g == "*" || by.In(g) })
+// PersonPrefix begins an approver who is a person, by her subject, and not a group.
+const PersonPrefix = "user:"
+
+// Among reports whether by is one of some approvers: in a group of theirs, or the person that one of them is.
+func Among(approvers []string, by *proxy.Identity) bool {
+	return slices.ContainsFunc(approvers, func(a string) bool {
+		if subject, person := strings.CutPrefix(a, PersonPrefix); person {
+			return subject != "" && subject == by.Subject
+		}
+		return a == "*" || by.In(a)
+	})
 }
 
 // mayDecide reports why by may not decide now. Approvers of access are those of the stage that it waits for.
@@ -90,7 +103,7 @@ func (r *Request) mayDecide(by *proxy.Identity) error {
 		return err
 	}
 	for _, groups := range r.Approvers {
-		if !oneOf(groups, by) {
+		if !Among(groups, by) {
 			return ErrIneligible
 		}
 	}
@@ -102,5 +115,5 @@ func (r *Request) ApproverOf(by *proxy.Identity) bool {
 	if r.Access == nil {
 		return r.mayDecide(by) == nil
 	}
-	return r.personal(by) == nil && slices.ContainsFunc(r.Access.Stages, func(s Stage) bool { return s.approver(by) })
+	return r.personal(by) == nil && r.Access.approves(by)
 }

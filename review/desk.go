@@ -43,6 +43,9 @@ type Desk struct {
 	// Who returns who somebody is now, by subject, to see whether those who have approved still may. An error that wraps
 	// proxy.ErrUnavailable says that nobody knows; any other that she is nobody any more. Nil: who has approved still may.
 	Who func(ctx context.Context, subject string) (*proxy.Identity, error)
+	// Gone returns why a requester is gone or disabled; empty: she is not. It is asked before something is granted to her, and about
+	// requests of which Doubt was told. An error says that nobody knows. Nil: nobody is gone.
+	Gone func(ctx context.Context, r *Request) (why string, err error)
 	// OnCall returns who is on call at a list, for approvers "oncall:NAME". An error says that it is not known. Nil: nobody is.
 	OnCall func(ctx context.Context, list string) (Roster, error)
 	// Sealer seals what is held: the texts and arguments of operations. Nil: they are kept as they are.
@@ -71,6 +74,7 @@ type Desk struct {
 	mu      sync.Mutex
 	behind  []*reading                        // of the clock, when the feed was not followed up to its change; the oldest first
 	unread  map[string]bool                   // requests that others have changed, and that could not be read
+	doubts  map[string]string                 // why requests are over, by identifier; empty: it is asked
 	making  map[string]chan struct{}          // by requester, while she makes one; closed then
 	known   map[string]*known                 // requests that wait, or are approved, by identifier
 	watches map[string]map[*watch]bool        // by subject
@@ -181,6 +185,9 @@ func (d *Desk) Load(ctx context.Context) error {
 		}
 	}
 	d.mu.Lock()
+	for id := range d.known {
+		d.doubt(id, "") // what has happened while nobody looked
+	}
 	d.unread, d.behind = nil, []*reading{{began.asked, began.store, 0}} // whatever the feed was followed to
 	d.mu.Unlock()
 	d.freshen()
@@ -265,7 +272,11 @@ func (d *Desk) see(r *Request, version int64) {
 	}
 	changed := open || was != nil && was.open
 	var calls []*watch
-	if changed {
+	ids := []string{r.ID}
+	if r.over() && r.State != Ended {
+		ids = append(ids, d.extended(r.ID)...) // which end with it
+	}
+	if changed || len(ids) > 1 {
 		d.version.Add(1)
 		for f := range d.watches[r.Requester] {
 			calls = append(calls, f)
@@ -277,7 +288,9 @@ func (d *Desk) see(r *Request, version int64) {
 		why = r.ending()
 	}
 	for _, f := range calls {
-		f.changed(r.ID, why)
+		for _, id := range ids {
+			f.changed(id, why)
+		}
 	}
 }
 

@@ -3,7 +3,6 @@ package review
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,7 +13,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/internal/testserver"
-	"github.com/sallyport/sallyport/internal/teststore"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/store"
 )
@@ -685,11 +683,13 @@ func (b *broken) Head(ctx context.Context) (int64, time.Time, error) {
 	return b.Store.Head(ctx)
 }
 
+var errFull = errors.New("the record is full")
+
 // TestUnrecorded: what cannot be recorded is not given, and is taken away all the same.
 func TestUnrecorded(t *testing.T) {
 	d := openDesk(t, store.NewMemory(), everybody())
 	r := d.asks(t, terms, nil)
-	full := errors.New("the record is full")
+	full := errFull
 	d.fails = full
 	_, err := d.Ask(t.Context(), d.people.ids["eve"], Ask{Resource: "vm1", Terms: terms, Reason: "x"})
 	require.ErrorIs(t, err, full)
@@ -782,91 +782,6 @@ var steps = []move{
 		return err
 	}},
 	{"restart", func(d *desk, _ *Request) error { return d.Load(context.Background()) }},
-}
-
-// permutations calls f with every order of n.
-func permutations(n int, f func(order []int)) {
-	order := make([]int, 0, n)
-	var next func()
-	next = func() {
-		if len(order) == n {
-			f(order)
-			return
-		}
-		for i := range n {
-			if !slices.Contains(order, i) {
-				order = append(order, i)
-				next()
-				order = order[:len(order)-1]
-			}
-		}
-	}
-	next()
-}
-
-// after is what a request is after a step, when it was a state before; the state stays where the step is refused.
-func after(was State, step string) State {
-	switch {
-	case was == Pending && strings.HasPrefix(step, "approve"):
-		return Approved
-	case was == Pending && step == "deny":
-		return Denied
-	case was == Approved && step == "revoke":
-		return Revoked
-	case (was == Pending || was == Approved) && step == "withdraw":
-		return Cancelled
-	}
-	return was
-}
-
-// TestInterleavings: in every order of what people do at two gateways, which may not have heard of each other, the request
-// becomes what its states say, and is granted at neither once it is over.
-func TestInterleavings(t *testing.T) {
-	for _, k := range teststore.Kinds() {
-		t.Run(k.Name, func(t *testing.T) {
-			s := k.Open(t)
-			gateways := []*desk{openDesk(t, s, everybody()), openDesk(t, s, everybody())}
-			steps := steps
-			if k.Name != teststore.Memory { // which is slower
-				steps = []move{steps[0], steps[2], steps[3], steps[4]}
-			}
-			permutations(len(steps), func(order []int) {
-				if k.Name == teststore.Memory { // else what is over is read at each restart
-					s = k.Open(t)
-					gateways = []*desk{openDesk(t, s, everybody()), openDesk(t, s, everybody())}
-				}
-				r, err := gateways[0].Ask(t.Context(), gateways[0].people.ids["alice"], Ask{Resource: "vm1", Terms: terms, Reason: "x"})
-				require.NoError(t, err)
-				want, done := Pending, []string(nil)
-				for i, at := range order {
-					st := steps[at]
-					err := st.do(gateways[(i+at)%2], r)
-					next := after(want, st.name)
-					done = append(done, st.name)
-					if st.name != "restart" {
-						require.Equal(t, next != want, err == nil, "%v: %v", done, err)
-					}
-					want = next
-				}
-				for _, g := range gateways {
-					require.NoError(t, g.Follow(t.Context(), r.ID))
-					got, err := g.Get(t.Context(), r.ID)
-					require.NoError(t, err)
-					require.Equal(t, want, got.State, done)
-					require.Equal(t, want == Approved, g.granted("prod") == r.ID, done)
-				}
-				if want == Approved || want == Pending {
-					_, err := gateways[0].Cancel(t.Context(), r.ID, gateways[0].people.ids["alice"])
-					require.NoError(t, err)
-					require.NoError(t, gateways[1].Follow(t.Context(), r.ID))
-				}
-			})
-			for _, g := range gateways {
-				require.Empty(t, g.granted("prod"))
-				require.Empty(t, g.List())
-			}
-		})
-	}
 }
 
 // TestRaces: what is done at the same moment at two gateways is done once.

@@ -75,7 +75,7 @@ func (g *Gate) Request(ctx context.Context, s *proxy.Session, op proxy.Op, h *pr
 		return nil, err
 	}
 	text := fmt.Sprintf("%s: request %s waits for an approval of %s", h.Message, r.ID, Approving(r))
-	if g.Wait <= 0 {
+	if g.Wait <= 0 && r.State == Pending {
 		return nil, errors.New(text + "; connect again when it is approved")
 	}
 	return &proxy.Pending{
@@ -112,7 +112,7 @@ type pass struct {
 	closed  bool
 }
 
-func (p *pass) ask(_ context.Context, op proxy.Op) proxy.Verdict {
+func (p *pass) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
 	g, s := p.gate, p.session
 	if op.Info().Kind != proxy.KindConnect {
 		if g.Operation != nil {
@@ -129,7 +129,16 @@ func (p *pass) ask(_ context.Context, op proxy.Op) proxy.Verdict {
 	if !ok {
 		return proxy.Pass()
 	}
-	request, _, _, ok := g.Desk.Granted(s.Identity, s.Target, terms.Rule)
+	request, grant, _, ok := g.Desk.GrantedIn(s, terms.Rule)
+	if ok && grant.Opens && !s.Dry {
+		switch err := g.Desk.Open(ctx, request, s.ID); {
+		case errors.Is(err, ErrSpent):
+			ok = false
+		case err != nil:
+			g.Desk.log().Error("that a session is opened by a request could not be recorded or kept", "request", request, "err", err)
+			return proxy.Deny(proxy.CauseInternal, terms.Rule, "it could not be recorded or kept that request "+request+" opens this session", "Connect again.")
+		}
+	}
 	if ok {
 		p.enter(request)
 		return proxy.Verdict{Action: proxy.ActionPass, Rule: terms.Rule, Grant: request}
@@ -181,8 +190,8 @@ func (p *pass) look() {
 	if !needed {
 		return
 	}
-	request, grant, check, ok := p.gate.Desk.Granted(s.Identity, s.Target, terms.Rule)
-	if !ok {
+	request, grant, check, ok := p.gate.Desk.GrantedIn(s, terms.Rule)
+	if !ok || grant.Opens {
 		why := p.why
 		switch over := "the time is over that request " + p.request + " has granted"; {
 		case why != "":

@@ -166,3 +166,34 @@ func TestGateInterceptor(t *testing.T) {
 		return &review.Gate{Desk: d, Access: func(*proxy.Identity, proxy.Target) (review.Terms, bool) { return review.Terms{}, false }}
 	})
 }
+
+// TestGateBounds: a gate lets in as many sessions as were granted, and at once where its terms grant by themselves.
+func TestGateBounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, open := gated(t, func(g *review.Gate) {
+			terms := g.Access
+			g.Access = func(who *proxy.Identity, at proxy.Target) (review.Terms, bool) {
+				out, ok := terms(who, at)
+				out.Uses, out.Auto = 1, &review.Auto{Applies: func(_ *proxy.Identity, _ string, _ time.Time) bool { return time.Now().Minute() == 0 }}
+				return out, ok
+			}
+		})
+		s, err := open()
+		require.NoError(t, err, "the rule grants it at this minute")
+		require.Equal(t, []string{s.ID}, d.List()[0].Access.Opened)
+		time.Sleep(2 * time.Minute)
+		_, err = open()
+		require.ErrorContains(t, err, "waits for an approval of ops")
+		require.NoError(t, s.Err())
+		decides(t, d)
+		second, err := open()
+		require.NoError(t, err)
+		_, err = open()
+		require.ErrorContains(t, err, "waits for an approval of ops")
+		for _, s := range []*proxy.Session{s, second} {
+			require.NoError(t, s.Err())
+			s.Close(nil)
+		}
+		synctest.Wait()
+	})
+}

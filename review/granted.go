@@ -17,7 +17,10 @@ func (r *Request) ending() string {
 		state, by, reason = g.Ended.State, g.Ended.By, g.Ended.Reason
 	}
 	if state == Revoked {
-		text := "request " + r.ID + ", by which you were connected, was revoked by " + by
+		text := "request " + r.ID + ", by which you were connected, was revoked"
+		if by != "" {
+			text += " by " + by
+		}
 		if reason != "" {
 			text += ": " + reason
 		}
@@ -99,18 +102,23 @@ func (d *Desk) Wait(ctx context.Context, id string) (*Request, error) {
 // Version changes when Granted may answer otherwise than before, apart from what time brings.
 func (d *Desk) Version() uint64 { return d.version.Load() }
 
-// Granted is what somebody was granted of a rule at a target now, and when that has to be asked about again. Of several
+// Granted is what somebody who connects now was granted of a rule at a target, and when that has to be asked about again. Of several
 // grants it is the one that lasts longest.
 func (d *Desk) Granted(id *proxy.Identity, t proxy.Target, rule string) (request string, g Grant, check time.Time, ok bool) {
-	return d.has(id, t, rule, false)
+	return d.has(nil, id, t, rule, false)
+}
+
+// GrantedIn is Granted in a session, which may be open: what has opened it counts, also when it would not open another.
+func (d *Desk) GrantedIn(s *proxy.Session, rule string) (request string, g Grant, check time.Time, ok bool) {
+	return d.has(s, s.Identity, s.Target, rule, false)
 }
 
 // Glass is Granted of what somebody has without an approval.
 func (d *Desk) Glass(id *proxy.Identity, t proxy.Target, rule string) (request string, g Grant, check time.Time, ok bool) {
-	return d.has(id, t, rule, true)
+	return d.has(nil, id, t, rule, true)
 }
 
-func (d *Desk) has(id *proxy.Identity, t proxy.Target, rule string, glass bool) (request string, g Grant, check time.Time, ok bool) {
+func (d *Desk) has(s *proxy.Session, id *proxy.Identity, t proxy.Target, rule string, glass bool) (request string, g Grant, check time.Time, ok bool) {
 	here := time.Now()
 	if check = d.stale(); !here.Before(check) {
 		d.freshen() // it may have been followed since
@@ -121,22 +129,32 @@ func (d *Desk) has(id *proxy.Identity, t proxy.Target, rule string, glass bool) 
 		return "", Grant{}, check, false
 	}
 	now := d.now()
+	started := now
+	if s != nil {
+		started = now.Add(-here.Sub(s.Started))
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, k := range d.known {
 		r := &k.request
-		if r.Access == nil || (r.Access.Glass != nil) != glass || r.Requester != id.Subject || r.For != id.OnBehalfOf || r.Resource != t.Resource.Name || r.Account != "" && r.Account != t.Account.Name || r.Access.Rule != rule || !r.open(now) {
+		if r.Access == nil || (r.Access.Glass != nil) != glass || r.Requester != id.Subject || r.For != id.OnBehalfOf || r.Resource != t.Resource.Name || r.Account != "" && r.Account != t.Account.Name || r.Access.Rule != rule || !r.open(now) || !r.Access.at(t.Resource) || d.cut(r) {
 			continue
 		}
 		offline, elsewhere := d.offlineHere(r)
 		if elsewhere || stale && !offline {
 			continue
 		}
-		if !ok || r.Access.Grant.Until.After(g.Until) {
+		how := d.opening(r, s, started)
+		if how == shut {
+			continue
+		}
+		// What counts already comes before what would have to be used.
+		if better := r.Access.Grant.Until.After(g.Until); !ok || g.Opens && how == in || better && (g.Opens || how == in) {
 			if offline {
 				check = time.Time{}
 			}
 			request, g, ok = r.ID, *r.Access.Grant, true
+			g.Opens = how == opens
 		}
 	}
 	g.From, g.Until = here.Add(g.From.Sub(now)), here.Add(g.Until.Sub(now)) // by this machine's clock
@@ -177,7 +195,7 @@ const (
 // long as it could have counted.
 const rememberOver = 10 * time.Minute
 
-// Run ends requests when it is time, until ctx ends.
+// Run ends requests when it is time, and has further people approve them, until ctx ends.
 func (d *Desk) Run(ctx context.Context) {
 	t := time.NewTicker(every)
 	defer t.Stop()
@@ -199,6 +217,7 @@ func (d *Desk) Run(ctx context.Context) {
 			}
 		}
 		d.freshen()
+		d.resolve(ctx)
 		d.settle(ctx)
 	}
 }
@@ -222,7 +241,7 @@ func (d *Desk) catchUp(ctx context.Context) error {
 	return nil
 }
 
-// settle ends what time has ended.
+// settle has time take effect: it ends requests, and has further people approve them.
 func (d *Desk) settle(ctx context.Context) {
 	now := d.now()
 	var due []string
@@ -230,9 +249,9 @@ func (d *Desk) settle(ctx context.Context) {
 	for id, k := range d.known {
 		switch {
 		case k.unkept(): // it is handed in first
-		case k.request.due(now) != "":
+		case k.request.due(now) != "" || k.request.escalates(now) || !k.request.over() && d.cut(&k.request):
 			due = append(due, id)
-		case k.request.over() && time.Since(k.seen) > rememberOver && now.After(k.request.lasts()):
+		case k.request.over() && time.Since(k.seen) > rememberOver && now.After(k.request.lasts()) && !k.request.refused(now) && len(d.extended(id)) == 0:
 			delete(d.known, id)
 		}
 	}
@@ -240,7 +259,12 @@ func (d *Desk) settle(ctx context.Context) {
 	for _, id := range due {
 		_, err := d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
 			state := r.due(now)
-			if state == "" {
+			switch {
+			case state == "" && r.escalates(now):
+				return r.escalate(now), nil
+			case state == "" && r.Access != nil && r.Access.Extends != "":
+				return d.takeBack(ctx, r, now)
+			case state == "":
 				return step{}, ErrOver // another gateway was faster
 			}
 			if state == ReviewDue {
@@ -251,7 +275,7 @@ func (d *Desk) settle(ctx context.Context) {
 			return step{string(state), "", false}, nil
 		})
 		if err != nil && !errors.Is(err, ErrOver) && !errors.Is(err, ErrUnknown) && ctx.Err() == nil {
-			d.log().Warn("a request for access could not be ended: it is tried again", "request", id, "err", err)
+			d.log().Warn("what time brings to a request could not be kept: it is tried again", "request", id, "err", err)
 		}
 	}
 }

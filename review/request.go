@@ -48,7 +48,8 @@ type Request struct {
 	Hash      string   `json:"hash"`              // of everything below up to Arguments: who decides says which one she saw
 	Content   string   `json:"content,omitempty"` // of an operation: the hash of what would run, for which user and where, whenever she asks
 	Requester string   `json:"requester"`
-	For       string   `json:"for,omitempty"` // the human that an agent asks for
+	For       string   `json:"for,omitempty"`      // the human that an agent asks for
+	Creators  []string `json:"creators,omitempty"` // who has made the service or agent that asks, or its access token: they do not decide
 	Session   string   `json:"session"`
 	Operation uint64   `json:"operation"` // its number in the session
 	Resource  string   `json:"resource"`
@@ -103,9 +104,14 @@ func (r *Request) over() bool {
 	return r.State != Pending && r.State != Approved && r.State != ReviewDue && !r.unreviewed()
 }
 
-// open reports whether what was granted is so at a time.
+// open reports whether what was granted is so at a time. What was granted at once is so also by the clock of a gateway that is a little slower
+// than the one where it was approved.
 func (r *Request) open(now time.Time) bool {
-	return r.State == Approved && r.Access != nil && r.Access.Grant != nil && !now.Before(r.Access.Grant.From) && now.Before(r.Access.Grant.Until)
+	if r.State != Approved || r.Access == nil || r.Access.Grant == nil {
+		return false
+	}
+	g := r.Access.Grant
+	return (!now.Before(g.From) || g.From.Equal(latest(r.DecidedAt))) && now.Before(g.Until)
 }
 
 // due is the state that time has brought a request to; empty: none.
@@ -128,7 +134,11 @@ func (r *Request) clone() Request {
 	out := *r
 	if r.Access != nil {
 		a := *r.Access
-		a.Votes = slices.Clone(a.Votes)
+		a.Votes, a.Opened = slices.Clone(a.Votes), slices.Clone(a.Opened)
+		if a.Proposal != nil {
+			p := *a.Proposal
+			a.Proposal = &p
+		}
 		if a.Grant != nil {
 			g := *a.Grant
 			a.Grant = &g

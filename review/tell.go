@@ -53,6 +53,17 @@ func (n *Notice) Headline() string {
 			}
 		}
 		return fmt.Sprintf("%s approved %s, which needs more approvals", by, what)
+	case Proposed:
+		if r.Access != nil && r.Access.Proposal != nil {
+			if by = name(r.Access.Proposal.By); r.Access.Proposal.Name != "" {
+				by = name(r.Access.Proposal.Name)
+			}
+		}
+		return fmt.Sprintf("%s proposes something else for %s", by, what)
+	case Edited:
+		return what + " was changed, and waits"
+	case Escalated:
+		return what + " waits still, and others may decide, too"
 	case string(Approved):
 		return fmt.Sprintf("%s approved %s", by, what)
 	case string(Denied):
@@ -125,6 +136,11 @@ func (n *Notice) Facts(details bool) []Fact {
 			add("from", a.From.UTC().Format(time.RFC3339), false)
 		}
 		add("reason", a.Reason, true)
+		if p := a.Proposal; p != nil {
+			add("proposed", p.String(), false)
+			add("proposed by", p.By, false)
+			add("why proposed", p.Reason, true)
+		}
 		if a.Glass != nil {
 			add("without an approval", "recorded in full; proven by "+a.Glass.Proof+" from "+a.Remote, false)
 			add("who reviews it", strings.Join(a.reviewers(), " or "), false)

@@ -97,6 +97,29 @@ func (r *Request) accessLines(line func(name, value string)) {
 		}
 		line(fmt.Sprintf("stage %d", i+1), need+strings.Join(s.Approvers, " or "))
 	}
+	for i, f := range a.Further {
+		text := "from " + f.At.In(in).Format(time.RFC3339) + " on"
+		if i < a.Escalated {
+			text = "since " + f.At.In(in).Format(time.RFC3339)
+		}
+		line("further", text+" "+strings.Join(f.Approvers, " or ")+", too")
+	}
+	line("opens", a.limits())
+	if len(a.Opened) > 0 {
+		line("opened", fmt.Sprintf("%d of %d", len(a.Opened), a.Uses))
+	}
+	if a.Proof.given() {
+		line("proven by", a.Proof.String())
+	}
+	if a.Auto {
+		line("granted by", "rule "+a.Rule+", without anybody who approves")
+	}
+	if a.Revision > 0 {
+		line("revision", fmt.Sprint(a.Revision+1))
+	}
+	if p := a.Proposal; p != nil {
+		line("proposed", p.String()+" by "+p.By+": "+p.Reason)
+	}
 	line("on call", strings.Join(r.Called, ", "))
 	for _, v := range a.Votes {
 		text := "approved stage " + fmt.Sprint(v.Stage+1) + " at " + v.At.In(in).Format(time.RFC3339)

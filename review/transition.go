@@ -91,7 +91,16 @@ func (d *Desk) commit(ctx context.Context, w store.Write, r *Request, s step) (i
 		return 0, err
 	}
 	ws := append([]store.Write{w}, more...)
-	if d.Told != nil && s.event != string(Used) { // nobody waits to hear of that
+	if s.event == string(Approved) && r.Access != nil && r.Access.Extends != "" {
+		_, docs, err := d.extending(ctx, r)
+		if err != nil {
+			return 0, err
+		}
+		for _, doc := range docs {
+			ws = append(ws, store.Require(doc)) // which is not taken back meanwhile
+		}
+	}
+	if d.Told != nil && s.event != string(Used) && s.event != Opened { // nobody waits to hear of that
 
 		more, err := d.Told(&Notice{ID: r.ID + "-" + strings.ToLower(rand.Text()[:10]), Event: s.event, At: d.now(), Request: r.clone()})
 		switch {
@@ -133,6 +142,12 @@ func (d *Desk) note(ctx context.Context, r *Request, state, reason string) error
 		if g := r.Access.Grant; g != nil {
 			n.Until = g.Until
 		}
+	}
+	if state == Opened {
+		n.Session = r.Access.Opened[len(r.Access.Opened)-1]
+	}
+	if state == Proposed {
+		n.DecidedBy, n.Channel = r.Access.Proposal.By, r.Access.Proposal.Channel
 	}
 	if state == Voted {
 		v := &r.Access.Votes[len(r.Access.Votes)-1]

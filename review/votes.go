@@ -67,6 +67,16 @@ func (d *Desk) approveAccess(ctx context.Context, r *Request, v *Vote, narrow Na
 	if a.voted(v.By.Subject) {
 		return step{}, errVoted
 	}
+	if err := a.Proof.by(v, now); err != nil {
+		return step{}, err
+	}
+	var first *Request
+	if a.Extends != "" {
+		var err error
+		if first, _, err = d.extending(ctx, r); err != nil {
+			return step{}, err
+		}
+	}
 	if err := a.narrow(narrow); err != nil {
 		return step{}, err
 	}
@@ -79,12 +89,19 @@ func (d *Desk) approveAccess(ctx context.Context, r *Request, v *Vote, narrow Na
 			r.Deadline = end
 		}
 	}
-	a.Votes = append(a.Votes, VoteRecord{
+	vote := VoteRecord{
 		Stage: stage, By: v.By.Subject, Name: v.By.Name, At: now, Channel: v.Channel, Method: v.By.Method.String(), Reason: v.Reason,
 		Seconds: int64(narrow.For / time.Second), Actions: narrow.Actions, OnCall: v.onCall,
-	})
+	}
+	if v.Proven {
+		vote.Factors, vote.Proven = v.By.Claims[claimFactors], v.By.AuthTime
+	}
+	a.Votes = append(a.Votes, vote)
 	r.Hash = r.accessDigest() // those who approve next see what is left
 	if a.stage() == len(a.Stages) {
+		if err := d.there(ctx, r); err != nil {
+			return step{}, err
+		}
 		if err := d.recount(ctx, r, v.By.Subject); err != nil {
 			return step{}, err
 		}
@@ -92,15 +109,11 @@ func (d *Desk) approveAccess(ctx context.Context, r *Request, v *Vote, narrow Na
 	if a.stage() < len(a.Stages) {
 		return step{Voted, v.Reason, true}, nil
 	}
-	from := now
-	if a.From.After(now) {
-		from = a.From
+	if first != nil {
+		a.follow(first.Access, now)
+	} else {
+		a.grant(now)
 	}
-	until := from.Add(a.For())
-	if !a.From.IsZero() {
-		until = a.From.Add(a.For()) // what was asked for does not begin late and last longer
-	}
-	a.Grant = &Grant{From: from, Until: until, Actions: slices.Clone(a.Actions)}
 	return r.decide(Approved, v, now), nil
 }
 
@@ -147,7 +160,7 @@ func (d *Desk) recount(ctx context.Context, r *Request, last string) error {
 		if errors.Is(err, proxy.ErrUnavailable) {
 			return err
 		}
-		v.Lost = err != nil || who == nil || !r.Access.Stages[v.Stage].approver(OnCall(who, v.OnCall))
+		v.Lost = err != nil || who == nil || !r.Access.approver(v.Stage, OnCall(who, v.OnCall))
 	}
 	return nil
 }

@@ -102,7 +102,7 @@ func (k *Keeper) Load(ctx context.Context) (*Set, error) {
 			if err := json.Unmarshal(d.Body, &o); err != nil || o.String() != d.Name {
 				return nil, fmt.Errorf("reading configuration object %q: it is damaged: restore the store, or delete the object there", d.Name)
 			}
-			o.Version = d.Version
+			o.Version, o.Made = d.Version, time.UnixMicro(d.Created.UnixMicro()).UTC()
 			set.Objects = append(set.Objects, o)
 		}
 		after, err := k.head(ctx)

@@ -56,6 +56,8 @@ type Object struct {
 	// Version grows with each change of the store. Of an object that is read it is that of its last change; of one that is proposed,
 	// that of the store when its author read it: an object that has changed since is not changed. 0: not known.
 	Version int64 `json:"version,omitempty"`
+	// Made is when an object that is read was made, by the store's clock. One that was deleted and made again is another.
+	Made time.Time `json:"-"`
 }
 
 // Change is what becomes of one object.

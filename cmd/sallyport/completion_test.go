@@ -31,8 +31,8 @@ func TestCompletion(t *testing.T) {
 		want []string
 	}{
 		{[]string{"sess"}, []string{"sessions"}},
-		{[]string{"requests", ""}, []string{"ls", "show", "reveal", "cancel", "revoke", "review"}},
-		{[]string{"help", "requests", ""}, []string{"ls", "show", "reveal", "cancel", "revoke", "review"}},
+		{[]string{"requests", ""}, []string{"ls", "show", "reveal", "edit", "propose", "accept", "cancel", "revoke", "review"}},
+		{[]string{"help", "requests", ""}, []string{"ls", "show", "reveal", "edit", "propose", "accept", "cancel", "revoke", "review"}},
 		{[]string{"completion", ""}, []string{"bash", "zsh", "fish", "powershell"}},
 		{[]string{"ls", "--output", ""}, []string{"table", "wide", "json", "yaml"}},
 		{[]string{"report", "-o", ""}, []string{"csv", "html"}},

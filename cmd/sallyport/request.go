@@ -16,9 +16,9 @@ import (
 // requestCommand asks for access to a resource.
 func requestCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "request RESOURCE", GroupID: everydayGroup, Short: "Ask for access to a resource, for a time",
+		Use: "request [RESOURCE]", GroupID: everydayGroup, Short: "Ask for access to a resource, for a time",
 		Long:              "The request goes to the approvers that an access rule names. Once it is approved you connect as to any other resource, until its time is over. With --break-glass, where a rule lets you, nobody approves: you have it at once, all that you do is recorded, everybody is told, and you may again once it was reviewed.",
-		Example:           example("sallyport request vm1 --break-glass --reason \"production is down\"", "sallyport request vm1 --for 1h --reason \"INC-4711\"", "sallyport request orders --ops read,write --reason \"INC-4711\" --wait"),
+		Example:           example("sallyport request vm1 --break-glass --reason \"production is down\"", "sallyport request vm1 --for 1h --reason \"INC-4711\"", "sallyport request orders --ops read,write --reason \"INC-4711\" --wait", "sallyport request --extend 4jzq7nbkw2 --for 30m --reason \"INC-4711\""),
 		ValidArgsFunction: offers(c, resources, false),
 		Args:              atMost(1),
 	}
@@ -31,15 +31,22 @@ func requestCommand(c *cli) *cobra.Command {
 	f.StringVar(&req.Account, "account", "", "only as this `account` of the resource")
 	f.StringVar(&req.Rule, "rule", "", "by this access `rule`; without it, by the first that allows it")
 	start := f.String("start", "", "when it begins: a `time` of today or tomorrow such as 18:00, or 2026-05-01T18:00; without it, with the approval")
+	f.StringVar(&req.Extends, "extend", "", "more time for what the `request` has granted you; your sessions go on by it")
 	wait := f.Bool("wait", false, "wait until it is decided")
 	f.BoolVar(&req.BreakGlass, "break-glass", false, "in an emergency: take it at once, without an approval; you prove yourself again, everybody is told, and it is reviewed afterwards")
 	again := &loginOptions{noBrowser: !canBrowse(), proof: addProofFlags(f)}
 	output := outputFlag(f, "", "text", "json", "yaml")
 	cmd.RunE = does(func(ctx context.Context, args []string) error {
-		if len(args) == 0 || strings.TrimSpace(req.Reason) == "" {
-			return fail(exitUsage, "request --reason WHY RESOURCE; \"sallyport ls\" lists the resources")
+		if (len(args) == 0) == (req.Extends == "") || strings.TrimSpace(req.Reason) == "" {
+			return fail(exitUsage, "request --reason WHY RESOURCE, or request --reason WHY --extend ID; \"sallyport ls\" lists the resources")
 		}
-		req.Resource, req.Seconds = args[0], int64(*life/time.Second)
+		if req.Extends != "" && (len(req.Actions) > 0 || req.Account != "" || req.Rule != "" || *start != "") {
+			return fail(exitUsage, "request --extend: what was granted goes on: leave --ops, --account, --rule and --start out")
+		}
+		if len(args) > 0 {
+			req.Resource = args[0]
+		}
+		req.Seconds = int64(*life / time.Second)
 		if *life != 0 && *life < time.Minute {
 			return fail(exitUsage, "request: --for %s is too short: want at least a minute", *life)
 		}

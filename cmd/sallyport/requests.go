@@ -26,7 +26,7 @@ func requestsCommand(c *cli) *cobra.Command {
 	return family(&cobra.Command{
 		Use: "requests", GroupID: everydayGroup, Short: "Requests for access, and operations that wait for an approval",
 		Example: example("sallyport requests ls", "sallyport requests show 4jzq7nbkw2"),
-	}, requestsListCommand(c), requestsShowCommand(c), requestsRevealCommand(c), requestsCancelCommand(c), requestsRevokeCommand(c), requestsReviewCommand(c))
+	}, requestsListCommand(c), requestsShowCommand(c), requestsRevealCommand(c), requestsEditCommand(c), requestsProposeCommand(c), requestsAcceptCommand(c), requestsCancelCommand(c), requestsRevokeCommand(c), requestsReviewCommand(c))
 }
 
 func requestsListCommand(c *cli) *cobra.Command {
@@ -202,21 +202,31 @@ func decide(c *cli, verb, short string, do func(*client.Client, context.Context,
 	d := control.Decision{}
 	user := userFlag(f, "at the local socket, decide as this `user` of the gateway, whose password is asked for")
 	code := f.String("code-file", "", "at the local socket, `file` with the code of the user's second factor; \"-\" is a line of the input")
-	f.StringVar(&d.Reason, "reason", "", "the `reason`, which the requester is told; required to deny")
-	var less time.Duration
-	if verb == "approve" {
-		f.DurationVar(&less, "for", 0, "grant access for this `time`, which is shorter than was asked for")
+	f.StringVar(&d.Reason, "reason", "", "the `reason`, which the requester is told; required to deny or propose")
+	var length time.Duration
+	start := new(string)
+	switch verb {
+	case "approve":
+		f.DurationVar(&length, "for", 0, "grant access for this `time`, which is shorter than was asked for")
 		f.StringSliceVar(&d.Actions, "ops", nil, "grant these `actions` alone, of those that were asked for; several by commas")
+	case "propose":
+		f.DurationVar(&length, "for", 0, "how long")
+		f.StringSliceVar(&d.Actions, "ops", nil, "these `actions` of the rule; several by commas")
+		start = f.String("start", "", startUsage)
 	}
 	f.StringVar(&d.Hash, "hash", "", "decide only if the request has this `hash`; empty takes the request as it is now")
 	cmd.RunE = does(func(ctx context.Context, args []string) error {
 		if len(args) == 0 || verb != "approve" && verb != "reveal" && d.Reason == "" {
 			return fail(exitUsage, "%s --reason WHY ID; \"sallyport requests ls\" lists what waits", verb)
 		}
-		if f.Changed("for") && less < time.Minute {
-			return fail(exitUsage, "%s: --for %s is too short: want at least a minute", verb, less)
+		if f.Changed("for") && length < time.Minute {
+			return fail(exitUsage, "%s: --for %s is too short: want at least a minute", verb, length)
 		}
-		d.Seconds = int64(less / time.Second)
+		d.Seconds = int64(length / time.Second)
+		var err error
+		if d.From, err = startChange(*start, time.Now()); err != nil {
+			return err
+		}
 		p, err := byProfile(*file, *profile)
 		if err != nil {
 			return err
@@ -277,6 +287,9 @@ func become(r *review.Request) string {
 		text += " until " + r.Access.Grant.Until.Local().Format(time.DateTime)
 	case r.State == review.Pending:
 		text += ": it waits for an approval of " + review.Approving(r)
+		if p := r.Access.Proposal; p != nil {
+			text += "; " + p.By + " proposes " + p.String() + ", which counts when it is accepted: sallyport requests accept " + r.ID
+		}
 	}
 	return visible(text)
 }

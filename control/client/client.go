@@ -131,6 +131,11 @@ func (c *Client) Deny(ctx context.Context, id string, d control.Decision) (*revi
 	return c.decide(ctx, id, "deny", d)
 }
 
+// Propose says what one would grant in the place of what is asked for, with a reason.
+func (c *Client) Propose(ctx context.Context, id string, d control.Decision) (*review.Request, error) {
+	return c.decide(ctx, id, "propose", d)
+}
+
 // Reveal returns a request with what is masked of it for its approvers.
 func (c *Client) Reveal(ctx context.Context, id string, d control.Decision) (*review.Request, error) {
 	return c.decide(ctx, id, "reveal", d)

@@ -98,6 +98,16 @@ func (c *Client) Ask(ctx context.Context, r control.AccessRequest) (*review.Requ
 	return get[review.Request](ctx, c, http.MethodPost, "/v1/requests", r)
 }
 
+// Edit changes a request for access of one's own that waits.
+func (c *Client) Edit(ctx context.Context, id string, change control.RequestChange) (*review.Request, error) {
+	return get[review.Request](ctx, c, http.MethodPost, "/v1/requests/"+url.PathEscape(id)+"/edit", change)
+}
+
+// Accept makes a request of one's own what an approver has proposed; hash is that of the proposal.
+func (c *Client) Accept(ctx context.Context, id, hash string) (*review.Request, error) {
+	return get[review.Request](ctx, c, http.MethodPost, "/v1/requests/"+url.PathEscape(id)+"/accept", control.AcceptRequest{Hash: hash})
+}
+
 // Review says of access that somebody has taken without an approval, and which has ended, that it was in order, or a violation.
 func (c *Client) Review(ctx context.Context, id string, d control.ReviewDecision) (*review.Request, error) {
 	body := struct {

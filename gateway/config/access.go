@@ -44,16 +44,21 @@ type Access struct {
 type AccessRequest struct {
 	Position
 	// Approvers and Need are the one stage of most rules; Stages are several.
-	Approvers []string      `yaml:"approvers"`
-	Need      int           `yaml:"need"`
-	Stages    []Stage       `yaml:"stages"`
-	For       time.Duration `yaml:"for"`
-	Max       time.Duration `yaml:"max"`
-	Decide    time.Duration `yaml:"decide"`
-	Reason    string        `yaml:"reason"`  // a pattern
-	Connect   string        `yaml:"connect"` // ask, wait or refuse
-	Wait      time.Duration `yaml:"wait"`
-	Message   string        `yaml:"message"`
+	Approvers []string       `yaml:"approvers"`
+	Need      int            `yaml:"need"`
+	Stages    []Stage        `yaml:"stages"`
+	For       time.Duration  `yaml:"for"`
+	Max       time.Duration  `yaml:"max"`
+	Decide    time.Duration  `yaml:"decide"`
+	Reason    string         `yaml:"reason"`  // a pattern
+	Connect   string         `yaml:"connect"` // ask, wait or refuse
+	Wait      time.Duration  `yaml:"wait"`
+	Message   string         `yaml:"message"`
+	Escalate  []Escalation   `yaml:"escalate"`
+	Uses      *int           `yaml:"uses,chooses"`
+	Reuse     *time.Duration `yaml:"reuse,chooses"`
+	Auto      *Auto          `yaml:"auto,chooses"`
+	MinAuth   *MinAuth       `yaml:"min_auth,chooses"`
 	// BreakGlass lets people take it without an approval.
 	BreakGlass *BreakGlass `yaml:"break_glass,chooses"`
 }
@@ -83,7 +88,14 @@ const (
 
 // request is what r says. Nobody can ask by connecting where a reason has to have something in it.
 func (r *AccessRequest) request() *policy.Request {
-	out := &policy.Request{For: r.For, Max: r.Max, Decide: r.Decide, Reason: r.Reason, Message: r.Message, Wait: r.Wait}
+	out := &policy.Request{
+		For: r.For, Max: r.Max, Decide: r.Decide, Reason: r.Reason, Message: r.Message, Wait: r.Wait, Auto: r.Auto.auto(), Proof: r.MinAuth.proof(),
+		Uses: valueOf(r.Uses), Reuse: valueOf(r.Reuse),
+	}
+	for _, e := range r.Escalate {
+		after, _ := e.share()
+		out.Escalate = append(out.Escalate, policy.Escalation{After: after, Approvers: e.Approvers})
+	}
 	for _, s := range r.stages() {
 		out.Stages = append(out.Stages, policy.Stage{Approvers: s.Approvers, Need: s.Need})
 	}
@@ -118,10 +130,21 @@ func (f *File) validateRequest(d *decoder, a *Access) {
 	if r.Reason != "" && (r.Connect == connectAsk || r.Connect == connectWait || r.Wait > 0) {
 		d.problem(r.Line, "leave connect and wait out: people ask by sallyport request", "access: request: who connects gives no reason, and this one wants a reason that has %s", r.Reason)
 	}
+	if r.Uses != nil && *r.Uses < 1 {
+		d.problem(r.Line, "leave it out for a rule without this bound", "access: request.uses: got %d, want a number of sessions", *r.Uses)
+	}
+	d.positive(r.Line, "request.reuse", r.Reuse)
+	f.validateAuto(d, a)
+	f.validateMinAuth(d, r.MinAuth)
+	rule := a.rule(0)
+	for _, e := range r.Escalate {
+		if _, err := e.share(); err != nil {
+			d.problem(e.Line, "write after: 50%", "access: request: escalate: %v", err)
+		}
+		f.checkDeciders(d, e.Line, e.Approvers, rule.MatchesResource)
+	}
 	for _, s := range r.stages() {
-		line := max(s.Line, r.Line)
-		f.checkGroups(d, line, f.groupsOf(d, line, s.Approvers))
-		f.checkApprovers(d, line, s.Approvers)
+		f.checkDeciders(d, max(s.Line, r.Line), s.Approvers, rule.MatchesResource)
 	}
 	if r.BreakGlass != nil {
 		f.checkBreakGlass(d, r.BreakGlass)
@@ -285,9 +308,7 @@ func (f *File) checkUsers(d *decoder, a *Access) {
 		if d.unsure() {
 			return
 		}
-		known := f.options.Users
-		exists := u == "*" || f.givesUser(u) || known != nil && known(u) || slices.ContainsFunc(f.Identity.Users, func(x User) bool { return x.Name == u })
-		f.refersTo(d, a.Line, "user "+u, exists, "", "the rule names user %q, who does not exist", u)
+		f.refersTo(d, a.Line, "user "+u, u == "*" || f.knowsUser(u), "", "the rule names user %q, who does not exist", u)
 	}
 }
 
@@ -371,14 +392,16 @@ func (f *File) checkObligations(d *decoder, a *Access) {
 		f.validateRequest(d, a)
 	}
 	if r := a.Review; r != nil {
-		f.checkGroups(d, r.Line, f.groupsOf(d, r.Line, r.Approvers))
-		f.checkApprovers(d, r.Line, r.Approvers)
+		f.checkDeciders(d, r.Line, r.Approvers, nil)
 	}
 }
 
 // checkApprovers reports a list of approvers of which nobody could decide.
 func (f *File) checkApprovers(d *decoder, line int, approvers []string) {
 	known := func(g string) bool {
+		if subject, person := strings.CutPrefix(g, review.PersonPrefix); person {
+			return f.givesUser(subject)
+		}
 		if _, ok := review.OnCallList(g); ok {
 			return true // who is on call is a service's to say
 		}
@@ -388,7 +411,7 @@ func (f *File) checkApprovers(d *decoder, line int, approvers []string) {
 		return
 	}
 	able := slices.ContainsFunc(f.Identity.Users, func(u User) bool {
-		return (u.Password != "" || u.Hash != "") && slices.ContainsFunc(approvers, func(a string) bool { return a == "*" || slices.Contains(u.Groups, a) })
+		return (u.Password != "" || u.Hash != "") && review.Among(approvers, &proxy.Identity{Subject: u.Name, Groups: u.Groups})
 	})
 	list := strings.Join(approvers, ", ")
 	f.refersTo(d, line, "approvers "+list, able, "give one of the approvers a password, which is needed to decide",

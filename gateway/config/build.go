@@ -55,6 +55,9 @@ func (f *File) Directory(ctx context.Context, from *Secrets) (proxy.Resources, e
 			Name: r.Name, Type: r.Type, Address: address, Labels: r.Labels, Database: r.Database, MaxSession: r.Session, Settings: r.Settings,
 			Reserved: f.protocol(r).Reserved,
 		}
+		if o := f.objects.of(r.Line); o != nil {
+			res.Made = o.Made
+		}
 		for _, a := range r.accounts() {
 			res.Accounts = append(res.Accounts, f.proxyAccount(a))
 		}

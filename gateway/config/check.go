@@ -214,7 +214,9 @@ type everything struct{ rules *policy.Policy }
 func (everything) Version() uint64                                  { return 0 }
 func (everything) Watch(string, func(string, string)) (stop func()) { return func() {} }
 
-func (e everything) Granted(_ *proxy.Identity, _ proxy.Target, rule string) (policy.Grant, bool) {
+func (everything) Open(context.Context, string, *proxy.Session) error { return nil }
+
+func (e everything) Granted(_ *proxy.Session, _ *proxy.Identity, _ proxy.Target, rule string) (policy.Grant, bool) {
 	return policy.Grant{Actions: e.rules.Rule(rule).Allow}, true
 }
 

@@ -236,8 +236,10 @@ func (f *File) validateGuardrail(d *decoder, n int, g Guardrail, taken map[strin
 		d.problem(g.Line, "write it in message", "remedy has no effect with warn: users see it only when an operation is refused")
 	}
 	f.checkGroups(d, g.Line, g.Groups)
-	if f.checkGroups(d, g.Line, f.groupsOf(d, g.Line, g.Approvers)); g.Hold != nil {
-		f.checkApprovers(d, g.Line, g.Approvers)
+	if g.Hold != nil {
+		f.checkDeciders(d, g.Line, g.Approvers, nil)
+	} else {
+		f.checkApproverNames(d, g.Line, g.Approvers)
 	}
 	for _, r := range given {
 		for _, e := range r.Effects {

@@ -89,6 +89,7 @@ type Workload struct {
 	Audience string            `yaml:"audience"` // empty: the API's URL
 	Claims   map[string]string `yaml:"claims"`
 	Groups   []string          `yaml:"groups"`
+	Owner    string            `yaml:"owner"` // who answers for it
 	MaxAge   time.Duration     `yaml:"max_age"`
 }
 
@@ -233,6 +234,9 @@ func (f *File) validateIdentity(d *decoder) {
 		if slices.ContainsFunc(f.Identity.Users, func(u User) bool { return u.Name == w.Service }) {
 			d.problem(w.Line, "give it another name", "workload %s is called like a user", w.Service)
 		}
+		if w.Owner != "" && !d.unsure() {
+			f.refersTo(d, w.Line, "user "+w.Owner, f.knowsUser(w.Owner), "", "the owner of workload %s is user %q, who does not exist", w.Service, w.Owner)
+		}
 		one := w.workload(f)
 		if err := one.Check(); err != nil {
 			d.problem(w.Line, "", "%v", err)
@@ -339,7 +343,7 @@ func (w *Workload) workload(f *File) oidc.Workload {
 	if audience == "" {
 		audience = strings.TrimSuffix(f.at(""), "/")
 	}
-	return oidc.Workload{Service: w.Service, Audience: audience, Claims: w.Claims, Groups: w.Groups, MaxAge: w.MaxAge}
+	return oidc.Workload{Service: w.Service, Audience: audience, Claims: w.Claims, Groups: w.Groups, Owner: w.Owner, MaxAge: w.MaxAge}
 }
 
 // Workloads are the programs that may log in, by provider.

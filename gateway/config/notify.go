@@ -447,7 +447,8 @@ func (n *Notify) Wants(find func(resource string) *proxy.Resource) func(of *revi
 	rule := policy.Rule{Resources: n.Resources.Names, Labels: n.Resources.Labels}
 	everywhere := n.Resources.everywhere()
 	return func(of *review.Notice) bool {
-		if len(n.Events) > 0 && !slices.Contains(n.Events, of.Event) {
+		// What waits for too long is told to everybody who is told anything of the resource.
+		if len(n.Events) > 0 && of.Event != review.Escalated && !slices.Contains(n.Events, of.Event) {
 			return false
 		}
 		if everywhere {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -26,6 +27,8 @@ type Workload struct {
 	Claims map[string]string
 	// Groups are the service's.
 	Groups []string
+	// Owner is the subject of who answers for it; see [identity.ClaimCreator]. May be empty.
+	Owner string
 	// MaxAge is how long ago the token may have been issued; zero is ten minutes.
 	MaxAge time.Duration
 }
@@ -79,6 +82,10 @@ func (p *Provider) Workload(ctx context.Context, raw string, list []Workload) (*
 		}
 		for name := range w.Claims {
 			id.Claims[name] = text(c.all[name])
+		}
+		delete(id.Claims, identity.ClaimCreator)
+		if w.Owner != "" {
+			id.Claims[identity.ClaimCreator] = w.Owner
 		}
 		return id, nil
 	}

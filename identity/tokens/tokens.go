@@ -76,7 +76,9 @@ type Principal struct {
 	// OnBehalfOf is the subject of the human that an agent acts for. When the human is
 	// gone, the agent is.
 	OnBehalfOf string `json:"on_behalf_of,omitempty"`
-	Disabled   bool   `json:"disabled,omitempty"`
+	// Creator is the subject of who made it.
+	Creator  string `json:"creator,omitempty"`
+	Disabled bool   `json:"disabled,omitempty"`
 }
 
 // MaxLife is how long a token may be valid.
@@ -291,7 +293,11 @@ func (t *Tokens) owner(ctx context.Context, subject string) (*proxy.Identity, er
 			return nil, fmt.Errorf("agent %s acts for %s, who is not a human", subject, p.OnBehalfOf)
 		}
 	}
-	return &proxy.Identity{Subject: subject, Name: subject, Groups: p.Groups, Kind: p.Kind, OnBehalfOf: p.OnBehalfOf}, nil
+	id := &proxy.Identity{Subject: subject, Name: subject, Groups: p.Groups, Kind: p.Kind, OnBehalfOf: p.OnBehalfOf}
+	if p.Creator != "" {
+		id.Claims = map[string]string{identity.ClaimCreator: p.Creator}
+	}
+	return id, nil
 }
 
 func (t *Tokens) person(ctx context.Context, subject string) (*proxy.Identity, error) {
@@ -391,6 +397,9 @@ func (k *kept) identity(id *proxy.Identity) *proxy.Identity {
 		id.Claims = make(map[string]string)
 	}
 	id.Claims[identity.ClaimToken] = k.ID
+	if id.Kind != proxy.Human && k.Creator != "" {
+		id.Claims[identity.ClaimTokenCreator] = k.Creator
+	}
 	// Nobody was there when a program used it: what asks for a fresh proof of the owner
 	// finds the day when the token was made.
 	id.AuthTime = k.Created
