@@ -39,7 +39,7 @@ func (e *RefusalError) Error() string { return e.Message }
 
 // Tellable returns an error of a decision as it is told to who decides. What went wrong inside is for the operator: ok is false then.
 func Tellable(err error) (text string, ok bool) {
-	for _, known := range []error{ErrUnknown, ErrChanged, ErrOwn, ErrIneligible, ErrReason, ErrOnCall} {
+	for _, known := range []error{ErrUnknown, ErrChanged, ErrOwn, ErrIneligible, ErrReason, ErrOnCall, ErrProof} {
 		if errors.Is(err, known) {
 			return err.Error(), true
 		}

@@ -164,7 +164,7 @@ func (r *Request) editable(by *proxy.Identity, t *Terms, now time.Time) error {
 // Propose attaches what an approver would grant to a request that waits, on terms of now, in the place of what was proposed before.
 func (d *Desk) Propose(ctx context.Context, id string, v Vote, t Terms, c Change) (*Request, error) {
 	return d.change(ctx, id, func(r *Request, now time.Time) (step, error) {
-		switch err := r.votable(&v, now); {
+		switch err := d.votable(ctx, r, &v, now); {
 		case err != nil:
 			return step{}, err
 		case r.Access == nil:

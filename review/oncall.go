@@ -73,8 +73,8 @@ func (r *Request) anyOnCallLists() []string {
 		return onCallLists(r.Approvers...)
 	}
 	var all [][]string
-	for _, s := range r.Access.Stages {
-		all = append(all, s.Approvers)
+	for i := range r.Access.Stages {
+		all = append(all, r.Access.Approvers(i))
 	}
 	return onCallLists(all...)
 }
