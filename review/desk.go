@@ -308,22 +308,26 @@ func (d *Desk) read(ctx context.Context, id string) (doc store.Document, r *Requ
 	if store.CheckName(id) != nil {
 		return doc, nil, ErrUnknown
 	}
-	doc, err = d.Store.Get(ctx, KindRequest, id)
-	if errors.Is(err, store.ErrNotFound) {
-		return doc, nil, ErrUnknown
+	for range 2 { // it may have ended here after the store was asked
+		doc, err = d.Store.Get(ctx, KindRequest, id)
+		if errors.Is(err, store.ErrNotFound) {
+			return doc, nil, ErrUnknown
+		}
+		if err != nil {
+			return doc, nil, err
+		}
+		if r, err = d.requestOf(ctx, doc); err != nil {
+			return doc, nil, err
+		}
+		d.mu.Lock()
+		k := d.known[id]
+		back := k != nil && k.request.over() && !r.over()
+		d.mu.Unlock()
+		if !back {
+			return doc, r, nil
+		}
 	}
-	if err != nil {
-		return doc, nil, err
-	}
-	if r, err = d.requestOf(ctx, doc); err != nil {
-		return doc, nil, err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if k := d.known[id]; k != nil && k.request.over() && !r.over() {
-		return doc, nil, fmt.Errorf("reading request %q: it is over, and the store has it as it was before", id)
-	}
-	return doc, r, nil
+	return doc, nil, fmt.Errorf("reading request %q: it is over, and the store has it as it was before", id)
 }
 
 // List returns the requests that wait or are approved, the oldest first.

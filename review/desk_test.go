@@ -710,12 +710,12 @@ func TestUndone(t *testing.T) {
 	s := &refusing{Store: store.NewMemory()}
 	d := openDesk(t, s, everybody())
 	r := d.asks(t, terms, nil)
-	s.err = errors.New("down")
+	s.refuse(errors.New("down"))
 	_, err := d.Approve(t.Context(), r.ID, d.vote(r, "olga"), Narrow{})
-	require.ErrorIs(t, err, s.err)
+	require.ErrorIs(t, err, s.why)
 	require.Equal(t, []string{"pending ", "approved olga", "undone olga"}, d.notes)
 	require.Empty(t, d.granted("prod"))
-	s.err = nil
+	s.refuse(nil)
 	_, err = d.Approve(t.Context(), r.ID, d.vote(r, "olga"), Narrow{})
 	require.NoError(t, err)
 
@@ -731,12 +731,23 @@ func TestUndone(t *testing.T) {
 // refusing is a store that may keep nothing.
 type refusing struct {
 	store.Store
-	err error
+	mu  sync.Mutex
+	why error
+}
+
+// refuse has it keep nothing; with nil it does again.
+func (s *refusing) refuse(why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.why = why
 }
 
 func (s *refusing) Write(ctx context.Context, ws ...store.Write) (int64, error) {
-	if s.err != nil {
-		return 0, s.err
+	s.mu.Lock()
+	why := s.why
+	s.mu.Unlock()
+	if why != nil {
+		return 0, why
 	}
 	return s.Store.Write(ctx, ws...)
 }

@@ -3,6 +3,7 @@ package review
 import (
 	"context"
 	"errors"
+	"maps"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,18 +25,18 @@ func TestVoid(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		go d.Run(ctx)
-		var told string
+		told := make(chan string, 10)
 		defer d.Watch("alice", func(id, why string) {
 			if id == granted.ID {
-				told = why
+				told <- why
 			}
 		})()
-		s.err = errors.New("down")
+		s.refuse(errors.New("down"))
 		for _, id := range []string{granted.ID, waits.ID, "nothing"} {
 			d.Void(id, "resource vm1 is not there any more")
 		}
 		time.Sleep(5 * time.Second)
-		s.err = nil
+		s.refuse(nil)
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		for id, want := range map[string]State{granted.ID: Revoked, waits.ID: Cancelled} {
@@ -45,14 +46,26 @@ func TestVoid(t *testing.T) {
 			require.Equal(t, "resource vm1 is not there any more", r.Reason)
 		}
 		require.Empty(t, d.granted("prod"))
-		require.Equal(t, "request "+granted.ID+", by which you were connected, was revoked: resource vm1 is not there any more", told)
-		require.Empty(t, d.doubts)
+		why := <-told
+		for why == "" { // that it was granted
+			why = <-told
+		}
+		require.Equal(t, "request "+granted.ID+", by which you were connected, was revoked: resource vm1 is not there any more", why)
+		require.Empty(t, d.doubted())
 		d.Void(granted.ID, "again")
 		time.Sleep(2 * time.Second)
-		require.Empty(t, d.doubts)
+		synctest.Wait()
+		require.Empty(t, d.doubted())
 		stop()
 		synctest.Wait()
 	})
+}
+
+// doubted are the requests that are to be ended, or to be asked about.
+func (d *desk) doubted() map[string]string {
+	d.Desk.mu.Lock()
+	defer d.Desk.mu.Unlock()
+	return maps.Clone(d.doubts)
 }
 
 // TestGone: the requests of somebody who is disabled end, also when that happened while no gateway was there, and nothing is granted to
