@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp/kb"
+	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/console"
 	"github.com/sallyport/sallyport/identity/identitytest"
@@ -202,6 +203,7 @@ func TestKeyboard(t *testing.T) {
 	b := h.browser(t, "alice")
 	b.Press("/")
 	b.Has("dialog", "Go to")
+	require.Eventually(t, func() bool { return browsertest.Eval[string](b, "document.activeElement.className") == "palette" }, 10*time.Second, 10*time.Millisecond)
 	b.Type("reports")
 	b.Has("option", "reports")
 	b.Press("\r")

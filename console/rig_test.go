@@ -236,10 +236,14 @@ func (h *house) held(t *testing.T, user, sql string) (answer func() error) {
 	t.Helper()
 	c := h.psql(t, user, "orders")
 	done := make(chan error, 1)
+	ctx, leave := context.WithCancel(context.Background())
+	left := make(chan struct{})
 	go func() {
-		_, err := c.Exec(context.Background(), sql).ReadAll()
+		defer close(left)
+		_, err := c.Exec(ctx, sql).ReadAll()
 		done <- err
 	}()
+	t.Cleanup(func() { leave(); <-left }) // before its connection is closed
 	return func() error {
 		t.Helper()
 		select {

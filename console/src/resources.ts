@@ -17,10 +17,12 @@ export async function load() {
   }
 }
 
-/** found asks for the resources when nobody has. */
+/** found asks for the resources when nobody has, or when that has failed. */
 let asked = false;
 export function found() {
-  if (!asked) { asked = true; load(); }
+  if (asked) return;
+  asked = true;
+  load().then(() => { asked = resources.value !== null; });
 }
 
 /** shell quotes a word for a shell of Unix, when it has to be. */
