@@ -225,7 +225,14 @@ func (b *Browser) Fill(label, text string) {
 func (b *Browser) Type(text string) { b.t.Helper(); do(b, chromedp.KeyEvent(text)) }
 
 // Press presses keys, such as those of package kb.
-func (b *Browser) Press(keys string) { b.t.Helper(); do(b, chromedp.KeyEvent(keys)) }
+func (b *Browser) Press(keys string) {
+	b.t.Helper()
+	do(b, chromedp.KeyEvent(keys, func(p *input.DispatchKeyEventParams) {
+		if p.Text > " " { // a key that opens a field does not write into it
+			p.Text = ""
+		}
+	}))
+}
 
 // Control presses a key together with Ctrl.
 func (b *Browser) Control(key string) {
