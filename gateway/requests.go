@@ -156,62 +156,9 @@ func (r reviewers) Request(ctx context.Context, s *proxy.Session, op proxy.Op, h
 	} else if scoped {
 		return nil, errors.New("you have no access to " + s.Target.String() + " now, and an access token that has scopes asks for nothing more: ask for it with sallyport request")
 	}
-	ask := review.Ask{
-		Resource: s.Target.Resource.Name, Terms: termsOf(rule, s.Identity, s.Target.Resource), Reason: "connecting by " + s.Protocol, Remote: address(s),
-	}
-	if len(s.Target.Resource.Accounts) > 1 {
-		ask.Account = s.Target.Account.Name
-	}
-	if was := r.desk.Denied(s.Identity, &ask); was != nil {
-		return nil, errors.New(denied(was) + "; ask for access again with sallyport request")
-	}
-	made, err := r.desk.Ask(ctx, s.Identity, ask)
-	switch {
-	case errors.Is(err, review.ErrAsk):
-		return nil, err
-	case err != nil:
-		r.log.Error("a request for access could not be made", "subject", s.Identity.Subject, "resource", ask.Resource, "err", err)
-		return nil, errors.New("you have no access to " + s.Target.String() + " now, and it cannot be asked for: the request could not be recorded or kept; connect again later")
-	}
-	text := fmt.Sprintf("%s: request %s for %s waits for an approval of %s", h.Message, made.ID, made.Text, review.Approving(made))
-	if made.State == review.Approved {
-		text = fmt.Sprintf("%s: request %s for %s is granted by %s", h.Message, made.ID, made.Text, made.DecidedBy)
-	}
-	if rule.Request.Connect == policy.ConnectAsk && made.State == review.Pending {
-		return nil, errors.New(text + "; connect again when it is approved")
-	}
-	return &proxy.Pending{
-		ID: made.ID, Message: text, Deadline: time.Now().Add(h.For),
-		Wait: func(ctx context.Context) proxy.Verdict { return r.wait(ctx, made, h.Access) },
-	}, nil
-}
-
-func address(s *proxy.Session) string {
-	if s.Remote == nil {
-		return ""
-	}
-	return s.Remote.String()
-}
-
-// wait waits for what becomes of a request for access.
-func (r reviewers) wait(ctx context.Context, made *review.Request, rule string) proxy.Verdict {
-	now, err := r.desk.Wait(ctx, made.ID)
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return proxy.Deny(proxy.CauseApproval, rule, "request "+made.ID+" waits for an approval still", "Connect again when it is approved.")
-	case err != nil:
-		r.log.Error("what became of a request cannot be read", "request", made.ID, "err", err)
-		return proxy.Deny(proxy.CauseInternal, rule, "it cannot be read what became of request "+made.ID, "Connect again.")
-	case now.State == review.Approved:
-		return proxy.Allow(rule)
-	case now.State == review.Denied:
-		return proxy.Deny(proxy.CauseDenied, rule, denied(now), "")
-	}
-	return proxy.Deny(proxy.CauseApproval, rule, "request "+now.ID+" is "+string(now.State), "Ask for access again.")
-}
-
-func denied(r *review.Request) string {
-	return r.DecidedBy + " denied request " + r.ID + ": " + r.Reason
+	return r.desk.Connect(ctx, s, h, review.Connecting{
+		Terms: termsOf(rule, s.Identity, s.Target.Resource), Wait: rule.Request.Connect != policy.ConnectAsk, Again: "ask for access again with sallyport request",
+	})
 }
 
 // termsOf are those on which what a rule allows at a resource is granted to somebody.

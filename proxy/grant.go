@@ -120,14 +120,7 @@ func Digests(op Op, salt []byte) (text, arguments string, ok bool) {
 		text = words(of, string(o.Text))
 		words(given)
 		for _, a := range o.Args {
-			form := "text"
-			switch {
-			case a.Value == nil:
-				form = "null"
-			case a.Binary:
-				form = "binary"
-			}
-			part([]byte(form))
+			part([]byte(a.Form()))
 			part(binary.BigEndian.AppendUint32(nil, a.Type))
 			part(a.Value)
 		}

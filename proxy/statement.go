@@ -37,6 +37,17 @@ type Arg struct {
 	Text   []byte // a binary Value as text, where the handler can tell; nil otherwise
 }
 
+// Form is how the value is given: "null", "binary" or "text".
+func (a *Arg) Form() string {
+	switch {
+	case a.Value == nil:
+		return "null"
+	case a.Binary:
+		return "binary"
+	}
+	return "text"
+}
+
 // Effects is a set of the things that a statement may do.
 type Effects uint32
 

@@ -3,7 +3,6 @@ package review
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -56,46 +55,7 @@ func (g *Gate) Request(ctx context.Context, s *proxy.Session, op proxy.Op, h *pr
 	if !ok || terms.Rule != h.Access {
 		return nil, errors.New("what this needed is not needed any more: connect again")
 	}
-	a := Ask{Resource: s.Target.Resource.Name, Terms: terms, Reason: "connecting by " + s.Protocol}
-	if len(s.Target.Resource.Accounts) > 1 {
-		a.Account = s.Target.Account.Name
-	}
-	if s.Remote != nil {
-		a.Remote = s.Remote.String()
-	}
-	if was := g.Desk.Denied(s.Identity, &a); was != nil {
-		return nil, fmt.Errorf("%s denied request %s: %s", was.DecidedBy, was.ID, was.Reason)
-	}
-	r, err := g.Desk.Ask(ctx, s.Identity, a)
-	if err != nil {
-		if !errors.Is(err, ErrAsk) {
-			g.Desk.log().Error("a request for access could not be made", "subject", s.Identity.Subject, "resource", a.Resource, "err", err)
-			err = errors.New("you have no access now, and it cannot be asked for: connect again later")
-		}
-		return nil, err
-	}
-	text := fmt.Sprintf("%s: request %s waits for an approval of %s", h.Message, r.ID, Approving(r))
-	if g.Wait <= 0 && r.State == Pending {
-		return nil, errors.New(text + "; connect again when it is approved")
-	}
-	return &proxy.Pending{
-		ID: r.ID, Message: text, Deadline: time.Now().Add(g.Wait),
-		Wait: func(ctx context.Context) proxy.Verdict { return g.wait(ctx, r.ID, terms.Rule) },
-	}, nil
-}
-
-// wait waits for what becomes of a request for access.
-func (g *Gate) wait(ctx context.Context, id, rule string) proxy.Verdict {
-	r, err := g.Desk.Wait(ctx, id)
-	switch {
-	case err != nil:
-		return proxy.Deny(proxy.CauseApproval, rule, "request "+id+" waits for an approval still", "Connect again when it is approved.")
-	case r.State == Approved:
-		return proxy.Allow(rule)
-	case r.State == Denied:
-		return proxy.Deny(proxy.CauseDenied, rule, r.DecidedBy+" denied request "+r.ID+": "+r.Reason, "")
-	}
-	return proxy.Deny(proxy.CauseApproval, rule, "request "+r.ID+" is "+string(r.State), "Connect again to ask again.")
+	return g.Desk.Connect(ctx, s, h, Connecting{Terms: terms, Wait: g.Wait > 0})
 }
 
 // pass is what a gate knows of one session.

@@ -133,14 +133,7 @@ func (r *Request) content(op proxy.Op) string {
 	parts := []string{"sallyport operation 1", r.Requester, r.For, r.Resource, r.Account, r.Database, r.Kind, r.Text}
 	if st, ok := op.(*proxy.Statement); ok {
 		for _, a := range st.Args {
-			form := "text"
-			switch {
-			case a.Value == nil:
-				form = "null"
-			case a.Binary:
-				form = "binary"
-			}
-			parts = append(parts, form, strconv.FormatUint(uint64(a.Type), 10), string(a.Value))
+			parts = append(parts, a.Form(), strconv.FormatUint(uint64(a.Type), 10), string(a.Value))
 		}
 	}
 	return hashed(parts...)
