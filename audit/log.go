@@ -65,7 +65,7 @@ type Config struct {
 	// record says so, too. Nil is DefaultRecording.
 	Recordings func(s *proxy.Session) Recording
 	// Approvals returns the approval that a request is by which something is about to run, so that its record has the signed grant. Nil
-	// says that there is none, which the record has, too; one that is not signed is left out. When Approvals is nil, all are.
+	// says that it is not known, which the record has, too; one that is not signed is left out. When Approvals is nil, all are.
 	Approvals func(request string) *proxy.Approval
 	// Uncompressed leaves the records of sessions that ended as they were written,
 	// an event a frame: larger, and a change is located to its event rather than to

@@ -82,7 +82,7 @@ func (l *Log) RecordCounted(n *proxy.Note, count uint64) error {
 	})
 }
 
-// Counted returns the highest count of a note that RecordCounted has recorded with a state; 0: there is none. A record of the
+// Counted returns the highest count of a note that RecordCounted has recorded with a state; 0: nothing was counted. A record of the
 // gateway itself that cannot be read is an error: it may hold a higher one.
 func (l *Log) Counted(state string) (count uint64, err error) {
 	list, err := l.archive.own()

@@ -6,7 +6,7 @@
 //
 //	go generate ./console
 //
-// With the build tag noconsole they are left out, and [Handler] answers that there is no console.
+// With the build tag noconsole they are left out, and [Handler] answers that the console is not part of the program.
 package console
 
 //go:generate go run -C ../tools/consoledev . -root ../..

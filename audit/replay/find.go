@@ -71,7 +71,7 @@ type search struct {
 	begun time.Time
 	plain Plain
 	shown []byte // what was shown last, after the last hit
-	seen  int    // of shown, in which there is no hit
+	seen  int    // of shown, that have no hit
 }
 
 // find returns the lines of the hits in what a stream shows next.

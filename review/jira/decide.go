@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
 	"github.com/sallyport/sallyport/review/internal/kept"
+	"github.com/sallyport/sallyport/review/internal/service"
 	"github.com/sallyport/sallyport/store"
 )
 
@@ -61,13 +61,8 @@ func (d *Decisions) log() *slog.Logger { return cmp.Or(d.Log, slog.Default()) }
 
 // ServeHTTP takes one webhook. It says which issue to look at, and nothing else counts of it.
 func (d *Decisions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost {
-		w.WriteHeader(http.StatusMethodNotAllowed)
-		return
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCallback))
-	if err != nil {
-		w.WriteHeader(http.StatusRequestEntityTooLarge)
+	body, ok := service.Posted(w, r, maxCallback)
+	if !ok {
 		return
 	}
 	if !d.signed(r.Header.Get("X-Hub-Signature"), body) {

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -19,6 +18,7 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
 	"github.com/sallyport/sallyport/review/internal/kept"
+	"github.com/sallyport/sallyport/review/internal/service"
 )
 
 // KindCallback is the kind of the documents that say which callbacks were taken, so that none counts twice.
@@ -57,13 +57,8 @@ type Callbacks struct {
 
 // ServeHTTP takes one callback.
 func (cb *Callbacks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost {
-		w.WriteHeader(http.StatusMethodNotAllowed)
-		return
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCallback))
-	if err != nil {
-		w.WriteHeader(http.StatusRequestEntityTooLarge)
+	body, ok := service.Posted(w, r, maxCallback)
+	if !ok {
 		return
 	}
 	if !cb.signed(r.Header, body) {

@@ -108,7 +108,7 @@ export default function Sessions() {
         <form onSubmit={(e) => { e.preventDefault(); setQuery({ q: typed }); }} role="search"><input type="search" class="long" aria-label="Search sessions" placeholder={`user:alice verdict:deny "drop table"`} value={typed} onInput={(e) => { setTyped(e.currentTarget.value); if (!e.currentTarget.value) setQuery({ q: null }); }} /></form>
         <select aria-label="State" value={state} onChange={(e) => setQuery({ state: e.currentTarget.value })}><option value="">Open and past</option><option value="live">Open</option><option value="past">Past</option></select>
       </Head>
-      {q.wrong.length > 0 && <Problem of={`These are no fields to search by: ${q.wrong.join(", ")}. There are ${fields.join(", ")}, since and until.`} />}
+      {q.wrong.length > 0 && <Problem of={`These words cannot be searched by: ${q.wrong.join(", ")}. There are ${fields.join(", ")}, since and until.`} />}
       {problem && <Problem of={problem} again={() => setTurn(turn + 1)} />}
       {unread > 0 && <Problem of={`${unread} records cannot be read, so that it is not known whether they fit. sallyport verify says why.`} />}
       {!past || !sessions.value ? <Skeleton /> : (
