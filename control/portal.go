@@ -33,6 +33,9 @@ type Portal struct {
 	// Links are where clients wait for somebody who has logged in; see package link. Their
 	// pages are served below link.Path.
 	Links *link.Links
+	// Apps are logins for applications that are served at hosts of their own. Their pages are
+	// served below AppPath.
+	Apps *Apps
 	// Passwords proves local users by a password.
 	Passwords proxy.Authenticator
 	// Users are the definitions of local users, and Credentials keeps what they set up

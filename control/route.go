@@ -149,6 +149,8 @@ func (h *Handler) route() {
 	h.mux.HandleFunc("/auth/", h.auth)
 	h.mux.HandleFunc("GET "+link.Path+"{id}", h.showLink)
 	h.mux.HandleFunc("POST "+link.Path+"{id}", h.answerLink)
+	h.mux.HandleFunc("GET "+AppPath+"{$}", h.enterApp)
+	h.mux.HandleFunc("POST "+AppPath+"{$}", h.loginForApp)
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		h.fail(w, NotFound("there is nothing at this address"))
 	})

@@ -25,6 +25,7 @@ import (
 //	/jira/     webhooks of Jira, where people decide
 //	/auth/     logins at identity providers
 //	/link/     pages of login links
+//	/app/      logins for applications that are served at hosts of their own
 //	/v1/       what commands and the console ask; see package control
 //	/          the console, where the config file asks for it; see package console
 func (g *Gateway) API() http.Handler {
@@ -33,7 +34,7 @@ func (g *Gateway) API() http.Handler {
 	mux.HandleFunc("/slack/{name}", g.serveChannel("slack"))
 	mux.HandleFunc("/teams/{name}", g.serveChannel("teams"))
 	mux.HandleFunc("/jira/{name}", g.serveChannel("jira"))
-	for _, path := range []string{"/v1/", "/auth/", link.Path} {
+	for _, path := range []string{"/v1/", "/auth/", link.Path, control.AppPath} {
 		mux.Handle(path, g.control)
 	}
 	mux.HandleFunc("/", g.serveConsole)
@@ -87,7 +88,7 @@ func (g *Gateway) portal() *control.Portal {
 	p := g.parts()
 	out := &control.Portal{
 		URL: p.config.API.URL, Version: g.options.Version, Sessions: p.people.sessions, Tokens: g.proofs.tokens, Members: g.proofs.members, Certificates: g.proofs.certificates,
-		Links: g.proofs.links, Browsers: p.config.API.Console,
+		Links: g.proofs.links, Apps: p.apps(g), Browsers: p.config.API.Console,
 		Life: p.config.Identity.Sessions.Certificate, Authorities: g.clientRoots, KnownHosts: g.knownHosts, Resources: access{g.Explainer},
 	}
 	if len(p.config.Identity.Users) > 0 {

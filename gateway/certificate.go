@@ -56,6 +56,9 @@ func (g *Gateway) show(p *parts) (*shown, error) {
 			s.names = append(s.names, host)
 		}
 	}
+	for i := range f.Resources {
+		s.names = append(s.names, f.Hosts(&f.Resources[i])...)
+	}
 	var err error
 	s.pair, err = s.authority.Server(s.names...)
 	return s, err

@@ -224,7 +224,7 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	if err := g.openDesk(context.Background()); err != nil {
 		return err
 	}
-	g.issued = g.proofs.certificates.Issued
+	g.issued, g.browsers = g.proofs.certificates.Issued, &browsers{g}
 	if g.authority, err = ca.OpenAuthority(context.Background(), ca.ForServers, g.state.authorities()); err != nil {
 		return err
 	}

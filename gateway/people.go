@@ -308,7 +308,7 @@ func (g *Gateway) keepPeople(ctx context.Context) {
 			})
 		}
 		for running.Err() == nil && g.parts().people == p.people {
-			if err := errors.Join(p.people.sessions.Sweep(running), g.proofs.tokens.Sweep(running)); err != nil && running.Err() == nil {
+			if err := errors.Join(p.people.sessions.Sweep(running), (&tokens.Apps{Sessions: p.people.sessions}).Sweep(running), g.proofs.tokens.Sweep(running)); err != nil && running.Err() == nil {
 				g.log.Warn("sessions and tokens that have expired could not be removed: it is tried again", "err", err)
 			}
 			select {

@@ -48,6 +48,9 @@ func (x *Explainer) openServices(f *config.File) error {
 		},
 		May: func(id *proxy.Identity, t proxy.Target) bool { return x.parts().may(context.Background(), id, t) },
 	}
+	if x.browsers != nil { // a nil pointer in the interface would be there
+		a.Browsers, a.Bearers = x.browsers, x.browsers
+	}
 	if !x.dry {
 		a.TLS = &tls.Config{GetCertificate: x.gateway.Certificate, MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert}
 	}

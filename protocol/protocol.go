@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -42,6 +43,8 @@ type Protocol struct {
 	TLS bool
 	// Keys says that accounts may prove themselves by a private key.
 	Keys bool
+	// Anonymous says that its resources may want no login: an account needs no user name.
+	Anonymous bool
 	// Reserved are accounts that such resources have themselves, and that are nobody's own; see
 	// proxy.AccountUser.
 	Reserved []string
@@ -55,6 +58,9 @@ type Protocol struct {
 	// A pointer that is a [Validator] is asked whether the settings can work; one
 	// that is a [ReadOnlySetter] is told of resources that are labelled read-only.
 	Settings func() any
+	// Hosts returns the names, without ports, by which clients reach a resource with these settings: the gateway's
+	// certificate has them. Nil: none.
+	Hosts func(settings any) []string
 	// Allows returns why a resource with these settings runs nothing that a pattern
 	// of a list of allowed commands is about; nil when it may. Nil: every pattern may
 	// be of use.
@@ -161,8 +167,39 @@ type Assembly struct {
 	// grants nothing. Others are treated as if the client had shown none, since clients
 	// show what they have. Nil: every certificate could.
 	KnowsCertificate func(*x509.Certificate) bool
+	// Browsers logs in people who come with a browser to a host name of a resource's own, and Bearers are the access
+	// tokens that come without a user's name. Nil: nobody comes in that way.
+	Browsers Browsers
+	Bearers  Bearers
 	// Log is told of what goes wrong; nil is slog.Default.
 	Log *slog.Logger
+}
+
+// Browsers are logins of people who come with a browser to a host name of a resource's own:
+// they log in at a page of the gateway's, which leads back with a code. It is safe for
+// concurrent use.
+type Browsers interface {
+	// Page returns the address of the page where somebody logs in for a resource. It leads to
+	// /.gateway/callback of origin, "https://HOST:PORT", with a code, and with challenge as the state. It
+	// is empty where nobody can log in.
+	Page(ctx context.Context, resource, origin, challenge string) (string, error)
+	// Redeem returns what proves the person of a code at the resource from then on, and until when. A code
+	// is redeemed once, by the verifier whose SHA-256, in hexadecimals, was the challenge. The error wraps
+	// [proxy.ErrUnauthenticated] where it is wrong.
+	Redeem(ctx context.Context, resource, code, verifier string) (proxy.Secret, time.Time, error)
+	// Find returns who that is now. The error wraps [proxy.ErrUnauthenticated] where the login
+	// has ended.
+	Find(ctx context.Context, resource string, secret proxy.Secret) (*proxy.Identity, error)
+	// End ends what Redeem began.
+	End(ctx context.Context, resource string, secret proxy.Secret) error
+}
+
+// Bearers are access tokens. It is safe for concurrent use.
+type Bearers interface {
+	// Is reports whether a text has the form of an access token.
+	Is(text string) bool
+	// Bearer returns who a token proves now.
+	Bearer(ctx context.Context, secret proxy.Secret) (*proxy.Identity, error)
 }
 
 // Service is a protocol in one assembly. Handler and Operation are needed. It is

@@ -110,6 +110,11 @@ func (c *Conn) Authenticate(ctx context.Context, p Proof) (*Identity, error) {
 	return id, nil
 }
 
+// Proven notes that the assembly has found out who sends something on the connection, in a way
+// of its own, such as by a cookie: it no longer counts as unauthenticated. Sessions of who that
+// is are opened by [Gateway.Open], and several may be.
+func (c *Conn) Proven() { c.gateway.authenticated(c) }
+
 // LoginFailed reports a proof that the handler itself found wrong, such as a
 // SCRAM exchange that failed. It returns when the client may be told: late, where many
 // logins have failed.

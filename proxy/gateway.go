@@ -429,6 +429,9 @@ func (g *Gateway) authenticated(c *Conn) {
 	g.unauth.remove(c)
 }
 
+// Draining ends when the gateway shuts down: what rests is to end then.
+func (g *Gateway) Draining() context.Context { return g.draining() }
+
 func (g *Gateway) draining() context.Context {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -169,7 +169,8 @@ func (s *Session) Draining() context.Context { return s.gateway.draining() }
 
 // Handle sets how operations are parked and rewritten on this wire. A handler
 // calls it once, before its first Ask. hold is called when op is parked, in the
-// goroutine that asks. rewrite replaces op's text and everything derived from
+// goroutine that asks, before it waits; it may wrap p.Wait, where an operation that was
+// approved has to wait for its client too. rewrite replaces op's text and everything derived from
 // it, such as its Facts; where it is nil, rewriting verdicts refuse.
 func (s *Session) Handle(hold func(op Op, p *Pending), rewrite func(op Op, text []byte) error) {
 	s.onHold, s.onRewrite = hold, rewrite

@@ -68,6 +68,14 @@ func (f *File) protocol(r *Resource) *protocol.Protocol {
 	return any
 }
 
+// Hosts are the names by which clients reach a resource, by its settings.
+func (f *File) Hosts(r *Resource) []string {
+	if p := f.protocol(r); p.Hosts != nil && r.Settings != nil {
+		return p.Hosts(r.Settings)
+	}
+	return nil
+}
+
 // later are keys of listen that will be there.
 var later = []string{"console"}
 

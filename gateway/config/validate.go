@@ -146,7 +146,7 @@ func (f *File) validateResources(d *decoder) {
 func (a *Account) personal() bool { return a.Username == proxy.AccountUser }
 
 func (f *File) validateAccount(d *decoder, p *protocol.Protocol, a Account, at string) {
-	if a.Username == "" {
+	if a.Username == "" && !p.Anonymous {
 		d.problem(a.Line, "", "%s: an account needs a username", at)
 	}
 	if a.Key != "" && !p.Keys {

@@ -28,7 +28,7 @@ const (
 var letters = base32.StdEncoding.WithPadding(base32.NoPadding)
 
 // Pattern finds secrets in text.
-func Pattern() *regexp.Regexp { return regexp.MustCompile(`\bsps?_[a-z2-7]{32}[0-9a-f]{8}\b`) }
+func Pattern() *regexp.Regexp { return regexp.MustCompile(`\bsp[as]?_[a-z2-7]{32}[0-9a-f]{8}\b`) }
 
 func checksum(s string) string { return fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(s))) }
 

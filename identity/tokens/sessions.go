@@ -101,7 +101,15 @@ func (s *Sessions) get(ctx context.Context, secret proxy.Secret) (d identity.Doc
 	if !IsSecret(SessionPrefix, text) {
 		return d, nil, ErrNoSession
 	}
-	d, err = s.Documents.Get(ctx, KindSession, identify(text))
+	if d, k, err = s.read(ctx, identify(text)); err == nil && k.Hash != hash(text) {
+		return d, nil, ErrNoSession
+	}
+	return d, k, err
+}
+
+// read returns the session of that name, which goes on.
+func (s *Sessions) read(ctx context.Context, name string) (d identity.Document, k *session, err error) {
+	d, err = s.Documents.Get(ctx, KindSession, name)
 	if errors.Is(err, identity.ErrNoDocument) {
 		return d, nil, ErrNoSession
 	}
@@ -112,7 +120,7 @@ func (s *Sessions) get(ctx context.Context, secret proxy.Secret) (d identity.Doc
 	if err := json.Unmarshal(d.Body, k); err != nil {
 		return d, nil, fmt.Errorf("session %s cannot be read", d.Name)
 	}
-	if k.Hash != hash(text) || !s.now().Before(k.Identity.Expires) || s.now().Sub(k.Used) >= s.idle() {
+	if !s.now().Before(k.Identity.Expires) || s.now().Sub(k.Used) >= s.idle() {
 		return d, nil, ErrNoSession
 	}
 	return d, k, nil
@@ -144,7 +152,15 @@ func (s *Sessions) refreshed(ctx context.Context, id *proxy.Identity) (*proxy.Id
 
 // Find returns who a secret proves now, and counts as a use of the session.
 func (s *Sessions) Find(ctx context.Context, secret proxy.Secret) (*proxy.Identity, error) {
-	d, k, err := s.get(ctx, secret)
+	if _, _, err := s.get(ctx, secret); err != nil {
+		return nil, err
+	}
+	return s.use(ctx, identify(secret.Reveal()))
+}
+
+// use returns who the session of that name is of now, and counts as a use of it.
+func (s *Sessions) use(ctx context.Context, name string) (*proxy.Identity, error) {
+	d, k, err := s.read(ctx, name)
 	if err != nil {
 		return nil, err
 	}

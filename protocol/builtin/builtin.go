@@ -6,9 +6,10 @@ import (
 	mysql "github.com/sallyport/sallyport/protocol/mysql/kit"
 	postgres "github.com/sallyport/sallyport/protocol/postgres/kit"
 	ssh "github.com/sallyport/sallyport/protocol/ssh/kit"
+	web "github.com/sallyport/sallyport/protocol/web/kit"
 )
 
 // All returns every protocol of this module, in a slice of its own.
 func All() []protocol.Protocol {
-	return []protocol.Protocol{postgres.Protocol(), mysql.Protocol(), ssh.Protocol()}
+	return []protocol.Protocol{postgres.Protocol(), mysql.Protocol(), ssh.Protocol(), web.Protocol()}
 }

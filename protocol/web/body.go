@@ -1,0 +1,409 @@
+package web
+
+import (
+	"bufio"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// withheldError says why an answer is not passed on. It holds no data.
+type withheldError struct{ reason string }
+
+func (e *withheldError) Error() string { return "the answer is withheld: " + e.reason }
+
+func withheld(format string, args ...any) error { return &withheldError{fmt.Sprintf(format, args...)} }
+
+// filter has interceptors edit an answer. What they cannot look at is withheld.
+func (x *exchange) filter(res *http.Response) error {
+	if err := x.texts(res.Header); err != nil {
+		return err
+	}
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		return x.filterSocket(res)
+	}
+	if x.r.Method == http.MethodHead || res.StatusCode == http.StatusNoContent || res.StatusCode == http.StatusNotModified || res.Body == nil || res.Body == http.NoBody || res.ContentLength == 0 {
+		forget(res.Header, x.r.Method == http.MethodHead) // what a whole answer would have been called
+		return nil
+	}
+	if isGRPC(res.Header) {
+		return x.filterGRPC(res)
+	}
+	plain, err := decoded(res)
+	if err != nil {
+		return err
+	}
+	source := bufio.NewReaderSize(plain, 32<<10)
+	media, look, err := x.media(res.Header, source)
+	if err != nil {
+		return err
+	}
+	if !look {
+		res.Body = rest{source, plain}
+		return nil
+	}
+	if res.StatusCode == http.StatusPartialContent {
+		return withheld("it is a part of a body, and what is sensitive may be in two parts")
+	}
+	flow, err := x.visit.session.Flow(x.op, &proxy.Shape{Kind: proxy.ShapeBody, Media: media})
+	if err != nil {
+		return withheld("%v", err)
+	}
+	if !flow.HasBytes() {
+		res.Body = rest{source, plain}
+		return nil
+	}
+	forget(res.Header, true)
+	private(res.Header)
+	res.ContentLength = -1
+	res.Body = newFiltered(rest{source, plain}, flow)
+	return nil
+}
+
+// forget removes what says something about the bytes of the original.
+func forget(h http.Header, length bool) {
+	for _, name := range []string{"Etag", "Content-Md5", "Digest", "Content-Digest", "Repr-Digest", "Accept-Ranges", "Signature", "Signature-Input"} {
+		delete(h, name)
+	}
+	if length {
+		delete(h, "Content-Length")
+	}
+}
+
+// private keeps caches that several people share from giving one of them what another was shown.
+func private(h http.Header) {
+	var keep []string
+	for _, line := range h["Cache-Control"] {
+		for part := range strings.SplitSeq(line, ",") {
+			part = strings.TrimSpace(part)
+			name, _, _ := strings.Cut(strings.ToLower(part), "=")
+			if part != "" && name != "public" && name != "private" && name != "s-maxage" {
+				keep = append(keep, part)
+			}
+		}
+	}
+	h.Set("Cache-Control", strings.Join(append([]string{"private"}, keep...), ", "))
+	for _, name := range []string{"Surrogate-Control", "Cdn-Cache-Control"} {
+		delete(h, name)
+	}
+	h.Add("Vary", "Cookie, Authorization")
+}
+
+// decoded returns the body of an answer as it is without its encoding.
+func decoded(res *http.Response) (io.ReadCloser, error) {
+	switch coding := strings.ToLower(strings.TrimSpace(strings.Join(res.Header["Content-Encoding"], ","))); coding {
+	case "", "identity":
+		return res.Body, nil
+	case "gzip", "x-gzip":
+		from := &counted{Reader: res.Body}
+		z, err := gzip.NewReader(from)
+		if err != nil {
+			return nil, withheld("it is not gzip, as it says")
+		}
+		delete(res.Header, "Content-Encoding")
+		delete(res.Header, "Content-Length")
+		forget(res.Header, true)
+		res.ContentLength = -1
+		return rest{&capped{z, from, 0}, res.Body}, nil
+	}
+	return nil, withheld("the application has encoded it in a way that the gateway does not read, although it was asked not to")
+}
+
+type counted struct {
+	io.Reader
+	n int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// Bounds of what a compressed body becomes.
+const (
+	bombFrom  = 64 << 20
+	bombRatio = 200
+)
+
+// capped ends a body that becomes far more than it was.
+type capped struct {
+	z    *gzip.Reader
+	from *counted
+	n    int64
+}
+
+func (c *capped) Read(p []byte) (int, error) {
+	n, err := c.z.Read(p)
+	c.n += int64(n)
+	if c.n > bombFrom && c.n > bombRatio*c.from.n {
+		return 0, withheld("it becomes more than %d times as long when it is decompressed", bombRatio)
+	}
+	if err != nil && err != io.EOF {
+		err = withheld("it is not gzip, as it says")
+	}
+	return n, err
+}
+
+// media is the type as which a body is looked at; false where it holds no text, or is a program of the page's.
+func (x *exchange) media(h http.Header, body *bufio.Reader) (string, bool, error) {
+	given := h.Get("Content-Type")
+	media, params, err := mime.ParseMediaType(given)
+	if err != nil {
+		media, _, _ = strings.Cut(strings.ToLower(given), ";")
+		media = strings.TrimSpace(media)
+	}
+	switch charset := strings.ToLower(params["charset"]); {
+	case wide(charset):
+		return "", false, errWide
+	case charset == "gbk", charset == "gb18030", charset == "big5", charset == "shift_jis", charset == "shift-jis", charset == "sjis":
+		return "text/plain", true, nil // what looks like a quote or a backslash may be half of a character
+	}
+	switch {
+	case media == "text/javascript", media == "application/javascript", media == "application/x-javascript", media == "text/css":
+		start, _ := body.Peek(512) // an error is that of the next read
+		switch {
+		case callsBack(start):
+			return "application/json", true, nil
+		case x.app.settings.MaskScripts:
+			return "text/plain", true, nil
+		}
+		return "", false, nil
+	case media == "", media == "application/octet-stream", media == "application/pdf", media == "application/wasm", media == "application/zip", media == "application/gzip",
+		strings.HasPrefix(media, "image/") && !strings.HasSuffix(media, "+xml"), strings.HasPrefix(media, "video/"), strings.HasPrefix(media, "audio/"), strings.HasPrefix(media, "font/"):
+		start, _ := body.Peek(512)
+		if !isText(start) {
+			return "", false, nil
+		}
+		if c := firstByte(start); c == '{' || c == '[' {
+			return "application/json", true, nil
+		}
+		return "text/plain", true, nil
+	}
+	return given, true, nil
+}
+
+var errWide = withheld("its characters are in an encoding that cannot be looked at; UTF-8 can")
+
+// wide reports whether text in a character encoding does not have its ASCII as ASCII.
+func wide(charset string) bool {
+	for _, c := range []string{"utf-16", "utf16", "utf-32", "utf32", "utf-7", "ucs-", "iso-10646", "iso-2022", "hz-", "ibm", "cp037", "ebcdic"} {
+		if strings.HasPrefix(charset, c) {
+			return true
+		}
+	}
+	return false
+}
+
+// callsBack reports whether a script hands data to a function, as JSONP does.
+func callsBack(start []byte) bool {
+	s := strings.TrimLeft(string(start), " \t\r\n;")
+	s = strings.TrimPrefix(s, "/**/")
+	s = strings.TrimLeft(s, " \t\r\n;")
+	i := strings.IndexByte(s, '(')
+	if i <= 0 || i > 128 || strings.ContainsFunc(s[:i], func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '$' || r == '.' || r == '[' || r == ']' || r == '"' || r == '\'')
+	}) {
+		return false
+	}
+	rest := strings.TrimLeft(s[i+1:], " \t\r\n")
+	return rest != "" && (rest[0] == '{' || rest[0] == '[')
+}
+
+// isText reports whether what a body begins with is text.
+func isText(start []byte) bool {
+	if len(start) == 0 {
+		return true
+	}
+	for len(start) > 0 {
+		r, n := utf8.DecodeRune(start)
+		if r == utf8.RuneError && n == 1 {
+			return len(start) < utf8.UTFMax // a character that goes on
+		}
+		if r < ' ' && r != '\n' && r != '\r' && r != '\t' && r != '\f' && r != 0x1e && r != 0x1b {
+			return false
+		}
+		start = start[n:]
+	}
+	return true
+}
+
+func firstByte(start []byte) byte {
+	s := strings.TrimLeft(strings.TrimPrefix(string(start), "\ufeff"), " \t\r\n")
+	if s == "" {
+		return 0
+	}
+	return s[0]
+}
+
+// quietHeaders are not looked at: they say how an answer is read, or are secrets of the
+// application's own, which it has made and will ask for.
+var quietHeaders = []string{
+	"Set-Cookie", "Content-Type", "Content-Length", "Content-Encoding", "Transfer-Encoding", "Date", "Expires", "Last-Modified", "Cache-Control", "Vary", "Etag",
+	"Content-Security-Policy", "Content-Security-Policy-Report-Only", "Permissions-Policy", "Strict-Transport-Security", "Sec-Websocket-Accept", "Sec-Websocket-Protocol",
+	"Upgrade", "Connection", "Trailer", "Server-Timing", "Nel", "Report-To", "Reporting-Endpoints", "Access-Control-Allow-Origin", "Grpc-Status", "Grpc-Encoding",
+}
+
+// texts has interceptors look at the texts of headers, redirects too.
+func (x *exchange) texts(h http.Header) error {
+	s := x.visit.session
+	if _, tell := s.Wants(); !tell {
+		return nil
+	}
+	for name, values := range h {
+		if quiet(name) {
+			continue
+		}
+		for i, v := range values {
+			m := &proxy.Message{Kind: proxy.MessageStatus, Fields: []proxy.MessageField{{Name: "value", Value: []byte(v)}}}
+			if err := s.Tell(x.op, m); err != nil {
+				return err
+			}
+			if m.Changed() {
+				values[i] = line(string(m.Fields[0].Value))
+			}
+		}
+	}
+	return nil
+}
+
+func quiet(name string) bool {
+	for _, q := range quietHeaders {
+		if name == q {
+			return true
+		}
+	}
+	return false
+}
+
+// filtered is a body that filters edit.
+type filtered struct {
+	src   io.ReadCloser
+	flow  *proxy.Flow
+	out   []byte
+	off   int
+	err   error
+	buf   []byte
+	idle  time.Duration
+	parts chan part
+	back  chan []byte
+	stop  chan struct{}
+	begun bool // something has come
+	ended bool
+}
+
+type part struct {
+	b   []byte
+	err error
+}
+
+func newFiltered(src io.ReadCloser, flow *proxy.Flow) *filtered {
+	f := &filtered{src: src, flow: flow, idle: flow.IdleAfter()}
+	if f.idle == 0 {
+		f.buf = make([]byte, 32<<10)
+		return f
+	}
+	f.parts, f.back, f.stop = make(chan part), make(chan []byte, 2), make(chan struct{})
+	f.back <- make([]byte, 32<<10)
+	f.back <- make([]byte, 32<<10)
+	go f.pump() // ends with Close
+	return f
+}
+
+// pump reads ahead, so that filters can be told that nothing comes.
+func (f *filtered) pump() {
+	defer close(f.parts)
+	for {
+		var b []byte
+		select {
+		case b = <-f.back:
+		case <-f.stop:
+			return
+		}
+		n, err := f.src.Read(b[:cap(b)])
+		select {
+		case f.parts <- part{b[:n], err}:
+		case <-f.stop:
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (f *filtered) Read(p []byte) (int, error) {
+	for f.off == len(f.out) {
+		if f.err != nil {
+			return 0, f.err
+		}
+		f.out, f.off = f.out[:0], 0
+		f.step()
+	}
+	n := copy(p, f.out[f.off:])
+	f.off += n
+	return n, nil
+}
+
+// step takes what comes next. What a filter has not let go is not passed on when something fails.
+func (f *filtered) step() {
+	b, err, idle := f.next()
+	var bad error
+	switch {
+	case idle:
+		f.out, bad = f.flow.Idle(f.out)
+	case len(b) > 0 && !f.begun && (b[0] == 0xff || b[0] == 0xfe): // a mark of UTF-16, and no character of UTF-8
+		f.err = errWide
+		return
+	case len(b) > 0:
+		f.begun = true
+		f.out, bad = f.flow.Bytes(f.out, b)
+	}
+	if f.parts != nil && b != nil {
+		f.back <- b[:cap(b)]
+	}
+	if bad == nil && err == io.EOF {
+		f.out, bad = f.flow.End(f.out)
+	}
+	if bad != nil {
+		f.out = f.out[:0]
+		err = withheld("%v", bad)
+	}
+	f.err = err
+}
+
+func (f *filtered) next() (b []byte, err error, idle bool) {
+	if f.parts == nil {
+		n, err := f.src.Read(f.buf)
+		return f.buf[:n], err, false
+	}
+	t := time.NewTimer(f.idle)
+	defer t.Stop()
+	select {
+	case got, ok := <-f.parts:
+		if !ok {
+			return nil, io.ErrUnexpectedEOF, false
+		}
+		return got.b, got.err, false
+	case <-t.C:
+		return nil, nil, true
+	}
+}
+
+func (f *filtered) Close() error {
+	if f.stop != nil && !f.ended {
+		f.ended = true
+		close(f.stop)
+	}
+	return f.src.Close()
+}
+
+var errFrame = errors.New("a message is not one")

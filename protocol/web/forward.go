@@ -1,0 +1,270 @@
+package web
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptrace"
+	"net/http/httputil"
+	"net/textproto"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// buffers are those of copies.
+type buffers struct{ pool sync.Pool }
+
+func (b *buffers) Get() []byte {
+	if p, ok := b.pool.Get().(*[]byte); ok {
+		return *p
+	}
+	return make([]byte, 64<<10)
+}
+
+func (b *buffers) Put(p []byte) { b.pool.Put(&p) }
+
+var copies buffers
+
+// forward sends the request to the application, and its answer back.
+func (x *exchange) forward(ctx context.Context, out *proxy.Outcome) {
+	s := x.visit.session
+	credential, err := x.visit.credential(ctx)
+	if err != nil {
+		out.Err = err
+		x.refuse(http.StatusBadGateway, "The gateway has no credential for the application now.", "Try again in a minute.")
+		return
+	}
+	resource := s.Target.Resource
+	up, err := x.h.shared.upstreams.of(s.Gateway(), resource, x.app.settings, credential)
+	if err != nil {
+		x.h.log().Error("web: connections to an application", "resource", resource.Name, "err", err)
+		out.Err = errors.New("the connection to the application is not set up")
+		x.refuse(http.StatusBadGateway, "The application cannot be reached.", "")
+		return
+	}
+	assertion := ""
+	if x.h.Signer != nil {
+		if assertion, err = x.h.Signer.sign(x); err != nil {
+			x.h.log().Error("web: an assertion cannot be signed", "err", err)
+			out.Err = errors.New("the assertion cannot be signed")
+			x.refuse(http.StatusServiceUnavailable, "The gateway cannot tell the application who you are.", "Try again in a minute.")
+			return
+		}
+	}
+	wants, _ := s.Wants()
+	hints := 0
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: func(int, textproto.MIMEHeader) error {
+		if hints++; hints > maxHints {
+			return errHints
+		}
+		return nil
+	}})
+	rp := &httputil.ReverseProxy{
+		Transport: up, BufferPool: &copies, ErrorLog: slog.NewLogLogger(x.h.log().Handler(), slog.LevelDebug),
+		Rewrite:        func(p *httputil.ProxyRequest) { x.rewrite(p, up, credential, assertion, wants) },
+		ModifyResponse: func(res *http.Response) error { return x.modify(res, wants, out, credential) },
+		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.failed(err, out) },
+	}
+	rp.ServeHTTP(x.w, x.r.WithContext(ctx))
+}
+
+// maxHints is how many answers may come before the answer.
+const maxHints = 16
+
+var errHints = fmt.Errorf("the application sends more than %d informational answers", maxHints)
+
+// rewrite makes of a client's request the one that the application gets. Headers that the client has named
+// in Connection are gone already; what is set here stays.
+func (x *exchange) rewrite(p *httputil.ProxyRequest, up *upstream, c *proxy.Credential, assertion string, wants bool) {
+	s, out := x.app.settings, p.Out
+	path, _, _ := strings.Cut(x.sent, "?")
+	decoded, err := url.PathUnescape(path)
+	if err != nil { // it was decoded before
+		decoded = path
+	}
+	out.URL = &url.URL{Scheme: up.scheme, Host: up.host, Path: decoded, RawPath: path, RawQuery: x.r.URL.RawQuery, ForceQuery: x.r.URL.ForceQuery}
+	out.Host = x.app.host
+	if s.HostHeader != "" {
+		out.Host = s.HostHeader
+	}
+	h := out.Header
+	strip(h, s.assertionHeader())
+	withoutCookies(h)
+	if _, ours := x.h.bearerOf(h.Get("Authorization")); ours {
+		delete(h, "Authorization")
+	}
+	strip(h, "Proxy-Authorization")
+	if at := address(x.conn.RemoteAddr()); at != "" {
+		h.Set("X-Forwarded-For", at)
+	}
+	h.Set("X-Forwarded-Host", x.app.host)
+	h.Set("X-Forwarded-Proto", "https")
+	inject(h, s, c)
+	if assertion != "" {
+		h.Set(s.assertionHeader(), assertion)
+	}
+	if wants {
+		x.askPlain(h)
+	}
+	x.in = newMeter()
+	if out.Body != nil && out.Body != http.NoBody {
+		trailer := make(http.Header)
+		for name := range x.r.Trailer {
+			if !forwarded(name) && !same(name, s.assertionHeader()) && !same(name, "Authorization") && !same(name, s.Credential) && !same(name, "Cookie") {
+				trailer[name] = nil
+			}
+		}
+		out.Trailer = trailer
+		out.Body = &measured{ReadCloser: out.Body, meter: x.in, end: func() {
+			for name := range trailer {
+				trailer[name] = x.r.Trailer[name]
+			}
+		}}
+	}
+}
+
+// askPlain asks the application for an answer that can be looked at: whole, and not compressed.
+func (x *exchange) askPlain(h http.Header) {
+	h.Set("Accept-Encoding", "identity")
+	for _, name := range []string{"Grpc-Accept-Encoding", "Sec-Websocket-Extensions", "Accept-Signature", "Want-Content-Digest", "Want-Repr-Digest"} {
+		delete(h, name)
+	}
+	if safe(x.r.Method) {
+		for _, name := range []string{"Range", "If-Range", "If-None-Match", "If-Modified-Since"} {
+			delete(h, name)
+		}
+	}
+}
+
+// inject adds the account's secret.
+func inject(h http.Header, s *Settings, c *proxy.Credential) {
+	secret := secretOf(c)
+	if secret == "" {
+		return
+	}
+	name := "Authorization"
+	value := "Bearer " + secret
+	switch how := s.Credential; {
+	case how == "basic" || how == "" && c.Username != "":
+		value = "Basic " + base64.StdEncoding.EncodeToString([]byte(c.Username+":"+secret))
+	case how != "" && how != "bearer":
+		name, value = how, secret
+	}
+	strip(h, name)
+	h.Set(name, value)
+}
+
+func secretOf(c *proxy.Credential) string {
+	if c == nil {
+		return ""
+	}
+	if t := c.Token.Reveal(); t != "" {
+		return t
+	}
+	return c.Password.Reveal()
+}
+
+// failed answers a request that the application has not.
+func (x *exchange) failed(err error, out *proxy.Outcome) {
+	var withheld *withheldError
+	switch cause := x.visit.session.Err(); {
+	case errors.As(err, &withheld):
+		out.Err = withheld
+		x.refuse(http.StatusBadGateway, sentence(withheld.Error()), "")
+	case cause != nil:
+		out.Err = cause
+		x.refuse(http.StatusForbidden, sentence("the session has ended: "+cause.Error()), "")
+	case errors.Is(err, context.Canceled) || x.r.Context().Err() != nil:
+		out.Err = proxy.ErrClientLeft
+		panic(http.ErrAbortHandler)
+	default:
+		x.h.log().Warn("web: an application does not answer", "resource", x.app.resource.Name, "session", x.visit.session.ID, "err", err)
+		out.Err = errors.New("the application cannot be reached, or does not answer")
+		x.refuse(http.StatusBadGateway, "The application cannot be reached, or does not answer.", "Try again in a minute; the gateway's log says why.")
+	}
+}
+
+// modify makes of an application's answer the one that the client gets. An error withholds it.
+func (x *exchange) modify(res *http.Response, wants bool, out *proxy.Outcome, c *proxy.Credential) error {
+	out.Code = strconv.Itoa(res.StatusCode)
+	h := res.Header
+	withoutOwnCookies(h)
+	for name := range h {
+		if len(name) > 10 && same(name[:10], "X-Gateway-") {
+			delete(h, name)
+		}
+	}
+	delete(h, "Alt-Svc") // it leads around the gateway
+	x.redirect(h)
+	if res.StatusCode == http.StatusUnauthorized && secretOf(c) != "" {
+		// A browser would ask for a password that its user does not have.
+		delete(h, "Www-Authenticate")
+		x.visit.refused()
+	}
+	x.out = newMeter()
+	if wants {
+		if err := x.filter(res); err != nil {
+			return err
+		}
+	}
+	if res.StatusCode != http.StatusSwitchingProtocols && res.Body != nil && res.Body != http.NoBody {
+		res.Body = &measured{ReadCloser: res.Body, meter: x.out, failed: func(err error) {
+			var withheld *withheldError
+			if errors.As(err, &withheld) {
+				out.Err = withheld
+			}
+		}}
+	}
+	return nil
+}
+
+// redirect has answers lead to the application as the client knows it.
+func (x *exchange) redirect(h http.Header) {
+	for _, name := range []string{"Location", "Content-Location"} {
+		u, err := url.Parse(h.Get(name))
+		if err != nil || u.Host == "" || u.User != nil || !strings.EqualFold(u.Host, x.app.resource.Address) {
+			continue
+		}
+		u.Scheme, u.Host = "https", x.app.host
+		h.Set(name, u.String())
+	}
+}
+
+// credential is the account's; nil where it has none.
+func (v *visit) credential(ctx context.Context) (*proxy.Credential, error) {
+	s := v.session
+	if s.Target.Account.Secret == "" {
+		return nil, nil
+	}
+	v.leasing.Lock()
+	defer v.leasing.Unlock()
+	if c, ok := s.Leased(); ok && !v.stale {
+		return &c, nil
+	}
+	c, err := s.Credential(ctx, v.stale)
+	if err != nil {
+		return nil, err
+	}
+	v.stale = false
+	return &c, nil
+}
+
+// refused notes that the application has refused the credential: the next request has a fresh one. That
+// happens now and then only, since an application may refuse somebody for another reason.
+func (v *visit) refused() {
+	v.leasing.Lock()
+	defer v.leasing.Unlock()
+	if now := time.Now(); now.Sub(v.renewed) > refreshEvery {
+		v.stale, v.renewed = true, now
+	}
+}
+
+const refreshEvery = 30 * time.Second

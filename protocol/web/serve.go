@@ -1,0 +1,283 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// exchange is one request, and what answers it.
+type exchange struct {
+	h    *Handler
+	w    http.ResponseWriter
+	r    *http.Request
+	conn *proxy.Conn
+	app  *app
+	path string // as it is decided about
+	sent string // the path and query as they are sent on
+
+	upgrade bool // it asks for a WebSocket
+	visit   *visit
+	op      *proxy.Request
+	read    *body  // what was read of the body before it is sent on; nil: nothing
+	in, out *meter // of the bodies
+}
+
+// ServeHTTP answers one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c, _ := r.Context().Value(connKey{}).(*proxy.Conn)
+	x := &exchange{h: h, w: w, r: r, conn: c}
+	if c == nil || r.TLS == nil {
+		x.refuse(http.StatusBadRequest, "The request did not come by a listener of the gateway's.", "")
+		return
+	}
+	if status, why := malformed(r); why != "" {
+		w.Header().Set("Connection", "close")
+		x.refuse(status, why, "")
+		return
+	}
+	if x.app = h.find(r); x.app == nil {
+		x.refuse(http.StatusMisdirectedRequest, "There is no application of this name here.", "")
+		return
+	}
+	path, sent, err := normal(r.URL.EscapedPath(), x.app.settings)
+	if err != nil {
+		x.refuse(http.StatusBadRequest, sentence(err.Error()), "")
+		return
+	}
+	if x.path, x.sent = path, sent; r.URL.RawQuery != "" || r.URL.ForceQuery {
+		x.sent += "?" + r.URL.RawQuery
+	}
+	if strings.HasPrefix(strings.ToLower(path), ownPath) {
+		h.serveOwn(x, path)
+		return
+	}
+	if x.preflight() {
+		return
+	}
+	x.serve()
+}
+
+// malformed returns why the gateway does not forward a request, whatever it is for.
+func malformed(r *http.Request) (status int, why string) {
+	switch {
+	case r.Method == http.MethodConnect:
+		return http.StatusMethodNotAllowed, "The gateway opens no tunnels by CONNECT."
+	case r.Method == http.MethodTrace:
+		return http.StatusMethodNotAllowed, "The gateway forwards no TRACE requests."
+	case r.URL.Scheme != "" || r.URL.Host != "" || r.URL.Opaque != "" || !strings.HasPrefix(r.URL.Path, "/"):
+		return http.StatusBadRequest, "The request names a whole address in the place of a path: name the host in Host alone."
+	case len(r.URL.RawQuery) > maxPath || strings.ContainsFunc(r.URL.RawQuery, func(c rune) bool { return c <= ' ' || c == 0x7f || c == '\\' }):
+		return http.StatusBadRequest, "The query has characters that have to be encoded, or is too long."
+	case r.TLS.ServerName != "" && !sameHost(r.TLS.ServerName, r.Host):
+		return http.StatusMisdirectedRequest, "The request is for another host than the connection."
+	}
+	if name := overrides(r.Header); name != "" {
+		return http.StatusBadRequest, "The request asks for another method by " + name + ": send it with that method."
+	}
+	if up := r.Header["Upgrade"]; len(up) > 0 || r.Header["Http2-Settings"] != nil {
+		switch {
+		case len(up) != 1 || !strings.EqualFold(up[0], "websocket"):
+			return http.StatusBadRequest, "The gateway upgrades connections to websocket alone."
+		case r.Method != http.MethodGet || r.ProtoMajor != 1 || !token(r.Header, "Connection", "upgrade"):
+			return http.StatusBadRequest, "A WebSocket is asked for by GET in HTTP/1.1, with Connection: Upgrade."
+		case r.ContentLength != 0 || len(r.TransferEncoding) > 0:
+			return http.StatusBadRequest, "A request for a WebSocket has no body."
+		case r.Header["Http2-Settings"] != nil:
+			return http.StatusBadRequest, "The gateway upgrades connections to websocket alone."
+		}
+	}
+	return 0, ""
+}
+
+func sameHost(name, host string) bool {
+	got, _, err := splitHost(host)
+	return err == nil && strings.EqualFold(strings.TrimSuffix(name, "."), got)
+}
+
+// friend reports whether pages of an origin may use the application.
+func (a *app) friend(origin string) bool { return slices.Contains(a.settings.Origins, origin) }
+
+// preflight answers a browser's question whether a page of another origin may send a request. It
+// shows nothing of who would send it, so that the gateway answers by the settings.
+func (x *exchange) preflight() bool {
+	r := x.r
+	origin, method := r.Header.Get("Origin"), r.Header.Get("Access-Control-Request-Method")
+	if r.Method != http.MethodOptions || origin == "" || method == "" || origin == x.app.origin() {
+		return false
+	}
+	head := x.w.Header()
+	head.Add("Vary", "Origin")
+	head.Add("Vary", "Access-Control-Request-Method")
+	head.Add("Vary", "Access-Control-Request-Headers")
+	if !x.app.friend(origin) {
+		x.refuse(http.StatusForbidden, "Pages of this origin may not use the application.", "The operator can name it in origins.")
+		return true
+	}
+	head.Set("Access-Control-Allow-Origin", origin)
+	head.Set("Access-Control-Allow-Credentials", "true")
+	if validMethod(method) {
+		head.Set("Access-Control-Allow-Methods", method)
+	}
+	if asked := r.Header.Get("Access-Control-Request-Headers"); asked != "" {
+		head.Set("Access-Control-Allow-Headers", asked)
+	}
+	head.Set("Access-Control-Max-Age", "600")
+	x.w.WriteHeader(http.StatusNoContent)
+	return true
+}
+
+func validMethod(m string) bool {
+	return m != "" && len(m) <= 32 && !strings.ContainsFunc(m, func(r rune) bool { return !(r >= 'A' && r <= 'Z' || r == '-' || r == '_') })
+}
+
+// serve finds out who asks, asks whether that may be, and forwards the request.
+func (x *exchange) serve() {
+	h, r := x.h, x.r
+	p, err := h.shown(x.conn, r, x.app)
+	if err != nil {
+		x.refuse(http.StatusBadRequest, sentence(err.Error()), "")
+		return
+	}
+	if p == nil {
+		h.unproven(x, "")
+		return
+	}
+	x.upgrade = r.Header.Get("Upgrade") != ""
+	if p.ambient {
+		if err := foreign(r, x.app, x.upgrade); err != nil {
+			x.refuse(http.StatusForbidden, sentence(err.Error()), "")
+			return
+		}
+	}
+	v, err := h.shared.visits.enter(h, x, p)
+	var waits *waitingError
+	var refused *proxy.RefusedError
+	switch {
+	case err == nil:
+	case errors.As(err, &waits):
+		x.waits(waits.pending, "")
+		return
+	case errors.As(err, &refused) && refused.Verdict.Cause == proxy.CausePolicy, errors.Is(err, proxy.ErrNotFound): // why is on record
+		x.refuse(http.StatusForbidden, "You may not use this application.", "")
+		return
+	case errors.As(err, &refused):
+		x.denied(&refused.Verdict)
+		return
+	case errors.Is(err, proxy.ErrUnavailable):
+		x.refuse(http.StatusServiceUnavailable, "Who sends this request cannot be told now.", "Try again in a minute.")
+		return
+	case errors.Is(err, proxy.ErrUnauthenticated):
+		if !p.cookie.Empty() {
+			http.SetCookie(x.w, cookie(sessionCookie, "", -1))
+		}
+		h.unproven(x, "The login has ended, or the proof is not valid.")
+		return
+	case errors.Is(err, proxy.ErrTooMany):
+		x.w.Header().Set("Retry-After", "10")
+		x.refuse(http.StatusServiceUnavailable, "There are too many sessions now.", "Try again in a minute.")
+		return
+	default:
+		h.log().Warn("web: no session", "resource", x.app.resource.Name, "err", err)
+		x.refuse(http.StatusServiceUnavailable, "The gateway cannot open a session now.", "Try again in a minute.")
+		return
+	}
+	x.visit = v
+	defer v.leave()
+	x.decide()
+}
+
+// decide asks about the request, and forwards it where it may run.
+func (x *exchange) decide() {
+	s := x.visit.session
+	x.op = x.operation()
+	ctx, end := context.WithCancelCause(s.Context())
+	defer end(nil)
+	stop := context.AfterFunc(x.r.Context(), func() { end(proxy.ErrClientLeft) })
+	defer stop()
+	if x.adopt(ctx) { // it repeats one that was approved, or that waits still
+		return
+	}
+	v, held := x.ask(ctx)
+	if held {
+		return // it is answered
+	}
+	if v.Refuses() {
+		x.denied(v)
+		return
+	}
+	x.run(v)
+}
+
+// run forwards a request that may run.
+func (x *exchange) run(v *proxy.Verdict) {
+	s := x.visit.session
+	out := &proxy.Outcome{}
+	defer func() { // also when the connection is given up
+		out.BytesIn, out.BytesOut = x.in.count(), x.out.count()
+		out.Tag = x.summary()
+		if cause := s.Err(); cause != nil && out.Err == nil {
+			out.Err = cause
+		}
+		s.Done(x.op, out)
+	}()
+	if v.Warn != "" {
+		x.w.Header().Add("X-Gateway-Warning", line(v.Warn))
+	}
+	// The end of the session ends what runs: reads and writes too, which nobody else would wake.
+	rc := http.NewResponseController(x.w)
+	ctx, cancel := context.WithCancelCause(x.r.Context())
+	defer cancel(nil)
+	stop := context.AfterFunc(s.Context(), func() {
+		cancel(context.Cause(s.Context()))
+		now := time.Now()
+		_ = rc.SetReadDeadline(now) // a connection that is taken over is closed by the copy
+		_ = rc.SetWriteDeadline(now)
+	})
+	defer stop()
+	if err := rc.EnableFullDuplex(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		out.Err = err
+		return
+	}
+	x.forward(ctx, out)
+}
+
+// operation is what the request asks for.
+func (x *exchange) operation() *proxy.Request {
+	op := &proxy.Request{Meta: proxy.Meta{Kind: proxy.KindRequest}, Method: x.r.Method, Host: x.app.host, Path: x.path, Query: x.r.URL.RawQuery}
+	if x.upgrade {
+		op.Kind = proxy.KindUpgrade
+	}
+	op.Action = x.action()
+	return op
+}
+
+// action is the operation's own name where it is known: the method of gRPC, the operation of GraphQL, or
+// the path with what names one thing of many left out.
+func (x *exchange) action() string {
+	if isGRPC(x.r.Header) {
+		return "grpc:" + strings.TrimPrefix(x.path, "/")
+	}
+	return shapeOf(x.path)
+}
+
+func isGRPC(h http.Header) bool {
+	media, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	media = strings.ToLower(strings.TrimSpace(media))
+	return media == "application/grpc" || strings.HasPrefix(media, "application/grpc+")
+}
+
+// address is where a client is, without its port.
+func address(a net.Addr) string {
+	host, _, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	return host
+}

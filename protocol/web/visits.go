@@ -1,0 +1,268 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// visit is what one login does at one application: a session, which lasts over many requests and
+// connections.
+type visit struct {
+	key     visitKey
+	visits  *visits
+	session *proxy.Session // once ready is closed without err
+	ready   chan struct{}
+	waiting chan struct{} // closed once an approval of the connection is waited for
+	err     error
+	subject string
+
+	// Of visits.mu.
+	waits   *proxy.Pending // for the approval of the connection
+	active  int            // requests
+	checked time.Time      // when the proof was looked at last
+	idle    *time.Timer
+	gone    bool          // no further request comes to it
+	left    chan struct{} // closed when the last request has ended; nil: nobody waits for that
+
+	holds holds
+
+	leasing sync.Mutex // held while the credential is leased, and of what follows
+	stale   bool       // the application has refused it
+	renewed time.Time
+}
+
+// visitKey tells visits apart.
+type visitKey struct{ proof, resource, address string }
+
+// visits are the open ones of a gateway. The zero value is ready.
+type visits struct {
+	mu   sync.Mutex
+	open map[visitKey]*visit
+}
+
+// waitingError says that an approval of the connection is waited for.
+type waitingError struct{ pending *proxy.Pending }
+
+func (*waitingError) Error() string { return "the connection waits for an approval" }
+
+// Times of visits.
+const (
+	// checkEvery is how long a proof counts without being looked at again. What ends it ends the
+	// session before.
+	checkEvery = 15 * time.Second
+	// openTime is how long a request waits for a session.
+	openTime = 20 * time.Second
+	// cutTime is how long requests of a session that has ended may take to end.
+	cutTime = 5 * time.Second
+)
+
+// enter returns the visit that a request belongs to, which is to be left.
+func (vs *visits) enter(h *Handler, x *exchange, p *proof) (*visit, error) {
+	key := visitKey{p.key, x.app.resource.Name, address(x.conn.RemoteAddr())}
+	vs.mu.Lock()
+	v := vs.open[key]
+	if v != nil && (v.closed() || v.gone) {
+		v = nil
+	}
+	if v != nil && v.session != nil && time.Since(v.checked) < checkEvery {
+		v.enter()
+		vs.mu.Unlock()
+		return v, nil
+	}
+	vs.mu.Unlock()
+	id, err := p.find(x.r.Context())
+	if err != nil {
+		if v == nil && (errors.Is(err, proxy.ErrUnauthenticated) && p.cookie.Empty()) {
+			x.conn.Gateway().Report(proxy.Event{Kind: proxy.EventLoginFailed, Protocol: h.Protocol(), Remote: x.conn.RemoteAddr(), Err: err})
+		}
+		return nil, err
+	}
+	x.conn.Proven()
+	vs.mu.Lock()
+	if v = vs.open[key]; v != nil && !v.closed() && !v.gone && v.subject == id.Subject {
+		v.checked = time.Now()
+	} else {
+		v = vs.begin(h, x, key, id)
+	}
+	v.enter()
+	vs.mu.Unlock()
+	if err := v.await(x.r.Context()); err != nil {
+		v.leave()
+		return nil, err
+	}
+	return v, nil
+}
+
+// begin opens a visit. vs.mu is held.
+func (vs *visits) begin(h *Handler, x *exchange, key visitKey, id *proxy.Identity) *visit {
+	v := &visit{key: key, visits: vs, ready: make(chan struct{}), waiting: make(chan struct{}), subject: id.Subject, checked: time.Now()}
+	if vs.open == nil {
+		vs.open = make(map[visitKey]*visit)
+	}
+	vs.open[key] = v
+	request := proxy.OpenRequest{
+		Identity: id, Target: proxy.Target{Resource: x.app.resource}, Protocol: h.Protocol(), Remote: x.conn.RemoteAddr(),
+		Params: map[string]string{"host": x.app.host, "user_agent": clipText(x.r.UserAgent(), 256)},
+		OnHold: func(p *proxy.Pending) {
+			vs.mu.Lock()
+			defer vs.mu.Unlock()
+			if v.waits == nil {
+				close(v.waiting)
+			}
+			v.waits = p
+		},
+	}
+	g, idle := x.conn.Gateway(), x.app.settings.idle()
+	go v.run(g, request, idle) // ends with the session, which the gateway ends
+	return v
+}
+
+// run opens the session, and closes it when it has ended.
+func (v *visit) run(g *proxy.Gateway, q proxy.OpenRequest, idle time.Duration) {
+	// Nobody's request ends the opening: it may wait for an approval.
+	ctx, cancel := context.WithCancelCause(context.Background())
+	stop := context.AfterFunc(g.Draining(), func() { cancel(proxy.ErrShutdown) })
+	s, connect, err := g.Open(ctx, q)
+	stop()
+	cancel(nil)
+	v.visits.mu.Lock()
+	v.session, v.err = s, err
+	if err != nil {
+		v.visits.forget(v)
+	} else {
+		v.idle = time.AfterFunc(idle, v.expire)
+		if v.active > 0 {
+			v.idle.Stop()
+		}
+	}
+	v.visits.mu.Unlock()
+	if err != nil {
+		close(v.ready)
+		return
+	}
+	s.Handle(v.holds.hold, nil)
+	s.Done(connect, &proxy.Outcome{})
+	close(v.ready)
+	drained := context.AfterFunc(s.Draining(), v.expire)
+	<-s.Context().Done()
+	drained()
+	v.visits.mu.Lock()
+	v.idle.Stop()
+	v.visits.forget(v)
+	var left chan struct{}
+	if v.active > 0 {
+		left = make(chan struct{})
+		v.left = left
+	}
+	v.visits.mu.Unlock()
+	if left != nil { // requests are being cut, and say how they have ended
+		t := time.NewTimer(cutTime)
+		defer t.Stop()
+		select {
+		case <-left:
+		case <-t.C:
+		}
+	}
+	s.Close(nil)
+}
+
+// closed reports whether the session has ended.
+func (v *visit) closed() bool { return v.session != nil && v.session.Err() != nil }
+
+// enter counts a request. visits.mu is held.
+func (v *visit) enter() {
+	v.active++
+	if v.idle != nil {
+		v.idle.Stop()
+	}
+}
+
+// leave ends what enter began.
+func (v *visit) leave() {
+	v.visits.mu.Lock()
+	defer v.visits.mu.Unlock()
+	v.active--
+	if v.active == 0 && v.left != nil {
+		close(v.left)
+		v.left = nil
+	}
+	if v.active > 0 || v.idle == nil || v.gone {
+		return
+	}
+	if v.session.Draining().Err() != nil {
+		v.idle.Reset(0)
+		return
+	}
+	v.idle.Reset(settingsOf(v.session.Target.Resource).idle())
+}
+
+// expire ends a visit that nobody uses.
+func (v *visit) expire() {
+	v.visits.mu.Lock()
+	defer v.visits.mu.Unlock()
+	if v.active > 0 || v.gone {
+		return
+	}
+	if v.holds.any() && v.session.Draining().Err() == nil {
+		v.idle.Reset(settingsOf(v.session.Target.Resource).idle())
+		return
+	}
+	v.visits.forget(v)
+	v.session.Kill(proxy.ErrClientLeft)
+}
+
+// await waits until the session is open. It does not wait for people.
+func (v *visit) await(ctx context.Context) error {
+	limit := time.NewTimer(openTime)
+	defer limit.Stop()
+	select {
+	case <-v.ready:
+		return v.err
+	case <-v.waiting:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-limit.C:
+		return context.DeadlineExceeded
+	}
+	select {
+	case <-v.ready: // it was approved
+		return v.err
+	default:
+	}
+	v.visits.mu.Lock()
+	defer v.visits.mu.Unlock()
+	return &waitingError{v.waits}
+}
+
+// forget has no further request come to a visit. mu is held.
+func (vs *visits) forget(v *visit) {
+	v.gone = true
+	if vs.open[v.key] == v {
+		delete(vs.open, v.key)
+	}
+}
+
+// end ends the visits of a proof.
+func (vs *visits) end(proof string, why error) {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	for key, v := range vs.open {
+		if key.proof == proof {
+			vs.forget(v)
+			if v.session != nil {
+				v.session.Kill(why)
+			}
+		}
+	}
+}
+
+func clipText(s string, n int) string {
+	if len(s) > n {
+		s = s[:n]
+	}
+	return line(s)
+}
