@@ -46,6 +46,9 @@ func (x access) Resources(ctx context.Context, who *proxy.Identity) ([]control.R
 		if out.Address == "" {
 			continue // nobody gets there
 		}
+		if own := p.config.ClientAddress(r, out.Address); own != out.Address {
+			out.Address, shared = own, false
+		}
 		if shared {
 			out.User += "+" + r.Name
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/identity/identitytest"
+	"github.com/sallyport/sallyport/proxy"
 )
 
 // crm is a web application with personal data, and a stream that does not end.
@@ -241,4 +242,16 @@ func TestWebRevoked(t *testing.T) {
 	require.NoError(t, err)
 	again.Body.Close()
 	require.Equal(t, http.StatusUnauthorized, again.StatusCode)
+}
+
+// TestWebAddress: people and programs are told the application's own name.
+func TestWebAddress(t *testing.T) {
+	h, _ := webHouse(t, "")
+	list, err := access{h.Explainer}.Resources(t.Context(), &proxy.Identity{Subject: "bob", Groups: []string{"dev"}})
+	require.NoError(t, err)
+	var said []string
+	for _, r := range list {
+		said = append(said, r.Name+" "+r.User+" "+r.Address)
+	}
+	require.Equal(t, []string{"crm bob crm.apps.example.com:0", "wiki bob wiki.apps.example.com:0"}, said) // 0 is the port of the test's file
 }

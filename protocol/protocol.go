@@ -58,8 +58,9 @@ type Protocol struct {
 	// A pointer that is a [Validator] is asked whether the settings can work; one
 	// that is a [ReadOnlySetter] is told of resources that are labelled read-only.
 	Settings func() any
-	// Hosts returns the names, without ports, by which clients reach a resource with these settings: the gateway's
-	// certificate has them. Nil: none.
+	// Hosts returns the names of its own by which clients reach a resource with these settings, with a port where that is
+	// not the listener's. The gateway's certificate has them. Where Hosts is set, a resource without one is reached at
+	// NAME.DOMAIN. Nil: clients come to the listener's address.
 	Hosts func(settings any) []string
 	// Allows returns why a resource with these settings runs nothing that a pattern
 	// of a list of allowed commands is about; nil when it may. Nil: every pattern may

@@ -57,8 +57,12 @@ func entries(cfg *config.File, user string) ([]entry, error) {
 			}
 		}
 		if e.Listen == "" {
-			e.Listen, e.User = cfg.Listen[r.Type], e.User+"+"+r.Name
+			e.Listen = cfg.Listen[r.Type]
+			if cfg.ClientAddress(r, e.Listen) == e.Listen {
+				e.User += "+" + r.Name
+			}
 		}
+		e.Listen = cfg.ClientAddress(r, e.Listen)
 		for _, a := range r.Accounts {
 			if len(r.Accounts) > 1 {
 				e.Accounts = append(e.Accounts, a.Name)

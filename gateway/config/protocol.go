@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/guardrail"
 	"github.com/sallyport/sallyport/protocol"
+	"github.com/sallyport/sallyport/proxy"
 )
 
 // check reports options that no file can be read with.
@@ -68,12 +69,38 @@ func (f *File) protocol(r *Resource) *protocol.Protocol {
 	return any
 }
 
-// Hosts are the names by which clients reach a resource, by its settings.
-func (f *File) Hosts(r *Resource) []string {
+// Hosts are the names by which clients reach a resource, by its settings, without ports.
+func (f *File) Hosts(r *Resource) (names []string) {
 	if p := f.protocol(r); p.Hosts != nil && r.Settings != nil {
-		return p.Hosts(r.Settings)
+		for _, at := range p.Hosts(r.Settings) {
+			if host, _, err := net.SplitHostPort(at); err == nil {
+				at = host
+			}
+			names = append(names, at)
+		}
 	}
-	return nil
+	return names
+}
+
+// ClientAddress is where clients reach a resource: a host name of its own, where its protocol has these, or
+// the address of the listener that serves it.
+func (f *File) ClientAddress(r *proxy.Resource, listener string) string {
+	p := find(f.options.Protocols, r.Type)
+	_, port, err := net.SplitHostPort(listener)
+	if p == nil || p.Hosts == nil || r.Settings == nil || err != nil {
+		return listener
+	}
+	hosts := p.Hosts(r.Settings)
+	switch {
+	case len(hosts) > 0:
+		if _, _, err := net.SplitHostPort(hosts[0]); err == nil {
+			return hosts[0]
+		}
+		return net.JoinHostPort(hosts[0], port)
+	case f.Domain != "":
+		return net.JoinHostPort(r.Name+"."+f.Domain, port)
+	}
+	return listener
 }
 
 // later are keys of listen that will be there.

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"io"
 	"net/http"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/proxy"
@@ -220,6 +219,3 @@ func appendFrame(dst []byte, op byte, b []byte) []byte {
 	}
 	return append(dst, b...)
 }
-
-// isSocket reports whether a response begins a WebSocket that the request has asked for.
-func isSocket(h http.Header) bool { return strings.EqualFold(h.Get("Upgrade"), "websocket") }

@@ -56,17 +56,6 @@ func (s *Settings) assertionHeader() string {
 	return cmp.Or(s.AssertionHeader, DefaultAssertionHeader)
 }
 
-// Names are those of Hosts without ports.
-func (s *Settings) Names() []string {
-	var list []string
-	for _, h := range s.Hosts {
-		if name, _, err := splitHost(h); err == nil {
-			list = append(list, name)
-		}
-	}
-	return list
-}
-
 // reservedHeaders carry what makes a request one, so that neither a credential nor an assertion does.
 var reservedHeaders = []string{
 	"Host", "Cookie", "Content-Length", "Content-Type", "Content-Encoding", "Transfer-Encoding", "Connection", "Upgrade", "Te", "Trailer", "Expect",

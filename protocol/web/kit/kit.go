@@ -41,7 +41,7 @@ func hosts(settings any) []string {
 	if !ok {
 		return nil
 	}
-	return s.Names()
+	return s.Hosts
 }
 
 func open(a protocol.Assembly) (*protocol.Service, error) {
