@@ -81,7 +81,9 @@ func TestConfigs(t *testing.T) {
 	require.NoError(t, yaml.Unmarshal([]byte(deployed(t, "compose/compose.yaml")), &compose))
 	grace, err := time.ParseDuration(compose.Services["gateway"].Grace)
 	require.NoError(t, err)
-	var config struct{ Shutdown struct{ Delay, Drain time.Duration } }
+	var config struct {
+		Shutdown struct{ Delay, Drain time.Duration }
+	}
 	require.NoError(t, yaml.Unmarshal([]byte(deployed(t, "compose/sallyport.yaml")), &config))
 	require.Greater(t, grace, config.Shutdown.Delay+config.Shutdown.Drain, "the engine does not wait long enough")
 }
