@@ -113,13 +113,20 @@ func (u *up) landed(a *answer) {
 		}
 	}
 	t.renamed(f, a.failed)
-	if c := u.handler.Catalog; c != nil {
-		switch {
-		case f.Effects.Has(proxy.EffectsDDL):
-			c.Changed(&u.reading, []proxy.NameChange{{Kind: proxy.NameObject}})
-		case f.Effects.Has(opaque):
-			c.Doubt(&u.reading)
-		}
+}
+
+// tellCatalog says what an answer's statement may have changed, before the client knows.
+func (s *session) tellCatalog(a *answer) {
+	c, f := s.handler.Catalog, a.statement.Facts
+	if c == nil || f == nil || a.look != nil || a.statement.Kind != proxy.KindStatement {
+		return
+	}
+	of := proxy.Reading{Resource: s.session.Target.Resource.Name, Account: s.session.Target.Account.Name}
+	switch {
+	case f.Effects.Has(proxy.EffectsDDL | proxy.EffectGrant):
+		c.Changed(&of, []proxy.NameChange{{Kind: proxy.NameObject}})
+	case f.Effects.Has(opaque):
+		c.Doubt(&of)
 	}
 }
 

@@ -126,7 +126,7 @@ func (a *Analyzer) inOtherWays(rs *readings, facts *proxy.Facts, text []byte, ba
 // both is what a text does that is read as one or the other.
 func (a *Analyzer) both(x, y *proxy.Facts) *proxy.Facts {
 	f := *x
-	f.Parts, f.Columns, f.Unsure = nil, nil, x.Unsure || y.Unsure
+	f.Parts, f.Columns, f.Unsure, f.Resolved = nil, nil, x.Unsure || y.Unsure, x.Resolved && y.Resolved
 	f.Renames = append(f.Renames[:len(f.Renames):len(f.Renames)], y.Renames...)
 	f.Effects |= y.Effects
 	f.Unfiltered |= y.Unfiltered
@@ -211,10 +211,12 @@ func (a *Analyzer) parse(n *sql.MySQLText, names *looked) (facts *proxy.Facts, l
 		return &proxy.Facts{ColumnsKnown: true}, false
 	}
 	parts := make([]*proxy.Facts, len(stmts))
+	at := *names
 	for i, s := range stmts {
 		var matter bool
 		parts[i], matter = statement(s)
-		names.resolve(parts[i], s)
+		at.resolve(parts[i], s)
+		at.after(parts[i])
 		literals = literals || matter
 	}
 	if len(parts) == 1 {
@@ -241,7 +243,7 @@ func unknown(n *sql.MySQLText, why string) *proxy.Facts {
 
 // sum is what several statements do together.
 func sum(parts []*proxy.Facts) *proxy.Facts {
-	all := &proxy.Facts{Statements: len(parts), Parts: parts, Limited: true, ColumnsKnown: true}
+	all := &proxy.Facts{Statements: len(parts), Parts: parts, Limited: true, ColumnsKnown: true, Resolved: true, Path: parts[0].Path}
 	for _, p := range parts {
 		all.Effects |= p.Effects
 		all.Unfiltered |= p.Unfiltered
@@ -251,7 +253,7 @@ func sum(parts []*proxy.Facts) *proxy.Facts {
 		all.Limited = all.Limited && p.Limited
 		all.Rows = all.Rows || p.Rows
 		all.ColumnsKnown = all.ColumnsKnown && p.ColumnsKnown && !p.Rows
-		all.Unsure = all.Unsure || p.Unsure
+		all.Unsure, all.Resolved = all.Unsure || p.Unsure, all.Resolved && p.Resolved
 		all.Renames = append(all.Renames, p.Renames...)
 		all.Uses = append(all.Uses, p.Uses...)
 		all.Writes = append(all.Writes, p.Writes...)
