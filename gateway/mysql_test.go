@@ -178,3 +178,53 @@ func TestMySQL(t *testing.T) {
 	}
 	require.Contains(t, strings.Join(said, "\n"), "UPDATE people SET name = 'Cy' WHERE id = ?")
 }
+
+// A mask that a client writes back where it read it does not take the place of the value.
+func TestMySQLWriteBack(t *testing.T) {
+	maria, database, _ := testserver.SharedMariaDB(t, mysqlPeople)
+	h := mysqlHouseOf(t, maria, database, "masking: [{use: default}]\n")
+	c := h.mysql(t, "alice")
+	shown := strings.Split(mysqlTexts(t, c, "SELECT ssn, email FROM people WHERE id = 1")[0], "|")
+	require.NotEqual(t, "078-05-1120", shown[0])
+	for _, x := range []struct {
+		text string
+		args []any
+	}{
+		{"UPDATE people SET ssn = '" + shown[0] + "' WHERE id = 1", nil},
+		{"UPDATE people SET name = 'Ann', ssn = ? WHERE id = ?", []any{shown[0], 1}},
+		{"UPDATE people SET email = '" + shown[1] + "' WHERE id = 1", nil},
+		{"REPLACE INTO people (id, name, ssn) VALUES (1, 'Ann', '" + shown[0] + "')", nil},
+		{"INSERT INTO people (id, ssn) VALUES (1, ?) ON DUPLICATE KEY UPDATE ssn = VALUES(ssn)", []any{shown[0]}},
+		{"UPDATE people SET id = 1 WHERE id = 1; UPDATE people SET ssn = '" + shown[0] + "' WHERE id = 1", nil},
+	} {
+		rows := mysqlTexts(t, c, x.text, x.args...)
+		require.Contains(t, strings.Join(rows, ""), "1142 (42000)", x.text)
+	}
+	out, err := maria.Run(database, "SELECT ssn, email FROM people WHERE id = 1")
+	require.NoError(t, err)
+	require.Equal(t, "078-05-1120\tann@example.com", strings.TrimSpace(out))
+	require.Empty(t, mysqlTexts(t, c, "UPDATE people SET name = 'Anna', ssn = '219-09-9998' WHERE id = 1"))
+	require.Empty(t, mysqlTexts(t, c, "UPDATE people SET ssn = ? WHERE id = 1", "219-09-9997"))
+}
+
+// Guardrails ask the server what it expects of statements, and add LIMIT to queries.
+func TestMySQLEstimates(t *testing.T) {
+	maria, database, _ := testserver.SharedMariaDB(t, "CREATE TABLE many (id INT PRIMARY KEY, n VARCHAR(20)); INSERT INTO many SELECT seq, CONCAT('n', seq) FROM seq_1_to_5000; ANALYZE TABLE many; CREATE DATABASE IF NOT EXISTS beside; CREATE OR REPLACE TABLE beside.few (id INT);")
+	h := mysqlHouseOf(t, maria, database, "guardrails:\n  - {name: many, deny: {effects: [update, delete], more_rows_than: 1000}}\n  - {name: rows, rewrite: {no_limit: true}, limit: 7}\n")
+	c := h.mysql(t, "alice")
+	for _, x := range []struct {
+		text    string
+		allowed bool
+		args    []any
+	}{
+		{"UPDATE many SET n = 'x' WHERE id > 0", false, nil}, {"UPDATE many SET n = 'x' WHERE id < 5", true, nil}, {"DELETE FROM many WHERE id < ?", false, []any{4000}},
+		{"DELETE FROM many WHERE id < ?", true, []any{3}}, {"DELETE FROM many WHERE n = ? AND id = 9", true, []any{"it's '?'"}}, {"UPDATE few SET id = 1 WHERE id = 2", false, nil},
+		{"USE beside", true, nil}, {"UPDATE few SET id = 1 WHERE id = 2", true, nil},
+	} {
+		rows := mysqlTexts(t, c, x.text, x.args...)
+		require.Equal(t, !x.allowed, strings.Contains(strings.Join(rows, ""), "1142 (42000)"), "%s: %s", x.text, rows)
+	}
+	require.Len(t, mysqlTexts(t, c, "SELECT * FROM "+database+".many -- all"), 7)
+	require.Len(t, mysqlTexts(t, c, "SELECT * FROM "+database+".many WHERE id > ? ORDER BY n", 100), 7)
+	require.Len(t, mysqlTexts(t, c, "SELECT * FROM "+database+".many LIMIT 9"), 9)
+}

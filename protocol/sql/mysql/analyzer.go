@@ -27,6 +27,7 @@ type Analyzer struct {
 	catalog sql.Catalog
 	limits  sql.Limits
 	cache   sql.Cache
+	fills   sql.FillCache
 	scratch sync.Pool     // of *readings
 	parsers chan struct{} // bounds how many texts are parsed at once, and so the memory of it
 }
@@ -66,14 +67,10 @@ func (a *Analyzer) Analyze(ctx context.Context, text []byte, r *proxy.Reading) *
 			a.scratch.Put(rs)
 		}
 	}()
-	base := sql.MySQLReading{ANSIQuotes: r.ANSIQuotes, NoBackslashes: !r.BackslashLiterals, Version: r.Version, MariaDB: r.MariaDB}
+	base := readingOf(r)
 	n := &rs.first
 	sql.NormaliseMySQL(n, text, base, a.limits)
-	s := looked{names: r.Names}
-	if a.catalog != nil {
-		s.catalog = a.catalog.Snapshot(ctx, r)
-		s.blind = s.catalog == nil
-	}
+	s := a.looked(ctx, r)
 	facts := a.normalised(n, &s)
 	if facts.Unsure && s.catalog != nil { // it names what was not there
 		a.catalog.Doubt(r)
@@ -86,6 +83,21 @@ func (a *Analyzer) Analyze(ctx context.Context, text []byte, r *proxy.Reading) *
 		return facts
 	}
 	return a.inOtherWays(rs, facts, text, base, &s)
+}
+
+// readingOf is how text is read first.
+func readingOf(r *proxy.Reading) sql.MySQLReading {
+	return sql.MySQLReading{ANSIQuotes: r.ANSIQuotes, NoBackslashes: !r.BackslashLiterals, Version: r.Version, MariaDB: r.MariaDB}
+}
+
+// looked is what names are looked up in.
+func (a *Analyzer) looked(ctx context.Context, r *proxy.Reading) looked {
+	s := looked{names: r.Names}
+	if a.catalog != nil {
+		s.catalog = a.catalog.Snapshot(ctx, r)
+		s.blind = s.catalog == nil
+	}
+	return s
 }
 
 // changesReading reports whether one statement of a text may change how the server reads the

@@ -18,6 +18,7 @@ type lineage struct {
 	temporary []*proxy.OwnRelation
 	variables bool                // user variables may hold anything
 	moved     bool                // names may mean something else than the catalog says
+	marked    bool                // literals and parameters are marked, and followed like columns
 	view      func(*sql.Relation) // resolves a view first; nil: all are resolved
 	uses      []proxy.Use
 	depth     int
@@ -405,6 +406,18 @@ func (l *lineage) output(name string, e ast.ExprNode, f *frame) proxy.Column {
 			c.Name = name
 		}
 		return c
+	case *ast.ValuesExpr:
+		if x.Column != nil && f != nil {
+			if i := indexOf(f.values, x.Column.Name.Name.O); i >= 0 {
+				c := f.values[i]
+				c.Name = name
+				return c
+			}
+		}
+	case ast.ValueExpr:
+		if o, ok := markOf(x); ok && l.marked {
+			return proxy.Column{Name: name, Origins: []proxy.Origin{o}}
+		}
 	case *ast.SubqueryExpr:
 		if columns, ok := l.query(x, f); ok && len(columns) == 1 {
 			c := columns[0]
@@ -587,6 +600,12 @@ func (c *collector) Enter(n ast.Node) (ast.Node, bool) {
 			for _, item := range n.Order.Items {
 				c.visit(item.Expr, proxy.DerivedPredicate)
 			}
+		}
+		return n, true
+	case ast.ValueExpr:
+		if o, ok := markOf(n); ok && c.l.marked {
+			o.How = c.how
+			c.origins = append(c.origins, o)
 		}
 		return n, true
 	case *ast.ValuesExpr:
