@@ -246,7 +246,11 @@ func (s *session) close() {
 	s.presence.stop()
 	s.handler.shared.sessions.unregister(s.id, s)
 	s.turn.close()
-	owed := s.turn.owed.Load() != nil
+	left := s.turn.owed.Load()
+	owed := left != nil
+	if owed {
+		s.tellCatalog(left) // it may have run
+	}
 	if !owed && !s.down.ended.Load() {
 		s.upstream.conn.SetWriteDeadline(time.Now().Add(time.Second))
 		b, _ := wire.AppendPacket(nil, 0, []byte{byte(wire.Quit)})
