@@ -25,7 +25,7 @@ type Resource struct {
 	Type    string            `json:"type"`
 	Account string            `json:"account,omitempty"`
 	Labels  map[string]string `json:"-"`
-	// Dialect is that of a database; nil: it is none. Commands says that it runs commands.
+	// Dialect is that of a database; nil: it is not a database. Commands says that it runs commands.
 	Dialect  *Dialect `json:"-"`
 	Commands bool     `json:"-"`
 }
@@ -380,7 +380,7 @@ func (s *planned) argv(value func(r Ref) ([]string, error)) ([]string, error) {
 	if x.Script != "" {
 		list = append(list, "/bin/sh", "-c", x.script, x.Script)
 	}
-	plain := x.Script != "" // what a script is given are no options of sh
+	plain := x.Script != "" // sh takes no options from what a script is given
 	for _, a := range x.Argv {
 		w, err := readWord(a)
 		if err != nil {
