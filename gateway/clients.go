@@ -103,6 +103,20 @@ func (c clients) Database(ctx context.Context, client *proxy.Client, t control.C
 	return s.Clients.Database(ctx, dial, q)
 }
 
+// UndoText implements [control.Clients].
+func (c clients) UndoText(resource string, i *proxy.Image) (string, error) {
+	r, err := c.parts().resources.Lookup(context.Background(), resource)
+	if err != nil {
+		return "", err
+	}
+	if s := c.service(r.Type); s != nil && s.Clients.UndoText != nil {
+		if text := s.Clients.UndoText(i); text != "" {
+			return text, nil
+		}
+	}
+	return "", control.NotFound("what is kept does not undo anything at " + resource)
+}
+
 // loginOf is what a client logs in as. Who that is, is known.
 func loginOf(client *proxy.Client, t control.ClientTarget) string {
 	name := control.LoginName(client.Identity) + "+" + t.Resource
