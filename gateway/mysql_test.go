@@ -217,9 +217,14 @@ func TestMySQLEstimates(t *testing.T) {
 		allowed bool
 		args    []any
 	}{
-		{"UPDATE many SET n = 'x' WHERE id > 0", false, nil}, {"UPDATE many SET n = 'x' WHERE id < 5", true, nil}, {"DELETE FROM many WHERE id < ?", false, []any{4000}},
-		{"DELETE FROM many WHERE id < ?", true, []any{3}}, {"DELETE FROM many WHERE n = ? AND id = 9", true, []any{"it's '?'"}}, {"UPDATE few SET id = 1 WHERE id = 2", false, nil},
-		{"USE beside", true, nil}, {"UPDATE few SET id = 1 WHERE id = 2", true, nil},
+		{"UPDATE many SET n = 'x' WHERE id > 0", false, nil},
+		{"UPDATE many SET n = 'x' WHERE id < 5", true, nil},
+		{"DELETE FROM many WHERE id < ?", false, []any{4000}},
+		{"DELETE FROM many WHERE id < ?", true, []any{3}},
+		{"DELETE FROM many WHERE n = ? AND id = 9", true, []any{"it's '?'"}},
+		{"UPDATE few SET id = 1 WHERE id = 2", false, nil},
+		{"USE beside", true, nil},
+		{"UPDATE few SET id = 1 WHERE id = 2", true, nil},
 	} {
 		rows := mysqlTexts(t, c, x.text, x.args...)
 		require.Equal(t, !x.allowed, strings.Contains(strings.Join(rows, ""), "1142 (42000)"), "%s: %s", x.text, rows)
@@ -227,4 +232,46 @@ func TestMySQLEstimates(t *testing.T) {
 	require.Len(t, mysqlTexts(t, c, "SELECT * FROM "+database+".many -- all"), 7)
 	require.Len(t, mysqlTexts(t, c, "SELECT * FROM "+database+".many WHERE id > ? ORDER BY n", 100), 7)
 	require.Len(t, mysqlTexts(t, c, "SELECT * FROM "+database+".many LIMIT 9"), 9)
+}
+
+// SQL in the browser is that of other clients: the same chain, masking and record.
+func TestBrowserDatabaseOfMySQL(t *testing.T) {
+	h, database := mysqlHouse(t, `api: {listen: "127.0.0.1:0", url: "https://gw.example.com"}
+masking: [{use: default}]
+guardrails: [{use: default}]
+`)
+	d := h.editor(t, h.signIn(t, "alice"))
+	list := d.run("SELECT id, name, email FROM people ORDER BY id; SELECT X'00ff' AS b, NULL AS n, 18446744073709551615 AS big")
+	require.Len(t, d.rows, 3)
+	require.Equal(t, "1", d.rows[0][0])
+	require.NotContains(t, fmt.Sprint(d.rows), "ann@example.com")
+	require.Equal(t, []any{"0x00ff", nil, "18446744073709551615"}, d.rows[2])
+	require.Equal(t, []any{frame{"name": "id", "type": "int"}, frame{"name": "name", "type": "varchar"}, frame{"name": "email", "type": "varchar"}}, of(list, "result")[0]["columns"])
+	require.Equal(t, []any{frame{"name": "b", "type": "varbinary"}, frame{"name": "n", "type": "null"}, frame{"name": "big", "type": "bigint unsigned"}}, of(list, "result")[1]["columns"])
+	list = d.run("START TRANSACTION; UPDATE people SET name = 'Cy' WHERE id = 2")
+	require.Equal(t, "OK 1", of(list, "end")[1]["tag"])
+	require.Equal(t, "open", last(list)["transaction"])
+	list = d.run("ROLLBACK")
+	require.Equal(t, "idle", last(list)["transaction"])
+	list = d.run("DROP TABLE people")
+	require.Equal(t, "1142 (42000)", of(list, "failed")[0]["code"])
+	list = d.run("SELECT nothing FROM people")
+	require.Equal(t, "1054 (42S22)", of(list, "failed")[0]["code"])
+	// Large values come in part, with their size.
+	d.run("SELECT REPEAT('ü', 4000000), 7")
+	require.Len(t, d.rows, 1)
+	cell := d.rows[0][0].([]any)
+	require.Equal(t, 8000000.0, cell[1])
+	require.Len(t, []byte(cell[0].(string)), 64<<10)
+	require.Equal(t, "7", d.rows[0][1])
+
+	d.send(frame{"type": "relations"})
+	tree := fmt.Sprint(last(d.until("relations"))["relations"])
+	require.Contains(t, tree, database)
+	require.Contains(t, tree, "people")
+	run := d.begin("SELECT SLEEP(1000)", 1)
+	d.send(frame{"type": "cancel", "run": run})
+	d.until("done")
+	d.run("SELECT 5")
+	require.Equal(t, [][]any{{"5"}}, d.rows)
 }
