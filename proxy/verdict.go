@@ -66,7 +66,7 @@ type Verdict struct {
 	Text   []byte // ActionRewrite: replaces the operation's text
 	Hold   *Hold  // ActionHold
 	// Grant names the approval that lets the operation run, for the record: the request's identifier, and after a space
-	// who has approved it.
+	// who has approved it. Verdicts that pass may name one, too: the record has all of them.
 	Grant string
 	// Impact is what the operation was approved as. The handler lets it run as that alone,
 	// as far as the Impact's Holds say; nil: as whatever it does.

@@ -171,6 +171,10 @@ func (f *File) checkRequestName(d *decoder, a *Access) {
 		d.problem(a.Line, "add name: to the rule", "access: a rule with request has no name, by which what was granted of it is known")
 		return
 	}
+	if strings.HasPrefix(a.Name, RegoRules) && len(f.Access) > 0 {
+		d.problem(a.Line, "choose another name", "access: a rule with request has the name %q, and names that begin with %s are those of policies in Rego", a.Name, RegoRules)
+		return
+	}
 	for i := range f.Access {
 		if o := &f.Access[i]; o.rule(i).Name == a.Name && o.Line != a.Line {
 			d.problem(a.Line, "choose another name", "access: the rule %q has a request, and the rule of line %d has the same name, by which what was granted is known", a.Name, o.Line)

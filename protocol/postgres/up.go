@@ -464,7 +464,7 @@ func (u *up) query(body []byte, total int) error {
 		e.call = proxy.Call{Meta: proxy.Meta{Kind: proxy.KindReplication}, Name: string(text), Args: e.call.Args[:0]}
 		op = &e.call
 	} else {
-		e.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: e.text, Facts: u.analyze(text), Giver: u, Keeper: u, Measurer: u}
+		e.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: e.text, Facts: u.analyze(text), Giver: u, Keeper: u, Measurer: u, Reading: &u.reading}
 		op = &e.statement
 	}
 	allowed := u.ask(e, op)
@@ -745,7 +745,7 @@ func (u *up) execute(body []byte, total int) error {
 	e := u.pending.take(expectExecute)
 	e.portal = p
 	e.statement = proxy.Statement{
-		Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: p.stmt.text, Name: p.stmt.name, Args: p.args, Facts: u.factsOf(p.stmt, p.args), Giver: u, Keeper: u, Measurer: u,
+		Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: p.stmt.text, Name: p.stmt.name, Args: p.args, Facts: u.factsOf(p.stmt, p.args), Giver: u, Keeper: u, Measurer: u, Reading: &u.reading,
 	}
 	if v := u.enclosing(&e.statement); v != nil {
 		u.session.session.Refuse(&e.statement, *v)
