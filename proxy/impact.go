@@ -29,9 +29,14 @@ type Impact struct {
 	Unsaid []string `json:"unsaid,omitempty"`
 	// Undo says whether it can be undone; nil where no rule asks for that.
 	Undo *Undoable `json:"undo,omitempty"`
-	// Tried says that it was run and taken back, so that the counts and what rows become are
-	// exact; empty where no rule asks for that. Otherwise it is why it was not tried.
-	Tried string `json:"tried,omitempty"`
+	// Trial says that it was run and taken back, or why not; nil where no rule asks for that.
+	Trial *Trial `json:"trial,omitempty"`
+}
+
+// Trial is that a statement was run and taken back, to see what it does.
+type Trial struct {
+	Rows int64  `json:"rows"`          // that it changed
+	Why  string `json:"why,omitempty"` // why it was not tried, or has failed; empty: it has run
 }
 
 // Held is what has to be so of an Impact when its statement runs.

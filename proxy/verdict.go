@@ -122,7 +122,8 @@ type Hold struct {
 	Reveal bool
 	// Undo is for how long what undoes the operation is kept, where that is possible; 0: it is not.
 	Undo time.Duration
-	// Try says that the operation may be run and taken back, to see what it does.
+	// Try says that the operation may be run and taken back, to see what it does, where it has no effects
+	// that cannot be.
 	Try bool
 	// Blind says why it cannot be known what the operation does; empty when it can.
 	Blind string

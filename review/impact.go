@@ -74,6 +74,13 @@ func (r *Request) impactLines(line func(name, value string)) {
 	if i.Plan != "" {
 		line("plan", fmt.Sprintf("%s, at a cost of %.2f", i.Plan, i.Cost))
 	}
+	if t := i.Trial; t != nil {
+		if t.Why == "" {
+			line("tried", fmt.Sprintf("it was run and taken back: %d rows", t.Rows))
+		} else {
+			line("tried", "no: "+t.Why)
+		}
+	}
 	if u := i.Undo; u != nil {
 		if u.Why == "" {
 			line("undo", "it can be undone for "+shortTime(u.For)+", after another approval")

@@ -200,6 +200,7 @@ type Review struct {
 	Message   string        `yaml:"message"`
 	Reveal    bool          `yaml:"reveal"`
 	Undo      time.Duration `yaml:"undo"`
+	Try       bool          `yaml:"try"`
 }
 
 // Budget is how much one session may do, or with Per one person in that time; see
@@ -240,7 +241,7 @@ func (a Access) rule(i int) policy.Rule {
 		o.Budgets = []policy.Budget{{Statements: valueOf(b.Statements), Rows: valueOf(b.Rows), Per: *b.Per}}
 	}
 	if a.Review != nil {
-		o.Review = &policy.Review{Approvers: a.Review.Approvers, For: a.Review.For, Message: a.Review.Message, Reveal: a.Review.Reveal, Undo: a.Review.Undo}
+		o.Review = &policy.Review{Approvers: a.Review.Approvers, For: a.Review.For, Message: a.Review.Message, Reveal: a.Review.Reveal, Undo: a.Review.Undo, Try: a.Review.Try}
 	}
 	if level, err := policy.ParseRecording(a.Recording); err == nil {
 		o.Recording = level

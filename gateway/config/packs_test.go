@@ -303,6 +303,7 @@ func TestGuardrailKeys(t *testing.T) {
 		{"for: 5m", "ppppepp"},
 		{"reveal: true", "ppppepp"},
 		{"undo: 168h", "ppppepp"},
+		{"try: true", "ppppepp"},
 		{"resources: [orders, vm1]", "eeeeeee"},
 		{"databases: [shop]", "epeeeee"},
 		{"accounts: [default]", "epeeeee"},

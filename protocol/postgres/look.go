@@ -41,6 +41,7 @@ type look struct {
 	kept     [][][]byte   // they
 	size     int          // of them, in bytes
 	cut      bool         // some were too long to keep
+	changed  uint64       // how many rows it has changed, or returned
 }
 
 const (
@@ -169,10 +170,13 @@ func (d *down) looked(e *entry, typ byte, body []byte, total int) error {
 		return err
 	}
 	if typ == wire.CommandComplete {
-		tag, _, err := wire.ParseTag(body)
+		tag, rows, err := wire.ParseTag(body)
 		if err != nil {
 			return err
 		}
+		d.pending.mu.Lock()
+		l.changed = rows
+		d.pending.mu.Unlock()
 		d.ran(tag)
 	}
 	d.drop(total)

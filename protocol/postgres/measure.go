@@ -56,6 +56,9 @@ func (u *up) Measure(ctx context.Context, st *proxy.Statement) (*proxy.Impact, e
 	case err != nil:
 		m.unsaid("what it would change is not measured: " + err.Error())
 		m.impact.Holds, m.impact.Digest = proxy.HoldsNothing, ""
+		if h := st.Held(); h != nil && h.Try && m.impact.Trial == nil {
+			m.impact.Trial = &proxy.Trial{Rows: -1, Why: "what it would change is not measured"}
+		}
 		if m.undo > 0 {
 			m.impact.Undo = &proxy.Undoable{For: m.undo, Why: "what it would change is not measured"}
 		}
@@ -107,6 +110,9 @@ func (m *measuring) measure(ctx context.Context) error {
 		return err
 	}
 	if m.wholes() {
+		if h := m.st.Held(); h != nil && h.Try {
+			m.impact.Trial = &proxy.Trial{Rows: -1, Why: "only INSERT, UPDATE and DELETE are tried"}
+		}
 		if m.undo > 0 {
 			m.impact.Undo = &proxy.Undoable{For: m.undo, Why: "only INSERT, UPDATE and DELETE can be undone"}
 		}
@@ -132,6 +138,9 @@ func (m *measuring) measure(ctx context.Context) error {
 	}
 	if m.undo > 0 {
 		m.undoable(ctx, t)
+	}
+	if h := m.st.Held(); h != nil && h.Try {
+		return m.try(ctx, t)
 	}
 	return nil
 }

@@ -21,6 +21,12 @@ SELECT pg_catalog.json_build_object('oid', c.oid::pg_catalog.text, 'name', pg_ca
 'triggers', EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN parts p ON t.tgrelid OPERATOR(pg_catalog.=) p.oid
 WHERE NOT t.tgisinternal AND t.tgenabled OPERATOR(pg_catalog.<>) 'D' AND (t.tgtype OPERATOR(pg_catalog.&) $3::pg_catalog.int2) OPERATOR(pg_catalog.<>) 0::pg_catalog.int2),
 'acts', EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN parts p ON t.tgrelid OPERATOR(pg_catalog.=) p.oid WHERE NOT t.tgisinternal AND t.tgenabled OPERATOR(pg_catalog.<>) 'D'),
+'calls', EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.refobjid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid
+AND (d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT k.oid FROM pg_catalog.pg_constraint k JOIN parts p ON k.conrelid OPERATOR(pg_catalog.=) p.oid))
+OR d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT i.indexrelid FROM pg_catalog.pg_index i JOIN parts p ON i.indrelid OPERATOR(pg_catalog.=) p.oid))
+OR d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT a.oid FROM pg_catalog.pg_attrdef a JOIN parts p ON a.adrelid OPERATOR(pg_catalog.=) p.oid)))),
+'sequences', EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN parts p ON a.attrelid OPERATOR(pg_catalog.=) p.oid WHERE COALESCE(pg_catalog.to_jsonb(a) OPERATOR(pg_catalog.->>) 'attidentity', '') OPERATOR(pg_catalog.<>) '')
+OR EXISTS (SELECT FROM pg_catalog.pg_attrdef a JOIN parts p ON a.adrelid OPERATOR(pg_catalog.=) p.oid WHERE pg_catalog.strpos(pg_catalog.pg_get_expr(a.adbin, a.adrelid), 'nextval(') OPERATOR(pg_catalog.>) 0),
 'inserts', pg_catalog.has_table_privilege(c.oid, 'INSERT'), 'deletes', pg_catalog.has_table_privilege(c.oid, 'DELETE'),
 'locks', pg_catalog.has_table_privilege(c.oid, 'SELECT') AND pg_catalog.has_any_column_privilege(c.oid, 'UPDATE'),
 'exact', pg_catalog.current_setting('extra_float_digits')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 1,
@@ -49,26 +55,28 @@ WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass($1::pg_catalog.text)`
 
 // table is what tableQuery tells.
 type table struct {
-	OID      string
-	Name     string
-	Kind     string
-	Rules    bool
-	Security bool // row security has a say in what the session sees
-	Strange  bool // a part of it is kept elsewhere
-	Heirs    bool // other tables inherit from it
-	Triggers bool
-	Acts     bool // it has triggers of any kind
-	Inserts  bool // the session may insert rows
-	Deletes  bool // and delete them
-	Locks    bool // the session may lock rows
-	Exact    bool // numbers are shown with all of their digits
-	Casts    bool // a cast of the database calls what may do anything
-	Domains  bool // and so does a domain
-	Deleting []string
-	Moving   []string
-	Columns  []tableColumn
-	Schema   string // without quotes, as Table is
-	Table    string
+	OID       string
+	Name      string
+	Kind      string
+	Rules     bool
+	Security  bool // row security has a say in what the session sees
+	Strange   bool // a part of it is kept elsewhere
+	Heirs     bool // other tables inherit from it
+	Triggers  bool
+	Acts      bool // it has triggers of any kind
+	Calls     bool // a default, a constraint or an index calls a function of the database's own
+	Sequences bool // a column takes its value from a sequence
+	Inserts   bool // the session may insert rows
+	Deletes   bool // and delete them
+	Locks     bool // the session may lock rows
+	Exact     bool // numbers are shown with all of their digits
+	Casts     bool // a cast of the database calls what may do anything
+	Domains   bool // and so does a domain
+	Deleting  []string
+	Moving    []string
+	Columns   []tableColumn
+	Schema    string // without quotes, as Table is
+	Table     string
 }
 
 type tableColumn struct {
