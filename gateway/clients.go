@@ -23,8 +23,8 @@ type inside struct {
 }
 
 // begin has clients of the gateway's own served by start until stop is called. Those that
-// shutdown has not ended by then are cut after a while.
-func (n *inside) begin(start func(serve func())) (stop func()) {
+// shutdown has not ended by then are cut after the time of patience.
+func (n *inside) begin(start func(serve func()), patience time.Duration) (stop func()) {
 	ctx, cut := context.WithCancelCause(context.Background())
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -33,13 +33,13 @@ func (n *inside) begin(start func(serve func())) (stop func()) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		n.start = nil
-		time.AfterFunc(insideTime, func() { cut(proxy.ErrShutdown) })
+		time.AfterFunc(patience, func() { cut(proxy.ErrShutdown) })
 	}
 }
 
-// insideTime is how long clients of the gateway's own may take to end; those that listeners
-// have accepted have 10 s.
-const insideTime = 12 * time.Second
+// insideExtra is how much longer clients of the gateway's own may take to end than those that
+// listeners have accepted.
+const insideExtra = 2 * time.Second
 
 // handler returns the handler of a service for clients of the gateway's own.
 func (n *inside) handler(s *service) (proxy.Handler, error) {

@@ -149,7 +149,7 @@ type Trigger struct {
 	Instead bool
 }
 
-// UnseenTriggers is the Function of a Trigger that stands for those which the account may not
+// UnseenTriggers is the Function of a Trigger for those that the account may not
 // see: there may be none.
 const UnseenTriggers = ^uint32(0)
 
