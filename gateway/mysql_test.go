@@ -27,12 +27,12 @@ func mysqlHouse(t *testing.T, more string) (h *house, database string) {
 	return mysqlHouseOf(t, maria, database, more), database
 }
 
-func mysqlHouseOf(t *testing.T, maria *testserver.MariaDBServer, database, more string) *house {
+func mysqlHouseOf(t testing.TB, maria *testserver.MariaDBServer, database, more string) *house {
 	t.Helper()
 	return mysqlHouseFor(t, maria, database, "  - {name: dev, groups: [dev], allow: [connect, read, write, ddl, call, do, execute, unknown]}", more)
 }
 
-func mysqlHouseFor(t *testing.T, maria *testserver.MariaDBServer, database, access, more string) *house {
+func mysqlHouseFor(t testing.TB, maria *testserver.MariaDBServer, database, access, more string) *house {
 	t.Helper()
 	_, err := maria.Run("", "CREATE USER IF NOT EXISTS app@'127.0.0.1' IDENTIFIED BY 'app-secret'; GRANT ALL ON *.* TO app@'127.0.0.1'")
 	require.NoError(t, err)
@@ -50,7 +50,7 @@ access:
 %s`, verifier(t), maria.Port, database, access, more))
 }
 
-func (h *house) mysql(t *testing.T, user string) *sql.Conn {
+func (h *house) mysql(t testing.TB, user string) *sql.Conn {
 	t.Helper()
 	pem, err := os.ReadFile(h.Authority())
 	require.NoError(t, err)

@@ -60,7 +60,7 @@ func (l *lockedText) String() string {
 }
 
 // open runs the gateway of a config file that is in dir.
-func open(t *testing.T, dir, text string) *house {
+func open(t testing.TB, dir, text string) *house {
 	t.Helper()
 	h := &house{dir: dir, log: &lockedText{}, latest: make(map[string]*proxy.Session)}
 	g, err := New(h.file(t, text), Options{
@@ -93,7 +93,7 @@ func open(t *testing.T, dir, text string) *house {
 }
 
 // file reads a config file in the house's folder.
-func (h *house) file(t *testing.T, text string) *config.File {
+func (h *house) file(t testing.TB, text string) *config.File {
 	t.Helper()
 	f, err := os.CreateTemp(h.dir, "*.yaml")
 	require.NoError(t, err)

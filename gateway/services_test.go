@@ -107,7 +107,7 @@ func parse(t *testing.T, o config.Options, text string) *config.File {
 }
 
 // verifier is a password's, in quotes.
-func verifier(t *testing.T) string {
+func verifier(t testing.TB) string {
 	t.Helper()
 	v, err := identity.NewVerifier("wonder")
 	require.NoError(t, err)

@@ -148,3 +148,25 @@ func TestReadOnly(t *testing.T) {
 	}
 	require.Equal(t, [][]string{{"0"}}, texts(t, c, "SELECT COUNT(*) FROM people WHERE name = 'x'"))
 }
+
+// What the gateway does not speak is not offered, and is not agreed on with who asks for it all the
+// same: packets, texts and rows stay as they are.
+func TestWhatIsNotAgreedOn(t *testing.T) {
+	const more = wire.Compress | wire.Zstd | wire.QueryAttributes | wire.OptionalMetadata | wire.MultiFactor
+	g := startGate(t, gateConfig{sql: people})
+	r := g.dial(t, more)
+	require.Zero(t, r.caps&more, "offered: %s", r.caps&more)
+	values, err := r.query("SELECT name FROM " + g.db + ".people WHERE id = 1")
+	require.NoError(t, err)
+	require.Equal(t, []string{"Ann"}, values)
+	require.NoError(t, r.send(wire.StmtBulkExecute, 1, 0, 0, 0, 0x80, 0))
+	_, err = r.read()
+	require.ErrorContains(t, err, "1047 08S01")
+	values, err = r.query("SELECT 5")
+	require.NoError(t, err)
+	require.Equal(t, []string{"5"}, values)
+	// And MariaDB's client does without.
+	out, err := g.mariadb(t, "mariadb", "SELECT name FROM people WHERE id = 1;\n", "-N", "--compress", g.db)
+	require.NoError(t, err, out)
+	require.Contains(t, out, "Ann")
+}

@@ -219,3 +219,13 @@ func FuzzClient(f *testing.F) {
 		}
 	})
 }
+
+// mysql2 of Node.js sends a byte too many after values of more than 65535 bytes, which servers do not
+// look at.
+func TestExecutionWithMoreThanItsValues(t *testing.T) {
+	none := func(int) bool { return false }
+	in := &Execution{ID: 7, Types: []ParamType{ParamType(TypeVarString)}, Values: [][]byte{[]byte("x")}}
+	var out Execution
+	require.NoError(t, ParseExecution(&out, append(AppendExecution(nil, in, none)[1:], 0xaa), 1, nil, none))
+	require.Equal(t, in.Values, out.Values)
+}
