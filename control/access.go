@@ -122,6 +122,8 @@ type Terms struct {
 	Reason  string         `json:"reason,omitempty"` // a pattern that the reason must have
 	Message string         `json:"message,omitempty"`
 	Stages  []review.Stage `json:"stages"` // who decides, one after the other
+	// BreakGlass is for how long at most the caller may have it without an approval, in seconds; 0: not at all.
+	BreakGlass int64 `json:"break_glass,omitempty"`
 }
 
 // TermsList is the answer to GET /v1/resources/{name}/terms.
@@ -146,7 +148,7 @@ func (h *Handler) showTerms(c *call) error {
 	for _, t := range all {
 		out.Terms = append(out.Terms, Terms{
 			Rule: t.Rule, Actions: t.Actions, Seconds: int64(t.For / time.Second), Max: int64(t.Max / time.Second), Decide: int64(t.Decide / time.Second),
-			Reason: t.Reason, Message: t.Message, Stages: t.Stages,
+			Reason: t.Reason, Message: t.Message, Stages: t.Stages, BreakGlass: int64(t.BreakGlass / time.Second),
 		})
 	}
 	h.answer(c.w, http.StatusOK, out)

@@ -167,6 +167,17 @@ func (r reviewers) Request(ctx context.Context, s *proxy.Session, op proxy.Op, h
 	})
 }
 
+// KeepImage implements [proxy.ImageKeeper].
+func (r reviewers) KeepImage(ctx context.Context, s *proxy.Session, op uint64, requests []string, i *proxy.Image) error {
+	if r.other == nil {
+		return r.desk.KeepImage(ctx, s, op, requests, i)
+	}
+	if k, ok := r.other.(proxy.ImageKeeper); ok {
+		return k.KeepImage(ctx, s, op, requests, i)
+	}
+	return errors.New("the assembly's reviewer keeps nothing")
+}
+
 // termsOf are those on which what a rule allows at a resource is granted to somebody.
 func termsOf(r *policy.Rule, who *proxy.Identity, at *proxy.Resource) review.Terms {
 	t := r.Request.Terms()

@@ -396,10 +396,23 @@ func merge(holds []holdBy) *Hold {
 	for _, h := range holds[1:] {
 		all.Rules, all.Approvers = append(all.Rules, h.Rules...), append(all.Approvers, h.Approvers...)
 		all.For = min(all.For, h.For)
+		all.Undo, all.Try = Shorter(all.Undo, h.Undo), all.Try && h.Try
 		all.Message = joined(all.Message, h.Message, "; ")
 		all.Blind = joined(all.Blind, h.Blind, "; ")
 	}
 	return &all
+}
+
+// undoing is who holds what undoes something.
+const undoing = "undo"
+
+// Shorter is the shorter of two times for which something is kept; of 0, which is that nothing is, the
+// other one.
+func Shorter(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
 }
 
 func joined(a, b, by string) string {
@@ -479,6 +492,9 @@ func (s *Session) pass(ctx context.Context, op Op, m *Meta, given *approvals) {
 				return
 			}
 		}
+	}
+	if h := s.undoes(op); h != nil && !given.cover(undoing, h) {
+		m.holds = append(m.holds, holdBy{h, undoing})
 	}
 	switch {
 	case refused != nil:

@@ -199,6 +199,7 @@ type Review struct {
 	For       time.Duration `yaml:"for"`
 	Message   string        `yaml:"message"`
 	Reveal    bool          `yaml:"reveal"`
+	Undo      time.Duration `yaml:"undo"`
 }
 
 // Budget is how much one session may do, or with Per one person in that time; see
@@ -239,7 +240,7 @@ func (a Access) rule(i int) policy.Rule {
 		o.Budgets = []policy.Budget{{Statements: valueOf(b.Statements), Rows: valueOf(b.Rows), Per: *b.Per}}
 	}
 	if a.Review != nil {
-		o.Review = &policy.Review{Approvers: a.Review.Approvers, For: a.Review.For, Message: a.Review.Message, Reveal: a.Review.Reveal}
+		o.Review = &policy.Review{Approvers: a.Review.Approvers, For: a.Review.For, Message: a.Review.Message, Reveal: a.Review.Reveal, Undo: a.Review.Undo}
 	}
 	if level, err := policy.ParseRecording(a.Recording); err == nil {
 		o.Recording = level
@@ -397,6 +398,9 @@ func (f *File) checkObligations(d *decoder, a *Access) {
 	}
 	if r := a.Review; r != nil {
 		f.checkDeciders(d, r.Line, r.Approvers, nil)
+		if r.Undo > proxy.MaxUndo {
+			d.problem(r.Line, "", "access: review: undo is %s: want at most %s", r.Undo, proxy.MaxUndo)
+		}
 	}
 }
 

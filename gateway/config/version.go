@@ -54,6 +54,7 @@ func (f *File) NeedsRestart(o *File) (keys []string) {
 		{"store", func(f *File) any { return f.Store }},
 		{"api", func(f *File) any { return f.API }},
 		{"metrics", func(f *File) any { return f.Metrics }},
+		{"shutdown.drain", func(f *File) any { return f.Shutdown.DrainTime() }},
 		{"audit.durability", func(f *File) any { return f.Audit.Durability }},
 		{"audit.best_effort", func(f *File) any { return f.Audit.BestEffort }},
 		{"audit.export", func(f *File) any { return f.Audit.Export }},
