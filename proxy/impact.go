@@ -18,6 +18,9 @@ type Impact struct {
 	Holds Held `json:"holds,omitempty"`
 	// Digest is one of the rows and of what they hold, where these are what has to be so.
 	Digest string `json:"digest,omitempty"`
+	// Tables tells the tables from others that have their names when the statement runs, where the number of rows is what has to be
+	// so; empty: that is not compared.
+	Tables string `json:"tables,omitempty"`
 	// Plan is how the resource would find the rows, with what it expects it to cost, in its
 	// own unit; empty when it does not tell.
 	Plan string  `json:"plan,omitempty"`
@@ -60,7 +63,7 @@ type Sample struct {
 
 // same reports whether an operation that was approved as i may run as other, too.
 func (i *Impact) same(other *Impact) bool {
-	return i.Holds == other.Holds && i.Rows == other.Rows && i.Digest == other.Digest && i.Table == other.Table
+	return i.Holds == other.Holds && i.Rows == other.Rows && i.Digest == other.Digest && i.Tables == other.Tables && i.Table == other.Table
 }
 
 // Measurer says what a statement would change. It is asked by who shows that to others, at

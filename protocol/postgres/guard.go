@@ -60,6 +60,11 @@ func (g *guard) differs(rows uint64) error {
 	return &differsError{fmt.Sprintf("the rows differ from those that were approved: %s, %d were approved", atMost(rows), g.impact.Rows)}
 }
 
+// another says that the statement is about other tables than those that were approved, such as of their names.
+func (g *guard) another(names string) error {
+	return &differsError{fmt.Sprintf("the table differs from the one that was approved: this is about %s as it is now, and %s was approved as it was then", names, g.impact.Table)}
+}
+
 func atMost(rows uint64) string {
 	if rows > maxDigested {
 		return fmt.Sprintf("more than %d rows", maxDigested)
@@ -139,7 +144,7 @@ func (u *up) differs(e *entry, limited bool) (why, err error) {
 	if err != nil {
 		return not(err), nil
 	}
-	if block == 'I' && !simple && (r.wholes() || g.impact.Holds == proxy.HoldsRows || g.impact.Promises()) { // locks are for blocks alone
+	if block == 'I' && !simple && (r.wholes() || g.impact.Holds == proxy.HoldsRows || g.impact.Tables != "" || g.impact.Promises()) { // locks are for blocks alone
 		if err := u.enclose(ctx); err != nil {
 			return not(err), nil
 		}
@@ -153,11 +158,25 @@ func (u *up) differs(e *entry, limited bool) (why, err error) {
 			return nil, err
 		case err != nil:
 			return not(err), nil
-		case rows != g.impact.Rows || namesOf(tables) != g.impact.Table:
+		case namesOf(tables) != g.impact.Table || g.impact.Tables != "" && identity(tables...) != g.impact.Tables:
+			return g.another(namesOf(tables)), nil
+		case rows != g.impact.Rows:
 			return g.differs(uint64(rows)), nil
 		}
 		return nil, nil
 	case g.impact.Holds != proxy.HoldsRows:
+		if g.impact.Tables == "" {
+			return u.prepare(ctx, r, g)
+		}
+		t, err := r.table(ctx, &r.change.Tables[0])
+		switch {
+		case u.session.session.Err() != nil:
+			return nil, err
+		case err != nil:
+			return not(err), nil
+		case identity(t) != g.impact.Tables:
+			return g.another(t.Name), nil
+		}
 		return u.prepare(ctx, r, g)
 	}
 	if err := r.finds(); err != nil {

@@ -159,7 +159,7 @@ func (m *measuring) emptied(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.impact.Rows, m.impact.Table, m.impact.Holds = rows, namesOf(tables), proxy.HoldsCount
+	m.impact.Rows, m.impact.Table, m.impact.Holds, m.impact.Tables = rows, namesOf(tables), proxy.HoldsCount, identity(tables...)
 	for _, t := range tables {
 		if m.change.Effect == proxy.EffectTruncate && t.Triggers {
 			m.unsaid(t.Name + " has triggers, which may do anything else, too")
@@ -183,7 +183,7 @@ func (m *measuring) inserted(ctx context.Context, t *table) error {
 	}
 	if c.Query == "" { // the text says what they are
 		if m.impact.Rows = int64(c.Values); counted {
-			m.impact.Holds = proxy.HoldsCount
+			m.impact.Holds, m.impact.Tables = proxy.HoldsCount, identity(t)
 		} else {
 			m.unsaid(notCompared + why)
 		}
@@ -268,7 +268,7 @@ func (m *measuring) rows(ctx context.Context, t *table, why string, counted bool
 	case why == "":
 		m.impact.Holds = proxy.HoldsRows
 	case counted:
-		m.impact.Holds = proxy.HoldsCount
+		m.impact.Holds, m.impact.Tables = proxy.HoldsCount, identity(t)
 		m.unsaid("which rows they are is not compared when it runs, but how many: " + why)
 	default:
 		m.unsaid(notCompared + why)

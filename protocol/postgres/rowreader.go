@@ -230,6 +230,16 @@ func from(t *sql.Named) string {
 	return t.Path
 }
 
+// identity tells tables from others that have their names later.
+func identity(tables ...*table) string {
+	h := sha256.New()
+	fmt.Fprint(h, "sallyport tables 1")
+	for _, t := range tables {
+		fmt.Fprintf(h, "\x00%s\x00%s", t.OID, t.Name)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
 // namesOf are the names of tables.
 func namesOf(tables []*table) string {
 	names := make([]string, len(tables))
