@@ -247,7 +247,15 @@ func (d *workbench) client() *proxy.Client {
 	return &proxy.Client{
 		Identity: d.who, Via: via,
 		Opened: func(s *proxy.Session) {
-			d.update(func() { d.session = s })
+			first := false
+			d.update(func() {
+				if first = d.session == nil; first {
+					d.session = s
+				}
+			})
+			if !first { // by which what runs in the first one is cancelled
+				return
+			}
 			d.aside(sessionFrame(s))
 			context.AfterFunc(s.Context(), d.killed)
 		},
