@@ -360,6 +360,7 @@ var (
 // refused operation's error is kept in e, to be told in its turn.
 func (u *up) ask(e *entry, op proxy.Op) bool {
 	u.current = e
+	u.thawed()
 	v := u.session.session.Ask(u.session.session.Context(), op)
 	u.current = nil
 	if v.Refuses() {
