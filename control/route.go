@@ -128,6 +128,10 @@ func routes() []route {
 		{"POST", "/v1/revisions/{number}/reject", "Have a revision that waits not applied.", audit.AdminConfigure, access{personal: true, permission: Configure}, RevisionRequest{}, Revision{}, false, (*Handler).rejectRevision},
 		{"POST", "/v1/revisions/{number}/revert", "Take a revision back, by another one.", audit.AdminConfigure, access{personal: true, permission: Configure}, RevisionRequest{}, Revision{}, false, (*Handler).revertRevision},
 
+		{"POST", "/v1/policy/simulate", "How the gateway would answer somebody, and why. Nothing is done.", audit.AdminConfiguration, access{permission: Configure}, Simulation{}, Simulated{}, false, (*Handler).simulate},
+		{"POST", "/v1/policy/replay", "What a draft of objects would have done with what is on record: of at most 31 days, 20,000 operations and 30 seconds. It needs the permission watch, too.", audit.AdminRead, access{permission: Configure}, ReplayQuestion{}, ReplayAnswer{}, false, (*Handler).replayDraft},
+		{"POST", "/v1/resources/{name}/test", "Try whether the gateway reaches a resource and logs in there, step by step.", audit.AdminConfiguration, access{permission: Configure}, nil, ResourceTest{}, false, (*Handler).testResource},
+
 		{"GET", "/v1/channels", "The channels by which people are told of requests, and how they are doing.", audit.AdminConfiguration, access{permission: Configure}, nil, ChannelList{}, false, (*Handler).listChannels},
 		{"GET", "/v1/channels/{name}/dead", "What a channel was not told in the end, and can be told again.", audit.AdminConfiguration, access{permission: Configure}, nil, DeadLetterList{}, false, (*Handler).listDeadLetters},
 		{"POST", "/v1/channels/{name}/retry", "Tell a channel again what it was not told: one notice, or all.", audit.AdminConfigure, access{personal: true, permission: Configure}, RetryRequest{}, Retried{}, false, (*Handler).retryChannel},
