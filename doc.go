@@ -107,6 +107,8 @@
 //   - review/offline: grants for when the store and the identity provider are down.
 //   - review/reviewtest: the tests that every review.Notifier passes.
 //   - revision: changes of the configuration, with their authors and approvals.
+//   - runbook: reviewed procedures with typed parameters, which are bound and never put into texts.
+//   - runbook/git: runbooks of a Git repository or a folder.
 //   - guardrail: what nobody should do, by what an operation would do.
 //   - detect: finding sensitive values in text, and judging what columns hold.
 //   - masking: hiding sensitive values in what flows.

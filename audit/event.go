@@ -69,6 +69,7 @@ const (
 
 	AdminAsk      = "admin.ask"      // what was refused, in AdminRefused: asking for access
 	AdminRequests = "admin.requests" // looked at what is held
+	AdminUndo     = "admin.undo"     // had an operation undone, or was refused that
 	AdminDecide   = "admin.decide"   // what was refused, in AdminRefused: deciding about a held operation
 
 	// What people are given to come in by, and who may come in.

@@ -1,6 +1,7 @@
 package control_test
 
 import (
+	"context"
 	"maps"
 	"net/http"
 	"testing"
@@ -27,7 +28,7 @@ func TestBreakGlass(t *testing.T) {
 		For: time.Hour, Max: 2 * time.Hour, Decide: time.Hour, Reason: "INC-[0-9]+",
 	}
 	s.handler.Requests = desk
-	s.portal.Access = &control.Access{Terms: func(who *proxy.Identity, _, _ string) ([]review.Terms, error) {
+	s.portal.Access = &control.Access{Terms: func(_ context.Context, who *proxy.Identity, _, _, _ string) ([]review.Terms, error) {
 		t := terms
 		if who.In("shop") {
 			t.BreakGlass = 30 * time.Minute

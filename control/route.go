@@ -103,6 +103,9 @@ func routes() []route {
 		{"POST", "/v1/requests/{id}/revoke", "Take back access that was granted; the sessions end that are open by it.", audit.AdminDecide, access{permission: Review, own: true}, ReasonRequest{}, review.Request{}, false, (*Handler).revokeRequest},
 		{"POST", "/v1/requests/{id}/review", "Say of access without an approval, which has ended, that it was in order, or a violation, and why. Who decides is known as for approve.", audit.AdminDecide, access{permission: Review, own: true}, reviewBody{}, review.Request{}, false, (*Handler).reviewRequest},
 
+		{"GET", "/v1/undo", "The operations that can be undone, the latest first: ?session=ID; without the permission, the caller's own and those that she may decide about.", audit.AdminRequests, access{permission: Review, own: true}, nil, Undos{}, false, (*Handler).listUndos},
+		{"POST", "/v1/undo/{id}", "Undo an operation, by the request by which it ran, as the caller, in a session of hers and after another approval: a line per event, plan, held, and done, conflict or failed. It is given up when the caller leaves.", audit.AdminUndo, access{login: true, permission: Review, own: true}, nil, nil, true, (*Handler).undo},
+
 		{"POST", "/v1/offline-grants", "Make a grant by which somebody has access while the store and the identity provider do not answer. By itself it lets nobody in.", audit.AdminOffline, access{personal: true, permission: Configure}, OfflineGrantRequest{}, OfflineGrant{}, false, (*Handler).makeOffline},
 		{"POST", "/v1/offline-grants/begin", "Begin to use a grant, at the local socket: the answer is what people sign.", audit.AdminOffline, access{permission: Review}, OfflineBegin{}, OfflineStatement{}, false, (*Handler).beginOffline},
 		{"POST", "/v1/offline-grants/use", "Use a grant, at the local socket, by what people have signed.", audit.AdminOffline, access{permission: Review}, OfflineUse{}, OfflineAccess{}, false, (*Handler).useOffline},

@@ -29,6 +29,8 @@ import (
 //	/          the console, where the config file asks for it; see package console
 func (g *Gateway) API() http.Handler {
 	mux := http.NewServeMux()
+	mux.Handle("/livez", g.Health())
+	mux.Handle("/readyz", g.Health())
 	mux.HandleFunc("/scim/v2/", g.serveSCIM)
 	mux.HandleFunc("/slack/{name}", g.serveChannel("slack"))
 	mux.HandleFunc("/teams/{name}", g.serveChannel("teams"))

@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"net"
+
+	"github.com/sallyport/sallyport/proxy"
 )
 
 // Dial opens another connection to a handler of the protocol, as the same client, who is
@@ -133,4 +135,6 @@ type Clients struct {
 	Terminal func(ctx context.Context, c net.Conn, q TerminalRequest) (Terminal, error)
 	// Database begins a session at a database.
 	Database func(ctx context.Context, dial Dial, q DatabaseRequest) (Database, error)
+	// UndoText is the statement that undoes what i is of, for a session whose client undoes that; empty where there is none.
+	UndoText func(i *proxy.Image) string
 }

@@ -84,6 +84,7 @@ func (d *Desk) about(ctx context.Context, s *proxy.Session, op proxy.Op, a *prox
 	if err := r.show(op); err != nil {
 		return nil, err
 	}
+	r.means(s, op)
 	var err error
 	r.sums, r.Content = newSums(op), r.content(op)
 	if r.Hash, err = r.hash(); err != nil {

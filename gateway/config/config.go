@@ -65,6 +65,7 @@ type File struct {
 	OnCall   []OnCall            `yaml:"oncall"`
 	Control  []Control           `yaml:"control"`
 	Limits   Limits              `yaml:"limits"`
+	Shutdown Shutdown            `yaml:"shutdown"`
 	Runbooks any                 `yaml:"runbooks,later"`
 	Store    Store               `yaml:"store"`
 	API      API                 `yaml:"api"`

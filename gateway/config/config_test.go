@@ -311,6 +311,7 @@ func TestProblems(t *testing.T) {
 		{"on-call group", "audit: {", "oncall: [{name: a, type: opsgenie, schedule: s, token: env:T, groups: [dve]}]\naudit: {", `the rule names group "dve", which has no members`},
 		{"on-call group of nobody", "audit: {", "oncall: [{name: a, type: opsgenie, schedule: s, token: env:T, groups: []}]\naudit: {", `oncall[0].groups is empty`},
 		{"on-call approvers", "allow: [connect, read]}", "allow: [connect, read], review: {approvers: [\"oncall:b\"]}}", `the approvers are those on call at "b", and no entry of oncall has this name`},
+		{"a name of a policy in Rego", "allow: [connect, read]}", "allow: [connect, read], name: \"opa:a\", request: {approvers: [dba]}}", `names that begin with opa: are those of policies in Rego`},
 		{"on-call approvers of a request", "allow: [connect, read]}", "allow: [connect, read], name: a, request: {stages: [{approvers: [\"oncall:b\"]}]}}", `the approvers are those on call at "b"`},
 		{"on-call approvers of a guardrail", "{deny: {effects: [drop, truncate]}", "{approvers: [\"oncall:b\"], hold: {effects: [drop, truncate]}", `the approvers are those on call at "b"`},
 		{"a group on call", "groups: [dev], resources", "groups: [\"oncall:b\"], resources", `the rule names group "oncall:b", which has no members`},

@@ -41,6 +41,7 @@ func (f *File) validate(d *decoder) {
 	f.validateNotify(d)
 	f.validateOnCall(d)
 	f.validateOffline(d)
+	f.validateShutdown(d)
 	if f.TLS != nil && (f.TLS.Cert == "") != (f.TLS.Key == "") {
 		d.problem(f.TLS.Line, "", "tls needs cert and key, or neither: then the gateway's own authority makes one")
 	}

@@ -25,7 +25,7 @@ export default function ConnectionPage({ name }: { name: string }) {
       <A to="/connections" class="crumb"><Icon name="arrowLeft" size={14} />Connections</A>
       <Head title={<bdi>{visible(r.name)}</bdi>} about={<span class="line"><Protocol of={r.type} /><Env labels={r.labels} /><AccessOf of={r} /></span>}>
         {(!r.request || grant) && r.type === "ssh" && <A to={`/terminal?open=${encodeURIComponent(name)}`} class="button primary"><Icon name="squareTerminal" />Open a terminal</A>}
-        {(!r.request || grant) && r.type === "postgres" && <A to={`/connections/${encodeURIComponent(name)}/sql`} class="button primary"><Icon name="database" />Open SQL</A>}
+        {(!r.request || grant) && (r.type === "postgres" || r.type === "mysql") && <A to={`/connections/${encodeURIComponent(name)}/sql`} class="button primary"><Icon name="database" />Open SQL</A>}
         {ask && query.value.get("ask") !== "1" && <button type="button" class="primary" onClick={() => setQuery({ ask: "1" })}><Icon name="send" />Request access</button>}
       </Head>
       <div class="split">

@@ -125,7 +125,7 @@ func Protocol() protocol.Protocol {
 func open(a protocol.Assembly) (*protocol.Service, error) {
 	k := New(Config{Gateway: a.Gateway, TLS: a.TLS, RequireTLS: a.RequireTLS, Domain: a.Domain, KnowsCertificate: a.KnowsCertificate, Log: a.Log})
 	s := &protocol.Service{
-		Clients: protocol.Clients{Database: openDatabase},
+		Clients: protocol.Clients{Database: openDatabase, UndoText: postgres.UndoText},
 		Handler: func(resource string) (proxy.Handler, error) {
 			if a.Gateway == nil {
 				return nil, fmt.Errorf("serving %s: the assembly has no gateway", Protocol().Name)
