@@ -55,6 +55,9 @@ const (
 	// What people do to the gateway rather than through it, in its own record.
 	AdminList       = "admin.list"       // looked at the open sessions, or at one
 	AdminKill       = "admin.kill"       // ended a session
+	AdminMessage    = "admin.message"    // wrote to the user of a session what reason says
+	AdminFreeze     = "admin.freeze"     // froze a session
+	AdminThaw       = "admin.unfreeze"   // let it go on
 	AdminWatch      = "admin.watch"      // watched a session
 	AdminRead       = "admin.read"       // looked at what is on record: of a session, or what fits what reason says
 	AdminErase      = "admin.erase"      // destroyed a session's key, and with it its content

@@ -152,19 +152,28 @@ func (h *house) signIn(b *browsertest.Browser, user string) {
 }
 
 // connect connects to a database as somebody.
-func (h *house) connect(t *testing.T, user, resource string) (*pgconn.PgConn, error) {
+func (h *house) connect(t *testing.T, user, resource string, hears ...func(*pgconn.Notice)) (*pgconn.PgConn, error) {
 	host, port, err := net.SplitHostPort(h.Addr("postgres", "").String())
 	require.NoError(t, err)
 	c, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=%s user=%s+%s password=wonder dbname=%s sslmode=require", host, port, user, resource, h.database))
 	require.NoError(t, err)
 	c.TLSConfig = &tls.Config{RootCAs: h.pool, ServerName: host}
+	for _, hear := range hears {
+		c.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { hear(n) }
+	}
 	return pgconn.ConnectConfig(t.Context(), c)
 }
 
 // psql connects to a database as somebody, who leaves with the test.
 func (h *house) psql(t *testing.T, user, resource string) *pgconn.PgConn {
 	t.Helper()
-	c, err := h.connect(t, user, resource)
+	return h.psqlWith(t, user, resource)
+}
+
+// psqlWith is psql with what hears the server's notices.
+func (h *house) psqlWith(t *testing.T, user, resource string, hears ...func(*pgconn.Notice)) *pgconn.PgConn {
+	t.Helper()
+	c, err := h.connect(t, user, resource, hears...)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -277,4 +286,21 @@ func (h *house) seed(t *testing.T) {
 	alice.asks("vm1", "INC-4712: look at the queue of the shop")
 	alice.asks("reports", "monthly figures")
 	h.held(t, "alice", "UPDATE customers\nSET email = 'new@example.com'\nWHERE id = 7")
+}
+
+// freeAddress is one that nobody listens at.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+	return l.Addr().String()
+}
+
+// verifierOf is what the password "wonder" is checked by, as the config file has it.
+func verifierOf(t *testing.T) string {
+	t.Helper()
+	v, err := identity.NewVerifier("wonder")
+	require.NoError(t, err)
+	return strconv.Quote(v)
 }

@@ -169,6 +169,7 @@ type shownSession struct {
 	operations uint64
 	waiting    int
 	deadline   time.Time
+	frozen     time.Time // since when; zero: it is not
 }
 
 // look sends what has changed. It returns false when nobody reads it.
@@ -197,7 +198,8 @@ func (l *follower) changedSessions() (out LiveSessions) {
 			continue
 		}
 		operations, waiting := s.Operations()
-		is := shownSession{operations, waiting, s.Deadline}
+		f, _ := s.Frozen()
+		is := shownSession{operations, waiting, s.Deadline, f.At}
 		now[s.ID] = is
 		if was, ok := l.sessions[s.ID]; !ok || was != is {
 			out.Set = append(out.Set, describe(s))

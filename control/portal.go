@@ -63,6 +63,8 @@ type Portal struct {
 	// KnownHosts returns the keys by which SSH clients know it, in the form that they read.
 	KnownHosts func() ([]byte, error)
 	Resources  Resources
+	// Rules answers what administrators ask about the rules. Nil: nothing does.
+	Rules Rules
 	// Access is what may be asked for. Nil: nothing.
 	Access *Access
 	// Configuration changes objects of the configuration.

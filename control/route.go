@@ -70,6 +70,9 @@ func routes() []route {
 		{"GET", "/v1/sessions", "The open sessions; without the permission, the caller's own.", audit.AdminList, access{permission: List, own: true}, nil, Sessions{}, false, (*Handler).listSessions},
 		{"GET", "/v1/sessions/{id}", "One of them.", audit.AdminList, access{permission: List, own: true}, nil, Session{}, false, (*Handler).showSession},
 		{"POST", "/v1/sessions/{id}/kill", "End a session; without the permission, one's own.", audit.AdminKill, access{permission: Kill, own: true}, KillRequest{}, Session{}, false, (*Handler).killSession},
+		{"POST", "/v1/sessions/{id}/message", "Write to the user of a session: at terminals it is shown at once, elsewhere with the next answer.", audit.AdminMessage, access{permission: Kill}, MessageRequest{}, Messaged{}, false, (*Handler).messageSession},
+		{"POST", "/v1/sessions/{id}/freeze", "Have a session wait, what is typed and asked and what is answered, until unfreeze. Its user is told.", audit.AdminFreeze, access{permission: Kill}, FreezeRequest{}, Session{}, false, (*Handler).freezeSession},
+		{"POST", "/v1/sessions/{id}/unfreeze", "Have a session go on that was frozen.", audit.AdminThaw, access{permission: Kill}, FreezeRequest{}, Session{}, false, (*Handler).thawSession},
 		{"GET", "/v1/sessions/{id}/watch", "Its record while it is written, an event per line.", audit.AdminWatch, access{permission: Watch}, nil, nil, true, (*Handler).watchSession},
 		{"GET", "/v1/recordings", "Sessions that are on record, the newest first: ?user= group= resource= account= database= protocol= since= until= kind= verdict= rule= effect= table= masked= text= limit=; without the permission, the caller's own. Texts need the permission watch.", audit.AdminRead, access{permission: List, own: true}, nil, Recordings{}, false, (*Handler).searchRecordings},
 		{"GET", "/v1/recordings/{id}", "One of them, with what was asked in it: ?skip=NUMBER; without the permission, one's own, and others' without what was asked for those who may list sessions.", audit.AdminRead, access{permission: Watch, own: true}, nil, Recording{}, false, (*Handler).showRecording},
@@ -127,6 +130,10 @@ func routes() []route {
 		{"POST", "/v1/revisions/{number}/approve", "Apply somebody else's revision that waits.", audit.AdminConfigure, access{personal: true, permission: Configure}, RevisionRequest{}, Revision{}, false, (*Handler).approveRevision},
 		{"POST", "/v1/revisions/{number}/reject", "Have a revision that waits not applied.", audit.AdminConfigure, access{personal: true, permission: Configure}, RevisionRequest{}, Revision{}, false, (*Handler).rejectRevision},
 		{"POST", "/v1/revisions/{number}/revert", "Take a revision back, by another one.", audit.AdminConfigure, access{personal: true, permission: Configure}, RevisionRequest{}, Revision{}, false, (*Handler).revertRevision},
+
+		{"POST", "/v1/policy/simulate", "How the gateway would answer somebody, and why. Nothing is done.", audit.AdminConfiguration, access{permission: Configure}, Simulation{}, Simulated{}, false, (*Handler).simulate},
+		{"POST", "/v1/policy/replay", "What a draft of objects would have done with what is on record: of at most 31 days, 20,000 operations and 30 seconds. It needs the permission watch, too.", audit.AdminRead, access{permission: Configure}, ReplayQuestion{}, ReplayAnswer{}, false, (*Handler).replayDraft},
+		{"POST", "/v1/resources/{name}/test", "Try whether the gateway reaches a resource and logs in there, step by step.", audit.AdminConfiguration, access{permission: Configure}, nil, ResourceTest{}, false, (*Handler).testResource},
 
 		{"GET", "/v1/channels", "The channels by which people are told of requests, and how they are doing.", audit.AdminConfiguration, access{permission: Configure}, nil, ChannelList{}, false, (*Handler).listChannels},
 		{"GET", "/v1/channels/{name}/dead", "What a channel was not told in the end, and can be told again.", audit.AdminConfiguration, access{permission: Configure}, nil, DeadLetterList{}, false, (*Handler).listDeadLetters},

@@ -26,6 +26,7 @@ type Session struct {
 	Deadline   *time.Time `json:"deadline,omitempty"`
 	Operations uint64     `json:"operations"` // asked so far, refused ones too
 	Waiting    int        `json:"waiting"`    // of them held for a decision
+	Frozen     *Frozen    `json:"frozen,omitempty"`
 }
 
 // Sessions is the answer to GET /v1/sessions.
@@ -46,6 +47,9 @@ func describe(s *proxy.Session) Session {
 	if !s.Deadline.IsZero() {
 		end := s.Deadline.UTC()
 		v.Deadline = &end
+	}
+	if f, is := s.Frozen(); is {
+		v.Frozen = &Frozen{By: f.By, Reason: f.Reason, At: f.At.UTC()}
 	}
 	return v
 }

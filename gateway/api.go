@@ -97,7 +97,7 @@ func (g *Gateway) portal() *control.Portal {
 		out.Passwords = deciders{identities{g}} // a token is not a fresh proof of anybody
 		out.Users, out.Credentials = p.users, g.proofs.local.Called(p.config.FactorIssuer())
 	}
-	out.Identities, out.Configuration, out.Access, out.Outbox, out.Clients = identities{g}, g.configuration(), g.access(), g.outbox, clients{g}
+	out.Identities, out.Configuration, out.Access, out.Outbox, out.Clients, out.Rules = identities{g}, g.configuration(), g.access(), g.outbox, clients{g}, rules{g}
 	if logins := p.people.logins; logins != nil {
 		for _, provider := range logins.Providers {
 			out.Providers = append(out.Providers, control.LoginProvider{Name: provider.Name(), Device: true})

@@ -20,6 +20,10 @@ type Replayed struct {
 	Denied  Changes // ran, and would be refused
 	Held    Changes // ran without an approval, and would need one
 	Allowed Changes // were refused, and would run
+
+	until time.Time // zero: now
+	most  int       // operations; 0: all
+	more  bool      // there were more
 }
 
 // Changed is how many operations would be answered otherwise.
@@ -29,6 +33,8 @@ func (r *Replayed) Changed() int { return r.Denied.Total + r.Held.Total + r.Allo
 type Changes struct {
 	Total    int
 	Examples []Change // the first of them, at most maxExamples
+
+	people map[string]bool
 }
 
 // maxExamples is how many changes of one way are kept.
@@ -36,6 +42,10 @@ const maxExamples = 5
 
 func (c *Changes) add(x Change) {
 	c.Total++
+	if c.people == nil {
+		c.people = make(map[string]bool)
+	}
+	c.people[x.User] = true
 	if len(c.Examples) < maxExamples {
 		c.Examples = append(c.Examples, x)
 	}
@@ -53,16 +63,27 @@ type Change struct {
 // are not on record.
 func (x *Explainer) Replay(ctx context.Context, a *audit.Archive, since time.Time) (*Replayed, error) {
 	r := &Replayed{}
-	ids, err := a.Sessions()
-	if err != nil {
+	if err := r.sessions(ctx, x, a, since); err != nil {
 		return nil, err
 	}
+	return r, nil
+}
+
+// sessions judges what is on record.
+func (r *Replayed) sessions(ctx context.Context, x *Explainer, a *audit.Archive, since time.Time) error {
+	ids, err := a.Sessions()
+	if err != nil {
+		return err
+	}
 	for _, id := range ids {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := r.session(ctx, x, a, id, since); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return r, nil
+	return nil
 }
 
 // session judges one session's operations again.
@@ -77,13 +98,16 @@ func (r *Replayed) session(ctx context.Context, x *Explainer, a *audit.Archive, 
 		switch e.Type {
 		case audit.SessionStart:
 			at, err := time.Parse(time.RFC3339Nano, e.Time)
-			if err != nil || at.Before(since) {
+			if err != nil || at.Before(since) || !r.until.IsZero() && at.After(r.until) {
 				return nil
 			}
 			start, ended = e, ends(a, id)
 		case audit.OperationStart, audit.OperationRefused:
 			if start == nil {
 				return nil // the gateway's own record
+			}
+			if r.more = r.most > 0 && r.Operations == r.most; r.more {
+				return nil
 			}
 			if err := r.operation(ctx, x, start, e, ended[e.Op]); err != nil {
 				return err

@@ -169,6 +169,7 @@ const (
 // op must not be in use by an earlier Ask whose Done has not returned. Ask
 // allocates nothing for verdicts without a Hold, Rewrite or Warn.
 func (s *Session) Ask(ctx context.Context, op Op) *Verdict {
+	s.Await(ctx)
 	m := op.Info()
 	kind, parent := m.Kind, m.Parent
 	*m = Meta{Kind: kind, Parent: parent, ID: s.lastID.Add(1), At: time.Now(), op: op}
@@ -181,6 +182,8 @@ func (s *Session) Ask(ctx context.Context, op Op) *Verdict {
 		m.verdict = Deny(CauseInternal, "", "the gateway does not know this kind of operation", "")
 	}
 	s.leave(m)
+	s.Await(ctx) // it was frozen while others decided
+	s.hear(&m.verdict)
 	if cause := context.Cause(s.ctx); cause != nil {
 		m.verdict = Deny(CauseInternal, "", cause.Error(), "")
 		m.by = ""

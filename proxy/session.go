@@ -51,6 +51,8 @@ type session struct {
 	onHold    func(op Op, p *Pending)
 	onRewrite func(op Op, text []byte) error
 	onRemind  atomic.Pointer[func(text string) bool]
+	frozen    atomic.Pointer[frozen] // nil: it goes on
+	spoken    atomic.Bool            // there are words
 
 	goroutines sync.WaitGroup
 	lastID     atomic.Uint64
@@ -63,6 +65,7 @@ type session struct {
 	holds    map[*Meta]context.CancelCauseFunc // parked operations
 	admitted approvals                         // by which it could connect
 	notes    []Note                            // of a dry session
+	words    []string                          // that the user is to hear with the next answer
 	asking   int                               // operations inside the chain
 	watch    *time.Timer                       // ends the session when the chain is stuck
 	armed    bool

@@ -29,6 +29,8 @@ const pages: [string, Load][] = [
   ["/tokens", () => import("./pages/tokens")],
   ["/users", () => import("./pages/users")],
   ["/configuration", () => import("./pages/objects")],
+  ["/configuration/edit", () => import("./pages/edit")],
+  ["/policy", () => import("./pages/policy")],
   ["/audit", () => import("./pages/audit")],
 ];
 

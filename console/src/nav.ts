@@ -15,6 +15,7 @@ export const places: Place[] = [
   { to: "/tokens", word: "Access tokens", icon: "keyRound", key: "t", for: (me) => me.kind === "human" },
   { to: "/users", word: "Users", icon: "users", key: "u", group: "Administration", for: (me) => may(me, "users") },
   { to: "/configuration", word: "Configuration", icon: "layers", key: "o", group: "Administration", for: (me) => may(me, "configure") },
+  { to: "/policy", word: "Policy", icon: "shieldCheck", key: "p", group: "Administration", for: (me) => may(me, "configure") },
   { to: "/audit", word: "Audit", icon: "scrollText", key: "a", group: "Administration", for: (me) => may(me, "audit") },
 ];
 

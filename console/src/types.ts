@@ -16,6 +16,8 @@ export interface Resource {
 export interface Session {
   id: string; start: string; user: string; for?: string; groups?: string[]; method: string; resource: string;
   account?: string; database?: string; protocol: string; remote?: string; deadline?: string; operations: number; waiting: number;
+  /** It waits until somebody has it go on. */
+  frozen?: { by: string; reason: string; at: string };
 }
 
 export interface Stage { approvers: string[]; need?: number }

@@ -81,6 +81,21 @@ func (c *Client) Kill(ctx context.Context, id, reason string) (*control.Session,
 	return get[control.Session](ctx, c, http.MethodPost, "/v1/sessions/"+url.PathEscape(id)+"/kill", control.KillRequest{Reason: reason})
 }
 
+// Message writes to the user of an open session, and reports whether she is told at once.
+func (c *Client) Message(ctx context.Context, id, text string) (*control.Messaged, error) {
+	return get[control.Messaged](ctx, c, http.MethodPost, "/v1/sessions/"+url.PathEscape(id)+"/message", control.MessageRequest{Text: text})
+}
+
+// Freeze has an open session wait until Unfreeze. The reason is told to its user, and recorded; it must not be empty.
+func (c *Client) Freeze(ctx context.Context, id, reason string) (*control.Session, error) {
+	return get[control.Session](ctx, c, http.MethodPost, "/v1/sessions/"+url.PathEscape(id)+"/freeze", control.FreezeRequest{Reason: reason})
+}
+
+// Unfreeze has a session go on that was frozen. The reason is recorded; it must not be empty.
+func (c *Client) Unfreeze(ctx context.Context, id, reason string) (*control.Session, error) {
+	return get[control.Session](ctx, c, http.MethodPost, "/v1/sessions/"+url.PathEscape(id)+"/unfreeze", control.FreezeRequest{Reason: reason})
+}
+
 // Erase destroys the content of a recorded session. The reason is recorded; it must
 // not be empty.
 func (c *Client) Erase(ctx context.Context, id, reason string) error {

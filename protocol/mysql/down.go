@@ -128,8 +128,9 @@ func (d *down) nextSeq() byte {
 	}
 }
 
-// write writes to the client, whose connection fails when it has left.
+// write writes to the client, whose connection fails when it has left. While the session is frozen it waits.
 func (d *down) write(b []byte) error {
+	d.session.session.Await(d.session.session.Context())
 	if _, err := d.client.Write(b); err != nil && d.session.session.Err() == nil {
 		return proxy.ErrClientLeft
 	}

@@ -161,8 +161,9 @@ func (d *down) sendNotices() error {
 	return nil
 }
 
-// write writes to the client, whose connection fails when it has left.
+// write writes to the client, whose connection fails when it has left. While the session is frozen it waits.
 func (d *down) write(b []byte) error {
+	d.thawed()
 	_, err := d.conn.Write(b)
 	if err != nil && d.session.session.Err() == nil {
 		return proxy.ErrClientLeft

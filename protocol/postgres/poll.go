@@ -159,6 +159,14 @@ func (s *session) leaveLoop() {
 	}
 }
 
+// thawed waits while the session is frozen, and not in the loop, which serves others.
+func (s *session) thawed() {
+	if _, frozen := s.session.Frozen(); frozen {
+		s.leaveLoop()
+		s.session.Await(s.session.Context())
+	}
+}
+
 // stir makes down look for what there is to do besides passing on what the
 // server sends.
 func (s *session) stir() {

@@ -365,6 +365,7 @@ func (u *up) ask(e *entry, op proxy.Op) bool {
 		return false
 	}
 	u.current = e
+	u.thawed()
 	v := u.session.session.Ask(u.session.session.Context(), op)
 	u.current = nil
 	if v.Refuses() {

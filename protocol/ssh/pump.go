@@ -26,6 +26,8 @@ type pump struct {
 	// before is called when bytes have arrived, and they are passed on when it
 	// returns; nil for most streams.
 	before func()
+	// held waits while the session is frozen.
+	held func()
 	// protect runs the filters' timed release; see proxy.Session.Protect.
 	protect func(name string, f func() error) error
 
@@ -78,6 +80,7 @@ func (p *pump) run() error {
 		p.turn.Add(1)
 		if n > 0 {
 			p.count.Add(uint64(n))
+			p.held()
 			if p.before != nil {
 				p.before()
 			}

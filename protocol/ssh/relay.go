@@ -29,7 +29,7 @@ func (s *session) relay(client, up side) (in, out uint64) {
 
 // relayOne moves src's bytes to dst, and closes dst when src closed.
 func (s *session) relayOne(src, dst side, count *uint64, ended chan<- struct{}) error {
-	p := &pump{src: src, dst: dst, done: make(chan struct{})}
+	p := &pump{src: src, dst: dst, held: func() { s.proxied.Await(s.ctx) }, done: make(chan struct{})}
 	s.spawn("ssh forward pump", func() error {
 		if p.run() == nil {
 			dst.CloseWrite()

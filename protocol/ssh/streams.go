@@ -36,7 +36,7 @@ func (ch *channel) closeWrite() {
 func (ch *channel) flows(e *proxy.Exec) error {
 	s := ch.session
 	pumpOf := func(src io.Reader, dst io.Writer, media string, inbound bool) (*pump, error) {
-		p := &pump{src: src, dst: dst, protect: s.proxied.Protect, done: make(chan struct{})}
+		p := &pump{src: src, dst: dst, held: func() { s.proxied.Await(ch.ctx) }, protect: s.proxied.Protect, done: make(chan struct{})}
 		if ch.sftp && media != "stderr" {
 			return p, nil // its files have flows of their own
 		}

@@ -1,12 +1,14 @@
 import { useState } from "preact/hooks";
 import { at, get, post } from "../api";
+import { Diff } from "../diff";
 import { me } from "../me";
 import { query, setQuery } from "../router";
 import { Icon } from "../ui/icon";
 import { List, type Column } from "../ui/list";
 import { Dialog, Empty, Fact, Facts, Field, Head, Problem, Skeleton, useDoing, useLoad, useTitle } from "../ui/parts";
 import { State } from "../ui/state";
-import { Code, Time, visible } from "../ui/text";
+import { A, Code, Time, visible } from "../ui/text";
+import { took } from "./session";
 import { say } from "../ui/toast";
 
 interface Obj { kind: string; name: string; text: string; home: string; hidden?: boolean }
@@ -54,11 +56,12 @@ export default function Objects() {
       <Head title="Configuration" about="Resources, access rules, guardrails, masking rules and users: those of the config file, which is changed there, and those of the store.">
         {view === "" && <input type="search" aria-label="Find an object" placeholder="Kind or name" value={text} onInput={(e) => setQuery({ q: e.currentTarget.value })} />}
         <select aria-label="View" value={view} onChange={(e) => setQuery({ view: e.currentTarget.value })}><option value="">Objects</option><option value="history">Changes</option></select>
+        <A to="/configuration/edit" class="button primary"><Icon name="plus" />New object</A>
       </Head>
       {(view === "" ? objects : history).problem && <Problem of={(view === "" ? objects : history).problem} again={again} />}
       {view === "" ? !objects.value ? !objects.problem && <Skeleton /> : (
         <List items={list} id={(o) => o.kind + "/" + o.name} columns={columns} label="Objects" open={(o) => setQuery({ kind: o.kind, name: o.name })}
-          empty={<Empty icon="layers" title={text ? "Nothing fits" : "Nothing is configured"} command="sallyport apply objects.yaml --reason TICKET">Objects are made by the command line, for now.</Empty>} />
+          empty={<Empty icon="layers" title={text ? "Nothing fits" : "Nothing is configured"} command="sallyport apply -f objects.yaml --reason TICKET"><A to="/configuration/edit">Make an object</A>, or apply a file by the command line.</Empty>} />
       ) : !history.value ? !history.problem && <Skeleton /> : (
         <List items={history.value.revisions} id={(r) => String(r.number)} columns={revisionColumns} label="Changes" open={(r) => setQuery({ revision: String(r.number) })}
           empty={<Empty icon="history" title="Nothing was changed in the store yet" command="sallyport apply objects.yaml --reason TICKET" />} />
@@ -66,28 +69,13 @@ export default function Objects() {
       {shown && (
         <Dialog title={`${shown.kind} ${shown.name}`} close={() => setQuery({ kind: null, name: null })} wide>
           <div class="stack"><div><Home of={shown} /></div><Code text={shown.text} label="Definition" />
-            {shown.home === "file" ? <p class="hint">It is in the config file, and is changed there.</p> : <Code text={`sallyport get ${shown.kind} ${shown.name} > ${shown.name}.yaml\nsallyport apply ${shown.name}.yaml --reason TICKET`} label="How it is changed" />}</div>
+            {shown.home === "file" ? <p class="hint">It is in the config file, and is changed there.</p> : <div class="buttons"><A to={`/configuration/edit?kind=${encodeURIComponent(shown.kind)}&name=${encodeURIComponent(shown.name)}`} class="button primary">Change it</A></div>}
+            {shown.kind === "resource" && <Test name={shown.name} />}</div>
         </Dialog>
       )}
       {revision && <RevisionDialog of={revision} close={() => setQuery({ revision: null })} again={again} />}
     </>
   );
-}
-
-/** Lines that went and that came. */
-function Diff({ before = "", after = "" }: { before?: string; after?: string }) {
-  const a = before ? before.replace(/\n$/, "").split("\n") : [], b = after ? after.replace(/\n$/, "").split("\n") : [];
-  const lcs: number[][] = Array.from({ length: a.length + 1 }, () => new Array(b.length + 1).fill(0));
-  const large = a.length * b.length > 250_000;
-  if (!large) for (let i = a.length - 1; i >= 0; i--) for (let j = b.length - 1; j >= 0; j--) lcs[i][j] = a[i] === b[j] ? lcs[i + 1][j + 1] + 1 : Math.max(lcs[i + 1][j], lcs[i][j + 1]);
-  const lines: ["=" | "-" | "+", string][] = [];
-  let i = 0, j = 0;
-  while (i < a.length || j < b.length) {
-    if (!large && i < a.length && j < b.length && a[i] === b[j]) { lines.push(["=", a[i]]); i++; j++; }
-    else if (i < a.length && (large || j >= b.length || lcs[i + 1][j] >= lcs[i][j + 1])) lines.push(["-", a[i++]]);
-    else lines.push(["+", b[j++]]);
-  }
-  return <div class="code"><pre tabindex={0} role="region" aria-label="Difference">{lines.map(([sign, text], n) => <div key={n} class={sign === "-" ? "gone" : sign === "+" ? "come" : ""}>{sign === "=" ? "  " : sign + " "}{visible(text)}</div>)}</pre></div>;
 }
 
 function RevisionDialog({ of: r, close, again }: { of: Revision; close: () => void; again: () => void }) {
@@ -115,5 +103,20 @@ function RevisionDialog({ of: r, close, again }: { of: Revision; close: () => vo
         </div>
       </div>
     </Dialog>
+  );
+}
+
+interface Step { name: string; ok: boolean; text: string; micros: number }
+
+/** Whether the gateway gets there, step by step. */
+function Test({ name }: { name: string }) {
+  const [steps, setSteps] = useState<Step[] | null>(null);
+  const doing = useDoing();
+  return (
+    <section class="stack" aria-label="Test of the connection">
+      <div class="buttons"><button type="button" disabled={doing.busy} onClick={() => doing.run(async () => setSteps((await post<{ steps: Step[] }>(at`/v1/resources/${name}/test`)).steps))}><Icon name="plug" />Test the connection</button></div>
+      {doing.problem && <Problem of={doing.problem} />}
+      {steps && <div role="status"><ol class="lines">{steps.map((s) => <li key={s.name}><State tone={s.ok ? "allow" : "deny"} icon={s.ok ? "circleCheck" : "circleX"} word={s.name} /><span class="grow"><bdi>{visible(s.text)}</bdi></span><span class="num dim">{took(s.micros)}</span></li>)}</ol></div>}
+    </section>
   );
 }

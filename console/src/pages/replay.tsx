@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { at, get, may } from "../api";
 import { api } from "../base";
-import { KillDialog } from "../kill";
+import { Frozen, KillDialog, StepIn } from "../kill";
 import { sessions } from "../live";
 import { me } from "../me";
 import { query, setQuery } from "../router";
@@ -244,7 +244,9 @@ function Live({ id }: { id: string }) {
   return (
     <>
       <div class="statusbar" role="toolbar" aria-label="Watching">{over ? <State tone="off" icon="check" word="ended" /> : <State tone="live" icon="record" word="live" />}<span class="dim small">That you watch is on record.</span><span class="grow" />
+        {live && <StepIn of={live} />}
         {live && may(me.value, "kill") && <button type="button" class="deny small" onClick={() => setKilling(true)}><Icon name="ban" size={14} />End it</button>}</div>
+      <Frozen id={id} />
       {over && <div class="banner" role="status" data-tone="off"><Icon name="info" /><span>{visible(over)}</span></div>}
       <div class="replay">
         <div class="place played" ref={place} hidden={!terminal} />

@@ -2,7 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 import { at, get, may } from "../api";
 import { sessions } from "../live";
 import { me } from "../me";
-import { KillDialog } from "../kill";
+import { Frozen, KillDialog, StepIn } from "../kill";
 import { query, setQuery } from "../router";
 import type { Operation, Recording } from "../types";
 import { Icon } from "../ui/icon";
@@ -67,8 +67,10 @@ export default function SessionPage({ id }: { id: string }) {
       <Head title={<><bdi>{visible(head.user)}</bdi> at <bdi>{visible(head.resource)}</bdi></>} about={<span class="line"><Protocol of={head.protocol} /><span>began <Time at={head.start} seconds />{r?.end && <>, lasted {span(Date.parse(r.end) - Date.parse(r.start))}</>}</span></span>}>
         {live ? <span class="badge" data-tone="live"><State tone="live" icon="activity" word="live" /></span> : r?.recovered ? <State tone="review" icon="rotateCcw" word="cut off" /> : r?.error ? <State tone="review" icon="ban" word="ended early" /> : <State tone="off" icon="check" word="ended" />}
         {head.protocol === "ssh" && <A to={`/sessions/${id}/replay`} class="button"><Icon name="play" />{live && may(me.value, "watch") ? "Watch" : "Replay"}</A>}
+        {live && <StepIn of={live} />}
         {canKill && <button type="button" class="deny" onClick={() => setKilling(true)}><Icon name="ban" />End it <kbd>x</kbd></button>}
       </Head>
+      <Frozen id={id} />
       {r?.error && <div class="banner" data-tone="review"><Icon name="ban" /><bdi>{visible(r.error)}</bdi></div>}
       {r?.lost ? <Problem of={`${r.lost} events could not be recorded: what is listed is not all.`} /> : null}
       <section class="panel" aria-label="Facts"><div class="body"><Facts>

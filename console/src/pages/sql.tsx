@@ -1,6 +1,7 @@
 import { effect, signal } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { now } from "../live";
+import { Frozen } from "../kill";
 import { query, setQuery } from "../router";
 import { found, resources } from "../resources";
 import { Desk, portion, type Relation, type Run } from "../sql/desk";
@@ -88,6 +89,7 @@ function Work({ of: d, again }: { of: Desk; again: () => void }) {
         {info ? <A to={"/sessions/" + info.session} class="button small quiet"><bdi>{visible(d.resource)}{info.account && info.account !== "default" ? " as " + visible(info.account) : ""}</bdi></A> : <State tone={d.held.value ? "review" : ended ? "off" : "info"} icon={d.held.value ? "hand" : ended ? "circleSlash" : "clock"} word={d.held.value ? "waits for approval" : ended ? "ended" : "connecting"} />}
       </div>
       {d.held.value && !ended && <Held message={d.held.value.message} request={d.held.value.request} />}
+      {info && <Frozen id={info.session} />}
       {ended && <div class="banner" role="alert" data-tone="deny"><Icon name="ban" /><span class="grow">The session has ended{d.reason.value && <>: <bdi>{visible(d.reason.value)}</bdi></>}. A transaction that was open is rolled back.</span><button type="button" class="small" onClick={again}><Icon name="rotateCcw" size={14} />Connect again</button></div>}
       <div class="bench" data-tree={tree || undefined}>
         {tree && <Tree of={d} insert={(text) => editor.current?.insert(text)} />}

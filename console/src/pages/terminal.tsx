@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { at, get } from "../api";
+import { Frozen } from "../kill";
 import { go, query, setQuery } from "../router";
 import { found, resources } from "../resources";
 import { closeTerminal, openTerminal, terminals, type LiveTerminal } from "../term/live";
@@ -93,6 +94,7 @@ function Shown({ of: t }: { of: LiveTerminal }) {
         <span class="dim small hide-narrow"><kbd>Ctrl</kbd> <kbd>Shift</kbd> <kbd>M</kbd> leaves the terminal</span>
       </div>
       {held && state !== "ended" && <div class="banner" role="status" data-tone="review"><Icon name="hand" /><span class="grow">{visible(held.message || "This waits for an approval.")}</span>{held.request && <A to={"/requests/" + held.request} class="button small">Request</A>}</div>}
+      {info && <Frozen id={info.session} />}
       {state === "lost" && <Lost of={t} />}
       {state === "ended" && <Ended of={t} />}
       {finding !== null && (
