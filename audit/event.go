@@ -66,6 +66,7 @@ const (
 
 	AdminAsk      = "admin.ask"      // what was refused, in AdminRefused: asking for access
 	AdminRequests = "admin.requests" // looked at what is held
+	AdminUndo     = "admin.undo"     // had an operation undone, or was refused that
 	AdminDecide   = "admin.decide"   // what was refused, in AdminRefused: deciding about a held operation
 
 	// What people are given to come in by, and who may come in.
@@ -77,6 +78,8 @@ const (
 	AdminFactor     = "admin.factor"     // changed how somebody proves herself, or proved herself again, as action says
 	AdminUsers      = "admin.users"      // looked at who there is
 	AdminUser       = "admin.user"       // changed what somebody may do, as action says
+
+	AdminRun = "admin.run" // began a run of a runbook, or cancelled one, as action says
 
 	AdminOffline = "admin.offline-grant" // made an offline grant, or began to use one, as action says
 

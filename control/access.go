@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,11 +14,12 @@ import (
 
 // Access is what may be asked for.
 type Access struct {
-	// Terms returns those on which somebody may ask for access to a resource, in the order of the rules. account may be empty. The error
-	// wraps proxy.ErrNotFound where the resource is not there.
-	Terms func(who *proxy.Identity, resource, account string) ([]review.Terms, error)
-	// Rule returns those of a rule at a resource, for who proposes to grant something else. The error says that one of them is not there.
-	Rule func(rule, resource string) (review.Terms, error)
+	// Terms returns those on which somebody who is at an address may ask for access to a resource, in the order of the rules. from and
+	// account may be empty. The error wraps proxy.ErrNotFound where the resource is not there.
+	Terms func(ctx context.Context, who *proxy.Identity, from, resource, account string) ([]review.Terms, error)
+	// Rule returns those of a request's rule at its resource, for who proposes to grant something else. The error says that one of them
+	// is not there.
+	Rule func(ctx context.Context, r *review.Request) (review.Terms, error)
 	// Actions are the words that mean something, for who grants a part of everything.
 	Actions []string
 }
@@ -65,7 +67,7 @@ func (h *Handler) askAccess(c *call) error {
 	if req.Extends != "" {
 		return h.extendAccess(c, &req)
 	}
-	all, err := access.Terms(c.who, req.Resource, req.Account)
+	all, err := access.Terms(c.Context(), c.who, c.RemoteAddr, req.Resource, req.Account)
 	if errors.Is(err, proxy.ErrNotFound) || err == nil && len(all) == 0 {
 		return errNoTerms
 	}
@@ -120,6 +122,8 @@ type Terms struct {
 	Reason  string         `json:"reason,omitempty"` // a pattern that the reason must have
 	Message string         `json:"message,omitempty"`
 	Stages  []review.Stage `json:"stages"` // who decides, one after the other
+	// BreakGlass is for how long at most the caller may have it without an approval, in seconds; 0: not at all.
+	BreakGlass int64 `json:"break_glass,omitempty"`
 }
 
 // TermsList is the answer to GET /v1/resources/{name}/terms.
@@ -133,7 +137,7 @@ func (h *Handler) showTerms(c *call) error {
 	if access == nil || h.Requests == nil {
 		return errNoAccess
 	}
-	all, err := access.Terms(c.who, c.PathValue("name"), c.URL.Query().Get("account"))
+	all, err := access.Terms(c.Context(), c.who, c.RemoteAddr, c.PathValue("name"), c.URL.Query().Get("account"))
 	if errors.Is(err, proxy.ErrNotFound) || err == nil && len(all) == 0 {
 		return errNoTerms
 	}
@@ -144,7 +148,7 @@ func (h *Handler) showTerms(c *call) error {
 	for _, t := range all {
 		out.Terms = append(out.Terms, Terms{
 			Rule: t.Rule, Actions: t.Actions, Seconds: int64(t.For / time.Second), Max: int64(t.Max / time.Second), Decide: int64(t.Decide / time.Second),
-			Reason: t.Reason, Message: t.Message, Stages: t.Stages,
+			Reason: t.Reason, Message: t.Message, Stages: t.Stages, BreakGlass: int64(t.BreakGlass / time.Second),
 		})
 	}
 	h.answer(c.w, http.StatusOK, out)

@@ -44,7 +44,7 @@ func TestAccessRequests(t *testing.T) {
 		For: time.Hour, Max: 2 * time.Hour, Decide: time.Hour,
 	}
 	s.handler.Requests = desk
-	s.portal.Access = &control.Access{Actions: []string{"connect", "read", "write"}, Terms: func(who *proxy.Identity, resource, _ string) ([]review.Terms, error) {
+	s.portal.Access = &control.Access{Actions: []string{"connect", "read", "write"}, Terms: func(_ context.Context, who *proxy.Identity, _, resource, _ string) ([]review.Terms, error) {
 		switch {
 		case resource != "orders":
 			return nil, fmt.Errorf("%w: %s", proxy.ErrNotFound, resource)

@@ -29,7 +29,7 @@ func (c *call) granting(who *proxy.Identity, r *review.Request) (review.Terms, e
 	if c.portal.Access == nil || r.Access == nil {
 		return review.Terms{}, badRequest("the request is about an operation, and not for access")
 	}
-	all, err := c.portal.Access.Terms(who, r.Resource, r.Account)
+	all, err := c.portal.Access.Terms(c.Context(), who, c.RemoteAddr, r.Resource, r.Account)
 	if err != nil && !errors.Is(err, proxy.ErrNotFound) {
 		return review.Terms{}, err
 	}
@@ -113,7 +113,7 @@ func (h *Handler) proposeRequest(c *call) error {
 		if c.portal.Access == nil || r.Access == nil {
 			return nil, badRequest("the request is about an operation: deny it, and say what to send")
 		}
-		t, err := c.portal.Access.Rule(r.Access.Rule, r.Resource)
+		t, err := c.portal.Access.Rule(c.Context(), r)
 		if err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package control_test
 
 import (
+	"context"
 	"net/http"
 	"testing"
 	"time"
@@ -27,14 +28,14 @@ func TestRequestChanges(t *testing.T) {
 	s.handler.Requests = desk
 	s.portal.Access = &control.Access{
 		Actions: []string{"connect", "read", "write"},
-		Terms: func(who *proxy.Identity, _, _ string) ([]review.Terms, error) {
+		Terms: func(_ context.Context, who *proxy.Identity, _, _, _ string) ([]review.Terms, error) {
 			if gone || !who.In("shop") {
 				return nil, nil
 			}
 			return []review.Terms{terms}, nil
 		},
-		Rule: func(rule, resource string) (review.Terms, error) {
-			if gone || rule != "prod" || resource != "orders" {
+		Rule: func(_ context.Context, r *review.Request) (review.Terms, error) {
+			if gone || r.Access.Rule != "prod" || r.Resource != "orders" {
 				return review.Terms{}, control.NotFound("it is gone")
 			}
 			return terms, nil
@@ -142,7 +143,9 @@ func TestApproversProve(t *testing.T) {
 		Proof: review.Proof{Within: 600},
 	}
 	s.handler.Requests = desk
-	s.portal.Access = &control.Access{Terms: func(*proxy.Identity, string, string) ([]review.Terms, error) { return []review.Terms{terms}, nil }}
+	s.portal.Access = &control.Access{Terms: func(context.Context, *proxy.Identity, string, string, string) ([]review.Terms, error) {
+		return []review.Terms{terms}, nil
+	}}
 	bob, olga := s.login(t, "bob"), s.login(t, "olga")
 	r := answer[review.Request](t, s, bob, "POST", "/v1/requests", control.AccessRequest{Resource: "orders", Reason: "INC-1"})
 	require.Equal(t, review.Approved, answer[review.Request](t, s, olga, "POST", "/v1/requests/"+r.ID+"/approve", control.Decision{Hash: r.Hash}).State)

@@ -19,6 +19,8 @@ type Clients interface {
 	Terminal(ctx context.Context, client *proxy.Client, t ClientTarget, q protocol.TerminalRequest) (protocol.Terminal, error)
 	// Database begins a session at a database, in the same way.
 	Database(ctx context.Context, client *proxy.Client, t ClientTarget, q protocol.DatabaseRequest) (protocol.Database, error)
+	// UndoText is the statement that undoes, at a resource, what i is of, for a client that does that.
+	UndoText(resource string, i *proxy.Image) (string, error)
 }
 
 // ClientTarget is where a client of the gateway's own goes. The user of its requests is filled in.

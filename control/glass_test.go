@@ -1,6 +1,7 @@
 package control_test
 
 import (
+	"context"
 	"maps"
 	"net/http"
 	"testing"
@@ -27,7 +28,7 @@ func TestBreakGlass(t *testing.T) {
 		For: time.Hour, Max: 2 * time.Hour, Decide: time.Hour, Reason: "INC-[0-9]+",
 	}
 	s.handler.Requests = desk
-	s.portal.Access = &control.Access{Terms: func(who *proxy.Identity, _, _ string) ([]review.Terms, error) {
+	s.portal.Access = &control.Access{Terms: func(_ context.Context, who *proxy.Identity, _, _, _ string) ([]review.Terms, error) {
 		t := terms
 		if who.In("shop") {
 			t.BreakGlass = 30 * time.Minute
@@ -52,6 +53,8 @@ func TestBreakGlass(t *testing.T) {
 		require.Equal(t, want, status, text)
 		require.Contains(t, text, says)
 	}
+	require.Equal(t, int64(1800), answer[control.TermsList](t, s, bob, "GET", "/v1/resources/orders/terms", nil).Terms[0].BreakGlass, "whom a rule lets is told so")
+	require.Zero(t, answer[control.TermsList](t, s, eve, "GET", "/v1/resources/orders/terms", nil).Terms[0].BreakGlass)
 	refused(bob, http.StatusForbidden, "this one had none")
 	refused(eve, http.StatusForbidden, "no rule lets you take that without an approval at orders; ask for it")
 	s.enrol(t, bob, "bob")

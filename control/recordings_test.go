@@ -1,6 +1,7 @@
 package control_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"testing"
@@ -117,7 +118,7 @@ func TestRecordings(t *testing.T) {
 func TestTerms(t *testing.T) {
 	s := openSite(t)
 	s.reviews(t)
-	s.portal.Access = &control.Access{Actions: []string{"connect", "read"}, Terms: func(who *proxy.Identity, resource, _ string) ([]review.Terms, error) {
+	s.portal.Access = &control.Access{Actions: []string{"connect", "read"}, Terms: func(_ context.Context, who *proxy.Identity, _, resource, _ string) ([]review.Terms, error) {
 		if !who.In("shop") || resource != "orders" {
 			return nil, proxy.ErrNotFound
 		}

@@ -27,7 +27,7 @@ func (x access) Resources(ctx context.Context, who *proxy.Identity) ([]control.R
 			}
 		}
 		if out.Accounts == nil {
-			if out.Request = p.requestable(who, r); !out.Request {
+			if out.Request = p.requestable(ctx, who, r); !out.Request {
 				continue
 			}
 		}

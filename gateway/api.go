@@ -29,6 +29,8 @@ import (
 //	/          the console, where the config file asks for it; see package console
 func (g *Gateway) API() http.Handler {
 	mux := http.NewServeMux()
+	mux.Handle("/livez", g.Health())
+	mux.Handle("/readyz", g.Health())
 	mux.HandleFunc("/scim/v2/", g.serveSCIM)
 	mux.HandleFunc("/slack/{name}", g.serveChannel("slack"))
 	mux.HandleFunc("/teams/{name}", g.serveChannel("teams"))
@@ -95,6 +97,7 @@ func (g *Gateway) portal() *control.Portal {
 		out.Users, out.Credentials = p.users, g.proofs.local.Called(p.config.FactorIssuer())
 	}
 	out.Identities, out.Configuration, out.Access, out.Outbox, out.Clients = identities{g}, g.configuration(), g.access(), g.outbox, clients{g}
+	out.Runbooks = g.runbooks.api()
 	if logins := p.people.logins; logins != nil {
 		for _, provider := range logins.Providers {
 			out.Providers = append(out.Providers, control.LoginProvider{Name: provider.Name(), Device: true})

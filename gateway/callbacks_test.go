@@ -44,7 +44,7 @@ func TestDecideInSlack(t *testing.T) {
 		"{name: twin, email: twins@example.com, groups: [oncall], password: %[1]s}, {name: twin2, email: twins@example.com, groups: [oncall], password: %[1]s}, {name: alice, email: alice@example.com, groups: [dev, oncall],", verifier(t)), 1)
 	h := open(t, dir, text+fmt.Sprintf("  - {type: slack, channel: C0123456789, token: env:SLACK_TOKEN, signing_secret: env:SLACK_SIGNING, url: %q, ca: slack.pem}\n", server.URL+"/api"))
 	alice := &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}
-	terms, err := h.requestable(alice, "vm1", "")
+	terms, err := h.requestable(t.Context(), alice, "", "vm1", "")
 	require.NoError(t, err)
 	r, err := h.desk.Ask(t.Context(), alice, review.Ask{Resource: "vm1", Terms: terms[0], For: time.Hour, Reason: "INC-1"})
 	require.NoError(t, err)

@@ -23,8 +23,8 @@ type inside struct {
 }
 
 // begin has clients of the gateway's own served by start until stop is called. Those that
-// shutdown has not ended by then are cut after a while.
-func (n *inside) begin(start func(serve func())) (stop func()) {
+// shutdown has not ended by then are cut after the time of patience.
+func (n *inside) begin(start func(serve func()), patience time.Duration) (stop func()) {
 	ctx, cut := context.WithCancelCause(context.Background())
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -33,13 +33,13 @@ func (n *inside) begin(start func(serve func())) (stop func()) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		n.start = nil
-		time.AfterFunc(insideTime, func() { cut(proxy.ErrShutdown) })
+		time.AfterFunc(patience, func() { cut(proxy.ErrShutdown) })
 	}
 }
 
-// insideTime is how long clients of the gateway's own may take to end; those that listeners
-// have accepted have 10 s.
-const insideTime = 12 * time.Second
+// insideExtra is how much longer clients of the gateway's own may take to end than those that
+// listeners have accepted.
+const insideExtra = 2 * time.Second
 
 // handler returns the handler of a service for clients of the gateway's own.
 func (n *inside) handler(s *service) (proxy.Handler, error) {
@@ -101,6 +101,20 @@ func (c clients) Database(ctx context.Context, client *proxy.Client, t control.C
 	}
 	q.User = loginOf(client, t)
 	return s.Clients.Database(ctx, dial, q)
+}
+
+// UndoText implements [control.Clients].
+func (c clients) UndoText(resource string, i *proxy.Image) (string, error) {
+	r, err := c.parts().resources.Lookup(context.Background(), resource)
+	if err != nil {
+		return "", err
+	}
+	if s := c.service(r.Type); s != nil && s.Clients.UndoText != nil {
+		if text := s.Clients.UndoText(i); text != "" {
+			return text, nil
+		}
+	}
+	return "", control.NotFound("what is kept does not undo anything at " + resource)
 }
 
 // loginOf is what a client logs in as. Who that is, is known.

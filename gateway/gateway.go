@@ -77,6 +77,10 @@ type Options struct {
 	Store store.Store
 	// Dialer opens connections to resources; nil is a plain net.Dialer.
 	Dialer proxy.Dialer
+	// Listen opens the listeners of the config file's addresses. What it is for is said by name: the protocol's, or that of the
+	// resource after "resource.", or "api" or "metrics". It is called again when the config file names an address anew.
+	// Nil listens by TCP.
+	Listen func(name, address string) (net.Listener, error)
 	// Reviewer takes requests for approvals. Nil is a queue in memory, which is
 	// decided about over the control socket.
 	Reviewer proxy.Reviewer
@@ -120,6 +124,7 @@ type Gateway struct {
 	proofs    *proofs
 	desk      *review.Desk
 	offline   *offlines
+	runbooks  *runbooks
 	authority *ca.Authority // for the gateway's own certificates
 	records   *audit.Log
 	metrics   *prometheus.Metrics
@@ -134,6 +139,10 @@ type Gateway struct {
 	console     http.Handler // nil: the program was built without
 	unasked     atomic.Bool  // somebody could not be asked about
 	seen        atomic.Int64 // the change in the store's feed that was followed last
+	phase       atomic.Int32 // phaseStarting and so on
+	pulse       pulse
+	hurried     context.Context
+	hurry       context.CancelFunc // ends hurried: nothing is waited for
 
 	mu        sync.Mutex // of what follows
 	listeners entrances
@@ -165,6 +174,8 @@ func New(f *config.File, o Options) (*Gateway, error) {
 		g.log = slog.Default()
 	}
 	g.operator = &operatorLog{log: g.log}
+	g.runbooks = &runbooks{Gateway: g, reviews: &runReviews{}}
+	g.hurried, g.hurry = context.WithCancel(context.Background())
 	if err := g.build(f, o); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
@@ -192,7 +203,7 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	g.closers = append(g.closers, func() error { g.budgets.Wait(); return nil })
 	g.memory.Keeper = findings{g.state.store}
 	g.gateway = &proxy.Gateway{
-		Dialer: o.Dialer, Reviewer: reviewers{g, o.Reviewer}, Now: o.Now, Log: g.log,
+		Dialer: o.Dialer, Reviewer: reviewers{g, o.Reviewer}, Now: o.Now, Log: g.log, DrainTimeout: f.Shutdown.DrainTime(),
 		OnEvent: func(e proxy.Event) {
 			g.operator.event(e)
 			if o.OnEvent != nil {
@@ -232,6 +243,9 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 		return err
 	}
 	g.settleReviews(context.Background())
+	if err := g.openRunbooks(context.Background(), f); err != nil {
+		return err
+	}
 	if err := errors.Join(g.export(f, o.Sinks), g.copy(f), g.witness(f)); err != nil {
 		return err
 	}
@@ -417,6 +431,7 @@ func (g *Gateway) Metrics() *prometheus.Metrics { return g.metrics }
 func (g *Gateway) Close() error {
 	g.close.Do(func() {
 		var errs []error
+		g.hurry()
 		g.mu.Lock()
 		g.closed = true
 		g.unlisten()

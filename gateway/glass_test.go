@@ -34,10 +34,10 @@ func TestBreakGlass(t *testing.T) {
 	told := newReceiver(t, dir, "a.pem")
 	one, two, _ := openPair(t, onRequest(`{approvers: ["local:ops"], break_glass: {groups: [dev], max: 30m}}`)+loud(t, dir, told))
 	alice := &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}
-	terms, err := one.requestable(alice, "shop", "")
+	terms, err := one.requestable(t.Context(), alice, "", "shop", "")
 	require.NoError(t, err)
 	require.Equal(t, 30*time.Minute, terms[0].BreakGlass)
-	none, err := one.requestable(&proxy.Identity{Subject: "ci", Groups: []string{"dev"}, Kind: proxy.Service}, "shop", "")
+	none, err := one.requestable(t.Context(), &proxy.Identity{Subject: "ci", Groups: []string{"dev"}, Kind: proxy.Service}, "", "shop", "")
 	require.NoError(t, err)
 	require.Zero(t, none[0].BreakGlass)
 	r, err := one.desk.Break(t.Context(), alice, review.Ask{Resource: "shop", Terms: terms[0], Reason: "orders are lost", Remote: "test"}, "password (pwd otp mfa)")

@@ -48,8 +48,10 @@ func (g *Gateway) doubt(subject string) {
 // voidGone ends requests about what the configuration before had and p has not: a resource, a rule, or a requester. What takes its name
 // later gets nothing by them. What neither has is another gateway's.
 func (g *Gateway) voidGone(p, before *parts) {
+	ctx, cancel := context.WithTimeout(context.Background(), goneTime)
+	defer cancel()
 	for _, r := range g.desk.List() {
-		if why := p.lost(&r, before); why != "" {
+		if why := g.lost(ctx, p, before, &r); why != "" {
 			g.desk.Void(r.ID, why)
 		}
 	}
@@ -57,7 +59,7 @@ func (g *Gateway) voidGone(p, before *parts) {
 }
 
 // lost says what of a request the configuration before had and p has not; empty: it has all.
-func (p *parts) lost(r *review.Request, before *parts) string {
+func (g *Gateway) lost(ctx context.Context, p, before *parts, r *review.Request) string {
 	was, is := before.resource(r.Resource), p.resource(r.Resource)
 	for _, subject := range []string{r.Requester, r.For} {
 		if before.knows(subject) && !p.knows(subject) {
@@ -71,7 +73,7 @@ func (p *parts) lost(r *review.Request, before *parts) string {
 	case r.Access == nil:
 	case r.Access.Target == review.TargetOf(was) && r.Access.Target != review.TargetOf(is):
 		return "resource " + r.Resource + " is another by now"
-	case before.grants(r, was) && !p.grants(r, is):
+	case g.grantedBy(ctx, before, r, was) && !g.grantedBy(ctx, p, r, is):
 		return "rule " + r.Access.Rule + " does not grant access to " + r.Resource + " on request any more"
 	}
 	return ""
@@ -92,8 +94,12 @@ func (p *parts) knows(subject string) bool {
 	return local || program || p.provides(subject)
 }
 
-// grants reports whether the rule of a request grants access to a resource on request.
-func (p *parts) grants(r *review.Request, at *proxy.Resource) bool {
-	rule := p.rules.Rule(r.Access.Rule)
-	return rule != nil && rule.Request != nil && rule.MatchesResource(at)
+// grantedBy reports whether the rule of a request grants access to a resource on request, by p. What a policy in Rego does not say because it
+// is not known who has asked, or because it did not decide, may be so.
+func (g *Gateway) grantedBy(ctx context.Context, p *parts, r *review.Request, at *proxy.Resource) bool {
+	rule, err := g.granter(ctx, p, r, at)
+	return rule != nil || err != nil
 }
+
+// goneTime bounds how long it takes to learn who has made requests.
+const goneTime = 5 * time.Second

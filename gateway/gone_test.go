@@ -108,7 +108,7 @@ func TestRequestsOfAResourceMadeAgain(t *testing.T) {
 	require.False(t, at.Resource.Made.IsZero())
 	alice := &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}
 	ask := func() *review.Request {
-		terms, err := one.requestable(alice, "later", "")
+		terms, err := one.requestable(t.Context(), alice, "", "later", "")
 		require.NoError(t, err)
 		r, err := one.desk.Ask(t.Context(), alice, review.Ask{Resource: "later", Terms: terms[0], Reason: "INC-1"})
 		require.NoError(t, err)

@@ -108,7 +108,7 @@ func jiraHouse(t *testing.T, j *jiraSite, further string) (*house, *review.Reque
 	h := open(t, dir, text+fmt.Sprintf("  - {type: jira, url: %q, private: true, ca: jira.pem, username: gw@example.com, token: env:JIRA_TOKEN, project: OPS, issue_type: Task, "+
 		"statuses: {waiting: Waiting, approved: Approved, denied: Declined}, decide: true, people: {a-carol: carol, a-dave: dave}%s}\n", j.URL, further))
 	alice := &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}
-	terms, err := h.requestable(alice, "vm1", "")
+	terms, err := h.requestable(t.Context(), alice, "", "vm1", "")
 	require.NoError(t, err)
 	r, err := h.desk.Ask(t.Context(), alice, review.Ask{Resource: "vm1", Terms: terms[0], For: time.Hour, Reason: "INC-1"})
 	require.NoError(t, err)

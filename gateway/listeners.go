@@ -28,7 +28,7 @@ type entrances map[protocol.Listener]*entrance
 // which are open when the gateway listens. g.applying is held.
 func (g *Gateway) entrances(f *config.File) (entrances, error) {
 	g.mu.Lock()
-	current, listening := g.listeners, g.socket != nil
+	current, listening := g.listeners, g.accepts()
 	g.mu.Unlock()
 	next := make(entrances)
 	for _, l := range f.Listeners() {
@@ -48,7 +48,7 @@ func (g *Gateway) entrances(f *config.File) (entrances, error) {
 		if !listening {
 			continue
 		}
-		if next[l].ln, err = current.open(l); err != nil {
+		if next[l].ln, err = g.open(current, l); err != nil {
 			return next, err
 		}
 	}
@@ -59,14 +59,14 @@ func (g *Gateway) entrances(f *config.File) (entrances, error) {
 // Where it cannot for others, they keep nothing else from being changed.
 func (g *Gateway) mayListen(f *config.File, changes []revision.Change) error {
 	g.mu.Lock()
-	current, listening := g.listeners, g.socket != nil
+	current, listening := g.listeners, g.accepts()
 	g.mu.Unlock()
 	for _, l := range f.Listeners() {
 		changed := slices.ContainsFunc(changes, func(c revision.Change) bool { return c.Key == revision.Key{Kind: "resource", Name: l.Resource} })
 		if !listening || current[l] != nil || !changed {
 			continue
 		}
-		ln, err := current.open(l)
+		ln, err := g.open(current, l)
 		if err != nil {
 			return fmt.Errorf("resource %s: %w", l.Resource, err)
 		}
@@ -77,10 +77,13 @@ func (g *Gateway) mayListen(f *config.File, changes []revision.Change) error {
 	return nil
 }
 
+// accepts reports whether clients come in, so that a new place is opened at once. g.mu is held.
+func (g *Gateway) accepts() bool { return g.socket != nil && g.phase.Load() != phaseStopping }
+
 // open listens at a place. Where one of the others listens at the same address, for
 // another resource, both accept what comes until that one is withdrawn.
-func (es entrances) open(l protocol.Listener) (net.Listener, error) {
-	for other, e := range es {
+func (g *Gateway) open(others entrances, l protocol.Listener) (net.Listener, error) {
+	for other, e := range others {
 		ln, ok := e.ln.(*net.TCPListener)
 		if !ok || other.Address != l.Address || strings.HasSuffix(l.Address, ":0") {
 			continue
@@ -92,7 +95,19 @@ func (es entrances) open(l protocol.Listener) (net.Listener, error) {
 		defer f.Close()
 		return net.FileListener(f)
 	}
-	return net.Listen("tcp", l.Address)
+	name := l.Protocol
+	if l.Resource != "" {
+		name = "resource." + l.Resource
+	}
+	return g.listenAt(name, l.Address)
+}
+
+// listenAt opens a listener; see [Options.Listen].
+func (g *Gateway) listenAt(name, address string) (net.Listener, error) {
+	if g.options.Listen != nil {
+		return g.options.Listen(name, address)
+	}
+	return net.Listen("tcp", address)
 }
 
 // closeBut closes the entrances that others have not, and are not served.

@@ -173,7 +173,7 @@ func TestNotifyRequests(t *testing.T) {
 	h := open(t, dir, text+fmt.Sprintf("  - {type: webhook, url: %q, keys: [file:key], private: true, ca: a.pem}\n", a.URL))
 	alice := &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}
 	ask := func() *review.Request {
-		terms, err := h.requestable(alice, "vm1", "")
+		terms, err := h.requestable(t.Context(), alice, "", "vm1", "")
 		require.NoError(t, err)
 		r, err := h.desk.Ask(t.Context(), alice, review.Ask{Resource: "vm1", Terms: terms[0], For: time.Hour, Reason: "INC-1"})
 		require.NoError(t, err)

@@ -203,17 +203,22 @@ func notSo(err error) error {
 
 // rule returns the rule of a name that lets somebody have access by an offline grant, now, with its terms.
 func (o *offlines) rule(id *proxy.Identity, resource, account, name string) (review.Terms, error) {
-	all, err := o.requestable(id, resource, account)
+	t, err := o.Target(resource, account, "")
 	if err != nil {
 		return review.Terms{}, err
 	}
 	err = fmt.Errorf("no rule lets %s have access to %s by an offline grant", id.Subject, resource)
-	for _, t := range all {
-		if name != "" && t.Rule != name || t.BreakGlass == 0 {
+	p := o.parts()
+	if p.alone {
+		return review.Terms{}, err
+	}
+	for _, r := range p.rules.Requestable(id, t) {
+		terms := termsOf(r, id, t.Resource)
+		if name != "" && r.Name != name || terms.BreakGlass == 0 {
 			continue
 		}
-		if _, err = config.OfflineRule(o.parts().rules, t.Rule); err == nil {
-			return t, nil
+		if _, err = config.OfflineRule(p.rules, r.Name); err == nil {
+			return terms, nil
 		}
 	}
 	return review.Terms{}, err

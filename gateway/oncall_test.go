@@ -79,7 +79,7 @@ notify:
 		return &proxy.Identity{Subject: name, Groups: groups}
 	}
 	ask := func(rule int) *review.Request {
-		terms, err := h.requestable(alice, "vm1", "")
+		terms, err := h.requestable(t.Context(), alice, "", "vm1", "")
 		require.NoError(t, err)
 		r, err := h.desk.Ask(t.Context(), alice, review.Ask{Resource: "vm1", Terms: terms[rule], For: time.Hour, Reason: "INC-1"})
 		require.NoError(t, err)
@@ -139,7 +139,7 @@ notify:
 
 func mustTerms(t *testing.T, h *house) review.Terms {
 	t.Helper()
-	terms, err := h.requestable(&proxy.Identity{Subject: "twin", Groups: []string{"dev"}}, "vm1", "")
+	terms, err := h.requestable(t.Context(), &proxy.Identity{Subject: "twin", Groups: []string{"dev"}}, "", "vm1", "")
 	require.NoError(t, err)
 	return terms[0]
 }

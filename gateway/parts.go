@@ -86,7 +86,7 @@ func (p *parts) fill(ctx context.Context, x *Explainer, g *Gateway) (err error) 
 		if p.rosters, err = rosters(ctx, f, p.secrets); err != nil {
 			return err
 		}
-		p.own.First = append([]proxy.Interceptor{g.proofs.limit, g.offline}, p.own.First...)
+		p.own.First = append([]proxy.Interceptor{g.proofs.limit, g.offline, g.runbooks.reviews}, p.own.First...)
 		p.revision.Authenticator, p.revision.Linker = g.sources(p), g.proofs.links
 	}
 	if x.options.Authenticator != nil {
@@ -108,11 +108,8 @@ func (p *parts) decide(ctx context.Context, x *Explainer) (err error) {
 	p.protocols = len(x.opened()) // which bring some of it
 	same := p.protocols == before.protocols
 	var decides bool // as before
-	if p.deciding, decides, err = decidingOf(f, x.options.Log, x.parts(), x.budgets); err != nil {
+	if p.deciding, decides, err = decidingOf(f, x.options.Log, x.parts(), x.budgets, x.grants); err != nil {
 		return err
-	}
-	if !decides || p.rules != before.rules {
-		p.rules = p.rules.With(x.grants)
 	}
 	if p.guardrail = before.guardrail; !same || p.guardrail == nil || !f.SameGuardrails(before.config) {
 		if p.guardrail, err = f.Guardrail(guardrail.Config{Limiters: x.limiters(), Estimators: x.estimators()}); err != nil {

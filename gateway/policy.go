@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/gateway/config"
@@ -21,11 +22,11 @@ type deciding struct {
 	rego  config.RegoPolicy // nil when the file has no policy in Rego
 }
 
-// decidingOf makes what decides by f, and reports whether it is what decided before. budgets are
+// decidingOf makes what decides by f, and reports whether it is what decided before. budgets and grants are
 // nil where sessions only ask.
-func decidingOf(f *config.File, log *slog.Logger, before *parts, budgets *policy.Budgets) (d deciding, same bool, err error) {
+func decidingOf(f *config.File, log *slog.Logger, before *parts, budgets *policy.Budgets, grants policy.Grants) (d deciding, same bool, err error) {
 	d.alone = f.Decides() && len(f.Access) == 0
-	if d.rego, err = f.Rego(log, budgets); err != nil {
+	if d.rego, err = f.Rego(log, budgets, grants); err != nil {
 		return d, false, err
 	}
 	sameRules := before != nil && f.SameAccess(before.config)
@@ -36,7 +37,7 @@ func decidingOf(f *config.File, log *slog.Logger, before *parts, budgets *policy
 	if sameRules {
 		d.rules = before.rules
 	} else if d.rules, err = f.Policy(); err == nil {
-		d.rules = d.rules.WithBudgets(budgets)
+		d.rules = d.rules.WithBudgets(budgets).With(grants)
 	}
 	return d, sameRules && sameRego, err
 }
@@ -58,12 +59,48 @@ func (d deciding) may(ctx context.Context, id *proxy.Identity, t proxy.Target) b
 }
 
 // requestable reports whether somebody may ask for access to a resource, by some account.
-func (d deciding) requestable(id *proxy.Identity, r *proxy.Resource) bool {
-	return !d.alone && slices.ContainsFunc(r.Accounts, func(a proxy.Account) bool {
-		return slices.ContainsFunc(d.rules.Requestable(id, proxy.Target{Resource: r, Account: a}), func(rule *policy.Rule) bool {
+func (d deciding) requestable(ctx context.Context, id *proxy.Identity, r *proxy.Resource) bool {
+	return slices.ContainsFunc(r.Accounts, func(a proxy.Account) bool {
+		rules, _ := d.asked(ctx, &proxy.Session{Identity: id, Target: proxy.Target{Resource: r, Account: a}}) // a policy that does not decide is asked for nothing
+		return slices.ContainsFunc(rules, func(rule *policy.Rule) bool {
 			return slices.Contains(rule.Allow, "connect") || slices.Contains(rule.Allow, "all")
 		})
 	})
+}
+
+// asked are the rules by which access is asked for where s is to connect: those of the file, in their order, and that of the policy in
+// Rego, where the rules of the file would let it be used. They need no more of s than an identity and a target; one without a
+// database is all of the resource's. An error says that the policy in Rego did not decide.
+func (d deciding) asked(ctx context.Context, s *proxy.Session) (rules []*policy.Rule, err error) {
+	if !d.alone {
+		rules = d.rules.Requestable(s.Identity, s.Target)
+	}
+	if d.rego == nil || !d.alone && len(rules) == 0 && !d.rules.May(s.Identity, s.Target) {
+		return rules, nil
+	}
+	own, err := d.rego.Requestable(ctx, s)
+	if own != nil {
+		rules = append(rules, own)
+	}
+	return rules, err
+}
+
+// asking is the rule of a name by which access is asked for where s is to connect; nil: it is not asked for by that.
+func (d deciding) asking(ctx context.Context, s *proxy.Session, name string) (*policy.Rule, error) {
+	if !strings.HasPrefix(name, config.RegoRules) {
+		if rule := d.rules.Rule(name); !d.alone && rule != nil && rule.Request != nil {
+			return rule, nil
+		}
+		return nil, nil
+	}
+	if d.rego == nil {
+		return nil, nil
+	}
+	rule, err := d.rego.Requestable(ctx, s)
+	if rule != nil && rule.Name != name {
+		rule = nil
+	}
+	return rule, err
 }
 
 // Reach is what somebody may do about a resource.
@@ -75,13 +112,13 @@ type Reach struct {
 // MayConnect returns what reports whether somebody may connect to a resource by f, by some account of it, for lists of
 // resources without a gateway.
 func MayConnect(f *config.File) (func(id *proxy.Identity, r *proxy.Resource) Reach, error) {
-	d, _, err := decidingOf(f, slog.New(slog.DiscardHandler), nil, nil)
+	d, _, err := decidingOf(f, slog.New(slog.DiscardHandler), nil, nil, nil)
 	return func(id *proxy.Identity, r *proxy.Resource) Reach {
 		return Reach{
 			Connect: slices.ContainsFunc(r.Accounts, func(a proxy.Account) bool {
 				return d.may(context.Background(), id, proxy.Target{Resource: r, Account: a, Database: r.Database})
 			}),
-			Ask: d.requestable(id, r),
+			Ask: d.requestable(context.Background(), id, r),
 		}
 	}, err
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -147,8 +150,11 @@ func (r reviewers) Request(ctx context.Context, s *proxy.Session, op proxy.Op, h
 	case h.Access == "":
 		return r.desk.Request(ctx, s, op, h)
 	}
-	rule := r.parts().rules.Rule(h.Access)
-	if rule == nil || rule.Request == nil {
+	rule, err := r.parts().asking(ctx, s, h.Access)
+	if err != nil {
+		return nil, err
+	}
+	if rule == nil {
 		return nil, fmt.Errorf("rule %s is not there any more: connect again", h.Access)
 	}
 	if scoped, err := r.proofs.tokens.Scoped(ctx, s.Identity); err != nil {
@@ -159,6 +165,17 @@ func (r reviewers) Request(ctx context.Context, s *proxy.Session, op proxy.Op, h
 	return r.desk.Connect(ctx, s, h, review.Connecting{
 		Terms: termsOf(rule, s.Identity, s.Target.Resource), Wait: rule.Request.Connect != policy.ConnectAsk, Again: "ask for access again with sallyport request",
 	})
+}
+
+// KeepImage implements [proxy.ImageKeeper].
+func (r reviewers) KeepImage(ctx context.Context, s *proxy.Session, op uint64, requests []string, i *proxy.Image) error {
+	if r.other == nil {
+		return r.desk.KeepImage(ctx, s, op, requests, i)
+	}
+	if k, ok := r.other.(proxy.ImageKeeper); ok {
+		return k.KeepImage(ctx, s, op, requests, i)
+	}
+	return errors.New("the assembly's reviewer keeps nothing")
 }
 
 // termsOf are those on which what a rule allows at a resource is granted to somebody.
@@ -186,19 +203,23 @@ func termsOf(r *policy.Rule, who *proxy.Identity, at *proxy.Resource) review.Ter
 	return out
 }
 
-// requestable are the terms on which somebody may ask for access to a resource, in the order of the rules. account may be empty.
-func (g *Gateway) requestable(who *proxy.Identity, resource, account string) ([]review.Terms, error) {
+// requestable are the terms on which somebody, who is at an address, may ask for access to a resource, in the order of the rules. from
+// and account may be empty.
+func (g *Gateway) requestable(ctx context.Context, who *proxy.Identity, from, resource, account string) ([]review.Terms, error) {
 	t, err := g.Target(resource, account, "")
 	if err != nil {
 		return nil, err
 	}
-	t.Database = "" // what is granted is known by the rule, and counts at its databases
-	var list []review.Terms
-	p := g.parts()
-	if p.alone {
-		return nil, nil // the policy in Rego knows no requests
+	s := &proxy.Session{Identity: who, Target: t} // of any database: what is granted is known by the rule, and counts at its databases
+	if at, err := netip.ParseAddrPort(from); err == nil {
+		s.Remote = net.TCPAddrFromAddrPort(at)
 	}
-	for _, r := range p.rules.Requestable(who, t) {
+	var list []review.Terms
+	rules, err := g.parts().asked(ctx, s)
+	if err != nil {
+		return nil, &control.Error{Status: http.StatusForbidden, Code: control.CodeForbidden, Message: err.Error()}
+	}
+	for _, r := range rules {
 		list = append(list, termsOf(r, who, t.Resource))
 	}
 	return list, nil
@@ -209,12 +230,40 @@ func (g *Gateway) access() *control.Access {
 	return &control.Access{Terms: g.requestable, Rule: g.granting, Actions: policy.Actions()}
 }
 
-// granting are the terms on which a rule grants access to a resource now.
-func (g *Gateway) granting(rule, resource string) (review.Terms, error) {
+// granting are the terms on which the rule of a request grants access to its resource now.
+func (g *Gateway) granting(ctx context.Context, r *review.Request) (review.Terms, error) {
 	p := g.parts()
-	r, at := p.rules.Rule(rule), g.resourceOf(resource)
-	if p.alone || r == nil || r.Request == nil || at == nil || !r.MatchesResource(at) {
-		return review.Terms{}, control.NotFound("rule " + rule + " does not grant access to " + resource + " on request any more")
+	if at := p.resource(r.Resource); at != nil {
+		rule, err := g.granter(ctx, p, r, at)
+		if err != nil {
+			return review.Terms{}, err
+		}
+		if rule != nil {
+			return termsOf(rule, &proxy.Identity{}, at), nil
+		}
 	}
-	return termsOf(r, &proxy.Identity{}, at), nil
+	return review.Terms{}, control.NotFound("rule " + r.Access.Rule + " does not grant access to " + r.Resource + " on request any more")
+}
+
+// granter is the rule of a request for access to a resource, as p has it; nil: it does not grant that on request. What a policy in
+// Rego says is asked about who has made the request, as she is known now.
+func (g *Gateway) granter(ctx context.Context, p *parts, r *review.Request, at *proxy.Resource) (*policy.Rule, error) {
+	s := &proxy.Session{Identity: &proxy.Identity{Subject: r.Requester}, Target: proxy.Target{Resource: at}}
+	if strings.HasPrefix(r.Access.Rule, config.RegoRules) {
+		who, err := g.now(ctx, r.Requester)
+		if err != nil {
+			return nil, err
+		}
+		s.Identity = who
+	}
+	for _, a := range at.Accounts {
+		if r.Account != "" && r.Account != a.Name {
+			continue
+		}
+		s.Target.Account = a
+		if rule, err := p.asking(ctx, s, r.Access.Rule); err != nil || rule != nil && rule.MatchesResource(at) {
+			return rule, err
+		}
+	}
+	return nil, nil
 }

@@ -36,7 +36,7 @@ func (h *house) approve(t *testing.T, id string) {
 // requests asks for access for alice.
 func (h *house) requests(t *testing.T, length time.Duration, from time.Time) string {
 	t.Helper()
-	terms, err := h.requestable(&proxy.Identity{Subject: "alice", Groups: []string{"dev"}}, "shop", "")
+	terms, err := h.requestable(t.Context(), &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}, "", "shop", "")
 	require.NoError(t, err)
 	require.Len(t, terms, 1)
 	r, err := h.desk.Ask(t.Context(), &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}, review.Ask{Resource: "shop", Terms: terms[0], For: length, From: from, Reason: "INC-1"})
@@ -263,7 +263,7 @@ func TestRequestExtends(t *testing.T) {
 	require.NoError(t, s.conn.SetDeadline(time.Now().Add(2*time.Minute)))
 	r, err := one.desk.Get(t.Context(), first)
 	require.NoError(t, err)
-	terms, err := one.requestable(alice, "shop", "")
+	terms, err := one.requestable(t.Context(), alice, "", "shop", "")
 	require.NoError(t, err)
 	more, err := one.desk.Extend(t.Context(), alice, first, terms[0], time.Minute, "INC-2", "")
 	require.NoError(t, err)

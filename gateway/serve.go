@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/protocol"
+	"github.com/sallyport/sallyport/proxy"
 )
 
 // Socket returns where a running gateway of f is talked to; see package control/client.
@@ -44,7 +45,7 @@ func (g *Gateway) listen(authority string) error {
 	f := g.parts().config
 	var err error
 	for l, e := range g.listeners {
-		if e.ln, err = net.Listen("tcp", l.Address); err != nil {
+		if e.ln, err = g.open(nil, l); err != nil {
 			return err
 		}
 	}
@@ -57,12 +58,12 @@ func (g *Gateway) listen(authority string) error {
 		return err
 	}
 	if f.Metrics != "" {
-		if g.scraped, err = net.Listen("tcp", f.Metrics); err != nil {
+		if g.scraped, err = g.listenAt("metrics", f.Metrics); err != nil {
 			return err
 		}
 	}
 	if f.API.Listen != "" {
-		ln, err := net.Listen("tcp", f.API.Listen)
+		ln, err := g.listenAt("api", f.API.Listen)
 		if err != nil {
 			return err
 		}
@@ -128,6 +129,11 @@ func (g *Gateway) APIAddr() net.Addr {
 
 // Run serves until ctx ends or something of it fails, lets sessions end, and
 // closes the gateway. It returns nil when ctx ended and everything was closed well.
+//
+// When ctx ends the gateway is not ready any more; see [Gateway.Health]. It goes on as it was for the
+// time that shutdown.delay of the config file says, so that load balancers can notice. Then it takes no new
+// sessions, and those that are open have the time of shutdown.drain to end by themselves. What can end a
+// session, decide about its operations or show it goes on until they have.
 func (g *Gateway) Run(ctx context.Context) error {
 	if err := g.Listen(); err != nil {
 		return err
@@ -141,10 +147,14 @@ func (g *Gateway) Run(ctx context.Context) error {
 	outer, begun := ctx, time.Now()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var wg sync.WaitGroup
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx)) // sessions
+	defer stopServing()
+	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx)) // what sessions need
+	defer stopWorking()
+	var sessions, work sync.WaitGroup
 	var mu sync.Mutex
 	var errs []error
-	start := func(what string, serve func() error) {
+	start := func(wg *sync.WaitGroup, what string, serve func() error) {
 		wg.Go(func() {
 			if err := serve(); err != nil {
 				mu.Lock()
@@ -154,42 +164,26 @@ func (g *Gateway) Run(ctx context.Context) error {
 			}
 		})
 	}
-	wg.Go(func() { g.expire(ctx) })
-	wg.Go(func() { g.keepCertificate(ctx) })
-	wg.Go(func() { g.follow(ctx) })
-	wg.Go(func() { g.followStore(ctx) })
-	wg.Go(func() { g.askAgain(ctx) })
-	wg.Go(func() { g.keepPeople(ctx) })
-	wg.Go(func() { g.sweep(ctx) })
-	wg.Go(func() { g.desk.Run(ctx) })
-	wg.Go(func() { g.reseal(ctx) })
-	wg.Go(func() { g.cutStale(ctx) })
-	if g.places != nil {
-		wg.Go(func() { g.places.run(ctx) })
-	}
-	wg.Go(func() { g.outbox.Run(ctx) })
-	wg.Go(func() { g.watchIssues(ctx) })
+	g.work(working, &work)
 	if scraped != nil {
-		mux := http.NewServeMux()
-		mux.Handle("/metrics", g.metrics)
-		start("metrics", func() error {
-			return g.serveHTTP(ctx, scraped, &http.Server{Handler: mux, WriteTimeout: 30 * time.Second})
+		start(&work, "metrics", func() error {
+			return g.serveHTTP(working, scraped, &http.Server{Handler: g.operations(), WriteTimeout: 30 * time.Second})
 		})
 	}
-	start("control", func() error {
-		return g.serveHTTP(ctx, socket, &http.Server{Handler: g.control, ConnContext: control.PeerContext})
+	start(&work, "control", func() error {
+		return g.serveHTTP(working, socket, &http.Server{Handler: g.control, ConnContext: control.PeerContext})
 	})
 	if api != nil {
-		start("api", func() error {
-			return g.serveHTTP(ctx, api, &http.Server{Handler: g.API(), ConnContext: control.BoundContext})
+		start(&work, "api", func() error {
+			return g.serveHTTP(working, api, &http.Server{Handler: g.API(), ConnContext: control.BoundContext})
 		})
 	}
-	leave := g.inside.begin(func(serve func()) { wg.Go(serve) })
+	leave := g.inside.begin(func(serve func()) { sessions.Go(serve) }, g.gateway.DrainTimeout+insideExtra)
 	g.mu.Lock()
 	g.serve = func(l protocol.Listener, e *entrance) {
-		ctx, withdraw := context.WithCancelCause(ctx)
+		ctx, withdraw := context.WithCancelCause(serving)
 		e.withdraw = withdraw
-		start(l.Address, func() error {
+		start(&sessions, l.Address, func() error {
 			defer withdraw(nil)
 			return g.gateway.Serve(ctx, e.ln, e.handler)
 		})
@@ -198,19 +192,25 @@ func (g *Gateway) Run(ctx context.Context) error {
 		g.serve(l, e)
 	}
 	g.mu.Unlock()
-	wg.Go(func() {
+	g.phase.Store(phaseReady)
+	sessions.Go(func() {
 		<-ctx.Done()
-		leave() // wg has ended once this has
-		g.mu.Lock()
-		g.serve = nil // the same
-		g.mu.Unlock()
+		g.phase.Store(phaseStopping)
 		cause := "one of its listeners failed"
 		if outer.Err() != nil {
 			cause = context.Cause(outer).Error()
+			g.stayOpen(g.parts().config.Shutdown.Delay)
 		}
+		leave() // sessions has ended once this has
+		g.mu.Lock()
+		g.serve = nil // the same
+		g.mu.Unlock()
 		g.log.Info("stopping: no new sessions, and open ones end when they are idle", "cause", cause, "open_sessions", len(g.gateway.Sessions()))
+		stopServing()
 	})
-	wg.Wait()
+	sessions.Wait()
+	stopWorking()
+	work.Wait()
 	err := errors.Join(append(errs, g.Close())...)
 	args := []any{
 		"uptime", time.Since(begun).Round(time.Second).String(), "sessions", g.operator.opened.Load(), "refused_sessions", g.operator.denied.Load(),
@@ -222,6 +222,38 @@ func (g *Gateway) Run(ctx context.Context) error {
 		g.log.Info("stopped", args...)
 	}
 	return err
+}
+
+// work begins what goes on besides sessions, until ctx ends.
+func (g *Gateway) work(ctx context.Context, wg *sync.WaitGroup) {
+	all := []func(context.Context){
+		g.expire, g.keepCertificate, g.follow, g.followStore, g.askAgain, g.keepPeople, g.sweep, g.desk.Run, g.reseal, g.cutStale, g.outbox.Run, g.watchIssues,
+		g.runbooks.run,
+	}
+	if g.places != nil {
+		all = append(all, g.places.run)
+	}
+	for _, do := range all {
+		wg.Go(func() { do(ctx) })
+	}
+}
+
+// stayOpen waits for d, or until sessions are to end at once.
+func (g *Gateway) stayOpen(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	g.log.Info("stopping: new sessions are still taken for a while, and the gateway says that it is not ready", "delay", d.String())
+	pause(g.hurried, d)
+}
+
+// Hurry has a gateway that stops wait no longer: it takes no new sessions, and those that are open
+// end at once. Without a stop it ends the sessions that are open.
+func (g *Gateway) Hurry() {
+	g.hurry()
+	for _, s := range g.gateway.Sessions() {
+		s.Kill(proxy.ErrShutdown)
+	}
 }
 
 // serveHTTP serves s until ctx ends. Requests that are open then are cut: what is

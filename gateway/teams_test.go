@@ -82,7 +82,7 @@ notify:
 	require.NoError(t, err)
 	callbacks := h.botCallbacks(bot, "entra")
 	asker := &proxy.Identity{Subject: "entra/" + object(1), Groups: []string{"entra:dev"}}
-	terms, err := h.requestable(asker, "vm1", "")
+	terms, err := h.requestable(t.Context(), asker, "", "vm1", "")
 	require.NoError(t, err)
 	r, err := h.desk.Ask(t.Context(), asker, review.Ask{Resource: "vm1", Terms: terms[0], For: time.Hour, Reason: "INC-1"})
 	require.NoError(t, err)

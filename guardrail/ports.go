@@ -29,9 +29,10 @@ const defaultFor = 15 * time.Minute
 // hold is the verdict of the rules that hold the operation: everybody's approvers,
 // and the shortest time.
 func (c *call) hold(d decision) proxy.Verdict {
-	h := &proxy.Hold{Reveal: true}
+	h := &proxy.Hold{Reveal: true, Try: true}
 	for _, r := range d.holds {
 		h.Rules, h.Reveal = append(h.Rules, r.Name), h.Reveal && r.Reveal
+		h.Undo, h.Try = proxy.Shorter(h.Undo, r.Undo), h.Try && r.Try
 		h.Approvers = append(h.Approvers, r.Approvers)
 		if h.Message != "" {
 			h.Message += "; "

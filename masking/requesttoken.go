@@ -83,7 +83,7 @@ func (x *session) bind(ctx context.Context, st *proxy.Statement) error {
 	}
 	for i := range r.given.Params {
 		if v := r.param(i); v.tokenised != nil {
-			st.Args[i].Value = v.tokenised
+			st.Args[i].Value, st.Args[i].Text = v.tokenised, nil // which was the value before
 		}
 	}
 	return nil

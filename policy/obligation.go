@@ -44,6 +44,8 @@ type Review struct {
 	For       time.Duration // how long a request may wait; 0 is an hour
 	Message   string        // says why; may be empty
 	Reveal    bool          // approvers may read values that are masked for them, on record
+	Undo      time.Duration // for how long what undoes an operation is kept; 0: it is not
+	Try       bool          // an operation may be run and taken back, to see what it does
 }
 
 const defaultWait = time.Hour
@@ -219,7 +221,7 @@ func least[T uint64 | time.Duration](a, b T) T {
 // review is what the rule's review asks for about an operation that it allows.
 func (c *compiled) review() *proxy.Hold {
 	r := c.Obligations.Review
-	h := &proxy.Hold{Rules: []string{c.Name}, Approvers: [][]string{r.Approvers}, Message: r.Message, For: r.For, Reveal: r.Reveal}
+	h := &proxy.Hold{Rules: []string{c.Name}, Approvers: [][]string{r.Approvers}, Message: r.Message, For: r.For, Reveal: r.Reveal, Undo: r.Undo, Try: r.Try}
 	if h.Message == "" {
 		h.Message = "this needs an approval"
 	}

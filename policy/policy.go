@@ -355,13 +355,14 @@ func (d *decision) held(op proxy.Op) proxy.Verdict {
 	if op.Info().Kind == proxy.KindPrepare {
 		return proxy.Pass()
 	}
-	hold := proxy.Hold{Reveal: true}
+	hold := proxy.Hold{Reveal: true, Try: true}
 	for _, c := range d.reviews {
 		if !c.reviewed(op) {
 			continue
 		}
 		hold.Rules, hold.Approvers = append(hold.Rules, c.hold.Rules...), append(hold.Approvers, c.hold.Approvers...)
 		hold.For, hold.Reveal = least(hold.For, c.hold.For), hold.Reveal && c.hold.Reveal
+		hold.Undo, hold.Try = proxy.Shorter(hold.Undo, c.hold.Undo), hold.Try && c.hold.Try
 		if hold.Message != "" {
 			hold.Message += "; "
 		}

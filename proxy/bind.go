@@ -33,6 +33,9 @@ func (s *Session) WantsBind() bool { return len(s.chain.Load().binds) > 0 }
 // Redacted returns what records hold of op in the place of what it says; nil is as it is.
 // Recorders ask it in Start, and in Done of what was refused.
 func (s *Session) Redacted(ctx context.Context, op Op) *Redacted {
+	if u := s.Undo(); u != nil && op.Info().Kind == KindStatement {
+		return &Redacted{Text: []byte(u.Record)} // its values are not the client's
+	}
 	for _, h := range s.chainOf(op).redacts {
 		var r *Redacted
 		if err := s.Protect(h.name, func() error { r = h.Redact(ctx, op); return nil }); err != nil {

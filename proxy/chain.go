@@ -263,8 +263,10 @@ func (s *Session) ask(ctx context.Context, op Op, m *Meta) {
 	case given.differ:
 		*v = Deny(CauseApproval, v.Rule, "the rows of one approval differ from those of another", "Send it again.")
 	default:
-		m.grants = granted(slices.Clone(given.requests), v.Grant)
 		v.Grant, v.Impact = joined(v.Grant, given.grant, ", "), given.impact
+		for _, r := range given.requests {
+			m.grants = granted(m.grants, r)
+		}
 		if m.Kind == KindConnect {
 			s.mu.Lock()
 			s.admitted = given
@@ -378,6 +380,15 @@ type holdBy struct {
 	by string
 }
 
+// together are those of several holds that one request is made for. Access is asked for by itself: who grants that has not
+// approved what else is held, and the approvers of what else is held have not granted it.
+func together(holds []holdBy) []holdBy {
+	if i := slices.IndexFunc(holds, func(h holdBy) bool { return h.Access != "" }); i >= 0 {
+		return holds[i : i+1]
+	}
+	return holds
+}
+
 // merge makes one hold of several: everybody's approvers, and the shortest time.
 func merge(holds []holdBy) *Hold {
 	all := *holds[0].Hold
@@ -385,10 +396,24 @@ func merge(holds []holdBy) *Hold {
 	for _, h := range holds[1:] {
 		all.Rules, all.Approvers = append(all.Rules, h.Rules...), append(all.Approvers, h.Approvers...)
 		all.For = min(all.For, h.For)
+		all.Undo, all.Try = Shorter(all.Undo, h.Undo), all.Try && h.Try
 		all.Message = joined(all.Message, h.Message, "; ")
 		all.Blind = joined(all.Blind, h.Blind, "; ")
+		all.Not = append(slices.Clip(all.Not), h.Not...)
 	}
 	return &all
+}
+
+// undoing is who holds what undoes something.
+const undoing = "undo"
+
+// Shorter is the shorter of two times for which something is kept; of 0, which is that nothing is, the
+// other one.
+func Shorter(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
 }
 
 func joined(a, b, by string) string {
@@ -413,10 +438,10 @@ func (s *Session) pass(ctx context.Context, op Op, m *Meta, given *approvals) {
 	}()
 	answer := &m.verdict
 	*answer = Pass()
-	warn := ""
+	warn, grant := "", ""
 	var refused *Verdict // the first refusal, in a dry session
 	refusedBy := ""
-	m.holds = nil
+	m.holds, m.grants = nil, nil
 	asks := m.chain.asks
 	for i := 0; i < len(asks); i++ {
 		h := asks[i]
@@ -427,7 +452,9 @@ func (s *Session) pass(ctx context.Context, op Op, m *Meta, given *approvals) {
 		}
 		switch v.Action {
 		case ActionPass:
+			grant, m.grants = joined(grant, v.Grant, ", "), granted(m.grants, v.Grant)
 		case ActionAllow:
+			grant, m.grants = joined(grant, v.Grant, ", "), granted(m.grants, v.Grant)
 			*answer, m.by = v, h.name
 		case ActionRewrite:
 			if refused != nil {
@@ -438,7 +465,7 @@ func (s *Session) pass(ctx context.Context, op Op, m *Meta, given *approvals) {
 				return
 			}
 			// Everything that was said was about another text.
-			*given, m.holds, warn = approvals{}, nil, v.Warn
+			*given, m.holds, m.grants, warn, grant = approvals{}, nil, nil, v.Warn, ""
 			*answer, m.by = Pass(), ""
 			i = -1
 		case ActionHold:
@@ -467,15 +494,22 @@ func (s *Session) pass(ctx context.Context, op Op, m *Meta, given *approvals) {
 			}
 		}
 	}
+	if h := s.undoes(op); h != nil && !given.cover(undoing, h) {
+		m.holds = append(m.holds, holdBy{h, undoing})
+	}
 	switch {
 	case refused != nil:
 		*answer, m.by = *refused, refusedBy
 	case len(m.holds) > 0:
+		m.holds = together(m.holds)
 		all := merge(m.holds)
 		m.by = m.holds[0].by
 		*answer = Verdict{Action: ActionHold, Cause: CauseApproval, Rule: all.Rules[0], Reason: all.Message, Hold: all}
 	}
 	answer.Warn = warn
+	if !answer.Refuses() {
+		answer.Grant = grant
+	}
 }
 
 func undecided(rule, warn string) Verdict {

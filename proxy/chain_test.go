@@ -325,6 +325,55 @@ func TestVerdictsBeforeWaiting(t *testing.T) {
 		require.Equal(t, []string{"last ask", "last ask", "start"}, trace, "asked again, and started once")
 		s.Done(op, &proxy.Outcome{})
 	})
+	t.Run("access is asked for by itself", func(t *testing.T) {
+		for _, accessFirst := range []bool{true, false} {
+			granted := false
+			access := part{name: "access", hooks: proxy.Hooks{Ask: func(_ context.Context, op proxy.Op) proxy.Verdict {
+				switch {
+				case op.Info().Kind != proxy.KindConnect:
+					return proxy.Pass()
+				case granted:
+					return proxy.Verdict{Action: proxy.ActionPass, Grant: "r1"}
+				}
+				return proxy.Verdict{Action: proxy.ActionHold, Rule: "prod", Hold: &proxy.Hold{Rules: []string{"prod"}, Approvers: [][]string{{"ops"}}, For: time.Minute, Access: "prod"}}
+			}}}
+			held := part{name: "eyes", hooks: proxy.Hooks{Ask: func(_ context.Context, op proxy.Op) proxy.Verdict {
+				if op.Info().Kind != proxy.KindConnect {
+					return proxy.Pass()
+				}
+				return proxytest.Hold("eyes")
+			}}}
+			chain := []proxy.Interceptor{access, held}
+			if !accessFirst {
+				chain = []proxy.Interceptor{held, access}
+			}
+			r := &reviewer{wait: approve}
+			r.wait = func(ctx context.Context) proxy.Verdict {
+				if last := r.asked[len(r.asked)-1]; last.Access != "" {
+					granted = true
+					return proxy.Allow("prod") // access is granted, and nothing else is approved
+				}
+				return approve(ctx)
+			}
+			s := open(t, r, chain...)
+			require.Len(t, r.asked, 2, "who grants access has not approved what else is held")
+			require.Equal(t, []string{"prod"}, r.asked[0].Rules)
+			require.Equal(t, "prod", r.asked[0].Access)
+			require.Equal(t, []string{"eyes"}, r.asked[1].Rules)
+			require.Empty(t, r.asked[1].Access)
+			require.NotNil(t, s)
+		}
+	})
+	t.Run("the record has every grant", func(t *testing.T) {
+		grants := func(name string, v proxy.Verdict) part {
+			return part{name: name, ask: func(proxy.Op) proxy.Verdict { return v }}
+		}
+		s := open(t, &reviewer{wait: approve}, grants("one", proxy.Verdict{Action: proxy.ActionAllow, Grant: "r1"}), grants("two", proxy.Verdict{Action: proxy.ActionPass, Grant: "r2"}), holding("a"))
+		op := read()
+		require.Equal(t, "r1, r2, 1 by bob", ask(s, op).Grant)
+		require.Equal(t, []string{"r1", "r2", "1"}, op.Info().Grants())
+		s.Done(op, &proxy.Outcome{})
+	})
 	t.Run("what is refused after the approval does not run", func(t *testing.T) {
 		approved := false
 		r := &reviewer{wait: func(ctx context.Context) proxy.Verdict { approved = true; return approve(ctx) }}

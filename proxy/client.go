@@ -17,6 +17,9 @@ type Client struct {
 	// Via is how she came, for records: a word, such as "console".
 	Via string
 
+	// Undo says what she undoes; nil: she works as anybody does.
+	Undo *Undo
+
 	// What follows is told of the connection's session; each may be nil. They must return
 	// quickly, and change nothing.
 

@@ -27,6 +27,11 @@ type Impact struct {
 	Samples []Sample `json:"samples,omitempty"`
 	// Unsaid is what cannot be said, or is not compared when it runs, and why: a sentence each.
 	Unsaid []string `json:"unsaid,omitempty"`
+	// Undo says whether it can be undone; nil where no rule asks for that.
+	Undo *Undoable `json:"undo,omitempty"`
+	// Tried says that it was run and taken back, so that the counts and what rows become are
+	// exact; empty where no rule asks for that. Otherwise it is why it was not tried.
+	Tried string `json:"tried,omitempty"`
 }
 
 // Held is what has to be so of an Impact when its statement runs.

@@ -27,6 +27,9 @@ type Statement struct {
 	// Measurer answers Measure; nil when nobody can, or the handler cannot let the statement
 	// run as what was measured alone.
 	Measurer Measurer
+	// Reading is how the server reads the text in the session that sends it, while the statement is asked about; nil when the handler
+	// does not know.
+	Reading *Reading
 }
 
 // Arg is one bound parameter.

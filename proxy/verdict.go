@@ -66,7 +66,7 @@ type Verdict struct {
 	Text   []byte // ActionRewrite: replaces the operation's text
 	Hold   *Hold  // ActionHold
 	// Grant names the approval that lets the operation run, for the record: the request's identifier, and after a space
-	// who has approved it.
+	// who has approved it. Verdicts that pass may name one, too: the record has all of them.
 	Grant string
 	// Impact is what the operation was approved as. The handler lets it run as that alone,
 	// as far as the Impact's Holds say; nil: as whatever it does.
@@ -120,6 +120,12 @@ type Hold struct {
 	For time.Duration
 	// Reveal lets approvers read what is concealed of the operation from them, on record.
 	Reveal bool
+	// Not are people who may not decide, by their subjects, besides who asks.
+	Not []string
+	// Undo is for how long what undoes the operation is kept, where that is possible; 0: it is not.
+	Undo time.Duration
+	// Try says that the operation may be run and taken back, to see what it does.
+	Try bool
 	// Blind says why it cannot be known what the operation does; empty when it can.
 	Blind string
 	// Access names the rule whose access is asked for, where Connect is held because nobody has granted

@@ -183,3 +183,8 @@ func (p *pass) close() {
 	p.timer.Stop()
 	p.stop()
 }
+
+// KeepImage implements [proxy.ImageKeeper].
+func (g *Gate) KeepImage(ctx context.Context, s *proxy.Session, op uint64, requests []string, i *proxy.Image) error {
+	return g.Desk.KeepImage(ctx, s, op, requests, i)
+}

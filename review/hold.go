@@ -77,13 +77,14 @@ func (d *Desk) Request(ctx context.Context, s *proxy.Session, op proxy.Op, a *pr
 func (d *Desk) about(ctx context.Context, s *proxy.Session, op proxy.Op, a *proxy.Hold) (*Request, error) {
 	now := d.now()
 	r := &Request{
-		ID: newRequestID(), State: Pending, Requester: s.Identity.Subject, For: s.Identity.OnBehalfOf, Creators: creators(s.Identity), Session: s.ID,
+		ID: newRequestID(), State: Pending, Requester: s.Identity.Subject, For: s.Identity.OnBehalfOf, Creators: append(creators(s.Identity), a.Not...), Session: s.ID,
 		Resource: s.Target.Resource.Name, Account: s.Target.Account.Name, Database: s.Target.Database, Blind: a.Blind, Message: a.Message, Reveal: a.Reveal,
 		Rules: slices.Clone(a.Rules), Approvers: slices.Clone(a.Approvers), Created: now, Deadline: now.Add(a.For),
 	}
 	if err := r.show(op); err != nil {
 		return nil, err
 	}
+	r.means(s, op)
 	var err error
 	r.sums, r.Content = newSums(op), r.content(op)
 	if r.Hash, err = r.hash(); err != nil {

@@ -427,6 +427,50 @@ func TestApprovalOfAnother(t *testing.T) {
 			require.True(t, (<-verdict).Refuses())
 		})
 	}
+	// The same text means something else: in other schemas, with a relation of the session's own, read in another way, as another role.
+	for name, reading := range map[string]proxy.Reading{
+		"another search_path":   {Names: proxy.Names{Path: "evil, public"}},
+		"one at login":          {Names: proxy.Names{Login: "evil"}},
+		"a temporary relation":  {Names: proxy.Names{Temporary: []*proxy.OwnRelation{{Name: "t"}}}},
+		"one of its own":        {Names: proxy.Names{Changed: []*proxy.OwnRelation{{Schema: "public", Name: "t"}}}},
+		"backslashes in texts":  {BackslashLiterals: true},
+		"a role":                {Names: proxy.Names{Unsure: proxy.UnsureUser}},
+		"what is not known":     {Names: proxy.Names{Unsure: proxy.UnsureAnything}},
+		"another database":      {Dialect: "mysql", Certain: true, BackslashLiterals: true, Names: proxy.Names{Path: "archive"}},
+		"MySQL's other quotes":  {Dialect: "mysql", Certain: true, BackslashLiterals: true, ANSIQuotes: true},
+		"MySQL, not certainly":  {Dialect: "mysql", BackslashLiterals: true},
+		"MySQL's other escapes": {Dialect: "mysql", Certain: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			op := same().(*proxy.Statement)
+			op.Reading = &reading
+			d := approved(t)
+			s := d.session(t, ops)
+			r, verdict := d.asking(t, s, op)
+			require.Contains(t, r.Lines(), "names ", "who decides is told")
+			// And the other way round: in the session that asked for it, it is used; in one that has just begun it is not.
+			require.NoError(t, d.approve(r))
+			require.False(t, (<-verdict).Refuses())
+			again := same().(*proxy.Statement)
+			again.Reading = &reading
+			r, verdict = d.asking(t, s, again)
+			s.Kill(proxy.ErrShutdown)
+			<-verdict
+			require.NoError(t, d.approve(r))
+			s = d.session(t, ops)
+			require.NotEqual(t, r.ID+" by bob", s.Ask(s.Context(), same()).Grant)
+			// In another session of the same meaning it is used where that is all of it.
+			third := same().(*proxy.Statement)
+			third.Reading = &reading
+			if !r.Bound {
+				require.Equal(t, r.ID+" by bob", s.Ask(s.Context(), third).Grant)
+				return
+			}
+			_, verdict = d.asking(t, s, third)
+			s.CancelHolds()
+			require.True(t, (<-verdict).Refuses())
+		})
+	}
 	for name, hold := range map[string]*proxy.Hold{
 		"another rule":    {Rules: []string{"bigger"}, Message: ops.Message, Approvers: ops.Approvers, For: ops.For},
 		"other approvers": {Rules: ops.Rules, Message: ops.Message, Approvers: [][]string{{"ops", "dba"}}, For: ops.For},
@@ -590,7 +634,13 @@ func TestShown(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, name, d.List()[0].Text)
 	}
-	_, err := newDesk(t).Request(context.Background(), s, del("x"), &proxy.Hold{Rules: []string{"a"}, Approvers: [][]string{nil}, For: time.Minute})
+	// Binary values are read as text where the handler can tell it, and are never taken for a text.
+	d := newDesk(t)
+	_, err := d.Request(context.Background(), s, del("x", proxy.Arg{Value: []byte{0, 0, 0, 10}, Binary: true, Text: []byte("10"), Type: 23}, proxy.Arg{Value: []byte("10")},
+		proxy.Arg{Value: []byte{0, 10}, Binary: true}, proxy.Arg{Value: []byte{1}, Binary: true, Text: []byte("\x1b\u202e")}), ops)
+	require.NoError(t, err)
+	require.Equal(t, []string{`\x0000000a (10)`, `"10"`, `\x000a`, `\x01 ("\x1b\u202e")`}, d.List()[0].Arguments)
+	_, err = newDesk(t).Request(context.Background(), s, del("x"), &proxy.Hold{Rules: []string{"a"}, Approvers: [][]string{nil}, For: time.Minute})
 	require.Error(t, err, "nobody could decide")
 }
 

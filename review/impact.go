@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -73,6 +74,13 @@ func (r *Request) impactLines(line func(name, value string)) {
 	if i.Plan != "" {
 		line("plan", fmt.Sprintf("%s, at a cost of %.2f", i.Plan, i.Cost))
 	}
+	if u := i.Undo; u != nil {
+		if u.Why == "" {
+			line("undo", "it can be undone for "+shortTime(u.For)+", after another approval")
+		} else {
+			line("undo", "it cannot be undone: "+u.Why)
+		}
+	}
 	for _, what := range i.Unsaid {
 		line("note", what)
 	}
@@ -90,4 +98,23 @@ func (r *Request) impactLines(line func(name, value string)) {
 		}
 		line(fmt.Sprintf("  row %d", n+1), strings.Join(values, ", "))
 	}
+}
+
+// shortTime is a time as people write it.
+func shortTime(t time.Duration) string {
+	const day = 24 * time.Hour
+	if t >= day && t%day == 0 {
+		if t == day {
+			return "1 day"
+		}
+		return fmt.Sprintf("%d days", t/day)
+	}
+	s := t.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }

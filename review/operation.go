@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/proxy"
@@ -77,6 +78,14 @@ func (r *Request) show(op proxy.Op) error {
 	return nil
 }
 
+// means fills in what the text of op means to its session.
+func (r *Request) means(s *proxy.Session, op proxy.Op) {
+	if st, ok := op.(*proxy.Statement); ok && st.Reading != nil {
+		names, certain := st.Reading.Meaning(s.Target)
+		r.Names, r.Bound = names, !certain
+	}
+}
+
 // conceal has approvers read c in the place of what the operation says.
 func (r *Request) conceal(c *proxy.Concealed) error {
 	switch {
@@ -112,10 +121,22 @@ func argument(a *proxy.Arg) string {
 	switch {
 	case a.Value == nil:
 		return "NULL"
+	case a.Binary && a.Text != nil:
+		return `\x` + hex.EncodeToString(a.Value) + " (" + plainWord(a.Text) + ")"
 	case a.Binary || !utf8.Valid(a.Value):
 		return `\x` + hex.EncodeToString(a.Value)
 	}
 	return fmt.Sprintf("%q", a.Value)
+}
+
+// plainWord is text as it is read: in quotes where it is more than letters, digits and what is in numbers and times.
+func plainWord(text []byte) string {
+	for _, c := range string(text) {
+		if c > unicode.MaxASCII || !unicode.IsLetter(c) && !unicode.IsDigit(c) && !strings.ContainsRune("-+.:", c) {
+			return strconv.Quote(string(text))
+		}
+	}
+	return string(text)
 }
 
 // hashed is the hash of parts, each with its length before it, so that no two lists of parts are the same.
@@ -135,6 +156,12 @@ func (r *Request) content(op proxy.Op) string {
 		for _, a := range st.Args {
 			parts = append(parts, a.Form(), strconv.FormatUint(uint64(a.Type), 10), string(a.Value))
 		}
+	}
+	if r.Names != "" { // the same text means something else
+		parts = append(parts, "names", r.Names)
+	}
+	if r.Bound {
+		parts = append(parts, "session", r.Session)
 	}
 	return hashed(parts...)
 }

@@ -49,7 +49,7 @@ type Request struct {
 	Content   string   `json:"content,omitempty"` // of an operation: the hash of what would run, for which user and where, whenever she asks
 	Requester string   `json:"requester"`
 	For       string   `json:"for,omitempty"`      // the human that an agent asks for
-	Creators  []string `json:"creators,omitempty"` // who has made the service or agent that asks, or its access token: they do not decide
+	Creators  []string `json:"creators,omitempty"` // who has made the service or agent that asks, its access token, or what is asked for: they do not decide
 	Session   string   `json:"session"`
 	Operation uint64   `json:"operation"` // its number in the session
 	Resource  string   `json:"resource"`
@@ -61,6 +61,10 @@ type Request struct {
 	Hidden    []string `json:"hidden,omitempty"`    // types of values that Text and Arguments have not, as [TYPE]: they are masked for approvers
 	Reveal    bool     `json:"reveal,omitempty"`    // approvers may read them; see Desk.Reveal
 	Effects   string   `json:"effects,omitempty"`
+	// Names is what names and literals of the text mean to the session otherwise than at its login; empty: nothing else. Bound says that
+	// they may mean yet something else, and that no other session may use the approval.
+	Names string `json:"names,omitempty"`
+	Bound bool   `json:"bound,omitempty"`
 	// Impact is what it would change, as was measured when it was asked for; nil where nobody measures that.
 	Impact    *proxy.Impact `json:"impact,omitempty"`
 	Blind     string        `json:"blind,omitempty"` // why it cannot be told what it does

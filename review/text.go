@@ -42,6 +42,7 @@ func (r *Request) Lines() string {
 	line("on call", strings.Join(r.Called, ", "))
 	line("effects", r.Effects)
 	line("unknown", r.Blind)
+	line("names", r.Names)
 	r.impactLines(line)
 	if r.State == Approved {
 		line("runs until", r.UseBy.Format(time.RFC3339))

@@ -3,7 +3,7 @@
 // A runbook is a YAML file: which resources it is for, which parameters it takes, who
 // approves a run, and its steps. [Parse] reads one and reports every problem with its line
 // and a remedy. [Runbook.Bind] checks the values of a run on the server; [Runbook.Schema]
-// describes them for forms, which are no boundary.
+// describes them for forms, which protect nothing.
 //
 // No value ever becomes a part of a text. An SQL step has one statement, whose values are
 // bound by the protocol; the name of an identifier parameter is the only thing that is

@@ -25,7 +25,7 @@ type Resource struct {
 	Type    string            `json:"type"`
 	Account string            `json:"account,omitempty"`
 	Labels  map[string]string `json:"-"`
-	// Dialect is that of a database; nil: it is none. Commands says that it runs commands.
+	// Dialect is that of a database; nil: it is not a database. Commands says that it runs commands.
 	Dialect  *Dialect `json:"-"`
 	Commands bool     `json:"-"`
 }
@@ -137,7 +137,7 @@ func (b *Runbook) choose(given map[string][]string, candidates []Resource) (map[
 	for _, g := range b.Targets {
 		var fit []Resource
 		for _, r := range candidates {
-			if g.takes(r) {
+			if g.Takes(r) {
 				fit = append(fit, r)
 			}
 		}
@@ -167,7 +167,8 @@ func (b *Runbook) choose(given map[string][]string, candidates []Resource) (map[
 	return targets, nil
 }
 
-func (g *Group) takes(r Resource) bool {
+// Takes reports whether a group has a resource.
+func (g *Group) Takes(r Resource) bool {
 	if len(g.Types) > 0 && !slices.Contains(g.Types, r.Type) {
 		return false
 	}
@@ -268,7 +269,7 @@ func (p *Plan) nest(s *Step, prefix string, values map[string]Value, targets map
 	for theirs, ours := range n.Targets {
 		g := n.book.group(theirs)
 		for _, r := range targets[ours] {
-			if !g.takes(r) {
+			if !g.Takes(r) {
 				return fmt.Errorf("the group %s of %s is not for %s", theirs, n.Name, r.Name)
 			}
 			groups[theirs] = append(groups[theirs], r)
@@ -380,7 +381,7 @@ func (s *planned) argv(value func(r Ref) ([]string, error)) ([]string, error) {
 	if x.Script != "" {
 		list = append(list, "/bin/sh", "-c", x.script, x.Script)
 	}
-	plain := x.Script != "" // what a script is given are no options of sh
+	plain := x.Script != "" // sh takes no options from what a script is given
 	for _, a := range x.Argv {
 		w, err := readWord(a)
 		if err != nil {
@@ -457,4 +458,9 @@ func (p *Plan) String() string {
 	}
 	fmt.Fprintf(&b, "\nplan %s", p.Digest)
 	return b.String()
+}
+
+// Writes reports whether a run may change something.
+func (p *Plan) Writes() bool {
+	return slices.ContainsFunc(p.Steps, func(s Planned) bool { return s.Writes })
 }

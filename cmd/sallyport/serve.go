@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/gateway/rego"
+	"github.com/sallyport/sallyport/internal/systemd"
 )
 
 // configOptions are what config files are read with: everything that this module has.
@@ -59,24 +60,39 @@ func serveCommand(c *cli) *cobra.Command {
 		if err := hideMemory(); err != nil {
 			return err
 		}
-		hangups := make(chan os.Signal, 1)
+		hangups, terms := make(chan os.Signal, 1), make(chan os.Signal, 2)
 		signal.Notify(hangups, syscall.SIGHUP)
 		defer signal.Stop(hangups)
+		signal.Notify(terms, os.Interrupt, syscall.SIGTERM)
+		defer signal.Stop(terms)
 		cfg, err := load(c, *file)
 		if err != nil {
 			return err
 		}
 		log.Info("starting", append([]any{"version", versionText(), "pid", os.Getpid()}, summaryOf(*file, cfg)...)...)
-		g, err := gateway.New(cfg, gateway.Options{Log: log, Version: versionText()})
+		sockets, err := systemd.Given()
+		if err != nil {
+			return err
+		}
+		g, err := gateway.New(cfg, gateway.Options{Log: log, Version: versionText(), Listen: sockets.Listen})
 		if err != nil {
 			return withRemedy(err)
 		}
-		ctx, cancel := context.WithCancel(ctx)
-		var reading sync.WaitGroup
-		reading.Go(func() { onHangup(ctx, hangups, g, log) })
+		if err := g.Listen(); err != nil {
+			return withRemedy(err)
+		}
+		sockets.CloseRest(log)
+		systemd.Started(log)
+		stop := context.AfterFunc(ctx, func() { systemd.Stopping(log) })
+		defer stop()
+		running, ended := context.WithCancel(context.WithoutCancel(ctx))
+		var beside sync.WaitGroup
+		beside.Go(func() { onHangup(running, hangups, g, log) })
+		beside.Go(func() { onSecondTerm(running, terms, g, log) })
+		beside.Go(func() { systemd.Watchdog(running, g, log) })
 		err = g.Run(ctx)
-		cancel()
-		reading.Wait()
+		ended()
+		beside.Wait()
 		return err
 	})
 	return cmd
@@ -116,8 +132,25 @@ func onHangup(ctx context.Context, hangups <-chan os.Signal, g *gateway.Gateway,
 		case <-hangups:
 		}
 		log.Info("SIGHUP: reading the config file and the certificates again")
+		systemd.Reloading(log)
 		// Both log how it went.
 		_ = g.RenewCertificate()
 		_ = g.Reload()
+		systemd.Started(log)
+	}
+}
+
+// onSecondTerm has the gateway stop at once when it is told to stop once more, until ctx ends.
+func onSecondTerm(ctx context.Context, terms <-chan os.Signal, g *gateway.Gateway, log *slog.Logger) {
+	for n := 1; ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case s := <-terms:
+			if n > 1 {
+				log.Info("told to stop once more: open sessions end now", "signal", s.String())
+				g.Hurry()
+			}
+		}
 	}
 }

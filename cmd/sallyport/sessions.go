@@ -23,7 +23,7 @@ func sessionsCommand(c *cli) *cobra.Command {
 			Example: example("sallyport sessions ls --live", "sallyport sessions search --table customers"),
 		},
 		sessionsListCommand(c), sessionsSearchCommand(c), sessionsShowCommand(c), sessionsPlayCommand(c), sessionsExportCommand(c),
-		sessionsWatchCommand(c), sessionsKillCommand(c),
+		sessionsWatchCommand(c), sessionsKillCommand(c), sessionsUndoCommand(c),
 		sessionsEraseCommand(c), sessionsHoldCommand(c), sessionsReleaseCommand(c),
 		sessionsAdoptCommand(c), sessionsRekeyCommand(c), sessionsReindexCommand(c),
 	)

@@ -1,5 +1,5 @@
 import { signal } from "@preact/signals";
-import { at, post } from "./api";
+import { at, may, post } from "./api";
 import { learn } from "./live";
 import { me } from "./me";
 import { mine } from "./own";
@@ -28,6 +28,11 @@ export function decides(r: Request): boolean {
   const stage = stageOf(r);
   if (stage < 0 || (r.access.votes ?? []).some((v) => v.by === me.value?.subject && !v.lost)) return false;
   return inOne(r.access.stages[stage].approvers);
+}
+
+/** Whether the caller says of access without an approval, which has ended, whether it was in order. The gateway decides that itself. */
+export function reviews(r: Request): boolean {
+  return r.state === "review_due" && !mine(r) && me.value?.kind === "human" && (may(me.value, "review") || (r.approvers ?? []).some(inOne));
 }
 
 function mark(id: string, what: "approve" | "deny" | null) {

@@ -26,9 +26,21 @@ export interface Vote {
 export interface Access {
   rule: string; actions: string[]; seconds: number; from?: string; reason: string; remote?: string;
   stages: Stage[]; votes?: Vote[]; grant?: { from: string; until: string; actions: string[] };
+  /** The request that it goes on after. */
+  extends?: string;
+  revision?: number; proposal?: Proposal; glass?: Glass;
 }
 
-export type RequestState = "pending" | "approved" | "denied" | "cancelled" | "expired" | "revoked" | "ended" | "used" | "lapsed";
+/** What an approver would grant in the place of what is asked for. */
+export interface Proposal {
+  by: string; name?: string; at: string; channel?: string; reason?: string; actions: string[]; seconds: number; from?: string; hash: string;
+}
+
+/** Access that somebody has taken without an approval. */
+export interface Glass { proof: string; ended?: { state: string; by?: string; at?: string; reason?: string } }
+
+export type RequestState = "pending" | "approved" | "denied" | "cancelled" | "expired" | "revoked" | "ended" | "used" | "lapsed"
+  | "review_due" | "reviewed" | "violation";
 
 export interface Request {
   id: string; state: RequestState; hash: string; content?: string; requester: string; for?: string; session?: string; operation?: number;
@@ -56,6 +68,8 @@ export interface Answer {
 /** On what terms access may be asked for. */
 export interface Terms {
   rule: string; actions: string[]; seconds: number; max: number; reason?: string; message?: string; stages: Stage[];
+  /** For how long at most one may have it without an approval. */
+  break_glass?: number;
 }
 
 /** A session that is on record, in a list. */

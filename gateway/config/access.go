@@ -171,6 +171,10 @@ func (f *File) checkRequestName(d *decoder, a *Access) {
 		d.problem(a.Line, "add name: to the rule", "access: a rule with request has no name, by which what was granted of it is known")
 		return
 	}
+	if strings.HasPrefix(a.Name, RegoRules) && len(f.Access) > 0 {
+		d.problem(a.Line, "choose another name", "access: a rule with request has the name %q, and names that begin with %s are those of policies in Rego", a.Name, RegoRules)
+		return
+	}
 	for i := range f.Access {
 		if o := &f.Access[i]; o.rule(i).Name == a.Name && o.Line != a.Line {
 			d.problem(a.Line, "choose another name", "access: the rule %q has a request, and the rule of line %d has the same name, by which what was granted is known", a.Name, o.Line)
@@ -195,6 +199,7 @@ type Review struct {
 	For       time.Duration `yaml:"for"`
 	Message   string        `yaml:"message"`
 	Reveal    bool          `yaml:"reveal"`
+	Undo      time.Duration `yaml:"undo"`
 }
 
 // Budget is how much one session may do, or with Per one person in that time; see
@@ -235,7 +240,7 @@ func (a Access) rule(i int) policy.Rule {
 		o.Budgets = []policy.Budget{{Statements: valueOf(b.Statements), Rows: valueOf(b.Rows), Per: *b.Per}}
 	}
 	if a.Review != nil {
-		o.Review = &policy.Review{Approvers: a.Review.Approvers, For: a.Review.For, Message: a.Review.Message, Reveal: a.Review.Reveal}
+		o.Review = &policy.Review{Approvers: a.Review.Approvers, For: a.Review.For, Message: a.Review.Message, Reveal: a.Review.Reveal, Undo: a.Review.Undo}
 	}
 	if level, err := policy.ParseRecording(a.Recording); err == nil {
 		o.Recording = level
@@ -393,6 +398,9 @@ func (f *File) checkObligations(d *decoder, a *Access) {
 	}
 	if r := a.Review; r != nil {
 		f.checkDeciders(d, r.Line, r.Approvers, nil)
+		if r.Undo > proxy.MaxUndo {
+			d.problem(r.Line, "", "access: review: undo is %s: want at most %s", r.Undo, proxy.MaxUndo)
+		}
 	}
 }
 

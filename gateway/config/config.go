@@ -65,7 +65,9 @@ type File struct {
 	OnCall   []OnCall            `yaml:"oncall"`
 	Control  []Control           `yaml:"control"`
 	Limits   Limits              `yaml:"limits"`
-	Runbooks any                 `yaml:"runbooks,later"`
+	Shutdown Shutdown            `yaml:"shutdown"`
+	Runbooks []Runbooks          `yaml:"runbooks"`
+	Agents   any                 `yaml:"agents,later"`
 	Store    Store               `yaml:"store"`
 	API      API                 `yaml:"api"`
 	// Offline are grants for when the store does not answer. Nil: there are none.

@@ -27,6 +27,7 @@ type Guardrail struct {
 	Approvers []string       `yaml:"approvers"`
 	For       time.Duration  `yaml:"for"`
 	Reveal    bool           `yaml:"reveal"`
+	Undo      time.Duration  `yaml:"undo"`
 	Resources Selector       `yaml:"resources"`
 	Databases []string       `yaml:"databases,chooses"`
 	Accounts  []string       `yaml:"accounts,chooses"`
@@ -111,7 +112,7 @@ func (f *File) rulesOf(g Guardrail, n int) []guardrail.Rule {
 	}
 	for _, c := range g.given() {
 		r := c.rule(c.action)
-		r.Only, r.Limit, r.Approvers, r.For, r.Reveal = c.only, g.Limit, g.Approvers, g.For, g.Reveal
+		r.Only, r.Limit, r.Approvers, r.For, r.Reveal, r.Undo = c.only, g.Limit, g.Approvers, g.For, g.Reveal, g.Undo
 		list = append(list, r)
 	}
 	for i := range list {
@@ -220,7 +221,7 @@ func (f *File) validateGuardrail(d *decoder, n int, g Guardrail, taken map[strin
 		d.problem(g.Line, "", "a guardrail needs one of use, deny, only, hold, rewrite and warn")
 		return
 	}
-	if g.Use == useDefault && (g.Limit != 0 || g.For != 0 || g.Reveal || len(g.Approvers) > 0 || g.Name != "") {
+	if g.Use == useDefault && (g.Limit != 0 || g.For != 0 || g.Reveal || g.Undo != 0 || len(g.Approvers) > 0 || g.Name != "") {
 		d.problem(g.Line, "", "a pack brings its own names and actions: only resources, databases, accounts, groups, during, outside and observe may be given with it")
 		return
 	}

@@ -302,6 +302,7 @@ func TestGuardrailKeys(t *testing.T) {
 		{"approvers: [oncall]", "pppp-pp"},
 		{"for: 5m", "ppppepp"},
 		{"reveal: true", "ppppepp"},
+		{"undo: 168h", "ppppepp"},
 		{"resources: [orders, vm1]", "eeeeeee"},
 		{"databases: [shop]", "epeeeee"},
 		{"accounts: [default]", "epeeeee"},

@@ -63,6 +63,9 @@ type RegoSource struct {
 	Rego
 	Carries policy.Carries  // what the assembly carries out of obligations
 	Budgets *policy.Budgets // of people; nil where sessions only ask
+	Grants  policy.Grants   // what was granted to those who have asked; nil: nothing
+	// Request reads the terms of an answer's request, for some actions at a resource.
+	Request func(terms map[string]any, actions []string, at *proxy.Resource) (*policy.Request, error)
 	Log     *slog.Logger
 }
 
@@ -76,6 +79,9 @@ type RegoPolicy interface {
 	Obligations(ctx context.Context, s *proxy.Session) (policy.Obligations, error)
 	// May reports whether id may connect to a target, for lists of resources.
 	May(ctx context.Context, id *proxy.Identity, t proxy.Target) bool
+	// Requestable returns the rule by which access is asked for where s is to connect, whose name begins with RegoRules; nil: it
+	// is not asked for. It needs no more of s than an identity and a target. An error says that the policy did not decide.
+	Requestable(ctx context.Context, s *proxy.Session) (*policy.Rule, error)
 	// Trace evaluates the policy about op and says how, for its author. The error says why
 	// it did not decide.
 	Trace(ctx context.Context, s *proxy.Session, op proxy.Op) (string, error)
@@ -132,14 +138,14 @@ func (f *File) validateRego(d *decoder) {
 // Decides reports whether a policy in Rego allows sessions to connect.
 func (f *File) Decides() bool { return f.Policies.OPA != nil && f.Policies.OPA.Decides }
 
-// Rego makes the policy in Rego; nil when the file has none. budgets keeps those of people, and is
-// nil where sessions only ask. The error has a line for everything that is wrong.
-func (f *File) Rego(log *slog.Logger, budgets *policy.Budgets) (RegoPolicy, error) {
+// Rego makes the policy in Rego; nil when the file has none. budgets keeps those of people, and grants what was granted to them; both
+// are nil where sessions only ask. The error has a line for everything that is wrong.
+func (f *File) Rego(log *slog.Logger, budgets *policy.Budgets, grants policy.Grants) (RegoPolicy, error) {
 	if f.Policies.OPA == nil {
 		return nil, nil
 	}
 	s := f.regoSource(log)
-	s.Budgets = budgets
+	s.Budgets, s.Grants = budgets, grants
 	return f.options.Rego.New(s)
 }
 
@@ -153,7 +159,7 @@ func (f *File) TestRego(ctx context.Context) ([]RegoTest, error) {
 }
 
 func (f *File) regoSource(log *slog.Logger) RegoSource {
-	s := RegoSource{Rego: *f.Policies.OPA, Carries: carries, Log: log}
+	s := RegoSource{Rego: *f.Policies.OPA, Carries: carries, Request: f.regoRequest, Log: log}
 	s.Dirs = nil
 	for _, dir := range f.Policies.OPA.Dirs {
 		s.Dirs = append(s.Dirs, f.path(dir))
@@ -176,7 +182,7 @@ func (f *File) checkRego(d *decoder) {
 	if f.Policies.OPA == nil {
 		return
 	}
-	if _, err := f.Rego(slog.New(slog.DiscardHandler), nil); err != nil {
+	if _, err := f.Rego(slog.New(slog.DiscardHandler), nil, nil); err != nil {
 		for line := range strings.Lines(err.Error()) {
 			d.note(f.Policies.OPA.Line, "", "policy.opa: %s", strings.TrimSpace(line))
 		}

@@ -40,7 +40,9 @@ func (f *File) validate(d *decoder) {
 	f.validateControl(d)
 	f.validateNotify(d)
 	f.validateOnCall(d)
+	f.validateRunbooks(d)
 	f.validateOffline(d)
+	f.validateShutdown(d)
 	if f.TLS != nil && (f.TLS.Cert == "") != (f.TLS.Key == "") {
 		d.problem(f.TLS.Line, "", "tls needs cert and key, or neither: then the gateway's own authority makes one")
 	}

@@ -25,9 +25,12 @@ func (f *File) Version() (audit.Version, error) {
 // SameAccess reports whether both files have the same access rules.
 func (f *File) SameAccess(o *File) bool { return same(f.Access, o.Access) }
 
-// SameRego reports whether both files say the same about policies in Rego, which may have
-// changed all the same.
-func (f *File) SameRego(o *File) bool { return same(f.Policies, o.Policies) }
+// SameRego reports whether both files say the same about policies in Rego, and about what these may name in requests. The policies
+// may have changed all the same.
+func (f *File) SameRego(o *File) bool {
+	return same(f.Policies, o.Policies) &&
+		(f.Policies.OPA == nil || same(f.Identity, o.Identity) && same(f.API, o.API) && same(f.Notify, o.Notify) && same(f.OnCall, o.OnCall) && same(f.Offline, o.Offline))
+}
 
 // SameGuardrails reports whether both files have the same guardrails.
 func (f *File) SameGuardrails(o *File) bool { return same(f.Guardrails, o.Guardrails) }
@@ -48,9 +51,11 @@ func (f *File) NeedsRestart(o *File) (keys []string) {
 		{"data_dir", func(f *File) any { return f.Data() }},
 		{"domain", func(f *File) any { return f.Domain }},
 		{"tls.optional", func(f *File) any { return f.TLS != nil && f.TLS.Optional }},
+		{"runbooks", func(f *File) any { return f.Runbooks }},
 		{"store", func(f *File) any { return f.Store }},
 		{"api", func(f *File) any { return f.API }},
 		{"metrics", func(f *File) any { return f.Metrics }},
+		{"shutdown.drain", func(f *File) any { return f.Shutdown.DrainTime() }},
 		{"audit.durability", func(f *File) any { return f.Audit.Durability }},
 		{"audit.best_effort", func(f *File) any { return f.Audit.BestEffort }},
 		{"audit.export", func(f *File) any { return f.Audit.Export }},

@@ -47,7 +47,7 @@ func (Engine) Test(ctx context.Context, s config.RegoSource) ([]config.RegoTest,
 }
 
 func configOf(s config.RegoSource) (opa.Config, error) {
-	c := opa.Config{Dirs: s.Dirs, Decision: s.Decision, Decides: s.Decides, Volatile: s.Volatile, Carries: s.Carries, Budgets: s.Budgets, Log: s.Log}
+	c := opa.Config{Dirs: s.Dirs, Decision: s.Decision, Decides: s.Decides, Volatile: s.Volatile, Carries: s.Carries, Budgets: s.Budgets, Request: s.Request, Grants: s.Grants, Log: s.Log}
 	if s.Timeout != nil {
 		c.Timeout = *s.Timeout
 	}

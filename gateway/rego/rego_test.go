@@ -71,7 +71,7 @@ func TestSignedBundles(t *testing.T) {
 			o.Rego = Engine{}
 			f, err := config.Parse(filepath.Join(dir, "sallyport.yaml"), []byte("policy: {opa: {decides: true, timeout: 1s, bundles: [{"+c.bundle+"}]}}\n"), o)
 			require.NoError(t, err)
-			p, err := f.Rego(nil, nil)
+			p, err := f.Rego(nil, nil, nil)
 			if c.want != "" {
 				require.ErrorContains(t, err, c.want)
 				require.ErrorContains(t, f.Check(t.Context()), c.want)

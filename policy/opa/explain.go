@@ -25,6 +25,9 @@ func (p *Policy) Explain(ctx context.Context, s *proxy.Session, op proxy.Op) Exp
 	tracer := topdown.NewBufferTracer()
 	e := Explanation{Input: inputOf(s).ask(op, s.Now(), true)}
 	result, err := p.evaluate(ctx, e.Input, rego.EvalQueryTracer(tracer), rego.EvalRuleIndexing(false)) // which would leave out rules that do not match
+	if err == nil && op.Info().Kind == proxy.KindConnect {
+		_, err = p.bindingOf(result, s.Target)
+	}
 	if err != nil {
 		e.Verdict, e.Err = undecided(forUsers(err)), err
 		if err == errTimeout || err == errPanic {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"time"
@@ -77,40 +78,65 @@ func (r *Result) obliged() (o policy.Obligations, err error) {
 // Obligations returns what the policy asks of a session in return for connecting: the zero
 // value when it does not let it connect. An error says that the policy did not decide.
 func (p *Policy) Obligations(ctx context.Context, s *proxy.Session) (policy.Obligations, error) {
-	o, _, err := p.obligations(ctx, s, inputOf(s))
-	return o, err
+	b, err := p.binds(ctx, s, inputOf(s))
+	if errors.Is(err, errDenied) {
+		return policy.Obligations{}, nil
+	}
+	if err != nil || b.request == nil {
+		return b.obligations, err
+	}
+	limits, err := p.limits(&b)
+	if err != nil {
+		return b.obligations, err
+	}
+	return limits.Decide(s).Obligations, nil // what is had without an approval is recorded in full
 }
 
 // May reports whether the policy may let id connect to a target under some conditions, for
 // lists of resources: from another address, at another time, or with other parameters, where it
-// reads these.
+// reads these. What has to be asked for is not let in until it is granted.
 func (p *Policy) May(ctx context.Context, id *proxy.Identity, t proxy.Target) bool {
 	s := &proxy.Session{Identity: id, Target: t}
-	op := &proxy.Connect{Meta: proxy.Meta{Kind: proxy.KindConnect}, Target: t}
-	r, err := p.evaluate(ctx, inputOf(s).ask(op, s.Now(), false))
-	return err == nil && r.Allow || p.reads.Time || p.reads.Login || p.reads.Source || p.reads.Params || p.reads.Chance
+	if b, err := p.binds(ctx, s, inputOf(s)); err == nil {
+		if b.request == nil {
+			return true
+		}
+		if limits, err := p.limits(&b); err == nil && limits.May(id, t) {
+			return true
+		}
+	}
+	return p.reads.Time || p.reads.Login || p.reads.Source || p.reads.Params || p.reads.Chance
 }
 
-func (p *Policy) obligations(ctx context.Context, s *proxy.Session, in Input) (o policy.Obligations, rule string, err error) {
+// errDenied says that the policy does not let a session connect.
+var errDenied = errors.New("the policy denies this")
+
+// binds asks what a session is bound to in return for connecting.
+func (p *Policy) binds(ctx context.Context, s *proxy.Session, in Input) (b binding, err error) {
 	op := &proxy.Connect{Meta: proxy.Meta{Kind: proxy.KindConnect}, Target: s.Target}
 	r, err := p.evaluate(ctx, in.ask(op, s.Now(), false))
 	if err != nil {
-		return o, "", err
+		return b, err
 	}
-	o, err = r.obliged()
-	return o, or(r.Rule, name), err
+	if b, err = p.bindingOf(r, s.Target); err == nil && !r.Allow {
+		err = errDenied
+	}
+	return b, err
 }
 
-// bind has the package policy carry out obligations, in the hooks for a's session. When it is
-// not known what they are, the session does not connect.
+// bind has the package policy carry out what the session is bound to, in the hooks for a's session. When it is
+// not known what that is, the session does not connect.
 func (p *Policy) bind(ctx context.Context, a *asker) (proxy.Hooks, error) {
-	var rule string
-	a.obliged, rule, a.unbound = p.obligations(ctx, a.session, a.input)
-	limits, err := policy.New([]policy.Rule{{Name: or(rule, name), Users: []string{"*"}, Allow: []string{"all"}, Obligations: a.obliged}}, p.carries)
+	a.bound, a.unbound = p.binds(ctx, a.session, a.input)
+	if errors.Is(a.unbound, errDenied) {
+		a.unbound = nil
+	}
+	a.bound.rule = or(a.bound.rule, name)
+	limits, err := p.limits(&a.bound)
 	if err != nil {
 		return proxy.Hooks{}, fmt.Errorf("what the policy asks for cannot be carried out: %w", err)
 	}
-	h, err := limits.As(name).WithBudgets(p.budgets).Intercept(ctx, a.session)
+	h, err := limits.Intercept(ctx, a.session)
 	a.limits = h.Ask
 	return h, err
 }
@@ -123,12 +149,12 @@ func (a *asker) connect(ctx context.Context, op proxy.Op) proxy.Verdict {
 	if err == nil {
 		err = a.unbound
 	}
-	var o policy.Obligations
+	var b binding
 	if err == nil {
-		o, err = r.obliged()
+		b, err = a.policy.bindingOf(r, a.session.Target)
 	}
-	if err == nil && r.Allow && !reflect.DeepEqual(o, a.obliged) {
-		err = errHanging
+	if err == nil && r.Allow {
+		err = b.differs(&a.bound)
 	}
 	if err != nil {
 		return a.policy.failed(in, err)
@@ -136,4 +162,18 @@ func (a *asker) connect(ctx context.Context, op proxy.Op) proxy.Verdict {
 	return a.policy.verdict(r, proxy.KindConnect)
 }
 
-var errHanging = formError("its obligations hang on the connection's parameters, or on the moment")
+// differs says why an answer does not bind a session to what another has bound it to.
+func (b *binding) differs(from *binding) error {
+	if !reflect.DeepEqual(b.obligations, from.obligations) {
+		return errHanging
+	}
+	if !reflect.DeepEqual(b.request, from.request) {
+		return errHangingRequest
+	}
+	return nil
+}
+
+var (
+	errHanging        = formError("its obligations hang on the connection's parameters, or on the moment")
+	errHangingRequest = formError("its request hangs on the connection's parameters, or on the moment")
+)

@@ -44,6 +44,11 @@ type Config struct {
 	Carries policy.Carries
 	// Budgets keeps what people use of budgets, which need policy.CarriesBudgets.
 	Budgets *policy.Budgets
+	// Request reads the terms of an answer's request: on which, of some actions, access to a resource is granted to those who ask.
+	// Nil: nobody takes requests, and an answer with one is a mistake. An error is for the policy's author, and is told to users.
+	Request func(terms map[string]any, actions []string, at *proxy.Resource) (*policy.Request, error)
+	// Grants knows what was granted to those who have asked. Nil: nothing was.
+	Grants policy.Grants
 	// Volatile are functions that are not among the harmless ones: time.now_ns, rand.intn,
 	// uuid.rfc4122. What a policy that calls one decides is not remembered.
 	Volatile []string
@@ -70,6 +75,8 @@ type Policy struct {
 	decides  bool
 	carries  policy.Carries
 	budgets  *policy.Budgets
+	terms    func(map[string]any, []string, *proxy.Resource) (*policy.Request, error)
+	grants   policy.Grants
 	timeout  time.Duration
 	log      *slog.Logger
 	running  chan struct{} // has room for as many evaluations as may run at once
@@ -91,7 +98,7 @@ func New(c Config) (*Policy, error) {
 		return nil, fmt.Errorf("compiling the policy: %w", err)
 	}
 	p := &Policy{
-		store: inmem.NewFromObject(s.data), reads: readsOf(compiler), decides: c.Decides, carries: c.Carries, budgets: c.Budgets, timeout: or(c.Timeout, defaultTimeout), log: c.Log,
+		store: inmem.NewFromObject(s.data), reads: readsOf(compiler), decides: c.Decides, carries: c.Carries, budgets: c.Budgets, terms: c.Request, grants: c.Grants, timeout: or(c.Timeout, defaultTimeout), log: c.Log,
 		running: make(chan struct{}, 16*runtime.GOMAXPROCS(0)),
 	}
 	if p.log == nil {
@@ -177,7 +184,7 @@ type asker struct {
 	input   Input
 	alike   uint64
 
-	obliged policy.Obligations                            // of the session
+	bound   binding                                       // of the session
 	limits  func(context.Context, proxy.Op) proxy.Verdict // which asks whether they are met
 	unbound error                                         // why they are not known; nil when they are
 }
@@ -191,7 +198,7 @@ func (a *asker) ask(ctx context.Context, op proxy.Op) proxy.Verdict {
 	if limit.Refuses() {
 		return limit
 	}
-	v.Warn = limit.Warn
+	v.Warn, v.Grant = limit.Warn, limit.Grant
 	return v
 }
 

@@ -20,6 +20,10 @@ type Result struct {
 	Remedy string `json:"remedy,omitempty"` // what would be allowed
 	// Review has people approve what is allowed.
 	Review *Review `json:"review,omitempty"`
+	// Request has what is allowed granted for a time to those who ask for it. That of the answer about "connect" counts, for the
+	// whole session; Rule names it. Its members are those that [Config.Request] reads, and "actions", which are all that may be
+	// granted: those of [policy.Actions], or without it all.
+	Request map[string]any `json:"request,omitempty"`
 	// Obligations are what is asked for in return. Those of the answer about "connect" count, for
 	// the whole session.
 	Obligations *Obligations `json:"obligations,omitempty"`
@@ -88,16 +92,23 @@ func parse(answer any) (r Result, err error) {
 			if r.Review, err = parseReview(v); err != nil {
 				return r, err
 			}
+		case "request":
+			if r.Request, ok = v.(map[string]any); !ok {
+				return r, formError("request is a " + kindOf(v) + ", want an object")
+			}
 		case "obligations":
 			if r.Obligations, err = parseObligations(v); err != nil {
 				return r, err
 			}
 		default:
-			return r, formError(fmt.Sprintf("%q is not one of allow, rule, reason, remedy, review and obligations", key))
+			return r, formError(fmt.Sprintf("%q is not one of allow, rule, reason, remedy, review, request and obligations", key))
 		}
 	}
 	if _, has := object["allow"]; !has {
 		return r, formError("it does not have allow")
+	}
+	if r.Request != nil && !r.Allow {
+		return r, formError("it has a request and does not allow: a request is about what is allowed to those who were granted it, so set allow to true")
 	}
 	return r, nil
 }

@@ -322,6 +322,7 @@ func (d *down) complete(a *answer, err error) error {
 	if a.op == nil {
 		return nil
 	}
+	d.tellCatalog(a)
 	if a.done.Err == nil {
 		a.done.Err = err
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/protocol/mysql/wire"
@@ -25,13 +24,6 @@ type CatalogReader struct {
 }
 
 const defaultReading = 30 * time.Second
-
-// What is read. Views of the server's own count as tables.
-const (
-	columnsSQL = `SELECT table_schema, table_name, column_name, column_type, is_nullable, IF(generation_expression IS NULL OR generation_expression = '', '', '?')
-		FROM information_schema.columns ORDER BY table_schema, table_name, ordinal_position`
-	viewsSQL = `SELECT table_schema, table_name, view_definition FROM information_schema.views`
-)
 
 // serverSchemas are those that every server has.
 var serverSchemas = map[string]bool{"information_schema": true, "performance_schema": true, "mysql": true, "sys": true}
@@ -71,75 +63,34 @@ func (c *CatalogReader) reading(ctx context.Context, k sql.CatalogKey, do func(u
 
 // Load reads the catalog of one account. It is for [sql.CatalogCache].
 func (c *CatalogReader) Load(ctx context.Context, k sql.CatalogKey, _ *sql.Snapshot) (*sql.Snapshot, error) {
-	var columns, views [][]string
-	err := c.reading(ctx, k, func(u *upstream) (err error) {
+	var r catalogRows
+	err := c.reading(ctx, k, func(u *upstream) error {
 		most := cmp.Or(c.MaxBytes, 64<<20)
-		if columns, err = u.queryOf(columnsSQL, look{limit: most, most: most}); err != nil {
-			return fmt.Errorf("reading columns: %w", err)
-		}
-		if views, err = u.queryOf(viewsSQL, look{limit: most, most: most}); err != nil {
-			return fmt.Errorf("reading views: %w", err)
+		for _, q := range []struct {
+			what, text string
+			to         *[][]string
+		}{
+			{"columns", columnsSQL, &r.columns},
+			{"views", viewsSQL, &r.views},
+			{"tables of tables", mergedSQL, &r.merged},
+			{"triggers", triggersSQL, &r.triggers},
+			{"foreign keys", referencesSQL, &r.references},
+			{"rights", rightsSQL, &r.rights},
+		} {
+			rows, err := u.queryOf(q.text, look{limit: most, most: most})
+			if err != nil {
+				return fmt.Errorf("reading %s: %w", q.what, err)
+			}
+			*q.to = rows
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return sql.NewSnapshot(sql.Contents{Account: k.Account, Relations: relations(columns, views)}), nil
-}
-
-// relations are those whose columns and views were read. Names are in lower case: two that
-// differ in nothing else are one, which cannot be seen through.
-func relations(columns, views [][]string) (list []*sql.Relation) {
-	byName := make(map[[2]string]*sql.Relation)
-	written := make(map[*sql.Relation]string)
-	for _, row := range columns {
-		if len(row) != 6 {
-			continue
-		}
-		key := [2]string{strings.ToLower(row[0]), strings.ToLower(row[1])}
-		r := byName[key]
-		if r == nil {
-			r = &sql.Relation{OID: uint32(len(list) + 1), Schema: key[0], Name: key[1], Kind: sql.RelationTable, Server: serverSchemas[key[0]]}
-			byName[key] = r
-			list = append(list, r)
-			written[r] = row[0] + "." + row[1]
-		}
-		if written[r] != row[0]+"."+row[1] {
-			r.Kind, r.Definition = sql.RelationView, "" // one that cannot be seen through
-			continue
-		}
-		r.Columns = append(r.Columns, sql.Column{
-			Attr: uint16(len(r.Columns) + 1), Name: strings.ToLower(row[2]), Type: numberOfType(row[3]), NotNull: row[4] == "NO", Generated: row[5],
-		})
-	}
-	for _, row := range views {
-		if len(row) != 3 {
-			continue
-		}
-		if r := byName[[2]string{strings.ToLower(row[0]), strings.ToLower(row[1])}]; r != nil && !r.Server {
-			r.Kind, r.Definition = sql.RelationView, row[2]
-		}
-	}
-	return list
-}
-
-// numberOfType is the number by which interceptors know a type, as it is declared.
-func numberOfType(declared string) uint32 {
-	declared = strings.ToLower(declared)
-	unsigned := strings.Contains(declared, "unsigned")
-	word, _, _ := strings.Cut(declared, " ")
-	word, _, _ = strings.Cut(word, "(")
-	if t, ok := declaredTypes[word]; ok {
-		return typeOf(t, plainText, unsigned)
-	}
-	return numberText
-}
-
-var declaredTypes = map[string]wire.Type{
-	"tinyint": wire.TypeTiny, "smallint": wire.TypeShort, "mediumint": wire.TypeInt24, "int": wire.TypeLong, "bigint": wire.TypeLongLong,
-	"float": wire.TypeFloat, "double": wire.TypeDouble, "decimal": wire.TypeNewDecimal, "date": wire.TypeDate, "datetime": wire.TypeDatetime,
-	"timestamp": wire.TypeTimestamp, "time": wire.TypeTime, "year": wire.TypeYear, "bit": wire.TypeBit, "json": wire.TypeJSON, "geometry": wire.TypeGeometry,
+	contents := r.contents()
+	contents.Account = k.Account
+	return sql.NewSnapshot(contents), nil
 }
 
 // server finds k's server. release gives back the credentials that were leased.

@@ -98,7 +98,7 @@ func (u *up) meansFacts(c *command, p phase, text string, f *proxy.Facts) error 
 }
 
 func (u *up) asks(a *answer, c *command, f *proxy.Facts) error {
-	a.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: a.text, Facts: f}
+	a.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: a.text, Facts: f, Reading: &u.reading}
 	a.binary = true // it is not sent as a text, so it cannot be another one
 	allowed, err := u.ask(a, &a.statement)
 	a.binary = false
@@ -163,7 +163,7 @@ func (u *up) query(c *command) error {
 		return u.kill(k, a.text)
 	}
 	f := u.analyze(a.text)
-	a.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: a.text, Facts: f, Giver: u}
+	a.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: a.text, Facts: f, Giver: u, Reading: &u.reading}
 	if reason, remedy := u.verdict(f); reason != "" {
 		return u.refuse(&a.statement, reason, remedy)
 	}
@@ -238,7 +238,7 @@ func (u *up) kill(k kill, text []byte) error {
 	if own == nil {
 		f = u.analyze(a.text)
 	}
-	a.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: a.text, Facts: f, Giver: u}
+	a.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: a.text, Facts: f, Giver: u, Reading: &u.reading}
 	if own == nil && k.id&0x40000000 != 0 { // a number of the gateway's that is not hers
 		v := proxy.Deny(proxy.CausePolicy, "", fmt.Sprintf("there is no session of yours with the number %d", k.id), "")
 		u.session.session.Refuse(&a.statement, v)

@@ -119,7 +119,7 @@ func (d *down) atBoundary() bool { return d.rest == 0 && !d.going }
 // nextSeq is the number of a packet that would be sent now.
 func (d *down) nextSeq() byte {
 	switch a := d.turn.owed.Load(); {
-	case a == nil:
+	case a == nil || a.complete():
 		return 1
 	case a == d.cur:
 		return d.outSeq

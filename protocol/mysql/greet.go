@@ -33,6 +33,7 @@ type hello struct {
 	tls        *tls.Conn
 	serverName string
 	certs      []*x509.Certificate
+	known      bool // the gateway's own client, for somebody who has proven herself to the API
 
 	user  string // as the client has sent it
 	login proxy.Login
@@ -49,7 +50,7 @@ const plainText = 45
 // greet says what a server says first, and reads what the client answers. It returns nil,
 // nil when the client has left.
 func (h *Handler) greet(ctx context.Context, c *proxy.Conn) (*hello, error) {
-	hi := &hello{conn: c, talk: &wire.Conversation{Conn: c}, greeting: h.greeting(ctx, c.Gateway())}
+	hi := &hello{conn: c, known: c.IsKnown(), talk: &wire.Conversation{Conn: c}, greeting: h.greeting(ctx, c.Gateway())}
 	defer func() {
 		if hi.greeting != nil && hi.response == nil {
 			h.shared.sessions.release(hi.greeting.ID)
@@ -167,7 +168,7 @@ func (hi *hello) take(r *wire.Response) error {
 	switch {
 	case !r.Capabilities.Has(wire.PluginAuth):
 		return errOldClient
-	case hi.tls == nil:
+	case hi.tls == nil && !hi.known:
 		return errNeedsTLS
 	case !plainCollation(uint16(r.Charset)):
 		return errCharset

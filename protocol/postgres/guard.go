@@ -23,9 +23,15 @@ type guard struct {
 	uncounted bool
 	own       bool // the transaction is the gateway's; of a simple query
 
+	image  *proxy.Image // what undoes the statement; nil: nobody has said that it can be undone
+	op     uint64       // the operation, and
+	grants []string     // the requests by whose approval it runs
+	unkept error        // why it was taken back although it ran as approved: nobody has kept what undoes it
+
 	// Guarded by pending's lock, until over.
 	over   bool // the statement has ended, or what there is to do about it is up's
 	ran    bool // it has, as it was approved
+	turned bool // it has in a transaction of the client's, who is told once what undoes it is kept
 	failed bool // the server has answered it with an error, which the client was told
 	muted  bool // the client was told an error in the place of its rows
 	rows   uint64
@@ -45,6 +51,9 @@ type differsError struct{ reason string }
 func (e *differsError) Error() string { return e.reason }
 
 func (g *guard) differs(rows uint64) error {
+	if g.unkept != nil {
+		return g.unkept
+	}
 	if rows == uint64(g.impact.Rows) {
 		return &differsError{fmt.Sprintf("the rows differ from those that were approved: there are %d, as there were, but not the same ones, or they hold something else", rows)}
 	}
@@ -130,7 +139,7 @@ func (u *up) differs(e *entry, limited bool) (why, err error) {
 	if err != nil {
 		return not(err), nil
 	}
-	if block == 'I' && !simple && (r.wholes() || g.impact.Holds == proxy.HoldsRows) { // locks are for blocks alone
+	if block == 'I' && !simple && (r.wholes() || g.impact.Holds == proxy.HoldsRows || g.impact.Promises()) { // locks are for blocks alone
 		if err := u.enclose(ctx); err != nil {
 			return not(err), nil
 		}
@@ -149,7 +158,7 @@ func (u *up) differs(e *entry, limited bool) (why, err error) {
 		}
 		return nil, nil
 	case g.impact.Holds != proxy.HoldsRows:
-		return nil, nil
+		return u.prepare(ctx, r, g)
 	}
 	if err := r.finds(); err != nil {
 		return not(err), nil
@@ -163,7 +172,27 @@ func (u *up) differs(e *entry, limited bool) (why, err error) {
 	case rows != g.impact.Rows || digest != g.impact.Digest:
 		return g.differs(uint64(rows)), nil
 	}
-	return nil, nil
+	return u.prepare(ctx, r, g)
+}
+
+// prepare reads what undoes the statement of g, where that was promised, and has a session that undoes something begin with that. why
+// is why the statement may not run.
+func (u *up) prepare(ctx context.Context, r *rowReader, g *guard) (why, err error) {
+	s := u.session.session
+	if undo := s.Undo(); undo != nil {
+		if why = r.undoing(ctx, undo); why == nil {
+			why = undo.Begin(ctx, s, r.st)
+		}
+	}
+	if why == nil && g.impact.Promises() {
+		if err := r.before(ctx, g); err != nil {
+			why = &differsError{"this was approved as what can be undone, and it cannot be any more: " + err.Error()}
+		}
+	}
+	if s.Err() != nil {
+		return nil, s.Err()
+	}
+	return why, nil
 }
 
 // locked digests the rows of a statement as measuring does, and keeps others from changing
@@ -224,8 +253,18 @@ func (u *up) watch(g *guard, simple bool) error {
 	case closed:
 		return context.Canceled
 	case g.own:
+		_ = u.keep(g) // what cannot be kept is taken back
 		return u.leave('T', g)
-	case g.ran || g.failed:
+	case g.turned:
+		return u.resume(g)
+	case g.failed:
+		return nil
+	case g.ran:
+		if err := u.keep(g); err != nil {
+			e := u.pending.take(expectExecute)
+			e.refuses(err)
+			return u.refuse(e, 0, poisonNamed)
+		}
 		return nil
 	}
 	u.collect()
@@ -235,6 +274,23 @@ func (u *up) watch(g *guard, simple bool) error {
 		u.out = append(u.out, poisonNamed...)
 		u.skipping = true
 	}
+	return nil
+}
+
+// resume goes on in the client's own transaction after a simple query of which is kept what undoes it, and tells the client how it went.
+func (u *up) resume(g *guard) error {
+	if u.keep(g) != nil {
+		if _, err := u.put(&question{text: refusedByGateway, alone: true}); err != nil { // the transaction fails
+			return err
+		}
+	}
+	e := u.pending.take(expectSync)
+	e.guard = g
+	if err := u.expect(e); err != nil {
+		return err
+	}
+	u.collect()
+	u.out = wire.AppendMessage(u.out, wire.Sync)
 	return nil
 }
 
@@ -273,8 +329,9 @@ func (d *down) turn(e *entry, total int) (over bool) {
 	g.failed = d.done.Code != ""
 	g.muted, g.ran = d.done.Err != nil && !g.failed, g.ran && !g.failed
 	d.pending.mu.Unlock()
+	g.turned = !g.own && g.ran && g.image != nil
 	switch {
-	case g.own:
+	case g.own || g.turned:
 		d.drop(total)
 		d.pending.pop()
 		d.pending.turns.Add(-1)
@@ -308,7 +365,7 @@ func (d *down) kept(g *guard) error {
 		g.entry.refuses(err)
 		d.done.Code, d.done.Err = codeRefused, err
 		d.say(g.entry.refusal)
-	case g.end.code != "":
+	case g.end != nil && g.end.code != "":
 		d.done.Code, d.done.Err = g.end.code, errFailed // and the client has seen why
 	default:
 		d.say(g.told)

@@ -41,7 +41,7 @@ func (u *up) Measure(ctx context.Context, st *proxy.Statement) (*proxy.Impact, e
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	m := &measuring{impact: &proxy.Impact{Rows: -1, Effect: (st.Facts.Effects & changes).String()}, each: limit / 3, before: u.cancels.Load()}
+	m := &measuring{undo: undoTime(st), impact: &proxy.Impact{Rows: -1, Effect: (st.Facts.Effects & changes).String()}, each: limit / 3, before: u.cancels.Load()}
 	var err error
 	if m.rowReader, err = u.newRowReader(st); err == nil {
 		err = m.measure(ctx)
@@ -51,9 +51,14 @@ func (u *up) Measure(ctx context.Context, st *proxy.Statement) (*proxy.Impact, e
 		return nil, u.session.session.Err()
 	case u.cancels.Load() != m.before:
 		return nil, fmt.Errorf("this needs an approval, and was %w", proxy.ErrCanceled)
+	case m.differs != nil:
+		return nil, m.differs
 	case err != nil:
 		m.unsaid("what it would change is not measured: " + err.Error())
 		m.impact.Holds, m.impact.Digest = proxy.HoldsNothing, ""
+		if m.undo > 0 {
+			m.impact.Undo = &proxy.Undoable{For: m.undo, Why: "what it would change is not measured"}
+		}
 	case m.impact.Holds == proxy.HoldsNothing && len(m.impact.Unsaid) == 0:
 		m.unsaid("nothing is compared when it runs")
 	}
@@ -66,6 +71,9 @@ type measuring struct {
 	impact *proxy.Impact
 	each   time.Duration // that one question may take
 	before uint32        // the client's cancels that came before
+
+	undo    time.Duration // for how long what undoes it is to be kept; 0: it is not
+	differs error         // why the session does not undo what it was opened for
 
 	own   bool // the transaction is the gateway's own
 	saved bool // the savepoint is there
@@ -99,17 +107,41 @@ func (m *measuring) measure(ctx context.Context) error {
 		return err
 	}
 	if m.wholes() {
+		if m.undo > 0 {
+			m.impact.Undo = &proxy.Undoable{For: m.undo, Why: "only INSERT, UPDATE and DELETE can be undone"}
+		}
 		return m.emptied(ctx)
+	}
+	if undo := m.session.session.Undo(); undo != nil {
+		if m.differs = m.undoing(ctx, undo); m.differs != nil {
+			return m.differs
+		}
+		c.Single = c.Others != ""
 	}
 	t, err := m.table(ctx, &c.Tables[0])
 	if err != nil {
 		return err
 	}
 	m.impact.Table = t.Name
+	measure := m.changed
 	if c.Effect == proxy.EffectInsert {
-		return m.inserted(ctx, t)
+		measure = m.inserted
 	}
-	return m.changed(ctx, t)
+	if err := measure(ctx, t); err != nil {
+		return err
+	}
+	if m.undo > 0 {
+		m.undoable(ctx, t)
+	}
+	return nil
+}
+
+// undoTime is for how long what undoes a statement is to be kept.
+func undoTime(st *proxy.Statement) time.Duration {
+	if h := st.Held(); h != nil {
+		return h.Undo
+	}
+	return 0
 }
 
 // emptied measures a TRUNCATE or a DROP TABLE.

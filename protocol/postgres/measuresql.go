@@ -20,6 +20,8 @@ SELECT pg_catalog.json_build_object('oid', c.oid::pg_catalog.text, 'name', pg_ca
 'heirs', EXISTS (SELECT FROM parts p JOIN pg_catalog.pg_class x ON x.oid OPERATOR(pg_catalog.=) p.oid WHERE NOT x.relispartition AND x.oid OPERATOR(pg_catalog.<>) c.oid),
 'triggers', EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN parts p ON t.tgrelid OPERATOR(pg_catalog.=) p.oid
 WHERE NOT t.tgisinternal AND t.tgenabled OPERATOR(pg_catalog.<>) 'D' AND (t.tgtype OPERATOR(pg_catalog.&) $3::pg_catalog.int2) OPERATOR(pg_catalog.<>) 0::pg_catalog.int2),
+'acts', EXISTS (SELECT FROM pg_catalog.pg_trigger t JOIN parts p ON t.tgrelid OPERATOR(pg_catalog.=) p.oid WHERE NOT t.tgisinternal AND t.tgenabled OPERATOR(pg_catalog.<>) 'D'),
+'inserts', pg_catalog.has_table_privilege(c.oid, 'INSERT'), 'deletes', pg_catalog.has_table_privilege(c.oid, 'DELETE'),
 'locks', pg_catalog.has_table_privilege(c.oid, 'SELECT') AND pg_catalog.has_any_column_privilege(c.oid, 'UPDATE'),
 'exact', pg_catalog.current_setting('extra_float_digits')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 1,
 'casts', EXISTS (SELECT FROM pg_catalog.pg_cast k JOIN pg_catalog.pg_proc f ON f.oid OPERATOR(pg_catalog.=) k.castfunc JOIN pg_catalog.pg_language l ON l.oid OPERATOR(pg_catalog.=) f.prolang
@@ -36,9 +38,11 @@ WHERE k.confupdtype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog."char"[]))
 'columns', (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', a.attname,
 'type', CASE WHEN t.typtype OPERATOR(pg_catalog.<>) 'd' THEN pg_catalog.format_type(a.atttypid, NULL) END,
 'computed', COALESCE(pg_catalog.to_jsonb(a) OPERATOR(pg_catalog.->>) 'attgenerated', '') OPERATOR(pg_catalog.<>) '',
+'always', COALESCE(pg_catalog.to_jsonb(a) OPERATOR(pg_catalog.->>) 'attidentity', '') OPERATOR(pg_catalog.=) 'a',
+'full', pg_catalog.format('%I.%I', tn.nspname, t.typname), 'domain', t.typtype OPERATOR(pg_catalog.=) 'd',
 'own', a.atttypid OPERATOR(pg_catalog.>=) 16384::pg_catalog.oid,
 'key', EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid OPERATOR(pg_catalog.=) c.oid AND i.indisprimary AND a.attnum OPERATOR(pg_catalog.=) ANY (i.indkey::pg_catalog.int2[]))) ORDER BY a.attnum)
-FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) a.atttypid
+FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid OPERATOR(pg_catalog.=) a.atttypid JOIN pg_catalog.pg_namespace tn ON tn.oid OPERATOR(pg_catalog.=) t.typnamespace
 WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.>) 0::pg_catalog.int2 AND NOT a.attisdropped))
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace s ON s.oid OPERATOR(pg_catalog.=) c.relnamespace
 WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass($1::pg_catalog.text)`
@@ -53,6 +57,9 @@ type table struct {
 	Strange  bool // a part of it is kept elsewhere
 	Heirs    bool // other tables inherit from it
 	Triggers bool
+	Acts     bool // it has triggers of any kind
+	Inserts  bool // the session may insert rows
+	Deletes  bool // and delete them
 	Locks    bool // the session may lock rows
 	Exact    bool // numbers are shown with all of their digits
 	Casts    bool // a cast of the database calls what may do anything
@@ -70,6 +77,9 @@ type tableColumn struct {
 	Own      bool   // its type is of the database's own
 	Computed bool   // from others of its row
 	Key      bool   // it belongs to the primary key
+	Full     string // the type's name, which means the same under any search_path
+	Domain   bool
+	Always   bool // an identity column that nobody gives a value
 }
 
 // triggerType is the bit of an effect in pg_trigger.tgtype.
@@ -129,7 +139,11 @@ func sampleQuery(c *sql.RowChange, shown []tableColumn, keys []string) string {
 			list = append(list, "CAST(("+s.Value+") AS "+shown[i].Type+") AS "+quotedName(shown[i].Name))
 		}
 	}
-	text := c.Select(strings.Join(list, ", ")) + sampleBound(c)
+	text := c.Select(strings.Join(list, ", "))
+	if c.Single {
+		text = c.Join(strings.Join(list, ", "))
+	}
+	text += sampleBound(c)
 	if len(keys) > 0 {
 		for i, k := range keys {
 			keys[i] = c.Ref + "." + quotedName(k)
@@ -147,7 +161,7 @@ func sampleBound(c *sql.RowChange) string {
 // setOf is what a column is set to, where that can be told before.
 func setOf(c *sql.RowChange, column *tableColumn) *sql.SetColumn {
 	for i := range c.Sets {
-		if s := &c.Sets[i]; s.Column == column.Name && s.Value != "" && !s.Moving && column.Type != "" && c.Others == "" {
+		if s := &c.Sets[i]; s.Column == column.Name && s.Value != "" && !s.Moving && column.Type != "" && (c.Others == "" || c.Single) {
 			return s
 		}
 	}

@@ -359,6 +359,11 @@ var (
 // ask asks the chain about e's operation and reports whether it may run. A
 // refused operation's error is kept in e, to be told in its turn.
 func (u *up) ask(e *entry, op proxy.Op) bool {
+	if v := u.undoes(op); v != nil {
+		u.session.session.Refuse(op, *v)
+		e.refusal = wire.AppendError(nil, refusal(v))
+		return false
+	}
 	u.current = e
 	v := u.session.session.Ask(u.session.session.Context(), op)
 	u.current = nil
@@ -367,8 +372,11 @@ func (u *up) ask(e *entry, op proxy.Op) bool {
 		return false
 	}
 	e.op = op
-	if i := v.Impact; i != nil && i.Holds != proxy.HoldsNothing {
+	switch i := v.Impact; {
+	case i != nil && i.Holds != proxy.HoldsNothing:
 		e.guard = &guard{impact: i}
+	case u.session.session.Undo() != nil && op.Info().Kind == proxy.KindStatement: // nobody could tell what it undoes
+		e.guard = &guard{impact: &proxy.Impact{Rows: -1}}
 	}
 	if v.Warn != "" {
 		u.tell(wire.AppendNotice(nil, wire.Notice{Severity: "WARNING", Code: "01000", Message: v.Warn}))
@@ -456,7 +464,7 @@ func (u *up) query(body []byte, total int) error {
 		e.call = proxy.Call{Meta: proxy.Meta{Kind: proxy.KindReplication}, Name: string(text), Args: e.call.Args[:0]}
 		op = &e.call
 	} else {
-		e.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: e.text, Facts: u.analyze(text), Giver: u, Keeper: u, Measurer: u}
+		e.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: e.text, Facts: u.analyze(text), Giver: u, Keeper: u, Measurer: u, Reading: &u.reading}
 		op = &e.statement
 	}
 	allowed := u.ask(e, op)
@@ -737,7 +745,7 @@ func (u *up) execute(body []byte, total int) error {
 	e := u.pending.take(expectExecute)
 	e.portal = p
 	e.statement = proxy.Statement{
-		Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: p.stmt.text, Name: p.stmt.name, Args: p.args, Facts: u.factsOf(p.stmt, p.args), Giver: u, Keeper: u, Measurer: u,
+		Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: p.stmt.text, Name: p.stmt.name, Args: p.args, Facts: u.factsOf(p.stmt, p.args), Giver: u, Keeper: u, Measurer: u, Reading: &u.reading,
 	}
 	if v := u.enclosing(&e.statement); v != nil {
 		u.session.session.Refuse(&e.statement, *v)

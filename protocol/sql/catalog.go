@@ -149,6 +149,10 @@ type Trigger struct {
 	Instead bool
 }
 
+// UnseenTriggers is the Function of a Trigger for those that the account may not
+// see: there may be none.
+const UnseenTriggers = ^uint32(0)
+
 // Rule is a rewrite rule of a relation, other than a view's query.
 type Rule struct {
 	On         proxy.Effects // read, insert, update, delete

@@ -15,6 +15,8 @@ type MySQLReading struct {
 	Version      int
 	MariaDB      bool
 	SkipVersions bool
+	// Places has Literals noted.
+	Places bool
 }
 
 // MySQLText is a text of MySQL's dialect, read in one way.
@@ -29,6 +31,13 @@ type MySQLText struct {
 	Statements int    // non-empty ones
 	Problem    string // why the text must not be parsed; empty when it may
 
+	// End is where the last token ends, semicolons aside, and Inside that this is within an
+	// executable comment.
+	End    int
+	Inside bool
+	// Literals are where literals and parameters are, if they were asked for.
+	Literals []MySQLLiteral
+
 	// What would be read otherwise: a double-quoted token under the other
 	// ANSIQuotes, a backslash before a quote under the other NoBackslashes, an
 	// executable comment by a server of another version than 0.
@@ -39,7 +48,7 @@ type MySQLText struct {
 // scanner (sql_lex.cc) in where tokens begin and end.
 func NormaliseMySQL(n *MySQLText, text []byte, r MySQLReading, limits Limits) {
 	s := mysqlScanner{in: text, r: r, limits: limits, n: n}
-	*n = MySQLText{Text: n.Text[:0], Clean: n.Clean[:0]}
+	*n = MySQLText{Text: n.Text[:0], Clean: n.Clean[:0], Literals: n.Literals[:0]}
 	switch {
 	case len(text) > limits.Bytes+limits.Strings:
 		n.Problem = TooLong
@@ -107,7 +116,14 @@ func (s *mysqlScanner) run() {
 			s.n.Problem = TooMany
 			break
 		}
+		semicolon, begin, clean := s.in[s.at] == ';', s.at, len(s.n.Clean)
 		s.token()
+		if !semicolon {
+			s.n.End, s.n.Inside = s.at, s.inside
+		}
+		if s.r.Places {
+			s.place(begin, clean)
+		}
 	}
 	if s.inside && s.n.Problem == "" {
 		s.n.Problem = Unclosed

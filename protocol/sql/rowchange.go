@@ -26,8 +26,14 @@ type RowChange struct {
 	Query   string
 	Values  int
 	Columns []string
+	// Source is what is inserted, of VALUES, too; empty where VALUES are not a query of their own that
+	// says the same each time, as where a column is given its default. SourceCasts is Casts of it.
+	Source      string
+	SourceCasts bool
 	// Upsert says that what is inserted may take the place of a row that is there, or be left out.
 	Upsert bool
+	// Single says that no row of Target has several of Others.
+	Single bool
 	// Moving says that other rows may be meant each time that they are looked for.
 	Moving bool
 	// Elsewhere says that other tables have a say in which rows are changed, or in what they become.
@@ -81,4 +87,9 @@ func (c *RowChange) Select(list string) string {
 		b.WriteString("EXISTS (SELECT FROM " + c.Others + " WHERE (" + where + ")))")
 	}
 	return b.String()
+}
+
+// Join is a query of what the rows that are there hold together with those of Others, where each has one.
+func (c *RowChange) Join(list string) string {
+	return c.With + " SELECT " + list + " FROM " + c.Target + ", " + c.Others + " WHERE (" + c.Where + ")"
 }

@@ -110,7 +110,7 @@ func TestPinned(t *testing.T) {
 	require.Equal(t, second, now.Commit)
 }
 
-// A server chooses nothing of the gateway's file system, and what is no plain file is not read.
+// A server chooses nothing of the gateway's file system, and only plain files are read.
 func TestHostileTree(t *testing.T) {
 	r := newRepository(t)
 	other := newRepository(t)

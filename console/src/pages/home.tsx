@@ -1,7 +1,7 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { at, post } from "../api";
 import { Asked } from "../asked";
-import { approveSoon, decides, send, soon, undo } from "../decide";
+import { approveSoon, decides, reviews, send, soon, undo } from "../decide";
 import { now, requests, sessions } from "../live";
 import { me } from "../me";
 import { mine } from "../own";
@@ -11,7 +11,7 @@ import { Icon } from "../ui/icon";
 import { keys } from "../ui/keys";
 import { Empty, Field, Head, Problem, Skeleton, useDoing, useTitle } from "../ui/parts";
 import { Protocol, RequestState, State } from "../ui/state";
-import { A, Code, Left, Where, Who, tick } from "../ui/text";
+import { A, Code, Left, visible, Where, Who, tick } from "../ui/text";
 import { say } from "../ui/toast";
 
 export default function Home() {
@@ -23,12 +23,21 @@ export default function Home() {
   const inbox = all.filter((r) => decides(r)).sort((a, b) => Date.parse(a.created) - Date.parse(b.created));
   const asked = all.filter((r) => mine(r) && (r.state === "pending" || (r.state === "approved" && !r.access)));
   const granted = all.filter((r) => mine(r) && r.state === "approved" && r.access?.grant && Date.parse(r.access.grant.until) > t);
+  const due = all.filter(reviews);
   const open = [...(sessions.value?.values() ?? [])].filter((s) => s.user === me.value?.subject || s.for === me.value?.subject);
   // What others wait for comes first; where nobody does, her own.
   const waiting = (
     <section class="panel" aria-label="Waiting for you">
       <header><Icon name="hand" /><h2>Waiting for you</h2>{inbox.length > 0 && <span class="end dim small"><kbd>j</kbd> <kbd>k</kbd> move, <kbd>a</kbd> approve, <kbd>d</kbd> deny</span>}</header>
       {inbox.length ? <Inbox of={inbox} /> : <Empty icon="circleCheck" title="Nothing to decide">What others ask for and you may approve appears here, with what exactly it would do.</Empty>}
+    </section>
+  );
+  const reviewsDue = due.length > 0 && (
+    <section class="panel" aria-label="Reviews due">
+      <header><Icon name="shieldAlert" /><h2>Access without an approval, to be reviewed</h2></header>
+      <ul class="lines">{due.map((r) => (
+        <li key={r.id}><RequestState of={r} /><A to={"/requests/" + r.id} class="grow cut"><Who subject={r.requester} human={r.for} /> <span class="dim">at</span> <Where of={r} /><span class="dim">: <bdi>{visible(r.access!.reason)}</bdi></span></A></li>
+      ))}</ul>
     </section>
   );
   const access = (
@@ -57,6 +66,7 @@ export default function Home() {
   return (
     <>
       <Head title="Home" about={inbox.length ? `${inbox.length === 1 ? "One request waits" : inbox.length + " requests wait"} for you.` : "No request waits for you."} />
+      {reviewsDue}
       {!requests.value || !sessions.value ? <Skeleton /> : (
         inbox.length ? <div class="split">{waiting}<div class="stack">{access}{askedFor}{mySessions}</div></div>
           : <div class="split"><div class="stack">{access}{askedFor}</div><div class="stack">{mySessions}{waiting}</div></div>

@@ -2,10 +2,11 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { at, get, post, Refusal } from "../api";
 import { approvers } from "../asked";
-import { decides, send, stageOf, votesOf } from "../decide";
+import { EditDialog, ExtendDialog, ProposalPanel, ProposeDialog, ReviewPanel } from "../change";
+import { decides, reviews, send, stageOf, votesOf } from "../decide";
 import { now, requests } from "../live";
 import { mine } from "../own";
-import { query, setQuery } from "../router";
+import { go, query, setQuery } from "../router";
 import { StepUp } from "../stepup";
 import type { Impact, Request as R } from "../types";
 import { Icon, type IconName } from "../ui/icon";
@@ -20,7 +21,7 @@ export default function RequestPage({ id }: { id: string }) {
   useTitle("Request " + id);
   // What the stream knows of it says when it is to be read again.
   const seen = requests.value?.get(id);
-  const sign = seen ? `${seen.hash} ${seen.state} ${seen.access?.votes?.length ?? 0}` : "gone";
+  const sign = seen ? `${seen.hash} ${seen.state} ${seen.access?.votes?.length ?? 0} ${seen.access?.proposal?.hash ?? ""}` : "gone";
   const loaded = useLoad<R>((s) => get(at`/v1/requests/${id}`, s), id, sign);
   const r = loaded.value;
   if (loaded.missing) return <><Head title="No such request" /><Empty icon="search" title="There is no request of this identifier that you may see">It may have been of somebody else, or is not kept any more. <A to="/requests">All requests</A></Empty></>;
@@ -42,14 +43,16 @@ function Review({ of: r, again }: { of: R; again: () => void }) {
       <div class="split">
         <div class="stack">
           {r.access ? <AccessPanel of={r} /> : <WhatPanel of={r} />}
+          {r.access?.proposal && r.state === "pending" && <ProposalPanel of={r} by={r.access.proposal} own={own} again={again} />}
           {r.impact && <ImpactPanel of={r.impact} />}
           <TimelinePanel of={r} />
         </div>
         <div class="stack">
           {may && <Decide of={r} again={again} />}
+          {reviews(r) && <ReviewPanel of={r} again={again} />}
           {own && (r.state === "pending" || r.state === "approved") && <OwnPanel of={r} again={again} />}
           {!may && !own && r.state === "approved" && <RevokePanel of={r} again={again} />}
-          {r.access && <Stages of={r} />}
+          {r.access && !r.access.glass && <Stages of={r} />}
           <section class="panel" aria-label="Facts"><div class="body"><Facts>
             <Fact word="Where"><Where of={r} /></Fact>
             {r.access ? <Fact word="Rule">{visible(r.access.rule)}</Fact> : <Fact word="Held by">{(r.rules ?? []).join(", ") || "–"}</Fact>}
@@ -72,8 +75,13 @@ function Verdict({ of: r }: { of: R }) {
   const who = r.decided_by ? <bdi>{visible(r.decided_by)}</bdi> : null;
   const bar = (tone: string, icon: IconName, text: ComponentChildren) => <div class="banner" data-tone={tone}><Icon name={icon} /><span class="grow">{text}</span></div>;
   switch (r.state) {
+    case "review_due": return bar("deny", "shieldAlert", <>{visible(r.requester)} had access without an approval. It is over, and waits for {visible(approvers(r))} to say whether it was in order.</>);
+    case "reviewed": return bar("allow", "shieldCheck", <>{who} has looked at what was done: it was in order. <bdi>{visible(r.reason ?? "")}</bdi></>);
+    case "violation": return bar("deny", "shieldAlert", <>{who} has looked at what was done: it was a violation. <bdi>{visible(r.reason ?? "")}</bdi></>);
     case "pending": return bar("review", "clock", <>It waits for {visible(approvers(r))}. <Left until={r.deadline} from={r.created} word="to decide" /></>);
-    case "approved": return g
+    case "approved": return g && r.access?.glass
+      ? bar("deny", "shieldAlert", <>{visible(r.requester)} has taken access without an approval, and may {g.actions.join(", ")} at <bdi>{visible(r.resource)}</bdi> until <Time at={g.until} />. <Left until={g.until} from={g.from} /></>)
+      : g
       ? bar("allow", "circleCheck", <>{visible(r.requester)} may {g.actions.join(", ")} at <bdi>{visible(r.resource)}</bdi> until <Time at={g.until} />, because of rule {visible(r.access!.rule)}. <Left until={g.until} from={g.from} /></>)
       : bar("allow", "circleCheck", <>{who} approved it. It may run once{r.use_by && <> until <Time at={r.use_by} /></>}.</>);
     case "used": return bar("allow", "check", <>{who} approved it, and it ran{r.use && <> at <Time at={r.use.at} seconds /></>}.</>);
@@ -89,8 +97,11 @@ function AccessPanel({ of: r }: { of: R }) {
     <section class="panel" aria-label="What is asked for"><header><Icon name="keyRound" /><h2>What is asked for</h2></header><div class="body"><Facts>
       <Fact word="Actions"><span class="chips">{a.actions.map((x) => <span key={x} class="chip">{visible(x)}</span>)}</span></Fact>
       <Fact word="For"><span class="num">{span(a.seconds * 1000)}</span></Fact>
-      <Fact word="Begins">{a.from ? <Time at={a.from} /> : "with the last approval"}</Fact>
+      <Fact word="Begins">{a.glass ? "at once" : a.from ? <Time at={a.from} /> : "with the last approval"}</Fact>
       <Fact word="Reason"><bdi class="pre">{visible(a.reason)}</bdi></Fact>
+      {a.glass && <Fact word="Proven by">{visible(a.glass.proof)}</Fact>}
+      {a.extends && <Fact word="Goes on after"><A to={"/requests/" + a.extends}><code>{a.extends}</code></A></Fact>}
+      {a.revision ? <Fact word="Changed"><span class="num">{a.revision}</span> {a.revision === 1 ? "time" : "times"}</Fact> : null}
       {r.message && <Fact word="Note"><bdi>{visible(r.message)}</bdi></Fact>}
     </Facts></div></section>
   );
@@ -153,8 +164,10 @@ function Stages({ of: r }: { of: R }) {
 function TimelinePanel({ of: r }: { of: R }) {
   const items: [string, IconName, ComponentChildren][] = [[r.created, "send", <><Who subject={r.requester} human={r.for} /> asked{r.access?.remote && <> from <code>{r.access.remote}</code></>}</>]];
   for (const v of r.access?.votes ?? []) items.push([v.at, v.lost ? "circleSlash" : "check", <><Who subject={v.name || v.by} /> approved{v.lost && ", and was no approver any more when it counted"}</>]);
-  if (r.decided_at) items.push([r.decided_at, r.state === "denied" || r.state === "revoked" ? "x" : "check", <>{r.decided_by ? <Who subject={r.decided_by} /> : "The gateway"}: {r.state === "used" || r.state === "lapsed" ? "approved" : r.state}{r.channel && <span class="dim">, {r.channel}</span>}</>]);
-  if (r.access?.grant) items.push([r.access.grant.from, "keyRound", <>access begins</>], [r.access.grant.until, "timer", <>access ends</>]);
+  if (r.decided_at) items.push([r.decided_at, r.state === "denied" || r.state === "revoked" ? "x" : "check", <>{r.decided_by ? <Who subject={r.decided_by} /> : "The gateway"}: {r.state === "used" || r.state === "lapsed" ? "approved" : r.state === "reviewed" ? "in order" : r.state}{r.channel && <span class="dim">, {r.channel}</span>}</>]);
+  if (r.access?.proposal) items.push([r.access.proposal.at, "undo", <><Who subject={r.access.proposal.name || r.access.proposal.by} /> proposed other terms</>]);
+  if (r.access?.glass?.ended?.by) items.push([r.access.glass.ended.at!, "ban", <><Who subject={r.access.glass.ended.by} /> ended it</>]);
+  if (r.access?.grant) items.push([r.access.grant.from, "keyRound", <>access begins</>], ...(r.access.glass?.ended?.by ? [] : [[r.access.grant.until, "timer", <>access ends</>] as (typeof items)[0]]));
   if (r.use) items.push([r.use.at, "play", <>it ran, in session <A to={"/sessions/" + r.use.session}><code>{r.use.session}</code></A></>]);
   if (r.state === "pending") items.push([r.deadline, "timer", <>it expires unless it is decided before</>]);
   items.sort((a, b) => Date.parse(a[0]) - Date.parse(b[0]));
@@ -174,6 +187,7 @@ function Decide({ of: r, again }: { of: R; again: () => void }) {
   const [actions, setActions] = useState(r.access?.actions ?? []);
   const [reason, setReason] = useState("");
   const [prove, setProve] = useState(false);
+  const [propose, setPropose] = useState(false);
   const doing = useDoing();
   const approve = () => doing.run(async () => {
     try {
@@ -210,7 +224,9 @@ function Decide({ of: r, again }: { of: R; again: () => void }) {
           <div class="buttons">
             <button type="button" class="allow" disabled={doing.busy || (narrow && !actions.length)} onClick={approve}><Icon name="check" />{narrow ? "Approve less" : "Approve"} <kbd>a</kbd></button>
             <button type="button" class="deny" onClick={() => deny(true)}><Icon name="x" />Deny <kbd>d</kbd></button>
+            {r.access && <button type="button" class="quiet" onClick={() => setPropose(true)}>Propose other terms</button>}
           </div>
+          {propose && <ProposeDialog of={r} close={() => setPropose(false)} again={again} />}
           <p class="hint">It covers exactly what is shown here: <code>{r.hash.slice(0, 8)}</code>. {r.access ? "It can be taken back." : "It runs once."}</p>
         </>
       )}
@@ -220,12 +236,19 @@ function Decide({ of: r, again }: { of: R; again: () => void }) {
 
 function OwnPanel({ of: r, again }: { of: R; again: () => void }) {
   const doing = useDoing();
+  const [change, setChange] = useState<"" | "edit" | "extend">("");
   const open = r.state === "approved" && r.access?.grant;
+  const close = () => setChange("");
   return (
     <section class="panel" aria-label="Your request"><div class="body stack">
       {open ? <p>You may connect: <A to={"/connections/" + encodeURIComponent(r.resource)}>to <bdi>{visible(r.resource)}</bdi></A>.</p> : <p class="dim">This is yours. Others decide about it; you may take it back.</p>}
       {doing.problem && <Problem of={doing.problem} />}
-      <div class="buttons"><button type="button" disabled={doing.busy} onClick={() => doing.run(async () => { await post(at`/v1/requests/${r.id}/cancel`, { reason: "by the console" }); say("Cancelled."); again(); })}>{open ? "End my access" : "Cancel the request"}</button></div>
+      <div class="buttons">
+        {open && !r.access!.glass && Date.parse(open.from) <= now() && <button type="button" onClick={() => setChange("extend")}><Icon name="timer" />Ask for more time</button>}
+        {r.access && r.state === "pending" && <button type="button" onClick={() => setChange("edit")}>Change the request</button>}
+        <button type="button" disabled={doing.busy} onClick={() => doing.run(async () => { await post(at`/v1/requests/${r.id}/cancel`, { reason: "by the console" }); say("Cancelled."); again(); })}>{open ? "End my access" : "Cancel the request"}</button></div>
+      {change === "edit" && <EditDialog of={r} close={close} again={again} />}
+      {change === "extend" && <ExtendDialog of={r} close={close} go={go} />}
     </div></section>
   );
 }

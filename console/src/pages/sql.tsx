@@ -43,7 +43,11 @@ function Work({ of: d, again }: { of: Desk; again: () => void }) {
   const [tree, setTree] = useState(innerWidth > 900);
   const type = resources.value?.find((r) => r.name === d.resource)?.type ?? "postgres";
   const execute = () => { const c = editor.current!.chosen(); editor.current!.wrong(0, undefined); setQuery({ show: null }); d.execute(c.text, c.from); };
-  const explain = () => { const c = editor.current!.chosen(); setQuery({ show: "plan" }); d.execute("EXPLAIN (FORMAT JSON) " + c.text.replace(/;\s*$/, ""), c.from - 22, true); };
+  const explain = () => {
+    const c = editor.current!.chosen();
+    if (type === "mysql") { setQuery({ show: null }); return d.execute("EXPLAIN " + c.text.replace(/;\s*$/, ""), c.from - 8); }
+    setQuery({ show: "plan" }); d.execute("EXPLAIN (FORMAT JSON) " + c.text.replace(/;\s*$/, ""), c.from - 22, true);
+  };
   useEffect(() => {
     const key = d.resource + "\u0000" + d.database;
     const e = new Editor(place.current!, drafts.get(key) ?? "", type, { run: execute, explain, leave: () => tools.current?.querySelector<HTMLElement>("button:not(:disabled)")?.focus(), change: (text) => drafts.set(key, text) });
@@ -106,7 +110,7 @@ function Transaction({ of: d }: { of: Desk }) {
   }
 }
 
-const quoted = (s: string) => (/^[a-z_][a-z0-9_$]*$/.test(s) ? s : '"' + s.replaceAll('"', '""') + '"');
+const quoted = (s: string, q = '"') => (/^[a-z_][a-z0-9_$]*$/.test(s) ? s : q + s.replaceAll(q, q + q) + q);
 
 const system = new Set(["information_schema", "pg_catalog", "mysql", "performance_schema", "sys"]);
 
@@ -125,6 +129,7 @@ function Tree({ of: d, insert }: { of: Desk; insert: (text: string) => void }) {
     if (next.has(key)) next.delete(key); else { next.add(key); d.lookAt(r.schema, r.name); }
     setOpen(next);
   };
+  const mark = resources.value?.find((r) => r.name === d.resource)?.type === "mysql" ? "`" : '"';
   let schema = "";
   return (
     <nav class="tree" aria-label="Tables">
@@ -141,10 +146,10 @@ function Tree({ of: d, insert }: { of: Desk; insert: (text: string) => void }) {
               {head && <p class="small dim schema">{visible(head)}</p>}
               <div class="tree-row">
                 <button type="button" class="quiet icon-only" aria-expanded={is} aria-label={`Columns of ${r.name}`} onClick={() => toggle(r)}><span class={is ? "turned" : ""}><Icon name="chevronRight" size={12} /></span></button>
-                <button type="button" class="link cut" title={`${r.kind} ${r.schema}.${r.name}`} onClick={() => insert(r.schema === "public" ? quoted(r.name) : quoted(r.schema) + "." + quoted(r.name))}>{visible(r.name)}</button>
+                <button type="button" class="link cut" title={`${r.kind} ${r.schema}.${r.name}`} onClick={() => insert(r.schema === "public" ? quoted(r.name) : quoted(r.schema, mark) + "." + quoted(r.name, mark))}>{visible(r.name)}</button>
                 {r.kind !== "table" && <span class="dim small">{r.kind.split(" ")[0]}</span>}
               </div>
-              {is && <ul class="tree-columns">{columns ? columns.map((c) => <li key={c.name}><button type="button" class="link cut" onClick={() => insert(quoted(c.name))}>{visible(c.name)}</button> <span class="dim small">{c.type}{c.key ? ", key" : c.not_null ? "" : ", null"}</span></li>) : <li class="dim small">…</li>}</ul>}
+              {is && <ul class="tree-columns">{columns ? columns.map((c) => <li key={c.name}><button type="button" class="link cut" onClick={() => insert(quoted(c.name, mark))}>{visible(c.name)}</button> <span class="dim small">{c.type}{c.key ? ", key" : c.not_null ? "" : ", null"}</span></li>) : <li class="dim small">…</li>}</ul>}
             </li>
           );
         })}

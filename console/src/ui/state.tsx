@@ -12,9 +12,11 @@ const requestStates: Record<string, [Tone, IconName, string]> = {
   pending: ["review", "clock", "waiting"], approved: ["allow", "circleCheck", "approved"], denied: ["deny", "circleX", "denied"],
   cancelled: ["off", "circleSlash", "cancelled"], expired: ["off", "timer", "expired"], revoked: ["deny", "ban", "revoked"],
   ended: ["off", "history", "ended"], used: ["allow", "check", "used"], lapsed: ["off", "timer", "lapsed"],
+  review_due: ["review", "shieldAlert", "review due"], reviewed: ["allow", "shieldCheck", "in order"], violation: ["deny", "shieldAlert", "violation"],
 };
 
-export function RequestState({ of }: { of: Pick<Request, "state"> }) {
+export function RequestState({ of }: { of: Pick<Request, "state" | "access"> }) {
+  if (of.state === "approved" && of.access?.glass) return <State tone="deny" icon="shieldAlert" word="taken" title="Without an approval" />;
   const [tone, icon, word] = requestStates[of.state] ?? ["off", "info", of.state];
   return <State tone={tone} icon={icon} word={word} />;
 }

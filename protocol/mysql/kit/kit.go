@@ -45,6 +45,10 @@ type Kit struct {
 	Catalog *sql.CatalogCache
 	// Sampler reads values for masking; nil without a gateway.
 	Sampler *mysql.Sampler
+	// Estimator asks servers what statements would cost, and Limiter adds LIMIT to queries, for
+	// guardrails; their dialect is [Dialect].
+	Estimator *mysql.Estimator
+	Limiter   sqlmysql.Limiter
 
 	config Config
 	shared mysql.Shared
@@ -55,7 +59,7 @@ const Dialect = sqlmysql.Dialect
 
 // New returns a kit, which is to be closed.
 func New(c Config) *Kit {
-	k := &Kit{config: c}
+	k := &Kit{Estimator: &mysql.Estimator{}, config: c}
 	if c.Gateway == nil {
 		k.Analyzer = sqlmysql.New(sqlmysql.Config{})
 		return k
@@ -111,7 +115,7 @@ func Protocol() protocol.Protocol {
 		Name: "mysql", DefaultPort: 3306, Dialect: Dialect, Own: true, TLS: true,
 		Reserved: []string{"root", "mysql", "mariadb.sys", "mysql.sys", "mysql.session", "mysql.infoschema", "rdsadmin", "cloudsqladmin", "azure_superuser"},
 		Kinds: []proxy.Kind{
-			proxy.KindConnect, proxy.KindStatement, proxy.KindPrepare, proxy.KindCommand, proxy.KindReplication,
+			proxy.KindConnect, proxy.KindStatement, proxy.KindPrepare, proxy.KindCommand, proxy.KindReplication, proxy.KindRunbook,
 		},
 		Settings: func() any { return &mysql.Settings{} },
 		Open:     open,
@@ -124,6 +128,7 @@ func Protocol() protocol.Protocol {
 func open(a protocol.Assembly) (*protocol.Service, error) {
 	k := New(Config{Gateway: a.Gateway, Log: a.Log, TLS: a.TLS, Domain: a.Domain, KnowsCertificate: a.KnowsCertificate, Resources: a.Resources})
 	s := &protocol.Service{
+		Clients: protocol.Clients{Database: openDatabase},
 		Handler: func(resource string) (proxy.Handler, error) {
 			if a.Gateway == nil {
 				return nil, fmt.Errorf("serving %s: the assembly has no gateway", Protocol().Name)
@@ -137,7 +142,7 @@ func open(a protocol.Assembly) (*protocol.Service, error) {
 			}
 			return st, nil
 		},
-		Reach: mysql.Reach, Close: k.Close,
+		Reach: mysql.Reach, Estimator: k.Estimator, Limiter: k.Limiter, Close: k.Close,
 	}
 	if k.Sampler != nil {
 		s.Sampler = k.Sampler

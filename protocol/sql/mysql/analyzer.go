@@ -27,6 +27,7 @@ type Analyzer struct {
 	catalog sql.Catalog
 	limits  sql.Limits
 	cache   sql.Cache
+	fills   sql.FillCache
 	scratch sync.Pool     // of *readings
 	parsers chan struct{} // bounds how many texts are parsed at once, and so the memory of it
 }
@@ -66,14 +67,10 @@ func (a *Analyzer) Analyze(ctx context.Context, text []byte, r *proxy.Reading) *
 			a.scratch.Put(rs)
 		}
 	}()
-	base := sql.MySQLReading{ANSIQuotes: r.ANSIQuotes, NoBackslashes: !r.BackslashLiterals, Version: r.Version, MariaDB: r.MariaDB}
+	base := readingOf(r)
 	n := &rs.first
 	sql.NormaliseMySQL(n, text, base, a.limits)
-	s := looked{names: r.Names}
-	if a.catalog != nil {
-		s.catalog = a.catalog.Snapshot(ctx, r)
-		s.blind = s.catalog == nil
-	}
+	s := a.looked(ctx, r)
 	facts := a.normalised(n, &s)
 	if facts.Unsure && s.catalog != nil { // it names what was not there
 		a.catalog.Doubt(r)
@@ -86,6 +83,21 @@ func (a *Analyzer) Analyze(ctx context.Context, text []byte, r *proxy.Reading) *
 		return facts
 	}
 	return a.inOtherWays(rs, facts, text, base, &s)
+}
+
+// readingOf is how text is read first.
+func readingOf(r *proxy.Reading) sql.MySQLReading {
+	return sql.MySQLReading{ANSIQuotes: r.ANSIQuotes, NoBackslashes: !r.BackslashLiterals, Version: r.Version, MariaDB: r.MariaDB}
+}
+
+// looked is what names are looked up in.
+func (a *Analyzer) looked(ctx context.Context, r *proxy.Reading) looked {
+	s := looked{names: r.Names}
+	if a.catalog != nil {
+		s.catalog = a.catalog.Snapshot(ctx, r)
+		s.blind = s.catalog == nil
+	}
+	return s
 }
 
 // changesReading reports whether one statement of a text may change how the server reads the
@@ -126,7 +138,7 @@ func (a *Analyzer) inOtherWays(rs *readings, facts *proxy.Facts, text []byte, ba
 // both is what a text does that is read as one or the other.
 func (a *Analyzer) both(x, y *proxy.Facts) *proxy.Facts {
 	f := *x
-	f.Parts, f.Columns, f.Unsure = nil, nil, x.Unsure || y.Unsure
+	f.Parts, f.Columns, f.Unsure, f.Resolved = nil, nil, x.Unsure || y.Unsure, x.Resolved && y.Resolved
 	f.Renames = append(f.Renames[:len(f.Renames):len(f.Renames)], y.Renames...)
 	f.Effects |= y.Effects
 	f.Unfiltered |= y.Unfiltered
@@ -211,10 +223,12 @@ func (a *Analyzer) parse(n *sql.MySQLText, names *looked) (facts *proxy.Facts, l
 		return &proxy.Facts{ColumnsKnown: true}, false
 	}
 	parts := make([]*proxy.Facts, len(stmts))
+	at := *names
 	for i, s := range stmts {
 		var matter bool
 		parts[i], matter = statement(s)
-		names.resolve(parts[i], s)
+		at.resolve(parts[i], s)
+		at.after(parts[i])
 		literals = literals || matter
 	}
 	if len(parts) == 1 {
@@ -241,7 +255,7 @@ func unknown(n *sql.MySQLText, why string) *proxy.Facts {
 
 // sum is what several statements do together.
 func sum(parts []*proxy.Facts) *proxy.Facts {
-	all := &proxy.Facts{Statements: len(parts), Parts: parts, Limited: true, ColumnsKnown: true}
+	all := &proxy.Facts{Statements: len(parts), Parts: parts, Limited: true, ColumnsKnown: true, Resolved: true, Path: parts[0].Path}
 	for _, p := range parts {
 		all.Effects |= p.Effects
 		all.Unfiltered |= p.Unfiltered
@@ -251,7 +265,7 @@ func sum(parts []*proxy.Facts) *proxy.Facts {
 		all.Limited = all.Limited && p.Limited
 		all.Rows = all.Rows || p.Rows
 		all.ColumnsKnown = all.ColumnsKnown && p.ColumnsKnown && !p.Rows
-		all.Unsure = all.Unsure || p.Unsure
+		all.Unsure, all.Resolved = all.Unsure || p.Unsure, all.Resolved && p.Resolved
 		all.Renames = append(all.Renames, p.Renames...)
 		all.Uses = append(all.Uses, p.Uses...)
 		all.Writes = append(all.Writes, p.Writes...)

@@ -17,6 +17,8 @@ type lineage struct {
 	schema    string // in which names without one are looked up; empty: none
 	temporary []*proxy.OwnRelation
 	variables bool                // user variables may hold anything
+	moved     bool                // names may mean something else than the catalog says
+	marked    bool                // literals and parameters are marked, and followed like columns
 	view      func(*sql.Relation) // resolves a view first; nil: all are resolved
 	uses      []proxy.Use
 	depth     int
@@ -30,7 +32,9 @@ type frame struct {
 	outer   *frame
 	sources []source
 	queries map[string][]proxy.Column // of its WITH
-	merged  bool                      // columns of the same name are one, as with USING
+	star    []proxy.Column            // what a star means
+	counted bool                      // star has all of them
+	values  []proxy.Column            // that are inserted, which VALUES(…) means
 }
 
 // source is one thing that a query reads.
@@ -167,8 +171,8 @@ func (l *lineage) renamed(columns []proxy.Column, names []ast.CIStr) []proxy.Col
 func (l *lineage) selects(n *ast.SelectStmt, outer *frame) ([]proxy.Column, bool) {
 	f := &frame{outer: outer}
 	l.with(n.With, f)
-	if n.From != nil && n.From.TableRefs != nil {
-		l.from(n.From.TableRefs, f)
+	if n.From != nil {
+		l.reads(n.From, f)
 	}
 	var out []proxy.Column
 	known := true
@@ -227,8 +231,8 @@ func (l *lineage) selects(n *ast.SelectStmt, outer *frame) ([]proxy.Column, bool
 // all returns what a star means. It is false when the columns cannot be counted.
 func (f *frame) all(w *ast.WildCardField) (out []proxy.Column, ok bool) {
 	table, schema := lower(w.Table.O), lower(w.Schema.O)
-	if table == "" && f.merged {
-		return nil, false
+	if table == "" {
+		return f.star, f.counted && len(f.star) > 0
 	}
 	ok = len(f.sources) > 0
 	for i := range f.sources {
@@ -244,30 +248,84 @@ func (f *frame) all(w *ast.WildCardField) (out []proxy.Column, ok bool) {
 	return out, ok && len(out) > 0
 }
 
-// from takes in what a query reads.
-func (l *lineage) from(n ast.ResultSetNode, f *frame) {
-	switch n := n.(type) {
-	case nil:
-	case *ast.Join:
-		l.from(n.Left, f)
-		if n.Right != nil {
-			l.from(n.Right, f)
-		}
-		f.merged = f.merged || n.NaturalJoin || len(n.Using) > 0
-		if n.On != nil {
-			l.used(n.On.Expr, f, proxy.UseJoin, nil)
-		}
-	case *ast.TableSource:
-		l.source(n, f)
-	case *ast.TableName:
-		f.sources = append(f.sources, source{schema: lower(n.Schema.O), name: lower(n.Name.O), columns: l.table(n, f)})
-	default:
-		l.unknown = true
-		f.sources = append(f.sources, source{})
+// reads takes in what a query reads, and what a star means in it.
+func (l *lineage) reads(refs *ast.TableRefsClause, f *frame) {
+	if refs != nil && refs.TableRefs != nil {
+		f.star, f.counted = l.from(refs.TableRefs, f)
 	}
 }
 
-func (l *lineage) source(n *ast.TableSource, f *frame) {
+// from takes in a part of what a query reads, and returns its columns as a star has them. It is
+// false when they cannot be counted.
+func (l *lineage) from(n ast.ResultSetNode, f *frame) (star []proxy.Column, ok bool) {
+	switch n := n.(type) {
+	case nil:
+		return nil, true
+	case *ast.Join:
+		star, ok = l.from(n.Left, f)
+		if n.Right != nil {
+			right, known := l.from(n.Right, f)
+			ok = ok && known
+			star, known = joinedColumns(n, star, right)
+			ok = ok && known
+		}
+		if n.On != nil {
+			l.used(n.On.Expr, f, proxy.UseJoin, nil)
+		}
+		return star, ok
+	case *ast.TableSource:
+		return l.source(n, f)
+	case *ast.TableName:
+		s := source{schema: lower(n.Schema.O), name: lower(n.Name.O), columns: l.table(n, f)}
+		f.sources = append(f.sources, s)
+		return s.columns, s.columns != nil
+	}
+	l.unknown = true
+	f.sources = append(f.sources, source{})
+	return nil, false
+}
+
+// joinedColumns are those of a join. The columns of USING, and those that a natural join has in
+// common, come first, and are one.
+func joinedColumns(n *ast.Join, left, right []proxy.Column) (star []proxy.Column, ok bool) {
+	common := func(c *proxy.Column) bool {
+		if n.NaturalJoin {
+			return indexOf(right, c.Name) >= 0
+		}
+		return slices.ContainsFunc(n.Using, func(u *ast.ColumnName) bool { return strings.EqualFold(u.Name.O, c.Name) })
+	}
+	if !n.NaturalJoin && len(n.Using) == 0 {
+		return append(slices.Clip(left), right...), true
+	}
+	if n.Tp == ast.RightJoin { // whose order is another
+		return nil, false
+	}
+	var rest []proxy.Column
+	for i := range left {
+		if !common(&left[i]) {
+			rest = append(rest, left[i])
+			continue
+		}
+		at := indexOf(right, left[i].Name)
+		if at < 0 {
+			return nil, false
+		}
+		star = append(star, merge(left[i:i+1], right[at:at+1])...)
+	}
+	for i := range right {
+		if indexOf(star, right[i].Name) < 0 {
+			rest = append(rest, right[i])
+		}
+	}
+	return append(star, rest...), true
+}
+
+// indexOf returns where the column of a name is; -1 is nowhere.
+func indexOf(list []proxy.Column, name string) int {
+	return slices.IndexFunc(list, func(c proxy.Column) bool { return strings.EqualFold(c.Name, name) })
+}
+
+func (l *lineage) source(n *ast.TableSource, f *frame) (star []proxy.Column, ok bool) {
 	s := source{name: lower(n.AsName.O)}
 	switch from := n.Source.(type) {
 	case *ast.TableName:
@@ -285,12 +343,12 @@ func (l *lineage) source(n *ast.TableSource, f *frame) {
 		}
 		s.columns = columns
 	case *ast.Join:
-		l.from(from, f)
-		return
+		return l.from(from, f)
 	default:
 		l.unknown = true
 	}
 	f.sources = append(f.sources, s)
+	return s.columns, s.columns != nil
 }
 
 // table returns the columns of what a name means; nil when that is not known.
@@ -315,7 +373,7 @@ func (l *lineage) table(n *ast.TableName, f *frame) []proxy.Column {
 		return r.Columns
 	}
 	r := l.catalog.Relation(schema, name)
-	if schema == "" || r == nil {
+	if schema == "" || r == nil || l.moved {
 		l.missing = true
 		return nil
 	}
@@ -348,6 +406,18 @@ func (l *lineage) output(name string, e ast.ExprNode, f *frame) proxy.Column {
 			c.Name = name
 		}
 		return c
+	case *ast.ValuesExpr:
+		if x.Column != nil && f != nil {
+			if i := indexOf(f.values, x.Column.Name.Name.O); i >= 0 {
+				c := f.values[i]
+				c.Name = name
+				return c
+			}
+		}
+	case ast.ValueExpr:
+		if o, ok := markOf(x); ok && l.marked {
+			return proxy.Column{Name: name, Origins: []proxy.Origin{o}}
+		}
 	case *ast.SubqueryExpr:
 		if columns, ok := l.query(x, f); ok && len(columns) == 1 {
 			c := columns[0]
@@ -532,6 +602,19 @@ func (c *collector) Enter(n ast.Node) (ast.Node, bool) {
 			}
 		}
 		return n, true
+	case ast.ValueExpr:
+		if o, ok := markOf(n); ok && c.l.marked {
+			o.How = c.how
+			c.origins = append(c.origins, o)
+		}
+		return n, true
+	case *ast.ValuesExpr:
+		if c.f != nil && c.f.values != nil && n.Column != nil {
+			if i := indexOf(c.f.values, n.Column.Name.Name.O); i >= 0 {
+				c.add(&c.f.values[i])
+			}
+			return n, true
+		}
 	case *ast.FuncCallExpr:
 		class, _ := classify(lower(n.Schema.O), lower(n.FnName.O))
 		c.opaque = c.opaque || class == proxy.FunctionUnknown

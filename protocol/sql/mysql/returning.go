@@ -96,6 +96,7 @@ func changeReturning(change ast.StmtNode, query *ast.SelectStmt, names *looked) 
 	if f.Unknown == "" {
 		f.Unknown = rows.Unknown
 	}
+	f.Resolved = f.Resolved && rows.Resolved
 	f.Rows, f.Columns, f.ColumnsKnown, f.Unsure = true, rows.Columns, rows.ColumnsKnown && rows.Columns != nil, f.Unsure || rows.Unsure
 	return f
 }

@@ -33,7 +33,7 @@ type Analyzer struct {
 	cache   sql.Cache
 	scratch sync.Pool // *sql.Normalised
 	catalog sql.Catalog
-	fills   fillCache
+	fills   sql.FillCache
 	parsers chan struct{} // bounds how many texts are parsed at once, and so the memory of it
 }
 

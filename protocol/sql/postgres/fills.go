@@ -6,7 +6,6 @@ import (
 	"context"
 	"slices"
 	"strconv"
-	"sync"
 
 	"github.com/multigres/multigres/go/common/parser"
 	"github.com/multigres/multigres/go/common/parser/ast"
@@ -25,42 +24,6 @@ type fills struct {
 	columns  []proxy.Fill
 	called   []proxy.Source
 	compared []proxy.Fill
-}
-
-// fillCache remembers what statements fill, by their normalised text. The zero value is
-// ready.
-type fillCache struct {
-	mu      sync.RWMutex
-	entries map[string]*proxy.Fills
-	bytes   int
-}
-
-// maxFillBytes bounds the cache, roughly. When it is full it begins anew.
-const maxFillBytes = 8 << 20
-
-func (c *fillCache) get(key []byte) *proxy.Fills {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.entries[string(key)]
-}
-
-func (c *fillCache) put(key []byte, f *proxy.Fills) {
-	const column, source = 128, 24
-	n := 2*len(key) + column
-	for _, list := range [][]proxy.Fill{f.Columns, f.Compared} {
-		for i := range list {
-			n += column + source*len(list[i].Values)
-		}
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.entries == nil || c.bytes+n > maxFillBytes {
-		c.entries, c.bytes = make(map[string]*proxy.Fills), 0
-	}
-	if _, ok := c.entries[string(key)]; !ok {
-		c.entries[string(key)] = f
-		c.bytes += n
-	}
 }
 
 // Fills says which columns text fills with its literals and parameters. See
@@ -82,11 +45,11 @@ func (a *Analyzer) Fills(ctx context.Context, text []byte, r *proxy.Reading) *pr
 		return a.filled(text, literals, catalog)
 	}
 	n.Text = catalog.AppendKey(append(n.Text, 0))
-	if f := a.fills.get(n.Text); f != nil {
+	if f := a.fills.Get(n.Text); f != nil {
 		return f
 	}
 	f := a.filled(text, literals, catalog)
-	a.fills.put(n.Text, f)
+	a.fills.Put(n.Text, f)
 	return f
 }
 

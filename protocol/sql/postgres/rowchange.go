@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/multigres/multigres/go/common/parser"
@@ -294,13 +295,62 @@ func (p *apart) insert(c *sql.RowChange, n *ast.InsertStmt) error {
 	if !ok {
 		return sql.ErrNotApart
 	}
-	if rows := len(items(q.ValuesLists)); rows > 0 && isNil(q.LimitCount) && isNil(q.LimitOffset) {
-		c.Values = rows
+	values := len(items(q.ValuesLists))
+	if values > 0 && (!isNil(q.LimitCount) || !isNil(q.LimitOffset)) {
+		values = 0
+	}
+	if values > 0 {
+		c.Values = values
+		p.values(c, n)
 		return nil
 	}
-	at, err := p.begin(c, "insert")
+	text, err := p.source(c, n)
 	if err != nil {
 		return err
+	}
+	c.Query, c.Source = text, text
+	if err := p.columns(c, n); err != nil {
+		return err
+	}
+	c.Moving, c.Elsewhere = calls(moving, n.SelectStmt, n.WithClause), true
+	c.Casts = makes(n.SelectStmt, n.WithClause)
+	c.SourceCasts = c.Casts
+	return nil
+}
+
+// values cuts VALUES, where they can be a query of their own that says the same each time.
+func (p *apart) values(c *sql.RowChange, n *ast.InsertStmt) {
+	defer func() {
+		if recover() != nil {
+			c.Source, c.Columns = "", nil
+		}
+	}()
+	of := &sql.RowChange{}
+	text, err := p.source(of, n)
+	given := func(t sql.Token) bool { return t.Word == "default" }
+	if err != nil || of.With != "" || slices.ContainsFunc(p.tokens, given) || calls(moving, n.SelectStmt) || p.columns(of, n) != nil {
+		return
+	}
+	c.Source, c.Columns, c.SourceCasts = text, of.Columns, makes(n.SelectStmt)
+}
+
+// columns are those that an INSERT fills.
+func (p *apart) columns(c *sql.RowChange, n *ast.InsertStmt) error {
+	for _, item := range items(n.Cols) {
+		t, ok := item.(*ast.ResTarget)
+		if !ok {
+			return sql.ErrNotApart
+		}
+		c.Columns = append(c.Columns, t.Name)
+	}
+	return nil
+}
+
+// source cuts what an INSERT inserts. What cannot be a query of its own, as VALUES with a default, fails.
+func (p *apart) source(c *sql.RowChange, n *ast.InsertStmt) (string, error) {
+	at, err := p.begin(c, "insert")
+	if err != nil {
+		return "", err
 	}
 	for ; at < len(p.tokens); at++ { // to where the query begins
 		t := &p.tokens[at]
@@ -318,28 +368,19 @@ func (p *apart) insert(c *sql.RowChange, n *ast.InsertStmt) error {
 		for end = p.find(at, "on"); end+1 < len(p.tokens) && p.tokens[end+1].Word != "conflict"; end = p.find(end+1, "on") {
 		}
 	}
-	c.Query = p.cut(at, end)
-	again, err := parser.ParseSQL(c.With + " SELECT FROM (" + c.Query + ") AS q")
+	text := p.cut(at, end)
+	again, err := parser.ParseSQL(c.With + " SELECT FROM (" + text + ") AS q")
 	if err != nil || len(again) != 1 {
-		return sql.ErrNotApart
+		return "", sql.ErrNotApart
 	}
 	s, ok := again[0].(*ast.SelectStmt)
 	if !ok || len(items(s.FromClause)) != 1 || said(s.WithClause) != said(n.WithClause) {
-		return sql.ErrNotApart
+		return "", sql.ErrNotApart
 	}
 	if r, ok := s.FromClause.Items[0].(*ast.RangeSubselect); !ok || said(r.Subquery) != said(n.SelectStmt) {
-		return sql.ErrNotApart
+		return "", sql.ErrNotApart
 	}
-	for _, item := range items(n.Cols) {
-		t, ok := item.(*ast.ResTarget)
-		if !ok {
-			return sql.ErrNotApart
-		}
-		c.Columns = append(c.Columns, t.Name)
-	}
-	c.Moving, c.Elsewhere = calls(moving, n.SelectStmt, n.WithClause), true
-	c.Casts = makes(n.SelectStmt, n.WithClause)
-	return nil
+	return text, nil
 }
 
 // check reads what would be asked, and compares it with what the statement says.

@@ -1,1 +1,0 @@
-import{a,b,c}from"./chunk-O6PL6EUA.js";import"./chunk-ECACM7JW.js";import"./chunk-BKWCZ6KC.js";import"./chunk-IRHYPKAU.js";import"./chunk-J4XUYJYN.js";import"./chunk-IYB7IBSU.js";import"./chunk-QZTBJTBS.js";import"./chunk-QYW5UU7M.js";export{b as AccessOf,c as default,a as grantOf};

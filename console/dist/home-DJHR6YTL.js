@@ -1,1 +1,0 @@
-import{a,b}from"./chunk-BZGYLNHQ.js";import"./chunk-WYKN23YL.js";import"./chunk-GZRRI4AB.js";import"./chunk-BKWCZ6KC.js";import"./chunk-J4XUYJYN.js";import"./chunk-IYB7IBSU.js";import"./chunk-QZTBJTBS.js";import"./chunk-QYW5UU7M.js";export{b as Deny,a as default};

@@ -1,0 +1,254 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/protocol/sql"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// Estimator asks servers by EXPLAIN what they expect of statements, over a connection of the
+// gateway's own, apart from the session's: as the same account, with the same database, and with a
+// short time limit; queries in read-only transactions, in which a server explains no changes. What only the session's own connection
+// sees, such as its temporary tables, cannot be estimated. The zero value is ready; a session's
+// connection is made when it is first needed and ends with the session.
+type Estimator struct {
+	// Timeout bounds one estimate, logging in included; 0 is 3 seconds.
+	Timeout time.Duration
+
+	mu       sync.Mutex
+	sessions map[string]*explainer // by the session's identifier, which all revisions share
+}
+
+// Why there is no estimate. They are shown to the user.
+var (
+	errNoPlan       = errors.New("the server made no plan for it in time")
+	errNoConnection = errors.New("the server cannot be asked for a plan")
+	errPlan         = errors.New("the server's plan is not understood")
+	errCalls        = errors.New("it may call what does anything, which a server may run while it plans")
+	errParams       = errors.New("its parameters cannot be told apart")
+)
+
+// Estimate returns how many rows the server expects st to return or to change, and how many it
+// expects to look at, which is the cost.
+func (e *Estimator) Estimate(ctx context.Context, s *proxy.Session, st *proxy.Statement) (rows, cost float64, err error) {
+	timeout := e.Timeout
+	if timeout <= 0 {
+		timeout = 3 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	x := e.of(s)
+	select {
+	case x.turn <- struct{}{}:
+		defer func() { <-x.turn }()
+	case <-ctx.Done():
+		return 0, 0, errNoPlan
+	}
+	x.session = s // as the newest revision that asks shows it
+	plan, err := x.explain(ctx, st, timeout)
+	if err != nil {
+		return 0, 0, err
+	}
+	return readPlan(plan)
+}
+
+// of returns the session's explainer, which ends with it.
+func (e *Estimator) of(s *proxy.Session) *explainer {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	x := e.sessions[s.ID]
+	if x == nil {
+		if e.sessions == nil {
+			e.sessions = make(map[string]*explainer)
+		}
+		x = &explainer{turn: make(chan struct{}, 1)}
+		e.sessions[s.ID] = x
+		context.AfterFunc(s.Context(), func() {
+			e.mu.Lock()
+			delete(e.sessions, s.ID)
+			e.mu.Unlock()
+			x.turn <- struct{}{} // who is at it is told by the same context
+			x.close()
+		})
+	}
+	return x
+}
+
+// explainer is one session's connection for plans. Who holds turn may use it.
+type explainer struct {
+	session  *proxy.Session
+	turn     chan struct{}
+	upstream *upstream
+	database string // that is current there
+}
+
+func (x *explainer) close() {
+	if x.upstream != nil {
+		x.upstream.conn.Close()
+		x.upstream = nil
+	}
+}
+
+// explain returns the rows of the server's plan, by the names of their columns.
+func (x *explainer) explain(ctx context.Context, st *proxy.Statement, timeout time.Duration) (plan []map[string]string, err error) {
+	if st.Facts.Effects.Has(opaque) {
+		return nil, errCalls
+	}
+	text, err := bound(st)
+	if err != nil {
+		return nil, err
+	}
+	if x.session.Err() != nil {
+		return nil, errNoConnection
+	}
+	if x.upstream == nil {
+		if x.upstream, err = x.connect(ctx, timeout, st.Facts.Path); err != nil {
+			return nil, errNoConnection
+		}
+		x.database = st.Facts.Path
+	}
+	u := x.upstream
+	healthy := false
+	defer func() {
+		if !healthy { // what it still sends belongs to nothing
+			x.close()
+		}
+	}()
+	stop := context.AfterFunc(ctx, func() { u.conn.SetDeadline(past) })
+	defer stop()
+	failed := func(err error) error {
+		var se *serverError
+		switch {
+		case errors.As(err, &se):
+			healthy = stop()
+			return fmt.Errorf("the server makes no plan for it (%d)", se.code) // its text may quote data
+		case ctx.Err() != nil:
+			return errNoPlan
+		}
+		return errNoConnection
+	}
+	if st.Facts.Path != x.database {
+		if _, err := u.query("USE "+string(appendName(nil, []byte(st.Facts.Path))), 0); err != nil {
+			return nil, failed(err)
+		}
+		x.database = st.Facts.Path
+	}
+	mode := "SET SESSION TRANSACTION READ ONLY"
+	if st.Facts.Effects.Has(proxy.EffectsWrite) {
+		mode = "SET SESSION TRANSACTION READ WRITE"
+	}
+	if _, err := u.query(mode, 0); err != nil {
+		return nil, failed(err)
+	}
+	names, rows, err := u.table("EXPLAIN "+text, look{limit: 1000, most: maxLook})
+	if err != nil {
+		return nil, failed(err)
+	}
+	healthy = stop()
+	for _, row := range rows {
+		m := make(map[string]string, len(row))
+		for i, v := range row {
+			if i < len(names) {
+				m[strings.ToLower(names[i])] = v
+			}
+		}
+		plan = append(plan, m)
+	}
+	return plan, nil
+}
+
+// connect logs in as the session's account.
+func (x *explainer) connect(ctx context.Context, timeout time.Duration, database string) (*upstream, error) {
+	cred, ok := x.session.Leased()
+	if !ok {
+		cred = proxy.Credential{Username: x.session.Target.Account.Username}
+	}
+	set, _ := x.session.Target.Resource.Settings.(Settings)
+	s := &server{target: x.session.Target, settings: &set, timeout: timeout, dial: x.session.Dial}
+	u, err := s.connectAs(ctx, cred, login{charset: plainText, database: database})
+	if err != nil {
+		return nil, err
+	}
+	limit := fmt.Sprintf("SET SESSION max_execution_time = %d", timeout.Milliseconds())
+	if mariaDB(u.greeting.Version) {
+		limit = fmt.Sprintf("SET SESSION max_statement_time = %.3f", timeout.Seconds())
+	}
+	if _, err := u.query(limit, 0); err != nil {
+		u.conn.Close()
+		return nil, err
+	}
+	return u, nil
+}
+
+// bound returns st's text with its arguments in the place of its parameters.
+func bound(st *proxy.Statement) (string, error) {
+	if len(st.Args) == 0 {
+		return string(st.Text), nil
+	}
+	out, n, err := sql.BoundMySQL(st.Text, func(i int) string {
+		switch a := &st.Args[i]; {
+		case a.Value == nil:
+			return "NULL"
+		case isNumber(a.Value):
+			return string(a.Value)
+		default:
+			return literal(string(a.Value))
+		}
+	}, len(st.Args))
+	if err != nil || n != len(st.Args) {
+		return "", errParams
+	}
+	return string(out), nil
+}
+
+func isNumber(v []byte) bool {
+	f, err := strconv.ParseFloat(string(v), 64)
+	return err == nil && !math.IsInf(f, 0) && !math.IsNaN(f) && strings.Trim(string(v), "0123456789.-") == ""
+}
+
+// readPlan is what a plan says of rows: those of each query are multiplied, and those of the queries
+// of a UNION are added.
+func readPlan(plan []map[string]string) (rows, cost float64, err error) {
+	type query struct {
+		product float64
+		outer   bool
+	}
+	queries := make(map[string]*query)
+	for _, r := range plan {
+		kind, id := strings.ToUpper(r["select_type"]), r["id"]
+		if kind == "" {
+			return 0, 0, errPlan
+		}
+		if strings.HasSuffix(kind, "RESULT") {
+			continue
+		}
+		q := queries[id]
+		if q == nil {
+			q = &query{product: 1, outer: kind == "SIMPLE" || kind == "PRIMARY" || strings.Contains(kind, "UNION") || kind == "UPDATE" || kind == "DELETE" || kind == "INSERT" || kind == "REPLACE"}
+			queries[id] = q
+		}
+		n, err := strconv.ParseFloat(r["rows"], 64)
+		if err != nil {
+			n = 1 // of what reads no table
+		}
+		q.product *= max(n, 1)
+	}
+	if len(queries) == 0 {
+		return 0, 0, errPlan
+	}
+	for _, q := range queries {
+		cost += q.product
+		if q.outer {
+			rows += q.product
+		}
+	}
+	return rows, cost, nil
+}
