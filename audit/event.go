@@ -82,6 +82,8 @@ const (
 	AdminUsers      = "admin.users"      // looked at who there is
 	AdminUser       = "admin.user"       // changed what somebody may do, as action says
 
+	AdminRun = "admin.run" // began a run of a runbook, or cancelled one, as action says
+
 	AdminOffline = "admin.offline-grant" // made an offline grant, or began to use one, as action says
 
 	AdminConfiguration = "admin.configuration" // looked at the objects of the configuration, or their revisions

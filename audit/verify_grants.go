@@ -298,7 +298,7 @@ func opOf(e *Event) proxy.Op {
 	switch m.Kind {
 	case proxy.KindStatement, proxy.KindPrepare:
 		return &proxy.Statement{Meta: m, Text: []byte(e.Text)}
-	case proxy.KindExec, proxy.KindShell, proxy.KindSubsystem, proxy.KindInput:
+	case proxy.KindExec, proxy.KindShell, proxy.KindSubsystem, proxy.KindInput, proxy.KindRunbook:
 		return &proxy.Exec{Meta: m, Command: e.Text}
 	case proxy.KindFile:
 		for a := proxy.FileOpenRead; a.String() != proxy.FileUnknown.String(); a++ {

@@ -55,6 +55,8 @@ type Portal struct {
 	Identities Identities
 	// EndLogin ends a login at a provider, by its identifier in identity.ClaimLogin.
 	EndLogin func(ctx context.Context, login, reason string) error
+	// Runbooks are those of the gateway; nil: it has no sources of them.
+	Runbooks Runbooks
 	// EndLogins ends all logins of a subject at providers, also those that nobody has redeemed
 	// yet, and returns how many these are.
 	EndLogins func(ctx context.Context, subject, reason string) (int, error)

@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/identity/link"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
+	"github.com/sallyport/sallyport/runbook"
 )
 
 // access says who may use a route. The zero value is everybody who is known.
@@ -103,6 +104,13 @@ func routes() []route {
 		{"POST", "/v1/requests/{id}/revoke", "Take back access that was granted; the sessions end that are open by it.", audit.AdminDecide, access{permission: Review, own: true}, ReasonRequest{}, review.Request{}, false, (*Handler).revokeRequest},
 		{"POST", "/v1/requests/{id}/review", "Say of access without an approval, which has ended, that it was in order, or a violation, and why. Who decides is known as for approve.", audit.AdminDecide, access{permission: Review, own: true}, reviewBody{}, review.Request{}, false, (*Handler).reviewRequest},
 
+		{"GET", "/v1/runbooks", "The runbooks of all sources, also those that cannot be read.", "", access{}, nil, RunbookList{}, false, (*Handler).listRunbooks},
+		{"GET", "/v1/runbooks/{source}/{name}", "One of them, with the JSON Schema of its values and the resources that it may run on.", "", access{}, nil, RunbookDetail{}, false, (*Handler).showRunbook},
+		{"POST", "/v1/runbooks/plan", "What a run would do, where, and what the rules say of its steps. Nothing is done.", "", access{}, RunRequest{}, RunPlan{}, false, (*Handler).planRun},
+		{"POST", "/v1/runs", "Begin a run of a runbook, as the caller. One that may change something needs the digest of its plan, unless it is a dry run.", audit.AdminRun, access{}, RunRequest{}, runbook.Run{}, false, (*Handler).startRun},
+		{"GET", "/v1/runs", "The latest runs; without the permission, the caller's own.", audit.AdminRun, access{permission: List, own: true}, nil, RunList{}, false, (*Handler).listRuns},
+		{"GET", "/v1/runs/{id}", "One of them.", audit.AdminRun, access{permission: List, own: true}, nil, runbook.Run{}, false, (*Handler).showRun},
+		{"POST", "/v1/runs/{id}/cancel", "Cancel a run, also in the middle of a statement; without the permission, one's own.", audit.AdminRun, access{permission: Kill, own: true}, nil, Done{}, false, (*Handler).cancelRun},
 		{"GET", "/v1/undo", "The operations that can be undone, the latest first: ?session=ID; without the permission, the caller's own and those that she may decide about.", audit.AdminRequests, access{permission: Review, own: true}, nil, Undos{}, false, (*Handler).listUndos},
 		{"POST", "/v1/undo/{id}", "Undo an operation, by the request by which it ran, as the caller, in a session of hers and after another approval: a line per event, plan, held, and done, conflict or failed. It is given up when the caller leaves.", audit.AdminUndo, access{login: true, permission: Review, own: true}, nil, nil, true, (*Handler).undo},
 

@@ -98,6 +98,7 @@ func (g *Gateway) portal() *control.Portal {
 		out.Users, out.Credentials = p.users, g.proofs.local.Called(p.config.FactorIssuer())
 	}
 	out.Identities, out.Configuration, out.Access, out.Outbox, out.Clients, out.Rules = identities{g}, g.configuration(), g.access(), g.outbox, clients{g}, rules{g}
+	out.Runbooks = g.runbooks.api()
 	if logins := p.people.logins; logins != nil {
 		for _, provider := range logins.Providers {
 			out.Providers = append(out.Providers, control.LoginProvider{Name: provider.Name(), Device: true})

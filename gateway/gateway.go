@@ -124,6 +124,7 @@ type Gateway struct {
 	proofs    *proofs
 	desk      *review.Desk
 	offline   *offlines
+	runbooks  *runbooks
 	authority *ca.Authority // for the gateway's own certificates
 	records   *audit.Log
 	metrics   *prometheus.Metrics
@@ -173,6 +174,7 @@ func New(f *config.File, o Options) (*Gateway, error) {
 		g.log = slog.Default()
 	}
 	g.operator = &operatorLog{log: g.log}
+	g.runbooks = &runbooks{Gateway: g, reviews: &runReviews{}}
 	g.hurried, g.hurry = context.WithCancel(context.Background())
 	if err := g.build(f, o); err != nil {
 		return nil, errors.Join(err, g.Close())
@@ -241,6 +243,9 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 		return err
 	}
 	g.settleReviews(context.Background())
+	if err := g.openRunbooks(context.Background(), f); err != nil {
+		return err
+	}
 	if err := errors.Join(g.export(f, o.Sinks), g.copy(f), g.witness(f)); err != nil {
 		return err
 	}

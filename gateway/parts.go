@@ -86,7 +86,7 @@ func (p *parts) fill(ctx context.Context, x *Explainer, g *Gateway) (err error) 
 		if p.rosters, err = rosters(ctx, f, p.secrets); err != nil {
 			return err
 		}
-		p.own.First = append([]proxy.Interceptor{g.proofs.limit, g.offline}, p.own.First...)
+		p.own.First = append([]proxy.Interceptor{g.proofs.limit, g.offline, g.runbooks.reviews}, p.own.First...)
 		p.revision.Authenticator, p.revision.Linker = g.sources(p), g.proofs.links
 	}
 	if x.options.Authenticator != nil {

@@ -228,6 +228,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 func (g *Gateway) work(ctx context.Context, wg *sync.WaitGroup) {
 	all := []func(context.Context){
 		g.expire, g.keepCertificate, g.follow, g.followStore, g.askAgain, g.keepPeople, g.sweep, g.desk.Run, g.reseal, g.cutStale, g.outbox.Run, g.watchIssues,
+		g.runbooks.run,
 	}
 	if g.places != nil {
 		all = append(all, g.places.run)

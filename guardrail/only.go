@@ -17,7 +17,7 @@ func (c *call) exceeds(r *Rule) (exceeds, understood bool) {
 	switch op := c.op.(type) {
 	case *proxy.Exec:
 		switch {
-		case len(r.Commands) == 0 || op.Kind == proxy.KindInput:
+		case len(r.Commands) == 0 || op.Kind == proxy.KindInput || op.Kind == proxy.KindRunbook: // its steps are asked about one by one
 			return false, true
 		case op.Kind == proxy.KindSubsystem:
 			return !r.allows([]string{op.Command}), true

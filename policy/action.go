@@ -80,6 +80,7 @@ var actions = map[string]grant{
 	"x11":         {kinds: kinds(proxy.KindX11)},
 	"upgrade":     {kinds: kinds(proxy.KindUpgrade)},
 	"tool":        {kinds: kinds(proxy.KindTool)},
+	"runbook":     {kinds: kinds(proxy.KindRunbook)},
 	"function":    {kinds: kinds(proxy.KindFunction)},
 	"replication": {kinds: kinds(proxy.KindReplication)},
 	"command":     {kinds: kinds(proxy.KindCommand)},

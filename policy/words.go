@@ -25,6 +25,7 @@ var kindPhrases = map[proxy.Kind]string{
 	proxy.KindInput: "type into a shell", proxy.KindFile: "access files", proxy.KindForward: "forward connections",
 	proxy.KindAgent: "forward a key agent", proxy.KindX11: "forward a display", proxy.KindEnv: "set environment variables",
 	proxy.KindRequest: "send a request", proxy.KindUpgrade: "upgrade a connection", proxy.KindTool: "call a tool",
+	proxy.KindRunbook: "run a runbook",
 }
 
 func kindWords(k proxy.Kind) string {

@@ -58,6 +58,38 @@ type Database interface {
 	io.Closer
 }
 
+// Executor is a Database that binds values.
+type Executor interface {
+	// Execute runs a text of one statement, whose parameters have args as their values. The
+	// values are bound by the protocol, and are never a part of the text.
+	Execute(ctx context.Context, text string, args []Argument, to Results) error
+}
+
+// Argument is the value of a parameter of a statement.
+type Argument struct {
+	Text []byte // nil is NULL
+	// Integer says that the text is one of a whole number of 64 bits.
+	Integer bool
+}
+
+// SQL says how a database writes what a statement with parameters needs.
+type SQL struct {
+	// Numbered says that parameters are written $1, $2; otherwise each is a ?.
+	Numbered bool
+	// Quote is what names are quoted by.
+	Quote byte
+}
+
+// CommandRequest says which command line is run.
+type CommandRequest struct {
+	User  string // the whole login name, such as "alice+vm1"
+	Line  string
+	Input []byte
+	// Output takes what the command prints, and what the gateway says; stderr tells them apart. It
+	// is called by one goroutine at a time, and must not be nil. An error of it ends the command.
+	Output func(b []byte, stderr bool) error
+}
+
 // TransactionState says whether a transaction is open.
 type TransactionState string
 
@@ -135,6 +167,11 @@ type Clients struct {
 	Terminal func(ctx context.Context, c net.Conn, q TerminalRequest) (Terminal, error)
 	// Database begins a session at a database.
 	Database func(ctx context.Context, dial Dial, q DatabaseRequest) (Database, error)
+	// SQL is how statements with parameters are written there, and says that a Database is an Executor; nil: it is none.
+	SQL *SQL
+	// Command runs a command line over c, a connection to a handler for all resources, and returns
+	// its exit status. Its end closes c, as does ctx's.
+	Command func(ctx context.Context, c net.Conn, q CommandRequest) (status int, err error)
 	// UndoText is the statement that undoes what i is of, for a session whose client undoes that; empty where there is none.
 	UndoText func(i *proxy.Image) string
 }

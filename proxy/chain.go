@@ -402,6 +402,7 @@ func merge(holds []holdBy) *Hold {
 		all.Undo, all.Try = Shorter(all.Undo, h.Undo), all.Try && h.Try
 		all.Message = joined(all.Message, h.Message, "; ")
 		all.Blind = joined(all.Blind, h.Blind, "; ")
+		all.Not = append(slices.Clip(all.Not), h.Not...)
 	}
 	return &all
 }

@@ -31,12 +31,14 @@ const (
 	KindRequest          // one HTTP request: *Request
 	KindUpgrade          // turn an HTTP request into a two-way stream: *Request
 	KindTool             // one tool call of an agent: *Call
+	KindRunbook          // run a runbook, or go on with one: *Exec, whose command is the plan
 	kindEnd
 )
 
 var kindNames = [...]string{
 	"unknown", "connect", "statement", "prepare", "function", "replication", "command", "exec", "shell",
 	"subsystem", "input", "file", "forward", "agent", "x11", "env", "request", "upgrade", "tool",
+	"runbook",
 }
 
 // String returns the kind's stable lower-case name.

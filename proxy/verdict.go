@@ -120,6 +120,8 @@ type Hold struct {
 	For time.Duration
 	// Reveal lets approvers read what is concealed of the operation from them, on record.
 	Reveal bool
+	// Not are people who may not decide, by their subjects, besides who asks.
+	Not []string
 	// Undo is for how long what undoes the operation is kept, where that is possible; 0: it is not.
 	Undo time.Duration
 	// Try says that the operation may be run and taken back, to see what it does, where it has no effects

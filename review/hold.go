@@ -77,7 +77,7 @@ func (d *Desk) Request(ctx context.Context, s *proxy.Session, op proxy.Op, a *pr
 func (d *Desk) about(ctx context.Context, s *proxy.Session, op proxy.Op, a *proxy.Hold) (*Request, error) {
 	now := d.now()
 	r := &Request{
-		ID: newRequestID(), State: Pending, Requester: s.Identity.Subject, For: s.Identity.OnBehalfOf, Creators: creators(s.Identity), Session: s.ID,
+		ID: newRequestID(), State: Pending, Requester: s.Identity.Subject, For: s.Identity.OnBehalfOf, Creators: append(creators(s.Identity), a.Not...), Session: s.ID,
 		Resource: s.Target.Resource.Name, Account: s.Target.Account.Name, Database: s.Target.Database, Blind: a.Blind, Message: a.Message, Reveal: a.Reveal,
 		Rules: slices.Clone(a.Rules), Approvers: slices.Clone(a.Approvers), Created: now, Deadline: now.Add(a.For),
 	}

@@ -49,7 +49,7 @@ type Request struct {
 	Content   string   `json:"content,omitempty"` // of an operation: the hash of what would run, for which user and where, whenever she asks
 	Requester string   `json:"requester"`
 	For       string   `json:"for,omitempty"`      // the human that an agent asks for
-	Creators  []string `json:"creators,omitempty"` // who has made the service or agent that asks, or its access token: they do not decide
+	Creators  []string `json:"creators,omitempty"` // who has made the service or agent that asks, its access token, or what is asked for: they do not decide
 	Session   string   `json:"session"`
 	Operation uint64   `json:"operation"` // its number in the session
 	Resource  string   `json:"resource"`

@@ -55,11 +55,11 @@ type Group struct {
 
 // Review says whose approval a run needs.
 type Review struct {
-	Need     int64         `yaml:"need"` // people; 0 is 1
-	From     []string      `yaml:"from"` // groups
-	For      time.Duration `yaml:"for"`  // how long a run waits for each; 0 is an hour
-	Distinct []string      `yaml:"distinct"`
-	Line     int           `yaml:"-"`
+	Need     int64         `yaml:"need" json:"need"` // people; 0 is 1
+	From     []string      `yaml:"from" json:"from"` // groups
+	For      time.Duration `yaml:"for" json:"for"`   // how long a run waits for each; 0 is an hour
+	Distinct []string      `yaml:"distinct" json:"distinct,omitempty"`
+	Line     int           `yaml:"-" json:"-"`
 }
 
 // Limits bound a run.

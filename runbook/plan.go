@@ -137,7 +137,7 @@ func (b *Runbook) choose(given map[string][]string, candidates []Resource) (map[
 	for _, g := range b.Targets {
 		var fit []Resource
 		for _, r := range candidates {
-			if g.takes(r) {
+			if g.Takes(r) {
 				fit = append(fit, r)
 			}
 		}
@@ -167,7 +167,8 @@ func (b *Runbook) choose(given map[string][]string, candidates []Resource) (map[
 	return targets, nil
 }
 
-func (g *Group) takes(r Resource) bool {
+// Takes reports whether a group has a resource.
+func (g *Group) Takes(r Resource) bool {
 	if len(g.Types) > 0 && !slices.Contains(g.Types, r.Type) {
 		return false
 	}
@@ -268,7 +269,7 @@ func (p *Plan) nest(s *Step, prefix string, values map[string]Value, targets map
 	for theirs, ours := range n.Targets {
 		g := n.book.group(theirs)
 		for _, r := range targets[ours] {
-			if !g.takes(r) {
+			if !g.Takes(r) {
 				return fmt.Errorf("the group %s of %s is not for %s", theirs, n.Name, r.Name)
 			}
 			groups[theirs] = append(groups[theirs], r)
@@ -457,4 +458,9 @@ func (p *Plan) String() string {
 	}
 	fmt.Fprintf(&b, "\nplan %s", p.Digest)
 	return b.String()
+}
+
+// Writes reports whether a run may change something.
+func (p *Plan) Writes() bool {
+	return slices.ContainsFunc(p.Steps, func(s Planned) bool { return s.Writes })
 }

@@ -66,7 +66,8 @@ type File struct {
 	Control  []Control           `yaml:"control"`
 	Limits   Limits              `yaml:"limits"`
 	Shutdown Shutdown            `yaml:"shutdown"`
-	Runbooks any                 `yaml:"runbooks,later"`
+	Runbooks []Runbooks          `yaml:"runbooks"`
+	Agents   any                 `yaml:"agents,later"`
 	Store    Store               `yaml:"store"`
 	API      API                 `yaml:"api"`
 	// Offline are grants for when the store does not answer. Nil: there are none.

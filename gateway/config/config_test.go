@@ -328,7 +328,7 @@ func TestProblems(t *testing.T) {
 		{"an original's key", "durability: group", "recordings: [{original_to: age1x}]", `audit.recordings: original_to is not a public key of age`},
 		{"a recording's word", "durability: group", "recordings: [{rows: all}]", `audit.recordings: rows: "all" is unknown`},
 		{"input without a terminal", "durability: group", "recordings: [{terminal: off, input: true}]", `input is what the terminal echoes`},
-		{"not yet there", "audit: {", "runbooks: {git: x}\naudit: {", `"runbooks" is not available in this version`},
+		{"not yet there", "audit: {", "agents: {mcp: x}\naudit: {", `"agents" is not available in this version`},
 		{"key twice", "data_dir: ./data", "data_dir: a\ndata_dir: b", `"data_dir" is given twice`},
 		{"anchor", "data_dir: ./data", "data_dir: &x data", "anchor"},
 		{"not YAML", "listen: {", "listen: {{", "not YAML"},

@@ -40,6 +40,7 @@ func (f *File) validate(d *decoder) {
 	f.validateControl(d)
 	f.validateNotify(d)
 	f.validateOnCall(d)
+	f.validateRunbooks(d)
 	f.validateOffline(d)
 	f.validateShutdown(d)
 	if f.TLS != nil && (f.TLS.Cert == "") != (f.TLS.Key == "") {

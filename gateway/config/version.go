@@ -51,6 +51,7 @@ func (f *File) NeedsRestart(o *File) (keys []string) {
 		{"data_dir", func(f *File) any { return f.Data() }},
 		{"domain", func(f *File) any { return f.Domain }},
 		{"tls.optional", func(f *File) any { return f.TLS != nil && f.TLS.Optional }},
+		{"runbooks", func(f *File) any { return f.Runbooks }},
 		{"store", func(f *File) any { return f.Store }},
 		{"api", func(f *File) any { return f.API }},
 		{"metrics", func(f *File) any { return f.Metrics }},

@@ -115,7 +115,7 @@ func Protocol() protocol.Protocol {
 		Name: "mysql", DefaultPort: 3306, Dialect: Dialect, Own: true, TLS: true,
 		Reserved: []string{"root", "mysql", "mariadb.sys", "mysql.sys", "mysql.session", "mysql.infoschema", "rdsadmin", "cloudsqladmin", "azure_superuser"},
 		Kinds: []proxy.Kind{
-			proxy.KindConnect, proxy.KindStatement, proxy.KindPrepare, proxy.KindCommand, proxy.KindReplication,
+			proxy.KindConnect, proxy.KindStatement, proxy.KindPrepare, proxy.KindCommand, proxy.KindReplication, proxy.KindRunbook,
 		},
 		Settings: func() any { return &mysql.Settings{} },
 		Open:     open,

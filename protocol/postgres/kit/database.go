@@ -183,7 +183,7 @@ func (d *database) answers(to protocol.Results) error {
 			}
 			d.state = map[byte]protocol.TransactionState{'I': protocol.NoTransaction, 'T': protocol.InTransaction, 'E': protocol.FailedTransaction}[status]
 			return nil
-		case wire.ParameterStatus, wire.NotificationResponse, wire.CopyDone, wire.NegotiateVersion:
+		case wire.ParameterStatus, wire.NotificationResponse, wire.CopyDone, wire.NegotiateVersion, wire.ParseComplete, wire.BindComplete, wire.NoData:
 		default:
 			return fmt.Errorf("the server sends a message %s, which no text asks for", wire.TypeName(typ))
 		}

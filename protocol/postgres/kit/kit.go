@@ -112,7 +112,7 @@ func Protocol() protocol.Protocol {
 		Name: "postgres", DefaultPort: 5432, Dialect: Dialect, Databases: true, Own: true, TLS: true, LoginLinks: true,
 		Reserved: []string{"postgres", "pgbouncer", "rdsadmin", "rds_superuser", "cloudsqladmin", "cloudsqlsuperuser", "azure_superuser", "azuresu"},
 		Kinds: []proxy.Kind{
-			proxy.KindConnect, proxy.KindStatement, proxy.KindPrepare, proxy.KindFunction, proxy.KindReplication,
+			proxy.KindConnect, proxy.KindStatement, proxy.KindPrepare, proxy.KindFunction, proxy.KindReplication, proxy.KindRunbook,
 		},
 		Settings: func() any { return &postgres.Settings{} },
 		Open:     open,
@@ -125,7 +125,7 @@ func Protocol() protocol.Protocol {
 func open(a protocol.Assembly) (*protocol.Service, error) {
 	k := New(Config{Gateway: a.Gateway, TLS: a.TLS, RequireTLS: a.RequireTLS, Domain: a.Domain, KnowsCertificate: a.KnowsCertificate, Log: a.Log})
 	s := &protocol.Service{
-		Clients: protocol.Clients{Database: openDatabase, UndoText: postgres.UndoText},
+		Clients: protocol.Clients{Database: openDatabase, UndoText: postgres.UndoText, SQL: &protocol.SQL{Numbered: true, Quote: '"'}},
 		Handler: func(resource string) (proxy.Handler, error) {
 			if a.Gateway == nil {
 				return nil, fmt.Errorf("serving %s: the assembly has no gateway", Protocol().Name)

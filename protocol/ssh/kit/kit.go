@@ -211,7 +211,7 @@ func Protocol() protocol.Protocol {
 		},
 		Kinds: []proxy.Kind{
 			proxy.KindConnect, proxy.KindExec, proxy.KindShell, proxy.KindSubsystem, proxy.KindInput, proxy.KindFile,
-			proxy.KindForward, proxy.KindAgent, proxy.KindX11, proxy.KindEnv, proxy.KindCommand,
+			proxy.KindForward, proxy.KindAgent, proxy.KindX11, proxy.KindEnv, proxy.KindCommand, proxy.KindRunbook,
 		},
 		Settings: func() any { return &ssh.Settings{} },
 		Allows:   allows,
@@ -237,7 +237,7 @@ func open(a protocol.Assembly) (*protocol.Service, error) {
 		Revised:   k.Revised,
 		Operation: func(_ context.Context, _ proxy.Target, text string) (proxy.Op, error) { return k.Exec(text), nil },
 		Further:   further, Refuses: refuses, Reach: k.reach,
-		Clients: protocol.Clients{Terminal: openTerminal}, Files: []string{KnownHosts(a.Dir)},
+		Clients: protocol.Clients{Terminal: openTerminal, Command: runCommand}, Files: []string{KnownHosts(a.Dir)},
 	}, nil
 }
 
