@@ -346,7 +346,7 @@ func TestRunHostile(t *testing.T) {
 		for i := range batch {
 			l, x := at(lines, from+i), at(texts, from+i)
 			given[fmt.Sprintf("s%d", i)], given[fmt.Sprintf("t%d", i)], object[fmt.Sprintf("t%d", i)] = l, x, x
-			asLines, asTexts, rows = append(asLines, l), append(asTexts, x), append(rows, fmt.Sprintf("%x", x))
+			asLines, asTexts, rows = append(asLines, l), append(asTexts, x), append(rows, fmt.Sprintf("x%x", x))
 		}
 		q := control.RunRequest{Source: "local", Name: "see", Params: params(given)}
 		plan, err := api.planOf(t.Context(), alice, q)
@@ -368,6 +368,6 @@ func TestRunHostile(t *testing.T) {
 		var seen map[string]any
 		require.NoError(t, json.Unmarshal([]byte(read("in")), &seen))
 		require.Equal(t, object, seen)
-		require.Equal(t, rows, strings.Split(h.sql("select encode(convert_to(value, 'UTF8'), 'hex') from seen where n >= 0 order by n"), "\n"))
+		require.Equal(t, rows, strings.Split(h.sql("select 'x' || encode(convert_to(value, 'UTF8'), 'hex') from seen where n >= 0 order by n"), "\n"))
 	}
 }

@@ -108,7 +108,7 @@ func detailOf(level policy.Recording) audit.Detail {
 
 // withoutStreams are the kinds of operations that send rows and no streams.
 var withoutStreams = []proxy.Kind{
-	proxy.KindConnect, proxy.KindStatement, proxy.KindPrepare, proxy.KindFunction, proxy.KindReplication,
+	proxy.KindConnect, proxy.KindStatement, proxy.KindPrepare, proxy.KindFunction, proxy.KindReplication, proxy.KindRunbook,
 }
 
 // streams is r without what the target's protocol never has: looking at results for
