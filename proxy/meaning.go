@@ -11,7 +11,7 @@ import (
 func (r *Reading) Meaning(t Target) (text string, certain bool) {
 	var ways []string
 	path := r.Names.Path
-	if r.Dialect == "mysql" {
+	if r.Modes {
 		if path != "" && path != t.Database {
 			ways = append(ways, "the database is "+path)
 		}
@@ -35,7 +35,7 @@ func (r *Reading) Meaning(t Target) (text string, certain bool) {
 	ways = append(ways, named("temporary here: ", r.Names.Temporary)...)
 	ways = append(ways, named("changed by the open transaction: ", r.Names.Changed)...)
 	const others = UnsurePath | UnsureRole | UnsureUser | UnsureTemporary | UnsureObjects
-	certain = r.Names.Unsure&others == 0 && (r.Dialect != "mysql" || r.Certain)
+	certain = r.Names.Unsure&others == 0 && (!r.Modes || r.Certain)
 	if !certain {
 		ways = append(ways, "names may mean something else, since a role, or what is not known, was set in the session")
 	}

@@ -394,8 +394,11 @@ type Reading struct {
 	ANSIQuotes        bool // MySQL: double quotes delimit names
 	Version           int  // the server's version as a number: 150004, 101106
 	MariaDB           bool
-	// Certain says that the session is known to read text so, and in no other way: a text that
-	// changes this itself is the exception. MySQL only.
+	// Modes says that sessions choose how their text is read, as by MySQL's sql_mode: a backslash escapes in plain
+	// literals unless they say otherwise, and Names.Path is the current database.
+	Modes bool
+	// Certain says, with Modes, that the session is known to read text so, and in no other way: a text that
+	// changes this itself is the exception.
 	Certain bool
 	// Names says how names mean something else to the session than the catalog says.
 	Names Names

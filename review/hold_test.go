@@ -436,10 +436,10 @@ func TestApprovalOfAnother(t *testing.T) {
 		"backslashes in texts":  {BackslashLiterals: true},
 		"a role":                {Names: proxy.Names{Unsure: proxy.UnsureUser}},
 		"what is not known":     {Names: proxy.Names{Unsure: proxy.UnsureAnything}},
-		"another database":      {Dialect: "mysql", Certain: true, BackslashLiterals: true, Names: proxy.Names{Path: "archive"}},
-		"MySQL's other quotes":  {Dialect: "mysql", Certain: true, BackslashLiterals: true, ANSIQuotes: true},
-		"MySQL, not certainly":  {Dialect: "mysql", BackslashLiterals: true},
-		"MySQL's other escapes": {Dialect: "mysql", Certain: true},
+		"another database":      {Dialect: "mysql", Modes: true, Certain: true, BackslashLiterals: true, Names: proxy.Names{Path: "archive"}},
+		"MySQL's other quotes":  {Dialect: "mysql", Modes: true, Certain: true, BackslashLiterals: true, ANSIQuotes: true},
+		"MySQL, not certainly":  {Dialect: "mysql", Modes: true, BackslashLiterals: true},
+		"MySQL's other escapes": {Dialect: "mysql", Modes: true, Certain: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			op := same().(*proxy.Statement)

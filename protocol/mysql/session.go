@@ -134,7 +134,7 @@ func (s *session) begin(ctx context.Context, l login) error {
 	u := &s.up
 	u.session, u.reader = s, wire.NewReader(s.client)
 	u.reading = proxy.Reading{
-		Dialect: "mysql", Resource: s.session.Target.Resource.Name, Account: s.session.Target.Account.Name,
+		Dialect: "mysql", Modes: true, Resource: s.session.Target.Resource.Name, Account: s.session.Target.Account.Name,
 		Version: numberOf(s.upstream.greeting.Version), MariaDB: mariaDB(s.upstream.greeting.Version),
 	}
 	s.down = down{session: s, reader: wire.NewReader(s.upstream.conn)}
