@@ -167,7 +167,7 @@ type Clients struct {
 	Terminal func(ctx context.Context, c net.Conn, q TerminalRequest) (Terminal, error)
 	// Database begins a session at a database.
 	Database func(ctx context.Context, dial Dial, q DatabaseRequest) (Database, error)
-	// SQL is how statements with parameters are written there, and says that a Database is an Executor; nil: it is not an Executor.
+	// SQL is how statements with parameters are written there, where a Database is an Executor; nil: it is not one.
 	SQL *SQL
 	// Command runs a command line over c, a connection to a handler for all resources, and returns
 	// its exit status. Its end closes c, as does ctx's.

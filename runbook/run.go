@@ -48,7 +48,7 @@ type Run struct {
 	Ended     *time.Time          `json:"ended,omitempty"`
 	Runner    string              `json:"runner"`            // the process that runs it
 	Session   string              `json:"session,omitempty"` // in which it was asked for, and approved
-	Grants    []string            `json:"grants,omitempty"`  // the requests that were approved, and who approved them
+	Grants    []string            `json:"grants,omitempty"`  // the requests that were approved, each with its approver
 	Message   string              `json:"message,omitempty"`
 	Steps     []StepRun           `json:"steps"`
 }

@@ -195,7 +195,7 @@ func (l *live) secret(s *planned, name string) (Value, error) {
 	return Value{Type: SecretType, Text: text}, nil
 }
 
-// texts are the words that a word of a step means.
+// texts are the values that a word of a step means.
 func (l *live) texts(s *planned, text string) ([]string, error) {
 	w, err := readWord(text)
 	if err != nil || w.ref == nil {

@@ -328,7 +328,7 @@ func (b *bookFiles) Read(_ context.Context, path string, limit int) ([]byte, err
 		return nil, err
 	}
 	if !i.Mode().IsRegular() || i.Size() > int64(limit) {
-		return nil, fmt.Errorf("it is not a regular file of %d bytes or less", limit)
+		return nil, fmt.Errorf("want a regular file of %d bytes or less", limit)
 	}
 	return b.root.ReadFile(path)
 }

@@ -113,7 +113,7 @@ func Open(c Config) (*Source, error) {
 	case s.scheme == "ssh" && (!hostOf.MatchString(u.Host) || u.User == nil || !userOf.MatchString(u.User.Username())):
 		return wrong("url: want ssh://user@host/path")
 	case s.scheme == "ssh" && c.KnownHosts == "":
-		return wrong("the known host keys: got none, want those of the server, which is not trusted at first sight")
+		return wrong("the file of SSH servers' keys is needed, since the server is not trusted at first sight")
 	case s.scheme != "file" && s.scheme != "https" && s.scheme != "ssh":
 		return wrong("url: got the scheme %q, want https, ssh or file", s.scheme)
 	}
