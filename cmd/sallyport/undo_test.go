@@ -151,7 +151,7 @@ func TestUndoOfOperations(t *testing.T) {
 	require.Equal(t, "2", b.rows(t, "name = 'renamed'"))
 
 	// Rows with a masked column come back as they were, and nobody sees it on the way.
-	request, session, shown = b.changes(t, "dora", "DELETE FROM customers WHERE id = 3")
+	_, session, shown = b.changes(t, "dora", "DELETE FROM customers WHERE id = 3")
 	require.NotContains(t, shown, "c3@example.com")
 	b.process.cmd.Process.Kill() // and the gateway may end in between
 	<-b.process.done
