@@ -251,6 +251,10 @@ func (b *Browser) Shot(name string) {
 	b.must(os.WriteFile(filepath.Join(dir, name+".png"), do(b, chromedp.CaptureScreenshot()), 0o644))
 }
 
+// settled waits for what moves to have come: colours in between are not what people read. What never ends, such as a cursor, is not
+// waited for.
+const settled = `Promise.all(document.getAnimations().filter((a) => Number.isFinite(a.effect.getComputedTiming().endTime)).map((a) => a.finished.catch(() => {})))`
+
 // Accessible fails the test when axe finds something on the page that keeps people out, by WCAG 2.2 AA.
 func (b *Browser) Accessible(where string) {
 	b.t.Helper()
@@ -261,7 +265,7 @@ func (b *Browser) Accessible(where string) {
 		ID    string   `json:"id"`
 		Help  string   `json:"help"`
 		Nodes []string `json:"nodes"`
-	}](b, `axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}).then((r) => r.violations.map((v) => ({
+	}](b, settled+`.then(() => axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]})).then((r) => r.violations.map((v) => ({
 		id: v.id, help: v.help, nodes: v.nodes.map((n) => n.target.join(" ") + ": " + n.html.slice(0, 200) + " " + (n.any[0]?.message ?? n.all[0]?.message ?? ""))})))`)
 	for _, v := range found {
 		b.t.Errorf("%s: axe: %s: %s\n  %s", where, v.ID, v.Help, strings.Join(v.Nodes, "\n  "))
