@@ -41,7 +41,7 @@ func stepIn(c *cli, use, short, name, about, text string, do func(ctx context.Co
 
 func sessionsMessageCommand(c *cli) *cobra.Command {
 	return stepIn(
-		c, "message", "Write to the user of an open session", "text", "the `text`, which the user is shown; required", "the machine restarts at 14:00",
+		c, "message", "Write to the user of an open session", "text", "the `text`, which the user is shown; required", "reboot at 2 pm",
 		func(ctx context.Context, gateway *client.Client, id, text string) error {
 			m, err := gateway.Message(ctx, id, text)
 			if err != nil {
@@ -67,7 +67,7 @@ func sessionsFreezeCommand(c *cli) *cobra.Command {
 
 func sessionsUnfreezeCommand(c *cli) *cobra.Command {
 	return stepIn(
-		c, "unfreeze", "Have a session go on that was frozen", "reason", "the `reason`; required", "cleared up by phone",
+		c, "unfreeze", "Have a session go on that was frozen", "reason", "the `reason`; required", "cleared up",
 		func(ctx context.Context, gateway *client.Client, id, reason string) error {
 			s, err := gateway.Unfreeze(ctx, id, reason)
 			return c.stepped("unfroze", s, err)
