@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -228,16 +229,15 @@ func TestHTTPS(t *testing.T) {
 	core, err := exec.Command("git", "--exec-path").Output()
 	require.NoError(t, err)
 	backend := &cgi.Handler{Path: filepath.Join(strings.TrimSpace(string(core)), "git-http-backend"), Env: []string{"GIT_PROJECT_ROOT=" + r.dir, "GIT_HTTP_EXPORT_ALL=1"}}
-	var leaked bool
-	thief := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, q *http.Request) { leaked = true }))
+	var leaked, away atomic.Bool
+	thief := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, _ *http.Request) { leaked.Store(true) }))
 	defer thief.Close()
-	away := false
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		user, password, _ := q.BasicAuth()
 		switch {
 		case user != "robot" || password != "s3cret":
 			w.WriteHeader(http.StatusUnauthorized)
-		case away:
+		case away.Load():
 			http.Redirect(w, q, thief.URL+q.URL.String(), http.StatusMovedPermanently)
 		default:
 			backend.ServeHTTP(w, q)
@@ -251,11 +251,11 @@ func TestHTTPS(t *testing.T) {
 		c.Secret = func(context.Context) (string, error) { return "s3cret", nil }
 	})
 	require.Equal(t, commit, fetched(t, s).Commit)
-	away = true
+	away.Store(true)
 	err = s.Fetch(t.Context())
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), "s3cret")
-	require.False(t, leaked)
+	require.False(t, leaked.Load())
 }
 
 // SSH: the server is known by its key, and nothing of the user's configuration counts.
