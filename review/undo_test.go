@@ -103,6 +103,7 @@ func TestUndoOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorContains(t, undo.Begin(t.Context(), s, op), "could not be recorded")
 	d.fail = nil
+	before := d.told()
 
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -124,6 +125,12 @@ func TestUndoOnce(t *testing.T) {
 	}
 	wg.Wait()
 	require.Equal(t, 1, begun)
+	// Who was recorded and was not the first is recorded as failed.
+	raced, ok := strings.CutPrefix(d.told(), before)
+	require.True(t, ok)
+	require.Equal(t, 1+strings.Count(raced, " undo_failed"), strings.Count(raced, " undo_begun"), raced)
+	require.Equal(t, strings.Count(raced, " "), strings.Count(raced, " undo_failed")+strings.Count(raced, " undo_begun"), raced)
+	before = d.told()
 
 	// One that failed can be begun again; another session's end says nothing of it.
 	require.NoError(t, d.EndUndo(t.Context(), id, "another", false))
@@ -140,5 +147,5 @@ func TestUndoOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, review.UndoDone, u.State)
 	require.Equal(t, "bob", u.Undone.By)
-	require.True(t, strings.HasSuffix(d.told(), "undo_begun undo_failed undo_begun undo_done"), d.told())
+	require.Equal(t, before+" undo_failed undo_begun undo_done", d.told())
 }
