@@ -93,18 +93,17 @@ type RunList struct {
 
 var errNoRunbooks = NotFound("the gateway has no sources of runbooks")
 
-func (c *call) runbooks() (Runbooks, error) {
-	if c.portal.Runbooks == nil {
-		return nil, errNoRunbooks
+// withRunbooks is a route that the gateway has where it has sources of runbooks.
+func withRunbooks(do func(h *Handler, c *call, b Runbooks) error) func(h *Handler, c *call) error {
+	return func(h *Handler, c *call) error {
+		if c.portal.Runbooks == nil {
+			return errNoRunbooks
+		}
+		return do(h, c, c.portal.Runbooks)
 	}
-	return c.portal.Runbooks, nil
 }
 
-func (h *Handler) listRunbooks(c *call) error {
-	b, err := c.runbooks()
-	if err != nil {
-		return err
-	}
+func (h *Handler) listRunbooks(c *call, b Runbooks) error {
 	list, err := b.List(c.Context(), c.who)
 	if err != nil {
 		return err
@@ -113,11 +112,7 @@ func (h *Handler) listRunbooks(c *call) error {
 	return nil
 }
 
-func (h *Handler) showRunbook(c *call) error {
-	b, err := c.runbooks()
-	if err != nil {
-		return err
-	}
+func (h *Handler) showRunbook(c *call, b Runbooks) error {
 	d, err := b.Show(c.Context(), c.who, c.PathValue("source"), c.PathValue("name"))
 	if err != nil {
 		return runbookError(err)
@@ -129,11 +124,7 @@ func (h *Handler) showRunbook(c *call) error {
 // maxRunBody bounds what a run is asked for with, in bytes: parameters may be files.
 const maxRunBody = 1 << 20
 
-func (h *Handler) planRun(c *call) error {
-	b, err := c.runbooks()
-	if err != nil {
-		return err
-	}
+func (h *Handler) planRun(c *call, b Runbooks) error {
 	var q RunRequest
 	if err := c.bodyWithin(&q, maxRunBody); err != nil {
 		return err
@@ -146,11 +137,7 @@ func (h *Handler) planRun(c *call) error {
 	return nil
 }
 
-func (h *Handler) startRun(c *call) error {
-	b, err := c.runbooks()
-	if err != nil {
-		return err
-	}
+func (h *Handler) startRun(c *call, b Runbooks) error {
 	var q RunRequest
 	if err := c.bodyWithin(&q, maxRunBody); err != nil {
 		return err
@@ -169,11 +156,7 @@ func (h *Handler) startRun(c *call) error {
 // seesRun reports whether the caller may know of a run: her own, and all with the permission.
 func (c *call) seesRun(r *runbook.Run) bool { return c.permitted || c.owns(r.Requester, r.For) }
 
-func (h *Handler) listRuns(c *call) error {
-	b, err := c.runbooks()
-	if err != nil {
-		return err
-	}
+func (h *Handler) listRuns(c *call, b Runbooks) error {
 	list, err := b.Runs(c.Context(), c.seesRun)
 	if err != nil {
 		return err
@@ -183,23 +166,19 @@ func (h *Handler) listRuns(c *call) error {
 }
 
 // findRun is the run that the path names, when the caller may know of it.
-func (h *Handler) findRun(c *call) (Runbooks, *runbook.Run, error) {
-	b, err := c.runbooks()
-	if err != nil {
-		return nil, nil, err
-	}
+func (c *call) findRun(b Runbooks) (*runbook.Run, error) {
 	r, err := b.Run(c.Context(), c.PathValue("id"))
 	if err == nil && !c.seesRun(r) {
 		err = runbook.ErrNoRun
 	}
 	if err != nil {
-		return nil, nil, runbookError(err)
+		return nil, runbookError(err)
 	}
-	return b, r, nil
+	return r, nil
 }
 
-func (h *Handler) showRun(c *call) error {
-	_, r, err := h.findRun(c)
+func (h *Handler) showRun(c *call, b Runbooks) error {
+	r, err := c.findRun(b)
 	if err != nil {
 		return err
 	}
@@ -207,8 +186,8 @@ func (h *Handler) showRun(c *call) error {
 	return nil
 }
 
-func (h *Handler) cancelRun(c *call) error {
-	b, r, err := h.findRun(c)
+func (h *Handler) cancelRun(c *call, b Runbooks) error {
+	r, err := c.findRun(b)
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,6 @@
 package review
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -12,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/sallyport/sallyport/internal/digest"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -139,16 +138,6 @@ func plainWord(text []byte) string {
 	return string(text)
 }
 
-// hashed is the hash of parts, each with its length before it, so that no two lists of parts are the same.
-func hashed(parts ...string) string {
-	h := sha256.New()
-	for _, p := range parts {
-		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(p))))
-		h.Write([]byte(p))
-	}
-	return hex.EncodeToString(h.Sum(nil))
-}
-
 // content is the hash of what would run, for which user and where.
 func (r *Request) content(op proxy.Op) string {
 	parts := []string{"sallyport operation 1", r.Requester, r.For, r.Resource, r.Account, r.Database, r.Kind, r.Text}
@@ -163,7 +152,7 @@ func (r *Request) content(op proxy.Op) string {
 	if r.Bound {
 		parts = append(parts, "session", r.Session)
 	}
-	return hashed(parts...)
+	return digest.Of(parts...)
 }
 
 // hash is that of what is decided about: what would run, when, and as what. By its salt nobody can guess what that is.
@@ -172,5 +161,5 @@ func (r *Request) hash() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return hashed("sallyport held operation 4", r.ID, r.Session, strconv.FormatUint(r.Operation, 10), r.Content, string(r.sums.Salt), string(impact)), nil
+	return digest.Of("sallyport held operation 4", r.ID, r.Session, strconv.FormatUint(r.Operation, 10), r.Content, string(r.sums.Salt), string(impact)), nil
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/sallyport/sallyport/internal/digest"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -51,7 +52,7 @@ func (r *Request) grant() *proxy.Grant {
 	if i := r.Impact; i != nil && i.Holds != proxy.HoldsNothing {
 		g.Bounds = &proxy.GrantBounds{Rows: i.Rows}
 		if i.Digest != "" {
-			g.Bounds.Digest = hashed("sallyport rows 1", string(r.sums.Salt), i.Digest) // nobody can guess by it what rows hold
+			g.Bounds.Digest = digest.Of("sallyport rows 1", string(r.sums.Salt), i.Digest) // nobody can guess by it what rows hold
 		}
 	}
 	approved := r.State == Approved

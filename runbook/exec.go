@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -37,7 +38,7 @@ func (l *linter) exec(s *Step, key string) {
 	}
 	for _, e := range x.Env {
 		at := key + ".env." + e.Name
-		if !envName.MatchString(e.Name) || contains(keptEnv, e.Name) || strings.HasPrefix(e.Name, "LD_") || strings.HasPrefix(e.Name, "DYLD_") || strings.HasPrefix(e.Name, "GIT_") || strings.HasPrefix(e.Name, "BASH_FUNC_") {
+		if !envName.MatchString(e.Name) || slices.Contains(keptEnv, e.Name) || strings.HasPrefix(e.Name, "LD_") || strings.HasPrefix(e.Name, "DYLD_") || strings.HasPrefix(e.Name, "GIT_") || strings.HasPrefix(e.Name, "BASH_FUNC_") {
 			l.add(e.Line, at, "Choose another name.", "the name is not one of a variable, or is one that changes which programs run")
 		}
 		l.word(e.Line, at, e.Value, inEnv)
@@ -64,7 +65,7 @@ var interpreters = []string{"sh", "bash", "dash", "zsh", "ksh", "ash", "busybox"
 // shells refuses a value that an interpreter would read as a program.
 func (l *linter) shells(x *Exec, key string) {
 	program := path.Base(x.Argv[0])
-	if !contains(interpreters, program) {
+	if !slices.Contains(interpreters, program) {
 		return
 	}
 	for i, s := range x.Argv[1:] {
@@ -74,15 +75,6 @@ func (l *linter) shells(x *Exec, key string) {
 			}
 		}
 	}
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }
 
 // cleanPath reports whether a path stays within its source.
@@ -139,7 +131,7 @@ func (b *Runbook) complete(ctx context.Context, from Files, outer []string) erro
 			s.Exec.script, s.Exec.digest = string(text), hex.EncodeToString(sum[:])
 		case s.Runbook != nil:
 			at := Problem{Line: s.Runbook.Line, Key: "steps." + s.ID + ".runbook"}
-			if contains(outer, s.Runbook.Name) {
+			if slices.Contains(outer, s.Runbook.Name) {
 				at.Message = strings.Join(append(outer, s.Runbook.Name), " runs ") + ", without an end"
 				return Problems{at}
 			}

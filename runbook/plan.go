@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sallyport/sallyport/internal/digest"
 )
 
 // Origin is where a runbook comes from: exactly what was read.
@@ -122,7 +124,7 @@ func (b *Runbook) Plan(origin Origin, choice Choice, candidates []Resource) (*Pl
 	if err != nil {
 		return nil, err
 	}
-	p.Digest = digest("sallyport runbook plan 1", string(text))
+	p.Digest = digest.Of("sallyport runbook plan 1", string(text))
 	return p, nil
 }
 

@@ -2,9 +2,6 @@ package runbook
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -332,14 +329,4 @@ func (b *Runbook) param(name string) *Param {
 		}
 	}
 	return nil
-}
-
-// digest is a hash of words of which no two lists are the same.
-func digest(parts ...string) string {
-	h := sha256.New()
-	for _, p := range parts {
-		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(p))))
-		h.Write([]byte(p))
-	}
-	return hex.EncodeToString(h.Sum(nil))
 }

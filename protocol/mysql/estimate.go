@@ -7,9 +7,9 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/protocol/internal/plans"
 	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -23,69 +23,35 @@ type Estimator struct {
 	// Timeout bounds one estimate, logging in included; 0 is 3 seconds.
 	Timeout time.Duration
 
-	mu       sync.Mutex
-	sessions map[string]*explainer // by the session's identifier, which all revisions share
+	sessions plans.Sessions[explainer]
 }
 
-// Why there is no estimate. They are shown to the user.
+// Why there is no estimate, besides those of plans. They are shown to the user.
 var (
-	errNoPlan       = errors.New("the server made no plan for it in time")
-	errNoConnection = errors.New("the server cannot be asked for a plan")
-	errPlan         = errors.New("the server's plan is not understood")
-	errCalls        = errors.New("it may call what does anything, which a server may run while it plans")
-	errParams       = errors.New("its parameters cannot be told apart")
+	errCalls  = errors.New("it may call what does anything, which a server may run while it plans")
+	errParams = errors.New("its parameters cannot be told apart")
 )
 
 // Estimate returns how many rows the server expects st to return or to change, and how many it
 // expects to look at, which is the cost.
 func (e *Estimator) Estimate(ctx context.Context, s *proxy.Session, st *proxy.Statement) (rows, cost float64, err error) {
-	timeout := e.Timeout
-	if timeout <= 0 {
-		timeout = 3 * time.Second
-	}
+	timeout := plans.Timeout(e.Timeout)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	x := e.of(s)
-	select {
-	case x.turn <- struct{}{}:
-		defer func() { <-x.turn }()
-	case <-ctx.Done():
-		return 0, 0, errNoPlan
-	}
-	x.session = s // as the newest revision that asks shows it
-	plan, err := x.explain(ctx, st, timeout)
-	if err != nil {
-		return 0, 0, err
-	}
-	return readPlan(plan)
-}
-
-// of returns the session's explainer, which ends with it.
-func (e *Estimator) of(s *proxy.Session) *explainer {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	x := e.sessions[s.ID]
-	if x == nil {
-		if e.sessions == nil {
-			e.sessions = make(map[string]*explainer)
+	err = e.sessions.Use(ctx, s, (*explainer).close, func(x *explainer) error {
+		x.session = s // as the newest revision that asks shows it
+		plan, err := x.explain(ctx, st, timeout)
+		if err == nil {
+			rows, cost, err = readPlan(plan)
 		}
-		x = &explainer{turn: make(chan struct{}, 1)}
-		e.sessions[s.ID] = x
-		context.AfterFunc(s.Context(), func() {
-			e.mu.Lock()
-			delete(e.sessions, s.ID)
-			e.mu.Unlock()
-			x.turn <- struct{}{} // who is at it is told by the same context
-			x.close()
-		})
-	}
-	return x
+		return err
+	})
+	return rows, cost, err
 }
 
-// explainer is one session's connection for plans. Who holds turn may use it.
+// explainer is one session's connection for plans.
 type explainer struct {
 	session  *proxy.Session
-	turn     chan struct{}
 	upstream *upstream
 	database string // that is current there
 }
@@ -107,11 +73,11 @@ func (x *explainer) explain(ctx context.Context, st *proxy.Statement, timeout ti
 		return nil, err
 	}
 	if x.session.Err() != nil {
-		return nil, errNoConnection
+		return nil, plans.ErrNoConnection
 	}
 	if x.upstream == nil {
 		if x.upstream, err = x.connect(ctx, timeout, st.Facts.Path); err != nil {
-			return nil, errNoConnection
+			return nil, plans.ErrNoConnection
 		}
 		x.database = st.Facts.Path
 	}
@@ -131,9 +97,9 @@ func (x *explainer) explain(ctx context.Context, st *proxy.Statement, timeout ti
 			healthy = stop()
 			return fmt.Errorf("the server makes no plan for it (%d)", se.code) // its text may quote data
 		case ctx.Err() != nil:
-			return errNoPlan
+			return plans.ErrNoPlan
 		}
-		return errNoConnection
+		return plans.ErrNoConnection
 	}
 	if st.Facts.Path != x.database {
 		if _, err := u.query("USE "+string(appendName(nil, []byte(st.Facts.Path))), 0); err != nil {
@@ -225,7 +191,7 @@ func readPlan(plan []map[string]string) (rows, cost float64, err error) {
 	for _, r := range plan {
 		kind, id := strings.ToUpper(r["select_type"]), r["id"]
 		if kind == "" {
-			return 0, 0, errPlan
+			return 0, 0, plans.ErrPlan
 		}
 		if strings.HasSuffix(kind, "RESULT") {
 			continue
@@ -242,7 +208,7 @@ func readPlan(plan []map[string]string) (rows, cost float64, err error) {
 		q.product *= max(n, 1)
 	}
 	if len(queries) == 0 {
-		return 0, 0, errPlan
+		return 0, 0, plans.ErrPlan
 	}
 	for _, q := range queries {
 		cost += q.product

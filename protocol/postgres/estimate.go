@@ -4,13 +4,12 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/protocol/internal/plans"
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -25,67 +24,29 @@ type Estimator struct {
 	// Timeout bounds one estimate, logging in included; 0 is 3 seconds.
 	Timeout time.Duration
 
-	mu       sync.Mutex
-	sessions map[string]*explainer // by the session's identifier, which all revisions share
+	sessions plans.Sessions[explainer]
 }
-
-// Why there is no estimate. They are shown to the user.
-var (
-	errNoPlan       = errors.New("the server made no plan for it in time")
-	errNoConnection = errors.New("the server cannot be asked for a plan")
-	errPlan         = errors.New("the server's plan is not understood")
-)
 
 // Estimate returns how many rows the server expects st to return or to change, and
 // its cost in the planner's unit.
 func (e *Estimator) Estimate(ctx context.Context, s *proxy.Session, st *proxy.Statement) (rows, cost float64, err error) {
-	timeout := e.Timeout
-	if timeout <= 0 {
-		timeout = 3 * time.Second
-	}
+	timeout := plans.Timeout(e.Timeout)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	x := e.of(s)
-	select {
-	case x.turn <- struct{}{}:
-		defer func() { <-x.turn }()
-	case <-ctx.Done():
-		return 0, 0, errNoPlan
-	}
-	x.session = s // as the newest revision that asks shows it
-	plan, err := x.explain(ctx, st, timeout)
-	if err != nil {
-		return 0, 0, err
-	}
-	return readPlan(plan)
-}
-
-// of returns the session's explainer, which ends with it.
-func (e *Estimator) of(s *proxy.Session) *explainer {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	x := e.sessions[s.ID]
-	if x == nil {
-		if e.sessions == nil {
-			e.sessions = make(map[string]*explainer)
+	err = e.sessions.Use(ctx, s, (*explainer).close, func(x *explainer) error {
+		x.session = s // as the newest revision that asks shows it
+		plan, err := x.explain(ctx, st, timeout)
+		if err == nil {
+			rows, cost, err = readPlan(plan)
 		}
-		x = &explainer{turn: make(chan struct{}, 1)}
-		e.sessions[s.ID] = x
-		context.AfterFunc(s.Context(), func() {
-			e.mu.Lock()
-			delete(e.sessions, s.ID)
-			e.mu.Unlock()
-			x.turn <- struct{}{} // who is at it is told by the same context
-			x.close()
-		})
-	}
-	return x
+		return err
+	})
+	return rows, cost, err
 }
 
-// explainer is one session's connection for plans. Who holds turn may use it.
+// explainer is one session's connection for plans.
 type explainer struct {
 	session  *proxy.Session
-	turn     chan struct{}
 	upstream *upstream
 	path     string // the search_path that its session has set, as the estimated one's
 }
@@ -105,11 +66,11 @@ const maxPlan = 8 << 20
 // explain returns the server's plan as JSON.
 func (x *explainer) explain(ctx context.Context, st *proxy.Statement, timeout time.Duration) (plan []byte, err error) {
 	if err := x.session.Err(); err != nil {
-		return nil, errNoConnection
+		return nil, plans.ErrNoConnection
 	}
 	if x.upstream == nil {
 		if x.upstream, err = x.connect(ctx, timeout); err != nil {
-			return nil, errNoConnection
+			return nil, plans.ErrNoConnection
 		}
 	}
 	u := x.upstream
@@ -122,22 +83,22 @@ func (x *explainer) explain(ctx context.Context, st *proxy.Statement, timeout ti
 	stop := context.AfterFunc(ctx, func() { u.conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if _, err := u.conn.Write(x.request(st)); err != nil {
-		return nil, errNoConnection
+		return nil, plans.ErrNoConnection
 	}
 	var refused error
 	for {
 		typ, body, err := u.reader.ReadMessage(maxPlan)
 		switch {
 		case err != nil && ctx.Err() != nil:
-			return nil, errNoPlan
+			return nil, plans.ErrNoPlan
 		case err != nil:
-			return nil, errNoConnection
+			return nil, plans.ErrNoConnection
 		}
 		switch typ {
 		case wire.DataRow:
 			values, err := wire.RowValues(body, nil)
 			if err != nil || len(values) != 1 || len(plan)+len(values[0]) > maxPlan {
-				return nil, errPlan
+				return nil, plans.ErrPlan
 			}
 			plan = append(plan, values[0]...)
 		case wire.ErrorResponse:
@@ -244,15 +205,15 @@ func (n *planNode) ways(list []string) []string {
 }
 
 func readPlan(text []byte) (rows, cost float64, err error) {
-	var plans []struct {
+	var read []struct {
 		Plan planNode `json:"Plan"`
 	}
-	if err := json.Unmarshal(text, &plans); err != nil || len(plans) == 0 {
-		return 0, 0, errPlan
+	if err := json.Unmarshal(text, &read); err != nil || len(read) == 0 {
+		return 0, 0, plans.ErrPlan
 	}
-	for _, p := range plans { // several, where rules of the database rewrote it
+	for _, p := range read { // several, where rules of the database rewrote it
 		if p.Plan.Rows == nil || p.Plan.Cost == nil {
-			return 0, 0, errPlan
+			return 0, 0, plans.ErrPlan
 		}
 		rows = max(rows, *p.Plan.Rows, changed(&p.Plan))
 		cost += *p.Plan.Cost

@@ -165,9 +165,7 @@ func TestEstimator(t *testing.T) {
 			require.NoError(t, e.of(t, fmt.Sprintf("SELECT %d", n)).err)
 		}
 		require.Equal(t, "1", count())
-		e.Estimator.mu.Lock()
-		defer e.Estimator.mu.Unlock()
-		require.Len(t, e.sessions, 1)
+		require.Equal(t, 1, e.sessions.Len())
 	})
 }
 

@@ -332,7 +332,7 @@ func (d *database) Cancel(ctx context.Context) error {
 	if err := other.conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		return err
 	}
-	_, err = list(ctx, other, "KILL QUERY "+strconv.FormatUint(uint64(d.id), 10), 0)
+	_, err = protocol.Rows(ctx, other, "KILL QUERY "+strconv.FormatUint(uint64(d.id), 10), 0)
 	return err
 }
 

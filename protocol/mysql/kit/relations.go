@@ -2,7 +2,6 @@ package kit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -18,7 +17,7 @@ const columnsQuery = `SELECT column_name, column_type, is_nullable = 'NO', colum
 
 // Relations implements [protocol.Database].
 func (d *database) Relations(ctx context.Context, limit int) ([]protocol.Relation, error) {
-	rows, err := list(ctx, d, relationsQuery+strconv.Itoa(limit), 3)
+	rows, err := protocol.Rows(ctx, d, relationsQuery+strconv.Itoa(limit), 3)
 	out := make([]protocol.Relation, len(rows))
 	for i, r := range rows {
 		out[i] = protocol.Relation{Schema: r[0], Name: r[1], Kind: r[2]}
@@ -28,7 +27,7 @@ func (d *database) Relations(ctx context.Context, limit int) ([]protocol.Relatio
 
 // Columns implements [protocol.Database].
 func (d *database) Columns(ctx context.Context, schema, relation string) ([]protocol.RelationColumn, error) {
-	rows, err := list(ctx, d, columnsQuery+"table_schema = "+literal(schema)+" AND table_name = "+literal(relation)+" ORDER BY ordinal_position", 4)
+	rows, err := protocol.Rows(ctx, d, columnsQuery+"table_schema = "+literal(schema)+" AND table_name = "+literal(relation)+" ORDER BY ordinal_position", 4)
 	out := make([]protocol.RelationColumn, len(rows))
 	for i, r := range rows {
 		out[i] = protocol.RelationColumn{Name: r[0], Type: r[1], NotNull: r[2] == "1", Key: r[3] == "1"}
@@ -42,43 +41,4 @@ func literal(s string) string {
 		return "''"
 	}
 	return fmt.Sprintf("CONVERT(X'%X' USING utf8mb4)", s)
-}
-
-// list runs a query for its rows.
-func list(ctx context.Context, d *database, query string, columns int) ([][]string, error) {
-	l := &lister{columns: columns}
-	if err := d.Run(ctx, query, l); err != nil {
-		return nil, err
-	}
-	return l.rows, l.err
-}
-
-// lister keeps rows of a few columns.
-type lister struct {
-	columns int
-	rows    [][]string
-	err     error
-}
-
-func (l *lister) Begin(c []protocol.ResultColumn) error {
-	if len(c) != l.columns {
-		return errors.New("the catalog answers with other columns than it was asked for")
-	}
-	return nil
-}
-
-func (l *lister) Row(cells []protocol.Cell) error {
-	row := make([]string, len(cells))
-	for i, c := range cells {
-		row[i] = string(c.Text)
-	}
-	l.rows = append(l.rows, row)
-	return nil
-}
-
-func (l *lister) End(string) error { return nil }
-
-func (l *lister) Fail(n protocol.ServerNotice) error {
-	l.err = &n
-	return nil
 }

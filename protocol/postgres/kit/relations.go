@@ -2,7 +2,6 @@ package kit
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"strings"
 
@@ -24,7 +23,7 @@ WHERE a.attnum > 0 AND NOT a.attisdropped AND pg_catalog.has_column_privilege(c.
 
 // Relations implements [protocol.Database].
 func (d *database) Relations(ctx context.Context, limit int) ([]protocol.Relation, error) {
-	rows, err := d.list(ctx, relationsQuery+strconv.Itoa(limit), 3)
+	rows, err := protocol.Rows(ctx, d, relationsQuery+strconv.Itoa(limit), 3)
 	list := make([]protocol.Relation, len(rows))
 	for i, r := range rows {
 		list[i] = protocol.Relation{Schema: r[0], Name: r[1], Kind: r[2]}
@@ -34,7 +33,7 @@ func (d *database) Relations(ctx context.Context, limit int) ([]protocol.Relatio
 
 // Columns implements [protocol.Database].
 func (d *database) Columns(ctx context.Context, schema, relation string) ([]protocol.RelationColumn, error) {
-	rows, err := d.list(ctx, columnsQuery+"AND n.nspname = "+literal(schema)+" AND c.relname = "+literal(relation)+" ORDER BY a.attnum", 4)
+	rows, err := protocol.Rows(ctx, d, columnsQuery+"AND n.nspname = "+literal(schema)+" AND c.relname = "+literal(relation)+" ORDER BY a.attnum", 4)
 	list := make([]protocol.RelationColumn, len(rows))
 	for i, r := range rows {
 		list[i] = protocol.RelationColumn{Name: r[0], Type: r[1], NotNull: r[2] == "t", Key: r[3] == "t"}
@@ -46,43 +45,4 @@ func (d *database) Columns(ctx context.Context, schema, relation string) ([]prot
 func literal(s string) string {
 	s = strings.ReplaceAll(s, "\x00", "")
 	return "E'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
-}
-
-// list runs a query for its rows.
-func (d *database) list(ctx context.Context, query string, columns int) ([][]string, error) {
-	l := &lister{columns: columns}
-	if err := d.Run(ctx, query, l); err != nil {
-		return nil, err
-	}
-	return l.rows, l.err
-}
-
-// lister keeps rows of a few columns.
-type lister struct {
-	columns int
-	rows    [][]string
-	err     error
-}
-
-func (l *lister) Begin(c []protocol.ResultColumn) error {
-	if len(c) != l.columns {
-		return errors.New("the catalog answers with other columns than it was asked for")
-	}
-	return nil
-}
-
-func (l *lister) Row(cells []protocol.Cell) error {
-	row := make([]string, len(cells))
-	for i, c := range cells {
-		row[i] = string(c.Text)
-	}
-	l.rows = append(l.rows, row)
-	return nil
-}
-
-func (l *lister) End(string) error { return nil }
-
-func (l *lister) Fail(n protocol.ServerNotice) error {
-	l.err = &n
-	return nil
 }
