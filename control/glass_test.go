@@ -53,7 +53,7 @@ func TestBreakGlass(t *testing.T) {
 		require.Equal(t, want, status, text)
 		require.Contains(t, text, says)
 	}
-	require.Equal(t, int64(1800), answer[control.TermsList](t, s, bob, "GET", "/v1/resources/orders/terms", nil).Terms[0].BreakGlass, "whom a rule lets is told so")
+	require.Equal(t, int64(1800), answer[control.TermsList](t, s, bob, "GET", "/v1/resources/orders/terms", nil).Terms[0].BreakGlass, "a user who may is told so")
 	require.Zero(t, answer[control.TermsList](t, s, eve, "GET", "/v1/resources/orders/terms", nil).Terms[0].BreakGlass)
 	refused(bob, http.StatusForbidden, "this one had none")
 	refused(eve, http.StatusForbidden, "no rule lets you take that without an approval at orders; ask for it")

@@ -34,7 +34,7 @@ type Explainer struct {
 	budgets  *policy.Budgets                     // those of the gateway
 	keys     func(protocol string) protocol.Keys // those of the gateway
 	issued   func(*x509.Certificate) bool        // whether the gateway has given a certificate; nil: it gives none
-	browsers *browsers                           // logins of a gateway for protocols of the web; nil: there are none
+	browsers *browsers                           // logins of a gateway for protocols of the web; nil where nothing is served
 	grants   policy.Grants                       // what was granted to those who have asked; nil: nothing
 	ends     []func() error                      // of what was opened later
 	current  atomic.Pointer[parts]

@@ -10,7 +10,7 @@ import (
 	"github.com/sallyport/sallyport/runbook/git"
 )
 
-// api answers the API's questions about runbooks; nil when there are no sources.
+// api answers the API's questions about runbooks; nil without sources.
 func (b *runbooks) api() control.Runbooks {
 	if b.runner == nil {
 		return nil

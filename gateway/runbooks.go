@@ -61,7 +61,7 @@ func (b *runbooks) run(ctx context.Context) {
 	for _, s := range b.sources {
 		wg.Go(func() {
 			if err := s.Warm(ctx); err != nil {
-				b.log.Debug("runbooks: there is no mirror yet", "source", s.Name(), "err", err)
+				b.log.Debug("runbooks: the source has not been mirrored yet", "source", s.Name(), "err", err)
 			}
 			said := true
 			for ; ctx.Err() == nil; pause(ctx, s.config.Interval()) {
@@ -164,7 +164,7 @@ func (b *runbooks) find(name string) (*source, *git.Snapshot, error) {
 			return s, snap, err
 		}
 	}
-	return nil, nil, control.NotFound("there is no source of runbooks of this name")
+	return nil, nil, control.NotFound("no source of runbooks of this name found")
 }
 
 // runReviews holds what runbooks want approved of themselves.

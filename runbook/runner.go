@@ -47,7 +47,7 @@ type Runner struct {
 
 // Errors of runs. Their texts are fit for who asks.
 var (
-	ErrNoRun   = errors.New("there is no such run")
+	ErrNoRun   = errors.New("no such run found")
 	ErrTooMany = fmt.Errorf("you have %d runs that are not over, which is the limit: wait for one, or cancel it", MaxRuns)
 )
 

@@ -380,7 +380,7 @@ func (l *live) command(ctx context.Context, s *planned, run *StepRun) error {
 			return fmt.Errorf("finding out whether the account's shell is one of POSIX: %w", err)
 		}
 		if string(got.Output) != probe {
-			return errors.New("the account's shell is none of POSIX, so that no word with other characters than letters, digits and _./:@%+,- can be given to a command there")
+			return errors.New("the account's shell is not one of POSIX: words for a command may have letters, digits and _./:@%+,- there, and nothing else")
 		}
 		l.posix[s.resource.Name] = true
 	}

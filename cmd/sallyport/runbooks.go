@@ -340,7 +340,7 @@ func (b *bookFiles) Find(_ context.Context, name string) (*runbook.Runbook, erro
 			return r, nil
 		}
 	}
-	return nil, fmt.Errorf("there is no runbook %q in the folder", name)
+	return nil, fmt.Errorf("no runbook %q found in the folder", name)
 }
 
 // each calls f with every runbook of a folder, and counts those of which it has an error.

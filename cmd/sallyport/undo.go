@@ -55,7 +55,7 @@ func sessionsUndoCommand(c *cli) *cobra.Command {
 	return cmd
 }
 
-// latestUndo is the latest operation that was not undone; empty: there is none.
+// latestUndo is the latest operation that was not undone; empty when all were.
 func latestUndo(all []review.Undo) string {
 	for i := range all {
 		if all[i].State == review.UndoKept {

@@ -147,7 +147,7 @@ func (h *Handler) log() *slog.Logger {
 // ServeConn serves the requests of one connection, and returns when it is closed.
 func (h *Handler) ServeConn(ctx context.Context, c *proxy.Conn) error {
 	if h.TLS == nil {
-		return errors.New("serving web: there is no TLS")
+		return errors.New("serving web: got no TLS configuration, want one with a certificate")
 	}
 	h.begin(c.Gateway())
 	config := h.TLS.Clone()

@@ -43,7 +43,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if x.app = h.find(r); x.app == nil {
-		x.refuse(http.StatusMisdirectedRequest, "There is no application of this name here.", "")
+		x.refuse(http.StatusMisdirectedRequest, "No application of this name was found here.", "")
 		return
 	}
 	path, sent, err := normal(r.URL.EscapedPath(), x.app.settings)

@@ -328,7 +328,7 @@ func (s *Snapshot) Origin(b Book) runbook.Origin {
 func (s *Snapshot) Book(ctx context.Context, name string) (Book, error) {
 	i, ok := s.byName[name]
 	if !ok {
-		return Book{}, fmt.Errorf("there is no runbook %q in %s", name, s.source)
+		return Book{}, fmt.Errorf("no runbook %q found in %s", name, s.source)
 	}
 	b := s.list[i]
 	if b.Err != nil {
@@ -345,7 +345,7 @@ func (s *Snapshot) Book(ctx context.Context, name string) (Book, error) {
 func (s *Snapshot) Find(_ context.Context, name string) (*runbook.Runbook, error) {
 	i, ok := s.byName[name]
 	if !ok {
-		return nil, fmt.Errorf("there is no runbook %q in %s", name, s.source)
+		return nil, fmt.Errorf("no runbook %q found in %s", name, s.source)
 	}
 	return runbook.Parse(s.entries[s.list[i].Path].text)
 }
@@ -355,7 +355,7 @@ func (s *Snapshot) Read(_ context.Context, p string, limit int) ([]byte, error) 
 	e, ok := s.entries[p]
 	switch {
 	case !ok:
-		return nil, errors.New("there is no such file")
+		return nil, errors.New("no such file found")
 	case e.kind != regular:
 		return nil, fmt.Errorf("it is %s, which is not followed", e.kind)
 	case e.size > int64(limit):

@@ -34,7 +34,7 @@ export default function EditPage() {
   const loaded = useLoad<{ objects: Obj[] }>((s) => get("/v1/objects", s), kind, name);
   const o = loaded.value?.objects.find((x) => x.kind === kind && x.name === name);
   if (!loaded.value) return loaded.problem ? <Problem of={loaded.problem} again={loaded.again} /> : <Skeleton />;
-  if (name && !o) return <><Head title="No such object" /><Empty icon="search" title="There is no object of this name"><A to="/configuration">All objects</A></Empty></>;
+  if (name && !o) return <><Head title="No such object" /><Empty icon="search" title="No object of this name found"><A to="/configuration">All objects</A></Empty></>;
   if (o?.home === "file") return <><Head title={<bdi>{visible(o.name)}</bdi>} /><Empty icon="fileText" title="It is in the config file">It is changed there. <A to="/configuration">All objects</A></Empty></>;
   return <Editor key={`${kind}/${name}`} begin={o ? written(o) : blank} title={o ? `${o.kind} ${o.name}` : "New object"} />;
 }

@@ -23,7 +23,7 @@ export default function Policy() {
       <div class="split even">
         <div class="stack"><Simulator />{may(me.value, "watch") && <Draft />}</div>
         <section class="panel" aria-label="Rules"><header><Icon name="shieldCheck" /><h2>Rules</h2><A to="/configuration" class="end small">All objects</A></header>
-          {!loaded.value ? loaded.problem ? <Problem of={loaded.problem} again={loaded.again} /> : <Skeleton rows={3} /> : rules.length === 0 ? <Empty icon="shieldCheck" title="There are no rules">Nobody may do anything.</Empty> : (
+          {!loaded.value ? loaded.problem ? <Problem of={loaded.problem} again={loaded.again} /> : <Skeleton rows={3} /> : rules.length === 0 ? <Empty icon="shieldCheck" title="No rules yet">Nobody may do anything.</Empty> : (
             <ul class="lines">{rules.map((o) => <li key={o.kind + o.name}><span class="chip">{o.kind}</span><A to={`/configuration?kind=${encodeURIComponent(o.kind)}&name=${encodeURIComponent(o.name)}`} class="grow"><bdi>{visible(o.name)}</bdi></A><span class="dim small">{o.home === "file" ? "config file" : "store"}</span></li>)}</ul>
           )}
         </section>

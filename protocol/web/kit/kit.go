@@ -59,7 +59,7 @@ func open(a protocol.Assembly) (*protocol.Service, error) {
 				Resource: resource, TLS: a.TLS, Domain: a.Domain, Resources: a.Resources, KnowsCertificate: a.KnowsCertificate,
 				Signer: signer, Log: a.Log, Shared: shared, Ports: ports(a),
 			}
-			if a.Browsers != nil { // a nil of the one interface is none of the other
+			if a.Browsers != nil { // a nil of the one interface is not a nil of the other
 				h.Logins = a.Browsers
 			}
 			if a.Bearers != nil {
