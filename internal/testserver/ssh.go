@@ -45,7 +45,8 @@ func write(t testing.TB, file string, content []byte) {
 
 // OpenSSH starts OpenSSH's server for one test, with a host key, the lines of
 // authorized_keys that it accepts, and further lines of its configuration. It keeps
-// its files in dir. It returns the server's address.
+// its files in dir. Its users have an empty home, so that no start-up file of the
+// machine runs at a login. It returns the server's address.
 func OpenSSH(t testing.TB, dir, hostKey, accepted string, further ...string) string {
 	t.Helper()
 	program := "/usr/sbin/sshd"
@@ -62,6 +63,10 @@ func OpenSSH(t testing.TB, dir, hostKey, accepted string, further ...string) str
 	free.Close()
 	_, port, _ := net.SplitHostPort(address)
 	write(t, filepath.Join(dir, "accepted"), []byte(accepted+"\n"))
+	home := filepath.Join(dir, "home")
+	if err := os.MkdirAll(home, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	config := filepath.Join(dir, "sshd_config")
 	write(t, config, fmt.Appendf(nil, `Port %s
 ListenAddress 127.0.0.1
@@ -77,8 +82,9 @@ X11Forwarding yes
 PasswordAuthentication no
 PermitRootLogin prohibit-password
 Subsystem sftp internal-sftp
+SetEnv HOME=%s
 %s
-`, port, hostKey, filepath.Join(dir, "accepted"), strings.Join(further, "\n")))
+`, port, hostKey, filepath.Join(dir, "accepted"), home, strings.Join(further, "\n")))
 	cmd := exec.Command(program, "-D", "-e", "-f", config)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -125,6 +125,9 @@ func startSSHD(t testing.TB, dir string, accepted []byte, extra string) *sshd {
 	require.NoError(t, os.MkdirAll("/run/sshd", 0o755))
 	host, hostFile := writeKey(t, dir, "host_key")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "authorized_keys"), accepted, 0o600))
+	// An empty home: no start-up file of the machine runs at a login.
+	home := filepath.Join(dir, "home")
+	require.NoError(t, os.MkdirAll(home, 0o755))
 	port := freePort(t)
 	config := fmt.Sprintf(`Port %d
 ListenAddress 127.0.0.1
@@ -145,8 +148,9 @@ X11UseLocalhost yes
 Subsystem sftp internal-sftp
 LogLevel VERBOSE
 PrintMotd no
+SetEnv HOME=%s
 %s
-`, port, hostFile, filepath.Join(dir, "authorized_keys"), extra)
+`, port, hostFile, filepath.Join(dir, "authorized_keys"), home, extra)
 	file := filepath.Join(dir, "sshd_config")
 	require.NoError(t, os.WriteFile(file, []byte(config), 0o600))
 	s := &sshd{address: "127.0.0.1:" + strconv.Itoa(port), host: host, log: &lockedBuffer{}}
