@@ -42,7 +42,8 @@ type answer struct {
 	filtered bool
 	op       proxy.Op // nil, or the operation whose Done is owed
 	stmt     *stmt
-	look     *look // the gateway asked for itself: the client gets nothing of it
+	look     *look  // the gateway asked for itself: the client gets nothing of it
+	guard    *guard // the statement runs only as what it was approved as
 	infile   *infile
 	auth     *upstreamAuth
 	refused  error // why a file that the client sent was
@@ -95,8 +96,11 @@ type look struct {
 	limit int // of its rows
 	most  int // bytes of these
 	rows  [][]string
+	keep  func(values [][]byte) error // takes the rows, whose values are valid until it returns; nil: rows has them
+	count int
 	size  int
 	err   error
+	ok    wire.OK // of what returns no rows
 }
 
 // infile is a file of the client's that the server wants.

@@ -216,6 +216,9 @@ func (d *down) ok(a *answer, body []byte, total int) error {
 		a.done.Rows += ok.Affected
 	}
 	d.status.Store(uint32(ok.Status))
+	if a.guard != nil {
+		return d.ran(a, &ok, total)
+	}
 	if a.refused != nil {
 		if err := d.withhold(a, total, a.refused); err != nil {
 			return err
@@ -288,7 +291,7 @@ func (d *down) failed(a *answer, body []byte, total int) error {
 		return nil
 	}
 	if a.look != nil {
-		a.look.err = fmt.Errorf("the server answered with error %d", e.Code)
+		a.look.err = &answeredError{e.Code}
 	}
 	a.failed = true
 	if a.done.Err == nil {
@@ -319,7 +322,7 @@ func (a *answer) several() bool {
 func (d *down) complete(a *answer, err error) error {
 	a.row.end()
 	a.phase = phaseDone
-	if a.op == nil {
+	if a.op == nil || a.guard != nil && a.guard.ran { // up tells how it ended
 		return nil
 	}
 	d.tellCatalog(a)

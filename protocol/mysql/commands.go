@@ -163,7 +163,7 @@ func (u *up) query(c *command) error {
 		return u.kill(k, a.text)
 	}
 	f := u.analyze(a.text)
-	a.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: a.text, Facts: f, Giver: u, Reading: &u.reading}
+	a.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: a.text, Facts: f, Giver: u, Measurer: u, Reading: &u.reading}
 	if reason, remedy := u.verdict(f); reason != "" {
 		return u.refuse(&a.statement, reason, remedy)
 	}
@@ -172,6 +172,9 @@ func (u *up) query(c *command) error {
 	}
 	if allowed, err := u.ask(a, &a.statement); !allowed {
 		return err
+	}
+	if a.guard != nil {
+		return u.guarded(a, func() error { return u.run1(a, c) })
 	}
 	return u.run1(a, c)
 }

@@ -107,7 +107,7 @@ func (d *down) woken(err error) error {
 
 // drained returns ErrShutdown when the gateway drains and the session is at rest.
 func (d *down) drained() error {
-	if d.session.session.Draining().Err() != nil && d.turn.owed.Load() == nil && d.atBoundary() && uint16(d.status.Load())&wire.StatusInTransaction == 0 {
+	if d.session.session.Draining().Err() != nil && !d.up.guarding.Load() && d.turn.owed.Load() == nil && d.atBoundary() && uint16(d.status.Load())&wire.StatusInTransaction == 0 {
 		return proxy.ErrShutdown
 	}
 	return nil

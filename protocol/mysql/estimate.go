@@ -114,12 +114,21 @@ func (x *explainer) explain(ctx context.Context, st *proxy.Statement, timeout ti
 	if _, err := u.query(mode, 0); err != nil {
 		return nil, failed(err)
 	}
-	names, rows, err := u.table("EXPLAIN "+text, look{limit: 1000, most: maxLook})
-	if err != nil {
+	if plan, err = u.plan(text); err != nil {
 		return nil, failed(err)
 	}
 	healthy = stop()
-	for _, row := range rows {
+	return plan, nil
+}
+
+// plan returns the rows of the server's plan of a statement, by the names of their columns.
+func (u *upstream) plan(text string) (plan []map[string]string, err error) {
+	l := look{limit: 1000, most: maxLook}
+	names, err := u.table("EXPLAIN "+text, &l)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range l.rows {
 		m := make(map[string]string, len(row))
 		for i, v := range row {
 			if i < len(names) {
@@ -133,13 +142,19 @@ func (x *explainer) explain(ctx context.Context, st *proxy.Statement, timeout ti
 
 // connect logs in as the session's account.
 func (x *explainer) connect(ctx context.Context, timeout time.Duration, database string) (*upstream, error) {
-	cred, ok := x.session.Leased()
+	return beside(ctx, x.session, timeout, database)
+}
+
+// beside logs in as s's account, on a connection of the gateway's own whose statements take no longer than timeout, as far as the
+// server bounds them.
+func beside(ctx context.Context, s *proxy.Session, timeout time.Duration, database string) (*upstream, error) {
+	cred, ok := s.Leased()
 	if !ok {
-		cred = proxy.Credential{Username: x.session.Target.Account.Username}
+		cred = proxy.Credential{Username: s.Target.Account.Username}
 	}
-	set, _ := x.session.Target.Resource.Settings.(Settings)
-	s := &server{target: x.session.Target, settings: &set, timeout: timeout, dial: x.session.Dial}
-	u, err := s.connectAs(ctx, cred, login{charset: plainText, database: database})
+	set, _ := s.Target.Resource.Settings.(Settings)
+	at := &server{target: s.Target, settings: &set, timeout: timeout, dial: s.Dial}
+	u, err := at.connectAs(ctx, cred, login{charset: plainText, database: database})
 	if err != nil {
 		return nil, err
 	}

@@ -121,7 +121,7 @@ func (u *up) execute(c *command) error {
 	}
 	u.bind(a, st, &x)
 	f := u.analyze(st.text)
-	a.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: st.text, Args: a.args, Facts: f, Giver: u, Reading: &u.reading}
+	a.statement = proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: st.text, Args: a.args, Facts: f, Giver: u, Measurer: u, Reading: &u.reading}
 	if reason, remedy := u.verdict(f); reason != "" {
 		return u.refuse(&a.statement, reason, remedy)
 	}
@@ -148,7 +148,11 @@ func (u *up) execute(c *command) error {
 	if x.Bound {
 		st.types = slices.Clone(x.Types)
 	}
-	return u.runStatement(a, c, st, &x, changed || id == lastPrepared)
+	run := func() error { return u.runStatement(a, c, st, &x, changed || id == lastPrepared) }
+	if a.guard != nil {
+		return u.guarded(a, run)
+	}
+	return run()
 }
 
 // bind makes the operation's arguments, as text.

@@ -263,14 +263,24 @@ func same(a, b []byte) bool {
 // maxLook bounds what a question of the gateway's own keeps.
 const maxLook = 1 << 20
 
+var errLong = errors.New("the answer is longer than the gateway takes")
+
 func (l *look) row(body []byte) error {
-	if len(l.rows) >= l.limit || l.size+len(body) > l.most {
-		l.err = errors.New("the answer is longer than the gateway takes")
+	if l.count >= l.limit || l.size+len(body) > l.most {
+		l.err = errLong
 		return nil
 	}
 	values, err := wire.TextRow(nil, body)
 	if err != nil {
 		return err
+	}
+	l.count++
+	if l.keep != nil {
+		l.size += len(body)
+		if l.err == nil {
+			l.err = l.keep(values)
+		}
+		return nil
 	}
 	row := make([]string, len(values))
 	for i, v := range values {

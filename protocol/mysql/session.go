@@ -272,7 +272,10 @@ func (s *session) close() {
 }
 
 // killUpstream has the server end the session's connection, by another one.
-func (s *session) killUpstream(ctx context.Context) error {
+func (s *session) killUpstream(ctx context.Context) error { return s.endUpstream(ctx, s.upstream) }
+
+// endUpstream has the server end a connection, by another one.
+func (s *session) endUpstream(ctx context.Context, which *upstream) error {
 	cred, ok := s.session.Leased()
 	if !ok {
 		cred = proxy.Credential{Username: s.session.Target.Account.Username}
@@ -287,6 +290,6 @@ func (s *session) killUpstream(ctx context.Context) error {
 	if end, ok := ctx.Deadline(); ok {
 		u.conn.SetDeadline(end)
 	}
-	_, err = u.query(fmt.Sprintf("KILL %d", s.upstream.greeting.ID), 0)
+	_, err = u.query(fmt.Sprintf("KILL %d", which.greeting.ID), 0)
 	return err
 }

@@ -22,6 +22,9 @@ type state struct {
 	database  string // that is current
 	temporary []*proxy.OwnRelation
 	variables bool // user variables may hold anything
+	locked    bool // tables may be locked by LOCK TABLES
+	utf8      bool // texts are sent as UTF-8
+	changed   changed
 }
 
 // stateSQL asks for it.
@@ -33,6 +36,13 @@ func (t *state) ask(_ context.Context, s *session) error {
 		if _, err := s.upstream.query("SET SESSION TRANSACTION READ ONLY", 0); err != nil {
 			return fmt.Errorf("making the session read only: %w", err)
 		}
+	}
+	if s.session.Undo() != nil {
+		var l look
+		if _, err := s.upstream.table(undoSettings, &l); err != nil {
+			return fmt.Errorf("making the session one that undoes something: %w", err)
+		}
+		s.down.status.Store(uint32(l.ok.Status)) // which says how the server reads backslashes
 	}
 	rows, err := s.upstream.query(stateSQL, 1)
 	if err != nil {
@@ -57,6 +67,7 @@ func (t *state) take(rows [][]string) error {
 		return errState
 	}
 	t.sure, t.ansi, t.foreign, t.database = true, false, !plainCharset(rows[0][1]), rows[0][2]
+	t.utf8 = strings.HasPrefix(strings.ToLower(rows[0][1]), "utf8")
 	for mode := range strings.SplitSeq(strings.ToUpper(rows[0][0]), ",") {
 		switch mode {
 		case "ANSI_QUOTES":
@@ -107,6 +118,13 @@ func (u *up) landed(a *answer) {
 	if f.Effects.Has(opaque) {
 		t.sure, t.variables, t.temporary = false, true, sql.Unknown(t.temporary)
 	}
+	switch {
+	case f.Statements == 1 && strings.HasPrefix(f.Normalised, "unlock"):
+		t.locked = t.locked && a.failed
+	case f.Effects.Has(proxy.EffectLock) && strings.Contains(f.Normalised, "lock table") || f.Effects.Has(proxy.EffectUnknown|proxy.EffectExecute):
+		t.locked = true
+	}
+	t.changed.note(f, uint16(u.down.status.Load())&wire.StatusInTransaction != 0)
 	for i := range f.Settings {
 		if s := &f.Settings[i]; reads(s.Name) || s.Name == "database" {
 			t.sure = false
@@ -187,19 +205,26 @@ var setters = []string{"set", "execute", "prepare", "begin", "declare"}
 // look asks the server something in the client's session, and returns at most limit rows. The
 // client gets nothing of it.
 func (u *up) look(text string, limit int) ([][]string, error) {
-	a := &answer{phase: phaseHeader, seq: 1, look: &look{limit: limit, most: maxLook}}
+	l := &look{limit: limit, most: maxLook}
+	err := u.lookInto(text, l)
+	return l.rows, err
+}
+
+// lookInto is look with the bounds of l.
+func (u *up) lookInto(text string, l *look) error {
+	a := &answer{phase: phaseHeader, seq: 1, look: l}
 	last := u.last
 	if err := u.owe(a, nil, append([]byte{byte(wire.Query)}, text...)); err != nil {
-		return nil, err
+		return err
 	}
 	u.last = last
 	u.presence.begin()
 	_, over := u.turn.wait()
 	u.presence.end()
 	if over {
-		return nil, errQuit
+		return errQuit
 	}
-	return a.look.rows, a.look.err
+	return l.err
 }
 
 // query asks the server something on a connection that serves no client yet.
@@ -209,15 +234,15 @@ func (u *upstream) query(text string, limit int) ([][]string, error) {
 
 // queryOf is query with the bounds of l.
 func (u *upstream) queryOf(text string, l look) ([][]string, error) {
-	_, rows, err := u.table(text, l)
-	return rows, err
+	_, err := u.table(text, &l)
+	return l.rows, err
 }
 
-// table is queryOf, with the names of the columns.
-func (u *upstream) table(text string, l look) (names []string, rows [][]string, err error) {
+// table asks for what l takes, and returns the names of the columns.
+func (u *upstream) table(text string, l *look) (names []string, err error) {
 	talk := &wire.Conversation{Conn: u.conn}
 	if err := talk.Write(append([]byte{byte(wire.Query)}, text...)); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	read := func() ([]byte, error) {
 		b, err := talk.Read(maxControl)
@@ -233,41 +258,42 @@ func (u *upstream) table(text string, l look) (names []string, rows [][]string, 
 	}
 	b, err := read()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if b[0] == wire.OKHeader {
-		return nil, nil, nil
+		l.ok, err = wire.ParseOK(b, u.agreed)
+		return nil, err
 	}
 	n, size := wire.Length(b)
 	if size != len(b) || n > maxColumns {
-		return nil, nil, unexpected(b[0])
+		return nil, unexpected(b[0])
 	}
 	for range n {
 		b, err := read()
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		c, err := wire.ParseColumn(b, u.agreed)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		names = append(names, string(c.Name))
 	}
 	if !u.agreed.Has(wire.DeprecateEOF) {
 		if _, err := read(); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	for {
 		b, err := read()
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if wire.IsEnd(b[0], len(b), u.agreed) {
-			return names, l.rows, l.err
+			return names, l.err
 		}
 		if err := l.row(b); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 }

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
+	"github.com/sallyport/sallyport/protocol/internal/impact"
 	"github.com/sallyport/sallyport/protocol/mysql/wire"
 	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
@@ -24,10 +26,11 @@ type up struct {
 	last    *answer // the one that was owed last, until what it changes is noted
 	current *answer // whose operation is being asked
 
-	reading proxy.Reading
-	state   state
-	said    proxy.Statement // the last one that messages of the server's may be about
-	stmts   stmts
+	reading  proxy.Reading
+	state    state
+	guarding atomic.Bool     // a statement is between what it was approved as and its end
+	said     proxy.Statement // the last one that messages of the server's may be about
+	stmts    stmts
 }
 
 // command is what the client asks for.
@@ -279,6 +282,10 @@ func (u *up) answerWith(payload []byte) error {
 // ask asks the chain about a's operation and reports whether it may run. A refusal is
 // told.
 func (u *up) ask(a *answer, op proxy.Op) (bool, error) {
+	if v := impact.Only(u.session.session, op, UndoText); v != nil {
+		u.session.session.Refuse(op, *v)
+		return false, u.reply(refusal(v))
+	}
 	u.current = a
 	u.presence.begin()
 	v := u.session.session.Ask(u.session.session.Context(), op)
@@ -288,6 +295,12 @@ func (u *up) ask(a *answer, op proxy.Op) (bool, error) {
 		return false, u.reply(refusal(v))
 	}
 	a.op = op
+	switch i := v.Impact; {
+	case i != nil && i.Holds != proxy.HoldsNothing:
+		a.guard = &guard{impact: i}
+	case u.session.session.Undo() != nil && op.Info().Kind == proxy.KindStatement: // nobody could tell what it undoes
+		a.guard = &guard{impact: &proxy.Impact{Rows: -1}}
+	}
 	if v.Warn != "" {
 		u.progress(v.Warn)
 	}

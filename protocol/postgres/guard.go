@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 
+	"github.com/sallyport/sallyport/protocol/internal/impact"
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -45,41 +45,18 @@ type guard struct {
 // commits reports whether what the statement did is kept.
 func (g *guard) commits() bool { return g.ran }
 
-// differsError says that something else would happen than was approved.
-type differsError struct{ reason string }
-
-func (e *differsError) Error() string { return e.reason }
-
 func (g *guard) differs(rows uint64) error {
 	if g.unkept != nil {
 		return g.unkept
 	}
-	if rows == uint64(g.impact.Rows) {
-		return &differsError{fmt.Sprintf("the rows differ from those that were approved: there are %d, as there were, but not the same ones, or they hold something else", rows)}
-	}
-	return &differsError{fmt.Sprintf("the rows differ from those that were approved: %s, %d were approved", atMost(rows), g.impact.Rows)}
-}
-
-// another says that the statement is about other tables than those that were approved, such as of their names.
-func (g *guard) another(names string) error {
-	return &differsError{fmt.Sprintf("the table differs from the one that was approved: this is about %s as it is now, and %s was approved as it was then", names, g.impact.Table)}
-}
-
-func atMost(rows uint64) string {
-	if rows > maxDigested {
-		return fmt.Sprintf("more than %d rows", maxDigested)
-	}
-	if rows == 1 {
-		return "1 row"
-	}
-	return fmt.Sprintf("%d rows", rows)
+	return impact.Differs(g.impact, rows)
 }
 
 // refuses makes e's answer an error that says why it does not run, or was taken back.
 func (e *entry) refuses(why error) {
 	e.refused = why
 	e.refusal = wire.AppendError(nil, wire.Notice{
-		Severity: "ERROR", Code: codeRefused, Message: why.Error(), Hint: "Nothing was changed. Send it again to have it looked at again.",
+		Severity: "ERROR", Code: codeRefused, Message: why.Error(), Hint: impact.Remedy,
 	})
 }
 
@@ -109,27 +86,24 @@ func (u *up) compare(e *entry, limited bool) error {
 // differs says why e's statement may not run. With err the session ends.
 func (u *up) differs(e *entry, limited bool) (why, err error) {
 	g, ctx := e.guard, u.session.session.Context()
-	not := func(why error) error {
-		return &differsError{"what was approved cannot be compared with what this would change: " + why.Error()}
-	}
 	simple := e.expect == expectQuery
 	switch {
 	case simple && u.batched:
-		return not(errNowhere), nil
+		return impact.NotComparable(errNowhere), nil
 	case limited && e.statement.Facts.Rows:
-		return not(errors.New("its rows are fetched in parts")), nil
+		return impact.NotComparable(errors.New("its rows are fetched in parts")), nil
 	}
 	block, err := u.settle(ctx)
 	switch {
 	case u.session.session.Err() != nil:
 		return nil, err
 	case err != nil:
-		return not(err), nil
+		return impact.NotComparable(err), nil
 	case block == 'E': // the server refuses it, and says why
 		e.guard = nil
 		return nil, nil
 	case block == unsureBlock:
-		return not(errNowhere), nil
+		return impact.NotComparable(errNowhere), nil
 	case block == 'I' && simple:
 		l, err := u.put(&question{text: "BEGIN", alone: true})
 		if err != nil {
@@ -137,16 +111,16 @@ func (u *up) differs(e *entry, limited bool) (why, err error) {
 		}
 		g.own = true
 		if err := u.answered(ctx, l); err != nil { // without it, nothing could be taken back
-			return not(err), nil
+			return impact.NotComparable(err), nil
 		}
 	}
 	r, err := u.newRowReader(&e.statement)
 	if err != nil {
-		return not(err), nil
+		return impact.NotComparable(err), nil
 	}
 	if block == 'I' && !simple && (r.wholes() || g.impact.Holds == proxy.HoldsRows || g.impact.Tables != "" || g.impact.Promises()) { // locks are for blocks alone
 		if err := u.enclose(ctx); err != nil {
-			return not(err), nil
+			return impact.NotComparable(err), nil
 		}
 	}
 	switch {
@@ -157,9 +131,9 @@ func (u *up) differs(e *entry, limited bool) (why, err error) {
 		case u.session.session.Err() != nil:
 			return nil, err
 		case err != nil:
-			return not(err), nil
+			return impact.NotComparable(err), nil
 		case namesOf(tables) != g.impact.Table || g.impact.Tables != "" && identity(tables...) != g.impact.Tables:
-			return g.another(namesOf(tables)), nil
+			return impact.Another(g.impact, namesOf(tables)), nil
 		case rows != g.impact.Rows:
 			return g.differs(uint64(rows)), nil
 		}
@@ -173,21 +147,21 @@ func (u *up) differs(e *entry, limited bool) (why, err error) {
 		case u.session.session.Err() != nil:
 			return nil, err
 		case err != nil:
-			return not(err), nil
+			return impact.NotComparable(err), nil
 		case identity(t) != g.impact.Tables:
-			return g.another(t.Name), nil
+			return impact.Another(g.impact, t.Name), nil
 		}
 		return u.prepare(ctx, r, g)
 	}
 	if err := r.finds(); err != nil {
-		return not(err), nil
+		return impact.NotComparable(err), nil
 	}
 	rows, digest, err := r.locked(ctx)
 	switch {
 	case u.session.session.Err() != nil:
 		return nil, err
 	case err != nil:
-		return not(err), nil
+		return impact.NotComparable(err), nil
 	case rows != g.impact.Rows || digest != g.impact.Digest:
 		return g.differs(uint64(rows)), nil
 	}
@@ -205,7 +179,7 @@ func (u *up) prepare(ctx context.Context, r *rowReader, g *guard) (why, err erro
 	}
 	if why == nil && g.impact.Promises() {
 		if err := r.before(ctx, g); err != nil {
-			why = &differsError{"this was approved as what can be undone, and it cannot be any more: " + err.Error()}
+			why = impact.Irretrievable(err)
 		}
 	}
 	if s.Err() != nil {
@@ -218,7 +192,7 @@ func (u *up) prepare(ctx context.Context, r *rowReader, g *guard) (why, err erro
 // them.
 func (r *rowReader) locked(ctx context.Context) (rows int64, digest string, err error) {
 	if r.change.Target == "" && r.change.Query == "" {
-		return -1, "", errNoAnswer
+		return -1, "", impact.ErrAnswer
 	}
 	if err := r.parameters(ctx); err != nil {
 		return -1, "", err

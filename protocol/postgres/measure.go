@@ -6,20 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
+	"github.com/sallyport/sallyport/protocol/internal/impact"
 	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// Times of measuring.
-const (
-	measureTimeout = 9 * time.Second // all of it; at most a third of what a decision may take
-	measureEnd     = 5 * time.Second // to go back
-)
+const measureEnd = 5 * time.Second // to go back to where the session was
 
 const savepoint = `"sallyport impact"`
 
@@ -31,17 +26,13 @@ var errTorn = errors.New("the server did not go back to where the session's tran
 // The server is asked in the session itself, in a part of its transaction that only reads, has
 // short timeouts and is taken back: of the open one, or of one of the gateway's own.
 func (u *up) Measure(ctx context.Context, st *proxy.Statement) (*proxy.Impact, error) {
-	const changes = proxy.EffectsWrite | proxy.EffectDrop | proxy.EffectCall | proxy.EffectDo | proxy.EffectExecute | proxy.EffectUnknown
-	if !st.Facts.Effects.Has(changes) {
+	if !st.Facts.Effects.Has(impact.Changes) {
 		return nil, nil
 	}
-	limit := measureTimeout
-	if t := u.session.session.Gateway().AskTimeout; t > 0 {
-		limit = min(limit, t/3)
-	}
+	limit := impact.Timeout(u.session.session)
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	m := &measuring{undo: undoTime(st), impact: &proxy.Impact{Rows: -1, Effect: (st.Facts.Effects & changes).String()}, each: limit / 3, before: u.cancels.Load()}
+	m := &measuring{undo: impact.UndoTime(st), impact: impact.New(st), each: limit / 3, before: u.cancels.Load()}
 	var err error
 	if m.rowReader, err = u.newRowReader(st); err == nil {
 		err = m.measure(ctx)
@@ -54,14 +45,7 @@ func (u *up) Measure(ctx context.Context, st *proxy.Statement) (*proxy.Impact, e
 	case m.differs != nil:
 		return nil, m.differs
 	case err != nil:
-		m.unsaid("what it would change is not measured: " + err.Error())
-		m.impact.Holds, m.impact.Digest = proxy.HoldsNothing, ""
-		if h := st.Held(); h != nil && h.Try && m.impact.Trial == nil {
-			m.impact.Trial = &proxy.Trial{Rows: -1, Why: "what it would change is not measured"}
-		}
-		if m.undo > 0 {
-			m.impact.Undo = &proxy.Undoable{For: m.undo, Why: "what it would change is not measured"}
-		}
+		impact.Fail(m.impact, st, err)
 	case m.impact.Holds == proxy.HoldsNothing && len(m.impact.Unsaid) == 0:
 		m.unsaid("nothing is compared when it runs")
 	}
@@ -82,7 +66,7 @@ type measuring struct {
 	saved bool // the savepoint is there
 }
 
-func (m *measuring) unsaid(what string) { m.impact.Unsaid = append(m.impact.Unsaid, what) }
+func (m *measuring) unsaid(what string) { impact.Unsay(m.impact, what) }
 
 func (m *measuring) measure(ctx context.Context) error {
 	c := m.change
@@ -92,10 +76,9 @@ func (m *measuring) measure(ctx context.Context) error {
 		names[i] = c.Tables[i].Path
 	}
 	m.impact.Table = strings.Join(names, ", ")
-	const maxTables = 10
 	switch {
-	case len(c.Tables) > maxTables:
-		return fmt.Errorf("it names more than %d tables", maxTables)
+	case len(c.Tables) > impact.MaxTables:
+		return fmt.Errorf("it names more than %d tables", impact.MaxTables)
 	case !m.asking(m.st):
 		return errNowhere
 	}
@@ -110,12 +93,7 @@ func (m *measuring) measure(ctx context.Context) error {
 		return err
 	}
 	if m.wholes() {
-		if h := m.st.Held(); h != nil && h.Try {
-			m.impact.Trial = &proxy.Trial{Rows: -1, Why: "only INSERT, UPDATE and DELETE are tried"}
-		}
-		if m.undo > 0 {
-			m.impact.Undo = &proxy.Undoable{For: m.undo, Why: "only INSERT, UPDATE and DELETE can be undone"}
-		}
+		impact.Whole(m.impact, m.st)
 		return m.emptied(ctx)
 	}
 	if undo := m.session.session.Undo(); undo != nil {
@@ -143,14 +121,6 @@ func (m *measuring) measure(ctx context.Context) error {
 		return m.try(ctx, t)
 	}
 	return nil
-}
-
-// undoTime is for how long what undoes a statement is to be kept.
-func undoTime(st *proxy.Statement) time.Duration {
-	if h := st.Held(); h != nil {
-		return h.Undo
-	}
-	return 0
 }
 
 // emptied measures a TRUNCATE or a DROP TABLE.
@@ -185,7 +155,7 @@ func (m *measuring) inserted(ctx context.Context, t *table) error {
 		if m.impact.Rows = int64(c.Values); counted {
 			m.impact.Holds, m.impact.Tables = proxy.HoldsCount, identity(t)
 		} else {
-			m.unsaid(notCompared + why)
+			m.unsaid(impact.NotCompared + why)
 		}
 		return nil
 	}
@@ -202,7 +172,7 @@ func (m *measuring) inserted(ctx context.Context, t *table) error {
 			names = append(names, t.Columns[i].Name)
 		}
 	}
-	return m.show(ctx, insertedRows(c, "q.*")+fmt.Sprintf(" LIMIT %d", maxSamples), "", func(shape *proxy.Shape) bool {
+	return m.show(ctx, insertedRows(c, "q.*")+fmt.Sprintf(" LIMIT %d", impact.MaxSamples), "", func(shape *proxy.Shape) bool {
 		if len(shape.Columns) > len(names) {
 			return false
 		}
@@ -215,7 +185,7 @@ func (m *measuring) inserted(ctx context.Context, t *table) error {
 	}, func(values [][]byte) proxy.Sample {
 		s := proxy.Sample{}
 		for _, v := range values {
-			s.After = append(s.After, shownValue(v))
+			s.After = append(s.After, impact.Shown(v))
 		}
 		return s
 	})
@@ -237,11 +207,15 @@ func (m *measuring) changed(ctx context.Context, t *table) error {
 	if m.change.Elsewhere {
 		m.unsaid("other tables have a say in which rows they are, or in what they become, and these may change until it runs")
 	}
-	m.cascades(t)
+	others := t.Deleting
+	if m.change.Effect == proxy.EffectUpdate {
+		others = t.Moving
+	}
+	if what := impact.Passed(m.change.Effect, others); what != "" {
+		m.unsaid(what)
+	}
 	return m.samples(ctx, t)
 }
-
-const notCompared = "nothing is compared when it runs: "
 
 // rows counts the rows, and digests them, unless why says why they cannot be compared. counted says that their
 // number can be all the same.
@@ -254,8 +228,8 @@ func (m *measuring) rows(ctx context.Context, t *table, why string, counted bool
 			if err := m.back(ctx); err != nil {
 				return err
 			}
-		} else if rows > maxDigested {
-			why, digest = fmt.Sprintf("there are more than %d", maxDigested), ""
+		} else if rows > impact.MaxDigested {
+			why, digest = fmt.Sprintf("there are more than %d", impact.MaxDigested), ""
 		}
 	}
 	if why != "" {
@@ -271,24 +245,9 @@ func (m *measuring) rows(ctx context.Context, t *table, why string, counted bool
 		m.impact.Holds, m.impact.Tables = proxy.HoldsCount, identity(t)
 		m.unsaid("which rows they are is not compared when it runs, but how many: " + why)
 	default:
-		m.unsaid(notCompared + why)
+		m.unsaid(impact.NotCompared + why)
 	}
 	return nil
-}
-
-// cascades says which tables are changed with it.
-func (m *measuring) cascades(t *table) {
-	others, what := t.Deleting, "rows that refer to them go or change with them, and are not counted, in "
-	if m.change.Effect == proxy.EffectUpdate {
-		others, what = t.Moving, "where a key changes, rows that refer to it change with it, and are not counted, in "
-	}
-	const most = 5
-	if len(others) > most {
-		others = append(slices.Clip(others[:most]), fmt.Sprintf("%d more", len(others)-most))
-	}
-	if len(others) > 0 {
-		m.unsaid(what + strings.Join(others, ", "))
-	}
 }
 
 // plan notes how the server would run the statement.
@@ -322,7 +281,7 @@ func (m *measuring) plan(ctx context.Context) {
 // samples shows some of the rows that are changed.
 func (m *measuring) samples(ctx context.Context, t *table) error {
 	shown, keys := m.shown(t)
-	if m.impact.Rows > maxDigested || m.impact.Holds == proxy.HoldsNothing {
+	if m.impact.Rows > impact.MaxDigested || m.impact.Holds == proxy.HoldsNothing {
 		keys = nil
 	}
 	err := m.show(ctx, sampleQuery(m.change, shown, keys), sampleBound(m.change), func(shape *proxy.Shape) bool {
@@ -357,16 +316,16 @@ func (m *measuring) show(ctx context.Context, text, bound string, describe func(
 	if err != nil {
 		return not(err)
 	}
-	l, err := m.ask(ctx, m.bound(text, maxSamples))
+	l, err := m.ask(ctx, m.bound(text, impact.MaxSamples))
 	switch {
 	case err != nil:
 		return not(err)
 	case l.shape == nil:
-		return not(errNoAnswer)
+		return not(impact.ErrAnswer)
 	}
 	m.catalogShape(l.shape)
 	if !describe(l.shape) {
-		return not(errNoAnswer)
+		return not(impact.ErrAnswer)
 	}
 	st := &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: []byte(plain), Facts: facts}
 	flow, err := m.session.session.Show(st, l.shape)
@@ -393,7 +352,7 @@ func (m *measuring) shown(t *table) (list []tableColumn, keys []string) {
 	pick := func(which func(*tableColumn) bool) {
 		for i := range t.Columns {
 			c := &t.Columns[i]
-			if len(list) < maxShown && which(c) && !slices.ContainsFunc(list, func(have tableColumn) bool { return have.Name == c.Name }) {
+			if len(list) < impact.MaxShown && which(c) && !slices.ContainsFunc(list, func(have tableColumn) bool { return have.Name == c.Name }) {
 				list = append(list, *c)
 			}
 		}
@@ -433,7 +392,7 @@ func (m *measuring) become(shape *proxy.Shape, shown []tableColumn) bool {
 func (m *measuring) sample(shown []tableColumn, values [][]byte) proxy.Sample {
 	var s proxy.Sample
 	for i := range shown {
-		s.Before = append(s.Before, shownValue(values[i]))
+		s.Before = append(s.Before, impact.Shown(values[i]))
 	}
 	if m.change.Effect == proxy.EffectDelete {
 		return s
@@ -443,30 +402,13 @@ func (m *measuring) sample(shown []tableColumn, values [][]byte) proxy.Sample {
 	for i := range shown {
 		switch c := &shown[i]; {
 		case setOf(m.change, c) != nil:
-			s.After[i] = shownValue(values[next])
+			s.After[i] = impact.Shown(values[next])
 			next++
 		case c.Computed || m.sets(c):
 			s.After[i] = "?"
 		}
 	}
 	return s
-}
-
-const maxValue = 100 // bytes of one that is shown
-
-// shownValue is a value as it is read.
-func shownValue(v []byte) string {
-	if v == nil {
-		return "NULL"
-	}
-	if len(v) > maxValue {
-		cut := maxValue
-		for cut > 0 && !utf8.RuneStart(v[cut]) {
-			cut--
-		}
-		return strconv.Quote(string(v[:cut])) + "…"
-	}
-	return strconv.Quote(string(v))
 }
 
 // begin brings the session to where questions may fail.

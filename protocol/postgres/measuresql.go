@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/sallyport/sallyport/protocol/internal/impact"
 	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -103,13 +104,6 @@ func triggerType(e proxy.Effects) string {
 	return "32" // of truncating
 }
 
-const (
-	maxDigested = 10_000   // rows
-	maxSampled  = 64 << 10 // bytes of a row that is shown
-	maxSamples  = 5
-	maxShown    = 20 // columns
-)
-
 // rowText is a row as the server writes it, by functions that nobody can replace.
 func rowText(ref string) string { return "pg_catalog.textin(pg_catalog.record_out(" + ref + ".*))" }
 
@@ -125,7 +119,7 @@ func digestQuery(c *sql.RowChange, lock bool) string {
 	} else {
 		rows = c.Select(hash(c.Ref))
 	}
-	rows += fmt.Sprintf(" LIMIT %d", maxDigested+1)
+	rows += fmt.Sprintf(" LIMIT %d", impact.MaxDigested+1)
 	switch {
 	case c.Query != "":
 	case lock && c.Effect == proxy.EffectUpdate: // which need not keep others from referring to them
@@ -158,12 +152,12 @@ func sampleQuery(c *sql.RowChange, shown []tableColumn, keys []string) string {
 		}
 		text += " ORDER BY " + strings.Join(keys, ", ")
 	}
-	return text + fmt.Sprintf(" LIMIT %d", maxSamples)
+	return text + fmt.Sprintf(" LIMIT %d", impact.MaxSamples)
 }
 
 // sampleBound leaves out rows that are too long to show.
 func sampleBound(c *sql.RowChange) string {
-	return fmt.Sprintf(" AND pg_catalog.octet_length(%s) OPERATOR(pg_catalog.<=) %d", rowText(c.Ref), maxSampled)
+	return fmt.Sprintf(" AND pg_catalog.octet_length(%s) OPERATOR(pg_catalog.<=) %d", rowText(c.Ref), impact.MaxSampled)
 }
 
 // setOf is what a column is set to, where that can be told before.

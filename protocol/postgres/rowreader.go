@@ -11,19 +11,16 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sallyport/sallyport/protocol/internal/impact"
 	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
 )
 
 // Why it is not known which rows a statement would change. They are shown to approvers.
 var (
-	errNowhere  = errors.New("the server cannot be asked at this place")
-	errAborted  = errors.New("its transaction has failed already")
-	errNoNames  = errors.New("it is not certain what the names in it mean")
-	errActs     = errors.New("finding the rows may do more than read")
-	errForeign  = errors.New("its text is in another encoding than UTF-8")
-	errNoAnswer = errors.New("the server's answer is not understood")
-	errNoTable  = errors.New("there is no such table")
+	errNowhere = errors.New("the server cannot be asked at this place")
+	errAborted = errors.New("its transaction has failed already")
+	errForeign = errors.New("its text is in another encoding than UTF-8")
 )
 
 // answeredError is that the server has answered a question with an error, of which the code
@@ -55,11 +52,11 @@ func (u *up) newRowReader(st *proxy.Statement) (*rowReader, error) {
 	a, ok := u.handler.Analyzer.(sql.RowChanges)
 	switch {
 	case !ok || u.handler.Catalog == nil:
-		return nil, errNoNames
+		return nil, impact.ErrNames
 	case u.encoding.mayHide(u.pending, st.Text):
 		return nil, errForeign
 	}
-	change, err := a.RowChange(st.Text)
+	change, err := a.RowChange(st.Text, &u.reading)
 	if err != nil {
 		return nil, err
 	}
@@ -71,9 +68,9 @@ func (r *rowReader) reads(text string, may proxy.Effects) (*proxy.Facts, error) 
 	f := r.read([]byte(text))
 	switch {
 	case f.Unknown != "" || f.Effects&^may != 0:
-		return nil, errActs
+		return nil, impact.ErrActs
 	case f.Unsure || !f.Resolved:
-		return nil, errNoNames
+		return nil, impact.ErrNames
 	}
 	return f, nil
 }
@@ -124,7 +121,7 @@ func (r *rowReader) parameters(ctx context.Context) error {
 	case err != nil:
 		return err
 	case len(l.inferred) != len(r.st.Args):
-		return errNoAnswer
+		return impact.ErrAnswer
 	}
 	r.types = l.inferred
 	return nil
@@ -137,11 +134,11 @@ func (r *rowReader) table(ctx context.Context, t *sql.Named) (*table, error) {
 	case err != nil:
 		return nil, err
 	case !l.found:
-		return nil, errNoTable
+		return nil, impact.ErrNoTable
 	}
 	out := &table{}
 	if len(l.kept) != 1 || l.cut || json.Unmarshal(l.kept[0][0], out) != nil || out.OID == "" || out.Name == "" {
-		return nil, errNoAnswer
+		return nil, impact.ErrAnswer
 	}
 	for i := range out.Columns {
 		if c := &out.Columns[i]; out.Domains && c.Own { // it may hold values of a domain
@@ -158,16 +155,16 @@ func (r *rowReader) count(ctx context.Context, q question) (int64, error) {
 		return -1, err
 	}
 	if len(l.kept) != 1 || len(l.kept[0]) == 0 {
-		return -1, errNoAnswer
+		return -1, impact.ErrAnswer
 	}
 	n, err := strconv.ParseInt(string(l.kept[0][0]), 10, 64)
 	if err != nil || n < 0 {
-		return -1, errNoAnswer
+		return -1, impact.ErrAnswer
 	}
 	return n, nil
 }
 
-// digest counts the rows, up to maxDigested+1, and digests them together with what table they
+// digest counts the rows, up to impact.MaxDigested+1, and digests them together with what table they
 // are of.
 func (r *rowReader) digest(ctx context.Context, t *table, lock bool) (rows int64, digest string, err error) {
 	l, err := r.ask(ctx, r.bound(digestQuery(r.change, lock), 2))
@@ -175,12 +172,12 @@ func (r *rowReader) digest(ctx context.Context, t *table, lock bool) (rows int64
 		return -1, "", err
 	}
 	if len(l.kept) != 1 || len(l.kept[0]) != 2 {
-		return -1, "", errNoAnswer
+		return -1, "", impact.ErrAnswer
 	}
 	rows, err = strconv.ParseInt(string(l.kept[0][0]), 10, 64)
 	sum, err2 := hex.DecodeString(string(l.kept[0][1]))
-	if err != nil || err2 != nil || len(sum) != sha256.Size || rows < 0 || rows > maxDigested+1 {
-		return -1, "", errNoAnswer
+	if err != nil || err2 != nil || len(sum) != sha256.Size || rows < 0 || rows > impact.MaxDigested+1 {
+		return -1, "", impact.ErrAnswer
 	}
 	all := sha256.Sum256(fmt.Appendf(nil, "sallyport rows 1\x00%s\x00%s\x00%d\x00%x", t.OID, t.Name, rows, sum))
 	return rows, hex.EncodeToString(all[:]), nil
@@ -290,7 +287,7 @@ func (r *rowReader) tells(t *table) string {
 func (r *rowReader) safe(t *table) error {
 	own := func(a proxy.Arg) bool { return a.Type >= firstOwn }
 	if t.Casts || t.Domains && (r.change.Casts || slices.ContainsFunc(r.st.Args, own) || slices.ContainsFunc(r.types, func(t uint32) bool { return t >= firstOwn })) {
-		return errActs
+		return impact.ErrActs
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sallyport/sallyport/protocol/internal/impact"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -96,7 +97,7 @@ func (m *measuring) sampleKeys(ctx context.Context, t *table) (*proxy.Image, err
 		list = append(list, m.change.Ref+"."+quotedName(c.Name))
 	}
 	order := strings.Join(list, ", ")
-	l, err := m.ask(ctx, m.bound(m.change.Select(order)+sampleBound(m.change)+fmt.Sprintf(" ORDER BY %s LIMIT %d", order, maxSamples), maxSamples))
+	l, err := m.ask(ctx, m.bound(m.change.Select(order)+sampleBound(m.change)+fmt.Sprintf(" ORDER BY %s LIMIT %d", order, impact.MaxSamples), impact.MaxSamples))
 	if err != nil {
 		return nil, err
 	}
@@ -122,11 +123,11 @@ func (m *measuring) became(ctx context.Context, t *table, i *proxy.Image) error 
 		ks, on[c] = append(ks, k), "t."+quotedName(i.Columns[c].Name)+" OPERATOR(pg_catalog.=) k."+k
 	}
 	text := "SELECT " + strings.Join(list, ", ") + " FROM (VALUES " + rowsOf(i, i.Keys, true, true) + ") AS k (" + strings.Join(ks, ", ") + ") JOIN " +
-		quotedPath(i.Schema, i.Table) + " AS t ON " + strings.Join(on, " AND ") + fmt.Sprintf(" ORDER BY k.n LIMIT %d", maxSamples)
+		quotedPath(i.Schema, i.Table) + " AS t ON " + strings.Join(on, " AND ") + fmt.Sprintf(" ORDER BY k.n LIMIT %d", impact.MaxSamples)
 	err := m.show(ctx, text, "", func(shape *proxy.Shape) bool { return len(shape.Columns) == len(names)+1 }, func(values [][]byte) proxy.Sample {
 		s := proxy.Sample{}
 		for _, v := range values[1:] {
-			s.After = append(s.After, shownValue(v))
+			s.After = append(s.After, impact.Shown(v))
 		}
 		return s
 	})

@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/sallyport/sallyport/protocol/internal/impact"
 	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -18,11 +19,7 @@ import (
 // UndoText is the statement that undoes what i is of, for a session whose [proxy.Client] says that it
 // undoes that. It is empty where i is not one of this protocol.
 func UndoText(i *proxy.Image) string {
-	if i == nil || len(i.Rows) == 0 || i.Keys < 1 || i.Keys > len(i.Columns) || !slices.Contains([]string{"insert", "update", "delete"}, i.Effect) ||
-		i.Effect == "update" && i.Keys == len(i.Columns) {
-		return ""
-	}
-	if slices.ContainsFunc(i.Rows, func(r proxy.ImageRow) bool { return len(r.Values) != len(i.Columns) }) {
+	if !impact.Undoes(i) {
 		return ""
 	}
 	return undoText(i)
@@ -30,18 +27,10 @@ func UndoText(i *proxy.Image) string {
 
 // undoable says whether the statement can be undone once it has run as what was measured.
 func (m *measuring) undoable(ctx context.Context, t *table) {
-	u := &proxy.Undoable{For: m.undo}
-	m.impact.Undo = u
-	if want := m.comparedFor(); m.impact.Holds != want {
-		u.Why = "which rows it changes is not compared when it runs"
-		if want == proxy.HoldsCount {
-			u.Why = "how many rows come is not compared when it runs"
-		}
-		return
-	}
-	if _, err := m.image(ctx, t, m.impact.Rows); err != nil {
-		u.Why = err.Error()
-	}
+	impact.CanUndo(m.impact, m.st, m.comparedFor(), func() error {
+		_, err := m.image(ctx, t, m.impact.Rows)
+		return err
+	})
 }
 
 // comparedFor is what has to be compared so that a statement can be undone.
@@ -160,11 +149,8 @@ func (r *rowReader) image(ctx context.Context, t *table, rows int64) (*proxy.Ima
 	if err := r.irreversible(t); err != nil {
 		return nil, err
 	}
-	switch {
-	case rows == 0:
-		return nil, errors.New("it changes no rows")
-	case rows > maxUndoRows:
-		return nil, fmt.Errorf("there are %d rows, and at most %d can be undone", rows, maxUndoRows)
+	if err := impact.Undoable(rows); err != nil {
+		return nil, err
 	}
 	columns, keys, err := r.imageColumns(t)
 	if err != nil {
@@ -182,20 +168,20 @@ func (r *rowReader) image(ctx context.Context, t *table, rows int64) (*proxy.Ima
 		i.Columns = append(i.Columns, proxy.ImageColumn{Name: c.Name, Type: c.Full})
 	}
 	err = r.exactly(ctx, func() error {
-		l, err := r.ask(ctx, r.bound(text+fmt.Sprintf(" LIMIT %d", maxUndoRows+1), maxUndoRows+1))
+		l, err := r.ask(ctx, r.bound(text+fmt.Sprintf(" LIMIT %d", impact.MaxUndoRows+1), impact.MaxUndoRows+1))
 		switch {
 		case err != nil:
 			return err
 		case l.cut:
-			return errUndoLong
+			return impact.ErrUndoLong
 		case int64(len(l.kept)) != rows:
 			return errors.New("its rows are not certain")
 		}
 		if i.Rows, err = imageRows(l.kept, len(columns)); err != nil {
 			return err
 		}
-		if len(undoText(i)) > maxUndoText {
-			return errUndoLong
+		if len(undoText(i)) > impact.MaxUndoText {
+			return impact.ErrUndoLong
 		}
 		_, err = r.left(ctx, i) // that it can be told afterwards
 		return err
@@ -206,14 +192,12 @@ func (r *rowReader) image(ctx context.Context, t *table, rows int64) (*proxy.Ima
 	return i, nil
 }
 
-var errUndoLong = fmt.Errorf("the rows hold more than can be undone (%d KiB)", maxUndoText>>10)
-
 // imageRows are rows of values as text.
 func imageRows(kept [][][]byte, columns int) ([]proxy.ImageRow, error) {
 	rows := make([]proxy.ImageRow, len(kept))
 	for n, values := range kept {
 		if len(values) != columns {
-			return nil, errNoAnswer
+			return nil, impact.ErrAnswer
 		}
 		for _, v := range values {
 			if v == nil {
@@ -256,17 +240,17 @@ func (r *rowReader) left(ctx context.Context, i *proxy.Image) ([]string, error) 
 	out := make([]string, len(i.Rows))
 	for _, values := range l.kept {
 		if len(values) != 2 {
-			return nil, errNoAnswer
+			return nil, impact.ErrAnswer
 		}
 		n, err := strconv.Atoi(string(values[0]))
 		sum, err2 := hex.DecodeString(string(values[1]))
 		if err != nil || err2 != nil || n < 0 || n >= len(out) || out[n] != "" || len(sum) == 0 {
-			return nil, errNoAnswer
+			return nil, impact.ErrAnswer
 		}
 		out[n] = string(values[1])
 	}
 	if l.cut || len(l.kept) > len(i.Rows) {
-		return nil, errNoAnswer
+		return nil, impact.ErrAnswer
 	}
 	return out, nil
 }
@@ -294,7 +278,7 @@ func (r *rowReader) before(ctx context.Context, g *guard) error {
 		return err
 	}
 	if len(l.kept) != 1 || len(l.kept[0]) != 1 {
-		return errNoAnswer
+		return impact.ErrAnswer
 	}
 	i.Transaction = string(l.kept[0][0])
 	m := r.st.Info()
@@ -319,13 +303,7 @@ func (u *up) keep(g *guard) error {
 		if err != nil {
 			return err
 		}
-		for n := range left {
-			if there := left[n] != ""; there == (g.image.Effect == "delete") {
-				return errors.New("the statement left other rows than were expected")
-			}
-			g.image.Rows[n].Left = left[n]
-		}
-		return nil
+		return impact.Kept(g.image, left)
 	})
 	if err == nil {
 		err = u.session.session.KeepImage(ctx, g.op, g.grants, g.image)
@@ -335,6 +313,6 @@ func (u *up) keep(g *guard) error {
 	}
 	u.pending.mu.Lock()
 	defer u.pending.mu.Unlock()
-	g.ran, g.unkept = false, &differsError{"this was approved as what can be undone, and what undoes it could not be kept: " + err.Error()}
+	g.ran, g.unkept = false, impact.Unkept(err)
 	return g.unkept
 }

@@ -7,12 +7,6 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// Bounds of what can be undone. What undoes it is a statement that people approve, who have to read it.
-const (
-	maxUndoRows = 1000
-	maxUndoText = 56 << 10 // bytes of the statement; see review's own bound on what is held
-)
-
 // exactSettings have the server write values so that it reads the same of them under any settings.
 const exactSettings = `SELECT pg_catalog.set_config('DateStyle', 'ISO, YMD', true), pg_catalog.set_config('IntervalStyle', 'iso_8601', true),
 pg_catalog.set_config('bytea_output', 'hex', true), pg_catalog.set_config('extra_float_digits', '3', true), pg_catalog.set_config('TimeZone', 'UTC', true)`

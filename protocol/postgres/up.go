@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/evloop"
 	"github.com/sallyport/sallyport/internal/pgvalue"
+	"github.com/sallyport/sallyport/protocol/internal/impact"
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -359,7 +360,7 @@ var (
 // ask asks the chain about e's operation and reports whether it may run. A
 // refused operation's error is kept in e, to be told in its turn.
 func (u *up) ask(e *entry, op proxy.Op) bool {
-	if v := u.undoes(op); v != nil {
+	if v := impact.Only(u.session.session, op, UndoText); v != nil {
 		u.session.session.Refuse(op, *v)
 		e.refusal = wire.AppendError(nil, refusal(v))
 		return false

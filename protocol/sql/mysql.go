@@ -49,6 +49,12 @@ type MySQLText struct {
 func NormaliseMySQL(n *MySQLText, text []byte, r MySQLReading, limits Limits) {
 	s := mysqlScanner{in: text, r: r, limits: limits, n: n}
 	*n = MySQLText{Text: n.Text[:0], Clean: n.Clean[:0], Literals: n.Literals[:0]}
+	s.read()
+}
+
+// read reads the text, and says what its Problem is.
+func (s *mysqlScanner) read() {
+	n, text, limits := s.n, s.in, &s.limits
 	switch {
 	case len(text) > limits.Bytes+limits.Strings:
 		n.Problem = TooLong
@@ -92,11 +98,12 @@ type mysqlScanner struct {
 	blocks    int // BEGIN, IF, WHILE … that are open, about
 	prefix    int // operators in a row that take one operand
 	pending   bool
-	inside    bool // of an executable comment that is read
-	space     bool // white space or a comment was passed since the last token
-	strings   int  // bytes in strings
-	malformed int  // of these, those that are not UTF-8, as in bytes that clients write
-	named     bool // the last token was a name, so that a dot after it is not a number's
+	inside    bool            // of an executable comment that is read
+	space     bool            // white space or a comment was passed since the last token
+	strings   int             // bytes in strings
+	malformed int             // of these, those that are not UTF-8, as in bytes that clients write
+	named     bool            // the last token was a name, so that a dot after it is not a number's
+	each      func(begin int) // is told of every token, which ends at at; nil: nobody is
 }
 
 func (s *mysqlScanner) peek(n int) byte {
@@ -123,6 +130,9 @@ func (s *mysqlScanner) run() {
 		}
 		if s.r.Places {
 			s.place(begin, clean)
+		}
+		if s.each != nil {
+			s.each(begin)
 		}
 	}
 	if s.inside && s.n.Problem == "" {

@@ -20,7 +20,10 @@ type RowChange struct {
 	With        string // before the statement; empty when nothing is
 	Others      string // what FROM or USING add; empty when they add nothing
 	Where       string // the condition; empty of every row
-	Sets        []SetColumn
+	// Order is what is after the condition: ORDER BY and LIMIT of MySQL's; empty when nothing is. Bounded says that there is a LIMIT.
+	Order   string
+	Bounded bool
+	Sets    []SetColumn
 	// Query is what is inserted; empty of VALUES, of which Values is the number of rows. Columns are
 	// those that are filled, without quotes; nil is all, in order.
 	Query   string
@@ -61,8 +64,8 @@ type SetColumn struct {
 // RowChanges is an Analyzer that takes statements apart.
 type RowChanges interface {
 	proxy.Analyzer
-	// RowChange fails with a sentence that says why it cannot.
-	RowChange(text []byte) (*RowChange, error)
+	// RowChange takes a text apart that is read by r. It fails with a sentence that says why it cannot.
+	RowChange(text []byte, r *proxy.Reading) (*RowChange, error)
 }
 
 // Why a statement cannot be taken apart.
@@ -70,6 +73,9 @@ var (
 	ErrNotRows  = errors.New("it is not an INSERT, UPDATE, DELETE, TRUNCATE or DROP TABLE of a kind that is measured")
 	ErrSeveral  = errors.New("the text holds several statements")
 	ErrNotApart = errors.New("it cannot be taken apart with certainty")
+	ErrJoined   = errors.New("it changes rows of a join of tables")
+	ErrReturns  = errors.New("it returns the rows that it changes (RETURNING)")
+	ErrIgnores  = errors.New("it leaves out rows that fail (IGNORE)")
 )
 
 // Select is a query of what the rows that are there hold.

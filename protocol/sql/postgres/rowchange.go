@@ -22,7 +22,7 @@ var moving = func() map[string]bool {
 
 // RowChange takes a statement apart. The parts are cut out of the text, and what was put
 // together of them is read again: it must say the same of the statement as the text does.
-func (a *Analyzer) RowChange(text []byte) (c *sql.RowChange, err error) {
+func (a *Analyzer) RowChange(text []byte, _ *proxy.Reading) (c *sql.RowChange, err error) {
 	a.parsers <- struct{}{}
 	defer func() { <-a.parsers }()
 	defer func() {

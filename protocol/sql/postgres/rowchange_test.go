@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/protocol/sql"
+	"github.com/sallyport/sallyport/proxy"
 )
 
 // A statement that changes rows is cut where the server would end its clauses.
@@ -39,7 +40,7 @@ func TestRowChange(t *testing.T) {
 		"TRUNCATE a, ONLY b.c CASCADE":                                                                              `"a", "b"."c" only cascades`,
 		"DROP TABLE IF EXISTS a, b.c":                                                                               `"a", "b"."c"`,
 	} {
-		c, err := a.RowChange([]byte(text))
+		c, err := a.RowChange([]byte(text), &proxy.Reading{})
 		require.NoError(t, err, text)
 		require.Equal(t, want, shown(c), text)
 	}
@@ -53,7 +54,7 @@ func TestRowChange(t *testing.T) {
 		"":                                        sql.ErrSeveral,
 		`DELETE FROM t WHERE a = 'x\' OR b = 'y'`: sql.ErrNotApart, // two readings
 	} {
-		_, err := a.RowChange([]byte(text))
+		_, err := a.RowChange([]byte(text), &proxy.Reading{})
 		require.ErrorIs(t, err, want, text)
 	}
 }

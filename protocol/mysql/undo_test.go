@@ -1,0 +1,225 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	driver "github.com/go-sql-driver/mysql"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/internal/duplex"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// undo undoes what was kept last, in a session of its own, or runs another text there.
+func (g *gate) undo(t *testing.T, a *approver, other ...string) (answer string, differ [][]string) {
+	t.Helper()
+	image := a.image
+	require.NotNil(t, image)
+	client := &proxy.Client{Identity: &proxy.Identity{Subject: "alice"}, Undo: &proxy.Undo{
+		Image: image, Hold: &proxy.Hold{Rules: []string{"undo"}, Approvers: [][]string{{"ops"}}, For: time.Minute, Undo: time.Hour},
+		Begin:  func(context.Context, *proxy.Session, proxy.Op) error { return nil },
+		Differ: func(_ int, _ []string, keys [][]string) { differ = keys },
+	}}
+	network := fmt.Sprintf("undo%p", client)
+	driver.RegisterDialContext(network, func(context.Context, string) (net.Conn, error) {
+		near, far := duplex.Pair(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+		go func() { _ = g.ServeClient(context.Background(), far, g.handler, client) }()
+		return near, nil
+	})
+	db, err := sql.Open("mysql", g.dsn("alice", "", func(c *driver.Config) {
+		c.Net, c.TLS, c.MultiStatements = network, nil, false
+	}))
+	require.NoError(t, err)
+	defer db.Close()
+	c, err := db.Conn(t.Context())
+	require.NoError(t, err)
+	defer c.Close()
+	text := UndoText(image)
+	for _, o := range other {
+		text = o
+	}
+	return does(c, text), differ
+}
+
+const allTypes = `CREATE TABLE all_types (a INT, ` + "`b ``x```" + ` VARCHAR(20), t TEXT, l VARCHAR(20) CHARACTER SET latin1, n DECIMAL(40,9), f DOUBLE, bi BIT(9), b BLOB, vb VARBINARY(9), j JSON, e ENUM('sad', 'o''k'), s SET('x', 'y'),
+  ts TIMESTAMP(6) NULL, auto TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP, dt DATETIME(3), d DATE, ti TIME(2), y YEAR, ch CHAR(5), u BIGINT UNSIGNED, g INT AS (a * 2), st INT AS (a * 3) STORED, PRIMARY KEY (a, ` + "`b ``x```" + `));
+SET time_zone = '+00:00';
+INSERT INTO all_types (a, ` + "`b ``x```" + `, t, l, n, f, bi, b, vb, j, e, s, ts, auto, dt, d, ti, y, ch, u) VALUES
+ (1, 'k''1', 'it''s \\ "x"\n;-- ?', 'größe', 123456789012345678901234567890.123456789, 0.1, 257, X'00FF27', X'0041', '{"a":  "\\"''"}', 'o''k', 'x,y', '2026-01-02 03:04:05.678901', '2026-01-01 00:00:00',
+  '2026-03-29 02:30:00.123', '2026-12-31', '-838:59:58.99', 2026, 'ab', 18446744073709551615),
+ (2, 'back\\slash', NULL, NULL, 0, 1.7976931348623157e308, NULL, NULL, NULL, NULL, NULL, '', NULL, '2026-10-25 00:30:00', NULL, NULL, NULL, NULL, NULL, NULL),
+ (3, '', '', '', -0.000000001, 5e-324, 0, '', '', '[]', 'sad', NULL, '2026-10-25 01:30:00', '2026-01-01 00:00:00', '9999-12-31 23:59:59.999', '1000-01-01', '00:00:00', 1901, '', 0);
+`
+
+// Each kind of statement is undone, whatever the values, the settings of the sessions and the way in which it was sent.
+func TestUndo(t *testing.T) {
+	a := &approver{hold: proxy.Hold{Undo: time.Hour}}
+	g := impactGate(t, ordersSchema+allTypes, a, gateConfig{})
+	all := "SET time_zone = '+00:00'; SELECT CONCAT_WS('|', a, `b ``x```, IFNULL(t, 'N'), IFNULL(HEX(l), 'N'), n, f, bi + 0, HEX(b), HEX(vb), j, e, s, ts, auto, dt, d, ti, y, HEX(ch), u, g, st) FROM all_types ORDER BY a, 1"
+	before := g.server(t, all)
+	c := g.open(t)
+	require.Equal(t, "0", does(c, "SET time_zone = 'SYSTEM', sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES'"))
+	require.Equal(t, "0", does(c, "SET time_zone = '+05:45'"))
+	for _, text := range []string{
+		"DELETE FROM all_types",
+		"DELETE FROM all_types WHERE a = 2",
+		`UPDATE all_types SET t = 'x', l = 'y', n = 1, f = 2, bi = 3, b = 'x', vb = 'y', j = '[1]', e = 'sad', s = 'x', ts = '2000-01-01', dt = '2000-01-01', d = '2000-01-01', ti = '1:00', y = 2000, ch = 'zzzzz', u = 9`,
+		"UPDATE all_types SET t = CONCAT('row', a) WHERE a < 3",
+		"INSERT INTO all_types (t, a, `b ``x```) VALUES ('new', '07', 'q'''), (NULL, 8, '\\')",
+	} {
+		for name, run := range map[string]func() string{
+			"text": func() string { return does(c, text) },
+			"prepared": func() string {
+				s, err := c.PrepareContext(t.Context(), text)
+				require.NoError(t, err)
+				defer s.Close()
+				r, err := s.Exec()
+				if err != nil {
+					return err.Error()
+				}
+				n, err := r.RowsAffected()
+				require.NoError(t, err)
+				return fmt.Sprint(n)
+			},
+			"in a transaction": func() string {
+				require.Equal(t, "0", does(c, "BEGIN"))
+				n := does(c, text)
+				require.Equal(t, "0", does(c, "COMMIT"))
+				return n
+			},
+		} {
+			a.image = nil
+			n := run()
+			require.Equal(t, &proxy.Undoable{For: time.Hour}, a.last.Undo, text)
+			require.Equal(t, fmt.Sprint(a.last.Rows), n, name+": "+text)
+			require.NotNil(t, a.image, name+": "+text)
+			require.NotEqual(t, before, g.server(t, all), name+": "+text)
+			first := a.image
+			answer, differ := g.undo(t, a)
+			require.Equal(t, n, answer, "%s: %s: %s", name, text, UndoText(first))
+			require.Empty(t, differ)
+			require.Equal(t, before, g.server(t, all), "%s: %s: %s", name, text, UndoText(first))
+			if name == "text" { // an undoing can be undone itself, and that, too
+				require.NotSame(t, first, a.image)
+				answer, _ = g.undo(t, a)
+				require.Equal(t, n, answer)
+				require.NotEqual(t, before, g.server(t, all))
+				answer, _ = g.undo(t, a)
+				require.Equal(t, n, answer)
+				require.Equal(t, before, g.server(t, all))
+			}
+		}
+	}
+}
+
+// Nothing is undone when a row is not what the statement has left, nor by a session that is for something else.
+func TestUndoConflicts(t *testing.T) {
+	a := &approver{hold: proxy.Hold{Undo: time.Hour}}
+	g := impactGate(t, ordersSchema, a, gateConfig{})
+	c := g.open(t)
+	for text, between := range map[string]string{
+		"UPDATE orders SET qty = 5 WHERE id < 3":                  "UPDATE orders SET status = 'moved' WHERE id = 2",
+		"UPDATE orders SET qty = 6 WHERE id < 3":                  "DELETE FROM orders WHERE id = 2",
+		"DELETE FROM orders WHERE id IN (1, 2)":                   "INSERT INTO orders VALUES (2, 'back', 1)",
+		"INSERT INTO orders VALUES (21, 'new', 1), (2000, '', 1)": "UPDATE orders SET qty = 2 WHERE id = 2000",
+	} {
+		g.server(t, resetOrders)
+		require.Equal(t, "2", does(c, text))
+		g.server(t, between)
+		now := g.server(t, "SELECT * FROM orders ORDER BY id")
+		answer, differ := g.undo(t, a)
+		require.NotEqual(t, "2", answer, text)
+		require.Len(t, differ, 1, text)
+		require.Contains(t, []string{`"2"`, `"2000"`}, differ[0][0])
+		require.Equal(t, now, g.server(t, "SELECT * FROM orders ORDER BY id"), text)
+	}
+	// Between the approval and the undoing, too.
+	g.server(t, resetOrders)
+	require.Equal(t, "2", does(c, "UPDATE orders SET qty = 5 WHERE id < 3"))
+	a.looks = func(*proxy.Impact) { g.server(t, "UPDATE orders SET qty = 7 WHERE id = 1") }
+	answer, _ := g.undo(t, a)
+	require.Equal(t, "error 1142", answer)
+	require.Equal(t, "7\n5", g.server(t, "SELECT qty FROM orders WHERE id < 3 ORDER BY id"))
+	a.looks = nil
+	// One that was taken back with its transaction has changed nothing.
+	g.server(t, resetOrders)
+	require.Equal(t, "0", does(c, "BEGIN"))
+	require.Equal(t, "2", does(c, "UPDATE orders SET qty = 5 WHERE id < 3"))
+	require.Equal(t, "0", does(c, "ROLLBACK"))
+	answer, _ = g.undo(t, a)
+	require.NotEqual(t, "2", answer)
+
+	require.Equal(t, "2", does(c, "UPDATE orders SET qty = 5 WHERE id < 3"))
+	for _, other := range []string{"SELECT 1", "UPDATE orders SET qty = 1", UndoText(a.image) + " "} {
+		answer, _ = g.undo(t, a, other)
+		require.Equal(t, "error 1142", answer, other)
+	}
+	require.Equal(t, "5\n5", g.server(t, "SELECT qty FROM orders WHERE id < 3"))
+}
+
+// What was approved as what can be undone does not run unless what undoes it is kept.
+func TestUndoUnkept(t *testing.T) {
+	a := &approver{hold: proxy.Hold{Undo: time.Hour}, fails: errors.New("the store is full")}
+	g := impactGate(t, ordersSchema, a, gateConfig{})
+	c := g.open(t)
+	before := g.server(t, "SELECT * FROM orders ORDER BY id")
+	for _, text := range []string{"UPDATE orders SET qty = 5", "DELETE FROM orders WHERE id = 1", "INSERT INTO orders VALUES (50, 'new', 1)"} {
+		require.Equal(t, "error 1142", does(c, text))
+		require.Equal(t, [][]string{{"0"}}, texts(t, c, "SELECT @@in_transaction"))
+		require.Equal(t, "0", does(c, "BEGIN"))
+		require.Equal(t, "error 1142", does(c, text))
+		require.Equal(t, "0", does(c, "COMMIT"))
+		require.Equal(t, before, g.server(t, "SELECT * FROM orders ORDER BY id"), text)
+	}
+}
+
+// What cannot be undone, and why.
+func TestUndoSays(t *testing.T) {
+	a := &approver{hold: proxy.Hold{Undo: time.Hour}}
+	g := impactGate(t, `CREATE TABLE plain (id INT PRIMARY KEY, a VARCHAR(50)); INSERT INTO plain VALUES (1, 'a'), (2, 'b');
+CREATE TABLE nokey (a VARCHAR(50)); INSERT INTO nokey VALUES ('x');
+CREATE TABLE floats (id INT PRIMARY KEY, f FLOAT); INSERT INTO floats VALUES (1, 0.1);
+CREATE TABLE counting (id INT PRIMARY KEY AUTO_INCREMENT, a VARCHAR(9)); INSERT INTO counting VALUES (1, 'a');
+CREATE TABLE old (id INT PRIMARY KEY) ENGINE=MyISAM; INSERT INTO old VALUES (1);
+CREATE TABLE triggered (id INT PRIMARY KEY, a INT); INSERT INTO triggered VALUES (1, 1); CREATE TRIGGER acts AFTER INSERT ON triggered FOR EACH ROW INSERT INTO nokey VALUES ('acted');
+CREATE TABLE referred (id INT PRIMARY KEY); CREATE TABLE refers (id INT, FOREIGN KEY (id) REFERENCES referred (id) ON DELETE SET NULL); INSERT INTO referred VALUES (1);
+CREATE TABLE many (id INT PRIMARY KEY); INSERT INTO many SELECT seq FROM seq_1_to_1001;
+CREATE TABLE large (id INT PRIMARY KEY, a MEDIUMTEXT); INSERT INTO large VALUES (1, REPEAT('long ', 20000));
+`, a, gateConfig{})
+	c := g.open(t)
+	for _, s := range []struct{ text, why string }{
+		{"UPDATE nokey SET a = 'y'", "no primary key"},
+		{"UPDATE plain SET id = 5 WHERE id = 1", "changes the primary key"},
+		{"UPDATE plain SET a = 'x' WHERE id = 99", "changes no rows"},
+		{"UPDATE plain SET a = 'x' LIMIT 1", "not compared"},
+		{"DELETE FROM floats", "cannot be written back exactly"},
+		{"INSERT INTO counting (a) VALUES ('x')", "gives column id of the primary key its value"},
+		{"INSERT INTO counting VALUES (0, 'x')", "gives column id of the primary key its value"},
+		{"INSERT INTO counting VALUES (NULL, 'x')", "gives column id of the primary key its value"},
+		{"INSERT INTO plain VALUES (FLOOR(RAND() * 1000) + 100, 'x')", "others each time"},
+		{"INSERT INTO plain SELECT 77, 'x'", "not compared"},
+		{"REPLACE INTO plain VALUES (2, 'x')", "not compared"},
+		{"DELETE FROM old", "not compared"},
+		{"DELETE FROM triggered", "has triggers"},
+		{"DELETE FROM referred", "refers"},
+		{"DELETE FROM many", "at most 1000"},
+		{"DELETE FROM large", "more than can be undone"},
+		{"TRUNCATE nokey", "only INSERT, UPDATE and DELETE"},
+		{"UPDATE plain JOIN large USING (id) SET plain.a = 'x'", "not measured"},
+	} {
+		a.last, a.image = nil, nil
+		answer := does(c, s.text)
+		require.NotNil(t, a.last, s.text)
+		require.NotNil(t, a.last.Undo, s.text)
+		require.Contains(t, a.last.Undo.Why, s.why, s.text)
+		require.False(t, strings.HasPrefix(answer, "error"), "%s: %s %+v", s.text, answer, a.last)
+		require.Nil(t, a.image, "what cannot be undone is not kept")
+	}
+}
