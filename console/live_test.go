@@ -22,7 +22,7 @@ import (
 
 // workshop is a gateway with a console, before a machine and a database that both answer. Alice works there, olga approves and
 // ada watches.
-func workshop(t *testing.T) *house {
+func workshop(t *testing.T, more ...string) *house {
 	t.Helper()
 	dir := t.TempDir()
 	server, database := testserver.Database(t, `CREATE TABLE people (id int PRIMARY KEY, name text, email text, ssn text, notes jsonb);
@@ -60,7 +60,7 @@ masking:
   - {name: mails, entities: [EMAIL_ADDRESS], with: fixed, text: "<mail>"}
 control: [{groups: [ops], allow: [list, review]}, {groups: [admins], allow: [list, kill, watch, users]}]
 audit: {recordings: [{terminal: full}]}
-`, l.Addr().String(), h.url, strconv.Quote(verifier), machine, me.Username, hostKey, server.Address(), database))
+%[9]s`, l.Addr().String(), h.url, strconv.Quote(verifier), machine, me.Username, hostKey, server.Address(), database, strings.Join(more, "\n")))
 	return h
 }
 

@@ -56,6 +56,8 @@ type RunbookDetail struct {
 	Schema map[string]any `json:"schema"`
 	// Targets are the names of resources that may be chosen, by group.
 	Targets map[string][]string `json:"targets"`
+	// Most is how many of them may be chosen, for the groups of which several may be.
+	Most map[string]int64 `json:"most,omitempty"`
 }
 
 // RunRequest asks for a run, or for its plan.
@@ -157,7 +159,10 @@ func (h *Handler) startRun(c *call, b Runbooks) error {
 func (c *call) seesRun(r *runbook.Run) bool { return c.permitted || c.owns(r.Requester, r.For) }
 
 func (h *Handler) listRuns(c *call, b Runbooks) error {
-	list, err := b.Runs(c.Context(), c.seesRun)
+	of := c.URL.Query().Get("runbook")
+	list, err := b.Runs(c.Context(), func(r *runbook.Run) bool {
+		return (of == "" || r.Origin.Source+"/"+r.Name == of) && c.seesRun(r)
+	})
 	if err != nil {
 		return err
 	}

@@ -60,10 +60,13 @@ func (a runbookAPI) Show(ctx context.Context, who *proxy.Identity, source, name 
 	if err != nil {
 		return nil, err
 	}
-	out := &control.RunbookDetail{Runbook: about(snap, source, b), Help: b.Runbook.Metadata.Help, Schema: b.Runbook.Schema(), Targets: make(map[string][]string)}
+	out := &control.RunbookDetail{Runbook: about(snap, source, b), Help: b.Runbook.Metadata.Help, Schema: b.Runbook.Schema(), Targets: make(map[string][]string), Most: make(map[string]int64)}
 	reachable := a.reachable(ctx, who)
 	for _, g := range b.Runbook.Targets {
 		out.Targets[g.Name] = []string{}
+		if g.Max > 1 {
+			out.Most[g.Name] = g.Max
+		}
 		for _, r := range reachable {
 			if g.Takes(r) {
 				out.Targets[g.Name] = append(out.Targets[g.Name], r.Name)

@@ -215,6 +215,9 @@ func (r runGate) Command(ctx context.Context, who *proxy.Identity, at runbook.Re
 			if printed += int64(len(b)); q.Limit > 0 && printed > q.Limit {
 				return errMuch
 			}
+			if q.Seen != nil {
+				q.Seen(b)
+			}
 			if stderr {
 				out.Stderr = append(out.Stderr, b...)
 			} else {

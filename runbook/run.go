@@ -143,6 +143,8 @@ type Command struct {
 	Line  string
 	Input []byte
 	Limit int64 // bytes of what it may print
+	// Seen is called with what it prints, as that comes; nil: nobody wants to know.
+	Seen func(b []byte)
 }
 
 // CommandResult is what came of a command.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,11 +96,17 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// safe is a text without the run's secrets, and not too long.
-func (l *live) safe(text string) string {
-	for _, secret := range l.secrets {
+// hide is a text without the run's secrets. The longer ones go first: another one may be a part of them.
+func (l *live) hide(text string) string {
+	for _, secret := range slices.SortedFunc(maps.Values(l.secrets), func(a, b string) int { return len(b) - len(a) }) {
 		text = strings.ReplaceAll(text, secret, "<secret>")
 	}
+	return text
+}
+
+// safe is a text without the run's secrets, and not too long.
+func (l *live) safe(text string) string {
+	text = l.hide(text)
 	if len(text) > 1000 {
 		text = strings.ToValidUTF8(text[:1000], "") + "…"
 	}
@@ -280,7 +287,12 @@ func (l *live) sql(ctx context.Context, s *planned, run *StepRun) error {
 		}
 		l.open[s.resource.Name] = d
 	}
-	run.Session = d.ID()
+	if run.Session != d.ID() {
+		run.Session = d.ID()
+		if err := l.keep(ctx); err != nil { // so that who looks at the run finds what waits in its session
+			return fmt.Errorf("it could not be written down in which session the statement runs: %w", err)
+		}
+	}
 	bounds := &l.plan.Bounds
 	most := s.SQL.Affected
 	if bounds.Affected != nil && (most == nil || *bounds.Affected < *most) {
@@ -356,85 +368,4 @@ func (l *live) expected(ctx context.Context, s *planned, r Result, most *int64) 
 		return fmt.Errorf("it would change %d rows, and may change %d: it was rolled back", r.Affected, *most)
 	}
 	return nil
-}
-
-// probe is what a shell of POSIX takes for one word, and other shells may not.
-const probe = "a\\b\\\\'\"$x`y`!z *\n~#"
-
-// command runs a command.
-func (l *live) command(ctx context.Context, s *planned, run *StepRun) error {
-	list, err := s.argv(func(r Ref) ([]string, error) { return l.refTexts(s, r) })
-	if err != nil {
-		return err
-	}
-	for _, w := range list {
-		if strings.ContainsRune(w, 0) {
-			return errors.New("a word of the command holds a NUL")
-		}
-	}
-	line, quoted := quoteLine(list)
-	if quoted && !l.posix[s.resource.Name] {
-		test, _ := quoteLine([]string{"printf", "%s", probe})
-		got, err := l.Gate.Command(ctx, l.who, s.resource, Command{Line: test, Limit: 1000})
-		if err != nil {
-			return fmt.Errorf("finding out whether the account's shell is one of POSIX: %w", err)
-		}
-		if string(got.Output) != probe {
-			return errors.New("the account's shell is not one of POSIX: words for a command may have letters, digits and _./:@%+,- there, and nothing else")
-		}
-		l.posix[s.resource.Name] = true
-	}
-	input, err := l.input(s)
-	if err != nil {
-		return err
-	}
-	got, err := l.Gate.Command(ctx, l.who, s.resource, Command{Line: line, Input: input, Limit: l.plan.Bounds.Output})
-	run.Session, run.Status = got.Session, got.Status
-	if slices.Contains(l.plan.book.Outputs.Steps, s.Planned.ID) {
-		out := append(got.Output, got.Stderr...)
-		run.Output = l.safe(string(out[max(0, len(out)-900):]))
-	}
-	if err != nil {
-		if errors.Is(err, ErrRefused) {
-			return err
-		}
-		return fmt.Errorf("%w: %w", errEnded, err)
-	}
-	want := s.Exec.Status
-	if len(want) == 0 {
-		want = []int64{0}
-	}
-	if !slices.Contains(want, int64(got.Status)) {
-		return fmt.Errorf("got the exit status %d, want %v: %s", got.Status, want, strings.TrimSpace(string(got.Stderr[:min(len(got.Stderr), 300)])))
-	}
-	return nil
-}
-
-// input is what a command reads.
-func (l *live) input(s *planned) ([]byte, error) {
-	x := s.Exec
-	if x.Stdin != "" {
-		list, err := l.texts(s, x.Stdin)
-		return []byte(strings.Join(list, "\n")), err
-	}
-	if len(x.JSON) == 0 {
-		return nil, nil
-	}
-	object := make(map[string]any, len(x.JSON))
-	for _, m := range x.JSON {
-		w, err := readWord(m.Value)
-		if err != nil {
-			return nil, err
-		}
-		if w.ref == nil {
-			object[m.Name] = w.text
-			continue
-		}
-		v, err := l.value(s, *w.ref)
-		if err != nil {
-			return nil, err
-		}
-		object[m.Name] = v.inJSON()
-	}
-	return json.Marshal(object)
 }

@@ -9,6 +9,7 @@ export const places: Place[] = [
   { to: "/", word: "Home", icon: "house", key: "h" },
   { to: "/connections", word: "Connections", icon: "plug", key: "c" },
   { to: "/terminal", word: "Terminals", icon: "squareTerminal", key: "t" },
+  { to: "/runbooks", word: "Runbooks", icon: "fileText", key: "b" },
   { to: "/requests", word: "Requests", icon: "hand", key: "r" },
   { to: "/sessions", word: "Sessions", icon: "activity", key: "s" },
   { to: "/you", word: "You", icon: "user", key: "y", for: (me) => me.kind === "human" },

@@ -101,3 +101,30 @@ export interface Token {
   id: string; label: string; subject: string; user: string; scopes?: { actions?: string[]; resources?: string[] | Record<string, string> }[];
   created?: string; expires?: string; last_used?: string;
 }
+
+/** A runbook of a source, in a list. */
+export interface Runbook {
+  source: string; name?: string; path: string; commit?: string; title?: string; owner?: string; risk?: string; labels?: Record<string, string>;
+  review?: boolean; cron?: string; problem?: string;
+}
+
+export interface RunStep {
+  id: string; kind: string; on?: string; state: string; session?: string; attempts?: number; rows: number; affected: number; status: number;
+  begun?: string; ended?: string; message?: string; columns?: string[]; kept?: string[][]; output?: string;
+}
+
+export interface Origin { source: string; commit?: string; path: string; digest: string; author?: string; signer?: string }
+
+export interface Run {
+  id: string; name: string; state: string; dry?: boolean; requester: string; for?: string; origin: Origin; plan: string; targets: Record<string, string[]>;
+  scheduled?: string; created: string; ended?: string; session?: string; grants?: string[]; message?: string; steps: RunStep[];
+}
+
+/** What a run would do. */
+export interface RunPlan {
+  text: string; writes: boolean; answers: { step: string; on: string; verdict: string; reason?: string }[];
+  plan: {
+    digest: string; origin: Origin; reviews?: { need: number; from: string[]; distinct?: string[] }[]; values: Record<string, { type: string; text?: string; list?: string[]; null?: boolean }>;
+    steps: { id: string; kind: string; on?: string; when?: string; text: string; args?: string[]; input?: string; writes: boolean; affected_rows?: number }[];
+  };
+}

@@ -107,7 +107,7 @@ function AccessPanel({ of: r }: { of: R }) {
   );
 }
 
-function WhatPanel({ of: shown }: { of: R }) {
+export function WhatPanel({ of: shown }: { of: R }) {
   const [clear, setClear] = useState<R | null>(null);
   const doing = useDoing();
   useEffect(() => setClear(null), [shown.hash]);
@@ -179,7 +179,7 @@ function TimelinePanel({ of: r }: { of: R }) {
   );
 }
 
-function Decide({ of: r, again }: { of: R; again: () => void }) {
+export function Decide({ of: r, again }: { of: R; again: () => void }) {
   const denying = query.value.get("deny") === "1";
   const deny = (on: boolean) => setQuery({ deny: on ? "1" : null });
   const [narrow, setNarrow] = useState(false);
