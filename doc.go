@@ -41,6 +41,8 @@
 // that say what it would do, a *proxy.Exec with its Command, a *proxy.File and so on. It
 // belongs to the handler until Done has returned.
 //
+//   - protocol/kubernetes: the API of Kubernetes between kubectl and clusters.
+//   - protocol/kubernetes/kit: the same wired, and kubeconfigs.
 //   - protocol/web: HTTP between browsers, programs and web applications.
 //   - protocol/web/kit: the same wired, with the key that signs who asks.
 //   - proxy: operations, verdicts, hooks, sessions, the gateway and its ports. It

@@ -51,7 +51,7 @@ func saysAll(op proxy.Op) bool {
 		}
 		said = []string{string(o.Text)}
 	case *proxy.Exec:
-		said = []string{o.Command}
+		said = []string{o.Command, o.Target}
 	case *proxy.Request:
 		said = []string{o.Host, o.Path, o.Query}
 	case *proxy.File:

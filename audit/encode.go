@@ -151,6 +151,7 @@ func operation(b []byte, op proxy.Op, redacted *proxy.Redacted) []byte {
 			said = redacted.Text
 		}
 		b = text(b, said, "", detect.MaySetSecret(said))
+		b = str(b, "target", o.Target)
 		if o.Terminal {
 			b = append(b, `,"terminal":true`...)
 		}

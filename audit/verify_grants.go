@@ -299,7 +299,7 @@ func opOf(e *Event) proxy.Op {
 	case proxy.KindStatement, proxy.KindPrepare:
 		return &proxy.Statement{Meta: m, Text: []byte(e.Text)}
 	case proxy.KindExec, proxy.KindShell, proxy.KindSubsystem, proxy.KindInput, proxy.KindRunbook:
-		return &proxy.Exec{Meta: m, Command: e.Text}
+		return &proxy.Exec{Meta: m, Command: e.Text, Target: e.Target}
 	case proxy.KindFile:
 		for a := proxy.FileOpenRead; a.String() != proxy.FileUnknown.String(); a++ {
 			if a.String() == e.Name {

@@ -67,9 +67,38 @@ func Defaults() []Rule {
 			Remedy:  "Name the files by a path below the folders of the system, with ${NAME:?} for variables that must not be empty.",
 		},
 		{
+			Name: "no-cluster-loss", Actions: clusterLoss,
+			Message: "this deletes what others work with: a namespace, a node, a volume, a definition, or a whole collection",
+			Remedy:  "Delete single objects by their names, or ask the people who operate the cluster.",
+		},
+		{
+			Name: "no-cluster-rights", Actions: clusterRights,
+			Message: "this changes who may do what in the cluster",
+			Remedy:  "Ask the people who operate the cluster.",
+		},
+		{
+			Name: "no-cluster-outage", Actions: []string{"scale-to-zero", "cordon", "pods/eviction:*"},
+			Message: "this takes a workload or a node out of service",
+			Remedy:  "Scale to at least one replica, or ask the people who operate the cluster.",
+		},
+		{
 			Name: "no-halting", Harms: []proxy.Harm{proxy.HarmHalt},
 			Message: "this stops the machine, or services that others use",
 			Remedy:  "Ask the people who operate the machine.",
 		},
 	}
+}
+
+// clusterLoss are actions of clusters that lose more than one thing.
+var clusterLoss = []string{
+	"*:deletecollection", "namespaces:delete", "nodes:delete", "persistentvolumes:delete", "persistentvolumeclaims:delete",
+	"customresourcedefinitions.apiextensions.k8s.io:delete", "apiservices.apiregistration.k8s.io:delete", "namespaces/finalize:*",
+}
+
+// clusterRights are actions by which rights in clusters are changed or handed on.
+var clusterRights = []string{
+	"*.rbac.authorization.k8s.io:create", "*.rbac.authorization.k8s.io:update", "*.rbac.authorization.k8s.io:patch", "*.rbac.authorization.k8s.io:delete",
+	"*.admissionregistration.k8s.io:create", "*.admissionregistration.k8s.io:update", "*.admissionregistration.k8s.io:patch", "*.admissionregistration.k8s.io:delete",
+	"*.admissionregistration.k8s.io/*:*",
+	"serviceaccounts/token:*", "certificatesigningrequests.certificates.k8s.io/approval:*", "certificatesigningrequests.certificates.k8s.io/status:*",
 }

@@ -361,3 +361,32 @@ func BenchmarkDecide(b *testing.B) {
 		s.Done(op, out)
 	}
 }
+
+// TestActions: what APIs call requests, and what their bodies say, is refused by the default pack, and the rest is not.
+func TestActions(t *testing.T) {
+	s := proxytest.Session(t, create(t, guardrail.Defaults()...))
+	action := func(action string, also ...string) *proxy.Request {
+		return &proxy.Request{Meta: proxy.Meta{Kind: proxy.KindRequest}, Method: "POST", Path: "/x", Action: action, Also: also}
+	}
+	for name, want := range map[string]string{
+		"namespaces:delete": "no-cluster-loss", "pods:deletecollection": "no-cluster-loss", "deployments.apps:deletecollection": "no-cluster-loss",
+		"persistentvolumes:delete": "no-cluster-loss", "clusterrolebindings.rbac.authorization.k8s.io:create": "no-cluster-rights",
+		"validatingwebhookconfigurations.admissionregistration.k8s.io:patch": "no-cluster-rights", "serviceaccounts/token:create": "no-cluster-rights",
+		"pods/eviction:create": "no-cluster-outage",
+		"pods:delete":          "", "pods:list": "", "clusterroles.rbac.authorization.k8s.io:list": "", "deployments.apps/scale:patch": "", "": "",
+	} {
+		v := ask(s, action(name))
+		require.Equal(t, want != "", v.Refuses(), name)
+		require.Equal(t, want, v.Rule, name)
+	}
+	for _, also := range []string{"scale-to-zero", "cordon"} {
+		require.Equal(t, "no-cluster-outage", ask(s, action("x:patch", "other", also)).Rule)
+	}
+	only := proxytest.Session(t, create(t, guardrail.Rule{Name: "listed", Only: true, Actions: []string{"pods:*", "*/log:get"}}))
+	require.False(t, ask(only, action("pods:list", "scale-to-zero")).Refuses())
+	require.False(t, ask(only, action("pods/log:get")).Refuses())
+	require.True(t, ask(only, action("secrets:list", "pods:list")).Refuses(), "a further name makes nothing allowed")
+	require.True(t, ask(only, action("")).Refuses())
+	both := proxytest.Session(t, create(t, guardrail.Rule{Name: "both", Requests: []string{"GET /x"}, Actions: []string{"pods:*"}}))
+	require.False(t, ask(both, action("pods:list")).Refuses(), "another method")
+}

@@ -235,3 +235,35 @@ func BenchmarkAsk(b *testing.B) {
 		h.Ask(context.Background(), op)
 	}
 }
+
+// TestAccess: a request needs the right that its handler says, whatever its method, and denying one right leaves the others.
+func TestAccess(t *testing.T) {
+	request := func(method string, a proxy.Access) proxy.Op {
+		return &proxy.Request{Meta: proxy.Meta{Kind: proxy.KindRequest}, Method: method, Action: "x:y", Access: a}
+	}
+	rights := map[proxy.Access]string{proxy.AccessRead: "read", proxy.AccessWrite: "write", proxy.AccessAdmin: "admin", proxy.AccessExec: "exec"}
+	for has, word := range rights {
+		p, err := New([]Rule{
+			{Groups: []string{"one"}, Allow: []string{"connect", word}},
+			{Groups: []string{"but"}, Allow: []string{"all"}},
+			{Groups: []string{"but"}, Deny: []string{word}},
+		})
+		require.NoError(t, err)
+		one, but := hooks(t, p, "one"), hooks(t, p, "but")
+		for needs, name := range rights {
+			for _, method := range []string{"GET", "POST"} {
+				v := one.Ask(context.Background(), request(method, needs))
+				require.Equal(t, has != needs, v.Refuses(), "%s has %s and needs %s", method, word, name)
+				if has != needs {
+					require.Contains(t, v.Reason, `"`+name+`"`)
+				}
+				v = but.Ask(context.Background(), request(method, needs))
+				require.Equal(t, has == needs, v.Refuses(), "%s is denied %s and needs %s", method, word, name)
+			}
+		}
+		v := one.Ask(context.Background(), request("GET", proxy.AccessByMethod))
+		require.Equal(t, has != proxy.AccessRead, v.Refuses())
+		v = one.Ask(context.Background(), request("PUT", proxy.AccessByMethod))
+		require.Equal(t, has != proxy.AccessWrite, v.Refuses())
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"regexp"
 	"slices"
 	"time"
@@ -174,6 +175,24 @@ type Assembly struct {
 	Bearers  Bearers
 	// Log is told of what goes wrong; nil is slog.Default.
 	Log *slog.Logger
+}
+
+// Ports returns a function that returns the ports of the listeners at which a resource of a protocol is reached.
+func (a *Assembly) Ports(protocol string) func(resource string) []string {
+	return func(resource string) (list []string) {
+		if a.Listeners == nil {
+			return nil
+		}
+		for _, l := range a.Listeners() {
+			if l.Protocol != protocol || l.Resource != "" && l.Resource != resource {
+				continue
+			}
+			if _, port, err := net.SplitHostPort(l.Address); err == nil {
+				list = append(list, port)
+			}
+		}
+		return list
+	}
 }
 
 // Browsers are logins of people who come with a browser to a host name of a resource's own:

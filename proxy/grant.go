@@ -126,7 +126,11 @@ func Digests(op Op, salt []byte) (text, arguments string, ok bool) {
 		}
 		return text, hex.EncodeToString(h.Sum(nil)), true
 	case *Exec:
-		text = words(of, o.Command)
+		said := []string{o.Command}
+		if o.Target != "" {
+			said = append(said, o.Target)
+		}
+		text = words(of, said...)
 	case *File:
 		text = words(of, o.Action.String(), o.Path, o.Target)
 	case *Request:

@@ -113,6 +113,7 @@ type Exec struct {
 	Meta
 	Command  string // the command line or the subsystem's name; empty for a shell
 	Terminal bool   // a terminal was allocated
+	Target   string // where in the resource it runs, such as a container; empty: at the resource
 }
 
 // FileAction is what is done to a file.
@@ -178,6 +179,24 @@ type Request struct {
 	Path   string // decoded
 	Query  string // raw
 	// Action is the API's own name of what is asked where the handler knows it,
-	// such as "s3:GetObject" or "pods/exec".
+	// such as "s3:GetObject" or "pods/exec:create".
 	Action string
+	// Also are further names of what it does, where the handler has read them out of the
+	// body, such as "scale-to-zero".
+	Also []string
+	// Access is the right that it needs, where the handler knows better than its method.
+	Access Access
 }
+
+// Access is a right that a request needs. The zero Access is by its method: GET, HEAD and
+// OPTIONS read, every other method writes.
+type Access uint8
+
+// Rights that requests need.
+const (
+	AccessByMethod Access = iota
+	AccessRead
+	AccessWrite
+	AccessAdmin // changes rights, or what others depend on
+	AccessExec  // runs something, or reaches through the resource
+)

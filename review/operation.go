@@ -49,6 +49,9 @@ func (r *Request) show(op proxy.Op) error {
 		}
 	case *proxy.Exec:
 		r.Text = op.Command
+		if op.Target != "" {
+			r.Text = "in " + op.Target + ": " + op.Command
+		}
 	case *proxy.File:
 		r.Text = op.Action.String() + " " + pathWord(op.Path)
 		if op.Target != "" {

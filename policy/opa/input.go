@@ -134,6 +134,7 @@ type Call struct {
 type Exec struct {
 	Command  string `json:"command"`
 	Terminal bool   `json:"terminal"`
+	Target   string `json:"target"` // where in the resource it runs; empty: at the resource
 }
 
 // File is one access to a file.
@@ -159,6 +160,8 @@ type Request struct {
 	Path   string `json:"path"`
 	Query  string `json:"query"`
 	Action string `json:"action"`
+	// Also are further names of what it does, such as "scale-to-zero".
+	Also []string `json:"also"`
 }
 
 var functionClasses = [...]string{
@@ -227,7 +230,7 @@ func (in Input) ask(op proxy.Op, now time.Time, arguments bool) Input {
 			o.Call.Args = append(o.Call.Args, value(v, false))
 		}
 	case *proxy.Exec:
-		o.Exec = &Exec{text(op.Command), op.Terminal}
+		o.Exec = &Exec{text(op.Command), op.Terminal, text(op.Target)}
 	case *proxy.File:
 		o.File = &File{op.Action.String(), text(op.Path), text(op.Target)}
 	case *proxy.Forward:
@@ -236,7 +239,7 @@ func (in Input) ask(op proxy.Op, now time.Time, arguments bool) Input {
 			o.Forward.Addresses = append(o.Forward.Addresses, a.String())
 		}
 	case *proxy.Request:
-		o.Request = &Request{text(op.Method), text(op.Host), text(op.Path), text(op.Query), text(op.Action)}
+		o.Request = &Request{text(op.Method), text(op.Host), text(op.Path), text(op.Query), text(op.Action), texts(op.Also)}
 	}
 	return in
 }
@@ -299,6 +302,15 @@ func value(v []byte, binary bool) *string {
 
 // text is s with what is not UTF-8 replaced, since JSON has nothing else.
 func text(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
+// texts are several, which may be none.
+func texts(list []string) []string {
+	out := []string{}
+	for _, s := range list {
+		out = append(out, text(s))
+	}
+	return out
+}
 
 func orEmpty(list []string) []string {
 	if list == nil {

@@ -150,7 +150,7 @@ func (s *Signer) sign(x *exchange) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	session := x.visit.session
+	session := x.visit.Session()
 	id, now := current(session).Identity, s.now()
 	c := claims{
 		Issuer: x.app.origin() + "/.gateway", Audience: x.app.resource.Name, Subject: id.Subject, Name: id.Name, Email: id.Claims["email"], Groups: id.Groups,

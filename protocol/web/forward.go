@@ -14,8 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
+	"github.com/sallyport/sallyport/protocol/internal/relay"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -35,15 +35,15 @@ var copies buffers
 
 // forward sends the request to the application, and its answer back.
 func (x *exchange) forward(ctx context.Context, out *proxy.Outcome) {
-	s := x.visit.session
-	credential, err := x.visit.credential(ctx)
+	s := x.visit.Session()
+	credential, err := x.visit.Credential(ctx)
 	if err != nil {
 		out.Err = err
 		x.refuse(http.StatusBadGateway, "The gateway has no credential for the application now.", "Try again in a minute.")
 		return
 	}
 	resource := s.Target.Resource
-	up, err := x.h.shared.upstreams.of(s.Gateway(), resource, x.app.settings, credential)
+	up, err := x.h.shared.upstreams.Of(s.Gateway(), resource, x.app.settings.HTTP2, credential)
 	if err != nil {
 		x.h.log().Error("web: connections to an application", "resource", resource.Name, "err", err)
 		out.Err = errors.New("the connection to the application is not set up")
@@ -83,14 +83,14 @@ var errHints = fmt.Errorf("the application sends more than %d informational answ
 
 // rewrite makes of a client's request the one that the application gets. Headers that the client has named
 // in Connection are gone already; what is set here stays.
-func (x *exchange) rewrite(p *httputil.ProxyRequest, up *upstream, c *proxy.Credential, assertion string, wants bool) {
+func (x *exchange) rewrite(p *httputil.ProxyRequest, up *relay.Upstream, c *proxy.Credential, assertion string, wants bool) {
 	s, out := x.app.settings, p.Out
 	path, _, _ := strings.Cut(x.sent, "?")
 	decoded, err := url.PathUnescape(path)
 	if err != nil { // it was decoded before
 		decoded = path
 	}
-	out.URL = &url.URL{Scheme: up.scheme, Host: up.host, Path: decoded, RawPath: path, RawQuery: x.r.URL.RawQuery, ForceQuery: x.r.URL.ForceQuery}
+	out.URL = &url.URL{Scheme: up.Scheme, Host: up.Host, Path: decoded, RawPath: path, RawQuery: x.r.URL.RawQuery, ForceQuery: x.r.URL.ForceQuery}
 	out.Host = x.app.host
 	if s.HostHeader != "" {
 		out.Host = s.HostHeader
@@ -102,7 +102,7 @@ func (x *exchange) rewrite(p *httputil.ProxyRequest, up *upstream, c *proxy.Cred
 		delete(h, "Authorization")
 	}
 	strip(h, "Proxy-Authorization")
-	if at := address(x.conn.RemoteAddr()); at != "" {
+	if at := relay.Address(x.conn.RemoteAddr()); at != "" {
 		h.Set("X-Forwarded-For", at)
 	}
 	h.Set("X-Forwarded-Host", x.app.host)
@@ -114,7 +114,7 @@ func (x *exchange) rewrite(p *httputil.ProxyRequest, up *upstream, c *proxy.Cred
 	if wants {
 		x.askPlain(h)
 	}
-	x.in = newMeter()
+	x.in = relay.NewMeter()
 	if out.Body != nil && out.Body != http.NoBody {
 		trailer := make(http.Header)
 		for name := range x.r.Trailer {
@@ -123,7 +123,7 @@ func (x *exchange) rewrite(p *httputil.ProxyRequest, up *upstream, c *proxy.Cred
 			}
 		}
 		out.Trailer = trailer
-		out.Body = &measured{ReadCloser: out.Body, meter: x.in, end: func() {
+		out.Body = &relay.Measured{ReadCloser: out.Body, Meter: x.in, End: func() {
 			for name := range trailer {
 				trailer[name] = x.r.Trailer[name]
 			}
@@ -174,8 +174,8 @@ func secretOf(c *proxy.Credential) string {
 
 // failed answers a request that the application has not.
 func (x *exchange) failed(err error, out *proxy.Outcome) {
-	var withheld *withheldError
-	switch cause := x.visit.session.Err(); {
+	var withheld *relay.WithheldError
+	switch cause := x.visit.Session().Err(); {
 	case errors.As(err, &withheld):
 		out.Err = withheld
 		x.refuse(http.StatusBadGateway, sentence(withheld.Error()), "")
@@ -186,7 +186,7 @@ func (x *exchange) failed(err error, out *proxy.Outcome) {
 		out.Err = proxy.ErrClientLeft
 		panic(http.ErrAbortHandler)
 	default:
-		x.h.log().Warn("web: an application does not answer", "resource", x.app.resource.Name, "session", x.visit.session.ID, "err", err)
+		x.h.log().Warn("web: an application does not answer", "resource", x.app.resource.Name, "session", x.visit.Session().ID, "err", err)
 		out.Err = errors.New("the application cannot be reached, or does not answer")
 		x.refuse(http.StatusBadGateway, "The application cannot be reached, or does not answer.", "Try again in a minute; the gateway's log says why.")
 	}
@@ -207,17 +207,18 @@ func (x *exchange) modify(res *http.Response, wants bool, out *proxy.Outcome, c 
 	if res.StatusCode == http.StatusUnauthorized && secretOf(c) != "" {
 		// A browser would ask for a password that its user does not have.
 		delete(h, "Www-Authenticate")
-		x.visit.refused()
+		x.visit.Refused()
 	}
-	x.out = newMeter()
+	x.out = relay.NewMeter()
 	if wants {
-		if err := x.filter(res); err != nil {
+		f := relay.Filter{Session: x.visit.Session(), Op: x.op, Head: x.r.Method == http.MethodHead, Scripts: x.app.settings.MaskScripts}
+		if err := f.Answer(res); err != nil {
 			return err
 		}
 	}
 	if res.StatusCode != http.StatusSwitchingProtocols && res.Body != nil && res.Body != http.NoBody {
-		res.Body = &measured{ReadCloser: res.Body, meter: x.out, failed: func(err error) {
-			var withheld *withheldError
+		res.Body = &relay.Measured{ReadCloser: res.Body, Meter: x.out, Failed: func(err error) {
+			var withheld *relay.WithheldError
 			if errors.As(err, &withheld) {
 				out.Err = withheld
 			}
@@ -237,34 +238,3 @@ func (x *exchange) redirect(h http.Header) {
 		h.Set(name, u.String())
 	}
 }
-
-// credential is the account's; nil where it has none.
-func (v *visit) credential(ctx context.Context) (*proxy.Credential, error) {
-	s := v.session
-	if s.Target.Account.Secret == "" {
-		return nil, nil
-	}
-	v.leasing.Lock()
-	defer v.leasing.Unlock()
-	if c, ok := s.Leased(); ok && !v.stale {
-		return &c, nil
-	}
-	c, err := s.Credential(ctx, v.stale)
-	if err != nil {
-		return nil, err
-	}
-	v.stale = false
-	return &c, nil
-}
-
-// refused notes that the application has refused the credential: the next request has a fresh one. That
-// happens now and then only, since an application may refuse somebody for another reason.
-func (v *visit) refused() {
-	v.leasing.Lock()
-	defer v.leasing.Unlock()
-	if now := time.Now(); now.Sub(v.renewed) > refreshEvery {
-		v.stale, v.renewed = true, now
-	}
-}
-
-const refreshEvery = 30 * time.Second

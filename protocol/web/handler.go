@@ -6,11 +6,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
-	"net"
-	"net/http"
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/protocol/internal/relay"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -46,20 +45,19 @@ type Handler struct {
 
 	once   sync.Once
 	shared *Shared
-	server *http.Server
-	conns  *queue
+	server relay.Server
 }
 
 // Shared is what handlers know together: open sessions, and connections to applications.
 // The zero value is ready; it must not be copied.
 type Shared struct {
-	visits    visits
-	upstreams upstreams
+	visits    relay.Visits
+	upstreams relay.Upstreams
 }
 
 // Close closes the connections that rest.
 func (s *Shared) Close() error {
-	s.upstreams.close()
+	s.upstreams.Close()
 	return nil
 }
 
@@ -99,41 +97,11 @@ func (h *Handler) Check(*proxy.Revision) error {
 	return nil
 }
 
-// Bounds of what a client may send before it is known what it asks for.
-const (
-	maxHeader     = 64 << 10
-	headerTime    = 20 * time.Second
-	idleConn      = 2 * time.Minute
-	maxStreams    = 250
-	streamBuffer  = 1 << 20
-	shutdownFirst = 100 * time.Millisecond
-)
-
-func (h *Handler) begin(g *proxy.Gateway) {
+func (h *Handler) begin() {
 	h.once.Do(func() {
 		if h.shared = h.Shared; h.shared == nil {
 			h.shared = &Shared{}
 		}
-		h.conns = &queue{conns: make(chan net.Conn), done: make(chan struct{})}
-		protocols := &http.Protocols{}
-		protocols.SetHTTP1(true)
-		protocols.SetHTTP2(true)
-		h.server = &http.Server{
-			Handler: h, MaxHeaderBytes: maxHeader, ReadHeaderTimeout: headerTime, IdleTimeout: idleConn, Protocols: protocols,
-			HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: 4 * streamBuffer, MaxReceiveBufferPerStream: streamBuffer},
-			ErrorLog: slog.NewLogLogger(h.log().Handler(), slog.LevelDebug),
-			ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-				return context.WithValue(ctx, connKey{}, connOf(c))
-			},
-		}
-		context.AfterFunc(g.Draining(), func() { // what runs may end; see Gateway.Serve
-			_ = h.server.Shutdown(context.Background()) // the gateway cuts what does not end
-		})
-		go func() {
-			if err := h.server.Serve(h.conns); !errors.Is(err, http.ErrServerClosed) {
-				h.log().Error("web: connections are not served any more", "err", err)
-			}
-		}()
 	})
 }
 
@@ -149,82 +117,6 @@ func (h *Handler) ServeConn(ctx context.Context, c *proxy.Conn) error {
 	if h.TLS == nil {
 		return errors.New("serving web: got no TLS configuration, want one with a certificate")
 	}
-	h.begin(c.Gateway())
-	config := h.TLS.Clone()
-	config.NextProtos = []string{"h2", "http/1.1"}
-	// A client that resumes a session is not shown the certificate: it would not see a new one.
-	config.SessionTicketsDisabled = true
-	config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
-	in := &conn{Conn: c, closed: make(chan struct{})}
-	t := tls.Server(in, config)
-	if err := t.HandshakeContext(ctx); err != nil {
-		return err
-	}
-	// What is left of the handshake's time is that of the first request, as the server has it.
-	if err := c.Established(); err != nil {
-		return err
-	}
-	select {
-	case h.conns.conns <- t:
-	case <-h.conns.done:
-		return proxy.ErrShutdown
-	}
-	<-in.closed // by the server, by a handler that has taken it over, or by the gateway
-	return nil
+	h.begin()
+	return h.server.Serve(ctx, c, h.TLS, h, h.log())
 }
-
-// conn is a client's connection that tells when it is closed.
-type conn struct {
-	*proxy.Conn
-	once   sync.Once
-	closed chan struct{}
-}
-
-func (c *conn) Close() error {
-	err := c.Conn.Close()
-	c.once.Do(func() { close(c.closed) })
-	return err
-}
-
-// CloseWrite ends what is written.
-func (c *conn) CloseWrite() error {
-	if w, ok := c.Conn.Conn.(interface{ CloseWrite() error }); ok {
-		return w.CloseWrite()
-	}
-	return nil
-}
-
-type connKey struct{}
-
-// connOf is the gateway's connection under TLS.
-func connOf(c net.Conn) *proxy.Conn {
-	if t, ok := c.(*tls.Conn); ok {
-		if own, ok := t.NetConn().(*conn); ok {
-			return own.Conn
-		}
-	}
-	return nil
-}
-
-// queue hands connections to the server, as a listener.
-type queue struct {
-	conns chan net.Conn
-	once  sync.Once
-	done  chan struct{}
-}
-
-func (q *queue) Accept() (net.Conn, error) {
-	select {
-	case c := <-q.conns:
-		return c, nil
-	case <-q.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (q *queue) Close() error {
-	q.once.Do(func() { close(q.done) })
-	return nil
-}
-
-func (q *queue) Addr() net.Addr { return &net.TCPAddr{} }

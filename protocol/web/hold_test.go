@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/protocol/internal/relay"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -154,15 +155,15 @@ func TestHoldAgain(t *testing.T) {
 // TestHoldBounds: what is too long to wait does not, and neither do more than a few.
 func TestHoldBounds(t *testing.T) {
 	r, d, ran := holding(t)
-	res := r.do("POST", "/deploy", strings.Repeat("x", maxHeldBody+1))
+	res := r.do("POST", "/deploy", strings.Repeat("x", relay.MaxHeldBody+1))
 	require.Equal(t, http.StatusRequestEntityTooLarge, res.StatusCode, res.text)
-	for i := range maxHeld {
+	for i := range relay.MaxHeld {
 		require.Equal(t, http.StatusAccepted, r.do("POST", "/deploy", strings.Repeat("x", i)).StatusCode)
 	}
 	res = r.do("POST", "/deploy", "one more")
 	require.Equal(t, http.StatusForbidden, res.StatusCode)
 	require.Contains(t, res.text, "Too many of your requests wait")
-	require.EqualValues(t, maxHeld, d.waiting.Load())
+	require.EqualValues(t, relay.MaxHeld, d.waiting.Load())
 	require.Empty(t, ran())
 	r.session().Kill(proxy.ErrDeadline)
 	require.Eventually(t, func() bool { return d.waiting.Load() == 0 && len(r.gateway.Sessions()) == 0 }, 5*time.Second, time.Millisecond)

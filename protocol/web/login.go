@@ -181,7 +181,7 @@ func (h *Handler) logout(x *exchange) {
 		x.refuse(http.StatusServiceUnavailable, "The logout does not work now.", "Try again in a minute.")
 		return
 	}
-	h.shared.visits.end(p.key, errLoggedOut)
+	h.shared.visits.End(p.key, errLoggedOut)
 	http.SetCookie(x.w, cookie(sessionCookie, "", -1))
 	x.refuse(http.StatusOK, "You have logged out of "+x.app.resource.Name+".", "")
 }

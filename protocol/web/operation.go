@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/sallyport/sallyport/protocol/internal/relay"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -46,19 +47,18 @@ func Operation(t proxy.Target, text string) (*proxy.Request, error) {
 
 // Reach asks the application of a session for nothing but an answer.
 func Reach(ctx context.Context, s *proxy.Session) error {
-	var us upstreams
-	defer us.close()
-	v := &visit{session: s}
-	c, err := v.credential(ctx)
+	var us relay.Upstreams
+	defer us.Close()
+	c, err := relay.Visiting(s).Credential(ctx)
 	if err != nil {
 		return err
 	}
 	set := settingsOf(s.Target.Resource)
-	up, err := us.of(s.Gateway(), s.Target.Resource, set, c)
+	up, err := us.Of(s.Gateway(), s.Target.Resource, set.HTTP2, c)
 	if err != nil {
 		return err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodHead, up.scheme+"://"+up.host+"/", http.NoBody)
+	r, err := http.NewRequestWithContext(ctx, http.MethodHead, up.Scheme+"://"+up.Host+"/", http.NoBody)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/sallyport/sallyport/protocol/internal/relay"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -74,13 +75,13 @@ func (x *exchange) answer(a answer) {
 	head.Set("Cache-Control", "no-store")
 	head.Set("X-Content-Type-Options", "nosniff")
 	if a.request != "" {
-		head.Set("X-Gateway-Request", line(a.request))
+		head.Set("X-Gateway-Request", relay.Line(a.request))
 	}
 	if x.app != nil && head.Get("Access-Control-Allow-Origin") == "" {
 		x.cors()
 	}
 	switch {
-	case isGRPC(x.r.Header):
+	case relay.IsGRPC(x.r.Header):
 		head.Set("Content-Type", "application/grpc")
 		head.Set("Grpc-Status", grpcStatus(a.status))
 		head.Set("Grpc-Message", grpcText(a.message+" "+a.remedy))
@@ -145,16 +146,6 @@ func sentence(s string) string {
 		s += "."
 	}
 	return s
-}
-
-// line makes a text fit for a header.
-func line(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return ' '
-		}
-		return r
-	}, s)
 }
 
 // grpcStatus is the code of gRPC for a status of HTTP.

@@ -2,13 +2,15 @@ package web
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
-	"net"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/protocol/internal/relay"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -23,15 +25,15 @@ type exchange struct {
 	sent string // the path and query as they are sent on
 
 	upgrade bool // it asks for a WebSocket
-	visit   *visit
+	visit   *relay.Visit
 	op      *proxy.Request
-	read    *body  // what was read of the body before it is sent on; nil: nothing
-	in, out *meter // of the bodies
+	read    relay.Body   // what was read of the body before it is sent on
+	in, out *relay.Meter // of the bodies
 }
 
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c, _ := r.Context().Value(connKey{}).(*proxy.Conn)
+	c := relay.ConnOf(r)
 	x := &exchange{h: h, w: w, r: r, conn: c}
 	if c == nil || r.TLS == nil {
 		x.refuse(http.StatusBadRequest, "The request did not come by a listener of the gateway's.", "")
@@ -75,7 +77,7 @@ func malformed(r *http.Request) (status int, why string) {
 		return http.StatusBadRequest, "The request names a whole address in the place of a path: name the host in Host alone."
 	case len(r.URL.RawQuery) > maxPath || strings.ContainsFunc(r.URL.RawQuery, func(c rune) bool { return c <= ' ' || c == 0x7f || c == '\\' }):
 		return http.StatusBadRequest, "The query has characters that have to be encoded, or is too long."
-	case r.TLS.ServerName != "" && !sameHost(r.TLS.ServerName, r.Host):
+	case r.TLS.ServerName != "" && !relay.SameHost(r.TLS.ServerName, r.Host):
 		return http.StatusMisdirectedRequest, "The request is for another host than the connection."
 	}
 	if name := overrides(r.Header); name != "" {
@@ -94,11 +96,6 @@ func malformed(r *http.Request) (status int, why string) {
 		}
 	}
 	return 0, ""
-}
-
-func sameHost(name, host string) bool {
-	got, _, err := splitHost(host)
-	return err == nil && strings.EqualFold(strings.TrimSuffix(name, "."), got)
 }
 
 // friend reports whether pages of an origin may use the application.
@@ -156,13 +153,17 @@ func (x *exchange) serve() {
 			return
 		}
 	}
-	v, err := h.shared.visits.enter(h, x, p)
-	var waits *waitingError
+	v, err := h.shared.visits.Enter(r.Context(), &relay.Entry{
+		Conn: x.conn, Protocol: h.Protocol(), Resource: x.app.resource, Proof: p.key, Find: p.find, Expected: !p.cookie.Empty(),
+		Params: map[string]string{"host": x.app.host, "user_agent": relay.Clip(r.UserAgent(), 256)},
+		Idle:   func(r *proxy.Resource) time.Duration { return settingsOf(r).idle() },
+	})
+	var waits *relay.WaitingError
 	var refused *proxy.RefusedError
 	switch {
 	case err == nil:
 	case errors.As(err, &waits):
-		x.waits(waits.pending, "")
+		x.waits(waits.Pending, "")
 		return
 	case errors.As(err, &refused) && refused.Verdict.Cause == proxy.CausePolicy, errors.Is(err, proxy.ErrNotFound): // why is on record
 		x.refuse(http.StatusForbidden, "You may not use this application.", "")
@@ -189,46 +190,52 @@ func (x *exchange) serve() {
 		return
 	}
 	x.visit = v
-	defer v.leave()
-	x.decide()
+	defer v.Leave()
+	x.op = x.operation()
+	v.Decide(r.Context(), asked{x})
 }
 
-// decide asks about the request, and forwards it where it may run.
-func (x *exchange) decide() {
-	s := x.visit.session
-	x.op = x.operation()
-	ctx, end := context.WithCancelCause(s.Context())
-	defer end(nil)
-	stop := context.AfterFunc(x.r.Context(), func() { end(proxy.ErrClientLeft) })
-	defer stop()
-	if x.adopt(ctx) { // it repeats one that was approved, or that waits still
-		return
-	}
-	v, held := x.ask(ctx)
-	if held {
-		return // it is answered
-	}
-	if v.Refuses() {
-		x.denied(v)
-		return
-	}
+// asked is an exchange that is decided about.
+type asked struct{ *exchange }
+
+func (x asked) Op() proxy.Op { return x.op }
+
+func (x asked) Key() string { return x.op.Method + " " + x.app.host + x.sent }
+
+func (x asked) Buffer(limit int64) error { return x.read.Buffer(x.r, limit) }
+
+func (x asked) Print() [sha256.Size]byte {
+	body := sha256.Sum256(x.read.Bytes())
+	return relay.Print(x.op.Kind.String(), x.op.Method, x.app.host, x.sent, x.r.Header.Get("Content-Type"), x.r.Header.Get("Content-Encoding"), string(body[:]))
+}
+
+func (x asked) Run(op proxy.Op, v *proxy.Verdict) {
+	x.op, _ = op.(*proxy.Request) // it was this one's, or that of one like it
 	x.run(v)
+}
+
+func (x asked) Denied(v *proxy.Verdict) { x.denied(v) }
+
+func (x asked) Waits(p *proxy.Pending) { x.waits(p, "") }
+
+func (x asked) TooLong(err error) {
+	x.refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("This request needs an approval, and its body cannot wait for it: %v.", err), "Send a smaller one.")
 }
 
 // run forwards a request that may run.
 func (x *exchange) run(v *proxy.Verdict) {
-	s := x.visit.session
+	s := x.visit.Session()
 	out := &proxy.Outcome{}
 	defer func() { // also when the connection is given up
-		out.BytesIn, out.BytesOut = x.in.count(), x.out.count()
-		out.Tag = x.summary()
+		out.BytesIn, out.BytesOut = x.in.Count(), x.out.Count()
+		out.Tag = relay.Summary(x.in, x.out)
 		if cause := s.Err(); cause != nil && out.Err == nil {
 			out.Err = cause
 		}
 		s.Done(x.op, out)
 	}()
 	if v.Warn != "" {
-		x.w.Header().Add("X-Gateway-Warning", line(v.Warn))
+		x.w.Header().Add("X-Gateway-Warning", relay.Line(v.Warn))
 	}
 	// The end of the session ends what runs: reads and writes too, which nobody else would wake.
 	rc := http.NewResponseController(x.w)
@@ -261,23 +268,8 @@ func (x *exchange) operation() *proxy.Request {
 // action is the operation's own name where it is known: the method of gRPC, the operation of GraphQL, or
 // the path with what names one thing of many left out.
 func (x *exchange) action() string {
-	if isGRPC(x.r.Header) {
+	if relay.IsGRPC(x.r.Header) {
 		return "grpc:" + strings.TrimPrefix(x.path, "/")
 	}
 	return shapeOf(x.path)
-}
-
-func isGRPC(h http.Header) bool {
-	media, _, _ := strings.Cut(h.Get("Content-Type"), ";")
-	media = strings.ToLower(strings.TrimSpace(media))
-	return media == "application/grpc" || strings.HasPrefix(media, "application/grpc+")
-}
-
-// address is where a client is, without its port.
-func address(a net.Addr) string {
-	host, _, err := net.SplitHostPort(a.String())
-	if err != nil {
-		return a.String()
-	}
-	return host
 }

@@ -57,7 +57,7 @@ func open(a protocol.Assembly) (*protocol.Service, error) {
 			}
 			h := &web.Handler{
 				Resource: resource, TLS: a.TLS, Domain: a.Domain, Resources: a.Resources, KnowsCertificate: a.KnowsCertificate,
-				Signer: signer, Log: a.Log, Shared: shared, Ports: ports(a),
+				Signer: signer, Log: a.Log, Shared: shared, Ports: a.Ports(Protocol().Name),
 			}
 			if a.Browsers != nil { // a nil of the one interface is not a nil of the other
 				h.Logins = a.Browsers
@@ -72,24 +72,6 @@ func open(a protocol.Assembly) (*protocol.Service, error) {
 		Close:     shared.Close,
 	}
 	return s, nil
-}
-
-// ports returns those of the listeners at which a resource is reached.
-func ports(a protocol.Assembly) func(resource string) []string {
-	return func(resource string) (list []string) {
-		if a.Listeners == nil {
-			return nil
-		}
-		for _, l := range a.Listeners() {
-			if l.Protocol != Protocol().Name || l.Resource != "" && l.Resource != resource {
-				continue
-			}
-			if _, port, err := net.SplitHostPort(l.Address); err == nil {
-				list = append(list, port)
-			}
-		}
-		return list
-	}
 }
 
 // filesIn keeps keys in files of a folder.

@@ -1,7 +1,8 @@
-package web
+package relay
 
 import (
 	"bufio"
+	"cmp"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -9,40 +10,52 @@ import (
 	"mime"
 	"net/http"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// withheldError says why an answer is not passed on. It holds no data.
-type withheldError struct{ reason string }
+// WithheldError says why an answer is not passed on. It holds no data.
+type WithheldError struct{ reason string }
 
-func (e *withheldError) Error() string { return "the answer is withheld: " + e.reason }
+// Error says why.
+func (e *WithheldError) Error() string { return "the answer is withheld: " + e.reason }
 
-func withheld(format string, args ...any) error { return &withheldError{fmt.Sprintf(format, args...)} }
+func withheld(format string, args ...any) error { return &WithheldError{fmt.Sprintf(format, args...)} }
 
-// filter has interceptors edit an answer. What they cannot look at is withheld.
-func (x *exchange) filter(res *http.Response) error {
-	if err := x.texts(res.Header); err != nil {
+// Filter has the interceptors of a session edit the answers of one operation.
+type Filter struct {
+	Session *proxy.Session
+	Op      proxy.Op
+	// Head says that the request was HEAD, whose answer has no body.
+	Head bool
+	// Scripts are masked too.
+	Scripts bool
+	// Media overrides the type that an answer says it has; empty: it does not.
+	Media string
+}
+
+// Answer has interceptors edit an answer. What they cannot look at is withheld.
+func (f *Filter) Answer(res *http.Response) error {
+	if err := f.texts(res.Header); err != nil {
 		return err
 	}
 	if res.StatusCode == http.StatusSwitchingProtocols {
-		return x.filterSocket(res)
+		return f.filterSocket(res)
 	}
-	if x.r.Method == http.MethodHead || res.StatusCode == http.StatusNoContent || res.StatusCode == http.StatusNotModified || res.Body == nil || res.Body == http.NoBody || res.ContentLength == 0 {
-		forget(res.Header, x.r.Method == http.MethodHead) // what a whole answer would have been called
+	if f.Head || res.StatusCode == http.StatusNoContent || res.StatusCode == http.StatusNotModified || res.Body == nil || res.Body == http.NoBody || res.ContentLength == 0 {
+		forget(res.Header, f.Head) // what a whole answer would have been called
 		return nil
 	}
-	if isGRPC(res.Header) {
-		return x.filterGRPC(res)
+	if IsGRPC(res.Header) {
+		return f.filterGRPC(res)
 	}
 	plain, err := decoded(res)
 	if err != nil {
 		return err
 	}
 	source := bufio.NewReaderSize(plain, 32<<10)
-	media, look, err := x.media(res.Header, source)
+	media, look, err := f.media(res.Header, source)
 	if err != nil {
 		return err
 	}
@@ -53,7 +66,7 @@ func (x *exchange) filter(res *http.Response) error {
 	if res.StatusCode == http.StatusPartialContent {
 		return withheld("it is a part of a body, and what is sensitive may be in two parts")
 	}
-	flow, err := x.visit.session.Flow(x.op, &proxy.Shape{Kind: proxy.ShapeBody, Media: media})
+	flow, err := f.Session.Flow(f.Op, &proxy.Shape{Kind: proxy.ShapeBody, Media: media})
 	if err != nil {
 		return withheld("%v", err)
 	}
@@ -154,8 +167,8 @@ func (c *capped) Read(p []byte) (int, error) {
 }
 
 // media is the type as which a body is looked at; false where it holds no text, or is a program of the page's.
-func (x *exchange) media(h http.Header, body *bufio.Reader) (string, bool, error) {
-	given := h.Get("Content-Type")
+func (f *Filter) media(h http.Header, body *bufio.Reader) (string, bool, error) {
+	given := cmp.Or(f.Media, h.Get("Content-Type"))
 	media, params, err := mime.ParseMediaType(given)
 	if err != nil {
 		media, _, _ = strings.Cut(strings.ToLower(given), ";")
@@ -173,7 +186,7 @@ func (x *exchange) media(h http.Header, body *bufio.Reader) (string, bool, error
 		switch {
 		case callsBack(start):
 			return "application/json", true, nil
-		case x.app.settings.MaskScripts:
+		case f.Scripts:
 			return "text/plain", true, nil
 		}
 		return "", false, nil
@@ -253,8 +266,8 @@ var quietHeaders = []string{
 }
 
 // texts has interceptors look at the texts of headers, redirects too.
-func (x *exchange) texts(h http.Header) error {
-	s := x.visit.session
+func (f *Filter) texts(h http.Header) error {
+	s := f.Session
 	if _, tell := s.Wants(); !tell {
 		return nil
 	}
@@ -264,11 +277,11 @@ func (x *exchange) texts(h http.Header) error {
 		}
 		for i, v := range values {
 			m := &proxy.Message{Kind: proxy.MessageStatus, Fields: []proxy.MessageField{{Name: "value", Value: []byte(v)}}}
-			if err := s.Tell(x.op, m); err != nil {
+			if err := s.Tell(f.Op, m); err != nil {
 				return err
 			}
 			if m.Changed() {
-				values[i] = line(string(m.Fields[0].Value))
+				values[i] = Line(string(m.Fields[0].Value))
 			}
 		}
 	}
@@ -282,128 +295,6 @@ func quiet(name string) bool {
 		}
 	}
 	return false
-}
-
-// filtered is a body that filters edit.
-type filtered struct {
-	src   io.ReadCloser
-	flow  *proxy.Flow
-	out   []byte
-	off   int
-	err   error
-	buf   []byte
-	idle  time.Duration
-	parts chan part
-	back  chan []byte
-	stop  chan struct{}
-	begun bool // something has come
-	ended bool
-}
-
-type part struct {
-	b   []byte
-	err error
-}
-
-func newFiltered(src io.ReadCloser, flow *proxy.Flow) *filtered {
-	f := &filtered{src: src, flow: flow, idle: flow.IdleAfter()}
-	if f.idle == 0 {
-		f.buf = make([]byte, 32<<10)
-		return f
-	}
-	f.parts, f.back, f.stop = make(chan part), make(chan []byte, 2), make(chan struct{})
-	f.back <- make([]byte, 32<<10)
-	f.back <- make([]byte, 32<<10)
-	go f.pump() // ends with Close
-	return f
-}
-
-// pump reads ahead, so that filters can be told that nothing comes.
-func (f *filtered) pump() {
-	defer close(f.parts)
-	for {
-		var b []byte
-		select {
-		case b = <-f.back:
-		case <-f.stop:
-			return
-		}
-		n, err := f.src.Read(b[:cap(b)])
-		select {
-		case f.parts <- part{b[:n], err}:
-		case <-f.stop:
-			return
-		}
-		if err != nil {
-			return
-		}
-	}
-}
-
-func (f *filtered) Read(p []byte) (int, error) {
-	for f.off == len(f.out) {
-		if f.err != nil {
-			return 0, f.err
-		}
-		f.out, f.off = f.out[:0], 0
-		f.step()
-	}
-	n := copy(p, f.out[f.off:])
-	f.off += n
-	return n, nil
-}
-
-// step takes what comes next. What a filter has not let go is not passed on when something fails.
-func (f *filtered) step() {
-	b, err, idle := f.next()
-	var bad error
-	switch {
-	case idle:
-		f.out, bad = f.flow.Idle(f.out)
-	case len(b) > 0 && !f.begun && (b[0] == 0xff || b[0] == 0xfe): // a mark of UTF-16, and no character of UTF-8
-		f.err = errWide
-		return
-	case len(b) > 0:
-		f.begun = true
-		f.out, bad = f.flow.Bytes(f.out, b)
-	}
-	if f.parts != nil && b != nil {
-		f.back <- b[:cap(b)]
-	}
-	if bad == nil && err == io.EOF {
-		f.out, bad = f.flow.End(f.out)
-	}
-	if bad != nil {
-		f.out = f.out[:0]
-		err = withheld("%v", bad)
-	}
-	f.err = err
-}
-
-func (f *filtered) next() (b []byte, err error, idle bool) {
-	if f.parts == nil {
-		n, err := f.src.Read(f.buf)
-		return f.buf[:n], err, false
-	}
-	t := time.NewTimer(f.idle)
-	defer t.Stop()
-	select {
-	case got, ok := <-f.parts:
-		if !ok {
-			return nil, io.ErrUnexpectedEOF, false
-		}
-		return got.b, got.err, false
-	case <-t.C:
-		return nil, nil, true
-	}
-}
-
-func (f *filtered) Close() error {
-	if f.stop != nil && !f.ended {
-		f.ended = true
-		close(f.stop)
-	}
-	return f.src.Close()
 }
 
 var errFrame = errors.New("a message is not one")

@@ -1,4 +1,4 @@
-package web
+package relay
 
 import (
 	"context"
@@ -9,11 +9,11 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// visit is what one login does at one application: a session, which lasts over many requests and
+// Visit is what one login does at one application: a session, which lasts over many requests and
 // connections.
-type visit struct {
+type Visit struct {
 	key     visitKey
-	visits  *visits
+	visits  *Visits
 	session *proxy.Session // once ready is closed without err
 	ready   chan struct{}
 	waiting chan struct{} // closed once an approval of the connection is waited for
@@ -30,6 +30,8 @@ type visit struct {
 
 	holds holds
 
+	idleTime func(*proxy.Resource) time.Duration
+
 	leasing sync.Mutex // held while the credential is leased, and of what follows
 	stale   bool       // the application has refused it
 	renewed time.Time
@@ -38,16 +40,17 @@ type visit struct {
 // visitKey tells visits apart.
 type visitKey struct{ proof, resource, address string }
 
-// visits are the open ones of a gateway. The zero value is ready.
-type visits struct {
+// Visits are the open ones of a gateway. The zero value is ready.
+type Visits struct {
 	mu   sync.Mutex
-	open map[visitKey]*visit
+	open map[visitKey]*Visit
 }
 
-// waitingError says that an approval of the connection is waited for.
-type waitingError struct{ pending *proxy.Pending }
+// WaitingError says that an approval of the connection is waited for.
+type WaitingError struct{ Pending *proxy.Pending }
 
-func (*waitingError) Error() string { return "the connection waits for an approval" }
+// Error says so.
+func (*WaitingError) Error() string { return "the connection waits for an approval" }
 
 // Times of visits.
 const (
@@ -60,9 +63,25 @@ const (
 	cutTime = 5 * time.Second
 )
 
-// enter returns the visit that a request belongs to, which is to be left.
-func (vs *visits) enter(h *Handler, x *exchange, p *proof) (*visit, error) {
-	key := visitKey{p.key, x.app.resource.Name, address(x.conn.RemoteAddr())}
+// Entry is what a request shows of the visit that it belongs to.
+type Entry struct {
+	Conn     *proxy.Conn
+	Protocol string
+	Resource *proxy.Resource
+	// Proof names what proves the person: a digest, since it is kept. Find returns who it proves now.
+	Proof string
+	Find  func(ctx context.Context) (*proxy.Identity, error)
+	// Expected says that a proof may end without being a failed login, as that of a browser does.
+	Expected bool
+	// Params are those of the connection.
+	Params map[string]string
+	// Idle is how long somebody may ask nothing of a resource before the session ends.
+	Idle func(*proxy.Resource) time.Duration
+}
+
+// Enter returns the visit that a request belongs to, which is to be left.
+func (vs *Visits) Enter(ctx context.Context, e *Entry) (*Visit, error) {
+	key := visitKey{e.Proof, e.Resource.Name, Address(e.Conn.RemoteAddr())}
 	vs.mu.Lock()
 	v := vs.open[key]
 	if v != nil && (v.closed() || v.gone) {
@@ -74,39 +93,38 @@ func (vs *visits) enter(h *Handler, x *exchange, p *proof) (*visit, error) {
 		return v, nil
 	}
 	vs.mu.Unlock()
-	id, err := p.find(x.r.Context())
+	id, err := e.Find(ctx)
 	if err != nil {
-		if v == nil && (errors.Is(err, proxy.ErrUnauthenticated) && p.cookie.Empty()) {
-			x.conn.Gateway().Report(proxy.Event{Kind: proxy.EventLoginFailed, Protocol: h.Protocol(), Remote: x.conn.RemoteAddr(), Err: err})
+		if v == nil && (errors.Is(err, proxy.ErrUnauthenticated) && !e.Expected) {
+			e.Conn.Gateway().Report(proxy.Event{Kind: proxy.EventLoginFailed, Protocol: e.Protocol, Remote: e.Conn.RemoteAddr(), Err: err})
 		}
 		return nil, err
 	}
-	x.conn.Proven()
+	e.Conn.Proven()
 	vs.mu.Lock()
 	if v = vs.open[key]; v != nil && !v.closed() && !v.gone && v.subject == id.Subject {
 		v.checked = time.Now()
 	} else {
-		v = vs.begin(h, x, key, id)
+		v = vs.begin(e, key, id)
 	}
 	v.enter()
 	vs.mu.Unlock()
-	if err := v.await(x.r.Context()); err != nil {
-		v.leave()
+	if err := v.await(ctx); err != nil {
+		v.Leave()
 		return nil, err
 	}
 	return v, nil
 }
 
 // begin opens a visit. vs.mu is held.
-func (vs *visits) begin(h *Handler, x *exchange, key visitKey, id *proxy.Identity) *visit {
-	v := &visit{key: key, visits: vs, ready: make(chan struct{}), waiting: make(chan struct{}), subject: id.Subject, checked: time.Now()}
+func (vs *Visits) begin(e *Entry, key visitKey, id *proxy.Identity) *Visit {
+	v := &Visit{key: key, visits: vs, ready: make(chan struct{}), waiting: make(chan struct{}), subject: id.Subject, checked: time.Now(), idleTime: e.Idle}
 	if vs.open == nil {
-		vs.open = make(map[visitKey]*visit)
+		vs.open = make(map[visitKey]*Visit)
 	}
 	vs.open[key] = v
 	request := proxy.OpenRequest{
-		Identity: id, Target: proxy.Target{Resource: x.app.resource}, Protocol: h.Protocol(), Remote: x.conn.RemoteAddr(),
-		Params: map[string]string{"host": x.app.host, "user_agent": clipText(x.r.UserAgent(), 256)},
+		Identity: id, Target: proxy.Target{Resource: e.Resource}, Protocol: e.Protocol, Remote: e.Conn.RemoteAddr(), Params: e.Params,
 		OnHold: func(p *proxy.Pending) {
 			vs.mu.Lock()
 			defer vs.mu.Unlock()
@@ -116,13 +134,12 @@ func (vs *visits) begin(h *Handler, x *exchange, key visitKey, id *proxy.Identit
 			v.waits = p
 		},
 	}
-	g, idle := x.conn.Gateway(), x.app.settings.idle()
-	go v.run(g, request, idle) // ends with the session, which the gateway ends
+	go v.run(e.Conn.Gateway(), request) // ends with the session, which the gateway ends
 	return v
 }
 
 // run opens the session, and closes it when it has ended.
-func (v *visit) run(g *proxy.Gateway, q proxy.OpenRequest, idle time.Duration) {
+func (v *Visit) run(g *proxy.Gateway, q proxy.OpenRequest) {
 	// Nobody's request ends the opening: it may wait for an approval.
 	ctx, cancel := context.WithCancelCause(context.Background())
 	stop := context.AfterFunc(g.Draining(), func() { cancel(proxy.ErrShutdown) })
@@ -134,7 +151,7 @@ func (v *visit) run(g *proxy.Gateway, q proxy.OpenRequest, idle time.Duration) {
 	if err != nil {
 		v.visits.forget(v)
 	} else {
-		v.idle = time.AfterFunc(idle, v.expire)
+		v.idle = time.AfterFunc(v.idleTime(q.Target.Resource), v.expire)
 		if v.active > 0 {
 			v.idle.Stop()
 		}
@@ -171,18 +188,18 @@ func (v *visit) run(g *proxy.Gateway, q proxy.OpenRequest, idle time.Duration) {
 }
 
 // closed reports whether the session has ended.
-func (v *visit) closed() bool { return v.session != nil && v.session.Err() != nil }
+func (v *Visit) closed() bool { return v.session != nil && v.session.Err() != nil }
 
 // enter counts a request. visits.mu is held.
-func (v *visit) enter() {
+func (v *Visit) enter() {
 	v.active++
 	if v.idle != nil {
 		v.idle.Stop()
 	}
 }
 
-// leave ends what enter began.
-func (v *visit) leave() {
+// Leave ends what Enter began.
+func (v *Visit) Leave() {
 	v.visits.mu.Lock()
 	defer v.visits.mu.Unlock()
 	v.active--
@@ -197,18 +214,18 @@ func (v *visit) leave() {
 		v.idle.Reset(0)
 		return
 	}
-	v.idle.Reset(settingsOf(v.session.Target.Resource).idle())
+	v.idle.Reset(v.idleTime(v.session.Target.Resource))
 }
 
 // expire ends a visit that nobody uses.
-func (v *visit) expire() {
+func (v *Visit) expire() {
 	v.visits.mu.Lock()
 	defer v.visits.mu.Unlock()
 	if v.active > 0 || v.gone {
 		return
 	}
 	if v.holds.any() && v.session.Draining().Err() == nil {
-		v.idle.Reset(settingsOf(v.session.Target.Resource).idle())
+		v.idle.Reset(v.idleTime(v.session.Target.Resource))
 		return
 	}
 	v.visits.forget(v)
@@ -216,7 +233,7 @@ func (v *visit) expire() {
 }
 
 // await waits until the session is open. It does not wait for people.
-func (v *visit) await(ctx context.Context) error {
+func (v *Visit) await(ctx context.Context) error {
 	limit := time.NewTimer(openTime)
 	defer limit.Stop()
 	select {
@@ -235,19 +252,19 @@ func (v *visit) await(ctx context.Context) error {
 	}
 	v.visits.mu.Lock()
 	defer v.visits.mu.Unlock()
-	return &waitingError{v.waits}
+	return &WaitingError{v.waits}
 }
 
 // forget has no further request come to a visit. mu is held.
-func (vs *visits) forget(v *visit) {
+func (vs *Visits) forget(v *Visit) {
 	v.gone = true
 	if vs.open[v.key] == v {
 		delete(vs.open, v.key)
 	}
 }
 
-// end ends the visits of a proof.
-func (vs *visits) end(proof string, why error) {
+// End ends the visits of a proof.
+func (vs *Visits) End(proof string, why error) {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
 	for key, v := range vs.open {
@@ -260,9 +277,5 @@ func (vs *visits) end(proof string, why error) {
 	}
 }
 
-func clipText(s string, n int) string {
-	if len(s) > n {
-		s = s[:n]
-	}
-	return line(s)
-}
+// Session is the visit's.
+func (v *Visit) Session() *proxy.Session { return v.session }

@@ -1,4 +1,4 @@
-package web
+package relay
 
 import (
 	"encoding/binary"
@@ -13,8 +13,8 @@ import (
 const maxMessage = 16 << 20
 
 // edited returns a message as filters let it pass.
-func (x *exchange) edited(media string, b []byte) ([]byte, error) {
-	flow, err := x.visit.session.Flow(x.op, &proxy.Shape{Kind: proxy.ShapeBody, Media: media})
+func (f *Filter) edited(media string, b []byte) ([]byte, error) {
+	flow, err := f.Session.Flow(f.Op, &proxy.Shape{Kind: proxy.ShapeBody, Media: media})
 	if err != nil {
 		return nil, withheld("%v", err)
 	}
@@ -32,7 +32,7 @@ func (x *exchange) edited(media string, b []byte) ([]byte, error) {
 }
 
 // filterGRPC has filters edit the messages of gRPC, which keep their length.
-func (x *exchange) filterGRPC(res *http.Response) error {
+func (f *Filter) filterGRPC(res *http.Response) error {
 	if coding := res.Header.Get("Grpc-Encoding"); coding != "" && coding != "identity" {
 		return withheld("the application has compressed its messages, although it was asked not to")
 	}
@@ -49,7 +49,7 @@ func (x *exchange) filterGRPC(res *http.Response) error {
 		if _, err := io.ReadFull(src, b); err != nil {
 			return dst, noEOF(err)
 		}
-		out, err := x.edited("application/octet-stream", b)
+		out, err := f.edited("application/octet-stream", b)
 		if err != nil {
 			return dst, err
 		}
@@ -110,7 +110,7 @@ type socket struct {
 func (s *socket) Read(p []byte) (int, error) { return s.m.Read(p) }
 
 // filterSocket has filters edit what the application sends over a WebSocket.
-func (x *exchange) filterSocket(res *http.Response) error {
+func (f *Filter) filterSocket(res *http.Response) error {
 	conn, ok := res.Body.(io.ReadWriteCloser)
 	if !ok {
 		return withheld("the connection cannot be taken over")
@@ -118,7 +118,7 @@ func (x *exchange) filterSocket(res *http.Response) error {
 	if res.Header.Get("Sec-Websocket-Extensions") != "" {
 		return withheld("the application compresses messages, although it was asked not to")
 	}
-	flow, err := x.visit.session.Flow(x.op, &proxy.Shape{Kind: proxy.ShapeBody, Media: "text/plain"})
+	flow, err := f.Session.Flow(f.Op, &proxy.Shape{Kind: proxy.ShapeBody, Media: "text/plain"})
 	if err != nil {
 		return withheld("%v", err)
 	}
@@ -127,14 +127,14 @@ func (x *exchange) filterSocket(res *http.Response) error {
 	}
 	s := &socket{ReadWriteCloser: conn}
 	s.m.ReadCloser = conn
-	s.m.next = func(src io.Reader, dst []byte) ([]byte, error) { return x.frame(s, src, dst) }
+	s.m.next = func(src io.Reader, dst []byte) ([]byte, error) { return f.frame(s, src, dst) }
 	res.Body = s
 	return nil
 }
 
 // frame reads one frame, and appends what is passed on after it: a message goes on as one frame when it is
 // whole.
-func (x *exchange) frame(s *socket, src io.Reader, dst []byte) ([]byte, error) {
+func (f *Filter) frame(s *socket, src io.Reader, dst []byte) ([]byte, error) {
 	var head [14]byte
 	if _, err := io.ReadFull(src, head[:2]); err != nil {
 		return dst, err
@@ -169,7 +169,7 @@ func (x *exchange) frame(s *socket, src io.Reader, dst []byte) ([]byte, error) {
 	if control {
 		b := s.part[from:]
 		if op == opClose && len(b) > 2 { // the reason is text
-			reason, err := x.edited("text/plain", b[2:])
+			reason, err := f.edited("text/plain", b[2:])
 			if err != nil {
 				return dst, err
 			}
@@ -192,7 +192,7 @@ func (x *exchange) frame(s *socket, src io.Reader, dst []byte) ([]byte, error) {
 	case s.op == opBinary:
 		media = "application/octet-stream"
 	}
-	out, err := x.edited(media, s.part)
+	out, err := f.edited(media, s.part)
 	if err != nil {
 		return dst, err
 	}

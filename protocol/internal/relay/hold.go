@@ -1,13 +1,9 @@
-package web
+package relay
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
-	"io"
-	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -18,9 +14,9 @@ import (
 
 // Bounds of requests that wait for an approval.
 const (
-	// maxHeld is how many of one visit wait, and maxHeldBody how long the body of one may be.
-	maxHeld     = 16
-	maxHeldBody = 1 << 20
+	// MaxHeld is how many of one visit wait, and MaxHeldBody how long the body of one may be.
+	MaxHeld     = 16
+	MaxHeldBody = 1 << 20
 	// heldGrace is how long an answer waits for a decision that comes at once.
 	heldGrace = 250 * time.Millisecond
 )
@@ -36,7 +32,8 @@ type holds struct {
 // held is a request that is asked about. When it waits for an approval, the client is told so and sends it
 // again: the operation runs then, once, after the chain was asked again.
 type held struct {
-	op      *proxy.Request
+	op      proxy.Op
+	key     string
 	parked  chan struct{} // closed when it waits for an approval
 	decided chan struct{} // closed when that was given, or refused
 	taken   chan struct{} // closed when the client has sent it again
@@ -62,7 +59,7 @@ func (hs *holds) hold(op proxy.Op, p *proxy.Pending) {
 	defer hs.mu.Unlock()
 	k := hs.asking[op]
 	wait := p.Wait
-	if k == nil || k.pending == nil && len(hs.list) >= maxHeld {
+	if k == nil || k.pending == nil && len(hs.list) >= MaxHeld {
 		p.Wait = func(ctx context.Context) proxy.Verdict {
 			ctx, cancel := context.WithCancel(ctx)
 			cancel()
@@ -91,23 +88,62 @@ func (hs *holds) hold(op proxy.Op, p *proxy.Pending) {
 	}
 }
 
+// Exchange is one request of a visit, as the protocol answers it.
+type Exchange interface {
+	// Op is what it asks for.
+	Op() proxy.Op
+	// Key names what it asks for, but for the body: requests with another one do not mean the same.
+	Key() string
+	// Buffer reads the whole body, which has at most limit bytes: it is sent on from there.
+	Buffer(limit int64) error
+	// Print tells requests apart that do not mean the same, once the body is buffered.
+	Print() [sha256.Size]byte
+	// Run sends it on, as an operation that may run.
+	Run(op proxy.Op, v *proxy.Verdict)
+	// Denied, Waits and TooLong answer one that may not run, that waits for an approval, and that cannot wait
+	// because of its body.
+	Denied(v *proxy.Verdict)
+	Waits(p *proxy.Pending)
+	TooLong(err error)
+}
+
+// Decide asks about a request, and answers it. gone ends when the client has left.
+func (v *Visit) Decide(gone context.Context, x Exchange) {
+	ctx, end := context.WithCancelCause(v.session.Context())
+	defer end(nil)
+	stop := context.AfterFunc(gone, func() { end(proxy.ErrClientLeft) })
+	defer stop()
+	if v.adopt(ctx, x) { // it repeats one that was approved, or that waits still
+		return
+	}
+	verdict, held := v.ask(ctx, x)
+	if held {
+		return // it is answered
+	}
+	if verdict.Refuses() {
+		x.Denied(verdict)
+		return
+	}
+	x.Run(x.Op(), verdict)
+}
+
 // ask asks the chain. Where the request waits for an approval, it is answered, and the second
 // result is true.
-func (x *exchange) ask(ctx context.Context) (*proxy.Verdict, bool) {
-	s, hs := x.visit.session, &x.visit.holds
+func (v *Visit) ask(ctx context.Context, x Exchange) (*proxy.Verdict, bool) {
+	s, hs := v.session, &v.holds
 	own, cancel := context.WithCancelCause(s.Context())
 	k := &held{
-		op: x.op, cancel: cancel,
+		op: x.Op(), key: x.Key(), cancel: cancel,
 		parked: make(chan struct{}), decided: make(chan struct{}), taken: make(chan struct{}), done: make(chan struct{}),
 	}
 	hs.mu.Lock()
 	if hs.asking == nil {
 		hs.asking = make(map[proxy.Op]*held)
 	}
-	hs.asking[x.op] = k
+	hs.asking[k.op] = k
 	hs.mu.Unlock()
 	go func() {
-		err := s.Protect("web request", func() error {
+		err := s.Protect("request", func() error {
 			k.verdict = s.Ask(own, k.op)
 			return nil
 		})
@@ -141,16 +177,16 @@ func (x *exchange) ask(ctx context.Context) (*proxy.Verdict, bool) {
 		return k.verdict, false
 	case <-grace.C:
 	}
-	if err := x.buffer(maxHeldBody); err != nil {
+	if err := x.Buffer(MaxHeldBody); err != nil {
 		cancel(errUnheld)
 		<-k.done
 		if !k.verdict.Refuses() {
 			s.Done(k.op, &proxy.Outcome{Err: errUnheld})
 		}
-		x.refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("This request needs an approval, and its body cannot wait for it: %v.", err), "Send a smaller one.")
+		x.TooLong(err)
 		return nil, true
 	}
-	k.print = x.print()
+	k.print = x.Print()
 	hs.keep(k)
 	go func() { // ends with the session at the latest
 		<-k.done
@@ -163,7 +199,7 @@ func (x *exchange) ask(ctx context.Context) (*proxy.Verdict, bool) {
 			time.AfterFunc(toldFor, func() { hs.drop(k) })
 		}
 	}()
-	x.waits(k.pending, "")
+	x.Waits(k.pending)
 	return nil, true
 }
 
@@ -191,12 +227,10 @@ func (hs *holds) drop(k *held) bool {
 }
 
 // like returns whether a request for the same waits, but for the body.
-func (hs *holds) like(op *proxy.Request) bool {
+func (hs *holds) like(key string) bool {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
-	return slices.ContainsFunc(hs.list, func(k *held) bool {
-		return k.op.Method == op.Method && k.op.Host == op.Host && k.op.Path == op.Path && k.op.Query == op.Query
-	})
+	return slices.ContainsFunc(hs.list, func(k *held) bool { return k.key == key })
 }
 
 func (hs *holds) find(print [sha256.Size]byte) *held {
@@ -211,25 +245,25 @@ func (hs *holds) find(print [sha256.Size]byte) *held {
 
 // adopt answers a request that waits for an approval already, or runs it when it has one. It reports
 // whether there was such a one.
-func (x *exchange) adopt(ctx context.Context) bool {
-	hs := &x.visit.holds
-	if !hs.any() || !hs.like(x.op) || x.buffer(maxHeldBody) != nil {
+func (v *Visit) adopt(ctx context.Context, x Exchange) bool {
+	hs := &v.holds
+	if !hs.any() || !hs.like(x.Key()) || x.Buffer(MaxHeldBody) != nil {
 		return false
 	}
-	k := hs.find(x.print())
+	k := hs.find(x.Print())
 	if k == nil {
 		return false
 	}
 	select {
 	case <-k.done: // it was refused, or has waited for too long
 		if hs.drop(k) {
-			x.denied(k.verdict)
+			x.Denied(k.verdict)
 			return true
 		}
 		return false
 	case <-k.decided:
 	default:
-		x.waits(k.pending, "")
+		x.Waits(k.pending)
 		return true
 	}
 	if !hs.drop(k) {
@@ -243,62 +277,9 @@ func (x *exchange) adopt(ctx context.Context) bool {
 		<-k.done
 	}
 	if k.verdict.Refuses() {
-		x.denied(k.verdict)
+		x.Denied(k.verdict)
 		return true
 	}
-	x.op = k.op
-	x.run(k.verdict)
+	x.Run(k.op, k.verdict)
 	return true
-}
-
-// print tells requests apart that do not mean the same.
-func (x *exchange) print() (sum [sha256.Size]byte) {
-	body := sha256.Sum256(x.read.bytes())
-	h := sha256.New()
-	for _, part := range []string{
-		x.op.Kind.String(), x.op.Method, x.app.host, x.sent, x.r.Header.Get("Content-Type"), x.r.Header.Get("Content-Encoding"), string(body[:]),
-	} {
-		fmt.Fprintf(h, "%d %s\n", len(part), part)
-	}
-	h.Sum(sum[:0])
-	return sum
-}
-
-// body is what was read of a request's body.
-type body struct{ text []byte }
-
-func (b *body) bytes() []byte {
-	if b == nil {
-		return nil
-	}
-	return b.text
-}
-
-var errLong = errors.New("it is longer than what can be looked at")
-
-// buffer reads the request's body, which has at most limit bytes; it is sent on from there.
-func (x *exchange) buffer(limit int64) error {
-	r := x.r
-	if x.read != nil || r.Body == nil || r.Body == http.NoBody {
-		return nil
-	}
-	if r.ContentLength > limit {
-		return errLong
-	}
-	text, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
-	if err != nil {
-		return errors.New("it did not come whole")
-	}
-	if int64(len(text)) > limit {
-		r.Body = rest{io.MultiReader(bytes.NewReader(text), r.Body), r.Body}
-		return errLong
-	}
-	x.read = &body{text}
-	r.Body = rest{bytes.NewReader(text), r.Body}
-	return nil
-}
-
-type rest struct {
-	io.Reader
-	io.Closer
 }

@@ -1,4 +1,4 @@
-package web
+package relay
 
 import (
 	"context"
@@ -16,10 +16,10 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// upstreams are connections to applications, by application and account. The zero value is ready.
-type upstreams struct {
+// Upstreams are connections to applications, by application and account. The zero value is ready.
+type Upstreams struct {
 	mu   sync.Mutex
-	open map[upstreamKey]*upstream
+	open map[upstreamKey]*Upstream
 }
 
 type upstreamKey struct {
@@ -27,16 +27,17 @@ type upstreamKey struct {
 	identity [sha256.Size]byte // of the certificate that the application is shown
 }
 
-// upstream is how one application is reached.
-type upstream struct {
+// Upstream is how one application is reached.
+type Upstream struct {
 	*http.Transport
+	Scheme, Host string // of addresses there
 	resource     *proxy.Resource
-	settings     Settings
-	scheme, host string
+	plain2       bool
 }
 
-// of returns the connections to a resource, which are those from before while it is the same.
-func (us *upstreams) of(g *proxy.Gateway, r *proxy.Resource, s *Settings, c *proxy.Credential) (*upstream, error) {
+// Of returns the connections to a resource, which are those from before while it is the same. plain2 has them speak
+// HTTP/2 without TLS.
+func (us *Upstreams) Of(g *proxy.Gateway, r *proxy.Resource, plain2 bool, c *proxy.Credential) (*Upstream, error) {
 	key := upstreamKey{resource: r.Name}
 	if c != nil && c.Certificate != "" {
 		key.identity = sha256.Sum256([]byte(c.Certificate))
@@ -44,10 +45,10 @@ func (us *upstreams) of(g *proxy.Gateway, r *proxy.Resource, s *Settings, c *pro
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	u := us.open[key]
-	if u != nil && (u.resource == r || u.resource.Address == r.Address && sameTLS(&u.resource.TLS, &r.TLS) && u.settings.HTTP2 == s.HTTP2) {
+	if u != nil && (u.resource == r || u.resource.Address == r.Address && sameTLS(&u.resource.TLS, &r.TLS) && u.plain2 == plain2) {
 		return u, nil
 	}
-	next, err := newUpstream(g, r, s, c)
+	next, err := newUpstream(g, r, plain2, c)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +56,7 @@ func (us *upstreams) of(g *proxy.Gateway, r *proxy.Resource, s *Settings, c *pro
 		u.CloseIdleConnections()
 	}
 	if us.open == nil {
-		us.open = make(map[upstreamKey]*upstream)
+		us.open = make(map[upstreamKey]*Upstream)
 	}
 	us.open[key] = next
 	return next, nil
@@ -66,7 +67,8 @@ func sameTLS(a, b *proxy.TLS) bool {
 	return a.Mode == b.Mode && a.ServerName == b.ServerName && a.RootCAs == b.RootCAs && len(a.Certificates) == 0 && len(b.Certificates) == 0
 }
 
-func (us *upstreams) close() {
+// Close closes the connections that rest.
+func (us *Upstreams) Close() {
 	us.mu.Lock()
 	defer us.mu.Unlock()
 	for _, u := range us.open {
@@ -75,10 +77,10 @@ func (us *upstreams) close() {
 	us.open = nil
 }
 
-func newUpstream(g *proxy.Gateway, r *proxy.Resource, s *Settings, c *proxy.Credential) (*upstream, error) {
-	u := &upstream{resource: r, settings: *s, scheme: "http", host: r.Address}
+func newUpstream(g *proxy.Gateway, r *proxy.Resource, plain2 bool, c *proxy.Credential) (*Upstream, error) {
+	u := &Upstream{resource: r, plain2: plain2, Scheme: "http", Host: r.Address}
 	if strings.HasPrefix(r.Address, "unix:") {
-		u.host = "localhost"
+		u.Host = "localhost"
 	}
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true)
@@ -91,13 +93,13 @@ func newUpstream(g *proxy.Gateway, r *proxy.Resource, s *Settings, c *proxy.Cred
 	}
 	config := r.TLS.Config(r.Address)
 	if config == nil {
-		if s.HTTP2 {
+		if plain2 {
 			protocols.SetHTTP1(false)
 			protocols.SetUnencryptedHTTP2(true)
 		}
 		return u, nil
 	}
-	u.scheme = "https"
+	u.Scheme = "https"
 	if c != nil && c.Certificate != "" && !c.PrivateKey.Empty() {
 		pair, err := tls.X509KeyPair([]byte(c.Certificate), []byte(c.PrivateKey.Reveal()))
 		if err != nil {

@@ -1,0 +1,276 @@
+package kubernetes
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// TestAttackWhoAsks: nothing that a client says of who it is reaches the cluster.
+func TestAttackWhoAsks(t *testing.T) {
+	r := start(t)
+	code, body := r.do("GET", "/api/v1/pods", "", "X-Remote-User", "root", "X-Remote-Group", "system:masters", "Cookie", "a=b", "X-Forwarded-For", "1.2.3.4")
+	require.Equal(t, http.StatusOK, code, body)
+	h := r.cluster.last(t).Header
+	require.Equal(t, []string{"Bearer upstream-token"}, h["Authorization"])
+	for name := range h {
+		require.Contains(t, append([]string{"Authorization"}, passed...), name)
+	}
+	n := len(r.cluster.requests())
+	for _, name := range []string{"Impersonate-User", "Impersonate-Group", "Impersonate-Uid", "Impersonate-Extra-Scopes", "impersonate-user", "IMPERSONATE-UID", "Impersonate_User"} {
+		code, body := r.do("GET", "/api/v1/pods", "", name, "system:admin")
+		require.Equal(t, http.StatusForbidden, code, name)
+		require.Contains(t, body, "--as")
+	}
+	require.Len(t, r.cluster.requests(), n)
+}
+
+// TestAttackToken: a token of the cluster's own gives nobody a way in, and none is sent on, whatever header it is in.
+func TestAttackToken(t *testing.T) {
+	r := start(t)
+	for _, token := range []string{"", "Bearer eyJhbGciOi", "Bearer sp_nobody", "Basic c3BfYm9iOg==", "Bearer"} {
+		code, body := r.do("GET", "/api/v1/pods", "", "Authorization", token)
+		require.Equal(t, http.StatusUnauthorized, code, token)
+		require.Contains(t, body, `"kind":"Status"`)
+	}
+	require.Empty(t, r.cluster.requests())
+	c := r.dial("/api/v1/namespaces/default/pods/web/exec?command=id&stdout=true", channelV5, "base64url.bearer.authorization.k8s.io."+base64.RawURLEncoding.EncodeToString([]byte("own")))
+	_, _, err := c.Read(context.Background())
+	require.NoError(t, err)
+	h := r.cluster.last(t).Header
+	require.Equal(t, []string{"Bearer upstream-token"}, h["Authorization"])
+	require.NotContains(t, h.Get("Sec-Websocket-Protocol"), "bearer")
+}
+
+// dial opens a WebSocket as bob.
+func (r *rig) dial(path string, protocols ...string) *websocket.Conn {
+	r.t.Helper()
+	c, _, err := websocket.Dial(context.Background(), "https://"+r.addr+path, &websocket.DialOptions{
+		HTTPClient: r.client(), HTTPHeader: http.Header{"Authorization": {"Bearer sp_bob"}}, Subprotocols: protocols,
+	})
+	require.NoError(r.t, err)
+	c.SetReadLimit(maxMessage)
+	r.t.Cleanup(func() { c.CloseNow() })
+	return c
+}
+
+// TestImpersonate: the cluster is asked as the person, under names that are none of its own.
+func TestImpersonate(t *testing.T) {
+	r := start(t, with(Settings{Impersonate: ImpersonateUser}))
+	code, body := r.do("GET", "/api/v1/pods", "")
+	require.Equal(t, http.StatusOK, code, body)
+	h := r.cluster.last(t).Header
+	require.Equal(t, []string{"sallyport:bob"}, h["Impersonate-User"])
+	require.Equal(t, []string{"sallyport:dev", "sallyport:system:masters"}, h["Impersonate-Group"])
+	c := r.dial("/api/v1/namespaces/default/pods/web/exec?command=id&stdout=true", channelV5)
+	_, _, err := c.Read(context.Background())
+	require.NoError(t, err)
+	require.Equal(t, []string{"sallyport:bob"}, r.cluster.last(t).Header["Impersonate-User"])
+
+	r = start(t, with(Settings{Impersonate: ImpersonateAccount}))
+	_, _ = r.do("GET", "/api/v1/pods", "")
+	h = r.cluster.last(t).Header
+	require.Equal(t, []string{"system:serviceaccount:ops:gateway"}, h["Impersonate-User"])
+	require.Empty(t, h["Impersonate-Group"])
+}
+
+// TestSettings: a prefix never makes names that are the cluster's own.
+func TestSettings(t *testing.T) {
+	for _, s := range []Settings{
+		{Hosts: []string{"a b"}},
+		{Impersonate: "root"},
+		{Prefix: "x"},
+		{Impersonate: "user", Prefix: "system:"},
+		{Impersonate: "user", Prefix: "sys"},
+		{Impersonate: "user", Prefix: "a b"},
+		{Idle: -1},
+		{Idle: 48 * time.Hour},
+	} {
+		require.Error(t, s.Validate(), "%+v", s)
+	}
+	for _, s := range []Settings{{}, {Impersonate: "account"}, {Impersonate: "user", Prefix: "acme:"}, {Hosts: []string{"a.example.com:6443"}, Idle: time.Hour}} {
+		require.NoError(t, s.Validate(), "%+v", s)
+	}
+}
+
+// TestAttackBrowser: a page of another site uses nobody's certificate.
+func TestAttackBrowser(t *testing.T) {
+	r := start(t)
+	pair, err := tls.X509KeyPair(r.ca.ClientPEM("alice"))
+	require.NoError(t, err)
+	send := func(headers ...string) int {
+		tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: r.ca.Pool, Certificates: []tls.Certificate{pair}}}
+		defer tr.CloseIdleConnections()
+		req, err := http.NewRequest("POST", "https://"+r.addr+"/api/v1/namespaces/default/pods", strings.NewReader("{}"))
+		require.NoError(t, err)
+		for i := 0; i < len(headers); i += 2 {
+			req.Header.Set(headers[i], headers[i+1])
+		}
+		res, err := (&http.Client{Transport: tr}).Do(req)
+		require.NoError(t, err)
+		res.Body.Close()
+		return res.StatusCode
+	}
+	require.Equal(t, http.StatusOK, send())
+	require.Equal(t, http.StatusForbidden, send("Origin", "https://evil.example"))
+	require.Equal(t, http.StatusForbidden, send("Sec-Fetch-Site", "cross-site"))
+	require.Len(t, r.rules.asked(), 1)
+}
+
+// TestAttackSecrets: no value of a Secret is shown, by whatever form or verb it is asked for.
+func TestAttackSecrets(t *testing.T) {
+	r := start(t)
+	for _, q := range [][2]string{
+		{"GET", "/api/v1/namespaces/default/secrets/db"},
+		{"GET", "/api/v1/secrets"},
+		{"GET", "/api/v1/secrets?watch=1"},
+		{"PATCH", "/api/v1/namespaces/default/secrets/db"},
+		{"POST", "/api/v1/namespaces/default/secrets"},
+		{"PUT", "/api/v1/namespaces/default/secrets/db"},
+		{"DELETE", "/api/v1/namespaces/default/secrets/db"},
+		{"GET", "/api/v1/watch/secrets"},
+	} {
+		for _, accept := range []string{"application/json", "application/vnd.kubernetes.protobuf, */*", "application/yaml", "application/json;as=Table;g=meta.k8s.io;v=v1", "application/cbor", "*/*"} {
+			code, body := r.do(q[0], q[1], `{"data":{"x":"eA=="}}`, "Accept", accept, "Content-Type", "application/json", "Accept-Encoding", "gzip")
+			require.Equal(t, http.StatusOK, code, body)
+			require.NotContains(t, body, "aHVudGVyMg", "%v %s", q, accept)
+			require.Contains(t, body, MaskedValue)
+			h := r.cluster.last(t).Header
+			require.Equal(t, "identity", h.Get("Accept-Encoding"))
+			require.Regexp(t, "^application/json", h.Get("Accept"))
+		}
+	}
+	code, body := r.do("GET", "/api/v1/namespaces/default/secrets/opaque", "")
+	require.Equal(t, http.StatusBadGateway, code)
+	require.NotContains(t, body, "hunter2")
+	// What is shown in the place of a value does not become one.
+	n := len(r.cluster.requests())
+	code, body = r.do("PUT", "/api/v1/namespaces/default/secrets/db", `{"data":{"password":"`+MaskedValue+`"}}`, "Content-Type", "application/json")
+	require.Equal(t, http.StatusForbidden, code)
+	require.Contains(t, body, "would be lost")
+	require.Len(t, r.cluster.requests(), n)
+
+	r = start(t, with(Settings{ShowSecrets: true}))
+	_, body = r.do("GET", "/api/v1/namespaces/default/secrets/db", "")
+	require.Contains(t, body, "aHVudGVyMg")
+}
+
+// TestStreams: what a watch and a log say comes at once, and ends with the session.
+func TestStreams(t *testing.T) {
+	for _, path := range []string{"/api/v1/pods?watch=true", "/api/v1/namespaces/default/pods/web/log?follow=true"} {
+		r := start(t)
+		req, err := http.NewRequest("GET", "https://"+r.addr+path, nil)
+		require.NoError(t, err)
+		req.Header.Set("Authorization", "Bearer sp_bob")
+		res, err := r.client().Do(req)
+		require.NoError(t, err)
+		b := bufio.NewReader(res.Body)
+		line, err := b.ReadString('\n')
+		require.NoError(t, err)
+		require.NotEmpty(t, line)
+		list := r.gateway.Sessions()
+		require.Len(t, list, 1)
+		list[0].Kill(proxy.ErrClientLeft)
+		ended := make(chan error, 1)
+		go func() {
+			_, err := io.Copy(io.Discard, b)
+			ended <- err
+		}()
+		select {
+		case <-ended:
+		case <-time.After(time.Second):
+			t.Fatal("the stream goes on")
+		}
+		res.Body.Close()
+	}
+}
+
+// TestExecRevoked: the end of the session ends a command.
+func TestExecRevoked(t *testing.T) {
+	r := start(t)
+	c := r.dial("/api/v1/namespaces/default/pods/web/exec?command=sh&command=-c&command=echo+on%3B+sleep+100&stdout=true", channelV5)
+	_, b, err := c.Read(context.Background())
+	require.NoError(t, err)
+	require.Equal(t, "\x01on\n", string(b))
+	r.gateway.Sessions()[0].Kill(proxy.ErrClientLeft)
+	ctx, stop := context.WithTimeout(context.Background(), time.Second)
+	defer stop()
+	_, _, err = c.Read(ctx)
+	require.Error(t, err)
+	require.NoError(t, ctx.Err())
+	require.Eventually(t, func() bool {
+		return strings.Contains(strings.Join(r.rules.outcomes(), ""), "sleep 100' =  the client left")
+	}, 5*time.Second, time.Millisecond)
+}
+
+// TestAttackUpgrades: only a pod's streams are upgraded, and only to what the gateway reads.
+func TestAttackUpgrades(t *testing.T) {
+	r := start(t)
+	for _, path := range []string{"/api/v1/pods?watch=1", "/api/v1/namespaces/default/pods/web/proxy/", "/api/v1/nodes/n/proxy/exec/a/b/c?command=id", "/api/v1/namespaces/default/services/x/proxy/ws"} {
+		_, res, err := websocket.Dial(context.Background(), "https://"+r.addr+path, &websocket.DialOptions{HTTPClient: r.client(), HTTPHeader: http.Header{"Authorization": {"Bearer sp_bob"}}})
+		require.Error(t, err)
+		require.Equal(t, http.StatusBadRequest, res.StatusCode, path)
+	}
+	for _, protocols := range [][]string{nil, {"channel.k8s.io"}, {"v4.base64.channel.k8s.io"}} {
+		_, res, err := websocket.Dial(context.Background(), "https://"+r.addr+"/api/v1/namespaces/default/pods/web/exec?command=id", &websocket.DialOptions{
+			HTTPClient: r.client(), HTTPHeader: http.Header{"Authorization": {"Bearer sp_bob"}}, Subprotocols: protocols,
+		})
+		require.Error(t, err)
+		require.Equal(t, http.StatusBadRequest, res.StatusCode)
+	}
+	require.Empty(t, r.cluster.requests())
+	code, _ := r.do("POST", "/api/v1/namespaces/default/pods/web/exec?command=id", "")
+	require.Equal(t, http.StatusBadRequest, code, "without an upgrade")
+	require.Empty(t, r.cluster.requests())
+}
+
+// TestSplice: what is forwarded to a port passes as it is, both ways, and is counted.
+func TestSplice(t *testing.T) {
+	r := start(t)
+	c := r.dial("/api/v1/namespaces/default/pods/web/portforward", tunnel)
+	require.Equal(t, tunnel, c.Subprotocol())
+	ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
+	defer stop()
+	for _, size := range []int{1, 1000, 100_000} {
+		sent := []byte(strings.Repeat("x", size))
+		require.NoError(t, c.Write(ctx, websocket.MessageBinary, sent))
+		_, b, err := c.Read(ctx)
+		require.NoError(t, err)
+		require.Equal(t, sent, b)
+	}
+	require.NoError(t, c.Close(websocket.StatusNormalClosure, ""))
+	require.Equal(t, []string{"forward default/web"}, r.rules.asked())
+	require.Eventually(t, func() bool {
+		return strings.Contains(strings.Join(r.rules.outcomes(), "\n"), "forward default/web =  <nil>")
+	}, 5*time.Second, time.Millisecond, "%v", r.rules.outcomes())
+}
+
+// TestAttach: attaching is a shell's right, and its streams are filtered.
+func TestAttach(t *testing.T) {
+	r := start(t, func(r *rig) { r.rules.Flow = hideCanary })
+	c := r.dial("/api/v1/namespaces/default/pods/web/attach?container=app&stdin=true&stdout=true", channelV4)
+	ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
+	defer stop()
+	require.NoError(t, c.Write(ctx, websocket.MessageBinary, []byte("\x00has canary-77\n")))
+	_, b, err := c.Read(ctx)
+	require.NoError(t, err)
+	require.Equal(t, "\x01has *********\n", string(b))
+	require.Equal(t, []string{"shell default/web/app: "}, r.rules.asked())
+	// A message of an unknown channel ends the stream.
+	require.NoError(t, c.Write(ctx, websocket.MessageBinary, []byte("\x09x")))
+	for err == nil {
+		_, _, err = c.Read(ctx)
+	}
+	require.NoError(t, ctx.Err())
+}

@@ -1,0 +1,158 @@
+package kubernetes
+
+import (
+	"net/url"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// TestCalls: what a request does is found out by its resource and subresource, as the API server does it.
+func TestCalls(t *testing.T) {
+	const (
+		read, write, admin, run = proxy.AccessRead, proxy.AccessWrite, proxy.AccessAdmin, proxy.AccessExec
+	)
+	for _, c := range []struct {
+		method, path, action string
+		access               proxy.Access
+	}{
+		{"GET", "/version", "", read},
+		{"GET", "/api", "", read},
+		{"GET", "/apis/apps/v1", "", read},
+		{"POST", "/metrics", "", admin},
+		{"GET", "/api/v1/pods", "pods:list", read},
+		{"GET", "/api/v1/pods?watch=true", "pods:watch", read},
+		{"GET", "/api/v1/pods?watch", "pods:watch", read},
+		{"GET", "/api/v1/pods?watch=0", "pods:list", read},
+		{"GET", "/api/v1/watch/namespaces/a/secrets", "secrets:watch", read},
+		{"HEAD", "/api/v1/namespaces/a/pods/b", "pods:get", read},
+		{"GET", "/api/v1/namespaces/a/pods/b/log", "pods/log:get", read},
+		{"GET", "/api/v1/namespaces/a/pods/b/exec?command=id", "pods/exec:get", run},
+		{"POST", "/api/v1/namespaces/a/pods/b/exec", "pods/exec:create", run},
+		{"GET", "/api/v1/namespaces/a/pods/b/attach", "pods/attach:get", run},
+		{"GET", "/api/v1/namespaces/a/pods/b/portforward", "pods/portforward:get", run},
+		{"GET", "/api/v1/namespaces/a/pods/b/proxy/admin", "pods/proxy:get", run},
+		{"GET", "/api/v1/namespaces/a/services/b:80/proxy/", "services/proxy:get", run},
+		{"GET", "/api/v1/nodes/n/proxy/run/a/b/c?cmd=id", "nodes/proxy:get", run},
+		{"GET", "/api/v1/nodes/n/exec", "nodes/exec:get", run},
+		{"GET", "/api/v1/proxy/namespaces/a/pods/b", "proxy/proxy:get", run},
+		{"PATCH", "/api/v1/namespaces/a/pods/b/ephemeralcontainers", "pods/ephemeralcontainers:patch", run},
+		{"GET", "/apis/subresources.kubevirt.io/v1/namespaces/a/virtualmachineinstances/b/portforward/22", "virtualmachineinstances.subresources.kubevirt.io/portforward:get", run},
+		{"DELETE", "/api/v1/namespaces/a", "namespaces:delete", admin},
+		{"PUT", "/api/v1/namespaces/a/finalize", "namespaces/finalize:update", admin},
+		{"DELETE", "/api/v1/namespaces/a/pods", "pods:deletecollection", write},
+		{"DELETE", "/api/v1/namespaces/a/pods/", "pods:deletecollection", write},
+		{"DELETE", "/api/v1/namespaces/a/pods/b", "pods:delete", write},
+		{"POST", "/api/v1/namespaces/a/pods/b/eviction", "pods/eviction:create", write},
+		{"PATCH", "/api/v1/nodes/n", "nodes:patch", admin},
+		{"POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", "clusterrolebindings.rbac.authorization.k8s.io:create", admin},
+		{"GET", "/apis/rbac.authorization.k8s.io/v1/clusterroles", "clusterroles.rbac.authorization.k8s.io:list", read},
+		{"POST", "/api/v1/namespaces/a/serviceaccounts/b/token", "serviceaccounts/token:create", admin},
+		{"POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "selfsubjectaccessreviews.authorization.k8s.io:create", read},
+		{"POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", "subjectaccessreviews.authorization.k8s.io:create", write},
+		{"PATCH", "/apis/apps/v1/namespaces/a/deployments/b/scale", "deployments.apps/scale:patch", write},
+	} {
+		u, err := url.Parse(c.path)
+		require.NoError(t, err)
+		require.NoError(t, checkPath(u), c.path)
+		got, err := parse(c.method, u.Path, u.Query())
+		require.NoError(t, err, c.path)
+		require.Equal(t, c.action, got.action(), c.path)
+		require.Equal(t, c.access, got.access(), "%s %s", c.method, c.path)
+	}
+	for _, method := range []string{"OPTIONS", "FOO", "get"} {
+		_, err := parse(method, "/api/v1/pods", nil)
+		require.Error(t, err, method)
+	}
+}
+
+// TestAttackPathsOfCalls: what servers read differently is refused.
+func TestAttackPathsOfCalls(t *testing.T) {
+	for _, p := range []string{
+		"/api/v1/namespaces/a/pods/b%2fexec", "/api/v1//pods", "/api/v1/./pods", "/api/v1/../v1/pods", "/api/v1/namespaces/a/pods/b/log;/exec",
+		"/api/v1/%2e%2e/pods", "/api/v1/pods/%5cexec", "/api/v1/pods%0a", "/api/v1/pods//",
+	} {
+		u, err := url.Parse(p)
+		require.NoError(t, err)
+		require.Error(t, checkPath(u), p)
+	}
+}
+
+// TestBodies: what an object says of replicas and nodes is found in every form; what can be read in two ways counts against it.
+func TestBodies(t *testing.T) {
+	scale := &call{verb: "patch", group: "apps", resource: "deployments", subresource: "scale", name: "x"}
+	node := &call{verb: "patch", resource: "nodes", name: "x"}
+	secret := &call{verb: "patch", resource: "secrets", name: "x"}
+	const merge, jsonPatch, yaml = "application/merge-patch+json", "application/json-patch+json", "application/apply-patch+yaml"
+	for _, c := range []struct {
+		call        *call
+		media, body string
+		want        facts
+	}{
+		{scale, merge, `{"spec":{"replicas":0}}`, facts{scaleToZero: true}},
+		{scale, merge, `{"spec":{"replicas":3}}`, facts{}},
+		{scale, merge, `{"spec":{"replicas":-0}}`, facts{scaleToZero: true}},
+		{scale, merge, `{"spec":{"replicas":0e5}}`, facts{scaleToZero: true}},
+		{scale, merge, `{"spec":{"r\u0065plicas":0}}`, facts{scaleToZero: true}},
+		{scale, merge, `{"spec":{"replicas":"1"}}`, facts{scaleToZero: true}},
+		{scale, merge, `{"metadata":{"replicas":0}}`, facts{}},
+		{scale, yaml, "spec:\n  replicas: 0\n", facts{scaleToZero: true}},
+		{scale, yaml, "spec: {replicas: 0x0}", facts{scaleToZero: true}},
+		{scale, yaml, "a: &a {replicas: 0}\nspec: {<<: *a}", facts{scaleToZero: true}},
+		{scale, yaml, "spec: {replicas: 2}", facts{}},
+		{scale, jsonPatch, `[{"op":"replace","path":"/spec/replicas","value":0}]`, facts{scaleToZero: true}},
+		{scale, jsonPatch, `[{"op":"add","path":"/spec","value":{"replicas":0}}]`, facts{scaleToZero: true}},
+		{scale, jsonPatch, `[{"op":"add","path":"","value":{"spec":{"replicas":0}}}]`, facts{scaleToZero: true}},
+		{scale, jsonPatch, `[{"op":"copy","from":"/spec/x","path":"/spec/replicas"}]`, facts{scaleToZero: true}},
+		{scale, jsonPatch, `[{"op":"move","from":"/x","path":"/spec"}]`, facts{scaleToZero: true}},
+		{scale, jsonPatch, `[{"op":"replace","path":"/spec/replicas","value":4}]`, facts{}},
+		{scale, jsonPatch, `[{"op":"replace","OP":"test","path":"/spec/replicas","value":0}]`, facts{scaleToZero: true}},
+		{node, merge, `{"spec":{"unschedulable":true}}`, facts{cordon: true}},
+		{node, merge, `{"spec":{"unschedulable":null}}`, facts{}},
+		{node, jsonPatch, `[{"op":"add","path":"/spec/unschedulable","value":true}]`, facts{cordon: true}},
+		{secret, merge, `{"data":{"password":"` + MaskedValue + `"}}`, facts{masked: true}},
+		{secret, merge, `{"stringData":{"password":"********"}}`, facts{masked: true}},
+		{secret, jsonPatch, `[{"op":"add","path":"/data/a","value":"` + MaskedValue + `"}]`, facts{masked: true}},
+		{secret, merge, `{"data":{"password":"aHVudGVyMg=="}}`, facts{}},
+	} {
+		got, err := c.call.read(c.media, []byte(c.body))
+		require.NoError(t, err, c.body)
+		require.Equal(t, c.want, got, c.body)
+	}
+	for media, bodies := range map[string][]string{
+		merge:                                 {`{"spec":{"replicas":0},"spec":{}}`, `{"spec":{"replicas":0,"replicas":1}}`, `{`, `{} {}`, ``},
+		yaml:                                  {"spec: {replicas: 0}\nspec: {}", "1: a\nspec: {replicas: 0}", "spec: {}\n---\nspec: {replicas: 0}", "{"},
+		jsonPatch:                             {`{}`, `[1]`},
+		"application/vnd.kubernetes.protobuf": {"k8s\x00"},
+		"application/cbor":                    {"x"},
+	} {
+		for _, b := range bodies {
+			_, err := scale.read(media, []byte(b))
+			require.Error(t, err, "%s %s", media, b)
+		}
+	}
+}
+
+// TestOperations: a command in a container is one of the kind exec or shell, and a port a forward.
+func TestOperations(t *testing.T) {
+	target := proxy.Target{Resource: &proxy.Resource{Name: "prod", Type: "kubernetes"}}
+	for path, want := range map[string]string{
+		"/api/v1/namespaces/a/pods/b/exec?command=rm&command=-rf&command=a%20b&container=c": "exec a/b/c: rm -rf 'a b'",
+		"/api/v1/namespaces/a/pods/b/exec?command=sh&tty=true&stdin=true":                   "shell a/b: sh",
+		"/api/v1/namespaces/a/pods/b/exec?command=sh&command=-c&command=id&tty=1&stdin=1":   "exec a/b: sh -c id",
+		"/api/v1/namespaces/a/pods/b/exec?command=sh&stdin=1":                               "exec a/b: sh",
+		"/api/v1/namespaces/a/pods/b/attach?container=c&stdin=true":                         "shell a/b/c: ",
+		"/api/v1/namespaces/a/pods/b/portforward":                                           "forward a/b",
+		"/api/v1/namespaces/a/pods/b":                                                       "GET pods:get []",
+	} {
+		op, err := Operation(target, path)
+		require.NoError(t, err, path)
+		require.Equal(t, want, text(op), path)
+	}
+	for _, bad := range []string{"", "pods", "GET pods", "GET //x/y", "FOO /api/v1/pods"} {
+		_, err := Operation(target, bad)
+		require.Error(t, err, bad)
+	}
+}
