@@ -21,6 +21,7 @@ const (
 	unsafeMethods
 	adminRequests
 	execRequests
+	unknownRequests
 )
 
 func kinds(list ...proxy.Kind) uint32 {

@@ -324,6 +324,8 @@ func methods(r *proxy.Request) uint8 {
 		return adminRequests
 	case proxy.AccessExec:
 		return execRequests
+	case proxy.AccessUnknown:
+		return unknownRequests
 	}
 	if r.Method == "GET" || r.Method == "HEAD" || r.Method == "OPTIONS" {
 		return safeMethods

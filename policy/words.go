@@ -91,7 +91,7 @@ func requestWords(r *proxy.Request) string {
 
 // accessWord is the right that a request needs, where its handler says so.
 func accessWord(r *proxy.Request) string {
-	return [...]string{proxy.AccessByMethod: "", proxy.AccessRead: "read", proxy.AccessWrite: "write", proxy.AccessAdmin: "admin", proxy.AccessExec: "exec"}[r.Access]
+	return [...]string{proxy.AccessByMethod: "", proxy.AccessRead: "read", proxy.AccessWrite: "write", proxy.AccessAdmin: "admin", proxy.AccessExec: "exec", proxy.AccessUnknown: "all"}[r.Access]
 }
 
 // kindWord is the right that a kind of operation needs, when one word says it.

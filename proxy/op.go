@@ -197,6 +197,7 @@ const (
 	AccessByMethod Access = iota
 	AccessRead
 	AccessWrite
-	AccessAdmin // changes rights, or what others depend on
-	AccessExec  // runs something, or reaches through the resource
+	AccessAdmin   // changes rights, or what others depend on
+	AccessExec    // runs something, or reaches through the resource
+	AccessUnknown // nobody knows what it does: only the right to everything is enough
 )
