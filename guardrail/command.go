@@ -119,6 +119,19 @@ func request(patterns []string, method, name string) bool {
 	return false
 }
 
+// acts reports whether what a request does has a name that is one of globs.
+func acts(globs []string, op *proxy.Request) bool {
+	return named(globs, op.Action) || slices.ContainsFunc(op.Also, func(name string) bool { return named(globs, name) })
+}
+
+// named reports whether a name of an API is one of globs, of which "*" ends at a slash.
+func named(globs []string, name string) bool {
+	return name != "" && slices.ContainsFunc(globs, func(g string) bool {
+		ok, err := path.Match(g, name)
+		return ok && err == nil
+	})
+}
+
 // cutMethod splits "METHOD /path" and "/path".
 func cutMethod(pattern string) (method, glob string) {
 	m, g, ok := strings.Cut(pattern, " ")

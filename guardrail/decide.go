@@ -152,7 +152,10 @@ func (c *call) meets(r *Rule) (meets, understood bool) {
 	case *proxy.File:
 		return len(r.Paths) > 0 && (file(r.Paths, op.Path) || op.Target != "" && file(r.Paths, op.Target)), true
 	case *proxy.Request:
-		return len(r.Requests) > 0 && request(r.Requests, op.Method, op.Path), true
+		if len(r.Requests)+len(r.Actions) == 0 || len(r.Requests) > 0 && !request(r.Requests, op.Method, op.Path) {
+			return false, true
+		}
+		return len(r.Actions) == 0 || acts(r.Actions, op), true
 	}
 	return false, true
 }

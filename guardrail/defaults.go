@@ -67,9 +67,44 @@ func Defaults() []Rule {
 			Remedy:  "Name the files by a path below the folders of the system, with ${NAME:?} for variables that must not be empty.",
 		},
 		{
+			Name: "no-cloud-loss", Actions: cloudLoss,
+			Message: "this deletes what others work with, or what brings it back: a bucket, a table, an instance, a database, a stack, a key or a backup",
+			Remedy:  "Ask the people who operate the account.",
+		},
+		{
+			Name: "no-cloud-rights", Actions: cloudRights,
+			Message: "this changes who may do what in the account, or opens it to everybody",
+			Remedy:  "Ask the people who operate the account.",
+		},
+		{
+			Name: "no-cloud-keys", Actions: cloudKeys,
+			Message: "this gives out credentials, by which the account could be used without the gateway",
+			Remedy:  "Use the account through the gateway.",
+		},
+		{
 			Name: "no-halting", Harms: []proxy.Harm{proxy.HarmHalt},
 			Message: "this stops the machine, or services that others use",
 			Remedy:  "Ask the people who operate the machine.",
 		},
 	}
+}
+
+// cloudLoss are actions of AWS that lose what others depend on.
+var cloudLoss = []string{
+	"s3:DeleteBucket", "dynamodb:DeleteTable", "dynamodb:DeleteBackup", "dynamodb:DeleteGlobalTable*", "ec2:TerminateInstances", "ec2:DeleteVpc", "ec2:DeleteSubnet", "ec2:DeleteVolume",
+	"ec2:DeleteSnapshot", "ec2:DeregisterImage", "rds:DeleteDB*", "rds:DeleteGlobalCluster", "rds:DeleteTenantDatabase", "cloudformation:DeleteStack*", "kms:ScheduleKeyDeletion", "kms:DisableKey",
+	"kms:DeleteImportedKeyMaterial", "kms:DeleteCustomKeyStore", "secretsmanager:DeleteSecret", "lambda:DeleteFunction", "eks:DeleteCluster", "eks:DeleteNodegroup", "ecs:DeleteCluster", "ecs:DeleteService",
+}
+
+// cloudRights are actions of AWS by which rights are changed or handed on.
+var cloudRights = []string{
+	"iam:Delete*", "iam:Attach*", "iam:Detach*", "iam:Put*", "iam:Set*", "iam:Update*", "iam:Create*", "iam:Add*", "iam:Remove*", "s3:public", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:PutBucketAcl",
+	"s3:*PublicAccessBlock", "s3:PutBucketOwnershipControls", "*:PutResourcePolicy", "*:DeleteResourcePolicy", "kms:PutKeyPolicy", "kms:CreateGrant", "lambda:AddPermission", "lambda:CreateFunctionUrlConfig",
+	"ec2:ModifySnapshotAttribute", "ec2:ModifyImageAttribute", "rds:ModifyDB*SnapshotAttribute", "eks:*AccessEntry", "eks:*AccessPolicy",
+}
+
+// cloudKeys are actions of AWS whose answers are credentials.
+var cloudKeys = []string{
+	"sts:AssumeRo*", "sts:Get*Token", "iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:CreateServiceSpecificCredential", "iam:ResetServiceSpecificCredential", "s3:CreateSession", "ssm:GetAccessToken",
+	"ssm:StartSession", "ssm:ResumeSession", "ssm:CreateActivation",
 }

@@ -33,7 +33,7 @@ func (c *call) exceeds(r *Rule) (exceeds, understood bool) {
 	case *proxy.File:
 		return len(r.Paths) > 0 && !(within(r.Paths, op.Path) && (op.Target == "" || within(r.Paths, op.Target))), true
 	case *proxy.Request:
-		return len(r.Requests) > 0 && !requested(r.Requests, op.Method, op.Path), true
+		return len(r.Requests) > 0 && !requested(r.Requests, op.Method, op.Path) || len(r.Actions) > 0 && !named(r.Actions, op.Action), true
 	}
 	return false, true
 }

@@ -61,6 +61,7 @@ type Rule struct {
 	Harms    []proxy.Harm // what a command line would do to the machine
 	Paths    []string     // globs of files that are accessed
 	Requests []string     // "METHOD /path/glob" or "/path/glob"
+	Actions  []string     // globs of what APIs call a request, such as "namespaces:delete" or "*/exec:*"
 	// Only turns Commands, Paths or Requests into a list of what is allowed: the
 	// rule denies everything else of that kind, with Commands also shells and
 	// subsystems. See [Rule.allows] for how patterns are read then.
@@ -128,7 +129,7 @@ func (r *Rule) validate() error {
 		bad("it has no name")
 	}
 	kinds := 0
-	for _, has := range []bool{r.sql(), r.commands(), len(r.Paths) > 0, len(r.Requests) > 0} {
+	for _, has := range []bool{r.sql(), r.commands(), len(r.Paths) > 0, len(r.Requests)+len(r.Actions) > 0} {
 		if has {
 			kinds++
 		}
@@ -141,7 +142,7 @@ func (r *Rule) validate() error {
 	}
 	r.validateStatement(bad)
 	r.validateAction(bad)
-	for _, list := range [][]string{r.Resources, r.Databases, r.Accounts, r.Relations, r.Functions, r.Settings, r.Commands, r.Paths, r.Requests} {
+	for _, list := range [][]string{r.Resources, r.Databases, r.Accounts, r.Relations, r.Functions, r.Settings, r.Commands, r.Paths, r.Requests, r.Actions} {
 		for _, g := range list {
 			if _, err := path.Match(g, ""); err != nil || strings.TrimSpace(g) == "" {
 				bad("%q is not a pattern", g)

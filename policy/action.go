@@ -13,12 +13,15 @@ type grant struct {
 	kinds   uint32 // bit of each proxy.Kind
 	effects proxy.Effects
 	files   uint32 // bit of each proxy.FileAction
-	methods uint8  // safe and unsafe HTTP methods
+	methods uint8  // safe and unsafe HTTP methods, and what else requests need
 }
 
 const (
 	safeMethods = 1 << iota
 	unsafeMethods
+	adminRequests
+	execRequests
+	unknownRequests
 )
 
 func kinds(list ...proxy.Kind) uint32 {
@@ -68,10 +71,10 @@ var actions = map[string]grant{
 	},
 	"ddl": {kinds: statements, effects: proxy.EffectsDDL | proxy.EffectMaintain | proxy.EffectTransaction},
 	"admin": {
-		kinds:   statements | kinds(proxy.KindReplication, proxy.KindFunction, proxy.KindCommand),
+		kinds: statements | kinds(proxy.KindReplication, proxy.KindFunction, proxy.KindCommand, proxy.KindRequest), methods: adminRequests,
 		effects: proxy.EffectGrant | proxy.EffectRole | proxy.EffectMaintain | proxy.EffectOutside | proxy.EffectCopyProgram,
 	},
-	"exec":        {kinds: kinds(proxy.KindExec, proxy.KindEnv)},
+	"exec":        {kinds: kinds(proxy.KindExec, proxy.KindEnv, proxy.KindRequest), methods: execRequests},
 	"shell":       {kinds: kinds(proxy.KindShell, proxy.KindInput, proxy.KindEnv)},
 	"file-read":   {kinds: kinds(proxy.KindFile, proxy.KindSubsystem), files: fileReads},
 	"file-write":  {kinds: kinds(proxy.KindFile, proxy.KindSubsystem), files: ^fileReads &^ 1},
@@ -84,7 +87,7 @@ var actions = map[string]grant{
 	"function":    {kinds: kinds(proxy.KindFunction)},
 	"replication": {kinds: kinds(proxy.KindReplication)},
 	"command":     {kinds: kinds(proxy.KindCommand)},
-	"all":         {kinds: ^uint32(1), effects: ^proxy.Effects(0), files: ^uint32(1), methods: safeMethods | unsafeMethods},
+	"all":         {kinds: ^uint32(1), effects: ^proxy.Effects(0), files: ^uint32(1), methods: ^uint8(0)},
 }
 
 // parseAction returns what a word of a rule means.

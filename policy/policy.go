@@ -271,6 +271,9 @@ func deniedBy(g grant) grant {
 		g.kinds &^= statements | kinds(proxy.KindRequest)
 		g.effects &^= proxy.EffectTransaction | proxy.EffectSet | proxy.EffectPrepare
 	}
+	if g.methods != 0 && g.methods != ^uint8(0) {
+		g.kinds &^= kinds(proxy.KindRequest)
+	}
 	if g.files != 0 && g.files != ^uint32(1) {
 		g.kinds &^= kinds(proxy.KindFile, proxy.KindSubsystem)
 	}
@@ -304,13 +307,26 @@ func (d *decision) ask(op proxy.Op) proxy.Verdict {
 		}
 	case *proxy.Request:
 		if b := methods(op); d.allow.methods&b == 0 || d.deny.methods&b != 0 {
-			return d.refuse("send a "+op.Method+" request", "", grant{methods: b})
+			return d.refuse(requestWords(op), accessWord(op), grant{methods: b})
 		}
 	}
 	return proxy.Pass()
 }
 
+// methods is what a request needs.
 func methods(r *proxy.Request) uint8 {
+	switch r.Access {
+	case proxy.AccessRead:
+		return safeMethods
+	case proxy.AccessWrite:
+		return unsafeMethods
+	case proxy.AccessAdmin:
+		return adminRequests
+	case proxy.AccessExec:
+		return execRequests
+	case proxy.AccessUnknown:
+		return unknownRequests
+	}
 	if r.Method == "GET" || r.Method == "HEAD" || r.Method == "OPTIONS" {
 		return safeMethods
 	}

@@ -81,6 +81,19 @@ func outside(f *proxy.Facts, bad proxy.Effects) string {
 	return alternatives(names, "or")
 }
 
+// requestWords say what a user may not do, of a request whose kind is allowed.
+func requestWords(r *proxy.Request) string {
+	if r.Access == proxy.AccessByMethod || r.Action == "" {
+		return "send a " + r.Method + " request"
+	}
+	return "do " + r.Action
+}
+
+// accessWord is the right that a request needs, where its handler says so.
+func accessWord(r *proxy.Request) string {
+	return [...]string{proxy.AccessByMethod: "", proxy.AccessRead: "read", proxy.AccessWrite: "write", proxy.AccessAdmin: "admin", proxy.AccessExec: "exec", proxy.AccessUnknown: "all"}[r.Access]
+}
+
 // kindWord is the right that a kind of operation needs, when one word says it.
 func kindWord(k proxy.Kind) string {
 	if k == proxy.KindInput {

@@ -281,6 +281,7 @@ type Keys func(name string, generate func() (crypto.PrivateKey, error)) (crypto.
 
 // Endpoint is a listener as a client sees it, and who logs in there.
 type Endpoint struct {
+	Resource   string // its name
 	Host, Port string
 	User       string // the whole login name, such as "alice+orders"
 	Database   string // empty: the protocol has none, or the resource's own is used

@@ -178,6 +178,25 @@ type Request struct {
 	Path   string // decoded
 	Query  string // raw
 	// Action is the API's own name of what is asked where the handler knows it,
-	// such as "s3:GetObject" or "pods/exec".
+	// such as "s3:GetObject" or "pods/exec:create".
 	Action string
+	// Also are further names of what it does, where the handler has read them out of the
+	// body, such as "scale-to-zero".
+	Also []string
+	// Access is the right that it needs, where the handler knows better than its method.
+	Access Access
 }
+
+// Access is a right that a request needs. The zero Access is by its method: GET, HEAD and
+// OPTIONS read, every other method writes.
+type Access uint8
+
+// Rights that requests need.
+const (
+	AccessByMethod Access = iota
+	AccessRead
+	AccessWrite
+	AccessAdmin   // changes rights, or what others depend on
+	AccessExec    // runs something, or reaches through the resource
+	AccessUnknown // nobody knows what it does: only the right to everything is enough
+)

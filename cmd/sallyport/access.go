@@ -107,7 +107,7 @@ func (p *profile) endpoint(r *control.Resource, account, database string, args [
 		return protocol.Endpoint{}, err
 	}
 	return protocol.Endpoint{
-		Host: host, Port: port, User: login, Database: database, Dir: p.dir, CA: authority, RequireTLS: true,
+		Resource: r.Name, Host: host, Port: port, User: login, Database: database, Dir: p.dir, CA: authority, RequireTLS: true,
 		Alias: p.name, Proof: p.proof(), Args: args,
 	}, nil
 }

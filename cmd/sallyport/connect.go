@@ -111,7 +111,7 @@ func endpoint(cfg *config.File, e entry, account, database string, args []string
 		database = e.Database
 	}
 	at := &protocol.Endpoint{
-		Host: host, Port: port, User: login, Database: database, Dir: gateway.Dir(cfg, e.Type), RequireTLS: gateway.RequireTLS(cfg), Args: args,
+		Resource: e.Name, Host: host, Port: port, User: login, Database: database, Dir: gateway.Dir(cfg, e.Type), RequireTLS: gateway.RequireTLS(cfg), Args: args,
 	}
 	root := gateway.AuthorityFile(cfg)
 	if _, err := os.Stat(root); err == nil && cfg.TLS == nil {

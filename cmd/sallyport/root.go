@@ -24,7 +24,7 @@ func root(c *cli) *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	},
 		demoCommand(c), loginCommand(c), logoutCommand(c), whoamiCommand(c), meCommand(c), statusCommand(c), listCommand(c), describeCommand(c), canCommand(c), connectCommand(c), execCommand(c), proxyCommand(c),
-		sshConfigCommand(c), sshCertCommand(c), tokenCommand(c), requestCommand(c), requestsCommand(c), approveCommand(c), denyCommand(c), runbooksCommand(c),
+		sshConfigCommand(c), sshCertCommand(c), awsCredentialsCommand(c), tokenCommand(c), requestCommand(c), requestsCommand(c), approveCommand(c), denyCommand(c), runbooksCommand(c),
 		serveCommand(c), readyCommand(c), checkCommand(c), schemaCommand(c), applyCommand(c), diffCommand(c), getCommand(c), deleteCommand(c), revisionsCommand(c),
 		policyCommand(c), adminCommand(c), passwdCommand(c),
 		sessionsCommand(c), auditorsReportCommand(c), verifyCommand(c),

@@ -57,6 +57,7 @@ type GuardrailRule struct {
 	Commands   []string `yaml:"commands"`
 	Paths      []string `yaml:"paths"`
 	Requests   []string `yaml:"requests"`
+	Actions    []string `yaml:"actions"`
 }
 
 // Hours are a part of the week.
@@ -156,7 +157,7 @@ func (s *Selector) excludes(labels map[string]string) bool {
 func (r *GuardrailRule) rule(action guardrail.Action) guardrail.Rule {
 	out := guardrail.Rule{
 		Action: action, Relations: r.Relations, Functions: r.Functions, Settings: r.Settings, Destroys: r.Destroys, NoWhere: r.NoWhere, NoLimit: r.NoLimit,
-		Unknown: r.Unknown, MoreThan: r.Statements, MoreRows: r.Rows, MoreCost: r.Cost, Commands: r.Commands, Paths: r.Paths, Requests: r.Requests,
+		Unknown: r.Unknown, MoreThan: r.Statements, MoreRows: r.Rows, MoreCost: r.Cost, Commands: r.Commands, Paths: r.Paths, Requests: r.Requests, Actions: r.Actions,
 	}
 	for _, name := range r.Effects {
 		e, _ := proxy.ParseEffect(name) // checked when the file was read
@@ -283,7 +284,7 @@ func (r *GuardrailRule) kinds() (kinds []proxy.Kind, what string) {
 		return []proxy.Kind{proxy.KindExec, proxy.KindInput}, "commands"
 	case len(r.Paths) > 0:
 		return []proxy.Kind{proxy.KindFile}, "paths"
-	case len(r.Requests) > 0:
+	case len(r.Requests)+len(r.Actions) > 0:
 		return []proxy.Kind{proxy.KindRequest, proxy.KindUpgrade}, "requests"
 	}
 	return []proxy.Kind{proxy.KindStatement, proxy.KindPrepare}, "statements"

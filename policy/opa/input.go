@@ -159,6 +159,8 @@ type Request struct {
 	Path   string `json:"path"`
 	Query  string `json:"query"`
 	Action string `json:"action"`
+	// Also are further names of what it does, such as "scale-to-zero".
+	Also []string `json:"also"`
 }
 
 var functionClasses = [...]string{
@@ -236,7 +238,7 @@ func (in Input) ask(op proxy.Op, now time.Time, arguments bool) Input {
 			o.Forward.Addresses = append(o.Forward.Addresses, a.String())
 		}
 	case *proxy.Request:
-		o.Request = &Request{text(op.Method), text(op.Host), text(op.Path), text(op.Query), text(op.Action)}
+		o.Request = &Request{text(op.Method), text(op.Host), text(op.Path), text(op.Query), text(op.Action), texts(op.Also)}
 	}
 	return in
 }
@@ -299,6 +301,15 @@ func value(v []byte, binary bool) *string {
 
 // text is s with what is not UTF-8 replaced, since JSON has nothing else.
 func text(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
+// texts are several, which may be none.
+func texts(list []string) []string {
+	out := []string{}
+	for _, s := range list {
+		out = append(out, text(s))
+	}
+	return out
+}
 
 func orEmpty(list []string) []string {
 	if list == nil {

@@ -3,6 +3,7 @@ package builtin
 
 import (
 	"github.com/sallyport/sallyport/protocol"
+	aws "github.com/sallyport/sallyport/protocol/aws/kit"
 	mysql "github.com/sallyport/sallyport/protocol/mysql/kit"
 	postgres "github.com/sallyport/sallyport/protocol/postgres/kit"
 	ssh "github.com/sallyport/sallyport/protocol/ssh/kit"
@@ -11,5 +12,5 @@ import (
 
 // All returns every protocol of this module, in a slice of its own.
 func All() []protocol.Protocol {
-	return []protocol.Protocol{postgres.Protocol(), mysql.Protocol(), ssh.Protocol(), web.Protocol()}
+	return []protocol.Protocol{postgres.Protocol(), mysql.Protocol(), ssh.Protocol(), web.Protocol(), aws.Protocol()}
 }

@@ -13,25 +13,10 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/sallyport/sallyport/protocol/internal/relay"
 	"github.com/sallyport/sallyport/proxy"
 )
-
-// buffers are those of copies.
-type buffers struct{ pool sync.Pool }
-
-func (b *buffers) Get() []byte {
-	if p, ok := b.pool.Get().(*[]byte); ok {
-		return *p
-	}
-	return make([]byte, 64<<10)
-}
-
-func (b *buffers) Put(p []byte) { b.pool.Put(&p) }
-
-var copies buffers
 
 // forward sends the request to the application, and its answer back.
 func (x *exchange) forward(ctx context.Context, out *proxy.Outcome) {
@@ -68,7 +53,7 @@ func (x *exchange) forward(ctx context.Context, out *proxy.Outcome) {
 		return nil
 	}})
 	rp := &httputil.ReverseProxy{
-		Transport: up, BufferPool: &copies, ErrorLog: slog.NewLogLogger(x.h.log().Handler(), slog.LevelDebug),
+		Transport: up, BufferPool: relay.Copies, ErrorLog: slog.NewLogLogger(x.h.log().Handler(), slog.LevelDebug),
 		Rewrite:        func(p *httputil.ProxyRequest) { x.rewrite(p, up, credential, assertion, wants) },
 		ModifyResponse: func(res *http.Response) error { return x.modify(res, wants, out, credential) },
 		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.failed(err, out) },

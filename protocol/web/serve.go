@@ -77,7 +77,7 @@ func malformed(r *http.Request) (status int, why string) {
 		return http.StatusBadRequest, "The request names a whole address in the place of a path: name the host in Host alone."
 	case len(r.URL.RawQuery) > maxPath || strings.ContainsFunc(r.URL.RawQuery, func(c rune) bool { return c <= ' ' || c == 0x7f || c == '\\' }):
 		return http.StatusBadRequest, "The query has characters that have to be encoded, or is too long."
-	case r.TLS.ServerName != "" && !sameHost(r.TLS.ServerName, r.Host):
+	case r.TLS.ServerName != "" && !relay.SameHost(r.TLS.ServerName, r.Host):
 		return http.StatusMisdirectedRequest, "The request is for another host than the connection."
 	}
 	if name := overrides(r.Header); name != "" {
@@ -96,11 +96,6 @@ func malformed(r *http.Request) (status int, why string) {
 		}
 	}
 	return 0, ""
-}
-
-func sameHost(name, host string) bool {
-	got, _, err := splitHost(host)
-	return err == nil && strings.EqualFold(strings.TrimSuffix(name, "."), got)
 }
 
 // friend reports whether pages of an origin may use the application.
@@ -203,7 +198,9 @@ func (x *exchange) serve() {
 // asked is an exchange that is decided about.
 type asked struct{ *exchange }
 
-func (x asked) Op() *proxy.Request { return x.op }
+func (x asked) Op() proxy.Op { return x.op }
+
+func (x asked) Key() string { return x.op.Method + " " + x.app.host + x.sent }
 
 func (x asked) Buffer(limit int64) error { return x.read.Buffer(x.r, limit) }
 
@@ -212,8 +209,8 @@ func (x asked) Print() [sha256.Size]byte {
 	return relay.Print(x.op.Kind.String(), x.op.Method, x.app.host, x.sent, x.r.Header.Get("Content-Type"), x.r.Header.Get("Content-Encoding"), string(body[:]))
 }
 
-func (x asked) Run(op *proxy.Request, v *proxy.Verdict) {
-	x.op = op
+func (x asked) Run(op proxy.Op, v *proxy.Verdict) {
+	x.op, _ = op.(*proxy.Request) // it was this one's, or that of one like it
 	x.run(v)
 }
 

@@ -4,13 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sallyport/sallyport/protocol/internal/relay"
 )
 
 // Settings are how a web application is served. They are the value of
@@ -66,7 +65,7 @@ var reservedHeaders = []string{
 func (s *Settings) Validate() error {
 	var errs []error
 	for _, h := range s.Hosts {
-		if _, _, err := splitHost(h); err != nil {
+		if _, _, err := relay.SplitHost(h); err != nil {
 			errs = append(errs, fmt.Errorf("hosts: got %q, want a host name such as wiki.example.com, with :PORT where it is not the listener's", h))
 		}
 	}
@@ -76,7 +75,7 @@ func (s *Settings) Validate() error {
 		}
 	}
 	if h := s.HostHeader; h != "" {
-		if _, _, err := splitHost(h); err != nil {
+		if _, _, err := relay.SplitHost(h); err != nil {
 			errs = append(errs, fmt.Errorf("host_header: got %q, want a host name", h))
 		}
 	}
@@ -108,36 +107,3 @@ func validHeader(name string) bool {
 	}
 	return !slices.ContainsFunc(reservedHeaders, func(h string) bool { return same(h, name) }) && !forwarded(name)
 }
-
-// splitHost returns a host name in lower case, and its port; empty where it has none.
-func splitHost(text string) (host, port string, err error) {
-	host = text
-	if strings.HasPrefix(text, "[") || strings.Count(text, ":") == 1 {
-		var e error
-		if host, port, e = net.SplitHostPort(text); e != nil {
-			if strings.Contains(text, "]:") || !strings.HasSuffix(text, "]") {
-				return "", "", errHost
-			}
-			host, port = strings.Trim(text, "[]"), ""
-		} else if n, e := strconv.ParseUint(port, 10, 16); e != nil || n == 0 {
-			return "", "", errHost
-		}
-	}
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if _, err := netip.ParseAddr(host); err == nil {
-		return host, port, nil
-	}
-	if host == "" || len(host) > 253 {
-		return "", "", errHost
-	}
-	for label := range strings.SplitSeq(host, ".") {
-		if label == "" || len(label) > 63 || strings.ContainsFunc(label, func(r rune) bool {
-			return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '_')
-		}) {
-			return "", "", errHost
-		}
-	}
-	return host, port, nil
-}
-
-var errHost = errors.New("it is not a host name")

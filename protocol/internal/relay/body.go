@@ -21,7 +21,8 @@ type WithheldError struct{ reason string }
 // Error says why.
 func (e *WithheldError) Error() string { return "the answer is withheld: " + e.reason }
 
-func withheld(format string, args ...any) error { return &WithheldError{fmt.Sprintf(format, args...)} }
+// Withheld is why an answer is not passed on.
+func Withheld(format string, args ...any) error { return &WithheldError{fmt.Sprintf(format, args...)} }
 
 // Filter has the interceptors of a session edit the answers of one operation.
 type Filter struct {
@@ -64,11 +65,11 @@ func (f *Filter) Answer(res *http.Response) error {
 		return nil
 	}
 	if res.StatusCode == http.StatusPartialContent {
-		return withheld("it is a part of a body, and what is sensitive may be in two parts")
+		return Withheld("it is a part of a body, and what is sensitive may be in two parts")
 	}
 	flow, err := f.Session.Flow(f.Op, &proxy.Shape{Kind: proxy.ShapeBody, Media: media})
 	if err != nil {
-		return withheld("%v", err)
+		return Withheld("%v", err)
 	}
 	if !flow.HasBytes() {
 		res.Body = rest{source, plain}
@@ -119,7 +120,7 @@ func decoded(res *http.Response) (io.ReadCloser, error) {
 		from := &counted{Reader: res.Body}
 		z, err := gzip.NewReader(from)
 		if err != nil {
-			return nil, withheld("it is not gzip, as it says")
+			return nil, Withheld("it is not gzip, as it says")
 		}
 		delete(res.Header, "Content-Encoding")
 		delete(res.Header, "Content-Length")
@@ -127,7 +128,7 @@ func decoded(res *http.Response) (io.ReadCloser, error) {
 		res.ContentLength = -1
 		return rest{&capped{z, from, 0}, res.Body}, nil
 	}
-	return nil, withheld("the application has encoded it in a way that the gateway does not read, although it was asked not to")
+	return nil, Withheld("the application has encoded it in a way that the gateway does not read, although it was asked not to")
 }
 
 type counted struct {
@@ -158,10 +159,10 @@ func (c *capped) Read(p []byte) (int, error) {
 	n, err := c.z.Read(p)
 	c.n += int64(n)
 	if c.n > bombFrom && c.n > bombRatio*c.from.n {
-		return 0, withheld("it becomes more than %d times as long when it is decompressed", bombRatio)
+		return 0, Withheld("it becomes more than %d times as long when it is decompressed", bombRatio)
 	}
 	if err != nil && err != io.EOF {
-		err = withheld("it is not gzip, as it says")
+		err = Withheld("it is not gzip, as it says")
 	}
 	return n, err
 }
@@ -204,7 +205,7 @@ func (f *Filter) media(h http.Header, body *bufio.Reader) (string, bool, error) 
 	return given, true, nil
 }
 
-var errWide = withheld("its characters are in an encoding that cannot be looked at; UTF-8 can")
+var errWide = Withheld("its characters are in an encoding that cannot be looked at; UTF-8 can")
 
 // wide reports whether text in a character encoding does not have its ASCII as ASCII.
 func wide(charset string) bool {

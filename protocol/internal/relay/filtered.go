@@ -98,7 +98,7 @@ func (f *filtered) step() {
 	}
 	if bad != nil {
 		f.out = f.out[:0]
-		err = withheld("%v", bad)
+		err = Withheld("%v", bad)
 	}
 	f.err = err
 }

@@ -32,7 +32,8 @@ type holds struct {
 // held is a request that is asked about. When it waits for an approval, the client is told so and sends it
 // again: the operation runs then, once, after the chain was asked again.
 type held struct {
-	op      *proxy.Request
+	op      proxy.Op
+	key     string
 	parked  chan struct{} // closed when it waits for an approval
 	decided chan struct{} // closed when that was given, or refused
 	taken   chan struct{} // closed when the client has sent it again
@@ -90,13 +91,15 @@ func (hs *holds) hold(op proxy.Op, p *proxy.Pending) {
 // Exchange is one request of a visit, as the protocol answers it.
 type Exchange interface {
 	// Op is what it asks for.
-	Op() *proxy.Request
+	Op() proxy.Op
+	// Key names what it asks for, but for the body: requests with another one do not mean the same.
+	Key() string
 	// Buffer reads the whole body, which has at most limit bytes: it is sent on from there.
 	Buffer(limit int64) error
 	// Print tells requests apart that do not mean the same, once the body is buffered.
 	Print() [sha256.Size]byte
 	// Run sends it on, as an operation that may run.
-	Run(op *proxy.Request, v *proxy.Verdict)
+	Run(op proxy.Op, v *proxy.Verdict)
 	// Denied, Waits and TooLong answer one that may not run, that waits for an approval, and that cannot wait
 	// because of its body.
 	Denied(v *proxy.Verdict)
@@ -130,7 +133,7 @@ func (v *Visit) ask(ctx context.Context, x Exchange) (*proxy.Verdict, bool) {
 	s, hs := v.session, &v.holds
 	own, cancel := context.WithCancelCause(s.Context())
 	k := &held{
-		op: x.Op(), cancel: cancel,
+		op: x.Op(), key: x.Key(), cancel: cancel,
 		parked: make(chan struct{}), decided: make(chan struct{}), taken: make(chan struct{}), done: make(chan struct{}),
 	}
 	hs.mu.Lock()
@@ -224,12 +227,10 @@ func (hs *holds) drop(k *held) bool {
 }
 
 // like returns whether a request for the same waits, but for the body.
-func (hs *holds) like(op *proxy.Request) bool {
+func (hs *holds) like(key string) bool {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
-	return slices.ContainsFunc(hs.list, func(k *held) bool {
-		return k.op.Method == op.Method && k.op.Host == op.Host && k.op.Path == op.Path && k.op.Query == op.Query
-	})
+	return slices.ContainsFunc(hs.list, func(k *held) bool { return k.key == key })
 }
 
 func (hs *holds) find(print [sha256.Size]byte) *held {
@@ -246,7 +247,7 @@ func (hs *holds) find(print [sha256.Size]byte) *held {
 // whether there was such a one.
 func (v *Visit) adopt(ctx context.Context, x Exchange) bool {
 	hs := &v.holds
-	if !hs.any() || !hs.like(x.Op()) || x.Buffer(MaxHeldBody) != nil {
+	if !hs.any() || !hs.like(x.Key()) || x.Buffer(MaxHeldBody) != nil {
 		return false
 	}
 	k := hs.find(x.Print())

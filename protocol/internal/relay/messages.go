@@ -16,7 +16,7 @@ const maxMessage = 16 << 20
 func (f *Filter) edited(media string, b []byte) ([]byte, error) {
 	flow, err := f.Session.Flow(f.Op, &proxy.Shape{Kind: proxy.ShapeBody, Media: media})
 	if err != nil {
-		return nil, withheld("%v", err)
+		return nil, Withheld("%v", err)
 	}
 	if !flow.HasBytes() {
 		return b, nil
@@ -26,7 +26,7 @@ func (f *Filter) edited(media string, b []byte) ([]byte, error) {
 		out, err = flow.End(out)
 	}
 	if err != nil {
-		return nil, withheld("%v", err)
+		return nil, Withheld("%v", err)
 	}
 	return out, nil
 }
@@ -34,7 +34,7 @@ func (f *Filter) edited(media string, b []byte) ([]byte, error) {
 // filterGRPC has filters edit the messages of gRPC, which keep their length.
 func (f *Filter) filterGRPC(res *http.Response) error {
 	if coding := res.Header.Get("Grpc-Encoding"); coding != "" && coding != "identity" {
-		return withheld("the application has compressed its messages, although it was asked not to")
+		return Withheld("the application has compressed its messages, although it was asked not to")
 	}
 	res.Body = &messages{ReadCloser: res.Body, next: func(src io.Reader, dst []byte) ([]byte, error) {
 		var head [5]byte
@@ -43,7 +43,7 @@ func (f *Filter) filterGRPC(res *http.Response) error {
 		}
 		n := binary.BigEndian.Uint32(head[1:])
 		if head[0] != 0 || n > maxMessage {
-			return dst, withheld("a message is compressed, or too long")
+			return dst, Withheld("a message is compressed, or too long")
 		}
 		b := make([]byte, n)
 		if _, err := io.ReadFull(src, b); err != nil {
@@ -54,7 +54,7 @@ func (f *Filter) filterGRPC(res *http.Response) error {
 			return dst, err
 		}
 		if len(out) != len(b) {
-			return dst, withheld("a message would have another length")
+			return dst, Withheld("a message would have another length")
 		}
 		return append(append(dst, head[:]...), out...), nil
 	}}
@@ -113,14 +113,14 @@ func (s *socket) Read(p []byte) (int, error) { return s.m.Read(p) }
 func (f *Filter) filterSocket(res *http.Response) error {
 	conn, ok := res.Body.(io.ReadWriteCloser)
 	if !ok {
-		return withheld("the connection cannot be taken over")
+		return Withheld("the connection cannot be taken over")
 	}
 	if res.Header.Get("Sec-Websocket-Extensions") != "" {
-		return withheld("the application compresses messages, although it was asked not to")
+		return Withheld("the application compresses messages, although it was asked not to")
 	}
 	flow, err := f.Session.Flow(f.Op, &proxy.Shape{Kind: proxy.ShapeBody, Media: "text/plain"})
 	if err != nil {
-		return withheld("%v", err)
+		return Withheld("%v", err)
 	}
 	if !flow.HasBytes() {
 		return nil
@@ -157,9 +157,9 @@ func (f *Filter) frame(s *socket, src io.Reader, dst []byte) ([]byte, error) {
 	switch {
 	case head[0]&0x70 != 0, head[1]&0x80 != 0, control && (n > 125 || !last || op > opPong), op > opBinary && !control,
 		op == opContinue && s.op == 0, !control && op != opContinue && s.op != 0:
-		return dst, withheld("%v", errFrame)
+		return dst, Withheld("%v", errFrame)
 	case n > maxMessage || uint64(len(s.part))+n > maxMessage:
-		return dst, withheld("a message is too long to be looked at")
+		return dst, Withheld("a message is too long to be looked at")
 	}
 	from := len(s.part)
 	s.part = append(s.part, make([]byte, n)...)
@@ -197,7 +197,7 @@ func (f *Filter) frame(s *socket, src io.Reader, dst []byte) ([]byte, error) {
 		return dst, err
 	}
 	if s.op == opText && !utf8.Valid(out) {
-		return dst, withheld("%v", errFrame)
+		return dst, Withheld("%v", errFrame)
 	}
 	dst = appendFrame(dst, s.op, out)
 	s.part, s.op = s.part[:0], 0

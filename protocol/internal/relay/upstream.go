@@ -24,8 +24,12 @@ type Upstreams struct {
 
 type upstreamKey struct {
 	resource string
+	address  string
 	identity [sha256.Size]byte // of the certificate that the application is shown
 }
+
+// maxUpstreams bounds how many are kept.
+const maxUpstreams = 256
 
 // Upstream is how one application is reached.
 type Upstream struct {
@@ -38,7 +42,7 @@ type Upstream struct {
 // Of returns the connections to a resource, which are those from before while it is the same. plain2 has them speak
 // HTTP/2 without TLS.
 func (us *Upstreams) Of(g *proxy.Gateway, r *proxy.Resource, plain2 bool, c *proxy.Credential) (*Upstream, error) {
-	key := upstreamKey{resource: r.Name}
+	key := upstreamKey{resource: r.Name, address: r.Address}
 	if c != nil && c.Certificate != "" {
 		key.identity = sha256.Sum256([]byte(c.Certificate))
 	}
@@ -58,6 +62,9 @@ func (us *Upstreams) Of(g *proxy.Gateway, r *proxy.Resource, plain2 bool, c *pro
 	if us.open == nil {
 		us.open = make(map[upstreamKey]*Upstream)
 	}
+	if len(us.open) >= maxUpstreams { // of addresses from before
+		us.closeAll()
+	}
 	us.open[key] = next
 	return next, nil
 }
@@ -71,10 +78,14 @@ func sameTLS(a, b *proxy.TLS) bool {
 func (us *Upstreams) Close() {
 	us.mu.Lock()
 	defer us.mu.Unlock()
+	us.closeAll()
+}
+
+func (us *Upstreams) closeAll() {
 	for _, u := range us.open {
 		u.CloseIdleConnections()
 	}
-	us.open = nil
+	clear(us.open)
 }
 
 func newUpstream(g *proxy.Gateway, r *proxy.Resource, plain2 bool, c *proxy.Credential) (*Upstream, error) {

@@ -4,16 +4,10 @@ package kit
 
 import (
 	"context"
-	"crypto"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/url"
-	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 
@@ -47,7 +41,7 @@ func hosts(settings any) []string {
 func open(a protocol.Assembly) (*protocol.Service, error) {
 	keys := a.Keys
 	if keys == nil {
-		keys = filesIn(a.Dir)
+		keys = protocol.KeyFiles(a.Dir)
 	}
 	signer, shared := &web.Signer{KeyOf: keys}, &web.Shared{}
 	s := &protocol.Service{
@@ -89,36 +83,6 @@ func ports(a protocol.Assembly) func(resource string) []string {
 			}
 		}
 		return list
-	}
-}
-
-// filesIn keeps keys in files of a folder.
-func filesIn(dir string) protocol.Keys {
-	return func(name string, generate func() (crypto.PrivateKey, error)) (crypto.PrivateKey, error) {
-		file := filepath.Join(dir, name)
-		b, err := os.ReadFile(file)
-		if err == nil {
-			block, _ := pem.Decode(b)
-			if block == nil {
-				return nil, fmt.Errorf("reading the key %s: it is not PEM", file)
-			}
-			return x509.ParsePKCS8PrivateKey(block.Bytes)
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
-		private, err := generate()
-		if err != nil {
-			return nil, err
-		}
-		der, err := x509.MarshalPKCS8PrivateKey(private)
-		if err != nil {
-			return nil, err
-		}
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, err
-		}
-		return private, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
 	}
 }
 

@@ -48,7 +48,7 @@ func TestKeysInFiles(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "web")
 	var sets [2]string
 	for i := range sets {
-		b, err := (&web.Signer{KeyOf: filesIn(dir)}).Keys()
+		b, err := (&web.Signer{KeyOf: protocol.KeyFiles(dir)}).Keys()
 		require.NoError(t, err)
 		sets[i] = string(b)
 	}

@@ -1,0 +1,187 @@
+package aws
+
+import (
+	"errors"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/internal/sigv4"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// call is what one request asks of a service.
+type call struct {
+	service, region string
+	known           *service
+	method          string
+	target          *sigv4.Target
+	header          http.Header
+	body            []byte // of services other than S3, and of requests to S3 of which it is looked at
+
+	action string // "service:Action"
+	path   string
+	query  string
+	also   []string
+	// further is what else it does: copying reads, and deleting many deletes each.
+	further []part
+}
+
+// part is one thing of several that a call does.
+type part struct{ method, action, path string }
+
+// maxParts bounds what one call may be about.
+const maxParts = 1000
+
+var (
+	errMany    = errors.New("the request is about more than 1000 things: send several")
+	errPath    = errors.New("the path has empty segments, dots or encoded slashes, which servers read differently")
+	errSeveral = errors.New("the request says what it asks for in several ways")
+)
+
+// read finds out what is asked for.
+func (c *call) read(empty bool) error {
+	if c.known == nil {
+		c.known = &service{}
+	}
+	if c.known.form != formS3 {
+		if err := plainPath(c.target.Path); err != nil {
+			return err
+		}
+	}
+	c.action = c.service + ":unknown"
+	c.path = "/"
+	// A server that serves several services may go by another part of a request than its signature.
+	if c.header.Get("X-Amz-Target") != "" && c.known.form != formJSON && c.known.form != formUnknown {
+		return errSeveral
+	}
+	switch c.known.form {
+	case formS3:
+		return c.readS3(empty)
+	case formREST:
+		return c.readREST()
+	case formJSON:
+		return c.readJSON()
+	case formQuery:
+		return c.readQuery()
+	}
+	c.path = c.target.Encoded()
+	c.query = summary(sigv4.EncodedQuery(c.target.Query), c.body)
+	return nil
+}
+
+// plainPath refuses paths that servers bring to another form. A last segment may be empty.
+func plainPath(path []string) error {
+	for i, s := range path {
+		if s == "." || s == ".." || s == "" && i < len(path)-1 || strings.Contains(s, `\`) {
+			return errPath
+		}
+	}
+	return nil
+}
+
+// operation is the call as interceptors see it.
+func (c *call) operation() *proxy.Request {
+	return c.request(part{c.method, c.action, c.path}, c.query, c.also)
+}
+
+func (c *call) request(p part, query string, also []string) *proxy.Request {
+	return &proxy.Request{
+		Meta: proxy.Meta{Kind: proxy.KindRequest}, Method: p.method, Host: c.service + "." + c.region, Path: p.path, Query: query,
+		Action: p.action, Also: also, Access: accessOf(p.action),
+	}
+}
+
+// media is the type of the request's body, without its parameters.
+func (c *call) media() string {
+	m, _, err := mime.ParseMediaType(c.header.Get("Content-Type"))
+	if err != nil {
+		return ""
+	}
+	return m
+}
+
+// once returns the query by name; an error where a name is there twice.
+func once(list []sigv4.Param) (map[string]string, error) {
+	out := make(map[string]string, len(list))
+	for _, p := range list {
+		if _, twice := out[p.Name]; twice {
+			return nil, errSeveral
+		}
+		out[p.Name] = p.Value
+	}
+	return out, nil
+}
+
+// readREST finds the action by the path.
+func (c *call) readREST() error {
+	query := make(map[string]string, len(c.target.Query))
+	for _, p := range c.target.Query { // filters may be there several times
+		query[p.Name] = p.Value
+	}
+	path := c.target.Path
+	if len(path) > 1 && path[len(path)-1] == "" {
+		path = path[:len(path)-1]
+	}
+	best := -1
+	for _, r := range theTable().routes[c.service] {
+		names, ok := r.match(path)
+		if !ok || r.method != c.method || !r.asks(query) || len(r.query) <= best {
+			continue
+		}
+		best = len(r.query)
+		c.action, c.path = c.service+":"+r.action, "/"+r.action
+		if len(names) > 0 {
+			name := resourceName(names[0])
+			if c.service == "lambda" { // ACCOUNT:function:NAME:QUALIFIER, and less
+				if i := strings.Index(name, "function:"); i >= 0 {
+					name = name[i+len("function:"):]
+				}
+				name = strings.ReplaceAll(name, ":", "/")
+			}
+			c.path += "/" + name
+		}
+	}
+	if best < 0 {
+		c.path = c.target.Encoded()
+	}
+	c.query = summary(sigv4.EncodedQuery(c.target.Query), c.body)
+	return nil
+}
+
+// resourceName is what an ARN is about, without the kind of thing; every other text stays.
+func resourceName(s string) string {
+	if !strings.HasPrefix(s, "arn:") {
+		return s
+	}
+	parts := strings.SplitN(s, ":", 6)
+	if len(parts) < 6 {
+		return s
+	}
+	name := parts[5]
+	for _, kind := range []string{"table/", "secret:", "parameter", "function:", "cluster/", "key/", "db:", "cluster:", "stack/", "role/", "user/", "group/"} {
+		if rest, ok := strings.CutPrefix(name, kind); ok {
+			return rest
+		}
+	}
+	return name
+}
+
+// about makes the call's path of names, and further parts of those after the first.
+func (c *call) about(action string, names []string) error {
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if len(names) > maxParts {
+		return errMany
+	}
+	c.path = "/" + action
+	for i, name := range names {
+		if i == 0 {
+			c.path += "/" + name
+			continue
+		}
+		c.further = append(c.further, part{c.method, c.action, "/" + action + "/" + name})
+	}
+	return nil
+}

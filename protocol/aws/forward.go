@@ -1,0 +1,273 @@
+package aws
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sallyport/sallyport/internal/sigv4"
+	"github.com/sallyport/sallyport/protocol/internal/relay"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// passed are headers that are sent on although nobody has signed them: they say how a body is read and answered, and
+// nothing of what is asked for.
+var passed = []string{
+	"Accept", "Accept-Encoding", "User-Agent", "Content-Type", "Content-Encoding", "Content-Language", "Content-Disposition", "Content-Md5", "Cache-Control", "Expires", "Expect", "Range",
+	"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range",
+}
+
+// never are headers that are the client's own business, or the gateway's.
+var never = []string{
+	"Authorization", "X-Amz-Security-Token", "X-Amz-Date", "Host", "Content-Length", "Cookie", "Forwarded", "Via", "X-Amz-Source-Account", "X-Amz-Source-Arn",
+}
+
+var errCredential = errors.New("the credential is not a pair of keys: want the access key as the user name and the secret key as the password, or both in a JSON object")
+
+// keysOf reads the account's keys: a secret key, or the JSON that AWS gives temporary ones in.
+func keysOf(c *proxy.Credential) (sigv4.Keys, error) {
+	if c == nil {
+		return sigv4.Keys{}, errCredential
+	}
+	k := sigv4.Keys{ID: c.Username, Secret: c.Password.Reveal(), Token: c.Token.Reveal()}
+	if text := k.Secret; strings.HasPrefix(strings.TrimSpace(text), "{") {
+		var d Document
+		if json.Unmarshal([]byte(text), &d) != nil { // its error may quote the text
+			return sigv4.Keys{}, errCredential
+		}
+		k = sigv4.Keys{ID: d.AccessKeyID, Secret: d.SecretAccessKey, Token: d.SessionToken}
+		if k.Token == "" {
+			k.Token = d.Token
+		}
+	}
+	k.Secret = strings.TrimSpace(k.Secret)
+	if k.ID == "" || k.Secret == "" || strings.ContainsAny(k.ID, "/\r\n, ") || strings.ContainsAny(k.Token, "\r\n") {
+		return sigv4.Keys{}, errCredential
+	}
+	return k, nil
+}
+
+// forward sends the request on, and the answer back.
+func (x *exchange) forward(ctx context.Context, out *proxy.Outcome) {
+	s := x.visit.Session()
+	credential, err := x.visit.Credential(ctx)
+	if err == nil && credential == nil {
+		err = errCredential
+	}
+	var keys sigv4.Keys
+	if err == nil {
+		keys, err = keysOf(credential)
+	}
+	if err != nil {
+		x.h.log().Warn("aws: no credential", "resource", x.resource.Name, "session", s.ID, "err", err)
+		out.Err = errors.New("the gateway has no credential for the account")
+		x.refuse(unavailable("The gateway has no credential for the account now. Try again in a minute."))
+		return
+	}
+	to, host := endpoint(s.Target.Resource, x.call.known, x.call.service, x.call.region)
+	up, err := x.h.shared.upstreams.Of(s.Gateway(), to, false, nil)
+	if err != nil {
+		x.h.log().Error("aws: connections to an account", "resource", x.resource.Name, "err", err)
+		out.Err = errors.New("the connection to the account is not set up")
+		x.refuse(unavailable("The account cannot be reached."))
+		return
+	}
+	wants, _ := s.Wants()
+	rp := &httputil.ReverseProxy{
+		Transport: up, BufferPool: relay.Copies, ErrorLog: slog.NewLogLogger(x.h.log().Handler(), slog.LevelDebug),
+		Rewrite:        func(p *httputil.ProxyRequest) { x.rewrite(p.Out, up, host, keys, wants) },
+		ModifyResponse: func(res *http.Response) error { return x.modify(res, wants, out, keys) },
+		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.failed(err, out) },
+	}
+	rp.ServeHTTP(x.w, x.r.WithContext(ctx))
+}
+
+// rewrite makes of a client's request the one that AWS gets.
+func (x *exchange) rewrite(out *http.Request, up *relay.Upstream, host string, keys sigv4.Keys, wants bool) {
+	t := x.call.target
+	out.URL = &url.URL{Scheme: up.Scheme, Host: up.Host, Path: "/" + strings.Join(t.Path, "/"), RawPath: t.Encoded(), RawQuery: sigv4.EncodedQuery(t.Query)}
+	out.Host = host
+	header := make(http.Header)
+	for name, values := range out.Header {
+		lower := strings.ToLower(name)
+		if slices.Contains(never, name) || strings.HasPrefix(lower, "x-forwarded-") || !slices.Contains(passed, name) && !slices.Contains(x.signed.Names, lower) && !strings.HasPrefix(lower, "x-amz-") {
+			continue
+		}
+		header[name] = values
+	}
+	out.Header, out.Trailer = header, nil
+	if wants {
+		header.Set("Accept-Encoding", "identity")
+		delete(header, "X-Amz-Checksum-Mode") // of the original
+	}
+	x.in = relay.NewMeter()
+	word := x.payload.word
+	length := x.r.ContentLength
+	if body := out.Body; body != nil && body != http.NoBody {
+		out.Body = &relay.Measured{ReadCloser: body, Meter: x.in}
+	}
+	switch {
+	case x.payload.chunked && len(x.payload.names) > 0 && x.payload.size > 0:
+		word = sigv4.StreamUnsignedTrailer
+		header.Set("Content-Encoding", addCoding(header.Get("Content-Encoding")))
+		out.Body = struct {
+			io.Reader
+			io.Closer
+		}{&encoder{src: out.Body, names: x.payload.names, trailer: func() http.Header { return x.payload.chunks.Trailer }}, out.Body}
+		length = encodedLength(x.payload.size, x.payload.names)
+	case x.payload.chunked:
+		if word = sigv4.Unsigned; x.payload.size == 0 { // the trailer has come already
+			word = sigv4.Digest(nil)
+			for _, name := range x.payload.names {
+				header.Set(name, x.payload.chunks.Trailer.Get(name))
+			}
+		}
+		delete(header, "X-Amz-Decoded-Content-Length")
+		delete(header, "X-Amz-Trailer")
+		if coding := withoutCoding(header.Get("Content-Encoding")); coding != "" {
+			header.Set("Content-Encoding", coding)
+		} else {
+			delete(header, "Content-Encoding")
+		}
+	}
+	out.ContentLength = length
+	if length == 0 {
+		out.Body = http.NoBody
+	}
+	if x.form() == formS3 {
+		header.Set("X-Amz-Content-Sha256", word)
+	} else {
+		delete(header, "X-Amz-Content-Sha256")
+	}
+	sigv4.Sign(out, t, keys, sigv4.Scope{Region: x.call.region, Service: x.call.service, At: x.h.now()}, x.form() == formS3, word)
+}
+
+const coding = "aws-chunked"
+
+func withoutCoding(s string) string {
+	var keep []string
+	for part := range strings.SplitSeq(s, ",") {
+		if part = strings.TrimSpace(part); part != "" && !strings.EqualFold(part, coding) {
+			keep = append(keep, part)
+		}
+	}
+	return strings.Join(keep, ",")
+}
+
+func addCoding(s string) string {
+	if rest := withoutCoding(s); rest != "" {
+		return coding + "," + rest
+	}
+	return coding
+}
+
+// failed answers a request that AWS has not.
+func (x *exchange) failed(err error, out *proxy.Outcome) {
+	var withheld *relay.WithheldError
+	switch cause := x.visit.Session().Err(); {
+	case errors.As(err, &withheld):
+		out.Err = withheld
+		x.refuse(&problem{http.StatusForbidden, "AccessDenied", sentence(withheld.Error())})
+	case cause != nil:
+		out.Err = cause
+		x.refuse(&problem{http.StatusForbidden, "ExpiredToken", sentence("the session has ended: " + cause.Error())})
+	case errors.Is(err, sigv4.ErrValue), errors.Is(err, sigv4.ErrChunk):
+		out.Err = errors.New("the body is not what was signed")
+		x.refuse(problemOf(sigv4.ErrValue))
+	case errors.Is(err, context.Canceled) || x.r.Context().Err() != nil:
+		out.Err, x.ran = proxy.ErrClientLeft, true
+		panic(http.ErrAbortHandler)
+	default:
+		x.h.log().Warn("aws: an account does not answer", "resource", x.resource.Name, "session", x.visit.Session().ID, "err", err)
+		out.Err = errors.New("the account cannot be reached, or does not answer")
+		x.refuse(unavailable("The account cannot be reached, or does not answer. The gateway's log says why."))
+	}
+}
+
+// maxProblem bounds what is looked at of an answer that is an error.
+const maxProblem = 64 << 10
+
+// modify makes of an answer the one that the client gets. An error withholds it.
+func (x *exchange) modify(res *http.Response, wants bool, out *proxy.Outcome, keys sigv4.Keys) error {
+	out.Code = strconv.Itoa(res.StatusCode)
+	x.ran = res.StatusCode < http.StatusInternalServerError
+	h := res.Header
+	delete(h, "Alt-Svc") // it leads around the gateway
+	delete(h, "Set-Cookie")
+	if res.StatusCode == http.StatusForbidden || res.StatusCode == http.StatusBadRequest || res.StatusCode == http.StatusUnauthorized {
+		if err := x.ours(res, keys); err != nil {
+			return err
+		}
+	}
+	if err := x.conceal(res); err != nil {
+		return err
+	}
+	x.out = relay.NewMeter()
+	if wants {
+		if err := x.mask(res); err != nil {
+			return err
+		}
+	}
+	if res.Body != nil && res.Body != http.NoBody {
+		res.Body = &relay.Measured{ReadCloser: res.Body, Meter: x.out, Failed: func(err error) {
+			var withheld *relay.WithheldError
+			if errors.As(err, &withheld) {
+				out.Err = withheld
+			}
+		}}
+	}
+	return nil
+}
+
+// ours withholds an error that is about the account's keys, and has them read anew: its text is of them.
+func (x *exchange) ours(res *http.Response, keys sigv4.Keys) error {
+	b, err := io.ReadAll(io.LimitReader(res.Body, maxProblem+1))
+	if err != nil || len(b) > maxProblem {
+		return relay.Withheld("it is an error that is too long to be looked at")
+	}
+	for _, code := range []string{"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidClientTokenId", "UnrecognizedClientException", "InvalidSignatureException", "IncompleteSignature", "ExpiredToken", "InvalidToken", "AuthFailure"} {
+		if bytes.Contains(b, []byte(code)) {
+			x.visit.Refused()
+			return relay.Withheld("the account does not take the gateway's keys; the operator finds out why")
+		}
+	}
+	if bytes.Contains(b, []byte(keys.ID)) {
+		b = bytes.ReplaceAll(b, []byte(keys.ID), []byte("GATEWAY"))
+		delete(res.Header, "Content-Length")
+		res.ContentLength = int64(len(b))
+		delete(res.Header, "X-Amz-Crc32")
+	}
+	res.Body.Close()
+	res.Body = io.NopCloser(bytes.NewReader(b))
+	return nil
+}
+
+// mask has interceptors edit the answer, as its form is.
+func (x *exchange) mask(res *http.Response) error {
+	h := res.Header
+	for name := range h {
+		if lower := strings.ToLower(name); lower == "x-amz-crc32" || strings.HasPrefix(lower, "x-amz-checksum-") {
+			delete(h, name) // of the original
+		}
+	}
+	if strings.HasPrefix(h.Get("Content-Type"), "application/vnd.amazon.eventstream") {
+		return relay.Withheld("it is a stream of events, which cannot be looked at")
+	}
+	f := relay.Filter{Session: x.visit.Session(), Op: x.op, Head: x.r.Method == http.MethodHead, Scripts: true}
+	switch {
+	case x.form() == formJSON, x.form() == formREST && strings.HasPrefix(h.Get("Content-Type"), "application/x-amz-json"):
+		f.Media = "application/json"
+	case x.form() == formQuery:
+		f.Media = "application/xml"
+	}
+	return f.Answer(res)
+}

@@ -1,0 +1,279 @@
+package aws
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"io"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/internal/sigv4"
+)
+
+// Names in queries of S3 that make no other action of a request.
+var s3Modifiers = []string{
+	"x-id", "versionId", "prefix", "delimiter", "marker", "max-keys", "encoding-type", "continuation-token", "fetch-owner", "start-after", "key-marker",
+	"version-id-marker", "upload-id-marker", "max-uploads", "part-number-marker", "max-parts", "partNumber", "max-buckets", "bucket-region",
+	"response-cache-control", "response-content-disposition", "response-content-encoding", "response-content-language", "response-content-type", "response-expires",
+}
+
+var bucketName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$`)
+
+var (
+	errBucket = errors.New("the first part of the path is not a bucket's name")
+	errBody   = errors.New("the body of the request cannot be read as what its action takes")
+	errSource = errors.New("x-amz-copy-source is not /BUCKET/KEY")
+)
+
+// maxS3Body bounds bodies that say what is asked for.
+const maxS3Body = 2 << 20
+
+// readsBody reports whether the body of a request to S3 says what is asked for.
+func readsS3Body(c *call) bool {
+	for _, p := range c.target.Query {
+		switch p.Name {
+		case "delete", "policy", "acl":
+			return c.method != "GET" && c.method != "HEAD"
+		}
+	}
+	return false
+}
+
+// readS3 finds out what is asked for. empty takes empty segments.
+func (c *call) readS3(empty bool) error {
+	path := c.target.Path
+	if err := checkKey(strings.Join(path[min(1, len(path)):], "/"), empty); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(path, func(s string) bool { return strings.Contains(s, "/") }) {
+		return errPath
+	}
+	query, err := once(c.target.Query)
+	if err != nil {
+		return err
+	}
+	if len(path) == 2 && path[1] == "" { // a slash after the bucket is no key
+		path = path[:1]
+	}
+	if path[0] != "" && !bucketName.MatchString(path[0]) {
+		return errBucket
+	}
+	c.path = "/" + strings.Join(path, "/")
+	if action := s3Action(c.method, path, query); action != "" {
+		c.action = "s3:" + action
+	}
+	delete(query, "x-id")
+	list := make([]sigv4.Param, 0, len(query))
+	for name, value := range query {
+		list = append(list, sigv4.Param{Name: name, Value: value})
+	}
+	c.query = sigv4.EncodedQuery(list)
+	if err := c.copies(); err != nil {
+		return err
+	}
+	switch c.action {
+	case "s3:DeleteObjects":
+		if err := c.deletes(path[0], empty); err != nil {
+			return err
+		}
+	case "s3:PutBucketPolicy":
+		public, err := publicPolicy(c.body)
+		if err != nil {
+			return err
+		}
+		if public {
+			c.also = append(c.also, "s3:public")
+		}
+	}
+	if publicGrant(c) {
+		c.also = append(c.also, "s3:public")
+	}
+	return nil
+}
+
+// s3Action is the action of a request; empty where it is not known.
+func s3Action(method string, path []string, query map[string]string) string {
+	t := theTable()
+	var flags []string
+	for name := range query {
+		switch {
+		case t.flags[name] && name != "partNumber" && name != "id":
+			flags = append(flags, name)
+		case !slices.Contains(s3Modifiers, name) && name != "id":
+			return ""
+		}
+	}
+	if path[0] == "" {
+		path = path[:1]
+	}
+	for _, r := range t.routes["s3"] {
+		if _, ok := r.match(path); !ok || r.method != method || !r.asks(query) {
+			continue
+		}
+		if n := slices.DeleteFunc(slices.Clone(r.query), func(q string) bool { return q == "partNumber" || q == "id" }); len(n) != len(flags) {
+			continue // of another subresource, or of one less
+		}
+		if _, has := query["id"]; has && !slices.Contains(r.query, "id") || method == "PUT" && query["partNumber"] != "" && !slices.Contains(r.query, "partNumber") {
+			continue
+		}
+		return r.action
+	}
+	return ""
+}
+
+// checkKey refuses keys that servers bring to another form.
+func checkKey(key string, empty bool) error {
+	list := strings.Split(key, "/")
+	for i, s := range list {
+		if s == "." || s == ".." || s == "" && i < len(list)-1 && !empty || strings.ContainsFunc(s, func(r rune) bool { return r == '\\' || r < ' ' || r == 0x7f }) {
+			return errPath
+		}
+	}
+	return nil
+}
+
+// copies adds what is read by a request that copies.
+func (c *call) copies() error {
+	source := c.header.Get("X-Amz-Copy-Source")
+	if source == "" {
+		return nil
+	}
+	switch c.action {
+	case "s3:PutObject":
+		c.action = "s3:CopyObject"
+	case "s3:UploadPart":
+		c.action = "s3:UploadPartCopy"
+	default:
+		c.action = "s3:unknown"
+		return nil
+	}
+	source, version, _ := strings.Cut(source, "?")
+	name, err := url.PathUnescape(source)
+	bucket, key, ok := strings.Cut(strings.TrimPrefix(name, "/"), "/")
+	if err != nil || !ok || !bucketName.MatchString(bucket) || key == "" || version != "" && !strings.HasPrefix(version, "versionId=") {
+		return errSource
+	}
+	if err := checkKey(key, false); err != nil {
+		return err
+	}
+	c.further = append(c.further, part{"GET", "s3:GetObject", "/" + bucket + "/" + key})
+	return nil
+}
+
+// deletes adds each object that a request deletes.
+func (c *call) deletes(bucket string, empty bool) error {
+	var in struct {
+		XMLName xml.Name `xml:"Delete"`
+		Objects []struct {
+			Keys []string `xml:"Key"`
+		} `xml:"Object"`
+	}
+	if err := decodeXML(c.body, &in); err != nil {
+		return err
+	}
+	if len(in.Objects) > maxParts {
+		return errMany
+	}
+	for _, o := range in.Objects {
+		if len(o.Keys) != 1 {
+			return errBody
+		}
+		if err := checkKey(o.Keys[0], empty); err != nil {
+			return err
+		}
+		c.further = append(c.further, part{"DELETE", "s3:DeleteObject", "/" + bucket + "/" + o.Keys[0]})
+	}
+	return nil
+}
+
+// decodeXML reads one document, which declares nothing.
+func decodeXML(b []byte, to any) error {
+	d := xml.NewDecoder(bytes.NewReader(b))
+	d.Strict = true
+	for {
+		token, err := d.RawToken()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if _, declares := token.(xml.Directive); err != nil || declares {
+			return errBody
+		}
+	}
+	if xml.Unmarshal(b, to) != nil { // its error may quote the text
+		return errBody
+	}
+	return nil
+}
+
+// publicPolicy reports whether a bucket's policy allows something to everybody.
+func publicPolicy(b []byte) (bool, error) {
+	if err := checkJSON(b); err != nil {
+		return false, err
+	}
+	var in struct {
+		Statement json.RawMessage
+	}
+	if json.Unmarshal(b, &in) != nil {
+		return false, errBody
+	}
+	type statement struct {
+		Effect       string
+		Principal    any
+		NotPrincipal any
+	}
+	var list []statement
+	if json.Unmarshal(in.Statement, &list) != nil {
+		var one statement
+		if json.Unmarshal(in.Statement, &one) != nil {
+			return false, errBody
+		}
+		list = []statement{one}
+	}
+	return slices.ContainsFunc(list, func(s statement) bool {
+		return s.Effect == "Allow" && (s.NotPrincipal != nil || anybody(s.Principal))
+	}), nil
+}
+
+// anybody reports whether a principal of a policy, or one of several, is everybody.
+func anybody(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return v == "*"
+	case []any:
+		return slices.ContainsFunc(v, anybody)
+	case map[string]any:
+		for _, x := range v {
+			if anybody(x) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// publicGrant reports whether a request gives everybody rights by an access control list.
+func publicGrant(c *call) bool {
+	for name, values := range c.header {
+		lower := strings.ToLower(name)
+		if lower != "x-amz-acl" && !strings.HasPrefix(lower, "x-amz-grant-") {
+			continue
+		}
+		for _, v := range values {
+			if wide(v) {
+				return true
+			}
+		}
+	}
+	return (c.action == "s3:PutBucketAcl" || c.action == "s3:PutObjectAcl") && wide(string(c.body))
+}
+
+// wide reports whether a text of an access control list names everybody, or every customer of AWS.
+func wide(s string) bool {
+	s = strings.ToLower(s)
+	return strings.Contains(s, "public-") || strings.Contains(s, "authenticated-read") || strings.Contains(s, "groups/global/allusers") || strings.Contains(s, "groups/global/authenticatedusers") ||
+		strings.Contains(s, "&#")
+}

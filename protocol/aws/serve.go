@@ -1,0 +1,419 @@
+package aws
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/internal/sigv4"
+	"github.com/sallyport/sallyport/protocol/internal/relay"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// exchange is one request, and what answers it.
+type exchange struct {
+	h    *Handler
+	w    http.ResponseWriter
+	r    *http.Request
+	conn *proxy.Conn
+
+	signed   *sigv4.Signed
+	issued   *issued
+	resource *proxy.Resource
+	settings *Settings
+	call     *call
+	payload  payload
+
+	visit   *relay.Visit
+	op      *proxy.Request
+	read    relay.Body
+	in, out *relay.Meter
+	ran     bool // the account has answered it, or may have got it
+}
+
+// maxBody bounds the body of a request to another service than S3, which is read before anything is decided.
+const maxBody = 16 << 20
+
+// ServeHTTP answers one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{h: h, w: w, r: r, conn: relay.ConnOf(r)}
+	if x.conn == nil || r.TLS == nil {
+		x.refuse(&problem{http.StatusBadRequest, "InvalidRequest", "The request did not come by a listener of the gateway's."})
+		return
+	}
+	if r.Method == http.MethodConnect || r.Method == http.MethodTrace || len(r.Header["Upgrade"]) > 0 || r.Header["Http2-Settings"] != nil {
+		w.Header().Set("Connection", "close")
+		x.refuse(&problem{http.StatusMethodNotAllowed, "MethodNotAllowed", "The gateway opens no tunnels, and upgrades no connections."})
+		return
+	}
+	if name, ok := strings.CutPrefix(r.RequestURI, IssuePath); ok {
+		x.issue(name)
+		return
+	}
+	if err := x.authenticate(); err != nil {
+		x.refuse(problemOf(err))
+		return
+	}
+	x.serve()
+}
+
+var errLong = errors.New("the body of the request is longer than what can be looked at")
+
+// authenticate reads the request, and checks that somebody with keys of this gateway's has signed it.
+func (x *exchange) authenticate() error {
+	h, r := x.h, x.r
+	target, err := sigv4.ParseTarget(r.RequestURI)
+	if err != nil {
+		return err
+	}
+	if x.signed, err = sigv4.Parse(r, target); err != nil {
+		x.signed = nil
+		return err
+	}
+	s := x.signed
+	if err := s.Covered(r); err != nil {
+		return err
+	}
+	now := h.now()
+	if err := s.Fresh(now); err != nil {
+		return err
+	}
+	issued, secret, err := h.Keys.find(s.KeyID, s.Token, now)
+	if err != nil {
+		return err
+	}
+	x.issued = issued
+	if x.resource = h.find(issued.resource); x.resource == nil {
+		return errToken
+	}
+	x.settings = settingsOf(x.resource)
+	x.call = &call{service: s.Service, region: s.Region, known: services[s.Service], method: r.Method, target: target, header: r.Header}
+	isS3 := x.form() == formS3
+	if x.payload, err = payloadOf(r, s, isS3); err != nil {
+		return err
+	}
+	if !x.payload.known { // the signature covers the digest of a body that has to be read first
+		if err := x.whole(maxBody); err != nil {
+			return err
+		}
+		x.payload.word = sigv4.Digest(x.call.body)
+	}
+	key, err := s.Verify(r, target, secret, isS3, x.payload.word)
+	if err != nil {
+		return err
+	}
+	if err := hoisted(r, target); err != nil {
+		return err
+	}
+	if err := x.payload.decode(r, s, key); err != nil {
+		return err
+	}
+	if isS3 {
+		x.bucket()
+		if readsS3Body(x.call) {
+			return x.whole(maxS3Body)
+		}
+		return nil
+	}
+	return x.whole(maxBody)
+}
+
+// whole reads the body, which it is decided about, and checks it against its digest.
+func (x *exchange) whole(limit int64) error {
+	if err := x.read.Buffer(x.r, limit); err != nil {
+		if errors.Is(err, sigv4.ErrValue) || errors.Is(err, sigv4.ErrChunk) {
+			return err
+		}
+		return fmt.Errorf("%w: %w", errLong, err)
+	}
+	x.call.body = x.read.Bytes()
+	if x.r.ContentLength < 0 {
+		x.r.ContentLength = int64(len(x.call.body))
+	}
+	return nil
+}
+
+// hoisted moves parameters of a presigned address that are headers into the headers: services read them as these.
+func hoisted(r *http.Request, t *sigv4.Target) error {
+	var keep []sigv4.Param
+	for _, p := range t.Query {
+		if len(p.Name) < 6 || !strings.EqualFold(p.Name[:6], "x-amz-") {
+			keep = append(keep, p)
+			continue
+		}
+		name := http.CanonicalHeaderKey(p.Name)
+		if _, twice := r.Header[name]; twice || strings.ContainsFunc(p.Name, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == ':' }) || p.Value != relay.Line(p.Value) {
+			return fmt.Errorf("%w: %s is there twice, or is no header", sigv4.ErrForm, sigv4.Escape(p.Name))
+		}
+		r.Header[name] = []string{p.Value}
+	}
+	t.Query = keep
+	return nil
+}
+
+// bucket moves a bucket that the host names into the path.
+func (x *exchange) bucket() {
+	host, _, err := relay.SplitHost(x.r.Host)
+	if err != nil {
+		return
+	}
+	bases := slices.Clone(x.settings.Hosts)
+	if x.h.Domain != "" {
+		bases = append(bases, x.resource.Name+"."+x.h.Domain)
+	}
+	for _, base := range bases {
+		if at, _, err := net.SplitHostPort(base); err == nil {
+			base = at
+		}
+		if name, ok := strings.CutSuffix(host, "."+strings.ToLower(base)); ok && name != "" {
+			x.call.target.Path = append([]string{name}, x.call.target.Path...)
+			return
+		}
+	}
+}
+
+// serve finds out what is asked for, asks whether that may be, and sends it on.
+func (x *exchange) serve() {
+	s := x.signed
+	if !x.settings.takes(x.settings.Regions, s.Region) || !isRegion(s.Region) {
+		x.refuse(&problem{http.StatusForbidden, "AccessDenied", "The gateway serves other regions than " + s.Region + " here."})
+		return
+	}
+	if !x.settings.takes(x.settings.Services, s.Service) {
+		x.refuse(&problem{http.StatusForbidden, "AccessDenied", "The gateway serves other services than " + s.Service + " here."})
+		return
+	}
+	if err := x.call.read(x.settings.EmptySegments); err != nil {
+		x.refuse(problemOf(err))
+		return
+	}
+	x.op = x.call.operation()
+	if x.once() {
+		fresh, full := x.h.shared.seen.add(s.Value(), x.h.now())
+		switch {
+		case full:
+			x.refuse(unavailable("The gateway has too many requests to remember. Try again in a minute."))
+			return
+		case !fresh:
+			x.refuse(&problem{http.StatusForbidden, "AccessDenied", "This request has been sent before: sign it anew."})
+			return
+		}
+	}
+	defer func() {
+		if !x.ran { // SDKs try it again, some of them with the signature that it has
+			x.h.shared.seen.forget(s.Value())
+		}
+	}()
+	v, err := x.h.shared.visits.Enter(x.r.Context(), x.entry(x.issued, x.resource))
+	if err != nil {
+		x.refuse(x.outside(err))
+		return
+	}
+	defer v.Leave()
+	x.visit = v
+	if p := x.further(); p != nil {
+		x.refuse(p)
+		return
+	}
+	v.Decide(x.r.Context(), asked{x})
+}
+
+// once reports whether the request may come once only. Where neither the body nor the attempt is signed, a client may have written
+// several things in one second.
+func (x *exchange) once() bool {
+	s := x.signed
+	says := len(x.payload.word) == 2*sha256.Size || x.payload.signed || slices.Contains(s.Names, "amz-sdk-request")
+	return says && !s.Presigned && x.op.Access != proxy.AccessRead
+}
+
+// outside is why a request comes into no session.
+func (x *exchange) outside(err error) *problem {
+	var pending *relay.WaitingError
+	var refused *proxy.RefusedError
+	switch {
+	case errors.As(err, &pending):
+		return waits(pending.Pending)
+	case errors.As(err, &refused) && refused.Verdict.Cause == proxy.CausePolicy, errors.Is(err, proxy.ErrNotFound): // why is on record
+		return &problem{http.StatusForbidden, "AccessDenied", "You may not use this account."}
+	case errors.As(err, &refused):
+		return denied(&refused.Verdict)
+	case errors.Is(err, proxy.ErrUnauthenticated):
+		return &problem{http.StatusForbidden, "ExpiredToken", "The login has ended. Log in again."}
+	case errors.Is(err, proxy.ErrUnavailable):
+		return unavailable("Who sends this request cannot be told now. Try again in a minute.")
+	case errors.Is(err, proxy.ErrTooMany):
+		return unavailable("There are too many sessions now. Try again in a minute.")
+	}
+	x.h.log().Warn("aws: no session", "resource", x.resource.Name, "err", err)
+	return unavailable("The gateway cannot open a session now. Try again in a minute.")
+}
+
+// further asks about what the call does besides. The call itself is asked about afterwards, and runs when all of it may.
+func (x *exchange) further() *problem {
+	s := x.visit.Session()
+	for _, p := range x.call.further {
+		op := x.call.request(p, "", nil)
+		v := s.Ask(s.Context(), op)
+		if v.Refuses() {
+			return denied(v)
+		}
+		s.Done(op, &proxy.Outcome{})
+	}
+	return nil
+}
+
+// asked is an exchange that is decided about.
+type asked struct{ *exchange }
+
+func (x asked) Op() proxy.Op { return x.op }
+
+func (x asked) Key() string { return x.op.Action + " " + x.op.Host + x.op.Path + "?" + x.op.Query }
+
+func (x asked) Buffer(limit int64) error { return x.read.Buffer(x.r, limit) }
+
+func (x asked) Print() [sha256.Size]byte {
+	body := sha256.Sum256(x.read.Bytes())
+	parts := []string{x.call.method, x.call.action, x.op.Host, x.op.Path, x.op.Query, string(body[:])}
+	for _, name := range x.signed.Names { // what else is asked for
+		if strings.HasPrefix(name, "x-amz-") && !slices.Contains(perRequest, name) {
+			parts = append(parts, name, x.r.Header.Get(name))
+		}
+	}
+	return relay.Print(parts...)
+}
+
+// perRequest are headers that are others each time a request is sent.
+var perRequest = []string{"x-amz-date", "x-amz-security-token", "x-amz-content-sha256", "x-amz-user-agent"}
+
+func (x asked) Run(op proxy.Op, v *proxy.Verdict) {
+	x.op, _ = op.(*proxy.Request) // it was this one's, or that of one like it
+	x.run(v)
+}
+
+func (x asked) Denied(v *proxy.Verdict) { x.refuse(denied(v)) }
+
+func (x asked) Waits(p *proxy.Pending) { x.refuse(waits(p)) }
+
+func (x asked) TooLong(err error) {
+	x.refuse(&problem{http.StatusForbidden, "AccessDenied", sentence("this request needs an approval, and its body cannot wait for it: " + err.Error())})
+}
+
+// run sends on a request that may run.
+func (x *exchange) run(_ *proxy.Verdict) {
+	s := x.visit.Session()
+	out := &proxy.Outcome{}
+	defer func() { // also when the connection is given up
+		out.BytesIn, out.BytesOut = x.in.Count(), x.out.Count()
+		out.Tag = relay.Summary(x.in, x.out)
+		if cause := s.Err(); cause != nil && out.Err == nil {
+			out.Err = cause
+		}
+		s.Done(x.op, out)
+	}()
+	// The end of the session ends what runs: reads and writes too, which nobody else would wake.
+	rc := http.NewResponseController(x.w)
+	ctx, cancel := context.WithCancelCause(x.r.Context())
+	defer cancel(nil)
+	stop := context.AfterFunc(s.Context(), func() {
+		cancel(context.Cause(s.Context()))
+		now := time.Now()
+		_ = rc.SetReadDeadline(now) // what has ended already has no deadline
+		_ = rc.SetWriteDeadline(now)
+	})
+	defer stop()
+	x.forward(ctx, out)
+}
+
+// payload is what a request says of its body.
+type payload struct {
+	word    string // what the signature covers
+	known   bool   // before the body is read
+	chunked bool
+	signed  bool // each chunk is
+	size    int64
+	names   []string // of the trailer
+	chunks  *sigv4.Chunks
+}
+
+// maxObject is the longest body that S3 takes in one request.
+const maxObject = 5 << 30
+
+// payloadOf reads what a request says of its body.
+func payloadOf(r *http.Request, s *sigv4.Signed, isS3 bool) (payload, error) {
+	p := payload{word: s.Payload, known: true}
+	if p.word == "" && s.Presigned && isS3 {
+		p.word = sigv4.Unsigned
+	}
+	switch b, err := hex.DecodeString(p.word); {
+	case err == nil && len(b) == sha256.Size:
+		return p, nil
+	case p.word == "" && !isS3:
+		p.known = false
+		return p, nil
+	case p.word == sigv4.Unsigned && isS3:
+		return p, nil
+	case s.Presigned || !isS3:
+		return p, fmt.Errorf("%w: X-Amz-Content-Sha256 is not the digest of the body", sigv4.ErrForm)
+	}
+	p.chunked = true
+	switch p.word {
+	case sigv4.StreamSigned, sigv4.StreamSignedTrailer:
+		p.signed = true
+	case sigv4.StreamUnsignedTrailer:
+	default:
+		return p, fmt.Errorf("%w: X-Amz-Content-Sha256 is missing, or is a word that the gateway does not know", sigv4.ErrForm)
+	}
+	var n int64
+	if _, err := fmt.Sscanf(r.Header.Get("X-Amz-Decoded-Content-Length"), "%d", &n); err != nil || n < 0 || n > maxObject || fmt.Sprint(n) != r.Header.Get("X-Amz-Decoded-Content-Length") {
+		return p, fmt.Errorf("%w: X-Amz-Decoded-Content-Length is not the length of the body", sigv4.ErrForm)
+	}
+	p.size = n
+	if p.word != sigv4.StreamSigned {
+		for name := range strings.SplitSeq(r.Header.Get("X-Amz-Trailer"), ",") {
+			name = strings.ToLower(strings.TrimSpace(name))
+			if !strings.HasPrefix(name, "x-amz-checksum-") || len(name) > 64 || len(p.names) == 4 || slices.Contains(p.names, name) {
+				return p, fmt.Errorf("%w: X-Amz-Trailer names something else than checksums", sigv4.ErrForm)
+			}
+			p.names = append(p.names, name)
+		}
+	} else if r.Header.Get("X-Amz-Trailer") != "" {
+		return p, fmt.Errorf("%w: X-Amz-Trailer belongs to another word in X-Amz-Content-Sha256", sigv4.ErrForm)
+	}
+	return p, nil
+}
+
+// decode has the body of a request be what the signature covers, decoded. An empty one is checked at once, since nobody reads it.
+func (p *payload) decode(r *http.Request, s *sigv4.Signed, key []byte) error {
+	body := r.Body
+	switch {
+	case p.chunked:
+		if !p.signed {
+			key = nil
+		}
+		p.chunks = sigv4.NewChunks(body, p.size, p.names, s.Scope, key, s.Value())
+		r.Body, r.ContentLength = struct {
+			io.Reader
+			io.Closer
+		}{p.chunks, body}, p.size
+		if p.size == 0 {
+			_, err := p.chunks.Read(make([]byte, 1))
+			if !errors.Is(err, io.EOF) {
+				return fmt.Errorf("%w: %w", sigv4.ErrValue, sigv4.ErrChunk)
+			}
+		}
+	case p.word != sigv4.Unsigned:
+		if r.ContentLength == 0 && p.word != sigv4.Digest(nil) {
+			return sigv4.ErrValue
+		}
+		r.Body = newChecked(body, p.word)
+	}
+	return nil
+}
