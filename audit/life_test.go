@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/internal/race"
 )
 
 // life is what happens to a log in these tests, and what of it was acknowledged.
@@ -142,9 +144,10 @@ func (f *life) requireWhole(dir string) {
 	}
 }
 
-// stride is how many calls are skipped between those that a test has fail.
+// stride is the distance between the calls and the bytes that a test goes through: 1, except where
+// each takes ten times as long.
 func stride() int {
-	if testing.Short() {
+	if testing.Short() || race.Enabled {
 		return 7
 	}
 	return 1

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/internal/race"
 )
 
 func TestNamesSecret(t *testing.T) {
@@ -57,7 +59,7 @@ func TestMaySetSecret(t *testing.T) {
 
 // TestMentionAllocatesNothing: what is asked of each operation costs no memory.
 func TestMentionAllocatesNothing(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("a pool drops what it holds under the race detector")
 	}
 	for _, s := range append(secretTexts, plainTexts...) {

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/internal/race"
 )
 
 // said are texts of many kinds; people stand between ⟦ and ⟧, secrets between ⟪
@@ -450,7 +452,7 @@ func TestMailboxesInHeaders(t *testing.T) {
 
 // What is said of names of fields, tables and signatures costs no allocation.
 func TestSaidDoesNotAllocate(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	texts, _, _ := saidTexts()

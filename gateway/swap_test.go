@@ -212,7 +212,7 @@ func connect(t *testing.T, conn string) *script {
 	require.NoError(t, err)
 	raw, err := c.Hijack()
 	require.NoError(t, err)
-	require.NoError(t, raw.Conn.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, raw.Conn.SetDeadline(time.Now().Add(2*time.Minute)))
 	s := &script{t: t, wire: &wire{raw.Frontend, raw.Conn}}
 	t.Cleanup(func() { raw.Conn.Close() })
 	return s

@@ -399,7 +399,7 @@ func merge(holds []holdBy) *Hold {
 	for _, h := range holds[1:] {
 		all.Rules, all.Approvers = append(all.Rules, h.Rules...), append(all.Approvers, h.Approvers...)
 		all.For = min(all.For, h.For)
-		all.Undo, all.Try = Shorter(all.Undo, h.Undo), all.Try && h.Try
+		all.Undo, all.Try, all.Reveal = Shorter(all.Undo, h.Undo), all.Try && h.Try, all.Reveal && h.Reveal
 		all.Message = joined(all.Message, h.Message, "; ")
 		all.Blind = joined(all.Blind, h.Blind, "; ")
 		all.Not = append(slices.Clip(all.Not), h.Not...)

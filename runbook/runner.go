@@ -174,7 +174,7 @@ type Options struct {
 	With []store.Write
 }
 
-// Start begins a run. It returns once the run is written down; what becomes of it is seen by
+// Start begins a run. It returns what was written down when it began; what becomes of it is seen by
 // [Runner.Get].
 func (r *Runner) Start(ctx context.Context, who *proxy.Identity, p *Plan, o Options) (*Run, error) {
 	if who == nil || who.Subject == "" {
@@ -214,6 +214,10 @@ func (r *Runner) Start(ctx context.Context, who *proxy.Identity, p *Plan, o Opti
 		delete(r.live, run.ID)
 	}
 	body, err := json.Marshal(run)
+	var begun Run // of its own, as the run goes on meanwhile
+	if err == nil {
+		err = json.Unmarshal(body, &begun)
+	}
 	if err == nil {
 		doc := store.Document{Kind: KindRun, Name: run.ID, Body: body, Expires: run.Created.Add(or(p.book.Outputs.Keep, defaultKeep))}
 		l.version, err = r.Store.Write(ctx, append([]store.Write{store.Create(doc)}, o.With...)...)
@@ -223,16 +227,16 @@ func (r *Runner) Start(ctx context.Context, who *proxy.Identity, p *Plan, o Opti
 		forget()
 		return nil, fmt.Errorf("the run could not be written down: %w", err)
 	}
-	begun, cancel := context.WithCancelCause(r.ctx)
+	running, cancel := context.WithCancelCause(r.ctx)
 	r.mu.Lock()
 	l.cancel = cancel
 	r.mu.Unlock()
 	r.work.Go(func() {
 		defer forget()
 		defer cancel(nil)
-		l.finish(l.everything(begun))
+		l.finish(l.everything(running))
 	})
-	return &run, nil
+	return &begun, nil
 }
 
 // changes are the writes that make a change, whose numbers follow the run's own.

@@ -142,12 +142,14 @@ func TestRetry(t *testing.T) {
 		g := &lossy{testGate: testGate{plan: p}}
 		r := &Runner{Store: store.NewMemory(), Gate: g, Log: quiet}
 		require.NoError(t, Open(t.Context(), r))
-		run, err := r.Start(t.Context(), alice, p, Options{})
+		begun, err := r.Start(t.Context(), alice, p, Options{})
 		require.NoError(t, err)
+		run := begun
 		require.Eventually(t, func() bool { run, err = r.Get(t.Context(), run.ID); return err == nil && run.State.Over() }, 30*time.Second, time.Millisecond)
 		require.Equal(t, Unknown, run.State)
 		require.Equal(t, tries, run.Steps[0].Attempts)
 		require.Equal(t, Pending, run.Steps[1].State)
+		require.Equal(t, []State{Waiting, Pending}, []State{begun.State, begun.Steps[0].State}, "the caller's does not change")
 		require.NoError(t, r.Close())
 	}
 }

@@ -12,7 +12,7 @@ export const places: Place[] = [
   { to: "/requests", word: "Requests", icon: "hand", key: "r" },
   { to: "/sessions", word: "Sessions", icon: "activity", key: "s" },
   { to: "/you", word: "You", icon: "user", key: "y", for: (me) => me.kind === "human" },
-  { to: "/tokens", word: "Access tokens", icon: "keyRound", key: "t", for: (me) => me.kind === "human" },
+  { to: "/tokens", word: "Access tokens", icon: "keyRound", key: "k", for: (me) => me.kind === "human" },
   { to: "/users", word: "Users", icon: "users", key: "u", group: "Administration", for: (me) => may(me, "users") },
   { to: "/configuration", word: "Configuration", icon: "layers", key: "o", group: "Administration", for: (me) => may(me, "configure") },
   { to: "/policy", word: "Policy", icon: "shieldCheck", key: "p", group: "Administration", for: (me) => may(me, "configure") },

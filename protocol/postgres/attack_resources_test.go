@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/internal/race"
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/proxy/proxytest"
@@ -119,7 +120,7 @@ func TestAttack79Shutdown(t *testing.T) {
 
 // The frame walk allocates nothing: a million rows cost what one does.
 func TestFrameWalkAllocatesNothing(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	const rows = 200000

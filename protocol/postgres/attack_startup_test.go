@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/internal/race"
 	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
 	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
@@ -359,7 +360,7 @@ func TestAttack77SilentConnections(t *testing.T) {
 		best = min(best, time.Since(begun))
 	}
 	limit := 50 * time.Millisecond
-	if raceEnabled {
+	if race.Enabled {
 		limit *= 4
 	}
 	require.Less(t, best, limit)

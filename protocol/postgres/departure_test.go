@@ -171,7 +171,7 @@ func TestHalfClose(t *testing.T) {
 				time.AfterFunc(500*time.Millisecond, func() { close(decide) })
 				types, failed := conn.until(0)
 				require.Equal(t, c.want, strings.ReplaceAll(types, "S", ""), failed)
-				g.idle(t, 5*time.Second)
+				g.idle(t, 20*time.Second)
 			})
 		})
 	}
@@ -202,7 +202,7 @@ func TestHalfClose(t *testing.T) {
 					close(left)
 					types, failed := conn.until(0)
 					require.Equal(t, c.want, strings.ReplaceAll(types, "S", ""), failed)
-					g.idle(t, 5*time.Second)
+					g.idle(t, 20*time.Second)
 				})
 			})
 		}
@@ -300,7 +300,7 @@ func TestDepartures(t *testing.T) {
 					c := g.session(t, secure)
 					bring(t, c)
 					leave(t, c)
-					g.idle(t, 2*time.Second)
+					g.idle(t, 20*time.Second)
 				})
 			}
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/internal/race"
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
 )
 
@@ -25,7 +26,7 @@ func TestAttack76IdleSessions(t *testing.T) {
 		n, err = strconv.Atoi(s)
 		require.NoError(t, err)
 	}
-	if raceEnabled {
+	if race.Enabled {
 		n = 50 // its figures say nothing, and it takes long
 	}
 	// What other tests have left is strewn over memory: what is measured fills its gaps, and
@@ -78,7 +79,7 @@ func TestAttack76IdleSessions(t *testing.T) {
 	total := inUse() - before
 	each := (total - min(total, peers)) / uint64(n)
 	t.Logf("%d B a session, beside %d B of its peers", each, peers/uint64(n))
-	if !raceEnabled {
+	if !race.Enabled {
 		require.Less(t, each, uint64(32<<10))
 	}
 }
