@@ -144,6 +144,8 @@
 // # Assemblies
 //
 //   - gateway: the reference gateway as a library, and what it would answer.
+//   - gateway/backup: a gateway in one encrypted file, and back.
+//   - gateway/doctor: what is wrong with a deployment, and what to do.
 //   - gateway/rego: policies in Rego for the reference gateway.
 //   - gateway/config: the config file, and what it builds.
 //   - control: the API: logging in, what one may reach, looking into a running gateway and

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -23,14 +25,31 @@ const maxNote = 64 << 10
 var ErrNotSigned = errors.New("this gateway has not signed it")
 
 // purposeLine is what a note of a purpose begins with, so that it is not taken for another.
-func (t *tree) purposeLine(purpose string) string { return t.origin + "/" + purpose + "\n" }
+func purposeLine(origin, purpose string) string { return origin + "/" + purpose + "\n" }
 
 // SignNote signs a text for a purpose with the log's key. The purpose is one word; the text ends with a line break.
 func (l *Log) SignNote(purpose, text string) ([]byte, error) {
+	return signNote(l.tree.signer, purpose, text)
+}
+
+// SignNote signs a text as [Log.SignNote] does, by the key of the log in dir, which may be open.
+func SignNote(dir, purpose, text string) ([]byte, error) {
+	private, err := os.ReadFile(filepath.Join(dir, "log", "key"))
+	if err != nil {
+		return nil, fmt.Errorf("signing a note: %w", err)
+	}
+	signer, err := note.NewSigner(strings.TrimSpace(string(private)))
+	if err != nil {
+		return nil, fmt.Errorf("signing a note: the log's key: %w", err)
+	}
+	return signNote(signer, purpose, text)
+}
+
+func signNote(by note.Signer, purpose, text string) ([]byte, error) {
 	if purpose == "" || strings.Trim(purpose, "abcdefghijklmnopqrstuvwxyz-") != "" || purpose == strings.Trim(tailLine, "/") {
 		return nil, fmt.Errorf("signing a note: got the purpose %q, want a word of its own", purpose)
 	}
-	signed, err := note.Sign(&note.Note{Text: l.tree.purposeLine(purpose) + text}, l.tree.signer)
+	signed, err := note.Sign(&note.Note{Text: purposeLine(by.Name(), purpose) + text}, by)
 	if err == nil && len(signed) > maxNote {
 		err = fmt.Errorf("got %d bytes, want at most %d", len(signed), maxNote)
 	}
@@ -42,9 +61,14 @@ func (l *Log) SignNote(purpose, text string) ([]byte, error) {
 
 // OpenNote returns the text of a note that this log has signed for a purpose. The error is ErrNotSigned otherwise.
 func (l *Log) OpenNote(purpose string, signed []byte) (string, error) {
-	v, err := note.NewVerifier(l.tree.public)
+	return OpenNote(l.tree.public, purpose, signed)
+}
+
+// OpenNote returns the text of a note as [Log.OpenNote] does, by a log's public key.
+func OpenNote(public, purpose string, signed []byte) (string, error) {
+	v, err := note.NewVerifier(public)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("the log's public key: %w", err)
 	}
 	if len(signed) > maxNote {
 		return "", ErrNotSigned
@@ -53,7 +77,7 @@ func (l *Log) OpenNote(purpose string, signed []byte) (string, error) {
 	if err != nil {
 		return "", ErrNotSigned
 	}
-	text, ok := strings.CutPrefix(n.Text, l.tree.purposeLine(purpose))
+	text, ok := strings.CutPrefix(n.Text, purposeLine(v.Name(), purpose))
 	if !ok {
 		return "", ErrNotSigned
 	}

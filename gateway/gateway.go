@@ -19,6 +19,7 @@ import (
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/audit/prometheus"
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/gateway/backup"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/identity/ca"
@@ -141,6 +142,7 @@ type Gateway struct {
 	seen        atomic.Int64 // the change in the store's feed that was followed last
 	phase       atomic.Int32 // phaseStarting and so on
 	pulse       pulse
+	ends        atomic.Int64 // until when the certificate of clients is valid, in seconds; as it was known last
 	hurried     context.Context
 	hurry       context.CancelFunc // ends hurried: nothing is waited for
 
@@ -246,10 +248,8 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	if err := g.openRunbooks(context.Background(), f); err != nil {
 		return err
 	}
-	if err := errors.Join(g.export(f, o.Sinks), g.copy(f), g.witness(f)); err != nil {
-		return err
-	}
-	return nil
+	g.measure()
+	return errors.Join(g.export(f, o.Sinks), g.copy(f), g.witness(f))
 }
 
 // deciders proves who decides, as the current revision proves who logs in. A person does: what was
@@ -266,6 +266,9 @@ func (d deciders) Authenticate(ctx context.Context, p proxy.Proof) (*proxy.Ident
 
 // openRecords opens the audit log.
 func (g *Gateway) openRecords(f *config.File) (*audit.Log, error) {
+	if err := backup.Interrupted(f.Data()); err != nil {
+		return nil, err
+	}
 	durability, err := audit.ParseDurability(f.Audit.Durability)
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/internal/testserver"
+	"github.com/sallyport/sallyport/secrets"
 )
 
 // probed is what an address answers to a probe.
@@ -182,4 +183,33 @@ resources: [{name: shop, type: postgres, address: "127.0.0.1:5", listen: "127.0.
 	})
 	require.NoError(t, err)
 	require.ErrorIs(t, g.Listen(), refused)
+}
+
+// The numbers show how the gateway is: its store, its certificate, what waits, its build.
+func TestNumbers(t *testing.T) {
+	g, err := New(parse(t, config.Options{}, `{listen: {postgres: "127.0.0.1:0"}, resources: [], metrics: "127.0.0.1:0"}`), Options{Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	defer g.Close()
+	w := httptest.NewRecorder()
+	g.Metrics().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	text := w.Body.String()
+	require.Contains(t, text, "sallyport_store_up 1\n")
+	require.Contains(t, text, "sallyport_requests_waiting 0\n")
+	require.Regexp(t, `sallyport_certificate_expiry_timestamp_seconds [0-9.]+e\+09`, text)
+	require.Contains(t, text, "sallyport_build_info{")
+	require.Contains(t, text, "sallyport_credential_leases 0\n")
+
+	leases := func(want string, e secrets.Event) {
+		t.Helper()
+		g.reportSecret(e)
+		w := httptest.NewRecorder()
+		g.Metrics().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+		require.Contains(t, w.Body.String(), "sallyport_credential_leases "+want+"\n")
+	}
+	leases("1", secrets.Event{Kind: secrets.Resolved, Ref: "vault:a", Lease: "a"})
+	leases("1", secrets.Event{Kind: secrets.Resolved, Ref: "vault:a", Lease: "a", Cached: true})
+	leases("2", secrets.Event{Kind: secrets.Resolved, Ref: "vault:a", Lease: "b"})
+	leases("2", secrets.Event{Kind: secrets.Revoked, Ref: "vault:a", Lease: "a", Err: errors.New("down")})
+	leases("1", secrets.Event{Kind: secrets.Revoked, Ref: "vault:a", Lease: "a"})
+	leases("0", secrets.Event{Kind: secrets.Lost, Ref: "vault:a", Lease: "b"})
 }

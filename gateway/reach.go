@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/secrets"
 )
 
 // reachTime bounds one login that Reach tries.
@@ -39,6 +42,33 @@ func (x *Explainer) Reach(ctx context.Context, t proxy.Target) error {
 		return &unreached{err}
 	}
 	return nil
+}
+
+// ReachEach tries each account of each resource and calls each with what came of it. name is the resource's, with
+// its account where it has several. An account of each person's own is not tried.
+func (x *Explainer) ReachEach(ctx context.Context, each func(r *proxy.Resource, name string, tried bool, err error)) {
+	for _, r := range x.Resources() {
+		targets := make(map[string]proxy.Target)
+		for _, a := range r.Accounts {
+			targets[a.Name] = proxy.Target{Resource: r, Account: a, Database: r.Database}
+		}
+		if r.Own != (proxy.Account{}) {
+			own := *r
+			own.Accounts = []proxy.Account{r.Own}
+			targets["the gateway itself"] = proxy.Target{Resource: &own, Account: r.Own, Database: r.Database}
+		}
+		for _, as := range slices.Sorted(maps.Keys(targets)) {
+			name := r.Name
+			if len(targets) > 1 {
+				name += " as " + as
+			}
+			if a := targets[as].Account; a.Personal() || secrets.Personal(a.Secret) {
+				each(r, name, false, nil)
+				continue
+			}
+			each(r, name, true, x.Reach(ctx, targets[as]))
+		}
+	}
 }
 
 // unreached is why a resource cannot be reached, with what is hidden from clients.

@@ -23,6 +23,9 @@ func (g *Gateway) reportSecret(e secrets.Event) {
 	case e.Kind != secrets.Resolved:
 		g.log.Warn("a lease of a secret could not be renewed or revoked, or has ended", "what", e.Kind.String(), "ref", e.Ref, "lease", e.Lease, "session", e.Session, "err", e.Err)
 	}
+	if !e.Cached {
+		g.metrics.Credential(e.Kind.String(), e.Lease, e.Err)
+	}
 	g.records.Secret(audit.SecretUse{
 		Type: secretTypes[e.Kind], Ref: e.Ref, User: e.Actor, Session: e.Session, Version: e.Version, Lease: e.Lease, Expires: e.Expires,
 		Cached: e.Cached, Took: e.Took, Err: e.Err,

@@ -1,17 +1,10 @@
-// Package prometheus counts what goes through a gateway and shows the numbers in
-// Prometheus' text format. Counts, times and types only: no text, no value, no
-// user's name.
+// Package prometheus counts what goes through a gateway and shows the numbers to
+// Prometheus. Counts, times and types only: no text, no value, no
+// user's name. What is shown grows with the resources of the gateway, and not with its users.
 package prometheus
 
 import (
-	"bufio"
 	"context"
-	"fmt"
-	"io"
-	"maps"
-	"net/http"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,11 +24,22 @@ type Metrics struct {
 	Followers []*audit.Follower
 	// Channels, which tell people of requests, are shown too while this gateway is the one that sends; nil is not.
 	Channels func() []Channel
+	// Waiting returns how many requests wait for a decision, and since when the first of them does; nil is not shown.
+	Waiting func() (requests int, oldest time.Time)
+	// Store asks the store a question, which takes as long as its answer; nil is not shown.
+	Store func(ctx context.Context) error
+	// Certificate returns until when the certificate is valid that clients see; nil is not shown.
+	Certificate func() time.Time
+	// Version is the program's; empty is not shown.
+	Version string
 
-	mu        sync.RWMutex
-	resources map[resource]*counters
-	events    map[string]uint64
-	masked    map[string]uint64
+	page        page
+	mu          sync.RWMutex
+	leases      map[string]bool // of credentials, that are held
+	credentials map[credential]uint64
+	resources   map[resource]*counters
+	events      map[string]uint64
+	masked      map[string]uint64
 }
 
 // Channel is how one that tells people of requests is doing.
@@ -62,14 +66,33 @@ var verdictNames = [verdicts]string{"allowed", "denied", "failed"}
 // bounds of the latency histogram, in seconds.
 var bounds = [...]float64{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60}
 
+// judgedBounds are those of the histogram of what deciding takes.
+var judgedBounds = [...]float64{0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5}
+
+// durations are those of a histogram. All histograms have as many bounds.
+type durations struct {
+	buckets [len(bounds) + 1]atomic.Uint64
+	sum     atomic.Int64 // nanoseconds
+}
+
+func (d *durations) add(bounds []float64, t time.Duration) {
+	seconds := t.Seconds()
+	i := 0
+	for i < len(bounds) && seconds > bounds[i] {
+		i++
+	}
+	d.buckets[i].Add(1)
+	d.sum.Add(int64(t))
+}
+
 type counters struct {
 	opened, closed atomic.Uint64
 	operations     [verdicts]atomic.Uint64
 	rows           atomic.Uint64
 	bytesIn        atomic.Uint64
 	bytesOut       atomic.Uint64
-	buckets        [len(bounds) + 1]atomic.Uint64
-	latency        atomic.Int64 // nanoseconds
+	latency        durations
+	judged         durations
 }
 
 // Name is "metrics".
@@ -87,6 +110,7 @@ func (m *Metrics) Intercept(_ context.Context, s *proxy.Session) (proxy.Hooks, e
 	c := m.of(r)
 	c.opened.Add(1)
 	return proxy.Hooks{
+		Start: func(_ context.Context, op proxy.Op) error { c.start(op); return nil },
 		Done:  func(_ context.Context, _ proxy.Op, o *proxy.Outcome) { c.done(o) },
 		Noted: func(_ context.Context, _ proxy.Op, n *proxy.Note) error { m.note(n); return nil },
 		Close: func(error) { c.closed.Add(1) },
@@ -124,13 +148,15 @@ func (c *counters) done(o *proxy.Outcome) {
 	c.rows.Add(o.Rows)
 	c.bytesIn.Add(o.BytesIn)
 	c.bytesOut.Add(o.BytesOut)
-	c.latency.Add(int64(o.Duration))
-	seconds := o.Duration.Seconds()
-	i := 0
-	for i < len(bounds) && seconds > bounds[i] {
-		i++
+	c.latency.add(bounds[:], o.Duration)
+}
+
+// start counts how long it took to decide about an operation that is about to run. How long people took to approve
+// one is not what the gateway adds.
+func (c *counters) start(op proxy.Op) {
+	if m := op.Info(); len(m.Grants()) == 0 {
+		c.judged.add(judgedBounds[:], time.Since(m.At))
 	}
-	c.buckets[i].Add(1)
 }
 
 // Event counts what happens outside of sessions, by kind. The gateway calls it; see
@@ -157,151 +183,34 @@ func (m *Metrics) note(n *proxy.Note) {
 	m.masked[n.Type] += n.Count
 }
 
-// ServeHTTP shows the numbers.
-func (m *Metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		w.WriteHeader(http.StatusMethodNotAllowed)
-		return
-	}
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	out := bufio.NewWriter(w)
-	m.write(out, time.Now())
-	out.Flush() // a reader that left is not a failure of ours
-}
+// credential is what became of one.
+type credential struct{ action, result string }
 
-func (m *Metrics) write(w io.Writer, now time.Time) {
-	m.mu.RLock()
-	resources := maps.Clone(m.resources)
-	events, masked := maps.Clone(m.events), maps.Clone(m.masked)
-	m.mu.RUnlock()
-	list := slices.SortedFunc(maps.Keys(resources), func(a, b resource) int {
-		return strings.Compare(a.protocol+"\x00"+a.name, b.protocol+"\x00"+b.name)
-	})
-	each := func(name, kind, help string, write func(labels string, c *counters)) {
-		fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
-		for _, r := range list {
-			write(fmt.Sprintf("protocol=%s,resource=%s", quote(r.protocol), quote(r.name)), resources[r])
-		}
-	}
-	each("sallyport_sessions_total", "counter", "Sessions that were opened.", func(l string, c *counters) {
-		fmt.Fprintf(w, "sallyport_sessions_total{%s} %d\n", l, c.opened.Load())
-	})
-	each("sallyport_sessions_open", "gauge", "Sessions that are open.", func(l string, c *counters) {
-		closed := c.closed.Load() // first: one that opens now is not one that closed
-		fmt.Fprintf(w, "sallyport_sessions_open{%s} %d\n", l, c.opened.Load()-closed)
-	})
-	each("sallyport_operations_total", "counter", "Operations that ended, by verdict.", func(l string, c *counters) {
-		for i, name := range verdictNames {
-			fmt.Fprintf(w, "sallyport_operations_total{%s,verdict=%s} %d\n", l, quote(name), c.operations[i].Load())
-		}
-	})
-	each("sallyport_rows_total", "counter", "Rows that were returned.", func(l string, c *counters) {
-		fmt.Fprintf(w, "sallyport_rows_total{%s} %d\n", l, c.rows.Load())
-	})
-	each("sallyport_bytes_total", "counter", "Bytes of operations, by direction.", func(l string, c *counters) {
-		fmt.Fprintf(w, "sallyport_bytes_total{%s,direction=\"in\"} %d\n", l, c.bytesIn.Load())
-		fmt.Fprintf(w, "sallyport_bytes_total{%s,direction=\"out\"} %d\n", l, c.bytesOut.Load())
-	})
-	each("sallyport_operation_duration_seconds", "histogram", "How long operations took.", func(l string, c *counters) {
-		total := uint64(0)
-		for i, b := range bounds {
-			total += c.buckets[i].Load()
-			fmt.Fprintf(w, "sallyport_operation_duration_seconds_bucket{%s,le=\"%g\"} %d\n", l, b, total)
-		}
-		total += c.buckets[len(bounds)].Load()
-		fmt.Fprintf(w, "sallyport_operation_duration_seconds_bucket{%s,le=\"+Inf\"} %d\n", l, total)
-		fmt.Fprintf(w, "sallyport_operation_duration_seconds_sum{%s} %g\n", l, time.Duration(c.latency.Load()).Seconds())
-		fmt.Fprintf(w, "sallyport_operation_duration_seconds_count{%s} %d\n", l, total)
-	})
-	counts(w, "sallyport_masked_values_total", "Values that were masked, by type.", "type", masked)
-	counts(w, "sallyport_gateway_events_total", "What happened outside of sessions, by kind.", "kind", events)
-	if m.Records != nil {
-		const name = "sallyport_audit_failing"
-		fmt.Fprintf(w, "# HELP %s Whether records cannot be written, so that sessions end.\n# TYPE %s gauge\n%s %d\n", name, name, name, bit(m.Records.Err() != nil))
-	}
-	m.feeds(w, now)
-	m.followers(w, now)
-	m.channels(w, now)
-}
+// What becomes of credentials, as package secrets names it.
+const (
+	resolve = "resolve"
+	revoke  = "revoke"
+	lost    = "lost"
+)
 
-func (m *Metrics) channels(w io.Writer, now time.Time) {
-	if m.Channels == nil {
-		return
+// Credential counts what became of a credential for a resource, in the words of package secrets: resolve, renew, revoke or lost. lease names
+// the lease that it is of; empty where it has none.
+func (m *Metrics) Credential(action, lease string, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.credentials == nil {
+		m.credentials, m.leases = make(map[credential]uint64), make(map[string]bool)
 	}
-	stats := m.Channels()
-	slices.SortFunc(stats, func(a, b Channel) int { return strings.Compare(a.Name, b.Name) })
-	each := func(name, kind, help string, value func(Channel) float64) {
-		series(w, name, kind, help, "channel", stats, func(c Channel) (string, float64) { return c.Name, value(c) })
+	result := "ok"
+	if err != nil {
+		result = "failed"
 	}
-	each("sallyport_notices_delivered_total", "counter", "Notices of requests that a channel took.", func(c Channel) float64 { return float64(c.Delivered) })
-	each("sallyport_notices_failures_total", "counter", "Attempts to tell a channel that failed.", func(c Channel) float64 { return float64(c.Failures) })
-	each("sallyport_notices_waiting", "gauge", "Notices that wait for a channel.", func(c Channel) float64 { return float64(c.Waiting) })
-	each("sallyport_notices_dead", "gauge", "Notices that were given up, and can be sent again.", func(c Channel) float64 { return float64(c.Dead) })
-	each("sallyport_notices_failing", "gauge", "Whether a channel cannot be told.", func(c Channel) float64 { return float64(bit(c.Failing)) })
-	each("sallyport_notices_lag_seconds", "gauge", "Since when notices wait for a channel.", func(c Channel) float64 { return lag(c.Oldest, now) })
-}
-
-func bit(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-func (m *Metrics) followers(w io.Writer, now time.Time) {
-	stats := make([]audit.FollowStats, len(m.Followers))
-	for i, f := range m.Followers {
-		stats[i] = f.Stats()
-	}
-	each := func(name, kind, help string, value func(audit.FollowStats) float64) {
-		series(w, name, kind, help, "name", stats, func(s audit.FollowStats) (string, float64) { return s.Name, value(s) })
-	}
-	each("sallyport_copy_behind_sessions", "gauge", "Sealed sessions that a copy or witness does not have.", func(s audit.FollowStats) float64 { return float64(s.Behind) })
-	each("sallyport_copy_failures_total", "counter", "Failed attempts to reach a copy or witness.", func(s audit.FollowStats) float64 { return float64(s.Failures) })
-	each("sallyport_copy_left_out_total", "counter", "Records that are not copied because they are not as they were sealed.", func(s audit.FollowStats) float64 { return float64(s.LeftOut) })
-	each("sallyport_copy_conflict", "gauge", "Whether a copy or witness holds other data than the log.", func(s audit.FollowStats) float64 { return float64(bit(s.Conflict)) })
-	each("sallyport_copy_lag_seconds", "gauge", "Since when a copy or witness has lacked sealed sessions.", func(s audit.FollowStats) float64 { return lag(s.Since, now) })
-}
-
-func lag(since, now time.Time) float64 {
-	if since.IsZero() {
-		return 0
-	}
-	return max(0, now.Sub(since).Seconds())
-}
-
-func (m *Metrics) feeds(w io.Writer, now time.Time) {
-	stats := make([]audit.FeedStats, len(m.Feeds))
-	for i, f := range m.Feeds {
-		stats[i] = f.Stats()
-	}
-	each := func(name, kind, help string, value func(audit.FeedStats) float64) {
-		series(w, name, kind, help, "sink", stats, func(s audit.FeedStats) (string, float64) { return s.Sink, value(s) })
-	}
-	each("sallyport_export_events_total", "counter", "Events that a sink took.", func(s audit.FeedStats) float64 { return float64(s.Delivered) })
-	each("sallyport_export_failures_total", "counter", "Deliveries that a sink did not take.", func(s audit.FeedStats) float64 { return float64(s.Failures) })
-	each("sallyport_export_left_out_total", "counter", "Events that a sink misses for good.", func(s audit.FeedStats) float64 { return float64(s.LeftOut) })
-	each("sallyport_export_waiting_sessions", "gauge", "Sessions with events that wait for a sink.", func(s audit.FeedStats) float64 { return float64(s.Waiting) })
-	each("sallyport_export_lag_seconds", "gauge", "Since when events wait for a sink.", func(s audit.FeedStats) float64 { return lag(s.Since, now) })
-}
-
-// series writes a metric with a value for each of stats, told apart by label.
-func series[T any](w io.Writer, name, kind, help, label string, stats []T, of func(T) (called string, value float64)) {
-	fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
-	for _, s := range stats {
-		called, value := of(s)
-		fmt.Fprintf(w, "%s{%s=%s} %g\n", name, label, quote(called), value)
+	m.credentials[credential{action, result}]++
+	switch {
+	case lease == "":
+	case action == resolve && err == nil:
+		m.leases[lease] = true
+	case action == revoke && err == nil, action == lost:
+		delete(m.leases, lease)
 	}
 }
-
-func counts(w io.Writer, name, help, label string, m map[string]uint64) {
-	fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s counter\n", name, help, name)
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		fmt.Fprintf(w, "%s{%s=%s} %d\n", name, label, quote(k), m[k])
-	}
-}
-
-var escaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
-
-// quote writes a label's value.
-func quote(s string) string { return `"` + escaper.Replace(strings.ToValidUTF8(s, "\ufffd")) + `"` }

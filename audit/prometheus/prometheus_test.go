@@ -83,7 +83,7 @@ func TestAttackX6MetricsHoldNoValues(t *testing.T) {
 		`sallyport_operations_total{` + labels + `,verdict="denied"} 1`,
 		`sallyport_operations_total{` + labels + `,verdict="failed"} 1`,
 		`sallyport_rows_total{` + labels + `} 3`,
-		`sallyport_bytes_total{` + labels + `,direction="out"} 100`,
+		`sallyport_bytes_total{direction="out",` + labels + `} 100`,
 		`sallyport_operation_duration_seconds_bucket{` + labels + `,le="+Inf"} 3`,
 		`sallyport_operation_duration_seconds_count{` + labels + `} 3`,
 		`sallyport_masked_values_total{type="US_SSN"} 2`,
@@ -95,6 +95,7 @@ func TestAttackX6MetricsHoldNoValues(t *testing.T) {
 	}
 	require.NotContains(t, text, "secret")
 	line := regexp.MustCompile(`^(# (HELP|TYPE) .+|[a-z_]+(\{([a-z]+="([^"\\]|\\.)*",?)*\})? [0-9.e+-]+)$`)
+	require.Contains(t, text, `sallyport_decision_duration_seconds_count{`+labels+`} 3`)
 	for l := range strings.Lines(text) {
 		require.Regexp(t, line, strings.TrimSuffix(l, "\n"))
 	}
@@ -140,14 +141,15 @@ func TestLatency(t *testing.T) {
 	for _, d := range []time.Duration{0, 500 * time.Microsecond, 501 * time.Microsecond, time.Minute, time.Hour} {
 		c.done(&proxy.Outcome{Duration: d})
 	}
-	require.Equal(t, []uint64{2, 1, 1, 1}, []uint64{c.buckets[0].Load(), c.buckets[1].Load(), c.buckets[len(bounds)-1].Load(), c.buckets[len(bounds)].Load()})
+	require.Equal(t, []uint64{2, 1, 1, 1}, []uint64{c.latency.buckets[0].Load(), c.latency.buckets[1].Load(), c.latency.buckets[len(bounds)-1].Load(), c.latency.buckets[len(bounds)].Load()})
 }
 
 func TestCountingAllocatesNothing(t *testing.T) {
 	m := &Metrics{}
 	c := m.of(resource{"postgres", "orders"})
 	o := &proxy.Outcome{Rows: 1, Duration: time.Millisecond}
-	require.Zero(t, testing.AllocsPerRun(100, func() { c.done(o) }))
+	op := &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement, At: time.Now()}}
+	require.Zero(t, testing.AllocsPerRun(100, func() { c.start(op); c.done(o) }))
 }
 
 func BenchmarkDone(b *testing.B) {
@@ -157,4 +159,41 @@ func BenchmarkDone(b *testing.B) {
 	for b.Loop() {
 		c.done(o)
 	}
+}
+
+// The store, what waits, the certificate and credentials are shown where they are known.
+func TestGatewayNumbers(t *testing.T) {
+	m := &Metrics{}
+	require.NotContains(t, show(t, m), "sallyport_store_up")
+	down := errors.New("down")
+	m.Store = func(context.Context) error { return down }
+	m.Waiting = func() (int, time.Time) { return 2, time.Now().Add(-time.Hour) }
+	m.Certificate = func() time.Time { return time.Unix(2_000_000_000, 0) }
+	m.Version = "v1.2.3"
+	m.Credential("resolve", "a", nil)
+	m.Credential("resolve", "b", nil)
+	m.Credential("resolve", "c", down)
+	m.Credential("renew", "a", down)
+	m.Credential("revoke", "a", nil)
+	m.Credential("resolve", "", nil)
+	text := show(t, m)
+	for _, want := range []string{
+		`sallyport_store_up 0`, `sallyport_requests_waiting 2`, `sallyport_certificate_expiry_timestamp_seconds 2e+09`, `sallyport_credential_leases 1`,
+		`sallyport_credentials_total{action="resolve",result="ok"} 3`, `sallyport_credentials_total{action="renew",result="failed"} 1`,
+	} {
+		require.Contains(t, text, want+"\n")
+	}
+	require.Regexp(t, `sallyport_requests_oldest_seconds 3(599|6\d\d)`, text)
+	require.Regexp(t, `sallyport_build_info\{goversion="go[^"]+",version="v1.2.3"\} 1`, text)
+	require.Contains(t, text, "go_goroutines ")
+	down = nil
+	require.Contains(t, show(t, m), "sallyport_store_up 1\n")
+}
+
+// What an operation waited for people's approval is not what the gateway adds.
+func TestDecisionTime(t *testing.T) {
+	c := &counters{}
+	c.start(&proxy.Statement{Meta: proxy.Meta{At: time.Now().Add(-3 * time.Millisecond)}})
+	require.Equal(t, uint64(1), c.judged.buckets[8].Load()+c.judged.buckets[9].Load()+c.judged.buckets[10].Load()+c.judged.buckets[11].Load()+c.judged.buckets[12].Load())
+	require.GreaterOrEqual(t, time.Duration(c.judged.sum.Load()), 3*time.Millisecond)
 }

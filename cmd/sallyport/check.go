@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"net"
 	"os"
 	"os/user"
@@ -21,7 +20,6 @@ import (
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/proxy"
-	"github.com/sallyport/sallyport/secrets"
 )
 
 // checkCommand reports everything that is wrong with a config file and with what it refers to.
@@ -130,37 +128,26 @@ func reachAll(ctx context.Context, c *cli, cfg *config.File) (failed int, err er
 		return 0, err
 	}
 	defer x.Close()
-	for _, r := range x.Resources() {
-		targets := make(map[string]proxy.Target)
-		for _, a := range r.Accounts {
-			targets[a.Name] = proxy.Target{Resource: r, Account: a, Database: r.Database}
-		}
-		if r.Own != (proxy.Account{}) {
-			own := *r
-			own.Accounts = []proxy.Account{r.Own}
-			targets["the gateway itself"] = proxy.Target{Resource: &own, Account: r.Own, Database: r.Database}
-		}
-		for _, as := range slices.Sorted(maps.Keys(targets)) {
-			name := r.Name
-			if len(targets) > 1 {
-				name += " as " + as
-			}
-			if a := targets[as].Account; a.Personal() || secrets.Personal(a.Secret) {
-				fmt.Fprintf(c.out, "resource %s: not tried, since each person has an account of their own\n", name)
-				continue
-			}
-			if err := x.Reach(ctx, targets[as]); err != nil {
-				failed++
-				text := "resource " + name + ": " + strings.TrimPrefix(err.Error(), "resource "+r.Name+": ")
-				var untrusted *tls.CertificateVerificationError
-				if errors.As(err, &untrusted) {
-					text += " (name its authority with tls: {ca: FILE}, and the name in its certificate with server_name)"
-				}
-				fmt.Fprintf(c.err, "%s: %s\n", cfg.At(r.Name), visible(text))
-				continue
-			}
+	x.ReachEach(ctx, func(r *proxy.Resource, name string, tried bool, err error) {
+		switch {
+		case !tried:
+			fmt.Fprintf(c.out, "resource %s: not tried, since each person has an account of their own\n", name)
+		case err != nil:
+			failed++
+			fmt.Fprintf(c.err, "%s: %s\n", cfg.At(r.Name), visible("resource "+name+": "+unreachable(r.Name, err)))
+		default:
 			fmt.Fprintf(c.out, "resource %s: logged in\n", name)
 		}
-	}
+	})
 	return failed, nil
+}
+
+// unreachable says why a resource cannot be reached, and what to do about a certificate.
+func unreachable(resource string, err error) string {
+	text := strings.TrimPrefix(err.Error(), "resource "+resource+": ")
+	var untrusted *tls.CertificateVerificationError
+	if errors.As(err, &untrusted) {
+		text += " (name its authority with tls: {ca: FILE}, and the name in its certificate with server_name)"
+	}
+	return text
 }

@@ -24,11 +24,8 @@ func versionCommand(c *cli) *cobra.Command {
 
 // versionText is the version that was built, and its revision where that is known.
 func versionText() string {
-	v, revision := "(devel)", ""
+	v, revision := buildVersion(), ""
 	if info, ok := debug.ReadBuildInfo(); ok {
-		if info.Main.Version != "" {
-			v = info.Main.Version
-		}
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" {
 				revision = " " + s.Value
@@ -36,4 +33,12 @@ func versionText() string {
 		}
 	}
 	return v + revision
+}
+
+// buildVersion is the version that was built, which is one of a release where it begins with "v".
+func buildVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
 }

@@ -126,21 +126,31 @@ func (s *Store) Backup(ctx context.Context, file string) error {
 	if s.file == "" {
 		return errors.New("store: backup: PostgreSQL backs its databases up itself: use pg_dump")
 	}
-	f, err := create(file)
+	return BackupSQLite(ctx, s.file, file)
+}
+
+// BackupSQLite writes a copy of the SQLite store in a file to a new file, while other processes may use
+// it. Unlike [OpenSQLite] it changes nothing of the store, whose schema stays that of the gateways that run.
+func BackupSQLite(ctx context.Context, from, to string) error {
+	if _, err := os.Stat(from); err != nil {
+		return fmt.Errorf("store: backup: %w", err)
+	}
+	f, err := create(to)
 	if err != nil {
 		return fmt.Errorf("store: backup: %w", err)
 	}
 	defer f.Close()
-	db, err := sqliteDB(s.file, 1, 0) // readers may not write, and writers go on
+	db, err := sqliteDB(from, 1, 0) // readers may not write, and writers go on
 	if err == nil {
-		_, err = db.ExecContext(ctx, `VACUUM INTO ?1`, file)
+		_, err = db.ExecContext(ctx, `VACUUM INTO ?1`, to)
 		err = errors.Join(err, db.Close())
 	}
 	if err == nil {
 		err = f.Sync()
 	}
 	if err != nil {
-		return errors.Join(s.explain("backup", err), os.Remove(file))
+		d := sqliteDialect(from)
+		return errors.Join(d.explain("backup", err), os.Remove(to))
 	}
 	return nil
 }
