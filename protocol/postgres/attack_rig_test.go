@@ -32,7 +32,7 @@ func (g *gate) dial(t testing.TB) *rawClient {
 	c, err := net.Dial("tcp", g.addr)
 	require.NoError(t, err)
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(patience))
 	return &rawClient{t, c}
 }
 
@@ -47,12 +47,12 @@ func (g *gate) raw(t testing.TB) *rawClient {
 	require.NoError(t, err)
 	conn := h.Conn // and nothing else of what the driver holds
 	t.Cleanup(func() { conn.Close() })
-	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	conn.SetDeadline(time.Now().Add(patience))
 	return &rawClient{t, conn}
 }
 
 // patience is how long a message may take, so that what hangs is told and not waited for.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func (c *rawClient) send(b ...[]byte) {
 	c.t.Helper()
@@ -136,7 +136,7 @@ func backdoor(t testing.TB, serve func(c net.Conn)) string {
 			}
 			go func() {
 				defer c.Close()
-				c.SetDeadline(time.Now().Add(20 * time.Second))
+				c.SetDeadline(time.Now().Add(patience))
 				serve(c)
 			}()
 		}
