@@ -107,6 +107,7 @@ func routes() []route {
 		{"GET", "/v1/runbooks", "The runbooks of all sources, also those that cannot be read.", "", access{}, nil, RunbookList{}, false, withRunbooks((*Handler).listRunbooks)},
 		{"GET", "/v1/runbooks/{source}/{name}", "One of them, with the JSON Schema of its values and the resources that it may run on.", "", access{}, nil, RunbookDetail{}, false, withRunbooks((*Handler).showRunbook)},
 		{"POST", "/v1/runbooks/plan", "What a run would do, where, and what the rules say of its steps. Nothing is done.", "", access{}, RunRequest{}, RunPlan{}, false, withRunbooks((*Handler).planRun)},
+		{"POST", "/v1/runbooks/values", "Values that a parameter may have, by the query of its values_from, which runs as the caller: her rules and masking count. They are suggestions.", "", access{}, ValuesRequest{}, runbook.Suggestions{}, false, withRunbooks((*Handler).suggestValues)},
 		{"POST", "/v1/runs", "Begin a run of a runbook, as the caller. One that may change something needs the digest of its plan, unless it is a dry run.", audit.AdminRun, access{}, RunRequest{}, runbook.Run{}, false, withRunbooks((*Handler).startRun)},
 		{"GET", "/v1/runs", "The latest runs, of one runbook by ?runbook=SOURCE/NAME; without the permission, the caller's own.", audit.AdminRun, access{permission: List, own: true}, nil, RunList{}, false, withRunbooks((*Handler).listRuns)},
 		{"GET", "/v1/runs/{id}", "One of them.", audit.AdminRun, access{permission: List, own: true}, nil, runbook.Run{}, false, withRunbooks((*Handler).showRun)},

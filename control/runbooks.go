@@ -20,6 +20,8 @@ type Runbooks interface {
 	Show(ctx context.Context, who *proxy.Identity, source, name string) (*RunbookDetail, error)
 	// Plan says what a run would do.
 	Plan(ctx context.Context, who *proxy.Identity, q RunRequest) (*RunPlan, error)
+	// Values suggests values of a parameter, as who asks may see them.
+	Values(ctx context.Context, who *proxy.Identity, q ValuesRequest) (*runbook.Suggestions, error)
 	// Start begins a run.
 	Start(ctx context.Context, who *proxy.Identity, q RunRequest) (*runbook.Run, error)
 	// Run returns a run, Runs the latest of those that sees reports, and Cancel cancels one.
@@ -70,6 +72,14 @@ type RunRequest struct {
 	Dry bool `json:"dry,omitempty"`
 	// Plan is the digest of the plan that was seen. A run that may change something needs it.
 	Plan string `json:"plan,omitempty"`
+}
+
+// ValuesRequest asks for values that a parameter with values_from may have.
+type ValuesRequest struct {
+	Source string `json:"source"`
+	Name   string `json:"name"`
+	Param  string `json:"param"`
+	Target string `json:"target"` // a resource of the group that its query is for
 }
 
 // RunPlan is what a run would do, and what the rules say of its steps.
@@ -136,6 +146,19 @@ func (h *Handler) planRun(c *call, b Runbooks) error {
 		return runbookError(err)
 	}
 	h.answer(c.w, http.StatusOK, p)
+	return nil
+}
+
+func (h *Handler) suggestValues(c *call, b Runbooks) error {
+	var q ValuesRequest
+	if err := c.body(&q); err != nil {
+		return err
+	}
+	list, err := b.Values(c.Context(), c.who, q)
+	if err != nil {
+		return runbookError(err)
+	}
+	h.answer(c.w, http.StatusOK, list)
 	return nil
 }
 

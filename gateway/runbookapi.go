@@ -104,6 +104,19 @@ func (a runbookAPI) Plan(ctx context.Context, who *proxy.Identity, q control.Run
 	return out, nil
 }
 
+// Values implements [control.Runbooks].
+func (a runbookAPI) Values(ctx context.Context, who *proxy.Identity, q control.ValuesRequest) (*runbook.Suggestions, error) {
+	_, snap, err := a.find(q.Source)
+	if err != nil {
+		return nil, err
+	}
+	b, err := snap.Book(ctx, q.Name)
+	if err != nil {
+		return nil, err
+	}
+	return a.runner.Suggest(ctx, who, b.Runbook, snap.Origin(b), q.Param, q.Target, a.reachable(ctx, who))
+}
+
 // Start implements [control.Runbooks]. What may change something runs by the plan that was seen,
 // and no other.
 func (a runbookAPI) Start(ctx context.Context, who *proxy.Identity, q control.RunRequest) (*runbook.Run, error) {

@@ -59,6 +59,8 @@ type Param struct {
 	Generate int64     `yaml:"generate"`  // secret: characters
 	Line     int       `yaml:"-"`
 
+	ValuesFrom *ValuesFrom `yaml:"values_from"` // nil: nothing suggests values
+
 	pattern *regexp.Regexp
 }
 

@@ -80,6 +80,7 @@ func (l *linter) all() {
 	}
 	for _, p := range b.Params {
 		p.check(l.decoder)
+		l.valuesFrom(p)
 	}
 	l.bounds()
 	if len(b.Steps) == 0 || len(b.Steps) > MaxSteps {

@@ -120,12 +120,21 @@ func (b *Runbook) Plan(origin Origin, choice Choice, candidates []Resource) (*Pl
 	for _, s := range p.steps {
 		p.Steps = append(p.Steps, s.Planned)
 	}
-	text, err := json.Marshal(p)
-	if err != nil {
+	if p.Digest, err = p.Sum(); err != nil {
 		return nil, err
 	}
-	p.Digest = digest.Of("sallyport runbook plan 1", string(text))
 	return p, nil
+}
+
+// Sum computes the digest of what a plan says, which is its Digest unless somebody has changed it.
+func (p *Plan) Sum() (string, error) {
+	said := *p
+	said.Digest = ""
+	text, err := json.Marshal(&said)
+	if err != nil {
+		return "", err
+	}
+	return digest.Of("sallyport runbook plan 1", string(text)), nil
 }
 
 // choose finds the targets of a run.
@@ -302,6 +311,9 @@ func (s *planned) prepare(p *Plan) error {
 			return err
 		}
 		s.Text, s.Writes, s.DryRun = s.text, !s.SQL.compiled.reads, or(s.SQL.DryRun, "explain")
+		if (s.DryRun == "rollback" || s.SQL.Affected != nil) && !s.SQL.compiled.rollsBack(*d) {
+			return fmt.Errorf("%s commits %s by itself, so that it cannot be rolled back: leave out dry_run: rollback and affected_rows", s.resource.Name, strings.ToUpper(s.SQL.compiled.first))
+		}
 		s.Bound = s.SQL.Affected
 		for _, r := range s.bound {
 			s.Args = append(s.Args, s.shown(r.String()))

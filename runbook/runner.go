@@ -43,6 +43,8 @@ type Runner struct {
 
 	mu   sync.Mutex
 	live map[string]*live
+
+	suggestions suggestions
 }
 
 // Errors of runs. Their texts are fit for who asks.

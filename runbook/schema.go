@@ -50,6 +50,9 @@ func (p *Param) schema() map[string]any {
 	if p.Help != "" {
 		s["description"] = p.Help
 	}
+	if p.ValuesFrom != nil {
+		s["x-values-from"] = p.ValuesFrom.On
+	}
 	switch t {
 	case Integer, Number:
 		s["type"] = p.Type

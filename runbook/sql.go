@@ -3,6 +3,7 @@ package runbook
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ type Dialect struct {
 type sqlTemplate struct {
 	parts    []sqlPart
 	reads    bool // it begins as a query does
+	first    string
 	question bool // a ? outside of literals
 	hash     bool // a # outside of literals
 }
@@ -155,7 +157,8 @@ func (t *sqlTemplate) finish(text string) (*sqlTemplate, error) {
 	if slices.Contains([]string{"begin", "start", "commit", "rollback", "savepoint", "release", "abort", "end", "prepare", "execute", "deallocate", "copy", "load", "delimiter"}, first) {
 		return nil, &sqlError{0, "a step may not be " + strings.ToUpper(first), "The run begins and ends transactions itself, and binds values itself."}
 	}
-	t.reads = slices.Contains([]string{"select", "show", "values", "table", "describe", "explain"}, first)
+	t.first = first
+	t.reads = slices.Contains([]string{"select", "show", "values", "table", "describe", "explain"}, first) && !acts.MatchString(text)
 	return t, nil
 }
 
@@ -176,6 +179,17 @@ func firstWord(text string) string {
 			return text[:n]
 		}
 	}
+}
+
+// acts are words by which what begins as a query does more than that: it writes a table, a file or a variable, or runs what it explains.
+var acts = regexp.MustCompile(`(?i)\b(?:into|analy[sz]e)\b`)
+
+// undone are statements that every database takes back with their transaction; others, some databases commit by themselves.
+var undone = []string{"select", "values", "table", "show", "with", "insert", "update", "delete", "replace"}
+
+// rollsBack reports whether a database of the dialect takes the statement back.
+func (t *sqlTemplate) rollsBack(d Dialect) bool {
+	return d.Numbered || slices.Contains(undone, t.first)
 }
 
 // refs are the values of a statement, and idents its identifiers.

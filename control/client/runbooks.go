@@ -26,6 +26,11 @@ func (c *Client) PlanRun(ctx context.Context, q control.RunRequest) (*control.Ru
 	return get[control.RunPlan](ctx, c, http.MethodPost, "/v1/runbooks/plan", q)
 }
 
+// RunbookValues returns values that a parameter may have.
+func (c *Client) RunbookValues(ctx context.Context, q control.ValuesRequest) (*runbook.Suggestions, error) {
+	return get[runbook.Suggestions](ctx, c, http.MethodPost, "/v1/runbooks/values", q)
+}
+
 // StartRun begins a run.
 func (c *Client) StartRun(ctx context.Context, q control.RunRequest) (*runbook.Run, error) {
 	return get[runbook.Run](ctx, c, http.MethodPost, "/v1/runs", q)
