@@ -59,6 +59,9 @@ func (r *Rule) calls(f *proxy.Facts) bool {
 			schema = "pg_catalog" // the server's own
 		}
 		for _, g := range r.Functions {
+			if f.Folded {
+				g = strings.ToLower(g)
+			}
 			if qualifiedMatch(g, schema, fn.Name) {
 				return true
 			}
@@ -105,6 +108,9 @@ func (r *Rule) touches(f *proxy.Facts) bool {
 			continue
 		}
 		for _, g := range r.Relations {
+			if f.Folded {
+				g = strings.ToLower(g)
+			}
 			if qualifiedMatch(g, rel.Schema, rel.Name) {
 				return true
 			}

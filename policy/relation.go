@@ -24,10 +24,13 @@ func parseRelation(glob string) (relation, error) {
 	return relation{schema, name}, nil
 }
 
-// about reports whether the rule's patterns meet r. A schema that is not known meets only
+// about reports whether the rule's patterns meet r, of f. A schema that is not known meets only
 // a pattern of every schema, or any if lax.
-func (c *compiled) about(r *proxy.Relation, lax bool) bool {
+func (c *compiled) about(f *proxy.Facts, r *proxy.Relation, lax bool) bool {
 	for _, g := range c.relations {
+		if f.Folded {
+			g = relation{strings.ToLower(g.schema), strings.ToLower(g.name)}
+		}
 		if globs(g.name, r.Name) && (globs(g.schema, r.Schema) || lax && r.Schema == "") {
 			return true
 		}
@@ -81,7 +84,7 @@ func (d *decision) limits(f *proxy.Facts, e, missing proxy.Effects) (proxy.Effec
 		carried |= r.Effects
 		need := r.Effects & missing
 		for _, c := range d.scoped {
-			if need&c.allow.effects != 0 && c.about(r, false) {
+			if need&c.allow.effects != 0 && c.about(f, r, false) {
 				need &^= c.allow.effects
 			}
 		}
@@ -105,7 +108,7 @@ func (c *compiled) reaches(f *proxy.Facts, e, set proxy.Effects) (hit proxy.Effe
 	for i := range f.Relations {
 		r := &f.Relations[i]
 		carried |= r.Effects
-		if hit := r.Effects & set; hit != 0 && c.about(r, true) {
+		if hit := r.Effects & set; hit != 0 && c.about(f, r, true) {
 			return hit, nameOf(r)
 		}
 	}

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 
@@ -174,4 +175,14 @@ type Clients struct {
 	Command func(ctx context.Context, c net.Conn, q CommandRequest) (status int, err error)
 	// UndoText is the statement that undoes what i is of, for a session whose client undoes that; empty where there is none.
 	UndoText func(i *proxy.Image) string
+}
+
+var errEnded = errors.New("the session has ended")
+
+// Ended is why nothing more can be read from a Database or a Terminal whose connection fails with err.
+func Ended(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
+		return errEnded
+	}
+	return err
 }

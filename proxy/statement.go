@@ -180,6 +180,9 @@ type Facts struct {
 	// Rest is what any output column may hold, where it is known which columns those
 	// derive from and not how many there are; nil otherwise.
 	Rest *Column
+	// Folded says that names of relations and functions are in lower case here, whatever the text says: patterns of them match
+	// in lower case, too.
+	Folded bool
 	// Resolved says that the names in the text were looked up in a catalog and that
 	// Columns, Uses and Writes miss nothing but what is opaque or unsure.
 	Resolved bool

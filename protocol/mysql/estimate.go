@@ -142,12 +142,12 @@ func (u *upstream) plan(text string) (plan []map[string]string, err error) {
 
 // connect logs in as the session's account.
 func (x *explainer) connect(ctx context.Context, timeout time.Duration, database string) (*upstream, error) {
-	return beside(ctx, x.session, timeout, database)
+	return another(ctx, x.session, timeout, database)
 }
 
-// beside logs in as s's account, on a connection of the gateway's own whose statements take no longer than timeout, as far as the
+// another logs in as s's account, on a connection of the gateway's own whose statements take no longer than timeout, as far as the
 // server bounds them.
-func beside(ctx context.Context, s *proxy.Session, timeout time.Duration, database string) (*upstream, error) {
+func another(ctx context.Context, s *proxy.Session, timeout time.Duration, database string) (*upstream, error) {
 	cred, ok := s.Leased()
 	if !ok {
 		cred = proxy.Credential{Username: s.Target.Account.Username}

@@ -14,7 +14,7 @@ import (
 // guard lets a statement run only as what it was approved as. Right before it, the rows are locked, digested and compared; after
 // it, the number of rows that it has changed is. The client is told how it went once what it did is there.
 //
-// Outside of a transaction it runs in one of the gateway's own, else behind a savepoint.
+// Outside of a transaction it runs in one of the gateway's own, else after a savepoint.
 type guard struct {
 	impact *proxy.Impact
 	own    bool // the transaction is the gateway's
@@ -152,16 +152,15 @@ func (r *rowReader) compared(g *guard) error {
 	if err != nil {
 		return impact.NotComparable(err)
 	}
-	switch {
-	case g.impact.Tables != "" && t.identity() != g.impact.Tables:
+	if g.impact.Tables != "" && t.identity() != g.impact.Tables {
 		return impact.Another(g.impact, t.Name)
-	case g.impact.Holds != proxy.HoldsRows && t.transactional() != "":
-		return impact.NotComparable(errors.New(t.transactional()))
-	case g.impact.Holds != proxy.HoldsRows:
-		return nil
 	}
-	if why, _ := r.comparable(t); why != "" {
+	why, counted := r.comparable(t) // it may have triggers since
+	if why != "" && (!counted || g.impact.Holds == proxy.HoldsRows) {
 		return impact.NotComparable(errors.New(why))
+	}
+	if g.impact.Holds != proxy.HoldsRows {
+		return nil
 	}
 	rows, digest, err := r.digest(t, true)
 	switch {

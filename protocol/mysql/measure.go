@@ -14,7 +14,7 @@ import (
 
 // Measure says what the statement that is being asked would change. See [proxy.Measurer].
 //
-// The server is asked on a connection beside the session, as the same account and with the same settings, in a transaction that
+// The server is asked on a second connection, as the same account and with the same settings, in a transaction that
 // only reads and is short. So the session's own transaction keeps its snapshot and takes no locks; what it has changed itself is
 // not seen there, and is not measured.
 func (u *up) Measure(ctx context.Context, st *proxy.Statement) (*proxy.Impact, error) {
@@ -74,7 +74,7 @@ func (m *measuring) measure(ctx context.Context, u *up, st *proxy.Statement) (er
 	if err := m.finds(); err != nil {
 		return err
 	}
-	if m.second, err = u.beside(ctx, m.each); err != nil {
+	if m.second, err = u.second(ctx, m.each); err != nil {
 		return err
 	}
 	defer m.second.close()
@@ -148,7 +148,7 @@ func (m *measuring) expected(ctx context.Context, u *up, st *proxy.Statement) er
 	if err != nil {
 		return nil
 	}
-	if m.second, err = u.beside(ctx, m.each); err != nil {
+	if m.second, err = u.second(ctx, m.each); err != nil {
 		return nil
 	}
 	defer m.second.close()
@@ -202,15 +202,7 @@ func (m *measuring) inserted(t *table) error {
 		}
 		m.impact.Rows = n
 	}
-	switch {
-	case why == "":
-		m.impact.Holds, m.impact.Tables = proxy.HoldsCount, t.identity()
-	case counted:
-		m.impact.Holds, m.impact.Tables = proxy.HoldsCount, t.identity()
-		m.unsaid("which rows they are is not compared when it runs, but how many: " + why)
-	default:
-		m.unsaid(impact.NotCompared + why)
-	}
+	impact.Compare(m.impact, proxy.HoldsCount, t.identity(), why, counted)
 	if c.Query == "" {
 		return nil
 	}
@@ -256,15 +248,7 @@ func (m *measuring) changed(t *table) error {
 		}
 	}
 	m.impact.Rows, m.impact.Digest = rows, digest
-	switch {
-	case why == "":
-		m.impact.Holds = proxy.HoldsRows
-	case counted:
-		m.impact.Holds, m.impact.Tables = proxy.HoldsCount, t.identity()
-		m.unsaid("which rows they are is not compared when it runs, but how many: " + why)
-	default:
-		m.unsaid(impact.NotCompared + why)
-	}
+	impact.Compare(m.impact, proxy.HoldsRows, t.identity(), why, counted)
 	if m.change.Elsewhere {
 		m.unsaid("other tables have a say in which rows they are, or in what they become, and these may change until it runs")
 	}

@@ -41,7 +41,7 @@ func (e *answeredError) Error() string {
 	return fmt.Sprintf("the server answers with an error (%d)", e.code)
 }
 
-// rowReader asks about the rows that a statement would change: in the session itself, or on a connection beside it.
+// rowReader asks about the rows that a statement would change: in the session itself, or on a second connection.
 type rowReader struct {
 	*up
 	st     *proxy.Statement

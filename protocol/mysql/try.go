@@ -27,6 +27,8 @@ func (m *measuring) untryable(t *table) string {
 		return why
 	}
 	switch {
+	case m.settings.ReadOnly:
+		return "the resource is read only"
 	case f.Unknown != "" || f.Unsure || !f.Resolved:
 		return "it is not certain what the names in it mean"
 	case t.Unseen:
@@ -61,7 +63,7 @@ func (t *table) counts([]string) bool {
 	return false
 }
 
-// try runs the statement on the connection beside the session, and reads what it has made of the rows that are shown. All of it is taken
+// try runs the statement on the second connection, and reads what it has made of the rows that are shown. All of it is taken
 // back, and so are its locks.
 func (m *measuring) try(t *table) error {
 	trial := &proxy.Trial{Rows: -1, Why: m.untryable(t)}
@@ -147,15 +149,6 @@ func (m *measuring) became(t *table, i *proxy.Image) error {
 	if err != nil || len(after) != len(before) {
 		return err
 	}
-	for n := range after {
-		for c, v := range after[n].After {
-			if c < len(before[n].Before) && v == before[n].Before[c] && before[n].After[c] == "" {
-				v = ""
-			}
-			after[n].After[c] = v
-		}
-		after[n].Before = before[n].Before
-	}
-	m.impact.Samples = after
+	m.impact.Samples = impact.Became(before, after)
 	return nil
 }

@@ -238,15 +238,7 @@ func (m *measuring) rows(ctx context.Context, t *table, why string, counted bool
 		}
 	}
 	m.impact.Rows, m.impact.Digest = rows, digest
-	switch {
-	case why == "":
-		m.impact.Holds = proxy.HoldsRows
-	case counted:
-		m.impact.Holds, m.impact.Tables = proxy.HoldsCount, identity(t)
-		m.unsaid("which rows they are is not compared when it runs, but how many: " + why)
-	default:
-		m.unsaid(impact.NotCompared + why)
-	}
+	impact.Compare(m.impact, proxy.HoldsRows, identity(t), why, counted)
 	return nil
 }
 

@@ -136,15 +136,6 @@ func (m *measuring) became(ctx context.Context, t *table, i *proxy.Image) error 
 	if err != nil || len(after) != len(before) {
 		return err
 	}
-	for n := range after {
-		for c, v := range after[n].After {
-			if c < len(before[n].Before) && v == before[n].Before[c] && before[n].After[c] == "" {
-				v = ""
-			}
-			after[n].After[c] = v
-		}
-		after[n].Before = before[n].Before
-	}
-	m.impact.Samples = after
+	m.impact.Samples = impact.Became(before, after)
 	return nil
 }

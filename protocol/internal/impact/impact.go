@@ -48,7 +48,7 @@ func Timeout(s *proxy.Session) time.Duration {
 	return most
 }
 
-// New is the Impact of a statement of which nothing is known yet.
+// New is the Impact of a statement before it is measured.
 func New(st *proxy.Statement) *proxy.Impact {
 	return &proxy.Impact{Rows: -1, Effect: (st.Facts.Effects & Changes).String()}
 }
@@ -115,6 +115,37 @@ func Shown(v []byte) string {
 		return strconv.Quote(string(v[:cut])) + "…"
 	}
 	return strconv.Quote(string(v))
+}
+
+// Became are samples of rows before, with what after says that they have become. Of a column that has stayed as it was, and of which it was not
+// said that it is set, that is nothing.
+func Became(before, after []proxy.Sample) []proxy.Sample {
+	for n := range after {
+		for c, v := range after[n].After {
+			if c < len(before[n].Before) && v == before[n].Before[c] && before[n].After[c] == "" {
+				v = ""
+			}
+			after[n].After[c] = v
+		}
+		after[n].Before = before[n].Before
+	}
+	return after
+}
+
+// Compare notes in i what has to be so when its statement runs: holds, or why not; then it is the number of rows of the tables, where
+// that is counted.
+func Compare(i *proxy.Impact, holds proxy.Held, tables, why string, counted bool) {
+	switch {
+	case why == "" && holds == proxy.HoldsRows:
+		i.Holds = holds
+	case why == "":
+		i.Holds, i.Tables = holds, tables
+	case counted:
+		i.Holds, i.Tables = proxy.HoldsCount, tables
+		Unsay(i, "which rows they are is not compared when it runs, but how many: "+why)
+	default:
+		Unsay(i, NotCompared+why)
+	}
 }
 
 // DiffersError says that something else would happen than was approved.

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -72,7 +71,7 @@ func begin(ctx context.Context, dial protocol.Dial, q protocol.DatabaseRequest) 
 func (d *database) login(q protocol.DatabaseRequest) error {
 	b, err := d.in.whole()
 	if err != nil {
-		return ended(err)
+		return protocol.Ended(err)
 	}
 	if len(b) > 0 && b[0] == wire.ErrHeader {
 		return failure(b)
@@ -98,7 +97,7 @@ func (d *database) login(q protocol.DatabaseRequest) error {
 	b, err = d.in.whole()
 	switch {
 	case err != nil:
-		return ended(err)
+		return protocol.Ended(err)
 	case len(b) > 0 && b[0] == wire.ErrHeader:
 		return failure(b)
 	case len(b) == 0 || b[0] != wire.OKHeader:
@@ -153,7 +152,7 @@ func (d *database) Run(ctx context.Context, text string, to protocol.Results) er
 	for {
 		more, err := d.result(to)
 		if err != nil || !more {
-			return ended(err)
+			return protocol.Ended(err)
 		}
 	}
 }
@@ -310,14 +309,6 @@ func (d *database) value(n uint64, bytes bool) error {
 	}
 	d.cells = append(d.cells, protocol.Cell{Text: text, Size: int64(n)})
 	return nil
-}
-
-// ended is why nothing more can be read.
-func ended(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
-		return errors.New("the session has ended")
-	}
-	return err
 }
 
 // Cancel implements [protocol.Database]: as clients do, by another connection.

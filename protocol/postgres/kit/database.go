@@ -89,11 +89,11 @@ func (d *database) answers(to protocol.Results) error {
 	for {
 		typ, size, err := d.header()
 		if err != nil {
-			return ended(err)
+			return protocol.Ended(err)
 		}
 		if typ == wire.DataRow && to != nil {
 			if err := d.row(size, columns); err != nil {
-				return ended(err)
+				return protocol.Ended(err)
 			}
 			if err := to.Row(d.cells); err != nil {
 				return err
@@ -102,7 +102,7 @@ func (d *database) answers(to protocol.Results) error {
 		}
 		if typ == wire.CopyData && to != nil {
 			if err := d.line(size); err != nil {
-				return ended(err)
+				return protocol.Ended(err)
 			}
 			if err := to.Row(d.cells); err != nil {
 				return err
@@ -114,7 +114,7 @@ func (d *database) answers(to protocol.Results) error {
 		}
 		body := make([]byte, size)
 		if _, err := io.ReadFull(d.in, body); err != nil {
-			return ended(err)
+			return protocol.Ended(err)
 		}
 		switch typ {
 		case wire.Authentication:
@@ -188,14 +188,6 @@ func (d *database) answers(to protocol.Results) error {
 			return fmt.Errorf("the server sends a message %s, which no text asks for", wire.TypeName(typ))
 		}
 	}
-}
-
-// ended is why nothing more can be read.
-func ended(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
-		return errors.New("the session has ended")
-	}
-	return err
 }
 
 // header reads the next message's type and the length of its body.

@@ -42,7 +42,7 @@ func (d *database) Execute(ctx context.Context, text string, args []protocol.Arg
 	stop := context.AfterFunc(ctx, func() { d.conn.Close() })
 	defer stop()
 	if _, err := d.conn.Write(b); err != nil {
-		return ended(err)
+		return protocol.Ended(err)
 	}
 	return d.answers(to)
 }

@@ -238,7 +238,7 @@ func (a *Analyzer) parse(n *sql.MySQLText, names *looked) (facts *proxy.Facts, l
 }
 
 func statement(s ast.StmtNode) (*proxy.Facts, bool) {
-	v := &visitor{facts: &proxy.Facts{Statements: 1, Limited: true, ColumnsKnown: true}, mode: proxy.EffectRead}
+	v := &visitor{facts: &proxy.Facts{Statements: 1, Limited: true, ColumnsKnown: true, Folded: true}, mode: proxy.EffectRead}
 	v.statement(s)
 	if v.facts.Effects == 0 {
 		v.unknown("a statement that is not known")
@@ -255,7 +255,7 @@ func unknown(n *sql.MySQLText, why string) *proxy.Facts {
 
 // sum is what several statements do together.
 func sum(parts []*proxy.Facts) *proxy.Facts {
-	all := &proxy.Facts{Statements: len(parts), Parts: parts, Limited: true, ColumnsKnown: true, Resolved: true, Path: parts[0].Path}
+	all := &proxy.Facts{Statements: len(parts), Parts: parts, Limited: true, ColumnsKnown: true, Resolved: true, Path: parts[0].Path, Folded: true}
 	for _, p := range parts {
 		all.Effects |= p.Effects
 		all.Unfiltered |= p.Unfiltered

@@ -11,9 +11,12 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// settled are settings of a session by which its statements may find or leave other rows. They are set on a connection beside it.
+// settled are settings of a session by which its statements may find or leave other rows. They are set on a second connection, too.
 var settled = strings.Fields(`sql_mode time_zone collation_connection foreign_key_checks unique_checks sql_safe_updates div_precision_increment
 	lc_time_names default_week_format group_concat_max_len max_sort_length`)
+
+// errSilent ends a session whose server does not answer what takes it no time.
+var errSilent = errors.New("the server did not answer a question about the session's settings in time")
 
 // second is a connection of the gateway's own at the server of a session, as its account, for one measurement. What is asked there
 // holds no locks of the session's, and is bounded in time.
@@ -25,8 +28,8 @@ type second struct {
 	healthy bool // it waits for a command
 }
 
-// beside opens it, with the settings that the session has. each is how long one statement may take.
-func (u *up) beside(ctx context.Context, each time.Duration) (*second, error) {
+// second opens it, with the settings that the session has. each is how long one statement may take.
+func (u *up) second(ctx context.Context, each time.Duration) (*second, error) {
 	text := "SELECT "
 	for i, name := range settled {
 		if i > 0 {
@@ -34,14 +37,16 @@ func (u *up) beside(ctx context.Context, each time.Duration) (*second, error) {
 		}
 		text += "@@SESSION." + name
 	}
+	late := context.AfterFunc(ctx, func() { u.session.session.Kill(errSilent) })
 	rows, err := u.look(text, 1)
+	late()
 	if err != nil {
 		return nil, err
 	}
 	if len(rows) != 1 || len(rows[0]) != len(settled) {
 		return nil, errState
 	}
-	up, err := beside(ctx, u.session.session, each, u.state.database)
+	up, err := another(ctx, u.session.session, each, u.state.database)
 	if err != nil {
 		return nil, errors.New("the server cannot be asked on another connection")
 	}
