@@ -56,13 +56,16 @@ func (c *call) read(media string, body []byte) (facts, error) {
 	media = strings.TrimSpace(media)
 	var doc any
 	var err error
+	partial := false
 	switch media {
 	case "", "application/json", "application/merge-patch+json", "application/strategic-merge-patch+json":
 		if doc, err = decodeJSON(body); err != nil {
 			return f, err
 		}
+		partial = strings.HasSuffix(media, "merge-patch+json")
 	case "application/json-patch+json":
-		return f, c.readPatch(&f, body)
+		err = c.readPatch(&f, body)
+		return f, err
 	case "application/yaml", "application/apply-patch+yaml":
 		if doc, err = decodeYAML(body); err != nil {
 			return f, err
@@ -70,32 +73,50 @@ func (c *call) read(media string, body []byte) (facts, error) {
 	default:
 		return f, errForm
 	}
-	c.look(&f, doc)
+	c.look(&f, doc, partial)
 	return f, nil
 }
 
-// look finds out what an object, or a part of one, says.
-func (c *call) look(f *facts, doc any) {
+// look finds out what an object says. A partial one leaves what it does not name as it is.
+func (c *call) look(f *facts, doc any, partial bool) {
 	if c.isSecret() {
 		f.masked = holdsMask(doc)
 		return
 	}
 	object, ok := doc.(map[string]any)
-	if !ok {
-		return
-	}
-	if spec, ok := object["spec"].(map[string]any); ok {
-		c.lookSpec(f, spec)
+	spec, given := object["spec"]
+	if given || c.isScale() && !(ok && partial && !directs(object)) {
+		c.lookSpec(f, spec, partial)
 	}
 }
 
-func (c *call) lookSpec(f *facts, spec map[string]any) {
+func (c *call) lookSpec(f *facts, v any, partial bool) {
+	spec, ok := v.(map[string]any)
+	if c.isScale() {
+		n, given := spec["replicas"]
+		kept := given && n != nil && positive(n) || !given && ok && partial
+		f.scaleToZero = f.scaleToZero || !kept || directs(spec)
+		return
+	}
 	if v, ok := spec["replicas"]; ok && c.scales() {
 		f.scaleToZero = f.scaleToZero || !positive(v)
 	}
 	if v, ok := spec["unschedulable"]; ok && c.resource == "nodes" {
 		f.cordon = f.cordon || v != false && v != nil
 	}
+}
+
+// isScale reports whether the call is about a Scale. It has no default: without a number it means no replicas.
+func (c *call) isScale() bool { return c.subresource == "scale" }
+
+// directs reports whether a strategic merge patch says how it is to be merged, by which it may remove what it does not name.
+func directs(object map[string]any) bool {
+	for key := range object {
+		if strings.HasPrefix(key, "$") {
+			return true
+		}
+	}
+	return false
 }
 
 // scales reports whether spec.replicas is what the call may change.
@@ -129,39 +150,69 @@ func (c *call) readPatch(f *facts, body []byte) error {
 	}
 	for _, one := range ops {
 		op, ok := one.(map[string]any)
-		if !ok {
+		path, pointed := pointer(op["path"])
+		if !ok || !pointed {
 			return errPatch
 		}
-		kind, path, value := op["op"], op["path"], op["value"]
-		if kind == "remove" || kind == "test" {
+		value := op["value"]
+		switch op["op"] {
+		case "test":
 			continue
-		}
-		if c.isSecret() {
-			f.masked = f.masked || holdsMask(value)
+		case "remove":
+			c.lookRemoved(f, path)
 			continue
-		}
-		if kind != "add" && kind != "replace" {
-			value = "?" // it comes from elsewhere in the object
-		}
-		switch path {
-		case "":
-			if _, known := value.(map[string]any); !known {
-				value = map[string]any{"spec": map[string]any{"replicas": "?", "unschedulable": "?"}}
+		case "add", "replace":
+		default:
+			from, pointed := pointer(op["from"])
+			if !pointed {
+				return errPatch
 			}
-			c.look(f, value)
-		case "/spec":
-			spec, known := value.(map[string]any)
-			if !known {
-				spec = map[string]any{"replicas": "?", "unschedulable": "?"}
-			}
-			c.lookSpec(f, spec)
-		case "/spec/replicas":
-			c.lookSpec(f, map[string]any{"replicas": value})
-		case "/spec/unschedulable":
-			c.lookSpec(f, map[string]any{"unschedulable": value})
+			c.lookRemoved(f, from) // by a move
+			value = "?"            // it comes from elsewhere in the object
 		}
+		c.lookAt(f, path, value)
 	}
 	return nil
+}
+
+// lookAt finds out what a value says that a patch puts at a place.
+func (c *call) lookAt(f *facts, path string, value any) {
+	unknown := map[string]any{"replicas": "?", "unschedulable": "?"}
+	if c.isSecret() {
+		f.masked = f.masked || holdsMask(value)
+		return
+	}
+	switch path {
+	case "":
+		if _, known := value.(map[string]any); !known {
+			value = map[string]any{"spec": unknown}
+		}
+		c.look(f, value, false)
+	case "/spec":
+		if _, known := value.(map[string]any); !known {
+			value = unknown
+		}
+		c.lookSpec(f, value, false)
+	case "/spec/replicas":
+		c.lookSpec(f, map[string]any{"replicas": value}, false)
+	case "/spec/unschedulable":
+		c.lookSpec(f, map[string]any{"unschedulable": value}, true)
+	}
+}
+
+// lookRemoved finds out what it means that a patch removes what is at a place.
+func (c *call) lookRemoved(f *facts, path string) {
+	switch path {
+	case "", "/spec", "/spec/replicas":
+		f.scaleToZero = f.scaleToZero || c.isScale()
+	}
+}
+
+// pointer is a place in an object, as JSON patches write it. API servers take one that does not begin with a slash too, and read
+// another place out of it than it says.
+func pointer(v any) (string, bool) {
+	s, ok := v.(string)
+	return s, ok && (s == "" || s[0] == '/')
 }
 
 // holdsMask reports whether a value is the one that is shown in the place of a Secret's, or has it inside.

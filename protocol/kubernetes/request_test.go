@@ -85,7 +85,9 @@ func TestBodies(t *testing.T) {
 	scale := &call{verb: "patch", group: "apps", resource: "deployments", subresource: "scale", name: "x"}
 	node := &call{verb: "patch", resource: "nodes", name: "x"}
 	secret := &call{verb: "patch", resource: "secrets", name: "x"}
-	const merge, jsonPatch, yaml = "application/merge-patch+json", "application/json-patch+json", "application/apply-patch+yaml"
+	put := &call{verb: "update", group: "apps", resource: "deployments", subresource: "scale", name: "x"}
+	deployment := &call{verb: "patch", group: "apps", resource: "deployments", name: "x"}
+	const merge, jsonPatch, yaml, strategic = "application/merge-patch+json", "application/json-patch+json", "application/apply-patch+yaml", "application/strategic-merge-patch+json"
 	for _, c := range []struct {
 		call        *call
 		media, body string
@@ -112,6 +114,29 @@ func TestBodies(t *testing.T) {
 		{node, merge, `{"spec":{"unschedulable":true}}`, facts{cordon: true}},
 		{node, merge, `{"spec":{"unschedulable":null}}`, facts{}},
 		{node, jsonPatch, `[{"op":"add","path":"/spec/unschedulable","value":true}]`, facts{cordon: true}},
+		// A Scale has no default: what leaves the number out means none.
+		{put, "application/json", `{"metadata":{"name":"x"}}`, facts{scaleToZero: true}},
+		{put, "application/json", `{"spec":{}}`, facts{scaleToZero: true}},
+		{put, "application/json", `{"spec":{"replicas":2}}`, facts{}},
+		{put, "application/yaml", "spec: {}", facts{scaleToZero: true}},
+		{scale, yaml, "metadata: {name: x}", facts{scaleToZero: true}},
+		{scale, merge, `{"spec":{"replicas":null}}`, facts{scaleToZero: true}},
+		{scale, merge, `{"spec":null}`, facts{scaleToZero: true}},
+		{scale, strategic, `{"spec":{"$patch":"delete"}}`, facts{scaleToZero: true}},
+		{scale, strategic, `{"spec":{"$retainKeys":[]}}`, facts{scaleToZero: true}},
+		{scale, strategic, `{"$patch":"replace","metadata":{}}`, facts{scaleToZero: true}},
+		{scale, strategic, `{"metadata":{"labels":{"a":"b"}}}`, facts{}},
+		{scale, jsonPatch, `[{"op":"remove","path":"/spec/replicas"}]`, facts{scaleToZero: true}},
+		{scale, jsonPatch, `[{"op":"remove","path":"/spec"}]`, facts{scaleToZero: true}},
+		{scale, jsonPatch, `[{"op":"replace","path":"/spec/replicas","value":null}]`, facts{scaleToZero: true}},
+		{scale, jsonPatch, `[{"op":"replace","path":"/spec","value":{}}]`, facts{scaleToZero: true}},
+		{scale, jsonPatch, `[{"op":"move","from":"/spec/replicas","path":"/status/replicas"}]`, facts{scaleToZero: true}},
+		{scale, jsonPatch, `[{"op":"test","path":"/spec/replicas","value":0}]`, facts{}},
+		{scale, jsonPatch, `[{"op":"remove","path":"/metadata/labels"}]`, facts{}},
+		// The others have one.
+		{deployment, merge, `{"spec":{"replicas":null}}`, facts{}},
+		{deployment, merge, `{"spec":{"replicas":0}}`, facts{scaleToZero: true}},
+		{deployment, jsonPatch, `[{"op":"remove","path":"/spec/replicas"}]`, facts{}},
 		{secret, merge, `{"data":{"password":"` + MaskedValue + `"}}`, facts{masked: true}},
 		{secret, merge, `{"stringData":{"password":"********"}}`, facts{masked: true}},
 		{secret, jsonPatch, `[{"op":"add","path":"/data/a","value":"` + MaskedValue + `"}]`, facts{masked: true}},
@@ -124,7 +149,12 @@ func TestBodies(t *testing.T) {
 	for media, bodies := range map[string][]string{
 		merge:                                 {`{"spec":{"replicas":0},"spec":{}}`, `{"spec":{"replicas":0,"replicas":1}}`, `{`, `{} {}`, ``},
 		yaml:                                  {"spec: {replicas: 0}\nspec: {}", "1: a\nspec: {replicas: 0}", "spec: {}\n---\nspec: {replicas: 0}", "{"},
-		jsonPatch:                             {`{}`, `[1]`},
+		jsonPatch: {
+			`{}`, `[1]`,
+			// API servers leave out what comes before the first slash of a path.
+			`[{"op":"replace","path":"x/spec/replicas","value":0}]`, `[{"op":"move","from":"x/spec/replicas","path":"/status/replicas"}]`,
+			`[{"op":"replace","path":["/spec/replicas"],"value":0}]`, `[{"op":"replace","value":0}]`,
+		},
 		"application/vnd.kubernetes.protobuf": {"k8s\x00"},
 		"application/cbor":                    {"x"},
 	} {
