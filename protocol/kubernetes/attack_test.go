@@ -159,11 +159,22 @@ func TestAttackSecrets(t *testing.T) {
 	code, body = r.do("PUT", "/api/v1/namespaces/default/secrets/db", `{"data":{"password":"`+MaskedValue+`"}}`, "Content-Type", "application/json")
 	require.Equal(t, http.StatusForbidden, code)
 	require.Contains(t, body, "would be lost")
+	// A patch does not copy a value to where it is shown.
+	for _, patch := range []string{
+		`[{"op":"copy","from":"/data/password","path":"/metadata/annotations/x"}]`,
+		`[{"op":"test","path":"/data/password","value":"aHVudGVyMg=="}]`,
+	} {
+		code, body = r.do("PATCH", "/api/v1/namespaces/default/secrets/db", patch, "Content-Type", "application/json-patch+json")
+		require.Equal(t, http.StatusForbidden, code, patch)
+		require.Contains(t, body, "does not show")
+	}
 	require.Len(t, r.cluster.requests(), n)
 
 	r = start(t, with(Settings{ShowSecrets: true}))
 	_, body = r.do("GET", "/api/v1/namespaces/default/secrets/db", "")
 	require.Contains(t, body, "aHVudGVyMg")
+	code, _ = r.do("PATCH", "/api/v1/namespaces/default/secrets/db", `[{"op":"test","path":"/data/password","value":"aHVudGVyMg=="}]`, "Content-Type", "application/json-patch+json")
+	require.Equal(t, http.StatusOK, code)
 }
 
 // TestStreams: what a watch and a log say comes at once, and ends with the session.

@@ -16,6 +16,7 @@ type facts struct {
 	scaleToZero bool
 	cordon      bool
 	masked      bool // it holds the mask in the place of a Secret's value
+	reveals     bool // it copies a Secret's value to where it is shown, or compares it
 }
 
 // names returns them as rules call them.
@@ -157,6 +158,7 @@ func (c *call) readPatch(f *facts, body []byte) error {
 		value := op["value"]
 		switch op["op"] {
 		case "test":
+			f.reveals = f.reveals || c.isSecret() && !shown(path)
 			continue
 		case "remove":
 			c.lookRemoved(f, path)
@@ -167,12 +169,18 @@ func (c *call) readPatch(f *facts, body []byte) error {
 			if !pointed {
 				return errPatch
 			}
+			f.reveals = f.reveals || c.isSecret()
 			c.lookRemoved(f, from) // by a move
 			value = "?"            // it comes from elsewhere in the object
 		}
 		c.lookAt(f, path, value)
 	}
 	return nil
+}
+
+// shown reports whether a Secret is shown as it is at a place. Annotations may hold a copy of it.
+func shown(path string) bool {
+	return strings.HasPrefix(path, "/metadata/") && path != "/metadata/annotations" && !strings.HasPrefix(path, "/metadata/annotations/")
 }
 
 // lookAt finds out what a value says that a patch puts at a place.

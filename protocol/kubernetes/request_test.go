@@ -141,14 +141,20 @@ func TestBodies(t *testing.T) {
 		{secret, merge, `{"stringData":{"password":"********"}}`, facts{masked: true}},
 		{secret, jsonPatch, `[{"op":"add","path":"/data/a","value":"` + MaskedValue + `"}]`, facts{masked: true}},
 		{secret, merge, `{"data":{"password":"aHVudGVyMg=="}}`, facts{}},
+		{secret, jsonPatch, `[{"op":"copy","from":"/data/password","path":"/metadata/annotations/x"}]`, facts{reveals: true}},
+		{secret, jsonPatch, `[{"op":"move","from":"/data","path":"/metadata/labels"}]`, facts{reveals: true}},
+		{secret, jsonPatch, `[{"op":"copy","from":"/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration","path":"/metadata/annotations/x"}]`, facts{reveals: true}},
+		{secret, jsonPatch, `[{"op":"test","path":"/data/password","value":"aHVudGVyMg=="}]`, facts{reveals: true}},
+		{secret, jsonPatch, `[{"op":"test","path":"","value":{}}]`, facts{reveals: true}},
+		{secret, jsonPatch, `[{"op":"test","path":"/metadata/resourceVersion","value":"7"},{"op":"add","path":"/data/a","value":"eA=="},{"op":"remove","path":"/data/b"}]`, facts{}},
 	} {
 		got, err := c.call.read(c.media, []byte(c.body))
 		require.NoError(t, err, c.body)
 		require.Equal(t, c.want, got, c.body)
 	}
 	for media, bodies := range map[string][]string{
-		merge:                                 {`{"spec":{"replicas":0},"spec":{}}`, `{"spec":{"replicas":0,"replicas":1}}`, `{`, `{} {}`, ``},
-		yaml:                                  {"spec: {replicas: 0}\nspec: {}", "1: a\nspec: {replicas: 0}", "spec: {}\n---\nspec: {replicas: 0}", "{"},
+		merge: {`{"spec":{"replicas":0},"spec":{}}`, `{"spec":{"replicas":0,"replicas":1}}`, `{`, `{} {}`, ``},
+		yaml:  {"spec: {replicas: 0}\nspec: {}", "1: a\nspec: {replicas: 0}", "spec: {}\n---\nspec: {replicas: 0}", "{"},
 		jsonPatch: {
 			`{}`, `[1]`,
 			// API servers leave out what comes before the first slash of a path.

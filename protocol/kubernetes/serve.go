@@ -221,6 +221,8 @@ func (x *exchange) operation() (proxy.Op, error) {
 		return nil, &codeError{http.StatusUnsupportedMediaType, err.Error()}
 	case err != nil:
 		return nil, err
+	case f.reveals && !settingsOf(x.resource).ShowSecrets:
+		return nil, &codeError{http.StatusForbidden, "the patch copies or compares what is in a Secret, which the gateway does not show: send the values themselves"}
 	case f.masked && !settingsOf(x.resource).ShowSecrets:
 		return nil, &codeError{http.StatusForbidden, "the object holds what the gateway shows in the place of a Secret's values, which would be lost: send the values themselves, or leave them out"}
 	}
