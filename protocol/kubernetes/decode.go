@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -17,6 +18,7 @@ var (
 	errYAML      = errors.New("the body is not YAML that the gateway can read")
 	errTwice     = errors.New("the body has a key twice, of which servers take different ones")
 	errDeep      = errors.New("the body is nested too deeply")
+	errMerge     = errors.New("the body merges keys (<<) into an object that has others, which servers do in different ways: write the keys out")
 	errOtherKeys = errors.New("the body has keys that are not texts")
 )
 
@@ -81,16 +83,35 @@ func value(d *json.Decoder, depth int) (any, error) {
 
 // decodeYAML reads one document of YAML. The library refuses keys that are there twice.
 func decodeYAML(body []byte) (any, error) {
-	var doc any
+	var node yaml.Node
 	d := yaml.NewDecoder(bytes.NewReader(body))
-	if err := d.Decode(&doc); err != nil {
+	if err := d.Decode(&node); err != nil {
 		return nil, errYAML
 	}
-	var more any
+	var doc, more any
 	if err := d.Decode(&more); err != io.EOF {
 		return nil, errYAML
 	}
+	if merges(&node) {
+		return nil, errMerge
+	}
+	if err := node.Decode(&doc); err != nil {
+		return nil, errYAML
+	}
 	return doc, plainKeys(doc, 0)
+}
+
+// merges reports whether an object takes keys from another one and has keys of its own: API servers read it by a library in which
+// the later key counts, and here its own does.
+func merges(n *yaml.Node) bool {
+	if n.Kind == yaml.MappingNode && len(n.Content) > 2 {
+		for i := 0; i < len(n.Content); i += 2 {
+			if n.Content[i].Value == "<<" {
+				return true
+			}
+		}
+	}
+	return slices.ContainsFunc(n.Content, merges)
 }
 
 // plainKeys reports keys that are not texts.

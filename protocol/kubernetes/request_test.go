@@ -154,7 +154,7 @@ func TestBodies(t *testing.T) {
 	}
 	for media, bodies := range map[string][]string{
 		merge: {`{"spec":{"replicas":0},"spec":{}}`, `{"spec":{"replicas":0,"replicas":1}}`, `{`, `{} {}`, ``},
-		yaml:  {"spec: {replicas: 0}\nspec: {}", "1: a\nspec: {replicas: 0}", "spec: {}\n---\nspec: {replicas: 0}", "{"},
+		yaml:  {"a: &a {replicas: 0}\nspec: {replicas: 3, <<: *a}", "a: &a {replicas: 0}\nspec: {<<: *a, \"replicas\": 3}", "a: &a {replicas: 0}\nb: &b {replicas: 3}\nspec: {<<: *b, <<: *a}", "spec: {replicas: 0}\nspec: {}", "1: a\nspec: {replicas: 0}", "spec: {}\n---\nspec: {replicas: 0}", "{"},
 		jsonPatch: {
 			`{}`, `[1]`,
 			// API servers leave out what comes before the first slash of a path.
