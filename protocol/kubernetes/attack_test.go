@@ -36,6 +36,40 @@ func TestAttackWhoAsks(t *testing.T) {
 	require.Len(t, r.cluster.requests(), n)
 }
 
+// TestAttackConnection: the API server gets the type by which a body was judged, whatever a client says is of the connection alone.
+func TestAttackConnection(t *testing.T) {
+	r := start(t)
+	for _, name := range passed {
+		code, body := r.raw("PATCH /apis/apps/v1/namespaces/default/deployments/web/scale HTTP/1.1", "Connection: "+name, "Content-Type: application/merge-patch+json", "Accept: application/json",
+			"User-Agent: test", "Content-Length: 23")
+		require.Equal(t, http.StatusOK, code, body)
+		h := r.cluster.last(t).Header
+		require.Equal(t, "application/merge-patch+json", h.Get("Content-Type"), name)
+		require.Equal(t, "application/json", h.Get("Accept"), name)
+		require.Equal(t, "test", h.Get("User-Agent"), name)
+	}
+	n := len(r.cluster.requests())
+	code, _ := r.raw("PATCH /apis/apps/v1/namespaces/default/deployments/web/scale HTTP/1.1", "Content-Type: application/merge-patch+json", "Content-Type: application/yaml", "Content-Length: 23")
+	require.Equal(t, http.StatusBadRequest, code)
+	require.Len(t, r.cluster.requests(), n)
+}
+
+// raw sends a request of HTTP/1.1 as it is written, as bob, with a body of 23 bytes.
+func (r *rig) raw(lines ...string) (int, string) {
+	r.t.Helper()
+	c, err := tls.Dial("tcp", r.addr, &tls.Config{RootCAs: r.ca.Pool, ServerName: "127.0.0.1"})
+	require.NoError(r.t, err)
+	defer c.Close()
+	_, err = io.WriteString(c, strings.Join(append(lines, "Host: "+r.addr, "Authorization: Bearer sp_bob"), "\r\n")+"\r\n\r\n"+`{"spec":{"replicas":3}}`)
+	require.NoError(r.t, err)
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	require.NoError(r.t, err)
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	require.NoError(r.t, err)
+	return res.StatusCode, string(b)
+}
+
 // TestAttackToken: a token of the cluster's own gives nobody a way in, and none is sent on, whatever header it is in.
 func TestAttackToken(t *testing.T) {
 	r := start(t)

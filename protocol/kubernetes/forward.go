@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -61,8 +62,8 @@ func (x *exchange) rewrite(r *http.Request, up *relay.Upstream, own http.Header,
 	r.Host = up.Host
 	h := make(http.Header, len(passed)+len(own))
 	for _, name := range passed {
-		if v := r.Header[name]; v != nil {
-			h[name] = v
+		if v := x.r.Header[name]; v != nil { // also where a client has said that the connection needs it alone
+			h[name] = slices.Clone(v)
 		}
 	}
 	for name, v := range own {

@@ -129,6 +129,8 @@ func malformed(r *http.Request) error {
 		return errors.New("the query has characters that have to be encoded, or is too long")
 	case r.TLS.ServerName != "" && !relay.SameHost(r.TLS.ServerName, r.Host):
 		return errors.New("the request is for another host than the connection")
+	case len(r.Header["Content-Type"]) > 1:
+		return errors.New("the request has several types of its body")
 	case r.Header["Http2-Settings"] != nil:
 		return errUpgrade
 	}
