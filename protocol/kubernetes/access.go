@@ -8,10 +8,10 @@ import (
 )
 
 // access is the right that a call needs. What it does counts, never its method of HTTP.
-func (c *call) access() proxy.Access {
+func (c *call) access(path string) proxy.Access {
 	switch {
 	case c.resource == "":
-		return c.plainAccess()
+		return c.plainAccess(path)
 	case c.runs():
 		return proxy.AccessExec
 	case c.administers():
@@ -22,11 +22,18 @@ func (c *call) access() proxy.Access {
 	return proxy.AccessWrite
 }
 
-// plainAccess is that of paths without a resource.
-func (c *call) plainAccess() proxy.Access {
+// known are what is read at paths without a resource: what there is in the cluster, and whether it is well.
+var known = []string{"api", "apis", "version", "healthz", "livez", "readyz", "metrics", "openapi", "openid", ".well-known"}
+
+// plainAccess is that of paths without a resource. What is at the others is not known: an API server shows files of its machine
+// there, and one in front of several clusters has each of them under a path of its own.
+func (c *call) plainAccess(path string) proxy.Access {
+	first, _, _ := strings.Cut(strings.Trim(path, "/"), "/")
 	switch c.verb {
 	case "get", "head", "options":
-		return proxy.AccessRead
+		if first == "" || slices.Contains(known, first) {
+			return proxy.AccessRead
+		}
 	}
 	return proxy.AccessAdmin
 }
@@ -46,14 +53,15 @@ func (c *call) runs() bool {
 	return c.subresource == "proxy" || c.subresource == "exec" || c.subresource == "attach" || c.subresource == "portforward" // of other APIs, as of virtual machines
 }
 
-// clusters are resources by which rights, or the cluster itself, are changed.
-var clusters = []string{
-	"nodes", "namespaces", "persistentvolumes", "certificatesigningrequests.certificates.k8s.io", "customresourcedefinitions.apiextensions.k8s.io",
-	"apiservices.apiregistration.k8s.io", "storageclasses.storage.k8s.io", "priorityclasses.scheduling.k8s.io", "runtimeclasses.node.k8s.io",
-	"volumeattachments.storage.k8s.io", "csidrivers.storage.k8s.io", "csinodes.storage.k8s.io", "flowschemas.flowcontrol.apiserver.k8s.io",
-	"prioritylevelconfigurations.flowcontrol.apiserver.k8s.io", "clustertrustbundles.certificates.k8s.io",
+// rights are the groups of resources by which rights in the cluster are changed.
+var rights = []string{
+	"rbac.authorization.k8s.io", "admissionregistration.k8s.io", "authorization.openshift.io", "oauth.openshift.io", "security.openshift.io", "user.openshift.io",
 }
 
+// reviews are the groups of questions that the cluster answers: nothing is kept of them.
+var reviews = []string{"authorization.k8s.io", "authentication.k8s.io"}
+
+// administers reports whether the call changes rights, or what is in no namespace: that is the cluster itself.
 func (c *call) administers() bool {
 	if c.resource == "serviceaccounts" && c.group == "" && c.subresource == "token" {
 		return true // it makes a credential
@@ -61,11 +69,10 @@ func (c *call) administers() bool {
 	if c.reads() {
 		return false
 	}
-	if c.group == "rbac.authorization.k8s.io" || c.group == "admissionregistration.k8s.io" {
+	if slices.Contains(rights, c.group) || c.resource == "namespaces" {
 		return true
 	}
-	name, _, _ := strings.Cut(c.resourceName(), "/")
-	return slices.Contains(clusters, name)
+	return c.namespace == "" && !slices.Contains(reviews, c.group)
 }
 
 // questions are resources that are created to be answered: nothing is kept of them.
@@ -76,7 +83,7 @@ func (c *call) reads() bool {
 	case "get", "list", "watch":
 		return true
 	case "create":
-		return (c.group == "authorization.k8s.io" || c.group == "authentication.k8s.io") && slices.Contains(questions, c.resource)
+		return slices.Contains(reviews, c.group) && slices.Contains(questions, c.resource)
 	}
 	return false
 }
