@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"strings"
 )
 
 // MaskedValue is shown in the place of a Secret's values: eight asterisks in base64, as values are
@@ -19,7 +20,11 @@ const emptyCopy = `"{}"`
 // repeated are annotations in which tools keep a copy of the object.
 var repeated = map[string]bool{"kubectl.kubernetes.io/last-applied-configuration": true, "objectset.rio.cattle.io/applied": true}
 
-const maxKey = 4 << 10
+// Bounds of what is read as a whole. API servers take 256 KiB of annotations.
+const (
+	maxKey  = 4 << 10
+	maxNote = 2 << 20
+)
 
 var errSecret = errors.New("the API server's answer about Secrets cannot be read, so that it may show their values")
 
@@ -29,6 +34,7 @@ type level struct {
 	key    bool // a key comes next, or has come, and no colon after it
 	named  bool // the key has come
 	meta   bool // it belongs to the metadata
+	notes  bool // its values are annotations
 	masked bool // its values are hidden
 }
 
@@ -36,9 +42,9 @@ type level struct {
 // a watch. Every other byte stays.
 type secrets struct {
 	levels []level
-	text   []byte // of the key that is read
+	text   []byte // of the key or annotation that is read
 	key    string // that the next value belongs to
-	state  byte   // 0, or what is read: k(ey), v(alue), h(idden value), n(umber or word)
+	state  byte   // 0, or what is read: k(ey), a(nnotation), v(alue), h(idden value), n(umber or word)
 	escape bool
 	hide   bool // a number or word is hidden
 }
@@ -48,19 +54,21 @@ func (s *secrets) Bytes(dst, src []byte) ([]byte, error) {
 	for i := 0; i < len(src); i++ {
 		c := src[i]
 		switch s.state {
-		case 'k', 'v', 'h':
+		case 'k', 'a', 'v', 'h':
 			end := !s.escape && c == '"'
-			if s.state != 'h' {
+			if s.state == 'k' || s.state == 'v' {
 				dst = append(dst, c)
 			}
-			if s.state == 'k' {
-				if s.text = append(s.text, c); len(s.text) > maxKey {
-					return dst, errSecret
-				}
+			switch {
+			case s.state == 'k' && len(s.text) >= maxKey, s.state == 'a' && len(s.text) >= maxNote:
+				return dst, errSecret
+			case s.state == 'k', s.state == 'a':
+				s.text = append(s.text, c)
 			}
 			s.escape = !s.escape && c == '\\'
 			if end {
-				if err := s.ended(); err != nil {
+				var err error
+				if dst, err = s.ended(dst); err != nil {
 					return dst, err
 				}
 			}
@@ -91,17 +99,36 @@ func delimiter(c byte) bool {
 }
 
 // ended is the end of a text.
-func (s *secrets) ended() error {
-	if s.state == 'k' {
+func (s *secrets) ended(dst []byte) ([]byte, error) {
+	switch s.state {
+	case 'k':
 		if err := json.Unmarshal(s.text, &s.key); err != nil {
-			return errSecret
+			return dst, errSecret
 		}
-		s.text = s.text[:0]
 		s.levels[len(s.levels)-1].named = true
+	case 'a':
+		var note string
+		if err := json.Unmarshal(s.text, &note); err != nil {
+			return dst, errSecret
+		}
+		if isCopy(note) {
+			dst = append(append(append(dst, '"'), maskedText...), '"')
+		} else {
+			dst = append(dst, s.text...)
+		}
 	}
-	s.state = 0
-	return nil
+	s.text, s.state = s.text[:0], 0
+	return dst, nil
 }
+
+// isCopy reports whether an annotation may hold a copy of the object it belongs to: as JSON, as YAML, or compressed.
+func isCopy(note string) bool {
+	note = strings.TrimSpace(note)
+	return strings.HasPrefix(note, "{") || strings.HasPrefix(note, "[") || strings.HasPrefix(note, gzipped) || strings.Contains(note, "data:") || strings.Contains(note, "stringData:")
+}
+
+// gzipped is what gzip begins with in base64.
+const gzipped = "H4sI"
 
 // structure takes a byte outside of texts.
 func (s *secrets) structure(dst []byte, c byte) ([]byte, error) {
@@ -130,6 +157,8 @@ func (s *secrets) structure(dst []byte, c byte) ([]byte, error) {
 			switch s.key {
 			case "metadata":
 				next.meta = true
+			case "annotations":
+				next.notes = top.meta
 			case "data", "stringData":
 				next.masked = next.masked || !top.meta
 			}
@@ -166,6 +195,9 @@ func (s *secrets) begin(dst []byte, top *level) []byte {
 	case top.object && repeated[s.key]:
 		s.state = 'h'
 		return append(dst, emptyCopy...)
+	case top.object && top.notes:
+		s.state, s.text = 'a', append(s.text[:0], '"')
+		return dst
 	case s.hidden(top):
 		s.state = 'h'
 		return append(append(append(dst, '"'), MaskedValue...), '"')

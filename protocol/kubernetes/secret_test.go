@@ -37,6 +37,11 @@ func TestSecrets(t *testing.T) {
 		"{\"type\":\"ADDED\",\"object\":{\"data\":{\"a\":\"x\"}}}\n{\"type\":\"DELETED\",\"object\":{\"data\":{\"a\":\"x\"}}}\n":                                            "{\"type\":\"ADDED\",\"object\":{\"data\":{\"a\":" + m + "}}}\n{\"type\":\"DELETED\",\"object\":{\"data\":{\"a\":" + m + "}}}\n",
 		`{"rows":[{"cells":["db","Opaque",1],"object":{"data":{"a":"x"}}}]}`:                                                                                                `{"rows":[{"cells":["db","Opaque",1],"object":{"data":{"a":` + m + `}}}]}`,
 		`{"metadata":{"name":"data","annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{\"data\":{\"a\":\"x\"}}","data":"kept"},"labels":{"data":"kept"}}}`: `{"metadata":{"name":"data","annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{}","data":"kept"},"labels":{"data":"kept"}}}`,
+		// Other tools keep copies under names of their own.
+		`{"metadata":{"annotations":{"kapp.k14s.io/original":"{\"data\":{\"a\":\"x\"}}","b":"kept"}}}`:           `{"metadata":{"annotations":{"kapp.k14s.io/original":"********","b":"kept"}}}`,
+		`{"metadata":{"annotations":{"a":" \u007b\"stringData\":1}","b":"[{\"x\":1}]","c":"H4sIAAAA"}}}`:         `{"metadata":{"annotations":{"a":"********","b":"********","c":"********"}}}`,
+		`{"metadata":{"annotations":{"a":"kind: Secret\ndata: {a: x}","b":"k\u0065pt \"so\"","c":"","d":null}}}`: `{"metadata":{"annotations":{"a":"********","b":"k\u0065pt \"so\"","c":"","d":null}}}`,
+		`{"rows":[{"object":{"metadata":{"annotations":{"a":"{}"}}}}]}`:                                          `{"rows":[{"object":{"metadata":{"annotations":{"a":"********"}}}}]}`,
 	} {
 		for n := 1; n <= len(in); n++ {
 			require.Equal(t, want, hidden(t, in, n), "in pieces of %d", n)
@@ -45,7 +50,7 @@ func TestSecrets(t *testing.T) {
 			require.True(t, json.Valid([]byte(want)))
 		}
 	}
-	for _, bad := range []string{`{"a" "b"}`, `}`, `[}`, `{1:2}`, strings.Repeat("[", 200), `{"` + strings.Repeat("k", 5000) + `":1}`} {
+	for _, bad := range []string{`{"a" "b"}`, `}`, `[}`, `{1:2}`, strings.Repeat("[", 200), `{"` + strings.Repeat("k", 5000) + `":1}`, `{"metadata":{"annotations":{"a":"` + strings.Repeat("x", maxNote) + `"}}}`} {
 		_, err := (&secrets{}).Bytes(nil, []byte(bad))
 		require.ErrorIs(t, err, errSecret, "%.40s", bad)
 	}
