@@ -175,6 +175,8 @@ func TestLastingOperationsEnd(t *testing.T) {
 		{"a shell", &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindShell}}, true},
 		{"a command", &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}}, true},
 		{"a forward", &proxy.Forward{Meta: proxy.Meta{Kind: proxy.KindForward}}, true},
+		{"a watch", &proxy.Request{Meta: proxy.Meta{Kind: proxy.KindRequest}, Method: "GET", Access: proxy.AccessRead, Lasting: true}, true},
+		{"a request", &proxy.Request{Meta: proxy.Meta{Kind: proxy.KindRequest}, Method: "GET", Access: proxy.AccessRead}, false},
 		{"a statement", statement(proxy.EffectRead), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -51,8 +51,9 @@ type usage struct {
 
 // running is an operation between Start and Done.
 type running struct {
-	kind proxy.Kind
-	rows *counted // nil until somebody counts them
+	kind    proxy.Kind
+	methods uint8    // what a request needs that goes on until its user ends it; 0: it is none
+	rows    *counted // nil until somebody counts them
 	// What was granted when it began, and the operation, which may need it; none: nothing was.
 	granted []string
 	op      proxy.Op
@@ -289,6 +290,9 @@ func (j *judge) start(ctx context.Context, op proxy.Op) error {
 		j.heard()
 	}
 	r := running{kind: m.Kind}
+	if q, ok := op.(*proxy.Request); ok && q.Lasting {
+		r.methods = methods(q)
+	}
 	if j.grants != nil {
 		if r.granted = j.decision().granted; len(r.granted) > 0 {
 			r.op = op
@@ -449,6 +453,9 @@ func (j *judge) outlasted(d *decision) proxy.Verdict {
 	for _, r := range j.running {
 		if lasting&refused&kinds(r.kind) != 0 {
 			return d.refuse(kindWords(r.kind)+" any longer", "", grant{kinds: kinds(r.kind)})
+		}
+		if r.methods&(d.deny.methods|^d.allow.methods) != 0 {
+			return d.refuse(kindWords(r.kind)+" any longer", "", grant{methods: r.methods})
 		}
 		if v := r.ungranted(d); v.Refuses() {
 			return v

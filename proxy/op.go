@@ -184,6 +184,8 @@ type Request struct {
 	// Also are further names of what it does, where the handler has read them out of the
 	// body, such as "scale-to-zero".
 	Also []string
+	// Lasting says that it goes on until its user ends it, such as a watch. It ends with the right that it needs.
+	Lasting bool
 	// Access is the right that it needs, where the handler knows better than its method.
 	Access Access
 }

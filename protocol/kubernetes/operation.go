@@ -31,6 +31,7 @@ func (c *call) operation(r *http.Request, host string, query url.Values) proxy.O
 	}
 	return &proxy.Request{
 		Meta: proxy.Meta{Kind: proxy.KindRequest}, Method: r.Method, Host: host, Path: r.URL.Path, Query: r.URL.RawQuery, Action: c.action(), Access: c.access(r.URL.Path),
+		Lasting: c.verb == "watch" || c.subresource == "log" && truth(query, "follow"),
 	}
 }
 

@@ -205,6 +205,13 @@ func TestOperations(t *testing.T) {
 		require.NoError(t, err, path)
 		require.Equal(t, want, text(op), path)
 	}
+	for path, want := range map[string]bool{
+		"/api/v1/pods": false, "/api/v1/pods?watch=1": true, "/api/v1/watch/pods": true, "/api/v1/namespaces/a/pods/b/log": false, "/api/v1/namespaces/a/pods/b/log?follow=true": true,
+	} {
+		op, err := Operation(target, path)
+		require.NoError(t, err, path)
+		require.Equal(t, want, op.(*proxy.Request).Lasting, path)
+	}
 	for _, bad := range []string{"", "pods", "GET pods", "GET //x/y", "FOO /api/v1/pods"} {
 		_, err := Operation(target, bad)
 		require.Error(t, err, bad)
