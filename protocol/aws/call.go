@@ -4,7 +4,7 @@ import (
 	"errors"
 	"mime"
 	"net/http"
-	"slices"
+	"regexp"
 	"strings"
 
 	"github.com/sallyport/sallyport/internal/sigv4"
@@ -125,29 +125,43 @@ func (c *call) readREST() error {
 		path = path[:len(path)-1]
 	}
 	best := -1
+	var more []sigv4.Param // what the path names besides
 	for _, r := range theTable().routes[c.service] {
 		names, ok := r.match(path)
 		if !ok || r.method != c.method || !r.asks(query) || len(r.query) <= best {
 			continue
 		}
 		best = len(r.query)
-		c.action, c.path = c.service+":"+r.action, "/"+r.action
+		c.action, c.path, more = c.service+":"+r.action, "/"+r.action, r.named(names)
 		if len(names) > 0 {
 			name := resourceName(names[0])
-			if c.service == "lambda" { // ACCOUNT:function:NAME:QUALIFIER, and less
-				if i := strings.Index(name, "function:"); i >= 0 {
-					name = name[i+len("function:"):]
-				}
-				name = strings.ReplaceAll(name, ":", "/")
+			if c.service == "lambda" {
+				name = functionName(names[0], name)
 			}
 			c.path += "/" + name
+			more = more[1:]
 		}
 	}
 	if best < 0 {
 		c.path = c.target.Encoded()
 	}
-	c.query = summary(sigv4.EncodedQuery(c.target.Query), c.body)
+	c.query = summary(sigv4.EncodedQuery(append(more, c.target.Query...)), c.body)
 	return nil
+}
+
+// lambdaName is how a function is named: by its ARN, or by less of it, with a version or without.
+var lambdaName = regexp.MustCompile(`^(?:arn:aws[a-z-]*:lambda:)?(?:[a-z]{2,4}(?:-[a-z]+)+-[0-9]+:)?(?:[0-9]{12}:)?(?:function:)?([A-Za-z0-9_-]+)(?::([A-Za-z0-9_$.-]+))?$`)
+
+// functionName is NAME, or NAME/VERSION, of a function; other where the text names none.
+func functionName(text, other string) string {
+	m := lambdaName.FindStringSubmatch(text)
+	switch {
+	case m == nil:
+		return strings.ReplaceAll(other, ":", "/")
+	case m[2] == "":
+		return m[1]
+	}
+	return m[1] + "/" + m[2]
 }
 
 // resourceName is what an ARN is about, without the kind of thing; every other text stays.
@@ -160,7 +174,7 @@ func resourceName(s string) string {
 		return s
 	}
 	name := parts[5]
-	for _, kind := range []string{"table/", "secret:", "parameter", "function:", "cluster/", "key/", "db:", "cluster:", "stack/", "role/", "user/", "group/"} {
+	for _, kind := range []string{"table/", "global-table/", "secret:", "parameter", "function:", "cluster/", "key/", "db:", "cluster:", "stack/", "role/", "user/", "group/"} {
 		if rest, ok := strings.CutPrefix(name, kind); ok {
 			return rest
 		}
@@ -170,14 +184,17 @@ func resourceName(s string) string {
 
 // about makes the call's path of names, and further parts of those after the first.
 func (c *call) about(action string, names []string) error {
-	slices.Sort(names)
-	names = slices.Compact(names)
-	if len(names) > maxParts {
-		return errMany
-	}
 	c.path = "/" + action
-	for i, name := range names {
-		if i == 0 {
+	seen := make(map[string]bool, len(names))
+	for _, name := range names {
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		switch {
+		case len(seen) > maxParts:
+			return errMany
+		case len(seen) == 1:
 			c.path += "/" + name
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -281,10 +282,11 @@ func (x asked) Buffer(limit int64) error { return x.read.Buffer(x.r, limit) }
 
 func (x asked) Print() [sha256.Size]byte {
 	body := sha256.Sum256(x.read.Bytes())
-	parts := []string{x.call.method, x.call.action, x.op.Host, x.op.Path, x.op.Query, string(body[:])}
-	for _, name := range x.signed.Names { // what else is asked for
-		if strings.HasPrefix(name, "x-amz-") && !slices.Contains(perRequest, name) {
-			parts = append(parts, name, x.r.Header.Get(name))
+	t := x.call.target
+	parts := []string{x.call.method, x.call.action, x.op.Host, x.op.Path, x.op.Query, string(body[:]), t.Encoded(), sigv4.EncodedQuery(t.Query)}
+	for _, name := range slices.Sorted(maps.Keys(x.r.Header)) { // what else is asked for, also where the address has said it
+		if lower := strings.ToLower(name); strings.HasPrefix(lower, "x-amz-") && !slices.Contains(perRequest, lower) {
+			parts = append(parts, lower, strings.Join(x.r.Header[name], ","))
 		}
 	}
 	return relay.Print(parts...)
