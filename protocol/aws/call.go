@@ -52,9 +52,8 @@ func (c *call) read(empty bool) error {
 	}
 	c.action = c.service + ":unknown"
 	c.path = "/"
-	// A server that serves several services may go by another part of a request than its signature.
-	if c.header.Get("X-Amz-Target") != "" && c.known.form != formJSON && c.known.form != formUnknown {
-		return errSeveral
+	if err := c.plainHeader(); err != nil {
+		return err
 	}
 	switch c.known.form {
 	case formS3:
@@ -68,6 +67,34 @@ func (c *call) read(empty bool) error {
 	}
 	c.path = c.target.Encoded()
 	c.query = summary(sigv4.EncodedQuery(c.target.Query), c.body)
+	return nil
+}
+
+// plainHeader refuses headers that servers read differently. A server that serves several services may go by another part of a request than
+// its signature.
+func (c *call) plainHeader() error {
+	if len(c.header["Content-Type"]) > 1 || len(c.header["Content-Encoding"]) > 1 {
+		return errSeveral
+	}
+	for name := range c.header { // some servers read "_" as "-"
+		lower := strings.ToLower(name)
+		if strings.Contains(lower, "_") && strings.HasPrefix(strings.ReplaceAll(lower, "_", "-"), "x-amz-") && !strings.HasPrefix(lower, "x-amz-meta-") {
+			return errSeveral
+		}
+	}
+	target := c.header.Get("X-Amz-Target")
+	if target == "" {
+		return nil
+	}
+	if c.known.form != formJSON && c.known.form != formUnknown {
+		return errSeveral
+	}
+	prefix, _, _ := strings.Cut(target, ".")
+	for name, s := range services {
+		if name != c.service && s.target != "" && strings.EqualFold(prefix, s.target) {
+			return errSeveral
+		}
+	}
 	return nil
 }
 
@@ -93,10 +120,10 @@ func (c *call) request(p part, query string, also []string) *proxy.Request {
 	}
 }
 
-// media is the type of the request's body, without its parameters.
+// media is the type of the request's body, without its parameters; empty where its characters are others than those of UTF-8.
 func (c *call) media() string {
-	m, _, err := mime.ParseMediaType(c.header.Get("Content-Type"))
-	if err != nil {
+	m, params, err := mime.ParseMediaType(c.header.Get("Content-Type"))
+	if charset := strings.ToLower(params["charset"]); err != nil || charset != "" && charset != "utf-8" && charset != "us-ascii" {
 		return ""
 	}
 	return m

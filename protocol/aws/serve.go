@@ -351,6 +351,9 @@ const maxObject = 5 << 30
 // payloadOf reads what a request says of its body.
 func payloadOf(r *http.Request, s *sigv4.Signed, isS3 bool) (payload, error) {
 	p := payload{word: s.Payload, known: true}
+	if !strings.HasPrefix(p.word, "STREAMING-") && slices.ContainsFunc(r.Header["Content-Encoding"], chunkCoded) {
+		return p, fmt.Errorf("%w: Content-Encoding says aws-chunked, and X-Amz-Content-Sha256 does not", sigv4.ErrForm)
+	}
 	if p.word == "" && s.Presigned && isS3 {
 		p.word = sigv4.Unsigned
 	}
