@@ -123,6 +123,7 @@ func TestAccess(t *testing.T) {
 		"dynamodb:GetItem": "read", "dynamodb:Scan": "read", "dynamodb:PutItem": "write", "dynamodb:DeleteTable": "write", "dynamodb:ExecuteStatement": "unknown",
 		"sts:GetCallerIdentity": "read", "sts:AssumeRole": "admin", "sts:GetSessionToken": "admin", "sts:GetFederationToken": "admin",
 		"ec2:DescribeInstances": "read", "ec2:RunInstances": "write", "ec2:TerminateInstances": "write", "ec2:GetPasswordData": "admin",
+		"ec2:DisableSnapshotBlockPublicAccess": "admin", "ec2:DisableEbsEncryptionByDefault": "admin", "ec2:AuthorizeClientVpnIngress": "admin", "s3:BypassGovernanceRetention": "admin",
 		"iam:ListUsers": "read", "iam:CreateAccessKey": "admin", "iam:DeleteRole": "admin", "iam:PassRole": "unknown",
 		"kms:Decrypt": "admin", "kms:ScheduleKeyDeletion": "admin", "kms:DescribeKey": "read", "kms:Encrypt": "write",
 		"secretsmanager:GetSecretValue": "read", "secretsmanager:DeleteSecret": "write", "ssm:SendCommand": "admin", "ssm:StartSession": "admin", "ssm:GetParameter": "read",

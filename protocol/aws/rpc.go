@@ -297,6 +297,9 @@ func (c *call) readQuery() error {
 			names = append(names, c.named([]string{v})...)
 		}
 	}
+	if c.service == "cloudformation" && slices.ContainsFunc(params, grantsRoles) {
+		c.further = append(c.further, part{c.method, "iam:CreateRole", "/CreateRole"})
+	}
 	shown := make([]sigv4.Param, 0, len(params))
 	for _, p := range params {
 		if p.Name == "Action" || p.Name == "Version" {
@@ -317,6 +320,11 @@ func (c *call) readQuery() error {
 	}
 	c.query = summary(b.String(), c.body)
 	return c.about(action, names)
+}
+
+// grantsRoles reports whether a parameter lets a stack's template make or change what IAM has: users, roles, policies, keys.
+func grantsRoles(p sigv4.Param) bool {
+	return strings.HasPrefix(p.Name, "Capabilities") && strings.Contains(strings.ToUpper(p.Value), "IAM")
 }
 
 // cutLast returns the last part of a name with dots.
