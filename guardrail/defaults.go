@@ -125,15 +125,18 @@ var cloudLoss = []string{
 	"kms:DeleteImportedKeyMaterial", "kms:DeleteCustomKeyStore", "secretsmanager:DeleteSecret", "lambda:DeleteFunction", "eks:DeleteCluster", "eks:DeleteNodegroup", "ecs:DeleteCluster", "ecs:DeleteService",
 }
 
-// cloudRights are actions of AWS by which rights are changed or handed on.
+// cloudRights are actions of AWS by which rights are changed or handed on. None of them reads.
 var cloudRights = []string{
-	"iam:Delete*", "iam:Attach*", "iam:Detach*", "iam:Put*", "iam:Set*", "iam:Update*", "iam:Create*", "iam:Add*", "iam:Remove*", "s3:public", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:PutBucketAcl",
-	"s3:*PublicAccessBlock", "s3:PutBucketOwnershipControls", "*:PutResourcePolicy", "*:DeleteResourcePolicy", "kms:PutKeyPolicy", "kms:CreateGrant", "lambda:AddPermission", "lambda:CreateFunctionUrlConfig",
-	"ec2:ModifySnapshotAttribute", "ec2:ModifyImageAttribute", "rds:ModifyDB*SnapshotAttribute", "eks:*AccessEntry", "eks:*AccessPolicy",
+	"iam:Accept*", "iam:Add*", "iam:Associate*", "iam:Attach*", "iam:Change*", "iam:Create*", "iam:Deactivate*", "iam:Delete*", "iam:Detach*", "iam:Disable*", "iam:Enable*", "iam:Put*", "iam:Reject*",
+	"iam:Remove*", "iam:Resync*", "iam:Set*", "iam:Tag*", "iam:Untag*", "iam:Update*", "s3:public", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:PutBucketAcl", "s3:PutPublicAccessBlock",
+	"s3:DeletePublicAccessBlock", "s3:PutBucketOwnershipControls", "s3:DeleteBucketOwnershipControls", "*:PutResourcePolicy", "*:DeleteResourcePolicy", "kms:PutKeyPolicy", "kms:CreateGrant",
+	"lambda:AddPermission", "lambda:AddLayerVersionPermission", "lambda:CreateFunctionUrlConfig", "lambda:UpdateFunctionUrlConfig", "ec2:ModifySnapshotAttribute", "ec2:ModifyImageAttribute",
+	"ec2:DisableImageBlockPublicAccess", "ec2:DisableSnapshotBlockPublicAccess", "rds:ModifyDB*SnapshotAttribute", "ssm:ModifyDocumentPermission", "eks:CreateAccessEntry", "eks:UpdateAccessEntry",
+	"eks:DeleteAccessEntry", "eks:AssociateAccessPolicy", "eks:DisassociateAccessPolicy", "eks:CreatePodIdentityAssociation", "eks:UpdatePodIdentityAssociation", "eks:AssociateIdentityProviderConfig",
 }
 
-// cloudKeys are actions of AWS whose answers are credentials.
+// cloudKeys are actions of AWS whose answers are credentials, or what somebody has given as such.
 var cloudKeys = []string{
-	"sts:AssumeRo*", "sts:Get*Token", "iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:CreateServiceSpecificCredential", "iam:ResetServiceSpecificCredential", "s3:CreateSession", "ssm:GetAccessToken",
-	"ssm:StartSession", "ssm:ResumeSession", "ssm:CreateActivation",
+	"sts:AssumeRo*", "sts:Get*Token", "iam:CreateAccessKey", "iam:CreateLoginProfile", "iam:CreateServiceSpecificCredential", "iam:Reset*", "iam:SendDelegationToken", "iam:Upload*", "s3:CreateSession",
+	"ssm:GetAccessToken", "ssm:StartSession", "ssm:ResumeSession", "ssm:CreateActivation", "ecs:ExecuteCommand",
 }

@@ -373,7 +373,13 @@ func TestActions(t *testing.T) {
 		"persistentvolumes:delete": "no-cluster-loss", "clusterrolebindings.rbac.authorization.k8s.io:create": "no-cluster-rights",
 		"validatingwebhookconfigurations.admissionregistration.k8s.io:patch": "no-cluster-rights", "serviceaccounts/token:create": "no-cluster-rights",
 		"pods/eviction:create": "no-cluster-outage",
-		"pods:delete":          "", "pods:list": "", "clusterroles.rbac.authorization.k8s.io:list": "", "deployments.apps/scale:patch": "", "": "",
+		"iam:CreateUser":       "no-cloud-rights", "iam:DeactivateMFADevice": "no-cloud-rights", "iam:TagRole": "no-cloud-rights", "iam:ChangePassword": "no-cloud-rights",
+		"s3:PutPublicAccessBlock": "no-cloud-rights", "lambda:AddLayerVersionPermission": "no-cloud-rights", "ec2:DisableSnapshotBlockPublicAccess": "no-cloud-rights",
+		"eks:CreatePodIdentityAssociation": "no-cloud-rights", "ssm:ModifyDocumentPermission": "no-cloud-rights",
+		"iam:UploadSSHPublicKey": "no-cloud-keys", "iam:UploadSigningCertificate": "no-cloud-keys", "ecs:ExecuteCommand": "no-cloud-keys", "sts:AssumeRole": "no-cloud-keys",
+		"s3:DeleteBucket": "no-cloud-loss", "rds:DeleteDBCluster": "no-cloud-loss", "kms:ScheduleKeyDeletion": "no-cloud-loss",
+		"s3:GetPublicAccessBlock": "", "eks:DescribeAccessEntry": "", "iam:ListUsers": "", "iam:GetUser": "", "sts:GetCallerIdentity": "", "s3:DeleteObject": "", "rds:DescribeDBInstances": "",
+		"pods:delete": "", "pods:list": "", "clusterroles.rbac.authorization.k8s.io:list": "", "deployments.apps/scale:patch": "", "": "",
 	} {
 		v := ask(s, action(name))
 		require.Equal(t, want != "", v.Refuses(), name)

@@ -208,7 +208,8 @@ func TestAttackPaths(t *testing.T) {
 	k := r.keys("alice")
 	for _, uri := range []string{
 		"/bucket/public/../secret", "/bucket/public/%2e%2e/secret", "/bucket//secret", "/bucket/a//b", "/bucket%2Fsecret", "/bucket/a%2Fb", "/bucket/a%5Cb", "/bucket/./a",
-		"/..", "/bucket/a?versionId=1&versionId=2", "/b", "/bucket/a?acl&acl",
+		"/..", "/bucket/a?versionId=1&versionId=2", "/b", "/bucket/a?acl&acl", "//", "//bucket", "//bucket/a", "/%2F", "///bucket/a",
+		"/point-abc-s3alias/a", "/point--ol-s3/a", "/point.mrap/a", "/dir--eun1-az1--x-s3/a", "/point-abc-S3Alias/a",
 	} {
 		res := r.send(k, ask{method: "GET", uri: uri})
 		require.Equal(t, 400, res.StatusCode, "%s: %s", uri, res.text)

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"mime"
 	"net/http"
-	"slices"
+	"regexp"
 	"strings"
 
 	"github.com/sallyport/sallyport/internal/sigv4"
@@ -52,9 +52,8 @@ func (c *call) read(empty bool) error {
 	}
 	c.action = c.service + ":unknown"
 	c.path = "/"
-	// A server that serves several services may go by another part of a request than its signature.
-	if c.header.Get("X-Amz-Target") != "" && c.known.form != formJSON && c.known.form != formUnknown {
-		return errSeveral
+	if err := c.plainHeader(); err != nil {
+		return err
 	}
 	switch c.known.form {
 	case formS3:
@@ -68,6 +67,34 @@ func (c *call) read(empty bool) error {
 	}
 	c.path = c.target.Encoded()
 	c.query = summary(sigv4.EncodedQuery(c.target.Query), c.body)
+	return nil
+}
+
+// plainHeader refuses headers that servers read differently. A server that serves several services may go by another part of a request than
+// its signature.
+func (c *call) plainHeader() error {
+	if len(c.header["Content-Type"]) > 1 || len(c.header["Content-Encoding"]) > 1 {
+		return errSeveral
+	}
+	for name := range c.header { // some servers read "_" as "-"
+		lower := strings.ToLower(name)
+		if strings.Contains(lower, "_") && strings.HasPrefix(strings.ReplaceAll(lower, "_", "-"), "x-amz-") && !strings.HasPrefix(lower, "x-amz-meta-") {
+			return errSeveral
+		}
+	}
+	target := c.header.Get("X-Amz-Target")
+	if target == "" {
+		return nil
+	}
+	if c.known.form != formJSON && c.known.form != formUnknown {
+		return errSeveral
+	}
+	prefix, _, _ := strings.Cut(target, ".")
+	for name, s := range services {
+		if name != c.service && s.target != "" && strings.EqualFold(prefix, s.target) {
+			return errSeveral
+		}
+	}
 	return nil
 }
 
@@ -93,10 +120,10 @@ func (c *call) request(p part, query string, also []string) *proxy.Request {
 	}
 }
 
-// media is the type of the request's body, without its parameters.
+// media is the type of the request's body, without its parameters; empty where its characters are others than those of UTF-8.
 func (c *call) media() string {
-	m, _, err := mime.ParseMediaType(c.header.Get("Content-Type"))
-	if err != nil {
+	m, params, err := mime.ParseMediaType(c.header.Get("Content-Type"))
+	if charset := strings.ToLower(params["charset"]); err != nil || charset != "" && charset != "utf-8" && charset != "us-ascii" {
 		return ""
 	}
 	return m
@@ -125,29 +152,43 @@ func (c *call) readREST() error {
 		path = path[:len(path)-1]
 	}
 	best := -1
+	var more []sigv4.Param // what the path names besides
 	for _, r := range theTable().routes[c.service] {
 		names, ok := r.match(path)
 		if !ok || r.method != c.method || !r.asks(query) || len(r.query) <= best {
 			continue
 		}
 		best = len(r.query)
-		c.action, c.path = c.service+":"+r.action, "/"+r.action
+		c.action, c.path, more = c.service+":"+r.action, "/"+r.action, r.named(names)
 		if len(names) > 0 {
 			name := resourceName(names[0])
-			if c.service == "lambda" { // ACCOUNT:function:NAME:QUALIFIER, and less
-				if i := strings.Index(name, "function:"); i >= 0 {
-					name = name[i+len("function:"):]
-				}
-				name = strings.ReplaceAll(name, ":", "/")
+			if c.service == "lambda" {
+				name = functionName(names[0], name)
 			}
 			c.path += "/" + name
+			more = more[1:]
 		}
 	}
 	if best < 0 {
 		c.path = c.target.Encoded()
 	}
-	c.query = summary(sigv4.EncodedQuery(c.target.Query), c.body)
+	c.query = summary(sigv4.EncodedQuery(append(more, c.target.Query...)), c.body)
 	return nil
+}
+
+// lambdaName is how a function is named: by its ARN, or by less of it, with a version or without.
+var lambdaName = regexp.MustCompile(`^(?:arn:aws[a-z-]*:lambda:)?(?:[a-z]{2,4}(?:-[a-z]+)+-[0-9]+:)?(?:[0-9]{12}:)?(?:function:)?([A-Za-z0-9_-]+)(?::([A-Za-z0-9_$.-]+))?$`)
+
+// functionName is NAME, or NAME/VERSION, of a function; other where the text names none.
+func functionName(text, other string) string {
+	m := lambdaName.FindStringSubmatch(text)
+	switch {
+	case m == nil:
+		return strings.ReplaceAll(other, ":", "/")
+	case m[2] == "":
+		return m[1]
+	}
+	return m[1] + "/" + m[2]
 }
 
 // resourceName is what an ARN is about, without the kind of thing; every other text stays.
@@ -160,7 +201,7 @@ func resourceName(s string) string {
 		return s
 	}
 	name := parts[5]
-	for _, kind := range []string{"table/", "secret:", "parameter", "function:", "cluster/", "key/", "db:", "cluster:", "stack/", "role/", "user/", "group/"} {
+	for _, kind := range []string{"table/", "global-table/", "secret:", "parameter", "function:", "cluster/", "key/", "db:", "cluster:", "stack/", "role/", "user/", "group/"} {
 		if rest, ok := strings.CutPrefix(name, kind); ok {
 			return rest
 		}
@@ -170,14 +211,17 @@ func resourceName(s string) string {
 
 // about makes the call's path of names, and further parts of those after the first.
 func (c *call) about(action string, names []string) error {
-	slices.Sort(names)
-	names = slices.Compact(names)
-	if len(names) > maxParts {
-		return errMany
-	}
 	c.path = "/" + action
-	for i, name := range names {
-		if i == 0 {
+	seen := make(map[string]bool, len(names))
+	for _, name := range names {
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		switch {
+		case len(seen) > maxParts:
+			return errMany
+		case len(seen) == 1:
 			c.path += "/" + name
 			continue
 		}

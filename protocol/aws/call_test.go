@@ -106,6 +106,9 @@ func TestPublic(t *testing.T) {
 		"every customer":         {"PUT /bucket/a?acl", "", []string{"X-Amz-Acl", "authenticated-read"}, true},
 		"a grant":                {"PUT /bucket/a?acl", "", []string{"X-Amz-Grant-Read", `uri="http://acs.amazonaws.com/groups/global/AllUsers"`}, true},
 		"a list in the body":     {"PUT /bucket?acl", "<URI>http://acs.amazonaws.com/groups/global/AllUsers</URI>", nil, true},
+		"in a section":           {"PUT /bucket/a?acl", "<URI>http://acs.amazonaws.com/groups/global/All<![CDATA[Users]]></URI>", nil, true},
+		"with a comment":         {"PUT /bucket/a?acl", "<URI>http://acs.amazonaws.com/groups/glo<!-- x -->bal/AllUsers</URI>", nil, true},
+		"in an attribute":        {"PUT /bucket/a?acl", `<URI x="http://acs.amazonaws.com/groups/global/AllUsers"/>`, nil, true},
 		"in another writing":     {"PUT /bucket?acl", "<URI>http://acs.amazonaws.com/groups/global/&#65;llUsers</URI>", nil, true},
 		"a private one":          {"PUT /bucket/a", "", []string{"X-Amz-Acl", "private"}, false},
 	} {
@@ -120,6 +123,7 @@ func TestAccess(t *testing.T) {
 		"dynamodb:GetItem": "read", "dynamodb:Scan": "read", "dynamodb:PutItem": "write", "dynamodb:DeleteTable": "write", "dynamodb:ExecuteStatement": "unknown",
 		"sts:GetCallerIdentity": "read", "sts:AssumeRole": "admin", "sts:GetSessionToken": "admin", "sts:GetFederationToken": "admin",
 		"ec2:DescribeInstances": "read", "ec2:RunInstances": "write", "ec2:TerminateInstances": "write", "ec2:GetPasswordData": "admin",
+		"ec2:DisableSnapshotBlockPublicAccess": "admin", "ec2:DisableEbsEncryptionByDefault": "admin", "ec2:AuthorizeClientVpnIngress": "admin", "s3:BypassGovernanceRetention": "admin",
 		"iam:ListUsers": "read", "iam:CreateAccessKey": "admin", "iam:DeleteRole": "admin", "iam:PassRole": "unknown",
 		"kms:Decrypt": "admin", "kms:ScheduleKeyDeletion": "admin", "kms:DescribeKey": "read", "kms:Encrypt": "write",
 		"secretsmanager:GetSecretValue": "read", "secretsmanager:DeleteSecret": "write", "ssm:SendCommand": "admin", "ssm:StartSession": "admin", "ssm:GetParameter": "read",

@@ -29,6 +29,7 @@ var passed = []string{
 // never are headers that are the client's own business, or the gateway's.
 var never = []string{
 	"Authorization", "X-Amz-Security-Token", "X-Amz-Date", "Host", "Content-Length", "Cookie", "Forwarded", "Via", "X-Amz-Source-Account", "X-Amz-Source-Arn",
+	"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
 }
 
 var errCredential = errors.New("the credential is not a pair of keys: want the access key as the user name and the secret key as the password, or both in a JSON object")
@@ -91,22 +92,42 @@ func (x *exchange) forward(ctx context.Context, out *proxy.Outcome) {
 	rp.ServeHTTP(x.w, x.r.WithContext(ctx))
 }
 
+// sends reports whether a header is sent on. Of a service that is known, other headers than AWS's own say nothing that was decided about;
+// servers in front of an endpoint may read them, such as X-HTTP-Method-Override.
+func (x *exchange) sends(name string) bool {
+	lower := strings.ToLower(name)
+	switch {
+	case slices.Contains(never, name), strings.HasPrefix(lower, "x-forwarded-"):
+		return false
+	case slices.Contains(passed, name), strings.HasPrefix(lower, "x-amz-"), strings.HasPrefix(lower, "amz-sdk-"):
+		return true
+	}
+	return x.form() == formUnknown && slices.Contains(x.signed.Names, lower)
+}
+
 // rewrite makes of a client's request the one that AWS gets.
 func (x *exchange) rewrite(out *http.Request, up *relay.Upstream, host string, keys sigv4.Keys, wants bool) {
 	t := x.call.target
+	if wants { // the answer says itself what it is
+		plain := *t
+		plain.Query = slices.DeleteFunc(slices.Clone(t.Query), func(p sigv4.Param) bool {
+			return x.form() == formS3 && (p.Name == "response-content-type" || p.Name == "response-content-encoding")
+		})
+		t = &plain
+	}
 	out.URL = &url.URL{Scheme: up.Scheme, Host: up.Host, Path: "/" + strings.Join(t.Path, "/"), RawPath: t.Encoded(), RawQuery: sigv4.EncodedQuery(t.Query)}
 	out.Host = host
 	header := make(http.Header)
-	for name, values := range out.Header {
-		lower := strings.ToLower(name)
-		if slices.Contains(never, name) || strings.HasPrefix(lower, "x-forwarded-") || !slices.Contains(passed, name) && !slices.Contains(x.signed.Names, lower) && !strings.HasPrefix(lower, "x-amz-") {
-			continue
+	for name, values := range x.r.Header { // those that were decided about: a header Connection takes none of them away
+		if x.sends(name) {
+			header[name] = values
 		}
-		header[name] = values
 	}
 	out.Header, out.Trailer = header, nil
-	if wants {
+	if wants || x.form() != formS3 { // errors and secrets are looked at too
 		header.Set("Accept-Encoding", "identity")
+	}
+	if wants {
 		delete(header, "X-Amz-Checksum-Mode") // of the original
 	}
 	x.in = relay.NewMeter()
@@ -152,6 +173,8 @@ func (x *exchange) rewrite(out *http.Request, up *relay.Upstream, host string, k
 }
 
 const coding = "aws-chunked"
+
+func chunkCoded(s string) bool { return strings.Contains(strings.ToLower(s), coding) }
 
 func withoutCoding(s string) string {
 	var keep []string
@@ -203,7 +226,7 @@ func (x *exchange) modify(res *http.Response, wants bool, out *proxy.Outcome, ke
 	h := res.Header
 	delete(h, "Alt-Svc") // it leads around the gateway
 	delete(h, "Set-Cookie")
-	if res.StatusCode == http.StatusForbidden || res.StatusCode == http.StatusBadRequest || res.StatusCode == http.StatusUnauthorized {
+	if res.StatusCode >= http.StatusBadRequest && res.Body != nil && x.r.Method != http.MethodHead {
 		if err := x.ours(res, keys); err != nil {
 			return err
 		}
@@ -230,6 +253,9 @@ func (x *exchange) modify(res *http.Response, wants bool, out *proxy.Outcome, ke
 
 // ours withholds an error about the account's keys, which are read anew: its text is about them.
 func (x *exchange) ours(res *http.Response, keys sigv4.Keys) error {
+	if encoded := res.Header.Get("Content-Encoding"); encoded != "" && encoded != "identity" {
+		return relay.Withheld("it is an error in an encoding that the gateway does not read")
+	}
 	b, err := io.ReadAll(io.LimitReader(res.Body, maxProblem+1))
 	if err != nil || len(b) > maxProblem {
 		return relay.Withheld("it is an error that is too long to be looked at")
@@ -240,8 +266,11 @@ func (x *exchange) ours(res *http.Response, keys sigv4.Keys) error {
 			return relay.Withheld("the account does not take the gateway's keys; the operator finds out why")
 		}
 	}
-	if bytes.Contains(b, []byte(keys.ID)) {
-		b = bytes.ReplaceAll(b, []byte(keys.ID), []byte("GATEWAY"))
+	for _, own := range []string{keys.ID, keys.Secret, keys.Token} {
+		if own == "" || !bytes.Contains(b, []byte(own)) {
+			continue
+		}
+		b = bytes.ReplaceAll(b, []byte(own), []byte("GATEWAY"))
 		delete(res.Header, "Content-Length")
 		res.ContentLength = int64(len(b))
 		delete(res.Header, "X-Amz-Crc32")
@@ -266,7 +295,7 @@ func (x *exchange) mask(res *http.Response) error {
 	switch {
 	case x.form() == formJSON, x.form() == formREST && strings.HasPrefix(h.Get("Content-Type"), "application/x-amz-json"):
 		f.Media = "application/json"
-	case x.form() == formQuery:
+	case x.form() == formQuery && !strings.Contains(strings.ToLower(h.Get("Content-Type")), "json"): // which some answer when they are asked for it
 		f.Media = "application/xml"
 	}
 	return f.Answer(res)

@@ -41,12 +41,19 @@ func (c *call) readJSON() error {
 	var names []string
 	if c.service == "dynamodb" {
 		tables(in, &names, 0)
+		if err := statements(in, &names, 0); err != nil {
+			return err
+		}
 	} else {
 		for _, name := range c.known.names {
 			names = append(names, texts(in[name])...)
 		}
 	}
+	if c.service == "ssm" {
+		c.references(names)
+	}
 	names = c.named(names)
+	slices.Sort(names)
 	shape, err := json.Marshal(shapeOf(in, ""))
 	if err != nil {
 		return errBody
@@ -65,8 +72,18 @@ var secretSuffix = regexp.MustCompile(`-[A-Za-z0-9]{6}$`)
 func (c *call) named(list []string) (names []string) {
 	for _, given := range list {
 		name := strings.TrimPrefix(resourceName(given), "/")
-		if c.service == "ssm" {
+		switch c.service {
+		case "ssm":
 			name = strings.ReplaceAll(name, ":", "/")
+		case "dynamodb": // a backup, an index or an export is of the table before it
+			name, _, _ = strings.Cut(name, "/")
+		case "cloudformation":
+			if name != given { // an ARN goes on with an identifier
+				name, _, _ = strings.Cut(strings.TrimPrefix(strings.TrimPrefix(name, "changeSet/"), "stackset/"), "/")
+				name, _, _ = strings.Cut(name, ":")
+			}
+		case "rds": // which does not tell capitals from small letters
+			name = strings.ToLower(name)
 		}
 		names = append(names, name)
 		// An ARN may have the suffix, or be a part of one: it is about a name with it, or without.
@@ -75,6 +92,19 @@ func (c *call) named(list []string) (names []string) {
 		}
 	}
 	return names
+}
+
+// secretReference is the parameter by which Systems Manager reads a secret of Secrets Manager.
+const secretReference = "/aws/reference/secretsmanager/"
+
+// references adds the secrets that parameters are.
+func (c *call) references(names []string) {
+	for _, name := range names {
+		if at := strings.Index(strings.ToLower(name), secretReference); at >= 0 {
+			secret, _, _ := strings.Cut(name[at+len(secretReference):], ":")
+			c.further = append(c.further, part{c.method, "secretsmanager:GetSecretValue", "/GetSecretValue/" + secret})
+		}
+	}
 }
 
 // texts are the texts of a value, and of a list of them.
@@ -92,14 +122,14 @@ func texts(v any) []string {
 	return nil
 }
 
-// tables collects the tables that a request to DynamoDB names: in TableName and TableArn of anything, and the keys of
-// RequestItems.
+// tables collects the tables that a request to DynamoDB names: in TableName and TableArn of anything, in the ARNs of what belongs to a table,
+// and the keys of RequestItems.
 func tables(v any, to *[]string, depth int) {
 	switch v := v.(type) {
 	case map[string]any:
 		for name, x := range v {
 			switch {
-			case depth <= 4 && (name == "TableName" || name == "TableArn" || name == "SourceTableName" || name == "SourceTableArn" || name == "TargetTableName" || name == "GlobalTableName" || name == "ResourceArn"):
+			case depth <= 4 && (name == "TableName" || name == "TableArn" || name == "SourceTableName" || name == "SourceTableArn" || name == "TargetTableName" || name == "GlobalTableName" || name == "ResourceArn" || name == "BackupArn" || name == "ExportArn" || name == "ImportArn"):
 				*to = append(*to, texts(x)...)
 			case depth == 0 && name == "RequestItems":
 				if m, ok := x.(map[string]any); ok {
@@ -118,8 +148,12 @@ func tables(v any, to *[]string, depth int) {
 	}
 }
 
-// maxDepth bounds how deep a body may be nested.
-const maxDepth = 64
+// Bounds of a body: how deep it may be nested, and how many values it may hold, each of which takes more memory than the byte or two that it
+// may be written in.
+const (
+	maxDepth  = 64
+	maxValues = 1 << 20
+)
 
 // checkJSON refuses what parsers read differently: keys that are there twice, and what follows the value.
 func checkJSON(b []byte) error {
@@ -128,7 +162,8 @@ func checkJSON(b []byte) error {
 	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
-	if err := checkValue(d, 0); err != nil {
+	left := maxValues
+	if err := checkValue(d, 0, &left); err != nil {
 		return err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
@@ -137,9 +172,9 @@ func checkJSON(b []byte) error {
 	return nil
 }
 
-func checkValue(d *json.Decoder, depth int) error {
+func checkValue(d *json.Decoder, depth int, left *int) error {
 	t, err := d.Token()
-	if err != nil || depth > maxDepth {
+	if *left--; err != nil || depth > maxDepth || *left < 0 {
 		return errBody
 	}
 	open, ok := t.(json.Delim)
@@ -156,7 +191,7 @@ func checkValue(d *json.Decoder, depth int) error {
 			}
 			seen[name] = true
 		}
-		if err := checkValue(d, depth+1); err != nil {
+		if err := checkValue(d, depth+1, left); err != nil {
 			return err
 		}
 	}
@@ -257,11 +292,13 @@ func (c *call) readQuery() error {
 	}
 	c.action = c.service + ":" + action
 	var names []string
-	for _, name := range c.known.names {
+	for _, name := range c.known.names { // all of them: services do not mind a parameter that the action does not have
 		if v := values[name]; v != "" {
-			names = append(names, resourceName(v))
-			break // the others say more about it
+			names = append(names, c.named([]string{v})...)
 		}
+	}
+	if c.service == "cloudformation" && slices.ContainsFunc(params, grantsRoles) {
+		c.further = append(c.further, part{c.method, "iam:CreateRole", "/CreateRole"})
 	}
 	shown := make([]sigv4.Param, 0, len(params))
 	for _, p := range params {
@@ -283,6 +320,11 @@ func (c *call) readQuery() error {
 	}
 	c.query = summary(b.String(), c.body)
 	return c.about(action, names)
+}
+
+// grantsRoles reports whether a parameter lets a stack's template make or change what IAM has: users, roles, policies, keys.
+func grantsRoles(p sigv4.Param) bool {
+	return strings.HasPrefix(p.Name, "Capabilities") && strings.Contains(strings.ToUpper(p.Value), "IAM")
 }
 
 // cutLast returns the last part of a name with dots.

@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -23,10 +24,17 @@ var s3Modifiers = []string{
 
 var bucketName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$`)
 
+// aliases end names that AWS keeps for what is no bucket: another name of one, such as that of an access point, or one of other kinds.
+var aliases = []string{"-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"}
+
+func isBucket(name string) bool {
+	return bucketName.MatchString(name) && !slices.ContainsFunc(aliases, func(end string) bool { return strings.HasSuffix(strings.ToLower(name), end) })
+}
+
 var (
 	errBucket = errors.New("the first part of the path is not a bucket's name")
 	errBody   = errors.New("the body of the request cannot be read as what its action takes")
-	errSource = errors.New("x-amz-copy-source is not /BUCKET/KEY")
+	errSource = errors.New("the source is not /BUCKET/KEY: write other characters than letters, digits, -, ., _, ~ and / as %XX")
 )
 
 // maxS3Body bounds bodies that say what is asked for.
@@ -46,6 +54,12 @@ func readsS3Body(c *call) bool {
 // readS3 finds out what is asked for. empty takes empty segments.
 func (c *call) readS3(empty bool) error {
 	path := c.target.Path
+	if len(path) > 1 && path[0] == "" { // servers read "//bucket" as "/bucket", or as a bucket without a name
+		return errBucket
+	}
+	if readsS3Body(c) && withoutCoding(c.header.Get("Content-Encoding")) != "" {
+		return errBody
+	}
 	if err := checkKey(strings.Join(path[min(1, len(path)):], "/"), empty); err != nil {
 		return err
 	}
@@ -59,7 +73,7 @@ func (c *call) readS3(empty bool) error {
 	if len(path) == 2 && path[1] == "" { // a slash after the bucket is not a key
 		path = path[:1]
 	}
-	if path[0] != "" && !bucketName.MatchString(path[0]) {
+	if path[0] != "" && !isBucket(path[0]) {
 		return errBucket
 	}
 	c.path = "/" + strings.Join(path, "/")
@@ -75,6 +89,7 @@ func (c *call) readS3(empty bool) error {
 	if err := c.copies(); err != nil {
 		return err
 	}
+	c.asides(len(path) > 1)
 	switch c.action {
 	case "s3:DeleteObjects":
 		if err := c.deletes(path[0], empty); err != nil {
@@ -89,21 +104,22 @@ func (c *call) readS3(empty bool) error {
 			c.also = append(c.also, "s3:public")
 		}
 	}
-	if publicGrant(c) {
+	public, err := publicGrant(c)
+	if public {
 		c.also = append(c.also, "s3:public")
 	}
-	return nil
+	return err
 }
 
 // s3Action is the action of a request; empty where it is not known.
 func s3Action(method string, path []string, query map[string]string) string {
 	t := theTable()
 	var flags []string
-	for name := range query {
+	for name, value := range query {
 		switch {
-		case t.flags[name] && name != "partNumber" && name != "id":
+		case t.flags[name] && name != "partNumber" && name != "id" && (name != "uploadId" || value != ""):
 			flags = append(flags, name)
-		case !slices.Contains(s3Modifiers, name) && name != "id":
+		case !slices.Contains(s3Modifiers, name) && name != "id", name == "uploadId" && value == "":
 			return ""
 		}
 	}
@@ -136,8 +152,19 @@ func checkKey(key string, empty bool) error {
 	return nil
 }
 
-// copies adds what is read by a request that copies.
+// copies adds what is read by a request that copies, and what is gone after one that renames.
 func (c *call) copies() error {
+	if source := c.header.Get("X-Amz-Rename-Source"); source != "" {
+		if c.action != "s3:RenameObject" {
+			c.action = "s3:unknown"
+			return nil
+		}
+		path, err := sourcePath(source)
+		if err != nil {
+			return err
+		}
+		c.further = append(c.further, part{"GET", "s3:GetObject", path}, part{"DELETE", "s3:DeleteObject", path})
+	}
 	source := c.header.Get("X-Amz-Copy-Source")
 	if source == "" {
 		return nil
@@ -151,17 +178,57 @@ func (c *call) copies() error {
 		c.action = "s3:unknown"
 		return nil
 	}
+	path, err := sourcePath(source)
+	if err == nil {
+		c.further = append(c.further, part{"GET", "s3:GetObject", path})
+	}
+	return err
+}
+
+// sourcePath is the path of the object that another is made from. Servers read "+" as itself or as a space, and what follows "#" as a part of
+// the key or not.
+func sourcePath(source string) (string, error) {
 	source, version, _ := strings.Cut(source, "?")
 	name, err := url.PathUnescape(source)
 	bucket, key, ok := strings.Cut(strings.TrimPrefix(name, "/"), "/")
-	if err != nil || !ok || !bucketName.MatchString(bucket) || key == "" || version != "" && !strings.HasPrefix(version, "versionId=") {
-		return errSource
+	if err != nil || !ok || strings.ContainsAny(source, "+#") || !isBucket(bucket) || key == "" || version != "" && !strings.HasPrefix(version, "versionId=") || strings.Contains(version, "&") {
+		return "", errSource
 	}
-	if err := checkKey(key, false); err != nil {
-		return err
+	return "/" + bucket + "/" + key, checkKey(key, false)
+}
+
+// asides adds what headers ask for besides, which AWS wants a right of its own for.
+func (c *call) asides(object bool) {
+	add := func(action string) {
+		if action = "s3:" + action; action != c.action {
+			c.further = append(c.further, part{"PUT", action, c.path})
+		}
 	}
-	c.further = append(c.further, part{"GET", "s3:GetObject", "/" + bucket + "/" + key})
-	return nil
+	acl := "PutBucketAcl"
+	if object {
+		acl = "PutObjectAcl"
+	}
+	asked := map[string]bool{}
+	for name, values := range c.header {
+		lower, value := strings.ToLower(name), strings.ToLower(strings.Join(values, ","))
+		switch {
+		case lower == "x-amz-acl" && value != "private" && !strings.HasPrefix(value, "bucket-owner-"), strings.HasPrefix(lower, "x-amz-grant-"):
+			asked[acl] = true
+		case lower == "x-amz-object-lock-mode", lower == "x-amz-object-lock-retain-until-date":
+			asked["PutObjectRetention"] = true
+		case lower == "x-amz-object-lock-legal-hold":
+			asked["PutObjectLegalHold"] = true
+		case lower == "x-amz-bypass-governance-retention" && value != "false":
+			asked["BypassGovernanceRetention"] = true
+		case lower == "x-amz-object-ownership":
+			asked["PutBucketOwnershipControls"] = true
+		case lower == "x-amz-tagging" && object:
+			asked["PutObjectTagging"] = true
+		}
+	}
+	for _, action := range slices.Sorted(maps.Keys(asked)) {
+		add(action)
+	}
 }
 
 // deletes adds each object that a request deletes.
@@ -192,21 +259,39 @@ func (c *call) deletes(bucket string, empty bool) error {
 
 // decodeXML reads one document, which declares nothing.
 func decodeXML(b []byte, to any) error {
-	d := xml.NewDecoder(bytes.NewReader(b))
-	d.Strict = true
-	for {
-		token, err := d.RawToken()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if _, declares := token.(xml.Directive); err != nil || declares {
-			return errBody
-		}
+	if _, err := xmlText(b); err != nil {
+		return err
 	}
 	if xml.Unmarshal(b, to) != nil { // its error may quote the text
 		return errBody
 	}
 	return nil
+}
+
+// xmlText is all text of a document, which declares nothing: that between tags, comments or not, and that of attributes.
+func xmlText(b []byte) (string, error) {
+	d := xml.NewDecoder(bytes.NewReader(b))
+	d.Strict = true
+	var text strings.Builder
+	for {
+		token, err := d.RawToken()
+		if errors.Is(err, io.EOF) {
+			return text.String(), nil
+		}
+		if err != nil {
+			return "", errBody
+		}
+		switch t := token.(type) {
+		case xml.Directive:
+			return "", errBody
+		case xml.CharData:
+			text.Write(t)
+		case xml.StartElement:
+			for _, a := range t.Attr {
+				text.WriteString(" " + a.Value + " ")
+			}
+		}
+	}
 }
 
 // publicPolicy reports whether a bucket's policy allows something to everybody.
@@ -256,19 +341,21 @@ func anybody(v any) bool {
 }
 
 // publicGrant reports whether a request gives everybody rights by an access control list.
-func publicGrant(c *call) bool {
+func publicGrant(c *call) (bool, error) {
 	for name, values := range c.header {
 		lower := strings.ToLower(name)
 		if lower != "x-amz-acl" && !strings.HasPrefix(lower, "x-amz-grant-") {
 			continue
 		}
-		for _, v := range values {
-			if wide(v) {
-				return true
-			}
+		if slices.ContainsFunc(values, wide) {
+			return true, nil
 		}
 	}
-	return (c.action == "s3:PutBucketAcl" || c.action == "s3:PutObjectAcl") && wide(string(c.body))
+	if c.action != "s3:PutBucketAcl" && c.action != "s3:PutObjectAcl" {
+		return false, nil
+	}
+	text, err := xmlText(c.body)
+	return wide(text), err
 }
 
 // wide reports whether a text of an access control list names everybody, or every customer of AWS.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -281,10 +282,11 @@ func (x asked) Buffer(limit int64) error { return x.read.Buffer(x.r, limit) }
 
 func (x asked) Print() [sha256.Size]byte {
 	body := sha256.Sum256(x.read.Bytes())
-	parts := []string{x.call.method, x.call.action, x.op.Host, x.op.Path, x.op.Query, string(body[:])}
-	for _, name := range x.signed.Names { // what else is asked for
-		if strings.HasPrefix(name, "x-amz-") && !slices.Contains(perRequest, name) {
-			parts = append(parts, name, x.r.Header.Get(name))
+	t := x.call.target
+	parts := []string{x.call.method, x.call.action, x.op.Host, x.op.Path, x.op.Query, string(body[:]), t.Encoded(), sigv4.EncodedQuery(t.Query)}
+	for _, name := range slices.Sorted(maps.Keys(x.r.Header)) { // what else is asked for, also where the address has said it
+		if lower := strings.ToLower(name); strings.HasPrefix(lower, "x-amz-") && !slices.Contains(perRequest, lower) {
+			parts = append(parts, lower, strings.Join(x.r.Header[name], ","))
 		}
 	}
 	return relay.Print(parts...)
@@ -349,6 +351,9 @@ const maxObject = 5 << 30
 // payloadOf reads what a request says of its body.
 func payloadOf(r *http.Request, s *sigv4.Signed, isS3 bool) (payload, error) {
 	p := payload{word: s.Payload, known: true}
+	if !strings.HasPrefix(p.word, "STREAMING-") && slices.ContainsFunc(r.Header["Content-Encoding"], chunkCoded) {
+		return p, fmt.Errorf("%w: Content-Encoding says aws-chunked, and X-Amz-Content-Sha256 does not", sigv4.ErrForm)
+	}
 	if p.word == "" && s.Presigned && isS3 {
 		p.word = sigv4.Unsigned
 	}

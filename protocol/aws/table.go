@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/sallyport/sallyport/internal/sigv4"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -49,7 +50,7 @@ var services = map[string]*service{
 	"ec2":            {form: formQuery},
 	"iam":            {form: formQuery, global: true, names: []string{"UserName", "RoleName", "GroupName", "PolicyArn", "PolicyName"}},
 	"rds":            {form: formQuery, names: []string{"DBInstanceIdentifier", "DBClusterIdentifier"}},
-	"cloudformation": {form: formQuery, names: []string{"StackName"}},
+	"cloudformation": {form: formQuery, names: []string{"StackName", "StackSetName", "ChangeSetName"}},
 }
 
 // route is how an action of a service with REST is asked for.
@@ -130,6 +131,17 @@ func (r *route) match(path []string) (names []string, ok bool) {
 		}
 	}
 	return names, len(path) == len(r.path)
+}
+
+// named are the names that a path has, by what the route calls them.
+func (r *route) named(names []string) []sigv4.Param {
+	list := make([]sigv4.Param, 0, len(names))
+	for _, part := range r.path {
+		if strings.HasPrefix(part, "{") && len(list) < len(names) {
+			list = append(list, sigv4.Param{Name: strings.Trim(part, "{+}"), Value: names[len(list)]})
+		}
+	}
+	return list
 }
 
 // asks reports whether a query has all that the route names.

@@ -57,6 +57,6 @@ func TestClient(t *testing.T) {
 	}
 	e.Proof = nil
 	_, err = p.Client(e)
-	require.ErrorContains(t, err, "sallyport login")
+	require.ErrorContains(t, err, "log in first")
 	require.Equal(t, []string{"aws.example.com", "10.0.0.1", "*.aws.example.com"}, p.Hosts(aws.Settings{Hosts: []string{"aws.example.com", "10.0.0.1"}}))
 }

@@ -1,0 +1,75 @@
+package aws
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/internal/sigv4"
+)
+
+func asksFor(service, target string) []string {
+	s := services[service]
+	if s.form == formJSON {
+		return []string{"Content-Type", "application/x-amz-json-1.0", "X-Amz-Target", s.target + "." + target}
+	}
+	return []string{"Content-Type", "application/x-www-form-urlencoded"}
+}
+
+// TestAttackNames: whatever way a thing is named, and whatever else a request names, it is decided about by its own name.
+func TestAttackNames(t *testing.T) {
+	for name, c := range map[string]struct{ service, action, line, body, want string }{
+		"a function whose name ends with function": {"lambda", "", "POST /2015-03-31/functions/secretfunction:PROD/invocations", "{}", "lambda:Invoke /Invoke/secretfunction/PROD"},
+		"a function of an account":                 {"lambda", "", "POST /2015-03-31/functions/123456789012:secret/invocations", "{}", "lambda:Invoke /Invoke/secret"},
+		"a function of a region":                   {"lambda", "", "POST /2015-03-31/functions/eu-west-1:123456789012:function:secret:1/invocations", "{}", "lambda:Invoke /Invoke/secret/1"},
+		"a partial ARN":                            {"lambda", "", "POST /2015-03-31/functions/123456789012:function:secret/invocations", "{}", "lambda:Invoke /Invoke/secret"},
+		"a function by its ARN":                    {"lambda", "", "POST /2015-03-31/functions/arn:aws:lambda:eu-west-1:123456789012:function:secret/invocations", "{}", "lambda:Invoke /Invoke/secret"},
+		"a role and a user":                        {"iam", "", "POST /", "Action=DeleteRole&UserName=x&RoleName=prod", "iam:DeleteRole /DeleteRole/prod"},
+		"a cluster and an instance":                {"rds", "", "POST /", "Action=DeleteDBCluster&DBInstanceIdentifier=x&DBClusterIdentifier=prod", "rds:DeleteDBCluster /DeleteDBCluster/prod"},
+		"an instance in capitals":                  {"rds", "", "POST /", "Action=DeleteDBInstance&DBInstanceIdentifier=PROD", "rds:DeleteDBInstance /DeleteDBInstance/prod"},
+		"a stack by its ARN":                       {"cloudformation", "", "POST /", "Action=DeleteStack&StackName=arn%3Aaws%3Acloudformation%3Aeu-west-1%3A123456789012%3Astack%2Fprod%2Fd0a825a0", "cloudformation:DeleteStack /DeleteStack/prod"},
+		"a set of stacks":                          {"cloudformation", "", "POST /", "Action=DeleteStackSet&StackName=x&StackSetName=prod", "cloudformation:DeleteStackSet /DeleteStackSet/prod"},
+		"a stack with roles":                       {"cloudformation", "", "POST /", "Action=CreateChangeSet&StackName=a&Capabilities.member.1=CAPABILITY_AUTO_EXPAND&Capabilities.member.2=CAPABILITY_NAMED_IAM", "iam:CreateRole /CreateRole"},
+		"a backup":                                 {"dynamodb", "DeleteBackup", "POST /", `{"BackupArn":"arn:aws:dynamodb:eu-west-1:123456789012:table/people/backup/01489602797149-73d8d5bc"}`, "dynamodb:DeleteBackup /DeleteBackup/people"},
+		"a table from a backup":                    {"dynamodb", "RestoreTableFromBackup", "POST /", `{"TargetTableName":"a","BackupArn":"arn:aws:dynamodb:eu-west-1:123456789012:table/people/backup/01489602797149-73d8d5bc"}`, "dynamodb:RestoreTableFromBackup /RestoreTableFromBackup/people"},
+		"an export":                                {"dynamodb", "DescribeExport", "POST /", `{"ExportArn":"arn:aws:dynamodb:eu-west-1:123456789012:table/people/export/0148"}`, "dynamodb:DescribeExport /DescribeExport/people"},
+		"an index":                                 {"dynamodb", "DescribeContributorInsights", "POST /", `{"TableName":"arn:aws:dynamodb:eu-west-1:123456789012:table/people/index/i"}`, "dynamodb:DescribeContributorInsights /DescribeContributorInsights/people"},
+		"a statement":                              {"dynamodb", "ExecuteStatement", "POST /", `{"Statement":"select * from \"people\".\"index\" where a='from x'"}`, "dynamodb:ExecuteStatement /ExecuteStatement/people"},
+		"a statement that writes":                  {"dynamodb", "ExecuteStatement", "POST /", `{"Statement":"INSERT\ninto people VALUE {'a':'from x'}"}`, "dynamodb:ExecuteStatement /ExecuteStatement/people"},
+		"several statements":                       {"dynamodb", "BatchExecuteStatement", "POST /", `{"Statements":[{"Statement":"UPDATE a SET b=1"},{"Statement":"DELETE FROM people WHERE a=1"}]}`, "dynamodb:BatchExecuteStatement /BatchExecuteStatement/people"},
+		"a condition of a transaction":             {"dynamodb", "ExecuteTransaction", "POST /", `{"TransactStatements":[{"Statement":"EXISTS(SELECT * FROM people WHERE a=1)"}]}`, "dynamodb:ExecuteTransaction /ExecuteTransaction/people"},
+		"a secret that is a parameter":             {"ssm", "GetParameter", "POST /", `{"Name":"/aws/reference/secretsmanager/prod/db:1"}`, "secretsmanager:GetSecretValue /GetSecretValue/prod/db"},
+		"such a one of several":                    {"ssm", "GetParameters", "POST /", `{"Names":["/a","arn:aws:ssm:eu-west-1:123456789012:parameter/aws/reference/secretsmanager/db"]}`, "secretsmanager:GetSecretValue /GetSecretValue/db"},
+	} {
+		got, err := reads(t, c.service, c.line, c.body, asksFor(c.service, c.action)...)
+		require.NoError(t, err, name)
+		require.Contains(t, got.paths(), c.want, name)
+	}
+	for _, text := range []string{"SELECT 1", "SELECT * FROM", "SELECT * FROM 'people'", "SELECT * FROM /* a */ people", "SELECT * FROM a -- b", "SELECT * FROM [people]", "SELECT * FROM `a`", `SELECT * FROM "people`} {
+		_, err := partiqlTables(text)
+		require.Error(t, err, text)
+	}
+}
+
+// TestAttackHeld: what was approved does not stand for a request that differs in anything that its service reads.
+func TestAttackHeld(t *testing.T) {
+	print := func(service, line, body string, headers ...string) [32]byte {
+		c, err := reads(t, service, line, body, headers...)
+		require.NoError(t, err)
+		r := &http.Request{Header: c.header} // a presigned address signs the host alone
+		return asked{&exchange{r: r, call: c, op: c.operation(), signed: &sigv4.Signed{Names: []string{"host"}}}}.Print()
+	}
+	require.NotEqual(t, print("eks", "DELETE /clusters/prod/node-groups/a", ""), print("eks", "DELETE /clusters/prod/node-groups/b", ""))
+	require.NotEqual(t, print("lambda", "DELETE /2015-03-31/functions/f/aliases/a", ""), print("lambda", "DELETE /2015-03-31/functions/f/aliases/b", ""))
+	require.NotEqual(t, print("iam", "GET /?Action=PutUserPolicy&UserName=a&PolicyDocument=a", ""), print("iam", "GET /?Action=PutUserPolicy&UserName=a&PolicyDocument=b", ""))
+	require.NotEqual(t, print("s3", "PUT /bucket/a", ""), print("s3", "PUT /bucket/a", "", "X-Amz-Acl", "public-read"))
+	require.NotEqual(t, print("s3", "PUT /bucket/a", "", "X-Amz-Copy-Source", "/b12/a"), print("s3", "PUT /bucket/a", "", "X-Amz-Copy-Source", "/b12/b"))
+	long := "GET /2015-03-31/functions?Marker=" + strings.Repeat("a", maxShape)
+	require.NotEqual(t, print("lambda", long+"a", ""), print("lambda", long+"b", ""))
+	require.Equal(t, print("s3", "PUT /bucket/a", "", "X-Amz-Date", "1"), print("s3", "PUT /bucket/a", "", "X-Amz-Date", "2"))
+	c, err := reads(t, "eks", "DELETE /clusters/prod/node-groups/blue", "")
+	require.NoError(t, err)
+	require.Contains(t, c.query, "nodegroupName=blue", "approvers see all that the path names")
+}
