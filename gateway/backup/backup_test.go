@@ -311,6 +311,7 @@ func TestRestoreForged(t *testing.T) {
 		"without a proof": {drop("manifest.sig"), nil, "cut off"},
 		"another content": {replace("data/masking.key", "mine"), nil, "data/masking.key is not as it was written"},
 		"another list":    {replace("manifest.json", "{}"), nil, "not signed by the key"},
+		"no list":         {replace("manifest.json", "no list"), nil, "not signed by the key"},
 		"another proof":   {replace("manifest.sig", "none"), nil, "not signed by the key"},
 		"another key":     {replace("data/audit/log/key.pub", newPlace(t, "").public), nil, "not signed by the key"},
 	} {
