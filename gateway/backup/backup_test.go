@@ -414,6 +414,44 @@ func TestBackupPassphrase(t *testing.T) {
 	require.ErrorContains(t, err, "the passphrase is another")
 }
 
+// A data directory can be a link to one: its keys are in the backup all the same.
+func TestBackupLinkedDataDir(t *testing.T) {
+	p := newPlace(t, "")
+	there := filepath.Join(t.TempDir(), "there")
+	require.NoError(t, os.Rename(p.data, there))
+	require.NoError(t, os.Symlink(there, p.data))
+	to := p.target(t)
+	_, err := p.restore(t, p.write(t, backup.Options{}), to)
+	require.NoError(t, err)
+	for _, name := range []string{"store.db", "store.key", "masking.key", "ca/ca.pem"} {
+		require.FileExists(t, filepath.Join(to.Data, name))
+	}
+}
+
+// A link in the data directory is not left out unsaid, nor does it have root read another file for the gateway's user.
+func TestBackupLinks(t *testing.T) {
+	for name, to := range map[string]string{"masking.key": "/etc/hostname", "ca/other": "/etc", "ssh": "/nowhere"} {
+		p := newPlace(t, "")
+		link := filepath.Join(p.data, name)
+		require.NoError(t, os.RemoveAll(link))
+		require.NoError(t, os.Symlink(to, link))
+		_, err := backup.Write(t.Context(), io.Discard, p.config, backup.Options{To: []age.Recipient{p.id.Recipient()}})
+		require.ErrorContains(t, err, link+" is a link", name)
+	}
+}
+
+// What the file system keeps at the top of a volume is not the gateway's.
+func TestBackupLostFound(t *testing.T) {
+	p := newPlace(t, "")
+	lost := filepath.Join(p.data, "lost+found")
+	require.NoError(t, os.Mkdir(lost, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(lost, "x"), nil, 0o600))
+	to := p.target(t)
+	_, err := p.restore(t, p.write(t, backup.Options{}), to)
+	require.NoError(t, err)
+	require.NoDirExists(t, filepath.Join(to.Data, "lost+found"))
+}
+
 // A gateway that has not run has nothing to back up, and a backup for nobody is not made.
 func TestBackupRefused(t *testing.T) {
 	p := newPlace(t, "")

@@ -130,7 +130,7 @@ func empty(folder string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err == nil && len(list) > 0 && !(len(list) == 1 && list[0].Name() == "lost+found") {
+	if err == nil && len(list) > 0 && !(len(list) == 1 && list[0].Name() == lostFound) {
 		err = fmt.Errorf("%s is not empty: it has %q: move what is there aside; a backup is restored into an empty folder alone", folder, list[0].Name())
 	}
 	return err
