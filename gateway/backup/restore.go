@@ -193,19 +193,13 @@ func placeConfig(staging, to string) error {
 	if _, err := makeFolder(to); err != nil {
 		return err
 	}
-	for _, part := range []string{configDir, outsideDir} {
-		if err := notMissing(settle(filepath.Join(staging, part), to)); err != nil {
-			return err
-		}
-	}
 	if err := moveAll(filepath.Join(staging, configDir), to); err != nil {
 		return err
 	}
-	outside := filepath.Join(staging, outsideDir)
-	if _, err := os.Stat(outside); err != nil {
-		return notMissing(err)
+	if err := notMissing(move(filepath.Join(staging, outsideDir), filepath.Join(to, outsideDir))); err != nil {
+		return err
 	}
-	return move(outside, filepath.Join(to, outsideDir))
+	return settle(to, to) // here: what was copied from another file system is root's until then
 }
 
 // placeData moves what was restored to its place, and takes the mark away that it is not whole.
