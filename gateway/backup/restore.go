@@ -106,7 +106,7 @@ func restore(ctx context.Context, from io.Reader, t Target) (_ *Restored, err er
 	if err := checkStore(ctx, data, out.Store); err != nil {
 		return nil, err
 	}
-	if out.Log, err = checkLog(data, out.Records, in.brought); err != nil && !t.Unproven {
+	if out.Log, err = checkLog(data, out.Records, in.brought); err != nil && (out.Log == nil || !t.Unproven) {
 		return nil, err
 	}
 	if err := settle(data, t.Data); err != nil {
