@@ -41,6 +41,8 @@
 // that say what it would do, a *proxy.Exec with its Command, a *proxy.File and so on. It
 // belongs to the handler until Done has returned.
 //
+//   - protocol/aws: AWS between its command line, SDKs and services.
+//   - protocol/aws/kit: the same wired.
 //   - protocol/kubernetes: the API of Kubernetes between kubectl and clusters.
 //   - protocol/kubernetes/kit: the same wired, and kubeconfigs.
 //   - protocol/web: HTTP between browsers, programs and web applications.

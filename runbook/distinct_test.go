@@ -57,8 +57,10 @@ func TestDistinctAuthor(t *testing.T) {
 		state  State
 	}{
 		"author and signer": {
-			Origin{Source: "x", Author: "ada@x", Signer: "sam@x"}, map[string]string{"ada@x": "ada", "sam@x": "sam"},
-			[][]string{{"ada", "sam"}, {"ada", "sam", "approver 1"}}, Done,
+			Origin{Source: "x", Author: "ada@x", Signer: "sam@x"},
+			map[string]string{"ada@x": "ada", "sam@x": "sam"},
+			[][]string{{"ada", "sam"}, {"ada", "sam", "approver 1"}},
+			Done,
 		},
 		"author alone":      {Origin{Source: "x", Author: "ada@x"}, map[string]string{"ada@x": "ada"}, [][]string{{"ada"}, {"ada", "approver 1"}}, Done},
 		"an unknown author": {Origin{Source: "x", Author: "eve@x"}, map[string]string{"ada@x": "ada"}, nil, Failed},

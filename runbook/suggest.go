@@ -196,7 +196,7 @@ func (r *Runner) ask(ctx context.Context, who *proxy.Identity, at Resource, text
 	list := &Suggestions{Values: []Suggestion{}, More: result.Rows > int64(len(result.Kept))}
 	for _, row := range result.Kept {
 		if len(row) == 0 || len(row[0]) > maxSuggestion || line(row[0]) != nil {
-			list.More = true // it is none that could be chosen
+			list.More = true // it cannot be chosen
 			continue
 		}
 		one := Suggestion{Value: row[0]}

@@ -78,6 +78,8 @@ func TestGoldenExplain(t *testing.T) {
 		{"statements.txt", "shop", "explain-shop.txt"},
 		{"statements.txt", "archive", "explain-archive.txt"},
 		{"commands.txt", "vm1", "explain-vm1.txt"},
+		{"cluster.txt", "cluster", "explain-cluster.txt"},
+		{"cloud.txt", "cloud", "explain-cloud.txt"},
 	} {
 		g := newGolden(c.golden, "user", "outcome", "by", "rule", "cause", "exit", "guardrails that answer", "text", "runs instead")
 		for i, text := range corpusLines(t, c.file) {

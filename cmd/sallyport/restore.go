@@ -17,7 +17,7 @@ func restoreCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "restore FILE", GroupID: operatorGroup, Short: "Prove a backup and put it into an empty data directory",
 		Long:    "Nothing is put into its place before the backup was read to its end and proven. \"-\" as\nFILE is the standard input. See docs/backup.md.",
-		Example: example("sallyport restore --identity key.txt --check gateway.age", "sallyport restore --identity key.txt --data-dir /var/lib/sallyport --config-dir /etc/sallyport gateway.age"),
+		Example: example("sallyport restore --identity key.txt --check gateway.age", "sallyport restore --identity key.txt --data-dir data gateway.age"),
 		Args:    atMost(1),
 	}
 	f := cmd.Flags()

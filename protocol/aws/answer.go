@@ -27,7 +27,7 @@ func problemOf(err error) *problem {
 	switch {
 	case errors.Is(err, sigv4.ErrUnsigned):
 		p.status, p.code = http.StatusForbidden, "MissingAuthenticationToken"
-		p.message = "The request is not signed. Get keys by \"sallyport aws-credentials RESOURCE\"."
+		p.message = "The request is not signed. Get keys for this resource from the gateway."
 	case errors.Is(err, sigv4.ErrValue):
 		p.status, p.code = http.StatusForbidden, "SignatureDoesNotMatch"
 	case errors.Is(err, sigv4.ErrSkew):
@@ -36,7 +36,7 @@ func problemOf(err error) *problem {
 		p.status, p.code = http.StatusForbidden, "AccessDenied"
 	case errors.Is(err, errToken):
 		p.status, p.code = http.StatusForbidden, "InvalidClientTokenId"
-		p.message = "The keys are not this gateway's. Get keys by \"sallyport aws-credentials RESOURCE\", and send their session token with each request."
+		p.message = "The keys are not this gateway's. Get new keys for this resource, and send their session token with each request."
 	case errors.Is(err, errExpired):
 		p.status, p.code = http.StatusForbidden, "ExpiredToken"
 	}

@@ -164,7 +164,7 @@ func presign(k sigv4.Keys, method, host, path, expires string, at time.Time, mor
 }
 
 // TestPresigned: an address that was signed beforehand works until it expires, and is decided about like any other request. What is in it is
-// no secret, and signs nothing else.
+// not a secret, and signs nothing else.
 func TestPresigned(t *testing.T) {
 	r, sent := start(t, ok)
 	k := r.keys("alice")
@@ -332,7 +332,7 @@ func TestAttackOld(t *testing.T) {
 	require.Empty(t, sent())
 }
 
-// TestAttackTunnels: no tunnel is opened, and a whole address in the place of a path is none.
+// TestAttackTunnels: no tunnel is opened, and a whole address in the place of a path is refused.
 func TestAttackTunnels(t *testing.T) {
 	r, _ := start(t, ok)
 	for _, first := range []string{"CONNECT evil:443 HTTP/1.1", "TRACE / HTTP/1.1", "GET http://evil/ HTTP/1.1"} {

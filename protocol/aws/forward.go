@@ -83,7 +83,7 @@ func (x *exchange) forward(ctx context.Context, out *proxy.Outcome) {
 	}
 	wants, _ := s.Wants()
 	rp := &httputil.ReverseProxy{
-		Transport: up, BufferPool: relay.Copies, ErrorLog: slog.NewLogLogger(x.h.log().Handler(), slog.LevelDebug),
+		Transport: up, BufferPool: relay.Copies(), ErrorLog: slog.NewLogLogger(x.h.log().Handler(), slog.LevelDebug),
 		Rewrite:        func(p *httputil.ProxyRequest) { x.rewrite(p.Out, up, host, keys, wants) },
 		ModifyResponse: func(res *http.Response) error { return x.modify(res, wants, out, keys) },
 		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.failed(err, out) },
@@ -228,7 +228,7 @@ func (x *exchange) modify(res *http.Response, wants bool, out *proxy.Outcome, ke
 	return nil
 }
 
-// ours withholds an error that is about the account's keys, and has them read anew: its text is of them.
+// ours withholds an error about the account's keys, which are read anew: its text is about them.
 func (x *exchange) ours(res *http.Response, keys sigv4.Keys) error {
 	b, err := io.ReadAll(io.LimitReader(res.Body, maxProblem+1))
 	if err != nil || len(b) > maxProblem {

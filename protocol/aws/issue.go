@@ -42,7 +42,7 @@ func (x *exchange) issue(name string) {
 		return
 	case i == nil:
 		x.w.Header().Set("WWW-Authenticate", `Bearer realm="keys"`)
-		refuse(http.StatusUnauthorized, "Keys are given to those who have logged in: send an access token, or show the certificate of sallyport login.")
+		refuse(http.StatusUnauthorized, "Keys are given to those who have logged in: send an access token, or show the certificate of a login.")
 		return
 	case r.Method != http.MethodPost && (r.Method != http.MethodGet || i.kind != byBearer):
 		x.w.Header().Set("Allow", http.MethodPost)

@@ -21,7 +21,7 @@ import (
 )
 
 // Keyring makes the keys that people sign with, and knows them again. Nothing is kept of a key: its session token is
-// what proved the person, sealed, and its secret is derived from that token by a key that only gateways have. Whoever sees a token, as in a
+// what proved the person, sealed, and its secret is derived from that token by a key that only gateways have. A person who sees a token, as in a
 // presigned address, can neither sign with it nor read it. The zero value needs KeyOf; it must not be copied.
 type Keyring struct {
 	// KeyOf returns the private key that is kept under a name, for all gateways that share them.

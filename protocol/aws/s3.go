@@ -56,7 +56,7 @@ func (c *call) readS3(empty bool) error {
 	if err != nil {
 		return err
 	}
-	if len(path) == 2 && path[1] == "" { // a slash after the bucket is no key
+	if len(path) == 2 && path[1] == "" { // a slash after the bucket is not a key
 		path = path[:1]
 	}
 	if path[0] != "" && !bucketName.MatchString(path[0]) {

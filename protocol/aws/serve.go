@@ -151,7 +151,7 @@ func hoisted(r *http.Request, t *sigv4.Target) error {
 		}
 		name := http.CanonicalHeaderKey(p.Name)
 		if _, twice := r.Header[name]; twice || strings.ContainsFunc(p.Name, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == ':' }) || p.Value != relay.Line(p.Value) {
-			return fmt.Errorf("%w: %s is there twice, or is no header", sigv4.ErrForm, sigv4.Escape(p.Name))
+			return fmt.Errorf("%w: %s is there twice, or is not a header", sigv4.ErrForm, sigv4.Escape(p.Name))
 		}
 		r.Header[name] = []string{p.Value}
 	}

@@ -100,7 +100,7 @@ var theTable = sync.OnceValue(func() *table {
 	return t
 })
 
-// accessOf is the right that an action needs; of one that is not known it is none but all of them.
+// accessOf is the right that an action needs; one that is not known needs all of them.
 func accessOf(name string) proxy.Access {
 	if a, ok := theTable().access[name]; ok {
 		return a

@@ -53,7 +53,7 @@ func (x *exchange) forward(ctx context.Context, out *proxy.Outcome) {
 		return nil
 	}})
 	rp := &httputil.ReverseProxy{
-		Transport: up, BufferPool: relay.Copies, ErrorLog: slog.NewLogLogger(x.h.log().Handler(), slog.LevelDebug),
+		Transport: up, BufferPool: relay.Copies(), ErrorLog: slog.NewLogLogger(x.h.log().Handler(), slog.LevelDebug),
 		Rewrite:        func(p *httputil.ProxyRequest) { x.rewrite(p, up, credential, assertion, wants) },
 		ModifyResponse: func(res *http.Response) error { return x.modify(res, wants, out, credential) },
 		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.failed(err, out) },

@@ -78,10 +78,10 @@ func address(e protocol.Endpoint) string {
 // profile is what the account is called in the files of the AWS command line.
 const profile = "sallyport"
 
-// client starts the AWS command line, which asks "sallyport aws-credentials" for keys.
+// client starts the AWS command line, which gets its keys from the program that runs.
 func client(e protocol.Endpoint) (*protocol.Command, error) {
 	if e.Proof == nil || e.Dir == "" {
-		return nil, errors.New("the AWS command line gets its keys by a login: sallyport login")
+		return nil, errors.New("the AWS command line gets its keys by a login: log in first")
 	}
 	program, err := os.Executable()
 	if err != nil {
@@ -117,15 +117,15 @@ func Config(e protocol.Endpoint, program, login string) []byte {
 // execute runs one command of the AWS command line, such as "s3 ls".
 func execute(e protocol.Endpoint, x protocol.Execution) (*protocol.Command, error) {
 	if x.CSV || x.File != "" || strings.TrimSpace(x.Text) == "" {
-		return nil, errors.New("running the AWS command line: want a command without quotes, such as \"s3 ls\"; every other one by \"sallyport connect NAME -- ARGS\"")
+		return nil, errors.New("running the AWS command line: want a command without quotes, such as \"s3 ls\"; start the AWS command line itself for every other one")
 	}
 	if strings.ContainsAny(x.Text, `'"\`) {
-		return nil, errors.New("running the AWS command line: quotes are not read; use \"sallyport connect NAME -- ARGS\"")
+		return nil, errors.New("running the AWS command line: quotes are not read; start the AWS command line itself for such a command")
 	}
 	e.Args = append(e.Args, strings.Fields(x.Text)...)
 	return client(e)
 }
 
 func links(e protocol.Endpoint) []protocol.Link {
-	return []protocol.Link{{For: "endpoint", Text: address(e)}, {For: "credentials", Text: "sallyport aws-credentials " + e.Resource}}
+	return []protocol.Link{{For: "endpoint", Text: address(e)}}
 }

@@ -17,5 +17,7 @@ func (b *buffers) Get() []byte {
 
 func (b *buffers) Put(p []byte) { b.pool.Put(&p) }
 
-// Copies are the buffers of copies.
-var Copies httputil.BufferPool = &buffers{}
+var copies = &buffers{}
+
+// Copies returns the buffers of copies, which all handlers share.
+func Copies() httputil.BufferPool { return copies }
