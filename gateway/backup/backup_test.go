@@ -414,15 +414,19 @@ func TestBackupPassphrase(t *testing.T) {
 	require.ErrorContains(t, err, "the passphrase is another")
 }
 
-// A data directory can be a link to one: its keys are in the backup all the same.
+// A data directory and its audit log can be links: the keys are in the backup all the same.
 func TestBackupLinkedDataDir(t *testing.T) {
 	p := newPlace(t, "")
 	there := filepath.Join(t.TempDir(), "there")
 	require.NoError(t, os.Rename(p.data, there))
 	require.NoError(t, os.Symlink(there, p.data))
+	log := filepath.Join(t.TempDir(), "log")
+	require.NoError(t, os.Rename(filepath.Join(there, "audit"), log))
+	require.NoError(t, os.Symlink(log, filepath.Join(there, "audit")))
 	to := p.target(t)
-	_, err := p.restore(t, p.write(t, backup.Options{}), to)
+	r, err := p.restore(t, p.write(t, backup.Options{}), to)
 	require.NoError(t, err)
+	require.Equal(t, 4, r.Log.Sessions)
 	for _, name := range []string{"store.db", "store.key", "masking.key", "ca/ca.pem"} {
 		require.FileExists(t, filepath.Join(to.Data, name))
 	}
