@@ -87,7 +87,10 @@ func (l *Log) recoverSession(id string) error {
 	}
 	s := newStream(l, path, w, aead)
 	s.chain, s.index, s.generation, s.offset = r.chain, r.index, highest+1, r.bytes
-	return s.end(time.Now(), SessionRecovered, func(b []byte) []byte { return num(b, "in", uint64(cut)) })
+	if err := s.end(time.Now(), SessionRecovered, func(b []byte) []byte { return num(b, "in", uint64(cut)) }); err != nil {
+		return err
+	}
+	return s.finish() // there can be more sessions than files that a process may have open
 }
 
 // endsUnwritten reports whether a file ends with zeros in the place of a frame's chain: it

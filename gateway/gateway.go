@@ -142,7 +142,7 @@ type Gateway struct {
 	seen        atomic.Int64 // the change in the store's feed that was followed last
 	phase       atomic.Int32 // phaseStarting and so on
 	pulse       pulse
-	ends        atomic.Int64 // until when the certificate of clients is valid, in seconds; as it was known last
+	certUntil   atomic.Int64 // until when the certificate of clients is valid, in seconds; as it was known last
 	hurried     context.Context
 	hurry       context.CancelFunc // ends hurried: nothing is waited for
 

@@ -37,11 +37,11 @@ func (g *Gateway) waiting() (n int, oldest time.Time) {
 func (g *Gateway) certificateEnds() time.Time {
 	if g.applying.TryLock() {
 		if g.shown != nil && g.shown.pair.Leaf != nil {
-			g.ends.Store(g.shown.pair.Leaf.NotAfter.Unix())
+			g.certUntil.Store(g.shown.pair.Leaf.NotAfter.Unix())
 		}
 		g.applying.Unlock()
 	}
-	if until := g.ends.Load(); until != 0 {
+	if until := g.certUntil.Load(); until != 0 {
 		return time.Unix(until, 0)
 	}
 	return time.Time{}

@@ -1,7 +1,6 @@
 package prometheus
 
 import (
-	"context"
 	"maps"
 	"net/http"
 	"runtime"
@@ -13,9 +12,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
-
-// storeWithin is how long the store may take to answer when the numbers are asked for.
-const storeWithin = 2 * time.Second
 
 // page is what shows the numbers, with those of Go's runtime and of the process. It is made once.
 type page struct {
@@ -145,12 +141,9 @@ func (m *Metrics) collectGateway(c collection) {
 		}
 	}
 	if m.Store != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), storeWithin)
-		defer cancel()
-		begun := time.Now()
-		err := m.Store(ctx)
-		c.gauge(storeUp, bit(err == nil))
-		c.gauge(storeLatency, time.Since(begun).Seconds())
+		up, took := m.storeCheck.ask(m.Store)
+		c.gauge(storeUp, bit(up))
+		c.gauge(storeLatency, took.Seconds())
 	}
 }
 

@@ -148,6 +148,9 @@ func TestAlerts(t *testing.T) {
 		for _, r := range g.Rules {
 			require.False(t, seen[r.Alert], r.Alert)
 			seen[r.Alert] = true
+			if r.Alert == "SallyportDown" { // one of several, too
+				require.Contains(t, r.Expr, `up{job="sallyport"} == 0`)
+			}
 			exists(t, text, r.Expr)
 			labelsExist(t, r.Expr, r.Annotations["summary"])
 			require.Contains(t, []string{"critical", "warning", "info"}, r.Labels["severity"], r.Alert)

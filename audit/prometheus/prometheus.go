@@ -34,6 +34,7 @@ type Metrics struct {
 	Version string
 
 	page        page
+	storeCheck  storeCheck
 	mu          sync.RWMutex
 	leases      map[string]bool // of credentials, that are held
 	credentials map[credential]uint64

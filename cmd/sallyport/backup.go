@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -74,7 +75,7 @@ func recipients(c *cli, keys []string, passphraseFile string) (list []age.Recipi
 	if passphraseFile != "" {
 		text, err := c.prompter().secret(passphraseFile, "")
 		if err != nil {
-			return nil, err
+			return nil, unnamed("backup: --passphrase-file", err)
 		}
 		if len(text) < minPassphrase {
 			return nil, fail(exitUsage, "backup: the passphrase: got %d characters, want %d or more", len(text), minPassphrase)
@@ -86,7 +87,7 @@ func recipients(c *cli, keys []string, passphraseFile string) (list []age.Recipi
 		text := []byte(key)
 		if !strings.HasPrefix(key, "age1") {
 			if text, err = os.ReadFile(key); err != nil {
-				return nil, err
+				return nil, unnamed("backup: --to", err)
 			}
 		}
 		some, err := age.ParseRecipients(bytes.NewReader(text))
@@ -96,6 +97,16 @@ func recipients(c *cli, keys []string, passphraseFile string) (list []age.Recipi
 		list = append(list, some...)
 	}
 	return list, nil
+}
+
+// unnamed says why the file that a flag names cannot be read, without its name: somebody may have given what is in
+// the file, which is a secret.
+func unnamed(flag string, err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return fail(exitUsage, "%s: the file that it names cannot be read: %v; if you gave the key or passphrase itself, others on this machine may have seen it: make another", flag, p.Err)
+	}
+	return err
 }
 
 // writeNew has a new file written whole or not at all, which only its owner may read. "-" is the standard output.

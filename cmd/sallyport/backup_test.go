@@ -135,6 +135,35 @@ func TestBackupUsage(t *testing.T) {
 	}
 }
 
+// A secret that is given in the place of the file which holds it is not printed.
+func TestBackupSecretAsName(t *testing.T) {
+	id, err := age.GenerateX25519Identity()
+	require.NoError(t, err)
+	secret := id.String()
+	for _, args := range [][]string{
+		{"backup", "--to", secret, "x"},
+		{"backup", "--passphrase-file", secret, "x"},
+		{"restore", "--check", "--identity", secret, "x"},
+		{"restore", "--check", "--passphrase-file", secret, "x"},
+	} {
+		code, out, errs := sallyport(t, "", args...)
+		require.Equal(t, exitUsage, code, args[:2])
+		require.Contains(t, errs, "make another")
+		require.NotContains(t, out+errs, secret)
+	}
+	file := filepath.Join(t.TempDir(), "key")
+	for text, args := range map[string][]string{
+		secret:                       {"backup", "--to", file, "x"},
+		id.Recipient().String():      {"restore", "--check", "--identity", file, "x"},
+		secret[:len(secret)-1] + "!": {"restore", "--check", "--identity", file, "x"},
+	} {
+		require.NoError(t, os.WriteFile(file, []byte(text+"\n"), 0o600))
+		code, out, errs := sallyport(t, "", args...)
+		require.Equal(t, exitUsage, code, args[:2])
+		require.NotContains(t, out+errs, text)
+	}
+}
+
 // A gateway does not start on a data directory into which a restore did not come to its end.
 func TestServeInterruptedRestore(t *testing.T) {
 	dir := t.TempDir()

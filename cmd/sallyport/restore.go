@@ -83,7 +83,7 @@ func identities(c *cli, file, passphraseFile string) ([]age.Identity, error) {
 	if passphraseFile != "" {
 		text, err := c.prompter().secret(passphraseFile, "")
 		if err != nil {
-			return nil, err
+			return nil, unnamed("restore: --passphrase-file", err)
 		}
 		if text == "" {
 			return nil, fail(exitUsage, "restore: the passphrase is empty")
@@ -93,7 +93,7 @@ func identities(c *cli, file, passphraseFile string) ([]age.Identity, error) {
 	}
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, err
+		return nil, unnamed("restore: --identity", err)
 	}
 	defer f.Close()
 	ids, err := age.ParseIdentities(f)

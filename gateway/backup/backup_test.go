@@ -311,6 +311,7 @@ func TestRestoreForged(t *testing.T) {
 		"without a proof": {drop("manifest.sig"), nil, "cut off"},
 		"another content": {replace("data/masking.key", "mine"), nil, "data/masking.key is not as it was written"},
 		"another list":    {replace("manifest.json", "{}"), nil, "not signed by the key"},
+		"no list":         {replace("manifest.json", "no list"), nil, "not signed by the key"},
 		"another proof":   {replace("manifest.sig", "none"), nil, "not signed by the key"},
 		"another key":     {replace("data/audit/log/key.pub", newPlace(t, "").public), nil, "not signed by the key"},
 	} {
@@ -411,6 +412,48 @@ func TestBackupPassphrase(t *testing.T) {
 	require.NoError(t, err)
 	_, err = backup.Check(t.Context(), bytes.NewReader(out.Bytes()), []age.Identity{id}, p.public)
 	require.ErrorContains(t, err, "the passphrase is another")
+}
+
+// A data directory and its audit log can be links: the keys are in the backup all the same.
+func TestBackupLinkedDataDir(t *testing.T) {
+	p := newPlace(t, "")
+	there := filepath.Join(t.TempDir(), "there")
+	require.NoError(t, os.Rename(p.data, there))
+	require.NoError(t, os.Symlink(there, p.data))
+	log := filepath.Join(t.TempDir(), "log")
+	require.NoError(t, os.Rename(filepath.Join(there, "audit"), log))
+	require.NoError(t, os.Symlink(log, filepath.Join(there, "audit")))
+	to := p.target(t)
+	r, err := p.restore(t, p.write(t, backup.Options{}), to)
+	require.NoError(t, err)
+	require.Equal(t, 4, r.Log.Sessions)
+	for _, name := range []string{"store.db", "store.key", "masking.key", "ca/ca.pem"} {
+		require.FileExists(t, filepath.Join(to.Data, name))
+	}
+}
+
+// A link in the data directory is not left out unsaid, nor does it have root read another file for the gateway's user.
+func TestBackupLinks(t *testing.T) {
+	for name, to := range map[string]string{"masking.key": "/etc/hostname", "ca/other": "/etc", "ssh": "/nowhere"} {
+		p := newPlace(t, "")
+		link := filepath.Join(p.data, name)
+		require.NoError(t, os.RemoveAll(link))
+		require.NoError(t, os.Symlink(to, link))
+		_, err := backup.Write(t.Context(), io.Discard, p.config, backup.Options{To: []age.Recipient{p.id.Recipient()}})
+		require.ErrorContains(t, err, link+" is a link", name)
+	}
+}
+
+// What the file system keeps at the top of a volume is not the gateway's.
+func TestBackupLostFound(t *testing.T) {
+	p := newPlace(t, "")
+	lost := filepath.Join(p.data, "lost+found")
+	require.NoError(t, os.Mkdir(lost, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(lost, "x"), nil, 0o600))
+	to := p.target(t)
+	_, err := p.restore(t, p.write(t, backup.Options{}), to)
+	require.NoError(t, err)
+	require.NoDirExists(t, filepath.Join(to.Data, "lost+found"))
 }
 
 // A gateway that has not run has nothing to back up, and a backup for nobody is not made.

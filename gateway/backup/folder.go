@@ -42,6 +42,9 @@ func settle(root, like string) error {
 		if err != nil {
 			return err
 		}
+		if entry.IsDir() && name == filepath.Join(root, lostFound) {
+			return fs.SkipDir
+		}
 		if err := own(name); err != nil {
 			return err
 		}

@@ -19,9 +19,22 @@ func TestRestoreOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root gives files away")
 	}
+	elsewhere, err := os.MkdirTemp("/dev/shm", "sallyport-")
+	if err == nil { // another file system, to which files are copied
+		t.Cleanup(func() { require.NoError(t, os.RemoveAll(elsewhere)) })
+	} else {
+		elsewhere = t.TempDir()
+	}
+	for _, of := range []string{t.TempDir(), elsewhere} {
+		ownedRestore(t, filepath.Join(of, "etc"))
+	}
+}
+
+func ownedRestore(t *testing.T, config string) {
+	t.Helper()
 	p := newPlace(t, "")
 	to := p.target(t)
-	to.Config = filepath.Join(t.TempDir(), "etc")
+	to.Config = config
 	for folder, id := range map[string]int{to.Data: 12345, to.Config: 12346} {
 		require.NoError(t, os.MkdirAll(folder, 0o700))
 		require.NoError(t, os.Chown(folder, id, id+10))

@@ -177,10 +177,6 @@ func (r *reader) end(archive *tar.Reader, h *tar.Header, rest io.Reader) error {
 	if n, err := io.Copy(io.Discard, rest); err != nil || n > 0 { // age's last part says that it is the last
 		return errors.Join(fmt.Errorf("it has %d bytes more than were written", n), err)
 	}
-	var listed manifest
-	if err := json.Unmarshal(encoded, &listed); err != nil {
-		return fmt.Errorf("%s: %w", manifestName, err)
-	}
 	public := r.public
 	if public == "" {
 		public = r.brought
@@ -193,6 +189,10 @@ func (r *reader) end(archive *tar.Reader, h *tar.Header, rest io.Reader) error {
 	}
 	if r.brought != public {
 		return errNotSigned
+	}
+	var listed manifest // read now that it is known whose it is
+	if err := json.Unmarshal(encoded, &listed); err != nil {
+		return fmt.Errorf("%s: %w", manifestName, err)
 	}
 	for name, want := range listed {
 		got, ok := r.files[name]

@@ -106,7 +106,7 @@ func restore(ctx context.Context, from io.Reader, t Target) (_ *Restored, err er
 	if err := checkStore(ctx, data, out.Store); err != nil {
 		return nil, err
 	}
-	if out.Log, err = checkLog(data, out.Records, in.brought); err != nil && !t.Unproven {
+	if out.Log, err = checkLog(data, out.Records, in.brought); err != nil && (out.Log == nil || !t.Unproven) {
 		return nil, err
 	}
 	if err := settle(data, t.Data); err != nil {
@@ -130,7 +130,7 @@ func empty(folder string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err == nil && len(list) > 0 && !(len(list) == 1 && list[0].Name() == "lost+found") {
+	if err == nil && len(list) > 0 && !(len(list) == 1 && list[0].Name() == lostFound) {
 		err = fmt.Errorf("%s is not empty: it has %q: move what is there aside; a backup is restored into an empty folder alone", folder, list[0].Name())
 	}
 	return err
@@ -193,19 +193,13 @@ func placeConfig(staging, to string) error {
 	if _, err := makeFolder(to); err != nil {
 		return err
 	}
-	for _, part := range []string{configDir, outsideDir} {
-		if err := notMissing(settle(filepath.Join(staging, part), to)); err != nil {
-			return err
-		}
-	}
 	if err := moveAll(filepath.Join(staging, configDir), to); err != nil {
 		return err
 	}
-	outside := filepath.Join(staging, outsideDir)
-	if _, err := os.Stat(outside); err != nil {
-		return notMissing(err)
+	if err := notMissing(move(filepath.Join(staging, outsideDir), filepath.Join(to, outsideDir))); err != nil {
+		return err
 	}
-	return move(outside, filepath.Join(to, outsideDir))
+	return settle(to, to) // here: what was copied from another file system is root's until then
 }
 
 // placeData moves what was restored to its place, and takes the mark away that it is not whole.

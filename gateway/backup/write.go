@@ -48,6 +48,7 @@ const (
 	mirrorDir  = "runbooks" // is fetched again
 	socketFile = "control.sock"
 	scratch    = ".backup-"
+	lostFound  = "lost+found" // of the file system, which only root reads
 )
 
 // Write writes a backup of the gateway of f to w, whether that gateway runs or not.
@@ -214,26 +215,36 @@ func (b *writer) store(f *config.File) (err error) {
 }
 
 // rest writes the other files of the data directory: keys, authorities, what is to be known when the store is not
-// there.
+// there. The data directory can be a link. A link in it is refused: left out, it would be missed when the backup is
+// restored; followed, the gateway's user could have root read any file of the machine for it.
 func (b *writer) rest() error {
-	return filepath.WalkDir(b.data, func(name string, entry fs.DirEntry, err error) error {
+	root, err := filepath.EvalSymlinks(b.data)
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // it is of a moment
 		}
-		if err != nil || name == b.data {
+		if err != nil && name == root {
 			return err
 		}
-		rel, err := filepath.Rel(b.data, name)
+		rel, err := filepath.Rel(root, name)
 		if err != nil {
 			return err
 		}
 		base := entry.Name()
-		top := filepath.Dir(rel) == "."
-		if top && entry.IsDir() && (base == auditDir || base == mirrorDir || strings.HasPrefix(base, scratch)) {
-			return fs.SkipDir
-		}
-		ours := top && (slices.Contains([]string{leasesFile, socketFile}, base) || strings.HasPrefix(base, "store.db"))
-		if ours || !entry.Type().IsRegular() || strings.HasPrefix(base, ".new-") {
+		switch {
+		case filepath.Dir(rel) == "." && elsewhere(base):
+			if entry.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		case strings.HasPrefix(base, ".new-"):
+			return nil
+		case entry.Type()&fs.ModeSymlink != 0:
+			return fmt.Errorf("%s is a link: put what it leads to in its place, or name that in the config file", name)
+		case !entry.Type().IsRegular():
 			return nil
 		}
 		if err := b.addFile(dataDir+"/"+filepath.ToSlash(rel), name, maxConfigFile); !errors.Is(err, fs.ErrNotExist) {
@@ -241,6 +252,13 @@ func (b *writer) rest() error {
 		}
 		return nil
 	})
+}
+
+// elsewhere reports whether a name at the top of the data directory is that of something which is not in a backup, or which
+// another step writes.
+func elsewhere(base string) bool {
+	return slices.Contains([]string{auditDir, mirrorDir, leasesFile, socketFile, lostFound}, base) ||
+		strings.HasPrefix(base, scratch) || strings.HasPrefix(base, "store.db")
 }
 
 // log writes the audit log.

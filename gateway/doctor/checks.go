@@ -58,11 +58,11 @@ func (r *run) dataDir() {
 		r.say(Problem, dir, fmt.Sprintf("got mode %#o, want 0700, since it holds keys and records", mode), "chmod 700 "+dir)
 		return
 	}
-	f, err := os.CreateTemp(dir, ".new-doctor-")
-	if err == nil {
-		err = errors.Join(f.Close(), os.Remove(f.Name()))
-	}
-	if err != nil {
+	switch err := r.Machine.Writable(dir); {
+	case errors.Is(err, errors.ErrUnsupported):
+		r.say(OK, dir, fmt.Sprintf("mode %#o", mode), "")
+		return
+	case err != nil:
 		r.say(Problem, dir, "it cannot be written: "+err.Error(), "make the gateway's user its owner, run this as that user or root, and look whether the file system is mounted read-only")
 		return
 	}

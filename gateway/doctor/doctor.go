@@ -46,6 +46,8 @@ type Examination struct {
 type Machine interface {
 	// Space returns how many bytes and files a file system has, and how many are free.
 	Space(dir string) (bytes, freeBytes, files, freeFiles uint64, err error)
+	// Writable returns why this process cannot make files in a folder, without making one.
+	Writable(dir string) error
 	// Descriptors returns how many files a process may have open.
 	Descriptors() (uint64, error)
 	// Synchronised reports whether the system says that its clock is; known is false where it does not tell.

@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"flag"
+	"io/fs"
 	"math/big"
 	"net"
 	"os"
@@ -35,7 +36,10 @@ type machine struct {
 	now                   time.Time
 	dead                  string // a host without an address
 	closed                string // an address where nobody answers
+	readOnly              error
 }
+
+func (m *machine) Writable(string) error { return m.readOnly }
 
 func (m *machine) Space(string) (bytes, freeBytes, files, freeFiles uint64, err error) {
 	return 100 << 30, m.free, 1000, m.freeFiles, nil
@@ -150,6 +154,9 @@ func TestFindings(t *testing.T) {
 		"a restore was interrupted": {"", func(t *testing.T, _ *doctor.Examination, _ *machine, dir string) {
 			require.NoError(t, os.Mkdir(filepath.Join(dir, "data", ".restoring"), 0o700))
 		}, "data_dir", doctor.Problem, "did not come to its end"},
+		"it cannot be written": {"", func(_ *testing.T, _ *doctor.Examination, m *machine, _ string) {
+			m.readOnly = errors.New("read-only file system")
+		}, "data_dir", doctor.Problem, "it cannot be written: read-only file system"},
 		"little space":    {"", func(_ *testing.T, _ *doctor.Examination, m *machine, _ string) { m.free = 1 << 30 }, "space", doctor.Warning, "1024 MiB"},
 		"no space":        {"", func(_ *testing.T, _ *doctor.Examination, m *machine, _ string) { m.free = 1 << 20 }, "space", doctor.Problem, "1 MiB"},
 		"few inodes":      {"", func(_ *testing.T, _ *doctor.Examination, m *machine, _ string) { m.freeFiles = 3 }, "space", doctor.Warning, "3 of 1000"},
@@ -216,6 +223,23 @@ func TestNoSecrets(t *testing.T) {
 	}
 }
 
+// An examination leaves the data directory as it is, down to its times.
+func TestChangesNothing(t *testing.T) {
+	e, _, dir := healthy(t, "")
+	e.Machine = doctor.This{}
+	data := filepath.Join(dir, "data")
+	require.NoError(t, os.Remove(e.Config.StoreFile())) // SQLite makes and removes files of its own when it reads
+	before := time.Now().Add(-time.Hour).Truncate(time.Second)
+	require.NoError(t, os.Chtimes(data, before, before))
+	require.Empty(t, findings(e.Run(t.Context()), "data_dir"))
+	info, err := os.Stat(data)
+	require.NoError(t, err)
+	require.WithinDuration(t, before, info.ModTime(), 0)
+	list, err := os.ReadDir(data)
+	require.NoError(t, err)
+	require.Empty(t, list)
+}
+
 // Offline asks nothing by the network.
 func TestOffline(t *testing.T) {
 	e, _, _ := healthy(t, exports)
@@ -250,6 +274,10 @@ func TestThis(t *testing.T) {
 		require.NoError(t, err)
 		require.Positive(t, size)
 		require.LessOrEqual(t, free, size)
+	}
+	if err := m.Writable(t.TempDir()); !errors.Is(err, errors.ErrUnsupported) {
+		require.NoError(t, err)
+		require.ErrorIs(t, m.Writable(filepath.Join(t.TempDir(), "x")), fs.ErrNotExist)
 	}
 	if n, err := m.Descriptors(); !errors.Is(err, errors.ErrUnsupported) {
 		require.NoError(t, err)

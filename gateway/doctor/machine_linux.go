@@ -17,6 +17,14 @@ func (This) Space(dir string) (bytes, freeBytes, files, freeFiles uint64, err er
 	return st.Blocks * block, st.Bavail * block, st.Files, st.Ffree, nil
 }
 
+// Writable implements Machine.
+func (This) Writable(dir string) error {
+	if err := unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+		return &os.PathError{Op: "access", Path: dir, Err: err}
+	}
+	return nil
+}
+
 // Descriptors implements Machine. It is the hard limit, up to which Go raises the other.
 func (This) Descriptors() (uint64, error) {
 	var l syscall.Rlimit

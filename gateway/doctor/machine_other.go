@@ -9,6 +9,9 @@ func (This) Space(string) (bytes, freeBytes, files, freeFiles uint64, err error)
 	return 0, 0, 0, 0, errors.ErrUnsupported
 }
 
+// Writable implements Machine.
+func (This) Writable(string) error { return errors.ErrUnsupported }
+
 // Descriptors implements Machine.
 func (This) Descriptors() (uint64, error) { return 0, errors.ErrUnsupported }
 
