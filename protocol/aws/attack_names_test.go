@@ -53,7 +53,7 @@ func TestAttackNames(t *testing.T) {
 	}
 }
 
-// TestAttackHeld: what was approved does not stand for a request that differs in anything that its service reads.
+// TestAttackHeld: an approval does not count for a request that differs in anything that its service reads.
 func TestAttackHeld(t *testing.T) {
 	print := func(service, line, body string, headers ...string) [32]byte {
 		c, err := reads(t, service, line, body, headers...)

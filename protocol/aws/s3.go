@@ -24,7 +24,7 @@ var s3Modifiers = []string{
 
 var bucketName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$`)
 
-// aliases end names that AWS keeps for what is no bucket: another name of one, such as that of an access point, or one of other kinds.
+// aliases end names that AWS reserves: another name of a bucket, such as the alias of an access point, or a bucket of another kind.
 var aliases = []string{"-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"}
 
 func isBucket(name string) bool {
