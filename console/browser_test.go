@@ -247,6 +247,7 @@ func TestKeyboard(t *testing.T) {
 	olga.Press("u")
 	olga.Sees("Nothing was sent")
 	olga.Press("jo")
+	olga.Has("heading", "1 h of access at reports") // the page, not the row that has a button of that name, too
 	olga.Has("button", "Approve")
 	olga.Press("a")
 	olga.Sees("Your approval counts")

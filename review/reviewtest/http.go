@@ -103,9 +103,9 @@ func (h *HTTP) serve(w http.ResponseWriter, r *http.Request, answer http.Handler
 	}
 	switch h.behaviour() {
 	case Takes:
-		h.taken.Add(1)
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		answer(w, r)
+		h.taken.Add(1) // before the answer is sent, and after what answer notes
 	case Fails:
 		http.Error(w, "it is broken: "+string(body), http.StatusInternalServerError)
 	case Busy:
