@@ -106,7 +106,7 @@ func (x *exchange) ask(ctx context.Context) (*proxy.Verdict, bool) {
 	}
 	hs.asking[x.op] = k
 	hs.mu.Unlock()
-	go func() {
+	s.Go("web request", func() error { // which the end of the session waits for
 		err := s.Protect("web request", func() error {
 			k.verdict = s.Ask(own, k.op)
 			return nil
@@ -120,7 +120,8 @@ func (x *exchange) ask(ctx context.Context) (*proxy.Verdict, bool) {
 		hs.mu.Unlock()
 		close(k.done)
 		cancel(nil)
-	}()
+		return nil
+	})
 	select {
 	case <-k.done:
 		return k.verdict, false
