@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,6 +83,30 @@ func TestChainOrder(t *testing.T) {
 	require.True(t, ask(s, read()).Refuses())
 	require.Equal(t, "a ask,b ask,a done deny by b,b done deny by b,c done deny by b", strings.Join(trace, ","))
 	s.Close(nil)
+}
+
+// Close waits for what Go began before it, and not for what Go begins afterwards.
+func TestCloseWaits(t *testing.T) {
+	for range 100 {
+		s, err := proxytest.Open(&proxy.Gateway{}, part{name: "p"})
+		require.NoError(t, err)
+		var ended atomic.Bool
+		s.Go("before", func() error {
+			<-s.Context().Done()
+			ended.Store(true)
+			return nil
+		})
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() { s.Go("while it closes", func() error { return nil }) })
+		}
+		s.Close(nil)
+		require.True(t, ended.Load())
+		ran := make(chan struct{})
+		s.Go("after", func() error { close(ran); return nil })
+		<-ran
+		wg.Wait()
+	}
 }
 
 // Whatever does not say yes says no.

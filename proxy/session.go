@@ -193,11 +193,19 @@ func (s *Session) Remind(text string) bool {
 }
 
 // Go runs f in a goroutine of the session's. A panic in f ends the session, and
-// so does an error, as its cause. Close waits for f.
+// so does an error, as its cause. Close waits for f; nothing waits for an f that
+// starts after Close was called.
 func (s *Session) Go(name string, f func() error) {
-	s.goroutines.Add(1)
+	s.mu.Lock()
+	waited := !s.closed
+	if waited {
+		s.goroutines.Add(1)
+	}
+	s.mu.Unlock()
 	go func() {
-		defer s.goroutines.Done()
+		if waited {
+			defer s.goroutines.Done()
+		}
 		if err := s.Protect(name, f); err != nil {
 			s.Kill(err)
 		}

@@ -273,7 +273,7 @@ func TestServersFatal(t *testing.T) {
 					}
 				}
 				require.Equal(t, []string{"FATAL " + c.code}, codes)
-				g.idle(t, 20*time.Second)
+				g.idle(t)
 			})
 		}
 	})

@@ -171,7 +171,7 @@ func TestHalfClose(t *testing.T) {
 				time.AfterFunc(500*time.Millisecond, func() { close(decide) })
 				types, failed := conn.until(0)
 				require.Equal(t, c.want, strings.ReplaceAll(types, "S", ""), failed)
-				g.idle(t, 20*time.Second)
+				g.idle(t)
 			})
 		})
 	}
@@ -202,7 +202,7 @@ func TestHalfClose(t *testing.T) {
 					close(left)
 					types, failed := conn.until(0)
 					require.Equal(t, c.want, strings.ReplaceAll(types, "S", ""), failed)
-					g.idle(t, 20*time.Second)
+					g.idle(t)
 				})
 			})
 		}
@@ -229,7 +229,7 @@ func TestHalfClose(t *testing.T) {
 }
 
 // idle waits until the server has no connection to the gate's database.
-func (g *gate) idle(t testing.TB, within time.Duration) {
+func (g *gate) idle(t testing.TB) {
 	t.Helper()
 	begun := time.Now()
 	for {
@@ -238,7 +238,7 @@ func (g *gate) idle(t testing.TB, within time.Duration) {
 		if n == "0" {
 			return
 		}
-		require.Less(t, time.Since(begun), within, "the server's connection stays")
+		require.Less(t, time.Since(begun), 20*time.Second, "the server's connection stays")
 		time.Sleep(5 * time.Millisecond)
 	}
 }
@@ -300,7 +300,7 @@ func TestDepartures(t *testing.T) {
 					c := g.session(t, secure)
 					bring(t, c)
 					leave(t, c)
-					g.idle(t, 20*time.Second)
+					g.idle(t)
 				})
 			}
 		}

@@ -142,7 +142,7 @@ func (v *Visit) ask(ctx context.Context, x Exchange) (*proxy.Verdict, bool) {
 	}
 	hs.asking[k.op] = k
 	hs.mu.Unlock()
-	go func() {
+	s.Go("request", func() error { // which the end of the session waits for
 		err := s.Protect("request", func() error {
 			k.verdict = s.Ask(own, k.op)
 			return nil
@@ -156,7 +156,8 @@ func (v *Visit) ask(ctx context.Context, x Exchange) (*proxy.Verdict, bool) {
 		hs.mu.Unlock()
 		close(k.done)
 		cancel(nil)
-	}()
+		return nil
+	})
 	select {
 	case <-k.done:
 		return k.verdict, false
