@@ -2,7 +2,6 @@ package console_test
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/user"
@@ -33,10 +32,8 @@ func workshop(t *testing.T, more ...string) *house {
 	machine := testserver.OpenSSH(t, dir, filepath.Join(dir, "host"), testserver.KeyPair(t, filepath.Join(dir, "upstream")))
 	me, err := user.Current()
 	require.NoError(t, err)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	h := &house{url: "https://" + l.Addr().String(), database: database}
-	require.NoError(t, l.Close())
+	address := testserver.FreeAddress(t)
+	h := &house{url: "https://" + address, database: database}
 	verifier, err := identity.NewVerifier("wonder")
 	require.NoError(t, err)
 	h.serve(t, dir, fmt.Sprintf(`
@@ -60,7 +57,7 @@ masking:
   - {name: mails, entities: [EMAIL_ADDRESS], with: fixed, text: "<mail>"}
 control: [{groups: [ops], allow: [list, review]}, {groups: [admins], allow: [list, kill, watch, users]}]
 audit: {recordings: [{terminal: full}]}
-%[9]s`, l.Addr().String(), h.url, strconv.Quote(verifier), machine, me.Username, hostKey, server.Address(), database, strings.Join(more, "\n")))
+%[9]s`, address, h.url, strconv.Quote(verifier), machine, me.Username, hostKey, server.Address(), database, strings.Join(more, "\n")))
 	return h
 }
 

@@ -45,10 +45,7 @@ type house struct {
 // open has more sections in the config file, and more access rules.
 func open(t *testing.T, more string, access ...string) *house {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
-	return openAt(t, l.Addr().String(), strings.Join(access, ""), "", more)
+	return openAt(t, testserver.FreeAddress(t), strings.Join(access, ""), "", more)
 }
 
 // openAt has the console at an address, with further access rules, keys of identity, and sections of the config file.

@@ -52,7 +52,7 @@ type usage struct {
 // running is an operation between Start and Done.
 type running struct {
 	kind    proxy.Kind
-	methods uint8    // what a request needs that goes on until its user ends it; 0: it is none
+	methods uint8    // what a request needs that goes on until its user ends it; 0: not such a request
 	rows    *counted // nil until somebody counts them
 	// What was granted when it began, and the operation, which may need it; none: nothing was.
 	granted []string

@@ -9,7 +9,7 @@ import (
 // storeWithin is how long the store may take to answer when the numbers are asked for.
 const storeWithin = 2 * time.Second
 
-// storeCheck asks the store one question at a time, however many ask for the numbers: whoever reaches the address
+// storeCheck asks the store one question at a time, however many ask for the numbers: those who reach the address
 // must not load the store, and a store that hangs must not keep the other numbers back.
 type storeCheck struct {
 	mu   sync.Mutex

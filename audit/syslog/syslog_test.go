@@ -155,10 +155,7 @@ func TestRsyslog(t *testing.T) {
 		require.NoError(t, os.WriteFile(name, b, 0o600))
 		return name
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	port := ln.Addr().(*net.TCPAddr).Port
-	ln.Close()
+	port := testserver.FreePort(t)
 	out := filepath.Join(dir, "out")
 	config := file("rsyslog.conf", fmt.Appendf(nil, `
 global(workDirectory=%q maxMessageSize="128k" defaultNetstreamDriver="ossl" defaultNetstreamDriverCAFile=%q

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/internal/freeport"
 	"github.com/sallyport/sallyport/internal/pgembed"
 )
 
@@ -43,12 +44,8 @@ func (b *bench) env(address, name, password string) []string {
 }
 
 func address() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	port, err := freeport.Find()
+	return freeport.Address(port), err
 }
 
 func (b *bench) write(name, text string) (string, error) {

@@ -27,7 +27,7 @@ import (
 )
 
 // patience is how long something may take to be seen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Browser is a tab of a browser that has no cookies and no history of others.
 type Browser struct {

@@ -8,7 +8,8 @@ import (
 )
 
 // Ending returns c, whose OpenChannel fails with io.EOF when ended is closed. The package's own waits forever for an
-// answer where the connection ends just before it asks. ended is to be closed when c has ended, and may be closed before.
+// answer where the connection ends just before it asks; that call then stays, in a goroutine of its own. ended is to be closed when c has ended, and
+// may be closed before.
 func Ending(c ssh.Conn, ended <-chan struct{}) ssh.Conn { return ending{c, ended} }
 
 // UntilWait is Ending, with a goroutine that waits for the end of c.

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/sallyport/sallyport/internal/freeport"
 )
 
 // MariaDBServer is a running MariaDB: on loopback and a Unix socket, in a folder of
@@ -141,7 +143,7 @@ func (s *MariaDBServer) start(args []string) error {
 	if err != nil {
 		return err
 	}
-	if s.Port, err = freePort(); err != nil {
+	if s.Port, err = freeport.Find(); err != nil {
 		return err
 	}
 	install, err := mariadb("mariadb-install-db")

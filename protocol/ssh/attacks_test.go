@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/internal/sshconn"
 	"github.com/sallyport/sallyport/protocol/ssh"
 	"github.com/sallyport/sallyport/protocol/ssh/commandline"
 	"github.com/sallyport/sallyport/proxy"
@@ -580,15 +581,15 @@ func TestAttack54Agent(t *testing.T) {
 func TestAttack55Floods(t *testing.T) {
 	t.Run("refused channels", func(t *testing.T) {
 		r := newRig(t, nil)
-		c := r.mustClient()
-		go func() { // which need not end with the connection: see internal/sshconn
-			for {
-				var refused *gossh.OpenChannelError
-				if _, _, err := c.OpenChannel("x", nil); !errors.As(err, &refused) {
-					return
-				}
+		c := sshconn.UntilWait(r.mustClient())
+		var err error
+		for range 2000 {
+			var refused *gossh.OpenChannelError
+			if _, _, err = c.OpenChannel("x", nil); !errors.As(err, &refused) {
+				break
 			}
-		}()
+		}
+		require.Error(t, err)
 		require.Error(t, c.Wait(), "a flood ends the connection")
 	})
 	t.Run("channels at once", func(t *testing.T) {

@@ -472,7 +472,7 @@ func (r *rig) config() string { return filepath.Join(r.dir, "ssh_config") }
 
 func (r *rig) run(stdin io.Reader, name string, args ...string) result {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute) // so that what hangs is told
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program(r.t, name), args...)
 	var out, errOut bytes.Buffer

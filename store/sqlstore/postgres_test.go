@@ -192,10 +192,7 @@ func bouncer(t *testing.T, server *pgembed.Server, database string) string {
 			testserver.Missing(t, "PgBouncer")
 		}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	at := l.Addr().String()
-	require.NoError(t, l.Close())
+	at := testserver.FreeAddress(t)
 	_, port, _ := net.SplitHostPort(at)
 	dir, err := os.MkdirTemp("", "bouncer") // one that PgBouncer's user may enter
 	require.NoError(t, err)
