@@ -18,7 +18,7 @@ import (
 // KindRequest is the kind of the documents of requests. The names are their identifiers.
 const KindRequest = "request"
 
-// Limits of requests. Those of one person are for access and for operations each.
+// Limits of requests. Those of one person are for access and for operations each, and count what her agents ask for.
 const (
 	MaxPending      = 1000 // that wait at once
 	MaxPerRequester = 10   // of those, of one person
@@ -75,7 +75,7 @@ type Desk struct {
 	behind  []*reading                        // of the clock, when the feed was not followed up to its change; the oldest first
 	unread  map[string]bool                   // requests that others have changed, and that could not be read
 	doubts  map[string]string                 // why requests are over, by identifier; empty: it is asked
-	making  map[string]chan struct{}          // by requester, while she makes one; closed then
+	making  map[string]chan struct{}          // by person, while she makes one; closed then
 	known   map[string]*known                 // requests that wait, or are approved, by identifier
 	watches map[string]map[*watch]bool        // by subject
 	waiters map[string]map[chan struct{}]bool // by identifier
