@@ -199,7 +199,7 @@ func (d *delivery) read(ctx context.Context) (since int64, err error) {
 func (d *delivery) waits(doc store.Document) {
 	e := &entry{name: doc.Name, order: doc.Version, created: doc.Created}
 	if l, ok := letterOf(doc); ok {
-		e.request = l.Notice.Request.ID
+		e.request, e.person = l.Notice.Request.ID, l.Notice.Request.person()
 		if l.Attempts > 0 {
 			// It was the first of its request.
 			e.order, e.attempts, e.due = 0, l.Attempts, l.Tried.Add(backoff(l.Attempts))
