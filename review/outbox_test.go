@@ -785,6 +785,31 @@ func TestOutboxFlood(t *testing.T) {
 	})
 }
 
+// TestOutboxPanic: a notice on which a channel panics is given up, and those after it are told.
+func TestOutboxPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &told{}
+		n.answers(func(_ context.Context, of *review.Notice) error {
+			if of.Request.ID == "bad" {
+				panic("hunter2")
+			}
+			return nil
+		})
+		p := newPost(t, store.NewMemory(), review.Channel{Name: "a", Notifier: n})
+		p.write("bad asked", "good asked")
+		p.run()
+		time.Sleep(time.Minute)
+		require.Equal(t, []string{"good asked"}, n.has())
+		letters, err := p.DeadLetters(t.Context(), "a")
+		require.NoError(t, err)
+		require.Len(t, letters, 1)
+		require.Contains(t, letters[0].Failure.Error, "panicked")
+		require.Equal(t, 1, p.log.count("telling a channel of a request panicked"))
+		require.Zero(t, p.log.count("hunter2"))
+		p.stop()
+	})
+}
+
 // TestOutboxShort: a notice says of a request what fits, without its arguments.
 func TestOutboxShort(t *testing.T) {
 	o := &review.Outbox{Store: store.NewMemory()}
