@@ -89,6 +89,29 @@ type known struct {
 	version int64
 	open    bool // what it grants was so when it was looked at last
 	seen    time.Time
+	// ends is when what it grants is over at the latest, by this machine's clock: the store's may be set back. Zero: it grants nothing.
+	ends time.Time
+}
+
+// counts reports whether what was granted is so at a time: by the store's clock, and here.
+func (k *known) counts(now, here time.Time) bool {
+	return k.request.open(now) && here.Before(k.ends)
+}
+
+// follows takes over what holds of a request whatever the store has of it: when it is over at the latest.
+func (k *known) follows(was *known, now, here time.Time) {
+	r := &k.request
+	if r.Access == nil || r.Access.Grant == nil {
+		return
+	}
+	until := r.Access.Grant.Until
+	k.ends = here.Add(until.Sub(now))
+	if was == nil {
+		return
+	}
+	if g := was.request.Access; g != nil && g.Grant != nil && g.Grant.Until.Equal(until) && was.ends.Before(k.ends) {
+		k.ends = was.ends
+	}
 }
 
 // reading is one of the store's clock, and of its feed.
@@ -261,9 +284,13 @@ func (d *Desk) see(r *Request, version int64) {
 		}
 		return
 	}
-	open := r.open(now)
+	here := time.Now()
 	// What is over is remembered for a while, so that what it was before does not count again.
-	d.known[r.ID] = &known{request: r.remembered(), version: version, open: open, seen: time.Now()}
+	k := &known{request: r.remembered(), version: version, seen: here}
+	k.follows(was, now, here)
+	open := k.counts(now, here)
+	k.open = open
+	d.known[r.ID] = k
 	for c := range d.waiters[r.ID] {
 		select {
 		case c <- struct{}{}:
