@@ -88,6 +88,7 @@ type known struct {
 	request Request
 	version int64
 	open    bool // what it grants was so when it was looked at last
+	void    bool // it is being ended, and counts no longer
 	seen    time.Time
 	// ends is when what it grants is over at the latest, by this machine's clock: the store's may be set back. Zero: it grants nothing.
 	ends time.Time
@@ -95,11 +96,12 @@ type known struct {
 
 // counts reports whether what was granted is so at a time: by the store's clock, and here.
 func (k *known) counts(now, here time.Time) bool {
-	return k.request.open(now) && here.Before(k.ends)
+	return k.request.open(now) && !k.void && here.Before(k.ends)
 }
 
 // follows takes over what holds of a request whatever the store has of it: when it is over at the latest.
 func (k *known) follows(was *known, now, here time.Time) {
+	k.void = was != nil && was.void
 	r := &k.request
 	if r.Access == nil || r.Access.Grant == nil {
 		return

@@ -43,7 +43,7 @@ func (d *Desk) look() {
 		if open == k.open {
 			continue
 		}
-		if k.open = open; !open {
+		if k.open = open; !open && !k.void {
 			k.ends = here // whatever the store's clock says later
 		}
 		d.version.Add(1)

@@ -104,7 +104,7 @@ func (d *Desk) earlier(r *Request) *Request {
 	defer d.mu.Unlock()
 	for _, k := range d.known {
 		o := &k.request
-		if o.Access != nil || o.over() || o.due(now) != "" || o.Content != r.Content || d.attended[o.ID] || !slices.Equal(o.Rules, r.Rules) ||
+		if o.Access != nil || k.void || o.over() || o.due(now) != "" || o.Content != r.Content || d.attended[o.ID] || !slices.Equal(o.Rules, r.Rules) ||
 			!slices.EqualFunc(o.Approvers, r.Approvers, slices.Equal) {
 			continue
 		}
