@@ -20,10 +20,15 @@ const (
 	usedState   = "used"
 )
 
+// lastingStates are those of notes after which a request counts no longer, or less than before.
+var lastingStates = map[string]bool{
+	usedState: true, "denied": true, "cancelled": true, "expired": true, "revoked": true, "ended": true, "lapsed": true, "opened": true,
+}
+
 // Reviews returns the transitions of requests that the gateway's own record has at the very end of the run before this one, and since
 // a time, in their order: a gateway that is killed may have put some on record that were not made then. Those that it had put on
-// record as not made are left out. With them are all uses of approvals that the last of its records have, by which a store is known
-// that was set back.
+// record as not made are left out. With them is everything after which a request counts no longer, such as the use of an approval, that the last of its records
+// have: by that a store is known that was set back.
 func (l *Log) Reviews(since time.Time) ([]proxy.RequestNote, error) {
 	if l.before == "" {
 		return nil, nil
@@ -46,7 +51,7 @@ func (l *Log) Reviews(since time.Time) ([]proxy.RequestNote, error) {
 	slices.SortStableFunc(r.list, func(a, b *Event) int { return strings.Compare(a.Time, b.Time) })
 	var notes []proxy.RequestNote
 	for _, e := range r.list {
-		if r.undone[e.Mark] || e.When().Before(since) && e.Type != ReviewPrefix+usedState {
+		if r.undone[e.Mark] || e.When().Before(since) && !lastingStates[strings.TrimPrefix(e.Type, ReviewPrefix)] {
 			continue
 		}
 		n := proxy.RequestNote{

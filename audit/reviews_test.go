@@ -36,7 +36,7 @@ func TestReviewsOfTheRunBefore(t *testing.T) {
 		}
 		note("undone", "3")
 		note("pending", "") // of a version before
-		want = append(want, note("used", "4"))
+		want = append(want, note("used", "4"), note("revoked", "5"), note("opened", "6"))
 		require.NoError(t, l.Close())
 
 		l = openLog(t, dir, Config{})
@@ -45,7 +45,7 @@ func TestReviewsOfTheRunBefore(t *testing.T) {
 		require.Equal(t, want, notes)
 		notes, err = l.Reviews(time.Now())
 		require.NoError(t, err)
-		require.Equal(t, want[2:], notes, "uses of approvals, whenever they were")
+		require.Equal(t, want[2:], notes, "what takes away, whenever that was")
 		// Only those of the run before.
 		require.NoError(t, l.Close())
 		l = openLog(t, dir, Config{})

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
 	"github.com/sallyport/sallyport/review/slack"
@@ -26,10 +27,18 @@ func (g *Gateway) serveChannel(kind string) http.HandlerFunc {
 	}
 }
 
-// decided decides at the desk, for a channel in which people do, and records who may not.
-func (g *Gateway) decided(decide func(ctx context.Context, id string, v review.Vote) (*review.Request, error)) func(ctx context.Context, id string, v review.Vote) error {
+// decided decides at the desk, for a channel in which people do, and records who may not. A channel decides about access to what it is
+// about alone: who runs the service that it is at is nobody's approver elsewhere.
+func (g *Gateway) decided(c *config.Notify, decide func(ctx context.Context, id string, v review.Vote) (*review.Request, error)) func(ctx context.Context, id string, v review.Vote) error {
+	about := c.About(g.resourceOf)
 	return func(ctx context.Context, id string, v review.Vote) error {
-		_, err := decide(ctx, id, v)
+		r, err := g.desk.Get(ctx, id)
+		if err == nil && (r.Access == nil || !about(r.Resource)) {
+			err = review.ErrUnknown
+		}
+		if err == nil {
+			_, err = decide(ctx, id, v)
+		}
 		if err == nil {
 			return nil
 		}
@@ -47,9 +56,9 @@ func (g *Gateway) approveWhole(ctx context.Context, id string, v review.Vote) (*
 }
 
 // callbacks has what people decide in Slack decided at the desk.
-func (g *Gateway) callbacks(n *slack.Notifier, signing string) http.Handler {
+func (g *Gateway) callbacks(n *slack.Notifier, c *config.Notify, signing string) http.Handler {
 	return &slack.Callbacks{
-		Notifier: n, Signing: proxy.NewSecret(signing), Log: g.log, Approve: g.decided(g.approveWhole), Deny: g.decided(g.desk.Deny),
+		Notifier: n, Signing: proxy.NewSecret(signing), Log: g.log, Approve: g.decided(c, g.approveWhole), Deny: g.decided(c, g.desk.Deny),
 		Who: func(ctx context.Context, email string) (*proxy.Identity, error) {
 			return g.byEmail(ctx, "Slack", email)
 		},
@@ -57,11 +66,12 @@ func (g *Gateway) callbacks(n *slack.Notifier, signing string) http.Handler {
 }
 
 // botCallbacks has what people decide in Teams decided at the desk. They are those of a provider, by their objects in its directory.
-func (g *Gateway) botCallbacks(b *teams.Bot, provider string) http.Handler {
+func (g *Gateway) botCallbacks(b *teams.Bot, c *config.Notify) http.Handler {
+	provider := c.Provider
 	who := func(ctx context.Context, object string) (*proxy.Identity, error) {
 		return g.decider(ctx, provider+"/"+object)
 	}
-	return teams.NewCallbacks(b, who, g.decided(g.approveWhole), g.decided(g.desk.Deny), g.log)
+	return teams.NewCallbacks(b, who, g.decided(c, g.approveWhole), g.decided(c, g.desk.Deny), g.log)
 }
 
 // byEmail returns the one person of the mail address of an account somewhere, as she is now.

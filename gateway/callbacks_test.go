@@ -25,13 +25,22 @@ import (
 	"github.com/sallyport/sallyport/review/reviewtest"
 )
 
-// TestDecideInSlack: what somebody decides in Slack counts as what she decides herself, with the groups that she has now.
-func TestDecideInSlack(t *testing.T) {
+// slackHouse is a gateway in which people decide in channels of Slack, with a request of alice's for vm1.
+type slackHouse struct {
+	*house
+	r       *review.Request
+	email   atomic.Value // of who presses
+	presses int
+}
+
+// openSlack opens a gateway with channels of Slack, of which each has settings of its own.
+func openSlack(t *testing.T, channels ...string) *slackHouse {
+	t.Helper()
 	dir := t.TempDir()
-	var email atomic.Value
+	s := &slackHouse{}
 	server := reviewtest.NewHTTP(t, func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "users.info") {
-			fmt.Fprintf(w, `{"ok":true,"user":{"id":"U1","team_id":"T1","is_email_confirmed":true,"profile":{"email":%q}}}`, email.Load())
+			fmt.Fprintf(w, `{"ok":true,"user":{"id":"U1","team_id":"T1","is_email_confirmed":true,"profile":{"email":%q}}}`, s.email.Load())
 			return
 		}
 		fmt.Fprint(w, `{"ok":true,"channel":"C0123456789","ts":"17.1"}`)
@@ -42,28 +51,62 @@ func TestDecideInSlack(t *testing.T) {
 	text := strings.Replace(fmt.Sprintf(notifyConfig, verifier(t)), "access: [", "access: [{name: ask, groups: [dev], resources: [vm1], allow: [exec], request: {approvers: [oncall]}}, ", 1)
 	text = strings.Replace(text, "users: [{name: alice, groups: [dev],", fmt.Sprintf("users: [{name: bob, email: Bob@example.com, groups: [oncall], password: %[1]s}, {name: carol, email: carol@example.com, groups: [dev], password: %[1]s}, "+
 		"{name: twin, email: twins@example.com, groups: [oncall], password: %[1]s}, {name: twin2, email: twins@example.com, groups: [oncall], password: %[1]s}, {name: alice, email: alice@example.com, groups: [dev, oncall],", verifier(t)), 1)
-	h := open(t, dir, text+fmt.Sprintf("  - {type: slack, channel: C0123456789, token: env:SLACK_TOKEN, signing_secret: env:SLACK_SIGNING, url: %q, ca: slack.pem}\n", server.URL+"/api"))
-	alice := &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}
-	terms, err := h.requestable(t.Context(), alice, "", "vm1", "")
-	require.NoError(t, err)
-	r, err := h.desk.Ask(t.Context(), alice, review.Ask{Resource: "vm1", Terms: terms[0], For: time.Hour, Reason: "INC-1"})
-	require.NoError(t, err)
-	n := 0
-	press := func(path, as, verb, hash, reason string) *httptest.ResponseRecorder {
-		n++
-		email.Store(as)
-		body := url.Values{"payload": {fmt.Sprintf(`{"type":"view_submission","trigger_id":"%d","team":{"id":"T1"},"user":{"id":"U1"},"view":{"callback_id":"sallyport-%s","private_metadata":"%s %s",
-			"state":{"values":{"reason":{"reason":{"type":"plain_text_input","value":%q}}}}}}`, n, verb, r.ID, hash, reason)}}.Encode()
-		req := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
-		seconds := strconv.FormatInt(time.Now().Unix(), 10)
-		mac := hmac.New(sha256.New, []byte("signing"))
-		fmt.Fprintf(mac, "v0:%s:%s", seconds, body)
-		req.Header.Set("X-Slack-Request-Timestamp", seconds)
-		req.Header.Set("X-Slack-Signature", "v0="+hex.EncodeToString(mac.Sum(nil)))
-		w := httptest.NewRecorder()
-		h.API().ServeHTTP(w, req)
-		return w
+	for _, c := range channels {
+		text += fmt.Sprintf("  - {%s, type: slack, channel: C0123456789, token: env:SLACK_TOKEN, signing_secret: env:SLACK_SIGNING, url: %q, ca: slack.pem}\n", c, server.URL+"/api")
 	}
+	s.house = open(t, dir, text)
+	alice := &proxy.Identity{Subject: "alice", Groups: []string{"dev"}}
+	terms, err := s.requestable(t.Context(), alice, "", "vm1", "")
+	require.NoError(t, err)
+	s.r, err = s.desk.Ask(t.Context(), alice, review.Ask{Resource: "vm1", Terms: terms[0], For: time.Hour, Reason: "INC-1"})
+	require.NoError(t, err)
+	return s
+}
+
+// press sends what somebody decides, as Slack signs it.
+func (s *slackHouse) press(path, as, verb, hash, reason string) *httptest.ResponseRecorder {
+	s.presses++
+	s.email.Store(as)
+	body := url.Values{"payload": {fmt.Sprintf(`{"type":"view_submission","trigger_id":"%d","team":{"id":"T1"},"user":{"id":"U1"},"view":{"callback_id":"sallyport-%s","private_metadata":"%s %s",
+		"state":{"values":{"reason":{"reason":{"type":"plain_text_input","value":%q}}}}}}`, s.presses, verb, s.r.ID, hash, reason)}}.Encode()
+	req := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+	seconds := strconv.FormatInt(time.Now().Unix(), 10)
+	mac := hmac.New(sha256.New, []byte("signing"))
+	fmt.Fprintf(mac, "v0:%s:%s", seconds, body)
+	req.Header.Set("X-Slack-Request-Timestamp", seconds)
+	req.Header.Set("X-Slack-Signature", "v0="+hex.EncodeToString(mac.Sum(nil)))
+	w := httptest.NewRecorder()
+	s.API().ServeHTTP(w, req)
+	return w
+}
+
+// TestDecideElsewhere: a channel decides about what it is about alone, whatever its service signs and whoever it says has pressed.
+func TestDecideElsewhere(t *testing.T) {
+	h := openSlack(t, "name: dev, resources: [vm2]", "name: prod, resources: [vm1]")
+	for _, verb := range []string{"approve", "deny"} {
+		require.Contains(t, h.press("/slack/dev", "bob@example.com", verb, h.r.Hash, "x").Body.String(), review.ErrUnknown.Error())
+		now, err := h.desk.Get(t.Context(), h.r.ID)
+		require.NoError(t, err)
+		require.Equal(t, review.Pending, now.State)
+	}
+	require.Empty(t, h.press("/slack/prod", "bob@example.com", "approve", h.r.Hash, "").Body.String())
+	now, err := h.desk.Get(t.Context(), h.r.ID)
+	require.NoError(t, err)
+	require.Equal(t, review.Approved, now.State)
+	require.NoError(t, h.stop())
+	refused := 0
+	for _, e := range h.records(t)[""] {
+		if e.Type == audit.AdminRefused && e.Action == audit.AdminDecide {
+			refused++
+		}
+	}
+	require.Equal(t, 2, refused)
+}
+
+// TestDecideInSlack: what somebody decides in Slack counts as what she decides herself, with the groups that she has now.
+func TestDecideInSlack(t *testing.T) {
+	h := openSlack(t, "name: slack")
+	r, press := h.r, h.press
 	require.Equal(t, http.StatusNotFound, press("/slack/other", "bob@example.com", "approve", r.Hash, "").Code)
 	for as, want := range map[string]string{
 		"alice@example.com": "your own request", "carol@example.com": "not one of its approvers", "twins@example.com": "several people", "eve@example.com": "knows nobody",
@@ -71,7 +114,7 @@ func TestDecideInSlack(t *testing.T) {
 		require.Contains(t, press("/slack/slack", as, "approve", r.Hash, "").Body.String(), want, as)
 	}
 	require.Contains(t, press("/slack/slack", "bob@example.com", "approve", strings.Repeat("00", 32), "").Body.String(), "read it again")
-	_, err = h.proofs.members.Disable(t.Context(), "bob")
+	_, err := h.proofs.members.Disable(t.Context(), "bob")
 	require.NoError(t, err)
 	require.Contains(t, press("/slack/slack", "bob@example.com", "approve", r.Hash, "").Body.String(), "knows nobody")
 	_, err = h.proofs.members.Enable(t.Context(), "bob")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/review"
 	"github.com/sallyport/sallyport/store"
 )
 
@@ -122,6 +123,37 @@ func TestReviewsAreSettled(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "pending", string(r.State), "it still waits, and can be approved")
 	two.approve(t, id)
+	require.NoError(t, again.stop())
+	again.verified(t)
+}
+
+// What was revoked stays so after a restart, although the store was set back to before.
+func TestRevokedStaysRevoked(t *testing.T) {
+	one, two, text := openPair(t, onRequest("{approvers: [\"local:ops\"]}"))
+	id := one.requests(t, time.Hour, time.Time{})
+	one.approve(t, id)
+	before, err := one.state.store.Get(t.Context(), review.KindRequest, id)
+	require.NoError(t, err)
+	_, err = one.desk.Revoke(t.Context(), id, review.Vote{By: olga, Reason: "enough"}, false)
+	require.NoError(t, err)
+	require.NoError(t, one.stop())
+	now, err := two.state.store.Get(t.Context(), review.KindRequest, id)
+	require.NoError(t, err)
+	before.Version = now.Version
+	_, err = two.state.store.Write(t.Context(), store.Replace(before))
+	require.NoError(t, err)
+
+	again := open(t, one.dir, text)
+	target, err := again.Target("shop", "", "")
+	require.NoError(t, err)
+	for _, r := range again.desk.List() {
+		_, _, _, ok := again.desk.Granted(&proxy.Identity{Subject: "alice"}, target, r.Access.Rule)
+		require.False(t, ok)
+	}
+	require.Eventually(t, func() bool {
+		r, err := again.desk.Get(t.Context(), id)
+		return err == nil && r.State == review.Revoked
+	}, 10*time.Second, 10*time.Millisecond)
 	require.NoError(t, again.stop())
 	again.verified(t)
 }

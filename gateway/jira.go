@@ -14,7 +14,7 @@ import (
 func (g *Gateway) decisions(n *jira.Notifier, c *config.Notify, signing string) *jira.Decisions {
 	people := c.People
 	return &jira.Decisions{
-		Notifier: n, Signing: proxy.NewSecret(signing), Every: c.Poll, Pending: g.desk.List, Log: g.log, Approve: g.decided(g.approveWhole), Deny: g.decided(g.desk.Deny),
+		Notifier: n, Signing: proxy.NewSecret(signing), Every: c.Poll, Pending: g.desk.List, Log: g.log, Approve: g.decided(c, g.approveWhole), Deny: g.decided(c, g.desk.Deny),
 		Who: func(ctx context.Context, a jira.Account) (*proxy.Identity, error) {
 			if subject, ok := people[a.ID]; ok {
 				return g.decider(ctx, subject)

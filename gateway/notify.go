@@ -69,10 +69,10 @@ func (g *Gateway) notifiers(ctx context.Context, f *config.File, from *config.Se
 			return nil, fmt.Errorf("notify %s: %w", c.Called(), err)
 		}
 		if s, ok := n.Notifier.(*slack.Notifier); ok && c.Signing != "" && n.decide == nil {
-			n.decide = g.callbacks(s, secrets.Signing)
+			n.decide = g.callbacks(s, c, secrets.Signing)
 		}
 		if b, ok := n.Notifier.(*teams.Bot); ok && c.Decide && n.decide == nil {
-			n.decide = g.botCallbacks(b, c.Provider)
+			n.decide = g.botCallbacks(b, c)
 		}
 		if j, ok := n.Notifier.(*jira.Notifier); ok && c.Decide && n.watch == nil {
 			n.watch = g.decisions(j, c, secrets.Signing)

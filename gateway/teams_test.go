@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
 	"github.com/sallyport/sallyport/review/reviewtest"
@@ -80,7 +81,7 @@ notify:
 		Service: server.URL, Login: server.URL, Metadata: server.URL + "/metadata", Private: true, TLS: server.TLS,
 	})
 	require.NoError(t, err)
-	callbacks := h.botCallbacks(bot, "entra")
+	callbacks := h.botCallbacks(bot, &config.Notify{Provider: "entra"})
 	asker := &proxy.Identity{Subject: "entra/" + object(1), Groups: []string{"entra:dev"}}
 	terms, err := h.requestable(t.Context(), asker, "", "vm1", "")
 	require.NoError(t, err)

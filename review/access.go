@@ -62,9 +62,11 @@ type Access struct {
 	Uses   int      `json:"uses,omitempty"`
 	Reuse  int64    `json:"reuse,omitempty"`
 	Opened []string `json:"opened,omitempty"` // sessions, where Uses bounds them
-	// Revision counts how often the request was changed, and Proposal is what an approver would grant; nil: nothing else.
-	Revision int       `json:"revision,omitempty"`
-	Proposal *Proposal `json:"proposal,omitempty"`
+	// Revision counts how often the request was changed, and Proposal is what an approver would grant; nil: nothing else. Proposed counts
+	// by subject how often somebody has proposed something else.
+	Revision int            `json:"revision,omitempty"`
+	Proposal *Proposal      `json:"proposal,omitempty"`
+	Proposed map[string]int `json:"proposed,omitempty"`
 	// Escalated is how many of Further have come.
 	Escalated int          `json:"escalated,omitempty"`
 	Votes     []VoteRecord `json:"votes,omitempty"`

@@ -143,7 +143,7 @@ func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, e
 	if err != nil {
 		return nil, err
 	}
-	made, err := d.turn(ctx, r.Requester)
+	made, err := d.turn(ctx, r.person())
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +152,7 @@ func (d *Desk) Ask(ctx context.Context, who *proxy.Identity, a Ask) (*Request, e
 	pending, own, lately, granted := 0, 0, 0, 0
 	var there, follows *Request
 	for _, k := range d.known {
-		mine := k.request.Requester == r.Requester && k.request.Access != nil
+		mine := k.request.person() == r.person() && k.request.Access != nil
 		if mine && k.request.Created.After(r.Created.Add(-AskedWithin)) {
 			lately++
 		}
@@ -222,21 +222,21 @@ func (d *Desk) Denied(who *proxy.Identity, a *Ask) *Request {
 
 // turn waits until nobody else makes a request for a person, who makes one at a time: several that come at once are found to be the
 // same, or too many. She has made hers when made is called.
-func (d *Desk) turn(ctx context.Context, requester string) (made func(), err error) {
+func (d *Desk) turn(ctx context.Context, person string) (made func(), err error) {
 	own := make(chan struct{})
 	for {
 		d.mu.Lock()
-		other := d.making[requester]
+		other := d.making[person]
 		if other == nil {
 			if d.making == nil {
 				d.making = make(map[string]chan struct{})
 			}
-			d.making[requester] = own
+			d.making[person] = own
 			d.mu.Unlock()
 			return func() {
 				d.mu.Lock()
 				defer d.mu.Unlock()
-				delete(d.making, requester)
+				delete(d.making, person)
 				close(own)
 			}, nil
 		}

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -199,7 +201,7 @@ func (d *delivery) read(ctx context.Context) (since int64, err error) {
 func (d *delivery) waits(doc store.Document) {
 	e := &entry{name: doc.Name, order: doc.Version, created: doc.Created}
 	if l, ok := letterOf(doc); ok {
-		e.request = l.Notice.Request.ID
+		e.request, e.person = l.Notice.Request.ID, l.Notice.Request.person()
 		if l.Attempts > 0 {
 			// It was the first of its request.
 			e.order, e.attempts, e.due = 0, l.Attempts, l.Tried.Add(backoff(l.Attempts))
@@ -381,7 +383,7 @@ func (d *delivery) send(ctx context.Context, c *Channel, e *entry, drop string) 
 	}
 	short, cancel := context.WithTimeout(ctx, sendWithin)
 	defer cancel()
-	r.asked, r.err = true, c.Notifier.Notify(short, n)
+	r.asked, r.err = true, d.tell(short, c, n)
 	if r.err == nil {
 		r.done = d.keep(ctx, store.Delete(doc))
 		return r
@@ -410,6 +412,17 @@ func (d *delivery) send(ctx context.Context, c *Channel, e *entry, drop string) 
 	}
 	d.keep(ctx, ws...)
 	return r
+}
+
+// tell tells a channel of a notice. One on which the channel panics is given up: it would end the gateway, and each that comes after it.
+func (d *delivery) tell(ctx context.Context, c *Channel, n *Notice) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			d.log().Error("telling a channel of a request panicked", "channel", c.Name, "notice", n.ID, "request", n.Request.ID, "type", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+			err = fmt.Errorf("%w: telling the channel of it panicked", ErrRefused)
+		}
+	}()
+	return c.Notifier.Notify(ctx, n)
 }
 
 // keep writes until that is kept, and reports whether it is. When a document is another by now, it is not. When ctx has ended it is

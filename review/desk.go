@@ -18,7 +18,7 @@ import (
 // KindRequest is the kind of the documents of requests. The names are their identifiers.
 const KindRequest = "request"
 
-// Limits of requests. Those of one person are for access and for operations each.
+// Limits of requests. Those of one person are for access and for operations each, and count what her agents ask for.
 const (
 	MaxPending      = 1000 // that wait at once
 	MaxPerRequester = 10   // of those, of one person
@@ -75,7 +75,7 @@ type Desk struct {
 	behind  []*reading                        // of the clock, when the feed was not followed up to its change; the oldest first
 	unread  map[string]bool                   // requests that others have changed, and that could not be read
 	doubts  map[string]string                 // why requests are over, by identifier; empty: it is asked
-	making  map[string]chan struct{}          // by requester, while she makes one; closed then
+	making  map[string]chan struct{}          // by person, while she makes one; closed then
 	known   map[string]*known                 // requests that wait, or are approved, by identifier
 	watches map[string]map[*watch]bool        // by subject
 	waiters map[string]map[chan struct{}]bool // by identifier
@@ -88,7 +88,32 @@ type known struct {
 	request Request
 	version int64
 	open    bool // what it grants was so when it was looked at last
+	void    bool // it is being ended, and counts no longer
 	seen    time.Time
+	// ends is when what it grants is over at the latest, by this machine's clock: the store's may be set back. Zero: it grants nothing.
+	ends time.Time
+}
+
+// counts reports whether what was granted is so at a time: by the store's clock, and here.
+func (k *known) counts(now, here time.Time) bool {
+	return k.request.open(now) && !k.void && here.Before(k.ends)
+}
+
+// follows takes over what holds of a request whatever the store has of it: when it is over at the latest.
+func (k *known) follows(was *known, now, here time.Time) {
+	k.void = was != nil && was.void
+	r := &k.request
+	if r.Access == nil || r.Access.Grant == nil {
+		return
+	}
+	until := r.Access.Grant.Until
+	k.ends = here.Add(until.Sub(now))
+	if was == nil {
+		return
+	}
+	if g := was.request.Access; g != nil && g.Grant != nil && g.Grant.Until.Equal(until) && was.ends.Before(k.ends) {
+		k.ends = was.ends
+	}
 }
 
 // reading is one of the store's clock, and of its feed.
@@ -261,9 +286,13 @@ func (d *Desk) see(r *Request, version int64) {
 		}
 		return
 	}
-	open := r.open(now)
+	here := time.Now()
 	// What is over is remembered for a while, so that what it was before does not count again.
-	d.known[r.ID] = &known{request: r.remembered(), version: version, open: open, seen: time.Now()}
+	k := &known{request: r.remembered(), version: version, seen: here}
+	k.follows(was, now, here)
+	open := k.counts(now, here)
+	k.open = open
+	d.known[r.ID] = k
 	for c := range d.waiters[r.ID] {
 		select {
 		case c <- struct{}{}:

@@ -12,8 +12,11 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// MaxRevisions is how often a request is changed.
-const MaxRevisions = 20
+// MaxRevisions is how often a request is changed, and MaxProposals how often one approver proposes something else for it.
+const (
+	MaxRevisions = 20
+	MaxProposals = 20
+)
 
 // Events of a request for access that is changed, and that an approver proposes to change; it stays pending.
 const (
@@ -118,6 +121,7 @@ func (r *Request) become(n *Request, now time.Time) (step, error) {
 		if reset = "nobody has approved this yet"; len(r.Access.Votes) > 0 {
 			reset = "approvals of before do not count"
 		}
+		n.Access.Proposed = r.Access.Proposed
 		r.Access, r.Deadline, r.Message = n.Access, n.Deadline, n.Message
 	}
 	r.Access.Revision, r.Access.Proposal = revision, nil
@@ -174,6 +178,9 @@ func (d *Desk) Propose(ctx context.Context, id string, v Vote, t Terms, c Change
 		case v.Reason == "":
 			return step{}, fmt.Errorf("%w: a proposal needs a reason", ErrAsk)
 		}
+		if r.Access.Proposed[v.By.Subject] >= MaxProposals {
+			return step{}, fmt.Errorf("%w: you have proposed something else %d times, which is the limit: approve the request, or deny it", ErrAsk, MaxProposals)
+		}
 		t.Auto = nil // she grants nothing by it
 		c.Reason = r.Access.Reason
 		n, err := d.edited(&proxy.Identity{Subject: r.Requester, OnBehalfOf: r.For}, r, &t, &c)
@@ -188,6 +195,10 @@ func (d *Desk) Propose(ctx context.Context, id string, v Vote, t Terms, c Change
 		}
 		p.Hash = p.digest(r)
 		r.Access.Proposal = p
+		if r.Access.Proposed == nil {
+			r.Access.Proposed = make(map[string]int)
+		}
+		r.Access.Proposed[v.By.Subject]++
 		return step{Proposed, p.String() + ": " + v.Reason, true}, nil
 	})
 }

@@ -31,7 +31,7 @@ func (r *Request) ending() string {
 
 // look finds what time has opened or closed since it was looked at last.
 func (d *Desk) look() {
-	now := d.now()
+	now, here := d.now(), time.Now()
 	type call struct {
 		*watch
 		request, why string
@@ -39,11 +39,13 @@ func (d *Desk) look() {
 	var calls []call
 	d.mu.Lock()
 	for _, k := range d.known {
-		open := k.request.open(now)
+		open := k.counts(now, here)
 		if open == k.open {
 			continue
 		}
-		k.open = open
+		if k.open = open; !open && !k.void {
+			k.ends = here // whatever the store's clock says later
+		}
 		d.version.Add(1)
 		why := ""
 		if !open {
@@ -133,11 +135,12 @@ func (d *Desk) has(s *proxy.Session, id *proxy.Identity, t proxy.Target, rule st
 	if s != nil {
 		started = now.Add(-here.Sub(s.Started))
 	}
+	var ends time.Time
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, k := range d.known {
 		r := &k.request
-		if r.Access == nil || (r.Access.Glass != nil) != glass || r.Requester != id.Subject || r.For != id.OnBehalfOf || r.Resource != t.Resource.Name || r.Account != "" && r.Account != t.Account.Name || r.Access.Rule != rule || !r.open(now) || !r.Access.at(t.Resource) || d.cut(r) {
+		if r.Access == nil || (r.Access.Glass != nil) != glass || r.Requester != id.Subject || r.For != id.OnBehalfOf || r.Resource != t.Resource.Name || r.Account != "" && r.Account != t.Account.Name || r.Access.Rule != rule || !k.counts(now, here) || !r.Access.at(t.Resource) || d.cut(r) {
 			continue
 		}
 		offline, elsewhere := d.offlineHere(r)
@@ -154,10 +157,13 @@ func (d *Desk) has(s *proxy.Session, id *proxy.Identity, t proxy.Target, rule st
 				check = time.Time{}
 			}
 			request, g, ok = r.ID, *r.Access.Grant, true
-			g.Opens = how == opens
+			g.Opens, ends = how == opens, k.ends
 		}
 	}
 	g.From, g.Until = here.Add(g.From.Sub(now)), here.Add(g.Until.Sub(now)) // by this machine's clock
+	if ok && ends.Before(g.Until) {
+		g.Until = ends
+	}
 	return request, g, check, ok
 }
 

@@ -36,7 +36,7 @@ func (d *Desk) Request(ctx context.Context, s *proxy.Session, op proxy.Op, a *pr
 			return nil, err
 		}
 	}
-	done, err := d.turn(ctx, r.Requester)
+	done, err := d.turn(ctx, r.person())
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func (d *Desk) earlier(r *Request) *Request {
 	defer d.mu.Unlock()
 	for _, k := range d.known {
 		o := &k.request
-		if o.Access != nil || o.over() || o.due(now) != "" || o.Content != r.Content || d.attended[o.ID] || !slices.Equal(o.Rules, r.Rules) ||
+		if o.Access != nil || k.void || o.over() || o.due(now) != "" || o.Content != r.Content || d.attended[o.ID] || !slices.Equal(o.Rules, r.Rules) ||
 			!slices.EqualFunc(o.Approvers, r.Approvers, slices.Equal) {
 			continue
 		}
@@ -121,7 +121,7 @@ func (d *Desk) holdBounds(r *Request) error {
 	pending, own, lately := 0, 0, 0
 	for _, k := range d.known {
 		o := &k.request
-		mine := o.Requester == r.Requester && o.Access == nil
+		mine := o.person() == r.person() && o.Access == nil
 		if mine && o.Created.After(r.Created.Add(-AskedWithin)) {
 			lately++
 		}

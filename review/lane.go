@@ -29,7 +29,8 @@ func backoff(attempts int) time.Duration {
 type entry struct {
 	name     string // of its document
 	request  string
-	order    int64 // its place among those of the request: the version of a document that was not tried
+	person   string // whose request it is
+	order    int64  // its place among those of the request: the version of a document that was not tried
 	created  time.Time
 	attempts int
 	due      time.Time // when it is tried; zero: now
@@ -56,7 +57,8 @@ func newLane(name string) *lane {
 	return &lane{name: name, waiting: make(map[string]*entry), requests: make(map[string][]*entry), dead: make(map[string]bool)}
 }
 
-// add takes a notice in. When there are too many the oldest is to be given up.
+// add takes a notice in. When there are too many the oldest one of the person is to be given up of whose requests most notices wait: who
+// makes many takes no place from others.
 func (l *lane) add(e *entry) {
 	if l.waiting[e.name] != nil {
 		return
@@ -71,14 +73,31 @@ func (l *lane) add(e *entry) {
 	})
 	l.requests[e.request] = slices.Insert(list, i, e)
 	if len(l.waiting) > MaxWaiting {
-		oldest := e
-		for _, o := range l.waiting {
-			if o.name < oldest.name && o.drop == "" {
-				oldest = o
-			}
+		if o := l.excess(); o != nil {
+			o.drop = "more notices wait for this channel than are kept"
 		}
-		oldest.drop = "more notices wait for this channel than are kept"
 	}
+}
+
+// excess is the notice that is given up when there are too many; nil: all are being given up.
+func (l *lane) excess() (oldest *entry) {
+	waiting := make(map[string]int) // by person
+	most := ""
+	for _, o := range l.waiting {
+		if o.drop != "" {
+			continue
+		}
+		waiting[o.person]++
+		if n := waiting[o.person] - waiting[most]; n > 0 || n == 0 && o.person < most {
+			most = o.person
+		}
+	}
+	for _, o := range l.waiting {
+		if o.drop == "" && o.person == most && (oldest == nil || o.name < oldest.name) {
+			oldest = o
+		}
+	}
+	return oldest
 }
 
 // remove takes a notice out that is done.

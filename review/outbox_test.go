@@ -735,19 +735,7 @@ func TestOutboxBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &told{do: fails}
 		p := newPost(t, store.NewMemory(), review.Channel{Name: "a", Notifier: n})
-		var ws []store.Write
-		for i := range review.MaxWaiting + review.MaxDead + 60 {
-			id := fmt.Sprintf("r%05d", i)
-			one, err := p.Writes(&review.Notice{ID: id, Event: "asked", At: time.Now().Add(time.Duration(i) * time.Microsecond), Request: review.Request{ID: id}})
-			require.NoError(t, err)
-			if ws = append(ws, one...); len(ws) == store.MaxWrites {
-				_, err = p.Store.Write(t.Context(), ws...)
-				require.NoError(t, err)
-				ws = nil
-			}
-		}
-		_, err := p.Store.Write(t.Context(), ws...)
-		require.NoError(t, err)
+		p.flood("r", "", review.MaxWaiting+review.MaxDead+60)
 		p.run()
 		time.Sleep(time.Minute)
 		s := p.status("a")
@@ -757,6 +745,67 @@ func TestOutboxBounds(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "r00060", letters[0].Request)
 		require.Contains(t, letters[0].Failure.Error, "more notices wait")
+		p.stop()
+	})
+}
+
+// flood keeps one notice of each of many requests of somebody's.
+func (p *post) flood(prefix, requester string, n int) {
+	var ws []store.Write
+	for i := range n {
+		id := fmt.Sprintf("%s%05d", prefix, i)
+		one, err := p.Writes(&review.Notice{ID: id, Event: "asked", At: time.Now().Add(time.Duration(i) * time.Microsecond), Request: review.Request{ID: id, Requester: requester}})
+		require.NoError(p.t, err)
+		if ws = append(ws, one...); len(ws) == store.MaxWrites || i == n-1 {
+			_, err = p.Store.Write(p.t.Context(), ws...)
+			require.NoError(p.t, err)
+			ws = nil
+		}
+	}
+}
+
+// TestOutboxFlood: who makes many requests while a channel is down takes no place from those of others.
+func TestOutboxFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &told{do: fails}
+		p := newPost(t, store.NewMemory(), review.Channel{Name: "a", Notifier: n})
+		p.flood("a", "alice", 20)
+		time.Sleep(time.Second)
+		p.flood("m", "mallory", review.MaxWaiting+30)
+		p.run()
+		time.Sleep(time.Minute)
+		require.Equal(t, review.MaxWaiting, p.status("a").Waiting)
+		letters, err := p.DeadLetters(t.Context(), "a")
+		require.NoError(t, err)
+		require.Len(t, letters, 50)
+		for i, l := range letters {
+			require.Equal(t, fmt.Sprintf("m%05d", i), l.Request)
+		}
+		p.stop()
+	})
+}
+
+// TestOutboxPanic: a notice on which a channel panics is given up, and those after it are told.
+func TestOutboxPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &told{}
+		n.answers(func(_ context.Context, of *review.Notice) error {
+			if of.Request.ID == "bad" {
+				panic("hunter2")
+			}
+			return nil
+		})
+		p := newPost(t, store.NewMemory(), review.Channel{Name: "a", Notifier: n})
+		p.write("bad asked", "good asked")
+		p.run()
+		time.Sleep(time.Minute)
+		require.Equal(t, []string{"good asked"}, n.has())
+		letters, err := p.DeadLetters(t.Context(), "a")
+		require.NoError(t, err)
+		require.Len(t, letters, 1)
+		require.Contains(t, letters[0].Failure.Error, "panicked")
+		require.Equal(t, 1, p.log.count("telling a channel of a request panicked"))
+		require.Zero(t, p.log.count("hunter2"))
 		p.stop()
 	})
 }

@@ -2,6 +2,7 @@ package review
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -138,7 +139,7 @@ func (r *Request) clone() Request {
 	out := *r
 	if r.Access != nil {
 		a := *r.Access
-		a.Votes, a.Opened = slices.Clone(a.Votes), slices.Clone(a.Opened)
+		a.Votes, a.Opened, a.Proposed = slices.Clone(a.Votes), slices.Clone(a.Opened), maps.Clone(a.Proposed)
 		if a.Proposal != nil {
 			p := *a.Proposal
 			a.Proposal = &p
@@ -176,6 +177,9 @@ func (r *Request) lasts() time.Time {
 	}
 	return t
 }
+
+// person is the human whose request it is: who asks, or for whom an agent does. Bounds count what she and her agents have asked for.
+func (r *Request) person() string { return cmp.Or(r.For, r.Requester) }
 
 // byAge orders requests, the oldest first.
 func byAge(a, b Request) int {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -171,6 +172,76 @@ func TestStoreSetBack(t *testing.T) {
 				continue
 			}
 			require.Equal(t, r.ID+" by bob", s.Ask(s.Context(), del("DELETE FROM t")).Grant)
+		}
+	}
+}
+
+// What the record has as over, or as opening a session, does not count again after a restart, although the store was set back to before:
+// also when it comes back only later.
+func TestStoreSetBackRevivesNothing(t *testing.T) {
+	once := accessTerms
+	once.Uses = 1
+	bob := review.Vote{By: person("bob", "ops"), Reason: "x"}
+	vm1 := proxy.Target{Resource: &proxy.Resource{Name: "vm1"}}
+	for event, end := range map[string]func(d *desk, r *review.Request) (*review.Request, error){
+		"revoked": func(d *desk, r *review.Request) (*review.Request, error) {
+			return d.Revoke(t.Context(), r.ID, bob, false)
+		},
+		"cancelled": func(d *desk, r *review.Request) (*review.Request, error) {
+			return d.Cancel(t.Context(), r.ID, person("alice"))
+		},
+		"opened": func(d *desk, r *review.Request) (*review.Request, error) {
+			return r, d.Open(t.Context(), r.ID, "session")
+		},
+		"denied": func(d *desk, r *review.Request) (*review.Request, error) {
+			v := bob
+			v.Hash = r.Hash
+			return d.Deny(t.Context(), r.ID, v)
+		},
+	} {
+		for _, away := range []bool{false, true} {
+			st := store.NewMemory()
+			d := newDeskAt(t, st)
+			r, err := d.Ask(t.Context(), person("alice"), review.Ask{Resource: "vm1", Terms: once, Reason: "INC-1"})
+			require.NoError(t, err)
+			if event != "denied" {
+				r = d.votes(t, d.votes(t, r, "bob"), "olga")
+			}
+			before, err := st.Get(t.Context(), review.KindRequest, r.ID)
+			require.NoError(t, err)
+			_, err = end(d, r)
+			require.NoError(t, err)
+			require.Equal(t, event, d.notes[len(d.notes)-1].State)
+			now, err := st.Get(t.Context(), review.KindRequest, r.ID)
+			require.NoError(t, err)
+			if away {
+				_, err = st.Write(t.Context(), store.Delete(now))
+			} else {
+				before.Version = now.Version
+				_, err = st.Write(t.Context(), store.Replace(before))
+			}
+			require.NoError(t, err)
+
+			after := newDeskAt(t, st)
+			require.NoError(t, after.Settle(t.Context(), d.notes, never))
+			if away {
+				before.Version = 0
+				_, err = st.Write(t.Context(), store.Create(before))
+				require.NoError(t, err)
+			}
+			require.NoError(t, after.Follow(t.Context(), r.ID))
+			_, _, _, ok := after.Granted(person("alice"), vm1, "prod")
+			require.False(t, ok, "%s, away: %v", event, away)
+			if away {
+				_, err = after.Approve(t.Context(), r.ID, review.Vote{By: person("otto", "ops"), Hash: r.Hash}, review.Narrow{})
+				require.ErrorContains(t, err, "is over", event)
+				continue
+			}
+			go after.Run(t.Context())
+			require.Eventually(t, func() bool {
+				r, err := after.Get(t.Context(), r.ID) // as the store has it
+				return err == nil && (r.State == review.Revoked || r.State == review.Cancelled)
+			}, 10*time.Second, 10*time.Millisecond, event)
 		}
 	}
 }

@@ -75,11 +75,11 @@ func (d *Desk) OfflineUses() (number uint64) {
 
 // Opens reports whether what a request has granted is so now, as far as is known here.
 func (d *Desk) Opens(id string) bool {
-	now := d.now()
+	now, here := d.now(), time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	k := d.known[id]
-	return k != nil && k.request.open(now)
+	return k != nil && k.counts(now, here)
 }
 
 // endUnkept takes back what the store does not have.

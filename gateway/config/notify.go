@@ -444,19 +444,27 @@ func (f *File) NotifySecrets(ctx context.Context, from *Secrets, n *Notify) (s N
 
 // Wants returns whether a channel is told of a notice. find returns a resource; nil: it is not there any more.
 func (n *Notify) Wants(find func(resource string) *proxy.Resource) func(of *review.Notice) bool {
-	rule := policy.Rule{Resources: n.Resources.Names, Labels: n.Resources.Labels}
-	everywhere := n.Resources.everywhere()
+	about := n.About(find)
 	return func(of *review.Notice) bool {
 		// What waits for too long is told to everybody who is told anything of the resource.
 		if len(n.Events) > 0 && of.Event != review.Escalated && !slices.Contains(n.Events, of.Event) {
 			return false
 		}
+		return about(of.Request.Resource)
+	}
+}
+
+// About returns whether a channel is about a resource. find returns a resource; nil: it is not there any more.
+func (n *Notify) About(find func(resource string) *proxy.Resource) func(resource string) bool {
+	rule := policy.Rule{Resources: n.Resources.Names, Labels: n.Resources.Labels}
+	everywhere := n.Resources.everywhere()
+	return func(resource string) bool {
 		if everywhere {
 			return true
 		}
-		r := find(of.Request.Resource)
+		r := find(resource)
 		if r == nil {
-			r = &proxy.Resource{Name: of.Request.Resource}
+			r = &proxy.Resource{Name: resource}
 		}
 		return rule.MatchesResource(r)
 	}
