@@ -211,6 +211,32 @@ func TestAttackSecrets(t *testing.T) {
 	require.Equal(t, http.StatusOK, code)
 }
 
+// TestAttackClustersBelow: a path that leads to the API of another cluster shows nobody what is hidden at its own place.
+func TestAttackClustersBelow(t *testing.T) {
+	paths := []string{
+		"/k8s/clusters/local/api/v1/namespaces/default/secrets/db", "/k8s/clusters/local/api/v1/secrets", "/clusters/root:org/apis/apps/v1/deployments", "/services/a/clusters/b/api/v1/secrets/",
+		"/k8s/clusters/local/api/v1/watch/secrets",
+	}
+	r := start(t)
+	for _, path := range paths {
+		for _, method := range []string{"GET", "HEAD", "POST", "PATCH"} {
+			code, body := r.do(method, path, "")
+			require.Equal(t, http.StatusForbidden, code, path)
+			require.NotContains(t, body, "aHVudGVyMg")
+		}
+	}
+	require.Empty(t, r.cluster.requests())
+	require.Empty(t, r.rules.asked())
+	for _, path := range []string{"/logs/api.log", "/logs/a/api", "/openapi/v3/apis/apps/v1"} {
+		code, _ := r.do("GET", path, "")
+		require.Equal(t, http.StatusNotFound, code, "%s reaches the cluster", path)
+	}
+
+	r = start(t, with(Settings{ShowSecrets: true}))
+	code, body := r.do("GET", paths[0], "")
+	require.Equal(t, http.StatusOK, code, body)
+}
+
 // TestStreams: what a watch and a log say comes at once, and ends with the session.
 func TestStreams(t *testing.T) {
 	for _, path := range []string{"/api/v1/pods?watch=true", "/api/v1/namespaces/default/pods/web/log?follow=true"} {
@@ -299,6 +325,46 @@ func TestSplice(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return strings.Contains(strings.Join(r.rules.outcomes(), "\n"), "forward default/web =  <nil>")
 	}, 5*time.Second, time.Millisecond, "%v", r.rules.outcomes())
+}
+
+// TestAttackScript: a client without an end of the input gets around no refusal either: what follows the line does not run.
+func TestAttackScript(t *testing.T) {
+	for _, protocol := range []string{channelV4, channelV5} {
+		r := start(t, func(r *rig) {
+			r.rules.Ask = func(_ context.Context, op proxy.Op) proxy.Verdict {
+				if e, ok := op.(*proxy.Exec); ok && e.Kind == proxy.KindInput && strings.Contains(e.Command, "forbidden") {
+					return proxy.Deny(proxy.CauseGuardrail, "trip", "not this", "")
+				}
+				return proxy.Pass()
+			}
+		})
+		c := r.dial("/api/v1/namespaces/default/pods/web/exec?command=sh&stdin=true&stdout=true&stderr=true", protocol)
+		ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
+		defer stop()
+		require.NoError(t, c.Write(ctx, websocket.MessageBinary, []byte("\x00echo one\n")))
+		_, b, err := c.Read(ctx)
+		require.NoError(t, err)
+		require.Equal(t, "\x01one\n", string(b))
+		for _, part := range []string{"\x00echo forb", "\x00idden\n", "\x00echo two\n", "\x00echo three\n"} {
+			if c.Write(ctx, websocket.MessageBinary, []byte(part)) != nil {
+				break // it is closed
+			}
+		}
+		said := ""
+		for err == nil {
+			_, b, err = c.Read(ctx)
+			said += string(b)
+		}
+		require.NoError(t, ctx.Err())
+		require.Contains(t, said, "\x02Not this.")
+		require.NotContains(t, said, "two", protocol)
+		require.NotContains(t, said, "three")
+		require.NotContains(t, strings.Join(r.rules.asked(), "\n"), "two")
+		require.NotContains(t, said, `"Success"`)
+		require.Eventually(t, func() bool {
+			return strings.Contains(strings.Join(r.rules.outcomes(), "\n"), "shell default/web: sh = ")
+		}, 5*time.Second, time.Millisecond)
+	}
 }
 
 // TestAttach: attaching is a shell's right, and its streams are filtered.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -298,6 +299,27 @@ func TestAttackSlow(t *testing.T) {
 	_, err = bufio.NewReader(first).ReadByte()
 	require.Error(t, err)
 	require.Equal(t, http.StatusOK, r.get("/quick").StatusCode)
+}
+
+// TestAttackCrowd: connections that say nothing push out none of a person's, also none whose login was looked at on another one.
+func TestAttackCrowd(t *testing.T) {
+	r := start(t, http.HandlerFunc(echo), func(r *rig) { r.gateway.MaxUnauthenticated = 2 })
+	require.Equal(t, http.StatusOK, r.get("/first").StatusCode)
+	second := r.dial()
+	_, err := io.WriteString(second, "POST /second HTTP/1.1\r\nHost: "+r.host()+"\r\nAuthorization: Bearer sp_bob\r\nContent-Length: 3\r\n\r\nab")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return slices.Contains(r.rules.asked(), "request POST /second") }, 10*time.Second, time.Millisecond)
+	silent := r.dial()
+	r.dial()
+	r.dial()
+	_, err = bufio.NewReader(silent).ReadByte()
+	require.Error(t, err)
+	_, err = io.WriteString(second, "c")
+	require.NoError(t, err)
+	res, err := http.ReadResponse(bufio.NewReader(second), nil)
+	require.NoError(t, err)
+	defer res.Body.Close()
+	require.Equal(t, http.StatusOK, res.StatusCode)
 }
 
 // TestAttackUnavailable: a login that cannot be looked at lets nobody in.

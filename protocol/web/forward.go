@@ -44,7 +44,8 @@ func (x *exchange) forward(ctx context.Context, out *proxy.Outcome) {
 			return
 		}
 	}
-	wants, _ := s.Wants()
+	flow, tell := s.Wants()
+	wants := flow || tell
 	hints := 0
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: func(int, textproto.MIMEHeader) error {
 		if hints++; hints > maxHints {
