@@ -105,7 +105,9 @@ func TestKubectlExec(t *testing.T) {
 // came before has run.
 func TestKubectlScript(t *testing.T) {
 	program := kubectls(t)[0]
+	d := &desk{} // which decides about nothing
 	r := start(t, func(r *rig) {
+		r.gateway.Reviewer = d
 		r.rules.Ask = func(_ context.Context, op proxy.Op) proxy.Verdict {
 			e, ok := op.(*proxy.Exec)
 			switch {
@@ -125,7 +127,7 @@ func TestKubectlScript(t *testing.T) {
 		{"an exit status", "echo one\nexit 3\n", "one\n", "exit code 3", 3},
 		{"refused", "echo one\necho forbidden\necho two\n", "one\n", "Not this", 1},
 		{"refused, as the last", "echo one\necho forbidden", "one\n", "Ask ops.", 1},
-		{"one that would wait", "echo one\necho approved\n", "one\n", "annot wait for an approval", 1},
+		{"one that would wait", "echo one\necho approved\n", "one\n", "What a running command is given cannot wait for an approval here. Run it as a command by itself.", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			out, complaints, code := r.kubectlInput(program, strings.NewReader(c.stdin), "exec", "-i", "web", "--", "sh")
@@ -134,6 +136,7 @@ func TestKubectlScript(t *testing.T) {
 			require.Contains(t, complaints, c.complains)
 		})
 	}
+	require.EqualValues(t, 1, d.asked.Load())
 	asked := strings.Join(r.rules.asked(), "\n")
 	require.Contains(t, asked, "shell default/web/app: sh\ninput default/web/app: echo one\ninput default/web/app: echo two")
 	require.Contains(t, asked, "input default/web/app: echo forbidden")

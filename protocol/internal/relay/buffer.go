@@ -68,7 +68,7 @@ func (b *Body) within(ctx context.Context, w http.ResponseWriter, src io.Reader)
 	stop := context.AfterFunc(ctx, func() { _ = rc.SetReadDeadline(time.Now()) })
 	text, err := io.ReadAll(src)
 	if !stop() {
-		return nil, context.Cause(ctx)
+		err = errors.Join(err, context.Cause(ctx))
 	}
 	if err != nil {
 		return nil, err

@@ -31,7 +31,7 @@ func given(t *testing.T, input string, n int) (passed string, judged []string, e
 
 // TestLines: each line is judged once, however the input is cut, and nothing of a refused one or after it is passed on.
 func TestLines(t *testing.T) {
-	long := strings.Repeat("x", maxLine+1)
+	long := strings.Repeat("x", 2*maxLine)
 	for input, want := range map[string]struct {
 		passed string
 		judged []string
