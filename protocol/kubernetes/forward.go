@@ -50,7 +50,7 @@ func (x *exchange) forward(ctx context.Context, out *proxy.Outcome) {
 		ModifyResponse: func(res *http.Response) error { return x.modify(res, wants, out, credential) },
 		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.failed(err, out) },
 	}
-	rp.ServeHTTP(x.w, x.r.WithContext(ctx))
+	rp.ServeHTTP(x.w, x.r.WithContext(relay.Hints(ctx)))
 }
 
 // passed are the headers of a client's that reach the API server: it reads no others of those that

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -375,11 +376,10 @@ func TestRevoked(t *testing.T) {
 	}
 	require.Equal(t, "upgrade GET /ws", r.rules.asked()[2])
 	r.session().Kill(proxy.ErrDeadline)
-	at := time.Now()
 	for _, c := range conns {
-		_, _ = io.ReadAll(c) // until it is closed
+		_, err := io.ReadAll(c) // until it is closed
+		require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
 	}
-	require.Less(t, time.Since(at), time.Second)
 	require.Eventually(t, func() bool { return len(r.rules.outcomes()) == 3 }, 5*time.Second, time.Millisecond)
 	for _, o := range r.rules.outcomes() {
 		require.Contains(t, o, proxy.ErrDeadline.Error())

@@ -270,6 +270,22 @@ func TestMaskedTrailers(t *testing.T) {
 	require.NotContains(t, res.Trailer.Get("X-Owner"), "ann@")
 }
 
+// TestTellAlone: an interceptor that looks at texts and at no data edits them all the same.
+func TestTellAlone(t *testing.T) {
+	r := start(t, http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		w.Header().Set("X-Owner", q.URL.Query().Get("owner"))
+	}), func(r *rig) {
+		r.rules.Hooks.Tell = func(_ context.Context, _ proxy.Op, m *proxy.Message) error {
+			if string(m.Fields[0].Value) == "ann" {
+				m.Set(0, []byte("***"))
+			}
+			return nil
+		}
+	})
+	require.Equal(t, "bob", r.get("/?owner=bob").Header.Get("X-Owner"))
+	require.Equal(t, "***", r.get("/?owner=ann").Header.Get("X-Owner"))
+}
+
 // TestMaskedGRPC: messages are masked and stay as long as they were, and what follows them comes through.
 func TestMaskedGRPC(t *testing.T) {
 	message := func(text string) []byte {
