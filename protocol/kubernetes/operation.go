@@ -121,8 +121,13 @@ func Reach(ctx context.Context, s *proxy.Session) error {
 		return err
 	}
 	res.Body.Close()
-	if res.StatusCode == http.StatusUnauthorized {
+	switch res.StatusCode {
+	case http.StatusOK:
+		return nil
+	case http.StatusUnauthorized:
 		return errors.New("the API server refuses the account's credential")
+	case http.StatusForbidden:
+		return errors.New("the API server does not let the account ask for its version (403): bind the account to the cluster role system:public-info-viewer, and let it impersonate users if the resource does so")
 	}
-	return nil
+	return fmt.Errorf("the API server answers GET /version with status %d, not 200: look whether the address is that of an API server", res.StatusCode)
 }

@@ -158,7 +158,10 @@ func (s *streams) input(ctx context.Context, client, server *websocket.Conn) err
 		default:
 			return errChannel
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, errGone): // the output says how the command has ended; what its client sends still is not kept
+			s.over = true
+		case err != nil:
 			return err
 		}
 	}
@@ -207,19 +210,19 @@ type message struct {
 // output moves what the command prints, and how it ends.
 func (s *streams) output(ctx context.Context, client, server *websocket.Conn) error {
 	messages := make(chan message)
-	go func() { // ends with ctx
+	s.session.Go("kubernetes stream", func() error { // ends with ctx
 		for {
 			_, b, err := server.Read(ctx)
 			select {
 			case messages <- message{b, err}:
 			case <-ctx.Done():
-				return
+				return nil
 			}
 			if err != nil {
-				return
+				return nil
 			}
 		}
-	}()
+	})
 	var idle <-chan time.Time
 	after := s.flows[chanStdout].IdleAfter()
 	if d := s.flows[chanStderr].IdleAfter(); d > 0 && (after == 0 || d < after) {
