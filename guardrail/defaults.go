@@ -77,7 +77,7 @@ func Defaults() []Rule {
 			Remedy:  "Ask the people who operate the cluster.",
 		},
 		{
-			Name: "no-cluster-outage", Actions: []string{"scale-to-zero", "cordon", "pods/eviction:*"},
+			Name: "no-cluster-outage", Actions: []string{"scale-to-zero", "cordon", "taint", "pods/eviction:*"},
 			Message: "this takes a workload or a node out of service",
 			Remedy:  "Scale to at least one replica, or ask the people who operate the cluster.",
 		},
@@ -111,11 +111,26 @@ var clusterLoss = []string{
 }
 
 // clusterRights are actions by which rights in clusters are changed or handed on.
-var clusterRights = []string{
-	"*.rbac.authorization.k8s.io:create", "*.rbac.authorization.k8s.io:update", "*.rbac.authorization.k8s.io:patch", "*.rbac.authorization.k8s.io:delete",
-	"*.admissionregistration.k8s.io:create", "*.admissionregistration.k8s.io:update", "*.admissionregistration.k8s.io:patch", "*.admissionregistration.k8s.io:delete",
+var clusterRights = append(
+	changes(
+		"*.rbac.authorization.k8s.io", "*.admissionregistration.k8s.io",
+		// Of OpenShift. What else is in its groups of authorization and security asks and changes nothing.
+		"roles.authorization.openshift.io", "rolebindings.authorization.openshift.io", "clusterroles.authorization.openshift.io",
+		"clusterrolebindings.authorization.openshift.io", "rolebindingrestrictions.authorization.openshift.io",
+		"securitycontextconstraints.security.openshift.io", "*.oauth.openshift.io", "*.user.openshift.io",
+	),
 	"*.admissionregistration.k8s.io/*:*",
 	"serviceaccounts/token:*", "certificatesigningrequests.certificates.k8s.io/approval:*", "certificatesigningrequests.certificates.k8s.io/status:*",
+)
+
+// changes are the actions by which resources of clusters are changed one by one.
+func changes(resources ...string) (list []string) {
+	for _, r := range resources {
+		for _, verb := range []string{"create", "update", "patch", "delete"} {
+			list = append(list, r+":"+verb)
+		}
+	}
+	return list
 }
 
 // cloudLoss are actions of AWS that lose what others depend on.

@@ -372,6 +372,10 @@ func TestActions(t *testing.T) {
 		"namespaces:delete": "no-cluster-loss", "pods:deletecollection": "no-cluster-loss", "deployments.apps:deletecollection": "no-cluster-loss",
 		"persistentvolumes:delete": "no-cluster-loss", "clusterrolebindings.rbac.authorization.k8s.io:create": "no-cluster-rights",
 		"validatingwebhookconfigurations.admissionregistration.k8s.io:patch": "no-cluster-rights", "serviceaccounts/token:create": "no-cluster-rights",
+		"rolebindings.authorization.openshift.io:create": "no-cluster-rights", "securitycontextconstraints.security.openshift.io:patch": "no-cluster-rights",
+		"oauthclients.oauth.openshift.io:update": "no-cluster-rights", "groups.user.openshift.io:patch": "no-cluster-rights",
+		"useridentitymappings.user.openshift.io:delete":          "no-cluster-rights",
+		"subjectaccessreviews.authorization.openshift.io:create": "", "users.user.openshift.io:get": "", "rolebindings.authorization.openshift.io:list": "",
 		"pods/eviction:create": "no-cluster-outage",
 		"iam:CreateUser":       "no-cloud-rights", "iam:DeactivateMFADevice": "no-cloud-rights", "iam:TagRole": "no-cloud-rights", "iam:ChangePassword": "no-cloud-rights",
 		"s3:PutPublicAccessBlock": "no-cloud-rights", "lambda:AddLayerVersionPermission": "no-cloud-rights", "ec2:DisableSnapshotBlockPublicAccess": "no-cloud-rights",
@@ -385,7 +389,7 @@ func TestActions(t *testing.T) {
 		require.Equal(t, want != "", v.Refuses(), name)
 		require.Equal(t, want, v.Rule, name)
 	}
-	for _, also := range []string{"scale-to-zero", "cordon"} {
+	for _, also := range []string{"scale-to-zero", "cordon", "taint"} {
 		require.Equal(t, "no-cluster-outage", ask(s, action("x:patch", "other", also)).Rule)
 	}
 	only := proxytest.Session(t, create(t, guardrail.Rule{Name: "listed", Only: true, Actions: []string{"pods:*", "*/log:get"}}))

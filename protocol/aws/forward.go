@@ -82,14 +82,15 @@ func (x *exchange) forward(ctx context.Context, out *proxy.Outcome) {
 		x.refuse(unavailable("The account cannot be reached."))
 		return
 	}
-	wants, _ := s.Wants()
+	flow, tell := s.Wants()
+	wants := flow || tell
 	rp := &httputil.ReverseProxy{
 		Transport: up, BufferPool: relay.Copies(), ErrorLog: slog.NewLogLogger(x.h.log().Handler(), slog.LevelDebug),
 		Rewrite:        func(p *httputil.ProxyRequest) { x.rewrite(p.Out, up, host, keys, wants) },
 		ModifyResponse: func(res *http.Response) error { return x.modify(res, wants, out, keys) },
 		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.failed(err, out) },
 	}
-	rp.ServeHTTP(x.w, x.r.WithContext(ctx))
+	rp.ServeHTTP(x.w, x.r.WithContext(relay.Hints(ctx)))
 }
 
 // sends reports whether a header is sent on. Of a service that is known, other headers than AWS's own say nothing that was decided about;

@@ -129,7 +129,7 @@ func (x *exchange) authenticate() error {
 
 // whole reads the body, which it is decided about, and checks it against its digest.
 func (x *exchange) whole(limit int64) error {
-	if err := x.read.Buffer(x.r, limit); err != nil {
+	if err := x.read.Buffer(x.r.Context(), x.w, x.r, limit); err != nil {
 		if errors.Is(err, sigv4.ErrValue) || errors.Is(err, sigv4.ErrChunk) {
 			return err
 		}
@@ -278,7 +278,9 @@ func (x asked) Op() proxy.Op { return x.op }
 
 func (x asked) Key() string { return x.op.Action + " " + x.op.Host + x.op.Path + "?" + x.op.Query }
 
-func (x asked) Buffer(limit int64) error { return x.read.Buffer(x.r, limit) }
+func (x asked) Buffer(limit int64) error {
+	return x.read.Buffer(x.visit.Session().Context(), x.w, x.r, limit)
+}
 
 func (x asked) Print() [sha256.Size]byte {
 	body := sha256.Sum256(x.read.Bytes())

@@ -38,6 +38,17 @@ func (c *call) plainAccess(path string) proxy.Access {
 	return proxy.AccessAdmin
 }
 
+// leads reports whether a path without a resource has an API below it, as where one server is in front of several clusters. What is there is
+// decided about as a path alone, so that nothing of it is known, such as whether it is a Secret.
+func (c *call) leads(path string) bool {
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	if c.resource != "" || slices.Contains(known, parts[0]) {
+		return false
+	}
+	i := slices.IndexFunc(parts, func(s string) bool { return s == "api" || s == "apis" })
+	return i > 0 && len(parts) > i+2
+}
+
 // runs reports whether the call reaches into a container or a kubelet, by whatever verb.
 func (c *call) runs() bool {
 	switch c.resource {

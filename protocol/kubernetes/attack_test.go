@@ -211,6 +211,32 @@ func TestAttackSecrets(t *testing.T) {
 	require.Equal(t, http.StatusOK, code)
 }
 
+// TestAttackClustersBelow: a path that leads to the API of another cluster shows nobody what is hidden at its own place.
+func TestAttackClustersBelow(t *testing.T) {
+	paths := []string{
+		"/k8s/clusters/local/api/v1/namespaces/default/secrets/db", "/k8s/clusters/local/api/v1/secrets", "/clusters/root:org/apis/apps/v1/deployments", "/services/a/clusters/b/api/v1/secrets/",
+		"/k8s/clusters/local/api/v1/watch/secrets",
+	}
+	r := start(t)
+	for _, path := range paths {
+		for _, method := range []string{"GET", "HEAD", "POST", "PATCH"} {
+			code, body := r.do(method, path, "")
+			require.Equal(t, http.StatusForbidden, code, path)
+			require.NotContains(t, body, "aHVudGVyMg")
+		}
+	}
+	require.Empty(t, r.cluster.requests())
+	require.Empty(t, r.rules.asked())
+	for _, path := range []string{"/logs/api.log", "/logs/a/api", "/openapi/v3/apis/apps/v1"} {
+		code, _ := r.do("GET", path, "")
+		require.Equal(t, http.StatusNotFound, code, "%s reaches the cluster", path)
+	}
+
+	r = start(t, with(Settings{ShowSecrets: true}))
+	code, body := r.do("GET", paths[0], "")
+	require.Equal(t, http.StatusOK, code, body)
+}
+
 // TestStreams: what a watch and a log say comes at once, and ends with the session.
 func TestStreams(t *testing.T) {
 	for _, path := range []string{"/api/v1/pods?watch=true", "/api/v1/namespaces/default/pods/web/log?follow=true"} {
@@ -234,7 +260,7 @@ func TestStreams(t *testing.T) {
 		}()
 		select {
 		case <-ended:
-		case <-time.After(time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatal("the stream goes on")
 		}
 		res.Body.Close()
@@ -249,7 +275,7 @@ func TestExecRevoked(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "\x01on\n", string(b))
 	r.gateway.Sessions()[0].Kill(proxy.ErrClientLeft)
-	ctx, stop := context.WithTimeout(context.Background(), time.Second)
+	ctx, stop := context.WithTimeout(context.Background(), 30*time.Second)
 	defer stop()
 	_, _, err = c.Read(ctx)
 	require.Error(t, err)
@@ -299,6 +325,121 @@ func TestSplice(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return strings.Contains(strings.Join(r.rules.outcomes(), "\n"), "forward default/web =  <nil>")
 	}, 5*time.Second, time.Millisecond, "%v", r.rules.outcomes())
+}
+
+// TestAttackScript: a client without an end of the input gets around no refusal either: what follows the line does not run.
+func TestAttackScript(t *testing.T) {
+	for _, protocol := range []string{channelV4, channelV5} {
+		r := start(t, func(r *rig) {
+			r.rules.Ask = func(_ context.Context, op proxy.Op) proxy.Verdict {
+				if e, ok := op.(*proxy.Exec); ok && e.Kind == proxy.KindInput && strings.Contains(e.Command, "forbidden") {
+					return proxy.Deny(proxy.CauseGuardrail, "trip", "not this", "")
+				}
+				return proxy.Pass()
+			}
+		})
+		c := r.dial("/api/v1/namespaces/default/pods/web/exec?command=sh&stdin=true&stdout=true&stderr=true", protocol)
+		ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
+		defer stop()
+		require.NoError(t, c.Write(ctx, websocket.MessageBinary, []byte("\x00echo one\n")))
+		_, b, err := c.Read(ctx)
+		require.NoError(t, err)
+		require.Equal(t, "\x01one\n", string(b))
+		for _, part := range []string{"\x00echo forb", "\x00idden\n", "\x00echo two\n", "\x00echo three\n"} {
+			if c.Write(ctx, websocket.MessageBinary, []byte(part)) != nil {
+				break // it is closed
+			}
+		}
+		said := ""
+		for err == nil {
+			_, b, err = c.Read(ctx)
+			said += string(b)
+		}
+		require.NoError(t, ctx.Err())
+		require.Contains(t, said, "\x02Not this (rule trip).\n")
+		require.NotContains(t, said, "two", protocol)
+		require.NotContains(t, said, "three")
+		require.NotContains(t, strings.Join(r.rules.asked(), "\n"), "two")
+		require.NotContains(t, said, `"Success"`)
+		require.Eventually(t, func() bool {
+			return strings.Contains(strings.Join(r.rules.outcomes(), "\n"), "shell default/web: sh = ")
+		}, 5*time.Second, time.Millisecond)
+	}
+}
+
+// TestAttackUnread: what a client sends after a command has ended takes from it neither what the command has said nor how it ended.
+func TestAttackUnread(t *testing.T) {
+	r := start(t)
+	for range 10 {
+		c := r.dial("/api/v1/namespaces/default/pods/web/exec?command=sh&command=-c&command=read+x%3B+echo+$x%3B+exit+3&stdin=true&stdout=true", channelV5)
+		ctx, stop := context.WithTimeout(context.Background(), 30*time.Second)
+		part := append([]byte{chanStdin}, strings.Repeat("x", 1000)+"\n"...)
+		for range 300 {
+			if c.Write(ctx, websocket.MessageBinary, part) != nil {
+				break
+			}
+		}
+		said := ""
+		for {
+			_, b, err := c.Read(ctx)
+			if err != nil {
+				require.Equal(t, websocket.StatusNormalClosure, websocket.CloseStatus(err), "%v", err)
+				break
+			}
+			said += string(b)
+		}
+		stop()
+		require.Contains(t, said, "\x01xxx")
+		require.Contains(t, said, `"ExitCode"`)
+	}
+	require.Eventually(t, func() bool {
+		return strings.Count(strings.Join(r.rules.outcomes(), "\n"), "exit 3' = 3 <nil>") == 10
+	}, 30*time.Second, time.Millisecond, "%v", r.rules.outcomes())
+}
+
+// TestAttackHints: a cluster that sends informational answers without end floods no client.
+func TestAttackHints(t *testing.T) {
+	r := start(t)
+	code, _ := r.do("GET", "/flood", "")
+	require.Equal(t, http.StatusBadGateway, code)
+	require.Len(t, r.cluster.requests(), 1)
+}
+
+// TestTellAlone: an interceptor that looks at texts and at no data edits them all the same.
+func TestTellAlone(t *testing.T) {
+	r := start(t, func(r *rig) {
+		r.rules.Hooks.Tell = func(_ context.Context, _ proxy.Op, m *proxy.Message) error {
+			if string(m.Fields[0].Value) == "canary-77" {
+				m.Set(0, []byte("*********"))
+			}
+			return nil
+		}
+	})
+	req, err := http.NewRequest("GET", "https://"+r.addr+"/canary", nil)
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer sp_bob")
+	res, err := r.client().Do(req)
+	require.NoError(t, err)
+	res.Body.Close()
+	require.Equal(t, http.StatusOK, res.StatusCode)
+	require.Equal(t, "*********", res.Header.Get("X-Note"))
+}
+
+// TestReach: a cluster counts as reached when it lets the account ask for its version.
+func TestReach(t *testing.T) {
+	r := start(t)
+	code, body := r.do("GET", "/version", "")
+	require.Equal(t, http.StatusOK, code, body)
+	s := r.gateway.Sessions()[0]
+	for status, want := range map[int]string{0: "", http.StatusUnauthorized: "refuses the account's credential", http.StatusForbidden: "system:public-info-viewer", http.StatusNotFound: "status 404"} {
+		r.cluster.version.Store(int32(status))
+		err := Reach(t.Context(), s)
+		if want == "" {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorContains(t, err, want)
+	}
 }
 
 // TestAttach: attaching is a shell's right, and its streams are filtered.

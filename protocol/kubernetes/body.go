@@ -3,6 +3,7 @@ package kubernetes
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -15,6 +16,7 @@ var errForm = errors.New("the gateway reads objects as JSON and YAML alone: send
 type facts struct {
 	scaleToZero bool
 	cordon      bool
+	taint       bool
 	masked      bool // it holds the mask in the place of a Secret's value
 	reveals     bool // it copies a Secret's value to where it is shown, or compares it
 }
@@ -26,6 +28,9 @@ func (f *facts) names() (list []string) {
 	}
 	if f.cordon {
 		list = append(list, "cordon")
+	}
+	if f.taint {
+		list = append(list, "taint")
 	}
 	return list
 }
@@ -105,6 +110,21 @@ func (c *call) lookSpec(f *facts, v any, partial bool) {
 	if v, ok := spec["unschedulable"]; ok && c.resource == "nodes" {
 		f.cordon = f.cordon || v != false && v != nil
 	}
+	if v, ok := spec["taints"]; ok && c.resource == "nodes" {
+		f.taint = f.taint || repels(v)
+	}
+}
+
+// repels reports whether taints keep pods from a node, or have them leave it.
+func repels(taints any) bool {
+	list, ok := taints.([]any)
+	if !ok {
+		return taints != nil
+	}
+	return slices.ContainsFunc(list, func(v any) bool {
+		taint, _ := v.(map[string]any)
+		return taint["effect"] != "PreferNoSchedule"
+	})
 }
 
 // isScale reports whether the call is about a Scale. It has no default: without a number it means no replicas.
@@ -185,7 +205,7 @@ func shown(path string) bool {
 
 // lookAt finds out what a value says that a patch puts at a place.
 func (c *call) lookAt(f *facts, path string, value any) {
-	unknown := map[string]any{"replicas": "?", "unschedulable": "?"}
+	unknown := map[string]any{"replicas": "?", "unschedulable": "?", "taints": "?"}
 	if c.isSecret() {
 		f.masked = f.masked || holdsMask(value)
 		return
@@ -205,6 +225,15 @@ func (c *call) lookAt(f *facts, path string, value any) {
 		c.lookSpec(f, map[string]any{"replicas": value}, false)
 	case "/spec/unschedulable":
 		c.lookSpec(f, map[string]any{"unschedulable": value}, true)
+	case "/spec/taints":
+		c.lookSpec(f, map[string]any{"taints": value}, true)
+	default:
+		if inner, ok := strings.CutPrefix(path, "/spec/taints/"); ok {
+			if strings.Contains(inner, "/") {
+				value = "?" // a part of one
+			}
+			c.lookSpec(f, map[string]any{"taints": []any{value}}, true)
+		}
 	}
 }
 

@@ -42,14 +42,15 @@ func (x *exchange) forward(ctx context.Context, out *proxy.Outcome) {
 		x.upgrade(ctx, up, own, credential, out)
 		return
 	}
-	wants, _ := s.Wants()
+	flow, tell := s.Wants()
+	wants := flow || tell
 	rp := &httputil.ReverseProxy{
-		Transport: up, ErrorLog: slog.NewLogLogger(x.h.log().Handler(), slog.LevelDebug),
+		Transport: up, BufferPool: relay.Copies(), ErrorLog: slog.NewLogLogger(x.h.log().Handler(), slog.LevelDebug),
 		Rewrite:        func(p *httputil.ProxyRequest) { x.rewrite(p.Out, up, own, wants) },
 		ModifyResponse: func(res *http.Response) error { return x.modify(res, wants, out, credential) },
 		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.failed(err, out) },
 	}
-	rp.ServeHTTP(x.w, x.r.WithContext(ctx))
+	rp.ServeHTTP(x.w, x.r.WithContext(relay.Hints(ctx)))
 }
 
 // passed are the headers of a client's that reach the API server: it reads no others of those that

@@ -101,6 +101,51 @@ func TestKubectlExec(t *testing.T) {
 	}
 }
 
+// TestKubectlScript: the lines that a shell without a terminal reads are judged one by one; a refused one ends the input, and what
+// came before has run.
+func TestKubectlScript(t *testing.T) {
+	program := kubectls(t)[0]
+	d := &desk{} // which decides about nothing
+	r := start(t, func(r *rig) {
+		r.gateway.Reviewer = d
+		r.rules.Ask = func(_ context.Context, op proxy.Op) proxy.Verdict {
+			e, ok := op.(*proxy.Exec)
+			switch {
+			case ok && e.Kind == proxy.KindInput && strings.Contains(e.Command, "forbidden"):
+				return proxy.Deny(proxy.CauseGuardrail, "trip", "not this", "Ask ops.")
+			case ok && e.Kind == proxy.KindInput && strings.Contains(e.Command, "approved"):
+				return proxy.Verdict{Action: proxy.ActionHold, Rule: "held", Hold: &proxy.Hold{Rules: []string{"held"}, Approvers: [][]string{{"lead"}}, For: time.Minute}}
+			}
+			return proxy.Pass()
+		}
+	})
+	for _, c := range []struct {
+		name, stdin, out, complains string
+		code                        int
+	}{
+		{"lines", "echo one\necho two", "one\ntwo\n", "", 0},
+		{"an exit status", "echo one\nexit 3\n", "one\n", "exit code 3", 3},
+		{"refused", "echo one\necho forbidden\necho two\n", "one\n", "Not this", 1},
+		{"refused, as the last", "echo one\necho forbidden", "one\n", "Ask ops.", 1},
+		{"one that would wait", "echo one\necho approved\n", "one\n", "What a running command is given cannot wait for an approval here. Run it as a command by itself.", 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			out, complaints, code := r.kubectlInput(program, strings.NewReader(c.stdin), "exec", "-i", "web", "--", "sh")
+			require.Equal(t, c.code, code, complaints)
+			require.Equal(t, c.out, out)
+			require.Contains(t, complaints, c.complains)
+		})
+	}
+	require.EqualValues(t, 1, d.asked.Load())
+	asked := strings.Join(r.rules.asked(), "\n")
+	require.Contains(t, asked, "shell default/web/app: sh\ninput default/web/app: echo one\ninput default/web/app: echo two")
+	require.Contains(t, asked, "input default/web/app: echo forbidden")
+	// A program that is not a shell reads data.
+	out, complaints, code := r.kubectlInput(program, strings.NewReader("echo forbidden\n"), "exec", "-i", "web", "--", "cat")
+	require.Zero(t, code, complaints)
+	require.Equal(t, "echo forbidden\n", out)
+}
+
 // TestKubectlCopy: files are copied out of containers and into them.
 func TestKubectlCopy(t *testing.T) {
 	for _, program := range kubectls(t)[:1] {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/protocol/internal/relay"
+	"github.com/sallyport/sallyport/protocol/shell"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -20,7 +21,7 @@ func (c *call) operation(r *http.Request, host string, query url.Values) proxy.O
 	case c.subresource == "exec":
 		words := query["command"]
 		e := &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}, Terminal: truth(query, "tty"), Target: where, Command: commandLine(words)}
-		if e.Terminal && truth(query, "stdin") && isShell(words) {
+		if truth(query, "stdin") && (shell.Grammar{}).IsShell(e.Command) {
 			e.Kind = proxy.KindShell
 		}
 		return e
@@ -31,7 +32,7 @@ func (c *call) operation(r *http.Request, host string, query url.Values) proxy.O
 	}
 	return &proxy.Request{
 		Meta: proxy.Meta{Kind: proxy.KindRequest}, Method: r.Method, Host: host, Path: r.URL.Path, Query: r.URL.RawQuery, Action: c.action(), Access: c.access(r.URL.Path),
-		Lasting: c.verb == "watch" || c.subresource == "log" && truth(query, "follow"),
+		Lasting: c.verb == "watch" || c.subresource == "log" && truth(query, "follow") || c.runs() || c.resource == "",
 	}
 }
 
@@ -61,28 +62,6 @@ func quote(w string) string {
 		return w
 	}
 	return "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
-}
-
-// shells are programs that run what is typed.
-var shells = []string{"sh", "bash", "ash", "dash", "zsh", "ksh", "fish", "busybox"}
-
-// isShell reports whether a command is a shell that is told nothing to run.
-func isShell(words []string) bool {
-	if len(words) == 0 {
-		return false
-	}
-	name := words[0][strings.LastIndexByte(words[0], '/')+1:]
-	for _, w := range words[1:] {
-		if !strings.HasPrefix(w, "-") || strings.HasPrefix(w, "-c") {
-			return name == "busybox" && len(words) == 2 && isShell(words[1:])
-		}
-	}
-	for _, s := range shells {
-		if name == s {
-			return true
-		}
-	}
-	return false
 }
 
 // Operation returns what a text asks for at a target: "METHOD PATH?QUERY", or a path alone, which is read.
@@ -142,8 +121,13 @@ func Reach(ctx context.Context, s *proxy.Session) error {
 		return err
 	}
 	res.Body.Close()
-	if res.StatusCode == http.StatusUnauthorized {
+	switch res.StatusCode {
+	case http.StatusOK:
+		return nil
+	case http.StatusUnauthorized:
 		return errors.New("the API server refuses the account's credential")
+	case http.StatusForbidden:
+		return errors.New("the API server does not let the account ask for its version (403): bind the account to the cluster role system:public-info-viewer, and let it impersonate users if the resource does so")
 	}
-	return nil
+	return fmt.Errorf("the API server answers GET /version with status %d, not 200: look whether the address is that of an API server", res.StatusCode)
 }

@@ -41,6 +41,8 @@ const maxPath = 16 << 10
 var (
 	errPath = errors.New("the path has empty segments, dots, or characters that servers read differently")
 	errName = errors.New("the path is not one of the API's")
+	// What runs in a pod is on record by these names, which must not read as others.
+	errPlace = errors.New("the namespace, the pod or the container has a name that Kubernetes does not give, or there are several containers: name one of each")
 )
 
 // checkPath reports a path that others could read differently: what is decided about is what the API server gets.
@@ -118,6 +120,9 @@ func parse(method, path string, query url.Values) (*call, error) {
 	if len(parts) > 2 {
 		c.subresource = parts[2]
 	}
+	if c.streams() && !c.namesPlace(query["container"]) {
+		return nil, errPlace
+	}
 	switch {
 	case c.name != "":
 	case c.verb == "get" && truth(query, "watch"):
@@ -128,6 +133,34 @@ func parse(method, path string, query url.Values) (*call, error) {
 		c.verb = "deletecollection"
 	}
 	return c, nil
+}
+
+// streams reports whether the call connects a client to what runs in a pod.
+func (c *call) streams() bool {
+	return c.group == "" && c.resource == "pods" && slices.Contains([]string{"exec", "attach", "portforward"}, c.subresource)
+}
+
+// namesPlace reports whether the namespace, the pod and the container, which may be left out, have names such as Kubernetes gives.
+func (c *call) namesPlace(container []string) bool {
+	switch {
+	case len(container) > 1 || len(container) == 1 && container[0] != "" && !isLabel(container[0]):
+		return false
+	case !isLabel(c.namespace) || len(c.name) > 253:
+		return false
+	}
+	for part := range strings.SplitSeq(c.name, ".") {
+		if !isLabel(part) {
+			return false
+		}
+	}
+	return true
+}
+
+// isLabel reports whether a name is a label of DNS (RFC 1123), in lower case.
+func isLabel(s string) bool {
+	return s != "" && len(s) <= 63 && s[0] != '-' && s[len(s)-1] != '-' && !strings.ContainsFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-')
+	})
 }
 
 // truth reports whether a parameter is given as true, as the API server reads it.

@@ -2,6 +2,7 @@ package kubernetes
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -98,6 +99,32 @@ func TestAttackPathsOfCalls(t *testing.T) {
 	}
 }
 
+// TestAttackPlaces: a pod and a container are on record by names that cannot read as others.
+func TestAttackPlaces(t *testing.T) {
+	for _, subresource := range []string{"exec", "attach", "portforward"} {
+		for path, ok := range map[string]bool{
+			"/api/v1/namespaces/shop/pods/web-0.x/" + subresource:                                       true,
+			"/api/v1/namespaces/shop/pods/web/" + subresource + "?container=app-1":                      true,
+			"/api/v1/namespaces/shop/pods/web/" + subresource + "?container=":                           true,
+			"/api/v1/namespaces/shop/pods/web/" + subresource + "?container=app%0aroot":                 false,
+			"/api/v1/namespaces/shop/pods/web/" + subresource + "?container=a/../b":                     false,
+			"/api/v1/namespaces/shop/pods/web/" + subresource + "?container=%E2%80%AEppa":               false,
+			"/api/v1/namespaces/shop/pods/web/" + subresource + "?container=a&container=b":              false,
+			"/api/v1/namespaces/shop/pods/web/" + subresource + "?container=" + strings.Repeat("a", 64): false,
+			"/api/v1/namespaces/shop/pods/web%20x/" + subresource:                                       false,
+			"/api/v1/namespaces/shop/pods/web../" + subresource:                                         false,
+			"/api/v1/namespaces/Shop/pods/web/" + subresource:                                           false,
+			"/api/v1/pods/web/" + subresource:                                                           false,
+		} {
+			u, err := url.Parse(path)
+			require.NoError(t, err)
+			require.NoError(t, checkPath(u))
+			_, err = parse("GET", u.Path, u.Query())
+			require.Equal(t, ok, err == nil, path)
+		}
+	}
+}
+
 // TestBodies: what an object says of replicas and nodes is found in every form; what can be read in two ways counts against it.
 func TestBodies(t *testing.T) {
 	scale := &call{verb: "patch", group: "apps", resource: "deployments", subresource: "scale", name: "x"}
@@ -132,6 +159,21 @@ func TestBodies(t *testing.T) {
 		{node, merge, `{"spec":{"unschedulable":true}}`, facts{cordon: true}},
 		{node, merge, `{"spec":{"unschedulable":null}}`, facts{}},
 		{node, jsonPatch, `[{"op":"add","path":"/spec/unschedulable","value":true}]`, facts{cordon: true}},
+		{node, strategic, `{"spec":{"taints":[{"effect":"NoSchedule","key":"a"}]}}`, facts{taint: true}},
+		{node, merge, `{"spec":{"taints":[{"effect":"PreferNoSchedule","key":"a"},{"effect":"NoExecute","key":"b"}]}}`, facts{taint: true}},
+		{node, merge, `{"spec":{"taints":[{"effect":"PreferNoSchedule","key":"a"}]}}`, facts{}},
+		{node, merge, `{"spec":{"taints":null}}`, facts{}},
+		{node, merge, `{"spec":{"taints":[]}}`, facts{}},
+		{node, merge, `{"spec":{"taints":[{"key":"a"}]}}`, facts{taint: true}},
+		{node, yaml, "spec: {taints: [{key: a, effect: NoExecute}], unschedulable: true}", facts{taint: true, cordon: true}},
+		{node, jsonPatch, `[{"op":"add","path":"/spec/taints","value":[{"effect":"NoExecute","key":"a"}]}]`, facts{taint: true}},
+		{node, jsonPatch, `[{"op":"add","path":"/spec/taints/-","value":{"effect":"NoExecute","key":"a"}}]`, facts{taint: true}},
+		{node, jsonPatch, `[{"op":"add","path":"/spec/taints/-","value":{"effect":"PreferNoSchedule","key":"a"}}]`, facts{}},
+		{node, jsonPatch, `[{"op":"replace","path":"/spec/taints/0/effect","value":"NoExecute"}]`, facts{taint: true}},
+		{node, jsonPatch, `[{"op":"copy","from":"/metadata/annotations/x","path":"/spec/taints"}]`, facts{taint: true}},
+		{node, jsonPatch, `[{"op":"copy","from":"/metadata/annotations/x","path":"/spec"}]`, facts{taint: true, cordon: true}},
+		{node, jsonPatch, `[{"op":"remove","path":"/spec/taints/0"}]`, facts{}},
+		{deployment, merge, `{"spec":{"taints":[{"key":"a"}]}}`, facts{}},
 		// A Scale has no default: what leaves the number out means none.
 		{put, "application/json", `{"metadata":{"name":"x"}}`, facts{scaleToZero: true}},
 		{put, "application/json", `{"spec":{}}`, facts{scaleToZero: true}},
@@ -196,7 +238,12 @@ func TestOperations(t *testing.T) {
 		"/api/v1/namespaces/a/pods/b/exec?command=rm&command=-rf&command=a%20b&container=c": "exec a/b/c: rm -rf 'a b'",
 		"/api/v1/namespaces/a/pods/b/exec?command=sh&tty=true&stdin=true":                   "shell a/b: sh",
 		"/api/v1/namespaces/a/pods/b/exec?command=sh&command=-c&command=id&tty=1&stdin=1":   "exec a/b: sh -c id",
-		"/api/v1/namespaces/a/pods/b/exec?command=sh&stdin=1":                               "exec a/b: sh",
+		"/api/v1/namespaces/a/pods/b/exec?command=sh&stdin=1":                               "shell a/b: sh",
+		"/api/v1/namespaces/a/pods/b/exec?command=sh":                                       "exec a/b: sh",
+		"/api/v1/namespaces/a/pods/b/exec?command=env&command=bash&command=-s&stdin=1":      "shell a/b: env bash -s",
+		"/api/v1/namespaces/a/pods/b/exec?command=busybox&command=sh&stdin=1":               "shell a/b: busybox sh",
+		"/api/v1/namespaces/a/pods/b/exec?command=fish&stdin=1&tty=1":                       "shell a/b: fish",
+		"/api/v1/namespaces/a/pods/b/exec?command=$SHELL&stdin=1":                           "exec a/b: '$SHELL'",
 		"/api/v1/namespaces/a/pods/b/attach?container=c&stdin=true":                         "shell a/b/c: ",
 		"/api/v1/namespaces/a/pods/b/portforward":                                           "forward a/b",
 		"/api/v1/namespaces/a/pods/b":                                                       "GET pods:get []",
@@ -207,6 +254,8 @@ func TestOperations(t *testing.T) {
 	}
 	for path, want := range map[string]bool{
 		"/api/v1/pods": false, "/api/v1/pods?watch=1": true, "/api/v1/watch/pods": true, "/api/v1/namespaces/a/pods/b/log": false, "/api/v1/namespaces/a/pods/b/log?follow=true": true,
+		// What these answer may have no end.
+		"/api/v1/namespaces/a/services/b/proxy/events": true, "/api/v1/nodes/n/proxy/logs/": true, "/debug/pprof/profile?seconds=9999": true,
 	} {
 		op, err := Operation(target, path)
 		require.NoError(t, err, path)

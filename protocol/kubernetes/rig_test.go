@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -135,6 +136,8 @@ type cluster struct {
 	seen []*http.Request // without their bodies
 	sent []string
 	pod  string // a folder
+
+	version atomic.Int32 // the status of GET /version, where it is not 200
 }
 
 func (c *cluster) requests() []*http.Request {
@@ -179,6 +182,16 @@ func (c *cluster) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 {"name":"namespaces","singularName":"namespace","namespaced":false,"kind":"Namespace","verbs":["get","list","delete"]}]}`)
 	case path == "/apis/apps/v1":
 		say(`{"kind":"APIResourceList","groupVersion":"apps/v1","resources":[{"name":"deployments","singularName":"deployment","namespaced":true,"kind":"Deployment","verbs":["get","list","patch"]},{"name":"deployments/scale","namespaced":true,"group":"autoscaling","version":"v1","kind":"Scale","verbs":["get","patch","update"]}]}`)
+	case path == "/canary":
+		w.Header().Set("X-Note", "canary-77")
+		say("{}")
+	case path == "/flood":
+		for range 100 {
+			w.WriteHeader(http.StatusEarlyHints)
+		}
+		say("{}")
+	case path == "/version" && c.version.Load() != 0:
+		w.WriteHeader(int(c.version.Load()))
 	case path == "/version":
 		say(`{"major":"1","minor":"33","gitVersion":"v1.33.0"}`)
 	case strings.HasSuffix(path, "/log"):

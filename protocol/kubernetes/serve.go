@@ -110,6 +110,9 @@ func (x *exchange) read() (int, error) {
 	if x.call, err = parse(r.Method, r.URL.Path, x.query); err != nil {
 		return http.StatusBadRequest, err
 	}
+	if x.call.leads(r.URL.Path) && !settingsOf(x.resource).ShowSecrets {
+		return http.StatusForbidden, errors.New("this path leads to the API of another cluster, where values of Secrets would be shown: make each cluster a resource of its own")
+	}
 	for name := range r.Header {
 		if fold(name, "impersonate-") {
 			return http.StatusForbidden, errors.New("this gateway does not ask the cluster as somebody else: leave out --as, --as-group and --as-uid")
@@ -214,7 +217,7 @@ func (x *exchange) operation() (proxy.Op, error) {
 	if x.r.Header.Get("Content-Encoding") != "" {
 		return nil, &codeError{http.StatusUnsupportedMediaType, "the gateway reads objects that are not compressed"}
 	}
-	if err := x.body.Buffer(x.r, maxBody); err != nil {
+	if err := x.body.Buffer(x.visit.Session().Context(), x.w, x.r, maxBody); err != nil {
 		return nil, &codeError{http.StatusRequestEntityTooLarge, fmt.Sprintf("the object cannot be read: %v", err)}
 	}
 	f, err := x.call.read(x.r.Header.Get("Content-Type"), x.body.Bytes())
@@ -246,7 +249,9 @@ func (x asked) Key() string {
 	return method + " " + x.host + x.r.URL.EscapedPath() + "?" + x.r.URL.RawQuery
 }
 
-func (x asked) Buffer(limit int64) error { return x.body.Buffer(x.r, limit) }
+func (x asked) Buffer(limit int64) error {
+	return x.body.Buffer(x.visit.Session().Context(), x.w, x.r, limit)
+}
 
 func (x asked) Print() [sha256.Size]byte {
 	sum := sha256.Sum256(x.body.Bytes())

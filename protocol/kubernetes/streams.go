@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
 
+	"github.com/sallyport/sallyport/protocol/internal/script"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -32,6 +35,11 @@ type streams struct {
 	sizes   chan terminalSize
 	buf     []byte
 	last    []byte // how the command has ended, which comes after what it has printed
+
+	lines   *script.Lines // of a shell without a terminal; nil: what the input says is not judged
+	closes  bool          // the client can say that the input has ended
+	over    bool          // the input has ended, by the client or since a line of it was refused
+	refused atomic.Bool   // one was
 }
 
 type terminalSize struct{ Width, Height uint16 }
@@ -55,6 +63,10 @@ func newStreams(s *proxy.Session, op *proxy.Exec, out *proxy.Outcome) (*streams,
 func (s *streams) run(ctx context.Context, client, server *websocket.Conn) {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
+	if s.op.Kind == proxy.KindShell && !s.op.Terminal && s.op.Command != "" {
+		s.lines = &script.Lines{May: func(line string) bool { return s.may(ctx, client, line) }, End: func() { s.over = true }}
+	}
+	s.closes = server.Subprotocol() == channelV5
 	input := make(chan struct{})
 	s.session.Go("kubernetes stdin", func() error {
 		defer close(input)
@@ -64,10 +76,12 @@ func (s *streams) run(ctx context.Context, client, server *websocket.Conn) {
 		return nil
 	})
 	err := s.session.Protect("kubernetes output", func() error { return s.output(ctx, client, server) })
-	end(err)
-	if err == nil {
-		_ = client.Close(websocket.StatusNormalClosure, "") // it waits for the client's own close, for a while
+	if err == nil || errors.Is(err, errLine) {
+		// It waits for the client's own close, for a while. The input is read until then: bytes that nobody reads would make the
+		// system drop what the client was told last.
+		_ = client.Close(websocket.StatusNormalClosure, "")
 	}
+	end(err)
 	_ = client.CloseNow()
 	_ = server.CloseNow()
 	<-input
@@ -80,12 +94,25 @@ var (
 	errLeft     = errors.New("the client has left")
 	errGone     = errors.New("the connection to the cluster has ended")
 	errChannel  = errors.New("the client has sent a message of no known channel")
+	errLine     = errors.New("a line of the input was refused, and what follows it did not run")
 	errWithheld = errors.New("the data was withheld")
 )
 
 // input moves what the client sends.
 func (s *streams) input(ctx context.Context, client, server *websocket.Conn) error {
+	send := func(b []byte) error {
+		if server.Write(ctx, websocket.MessageBinary, b) != nil {
+			return errGone
+		}
+		return nil
+	}
 	var buf []byte
+	pass := func(b []byte) (err error) {
+		if buf, err = s.filter(chanStdin, append(buf[:0], chanStdin), b); err != nil || len(buf) == 1 && len(b) > 0 {
+			return err
+		}
+		return send(buf)
+	}
 	for {
 		_, b, err := client.Read(ctx)
 		if err != nil {
@@ -98,14 +125,18 @@ func (s *streams) input(ctx context.Context, client, server *websocket.Conn) err
 		switch b[0] {
 		case chanStdin:
 			s.out.BytesIn += uint64(len(b) - 1)
-			buf = append(buf[:0], chanStdin)
-			if buf, err = s.filter(chanStdin, buf, b[1:]); err != nil {
-				return err
+			switch {
+			case s.over: // nothing reads it
+			case s.lines == nil:
+				err = pass(b[1:])
+			default:
+				if err = s.lines.Input(b[1:], pass); err == nil && s.over {
+					err = s.endInput(send, pass)
+				}
+				if s.over && !s.closes {
+					_ = server.CloseNow() // the input has no other end; the output says why
+				}
 			}
-			if len(buf) == 1 && len(b) > 1 {
-				continue
-			}
-			b = buf
 		case chanResize:
 			var size terminalSize
 			if json.Unmarshal(b[1:], &size) != nil || !s.op.Terminal {
@@ -116,26 +147,58 @@ func (s *streams) input(ctx context.Context, client, server *websocket.Conn) err
 			default:
 			}
 			s.sizes <- size
+			err = send(b)
 		case chanClose:
-			if len(b) != 2 || b[1] != chanStdin {
+			switch {
+			case len(b) != 2 || b[1] != chanStdin || !s.closes:
 				return errChannel
-			}
-			rest, err := s.end(chanStdin)
-			if err != nil {
-				return err
-			}
-			if len(rest) > 1 {
-				if err := server.Write(ctx, websocket.MessageBinary, rest); err != nil {
-					return errGone
-				}
+			case !s.over:
+				s.over, err = true, s.endInput(send, pass)
 			}
 		default:
 			return errChannel
 		}
-		if err := server.Write(ctx, websocket.MessageBinary, b); err != nil {
-			return errGone
+		switch {
+		case errors.Is(err, errGone): // the output says how the command has ended; what its client sends still is not kept
+			s.over = true
+		case err != nil:
+			return err
 		}
 	}
+}
+
+// endInput passes on what is left of the input, and that it has ended.
+func (s *streams) endInput(send, pass func([]byte) error) error {
+	if s.lines != nil {
+		if err := s.lines.Last(pass); err != nil {
+			return err
+		}
+	}
+	rest, err := s.end(chanStdin)
+	if err == nil && len(rest) > 1 {
+		err = send(rest)
+	}
+	if err == nil && s.closes {
+		err = send([]byte{chanClose, chanStdin})
+	}
+	return err
+}
+
+// may asks about a line that is given to a shell, and tells the client when it is refused.
+func (s *streams) may(ctx context.Context, client *websocket.Conn, line string) bool {
+	op := &proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindInput, Parent: s.op.Info().ID}, Command: line, Target: s.op.Target}
+	v := s.session.Ask(ctx, op)
+	text := v.Warn
+	if v.Refuses() {
+		s.refused.Store(true)
+		text = strings.TrimSpace(sentence(v.Message()) + " " + v.Remedy)
+	} else {
+		s.session.Done(op, &proxy.Outcome{})
+	}
+	if text != "" {
+		_ = s.send(ctx, client, append([]byte{chanStderr}, text+"\n"...)) // a client that is gone is noticed by what reads from it
+	}
+	return !v.Refuses()
 }
 
 // message is what the API server sends at once.
@@ -147,19 +210,19 @@ type message struct {
 // output moves what the command prints, and how it ends.
 func (s *streams) output(ctx context.Context, client, server *websocket.Conn) error {
 	messages := make(chan message)
-	go func() { // ends with ctx
+	s.session.Go("kubernetes stream", func() error { // ends with ctx
 		for {
 			_, b, err := server.Read(ctx)
 			select {
 			case messages <- message{b, err}:
 			case <-ctx.Done():
-				return
+				return nil
 			}
 			if err != nil {
-				return
+				return nil
 			}
 		}
-	}()
+	})
 	var idle <-chan time.Time
 	after := s.flows[chanStdout].IdleAfter()
 	if d := s.flows[chanStderr].IdleAfter(); d > 0 && (after == 0 || d < after) {
@@ -278,6 +341,9 @@ func (s *streams) ended(ctx context.Context, client *websocket.Conn, why error) 
 		}
 	}
 	if s.last == nil {
+		if s.refused.Load() {
+			return s.failed(ctx, client, errLine)
+		}
 		if code := websocket.CloseStatus(why); code == websocket.StatusNormalClosure {
 			return nil
 		}
@@ -302,6 +368,10 @@ func (s *streams) exit() ([]byte, error) {
 	}
 	if json.Unmarshal(s.last[1:], &st) != nil {
 		return nil, errWithheld
+	}
+	if st.Status == "Success" && s.refused.Load() {
+		s.out.Code = "1"
+		return failure(sentence(errLine.Error()))
 	}
 	if st.Status == "Success" {
 		s.out.Code = "0"

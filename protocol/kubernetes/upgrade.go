@@ -54,7 +54,7 @@ func (x *exchange) upgrade(ctx context.Context, up *relay.Upstream, own http.Hea
 		}
 	}
 	to := url.URL{Scheme: up.Scheme, Host: up.Host, Path: x.r.URL.Path, RawPath: x.r.URL.RawPath, RawQuery: x.r.URL.RawQuery}
-	server, res, err := websocket.Dial(ctx, to.String(), &websocket.DialOptions{
+	server, res, err := websocket.Dial(relay.Hints(ctx), to.String(), &websocket.DialOptions{
 		HTTPClient: &http.Client{Transport: up.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		HTTPHeader: own, Subprotocols: offered, CompressionMode: websocket.CompressionDisabled,
 	})
@@ -80,7 +80,7 @@ func (x *exchange) upgrade(ctx context.Context, up *relay.Upstream, own http.Hea
 		s.run(ctx, client, server)
 		return
 	}
-	splice(ctx, client, server, out)
+	splice(ctx, x.visit.Session(), client, server, out)
 }
 
 // subprotocols are those that a client offers. Some clients put a token among them, which goes nowhere.
@@ -119,34 +119,34 @@ func (x *exchange) declined(res *http.Response, err error, c *proxy.Credential, 
 }
 
 // splice moves messages between both sides as they are: what is in them is not looked at.
-func splice(ctx context.Context, client, server *websocket.Conn, out *proxy.Outcome) {
+func splice(ctx context.Context, s *proxy.Session, client, server *websocket.Conn, out *proxy.Outcome) {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	move := func(to, from *websocket.Conn, count *uint64) {
+	move := func(to, from *websocket.Conn, count *uint64) error {
 		defer end()
 		for {
 			kind, r, err := from.Reader(ctx)
 			if err != nil {
 				closeAs(to, err)
-				return
+				return nil
 			}
 			w, err := to.Writer(ctx, kind)
 			if err != nil {
-				return
+				return nil
 			}
 			n, err := io.Copy(w, r)
 			*count += uint64(n)
 			if err = errors.Join(err, w.Close()); err != nil {
-				return
+				return nil
 			}
 		}
 	}
 	done := make(chan struct{})
-	go func() {
+	s.Go("kubernetes port-forward", func() error {
 		defer close(done)
-		move(server, client, &out.BytesIn)
-	}()
-	move(client, server, &out.BytesOut)
+		return move(server, client, &out.BytesIn)
+	})
+	out.Err = s.Protect("kubernetes port-forward", func() error { return move(client, server, &out.BytesOut) })
 	<-done
 }
 

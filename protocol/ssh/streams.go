@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/protocol/internal/script"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -75,8 +76,17 @@ func (ch *channel) flows(e *proxy.Exec) error {
 		ch.typed = newTyped(ch)
 		ch.stdin.watch, ch.stdout.watch = ch.typed.input, ch.typed.output
 	default:
-		lines := &script{ch: ch}
-		ch.stdin.watch, ch.stdin.last = lines.input, lines.last
+		lines := &script.Lines{
+			May: func(line string) bool {
+				if ch.mayRun(line) {
+					return true
+				}
+				ch.refusedLine.Store(true)
+				return false
+			},
+			End: func() { ch.up.CloseWrite() },
+		}
+		ch.stdin.watch, ch.stdin.last, ch.beforeHold = lines.Input, lines.Last, lines.Waits
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -300,6 +302,27 @@ func TestAttackSlow(t *testing.T) {
 	require.Equal(t, http.StatusOK, r.get("/quick").StatusCode)
 }
 
+// TestAttackCrowd: connections that say nothing push out none of a person's, also none whose login was looked at on another one.
+func TestAttackCrowd(t *testing.T) {
+	r := start(t, http.HandlerFunc(echo), func(r *rig) { r.gateway.MaxUnauthenticated = 2 })
+	require.Equal(t, http.StatusOK, r.get("/first").StatusCode)
+	second := r.dial()
+	_, err := io.WriteString(second, "POST /second HTTP/1.1\r\nHost: "+r.host()+"\r\nAuthorization: Bearer sp_bob\r\nContent-Length: 3\r\n\r\nab")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return slices.Contains(r.rules.asked(), "request POST /second") }, 10*time.Second, time.Millisecond)
+	silent := r.dial()
+	r.dial()
+	r.dial()
+	_, err = bufio.NewReader(silent).ReadByte()
+	require.Error(t, err)
+	_, err = io.WriteString(second, "c")
+	require.NoError(t, err)
+	res, err := http.ReadResponse(bufio.NewReader(second), nil)
+	require.NoError(t, err)
+	defer res.Body.Close()
+	require.Equal(t, http.StatusOK, res.StatusCode)
+}
+
 // TestAttackUnavailable: a login that cannot be looked at lets nobody in.
 func TestAttackUnavailable(t *testing.T) {
 	r := start(t, http.HandlerFunc(echo))
@@ -353,11 +376,10 @@ func TestRevoked(t *testing.T) {
 	}
 	require.Equal(t, "upgrade GET /ws", r.rules.asked()[2])
 	r.session().Kill(proxy.ErrDeadline)
-	at := time.Now()
 	for _, c := range conns {
-		_, _ = io.ReadAll(c) // until it is closed
+		_, err := io.ReadAll(c) // until it is closed
+		require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
 	}
-	require.Less(t, time.Since(at), time.Second)
 	require.Eventually(t, func() bool { return len(r.rules.outcomes()) == 3 }, 5*time.Second, time.Millisecond)
 	for _, o := range r.rules.outcomes() {
 		require.Contains(t, o, proxy.ErrDeadline.Error())

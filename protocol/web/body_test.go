@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -225,6 +226,64 @@ func TestMaskedHeaders(t *testing.T) {
 	require.Equal(t, "/next?mail=a**@*******.com", res.Header.Get("Location"))
 	require.Equal(t, "a**@*******.com", res.Header.Get("X-Owner"))
 	require.Contains(t, res.Header.Get("Set-Cookie"), "eyJzdWIiOiJhbm4ifQ")
+}
+
+// TestMaskedTrailers: texts that follow a body are masked, whether they were announced or not, and what masking withholds does not pass.
+func TestMaskedTrailers(t *testing.T) {
+	r := start(t, http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if q.URL.Path == "/grpc" {
+			w.Header().Set("Content-Type", "application/grpc")
+		}
+		w.Header().Set("Trailer", "Grpc-Message")
+		w.(http.Flusher).Flush()
+		w.Header().Set("Grpc-Message", "no user ann@example.com")
+		w.Header().Set(http.TrailerPrefix+"X-Owner", "ann@example.com")
+	}), masked(t))
+	for _, path := range []string{"/grpc", "/plain"} {
+		req := must(http.NewRequest("GET", r.url(path), nil))
+		req.Header.Set("Authorization", "Bearer sp_bob")
+		res := r.send(r.client2(), req)
+		require.Equal(t, http.StatusOK, res.StatusCode)
+		require.Equal(t, "no user a**@*******.com", res.Trailer.Get("Grpc-Message"), path)
+		require.Equal(t, "a**@*******.com", res.Trailer.Get("X-Owner"), path)
+	}
+	r = start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Trailer", "X-Owner")
+		_, _ = io.WriteString(w, "body")
+		w.Header().Set("X-Owner", "ann@example.com")
+	}), func(r *rig) {
+		r.rules.Hooks.Flow = func(context.Context, proxy.Op, *proxy.Shape) (proxy.Filter, error) { return proxy.Filter{}, nil }
+		r.rules.Hooks.Tell = func(_ context.Context, _ proxy.Op, m *proxy.Message) error {
+			if strings.Contains(string(m.Fields[0].Value), "ann@") {
+				return errors.New("cannot be looked at")
+			}
+			return nil
+		}
+	})
+	req := must(http.NewRequest("GET", r.url("/"), nil))
+	req.Header.Set("Authorization", "Bearer sp_bob")
+	res, err := r.client().Do(req)
+	require.NoError(t, err)
+	defer res.Body.Close()
+	_, err = io.ReadAll(res.Body)
+	require.Error(t, err)
+	require.NotContains(t, res.Trailer.Get("X-Owner"), "ann@")
+}
+
+// TestTellAlone: an interceptor that looks at texts and at no data edits them all the same.
+func TestTellAlone(t *testing.T) {
+	r := start(t, http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		w.Header().Set("X-Owner", q.URL.Query().Get("owner"))
+	}), func(r *rig) {
+		r.rules.Hooks.Tell = func(_ context.Context, _ proxy.Op, m *proxy.Message) error {
+			if string(m.Fields[0].Value) == "ann" {
+				m.Set(0, []byte("***"))
+			}
+			return nil
+		}
+	})
+	require.Equal(t, "bob", r.get("/?owner=bob").Header.Get("X-Owner"))
+	require.Equal(t, "***", r.get("/?owner=ann").Header.Get("X-Owner"))
 }
 
 // TestMaskedGRPC: messages are masked and stay as long as they were, and what follows them comes through.

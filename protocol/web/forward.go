@@ -4,12 +4,9 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"net/http/httptrace"
 	"net/http/httputil"
-	"net/textproto"
 	"net/url"
 	"strconv"
 	"strings"
@@ -44,27 +41,16 @@ func (x *exchange) forward(ctx context.Context, out *proxy.Outcome) {
 			return
 		}
 	}
-	wants, _ := s.Wants()
-	hints := 0
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: func(int, textproto.MIMEHeader) error {
-		if hints++; hints > maxHints {
-			return errHints
-		}
-		return nil
-	}})
+	flow, tell := s.Wants()
+	wants := flow || tell
 	rp := &httputil.ReverseProxy{
 		Transport: up, BufferPool: relay.Copies(), ErrorLog: slog.NewLogLogger(x.h.log().Handler(), slog.LevelDebug),
 		Rewrite:        func(p *httputil.ProxyRequest) { x.rewrite(p, up, credential, assertion, wants) },
 		ModifyResponse: func(res *http.Response) error { return x.modify(res, wants, out, credential) },
 		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.failed(err, out) },
 	}
-	rp.ServeHTTP(x.w, x.r.WithContext(ctx))
+	rp.ServeHTTP(x.w, x.r.WithContext(relay.Hints(ctx)))
 }
-
-// maxHints is how many answers may come before the answer.
-const maxHints = 16
-
-var errHints = fmt.Errorf("the application sends more than %d informational answers", maxHints)
 
 // rewrite makes of a client's request the one that the application gets. Headers that the client has named
 // in Connection are gone already; what is set here stays.

@@ -100,6 +100,9 @@ func TestHold(t *testing.T) {
 	require.Equal(t, http.StatusAccepted, post(`{"v":2}`).StatusCode)
 	require.Equal(t, 2, d.requests())
 	require.Equal(t, http.StatusAccepted, r.do("POST", "/deploy?v=2", `{"v":1}`).StatusCode)
+	for _, name := range telling {
+		require.Equal(t, http.StatusAccepted, r.do("POST", "/deploy?v=1", `{"v":1}`, "Content-Type", "application/json", name, "x").StatusCode, name)
+	}
 
 	// Of several that send it again at once one runs it.
 	var wg sync.WaitGroup
@@ -175,4 +178,75 @@ func TestHoldAtOnce(t *testing.T) {
 	go func() { d.decide <- proxy.Allow("lead") }()
 	require.Equal(t, "done", r.do("POST", "/deploy", "x").text)
 	require.Equal(t, []string{"POST /deploy x"}, ran())
+}
+
+// TestAttackHoldBounds: requests that come at once are as few as those that come one after another.
+func TestAttackHoldBounds(t *testing.T) {
+	r, d, ran := holding(t)
+	var wg sync.WaitGroup
+	var waits, refused atomic.Int32
+	for i := range 2 * relay.MaxHeld {
+		wg.Go(func() {
+			switch res := r.do("POST", "/deploy", strings.Repeat("x", i)); res.StatusCode {
+			case http.StatusAccepted:
+				waits.Add(1)
+			case http.StatusForbidden:
+				refused.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	require.EqualValues(t, relay.MaxHeld, waits.Load())
+	require.EqualValues(t, relay.MaxHeld, refused.Load())
+	require.EqualValues(t, relay.MaxHeld, d.waiting.Load())
+	require.Empty(t, ran())
+}
+
+// guarded lets nobody connect without an approval.
+type guarded struct{}
+
+func (guarded) Name() string { return "guarded" }
+
+func (guarded) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
+	return proxy.Hooks{Ask: func(_ context.Context, op proxy.Op) proxy.Verdict {
+		if op.Info().Kind != proxy.KindConnect {
+			return proxy.Pass()
+		}
+		return proxy.Verdict{Action: proxy.ActionHold, Rule: "guarded", Hold: &proxy.Hold{Rules: []string{"guarded"}, Approvers: [][]string{{"lead"}}, For: time.Minute}}
+	}}, nil
+}
+
+// TestLogoutWhileWaiting: who logs out takes back the request to connect, and an approval that comes at that moment opens nothing that stays.
+func TestLogoutWhileWaiting(t *testing.T) {
+	d := &desk{decide: make(chan proxy.Verdict)}
+	r := start(t, http.HandlerFunc(echo), func(r *rig) {
+		r.gateway.Reviewer, r.gateway.Interceptors = d, append([]proxy.Interceptor{guarded{}}, r.gateway.Interceptors...)
+	})
+	out := func(c *http.Client) {
+		req := must(http.NewRequest("POST", r.url(ownPath+"logout"), nil))
+		require.Equal(t, http.StatusOK, r.send(c, req).StatusCode)
+	}
+	c := r.browser()
+	r.logIn(c, "wiki", "/")
+	require.Equal(t, http.StatusAccepted, r.open(c, r.url("/")).StatusCode)
+	require.Eventually(t, func() bool { return d.waiting.Load() == 1 }, 10*time.Second, time.Millisecond)
+	out(c)
+	require.Eventually(t, func() bool { return d.waiting.Load() == 0 && len(r.gateway.Sessions()) == 0 }, 10*time.Second, time.Millisecond)
+
+	for range 10 { // the approval and the logout at once
+		r.logIn(c, "wiki", "/")
+		require.Equal(t, http.StatusAccepted, r.open(c, r.url("/")).StatusCode)
+		var wg sync.WaitGroup
+		left := make(chan struct{})
+		wg.Go(func() {
+			select {
+			case d.decide <- proxy.Allow("lead"):
+			case <-left: // it was taken back
+			}
+		})
+		out(c)
+		close(left)
+		wg.Wait()
+		require.Eventually(t, func() bool { return d.waiting.Load() == 0 && len(r.gateway.Sessions()) == 0 }, 10*time.Second, time.Millisecond)
+	}
 }

@@ -41,7 +41,7 @@ func Operation(t proxy.Target, text string) (*proxy.Request, error) {
 		host = strings.ToLower(s.Hosts[0])
 	}
 	return &proxy.Request{
-		Meta: proxy.Meta{Kind: proxy.KindRequest}, Method: method, Host: host, Path: path, Query: query, Action: shapeOf(path),
+		Meta: proxy.Meta{Kind: proxy.KindRequest}, Method: method, Host: host, Path: path, Query: query, Action: shapeOf(path), Lasting: true,
 	}, nil
 }
 

@@ -202,11 +202,23 @@ func (x asked) Op() proxy.Op { return x.op }
 
 func (x asked) Key() string { return x.op.Method + " " + x.app.host + x.sent }
 
-func (x asked) Buffer(limit int64) error { return x.read.Buffer(x.r, limit) }
+func (x asked) Buffer(limit int64) error {
+	return x.read.Buffer(x.visit.Session().Context(), x.w, x.r, limit)
+}
 
 func (x asked) Print() [sha256.Size]byte {
 	body := sha256.Sum256(x.read.Bytes())
-	return relay.Print(x.op.Kind.String(), x.op.Method, x.app.host, x.sent, x.r.Header.Get("Content-Type"), x.r.Header.Get("Content-Encoding"), string(body[:]))
+	parts := []string{x.op.Kind.String(), x.op.Method, x.app.host, x.sent, string(body[:])}
+	for _, name := range telling {
+		parts = append(parts, strings.Join(x.r.Header[name], "\n"))
+	}
+	return relay.Print(parts...)
+}
+
+// telling are headers that say what a request does: SOAP, WebDAV and APIs of AWS have a part of that there. One that is sent again for an
+// approval has the same. Others may differ, as those of traces do.
+var telling = []string{
+	"Content-Type", "Content-Encoding", "Content-Range", "Depth", "Destination", "If-Match", "If-None-Match", "Overwrite", "Range", "Soapaction", "X-Amz-Target",
 }
 
 func (x asked) Run(op proxy.Op, v *proxy.Verdict) {
@@ -257,7 +269,10 @@ func (x *exchange) run(v *proxy.Verdict) {
 
 // operation is what the request asks for.
 func (x *exchange) operation() *proxy.Request {
-	op := &proxy.Request{Meta: proxy.Meta{Kind: proxy.KindRequest}, Method: x.r.Method, Host: x.app.host, Path: x.path, Query: x.r.URL.RawQuery}
+	op := &proxy.Request{
+		Meta: proxy.Meta{Kind: proxy.KindRequest}, Method: x.r.Method, Host: x.app.host, Path: x.path, Query: x.r.URL.RawQuery,
+		Lasting: true, // whether the answer has an end is not known
+	}
 	if x.upgrade {
 		op.Kind = proxy.KindUpgrade
 	}

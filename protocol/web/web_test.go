@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/sha256"
@@ -13,6 +14,7 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -307,4 +309,23 @@ func TestTrailers(t *testing.T) {
 	res := r.send(r.client2(), req)
 	require.Equal(t, "got seven", res.text)
 	require.Equal(t, "42", res.Trailer.Get("X-Sum"))
+}
+
+// TestLasting: whatever is asked of an application may have no end, so that it ends with the right that it needs.
+func TestLasting(t *testing.T) {
+	var lasts atomic.Int32
+	r := start(t, http.HandlerFunc(echo), func(r *rig) {
+		r.rules.Hooks.Ask = func(_ context.Context, op proxy.Op) proxy.Verdict {
+			if q, ok := op.(*proxy.Request); ok && q.Lasting {
+				lasts.Add(1)
+			}
+			return proxy.Pass()
+		}
+	})
+	require.Equal(t, http.StatusOK, r.get("/events", "Accept", "text/event-stream").StatusCode)
+	require.Equal(t, http.StatusOK, r.get("/download").StatusCode)
+	require.EqualValues(t, 2, lasts.Load())
+	op, err := Operation(proxy.Target{Resource: r.resource}, "GET /events")
+	require.NoError(t, err)
+	require.True(t, op.Lasting)
 }

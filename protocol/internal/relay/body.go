@@ -36,7 +36,7 @@ type Filter struct {
 	Media string
 }
 
-// Answer has interceptors edit an answer. What they cannot look at is withheld.
+// Answer has interceptors edit an answer, with what follows its body. What they cannot look at is withheld.
 func (f *Filter) Answer(res *http.Response) error {
 	if err := f.texts(res.Header); err != nil {
 		return err
@@ -44,6 +44,39 @@ func (f *Filter) Answer(res *http.Response) error {
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		return f.filterSocket(res)
 	}
+	if err := f.body(res); err != nil {
+		return err
+	}
+	if res.Body != nil && res.Body != http.NoBody {
+		res.Body = &trailed{ReadCloser: res.Body, filter: f, res: res}
+	}
+	return nil
+}
+
+// trailed is a body after which interceptors look at the trailers of its answer, which have come then.
+type trailed struct {
+	io.ReadCloser
+	filter *Filter
+	res    *http.Response
+	err    error
+}
+
+func (t *trailed) Read(p []byte) (int, error) {
+	if t.err != nil {
+		return 0, t.err
+	}
+	n, err := t.ReadCloser.Read(p)
+	if err == io.EOF {
+		if bad := t.filter.texts(t.res.Trailer); bad != nil {
+			err = Withheld("%v", bad)
+		}
+	}
+	t.err = err
+	return n, err
+}
+
+// body has interceptors edit the body of an answer.
+func (f *Filter) body(res *http.Response) error {
 	if f.Head || res.StatusCode == http.StatusNoContent || res.StatusCode == http.StatusNotModified || res.Body == nil || res.Body == http.NoBody || res.ContentLength == 0 {
 		forget(res.Header, f.Head) // what a whole answer would have been called
 		return nil

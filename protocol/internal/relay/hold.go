@@ -25,8 +25,8 @@ const (
 type holds struct {
 	count  atomic.Int32 // of list
 	mu     sync.Mutex
-	asking map[proxy.Op]*held // in the chain, not held yet
-	list   []*held
+	asking map[proxy.Op]*held // in the chain
+	list   []*held            // from when an approval is waited for
 }
 
 // held is a request that is asked about. When it waits for an approval, the client is told so and sends it
@@ -40,13 +40,14 @@ type held struct {
 	done    chan struct{} // closed when the chain has answered
 	cancel  context.CancelCauseFunc
 
-	pending *proxy.Pending // once parked
-	verdict *proxy.Verdict // once done
-	print   [sha256.Size]byte
+	pending *proxy.Pending    // once parked
+	verdict *proxy.Verdict    // once done
+	print   [sha256.Size]byte // of holds.mu; zero until the body is read
 }
 
 var (
 	errTooManyHeld = proxy.Deny(proxy.CauseApproval, "", "too many of your requests wait for an approval here", "Wait until one is decided.")
+	errCannotWait  = proxy.Deny(proxy.CauseApproval, "", "what a running command is given cannot wait for an approval here", "Run it as a command by itself.")
 	errUnrepeated  = proxy.Deny(proxy.CauseApproval, "", "the approved request was not sent again in time", "Send it again to ask for another approval.")
 	errUnheld      = errors.New("the request cannot wait for an approval")
 )
@@ -59,17 +60,26 @@ func (hs *holds) hold(op proxy.Op, p *proxy.Pending) {
 	defer hs.mu.Unlock()
 	k := hs.asking[op]
 	wait := p.Wait
-	if k == nil || k.pending == nil && len(hs.list) >= MaxHeld {
+	refuse := func(v proxy.Verdict) {
 		p.Wait = func(ctx context.Context) proxy.Verdict {
 			ctx, cancel := context.WithCancel(ctx)
 			cancel()
 			wait(ctx) // so that the request is withdrawn
-			return errTooManyHeld
+			return v
 		}
+	}
+	switch {
+	case k == nil: // it is a part of a request that runs
+		refuse(errCannotWait)
+		return
+	case k.pending == nil && len(hs.list) >= MaxHeld:
+		refuse(errTooManyHeld)
 		return
 	}
 	again := k.pending != nil // another approval is needed: the client has sent it again already
-	k.pending = p
+	if !again {
+		k.pending = p // which others read from when it is parked
+	}
 	p.Wait = func(ctx context.Context) proxy.Verdict {
 		v := wait(ctx)
 		if v.Refuses() || again {
@@ -84,6 +94,8 @@ func (hs *holds) hold(op proxy.Op, p *proxy.Pending) {
 		}
 	}
 	if !again {
+		hs.list = append(hs.list, k)
+		hs.count.Store(int32(len(hs.list)))
 		close(k.parked)
 	}
 }
@@ -158,37 +170,40 @@ func (v *Visit) ask(ctx context.Context, x Exchange) (*proxy.Verdict, bool) {
 		cancel(nil)
 		return nil
 	})
+	decided := func() (*proxy.Verdict, bool) {
+		<-k.done
+		if k.pending != nil {
+			hs.drop(k) // the answer tells the client
+		}
+		return k.verdict, false
+	}
 	select {
 	case <-k.done:
-		return k.verdict, false
+		return decided()
 	case <-k.parked:
 	case <-ctx.Done():
 		cancel(context.Cause(ctx))
-		<-k.done
-		return k.verdict, false
+		return decided()
 	}
 	grace := time.NewTimer(heldGrace)
 	defer grace.Stop()
 	select {
 	case <-k.done:
-		return k.verdict, false
+		return decided()
 	case <-k.decided:
 		close(k.taken)
-		<-k.done
-		return k.verdict, false
+		return decided()
 	case <-grace.C:
 	}
 	if err := x.Buffer(MaxHeldBody); err != nil {
 		cancel(errUnheld)
-		<-k.done
-		if !k.verdict.Refuses() {
+		if v, _ := decided(); !v.Refuses() {
 			s.Done(k.op, &proxy.Outcome{Err: errUnheld})
 		}
 		x.TooLong(err)
 		return nil, true
 	}
-	k.print = x.Print()
-	hs.keep(k)
+	hs.keep(k, x.Print())
 	go func() { // ends with the session at the latest
 		<-k.done
 		select {
@@ -207,11 +222,11 @@ func (v *Visit) ask(ctx context.Context, x Exchange) (*proxy.Verdict, bool) {
 // toldFor is how long the refusal of a request that waited is told to who sends it again.
 const toldFor = 10 * time.Minute
 
-func (hs *holds) keep(k *held) {
+// keep has a request found by those that repeat it.
+func (hs *holds) keep(k *held, print [sha256.Size]byte) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
-	hs.list = append(hs.list, k)
-	hs.count.Store(int32(len(hs.list)))
+	k.print = print
 }
 
 // drop forgets a request, and reports whether it was there: of several only one drops it.
@@ -248,8 +263,15 @@ func (hs *holds) find(print [sha256.Size]byte) *held {
 // whether there was such a one.
 func (v *Visit) adopt(ctx context.Context, x Exchange) bool {
 	hs := &v.holds
-	if !hs.any() || !hs.like(x.Key()) || x.Buffer(MaxHeldBody) != nil {
+	if !hs.any() || !hs.like(x.Key()) {
 		return false
+	}
+	switch err := x.Buffer(MaxHeldBody); {
+	case errors.Is(err, errLong):
+		return false
+	case err != nil: // nothing is left of it that could be sent on
+		x.TooLong(err)
+		return true
 	}
 	k := hs.find(x.Print())
 	if k == nil {

@@ -36,7 +36,7 @@ func (s *Server) begin(g *proxy.Gateway, h http.Handler, log *slog.Logger) {
 		protocols.SetHTTP1(true)
 		protocols.SetHTTP2(true)
 		s.server = &http.Server{
-			Handler: h, MaxHeaderBytes: maxHeader, ReadHeaderTimeout: headerTime, IdleTimeout: idleConn, Protocols: protocols,
+			Handler: logged(h, log), MaxHeaderBytes: maxHeader, ReadHeaderTimeout: headerTime, IdleTimeout: idleConn, Protocols: protocols,
 			HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: 4 * streamBuffer, MaxReceiveBufferPerStream: streamBuffer},
 			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 			ConnContext: func(ctx context.Context, c net.Conn) context.Context {

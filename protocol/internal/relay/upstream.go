@@ -161,5 +161,5 @@ func meant(address string, at net.Addr) error {
 	return nil
 }
 
-// metadata is where machines in a cloud find their own credentials, besides the link-local address.
+// metadata is where machines in a cloud find their own credentials, as well as at the link-local address.
 var metadata = netip.MustParseAddr("fd00:ec2::254")

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -26,11 +27,14 @@ type Visit struct {
 	checked time.Time      // when the proof was looked at last
 	idle    *time.Timer
 	gone    bool          // no further request comes to it
+	ended   error         // why it was ended before its session was open
 	left    chan struct{} // closed when the last request has ended; nil: nobody waits for that
 
 	holds holds
 
 	idleTime func(*proxy.Resource) time.Duration
+
+	stop context.CancelCauseFunc // of the opening
 
 	leasing sync.Mutex // held while the credential is leased, and of what follows
 	stale   bool       // the application has refused it
@@ -90,6 +94,7 @@ func (vs *Visits) Enter(ctx context.Context, e *Entry) (*Visit, error) {
 	if v != nil && v.session != nil && time.Since(v.checked) < checkEvery {
 		v.enter()
 		vs.mu.Unlock()
+		e.Conn.Proven()
 		return v, nil
 	}
 	vs.mu.Unlock()
@@ -134,19 +139,24 @@ func (vs *Visits) begin(e *Entry, key visitKey, id *proxy.Identity) *Visit {
 			v.waits = p
 		},
 	}
-	go v.run(e.Conn.Gateway(), request) // ends with the session, which the gateway ends
+	// Nobody's request ends the opening: it may wait for an approval.
+	ctx, stop := context.WithCancelCause(context.Background())
+	v.stop = stop
+	go v.run(ctx, e.Conn.Gateway(), request) // ends with the session, which the gateway ends
 	return v
 }
 
 // run opens the session, and closes it when it has ended.
-func (v *Visit) run(g *proxy.Gateway, q proxy.OpenRequest) {
-	// Nobody's request ends the opening: it may wait for an approval.
-	ctx, cancel := context.WithCancelCause(context.Background())
-	stop := context.AfterFunc(g.Draining(), func() { cancel(proxy.ErrShutdown) })
+func (v *Visit) run(ctx context.Context, g *proxy.Gateway, q proxy.OpenRequest) {
+	drains := context.AfterFunc(g.Draining(), func() { v.stop(proxy.ErrShutdown) })
 	s, connect, err := g.Open(ctx, q)
-	stop()
-	cancel(nil)
+	drains()
+	v.stop(nil)
 	v.visits.mu.Lock()
+	late := s // it was opened although the visit has ended
+	if v.ended != nil {
+		s, err = nil, fmt.Errorf("%w: %w", proxy.ErrUnauthenticated, v.ended)
+	}
 	v.session, v.err = s, err
 	if err != nil {
 		v.visits.forget(v)
@@ -158,6 +168,10 @@ func (v *Visit) run(g *proxy.Gateway, q proxy.OpenRequest) {
 	}
 	v.visits.mu.Unlock()
 	if err != nil {
+		if late != nil {
+			late.Done(connect, &proxy.Outcome{Err: err})
+			late.Close(err)
+		}
 		close(v.ready)
 		return
 	}
@@ -272,6 +286,9 @@ func (vs *Visits) End(proof string, why error) {
 			vs.forget(v)
 			if v.session != nil {
 				v.session.Kill(why)
+			} else {
+				v.ended = why
+				v.stop(why)
 			}
 		}
 	}
