@@ -219,10 +219,16 @@ func (r *run) store() {
 		}
 		i, err = sqlstore.InspectPostgres(r.ctx, r.Config.Store.URL, o)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		r.say(Problem, about, err.Error(), "")
 		return
+	}
+	r.inspected(about, local, i)
+}
+
+// inspected says what is known of a store that answers.
+func (r *run) inspected(about string, local bool, i *sqlstore.Inspection) {
+	switch {
 	case i.Schema < i.Own:
 		r.say(Warning, about, fmt.Sprintf("its schema has version %d, and this program knows %d", i.Schema, i.Own), "the next start of a gateway brings it up to date: make a backup before")
 	case !local && i.Skew.Abs() > skew:
@@ -276,8 +282,9 @@ func (r *run) services() {
 			r.say(Problem, about, "it cannot be reached: "+err.Error(), "look whether it runs, and at firewalls between; one that is reached by a proxy alone is not tried here")
 			continue
 		}
-		if err := conn.Close(); err == nil {
-			r.say(OK, about, "it takes connections", "")
+		r.say(OK, about, "it takes connections", "")
+		if err := conn.Close(); err != nil {
+			r.say(Warning, about, "the connection did not close: "+err.Error(), "try it again")
 		}
 	}
 }

@@ -108,7 +108,11 @@ func (r *run) config() {
 	for _, p := range r.Config.Notices() {
 		r.say(Note, place(p), p.Text, p.Hint)
 	}
-	if len(r.found) == before {
+	switch {
+	case len(r.found) > before:
+	case r.Offline:
+		r.say(OK, r.Config.Name(), "it can be read; what it refers to was not looked at", "")
+	default:
 		r.say(OK, r.Config.Name(), "nothing is wrong in it", "")
 	}
 }
