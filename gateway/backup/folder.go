@@ -56,18 +56,20 @@ func (s sinks) create(name string, mode fs.FileMode, again bool) (io.WriteCloser
 	return s.config.create(name, mode, again)
 }
 
-// settle gives what is in a folder to the owner of root, and has the disk take its names.
-func settle(root *os.Root, folder string) error {
-	own, err := ownerOf(root)
+// settle gives what is in a folder to the owner of another one, and has the disk take its names.
+func settle(root, like *os.Root) error {
+	own, err := ownerOf(like)
 	if err != nil {
 		return err
 	}
-	return fs.WalkDir(root.FS(), folder, func(name string, entry fs.DirEntry, err error) error {
+	return fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if err := own(name); err != nil {
-			return err
+		if name != "." {
+			if err := own(root, name); err != nil {
+				return err
+			}
 		}
 		if entry.IsDir() {
 			return syncFolder(root, name)

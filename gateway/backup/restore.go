@@ -73,7 +73,7 @@ func restore(ctx context.Context, from io.Reader, t Target) (_ *Proven, err erro
 		return nil, err
 	}
 	for _, s := range sites {
-		if err := settle(s.root, restoring); err != nil {
+		if err := settle(s.staging, s.root); err != nil { // the mark as it was made: what has its name by now can be a folder of others
 			return nil, err
 		}
 	}
