@@ -126,7 +126,7 @@ func (r *snapshotReader) must(name string) error {
 	return err
 }
 
-// names lists a folder in order; one that is not there has none.
+// names lists a folder in order; one that does not exist has no names.
 func (r *snapshotReader) names(folder string) ([]string, error) {
 	f, err := r.root.Open(folder)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -195,7 +195,7 @@ const (
 const otherType = "other"
 
 // maskedType is the name by which a type is shown. An analyzer of somebody else names types as it likes, also by what it was given
-// to read: what is no name, and what comes after so many, is another type. m.mu is locked.
+// to read: a type that has spaces or signs in its name, and one that comes after maxTypes others, is otherType. m.mu is locked.
 func (m *Metrics) maskedType(name string) string {
 	if _, ok := m.masked[name]; ok {
 		return name

@@ -182,7 +182,7 @@ func selectOne(ctx context.Context, o *office) error {
 	return c.Close(ctx)
 }
 
-// A backup takes the place of no file, also of one that comes while it is written, and leaves none when it fails. It is not
+// A backup replaces no file, also not one that is made while it is written, and leaves nothing when it fails. It is not
 // written into the data directory that it is of.
 func TestBackupNewFile(t *testing.T) {
 	dir := t.TempDir()

@@ -21,7 +21,7 @@ import (
 	"github.com/sallyport/sallyport/gateway/backup"
 )
 
-// signed is a backup with each file changed, nil for none, and signed anew by the key of the gateway's log.
+// signed is a backup with each file changed, or left out for nil, and signed anew by the key of the gateway's log.
 func (p *place) signed(t testing.TB, b []byte, each func(name string, content []byte) []byte) []byte {
 	t.Helper()
 	type listed struct {
@@ -166,7 +166,7 @@ func TestCheckProves(t *testing.T) {
 			return content
 		}, "damaged"},
 		"no store":        {drop("data/store.db"), "store.db"},
-		"a store of none": {replace("data/store.db", strings.Repeat("no database ", 1000)), "restore a backup"},
+		"not a store":     {replace("data/store.db", strings.Repeat("no database ", 1000)), "restore a backup"},
 		"another key":     {replace("data/store.key", strings.Repeat("ab", 32)), "sealed"},
 		"no key":          {drop("data/store.key"), "the key that seals the store is to be in the backup"},
 		"a lost record": {func(name string, content []byte) []byte {

@@ -127,7 +127,7 @@ type writer struct {
 	files   manifest
 	now     time.Time
 	data    string
-	out     fs.FileInfo // of the file that the backup is written to; nil: it is none
+	out     fs.FileInfo // of the file that the backup is written to; nil: it is not a file
 	summary Summary
 }
 

@@ -44,7 +44,7 @@ func (o observed) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// While a backup is written, no copy of the store has a name: a process that is killed leaves none. The data directory stays as it is.
+// While a backup is written, no copy of the store has a name: a process that is killed leaves nothing. The data directory stays as it is.
 func TestBackupLeavesNothing(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("an open file cannot be removed there")

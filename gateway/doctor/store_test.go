@@ -21,7 +21,7 @@ func TestStoreIsJudged(t *testing.T) {
 		"a schema that is newer":    {false, sqlstore.Inspection{Schema: 4, Own: 3}, OK, "schema version 4"},
 		"an earlier schema":         {true, sqlstore.Inspection{Schema: 2, Own: 3}, Warning, "has version 2, and this program knows 3"},
 		"a clock that is ahead":     {false, sqlstore.Inspection{Schema: 3, Own: 3, Skew: -3 * time.Second}, Problem, "differs by 3s"},
-		"a clock that is behind":    {false, sqlstore.Inspection{Schema: 3, Own: 3, Skew: 3 * time.Second}, Problem, "differs by 3s"},
+		"a clock that is late":      {false, sqlstore.Inspection{Schema: 3, Own: 3, Skew: 3 * time.Second}, Problem, "differs by 3s"},
 		"the clock of this machine": {true, sqlstore.Inspection{Schema: 3, Own: 3, Skew: 3 * time.Second}, OK, "schema version 3"},
 		"slow":                      {false, sqlstore.Inspection{Schema: 3, Own: 3, Latency: 51 * time.Millisecond}, Warning, "takes 51ms"},
 	} {
