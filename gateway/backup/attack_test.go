@@ -165,10 +165,10 @@ func TestCheckProves(t *testing.T) {
 			}
 			return content
 		}, "damaged"},
-		"no store":        {drop("data/store.db"), "store.db"},
-		"not a store":     {replace("data/store.db", strings.Repeat("no database ", 1000)), "restore a backup"},
-		"another key":     {replace("data/store.key", strings.Repeat("ab", 32)), "sealed"},
-		"no key":          {drop("data/store.key"), "the key that seals the store is to be in the backup"},
+		"no store":    {drop("data/store.db"), "store.db"},
+		"not a store": {replace("data/store.db", strings.Repeat("no database ", 1000)), "restore a backup"},
+		"another key": {replace("data/store.key", strings.Repeat("ab", 32)), "sealed"},
+		"no key":      {drop("data/store.key"), "the key that seals the store is to be in the backup"},
 		"a lost record": {func(name string, content []byte) []byte {
 			if strings.HasSuffix(name, ".rec") && (lost == "" || lost == name) {
 				lost = name

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/audit"
 )
@@ -131,10 +132,14 @@ func readHeader(b []byte) (h Header, err error) {
 // checkName holds that a file's name is one that a backup can have, which leads to nothing outside of the folder that it is
 // put into.
 func checkName(name string) error {
-	first, rest, _ := strings.Cut(name, "/")
-	ok := rest != "" && (first == dataDir || first == configDir || first == outsideDir)
-	if !ok || len(name) > maxName || path.Clean(name) != name || !filepath.IsLocal(filepath.FromSlash(name)) || strings.ContainsAny(name, "\\\x00") {
+	if !isName(name) {
 		return fmt.Errorf("the backup holds a file with the name %q: no gateway has made it", name)
 	}
 	return nil
+}
+
+func isName(name string) bool {
+	first, rest, _ := strings.Cut(name, "/")
+	return rest != "" && (first == dataDir || first == configDir || first == outsideDir) && len(name) <= maxName && path.Clean(name) == name &&
+		filepath.IsLocal(filepath.FromSlash(name)) && !strings.ContainsAny(name, "\\\x00") && utf8.ValidString(name)
 }

@@ -147,6 +147,9 @@ func (b *writer) add(name string, mode fs.FileMode, size int64, content io.Reade
 	if len(b.files) >= maxFiles {
 		return fmt.Errorf("there are more than %d files", maxFiles)
 	}
+	if !isName(name) && !slices.Contains([]string{headerName, manifestName, signatureName}, name) { // it could not be restored
+		return fmt.Errorf("%q cannot be in a backup, since its name has a backslash, is not UTF-8 or is too long: rename it or remove it", name)
+	}
 	if err := b.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: int64(mode), Size: size, ModTime: b.now, Format: tar.FormatPAX}); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
@@ -181,7 +184,7 @@ func (b *writer) addFile(name string, f *os.File, limit int64) error {
 		return fmt.Errorf("%s is the backup itself: write it to a folder outside of data_dir", f.Name())
 	}
 	if size := info.Size(); size > limit {
-		return fmt.Errorf("%s: got %d bytes, want at most %d", f.Name(), size, limit)
+		return fmt.Errorf("%s: got %d bytes, want at most %d: if it is not the gateway's, move it away", f.Name(), size, limit)
 	}
 	return b.add(name, info.Mode().Perm()&0o755, info.Size(), io.LimitReader(f, info.Size()))
 }

@@ -84,3 +84,15 @@ func TestBackupUnreadable(t *testing.T) {
 	_, err = backup.Write(t.Context(), io.Discard, p.config, backup.Options{To: []age.Recipient{p.id.Recipient()}})
 	require.ErrorIs(t, err, os.ErrPermission)
 }
+
+// What could not be restored is not taken into a backup: it is told while it can be mended.
+func TestBackupNames(t *testing.T) {
+	for _, name := range []string{`back\slash`, "\xff"} {
+		p := newPlace(t, "")
+		if err := os.WriteFile(filepath.Join(p.data, "ca", name), nil, 0o600); err != nil {
+			t.Skip("the system has no such names: ", err)
+		}
+		_, err := backup.Write(t.Context(), io.Discard, p.config, backup.Options{To: []age.Recipient{p.id.Recipient()}})
+		require.ErrorContains(t, err, "cannot be in a backup")
+	}
+}
