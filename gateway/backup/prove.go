@@ -46,8 +46,8 @@ func check(ctx context.Context, from io.Reader, t Target) (_ *Proven, err error)
 	return t.prove(ctx, from, sinks{data: folder{root: root, lost: true}, config: nowhere{}}, root)
 }
 
-// prove reads a backup and holds that a gateway can go on from it. root is the folder into which data directory's files
-// are handed.
+// prove reads a backup and holds that a gateway can go on from it. root is the folder into which the data directory's
+// files are handed.
 func (t Target) prove(ctx context.Context, from io.Reader, to sink, root *os.Root) (*Proven, error) {
 	in := &reader{ctx: ctx, to: to, public: t.Public}
 	if err := in.read(from, t.Keys); err != nil {
