@@ -88,6 +88,7 @@ type run struct {
 	check string
 	found []Finding
 	dead  map[string]bool // hosts that have no address
+	apart string          // why resources are not tried: some logins open the store, which changes it; empty: they are
 }
 
 func (r *run) say(level Level, about, text, do string) {

@@ -254,6 +254,30 @@ func TestChangesNothing(t *testing.T) {
 	require.Equal(t, filepath.Base(e.Config.StoreFile()), list[0].Name())
 }
 
+// Resources are not tried where that makes or changes a store: some logins need a key that it keeps.
+func TestChangesNoStore(t *testing.T) {
+	for what, change := range map[string]func(file string) error{
+		"not there": os.Remove,
+		"without a schema": func(file string) error {
+			return errors.Join(os.Remove(file), os.WriteFile(file, nil, 0o600))
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			e, _, _ := healthy(t, "")
+			require.NoError(t, change(e.Config.StoreFile()))
+			e.Reach = func(context.Context, func(resource, name string, tried bool, err error)) error {
+				t.Error("a resource was tried")
+				return nil
+			}
+			found := e.Run(t.Context())
+			last := found[len(found)-1]
+			require.Equal(t, "resources", last.Check)
+			require.Equal(t, doctor.Note, last.Level)
+			require.Contains(t, last.Text, "were not tried")
+		})
+	}
+}
+
 // Offline asks nothing by the network.
 func TestOffline(t *testing.T) {
 	e, _, _ := healthy(t, exports)
