@@ -101,7 +101,9 @@ func (r *run) config() {
 	if err := r.Config.Safe(); err != nil {
 		r.say(Problem, r.Config.Name(), err.Error(), "make root or the gateway's user its owner, and let nobody else write it")
 	}
-	if !r.Offline {
+	if r.Offline {
+		r.say(Note, r.Config.Name(), "what it refers to was not looked at", "")
+	} else {
 		for _, p := range r.Config.Check(r.ctx) {
 			r.say(Problem, place(p), p.Text, p.Hint)
 		}
@@ -109,11 +111,7 @@ func (r *run) config() {
 	for _, p := range r.Config.Notices() {
 		r.say(Note, place(p), p.Text, p.Hint)
 	}
-	switch {
-	case len(r.found) > before:
-	case r.Offline:
-		r.say(OK, r.Config.Name(), "it can be read; what it refers to was not looked at", "")
-	default:
+	if len(r.found) == before {
 		r.say(OK, r.Config.Name(), "nothing is wrong in it", "")
 	}
 }
