@@ -26,7 +26,7 @@ func restoreCommand(c *cli) *cobra.Command {
 	data := f.String("data-dir", "", "data `directory` to restore into: empty, or not there")
 	config := f.String("config-dir", "", "`directory` to restore the config file and the files that it names into; empty leaves them out")
 	key := f.String("key", "", "`file` with the audit log's public key, which the backup must be signed by; empty is the one in the backup, which proves less")
-	check := f.Bool("check", false, "prove the backup, its store and its audit log in a temporary directory (TMPDIR), and restore nothing")
+	check := f.Bool("check", false, "prove the backup as a restore does, in a temporary directory, and restore nothing")
 	unproven := f.Bool("unproven", false, "restore also an audit log that is not as it was sealed")
 	cmd.RunE = does(func(ctx context.Context, args []string) (err error) {
 		switch {
@@ -65,7 +65,7 @@ func restoreCommand(c *cli) *cobra.Command {
 			return err
 		}
 		printBackup(c.out, args[0], &p.Summary, what)
-		printProven(c, p)
+		printProvenLog(c, p)
 		if !*check {
 			printNext(c, p, *config)
 		}
@@ -110,8 +110,8 @@ func printBackup(w io.Writer, name string, s *backup.Summary, what string) {
 	fmt.Fprintln(w)
 }
 
-// printProven says what is known of the audit log.
-func printProven(c *cli, p *backup.Proven) {
+// printProvenLog says what is known of the audit log.
+func printProvenLog(c *cli, p *backup.Proven) {
 	switch {
 	case p.Log == nil:
 		fmt.Fprintln(c.err, "the records of ended sessions are not in the backup: put them back from a copy, each as ID.rec in the folder of its day, and run \"sallyport verify\"")
