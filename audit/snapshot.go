@@ -32,10 +32,15 @@ const (
 
 // Read calls take with each file of the log: its name below Dir, with slashes, its mode and its content. A file
 // that was changed while it was read is read again: the content that take was called with last
-// counts. It returns how many sessions are sealed.
+// counts. It returns how many sessions are sealed. Dir can be a link; a link in it is refused, so that who writes there
+// cannot have somebody with more rights read another file.
 func (s Snapshot) Read(take func(name string, mode fs.FileMode, size int64, content io.Reader) error) (sessions int, err error) {
-	r := &snapshotReader{Snapshot: s, take: take, taken: make(map[string]bool)}
-	sessions, err = r.read()
+	root, err := os.OpenRoot(s.Dir)
+	if err == nil {
+		r := &snapshotReader{Snapshot: s, root: root, take: take, taken: make(map[string]bool)}
+		sessions, err = r.read()
+		err = errors.Join(err, root.Close())
+	}
 	if err != nil {
 		return 0, fmt.Errorf("reading the audit log in %s: %w", s.Dir, err)
 	}
@@ -44,6 +49,7 @@ func (s Snapshot) Read(take func(name string, mode fs.FileMode, size int64, cont
 
 type snapshotReader struct {
 	Snapshot
+	root   *os.Root // Dir
 	take   func(name string, mode fs.FileMode, size int64, content io.Reader) error
 	taken  map[string]bool
 	sealed map[string]bool // sessions of which the records are left out; nil: of none
@@ -83,7 +89,7 @@ func (r *snapshotReader) read() (sessions int, err error) {
 
 // list takes the list of sealed sessions and the hashes of as many.
 func (r *snapshotReader) list() (sessions int, err error) {
-	leaves, err := os.ReadFile(filepath.Join(r.Dir, "log", "leaves"))
+	leaves, err := r.root.ReadFile("log/leaves")
 	if err != nil {
 		return 0, err
 	}
@@ -99,7 +105,7 @@ func (r *snapshotReader) list() (sessions int, err error) {
 	if err := r.take("log/leaves", 0o600, int64(len(leaves)), bytes.NewReader(leaves)); err != nil {
 		return 0, err
 	}
-	f, err := os.Open(filepath.Join(r.Dir, "log", "hashes"))
+	f, err := r.root.Open("log/hashes")
 	if err != nil {
 		return 0, err
 	}
@@ -120,13 +126,27 @@ func (r *snapshotReader) must(name string) error {
 	return err
 }
 
+// names lists a folder in order; one that does not exist has no names.
+func (r *snapshotReader) names(folder string) ([]string, error) {
+	f, err := r.root.Open(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(-1)
+	slices.Sort(names)
+	return names, err
+}
+
 // folder takes the files of a folder that want chooses.
 func (r *snapshotReader) folder(folder string, want func(name string) bool) error {
-	names, err := namesIn(filepath.Join(r.Dir, filepath.FromSlash(folder)))
+	names, err := r.names(folder)
 	if err != nil {
 		return err
 	}
-	slices.Sort(names)
 	for _, name := range names {
 		if strings.HasPrefix(name, newPrefix) || !want(name) {
 			continue
@@ -152,18 +172,16 @@ func (r *snapshotReader) records() error {
 }
 
 func (r *snapshotReader) round() (missed bool, err error) {
-	days, err := namesIn(filepath.Join(r.Dir, "sessions"))
+	days, err := r.names("sessions")
 	if err != nil {
 		return false, err
 	}
-	slices.Sort(days)
 	for _, day := range days {
 		folder := "sessions/" + day
-		names, err := namesIn(filepath.Join(r.Dir, filepath.FromSlash(folder)))
+		names, err := r.names(folder)
 		if err != nil {
 			return false, err
 		}
-		slices.Sort(names)
 		for _, name := range names {
 			for _, name := range r.parts(folder, name) {
 				name = folder + "/" + name
@@ -191,7 +209,7 @@ func (r *snapshotReader) parts(folder, name string) []string {
 		if r.sealed[id] {
 			return nil
 		}
-		if _, err := os.Lstat(filepath.Join(r.Dir, filepath.FromSlash(folder), id+keySuffix)); err == nil {
+		if _, err := r.root.Lstat(folder + "/" + id + keySuffix); err == nil {
 			return []string{id + keySuffix, name}
 		}
 		return []string{name}
@@ -229,7 +247,12 @@ func (r *snapshotReader) file(name string) (ok bool, err error) {
 // once takes a file, and reports whether it was written over or replaced meanwhile. What was added to it
 // changes nothing of what was read.
 func (r *snapshotReader) once(name, path string) (again bool, err error) {
-	f, err := os.Open(path)
+	if named, err := r.root.Lstat(name); err != nil {
+		return false, err
+	} else if !named.Mode().IsRegular() { // opening could wait for somebody
+		return false, fmt.Errorf("%s: got %s, want a file", path, named.Mode().Type())
+	}
+	f, err := r.root.Open(name)
 	if err != nil {
 		return false, err
 	}
@@ -238,13 +261,10 @@ func (r *snapshotReader) once(name, path string) (again bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if !before.Mode().IsRegular() {
-		return false, fmt.Errorf("%s: got %s, want a file", path, before.Mode().Type())
-	}
 	size := before.Size()
 	content := io.Reader(io.NewSectionReader(f, 0, size))
 	changed := func() (bool, error) {
-		after, err := os.Stat(path)
+		after, err := r.root.Lstat(name)
 		if err != nil {
 			return false, err
 		}

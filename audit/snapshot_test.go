@@ -158,7 +158,10 @@ func TestSnapshotChanges(t *testing.T) {
 			require.NoError(t, os.WriteFile(name, bytes.Repeat([]byte("a"), snapshotBuffer+1), 0o600))
 			require.NoError(t, os.WriteFile(name+".new", []byte("new"), 0o600))
 			reads := 0
-			r := &snapshotReader{Snapshot: Snapshot{Dir: dir}, taken: make(map[string]bool), take: func(string, fs.FileMode, int64, io.Reader) error {
+			root, err := os.OpenRoot(dir)
+			require.NoError(t, err)
+			defer root.Close()
+			r := &snapshotReader{Snapshot: Snapshot{Dir: dir}, root: root, taken: make(map[string]bool), take: func(string, fs.FileMode, int64, io.Reader) error {
 				if reads++; reads == 1 {
 					change.do()
 				}
@@ -179,6 +182,38 @@ func appendTo(t *testing.T, name string, b []byte) {
 	_, err = f.Write(b)
 	require.NoError(t, err)
 	require.NoError(t, f.Close())
+}
+
+// A link anywhere in a log's folder has nobody read another file: who backs up can be root, and who writes there is not.
+func TestSnapshotLinks(t *testing.T) {
+	outside := t.TempDir()
+	secret := filepath.Join(outside, "secret")
+	require.NoError(t, os.WriteFile(secret, []byte("canary of another file\n"), 0o600))
+	for _, pattern := range []string{"log/tail", "log/checkpoint", "log/leaves", "log/hashes", "log/key", "log/key.pub", masterKey, "export", "log", "sessions", "sessions/*", "sessions/*/*.rec", "sessions/*/*.key"} {
+		t.Run(pattern, func(t *testing.T) {
+			dir, _, _ := record(t, 1)
+			require.NoError(t, os.MkdirAll(filepath.Join(dir, "export"), 0o700))
+			list, err := filepath.Glob(filepath.Join(dir, filepath.FromSlash(pattern)))
+			require.NoError(t, err)
+			require.NotEmpty(t, list)
+			link := list[0]
+			info, err := os.Stat(link)
+			require.NoError(t, err)
+			to := secret
+			if info.IsDir() {
+				to = filepath.Join(t.TempDir(), filepath.Base(link))
+				require.NoError(t, os.CopyFS(to, os.DirFS(link)))
+			}
+			require.NoError(t, os.RemoveAll(link))
+			require.NoError(t, os.Symlink(to, link))
+			_, err = Snapshot{Dir: dir}.Read(func(name string, _ fs.FileMode, _ int64, content io.Reader) error {
+				b, err := io.ReadAll(content)
+				require.NotContains(t, string(b), "canary", name)
+				return err
+			})
+			require.Error(t, err)
+		})
+	}
 }
 
 // What a log has signed for one purpose is not signed for another, nor by another log.

@@ -5,6 +5,7 @@ package prometheus
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -181,7 +182,28 @@ func (m *Metrics) note(n *proxy.Note) {
 	if m.masked == nil {
 		m.masked = make(map[string]uint64)
 	}
-	m.masked[n.Type] += n.Count
+	m.masked[m.maskedType(n.Type)] += n.Count
+}
+
+// maxTypes bounds the types of masked values that are shown by their names, and maxType such a name, in bytes.
+const (
+	maxTypes = 200
+	maxType  = 64
+)
+
+// otherType is the name of all types that are not shown by their own.
+const otherType = "other"
+
+// maskedType is the name by which a type is shown. An analyzer of somebody else names types as it likes, also by what it was given
+// to read: a type that has spaces or signs in its name, and one that comes after maxTypes others, is otherType. m.mu is locked.
+func (m *Metrics) maskedType(name string) string {
+	if _, ok := m.masked[name]; ok {
+		return name
+	}
+	if name == "" || len(m.masked) >= maxTypes || len(name) > maxType || strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.") != "" {
+		return otherType
+	}
+	return name
 }
 
 // credential is what became of one.

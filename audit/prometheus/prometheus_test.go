@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -196,4 +197,29 @@ func TestDecisionTime(t *testing.T) {
 	c.start(&proxy.Statement{Meta: proxy.Meta{At: time.Now().Add(-3 * time.Millisecond)}})
 	require.Equal(t, uint64(1), c.judged.buckets[8].Load()+c.judged.buckets[9].Load()+c.judged.buckets[10].Load()+c.judged.buckets[11].Load()+c.judged.buckets[12].Load())
 	require.GreaterOrEqual(t, time.Duration(c.judged.sum.Load()), 3*time.Millisecond)
+}
+
+// The types of masked values, which somebody else's analyzer can name, are names, and few.
+func TestMaskedTypesAreBounded(t *testing.T) {
+	m := &Metrics{}
+	mask := func(typ string) { m.note(&proxy.Note{Kind: proxy.NoteMasked, Type: typ, Count: 1}) }
+	for _, typ := range []string{"", "hunter2 of alice", "a@example.com", strings.Repeat("A", maxType+1)} {
+		mask(typ)
+	}
+	for i := range 10 * maxTypes {
+		mask("T" + strconv.Itoa(i))
+		mask("US_SSN")
+	}
+	text := show(t, m)
+	require.Contains(t, text, `sallyport_masked_values_total{type="US_SSN"} `+strconv.Itoa(10*maxTypes)+"\n")
+	require.LessOrEqual(t, strings.Count(text, "sallyport_masked_values_total{"), maxTypes+1)
+	require.NotContains(t, text, "alice")
+	require.NotContains(t, text, "example.com")
+	total := 0
+	for _, found := range regexp.MustCompile(`(?m)^sallyport_masked_values_total\{.*\} (\d+)$`).FindAllStringSubmatch(text, -1) {
+		n, err := strconv.Atoi(found[1])
+		require.NoError(t, err)
+		total += n
+	}
+	require.Equal(t, 4+20*maxTypes, total, "each is counted")
 }

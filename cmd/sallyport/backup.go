@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"filippo.io/age"
@@ -125,15 +126,39 @@ func writeNew(c *cli, name string, write func(w io.Writer) error) (err error) {
 		return err
 	}
 	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
+		if rerr := os.Remove(f.Name()); !errors.Is(rerr, fs.ErrNotExist) {
+			err = errors.Join(err, rerr)
 		}
 	}()
 	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := os.Link(f.Name(), name); err == nil { // unlike a rename it replaces nothing
-		return os.Remove(f.Name())
+	if err := renameNew(f.Name(), name); err != nil {
+		return err
 	}
-	return os.Rename(f.Name(), name)
+	return syncNames(filepath.Dir(name))
+}
+
+// renameNew gives a file another name, which nothing has.
+func renameNew(from, to string) error {
+	err := os.Link(from, to) // unlike a rename it replaces nothing
+	if err == nil {
+		return os.Remove(from)
+	}
+	if _, serr := os.Lstat(to); !errors.Is(serr, fs.ErrNotExist) { // else the file system has no links
+		return err
+	}
+	return os.Rename(from, to)
+}
+
+// syncNames has the disk take the names in a folder.
+func syncNames(folder string) error {
+	if runtime.GOOS == "windows" {
+		return nil // which does not open folders
+	}
+	f, err := os.Open(folder)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }

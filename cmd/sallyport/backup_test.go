@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -14,6 +17,8 @@ import (
 	"filippo.io/age"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/internal/testserver"
 )
 
 // A backup that is made while sessions come and go is restored into an empty directory, and the gateway goes on from it:
@@ -63,7 +68,9 @@ func TestBackupRestore(t *testing.T) {
 	require.Contains(t, errs, "is there already")
 
 	public := filepath.Join(o.dir, "data", "audit", "log", "key.pub")
-	require.Contains(t, must(t, "restore", "--check", "-i", identity, "--key", public, file), "is whole")
+	checked := must(t, "restore", "--check", "-i", identity, "--key", public, file)
+	require.Contains(t, checked, "is whole")
+	require.Contains(t, checked, "proven")
 	b, err := os.ReadFile(file)
 	require.NoError(t, err)
 	b[len(b)/2] ^= 1
@@ -98,6 +105,69 @@ func TestBackupRestore(t *testing.T) {
 	require.Greater(t, len(list), 5)
 }
 
+// A store on PostgreSQL is dumped before the backup: the gateway goes on from both, with an audit log that knows more than
+// the store, and what the dump does not have is as it was then.
+func TestBackupRestorePostgres(t *testing.T) {
+	needs(t, "pg_dump")
+	needs(t, "pg_restore")
+	server, database := testserver.Database(t, "")
+	t.Setenv("STORE_PASSWORD", server.Password)
+	t.Setenv("STORE_KEY", strings.Repeat("ab", 32))
+	store := func(database string) string {
+		return fmt.Sprintf(`store: {url: "postgres://postgres@%s/%s", password: "env:STORE_PASSWORD", key: "env:STORE_KEY"}`, server.Address(), database)
+	}
+	o := openOffice(t, store(database)+"\n")
+	dir := t.TempDir()
+	id, err := age.GenerateX25519Identity()
+	require.NoError(t, err)
+	identity := filepath.Join(dir, "identity")
+	require.NoError(t, os.WriteFile(identity, []byte(id.String()+"\n"), 0o600))
+	must(t, "admin", "users", "disable", "-c", o.config, "--reason", "left", "bob")
+	require.NoError(t, selectOne(t.Context(), o))
+
+	tool := func(name string, args ...string) {
+		t.Helper()
+		out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput()
+		require.NoError(t, err, string(out))
+	}
+	address := func(database string) string {
+		return testserver.URL("postgres", server.Password, server.Address(), database, "")
+	}
+	dump, file := filepath.Join(dir, "store.dump"), filepath.Join(dir, "gateway.age")
+	tool("pg_dump", "-n", "sallyport", "-Fc", "-f", dump, "-d", address(database))
+	must(t, "admin", "users", "enable", "-c", o.config, "--reason", "came back", "bob")
+	require.NoError(t, selectOne(t.Context(), o))
+	code, _, errs := sallyport(t, "", "backup", "-c", o.config, "--to", id.Recipient().String(), file)
+	require.Equal(t, exitOK, code, errs)
+	require.Contains(t, errs, "pg_dump")
+	o.stop(t)
+
+	_, again := testserver.Database(t, "")
+	tool("pg_restore", "-d", address(again), dump)
+	public := filepath.Join(o.dir, "data", "audit", "log", "key.pub")
+	must(t, "restore", "--check", "-i", identity, "--key", public, file)
+	to, data := filepath.Join(dir, "etc"), filepath.Join(dir, "data")
+	code, _, errs = sallyport(t, "", "restore", "-i", identity, "--key", public, "--data-dir", data, "--config-dir", to, file)
+	require.Equal(t, exitOK, code, errs)
+	require.Contains(t, errs, "pg_dump")
+	require.NoFileExists(t, filepath.Join(data, "store.db"))
+	config := filepath.Join(to, "sallyport.yaml")
+	text, err := os.ReadFile(config)
+	require.NoError(t, err)
+	changed := replaceOnce(t, replaceOnce(t, string(text), "data_dir: data", "data_dir: "+data), store(database), store(again))
+	require.NoError(t, os.WriteFile(config, []byte(changed), 0o600))
+
+	restored := start(t, "serve", "-c", config)
+	restored.wait(t, "listening")
+	require.NoError(t, selectOne(t.Context(), o), "the certificate is by the authority that clients know: its key is sealed in the dump")
+	_, err = pgx.Connect(t.Context(), strings.Replace(dsn(o), "alice", "bob", 1))
+	require.Error(t, err, "bob is disabled, as when the dump was made")
+	restored.stop(t)
+	require.NotContains(t, must(t, "verify", "--key", public, filepath.Join(data, "audit")), "NOT AS SEALED")
+	list := decode[listed[summary]](t, must(t, "sessions", "ls", "-c", config, "-o", "json", "-u", "alice")).Items
+	require.Len(t, list, 3)
+}
+
 func dsn(o *office) string { return o.conn("alice") }
 
 func selectOne(ctx context.Context, o *office) error {
@@ -110,6 +180,35 @@ func selectOne(ctx context.Context, o *office) error {
 		return err
 	}
 	return c.Close(ctx)
+}
+
+// A backup replaces no file, also not one that is made while it is written, and leaves nothing when it fails. It is not
+// written into the data directory that it is of.
+func TestBackupNewFile(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "x.age")
+	err := writeNew(&cli{}, name, func(io.Writer) error { return os.WriteFile(name, []byte("mine"), 0o600) })
+	require.ErrorIs(t, err, fs.ErrExist)
+	text, err := os.ReadFile(name)
+	require.NoError(t, err)
+	require.Equal(t, "mine", string(text))
+	require.NoError(t, os.Remove(name))
+	require.ErrorIs(t, writeNew(&cli{}, name, func(io.Writer) error { return io.ErrUnexpectedEOF }), io.ErrUnexpectedEOF)
+	list, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, list)
+
+	o := openOffice(t, "")
+	id, err := age.GenerateX25519Identity()
+	require.NoError(t, err)
+	data := filepath.Join(o.dir, "data")
+	code, _, errs := sallyport(t, "", "backup", "-c", o.config, "--to", id.Recipient().String(), filepath.Join(data, "x.age"))
+	require.Equal(t, exitError, code)
+	require.Contains(t, errs, "write it to a folder outside of data_dir")
+	found, err := filepath.Glob(filepath.Join(data, "*backup*"))
+	require.NoError(t, err)
+	require.Empty(t, found)
+	require.NoFileExists(t, filepath.Join(data, "x.age"))
 }
 
 // What backup and restore cannot do is told as wrong use.

@@ -26,7 +26,7 @@ func restoreCommand(c *cli) *cobra.Command {
 	data := f.String("data-dir", "", "data `directory` to restore into: empty, or not there")
 	config := f.String("config-dir", "", "`directory` to restore the config file and the files that it names into; empty leaves them out")
 	key := f.String("key", "", "`file` with the audit log's public key, which the backup must be signed by; empty is the one in the backup, which proves less")
-	check := f.Bool("check", false, "prove the backup, and restore nothing")
+	check := f.Bool("check", false, "prove the backup as a restore does, in a temporary directory, and restore nothing")
 	unproven := f.Bool("unproven", false, "restore also an audit log that is not as it was sealed")
 	cmd.RunE = does(func(ctx context.Context, args []string) (err error) {
 		switch {
@@ -56,20 +56,19 @@ func restoreCommand(c *cli) *cobra.Command {
 			defer file.Close()
 			from = file
 		}
+		do, what := backup.Restore, "was restored into "+*data
 		if *check {
-			s, err := backup.Check(ctx, from, keys, public)
-			if err != nil {
-				return err
-			}
-			printBackup(c.out, args[0], s, "is whole")
-			return nil
+			do, what = backup.Check, "is whole"
 		}
-		r, err := backup.Restore(ctx, from, backup.Target{Data: *data, Config: *config, Keys: keys, Public: public, Unproven: *unproven, Version: buildVersion()})
+		p, err := do(ctx, from, backup.Target{Data: *data, Config: *config, Keys: keys, Public: public, Unproven: *unproven, Version: buildVersion()})
 		if err != nil {
 			return err
 		}
-		printBackup(c.out, args[0], &r.Summary, "was restored into "+*data)
-		printRestored(c, r, *config)
+		printBackup(c.out, args[0], &p.Summary, what)
+		printProvenLog(c, p)
+		if !*check {
+			printNext(c, p, *config)
+		}
 		return nil
 	})
 	return cmd
@@ -111,21 +110,25 @@ func printBackup(w io.Writer, name string, s *backup.Summary, what string) {
 	fmt.Fprintln(w)
 }
 
-// printRestored says what is left to do.
-func printRestored(c *cli, r *backup.Restored, config string) {
+// printProvenLog says what is known of the audit log.
+func printProvenLog(c *cli, p *backup.Proven) {
 	switch {
-	case r.Log == nil:
+	case p.Log == nil:
 		fmt.Fprintln(c.err, "the records of ended sessions are not in the backup: put them back from a copy, each as ID.rec in the folder of its day, and run \"sallyport verify\"")
-	case len(r.Log.Problems) > 0:
-		fmt.Fprintf(c.err, "the audit log is not as it was sealed: %s; \"sallyport verify\" lists everything\n", visible(r.Log.Problems[0]))
+	case len(p.Log.Problems) > 0:
+		fmt.Fprintf(c.err, "the audit log is not as it was sealed: %s; \"sallyport verify\" lists everything\n", visible(p.Log.Problems[0]))
 	default:
-		fmt.Fprintf(c.out, "proven: %s of the audit log, as they were sealed\n", counted(r.Log.Sessions, "session"))
+		fmt.Fprintf(c.out, "proven: %s of the audit log, as they were sealed\n", counted(p.Log.Sessions, "session"))
 	}
+}
+
+// printNext says what is left to do after a restore.
+func printNext(c *cli, p *backup.Proven, config string) {
 	if config != "" {
-		fmt.Fprintf(c.out, "the configuration is in %s; its data_dir was %s: run \"sallyport check\" before the start\n", config, visible(r.DataDir))
+		fmt.Fprintf(c.out, "the configuration is in %s; its data_dir was %s: run \"sallyport check\" before the start\n", config, visible(p.DataDir))
 	}
-	for _, line := range r.Missing() {
+	for _, line := range p.Missing() {
 		fmt.Fprintln(c.err, visible(line))
 	}
-	fmt.Fprintf(c.err, "what was revoked, erased or used up after %s counts again as it did then: look at it before you let users in\n", r.Made.Format("2006-01-02 15:04:05 MST"))
+	fmt.Fprintf(c.err, "what was revoked, erased or used up after %s counts again as it did then: look at it before you let users in\n", p.Made.Format("2006-01-02 15:04:05 MST"))
 }

@@ -87,7 +87,7 @@ func (p *place) target(t testing.TB) backup.Target {
 	return backup.Target{Data: filepath.Join(t.TempDir(), "data"), Keys: []age.Identity{p.id}}
 }
 
-func (p *place) restore(t testing.TB, b []byte, o backup.Target) (*backup.Restored, error) {
+func (p *place) restore(t testing.TB, b []byte, o backup.Target) (*backup.Proven, error) {
 	t.Helper()
 	return backup.Restore(t.Context(), bytes.NewReader(b), o)
 }
@@ -120,6 +120,8 @@ func TestRestore(t *testing.T) {
 	for _, name := range []string{"leases", ".new-x", ".restoring", "audit/lock"} {
 		require.NoFileExists(t, filepath.Join(to.Data, name))
 	}
+	require.NoDirExists(t, filepath.Join(to.Data, ".restoring"))
+	require.NoDirExists(t, filepath.Join(to.Config, ".restoring"))
 	text, err := os.ReadFile(filepath.Join(to.Config, "sallyport.yaml"))
 	require.NoError(t, err)
 	require.Contains(t, string(text), "MASKING_KEY")
@@ -127,11 +129,6 @@ func TestRestore(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, p.public, l.PublicKey())
 	require.NoError(t, l.Close())
-	list, err := os.ReadDir(p.data)
-	require.NoError(t, err)
-	for _, e := range list {
-		require.NotContains(t, e.Name(), ".backup-")
-	}
 }
 
 // A backup with any byte changed, or cut off anywhere, is refused, and leaves nothing.
@@ -147,15 +144,15 @@ func TestRestoreDamaged(t *testing.T) {
 			_, err := p.restore(t, text, to)
 			require.Error(t, err, "%s at %d of %d", what, at, len(b))
 			require.NoDirExists(t, to.Data)
-			_, err = backup.Check(t.Context(), bytes.NewReader(text), to.Keys, "")
+			_, err = backup.Check(t.Context(), bytes.NewReader(text), backup.Target{Keys: to.Keys})
 			require.Error(t, err, "%s at %d of %d", what, at, len(b))
 		}
 	}
 	last := bytes.Clone(b)
 	last[len(last)-1] ^= 0x80
-	_, err := backup.Check(t.Context(), bytes.NewReader(last), []age.Identity{p.id}, "")
+	_, err := backup.Check(t.Context(), bytes.NewReader(last), backup.Target{Keys: []age.Identity{p.id}})
 	require.Error(t, err)
-	_, err = backup.Check(t.Context(), bytes.NewReader(b), []age.Identity{p.id}, p.public)
+	_, err = backup.Check(t.Context(), bytes.NewReader(b), backup.Target{Keys: []age.Identity{p.id}, Public: p.public})
 	require.NoError(t, err)
 }
 
@@ -406,11 +403,11 @@ func TestBackupPassphrase(t *testing.T) {
 	}
 	id, err := age.NewScryptIdentity("correct horse battery")
 	require.NoError(t, err)
-	_, err = backup.Check(t.Context(), bytes.NewReader(out.Bytes()), []age.Identity{id}, p.public)
+	_, err = backup.Check(t.Context(), bytes.NewReader(out.Bytes()), backup.Target{Keys: []age.Identity{id}, Public: p.public})
 	require.NoError(t, err)
 	id, err = age.NewScryptIdentity("another")
 	require.NoError(t, err)
-	_, err = backup.Check(t.Context(), bytes.NewReader(out.Bytes()), []age.Identity{id}, p.public)
+	_, err = backup.Check(t.Context(), bytes.NewReader(out.Bytes()), backup.Target{Keys: []age.Identity{id}, Public: p.public})
 	require.ErrorContains(t, err, "the passphrase is another")
 }
 
@@ -479,12 +476,12 @@ func (e *errFull) Write(b []byte) (int, error) {
 // A backup that cannot be written is not taken for one.
 func TestBackupDiskFull(t *testing.T) {
 	p := newPlace(t, "")
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
 	size := len(p.write(t, backup.Options{}))
 	for _, left := range []int{0, 100, size / 2, size - 1} {
 		_, err := backup.Write(t.Context(), &errFull{left}, p.config, backup.Options{To: []age.Recipient{p.id.Recipient()}})
 		require.ErrorContains(t, err, "no space left", left)
 	}
-	list, err := filepath.Glob(filepath.Join(p.data, ".backup-*"))
-	require.NoError(t, err)
-	require.Empty(t, list)
+	require.Empty(t, namesOf(t, temp))
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/audit"
 )
@@ -46,6 +47,8 @@ type Header struct {
 	Version string    `json:"version,omitempty"` // of the program that made it
 	// Store is "file", which is in the backup, or "shared", in a database, which is not.
 	Store string `json:"store"`
+	// KeyElsewhere says that the config file names the key which seals the store; else it is in the data directory.
+	KeyElsewhere bool `json:"store_key_elsewhere,omitempty"`
 	// Records says whether the records of sealed sessions are in it, or only their keys and proofs.
 	Records bool `json:"records"`
 	// Config is the name of the config file below config/, and DataDir what its data directory was.
@@ -68,7 +71,7 @@ func (h Header) Missing() (list []string) {
 
 // Stores of a gateway, as a header names them.
 const (
-	storeFile   = "file"
+	storeLocal  = "file"
 	storeShared = "shared"
 )
 
@@ -120,8 +123,8 @@ func readHeader(b []byte) (h Header, err error) {
 	if h.Format < 1 || h.Format > format {
 		return h, fmt.Errorf("the backup has format %d, made by version %s, and this program reads up to %d: restore it with that version or a newer one", h.Format, h.Version, format)
 	}
-	if h.Store != storeFile && h.Store != storeShared {
-		return h, fmt.Errorf("%s: store: got %q, want %q or %q", headerName, h.Store, storeFile, storeShared)
+	if h.Store != storeLocal && h.Store != storeShared {
+		return h, fmt.Errorf("%s: store: got %q, want %q or %q", headerName, h.Store, storeLocal, storeShared)
 	}
 	return h, nil
 }
@@ -129,10 +132,14 @@ func readHeader(b []byte) (h Header, err error) {
 // checkName holds that a file's name is one that a backup can have, which leads to nothing outside of the folder that it is
 // put into.
 func checkName(name string) error {
-	first, rest, _ := strings.Cut(name, "/")
-	ok := rest != "" && (first == dataDir || first == configDir || first == outsideDir)
-	if !ok || len(name) > maxName || path.Clean(name) != name || !filepath.IsLocal(filepath.FromSlash(name)) || strings.ContainsAny(name, "\\\x00") {
-		return fmt.Errorf("the backup holds a file with the name %q, which none has that a gateway made", name)
+	if !isName(name) {
+		return fmt.Errorf("the backup holds a file with the name %q: no gateway has made it", name)
 	}
 	return nil
+}
+
+func isName(name string) bool {
+	first, rest, _ := strings.Cut(name, "/")
+	return rest != "" && (first == dataDir || first == configDir || first == outsideDir) && len(name) <= maxName && path.Clean(name) == name &&
+		filepath.IsLocal(filepath.FromSlash(name)) && !strings.ContainsAny(name, "\\\x00") && utf8.ValidString(name)
 }

@@ -2,7 +2,9 @@
 
 package backup
 
+import "os"
+
 // ownerOf returns what gives a file to the owner of a folder, which the system does by itself.
-func ownerOf(string) (func(name string) error, error) {
-	return func(string) error { return nil }, nil
+func ownerOf(*os.Root) (func(root *os.Root, name string) error, error) {
+	return func(*os.Root, string) error { return nil }, nil
 }

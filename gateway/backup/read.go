@@ -2,6 +2,7 @@ package backup
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -17,13 +18,15 @@ import (
 
 // sink takes the files of a backup that is read. A name may come again; what comes last counts.
 type sink interface {
-	create(name string, mode fs.FileMode) (io.WriteCloser, error)
+	create(name string, mode fs.FileMode, again bool) (io.WriteCloser, error)
 }
 
 // nowhere is a sink that keeps nothing.
 type nowhere struct{}
 
-func (nowhere) create(string, fs.FileMode) (io.WriteCloser, error) { return closing{io.Discard}, nil }
+func (nowhere) create(string, fs.FileMode, bool) (io.WriteCloser, error) {
+	return closing{io.Discard}, nil
+}
 
 type closing struct{ io.Writer }
 
@@ -35,6 +38,7 @@ type reader struct {
 	to      sink
 	public  string // of the audit log; empty: the one that the backup brings
 	files   manifest
+	names   int // bytes of the names of files
 	summary Summary
 	brought string // the public key in the backup
 }
@@ -99,6 +103,15 @@ func damaged(err error) error {
 
 // small reads a file into memory, and counts it.
 func (r *reader) small(archive *tar.Reader, h *tar.Header, limit int64) ([]byte, error) {
+	b, err := contents(archive, h, limit)
+	if err == nil {
+		r.files[h.Name] = file{h.Size, fs.FileMode(h.Mode), digest(b)}
+	}
+	return b, err
+}
+
+// contents reads a file into memory.
+func contents(archive *tar.Reader, h *tar.Header, limit int64) ([]byte, error) {
 	if h.Typeflag != tar.TypeReg || h.Size > limit {
 		return nil, fmt.Errorf("%s: got %d bytes, want a file of at most %d", h.Name, h.Size, limit)
 	}
@@ -106,7 +119,6 @@ func (r *reader) small(archive *tar.Reader, h *tar.Header, limit int64) ([]byte,
 	if err != nil {
 		return nil, damaged(err)
 	}
-	r.files[h.Name] = file{h.Size, fs.FileMode(h.Mode), digest(b)}
 	return b, nil
 }
 
@@ -114,7 +126,7 @@ func (r *reader) small(archive *tar.Reader, h *tar.Header, limit int64) ([]byte,
 func (r *reader) file(archive *tar.Reader, h *tar.Header) error {
 	for key := range h.PAXRecords {
 		if strings.HasPrefix(key, "GNU.sparse.") { // a few bytes that become many
-			return fmt.Errorf("%q is a file with holes, which none is that a gateway made", h.Name)
+			return fmt.Errorf("%q is a sparse file: no gateway has made it", h.Name)
 		}
 	}
 	if h.Typeflag != tar.TypeReg {
@@ -126,11 +138,15 @@ func (r *reader) file(archive *tar.Reader, h *tar.Header) error {
 	if len(r.files) >= maxFiles {
 		return fmt.Errorf("it has more than %d files", maxFiles)
 	}
+	if r.names += len(h.Name); r.names > maxManifest {
+		return fmt.Errorf("the names of its files have more than %d bytes", maxManifest)
+	}
 	mode := fs.FileMode(h.Mode) & 0o755
 	if fs.FileMode(h.Mode)&^fs.ModePerm != 0 {
 		return fmt.Errorf("%s: got mode %o, want one of a plain file", h.Name, h.Mode)
 	}
-	w, err := r.to.create(h.Name, mode)
+	_, again := r.files[h.Name]
+	w, err := r.to.create(h.Name, mode, again)
 	if err != nil {
 		return err
 	}
@@ -154,33 +170,49 @@ func (r *reader) file(archive *tar.Reader, h *tar.Header) error {
 
 // end holds that what was read is what was written, all of it, by this gateway.
 func (r *reader) end(archive *tar.Reader, h *tar.Header, rest io.Reader) error {
-	if h.Typeflag != tar.TypeReg || h.Size > maxManifest {
-		return fmt.Errorf("%s: got %d bytes, want a file of at most %d", h.Name, h.Size, maxManifest)
-	}
-	encoded, err := io.ReadAll(archive)
+	encoded, err := contents(archive, h, maxManifest)
 	if err != nil {
-		return damaged(err)
+		return err
 	}
-	if h, err = archive.Next(); err != nil {
-		return damaged(err)
-	}
-	if h.Name != signatureName || h.Typeflag != tar.TypeReg || h.Size > maxHeader {
-		return fmt.Errorf("after %s: got %q, want %s", manifestName, h.Name, signatureName)
-	}
-	signature, err := io.ReadAll(archive)
+	signature, err := readSignature(archive)
 	if err != nil {
-		return damaged(err)
+		return err
 	}
+	if err := nothingMore(archive, rest); err != nil {
+		return err
+	}
+	if err := r.signed(encoded, signature); err != nil {
+		return err
+	}
+	return r.listed(encoded) // read when it is known whose it is
+}
+
+// readSignature reads the last file.
+func readSignature(archive *tar.Reader) ([]byte, error) {
+	h, err := archive.Next()
+	if err != nil {
+		return nil, damaged(err)
+	}
+	if h.Name != signatureName {
+		return nil, fmt.Errorf("after %s: got %q, want %s", manifestName, h.Name, signatureName)
+	}
+	return contents(archive, h, maxHeader)
+}
+
+// nothingMore holds that the archive ends, and the file that it is in, whose last part says that it is the last.
+func nothingMore(archive *tar.Reader, rest io.Reader) error {
 	if _, err := archive.Next(); !errors.Is(err, io.EOF) {
 		return errors.Join(errors.New("it has more than was written"), err)
 	}
-	if n, err := io.Copy(io.Discard, rest); err != nil || n > 0 { // age's last part says that it is the last
+	if n, err := io.Copy(io.Discard, rest); err != nil || n > 0 {
 		return errors.Join(fmt.Errorf("it has %d bytes more than were written", n), err)
 	}
-	public := r.public
-	if public == "" {
-		public = r.brought
-	}
+	return nil
+}
+
+// signed holds that a manifest is by the audit log's key, and that this is the key of the log in the backup.
+func (r *reader) signed(encoded, signature []byte) error {
+	public := cmp.Or(r.public, r.brought)
 	if public == "" {
 		return fmt.Errorf("%s is not in it", publicName)
 	}
@@ -190,11 +222,16 @@ func (r *reader) end(archive *tar.Reader, h *tar.Header, rest io.Reader) error {
 	if r.brought != public {
 		return errNotSigned
 	}
-	var listed manifest // read now that it is known whose it is
-	if err := json.Unmarshal(encoded, &listed); err != nil {
+	return nil
+}
+
+// listed holds that a manifest lists what was read, and nothing else.
+func (r *reader) listed(encoded []byte) error {
+	var list manifest
+	if err := json.Unmarshal(encoded, &list); err != nil {
 		return fmt.Errorf("%s: %w", manifestName, err)
 	}
-	for name, want := range listed {
+	for name, want := range list {
 		got, ok := r.files[name]
 		if !ok {
 			return fmt.Errorf("%s is not in it", name)
@@ -204,20 +241,9 @@ func (r *reader) end(archive *tar.Reader, h *tar.Header, rest io.Reader) error {
 		}
 		r.summary.Bytes += got.Size
 	}
-	if len(r.files) != len(listed) {
+	if len(r.files) != len(list) {
 		return errors.New("it has files that its list does not name")
 	}
-	r.summary.Files = len(listed)
+	r.summary.Files = len(list)
 	return nil
-}
-
-// Check reads a backup from its beginning to its end and holds that it is whole and as it was written, without
-// keeping anything. public is the audit log's public key; where it is empty the backup's own is taken, which proves
-// less.
-func Check(ctx context.Context, from io.Reader, keys []age.Identity, public string) (*Summary, error) {
-	r := &reader{ctx: ctx, to: nowhere{}, public: public}
-	if err := r.read(from, keys); err != nil {
-		return nil, fmt.Errorf("reading the backup: %w", err)
-	}
-	return &r.summary, nil
 }

@@ -12,8 +12,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
+	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -47,7 +50,8 @@ const (
 	leasesFile = "leases"   // of a process that runs; another one must not revoke them
 	mirrorDir  = "runbooks" // is fetched again
 	socketFile = "control.sock"
-	scratch    = ".backup-"
+	storeFile  = "store.db"
+	keyFile    = "store.key"
 	lostFound  = "lost+found" // of the file system, which only root reads
 )
 
@@ -88,17 +92,23 @@ func write(ctx context.Context, w io.Writer, f *config.File, o Options) (*Summar
 	}
 	b := &writer{ctx: ctx, tar: tar.NewWriter(sealed), files: make(manifest), now: now().UTC().Truncate(time.Second), data: data}
 	b.summary.Header = Header{
-		Format: format, Made: b.now, Version: o.Version, Store: storeFile, Records: !o.WithoutRecords,
+		Format: format, Made: b.now, Version: o.Version, Store: storeLocal, KeyElsewhere: f.Store.Key != "", Records: !o.WithoutRecords,
 		Config: filepath.Base(f.Name()), DataDir: data, Elsewhere: elsewhere,
 	}
 	if f.Store.URL != "" {
 		b.summary.Store = storeShared
+	}
+	if out, ok := w.(interface{ Stat() (fs.FileInfo, error) }); ok {
+		if b.out, err = out.Stat(); err != nil {
+			return nil, err
+		}
 	}
 	for _, step := range []func() error{
 		b.header,
 		func() error { return b.config(f.Name(), files) },
 		func() error { return b.store(f) },
 		b.rest,
+		b.storeKey,
 		func() error { return b.log(o.WithoutRecords) },
 		b.end,
 		b.tar.Close,
@@ -117,6 +127,7 @@ type writer struct {
 	files   manifest
 	now     time.Time
 	data    string
+	out     fs.FileInfo // of the file that the backup is written to; nil: it is not a file
 	summary Summary
 }
 
@@ -135,6 +146,9 @@ func (b *writer) add(name string, mode fs.FileMode, size int64, content io.Reade
 	}
 	if len(b.files) >= maxFiles {
 		return fmt.Errorf("there are more than %d files", maxFiles)
+	}
+	if !isName(name) && !slices.Contains([]string{headerName, manifestName, signatureName}, name) { // it could not be restored
+		return fmt.Errorf("%q cannot be in a backup, since its name has a backslash, is not UTF-8 or is too long: rename it or remove it", name)
 	}
 	if err := b.tar.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: int64(mode), Size: size, ModTime: b.now, Format: tar.FormatPAX}); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -156,19 +170,21 @@ func (b *writer) add(name string, mode fs.FileMode, size int64, content io.Reade
 	return nil
 }
 
-// addFile writes a file of the disk, of limit bytes at most.
-func (b *writer) addFile(name, from string, limit int64) error {
-	f, err := os.Open(from)
-	if err != nil {
-		return err
-	}
+// addFile writes a file of the disk, of limit bytes at most, and closes it.
+func (b *writer) addFile(name string, f *os.File, limit int64) error {
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: got %s, want a file", f.Name(), info.Mode().Type())
+	}
+	if b.out != nil && os.SameFile(b.out, info) {
+		return fmt.Errorf("%s is the backup itself: write it to a folder outside of data_dir", f.Name())
+	}
 	if size := info.Size(); size > limit {
-		return fmt.Errorf("%s: got %d bytes, want at most %d", from, size, limit)
+		return fmt.Errorf("%s: got %d bytes, want at most %d: if it is not the gateway's, move it away", f.Name(), size, limit)
 	}
 	return b.add(name, info.Mode().Perm()&0o755, info.Size(), io.LimitReader(f, info.Size()))
 }
@@ -185,7 +201,11 @@ func (b *writer) config(name string, files []string) error {
 		if err != nil || !filepath.IsLocal(rel) {
 			to = outsideDir + "/" + strings.TrimLeft(filepath.ToSlash(strings.TrimPrefix(from, filepath.VolumeName(from))), "/")
 		}
-		if err := b.addFile(to, from, maxConfigFile); err != nil {
+		f, err := os.Open(from)
+		if err == nil {
+			err = b.addFile(to, f, maxConfigFile)
+		}
+		if err != nil {
 			return err
 		}
 		b.summary.Configuration = append(b.summary.Configuration, from)
@@ -193,49 +213,62 @@ func (b *writer) config(name string, files []string) error {
 	return nil
 }
 
-// store writes a copy of the store, where that is a file.
+// store writes a copy of the store, where that is a file. The copy is made in a folder of this process's own, and
+// not in the data directory: the gateway's user could have root write elsewhere by it. It has no name any more while it is read, so that
+// nothing of it is left when the process is killed.
 func (b *writer) store(f *config.File) (err error) {
 	if f.Store.URL != "" {
 		return nil
 	}
-	folder, err := os.MkdirTemp(b.data, scratch)
+	if info, err := os.Lstat(f.StoreFile()); err != nil {
+		return err
+	} else if info.Mode()&fs.ModeSymlink != 0 {
+		return isLink(f.StoreFile())
+	}
+	folder, err := os.MkdirTemp("", "sallyport-backup-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	copied := filepath.Join(folder, "store.db")
-	if err := sqlstore.BackupSQLite(b.ctx, f.StoreFile(), copied); err != nil {
+	name := filepath.Join(folder, storeFile)
+	if err := sqlstore.BackupSQLite(b.ctx, f.StoreFile(), name); err != nil {
 		return err
 	}
-	info, err := os.Stat(copied)
+	copied, err := os.Open(name)
 	if err != nil {
 		return err
 	}
-	return b.addFile(dataDir+"/"+filepath.Base(f.StoreFile()), copied, info.Size())
+	if runtime.GOOS != "windows" { // which removes no open file
+		if err := os.Remove(name); err != nil {
+			return errors.Join(err, copied.Close())
+		}
+	}
+	return b.addFile(dataDir+"/"+storeFile, copied, math.MaxInt64)
+}
+
+func isLink(name string) error {
+	return fmt.Errorf("%s is a link: put what it leads to in its place, or name that in the config file", name)
 }
 
 // rest writes the other files of the data directory: keys, authorities, what is to be known when the store is not
 // there. The data directory can be a link. A link in it is refused: left out, it would be missed when the backup is
 // restored; followed, the gateway's user could have root read any file of the machine for it.
-func (b *writer) rest() error {
-	root, err := filepath.EvalSymlinks(b.data)
+func (b *writer) rest() (err error) {
+	root, err := os.OpenRoot(b.data)
 	if err != nil {
 		return err
 	}
-	return filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
+	defer func() { err = errors.Join(err, root.Close()) }()
+	return fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) && name != "." {
 			return nil // it is of a moment
 		}
-		if err != nil && name == root {
-			return err
-		}
-		rel, err := filepath.Rel(root, name)
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", b.data, err)
 		}
-		base := entry.Name()
+		base := path.Base(name)
 		switch {
-		case filepath.Dir(rel) == "." && elsewhere(base):
+		case base == name && elsewhere(base):
 			if entry.IsDir() {
 				return fs.SkipDir
 			}
@@ -243,22 +276,34 @@ func (b *writer) rest() error {
 		case strings.HasPrefix(base, ".new-"):
 			return nil
 		case entry.Type()&fs.ModeSymlink != 0:
-			return fmt.Errorf("%s is a link: put what it leads to in its place, or name that in the config file", name)
+			return isLink(filepath.Join(b.data, filepath.FromSlash(name)))
 		case !entry.Type().IsRegular():
 			return nil
 		}
-		if err := b.addFile(dataDir+"/"+filepath.ToSlash(rel), name, maxConfigFile); !errors.Is(err, fs.ErrNotExist) {
+		f, err := root.Open(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
-		return nil
+		return b.addFile(dataDir+"/"+name, f, maxConfigFile)
 	})
+}
+
+// storeKey holds that the key which seals the store is in the backup, where the config file does not say that it is elsewhere.
+func (b *writer) storeKey() error {
+	if _, ok := b.files[dataDir+"/"+keyFile]; !ok && !b.summary.KeyElsewhere {
+		return fmt.Errorf("%s is missing, which seals what is in the store: put it back, or name the key as store.key in the config file", filepath.Join(b.data, keyFile))
+	}
+	return nil
 }
 
 // elsewhere reports whether a name at the top of the data directory is that of something which is not in a backup, or which
 // another step writes.
 func elsewhere(base string) bool {
 	return slices.Contains([]string{auditDir, mirrorDir, leasesFile, socketFile, lostFound}, base) ||
-		strings.HasPrefix(base, scratch) || strings.HasPrefix(base, "store.db")
+		strings.HasPrefix(base, storeFile)
 }
 
 // log writes the audit log.

@@ -17,7 +17,7 @@ import (
 const maxValue = 4096
 
 // Files lists what the file is read with, as absolute paths: itself, and the files that its values
-// name and that are there, such as certificates, keys, policies in Rego, and secrets. What the gateway writes, and what
+// name and that are there, such as certificates, keys, policies in Rego, and secrets. Of these what the gateway writes, and what
 // is in the data directory, is not among it. elsewhere are the schemes of references to secrets that no file
 // has.
 func (f *File) Files() (files, elsewhere []string, err error) {
@@ -37,7 +37,7 @@ func (f *File) Files() (files, elsewhere []string, err error) {
 			found[name] = true
 		}
 	}
-	add(f.name)
+	found[f.absolute(f.name)] = true // wherever it is
 	eachText(reflect.ValueOf(f), func(text string) {
 		if text == "" || len(text) > maxValue || strings.ContainsAny(text, "\n\x00") {
 			return

@@ -207,6 +207,7 @@ func (r *run) store() {
 	case local:
 		if i, err = sqlstore.InspectSQLite(r.ctx, about, sqlstore.Options{}); errors.Is(err, fs.ErrNotExist) {
 			r.say(OK, about, "it is not there: it is made at the first start", "")
+			r.apart = "the gateway has not run yet, and its keys would be made"
 			return
 		}
 	case r.Offline:
@@ -219,11 +220,18 @@ func (r *run) store() {
 		}
 		i, err = sqlstore.InspectPostgres(r.ctx, r.Config.Store.URL, o)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		r.say(Problem, about, err.Error(), "")
 		return
+	}
+	r.inspected(about, local, i)
+}
+
+// inspected says what is known of a store that answers.
+func (r *run) inspected(about string, local bool, i *sqlstore.Inspection) {
+	switch {
 	case i.Schema < i.Own:
+		r.apart = "the store's schema would be brought up to date"
 		r.say(Warning, about, fmt.Sprintf("its schema has version %d, and this program knows %d", i.Schema, i.Own), "the next start of a gateway brings it up to date: make a backup before")
 	case !local && i.Skew.Abs() > skew:
 		r.say(Problem, about, fmt.Sprintf("its clock differs by %s", i.Skew.Abs().Round(time.Millisecond)), "have both machines synchronise their clocks")
@@ -276,8 +284,9 @@ func (r *run) services() {
 			r.say(Problem, about, "it cannot be reached: "+err.Error(), "look whether it runs, and at firewalls between; one that is reached by a proxy alone is not tried here")
 			continue
 		}
-		if err := conn.Close(); err == nil {
-			r.say(OK, about, "it takes connections", "")
+		r.say(OK, about, "it takes connections", "")
+		if err := conn.Close(); err != nil {
+			r.say(Warning, about, "the connection did not close: "+err.Error(), "try it again")
 		}
 	}
 }
@@ -285,6 +294,10 @@ func (r *run) services() {
 // resources logs in to each resource.
 func (r *run) resources() {
 	if r.Reach == nil || r.Offline {
+		return
+	}
+	if r.apart != "" {
+		r.say(Note, r.Config.Name(), "resources were not tried: "+r.apart, "start the gateway, or run \"sallyport check --connect\"")
 		return
 	}
 	err := r.Reach(r.ctx, func(_, name string, tried bool, err error) {

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"database/sql"
 	"encoding/pem"
 	"errors"
 	"flag"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	_ "modernc.org/sqlite" // opens the store as another program does
 
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/gateway/doctor"
@@ -37,14 +39,15 @@ type machine struct {
 	dead                  string // a host without an address
 	closed                string // an address where nobody answers
 	readOnly              error
+	silent                error // why it does not tell its space and limits
 }
 
 func (m *machine) Writable(string) error { return m.readOnly }
 
 func (m *machine) Space(string) (bytes, freeBytes, files, freeFiles uint64, err error) {
-	return 100 << 30, m.free, 1000, m.freeFiles, nil
+	return 100 << 30, m.free, 1000, m.freeFiles, m.silent
 }
-func (m *machine) Descriptors() (uint64, error)             { return m.open, nil }
+func (m *machine) Descriptors() (uint64, error)             { return m.open, m.silent }
 func (m *machine) Synchronised() (synchronised, known bool) { return m.synchronised, true }
 func (m *machine) Now() time.Time                           { return m.now }
 func (m *machine) Resolve(_ context.Context, host string) ([]string, error) {
@@ -157,11 +160,13 @@ func TestFindings(t *testing.T) {
 		"it cannot be written": {"", func(_ *testing.T, _ *doctor.Examination, m *machine, _ string) {
 			m.readOnly = errors.New("read-only file system")
 		}, "data_dir", doctor.Problem, "it cannot be written: read-only file system"},
-		"little space":    {"", func(_ *testing.T, _ *doctor.Examination, m *machine, _ string) { m.free = 1 << 30 }, "space", doctor.Warning, "1024 MiB"},
-		"no space":        {"", func(_ *testing.T, _ *doctor.Examination, m *machine, _ string) { m.free = 1 << 20 }, "space", doctor.Problem, "1 MiB"},
-		"few inodes":      {"", func(_ *testing.T, _ *doctor.Examination, m *machine, _ string) { m.freeFiles = 3 }, "space", doctor.Warning, "3 of 1000"},
-		"few descriptors": {"", func(_ *testing.T, _ *doctor.Examination, m *machine, _ string) { m.open = 1024 }, "descriptors", doctor.Warning, "needs 4000"},
-		"no time service": {"", func(_ *testing.T, _ *doctor.Examination, m *machine, _ string) { m.synchronised = false }, "clock", doctor.Warning, "not synchronised"},
+		"little space":             {"", func(_ *testing.T, _ *doctor.Examination, m *machine, _ string) { m.free = 1 << 30 }, "space", doctor.Warning, "1024 MiB"},
+		"no space":                 {"", func(_ *testing.T, _ *doctor.Examination, m *machine, _ string) { m.free = 1 << 20 }, "space", doctor.Problem, "1 MiB"},
+		"few inodes":               {"", func(_ *testing.T, _ *doctor.Examination, m *machine, _ string) { m.freeFiles = 3 }, "space", doctor.Warning, "3 of 1000"},
+		"space that is not told":   {"", func(_ *testing.T, _ *doctor.Examination, m *machine, _ string) { m.silent = errors.New("not told") }, "space", doctor.Problem, "not told"},
+		"limits that are not told": {"", func(_ *testing.T, _ *doctor.Examination, m *machine, _ string) { m.silent = errors.New("not told") }, "descriptors", doctor.Problem, "not told"},
+		"few descriptors":          {"", func(_ *testing.T, _ *doctor.Examination, m *machine, _ string) { m.open = 1024 }, "descriptors", doctor.Warning, "needs 4000"},
+		"no time service":          {"", func(_ *testing.T, _ *doctor.Examination, m *machine, _ string) { m.synchronised = false }, "clock", doctor.Warning, "not synchronised"},
 		"the clock went back": {"", func(t *testing.T, _ *doctor.Examination, m *machine, dir string) {
 			folder := filepath.Join(dir, "data", "audit", "log")
 			require.NoError(t, os.MkdirAll(folder, 0o700))
@@ -187,6 +192,13 @@ func TestFindings(t *testing.T) {
 			require.NoError(t, os.Remove(e.Config.StoreFile()))
 			require.NoError(t, os.WriteFile(e.Config.StoreFile(), nil, 0o600))
 		}, "store", doctor.Warning, "has version 0"},
+		"a store of a newer program": {"", func(t *testing.T, e *doctor.Examination, _ *machine, _ string) {
+			db, err := sql.Open("sqlite", e.Config.StoreFile())
+			require.NoError(t, err)
+			_, err = db.Exec(`INSERT INTO migrations (version, since, applied) VALUES (1000, 1000, 0)`)
+			require.NoError(t, err)
+			require.NoError(t, db.Close())
+		}, "store", doctor.Problem, "update this program"},
 		"a name that is not there": {exports, func(_ *testing.T, _ *doctor.Examination, m *machine, _ string) { m.dead = "siem.example.com" }, "dns", doctor.Problem, "export siem: it has no address"},
 		"a sink that is down":      {exports, func(_ *testing.T, _ *doctor.Examination, m *machine, _ string) { m.closed = "logs.example.com:6514" }, "services", doctor.Problem, "cannot be reached"},
 		"a resource that is down": {"", func(_ *testing.T, e *doctor.Examination, _ *machine, _ string) {
@@ -228,16 +240,42 @@ func TestChangesNothing(t *testing.T) {
 	e, _, dir := healthy(t, "")
 	e.Machine = doctor.This{}
 	data := filepath.Join(dir, "data")
-	require.NoError(t, os.Remove(e.Config.StoreFile())) // SQLite makes and removes files of its own when it reads
 	before := time.Now().Add(-time.Hour).Truncate(time.Second)
 	require.NoError(t, os.Chtimes(data, before, before))
-	require.Empty(t, findings(e.Run(t.Context()), "data_dir"))
+	found := e.Run(t.Context())
+	require.Empty(t, findings(found, "data_dir"))
+	require.Empty(t, findings(found, "store"))
 	info, err := os.Stat(data)
 	require.NoError(t, err)
 	require.WithinDuration(t, before, info.ModTime(), 0)
 	list, err := os.ReadDir(data)
 	require.NoError(t, err)
-	require.Empty(t, list)
+	require.Len(t, list, 1)
+	require.Equal(t, filepath.Base(e.Config.StoreFile()), list[0].Name())
+}
+
+// Resources are not tried where that makes or changes a store: some logins need a key that it keeps.
+func TestChangesNoStore(t *testing.T) {
+	for what, change := range map[string]func(file string) error{
+		"not there": os.Remove,
+		"without a schema": func(file string) error {
+			return errors.Join(os.Remove(file), os.WriteFile(file, nil, 0o600))
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			e, _, _ := healthy(t, "")
+			require.NoError(t, change(e.Config.StoreFile()))
+			e.Reach = func(context.Context, func(resource, name string, tried bool, err error)) error {
+				t.Error("a resource was tried")
+				return nil
+			}
+			found := e.Run(t.Context())
+			last := found[len(found)-1]
+			require.Equal(t, "resources", last.Check)
+			require.Equal(t, doctor.Note, last.Level)
+			require.Contains(t, last.Text, "were not tried")
+		})
+	}
 }
 
 // Offline asks nothing by the network.
@@ -248,7 +286,8 @@ func TestOffline(t *testing.T) {
 		t.Error("a resource was tried")
 		return nil
 	}
-	require.NotEmpty(t, e.Run(t.Context()))
+	found := e.Run(t.Context())
+	require.Contains(t, found, doctor.Finding{Check: "config", Level: doctor.Note, About: e.Config.Name(), Text: "what it refers to was not looked at"})
 }
 
 type offline struct {

@@ -2,8 +2,11 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net/url"
 	"os"
 	"time"
 
@@ -24,21 +27,69 @@ type Inspection struct {
 // inspections is how often the store is asked.
 const inspections = 5
 
-// InspectSQLite looks at the store in a file and leaves it as it is. An error says why OpenSQLite
-// would fail.
+// InspectSQLite looks at the store in a file and writes neither to it nor to its log of writes, whether a gateway has it open,
+// has closed it or was killed. An error says why OpenSQLite would fail.
 func InspectSQLite(ctx context.Context, file string, o Options) (*Inspection, error) {
 	if _, err := os.Stat(file); err != nil {
 		return nil, fmt.Errorf("store: inspect: %w", err)
 	}
-	if err := private(file); err != nil {
+	if err := isPrivate(file); err != nil {
 		return nil, err
 	}
+	unused := !hasLog(file)
+	i, err := inspectSQLite(ctx, file, unused, o)
+	if unused && hasLog(file) { // a gateway has started meanwhile: what was read may be of two moments
+		return inspectSQLite(ctx, file, false, o)
+	}
+	return i, err
+}
+
+func inspectSQLite(ctx context.Context, file string, unused bool, o Options) (*Inspection, error) {
 	d := sqliteDialect(file)
-	db, err := sqliteDB(file, 1, 0, "query_only(1)")
+	db, err := unwritten(file, unused)
 	if err != nil {
 		return nil, d.explain("inspect", err)
 	}
 	return newStore(db, d, o.filled()).inspect(ctx)
+}
+
+// hasLog reports whether a store has a log of writes: a process has it open, or was killed.
+func hasLog(file string) bool {
+	_, err := os.Lstat(file + "-wal")
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// unwritten opens a store so that nothing is written. A connection that may write takes the log of writes into the
+// file when it ends as the last one. For a file that is unused SQLite makes no log, nor an index of it.
+func unwritten(file string, unused bool) (*sql.DB, error) {
+	q := url.Values{"mode": {"ro"}}
+	if unused {
+		q.Set("immutable", "1")
+	}
+	return connect(file, 1, q, []string{"query_only(1)"})
+}
+
+// VerifySQLite holds that the store in a file is whole: all of its pages, tables and indexes. Nothing may write to it meanwhile.
+func VerifySQLite(ctx context.Context, file string) (err error) {
+	d := sqliteDialect(file)
+	defer func() {
+		if err != nil {
+			err = d.explain("verify", err)
+		}
+	}()
+	db, err := unwritten(file, !hasLog(file))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	var found string
+	if err := db.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&found); err != nil {
+		return err
+	}
+	if found != "ok" {
+		return fmt.Errorf("it is damaged: %s: restore a backup", found)
+	}
+	return nil
 }
 
 // InspectPostgres looks at the store in a PostgreSQL database and leaves it as it is.

@@ -71,10 +71,15 @@ func (s *Store) writeAhead(ctx context.Context) error {
 
 // sqliteDB returns a pool of n connections that begin with the pragmas.
 func sqliteDB(file string, n, maxPages int, pragmas ...string) (*sql.DB, error) {
-	q := url.Values{"_pragma": append([]string{"busy_timeout(5000)", "trusted_schema(0)"}, pragmas...)}
 	if maxPages > 0 {
-		q.Add("_pragma", "max_page_count("+strconv.Itoa(maxPages)+")")
+		pragmas = append(pragmas, "max_page_count("+strconv.Itoa(maxPages)+")")
 	}
+	return connect(file, n, url.Values{}, pragmas)
+}
+
+// connect returns a pool of n connections that are opened with parameters of SQLite and begin with the pragmas.
+func connect(file string, n int, q url.Values, pragmas []string) (*sql.DB, error) {
+	q["_pragma"] = append([]string{"busy_timeout(5000)", "trusted_schema(0)"}, pragmas...)
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: filepath.ToSlash(file), RawQuery: q.Encode()}).String())
 	if err != nil {
 		return nil, err
@@ -98,6 +103,11 @@ func private(file string) error {
 	if !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("store: open: %w", err)
 	}
+	return isPrivate(file)
+}
+
+// isPrivate refuses a file that others may read. It opens nothing, as private does not.
+func isPrivate(file string) error {
 	for _, name := range []string{file, file + "-wal", file + "-shm"} {
 		st, err := os.Stat(name)
 		if errors.Is(err, fs.ErrNotExist) && name != file {
@@ -130,7 +140,8 @@ func (s *Store) Backup(ctx context.Context, file string) error {
 }
 
 // BackupSQLite writes a copy of the SQLite store in a file to a new file, while other processes may use
-// it. Unlike [OpenSQLite] it changes nothing of the store, whose schema stays that of the gateways that run.
+// it. Unlike [OpenSQLite] it leaves the schema as it is, which is that of the gateways that run. What a gateway
+// that was killed has left in its log of writes goes into the file, as at the next start.
 func BackupSQLite(ctx context.Context, from, to string) error {
 	if _, err := os.Stat(from); err != nil {
 		return fmt.Errorf("store: backup: %w", err)
