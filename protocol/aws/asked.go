@@ -1,0 +1,49 @@
+package aws
+
+import (
+	"crypto/sha256"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/internal/sigv4"
+	"github.com/sallyport/sallyport/protocol/internal/relay"
+	"github.com/sallyport/sallyport/proxy"
+)
+
+// asked is an exchange that is decided about.
+type asked struct{ *exchange }
+
+func (x asked) Op() proxy.Op { return x.op }
+
+func (x asked) Key() string { return x.op.Action + " " + x.op.Host + x.op.Path + "?" + x.op.Query }
+
+func (x asked) Buffer(limit int64) error { return x.read.Buffer(x.r, limit) }
+
+func (x asked) Print() [sha256.Size]byte {
+	body := sha256.Sum256(x.read.Bytes())
+	t := x.call.target
+	parts := []string{x.call.method, x.call.action, x.op.Host, x.op.Path, x.op.Query, string(body[:]), t.Encoded(), sigv4.EncodedQuery(t.Query)}
+	for _, name := range slices.Sorted(maps.Keys(x.r.Header)) { // what else is asked for, also where the address has said it
+		if lower := strings.ToLower(name); strings.HasPrefix(lower, "x-amz-") && !slices.Contains(perRequest, lower) {
+			parts = append(parts, lower, strings.Join(x.r.Header[name], ","))
+		}
+	}
+	return relay.Print(parts...)
+}
+
+// perRequest are headers that are others each time a request is sent.
+var perRequest = []string{"x-amz-date", "x-amz-security-token", "x-amz-content-sha256", "x-amz-user-agent"}
+
+func (x asked) Run(op proxy.Op, v *proxy.Verdict) {
+	x.op, _ = op.(*proxy.Request) // it was this one's, or that of one like it
+	x.run(v)
+}
+
+func (x asked) Denied(v *proxy.Verdict) { x.refuse(denied(v)) }
+
+func (x asked) Waits(p *proxy.Pending) { x.refuse(waits(p)) }
+
+func (x asked) TooLong(err error) {
+	x.refuse(&problem{http.StatusForbidden, "AccessDenied", sentence("this request needs an approval, and its body cannot wait for it: " + err.Error())})
+}
