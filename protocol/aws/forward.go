@@ -1,7 +1,6 @@
 package aws
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -216,9 +215,6 @@ func (x *exchange) failed(err error, out *proxy.Outcome) {
 	}
 }
 
-// maxProblem bounds what is looked at of an answer that is an error.
-const maxProblem = 64 << 10
-
 // modify makes of an answer the one that the client gets. An error withholds it.
 func (x *exchange) modify(res *http.Response, wants bool, out *proxy.Outcome, keys sigv4.Keys) error {
 	out.Code = strconv.Itoa(res.StatusCode)
@@ -248,35 +244,6 @@ func (x *exchange) modify(res *http.Response, wants bool, out *proxy.Outcome, ke
 			}
 		}}
 	}
-	return nil
-}
-
-// ours withholds an error about the account's keys, which are read anew: its text is about them.
-func (x *exchange) ours(res *http.Response, keys sigv4.Keys) error {
-	if encoded := res.Header.Get("Content-Encoding"); encoded != "" && encoded != "identity" {
-		return relay.Withheld("it is an error in an encoding that the gateway does not read")
-	}
-	b, err := io.ReadAll(io.LimitReader(res.Body, maxProblem+1))
-	if err != nil || len(b) > maxProblem {
-		return relay.Withheld("it is an error that is too long to be looked at")
-	}
-	for _, code := range []string{"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidClientTokenId", "UnrecognizedClientException", "InvalidSignatureException", "IncompleteSignature", "ExpiredToken", "InvalidToken", "AuthFailure"} {
-		if bytes.Contains(b, []byte(code)) {
-			x.visit.Refused()
-			return relay.Withheld("the account does not take the gateway's keys; the operator finds out why")
-		}
-	}
-	for _, own := range []string{keys.ID, keys.Secret, keys.Token} {
-		if own == "" || !bytes.Contains(b, []byte(own)) {
-			continue
-		}
-		b = bytes.ReplaceAll(b, []byte(own), []byte("GATEWAY"))
-		delete(res.Header, "Content-Length")
-		res.ContentLength = int64(len(b))
-		delete(res.Header, "X-Amz-Crc32")
-	}
-	res.Body.Close()
-	res.Body = io.NopCloser(bytes.NewReader(b))
 	return nil
 }
 
