@@ -19,16 +19,17 @@ import (
 )
 
 // passed are headers that are sent on although nobody has signed them: they say how a body is read and answered, and
-// nothing of what is asked for.
+// nothing of what is asked for. Expect is not one of them: the client's body is asked for when the gateway has decided, and an account that
+// answers it late is one whose connection cannot be used again.
 var passed = []string{
-	"Accept", "Accept-Encoding", "User-Agent", "Content-Type", "Content-Encoding", "Content-Language", "Content-Disposition", "Content-Md5", "Cache-Control", "Expires", "Expect", "Range",
+	"Accept", "Accept-Encoding", "User-Agent", "Content-Type", "Content-Encoding", "Content-Language", "Content-Disposition", "Content-Md5", "Cache-Control", "Expires", "Range",
 	"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range",
 }
 
 // never are headers that are the client's own business, or the gateway's.
 var never = []string{
 	"Authorization", "X-Amz-Security-Token", "X-Amz-Date", "Host", "Content-Length", "Cookie", "Forwarded", "Via", "X-Amz-Source-Account", "X-Amz-Source-Arn",
-	"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+	"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Expect",
 }
 
 var errCredential = errors.New("the credential is not a pair of keys: want the access key as the user name and the secret key as the password, or both in a JSON object")

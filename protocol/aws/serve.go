@@ -42,6 +42,7 @@ const maxBody = 16 << 20
 
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r = r.WithContext(r.Context()) // whose body is another's: the server knows by its own whether the client has been asked for it
 	x := &exchange{h: h, w: w, r: r, conn: relay.ConnOf(r)}
 	if x.conn == nil || r.TLS == nil {
 		x.refuse(&problem{http.StatusBadRequest, "InvalidRequest", "The request did not come by a listener of the gateway's."})
