@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptrace"
 	"net/http/httputil"
 	"net/url"
 	"slices"
@@ -89,6 +90,7 @@ func (x *exchange) forward(ctx context.Context, out *proxy.Outcome) {
 		ModifyResponse: func(res *http.Response) error { return x.modify(res, wants, out, keys) },
 		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.failed(err, out) },
 	}
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { x.ran.Store(true) }})
 	rp.ServeHTTP(x.w, x.r.WithContext(ctx))
 }
 
@@ -205,9 +207,10 @@ func (x *exchange) failed(err error, out *proxy.Outcome) {
 		x.refuse(&problem{http.StatusForbidden, "ExpiredToken", sentence("the session has ended: " + cause.Error())})
 	case errors.Is(err, sigv4.ErrValue), errors.Is(err, sigv4.ErrChunk):
 		out.Err = errors.New("the body is not what was signed")
+		x.ran.Store(false) // it has not come to the account whole
 		x.refuse(problemOf(sigv4.ErrValue))
 	case errors.Is(err, context.Canceled) || x.r.Context().Err() != nil:
-		out.Err, x.ran = proxy.ErrClientLeft, true
+		out.Err = proxy.ErrClientLeft
 		panic(http.ErrAbortHandler)
 	default:
 		x.h.log().Warn("aws: an account does not answer", "resource", x.resource.Name, "session", x.visit.Session().ID, "err", err)
@@ -219,7 +222,7 @@ func (x *exchange) failed(err error, out *proxy.Outcome) {
 // modify makes of an answer the one that the client gets. An error withholds it.
 func (x *exchange) modify(res *http.Response, wants bool, out *proxy.Outcome, keys sigv4.Keys) error {
 	out.Code = strconv.Itoa(res.StatusCode)
-	x.ran = res.StatusCode < http.StatusInternalServerError
+	x.ran.Store(res.StatusCode < http.StatusInternalServerError)
 	h := res.Header
 	delete(h, "Alt-Svc") // it leads around the gateway
 	delete(h, "Set-Cookie")

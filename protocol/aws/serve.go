@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/sigv4"
@@ -34,7 +35,7 @@ type exchange struct {
 	op      *proxy.Request
 	read    relay.Body
 	in, out *relay.Meter
-	ran     bool // the account has answered it, or may have got it
+	ran     atomic.Bool // the account may have got it, and has not said that it failed
 }
 
 // maxBody bounds the body of a request to another service than S3, which is read before anything is decided.
@@ -195,22 +196,6 @@ func (x *exchange) serve() {
 		return
 	}
 	x.op = x.call.operation()
-	if x.once() {
-		fresh, full := x.h.shared.seen.add(s.Value(), x.h.now())
-		switch {
-		case full:
-			x.refuse(unavailable("The gateway has too many requests to remember. Try again in a minute."))
-			return
-		case !fresh:
-			x.refuse(&problem{http.StatusForbidden, "AccessDenied", "This request has been sent before: sign it anew."})
-			return
-		}
-	}
-	defer func() {
-		if !x.ran { // SDKs try it again, some of them with the signature that it has
-			x.h.shared.seen.forget(s.Value())
-		}
-	}()
 	v, err := x.h.shared.visits.Enter(x.r.Context(), x.entry(x.issued, x.resource))
 	if err != nil {
 		x.refuse(x.outside(err))
@@ -218,6 +203,23 @@ func (x *exchange) serve() {
 	}
 	defer v.Leave()
 	x.visit = v
+	if x.once() {
+		who := v.Session().Identity.Subject
+		fresh, full := x.h.shared.seen.add(who, s.Value(), x.h.now())
+		switch {
+		case full:
+			x.refuse(unavailable("The gateway has too many of your requests to remember. Try again in some minutes."))
+			return
+		case !fresh:
+			x.refuse(&problem{http.StatusForbidden, "AccessDenied", "This request has been sent before: sign it anew."})
+			return
+		}
+		defer func() {
+			if !x.ran.Load() { // SDKs try it again, some of them with the signature that it has
+				x.h.shared.seen.forget(who, s.Value())
+			}
+		}()
+	}
 	if p := x.further(); p != nil {
 		x.refuse(p)
 		return
