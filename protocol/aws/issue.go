@@ -2,9 +2,7 @@ package aws
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -128,9 +126,8 @@ func (h *Handler) prove(ctx context.Context, c *proxy.Conn, i *issued) (*proxy.I
 
 // entry is the visit that keys belong to: that of the login, whatever keys it has got.
 func (x *exchange) entry(i *issued, resource *proxy.Resource) *relay.Entry {
-	sum := sha256.Sum256(append([]byte{byte(i.kind)}, i.proof...))
 	return &relay.Entry{
-		Conn: x.conn, Protocol: x.h.Protocol(), Resource: resource, Proof: hex.EncodeToString(sum[:]), Idle: idle,
+		Conn: x.conn, Protocol: x.h.Protocol(), Resource: resource, Proof: i.login(), Idle: idle,
 		Find:   func(ctx context.Context) (*proxy.Identity, error) { return x.h.prove(ctx, x.conn, i) },
 		Params: map[string]string{"host": relay.Clip(x.r.Host, 256), "user_agent": relay.Clip(x.r.UserAgent(), 256)},
 	}

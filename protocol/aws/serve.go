@@ -34,6 +34,7 @@ type exchange struct {
 	visit   *relay.Visit
 	op      *proxy.Request
 	read    relay.Body
+	held    int64 // of room, for the body
 	in, out *relay.Meter
 	ran     atomic.Bool // the account may have got it, and has not said that it failed
 }
@@ -58,14 +59,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.issue(name)
 		return
 	}
+	defer x.leave()
 	if err := x.authenticate(); err != nil {
-		x.refuse(problemOf(err))
+		x.refuse(x.problem(err))
 		return
 	}
 	x.serve()
 }
-
-var errLong = errors.New("the body of the request is longer than what can be looked at")
 
 // authenticate reads the request, and checks that somebody with keys of this gateway's has signed it.
 func (x *exchange) authenticate() error {
@@ -124,21 +124,6 @@ func (x *exchange) authenticate() error {
 		return nil
 	}
 	return x.whole(maxBody)
-}
-
-// whole reads the body, which it is decided about, and checks it against its digest.
-func (x *exchange) whole(limit int64) error {
-	if err := x.read.Buffer(x.r, limit); err != nil {
-		if errors.Is(err, sigv4.ErrValue) || errors.Is(err, sigv4.ErrChunk) {
-			return err
-		}
-		return fmt.Errorf("%w: %w", errLong, err)
-	}
-	x.call.body = x.read.Bytes()
-	if x.r.ContentLength < 0 {
-		x.r.ContentLength = int64(len(x.call.body))
-	}
-	return nil
 }
 
 // hoisted moves parameters of a presigned address that are headers into the headers: services read them as these.
