@@ -3,6 +3,7 @@ package aws
 import (
 	"crypto/sha256"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -11,8 +12,25 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// asked is an exchange that is decided about.
-type asked struct{ *exchange }
+// asked is one thing that an exchange does, or the exchange itself, which is decided about.
+type asked struct {
+	*exchange
+	op *proxy.Request
+}
+
+// parts are what the exchange does besides, each once, and itself as the last one.
+func (x *exchange) parts() []relay.Exchange {
+	own := part{x.call.method, x.call.action, x.call.path}
+	seen := map[part]bool{own: true}
+	list := make([]relay.Exchange, 0, len(x.call.further)+1)
+	for _, p := range x.call.further {
+		if !seen[p] {
+			seen[p] = true
+			list = append(list, asked{x, x.call.request(p, "for="+own.action+" "+own.path, nil)})
+		}
+	}
+	return append(list, asked{x, x.op})
+}
 
 func (x asked) Op() proxy.Op { return x.op }
 
@@ -23,7 +41,7 @@ func (x asked) Buffer(limit int64) error { return x.read.Buffer(x.r, limit) }
 func (x asked) Print() [sha256.Size]byte {
 	body := sha256.Sum256(x.read.Bytes())
 	t := x.call.target
-	parts := []string{x.call.method, x.call.action, x.op.Host, x.op.Path, x.op.Query, string(body[:]), t.Encoded(), sigv4.EncodedQuery(t.Query)}
+	parts := []string{x.call.method, x.op.Action, x.op.Host, x.op.Path, x.op.Query, string(body[:]), t.Encoded(), sigv4.EncodedQuery(t.Query)}
 	for _, name := range slices.Sorted(maps.Keys(x.r.Header)) { // what else is asked for, also where the address has said it
 		if lower := strings.ToLower(name); strings.HasPrefix(lower, "x-amz-") && !slices.Contains(perRequest, lower) {
 			parts = append(parts, lower, strings.Join(x.r.Header[name], ","))
@@ -36,7 +54,7 @@ func (x asked) Print() [sha256.Size]byte {
 var perRequest = []string{"x-amz-date", "x-amz-security-token", "x-amz-content-sha256", "x-amz-user-agent"}
 
 func (x asked) Run(op proxy.Op, v *proxy.Verdict) {
-	x.op, _ = op.(*proxy.Request) // it was this one's, or that of one like it
+	x.exchange.op, _ = op.(*proxy.Request) // it was this one's, or that of one like it
 	x.run(v)
 }
 

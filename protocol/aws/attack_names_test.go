@@ -59,7 +59,7 @@ func TestAttackHeld(t *testing.T) {
 		c, err := reads(t, service, line, body, headers...)
 		require.NoError(t, err)
 		r := &http.Request{Header: c.header} // a presigned address signs the host alone
-		return asked{&exchange{r: r, call: c, op: c.operation(), signed: &sigv4.Signed{Names: []string{"host"}}}}.Print()
+		return asked{&exchange{r: r, call: c, signed: &sigv4.Signed{Names: []string{"host"}}}, c.operation()}.Print()
 	}
 	require.NotEqual(t, print("eks", "DELETE /clusters/prod/node-groups/a", ""), print("eks", "DELETE /clusters/prod/node-groups/b", ""))
 	require.NotEqual(t, print("lambda", "DELETE /2015-03-31/functions/f/aliases/a", ""), print("lambda", "DELETE /2015-03-31/functions/f/aliases/b", ""))

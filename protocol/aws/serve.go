@@ -205,11 +205,7 @@ func (x *exchange) serve() {
 			}
 		}()
 	}
-	if p := x.further(); p != nil {
-		x.refuse(p)
-		return
-	}
-	v.Decide(x.r.Context(), asked{x})
+	v.Decide(x.r.Context(), x.parts()...)
 }
 
 // once reports whether the request may come once only. Where neither the body nor the attempt is signed, a client may have written
@@ -240,20 +236,6 @@ func (x *exchange) outside(err error) *problem {
 	}
 	x.h.log().Warn("aws: no session", "resource", x.resource.Name, "err", err)
 	return unavailable("The gateway cannot open a session now. Try again in a minute.")
-}
-
-// further asks about what the call does besides. The call itself is asked about afterwards, and runs when all of it may.
-func (x *exchange) further() *problem {
-	s := x.visit.Session()
-	for _, p := range x.call.further {
-		op := x.call.request(p, "", nil)
-		v := s.Ask(s.Context(), op)
-		if v.Refuses() {
-			return denied(v)
-		}
-		s.Done(op, &proxy.Outcome{})
-	}
-	return nil
 }
 
 // run sends on a request that may run.
