@@ -42,16 +42,18 @@ func (x asked) Print() [sha256.Size]byte {
 	body := sha256.Sum256(x.read.Bytes())
 	t := x.call.target
 	parts := []string{x.call.method, x.op.Action, x.op.Host, x.op.Path, x.op.Query, string(body[:]), t.Encoded(), sigv4.EncodedQuery(t.Query)}
-	for _, name := range slices.Sorted(maps.Keys(x.r.Header)) { // what else is asked for, also where the address has said it
-		if lower := strings.ToLower(name); strings.HasPrefix(lower, "x-amz-") && !slices.Contains(perRequest, lower) {
+	for _, name := range slices.Sorted(maps.Keys(x.r.Header)) { // all that is sent on, also where the address has said it
+		if lower := strings.ToLower(name); x.sends(name) && !slices.Contains(perRequest, lower) {
 			parts = append(parts, lower, strings.Join(x.r.Header[name], ","))
 		}
 	}
 	return relay.Print(parts...)
 }
 
-// perRequest are headers that are others each time a request is sent.
-var perRequest = []string{"x-amz-date", "x-amz-security-token", "x-amz-content-sha256", "x-amz-user-agent"}
+// perRequest are headers that may be others each time a request is sent, and change nothing of what it asks for.
+var perRequest = []string{
+	"accept", "accept-encoding", "user-agent", "date", "amz-sdk-request", "amz-sdk-invocation-id", "x-amz-content-sha256", "x-amz-user-agent",
+}
 
 func (x asked) Run(op proxy.Op, v *proxy.Verdict) {
 	x.exchange.op, _ = op.(*proxy.Request) // it was this one's, or that of one like it

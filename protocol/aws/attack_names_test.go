@@ -59,7 +59,7 @@ func TestAttackHeld(t *testing.T) {
 		c, err := reads(t, service, line, body, headers...)
 		require.NoError(t, err)
 		r := &http.Request{Header: c.header} // a presigned address signs the host alone
-		return asked{&exchange{r: r, call: c, signed: &sigv4.Signed{Names: []string{"host"}}}, c.operation()}.Print()
+		return asked{&exchange{r: r, call: c, signed: &sigv4.Signed{Scope: sigv4.Scope{Service: service}, Names: []string{"host"}}}, c.operation()}.Print()
 	}
 	require.NotEqual(t, print("eks", "DELETE /clusters/prod/node-groups/a", ""), print("eks", "DELETE /clusters/prod/node-groups/b", ""))
 	require.NotEqual(t, print("lambda", "DELETE /2015-03-31/functions/f/aliases/a", ""), print("lambda", "DELETE /2015-03-31/functions/f/aliases/b", ""))
@@ -68,7 +68,12 @@ func TestAttackHeld(t *testing.T) {
 	require.NotEqual(t, print("s3", "PUT /bucket/a", "", "X-Amz-Copy-Source", "/b12/a"), print("s3", "PUT /bucket/a", "", "X-Amz-Copy-Source", "/b12/b"))
 	long := "GET /2015-03-31/functions?Marker=" + strings.Repeat("a", maxShape)
 	require.NotEqual(t, print("lambda", long+"a", ""), print("lambda", long+"b", ""))
-	require.Equal(t, print("s3", "PUT /bucket/a", "", "X-Amz-Date", "1"), print("s3", "PUT /bucket/a", "", "X-Amz-Date", "2"))
+	for _, name := range []string{"Content-Type", "Content-Encoding", "Content-Disposition", "Cache-Control", "If-Match"} {
+		require.NotEqual(t, print("s3", "PUT /bucket/a", ""), print("s3", "PUT /bucket/a", "", name, "text/html"), name)
+	}
+	for _, name := range []string{"X-Amz-Date", "X-Amz-Security-Token", "User-Agent", "Amz-Sdk-Request", "X-Forwarded-For"} {
+		require.Equal(t, print("s3", "PUT /bucket/a", "", name, "1"), print("s3", "PUT /bucket/a", "", name, "2"), name)
+	}
 	c, err := reads(t, "eks", "DELETE /clusters/prod/node-groups/blue", "")
 	require.NoError(t, err)
 	require.Contains(t, c.query, "nodegroupName=blue", "approvers see all that the path names")
