@@ -62,3 +62,19 @@ func TestAttackAsides(t *testing.T) {
 		require.ErrorIs(t, err, errSource, source)
 	}
 }
+
+// TestAttackAdministration: a path that administers a server of S3 is not taken for an object: a person who may read objects does not export its
+// users, and one who may write does not import some.
+func TestAttackAdministration(t *testing.T) {
+	for _, line := range []string{
+		"GET /minio/admin/v3/export-iam", "PUT /minio/admin/v3/import-iam", "GET /MinIO/admin/v3/info", "GET /%6dinio/admin/v3/info", "DELETE /minio/kms/v1/key",
+		"GET /admin/metadata/user", "PUT /admin/user",
+	} {
+		op := ask3(t, line, "").operation()
+		require.Equal(t, proxy.AccessUnknown, op.Access, line)
+		require.Equal(t, "s3:unknown", op.Action, line)
+	}
+	require.Equal(t, "s3:unknown", ask3(t, "PUT /minio/admin/v3/import-iam", "", "X-Amz-Copy-Source", "/bucket/a").action)
+	require.Equal(t, "s3:GetObject", ask3(t, "GET /minio-data/admin/a", "").action)
+	require.Equal(t, "s3:ListObjects", ask3(t, "GET /admin", "").action)
+}

@@ -31,6 +31,10 @@ func isBucket(name string) bool {
 	return bucketName.MatchString(name) && !slices.ContainsFunc(aliases, func(end string) bool { return strings.HasSuffix(strings.ToLower(name), end) })
 }
 
+// reserved begin paths by which other servers of S3 are administered, and which they have no bucket of: MinIO's and Ceph's. What is asked for
+// there is not what S3 reads it as.
+var reserved = []string{"minio", "admin"}
+
 var (
 	errBucket = errors.New("the first part of the path is not a bucket's name")
 	errBody   = errors.New("the body of the request cannot be read as what its action takes")
@@ -77,7 +81,8 @@ func (c *call) readS3(empty bool) error {
 		return errBucket
 	}
 	c.path = "/" + strings.Join(path, "/")
-	if action := s3Action(c.method, path, query); action != "" {
+	administers := len(path) > 1 && slices.ContainsFunc(reserved, func(name string) bool { return strings.EqualFold(name, path[0]) })
+	if action := s3Action(c.method, path, query); action != "" && !administers {
 		c.action = "s3:" + action
 	}
 	delete(query, "x-id")
