@@ -78,3 +78,17 @@ func TestAttackHeld(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, c.query, "nodegroupName=blue", "approvers see all that the path names")
 }
+
+// TestAttackSegments: a segment that becomes several where a server decodes it first is decided about only where both readings are the same.
+func TestAttackSegments(t *testing.T) {
+	for _, line := range []string{
+		"POST /2015-03-31/functions/public%2F..%2Fsecret/invocations", "POST /2015-03-31/functions/public%2f%2e%2e%2fsecret/invocations", "POST /2015-03-31/functions/a%2F%2Fb/invocations",
+		"POST /2015-03-31/functions/a%5Cb/invocations", "POST /2015-03-31/functions/%2Fa/invocations", "POST /2015-03-31/functions/a%2F/invocations", "POST /2015-03-31/functions/./invocations",
+	} {
+		_, err := reads(t, "lambda", line, "{}")
+		require.ErrorIs(t, err, errPath, line)
+	}
+	c, err := reads(t, "eks", "GET /clusters/prod/access-entries/arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fteam%2Fdev", "")
+	require.NoError(t, err)
+	require.Equal(t, "eks:DescribeAccessEntry", c.action, "ARNs have slashes")
+}

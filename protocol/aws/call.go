@@ -98,11 +98,16 @@ func (c *call) plainHeader() error {
 	return nil
 }
 
-// plainPath refuses paths that servers bring to another form. A last segment may be empty.
+// plainPath refuses paths that servers bring to another form, also when they decode slashes before that. A last segment may be empty.
 func plainPath(path []string) error {
 	for i, s := range path {
-		if s == "." || s == ".." || s == "" && i < len(path)-1 || strings.Contains(s, `\`) {
-			return errPath
+		if s == "" && i == len(path)-1 {
+			continue
+		}
+		for part := range strings.SplitSeq(s, "/") {
+			if part == "" || part == "." || part == ".." || strings.Contains(part, `\`) {
+				return errPath
+			}
 		}
 	}
 	return nil
