@@ -34,6 +34,7 @@ func TestAttackNames(t *testing.T) {
 		"a stack with roles":                       {"cloudformation", "", "POST /", "Action=CreateChangeSet&StackName=a&Capabilities.member.1=CAPABILITY_AUTO_EXPAND&Capabilities.member.2=CAPABILITY_NAMED_IAM", "iam:CreateRole /CreateRole"},
 		"a backup":                                 {"dynamodb", "DeleteBackup", "POST /", `{"BackupArn":"arn:aws:dynamodb:eu-west-1:123456789012:table/people/backup/01489602797149-73d8d5bc"}`, "dynamodb:DeleteBackup /DeleteBackup/people"},
 		"a table from a backup":                    {"dynamodb", "RestoreTableFromBackup", "POST /", `{"TargetTableName":"a","BackupArn":"arn:aws:dynamodb:eu-west-1:123456789012:table/people/backup/01489602797149-73d8d5bc"}`, "dynamodb:RestoreTableFromBackup /RestoreTableFromBackup/people"},
+		"a stream":                                 {"dynamodb", "DescribeStream", "POST /", `{"StreamArn":"arn:aws:dynamodb:eu-west-1:123456789012:table/people/stream/2015-06-27T00:48:05.899"}`, "dynamodb:DescribeStream /DescribeStream/people"},
 		"an export":                                {"dynamodb", "DescribeExport", "POST /", `{"ExportArn":"arn:aws:dynamodb:eu-west-1:123456789012:table/people/export/0148"}`, "dynamodb:DescribeExport /DescribeExport/people"},
 		"an index":                                 {"dynamodb", "DescribeContributorInsights", "POST /", `{"TableName":"arn:aws:dynamodb:eu-west-1:123456789012:table/people/index/i"}`, "dynamodb:DescribeContributorInsights /DescribeContributorInsights/people"},
 		"a statement":                              {"dynamodb", "ExecuteStatement", "POST /", `{"Statement":"select * from \"people\".\"index\" where a='from x'"}`, "dynamodb:ExecuteStatement /ExecuteStatement/people"},
@@ -46,6 +47,10 @@ func TestAttackNames(t *testing.T) {
 		got, err := reads(t, c.service, c.line, c.body, asksFor(c.service, c.action)...)
 		require.NoError(t, err, name)
 		require.Contains(t, got.paths(), c.want, name)
+	}
+	for _, body := range []string{"action=DeleteUser&Action=ListUsers", "Action=DeleteUser&UserName=x&username=prod", "ACTION=ListUsers"} {
+		_, err := reads(t, "iam", "POST /", body, asksFor("iam", "")...)
+		require.ErrorIs(t, err, errSeveral, body)
 	}
 	for _, text := range []string{"SELECT 1", "SELECT * FROM", "SELECT * FROM 'people'", "SELECT * FROM /* a */ people", "SELECT * FROM a -- b", "SELECT * FROM [people]", "SELECT * FROM `a`", `SELECT * FROM "people`} {
 		_, err := partiqlTables(text)

@@ -100,6 +100,8 @@ func TestPublic(t *testing.T) {
 		"a policy for everybody": {"PUT /bucket?policy", policy(`"*"`), nil, true},
 		"of every account":       {"PUT /bucket?policy", policy(`{"AWS":["arn:aws:iam::1:root","*"]}`), nil, true},
 		"all but one":            {"PUT /bucket?policy", `{"Statement":{"Effect":"Allow","NotPrincipal":{"AWS":"x"}}}`, nil, true},
+		"in small letters":       {"PUT /bucket?policy", `{"Statement":[{"Effect":"Allow","Principal":"*"}],"statement":[]}`, nil, true},
+		"in small letters first": {"PUT /bucket?policy", `{"statement":[],"Statement":{"effect":"allow","Effect":"Deny","principal":"x","Principal":"*"}}`, nil, true},
 		"a policy for one":       {"PUT /bucket?policy", policy(`{"AWS":"arn:aws:iam::1:root"}`), nil, false},
 		"a canned list":          {"PUT /bucket?acl", "", []string{"X-Amz-Acl", "public-read"}, true},
 		"with an object":         {"PUT /bucket/a", "", []string{"X-Amz-Acl", "Public-Read-Write"}, true},

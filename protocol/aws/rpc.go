@@ -129,7 +129,7 @@ func tables(v any, to *[]string, depth int) {
 	case map[string]any:
 		for name, x := range v {
 			switch {
-			case depth <= 4 && (name == "TableName" || name == "TableArn" || name == "SourceTableName" || name == "SourceTableArn" || name == "TargetTableName" || name == "GlobalTableName" || name == "ResourceArn" || name == "BackupArn" || name == "ExportArn" || name == "ImportArn"):
+			case depth <= 4 && (name == "TableName" || name == "TableArn" || name == "SourceTableName" || name == "SourceTableArn" || name == "TargetTableName" || name == "GlobalTableName" || name == "ResourceArn" || name == "BackupArn" || name == "ExportArn" || name == "ImportArn" || name == "StreamArn"):
 				*to = append(*to, texts(x)...)
 			case depth == 0 && name == "RequestItems":
 				if m, ok := x.(map[string]any); ok {
@@ -285,6 +285,13 @@ func (c *call) readQuery() error {
 	values, err := once(params)
 	if err != nil {
 		return err
+	}
+	for _, p := range params { // servers may not tell capitals from small letters
+		for _, name := range append([]string{"Action"}, c.known.names...) {
+			if p.Name != name && strings.EqualFold(p.Name, name) {
+				return errSeveral
+			}
+		}
 	}
 	action := values["Action"]
 	if !actionName.MatchString(action) {

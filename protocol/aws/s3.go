@@ -227,6 +227,8 @@ func (c *call) asides(object bool) {
 			asked["BypassGovernanceRetention"] = true
 		case lower == "x-amz-object-ownership":
 			asked["PutBucketOwnershipControls"] = true
+		case lower == "x-amz-bucket-object-lock-enabled" && value != "false":
+			asked["PutObjectLockConfiguration"] = true
 		case lower == "x-amz-tagging" && object:
 			asked["PutObjectTagging"] = true
 		}
@@ -238,10 +240,14 @@ func (c *call) asides(object bool) {
 
 // deletes adds each object that a request deletes.
 func (c *call) deletes(bucket string, empty bool) error {
+	type other struct{ XMLName xml.Name }
 	var in struct {
 		XMLName xml.Name `xml:"Delete"`
 		Objects []struct {
-			Keys []string `xml:"Key"`
+			Keys []struct {
+				Text   string  `xml:",chardata"`
+				Others []other `xml:",any"`
+			} `xml:"Key"`
 		} `xml:"Object"`
 	}
 	if err := decodeXML(c.body, &in); err != nil {
@@ -251,13 +257,14 @@ func (c *call) deletes(bucket string, empty bool) error {
 		return errMany
 	}
 	for _, o := range in.Objects {
-		if len(o.Keys) != 1 {
+		if len(o.Keys) != 1 || len(o.Keys[0].Others) > 0 {
 			return errBody
 		}
-		if err := checkKey(o.Keys[0], empty); err != nil {
+		key := o.Keys[0].Text
+		if err := checkKey(key, empty); err != nil {
 			return err
 		}
-		c.further = append(c.further, part{"DELETE", "s3:DeleteObject", "/" + bucket + "/" + o.Keys[0]})
+		c.further = append(c.further, part{"DELETE", "s3:DeleteObject", "/" + bucket + "/" + key})
 	}
 	return nil
 }
@@ -278,6 +285,7 @@ func xmlText(b []byte) (string, error) {
 	d := xml.NewDecoder(bytes.NewReader(b))
 	d.Strict = true
 	var text strings.Builder
+	depth, roots := 0, 0
 	for {
 		token, err := d.RawToken()
 		if errors.Is(err, io.EOF) {
@@ -291,7 +299,15 @@ func xmlText(b []byte) (string, error) {
 			return "", errBody
 		case xml.CharData:
 			text.Write(t)
+		case xml.EndElement:
+			depth--
 		case xml.StartElement:
+			if depth == 0 {
+				roots++
+			}
+			if depth++; roots > 1 { // servers read the first, or the last
+				return "", errBody
+			}
 			for _, a := range t.Attr {
 				text.WriteString(" " + a.Value + " ")
 			}
@@ -299,33 +315,47 @@ func xmlText(b []byte) (string, error) {
 	}
 }
 
-// publicPolicy reports whether a bucket's policy allows something to everybody.
+// publicPolicy reports whether a bucket's policy allows something to everybody. Servers differ in whether they tell capitals of its names from
+// small letters: each reading counts.
 func publicPolicy(b []byte) (bool, error) {
 	if err := checkJSON(b); err != nil {
 		return false, err
 	}
-	var in struct {
-		Statement json.RawMessage
-	}
+	var in map[string]any
 	if json.Unmarshal(b, &in) != nil {
 		return false, errBody
 	}
-	type statement struct {
-		Effect       string
-		Principal    any
-		NotPrincipal any
-	}
-	var list []statement
-	if json.Unmarshal(in.Statement, &list) != nil {
-		var one statement
-		if json.Unmarshal(in.Statement, &one) != nil {
-			return false, errBody
+	for _, v := range under(in, "Statement") {
+		list, ok := v.([]any)
+		if !ok {
+			list = []any{v}
 		}
-		list = []statement{one}
+		for _, v := range list {
+			s, ok := v.(map[string]any)
+			if !ok {
+				return false, errBody
+			}
+			if slices.ContainsFunc(under(s, "Effect"), allows) && (len(under(s, "NotPrincipal")) > 0 || slices.ContainsFunc(under(s, "Principal"), anybody)) {
+				return true, nil
+			}
+		}
 	}
-	return slices.ContainsFunc(list, func(s statement) bool {
-		return s.Effect == "Allow" && (s.NotPrincipal != nil || anybody(s.Principal))
-	}), nil
+	return false, nil
+}
+
+// under are the values of a name, in capitals or small letters.
+func under(in map[string]any, name string) (list []any) {
+	for key, v := range in {
+		if strings.EqualFold(key, name) {
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
+func allows(effect any) bool {
+	text, ok := effect.(string)
+	return ok && strings.EqualFold(text, "Allow")
 }
 
 // anybody reports whether a principal of a policy, or one of several, is everybody.
