@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -154,14 +153,21 @@ func (x *exchange) bucket() {
 	if x.h.Domain != "" {
 		bases = append(bases, x.resource.Name+"."+x.h.Domain)
 	}
-	for _, base := range bases {
-		if at, _, err := net.SplitHostPort(base); err == nil {
-			base = at
+	bucket := ""
+	for _, text := range bases {
+		base, _, err := relay.SplitHost(text)
+		if err != nil {
+			continue
 		}
-		if name, ok := strings.CutSuffix(host, "."+strings.ToLower(base)); ok && name != "" {
-			x.call.target.Path = append([]string{name}, x.call.target.Path...)
-			return
+		if host == base {
+			return // it is the account's, also where it is below another one
 		}
+		if name, ok := strings.CutSuffix(host, "."+base); ok && (bucket == "" || len(name) < len(bucket)) {
+			bucket = name
+		}
+	}
+	if bucket != "" {
+		x.call.target.Path = append([]string{bucket}, x.call.target.Path...)
 	}
 }
 
