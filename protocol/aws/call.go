@@ -26,6 +26,7 @@ type call struct {
 	also   []string
 	// further is what else it does: copying reads, and deleting many deletes each.
 	further []part
+	names   map[string]bool // what it is about
 }
 
 // part is one thing of several that a call does.
@@ -218,6 +219,7 @@ func resourceName(s string) string {
 func (c *call) about(action string, names []string) error {
 	c.path = "/" + action
 	seen := make(map[string]bool, len(names))
+	c.names = seen
 	for _, name := range names {
 		if seen[name] {
 			continue

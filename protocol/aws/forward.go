@@ -198,7 +198,11 @@ func addCoding(s string) string {
 // failed answers a request that AWS has not.
 func (x *exchange) failed(err error, out *proxy.Outcome) {
 	var withheld *relay.WithheldError
+	var refused *proxy.RefusedError
 	switch cause := x.visit.Session().Err(); {
+	case errors.As(err, &refused): // of what the answer holds
+		out.Err = refused
+		x.refuse(denied(&refused.Verdict))
 	case errors.As(err, &withheld):
 		out.Err = withheld
 		x.refuse(&problem{http.StatusForbidden, "AccessDenied", sentence(withheld.Error())})

@@ -47,6 +47,7 @@ type held struct {
 
 var (
 	errTooManyHeld = proxy.Deny(proxy.CauseApproval, "", "too many of your requests wait for an approval here", "Wait until one is decided.")
+	errLate        = proxy.Deny(proxy.CauseApproval, "", "the answer holds something that needs an approval", "Ask for that by its name.")
 	errUnrepeated  = proxy.Deny(proxy.CauseApproval, "", "the approved request was not sent again in time", "Send it again to ask for another approval.")
 	errUnheld      = errors.New("the request cannot wait for an approval")
 	errPart        = errors.New("something else that the request does may not run")
@@ -61,11 +62,15 @@ func (hs *holds) hold(op proxy.Op, p *proxy.Pending) {
 	k := hs.asking[op]
 	wait := p.Wait
 	if k == nil || k.pending == nil && len(hs.list) >= MaxHeld {
+		why := errTooManyHeld
+		if k == nil {
+			why = errLate
+		}
 		p.Wait = func(ctx context.Context) proxy.Verdict {
 			ctx, cancel := context.WithCancel(ctx)
 			cancel()
 			wait(ctx) // so that the request is withdrawn
-			return errTooManyHeld
+			return why
 		}
 		return
 	}
