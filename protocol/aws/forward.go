@@ -268,7 +268,7 @@ func (x *exchange) mask(res *http.Response) error {
 	}
 	f := relay.Filter{Session: x.visit.Session(), Op: x.op, Head: x.r.Method == http.MethodHead, Scripts: true}
 	switch {
-	case x.form() == formJSON, x.form() == formREST && strings.HasPrefix(h.Get("Content-Type"), "application/x-amz-json"):
+	case x.form() == formJSON, strings.HasPrefix(h.Get("Content-Type"), "application/x-amz-json"): // of services that are not known too
 		f.Media = "application/json"
 	case x.form() == formQuery && !strings.Contains(strings.ToLower(h.Get("Content-Type")), "json"): // which some answer when they are asked for it
 		f.Media = "application/xml"
