@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/internal/sigv4"
+	"github.com/sallyport/sallyport/proxy"
 )
 
 func asksFor(service, target string) []string {
@@ -82,6 +83,19 @@ func TestAttackHeld(t *testing.T) {
 	c, err := reads(t, "eks", "DELETE /clusters/prod/node-groups/blue", "")
 	require.NoError(t, err)
 	require.Contains(t, c.query, "nodegroupName=blue", "approvers see all that the path names")
+}
+
+// TestAttackTarget: an action that is asked for under another name of its service needs the right to everything, and rules about the action count
+// as well: there are servers that read the end of the target alone.
+func TestAttackTarget(t *testing.T) {
+	for _, prefix := range []string{"dynamodb_20120810", "DynamoDBStreams_20120810", "x", ""} {
+		c, err := reads(t, "dynamodb", "POST /", `{"TableName":"people"}`, "Content-Type", "application/x-amz-json-1.0", "X-Amz-Target", prefix+".DeleteTable")
+		require.NoError(t, err, prefix)
+		op := c.operation()
+		require.Equal(t, proxy.AccessUnknown, op.Access, prefix)
+		require.Equal(t, []string{"dynamodb:DeleteTable"}, op.Also, prefix)
+		require.Equal(t, "/DeleteTable/people", op.Path, prefix)
+	}
 }
 
 // TestAttackSegments: a segment that becomes several where a server decodes it first is decided about only where both readings are the same.

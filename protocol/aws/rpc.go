@@ -37,6 +37,8 @@ func (c *call) readJSON() error {
 	}
 	if prefix == c.known.target {
 		c.action = c.service + ":" + action
+	} else { // a server that reads the end alone runs this action
+		c.also = append(c.also, c.service+":"+action)
 	}
 	var names []string
 	if c.service == "dynamodb" {
