@@ -88,6 +88,7 @@ func TestAttackAdministration(t *testing.T) {
 		op := ask3(t, line, "").operation()
 		require.Equal(t, proxy.AccessUnknown, op.Access, line)
 		require.Equal(t, "s3:unknown", op.Action, line)
+		require.Equal(t, []string{"s3:administration"}, op.Also, line)
 	}
 	require.Equal(t, "s3:unknown", ask3(t, "PUT /minio/admin/v3/import-iam", "", "X-Amz-Copy-Source", "/bucket/a").action)
 	require.Equal(t, "s3:GetObject", ask3(t, "GET /minio-data/admin/a", "").action)

@@ -85,6 +85,9 @@ func (c *call) readS3(empty bool) error {
 	if action := s3Action(c.method, path, query); action != "" && !administers {
 		c.action = "s3:" + action
 	}
+	if administers {
+		c.also = append(c.also, "s3:administration")
+	}
 	delete(query, "x-id")
 	list := make([]sigv4.Param, 0, len(query))
 	for name, value := range query {
