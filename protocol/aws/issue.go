@@ -47,7 +47,7 @@ func (x *exchange) issue(name string) {
 		refuse(http.StatusMethodNotAllowed, "Keys are asked for by POST.")
 		return
 	case r.Header.Get("Origin") != "":
-		refuse(http.StatusForbidden, "A page in a browser gets no keys.")
+		refuse(http.StatusForbidden, "The gateway does not give keys to pages in a browser.")
 		return
 	}
 	id, err := h.prove(r.Context(), x.conn, i)

@@ -46,12 +46,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(r.Context()) // whose body is another's: the server knows by its own whether the client has been asked for it
 	x := &exchange{h: h, w: w, r: r, conn: relay.ConnOf(r)}
 	if x.conn == nil || r.TLS == nil {
-		x.refuse(&problem{http.StatusBadRequest, "InvalidRequest", "The request did not come by a listener of the gateway's."})
+		x.refuse(&problem{http.StatusBadRequest, "InvalidRequest", "The request did not come through a listener of the gateway."})
 		return
 	}
 	if r.Method == http.MethodConnect || r.Method == http.MethodTrace || len(r.Header["Upgrade"]) > 0 || r.Header["Http2-Settings"] != nil {
 		w.Header().Set("Connection", "close")
-		x.refuse(&problem{http.StatusMethodNotAllowed, "MethodNotAllowed", "The gateway opens no tunnels, and upgrades no connections."})
+		x.refuse(&problem{http.StatusMethodNotAllowed, "MethodNotAllowed", "The gateway does not open tunnels or upgrade connections."})
 		return
 	}
 	if name, ok := strings.CutPrefix(r.RequestURI, IssuePath); ok {
@@ -175,11 +175,11 @@ func (x *exchange) bucket() {
 func (x *exchange) serve() {
 	s := x.signed
 	if !x.settings.takes(x.settings.Regions, s.Region) || !isRegion(s.Region) {
-		x.refuse(&problem{http.StatusForbidden, "AccessDenied", "The gateway serves other regions than " + s.Region + " here."})
+		x.refuse(&problem{http.StatusForbidden, "AccessDenied", "The gateway does not serve the region " + s.Region + " for this account."})
 		return
 	}
 	if !x.settings.takes(x.settings.Services, s.Service) {
-		x.refuse(&problem{http.StatusForbidden, "AccessDenied", "The gateway serves other services than " + s.Service + " here."})
+		x.refuse(&problem{http.StatusForbidden, "AccessDenied", "The gateway does not serve the service " + s.Service + " for this account."})
 		return
 	}
 	if err := x.call.read(x.settings.EmptySegments); err != nil {
@@ -236,7 +236,7 @@ func (x *exchange) outside(err error) *problem {
 	case errors.Is(err, proxy.ErrUnauthenticated):
 		return &problem{http.StatusForbidden, "ExpiredToken", "The login has ended. Log in again."}
 	case errors.Is(err, proxy.ErrUnavailable):
-		return unavailable("Who sends this request cannot be told now. Try again in a minute.")
+		return unavailable("The gateway cannot check now who sends this request. Try again in a minute.")
 	case errors.Is(err, proxy.ErrTooMany):
 		return unavailable("There are too many sessions now. Try again in a minute.")
 	}
