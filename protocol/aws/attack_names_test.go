@@ -53,6 +53,12 @@ func TestAttackNames(t *testing.T) {
 		_, err := reads(t, "iam", "POST /", body, asksFor("iam", "")...)
 		require.ErrorIs(t, err, errSeveral, body)
 	}
+	for line, want := range map[string]error{
+		"GET /2018-10-31/layers?find=LayerVersion&find=x": errSeveral, "GET /2018-10-31/layers?find=LayerVersion": nil, "GET /2018-10-31/layers?Tag=a&Tag=b": nil,
+	} {
+		_, err := reads(t, "lambda", line, "")
+		require.Equal(t, want, err, line)
+	}
 	for _, text := range []string{"SELECT 1", "SELECT * FROM", "SELECT * FROM 'people'", "SELECT * FROM /* a */ people", "SELECT * FROM a -- b", "SELECT * FROM [people]", "SELECT * FROM `a`", `SELECT * FROM "people`} {
 		_, err := partiqlTables(text)
 		require.Error(t, err, text)

@@ -150,7 +150,10 @@ func once(list []sigv4.Param) (map[string]string, error) {
 // readREST finds the action by the path.
 func (c *call) readREST() error {
 	query := make(map[string]string, len(c.target.Query))
-	for _, p := range c.target.Query { // filters may be there several times
+	for _, p := range c.target.Query { // filters may be there several times, and what tells actions apart may not
+		if _, twice := query[p.Name]; twice && theTable().chooses(c.service, p.Name) {
+			return errSeveral
+		}
 		query[p.Name] = p.Value
 	}
 	path := c.target.Path
