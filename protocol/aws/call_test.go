@@ -149,7 +149,7 @@ func TestShape(t *testing.T) {
 	c := &call{service: "dynamodb", region: country, known: services["dynamodb"], method: "POST", target: must(sigv4.ParseTarget("/")), header: http.Header{}}
 	c.header.Set("Content-Type", "application/x-amz-json-1.0")
 	c.header.Set("X-Amz-Target", "DynamoDB_20120810.UpdateItem")
-	c.body = []byte(`{"TableName":"orders","Key":{"email":{"S":"ann@example.com"}},"UpdateExpression":"SET card = :c","ExpressionAttributeValues":{":c":{"N":"4111111111111111"}}}`)
+	c.body = []byte(`{"TableName":"orders","Key":{"email":{"S":"ann@example.com"}},"UpdateExpression":"SET card = :c","ExpressionAttributeValues":{":c":{"N":"4111111111111111"},":m":{"M":{"bob@example.com":{"L":[{"M":{"eve@example.com":{"BOOL":true}}}]}}}}}`)
 	require.NoError(t, c.read(false))
 	op := c.operation()
 	require.Equal(t, "/UpdateItem/orders", op.Path)
@@ -157,6 +157,7 @@ func TestShape(t *testing.T) {
 	require.Contains(t, op.Query, "sha256="+sigv4.Digest(c.body))
 	require.NotContains(t, op.Query, "ann@example.com")
 	require.NotContains(t, op.Query, "4111")
+	require.NotContains(t, op.Query, "example.com", "names in a map are data")
 	c = &call{service: "iam", region: country, known: services["iam"], method: "POST", target: must(sigv4.ParseTarget("/")), header: http.Header{}}
 	c.header.Set("Content-Type", "application/x-www-form-urlencoded")
 	c.body = []byte("Action=CreateLoginProfile&UserName=bob&Password=hunter2&Version=2010-05-08")

@@ -217,6 +217,9 @@ func tells(name string) bool {
 func shapeOf(v any, name string) any {
 	switch v := v.(type) {
 	case map[string]any:
+		if name == "M" { // the names in a map of DynamoDB are data
+			return "…"
+		}
 		out := make(map[string]any, len(v))
 		for k, x := range v {
 			out[k] = shapeOf(x, k)
