@@ -147,6 +147,7 @@ func (x *exchange) rewrite(out *http.Request, up *relay.Upstream, host string, k
 			io.Closer
 		}{&encoder{src: out.Body, names: x.payload.names, trailer: func() http.Header { return x.payload.chunks.Trailer }}, out.Body}
 		length = encodedLength(x.payload.size, x.payload.names)
+		out.Close = true // there are servers that leave the end of such a body on the connection, and take it for the next request
 	case x.payload.chunked:
 		if word = sigv4.Unsigned; x.payload.size == 0 { // the trailer has come already
 			word = sigv4.Digest(nil)
