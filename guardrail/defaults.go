@@ -143,7 +143,7 @@ var cloudLoss = []string{
 // cloudRights are actions of AWS by which rights are changed or handed on. None of them reads.
 var cloudRights = []string{
 	"iam:Accept*", "iam:Add*", "iam:Associate*", "iam:Attach*", "iam:Change*", "iam:Create*", "iam:Deactivate*", "iam:Delete*", "iam:Detach*", "iam:Disable*", "iam:Enable*", "iam:Put*", "iam:Reject*",
-	"iam:Remove*", "iam:Resync*", "iam:Set*", "iam:Tag*", "iam:Untag*", "iam:Update*", "s3:public", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:PutBucketAcl", "s3:PutPublicAccessBlock",
+	"iam:Remove*", "iam:Resync*", "iam:Set*", "iam:Tag*", "iam:Untag*", "iam:Update*", "s3:public", "s3:administration", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy", "s3:PutBucketAcl", "s3:PutPublicAccessBlock",
 	"s3:DeletePublicAccessBlock", "s3:PutBucketOwnershipControls", "s3:DeleteBucketOwnershipControls", "*:PutResourcePolicy", "*:DeleteResourcePolicy", "kms:PutKeyPolicy", "kms:CreateGrant",
 	"lambda:AddPermission", "lambda:AddLayerVersionPermission", "lambda:CreateFunctionUrlConfig", "lambda:UpdateFunctionUrlConfig", "ec2:ModifySnapshotAttribute", "ec2:ModifyImageAttribute",
 	"ec2:DisableImageBlockPublicAccess", "ec2:DisableSnapshotBlockPublicAccess", "rds:ModifyDB*SnapshotAttribute", "ssm:ModifyDocumentPermission", "eks:CreateAccessEntry", "eks:UpdateAccessEntry",

@@ -378,7 +378,7 @@ func TestActions(t *testing.T) {
 		"subjectaccessreviews.authorization.openshift.io:create": "", "users.user.openshift.io:get": "", "rolebindings.authorization.openshift.io:list": "",
 		"pods/eviction:create": "no-cluster-outage",
 		"iam:CreateUser":       "no-cloud-rights", "iam:DeactivateMFADevice": "no-cloud-rights", "iam:TagRole": "no-cloud-rights", "iam:ChangePassword": "no-cloud-rights",
-		"s3:PutPublicAccessBlock": "no-cloud-rights", "lambda:AddLayerVersionPermission": "no-cloud-rights", "ec2:DisableSnapshotBlockPublicAccess": "no-cloud-rights",
+		"s3:PutPublicAccessBlock": "no-cloud-rights", "s3:administration": "no-cloud-rights", "lambda:AddLayerVersionPermission": "no-cloud-rights", "ec2:DisableSnapshotBlockPublicAccess": "no-cloud-rights",
 		"eks:CreatePodIdentityAssociation": "no-cloud-rights", "ssm:ModifyDocumentPermission": "no-cloud-rights",
 		"iam:UploadSSHPublicKey": "no-cloud-keys", "iam:UploadSigningCertificate": "no-cloud-keys", "ecs:ExecuteCommand": "no-cloud-keys", "sts:AssumeRole": "no-cloud-keys",
 		"s3:DeleteBucket": "no-cloud-loss", "rds:DeleteDBCluster": "no-cloud-loss", "kms:ScheduleKeyDeletion": "no-cloud-loss",

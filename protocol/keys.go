@@ -11,32 +11,72 @@ import (
 	"path/filepath"
 )
 
-// KeyFiles keeps keys in files of a folder, which is made when there is the first one.
+// KeyFiles keeps keys in files of a folder, which is made when there is the first one. A file is there whole or not at all, and of several
+// programs that make one key at a time all get the same.
 func KeyFiles(dir string) Keys {
 	return func(name string, generate func() (crypto.PrivateKey, error)) (crypto.PrivateKey, error) {
 		file := filepath.Join(dir, name)
-		b, err := os.ReadFile(file)
-		if err == nil {
-			block, _ := pem.Decode(b)
-			if block == nil {
-				return nil, fmt.Errorf("reading the key %s: it is not PEM", file)
-			}
-			return x509.ParsePKCS8PrivateKey(block.Bytes)
-		}
+		key, err := readKey(file)
 		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
+			return key, err
 		}
 		private, err := generate()
-		if err != nil {
-			return nil, err
-		}
-		der, err := x509.MarshalPKCS8PrivateKey(private)
 		if err != nil {
 			return nil, err
 		}
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, err
 		}
-		return private, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
+		if err := writeKey(file, private); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+		return readKey(file)
 	}
+}
+
+func readKey(file string) (crypto.PrivateKey, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(b)
+	if block == nil {
+		return nil, fmt.Errorf("reading the key %s: it is not PEM", file)
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("reading the key %s: %w", file, err)
+	}
+	return key, nil
+}
+
+// writeKey makes the file of a key; the error is fs.ErrExist where there is one.
+func writeKey(file string, key crypto.PrivateKey) (err error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".new*") // of mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if gone := os.Remove(f.Name()); err == nil && !errors.Is(gone, fs.ErrNotExist) {
+			err = gone
+		}
+	}()
+	if err := pem.Encode(f, &pem.Block{Type: "PRIVATE KEY", Bytes: der}); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := f.Sync(); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	err = os.Link(f.Name(), file) // which takes the place of no other file
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return os.Rename(f.Name(), file) // where the file system has no links
 }

@@ -39,8 +39,20 @@ func problemOf(err error) *problem {
 		p.message = "The keys are not this gateway's. Get new keys for this resource, and send their session token with each request."
 	case errors.Is(err, errExpired):
 		p.status, p.code = http.StatusForbidden, "ExpiredToken"
+	case errors.Is(err, errRoom):
+		p.status, p.code = http.StatusServiceUnavailable, "SlowDown"
+	case errors.Is(err, errKeyring):
+		return unavailable("The gateway cannot check keys now. Try again in a minute.")
 	}
 	return p
+}
+
+// problem is problemOf, and logs what the gateway has failed at itself.
+func (x *exchange) problem(err error) *problem {
+	if errors.Is(err, errKeyring) {
+		x.h.log().Error("aws: keys cannot be checked", "err", err)
+	}
+	return problemOf(err)
 }
 
 // denied is that of an operation that the chain refuses.

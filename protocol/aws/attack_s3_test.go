@@ -39,14 +39,15 @@ func TestAttackAsides(t *testing.T) {
 		header [2]string
 		want   string
 	}{
-		"a list":             {"PUT /bucket/a", [2]string{"X-Amz-Acl", "aws-exec-read"}, "PutObjectAcl"},
-		"a grant":            {"PUT /bucket/a", [2]string{"X-Amz-Grant-Full-Control", `id="of-another-account"`}, "PutObjectAcl"},
-		"a list of a bucket": {"PUT /bucket", [2]string{"X-Amz-Acl", "log-delivery-write"}, "PutBucketAcl"},
-		"in parts":           {"POST /bucket/a?uploads", [2]string{"X-Amz-Grant-Read", `id="x"`}, "PutObjectAcl"},
-		"an owner":           {"PUT /bucket", [2]string{"X-Amz-Object-Ownership", "ObjectWriter"}, "PutBucketOwnershipControls"},
-		"a retention":        {"PUT /bucket/a", [2]string{"X-Amz-Object-Lock-Mode", "COMPLIANCE"}, "PutObjectRetention"},
-		"a hold":             {"PUT /bucket/a", [2]string{"X-Amz-Object-Lock-Legal-Hold", "OFF"}, "PutObjectLegalHold"},
-		"no retention":       {"DELETE /bucket/a?versionId=1", [2]string{"X-Amz-Bypass-Governance-Retention", "true"}, "BypassGovernanceRetention"},
+		"a list":              {"PUT /bucket/a", [2]string{"X-Amz-Acl", "aws-exec-read"}, "PutObjectAcl"},
+		"a grant":             {"PUT /bucket/a", [2]string{"X-Amz-Grant-Full-Control", `id="of-another-account"`}, "PutObjectAcl"},
+		"a list of a bucket":  {"PUT /bucket", [2]string{"X-Amz-Acl", "log-delivery-write"}, "PutBucketAcl"},
+		"in parts":            {"POST /bucket/a?uploads", [2]string{"X-Amz-Grant-Read", `id="x"`}, "PutObjectAcl"},
+		"an owner":            {"PUT /bucket", [2]string{"X-Amz-Object-Ownership", "ObjectWriter"}, "PutBucketOwnershipControls"},
+		"a retention":         {"PUT /bucket/a", [2]string{"X-Amz-Object-Lock-Mode", "COMPLIANCE"}, "PutObjectRetention"},
+		"a bucket with locks": {"PUT /bucket", [2]string{"X-Amz-Bucket-Object-Lock-Enabled", "true"}, "PutObjectLockConfiguration"},
+		"a hold":              {"PUT /bucket/a", [2]string{"X-Amz-Object-Lock-Legal-Hold", "OFF"}, "PutObjectLegalHold"},
+		"no retention":        {"DELETE /bucket/a?versionId=1", [2]string{"X-Amz-Bypass-Governance-Retention", "true"}, "BypassGovernanceRetention"},
 	} {
 		got := ask3(t, c.line, "", c.header[0], c.header[1])
 		i := slices.IndexFunc(got.further, func(p part) bool { return p.action == "s3:"+c.want })
@@ -61,4 +62,35 @@ func TestAttackAsides(t *testing.T) {
 		_, err := reads(t, "s3", "PUT /bucket/b", "", "X-Amz-Copy-Source", source)
 		require.ErrorIs(t, err, errSource, source)
 	}
+}
+
+// TestAttackDeletes: a document that servers could read in two ways is refused.
+func TestAttackDeletes(t *testing.T) {
+	for _, body := range []string{
+		"<Delete><Object><Key>a</Key></Object></Delete><Delete><Object><Key>secret</Key></Object></Delete>",
+		"<Delete><Object><Key>a<b>secret</b></Key></Object></Delete>", "<Delete/><Other/>", "<Delete><Object></Object></Delete>",
+	} {
+		_, err := reads(t, "s3", "POST /bucket?delete", body)
+		require.ErrorIs(t, err, errBody, body)
+	}
+	c, err := reads(t, "s3", "POST /bucket?delete", "<?xml version=\"1.0\"?>\n<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\n<Quiet>true</Quiet><Object><Key>a<!-- b -->c</Key><VersionId>1</VersionId></Object></Delete>\n")
+	require.NoError(t, err)
+	require.Equal(t, []string{"s3:DeleteObjects /bucket", "s3:DeleteObject /bucket/ac"}, c.paths())
+}
+
+// TestAttackAdministration: a path that administers a server of S3 is not taken for an object: a person who may read objects does not export its
+// users, and one who may write does not import some.
+func TestAttackAdministration(t *testing.T) {
+	for _, line := range []string{
+		"GET /minio/admin/v3/export-iam", "PUT /minio/admin/v3/import-iam", "GET /MinIO/admin/v3/info", "GET /%6dinio/admin/v3/info", "DELETE /minio/kms/v1/key",
+		"GET /admin/metadata/user", "PUT /admin/user",
+	} {
+		op := ask3(t, line, "").operation()
+		require.Equal(t, proxy.AccessUnknown, op.Access, line)
+		require.Equal(t, "s3:unknown", op.Action, line)
+		require.Equal(t, []string{"s3:administration"}, op.Also, line)
+	}
+	require.Equal(t, "s3:unknown", ask3(t, "PUT /minio/admin/v3/import-iam", "", "X-Amz-Copy-Source", "/bucket/a").action)
+	require.Equal(t, "s3:GetObject", ask3(t, "GET /minio-data/admin/a", "").action)
+	require.Equal(t, "s3:ListObjects", ask3(t, "GET /admin", "").action)
 }

@@ -95,6 +95,7 @@ func TestStreams(t *testing.T) {
 	require.Equal(t, "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n", got.body)
 	require.Equal(t, sigv4.StreamUnsignedTrailer, got.Header.Get("X-Amz-Content-Sha256"))
 	require.EqualValues(t, len(got.body), got.ContentLength)
+	require.True(t, got.Close, "nobody else's request follows on the connection")
 
 	at := time.Now()
 	req := r.signedChunks(k, at, "hello", nil)
@@ -139,6 +140,18 @@ func TestHosts(t *testing.T) {
 	require.Equal(t, 200, r.send(k, ask{method: "GET", uri: "/bucket/key"}).StatusCode)
 	require.Equal(t, []string{"s3:GetObject /bucket/key", "s3:GetObject /bucket/key"}, r.rules.asked())
 	require.Equal(t, "/bucket/key", sent()[0].RequestURI)
+
+	// A host below another one is itself no bucket, and a bucket is the host below the longest.
+	r, _ = start(t, ok, with(Settings{Hosts: []string{domain, "eu." + domain + ":8445"}}))
+	for _, host := range []string{"eu." + domain, "Bucket.eu." + domain} {
+		uri := "/key"
+		if host == "eu."+domain {
+			uri = "/bucket/key"
+		}
+		c := &exchange{h: r.handler, r: &http.Request{Host: host}, resource: r.resource, settings: settingsOf(r.resource), call: &call{target: must(sigv4.ParseTarget(uri))}}
+		c.bucket()
+		require.Equal(t, []string{"bucket", "key"}, c.call.target.Path, host)
+	}
 }
 
 // TestEndpoints: a region and a service have a host below AWS's domain, and an endpoint of one's own serves all.

@@ -26,6 +26,7 @@ type call struct {
 	also   []string
 	// further is what else it does: copying reads, and deleting many deletes each.
 	further []part
+	names   map[string]bool // what it is about
 }
 
 // part is one thing of several that a call does.
@@ -98,11 +99,16 @@ func (c *call) plainHeader() error {
 	return nil
 }
 
-// plainPath refuses paths that servers bring to another form. A last segment may be empty.
+// plainPath refuses paths that servers bring to another form, also when they decode slashes before that. A last segment may be empty.
 func plainPath(path []string) error {
 	for i, s := range path {
-		if s == "." || s == ".." || s == "" && i < len(path)-1 || strings.Contains(s, `\`) {
-			return errPath
+		if s == "" && i == len(path)-1 {
+			continue
+		}
+		for part := range strings.SplitSeq(s, "/") {
+			if part == "" || part == "." || part == ".." || strings.Contains(part, `\`) {
+				return errPath
+			}
 		}
 	}
 	return nil
@@ -144,7 +150,10 @@ func once(list []sigv4.Param) (map[string]string, error) {
 // readREST finds the action by the path.
 func (c *call) readREST() error {
 	query := make(map[string]string, len(c.target.Query))
-	for _, p := range c.target.Query { // filters may be there several times
+	for _, p := range c.target.Query { // filters may be there several times, and what tells actions apart may not
+		if _, twice := query[p.Name]; twice && theTable().chooses(c.service, p.Name) {
+			return errSeveral
+		}
 		query[p.Name] = p.Value
 	}
 	path := c.target.Path
@@ -213,6 +222,7 @@ func resourceName(s string) string {
 func (c *call) about(action string, names []string) error {
 	c.path = "/" + action
 	seen := make(map[string]bool, len(names))
+	c.names = seen
 	for _, name := range names {
 		if seen[name] {
 			continue

@@ -100,6 +100,8 @@ func TestPublic(t *testing.T) {
 		"a policy for everybody": {"PUT /bucket?policy", policy(`"*"`), nil, true},
 		"of every account":       {"PUT /bucket?policy", policy(`{"AWS":["arn:aws:iam::1:root","*"]}`), nil, true},
 		"all but one":            {"PUT /bucket?policy", `{"Statement":{"Effect":"Allow","NotPrincipal":{"AWS":"x"}}}`, nil, true},
+		"in small letters":       {"PUT /bucket?policy", `{"Statement":[{"Effect":"Allow","Principal":"*"}],"statement":[]}`, nil, true},
+		"in small letters first": {"PUT /bucket?policy", `{"statement":[],"Statement":{"effect":"allow","Effect":"Deny","principal":"x","Principal":"*"}}`, nil, true},
 		"a policy for one":       {"PUT /bucket?policy", policy(`{"AWS":"arn:aws:iam::1:root"}`), nil, false},
 		"a canned list":          {"PUT /bucket?acl", "", []string{"X-Amz-Acl", "public-read"}, true},
 		"with an object":         {"PUT /bucket/a", "", []string{"X-Amz-Acl", "Public-Read-Write"}, true},
@@ -147,7 +149,7 @@ func TestShape(t *testing.T) {
 	c := &call{service: "dynamodb", region: country, known: services["dynamodb"], method: "POST", target: must(sigv4.ParseTarget("/")), header: http.Header{}}
 	c.header.Set("Content-Type", "application/x-amz-json-1.0")
 	c.header.Set("X-Amz-Target", "DynamoDB_20120810.UpdateItem")
-	c.body = []byte(`{"TableName":"orders","Key":{"email":{"S":"ann@example.com"}},"UpdateExpression":"SET card = :c","ExpressionAttributeValues":{":c":{"N":"4111111111111111"}}}`)
+	c.body = []byte(`{"TableName":"orders","Key":{"email":{"S":"ann@example.com"}},"UpdateExpression":"SET card = :c","ExpressionAttributeValues":{":c":{"N":"4111111111111111"},":m":{"M":{"bob@example.com":{"L":[{"M":{"eve@example.com":{"BOOL":true}}}]}}}}}`)
 	require.NoError(t, c.read(false))
 	op := c.operation()
 	require.Equal(t, "/UpdateItem/orders", op.Path)
@@ -155,6 +157,7 @@ func TestShape(t *testing.T) {
 	require.Contains(t, op.Query, "sha256="+sigv4.Digest(c.body))
 	require.NotContains(t, op.Query, "ann@example.com")
 	require.NotContains(t, op.Query, "4111")
+	require.NotContains(t, op.Query, "example.com", "names in a map are data")
 	c = &call{service: "iam", region: country, known: services["iam"], method: "POST", target: must(sigv4.ParseTarget("/")), header: http.Header{}}
 	c.header.Set("Content-Type", "application/x-www-form-urlencoded")
 	c.body = []byte("Action=CreateLoginProfile&UserName=bob&Password=hunter2&Version=2010-05-08")

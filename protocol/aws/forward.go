@@ -1,13 +1,13 @@
 package aws
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptrace"
 	"net/http/httputil"
 	"net/url"
 	"slices"
@@ -20,16 +20,17 @@ import (
 )
 
 // passed are headers that are sent on although nobody has signed them: they say how a body is read and answered, and
-// nothing of what is asked for.
+// nothing of what is asked for. Expect is not one of them: the client's body is asked for when the gateway has decided, and an account that
+// answers it late is one whose connection cannot be used again.
 var passed = []string{
-	"Accept", "Accept-Encoding", "User-Agent", "Content-Type", "Content-Encoding", "Content-Language", "Content-Disposition", "Content-Md5", "Cache-Control", "Expires", "Expect", "Range",
+	"Accept", "Accept-Encoding", "User-Agent", "Content-Type", "Content-Encoding", "Content-Language", "Content-Disposition", "Content-Md5", "Cache-Control", "Expires", "Range",
 	"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range",
 }
 
 // never are headers that are the client's own business, or the gateway's.
 var never = []string{
 	"Authorization", "X-Amz-Security-Token", "X-Amz-Date", "Host", "Content-Length", "Cookie", "Forwarded", "Via", "X-Amz-Source-Account", "X-Amz-Source-Arn",
-	"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+	"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Expect",
 }
 
 var errCredential = errors.New("the credential is not a pair of keys: want the access key as the user name and the secret key as the password, or both in a JSON object")
@@ -90,6 +91,7 @@ func (x *exchange) forward(ctx context.Context, out *proxy.Outcome) {
 		ModifyResponse: func(res *http.Response) error { return x.modify(res, wants, out, keys) },
 		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.failed(err, out) },
 	}
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { x.ran.Store(true) }})
 	rp.ServeHTTP(x.w, x.r.WithContext(relay.Hints(ctx)))
 }
 
@@ -146,6 +148,7 @@ func (x *exchange) rewrite(out *http.Request, up *relay.Upstream, host string, k
 			io.Closer
 		}{&encoder{src: out.Body, names: x.payload.names, trailer: func() http.Header { return x.payload.chunks.Trailer }}, out.Body}
 		length = encodedLength(x.payload.size, x.payload.names)
+		out.Close = true // there are servers that leave the end of such a body on the connection, and take it for the next request
 	case x.payload.chunked:
 		if word = sigv4.Unsigned; x.payload.size == 0 { // the trailer has come already
 			word = sigv4.Digest(nil)
@@ -197,7 +200,11 @@ func addCoding(s string) string {
 // failed answers a request that AWS has not.
 func (x *exchange) failed(err error, out *proxy.Outcome) {
 	var withheld *relay.WithheldError
+	var refused *proxy.RefusedError
 	switch cause := x.visit.Session().Err(); {
+	case errors.As(err, &refused): // of what the answer holds
+		out.Err = refused
+		x.refuse(denied(&refused.Verdict))
 	case errors.As(err, &withheld):
 		out.Err = withheld
 		x.refuse(&problem{http.StatusForbidden, "AccessDenied", sentence(withheld.Error())})
@@ -206,9 +213,10 @@ func (x *exchange) failed(err error, out *proxy.Outcome) {
 		x.refuse(&problem{http.StatusForbidden, "ExpiredToken", sentence("the session has ended: " + cause.Error())})
 	case errors.Is(err, sigv4.ErrValue), errors.Is(err, sigv4.ErrChunk):
 		out.Err = errors.New("the body is not what was signed")
+		x.ran.Store(false) // it has not come to the account whole
 		x.refuse(problemOf(sigv4.ErrValue))
 	case errors.Is(err, context.Canceled) || x.r.Context().Err() != nil:
-		out.Err, x.ran = proxy.ErrClientLeft, true
+		out.Err = proxy.ErrClientLeft
 		panic(http.ErrAbortHandler)
 	default:
 		x.h.log().Warn("aws: an account does not answer", "resource", x.resource.Name, "session", x.visit.Session().ID, "err", err)
@@ -217,13 +225,10 @@ func (x *exchange) failed(err error, out *proxy.Outcome) {
 	}
 }
 
-// maxProblem bounds what is looked at of an answer that is an error.
-const maxProblem = 64 << 10
-
 // modify makes of an answer the one that the client gets. An error withholds it.
 func (x *exchange) modify(res *http.Response, wants bool, out *proxy.Outcome, keys sigv4.Keys) error {
 	out.Code = strconv.Itoa(res.StatusCode)
-	x.ran = res.StatusCode < http.StatusInternalServerError
+	x.ran.Store(res.StatusCode < http.StatusInternalServerError)
 	h := res.Header
 	delete(h, "Alt-Svc") // it leads around the gateway
 	delete(h, "Set-Cookie")
@@ -252,35 +257,6 @@ func (x *exchange) modify(res *http.Response, wants bool, out *proxy.Outcome, ke
 	return nil
 }
 
-// ours withholds an error about the account's keys, which are read anew: its text is about them.
-func (x *exchange) ours(res *http.Response, keys sigv4.Keys) error {
-	if encoded := res.Header.Get("Content-Encoding"); encoded != "" && encoded != "identity" {
-		return relay.Withheld("it is an error in an encoding that the gateway does not read")
-	}
-	b, err := io.ReadAll(io.LimitReader(res.Body, maxProblem+1))
-	if err != nil || len(b) > maxProblem {
-		return relay.Withheld("it is an error that is too long to be looked at")
-	}
-	for _, code := range []string{"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidClientTokenId", "UnrecognizedClientException", "InvalidSignatureException", "IncompleteSignature", "ExpiredToken", "InvalidToken", "AuthFailure"} {
-		if bytes.Contains(b, []byte(code)) {
-			x.visit.Refused()
-			return relay.Withheld("the account does not take the gateway's keys; the operator finds out why")
-		}
-	}
-	for _, own := range []string{keys.ID, keys.Secret, keys.Token} {
-		if own == "" || !bytes.Contains(b, []byte(own)) {
-			continue
-		}
-		b = bytes.ReplaceAll(b, []byte(own), []byte("GATEWAY"))
-		delete(res.Header, "Content-Length")
-		res.ContentLength = int64(len(b))
-		delete(res.Header, "X-Amz-Crc32")
-	}
-	res.Body.Close()
-	res.Body = io.NopCloser(bytes.NewReader(b))
-	return nil
-}
-
 // mask has interceptors edit the answer, as its form is.
 func (x *exchange) mask(res *http.Response) error {
 	h := res.Header
@@ -294,7 +270,7 @@ func (x *exchange) mask(res *http.Response) error {
 	}
 	f := relay.Filter{Session: x.visit.Session(), Op: x.op, Head: x.r.Method == http.MethodHead, Scripts: true}
 	switch {
-	case x.form() == formJSON, x.form() == formREST && strings.HasPrefix(h.Get("Content-Type"), "application/x-amz-json"):
+	case x.form() == formJSON, strings.HasPrefix(h.Get("Content-Type"), "application/x-amz-json"): // of services that are not known too
 		f.Media = "application/json"
 	case x.form() == formQuery && !strings.Contains(strings.ToLower(h.Get("Content-Type")), "json"): // which some answer when they are asked for it
 		f.Media = "application/xml"

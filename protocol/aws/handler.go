@@ -47,6 +47,7 @@ type Shared struct {
 	visits    relay.Visits
 	upstreams relay.Upstreams
 	seen      seen
+	room      room
 }
 
 // Close closes the connections that rest.

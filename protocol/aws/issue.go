@@ -2,9 +2,7 @@ package aws
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -49,12 +47,7 @@ func (x *exchange) issue(name string) {
 		refuse(http.StatusMethodNotAllowed, "Keys are asked for by POST.")
 		return
 	case r.Header.Get("Origin") != "":
-		refuse(http.StatusForbidden, "A page in a browser gets no keys.")
-		return
-	}
-	resource := h.find(name)
-	if resource == nil {
-		refuse(http.StatusNotFound, "No account of this name was found here.")
+		refuse(http.StatusForbidden, "The gateway does not give keys to pages in a browser.")
 		return
 	}
 	id, err := h.prove(r.Context(), x.conn, i)
@@ -64,10 +57,16 @@ func (x *exchange) issue(name string) {
 		refuse(http.StatusUnauthorized, "The login has ended, or the proof is not valid. Log in again.")
 		return
 	case err != nil:
+		h.log().Warn("aws: a login cannot be checked", "err", err)
 		refuse(http.StatusServiceUnavailable, "The login cannot be checked now. Try again in a minute.")
 		return
 	}
 	x.conn.Proven()
+	resource := x.usable(id, name)
+	if resource == nil {
+		refuse(http.StatusNotFound, "No account of this name was found here, or you may not use it.")
+		return
+	}
 	i.resource, i.expires = resource.Name, h.now().Add(settingsOf(resource).keys()).Truncate(time.Second)
 	if i.kind == byCertificate {
 		if end := r.TLS.PeerCertificates[0].NotAfter; end.Before(i.expires) {
@@ -90,6 +89,31 @@ func (x *exchange) issue(name string) {
 	head.Set("Content-Type", "application/json")
 	head.Set("Cache-Control", "no-store")
 	_, _ = x.w.Write(append(b, '\n')) // the client is gone when this fails
+}
+
+// usable returns the account of a name, where somebody may use it or could after an approval; nil where there is none, or where she may not.
+// The access rules are asked in both cases, so that neither the answer nor its work tells one from the other.
+func (x *exchange) usable(id *proxy.Identity, name string) *proxy.Resource {
+	found := x.h.find(name)
+	asked := found
+	if asked == nil {
+		asked = &proxy.Resource{Name: relay.Clip(name, maxName), Type: x.h.Protocol()}
+	}
+	s, connect, err := x.conn.Gateway().Open(x.r.Context(), proxy.OpenRequest{
+		Identity: id, Target: proxy.Target{Resource: asked}, Protocol: x.h.Protocol(), Remote: x.conn.RemoteAddr(), Dry: true,
+	})
+	if err == nil {
+		s.Done(connect, &proxy.Outcome{})
+		s.Close(nil)
+		return found
+	}
+	var refused *proxy.RefusedError
+	switch {
+	case errors.As(err, &refused) && refused.Verdict.Action == proxy.ActionHold:
+	case errors.As(err, &refused) && refused.Verdict.Cause == proxy.CausePolicy, errors.Is(err, proxy.ErrNotFound):
+		return nil
+	} // every other reason is told when the keys are used
+	return found
 }
 
 // shown is what a request for keys shows of who sends it; nil when it shows nothing.
@@ -128,9 +152,8 @@ func (h *Handler) prove(ctx context.Context, c *proxy.Conn, i *issued) (*proxy.I
 
 // entry is the visit that keys belong to: that of the login, whatever keys it has got.
 func (x *exchange) entry(i *issued, resource *proxy.Resource) *relay.Entry {
-	sum := sha256.Sum256(append([]byte{byte(i.kind)}, i.proof...))
 	return &relay.Entry{
-		Conn: x.conn, Protocol: x.h.Protocol(), Resource: resource, Proof: hex.EncodeToString(sum[:]), Idle: idle,
+		Conn: x.conn, Protocol: x.h.Protocol(), Resource: resource, Proof: i.login(), Idle: idle,
 		Find:   func(ctx context.Context) (*proxy.Identity, error) { return x.h.prove(ctx, x.conn, i) },
 		Params: map[string]string{"host": relay.Clip(x.r.Host, 256), "user_agent": relay.Clip(x.r.UserAgent(), 256)},
 	}

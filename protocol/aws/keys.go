@@ -62,11 +62,13 @@ const (
 	tokenForm = "SP1."
 	// maxProof bounds what proves somebody.
 	maxProof = 8 << 10
+	maxName  = 255
 )
 
 var (
 	errToken   = errors.New("the session token is missing, or is not one that this gateway gave out")
 	errExpired = errors.New("the keys have expired")
+	errKeyring = errors.New("the key that people's keys are made of cannot be read")
 )
 
 func (k *Keyring) open() error {
@@ -111,8 +113,8 @@ func (k *Keyring) issue(i *issued) (*Keys, error) {
 	if err := k.open(); err != nil {
 		return nil, err
 	}
-	if len(i.proof) > maxProof || len(i.resource) > 255 {
-		return nil, fmt.Errorf("the proof has %d bytes, want up to %d", len(i.proof), maxProof)
+	if len(i.proof) > maxProof || len(i.resource) > maxName {
+		return nil, fmt.Errorf("making keys: the proof has %d bytes, want up to %d; the resource's name has %d, want up to %d", len(i.proof), maxProof, len(i.resource), maxName)
 	}
 	plain := binary.BigEndian.AppendUint64(nil, uint64(i.expires.Unix()))
 	plain = append(plain, byte(i.kind), byte(len(i.resource)))
@@ -136,7 +138,7 @@ func (k *Keyring) secretOf(token string) string {
 // find returns what a token says that this gateway, or one that shares its keys, gave out, and the secret key that belongs to it.
 func (k *Keyring) find(id, token string, now time.Time) (*issued, string, error) {
 	if err := k.open(); err != nil {
-		return nil, "", err
+		return nil, "", fmt.Errorf("%w: %w", errKeyring, err)
 	}
 	if len(token) < len(tokenForm) || token[:len(tokenForm)] != tokenForm || keyID(token) != id {
 		return nil, "", errToken

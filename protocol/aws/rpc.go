@@ -37,6 +37,8 @@ func (c *call) readJSON() error {
 	}
 	if prefix == c.known.target {
 		c.action = c.service + ":" + action
+	} else { // a server that reads the end alone runs this action
+		c.also = append(c.also, c.service+":"+action)
 	}
 	var names []string
 	if c.service == "dynamodb" {
@@ -129,7 +131,7 @@ func tables(v any, to *[]string, depth int) {
 	case map[string]any:
 		for name, x := range v {
 			switch {
-			case depth <= 4 && (name == "TableName" || name == "TableArn" || name == "SourceTableName" || name == "SourceTableArn" || name == "TargetTableName" || name == "GlobalTableName" || name == "ResourceArn" || name == "BackupArn" || name == "ExportArn" || name == "ImportArn"):
+			case depth <= 4 && (name == "TableName" || name == "TableArn" || name == "SourceTableName" || name == "SourceTableArn" || name == "TargetTableName" || name == "GlobalTableName" || name == "ResourceArn" || name == "BackupArn" || name == "ExportArn" || name == "ImportArn" || name == "StreamArn"):
 				*to = append(*to, texts(x)...)
 			case depth == 0 && name == "RequestItems":
 				if m, ok := x.(map[string]any); ok {
@@ -215,6 +217,9 @@ func tells(name string) bool {
 func shapeOf(v any, name string) any {
 	switch v := v.(type) {
 	case map[string]any:
+		if name == "M" { // the names in a map of DynamoDB are data
+			return "…"
+		}
 		out := make(map[string]any, len(v))
 		for k, x := range v {
 			out[k] = shapeOf(x, k)
@@ -285,6 +290,13 @@ func (c *call) readQuery() error {
 	values, err := once(params)
 	if err != nil {
 		return err
+	}
+	for _, p := range params { // servers may not tell capitals from small letters
+		for _, name := range append([]string{"Action"}, c.known.names...) {
+			if p.Name != name && strings.EqualFold(p.Name, name) {
+				return errSeveral
+			}
+		}
 	}
 	action := values["Action"]
 	if !actionName.MatchString(action) {

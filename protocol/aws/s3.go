@@ -2,7 +2,6 @@ package aws
 
 import (
 	"bytes"
-	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -30,6 +29,10 @@ var aliases = []string{"-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"}
 func isBucket(name string) bool {
 	return bucketName.MatchString(name) && !slices.ContainsFunc(aliases, func(end string) bool { return strings.HasSuffix(strings.ToLower(name), end) })
 }
+
+// reserved begin paths by which other servers of S3 are administered, and which they have no bucket of: MinIO's and Ceph's. What is asked for
+// there is not what S3 reads it as.
+var reserved = []string{"minio", "admin"}
 
 var (
 	errBucket = errors.New("the first part of the path is not a bucket's name")
@@ -77,8 +80,12 @@ func (c *call) readS3(empty bool) error {
 		return errBucket
 	}
 	c.path = "/" + strings.Join(path, "/")
-	if action := s3Action(c.method, path, query); action != "" {
+	administers := len(path) > 1 && slices.ContainsFunc(reserved, func(name string) bool { return strings.EqualFold(name, path[0]) })
+	if action := s3Action(c.method, path, query); action != "" && !administers {
 		c.action = "s3:" + action
+	}
+	if administers {
+		c.also = append(c.also, "s3:administration")
 	}
 	delete(query, "x-id")
 	list := make([]sigv4.Param, 0, len(query))
@@ -222,6 +229,8 @@ func (c *call) asides(object bool) {
 			asked["BypassGovernanceRetention"] = true
 		case lower == "x-amz-object-ownership":
 			asked["PutBucketOwnershipControls"] = true
+		case lower == "x-amz-bucket-object-lock-enabled" && value != "false":
+			asked["PutObjectLockConfiguration"] = true
 		case lower == "x-amz-tagging" && object:
 			asked["PutObjectTagging"] = true
 		}
@@ -233,10 +242,14 @@ func (c *call) asides(object bool) {
 
 // deletes adds each object that a request deletes.
 func (c *call) deletes(bucket string, empty bool) error {
+	type other struct{ XMLName xml.Name }
 	var in struct {
 		XMLName xml.Name `xml:"Delete"`
 		Objects []struct {
-			Keys []string `xml:"Key"`
+			Keys []struct {
+				Text   string  `xml:",chardata"`
+				Others []other `xml:",any"`
+			} `xml:"Key"`
 		} `xml:"Object"`
 	}
 	if err := decodeXML(c.body, &in); err != nil {
@@ -246,13 +259,14 @@ func (c *call) deletes(bucket string, empty bool) error {
 		return errMany
 	}
 	for _, o := range in.Objects {
-		if len(o.Keys) != 1 {
+		if len(o.Keys) != 1 || len(o.Keys[0].Others) > 0 {
 			return errBody
 		}
-		if err := checkKey(o.Keys[0], empty); err != nil {
+		key := o.Keys[0].Text
+		if err := checkKey(key, empty); err != nil {
 			return err
 		}
-		c.further = append(c.further, part{"DELETE", "s3:DeleteObject", "/" + bucket + "/" + o.Keys[0]})
+		c.further = append(c.further, part{"DELETE", "s3:DeleteObject", "/" + bucket + "/" + key})
 	}
 	return nil
 }
@@ -273,6 +287,7 @@ func xmlText(b []byte) (string, error) {
 	d := xml.NewDecoder(bytes.NewReader(b))
 	d.Strict = true
 	var text strings.Builder
+	depth, roots := 0, 0
 	for {
 		token, err := d.RawToken()
 		if errors.Is(err, io.EOF) {
@@ -286,81 +301,18 @@ func xmlText(b []byte) (string, error) {
 			return "", errBody
 		case xml.CharData:
 			text.Write(t)
+		case xml.EndElement:
+			depth--
 		case xml.StartElement:
+			if depth == 0 {
+				roots++
+			}
+			if depth++; roots > 1 { // servers read the first, or the last
+				return "", errBody
+			}
 			for _, a := range t.Attr {
 				text.WriteString(" " + a.Value + " ")
 			}
 		}
 	}
-}
-
-// publicPolicy reports whether a bucket's policy allows something to everybody.
-func publicPolicy(b []byte) (bool, error) {
-	if err := checkJSON(b); err != nil {
-		return false, err
-	}
-	var in struct {
-		Statement json.RawMessage
-	}
-	if json.Unmarshal(b, &in) != nil {
-		return false, errBody
-	}
-	type statement struct {
-		Effect       string
-		Principal    any
-		NotPrincipal any
-	}
-	var list []statement
-	if json.Unmarshal(in.Statement, &list) != nil {
-		var one statement
-		if json.Unmarshal(in.Statement, &one) != nil {
-			return false, errBody
-		}
-		list = []statement{one}
-	}
-	return slices.ContainsFunc(list, func(s statement) bool {
-		return s.Effect == "Allow" && (s.NotPrincipal != nil || anybody(s.Principal))
-	}), nil
-}
-
-// anybody reports whether a principal of a policy, or one of several, is everybody.
-func anybody(v any) bool {
-	switch v := v.(type) {
-	case string:
-		return v == "*"
-	case []any:
-		return slices.ContainsFunc(v, anybody)
-	case map[string]any:
-		for _, x := range v {
-			if anybody(x) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// publicGrant reports whether a request gives everybody rights by an access control list.
-func publicGrant(c *call) (bool, error) {
-	for name, values := range c.header {
-		lower := strings.ToLower(name)
-		if lower != "x-amz-acl" && !strings.HasPrefix(lower, "x-amz-grant-") {
-			continue
-		}
-		if slices.ContainsFunc(values, wide) {
-			return true, nil
-		}
-	}
-	if c.action != "s3:PutBucketAcl" && c.action != "s3:PutObjectAcl" {
-		return false, nil
-	}
-	text, err := xmlText(c.body)
-	return wide(text), err
-}
-
-// wide reports whether a text of an access control list names everybody, or every customer of AWS.
-func wide(s string) bool {
-	s = strings.ToLower(s)
-	return strings.Contains(s, "public-") || strings.Contains(s, "authenticated-read") || strings.Contains(s, "groups/global/allusers") || strings.Contains(s, "groups/global/authenticatedusers") ||
-		strings.Contains(s, "&#")
 }

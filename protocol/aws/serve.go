@@ -3,15 +3,12 @@ package aws
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"maps"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/internal/sigv4"
@@ -36,8 +33,9 @@ type exchange struct {
 	visit   *relay.Visit
 	op      *proxy.Request
 	read    relay.Body
+	held    int64 // of room, for the body
 	in, out *relay.Meter
-	ran     bool // the account has answered it, or may have got it
+	ran     atomic.Bool // the account may have got it, and has not said that it failed
 }
 
 // maxBody bounds the body of a request to another service than S3, which is read before anything is decided.
@@ -45,28 +43,28 @@ const maxBody = 16 << 20
 
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r = r.WithContext(r.Context()) // whose body is another's: the server knows by its own whether the client has been asked for it
 	x := &exchange{h: h, w: w, r: r, conn: relay.ConnOf(r)}
 	if x.conn == nil || r.TLS == nil {
-		x.refuse(&problem{http.StatusBadRequest, "InvalidRequest", "The request did not come by a listener of the gateway's."})
+		x.refuse(&problem{http.StatusBadRequest, "InvalidRequest", "The request did not come through a listener of the gateway."})
 		return
 	}
 	if r.Method == http.MethodConnect || r.Method == http.MethodTrace || len(r.Header["Upgrade"]) > 0 || r.Header["Http2-Settings"] != nil {
 		w.Header().Set("Connection", "close")
-		x.refuse(&problem{http.StatusMethodNotAllowed, "MethodNotAllowed", "The gateway opens no tunnels, and upgrades no connections."})
+		x.refuse(&problem{http.StatusMethodNotAllowed, "MethodNotAllowed", "The gateway does not open tunnels or upgrade connections."})
 		return
 	}
 	if name, ok := strings.CutPrefix(r.RequestURI, IssuePath); ok {
 		x.issue(name)
 		return
 	}
+	defer x.leave()
 	if err := x.authenticate(); err != nil {
-		x.refuse(problemOf(err))
+		x.refuse(x.problem(err))
 		return
 	}
 	x.serve()
 }
-
-var errLong = errors.New("the body of the request is longer than what can be looked at")
 
 // authenticate reads the request, and checks that somebody with keys of this gateway's has signed it.
 func (x *exchange) authenticate() error {
@@ -127,21 +125,6 @@ func (x *exchange) authenticate() error {
 	return x.whole(maxBody)
 }
 
-// whole reads the body, which it is decided about, and checks it against its digest.
-func (x *exchange) whole(limit int64) error {
-	if err := x.read.Buffer(x.r.Context(), x.w, x.r, limit); err != nil {
-		if errors.Is(err, sigv4.ErrValue) || errors.Is(err, sigv4.ErrChunk) {
-			return err
-		}
-		return fmt.Errorf("%w: %w", errLong, err)
-	}
-	x.call.body = x.read.Bytes()
-	if x.r.ContentLength < 0 {
-		x.r.ContentLength = int64(len(x.call.body))
-	}
-	return nil
-}
-
 // hoisted moves parameters of a presigned address that are headers into the headers: services read them as these.
 func hoisted(r *http.Request, t *sigv4.Target) error {
 	var keep []sigv4.Param
@@ -170,14 +153,21 @@ func (x *exchange) bucket() {
 	if x.h.Domain != "" {
 		bases = append(bases, x.resource.Name+"."+x.h.Domain)
 	}
-	for _, base := range bases {
-		if at, _, err := net.SplitHostPort(base); err == nil {
-			base = at
+	bucket := ""
+	for _, text := range bases {
+		base, _, err := relay.SplitHost(text)
+		if err != nil {
+			continue
 		}
-		if name, ok := strings.CutSuffix(host, "."+strings.ToLower(base)); ok && name != "" {
-			x.call.target.Path = append([]string{name}, x.call.target.Path...)
-			return
+		if host == base {
+			return // it is the account's, also where it is below another one
 		}
+		if name, ok := strings.CutSuffix(host, "."+base); ok && (bucket == "" || len(name) < len(bucket)) {
+			bucket = name
+		}
+	}
+	if bucket != "" {
+		x.call.target.Path = append([]string{bucket}, x.call.target.Path...)
 	}
 }
 
@@ -185,11 +175,11 @@ func (x *exchange) bucket() {
 func (x *exchange) serve() {
 	s := x.signed
 	if !x.settings.takes(x.settings.Regions, s.Region) || !isRegion(s.Region) {
-		x.refuse(&problem{http.StatusForbidden, "AccessDenied", "The gateway serves other regions than " + s.Region + " here."})
+		x.refuse(&problem{http.StatusForbidden, "AccessDenied", "The gateway does not serve the region " + s.Region + " for this account."})
 		return
 	}
 	if !x.settings.takes(x.settings.Services, s.Service) {
-		x.refuse(&problem{http.StatusForbidden, "AccessDenied", "The gateway serves other services than " + s.Service + " here."})
+		x.refuse(&problem{http.StatusForbidden, "AccessDenied", "The gateway does not serve the service " + s.Service + " for this account."})
 		return
 	}
 	if err := x.call.read(x.settings.EmptySegments); err != nil {
@@ -197,22 +187,6 @@ func (x *exchange) serve() {
 		return
 	}
 	x.op = x.call.operation()
-	if x.once() {
-		fresh, full := x.h.shared.seen.add(s.Value(), x.h.now())
-		switch {
-		case full:
-			x.refuse(unavailable("The gateway has too many requests to remember. Try again in a minute."))
-			return
-		case !fresh:
-			x.refuse(&problem{http.StatusForbidden, "AccessDenied", "This request has been sent before: sign it anew."})
-			return
-		}
-	}
-	defer func() {
-		if !x.ran { // SDKs try it again, some of them with the signature that it has
-			x.h.shared.seen.forget(s.Value())
-		}
-	}()
 	v, err := x.h.shared.visits.Enter(x.r.Context(), x.entry(x.issued, x.resource))
 	if err != nil {
 		x.refuse(x.outside(err))
@@ -220,11 +194,24 @@ func (x *exchange) serve() {
 	}
 	defer v.Leave()
 	x.visit = v
-	if p := x.further(); p != nil {
-		x.refuse(p)
-		return
+	if x.once() {
+		who := v.Session().Identity.Subject
+		fresh, full := x.h.shared.seen.add(who, s.Value(), x.h.now())
+		switch {
+		case full:
+			x.refuse(unavailable("The gateway has too many of your requests to remember. Try again in some minutes."))
+			return
+		case !fresh:
+			x.refuse(&problem{http.StatusForbidden, "AccessDenied", "This request has been sent before: sign it anew."})
+			return
+		}
+		defer func() {
+			if !x.ran.Load() { // SDKs try it again, some of them with the signature that it has
+				x.h.shared.seen.forget(who, s.Value())
+			}
+		}()
 	}
-	v.Decide(x.r.Context(), asked{x})
+	v.Decide(x.r.Context(), x.parts()...)
 }
 
 // once reports whether the request may come once only. Where neither the body nor the attempt is signed, a client may have written
@@ -249,65 +236,12 @@ func (x *exchange) outside(err error) *problem {
 	case errors.Is(err, proxy.ErrUnauthenticated):
 		return &problem{http.StatusForbidden, "ExpiredToken", "The login has ended. Log in again."}
 	case errors.Is(err, proxy.ErrUnavailable):
-		return unavailable("Who sends this request cannot be told now. Try again in a minute.")
+		return unavailable("The gateway cannot check now who sends this request. Try again in a minute.")
 	case errors.Is(err, proxy.ErrTooMany):
 		return unavailable("There are too many sessions now. Try again in a minute.")
 	}
 	x.h.log().Warn("aws: no session", "resource", x.resource.Name, "err", err)
 	return unavailable("The gateway cannot open a session now. Try again in a minute.")
-}
-
-// further asks about what the call does besides. The call itself is asked about afterwards, and runs when all of it may.
-func (x *exchange) further() *problem {
-	s := x.visit.Session()
-	for _, p := range x.call.further {
-		op := x.call.request(p, "", nil)
-		v := s.Ask(s.Context(), op)
-		if v.Refuses() {
-			return denied(v)
-		}
-		s.Done(op, &proxy.Outcome{})
-	}
-	return nil
-}
-
-// asked is an exchange that is decided about.
-type asked struct{ *exchange }
-
-func (x asked) Op() proxy.Op { return x.op }
-
-func (x asked) Key() string { return x.op.Action + " " + x.op.Host + x.op.Path + "?" + x.op.Query }
-
-func (x asked) Buffer(limit int64) error {
-	return x.read.Buffer(x.visit.Session().Context(), x.w, x.r, limit)
-}
-
-func (x asked) Print() [sha256.Size]byte {
-	body := sha256.Sum256(x.read.Bytes())
-	t := x.call.target
-	parts := []string{x.call.method, x.call.action, x.op.Host, x.op.Path, x.op.Query, string(body[:]), t.Encoded(), sigv4.EncodedQuery(t.Query)}
-	for _, name := range slices.Sorted(maps.Keys(x.r.Header)) { // what else is asked for, also where the address has said it
-		if lower := strings.ToLower(name); strings.HasPrefix(lower, "x-amz-") && !slices.Contains(perRequest, lower) {
-			parts = append(parts, lower, strings.Join(x.r.Header[name], ","))
-		}
-	}
-	return relay.Print(parts...)
-}
-
-// perRequest are headers that are others each time a request is sent.
-var perRequest = []string{"x-amz-date", "x-amz-security-token", "x-amz-content-sha256", "x-amz-user-agent"}
-
-func (x asked) Run(op proxy.Op, v *proxy.Verdict) {
-	x.op, _ = op.(*proxy.Request) // it was this one's, or that of one like it
-	x.run(v)
-}
-
-func (x asked) Denied(v *proxy.Verdict) { x.refuse(denied(v)) }
-
-func (x asked) Waits(p *proxy.Pending) { x.refuse(waits(p)) }
-
-func (x asked) TooLong(err error) {
-	x.refuse(&problem{http.StatusForbidden, "AccessDenied", sentence("this request needs an approval, and its body cannot wait for it: " + err.Error())})
 }
 
 // run sends on a request that may run.
@@ -334,93 +268,4 @@ func (x *exchange) run(_ *proxy.Verdict) {
 	})
 	defer stop()
 	x.forward(ctx, out)
-}
-
-// payload is what a request says of its body.
-type payload struct {
-	word    string // what the signature covers
-	known   bool   // before the body is read
-	chunked bool
-	signed  bool // each chunk is
-	size    int64
-	names   []string // of the trailer
-	chunks  *sigv4.Chunks
-}
-
-// maxObject is the longest body that S3 takes in one request.
-const maxObject = 5 << 30
-
-// payloadOf reads what a request says of its body.
-func payloadOf(r *http.Request, s *sigv4.Signed, isS3 bool) (payload, error) {
-	p := payload{word: s.Payload, known: true}
-	if !strings.HasPrefix(p.word, "STREAMING-") && slices.ContainsFunc(r.Header["Content-Encoding"], chunkCoded) {
-		return p, fmt.Errorf("%w: Content-Encoding says aws-chunked, and X-Amz-Content-Sha256 does not", sigv4.ErrForm)
-	}
-	if p.word == "" && s.Presigned && isS3 {
-		p.word = sigv4.Unsigned
-	}
-	switch b, err := hex.DecodeString(p.word); {
-	case err == nil && len(b) == sha256.Size:
-		return p, nil
-	case p.word == "" && !isS3:
-		p.known = false
-		return p, nil
-	case p.word == sigv4.Unsigned && isS3:
-		return p, nil
-	case s.Presigned || !isS3:
-		return p, fmt.Errorf("%w: X-Amz-Content-Sha256 is not the digest of the body", sigv4.ErrForm)
-	}
-	p.chunked = true
-	switch p.word {
-	case sigv4.StreamSigned, sigv4.StreamSignedTrailer:
-		p.signed = true
-	case sigv4.StreamUnsignedTrailer:
-	default:
-		return p, fmt.Errorf("%w: X-Amz-Content-Sha256 is missing, or is a word that the gateway does not know", sigv4.ErrForm)
-	}
-	var n int64
-	if _, err := fmt.Sscanf(r.Header.Get("X-Amz-Decoded-Content-Length"), "%d", &n); err != nil || n < 0 || n > maxObject || fmt.Sprint(n) != r.Header.Get("X-Amz-Decoded-Content-Length") {
-		return p, fmt.Errorf("%w: X-Amz-Decoded-Content-Length is not the length of the body", sigv4.ErrForm)
-	}
-	p.size = n
-	if p.word != sigv4.StreamSigned {
-		for name := range strings.SplitSeq(r.Header.Get("X-Amz-Trailer"), ",") {
-			name = strings.ToLower(strings.TrimSpace(name))
-			if !strings.HasPrefix(name, "x-amz-checksum-") || len(name) > 64 || len(p.names) == 4 || slices.Contains(p.names, name) {
-				return p, fmt.Errorf("%w: X-Amz-Trailer names something else than checksums", sigv4.ErrForm)
-			}
-			p.names = append(p.names, name)
-		}
-	} else if r.Header.Get("X-Amz-Trailer") != "" {
-		return p, fmt.Errorf("%w: X-Amz-Trailer belongs to another word in X-Amz-Content-Sha256", sigv4.ErrForm)
-	}
-	return p, nil
-}
-
-// decode has the body of a request be what the signature covers, decoded. An empty one is checked at once, since nobody reads it.
-func (p *payload) decode(r *http.Request, s *sigv4.Signed, key []byte) error {
-	body := r.Body
-	switch {
-	case p.chunked:
-		if !p.signed {
-			key = nil
-		}
-		p.chunks = sigv4.NewChunks(body, p.size, p.names, s.Scope, key, s.Value())
-		r.Body, r.ContentLength = struct {
-			io.Reader
-			io.Closer
-		}{p.chunks, body}, p.size
-		if p.size == 0 {
-			_, err := p.chunks.Read(make([]byte, 1))
-			if !errors.Is(err, io.EOF) {
-				return fmt.Errorf("%w: %w", sigv4.ErrValue, sigv4.ErrChunk)
-			}
-		}
-	case p.word != sigv4.Unsigned:
-		if r.ContentLength == 0 && p.word != sigv4.Digest(nil) {
-			return sigv4.ErrValue
-		}
-		r.Body = newChecked(body, p.word)
-	}
-	return nil
 }

@@ -109,6 +109,16 @@ func accessOf(name string) proxy.Access {
 	return proxy.AccessUnknown
 }
 
+// chooses reports whether a parameter tells actions of a service with REST apart.
+func (t *table) chooses(service, name string) bool {
+	return slices.ContainsFunc(t.routes[service], func(r route) bool {
+		return slices.ContainsFunc(r.query, func(q string) bool {
+			got, _, _ := strings.Cut(q, "=")
+			return got == name
+		})
+	})
+}
+
 // match returns whether a path is the route's, and what it has in the place of names.
 func (r *route) match(path []string) (names []string, ok bool) {
 	for i, want := range r.path {

@@ -127,7 +127,7 @@ func TestKubectlScript(t *testing.T) {
 		{"an exit status", "echo one\nexit 3\n", "one\n", "exit code 3", 3},
 		{"refused", "echo one\necho forbidden\necho two\n", "one\n", "Not this", 1},
 		{"refused, as the last", "echo one\necho forbidden", "one\n", "Ask ops.", 1},
-		{"one that would wait", "echo one\necho approved\n", "one\n", "What a running command is given cannot wait for an approval here. Run it as a command by itself.", 1},
+		{"one that would wait", "echo one\necho approved\n", "one\n", "A part of a request that runs cannot wait for an approval here. Ask for that part by itself.", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			out, complaints, code := r.kubectlInput(program, strings.NewReader(c.stdin), "exec", "-i", "web", "--", "sh")

@@ -24,6 +24,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/sigv4"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/secrets"
 	"github.com/sallyport/sallyport/secrets/internal/httpapi"
@@ -213,7 +214,7 @@ func (p *Provider) login(ctx context.Context, ref secrets.Ref, u secrets.Use, at
 		return nil, err
 	}
 	now := p.now()
-	token := k.presign(address, "/", url.Values{"Action": {"connect"}, "DBUser": {u.Account}}, digest(nil), strconv.Itoa(int(loginLife/time.Second)), scope{at, "rds-db", now})
+	token := k.presign(address, "/", url.Values{"Action": {"connect"}, "DBUser": {u.Account}}, sigv4.Digest(nil), strconv.Itoa(int(loginLife/time.Second)), sigv4.Scope{Region: at, Service: "rds-db", At: now})
 	// It is needed at the beginning of a session alone, so that its end does not end the session.
 	return &secrets.Value{Credential: proxy.Credential{Password: proxy.NewSecret(token)}}, nil
 }
@@ -238,7 +239,9 @@ func (p *Provider) call(ctx context.Context, at, service, target string, in, out
 	}
 	r.Header.Set("Content-Type", "application/x-amz-json-1.1")
 	r.Header.Set("X-Amz-Target", target)
-	k.sign(r, body, scope{at, service, p.now()})
+	if k.sign(r, body, sigv4.Scope{Region: at, Service: service, At: p.now()}) != nil {
+		return errors.New("the address of the service cannot be read")
+	}
 	answer, err := p.client.Do(ctx, r)
 	if err != nil {
 		return failure(err)

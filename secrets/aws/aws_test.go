@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/internal/sigv4"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/secrets"
 	"github.com/sallyport/sallyport/secrets/secretstest"
@@ -30,12 +31,12 @@ func TestSignatures(t *testing.T) {
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://iam.amazonaws.com/?Action=ListUsers&Version=2010-05-08", nil)
 	require.NoError(t, err)
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
-	k.sign(r, nil, scope{"us-east-1", "iam", time.Date(2015, 8, 30, 12, 36, 0, 0, time.UTC)})
+	require.NoError(t, k.sign(r, nil, sigv4.Scope{Region: "us-east-1", Service: "iam", At: time.Date(2015, 8, 30, 12, 36, 0, 0, time.UTC)}))
 	require.Equal(t, "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request, SignedHeaders=content-type;host;x-amz-date, "+
 		"Signature=5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7", r.Header.Get("Authorization"))
 
 	k = &Keys{ID: "AKIAIOSFODNN7EXAMPLE", Secret: proxy.NewSecret("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")}
-	signed := k.presign("examplebucket.s3.amazonaws.com", "/test.txt", url.Values{}, "UNSIGNED-PAYLOAD", "86400", scope{"us-east-1", "s3", time.Date(2013, 5, 24, 0, 0, 0, 0, time.UTC)})
+	signed := k.presign("examplebucket.s3.amazonaws.com", "/test.txt", url.Values{}, "UNSIGNED-PAYLOAD", "86400", sigv4.Scope{Region: "us-east-1", Service: "s3", At: time.Date(2013, 5, 24, 0, 0, 0, 0, time.UTC)})
 	require.Equal(t, "examplebucket.s3.amazonaws.com/test.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request"+
 		"&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&X-Amz-SignedHeaders=host&X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404", signed)
 }
@@ -66,12 +67,12 @@ func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	require.NoError(c.t, err)
 	target := r.Header.Get("X-Amz-Target")
 	service := map[string]string{"secretsmanager.GetSecretValue": "secretsmanager", "AmazonSSM.GetParameter": "ssm"}[target]
-	at, err := time.Parse(timeForm, r.Header.Get("X-Amz-Date"))
+	at, err := time.Parse(sigv4.TimeForm, r.Header.Get("X-Amz-Date"))
 	require.NoError(c.t, err)
 	same := r.Clone(r.Context())
 	same.Header = http.Header{"Content-Type": r.Header["Content-Type"], "X-Amz-Target": r.Header["X-Amz-Target"]}
 	same.URL.Host = r.Host
-	c.keys.sign(same, body, scope{"eu-west-1", service, at})
+	require.NoError(c.t, c.keys.sign(same, body, sigv4.Scope{Region: "eu-west-1", Service: service, At: at}))
 	if r.Header.Get("Authorization") != same.Header.Get("Authorization") || r.Header.Get("X-Amz-Security-Token") != c.keys.Session.Reveal() {
 		fail("InvalidSignatureException")
 		return
@@ -198,8 +199,8 @@ func TestLogin(t *testing.T) {
 	require.Equal(t, []string{"900", "host", "session+of/aws=="}, []string{q.Get("X-Amz-Expires"), q.Get("X-Amz-SignedHeaders"), q.Get("X-Amz-Security-Token")})
 	signature := q.Get("X-Amz-Signature")
 	q.Del("X-Amz-Signature")
-	canonical := "GET\n/\n" + query(q) + "\nhost:" + u.Host + "\n\nhost\ne3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-	require.Equal(t, (&scope{"eu-west-1", "rds-db", now}).signature("key-of-aws", canonical), signature)
+	canonical := "GET\n/\n" + strings.ReplaceAll(q.Encode(), "+", "%20") + "\nhost:" + u.Host + "\n\nhost\ne3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	require.Equal(t, sigv4.Scope{Region: "eu-west-1", Service: "rds-db", At: now}.Signature("key-of-aws", canonical), signature)
 	require.Zero(t, front.Requests(), "nobody is asked")
 	other, err := p.Resolve(t.Context(), ref, secrets.Use{Account: "other"})
 	require.NoError(t, err)

@@ -224,7 +224,7 @@ func (f *Filter) media(h http.Header, body *bufio.Reader) (string, bool, error) 
 			return "text/plain", true, nil
 		}
 		return "", false, nil
-	case media == "", media == "application/octet-stream", media == "application/pdf", media == "application/wasm", media == "application/zip", media == "application/gzip",
+	case media == "", media == "application/octet-stream", media == "binary/octet-stream", media == "application/pdf", media == "application/wasm", media == "application/zip", media == "application/gzip",
 		strings.HasPrefix(media, "image/") && !strings.HasSuffix(media, "+xml"), strings.HasPrefix(media, "video/"), strings.HasPrefix(media, "audio/"), strings.HasPrefix(media, "font/"):
 		start, _ := body.Peek(512)
 		if !isText(start) {

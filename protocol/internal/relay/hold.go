@@ -47,9 +47,10 @@ type held struct {
 
 var (
 	errTooManyHeld = proxy.Deny(proxy.CauseApproval, "", "too many of your requests wait for an approval here", "Wait until one is decided.")
-	errCannotWait  = proxy.Deny(proxy.CauseApproval, "", "what a running command is given cannot wait for an approval here", "Run it as a command by itself.")
+	errPartWaits   = proxy.Deny(proxy.CauseApproval, "", "a part of a request that runs cannot wait for an approval here", "Ask for that part by itself.")
 	errUnrepeated  = proxy.Deny(proxy.CauseApproval, "", "the approved request was not sent again in time", "Send it again to ask for another approval.")
 	errUnheld      = errors.New("the request cannot wait for an approval")
+	errPart        = errors.New("something else that the request does may not run")
 )
 
 func (hs *holds) any() bool { return hs.count.Load() > 0 }
@@ -70,7 +71,7 @@ func (hs *holds) hold(op proxy.Op, p *proxy.Pending) {
 	}
 	switch {
 	case k == nil: // it is a part of a request that runs
-		refuse(errCannotWait)
+		refuse(errPartWaits)
 		return
 	case k.pending == nil && len(hs.list) >= MaxHeld:
 		refuse(errTooManyHeld)
@@ -98,45 +99,6 @@ func (hs *holds) hold(op proxy.Op, p *proxy.Pending) {
 		hs.count.Store(int32(len(hs.list)))
 		close(k.parked)
 	}
-}
-
-// Exchange is one request of a visit, as the protocol answers it.
-type Exchange interface {
-	// Op is what it asks for.
-	Op() proxy.Op
-	// Key names what it asks for, but for the body: requests with another one do not mean the same.
-	Key() string
-	// Buffer reads the whole body, which has at most limit bytes: it is sent on from there.
-	Buffer(limit int64) error
-	// Print tells requests apart that do not mean the same, once the body is buffered.
-	Print() [sha256.Size]byte
-	// Run sends it on, as an operation that may run.
-	Run(op proxy.Op, v *proxy.Verdict)
-	// Denied, Waits and TooLong answer one that may not run, that waits for an approval, and that cannot wait
-	// because of its body.
-	Denied(v *proxy.Verdict)
-	Waits(p *proxy.Pending)
-	TooLong(err error)
-}
-
-// Decide asks about a request, and answers it. gone ends when the client has left.
-func (v *Visit) Decide(gone context.Context, x Exchange) {
-	ctx, end := context.WithCancelCause(v.session.Context())
-	defer end(nil)
-	stop := context.AfterFunc(gone, func() { end(proxy.ErrClientLeft) })
-	defer stop()
-	if v.adopt(ctx, x) { // it repeats one that was approved, or that waits still
-		return
-	}
-	verdict, held := v.ask(ctx, x)
-	if held {
-		return // it is answered
-	}
-	if verdict.Refuses() {
-		x.Denied(verdict)
-		return
-	}
-	x.Run(x.Op(), verdict)
 }
 
 // ask asks the chain. Where the request waits for an approval, it is answered, and the second
@@ -204,7 +166,7 @@ func (v *Visit) ask(ctx context.Context, x Exchange) (*proxy.Verdict, bool) {
 		return nil, true
 	}
 	hs.keep(k, x.Print())
-	go func() { // ends with the session at the latest
+	s.Go("held request", func() error { // ends with the session at the latest
 		<-k.done
 		select {
 		case <-k.taken:
@@ -214,7 +176,8 @@ func (v *Visit) ask(ctx context.Context, x Exchange) (*proxy.Verdict, bool) {
 			}
 			time.AfterFunc(toldFor, func() { hs.drop(k) })
 		}
-	}()
+		return nil
+	})
 	x.Waits(k.pending)
 	return nil, true
 }
@@ -229,15 +192,17 @@ func (hs *holds) keep(k *held, print [sha256.Size]byte) {
 	k.print = print
 }
 
-// drop forgets a request, and reports whether it was there: of several only one drops it.
-func (hs *holds) drop(k *held) bool {
+// drop forgets requests, and reports whether all were there: of several that would drop one, only one does, and one that cannot drop all drops
+// none.
+func (hs *holds) drop(list ...*held) bool {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
-	i := slices.Index(hs.list, k)
-	if i < 0 {
-		return false
+	for _, k := range list {
+		if k != nil && !slices.Contains(hs.list, k) {
+			return false
+		}
 	}
-	hs.list = slices.Delete(hs.list, i, i+1)
+	hs.list = slices.DeleteFunc(hs.list, func(k *held) bool { return slices.Contains(list, k) })
 	hs.count.Store(int32(len(hs.list)))
 	return true
 }
@@ -257,52 +222,4 @@ func (hs *holds) find(print [sha256.Size]byte) *held {
 		return nil
 	}
 	return hs.list[i]
-}
-
-// adopt answers a request that waits for an approval already, or runs it when it has one. It reports
-// whether there was such a one.
-func (v *Visit) adopt(ctx context.Context, x Exchange) bool {
-	hs := &v.holds
-	if !hs.any() || !hs.like(x.Key()) {
-		return false
-	}
-	switch err := x.Buffer(MaxHeldBody); {
-	case errors.Is(err, errLong):
-		return false
-	case err != nil: // nothing is left of it that could be sent on
-		x.TooLong(err)
-		return true
-	}
-	k := hs.find(x.Print())
-	if k == nil {
-		return false
-	}
-	select {
-	case <-k.done: // it was refused, or has waited for too long
-		if hs.drop(k) {
-			x.Denied(k.verdict)
-			return true
-		}
-		return false
-	case <-k.decided:
-	default:
-		x.Waits(k.pending)
-		return true
-	}
-	if !hs.drop(k) {
-		return false // another one runs it
-	}
-	close(k.taken)
-	select {
-	case <-k.done:
-	case <-ctx.Done():
-		k.cancel(context.Cause(ctx))
-		<-k.done
-	}
-	if k.verdict.Refuses() {
-		x.Denied(k.verdict)
-		return true
-	}
-	x.Run(k.op, k.verdict)
-	return true
 }
