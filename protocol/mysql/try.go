@@ -37,6 +37,8 @@ func (m *measuring) untryable(t *table) string {
 		return t.Name + " has triggers, which may do what cannot be taken back"
 	case len(refers) > 0:
 		return "rows of other tables would go or change with it, in " + strings.Join(refers, ", ")
+	case m.change.Varies: // another connection has other variables
+		return errVariables.Error()
 	case m.change.Moving || m.st.Facts.Effects&^may != 0:
 		return "it may do more than change rows, or something else each time"
 	case m.state.changed.touches(f):
