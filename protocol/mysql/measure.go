@@ -220,7 +220,7 @@ func (m *measuring) inserted(t *table) error {
 			}
 		}
 	}
-	return m.show(t, fmt.Sprintf("SELECT * FROM (%s) AS q LIMIT %d", c.Query, impact.MaxSamples), shown, nil, func(values [][]byte) proxy.Sample {
+	return m.show(t, fmt.Sprintf("SELECT * FROM (%s) AS q LIMIT %d", c.Query, impact.MaxSamples), shown, nil, nil, func(values [][]byte) proxy.Sample {
 		s := proxy.Sample{}
 		for _, v := range values {
 			s.After = append(s.After, impact.Shown(v))

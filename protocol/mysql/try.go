@@ -139,7 +139,7 @@ func (m *measuring) became(t *table, i *proxy.Image) error {
 	text := "SELECT " + strings.Join(list, ", ") + " FROM " + quoted(t.Schema) + "." + quoted(t.Table) + " AS t WHERE " + keysAre(i, "t.") +
 		" ORDER BY " + strings.Join(order, ", ") + fmt.Sprintf(" LIMIT %d", impact.MaxSamples)
 	m.impact.Samples, m.impact.Columns = nil, nil
-	err := m.show(t, text, shown, nil, func(values [][]byte) proxy.Sample {
+	err := m.show(t, text, shown, nil, m.facts.Writes, func(values [][]byte) proxy.Sample {
 		s := proxy.Sample{}
 		for _, v := range values {
 			s.After = append(s.After, impact.Shown(v))

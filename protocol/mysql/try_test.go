@@ -1,6 +1,9 @@
 package mysql
 
 import (
+	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,6 +52,45 @@ func TestTry(t *testing.T) {
 	a.looks = func(*proxy.Impact) { require.Equal(t, "0", does(other, "ROLLBACK")) }
 	require.Equal(t, "1", does(c, "UPDATE orders SET qty = 5 WHERE id = 5"))
 	require.Contains(t, a.last.Trial.Why, "locked")
+}
+
+// What a column becomes is hidden like what it is made of.
+func TestTryIsMasked(t *testing.T) {
+	traces := &hooks{Hooks: proxy.Hooks{
+		Flow: func(context.Context, proxy.Op, *proxy.Shape) (proxy.Filter, error) { return proxy.Filter{}, nil },
+		Show: func(_ context.Context, op proxy.Op, _ *proxy.Shape) (proxy.Filter, error) {
+			columns := op.(*proxy.Statement).Facts.Columns
+			return proxy.Filter{Row: func(r *proxy.Row) error {
+				for i := range columns {
+					if r.Value(i) != nil && slices.ContainsFunc(columns[i].Origins, func(o proxy.Origin) bool { return o.Column == "secret" }) {
+						r.Set(i, []byte("***"))
+					}
+				}
+				return nil
+			}}, nil
+		},
+	}}
+	a := &approver{hold: proxy.Hold{Try: true}}
+	g := impactGate(t, "CREATE TABLE people (id INT PRIMARY KEY, Note VARCHAR(20), n INT, secret VARCHAR(20)); INSERT INTO people VALUES (1, 'plain', 1, 'hidden');", a, gateConfig{chain: chain(traces)})
+	c := g.open(t)
+	for text, note := range map[string]string{
+		"UPDATE people SET note = 'seen', n = 2":                                  `"seen"`,
+		"UPDATE people SET note = secret, n = 2":                                  `"***"`,
+		"UPDATE people AS p SET p.Note = CONCAT('x', p.secret), n = 2":            `"***"`,
+		"UPDATE people SET n = 2, note = IF(n = 2, secret, 'x')":                  `"***"`,
+		"UPDATE people SET note = (SELECT MAX(p.secret) FROM people AS p), n = 2": "",
+	} {
+		a.last = nil
+		does(c, text)
+		require.NotNil(t, a.last, text)
+		require.NotContains(t, fmt.Sprintf("%+v", a.last.Samples), "hidden", text)
+		if note != "" {
+			require.Equal(t, &proxy.Trial{Rows: 1}, a.last.Trial, text)
+			require.Equal(t, []string{"", note, `"2"`, ""}, a.last.Samples[0].After, text)
+			require.Equal(t, `"***"`, a.last.Samples[0].Before[3], text)
+		}
+		g.server(t, "UPDATE people SET note = 'plain', n = 1")
+	}
 }
 
 // What could leave something, or act elsewhere, is not tried, and the approver is told why.

@@ -132,6 +132,24 @@ func Became(before, after []proxy.Sample) []proxy.Sample {
 	return after
 }
 
+// Filled are the facts of a query that reads columns of a table which a statement of these writes has filled: what they hold derives
+// from that, too, and is hidden like it.
+func Filled(f *proxy.Facts, writes []proxy.Write) *proxy.Facts {
+	out := *f
+	out.Columns = slices.Clone(f.Columns)
+	for i := range out.Columns {
+		c := &out.Columns[i]
+		for n := range writes {
+			w := &writes[n].Column
+			if w.Name == "*" || strings.EqualFold(w.Name, c.Name) {
+				c.Origins = append(slices.Clip(c.Origins), w.Origins...)
+				c.Opaque, c.Unsure = c.Opaque || w.Opaque, c.Unsure || w.Unsure
+			}
+		}
+	}
+	return &out
+}
+
 // Compare notes in i what has to be so when its statement runs: holds, or why not; then it is the number of rows of the tables, where
 // that is counted.
 func Compare(i *proxy.Impact, holds proxy.Held, tables, why string, counted bool) {
