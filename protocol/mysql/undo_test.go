@@ -164,6 +164,29 @@ func TestUndoConflicts(t *testing.T) {
 	require.Equal(t, "5\n5", g.server(t, "SELECT qty FROM orders WHERE id < 3"))
 }
 
+// Who is told that a row differs sees its key as it is shown to anybody, however the table's name is written.
+func TestUndoConflictIsMasked(t *testing.T) {
+	hides := func(_ context.Context, _ proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
+		return proxy.Filter{Row: func(r *proxy.Row) error {
+			for i, c := range shape.Columns {
+				if c.Relation == "people" && c.Column == "ssn" && r.Value(i) != nil {
+					r.Set(i, []byte("***"))
+				}
+			}
+			return nil
+		}}, nil
+	}
+	a := &approver{hold: proxy.Hold{Undo: time.Hour}}
+	g := impactGate(t, "CREATE TABLE People (SSN VARCHAR(20) PRIMARY KEY, n INT); INSERT INTO People VALUES ('078-05-1120', 1), ('219-09-9999', 1);", a,
+		gateConfig{chain: chain(&hooks{Hooks: proxy.Hooks{Flow: hides, Show: hides}})})
+	c := g.open(t)
+	require.Equal(t, "2", does(c, "UPDATE People SET n = 2"))
+	require.Equal(t, `"***"`, a.last.Samples[0].Before[0])
+	g.server(t, "UPDATE People SET n = 3 WHERE SSN = '078-05-1120'")
+	_, differ := g.undo(t, a)
+	require.Equal(t, [][]string{{`"***"`}}, differ)
+}
+
 // What was approved as what can be undone does not run unless what undoes it is kept.
 func TestUndoUnkept(t *testing.T) {
 	a := &approver{hold: proxy.Hold{Undo: time.Hour}, fails: errors.New("the store is full")}
