@@ -119,6 +119,39 @@ func TestUndo(t *testing.T) {
 	}
 }
 
+// Texts are compared by the collations of their columns, whichever the server has for others.
+func TestUndoByCollations(t *testing.T) {
+	a := &approver{hold: proxy.Hold{Undo: time.Hour}}
+	g := impactGate(t, `CREATE TABLE folds (k VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci PRIMARY KEY, v VARCHAR(20) CHARACTER SET latin1 COLLATE latin1_general_cs);
+INSERT INTO folds VALUES ('one', 'a'), ('two', 'A');
+CREATE TABLE exact (k VARCHAR(20) CHARACTER SET latin1 COLLATE latin1_bin PRIMARY KEY, v INT); INSERT INTO exact VALUES ('a', 1), ('A', 1), ('b', 1);
+`, a, gateConfig{})
+	c := g.open(t)
+	const all = "SELECT k, v FROM folds ORDER BY k; SELECT k, v FROM exact ORDER BY k"
+	before := g.server(t, all)
+	for _, s := range []struct {
+		text string
+		args []any
+		rows string
+	}{
+		{"UPDATE folds SET v = ? WHERE k = ?", []any{"x", "ONE"}, "1"},
+		{"DELETE FROM folds WHERE v = ?", []any{"A"}, "1"},
+		{"UPDATE folds SET v = CONCAT(v, ?) WHERE k IN (?, ?)", []any{"x", "one", "two"}, "2"},
+		{"INSERT INTO folds VALUES (?, ?)", []any{"three", "x"}, "1"},
+		{"DELETE FROM exact WHERE k = ?", []any{"a"}, "1"},
+		{"UPDATE exact SET v = ? WHERE k IN (?, ?)", []any{2, "a", "A"}, "2"},
+	} {
+		a.image = nil
+		require.Equal(t, s.rows, does(c, s.text, s.args...), s.text)
+		require.Equal(t, fmt.Sprint(a.last.Rows), s.rows, s.text)
+		require.Equal(t, &proxy.Undoable{For: time.Hour}, a.last.Undo, s.text)
+		require.NotEqual(t, before, g.server(t, all), s.text)
+		answer, _ := g.undo(t, a)
+		require.Equal(t, s.rows, answer, s.text)
+		require.Equal(t, before, g.server(t, all), s.text)
+	}
+}
+
 // Nothing is undone when a row is not what the statement has left, nor by a session that is for something else.
 func TestUndoConflicts(t *testing.T) {
 	a := &approver{hold: proxy.Hold{Undo: time.Hour}}
