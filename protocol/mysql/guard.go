@@ -22,6 +22,7 @@ type guard struct {
 
 	image  *proxy.Image // what undoes the statement; nil: nobody has said that it can be undone
 	table  *table
+	taken  bool     // a row of a key that comes was there already
 	op     uint64   // the operation, and
 	grants []string // the requests by whose approval it runs
 

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/protocol/internal/impact"
@@ -43,7 +44,7 @@ func (m *measuring) untryable(t *table) string {
 		return "it may do more than change rows, or something else each time"
 	case m.state.changed.touches(f):
 		return "its transaction has changed rows of these tables already, which only it sees"
-	case m.change.Effect == proxy.EffectInsert && t.counts(m.change.Columns):
+	case m.change.Effect == proxy.EffectInsert && slices.ContainsFunc(t.Columns, func(c tableColumn) bool { return c.Counts }): // also where a value is given
 		return t.Name + " takes values from AUTO_INCREMENT, which is not set back"
 	}
 	for _, fn := range f.Functions {
@@ -52,17 +53,6 @@ func (m *measuring) untryable(t *table) string {
 		}
 	}
 	return ""
-}
-
-// counts reports whether an INSERT into these columns may move on the number of an AUTO_INCREMENT, which a value that is given does,
-// too.
-func (t *table) counts([]string) bool {
-	for i := range t.Columns {
-		if t.Columns[i].Counts {
-			return true
-		}
-	}
-	return false
 }
 
 // try runs the statement on the second connection, and reads what it has made of the rows that are shown. All of it is taken

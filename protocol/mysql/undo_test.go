@@ -220,6 +220,36 @@ func TestUndoConflictIsMasked(t *testing.T) {
 	require.Equal(t, [][]string{{`"***"`}}, differ)
 }
 
+// A row that was there is not taken for the one that comes, whatever the server makes of the key that is given.
+func TestUndoOfKeysThatBecomeOthers(t *testing.T) {
+	a := &approver{hold: proxy.Hold{Undo: time.Hour}}
+	g := impactGate(t, `CREATE TABLE raw (k VARBINARY(9) PRIMARY KEY, v INT); INSERT INTO raw VALUES (X'FF', 1);
+CREATE TABLE chosen (k ENUM('2', '1') PRIMARY KEY, v INT); INSERT INTO chosen VALUES ('1', 1);
+CREATE TABLE counting (id INT PRIMARY KEY AUTO_INCREMENT, v INT);
+`, a, gateConfig{})
+	c := g.open(t)
+	require.Equal(t, "0", does(c, "SET sql_mode = ''"))
+	require.Equal(t, "1", does(c, "INSERT INTO raw VALUES (255, 1)"), "'255', and not X'FF'")
+	require.Equal(t, &proxy.Undoable{For: time.Hour}, a.last.Undo)
+	answer, _ := g.undo(t, a)
+	require.Equal(t, "1", answer)
+	require.Equal(t, "FF", g.server(t, "SELECT HEX(k) FROM raw"))
+
+	a.image = nil
+	require.Equal(t, "error 1142", does(c, "INSERT INTO chosen VALUES (1, 1)"), "the first value, which is '2'")
+	require.Nil(t, a.image)
+	require.Equal(t, "1", g.server(t, "SELECT COUNT(*) FROM chosen"))
+	require.Equal(t, "error 1062", does(c, "INSERT INTO chosen VALUES ('1', 1)"), "the server's own error")
+
+	for _, key := range []string{"0", "-0", "0.3", "'0'", "FALSE", "'x'", "0e0"} {
+		a.last = nil
+		require.Equal(t, "1", does(c, "INSERT INTO counting VALUES ("+key+", 1)"), key)
+		require.NotEmpty(t, a.last.Undo.Why, key)
+	}
+	require.Equal(t, "1", does(c, "INSERT INTO counting VALUES (77, 1)"))
+	require.Empty(t, a.last.Undo.Why)
+}
+
 // What was approved as what can be undone does not run unless what undoes it is kept.
 func TestUndoUnkept(t *testing.T) {
 	a := &approver{hold: proxy.Hold{Undo: time.Hour}, fails: errors.New("the store is full")}
