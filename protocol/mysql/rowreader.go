@@ -154,7 +154,7 @@ func (r *rowReader) table(ctx context.Context, path string) (*table, error) {
 		return nil, err
 	}
 	if err := r.rows(tableTriggersSQL(t), 100, 1, func(v [][]byte) error {
-		t.Triggers |= changing[string(v[0])]
+		t.Triggers |= changing(string(v[0]))
 		return nil
 	}); err != nil {
 		return nil, err
