@@ -134,7 +134,7 @@ func (r *rowReader) table(ctx context.Context, path string) (*table, error) {
 		schema = r.state.database
 	}
 	t := &table{}
-	if err := r.rows(tableSQL(schema, name), 10, 6, func(v [][]byte) error {
+	if err := r.rows(tableSQL(schema, name), mostNames, 6, func(v [][]byte) error {
 		folds := string(v[5]) != "0"
 		if string(v[1]) == name && string(v[0]) == schema || folds && strings.EqualFold(string(v[1]), name) && strings.EqualFold(string(v[0]), schema) {
 			t.Schema, t.Table, t.Kind, t.Engine, t.Made = string(v[0]), string(v[1]), string(v[2]), string(v[3]), string(v[4])
@@ -147,19 +147,19 @@ func (r *rowReader) table(ctx context.Context, path string) (*table, error) {
 		return nil, impact.ErrNoTable
 	}
 	t.Name = plainName(t.Schema) + "." + plainName(t.Table)
-	if err := r.rows(tableColumnsSQL(t), 1<<13, 6, func(v [][]byte) error {
+	if err := r.rows(tableColumnsSQL(t), mostColumns, 6, func(v [][]byte) error {
 		t.Columns = append(t.Columns, newTableColumn(v))
 		return nil
 	}); err != nil {
 		return nil, err
 	}
-	if err := r.rows(tableTriggersSQL(t), 100, 1, func(v [][]byte) error {
+	if err := r.rows(tableTriggersSQL(t), mostTriggers, 1, func(v [][]byte) error {
 		t.Triggers |= changing(string(v[0]))
 		return nil
 	}); err != nil {
 		return nil, err
 	}
-	if err := r.rows(tableReferencesSQL(t), 1000, 4, func(v [][]byte) error {
+	if err := r.rows(tableReferencesSQL(t), mostReferences, 4, func(v [][]byte) error {
 		from := plainName(string(v[0])) + "." + plainName(string(v[1]))
 		if passes(string(v[2])) && !slices.Contains(t.Deleting, from) {
 			t.Deleting = append(t.Deleting, from)

@@ -155,6 +155,7 @@ func (r *rowReader) image(t *table, rows int64) (*proxy.Image, error) {
 		return nil, err
 	}
 	i := newImage(r.change, t, columns, keys)
+	text += fmt.Sprintf(" LIMIT %d", impact.MaxUndoRows+1)
 	if r.locks && r.change.Effect != proxy.EffectInsert {
 		text += " FOR UPDATE"
 	}
@@ -227,7 +228,7 @@ func (r *rowReader) left(t *table, i *proxy.Image) ([]string, error) {
 		fmt.Fprintf(&numbers, " WHEN %s THEN %d", keyIs(i, &i.Rows[n], "t.", asked), n)
 	}
 	numbers.WriteString(" END")
-	text := "SELECT " + numbers.String() + ", " + rowHash(t, "t") + ", " + strings.Join(list, ", ") + " FROM " + quoted(t.Schema) + "." + quoted(t.Table) + " AS t WHERE " + keysAre(i, "t.")
+	text := "SELECT " + numbers.String() + ", " + rowHash(t, "t") + ", " + strings.Join(list, ", ") + " FROM " + quoted(t.Schema) + "." + quoted(t.Table) + " AS t WHERE " + keysAre(i, "t.") + fmt.Sprintf(" LIMIT %d", len(i.Rows)+1)
 	if r.locks {
 		text += " FOR UPDATE" // what is there now, not at the beginning of the transaction
 	}

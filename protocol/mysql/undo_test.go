@@ -220,6 +220,24 @@ func TestUndoConflictIsMasked(t *testing.T) {
 	require.Equal(t, [][]string{{`"***"`}}, differ)
 }
 
+// A limit of the session's leaves out nothing of what is compared and kept.
+func TestUndoInASessionThatLimits(t *testing.T) {
+	a := &approver{hold: proxy.Hold{Undo: time.Hour}}
+	g := impactGate(t, ordersSchema, a, gateConfig{})
+	c := g.open(t)
+	require.Equal(t, "0", does(c, "SET sql_select_limit = 1"))
+	before := g.server(t, "SELECT * FROM orders ORDER BY id")
+	for text, n := range map[string]string{
+		"UPDATE orders SET qty = 5 WHERE status = 'open'": "3", "DELETE FROM orders": "10", "INSERT INTO orders VALUES (21, 'x', 1), (22, 'y', 1)": "2",
+	} {
+		require.Equal(t, n, does(c, text), text)
+		require.Equal(t, n, fmt.Sprint(len(a.image.Rows)), text)
+		answer, _ := g.undo(t, a)
+		require.Equal(t, n, answer, text)
+		require.Equal(t, before, g.server(t, "SELECT * FROM orders ORDER BY id"), text)
+	}
+}
+
 // A row that was there is not taken for the one that comes, whatever the server makes of the key that is given.
 func TestUndoOfKeysThatBecomeOthers(t *testing.T) {
 	a := &approver{hold: proxy.Hold{Undo: time.Hour}}
