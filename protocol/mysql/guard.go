@@ -161,7 +161,7 @@ func (u *up) survives(why error) (error, error) {
 
 // compared locks the rows, and compares them with those that were approved.
 func (r *rowReader) compared(g *guard) error {
-	if err := r.finds(); err != nil && g.impact.Holds == proxy.HoldsRows {
+	if err := r.finds(); err != nil {
 		return impact.NotComparable(err)
 	}
 	t, err := r.table(r.session.session.Context(), r.change.Tables[0].Path)

@@ -105,6 +105,8 @@ func (r *rowReader) finds() error {
 		text = c.Select("1") + " " + c.Order
 	case c.Query != "":
 		text = c.Query
+	case r.facts.Unsure || r.facts.Unknown != "":
+		return impact.ErrNames
 	default:
 		return nil
 	}
