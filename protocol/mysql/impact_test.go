@@ -357,3 +357,17 @@ func TestImpactAfterADeadlock(t *testing.T) {
 	require.Equal(t, "2", does(c, "UPDATE orders SET qty = 5 LIMIT 2"))
 	require.Equal(t, "2", g.server(t, "SELECT COUNT(*) FROM orders WHERE qty = 5"))
 }
+
+// What is measured and tried has the session's own time.
+func TestImpactAtATimeOfItsOwn(t *testing.T) {
+	a := &approver{hold: proxy.Hold{Try: true}}
+	g := impactGate(t, "CREATE TABLE times (id INT PRIMARY KEY, at DATETIME); INSERT INTO times VALUES (1, '2001-01-01'), (2, '2020-01-01');", a, gateConfig{})
+	c := g.open(t)
+	require.Equal(t, "0", does(c, "SET time_zone = '+00:00', timestamp = 1000000000"))
+	require.Equal(t, "1", does(c, "UPDATE times SET at = NOW() WHERE at < NOW()"))
+	require.Equal(t, &proxy.Trial{Rows: 1}, a.last.Trial)
+	require.Equal(t, []string{"", `"2001-09-09 01:46:40"`}, a.last.Samples[0].After)
+	require.Equal(t, "0", does(c, "SET timestamp = DEFAULT"))
+	require.Equal(t, "2", does(c, "DELETE FROM times WHERE at < NOW()"))
+	require.EqualValues(t, 2, a.last.Rows)
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -30,22 +31,17 @@ type second struct {
 
 // second opens it, with the settings that the session has. each is how long one statement may take.
 func (u *up) second(ctx context.Context, each time.Duration) (*second, error) {
-	text := "SELECT "
-	for i, name := range settled {
-		if i > 0 {
-			text += ", "
-		}
-		text += "@@SESSION." + name
-	}
+	asked := time.Now()
 	late := context.AfterFunc(ctx, func() { u.session.session.Kill(errSilent) })
-	rows, err := u.look(text, 1)
+	rows, err := u.look(clockSQL+", @@SESSION."+strings.Join(settled, ", @@SESSION."), 1)
 	late()
 	if err != nil {
 		return nil, err
 	}
-	if len(rows) != 1 || len(rows[0]) != len(settled) {
+	if len(rows) != 1 || len(rows[0]) != 1+len(settled) {
 		return nil, errState
 	}
+	clock, values := rows[0][0], rows[0][1:]
 	up, err := another(ctx, u.session.session, each, u.state.database)
 	if err != nil {
 		return nil, errors.New("the server cannot be asked on another connection")
@@ -54,7 +50,7 @@ func (u *up) second(ctx context.Context, each time.Duration) (*second, error) {
 	s.stop = context.AfterFunc(ctx, func() { up.conn.SetDeadline(past) })
 	var list []string
 	for i, name := range settled {
-		value := rows[0][i]
+		value := values[i]
 		if !isNumber([]byte(value)) {
 			value = literal(value)
 		}
@@ -70,7 +66,34 @@ func (u *up) second(ctx context.Context, each time.Duration) (*second, error) {
 			return nil, err
 		}
 	}
+	if err := s.setClock(clock, asked); err != nil {
+		s.close()
+		return nil, err
+	}
 	return s, nil
+}
+
+// clockSQL asks for what NOW() is to a session: the server's time, or what the session has set it to.
+const clockSQL = "SELECT @@SESSION.timestamp"
+
+// setClock sets what NOW() is there to what it was to the session when that was asked, where it has another time than the server.
+func (s *second) setClock(was string, asked time.Time) error {
+	l := &look{limit: 1, most: maxLook}
+	if err := s.ask(clockSQL, l); err != nil {
+		return err
+	}
+	if len(l.rows) != 1 || len(l.rows[0]) != 1 || !isNumber([]byte(was)) {
+		return errState
+	}
+	then, err1 := strconv.ParseFloat(was, 64)
+	now, err2 := strconv.ParseFloat(l.rows[0][0], 64)
+	if err1 != nil || err2 != nil {
+		return errState
+	}
+	if apart := now - then; apart >= -1 && apart <= time.Since(asked).Seconds()+1 {
+		return nil
+	}
+	return s.ask("SET SESSION timestamp = "+was, &look{})
 }
 
 // ask asks a question there.
