@@ -295,69 +295,6 @@ func TestImpactSays(t *testing.T) {
 	}
 }
 
-// However the session ends transactions, the gateway's own is one alone.
-func TestImpactOfChains(t *testing.T) {
-	a := &approver{}
-	g := impactGate(t, ordersSchema, a, gateConfig{})
-	for _, kind := range []string{"CHAIN", "RELEASE"} {
-		c := g.open(t)
-		require.Equal(t, "0", does(c, "SET completion_type = "+kind))
-		g.server(t, resetOrders)
-		require.Equal(t, "3", does(c, "UPDATE orders SET qty = 2 WHERE status = 'open'"), kind)
-		require.Equal(t, [][]string{{"0"}}, texts(t, c, "SELECT @@in_transaction"), kind)
-		require.Equal(t, "3", g.server(t, "SELECT COUNT(*) FROM orders WHERE qty = 2"))
-		a.looks = func(*proxy.Impact) { g.server(t, "UPDATE orders SET qty = 5 WHERE id = 1") }
-		require.Equal(t, "error 1142", does(c, "UPDATE orders SET qty = 3 WHERE status = 'open'"), kind)
-		a.looks = nil
-		require.Equal(t, [][]string{{"0"}}, texts(t, c, "SELECT @@in_transaction"), kind)
-		require.Equal(t, "0", g.server(t, "SELECT COUNT(*) FROM orders WHERE qty = 3"))
-	}
-}
-
-// The server takes back a transaction with an error, which does not say so. The client is told, and what it sends next runs in a
-// transaction of its own, by which it can be taken back.
-func TestImpactAfterADeadlock(t *testing.T) {
-	a := &approver{}
-	g := impactGate(t, ordersSchema+"CREATE TABLE heavy (id INT PRIMARY KEY); INSERT INTO heavy SELECT seq FROM seq_1_to_1000; INSERT INTO notes VALUES ('note');", a, gateConfig{})
-	c, other := g.open(t), g.open(t)
-	over := make(chan string, 1)
-	// c has changed notes, for which the other one waits that has changed much more, and is not the victim therefore.
-	cross := func() {
-		require.Equal(t, "0", does(other, "BEGIN"))
-		require.Equal(t, "1000", does(other, "UPDATE heavy SET id = id + 5000 /* unheld */"))
-		require.Equal(t, "1", does(other, "UPDATE orders SET qty = 9 WHERE id = 1 /* unheld */"))
-		go func() { over <- does(other, "UPDATE notes SET t = 'other' /* unheld */") }()
-		require.Eventually(t, func() bool {
-			return g.server(t, "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT' AND trx_query LIKE 'UPDATE notes%'") == "1"
-		}, 20*time.Second, 50*time.Millisecond)
-	}
-	crossed := func() {
-		require.Equal(t, "1", <-over)
-		require.Equal(t, "0", does(other, "ROLLBACK"))
-	}
-
-	require.Equal(t, "0", does(c, "BEGIN"))
-	require.Equal(t, "1", does(c, "UPDATE notes SET t = 'mine' /* unheld */"))
-	a.looks = func(*proxy.Impact) { cross() }
-	require.Equal(t, "error 1213", does(c, "UPDATE orders SET qty = 2 WHERE id = 1"), "its rows are locked by who waits for it")
-	a.looks = nil
-	crossed()
-	require.Equal(t, [][]string{{"0"}}, texts(t, c, "SELECT @@in_transaction"))
-	require.Equal(t, "note", g.server(t, "SELECT t FROM notes"))
-
-	require.Equal(t, "0", does(c, "BEGIN"))
-	require.Equal(t, "1", does(c, "UPDATE notes SET t = 'mine' /* unheld */"))
-	cross()
-	require.Equal(t, "error 1213", does(c, "DELETE FROM heavy /* unheld */"))
-	crossed()
-	a.claim = &proxy.Impact{Rows: 3, Effect: "update", Holds: proxy.HoldsCount}
-	require.Equal(t, "error 1142", does(c, "UPDATE orders SET qty = 5 LIMIT 2"))
-	require.Equal(t, "0", g.server(t, "SELECT COUNT(*) FROM orders WHERE qty = 5"))
-	a.claim.Rows = 2
-	require.Equal(t, "2", does(c, "UPDATE orders SET qty = 5 LIMIT 2"))
-	require.Equal(t, "2", g.server(t, "SELECT COUNT(*) FROM orders WHERE qty = 5"))
-}
-
 // What is measured and tried has the session's own time.
 func TestImpactAtATimeOfItsOwn(t *testing.T) {
 	a := &approver{hold: proxy.Hold{Try: true}}
@@ -370,4 +307,46 @@ func TestImpactAtATimeOfItsOwn(t *testing.T) {
 	require.Equal(t, "0", does(c, "SET timestamp = DEFAULT"))
 	require.Equal(t, "2", does(c, "DELETE FROM times WHERE at < NOW()"))
 	require.EqualValues(t, 2, a.last.Rows)
+}
+
+// Rows are shown as to anybody, and not at all where a filter does not say what it hides of them. What a column becomes is hidden as the
+// column is.
+func TestImpactIsMasked(t *testing.T) {
+	for name, shows := range map[string]bool{"a filter that says": true, "one that does not": false} {
+		t.Run(name, func(t *testing.T) {
+			stars := starring("status")
+			if shows {
+				stars.Show = stars.Flow
+			}
+			a := &approver{hold: proxy.Hold{Try: true}}
+			g := impactGate(t, ordersSchema, a, gateConfig{chain: chain(stars)})
+			require.Equal(t, "3", does(g.open(t), "UPDATE orders SET status = CONCAT(status, 'ed'), qty = 2 WHERE id < 4"))
+			if !shows {
+				require.Empty(t, a.last.Samples)
+				require.Contains(t, strings.Join(a.last.Unsaid, "; "), "no rows are shown")
+				return
+			}
+			require.Len(t, a.last.Samples, 3)
+			require.Equal(t, proxy.Sample{Before: []string{`"1"`, `"***"`, `"1"`}, After: []string{"", `"***"`, `"2"`}}, a.last.Samples[0])
+			require.NotContains(t, fmt.Sprint(a.last), "open")
+		})
+	}
+}
+
+// A trigger or another table that comes between the approval and the statement has nothing changed.
+func TestImpactOfAnotherTable(t *testing.T) {
+	a := &approver{}
+	g := impactGate(t, ordersSchema, a, gateConfig{})
+	c := g.open(t)
+	for between, text := range map[string]string{
+		"CREATE TRIGGER acts BEFORE INSERT ON orders FOR EACH ROW SET NEW.qty = 100":                                                            "INSERT INTO orders VALUES (50, 'x', 1)",
+		"CREATE TRIGGER acts BEFORE UPDATE ON orders FOR EACH ROW SET NEW.qty = 100":                                                            "UPDATE orders SET qty = 2 WHERE id = 1",
+		"RENAME TABLE orders TO others; CREATE TABLE orders LIKE others; INSERT INTO orders SELECT * FROM others; ALTER TABLE orders ADD z INT": "DELETE FROM orders WHERE id = 1",
+	} {
+		a.looks = func(*proxy.Impact) { g.server(t, between) }
+		require.Equal(t, "error 1142", does(c, text), between)
+		require.Equal(t, "10", g.server(t, "SELECT COUNT(*) FROM orders"))
+		require.Equal(t, "10", g.server(t, "SELECT COUNT(*) FROM orders WHERE qty = 1"))
+		g.server(t, "DROP TRIGGER IF EXISTS acts")
+	}
 }
