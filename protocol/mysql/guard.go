@@ -110,7 +110,7 @@ func (u *up) open() bool {
 // ready brings the session to where a's statement can be taken back, and says why it may not run. With err the session ends.
 func (u *up) ready(a *answer) (why, err error) {
 	g := a.guard
-	r, err := u.newRowReader(&a.statement, u.lookInto)
+	r, err := u.newRowReader(a, u.lookInto)
 	if err != nil {
 		return u.survives(impact.NotComparable(err))
 	}

@@ -22,6 +22,7 @@ var (
 	errForeign   = errors.New("its text is in another character set than UTF-8")
 	errTemporary = errors.New("it is about tables that only the session sees")
 	errVariables = errors.New("variables or functions in it mean something else in every session, or each time")
+	errBlobs     = errors.New("an argument of it is bytes, which are compared otherwise than text")
 	errLocked    = errors.New("the session may have locked tables")
 )
 
@@ -52,9 +53,10 @@ type rowReader struct {
 	locks  bool // rows are read as they are now, and nobody else changes them afterwards: in the session itself
 }
 
-// newRowReader takes a statement apart. The error says why that cannot be done.
-func (u *up) newRowReader(st *proxy.Statement, put func(string, *look) error) (*rowReader, error) {
-	a, ok := u.handler.Analyzer.(sql.RowChanges)
+// newRowReader takes the statement of a apart. The error says why that cannot be done.
+func (u *up) newRowReader(a *answer, put func(string, *look) error) (*rowReader, error) {
+	st := &a.statement
+	analyzer, ok := u.handler.Analyzer.(sql.RowChanges)
 	if !ok || u.handler.Catalog == nil {
 		return nil, impact.ErrNames
 	}
@@ -66,12 +68,16 @@ func (u *up) newRowReader(st *proxy.Statement, put func(string, *look) error) (*
 	switch {
 	case u.state.foreign || !u.state.sure, !utf8.ValidString(text), !u.state.utf8 && hides([]byte(text)):
 		return nil, errForeign
+	case !u.state.utf8 && slices.ContainsFunc(st.Args, func(a proxy.Arg) bool { return hides(a.Value) }):
+		return nil, errForeign
+	case a.blobs:
+		return nil, errBlobs
 	case u.state.locked:
 		return nil, errLocked
 	case r.facts.Statements > 1:
 		return nil, sql.ErrSeveral
 	}
-	if r.change, err = a.RowChange([]byte(text), &u.reading); err != nil {
+	if r.change, err = analyzer.RowChange([]byte(text), &u.reading); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -294,6 +300,8 @@ func exactLiteral(a *proxy.Arg) (text string, ok bool) {
 	switch a.Type {
 	case numberInt2, numberInt4, numberInt8, numberNumeric:
 		return " " + string(a.Value) + " ", isNumber(a.Value)
+	case numberBytes:
+		return "", false
 	case numberFloat4, numberFloat8:
 		f, err := strconv.ParseFloat(string(a.Value), 64)
 		return " " + strconv.FormatFloat(f, 'e', -1, 64) + " ", err == nil && !math.IsInf(f, 0) && !math.IsNaN(f)
