@@ -210,7 +210,7 @@ func (g *guard) differs(a *answer, agreed wire.Capabilities) error {
 	return nil
 }
 
-// commit has what was done stay. why is why it does not.
+// commit commits what the statement did. why says why the server did not; with err the session ends.
 func (u *up) commit(g *guard) (why, err error) {
 	text := "RELEASE SAVEPOINT " + guardPoint
 	if g.own {

@@ -19,8 +19,8 @@ var settled = strings.Fields(`sql_mode time_zone collation_connection foreign_ke
 // errSilent ends a session whose server does not answer what takes it no time.
 var errSilent = errors.New("the server did not answer a question about the session's settings in time")
 
-// second is a connection of the gateway's own at the server of a session, as its account, for one measurement. What is asked there
-// holds no locks of the session's, and is bounded in time.
+// second is a connection of the gateway's own to the server of a session, as its account, for one measurement. It is apart from the
+// session's transaction and locks, and every question there is bounded in time.
 type second struct {
 	*upstream
 	up      *up

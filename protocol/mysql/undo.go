@@ -280,8 +280,8 @@ func (r *rowReader) before(g *guard) error {
 // keepTime bounds how long a statement that has run waits for what undoes it to be kept.
 const keepTime = 20 * time.Second
 
-// keep has kept what undoes the statement of g, which has run in a transaction that is still open. What cannot be kept has the statement
-// taken back.
+// keep stores what undoes the statement of g, which has run in a transaction that is still open. The error says why the statement is to
+// be taken back.
 func (u *up) keep(g *guard) error {
 	if g.image == nil {
 		return nil

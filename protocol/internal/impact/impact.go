@@ -117,8 +117,8 @@ func Shown(v []byte) string {
 	return strconv.Quote(string(v))
 }
 
-// Became are samples of rows before, with what after says that they have become. Of a column that has stayed as it was, and of which it was not
-// said that it is set, that is nothing.
+// Became are the samples before with the values that after has. A column that has not changed, and that the statement does not set, has
+// none.
 func Became(before, after []proxy.Sample) []proxy.Sample {
 	for n := range after {
 		for c, v := range after[n].After {
@@ -150,8 +150,8 @@ func Filled(f *proxy.Facts, writes []proxy.Write) *proxy.Facts {
 	return &out
 }
 
-// Compare notes in i what has to be so when its statement runs: holds, or why not; then it is the number of rows of the tables, where
-// that is counted.
+// Compare notes in i what is compared when its statement runs. That is holds. Where why says that it cannot be, it is the number of
+// rows, if counted, and nothing otherwise.
 func Compare(i *proxy.Impact, holds proxy.Held, tables, why string, counted bool) {
 	switch {
 	case why == "" && holds == proxy.HoldsRows:
