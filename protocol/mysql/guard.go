@@ -119,7 +119,7 @@ func (u *up) ready(a *answer) (why, err error) {
 		return impact.NotComparable(errors.New("it cannot be taken back")), nil
 	}
 	// What the server has said last may be wrong by now: with an error it does not say whether a transaction is open after it.
-	if _, err := u.look("DO 0", 0); err != nil {
+	if _, r.values, err = u.settledAs(); err != nil {
 		return u.survives(impact.NotComparable(err))
 	}
 	begin := "SAVEPOINT " + guardPoint

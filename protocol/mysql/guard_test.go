@@ -71,3 +71,27 @@ func TestImpactAfterADeadlock(t *testing.T) {
 	require.Equal(t, "2", does(c, "UPDATE orders SET qty = 5 LIMIT 2"))
 	require.Equal(t, "2", g.server(t, "SELECT COUNT(*) FROM orders WHERE qty = 5"))
 }
+
+// An approval of an earlier session is used only where the statement means the same.
+func TestImpactIsClaimed(t *testing.T) {
+	a := &approver{}
+	g := impactGate(t, ordersSchema, a, gateConfig{})
+	for _, update := range []string{"UPDATE orders SET status = 'done' WHERE status = 'open'", "UPDATE orders SET status = 'done' WHERE status = 'open' LIMIT 3"} {
+		a.claim = nil
+		g.server(t, resetOrders)
+		require.Equal(t, "3", does(g.open(t), update))
+		a.claim = a.last
+		for set, want := range map[string]string{
+			"SET @v = 1":                                        "3",
+			"SET sql_mode = 'PIPES_AS_CONCAT'":                  "error 1142",
+			"SET time_zone = '+05:45'":                          "error 1142",
+			"SET foreign_key_checks = 0":                        "error 1142",
+			"SET collation_connection = utf8mb4_unicode_520_ci": "error 1142",
+		} {
+			g.server(t, resetOrders)
+			c := g.open(t)
+			require.Equal(t, "0", does(c, set))
+			require.Equal(t, want, does(c, update), "%s: %s", set, update)
+		}
+	}
+}

@@ -82,6 +82,7 @@ func (m *measuring) measure(ctx context.Context, u *up, st *proxy.Statement) (er
 		return err
 	}
 	defer m.second.close()
+	m.values = m.second.values
 	if m.whole() {
 		impact.Whole(m.impact, st)
 		return m.emptied(ctx)

@@ -49,6 +49,7 @@ type rowReader struct {
 	text   string // with its arguments in the place of its parameters
 	facts  *proxy.Facts
 	change *sql.RowChange
+	values []string // of the session's settings
 	put    func(text string, l *look) error
 	locks  bool // rows are read as they are now, and nobody else changes them afterwards: in the session itself
 }
@@ -141,7 +142,7 @@ func (r *rowReader) table(ctx context.Context, path string) (*table, error) {
 	if schema == "" {
 		schema = r.state.database
 	}
-	t := &table{}
+	t := &table{Settings: r.values}
 	if err := r.rows(tableSQL(schema, name), mostNames, 6, func(v [][]byte) error {
 		folds := string(v[5]) != "0"
 		if string(v[1]) == name && string(v[0]) == schema || folds && strings.EqualFold(string(v[1]), name) && strings.EqualFold(string(v[0]), schema) {

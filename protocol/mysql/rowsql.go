@@ -22,6 +22,7 @@ type table struct {
 	Deleting      []string // tables to which a foreign key passes on that rows are deleted
 	Moving        []string // and that their keys change
 	Columns       []tableColumn
+	Settings      []string // of the session that asks
 }
 
 type tableColumn struct {
@@ -35,13 +36,14 @@ type tableColumn struct {
 	number    uint32 // of its type, as interceptors know it
 }
 
-// identity tells a table from another one that has its name later.
+// identity tells a table from another one that has its name later, and from itself in a session that would find or leave other rows.
 func (t *table) identity() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "sallyport table 1\x00%s\x00%s\x00%s", t.Name, t.Engine, t.Made)
 	for i := range t.Columns {
 		fmt.Fprintf(h, "\x00%s\x00%s", t.Columns[i].Name, t.Columns[i].Type)
 	}
+	fmt.Fprintf(h, "\x00%q", t.Settings)
 	return hex.EncodeToString(h.Sum(nil))
 }
 

@@ -12,7 +12,8 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// settled are settings of a session by which its statements may find or leave other rows. They are set on a second connection, too.
+// settled are settings of a session by which its statements may find or leave other rows. They are set on a second connection, too, and a
+// session in which what was approved runs must have the same.
 var settled = strings.Fields(`sql_mode time_zone collation_connection foreign_key_checks unique_checks sql_safe_updates div_precision_increment
 	lc_time_names default_week_format group_concat_max_len max_sort_length`)
 
@@ -24,29 +25,38 @@ var errSilent = errors.New("the server did not answer a question about the sessi
 type second struct {
 	*upstream
 	up      *up
+	values  []string // of the session's settings
 	ctx     context.Context
 	stop    func() bool
 	healthy bool // it waits for a command
+}
+
+// settledAs asks for what NOW() is to the session, and for the values of settled.
+func (u *up) settledAs() (clock string, values []string, err error) {
+	rows, err := u.look(clockSQL+", @@SESSION."+strings.Join(settled, ", @@SESSION."), 1)
+	switch {
+	case err != nil:
+		return "", nil, err
+	case len(rows) != 1 || len(rows[0]) != 1+len(settled):
+		return "", nil, errState
+	}
+	return rows[0][0], rows[0][1:], nil
 }
 
 // second opens it, with the settings that the session has. each is how long one statement may take.
 func (u *up) second(ctx context.Context, each time.Duration) (*second, error) {
 	asked := time.Now()
 	late := context.AfterFunc(ctx, func() { u.session.session.Kill(errSilent) })
-	rows, err := u.look(clockSQL+", @@SESSION."+strings.Join(settled, ", @@SESSION."), 1)
+	clock, values, err := u.settledAs()
 	late()
 	if err != nil {
 		return nil, err
 	}
-	if len(rows) != 1 || len(rows[0]) != 1+len(settled) {
-		return nil, errState
-	}
-	clock, values := rows[0][0], rows[0][1:]
 	up, err := another(ctx, u.session.session, each, u.state.database)
 	if err != nil {
 		return nil, errors.New("the server cannot be asked on another connection")
 	}
-	s := &second{upstream: up, up: u, ctx: ctx, healthy: true}
+	s := &second{upstream: up, up: u, values: values, ctx: ctx, healthy: true}
 	s.stop = context.AfterFunc(ctx, func() { up.conn.SetDeadline(past) })
 	var list []string
 	for i, name := range settled {
