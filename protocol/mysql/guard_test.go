@@ -15,7 +15,7 @@ func TestImpactOfChains(t *testing.T) {
 	g := impactGate(t, ordersSchema, a, gateConfig{})
 	for _, kind := range []string{"CHAIN", "RELEASE"} {
 		c := g.open(t)
-		require.Equal(t, "0", does(c, "SET completion_type = "+kind))
+		require.Equal(t, "0", does(c, "SET completion_type = '"+kind+"'"))
 		g.server(t, resetOrders)
 		require.Equal(t, "3", does(c, "UPDATE orders SET qty = 2 WHERE status = 'open'"), kind)
 		require.Equal(t, [][]string{{"0"}}, texts(t, c, "SELECT @@in_transaction"), kind)
