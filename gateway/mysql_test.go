@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"database/sql"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"testing"
@@ -274,4 +275,28 @@ guardrails: [{use: default}]
 	d.until("done")
 	d.run("SELECT 5")
 	require.Equal(t, [][]any{{"5"}}, d.rows)
+}
+
+// What is explained of a statement is what a session is answered.
+func TestMySQLExplained(t *testing.T) {
+	h, _ := mysqlHouse(t, "guardrails: [{use: default}]\n")
+	x, err := NewExplainer(h.parts().config, Options{Log: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, x.Close()) }()
+	c := h.mysql(t, "alice")
+	for text, want := range map[string]string{
+		"SELECT name FROM people WHERE id = 1":               "allow",
+		"UPDATE people SET name = 'Cy' WHERE id = 2":         "allow",
+		"DELETE FROM people":                                 "deny",
+		"DROP TABLE people":                                  "deny",
+		"/*!50000 DROP */ TABLE people":                      "deny",
+		"/*M!100000 DROP */ TABLE people":                    "deny",
+		"UPDATE `people` SET name = \"x' WHERE id = 1 -- \"": "deny",
+		"SELECT 1; TRUNCATE people":                          "deny",
+	} {
+		got, _ := explained(t, x, "alice", "shop", text)
+		require.Equal(t, want, got.outcome, text)
+		refused := strings.Contains(strings.Join(mysqlTexts(t, c, text), ""), "1142 (42000)")
+		require.Equal(t, want == "deny", refused, text)
+	}
 }

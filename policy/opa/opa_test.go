@@ -456,6 +456,28 @@ func TestExplain(t *testing.T) {
 	require.ErrorIs(t, e.Err, errUndefined)
 }
 
+// Policies decide by all names of a request, and by where in a resource a command runs.
+func TestPoliciesSeeAlsoAndTarget(t *testing.T) {
+	p := create(t, module(`forbidden if "scale-to-zero" in input.operation.request.also
+		forbidden if startswith(input.operation.exec.target, "prod/")
+		decision := {"allow": true} if not forbidden
+		decision := {"allow": false} if forbidden`))
+	for _, c := range []struct {
+		op      proxy.Op
+		refused bool
+	}{
+		{&proxy.Request{Meta: proxy.Meta{Kind: proxy.KindRequest}, Action: "deployments.apps/scale:patch", Also: []string{"x", "scale-to-zero"}}, true},
+		{&proxy.Request{Meta: proxy.Meta{Kind: proxy.KindRequest}, Action: "deployments.apps/scale:patch"}, false},
+		{&proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}, Command: "sh", Target: "prod/shop-0/app"}, true},
+		{&proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}, Command: "sh", Target: "test/shop-0/app"}, false},
+		{&proxy.Exec{Meta: proxy.Meta{Kind: proxy.KindExec}, Command: "sh"}, false},
+	} {
+		e := p.Explain(t.Context(), session, c.op)
+		require.NoError(t, e.Err)
+		require.Equal(t, c.refused, e.Verdict.Refuses(), "%+v", e.Input.Operation)
+	}
+}
+
 func write(t *testing.T, dir, file, text string) {
 	t.Helper()
 	file = filepath.Join(dir, file)

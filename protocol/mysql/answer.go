@@ -64,6 +64,7 @@ type answer struct {
 	text      []byte
 	args      []proxy.Arg
 	values    []byte // of args
+	blobs     bool   // an argument is of a type of bytes, which compare otherwise than text
 }
 
 // keptTextSize is how much memory of an operation is kept for the next.

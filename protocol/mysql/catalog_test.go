@@ -187,3 +187,15 @@ func TestLike(t *testing.T) {
 		require.Equal(t, c.want, like(c.pattern, c.name), c.pattern)
 	}
 }
+
+// A trigger for changes that are not known is one for all of them.
+func TestTriggersOfEvents(t *testing.T) {
+	const all = proxy.EffectInsert | proxy.EffectUpdate | proxy.EffectDelete
+	for events, want := range map[string]proxy.Effects{
+		"INSERT": proxy.EffectInsert, "UPDATE": proxy.EffectUpdate, "DELETE": proxy.EffectDelete,
+		"INSERT,DELETE": proxy.EffectInsert | proxy.EffectDelete, "insert, update": proxy.EffectInsert | proxy.EffectUpdate,
+		"": all, "MERGE": all, "INSERT OR UPDATE": all,
+	} {
+		require.Equal(t, want, changing(events), events)
+	}
+}

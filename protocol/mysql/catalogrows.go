@@ -83,7 +83,22 @@ func (c *catalogRows) contents() sql.Contents {
 	return out
 }
 
-var changing = map[string]proxy.Effects{"INSERT": proxy.EffectInsert, "UPDATE": proxy.EffectUpdate, "DELETE": proxy.EffectDelete}
+// changing are the changes for which a trigger acts, of which a server may name several. A name that is not known may be of any.
+func changing(events string) (e proxy.Effects) {
+	for event := range strings.SplitSeq(events, ",") {
+		switch strings.ToUpper(strings.TrimSpace(event)) {
+		case "INSERT":
+			e |= proxy.EffectInsert
+		case "UPDATE":
+			e |= proxy.EffectUpdate
+		case "DELETE":
+			e |= proxy.EffectDelete
+		default:
+			e |= proxy.EffectInsert | proxy.EffectUpdate | proxy.EffectDelete
+		}
+	}
+	return e
+}
 
 // passedOn is what a rule of a foreign key does to the rows that refer.
 var passedOn = map[string]proxy.Effects{"SET NULL": proxy.EffectUpdate, "SET DEFAULT": proxy.EffectUpdate}
@@ -97,7 +112,7 @@ func (c *catalogRows) sets(out *sql.Contents, find func(schema, name string) *sq
 		if r := find(row[0], row[1]); r != nil {
 			f := &sql.Function{OID: uint32(len(out.Functions) + 1), Schema: r.Schema, Name: strings.ToLower(row[3]), Language: "trigger", Body: row[4]}
 			out.Functions = append(out.Functions, f)
-			r.Triggers = append(r.Triggers, sql.Trigger{On: changing[row[2]], Function: f.OID})
+			r.Triggers = append(r.Triggers, sql.Trigger{On: changing(row[2]), Function: f.OID})
 		}
 	}
 	for _, r := range out.Relations {

@@ -17,10 +17,12 @@ import (
 // Outside of a transaction it runs in one of the gateway's own, else after a savepoint.
 type guard struct {
 	impact *proxy.Impact
-	own    bool // the transaction is the gateway's
+	begun  bool // it can be taken back: there is
+	own    bool // a transaction of the gateway's; else a savepoint
 
 	image  *proxy.Image // what undoes the statement; nil: nobody has said that it can be undone
 	table  *table
+	taken  bool     // a row of a key that comes was there already
 	op     uint64   // the operation, and
 	grants []string // the requests by whose approval it runs
 
@@ -31,6 +33,9 @@ type guard struct {
 }
 
 const guardPoint = "`sallyport impact`"
+
+// andNoMore ends a transaction of the gateway's alone, whatever the session's completion_type says.
+const andNoMore = " AND NO CHAIN NO RELEASE"
 
 // errTorn ends a session whose transaction is not what its client believes.
 var errTorn = errors.New("the server did not go back to where the session's transaction was before a statement that was approved as something else")
@@ -45,8 +50,12 @@ func (u *up) guarded(a *answer, run func() error) error {
 		return err
 	}
 	if why != nil {
-		if err := u.takeBack(g); err != nil {
+		lost, err := u.takeBack(g)
+		switch {
+		case err != nil:
 			return err
+		case lost:
+			return u.rolledBack(a, why)
 		}
 		return u.refused(a, why)
 	}
@@ -59,8 +68,9 @@ func (u *up) guarded(a *answer, run func() error) error {
 	switch {
 	case over:
 		return errQuit // and the server takes it back
-	case !g.ran: // the client was told why not
-		return u.takeBack(g)
+	case !g.ran: // the client was told why not, in the server's words
+		_, err := u.takeBack(g)
+		return err
 	}
 	if why = g.differs(a, u.agreed); why == nil {
 		why = u.keep(g)
@@ -69,7 +79,7 @@ func (u *up) guarded(a *answer, run func() error) error {
 		if why, err = u.commit(g); err != nil {
 			return err
 		}
-	} else if err := u.takeBack(g); err != nil {
+	} else if _, err := u.takeBack(g); err != nil {
 		return err
 	}
 	if why == nil {
@@ -100,7 +110,7 @@ func (u *up) open() bool {
 // ready brings the session to where a's statement can be taken back, and says why it may not run. With err the session ends.
 func (u *up) ready(a *answer) (why, err error) {
 	g := a.guard
-	r, err := u.newRowReader(&a.statement, u.lookInto)
+	r, err := u.newRowReader(a, u.lookInto)
 	if err != nil {
 		return u.survives(impact.NotComparable(err))
 	}
@@ -108,13 +118,19 @@ func (u *up) ready(a *answer) (why, err error) {
 	if r.whole() {
 		return impact.NotComparable(errors.New("it cannot be taken back")), nil
 	}
+	// What the server has said last may be wrong by now: with an error it does not say whether a transaction is open after it.
+	if _, r.values, err = u.settledAs(); err != nil {
+		return u.survives(impact.NotComparable(err))
+	}
 	begin := "SAVEPOINT " + guardPoint
 	if g.own = !u.open(); g.own {
-		begin = "START TRANSACTION"
+		begin, u.state.changed = "START TRANSACTION", changed{}
 	}
 	if _, err := u.look(begin, 0); err != nil {
-		g.own = false
 		return u.survives(impact.NotComparable(err))
+	}
+	if g.begun = true; !u.open() {
+		return impact.NotComparable(errors.New("the server has begun no transaction")), nil
 	}
 	if err := r.compared(g); err != nil {
 		return u.survives(err)
@@ -145,7 +161,7 @@ func (u *up) survives(why error) (error, error) {
 
 // compared locks the rows, and compares them with those that were approved.
 func (r *rowReader) compared(g *guard) error {
-	if err := r.finds(); err != nil && g.impact.Holds == proxy.HoldsRows {
+	if err := r.finds(); err != nil {
 		return impact.NotComparable(err)
 	}
 	t, err := r.table(r.session.session.Context(), r.change.Tables[0].Path)
@@ -194,11 +210,11 @@ func (g *guard) differs(a *answer, agreed wire.Capabilities) error {
 	return nil
 }
 
-// commit has what was done stay. why is why it does not.
+// commit commits what the statement did. why says why the server did not; with err the session ends.
 func (u *up) commit(g *guard) (why, err error) {
 	text := "RELEASE SAVEPOINT " + guardPoint
 	if g.own {
-		text = "COMMIT"
+		text = "COMMIT" + andNoMore
 	}
 	if _, err := u.look(text, 0); err != nil {
 		if why, err = u.survives(err); err != nil {
@@ -208,42 +224,56 @@ func (u *up) commit(g *guard) (why, err error) {
 			u.session.session.Kill(errTorn)
 			return nil, errTorn
 		}
-		return &impact.DiffersError{Reason: "the server did not commit it: " + why.Error()}, u.takeBack(g)
+		_, err := u.takeBack(g)
+		return &impact.DiffersError{Reason: "the server did not commit it: " + why.Error()}, err
 	}
 	return nil, nil
 }
 
-// takeBack goes back to where the session was. A session that does not come back there ends.
-func (u *up) takeBack(g *guard) error {
+// takeBack goes back to where the session was. A session that does not come back there ends. lost says that the server has taken back
+// the client's whole transaction, as after a deadlock.
+func (u *up) takeBack(g *guard) (lost bool, err error) {
+	if !g.begun {
+		return false, nil
+	}
 	if g.own {
-		if _, err := u.look("ROLLBACK", 0); err == nil && uint16(u.down.status.Load())&wire.StatusInTransaction == 0 {
-			return nil
+		if _, err := u.look("ROLLBACK"+andNoMore, 0); err == nil && uint16(u.down.status.Load())&wire.StatusInTransaction == 0 {
+			return false, nil
 		}
 		u.session.session.Kill(errTorn)
-		return errTorn
+		return false, errTorn
 	}
-	if !u.open() { // no savepoint was made, or the server has taken back the whole transaction
-		return nil
-	}
-	_, err := u.look("ROLLBACK TO SAVEPOINT "+guardPoint, 0)
+	_, err = u.look("ROLLBACK TO SAVEPOINT "+guardPoint, 0)
 	if err == nil {
 		_, err = u.look("RELEASE SAVEPOINT "+guardPoint, 0)
 	}
 	var answered *answeredError
 	const noSavepoint = 1305
-	if err == nil || !g.ran && errors.As(err, &answered) && answered.code == noSavepoint {
-		return nil
+	switch {
+	case err == nil:
+		return false, nil
+	case !g.ran && errors.As(err, &answered) && answered.code == noSavepoint:
+		return true, nil
 	}
 	u.session.session.Kill(errTorn)
-	return errTorn
+	return false, errTorn
 }
 
 // refused tells the client why a's statement has not run, or was taken back.
 func (u *up) refused(a *answer, why error) error {
-	a.done.Rows, a.done.Code, a.done.Err = 0, strconv.Itoa(codeRefused), why
+	return u.fails(a, why, fault(codeRefused, stateRefused, why.Error()+". "+impact.Remedy))
+}
+
+// rolledBack tells the client why a's statement has not run, and that the server has taken back the transaction.
+func (u *up) rolledBack(a *answer, why error) error {
+	return u.fails(a, why, fault(codeDeadlock, stateRollback, why.Error()+". The server has taken back the whole transaction. Begin it again."))
+}
+
+func (u *up) fails(a *answer, why error, e wire.Error) error {
+	a.done.Rows, a.done.Code, a.done.Err = 0, strconv.Itoa(int(e.Code)), why
 	u.session.session.Done(a.op, &a.done)
 	a.op = nil
-	return u.reply(fault(codeRefused, stateRefused, why.Error()+". "+impact.Remedy))
+	return u.reply(e)
 }
 
 // told tells the client how a's statement has gone.

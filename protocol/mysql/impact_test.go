@@ -23,13 +23,17 @@ type approver struct {
 	looks func(i *proxy.Impact)
 	last  *proxy.Impact
 	image *proxy.Image
-	fails error // of keeping what undoes it
+	claim *proxy.Impact // of an earlier session, so that nothing is measured; nil: what is measured
+	fails error         // of keeping what undoes it
 }
 
 func (a *approver) Request(ctx context.Context, _ *proxy.Session, op proxy.Op, _ *proxy.Hold) (*proxy.Pending, error) {
-	i, err := op.(*proxy.Statement).Measure(ctx)
-	if err != nil {
-		return nil, err
+	i := a.claim
+	if i == nil {
+		var err error
+		if i, err = op.(*proxy.Statement).Measure(ctx); err != nil {
+			return nil, err
+		}
 	}
 	a.last = i
 	return &proxy.Pending{ID: "1", Message: "held", Wait: func(context.Context) proxy.Verdict {
@@ -288,5 +292,61 @@ func TestImpactSays(t *testing.T) {
 		default:
 			require.Equal(t, s.answer, got, s.text)
 		}
+	}
+}
+
+// What is measured and tried has the session's own time.
+func TestImpactAtATimeOfItsOwn(t *testing.T) {
+	a := &approver{hold: proxy.Hold{Try: true}}
+	g := impactGate(t, "CREATE TABLE times (id INT PRIMARY KEY, at DATETIME); INSERT INTO times VALUES (1, '2001-01-01'), (2, '2020-01-01');", a, gateConfig{})
+	c := g.open(t)
+	require.Equal(t, "0", does(c, "SET time_zone = '+00:00', timestamp = 1000000000"))
+	require.Equal(t, "1", does(c, "UPDATE times SET at = NOW() WHERE at < NOW()"))
+	require.Equal(t, &proxy.Trial{Rows: 1}, a.last.Trial)
+	require.Equal(t, []string{"", `"2001-09-09 01:46:40"`}, a.last.Samples[0].After)
+	require.Equal(t, "0", does(c, "SET timestamp = DEFAULT"))
+	require.Equal(t, "2", does(c, "DELETE FROM times WHERE at < NOW()"))
+	require.EqualValues(t, 2, a.last.Rows)
+}
+
+// Rows are shown as to anybody, and not at all where a filter does not say what it hides of them. What a column becomes is hidden as the
+// column is.
+func TestImpactIsMasked(t *testing.T) {
+	for name, shows := range map[string]bool{"a filter that says": true, "one that does not": false} {
+		t.Run(name, func(t *testing.T) {
+			stars := starring("status")
+			if shows {
+				stars.Show = stars.Flow
+			}
+			a := &approver{hold: proxy.Hold{Try: true}}
+			g := impactGate(t, ordersSchema, a, gateConfig{chain: chain(stars)})
+			require.Equal(t, "3", does(g.open(t), "UPDATE orders SET status = CONCAT(status, 'ed'), qty = 2 WHERE id < 4"))
+			if !shows {
+				require.Empty(t, a.last.Samples)
+				require.Contains(t, strings.Join(a.last.Unsaid, "; "), "no rows are shown")
+				return
+			}
+			require.Len(t, a.last.Samples, 3)
+			require.Equal(t, proxy.Sample{Before: []string{`"1"`, `"***"`, `"1"`}, After: []string{"", `"***"`, `"2"`}}, a.last.Samples[0])
+			require.NotContains(t, fmt.Sprint(a.last), "open")
+		})
+	}
+}
+
+// A trigger or another table that comes between the approval and the statement has nothing changed.
+func TestImpactOfAnotherTable(t *testing.T) {
+	a := &approver{}
+	g := impactGate(t, ordersSchema, a, gateConfig{})
+	c := g.open(t)
+	for between, text := range map[string]string{
+		"CREATE TRIGGER acts BEFORE INSERT ON orders FOR EACH ROW SET NEW.qty = 100":                                                            "INSERT INTO orders VALUES (50, 'x', 1)",
+		"CREATE TRIGGER acts BEFORE UPDATE ON orders FOR EACH ROW SET NEW.qty = 100":                                                            "UPDATE orders SET qty = 2 WHERE id = 1",
+		"RENAME TABLE orders TO others; CREATE TABLE orders LIKE others; INSERT INTO orders SELECT * FROM others; ALTER TABLE orders ADD z INT": "DELETE FROM orders WHERE id = 1",
+	} {
+		a.looks = func(*proxy.Impact) { g.server(t, between) }
+		require.Equal(t, "error 1142", does(c, text), between)
+		require.Equal(t, "10", g.server(t, "SELECT COUNT(*) FROM orders"))
+		require.Equal(t, "10", g.server(t, "SELECT COUNT(*) FROM orders WHERE qty = 1"))
+		g.server(t, "DROP TRIGGER IF EXISTS acts")
 	}
 }

@@ -55,11 +55,15 @@ type measuring struct {
 func (m *measuring) unsaid(what string) { impact.Unsay(m.impact, what) }
 
 func (m *measuring) measure(ctx context.Context, u *up, st *proxy.Statement) (err error) {
+	if u.current == nil || st != &u.current.statement {
+		return errors.New("the server cannot be asked at this place")
+	}
 	m.touched(u, st.Facts)
 	put := func(text string, l *look) error { return m.second.ask(text, l) }
-	m.rowReader, err = u.newRowReader(st, put)
+	m.rowReader, err = u.newRowReader(u.current, put)
 	if err != nil {
-		return errors.Join(err, m.expected(ctx, u, st))
+		m.expected(ctx, u, st)
+		return err
 	}
 	c := m.change
 	m.impact.Effect = c.Effect.String()
@@ -78,6 +82,7 @@ func (m *measuring) measure(ctx context.Context, u *up, st *proxy.Statement) (er
 		return err
 	}
 	defer m.second.close()
+	m.values = m.second.values
 	if m.whole() {
 		impact.Whole(m.impact, st)
 		return m.emptied(ctx)
@@ -139,23 +144,22 @@ func (m *measuring) touched(u *up, f *proxy.Facts) {
 
 // expected notes what the server expects of a statement that is not taken apart. What cannot be told is not told: why the statement is
 // not measured is said anyway.
-func (m *measuring) expected(ctx context.Context, u *up, st *proxy.Statement) error {
+func (m *measuring) expected(ctx context.Context, u *up, st *proxy.Statement) {
 	f := st.Facts
 	if f.Statements != 1 || f.Effects.Has(opaque) || !f.Effects.Has(proxy.EffectInsert|proxy.EffectUpdate|proxy.EffectDelete) {
-		return nil
+		return
 	}
 	text, err := bound(st)
 	if err != nil {
-		return nil
+		return
 	}
 	if m.second, err = u.second(ctx, m.each); err != nil {
-		return nil
+		return
 	}
 	defer m.second.close()
 	if rows, ok := m.planOf(text); ok {
 		m.unsaid(fmt.Sprintf("the server expects to change or insert about %.0f rows", rows))
 	}
-	return nil
 }
 
 // emptied counts what a TRUNCATE or a DROP TABLE would take away.
@@ -220,7 +224,7 @@ func (m *measuring) inserted(t *table) error {
 			}
 		}
 	}
-	return m.show(t, fmt.Sprintf("SELECT * FROM (%s) AS q LIMIT %d", c.Query, impact.MaxSamples), shown, nil, func(values [][]byte) proxy.Sample {
+	return m.show(t, fmt.Sprintf("SELECT * FROM (%s) AS q LIMIT %d", c.Query, impact.MaxSamples), shown, nil, nil, func(values [][]byte) proxy.Sample {
 		s := proxy.Sample{}
 		for _, v := range values {
 			s.After = append(s.After, impact.Shown(v))
@@ -278,6 +282,7 @@ func (m *measuring) planOf(text string) (rows float64, ok bool) {
 	}
 	rows, cost, err := readPlan(plan)
 	if err != nil {
+		m.unsaid("the server's plan is not known: " + err.Error())
 		return 0, false
 	}
 	m.impact.Cost = cost

@@ -179,6 +179,7 @@ func (u *up) bind(a *answer, st *stmt, x *wire.Execution) {
 			arg.Value = a.values[at:len(a.values):len(a.values)]
 		}
 		a.args = append(a.args, arg)
+		a.blobs = a.blobs || t.Type().Blob()
 	}
 }
 

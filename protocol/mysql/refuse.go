@@ -23,6 +23,7 @@ const (
 	codeTooLarge     = 1153 // ER_NET_PACKET_TOO_LARGE
 	codeOutOfOrder   = 1156 // ER_NET_PACKETS_OUT_OF_ORDER
 	codeTooMany      = 1203 // ER_TOO_MANY_USER_CONNECTIONS
+	codeDeadlock     = 1213 // ER_LOCK_DEADLOCK
 	codeNoStatement  = 1243 // ER_UNKNOWN_STMT_HANDLER
 	codeCharset      = 1115 // ER_UNKNOWN_CHARACTER_SET
 	codeNoSecure     = 3159 // ER_SECURE_TRANSPORT_REQUIRED
@@ -34,6 +35,7 @@ const (
 	stateComm     = "08S01"
 	stateCannot   = "08004"
 	stateKilled   = "70100"
+	stateRollback = "40001"
 	stateProtocol = "08S01"
 )
 

@@ -22,6 +22,7 @@ var (
 	errForeign   = errors.New("its text is in another character set than UTF-8")
 	errTemporary = errors.New("it is about tables that only the session sees")
 	errVariables = errors.New("variables or functions in it mean something else in every session, or each time")
+	errBlobs     = errors.New("an argument of it is bytes, which are compared otherwise than text")
 	errLocked    = errors.New("the session may have locked tables")
 )
 
@@ -48,13 +49,15 @@ type rowReader struct {
 	text   string // with its arguments in the place of its parameters
 	facts  *proxy.Facts
 	change *sql.RowChange
+	values []string // of the session's settings
 	put    func(text string, l *look) error
 	locks  bool // rows are read as they are now, and nobody else changes them afterwards: in the session itself
 }
 
-// newRowReader takes a statement apart. The error says why that cannot be done.
-func (u *up) newRowReader(st *proxy.Statement, put func(string, *look) error) (*rowReader, error) {
-	a, ok := u.handler.Analyzer.(sql.RowChanges)
+// newRowReader takes the statement of a apart. The error says why that cannot be done.
+func (u *up) newRowReader(a *answer, put func(string, *look) error) (*rowReader, error) {
+	st := &a.statement
+	analyzer, ok := u.handler.Analyzer.(sql.RowChanges)
 	if !ok || u.handler.Catalog == nil {
 		return nil, impact.ErrNames
 	}
@@ -66,12 +69,16 @@ func (u *up) newRowReader(st *proxy.Statement, put func(string, *look) error) (*
 	switch {
 	case u.state.foreign || !u.state.sure, !utf8.ValidString(text), !u.state.utf8 && hides([]byte(text)):
 		return nil, errForeign
+	case !u.state.utf8 && slices.ContainsFunc(st.Args, func(a proxy.Arg) bool { return hides(a.Value) }):
+		return nil, errForeign
+	case a.blobs:
+		return nil, errBlobs
 	case u.state.locked:
 		return nil, errLocked
 	case r.facts.Statements > 1:
 		return nil, sql.ErrSeveral
 	}
-	if r.change, err = a.RowChange([]byte(text), &u.reading); err != nil {
+	if r.change, err = analyzer.RowChange([]byte(text), &u.reading); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -105,6 +112,8 @@ func (r *rowReader) finds() error {
 		text = c.Select("1") + " " + c.Order
 	case c.Query != "":
 		text = c.Query
+	case r.facts.Unsure || r.facts.Unknown != "":
+		return impact.ErrNames
 	default:
 		return nil
 	}
@@ -133,8 +142,8 @@ func (r *rowReader) table(ctx context.Context, path string) (*table, error) {
 	if schema == "" {
 		schema = r.state.database
 	}
-	t := &table{}
-	if err := r.rows(tableSQL(schema, name), 10, 6, func(v [][]byte) error {
+	t := &table{Settings: r.values}
+	if err := r.rows(tableSQL(schema, name), mostNames, 6, func(v [][]byte) error {
 		folds := string(v[5]) != "0"
 		if string(v[1]) == name && string(v[0]) == schema || folds && strings.EqualFold(string(v[1]), name) && strings.EqualFold(string(v[0]), schema) {
 			t.Schema, t.Table, t.Kind, t.Engine, t.Made = string(v[0]), string(v[1]), string(v[2]), string(v[3]), string(v[4])
@@ -147,19 +156,19 @@ func (r *rowReader) table(ctx context.Context, path string) (*table, error) {
 		return nil, impact.ErrNoTable
 	}
 	t.Name = plainName(t.Schema) + "." + plainName(t.Table)
-	if err := r.rows(tableColumnsSQL(t), 1<<13, 6, func(v [][]byte) error {
+	if err := r.rows(tableColumnsSQL(t), mostColumns, 6, func(v [][]byte) error {
 		t.Columns = append(t.Columns, newTableColumn(v))
 		return nil
 	}); err != nil {
 		return nil, err
 	}
-	if err := r.rows(tableTriggersSQL(t), 100, 1, func(v [][]byte) error {
-		t.Triggers |= changing[string(v[0])]
+	if err := r.rows(tableTriggersSQL(t), mostTriggers, 1, func(v [][]byte) error {
+		t.Triggers |= changing(string(v[0]))
 		return nil
 	}); err != nil {
 		return nil, err
 	}
-	if err := r.rows(tableReferencesSQL(t), 1000, 4, func(v [][]byte) error {
+	if err := r.rows(tableReferencesSQL(t), mostReferences, 4, func(v [][]byte) error {
 		from := plainName(string(v[0])) + "." + plainName(string(v[1]))
 		if passes(string(v[2])) && !slices.Contains(t.Deleting, from) {
 			t.Deleting = append(t.Deleting, from)
@@ -292,6 +301,8 @@ func exactLiteral(a *proxy.Arg) (text string, ok bool) {
 	switch a.Type {
 	case numberInt2, numberInt4, numberInt8, numberNumeric:
 		return " " + string(a.Value) + " ", isNumber(a.Value)
+	case numberBytes:
+		return "", false
 	case numberFloat4, numberFloat8:
 		f, err := strconv.ParseFloat(string(a.Value), 64)
 		return " " + strconv.FormatFloat(f, 'e', -1, 64) + " ", err == nil && !math.IsInf(f, 0) && !math.IsNaN(f)

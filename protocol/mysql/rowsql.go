@@ -22,6 +22,7 @@ type table struct {
 	Deleting      []string // tables to which a foreign key passes on that rows are deleted
 	Moving        []string // and that their keys change
 	Columns       []tableColumn
+	Settings      []string // of the session that asks
 }
 
 type tableColumn struct {
@@ -35,13 +36,14 @@ type tableColumn struct {
 	number    uint32 // of its type, as interceptors know it
 }
 
-// identity tells a table from another one that has its name later.
+// identity tells a table from another one that has its name later, and from itself in a session that would find or leave other rows.
 func (t *table) identity() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "sallyport table 1\x00%s\x00%s\x00%s", t.Name, t.Engine, t.Made)
 	for i := range t.Columns {
 		fmt.Fprintf(h, "\x00%s\x00%s", t.Columns[i].Name, t.Columns[i].Type)
 	}
+	fmt.Fprintf(h, "\x00%q", t.Settings)
 	return hex.EncodeToString(h.Sum(nil))
 }
 
@@ -54,23 +56,35 @@ func newTableColumn(v [][]byte) tableColumn {
 	}
 }
 
+// Rows of the server's own tables that are read of a table. The texts bound them, too: sql_select_limit of the session would leave out
+// others otherwise, such as triggers.
+const (
+	mostNames      = 10 // that differ in their case
+	mostColumns    = 1 << 13
+	mostTriggers   = 100
+	mostReferences = 1000
+)
+
 func tableSQL(schema, name string) string {
 	return fmt.Sprintf(`SELECT table_schema, table_name, table_type, IFNULL(engine, ''), CONCAT(IFNULL(create_time, '')), CONCAT(@@lower_case_table_names)
-		FROM information_schema.tables WHERE table_schema = %s AND table_name = %s`, literal(schema), literal(name))
+		FROM information_schema.tables WHERE table_schema = %s AND table_name = %s LIMIT %d`, literal(schema), literal(name), mostNames+1)
 }
 
 func tableColumnsSQL(t *table) string {
 	return fmt.Sprintf(`SELECT column_name, data_type, column_type, column_key, extra, character_set_name
-		FROM information_schema.columns WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position`, literal(t.Schema), literal(t.Table))
+		FROM information_schema.columns WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position LIMIT %d`,
+		literal(t.Schema), literal(t.Table), mostColumns+1)
 }
 
 func tableTriggersSQL(t *table) string {
-	return fmt.Sprintf(`SELECT event_manipulation FROM information_schema.triggers WHERE event_object_schema = %s AND event_object_table = %s`, literal(t.Schema), literal(t.Table))
+	return fmt.Sprintf(`SELECT event_manipulation FROM information_schema.triggers WHERE event_object_schema = %s AND event_object_table = %s LIMIT %d`,
+		literal(t.Schema), literal(t.Table), mostTriggers+1)
 }
 
 func tableReferencesSQL(t *table) string {
 	return fmt.Sprintf(`SELECT constraint_schema, table_name, delete_rule, update_rule FROM information_schema.referential_constraints
-		WHERE unique_constraint_schema = %s AND referenced_table_name = %s ORDER BY constraint_schema, table_name`, literal(t.Schema), literal(t.Table))
+		WHERE unique_constraint_schema = %s AND referenced_table_name = %s ORDER BY constraint_schema, table_name LIMIT %d`,
+		literal(t.Schema), literal(t.Table), mostReferences+1)
 }
 
 // splitPath takes a quoted path apart.

@@ -93,9 +93,9 @@ const profileSQL = `SELECT c.table_schema, c.table_name, c.column_name, c.data_t
 		AND k.column_name = c.column_name AND k.referenced_table_name IS NOT NULL)
 	FROM information_schema.columns c WHERE`
 
-// literal is text as SQL has it, in every sql_mode.
+// literal is text as SQL has it, in every sql_mode. Compared with a column, it is by the column's collation, as a plain literal is.
 func literal(text string) string {
-	return fmt.Sprintf("CONVERT(X'%X' USING utf8mb4)", text)
+	return fmt.Sprintf("_utf8mb4 X'%X'", text)
 }
 
 // untold are the types whose values say nothing by themselves: bytes, dates and times.

@@ -21,7 +21,7 @@ func (m *measuring) samples(t *table) error {
 			become = append(become, i)
 		}
 	}
-	err := m.show(t, sampleQuery(m.change, shown, keys), shown, become, func(values [][]byte) proxy.Sample { return m.sample(shown, become, values) })
+	err := m.show(t, sampleQuery(m.change, shown, keys), shown, become, nil, func(values [][]byte) proxy.Sample { return m.sample(shown, become, values) })
 	if n := len(t.Columns) - len(shown); n > 0 && m.impact.Samples != nil {
 		m.unsaid(fmt.Sprintf("%d more columns are not shown", n))
 	}
@@ -29,8 +29,8 @@ func (m *measuring) samples(t *table) error {
 }
 
 // show shows what a query returns, as anybody would see it: the columns shown of t, and after them what those of become are set to,
-// which are hidden as these are.
-func (m *measuring) show(t *table, text string, shown []tableColumn, become []int, sample func([][]byte) proxy.Sample) error {
+// which are hidden as these are. writes are what has filled them before.
+func (m *measuring) show(t *table, text string, shown []tableColumn, become []int, writes []proxy.Write, sample func([][]byte) proxy.Sample) error {
 	if m.impact.Rows == 0 {
 		return nil
 	}
@@ -55,7 +55,7 @@ func (m *measuring) show(t *table, text string, shown []tableColumn, become []in
 	for _, i := range become {
 		add(&shown[i])
 	}
-	st := &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: []byte(text), Facts: facts, Reading: &m.reading}
+	st := &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: []byte(text), Facts: impact.Filled(facts, writes), Reading: &m.reading}
 	flow, err := m.session.session.Show(st, shape)
 	if err != nil {
 		return not(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -11,50 +12,55 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// settled are settings of a session by which its statements may find or leave other rows. They are set on a second connection, too.
+// settled are settings of a session by which its statements may find or leave other rows. They are set on a second connection, too, and a
+// session in which what was approved runs must have the same.
 var settled = strings.Fields(`sql_mode time_zone collation_connection foreign_key_checks unique_checks sql_safe_updates div_precision_increment
 	lc_time_names default_week_format group_concat_max_len max_sort_length`)
 
 // errSilent ends a session whose server does not answer what takes it no time.
 var errSilent = errors.New("the server did not answer a question about the session's settings in time")
 
-// second is a connection of the gateway's own at the server of a session, as its account, for one measurement. What is asked there
-// holds no locks of the session's, and is bounded in time.
+// second is a connection of the gateway's own to the server of a session, as its account, for one measurement. It is apart from the
+// session's transaction and locks, and every question there is bounded in time.
 type second struct {
 	*upstream
 	up      *up
+	values  []string // of the session's settings
 	ctx     context.Context
 	stop    func() bool
 	healthy bool // it waits for a command
 }
 
+// settledAs asks for what NOW() is to the session, and for the values of settled.
+func (u *up) settledAs() (clock string, values []string, err error) {
+	rows, err := u.look(clockSQL+", @@SESSION."+strings.Join(settled, ", @@SESSION."), 1)
+	switch {
+	case err != nil:
+		return "", nil, err
+	case len(rows) != 1 || len(rows[0]) != 1+len(settled):
+		return "", nil, errState
+	}
+	return rows[0][0], rows[0][1:], nil
+}
+
 // second opens it, with the settings that the session has. each is how long one statement may take.
 func (u *up) second(ctx context.Context, each time.Duration) (*second, error) {
-	text := "SELECT "
-	for i, name := range settled {
-		if i > 0 {
-			text += ", "
-		}
-		text += "@@SESSION." + name
-	}
+	asked := time.Now()
 	late := context.AfterFunc(ctx, func() { u.session.session.Kill(errSilent) })
-	rows, err := u.look(text, 1)
+	clock, values, err := u.settledAs()
 	late()
 	if err != nil {
 		return nil, err
-	}
-	if len(rows) != 1 || len(rows[0]) != len(settled) {
-		return nil, errState
 	}
 	up, err := another(ctx, u.session.session, each, u.state.database)
 	if err != nil {
 		return nil, errors.New("the server cannot be asked on another connection")
 	}
-	s := &second{upstream: up, up: u, ctx: ctx, healthy: true}
+	s := &second{upstream: up, up: u, values: values, ctx: ctx, healthy: true}
 	s.stop = context.AfterFunc(ctx, func() { up.conn.SetDeadline(past) })
 	var list []string
 	for i, name := range settled {
-		value := rows[0][i]
+		value := values[i]
 		if !isNumber([]byte(value)) {
 			value = literal(value)
 		}
@@ -70,7 +76,34 @@ func (u *up) second(ctx context.Context, each time.Duration) (*second, error) {
 			return nil, err
 		}
 	}
+	if err := s.setClock(clock, asked); err != nil {
+		s.close()
+		return nil, err
+	}
 	return s, nil
+}
+
+// clockSQL asks for what NOW() is to a session: the server's time, or what the session has set it to.
+const clockSQL = "SELECT @@SESSION.timestamp"
+
+// setClock sets what NOW() is there to what it was to the session when that was asked, where it has another time than the server.
+func (s *second) setClock(was string, asked time.Time) error {
+	l := &look{limit: 1, most: maxLook}
+	if err := s.ask(clockSQL, l); err != nil {
+		return err
+	}
+	if len(l.rows) != 1 || len(l.rows[0]) != 1 || !isNumber([]byte(was)) {
+		return errState
+	}
+	then, err1 := strconv.ParseFloat(was, 64)
+	now, err2 := strconv.ParseFloat(l.rows[0][0], 64)
+	if err1 != nil || err2 != nil {
+		return errState
+	}
+	if apart := now - then; apart >= -1 && apart <= time.Since(asked).Seconds()+1 {
+		return nil
+	}
+	return s.ask("SET SESSION timestamp = "+was, &look{})
 }
 
 // ask asks a question there.

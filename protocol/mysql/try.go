@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/protocol/internal/impact"
@@ -37,11 +38,13 @@ func (m *measuring) untryable(t *table) string {
 		return t.Name + " has triggers, which may do what cannot be taken back"
 	case len(refers) > 0:
 		return "rows of other tables would go or change with it, in " + strings.Join(refers, ", ")
+	case m.change.Varies: // another connection has other variables
+		return errVariables.Error()
 	case m.change.Moving || m.st.Facts.Effects&^may != 0:
 		return "it may do more than change rows, or something else each time"
 	case m.state.changed.touches(f):
 		return "its transaction has changed rows of these tables already, which only it sees"
-	case m.change.Effect == proxy.EffectInsert && t.counts(m.change.Columns):
+	case m.change.Effect == proxy.EffectInsert && slices.ContainsFunc(t.Columns, func(c tableColumn) bool { return c.Counts }): // also where a value is given
 		return t.Name + " takes values from AUTO_INCREMENT, which is not set back"
 	}
 	for _, fn := range f.Functions {
@@ -50,17 +53,6 @@ func (m *measuring) untryable(t *table) string {
 		}
 	}
 	return ""
-}
-
-// counts reports whether an INSERT into these columns may move on the number of an AUTO_INCREMENT, which a value that is given does,
-// too.
-func (t *table) counts([]string) bool {
-	for i := range t.Columns {
-		if t.Columns[i].Counts {
-			return true
-		}
-	}
-	return false
 }
 
 // try runs the statement on the second connection, and reads what it has made of the rows that are shown. All of it is taken
@@ -137,7 +129,7 @@ func (m *measuring) became(t *table, i *proxy.Image) error {
 	text := "SELECT " + strings.Join(list, ", ") + " FROM " + quoted(t.Schema) + "." + quoted(t.Table) + " AS t WHERE " + keysAre(i, "t.") +
 		" ORDER BY " + strings.Join(order, ", ") + fmt.Sprintf(" LIMIT %d", impact.MaxSamples)
 	m.impact.Samples, m.impact.Columns = nil, nil
-	err := m.show(t, text, shown, nil, func(values [][]byte) proxy.Sample {
+	err := m.show(t, text, shown, nil, m.facts.Writes, func(values [][]byte) proxy.Sample {
 		s := proxy.Sample{}
 		for _, v := range values {
 			s.After = append(s.After, impact.Shown(v))

@@ -1,6 +1,9 @@
 package mysql
 
 import (
+	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,6 +54,45 @@ func TestTry(t *testing.T) {
 	require.Contains(t, a.last.Trial.Why, "locked")
 }
 
+// What a column becomes is hidden like what it is made of.
+func TestTryIsMasked(t *testing.T) {
+	traces := &hooks{Hooks: proxy.Hooks{
+		Flow: func(context.Context, proxy.Op, *proxy.Shape) (proxy.Filter, error) { return proxy.Filter{}, nil },
+		Show: func(_ context.Context, op proxy.Op, _ *proxy.Shape) (proxy.Filter, error) {
+			columns := op.(*proxy.Statement).Facts.Columns
+			return proxy.Filter{Row: func(r *proxy.Row) error {
+				for i := range columns {
+					if r.Value(i) != nil && slices.ContainsFunc(columns[i].Origins, func(o proxy.Origin) bool { return o.Column == "secret" }) {
+						r.Set(i, []byte("***"))
+					}
+				}
+				return nil
+			}}, nil
+		},
+	}}
+	a := &approver{hold: proxy.Hold{Try: true}}
+	g := impactGate(t, "CREATE TABLE people (id INT PRIMARY KEY, Note VARCHAR(20), n INT, secret VARCHAR(20)); INSERT INTO people VALUES (1, 'plain', 1, 'hidden');", a, gateConfig{chain: chain(traces)})
+	c := g.open(t)
+	for text, note := range map[string]string{
+		"UPDATE people SET note = 'seen', n = 2":                                  `"seen"`,
+		"UPDATE people SET note = secret, n = 2":                                  `"***"`,
+		"UPDATE people AS p SET p.Note = CONCAT('x', p.secret), n = 2":            `"***"`,
+		"UPDATE people SET n = 2, note = IF(n = 2, secret, 'x')":                  `"***"`,
+		"UPDATE people SET note = (SELECT MAX(p.secret) FROM people AS p), n = 2": "",
+	} {
+		a.last = nil
+		does(c, text)
+		require.NotNil(t, a.last, text)
+		require.NotContains(t, fmt.Sprintf("%+v", a.last.Samples), "hidden", text)
+		if note != "" {
+			require.Equal(t, &proxy.Trial{Rows: 1}, a.last.Trial, text)
+			require.Equal(t, []string{"", note, `"2"`, ""}, a.last.Samples[0].After, text)
+			require.Equal(t, `"***"`, a.last.Samples[0].Before[3], text)
+		}
+		g.server(t, "UPDATE people SET note = 'plain', n = 1")
+	}
+}
+
 // What could leave something, or act elsewhere, is not tried, and the approver is told why.
 func TestTrySays(t *testing.T) {
 	a := &approver{hold: proxy.Hold{Try: true}}
@@ -64,24 +106,33 @@ CREATE VIEW seen AS SELECT * FROM plain;
 CREATE FUNCTION calls(x INT) RETURNS INT DETERMINISTIC RETURN x;
 `, a, gateConfig{})
 	c := g.open(t)
+	require.Equal(t, "0", does(c, "SET @v = 'from the session'"))
 	for text, why := range map[string]string{
-		"UPDATE triggered SET id = 2":                              "has triggers",
-		"DELETE FROM triggered WHERE id = 7":                       "has triggers",
-		"UPDATE old SET id = 2":                                    "no transactions",
-		"INSERT INTO counting (a) VALUES ('x')":                    "AUTO_INCREMENT",
-		"INSERT INTO counting VALUES (77, 'x')":                    "AUTO_INCREMENT",
-		"DELETE FROM referred WHERE id = 7":                        "refers",
-		"REPLACE INTO referred VALUES (7, 7)":                      "refers",
-		"UPDATE seen SET a = 'b'":                                  "not a plain table",
-		"UPDATE plain SET a = calls(1)":                            "more than change rows",
-		"UPDATE plain SET a = 'x' WHERE calls(id) = 1":             "not measured",
-		"UPDATE plain SET a = NEXTVAL(s)":                          "",
-		"UPDATE plain SET a = SLEEP(0)":                            "more than change rows",
-		"UPDATE plain SET a = GET_LOCK('sallyport test', 0)":       "more than change rows",
-		"TRUNCATE acted":                                           "only INSERT, UPDATE and DELETE",
-		"UPDATE plain JOIN acted SET plain.a = 'x'":                "not measured",
-		"UPDATE plain SET a = 'x'; UPDATE plain SET a = 'y'":       "not measured",
-		"CREATE TABLE IF NOT EXISTS made AS SELECT 'x' FROM plain": "not measured",
+		"UPDATE plain SET a = @v":                                          "mean something else in every session",
+		"UPDATE plain SET a = CONCAT('x', LAST_INSERT_ID())":               "mean something else in every session",
+		"UPDATE plain SET a = RAND()":                                      "mean something else in every session",
+		"UPDATE plain SET a = (SELECT @@rand_seed1)":                       "mean something else in every session",
+		"INSERT INTO plain VALUES (8, @v)":                                 "mean something else in every session",
+		"INSERT INTO plain SET id = 9, a = @v":                             "mean something else in every session",
+		"REPLACE INTO plain VALUES (1, UUID())":                            "mean something else in every session",
+		"INSERT INTO plain VALUES (1, 'b') ON DUPLICATE KEY UPDATE a = @v": "mean something else in every session",
+		"UPDATE triggered SET id = 2":                                      "has triggers",
+		"DELETE FROM triggered WHERE id = 7":                               "has triggers",
+		"UPDATE old SET id = 2":                                            "no transactions",
+		"INSERT INTO counting (a) VALUES ('x')":                            "AUTO_INCREMENT",
+		"INSERT INTO counting VALUES (77, 'x')":                            "AUTO_INCREMENT",
+		"DELETE FROM referred WHERE id = 7":                                "refers",
+		"REPLACE INTO referred VALUES (7, 7)":                              "refers",
+		"UPDATE seen SET a = 'b'":                                          "not a plain table",
+		"UPDATE plain SET a = calls(1)":                                    "more than change rows",
+		"UPDATE plain SET a = 'x' WHERE calls(id) = 1":                     "not measured",
+		"UPDATE plain SET a = NEXTVAL(s)":                                  "",
+		"UPDATE plain SET a = SLEEP(0)":                                    "more than change rows",
+		"UPDATE plain SET a = GET_LOCK('sallyport test', 0)":               "more than change rows",
+		"TRUNCATE acted":                                                   "only INSERT, UPDATE and DELETE",
+		"UPDATE plain JOIN acted SET plain.a = 'x'":                        "not measured",
+		"UPDATE plain SET a = 'x'; UPDATE plain SET a = 'y'":               "not measured",
+		"CREATE TABLE IF NOT EXISTS made AS SELECT 'x' FROM plain":         "not measured",
 	} {
 		a.last = nil
 		does(c, text)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -118,10 +120,11 @@ func (r *rowReader) imageQuery(t *table, columns []*tableColumn) (string, error)
 		if at < 0 {
 			return "", fmt.Errorf("the database gives column %s of the primary key its value", column.Name)
 		}
-		value := "HEX(CONVERT(CONCAT(q." + aliases[at] + ") USING utf8mb4))"
-		if kindOf(column.Type) == valueBytes {
-			value = "HEX(q." + aliases[at] + ")"
+		value := "CONCAT(q." + aliases[at] + ")" // of a number it is the text that the column gets, which HEX alone is not
+		if kindOf(column.Type) != valueBytes {
+			value = "CONVERT(" + value + " USING utf8mb4)"
 		}
+		value = "HEX(" + value + ")"
 		list = append(list, value)
 	}
 	// The rows have the names of the first one, which is empty.
@@ -152,6 +155,7 @@ func (r *rowReader) image(t *table, rows int64) (*proxy.Image, error) {
 		return nil, err
 	}
 	i := newImage(r.change, t, columns, keys)
+	text += fmt.Sprintf(" LIMIT %d", impact.MaxUndoRows+1)
 	if r.locks && r.change.Effect != proxy.EffectInsert {
 		text += " FOR UPDATE"
 	}
@@ -163,8 +167,7 @@ func (r *rowReader) image(t *table, rows int64) (*proxy.Image, error) {
 	}
 	for n := range i.Rows {
 		for k := range keys {
-			v := i.Rows[n].Values[k]
-			if v == nil || columns[k].Counts && r.change.Effect == proxy.EffectInsert && strings.Trim(*v, "0.") == "" {
+			if v := i.Rows[n].Values[k]; v == nil || r.change.Effect == proxy.EffectInsert && columns[k].counts(*v) {
 				return nil, fmt.Errorf("the database gives column %s of the primary key its value", columns[k].Name)
 			}
 		}
@@ -173,6 +176,15 @@ func (r *rowReader) image(t *table, rows int64) (*proxy.Image, error) {
 		return nil, impact.ErrUndoLong
 	}
 	return i, nil
+}
+
+// counts reports whether the server gives the column another value than v, which is given for it: a number that is 0, or becomes that.
+func (c *tableColumn) counts(v string) bool {
+	if !c.Counts {
+		return false
+	}
+	f, err := strconv.ParseFloat(v, 64)
+	return err != nil || math.Abs(f) < 1
 }
 
 // imageRows reads rows of values by imageValue.
@@ -216,14 +228,14 @@ func (r *rowReader) left(t *table, i *proxy.Image) ([]string, error) {
 		fmt.Fprintf(&numbers, " WHEN %s THEN %d", keyIs(i, &i.Rows[n], "t.", asked), n)
 	}
 	numbers.WriteString(" END")
-	text := "SELECT " + numbers.String() + ", " + rowHash(t, "t") + ", " + strings.Join(list, ", ") + " FROM " + quoted(t.Schema) + "." + quoted(t.Table) + " AS t WHERE " + keysAre(i, "t.")
+	text := "SELECT " + numbers.String() + ", " + rowHash(t, "t") + ", " + strings.Join(list, ", ") + " FROM " + quoted(t.Schema) + "." + quoted(t.Table) + " AS t WHERE " + keysAre(i, "t.") + fmt.Sprintf(" LIMIT %d", len(i.Rows)+1)
 	if r.locks {
 		text += " FOR UPDATE" // what is there now, not at the beginning of the transaction
 	}
 	out := make([]string, len(i.Rows))
 	err := r.rows(text, len(i.Rows)+1, 2+i.Keys, func(v [][]byte) error {
-		n := 0
-		if _, err := fmt.Sscan(string(v[0]), &n); err != nil || n < 0 || n >= len(out) || out[n] != "" || len(v[1]) == 0 {
+		n, err := strconv.Atoi(string(v[0]))
+		if err != nil || n < 0 || n >= len(out) || out[n] != "" || len(v[1]) == 0 {
 			return impact.ErrAnswer
 		}
 		out[n] = string(v[1])
@@ -251,6 +263,15 @@ func (r *rowReader) before(g *guard) error {
 	if g.image, err = r.image(t, g.impact.Rows); err != nil {
 		return err
 	}
+	if r.change.Effect == proxy.EffectInsert {
+		seen := *r
+		seen.locks = false // where nothing is, only gaps could be locked, for which others wait
+		there, err := seen.left(t, g.image)
+		if err != nil {
+			return err
+		}
+		g.taken = slices.ContainsFunc(there, func(digest string) bool { return digest != "" })
+	}
 	g.table = t
 	g.approvals(r.st.Info())
 	return nil
@@ -259,8 +280,8 @@ func (r *rowReader) before(g *guard) error {
 // keepTime bounds how long a statement that has run waits for what undoes it to be kept.
 const keepTime = 20 * time.Second
 
-// keep has kept what undoes the statement of g, which has run in a transaction that is still open. What cannot be kept has the statement
-// taken back.
+// keep stores what undoes the statement of g, which has run in a transaction that is still open. The error says why the statement is to
+// be taken back.
 func (u *up) keep(g *guard) error {
 	if g.image == nil {
 		return nil
@@ -271,6 +292,9 @@ func (u *up) keep(g *guard) error {
 	left, err := r.left(g.table, g.image)
 	if err == nil {
 		err = impact.Kept(g.image, left)
+	}
+	if err == nil && g.taken { // it was inserted under another key than is known
+		err = errors.New("the keys of its rows are not certain")
 	}
 	if err == nil {
 		err = u.session.session.KeepImage(ctx, g.op, g.grants, g.image)

@@ -119,6 +119,39 @@ func TestUndo(t *testing.T) {
 	}
 }
 
+// Texts are compared by the collations of their columns, whichever the server has for others.
+func TestUndoByCollations(t *testing.T) {
+	a := &approver{hold: proxy.Hold{Undo: time.Hour}}
+	g := impactGate(t, `CREATE TABLE folds (k VARCHAR(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci PRIMARY KEY, v VARCHAR(20) CHARACTER SET latin1 COLLATE latin1_general_cs);
+INSERT INTO folds VALUES ('one', 'a'), ('two', 'A');
+CREATE TABLE exact (k VARCHAR(20) CHARACTER SET latin1 COLLATE latin1_bin PRIMARY KEY, v INT); INSERT INTO exact VALUES ('a', 1), ('A', 1), ('b', 1);
+`, a, gateConfig{})
+	c := g.open(t)
+	const all = "SELECT k, v FROM folds ORDER BY k; SELECT k, v FROM exact ORDER BY k"
+	before := g.server(t, all)
+	for _, s := range []struct {
+		text string
+		args []any
+		rows string
+	}{
+		{"UPDATE folds SET v = ? WHERE k = ?", []any{"x", "ONE"}, "1"},
+		{"DELETE FROM folds WHERE v = ?", []any{"A"}, "1"},
+		{"UPDATE folds SET v = CONCAT(v, ?) WHERE k IN (?, ?)", []any{"x", "one", "two"}, "2"},
+		{"INSERT INTO folds VALUES (?, ?)", []any{"three", "x"}, "1"},
+		{"DELETE FROM exact WHERE k = ?", []any{"a"}, "1"},
+		{"UPDATE exact SET v = ? WHERE k IN (?, ?)", []any{2, "a", "A"}, "2"},
+	} {
+		a.image = nil
+		require.Equal(t, s.rows, does(c, s.text, s.args...), s.text)
+		require.Equal(t, fmt.Sprint(a.last.Rows), s.rows, s.text)
+		require.Equal(t, &proxy.Undoable{For: time.Hour}, a.last.Undo, s.text)
+		require.NotEqual(t, before, g.server(t, all), s.text)
+		answer, _ := g.undo(t, a)
+		require.Equal(t, s.rows, answer, s.text)
+		require.Equal(t, before, g.server(t, all), s.text)
+	}
+}
+
 // Nothing is undone when a row is not what the statement has left, nor by a session that is for something else.
 func TestUndoConflicts(t *testing.T) {
 	a := &approver{hold: proxy.Hold{Undo: time.Hour}}
@@ -162,6 +195,77 @@ func TestUndoConflicts(t *testing.T) {
 		require.Equal(t, "error 1142", answer, other)
 	}
 	require.Equal(t, "5\n5", g.server(t, "SELECT qty FROM orders WHERE id < 3"))
+}
+
+// Who is told that a row differs sees its key as it is shown to anybody, however the table's name is written.
+func TestUndoConflictIsMasked(t *testing.T) {
+	hides := func(_ context.Context, _ proxy.Op, shape *proxy.Shape) (proxy.Filter, error) {
+		return proxy.Filter{Row: func(r *proxy.Row) error {
+			for i, c := range shape.Columns {
+				if c.Relation == "people" && c.Column == "ssn" && r.Value(i) != nil {
+					r.Set(i, []byte("***"))
+				}
+			}
+			return nil
+		}}, nil
+	}
+	a := &approver{hold: proxy.Hold{Undo: time.Hour}}
+	g := impactGate(t, "CREATE TABLE People (SSN VARCHAR(20) PRIMARY KEY, n INT); INSERT INTO People VALUES ('078-05-1120', 1), ('219-09-9999', 1);", a,
+		gateConfig{chain: chain(&hooks{Hooks: proxy.Hooks{Flow: hides, Show: hides}})})
+	c := g.open(t)
+	require.Equal(t, "2", does(c, "UPDATE People SET n = 2"))
+	require.Equal(t, `"***"`, a.last.Samples[0].Before[0])
+	g.server(t, "UPDATE People SET n = 3 WHERE SSN = '078-05-1120'")
+	_, differ := g.undo(t, a)
+	require.Equal(t, [][]string{{`"***"`}}, differ)
+}
+
+// A limit of the session's leaves out nothing of what is compared and kept.
+func TestUndoInASessionThatLimits(t *testing.T) {
+	a := &approver{hold: proxy.Hold{Undo: time.Hour}}
+	g := impactGate(t, ordersSchema, a, gateConfig{})
+	c := g.open(t)
+	require.Equal(t, "0", does(c, "SET sql_select_limit = 1"))
+	before := g.server(t, "SELECT * FROM orders ORDER BY id")
+	for text, n := range map[string]string{
+		"UPDATE orders SET qty = 5 WHERE status = 'open'": "3", "DELETE FROM orders": "10", "INSERT INTO orders VALUES (21, 'x', 1), (22, 'y', 1)": "2",
+	} {
+		require.Equal(t, n, does(c, text), text)
+		require.Equal(t, n, fmt.Sprint(len(a.image.Rows)), text)
+		answer, _ := g.undo(t, a)
+		require.Equal(t, n, answer, text)
+		require.Equal(t, before, g.server(t, "SELECT * FROM orders ORDER BY id"), text)
+	}
+}
+
+// A row that was there is not taken for the one that comes, whatever the server makes of the key that is given.
+func TestUndoOfKeysThatBecomeOthers(t *testing.T) {
+	a := &approver{hold: proxy.Hold{Undo: time.Hour}}
+	g := impactGate(t, `CREATE TABLE raw (k VARBINARY(9) PRIMARY KEY, v INT); INSERT INTO raw VALUES (X'FF', 1);
+CREATE TABLE chosen (k ENUM('2', '1') PRIMARY KEY, v INT); INSERT INTO chosen VALUES ('1', 1);
+CREATE TABLE counting (id INT PRIMARY KEY AUTO_INCREMENT, v INT);
+`, a, gateConfig{})
+	c := g.open(t)
+	require.Equal(t, "0", does(c, "SET sql_mode = ''"))
+	require.Equal(t, "1", does(c, "INSERT INTO raw VALUES (255, 1)"), "'255', and not X'FF'")
+	require.Equal(t, &proxy.Undoable{For: time.Hour}, a.last.Undo)
+	answer, _ := g.undo(t, a)
+	require.Equal(t, "1", answer)
+	require.Equal(t, "FF", g.server(t, "SELECT HEX(k) FROM raw"))
+
+	a.image = nil
+	require.Equal(t, "error 1142", does(c, "INSERT INTO chosen VALUES (1, 1)"), "the first value, which is '2'")
+	require.Nil(t, a.image)
+	require.Equal(t, "1", g.server(t, "SELECT COUNT(*) FROM chosen"))
+	require.Equal(t, "error 1062", does(c, "INSERT INTO chosen VALUES ('1', 1)"), "the server's own error")
+
+	for _, key := range []string{"0", "-0", "0.3", "'0'", "FALSE", "'x'", "0e0"} {
+		a.last = nil
+		require.Equal(t, "1", does(c, "INSERT INTO counting VALUES ("+key+", 1)"), key)
+		require.NotEmpty(t, a.last.Undo.Why, key)
+	}
+	require.Equal(t, "1", does(c, "INSERT INTO counting VALUES (77, 1)"))
+	require.Empty(t, a.last.Undo.Why)
 }
 
 // What was approved as what can be undone does not run unless what undoes it is kept.

@@ -172,7 +172,7 @@ func (m *measuring) inserted(ctx context.Context, t *table) error {
 			names = append(names, t.Columns[i].Name)
 		}
 	}
-	return m.show(ctx, insertedRows(c, "q.*")+fmt.Sprintf(" LIMIT %d", impact.MaxSamples), "", func(shape *proxy.Shape) bool {
+	return m.show(ctx, insertedRows(c, "q.*")+fmt.Sprintf(" LIMIT %d", impact.MaxSamples), "", nil, func(shape *proxy.Shape) bool {
 		if len(shape.Columns) > len(names) {
 			return false
 		}
@@ -276,7 +276,7 @@ func (m *measuring) samples(ctx context.Context, t *table) error {
 	if m.impact.Rows > impact.MaxDigested || m.impact.Holds == proxy.HoldsNothing {
 		keys = nil
 	}
-	err := m.show(ctx, sampleQuery(m.change, shown, keys), sampleBound(m.change), func(shape *proxy.Shape) bool {
+	err := m.show(ctx, sampleQuery(m.change, shown, keys), sampleBound(m.change), nil, func(shape *proxy.Shape) bool {
 		for i := range shown {
 			m.impact.Columns = append(m.impact.Columns, shown[i].Name)
 		}
@@ -289,9 +289,9 @@ func (m *measuring) samples(ctx context.Context, t *table) error {
 }
 
 // show shows what a query returns, as anybody would see it. Without bound, a part that is the gateway's own,
-// the query is of the statement's words. describe says what its columns are; it is false when the server has answered with
-// others.
-func (m *measuring) show(ctx context.Context, text, bound string, describe func(*proxy.Shape) bool, sample func([][]byte) proxy.Sample) error {
+// the query is of the statement's words. writes are what has filled its columns before. describe says what its columns are; it is
+// false when the server has answered with others.
+func (m *measuring) show(ctx context.Context, text, bound string, writes []proxy.Write, describe func(*proxy.Shape) bool, sample func([][]byte) proxy.Sample) error {
 	if m.impact.Rows == 0 {
 		return nil
 	}
@@ -319,7 +319,7 @@ func (m *measuring) show(ctx context.Context, text, bound string, describe func(
 	if !describe(l.shape) {
 		return not(impact.ErrAnswer)
 	}
-	st := &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: []byte(plain), Facts: facts}
+	st := &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: []byte(plain), Facts: impact.Filled(facts, writes)}
 	flow, err := m.session.session.Show(st, l.shape)
 	if err != nil {
 		return not(err)

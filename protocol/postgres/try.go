@@ -124,7 +124,7 @@ func (m *measuring) became(ctx context.Context, t *table, i *proxy.Image) error 
 	}
 	text := "SELECT " + strings.Join(list, ", ") + " FROM (VALUES " + rowsOf(i, i.Keys, true, true) + ") AS k (" + strings.Join(ks, ", ") + ") JOIN " +
 		quotedPath(i.Schema, i.Table) + " AS t ON " + strings.Join(on, " AND ") + fmt.Sprintf(" ORDER BY k.n LIMIT %d", impact.MaxSamples)
-	err := m.show(ctx, text, "", func(shape *proxy.Shape) bool { return len(shape.Columns) == len(names)+1 }, func(values [][]byte) proxy.Sample {
+	err := m.show(ctx, text, "", m.st.Facts.Writes, func(shape *proxy.Shape) bool { return len(shape.Columns) == len(names)+1 }, func(values [][]byte) proxy.Sample {
 		s := proxy.Sample{}
 		for _, v := range values[1:] {
 			s.After = append(s.After, impact.Shown(v))

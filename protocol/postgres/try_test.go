@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,11 +29,11 @@ func (trying) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error) {
 }
 
 // tryGate is a gate at which one rule holds, and has things tried.
-func tryGate(t *testing.T, schema string, a *approver) *gate {
+func tryGate(t *testing.T, schema string, a *approver, more ...proxy.Interceptor) *gate {
 	t.Helper()
 	g := impactGate(t, schema, a)
 	r := *g.Revision()
-	r.Interceptors = []proxy.Interceptor{&hooks{}, trying{}}
+	r.Interceptors = append([]proxy.Interceptor{&hooks{}, trying{}}, more...)
 	require.NoError(t, g.Use(&r))
 	return g
 }
@@ -148,5 +150,41 @@ CREATE TABLE late (id int PRIMARY KEY); CREATE TRIGGER t AFTER INSERT ON late FO
 		require.NotNil(t, last.Trial, c.text)
 		require.Contains(t, last.Trial.Why, c.why, c.text)
 		require.EqualValues(t, -1, last.Trial.Rows)
+	}
+}
+
+// What a column becomes is hidden like what it is made of.
+func TestTryIsMasked(t *testing.T) {
+	traces := &hooks{}
+	traces.Flow = func(context.Context, proxy.Op, *proxy.Shape) (proxy.Filter, error) { return proxy.Filter{}, nil }
+	traces.Show = func(_ context.Context, op proxy.Op, _ *proxy.Shape) (proxy.Filter, error) {
+		columns := op.(*proxy.Statement).Facts.Columns
+		return proxy.Filter{Row: func(r *proxy.Row) error {
+			for i := range columns {
+				if r.Value(i) != nil && slices.ContainsFunc(columns[i].Origins, func(o proxy.Origin) bool { return o.Column == "secret" }) {
+					r.Set(i, []byte("***"))
+				}
+			}
+			return nil
+		}}, nil
+	}
+	var last *proxy.Impact
+	a := &approver{looks: func(_ *proxy.Statement, i *proxy.Impact) { last = i }}
+	g := tryGate(t, `CREATE TABLE people (id int PRIMARY KEY, "Note" text, n int, secret text); INSERT INTO people VALUES (1, 'plain', 1, 'hidden');`, a, traces)
+	w := &conversation{t, g.connect(t, "sslmode=disable").PgConn().Frontend()}
+	for text, note := range map[string]string{
+		`UPDATE people SET "Note" = 'seen', n = 2`:                                       `"seen"`,
+		`UPDATE people SET "Note" = secret, n = 2`:                                       `"***"`,
+		`UPDATE people AS p SET n = 2, "Note" = 'x' || p.secret`:                         `"***"`,
+		`UPDATE people SET n = 2, "Note" = s FROM (SELECT secret AS s FROM people) AS q`: `"***"`,
+		`UPDATE people SET ("Note", n) = (SELECT max(secret), 2 FROM people)`:            `"***"`,
+	} {
+		last = nil
+		require.Equal(t, "C(UPDATE 1) Z(I)", w.query(text), text)
+		require.NotNil(t, last, text)
+		require.NotContains(t, fmt.Sprintf("%+v", last.Samples), "hidden", text)
+		require.Equal(t, &proxy.Trial{Rows: 1}, last.Trial, text)
+		require.Equal(t, []string{"", note, `"2"`, ""}, last.Samples[0].After, text)
+		g.exec(t, `UPDATE people SET "Note" = 'plain', n = 1`)
 	}
 }

@@ -6,11 +6,13 @@ import (
 )
 
 // MySQLTokens returns the tokens of text, as a server of MySQL's kind sees them that reads it by r; an operator of several
-// characters may be as many tokens. It is false for a text that cannot be read with certainty, and for one that holds an executable
-// comment, whose parts cannot be cut out.
+// characters may be as many tokens. It is false for a text that cannot be read with certainty, and for one that holds a comment which
+// is more to the server: an executable one, and a hint, which may set a variable of the session for the statement that it is in.
 func MySQLTokens(text []byte, r MySQLReading, limits Limits) (tokens []Token, ok bool) {
-	if bytes.Contains(text, []byte("/*!")) || bytes.Contains(text, []byte("/*M!")) {
-		return nil, false
+	for _, begin := range []string{"/*!", "/*M!", "/*+"} {
+		if bytes.Contains(text, []byte(begin)) {
+			return nil, false
+		}
 	}
 	depth := 0
 	var n MySQLText

@@ -39,6 +39,8 @@ type RowChange struct {
 	Single bool
 	// Moving says that other rows may be meant each time that they are looked for.
 	Moving bool
+	// Varies says of MySQL's that values which it gives are others each time, or in another session.
+	Varies bool
 	// Elsewhere says that other tables have a say in which rows are changed, or in what they become.
 	Elsewhere bool
 	// Casts says that values of the database's own types may be made of others: by casts, or for

@@ -117,8 +117,8 @@ func Shown(v []byte) string {
 	return strconv.Quote(string(v))
 }
 
-// Became are samples of rows before, with what after says that they have become. Of a column that has stayed as it was, and of which it was not
-// said that it is set, that is nothing.
+// Became are the samples before with the values that after has. A column that has not changed, and that the statement does not set, has
+// none.
 func Became(before, after []proxy.Sample) []proxy.Sample {
 	for n := range after {
 		for c, v := range after[n].After {
@@ -132,8 +132,26 @@ func Became(before, after []proxy.Sample) []proxy.Sample {
 	return after
 }
 
-// Compare notes in i what has to be so when its statement runs: holds, or why not; then it is the number of rows of the tables, where
-// that is counted.
+// Filled are the facts of a query that reads columns of a table which a statement of these writes has filled: what they hold derives
+// from that, too, and is hidden like it.
+func Filled(f *proxy.Facts, writes []proxy.Write) *proxy.Facts {
+	out := *f
+	out.Columns = slices.Clone(f.Columns)
+	for i := range out.Columns {
+		c := &out.Columns[i]
+		for n := range writes {
+			w := &writes[n].Column
+			if w.Name == "*" || strings.EqualFold(w.Name, c.Name) {
+				c.Origins = append(slices.Clip(c.Origins), w.Origins...)
+				c.Opaque, c.Unsure = c.Opaque || w.Opaque, c.Unsure || w.Unsure
+			}
+		}
+	}
+	return &out
+}
+
+// Compare notes in i what is compared when its statement runs. That is holds. Where why says that it cannot be, it is the number of
+// rows, if counted, and nothing otherwise.
 func Compare(i *proxy.Impact, holds proxy.Held, tables, why string, counted bool) {
 	switch {
 	case why == "" && holds == proxy.HoldsRows:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -113,10 +114,16 @@ func Left(u *proxy.Undo, left []string, keys func([]proxy.ImageRow) ([]string, [
 // they cannot be shown.
 func Keys(s *proxy.Session, i *proxy.Image, rows []proxy.ImageRow, text string, facts *proxy.Facts) (columns []string, keys [][]string) {
 	shape := &proxy.Shape{Kind: proxy.ShapeRows, Columns: make([]proxy.ShapeColumn, i.Keys)}
+	named := func(name string) string {
+		if facts.Folded {
+			return strings.ToLower(name)
+		}
+		return name
+	}
 	for c := range i.Keys {
 		name := i.Columns[c].Name
 		columns = append(columns, name)
-		shape.Columns[c] = proxy.ShapeColumn{Name: name, Schema: i.Schema, Relation: i.Table, Column: name}
+		shape.Columns[c] = proxy.ShapeColumn{Name: name, Schema: named(i.Schema), Relation: named(i.Table), Column: named(name)}
 	}
 	st := &proxy.Statement{Meta: proxy.Meta{Kind: proxy.KindStatement}, Text: []byte(text), Facts: facts}
 	flow, err := s.Show(st, shape)

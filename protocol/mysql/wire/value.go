@@ -43,6 +43,9 @@ const (
 	TypeGeometry   Type = 255
 )
 
+// Blob reports whether values of the type are bytes where a client sends them: a server describes text by these types, too.
+func (t Type) Blob() bool { return t >= TypeTinyBlob && t <= TypeBlob }
+
 // size returns the length of a value in binary format; -1 when its length is
 // before it.
 func (t Type) size() int {

@@ -15,7 +15,7 @@ import (
 var moving = func() map[string]bool {
 	m := map[string]bool{}
 	for name := range strings.FieldsSeq(`rand random_bytes uuid uuid_short uuid_v4 uuid_v7 sys_guid sysdate connection_id pseudo_thread_id ps_current_thread_id ps_thread_id
-		current_role found_rows row_count last_insert_id is_free_lock is_used_lock ` + apart[proxy.FunctionWrites]) {
+		current_role found_rows row_count last_insert_id lastval is_free_lock is_used_lock ` + apart[proxy.FunctionWrites]) {
 		m[name] = true
 	}
 	return m
@@ -237,7 +237,7 @@ func (p *cutter) sets(c *sql.RowChange, from, to int, list []*ast.Assignment) er
 			}
 			s.Value = value
 		}
-		c.Sets, c.Elsewhere = append(c.Sets, s), c.Elsewhere || reads(a.Expr)
+		c.Sets, c.Elsewhere, c.Varies = append(c.Sets, s), c.Elsewhere || reads(a.Expr), c.Varies || s.Moving
 		set[lower(a.Column.Name.O)] = true
 		from = end + 1
 	}
@@ -287,6 +287,12 @@ func (p *cutter) insert(c *sql.RowChange, n *ast.InsertStmt) error {
 	for _, col := range n.Columns {
 		c.Columns = append(c.Columns, col.Name.O)
 	}
+	for _, row := range n.Lists {
+		c.Varies = c.Varies || slices.ContainsFunc(row, func(v ast.ExprNode) bool { return moves(v) })
+	}
+	for _, set := range n.OnDuplicate {
+		c.Varies = c.Varies || moves(set.Expr)
+	}
 	if n.Select == nil {
 		c.Values = len(n.Lists)
 		if !n.Setlist && !c.Upsert {
@@ -318,6 +324,7 @@ func (p *cutter) insert(c *sql.RowChange, n *ast.InsertStmt) error {
 		return sql.ErrNotApart
 	}
 	c.Query, c.Moving, c.Elsewhere = query, moves(n.Select), true
+	c.Varies = c.Varies || c.Moving
 	return nil
 }
 

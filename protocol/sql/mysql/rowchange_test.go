@@ -86,6 +86,11 @@ func TestRowChange(t *testing.T) {
 		"UPDATE t SET a = 1 /*M! WHERE b = 2 */":          sql.ErrNotApart,
 		"WITH w AS (SELECT 1) DELETE FROM t WHERE a = 1":  sql.ErrNotApart,
 		"INSERT INTO t (a) SELECT 1 UNION SELECT 2 LIMIT": sql.ErrNotApart,
+		// A hint sets a variable for the statement alone, and not for a question about its rows.
+		"UPDATE /*+ SET_VAR(time_zone = '+05:00') */ t SET a = 1 WHERE at < '2026-01-01'": sql.ErrNotApart,
+		"DELETE /*+ SET_VAR(sql_mode = '') */ FROM t WHERE a = ''":                        sql.ErrNotApart,
+		"INSERT /*+ SET_VAR(sql_mode = '') */ INTO t VALUES (1)":                          sql.ErrNotApart,
+		"INSERT INTO t SELECT /*+ SET_VAR(sql_auto_is_null = 1) */ a FROM u":              sql.ErrNotApart,
 	} {
 		_, err := a.RowChange([]byte(text), &plain)
 		require.ErrorIs(t, err, want, text)
