@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Within has a test fail when try takes limit or longer each time. It tries several times, since the machine has other things to do: what the
+// Within fails the test when try takes limit or longer each time. It tries several times, since the machine has other things to do: what the
 // code itself takes is shown by the fastest try.
 func Within(t testing.TB, limit time.Duration, try func() time.Duration) {
 	t.Helper()

@@ -19,7 +19,7 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// desk has an approval asked for each request that a rule holds, and decides as the test says. A rule holds what names it in its query.
+// desk holds each request by the rules that its query names, asks for approvals, and decides as the test says.
 type desk struct {
 	mu       sync.Mutex
 	requests []string                      // what was asked about
