@@ -53,6 +53,9 @@ func (a *approver) KeepImage(_ context.Context, _ *proxy.Session, _ uint64, _ []
 	return a.fails
 }
 
+// enough is a time in which a busy machine measures, too. One question may take a third of it, and wait for a lock for a ninth.
+const enough = 45 * time.Second
+
 // impactGate is a gate at which what changes rows of a table is held, unless its text says "unheld".
 func impactGate(t *testing.T, schema string, a *approver, c gateConfig) *gate {
 	t.Helper()
@@ -69,9 +72,10 @@ func impactGate(t *testing.T, schema string, a *approver, c gateConfig) *gate {
 	}}}
 	c.sql = schema
 	c.chain = append([]proxy.Interceptor{holds}, c.chain...)
-	c.gateway = func(g *proxy.Gateway) { g.Reviewer = a }
+	c.gateway = func(g *proxy.Gateway) { g.Reviewer, g.AskTimeout = a, 3*enough }
 	c.handler = func(h *Handler) {
 		h.Catalog, h.Analyzer = cache, sqlmysql.New(sqlmysql.Config{Catalog: cache})
+		h.measures = enough
 	}
 	g := startGate(t, c)
 	cache.Load = (&CatalogReader{Gateway: g.Gateway}).Load

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ func (u *up) Measure(ctx context.Context, st *proxy.Statement) (*proxy.Impact, e
 	if !st.Facts.Effects.Has(impact.Changes) {
 		return nil, nil
 	}
-	limit := impact.Timeout(u.session.session)
+	limit := cmp.Or(u.handler.measures, impact.Timeout(u.session.session))
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	stop := context.AfterFunc(u.session.session.Context(), cancel)
