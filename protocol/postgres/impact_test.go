@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -29,6 +30,7 @@ type approver struct {
 	looks func(st *proxy.Statement, i *proxy.Impact)
 	claim *proxy.Impact // of an earlier session, so that nothing is measured; nil: what is measured
 	fails error
+	limit time.Duration // of measuring; 0: enough
 }
 
 // enough is a time in which a busy machine measures, too. One question may take a third of it, and wait for a lock for a ninth.
@@ -71,7 +73,7 @@ func impactGate(t *testing.T, schema string, a *approver, more ...proxy.Intercep
 		gateway: func(g *proxy.Gateway) { g.Reviewer, g.AskTimeout = a, 3*enough },
 		handler: func(h *Handler) {
 			h.Catalog, h.Analyzer = cache, sqlpostgres.New(sqlpostgres.Config{Catalog: cache})
-			h.measures = enough
+			h.measures = cmp.Or(a.limit, enough)
 		},
 	})
 	cache.Load = (&CatalogReader{Gateway: g.Gateway}).Load
@@ -398,7 +400,7 @@ CREATE SCHEMA own; CREATE TABLE own.unlockable (id int)`, a)
 // no more than their time. Ctrl-C gives the statement up.
 func TestImpactInTime(t *testing.T) {
 	var last *proxy.Impact
-	a := &approver{looks: func(_ *proxy.Statement, i *proxy.Impact) { last = i }}
+	a := &approver{limit: 18 * time.Second, looks: func(_ *proxy.Statement, i *proxy.Impact) { last = i }} // it is waited for to its end
 	g := impactGate(t, ordersSchema+"CREATE TABLE slow (id int); INSERT INTO slow SELECT generate_series(1, 5000);"+
 		"CREATE FUNCTION ages() RETURNS bool STABLE LANGUAGE sql AS 'SELECT count(*) > 0 FROM generate_series(1, 2000000000)'", a)
 	other, err := pgx.Connect(t.Context(), testserver.URL("postgres", g.pg.Password, g.pg.Address(), g.db, "sslmode=disable"))
@@ -417,7 +419,7 @@ func TestImpactInTime(t *testing.T) {
 	a.looks = func(_ *proxy.Statement, i *proxy.Impact) { last = i; exec("COMMIT") }
 	begun := time.Now()
 	require.Equal(t, "C(UPDATE 3) Z(I)", w.query("UPDATE orders SET qty = 2 WHERE status = 'open'"))
-	require.Less(t, time.Since(begun), enough*8/9)
+	require.Less(t, time.Since(begun), a.limit*8/9)
 	require.EqualValues(t, -1, last.Rows)
 	require.Contains(t, strings.Join(last.Unsaid, "; "), "somebody has locked")
 
