@@ -148,7 +148,6 @@ func (x *exchange) rewrite(out *http.Request, up *relay.Upstream, host string, k
 			io.Closer
 		}{&encoder{src: out.Body, names: x.payload.names, trailer: func() http.Header { return x.payload.chunks.Trailer }}, out.Body}
 		length = encodedLength(x.payload.size, x.payload.names)
-		out.Close = true // there are servers that leave the end of such a body on the connection, and take it for the next request
 	case x.payload.chunked:
 		if word = sigv4.Unsigned; x.payload.size == 0 { // the trailer has come already
 			word = sigv4.Digest(nil)
@@ -164,7 +163,9 @@ func (x *exchange) rewrite(out *http.Request, up *relay.Upstream, host string, k
 			delete(header, "Content-Encoding")
 		}
 	}
-	out.ContentLength = length
+	// The length is always known. HTTP's own chunks, which the client may have sent, would say it in a second way: servers of S3 that stop at
+	// the end of its chunks take what is left for the next request.
+	out.ContentLength, out.TransferEncoding = length, nil
 	if length == 0 {
 		out.Body = http.NoBody
 	}
