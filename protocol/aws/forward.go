@@ -83,16 +83,33 @@ func (x *exchange) forward(ctx context.Context, out *proxy.Outcome) {
 		x.refuse(unavailable("The account cannot be reached."))
 		return
 	}
+	var transport http.RoundTripper = up
+	if x.repeats() {
+		own := up.Transport.Clone()
+		own.DisableKeepAlives = true
+		transport = own
+	}
 	flow, tell := s.Wants()
 	wants := flow || tell
 	rp := &httputil.ReverseProxy{
-		Transport: up, BufferPool: relay.Copies(), ErrorLog: slog.NewLogLogger(x.h.log().Handler(), slog.LevelDebug),
+		Transport: transport, BufferPool: relay.Copies(), ErrorLog: slog.NewLogLogger(x.h.log().Handler(), slog.LevelDebug),
 		Rewrite:        func(p *httputil.ProxyRequest) { x.rewrite(p.Out, up, host, keys, wants) },
 		ModifyResponse: func(res *http.Response) error { return x.modify(res, wants, out, keys) },
 		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.failed(err, out) },
 	}
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { x.ran.Store(true) }})
 	rp.ServeHTTP(x.w, x.r.WithContext(relay.Hints(ctx)))
+}
+
+// repeats reports whether a request may change something, and net/http would all the same send it again by itself where a connection that was used before
+// breaks: it takes GET for reading, as which some services take actions, and believes a header. Such a request gets a connection of its own.
+func (x *exchange) repeats() bool {
+	if x.op.Access == proxy.AccessRead || x.r.ContentLength != 0 {
+		return false
+	}
+	_, key := x.r.Header["Idempotency-Key"]
+	_, other := x.r.Header["X-Idempotency-Key"]
+	return key || other || slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, x.r.Method)
 }
 
 // sends reports whether a header is sent on. Of a service that is known, other headers than AWS's own say nothing that was decided about;
