@@ -161,6 +161,22 @@ func TestEndpoints(t *testing.T) {
 		require.Equal(t, want, host)
 		require.Equal(t, want+":443", to.Address)
 	}
+	for want, at := range map[string][3]string{
+		"dynamodb.us-gov-west-1.amazonaws.com": {"amazonaws.com", "dynamodb", "us-gov-west-1"},
+		"iam.us-gov.amazonaws.com":             {"amazonaws.com", "iam", "us-gov-west-1"},
+		"iam.cn-north-1.amazonaws.com.cn":      {"amazonaws.com.cn", "iam", "cn-north-1"},
+		"s3.cn-northwest-1.amazonaws.com.cn":   {"amazonaws.com.cn", "s3", "cn-northwest-1"},
+		"sts.eusc-de-east-1.amazonaws.eu":      {"amazonaws.eu", "sts", "eusc-de-east-1"},
+		"iam.us-iso-east-1.c2s.ic.gov":         {"c2s.ic.gov", "iam", "us-iso-east-1"},
+		"s3.us-isob-east-1.sc2s.sgov.gov":      {"sc2s.sgov.gov", "s3", "us-isob-east-1"},
+		"s3.eu-isoe-west-1.cloud.adc-e.uk":     {"cloud.adc-e.uk", "s3", "eu-isoe-west-1"},
+		"iam.us-isof-south-1.csp.hci.ic.gov":   {"csp.hci.ic.gov", "iam", "us-isof-south-1"},
+	} {
+		require.True(t, isRegion(at[2]), at[2])
+		to, host := endpoint(&proxy.Resource{Address: at[0] + ":443"}, services[at[1]], at[1], at[2])
+		require.Equal(t, want, host)
+		require.Equal(t, want+":443", to.Address)
+	}
 	to, host := endpoint(&proxy.Resource{Address: "minio.internal:443"}, services["s3"], "s3", country)
 	require.Equal(t, "minio.internal", host)
 	require.Equal(t, "minio.internal:443", to.Address)
