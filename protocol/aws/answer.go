@@ -41,6 +41,8 @@ func problemOf(err error) *problem {
 		p.status, p.code = http.StatusForbidden, "ExpiredToken"
 	case errors.Is(err, errLength):
 		p.status, p.code = http.StatusLengthRequired, "MissingContentLength"
+	case errors.Is(err, errSlow):
+		p.code = "RequestTimeout" // which SDKs send again
 	case errors.Is(err, errRoom):
 		p.status, p.code = http.StatusServiceUnavailable, "SlowDown"
 	case errors.Is(err, errKeyring):

@@ -94,7 +94,10 @@ func (p *payload) decode(r *http.Request, s *sigv4.Signed, key []byte) error {
 		}{p.chunks, body}, p.size
 		if p.size == 0 {
 			_, err := p.chunks.Read(make([]byte, 1))
-			if !errors.Is(err, io.EOF) {
+			switch {
+			case errors.Is(err, errSlow):
+				return err
+			case !errors.Is(err, io.EOF):
 				return fmt.Errorf("%w: %w", sigv4.ErrValue, sigv4.ErrChunk)
 			}
 		}

@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -44,6 +45,9 @@ const maxBody = 16 << 20
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(r.Context()) // whose body is another's: the server knows by its own whether the client has been asked for it
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = &awaited{ReadCloser: r.Body, from: http.NewResponseController(w), wait: cmp.Or(h.patience, bodyIdle)}
+	}
 	x := &exchange{h: h, w: w, r: r, conn: relay.ConnOf(r)}
 	if x.conn == nil || r.TLS == nil {
 		x.refuse(&problem{http.StatusBadRequest, "InvalidRequest", "The request did not come through a listener of the gateway."})
@@ -94,7 +98,7 @@ func (x *exchange) authenticate() error {
 		return errToken
 	}
 	x.settings = settingsOf(x.resource)
-	x.call = &call{service: s.Service, region: s.Region, known: services[s.Service], method: r.Method, target: target, header: r.Header}
+	x.call = &call{service: s.Service, region: s.Region, known: services[s.Service], method: r.Method, target: target, header: r.Header, holds: x.holds}
 	isS3 := x.form() == formS3
 	if x.payload, err = payloadOf(r, s, isS3); err != nil {
 		return err
