@@ -233,10 +233,10 @@ func (x *exchange) failed(err error, out *proxy.Outcome) {
 		out.Err = errors.New("the body is not what was signed")
 		x.ran.Store(false) // it has not come to the account whole
 		x.refuse(problemOf(sigv4.ErrValue))
-	case errors.Is(err, errSlow):
+	case x.body != nil && x.body.late.Load():
 		out.Err = errSlow
 		x.ran.Store(false)
-		x.refuse(problemOf(err))
+		x.refuse(problemOf(errSlow))
 	case errors.Is(err, context.Canceled) || x.r.Context().Err() != nil:
 		out.Err = proxy.ErrClientLeft
 		panic(http.ErrAbortHandler)

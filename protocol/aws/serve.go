@@ -34,7 +34,8 @@ type exchange struct {
 	visit   *relay.Visit
 	op      *proxy.Request
 	read    relay.Body
-	held    int64 // of room, for the body
+	body    *awaited // nil: there is none
+	held    int64    // of room, for the body
 	in, out *relay.Meter
 	ran     atomic.Bool // the account may have got it, and has not said that it failed
 }
@@ -45,10 +46,11 @@ const maxBody = 16 << 20
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(r.Context()) // whose body is another's: the server knows by its own whether the client has been asked for it
-	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &awaited{ReadCloser: r.Body, from: http.NewResponseController(w), wait: cmp.Or(h.patience, bodyIdle)}
-	}
 	x := &exchange{h: h, w: w, r: r, conn: relay.ConnOf(r)}
+	if r.Body != nil && r.Body != http.NoBody {
+		x.body = &awaited{ReadCloser: r.Body, from: http.NewResponseController(w), wait: cmp.Or(h.patience, bodyIdle)}
+		r.Body = x.body
+	}
 	if x.conn == nil || r.TLS == nil {
 		x.refuse(&problem{http.StatusBadRequest, "InvalidRequest", "The request did not come through a listener of the gateway."})
 		return

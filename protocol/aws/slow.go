@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,12 +19,12 @@ type awaited struct {
 	from  *http.ResponseController
 	wait  time.Duration
 	timer *time.Timer
-	err   error
+	late  atomic.Bool
 }
 
 func (a *awaited) Read(p []byte) (int, error) {
-	if a.err != nil {
-		return 0, a.err
+	if a.late.Load() {
+		return 0, errSlow
 	}
 	if a.timer == nil {
 		a.timer = time.AfterFunc(a.wait, a.wake)
@@ -32,11 +33,14 @@ func (a *awaited) Read(p []byte) (int, error) {
 	}
 	n, err := a.ReadCloser.Read(p)
 	if !a.timer.Stop() { // the connection is not used again, whatever has come
-		a.err = errSlow
-		return 0, a.err
+		return 0, errSlow
 	}
 	return n, err
 }
 
-// wake ends the read that waits. The deadline stays in the past, so that the server closes the connection.
-func (a *awaited) wake() { _ = a.from.SetReadDeadline(time.Now()) } // what has ended already has none
+// wake ends the read that waits. The deadline stays in the past, so that the server closes the connection. It ends the request too, so that others
+// than who reads may learn of it first: late says why.
+func (a *awaited) wake() {
+	a.late.Store(true)
+	_ = a.from.SetReadDeadline(time.Now()) // what has ended already has none
+}
