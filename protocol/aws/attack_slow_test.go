@@ -76,6 +76,24 @@ func TestAttackSlow(t *testing.T) {
 	}
 }
 
+// TestAttackSlowRoom: a body that is read before its signature can be checked, and stops coming, gives its room back.
+func TestAttackSlowRoom(t *testing.T) {
+	r, sent := start(t, ok, func(r *rig) { r.handler.patience, r.handler.Shared = time.Millisecond, &Shared{} })
+	k := r.keys("alice")
+	k.Secret = "not known"
+	pr, pw := io.Pipe()
+	defer pw.Close()
+	go func() { _, _ = io.WriteString(pw, "{") }()
+	res := r.send(k, ask{
+		service: "dynamodb", method: "POST", uri: "/", headers: []string{"Content-Type", "application/x-amz-json-1.0", "X-Amz-Target", "DynamoDB_20120810.PutItem"},
+		change: func(q *http.Request) { q.Body, q.GetBody, q.ContentLength = pr, nil, -1 },
+	})
+	require.Equal(t, http.StatusBadRequest, res.StatusCode, res.text)
+	require.Equal(t, "RequestTimeout", res.Header.Get("X-Amzn-Errortype"))
+	require.Eventually(t, func() bool { return r.handler.Shared.room.held() == 0 }, 10*time.Second, time.Millisecond)
+	require.Empty(t, sent())
+}
+
 // deadlines are what is set of a connection.
 type deadlines struct {
 	http.ResponseWriter
