@@ -44,7 +44,7 @@ func raw(t testing.TB, answer func(wire) string) (address string, got func() []w
 			if w.line, err = in.ReadLine(); err != nil {
 				return
 			}
-			w.header, _ = in.ReadMIMEHeader() // what is no header is seen by its line
+			w.header, _ = in.ReadMIMEHeader() // a line that is not a request shows what it was
 			length, _ := strconv.ParseInt(w.header.Get("Content-Length"), 10, 64)
 			body := make([]byte, length)
 			if _, err := io.ReadFull(in.R, body); err != nil {

@@ -167,7 +167,7 @@ const (
 	valueSize = 224
 )
 
-// valuesOf is how many values a text of JSON has, or more where it is none.
+// valuesOf is how many values a text of JSON has. Of a text that is not JSON it counts what would be read before the error, or more.
 func valuesOf(b []byte) int64 {
 	n, quoted := int64(1), false
 	for i := 0; i < len(b); i++ {
