@@ -68,6 +68,13 @@ func backupCommand(c *cli) *cobra.Command {
 // minPassphrase is how long a passphrase is at least, in bytes.
 const minPassphrase = 12
 
+// Work factors of scrypt for passphrases, as powers of two: that of new backups, and the most that a restore does. Each one more takes twice the
+// time and memory; a file by somebody else can ask for any.
+const (
+	workFactor    = 18 // a second and 256 MiB
+	maxWorkFactor = 20
+)
+
 // recipients are those who can open a backup.
 func recipients(c *cli, keys []string, passphraseFile string) (list []age.Recipient, err error) {
 	if (len(keys) > 0) == (passphraseFile != "") {
@@ -82,7 +89,11 @@ func recipients(c *cli, keys []string, passphraseFile string) (list []age.Recipi
 			return nil, fail(exitUsage, "backup: the passphrase: got %d characters, want %d or more", len(text), minPassphrase)
 		}
 		r, err := age.NewScryptRecipient(text)
-		return []age.Recipient{r}, err
+		if err != nil {
+			return nil, err
+		}
+		r.SetWorkFactor(workFactor)
+		return []age.Recipient{r}, nil
 	}
 	for _, key := range keys {
 		text := []byte(key)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -8,6 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -231,6 +235,33 @@ func TestBackupUsage(t *testing.T) {
 		require.Equal(t, exitUsage, code, c.args)
 		require.Contains(t, errs, c.says)
 		require.NotContains(t, errs, "short")
+	}
+}
+
+// A backup for a passphrase asks for as much work as age does by itself, or more, and one that asks for minutes of work and gigabytes of
+// memory, which another has made, is refused before any of it is done.
+func TestBackupPassphraseWork(t *testing.T) {
+	pass := filepath.Join(t.TempDir(), "pass")
+	require.NoError(t, os.WriteFile(pass, []byte("correct horse battery\n"), 0o600))
+	to, err := recipients(&cli{}, nil, pass)
+	require.NoError(t, err)
+	var b bytes.Buffer
+	w, err := age.Encrypt(&b, to...)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	stanza := regexp.MustCompile(`(?m)^-> scrypt \S+ (\d+)$`)
+	at := stanza.FindSubmatchIndex(b.Bytes())
+	require.NotNil(t, at)
+	work, err := strconv.Atoi(string(b.Bytes()[at[2]:at[3]]))
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, work, 18)
+
+	for _, work := range []string{"21", "22", "30", "63"} {
+		file := filepath.Join(t.TempDir(), "x.age")
+		require.NoError(t, os.WriteFile(file, slices.Concat(b.Bytes()[:at[2]], []byte(work), b.Bytes()[at[3]:]), 0o600))
+		code, _, errs := sallyport(t, "", "restore", "--check", "--passphrase-file", pass, file)
+		require.Equal(t, exitError, code, work)
+		require.Contains(t, errs, "work factor too large", work)
 	}
 }
 
