@@ -179,7 +179,7 @@ func (c *collected) End(tag string) error {
 		return nil
 	}
 	switch words[0] {
-	case "INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "REPLACE":
+	case "INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "REPLACE", "OK":
 		if n, err := strconv.ParseInt(words[len(words)-1], 10, 64); err == nil {
 			c.result.Affected += n
 		}
