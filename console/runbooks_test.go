@@ -169,6 +169,18 @@ func TestRunbookInBrowser(t *testing.T) {
 	alice.Click("button", "Ask for approval and run")
 	id = runAt(alice)
 	alice.Sees("waiting")
+	// A key counts from the moment that what it is for can be seen.
+	olga.Eval(`(() => {
+		new MutationObserver((_, o) => {
+			if (!document.querySelector("[aria-label=Decide]")) return;
+			o.disconnect();
+			document.body.dispatchEvent(new KeyboardEvent("keydown", {key: "d", bubbles: true}));
+		}).observe(document.body, {childList: true, subtree: true});
+		history.pushState(null, "", "` + h.url + "/runs/" + id + `");
+		dispatchEvent(new PopStateEvent("popstate"));
+		return true;
+	})()`)
+	olga.Has("field", "Why not")
 	olga.Go(h.url + "/runs/" + id)
 	olga.Sees("Your decision")
 	olga.Press("d")
