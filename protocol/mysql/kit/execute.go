@@ -16,7 +16,7 @@ import (
 func (d *database) Execute(ctx context.Context, text string, args []protocol.Argument, to protocol.Results) error {
 	stop := context.AfterFunc(ctx, func() { d.conn.Close() })
 	defer stop()
-	return ended(d.execute(text, args, to))
+	return protocol.Ended(d.execute(text, args, to))
 }
 
 func (d *database) execute(text string, args []protocol.Argument, to protocol.Results) error {
