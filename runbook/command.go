@@ -61,9 +61,15 @@ func (l *live) command(ctx context.Context, s *planned, run *StepRun) error {
 		want = []int64{0}
 	}
 	if !slices.Contains(want, int64(got.Status)) {
-		return fmt.Errorf("got the exit status %d, want %v: %s", got.Status, want, strings.TrimSpace(string(got.Stderr[:min(len(got.Stderr), 300)])))
+		return fmt.Errorf("got the exit status %d, want %v: %s", got.Status, want, l.beginning(got.Stderr))
 	}
 	return nil
+}
+
+// beginning is what something has said first, without the run's secrets: they are taken out before it is cut.
+func (l *live) beginning(out []byte) string {
+	text := l.hide(string(out))
+	return strings.TrimSpace(strings.ToValidUTF8(text[:min(len(text), 300)], ""))
 }
 
 // input is what a command reads.
