@@ -46,7 +46,7 @@ func (x *exchange) forward(ctx context.Context, out *proxy.Outcome) {
 	}
 	wants, _ := s.Wants()
 	hints := 0
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: func(int, textproto.MIMEHeader) error {
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { x.reached.Store(true) }, Got1xxResponse: func(int, textproto.MIMEHeader) error {
 		if hints++; hints > maxHints {
 			return errHints
 		}

@@ -169,6 +169,10 @@ func (v *Visit) ask(ctx context.Context, x Exchange) (*proxy.Verdict, bool) {
 	}
 	grace := time.NewTimer(heldGrace)
 	defer grace.Stop()
+	answer, gone := grace.C, (<-chan struct{})(nil)
+	if v.patient { // it is decided while the client waits
+		answer, gone = nil, ctx.Done()
+	}
 	select {
 	case <-k.done:
 		return k.verdict, false
@@ -176,7 +180,11 @@ func (v *Visit) ask(ctx context.Context, x Exchange) (*proxy.Verdict, bool) {
 		close(k.taken)
 		<-k.done
 		return k.verdict, false
-	case <-grace.C:
+	case <-gone:
+		cancel(context.Cause(ctx))
+		<-k.done
+		return k.verdict, false
+	case <-answer:
 	}
 	if err := x.Buffer(MaxHeldBody); err != nil {
 		cancel(errUnheld)
