@@ -30,11 +30,11 @@ type runHouse struct {
 
 func openForRuns(t *testing.T, books map[string]string) *runHouse {
 	t.Helper()
-	return openForRunsAt(t, books, "")
+	return openForRunsAt(t, books, "", "")
 }
 
-// openForRunsAt has more resources besides.
-func openForRunsAt(t *testing.T, books map[string]string, resources string) *runHouse {
+// openForRunsAt has more resources and guardrails besides.
+func openForRunsAt(t *testing.T, books map[string]string, resources, guardrails string) *runHouse {
 	t.Helper()
 	dir := t.TempDir()
 	h := &runHouse{books: filepath.Join(dir, "books"), tokens: make(map[string]string)}
@@ -66,14 +66,14 @@ resources:
 guardrails:
   - {use: off}
   - {name: no-drop, deny: {effects: [drop]}}
-masking:
+%[8]smasking:
   - {use: off}
   - {name: cards, columns: [orders.card], with: fixed, text: "<card>"}
 control: [{groups: [admin], allow: [list, kill, review]}]
 audit: {recordings: [{rows: full, terminal: full}]}
 runbooks:
   - {name: local, url: books, every: 5s, secrets: ["file:hush"]}
-`, verifier(t), machine.address, machine.user, machine.hostKey, server.Address(), database, resources))
+`, verifier(t), machine.address, machine.user, machine.hostKey, server.Address(), database, resources, guardrails))
 	require.Eventually(t, func() bool {
 		list, err := runbookAPI{h.runbooks}.List(t.Context(), nil)
 		return err == nil && len(list) > 0 && list[0].Path != ""

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +22,8 @@ const viaRunbook = "runbook"
 
 // runClient is who a step's session is opened for, and what became of it.
 type runClient struct {
+	opened func(session string) // nil: nobody wants to know
+
 	mu sync.Mutex
 	id string
 }
@@ -28,8 +31,11 @@ type runClient struct {
 func (c *runClient) client(who *proxy.Identity) *proxy.Client {
 	return &proxy.Client{Identity: who, Via: viaRunbook, Opened: func(s *proxy.Session) {
 		c.mu.Lock()
-		defer c.mu.Unlock()
 		c.id = s.ID
+		c.mu.Unlock()
+		if c.opened != nil {
+			c.opened(s.ID)
+		}
 	}}
 }
 
@@ -228,6 +234,43 @@ func (r runGate) Command(ctx context.Context, who *proxy.Identity, at runbook.Re
 	})
 	if out.Session = c.session(); err != nil && out.Session == "" {
 		err = fmt.Errorf("%w: %w", runbook.ErrRefused, err)
+	}
+	return out, err
+}
+
+// Request implements [runbook.Gate].
+func (r runGate) Request(ctx context.Context, who *proxy.Identity, at runbook.Resource, q runbook.Request) (out runbook.Response, err error) {
+	c := &runClient{opened: q.Opened}
+	s, dial, err := clients{r.Gateway}.reach(c.client(who), targetOf(at))
+	if err == nil && s.Clients.Request == nil {
+		err = fmt.Errorf("%s is not a web application", at.Name)
+	}
+	var conn net.Conn
+	if err == nil {
+		conn, err = dial(ctx)
+	}
+	if err != nil {
+		return out, fmt.Errorf("%w: %w", runbook.ErrRefused, err)
+	}
+	header := make(http.Header, len(q.Header)+1)
+	header.Set("User-Agent", "sallyport-runbook")
+	for _, h := range q.Header {
+		header.Set(h.Name, h.Value)
+	}
+	got, err := s.Clients.Request(ctx, conn, protocol.Request{
+		Resource: at.Name, Account: at.Account, Method: q.Method, Path: q.Path, Query: q.Query, Header: header, Body: q.Body, Limit: q.Limit,
+	})
+	out.Session = c.session()
+	if got != nil {
+		out.Status, out.Body, out.Cut = got.Status, got.Body, got.Cut
+	}
+	var own *protocol.UnansweredError
+	switch {
+	case err == nil:
+	case errors.As(err, &own) && own.Refused:
+		err = fmt.Errorf("%w: %w", runbook.ErrRefused, err)
+	case own != nil && !own.Asked, own == nil && out.Session == "":
+		err = fmt.Errorf("%w: %w", runbook.ErrUnsent, err)
 	}
 	return out, err
 }

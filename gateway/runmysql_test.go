@@ -25,7 +25,7 @@ func openForMySQL(t *testing.T, books map[string]string) (h *runHouse, ask func(
 	_, err := maria.Run("", "CREATE USER IF NOT EXISTS app@'127.0.0.1' IDENTIFIED BY 'app-secret'; GRANT ALL ON *.* TO app@'127.0.0.1'")
 	require.NoError(t, err)
 	t.Setenv("MYSQL_APP_PASSWORD", "app-secret")
-	h = openForRunsAt(t, books, fmt.Sprintf("  - {name: maria, type: mysql, address: \"127.0.0.1:%d\", username: app, password: \"env:MYSQL_APP_PASSWORD\", tls: {mode: disable}, schema: %s}\n", maria.Port, database))
+	h = openForRunsAt(t, books, fmt.Sprintf("  - {name: maria, type: mysql, address: \"127.0.0.1:%d\", username: app, password: \"env:MYSQL_APP_PASSWORD\", tls: {mode: disable}, schema: %s}\n", maria.Port, database), "")
 	return h, func(text string) string {
 		out, err := maria.Run(database, text, "-N")
 		require.NoError(t, err)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // probe is what a shell of POSIX takes for one word, and other shells may not.
@@ -82,8 +83,13 @@ func (l *live) input(s *planned) ([]byte, error) {
 	if len(x.JSON) == 0 {
 		return nil, nil
 	}
-	object := make(map[string]any, len(x.JSON))
-	for _, m := range x.JSON {
+	return l.object(s, x.JSON)
+}
+
+// object is a JSON object of values.
+func (l *live) object(s *planned, list []*Member) ([]byte, error) {
+	object := make(map[string]any, len(list))
+	for _, m := range list {
 		w, err := readWord(m.Value)
 		if err != nil {
 			return nil, err
@@ -95,6 +101,9 @@ func (l *live) input(s *planned) ([]byte, error) {
 		v, err := l.value(s, *w.ref)
 		if err != nil {
 			return nil, err
+		}
+		if !utf8.ValidString(v.Text) {
+			return nil, fmt.Errorf("%s is not UTF-8, which JSON cannot have", w.ref)
 		}
 		object[m.Name] = v.inJSON()
 	}

@@ -36,8 +36,12 @@ func (l *live) step(ctx context.Context, s *planned, run *StepRun) error {
 			return l.keep(ctx)
 		}
 	}
-	if l.run.Dry && (s.Approve != nil || s.Wait != nil || s.Exec != nil || s.SQL != nil && s.Writes && s.Planned.DryRun == "plan") {
+	if l.run.Dry && s.onlyPlanned() {
 		run.State, run.Message = Skipped, "not in a dry run"
+		return nil
+	}
+	if r := s.lacks(l); l.run.Dry && r != nil {
+		run.State, run.Message = Skipped, fmt.Sprintf("not in a dry run, since %s is not known then", r)
 		return nil
 	}
 	tries := int64(1)
@@ -87,6 +91,27 @@ func (l *live) step(ctx context.Context, s *planned, run *StepRun) error {
 	return nil
 }
 
+// onlyPlanned reports whether a dry run leaves a step out.
+func (s *planned) onlyPlanned() bool {
+	switch {
+	case s.SQL != nil:
+		return s.Writes && s.Planned.DryRun == "plan"
+	case s.HTTP != nil:
+		return s.Planned.DryRun != "send"
+	}
+	return true
+}
+
+// lacks is a value that a step needs of one that was left out; nil: there is none.
+func (s *planned) lacks(l *live) *Ref {
+	for i, r := range s.bound {
+		if done := l.results[s.prefix+r.Step]; r.Step != "" && done != nil && done.run.State == Skipped {
+			return &s.bound[i]
+		}
+	}
+	return nil
+}
+
 func pause(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -125,6 +150,8 @@ func (l *live) attempt(ctx context.Context, s *planned, run *StepRun) error {
 		return l.sql(ctx, s, run)
 	case s.Exec != nil:
 		return l.command(ctx, s, run)
+	case s.HTTP != nil:
+		return l.request(ctx, s, run)
 	case s.Wait != nil:
 		pause(ctx, s.Wait.For)
 		return context.Cause(ctx)
@@ -163,7 +190,7 @@ func (l *live) value(s *planned, r Ref) (Value, error) {
 	}
 	done := l.results[s.prefix+r.Step]
 	if done == nil || done.first == nil {
-		return Value{}, fmt.Errorf("%s: the step has no row, or did not run", r)
+		return Value{}, fmt.Errorf("%s: the step has no row or answer, or did not run", r)
 	}
 	c, ok := done.first[r.Name]
 	switch {
@@ -172,7 +199,7 @@ func (l *live) value(s *planned, r Ref) (Value, error) {
 	case c.Cut:
 		return Value{}, fmt.Errorf("%s: the value is too long for another step", r)
 	}
-	return Value{Type: Text, Text: c.Text, Null: c.Null}, nil
+	return Value{Type: or(c.Type, Text), Text: c.Text, Null: c.Null}, nil
 }
 
 // secret fetches or makes a secret, once in a run.
