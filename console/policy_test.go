@@ -6,12 +6,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/internal/browsertest"
+	"github.com/sallyport/sallyport/internal/testserver"
 )
 
 // TestPolicyInBrowser: an administrator asks what somebody may do, and why; tries a draft on what is on record; makes an object of it once
 // she has seen what would change, and another one approves it. What is written is text, and mistakes are told.
 func TestPolicyInBrowser(t *testing.T) {
-	h := openAt(t, freeAddress(t), "", "\n    - {name: ben, groups: [admins], password: "+verifierOf(t)+"}", "objects: {approval: weakening}")
+	h := openAt(t, testserver.FreeAddress(t), "", "\n    - {name: ben, groups: [admins], password: "+verifierOf(t)+"}", "objects: {approval: weakening}")
 	c := h.psql(t, "alice", "orders")
 	for range 3 {
 		_, err := c.Exec(t.Context(), "SELECT email FROM customers WHERE id = 1").ReadAll()

@@ -288,15 +288,6 @@ func (h *house) seed(t *testing.T) {
 	h.held(t, "alice", "UPDATE customers\nSET email = 'new@example.com'\nWHERE id = 7")
 }
 
-// freeAddress is one that nobody listens at.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
-	return l.Addr().String()
-}
-
 // verifierOf is what the password "wonder" is checked by, as the config file has it.
 func verifierOf(t *testing.T) string {
 	t.Helper()

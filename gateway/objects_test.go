@@ -158,7 +158,7 @@ func TestObjectsApproval(t *testing.T) {
 // TestObjectsUnused: a revision that one gateway cannot use leaves it as it was; it tries again, and others use it.
 func TestObjectsUnused(t *testing.T) {
 	one, two, _ := openPair(t, "objects: {approval: never}\n")
-	address := freeAddress(t)
+	address := testserver.FreeAddress(t)
 	host, port, _ := strings.Cut(address, ":")
 	objects := readers + fmt.Sprintf("\nresources: [{name: other, type: postgres, address: '127.0.0.1:1', username: a, listen: %q}]", address)
 	taken, err := net.Listen("tcp", address)

@@ -14,6 +14,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/internal/testserver"
 )
 
 // rewrite writes the config file that the gateway runs by.
@@ -28,21 +30,12 @@ func (h *house) logs(t *testing.T, what string) {
 	require.Eventually(t, func() bool { return strings.Contains(h.log.String(), what) }, 30*time.Second, 5*time.Millisecond, "the log lacks %q; it has:\n%s", what, h.log)
 }
 
-// freeAddress is where nobody listens.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	return ln.Addr().String()
-}
-
 // TestReloadListeners: listeners come, go and change what they serve, and sessions that
 // came in by one go on.
 func TestReloadListeners(t *testing.T) {
 	dir := t.TempDir()
 	s := openSwapping(t, startMachine(t, dir, []string{"alice"}), dir)
-	own, moved := freeAddress(t), freeAddress(t)
+	own, moved := testserver.FreeAddress(t), testserver.FreeAddress(t)
 	at := func(address string) string {
 		return strings.Replace(s.configs["open"], "{name: shop,", fmt.Sprintf("{name: shop, listen: %q,", address), 1)
 	}

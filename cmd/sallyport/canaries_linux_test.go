@@ -87,7 +87,7 @@ func TestCanaries(t *testing.T) {
 	require.NoError(t, err)
 	canaries["a line of the private key"] = strings.Split(string(text), "\n")[3]
 
-	postgres, ssh, metrics, file := freeAddress(t), freeAddress(t), freeAddress(t), filepath.Join(dir, "sallyport.yaml")
+	postgres, ssh, metrics, file := testserver.FreeAddress(t), testserver.FreeAddress(t), testserver.FreeAddress(t), filepath.Join(dir, "sallyport.yaml")
 	resource := func(name, user, secret string) string {
 		return fmt.Sprintf("  - {name: %s, type: postgres, address: %q, database: %s, username: %s, password: %q, tls: {mode: disable}}\n", name, pg.Address(), database, user, secret)
 	}

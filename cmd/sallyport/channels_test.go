@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/identity"
+	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/review/reviewtest"
 )
 
@@ -22,7 +23,7 @@ func TestChannels(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "mail.pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: mails.Leaf.Raw}), 0o600))
 	verifier, err := identity.NewVerifier("secret")
 	require.NoError(t, err)
-	ssh, api := freeAddress(t), freeAddress(t)
+	ssh, api := testserver.FreeAddress(t), testserver.FreeAddress(t)
 	file := filepath.Join(dir, "sallyport.yaml")
 	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, `
 listen: {ssh: %[1]q}

@@ -131,7 +131,7 @@ func TestCheckConnect(t *testing.T) {
 	lines := strings.Split(string(text), "\n")
 	for i, l := range lines {
 		if strings.HasPrefix(l, "    address: ") {
-			lines[i] = "    address: " + freeAddress(t)
+			lines[i] = "    address: " + testserver.FreeAddress(t)
 		}
 	}
 	require.NoError(t, os.WriteFile(o.config, []byte(strings.Join(lines, "\n")), 0o600))

@@ -18,7 +18,7 @@ import (
 func TestConfigure(t *testing.T) {
 	server, database := testserver.Database(t, "CREATE TABLE notes (text text); INSERT INTO notes VALUES ('hello')")
 	dir := t.TempDir()
-	pg, api := freeAddress(t), freeAddress(t)
+	pg, api := testserver.FreeAddress(t), testserver.FreeAddress(t)
 	at := "https://" + api
 	verifier, err := identity.NewVerifier("secret")
 	require.NoError(t, err)

@@ -143,8 +143,8 @@ func TestSuiteImage(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 
-	metrics := freeAddress(t)
-	config := fmt.Sprintf("data_dir: /var/lib/sallyport\nlisten: {postgres: %q, ssh: %q}\nmetrics: %q\nresources: []\n", freeAddress(t), freeAddress(t), metrics)
+	metrics := testserver.FreeAddress(t)
+	config := fmt.Sprintf("data_dir: /var/lib/sallyport\nlisten: {postgres: %q, ssh: %q}\nmetrics: %q\nresources: []\n", testserver.FreeAddress(t), testserver.FreeAddress(t), metrics)
 	require.NoError(t, os.WriteFile(filepath.Join(root, "etc/sallyport/sallyport.yaml"), []byte(config), 0o644))
 	within := func(ctx context.Context, args ...string) *exec.Cmd {
 		cmd := exec.CommandContext(ctx, "/sallyport", args...)

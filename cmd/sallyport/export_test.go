@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/internal/testserver"
 )
 
 // What happens at the gateway is sent on in each of the forms, and counted.
@@ -25,7 +27,7 @@ func TestServeExport(t *testing.T) {
 		}
 	}))
 	defer hook.Close()
-	metrics := freeAddress(t)
+	metrics := testserver.FreeAddress(t)
 	t.Setenv("HOOK_KEY", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 	o := openOffice(t, `
 audit:

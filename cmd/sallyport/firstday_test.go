@@ -34,7 +34,7 @@ func TestFirstDay(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string) string { return filepath.Join(dir, name) }
 	t.Setenv("XDG_CONFIG_HOME", file("home"))
-	api, postgres := freeAddress(t), freeAddress(t)
+	api, postgres := testserver.FreeAddress(t), testserver.FreeAddress(t)
 	gateway := "https://" + api
 	dev := identitytest.StartProvider(t, gateway+"/auth/dev/callback")
 	dev.Groups(t, "alice", "dev")
@@ -60,7 +60,7 @@ access:
   - {groups: [admin], resources: [secret], allow: [connect, read]}
 control:
   - {groups: [admin], allow: [list, users]}
-`, postgres, freeAddress(t), api, gateway, verifier, dev.Issuer, server.Address(), database, server.Address(), database, address, me.Username, host), 0o600))
+`, postgres, testserver.FreeAddress(t), api, gateway, verifier, dev.Issuer, server.Address(), database, server.Address(), database, address, me.Username, host), 0o600))
 	p := start(t, "serve", "-c", file("sallyport.yaml"))
 	p.wait(t, "the API is served")
 

@@ -143,15 +143,6 @@ func needs(t testing.TB, program string) {
 	}
 }
 
-// freeAddress is a loopback address where nobody listens.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // office is a running gateway in front of a database of the shared server.
 type office struct {
 	*process
@@ -181,7 +172,7 @@ func openLabelled(t testing.TB, labels, sql, extra string) *office {
 	root := filepath.Join(dir, "upstream-ca.pem")
 	require.NoError(t, os.WriteFile(root, authority.PEM(), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "db.password"), []byte(server.Password), 0o600))
-	address := freeAddress(t)
+	address := testserver.FreeAddress(t)
 	o := &office{dir: dir, config: filepath.Join(dir, "sallyport.yaml"), direct: testserver.URL("postgres", server.Password, server.Address(), database, "")}
 	o.host, o.port, err = net.SplitHostPort(address)
 	require.NoError(t, err)

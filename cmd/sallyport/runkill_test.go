@@ -88,9 +88,9 @@ runbooks: [{name: main, url: %[6]q, every: 5s}]
 		p.token = login.Token
 		return g, p
 	}
-	firstDir, firstAddress := t.TempDir(), freeAddress(t)
+	firstDir, firstAddress := t.TempDir(), testserver.FreeAddress(t)
 	first, one := serve(firstDir, firstAddress)
-	_, two := serve(t.TempDir(), freeAddress(t))
+	_, two := serve(t.TempDir(), testserver.FreeAddress(t))
 	marks := func() string {
 		return strings.Join(strings.Fields(testserver.Exec(t, server, database, "select step from marks")), " ")
 	}

@@ -26,7 +26,7 @@ func TestLeasesAfterKill(t *testing.T) {
 	dir := t.TempDir()
 	verifier, err := identity.NewVerifier(password)
 	require.NoError(t, err)
-	address, file := freeAddress(t), filepath.Join(dir, "sallyport.yaml")
+	address, file := testserver.FreeAddress(t), filepath.Join(dir, "sallyport.yaml")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "token"), []byte(v.Token), 0o600))
 	require.NoError(t, os.WriteFile(file, []byte(fmt.Sprintf(`
 listen: {postgres: %q}

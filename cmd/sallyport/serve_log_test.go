@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/internal/testserver"
 )
 
 // What keeps users from a database is in the log with its cause and without secrets,
@@ -90,7 +92,7 @@ func TestServeLogsMachine(t *testing.T) {
 	m.wait(t, "listening")
 	reach("host key verification failed", `level=WARN msg="a session ended with an error".*host key verification failed for vm1: it showed SHA256:.*, expected SHA256:`)
 	m.stop(t)
-	require.NoError(t, os.WriteFile(m.config, []byte(strings.Replace(string(text), `address: "`+m.address, `address: "`+freeAddress(t), 1)), 0o600))
+	require.NoError(t, os.WriteFile(m.config, []byte(strings.Replace(string(text), `address: "`+m.address, `address: "`+testserver.FreeAddress(t), 1)), 0o600))
 	m.process = start(t, "serve", "-c", m.config)
 	m.wait(t, "listening")
 	reach("connection refused: ask", `level=WARN msg="a session ended with an error".*resource=vm1.*connection refused`)

@@ -13,6 +13,7 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/internal/sshembed"
+	"github.com/sallyport/sallyport/internal/testserver"
 )
 
 // BenchmarkSSHIdle opens sessions with a terminal each, every one of its own
@@ -24,7 +25,7 @@ func BenchmarkSSHIdle(b *testing.B) {
 	defer server.Stop()
 	dir := b.TempDir()
 	alice := keyPair(b, filepath.Join(dir, "alice"))
-	listen := freeAddress(b)
+	listen := testserver.FreeAddress(b)
 	config := filepath.Join(dir, "sallyport.yaml")
 	require.NoError(b, os.WriteFile(filepath.Join(dir, "upstream"), []byte(server.PrivateKey), 0o600))
 	require.NoError(b, os.WriteFile(config, fmt.Appendf(nil, `

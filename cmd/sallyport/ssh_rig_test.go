@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/internal/testserver"
 )
 
 // machine is an OpenSSH server that is reached through a gateway that is assembled as users have
@@ -49,7 +51,7 @@ func openMachineWith(t testing.TB, users, allow, settings, sections string) *mac
 	upstream, alice := keyPair(t, m.file("upstream")), keyPair(t, m.file("alice"))
 	m.hostKey, m.upstream = host, upstream
 	m.address = sshd(t, m.dir, m.file("host"), upstream+"\n"+alice)
-	m.listen, m.config = freeAddress(t), m.file("sallyport.yaml")
+	m.listen, m.config = testserver.FreeAddress(t), m.file("sallyport.yaml")
 	text := fmt.Sprintf(`
 listen: {ssh: %q}
 data_dir: data

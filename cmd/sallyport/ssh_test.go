@@ -33,7 +33,7 @@ func TestServeSSH(t *testing.T) {
 	upstream := keyPair(t, filepath.Join(dir, "upstream"))
 	alice := keyPair(t, filepath.Join(dir, "alice"))
 	address := sshd(t, dir, filepath.Join(dir, "host"), upstream)
-	listen := freeAddress(t)
+	listen := testserver.FreeAddress(t)
 	config := filepath.Join(dir, "sallyport.yaml")
 	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `
 listen: {ssh: %q}

@@ -53,7 +53,7 @@ func openSuite(t *testing.T) *suite {
 	s.addresses = make(map[string]string)
 	var resources strings.Builder
 	for _, way := range []string{defaults, unguarded, unmasked} {
-		s.addresses[way] = freeAddress(t)
+		s.addresses[way] = testserver.FreeAddress(t)
 		fmt.Fprintf(&resources, `
   - {name: %s, type: postgres, address: %q, listen: %q, database: postgres, username: postgres, password: file:db.password,
      tls: {mode: disable}, function_call: true, startup_parameters: ["*"]}`, way, s.Address(), s.addresses[way])

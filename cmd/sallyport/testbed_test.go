@@ -30,7 +30,7 @@ func openTestbed(t *testing.T, schema string) *testbed {
 	me, err := user.Current()
 	require.NoError(t, err)
 	dir := t.TempDir()
-	b := &testbed{dir: dir, file: filepath.Join(dir, "sallyport.yaml"), pg: freeAddress(t), ssh: freeAddress(t), api: freeAddress(t)}
+	b := &testbed{dir: dir, file: filepath.Join(dir, "sallyport.yaml"), pg: testserver.FreeAddress(t), ssh: testserver.FreeAddress(t), api: testserver.FreeAddress(t)}
 	b.url = "https://" + b.api
 	host, upstream := keyPair(t, filepath.Join(dir, "host")), keyPair(t, filepath.Join(dir, "upstream"))
 	b.resources = fmt.Sprintf(`resources:

@@ -3,7 +3,6 @@ package testserver
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -142,12 +141,9 @@ func (s *MariaDBServer) start(args []string) error {
 	if err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	if s.Port, err = freePort(); err != nil {
 		return err
 	}
-	s.Port = l.Addr().(*net.TCPAddr).Port
-	l.Close()
 	install, err := mariadb("mariadb-install-db")
 	if err != nil {
 		return err

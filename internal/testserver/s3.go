@@ -3,12 +3,10 @@ package testserver
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -60,14 +58,9 @@ func S3(t testing.TB) *S3Server {
 			t.Fatal(err)
 		}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
-	s.Endpoint = "http://127.0.0.1:" + strconv.Itoa(port)
-	cmd := exec.Command(program, "--port", "127.0.0.1:"+strconv.Itoa(port), "--health", "/healthy", "--keep-alive", "--quiet", "posix",
+	address := FreeAddress(t)
+	s.Endpoint = "http://" + address
+	cmd := exec.Command(program, "--port", address, "--health", "/healthy", "--keep-alive", "--quiet", "posix",
 		"--versioning-dir", versions, "--sidecar", metadata, s.Dir) // not every file system has attributes for the metadata
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s.AccessKey, "ROOT_SECRET_KEY="+s.SecretKey)
 	var log bytes.Buffer

@@ -58,9 +58,7 @@ func OpenSSH(t testing.TB, dir, hostKey, accepted string, further ...string) str
 			t.Fatal(err)
 		}
 	}
-	free := must(net.Listen("tcp", "127.0.0.1:0"))
-	address := free.Addr().String()
-	free.Close()
+	address := FreeAddress(t)
 	_, port, _ := net.SplitHostPort(address)
 	write(t, filepath.Join(dir, "accepted"), []byte(accepted+"\n"))
 	home := filepath.Join(dir, "home")

@@ -299,11 +299,9 @@ func TestCopyOutMessages(t *testing.T) {
 	}})
 	host, port, err := net.SplitHostPort(g.pg.Address())
 	require.NoError(t, err)
-	direct, err := pgconn.Connect(context.Background(), fmt.Sprintf("sslmode=disable user=%s password=%s host=%s port=%s dbname=%s", pgembed.User, g.pg.Password, host, port, g.db))
+	direct, err := loggedIn(fmt.Sprintf("sslmode=disable user=%s password=%s host=%s port=%s dbname=%s", pgembed.User, g.pg.Password, host, port, g.db))
 	require.NoError(t, err)
-	h, err := direct.Hijack()
-	require.NoError(t, err)
-	defer h.Conn.Close()
+	defer direct.Close()
 	messages := func(c *rawClient, text string) (list []string) {
 		c.send(query(text))
 		for {
@@ -317,7 +315,7 @@ func TestCopyOutMessages(t *testing.T) {
 			}
 		}
 	}
-	server, gateway := &rawClient{t, h.Conn}, g.raw(t)
+	server, gateway := &rawClient{t, direct}, g.raw(t)
 	for _, rows := range []string{"none", "(SELECT 1)", "(SELECT 1 FROM generate_series(1, 3))", "(SELECT 1, 'abc')", "(SELECT 1, repeat('x', 70000) FROM generate_series(1, 3))", "(SELECT 1, NULL)"} {
 		for _, format := range []string{"text", "csv", "csv, HEADER", "binary"} {
 			text := "COPY " + rows + " TO STDOUT (FORMAT " + format + ")"

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/internal/scram"
@@ -41,11 +39,8 @@ func (g *gate) raw(t testing.TB) *rawClient {
 	t.Helper()
 	host, port, err := net.SplitHostPort(g.addr)
 	require.NoError(t, err)
-	c, err := pgconn.Connect(context.Background(), "sslmode=disable user=alice+orders password=wonder host="+host+" port="+port+" dbname="+g.db)
+	conn, err := loggedIn("sslmode=disable user=alice+orders password=wonder host=" + host + " port=" + port + " dbname=" + g.db)
 	require.NoError(t, err)
-	h, err := c.Hijack()
-	require.NoError(t, err)
-	conn := h.Conn // and nothing else of what the driver holds
 	t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(patience))
 	return &rawClient{t, conn}

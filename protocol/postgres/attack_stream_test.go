@@ -145,12 +145,10 @@ func TestMalformedBodies(t *testing.T) {
 	host, port, err := net.SplitHostPort(g.pg.Address())
 	require.NoError(t, err)
 	direct := func() *rawClient {
-		c, err := pgconn.Connect(context.Background(), fmt.Sprintf("sslmode=disable user=%s password=%s host=%s port=%s dbname=%s", pgembed.User, g.pg.Password, host, port, g.db))
+		c, err := loggedIn(fmt.Sprintf("sslmode=disable user=%s password=%s host=%s port=%s dbname=%s", pgembed.User, g.pg.Password, host, port, g.db))
 		require.NoError(t, err)
-		h, err := c.Hijack()
-		require.NoError(t, err)
-		t.Cleanup(func() { h.Conn.Close() })
-		return &rawClient{t, h.Conn}
+		t.Cleanup(func() { c.Close() })
+		return &rawClient{t, c}
 	}
 	for name, c := range map[string][]byte{
 		"Query without its zero byte":  msg(wire.Query, []byte("SELECT 1")...),

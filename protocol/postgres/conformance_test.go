@@ -61,11 +61,7 @@ func login(c net.Conn) error {
 	}
 	cfg.LookupFunc = func(context.Context, string) ([]string, error) { return []string{"memory"}, nil }
 	cfg.DialFunc = func(context.Context, string, string) (net.Conn, error) { return c, nil }
-	pc, err := pgconn.ConnectConfig(context.Background(), cfg)
-	if err != nil {
-		return err
-	}
-	_, err = pc.Hijack()
+	_, err = loggedInBy(cfg)
 	return err
 }
 

@@ -153,6 +153,7 @@ func TestPasteJudged(t *testing.T) {
 		})
 	})
 	in, out, s := r.openTerminal("sh")
+	waitFor(t, "the first prompt", func() bool { return out.String() != "" }) // what is typed before it is drawn after it, as one line
 	io.WriteString(in, "PS1='> '\n")
 	waitFor(t, "the prompt", func() bool { return strings.HasSuffix(out.String(), "> ") })
 	io.WriteString(in, "echo one''1\necho two''2\necho forbidden''3\necho four''4\necho warned''5\necho held''6\necho seven''7\nexit 3\n")

@@ -21,6 +21,7 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 
+	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -92,7 +93,7 @@ func TestForwards(t *testing.T) {
 	target := echoServer(t, "tcp", "127.0.0.1:0")
 	socket := filepath.Join(t.TempDir(), "echo.sock")
 	echoServer(t, "unix", socket)
-	back := freePort(t)
+	back := testserver.FreePort(t)
 	backSocket := filepath.Join(t.TempDir(), "back.sock")
 	r := newRig(t, func(r *rig) {
 		r.settings.Forwards = []string{"localhost:" + strconv.Itoa(portOf(target)), "127.0.0.0/8:" + strconv.Itoa(portOf(target))}
@@ -100,7 +101,7 @@ func TestForwards(t *testing.T) {
 		r.settings.RemoteForwards = []string{"localhost:*"}
 		r.settings.RemoteSockets = []string{filepath.Dir(backSocket) + "/*.sock"}
 	})
-	local, dynamic, localSocket := freePort(t), freePort(t), filepath.Join(r.dir, "local.sock")
+	local, dynamic, localSocket := testserver.FreePort(t), testserver.FreePort(t), filepath.Join(r.dir, "local.sock")
 	r.background("ssh", "-F", r.config(), "-N", "-o", "ExitOnForwardFailure=yes",
 		"-L", fmt.Sprintf("127.0.0.1:%d:localhost:%d", local, portOf(target)),
 		"-L", localSocket+":"+socket,

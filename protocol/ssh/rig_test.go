@@ -25,6 +25,7 @@ import (
 	"github.com/stretchr/testify/require"
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/protocol/ssh"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -111,14 +112,6 @@ func (b *lockedBuffer) String() string {
 	return b.b.String()
 }
 
-func freePort(t testing.TB) int {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
-}
-
 func startSSHD(t testing.TB, dir string, accepted []byte, extra string) *sshd {
 	t.Helper()
 	path := program(t, "sshd")
@@ -128,7 +121,7 @@ func startSSHD(t testing.TB, dir string, accepted []byte, extra string) *sshd {
 	// An empty home: no start-up file of the machine runs at a login.
 	home := filepath.Join(dir, "home")
 	require.NoError(t, os.MkdirAll(home, 0o755))
-	port := freePort(t)
+	port := testserver.FreePort(t)
 	config := fmt.Sprintf(`Port %d
 ListenAddress 127.0.0.1
 HostKey %s

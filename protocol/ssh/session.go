@@ -12,6 +12,7 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/internal/sshconn"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -62,9 +63,10 @@ type session struct {
 }
 
 func newSession(h *Handler, who *proven, client gossh.Conn) *session {
+	gone := make(chan struct{})
 	return &session{
-		handler: h, who: who, client: client,
-		held: make(chan struct{}), ready: make(chan struct{}), noMore: make(chan struct{}, 1), gone: make(chan struct{}),
+		handler: h, who: who, client: sshconn.Ending(client, gone),
+		held: make(chan struct{}), ready: make(chan struct{}), noMore: make(chan struct{}, 1), gone: gone,
 		channels: make(map[*channel]struct{}), asking: make(map[proxy.Op]*channel),
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/internal/sshconn"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -87,6 +88,7 @@ func (h *Handler) dialOnce(ctx context.Context, s *proxy.Session, set *Settings,
 	default:
 		return nil, &dialError{resource: name, err: err}
 	}
+	up.Conn = sshconn.Ending(up.Conn, up.ended)
 	return up, raw.SetDeadline(time.Time{})
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,19 +16,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/internal/devtool"
+	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/review"
 	"github.com/sallyport/sallyport/review/reviewtest"
 	"github.com/sallyport/sallyport/review/smtp"
 )
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	return ln.Addr().String()
-}
 
 // TestMailpit: a real server takes the mails, and reads them as they are meant.
 func TestMailpit(t *testing.T) {
@@ -43,8 +35,8 @@ func TestMailpit(t *testing.T) {
 		require.NoError(t, os.WriteFile(file, b, 0o600))
 		return file
 	}
-	s := &reviewtest.SMTP{Address: freeAddress(t), TLS: reviewtest.Trust(pair)}
-	api := freeAddress(t)
+	s := &reviewtest.SMTP{Address: testserver.FreeAddress(t), TLS: reviewtest.Trust(pair)}
+	api := testserver.FreeAddress(t)
 	var log bytes.Buffer
 	cmd := exec.Command(
 		program, "--smtp", s.Address, "--listen", api, "--database", filepath.Join(dir, "mails.db"), "--disable-version-check", "--smtp-require-starttls",

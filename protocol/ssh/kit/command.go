@@ -11,6 +11,7 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/internal/sshconn"
 	"github.com/sallyport/sallyport/protocol"
 )
 
@@ -26,7 +27,7 @@ func runCommand(ctx context.Context, c net.Conn, q protocol.CommandRequest) (int
 	if err != nil {
 		return 0, fmt.Errorf("running a command: %w", err)
 	}
-	client := gossh.NewClient(conn, channels, requests)
+	client := gossh.NewClient(sshconn.UntilWait(conn), channels, requests)
 	defer client.Close()
 	s, err := client.NewSession()
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/internal/sshconn"
 	"github.com/sallyport/sallyport/protocol"
 )
 
@@ -35,7 +36,7 @@ func openTerminal(ctx context.Context, c net.Conn, q protocol.TerminalRequest) (
 		c.Close()
 		return nil, fmt.Errorf("opening a terminal: %w", err)
 	}
-	t := &terminal{client: gossh.NewClient(conn, channels, requests)}
+	t := &terminal{client: gossh.NewClient(sshconn.UntilWait(conn), channels, requests)}
 	if err := t.open(q); err != nil {
 		t.client.Close()
 		return nil, err
