@@ -205,7 +205,8 @@ func TestRunHTTPHeld(t *testing.T) {
 	r = h.until(t, "alice", r.ID, held)
 	require.Eventually(t, pending, 30*time.Second, 10*time.Millisecond)
 	require.Equal(t, http.StatusOK, h.ask(t, h.as(t, "alice"), "POST", "/v1/runs/"+r.ID+"/cancel", struct{}{}, nil))
-	h.over(t, "alice", r.ID)
+	r = h.over(t, "alice", r.ID)
+	require.Equal(t, runbook.Cancelled, r.State, "it is known that nothing was sent: %s", r.Message)
 	require.Eventually(t, func() bool { return !pending() }, 30*time.Second, 10*time.Millisecond, "the request for an approval is taken back")
 	require.Equal(t, 1, asked())
 }

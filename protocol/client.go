@@ -207,7 +207,8 @@ type Clients struct {
 	// its exit status. Its end closes c, as does ctx's.
 	Command func(ctx context.Context, c net.Conn, q CommandRequest) (status int, err error)
 	// Request sends one request over c, a connection to a handler for all resources, and waits for its approval where it needs one. It
-	// follows no redirect. Its end closes c, as does ctx's. The error is an *UnansweredError where the gateway has answered.
+	// follows no redirect. Its end closes c, as does ctx's, once the gateway has said whether the application may have got the request.
+	// The error is an *UnansweredError where the gateway has answered.
 	Request func(ctx context.Context, c net.Conn, q Request) (*Response, error)
 	// UndoText is the statement that undoes what i is of, for a session whose client undoes that; empty where there is none.
 	UndoText func(i *proxy.Image) string
