@@ -175,7 +175,7 @@ const maxShown = 900
 func (l *live) ending(out []byte, all bool) string {
 	text := string(out)
 	if !all {
-		for _, secret := range l.secrets {
+		for _, secret := range l.telling() {
 			for n := min(len(secret)-1, len(text)); n > 0; n-- {
 				if strings.HasSuffix(text, secret[:n]) {
 					text = text[:len(text)-n]

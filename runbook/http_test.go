@@ -242,6 +242,60 @@ func TestRequestRun(t *testing.T) {
 	require.NotContains(t, string(text), secret)
 }
 
+// What an application does not want is not sent again; what it cannot do now is.
+func TestRequestRetry(t *testing.T) {
+	for status, want := range map[int]int{400: 1, 401: 1, 404: 1, 409: 1, 422: 1, 408: 3, 425: 3, 429: 3, 500: 3, 503: 3, 202: 1, 302: 3} {
+		at, got := shopServer(t, func(n int) int { return map[bool]int{true: 200, false: status}[n == 1] })
+		p := planAt(t, asking, map[string]any{"order": 7})
+		run := running(t, p, &wired{testGate: testGate{plan: p}, url: at}, Options{})
+		require.Equal(t, want, run.Steps[1].Attempts, status)
+		require.Equal(t, map[bool]State{true: Done, false: Failed}[status == 202], run.State, "%d: %s", status, run.Message)
+		require.GreaterOrEqual(t, len(got()), 1+want, status)
+	}
+}
+
+// A secret is kept from the run in every form in which an application may say what it has got.
+func TestRequestHoldsNoSecret(t *testing.T) {
+	text := strings.Replace(asking, "key: {type: secret, generate: 40}", "key: {type: secret, ref: 'file:a&b'}", 1)
+	text = text[:strings.Index(text, "\nsteps:")] + `
+steps:
+  - {id: look, http: {method: POST, path: /a, BODY: {key: $key}}}
+`
+	for _, body := range []string{"json", "form"} {
+		sent := ""
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			b, _ := io.ReadAll(r.Body) // a test's own
+			sent = string(b)
+			w.WriteHeader(400)
+			_, _ = io.WriteString(w, sent)
+		}))
+		p := planAt(t, strings.Replace(text, "BODY", body, 1), map[string]any{"order": 7})
+		run := running(t, p, &wired{testGate: testGate{plan: p}, url: s.URL}, Options{})
+		s.Close()
+		require.Equal(t, Failed, run.State)
+		require.Contains(t, sent, map[string]string{"json": `a\u0026b`, "form": "a%26b"}[body])
+		all, err := json.Marshal(run)
+		require.NoError(t, err)
+		require.Contains(t, run.Message, "<secret>", "the answer is shown, without it")
+		require.NotContains(t, string(all), "26b", body)
+	}
+}
+
+// Many long values are refused before anything is sent: no server would take so long a head.
+func TestRequestHeadIsBounded(t *testing.T) {
+	headers := make([]string, 40)
+	for i := range headers {
+		headers[i] = "X-" + strings.Repeat("a", i+1) + ": $who"
+	}
+	text := asking[:strings.Index(asking, "outputs:")] + "steps:\n  - {id: a, http: {method: GET, path: /a, headers: {" + strings.Join(headers, ", ") + "}}}\n"
+	p := planAt(t, text, map[string]any{"order": 7, "who": strings.Repeat("w", 1000)})
+	g := &wired{testGate: testGate{plan: p}}
+	run := running(t, p, g, Options{})
+	require.Equal(t, Failed, run.State)
+	require.Contains(t, run.Message, "want 32768 or less")
+	require.Zero(t, g.sent)
+}
+
 // A dry run sends what says so, and leaves out what needs more.
 func TestRequestDryRun(t *testing.T) {
 	at, got := shopServer(t, func(int) int { return 200 })

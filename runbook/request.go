@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 )
@@ -132,6 +133,13 @@ func (l *live) compose(s *planned) (Request, error) {
 		sum := sha256.Sum256([]byte(s.Planned.ID + "\x00" + s.resource.Name))
 		q.Header = append(q.Header, Header{x.Key, l.run.ID + "-" + hex.EncodeToString(sum[:8])})
 	}
+	size := 0
+	for _, h := range q.Header {
+		size += len(h.Name) + len(h.Value)
+	}
+	if size > maxHeaders {
+		return q, fmt.Errorf("the headers have %d bytes with their values, want %d or less", size, maxHeaders)
+	}
 	switch {
 	case len(x.JSON) > 0:
 		q.Body, err = l.object(s, x.JSON)
@@ -178,7 +186,11 @@ func (l *live) request(ctx context.Context, s *planned, run *StepRun) error {
 	case got.Cut:
 		return fmt.Errorf("got the status %d, and more than %d bytes, which is the limit", got.Status, q.Limit)
 	case !x.expects(got.Status):
-		return fmt.Errorf("got the status %d, want %s: %s", got.Status, x.wanted(), l.beginning(got.Body))
+		err := fmt.Errorf("got the status %d, want %s: %s", got.Status, x.wanted(), l.beginning(got.Body))
+		if lasting(got.Status) {
+			return &lastingError{err}
+		}
+		return err
 	}
 	fields, err := x.read(got.Body)
 	if err != nil {
@@ -191,6 +203,15 @@ func (l *live) request(ctx context.Context, s *planned, run *StepRun) error {
 	}
 	l.results[s.Planned.ID].first = fields
 	return nil
+}
+
+// lasting reports whether a status says that the same request gets the same answer again.
+func lasting(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return false
+	}
+	return status/100 == 4
 }
 
 // send sends a request. It is written down in which session, so that who looks at the run finds what waits there.

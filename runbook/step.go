@@ -1,12 +1,14 @@
 package runbook
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +21,9 @@ func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 
 // errEnded wraps errors after which it is not known whether a step has had its effect.
 var errEnded = errors.New("it is not known whether the step has run")
+
+// lastingError is a failure that trying again does not mend.
+type lastingError struct{ error }
 
 // step does a step, unless its condition is not met. It is written down before it begins.
 func (l *live) step(ctx context.Context, s *planned, run *StepRun) error {
@@ -76,7 +81,8 @@ func (l *live) step(ctx context.Context, s *planned, run *StepRun) error {
 			run.State = Failed
 		}
 		run.Message = l.safe(err.Error())
-		if cause != nil || run.State == Refused || n == tries-1 || !s.Idempotent {
+		var lasting *lastingError
+		if cause != nil || run.State == Refused || n == tries-1 || !s.Idempotent || errors.As(err, &lasting) {
 			break
 		}
 		pause(ctx, wait)
@@ -121,12 +127,31 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// hide is a text without the run's secrets. The longer ones go first: another one may be a part of them.
+// hide is a text without the run's secrets.
 func (l *live) hide(text string) string {
-	for _, secret := range slices.SortedFunc(maps.Values(l.secrets), func(a, b string) int { return len(b) - len(a) }) {
+	for _, secret := range l.telling() {
 		text = strings.ReplaceAll(text, secret, "<secret>")
 	}
 	return text
+}
+
+// telling are the texts that tell the run's secrets: the secrets, and what they are in JSON, in forms and in addresses. The longer
+// ones come first: another one may be a part of them.
+func (l *live) telling() []string {
+	var list []string
+	for _, secret := range l.secrets {
+		list = append(list, secret, escape(secret), url.QueryEscape(secret))
+		for _, html := range []bool{true, false} {
+			var b bytes.Buffer
+			enc := json.NewEncoder(&b)
+			enc.SetEscapeHTML(html)
+			if enc.Encode(secret) == nil { // which a text cannot fail
+				list = append(list, string(b.Bytes()[1:b.Len()-2])) // without its quotes, and the end of the line
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
+	return slices.Compact(list)
 }
 
 // safe is a text without the run's secrets, and not too long.
@@ -141,9 +166,9 @@ func (l *live) safe(text string) string {
 // attempt does a step once.
 func (l *live) attempt(ctx context.Context, s *planned, run *StepRun) error {
 	if s.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, s.Timeout, errors.New("the step has taken longer than its limit"))
-		defer cancel()
+		var stop func()
+		ctx, stop = limited(ctx, s.Timeout)
+		defer stop()
 	}
 	switch {
 	case s.SQL != nil:
