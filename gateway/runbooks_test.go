@@ -53,7 +53,7 @@ func openForRunsAt(t *testing.T, books map[string]string, resources, guardrails 
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "db.password"), []byte(server.Password), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "hush"), []byte("s3cr3t-of-run"), 0o600))
 	h.house = open(t, dir, fmt.Sprintf(`
-listen: {postgres: "127.0.0.1:0", ssh: "127.0.0.1:0", mysql: "127.0.0.1:0"}
+listen: {postgres: "127.0.0.1:0", ssh: "127.0.0.1:0", mysql: "127.0.0.1:0", web: "127.0.0.1:0"}
 api: {listen: "127.0.0.1:0", url: "https://gw.example.com"}
 data_dir: data
 identity: {users: [{name: root, groups: [admin], password: %[1]s}, {name: alice, groups: [dev], password: %[1]s}, {name: bob, groups: [dev, leads], password: %[1]s}, {name: carol, groups: [leads], password: %[1]s}, {name: eve, groups: [other], password: %[1]s}]}
