@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // probe is what a shell of POSIX takes for one word, and other shells may not.
@@ -61,9 +62,15 @@ func (l *live) command(ctx context.Context, s *planned, run *StepRun) error {
 		want = []int64{0}
 	}
 	if !slices.Contains(want, int64(got.Status)) {
-		return fmt.Errorf("got the exit status %d, want %v: %s", got.Status, want, strings.TrimSpace(string(got.Stderr[:min(len(got.Stderr), 300)])))
+		return fmt.Errorf("got the exit status %d, want %v: %s", got.Status, want, l.beginning(got.Stderr))
 	}
 	return nil
+}
+
+// beginning is what something has said first, without the run's secrets: they are taken out before it is cut.
+func (l *live) beginning(out []byte) string {
+	text := l.hide(string(out))
+	return strings.TrimSpace(strings.ToValidUTF8(text[:min(len(text), 300)], ""))
 }
 
 // input is what a command reads.
@@ -76,8 +83,13 @@ func (l *live) input(s *planned) ([]byte, error) {
 	if len(x.JSON) == 0 {
 		return nil, nil
 	}
-	object := make(map[string]any, len(x.JSON))
-	for _, m := range x.JSON {
+	return l.object(s, x.JSON)
+}
+
+// object is a JSON object of values.
+func (l *live) object(s *planned, list []*Member) ([]byte, error) {
+	object := make(map[string]any, len(list))
+	for _, m := range list {
 		w, err := readWord(m.Value)
 		if err != nil {
 			return nil, err
@@ -89,6 +101,9 @@ func (l *live) input(s *planned) ([]byte, error) {
 		v, err := l.value(s, *w.ref)
 		if err != nil {
 			return nil, err
+		}
+		if !utf8.ValidString(v.Text) {
+			return nil, fmt.Errorf("%s is not UTF-8, which JSON cannot have", w.ref)
 		}
 		object[m.Name] = v.inJSON()
 	}
@@ -160,7 +175,7 @@ const maxShown = 900
 func (l *live) ending(out []byte, all bool) string {
 	text := string(out)
 	if !all {
-		for _, secret := range l.secrets {
+		for _, secret := range l.telling() {
 			for n := min(len(secret)-1, len(text)); n > 0; n-- {
 				if strings.HasSuffix(text, secret[:n]) {
 					text = text[:len(text)-n]

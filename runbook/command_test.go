@@ -74,3 +74,29 @@ func TestOutputIsFollowed(t *testing.T) {
 	}
 	require.NoError(t, r.Close())
 }
+
+// telltale is a gate whose command fails, and says its input where what is kept of it would be cut.
+type telltale struct {
+	testGate
+	token string
+}
+
+func (g *telltale) Command(_ context.Context, _ *proxy.Identity, _ Resource, c Command) (CommandResult, error) {
+	g.token = string(c.Input)
+	return CommandResult{Status: 1, Stderr: []byte(strings.Repeat("x", 280) + g.token)}, nil
+}
+
+// Why a command has failed holds no part of a secret, wherever what it says is cut.
+func TestFailureHoldsNoSecret(t *testing.T) {
+	p := planOf(t, telling)
+	g := &telltale{testGate: testGate{plan: p}}
+	r := &Runner{Store: store.NewMemory(), Gate: g, Log: quiet}
+	require.NoError(t, Open(t.Context(), r))
+	run, err := r.Start(t.Context(), alice, p, Options{})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { run, err = r.Get(t.Context(), run.ID); return err == nil && run.State.Over() }, 30*time.Second, time.Millisecond)
+	require.Equal(t, Failed, run.State)
+	require.Contains(t, run.Message, "got the exit status 1")
+	require.NotContains(t, run.Message+run.Steps[0].Message+run.Steps[0].Output, g.token[:4])
+	require.NoError(t, r.Close())
+}

@@ -1,0 +1,453 @@
+package runbook
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/internal/hostile"
+	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/store"
+)
+
+const asking = `apiVersion: sallyport/v1
+kind: Runbook
+metadata: {name: asking}
+targets: {app: {types: [web]}}
+params:
+  order: {type: integer, required: true}
+  who: {type: string, default: ann}
+  why: {type: text, default: none}
+  tags: {type: multi, values: [a, "b&c"], default: "a,b&c"}
+  key: {type: secret, generate: 40}
+outputs: {steps: [look]}
+steps:
+  - id: look
+    http: {method: GET, path: /orders/$order/by/$who, query: {who: $who, tag: $tags, fixed: "a b"}, fields: {total: /order/total, state: /order/lines/0/state, paid: /order/paid, note: /order/note}, dry_run: send}
+  - id: pay
+    idempotent: true
+    retry: {max: 2, backoff: 1ms}
+    http: {method: POST, path: /orders/$order/refunds, headers: {X-Who: $who, X-Api-Key: $key}, json: {total: $look.total, paid: $look.paid, why: $why, tags: $tags, key: $key}, status: [201, 2xx], idempotency_key: Idempotency-Key}
+  - id: form
+    http: {method: PUT, path: "/notes/", form: {who: $who, why: $why, tag: $tags}}
+`
+
+var apps = []Resource{{Name: "shop", Type: "web", Requests: true}}
+
+func TestRequestPlan(t *testing.T) {
+	b, err := Parse([]byte(asking))
+	require.NoError(t, err)
+	p, err := b.Plan(Origin{}, Choice{Values: raws(map[string]any{"order": 7, "who": "a&b=c #é"}), Targets: nil}, apps)
+	require.ErrorContains(t, err, "cannot hold '#'")
+	require.Nil(t, p)
+	p, err = b.Plan(Origin{}, Choice{Values: raws(map[string]any{"order": 7, "who": "a&b=c +é"})}, apps)
+	require.ErrorContains(t, err, "other than those of ASCII", "it is in a header, too")
+	require.Nil(t, p)
+	p, err = b.Plan(Origin{}, Choice{Values: raws(map[string]any{"order": 7, "who": "a&b=c +"})}, apps)
+	require.NoError(t, err)
+	require.Equal(t, "GET /orders/7/by/a%26b%3Dc%20%2B?who=a%26b%3Dc%20%2B&tag=a&tag=b%26c&fixed=a%20b", p.Steps[0].Text)
+	require.False(t, p.Steps[0].Writes)
+	require.Equal(t, "POST /orders/7/refunds", p.Steps[1].Text)
+	require.True(t, p.Steps[1].Writes)
+	require.Equal(t, []string{"X-Who: a&b=c +", "X-Api-Key: <key>", "Idempotency-Key: <the same for every time that the step is tried>"}, p.Steps[1].Args)
+	require.Equal(t, "JSON {total: <look.total>, paid: <look.paid>, why: none, tags: a, b&c, key: <key>}", p.Steps[1].Input)
+	require.Equal(t, "PUT /notes/", p.Steps[2].Text)
+	_, err = b.Plan(Origin{}, Choice{Values: raws(map[string]any{"order": 7})}, []Resource{{Name: "shop", Type: "web"}})
+	require.ErrorContains(t, err, "is not a web application")
+}
+
+// What a request cannot be made of safely is refused, with what to do.
+func TestRequestLint(t *testing.T) {
+	with := func(old, text string) string {
+		require.Contains(t, asking, old)
+		return strings.Replace(asking, old, text, 1)
+	}
+	for name, c := range map[string][2]string{
+		"method":                 {with("method: GET", "method: CONNECT"), "want one of GET"},
+		"a whole address":        {with("/orders/$order/by/$who", "https://evil.example/$who"), "want a path"},
+		"another host":           {with("/orders/$order/by/$who", "//evil.example/$who"), "read differently"},
+		"value in a segment":     {with("/orders/$order/by/$who", "/orders/by-$who"), "a value within a text"},
+		"two values":             {with("/orders/$order/by/$who", "/orders/$order$who"), "a value within a text"},
+		"template":               {with("/orders/$order/by/$who", `"/orders/{{order}}"`), "a value within a text"},
+		"query in the path":      {with("/orders/$order/by/$who", "\"/orders?x=1\""), "read differently"},
+		"encoded":                {with("/orders/$order/by/$who", "/orders/%2e%2e/x"), "read differently"},
+		"dots":                   {with("/orders/$order/by/$who", "/orders/../x"), "read differently"},
+		"a parameter of a path":  {with("/orders/$order/by/$who", `"/orders;x=1"`), "read differently"},
+		"the gateway's own":      {with("/orders/$order/by/$who", "/.Gateway/logout"), "the gateway's own"},
+		"text in a path":         {with("/orders/$order/by/$who", "/orders/$why"), "the type text"},
+		"list in a path":         {with("/orders/$order/by/$who", "/orders/$tags"), "a list is a segment"},
+		"secret in a path":       {with("/orders/$order/by/$who", "/orders/$key"), "an address, which is recorded"},
+		"secret in a query":      {with("query: {who: $who", "query: {who: $key"), "an address, which is recorded"},
+		"name of a query":        {with("query: {who: $who", `query: {"a&b": $who`), "cannot be sent as it is"},
+		"value in a name":        {with("query: {who: $who", "query: {$who: x"), "cannot be sent as it is"},
+		"host":                   {with("X-Who: $who", "Host: $who"), "the gateway sets or refuses"},
+		"cookie":                 {with("X-Who: $who", "cookie: $who"), "the gateway sets or refuses"},
+		"length":                 {with("X-Who: $who", `Content-Length: "5"`), "the gateway sets or refuses"},
+		"forwarded":              {with("X-Who: $who", "X-Forwarded-For: $who"), "the gateway sets or refuses"},
+		"target":                 {with("X-Who: $who", "X-Gateway-Target: $who"), "the gateway sets or refuses"},
+		"method override":        {with("X-Who: $who", "X-HTTP-Method-Override: DELETE"), "the gateway sets or refuses"},
+		"underscore":             {with("X-Who: $who", "X_Who: $who"), "the gateway sets or refuses"},
+		"twice":                  {with("X-Who: $who", "X-Who: $who, x-who: $who"), "is there twice"},
+		"list in a header":       {with("X-Who: $who", "X-Who: $tags"), "a list goes into a header"},
+		"text in a header":       {with("X-Who: $who", "X-Who: $why"), "the type text"},
+		"line in a header":       {with("X-Who: $who", `X-Who: "a\r\nb: c"`), "a header's value has characters"},
+		"two bodies":             {with("json: {total", "form: {a: b}, json: {total"), "two bodies"},
+		"body of GET":            {with("fields: {total", "json: {a: b}, fields: {total"), "two bodies"},
+		"status":                 {with("[201, 2xx]", "[2xy]"), "want a status such as 200"},
+		"informational":          {with("[201, 2xx]", "[101]"), "want a status such as 200"},
+		"pointer":                {with("/order/total", "order.total"), "a JSON pointer"},
+		"no such field":          {with("$look.total", "$look.sum"), "takes no such field"},
+		"sent in a dry run":      {with("json: {total", "dry_run: send, json: {total"), "want plan, or send for GET"},
+		"two effects":            {with(", idempotency_key: Idempotency-Key", ""), "may have two effects"},
+		"key without repetition": {with("form: {who", "idempotency_key: Idempotency-Key, form: {who"), "is not sent again"},
+		"key as a header":        {with("X-Who: $who", "Idempotency-Key: $who"), "by idempotency_key"},
+		"key that is kept":       {with("idempotency_key: Idempotency-Key", "idempotency_key: Host"), "that nothing else uses"},
+		"on":                     {with("targets: {app: {types: [web]}}", "targets: {app: {types: [web]}, b: {types: [web]}}"), "want the name of a group"},
+	} {
+		_, err := Parse([]byte(c[0]))
+		var problems Problems
+		require.ErrorAs(t, err, &problems, name)
+		require.Contains(t, err.Error(), c[1], name)
+		require.Positive(t, problems[0].Line, name)
+	}
+}
+
+// wired is a gate whose requests go to a server of net/http, as they are composed.
+type wired struct {
+	testGate
+	url  string
+	sent int
+	mu   sync.Mutex
+}
+
+func (g *wired) Request(ctx context.Context, _ *proxy.Identity, _ Resource, q Request) (out Response, err error) {
+	g.mu.Lock()
+	g.sent++
+	g.mu.Unlock()
+	r, err := http.NewRequestWithContext(ctx, q.Method, g.url+q.Path+"?"+q.Query, strings.NewReader(string(q.Body)))
+	if err != nil {
+		return out, errors.Join(ErrUnsent, err)
+	}
+	for _, h := range q.Header {
+		r.Header.Set(h.Name, h.Value)
+	}
+	q.Opened("session-1")
+	res, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		return out, err
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(res.Body, q.Limit+1))
+	if err != nil {
+		return out, err
+	}
+	cut := int64(len(b)) > q.Limit
+	return Response{Session: "session-1", Status: res.StatusCode, Body: b[:min(int64(len(b)), q.Limit)], Cut: cut}, nil
+}
+
+// running runs a plan at a gate, to its end.
+func running(t *testing.T, p *Plan, g Gate, o Options) *Run {
+	t.Helper()
+	r := &Runner{Store: store.NewMemory(), Gate: g, Log: quiet}
+	require.NoError(t, Open(t.Context(), r))
+	run, err := r.Start(t.Context(), alice, p, o)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { run, err = r.Get(t.Context(), run.ID); return err == nil && run.State.Over() }, 30*time.Second, time.Millisecond)
+	require.NoError(t, r.Close())
+	return run
+}
+
+// seenRequest is what a server has got.
+type seenRequest struct {
+	method, path string
+	query, form  url.Values
+	header       http.Header
+	json         map[string]any
+}
+
+// shopServer answers as a shop does, and keeps what it has got.
+func shopServer(t *testing.T, status func(n int) int) (at string, got func() []seenRequest) {
+	t.Helper()
+	var mu sync.Mutex
+	var list []seenRequest
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		one := seenRequest{method: r.Method, path: r.URL.Path, query: r.URL.Query(), header: r.Header.Clone()}
+		body, _ := io.ReadAll(r.Body) // a test's own
+		switch r.Header.Get("Content-Type") {
+		case "application/json":
+			dec := json.NewDecoder(strings.NewReader(string(body)))
+			dec.UseNumber()
+			_ = dec.Decode(&one.json) // what is missing is seen
+		case "application/x-www-form-urlencoded":
+			one.form, _ = url.ParseQuery(string(body))
+		}
+		mu.Lock()
+		list = append(list, one)
+		n := len(list)
+		mu.Unlock()
+		w.WriteHeader(status(n))
+		_, _ = io.WriteString(w, `{"order": {"total": 12.50, "paid": true, "note": null, "lines": [{"state": "paid/up"}]}, "key": "`+r.Header.Get("X-Api-Key")+`"}`)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL, func() []seenRequest {
+		mu.Lock()
+		defer mu.Unlock()
+		return list
+	}
+}
+
+func planAt(t *testing.T, text string, values map[string]any) *Plan {
+	t.Helper()
+	b, err := Parse([]byte(text))
+	require.NoError(t, err)
+	p, err := b.Plan(Origin{}, Choice{Values: raws(values)}, apps)
+	require.NoError(t, err)
+	return p
+}
+
+// Requests are sent as they were planned, fields go on to later ones, a repetition has the same key, and secrets are kept from the run.
+func TestRequestRun(t *testing.T) {
+	at, got := shopServer(t, func(n int) int { return map[int]int{2: 503}[n] + map[bool]int{true: 200}[n != 2] })
+	p := planAt(t, asking, map[string]any{"order": 7, "why": "a\nb"})
+	g := &wired{testGate: testGate{plan: p}, url: at}
+	run := running(t, p, g, Options{})
+	require.Equal(t, Done, run.State, run.Message)
+	list := got()
+	require.Len(t, list, 4)
+	require.Equal(t, []string{"a", "b&c"}, list[0].query["tag"])
+	require.Equal(t, 2, run.Steps[1].Attempts)
+	require.Equal(t, list[1], list[2], "a repetition is the same, with its key")
+	key := list[1].header.Get("Idempotency-Key")
+	require.True(t, strings.HasPrefix(key, run.ID+"-"), key)
+	secret := list[1].header.Get("X-Api-Key")
+	require.Len(t, secret, 40)
+	require.Equal(t, map[string]any{"total": json.Number("12.50"), "paid": true, "why": "a\nb", "tags": []any{"a", "b&c"}, "key": secret}, list[1].json)
+	require.Equal(t, url.Values{"who": {"ann"}, "why": {"a\nb"}, "tag": {"a", "b&c"}}, list[3].form)
+	require.Equal(t, "/notes/", list[3].path)
+	require.Equal(t, "session-1", run.Steps[0].Session)
+	require.Equal(t, 200, run.Steps[0].Status)
+	require.Contains(t, run.Steps[0].Output, "paid/up")
+	text, err := json.Marshal(run)
+	require.NoError(t, err)
+	require.NotContains(t, string(text), secret)
+}
+
+// What an application does not want is not sent again; what it cannot do now is.
+func TestRequestRetry(t *testing.T) {
+	for status, want := range map[int]int{400: 1, 401: 1, 404: 1, 409: 1, 422: 1, 408: 3, 425: 3, 429: 3, 500: 3, 503: 3, 202: 1, 302: 3} {
+		at, got := shopServer(t, func(n int) int { return map[bool]int{true: 200, false: status}[n == 1] })
+		p := planAt(t, asking, map[string]any{"order": 7})
+		run := running(t, p, &wired{testGate: testGate{plan: p}, url: at}, Options{})
+		require.Equal(t, want, run.Steps[1].Attempts, status)
+		require.Equal(t, map[bool]State{true: Done, false: Failed}[status == 202], run.State, "%d: %s", status, run.Message)
+		require.GreaterOrEqual(t, len(got()), 1+want, status)
+	}
+}
+
+// A secret is kept from the run in every form in which an application may say what it has got.
+func TestRequestHoldsNoSecret(t *testing.T) {
+	text := strings.Replace(asking, "key: {type: secret, generate: 40}", "key: {type: secret, ref: 'file:a&b'}", 1)
+	text = text[:strings.Index(text, "\nsteps:")] + `
+steps:
+  - {id: look, http: {method: POST, path: /a, BODY: {key: $key}}}
+`
+	for _, body := range []string{"json", "form"} {
+		sent := ""
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			b, _ := io.ReadAll(r.Body) // a test's own
+			sent = string(b)
+			w.WriteHeader(400)
+			_, _ = io.WriteString(w, sent)
+		}))
+		p := planAt(t, strings.Replace(text, "BODY", body, 1), map[string]any{"order": 7})
+		run := running(t, p, &wired{testGate: testGate{plan: p}, url: s.URL}, Options{})
+		s.Close()
+		require.Equal(t, Failed, run.State)
+		require.Contains(t, sent, map[string]string{"json": `a\u0026b`, "form": "a%26b"}[body])
+		all, err := json.Marshal(run)
+		require.NoError(t, err)
+		require.Contains(t, run.Message, "<secret>", "the answer is shown, without it")
+		require.NotContains(t, string(all), "26b", body)
+	}
+}
+
+// Many long values are refused before anything is sent: no server would take so long a head.
+func TestRequestHeadIsBounded(t *testing.T) {
+	headers := make([]string, 40)
+	for i := range headers {
+		headers[i] = "X-" + strings.Repeat("a", i+1) + ": $who"
+	}
+	text := asking[:strings.Index(asking, "outputs:")] + "steps:\n  - {id: a, http: {method: GET, path: /a, headers: {" + strings.Join(headers, ", ") + "}}}\n"
+	p := planAt(t, text, map[string]any{"order": 7, "who": strings.Repeat("w", 1000)})
+	g := &wired{testGate: testGate{plan: p}}
+	run := running(t, p, g, Options{})
+	require.Equal(t, Failed, run.State)
+	require.Contains(t, run.Message, "want 32768 or less")
+	require.Zero(t, g.sent)
+}
+
+// A dry run sends what says so, and leaves out what needs more.
+func TestRequestDryRun(t *testing.T) {
+	at, got := shopServer(t, func(int) int { return 200 })
+	p := planAt(t, asking, map[string]any{"order": 7})
+	run := running(t, p, &wired{testGate: testGate{plan: p}, url: at}, Options{Dry: true})
+	require.Equal(t, Done, run.State, run.Message)
+	require.Len(t, got(), 1)
+	require.Equal(t, []State{Done, Skipped, Skipped}, []State{run.Steps[0].State, run.Steps[1].State, run.Steps[2].State})
+
+	p = planAt(t, strings.Replace(asking, ", dry_run: send", "", 1)+"  - {id: more, http: {method: GET, path: /x/$look.total, dry_run: send}}\n", map[string]any{"order": 7})
+	run = running(t, p, &wired{testGate: testGate{plan: p}, url: at}, Options{Dry: true})
+	require.Equal(t, Done, run.State, run.Message)
+	require.Len(t, got(), 1, "nothing more was sent")
+	require.Contains(t, run.Steps[3].Message, "$look.total is not known then")
+}
+
+// What an answer does that it was not to do ends the run.
+func TestRequestAnswers(t *testing.T) {
+	answer, secret := func(http.ResponseWriter, *http.Request) {}, ""
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if secret = r.Header.Get("X-Api-Key"); secret == "" {
+			secret = "none"
+		}
+		answer(w, r)
+	}))
+	defer s.Close()
+	book := func(rest string) string {
+		return strings.Replace(asking[:strings.Index(asking, "  - id: look")], "outputs: {steps: [look]}", "limits: {output: 1000}", 1) + rest
+	}
+	step := "  - {id: a, http: {method: POST, path: /a, headers: {X-Api-Key: $key}, fields: {x: /x}}}\n  - {id: b, http: {method: POST, path: /b, json: {x: $a.x}}}\n"
+	for name, c := range map[string]struct {
+		do    func(w http.ResponseWriter, r *http.Request)
+		state State
+		want  string
+		steps string
+	}{
+		"redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://169.254.169.254/", http.StatusFound)
+		}, Failed, "got the status 302, want 2xx", step},
+		"status":   {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }, Failed, "got the status 404", step},
+		"too long": {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, strings.Repeat("x", 1001)) }, Failed, "more than 1000 bytes", step},
+		"secret, cut": {func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(500)
+			_, _ = io.WriteString(w, strings.Repeat("x", 280)+r.Header.Get("X-Api-Key"))
+		}, Failed, "got the status 500", step},
+		"no JSON":   {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<p>") }, Failed, "is not JSON", step},
+		"two texts": {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"x":1}{"x":2}`) }, Failed, "more than one JSON", step},
+		"missing":   {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{}`) }, Failed, "nothing at /x", step},
+		"object":    {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"x":{}}`) }, Failed, "want one value", step},
+		"secret": {func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, `{"x":"`+r.Header.Get("X-Api-Key")+`"}`)
+		}, Failed, "holds a secret", step},
+		"gone":          {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, Unknown, "not known whether", step},
+		"gone, reading": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, Failed, "a:", "  - {id: a, http: {method: GET, path: /a}}\n"},
+		"dots later": {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"x":".."}`) }, Failed, "of dots and spaces alone",
+			"  - {id: a, http: {method: GET, path: /a, fields: {x: /x}}}\n  - {id: b, http: {method: POST, path: /b/$a.x}}\n"},
+		"lines later": {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"x":"a\r\nHost: b"}`) }, Failed, "a header's value has characters",
+			"  - {id: a, http: {method: GET, path: /a, fields: {x: /x}}}\n  - {id: b, http: {method: POST, path: /b, headers: {X-A: $a.x}}}\n"},
+		"nothing later": {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"x":null}`) }, Failed, "has no value",
+			"  - {id: a, http: {method: GET, path: /a, fields: {x: /x}}}\n  - {id: b, http: {method: DELETE, path: /b, query: {id: $a.x}}}\n"},
+	} {
+		answer = c.do
+		p := planAt(t, book(c.steps), map[string]any{"order": 1})
+		g := &wired{testGate: testGate{plan: p}, url: s.URL}
+		run := running(t, p, g, Options{})
+		require.Equal(t, c.state, run.State, "%s: %s", name, run.Message)
+		require.Contains(t, run.Message, c.want, name)
+		require.Equal(t, 1, g.sent, name)
+		require.NotContains(t, run.Message+run.Steps[0].Message, secret[:4], name)
+	}
+}
+
+// The hostile corpus through paths, queries, headers, forms and JSON: the server sees exactly the value, or nothing is sent.
+func TestRequestHostile(t *testing.T) {
+	at, got := shopServer(t, func(int) int { return 200 })
+	base := strings.Replace(asking[:strings.Index(asking, "outputs:")], "who: {type: string, default: ann}", "who: {type: string, required: true}", 1)
+	through := map[string]int{}
+	for _, place := range []string{"path", "query", "header", "form", "json"} {
+		param := map[string]string{"path": "who", "query": "who", "header": "who", "form": "why", "json": "why"}[place]
+		text := base + "steps:\n  - {id: a, http: {" + map[string]string{
+			"path":   "method: GET, path: /a/$who/z",
+			"query":  "method: GET, path: /a/z, query: {x: $who, y: fixed}",
+			"header": "method: GET, path: /a/z, headers: {X-Value: $who, X-Other: fixed}",
+			"form":   "method: POST, path: /a/z, form: {x: $why, y: fixed}",
+			"json":   "method: POST, path: /a/z, json: {x: $why, y: fixed}",
+		}[place] + "}}\n"
+		for _, v := range hostile.Values() {
+			b, err := Parse([]byte(text))
+			require.NoError(t, err)
+			values := map[string]any{"order": 1, "who": "ann"}
+			values[param] = v
+			p, err := b.Plan(Origin{}, Choice{Values: raws(values)}, apps)
+			if err != nil {
+				continue // it is refused, and nothing is sent
+			}
+			n := len(got())
+			run := running(t, p, &wired{testGate: testGate{plan: p}, url: at}, Options{})
+			require.Equal(t, Done, run.State, "%s %q: %s", place, v, run.Message)
+			list := got()[n:]
+			require.Len(t, list, 1, "%s %q", place, v)
+			one := list[0]
+			through[place]++
+			switch place {
+			case "path":
+				require.Equal(t, "/a/"+v+"/z", one.path)
+				require.Empty(t, one.query)
+			case "query":
+				require.Equal(t, url.Values{"x": {v}, "y": {"fixed"}}, one.query)
+				require.Equal(t, "/a/z", one.path)
+			case "header":
+				require.Equal(t, []string{v}, one.header["X-Value"])
+				require.Equal(t, []string{"fixed"}, one.header["X-Other"])
+			case "form":
+				require.Equal(t, url.Values{"x": {v}, "y": {"fixed"}}, one.form)
+			case "json":
+				require.Equal(t, map[string]any{"x": v, "y": "fixed"}, one.json)
+			}
+		}
+	}
+	t.Log(through)
+	for place, least := range map[string]int{"path": 150, "query": 250, "header": 200, "form": 250, "json": 250} {
+		require.Greater(t, through[place], least, place)
+	}
+}
+
+// No value makes another address of one, whatever it holds.
+func FuzzAddress(f *testing.F) {
+	for _, v := range hostile.Values() {
+		f.Add(v)
+	}
+	b, err := Parse([]byte(asking))
+	if err != nil {
+		f.Fatal(err)
+	}
+	x := b.Steps[0].HTTP
+	f.Fuzz(func(t *testing.T, v string) {
+		path, query, err := x.address(func(w word) ([]string, bool, error) {
+			if w.ref == nil {
+				return []string{w.text}, true, nil
+			}
+			return []string{v}, true, nil
+		})
+		if err != nil {
+			return
+		}
+		u, err := url.ParseRequestURI(path + "?" + query)
+		if err != nil || u.Host != "" || u.Path != "/orders/"+v+"/by/"+v || strings.Count(u.EscapedPath(), "/") != 4 || u.Fragment != "" {
+			t.Fatalf("%q became %q", v, path+"?"+query)
+		}
+		got, err := url.ParseQuery(u.RawQuery)
+		if err != nil || len(got) != 3 || got.Get("who") != v || got.Get("tag") != v || got.Get("fixed") != "a b" {
+			t.Fatalf("%q became %q", v, query)
+		}
+	})
+}
