@@ -128,11 +128,15 @@ func notice(b []byte) (n protocol.ServerNotice, err error) {
 	if err != nil {
 		return n, err
 	}
+	return noticeOf(&e), nil
+}
+
+func noticeOf(e *wire.Error) protocol.ServerNotice {
 	code := strconv.Itoa(int(e.Code))
 	if len(e.State) > 0 {
 		code += " (" + string(bytes.ToValidUTF8(e.State, []byte("?"))) + ")"
 	}
-	return protocol.ServerNotice{Severity: "ERROR", Code: code, Message: string(bytes.ToValidUTF8(e.Message, []byte("�")))}, nil
+	return protocol.ServerNotice{Severity: "ERROR", Code: code, Message: string(bytes.ToValidUTF8(e.Message, []byte("�")))}
 }
 
 // Transaction implements [protocol.Database].
@@ -145,13 +149,23 @@ func (d *database) Run(ctx context.Context, text string, to protocol.Results) er
 	}
 	stop := context.AfterFunc(ctx, func() { d.conn.Close() })
 	defer stop()
+	return protocol.Ended(d.query(text, to))
+}
+
+// query sends a text, and reads its results.
+func (d *database) query(text string, to protocol.Results) error {
 	if err := d.command(append([]byte{byte(wire.Query)}, text...)); err != nil {
 		return err
 	}
+	return d.results(to, d.row)
+}
+
+// results reads the results of a command.
+func (d *database) results(to protocol.Results, row func() error) error {
 	for {
-		more, err := d.result(to, d.row)
+		more, err := d.result(to, row)
 		if err != nil || !more {
-			return protocol.Ended(err)
+			return err
 		}
 	}
 }

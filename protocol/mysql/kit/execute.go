@@ -12,7 +12,8 @@ import (
 )
 
 // Execute implements [protocol.Executor]: by a prepared statement, which is closed afterwards. Values
-// are texts, or whole numbers of 64 bits.
+// are texts, or whole numbers of 64 bits. A statement without values that the server does not prepare,
+// such as START TRANSACTION at MySQL, is sent as a text.
 func (d *database) Execute(ctx context.Context, text string, args []protocol.Argument, to protocol.Results) error {
 	stop := context.AfterFunc(ctx, func() { d.conn.Close() })
 	defer stop()
@@ -45,9 +46,15 @@ func (d *database) execute(text string, args []protocol.Argument, to protocol.Re
 		}
 		x.Types, x.Values = append(x.Types, wire.ParamType(kind)), append(x.Values, value)
 	}
-	st, ok, err := d.prepare(text, to)
-	if err != nil || !ok {
+	st, refusal, err := d.prepare(text)
+	switch {
+	case err != nil:
 		return err
+	case refusal == nil:
+	case refusal.Code == unprepared && len(args) == 0:
+		return d.query(text, to)
+	default:
+		return to.Fail(noticeOf(refusal))
 	}
 	x.ID = st.ID
 	defer d.closeStatement(st.ID)
@@ -57,12 +64,7 @@ func (d *database) execute(text string, args []protocol.Argument, to protocol.Re
 	if err := d.command(wire.AppendExecution(nil, x, func(int) bool { return false })); err != nil {
 		return err
 	}
-	for {
-		more, err := d.result(to, d.binaryRow)
-		if err != nil || !more {
-			return err
-		}
-	}
+	return d.results(to, d.binaryRow)
 }
 
 // command sends a payload that begins a conversation.
@@ -77,22 +79,26 @@ func (d *database) closeStatement(id uint32) {
 	_ = d.command(binary.LittleEndian.AppendUint32([]byte{byte(wire.StmtClose)}, id))
 }
 
-// prepare has a text prepared. It is false when the server or the gateway has refused, which to was told.
-func (d *database) prepare(text string, to protocol.Results) (st wire.Prepared, ok bool, err error) {
+// unprepared is the code of the error of servers that know a statement, and do not prepare it.
+const unprepared = 1295
+
+// prepare has a text prepared. refusal is what the server or the gateway says when it has not done so.
+func (d *database) prepare(text string) (st wire.Prepared, refusal *wire.Error, err error) {
 	if err := d.command(append([]byte{byte(wire.StmtPrepare)}, text...)); err != nil {
-		return st, false, err
+		return st, nil, err
 	}
 	b, err := d.in.whole()
 	switch {
 	case err != nil:
-		return st, false, err
+		return st, nil, err
 	case b[0] == wire.ErrHeader:
-		return st, false, d.fail(b, to)
+		e, err := wire.ParseError(b)
+		return st, &e, err
 	case b[0] != wire.OKHeader:
-		return st, false, fmt.Errorf("%w: an answer to a preparation that begins with %#x", wire.ErrProtocol, b[0])
+		return st, nil, fmt.Errorf("%w: an answer to a preparation that begins with %#x", wire.ErrProtocol, b[0])
 	}
 	if st, err = wire.ParsePrepared(b); err != nil {
-		return st, false, err
+		return st, nil, err
 	}
 	for _, n := range []int{st.Params, st.Columns} { // what they are is said again with the rows
 		if n > 0 && !d.agreed.Has(wire.DeprecateEOF) {
@@ -100,11 +106,11 @@ func (d *database) prepare(text string, to protocol.Results) (st wire.Prepared, 
 		}
 		for range n {
 			if _, err := d.in.whole(); err != nil {
-				return st, false, err
+				return st, nil, err
 			}
 		}
 	}
-	return st, true, nil
+	return st, nil, nil
 }
 
 // maxFixed is the most bytes that a value in binary format has whose text is another one.
