@@ -49,7 +49,11 @@ func (l *live) command(ctx context.Context, s *planned, run *StepRun) error {
 	got, err := l.follow(ctx, s, Command{Line: line, Input: input, Limit: l.plan.Bounds.Output, Seen: seen.add}, seen, run)
 	run.Session, run.Status = got.Session, got.Status
 	if seen != nil {
-		run.Output = l.ending(append(got.Output, got.Stderr...), true)
+		out, stderr := string(got.Output), string(got.Stderr)
+		if err != nil { // more would have come
+			out, stderr = l.settled(out), l.settled(stderr)
+		}
+		run.Output = l.ending(out + stderr)
 	}
 	if err != nil {
 		if errors.Is(err, ErrRefused) {
@@ -160,7 +164,7 @@ func (l *live) follow(ctx context.Context, s *planned, c Command, seen *printed,
 		if !more {
 			continue
 		}
-		run.Output = l.ending(text, false)
+		run.Output = l.ending(l.settled(string(text)))
 		if kerr := l.keep(ctx); kerr != nil {
 			l.Log.Warn("runbooks: what a command prints could not be written down", "run", l.run.ID, "step", s.Planned.ID, "err", kerr)
 		}
@@ -170,20 +174,21 @@ func (l *live) follow(ctx context.Context, s *planned, c Command, seen *printed,
 // maxShown is how much of what a command prints is kept with a run: its end.
 const maxShown = 900
 
-// ending is the end of what a command has printed, without the run's secrets. Where more may come, what may become a secret is
-// left out, too.
-func (l *live) ending(out []byte, all bool) string {
-	text := string(out)
-	if !all {
-		for _, secret := range l.telling() {
-			for n := min(len(secret)-1, len(text)); n > 0; n-- {
-				if strings.HasSuffix(text, secret[:n]) {
-					text = text[:len(text)-n]
-					break
-				}
+// settled is what has come of a text without its end where that may be the beginning of one of the run's secrets.
+func (l *live) settled(text string) string {
+	most := 0
+	for _, secret := range l.telling() {
+		for n := min(len(secret)-1, len(text)); n > most; n-- {
+			if strings.HasSuffix(text, secret[:n]) {
+				most = n
 			}
 		}
 	}
+	return text[:len(text)-most]
+}
+
+// ending is the end of what a command or an application has said, without the run's secrets.
+func (l *live) ending(text string) string {
 	text = l.hide(text)
 	return strings.ToValidUTF8(text[max(0, len(text)-maxShown):], "�")
 }

@@ -2,6 +2,7 @@ package runbook
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -75,28 +76,33 @@ func TestOutputIsFollowed(t *testing.T) {
 	require.NoError(t, r.Close())
 }
 
-// telltale is a gate whose command fails, and says its input where what is kept of it would be cut.
+// telltale is a gate whose command fails after it has told its input.
 type telltale struct {
 	testGate
+	tell  func(token string) (CommandResult, error)
 	token string
 }
 
 func (g *telltale) Command(_ context.Context, _ *proxy.Identity, _ Resource, c Command) (CommandResult, error) {
 	g.token = string(c.Input)
-	return CommandResult{Status: 1, Stderr: []byte(strings.Repeat("x", 280) + g.token)}, nil
+	return g.tell(g.token)
 }
 
-// Why a command has failed holds no part of a secret, wherever what it says is cut.
+// What is kept of a command that has failed holds no part of a secret, wherever what it says is cut.
 func TestFailureHoldsNoSecret(t *testing.T) {
-	p := planOf(t, telling)
-	g := &telltale{testGate: testGate{plan: p}}
-	r := &Runner{Store: store.NewMemory(), Gate: g, Log: quiet}
-	require.NoError(t, Open(t.Context(), r))
-	run, err := r.Start(t.Context(), alice, p, Options{})
-	require.NoError(t, err)
-	require.Eventually(t, func() bool { run, err = r.Get(t.Context(), run.ID); return err == nil && run.State.Over() }, 30*time.Second, time.Millisecond)
-	require.Equal(t, Failed, run.State)
-	require.Contains(t, run.Message, "got the exit status 1")
-	require.NotContains(t, run.Message+run.Steps[0].Message+run.Steps[0].Output, g.token[:4])
-	require.NoError(t, r.Close())
+	for want, tell := range map[string]func(token string) (CommandResult, error){
+		"got the exit status 1": func(token string) (CommandResult, error) {
+			return CommandResult{Status: 1, Stderr: []byte(strings.Repeat("x", 280) + token)}, nil
+		},
+		"it was left": func(token string) (CommandResult, error) {
+			return CommandResult{Output: []byte("it is " + token[:30]), Stderr: []byte("it is " + token[:20])}, errors.New("it was left")
+		},
+	} {
+		p := planOf(t, telling)
+		g := &telltale{testGate: testGate{plan: p}, tell: tell}
+		run := running(t, p, g, Options{})
+		require.True(t, run.State.Over() && run.State != Done)
+		require.Contains(t, run.Message, want)
+		require.NotContains(t, run.Message+run.Steps[0].Message+run.Steps[0].Output, g.token[:4], want)
+	}
 }

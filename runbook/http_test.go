@@ -281,6 +281,24 @@ steps:
 	}
 }
 
+// What is kept of an answer that is too long holds no part of a secret that it was cut within, in any form.
+func TestRequestCutHoldsNoSecret(t *testing.T) {
+	text := strings.Replace(asking[:strings.Index(asking, "  - id: look")], "outputs: {steps: [look]}", "limits: {output: 500}\noutputs: {steps: [a]}", 1)
+	text = strings.Replace(text, "key: {type: secret, generate: 40}", "key: {type: secret, ref: 'file:a&b'}", 1) + "  - {id: a, http: {method: POST, path: /a, json: {key: $key}}}\n"
+	for _, form := range []string{"secret of file:a&b", `secret of file:a\u0026b`, "secret%20of%20file%3Aa%26b", "secret+of+file%3Aa%26b"} {
+		for cut := 1; cut < len(form); cut++ {
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = io.WriteString(w, strings.Repeat("x", 500-cut)+form)
+			}))
+			p := planAt(t, text, map[string]any{"order": 7})
+			run := running(t, p, &wired{testGate: testGate{plan: p}, url: s.URL}, Options{})
+			s.Close()
+			require.Contains(t, run.Message, "more than 500 bytes")
+			require.Equal(t, strings.Repeat("x", 500-cut), run.Steps[0].Output, "%q, cut after %d bytes", form, cut)
+		}
+	}
+}
+
 // Many long values are refused before anything is sent: no server would take so long a head.
 func TestRequestHeadIsBounded(t *testing.T) {
 	headers := make([]string, 40)

@@ -176,7 +176,11 @@ func (l *live) request(ctx context.Context, s *planned, run *StepRun) error {
 	got, err := l.send(ctx, s, q, run)
 	run.Status = got.Status
 	if slices.Contains(l.plan.book.Outputs.Steps, s.Planned.ID) {
-		run.Output = l.ending(got.Body, true)
+		body := string(got.Body)
+		if got.Cut {
+			body = l.settled(body)
+		}
+		run.Output = l.ending(body)
 	}
 	switch {
 	case errors.Is(err, ErrRefused), errors.Is(err, ErrUnsent), err != nil && !s.Writes:
