@@ -15,10 +15,10 @@ import (
 
 // Limits of requests.
 const (
-	maxAddress  = 8000    // bytes of a path with its query
-	maxHeader   = 4000    // of a header's value
+	maxAddress  = 8000     // bytes of a path with its query
+	maxHeader   = 4000     // of a header's value
 	maxHeaders  = 32 << 10 // of all headers, which is less than the gateway and most servers take
-	maxBody     = 1 << 20 // of a request
+	maxBody     = 1 << 20  // of a request
 	maxSegments = 50
 	maxFields   = 50 // of each kind in a step
 	maxField    = 64 << 10
