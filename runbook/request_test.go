@@ -230,14 +230,6 @@ func TestRequestDryRun(t *testing.T) {
 
 // What an answer does that it was not to do ends the run.
 func TestRequestAnswers(t *testing.T) {
-	answer, secret := func(http.ResponseWriter, *http.Request) {}, ""
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if secret = r.Header.Get("X-Api-Key"); secret == "" {
-			secret = "none"
-		}
-		answer(w, r)
-	}))
-	defer s.Close()
 	book := func(rest string) string {
 		return strings.Replace(asking[:strings.Index(asking, "  - id: look")], "outputs: {steps: [look]}", "limits: {output: 1000}", 1) + rest
 	}
@@ -279,10 +271,15 @@ func TestRequestAnswers(t *testing.T) {
 			"  - {id: a, http: {method: GET, path: /a, fields: {x: /x}}}\n  - {id: b, http: {method: DELETE, path: /b, query: {id: $a.x}}}\n",
 		},
 	} {
-		answer = c.do
+		secret := ""
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			secret = or(r.Header.Get("X-Api-Key"), "none")
+			c.do(w, r)
+		}))
 		p := planAt(t, book(c.steps), map[string]any{"order": 1})
 		g := &wired{testGate: testGate{plan: p}, url: s.URL}
 		run := running(t, p, g, Options{})
+		s.Close()
 		require.Equal(t, c.state, run.State, "%s: %s", name, run.Message)
 		require.Contains(t, run.Message, c.want, name)
 		require.Equal(t, 1, g.sent, name)
