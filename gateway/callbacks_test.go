@@ -80,7 +80,7 @@ func (s *slackHouse) press(path, as, verb, hash, reason string) *httptest.Respon
 	return w
 }
 
-// TestDecideElsewhere: a channel decides about what it is about alone, whatever its service signs and whoever it says has pressed.
+// TestDecideElsewhere: a channel decides about its own resources alone, whatever its service signs, and for any person that it names.
 func TestDecideElsewhere(t *testing.T) {
 	h := openSlack(t, "name: dev, resources: [vm2]", "name: prod, resources: [vm1]")
 	for _, verb := range []string{"approve", "deny"} {

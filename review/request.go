@@ -178,7 +178,7 @@ func (r *Request) lasts() time.Time {
 	return t
 }
 
-// person is the human whose request it is: who asks, or for whom an agent does. Bounds count what she and her agents have asked for.
+// person is the human whose request it is: the requester, or the human that the agent asks for. Bounds count what she and her agents have asked for.
 func (r *Request) person() string { return cmp.Or(r.For, r.Requester) }
 
 // byAge orders requests, the oldest first.

@@ -39,6 +39,10 @@ func problemOf(err error) *problem {
 		p.message = "The keys are not this gateway's. Get new keys for this resource, and send their session token with each request."
 	case errors.Is(err, errExpired):
 		p.status, p.code = http.StatusForbidden, "ExpiredToken"
+	case errors.Is(err, errLength):
+		p.status, p.code = http.StatusLengthRequired, "MissingContentLength"
+	case errors.Is(err, errSlow):
+		p.code = "RequestTimeout" // which SDKs send again
 	case errors.Is(err, errRoom):
 		p.status, p.code = http.StatusServiceUnavailable, "SlowDown"
 	case errors.Is(err, errKeyring):

@@ -45,7 +45,7 @@ func TestAttackFilters(t *testing.T) {
 			rule.Store(&v)
 			want := "hat is secret"
 			if v.Action == proxy.ActionHold {
-				want = "needs an approval"
+				want = "cannot wait for an approval"
 			}
 			for _, a := range [][3]string{
 				{"ssm", "AmazonSSM.GetParametersByPath", `{"Path":"/app"}`},

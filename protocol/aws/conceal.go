@@ -47,6 +47,9 @@ func (x *exchange) conceal(res *http.Response) error {
 	var v any
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
+	if !x.holds(valuesOf(b) * valueSize) {
+		return relay.Withheld("it holds secrets, and too many long ones are being looked at: try again in a minute")
+	}
 	if len(bytes.TrimSpace(b)) > 0 {
 		if checkJSON(b) != nil || d.Decode(&v) != nil {
 			return relay.Withheld("it holds secrets, and is not JSON")

@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -33,7 +34,8 @@ type exchange struct {
 	visit   *relay.Visit
 	op      *proxy.Request
 	read    relay.Body
-	held    int64 // of room, for the body
+	body    *awaited // nil: there is none
+	held    int64    // of room, for the body
 	in, out *relay.Meter
 	ran     atomic.Bool // the account may have got it, and has not said that it failed
 }
@@ -45,6 +47,10 @@ const maxBody = 16 << 20
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(r.Context()) // whose body is another's: the server knows by its own whether the client has been asked for it
 	x := &exchange{h: h, w: w, r: r, conn: relay.ConnOf(r)}
+	if r.Body != nil && r.Body != http.NoBody {
+		x.body = &awaited{ReadCloser: r.Body, from: http.NewResponseController(w), wait: cmp.Or(h.patience, bodyIdle)}
+		r.Body = x.body
+	}
 	if x.conn == nil || r.TLS == nil {
 		x.refuse(&problem{http.StatusBadRequest, "InvalidRequest", "The request did not come through a listener of the gateway."})
 		return
@@ -94,7 +100,7 @@ func (x *exchange) authenticate() error {
 		return errToken
 	}
 	x.settings = settingsOf(x.resource)
-	x.call = &call{service: s.Service, region: s.Region, known: services[s.Service], method: r.Method, target: target, header: r.Header}
+	x.call = &call{service: s.Service, region: s.Region, known: services[s.Service], method: r.Method, target: target, header: r.Header, holds: x.holds}
 	isS3 := x.form() == formS3
 	if x.payload, err = payloadOf(r, s, isS3); err != nil {
 		return err

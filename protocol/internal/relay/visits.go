@@ -93,7 +93,7 @@ func (vs *Visits) Enter(ctx context.Context, e *Entry) (*Visit, error) {
 	if v != nil && (v.closed() || v.gone) {
 		v = nil
 	}
-	if v != nil && v.session != nil && time.Since(v.checked) < checkEvery {
+	if v != nil && v.opened() && time.Since(v.checked) < checkEvery {
 		v.enter()
 		vs.mu.Unlock()
 		e.Conn.Proven()
@@ -209,6 +209,16 @@ func (v *Visit) run(ctx context.Context, g *proxy.Gateway, at *proxy.Resource, o
 		}
 	}
 	s.Close(nil)
+}
+
+// opened reports whether the session is open and ready to be asked.
+func (v *Visit) opened() bool {
+	select {
+	case <-v.ready:
+		return v.err == nil
+	default:
+		return false
+	}
 }
 
 // closed reports whether the session has ended.
