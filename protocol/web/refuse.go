@@ -74,6 +74,7 @@ func (x *exchange) answer(a answer) {
 	head := x.w.Header()
 	head.Set("Cache-Control", "no-store")
 	head.Set("X-Content-Type-Options", "nosniff")
+	x.whose(head, a.status)
 	if a.request != "" {
 		head.Set("X-Gateway-Request", relay.Line(a.request))
 	}
@@ -81,12 +82,12 @@ func (x *exchange) answer(a answer) {
 		x.cors()
 	}
 	switch {
-	case relay.IsGRPC(x.r.Header):
+	case relay.IsGRPC(x.r.Header) && !x.known():
 		head.Set("Content-Type", "application/grpc")
 		head.Set("Grpc-Status", grpcStatus(a.status))
 		head.Set("Grpc-Message", grpcText(a.message+" "+a.remedy))
 		x.w.WriteHeader(http.StatusOK)
-	case accepts(x.r, "text/html"):
+	case accepts(x.r, "text/html") && !x.known():
 		var b bytes.Buffer
 		err := page.Execute(&b, map[string]any{
 			"Title": http.StatusText(a.status), "Message": a.message, "Remedy": a.remedy, "Login": a.login, "Link": safeLink(a.link),

@@ -180,13 +180,20 @@ func (v *Visit) ask(ctx context.Context, x Exchange) (*proxy.Verdict, bool) {
 	}
 	grace := time.NewTimer(heldGrace)
 	defer grace.Stop()
+	answer, gone := grace.C, (<-chan struct{})(nil)
+	if v.patient { // it is decided while the client waits
+		answer, gone = nil, ctx.Done()
+	}
 	select {
 	case <-k.done:
 		return decided()
 	case <-k.decided:
 		k.take(ctx)
 		return decided()
-	case <-grace.C:
+	case <-gone:
+		cancel(context.Cause(ctx))
+		return decided()
+	case <-answer:
 	}
 	if err := x.Buffer(MaxHeldBody); err != nil {
 		cancel(errUnheld)
