@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/internal/sigv4"
 	"github.com/sallyport/sallyport/protocol/internal/relay"
@@ -23,7 +21,7 @@ type problem struct {
 
 // problemOf is that of an error of a signature or of what is asked for.
 func problemOf(err error) *problem {
-	p := &problem{http.StatusBadRequest, "InvalidRequest", sentence(err.Error())}
+	p := &problem{http.StatusBadRequest, "InvalidRequest", relay.Sentence(err.Error())}
 	switch {
 	case errors.Is(err, sigv4.ErrUnsigned):
 		p.status, p.code = http.StatusForbidden, "MissingAuthenticationToken"
@@ -61,12 +59,12 @@ func (x *exchange) problem(err error) *problem {
 
 // denied is that of an operation that the chain refuses.
 func denied(v *proxy.Verdict) *problem {
-	p := &problem{http.StatusForbidden, "AccessDenied", sentence(v.Message())}
+	p := &problem{http.StatusForbidden, "AccessDenied", relay.Sentence(v.Message())}
 	if v.Cause == proxy.CauseInternal {
 		p.status, p.code = http.StatusServiceUnavailable, "ServiceUnavailable"
 	}
 	if v.Remedy != "" && !strings.Contains(p.message, v.Remedy) {
-		p.message += " " + sentence(v.Remedy)
+		p.message += " " + relay.Sentence(v.Remedy)
 	}
 	return p
 }
@@ -76,7 +74,7 @@ func waits(p *proxy.Pending) *problem {
 	a := &problem{http.StatusForbidden, "AccessDenied", "This waits for an approval."}
 	if p != nil {
 		if p.Message != "" {
-			a.message = sentence(p.Message)
+			a.message = relay.Sentence(p.Message)
 		}
 		if p.Link != "" {
 			a.message += " It is decided at " + p.Link + " ."
@@ -151,17 +149,4 @@ func (x *exchange) form() form {
 		return s.form
 	}
 	return formUnknown
-}
-
-// sentence begins with a capital letter and ends with a full stop.
-func sentence(s string) string {
-	r, n := utf8.DecodeRuneInString(s)
-	if n == 0 {
-		return s
-	}
-	s = string(unicode.ToUpper(r)) + s[n:]
-	if !strings.HasSuffix(s, ".") && !strings.HasSuffix(s, "!") && !strings.HasSuffix(s, "?") {
-		s += "."
-	}
-	return relay.Line(s)
 }

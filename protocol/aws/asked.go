@@ -67,5 +67,5 @@ func (x asked) Denied(v *proxy.Verdict) { x.refuse(denied(v)) }
 func (x asked) Waits(p *proxy.Pending) { x.refuse(waits(p)) }
 
 func (x asked) TooLong(err error) {
-	x.refuse(&problem{http.StatusForbidden, "AccessDenied", sentence("this request needs an approval, and its body cannot wait for it: " + err.Error())})
+	x.refuse(&problem{http.StatusForbidden, "AccessDenied", relay.Sentence("this request needs an approval, and its body cannot wait for it: " + err.Error())})
 }

@@ -225,10 +225,10 @@ func (x *exchange) failed(err error, out *proxy.Outcome) {
 		x.refuse(denied(&refused.Verdict))
 	case errors.As(err, &withheld):
 		out.Err = withheld
-		x.refuse(&problem{http.StatusForbidden, "AccessDenied", sentence(withheld.Error())})
+		x.refuse(&problem{http.StatusForbidden, "AccessDenied", relay.Sentence(withheld.Error())})
 	case cause != nil:
 		out.Err = cause
-		x.refuse(&problem{http.StatusForbidden, "ExpiredToken", sentence("the session has ended: " + cause.Error())})
+		x.refuse(&problem{http.StatusForbidden, "ExpiredToken", relay.Sentence("the session has ended: " + cause.Error())})
 	case errors.Is(err, sigv4.ErrValue), errors.Is(err, sigv4.ErrChunk):
 		out.Err = errors.New("the body is not what was signed")
 		x.ran.Store(false) // it has not come to the account whole

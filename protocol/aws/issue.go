@@ -36,7 +36,7 @@ func (x *exchange) issue(name string) {
 	i, err := x.shown()
 	switch {
 	case err != nil:
-		refuse(http.StatusBadRequest, sentence(err.Error()))
+		refuse(http.StatusBadRequest, relay.Sentence(err.Error()))
 		return
 	case i == nil:
 		x.w.Header().Set("WWW-Authenticate", `Bearer realm="keys"`)

@@ -2,7 +2,6 @@ package aws
 
 import (
 	"cmp"
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/sallyport/sallyport/internal/sigv4"
 	"github.com/sallyport/sallyport/protocol/internal/relay"
@@ -252,26 +250,9 @@ func (x *exchange) outside(err error) *problem {
 
 // run sends on a request that may run.
 func (x *exchange) run(_ *proxy.Verdict) {
-	s := x.visit.Session()
 	out := &proxy.Outcome{}
-	defer func() { // also when the connection is given up
-		out.BytesIn, out.BytesOut = x.in.Count(), x.out.Count()
-		out.Tag = relay.Summary(x.in, x.out)
-		if cause := s.Err(); cause != nil && out.Err == nil {
-			out.Err = cause
-		}
-		s.Done(x.op, out)
-	}()
-	// The end of the session ends what runs: reads and writes too, which nobody else would wake.
-	rc := http.NewResponseController(x.w)
-	ctx, cancel := context.WithCancelCause(x.r.Context())
-	defer cancel(nil)
-	stop := context.AfterFunc(s.Context(), func() {
-		cancel(context.Cause(s.Context()))
-		now := time.Now()
-		_ = rc.SetReadDeadline(now) // what has ended already has no deadline
-		_ = rc.SetWriteDeadline(now)
-	})
+	defer func() { x.visit.Done(x.op, out, x.in, x.out) }() // also when the connection is given up
+	ctx, stop := x.visit.Bind(x.w, x.r)
 	defer stop()
 	x.forward(ctx, out)
 }

@@ -151,10 +151,10 @@ func (x *exchange) failed(err error, out *proxy.Outcome) {
 	switch cause := x.visit.Session().Err(); {
 	case errors.As(err, &withheld):
 		out.Err = withheld
-		x.refuse(http.StatusBadGateway, sentence(withheld.Error()), "")
+		x.refuse(http.StatusBadGateway, relay.Sentence(withheld.Error()), "")
 	case cause != nil:
 		out.Err = cause
-		x.refuse(http.StatusForbidden, sentence("the session has ended: "+cause.Error()), "")
+		x.refuse(http.StatusForbidden, relay.Sentence("the session has ended: "+cause.Error()), "")
 	case errors.Is(err, context.Canceled) || x.r.Context().Err() != nil:
 		out.Err = proxy.ErrClientLeft
 		panic(http.ErrAbortHandler)

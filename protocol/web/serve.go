@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -57,7 +56,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	path, sent, err := normal(r.URL.EscapedPath(), x.app.settings)
 	if err != nil {
-		x.refuse(http.StatusBadRequest, sentence(err.Error()), "")
+		x.refuse(http.StatusBadRequest, relay.Sentence(err.Error()), "")
 		return
 	}
 	if x.path, x.sent = path, sent; r.URL.RawQuery != "" || r.URL.ForceQuery {
@@ -150,7 +149,7 @@ func (x *exchange) serve() {
 	h, r := x.h, x.r
 	p, err := x.shown()
 	if err != nil {
-		x.refuse(http.StatusBadRequest, sentence(err.Error()), "")
+		x.refuse(http.StatusBadRequest, relay.Sentence(err.Error()), "")
 		return
 	}
 	if p == nil {
@@ -160,7 +159,7 @@ func (x *exchange) serve() {
 	x.upgrade = r.Header.Get("Upgrade") != ""
 	if p.ambient {
 		if err := foreign(r, x.app, x.upgrade); err != nil {
-			x.refuse(http.StatusForbidden, sentence(err.Error()), "")
+			x.refuse(http.StatusForbidden, relay.Sentence(err.Error()), "")
 			return
 		}
 	}
@@ -247,31 +246,14 @@ func (x asked) TooLong(err error) {
 
 // run forwards a request that may run.
 func (x *exchange) run(v *proxy.Verdict) {
-	s := x.visit.Session()
 	out := &proxy.Outcome{}
-	defer func() { // also when the connection is given up
-		out.BytesIn, out.BytesOut = x.in.Count(), x.out.Count()
-		out.Tag = relay.Summary(x.in, x.out)
-		if cause := s.Err(); cause != nil && out.Err == nil {
-			out.Err = cause
-		}
-		s.Done(x.op, out)
-	}()
+	defer func() { x.visit.Done(x.op, out, x.in, x.out) }() // also when the connection is given up
 	if v.Warn != "" {
 		x.w.Header().Add("X-Gateway-Warning", relay.Line(v.Warn))
 	}
-	// The end of the session ends what runs: reads and writes too, which nobody else would wake.
-	rc := http.NewResponseController(x.w)
-	ctx, cancel := context.WithCancelCause(x.r.Context())
-	defer cancel(nil)
-	stop := context.AfterFunc(s.Context(), func() {
-		cancel(context.Cause(s.Context()))
-		now := time.Now()
-		_ = rc.SetReadDeadline(now) // a connection that is taken over is closed by the copy
-		_ = rc.SetWriteDeadline(now)
-	})
+	ctx, stop := x.visit.Bind(x.w, x.r)
 	defer stop()
-	if err := rc.EnableFullDuplex(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := http.NewResponseController(x.w).EnableFullDuplex(); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		out.Err = err
 		return
 	}
