@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/sallyport/sallyport/internal/plainfile"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -35,7 +36,7 @@ func (l *Log) SignNote(purpose, text string) ([]byte, error) {
 // SignNote signs a text as [Log.SignNote] does, by the key of the log whose directory is root, which may be open. The key is not read
 // through a link, which would sign with the key of another log for who puts links there.
 func SignNote(root *os.Root, purpose, text string) ([]byte, error) {
-	f, err := openPlain(root, "log/key", 0)
+	f, err := plainfile.Open(root, "log/key", 0)
 	if err != nil {
 		return nil, fmt.Errorf("signing a note: %w", err)
 	}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/sallyport/sallyport/internal/plainfile"
 )
 
 // Snapshot reads a log as it is at one moment, also while another process writes it. What it
@@ -56,25 +58,11 @@ func (r *snapshotReader) path(name string) string {
 	return filepath.Join(r.Root.Name(), filepath.FromSlash(name))
 }
 
-// openPlain opens a file, or a folder where kind is fs.ModeDir, of a log's directory. Anything else by that name is refused: a link may have been put there
-// by somebody with fewer rights, and to open a pipe could wait for somebody.
-func openPlain(root *os.Root, name string, kind fs.FileMode) (*os.File, error) {
-	named, err := root.Lstat(name)
-	if err != nil {
-		return nil, err
-	}
-	if named.Mode().Type() != kind {
-		return nil, fmt.Errorf("%s: got %s, want a file or folder of the gateway's own: put what it leads to in its place",
-			filepath.Join(root.Name(), filepath.FromSlash(name)), named.Mode().Type())
-	}
-	return root.Open(name)
-}
-
 // read takes first what must not be ahead of what comes after it: how far sinks, copies and witnesses
 // have come, the end of the gateway's own record, the signed head, the list of sealed sessions. The records of all
 // that these name are there by then.
 func (r *snapshotReader) read() (sessions int, err error) {
-	log, err := openPlain(r.Root, "log", fs.ModeDir)
+	log, err := plainfile.Open(r.Root, "log", fs.ModeDir)
 	if err != nil {
 		return 0, err
 	}
@@ -109,7 +97,7 @@ func (r *snapshotReader) read() (sessions int, err error) {
 
 // list takes the list of sealed sessions and the hashes of as many.
 func (r *snapshotReader) list() (sessions int, err error) {
-	list, err := openPlain(r.Root, "log/leaves", 0)
+	list, err := plainfile.Open(r.Root, "log/leaves", 0)
 	if err != nil {
 		return 0, err
 	}
@@ -129,7 +117,7 @@ func (r *snapshotReader) list() (sessions int, err error) {
 	if err := r.take("log/leaves", 0o600, int64(len(leaves)), bytes.NewReader(leaves)); err != nil {
 		return 0, err
 	}
-	f, err := openPlain(r.Root, "log/hashes", 0)
+	f, err := plainfile.Open(r.Root, "log/hashes", 0)
 	if err != nil {
 		return 0, err
 	}
@@ -152,7 +140,7 @@ func (r *snapshotReader) must(name string) error {
 
 // names lists a folder in order; one that does not exist has no names.
 func (r *snapshotReader) names(folder string) ([]string, error) {
-	f, err := openPlain(r.Root, folder, fs.ModeDir)
+	f, err := plainfile.Open(r.Root, folder, fs.ModeDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -270,7 +258,7 @@ func (r *snapshotReader) file(name string) (ok bool, err error) {
 // once takes a file, and reports whether it was written over or replaced meanwhile. What was added to it
 // changes nothing of what was read.
 func (r *snapshotReader) once(name string) (again bool, err error) {
-	f, err := openPlain(r.Root, name, 0)
+	f, err := plainfile.Open(r.Root, name, 0)
 	if err != nil {
 		return false, err
 	}

@@ -76,18 +76,20 @@ func TestSnapshotUnderLoad(t *testing.T) {
 // whileRecording does something while sessions come and go, 600 at most.
 func whileRecording(t *testing.T, l *Log, do func() int) int {
 	t.Helper()
-	var stop, failed atomic.Bool
+	var stop atomic.Bool
+	failed := make(chan error, 2)
 	var wg sync.WaitGroup
 	begun := make(chan struct{}, 600)
 	for range 2 {
 		wg.Go(func() {
 			for range cap(begun) / 2 {
 				s, err := tryNewSession(l)
-				if err != nil {
-					failed.Store(true)
-				}
 				begun <- struct{}{}
-				if err != nil || stop.Load() {
+				if err != nil {
+					failed <- err
+					return
+				}
+				if stop.Load() {
 					return
 				}
 				run(s, "SELECT 1")
@@ -101,7 +103,11 @@ func whileRecording(t *testing.T, l *Log, do func() int) int {
 	n := do()
 	stop.Store(true)
 	wg.Wait()
-	require.False(t, failed.Load())
+	select {
+	case err := <-failed:
+		require.NoError(t, err)
+	default:
+	}
 	return n
 }
 

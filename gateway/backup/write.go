@@ -25,6 +25,7 @@ import (
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/internal/plainfile"
 	"github.com/sallyport/sallyport/store/sqlstore"
 )
 
@@ -283,7 +284,7 @@ func (b *writer) rest() (err error) {
 		case !entry.Type().IsRegular():
 			return nil
 		}
-		f, err := root.Open(name)
+		f, err := plainfile.Open(root, name, 0)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
