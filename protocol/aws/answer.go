@@ -92,6 +92,7 @@ func unavailable(message string) *problem {
 func (x *exchange) refuse(p *problem) {
 	var b []byte
 	var err error
+	message := relay.Line(p.message) // clients print it
 	h := x.w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -102,7 +103,7 @@ func (x *exchange) refuse(p *problem) {
 			h.Set("Content-Type", "application/json")
 		}
 		h.Set("X-Amzn-Errortype", p.code)
-		b, err = json.Marshal(map[string]string{"__type": p.code, "code": p.code, "message": p.message, "Message": p.message})
+		b, err = json.Marshal(map[string]string{"__type": p.code, "code": p.code, "message": message, "Message": message})
 	default:
 		h.Set("Content-Type", "application/xml")
 		type said struct {
@@ -114,17 +115,17 @@ func (x *exchange) refuse(p *problem) {
 			doc = struct {
 				XMLName xml.Name `xml:"Response"`
 				Error   said     `xml:"Errors>Error"`
-			}{Error: said{p.code, p.message}}
+			}{Error: said{p.code, message}}
 		case f == formQuery:
 			doc = struct {
 				XMLName xml.Name `xml:"ErrorResponse"`
 				Error   said     `xml:"Error"`
-			}{Error: said{p.code, p.message}}
+			}{Error: said{p.code, message}}
 		default:
 			doc = struct {
 				XMLName xml.Name `xml:"Error"`
 				said
-			}{said: said{p.code, p.message}}
+			}{said: said{p.code, message}}
 		}
 		if b, err = xml.Marshal(doc); err == nil {
 			b = append([]byte(xml.Header), b...)
