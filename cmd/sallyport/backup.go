@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"filippo.io/age"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/sallyport/sallyport/gateway/backup"
+	"github.com/sallyport/sallyport/internal/newfile"
 )
 
 // backupCommand writes what a gateway needs to come back into one encrypted file.
@@ -144,32 +144,13 @@ func writeNew(c *cli, name string, write func(w io.Writer) error) (err error) {
 	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := renameNew(f.Name(), name); err != nil {
-		return err
-	}
-	return syncNames(filepath.Dir(name))
-}
-
-// renameNew gives a file another name, which nothing has.
-func renameNew(from, to string) error {
-	err := os.Link(from, to) // unlike a rename it replaces nothing
-	if err == nil {
-		return os.Remove(from)
-	}
-	if _, serr := os.Lstat(to); !errors.Is(serr, fs.ErrNotExist) { // else the file system has no links
-		return err
-	}
-	return os.Rename(from, to)
-}
-
-// syncNames has the disk take the names in a folder.
-func syncNames(folder string) error {
-	if runtime.GOOS == "windows" {
-		return nil // which does not open folders
-	}
-	f, err := os.Open(folder)
+	folder, err := os.OpenRoot(filepath.Dir(name))
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	defer func() { err = errors.Join(err, folder.Close()) }()
+	if err := newfile.Put(folder, filepath.Base(f.Name()), filepath.Base(name)); err != nil {
+		return err
+	}
+	return newfile.Sync(folder, ".")
 }
