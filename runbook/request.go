@@ -77,7 +77,7 @@ func (s *planned) prepareRequest() error {
 	return nil
 }
 
-// refName is the parameter that a word is the value of; empty where there is none.
+// refName is the parameter that a word is the value of; empty for a word that is not the value of one.
 func refName(w word) string {
 	if w.ref == nil || w.ref.Step != "" {
 		return ""

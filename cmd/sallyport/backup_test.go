@@ -30,10 +30,7 @@ import (
 func TestBackupRestore(t *testing.T) {
 	o := openOffice(t, "")
 	dir := t.TempDir()
-	id, err := age.GenerateX25519Identity()
-	require.NoError(t, err)
-	identity := filepath.Join(dir, "identity")
-	require.NoError(t, os.WriteFile(identity, []byte(id.String()+"\n"), 0o600))
+	id, identity := ageIdentity(t, dir)
 	must(t, "admin", "users", "disable", "-c", o.config, "--reason", "left", "bob")
 
 	var stop atomic.Bool
@@ -122,10 +119,7 @@ func TestBackupRestorePostgres(t *testing.T) {
 	}
 	o := openOffice(t, store(database)+"\n")
 	dir := t.TempDir()
-	id, err := age.GenerateX25519Identity()
-	require.NoError(t, err)
-	identity := filepath.Join(dir, "identity")
-	require.NoError(t, os.WriteFile(identity, []byte(id.String()+"\n"), 0o600))
+	id, identity := ageIdentity(t, dir)
 	must(t, "admin", "users", "disable", "-c", o.config, "--reason", "left", "bob")
 	require.NoError(t, selectOne(t.Context(), o))
 
@@ -306,4 +300,14 @@ func TestServeInterruptedRestore(t *testing.T) {
 	list, err := os.ReadDir(filepath.Join(dir, "data"))
 	require.NoError(t, err)
 	require.Len(t, list, 1)
+}
+
+// ageIdentity makes a key of age, and puts it into a file.
+func ageIdentity(t *testing.T, dir string) (id *age.X25519Identity, file string) {
+	t.Helper()
+	id, err := age.GenerateX25519Identity()
+	require.NoError(t, err)
+	file = filepath.Join(dir, "identity")
+	require.NoError(t, os.WriteFile(file, []byte(id.String()+"\n"), 0o600))
+	return id, file
 }

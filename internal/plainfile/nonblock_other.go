@@ -2,4 +2,4 @@
 
 package plainfile
 
-const nonblock = 0 // there are no pipes with names in folders
+const nonblock = 0 // folders of these systems do not hold pipes

@@ -18,7 +18,7 @@ type call struct {
 	method          string
 	target          *sigv4.Target
 	header          http.Header
-	holds           func(int64) bool // takes room for what the body becomes; nil: there is no bound
+	holds           func(int64) bool // takes room for what the body becomes; nil: nothing bounds it
 	body            []byte           // of services other than S3, and of requests to S3 of which it is looked at
 
 	action string // "service:Action"

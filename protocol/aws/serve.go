@@ -32,7 +32,7 @@ type exchange struct {
 	visit   *relay.Visit
 	op      *proxy.Request
 	read    relay.Body
-	body    *awaited // nil: there is none
+	body    *awaited // nil: the request has no body
 	held    int64    // of room, for the body
 	in, out *relay.Meter
 	ran     atomic.Bool // the account may have got it, and has not said that it failed
