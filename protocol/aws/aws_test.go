@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/internal/sigv4"
-	"github.com/sallyport/sallyport/protocol/internal/relay/relaytest"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
 // TestSignedAnew: what a client has signed with the gateway's keys reaches the account signed with the account's, for the same
@@ -51,7 +51,7 @@ func TestSignedAnew(t *testing.T) {
 // TestTemporaryKeys: an account's keys may be the JSON of temporary ones.
 func TestTemporaryKeys(t *testing.T) {
 	r, sent := start(t, ok, func(r *rig) {
-		r.gateway.Credentials = relaytest.Leased{Password: proxy.NewSecret(`{"AccessKeyId":"` + ownID + `","SecretAccessKey":"` + ownKey + `","SessionToken":"temporary"}`)}
+		r.gateway.Credentials = proxytest.Credential{Password: proxy.NewSecret(`{"AccessKeyId":"` + ownID + `","SecretAccessKey":"` + ownKey + `","SessionToken":"temporary"}`)}
 	})
 	require.Equal(t, http.StatusOK, r.send(r.keys("alice"), ask{method: "GET", uri: "/bucket"}).StatusCode)
 	require.Equal(t, "temporary", sent()[0].Header.Get("X-Amz-Security-Token"))

@@ -20,8 +20,9 @@ import (
 
 	"github.com/sallyport/sallyport/internal/sigv4"
 	"github.com/sallyport/sallyport/internal/testserver"
-	"github.com/sallyport/sallyport/protocol/internal/relay/relaytest"
+	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
 func TestMain(m *testing.M) { testserver.Main(m) }
@@ -146,12 +147,12 @@ func startAt(t testing.TB, address, id, secret string, changes ...change) *rig {
 	r.handler = &Handler{
 		TLS:    &tls.Config{Certificates: []tls.Certificate{must(tls.X509KeyPair(r.ca.ServerPEM(domain, "*."+domain, "localhost", "127.0.0.1")))}, ClientAuth: tls.RequestClientCert},
 		Domain: "gw.test", Bearers: r.people, Log: slog.New(slog.NewTextHandler(r.log, nil)),
-		Keys: &Keyring{KeyOf: relaytest.KeyOf()},
+		Keys: &Keyring{KeyOf: protocol.KeyFiles(t.TempDir())},
 		Now:  func() time.Time { return time.Now().Add(r.skew) },
 	}
 	r.gateway = &proxy.Gateway{
 		Authenticator: r.people, Interceptors: []proxy.Interceptor{r.rules}, Unrecorded: true, Log: slog.New(slog.DiscardHandler), DrainTimeout: time.Second,
-		Credentials: relaytest.Leased{Username: id, Password: proxy.NewSecret(secret)},
+		Credentials: proxytest.Credential{Username: id, Password: proxy.NewSecret(secret)},
 	}
 	for _, c := range changes {
 		c(r)
@@ -161,7 +162,7 @@ func startAt(t testing.TB, address, id, secret string, changes ...change) *rig {
 	list := proxy.Resources{r.resource, &other}
 	r.gateway.Directory = list
 	r.handler.Resources = func() proxy.Resources { return list }
-	r.addr = relaytest.Serve(t, r.gateway, r.handler)
+	r.addr = proxytest.ServeTCP(t, r.gateway, r.handler)
 	return r
 }
 

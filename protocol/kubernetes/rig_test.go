@@ -23,8 +23,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/internal/testserver"
-	"github.com/sallyport/sallyport/protocol/internal/relay/relaytest"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
 func TestMain(m *testing.M) { testserver.Main(m) }
@@ -333,7 +333,7 @@ func start(t *testing.T, changes ...func(r *rig)) *rig {
 	}
 	r.gateway = &proxy.Gateway{
 		Authenticator: people{}, Interceptors: []proxy.Interceptor{r.rules}, Unrecorded: true, Log: slog.New(slog.DiscardHandler), DrainTimeout: time.Second,
-		Credentials: relaytest.Leased{Token: proxy.NewSecret("upstream-token")},
+		Credentials: proxytest.Credential{Token: proxy.NewSecret("upstream-token")},
 	}
 	for _, c := range changes {
 		c(r)
@@ -341,7 +341,7 @@ func start(t *testing.T, changes ...func(r *rig)) *rig {
 	list := proxy.Resources{r.resource}
 	r.gateway.Directory = list
 	r.handler.Resources = func() proxy.Resources { return list }
-	r.addr = relaytest.Serve(t, r.gateway, r.handler)
+	r.addr = proxytest.ServeTCP(t, r.gateway, r.handler)
 	return r
 }
 

@@ -23,6 +23,7 @@ import (
 	protosql "github.com/sallyport/sallyport/protocol/sql"
 	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
 // approver is a Reviewer that measures what is held, has somebody look at it, and approves it.
@@ -377,7 +378,7 @@ CREATE SCHEMA own; CREATE TABLE own.unlockable (id int)`, a)
 	g.exec(t, "GRANT SELECT, UPDATE ON secured TO impact_user; GRANT SELECT, DELETE ON unlockable TO impact_user; GRANT DELETE, UPDATE ON blind TO impact_user")
 	g.exec(t, "GRANT CREATE, USAGE ON SCHEMA public TO impact_user")
 	r := *g.Gateway.Revision()
-	r.Credentials = credential{Username: "impact_user", Password: proxy.NewSecret("x")}
+	r.Credentials = proxytest.Credential{Username: "impact_user", Password: proxy.NewSecret("x")}
 	require.NoError(t, g.Gateway.Use(&r))
 	c := g.connect(t, "sslmode=disable").PgConn()
 	w := &conversation{t, c.Frontend()}

@@ -21,8 +21,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/internal/testserver"
-	"github.com/sallyport/sallyport/protocol/internal/relay/relaytest"
+	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
 func TestMain(m *testing.M) { testserver.Main(m) }
@@ -190,7 +191,7 @@ func startAt(t testing.TB, address string, changes ...change) *rig {
 	r.handler = &Handler{
 		TLS:    &tls.Config{Certificates: []tls.Certificate{pair(r.ca.ServerPEM("*."+domain, domain))}, ClientAuth: tls.RequestClientCert},
 		Domain: domain, Logins: r.logins, Bearers: r.logins, Log: slog.New(slog.DiscardHandler),
-		Signer: &Signer{KeyOf: relaytest.KeyOf()},
+		Signer: &Signer{KeyOf: protocol.KeyFiles(t.TempDir())},
 	}
 	r.gateway = &proxy.Gateway{
 		Authenticator: users{}, Interceptors: []proxy.Interceptor{r.rules}, Unrecorded: true, Log: slog.New(slog.DiscardHandler), DrainTimeout: time.Second,
@@ -209,7 +210,7 @@ func startAt(t testing.TB, address string, changes ...change) *rig {
 	list := proxy.Resources{r.resource, &other}
 	r.gateway.Directory = list
 	r.handler.Resources = func() proxy.Resources { return list }
-	r.addr = relaytest.Serve(t, r.gateway, r.handler)
+	r.addr = proxytest.ServeTCP(t, r.gateway, r.handler)
 	return r
 }
 
