@@ -25,10 +25,10 @@ func (s *stage) openStaff(ctx context.Context) (err error) {
 		return err
 	}
 	owner := rand.Text()
-	if _, err := s.staff.Run("", "CREATE DATABASE staff; CREATE USER staff@'127.0.0.1' IDENTIFIED BY '"+owner+"'; GRANT ALL ON staff.* TO staff@'127.0.0.1'"); err != nil {
+	if _, err := s.staff.Exec(ctx, "", "CREATE DATABASE staff; CREATE USER staff@'127.0.0.1' IDENTIFIED BY '"+owner+"'; GRANT ALL ON staff.* TO staff@'127.0.0.1'"); err != nil {
 		return err
 	}
-	if _, err := s.staff.Run("staff", staffSQL); err != nil {
+	if _, err := s.staff.Exec(ctx, "staff", staffSQL); err != nil {
 		return err
 	}
 	if err := os.WriteFile(s.file("staff.password"), []byte(owner), 0o600); err != nil {

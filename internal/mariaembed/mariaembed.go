@@ -34,9 +34,12 @@ type Programs struct{ Server, Install, Client string }
 
 // Find finds them.
 func Find() (p Programs, err error) {
-	for name, to := range map[string]*string{"mariadbd": &p.Server, "mariadb-install-db": &p.Install, "mariadb": &p.Client} {
-		if *to = find(name); *to == "" {
-			return Programs{}, fmt.Errorf("%w: %s was not found", ErrNotInstalled, name)
+	for _, program := range []struct {
+		name string
+		path *string
+	}{{"mariadbd", &p.Server}, {"mariadb-install-db", &p.Install}, {"mariadb", &p.Client}} {
+		if *program.path = find(program.name); *program.path == "" {
+			return Programs{}, fmt.Errorf("%w: %s was not found", ErrNotInstalled, program.name)
 		}
 	}
 	return p, nil
@@ -102,7 +105,7 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 }
 
 func (s *Server) start(ctx context.Context, c Config) (err error) {
-	data := filepath.Join(s.Dir, "data")
+	data, temporary := filepath.Join(s.Dir, "data"), filepath.Join(s.Dir, "tmp")
 	install := []string{"--no-defaults", "--datadir=" + data, "--skip-test-db"}
 	var run []string
 	if c.Open {
@@ -115,8 +118,15 @@ func (s *Server) start(ctx context.Context, c Config) (err error) {
 	} else if run, err = s.closed(); err != nil {
 		return err
 	}
+	if err := os.Mkdir(temporary, 0o700); err != nil {
+		return err
+	}
+	if err := s.user.Own(temporary); err != nil {
+		return err
+	}
+	env := append(os.Environ(), "TMPDIR="+temporary) // a server that starts deletes the temporary tables of others in its directory
 	cmd := s.user.Runs(exec.CommandContext(ctx, s.Install, install...))
-	cmd.Dir = s.Dir
+	cmd.Dir, cmd.Env = s.Dir, env
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("mariadb-install-db: %w: %s", err, out)
 	}
@@ -129,7 +139,7 @@ func (s *Server) start(ctx context.Context, c Config) (err error) {
 		"--secure-file-priv=" + s.Dir, "--skip-log-bin", "--character-set-server=utf8mb4", "--local-infile=0",
 	}, run...)
 	s.cmd = s.user.Runs(exec.Command(s.Server, append(args, c.Args...)...))
-	s.cmd.Dir = s.Dir
+	s.cmd.Dir, s.cmd.Env = s.Dir, env
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
 	if s.exited, err = child.Start(s.cmd, syscall.SIGTERM); err != nil {
 		return err
@@ -159,7 +169,7 @@ func (s *Server) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
-		out, err := s.Run("", "SELECT VERSION()")
+		out, err := s.Exec(ctx, "", "SELECT VERSION()")
 		if err == nil {
 			var a, b, c int
 			if _, err := fmt.Sscanf(out, "%d.%d.%d", &a, &b, &c); err != nil {
@@ -181,11 +191,12 @@ func (s *Server) ready(ctx context.Context) error {
 	}
 }
 
-// Run runs a script as the superuser and returns what it prints, without headings, the
+// Exec runs a script as the superuser and returns what it prints, without headings, the
 // columns apart by tabs. With --force among args it goes on after errors, which
-// it prints too.
-func (s *Server) Run(database, script string, args ...string) (string, error) {
-	cmd := exec.Command(s.Client, append([]string{"--no-defaults", "-S", s.Socket, "-u", s.account, "-N", "-B", "--default-character-set=utf8mb4", "-D", database}, args...)...)
+// it prints too. The password is in the client's environment, which other users cannot read; where
+// that environment names another server, this one is asked all the same.
+func (s *Server) Exec(ctx context.Context, database, script string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, s.Client, append([]string{"--no-defaults", "-h", "localhost", "--protocol=socket", "-S", s.Socket, "-u", s.account, "-N", "-B", "--default-character-set=utf8mb4", "-D", database}, args...)...)
 	cmd.Env = append(os.Environ(), "MYSQL_PWD="+s.password)
 	cmd.Stdin = strings.NewReader(script)
 	out, err := cmd.CombinedOutput()
@@ -193,6 +204,11 @@ func (s *Server) Run(database, script string, args ...string) (string, error) {
 		return string(out), fmt.Errorf("mariadb: %w: %s", err, out)
 	}
 	return strings.TrimSpace(string(out)), nil
+}
+
+// Run is Exec for as long as it takes.
+func (s *Server) Run(database, script string, args ...string) (string, error) {
+	return s.Exec(context.Background(), database, script, args...)
 }
 
 // Stop ends the server and removes everything it owns. It may be called more
