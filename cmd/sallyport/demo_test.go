@@ -119,13 +119,14 @@ func TestDemo(t *testing.T) {
 	require.Empty(t, left)
 }
 
-func tempDir(p *process) string {
+// tempDir is where the process keeps its temporary files.
+func tempDir(p *process) (dir string) {
 	for _, e := range p.cmd.Env {
 		if d, ok := strings.CutPrefix(e, "TMPDIR="); ok {
-			return d
+			dir = d // the last one counts
 		}
 	}
-	return ""
+	return dir
 }
 
 // must runs a command that must succeed and returns what it prints.
