@@ -131,6 +131,9 @@ func (t *tunnel) run(ctx context.Context, at string, args []string) error {
 	}
 	cmd := exec.Command(program, words[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = t.c.in, t.c.out, t.c.err
+	if _, file := t.c.err.(*os.File); !file { // which the program has itself; into anything else its errors are copied meanwhile
+		cmd.Stderr = t
+	}
 	return runClient(cmd)
 }
 
@@ -160,6 +163,13 @@ func (t *tunnel) accept(ctx context.Context, ln net.Listener, conns *sync.WaitGr
 			t.serve(ctx, c)
 		})
 	}
+}
+
+// Write writes what a program says of errors, between what the tunnel tells.
+func (t *tunnel) Write(b []byte) (int, error) {
+	t.said.Lock()
+	defer t.said.Unlock()
+	return t.c.err.Write(b)
 }
 
 // tell tells the user something.
