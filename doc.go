@@ -66,6 +66,8 @@
 //   - protocol/ssh/kit: SSH wired, with keys, known hosts and menu.
 //   - protocol/ssh/commandline: the commands of resources that run single commands.
 //   - protocol/ssh/sftp: each access to a file of an SFTP session.
+//   - protocol/tcp: connections to resources of any protocol, into which nobody looks.
+//   - protocol/tcp/kit: the same wired.
 //   - protocol/sql: what analysers of SQL share: normalising, caches, catalogs.
 //   - protocol/sql/postgres: what PostgreSQL's SQL does.
 //   - protocol/sql/mysql: what the SQL of MySQL and MariaDB does.

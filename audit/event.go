@@ -142,6 +142,7 @@ type Event struct {
 	Terminal    bool      `json:"terminal,omitempty"`
 	Listen      bool      `json:"listen,omitempty"`
 	Port        uint16    `json:"port,omitempty"`
+	Opaque      bool      `json:"opaque,omitempty"` // nobody sees what flows over the connection: it is neither masked nor judged nor recorded
 	Query       string    `json:"query,omitempty"`
 	Action      string    `json:"action,omitempty"`
 

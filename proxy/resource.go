@@ -17,7 +17,7 @@ import (
 // returned it.
 type Resource struct {
 	Name     string
-	Type     string // the protocol: "postgres", "mysql", "ssh", "web", "kubernetes"
+	Type     string // the protocol: "postgres", "mysql", "ssh", "web", "kubernetes", "tcp"
 	Address  string // "host:port", or "unix:" and a socket's path
 	Labels   map[string]string
 	TLS      TLS

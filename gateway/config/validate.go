@@ -151,6 +151,9 @@ func (f *File) validateAccount(d *decoder, p *protocol.Protocol, a Account, at s
 	if a.Username == "" && !p.Anonymous {
 		d.problem(a.Line, "", "%s: an account needs a username", at)
 	}
+	if p.NoSecrets && a.Password != "" {
+		d.problem(a.Line, "remove the password: users log in at the resource themselves", "%s: type %s takes no password: the gateway does not speak the resource's protocol, so that it cannot log in", at, p.Name)
+	}
 	if a.Key != "" && !p.Keys {
 		d.problem(a.Line, "give a password", "%s: type %s has no login with a key", at, p.Name)
 	}

@@ -332,7 +332,7 @@ var heavy = []struct {
 	why      string
 }{
 	{
-		[]string{"proxy", "protocol", "protocol/postgres", "protocol/postgres/wire", "protocol/mysql", "protocol/ssh", "protocol/web", "protocol/kubernetes", "protocol/aws"},
+		[]string{"proxy", "protocol", "protocol/postgres", "protocol/postgres/wire", "protocol/mysql", "protocol/ssh", "protocol/web", "protocol/kubernetes", "protocol/aws", "protocol/tcp"},
 		[]string{
 			"github.com/open-policy-agent/", "github.com/aws/", "cloud.google.com/", "github.com/Azure/", "github.com/hashicorp/vault",
 			"github.com/multigres/", "github.com/sqlc-dev/", "github.com/pingcap/", "k8s.io/", "go.opentelemetry.io/", "modernc.org/", "github.com/stretchr/",
