@@ -42,7 +42,7 @@ func jsonRows(t *testing.T, packed, name string) (rows []map[string]string) {
 	return rows
 }
 
-// TestExportEvidence: who may see what is recorded and list sessions has a pack made, which is on record with the pack's digest; nobody else.
+// TestExportEvidence: the gateway makes a pack for a caller with the permissions audit and list, and records its digest; for nobody else.
 func TestExportEvidence(t *testing.T) {
 	s := openSite(t)
 	s.handler.Spool = t.TempDir()

@@ -59,7 +59,7 @@ func evidenceState(p *Portal, period report.Period) []compliance.State {
 	}
 }
 
-// knownUser is somebody whom the gateway knows.
+// knownUser is a user that the gateway knows.
 type knownUser struct {
 	subject, name, forWhom, source, state string
 	given, assigned                       []string
@@ -67,7 +67,7 @@ type knownUser struct {
 	id                                    proxy.Identity
 }
 
-// known are those whom the gateway knows, by their subjects.
+// known are the users that the gateway knows, by their subjects.
 func known(ctx context.Context, p *Portal) ([]knownUser, error) {
 	by := make(map[string]*knownUser)
 	if p.Users != nil {

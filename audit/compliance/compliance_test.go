@@ -282,7 +282,7 @@ func TestCheckPeriod(t *testing.T) {
 	require.NoError(t, CheckPeriod(report.Period{From: now, To: now.Add(MaxPeriod)}))
 }
 
-// TestBounded: a pack that would be too large is not made, and leaves nothing behind; nor does one that nobody waits for any more.
+// TestBounded: a pack that would be too large is not made, and leaves no file; nor does one that nobody waits for any more.
 func TestBounded(t *testing.T) {
 	b := newLab(t)
 	f, err := Find("gdpr")

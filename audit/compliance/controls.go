@@ -100,7 +100,7 @@ func gdpr() Framework {
 	return Framework{"gdpr", "GDPR, Regulation (EU) 2016/679", []Control{
 		{"Art. 5(1)(c), 25", "No more personal data is processed than is needed, by design and by default.", []Kind{Masking, Decisions}, "Which data is personal, and for what it is needed."},
 		{"Art. 5(1)(e), 17", "Personal data is kept no longer than needed, and erased when somebody asks rightly.", []Kind{Retention}, "The requests of data subjects and how they were answered; data in the resources themselves."},
-		{"Art. 15, 30", "It is known who processes which data, and told to whom it concerns.", []Kind{Decisions, Sessions}, "The record of processing activities."},
+		{"Art. 15, 30", "It is known who processes which data, and told to the people it concerns.", []Kind{Decisions, Sessions}, "The record of processing activities."},
 		{"Art. 32", "Processing is secure, and that is checked.", []Kind{Decisions, Logins, Integrity, Health}, "The assessment of risks. " + yourSystems},
 		{"Art. 33", "The scope of a breach is known: who saw whose data.", []Kind{Decisions, Sessions, Masking, Termination}, "Which people the rows are of that were seen: the pack holds no rows."},
 	}}
@@ -113,8 +113,8 @@ func Limits() []string {
 		"Users, access and revisions are as they were when the pack was made, not at the end of the period. Access that a rule allows at some hours only is listed as access.",
 		"The pack says what the records say. That the gateway recorded everything that it was asked is for the review of the gateway, not for its records to prove.",
 		"The public key in this pack is the one in the log. Compare it with a copy that was kept elsewhere: only then nobody can have made another log.",
-		"That the log was not set back to an earlier state is proven by checkpoints that were kept elsewhere: run sallyport verify --witness on the log.",
-		"A pack says of each record of the period whether it is as it was sealed. Records outside of the period are for sallyport verify.",
-		"Texts, arguments and rows of operations are not in the pack. The session's record has them; sallyport sessions show prints it for those who may see it.",
+		"That the log was not set back to an earlier state is proven by checkpoints that were kept elsewhere, which the whole log is verified with.",
+		"A pack says of each record of the period whether it is as it was sealed. Records outside of the period are for verifying the whole log.",
+		"Texts, arguments and rows of operations are not in the pack. The session's record has them.",
 	}
 }

@@ -138,11 +138,11 @@ var ownTables = []own{
 		types(audit.AdminList, audit.AdminWatch, audit.AdminRead, audit.AdminRequests, audit.AdminUsers, audit.AdminConfiguration, audit.AdminExport, audit.AdminRefused, audit.AdminDetokenise),
 	},
 	{
-		Table{"retention", "Erased, held and released", "Which records were erased by whom or by a rule of retention, and which were kept from it.", []Kind{Retention}, whoColumns},
+		Table{"retention", "Erased, held and released", "Which records were erased by a person or by a rule of retention, and which were kept from it.", []Kind{Retention}, whoColumns},
 		types(audit.AdminErase, audit.AdminHold, audit.AdminRelease, audit.RecordExpired),
 	},
 	{
-		Table{"termination", "Sessions and people that were stopped", "Who ended or froze whose session, disabled whom or ended her logins, and which access was taken back.", []Kind{Termination}, []string{"time", "event", "user", "address", "session", "request", "decided_by", "action", "reason"}},
+		Table{"termination", "Sessions and people that were stopped", "Who ended or froze which session, disabled a user or ended her logins, and which access was taken back.", []Kind{Termination}, []string{"time", "event", "user", "address", "session", "request", "decided_by", "action", "reason"}},
 		either(types(audit.AdminKill, audit.AdminFreeze, audit.AdminThaw, audit.AdminMessage, audit.AdminUser), review("revoked", "ended", "cancelled", "expired")),
 	},
 	{
@@ -150,7 +150,7 @@ var ownTables = []own{
 		either(types(audit.AdminDetokenise), review("revealed")),
 	},
 	{
-		Table{"health", "The gateway and its exports", "When the gateway began and stopped, sinks and copies that fell behind or disagree, connections that were closed to make room, and failures.", []Kind{Health}, []string{"time", "event", "address", "count", "failed"}},
+		Table{"health", "The gateway and its exports", "When the gateway began and stopped, sinks and copies that were late or disagree, connections that were closed to make room, and failures.", []Kind{Health}, []string{"time", "event", "address", "count", "failed"}},
 		either(types(audit.GatewayStart, audit.GatewayStop, audit.GatewayRotate, audit.Degraded, audit.AdminAdopt, audit.GatewayPrefix+"overload", audit.GatewayPrefix+"panic"), begins("export.")),
 	},
 	{

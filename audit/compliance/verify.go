@@ -237,7 +237,7 @@ func (v *verifier) proofs(public string) {
 	}
 }
 
-// Key returns the public key that is in a pack. Whoever made the pack chose it: a pack that it proves is consistent in itself, and no more.
+// Key returns the public key that is in a pack. The maker of the pack chose it: a pack that it proves is consistent in itself, and no more.
 func Key(r io.ReaderAt, size int64) (string, error) {
 	z, err := zip.NewReader(r, size)
 	if err != nil {
