@@ -136,6 +136,7 @@
 //   - audit/webhook: events to an HTTP endpoint, signed.
 //   - audit/text: an event as a line of plain text.
 //   - audit/timeline: a session's operations.
+//   - audit/compliance: packs of evidence for auditors, by the controls of frameworks.
 //   - audit/replay: showing recordings.
 //   - audit/report: an auditor's report.
 //

@@ -63,6 +63,10 @@ type Handler struct {
 	Portal func() *Portal
 	// Archive opens what is recorded, for those who look it up. Nil: nobody does that here.
 	Archive func() (*audit.Archive, error)
+	// Spool is the directory where packs of evidence are put together; empty is the system's for such files. SpoolLimit bounds one, in
+	// bytes; 0 is compliance.DefaultLimit.
+	Spool      string
+	SpoolLimit int64
 	// Log is told of failures; nil is slog.Default.
 	Log *slog.Logger
 
@@ -73,6 +77,8 @@ type Handler struct {
 	watchers atomic.Int32
 	sockets  sockets
 	searches atomic.Int32
+
+	exporting atomic.Bool // a pack of evidence is being made
 
 	following    sync.Mutex
 	followers    map[string]int // those who follow the lists, by subject

@@ -84,6 +84,8 @@ func routes() []route {
 		{"GET", "/v1/recordings/{id}/rows", "Recorded rows as CSV: ?op=NUMBER.", audit.AdminRead, access{permission: Watch, own: true}, nil, nil, true, (*Handler).saveRows},
 		{"GET", "/v1/recordings/{id}/proof", "Whether its record is proven to be whole and as it was sealed.", audit.AdminRead, access{permission: Watch, own: true}, nil, SessionProof{}, false, (*Handler).proveRecording},
 		{"GET", "/v1/events", "What the gateway has recorded of itself, the newest first: ?type= user= text= since= until= limit=.", audit.AdminRead, access{permission: Audit}, nil, Events{}, false, (*Handler).listEvents},
+		{"GET", "/v1/compliance/frameworks", "The frameworks that packs of evidence are made for, with their controls.", audit.AdminRead, access{permission: Audit}, nil, FrameworkList{}, false, (*Handler).listFrameworks},
+		{"GET", "/v1/compliance/export", "A pack of evidence for a framework and a period, as a ZIP file: ?framework= since= until=, the times as RFC 3339 has them. It needs the permission list, too.", audit.AdminExport, access{permission: Audit}, nil, nil, true, (*Handler).exportEvidence},
 		{"POST", "/v1/sessions/{id}/erase", "Destroy what is recorded of a session.", audit.AdminErase, access{permission: Erase}, ReasonRequest{}, Done{}, false, onRecord((*audit.Log).Erase)},
 		{"POST", "/v1/sessions/{id}/hold", "Keep a recorded session from being erased.", audit.AdminHold, access{permission: Hold}, ReasonRequest{}, Done{}, false, onRecord((*audit.Log).Hold)},
 		{"POST", "/v1/sessions/{id}/release", "End what hold began.", audit.AdminRelease, access{permission: Hold}, ReasonRequest{}, Done{}, false, onRecord((*audit.Log).Release)},

@@ -220,8 +220,8 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	}
 	g.control = &control.Handler{
 		Gateway: g.gateway, Records: g.records, Log: g.log, Portal: g.portal,
-		Permit:   func(who *proxy.Identity, p control.Permission) bool { return g.parts().permit(who, p) },
-		Deciders: deciders{identities{g}}, Archive: func() (*audit.Archive, error) { return audit.OpenArchiveWith(g.recordsDir, g.recordsKeys) },
+		Permit: func(who *proxy.Identity, p control.Permission) bool { return g.parts().permit(who, p) },
+		Spool:  f.Data(), Deciders: deciders{identities{g}}, Archive: func() (*audit.Archive, error) { return audit.OpenArchiveWith(g.recordsDir, g.recordsKeys) },
 	}
 	g.control.Authenticate = g.control.Known
 	if err := g.openConsole(); err != nil {

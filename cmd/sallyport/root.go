@@ -27,7 +27,7 @@ func root(c *cli) *cobra.Command {
 		sshConfigCommand(c), sshCertCommand(c), kubeConfigCommand(c), kubeTokenCommand(c), awsCredentialsCommand(c), tokenCommand(c), requestCommand(c), requestsCommand(c), approveCommand(c), denyCommand(c), runbooksCommand(c),
 		serveCommand(c), readyCommand(c), checkCommand(c), doctorCommand(c), schemaCommand(c), applyCommand(c), diffCommand(c), getCommand(c), deleteCommand(c), revisionsCommand(c),
 		policyCommand(c), adminCommand(c), passwdCommand(c), backupCommand(c), restoreCommand(c),
-		sessionsCommand(c), auditorsReportCommand(c), verifyCommand(c),
+		sessionsCommand(c), auditorsReportCommand(c), complianceCommand(c), verifyCommand(c),
 		maskCommand(c), detokeniseCommand(c),
 		versionCommand(c), completionCommand(c), exitCodesTopic(), referenceCommand(c),
 	)
