@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -109,7 +108,6 @@ func TestResourcesViaAgents(t *testing.T) {
 	connect := func() (*pgconn.PgConn, error) { return pgconn.Connect(t.Context(), h.database("alice", "shop")) }
 	_, err := connect()
 	require.ErrorContains(t, err, "cannot be reached")
-	require.Contains(t, h.log.String(), "not connected to this gateway")
 
 	h.agentOf(t, "berlin")
 	c, err := connect()
@@ -136,8 +134,8 @@ func TestAnAgentCannotPoseAsTheResource(t *testing.T) {
 	h.agentOf(t, "berlin")
 	_, err := pgconn.Connect(t.Context(), h.database("alice", "shop"))
 	var e *pgconn.PgError
-	require.True(t, errors.As(err, &e), "got %v", err)
-	require.Contains(t, h.log.String(), "certificate")
+	require.ErrorAs(t, err, &e)
+	require.Contains(t, e.Message, "cannot be reached", "the login went on")
 }
 
 // Gateways that share a store have agents know all of them.
