@@ -4,14 +4,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/sallyport/sallyport/internal/plainfile"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -32,10 +33,15 @@ func (l *Log) SignNote(purpose, text string) ([]byte, error) {
 	return signNote(l.tree.signer, purpose, text)
 }
 
-// SignNote signs a text as [Log.SignNote] does, by the key of the log in dir, which may be open.
-func SignNote(dir, purpose, text string) ([]byte, error) {
-	private, err := os.ReadFile(filepath.Join(dir, "log", "key"))
+// SignNote signs a text as [Log.SignNote] does, by the key of the log whose directory is root, which may be open. The key is not read
+// through a link, which would sign with the key of another log for who puts links there.
+func SignNote(root *os.Root, purpose, text string) ([]byte, error) {
+	f, err := plainfile.Open(root, "log/key", 0)
 	if err != nil {
+		return nil, fmt.Errorf("signing a note: %w", err)
+	}
+	private, err := io.ReadAll(io.LimitReader(f, maxNote))
+	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, fmt.Errorf("signing a note: %w", err)
 	}
 	signer, err := note.NewSigner(strings.TrimSpace(string(private)))

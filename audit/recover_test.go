@@ -51,7 +51,7 @@ func TestRecoverFewFiles(t *testing.T) {
 		run(newSession(t, l), "SELECT 1")
 	}
 	stopped := t.TempDir()
-	snapshotTo(t, Snapshot{Dir: dir}, stopped)
+	snapshotTo(t, Snapshot{Root: rootOf(t, dir)}, stopped)
 	require.NoError(t, l.Close())
 
 	c := &counted{}

@@ -13,13 +13,15 @@ import (
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/sallyport/sallyport/internal/plainfile"
 )
 
 // Snapshot reads a log as it is at one moment, also while another process writes it. What it
 // reads is a log: one as a process leaves it that is stopped at that moment, which the next start seals.
 type Snapshot struct {
-	// Dir is the log's directory.
-	Dir string
+	// Root is the log's directory.
+	Root *os.Root
 	// WithoutRecords leaves out the records of sealed sessions, which are most of a log. Their keys and proofs
 	// are read all the same: the records can be put back from a copy.
 	WithoutRecords bool
@@ -30,26 +32,20 @@ const (
 	snapshotBuffer = 1 << 20 // bytes of a file that are read before they are handed over
 )
 
-// Read calls take with each file of the log: its name below Dir, with slashes, its mode and its content. A file
+// Read calls take with each file of the log: its name below Root, with slashes, its mode and its content. A file
 // that was changed while it was read is read again: the content that take was called with last
-// counts. It returns how many sessions are sealed. Dir can be a link; a link in it is refused, so that who writes there
+// counts. It returns how many sessions are sealed. A link in the directory is refused, so that who writes there
 // cannot have somebody with more rights read another file.
 func (s Snapshot) Read(take func(name string, mode fs.FileMode, size int64, content io.Reader) error) (sessions int, err error) {
-	root, err := os.OpenRoot(s.Dir)
-	if err == nil {
-		r := &snapshotReader{Snapshot: s, root: root, take: take, taken: make(map[string]bool)}
-		sessions, err = r.read()
-		err = errors.Join(err, root.Close())
-	}
-	if err != nil {
-		return 0, fmt.Errorf("reading the audit log in %s: %w", s.Dir, err)
+	r := &snapshotReader{Snapshot: s, take: take, taken: make(map[string]bool)}
+	if sessions, err = r.read(); err != nil {
+		return 0, fmt.Errorf("reading the audit log in %s: %w", s.Root.Name(), err)
 	}
 	return sessions, nil
 }
 
 type snapshotReader struct {
 	Snapshot
-	root   *os.Root // Dir
 	take   func(name string, mode fs.FileMode, size int64, content io.Reader) error
 	taken  map[string]bool
 	sealed map[string]bool // sessions of which the records are left out; nil: of none
@@ -57,10 +53,22 @@ type snapshotReader struct {
 	listed map[string]bool // in the first round; what began since is not of this moment
 }
 
+// path is where a file of the log is.
+func (r *snapshotReader) path(name string) string {
+	return filepath.Join(r.Root.Name(), filepath.FromSlash(name))
+}
+
 // read takes first what must not be ahead of what comes after it: how far sinks, copies and witnesses
 // have come, the end of the gateway's own record, the signed head, the list of sealed sessions. The records of all
 // that these name are there by then.
 func (r *snapshotReader) read() (sessions int, err error) {
+	log, err := plainfile.Open(r.Root, "log", fs.ModeDir)
+	if err != nil {
+		return 0, err
+	}
+	if err := log.Close(); err != nil {
+		return 0, err
+	}
 	for _, folder := range []string{"export", "copies", "witnesses"} {
 		if err := r.folder(folder, func(string) bool { return true }); err != nil {
 			return 0, err
@@ -89,8 +97,12 @@ func (r *snapshotReader) read() (sessions int, err error) {
 
 // list takes the list of sealed sessions and the hashes of as many.
 func (r *snapshotReader) list() (sessions int, err error) {
-	leaves, err := r.root.ReadFile("log/leaves")
+	list, err := plainfile.Open(r.Root, "log/leaves", 0)
 	if err != nil {
+		return 0, err
+	}
+	leaves, err := io.ReadAll(list)
+	if err = errors.Join(err, list.Close()); err != nil {
 		return 0, err
 	}
 	leaves = leaves[:bytes.LastIndexByte(leaves, '\n')+1]
@@ -105,7 +117,7 @@ func (r *snapshotReader) list() (sessions int, err error) {
 	if err := r.take("log/leaves", 0o600, int64(len(leaves)), bytes.NewReader(leaves)); err != nil {
 		return 0, err
 	}
-	f, err := r.root.Open("log/hashes")
+	f, err := plainfile.Open(r.Root, "log/hashes", 0)
 	if err != nil {
 		return 0, err
 	}
@@ -121,14 +133,14 @@ func (r *snapshotReader) list() (sessions int, err error) {
 func (r *snapshotReader) must(name string) error {
 	ok, err := r.file(name)
 	if err == nil && !ok {
-		err = &fs.PathError{Op: "open", Path: filepath.Join(r.Dir, filepath.FromSlash(name)), Err: fs.ErrNotExist}
+		err = &fs.PathError{Op: "open", Path: r.path(name), Err: fs.ErrNotExist}
 	}
 	return err
 }
 
 // names lists a folder in order; one that does not exist has no names.
 func (r *snapshotReader) names(folder string) ([]string, error) {
-	f, err := r.root.Open(folder)
+	f, err := plainfile.Open(r.Root, folder, fs.ModeDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -209,7 +221,7 @@ func (r *snapshotReader) parts(folder, name string) []string {
 		if r.sealed[id] {
 			return nil
 		}
-		if _, err := r.root.Lstat(folder + "/" + id + keySuffix); err == nil {
+		if _, err := r.Root.Lstat(folder + "/" + id + keySuffix); err == nil {
 			return []string{id + keySuffix, name}
 		}
 		return []string{name}
@@ -226,9 +238,8 @@ func (r *snapshotReader) parts(folder, name string) []string {
 
 // file takes a file. It is not ok when the file is not there, or was not when it had been read.
 func (r *snapshotReader) file(name string) (ok bool, err error) {
-	path := filepath.Join(r.Dir, filepath.FromSlash(name))
 	for range snapshotRounds {
-		again, err := r.once(name, path)
+		again, err := r.once(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			return false, nil
 		}
@@ -241,18 +252,13 @@ func (r *snapshotReader) file(name string) (ok bool, err error) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	return false, fmt.Errorf("%s changes faster than it is read: try again", path)
+	return false, fmt.Errorf("%s changes faster than it is read: try again", r.path(name))
 }
 
 // once takes a file, and reports whether it was written over or replaced meanwhile. What was added to it
 // changes nothing of what was read.
-func (r *snapshotReader) once(name, path string) (again bool, err error) {
-	if named, err := r.root.Lstat(name); err != nil {
-		return false, err
-	} else if !named.Mode().IsRegular() { // opening could wait for somebody
-		return false, fmt.Errorf("%s: got %s, want a file", path, named.Mode().Type())
-	}
-	f, err := r.root.Open(name)
+func (r *snapshotReader) once(name string) (again bool, err error) {
+	f, err := plainfile.Open(r.Root, name, 0)
 	if err != nil {
 		return false, err
 	}
@@ -264,7 +270,7 @@ func (r *snapshotReader) once(name, path string) (again bool, err error) {
 	size := before.Size()
 	content := io.Reader(io.NewSectionReader(f, 0, size))
 	changed := func() (bool, error) {
-		after, err := r.root.Lstat(name)
+		after, err := r.Root.Lstat(name)
 		if err != nil {
 			return false, err
 		}

@@ -13,6 +13,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// rootOf is a log's directory, opened.
+func rootOf(t testing.TB, dir string) *os.Root {
+	t.Helper()
+	root, err := os.OpenRoot(dir)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, root.Close()) })
+	return root
+}
+
 // snapshotTo writes a snapshot of a log into a folder.
 func snapshotTo(t testing.TB, s Snapshot, dir string) (sessions int, names map[string]bool) {
 	t.Helper()
@@ -42,7 +51,7 @@ func TestSnapshotUnderLoad(t *testing.T) {
 	for range 4 {
 		to := t.TempDir()
 		sessions := whileRecording(t, l, func() int {
-			sessions, _ := snapshotTo(t, Snapshot{Dir: dir}, to)
+			sessions, _ := snapshotTo(t, Snapshot{Root: rootOf(t, dir)}, to)
 			return sessions
 		})
 		require.GreaterOrEqual(t, int64(sessions), before)
@@ -67,18 +76,20 @@ func TestSnapshotUnderLoad(t *testing.T) {
 // whileRecording does something while sessions come and go, 600 at most.
 func whileRecording(t *testing.T, l *Log, do func() int) int {
 	t.Helper()
-	var stop, failed atomic.Bool
+	var stop atomic.Bool
+	failed := make(chan error, 2)
 	var wg sync.WaitGroup
 	begun := make(chan struct{}, 600)
 	for range 2 {
 		wg.Go(func() {
 			for range cap(begun) / 2 {
 				s, err := tryNewSession(l)
-				if err != nil {
-					failed.Store(true)
-				}
 				begun <- struct{}{}
-				if err != nil || stop.Load() {
+				if err != nil {
+					failed <- err
+					return
+				}
+				if stop.Load() {
 					return
 				}
 				run(s, "SELECT 1")
@@ -92,7 +103,11 @@ func whileRecording(t *testing.T, l *Log, do func() int) int {
 	n := do()
 	stop.Store(true)
 	wg.Wait()
-	require.False(t, failed.Load())
+	select {
+	case err := <-failed:
+		require.NoError(t, err)
+	default:
+	}
 	return n
 }
 
@@ -101,7 +116,7 @@ func whileRecording(t *testing.T, l *Log, do func() int) int {
 func TestSnapshotWithoutRecords(t *testing.T) {
 	dir, public, ids := packedLog(t, 6, 3)
 	to := t.TempDir()
-	_, names := snapshotTo(t, Snapshot{Dir: dir, WithoutRecords: true}, to)
+	_, names := snapshotTo(t, Snapshot{Root: rootOf(t, dir), WithoutRecords: true}, to)
 	for name := range names {
 		require.NotEqual(t, packSuffix, filepath.Ext(name))
 		require.NotEqual(t, recordSuffix, filepath.Ext(name))
@@ -158,10 +173,7 @@ func TestSnapshotChanges(t *testing.T) {
 			require.NoError(t, os.WriteFile(name, bytes.Repeat([]byte("a"), snapshotBuffer+1), 0o600))
 			require.NoError(t, os.WriteFile(name+".new", []byte("new"), 0o600))
 			reads := 0
-			root, err := os.OpenRoot(dir)
-			require.NoError(t, err)
-			defer root.Close()
-			r := &snapshotReader{Snapshot: Snapshot{Dir: dir}, root: root, taken: make(map[string]bool), take: func(string, fs.FileMode, int64, io.Reader) error {
+			r := &snapshotReader{Snapshot: Snapshot{Root: rootOf(t, dir)}, taken: make(map[string]bool), take: func(string, fs.FileMode, int64, io.Reader) error {
 				if reads++; reads == 1 {
 					change.do()
 				}
@@ -190,37 +202,57 @@ func TestSnapshotLinks(t *testing.T) {
 	secret := filepath.Join(outside, "secret")
 	require.NoError(t, os.WriteFile(secret, []byte("canary of another file\n"), 0o600))
 	for _, pattern := range []string{"log/tail", "log/checkpoint", "log/leaves", "log/hashes", "log/key", "log/key.pub", masterKey, "export", "log", "sessions", "sessions/*", "sessions/*/*.rec", "sessions/*/*.key"} {
-		t.Run(pattern, func(t *testing.T) {
-			dir, _, _ := record(t, 1)
-			require.NoError(t, os.MkdirAll(filepath.Join(dir, "export"), 0o700))
-			list, err := filepath.Glob(filepath.Join(dir, filepath.FromSlash(pattern)))
-			require.NoError(t, err)
-			require.NotEmpty(t, list)
-			link := list[0]
-			info, err := os.Stat(link)
-			require.NoError(t, err)
-			to := secret
-			if info.IsDir() {
-				to = filepath.Join(t.TempDir(), filepath.Base(link))
-				require.NoError(t, os.CopyFS(to, os.DirFS(link)))
-			}
-			require.NoError(t, os.RemoveAll(link))
-			require.NoError(t, os.Symlink(to, link))
-			_, err = Snapshot{Dir: dir}.Read(func(name string, _ fs.FileMode, _ int64, content io.Reader) error {
-				b, err := io.ReadAll(content)
-				require.NotContains(t, string(b), "canary", name)
-				return err
+		for _, where := range []string{"elsewhere", "in the log"} {
+			t.Run(pattern+" "+where, func(t *testing.T) {
+				dir, _, _ := record(t, 1)
+				require.NoError(t, os.MkdirAll(filepath.Join(dir, "export"), 0o700))
+				link := linkAway(t, dir, pattern, secret, where == "in the log")
+				_, err := Snapshot{Root: rootOf(t, dir)}.Read(func(name string, _ fs.FileMode, _ int64, content io.Reader) error {
+					b, err := io.ReadAll(content)
+					require.NotContains(t, string(b), "canary", name)
+					return err
+				})
+				require.Error(t, err)
+				if link == filepath.Join(dir, "log", "key") {
+					_, err = SignNote(rootOf(t, dir), "backup", "text\n")
+					require.ErrorContains(t, err, link)
+				}
 			})
-			require.Error(t, err)
-		})
+		}
 	}
+}
+
+// linkAway has the first file or folder of a log that has a pattern lead to what it was, or, for a file elsewhere, to
+// another file.
+func linkAway(t *testing.T, dir, pattern, secret string, within bool) (link string) {
+	t.Helper()
+	list, err := filepath.Glob(filepath.Join(dir, filepath.FromSlash(pattern)))
+	require.NoError(t, err)
+	require.NotEmpty(t, list)
+	link = list[0]
+	info, err := os.Stat(link)
+	require.NoError(t, err)
+	switch {
+	case within:
+		require.NoError(t, os.Rename(link, link+"-moved"))
+		require.NoError(t, os.Symlink(filepath.Base(link)+"-moved", link))
+	case info.IsDir():
+		to := filepath.Join(t.TempDir(), filepath.Base(link))
+		require.NoError(t, os.CopyFS(to, os.DirFS(link)))
+		require.NoError(t, os.RemoveAll(link))
+		require.NoError(t, os.Symlink(to, link))
+	default:
+		require.NoError(t, os.Remove(link))
+		require.NoError(t, os.Symlink(secret, link))
+	}
+	return link
 }
 
 // What a log has signed for one purpose is not signed for another, nor by another log.
 func TestSignNoteInFolder(t *testing.T) {
 	dir, public, _ := record(t, 1)
 	_, other, _ := record(t, 1)
-	signed, err := SignNote(dir, "backup", "text\n")
+	signed, err := SignNote(rootOf(t, dir), "backup", "text\n")
 	require.NoError(t, err)
 	text, err := OpenNote(public, "backup", signed)
 	require.NoError(t, err)
@@ -229,8 +261,8 @@ func TestSignNoteInFolder(t *testing.T) {
 		_, err = OpenNote(w.public, w.purpose, signed)
 		require.ErrorIs(t, err, ErrNotSigned)
 	}
-	_, err = SignNote(dir, "own", "x\n")
+	_, err = SignNote(rootOf(t, dir), "own", "x\n")
 	require.ErrorContains(t, err, "want a word of its own")
-	_, err = SignNote(t.TempDir(), "backup", "x\n")
+	_, err = SignNote(rootOf(t, t.TempDir()), "backup", "x\n")
 	require.ErrorIs(t, err, fs.ErrNotExist)
 }

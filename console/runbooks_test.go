@@ -20,7 +20,7 @@ metadata: {name: rename, title: "Rename a person %[1]s", help: "What it is for %
 targets: {db: {types: [postgres]}, vm: {types: [ssh]}}
 params:
   id: {type: integer, min: 1, required: true, help: Number of the person}
-  note: {type: string, max: 200, title: Why}
+  note: {type: string, max: 200, title: Why, values_from: {on: db, sql: "select name, ssn from people where id <= 3 order by id"}}
   mode: {type: enum, values: [quick, "%[3]s"], default: quick}
   loud: {type: boolean}
   more: {type: multi, values: [one, two]}
@@ -96,6 +96,10 @@ func TestRunbookInBrowser(t *testing.T) {
 	alice.Until("no field for the secret", `!document.getElementById("p-token")`)
 	look(alice, "runbook")
 
+	_, err := h.psql(t, "alice", "shop").Exec(t.Context(), "update people set name = '<b onclick=window.pwned=1>' where id = 3").ReadAll()
+	require.NoError(t, err)
+	alice.Click("field", "Why (note), optional")
+	alice.Until("the values of the query, masked", `[...document.querySelectorAll("#p-note-list option")].map((o) => o.value + "=" + o.textContent).join() === "Person 1=<hidden>,Person 2=<hidden>,<b onclick=window.pwned=1>=<hidden>"`)
 	ready := `!document.querySelector("form button[type=submit]").disabled`
 	alice.Fill("id", "seven")
 	alice.Fill("out", out)
@@ -167,6 +171,18 @@ func TestRunbookInBrowser(t *testing.T) {
 	alice.Click("button", "Ask for approval and run")
 	id = runAt(alice)
 	alice.Sees("waiting")
+	// A key counts from the moment that what it is for can be seen.
+	olga.Eval(`(() => {
+		new MutationObserver((_, o) => {
+			if (!document.querySelector("[aria-label=Decide]")) return;
+			o.disconnect();
+			document.body.dispatchEvent(new KeyboardEvent("keydown", {key: "d", bubbles: true}));
+		}).observe(document.body, {childList: true, subtree: true});
+		history.pushState(null, "", "` + h.url + "/runs/" + id + `");
+		dispatchEvent(new PopStateEvent("popstate"));
+		return true;
+	})()`)
+	olga.Has("field", "Why not")
 	olga.Go(h.url + "/runs/" + id)
 	olga.Sees("Your decision")
 	olga.Press("d")

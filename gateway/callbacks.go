@@ -28,7 +28,7 @@ func (g *Gateway) serveChannel(kind string) http.HandlerFunc {
 }
 
 // decided decides at the desk, for a channel in which people do, and records who may not. A channel decides about access to what it is
-// about alone: who runs the service that it is at is nobody's approver elsewhere.
+// about alone: the operator of the service that it is at does not approve anything else.
 func (g *Gateway) decided(c *config.Notify, decide func(ctx context.Context, id string, v review.Vote) (*review.Request, error)) func(ctx context.Context, id string, v review.Vote) error {
 	about := c.About(g.resourceOf)
 	return func(ctx context.Context, id string, v review.Vote) error {

@@ -4,32 +4,17 @@ import (
 	"cmp"
 	"context"
 	"time"
-
-	"github.com/sallyport/sallyport/review"
 )
 
 // measure has the gateway's numbers show how it is, besides what goes through it.
 func (g *Gateway) measure() {
 	g.metrics.Version = cmp.Or(g.options.Version, "(devel)")
-	g.metrics.Waiting = g.waiting
+	g.metrics.Waiting = g.desk.Waiting
 	g.metrics.Certificate = g.certificateEnds
 	g.metrics.Store = func(ctx context.Context) error {
 		_, _, err := g.state.store.Head(ctx)
 		return err
 	}
-}
-
-// waiting returns how many requests wait for a decision, and since when the first one does.
-func (g *Gateway) waiting() (n int, oldest time.Time) {
-	for _, r := range g.desk.List() { // the oldest first
-		if r.State != review.Pending {
-			continue
-		}
-		if n++; n == 1 {
-			oldest = r.Created
-		}
-	}
-	return n, oldest
 }
 
 // certificateEnds returns until when the certificate is valid that clients are shown. It does not wait while a revision

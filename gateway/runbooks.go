@@ -139,7 +139,7 @@ func (b *runbooks) reachable(ctx context.Context, who *proxy.Identity) (list []r
 		if s == nil {
 			continue
 		}
-		out := runbook.Resource{Name: r.Name, Type: r.Type, Labels: r.Labels, Commands: s.Clients.Command != nil}
+		out := runbook.Resource{Name: r.Name, Type: r.Type, Labels: r.Labels, Commands: s.Clients.Command != nil, Requests: s.Clients.Request != nil}
 		if q := s.Clients.SQL; q != nil && s.Clients.Database != nil {
 			out.Dialect = &runbook.Dialect{Numbered: q.Numbered, Quote: q.Quote}
 		}

@@ -30,6 +30,12 @@ type runHouse struct {
 
 func openForRuns(t *testing.T, books map[string]string) *runHouse {
 	t.Helper()
+	return openForRunsAt(t, books, "", "")
+}
+
+// openForRunsAt has more resources and guardrails besides.
+func openForRunsAt(t *testing.T, books map[string]string, resources, guardrails string) *runHouse {
+	t.Helper()
 	dir := t.TempDir()
 	h := &runHouse{books: filepath.Join(dir, "books"), tokens: make(map[string]string)}
 	require.NoError(t, os.Mkdir(h.books, 0o700))
@@ -47,27 +53,27 @@ func openForRuns(t *testing.T, books map[string]string) *runHouse {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "db.password"), []byte(server.Password), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "hush"), []byte("s3cr3t-of-run"), 0o600))
 	h.house = open(t, dir, fmt.Sprintf(`
-listen: {postgres: "127.0.0.1:0", ssh: "127.0.0.1:0"}
+listen: {postgres: "127.0.0.1:0", ssh: "127.0.0.1:0", mysql: "127.0.0.1:0", web: "127.0.0.1:0"}
 api: {listen: "127.0.0.1:0", url: "https://gw.example.com"}
 data_dir: data
 identity: {users: [{name: root, groups: [admin], password: %[1]s}, {name: alice, groups: [dev], password: %[1]s}, {name: bob, groups: [dev, leads], password: %[1]s}, {name: carol, groups: [leads], password: %[1]s}, {name: eve, groups: [other], password: %[1]s}]}
 resources:
   - {name: vm1, type: ssh, address: %[2]q, username: %[3]s, key: "file:upstream", labels: {env: prod}, ssh: {host_keys: [%[4]q]}}
   - {name: shop, type: postgres, address: %[5]q, database: %[6]s, username: postgres, password: "file:db.password", labels: {env: prod}, tls: {mode: disable}}
-access:
+%[7]saccess:
   - {name: devs, groups: [dev], allow: [all]}
   - {name: others, groups: [other], allow: [connect, read]}
 guardrails:
   - {use: off}
   - {name: no-drop, deny: {effects: [drop]}}
-masking:
+%[8]smasking:
   - {use: off}
   - {name: cards, columns: [orders.card], with: fixed, text: "<card>"}
 control: [{groups: [admin], allow: [list, kill, review]}]
 audit: {recordings: [{rows: full, terminal: full}]}
 runbooks:
   - {name: local, url: books, every: 5s, secrets: ["file:hush"]}
-`, verifier(t), machine.address, machine.user, machine.hostKey, server.Address(), database))
+`, verifier(t), machine.address, machine.user, machine.hostKey, server.Address(), database, resources, guardrails))
 	require.Eventually(t, func() bool {
 		list, err := runbookAPI{h.runbooks}.List(t.Context(), nil)
 		return err == nil && len(list) > 0 && list[0].Path != ""
@@ -88,11 +94,16 @@ func (h *runHouse) start(t *testing.T, user string, q control.RunRequest) runboo
 	q.Source = "local"
 	var p control.RunPlan
 	require.Equal(t, http.StatusOK, h.ask(t, h.as(t, user), "POST", "/v1/runbooks/plan", q, &p))
+	sum, err := p.Plan.Sum() // as a client computes it of what it was sent
+	require.NoError(t, err)
+	require.Equal(t, p.Plan.Digest, sum, "client and gateway have one digest of a plan")
+	require.Equal(t, p.Text, p.Plan.String(), "what is shown is what has the digest")
 	if !q.Dry {
 		q.Plan = p.Plan.Digest
 	}
 	var r runbook.Run
 	require.Equal(t, http.StatusAccepted, h.ask(t, h.as(t, user), "POST", "/v1/runs", q, &r))
+	require.Equal(t, sum, r.Plan)
 	return r
 }
 
@@ -153,6 +164,11 @@ steps:
 limits: {affected_rows: 3}
 steps:
   - {id: a, on: db, sql: {text: "update orders set note = 'wide' where id > 10"}}
+`),
+	"undo.yaml": aBook("undo", `
+limits: {affected_rows: 5}
+steps:
+  - {id: a, on: db, sql: {text: "update orders set note = 'undone' where id <= 4", affected_rows: 4, dry_run: rollback}}
 `),
 	"slow.yaml": aBook("slow", `
 steps:
@@ -253,6 +269,16 @@ func TestRunIsBounded(t *testing.T) {
 	require.Equal(t, runbook.Failed, r.State)
 	require.Contains(t, r.Message, "it would change 10 rows, and may change 3: it was rolled back")
 	require.Equal(t, "0", h.sql("select count(*) from orders where note = 'wide'"))
+
+	r = h.start(t, "alice", control.RunRequest{Name: "undo", Dry: true})
+	r = h.over(t, "alice", r.ID)
+	require.Equal(t, runbook.Done, r.State, r.Message)
+	require.EqualValues(t, 4, r.Steps[0].Affected, "it has run")
+	require.Equal(t, "0", h.sql("select count(*) from orders where note = 'undone'"), "and was taken back")
+	r = h.start(t, "alice", control.RunRequest{Name: "undo"})
+	r = h.over(t, "alice", r.ID)
+	require.Equal(t, runbook.Done, r.State, r.Message)
+	require.Equal(t, "4", h.sql("select count(*) from orders where note = 'undone'"))
 
 	r = h.start(t, "alice", control.RunRequest{Name: "drop"})
 	r = h.over(t, "alice", r.ID)

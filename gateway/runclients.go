@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,15 +22,40 @@ const viaRunbook = "runbook"
 
 // runClient is who a step's session is opened for, and what became of it.
 type runClient struct {
-	mu sync.Mutex
-	id string
+	opened func(session string) // nil: nobody wants to know
+
+	mu   sync.Mutex
+	id   string
+	step context.Context // of the step that the session works for
+}
+
+// during has the session work for the step of ctx.
+func (c *runClient) during(ctx context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.step = ctx
+}
+
+// held has the time until an approval is given not count for the step's limit.
+func (c *runClient) held(_ proxy.Op, p *proxy.Pending) {
+	wait := p.Wait
+	p.Wait = func(ctx context.Context) proxy.Verdict {
+		c.mu.Lock()
+		step := c.step
+		c.mu.Unlock()
+		defer runbook.OnHold(step)()
+		return wait(ctx)
+	}
 }
 
 func (c *runClient) client(who *proxy.Identity) *proxy.Client {
-	return &proxy.Client{Identity: who, Via: viaRunbook, Opened: func(s *proxy.Session) {
+	return &proxy.Client{Identity: who, Via: viaRunbook, Held: c.held, Opened: func(s *proxy.Session) {
 		c.mu.Lock()
-		defer c.mu.Unlock()
 		c.id = s.ID
+		c.mu.Unlock()
+		if c.opened != nil {
+			c.opened(s.ID)
+		}
 	}}
 }
 
@@ -49,7 +75,7 @@ func targetOf(at runbook.Resource) control.ClientTarget {
 
 // Database implements [runbook.Gate].
 func (r runGate) Database(ctx context.Context, who *proxy.Identity, at runbook.Resource) (runbook.Database, error) {
-	c := &runClient{}
+	c := &runClient{step: ctx}
 	d, err := clients{r.Gateway}.Database(ctx, c.client(who), targetOf(at), protocol.DatabaseRequest{Note: func(protocol.ServerNotice) {}})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", runbook.ErrRefused, err) // nothing has run
@@ -59,23 +85,24 @@ func (r runGate) Database(ctx context.Context, who *proxy.Identity, at runbook.R
 		d.Close()
 		return nil, fmt.Errorf("%w: %s binds no values", runbook.ErrRefused, at.Name)
 	}
-	return &runDatabase{d, e, c.session()}, nil
+	return &runDatabase{d, e, c}, nil
 }
 
 // runDatabase is a session at a database, as a run uses it.
 type runDatabase struct {
 	protocol.Database
 	executor protocol.Executor
-	id       string
+	client   *runClient
 }
 
-func (d *runDatabase) ID() string { return d.id }
+func (d *runDatabase) ID() string { return d.client.session() }
 
 // cancelTime is how long a statement may take to end once it is cancelled.
 const cancelTime = 15 * time.Second
 
 // Execute implements [runbook.Database].
 func (d *runDatabase) Execute(ctx context.Context, text string, args []runbook.Arg, limit int64, keep int) (runbook.Result, error) {
+	d.client.during(ctx)
 	c := &collected{limit: limit, keep: keep, cancel: d.cancel}
 	if err := context.Cause(ctx); err != nil {
 		return c.result, &runbook.StatementError{Message: err.Error()} // it was not sent
@@ -179,7 +206,7 @@ func (c *collected) End(tag string) error {
 		return nil
 	}
 	switch words[0] {
-	case "INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "REPLACE":
+	case "INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "REPLACE", "OK":
 		if n, err := strconv.ParseInt(words[len(words)-1], 10, 64); err == nil {
 			c.result.Affected += n
 		}
@@ -197,7 +224,7 @@ var errMuch = errors.New("the command prints more than it may: it was left")
 
 // Command implements [runbook.Gate].
 func (r runGate) Command(ctx context.Context, who *proxy.Identity, at runbook.Resource, q runbook.Command) (out runbook.CommandResult, err error) {
-	c := &runClient{}
+	c := &runClient{step: ctx}
 	s, dial, err := clients{r.Gateway}.reach(c.client(who), targetOf(at))
 	if err == nil && s.Clients.Command == nil {
 		err = fmt.Errorf("%s runs no commands", at.Name)
@@ -228,6 +255,43 @@ func (r runGate) Command(ctx context.Context, who *proxy.Identity, at runbook.Re
 	})
 	if out.Session = c.session(); err != nil && out.Session == "" {
 		err = fmt.Errorf("%w: %w", runbook.ErrRefused, err)
+	}
+	return out, err
+}
+
+// Request implements [runbook.Gate].
+func (r runGate) Request(ctx context.Context, who *proxy.Identity, at runbook.Resource, q runbook.Request) (out runbook.Response, err error) {
+	c := &runClient{opened: q.Opened, step: ctx}
+	s, dial, err := clients{r.Gateway}.reach(c.client(who), targetOf(at))
+	if err == nil && s.Clients.Request == nil {
+		err = fmt.Errorf("%s is not a web application", at.Name)
+	}
+	var conn net.Conn
+	if err == nil {
+		conn, err = dial(ctx)
+	}
+	if err != nil {
+		return out, fmt.Errorf("%w: %w", runbook.ErrRefused, err)
+	}
+	header := make(http.Header, len(q.Header)+1)
+	header.Set("User-Agent", "sallyport-runbook")
+	for _, h := range q.Header {
+		header.Set(h.Name, h.Value)
+	}
+	got, err := s.Clients.Request(ctx, conn, protocol.Request{
+		Resource: at.Name, Account: at.Account, Method: q.Method, Path: q.Path, Query: q.Query, Header: header, Body: q.Body, Limit: q.Limit,
+	})
+	out.Session = c.session()
+	if got != nil {
+		out.Status, out.Body, out.Cut = got.Status, got.Body, got.Cut
+	}
+	var own *protocol.UnansweredError
+	switch {
+	case err == nil:
+	case errors.As(err, &own) && own.Refused:
+		err = fmt.Errorf("%w: %w", runbook.ErrRefused, err)
+	case own != nil && !own.Asked, own == nil && out.Session == "":
+		err = fmt.Errorf("%w: %w", runbook.ErrUnsent, err)
 	}
 	return out, err
 }

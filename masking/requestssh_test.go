@@ -23,6 +23,7 @@ import (
 	"github.com/sallyport/sallyport/protocol/ssh"
 	"github.com/sallyport/sallyport/protocol/ssh/commandline"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
 // shore is a gateway in front of OpenSSH's server, with OpenSSH's clients.
@@ -50,7 +51,7 @@ func startShore(t *testing.T, c masking.Config) *shore {
 			Name: "vm", Type: "ssh", Address: address, Accounts: []proxy.Account{{Name: "main", Username: me.Username}},
 			Settings: ssh.Settings{HostKeys: []string{host}, Env: []string{"NOTE"}},
 		}},
-		Credentials:  credential{Username: me.Username, PrivateKey: proxy.NewSecret(string(pem))},
+		Credentials:  proxytest.Credential{Username: me.Username, PrivateKey: proxy.NewSecret(string(pem))},
 		Interceptors: []proxy.Interceptor{letIn{}, m, counter{&s.rig}},
 		DrainTimeout: time.Second,
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/sallyport/sallyport/protocol/sql"
 	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
 func TestMain(m *testing.M) { testserver.Main(m) }
@@ -37,12 +38,6 @@ func (p people) Verifier(context.Context, string) (string, bool, error) {
 
 func (people) Authenticate(_ context.Context, p proxy.Proof) (*proxy.Identity, error) {
 	return &proxy.Identity{Subject: p.User, Groups: []string{p.User}, Method: p.Method, AuthTime: time.Now()}, nil
-}
-
-type credential proxy.Credential
-
-func (c credential) Lease(context.Context, proxy.LeaseRequest) (*proxy.Lease, error) {
-	return &proxy.Lease{Credential: proxy.Credential(c)}, nil
 }
 
 // letIn allows Connect.
@@ -122,7 +117,7 @@ func startRigWith(t testing.TB, schema string, c masking.Config, other proxy.Int
 			Name: "orders", Type: "postgres", Address: g.pg.Address(), Database: g.database, TLS: proxy.TLS{Mode: proxy.TLSDisable},
 			Accounts: []proxy.Account{{Name: "main", Username: pgembed.User}},
 		}},
-		Credentials:  credential{Username: pgembed.User, Password: proxy.NewSecret(g.pg.Password)},
+		Credentials:  proxytest.Credential{Username: pgembed.User, Password: proxy.NewSecret(g.pg.Password)},
 		Interceptors: chain,
 		DrainTimeout: 2 * time.Second,
 	}

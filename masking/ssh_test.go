@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport/sallyport/masking"
 	"github.com/sallyport/sallyport/protocol/ssh"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
 func hostKey(t testing.TB) gossh.Signer {
@@ -103,7 +104,7 @@ func TestTerminalsAndCommands(t *testing.T) {
 					Name: "vm", Type: "ssh", Address: speak(t, key, c.pieces, c.pause), Accounts: []proxy.Account{{Name: "main", Username: "root"}},
 					Settings: ssh.Settings{HostKeys: []string{string(gossh.MarshalAuthorizedKey(key.PublicKey()))}},
 				}},
-				Credentials:  credential{Username: "root", Password: proxy.NewSecret("x")},
+				Credentials:  proxytest.Credential{Username: "root", Password: proxy.NewSecret("x")},
 				Interceptors: []proxy.Interceptor{letIn{}, m},
 				DrainTimeout: time.Second,
 			}

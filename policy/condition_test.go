@@ -191,7 +191,7 @@ func TestLastingOperationsEnd(t *testing.T) {
 				time.Sleep(59 * time.Minute)
 				synctest.Wait()
 				require.NoError(t, s.Err())
-				time.Sleep(2 * time.Minute)
+				time.Sleep(time.Minute + time.Second)
 				synctest.Wait()
 				if c.ends {
 					require.ErrorContains(t, s.Err(), "any longer")

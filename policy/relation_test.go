@@ -40,12 +40,6 @@ func (f fixed) Latest(context.Context, *proxy.Reading) (*sql.Snapshot, []proxy.N
 func (fixed) Changed(*proxy.Reading, []proxy.NameChange) {}
 func (fixed) Doubt(*proxy.Reading)                       {}
 
-type password proxy.Credential
-
-func (p password) Lease(context.Context, proxy.LeaseRequest) (*proxy.Lease, error) {
-	return &proxy.Lease{Credential: proxy.Credential(p)}, nil
-}
-
 // analyzers returns what says what a statement does, with the database's catalog and
 // without.
 func analyzers(t *testing.T) (with, without func(text string) *proxy.Facts) {
@@ -54,7 +48,7 @@ func analyzers(t *testing.T) (with, without func(text string) *proxy.Facts) {
 		Name: "r", Type: "postgres", Address: server.Address(), Database: database, TLS: proxy.TLS{Mode: proxy.TLSDisable},
 		Accounts: []proxy.Account{{Username: pgembed.User}},
 	}
-	g := &proxy.Gateway{Directory: proxy.Resources{r}, Credentials: password{Username: pgembed.User, Password: proxy.NewSecret(server.Password)}}
+	g := &proxy.Gateway{Directory: proxy.Resources{r}, Credentials: proxytest.Credential{Username: pgembed.User, Password: proxy.NewSecret(server.Password)}}
 	s, err := (&postgres.CatalogReader{Gateway: g}).Load(t.Context(), sql.CatalogKey{Resource: "r", Database: database}, nil)
 	require.NoError(t, err)
 	sqlpostgres.Resolve(s)

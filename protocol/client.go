@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -91,6 +92,38 @@ type CommandRequest struct {
 	Output func(b []byte, stderr bool) error
 }
 
+// Request is one HTTP request to an application. It names no host: the resource has one.
+type Request struct {
+	Resource string
+	Account  string // empty: the first of the resource
+	Method   string
+	Path     string // encoded, from its / on
+	Query    string // encoded
+	Header   http.Header
+	Body     []byte
+	Limit    int64 // bytes of the answer's body; the rest is cut off
+}
+
+// Response is what an application has answered, as its client sees it.
+type Response struct {
+	Status int
+	Header http.Header
+	Body   []byte
+	Cut    bool // the body is longer
+}
+
+// UnansweredError says that the gateway has answered a request itself. Its message is for the user.
+type UnansweredError struct {
+	Message string
+	// Refused says that the rules, or an approver, do not let the request through.
+	Refused bool
+	// Asked says that the application may have got the request.
+	Asked bool
+}
+
+// Error is the message.
+func (e *UnansweredError) Error() string { return e.Message }
+
 // TransactionState says whether a transaction is open.
 type TransactionState string
 
@@ -173,6 +206,10 @@ type Clients struct {
 	// Command runs a command line over c, a connection to a handler for all resources, and returns
 	// its exit status. Its end closes c, as does ctx's.
 	Command func(ctx context.Context, c net.Conn, q CommandRequest) (status int, err error)
+	// Request sends one request over c, a connection to a handler for all resources, and waits for its approval where it needs one. It
+	// follows no redirect. Its end closes c, as does ctx's, once the gateway has said whether the application may have got the request.
+	// The error is an *UnansweredError where the gateway has answered.
+	Request func(ctx context.Context, c net.Conn, q Request) (*Response, error)
 	// UndoText is the statement that undoes what i is of, for a session whose client undoes that; empty where there is none.
 	UndoText func(i *proxy.Image) string
 }

@@ -21,7 +21,7 @@ type Client struct {
 	Undo *Undo
 
 	// What follows is told of the connection's session; each may be nil. They must return
-	// quickly, and change nothing.
+	// quickly, and change nothing; Held may put a function around the Pending's Wait.
 
 	// Opened is told of the session once it may connect.
 	Opened func(s *Session)

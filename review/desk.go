@@ -373,6 +373,21 @@ func (d *Desk) List() []Request {
 	return list
 }
 
+// Waiting returns how many requests wait for a decision, and since when the first of them does; zero where none waits.
+func (d *Desk) Waiting() (n int, oldest time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, k := range d.known {
+		if k.request.State != Pending {
+			continue
+		}
+		if n++; n == 1 || k.request.Created.Before(oldest) {
+			oldest = k.request.Created
+		}
+	}
+	return n, oldest
+}
+
 // History returns the latest of those requests that are over and that which wants, as far as they are kept.
 func (d *Desk) History(ctx context.Context, limit int, which func(*Request) bool) ([]Request, error) {
 	var list []Request

@@ -64,3 +64,23 @@ func TestProposeAgainAndAgain(t *testing.T) {
 	_, err = d.Approve(t.Context(), r.ID, d.vote(r, "olga"), Narrow{})
 	require.NoError(t, err)
 }
+
+// TestWaitingIsCounted: numbers that are asked for every few seconds copy no request, however many are known.
+func TestWaitingIsCounted(t *testing.T) {
+	d := openDesk(t, store.NewMemory(), everybody())
+	n, oldest := d.Waiting()
+	require.Zero(t, n)
+	require.True(t, oldest.IsZero())
+	first := d.now()
+	for i := range 100 {
+		r := &Request{ID: fmt.Sprint(i), State: Pending, Requester: "alice", Arguments: []string{"x"}, Created: first.Add(time.Duration((i+50)%100) * time.Second), Deadline: first.Add(time.Hour)}
+		if i >= 90 {
+			r.State = Approved
+		}
+		d.see(r, int64(i+1))
+	}
+	n, oldest = d.Waiting()
+	require.Equal(t, 90, n)
+	require.Equal(t, first, oldest)
+	require.Zero(t, testing.AllocsPerRun(10, func() { d.Waiting() }))
+}

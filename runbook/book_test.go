@@ -132,7 +132,7 @@ func TestLint(t *testing.T) {
 		"LD_PRELOAD":         {strings.Replace(refund, "MODE: $mode", "LD_PRELOAD: $mode", 1), "changes which programs run", 27},
 		"step of nothing":    {strings.Replace(refund, "rows: 1}\n  - id: ask", "}\n  - id: ask", 1), "only a statement that has to return one row", 21},
 		"retry":              {strings.Replace(refund, "  - id: pay\n", "  - id: pay\n    retry: {max: 3}\n", 1), "a step is tried again that may have had an effect", 23},
-		"http":               {refund + "  - id: web\n    http: {method: GET, path: /}\n", "steps that send HTTP requests are not run", 29},
+		"http":               {refund + "  - id: web\n    on: host\n    http: {method: TRACE, path: /}\n", `got "TRACE", want one of GET`, 30},
 		"when":               {strings.Replace(refund, "steps.look.rows", "steps.pay.rows", 1), `there is no step "pay" before this one`, 19},
 		"pattern":            {strings.Replace(refund, `[\p{L}0-9 ,.-]+`, `a)|(?:b`, 1), "unexpected )", 9},
 	} {

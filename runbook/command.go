@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // probe is what a shell of POSIX takes for one word, and other shells may not.
@@ -48,7 +49,11 @@ func (l *live) command(ctx context.Context, s *planned, run *StepRun) error {
 	got, err := l.follow(ctx, s, Command{Line: line, Input: input, Limit: l.plan.Bounds.Output, Seen: seen.add}, seen, run)
 	run.Session, run.Status = got.Session, got.Status
 	if seen != nil {
-		run.Output = l.ending(append(got.Output, got.Stderr...), true)
+		out, stderr := string(got.Output), string(got.Stderr)
+		if err != nil { // more would have come
+			out, stderr = l.settled(out), l.settled(stderr)
+		}
+		run.Output = l.ending(out + stderr)
 	}
 	if err != nil {
 		if errors.Is(err, ErrRefused) {
@@ -61,9 +66,15 @@ func (l *live) command(ctx context.Context, s *planned, run *StepRun) error {
 		want = []int64{0}
 	}
 	if !slices.Contains(want, int64(got.Status)) {
-		return fmt.Errorf("got the exit status %d, want %v: %s", got.Status, want, strings.TrimSpace(string(got.Stderr[:min(len(got.Stderr), 300)])))
+		return fmt.Errorf("got the exit status %d, want %v: %s", got.Status, want, l.beginning(got.Stderr))
 	}
 	return nil
+}
+
+// beginning is what something has said first, without the run's secrets: they are taken out before it is cut.
+func (l *live) beginning(out []byte) string {
+	text := l.hide(string(out))
+	return strings.TrimSpace(strings.ToValidUTF8(text[:min(len(text), 300)], ""))
 }
 
 // input is what a command reads.
@@ -76,8 +87,13 @@ func (l *live) input(s *planned) ([]byte, error) {
 	if len(x.JSON) == 0 {
 		return nil, nil
 	}
-	object := make(map[string]any, len(x.JSON))
-	for _, m := range x.JSON {
+	return l.object(s, x.JSON)
+}
+
+// object is a JSON object of values.
+func (l *live) object(s *planned, list []*Member) ([]byte, error) {
+	object := make(map[string]any, len(list))
+	for _, m := range list {
 		w, err := readWord(m.Value)
 		if err != nil {
 			return nil, err
@@ -89,6 +105,9 @@ func (l *live) input(s *planned) ([]byte, error) {
 		v, err := l.value(s, *w.ref)
 		if err != nil {
 			return nil, err
+		}
+		if !utf8.ValidString(v.Text) {
+			return nil, fmt.Errorf("%s is not UTF-8, which JSON cannot have", w.ref)
 		}
 		object[m.Name] = v.inJSON()
 	}
@@ -145,7 +164,7 @@ func (l *live) follow(ctx context.Context, s *planned, c Command, seen *printed,
 		if !more {
 			continue
 		}
-		run.Output = l.ending(text, false)
+		run.Output = l.ending(l.settled(string(text)))
 		if kerr := l.keep(ctx); kerr != nil {
 			l.Log.Warn("runbooks: what a command prints could not be written down", "run", l.run.ID, "step", s.Planned.ID, "err", kerr)
 		}
@@ -155,20 +174,21 @@ func (l *live) follow(ctx context.Context, s *planned, c Command, seen *printed,
 // maxShown is how much of what a command prints is kept with a run: its end.
 const maxShown = 900
 
-// ending is the end of what a command has printed, without the run's secrets. Where more may come, what may become a secret is
-// left out, too.
-func (l *live) ending(out []byte, all bool) string {
-	text := string(out)
-	if !all {
-		for _, secret := range l.secrets {
-			for n := min(len(secret)-1, len(text)); n > 0; n-- {
-				if strings.HasSuffix(text, secret[:n]) {
-					text = text[:len(text)-n]
-					break
-				}
+// settled is what has come of a text without its end where that may be the beginning of one of the run's secrets.
+func (l *live) settled(text string) string {
+	most := 0
+	for _, secret := range l.telling() {
+		for n := min(len(secret)-1, len(text)); n > most; n-- {
+			if strings.HasSuffix(text, secret[:n]) {
+				most = n
 			}
 		}
 	}
+	return text[:len(text)-most]
+}
+
+// ending is the end of what a command or an application has said, without the run's secrets.
+func (l *live) ending(text string) string {
 	text = l.hide(text)
 	return strings.ToValidUTF8(text[max(0, len(text)-maxShown):], "�")
 }

@@ -2,6 +2,7 @@ package runbook
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -73,4 +74,35 @@ func TestOutputIsFollowed(t *testing.T) {
 		require.NotContains(t, run.Steps[0].Output, token[len(token)-n:])
 	}
 	require.NoError(t, r.Close())
+}
+
+// telltale is a gate whose command fails after it has told its input.
+type telltale struct {
+	testGate
+	tell  func(token string) (CommandResult, error)
+	token string
+}
+
+func (g *telltale) Command(_ context.Context, _ *proxy.Identity, _ Resource, c Command) (CommandResult, error) {
+	g.token = string(c.Input)
+	return g.tell(g.token)
+}
+
+// What is kept of a command that has failed holds no part of a secret, wherever what it says is cut.
+func TestFailureHoldsNoSecret(t *testing.T) {
+	for want, tell := range map[string]func(token string) (CommandResult, error){
+		"got the exit status 1": func(token string) (CommandResult, error) {
+			return CommandResult{Status: 1, Stderr: []byte(strings.Repeat("x", 280) + token)}, nil
+		},
+		"it was left": func(token string) (CommandResult, error) {
+			return CommandResult{Output: []byte("it is " + token[:30]), Stderr: []byte("it is " + token[:20])}, errors.New("it was left")
+		},
+	} {
+		p := planOf(t, telling)
+		g := &telltale{testGate: testGate{plan: p}, tell: tell}
+		run := running(t, p, g, Options{})
+		require.True(t, run.State.Over() && run.State != Done)
+		require.Contains(t, run.Message, want)
+		require.NotContains(t, run.Message+run.Steps[0].Message+run.Steps[0].Output, g.token[:4], want)
+	}
 }

@@ -8,7 +8,9 @@
 // No value ever becomes a part of a text. An SQL step has one statement, whose values are
 // bound by the protocol; the name of an identifier parameter is the only thing that is
 // written into it, quoted, and only one that the file lists. A command is a list of words,
-// and each value is a whole word, the value of a variable, or the command's input.
+// and each value is a whole word, the value of a variable, or the command's input. A request
+// names no host: a value is a whole segment of its path, a value of its query, of a header or of
+// its body, encoded for that place.
 //
 // A [Plan] is a runbook with its values and targets: what would run, and where. A [Runner]
 // runs plans by a [Gate], which is how an assembly lets the steps run as the requester

@@ -145,15 +145,21 @@ type Member struct {
 	Line  int    `yaml:"-"`
 }
 
-// HTTP is one request. No resource takes one yet, so that it is refused.
+// HTTP is one request to a web application.
 type HTTP struct {
 	Method  string    `yaml:"method"`
-	Path    string    `yaml:"path"`
+	Path    string    `yaml:"path"` // each segment is a text or a value
 	Query   []*Member `yaml:"query"`
 	Headers []*Member `yaml:"headers"`
-	JSON    []*Member `yaml:"json"`
-	Status  []int64   `yaml:"status"`
+	JSON    []*Member `yaml:"json"`            // an object of values for its body
+	Form    []*Member `yaml:"form"`            // or the fields of a form
+	Status  []Literal `yaml:"status"`          // that mean success, such as 200 or 2xx; empty is 2xx
+	Fields  []*Member `yaml:"fields"`          // values for later steps: JSON pointers into the answer
+	Key     string    `yaml:"idempotency_key"` // a header, by which the application tells a repetition
+	DryRun  string    `yaml:"dry_run"`         // plan, send
 	Line    int       `yaml:"-"`
+
+	segments []word
 }
 
 // Nested has the steps of another runbook of the same commit run in the place of the step.

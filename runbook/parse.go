@@ -211,7 +211,8 @@ func (l *linter) step(s *Step) {
 		l.on(s, key)
 		l.exec(s, key+".exec")
 	case s.HTTP != nil:
-		l.add(s.HTTP.Line, key+".http", "Use a command on a machine.", "steps that send HTTP requests are not run by this version")
+		l.on(s, key)
+		l.http(s, key+".http")
 	case s.Runbook != nil:
 		l.nested(s, key+".runbook")
 	case s.Approve != nil:
@@ -271,7 +272,16 @@ const (
 	inInput
 	inParams
 	shown
+	inAddress
+	inHeader
+	inBody
 )
+
+// seenIn says where a secret would be seen.
+var seenIn = map[place]string{
+	inSQL: "a statement, which is recorded", inWords: "a command line", inEnv: "a command's environment, which is a part of its command line",
+	inParams: "another runbook", shown: "what approvers read", inAddress: "an address, which is recorded",
+}
 
 // ref checks that a value is there, and may go where it goes.
 func (l *linter) ref(line int, key string, r *Ref, to place) {
@@ -290,8 +300,12 @@ func (l *linter) ref(line int, key string, r *Ref, to place) {
 		t := Type(p.Type)
 		r.Secret = t == SecretType
 		switch {
-		case r.Secret && to != inInput:
-			l.add(line, key, "Send it by stdin or json, which nobody else on the machine sees, and no record has.", "a secret goes into %s, which others see", [...]string{"a statement, which is recorded", "a command line", "a command's environment, which is a part of its command line", "", "another runbook", "what approvers read"}[to])
+		case r.Secret && seenIn[to] != "":
+			l.add(line, key, "Send it by stdin or json, or in a header or a field of a request, which nobody else sees, and no record has.", "a secret goes into %s, which others see", seenIn[to])
+		case (t == File || t == Text) && (to == inAddress || to == inHeader):
+			l.add(line, key, "Send it by json or form.", "a parameter of the type %s is in the address or a header of a request", t)
+		case t == Multi && to == inHeader:
+			l.add(line, key, "Send it by json.", "a list goes into a header")
 		case (t == File || t == Text) && to == inWords:
 			l.add(line, key, "Send it by stdin, json or env.", "a parameter of the type %s is a word of a command", t)
 		case t == Multi && to == inEnv:
@@ -303,7 +317,9 @@ func (l *linter) ref(line int, key string, r *Ref, to place) {
 	switch {
 	case s == nil:
 		l.add(line, key, "", "there is no step %q before this one", r.Step)
-	case s.SQL == nil || s.SQL.Rows == nil || *s.SQL.Rows != 1:
+	case s.HTTP != nil && !slices.ContainsFunc(s.HTTP.Fields, func(m *Member) bool { return m.Name == r.Name }):
+		l.add(line, key, "Write it in http.fields there.", "%s: the step takes no such field out of its answer", r)
+	case s.HTTP == nil && (s.SQL == nil || s.SQL.Rows == nil || *s.SQL.Rows != 1):
 		l.add(line, key, "Write sql.rows: 1 there.", "%s: only a statement that has to return one row has values for others", r)
 	case to == inParams:
 		l.add(line, key, "", "%s is not known when the run is planned, so that it cannot be a parameter of another runbook", r)

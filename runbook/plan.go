@@ -30,6 +30,7 @@ type Resource struct {
 	// Dialect is that of a database; nil: it is not a database. Commands says that it runs commands.
 	Dialect  *Dialect `json:"-"`
 	Commands bool     `json:"-"`
+	Requests bool     `json:"-"` // it takes HTTP requests
 }
 
 // Plan is what a run would do, and where: a runbook with its values and targets.
@@ -65,11 +66,11 @@ type Planned struct {
 	Kind string `json:"kind"`
 	On   string `json:"on,omitempty"` // resource
 	When string `json:"when,omitempty"`
-	// Text is the statement as it is sent, or the command line; values that are known only when
-	// the run gets there are shown by their names.
+	// Text is the statement as it is sent, the command line, or the method and address of a request; values that are known only
+	// when the run gets there are shown by their names.
 	Text   string   `json:"text"`
 	Args   []string `json:"args,omitempty"`
-	Input  string   `json:"input,omitempty"` // where a command's input comes from
+	Input  string   `json:"input,omitempty"` // where a command's input, or a request's body, comes from
 	Writes bool     `json:"writes"`          // it may change something
 	DryRun string   `json:"dry_run,omitempty"`
 	Bound  *int64   `json:"affected_rows,omitempty"`
@@ -215,7 +216,7 @@ func (p *Plan) add(b *Runbook, prefix string, values map[string]Value, targets m
 				return fmt.Errorf("steps.%s%s: %w", prefix, s.ID, err)
 			}
 			continue
-		case s.SQL != nil, s.Exec != nil:
+		case s.SQL != nil, s.Exec != nil, s.HTTP != nil:
 			for _, r := range targets[s.On] {
 				one := base
 				one.resource, one.group, one.Planned.On = r, s.On, r.Name
@@ -320,6 +321,9 @@ func (s *planned) prepare(p *Plan) error {
 		}
 		return nil
 	}
+	if s.HTTP != nil {
+		return s.prepareRequest()
+	}
 	if !s.resource.Commands {
 		return fmt.Errorf("%s does not run commands", s.resource.Name)
 	}
@@ -333,13 +337,18 @@ func (s *planned) prepare(p *Plan) error {
 	case x.Stdin != "":
 		s.Input = s.shown(x.Stdin)
 	case len(x.JSON) > 0:
-		names := make([]string, len(x.JSON))
-		for i, m := range x.JSON {
-			names[i] = m.Name + ": " + s.shown(m.Value)
-		}
-		s.Input = "JSON {" + strings.Join(names, ", ") + "}"
+		s.Input = "JSON " + s.shownObject(x.JSON)
 	}
 	return nil
+}
+
+// shownObject is an object of values as people read it.
+func (s *planned) shownObject(list []*Member) string {
+	names := make([]string, len(list))
+	for i, m := range list {
+		names[i] = m.Name + ": " + s.shown(m.Value)
+	}
+	return "{" + strings.Join(names, ", ") + "}"
 }
 
 // shown is a word as people read it.

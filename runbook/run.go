@@ -82,6 +82,9 @@ type Gate interface {
 	Database(ctx context.Context, who *proxy.Identity, at Resource) (Database, error)
 	// Command runs a command line. An error that wraps ErrRefused says that nothing was run.
 	Command(ctx context.Context, who *proxy.Identity, at Resource, c Command) (CommandResult, error)
+	// Request sends an HTTP request, once, and follows nothing that its answer says. An error that
+	// wraps ErrRefused or ErrUnsent says that the application has not got it.
+	Request(ctx context.Context, who *proxy.Identity, at Resource, q Request) (Response, error)
 	// Secret follows a reference of a runbook of a source.
 	Secret(ctx context.Context, source, ref string) (string, error)
 	// People returns the subjects of mail addresses of authors and signers of a source. The error
@@ -131,11 +134,12 @@ type Result struct {
 	Affected int64 // changed
 }
 
-// Cell is a value of a row.
+// Cell is a value of a row, or of an answer.
 type Cell struct {
 	Text string
 	Null bool
 	Cut  bool // it was longer
+	Type Type // empty is Text
 }
 
 // Command is a command line with its input.
@@ -154,6 +158,32 @@ type CommandResult struct {
 	Output  []byte
 	Stderr  []byte
 }
+
+// Header is one of a request.
+type Header struct{ Name, Value string }
+
+// Request is an HTTP request to the application of a resource. Nothing of it names a host.
+type Request struct {
+	Method string
+	Path   string // encoded, from its / on
+	Query  string // encoded
+	Header []Header
+	Body   []byte
+	Limit  int64 // bytes of what it may answer
+	// Opened is called with the session of the request, once there is one.
+	Opened func(session string)
+}
+
+// Response is what an application has answered.
+type Response struct {
+	Session string
+	Status  int
+	Body    []byte
+	Cut     bool // it was longer
+}
+
+// ErrUnsent says that a request has not reached its application, and what it is for has not happened.
+var ErrUnsent = errors.New("the request was not sent")
 
 // ErrRefused says that the rules, or an approver, do not let something run. The error's text is
 // for the user.

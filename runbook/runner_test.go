@@ -275,5 +275,5 @@ func TestExamples(t *testing.T) {
 			n++
 		}
 	}
-	require.Equal(t, 9, n)
+	require.Equal(t, 12, n)
 }

@@ -1,12 +1,14 @@
 package runbook
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +21,9 @@ func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 
 // errEnded wraps errors after which it is not known whether a step has had its effect.
 var errEnded = errors.New("it is not known whether the step has run")
+
+// lastingError is a failure that trying again does not mend.
+type lastingError struct{ error }
 
 // step does a step, unless its condition is not met. It is written down before it begins.
 func (l *live) step(ctx context.Context, s *planned, run *StepRun) error {
@@ -36,8 +41,12 @@ func (l *live) step(ctx context.Context, s *planned, run *StepRun) error {
 			return l.keep(ctx)
 		}
 	}
-	if l.run.Dry && (s.Approve != nil || s.Wait != nil || s.Exec != nil || s.SQL != nil && s.Writes && s.Planned.DryRun == "plan") {
+	if l.run.Dry && s.onlyPlanned() {
 		run.State, run.Message = Skipped, "not in a dry run"
+		return nil
+	}
+	if r := s.lacks(l); l.run.Dry && r != nil {
+		run.State, run.Message = Skipped, fmt.Sprintf("not in a dry run, since %s is not known then", r)
 		return nil
 	}
 	tries := int64(1)
@@ -72,7 +81,8 @@ func (l *live) step(ctx context.Context, s *planned, run *StepRun) error {
 			run.State = Failed
 		}
 		run.Message = l.safe(err.Error())
-		if cause != nil || run.State == Refused || n == tries-1 || !s.Idempotent {
+		var lasting *lastingError
+		if cause != nil || run.State == Refused || n == tries-1 || !s.Idempotent || errors.As(err, &lasting) {
 			break
 		}
 		pause(ctx, wait)
@@ -87,6 +97,27 @@ func (l *live) step(ctx context.Context, s *planned, run *StepRun) error {
 	return nil
 }
 
+// onlyPlanned reports whether a dry run leaves a step out.
+func (s *planned) onlyPlanned() bool {
+	switch {
+	case s.SQL != nil:
+		return s.Writes && s.Planned.DryRun == "plan"
+	case s.HTTP != nil:
+		return s.Planned.DryRun != "send"
+	}
+	return true
+}
+
+// lacks is a value that a step needs of one that was left out; nil: there is none.
+func (s *planned) lacks(l *live) *Ref {
+	for i, r := range s.bound {
+		if done := l.results[s.prefix+r.Step]; r.Step != "" && done != nil && done.run.State == Skipped {
+			return &s.bound[i]
+		}
+	}
+	return nil
+}
+
 func pause(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -96,12 +127,31 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// hide is a text without the run's secrets. The longer ones go first: another one may be a part of them.
+// hide is a text without the run's secrets.
 func (l *live) hide(text string) string {
-	for _, secret := range slices.SortedFunc(maps.Values(l.secrets), func(a, b string) int { return len(b) - len(a) }) {
+	for _, secret := range l.telling() {
 		text = strings.ReplaceAll(text, secret, "<secret>")
 	}
 	return text
+}
+
+// telling are the texts that tell the run's secrets: the secrets, and what they are in JSON, in forms and in addresses. The longer
+// ones come first: another one may be a part of them.
+func (l *live) telling() []string {
+	var list []string
+	for _, secret := range l.secrets {
+		list = append(list, secret, escape(secret), url.QueryEscape(secret))
+		for _, html := range []bool{true, false} {
+			var b bytes.Buffer
+			enc := json.NewEncoder(&b)
+			enc.SetEscapeHTML(html)
+			if enc.Encode(secret) == nil { // which a text cannot fail
+				list = append(list, string(b.Bytes()[1:b.Len()-2])) // without its quotes, and the end of the line
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
+	return slices.Compact(list)
 }
 
 // safe is a text without the run's secrets, and not too long.
@@ -116,15 +166,17 @@ func (l *live) safe(text string) string {
 // attempt does a step once.
 func (l *live) attempt(ctx context.Context, s *planned, run *StepRun) error {
 	if s.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, s.Timeout, errors.New("the step has taken longer than its limit"))
-		defer cancel()
+		var stop func()
+		ctx, stop = limited(ctx, s.Timeout)
+		defer stop()
 	}
 	switch {
 	case s.SQL != nil:
 		return l.sql(ctx, s, run)
 	case s.Exec != nil:
 		return l.command(ctx, s, run)
+	case s.HTTP != nil:
+		return l.request(ctx, s, run)
 	case s.Wait != nil:
 		pause(ctx, s.Wait.For)
 		return context.Cause(ctx)
@@ -163,7 +215,7 @@ func (l *live) value(s *planned, r Ref) (Value, error) {
 	}
 	done := l.results[s.prefix+r.Step]
 	if done == nil || done.first == nil {
-		return Value{}, fmt.Errorf("%s: the step has no row, or did not run", r)
+		return Value{}, fmt.Errorf("%s: the step has no row or answer, or did not run", r)
 	}
 	c, ok := done.first[r.Name]
 	switch {
@@ -172,7 +224,7 @@ func (l *live) value(s *planned, r Ref) (Value, error) {
 	case c.Cut:
 		return Value{}, fmt.Errorf("%s: the value is too long for another step", r)
 	}
-	return Value{Type: Text, Text: c.Text, Null: c.Null}, nil
+	return Value{Type: or(c.Type, Text), Text: c.Text, Null: c.Null}, nil
 }
 
 // secret fetches or makes a secret, once in a run.

@@ -35,16 +35,17 @@ type Answer struct {
 	Columns  []string   `yaml:"columns"`
 	Rows     [][]string `yaml:"rows"`
 	Affected int64      `yaml:"affected"`
-	Status   int64      `yaml:"status"`
-	Fail     string     `yaml:"fail"` // what the server says of it
+	Status   int64      `yaml:"status"` // of a command; of a request, where 0 is 200
+	Body     string     `yaml:"body"`   // of the answer to a request
+	Fail     string     `yaml:"fail"`   // what the server says of it
 	Line     int        `yaml:"-"`
 }
 
 // Expected is what a resource has to see.
 type Expected struct {
 	Step  string   `yaml:"step"`
-	Text  string   `yaml:"text"`
-	Args  []string `yaml:"args"`
+	Text  string   `yaml:"text"` // a statement, a command line, or the method and address of a request
+	Args  []string `yaml:"args"` // values of a statement, or headers of a request
 	Input string   `yaml:"input"`
 	Line  int      `yaml:"-"`
 }
@@ -79,7 +80,7 @@ func (b *Runbook) Test(ctx context.Context, c Case) error {
 	}
 	var resources []Resource
 	for _, g := range b.Targets {
-		r := Resource{Name: "test-" + g.Name, Labels: g.Match, Dialect: &Dialect{numbered, map[bool]byte{true: '"', false: '`'}[numbered]}, Commands: true}
+		r := Resource{Name: "test-" + g.Name, Labels: g.Match, Dialect: &Dialect{numbered, map[bool]byte{true: '"', false: '`'}[numbered]}, Commands: true, Requests: true}
 		if len(g.Types) > 0 {
 			r.Type = g.Types[0]
 		}
@@ -138,7 +139,7 @@ func (c *Case) wrong(err error, state State) error {
 func (c *Case) compare(saw []Expected) error {
 	for i := range max(len(saw), len(c.Expect)) {
 		if i >= len(saw) || i >= len(c.Expect) {
-			return fmt.Errorf("line %d: %s: got %d statements and commands, want %d: %v", c.Line, c.Name, len(saw), len(c.Expect), saw)
+			return fmt.Errorf("line %d: %s: got %d statements, commands and requests, want %d: %v", c.Line, c.Name, len(saw), len(c.Expect), saw)
 		}
 		got, want := saw[i], c.Expect[i]
 		if got.Step != want.Step || strings.TrimSpace(got.Text) != strings.TrimSpace(want.Text) || !slices.Equal(got.Args, want.Args) || got.Input != want.Input {
@@ -168,7 +169,7 @@ func (g *testGate) answer(step string) *Answer {
 // next is the step that runs now: the run has one at a time, in order.
 func (g *testGate) next(kind, text string) string {
 	for _, s := range g.plan.Steps {
-		if s.Kind == kind && (s.Text == text || kind == StepExec) && !slices.ContainsFunc(g.saw, func(e Expected) bool { return e.Step == s.ID }) {
+		if s.Kind == kind && (s.Text == text || kind != StepSQL) && !slices.ContainsFunc(g.saw, func(e Expected) bool { return e.Step == s.ID }) {
 			return s.ID
 		}
 	}
@@ -241,6 +242,26 @@ func (g *testGate) Command(_ context.Context, _ *proxy.Identity, _ Resource, c C
 	step := g.next(StepExec, c.Line)
 	g.saw = append(g.saw, Expected{Step: step, Text: c.Line, Input: string(bytes.TrimSpace(c.Input))})
 	return CommandResult{Status: int(g.answer(step).Status)}, nil
+}
+
+// Request implements [Gate].
+func (g *testGate) Request(_ context.Context, _ *proxy.Identity, _ Resource, q Request) (Response, error) {
+	step := g.next(StepHTTP, "")
+	e := Expected{Step: step, Text: q.Method + " " + q.Path, Input: string(q.Body)}
+	if q.Query != "" {
+		e.Text += "?" + q.Query
+	}
+	for _, h := range q.Header {
+		if !slices.ContainsFunc(g.plan.steps, func(s *planned) bool { return s.Planned.ID == step && s.HTTP.Key == h.Name }) { // another one in each run
+			e.Args = append(e.Args, h.Name+": "+h.Value)
+		}
+	}
+	g.saw = append(g.saw, e)
+	a := g.answer(step)
+	if a.Fail != "" {
+		return Response{}, fmt.Errorf("%w: %s", ErrUnsent, a.Fail)
+	}
+	return Response{Status: int(or(a.Status, 200)), Body: []byte(a.Body)}, nil
 }
 
 // Secret implements [Gate].

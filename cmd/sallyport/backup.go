@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"filippo.io/age"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/sallyport/sallyport/gateway/backup"
+	"github.com/sallyport/sallyport/internal/newfile"
 )
 
 // backupCommand writes what a gateway needs to come back into one encrypted file.
@@ -68,6 +68,13 @@ func backupCommand(c *cli) *cobra.Command {
 // minPassphrase is how long a passphrase is at least, in bytes.
 const minPassphrase = 12
 
+// Work factors of scrypt for passphrases, as powers of two: that of new backups, and the most that a restore does. Each one more takes twice the
+// time and memory; a file by somebody else can ask for any.
+const (
+	workFactor    = 18 // a second and 256 MiB
+	maxWorkFactor = 20
+)
+
 // recipients are those who can open a backup.
 func recipients(c *cli, keys []string, passphraseFile string) (list []age.Recipient, err error) {
 	if (len(keys) > 0) == (passphraseFile != "") {
@@ -82,7 +89,11 @@ func recipients(c *cli, keys []string, passphraseFile string) (list []age.Recipi
 			return nil, fail(exitUsage, "backup: the passphrase: got %d characters, want %d or more", len(text), minPassphrase)
 		}
 		r, err := age.NewScryptRecipient(text)
-		return []age.Recipient{r}, err
+		if err != nil {
+			return nil, err
+		}
+		r.SetWorkFactor(workFactor)
+		return []age.Recipient{r}, nil
 	}
 	for _, key := range keys {
 		text := []byte(key)
@@ -133,32 +144,13 @@ func writeNew(c *cli, name string, write func(w io.Writer) error) (err error) {
 	if err := errors.Join(write(f), f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := renameNew(f.Name(), name); err != nil {
-		return err
-	}
-	return syncNames(filepath.Dir(name))
-}
-
-// renameNew gives a file another name, which nothing has.
-func renameNew(from, to string) error {
-	err := os.Link(from, to) // unlike a rename it replaces nothing
-	if err == nil {
-		return os.Remove(from)
-	}
-	if _, serr := os.Lstat(to); !errors.Is(serr, fs.ErrNotExist) { // else the file system has no links
-		return err
-	}
-	return os.Rename(from, to)
-}
-
-// syncNames has the disk take the names in a folder.
-func syncNames(folder string) error {
-	if runtime.GOOS == "windows" {
-		return nil // which does not open folders
-	}
-	f, err := os.Open(folder)
+	folder, err := os.OpenRoot(filepath.Dir(name))
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	defer func() { err = errors.Join(err, folder.Close()) }()
+	if err := newfile.Put(folder, filepath.Base(f.Name()), filepath.Base(name)); err != nil {
+		return err
+	}
+	return newfile.Sync(folder, ".")
 }

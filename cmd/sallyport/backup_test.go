@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -8,6 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,10 +30,7 @@ import (
 func TestBackupRestore(t *testing.T) {
 	o := openOffice(t, "")
 	dir := t.TempDir()
-	id, err := age.GenerateX25519Identity()
-	require.NoError(t, err)
-	identity := filepath.Join(dir, "identity")
-	require.NoError(t, os.WriteFile(identity, []byte(id.String()+"\n"), 0o600))
+	id, identity := ageIdentity(t, dir)
 	must(t, "admin", "users", "disable", "-c", o.config, "--reason", "left", "bob")
 
 	var stop atomic.Bool
@@ -118,10 +119,7 @@ func TestBackupRestorePostgres(t *testing.T) {
 	}
 	o := openOffice(t, store(database)+"\n")
 	dir := t.TempDir()
-	id, err := age.GenerateX25519Identity()
-	require.NoError(t, err)
-	identity := filepath.Join(dir, "identity")
-	require.NoError(t, os.WriteFile(identity, []byte(id.String()+"\n"), 0o600))
+	id, identity := ageIdentity(t, dir)
 	must(t, "admin", "users", "disable", "-c", o.config, "--reason", "left", "bob")
 	require.NoError(t, selectOne(t.Context(), o))
 
@@ -234,6 +232,33 @@ func TestBackupUsage(t *testing.T) {
 	}
 }
 
+// A backup for a passphrase asks for as much work as age does by itself, or more, and one that asks for minutes of work and gigabytes of
+// memory, which another has made, is refused before any of it is done.
+func TestBackupPassphraseWork(t *testing.T) {
+	pass := filepath.Join(t.TempDir(), "pass")
+	require.NoError(t, os.WriteFile(pass, []byte("correct horse battery\n"), 0o600))
+	to, err := recipients(&cli{}, nil, pass)
+	require.NoError(t, err)
+	var b bytes.Buffer
+	w, err := age.Encrypt(&b, to...)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	stanza := regexp.MustCompile(`(?m)^-> scrypt \S+ (\d+)$`)
+	at := stanza.FindSubmatchIndex(b.Bytes())
+	require.NotNil(t, at)
+	work, err := strconv.Atoi(string(b.Bytes()[at[2]:at[3]]))
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, work, 18)
+
+	for _, work := range []string{"21", "22", "30", "63"} {
+		file := filepath.Join(t.TempDir(), "x.age")
+		require.NoError(t, os.WriteFile(file, slices.Concat(b.Bytes()[:at[2]], []byte(work), b.Bytes()[at[3]:]), 0o600))
+		code, _, errs := sallyport(t, "", "restore", "--check", "--passphrase-file", pass, file)
+		require.Equal(t, exitError, code, work)
+		require.Contains(t, errs, "work factor too large", work)
+	}
+}
+
 // A secret that is given in the place of the file which holds it is not printed.
 func TestBackupSecretAsName(t *testing.T) {
 	id, err := age.GenerateX25519Identity()
@@ -275,4 +300,14 @@ func TestServeInterruptedRestore(t *testing.T) {
 	list, err := os.ReadDir(filepath.Join(dir, "data"))
 	require.NoError(t, err)
 	require.Len(t, list, 1)
+}
+
+// ageIdentity makes a key of age, and puts it into a file.
+func ageIdentity(t *testing.T, dir string) (id *age.X25519Identity, file string) {
+	t.Helper()
+	id, err := age.GenerateX25519Identity()
+	require.NoError(t, err)
+	file = filepath.Join(dir, "identity")
+	require.NoError(t, os.WriteFile(file, []byte(id.String()+"\n"), 0o600))
+	return id, file
 }

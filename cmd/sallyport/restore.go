@@ -88,7 +88,11 @@ func identities(c *cli, file, passphraseFile string) ([]age.Identity, error) {
 			return nil, fail(exitUsage, "restore: the passphrase is empty")
 		}
 		id, err := age.NewScryptIdentity(text)
-		return []age.Identity{id}, err
+		if err != nil {
+			return nil, err
+		}
+		id.SetMaxWorkFactor(maxWorkFactor)
+		return []age.Identity{id}, nil
 	}
 	f, err := os.Open(file)
 	if err != nil {

@@ -215,7 +215,7 @@ func printRun(w io.Writer, r *runbook.Run) error {
 		switch {
 		case s.Kind == runbook.StepSQL && s.State == runbook.Done:
 			line += fmt.Sprintf(", %d rows, %d changed", s.Rows, s.Affected)
-		case s.Kind == runbook.StepExec && s.State == runbook.Done:
+		case (s.Kind == runbook.StepExec || s.Kind == runbook.StepHTTP) && s.State == runbook.Done:
 			line += fmt.Sprintf(", status %d", s.Status)
 		}
 		fmt.Fprintln(w, line)

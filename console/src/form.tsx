@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import { Icon } from "./ui/icon";
-import { Field } from "./ui/parts";
+import { Field, useLoad } from "./ui/parts";
 import { visible } from "./ui/text";
 
 // A form made of a JSON Schema. It helps to write values; the gateway checks them, whatever is let through here.
@@ -8,7 +8,12 @@ import { visible } from "./ui/text";
 export interface Property {
   "x-type": string; title?: string; description?: string; enum?: string[]; items?: { enum?: string[] }; default?: unknown;
   minimum?: number; maximum?: number; minLength?: number; maxLength?: number; pattern?: string;
+  /** The group of targets at which the gateway asks for values. */
+  "x-values-from"?: string;
 }
+
+/** A value that a parameter may have. */
+export interface Suggestion { value: string; label?: string }
 export interface Schema { properties: Record<string, Property>; required: string[]; "x-order": string[] }
 
 /** What a form holds: a text for each value, and a list where several may be chosen. */
@@ -65,16 +70,22 @@ export function wrong(p: Property, v: string | string[], required: boolean): str
 /** ready reports whether nothing is known to be wrong. */
 export const ready = (s: Schema, values: Values) => s["x-order"].every((name) => !wrong(s.properties[name], values[name], s.required.includes(name)));
 
-export function SchemaForm({ of: s, values, set }: { of: Schema; values: Values; set: (v: Values) => void }) {
-  return <>{s["x-order"].map((name) => <One key={name} name={name} of={s.properties[name]} required={s.required.includes(name)} value={values[name]} set={(v) => set({ ...values, [name]: v })} />)}</>;
+/** suggest asks for values of a parameter; null: nothing can be asked for it now. */
+export type Suggest = (name: string, p: Property) => { key: string; load: (signal: AbortSignal) => Promise<{ values: Suggestion[]; more?: boolean }> } | null;
+
+export function SchemaForm({ of: s, values, set, suggest }: { of: Schema; values: Values; set: (v: Values) => void; suggest: Suggest }) {
+  return <>{s["x-order"].map((name) => <One key={name} name={name} of={s.properties[name]} required={s.required.includes(name)} value={values[name]} set={(v) => set({ ...values, [name]: v })} suggest={suggest} />)}</>;
 }
 
-function One({ name, of: p, required, value, set }: { name: string; of: Property; required: boolean; value: string | string[]; set: (v: string | string[]) => void }) {
+function One({ name, of: p, required, value, set, suggest }: { name: string; of: Property; required: boolean; value: string | string[]; set: (v: string | string[]) => void; suggest: Suggest }) {
+  const [wanted, want] = useState(false); // the query runs once somebody comes to the field
+  const source = wanted ? suggest(name, p) : null;
+  const list = useLoad(source ? source.load : null, source?.key);
   const [left, leave] = useState(false);
   const [big, setBig] = useState("");
   const id = "p-" + name, label = visible(p.title ? `${p.title} (${name})` : name) + (required ? "" : ", optional"), problem = big || (left ? wrong(p, value, required) : "");
-  const hint = <>{p.description && <bdi>{visible(p.description)} </bdi>}{!p.description && examples[p["x-type"]]}{problem && <span class="bad"><Icon name="triangleAlert" size={12} />{visible(problem)}</span>}</>;
-  const said = !!p.description || !!examples[p["x-type"]] || !!problem;
+  const hint = <>{list.problem && <span class="bad">No values can be suggested: {visible(list.problem)} </span>}{list.value?.more && <span>There are more values than are suggested. </span>}{p.description && <bdi>{visible(p.description)} </bdi>}{!p.description && examples[p["x-type"]]}{problem && <span class="bad"><Icon name="triangleAlert" size={12} />{visible(problem)}</span>}</>;
+  const said = !!list.problem || !!list.value?.more || !!p.description || !!examples[p["x-type"]] || !!problem;
   if (Array.isArray(value)) return (
     <fieldset class="checks"><legend>{label}</legend>{said && <p class="hint">{hint}</p>}
       {(p.items?.enum ?? []).map((v) => <label key={v} class="check"><input type="checkbox" checked={value.includes(v)} onChange={(e) => { leave(true); set(e.currentTarget.checked ? [...value, v] : value.filter((x) => x !== v)); }} /><bdi>{visible(v)}</bdi></label>)}
@@ -99,7 +110,8 @@ function One({ name, of: p, required, value, set }: { name: string; of: Property
           <input type="file" aria-label={`A file for ${label}`} onChange={(e) => { const f = e.currentTarget.files?.[0]; if (f) read(f); }} />
         </>
         : <input {...on} type={(of === "date" || of === "email" ? of : "text") as "text"} autocomplete="off" spellcheck={of === "string"}
-          inputMode={({ integer: "numeric", number: "decimal" } as const)[of]} value={value} onInput={input} />}
+          list={p["x-values-from"] ? id + "-list" : undefined} onFocus={() => want(true)} inputMode={({ integer: "numeric", number: "decimal" } as const)[of]} value={value} onInput={input} />}
+      {p["x-values-from"] && <datalist id={id + "-list"}>{(list.value?.values ?? []).map((v, i) => <option key={i} value={v.value}>{visible(v.label ?? "")}</option>)}</datalist>}
     </Field>
   );
 }

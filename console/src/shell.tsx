@@ -8,7 +8,7 @@ import { placesOf } from "./nav";
 import { density, letters, theme } from "./prefs";
 import { go, path } from "./router";
 import { Icon, Mark } from "./ui/icon";
-import { keys } from "./ui/keys";
+import { useKeys } from "./ui/keys";
 import { Dialog } from "./ui/parts";
 import { Palette } from "./ui/palette";
 import { A, span, tick } from "./ui/text";
@@ -24,7 +24,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
   const waiting = [...(requests.value?.values() ?? [])].filter(decides).length;
   const current = (to: string) => (to === "/" ? at === "/" : at === to || at.startsWith(to + "/"));
 
-  useEffect(() => keys({
+  useKeys(() => ({
     "mod+k": () => setOpen("palette"), "/": () => setOpen("palette"), "?": () => setOpen("keys"),
     ...Object.fromEntries(all.map((p) => ["g " + p.key, () => go(p.to)])),
   }), [who]);

@@ -8,8 +8,9 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"runtime"
 	"strings"
+
+	"github.com/sallyport/sallyport/internal/newfile"
 )
 
 // folder is a sink below a folder. Whatever links others put there, nothing is written outside of it.
@@ -72,22 +73,10 @@ func settle(root, like *os.Root) error {
 			}
 		}
 		if entry.IsDir() {
-			return syncFolder(root, name)
+			return newfile.Sync(root, name)
 		}
 		return nil
 	})
-}
-
-// syncFolder has the disk take the names in a folder.
-func syncFolder(root *os.Root, name string) error {
-	if runtime.GOOS == "windows" {
-		return nil // which does not open folders
-	}
-	f, err := root.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }
 
 // moveAll moves what a folder has into another one, and writes over nothing.
@@ -104,7 +93,7 @@ func moveAll(root *os.Root, from, to string) error {
 			return err
 		}
 	}
-	return syncFolder(root, to)
+	return newfile.Sync(root, to)
 }
 
 // move gives a file or a folder another name, which nothing has.
@@ -112,15 +101,5 @@ func move(root *os.Root, from, to string, isFolder bool) error {
 	if isFolder { // takes the place of an empty folder alone
 		return root.Rename(from, to)
 	}
-	err := root.Link(from, to) // unlike a rename it replaces nothing
-	if err == nil {
-		return root.Remove(from)
-	}
-	if errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	if _, err := root.Lstat(to); !errors.Is(err, fs.ErrNotExist) { // the file system has no links
-		return errors.Join(err, &fs.PathError{Op: "restore", Path: to, Err: fs.ErrExist})
-	}
-	return root.Rename(from, to)
+	return newfile.Put(root, from, to)
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -99,9 +100,9 @@ func digest(b []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// sign returns the signature of an encoded manifest by the audit log in dir.
-func sign(dir string, encoded []byte) ([]byte, error) {
-	return audit.SignNote(dir, purpose, digest(encoded)+"\n")
+// sign returns the signature of an encoded manifest by the audit log in a folder.
+func sign(log *os.Root, encoded []byte) ([]byte, error) {
+	return audit.SignNote(log, purpose, digest(encoded)+"\n")
 }
 
 // errNotSigned says that a backup is another's.

@@ -3,12 +3,14 @@
 package backup_test
 
 import (
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
 
+	"filippo.io/age"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/gateway/backup"
@@ -54,5 +56,48 @@ func ownedRestore(t *testing.T, config string) {
 			return nil
 		}))
 		require.Greater(t, seen, 1)
+	}
+}
+
+// A link in the place of the audit log does not have root read the log of another user, nor sign by its key.
+func TestBackupLogOfAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root reads what others own")
+	}
+	p, other := newPlace(t, ""), newPlace(t, "")
+	require.NoError(t, os.Chown(p.data, 12345, 12345))
+	log := filepath.Join(p.data, "audit")
+	require.NoError(t, os.Rename(log, log+"-moved"))
+	require.NoError(t, os.Symlink(filepath.Join(other.data, "audit"), log))
+	o := backup.Options{To: []age.Recipient{p.id.Recipient()}}
+	_, err := backup.Write(t.Context(), io.Discard, p.config, o)
+	require.ErrorContains(t, err, log+" leads to a folder of user 0, want one of user 12345")
+	require.NoError(t, os.Chown(filepath.Join(other.data, "audit"), 12345, 12345))
+	_, err = backup.Write(t.Context(), io.Discard, p.config, o)
+	require.NoError(t, err, "of the same user it is followed")
+}
+
+// The folders that a restore makes are for their owner alone, whatever those of the gateway were and whatever this process gives others.
+func TestRestoreFolders(t *testing.T) {
+	old := syscall.Umask(0)
+	defer syscall.Umask(old)
+	p := newPlace(t, "")
+	for _, folder := range []string{p.data, filepath.Join(p.data, "ca"), filepath.Join(p.data, "audit", "log")} {
+		require.NoError(t, os.Chmod(folder, 0o755))
+	}
+	to := p.target(t)
+	to.Config = filepath.Join(t.TempDir(), "etc")
+	_, err := p.restore(t, p.write(t, backup.Options{}), to)
+	require.NoError(t, err)
+	for _, folder := range []string{to.Data, to.Config} {
+		require.NoError(t, filepath.WalkDir(folder, func(name string, entry fs.DirEntry, err error) error {
+			require.NoError(t, err)
+			if entry.IsDir() {
+				info, err := entry.Info()
+				require.NoError(t, err)
+				require.Equal(t, fs.FileMode(0o700), info.Mode().Perm(), name)
+			}
+			return nil
+		}))
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/sallyport/sallyport/internal/newfile"
 )
 
 // site is a folder that a backup is restored into, which is marked as one of which that has not come to its end. What is read
@@ -55,7 +57,7 @@ func claim(path string) (_ *site, err error) {
 		return nil, errors.Join(err, root.Close())
 	}
 	if err = s.empty(); err == nil {
-		err = syncFolder(root, ".")
+		err = newfile.Sync(root, ".")
 	}
 	if err == nil {
 		s.staging, err = root.OpenRoot(restoring)
@@ -87,7 +89,7 @@ func (s *site) finish() error {
 	if err := s.unmark(); err != nil {
 		return err
 	}
-	return syncFolder(s.root, ".")
+	return newfile.Sync(s.root, ".")
 }
 
 // abandon leaves the folder as it was, and closes it.
@@ -125,5 +127,5 @@ func makeFolder(name string) (made bool, err error) {
 	if err != nil {
 		return true, err
 	}
-	return true, errors.Join(syncFolder(above, "."), above.Close())
+	return true, errors.Join(newfile.Sync(above, "."), above.Close())
 }

@@ -25,6 +25,7 @@ import (
 
 	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/internal/plainfile"
 	"github.com/sallyport/sallyport/store/sqlstore"
 )
 
@@ -64,7 +65,7 @@ func Write(ctx context.Context, w io.Writer, f *config.File, o Options) (*Summar
 	return s, nil
 }
 
-func write(ctx context.Context, w io.Writer, f *config.File, o Options) (*Summary, error) {
+func write(ctx context.Context, w io.Writer, f *config.File, o Options) (_ *Summary, err error) {
 	if len(o.To) == 0 {
 		return nil, errors.New("nobody could read it: name a public key of age or a passphrase")
 	}
@@ -75,9 +76,11 @@ func write(ctx context.Context, w io.Writer, f *config.File, o Options) (*Summar
 	if err := Interrupted(data); err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(filepath.Join(data, auditDir, "log", "checkpoint")); err != nil {
+	log, err := openLog(data)
+	if err != nil {
 		return nil, fmt.Errorf("%w: a backup is of a gateway that has run: is data_dir of %s right?", err, f.Name())
 	}
+	defer func() { err = errors.Join(err, log.Close()) }()
 	files, elsewhere, err := f.Files()
 	if err != nil {
 		return nil, err
@@ -90,7 +93,7 @@ func write(ctx context.Context, w io.Writer, f *config.File, o Options) (*Summar
 	if err != nil {
 		return nil, err
 	}
-	b := &writer{ctx: ctx, tar: tar.NewWriter(sealed), files: make(manifest), now: now().UTC().Truncate(time.Second), data: data}
+	b := &writer{ctx: ctx, tar: tar.NewWriter(sealed), files: make(manifest), now: now().UTC().Truncate(time.Second), data: data, audit: log}
 	b.summary.Header = Header{
 		Format: format, Made: b.now, Version: o.Version, Store: storeLocal, KeyElsewhere: f.Store.Key != "", Records: !o.WithoutRecords,
 		Config: filepath.Base(f.Name()), DataDir: data, Elsewhere: elsewhere,
@@ -127,6 +130,7 @@ type writer struct {
 	files   manifest
 	now     time.Time
 	data    string
+	audit   *os.Root    // the audit log in data
 	out     fs.FileInfo // of the file that the backup is written to; nil: it is not a file
 	summary Summary
 }
@@ -280,7 +284,7 @@ func (b *writer) rest() (err error) {
 		case !entry.Type().IsRegular():
 			return nil
 		}
-		f, err := root.Open(name)
+		f, err := plainfile.Open(root, name, 0)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
@@ -306,9 +310,27 @@ func elsewhere(base string) bool {
 		strings.HasPrefix(base, storeFile)
 }
 
+// openLog opens the folder of the audit log, which can be a link. Root follows one to a folder of the data directory's owner alone: the gateway's
+// user, who can put another link there at any moment, could have root read the log of another gateway, and sign by its key.
+func openLog(data string) (*os.Root, error) {
+	name := filepath.Join(data, auditDir)
+	root, err := os.OpenRoot(name)
+	if err != nil {
+		return nil, err
+	}
+	err = sameOwner(data, root)
+	if err == nil {
+		_, err = root.Lstat("log/checkpoint")
+	}
+	if err != nil {
+		return nil, errors.Join(err, root.Close())
+	}
+	return root, nil
+}
+
 // log writes the audit log.
 func (b *writer) log(withoutRecords bool) (err error) {
-	s := audit.Snapshot{Dir: filepath.Join(b.data, auditDir), WithoutRecords: withoutRecords}
+	s := audit.Snapshot{Root: b.audit, WithoutRecords: withoutRecords}
 	b.summary.Sessions, err = s.Read(func(name string, mode fs.FileMode, size int64, content io.Reader) error {
 		return b.add(dataDir+"/"+auditDir+"/"+name, mode, size, content)
 	})
@@ -324,7 +346,7 @@ func (b *writer) end() error {
 	if len(encoded) > maxManifest {
 		return fmt.Errorf("its list of files has %d bytes, and can have %d", len(encoded), maxManifest)
 	}
-	signature, err := sign(filepath.Join(b.data, auditDir), encoded)
+	signature, err := sign(b.audit, encoded)
 	if err != nil {
 		return err
 	}

@@ -150,9 +150,14 @@ func (s *MariaDBServer) start(args []string) error {
 	if err != nil {
 		return err
 	}
-	data := filepath.Join(s.Dir, "data")
-	out, err := exec.Command(install, "--no-defaults", "--datadir="+data, "--user="+me.Username, "--auth-root-authentication-method=normal", "--skip-test-db").CombinedOutput()
-	if err != nil {
+	data, temporary := filepath.Join(s.Dir, "data"), filepath.Join(s.Dir, "tmp")
+	if err := os.Mkdir(temporary, 0o700); err != nil {
+		return err
+	}
+	env := append(os.Environ(), "TMPDIR="+temporary) // a server that starts deletes the temporary tables of others in its directory
+	prepare := exec.Command(install, "--no-defaults", "--datadir="+data, "--user="+me.Username, "--auth-root-authentication-method=normal", "--skip-test-db")
+	prepare.Env = env
+	if out, err := prepare.CombinedOutput(); err != nil {
 		return fmt.Errorf("mariadb-install-db: %w: %s", err, out)
 	}
 	server, err := mariadb("mariadbd")
@@ -164,6 +169,7 @@ func (s *MariaDBServer) start(args []string) error {
 		"--port=" + strconv.Itoa(s.Port), "--pid-file=" + filepath.Join(s.Dir, "pid"), "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M", "--innodb-log-file-size=8M", "--sync-frm=0", "--skip-innodb-doublewrite",
 		"--secure-file-priv=" + s.Dir, "--skip-log-bin", "--character-set-server=utf8mb4", "--local-infile=0",
 	}, args...)...)
+	s.cmd.Env = env
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
 	if err := s.cmd.Start(); err != nil {

@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/internal/sigv4"
 	"github.com/sallyport/sallyport/protocol/internal/relay"
@@ -23,7 +21,7 @@ type problem struct {
 
 // problemOf is that of an error of a signature or of what is asked for.
 func problemOf(err error) *problem {
-	p := &problem{http.StatusBadRequest, "InvalidRequest", sentence(err.Error())}
+	p := &problem{http.StatusBadRequest, "InvalidRequest", relay.Sentence(err.Error())}
 	switch {
 	case errors.Is(err, sigv4.ErrUnsigned):
 		p.status, p.code = http.StatusForbidden, "MissingAuthenticationToken"
@@ -39,6 +37,10 @@ func problemOf(err error) *problem {
 		p.message = "The keys are not this gateway's. Get new keys for this resource, and send their session token with each request."
 	case errors.Is(err, errExpired):
 		p.status, p.code = http.StatusForbidden, "ExpiredToken"
+	case errors.Is(err, errLength):
+		p.status, p.code = http.StatusLengthRequired, "MissingContentLength"
+	case errors.Is(err, errSlow):
+		p.code = "RequestTimeout" // which SDKs send again
 	case errors.Is(err, errRoom):
 		p.status, p.code = http.StatusServiceUnavailable, "SlowDown"
 	case errors.Is(err, errKeyring):
@@ -57,12 +59,12 @@ func (x *exchange) problem(err error) *problem {
 
 // denied is that of an operation that the chain refuses.
 func denied(v *proxy.Verdict) *problem {
-	p := &problem{http.StatusForbidden, "AccessDenied", sentence(v.Message())}
+	p := &problem{http.StatusForbidden, "AccessDenied", relay.Sentence(v.Message())}
 	if v.Cause == proxy.CauseInternal {
 		p.status, p.code = http.StatusServiceUnavailable, "ServiceUnavailable"
 	}
 	if v.Remedy != "" && !strings.Contains(p.message, v.Remedy) {
-		p.message += " " + sentence(v.Remedy)
+		p.message += " " + relay.Sentence(v.Remedy)
 	}
 	return p
 }
@@ -72,7 +74,7 @@ func waits(p *proxy.Pending) *problem {
 	a := &problem{http.StatusForbidden, "AccessDenied", "This waits for an approval."}
 	if p != nil {
 		if p.Message != "" {
-			a.message = sentence(p.Message)
+			a.message = relay.Sentence(p.Message)
 		}
 		if p.Link != "" {
 			a.message += " It is decided at " + p.Link + " ."
@@ -90,6 +92,7 @@ func unavailable(message string) *problem {
 func (x *exchange) refuse(p *problem) {
 	var b []byte
 	var err error
+	message := relay.Line(p.message) // clients print it
 	h := x.w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -100,7 +103,7 @@ func (x *exchange) refuse(p *problem) {
 			h.Set("Content-Type", "application/json")
 		}
 		h.Set("X-Amzn-Errortype", p.code)
-		b, err = json.Marshal(map[string]string{"__type": p.code, "code": p.code, "message": p.message, "Message": p.message})
+		b, err = json.Marshal(map[string]string{"__type": p.code, "code": p.code, "message": message, "Message": message})
 	default:
 		h.Set("Content-Type", "application/xml")
 		type said struct {
@@ -112,17 +115,17 @@ func (x *exchange) refuse(p *problem) {
 			doc = struct {
 				XMLName xml.Name `xml:"Response"`
 				Error   said     `xml:"Errors>Error"`
-			}{Error: said{p.code, p.message}}
+			}{Error: said{p.code, message}}
 		case f == formQuery:
 			doc = struct {
 				XMLName xml.Name `xml:"ErrorResponse"`
 				Error   said     `xml:"Error"`
-			}{Error: said{p.code, p.message}}
+			}{Error: said{p.code, message}}
 		default:
 			doc = struct {
 				XMLName xml.Name `xml:"Error"`
 				said
-			}{said: said{p.code, p.message}}
+			}{said: said{p.code, message}}
 		}
 		if b, err = xml.Marshal(doc); err == nil {
 			b = append([]byte(xml.Header), b...)
@@ -147,17 +150,4 @@ func (x *exchange) form() form {
 		return s.form
 	}
 	return formUnknown
-}
-
-// sentence begins with a capital letter and ends with a full stop.
-func sentence(s string) string {
-	r, n := utf8.DecodeRuneInString(s)
-	if n == 0 {
-		return s
-	}
-	s = string(unicode.ToUpper(r)) + s[n:]
-	if !strings.HasSuffix(s, ".") && !strings.HasSuffix(s, "!") && !strings.HasSuffix(s, "?") {
-		s += "."
-	}
-	return relay.Line(s)
 }

@@ -43,7 +43,7 @@ func (x asked) Buffer(limit int64) error {
 func (x asked) Print() [sha256.Size]byte {
 	body := sha256.Sum256(x.read.Bytes())
 	t := x.call.target
-	parts := []string{x.call.method, x.op.Action, x.op.Host, x.op.Path, x.op.Query, string(body[:]), t.Encoded(), sigv4.EncodedQuery(t.Query)}
+	parts := []string{x.call.method, x.op.Method, x.op.Action, x.op.Host, x.op.Path, x.op.Query, string(body[:]), t.Encoded(), sigv4.EncodedQuery(t.Query)}
 	for _, name := range slices.Sorted(maps.Keys(x.r.Header)) { // all that is sent on, also where the address has said it
 		if lower := strings.ToLower(name); x.sends(name) && !slices.Contains(perRequest, lower) {
 			parts = append(parts, lower, strings.Join(x.r.Header[name], ","))
@@ -67,5 +67,5 @@ func (x asked) Denied(v *proxy.Verdict) { x.refuse(denied(v)) }
 func (x asked) Waits(p *proxy.Pending) { x.refuse(waits(p)) }
 
 func (x asked) TooLong(err error) {
-	x.refuse(&problem{http.StatusForbidden, "AccessDenied", sentence("this request needs an approval, and its body cannot wait for it: " + err.Error())})
+	x.refuse(&problem{http.StatusForbidden, "AccessDenied", relay.Sentence("this request needs an approval, and its body cannot wait for it: " + err.Error())})
 }

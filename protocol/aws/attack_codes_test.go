@@ -11,17 +11,18 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
 // counting counts how often a credential is leased.
 type counting struct {
-	leased
+	proxytest.Credential
 	n *atomic.Int32
 }
 
 func (c counting) Lease(ctx context.Context, q proxy.LeaseRequest) (*proxy.Lease, error) {
 	c.n.Add(1)
-	return c.leased.Lease(ctx, q)
+	return c.Credential.Lease(ctx, q)
 }
 
 // TestAttackCodes: an error is about the gateway's keys by its code alone. A name that a client has chosen is not one: it neither hides an
@@ -48,7 +49,7 @@ func TestAttackCodes(t *testing.T) {
 		w.WriteHeader(http.StatusBadRequest)
 		_, _ = io.WriteString(w, text[name])
 	}, func(r *rig) {
-		r.gateway.Credentials = counting{r.gateway.Credentials.(leased), &n}
+		r.gateway.Credentials = counting{r.gateway.Credentials.(proxytest.Credential), &n}
 	})
 	k := r.keys("alice")
 	for _, name := range []string{"named", "inner", "text", "json"} {

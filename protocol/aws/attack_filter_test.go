@@ -45,7 +45,7 @@ func TestAttackFilters(t *testing.T) {
 			rule.Store(&v)
 			want := "hat is secret"
 			if v.Action == proxy.ActionHold {
-				want = "needs an approval"
+				want = "cannot wait for an approval"
 			}
 			for _, a := range [][3]string{
 				{"ssm", "AmazonSSM.GetParametersByPath", `{"Path":"/app"}`},
@@ -60,7 +60,7 @@ func TestAttackFilters(t *testing.T) {
 			r.rules.asked()
 			require.Equal(t, http.StatusOK, r.json(k, "ssm", "AmazonSSM.GetParameters", `{"Names":["/app/a"]}`).StatusCode)
 			require.Equal(t, []string{"ssm:GetParameters /GetParameters/app/a"}, r.rules.asked(), "what was named is asked about once")
-			require.Equal(t, http.StatusOK, r.json(k, "secretsmanager", "secretsmanager.ListSecrets", `{}`).StatusCode, "a name is no value")
+			require.Equal(t, http.StatusOK, r.json(k, "secretsmanager", "secretsmanager.ListSecrets", `{}`).StatusCode, "a name is not a value")
 		}
 	}
 }

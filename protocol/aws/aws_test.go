@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/sigv4"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
 // TestSignedAnew: what a client has signed with the gateway's keys reaches the account signed with the account's, for the same
@@ -50,7 +51,7 @@ func TestSignedAnew(t *testing.T) {
 // TestTemporaryKeys: an account's keys may be the JSON of temporary ones.
 func TestTemporaryKeys(t *testing.T) {
 	r, sent := start(t, ok, func(r *rig) {
-		r.gateway.Credentials = leased{proxy.Credential{Password: proxy.NewSecret(`{"AccessKeyId":"` + ownID + `","SecretAccessKey":"` + ownKey + `","SessionToken":"temporary"}`)}}
+		r.gateway.Credentials = proxytest.Credential{Password: proxy.NewSecret(`{"AccessKeyId":"` + ownID + `","SecretAccessKey":"` + ownKey + `","SessionToken":"temporary"}`)}
 	})
 	require.Equal(t, http.StatusOK, r.send(r.keys("alice"), ask{method: "GET", uri: "/bucket"}).StatusCode)
 	require.Equal(t, "temporary", sent()[0].Header.Get("X-Amz-Security-Token"))
@@ -95,7 +96,6 @@ func TestStreams(t *testing.T) {
 	require.Equal(t, "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n", got.body)
 	require.Equal(t, sigv4.StreamUnsignedTrailer, got.Header.Get("X-Amz-Content-Sha256"))
 	require.EqualValues(t, len(got.body), got.ContentLength)
-	require.True(t, got.Close, "nobody else's request follows on the connection")
 
 	at := time.Now()
 	req := r.signedChunks(k, at, "hello", nil)
@@ -159,6 +159,22 @@ func TestEndpoints(t *testing.T) {
 	aws := &proxy.Resource{Address: "amazonaws.com:443"}
 	for name, want := range map[string]string{"s3": "s3.eu-west-1.amazonaws.com", "iam": "iam.amazonaws.com", "dynamodb": "dynamodb.eu-west-1.amazonaws.com"} {
 		to, host := endpoint(aws, services[name], name, country)
+		require.Equal(t, want, host)
+		require.Equal(t, want+":443", to.Address)
+	}
+	for want, at := range map[string][3]string{
+		"dynamodb.us-gov-west-1.amazonaws.com": {"amazonaws.com", "dynamodb", "us-gov-west-1"},
+		"iam.us-gov.amazonaws.com":             {"amazonaws.com", "iam", "us-gov-west-1"},
+		"iam.cn-north-1.amazonaws.com.cn":      {"amazonaws.com.cn", "iam", "cn-north-1"},
+		"s3.cn-northwest-1.amazonaws.com.cn":   {"amazonaws.com.cn", "s3", "cn-northwest-1"},
+		"sts.eusc-de-east-1.amazonaws.eu":      {"amazonaws.eu", "sts", "eusc-de-east-1"},
+		"iam.us-iso-east-1.c2s.ic.gov":         {"c2s.ic.gov", "iam", "us-iso-east-1"},
+		"s3.us-isob-east-1.sc2s.sgov.gov":      {"sc2s.sgov.gov", "s3", "us-isob-east-1"},
+		"s3.eu-isoe-west-1.cloud.adc-e.uk":     {"cloud.adc-e.uk", "s3", "eu-isoe-west-1"},
+		"iam.us-isof-south-1.csp.hci.ic.gov":   {"csp.hci.ic.gov", "iam", "us-isof-south-1"},
+	} {
+		require.True(t, isRegion(at[2]), at[2])
+		to, host := endpoint(&proxy.Resource{Address: at[0] + ":443"}, services[at[1]], at[1], at[2])
 		require.Equal(t, want, host)
 		require.Equal(t, want+":443", to.Address)
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"hash"
 	"io"
 	"net/http"
@@ -64,7 +65,10 @@ func (c *checked) Read(p []byte) (int, error) {
 const chunk = 64 << 10
 
 // sums are the lengths of checksums in a trailer.
-var sums = map[string]int64{"x-amz-checksum-crc32": 8, "x-amz-checksum-crc32c": 8, "x-amz-checksum-crc64nvme": 12, "x-amz-checksum-sha1": 28, "x-amz-checksum-sha256": 44}
+var sums = map[string]int64{
+	"x-amz-checksum-crc32": 8, "x-amz-checksum-crc32c": 8, "x-amz-checksum-crc64nvme": 12, "x-amz-checksum-md5": 24, "x-amz-checksum-sha1": 28, "x-amz-checksum-sha256": 44,
+	"x-amz-checksum-sha512": 88, "x-amz-checksum-xxhash3": 12, "x-amz-checksum-xxhash64": 12, "x-amz-checksum-xxhash128": 24,
+}
 
 // encoder is a body in chunks that are not signed, with the trailer that the client has sent.
 type encoder struct {
@@ -73,37 +77,19 @@ type encoder struct {
 	names   []string
 	buf     []byte
 	out     []byte
-	ended   bool
+	err     error
 }
 
 func (e *encoder) Read(p []byte) (int, error) {
 	for len(e.out) == 0 {
-		if e.ended {
-			return 0, io.EOF
+		if e.err != nil {
+			return 0, e.err
 		}
 		if e.buf == nil {
 			e.buf = make([]byte, chunk)
 		}
-		n, err := io.ReadFull(e.src, e.buf)
-		if n > 0 {
-			e.out = append(strconv.AppendInt(e.out, int64(n), 16), "\r\n"...)
-			e.out = append(append(e.out, e.buf[:n]...), "\r\n"...)
-		}
-		switch err {
-		case nil:
-		case io.EOF, io.ErrUnexpectedEOF:
-			// ReadFull says the same of a body that was cut: its reader knows.
-			if _, again := e.src.Read(e.buf[:1]); again != io.EOF {
-				return 0, io.ErrUnexpectedEOF
-			}
-			e.ended = true
-			e.out = append(e.out, "0\r\n"...)
-			for _, name := range e.names {
-				e.out = append(e.out, name+":"+e.trailer().Get(name)+"\r\n"...)
-			}
-			e.out = append(e.out, "\r\n"...)
-		default:
-			return 0, err
+		if e.err = e.next(); e.err != nil && e.err != io.EOF {
+			e.out = nil
 		}
 	}
 	n := copy(p, e.out)
@@ -113,7 +99,33 @@ func (e *encoder) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// encodedLength is that of a body of size bytes; -1 where it is not known.
+// next makes the next chunk; the last one, with the trailer, is followed by io.EOF.
+func (e *encoder) next() error {
+	n, err := io.ReadFull(e.src, e.buf)
+	if n > 0 {
+		e.out = append(strconv.AppendInt(e.out, int64(n), 16), "\r\n"...)
+		e.out = append(append(e.out, e.buf[:n]...), "\r\n"...)
+	}
+	if err != io.EOF && err != io.ErrUnexpectedEOF {
+		return err
+	}
+	// ReadFull says the same of a body that was cut: its reader knows.
+	if _, again := e.src.Read(e.buf[:1]); again != io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	e.out = append(e.out, "0\r\n"...)
+	for _, name := range e.names {
+		value := e.trailer().Get(name)
+		if int64(len(value)) != sums[name] {
+			return fmt.Errorf("%w: %s has %d characters, want %d", sigv4.ErrChunk, name, len(value), sums[name])
+		}
+		e.out = append(e.out, name+":"+value+"\r\n"...)
+	}
+	e.out = append(e.out, "\r\n"...)
+	return io.EOF
+}
+
+// encodedLength is that of a body of size bytes.
 func encodedLength(size int64, names []string) int64 {
 	digits := func(n int64) int64 { return int64(len(strconv.FormatInt(n, 16))) }
 	total := size / chunk * (digits(chunk) + chunk + 4)
@@ -122,11 +134,7 @@ func encodedLength(size int64, names []string) int64 {
 	}
 	total += 3 + 2
 	for _, name := range names {
-		n, ok := sums[name]
-		if !ok {
-			return -1
-		}
-		total += int64(len(name)) + 1 + n + 2
+		total += int64(len(name)) + 1 + sums[name] + 2
 	}
 	return total
 }

@@ -18,7 +18,8 @@ type call struct {
 	method          string
 	target          *sigv4.Target
 	header          http.Header
-	body            []byte // of services other than S3, and of requests to S3 of which it is looked at
+	holds           func(int64) bool // takes room for what the body becomes; nil: nothing bounds it
+	body            []byte           // of services other than S3, and of requests to S3 of which it is looked at
 
 	action string // "service:Action"
 	path   string

@@ -12,6 +12,8 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
+var errSecretsRoom = relay.Withheld("it holds secrets, and too many long ones are being looked at: try again in a minute")
+
 // Concealed is what answers have in the place of a secret.
 const Concealed = "[concealed by the gateway]"
 
@@ -37,7 +39,7 @@ func (x *exchange) conceal(res *http.Response) error {
 		n = maxSecrets
 	}
 	if !x.holds(n) {
-		return relay.Withheld("it holds secrets, and too many long ones are being looked at: try again in a minute")
+		return errSecretsRoom
 	}
 	b, err := io.ReadAll(io.LimitReader(res.Body, maxSecrets+1))
 	res.Body.Close()
@@ -47,6 +49,9 @@ func (x *exchange) conceal(res *http.Response) error {
 	var v any
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
+	if !x.holds(valuesOf(b) * valueSize) {
+		return errSecretsRoom
+	}
 	if len(bytes.TrimSpace(b)) > 0 {
 		if checkJSON(b) != nil || d.Decode(&v) != nil {
 			return relay.Withheld("it holds secrets, and is not JSON")

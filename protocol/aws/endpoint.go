@@ -13,8 +13,9 @@ var regionName = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]{2,12}){1,3}-[0-9]{1,2}$`
 
 func isRegion(s string) bool { return regionName.MatchString(s) }
 
-// partitions are the domains below which each service and region has a host.
-var partitions = []string{"amazonaws.com", "amazonaws.com.cn"}
+// partitions are the domains below which each service and region has a host: AWS and GovCloud, China, the European Sovereign Cloud, and those of
+// the secret regions.
+var partitions = []string{"amazonaws.com", "amazonaws.com.cn", "amazonaws.eu", "c2s.ic.gov", "sc2s.sgov.gov", "cloud.adc-e.uk", "csp.hci.ic.gov"}
 
 // endpoint is where a service of a region is, as the resource that is connected to, and the name that it is asked for. Nothing that a
 // client says but the names of a service and a region, which are labels, is in it.
@@ -28,8 +29,11 @@ func endpoint(r *proxy.Resource, known *service, name, region string) (*proxy.Re
 			continue
 		}
 		host := name + "." + region + "." + p
-		if known != nil && known.global && p == partitions[0] {
+		if known != nil && known.global && p == partitions[0] { // other partitions have it in a region, by which clients sign
 			host = name + "." + p
+			if strings.HasPrefix(region, "us-gov-") {
+				host = name + ".us-gov." + p
+			}
 		}
 		to := *r
 		to.Address = net.JoinHostPort(host, port)

@@ -77,7 +77,7 @@ func codesOf(h http.Header, body []byte) (codes []string) {
 	return codes
 }
 
-// xmlCode is the text of the first Code in an Error; empty where there is none.
+// xmlCode is the text of the first Code in an Error; empty where an Error with a Code was not found.
 func xmlCode(body []byte) string {
 	d := xml.NewDecoder(bytes.NewReader(body))
 	var path []string

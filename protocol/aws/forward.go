@@ -83,16 +83,33 @@ func (x *exchange) forward(ctx context.Context, out *proxy.Outcome) {
 		x.refuse(unavailable("The account cannot be reached."))
 		return
 	}
+	var transport http.RoundTripper = up
+	if x.repeats() {
+		own := up.Transport.Clone()
+		own.DisableKeepAlives = true
+		transport = own
+	}
 	flow, tell := s.Wants()
 	wants := flow || tell
 	rp := &httputil.ReverseProxy{
-		Transport: up, BufferPool: relay.Copies(), ErrorLog: slog.NewLogLogger(x.h.log().Handler(), slog.LevelDebug),
+		Transport: transport, BufferPool: relay.Copies(), ErrorLog: slog.NewLogLogger(x.h.log().Handler(), slog.LevelDebug),
 		Rewrite:        func(p *httputil.ProxyRequest) { x.rewrite(p.Out, up, host, keys, wants) },
 		ModifyResponse: func(res *http.Response) error { return x.modify(res, wants, out, keys) },
 		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.failed(err, out) },
 	}
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { x.ran.Store(true) }})
 	rp.ServeHTTP(x.w, x.r.WithContext(relay.Hints(ctx)))
+}
+
+// repeats reports whether a request may change something, and net/http would all the same send it again by itself where a connection that was used before
+// breaks: it takes GET for reading, as which some services take actions, and believes a header. Such a request gets a connection of its own.
+func (x *exchange) repeats() bool {
+	if x.op.Access == proxy.AccessRead || x.r.ContentLength != 0 {
+		return false
+	}
+	_, key := x.r.Header["Idempotency-Key"]
+	_, other := x.r.Header["X-Idempotency-Key"]
+	return key || other || slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, x.r.Method)
 }
 
 // sends reports whether a header is sent on. Of a service that is known, other headers than AWS's own say nothing that was decided about;
@@ -148,7 +165,6 @@ func (x *exchange) rewrite(out *http.Request, up *relay.Upstream, host string, k
 			io.Closer
 		}{&encoder{src: out.Body, names: x.payload.names, trailer: func() http.Header { return x.payload.chunks.Trailer }}, out.Body}
 		length = encodedLength(x.payload.size, x.payload.names)
-		out.Close = true // there are servers that leave the end of such a body on the connection, and take it for the next request
 	case x.payload.chunked:
 		if word = sigv4.Unsigned; x.payload.size == 0 { // the trailer has come already
 			word = sigv4.Digest(nil)
@@ -164,7 +180,9 @@ func (x *exchange) rewrite(out *http.Request, up *relay.Upstream, host string, k
 			delete(header, "Content-Encoding")
 		}
 	}
-	out.ContentLength = length
+	// The length is always known. HTTP's own chunks, which the client may have sent, would say it in a second way: servers of S3 that stop at
+	// the end of its chunks take what is left for the next request.
+	out.ContentLength, out.TransferEncoding = length, nil
 	if length == 0 {
 		out.Body = http.NoBody
 	}
@@ -207,14 +225,18 @@ func (x *exchange) failed(err error, out *proxy.Outcome) {
 		x.refuse(denied(&refused.Verdict))
 	case errors.As(err, &withheld):
 		out.Err = withheld
-		x.refuse(&problem{http.StatusForbidden, "AccessDenied", sentence(withheld.Error())})
+		x.refuse(&problem{http.StatusForbidden, "AccessDenied", relay.Sentence(withheld.Error())})
 	case cause != nil:
 		out.Err = cause
-		x.refuse(&problem{http.StatusForbidden, "ExpiredToken", sentence("the session has ended: " + cause.Error())})
+		x.refuse(&problem{http.StatusForbidden, "ExpiredToken", relay.Sentence("the session has ended: " + cause.Error())})
 	case errors.Is(err, sigv4.ErrValue), errors.Is(err, sigv4.ErrChunk):
 		out.Err = errors.New("the body is not what was signed")
 		x.ran.Store(false) // it has not come to the account whole
 		x.refuse(problemOf(sigv4.ErrValue))
+	case x.body != nil && x.body.late.Load():
+		out.Err = errSlow
+		x.ran.Store(false)
+		x.refuse(problemOf(errSlow))
 	case errors.Is(err, context.Canceled) || x.r.Context().Err() != nil:
 		out.Err = proxy.ErrClientLeft
 		panic(http.ErrAbortHandler)

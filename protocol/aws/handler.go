@@ -39,6 +39,8 @@ type Handler struct {
 	once   sync.Once
 	shared *Shared
 	server relay.Server
+
+	patience time.Duration // in the place of bodyIdle
 }
 
 // Shared is what handlers know together: open sessions, connections to AWS, and requests that must not come again. The zero

@@ -36,7 +36,7 @@ func (x *exchange) issue(name string) {
 	i, err := x.shown()
 	switch {
 	case err != nil:
-		refuse(http.StatusBadRequest, sentence(err.Error()))
+		refuse(http.StatusBadRequest, relay.Sentence(err.Error()))
 		return
 	case i == nil:
 		x.w.Header().Set("WWW-Authenticate", `Bearer realm="keys"`)
@@ -91,7 +91,7 @@ func (x *exchange) issue(name string) {
 	_, _ = x.w.Write(append(b, '\n')) // the client is gone when this fails
 }
 
-// usable returns the account of a name, where somebody may use it or could after an approval; nil where there is none, or where she may not.
+// usable returns the account of a name, where somebody may use it or could after an approval; nil where it is not found, or where she may not.
 // The access rules are asked in both cases, so that neither the answer nor its work tells one from the other.
 func (x *exchange) usable(id *proxy.Identity, name string) *proxy.Resource {
 	found := x.h.find(name)

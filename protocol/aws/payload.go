@@ -24,6 +24,8 @@ type payload struct {
 	chunks  *sigv4.Chunks
 }
 
+var errLength = errors.New("the request does not say how long its body is: send Content-Length")
+
 // maxObject is the longest body that S3 takes in one request.
 const maxObject = 5 << 30
 
@@ -35,6 +37,9 @@ func payloadOf(r *http.Request, s *sigv4.Signed, isS3 bool) (payload, error) {
 	}
 	if p.word == "" && s.Presigned && isS3 {
 		p.word = sigv4.Unsigned
+	}
+	if isS3 && r.ContentLength < 0 && !strings.HasPrefix(p.word, "STREAMING-") {
+		return p, errLength
 	}
 	switch b, err := hex.DecodeString(p.word); {
 	case err == nil && len(b) == sha256.Size:
@@ -63,8 +68,8 @@ func payloadOf(r *http.Request, s *sigv4.Signed, isS3 bool) (payload, error) {
 	if p.word != sigv4.StreamSigned {
 		for name := range strings.SplitSeq(r.Header.Get("X-Amz-Trailer"), ",") {
 			name = strings.ToLower(strings.TrimSpace(name))
-			if !strings.HasPrefix(name, "x-amz-checksum-") || len(name) > 64 || len(p.names) == 4 || slices.Contains(p.names, name) {
-				return p, fmt.Errorf("%w: X-Amz-Trailer names something else than checksums", sigv4.ErrForm)
+			if sums[name] == 0 || len(p.names) == 4 || slices.Contains(p.names, name) {
+				return p, fmt.Errorf("%w: X-Amz-Trailer names something else than checksums that S3 knows", sigv4.ErrForm)
 			}
 			p.names = append(p.names, name)
 		}
@@ -89,7 +94,10 @@ func (p *payload) decode(r *http.Request, s *sigv4.Signed, key []byte) error {
 		}{p.chunks, body}, p.size
 		if p.size == 0 {
 			_, err := p.chunks.Read(make([]byte, 1))
-			if !errors.Is(err, io.EOF) {
+			switch {
+			case errors.Is(err, errSlow):
+				return err
+			case !errors.Is(err, io.EOF):
 				return fmt.Errorf("%w: %w", sigv4.ErrValue, sigv4.ErrChunk)
 			}
 		}

@@ -3,7 +3,6 @@ package aws
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
@@ -21,7 +20,9 @@ import (
 
 	"github.com/sallyport/sallyport/internal/sigv4"
 	"github.com/sallyport/sallyport/internal/testserver"
+	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
 func TestMain(m *testing.M) { testserver.Main(m) }
@@ -134,12 +135,6 @@ type rig struct {
 
 type change func(r *rig)
 
-type leased struct{ proxy.Credential }
-
-func (c leased) Lease(context.Context, proxy.LeaseRequest) (*proxy.Lease, error) {
-	return &proxy.Lease{Credential: c.Credential}, nil
-}
-
 func with(s Settings) change { return func(r *rig) { r.resource.Settings = s } }
 
 func startAt(t testing.TB, address, id, secret string, changes ...change) *rig {
@@ -149,28 +144,15 @@ func startAt(t testing.TB, address, id, secret string, changes ...change) *rig {
 		Name: "prod", Type: "aws", Address: address, TLS: proxy.TLS{Mode: proxy.TLSDisable}, Settings: Settings{Hosts: []string{domain}},
 		Accounts: []proxy.Account{{Name: "default", Username: id, Secret: "test:keys"}},
 	}
-	var mu sync.Mutex
-	keys := map[string]crypto.PrivateKey{}
 	r.handler = &Handler{
 		TLS:    &tls.Config{Certificates: []tls.Certificate{must(tls.X509KeyPair(r.ca.ServerPEM(domain, "*."+domain, "localhost", "127.0.0.1")))}, ClientAuth: tls.RequestClientCert},
 		Domain: "gw.test", Bearers: r.people, Log: slog.New(slog.NewTextHandler(r.log, nil)),
-		Keys: &Keyring{KeyOf: func(name string, generate func() (crypto.PrivateKey, error)) (crypto.PrivateKey, error) {
-			mu.Lock()
-			defer mu.Unlock()
-			if keys[name] == nil {
-				k, err := generate()
-				if err != nil {
-					return nil, err
-				}
-				keys[name] = k
-			}
-			return keys[name], nil
-		}},
-		Now: func() time.Time { return time.Now().Add(r.skew) },
+		Keys: &Keyring{KeyOf: protocol.KeyFiles(t.TempDir())},
+		Now:  func() time.Time { return time.Now().Add(r.skew) },
 	}
 	r.gateway = &proxy.Gateway{
 		Authenticator: r.people, Interceptors: []proxy.Interceptor{r.rules}, Unrecorded: true, Log: slog.New(slog.DiscardHandler), DrainTimeout: time.Second,
-		Credentials: leased{proxy.Credential{Username: id, Password: proxy.NewSecret(secret)}},
+		Credentials: proxytest.Credential{Username: id, Password: proxy.NewSecret(secret)},
 	}
 	for _, c := range changes {
 		c(r)
@@ -180,21 +162,7 @@ func startAt(t testing.TB, address, id, secret string, changes ...change) *rig {
 	list := proxy.Resources{r.resource, &other}
 	r.gateway.Directory = list
 	r.handler.Resources = func() proxy.Resources { return list }
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	r.addr = ln.Addr().String()
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- r.gateway.Serve(ctx, ln, r.handler) }()
-	t.Cleanup(func() {
-		stop()
-		select {
-		case err := <-done:
-			require.NoError(t, err)
-		case <-time.After(30 * time.Second):
-			t.Error("the gateway does not end")
-		}
-	})
+	r.addr = proxytest.ServeTCP(t, r.gateway, r.handler)
 	return r
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -25,6 +26,13 @@ func (c *call) readJSON() error {
 	}
 	if !actionName.MatchString(action) || c.header.Get("Content-Encoding") != "" {
 		return errAction
+	}
+	n := valuesOf(c.body)
+	switch {
+	case n > maxValues:
+		return errBody
+	case c.holds != nil && !c.holds(n*valueSize):
+		return errRoom
 	}
 	if err := checkJSON(c.body); err != nil {
 		return err
@@ -56,7 +64,8 @@ func (c *call) readJSON() error {
 	}
 	names = c.named(names)
 	slices.Sort(names)
-	shape, err := json.Marshal(shapeOf(in, ""))
+	left := maxShape
+	shape, err := json.Marshal(shapeOf(in, "", &left))
 	if err != nil {
 		return errBody
 	}
@@ -150,22 +159,41 @@ func tables(v any, to *[]string, depth int) {
 	}
 }
 
-// Bounds of a body: how deep it may be nested, and how many values it may hold, each of which takes more memory than the byte or two that it
-// may be written in.
+// Bounds of a body: how deep it may be nested, and how many values it may hold, each of which takes up to valueSize bytes of memory, however few it is
+// written in. The longest body with the most values has room.
 const (
 	maxDepth  = 64
-	maxValues = 1 << 20
+	maxValues = 200_000
+	valueSize = 224
 )
+
+// valuesOf is how many values a text of JSON has. Of a text that is not JSON it counts what would be read before the error, or more.
+func valuesOf(b []byte) int64 {
+	n, quoted := int64(1), false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case c == '"':
+			quoted = !quoted
+		case quoted && c == '\\':
+			i++
+		case !quoted && (c == ',' || c == '[' || c == '{'):
+			n++
+		}
+	}
+	return n
+}
 
 // checkJSON refuses what parsers read differently: keys that are there twice, and what follows the value.
 func checkJSON(b []byte) error {
 	if len(bytes.TrimSpace(b)) == 0 {
 		return nil
 	}
+	if valuesOf(b) > maxValues {
+		return errBody
+	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
-	left := maxValues
-	if err := checkValue(d, 0, &left); err != nil {
+	if err := checkValue(d, 0); err != nil {
 		return err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
@@ -174,9 +202,9 @@ func checkJSON(b []byte) error {
 	return nil
 }
 
-func checkValue(d *json.Decoder, depth int, left *int) error {
+func checkValue(d *json.Decoder, depth int) error {
 	t, err := d.Token()
-	if *left--; err != nil || depth > maxDepth || *left < 0 {
+	if err != nil || depth > maxDepth {
 		return errBody
 	}
 	open, ok := t.(json.Delim)
@@ -193,7 +221,7 @@ func checkValue(d *json.Decoder, depth int, left *int) error {
 			}
 			seen[name] = true
 		}
-		if err := checkValue(d, depth+1, left); err != nil {
+		if err := checkValue(d, depth+1); err != nil {
 			return err
 		}
 	}
@@ -213,26 +241,35 @@ func tells(name string) bool {
 	return false
 }
 
-// shapeOf is a value with its data left out.
-func shapeOf(v any, name string) any {
+// shapeOf is a value with its data left out. left is how much of its text is still wanted: what comes after that is left out too.
+func shapeOf(v any, name string, left *int) any {
+	*left--
 	switch v := v.(type) {
 	case map[string]any:
 		if name == "M" { // the names in a map of DynamoDB are data
 			return "…"
 		}
-		out := make(map[string]any, len(v))
-		for k, x := range v {
-			out[k] = shapeOf(x, k)
+		out := map[string]any{}
+		for _, k := range slices.Sorted(maps.Keys(v)) { // as they are written
+			if *left < 0 {
+				break
+			}
+			*left -= len(k)
+			out[k] = shapeOf(v[k], k, left)
 		}
 		return out
 	case []any:
-		out := make([]any, 0, len(v))
+		out := []any{}
 		for _, x := range v {
-			out = append(out, shapeOf(x, name))
+			if *left < 0 {
+				break
+			}
+			out = append(out, shapeOf(x, name, left))
 		}
 		return out
 	case string:
 		if tells(name) {
+			*left -= len(v)
 			return v
 		}
 		return "…"

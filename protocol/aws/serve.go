@@ -1,7 +1,7 @@
 package aws
 
 import (
-	"context"
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/sallyport/sallyport/internal/sigv4"
 	"github.com/sallyport/sallyport/protocol/internal/relay"
@@ -33,7 +32,8 @@ type exchange struct {
 	visit   *relay.Visit
 	op      *proxy.Request
 	read    relay.Body
-	held    int64 // of room, for the body
+	body    *awaited // nil: the request has no body
+	held    int64    // of room, for the body
 	in, out *relay.Meter
 	ran     atomic.Bool // the account may have got it, and has not said that it failed
 }
@@ -45,6 +45,10 @@ const maxBody = 16 << 20
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(r.Context()) // whose body is another's: the server knows by its own whether the client has been asked for it
 	x := &exchange{h: h, w: w, r: r, conn: relay.ConnOf(r)}
+	if r.Body != nil && r.Body != http.NoBody {
+		x.body = &awaited{ReadCloser: r.Body, from: http.NewResponseController(w), wait: cmp.Or(h.patience, bodyIdle)}
+		r.Body = x.body
+	}
 	if x.conn == nil || r.TLS == nil {
 		x.refuse(&problem{http.StatusBadRequest, "InvalidRequest", "The request did not come through a listener of the gateway."})
 		return
@@ -94,7 +98,7 @@ func (x *exchange) authenticate() error {
 		return errToken
 	}
 	x.settings = settingsOf(x.resource)
-	x.call = &call{service: s.Service, region: s.Region, known: services[s.Service], method: r.Method, target: target, header: r.Header}
+	x.call = &call{service: s.Service, region: s.Region, known: services[s.Service], method: r.Method, target: target, header: r.Header, holds: x.holds}
 	isS3 := x.form() == formS3
 	if x.payload, err = payloadOf(r, s, isS3); err != nil {
 		return err
@@ -246,26 +250,9 @@ func (x *exchange) outside(err error) *problem {
 
 // run sends on a request that may run.
 func (x *exchange) run(_ *proxy.Verdict) {
-	s := x.visit.Session()
 	out := &proxy.Outcome{}
-	defer func() { // also when the connection is given up
-		out.BytesIn, out.BytesOut = x.in.Count(), x.out.Count()
-		out.Tag = relay.Summary(x.in, x.out)
-		if cause := s.Err(); cause != nil && out.Err == nil {
-			out.Err = cause
-		}
-		s.Done(x.op, out)
-	}()
-	// The end of the session ends what runs: reads and writes too, which nobody else would wake.
-	rc := http.NewResponseController(x.w)
-	ctx, cancel := context.WithCancelCause(x.r.Context())
-	defer cancel(nil)
-	stop := context.AfterFunc(s.Context(), func() {
-		cancel(context.Cause(s.Context()))
-		now := time.Now()
-		_ = rc.SetReadDeadline(now) // what has ended already has no deadline
-		_ = rc.SetWriteDeadline(now)
-	})
+	defer func() { x.visit.Done(x.op, out, x.in, x.out) }() // also when the connection is given up
+	ctx, stop := x.visit.Bind(x.w, x.r)
 	defer stop()
 	x.forward(ctx, out)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -237,52 +238,62 @@ func TestAttackClustersBelow(t *testing.T) {
 	require.Equal(t, http.StatusOK, code, body)
 }
 
-// TestStreams: what a watch and a log say comes at once, and ends with the session.
+// TestStreams: what a watch and a log say comes at once, and ends within a second when the session ends.
 func TestStreams(t *testing.T) {
 	for _, path := range []string{"/api/v1/pods?watch=true", "/api/v1/namespaces/default/pods/web/log?follow=true"} {
-		r := start(t)
-		req, err := http.NewRequest("GET", "https://"+r.addr+path, nil)
-		require.NoError(t, err)
-		req.Header.Set("Authorization", "Bearer sp_bob")
-		res, err := r.client().Do(req)
-		require.NoError(t, err)
-		b := bufio.NewReader(res.Body)
-		line, err := b.ReadString('\n')
-		require.NoError(t, err)
-		require.NotEmpty(t, line)
-		list := r.gateway.Sessions()
-		require.Len(t, list, 1)
-		list[0].Kill(proxy.ErrClientLeft)
-		ended := make(chan error, 1)
-		go func() {
-			_, err := io.Copy(io.Discard, b)
-			ended <- err
-		}()
-		select {
-		case <-ended:
-		case <-time.After(30 * time.Second):
-			t.Fatal("the stream goes on")
-		}
-		res.Body.Close()
+		testserver.Within(t, time.Second, func() time.Duration {
+			r := start(t)
+			req, err := http.NewRequest("GET", "https://"+r.addr+path, nil)
+			require.NoError(t, err)
+			req.Header.Set("Authorization", "Bearer sp_bob")
+			res, err := r.client().Do(req)
+			require.NoError(t, err)
+			defer res.Body.Close()
+			b := bufio.NewReader(res.Body)
+			line, err := b.ReadString('\n')
+			require.NoError(t, err)
+			require.NotEmpty(t, line)
+			list := r.gateway.Sessions()
+			require.Len(t, list, 1)
+			at := time.Now()
+			list[0].Kill(proxy.ErrClientLeft)
+			ended := make(chan time.Duration, 1)
+			go func() {
+				_, _ = io.Copy(io.Discard, b)
+				ended <- time.Since(at)
+			}()
+			select {
+			case took := <-ended:
+				return took
+			case <-time.After(30 * time.Second):
+				t.Fatal("the stream goes on")
+				return 0
+			}
+		})
 	}
 }
 
-// TestExecRevoked: the end of the session ends a command.
+// TestExecRevoked: the end of the session ends a command within a second.
 func TestExecRevoked(t *testing.T) {
-	r := start(t)
-	c := r.dial("/api/v1/namespaces/default/pods/web/exec?command=sh&command=-c&command=echo+on%3B+sleep+100&stdout=true", channelV5)
-	_, b, err := c.Read(context.Background())
-	require.NoError(t, err)
-	require.Equal(t, "\x01on\n", string(b))
-	r.gateway.Sessions()[0].Kill(proxy.ErrClientLeft)
-	ctx, stop := context.WithTimeout(context.Background(), 30*time.Second)
-	defer stop()
-	_, _, err = c.Read(ctx)
-	require.Error(t, err)
-	require.NoError(t, ctx.Err())
-	require.Eventually(t, func() bool {
-		return strings.Contains(strings.Join(r.rules.outcomes(), ""), "sleep 100' =  the client left")
-	}, 5*time.Second, time.Millisecond)
+	testserver.Within(t, time.Second, func() time.Duration {
+		r := start(t)
+		c := r.dial("/api/v1/namespaces/default/pods/web/exec?command=sh&command=-c&command=echo+on%3B+sleep+100&stdout=true", channelV5)
+		_, b, err := c.Read(context.Background())
+		require.NoError(t, err)
+		require.Equal(t, "\x01on\n", string(b))
+		ctx, stop := context.WithTimeout(context.Background(), 30*time.Second)
+		defer stop()
+		at := time.Now()
+		r.gateway.Sessions()[0].Kill(proxy.ErrClientLeft)
+		_, _, err = c.Read(ctx)
+		took := time.Since(at)
+		require.Error(t, err)
+		require.NoError(t, ctx.Err())
+		require.Eventually(t, func() bool {
+			return strings.Contains(strings.Join(r.rules.outcomes(), ""), "sleep 100' =  the client left")
+		}, 5*time.Second, time.Millisecond)
+		return took
+	})
 }
 
 // TestAttackUpgrades: only a pod's streams are upgraded, and only to what the gateway reads.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -25,6 +24,7 @@ import (
 
 	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
 func TestMain(m *testing.M) { testserver.Main(m) }
@@ -47,12 +47,6 @@ func (people) Authenticate(_ context.Context, p proxy.Proof) (*proxy.Identity, e
 		return nil, proxy.ErrUnauthenticated
 	}
 	return &proxy.Identity{Subject: p.User, Method: p.Method, AuthTime: time.Now()}, nil
-}
-
-type credentials struct{ proxy.Credential }
-
-func (c credentials) Lease(context.Context, proxy.LeaseRequest) (*proxy.Lease, error) {
-	return &proxy.Lease{Credential: c.Credential}, nil
 }
 
 // rules is an interceptor made of functions, which remembers what was asked and how it ended.
@@ -339,7 +333,7 @@ func start(t *testing.T, changes ...func(r *rig)) *rig {
 	}
 	r.gateway = &proxy.Gateway{
 		Authenticator: people{}, Interceptors: []proxy.Interceptor{r.rules}, Unrecorded: true, Log: slog.New(slog.DiscardHandler), DrainTimeout: time.Second,
-		Credentials: credentials{proxy.Credential{Token: proxy.NewSecret("upstream-token")}},
+		Credentials: proxytest.Credential{Token: proxy.NewSecret("upstream-token")},
 	}
 	for _, c := range changes {
 		c(r)
@@ -347,21 +341,7 @@ func start(t *testing.T, changes ...func(r *rig)) *rig {
 	list := proxy.Resources{r.resource}
 	r.gateway.Directory = list
 	r.handler.Resources = func() proxy.Resources { return list }
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	r.addr = ln.Addr().String()
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- r.gateway.Serve(ctx, ln, r.handler) }()
-	t.Cleanup(func() {
-		stop()
-		select {
-		case err := <-done:
-			require.NoError(t, err)
-		case <-time.After(30 * time.Second):
-			t.Error("the gateway does not end")
-		}
-	})
+	r.addr = proxytest.ServeTCP(t, r.gateway, r.handler)
 	return r
 }
 

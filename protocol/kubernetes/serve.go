@@ -1,7 +1,6 @@
 package kubernetes
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -278,42 +277,21 @@ func (x asked) TooLong(err error) {
 
 // run does what may be done.
 func (x *exchange) run(v *proxy.Verdict) {
-	s := x.visit.Session()
 	out := &proxy.Outcome{}
-	defer func() { // also when the connection is given up
-		if x.in != nil || x.out != nil {
-			out.BytesIn, out.BytesOut = x.in.Count(), x.out.Count()
-			out.Tag = relay.Summary(x.in, x.out)
-		}
-		if cause := s.Err(); cause != nil && out.Err == nil {
-			out.Err = cause
-		}
-		s.Done(x.op, out)
-	}()
-	if v.Warn != "" { // kubectl prints it
+	defer func() { x.visit.Done(x.op, out, x.in, x.out) }() // also when the connection is given up
+	if v.Warn != "" {                                       // kubectl prints it
 		x.w.Header().Add("Warning", `299 - "`+quoted(v.Warn)+`"`)
 	}
-	rc := http.NewResponseController(x.w)
-	ctx, cancel := context.WithCancelCause(x.r.Context())
-	defer cancel(nil)
-	stop := context.AfterFunc(s.Context(), func() {
-		cancel(context.Cause(s.Context()))
-		now := time.Now()
-		_ = rc.SetReadDeadline(now) // a connection that is taken over is closed by its copy
-		_ = rc.SetWriteDeadline(now)
-	})
+	ctx, stop := x.visit.Bind(x.w, x.r)
 	defer stop()
-	if err := rc.EnableFullDuplex(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := http.NewResponseController(x.w).EnableFullDuplex(); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		out.Err = err
 		return
 	}
 	x.forward(ctx, out)
 }
 
-// line makes a text fit for a header.
-func line(s string) string { return relay.Line(s) }
-
 // quoted makes a text fit for between quotes in a header.
 func quoted(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(line(s))
+	return strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(relay.Line(s))
 }

@@ -5,9 +5,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
+	"github.com/sallyport/sallyport/protocol/internal/relay"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -34,7 +33,7 @@ func (x *exchange) refuse(code int, sentences ...string) {
 	text := ""
 	for _, s := range sentences {
 		if s != "" {
-			text = strings.TrimSpace(text + " " + sentence(s))
+			text = strings.TrimSpace(text + " " + relay.Sentence(s))
 		}
 	}
 	// No client asks again by itself: what is refused stays so until somebody decides.
@@ -72,24 +71,11 @@ func (x *exchange) waits(p *proxy.Pending) {
 		}
 		link = p.Link
 		if p.ID != "" {
-			x.w.Header().Set("X-Gateway-Request", line(p.ID))
+			x.w.Header().Set("X-Gateway-Request", relay.Line(p.ID))
 		}
 	}
 	if link != "" {
 		link = "It is decided at " + link
 	}
 	x.refuse(http.StatusForbidden, text, link, "Run the command again when it is approved.")
-}
-
-// sentence begins with a capital letter and ends with a full stop.
-func sentence(s string) string {
-	r, n := utf8.DecodeRuneInString(s)
-	if n == 0 {
-		return s
-	}
-	s = string(unicode.ToUpper(r)) + s[n:]
-	if !strings.HasSuffix(s, ".") && !strings.HasSuffix(s, "!") && !strings.HasSuffix(s, "?") {
-		s += "."
-	}
-	return s
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/sallyport/sallyport/protocol/internal/relay"
 	"github.com/sallyport/sallyport/protocol/internal/script"
 	"github.com/sallyport/sallyport/proxy"
 )
@@ -191,7 +192,7 @@ func (s *streams) may(ctx context.Context, client *websocket.Conn, line string) 
 	text := v.Warn
 	if v.Refuses() {
 		s.refused.Store(true)
-		text = strings.TrimSpace(sentence(v.Message()) + " " + v.Remedy)
+		text = strings.TrimSpace(relay.Sentence(v.Message()) + " " + v.Remedy)
 	} else {
 		s.session.Done(op, &proxy.Outcome{})
 	}
@@ -371,7 +372,7 @@ func (s *streams) exit() ([]byte, error) {
 	}
 	if st.Status == "Success" && s.refused.Load() {
 		s.out.Code = "1"
-		return failure(sentence(errLine.Error()))
+		return failure(relay.Sentence(errLine.Error()))
 	}
 	if st.Status == "Success" {
 		s.out.Code = "0"
@@ -404,7 +405,7 @@ func failure(text string) ([]byte, error) {
 
 // failed tells the client why no more comes.
 func (s *streams) failed(ctx context.Context, client *websocket.Conn, why error) error {
-	b, err := failure(sentence(why.Error()))
+	b, err := failure(relay.Sentence(why.Error()))
 	if err == nil {
 		err = s.send(ctx, client, b)
 	}

@@ -28,7 +28,7 @@ func TestConformance(t *testing.T) {
 		Handler:       func(*testing.T) proxy.Handler { return &Handler{Resource: "orders", TLS: ca.ServerConfig("localhost")} },
 		Resource:      &proxy.Resource{Name: "orders", Type: "mysql", Address: "memory:1", TLS: proxy.TLS{Mode: proxy.TLSDisable}, Settings: Settings{ServerVersion: "8.0.36", Plaintext: true}},
 		Authenticator: newUsers(),
-		Credentials:   credential{Username: "app"},
+		Credentials:   proxytest.Credential{Username: "app"},
 		Upstream:      func(c net.Conn) { newPlayed(c).serve(nil) },
 		Login: func(c net.Conn) error {
 			r, err := logIn(c, &tls.Config{RootCAs: ca.Pool, ServerName: "localhost"}, "alice", "wonder", 0)
@@ -276,7 +276,7 @@ func hostile(t *testing.T, settings Settings, more wire.Capabilities, hooks *hoo
 	settings.ServerVersion, settings.Plaintext = "8.0.36", true
 	u := &proxytest.Upstream{Serve: func(c net.Conn) { serve(newPlayed(c)) }}
 	g := &proxy.Gateway{
-		Authenticator: newUsers(), Credentials: credential{Username: "app"}, Dialer: u, Unrecorded: true, Interceptors: chain(hooks),
+		Authenticator: newUsers(), Credentials: proxytest.Credential{Username: "app"}, Dialer: u, Unrecorded: true, Interceptors: chain(hooks),
 		Directory: proxy.Resources{{Name: "orders", Type: "mysql", Address: "memory:1", TLS: proxy.TLS{Mode: proxy.TLSDisable}, Settings: settings}},
 	}
 	ln := proxytest.Serve(t, g, &Handler{Resource: "orders", TLS: ca.ServerConfig("localhost"), Analyzer: sqlmysql.New(sqlmysql.Config{})})

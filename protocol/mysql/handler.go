@@ -45,6 +45,8 @@ type Handler struct {
 	// ready; 0 is 10 s.
 	LoginTimeout time.Duration
 
+	measures time.Duration // how long measuring a statement may take; 0: see impact.Timeout. Tests set it
+
 	once   sync.Once
 	shared *Shared
 	tls    *tls.Config

@@ -21,6 +21,7 @@ import (
 	"github.com/sallyport/sallyport/internal/testserver"
 	sqlmysql "github.com/sallyport/sallyport/protocol/sql/mysql"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
 func TestMain(m *testing.M) { testserver.Main(m) }
@@ -71,13 +72,6 @@ func (u *users) Authenticate(_ context.Context, p proxy.Proof) (*proxy.Identity,
 		return nil, proxy.ErrUnauthenticated
 	}
 	return &proxy.Identity{Subject: p.User, Method: p.Method, AuthTime: time.Now()}, nil
-}
-
-// credential is the one credential of every target.
-type credential proxy.Credential
-
-func (c credential) Lease(context.Context, proxy.LeaseRequest) (*proxy.Lease, error) {
-	return &proxy.Lease{Credential: proxy.Credential(c)}, nil
 }
 
 // hooks is an interceptor made of functions.
@@ -206,7 +200,7 @@ func startGate(t testing.TB, c gateConfig) *gate {
 	}
 	g := &gate{users: newUsers(), resource: r, maria: maria, ca: ca, db: db}
 	g.Gateway = &proxy.Gateway{
-		Authenticator: g.users, Directory: proxy.Resources{r}, Credentials: credential{Username: c.user, Password: proxy.NewSecret(c.password)},
+		Authenticator: g.users, Directory: proxy.Resources{r}, Credentials: proxytest.Credential{Username: c.user, Password: proxy.NewSecret(c.password)},
 		Interceptors: c.chain, DrainTimeout: 2 * time.Second, Unrecorded: true,
 	}
 	if c.gateway != nil {

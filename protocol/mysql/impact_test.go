@@ -53,6 +53,9 @@ func (a *approver) KeepImage(_ context.Context, _ *proxy.Session, _ uint64, _ []
 	return a.fails
 }
 
+// enough is a time in which a busy machine measures, too. One question may take a third of it, and wait for a lock for a ninth.
+const enough = 45 * time.Second
+
 // impactGate is a gate at which what changes rows of a table is held, unless its text says "unheld".
 func impactGate(t *testing.T, schema string, a *approver, c gateConfig) *gate {
 	t.Helper()
@@ -69,9 +72,10 @@ func impactGate(t *testing.T, schema string, a *approver, c gateConfig) *gate {
 	}}}
 	c.sql = schema
 	c.chain = append([]proxy.Interceptor{holds}, c.chain...)
-	c.gateway = func(g *proxy.Gateway) { g.Reviewer = a }
+	c.gateway = func(g *proxy.Gateway) { g.Reviewer, g.AskTimeout = a, 3*enough }
 	c.handler = func(h *Handler) {
 		h.Catalog, h.Analyzer = cache, sqlmysql.New(sqlmysql.Config{Catalog: cache})
+		h.measures = enough
 	}
 	g := startGate(t, c)
 	cache.Load = (&CatalogReader{Gateway: g.Gateway}).Load
@@ -292,6 +296,28 @@ func TestImpactSays(t *testing.T) {
 		default:
 			require.Equal(t, s.answer, got, s.text)
 		}
+	}
+}
+
+// A geometry is another one where only its reference system is.
+func TestImpactOfGeometries(t *testing.T) {
+	a := &approver{hold: proxy.Hold{Undo: time.Hour}}
+	g := impactGate(t, "CREATE TABLE places (id INT PRIMARY KEY, n INT, p GEOMETRY); INSERT INTO places VALUES (1, 1, ST_GeomFromText('POINT(1 2)', 4326)), (2, 1, NULL);", a, gateConfig{})
+	c := g.open(t)
+	moved := func() { g.server(t, "UPDATE places SET p = ST_GeomFromText('POINT(1 2)', 0) WHERE id = 1") }
+	a.looks = func(*proxy.Impact) { moved() }
+	require.Equal(t, "error 1142", does(c, "UPDATE places SET n = 2"))
+	a.looks = nil
+	g.server(t, "UPDATE places SET p = ST_GeomFromText('POINT(1 2)', 4326) WHERE id = 1")
+	require.Equal(t, "2", does(c, "UPDATE places SET n = 2"))
+	require.Equal(t, &proxy.Undoable{For: time.Hour}, a.last.Undo)
+	moved()
+	answer, differ := g.undo(t, a)
+	require.NotEqual(t, "2", answer)
+	require.Equal(t, [][]string{{`"1"`}}, differ)
+	for _, text := range []string{"UPDATE places SET p = ST_GeomFromText('POINT(3 4)', 0) WHERE id = 1", "DELETE FROM places"} {
+		does(c, text)
+		require.Contains(t, a.last.Undo.Why, "values of column p", "what does not say all of it is not kept")
 	}
 }
 

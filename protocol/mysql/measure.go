@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ func (u *up) Measure(ctx context.Context, st *proxy.Statement) (*proxy.Impact, e
 	if !st.Facts.Effects.Has(impact.Changes) {
 		return nil, nil
 	}
-	limit := impact.Timeout(u.session.session)
+	limit := cmp.Or(u.handler.measures, impact.Timeout(u.session.session))
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	stop := context.AfterFunc(u.session.session.Context(), cancel)
@@ -179,7 +180,7 @@ func (m *measuring) emptied(ctx context.Context) error {
 		}
 		path := quoted(t.Schema) + "." + quoted(t.Table)
 		one := &rowReader{up: m.up, change: &sql.RowChange{Target: path}, put: m.put}
-		n, err := one.count()
+		n, err := one.count(t)
 		if err != nil {
 			return err
 		}
@@ -200,7 +201,7 @@ func (m *measuring) inserted(t *table) error {
 	if c.Query == "" { // the text says what they are
 		m.impact.Rows = int64(c.Values)
 	} else {
-		n, err := m.count()
+		n, err := m.count(t)
 		if err != nil {
 			return err
 		}
@@ -210,21 +211,15 @@ func (m *measuring) inserted(t *table) error {
 	if c.Query == "" {
 		return nil
 	}
-	names := c.Columns
-	if names == nil {
-		for i := range t.Columns {
-			names = append(names, t.Columns[i].Name)
-		}
-	}
 	var shown []tableColumn
-	for _, name := range names {
+	for _, name := range filled(c, t) {
 		for i := range t.Columns {
 			if strings.EqualFold(t.Columns[i].Name, name) {
 				shown = append(shown, t.Columns[i])
 			}
 		}
 	}
-	return m.show(t, fmt.Sprintf("SELECT * FROM (%s) AS q LIMIT %d", c.Query, impact.MaxSamples), shown, nil, nil, func(values [][]byte) proxy.Sample {
+	return m.show(t, fmt.Sprintf("%s LIMIT %d", ofQuery(c, t, "*"), impact.MaxSamples), shown, nil, nil, func(values [][]byte) proxy.Sample {
 		s := proxy.Sample{}
 		for _, v := range values {
 			s.After = append(s.After, impact.Shown(v))
@@ -247,7 +242,7 @@ func (m *measuring) changed(t *table) error {
 		}
 	}
 	if why != "" {
-		if rows, err = m.count(); err != nil {
+		if rows, err = m.count(t); err != nil {
 			return err
 		}
 	}

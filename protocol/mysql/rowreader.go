@@ -229,12 +229,12 @@ func (r *rowReader) comparable(t *table) (why string, counted bool) {
 	return "", true
 }
 
-// count asks how many rows there are.
-func (r *rowReader) count() (n int64, err error) {
+// count asks how many rows of t there are, or come.
+func (r *rowReader) count(t *table) (n int64, err error) {
 	c, text := r.change, ""
 	switch {
 	case c.Query != "":
-		text = "SELECT COUNT(*) FROM (" + c.Query + ") AS q"
+		text = ofQuery(c, t, "COUNT(*)")
 	case c.Bounded:
 		text = "SELECT COUNT(*) FROM (" + c.Select("1") + " " + c.Order + ") AS q"
 	default:

@@ -33,6 +33,7 @@ type tableColumn struct {
 	Generated bool   // from others of its row
 	Counts    bool   // AUTO_INCREMENT
 	Now       bool   // it changes with each UPDATE
+	Hidden    bool   // who does not name it does not mean it
 	number    uint32 // of its type, as interceptors know it
 }
 
@@ -52,7 +53,8 @@ func newTableColumn(v [][]byte) tableColumn {
 	return tableColumn{
 		Name: string(v[0]), Type: strings.ToLower(string(v[1])), Binary: v[5] == nil, Key: string(v[3]) == "PRI",
 		Generated: strings.Contains(extra, "generated") && !strings.Contains(extra, "default_generated"),
-		Counts:    strings.Contains(extra, "auto_increment"), Now: strings.Contains(extra, "on update"), number: numberOfType(string(v[2])),
+		Counts:    strings.Contains(extra, "auto_increment"), Now: strings.Contains(extra, "on update"), Hidden: strings.Contains(extra, "invisible"),
+		number: numberOfType(string(v[2])),
 	}
 }
 
@@ -144,7 +146,7 @@ func storedValue(c *tableColumn, path string) string {
 	case "char", "varchar", "tinytext", "text", "mediumtext", "longtext", "binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob":
 		return path
 	case "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon", "geometrycollection", "geomcollection":
-		return "ST_AsWKB(" + path + ")"
+		return "CONCAT(ST_SRID(" + path + "), ' ', HEX(ST_AsWKB(" + path + ")))"
 	}
 	return "CONCAT(" + path + ")"
 }
@@ -171,6 +173,32 @@ func sampleQuery(c *sql.RowChange, shown []tableColumn, keys []string) string {
 		text += " ORDER BY " + strings.Join(keys, ", ")
 	}
 	return text + fmt.Sprintf(" LIMIT %d", impact.MaxSamples)
+}
+
+// filled are the names of the columns that an INSERT fills, in order.
+func filled(c *sql.RowChange, t *table) []string {
+	if len(c.Columns) > 0 {
+		return c.Columns
+	}
+	var names []string
+	for i := range t.Columns {
+		if !t.Columns[i].Hidden {
+			names = append(names, t.Columns[i].Name)
+		}
+	}
+	return names
+}
+
+// ofQuery asks for list of the rows that an INSERT's query returns. Their columns have names of their own there: a query may give two of
+// them the same one, which a table must not have.
+func ofQuery(c *sql.RowChange, t *table, list string) string {
+	columns := filled(c, t)
+	names := make([]string, len(columns))
+	for i := range names {
+		names[i] = fmt.Sprintf("c%d", i)
+	}
+	const source = "`sallyport rows`"
+	return "WITH " + source + " (" + strings.Join(names, ", ") + ") AS (" + c.Query + ") SELECT " + list + " FROM " + source
 }
 
 // setOf is what a column is set to, where that can be told before.

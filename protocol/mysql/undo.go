@@ -105,12 +105,7 @@ func (r *rowReader) imageQuery(t *table, columns []*tableColumn) (string, error)
 	if c.Source == "" {
 		return "", errors.New("its values are others each time, or are a column's default")
 	}
-	names := slices.Clone(c.Columns)
-	if len(names) == 0 {
-		for i := range t.Columns {
-			names = append(names, t.Columns[i].Name)
-		}
-	}
+	names := filled(c, t)
 	var aliases []string
 	for i := range names {
 		aliases = append(aliases, fmt.Sprintf("c%d", i))

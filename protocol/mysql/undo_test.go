@@ -20,6 +20,12 @@ import (
 // undo undoes what was kept last, in a session of its own, or runs another text there.
 func (g *gate) undo(t *testing.T, a *approver, other ...string) (answer string, differ [][]string) {
 	t.Helper()
+	return g.undoAs(t, a, "", other...)
+}
+
+// undoAs is undo of a client that asks for a collation, and so for a character set; empty: the driver's own.
+func (g *gate) undoAs(t *testing.T, a *approver, collation string, other ...string) (answer string, differ [][]string) {
+	t.Helper()
 	image := a.image
 	require.NotNil(t, image)
 	client := &proxy.Client{Identity: &proxy.Identity{Subject: "alice"}, Undo: &proxy.Undo{
@@ -34,7 +40,7 @@ func (g *gate) undo(t *testing.T, a *approver, other ...string) (answer string, 
 		return near, nil
 	})
 	db, err := sql.Open("mysql", g.dsn("alice", "", func(c *driver.Config) {
-		c.Net, c.TLS, c.MultiStatements = network, nil, false
+		c.Net, c.TLS, c.MultiStatements, c.Collation = network, nil, false, collation
 	}))
 	require.NoError(t, err)
 	defer db.Close()
@@ -149,6 +155,38 @@ CREATE TABLE exact (k VARCHAR(20) CHARACTER SET latin1 COLLATE latin1_bin PRIMAR
 		answer, _ := g.undo(t, a)
 		require.Equal(t, s.rows, answer, s.text)
 		require.Equal(t, before, g.server(t, all), s.text)
+	}
+}
+
+// Every character comes back, whatever character set the client has asked for that undoes. Where one cannot be written, nothing is kept.
+func TestUndoOfCharacters(t *testing.T) {
+	a := &approver{hold: proxy.Hold{Undo: time.Hour}}
+	g := impactGate(t, `CREATE TABLE texts (k VARCHAR(20) CHARACTER SET utf8mb4 PRIMARY KEY, v VARCHAR(20) CHARACTER SET utf8mb4, l VARCHAR(20) CHARACTER SET latin2, e ENUM('é', 'ж') CHARACTER SET utf8mb4);
+INSERT INTO texts VALUES (_utf8mb4 X'F09F9880', _utf8mb4 X'D0B6F09F98803F', _utf8mb4 X'C5993F', 2), ('plain', '?', '?', 1);
+CREATE TABLE odd (id INT PRIMARY KEY, s VARCHAR(20) CHARACTER SET sjis, n INT); INSERT INTO odd VALUES (1, _sjis X'8540', 1), (2, _sjis X'93FA3F', 1);
+CREATE TABLE odder (s VARCHAR(20) CHARACTER SET sjis PRIMARY KEY, n INT); INSERT INTO odder VALUES (_sjis X'8540', 1);
+`, a, gateConfig{})
+	const all = "SELECT HEX(k), HEX(v), HEX(l), e + 0 FROM texts ORDER BY 1; SELECT id, HEX(s), n FROM odd ORDER BY 1; SELECT HEX(s), n FROM odder"
+	before := g.server(t, all)
+	c := g.open(t)
+	for _, collation := range []string{"", "utf8mb4_bin", "utf8mb3_general_ci", "latin1_swedish_ci", "latin2_general_ci"} {
+		for text, rows := range map[string]string{
+			"UPDATE texts SET v = 'x', l = 'y', e = NULL": "2", "DELETE FROM texts": "2", "INSERT INTO texts (k, v) VALUES ('жé', '😀')": "1", "DELETE FROM odd WHERE id = 2": "1",
+		} {
+			a.last, a.image = nil, nil
+			require.Equal(t, rows, does(c, text), text)
+			require.Equal(t, &proxy.Undoable{For: time.Hour}, a.last.Undo, text)
+			answer, _ := g.undoAs(t, a, collation)
+			require.Equal(t, rows, answer, "%s: %s", collation, text)
+			require.Equal(t, before, g.server(t, all), "%s: %s", collation, text)
+		}
+	}
+	for text, rows := range map[string]string{"UPDATE odd SET s = 'x' WHERE id = 1": "1", "DELETE FROM odd": "2", "UPDATE odder SET n = 2": "1"} {
+		a.last, a.image = nil, nil
+		g.server(t, "REPLACE INTO odd VALUES (1, _sjis X'8540', 1), (2, _sjis X'93FA3F', 1)")
+		require.Equal(t, rows, does(c, text), text)
+		require.Contains(t, a.last.Undo.Why, "characters that Unicode does not have", text)
+		require.Nil(t, a.image, text)
 	}
 }
 

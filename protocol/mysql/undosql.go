@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -13,9 +14,9 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// undoSettings are those of a session that undoes something: by them a text of [UndoText] means the same everywhere, and what cannot be
-// written back as it was fails.
-const undoSettings = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_BACKSLASH_ESCAPES', time_zone = '+00:00'"
+// undoSettings are those of a session that undoes something: by them a text of [UndoText] means the same everywhere, whatever character
+// set the client has asked for, and what cannot be written back as it was fails.
+const undoSettings = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_BACKSLASH_ESCAPES', time_zone = '+00:00', NAMES utf8mb4"
 
 // kindOf is how values of a type are written back.
 type valueKind uint8
@@ -42,19 +43,34 @@ func kindOf(typ string) valueKind {
 	return valueText
 }
 
+// lost is what imageValue reads of a text that UTF-8 does not hold: the server puts a question mark in the place of a character that
+// Unicode does not have.
+const lost = "?"
+
+var errLost = errors.New("a text in its rows has characters that Unicode does not have, and cannot be written back")
+
 // imageValue reads a column's value as the digits of its bytes, whatever character set the session has for results.
 func imageValue(c *tableColumn, ref string) string {
 	path := ref + "." + quoted(c.Name)
-	if kindOf(c.Type) == valueBytes {
+	stored := storedValue(c, path)
+	text := "CONVERT(" + stored + " USING utf8mb4)"
+	switch kindOf(c.Type) {
+	case valueBytes:
 		return "HEX(" + path + ")"
+	case valueText:
+		others := func(text string) string { return "CHAR_LENGTH(REPLACE(" + text + ", '?', ''))" }
+		return "IF(" + others(stored) + " <=> " + others(text) + ", HEX(" + text + "), '" + lost + "')"
 	}
-	return "HEX(CONVERT(" + storedValue(c, path) + " USING utf8mb4))"
+	return "HEX(" + text + ")"
 }
 
 // imageText is a value as an image keeps it, of what imageValue has read.
 func imageText(typ string, digits []byte) (*string, error) {
 	if digits == nil {
 		return nil, nil
+	}
+	if string(digits) == lost {
+		return nil, errLost
 	}
 	raw, err := hex.DecodeString(string(digits))
 	if err != nil {

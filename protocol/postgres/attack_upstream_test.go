@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport/sallyport/protocol/postgres/wire"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
 // A server that plays with SCRAM is not logged in to, learns nothing, and costs
@@ -121,7 +122,7 @@ func TestAttack74Credentials(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			source := &rotating{wrong: proxy.Credential{Username: "hidden_account", Password: proxy.NewSecret("hunter2")}}
 			g := startGate(t, gateConfig{gateway: func(g *proxy.Gateway) {
-				source.right = proxy.Credential(g.Credentials.(credential))
+				source.right = proxy.Credential(g.Credentials.(proxytest.Credential))
 				if !rightful {
 					source.right = source.wrong
 				}

@@ -22,7 +22,7 @@ func TestConformance(t *testing.T) {
 		Handler:       func(*testing.T) proxy.Handler { return &Handler{Resource: "orders"} },
 		Resource:      &proxy.Resource{Name: "orders", Type: "postgres", Database: "shop", Address: "memory:1", TLS: proxy.TLS{Mode: proxy.TLSDisable}},
 		Authenticator: users{"alice": "wonder"},
-		Credentials:   credential{Username: "app"},
+		Credentials:   proxytest.Credential{Username: "app"},
 		Upstream:      playServer,
 		Login:         login,
 		Operate:       operate,

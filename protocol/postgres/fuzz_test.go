@@ -95,7 +95,7 @@ func served(t *testing.T, j *judged, serve func(c net.Conn), send []byte) (got, 
 	}}
 	var panicked error
 	g := &proxy.Gateway{
-		Log: slog.New(slog.DiscardHandler), Authenticator: newOneUser(t), Credentials: credential{Username: "app"}, Dialer: u, Interceptors: []proxy.Interceptor{j},
+		Log: slog.New(slog.DiscardHandler), Authenticator: newOneUser(t), Credentials: proxytest.Credential{Username: "app"}, Dialer: u, Interceptors: []proxy.Interceptor{j},
 		Directory:    proxy.Resources{&proxy.Resource{Name: "orders", Type: "postgres", Database: "shop", Address: "memory:1", TLS: proxy.TLS{Mode: proxy.TLSDisable}}},
 		DrainTimeout: time.Millisecond,
 		OnEvent: func(e proxy.Event) {

@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport/sallyport/internal/scram"
 	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
 func TestMain(m *testing.M) { testserver.Main(m) }
@@ -43,13 +44,6 @@ func (u users) Authenticate(_ context.Context, p proxy.Proof) (*proxy.Identity, 
 		return nil, proxy.ErrUnauthenticated
 	}
 	return &proxy.Identity{Subject: p.User, Method: p.Method, AuthTime: time.Now()}, nil
-}
-
-// credential is the one credential of every target.
-type credential proxy.Credential
-
-func (c credential) Lease(context.Context, proxy.LeaseRequest) (*proxy.Lease, error) {
-	return &proxy.Lease{Credential: proxy.Credential(c)}, nil
 }
 
 // hooks is an interceptor made of functions.
@@ -138,7 +132,7 @@ func startGate(t testing.TB, c gateConfig) *gate {
 	}
 	g := &gate{pg: pg, db: db, Gateway: &proxy.Gateway{
 		Authenticator: users{"alice": "wonder", "plain": "text"}, Directory: proxy.Resources{r},
-		Credentials: credential{Username: pgembed.User, Password: proxy.NewSecret(pg.Password)}, Interceptors: c.chain,
+		Credentials: proxytest.Credential{Username: pgembed.User, Password: proxy.NewSecret(pg.Password)}, Interceptors: c.chain,
 		DrainTimeout: 2 * time.Second,
 	}}
 	if c.gateway != nil {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 	protosql "github.com/sallyport/sallyport/protocol/sql"
 	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
 // approver is a Reviewer that measures what is held, has somebody look at it, and approves it.
@@ -29,8 +31,11 @@ type approver struct {
 	looks func(st *proxy.Statement, i *proxy.Impact)
 	claim *proxy.Impact // of an earlier session, so that nothing is measured; nil: what is measured
 	fails error
-	ask   time.Duration // that a decision may take
+	limit time.Duration // of measuring; 0: enough
 }
+
+// enough is a time in which a busy machine measures, too. One question may take a third of it, and wait for a lock for a ninth.
+const enough = 45 * time.Second
 
 func (a *approver) Request(ctx context.Context, _ *proxy.Session, op proxy.Op, h *proxy.Hold) (*proxy.Pending, error) {
 	st := op.(*proxy.Statement)
@@ -66,9 +71,10 @@ func impactGate(t *testing.T, schema string, a *approver, more ...proxy.Intercep
 	}}}
 	g := startGate(t, gateConfig{
 		sql: schema, chain: append([]proxy.Interceptor{holds}, more...),
-		gateway: func(g *proxy.Gateway) { g.Reviewer, g.AskTimeout = a, a.ask },
+		gateway: func(g *proxy.Gateway) { g.Reviewer, g.AskTimeout = a, 3*enough },
 		handler: func(h *Handler) {
 			h.Catalog, h.Analyzer = cache, sqlpostgres.New(sqlpostgres.Config{Catalog: cache})
+			h.measures = cmp.Or(a.limit, enough)
 		},
 	})
 	cache.Load = (&CatalogReader{Gateway: g.Gateway}).Load
@@ -372,7 +378,7 @@ CREATE SCHEMA own; CREATE TABLE own.unlockable (id int)`, a)
 	g.exec(t, "GRANT SELECT, UPDATE ON secured TO impact_user; GRANT SELECT, DELETE ON unlockable TO impact_user; GRANT DELETE, UPDATE ON blind TO impact_user")
 	g.exec(t, "GRANT CREATE, USAGE ON SCHEMA public TO impact_user")
 	r := *g.Gateway.Revision()
-	r.Credentials = credential{Username: "impact_user", Password: proxy.NewSecret("x")}
+	r.Credentials = proxytest.Credential{Username: "impact_user", Password: proxy.NewSecret("x")}
 	require.NoError(t, g.Gateway.Use(&r))
 	c := g.connect(t, "sslmode=disable").PgConn()
 	w := &conversation{t, c.Frontend()}
@@ -395,8 +401,7 @@ CREATE SCHEMA own; CREATE TABLE own.unlockable (id int)`, a)
 // no more than their time. Ctrl-C gives the statement up.
 func TestImpactInTime(t *testing.T) {
 	var last *proxy.Impact
-	// A statement may take three seconds, and wait for a lock for one: on a busy machine the lock's end comes first, too.
-	a := &approver{ask: 30 * time.Second, looks: func(_ *proxy.Statement, i *proxy.Impact) { last = i }}
+	a := &approver{limit: 18 * time.Second, looks: func(_ *proxy.Statement, i *proxy.Impact) { last = i }} // it is waited for to its end
 	g := impactGate(t, ordersSchema+"CREATE TABLE slow (id int); INSERT INTO slow SELECT generate_series(1, 5000);"+
 		"CREATE FUNCTION ages() RETURNS bool STABLE LANGUAGE sql AS 'SELECT count(*) > 0 FROM generate_series(1, 2000000000)'", a)
 	other, err := pgx.Connect(t.Context(), testserver.URL("postgres", g.pg.Password, g.pg.Address(), g.db, "sslmode=disable"))
@@ -415,7 +420,7 @@ func TestImpactInTime(t *testing.T) {
 	a.looks = func(_ *proxy.Statement, i *proxy.Impact) { last = i; exec("COMMIT") }
 	begun := time.Now()
 	require.Equal(t, "C(UPDATE 3) Z(I)", w.query("UPDATE orders SET qty = 2 WHERE status = 'open'"))
-	require.Less(t, time.Since(begun), 8*time.Second)
+	require.Less(t, time.Since(begun), a.limit*8/9)
 	require.EqualValues(t, -1, last.Rows)
 	require.Contains(t, strings.Join(last.Unsaid, "; "), "somebody has locked")
 
@@ -846,7 +851,7 @@ func (r *relay) serve(server string) func(c net.Conn) {
 func TestImpactOfAServerThatLies(t *testing.T) {
 	r := &relay{}
 	var last *proxy.Impact
-	a := &approver{ask: time.Minute} // so that a busy machine measures in time
+	a := &approver{}
 	g := impactGate(t, ordersSchema, a)
 	resource := g.Gateway.Revision().Directory.(proxy.Resources)[0]
 	resource.Address = backdoor(t, r.serve(g.pg.Address()))

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,7 +30,7 @@ func (u *up) Measure(ctx context.Context, st *proxy.Statement) (*proxy.Impact, e
 	if !st.Facts.Effects.Has(impact.Changes) {
 		return nil, nil
 	}
-	limit := impact.Timeout(u.session.session)
+	limit := cmp.Or(u.handler.measures, impact.Timeout(u.session.session))
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	m := &measuring{undo: impact.UndoTime(st), impact: impact.New(st), each: limit / 3, before: u.cancels.Load()}

@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport/sallyport/internal/testserver"
 	sqlpostgres "github.com/sallyport/sallyport/protocol/sql/postgres"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
 // TestRegressionSuite runs PostgreSQL's own regression suite directly and
@@ -53,7 +54,7 @@ func runRegress(t *testing.T, dir string, gateway bool) map[string]string {
 		}
 		g := &proxy.Gateway{
 			Authenticator: users{pgembed.User: pg.Password}, Directory: proxy.Resources{r}, Interceptors: []proxy.Interceptor{&hooks{}},
-			Credentials: credential{Username: pgembed.User, Password: proxy.NewSecret(pg.Password)},
+			Credentials: proxytest.Credential{Username: pgembed.User, Password: proxy.NewSecret(pg.Password)},
 		}
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)

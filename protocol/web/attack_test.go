@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/internal/testserver"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -336,52 +337,57 @@ func TestAttackUnavailable(t *testing.T) {
 	require.Empty(t, r.gateway.Sessions())
 }
 
-// TestRevoked: the end of a session ends what runs: a stream, an upload and a WebSocket.
+// TestRevoked: the end of a session ends what runs within a second: a stream, an upload and a WebSocket.
 func TestRevoked(t *testing.T) {
-	begun := make(chan string, 10)
-	r := start(t, http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		switch q.URL.Path {
-		case "/stream":
-			_, _ = io.WriteString(w, "hello\n")
-			w.(http.Flusher).Flush()
-			begun <- "stream"
-			<-q.Context().Done()
-		case "/upload":
-			var b [1]byte
-			_, _ = io.ReadFull(q.Body, b[:])
-			begun <- "upload"
-			_, _ = io.Copy(io.Discard, q.Body)
-		case "/ws":
-			c, b, err := http.NewResponseController(w).Hijack()
-			if err != nil {
-				return
+	testserver.Within(t, time.Second, func() time.Duration {
+		begun := make(chan string, 10)
+		r := start(t, http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+			switch q.URL.Path {
+			case "/stream":
+				_, _ = io.WriteString(w, "hello\n")
+				w.(http.Flusher).Flush()
+				begun <- "stream"
+				<-q.Context().Done()
+			case "/upload":
+				var b [1]byte
+				_, _ = io.ReadFull(q.Body, b[:])
+				begun <- "upload"
+				_, _ = io.Copy(io.Discard, q.Body)
+			case "/ws":
+				c, b, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					return
+				}
+				_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+				begun <- "ws"
+				_, _ = io.Copy(c, b)
+				c.Close()
 			}
-			_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
-			begun <- "ws"
-			_, _ = io.Copy(c, b)
-			c.Close()
+		}))
+		head := "Host: " + r.host() + "\r\nAuthorization: Bearer sp_bob\r\n"
+		var conns []net.Conn
+		for _, text := range []string{
+			"GET /stream HTTP/1.1\r\n" + head + "\r\n", "POST /upload HTTP/1.1\r\n" + head + "Content-Length: 1000000\r\n\r\nabc",
+			"GET /ws HTTP/1.1\r\n" + head + "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+		} {
+			c := r.dial()
+			_, err := io.WriteString(c, text)
+			require.NoError(t, err)
+			<-begun
+			conns = append(conns, c)
 		}
-	}))
-	head := "Host: " + r.host() + "\r\nAuthorization: Bearer sp_bob\r\n"
-	var conns []net.Conn
-	for _, text := range []string{
-		"GET /stream HTTP/1.1\r\n" + head + "\r\n", "POST /upload HTTP/1.1\r\n" + head + "Content-Length: 1000000\r\n\r\nabc",
-		"GET /ws HTTP/1.1\r\n" + head + "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
-	} {
-		c := r.dial()
-		_, err := io.WriteString(c, text)
-		require.NoError(t, err)
-		<-begun
-		conns = append(conns, c)
-	}
-	require.Equal(t, "upgrade GET /ws", r.rules.asked()[2])
-	r.session().Kill(proxy.ErrDeadline)
-	for _, c := range conns {
-		_, err := io.ReadAll(c) // until it is closed
-		require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
-	}
-	require.Eventually(t, func() bool { return len(r.rules.outcomes()) == 3 }, 5*time.Second, time.Millisecond)
-	for _, o := range r.rules.outcomes() {
-		require.Contains(t, o, proxy.ErrDeadline.Error())
-	}
+		require.Equal(t, "upgrade GET /ws", r.rules.asked()[2])
+		at := time.Now()
+		r.session().Kill(proxy.ErrDeadline)
+		for _, c := range conns {
+			_, err := io.ReadAll(c) // until it is closed
+			require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
+		}
+		took := time.Since(at)
+		require.Eventually(t, func() bool { return len(r.rules.outcomes()) == 3 }, 5*time.Second, time.Millisecond)
+		for _, o := range r.rules.outcomes() {
+			require.Contains(t, o, proxy.ErrDeadline.Error())
+		}
+		return took
+	})
 }

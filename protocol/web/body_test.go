@@ -136,7 +136,11 @@ func TestAttackWithheld(t *testing.T) {
 		req := must(http.NewRequest("GET", r.url(path), nil))
 		req.Header.Set("Authorization", "Bearer sp_bob")
 		res, err := r.client().Do(req)
-		require.NoError(t, err)
+		if err != nil { // what begins with bytes that are withheld may be cut before its head is sent
+			require.ErrorIs(t, err, io.EOF, path)
+			require.Equal(t, "/marked", path)
+			continue
+		}
 		n, err := io.Copy(io.Discard, res.Body)
 		res.Body.Close()
 		require.Error(t, err, "%s: the answer ends as one that is not whole", path)

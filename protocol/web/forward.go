@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/http/httptrace"
 	"net/http/httputil"
 	"net/url"
 	"strconv"
@@ -43,13 +44,14 @@ func (x *exchange) forward(ctx context.Context, out *proxy.Outcome) {
 	}
 	flow, tell := s.Wants()
 	wants := flow || tell
+	ctx = httptrace.WithClientTrace(relay.Hints(ctx), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { x.reached.Store(true) }})
 	rp := &httputil.ReverseProxy{
 		Transport: up, BufferPool: relay.Copies(), ErrorLog: slog.NewLogLogger(x.h.log().Handler(), slog.LevelDebug),
 		Rewrite:        func(p *httputil.ProxyRequest) { x.rewrite(p, up, credential, assertion, wants) },
 		ModifyResponse: func(res *http.Response) error { return x.modify(res, wants, out, credential) },
 		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { x.failed(err, out) },
 	}
-	rp.ServeHTTP(x.w, x.r.WithContext(relay.Hints(ctx)))
+	rp.ServeHTTP(x.w, x.r.WithContext(ctx))
 }
 
 // rewrite makes of a client's request the one that the application gets. Headers that the client has named
@@ -149,10 +151,10 @@ func (x *exchange) failed(err error, out *proxy.Outcome) {
 	switch cause := x.visit.Session().Err(); {
 	case errors.As(err, &withheld):
 		out.Err = withheld
-		x.refuse(http.StatusBadGateway, sentence(withheld.Error()), "")
+		x.refuse(http.StatusBadGateway, relay.Sentence(withheld.Error()), "")
 	case cause != nil:
 		out.Err = cause
-		x.refuse(http.StatusForbidden, sentence("the session has ended: "+cause.Error()), "")
+		x.refuse(http.StatusForbidden, relay.Sentence("the session has ended: "+cause.Error()), "")
 	case errors.Is(err, context.Canceled) || x.r.Context().Err() != nil:
 		out.Err = proxy.ErrClientLeft
 		panic(http.ErrAbortHandler)

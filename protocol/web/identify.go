@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sallyport/sallyport/protocol/internal/relay"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -45,7 +46,12 @@ func (h *Handler) bearerOf(value string) (string, bool) {
 
 // shown returns what a request shows of who sends it; nil when it shows nothing. A token
 // comes first, since it was put there for this request.
-func (h *Handler) shown(c *proxy.Conn, r *http.Request, a *app) (*proof, error) {
+func (x *exchange) shown() (*proof, error) {
+	h, c, r, a := x.h, x.conn, x.r, x.app
+	if x.known() {
+		// The whole body is read before anybody is waited for, so that it is seen when the client leaves.
+		return x.itself(), x.read.Buffer(r.Context(), x.w, r, relay.MaxHeldBody)
+	}
 	for _, name := range []string{"Authorization", "Proxy-Authorization"} {
 		if len(r.Header[name]) > 1 {
 			return nil, fmt.Errorf("the request has %d headers %s: send one", len(r.Header[name]), name)

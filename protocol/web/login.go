@@ -167,7 +167,7 @@ func begunBy(r *http.Request, state string) (c *http.Cookie, verifier, back stri
 
 // logout ends the browser's login at this application, and what it has open here.
 func (h *Handler) logout(x *exchange) {
-	p, err := h.shown(x.conn, x.r, x.app)
+	p, err := x.shown()
 	if err != nil || p == nil || p.cookie.Empty() {
 		x.refuse(http.StatusUnauthorized, "This browser has not logged in here.", "")
 		return
@@ -190,6 +190,10 @@ var errLoggedOut = errors.New("you have logged out")
 
 // unproven answers a request that does not show who sends it.
 func (h *Handler) unproven(x *exchange, why string) {
+	if x.known() {
+		x.refuse(http.StatusUnauthorized, "The login of who sends this request has ended.", "")
+		return
+	}
 	if navigates(x.r) && h.Logins != nil {
 		back := "/"
 		if x.r.Method == http.MethodGet {

@@ -8,8 +8,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/protocol/internal/relay"
 	"github.com/sallyport/sallyport/proxy"
@@ -50,7 +48,7 @@ func (x *exchange) denied(v *proxy.Verdict) {
 	if v.Cause == proxy.CauseInternal {
 		status = http.StatusServiceUnavailable
 	}
-	x.answer(answer{status: status, message: sentence(v.Message()), remedy: v.Remedy, rule: v.Rule})
+	x.answer(answer{status: status, message: relay.Sentence(v.Message()), remedy: v.Remedy, rule: v.Rule})
 }
 
 // waits answers an operation that waits for an approval.
@@ -59,7 +57,7 @@ func (x *exchange) waits(p *proxy.Pending, what string) {
 	if p != nil {
 		a.request, a.link = p.ID, p.Link
 		if p.Message != "" {
-			a.message = sentence(p.Message)
+			a.message = relay.Sentence(p.Message)
 		}
 	}
 	if what == "" {
@@ -74,6 +72,7 @@ func (x *exchange) answer(a answer) {
 	head := x.w.Header()
 	head.Set("Cache-Control", "no-store")
 	head.Set("X-Content-Type-Options", "nosniff")
+	x.whose(head, a.status)
 	if a.request != "" {
 		head.Set("X-Gateway-Request", relay.Line(a.request))
 	}
@@ -81,12 +80,12 @@ func (x *exchange) answer(a answer) {
 		x.cors()
 	}
 	switch {
-	case relay.IsGRPC(x.r.Header):
+	case relay.IsGRPC(x.r.Header) && !x.known():
 		head.Set("Content-Type", "application/grpc")
 		head.Set("Grpc-Status", grpcStatus(a.status))
 		head.Set("Grpc-Message", grpcText(a.message+" "+a.remedy))
 		x.w.WriteHeader(http.StatusOK)
-	case accepts(x.r, "text/html"):
+	case accepts(x.r, "text/html") && !x.known():
 		var b bytes.Buffer
 		err := page.Execute(&b, map[string]any{
 			"Title": http.StatusText(a.status), "Message": a.message, "Remedy": a.remedy, "Login": a.login, "Link": safeLink(a.link),
@@ -131,19 +130,6 @@ func safeLink(s string) string {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" {
 		return ""
-	}
-	return s
-}
-
-// sentence begins with a capital letter and ends with a full stop.
-func sentence(s string) string {
-	r, n := utf8.DecodeRuneInString(s)
-	if n == 0 {
-		return s
-	}
-	s = string(unicode.ToUpper(r)) + s[n:]
-	if !strings.HasSuffix(s, ".") && !strings.HasSuffix(s, "!") && !strings.HasSuffix(s, "?") {
-		s += "."
 	}
 	return s
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -22,7 +21,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/internal/testserver"
+	"github.com/sallyport/sallyport/protocol"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
 func TestMain(m *testing.M) { testserver.Main(m) }
@@ -171,12 +172,6 @@ type rig struct {
 // change is how a rig differs from the plain one.
 type change func(r *rig)
 
-type credentials struct{ proxy.Credential }
-
-func (c credentials) Lease(context.Context, proxy.LeaseRequest) (*proxy.Lease, error) {
-	return &proxy.Lease{Credential: c.Credential}, nil
-}
-
 func with(s Settings) change { return func(r *rig) { r.resource.Settings = s } }
 
 func start(t testing.TB, app http.Handler, changes ...change) *rig {
@@ -193,23 +188,10 @@ func startAt(t testing.TB, address string, changes ...change) *rig {
 	r := &rig{t: t, ca: testserver.NewAuthority(), rules: &rules{}, log: &bytes.Buffer{}, events: make(chan proxy.Event, 1000)}
 	r.logins = &logins{codes: map[string][2]string{}, sessions: map[string]string{}}
 	r.resource = &proxy.Resource{Name: "wiki", Type: "web", Address: address, TLS: proxy.TLS{Mode: proxy.TLSDisable}, Settings: Settings{}}
-	var keysMu sync.Mutex
-	keys := map[string]crypto.PrivateKey{}
 	r.handler = &Handler{
 		TLS:    &tls.Config{Certificates: []tls.Certificate{pair(r.ca.ServerPEM("*."+domain, domain))}, ClientAuth: tls.RequestClientCert},
 		Domain: domain, Logins: r.logins, Bearers: r.logins, Log: slog.New(slog.DiscardHandler),
-		Signer: &Signer{KeyOf: func(name string, generate func() (crypto.PrivateKey, error)) (crypto.PrivateKey, error) {
-			keysMu.Lock()
-			defer keysMu.Unlock()
-			if keys[name] == nil {
-				k, err := generate()
-				if err != nil {
-					return nil, err
-				}
-				keys[name] = k
-			}
-			return keys[name], nil
-		}},
+		Signer: &Signer{KeyOf: protocol.KeyFiles(t.TempDir())},
 	}
 	r.gateway = &proxy.Gateway{
 		Authenticator: users{}, Interceptors: []proxy.Interceptor{r.rules}, Unrecorded: true, Log: slog.New(slog.DiscardHandler), DrainTimeout: time.Second,
@@ -228,21 +210,7 @@ func startAt(t testing.TB, address string, changes ...change) *rig {
 	list := proxy.Resources{r.resource, &other}
 	r.gateway.Directory = list
 	r.handler.Resources = func() proxy.Resources { return list }
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	r.addr = ln.Addr().String()
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- r.gateway.Serve(ctx, ln, r.handler) }()
-	t.Cleanup(func() {
-		stop()
-		select {
-		case err := <-done:
-			require.NoError(t, err)
-		case <-time.After(30 * time.Second):
-			t.Error("the gateway does not end")
-		}
-	})
+	r.addr = proxytest.ServeTCP(t, r.gateway, r.handler)
 	return r
 }
 

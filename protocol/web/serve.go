@@ -1,13 +1,13 @@
 package web
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/protocol/internal/relay"
@@ -16,26 +16,29 @@ import (
 
 // exchange is one request, and what answers it.
 type exchange struct {
-	h    *Handler
-	w    http.ResponseWriter
-	r    *http.Request
-	conn *proxy.Conn
-	app  *app
-	path string // as it is decided about
-	sent string // the path and query as they are sent on
+	h       *Handler
+	w       http.ResponseWriter
+	r       *http.Request
+	conn    *proxy.Conn
+	app     *app
+	account string // of a client that has chosen one
+	path    string // as it is decided about
+	sent    string // the path and query as they are sent on
 
 	upgrade bool // it asks for a WebSocket
 	visit   *relay.Visit
 	op      *proxy.Request
 	read    relay.Body   // what was read of the body before it is sent on
 	in, out *relay.Meter // of the bodies
+
+	reached atomic.Bool // the application may have got some of the request
 }
 
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := relay.ConnOf(r)
 	x := &exchange{h: h, w: w, r: r, conn: c}
-	if c == nil || r.TLS == nil {
+	if c == nil || r.TLS == nil && !c.IsKnown() {
 		x.refuse(http.StatusBadRequest, "The request did not come by a listener of the gateway's.", "")
 		return
 	}
@@ -44,19 +47,26 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.refuse(status, why, "")
 		return
 	}
-	if x.app = h.find(r); x.app == nil {
+	if x.app = h.find(r); x.known() {
+		x.app, x.account = h.named(r)
+	}
+	if x.app == nil {
 		x.refuse(http.StatusMisdirectedRequest, "No application of this name was found here.", "")
 		return
 	}
 	path, sent, err := normal(r.URL.EscapedPath(), x.app.settings)
 	if err != nil {
-		x.refuse(http.StatusBadRequest, sentence(err.Error()), "")
+		x.refuse(http.StatusBadRequest, relay.Sentence(err.Error()), "")
 		return
 	}
 	if x.path, x.sent = path, sent; r.URL.RawQuery != "" || r.URL.ForceQuery {
 		x.sent += "?" + r.URL.RawQuery
 	}
 	if strings.HasPrefix(strings.ToLower(path), ownPath) {
+		if x.known() {
+			x.refuse(http.StatusNotFound, "The path is the gateway's own, and no application's.", "")
+			return
+		}
 		h.serveOwn(x, path)
 		return
 	}
@@ -77,7 +87,7 @@ func malformed(r *http.Request) (status int, why string) {
 		return http.StatusBadRequest, "The request names a whole address in the place of a path: name the host in Host alone."
 	case len(r.URL.RawQuery) > maxPath || strings.ContainsFunc(r.URL.RawQuery, func(c rune) bool { return c <= ' ' || c == 0x7f || c == '\\' }):
 		return http.StatusBadRequest, "The query has characters that have to be encoded, or is too long."
-	case r.TLS.ServerName != "" && !relay.SameHost(r.TLS.ServerName, r.Host):
+	case r.TLS != nil && r.TLS.ServerName != "" && !relay.SameHost(r.TLS.ServerName, r.Host):
 		return http.StatusMisdirectedRequest, "The request is for another host than the connection."
 	}
 	if name := overrides(r.Header); name != "" {
@@ -137,9 +147,9 @@ func validMethod(m string) bool {
 // serve finds out who asks, asks whether that may be, and forwards the request.
 func (x *exchange) serve() {
 	h, r := x.h, x.r
-	p, err := h.shown(x.conn, r, x.app)
+	p, err := x.shown()
 	if err != nil {
-		x.refuse(http.StatusBadRequest, sentence(err.Error()), "")
+		x.refuse(http.StatusBadRequest, relay.Sentence(err.Error()), "")
 		return
 	}
 	if p == nil {
@@ -149,12 +159,12 @@ func (x *exchange) serve() {
 	x.upgrade = r.Header.Get("Upgrade") != ""
 	if p.ambient {
 		if err := foreign(r, x.app, x.upgrade); err != nil {
-			x.refuse(http.StatusForbidden, sentence(err.Error()), "")
+			x.refuse(http.StatusForbidden, relay.Sentence(err.Error()), "")
 			return
 		}
 	}
 	v, err := h.shared.visits.Enter(r.Context(), &relay.Entry{
-		Conn: x.conn, Protocol: h.Protocol(), Resource: x.app.resource, Proof: p.key, Find: p.find, Expected: !p.cookie.Empty(),
+		Conn: x.conn, Protocol: h.Protocol(), Resource: x.app.resource, Account: x.account, Proof: p.key, Find: p.find, Expected: !p.cookie.Empty(),
 		Params: map[string]string{"host": x.app.host, "user_agent": relay.Clip(r.UserAgent(), 256)},
 		Idle:   func(r *proxy.Resource) time.Duration { return settingsOf(r).idle() },
 	})
@@ -236,31 +246,14 @@ func (x asked) TooLong(err error) {
 
 // run forwards a request that may run.
 func (x *exchange) run(v *proxy.Verdict) {
-	s := x.visit.Session()
 	out := &proxy.Outcome{}
-	defer func() { // also when the connection is given up
-		out.BytesIn, out.BytesOut = x.in.Count(), x.out.Count()
-		out.Tag = relay.Summary(x.in, x.out)
-		if cause := s.Err(); cause != nil && out.Err == nil {
-			out.Err = cause
-		}
-		s.Done(x.op, out)
-	}()
+	defer func() { x.visit.Done(x.op, out, x.in, x.out) }() // also when the connection is given up
 	if v.Warn != "" {
 		x.w.Header().Add("X-Gateway-Warning", relay.Line(v.Warn))
 	}
-	// The end of the session ends what runs: reads and writes too, which nobody else would wake.
-	rc := http.NewResponseController(x.w)
-	ctx, cancel := context.WithCancelCause(x.r.Context())
-	defer cancel(nil)
-	stop := context.AfterFunc(s.Context(), func() {
-		cancel(context.Cause(s.Context()))
-		now := time.Now()
-		_ = rc.SetReadDeadline(now) // a connection that is taken over is closed by the copy
-		_ = rc.SetWriteDeadline(now)
-	})
+	ctx, stop := x.visit.Bind(x.w, x.r)
 	defer stop()
-	if err := rc.EnableFullDuplex(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := http.NewResponseController(x.w).EnableFullDuplex(); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		out.Err = err
 		return
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
 func TestForward(t *testing.T) {
@@ -251,7 +252,7 @@ func TestCredential(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r := start(t, http.HandlerFunc(echo), with(Settings{Credential: c.how}), func(r *rig) {
 				r.resource.Accounts = []proxy.Account{{Name: "default", Username: c.user, Secret: "env:X"}}
-				r.gateway.Credentials = credentials{proxy.Credential{Username: c.user, Password: proxy.NewSecret("hush")}}
+				r.gateway.Credentials = proxytest.Credential{Username: c.user, Password: proxy.NewSecret("hush")}
 			})
 			res := r.get("/", "X-Api-Key", "mine", "X_api_key", "mine", "Proxy-Authorization", "Bearer sp_bob", "Authorization", "Basic bWluZQ==")
 			require.Contains(t, res.text, c.want)

@@ -147,10 +147,26 @@ func (l *Listener) Addr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "
 // does not end cleanly.
 func Serve(t testing.TB, g *proxy.Gateway, h proxy.Handler) *Listener {
 	t.Helper()
+	ln := NewListener()
+	serve(t, g, h, ln)
+	return ln
+}
+
+// ServeTCP is Serve at a port of 127.0.0.1, whose address it returns.
+func ServeTCP(t testing.TB, g *proxy.Gateway, h proxy.Handler) (address string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serve(t, g, h, ln)
+	return ln.Addr().String()
+}
+
+func serve(t testing.TB, g *proxy.Gateway, h proxy.Handler, ln net.Listener) {
 	if g.Log == nil {
 		g.Log = slog.New(slog.DiscardHandler)
 	}
-	ln := NewListener()
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() { served <- g.Serve(ctx, ln, h) }()
@@ -165,7 +181,14 @@ func Serve(t testing.TB, g *proxy.Gateway, h proxy.Handler) *Listener {
 			t.Error("Serve does not return")
 		}
 	})
-	return ln
+}
+
+// Credential is a proxy.CredentialSource with the same credential for every target.
+type Credential proxy.Credential
+
+// Lease returns the credential, without an end.
+func (c Credential) Lease(context.Context, proxy.LeaseRequest) (*proxy.Lease, error) {
+	return &proxy.Lease{Credential: proxy.Credential(c)}, nil
 }
 
 // Upstream is a proxy.Dialer whose other end a test plays.

@@ -1,4 +1,4 @@
-import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { at, post } from "../api";
 import { Asked } from "../asked";
 import { approveSoon, decides, reviews, send, soon, undo } from "../decide";
@@ -8,7 +8,7 @@ import { mine } from "../own";
 import { go } from "../router";
 import type { Request } from "../types";
 import { Icon } from "../ui/icon";
-import { keys } from "../ui/keys";
+import { useKeys } from "../ui/keys";
 import { Empty, Field, Head, Problem, Skeleton, useDoing, useTitle } from "../ui/parts";
 import { Protocol, RequestState, State } from "../ui/state";
 import { A, Code, Left, visible, Where, Who, tick } from "../ui/text";
@@ -102,7 +102,7 @@ function Inbox({ of: list }: { of: Request[] }) {
   const move = (by: number) => { const n = is.current.list[Math.max(0, Math.min(is.current.list.length - 1, place() + by))]; setID(n.id); document.getElementById("in-" + n.id)?.scrollIntoView({ block: "nearest" }); };
   const approve = (r: Request) => (r.cut ? go("/requests/" + r.id) : approveSoon(r));
   const look = () => go("/requests/" + chosen().id);
-  useLayoutEffect(() => keys({
+  useKeys(() => ({
     j: () => move(1), k: () => move(-1), a: () => approve(chosen()), d: () => setDenying(chosen().id), o: look, Enter: look, u: () => undo(chosen().id), Escape: () => setDenying(""),
   }), []);
   return (

@@ -10,7 +10,7 @@ import { Player, speeds } from "../term/player";
 import { Screen } from "../term/screen";
 import type { Operation, Recording } from "../types";
 import { Icon } from "../ui/icon";
-import { keys } from "../ui/keys";
+import { useKeys } from "../ui/keys";
 import { Dialog, Empty, Fact, Facts, Head, Problem, Skeleton, useLoad, useTitle } from "../ui/parts";
 import { State } from "../ui/state";
 import { A, Code, Copy, Time, visible } from "../ui/text";
@@ -98,10 +98,10 @@ function Replay({ id, of: r }: { id: string; of: Recording }) {
     return () => { stop.abort(); p.dispose(); };
   }, [id, op]);
   useEffect(() => { if (player && place.current && !missing) player.screen.show(place.current); }, [player, missing, state]);
-  useEffect(() => {
-    if (!player) return;
+  useKeys(() => {
+    if (!player) return null;
     const by = (ms: number) => () => player.seek(player.at.value + ms);
-    return keys({ " ": () => (player.playing.value ? player.pause() : player.play()), ArrowRight: by(5000), ArrowLeft: by(-5000), l: by(10_000), h: by(-10_000), ".": () => player.seek(player.length.value), "0": () => player.seek(0) });
+    return { " ": () => (player.playing.value ? player.pause() : player.play()), ArrowRight: by(5000), ArrowLeft: by(-5000), l: by(10_000), h: by(-10_000), ".": () => player.seek(player.length.value), "0": () => player.seek(0) };
   }, [player]);
   if (missing) return <Empty icon="eye" title="Nothing was recorded that was shown">Statements and commands are listed in <A to={"/sessions/" + id}>the session</A>, whatever is recorded of what they showed. The rules of recording say what that is.</Empty>;
   return (

@@ -10,7 +10,7 @@ import { go, query, setQuery } from "../router";
 import { StepUp } from "../stepup";
 import type { Impact, Request as R } from "../types";
 import { Icon, type IconName } from "../ui/icon";
-import { keys } from "../ui/keys";
+import { useKeys } from "../ui/keys";
 import { Empty, Fact, Facts, Field, Head, Problem, Skeleton, useDoing, useLoad, useTitle } from "../ui/parts";
 import { RequestState, State } from "../ui/state";
 import { A, Code, Copy, Left, span, tick, Time, visible, Where, Who } from "../ui/text";
@@ -202,7 +202,7 @@ export function Decide({ of: r, again }: { of: R; again: () => void }) {
     }
     again();
   });
-  useEffect(() => keys({ a: approve, d: () => deny(true), Escape: () => deny(false) }), [r, narrow, seconds, actions, reason]);
+  useKeys(() => ({ a: approve, d: () => deny(true), Escape: () => deny(false) }), [r, narrow, seconds, actions, reason]);
   const steps = [300, 900, 1800, 3600, 7200, 14400, 28800, 43200, 86400, 172800, 604800].filter((s) => r.access && s < r.access.seconds);
   return (
     <section class="panel decide" aria-label="Decide"><header><Icon name="hand" /><h2>Your decision</h2></header><div class="body stack">

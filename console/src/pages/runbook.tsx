@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { at, get, post, Refusal } from "../api";
 import { people } from "../asked";
-import { begin, given, ready, SchemaForm, type Schema, type Values } from "../form";
+import { begin, given, ready, SchemaForm, type Schema, type Suggest, type Values } from "../form";
 import { go } from "../router";
 import type { Run, Runbook, RunPlan } from "../types";
 import { Icon } from "../ui/icon";
@@ -54,13 +54,17 @@ function Asking({ of: b }: { of: Detail }) {
       throw e;
     }
   });
+  const suggest: Suggest = (param, p) => {
+    const target = p["x-values-from"] && targets[p["x-values-from"]]?.[0];
+    return target ? { key: param + " " + target, load: () => post("/v1/runbooks/values", { source: b.source, name: b.name, param, target }) } : null;
+  };
   const chosen = Object.values(targets).every((list) => list.length);
   return (
     <div class="split even">
       <section class="panel" aria-label="Values"><header><Icon name="fileText" /><h2>Values</h2></header>
         <form class="body stack" onSubmit={(e) => { e.preventDefault(); look(); }}>
           {Object.entries(b.targets).map(([g, list]) => <Target key={g} name={g} list={list} most={b.most?.[g] ?? 1} chosen={targets[g]} set={(v) => changed(setTargets)({ ...targets, [g]: v })} />)}
-          <SchemaForm of={b.schema} values={values} set={changed(setValues)} />
+          <SchemaForm of={b.schema} values={values} set={changed(setValues)} suggest={suggest} />
           {doing.problem && <Problem of={visible(doing.problem)} />}
           <div class="buttons"><button type="submit" class={plan ? "" : "primary"} disabled={doing.busy || !chosen || !ready(b.schema, values)}>Show the plan</button></div>
         </form></section>

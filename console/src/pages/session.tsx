@@ -6,7 +6,7 @@ import { Frozen, KillDialog, StepIn } from "../kill";
 import { query, setQuery } from "../router";
 import type { Operation, Recording } from "../types";
 import { Icon } from "../ui/icon";
-import { keys } from "../ui/keys";
+import { useKeys } from "../ui/keys";
 import { List, type Column } from "../ui/list";
 import { Dialog, Empty, Fact, Facts, Head, Problem, Skeleton, useLoad, useTitle } from "../ui/parts";
 import { Protocol, State } from "../ui/state";
@@ -49,7 +49,7 @@ export default function SessionPage({ id }: { id: string }) {
     return () => clearTimeout(timer);
   }, [live?.operations, r?.all]);
   useEffect(() => setPages([]), [id]);
-  useEffect(() => keys({ x: () => { if (live) setKilling(true); } }), [live]);
+  useKeys(() => ({ x: () => { if (live) setKilling(true); } }), [live]);
   const list = [...(r?.operations ?? []), ...pages];
   const more = async () => {
     if (!r || list.length >= r.all || !list.length) return;

@@ -1,13 +1,18 @@
+import { useLayoutEffect } from "preact/hooks";
 import { letters } from "../prefs";
 
 // Keys that do something on the page that is shown. The one that was added last counts.
 type Map = Record<string, () => void>;
 const layers: Map[] = [];
 
-/** keys adds keys, and returns how to take them away. */
-export function keys(map: Map): () => void {
-  layers.push(map);
-  return () => { const i = layers.indexOf(map); if (i >= 0) layers.splice(i, 1); };
+/** useKeys adds keys, again when something of on changes. They count as soon as what they belong to is shown: people type faster than effects run. */
+export function useKeys(make: () => Map | null, on: unknown[]) {
+  useLayoutEffect(() => {
+    const map = make();
+    if (!map) return;
+    layers.push(map);
+    return () => { const i = layers.indexOf(map); if (i >= 0) layers.splice(i, 1); };
+  }, on);
 }
 
 let leader = 0;

@@ -1,7 +1,7 @@
 import type { ComponentChildren, CSSProperties } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { rowHeight } from "../prefs";
-import { keys } from "./keys";
+import { useKeys } from "./keys";
 
 export interface Column<T> {
   head: string;
@@ -63,7 +63,7 @@ export function List<T>({ items, id, columns, label, open, actions, empty, more 
     if (f && item) f(item);
   };
   const names = Object.keys(actions ?? {}).join("");
-  useLayoutEffect(() => keys({
+  useKeys(() => ({
     j: () => move(1), k: () => move(-1), o: act((s) => s.open),
     ...Object.fromEntries([...names].map((k) => [k, act((s) => s.actions?.[k])])),
   }), [names]);

@@ -30,7 +30,8 @@ type Exchange interface {
 // Decide asks about a request, and answers it. gone ends when the client has left.
 //
 // A request that does several things has an exchange for each of them; the last one is the request itself, and runs when all of them may. An
-// approval is kept until all that need one have theirs: the client sends the request again after each.
+// approval is kept until all that need one have theirs: the client sends the request again after each. No two of the exchanges have the same
+// Print.
 func (v *Visit) Decide(gone context.Context, list ...Exchange) {
 	ctx, end := context.WithCancelCause(v.session.Context())
 	defer end(nil)
@@ -113,14 +114,7 @@ func (v *Visit) take(ctx context.Context, approved []*held) []*proxy.Verdict {
 		if k == nil {
 			continue
 		}
-		close(k.taken)
-		select {
-		case <-k.done:
-		case <-ctx.Done():
-			k.cancel(context.Cause(ctx))
-			<-k.done
-		}
-		if k.verdict.Refuses() {
+		if k.take(ctx); k.verdict.Refuses() {
 			refusals[i], refused = k.verdict, true
 		}
 	}

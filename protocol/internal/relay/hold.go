@@ -53,6 +53,17 @@ var (
 	errPart        = errors.New("something else that the request does may not run")
 )
 
+// take has an approved request go on, and waits until the chain has answered. Another approval that it needs is waited for until ctx ends.
+func (k *held) take(ctx context.Context) {
+	close(k.taken)
+	select {
+	case <-k.done:
+	case <-ctx.Done():
+		k.cancel(context.Cause(ctx))
+		<-k.done
+	}
+}
+
 func (hs *holds) any() bool { return hs.count.Load() > 0 }
 
 // hold is told of an operation that waits, by the goroutine that asks about it.
@@ -73,7 +84,7 @@ func (hs *holds) hold(op proxy.Op, p *proxy.Pending) {
 	case k == nil: // it is a part of a request that runs
 		refuse(errPartWaits)
 		return
-	case k.pending == nil && len(hs.list) >= MaxHeld:
+	case k.pending == nil && !hs.room():
 		refuse(errTooManyHeld)
 		return
 	}
@@ -99,6 +110,26 @@ func (hs *holds) hold(op proxy.Op, p *proxy.Pending) {
 		hs.count.Store(int32(len(hs.list)))
 		close(k.parked)
 	}
+}
+
+// room reports whether one more may wait. Where there are too many, the first one that was refused, and whose client was not told so yet, gives
+// way. hs.mu is held.
+func (hs *holds) room() bool {
+	if len(hs.list) < MaxHeld {
+		return true
+	}
+	i := slices.IndexFunc(hs.list, func(k *held) bool {
+		select {
+		case <-k.done:
+			return true
+		default:
+			return false
+		}
+	})
+	if i >= 0 {
+		hs.list = slices.Delete(hs.list, i, i+1)
+	}
+	return i >= 0
 }
 
 // ask asks the chain. Where the request waits for an approval, it is answered, and the second
@@ -149,13 +180,20 @@ func (v *Visit) ask(ctx context.Context, x Exchange) (*proxy.Verdict, bool) {
 	}
 	grace := time.NewTimer(heldGrace)
 	defer grace.Stop()
+	answer, gone := grace.C, (<-chan struct{})(nil)
+	if v.patient { // it is decided while the client waits
+		answer, gone = nil, ctx.Done()
+	}
 	select {
 	case <-k.done:
 		return decided()
 	case <-k.decided:
-		close(k.taken)
+		k.take(ctx)
 		return decided()
-	case <-grace.C:
+	case <-gone:
+		cancel(context.Cause(ctx))
+		return decided()
+	case <-answer:
 	}
 	if err := x.Buffer(MaxHeldBody); err != nil {
 		cancel(errUnheld)

@@ -62,8 +62,8 @@ func (b *Measured) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Summary is what records say of the bodies of a request and its answer.
-func Summary(request, answer *Meter) string {
+// summary is what records say of the bodies of a request and its answer.
+func summary(request, answer *Meter) string {
 	in, out := request.sum(), answer.sum()
 	switch {
 	case in == "":

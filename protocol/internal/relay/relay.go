@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // IsGRPC reports whether headers are those of gRPC.
@@ -36,3 +38,16 @@ func Line(s string) string {
 
 // Clip is the first n bytes of a text, fit for a header.
 func Clip(s string, n int) string { return Line(s[:min(len(s), n)]) }
+
+// Sentence makes a text begin with a capital letter and end with a full stop.
+func Sentence(s string) string {
+	r, n := utf8.DecodeRuneInString(s)
+	if n == 0 {
+		return s
+	}
+	s = string(unicode.ToUpper(r)) + s[n:]
+	if !strings.HasSuffix(s, ".") && !strings.HasSuffix(s, "!") && !strings.HasSuffix(s, "?") {
+		s += "."
+	}
+	return s
+}

@@ -54,26 +54,34 @@ func (s *Server) begin(g *proxy.Gateway, h http.Handler, log *slog.Logger) {
 	})
 }
 
-// Serve serves the requests of one connection, which is protected by config, and returns when it is closed. The first call's
-// handler and log are those of all.
+// Serve serves the requests of one connection, which is protected by config, and returns when it is closed. One of a client that
+// is known is not protected, since it is inside of the process. The first call's handler and log are those of all.
 func (s *Server) Serve(ctx context.Context, c *proxy.Conn, config *tls.Config, h http.Handler, log *slog.Logger) error {
 	s.begin(c.Gateway(), h, log)
+	in := &conn{Conn: c, closed: make(chan struct{})}
+	if c.IsKnown() {
+		return s.hand(c, in, in)
+	}
 	config = config.Clone()
 	config.NextProtos = []string{"h2", "http/1.1"}
 	// A client that resumes a session is not shown the certificate: it would not see a new one.
 	config.SessionTicketsDisabled = true
 	config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
-	in := &conn{Conn: c, closed: make(chan struct{})}
 	t := tls.Server(in, config)
 	if err := t.HandshakeContext(ctx); err != nil {
 		return err
 	}
+	return s.hand(c, in, t)
+}
+
+// hand gives a connection to the server, as what it reads, and returns when it is closed.
+func (s *Server) hand(c *proxy.Conn, in *conn, as net.Conn) error {
 	// What is left of the handshake's time is that of the first request, as the server has it.
 	if err := c.Established(); err != nil {
 		return err
 	}
 	select {
-	case s.conns.conns <- t:
+	case s.conns.conns <- as:
 	case <-s.conns.done:
 		return proxy.ErrShutdown
 	}
@@ -110,12 +118,13 @@ func (c *conn) CloseWrite() error {
 
 type connKey struct{}
 
-// connOf is the gateway's connection under TLS.
+// connOf is the gateway's connection that the server reads, under TLS where there is that.
 func connOf(c net.Conn) *proxy.Conn {
 	if t, ok := c.(*tls.Conn); ok {
-		if own, ok := t.NetConn().(*conn); ok {
-			return own.Conn
-		}
+		c = t.NetConn()
+	}
+	if own, ok := c.(*conn); ok {
+		return own.Conn
 	}
 	return nil
 }

@@ -30,7 +30,8 @@ type Visit struct {
 	ended   error         // why it was ended before its session was open
 	left    chan struct{} // closed when the last request has ended; nil: nobody waits for that
 
-	holds holds
+	holds   holds
+	patient bool // the client waits for decisions, and does not send requests again
 
 	idleTime func(*proxy.Resource) time.Duration
 
@@ -72,6 +73,7 @@ type Entry struct {
 	Conn     *proxy.Conn
 	Protocol string
 	Resource *proxy.Resource
+	Account  string // empty: the first of the resource
 	// Proof names what proves the person: a digest, since it is kept. Find returns who it proves now.
 	Proof string
 	Find  func(ctx context.Context) (*proxy.Identity, error)
@@ -91,7 +93,7 @@ func (vs *Visits) Enter(ctx context.Context, e *Entry) (*Visit, error) {
 	if v != nil && (v.closed() || v.gone) {
 		v = nil
 	}
-	if v != nil && v.session != nil && time.Since(v.checked) < checkEvery {
+	if v != nil && v.opened() && time.Since(v.checked) < checkEvery {
 		v.enter()
 		vs.mu.Unlock()
 		e.Conn.Proven()
@@ -110,7 +112,7 @@ func (vs *Visits) Enter(ctx context.Context, e *Entry) (*Visit, error) {
 	if v = vs.open[key]; v != nil && !v.closed() && !v.gone && v.subject == id.Subject {
 		v.checked = time.Now()
 	} else {
-		v = vs.begin(e, key, id)
+		v = vs.begin(ctx, e, key, id)
 	}
 	v.enter()
 	vs.mu.Unlock()
@@ -122,34 +124,42 @@ func (vs *Visits) Enter(ctx context.Context, e *Entry) (*Visit, error) {
 }
 
 // begin opens a visit. vs.mu is held.
-func (vs *Visits) begin(e *Entry, key visitKey, id *proxy.Identity) *Visit {
+func (vs *Visits) begin(ctx context.Context, e *Entry, key visitKey, id *proxy.Identity) *Visit {
 	v := &Visit{key: key, visits: vs, ready: make(chan struct{}), waiting: make(chan struct{}), subject: id.Subject, checked: time.Now(), idleTime: e.Idle}
 	if vs.open == nil {
 		vs.open = make(map[visitKey]*Visit)
 	}
 	vs.open[key] = v
-	request := proxy.OpenRequest{
-		Identity: id, Target: proxy.Target{Resource: e.Resource}, Protocol: e.Protocol, Remote: e.Conn.RemoteAddr(), Params: e.Params,
-		OnHold: func(p *proxy.Pending) {
-			vs.mu.Lock()
-			defer vs.mu.Unlock()
-			if v.waits == nil {
-				close(v.waiting)
-			}
-			v.waits = p
-		},
+	target := proxy.Target{Resource: e.Resource, Account: proxy.Account{Name: e.Account}}
+	held := func(p *proxy.Pending) {
+		vs.mu.Lock()
+		defer vs.mu.Unlock()
+		if v.waits == nil {
+			close(v.waiting)
+		}
+		v.waits = p
 	}
-	// Nobody's request ends the opening: it may wait for an approval.
-	ctx, stop := context.WithCancelCause(context.Background())
-	v.stop = stop
-	go v.run(ctx, e.Conn.Gateway(), request) // ends with the session, which the gateway ends
+	g := e.Conn.Gateway()
+	open := func(ctx context.Context) (*proxy.Session, *proxy.Connect, error) {
+		return g.Open(ctx, proxy.OpenRequest{Identity: id, Target: target, Protocol: e.Protocol, Remote: e.Conn.RemoteAddr(), Params: e.Params, OnHold: held})
+	}
+	if e.Conn.IsKnown() { // the session is that of the connection, and ends with it
+		v.patient, e.Conn.OnHold = true, held
+		open = func(ctx context.Context) (*proxy.Session, *proxy.Connect, error) {
+			return e.Conn.Open(ctx, id, target, e.Params)
+		}
+	} else { // nobody's request ends the opening: it may wait for an approval
+		ctx = context.Background()
+	}
+	ctx, v.stop = context.WithCancelCause(ctx)
+	go v.run(ctx, g, e.Resource, open) // ends with the session, which the gateway ends
 	return v
 }
 
 // run opens the session, and closes it when it has ended.
-func (v *Visit) run(ctx context.Context, g *proxy.Gateway, q proxy.OpenRequest) {
+func (v *Visit) run(ctx context.Context, g *proxy.Gateway, at *proxy.Resource, open func(context.Context) (*proxy.Session, *proxy.Connect, error)) {
 	drains := context.AfterFunc(g.Draining(), func() { v.stop(proxy.ErrShutdown) })
-	s, connect, err := g.Open(ctx, q)
+	s, connect, err := open(ctx)
 	drains()
 	v.stop(nil)
 	v.visits.mu.Lock()
@@ -161,7 +171,7 @@ func (v *Visit) run(ctx context.Context, g *proxy.Gateway, q proxy.OpenRequest) 
 	if err != nil {
 		v.visits.forget(v)
 	} else {
-		v.idle = time.AfterFunc(v.idleTime(q.Target.Resource), v.expire)
+		v.idle = time.AfterFunc(v.idleTime(at), v.expire)
 		if v.active > 0 {
 			v.idle.Stop()
 		}
@@ -199,6 +209,16 @@ func (v *Visit) run(ctx context.Context, g *proxy.Gateway, q proxy.OpenRequest) 
 		}
 	}
 	s.Close(nil)
+}
+
+// opened reports whether the session is open and ready to be asked.
+func (v *Visit) opened() bool {
+	select {
+	case <-v.ready:
+		return v.err == nil
+	default:
+		return false
+	}
 }
 
 // closed reports whether the session has ended.
@@ -246,8 +266,12 @@ func (v *Visit) expire() {
 	v.session.Kill(proxy.ErrClientLeft)
 }
 
-// await waits until the session is open. It does not wait for people.
+// await waits until the session is open. It waits for people where the client does.
 func (v *Visit) await(ctx context.Context) error {
+	if v.patient { // the opening ends when she leaves; the connection is not let go before, since the session is its own
+		<-v.ready
+		return v.err
+	}
 	limit := time.NewTimer(openTime)
 	defer limit.Stop()
 	select {

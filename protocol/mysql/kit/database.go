@@ -128,11 +128,15 @@ func notice(b []byte) (n protocol.ServerNotice, err error) {
 	if err != nil {
 		return n, err
 	}
+	return noticeOf(&e), nil
+}
+
+func noticeOf(e *wire.Error) protocol.ServerNotice {
 	code := strconv.Itoa(int(e.Code))
 	if len(e.State) > 0 {
 		code += " (" + string(bytes.ToValidUTF8(e.State, []byte("?"))) + ")"
 	}
-	return protocol.ServerNotice{Severity: "ERROR", Code: code, Message: string(bytes.ToValidUTF8(e.Message, []byte("�")))}, nil
+	return protocol.ServerNotice{Severity: "ERROR", Code: code, Message: string(bytes.ToValidUTF8(e.Message, []byte("�")))}
 }
 
 // Transaction implements [protocol.Database].
@@ -145,20 +149,29 @@ func (d *database) Run(ctx context.Context, text string, to protocol.Results) er
 	}
 	stop := context.AfterFunc(ctx, func() { d.conn.Close() })
 	defer stop()
-	d.in.seq = 0
-	if err := d.send(append([]byte{byte(wire.Query)}, text...)); err != nil {
+	return protocol.Ended(d.query(text, to))
+}
+
+// query sends a text, and reads its results.
+func (d *database) query(text string, to protocol.Results) error {
+	if err := d.command(append([]byte{byte(wire.Query)}, text...)); err != nil {
 		return err
 	}
+	return d.results(to, d.row)
+}
+
+// results reads the results of a command.
+func (d *database) results(to protocol.Results, row func() error) error {
 	for {
-		more, err := d.result(to)
+		more, err := d.result(to, row)
 		if err != nil || !more {
-			return protocol.Ended(err)
+			return err
 		}
 	}
 }
 
-// result reads one result, and reports whether another one follows.
-func (d *database) result(to protocol.Results) (more bool, err error) {
+// result reads one result, with rows in the format that row reads, and reports whether another one follows.
+func (d *database) result(to protocol.Results, row func() error) (more bool, err error) {
 	b, err := d.in.whole()
 	if err != nil {
 		return false, err
@@ -190,7 +203,7 @@ func (d *database) result(to protocol.Results) (more bool, err error) {
 			return false, err
 		}
 		if first != wire.ErrHeader && !wire.IsEnd(first, size, d.agreed) {
-			if err := d.row(); err != nil {
+			if err := row(); err != nil {
 				return false, err
 			}
 			if err := to.Row(d.cells); err != nil {
@@ -249,7 +262,7 @@ func (d *database) columns(n int, to protocol.Results) error {
 			return err
 		}
 		list = append(list, protocol.ResultColumn{Name: string(bytes.ToValidUTF8(c.Name, []byte("�"))), Type: typeName(&c)})
-		d.types = append(d.types, wire.Column{Type: c.Type, Charset: c.Charset})
+		d.types = append(d.types, wire.Column{Type: c.Type, Charset: c.Charset, Flags: c.Flags, Decimals: c.Decimals})
 	}
 	if !d.agreed.Has(wire.DeprecateEOF) {
 		if _, err := d.in.whole(); err != nil {
@@ -271,11 +284,20 @@ func (d *database) row() error {
 			d.cells = append(d.cells, protocol.Cell{})
 			continue
 		}
-		if err := d.value(n, d.types[i].Charset == bytesOnly && d.types[i].Type.Textual()); err != nil {
+		if err := d.value(n, isBytes(&d.types[i])); err != nil {
 			return err
 		}
 	}
 	return d.in.over()
+}
+
+// isBytes reports whether a column's values are bytes. Servers say so of numbers and JSON, too.
+func isBytes(c *wire.Column) bool {
+	switch c.Type {
+	case wire.TypeDecimal, wire.TypeNewDecimal, wire.TypeJSON:
+		return false
+	}
+	return c.Charset == bytesOnly && c.Type.Textual()
 }
 
 // value reads a value of n bytes, and keeps its beginning: of bytes as digits.

@@ -128,7 +128,7 @@ func Protocol() protocol.Protocol {
 func open(a protocol.Assembly) (*protocol.Service, error) {
 	k := New(Config{Gateway: a.Gateway, Log: a.Log, TLS: a.TLS, Domain: a.Domain, KnowsCertificate: a.KnowsCertificate, Resources: a.Resources})
 	s := &protocol.Service{
-		Clients: protocol.Clients{Database: openDatabase, UndoText: mysql.UndoText},
+		Clients: protocol.Clients{Database: openDatabase, UndoText: mysql.UndoText, SQL: &protocol.SQL{Quote: '`'}},
 		Handler: func(resource string) (proxy.Handler, error) {
 			if a.Gateway == nil {
 				return nil, fmt.Errorf("serving %s: the assembly has no gateway", Protocol().Name)

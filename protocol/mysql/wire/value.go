@@ -64,6 +64,24 @@ func (t Type) size() int {
 	return -1
 }
 
+// Size returns the length of a value in binary format; false when its length is before it.
+func (t Type) Size() (int, bool) {
+	n := t.size()
+	return max(n, 0), n >= 0
+}
+
+// Valid reports whether v can be a value in binary format.
+func (t Type) Valid(v []byte) bool {
+	n := len(v)
+	switch t {
+	case TypeDate, TypeDatetime, TypeTimestamp, TypeNewDate:
+		return n == 0 || n == 4 || n == 7 || n == 11
+	case TypeTime:
+		return n == 0 || n == 8 || n == 12
+	}
+	return t.known() && (t.size() < 0 || t.size() == n)
+}
+
 // known reports whether there is a type of that number.
 func (t Type) known() bool { return t <= TypeBit || t >= TypeVector && t != 243 && t != 244 }
 
@@ -83,18 +101,10 @@ func (t Type) cut(b []byte) (v, rest []byte, ok bool) {
 	}
 	end := size + int(n)
 	v = b[size:end:end]
-	switch t {
-	case TypeDate, TypeDatetime, TypeTimestamp, TypeNewDate:
-		ok = n == 0 || n == 4 || n == 7 || n == 11
-	case TypeTime:
-		ok = n == 0 || n == 8 || n == 12
-	default:
-		ok = true
-	}
 	if v == nil {
 		v = []byte{}
 	}
-	return v, b[end:], ok
+	return v, b[end:], t.Valid(v)
 }
 
 // append appends v, with its length where the type has one.

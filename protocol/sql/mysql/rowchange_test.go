@@ -33,9 +33,12 @@ func cutShown(c *sql.RowChange) string {
 			out += " | " + part.name + " " + part.text
 		}
 	}
-	for name, is := range map[string]bool{" upsert": c.Upsert, " moving": c.Moving, " elsewhere": c.Elsewhere, " bounded": c.Bounded} {
-		if is {
-			out += name
+	for _, flag := range []struct {
+		name string
+		is   bool
+	}{{" upsert", c.Upsert}, {" moving", c.Moving}, {" elsewhere", c.Elsewhere}, {" bounded", c.Bounded}} {
+		if flag.is {
+			out += flag.name
 		}
 	}
 	return out

@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport/sallyport/protocol/postgres"
 	"github.com/sallyport/sallyport/protocol/sql"
 	"github.com/sallyport/sallyport/proxy"
+	"github.com/sallyport/sallyport/proxy/proxytest"
 )
 
 // fixedCatalog is a catalog that does not change.
@@ -37,18 +38,12 @@ func readCatalog(t testing.TB, server *pgembed.Server, database string) *fixedCa
 		Name: "r", Type: "postgres", Address: server.Address(), Database: database, TLS: proxy.TLS{Mode: proxy.TLSDisable},
 		Accounts: []proxy.Account{{Username: pgembed.User}},
 	}
-	g := &proxy.Gateway{Directory: proxy.Resources{r}, Credentials: credential{proxy.Credential{Username: pgembed.User, Password: proxy.NewSecret(server.Password)}}}
+	g := &proxy.Gateway{Directory: proxy.Resources{r}, Credentials: proxytest.Credential{Username: pgembed.User, Password: proxy.NewSecret(server.Password)}}
 	s, err := (&postgres.CatalogReader{Gateway: g}).Load(context.Background(), sql.CatalogKey{Resource: "r", Database: database}, nil)
 	require.NoError(t, err)
 	Resolve(s)
 	s.ID = 1
 	return &fixedCatalog{snapshot: s}
-}
-
-type credential struct{ proxy.Credential }
-
-func (c credential) Lease(context.Context, proxy.LeaseRequest) (*proxy.Lease, error) {
-	return &proxy.Lease{Credential: c.Credential}, nil
 }
 
 // originsSchema has a marker of its own in every column, such as <p.ssn>.

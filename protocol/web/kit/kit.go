@@ -63,6 +63,7 @@ func open(a protocol.Assembly) (*protocol.Service, error) {
 		},
 		Operation: func(_ context.Context, t proxy.Target, text string) (proxy.Op, error) { return web.Operation(t, text) },
 		Reach:     web.Reach,
+		Clients:   protocol.Clients{Request: request},
 		Close:     shared.Close,
 	}
 	return s, nil

@@ -1,1 +1,0 @@
-import{a,b,c}from"./chunk-6RYKGX4J.js";import"./chunk-ECACM7JW.js";import"./chunk-BKWCZ6KC.js";import"./chunk-IRHYPKAU.js";import"./chunk-K2GEOXSI.js";import"./chunk-QZTBJTBS.js";import"./chunk-IYB7IBSU.js";import"./chunk-QYW5UU7M.js";export{b as AccessOf,c as default,a as grantOf};

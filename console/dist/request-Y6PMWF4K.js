@@ -1,1 +1,0 @@
-import{a,b,c}from"./chunk-OFI2DWEH.js";import"./chunk-3W623LKV.js";import"./chunk-MMHT4GFE.js";import"./chunk-GUZCCLMS.js";import"./chunk-ME3ATPDA.js";import"./chunk-GZRRI4AB.js";import"./chunk-BKWCZ6KC.js";import"./chunk-K2GEOXSI.js";import"./chunk-QZTBJTBS.js";import"./chunk-IYB7IBSU.js";import"./chunk-QYW5UU7M.js";export{c as Decide,b as WhatPanel,a as default};

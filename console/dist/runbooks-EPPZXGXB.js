@@ -1,1 +1,0 @@
-import{a,b}from"./chunk-VR2NMPK7.js";import"./chunk-KX4EF3EV.js";import"./chunk-IRHYPKAU.js";import"./chunk-K2GEOXSI.js";import"./chunk-QZTBJTBS.js";import"./chunk-QYW5UU7M.js";export{b as default,a as runColumns};

@@ -1,1 +1,0 @@
-import{a,b,c}from"./chunk-YJ4DNU2Z.js";import"./chunk-TLERDKEX.js";import"./chunk-IRHYPKAU.js";import"./chunk-K2GEOXSI.js";import"./chunk-QZTBJTBS.js";import"./chunk-IYB7IBSU.js";import"./chunk-QYW5UU7M.js";export{a as OperationState,c as default,b as took};

@@ -1,0 +1,31 @@
+package newfile
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestPut(t *testing.T) {
+	dir := t.TempDir()
+	root, err := os.OpenRoot(dir)
+	require.NoError(t, err)
+	defer root.Close()
+	write := func(name, text string) { require.NoError(t, root.WriteFile(name, []byte(text), 0o600)) }
+	write("a", "one")
+	require.NoError(t, Put(root, "a", "b"))
+	require.NoError(t, Sync(root, "."))
+	require.NoFileExists(t, filepath.Join(dir, "a"))
+	write("a", "two")
+	require.ErrorIs(t, Put(root, "a", "b"), fs.ErrExist)
+	require.NoError(t, root.Symlink("nowhere", "link"))
+	require.ErrorIs(t, Put(root, "a", "link"), fs.ErrExist)
+	require.ErrorIs(t, Put(root, "missing", "c"), fs.ErrNotExist)
+	b, err := root.ReadFile("b")
+	require.NoError(t, err)
+	require.Equal(t, "one", string(b), "nothing is replaced")
+	require.Error(t, Sync(root, "missing"))
+}
