@@ -22,7 +22,7 @@ func TestAgentCommands(t *testing.T) {
 	dir := t.TempDir()
 	verifier, err := identity.NewVerifier(password)
 	require.NoError(t, err)
-	address, tunnel := freeAddress(t), freeAddress(t)
+	address, tunnel := testserver.FreeAddress(t), testserver.FreeAddress(t)
 	file := filepath.Join(dir, "sallyport.yaml")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "db.password"), []byte(pg.Password), 0o600))
 	_, port, err := net.SplitHostPort(pg.Address())
