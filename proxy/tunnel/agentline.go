@@ -63,12 +63,16 @@ func (a *Agent) connect(ctx context.Context, address string) (*agentLine, error)
 	l.ctx, l.end = context.WithCancelCause(ctx)
 	a.mu.Lock()
 	other := a.lines[l.gateway]
-	if other == nil || other.address == address {
+	taken := other != nil && other.address != address && w.Address != address
+	if !taken {
 		a.lines[l.gateway] = l
-		other = nil
 	}
 	a.mu.Unlock()
-	if other != nil {
+	if !taken && other != nil && other.address != address {
+		// A load balancer was the way to it: what it passes on next may be for another gateway.
+		a.keepers.Go(other.retire)
+	}
+	if taken {
 		err := fmt.Errorf("%w: by %s", errSame, other.address)
 		l.end(err)
 		tc.NetConn().Close()
@@ -275,5 +279,5 @@ func (l *agentLine) retire() {
 	case <-t.C:
 	case <-l.ctx.Done():
 	}
-	l.end(errors.New("another control line has its place"))
+	l.end(errSame)
 }

@@ -99,7 +99,9 @@ var special = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("169.254.0.0/16"),
 	netip.MustParsePrefix("224.0.0.0/4"), netip.MustParsePrefix("240.0.0.0/4"),
 	netip.MustParsePrefix("::/127"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("ff00::/8"),
-	netip.MustParsePrefix("fd00:ec2::/32"), // metadata of AWS
+	netip.MustParsePrefix("fd00:ec2::/32"), netip.MustParsePrefix("fd20:ce::254/128"), // metadata of AWS and Google Cloud
+	netip.MustParsePrefix("100.100.100.200/32"), netip.MustParsePrefix("168.63.129.16/32"), // of Alibaba Cloud; Azure's agent
+	netip.MustParsePrefix("64:ff9b:1::/48"), // translates to IPv4 as its network has it
 }
 
 // translated are ranges of IPv6 that lead to the IPv4 address in their last bytes, or in bytes 2 to 5.

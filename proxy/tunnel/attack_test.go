@@ -117,6 +117,16 @@ func dialling(t testing.TB, g *gate, agent string) <-chan dialled {
 	return done
 }
 
+// What crosses an agent is not local, wherever the agent is connected from: passwords are not sent as they are.
+func TestAConnectionByAnAgentIsNotLocal(t *testing.T) {
+	_, g, _ := rig(t)
+	at := echo(t)
+	c := open(t, g, "berlin", at)
+	require.Equal(t, Addr{"berlin", at}, c.RemoteAddr())
+	require.Equal(t, at, c.RemoteAddr().String())
+	require.Equal(t, "agent", c.RemoteAddr().Network())
+}
+
 // A claim is worth something once, on one connection, for the certificate that its dial was sent to.
 func TestClaimsThatAreNotOnesOwn(t *testing.T) {
 	r := newRegistry(t)

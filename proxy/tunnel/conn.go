@@ -54,10 +54,27 @@ type conn struct {
 	nc       net.Conn
 	server   *Server
 	agent    *agent
+	to       string            // the address that the agent has connected to
 	cert     *x509.Certificate // of the agent, when the connection was opened
 	print    fingerprint
 	close    sync.Once
 }
+
+// Addr is the address of a resource that an agent connects to. It is not one of this machine's networks, whatever the agent
+// itself is connected from: what crosses an agent is not local.
+type Addr struct {
+	Agent   string
+	Address string // as it was dialled
+}
+
+// Network implements [net.Addr].
+func (Addr) Network() string { return "agent" }
+
+// String implements [net.Addr].
+func (a Addr) String() string { return a.Address }
+
+// RemoteAddr returns an [Addr].
+func (c *conn) RemoteAddr() net.Addr { return Addr{c.agent.name, c.to} }
 
 // Close closes the connection.
 func (c *conn) Close() error {

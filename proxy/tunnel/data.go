@@ -182,7 +182,7 @@ func (s *Server) serveData(tc *tls.Conn, nc net.Conn, adm *admission) bool {
 		return false // of no agent that is connected, or it has too many
 	}
 	adm.leave()
-	defer s.cool(l)
+	defer s.cool(l.agent)
 	for {
 		if err := tc.SetDeadline(time.Now().Add(s.silence())); err != nil {
 			return false
@@ -194,6 +194,9 @@ func (s *Server) serveData(tc *tls.Conn, nc net.Conn, adm *admission) bool {
 		switch k {
 		case kindPing:
 			b, err := frame(kindPong, nil)
+			if err == nil && !s.counts(print) {
+				err = errNoLine
+			}
 			if err == nil {
 				_, err = tc.Write(b)
 			}
@@ -220,24 +223,39 @@ func (s *Server) warm(print fingerprint) *line {
 	if a == nil {
 		return nil
 	}
+	most := or(s.MaxWarm, 128)
 	for l := range a.lines {
-		if l.print == print && l.warm < or(s.MaxWarm, 128)+l.dials {
-			l.warm++
+		most += l.dials
+	}
+	if a.warm >= most {
+		return nil
+	}
+	for l := range a.lines {
+		if l.print == print {
+			a.warm++
 			return l
 		}
 	}
 	return nil
 }
 
-func (s *Server) cool(l *line) {
+func (s *Server) cool(a *agent) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l.warm--
+	a.warm--
+}
+
+// counts reports whether a certificate is that of an open control line.
+func (s *Server) counts(print fingerprint) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.certs[print] != nil
 }
 
 // Errors of claims.
 var (
 	errNoDial = errors.New("no dial waits for the claim: it was used, or has ended")
+	errNoLine = errors.New("no control line is open by the certificate of the connection")
 	errClaim  = errors.New("the claim was made for another connection, or with another key")
 )
 
@@ -266,7 +284,7 @@ func (s *Server) claimed(tc *tls.Conn, nc net.Conn, state *tls.ConnectionState, 
 	if err := tc.SetDeadline(time.Time{}); err != nil {
 		return err
 	}
-	c := &conn{Conn: tc, nc: nc, server: s, agent: p.line.agent, cert: p.line.cert, print: print}
+	c := &conn{Conn: tc, nc: nc, server: s, agent: p.line.agent, to: p.to, cert: p.line.cert, print: print}
 	s.mu.Lock()
 	if s.conns == nil || s.pending[id] != p {
 		s.mu.Unlock()

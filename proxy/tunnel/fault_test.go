@@ -530,39 +530,3 @@ func many(n int) string {
 	}
 	return string(b)
 }
-
-// Control lines of one agent are bounded, whatever it opens.
-func TestAnAgentHasAFewControlLines(t *testing.T) {
-	r := newRegistry(t)
-	g := gateway(t, r, func(s *Server) { s.Beat = 20 * time.Second })
-	p := byHand(t, r, g, "berlin")
-	var first net.Conn
-	for i := range maxLines + 3 {
-		tc := p.dial(protoControl)
-		p.send(tc, kindHello, hello{Version: 1, Oldest: 1, Instance: "the same"})
-		k, _, err := readFrame(tc, maxBody)
-		require.NoError(t, err)
-		require.Equal(t, kindWelcome, k)
-		if i == 0 {
-			first = tc
-		}
-		eventually(t, func() bool {
-			g.mu.Lock()
-			defer g.mu.Unlock()
-			return len(g.agents["berlin"].lines) <= maxLines
-		})
-	}
-	cutOff(t, first)
-}
-
-func TestConnectionsThatWaitAreBounded(t *testing.T) {
-	r := newRegistry(t)
-	g := gateway(t, r, func(s *Server) { s.Beat, s.MaxWarm = 20*time.Second, 3 })
-	p := byHand(t, r, g, "berlin")
-	p.control()
-	for range 3 {
-		p.dial(protoData)
-	}
-	eventually(t, func() bool { return g.Agents()[0].Warm == 3 })
-	cutOff(t, p.dial(protoData))
-}

@@ -38,7 +38,6 @@ type line struct {
 	// Under server.mu:
 	heard time.Time
 	echo  chan struct{} // is closed when the agent is heard of; nil: nobody waits for that
-	warm  int           // connections that wait for a dial
 	dials int           // that wait for an answer
 
 	writing sync.Mutex
@@ -170,7 +169,7 @@ func (s *Server) welcome(l *line, name string) error {
 			break
 		}
 	}
-	w := welcome{Version: version, Oldest: oldestVersion, Program: s.Program, Gateway: s.ID, Beat: inMillis(s.beat())}
+	w := welcome{Version: version, Oldest: oldestVersion, Program: s.Program, Gateway: s.ID, Address: s.Address, Beat: inMillis(s.beat())}
 	if s.Gateways != nil {
 		w.Gateways = s.Gateways()
 	}
@@ -270,9 +269,16 @@ func (a *agent) without(l *line) {
 	}
 }
 
+var errExpired = errors.New("the certificate of the agent has expired: enrol it again by a new token")
+
 // read reads what the agent sends until the line ends.
 func (l *line) read(ctx context.Context) error {
 	for {
+		if l.server.now().After(l.cert.NotAfter) { // it was not renewed in time
+			l.end(why{Code: CodeRevoked, Text: errExpired.Error()}, errExpired)
+			<-l.gone
+			return errExpired
+		}
 		if err := l.conn.SetReadDeadline(time.Now().Add(l.server.silence())); err != nil {
 			return err
 		}

@@ -35,6 +35,7 @@ type welcome struct {
 	Oldest   int      `json:"oldest"`
 	Program  string   `json:"program,omitempty"`
 	Gateway  string   `json:"gateway"`
+	Address  string   `json:"address,omitempty"` // of this gateway and no other one
 	Beat     millis   `json:"beat"`
 	Gateways []string `json:"gateways,omitempty"`
 }
@@ -177,7 +178,7 @@ func (m *hello) check() error {
 }
 
 func (m *welcome) check() error {
-	return first(few(len(m.Gateways), maxGateways), short(m.Gateways...), short(m.Program, m.Gateway))
+	return first(few(len(m.Gateways), maxGateways), short(m.Gateways...), short(m.Program, m.Gateway, m.Address))
 }
 func (m *why) check() error { return short(string(m.Code), m.Text) }
 func (m *dial) check() error {

@@ -26,6 +26,8 @@ type Server struct {
 	Roots func() *x509.CertPool
 	// ID names the gateway, from one start to the next. Empty: it is made up.
 	ID string
+	// Address is how agents reach this gateway and no other one. Empty: they go on with the address that they have come by.
+	Address string
 	// Gateways returns the addresses at which agents reach all gateways; nil: they know them.
 	Gateways func() []string
 	// Upgrade serves HTTP connections of carriers, and gives what these carry to ServeConn with the
@@ -88,6 +90,7 @@ type agent struct {
 	lost  time.Time          // when the last one ended
 	lines map[*line]struct{} // every open one
 	conns map[*conn]struct{} // of sessions
+	warm  int                // connections that wait for a dial, also those of lines that have ended
 	come  chan struct{}      // is closed when line is another
 }
 
@@ -100,6 +103,13 @@ func or[T comparable](v, otherwise T) T {
 }
 
 func (s *Server) log() *slog.Logger { return or(s.Log, slog.Default()) }
+
+func (s *Server) now() time.Time {
+	if s.Now != nil {
+		return s.Now()
+	}
+	return time.Now()
+}
 
 func (s *Server) beat() time.Duration { return or(s.Beat, 15*time.Second) }
 
@@ -167,7 +177,8 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) {
 	s.start()
 	keepAlive(nc)
 	adm := admitted(ctx)
-	if adm == nil {
+	carried := adm != nil
+	if !carried {
 		if adm = s.admissions.enter(nc); adm == nil {
 			nc.Close()
 			return
@@ -192,7 +203,7 @@ func (s *Server) ServeConn(ctx context.Context, nc net.Conn) {
 	if nc.SetDeadline(time.Now().Add(or(s.HandshakeTimeout, 10*time.Second))) != nil {
 		return
 	}
-	tc := tls.Server(whole{nc}, &tls.Config{GetConfigForClient: s.config, MinVersion: tls.VersionTLS12, Time: s.Now})
+	tc := tls.Server(whole{nc}, &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) { return s.config(h, carried) }, MinVersion: tls.VersionTLS12, Time: s.Now})
 	if err := tc.HandshakeContext(ctx); err != nil {
 		s.log().Debug("a connection of an agent has failed", "remote", nc.RemoteAddr(), "err", err)
 		return

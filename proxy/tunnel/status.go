@@ -27,10 +27,7 @@ func (s *Server) Agents() []Status {
 	defer s.mu.Unlock()
 	list := make([]Status, 0, len(s.agents))
 	for name, a := range s.agents {
-		st := Status{Agent: name, Since: a.lost, Sessions: len(a.conns)}
-		for l := range a.lines {
-			st.Warm += l.warm
-		}
+		st := Status{Agent: name, Since: a.lost, Sessions: len(a.conns), Warm: a.warm}
 		if l := a.line; l != nil {
 			st.Connected, st.Since, st.Heard, st.Remote = true, l.since, l.heard, l.conn.RemoteAddr().String()
 			st.Program, st.Host, st.Version = clean(l.hello.Program), clean(l.hello.Host), min(version, l.hello.Version)

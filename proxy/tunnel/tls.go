@@ -16,8 +16,9 @@ const ServerName = "gateway.agents.sallyport"
 // errNoProto is what a handshake of a client that is no agent fails with.
 var errNoProto = errors.New("the client offers no protocol that agents use")
 
-// config returns the configuration of one handshake, by what the client says the connection is for.
-func (s *Server) config(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+// config returns the configuration of one handshake, by what the client says the connection is for. A connection that a
+// carrier has brought carries no further one.
+func (s *Server) config(hello *tls.ClientHelloInfo, carried bool) (*tls.Config, error) {
 	cert, err := s.Certificate()
 	if err != nil {
 		return nil, fmt.Errorf("the gateway's certificate for agents: %w", err)
@@ -33,7 +34,7 @@ func (s *Server) config(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, s.Roots()
 	case offers(protoEnrol):
 		c.NextProtos = []string{protoEnrol}
-	case s.Upgrade != nil && (len(hello.SupportedProtos) == 0 || offers("http/1.1")):
+	case s.Upgrade != nil && !carried && (len(hello.SupportedProtos) == 0 || offers("http/1.1")):
 		c.NextProtos, c.MinVersion = []string{"http/1.1"}, tls.VersionTLS12
 	default:
 		return nil, errNoProto

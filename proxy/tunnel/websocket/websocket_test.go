@@ -197,6 +197,26 @@ func TestServersThatTakeNoAgents(t *testing.T) {
 	}
 }
 
+// A WebSocket carries agents, and no further WebSocket: each would take memory, and time of its own.
+func TestAWebSocketCarriesNoOther(t *testing.T) {
+	r := start(t)
+	u, roots := r.proxy(t)
+	dial, err := websocket.Dialer{Roots: roots}.DialFunc(u)
+	require.NoError(t, err)
+	nc, err := dial(t.Context(), "tcp", "gw:1")
+	require.NoError(t, err)
+	defer nc.Close()
+	for _, protos := range [][]string{nil, {"http/1.1"}} {
+		require.NoError(t, nc.SetDeadline(time.Now().Add(20*time.Second)))
+		c := tls.Client(nc, &tls.Config{InsecureSkipVerify: true, NextProtos: protos})
+		require.Error(t, c.Handshake())
+		if nc, err = dial(t.Context(), "tcp", "gw:1"); err == nil {
+			defer nc.Close()
+		}
+		require.NoError(t, err)
+	}
+}
+
 // Other pages than that of agents do not exist on the gateway's listener.
 func TestOtherPages(t *testing.T) {
 	r := start(t)
