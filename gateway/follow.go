@@ -112,7 +112,7 @@ func (g *Gateway) followed(ctx context.Context, changes []store.Change) error {
 		case ca.KindRevocation:
 			revoked = true
 		case ca.KindAgent:
-			err = g.agents.follow(ctx, c.Name)
+			err = g.agents.changed(ctx, c.Name)
 		case review.KindRequest:
 			err = g.desk.Follow(ctx, c.Name)
 		case revision.KindHead:

@@ -137,7 +137,7 @@ type Gateway struct {
 	first       *config.File  // of which secrets are
 	control     *control.Handler
 	inside      inside
-	agents      *agents      // nil: none come in
+	agents      *agents      // nil: none can connect
 	console     http.Handler // nil: the program was built without
 	unasked     atomic.Bool  // somebody could not be asked about
 	seen        atomic.Int64 // the change in the store's feed that was followed last

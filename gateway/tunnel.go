@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/control"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/identity/ca"
 	"github.com/sallyport/sallyport/proxy"
@@ -28,8 +30,9 @@ type agents struct {
 	address  string // at which agents reach this gateway; may be empty
 
 	mu    sync.Mutex
-	cert  *tls.Certificate // that agents are shown; nil: none was made yet
-	known []string         // addresses of all gateways
+	cert  *tls.Certificate     // that agents are shown; nil: none was made yet
+	known []string             // addresses of all gateways
+	ended map[string]time.Time // agents whose revocation is on record, with its time
 }
 
 // kindTunnel is the kind of the documents that say where agents reach the gateways that are there.
@@ -47,13 +50,14 @@ func (g *Gateway) openAgents(ctx context.Context, f *config.File) error {
 	a := &agents{Gateway: g, registry: &ca.Agents{Authority: authority, Documents: g.state.documents}, address: f.Tunnel.Address}
 	a.server = &tunnel.Server{
 		Registry: a.registry, Certificate: a.certificate, Roots: authority.Pool, Gateways: a.gateways,
-		ID: rand.Text(), Program: g.options.Version, Log: g.log,
+		Address: f.Tunnel.Address, ID: rand.Text(), Program: g.options.Version, Log: g.log, OnEvent: a.event,
 	}
 	a.server.Upgrade = websocket.Upgrade(a.server)
 	if _, err := a.certificate(); err != nil {
 		return err
 	}
 	g.agents = a
+	g.control.Agents = a.list
 	g.gateway.Via = func(name string) (proxy.Dialer, error) { return a.server.Dialer(name), nil }
 	g.closers = append(g.closers, func() error { a.server.Close(); return nil })
 	return nil
@@ -116,6 +120,79 @@ func (a *agents) follow(ctx context.Context, names ...string) error {
 		return nil
 	}
 	return a.server.Recheck(ctx, names...)
+}
+
+// changed follows a change of what is kept of one agent.
+func (a *agents) changed(ctx context.Context, name string) error {
+	if a == nil {
+		return nil
+	}
+	err := a.follow(ctx, name)
+	st, kept := a.registry.Agent(ctx, name)
+	switch {
+	case errors.Is(kept, ca.ErrNoAgent):
+		return err
+	case kept != nil:
+		return errors.Join(err, kept)
+	}
+	a.mu.Lock()
+	told := st.Revoked.IsZero() || a.ended[name].Equal(st.Revoked)
+	if !told {
+		if a.ended == nil {
+			a.ended = make(map[string]time.Time)
+		}
+		a.ended[name] = st.Revoked
+	}
+	a.mu.Unlock()
+	if !told {
+		a.records.Agent(audit.AgentEvent{Type: audit.TunnelRevoked, Agent: name, By: st.RevokedBy, Reason: st.Reason})
+	}
+	return err
+}
+
+// eventTypes are how events of agents are recorded. Others are what was refused.
+var eventTypes = map[tunnel.EventKind]string{
+	tunnel.EventConnected: audit.TunnelConnected, tunnel.EventLost: audit.TunnelLost,
+	tunnel.EventEnrolled: audit.TunnelEnrolled, tunnel.EventRenewed: audit.TunnelRenewed,
+}
+
+// event records an event of an agent. What anybody can cause is reported as logins are, of which a bounded number is told.
+func (a *agents) event(e tunnel.Event) {
+	typ := eventTypes[e.Kind]
+	if typ == "" {
+		a.gateway.Report(proxy.Event{Kind: proxy.EventLoginFailed, Protocol: "tunnel", Remote: e.Remote, User: e.Agent, Err: e.Err})
+		return
+	}
+	out := audit.AgentEvent{Type: typ, Agent: e.Agent, Remote: e.Remote.String(), Err: e.Err}
+	if e.Kind == tunnel.EventEnrolled {
+		ctx, cancel := context.WithTimeout(context.Background(), placesAsked)
+		defer cancel()
+		if st, err := a.registry.Agent(ctx, e.Agent); err == nil { // else it is not known who made the token
+			out.By = st.By
+		}
+	}
+	a.records.Agent(out)
+}
+
+// list returns what is known of all agents, for the API.
+func (a *agents) list(ctx context.Context) ([]control.Agent, error) {
+	kept, err := a.registry.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	seen := make(map[string]tunnel.Status)
+	for _, s := range a.server.Agents() {
+		seen[s.Agent] = s
+	}
+	var list []control.Agent
+	for _, k := range kept {
+		s := seen[k.Name]
+		list = append(list, control.Agent{
+			Name: k.Name, Enrolled: k.Enrolled, By: k.By, From: k.From, Expires: k.Expires, Revoked: k.Revoked, Reason: k.Reason,
+			Connected: s.Connected, Since: s.Since, Heard: s.Heard, Remote: s.Remote, Program: s.Program, Host: s.Host, Sessions: s.Sessions,
+		})
+	}
+	return list, nil
 }
 
 // load reads the authority again.

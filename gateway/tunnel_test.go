@@ -2,11 +2,15 @@ package gateway
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -15,8 +19,10 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport/sallyport/audit"
 	"github.com/sallyport/sallyport/identity/ca"
 	"github.com/sallyport/sallyport/internal/testserver"
+	"github.com/sallyport/sallyport/proxy"
 	"github.com/sallyport/sallyport/proxy/tunnel"
 )
 
@@ -109,6 +115,14 @@ func TestResourcesViaAgents(t *testing.T) {
 	_, err := connect()
 	require.ErrorContains(t, err, "cannot be reached")
 
+	token, err := h.agents.registry.Token(t.Context(), ca.TokenRequest{Agent: "rome", By: "test"})
+	require.NoError(t, err)
+	guessed, err := tunnel.ParseToken(token.Text)
+	require.NoError(t, err)
+	guessed.Secret = "guessed"
+	_, err = tunnel.Enrolment{Gateway: h.AgentsAddr().String(), Token: guessed}.Enrol(t.Context())
+	require.Error(t, err)
+
 	h.agentOf(t, "berlin")
 	c, err := connect()
 	require.NoError(t, err)
@@ -119,12 +133,81 @@ func TestResourcesViaAgents(t *testing.T) {
 
 	// An agent of another name is not asked.
 	h.agentOf(t, "paris")
-	require.NoError(t, h.agents.registry.Revoke(t.Context(), "berlin", "test"))
+	require.NoError(t, h.agents.registry.Revoke(t.Context(), ca.Revocation{Agent: "berlin", By: "root", Reason: "test"}))
 	require.Eventually(t, func() bool {
 		return c.Exec(t.Context(), "SELECT 1").Close() != nil
 	}, 30*time.Second, 20*time.Millisecond, "the session of a revoked agent goes on")
 	_, err = connect()
 	require.ErrorContains(t, err, "cannot be reached")
+
+	// What became of agents is on record, and shown.
+	list, err := h.control.Agents(t.Context())
+	require.NoError(t, err)
+	require.Len(t, list, 2)
+	require.Equal(t, "berlin", list[0].Name)
+	require.False(t, list[0].Connected)
+	require.False(t, list[0].Revoked.IsZero())
+	require.Equal(t, "paris", list[1].Name)
+	require.True(t, list[1].Connected)
+	require.Eventually(t, func() bool { return len(h.events(t, audit.TunnelRevoked)) > 0 }, 30*time.Second, 20*time.Millisecond)
+	require.NoError(t, h.agents.changed(t.Context(), "berlin")) // as when something else of it has changed
+	revoked := h.events(t, audit.TunnelRevoked)
+	require.Len(t, revoked, 1)
+	require.Equal(t, []string{"berlin", "root", "test"}, []string{revoked[0].Name, revoked[0].User, revoked[0].Reason})
+	var enrolled []string
+	for _, e := range h.events(t, audit.TunnelEnrolled) {
+		enrolled = append(enrolled, e.Name+" by "+e.User)
+		require.NotEmpty(t, e.Remote)
+	}
+	require.Equal(t, []string{"berlin by test", "paris by test"}, enrolled)
+	require.Len(t, h.events(t, audit.TunnelConnected), 2)
+	require.Eventually(t, func() bool { return len(h.events(t, audit.TunnelLost)) > 0 }, 30*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool {
+		for _, e := range h.events(t, audit.GatewayPrefix+proxy.EventLoginFailed.String()) {
+			if e.Protocol == "tunnel" && strings.Contains(e.Error, "was used") {
+				return true
+			}
+		}
+		return false
+	}, 30*time.Second, 20*time.Millisecond, "a token that does not count is refused, and that is not on record")
+}
+
+// A database asks for the password as it is. By an agent on this machine it does not get it: the database
+// is elsewhere.
+func TestAnAgentIsShownNoPassword(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer ln.Close()
+	got := make(chan string, 1)
+	go func() {
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		var size [4]byte
+		if _, err := io.ReadFull(c, size[:]); err != nil {
+			got <- err.Error()
+			return
+		}
+		if _, err := io.CopyN(io.Discard, c, int64(binary.BigEndian.Uint32(size[:]))-4); err != nil {
+			got <- err.Error()
+			return
+		}
+		_, _ = c.Write([]byte{'R', 0, 0, 0, 8, 0, 0, 0, 3}) // an error shows when it is read
+		b, _ := io.ReadAll(c)
+		got <- string(b)
+	}()
+	dir := t.TempDir()
+	_, authority := testserver.Shared(t)
+	text := throughAgent(t, dir, authority)
+	text = regexp.MustCompile(`db\.internal:\d+`).ReplaceAllString(text, fmt.Sprintf("db.internal:%d", ln.Addr().(*net.TCPAddr).Port))
+	text = strings.Replace(text, "tls: {mode: verify-full, ca: ca.pem, server_name: localhost}", "tls: {mode: disable}", 1)
+	h := open(t, dir, text)
+	h.agentOf(t, "berlin")
+	_, err = pgconn.Connect(t.Context(), h.database("alice", "shop"))
+	require.ErrorContains(t, err, "unencrypted password")
+	require.Empty(t, strings.Trim(<-got, "X\x00\x04"))
 }
 
 // An agent that poses as the database, or leads elsewhere, is seen by the gateway, which sends it no password.
@@ -135,7 +218,7 @@ func TestAnAgentCannotPoseAsTheResource(t *testing.T) {
 	_, err := pgconn.Connect(t.Context(), h.database("alice", "shop"))
 	var e *pgconn.PgError
 	require.ErrorAs(t, err, &e)
-	require.Contains(t, e.Message, "cannot be reached", "the login went on")
+	require.Contains(t, e.Message, "failed to verify certificate", "the login went on")
 }
 
 // Gateways that share a store have agents know all of them.

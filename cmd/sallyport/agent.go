@@ -136,7 +136,7 @@ func agentRevokeCommand(c *cli) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		err = registry.Revoke(ctx, args[0], *reason)
+		err = registry.Revoke(ctx, ca.Revocation{Agent: args[0], By: control.Self(), Reason: *reason})
 		if errors.Is(err, ca.ErrNoAgent) {
 			err = fail(exitNotFound, "%v; \"sallyport agent ls\" lists those that have", err)
 		}

@@ -34,10 +34,10 @@ func (f *File) validateVia(d *decoder, r *Resource, address, at string) {
 	if err := ca.ValidAgent(r.Via); err != nil {
 		d.problem(r.Line, "", "%s: via: %v", at, err)
 	}
-	if f.Tunnel.Listen == "" && !d.broken["tunnel"] {
-		d.problem(r.Line, `add tunnel: {listen: "0.0.0.0:8444"}`, "%s: via %s: no agent can connect, since nothing listens for agents", at, r.Via)
-	}
 	if _, _, err := net.SplitHostPort(address); err != nil {
 		d.problem(r.Line, "write HOST:PORT", "%s: via %s: an agent connects by TCP only, got %q", at, r.Via, r.Address)
+	}
+	if f.Tunnel.Listen == "" && !d.broken["tunnel"] {
+		d.problem(r.Line, `add tunnel: {listen: "0.0.0.0:8444"}`, "%s: via %s: no agent can connect, since nothing listens for agents", at, r.Via)
 	}
 }

@@ -63,7 +63,12 @@ type agentDocument struct {
 	Renewed   time.Time `json:"renewed,omitzero"`
 	Expires   time.Time `json:"expires"` // of the last certificate
 	Revoked   time.Time `json:"revoked,omitzero"`
+	RevokedBy string    `json:"revoked_by,omitempty"`
 	Reason    string    `json:"reason,omitempty"`
+}
+
+func (a *agentDocument) status(name string) AgentStatus {
+	return AgentStatus{name, a.Enrolled, a.By, a.From, a.Renewed, a.Expires, a.Revoked, a.RevokedBy, a.Reason}
 }
 
 // tokenDocument is a document of KindAgentToken.
@@ -285,14 +290,31 @@ func (c *Agents) forget(name string) {
 
 // AgentStatus is what is kept of an agent.
 type AgentStatus struct {
-	Name     string
-	Enrolled time.Time
-	By       string // who has made its token
-	From     string // the address that it has enrolled from
-	Renewed  time.Time
-	Expires  time.Time // of its last certificate
-	Revoked  time.Time // zero: it was not
-	Reason   string
+	Name      string
+	Enrolled  time.Time
+	By        string // who has made its token
+	From      string // the address that it has enrolled from
+	Renewed   time.Time
+	Expires   time.Time // of its last certificate
+	Revoked   time.Time // zero: it was not
+	RevokedBy string
+	Reason    string
+}
+
+// Agent returns what is kept of an agent. The error is ErrNoAgent where none of the name has enrolled.
+func (c *Agents) Agent(ctx context.Context, name string) (AgentStatus, error) {
+	d, err := c.Documents.Get(ctx, KindAgent, name)
+	if errors.Is(err, identity.ErrNoDocument) {
+		return AgentStatus{}, ErrNoAgent
+	}
+	if err != nil {
+		return AgentStatus{}, err
+	}
+	var a agentDocument
+	if json.Unmarshal(d.Body, &a) != nil {
+		return AgentStatus{}, fmt.Errorf("the document of agent %s cannot be read", name)
+	}
+	return a.status(name), nil
 }
 
 // List returns all agents that have enrolled, by name.
@@ -305,7 +327,7 @@ func (c *Agents) List(ctx context.Context) ([]AgentStatus, error) {
 			bad = fmt.Errorf("the document of agent %s cannot be read", d.Name)
 			return false
 		}
-		list = append(list, AgentStatus{d.Name, a.Enrolled, a.By, a.From, a.Renewed, a.Expires, a.Revoked, a.Reason})
+		list = append(list, a.status(d.Name))
 		return true
 	})
 	return list, errors.Join(err, bad)
@@ -314,15 +336,22 @@ func (c *Agents) List(ctx context.Context) ([]AgentStatus, error) {
 // ErrNoAgent says that no agent of a name has enrolled.
 var ErrNoAgent = errors.New("no agent of this name has enrolled")
 
+// Revocation says why an agent does not count any more.
+type Revocation struct {
+	Agent  string
+	By     string // who says so
+	Reason string
+}
+
 // Revoke has the certificates of an agent count no more. Gateways end its connections. It can enrol
 // again by another token.
-func (c *Agents) Revoke(ctx context.Context, name, reason string) error {
-	_, err := c.update(ctx, name, func(a agentDocument) (agentDocument, error) {
+func (c *Agents) Revoke(ctx context.Context, r Revocation) error {
+	_, err := c.update(ctx, r.Agent, func(a agentDocument) (agentDocument, error) {
 		if a.Enrolment == "" {
-			return a, fmt.Errorf("revoking agent %q: %w", name, ErrNoAgent)
+			return a, fmt.Errorf("revoking agent %q: %w", r.Agent, ErrNoAgent)
 		}
 		if a.Revoked.IsZero() {
-			a.Revoked, a.Reason = c.Authority.now(), reason
+			a.Revoked, a.RevokedBy, a.Reason = c.Authority.now(), r.By, r.Reason
 		}
 		return a, nil
 	})

@@ -161,8 +161,8 @@ func TestATokenOfAnAgentIsUsedOnce(t *testing.T) {
 func TestAgentsAreRevoked(t *testing.T) {
 	r := newAgents(t)
 	cert, other := r.enrol(t, "berlin"), r.enrol(t, "paris")
-	require.ErrorIs(t, r.Revoke(t.Context(), "rome", "x"), ca.ErrNoAgent)
-	require.NoError(t, r.Revoke(t.Context(), "berlin", "its machine was stolen"))
+	require.ErrorIs(t, r.Revoke(t.Context(), ca.Revocation{Agent: "rome", By: "root", Reason: "x"}), ca.ErrNoAgent)
+	require.NoError(t, r.Revoke(t.Context(), ca.Revocation{Agent: "berlin", By: "root", Reason: "its machine was stolen"}))
 	_, err := r.Known(t.Context(), cert)
 	require.ErrorIs(t, err, tunnel.ErrRevoked)
 	_, err = r.Renew(t.Context(), cert, certRequest(t, p256(t)))
@@ -224,7 +224,7 @@ func TestAgentsWhileTheStoreDoesNotAnswer(t *testing.T) {
 	_, err = r.Known(t.Context(), cert)
 	require.ErrorIs(t, err, ca.ErrUnavailable)
 	r.docs.err = nil
-	require.NoError(t, r.Revoke(t.Context(), "berlin", "x"))
+	require.NoError(t, r.Revoke(t.Context(), ca.Revocation{Agent: "berlin", By: "root", Reason: "x"}))
 	r.docs.err = errors.New("down")
 	_, err = r.Known(t.Context(), cert)
 	require.ErrorIs(t, err, tunnel.ErrRevoked)
@@ -241,4 +241,54 @@ func TestOtherCertificatesAreNotThoseOfAgents(t *testing.T) {
 	require.Error(t, err)
 	_, err = (&ca.Agents{}).Gateway("x")
 	require.Error(t, err)
+}
+
+// While another key takes the place of the one that certifies agents, those whose certificates count know
+// the gateway, and it knows them.
+func TestAgentsFollowTheAuthority(t *testing.T) {
+	r := newAgents(t)
+	before := r.enrol(t, "berlin")
+	old := r.token(t, "paris")
+	require.NoError(t, r.Authority.Rotate(t.Context(), ca.AgentLife, ca.AgentLife))
+	from := r.now.Add(ca.AgentLife)
+	trusts := func(roots [][]byte) error {
+		pool := x509.NewCertPool()
+		for _, der := range roots {
+			c, err := x509.ParseCertificate(der)
+			require.NoError(t, err)
+			pool.AddCert(c)
+		}
+		gateway, err := r.Gateway(tunnel.ServerName)
+		require.NoError(t, err)
+		_, err = gateway.Leaf.Verify(x509.VerifyOptions{Roots: pool, CurrentTime: r.now, DNSName: tunnel.ServerName})
+		return err
+	}
+	counts := func(c *x509.Certificate) error {
+		_, err := c.Verify(x509.VerifyOptions{Roots: r.Authority.Pool(), CurrentTime: r.now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+		return err
+	}
+	r.now = r.now.Add(ca.AgentLife / 3)
+	issued, err := r.Renew(t.Context(), before, certRequest(t, p256(t)))
+	require.NoError(t, err)
+	require.Len(t, issued.Roots, 2)
+	renewed, err := x509.ParseCertificate(issued.Chain[0])
+	require.NoError(t, err)
+	gateway, err := r.Gateway(tunnel.ServerName)
+	require.NoError(t, err)
+	require.NoError(t, trusts(issued.Roots))
+
+	r.now = from.Add(time.Minute)
+	require.False(t, r.Signs(&gateway), "the gateway would not certify itself anew")
+	require.NoError(t, trusts(issued.Roots), "an agent that was renewed does not know the gateway any more")
+	require.Error(t, trusts(issued.Roots[:1]), "the gateway is certified by the key before")
+	require.Error(t, counts(before), "it outlives what it knows")
+	require.NoError(t, counts(renewed))
+	require.NotEqual(t, old.Pin, r.token(t, "paris").Pin, "a token is not of the key that certifies")
+
+	r.now = from.Add(ca.AgentLife - time.Minute)
+	require.NoError(t, counts(r.enrol(t, "rome")))
+	r.now = from.Add(ca.AgentLife + time.Minute)
+	require.Len(t, r.Authority.Certificates(), 1)
+	require.Error(t, counts(renewed))
+	require.NoError(t, counts(r.enrol(t, "oslo")))
 }
