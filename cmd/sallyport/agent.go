@@ -39,7 +39,7 @@ func agents(ctx context.Context, c *cli, file string) (*ca.Agents, func() error,
 func agentTokenCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "token NAME", Short: "Make a token by which one agent enrols, once",
-		Long:    "Resources name the agent by \"via: NAME\". An agent that enrols takes the place of\nthe one of its name.",
+		Long:    "Resources name the agent by \"via: NAME\". An agent that enrols takes the place\nof the one of its name.",
 		Example: example("sallyport agent token berlin --for 15m > token"),
 		Args:    atMost(1),
 	}

@@ -94,8 +94,8 @@ const tokenVariable = "SALLYPORT_AGENT_TOKEN"
 func agentEnrolCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "enrol", Short: "Make this machine an agent, by a token",
-		Long:    "The gateway is known by the token: what it shows has to be of the authority that\nthe token was made at. The key is made here, and stays here.",
-		Example: example("sallyport agent enrol --gateway gw.example.com:8444 --token-file token --file /var/lib/sallyport-agent/agent.json"),
+		Long:    "The gateway is known by the token: what it shows has to be of the authority\nthat the token was made at. The key is made here, and stays here.",
+		Example: example("sallyport agent enrol --gateway gw.example.com:8444 --token-file token"),
 		Args:    atMost(0),
 	}
 	flags := newAgentFlags(cmd.Flags())
@@ -113,8 +113,8 @@ func agentEnrolCommand(c *cli) *cobra.Command {
 func agentRunCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "run", Short: "Connect to resources of this network for the gateways",
-		Long: "Connects to what --allow names, and to nothing else: networks with or without\nports. Names of resources are resolved first. Addresses of this machine and of its\nlink need a rule of their own. When no file is there and a token is, it enrols first.",
-		Example: example("sallyport agent run --file /var/lib/sallyport-agent/agent.json --allow 10.0.0.0/8:5432,3306 --allow 10.0.7.0/24:22",
+		Long: "Connects to what --allow names, and to nothing else: networks with or without\nports. Names of resources are resolved first. Addresses of this machine and of\nits link need a rule of their own. When no file is there and a token is, it\nenrols first.",
+		Example: example("sallyport agent run --file agent.json --allow 10.0.0.0/8:5432,3306",
 			"sallyport agent run --allow 10.0.0.0/8 --proxy http://proxy.internal:3128"),
 		Args: atMost(0),
 	}

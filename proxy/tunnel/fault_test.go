@@ -120,7 +120,7 @@ func TestALinkThatPauses(t *testing.T) {
 	connected(t, g, "berlin")
 }
 
-// Connections of the pool that were lost are no session's loss.
+// No session ends with connections of the pool that were lost.
 func TestAPoolWhoseConnectionsAreLost(t *testing.T) {
 	_, g, a := rig(t, func(a *Agent) { a.MinWarm = 4 })
 	at := echo(t)

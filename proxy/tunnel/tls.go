@@ -13,7 +13,7 @@ import (
 // the authority and this name, whatever address it has.
 const ServerName = "gateway.agents.sallyport"
 
-// errNoProto is what a handshake of a client that is no agent fails with.
+// errNoProto is what a handshake of a client that is not an agent fails with.
 var errNoProto = errors.New("the client offers no protocol that agents use")
 
 // config returns the configuration of one handshake, by what the client says the connection is for. A connection that a
@@ -50,7 +50,7 @@ func clientConfig(host, proto string, now func() time.Time, verify func(chain []
 		InsecureSkipVerify: true,
 		VerifyConnection: func(cs tls.ConnectionState) error {
 			if cs.NegotiatedProtocol != proto {
-				return fmt.Errorf("the server does not speak %s: it is no gateway that takes agents, or its version is another", proto)
+				return fmt.Errorf("the server does not speak %s: it is not a gateway that takes agents, or its version is another", proto)
 			}
 			return verify(cs.PeerCertificates)
 		},

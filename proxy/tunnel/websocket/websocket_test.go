@@ -143,7 +143,7 @@ func TestAnAgentBehindAProxyThatEndsTLS(t *testing.T) {
 	require.Eventually(t, func() bool { return r.server.Agents()[0].Sessions == 0 }, 20*time.Second, 5*time.Millisecond)
 }
 
-// What ends the outer TLS is no gateway, whatever it shows: the token is not sent to it.
+// What ends the outer TLS is not the gateway, whatever it shows: the token is not sent to it.
 func TestAProxyThatPosesAsTheGateway(t *testing.T) {
 	r, other := start(t), start(t)
 	u, roots := other.proxy(t)
