@@ -34,7 +34,7 @@ type Agent struct {
 	Log     *slog.Logger     // nil: slog.Default
 
 	MaxSessions  int           // connections to resources at one time; 0 is 4096
-	MinWarm      int           // connections to each gateway that are open before they are needed; 0 is 1, less is none
+	MinWarm      int           // connections to each gateway that are open before they are needed; 0 is 1, -1 keeps 0
 	MaxWarm      int           // at most; 0 is 64
 	MaxWait      time.Duration // between two tries to connect to a gateway; 0 is 30 s
 	DrainTimeout time.Duration // how long a stop lets connections to resources end by themselves; 0 is 10 s
