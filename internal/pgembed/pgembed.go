@@ -13,15 +13,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/sallyport/sallyport/internal/child"
 	"github.com/sallyport/sallyport/internal/freeport"
 )
 
@@ -91,7 +90,8 @@ type Server struct {
 	Password string // of the superuser postgres
 	cmd      *exec.Cmd
 	log      *bytes.Buffer
-	exited   chan struct{}
+	user     *child.User // PostgreSQL refuses to run as root
+	exited   <-chan struct{}
 }
 
 // User is the superuser's name.
@@ -119,8 +119,8 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 }
 
 func (s *Server) start(ctx context.Context, c Config) error {
-	attr, uid, gid, err := unprivileged()
-	if err != nil {
+	var err error
+	if s.user, err = child.Unprivileged("postgres", "nobody"); err != nil {
 		return err
 	}
 	pw := filepath.Join(s.Dir, "password")
@@ -134,21 +134,17 @@ func (s *Server) start(ctx context.Context, c Config) error {
 		if err := os.WriteFile(name, b, 0o600); err != nil {
 			return err
 		}
-		if attr != nil {
-			if err := os.Chown(name, uid, gid); err != nil {
-				return err
-			}
-		}
-	}
-	if attr != nil {
-		if err := os.Chown(s.Dir, uid, gid); err != nil {
+		if err := s.user.Own(name); err != nil {
 			return err
 		}
 	}
+	if err := s.user.Own(s.Dir); err != nil {
+		return err
+	}
 	init := exec.CommandContext(ctx, filepath.Join(s.Bin, "initdb"), "-D", data, "-U", User, "--pwfile", pw,
 		"--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions")
-	init.SysProcAttr, init.Dir = attr, s.Dir
-	if out, err := init.CombinedOutput(); err != nil {
+	init.Dir = s.Dir
+	if out, err := s.user.Runs(init).CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, out)
 	}
 	if err := os.Remove(pw); err != nil {
@@ -187,40 +183,18 @@ func (s *Server) start(ctx context.Context, c Config) error {
 	if err := os.WriteFile(filepath.Join(data, "postgresql.auto.conf"), []byte(conf.String()), 0o600); err != nil {
 		return err
 	}
-	if attr != nil {
-		for _, name := range []string{"pg_hba.conf", "postgresql.auto.conf"} {
-			if err := os.Chown(filepath.Join(data, name), uid, gid); err != nil {
-				return err
-			}
-		}
+	if err := s.user.Own(filepath.Join(data, "pg_hba.conf"), filepath.Join(data, "postgresql.auto.conf")); err != nil {
+		return err
 	}
-	return s.launch(ctx, attr)
+	return s.launch(ctx)
 }
 
 // launch starts the server's process.
-func (s *Server) launch(ctx context.Context, attr *syscall.SysProcAttr) error {
-	s.exited = make(chan struct{})
-	s.cmd = exec.Command(filepath.Join(s.Bin, "postgres"), "-D", filepath.Join(s.Dir, "data"))
-	s.cmd.SysProcAttr, s.cmd.Dir = attr, s.Dir
-	if s.cmd.SysProcAttr == nil {
-		s.cmd.SysProcAttr = &syscall.SysProcAttr{}
-	}
-	s.cmd.SysProcAttr.Setpgid = true // Ctrl-C is for us; we stop it in order
+func (s *Server) launch(ctx context.Context) (err error) {
+	s.cmd = s.user.Runs(exec.Command(filepath.Join(s.Bin, "postgres"), "-D", filepath.Join(s.Dir, "data")))
+	s.cmd.Dir = s.Dir
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	dieWithParent(s.cmd.SysProcAttr)
-	begun := make(chan error)
-	exited := s.exited
-	go func() {
-		// The parent is the thread that starts the server; it stays for as long.
-		runtime.LockOSThread()
-		err := s.cmd.Start()
-		begun <- err
-		if err == nil {
-			s.cmd.Wait()
-			close(exited)
-		}
-	}()
-	if err := <-begun; err != nil {
+	if s.exited, err = child.Start(s.cmd, syscall.SIGINT); err != nil {
 		return err
 	}
 	return s.ready(ctx)
@@ -282,31 +256,4 @@ func (s *Server) Kill() {
 
 // Restart starts the server again after Kill, on the same port, and waits until it
 // answers.
-func (s *Server) Restart(ctx context.Context) error {
-	attr, _, _, err := unprivileged()
-	if err != nil {
-		return err
-	}
-	return s.launch(ctx, attr)
-}
-
-// unprivileged returns how to start programs as an ordinary user, since
-// PostgreSQL refuses to run as root; nil when we are one.
-func unprivileged() (*syscall.SysProcAttr, int, int, error) {
-	if os.Geteuid() != 0 {
-		return nil, 0, 0, nil
-	}
-	for _, name := range []string{"postgres", "nobody"} {
-		u, err := user.Lookup(name)
-		if err != nil {
-			continue
-		}
-		uid, err1 := strconv.Atoi(u.Uid)
-		gid, err2 := strconv.Atoi(u.Gid)
-		if err1 != nil || err2 != nil {
-			continue
-		}
-		return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, uid, gid, nil
-	}
-	return nil, 0, 0, errors.New("PostgreSQL does not run as root, and there is no user postgres or nobody")
-}
+func (s *Server) Restart(ctx context.Context) error { return s.launch(ctx) }

@@ -1,8 +1,8 @@
 //go:build unix && !linux
 
-package pgembed
+package child
 
 import "syscall"
 
 // dieWithParent does nothing: this system does not tell children.
-func dieWithParent(*syscall.SysProcAttr) {}
+func dieWithParent(*syscall.SysProcAttr, syscall.Signal) {}
