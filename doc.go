@@ -51,6 +51,9 @@
 //     needs the standard library only.
 //   - proxy/proxytest: sessions and gateways in memory, faults, and conformance
 //     suites for interceptors, handlers and masking filters.
+//   - proxy/tunnel: agents that dial out from private networks, and the dialer that
+//     reaches resources by them.
+//   - proxy/tunnel/websocket: their connections in WebSockets.
 //
 // # Protocols
 //

@@ -49,6 +49,14 @@ const (
 	SecretRevoke  = "secret.revoke"  // its lease was to be revoked
 	SecretLost    = "secret.lost"    // its lease ended while it was used
 
+	// What happened to agents that dial out, in its own record. What agents were refused is
+	// gateway.login-failed, with the protocol tunnel.
+	TunnelEnrolled  = "tunnel.enrolled"  // one has its first certificate, by a token that user has made
+	TunnelRenewed   = "tunnel.renewed"   // and another one
+	TunnelRevoked   = "tunnel.revoked"   // its certificates do not count any more; user has revoked it
+	TunnelConnected = "tunnel.connected" // it is connected to this gateway
+	TunnelLost      = "tunnel.lost"      // its control line has ended; error says why
+
 	// RecordExpired says that a session's content was erased by a rule of retention.
 	RecordExpired = "record.expired"
 

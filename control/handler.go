@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -56,6 +57,8 @@ type Handler struct {
 	Requests *review.Desk
 	// Offline makes and uses grants that count while the store does not answer. Nil: there are none.
 	Offline Offline
+	// Agents returns what is known of agents that dial out. Nil: none can connect.
+	Agents func(ctx context.Context) ([]Agent, error)
 	// Deciders proves by a password who decides. Nil: nobody decides here.
 	Deciders proxy.Authenticator
 	// Portal returns what people and programs of other machines come in by, in the current

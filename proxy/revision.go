@@ -334,7 +334,7 @@ func (s *Session) seen(ctx context.Context, r *Revision, before *chain) (*Sessio
 	if account, err = now.For(view.Identity, account); err != nil {
 		return nil, err
 	}
-	if now.Address != was.Address || now.Type != was.Type || !ok && view.Target.Account.Name != "" || account.Username != view.Target.Account.Username ||
+	if now.Address != was.Address || now.Via != was.Via || now.Type != was.Type || !ok && view.Target.Account.Name != "" || account.Username != view.Target.Account.Username ||
 		!reflect.DeepEqual(now.Settings, was.Settings) { // by which the handler serves it
 		return nil, fmt.Errorf("resource %s has changed: connect again", was.Name)
 	}
