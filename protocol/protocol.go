@@ -77,10 +77,10 @@ type Protocol struct {
 	// Exec returns the command line by which the native client runs one thing, without asking anybody. Nil: none is
 	// known.
 	Exec func(e Endpoint, x Execution) (*Command, error)
-	// Tunnel returns what leads programs on the user's machine to an endpoint, where they have no way in of their own. password is empty where
+	// Connector returns what leads programs on the user's machine to an endpoint, where they have no way in of their own. password is empty where
 	// the endpoint has a proof. waits is told, with the place where that is decided, when somebody has to approve a connection; it may be nil.
 	// Nil: programs come to the listener by themselves.
-	Tunnel func(e Endpoint, password proxy.Secret, waits func(message, link string)) (Tunnel, error)
+	Connector func(e Endpoint, password proxy.Secret, waits func(message, link string)) (Connector, error)
 	// Links returns how other programs are told of an endpoint. It may be nil.
 	Links func(e Endpoint) []Link
 }
@@ -334,9 +334,9 @@ type Proof struct {
 	SSHCertificate   string
 }
 
-// Tunnel opens a connection to a resource as the user of an [Endpoint], and returns what the gateway says about it, for her. The texts of
+// Connector opens a connection to a resource as the user of an [Endpoint], and returns what the gateway says about it, for her. The texts of
 // errors are for her, too. The connection goes on when ctx has ended.
-type Tunnel func(ctx context.Context) (c net.Conn, note string, err error)
+type Connector func(ctx context.Context) (c net.Conn, note string, err error)
 
 // Link is how a program other than the native client is told of an endpoint.
 type Link struct {

@@ -115,7 +115,7 @@ func (p *profile) endpoint(r *control.Resource, account, database string, args [
 // protocolOf is the protocol of a type of resources.
 func protocolOf(name string) (*protocol.Protocol, error) {
 	for _, p := range gateway.Defaults().Protocols {
-		if p.Name == name && (p.Client != nil || p.Tunnel != nil) {
+		if p.Name == name && (p.Client != nil || p.Connector != nil) {
 			return &p, nil
 		}
 	}

@@ -67,10 +67,10 @@ func connectCommand(c *cli) *cobra.Command {
 		if *printed {
 			return printWays(c, list[i].Type, at)
 		}
-		if via := tunnelOf(cfg.Protocols(), list[i].Type); via != nil {
+		if via := connectorOf(cfg.Protocols(), list[i].Type); via != nil {
 			return c.lead(ctx, via, at, *listen, nil)
 		} else if *listen != "" {
-			return errNoTunnel(list[i].Type)
+			return errNoConnector(list[i].Type)
 		}
 		cmd, err := native(cfg.Protocols(), list[i].Type, at)
 		if err != nil {
@@ -92,10 +92,10 @@ func (p *profile) connect(ctx context.Context, c *cli, args []string, account, d
 	if printed {
 		return printWays(c, r.Type, at)
 	}
-	if via := tunnelOf(gateway.Defaults().Protocols, r.Type); via != nil {
+	if via := connectorOf(gateway.Defaults().Protocols, r.Type); via != nil {
 		return c.lead(ctx, via, at, listen, p.renew)
 	} else if listen != "" {
-		return errNoTunnel(r.Type)
+		return errNoConnector(r.Type)
 	}
 	cmd, err := native(gateway.Defaults().Protocols, r.Type, at)
 	if err != nil {

@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -15,6 +16,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"time"
+
+	"github.com/sallyport/sallyport/internal/newfile"
 )
 
 // Identity is what makes a program an agent: its certificate with the key, and what it knows gateways
@@ -108,23 +111,36 @@ func (f File) Save(id *Identity) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(string(f)), 0o700); err != nil {
+	dir, name := filepath.Split(filepath.Clean(string(f)))
+	if err := f.write(cmp.Or(dir, "."), name, b); err != nil {
+		return fmt.Errorf("keeping the agent's certificate: %w", err)
+	}
+	return nil
+}
+
+// write replaces the file, so that the disk has all of it or what was there.
+func (f File) write(dir, name string, b []byte) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	t, err := os.CreateTemp(filepath.Dir(string(f)), ".agent-*") // with the mode 0600
+	t, err := os.CreateTemp(dir, ".agent-*") // with the mode 0600
 	if err != nil {
 		return err
 	}
 	defer os.Remove(t.Name())
 	_, err = t.Write(b)
-	err = errors.Join(err, t.Sync(), t.Close())
-	if err == nil {
-		err = os.Rename(t.Name(), string(f))
+	if err = errors.Join(err, t.Sync(), t.Close()); err != nil {
+		return err
 	}
+	if err := os.Rename(t.Name(), string(f)); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return fmt.Errorf("keeping the agent's certificate: %w", err)
+		return err
 	}
-	return nil
+	defer root.Close()
+	return newfile.Sync(root, ".")
 }
 
 // request returns a new key, and a request for its certificate. The name in it is the server's to say.

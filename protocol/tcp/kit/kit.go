@@ -15,16 +15,16 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// Protocol returns resources of any protocol for an assembly. Their protocols have clients of their own, which a [protocol.Tunnel]
+// Protocol returns resources of any protocol for an assembly. Their protocols have clients of their own, which a [protocol.Connector]
 // leads to them.
 func Protocol() protocol.Protocol {
 	return protocol.Protocol{
 		Name: "tcp", TLS: true, Anonymous: true, NoSecrets: true,
-		Kinds:    []proxy.Kind{proxy.KindConnect, proxy.KindForward},
-		Settings: func() any { return &tcp.Settings{} },
-		Open:     open,
-		Tunnel:   tunnel,
-		Links:    links,
+		Kinds:     []proxy.Kind{proxy.KindConnect, proxy.KindForward},
+		Settings:  func() any { return &tcp.Settings{} },
+		Open:      open,
+		Connector: connector,
+		Links:     links,
 	}
 }
 
@@ -41,8 +41,8 @@ func open(a protocol.Assembly) (*protocol.Service, error) {
 	}, nil
 }
 
-// tunnel opens connections as the endpoint's user.
-func tunnel(e protocol.Endpoint, password proxy.Secret, waits func(message, link string)) (protocol.Tunnel, error) {
+// connector opens connections as the endpoint's user.
+func connector(e protocol.Endpoint, password proxy.Secret, waits func(message, link string)) (protocol.Connector, error) {
 	c := &tcp.Client{
 		Address: net.JoinHostPort(e.Host, e.Port), User: e.User, Resource: e.Resource, Password: password, Waits: waits,
 		TLS: &tls.Config{MinVersion: tls.VersionTLS12},

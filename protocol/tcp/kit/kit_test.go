@@ -29,8 +29,8 @@ func Example() {
 	// Output: forward
 }
 
-// TestTunnel: what a tunnel needs is read when it is made, and an error says which of it is missing.
-func TestTunnel(t *testing.T) {
+// TestConnector: what a connector needs is read when it is made, and an error says which of it is missing.
+func TestConnector(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name string, b []byte) string {
 		path := filepath.Join(dir, name)
@@ -41,7 +41,7 @@ func TestTunnel(t *testing.T) {
 	cert, key := ca.ClientPEM("alice")
 	proof := &protocol.Proof{Certificate: file("cert.pem", cert), Key: file("key.pem", key)}
 	good := protocol.Endpoint{Resource: "cache", Host: "127.0.0.1", Port: "1", CA: file("ca.pem", ca.PEM()), Proof: proof}
-	_, err := Protocol().Tunnel(good, proxy.Secret{}, nil)
+	_, err := Protocol().Connector(good, proxy.Secret{}, nil)
 	require.NoError(t, err)
 	for name, change := range map[string]func(e *protocol.Endpoint){
 		"no authority": func(e *protocol.Endpoint) { e.CA = filepath.Join(dir, "missing") },
@@ -56,7 +56,7 @@ func TestTunnel(t *testing.T) {
 	} {
 		bad := good
 		change(&bad)
-		_, err := Protocol().Tunnel(bad, proxy.Secret{}, nil)
+		_, err := Protocol().Connector(bad, proxy.Secret{}, nil)
 		require.Error(t, err, name)
 	}
 	require.Equal(t, []protocol.Link{{For: "tls", Text: "127.0.0.1:1"}}, Protocol().Links(good))

@@ -30,9 +30,9 @@ func (noForwards) Intercept(context.Context, *proxy.Session) (proxy.Hooks, error
 	}}, nil
 }
 
-// TestConnectTunnel: a program is led to a resource of type tcp as the login's user; what the gateway says of that is told, and the program's exit code
+// TestConnectForwards: a program is led to a resource of type tcp as the login's user; what the gateway says of that is told, and the program's exit code
 // is passed on.
-func TestConnectTunnel(t *testing.T) {
+func TestConnectForwards(t *testing.T) {
 	if _, err := os.Stat("/bin/bash"); err != nil {
 		t.Skip("SKIPPED, NOT TESTED: bash is not installed")
 	}
@@ -73,8 +73,8 @@ func TestConnectTunnel(t *testing.T) {
 	require.Contains(t, errs, "--print")
 }
 
-// TestTunnelPlaces: a place that leads to a resource is one that only this machine reaches, or only its user.
-func TestTunnelPlaces(t *testing.T) {
+// TestForwardingPlaces: a place that leads to a resource is one that only this machine reaches, or only its user.
+func TestForwardingPlaces(t *testing.T) {
 	for _, at := range []string{"0.0.0.0:0", "[::]:0", ":0", "10.0.0.1:6379", "localhost:0", "example.com:80", "127.0.0.1", "nonsense"} {
 		_, err := listenLocal(at)
 		require.ErrorContains(t, err, "127.0.0.1", at)

@@ -19,36 +19,36 @@ import (
 	"github.com/sallyport/sallyport/proxy"
 )
 
-// tunnel leads programs of this machine to a resource that has no client of its own: they connect to a place that only this machine
+// forwarding leads programs of this machine to a resource that has no client of its own: they connect to a place that only this machine
 // reaches.
-type tunnel struct {
+type forwarding struct {
 	c    *cli
 	name string // of the resource
-	dial protocol.Tunnel
+	dial protocol.Connector
 
 	said sync.Mutex // what the gateway says is told by one connection at a time
 	note string     // what it has said last
 }
 
-// tunnelOf is how a type of resources is led to; nil: programs get there by themselves.
-func tunnelOf(list []protocol.Protocol, typ string) newTunnel {
+// connectorOf is how a type of resources is led to; nil: programs get there by themselves.
+func connectorOf(list []protocol.Protocol, typ string) newConnector {
 	i := slices.IndexFunc(list, func(p protocol.Protocol) bool { return p.Name == typ })
 	if i < 0 {
 		return nil
 	}
-	return list[i].Tunnel
+	return list[i].Connector
 }
 
-type newTunnel = func(e protocol.Endpoint, password proxy.Secret, waits func(message, link string)) (protocol.Tunnel, error)
+type newConnector = func(e protocol.Endpoint, password proxy.Secret, waits func(message, link string)) (protocol.Connector, error)
 
-func errNoTunnel(typ string) error {
+func errNoConnector(typ string) error {
 	return fail(exitUsage, "--listen is for resources of type tcp, and this one is of type %s: programs connect to the gateway's listener themselves; --print shows how", typ)
 }
 
 // lead leads programs to an endpoint, at a place of this machine. renew is called before each connection; nil: the user proves
 // herself by a password, which is asked for.
-func (c *cli) lead(ctx context.Context, via newTunnel, at *protocol.Endpoint, listen string, renew func(context.Context) error) error {
-	t := &tunnel{c: c, name: at.Resource}
+func (c *cli) lead(ctx context.Context, via newConnector, at *protocol.Endpoint, listen string, renew func(context.Context) error) error {
+	t := &forwarding{c: c, name: at.Resource}
 	var password proxy.Secret
 	if at.Proof == nil {
 		typed, err := c.prompter().secret("", "Password of "+visible(at.User)+": ")
@@ -80,8 +80,8 @@ func (c *cli) lead(ctx context.Context, via newTunnel, at *protocol.Endpoint, li
 	return t.run(ctx, cmp.Or(listen, "127.0.0.1:0"), at.Args)
 }
 
-// maxTunnels bounds the connections that are open at once.
-const maxTunnels = 256
+// maxForwarded bounds the connections that are open at once.
+const maxForwarded = 256
 
 // listenLocal listens where only this machine's programs come in: at a port of a loopback address, or at a socket that only its user opens.
 func listenLocal(at string) (net.Listener, error) {
@@ -101,7 +101,7 @@ func listenLocal(at string) (net.Listener, error) {
 
 // run listens at a place, and runs a program with args there, or goes on until ctx ends. In args {address}, {host} and
 // {port} are replaced by those of the place.
-func (t *tunnel) run(ctx context.Context, at string, args []string) error {
+func (t *forwarding) run(ctx context.Context, at string, args []string) error {
 	ln, err := listenLocal(at)
 	if err != nil {
 		return err
@@ -138,8 +138,8 @@ func (t *tunnel) run(ctx context.Context, at string, args []string) error {
 }
 
 // accept serves connections until the listener is closed.
-func (t *tunnel) accept(ctx context.Context, ln net.Listener, conns *sync.WaitGroup) error {
-	room := make(chan struct{}, maxTunnels)
+func (t *forwarding) accept(ctx context.Context, ln net.Listener, conns *sync.WaitGroup) error {
+	room := make(chan struct{}, maxForwarded)
 	for {
 		c, err := ln.Accept()
 		if ctx.Err() != nil {
@@ -155,7 +155,7 @@ func (t *tunnel) accept(ctx context.Context, ln net.Listener, conns *sync.WaitGr
 		case room <- struct{}{}:
 		default:
 			c.Close()
-			t.tell("%d connections are open: another one is refused", maxTunnels)
+			t.tell("%d connections are open: another one is refused", maxForwarded)
 			continue
 		}
 		conns.Go(func() {
@@ -165,22 +165,22 @@ func (t *tunnel) accept(ctx context.Context, ln net.Listener, conns *sync.WaitGr
 	}
 }
 
-// Write writes what a program says of errors, between what the tunnel tells.
-func (t *tunnel) Write(b []byte) (int, error) {
+// Write writes what a program says of errors, between what the forwarding tells.
+func (t *forwarding) Write(b []byte) (int, error) {
 	t.said.Lock()
 	defer t.said.Unlock()
 	return t.c.err.Write(b)
 }
 
 // tell tells the user something.
-func (t *tunnel) tell(format string, args ...any) {
+func (t *forwarding) tell(format string, args ...any) {
 	t.said.Lock()
 	defer t.said.Unlock()
 	fmt.Fprintln(t.c.err, visible(t.name)+": "+visible(fmt.Sprintf(format, args...)))
 }
 
 // noted tells what the gateway says of connections, once.
-func (t *tunnel) noted(note string) {
+func (t *forwarding) noted(note string) {
 	t.said.Lock()
 	fresh := note != "" && note != t.note
 	t.note = note
@@ -191,7 +191,7 @@ func (t *tunnel) noted(note string) {
 }
 
 // serve passes on what flows over one connection.
-func (t *tunnel) serve(ctx context.Context, local net.Conn) {
+func (t *forwarding) serve(ctx context.Context, local net.Conn) {
 	defer local.Close()
 	remote, note, err := t.dial(ctx)
 	if err != nil {
@@ -216,7 +216,7 @@ func (t *tunnel) serve(ctx context.Context, local net.Conn) {
 }
 
 // pass passes on what comes from one side, and then says to the other that it has ended. After an error both are closed.
-func (t *tunnel) pass(to, from net.Conn) {
+func (t *forwarding) pass(to, from net.Conn) {
 	_, err := io.Copy(to, from)
 	if w, ok := to.(interface{ CloseWrite() error }); err == nil && ok && w.CloseWrite() == nil {
 		return
