@@ -2,6 +2,7 @@ package config
 
 import (
 	"net"
+	"strings"
 
 	"github.com/sallyport/sallyport/identity/ca"
 )
@@ -34,7 +35,7 @@ func (f *File) validateVia(d *decoder, r *Resource, address, at string) {
 	if err := ca.ValidAgent(r.Via); err != nil {
 		d.problem(r.Line, "", "%s: via: %v", at, err)
 	}
-	if _, _, err := net.SplitHostPort(address); err != nil {
+	if strings.HasPrefix(address, "unix:") {
 		d.problem(r.Line, "write HOST:PORT", "%s: via %s: an agent connects by TCP only, got %q", at, r.Via, r.Address)
 	}
 	if f.Tunnel.Listen == "" && !d.broken["tunnel"] {
