@@ -19,14 +19,17 @@ import (
 
 // complianceCommand makes and checks packs of evidence for auditors.
 func complianceCommand(c *cli) *cobra.Command {
-	return family(&cobra.Command{Use: "compliance", GroupID: recordsGroup, Short: "Packs of evidence for auditors: make one for a framework and a period, and verify one without a gateway"},
+	return family(&cobra.Command{
+		Use: "compliance", GroupID: recordsGroup, Short: "Packs of evidence for auditors: make one for a framework and a period, and verify one without a gateway",
+		Example: example("sallyport compliance export --framework soc2 --from 2026-01-01", "sallyport compliance verify q1.zip"),
+	},
 		complianceExportCommand(c), complianceVerifyCommand(c), complianceFrameworksCommand(c))
 }
 
 func complianceExportCommand(c *cli) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "export", Short: "Have the running gateway make a pack of evidence; that is on record",
-		Example: example("sallyport compliance export --framework soc2 --from 2026-01-01 --to 2026-03-31 --key key.pub --file q1.zip"),
+		Example: example("sallyport compliance export --framework soc2 --from 2026-01-01 --key key.pub"),
 		Args:    atMost(0),
 	}
 	f := cmd.Flags()
@@ -173,7 +176,11 @@ func verifyEvidence(c *cli, name, key string) error {
 }
 
 func complianceFrameworksCommand(c *cli) *cobra.Command {
-	cmd := &cobra.Command{Use: "frameworks", Short: "List the frameworks that packs are made for, and their controls", Args: atMost(0)}
+	cmd := &cobra.Command{
+		Use: "frameworks", Short: "List the frameworks that packs are made for, and their controls",
+		Example: example("sallyport compliance frameworks"),
+		Args:    atMost(0),
+	}
 	output := listFlags(cmd.Flags())
 	cmd.RunE = does(func(context.Context, []string) error {
 		var list []complianceControl

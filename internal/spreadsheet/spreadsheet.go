@@ -5,6 +5,8 @@ import (
 	"encoding/csv"
 	"io"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/internal/terminal"
 )
@@ -16,11 +18,9 @@ const formula = "=+-@|%＝＋－＠"
 // characters are replaced, see [terminal.Visible].
 func Cell(s string) string {
 	s = terminal.Visible(s)
-	for _, first := range strings.TrimLeft(s, " ") {
-		if strings.ContainsRune(formula, first) {
-			return "'" + s
-		}
-		break
+	first, _ := utf8.DecodeRuneInString(strings.TrimLeftFunc(s, unicode.IsSpace))
+	if strings.ContainsRune(formula, first) {
+		return "'" + s
 	}
 	return s
 }
