@@ -169,7 +169,7 @@ func (s *Server) welcome(l *line, name string) error {
 			break
 		}
 	}
-	w := welcome{Version: version, Oldest: oldestVersion, Program: s.Program, Gateway: s.ID, Address: s.Address, Beat: inMillis(s.beat())}
+	w := welcome{Version: version, Oldest: oldestVersion, Program: s.Program, Gateway: s.id, Address: s.Address, Beat: inMillis(s.beat())}
 	if s.Gateways != nil {
 		w.Gateways = s.Gateways()
 	}

@@ -115,7 +115,7 @@ func TestTheAddressOfOneGateway(t *testing.T) {
 		defer a.mu.Unlock()
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		if l := a.lines[g.ID]; l != nil {
+		if l := a.lines[g.id]; l != nil {
 			at = l.address
 		}
 		return at, len(g.agents["berlin"].lines)

@@ -51,6 +51,7 @@ type Server struct {
 	MaxDials         int           // dials that wait for one agent; 0 is 1024
 
 	begin      sync.Once
+	id         string // ID, or what was made up
 	admissions admissions
 
 	mu      sync.Mutex
@@ -118,7 +119,7 @@ func (s *Server) silence() time.Duration { return 3 * s.beat() }
 
 func (s *Server) start() {
 	s.begin.Do(func() {
-		s.ID = or(s.ID, newName())
+		s.id = or(s.ID, newName())
 		s.admissions.max, s.admissions.perAddress = or(s.MaxUnknown, 1024), or(s.MaxPerAddress, 256)
 		s.agents, s.certs = make(map[string]*agent), make(map[fingerprint]*agent)
 		s.pending, s.conns = make(map[[idSize]byte]*pending), make(map[net.Conn]struct{})
