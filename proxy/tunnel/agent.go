@@ -225,7 +225,7 @@ func (a *Agent) keep(ctx context.Context, address string) {
 		}
 		if err != nil && err.Error() != said && !errors.Is(err, errSame) {
 			said = err.Error()
-			a.log().Warn("there is no control line to a gateway; it is tried again", "address", address, "err", err)
+			a.log().Warn("no control line to a gateway is open; the agent tries again", "address", address, "err", err)
 		}
 		most := or(a.MaxWait, maxWait)
 		if errors.Is(err, errSame) {
@@ -307,7 +307,7 @@ func (a *Agent) renew(ctx context.Context) {
 }
 
 func (a *Agent) renewNow(ctx context.Context, id *Identity) error {
-	err := errors.New("there is no control line")
+	err := errors.New("no control line is open")
 	for _, l := range a.openLines() {
 		var next *Identity
 		if next, err = l.renew(ctx); err != nil {

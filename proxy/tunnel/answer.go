@@ -176,7 +176,7 @@ func reason(err error) why {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return why{Code: CodeUnreachable, Text: "it does not answer in time"}
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return why{Code: CodeUnreachable, Text: "there is no route to it"}
+		return why{Code: CodeUnreachable, Text: "no route leads to it"}
 	}
 	return why{Code: CodeUnreachable, Text: "it cannot be reached"}
 }
