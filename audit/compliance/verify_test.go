@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/audit"
+	"github.com/sallyport/sallyport/internal/race"
 )
 
 // rezip writes files as a pack is written.
@@ -39,13 +40,15 @@ func problems(t *testing.T, packed []byte, public string) []string {
 	return v.Problems
 }
 
-// TestTampering: a change of any file of a pack is found, and so is one that was added, taken away or renamed.
-func TestTampering(t *testing.T) {
+// TestEveryTampering: a change of any file of a pack is found, and so is one that was added, taken away or renamed.
+func TestEveryTampering(t *testing.T) {
 	b := newLab(t)
 	_, files := b.pack(t, "pci4", around(time.Now()))
 	public := b.public(t)
 	require.Empty(t, problems(t, rezip(t, files), public))
-	for name, text := range files {
+	changes := 0
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		text := files[name]
 		whole := !strings.Contains(name, "/") || name == "csv/decisions.csv"
 		for what, change := range map[string]func(map[string]string){
 			"altered":   func(m map[string]string) { m[name] = strings.Replace(text, text[len(text)/2:len(text)/2+1], "\x01", 1) },
@@ -59,6 +62,9 @@ func TestTampering(t *testing.T) {
 			if !whole && what != "altered" && what != "gone" {
 				continue
 			}
+			if changes++; changes%race.Stride() != 0 {
+				continue
+			}
 			m := maps.Clone(files)
 			change(m)
 			require.NotEmpty(t, problems(t, rezip(t, m), public), "%s %s", name, what)
@@ -69,13 +75,13 @@ func TestTampering(t *testing.T) {
 	require.Equal(t, []string{`"csv/more.csv" was added`}, problems(t, rezip(t, m), public))
 }
 
-// TestEachByte: no byte of a pack can be changed without a word, unless the files in it stay the same, byte for byte.
-func TestEachByte(t *testing.T) {
+// TestEveryByteOfAPack: no byte of a pack can be changed without a word, unless the files in it stay the same, byte for byte.
+func TestEveryByteOfAPack(t *testing.T) {
 	b := newLab(t)
 	packed, files := b.pack(t, "hipaa", around(time.Now()))
 	public := b.public(t)
 	for i := range packed {
-		if i%37 != 0 && i < len(packed)-30 && i > 40 {
+		if i%(37*race.Stride()) != 0 && i < len(packed)-30 && i > 40 {
 			continue // samples do: of each file's header, text and entry some
 		}
 		changed := bytes.Clone(packed)
