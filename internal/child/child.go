@@ -5,6 +5,8 @@
 package child
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // User is who runs a server; nil is the user of this process.
@@ -60,16 +63,22 @@ func (u *User) Runs(cmd *exec.Cmd) *exec.Cmd {
 	return cmd
 }
 
+// Process is a server that was started. Stop takes nil for one that was not.
+type Process struct {
+	cmd    *exec.Cmd
+	exited chan struct{}
+}
+
 // Start starts a server, in a process group of its own, so that Ctrl-C at the terminal is for this process
 // alone. Where the system can do it, the server gets the signal end when this process is gone.
-// The channel is closed when the server has ended.
-func Start(cmd *exec.Cmd, end syscall.Signal) (exited <-chan struct{}, err error) {
+func Start(cmd *exec.Cmd, end syscall.Signal) (*Process, error) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Setpgid = true
 	dieWithParent(cmd.SysProcAttr, end)
-	begun, ended := make(chan error), make(chan struct{})
+	p := &Process{cmd, make(chan struct{})}
+	begun := make(chan error)
 	go func() {
 		// The parent is the thread that starts the server; it stays for as long.
 		runtime.LockOSThread()
@@ -77,8 +86,55 @@ func Start(cmd *exec.Cmd, end syscall.Signal) (exited <-chan struct{}, err error
 		begun <- err
 		if err == nil {
 			cmd.Wait() // how it ended is in its log
-			close(ended)
+			close(p.exited)
 		}
 	}()
-	return ended, <-begun
+	if err := <-begun; err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// ErrEnded says that a server has ended by itself.
+var ErrEnded = errors.New("the server has ended")
+
+// Ready asks until the server answers, for a time at most. The error is ErrEnded, or why it does not answer.
+func (p *Process) Ready(ctx context.Context, limit time.Duration, ask func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		err := ask(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.exited:
+			return ErrEnded
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		case <-time.After(30 * time.Millisecond):
+		}
+	}
+}
+
+// PID is the number by which the system knows the server.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Stop has the server end, by force when it takes longer than patience, and waits until it has.
+func (p *Process) Stop(end, force syscall.Signal, patience time.Duration) {
+	if p == nil {
+		return
+	}
+	p.cmd.Process.Signal(end)
+	select {
+	case <-p.exited:
+	case <-time.After(patience):
+		p.Kill(force)
+	}
+}
+
+// Kill ends the server by a signal that leaves it no choice, and waits until it has ended.
+func (p *Process) Kill(force syscall.Signal) {
+	p.cmd.Process.Signal(force)
+	<-p.exited
 }

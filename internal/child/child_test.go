@@ -3,6 +3,8 @@
 package child
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +12,7 @@ import (
 	"runtime"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -48,21 +51,42 @@ func TestKilled(t *testing.T) {
 // A signal for this process's group, such as Ctrl-C at the terminal, does not reach the server; and its end is told.
 func TestStart(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "sleep", "3600")
-	exited, err := Start(cmd, syscall.SIGTERM)
+	p, err := Start(cmd, syscall.SIGTERM)
 	require.NoError(t, err)
 	group, err := syscall.Getpgid(cmd.Process.Pid)
 	require.NoError(t, err)
 	require.Equal(t, cmd.Process.Pid, group)
 	select {
-	case <-exited:
+	case <-p.exited:
 		t.Fatal("the server has ended by itself")
 	default:
 	}
 	require.NoError(t, cmd.Process.Kill())
-	<-exited
+	<-p.exited
 
 	_, err = Start(exec.CommandContext(t.Context(), "/nowhere/server"), syscall.SIGTERM)
 	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// A server is asked until it answers, has ended, or the time is over; and is ended by force when it does not end.
+func TestReady(t *testing.T) {
+	p, err := Start(exec.CommandContext(t.Context(), "sleep", "3600"), syscall.SIGTERM)
+	require.NoError(t, err)
+	asked := 0
+	require.NoError(t, p.Ready(t.Context(), time.Minute, func(context.Context) error {
+		if asked++; asked < 3 {
+			return errors.New("not yet")
+		}
+		return nil
+	}))
+	never := errors.New("it never does")
+	err = p.Ready(t.Context(), time.Millisecond, func(context.Context) error { return never })
+	require.ErrorIs(t, err, never)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	p.Stop(syscall.SIGCONT, syscall.SIGKILL, time.Millisecond)
+	require.ErrorIs(t, p.Ready(t.Context(), time.Minute, func(context.Context) error { return never }), ErrEnded)
+	p.Stop(syscall.SIGTERM, syscall.SIGKILL, time.Minute) // once more
+	(*Process)(nil).Stop(syscall.SIGTERM, syscall.SIGKILL, time.Minute)
 }
 
 // For root, a server and its files are an ordinary user's.

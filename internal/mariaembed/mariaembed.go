@@ -79,8 +79,7 @@ type Server struct {
 	user     *child.User
 	account  string // of its superuser
 	password string
-	cmd      *exec.Cmd
-	exited   <-chan struct{}
+	process  *child.Process
 	log      bytes.Buffer
 }
 
@@ -138,10 +137,10 @@ func (s *Server) start(ctx context.Context, c Config) (err error) {
 		"--port=" + strconv.Itoa(s.Port), "--pid-file=" + filepath.Join(s.Dir, "pid"), "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M", "--innodb-log-file-size=8M", "--sync-frm=0", "--skip-innodb-doublewrite",
 		"--secure-file-priv=" + s.Dir, "--skip-log-bin", "--character-set-server=utf8mb4", "--local-infile=0",
 	}, run...)
-	s.cmd = s.user.Runs(exec.Command(s.Server, append(args, c.Args...)...))
-	s.cmd.Dir, s.cmd.Env = s.Dir, env
-	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
-	if s.exited, err = child.Start(s.cmd, syscall.SIGTERM); err != nil {
+	cmd = s.user.Runs(exec.Command(s.Server, append(args, c.Args...)...))
+	cmd.Dir, cmd.Env = s.Dir, env
+	cmd.Stdout, cmd.Stderr = &s.log, &s.log
+	if s.process, err = child.Start(cmd, syscall.SIGTERM); err != nil {
 		return err
 	}
 	return s.ready(ctx)
@@ -166,29 +165,26 @@ func (s *Server) closed() (args []string, err error) {
 
 // ready waits until the server answers.
 func (s *Server) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	for {
-		out, err := s.Exec(ctx, "", "SELECT VERSION()")
-		if err == nil {
-			var a, b, c int
-			if _, err := fmt.Sscanf(out, "%d.%d.%d", &a, &b, &c); err != nil {
-				return fmt.Errorf("mariadbd's version is %q", out)
-			}
-			s.Version = a*10000 + b*100 + c
-			if err := os.Remove(s.initFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return err
-			}
-			return nil
-		}
-		select {
-		case <-s.exited:
-			return fmt.Errorf("mariadbd did not start: %s", s.log.String())
-		case <-ctx.Done():
-			return fmt.Errorf("mariadbd does not answer: %w", errors.Join(ctx.Err(), err))
-		case <-time.After(50 * time.Millisecond):
-		}
+	var version string
+	err := s.process.Ready(ctx, time.Minute, func(ctx context.Context) (err error) {
+		version, err = s.Exec(ctx, "", "SELECT VERSION()")
+		return err
+	})
+	switch {
+	case errors.Is(err, child.ErrEnded):
+		return fmt.Errorf("mariadbd did not start: %s", s.log.String())
+	case err != nil:
+		return fmt.Errorf("mariadbd does not answer: %w", err)
 	}
+	var x, y, z int
+	if _, err := fmt.Sscanf(version, "%d.%d.%d", &x, &y, &z); err != nil {
+		return fmt.Errorf("mariadbd's version is %q", version)
+	}
+	s.Version = x*10000 + y*100 + z
+	if err := os.Remove(s.initFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // Exec runs a script as the superuser and returns what it prints, without headings, the
@@ -214,14 +210,6 @@ func (s *Server) Run(database, script string, args ...string) (string, error) {
 // Stop ends the server and removes everything it owns. It may be called more
 // than once.
 func (s *Server) Stop() error {
-	if s.cmd != nil && s.cmd.Process != nil {
-		s.cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-s.exited:
-		case <-time.After(20 * time.Second):
-			s.cmd.Process.Kill()
-			<-s.exited
-		}
-	}
+	s.process.Stop(syscall.SIGTERM, syscall.SIGKILL, 20*time.Second)
 	return os.RemoveAll(s.Dir)
 }

@@ -143,7 +143,7 @@ func TestKilled(t *testing.T) {
 	if dir := os.Getenv(killed); dir != "" {
 		s, err := Start(t.Context(), Config{Dir: dir})
 		require.NoError(t, err)
-		fmt.Println("runs as", s.cmd.Process.Pid)
+		fmt.Println("runs as", s.process.PID())
 		select {} // until it is killed
 	}
 	installed(t)

@@ -88,10 +88,9 @@ type Server struct {
 	Dir      string // everything it owns
 	Port     int
 	Password string // of the superuser postgres
-	cmd      *exec.Cmd
 	log      *bytes.Buffer
 	user     *child.User // PostgreSQL refuses to run as root
-	exited   <-chan struct{}
+	process  *child.Process
 }
 
 // User is the superuser's name.
@@ -189,34 +188,24 @@ func (s *Server) start(ctx context.Context, c Config) error {
 	return s.launch(ctx)
 }
 
-// launch starts the server's process.
+// launch starts the server's process, and waits until it takes connections.
 func (s *Server) launch(ctx context.Context) (err error) {
-	s.cmd = s.user.Runs(exec.Command(filepath.Join(s.Bin, "postgres"), "-D", filepath.Join(s.Dir, "data")))
-	s.cmd.Dir = s.Dir
-	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	if s.exited, err = child.Start(s.cmd, syscall.SIGINT); err != nil {
+	cmd := s.user.Runs(exec.Command(filepath.Join(s.Bin, "postgres"), "-D", filepath.Join(s.Dir, "data")))
+	cmd.Dir = s.Dir
+	cmd.Stdout, cmd.Stderr = s.log, s.log
+	if s.process, err = child.Start(cmd, syscall.SIGINT); err != nil {
 		return err
 	}
-	return s.ready(ctx)
-}
-
-// ready waits until the server takes connections.
-func (s *Server) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	for {
-		probe := exec.CommandContext(ctx, filepath.Join(s.Bin, "pg_isready"), "-q", "-h", "127.0.0.1", "-p", strconv.Itoa(s.Port))
-		if probe.Run() == nil {
-			return nil
-		}
-		select {
-		case <-s.exited:
-			return fmt.Errorf("postgres did not start: %s", s.log)
-		case <-ctx.Done():
-			return fmt.Errorf("postgres did not answer: %w", ctx.Err())
-		case <-time.After(30 * time.Millisecond):
-		}
+	err = s.process.Ready(ctx, 30*time.Second, func(ctx context.Context) error {
+		return exec.CommandContext(ctx, filepath.Join(s.Bin, "pg_isready"), "-q", "-h", "127.0.0.1", "-p", strconv.Itoa(s.Port)).Run()
+	})
+	switch {
+	case errors.Is(err, child.ErrEnded):
+		return fmt.Errorf("postgres did not start: %s", s.log)
+	case err != nil:
+		return fmt.Errorf("postgres did not answer: %w", err)
 	}
+	return nil
 }
 
 // Exec runs SQL as the superuser through psql and returns what it prints,
@@ -236,23 +225,12 @@ func (s *Server) Exec(ctx context.Context, database, sql string) (string, error)
 // Stop ends the server and removes everything it owns. It may be called more
 // than once.
 func (s *Server) Stop() error {
-	if s.cmd != nil && s.cmd.Process != nil {
-		s.cmd.Process.Signal(syscall.SIGINT) // fast shutdown: sessions are ended
-		select {
-		case <-s.exited:
-		case <-time.After(10 * time.Second):
-			s.cmd.Process.Signal(syscall.SIGQUIT)
-			<-s.exited
-		}
-	}
+	s.process.Stop(syscall.SIGINT, syscall.SIGQUIT, 10*time.Second) // a fast shutdown: sessions are ended
 	return os.RemoveAll(s.Dir)
 }
 
 // Kill ends the server as a crash would.
-func (s *Server) Kill() {
-	s.cmd.Process.Signal(syscall.SIGQUIT)
-	<-s.exited
-}
+func (s *Server) Kill() { s.process.Kill(syscall.SIGQUIT) }
 
 // Restart starts the server again after Kill, on the same port, and waits until it
 // answers.
