@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/protocol/internal/named"
 	"github.com/sallyport/sallyport/proxy"
 )
 
@@ -147,42 +148,23 @@ func (cl *client) read(line []byte) error {
 			return fmt.Errorf("%w: %w", errAsk, err)
 		}
 	}
-	for _, f := range []struct {
-		to   *string
-		said string
-	}{{&cl.login.Resource, a.Resource}, {&cl.login.Account, a.Account}} {
-		switch {
-		case f.said == "" || f.said == *f.to:
-		case *f.to == "":
-			*f.to = f.said
-		default:
-			return errAmbiguous
-		}
+	resource, ok := named.Agreed(cl.login.Resource, a.Resource)
+	account, same := named.Agreed(cl.login.Account, a.Account)
+	if !ok || !same {
+		return errAmbiguous
 	}
+	cl.login.Resource, cl.login.Account = resource, account
 	cl.password = proxy.NewSecret(a.Password)
 	return nil
 }
 
 // resource works out which resource the client asks for; the ways of saying so must agree.
 func (h *Handler) resource(cl *client) (string, error) {
-	fromSNI, named := "", false
-	if h.Domain != "" {
-		fromSNI, named = strings.CutSuffix(cl.serverName, "."+strings.ToLower(h.Domain))
-	}
-	if !named || strings.Contains(fromSNI, ".") {
-		fromSNI = ""
-	}
-	name := h.Resource
-	for _, said := range []string{fromSNI, cl.login.Resource} {
-		switch {
-		case said == "" || said == name:
-		case name == "":
-			name = said
-		default:
-			return "", errAmbiguous
-		}
-	}
-	if name == "" {
+	name, ok := named.Agreed(h.Resource, named.ByServer(cl.serverName, strings.ToLower(h.Domain)), cl.login.Resource)
+	switch {
+	case !ok:
+		return "", errAmbiguous
+	case name == "":
 		return "", errNoResource
 	}
 	return name, nil

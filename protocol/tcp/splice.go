@@ -60,7 +60,7 @@ type splice struct {
 	session          *proxy.Session
 	client, upstream side
 	ahead            []byte        // what the client has sent already
-	idle             time.Duration // 0: there is no bound
+	idle             time.Duration // 0: unbounded
 	timer            *time.Timer   // of idle
 
 	in, out atomic.Uint64 // bytes that were passed on

@@ -36,7 +36,7 @@ func (cl *client) welcome(c *proxy.Conn) error {
 	return c.Established()
 }
 
-// refuse tells the client why there is no connection, or closes it.
+// refuse tells the client why it gets no connection, or closes it.
 func (cl *client) refuse(err error) {
 	if cl.say(answer{State: stateRefused, Message: message(err)}) != nil || cl.open {
 		return
