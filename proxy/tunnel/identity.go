@@ -1,7 +1,6 @@
 package tunnel
 
 import (
-	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -111,36 +110,14 @@ func (f File) Save(id *Identity) error {
 	if err != nil {
 		return err
 	}
-	dir, name := filepath.Split(filepath.Clean(string(f)))
-	if err := f.write(cmp.Or(dir, "."), name, b); err != nil {
+	err = os.MkdirAll(filepath.Dir(string(f)), 0o700)
+	if err == nil {
+		err = newfile.Replace(string(f), b)
+	}
+	if err != nil {
 		return fmt.Errorf("keeping the agent's certificate: %w", err)
 	}
 	return nil
-}
-
-// write replaces the file, so that the disk has all of it or what was there.
-func (f File) write(dir, name string, b []byte) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	t, err := os.CreateTemp(dir, ".agent-*") // with the mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(t.Name())
-	_, err = t.Write(b)
-	if err = errors.Join(err, t.Sync(), t.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(t.Name(), string(f)); err != nil {
-		return err
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	return newfile.Sync(root, ".")
 }
 
 // request returns a new key, and a request for its certificate. The name in it is the server's to say.
