@@ -174,13 +174,11 @@ func (a *Agent) want(ctx context.Context, addresses []string, always bool) {
 	}
 }
 
-// tell has the agent follow the addresses that a gateway tells.
-func (a *Agent) tell(ctx context.Context, addresses []string) {
+// follow has the agent follow the addresses that a gateway tells. a.mu is held.
+func (a *Agent) follow(ctx context.Context, addresses []string) {
 	if len(addresses) == 0 {
 		return
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	a.told = addresses
 	a.want(ctx, addresses, false)
 }

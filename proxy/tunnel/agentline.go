@@ -25,7 +25,7 @@ type agentLine struct {
 
 	mu      sync.Mutex
 	cancels map[[idSize]byte]context.CancelFunc // dials that are not answered
-	idle    chan struct{}                       // is closed when there are none; nil: nobody waits for that
+	idle    chan struct{}                       // is closed when none is left; nil: nobody waits for that
 	issued  chan issued                         // has room for one
 	opening chan struct{}                       // has an element for each connection that is being opened
 }
@@ -65,6 +65,7 @@ func (a *Agent) connect(ctx context.Context, address string) (*agentLine, error)
 	other := a.lines[l.gateway]
 	taken := other != nil && other.address != address && w.Address != address
 	if !taken {
+		a.follow(ctx, w.Gateways)
 		a.lines[l.gateway] = l
 	}
 	a.mu.Unlock()
@@ -78,7 +79,6 @@ func (a *Agent) connect(ctx context.Context, address string) (*agentLine, error)
 		tc.NetConn().Close()
 		return nil, err
 	}
-	a.tell(ctx, w.Gateways)
 	return l, nil
 }
 
@@ -209,7 +209,9 @@ func (l *agentLine) read(ctx context.Context) error {
 		case kindGateways:
 			var m gateways
 			if m, err = decode[gateways](body); err == nil {
-				l.agent.tell(ctx, m.Gateways)
+				l.agent.mu.Lock()
+				l.agent.follow(ctx, m.Gateways)
+				l.agent.mu.Unlock()
 			}
 		case kindIssued:
 			var m issued

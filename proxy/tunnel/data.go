@@ -150,7 +150,7 @@ func (s *Server) abandon(p *pending, err error) (net.Conn, error) {
 	return (<-p.done).or() // who has settled it says how it ended
 }
 
-// settle takes the dial of an identifier and a line, once: nil when there is none.
+// settle takes the dial of an identifier and a line, once; nil: no such dial waits.
 func (s *Server) settle(id [idSize]byte, l *line) *pending {
 	s.mu.Lock()
 	defer s.mu.Unlock()

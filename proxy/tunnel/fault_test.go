@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -162,7 +164,7 @@ func TestAGatewayThatIsKilled(t *testing.T) {
 	a := agentAt(t, enrolled(t, r, one, "berlin"), []string{one.address, two.address})
 	connected(t, one, "berlin")
 	connected(t, two, "berlin")
-	require.Equal(t, 2, a.Connected())
+	eventually(t, func() bool { return a.Connected() == 2 })
 	at := echo(t)
 	lost, stays := open(t, one, "berlin", at), open(t, two, "berlin", at)
 	one.kill()
@@ -201,6 +203,7 @@ func TestAgentsLearnOfFurtherGateways(t *testing.T) {
 	mu.Unlock()
 	one.Announce()
 	connected(t, two, "berlin")
+	eventually(t, func() bool { return a.Connected() == 2 }) // what two says in its welcome is not the last
 	// One that is gone is forgotten, when no gateway tells of it any more.
 	mu.Lock()
 	all = []string{one.address}
@@ -212,6 +215,42 @@ func TestAgentsLearnOfFurtherGateways(t *testing.T) {
 		defer a.mu.Unlock()
 		return len(a.wanted) == 1
 	})
+}
+
+// Announcements that follow each other at once arrive in their order.
+func TestTheLastAnnouncementCounts(t *testing.T) {
+	r := newRegistry(t)
+	var mu sync.Mutex
+	var all []string
+	g := gateway(t, r, func(s *Server) {
+		s.Gateways = func() []string {
+			mu.Lock()
+			defer mu.Unlock()
+			return all
+		}
+	})
+	a := agentAt(t, enrolled(t, r, g, "berlin"), []string{g.address})
+	connected(t, g, "berlin")
+	for i := range 200 {
+		var last string
+		for k := range 4 {
+			last = fmt.Sprint("gateway-", i, "-", k, ".invalid:1")
+			mu.Lock()
+			all = []string{g.address, last}
+			mu.Unlock()
+			g.Announce()
+		}
+		eventually(t, func() bool {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			return slices.Contains(a.told, last)
+		})
+		require.Never(t, func() bool {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			return !slices.Contains(a.told, last)
+		}, 5*time.Millisecond, time.Millisecond)
+	}
 }
 
 // Two addresses of one gateway get one line.

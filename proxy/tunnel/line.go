@@ -401,11 +401,18 @@ func (s *Server) Announce() {
 		return
 	}
 	s.start()
-	m := gateways{Gateways: s.Gateways()}
 	s.mu.Lock()
 	lines := s.allLines()
 	s.mu.Unlock()
 	for _, l := range lines {
-		s.spawn(func() { _ = l.write(kindGateways, m) }) // an error ends the line
+		s.spawn(l.announce)
 	}
+}
+
+// announce tells the agent the addresses that are known now: of several announcements that are made at once, the last
+// that is sent has the newest.
+func (l *line) announce() {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	_ = l.send(kindGateways, gateways{Gateways: l.server.Gateways()}) // an error ends the line
 }

@@ -80,7 +80,7 @@ type enrol struct {
 	Request []byte `json:"request"`
 }
 
-// issued is a certificate with its authorities, or why there is none.
+// issued is a certificate with its authorities, or why it was refused.
 type issued struct {
 	Agent    string   `json:"agent,omitempty"`
 	Chain    [][]byte `json:"chain,omitempty"`

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport/sallyport/internal/testserver"
 )
 
 // registry is a Registry in memory, with an authority.
@@ -125,9 +127,10 @@ func (r *registry) server(t testing.TB, names ...string) *tls.Certificate {
 // gate is a gateway that listens.
 type gate struct {
 	*Server
-	address string
-	stop    context.CancelFunc
-	served  chan error
+	address  string
+	listener net.Listener
+	stop     context.CancelFunc
+	served   chan error
 }
 
 // logs is what was logged.
@@ -164,14 +167,14 @@ func gateway(t testing.TB, r *registry, change ...func(*Server)) *gate {
 	for _, c := range change {
 		c(g.Server)
 	}
-	g.listen(t, "127.0.0.1:0")
+	g.listen(t, testserver.FreeAddress(t)) // which nobody gets when it is killed
 	return g
 }
 
 func (g *gate) listen(t testing.TB, address string) {
 	ln, err := net.Listen("tcp", address)
 	require.NoError(t, err)
-	g.address = ln.Addr().String()
+	g.address, g.listener = address, ln
 	var ctx context.Context
 	ctx, g.stop = context.WithCancel(context.Background())
 	go func() { g.served <- g.Serve(ctx, ln) }()
@@ -181,6 +184,7 @@ func (g *gate) listen(t testing.TB, address string) {
 // kill ends the gateway without a word.
 func (g *gate) kill() {
 	g.stop()
+	g.listener.Close() // at once; Serve does it soon
 	g.Close()
 }
 

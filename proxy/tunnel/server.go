@@ -87,7 +87,7 @@ type Event struct {
 // agent is what the server knows of one name.
 type agent struct {
 	name  string
-	line  *line              // the newest that takes dials; nil: there is none
+	line  *line              // the newest that takes dials; nil: no line does
 	lost  time.Time          // when the last one ended
 	lines map[*line]struct{} // every open one
 	conns map[*conn]struct{} // of sessions

@@ -10,7 +10,7 @@ import (
 type Status struct {
 	Agent     string
 	Connected bool
-	Since     time.Time // of its control line; when that ended, where there is none
+	Since     time.Time // when its control line opened, or when the last one ended
 	Heard     time.Time // when it last said that it is there
 	Remote    string
 	Program   string
