@@ -183,7 +183,7 @@ func revisionCells(r *revision.Revision) []string {
 	return cells
 }
 
-// stamp is a time, empty when there is none.
+// stamp writes a time; the zero time is empty.
 func stamp(t time.Time) string {
 	if t.IsZero() {
 		return ""

@@ -84,7 +84,7 @@ func (g *Gateway) Agents() []tunnel.Status {
 	return g.agents.server.Agents()
 }
 
-// AgentsAddr returns the address of the listener for agents; nil when there is none, or Listen was not
+// AgentsAddr returns the address of the listener for agents. It is nil where the config names none, or Listen was not
 // called.
 func (g *Gateway) AgentsAddr() net.Addr {
 	g.mu.Lock()

@@ -64,7 +64,7 @@ type session struct {
 	active   metaList                          // operations between Ask and Done
 	holds    map[*Meta]context.CancelCauseFunc // parked operations
 	admitted approvals                         // by which it could connect
-	opaque   *Forward                          // the connection that it is for, once that may be made; nil: there is none
+	opaque   *Forward                          // the connection that it is for, once that may be made; else nil
 	opened   approvals                         // by which that may
 	notes    []Note                            // of a dry session
 	words    []string                          // that the user is to hear with the next answer

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -138,7 +139,7 @@ func (g *gathering) recorded(p report.Period, progress func(done, all int)) erro
 	}
 	for _, u := range found.Unread {
 		began, ok := audit.Began(u.ID)
-		if g.seen(found.Sessions, u.ID) || ok && !began.Before(p.To) {
+		if ok && !began.Before(p.To) || slices.ContainsFunc(found.Sessions, func(s *audit.Summary) bool { return s.ID == u.ID }) {
 			continue
 		}
 		if err := g.record(u.ID, "session", u.Err); err != nil {
@@ -146,16 +147,6 @@ func (g *gathering) recorded(p report.Period, progress func(done, all int)) erro
 		}
 	}
 	return g.ownRecords(p)
-}
-
-// seen reports whether a session is one of those that were found.
-func (g *gathering) seen(list []*audit.Summary, id string) bool {
-	for _, s := range list {
-		if s.ID == id {
-			return true
-		}
-	}
-	return false
 }
 
 // session writes what a session's record says, if it was open at some time of the period.

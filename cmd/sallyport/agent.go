@@ -24,16 +24,20 @@ func agentCommand(c *cli) *cobra.Command {
 	)
 }
 
-// agents opens the agents of the gateway of a config file, whether it runs or not.
-func agents(ctx context.Context, c *cli, file string) (*ca.Agents, func() error, error) {
+// withAgents calls f with the agents of the gateway of a config file, whether it runs or not.
+func withAgents(ctx context.Context, c *cli, file string, f func(*ca.Agents) error) error {
 	cfg, err := load(c, file)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	if cfg.Tunnel.Listen == "" {
-		return nil, nil, fail(exitError, "%s has no tunnel.listen: no agent can connect to this gateway", file)
+		return fail(exitError, "%s has no tunnel.listen: no agent can connect to this gateway", file)
 	}
-	return gateway.OpenAgents(ctx, cfg, gateway.Options{})
+	registry, closing, err := gateway.OpenAgents(ctx, cfg, gateway.Options{})
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(registry), closing())
 }
 
 func agentTokenCommand(c *cli) *cobra.Command {
@@ -56,12 +60,12 @@ func agentTokenCommand(c *cli) *cobra.Command {
 		if err := ca.ValidAgent(args[0]); err != nil {
 			return fail(exitUsage, "agent token: %v", err)
 		}
-		registry, closing, err := agents(ctx, c, *file)
-		if err != nil {
+		var t ca.AgentToken
+		err := withAgents(ctx, c, *file, func(registry *ca.Agents) (err error) {
+			t, err = registry.Token(ctx, ca.TokenRequest{Agent: args[0], By: control.Self(), For: *life})
 			return err
-		}
-		t, err := registry.Token(ctx, ca.TokenRequest{Agent: args[0], By: control.Self(), For: *life})
-		if err = errors.Join(err, closing()); err != nil {
+		})
+		if err != nil {
 			return err
 		}
 		fmt.Fprintf(c.err, "agent %s may enrol by this token until %s, once; it is not shown again:\n", t.Agent, localTime(t.Expires))
@@ -92,12 +96,12 @@ func agentListCommand(c *cli) *cobra.Command {
 	file := configFlag(f)
 	output := listFlags(f)
 	cmd.RunE = does(func(ctx context.Context, _ []string) error {
-		registry, closing, err := agents(ctx, c, *file)
-		if err != nil {
+		var all []ca.AgentStatus
+		err := withAgents(ctx, c, *file, func(registry *ca.Agents) (err error) {
+			all, err = registry.List(ctx)
 			return err
-		}
-		all, err := registry.List(ctx)
-		if err = errors.Join(err, closing()); err != nil {
+		})
+		if err != nil {
 			return err
 		}
 		var list []agentEntry
@@ -132,15 +136,14 @@ func agentRevokeCommand(c *cli) *cobra.Command {
 		if len(args) == 0 {
 			return fail(exitUsage, "agent revoke needs an agent; \"sallyport agent ls\" lists them")
 		}
-		registry, closing, err := agents(ctx, c, *file)
-		if err != nil {
+		err := withAgents(ctx, c, *file, func(registry *ca.Agents) error {
+			err := registry.Revoke(ctx, ca.Revocation{Agent: args[0], By: control.Self(), Reason: *reason})
+			if errors.Is(err, ca.ErrNoAgent) {
+				return fail(exitNotFound, "%v; \"sallyport agent ls\" lists those that have", err)
+			}
 			return err
-		}
-		err = registry.Revoke(ctx, ca.Revocation{Agent: args[0], By: control.Self(), Reason: *reason})
-		if errors.Is(err, ca.ErrNoAgent) {
-			err = fail(exitNotFound, "%v; \"sallyport agent ls\" lists those that have", err)
-		}
-		if err = errors.Join(err, closing()); err != nil {
+		})
+		if err != nil {
 			return err
 		}
 		fmt.Fprintf(c.out, "agent %s is revoked\n", visible(args[0]))
