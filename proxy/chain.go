@@ -220,7 +220,8 @@ func (s *Session) Admit(ctx context.Context, op Op) *Verdict {
 	switch alive := s.enter(m); {
 	case !alive:
 		m.verdict, m.by = Deny(CauseInternal, "", context.Cause(s.ctx).Error(), ""), ""
-	case !m.verdict.Refuses():
+	default:
+		s.keep(ctx, op, m, approvals{})
 		s.start(ctx, op, m)
 	}
 	s.leave(m)
@@ -275,14 +276,8 @@ func (s *Session) ask(ctx context.Context, op Op, m *Meta) {
 			s.admitted = given
 			s.mu.Unlock()
 		}
-		if f, ok := op.(*Forward); ok && f.Opaque {
-			s.mu.Lock()
-			s.opaque, s.opened = f, given
-			s.mu.Unlock()
-		}
-		if !s.Dry && len(m.chain.starts) > 0 {
-			s.start(ctx, op, m)
-		}
+		s.keep(ctx, op, m, given)
+		s.start(ctx, op, m)
 		if m.Kind == KindConnect {
 			s.connected.Store(!m.verdict.Refuses())
 		}
@@ -293,9 +288,12 @@ func noRule(s *Session) Verdict {
 	return Deny(CausePolicy, "", "no rule allows you to connect to "+s.Target.String(), "")
 }
 
-// start tells the interceptors that op is about to run. The one that fails refuses
-// it.
+// start tells the interceptors that op is about to run, where it may. The one that fails
+// refuses it.
 func (s *Session) start(ctx context.Context, op Op, m *Meta) {
+	if s.Dry || m.verdict.Refuses() || len(m.chain.starts) == 0 {
+		return
+	}
 	begun := ""
 	defer func() {
 		if r := recover(); r != nil {
@@ -527,7 +525,7 @@ func undecided(rule, warn string) Verdict {
 }
 
 func (s *Session) rewrite(op Op, m *Meta, text []byte) error {
-	if len(text) == 0 || s.onRewrite == nil {
+	if len(text) == 0 || s.onRewrite == nil || !m.listed { // it runs already
 		return errors.New("this operation cannot be rewritten")
 	}
 	if m.rewrites++; m.rewrites > maxRewrites {
