@@ -785,6 +785,39 @@ func TestOutboxFlood(t *testing.T) {
 	})
 }
 
+// TestOutboxFloodOfDeadLetters: who has many dead letters pushes out her own, also where another gateway takes over.
+func TestOutboxFloodOfDeadLetters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &told{do: func(context.Context, *review.Notice) error { return fmt.Errorf("%w: no such channel", review.ErrRefused) }}
+		p := newPost(t, store.NewMemory(), review.Channel{Name: "a", Notifier: n})
+		dead := func(prefix string) (count int) {
+			letters, err := p.DeadLetters(t.Context(), "a")
+			require.NoError(t, err)
+			require.LessOrEqual(t, len(letters), review.MaxDead)
+			for _, l := range letters {
+				if strings.HasPrefix(l.Request, prefix) {
+					count++
+				}
+			}
+			return count
+		}
+		p.flood("a", "alice", 20)
+		time.Sleep(time.Second)
+		p.flood("m", "mallory", review.MaxDead/2)
+		p.run()
+		time.Sleep(time.Minute)
+		require.Equal(t, 20, dead("a"))
+		p.stop()
+		time.Sleep(time.Second)
+		p.flood("n", "mallory", review.MaxDead)
+		p.run()
+		time.Sleep(time.Minute)
+		require.Equal(t, 20, dead("a"))
+		require.Equal(t, review.MaxDead-20, dead("n"))
+		p.stop()
+	})
+}
+
 // TestOutboxPanic: a notice on which a channel panics is given up, and those after it are told.
 func TestOutboxPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
