@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -45,7 +46,8 @@ func (x *Explainer) Reach(ctx context.Context, t proxy.Target) error {
 }
 
 // ReachEach tries each account of each resource and calls each with what came of it. name is the resource's, with
-// its account where it has several. An account of each person's own is not tried.
+// its account where it has several. What is not tried is called with the reason as err: an account of each person's
+// own, and a resource that is reached by an agent, since agents are connected to gateways that run.
 func (x *Explainer) ReachEach(ctx context.Context, each func(r *proxy.Resource, name string, tried bool, err error)) {
 	for _, r := range x.Resources() {
 		targets := make(map[string]proxy.Target)
@@ -62,13 +64,24 @@ func (x *Explainer) ReachEach(ctx context.Context, each func(r *proxy.Resource, 
 			if len(targets) > 1 {
 				name += " as " + as
 			}
-			if a := targets[as].Account; a.Personal() || secrets.Personal(a.Secret) {
-				each(r, name, false, nil)
+			if err := x.untried(targets[as]); err != nil {
+				each(r, name, false, err)
 				continue
 			}
 			each(r, name, true, x.Reach(ctx, targets[as]))
 		}
 	}
+}
+
+// untried says why a target is not tried; nil: it is.
+func (x *Explainer) untried(t proxy.Target) error {
+	switch {
+	case t.Account.Personal() || secrets.Personal(t.Account.Secret):
+		return errors.New("each person has an account of their own")
+	case t.Resource.Via != "" && x.gateway.Via == nil:
+		return fmt.Errorf("agent %s reaches it for a gateway that runs: connect to it through the gateway", t.Resource.Via)
+	}
+	return nil
 }
 
 // unreached is why a resource cannot be reached, with what is hidden from clients.

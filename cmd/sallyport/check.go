@@ -131,7 +131,7 @@ func reachAll(ctx context.Context, c *cli, cfg *config.File) (failed int, err er
 	x.ReachEach(ctx, func(r *proxy.Resource, name string, tried bool, err error) {
 		switch {
 		case !tried:
-			fmt.Fprintf(c.out, "resource %s: not tried, since each person has an account of their own\n", name)
+			fmt.Fprintf(c.out, "resource %s: not tried: %v\n", name, err)
 		case err != nil:
 			failed++
 			fmt.Fprintf(c.err, "%s: %s\n", cfg.At(r.Name), visible("resource "+name+": "+unreachable(r.Name, err)))

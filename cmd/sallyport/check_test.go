@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport/sallyport/control"
+	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/identity"
 	"github.com/sallyport/sallyport/internal/testserver"
 )
@@ -169,6 +170,28 @@ func TestCheckConnectUntrusted(t *testing.T) {
 	code, _, errs := sallyport(t, "", "check", "-c", file, "--connect")
 	require.Equal(t, exitError, code)
 	require.Regexp(t, `:1: resource shop: TLS with the server: .*unknown authority.* \(name its authority with tls: \{ca: FILE\}`, errs)
+}
+
+// Agents are connected to a gateway that runs, so neither check nor doctor tries what is reached by one, and neither finds
+// a problem in that.
+func TestCheckConnectByAgent(t *testing.T) {
+	verifier, err := identity.NewVerifier("wonder")
+	require.NoError(t, err)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "sallyport.yaml")
+	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, `{data_dir: %q, listen: {postgres: "127.0.0.1:0"}, tunnel: {listen: "127.0.0.1:0"}, identity: {users: [{name: a, groups: [g], password: %q}]}, resources: [{name: far, type: postgres, address: %q, via: berlin, username: u}], access: [{groups: [g], allow: [connect]}]}`,
+		filepath.Join(dir, "data"), verifier, testserver.FreeAddress(t)), 0o600))
+	const want = "not tried: agent berlin reaches it for a gateway that runs"
+	code, out, errs := sallyport(t, "", "check", "-c", file, "--connect")
+	require.Equal(t, exitOK, code, errs)
+	require.Contains(t, out, "resource far: "+want)
+	cfg, err := gateway.Load(file, configOptions())
+	require.NoError(t, err)
+	require.NoError(t, reacher(cfg)(t.Context(), func(resource, _ string, tried bool, err error) {
+		require.Equal(t, "far", resource)
+		require.False(t, tried)
+		require.ErrorContains(t, err, "agent berlin reaches it")
+	}))
 }
 
 func TestCheckConnectMachine(t *testing.T) {

@@ -47,7 +47,7 @@ func reacher(cfg *config.File) func(context.Context, func(resource, name string,
 			return err
 		}
 		x.ReachEach(ctx, func(r *proxy.Resource, name string, tried bool, err error) {
-			if err != nil {
+			if tried && err != nil {
 				err = errors.New(unreachable(r.Name, err))
 			}
 			each(r.Name, name, tried, err)

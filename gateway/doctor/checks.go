@@ -303,7 +303,7 @@ func (r *run) resources() {
 	err := r.Reach(r.ctx, func(_, name string, tried bool, err error) {
 		switch {
 		case !tried:
-			r.say(OK, name, "not tried, since each person has an account of their own", "")
+			r.say(OK, name, fmt.Sprintf("not tried: %v", err), "")
 		case err != nil:
 			r.say(Problem, name, err.Error(), "mend what the message says, and try it again by \"sallyport check --connect\"")
 		default:

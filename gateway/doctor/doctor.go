@@ -36,7 +36,8 @@ type Finding struct {
 type Examination struct {
 	Config  *config.File
 	Machine Machine
-	// Reach tries each account of each resource and calls each. Nil: resources are not tried.
+	// Reach tries each account of each resource and calls each. The error of one that is not tried says why. Nil: resources are not
+	// tried.
 	Reach func(ctx context.Context, each func(resource, name string, tried bool, err error)) error
 	// Offline asks nothing by the network.
 	Offline bool

@@ -107,7 +107,7 @@ func TestHealthy(t *testing.T) {
 	e, _, dir := healthy(t, exports)
 	e.Reach = func(_ context.Context, each func(resource, name string, tried bool, err error)) error {
 		each("shop", "shop", true, nil)
-		each("lab", "lab", false, nil)
+		each("lab", "lab", false, errors.New("agent berlin reaches it"))
 		return nil
 	}
 	var text strings.Builder
