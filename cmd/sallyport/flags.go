@@ -22,12 +22,44 @@ func envFlag(f *pflag.FlagSet, name, short, variable, value, usage string) *stri
 // defaultConfig is the config file that is used where none is named.
 const defaultConfig = "sallyport.yaml"
 
+// outranks says which variables of the environment do not count where a flag is on the command line: a gateway that is
+// named there is not exchanged for another one that a shell has set.
+var outranks = map[string][]string{"config": {"socket", "profile"}, "profile": {"socket"}}
+
+// place is the value of a flag that says which gateway is meant.
+type place struct {
+	pflag.Value
+	name  string
+	flags *pflag.FlagSet
+}
+
+func (p *place) Set(text string) error {
+	for _, name := range outranks[p.name] {
+		other := p.flags.Lookup(name)
+		if other == nil || other.Changed {
+			continue
+		}
+		if err := other.Value.Set(other.DefValue); err != nil {
+			return err
+		}
+	}
+	return p.Value.Set(text)
+}
+
+// placeFlag adds a flag that says which gateway is meant.
+func placeFlag(f *pflag.FlagSet, name, short, variable, value, usage string) *string {
+	p := envFlag(f, name, short, variable, value, usage)
+	flag := f.Lookup(name)
+	flag.Value = &place{flag.Value, name, f}
+	return p
+}
+
 func configFlag(f *pflag.FlagSet) *string {
-	return envFlag(f, "config", "c", "SALLYPORT_CONFIG", defaultConfig, "config `file`; $SALLYPORT_CONFIG")
+	return placeFlag(f, "config", "c", "SALLYPORT_CONFIG", defaultConfig, "config `file`; $SALLYPORT_CONFIG")
 }
 
 func socketFlag(f *pflag.FlagSet) *string {
-	return envFlag(f, "socket", "", "SALLYPORT_SOCKET", "", "the running gateway's `socket`, for those who cannot read the config file; $SALLYPORT_SOCKET")
+	return placeFlag(f, "socket", "", "SALLYPORT_SOCKET", "", "the running gateway's `socket`, for those who cannot read the config file; $SALLYPORT_SOCKET")
 }
 
 // userFlag adds the user of the gateway that a command acts as.

@@ -63,7 +63,7 @@ const (
 
 // profileFlag adds --profile.
 func profileFlag(f *pflag.FlagSet) *string {
-	return envFlag(f, "profile", "", "SALLYPORT_PROFILE", "", "the login's `profile`; empty is the one of the last login; $SALLYPORT_PROFILE")
+	return placeFlag(f, "profile", "", "SALLYPORT_PROFILE", "", "the login's `profile`; empty is the one of the last login; $SALLYPORT_PROFILE")
 }
 
 var profileName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
