@@ -125,7 +125,7 @@ func profiles() ([]string, error) {
 	}
 	var names []string
 	for _, e := range list {
-		if e.IsDir() {
+		if _, err := os.Stat(filepath.Join(at, "profiles", e.Name(), profileFile)); err == nil { // a login that failed leaves a folder without it
 			names = append(names, e.Name())
 		}
 	}
