@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -160,7 +162,11 @@ func (o *loginOptions) know(ctx context.Context, c *cli, p *profile) error {
 // compare has a person, or a flag, say that an authority is the gateway's.
 func (o *loginOptions) compare(c *cli, at string, a *client.Announced) error {
 	if o.fingerprint != "" {
-		if want := strings.ToLower(strings.ReplaceAll(o.fingerprint, ":", "")); want != a.Fingerprint {
+		want, err := readFingerprint(o.fingerprint)
+		if err != nil {
+			return err
+		}
+		if want != a.Fingerprint {
 			return fail(exitUnreachable, "the authority of %s has the fingerprint %s, and not the one that was given: somebody else may answer there", at, a.Fingerprint)
 		}
 		return nil
@@ -178,6 +184,16 @@ func (o *loginOptions) compare(c *cli, at string, a *client.Announced) error {
 		return fail(exitError, "the gateway is not known, so that nobody logs in")
 	}
 	return nil
+}
+
+// readFingerprint reads an SHA-256 as login shows it, or as openssl does: "sha256 Fingerprint=AB:CD:…".
+func readFingerprint(text string) (string, error) {
+	digits := text[strings.LastIndex(text, "=")+1:]
+	digits = strings.ToLower(strings.ReplaceAll(strings.TrimSpace(digits), ":", ""))
+	if b, err := hex.DecodeString(digits); err != nil || len(b) != sha256.Size {
+		return "", fail(exitUsage, "login: --fingerprint: got %q, want the 64 hexadecimal digits of an SHA-256, with or without colons", text)
+	}
+	return digits, nil
 }
 
 // login proves who it is, in the way that the flags and the gateway leave.

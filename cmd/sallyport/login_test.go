@@ -646,3 +646,18 @@ func TestLoginPublicAuthority(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, string(text), string(root))
 }
+
+// A fingerprint is taken as login shows it and as openssl does. Another text is a mistake of who has typed it, and not a sign
+// that somebody else answers.
+func TestReadFingerprint(t *testing.T) {
+	want := strings.Repeat("0a", 32)
+	for _, text := range []string{want, strings.ToUpper(want), strings.Repeat("0A:", 31) + "0A", " " + want + "\n", "sha256 Fingerprint=" + strings.Repeat("0A:", 31) + "0A"} {
+		got, err := readFingerprint(text)
+		require.NoError(t, err, text)
+		require.Equal(t, want, got, text)
+	}
+	for _, text := range []string{"", "sha256 Fingerprint=", want[2:], want + "0a", "zz" + want[2:], "sha1 Fingerprint=" + strings.Repeat("0A:", 19) + "0A"} {
+		_, err := readFingerprint(text)
+		require.ErrorContains(t, err, "64 hexadecimal digits", text)
+	}
+}
