@@ -25,7 +25,12 @@ func execCommand(c *cli) *cobra.Command {
 		Long:              "It starts the native client, which asks nothing; its exit code is passed on. Rows can be printed as CSV or JSON, of one statement.",
 		Example:           example("sallyport exec orders -c \"SELECT count(*) FROM orders\"", "sallyport exec orders -f report.sql --output csv", "sallyport exec vm1 -c \"systemctl status app\""),
 		ValidArgsFunction: offers(c, resources, false),
-		Args:              atMost(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return fail(exitUsage, "exec: give what is to run as one text after --command: sallyport exec %s -c TEXT", visible(args[0]))
+			}
+			return nil
+		},
 	}
 	f := cmd.Flags()
 	profile := profileFlag(f)

@@ -37,6 +37,9 @@ func requestCommand(c *cli) *cobra.Command {
 	again := &loginOptions{noBrowser: !canBrowse(), proof: addProofFlags(f)}
 	output := outputFlag(f, "", "text", "json", "yaml")
 	cmd.RunE = does(func(ctx context.Context, args []string) error {
+		if len(args) > 0 && strings.TrimSpace(req.Reason) == "" {
+			return fail(exitUsage, "request: a reason is missing, which approvers see: request --reason WHY %s", visible(args[0]))
+		}
 		if (len(args) == 0) == (req.Extends == "") || strings.TrimSpace(req.Reason) == "" {
 			return fail(exitUsage, "request --reason WHY RESOURCE, or request --reason WHY --extend ID; \"sallyport ls\" lists the resources")
 		}
