@@ -246,6 +246,7 @@ func (g *Gateway) build(f *config.File, o Options) (err error) {
 	if err := g.openAgents(context.Background(), f); err != nil {
 		return err
 	}
+	g.control.Authorities = g.authorities
 	if err := g.Apply(f); err != nil {
 		return err
 	}
